@@ -1,0 +1,140 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// count loads the number of elements n and returns it in bytes, with an index
+// of 0.
+func (k *kernel) count(name string) (n, index reg.GPVirtual) {
+	n, index = arg(name), GP64()
+	k.toBytes(n)
+	XORQ(index, index)
+	return n, index
+}
+
+// toBytes turns a number of elements into a number of bytes.
+func (k *kernel) toBytes(n reg.GPVirtual) { SHLQ(U8(map[int]int{4: 2, 8: 3}[k.elem]), n) }
+
+// update is the step where each element is a block.
+func (k *kernel) update() {
+	frame := k.text("update", "func(theta, m, v, grad, hz *float, n int, s *float, power int)", k.scalarsFrame(),
+		"makes a step of n elements that each have their own curvature:",
+		"for i < n: v[i], den = curvature(v[i], |hz[i]|/s.div); m[i], theta[i] = descend(m[i], grad[i], theta[i], den).")
+	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
+	n, index := k.count("n")
+	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
+	k.vectors(n, index, 2, func(nv int, mask reg.VecVirtual) {
+		var d, next []reg.VecVirtual
+		var elements []element
+		for i := range nv {
+			h := k.vec()
+			if mask == nil {
+				VPAND(k.at(hz, index, i), c.abs, h)
+			} else {
+				VPAND(k.load(k.at(hz, index, i), mask), c.abs, h)
+			}
+			d = append(d, h)
+			elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
+		}
+		c.curvatureOf(d)
+		for i := range nv {
+			next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), mask)))
+		}
+		den := c.denominators(next)
+		c.descend(mask, func(i int) reg.VecVirtual { return den[i] }, elements...)
+		for i := range nv {
+			k.store(next[i], k.at(v, index, i), mask)
+		}
+	})
+	k.ret()
+}
+
+// curvature is the first of the two stages of a step.
+func (k *kernel) curvature() {
+	frame := k.text("curvature", "func(v, den, d *float, n int, s *float, power int)", k.scalarsFrame(),
+		"takes n blocks from their curvature to their denominators; den may be d:",
+		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.")
+	v, den, d := arg("v"), arg("den"), arg("d")
+	n, index := k.count("n")
+	c := k.loadScalars(arg("s"), frame, ofCurvature)
+	k.vectors(n, index, 2, func(nv int, mask reg.VecVirtual) {
+		var next []reg.VecVirtual
+		for i := range nv {
+			next = append(next, c.secondMoment(k.load(k.at(d, index, i), mask), k.operand(k.at(v, index, i), mask)))
+		}
+		q := c.denominators(next)
+		for i := range nv {
+			k.store(next[i], k.at(v, index, i), mask)
+			k.store(q[i], k.at(den, index, i), mask)
+		}
+	})
+	k.ret()
+}
+
+// addProbe adds the product with one probe to the sum over the probes.
+func (k *kernel) addProbe() {
+	k.text("addProbe", "func(acc, z, hz *float, n int)", 0,
+		"adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].")
+	acc, z, hz := arg("acc"), arg("z"), arg("hz")
+	n, index := k.count("n")
+	k.vectors(n, index, 4, func(nv int, mask reg.VecVirtual) {
+		var sums []reg.VecVirtual
+		for i := range nv {
+			t := k.load(k.at(z, index, i), mask)
+			k.mul(k.operand(k.at(hz, index, i), mask), t, t)
+			k.add(k.operand(k.at(acc, index, i), mask), t, t)
+			sums = append(sums, t)
+		}
+		for i := range nv {
+			k.store(sums[i], k.at(acc, index, i), mask)
+		}
+	})
+	k.ret()
+}
+
+// allFinite looks at exponents only: those of NaN and infinity are all ones.
+// It takes the largest of the upper 32 bits of |x|, in four chains.
+func (k *kernel) allFinite() {
+	k.text("allFinite", "func(x *float, n int) bool", 0,
+		"reports whether no x[i], i < n, is NaN or infinite.")
+	x := arg("x")
+	n, index := k.count("n")
+	abs := k.absMask()
+	if k.elem == 8 { // only the upper half of |x|
+		VPSRLQ(U8(32), abs, abs)
+		VPSLLQ(U8(32), abs, abs)
+	}
+	most := make([]reg.VecVirtual, 4)
+	for i := range most {
+		most[i] = k.vec()
+		VPXOR(most[i], most[i], most[i])
+	}
+	k.vectors(n, index, len(most), func(nv int, mask reg.VecVirtual) {
+		for i := range nv {
+			t := k.vec()
+			if mask == nil {
+				VPAND(k.at(x, index, i), abs, t)
+			} else {
+				VPAND(k.load(k.at(x, index, i), mask), abs, t)
+			}
+			VPMAXSD(t, most[i], most[i])
+		}
+	})
+	VPMAXSD(most[1], most[0], most[0])
+	VPMAXSD(most[3], most[2], most[2])
+	VPMAXSD(most[2], most[0], most[0])
+	// Above the largest finite upper half?
+	limit, bits := k.vec(), GP32()
+	MOVL(U32(map[int]uint32{4: 0x7f7fffff, 8: 0x7fefffff}[k.elem]), bits)
+	VMOVD(bits, limit.AsX())
+	VPBROADCASTD(limit.AsX(), limit)
+	VPCMPGTD(limit, most[0], most[0])
+	VPTEST(most[0], most[0])
+	ok := GP8()
+	SETEQ(ok)
+	Store(ok, ReturnIndex(0))
+	k.ret()
+}

@@ -1,0 +1,29 @@
+// Command amd64 writes kernels_amd64.s and its Go declarations, kernels_amd64.go.
+//
+// Each kernel is one function here, which is written once and emitted for
+// float32 and float64; the differences between the two live in vec.go.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	ConstraintExpr("gc,!purego")
+	for _, elem := range []int{4, 8} {
+		k := newKernel(elem, 256)
+		k.rademacher()
+		k.addProbe()
+		k.allFinite()
+		k.addAbs()
+		k.blockMeans()
+		k.stridedMeans()
+		k.curvature()
+		k.descendRows()
+		k.descendBlocks()
+		k.update()
+		k.updateBlocks()
+		k.updateRows()
+	}
+	Generate()
+}

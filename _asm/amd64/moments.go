@@ -1,0 +1,136 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// The bodies that all kernels of the step share, in the order of the generic
+// definition: secondMoment, raise, denominator, firstMoment, parameter.
+
+// flush sets the subnormal elements of x to +0. A comparison of integers sees
+// no subnormal number, and takes one cycle where one of floats takes four.
+func (c *scalars) flush(x reg.VecVirtual) {
+	mask := c.k.vec()
+	VPAND(c.abs, x, mask)
+	c.k.greater(mask, c.minNormal, mask) // minNormal > |x|; false for NaN
+	VPANDN(x, mask, x)
+}
+
+// curvatureOf divides the sums a of |h| by the divisor, unless it is 1.
+func (c *scalars) curvatureOf(a []reg.VecVirtual) {
+	label := c.k.label("undivided")
+	CMPQ(c.hasDiv, I8(0))
+	JEQ(LabelRef(label))
+	for _, a := range a {
+		c.k.div(c.div, a, a)
+	}
+	Label(label)
+}
+
+// secondMoment returns v' from d and from v, an operand.
+func (c *scalars) secondMoment(d reg.VecVirtual, v Op) reg.VecVirtual {
+	t, next := c.k.vec(), c.k.vec()
+	c.k.mul(c.c2, d, t)
+	c.k.mul(d, t, t)
+	c.k.mul(v, c.b2, next)
+	c.k.add(t, next, next)
+	c.flush(next)
+	return next
+}
+
+// denominators returns den from each v'. The branch on the power is the same
+// for the whole call, hence predicted, and the case of k = 1 falls through.
+func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
+	k := c.k
+	den := make([]reg.VecVirtual, len(v))
+	for i := range v {
+		den[i] = k.vec()
+	}
+	each := func(f func(i int)) {
+		for i := range v {
+			f(i)
+		}
+	}
+	other, half, two, raised := k.label("other"), k.label("half"), k.label("two"), k.label("raised")
+	CMPQ(c.power, I8(powerOne))
+	JNE(LabelRef(other))
+	each(func(i int) { k.sqrt(v[i], den[i]) })
+	Label(raised)
+	each(func(i int) {
+		k.mul(c.r, den[i], den[i])
+		k.add(c.e, den[i], den[i])
+	})
+	k.outOfLine = append(k.outOfLine, func() {
+		Label(other)
+		JG(LabelRef(two))
+		CMPQ(c.power, I8(powerHalf))
+		JE(LabelRef(half))
+		each(func(i int) { VMOVDQU(c.one, den[i]) })
+		JMP(LabelRef(raised))
+		Label(half)
+		each(func(i int) {
+			k.sqrt(v[i], den[i])
+			k.sqrt(den[i], den[i])
+		})
+		JMP(LabelRef(raised))
+		Label(two)
+		each(func(i int) { VMOVDQA(v[i], den[i]) })
+		JMP(LabelRef(raised))
+	})
+	return den
+}
+
+// The Go constants of type power.
+const (
+	powerHalf = 1
+	powerOne  = 2
+)
+
+// firstMoment returns m' from the operands m and g.
+func (c *scalars) firstMoment(m, g Op) reg.VecVirtual {
+	next, t := c.k.vec(), c.k.vec()
+	c.k.mul(m, c.b1, next)
+	c.k.mul(g, c.c1, t)
+	c.k.add(t, next, next)
+	c.flush(next)
+	return next
+}
+
+// parameter returns θ' from w·θ, m' and den. MIN and MAX return their second
+// source where one is NaN, so a NaN stays one.
+func (c *scalars) parameter(scaled, m, den reg.VecVirtual) reg.VecVirtual {
+	u := c.k.vec()
+	c.k.mul(c.s, m, u)
+	c.k.div(den, u, u)
+	limit := c.k.vec()
+	c.k.mov(c.limit, limit)
+	c.k.min(u, limit, u)
+	c.k.mov(c.negated, limit)
+	c.k.max(u, limit, u)
+	c.k.sub(u, scaled, u)
+	return u
+}
+
+// element is one vector of the streams that descend reads and writes.
+type element struct{ theta, m, g Mem }
+
+// descend updates vectors of elements that all have the same denominators, or
+// each its own: den(i) is asked for the i-th. All loads come before the first
+// store, for pages of arrays that share their low address bits look like the
+// same addresses to a load that follows a store.
+func (c *scalars) descend(mask reg.VecVirtual, den func(i int) reg.VecVirtual, elements ...element) {
+	k := c.k
+	var theta, m []reg.VecVirtual
+	for i, e := range elements {
+		next := c.firstMoment(k.operand(e.m, mask), k.operand(e.g, mask))
+		scaled := k.vec()
+		k.mul(k.operand(e.theta, mask), c.w, scaled)
+		m, theta = append(m, next), append(theta, c.parameter(scaled, next, den(i)))
+	}
+	for i, e := range elements {
+		k.store(m[i], e.m, mask)
+		k.store(theta[i], e.theta, mask)
+	}
+}

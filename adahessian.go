@@ -1,0 +1,280 @@
+package adahessian
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"unsafe"
+)
+
+// Float is the element type of tensors and of the optimizer's state.
+type Float interface{ ~float32 | ~float64 }
+
+// Options configures an Optimizer. Start from DefaultOptions.
+type Options struct {
+	Hyper // of every Param that has none of its own
+
+	// Samples is the number of probes that are averaged for each Hessian
+	// refresh, at least 1. The average is signed: it tends to the diagonal.
+	Samples int
+
+	// UpdateEach is the number of steps for each Hessian refresh, at least 1.
+	// The first step refreshes; between refreshes the last curvature is fed to
+	// the second moment again, and the Hessian-vector product is not called.
+	UpdateEach int
+
+	// Seed selects the sequence of probes.
+	Seed uint64
+
+	// Workers is the most goroutines of one step; 0 means GOMAXPROCS at the
+	// time of New. The results do not depend on it.
+	Workers int
+
+	// SkipFiniteCheck leaves out the search for NaN and infinite values in
+	// gradients and Hessian-vector products. With it such a value is not an
+	// error, and stays in the state for good.
+	SkipFiniteCheck bool
+}
+
+// DefaultOptions returns DefaultHyper with one probe at every step.
+func DefaultOptions() Options {
+	return Options{Hyper: DefaultHyper(), Samples: 1, UpdateEach: 1}
+}
+
+// Param is one tensor that an Optimizer trains. A frozen tensor is not given.
+type Param[T Float] struct {
+	// Name stands in errors and in saved state.
+	Name string
+
+	// Value is θ, row-major. Step updates it in place, and no other Param may
+	// share its memory.
+	Value []T
+
+	// Layout says which elements share their curvature; zero means
+	// Elementwise(len(Value)).
+	Layout Layout
+
+	// Hyper holds the hyperparameters; nil means Options.Hyper. Params that
+	// share one form a group. It is read at every step, so that a schedule may
+	// change it between steps.
+	Hyper *Hyper
+
+	// Offset is the global index of Value[0] for the signs of the probes; 0
+	// means directly after the previous Param. A shard of a tensor gives its
+	// own, and draws the signs that the whole tensor would.
+	Offset uint64
+}
+
+// An Optimizer trains tensors with AdaHessian (Yao et al., AAAI 2021,
+// arXiv 2006.00719). Its methods must not be called concurrently.
+type Optimizer[T Float] struct {
+	opts      Options
+	tensors   []tensor[T]
+	groups    []group[T]
+	steps     uint64 // steps made
+	refreshes uint64 // Hessian refreshes made
+	buffers[T]
+	split[T]
+}
+
+// tensor is a Param with its state.
+type tensor[T Float] struct {
+	name   string
+	value  []T
+	layout Layout
+	offset uint64
+	group  int
+	m, v   []T
+	d      []T // curvature of the last refresh; nil when UpdateEach = 1
+}
+
+// group is the hyperparameters that some tensors share.
+type group[T Float] struct {
+	hyper *Hyper
+	where string // begins the name of a hyperparameter in an error
+	coef  Coefficients[T]
+}
+
+// buffers hold a probe and its products, tensor by tensor.
+type buffers[T Float] struct {
+	z, hz []([]T) // the probe, and room for its Hessian-vector product
+	sum   [][]T   // of z⊙Hz over the probes; nil when Samples = 1
+
+	zView, hzView [][]T // what hvp gets: it may change these headers
+	h             [][]T // what the step reads: hzView or sum
+	grads         [][]T // the argument of the present Step
+}
+
+// New returns an optimizer for the given parameters, with all its memory.
+//
+// The error wraps ErrOption for a hyperparameter, a number of samples, steps
+// or workers outside its range, or an Offset so large that the tensor's
+// indices wrap; ErrLayout for a Layout that does not describe its Value; and
+// ErrShape where the Values of two parameters overlap.
+func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
+	for _, f := range [...]struct {
+		name       string
+		value, min int
+	}{{"Samples", opts.Samples, 1}, {"UpdateEach", opts.UpdateEach, 1}, {"Workers", opts.Workers, 0}} {
+		if f.value < f.min {
+			return nil, fmt.Errorf("%w: Options.%s = %d, want at least %d", ErrOption, f.name, f.value, f.min)
+		}
+	}
+	o := &Optimizer[T]{opts: opts}
+	if o.opts.Workers == 0 {
+		o.opts.Workers = runtime.GOMAXPROCS(0)
+	}
+	o.groups = []group[T]{{hyper: &o.opts.Hyper, where: "Options.Hyper."}}
+	var next uint64
+	for i, p := range params {
+		t, err := o.newTensor(i, p, next)
+		if err != nil {
+			return nil, err
+		}
+		next = t.offset + uint64(len(t.value))
+		o.tensors = append(o.tensors, t)
+	}
+	if err := o.checkOverlap(); err != nil {
+		return nil, err
+	}
+	for i := range o.groups {
+		if _, err := o.groups[i].at(1, opts.Samples); err != nil {
+			return nil, err
+		}
+	}
+	o.makeState()
+	o.makeSplit()
+	return o, nil
+}
+
+// newTensor checks p, the i-th parameter, and finds its group. Its indices
+// start at next if it has no Offset.
+func (o *Optimizer[T]) newTensor(i int, p Param[T], next uint64) (tensor[T], error) {
+	t := tensor[T]{name: p.Name, value: p.Value, layout: p.Layout, offset: p.Offset}
+	if t.layout == (Layout{}) {
+		t.layout = Elementwise(len(p.Value))
+	}
+	if err := t.layout.check(); err != nil {
+		return t, fmt.Errorf("%w (Layout of parameter %d %q)", err, i, p.Name)
+	}
+	if t.layout.Len() != len(p.Value) {
+		return t, fmt.Errorf("%w: parameter %d %q: Layout %+v has %d elements, Value has %d",
+			ErrLayout, i, p.Name, t.layout, t.layout.Len(), len(p.Value))
+	}
+	if t.offset == 0 {
+		t.offset = next
+	}
+	if t.offset+uint64(len(p.Value)) < t.offset {
+		return t, fmt.Errorf("%w: parameter %d %q: Offset %d and %d elements exceed 64 bits",
+			ErrOption, i, p.Name, t.offset, len(p.Value))
+	}
+	if p.Hyper == nil {
+		return t, nil
+	}
+	t.group = slices.IndexFunc(o.groups, func(g group[T]) bool { return g.hyper == p.Hyper })
+	if t.group < 0 {
+		t.group = len(o.groups)
+		o.groups = append(o.groups, group[T]{hyper: p.Hyper, where: fmt.Sprintf("parameter %d %q: Hyper.", i, p.Name)})
+	}
+	return t, nil
+}
+
+// checkOverlap reports two parameters that share memory: each would undo the
+// other's step.
+func (o *Optimizer[T]) checkOverlap() error {
+	var order []int
+	for i := range o.tensors {
+		if len(o.tensors[i].value) > 0 {
+			order = append(order, i)
+		}
+	}
+	start := func(i int) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(o.tensors[i].value))) }
+	slices.SortFunc(order, func(a, b int) int {
+		if start(a) < start(b) {
+			return -1
+		}
+		return 1
+	})
+	for k := 1; k < len(order); k++ {
+		i, j := order[k-1], order[k]
+		if start(j)-start(i) < uintptr(len(o.tensors[i].value))*unsafe.Sizeof(T(0)) {
+			i, j = min(i, j), max(i, j)
+			return fmt.Errorf("%w: parameter %d %q: Value shares memory with that of parameter %d %q",
+				ErrShape, j, o.tensors[j].name, i, o.tensors[i].name)
+		}
+	}
+	return nil
+}
+
+// makeState makes the moments and the buffers.
+func (o *Optimizer[T]) makeState() {
+	for i := range o.tensors {
+		t := &o.tensors[i]
+		n, blocks := len(t.value), t.layout.Blocks()
+		t.m, t.v = newArray[T](n, 1), newArray[T](blocks, 2)
+		if o.opts.UpdateEach > 1 {
+			t.d = newArray[T](blocks, 3)
+		}
+		o.z = append(o.z, newArray[T](n, 4))
+		o.hz = append(o.hz, newArray[T](n, 5))
+		if o.opts.Samples > 1 {
+			o.sum = append(o.sum, newArray[T](n, 6))
+		}
+	}
+	o.zView, o.hzView = slices.Clone(o.z), slices.Clone(o.hz)
+	o.h = o.hzView
+	if o.opts.Samples > 1 {
+		o.h = o.sum
+	}
+}
+
+// newArray makes n zeros. Long arrays start on a page, and arrays that one
+// kernel reads and writes together would then compete for the same cache sets
+// and look to the store buffer like the same addresses; each role therefore
+// starts some cache lines further into its page.
+func newArray[T Float](n, role int) []T {
+	const lines = 9
+	if n < 1024 {
+		return make([]T, n)
+	}
+	skip := role * lines * lanes512[T]()
+	return make([]T, skip+n)[skip : skip+n : skip+n]
+}
+
+// at returns the group's coefficients of a step, or what is wrong with its
+// hyperparameters.
+func (g *group[T]) at(step uint64, samples int) (Coefficients[T], error) {
+	if err := g.hyper.check(g.where); err != nil {
+		return Coefficients[T]{}, err
+	}
+	return newCoefficients[T](g.hyper, g.where, step, samples)
+}
+
+// NeedsHessian reports whether the next Step will call its hvp: at the first
+// step and then at every UpdateEach-th.
+func (o *Optimizer[T]) NeedsHessian() bool {
+	return o.steps%uint64(o.opts.UpdateEach) == 0
+}
+
+// Steps returns the number of steps made.
+func (o *Optimizer[T]) Steps() uint64 { return o.steps }
+
+// SetLR sets the learning rate of Options.Hyper, that is, of every Param
+// without a Hyper of its own. The error wraps ErrOption; the rate is then
+// unchanged.
+func (o *Optimizer[T]) SetLR(lr float64) error {
+	h := o.opts.Hyper
+	h.LR = lr
+	if err := h.check("SetLR: "); err != nil {
+		return err
+	}
+	o.opts.Hyper.LR = lr
+	return nil
+}
+
+// State returns live views of the moments of the i-th parameter: m with one
+// value for each element, and v with one for each block of the Layout. Neither
+// is bias-corrected. State panics if i is out of range.
+func (o *Optimizer[T]) State(i int) (m, v []T) {
+	return o.tensors[i].m, o.tensors[i].v
+}

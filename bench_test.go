@@ -1,0 +1,201 @@
+package adahessian
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/adahessian-go/adahessian/internal/roofline"
+)
+
+// The benchmarks' names line up in benchstat:
+//
+//	go test -run '^$' -bench . -count 6 | tee new.txt
+//	benchstat -col /isa new.txt
+//
+// The metric "roofline" is the time in which the machine streams the same
+// arrays with one addition each, divided by the kernel's, both measured in
+// turns after the benchmark itself: 1 is the limit.
+
+var benchLengths = []int{1e3, 2e4, 1e5, 1e6, 1e7}
+
+// benchLayouts returns the layouts of about n elements.
+func benchLayouts(n int) map[string]Layout {
+	return map[string]Layout{
+		"1":         Elementwise(n),
+		"9":         {n / 9, 9, 1},
+		"9-strided": {max(1, n/(9*64)), 9, 64},
+		"9-columns": {1, 9, n / 9},
+		"32":        {n / 32, 32, 1},
+	}
+}
+
+var layoutNames = []string{"1", "9", "9-strided", "9-columns", "32"}
+
+// eachCase runs a benchmark for every type, length, layout and instruction
+// set. The instruction set comes last: benchmarks to be compared are
+// neighbours in time.
+func eachCase(b *testing.B, layouts []string, f32 func(b *testing.B, l Layout), f64 func(b *testing.B, l Layout)) {
+	for _, typ := range []string{"float32", "float64"} {
+		for _, n := range benchLengths {
+			for _, name := range layouts {
+				benchISAs(b, fmt.Sprintf("type=%s/n=%.0e/block=%s/isa=", typ, float64(n), name), func(b *testing.B) {
+					if typ == "float32" {
+						f32(b, benchLayouts(n)[name])
+					} else {
+						f64(b, benchLayouts(n)[name])
+					}
+				})
+			}
+		}
+	}
+}
+
+// benchArrays returns normal random arrays of the given lengths, each
+// starting some cache lines further into its page than the one before.
+func benchArrays[T Float](lengths ...int) [][]T {
+	r := rand.New(rand.NewPCG(1, 2))
+	var arrays [][]T
+	for role, n := range lengths {
+		a := newArray[T](max(n, 1024), role+1)[:n]
+		for i := range a {
+			a[i] = T(r.NormFloat64())
+		}
+		arrays = append(arrays, a)
+	}
+	return arrays
+}
+
+// reportRoofline measures f and the streams of the given number of bytes each in
+// turns, and reports the ratio of their medians.
+func reportRoofline(b *testing.B, shape roofline.Shape, bytes int, f func()) {
+	b.StopTimer()
+	n := bytes / 4
+	arrays := benchArrays[float32](n, n, n, n, n)
+	reps := max(1, 200_000/max(n, 1))
+	var ours, limit []float64
+	for range 21 {
+		start := time.Now()
+		for range reps {
+			f()
+		}
+		middle := time.Now()
+		for range reps {
+			roofline.Stream(shape, arrays...)
+		}
+		ours = append(ours, middle.Sub(start).Seconds())
+		limit = append(limit, time.Since(middle).Seconds())
+	}
+	slices.Sort(ours)
+	slices.Sort(limit)
+	b.ReportMetric(limit[len(limit)/2]/ours[len(ours)/2], "roofline")
+}
+
+// perElement reports the time of an element.
+func perElement(b *testing.B, n int) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/elem")
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	eachCase(b, layoutNames, benchUpdate[float32], benchUpdate[float64])
+}
+
+func benchUpdate[T Float](b *testing.B, l Layout) {
+	n := l.Len()
+	a := benchArrays[T](n, n, n, n, l.Blocks())
+	theta, m, g, hz, v := a[0], a[1], a[2], a[3], a[4]
+	clear(v)
+	c, err := NewCoefficients[T](DefaultHyper(), 10, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	size := int(unsafe.Sizeof(T(0)))
+	b.SetBytes(int64(6*n+2*l.Blocks()) * int64(size))
+	update := func() { Update(theta, m, v, g, hz, l, &c) }
+	for b.Loop() {
+		update()
+	}
+	perElement(b, n)
+	shape := roofline.Read5Write3
+	if l.Block > 1 {
+		shape = roofline.Read4Write2
+	}
+	reportRoofline(b, shape, n*size, update)
+}
+
+func BenchmarkRademacher(b *testing.B) {
+	eachCase(b, layoutNames[:1], benchRademacher[float32], benchRademacher[float64])
+}
+
+func benchRademacher[T Float](b *testing.B, l Layout) {
+	z := benchArrays[T](l.Len())[0]
+	size := int(unsafe.Sizeof(T(0)))
+	b.SetBytes(int64(len(z) * size))
+	draw := uint64(0)
+	signs := func() {
+		Rademacher(z, 1, draw, 0)
+		draw++
+	}
+	for b.Loop() {
+		signs()
+	}
+	perElement(b, len(z))
+	reportRoofline(b, roofline.Write1, len(z)*size, signs)
+}
+
+func BenchmarkBlockMeanAbs(b *testing.B) {
+	eachCase(b, layoutNames[1:], benchBlockMeanAbs[float32], benchBlockMeanAbs[float64])
+}
+
+func benchBlockMeanAbs[T Float](b *testing.B, l Layout) {
+	a := benchArrays[T](l.Len(), l.Blocks())
+	size := int(unsafe.Sizeof(T(0)))
+	b.SetBytes(int64((l.Len() + l.Blocks()) * size))
+	mean := func() { BlockMeanAbs(a[1], a[0], l) }
+	for b.Loop() {
+		mean()
+	}
+	perElement(b, l.Len())
+	reportRoofline(b, roofline.Read1, l.Len()*size, mean)
+}
+
+// BenchmarkStep is a whole step of one tensor: the probe, the finite check and
+// the update, with a Hessian-vector product that costs nothing.
+func BenchmarkStep(b *testing.B) {
+	eachCase(b, layoutNames, benchStep[float32], benchStep[float64])
+}
+
+func benchStep[T Float](b *testing.B, l Layout) {
+	n := l.Len()
+	a := benchArrays[T](n, n, n)
+	o, err := New(DefaultOptions(), Param[T]{Value: a[0], Layout: l})
+	if err != nil {
+		b.Fatal(err)
+	}
+	grads := [][]T{a[1]}
+	hvp := func(hz, z [][]T) error {
+		hz[0] = a[2]
+		return nil
+	}
+	// The probe is written, the gradient and the product are read once more.
+	b.SetBytes(int64(9*n+2*l.Blocks()) * int64(unsafe.Sizeof(T(0))))
+	for b.Loop() {
+		if err := o.Step(grads, hvp); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perElement(b, n)
+}
+
+// benchISAs runs a benchmark with each instruction set.
+func benchISAs(b *testing.B, prefix string, f func(b *testing.B)) {
+	for _, c := range isaChoices() {
+		b.Run(prefix+c.name, func(b *testing.B) {
+			c.run(b)
+			f(b)
+		})
+	}
+}

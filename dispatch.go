@@ -1,0 +1,248 @@
+package adahessian
+
+import (
+	"math"
+	"os"
+	"strings"
+)
+
+const (
+	// maxCall is the most elements that one call of assembly works on.
+	// Assembly cannot be preempted, and would hold up the garbage collector.
+	maxCall = 16 << 10
+
+	// scratchLen is the length of the buffer that holds the denominators of a
+	// panel between the two stages of a step; with the tensors that they are
+	// applied to it stays in the L1 and L2 caches.
+	scratchLen = 4096
+
+	// maxFusedRows is the most elements of a slice with strided blocks that is
+	// updated in one stage. A longer one has rows so long that walking down a
+	// few columns touches more pages than the TLB and the prefetchers follow.
+	maxFusedRows = 8192
+)
+
+// disabled reports whether the environment variable ADAHESSIAN_DISABLE, a list
+// such as "avx512,avx2", names the instruction set.
+func disabled(isa string) bool {
+	for _, name := range strings.Split(os.Getenv("ADAHESSIAN_DISABLE"), ",") {
+		if strings.EqualFold(strings.TrimSpace(name), isa) {
+			return true
+		}
+	}
+	return false
+}
+
+// ISA returns the instruction set that the kernels use on this machine:
+// "avx512", "avx2", "neon" or "generic". All of them give the same bits. The
+// environment variable ADAHESSIAN_DISABLE, a list such as "avx512,avx2" that
+// is read when the program starts, keeps the package from using some, and the
+// build tag purego from using any.
+func ISA() string { return isa() }
+
+// Rademacher sets every z[i] to +1 or −1, with equal probability: a probe for
+// Hutchinson's estimate of the Hessian's diagonal. z[i] is the sign with the
+// global index offset+i of draw number draw, a function of these and the seed
+// alone, so any range of any draw can be made anywhere, in any order and in
+// parts; float32 and float64 have the same signs. Indices wrap at 2⁶⁴.
+//
+// The bits come from Philox4x32-10 (Salmon et al., SC 2011), one for each
+// sign. z may have any length.
+func Rademacher[T Float](z []T, seed, draw, offset uint64) {
+	for len(z) > 0 {
+		n := min(len(z), maxCall)
+		if toWrap := -offset; toWrap != 0 && uint64(n) > toWrap {
+			n = int(toWrap)
+		}
+		rademacher(z[:n], seed, draw, offset)
+		z, offset = z[n:], offset+uint64(n)
+	}
+}
+
+// BlockMeanAbs sets d[j] to the mean of |x| over block j of the layout: the
+// curvature of the block when x is a Hessian-vector product. The order of the
+// additions is fixed, and the mean is the same on every machine.
+//
+// x has l.Len() elements and d l.Blocks(); BlockMeanAbs panics if they do not,
+// or if l is not a layout. d and x must not overlap, unless l.Block is 1 and
+// they are the same slice.
+func BlockMeanAbs[T Float](d, x []T, l Layout) {
+	if l.check() != nil {
+		panic("adahessian: BlockMeanAbs: invalid layout")
+	}
+	if len(x) != l.Len() || len(d) != l.Blocks() {
+		panic("adahessian: BlockMeanAbs: lengths do not fit the layout")
+	}
+	meanPanel(d, x, l.panel(), T(l.Block))
+}
+
+// Update makes one step of a tensor (Yao et al., AAAI 2021, arXiv 2006.00719,
+// algorithm 1) from the gradient g and the Hessian-vector product hz at theta:
+// it sets m, v and theta to their values after the step that c belongs to.
+// Where c was made for several samples, hz is the sum of z⊙Hz over the probes.
+//
+// theta, m, g and hz have l.Len() elements, and v, the second moment, has one
+// for each block: l.Blocks(). Update panics if they do not, if l is not a
+// layout, or if c was not made by NewCoefficients. g and hz are only read.
+// None of the slices may overlap another, except that g and hz may be the same
+// slice. Update does not look for values that are not finite.
+func Update[T Float](theta, m, v, g, hz []T, l Layout, c *Coefficients[T]) {
+	if l.check() != nil {
+		panic("adahessian: Update: invalid layout")
+	}
+	n := l.Len()
+	if len(theta) != n || len(m) != n || len(g) != n || len(hz) != n || len(v) != l.Blocks() {
+		panic("adahessian: Update: lengths do not fit the layout")
+	}
+	if c.samples < 1 {
+		panic("adahessian: Update: Coefficients not made by NewCoefficients")
+	}
+	s := c.scalarsFor(l.Block)
+	p := l.panel()
+	if fuses(p, c.power) {
+		updateFused(theta, m, v, g, hz, p, &s, c)
+		return
+	}
+	var scratch [scratchLen]T
+	updateStaged(theta, m, v, g, hz, nil, p, &s, c, scratch[:])
+}
+
+// fuses reports whether a step of the panel is made in one pass by one kernel,
+// which holds for blocks of moderate size and a power with a special case.
+func fuses(p panel, k power) bool {
+	if k == powerAny {
+		return false
+	}
+	if p.contiguous() {
+		return p.block <= maxCall/8 // the kernel takes groups of up to 8 blocks
+	}
+	return p.block*p.width <= maxFusedRows
+}
+
+// updateFused makes a step of a panel that fuses.
+func updateFused[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coefficients[T]) {
+	outer, _ := p.grain(maxCall, p.width)
+	for o := 0; o < p.outer; o += outer {
+		q, e, b := p.piece(o, 0, outer, p.width)
+		update(theta[e:], m[e:], v[b:], g[e:], hz[e:], q, s, c.power)
+	}
+}
+
+// updateStaged makes a step of a panel in two stages: the denominators of some
+// blocks into scratch, which holds scratchLen values, then the elements of
+// these blocks. With cached not nil the curvature of every block is there:
+// where hz is nil it is used, else it is set from hz.
+func updateStaged[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
+	outer, width := p.grain(scratchLen, scratchLen)
+	for o := 0; o < p.outer; o += outer {
+		for i := 0; i < p.width; i += width {
+			q, e, b := p.piece(o, i, outer, width)
+			den := scratch[:q.blocks()]
+			d := den
+			if cached != nil {
+				d = cached[b:][:len(den)]
+			}
+			if hz != nil {
+				meanPanel(d, hz[e:], q, s.div)
+			}
+			curvature(v[b:][:len(den)], den, d, s, c.power, c.exponent)
+			descendPanel(theta[e:], m[e:], g[e:], den, q, s)
+		}
+	}
+}
+
+// meanPanel sets d to the sums of |x| over the panel's blocks, divided by div.
+func meanPanel[T Float](d, x []T, p panel, div T) {
+	switch {
+	case p.contiguous() && p.block <= maxCall:
+		outer := maxCall / p.block
+		for o := 0; o < p.outer; o += outer {
+			q, e, b := p.piece(o, 0, outer, 1)
+			blockMeans(d[b:][:q.outer], x[e:][:q.len()], p.block, div)
+		}
+	case p.contiguous():
+		for o := range d {
+			d[o] = longBlockMean(x[o*p.block:][:p.block], div)
+		}
+	default:
+		outer, width := p.grain(maxCall, 64)
+		for o := 0; o < p.outer; o += outer {
+			for i := 0; i < p.width; i += width {
+				q, e, _ := p.piece(o, i, outer, width)
+				stridedMeansPiece(d[o*p.width+i:][:q.blocks()], x[e:], q, div)
+			}
+		}
+	}
+}
+
+// longBlockMean is the mean of a contiguous block of more than maxCall
+// elements.
+func longBlockMean[T Float](x []T, div T) T {
+	var p partialSums[T]
+	for len(x) > 0 {
+		n := min(len(x), maxCall)
+		addAbs(&p, x[:n])
+		x = x[n:]
+	}
+	return p.fold() / div
+}
+
+// stridedMeansPiece is stridedMeans in calls of at most maxCall elements, or
+// of as many rows as that allows.
+func stridedMeansPiece[T Float](d, x []T, p panel, div T) {
+	rows := max(1, maxCall/p.width)
+	if p.block <= rows {
+		stridedMeans(d, x, p, div, false)
+		return
+	}
+	for b := 0; b < p.block; b += rows {
+		q := panel{1, min(rows, p.block-b), p.stride, p.width}
+		by := T(1) // exact: only the last part divides
+		if b+q.block == p.block {
+			by = div
+		}
+		stridedMeans(d, x[b*p.stride:], q, by, b > 0)
+	}
+}
+
+// descendPanel is descend in calls of at most maxCall elements.
+func descendPanel[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
+	if p.len() <= maxCall {
+		descend(theta, m, g, den, p, s)
+		return
+	}
+	// Rows of a slice: with contiguous blocks, elements of a block.
+	rows := max(1, maxCall/p.width)
+	for o := range p.outer {
+		for b := 0; b < p.block; b += rows {
+			e := (o*p.block + b) * p.stride
+			descend(theta[e:], m[e:], g[e:], den[o*p.width:][:p.width], panel{1, min(rows, p.block-b), p.stride, p.width}, s)
+		}
+	}
+}
+
+// addProbes adds z⊙hz to acc.
+func addProbes[T Float](acc, z, hz []T) {
+	for len(acc) > 0 {
+		n := min(len(acc), maxCall)
+		addProbe(acc[:n], z[:n], hz[:n])
+		acc, z, hz = acc[n:], z[n:], hz[n:]
+	}
+}
+
+// firstNonFinite returns the index of the first x that is NaN or infinite, or
+// −1.
+func firstNonFinite[T Float](x []T) int {
+	for from := 0; from < len(x); from += maxCall {
+		part := x[from:min(from+maxCall, len(x))]
+		if allFinite(part) {
+			continue
+		}
+		for i, f := range part {
+			if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) {
+				return from + i
+			}
+		}
+	}
+	return -1
+}

@@ -1,0 +1,160 @@
+//go:build gc && !purego
+
+package adahessian
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+// hasAVX2 tells what the machine has, useAVX2 what is used. The choice is an
+// if on a variable, not a function variable: through one of those the compiler
+// cannot see that the kernels do not keep their arguments, and every caller's
+// buffer would move to the heap.
+var (
+	hasAVX2 = cpu.X86.HasAVX2
+	useAVX2 = hasAVX2 && !disabled("avx2")
+)
+
+func isa() string {
+	if useAVX2 {
+		return "avx2"
+	}
+	return "generic"
+}
+
+// f32 and f64 give a slice's memory its plain type. Assembly never follows
+// them past the slice's length, so an empty slice may give any pointer.
+func f32[T Float](x []T) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(x))) }
+func f64[T Float](x []T) *float64 { return (*float64)(unsafe.Pointer(unsafe.SliceData(x))) }
+
+// s32 and s64 give the scalars their plain type.
+func s32[T Float](s *scalars[T]) *float32 { return (*float32)(unsafe.Pointer(s)) }
+func s64[T Float](s *scalars[T]) *float64 { return (*float64)(unsafe.Pointer(s)) }
+
+// is32 reports whether T is a float32. A type switch would miss named types.
+func is32[T Float]() bool { return unsafe.Sizeof(T(0)) == 4 }
+
+func rademacher[T Float](z []T, seed, draw, offset uint64) {
+	if useAVX2 {
+		if is32[T]() {
+			rademacherF32AVX2(f32(z), len(z), seed, draw, offset)
+		} else {
+			rademacherF64AVX2(f64(z), len(z), seed, draw, offset)
+		}
+		return
+	}
+	rademacherGeneric(z, seed, draw, offset)
+}
+
+func addProbe[T Float](acc, z, hz []T) {
+	if useAVX2 {
+		if is32[T]() {
+			addProbeF32AVX2(f32(acc), f32(z), f32(hz), len(acc))
+		} else {
+			addProbeF64AVX2(f64(acc), f64(z), f64(hz), len(acc))
+		}
+		return
+	}
+	addProbeGeneric(acc, z, hz)
+}
+
+func allFinite[T Float](x []T) bool {
+	if useAVX2 {
+		if is32[T]() {
+			return allFiniteF32AVX2(f32(x), len(x))
+		}
+		return allFiniteF64AVX2(f64(x), len(x))
+	}
+	return allFiniteGeneric(x)
+}
+
+func addAbs[T Float](p *partialSums[T], x []T) {
+	if useAVX2 {
+		if is32[T]() {
+			addAbsF32AVX2(f32(p[:]), f32(x), len(x))
+		} else {
+			addAbsF64AVX2(f64(p[:]), f64(x), len(x))
+		}
+		return
+	}
+	addAbsGeneric(p, x)
+}
+
+func blockMeans[T Float](d, x []T, block int, div T) {
+	if useAVX2 {
+		if is32[T]() {
+			blockMeansF32AVX2(f32(d), f32(x), len(d), block, float32(div))
+		} else {
+			blockMeansF64AVX2(f64(d), f64(x), len(d), block, float64(div))
+		}
+		return
+	}
+	blockMeansGeneric(d, x, block, div)
+}
+
+func stridedMeans[T Float](d, x []T, p panel, div T, more bool) {
+	if useAVX2 {
+		if is32[T]() {
+			stridedMeansF32AVX2(f32(d), f32(x), p.outer, p.block, p.stride, p.width, float32(div), more)
+		} else {
+			stridedMeansF64AVX2(f64(d), f64(x), p.outer, p.block, p.stride, p.width, float64(div), more)
+		}
+		return
+	}
+	stridedMeansGeneric(d, x, p, div, more)
+}
+
+func curvature[T Float](v, den, d []T, s *scalars[T], k power, a float64) {
+	if useAVX2 && k != powerAny {
+		if is32[T]() {
+			curvatureF32AVX2(f32(v), f32(den), f32(d), len(v), s32(s), int(k))
+		} else {
+			curvatureF64AVX2(f64(v), f64(den), f64(d), len(v), s64(s), int(k))
+		}
+		return
+	}
+	curvatureGeneric(v, den, d, s, k, a)
+}
+
+func descend[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
+	if useAVX2 {
+		switch {
+		case p.contiguous() && p.block > 1 && is32[T]():
+			descendBlocksF32AVX2(f32(theta), f32(m), f32(g), f32(den), p.outer, p.block, s32(s))
+		case p.contiguous() && p.block > 1:
+			descendBlocksF64AVX2(f64(theta), f64(m), f64(g), f64(den), p.outer, p.block, s64(s))
+		default:
+			p = p.asRow()
+			if is32[T]() {
+				descendRowsF32AVX2(f32(theta), f32(m), f32(g), f32(den), p.outer, p.block, p.stride, p.width, s32(s))
+			} else {
+				descendRowsF64AVX2(f64(theta), f64(m), f64(g), f64(den), p.outer, p.block, p.stride, p.width, s64(s))
+			}
+		}
+		return
+	}
+	descendGeneric(theta, m, g, den, p, s)
+}
+
+func update[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], k power) {
+	if useAVX2 {
+		switch {
+		case p.block == 1 && p.contiguous() && is32[T]():
+			updateF32AVX2(f32(theta), f32(m), f32(v), f32(g), f32(hz), p.outer, s32(s), int(k))
+		case p.block == 1 && p.contiguous():
+			updateF64AVX2(f64(theta), f64(m), f64(v), f64(g), f64(hz), p.outer, s64(s), int(k))
+		case p.contiguous() && is32[T]():
+			updateBlocksF32AVX2(f32(theta), f32(m), f32(v), f32(g), f32(hz), p.outer, p.block, s32(s), int(k))
+		case p.contiguous():
+			updateBlocksF64AVX2(f64(theta), f64(m), f64(v), f64(g), f64(hz), p.outer, p.block, s64(s), int(k))
+		case is32[T]():
+			updateRowsF32AVX2(f32(theta), f32(m), f32(v), f32(g), f32(hz), p.outer, p.block, p.stride, p.width, s32(s), int(k))
+		default:
+			updateRowsF64AVX2(f64(theta), f64(m), f64(v), f64(g), f64(hz), p.outer, p.block, p.stride, p.width, s64(s), int(k))
+		}
+		return
+	}
+	updateGeneric(theta, m, v, g, hz, p, s, k, 0)
+}

@@ -1,0 +1,23 @@
+package adahessian
+
+import "errors"
+
+// The errors of this package. Every error that New, Step and the other
+// functions return wraps one of them, and names the parameter, the index and
+// the value at fault; test with errors.Is.
+var (
+	// ErrOption reports a hyperparameter or an option outside its range.
+	ErrOption = errors.New("adahessian: invalid option")
+	// ErrLayout reports a layout that does not describe its tensor.
+	ErrLayout = errors.New("adahessian: invalid layout")
+	// ErrShape reports slices whose number or length does not fit.
+	ErrShape = errors.New("adahessian: shape mismatch")
+	// ErrNonFinite reports a NaN or an infinity where a finite value is needed.
+	ErrNonFinite = errors.New("adahessian: value is not finite")
+	// ErrState reports saved state that is damaged or belongs to another
+	// configuration.
+	ErrState = errors.New("adahessian: invalid state")
+	// ErrHVP reports a Hessian-vector product that is missing, failed, or is
+	// not one.
+	ErrHVP = errors.New("adahessian: Hessian-vector product failed")
+)

@@ -1,0 +1,9 @@
+//go:build !amd64 || !gc || purego
+
+package adahessian
+
+// isaChoices lists what this build has.
+func isaChoices() []isaChoice { return []isaChoice{{"generic", func() {}}} }
+
+// saveISA returns a function that restores the present choice.
+func saveISA() func() { return func() {} }

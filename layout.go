@@ -1,0 +1,114 @@
+package adahessian
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Layout views a row-major tensor as [Outer][Block][Inner]. The curvature is
+// averaged over the Block axis, and one value is kept for each of the
+// Outer·Inner blocks: element (o, b, i) belongs to block o·Inner + i.
+//
+// Inner = 1 makes blocks of adjacent elements; Inner > 1 makes blocks whose
+// elements lie Inner apart. Block is at least 1, and a tensor of no elements
+// has no blocks. In a Param the zero Layout stands for Elementwise.
+//
+// Averaging is the "spatial averaging" of Yao et al., AAAI 2021,
+// arXiv 2006.00719, section 3.2 and equation 10.
+type Layout struct{ Outer, Block, Inner int }
+
+// Elementwise returns the layout of n elements that each keep a curvature of
+// their own: {n, 1, 1}.
+func Elementwise(n int) Layout { return Layout{Outer: n, Block: 1, Inner: 1} }
+
+// AverageAxes returns the layout of a row-major tensor of the given shape
+// whose curvature is averaged over the given axes. The axes may be named in
+// any order but must be adjacent to one another, so that they form one axis of
+// the view:
+//
+//	AverageAxes([]int{out, in, kh, kw}, 2, 3)   // convolution, OIHW: over the kernel
+//	AverageAxes([]int{kh, kw, in, out}, 0, 1)   // convolution, HWIO: over the kernel
+//	AverageAxes([]int{out, in}, 1)              // matrix: over each row
+//
+// Without axes, or without elements, the layout is Elementwise. The error wraps ErrLayout: a negative
+// dimension, a shape whose product overflows int, or an axis that is out of
+// range, repeated, or not adjacent to the others.
+func AverageAxes(shape []int, axes ...int) (Layout, error) {
+	for i, d := range shape {
+		if d < 0 {
+			return Layout{}, fmt.Errorf("%w: shape[%d] = %d is negative", ErrLayout, i, d)
+		}
+	}
+	sorted := slices.Clone(axes)
+	slices.Sort(sorted)
+	for i, a := range sorted {
+		switch {
+		case a < 0 || a >= len(shape):
+			return Layout{}, fmt.Errorf("%w: axis %d is out of range for a shape of %d axes", ErrLayout, a, len(shape))
+		case i > 0 && a == sorted[i-1]:
+			return Layout{}, fmt.Errorf("%w: axis %d is repeated", ErrLayout, a)
+		case i > 0 && a != sorted[i-1]+1:
+			return Layout{}, fmt.Errorf("%w: axes %d and %d are not adjacent, so no strides describe their blocks", ErrLayout, sorted[i-1], a)
+		}
+	}
+	if slices.Contains(shape, 0) {
+		return Elementwise(0), nil
+	}
+	first, last := len(shape), len(shape)
+	if len(sorted) > 0 {
+		first, last = sorted[0], sorted[len(sorted)-1]
+	}
+	l := Layout{1, 1, 1}
+	for i, d := range shape {
+		axis := &l.Block
+		if i < first {
+			axis = &l.Outer
+		} else if i > last {
+			axis = &l.Inner
+		}
+		if l.Len() > math.MaxInt/d {
+			return Layout{}, fmt.Errorf("%w: shape %v has more elements than an int can count", ErrLayout, shape)
+		}
+		*axis *= d
+	}
+	return l, nil
+}
+
+// Flat returns the layout of n elements in runs of block adjacent elements,
+// across rows and whatever the tensor's shape is: {n/block, block, 1}.
+//
+// The error wraps ErrLayout: n negative, block less than 1, or a block that
+// does not divide n.
+func Flat(n, block int) (Layout, error) {
+	switch {
+	case n < 0:
+		return Layout{}, fmt.Errorf("%w: length %d is negative", ErrLayout, n)
+	case block < 1:
+		return Layout{}, fmt.Errorf("%w: block of %d elements, want at least 1", ErrLayout, block)
+	case n%block != 0:
+		return Layout{}, fmt.Errorf("%w: length %d is not a multiple of the block of %d elements", ErrLayout, n, block)
+	}
+	return Layout{Outer: n / block, Block: block, Inner: 1}, nil
+}
+
+// Len returns the number of elements, Outer·Block·Inner.
+func (l Layout) Len() int { return l.Outer * l.Block * l.Inner }
+
+// Blocks returns the number of curvature values, Outer·Inner.
+func (l Layout) Blocks() int { return l.Outer * l.Inner }
+
+// check reports a layout that describes no tensor: a negative axis, blocks
+// without elements, or a length that overflows int.
+func (l Layout) check() error {
+	if l.Outer < 0 || l.Block < 1 || l.Inner < 0 {
+		return fmt.Errorf("%w: %+v, want Outer and Inner of at least 0 and Block of at least 1", ErrLayout, l)
+	}
+	if l.Outer == 0 || l.Inner == 0 {
+		return nil
+	}
+	if l.Outer > math.MaxInt/l.Inner || l.Block > math.MaxInt/(l.Outer*l.Inner) {
+		return fmt.Errorf("%w: %+v has more elements than an int can count", ErrLayout, l)
+	}
+	return nil
+}

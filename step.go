@@ -1,0 +1,109 @@
+package adahessian
+
+import (
+	"fmt"
+)
+
+// Step makes one step of every parameter. grads[i] is the gradient of the loss
+// for the i-th parameter, of its length; hvp computes Hessian-vector products.
+// Both belong to the parameters' present values.
+//
+// When a Hessian refresh is due (see NeedsHessian), Step calls hvp first, once
+// for each of Options.Samples probes, and reads grads after, so hvp may fill
+// grads in the same pass. Else hvp is not called and may be nil. hvp may also
+// put a slice of its own into hz[i], of the same length, in place of filling
+// the one that is there; Step only reads it, and does not keep it.
+//
+// Step checks everything before it writes anything. The error wraps ErrShape
+// for a number or length of slices that does not fit, ErrHVP where hvp is due
+// and is nil or fails (its own error is wrapped too), ErrNonFinite for a
+// gradient or product that is NaN or infinite, and ErrOption for
+// hyperparameters that have become invalid. On an error nothing has changed,
+// the position in the sequence of probes included, and the same Step can be
+// tried again. The same holds if hvp panics.
+//
+// grads are only read. They must not overlap the parameters.
+func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
+	for i := range o.groups {
+		g := &o.groups[i]
+		c, err := g.at(o.steps+1, o.opts.Samples)
+		if err != nil {
+			return err
+		}
+		g.coef = c
+	}
+	if len(grads) != len(o.tensors) {
+		return fmt.Errorf("%w: %d gradients for %d parameters", ErrShape, len(grads), len(o.tensors))
+	}
+	due := o.NeedsHessian()
+	if due {
+		if err := o.probe(hvp); err != nil {
+			return err
+		}
+	}
+	o.grads = grads
+	defer func() { o.grads = nil }()
+	if err := o.checkProducts(grads, "gradient"); err != nil {
+		return err
+	}
+	if due {
+		o.run(stageRefresh)
+		o.refreshes++
+	} else {
+		o.run(stageRepeat)
+	}
+	o.steps++
+	return nil
+}
+
+// probe draws the probes of a refresh and leaves the products in o.h.
+func (o *Optimizer[T]) probe(hvp HVP[T]) error {
+	if hvp == nil {
+		return fmt.Errorf("%w: hvp is nil, and step %d needs it", ErrHVP, o.steps+1)
+	}
+	for s := range o.opts.Samples {
+		o.draw = o.refreshes*uint64(o.opts.Samples) + uint64(s)
+		o.run(stageSigns)
+		copy(o.zView, o.z)
+		copy(o.hzView, o.hz)
+		if err := hvp(o.hzView, o.zView); err != nil {
+			return fmt.Errorf("%w: step %d, probe %d: %w", ErrHVP, o.steps+1, s, err)
+		}
+		if err := o.checkProducts(o.hzView, "Hessian-vector product"); err != nil {
+			return err
+		}
+		if o.opts.Samples > 1 {
+			o.first = s == 0
+			o.run(stageSum)
+		}
+	}
+	return nil
+}
+
+// checkProducts reports the first of x, one slice for each parameter, whose
+// length is wrong or that has a value that is not finite.
+func (o *Optimizer[T]) checkProducts(x [][]T, what string) error {
+	for i := range o.tensors {
+		if t := &o.tensors[i]; len(x[i]) != len(t.value) {
+			return fmt.Errorf("%w: parameter %d %q: %s has %d elements, want %d",
+				ErrShape, i, t.name, what, len(x[i]), len(t.value))
+		}
+	}
+	if o.opts.SkipFiniteCheck {
+		return nil
+	}
+	o.checked = x
+	o.nonFinite.Store(false)
+	o.run(stageFinite)
+	o.checked = nil
+	if !o.nonFinite.Load() {
+		return nil
+	}
+	for i := range x {
+		if at := firstNonFinite(x[i]); at >= 0 {
+			return fmt.Errorf("%w: parameter %d %q: %s[%d] = %v",
+				ErrNonFinite, i, o.tensors[i].name, what, at, x[i][at])
+		}
+	}
+	panic("adahessian: unreachable: a value became finite during Step")
+}
