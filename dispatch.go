@@ -11,15 +11,15 @@ const (
 	// Assembly cannot be preempted, and would hold up the garbage collector.
 	maxCall = 16 << 10
 
-	// scratchLen is the length of the buffer that holds the denominators of a
-	// panel between the two stages of a step; with the tensors that they are
-	// applied to it stays in the L1 and L2 caches.
-	scratchLen = 4096
+	// pieceLen is the most elements, about, that a step in stages takes at a
+	// time: the streams of a piece stay in the L1 cache between the stages, and
+	// are so short that memory hardly notices the change of stage.
+	pieceLen = 1024
 
-	// maxFusedRows is the most elements of a slice with strided blocks that is
-	// updated in one stage. A longer one has rows so long that walking down a
-	// few columns touches more pages than the TLB and the prefetchers follow.
-	maxFusedRows = 8192
+	// scratchLen is the length of an optimizer's buffer for the denominators of
+	// a piece, and so the most columns of one. Short runs of many rows cost
+	// time in memory, where each run begins on a page of its own.
+	scratchLen = 16 << 10
 )
 
 // disabled reports whether the environment variable ADAHESSIAN_DISABLE, a list
@@ -97,14 +97,31 @@ func Update[T Float](theta, m, v, g, hz []T, l Layout, c *Coefficients[T]) {
 	if c.samples < 1 {
 		panic("adahessian: Update: Coefficients not made by NewCoefficients")
 	}
-	s := c.scalarsFor(l.Block)
-	p := l.panel()
-	if fuses(p, c.power) {
-		updateFused(theta, m, v, g, hz, p, &s, c)
-		return
+	if p := l.panel(); p.width <= pieceLen {
+		var scratch [pieceLen]T
+		updatePanel(theta, m, v, g, hz, nil, p, c, scratch[:])
+	} else {
+		updateWide(theta, m, v, g, hz, p, c)
 	}
+}
+
+// updateWide is updatePanel for many columns. It is a function of its own
+// because its scratch takes longer to clear than a small step.
+func updateWide[T Float](theta, m, v, g, hz []T, p panel, c *Coefficients[T]) {
 	var scratch [scratchLen]T
-	updateStaged(theta, m, v, g, hz, nil, p, &s, c, scratch[:])
+	updatePanel(theta, m, v, g, hz, nil, p, c, scratch[:])
+}
+
+// updatePanel makes a step of a panel. With cached not nil the curvature of
+// every block is kept there: where hz is nil it is used, else it is set from
+// hz. scratch holds at least pieceLen values.
+func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficients[T], scratch []T) {
+	s := c.scalarsFor(p.block)
+	if cached == nil && fuses(p, c.power) {
+		updateFused(theta, m, v, g, hz, p, &s, c, scratch)
+	} else {
+		updateStaged(theta, m, v, g, hz, cached, p, &s, c, scratch)
+	}
 }
 
 // fuses reports whether a step of the panel is made in one pass by one kernel,
@@ -116,24 +133,22 @@ func fuses(p panel, k power) bool {
 	if p.contiguous() {
 		return p.block <= maxCall/8 // the kernel takes groups of up to 8 blocks
 	}
-	return p.block*p.width <= maxFusedRows
+	return p.width <= pieceLen && p.block*p.width <= maxCall
 }
 
 // updateFused makes a step of a panel that fuses.
-func updateFused[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coefficients[T]) {
+func updateFused[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
 	outer, _ := p.grain(maxCall, p.width)
 	for o := 0; o < p.outer; o += outer {
 		q, e, b := p.piece(o, 0, outer, p.width)
-		update(theta[e:], m[e:], v[b:], g[e:], hz[e:], q, s, c.power)
+		update(theta[e:], m[e:], v[b:], g[e:], hz[e:], scratch, q, s, c.power)
 	}
 }
 
-// updateStaged makes a step of a panel in two stages: the denominators of some
-// blocks into scratch, which holds scratchLen values, then the elements of
-// these blocks. With cached not nil the curvature of every block is there:
-// where hz is nil it is used, else it is set from hz.
+// updateStaged makes a step of a panel in two stages: the denominators of a
+// piece into scratch, then the elements of the piece.
 func updateStaged[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
-	outer, width := p.grain(scratchLen, scratchLen)
+	outer, width := p.grain(pieceLen, len(scratch))
 	for o := 0; o < p.outer; o += outer {
 		for i := 0; i < p.width; i += width {
 			q, e, b := p.piece(o, i, outer, width)
@@ -153,6 +168,7 @@ func updateStaged[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T
 
 // meanPanel sets d to the sums of |x| over the panel's blocks, divided by div.
 func meanPanel[T Float](d, x []T, p panel, div T) {
+	p = p.asRow()
 	switch {
 	case p.contiguous() && p.block <= maxCall:
 		outer := maxCall / p.block

@@ -138,7 +138,7 @@ func descend[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
 	descendGeneric(theta, m, g, den, p, s)
 }
 
-func update[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], k power) {
+func update[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k power) {
 	if useAVX2 {
 		switch {
 		case p.block == 1 && p.contiguous() && is32[T]():
@@ -150,9 +150,9 @@ func update[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], k power) {
 		case p.contiguous():
 			updateBlocksF64AVX2(f64(theta), f64(m), f64(v), f64(g), f64(hz), p.outer, p.block, s64(s), int(k))
 		case is32[T]():
-			updateRowsF32AVX2(f32(theta), f32(m), f32(v), f32(g), f32(hz), p.outer, p.block, p.stride, p.width, s32(s), int(k))
+			updateRowsF32AVX2(f32(theta), f32(m), f32(v), f32(g), f32(hz), f32(den), p.outer, p.block, p.stride, p.width, s32(s), int(k))
 		default:
-			updateRowsF64AVX2(f64(theta), f64(m), f64(v), f64(g), f64(hz), p.outer, p.block, p.stride, p.width, s64(s), int(k))
+			updateRowsF64AVX2(f64(theta), f64(m), f64(v), f64(g), f64(hz), f64(den), p.outer, p.block, p.stride, p.width, s64(s), int(k))
 		}
 		return
 	}

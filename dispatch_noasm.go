@@ -28,6 +28,6 @@ func descend[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
 	descendGeneric(theta, m, g, den, p, s)
 }
 
-func update[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], k power) {
+func update[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k power) {
 	updateGeneric(theta, m, v, g, hz, p, s, k, 0)
 }

@@ -72,11 +72,11 @@ func updateF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *fl
 func updateBlocksF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 
 // updateRowsF32AVX2 makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:
-// v[j], den = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den).
-// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// v[j], den[j] = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den[j]).
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
 //
 //go:noescape
-func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, outer int, block int, stride int, width int, s *float32, power int)
+func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 
 // rademacherF64AVX2 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
 // It requires that offset+n does not exceed 2^64.
@@ -146,8 +146,8 @@ func updateF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *fl
 func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 
 // updateRowsF64AVX2 makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:
-// v[j], den = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den).
-// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// v[j], den[j] = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den[j]).
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
 //
 //go:noescape
-func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, outer int, block int, stride int, width int, s *float64, power int)
+func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)

@@ -335,20 +335,37 @@ part:
 	VBROADCASTSS (SI), Y4
 	VMOVQ        BX, X3
 	VPSRLD       X3, Y4, Y4
-	LEAQ         leadingOnes<>+64(SB), BX
-	SUBQ         R9, BX
-	VMOVDQU      (BX), Y3
-	VPSLLVD      Y2, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPOR         Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y3, (AX)
-	ADDQ         R9, AX
-	INCQ         SI
-	DECQ         DI
-	XORQ         BX, BX
-	TESTQ        DI, DI
-	JZ           batch
-	JMP          whole
+	VPSLLVD      Y2, Y4, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	MOVQ         AX, BX
+	LEAQ         (BX), BX
+	TESTB        $0x10, R9
+	JZ           no5
+	VMOVUPS      X3, (BX)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, BX
+
+no5:
+	TESTB   $0x08, R9
+	JZ      no6
+	VMOVLPS X3, (BX)
+	VPSRLDQ $0x08, Y3, Y3
+	ADDQ    $0x08, BX
+
+no6:
+	TESTB  $0x04, R9
+	JZ     no7
+	VMOVSS X3, (BX)
+
+no7:
+	ADDQ  R9, AX
+	INCQ  SI
+	DECQ  DI
+	XORQ  BX, BX
+	TESTQ DI, DI
+	JZ    batch
+	JMP   whole
 
 done:
 	VZEROUPPER
@@ -391,7 +408,7 @@ DATA philoxConstants<>+184(SB)/8, $0x0000000000000004
 GLOBL philoxConstants<>(SB), RODATA|NOPTR, $192
 
 // func addProbeF32AVX2(acc *float32, z *float32, hz *float32, n int)
-// Requires: AVX
+// Requires: AVX, AVX2
 TEXT ·addProbeF32AVX2(SB), NOSPLIT, $0-32
 	MOVQ acc+0(FP), AX
 	MOVQ z+8(FP), CX
@@ -438,19 +455,37 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ       $0x00000020, BX
-	TESTQ      BX, BX
-	JZ         end5
-	LEAQ       leadingOnes<>+64(SB), DI
-	SUBQ       BX, DI
-	VMOVDQU    (DI), Y0
-	VMASKMOVPS (CX)(SI*1), Y0, Y1
-	VMASKMOVPS (DX)(SI*1), Y0, Y2
-	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS (AX)(SI*1), Y0, Y2
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*1)
+	ADDQ         $0x00000020, BX
+	TESTQ        BX, BX
+	JZ           end5
+	LEAQ         leadingOnes<>+64(SB), DI
+	SUBQ         BX, DI
+	VMOVDQU      (DI), Y0
+	VMASKMOVPS   (CX)(SI*1), Y0, Y1
+	VMASKMOVPS   (DX)(SI*1), Y0, Y2
+	VMULPS       Y2, Y1, Y1
+	VMASKMOVPS   (AX)(SI*1), Y0, Y0
+	VADDPS       Y0, Y1, Y1
+	LEAQ         (AX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no6
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, AX
 
+no6:
+	TESTB   $0x08, BL
+	JZ      no7
+	VMOVLPS X1, (AX)
+	VPSRLDQ $0x08, Y1, Y1
+	ADDQ    $0x08, AX
+
+no7:
+	TESTB  $0x04, BL
+	JZ     no8
+	VMOVSS X1, (AX)
+
+no8:
 end5:
 	VZEROUPPER
 	RET
@@ -565,7 +600,7 @@ rest:
 	RET
 
 // func blockMeansF32AVX2(d *float32, x *float32, blocks int, block int, div float32)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·blockMeansF32AVX2(SB), NOSPLIT, $256-36
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
@@ -586,48 +621,146 @@ TEXT ·blockMeansF32AVX2(SB), NOSPLIT, $256-36
 	VBROADCASTSS div+32(FP), Y3
 
 group:
-	TESTQ   SI, SI
-	JZ      done
-	MOVQ    $0x0000000000000008, DI
-	CMPQ    SI, DI
-	CMOVQLT SI, DI
-	SUBQ    DI, SI
-	LEAQ    (SP), R8
-	MOVQ    DI, R9
+	TESTQ       SI, SI
+	JZ          done
+	MOVQ        $0x0000000000000008, DI
+	CMPQ        SI, DI
+	CMOVQLT     SI, DI
+	SUBQ        DI, SI
+	CMPQ        DI, $0x08
+	JNE         slots1
+	TESTQ       AX, AX
+	JNZ         slots1
+	VMASKMOVPS  (DX), Y1, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPS  32(DX), Y2, Y5
+	VPAND       Y5, Y0, Y5
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPS      Y5, Y4, Y4
+	VMASKMOVPS  (DX), Y1, Y5
+	VPAND       Y5, Y0, Y5
+	VMASKMOVPS  32(DX), Y2, Y6
+	VPAND       Y6, Y0, Y6
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPS      Y6, Y5, Y5
+	VMASKMOVPS  (DX), Y1, Y6
+	VPAND       Y6, Y0, Y6
+	VMASKMOVPS  32(DX), Y2, Y7
+	VPAND       Y7, Y0, Y7
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPS      Y7, Y6, Y6
+	VMASKMOVPS  (DX), Y1, Y7
+	VPAND       Y7, Y0, Y7
+	VMASKMOVPS  32(DX), Y2, Y8
+	VPAND       Y8, Y0, Y8
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPS      Y8, Y7, Y7
+	VMASKMOVPS  (DX), Y1, Y8
+	VPAND       Y8, Y0, Y8
+	VMASKMOVPS  32(DX), Y2, Y9
+	VPAND       Y9, Y0, Y9
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPS      Y9, Y8, Y8
+	VINSERTF128 $0x01, X8, Y4, Y9
+	VPERM2F128  $0x31, Y8, Y4, Y8
+	VADDPS      Y8, Y9, Y9
+	VMASKMOVPS  (DX), Y1, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPS  32(DX), Y2, Y8
+	VPAND       Y8, Y0, Y8
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPS      Y8, Y4, Y4
+	VINSERTF128 $0x01, X4, Y5, Y8
+	VPERM2F128  $0x31, Y4, Y5, Y4
+	VADDPS      Y4, Y8, Y8
+	VMASKMOVPS  (DX), Y1, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPS  32(DX), Y2, Y5
+	VPAND       Y5, Y0, Y5
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPS      Y5, Y4, Y4
+	VINSERTF128 $0x01, X4, Y6, Y5
+	VPERM2F128  $0x31, Y4, Y6, Y4
+	VADDPS      Y4, Y5, Y5
+	VMASKMOVPS  (DX), Y1, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPS  32(DX), Y2, Y6
+	VPAND       Y6, Y0, Y6
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPS      Y6, Y4, Y4
+	VINSERTF128 $0x01, X4, Y7, Y6
+	VPERM2F128  $0x31, Y4, Y7, Y4
+	VADDPS      Y4, Y6, Y6
+	VSHUFPS     $0x44, Y8, Y9, Y4
+	VSHUFPS     $0xee, Y8, Y9, Y7
+	VADDPS      Y7, Y4, Y4
+	VSHUFPS     $0x44, Y6, Y5, Y7
+	VSHUFPS     $0xee, Y6, Y5, Y5
+	VADDPS      Y5, Y7, Y7
+	VSHUFPS     $0x88, Y7, Y4, Y5
+	VSHUFPS     $0xdd, Y7, Y4, Y4
+	VADDPS      Y4, Y5, Y5
+	VMOVDQA     Y5, Y4
 
-block1:
+summed2:
+	VDIVPS  Y3, Y4, Y4
+	CMPQ    DI, $0x08
+	JNE     some3
+	VMOVUPS Y4, (BX)
+
+done4:
+	ADDQ $0x20, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+slots1:
+	LEAQ (SP), R8
+	MOVQ DI, R9
+
+block5:
 	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
 	MOVQ  AX, R10
 	TESTQ R10, R10
-	JZ    rest3
+	JZ    rest7
 
-step2:
-	VPAND  (DX), Y0, Y6
-	VADDPS Y6, Y4, Y4
-	VPAND  32(DX), Y0, Y6
-	VADDPS Y6, Y5, Y5
+pair6:
+	VPAND  (DX), Y0, Y5
+	VADDPS Y5, Y4, Y4
+	VPAND  32(DX), Y0, Y5
+	VADDPS Y5, Y6, Y6
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R10
-	JNZ    step2
+	JNZ    pair6
+	TESTQ  CX, CX
+	JZ     done8
 
-rest3:
-	TESTQ      CX, CX
-	JZ         summed4
-	VMASKMOVPS (DX), Y1, Y6
-	VPAND      Y6, Y0, Y6
-	VADDPS     Y6, Y4, Y4
-	VMASKMOVPS 32(DX), Y2, Y6
-	VPAND      Y6, Y0, Y6
-	VADDPS     Y6, Y5, Y5
+rest7:
+	VMASKMOVPS (DX), Y1, Y5
+	VPAND      Y5, Y0, Y5
+	VADDPS     Y5, Y4, Y4
+	VMASKMOVPS 32(DX), Y2, Y5
+	VPAND      Y5, Y0, Y5
+	VADDPS     Y5, Y6, Y6
 	ADDQ       CX, DX
 
-summed4:
-	VADDPS         Y5, Y4, Y4
+done8:
+	VADDPS         Y6, Y4, Y4
 	VMOVUPS        Y4, (R8)
 	ADDQ           $0x20, R8
 	DECQ           R9
-	JNZ            block1
+	JNZ            block5
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 128(SP), Y4, Y4
 	VBROADCASTF128 16(SP), Y5
@@ -657,26 +790,35 @@ summed4:
 	VSHUFPS        $0x88, Y4, Y8, Y5
 	VSHUFPS        $0xdd, Y4, Y8, Y4
 	VADDPS         Y4, Y5, Y5
-	VDIVPS         Y3, Y5, Y5
-	CMPQ           DI, $0x08
-	JNE            some5
-	VMOVUPS        Y5, (BX)
+	VMOVDQA        Y5, Y4
+	JMP            summed2
 
-done6:
-	ADDQ $0x20, BX
-	JMP  group
+some3:
+	SHLQ         $0x02, DI
+	LEAQ         leadingOnes<>+64(SB), R8
+	SUBQ         DI, R8
+	VMOVDQU      (R8), Y5
+	LEAQ         (BX), R8
+	TESTB        $0x10, DI
+	JZ           no9
+	VMOVUPS      X4, (R8)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, R8
 
-done:
-	VZEROUPPER
-	RET
+no9:
+	TESTB   $0x08, DI
+	JZ      no10
+	VMOVLPS X4, (R8)
+	VPSRLDQ $0x08, Y4, Y4
+	ADDQ    $0x08, R8
 
-some5:
-	SHLQ       $0x02, DI
-	LEAQ       leadingOnes<>+64(SB), R8
-	SUBQ       DI, R8
-	VMOVDQU    (R8), Y4
-	VMASKMOVPS Y5, Y4, (BX)
-	JMP        done6
+no10:
+	TESTB  $0x04, DI
+	JZ     no11
+	VMOVSS X4, (R8)
+
+no11:
+	JMP done4
 
 // func stridedMeansF32AVX2(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool)
 // Requires: AVX, AVX2
@@ -686,10 +828,10 @@ TEXT ·stridedMeansF32AVX2(SB), NOSPLIT, $0-53
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VBROADCASTSS div+48(FP), Y1
-	MOVQ         block+24(FP), DX
-	MOVQ         stride+32(FP), BX
-	SHLQ         $0x02, BX
-	MOVBLZX      more+52(FP), SI
+	MOVBLZX      more+52(FP), DX
+	MOVQ         block+24(FP), BX
+	MOVQ         stride+32(FP), SI
+	SHLQ         $0x02, SI
 
 slice:
 	MOVQ width+40(FP), DI
@@ -707,7 +849,7 @@ loop1:
 	VPXOR   Y7, Y7, Y7
 	VPXOR   Y8, Y8, Y8
 	VPXOR   Y9, Y9, Y9
-	TESTL   SI, SI
+	TESTL   DX, DX
 	JZ      fresh3
 	VMOVUPS (AX)(R8*1), Y2
 	VMOVUPS 32(AX)(R8*1), Y3
@@ -720,7 +862,7 @@ loop1:
 
 fresh3:
 	LEAQ (CX)(R8*1), R9
-	MOVQ DX, R10
+	MOVQ BX, R10
 
 row4:
 	VPAND   (R9), Y0, Y10
@@ -739,24 +881,24 @@ row4:
 	VADDPS  Y10, Y8, Y8
 	VPAND   224(R9), Y0, Y10
 	VADDPS  Y10, Y9, Y9
-	ADDQ    BX, R9
+	ADDQ    SI, R9
 	DECQ    R10
 	JNZ     row4
 	VDIVPS  Y1, Y2, Y2
-	VMOVUPS Y2, (AX)(R8*1)
 	VDIVPS  Y1, Y3, Y3
-	VMOVUPS Y3, 32(AX)(R8*1)
 	VDIVPS  Y1, Y4, Y4
-	VMOVUPS Y4, 64(AX)(R8*1)
 	VDIVPS  Y1, Y5, Y5
-	VMOVUPS Y5, 96(AX)(R8*1)
 	VDIVPS  Y1, Y6, Y6
-	VMOVUPS Y6, 128(AX)(R8*1)
 	VDIVPS  Y1, Y7, Y7
-	VMOVUPS Y7, 160(AX)(R8*1)
 	VDIVPS  Y1, Y8, Y8
-	VMOVUPS Y8, 192(AX)(R8*1)
 	VDIVPS  Y1, Y9, Y9
+	VMOVUPS Y2, (AX)(R8*1)
+	VMOVUPS Y3, 32(AX)(R8*1)
+	VMOVUPS Y4, 64(AX)(R8*1)
+	VMOVUPS Y5, 96(AX)(R8*1)
+	VMOVUPS Y6, 128(AX)(R8*1)
+	VMOVUPS Y7, 160(AX)(R8*1)
+	VMOVUPS Y8, 192(AX)(R8*1)
 	VMOVUPS Y9, 224(AX)(R8*1)
 	ADDQ    $0x00000100, R8
 	SUBQ    $0x00000100, DI
@@ -769,18 +911,18 @@ done2:
 
 loop5:
 	VPXOR   Y2, Y2, Y2
-	TESTL   SI, SI
+	TESTL   DX, DX
 	JZ      fresh7
 	VMOVUPS (AX)(R8*1), Y2
 
 fresh7:
 	LEAQ (CX)(R8*1), R9
-	MOVQ DX, R10
+	MOVQ BX, R10
 
 row8:
 	VPAND   (R9), Y0, Y3
 	VADDPS  Y3, Y2, Y2
-	ADDQ    BX, R9
+	ADDQ    SI, R9
 	DECQ    R10
 	JNZ     row8
 	VDIVPS  Y1, Y2, Y2
@@ -797,29 +939,47 @@ done6:
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y2
 	VPXOR      Y3, Y3, Y3
-	TESTL      SI, SI
+	TESTL      DX, DX
 	JZ         fresh10
 	VMASKMOVPS (AX)(R8*1), Y2, Y3
 
 fresh10:
-	LEAQ (CX)(R8*1), DI
-	MOVQ DX, R9
+	LEAQ (CX)(R8*1), R9
+	MOVQ BX, R10
 
 row11:
-	VMASKMOVPS (DI), Y2, Y4
-	VPAND      Y4, Y0, Y4
-	VADDPS     Y4, Y3, Y3
-	ADDQ       BX, DI
-	DECQ       R9
-	JNZ        row11
-	VDIVPS     Y1, Y3, Y3
-	VMASKMOVPS Y3, Y2, (AX)(R8*1)
+	VMASKMOVPS   (R9), Y2, Y4
+	VPAND        Y4, Y0, Y4
+	VADDPS       Y4, Y3, Y3
+	ADDQ         SI, R9
+	DECQ         R10
+	JNZ          row11
+	VDIVPS       Y1, Y3, Y3
+	LEAQ         (AX)(R8*1), R8
+	TESTB        $0x10, DI
+	JZ           no12
+	VMOVUPS      X3, (R8)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, R8
 
+no12:
+	TESTB   $0x08, DI
+	JZ      no13
+	VMOVLPS X3, (R8)
+	VPSRLDQ $0x08, Y3, Y3
+	ADDQ    $0x08, R8
+
+no13:
+	TESTB  $0x04, DI
+	JZ     no14
+	VMOVSS X3, (R8)
+
+no14:
 end9:
-	MOVQ  BX, DI
-	IMULQ DX, DI
+	MOVQ  SI, DI
+	IMULQ BX, DI
 	ADDQ  DI, CX
-	ADDQ  BX, AX
+	ADDQ  SI, AX
 	DECQ  outer+16(FP)
 	JNZ   slice
 	VZEROUPPER
@@ -827,7 +987,7 @@ end9:
 
 // func curvatureF32AVX2(v *float32, den *float32, d *float32, n int, s *float32, power int)
 // Requires: AVX, AVX2
-TEXT ·curvatureF32AVX2(SB), NOSPLIT, $320-48
+TEXT ·curvatureF32AVX2(SB), NOSPLIT, $352-48
 	MOVQ         v+0(FP), AX
 	MOVQ         den+8(FP), CX
 	MOVQ         d+16(FP), DX
@@ -862,14 +1022,14 @@ TEXT ·curvatureF32AVX2(SB), NOSPLIT, $320-48
 
 loop1:
 	VMOVUPS  (DX)(SI*1), Y3
-	VMULPS   (R8), Y3, Y4
-	VMULPS   Y3, Y4, Y4
-	VMULPS   (AX)(SI*1), Y2, Y3
-	VADDPS   Y4, Y3, Y3
-	VPAND    Y0, Y3, Y4
-	VPCMPGTD Y4, Y1, Y4
-	VPANDN   Y3, Y4, Y3
 	VMOVUPS  32(DX)(SI*1), Y4
+	VMULPS   (R8), Y3, Y5
+	VMULPS   Y3, Y5, Y5
+	VMULPS   (AX)(SI*1), Y2, Y3
+	VADDPS   Y5, Y3, Y3
+	VPAND    Y0, Y3, Y5
+	VPCMPGTD Y5, Y1, Y5
+	VPANDN   Y3, Y5, Y3
 	VMULPS   (R8), Y4, Y5
 	VMULPS   Y4, Y5, Y5
 	VMULPS   32(AX)(SI*1), Y2, Y4
@@ -930,11 +1090,11 @@ done8:
 	SUBQ       BX, DI
 	VMOVDQU    (DI), Y3
 	VMASKMOVPS (DX)(SI*1), Y3, Y4
-	VMASKMOVPS (AX)(SI*1), Y3, Y5
-	VMULPS     (R8), Y4, Y6
-	VMULPS     Y4, Y6, Y6
-	VMULPS     Y5, Y2, Y2
-	VADDPS     Y6, Y2, Y2
+	VMASKMOVPS (AX)(SI*1), Y3, Y3
+	VMULPS     (R8), Y4, Y5
+	VMULPS     Y4, Y5, Y5
+	VMULPS     Y3, Y2, Y2
+	VADDPS     Y5, Y2, Y2
 	VPAND      Y0, Y2, Y0
 	VPCMPGTD   Y0, Y1, Y0
 	VPANDN     Y2, Y0, Y2
@@ -943,11 +1103,48 @@ done8:
 	VSQRTPS    Y2, Y0
 
 raised17:
-	VMULPS     32(R8), Y0, Y0
-	VADDPS     64(R8), Y0, Y0
-	VMASKMOVPS Y2, Y3, (AX)(SI*1)
-	VMASKMOVPS Y0, Y3, (CX)(SI*1)
+	VMULPS       32(R8), Y0, Y0
+	VADDPS       64(R8), Y0, Y0
+	LEAQ         (AX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no18
+	VMOVUPS      X2, (AX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, AX
 
+no18:
+	TESTB   $0x08, BL
+	JZ      no19
+	VMOVLPS X2, (AX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, AX
+
+no19:
+	TESTB  $0x04, BL
+	JZ     no20
+	VMOVSS X2, (AX)
+
+no20:
+	LEAQ         (CX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no21
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no21:
+	TESTB   $0x08, BL
+	JZ      no22
+	VMOVLPS X0, (AX)
+	VPSRLDQ $0x08, Y0, Y0
+	ADDQ    $0x08, AX
+
+no22:
+	TESTB  $0x04, BL
+	JZ     no23
+	VMOVSS X0, (AX)
+
+no23:
 end13:
 	VZEROUPPER
 	RET
@@ -1006,7 +1203,7 @@ two16:
 
 // func descendRowsF32AVX2(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32)
 // Requires: AVX, AVX2
-TEXT ·descendRowsF32AVX2(SB), NOSPLIT, $320-72
+TEXT ·descendRowsF32AVX2(SB), NOSPLIT, $352-72
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+16(FP), DX
@@ -1030,119 +1227,157 @@ TEXT ·descendRowsF32AVX2(SB), NOSPLIT, $320-72
 	VPSLLD       $0x1f, Y5, Y5
 	VPXOR        32(DI), Y5, Y5
 	VMOVUPS      Y5, 64(DI)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(DI), Y5, Y5
+	VMOVUPS      Y5, 96(DI)
 	MOVQ         block+40(FP), SI
 	MOVQ         stride+48(FP), R8
 	SHLQ         $0x02, R8
 
 slice:
-	MOVQ SI, R11
+	MOVQ SI, R9
 
 row1:
-	MOVQ width+56(FP), R9
-	SHLQ $0x02, R9
-	XORQ R10, R10
-	SUBQ $0x00000040, R9
+	MOVQ width+56(FP), R10
+	SHLQ $0x02, R10
+	XORQ R11, R11
+	SUBQ $0x00000040, R10
 	JL   done3
 
 loop2:
-	VMULPS   (CX)(R10*1), Y2, Y5
-	VMULPS   (DX)(R10*1), Y3, Y6
+	VMULPS   (CX)(R11*1), Y2, Y5
+	VMULPS   (DX)(R11*1), Y3, Y6
 	VADDPS   Y6, Y5, Y5
 	VPAND    Y0, Y5, Y6
 	VPCMPGTD Y6, Y1, Y6
 	VPANDN   Y5, Y6, Y5
-	VMULPS   (AX)(R10*1), Y4, Y6
-	VMOVUPS  (BX)(R10*1), Y7
+	VMULPS   (AX)(R11*1), Y4, Y6
+	VMOVUPS  (BX)(R11*1), Y7
 	VMULPS   (DI), Y5, Y8
 	VDIVPS   Y7, Y8, Y8
-	VMOVUPS  32(DI), Y7
-	VMINPS   Y8, Y7, Y8
-	VMOVUPS  64(DI), Y7
-	VMAXPS   Y8, Y7, Y8
-	VSUBPS   Y8, Y6, Y8
-	VMULPS   32(CX)(R10*1), Y2, Y6
-	VMULPS   32(DX)(R10*1), Y3, Y7
-	VADDPS   Y7, Y6, Y6
-	VPAND    Y0, Y6, Y7
-	VPCMPGTD Y7, Y1, Y7
-	VPANDN   Y6, Y7, Y6
-	VMULPS   32(AX)(R10*1), Y4, Y7
-	VMOVUPS  32(BX)(R10*1), Y9
-	VMULPS   (DI), Y6, Y10
-	VDIVPS   Y9, Y10, Y10
-	VMOVUPS  32(DI), Y9
-	VMINPS   Y10, Y9, Y10
-	VMOVUPS  64(DI), Y9
-	VMAXPS   Y10, Y9, Y10
-	VSUBPS   Y10, Y7, Y10
-	VMOVUPS  Y5, (CX)(R10*1)
-	VMOVUPS  Y8, (AX)(R10*1)
-	VMOVUPS  Y6, 32(CX)(R10*1)
-	VMOVUPS  Y10, 32(AX)(R10*1)
-	ADDQ     $0x00000040, R10
-	SUBQ     $0x00000040, R9
-	JGE      loop2
+	VMULPS   32(CX)(R11*1), Y2, Y7
+	VMULPS   32(DX)(R11*1), Y3, Y9
+	VADDPS   Y9, Y7, Y7
+	VPAND    Y0, Y7, Y9
+	VPCMPGTD Y9, Y1, Y9
+	VPANDN   Y7, Y9, Y7
+	VMULPS   32(AX)(R11*1), Y4, Y9
+	VMOVUPS  32(BX)(R11*1), Y10
+	VMULPS   (DI), Y7, Y11
+	VDIVPS   Y10, Y11, Y11
+	CMPQ     96(DI), $+0
+	JNE      clamp4
+
+clamped5:
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS Y5, (CX)(R11*1)
+	VMOVUPS Y6, (AX)(R11*1)
+	VSUBPS  Y11, Y9, Y9
+	VMOVUPS Y7, 32(CX)(R11*1)
+	VMOVUPS Y9, 32(AX)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop2
 
 done3:
-	ADDQ $0x00000040, R9
-	SUBQ $0x00000020, R9
-	JL   done5
+	ADDQ $0x00000040, R10
+	SUBQ $0x00000020, R10
+	JL   done7
 
-loop4:
-	VMULPS   (CX)(R10*1), Y2, Y5
-	VMULPS   (DX)(R10*1), Y3, Y6
+loop6:
+	VMULPS   (CX)(R11*1), Y2, Y5
+	VMULPS   (DX)(R11*1), Y3, Y6
 	VADDPS   Y6, Y5, Y5
 	VPAND    Y0, Y5, Y6
 	VPCMPGTD Y6, Y1, Y6
 	VPANDN   Y5, Y6, Y5
-	VMULPS   (AX)(R10*1), Y4, Y6
-	VMOVUPS  (BX)(R10*1), Y7
+	VMULPS   (AX)(R11*1), Y4, Y6
+	VMOVUPS  (BX)(R11*1), Y7
 	VMULPS   (DI), Y5, Y8
 	VDIVPS   Y7, Y8, Y8
-	VMOVUPS  32(DI), Y7
-	VMINPS   Y8, Y7, Y8
-	VMOVUPS  64(DI), Y7
-	VMAXPS   Y8, Y7, Y8
-	VSUBPS   Y8, Y6, Y8
-	VMOVUPS  Y5, (CX)(R10*1)
-	VMOVUPS  Y8, (AX)(R10*1)
-	ADDQ     $0x00000020, R10
-	SUBQ     $0x00000020, R9
-	JGE      loop4
+	CMPQ     96(DI), $+0
+	JNE      clamp8
 
-done5:
-	ADDQ       $0x00000020, R9
-	TESTQ      R9, R9
-	JZ         end6
+clamped9:
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS Y5, (CX)(R11*1)
+	VMOVUPS Y6, (AX)(R11*1)
+	ADDQ    $0x00000020, R11
+	SUBQ    $0x00000020, R10
+	JGE     loop6
+
+done7:
+	ADDQ       $0x00000020, R10
+	TESTQ      R10, R10
+	JZ         end10
 	LEAQ       leadingOnes<>+64(SB), R12
-	SUBQ       R9, R12
+	SUBQ       R10, R12
 	VMOVDQU    (R12), Y5
-	VMASKMOVPS (CX)(R10*1), Y5, Y6
-	VMASKMOVPS (DX)(R10*1), Y5, Y7
+	VMASKMOVPS (CX)(R11*1), Y5, Y6
+	VMASKMOVPS (DX)(R11*1), Y5, Y7
 	VMULPS     Y6, Y2, Y6
 	VMULPS     Y7, Y3, Y7
 	VADDPS     Y7, Y6, Y6
 	VPAND      Y0, Y6, Y7
 	VPCMPGTD   Y7, Y1, Y7
 	VPANDN     Y6, Y7, Y6
-	VMASKMOVPS (AX)(R10*1), Y5, Y7
+	VMASKMOVPS (AX)(R11*1), Y5, Y7
 	VMULPS     Y7, Y4, Y7
-	VMASKMOVPS (BX)(R10*1), Y5, Y8
-	VMULPS     (DI), Y6, Y9
-	VDIVPS     Y8, Y9, Y9
-	VMOVUPS    32(DI), Y8
-	VMINPS     Y9, Y8, Y9
-	VMOVUPS    64(DI), Y8
-	VMAXPS     Y9, Y8, Y9
-	VSUBPS     Y9, Y7, Y9
-	VMASKMOVPS Y6, Y5, (CX)(R10*1)
-	VMASKMOVPS Y9, Y5, (AX)(R10*1)
+	VMASKMOVPS (BX)(R11*1), Y5, Y5
+	VMULPS     (DI), Y6, Y8
+	VDIVPS     Y5, Y8, Y8
+	CMPQ       96(DI), $+0
+	JNE        clamp11
 
-end6:
+clamped12:
+	VSUBPS       Y8, Y7, Y7
+	LEAQ         (CX)(R11*1), R12
+	TESTB        $0x10, R10
+	JZ           no13
+	VMOVUPS      X6, (R12)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R12
+
+no13:
+	TESTB   $0x08, R10
+	JZ      no14
+	VMOVLPS X6, (R12)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R12
+
+no14:
+	TESTB  $0x04, R10
+	JZ     no15
+	VMOVSS X6, (R12)
+
+no15:
+	LEAQ         (AX)(R11*1), R11
+	TESTB        $0x10, R10
+	JZ           no16
+	VMOVUPS      X7, (R11)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R11
+
+no16:
+	TESTB   $0x08, R10
+	JZ      no17
+	VMOVLPS X7, (R11)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R11
+
+no17:
+	TESTB  $0x04, R10
+	JZ     no18
+	VMOVSS X7, (R11)
+
+no18:
+end10:
 	ADDQ R8, AX
 	ADDQ R8, CX
 	ADDQ R8, DX
-	DECQ R11
+	DECQ R9
 	JNZ  row1
 	ADDQ R8, BX
 	DECQ outer+32(FP)
@@ -1150,9 +1385,32 @@ end6:
 	VZEROUPPER
 	RET
 
+clamp4:
+	VMOVUPS 32(DI), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(DI), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped5
+
+clamp8:
+	VMOVUPS 32(DI), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(DI), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped9
+
+clamp11:
+	VMOVUPS 32(DI), Y5
+	VMINPS  Y8, Y5, Y8
+	VMOVUPS 64(DI), Y5
+	VMAXPS  Y8, Y5, Y8
+	JMP     clamped12
+
 // func descendBlocksF32AVX2(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
 // Requires: AVX, AVX2, CMOV
-TEXT ·descendBlocksF32AVX2(SB), $544-56
+TEXT ·descendBlocksF32AVX2(SB), NOSPLIT, $384-56
 	MOVQ         s+48(FP), AX
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
@@ -1172,84 +1430,18 @@ TEXT ·descendBlocksF32AVX2(SB), $544-56
 	VPSLLD       $0x1f, Y5, Y5
 	VPXOR        32(CX), Y5, Y5
 	VMOVUPS      Y5, 64(CX)
-	MOVQ         block+40(FP), AX
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(CX), Y5, Y5
+	VMOVUPS      Y5, 96(CX)
+	MOVQ         block+40(FP), BX
+	LEAQ         268435455(BX), AX
 	XORL         DX, DX
-	XORL         BX, BX
-	XORL         SI, SI
-	MOVL         BX, 352(SP)
-	MOVL         DX, 320(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 356(SP)
-	MOVL         DX, 324(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 360(SP)
-	MOVL         DX, 328(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 364(SP)
-	MOVL         DX, 332(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 368(SP)
-	MOVL         DX, 336(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 372(SP)
-	MOVL         DX, 340(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 376(SP)
-	MOVL         DX, 344(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 380(SP)
-	MOVL         DX, 348(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	VMOVD        DX, X5
+	DIVQ         BX
+	VMOVD        AX, X5
 	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 384(SP)
-	VMOVD        BX, X5
-	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 416(SP)
-	MOVL         $0x00000001, DX
-	VMOVD        DX, X5
-	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 512(SP)
-	MOVL         AX, DX
-	VMOVD        DX, X5
-	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 448(SP)
-	DECL         DX
-	VMOVD        DX, X5
-	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 480(SP)
+	VMOVDQU      Y5, 352(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+16(FP), BX
@@ -1265,75 +1457,112 @@ group:
 	SUBQ    R8, DI
 	CMPQ    R8, $0x08
 	JNE     some1
-	VMOVUPS (SI), Y7
+	VMOVUPS (SI), Y6
 
 done2:
 	ADDQ    $0x20, SI
 	IMULQ   block+40(FP), R8
 	SHLQ    $0x02, R8
-	VMOVDQU 320(SP), Y5
-	VMOVDQU 352(SP), Y6
-	SUBQ    $0x20, R8
-	JL      rest4
+	VMOVDQU lanes32<>+0(SB), Y5
+	MOVQ    R8, R9
+	ANDQ    $-32, R9
+	SUBQ    R9, R8
+	ADDQ    R9, AX
+	ADDQ    R9, DX
+	ADDQ    R9, BX
+	NEGQ    R9
+	JZ      rest4
 
 loop3:
-	VMULPS   (DX), Y2, Y8
-	VMULPS   (BX), Y3, Y9
-	VADDPS   Y9, Y8, Y8
-	VPAND    Y0, Y8, Y9
-	VPCMPGTD Y9, Y1, Y9
-	VPANDN   Y8, Y9, Y8
-	VMULPS   (AX), Y4, Y9
-	VPERMPS  Y7, Y5, Y10
-	VMULPS   (CX), Y8, Y11
-	VDIVPS   Y10, Y11, Y11
-	VMOVUPS  32(CX), Y10
-	VMINPS   Y11, Y10, Y11
-	VMOVUPS  64(CX), Y10
-	VMAXPS   Y11, Y10, Y11
-	VSUBPS   Y11, Y9, Y11
-	VMOVUPS  Y8, (DX)
-	VMOVUPS  Y11, (AX)
-	VPADDD   384(SP), Y5, Y5
-	VPADDD   416(SP), Y6, Y6
-	VPCMPGTD 480(SP), Y6, Y8
-	VPAND    512(SP), Y8, Y9
-	VPADDD   Y9, Y5, Y5
-	VPAND    448(SP), Y8, Y8
-	VPSUBD   Y8, Y6, Y6
-	ADDQ     $0x20, AX
-	ADDQ     $0x20, DX
-	ADDQ     $0x20, BX
-	SUBQ     $0x20, R8
-	JGE      loop3
+	VMULPS   (DX)(R9*1), Y2, Y7
+	VMULPS   (BX)(R9*1), Y3, Y8
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+	VMULPS   (AX)(R9*1), Y4, Y8
+	VPMULLD  352(SP), Y5, Y9
+	VPSRLD   $0x1c, Y9, Y9
+	VPERMPS  Y6, Y9, Y9
+	VMULPS   (CX), Y7, Y10
+	VDIVPS   Y9, Y10, Y10
+	CMPQ     96(CX), $+0
+	JNE      clamp6
+
+clamped7:
+	VSUBPS  Y10, Y8, Y8
+	VMOVUPS Y7, (DX)(R9*1)
+	VMOVUPS Y8, (AX)(R9*1)
+	VPADDD  lanes32<>+32(SB), Y5, Y5
+	ADDQ    $0x20, R9
+	JNZ     loop3
 
 rest4:
-	ADDQ       $0x20, R8
+	TESTQ      R8, R8
 	JZ         end5
-	LEAQ       leadingOnes<>+64(SB), R9
-	SUBQ       R8, R9
-	VMOVDQU    (R9), Y6
-	VMASKMOVPS (DX), Y6, Y8
-	VMASKMOVPS (BX), Y6, Y9
+	LEAQ       leadingOnes<>+64(SB), R10
+	SUBQ       R8, R10
+	VMOVDQU    (R10), Y7
+	VMASKMOVPS (DX)(R9*1), Y7, Y8
+	VMASKMOVPS (BX)(R9*1), Y7, Y9
 	VMULPS     Y8, Y2, Y8
 	VMULPS     Y9, Y3, Y9
 	VADDPS     Y9, Y8, Y8
 	VPAND      Y0, Y8, Y9
 	VPCMPGTD   Y9, Y1, Y9
 	VPANDN     Y8, Y9, Y8
-	VMASKMOVPS (AX), Y6, Y9
-	VMULPS     Y9, Y4, Y9
-	VPERMPS    Y7, Y5, Y5
-	VMULPS     (CX), Y8, Y7
-	VDIVPS     Y5, Y7, Y7
-	VMOVUPS    32(CX), Y5
-	VMINPS     Y7, Y5, Y7
-	VMOVUPS    64(CX), Y5
-	VMAXPS     Y7, Y5, Y7
-	VSUBPS     Y7, Y9, Y7
-	VMASKMOVPS Y8, Y6, (DX)
-	VMASKMOVPS Y7, Y6, (AX)
+	VMASKMOVPS (AX)(R9*1), Y7, Y7
+	VMULPS     Y7, Y4, Y7
+	VPMULLD    352(SP), Y5, Y5
+	VPSRLD     $0x1c, Y5, Y5
+	VPERMPS    Y6, Y5, Y5
+	VMULPS     (CX), Y8, Y6
+	VDIVPS     Y5, Y6, Y6
+	CMPQ       96(CX), $+0
+	JNE        clamp8
 
+clamped9:
+	VSUBPS       Y6, Y7, Y7
+	LEAQ         (DX)(R9*1), R10
+	TESTB        $0x10, R8
+	JZ           no10
+	VMOVUPS      X8, (R10)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R10
+
+no10:
+	TESTB   $0x08, R8
+	JZ      no11
+	VMOVLPS X8, (R10)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R10
+
+no11:
+	TESTB  $0x04, R8
+	JZ     no12
+	VMOVSS X8, (R10)
+
+no12:
+	LEAQ         (AX)(R9*1), R9
+	TESTB        $0x10, R8
+	JZ           no13
+	VMOVUPS      X7, (R9)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R9
+
+no13:
+	TESTB   $0x08, R8
+	JZ      no14
+	VMOVLPS X7, (R9)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R9
+
+no14:
+	TESTB  $0x04, R8
+	JZ     no15
+	VMOVSS X7, (R9)
+
+no15:
 end5:
 	JMP group
 
@@ -1347,12 +1576,52 @@ some1:
 	LEAQ       leadingOnes<>+64(SB), R10
 	SUBQ       R9, R10
 	VMOVDQU    (R10), Y5
-	VMASKMOVPS (SI), Y5, Y7
+	VMASKMOVPS (SI), Y5, Y6
 	JMP        done2
+
+clamp6:
+	VMOVUPS 32(CX), Y9
+	VMINPS  Y10, Y9, Y10
+	VMOVUPS 64(CX), Y9
+	VMAXPS  Y10, Y9, Y10
+	JMP     clamped7
+
+clamp8:
+	VMOVUPS 32(CX), Y5
+	VMINPS  Y6, Y5, Y6
+	VMOVUPS 64(CX), Y5
+	VMAXPS  Y6, Y5, Y6
+	JMP     clamped9
+
+DATA lanes32<>+0(SB)/4, $0x00000000
+DATA lanes32<>+4(SB)/4, $0x00000001
+DATA lanes32<>+8(SB)/4, $0x00000002
+DATA lanes32<>+12(SB)/4, $0x00000003
+DATA lanes32<>+16(SB)/4, $0x00000004
+DATA lanes32<>+20(SB)/4, $0x00000005
+DATA lanes32<>+24(SB)/4, $0x00000006
+DATA lanes32<>+28(SB)/4, $0x00000007
+DATA lanes32<>+32(SB)/4, $0x00000008
+DATA lanes32<>+36(SB)/4, $0x00000008
+DATA lanes32<>+40(SB)/4, $0x00000008
+DATA lanes32<>+44(SB)/4, $0x00000008
+DATA lanes32<>+48(SB)/4, $0x00000008
+DATA lanes32<>+52(SB)/4, $0x00000008
+DATA lanes32<>+56(SB)/4, $0x00000008
+DATA lanes32<>+60(SB)/4, $0x00000008
+DATA lanes32<>+64(SB)/4, $0x00000000
+DATA lanes32<>+68(SB)/4, $0x00000000
+DATA lanes32<>+72(SB)/4, $0x00000000
+DATA lanes32<>+76(SB)/4, $0x00000000
+DATA lanes32<>+80(SB)/4, $0x00000000
+DATA lanes32<>+84(SB)/4, $0x00000000
+DATA lanes32<>+88(SB)/4, $0x00000000
+DATA lanes32<>+92(SB)/4, $0x00000000
+GLOBL lanes32<>(SB), RODATA|NOPTR, $96
 
 // func updateF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
 // Requires: AVX, AVX2
-TEXT ·updateF32AVX2(SB), NOSPLIT, $320-64
+TEXT ·updateF32AVX2(SB), NOSPLIT, $352-64
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -1395,6 +1664,11 @@ TEXT ·updateF32AVX2(SB), NOSPLIT, $320-64
 	VPSLLD       $0x1f, Y6, Y6
 	VPXOR        224(R10), Y6, Y6
 	VMOVUPS      Y6, 256(R10)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R10), Y6, Y6
+	VMOVUPS      Y6, 288(R10)
 	SUBQ         $0x00000040, DI
 	JL           done2
 
@@ -1440,47 +1714,43 @@ raised7:
 	VMULPS   (AX)(R8*1), Y5, Y11
 	VMULPS   192(R10), Y10, Y12
 	VDIVPS   Y8, Y12, Y12
-	VMOVUPS  224(R10), Y8
-	VMINPS   Y12, Y8, Y12
-	VMOVUPS  256(R10), Y8
-	VMAXPS   Y12, Y8, Y12
-	VSUBPS   Y12, Y11, Y12
 	VMULPS   32(CX)(R8*1), Y3, Y8
-	VMULPS   32(BX)(R8*1), Y4, Y11
-	VADDPS   Y11, Y8, Y8
-	VPAND    Y0, Y8, Y11
-	VPCMPGTD Y11, Y1, Y11
-	VPANDN   Y8, Y11, Y8
-	VMULPS   32(AX)(R8*1), Y5, Y11
-	VMULPS   192(R10), Y8, Y13
-	VDIVPS   Y9, Y13, Y13
-	VMOVUPS  224(R10), Y9
-	VMINPS   Y13, Y9, Y13
-	VMOVUPS  256(R10), Y9
-	VMAXPS   Y13, Y9, Y13
-	VSUBPS   Y13, Y11, Y13
-	VMOVUPS  Y10, (CX)(R8*1)
-	VMOVUPS  Y12, (AX)(R8*1)
-	VMOVUPS  Y8, 32(CX)(R8*1)
-	VMOVUPS  Y13, 32(AX)(R8*1)
-	VMOVUPS  Y6, (DX)(R8*1)
-	VMOVUPS  Y7, 32(DX)(R8*1)
-	ADDQ     $0x00000040, R8
-	SUBQ     $0x00000040, DI
-	JGE      loop1
+	VMULPS   32(BX)(R8*1), Y4, Y13
+	VADDPS   Y13, Y8, Y8
+	VPAND    Y0, Y8, Y13
+	VPCMPGTD Y13, Y1, Y13
+	VPANDN   Y8, Y13, Y8
+	VMULPS   32(AX)(R8*1), Y5, Y13
+	VMULPS   192(R10), Y8, Y14
+	VDIVPS   Y9, Y14, Y14
+	CMPQ     288(R10), $+0
+	JNE      clamp8
+
+clamped9:
+	VSUBPS  Y12, Y11, Y11
+	VMOVUPS Y10, (CX)(R8*1)
+	VMOVUPS Y11, (AX)(R8*1)
+	VSUBPS  Y14, Y13, Y13
+	VMOVUPS Y8, 32(CX)(R8*1)
+	VMOVUPS Y13, 32(AX)(R8*1)
+	VMOVUPS Y6, (DX)(R8*1)
+	VMOVUPS Y7, 32(DX)(R8*1)
+	ADDQ    $0x00000040, R8
+	SUBQ    $0x00000040, DI
+	JGE     loop1
 
 done2:
 	ADDQ $0x00000040, DI
 	SUBQ $0x00000020, DI
-	JL   done9
+	JL   done11
 
-loop8:
+loop10:
 	VPAND  (SI)(R8*1), Y0, Y6
 	CMPQ   160(R10), $+0
-	JEQ    undivided10
+	JEQ    undivided12
 	VDIVPS 96(R10), Y6, Y6
 
-undivided10:
+undivided12:
 	VMULPS   (R10), Y6, Y7
 	VMULPS   Y6, Y7, Y7
 	VMULPS   (DX)(R8*1), Y2, Y6
@@ -1489,10 +1759,10 @@ undivided10:
 	VPCMPGTD Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
 	CMPQ     power+56(FP), $+2
-	JNE      other11
+	JNE      other13
 	VSQRTPS  Y6, Y7
 
-raised14:
+raised16:
 	VMULPS   32(R10), Y7, Y7
 	VADDPS   64(R10), Y7, Y7
 	VMULPS   (CX)(R8*1), Y3, Y8
@@ -1504,32 +1774,32 @@ raised14:
 	VMULPS   (AX)(R8*1), Y5, Y9
 	VMULPS   192(R10), Y8, Y10
 	VDIVPS   Y7, Y10, Y10
-	VMOVUPS  224(R10), Y7
-	VMINPS   Y10, Y7, Y10
-	VMOVUPS  256(R10), Y7
-	VMAXPS   Y10, Y7, Y10
-	VSUBPS   Y10, Y9, Y10
-	VMOVUPS  Y8, (CX)(R8*1)
-	VMOVUPS  Y10, (AX)(R8*1)
-	VMOVUPS  Y6, (DX)(R8*1)
-	ADDQ     $0x00000020, R8
-	SUBQ     $0x00000020, DI
-	JGE      loop8
+	CMPQ     288(R10), $+0
+	JNE      clamp17
 
-done9:
+clamped18:
+	VSUBPS  Y10, Y9, Y9
+	VMOVUPS Y8, (CX)(R8*1)
+	VMOVUPS Y9, (AX)(R8*1)
+	VMOVUPS Y6, (DX)(R8*1)
+	ADDQ    $0x00000020, R8
+	SUBQ    $0x00000020, DI
+	JGE     loop10
+
+done11:
 	ADDQ       $0x00000020, DI
 	TESTQ      DI, DI
-	JZ         end15
+	JZ         end19
 	LEAQ       leadingOnes<>+64(SB), R9
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPS (SI)(R8*1), Y6, Y7
 	VPAND      Y7, Y0, Y7
 	CMPQ       160(R10), $+0
-	JEQ        undivided16
+	JEQ        undivided20
 	VDIVPS     96(R10), Y7, Y7
 
-undivided16:
+undivided20:
 	VMASKMOVPS (DX)(R8*1), Y6, Y8
 	VMULPS     (R10), Y7, Y9
 	VMULPS     Y7, Y9, Y9
@@ -1539,10 +1809,10 @@ undivided16:
 	VPCMPGTD   Y7, Y1, Y7
 	VPANDN     Y2, Y7, Y2
 	CMPQ       power+56(FP), $+2
-	JNE        other17
+	JNE        other21
 	VSQRTPS    Y2, Y7
 
-raised20:
+raised24:
 	VMULPS     32(R10), Y7, Y7
 	VADDPS     64(R10), Y7, Y7
 	VMASKMOVPS (CX)(R8*1), Y6, Y8
@@ -1557,16 +1827,72 @@ raised20:
 	VMULPS     Y0, Y5, Y0
 	VMULPS     192(R10), Y3, Y1
 	VDIVPS     Y7, Y1, Y1
-	VMOVUPS    224(R10), Y4
-	VMINPS     Y1, Y4, Y1
-	VMOVUPS    256(R10), Y4
-	VMAXPS     Y1, Y4, Y1
-	VSUBPS     Y1, Y0, Y1
-	VMASKMOVPS Y3, Y6, (CX)(R8*1)
-	VMASKMOVPS Y1, Y6, (AX)(R8*1)
-	VMASKMOVPS Y2, Y6, (DX)(R8*1)
+	CMPQ       288(R10), $+0
+	JNE        clamp25
 
-end15:
+clamped26:
+	VSUBPS       Y1, Y0, Y0
+	LEAQ         (CX)(R8*1), CX
+	TESTB        $0x10, DI
+	JZ           no27
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, CX
+
+no27:
+	TESTB   $0x08, DI
+	JZ      no28
+	VMOVLPS X3, (CX)
+	VPSRLDQ $0x08, Y3, Y3
+	ADDQ    $0x08, CX
+
+no28:
+	TESTB  $0x04, DI
+	JZ     no29
+	VMOVSS X3, (CX)
+
+no29:
+	LEAQ         (AX)(R8*1), AX
+	TESTB        $0x10, DI
+	JZ           no30
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no30:
+	TESTB   $0x08, DI
+	JZ      no31
+	VMOVLPS X0, (AX)
+	VPSRLDQ $0x08, Y0, Y0
+	ADDQ    $0x08, AX
+
+no31:
+	TESTB  $0x04, DI
+	JZ     no32
+	VMOVSS X0, (AX)
+
+no32:
+	LEAQ         (DX)(R8*1), AX
+	TESTB        $0x10, DI
+	JZ           no33
+	VMOVUPS      X2, (AX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, AX
+
+no33:
+	TESTB   $0x08, DI
+	JZ      no34
+	VMOVLPS X2, (AX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, AX
+
+no34:
+	TESTB  $0x04, DI
+	JZ     no35
+	VMOVSS X2, (AX)
+
+no35:
+end19:
 	VZEROUPPER
 	RET
 
@@ -1590,41 +1916,64 @@ two6:
 	VMOVDQA Y7, Y9
 	JMP     raised7
 
-other11:
-	JG      two13
-	CMPQ    power+56(FP), $+1
-	JE      half12
-	VMOVDQU 128(R10), Y7
-	JMP     raised14
+clamp8:
+	VMOVUPS 224(R10), Y9
+	VMINPS  Y12, Y9, Y12
+	VMINPS  Y14, Y9, Y14
+	VMOVUPS 256(R10), Y9
+	VMAXPS  Y12, Y9, Y12
+	VMAXPS  Y14, Y9, Y14
+	JMP     clamped9
 
-half12:
+other13:
+	JG      two15
+	CMPQ    power+56(FP), $+1
+	JE      half14
+	VMOVDQU 128(R10), Y7
+	JMP     raised16
+
+half14:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised14
+	JMP     raised16
 
-two13:
+two15:
 	VMOVDQA Y6, Y7
-	JMP     raised14
+	JMP     raised16
 
-other17:
-	JG      two19
+clamp17:
+	VMOVUPS 224(R10), Y7
+	VMINPS  Y10, Y7, Y10
+	VMOVUPS 256(R10), Y7
+	VMAXPS  Y10, Y7, Y10
+	JMP     clamped18
+
+other21:
+	JG      two23
 	CMPQ    power+56(FP), $+1
-	JE      half18
+	JE      half22
 	VMOVDQU 128(R10), Y7
-	JMP     raised20
+	JMP     raised24
 
-half18:
+half22:
 	VSQRTPS Y2, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised20
+	JMP     raised24
 
-two19:
+two23:
 	VMOVDQA Y2, Y7
-	JMP     raised20
+	JMP     raised24
+
+clamp25:
+	VMOVUPS 224(R10), Y4
+	VMINPS  Y1, Y4, Y1
+	VMOVUPS 256(R10), Y4
+	VMAXPS  Y1, Y4, Y1
+	JMP     clamped26
 
 // func updateBlocksF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
-// Requires: AVX, AVX2, CMOV
-TEXT ·updateBlocksF32AVX2(SB), $800-72
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·updateBlocksF32AVX2(SB), $640-72
 	MOVQ         s+56(FP), AX
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
@@ -1659,84 +2008,18 @@ TEXT ·updateBlocksF32AVX2(SB), $800-72
 	VPSLLD       $0x1f, Y8, Y8
 	VPXOR        224(CX), Y8, Y8
 	VMOVUPS      Y8, 256(CX)
-	MOVQ         block+48(FP), AX
+	VPCMPEQD     Y8, Y8, Y8
+	VPSLLD       $0x18, Y8, Y8
+	VPSRLD       $0x01, Y8, Y8
+	VPXOR        224(CX), Y8, Y8
+	VMOVUPS      Y8, 288(CX)
+	MOVQ         block+48(FP), BX
+	LEAQ         268435455(BX), AX
 	XORL         DX, DX
-	XORL         BX, BX
-	XORL         SI, SI
-	MOVL         BX, 608(SP)
-	MOVL         DX, 576(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 612(SP)
-	MOVL         DX, 580(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 616(SP)
-	MOVL         DX, 584(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 620(SP)
-	MOVL         DX, 588(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 624(SP)
-	MOVL         DX, 592(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 628(SP)
-	MOVL         DX, 596(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 632(SP)
-	MOVL         DX, 600(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 636(SP)
-	MOVL         DX, 604(SP)
-	LEAL         1(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	VMOVD        DX, X8
+	DIVQ         BX
+	VMOVD        AX, X8
 	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 640(SP)
-	VMOVD        BX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 672(SP)
-	MOVL         $0x00000001, DX
-	VMOVD        DX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 768(SP)
-	MOVL         AX, DX
-	VMOVD        DX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 704(SP)
-	DECL         DX
-	VMOVD        DX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 736(SP)
+	VMOVDQU      Y8, 608(SP)
 	MOVQ         block+48(FP), AX
 	SHLQ         $0x02, AX
 	MOVQ         AX, DX
@@ -1744,10 +2027,10 @@ TEXT ·updateBlocksF32AVX2(SB), $800-72
 	SUBQ         DX, AX
 	LEAQ         leadingOnes<>+64(SB), BX
 	SUBQ         DX, BX
-	VMOVDQU      (BX), Y10
+	VMOVDQU      (BX), Y9
 	LEAQ         leadingOnes<>+96(SB), BX
 	SUBQ         DX, BX
-	VMOVDQU      (BX), Y11
+	VMOVDQU      (BX), Y10
 	MOVQ         hz+32(FP), BX
 	MOVQ         theta+0(FP), SI
 	MOVQ         m+8(FP), DI
@@ -1757,84 +2040,103 @@ TEXT ·updateBlocksF32AVX2(SB), $800-72
 	XORQ         R12, R12
 
 group:
-	MOVQ    $0x0000000000000008, R11
-	CMPQ    R10, R11
-	CMOVQLT R10, R11
-	SUBQ    R11, R10
-	TESTQ   R11, R11
-	JZ      elements
-	LEAQ    320(SP), R13
-	MOVQ    R11, R14
+	MOVQ        $0x0000000000000008, R11
+	CMPQ        R10, R11
+	CMOVQLT     R10, R11
+	SUBQ        R11, R10
+	TESTQ       R11, R11
+	JZ          elements
+	CMPQ        R11, $0x08
+	JNE         slots1
+	TESTQ       AX, AX
+	JNZ         slots1
+	VMASKMOVPS  (BX), Y9, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPS  32(BX), Y10, Y8
+	VPAND       Y8, Y0, Y8
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPS      Y8, Y4, Y4
+	VMASKMOVPS  (BX), Y9, Y8
+	VPAND       Y8, Y0, Y8
+	VMASKMOVPS  32(BX), Y10, Y11
+	VPAND       Y11, Y0, Y11
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPS      Y11, Y8, Y8
+	VMASKMOVPS  (BX), Y9, Y11
+	VPAND       Y11, Y0, Y11
+	VMASKMOVPS  32(BX), Y10, Y12
+	VPAND       Y12, Y0, Y12
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPS      Y12, Y11, Y11
+	VMASKMOVPS  (BX), Y9, Y12
+	VPAND       Y12, Y0, Y12
+	VMASKMOVPS  32(BX), Y10, Y13
+	VPAND       Y13, Y0, Y13
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPS      Y13, Y12, Y12
+	VMASKMOVPS  (BX), Y9, Y13
+	VPAND       Y13, Y0, Y13
+	VMASKMOVPS  32(BX), Y10, Y14
+	VPAND       Y14, Y0, Y14
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPS      Y14, Y13, Y13
+	VINSERTF128 $0x01, X13, Y4, Y14
+	VPERM2F128  $0x31, Y13, Y4, Y13
+	VADDPS      Y13, Y14, Y14
+	VMASKMOVPS  (BX), Y9, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPS  32(BX), Y10, Y13
+	VPAND       Y13, Y0, Y13
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPS      Y13, Y4, Y4
+	VINSERTF128 $0x01, X4, Y8, Y13
+	VPERM2F128  $0x31, Y4, Y8, Y4
+	VADDPS      Y4, Y13, Y13
+	VMASKMOVPS  (BX), Y9, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPS  32(BX), Y10, Y8
+	VPAND       Y8, Y0, Y8
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPS      Y8, Y4, Y4
+	VINSERTF128 $0x01, X4, Y11, Y8
+	VPERM2F128  $0x31, Y4, Y11, Y4
+	VADDPS      Y4, Y8, Y8
+	VMASKMOVPS  (BX), Y9, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPS  32(BX), Y10, Y11
+	VPAND       Y11, Y0, Y11
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPS      Y11, Y4, Y4
+	VINSERTF128 $0x01, X4, Y12, Y11
+	VPERM2F128  $0x31, Y4, Y12, Y4
+	VADDPS      Y4, Y11, Y11
+	VSHUFPS     $0x44, Y13, Y14, Y4
+	VSHUFPS     $0xee, Y13, Y14, Y12
+	VADDPS      Y12, Y4, Y4
+	VSHUFPS     $0x44, Y11, Y8, Y12
+	VSHUFPS     $0xee, Y11, Y8, Y8
+	VADDPS      Y8, Y12, Y12
+	VSHUFPS     $0x88, Y12, Y4, Y8
+	VSHUFPS     $0xdd, Y12, Y4, Y4
+	VADDPS      Y4, Y8, Y8
+	VMOVDQA     Y8, Y8
 
-block1:
-	VPXOR Y4, Y4, Y4
-	VPXOR Y8, Y8, Y8
-	MOVQ  AX, R15
-	TESTQ R15, R15
-	JZ    rest3
+summed2:
+	CMPQ   160(CX), $+0
+	JEQ    undivided3
+	VDIVPS 96(CX), Y8, Y8
 
-step2:
-	VPAND  (BX), Y0, Y9
-	VADDPS Y9, Y4, Y4
-	VPAND  32(BX), Y0, Y9
-	VADDPS Y9, Y8, Y8
-	ADDQ   $0x40, BX
-	SUBQ   $0x40, R15
-	JNZ    step2
-
-rest3:
-	TESTQ      DX, DX
-	JZ         summed4
-	VMASKMOVPS (BX), Y10, Y9
-	VPAND      Y9, Y0, Y9
-	VADDPS     Y9, Y4, Y4
-	VMASKMOVPS 32(BX), Y11, Y9
-	VPAND      Y9, Y0, Y9
-	VADDPS     Y9, Y8, Y8
-	ADDQ       DX, BX
-
-summed4:
-	VADDPS         Y8, Y4, Y4
-	VMOVUPS        Y4, (R13)
-	ADDQ           $0x20, R13
-	DECQ           R14
-	JNZ            block1
-	VBROADCASTF128 320(SP), Y4
-	VINSERTF128    $0x01, 448(SP), Y4, Y4
-	VBROADCASTF128 336(SP), Y8
-	VINSERTF128    $0x01, 464(SP), Y8, Y8
-	VADDPS         Y8, Y4, Y4
-	VBROADCASTF128 352(SP), Y8
-	VINSERTF128    $0x01, 480(SP), Y8, Y8
-	VBROADCASTF128 368(SP), Y9
-	VINSERTF128    $0x01, 496(SP), Y9, Y9
-	VADDPS         Y9, Y8, Y8
-	VBROADCASTF128 384(SP), Y9
-	VINSERTF128    $0x01, 512(SP), Y9, Y9
-	VBROADCASTF128 400(SP), Y12
-	VINSERTF128    $0x01, 528(SP), Y12, Y12
-	VADDPS         Y12, Y9, Y9
-	VBROADCASTF128 416(SP), Y12
-	VINSERTF128    $0x01, 544(SP), Y12, Y12
-	VBROADCASTF128 432(SP), Y13
-	VINSERTF128    $0x01, 560(SP), Y13, Y13
-	VADDPS         Y13, Y12, Y12
-	VSHUFPS        $0x44, Y8, Y4, Y13
-	VSHUFPS        $0xee, Y8, Y4, Y4
-	VADDPS         Y4, Y13, Y13
-	VSHUFPS        $0x44, Y12, Y9, Y4
-	VSHUFPS        $0xee, Y12, Y9, Y8
-	VADDPS         Y8, Y4, Y4
-	VSHUFPS        $0x88, Y4, Y13, Y8
-	VSHUFPS        $0xdd, Y4, Y13, Y4
-	VADDPS         Y4, Y8, Y8
-	CMPQ           160(CX), $+0
-	JEQ            undivided5
-	VDIVPS         96(CX), Y8, Y8
-
-undivided5:
+undivided3:
 	CMPQ     R11, $0x08
-	JNE      some6
+	JNE      some4
 	VMULPS   (CX), Y8, Y4
 	VMULPS   Y8, Y4, Y4
 	VMULPS   (R8), Y2, Y8
@@ -1842,85 +2144,122 @@ undivided5:
 	VPAND    Y0, Y8, Y4
 	VPCMPGTD Y4, Y1, Y4
 	VPANDN   Y8, Y4, Y8
-	VMOVUPS  Y8, (R8)
 	VMOVDQA  Y8, Y4
+	VMOVUPS  Y8, (R8)
 
-done7:
+done5:
 	CMPQ    power+64(FP), $+2
-	JNE     other8
+	JNE     other6
 	VSQRTPS Y4, Y4
 
-raised11:
+raised9:
 	VMULPS  32(CX), Y4, Y4
 	VADDPS  64(CX), Y4, Y4
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, R8
 
 elements:
-	VMOVDQU 576(SP), Y8
-	VMOVDQU 608(SP), Y9
-	SUBQ    $0x20, R12
-	JL      rest13
+	VMOVDQU lanes32<>+0(SB), Y8
+	MOVQ    R12, R13
+	ANDQ    $-32, R13
+	SUBQ    R13, R12
+	ADDQ    R13, SI
+	ADDQ    R13, DI
+	ADDQ    R13, R9
+	NEGQ    R13
+	JZ      rest11
 
-loop12:
-	VMULPS   (DI), Y3, Y12
-	VMULPS   (R9), Y6, Y13
-	VADDPS   Y13, Y12, Y12
-	VPAND    Y0, Y12, Y13
-	VPCMPGTD Y13, Y1, Y13
-	VPANDN   Y12, Y13, Y12
-	VMULPS   (SI), Y7, Y13
-	VPERMPS  Y5, Y8, Y14
-	VMULPS   192(CX), Y12, Y15
-	VDIVPS   Y14, Y15, Y15
-	VMOVUPS  224(CX), Y14
-	VMINPS   Y15, Y14, Y15
-	VMOVUPS  256(CX), Y14
-	VMAXPS   Y15, Y14, Y15
-	VSUBPS   Y15, Y13, Y15
-	VMOVUPS  Y12, (DI)
-	VMOVUPS  Y15, (SI)
-	VPADDD   640(SP), Y8, Y8
-	VPADDD   672(SP), Y9, Y9
-	VPCMPGTD 736(SP), Y9, Y12
-	VPAND    768(SP), Y12, Y13
-	VPADDD   Y13, Y8, Y8
-	VPAND    704(SP), Y12, Y12
-	VPSUBD   Y12, Y9, Y9
-	ADDQ     $0x20, SI
-	ADDQ     $0x20, DI
-	ADDQ     $0x20, R9
-	SUBQ     $0x20, R12
-	JGE      loop12
+loop10:
+	VMULPS   (DI)(R13*1), Y3, Y11
+	VMULPS   (R9)(R13*1), Y6, Y12
+	VADDPS   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTD Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	VMULPS   (SI)(R13*1), Y7, Y12
+	VPMULLD  608(SP), Y8, Y13
+	VPSRLD   $0x1c, Y13, Y13
+	VPERMPS  Y5, Y13, Y13
+	VMULPS   192(CX), Y11, Y14
+	VDIVPS   Y13, Y14, Y14
+	CMPQ     288(CX), $+0
+	JNE      clamp13
 
-rest13:
-	ADDQ       $0x20, R12
-	JZ         end14
-	LEAQ       leadingOnes<>+64(SB), R13
-	SUBQ       R12, R13
-	VMOVDQU    (R13), Y9
-	VMASKMOVPS (DI), Y9, Y12
-	VMASKMOVPS (R9), Y9, Y13
+clamped14:
+	VSUBPS  Y14, Y12, Y12
+	VMOVUPS Y11, (DI)(R13*1)
+	VMOVUPS Y12, (SI)(R13*1)
+	VPADDD  lanes32<>+32(SB), Y8, Y8
+	ADDQ    $0x20, R13
+	JNZ     loop10
+
+rest11:
+	TESTQ      R12, R12
+	JZ         end12
+	LEAQ       leadingOnes<>+64(SB), R14
+	SUBQ       R12, R14
+	VMOVDQU    (R14), Y11
+	VMASKMOVPS (DI)(R13*1), Y11, Y12
+	VMASKMOVPS (R9)(R13*1), Y11, Y13
 	VMULPS     Y12, Y3, Y12
 	VMULPS     Y13, Y6, Y13
 	VADDPS     Y13, Y12, Y12
 	VPAND      Y0, Y12, Y13
 	VPCMPGTD   Y13, Y1, Y13
 	VPANDN     Y12, Y13, Y12
-	VMASKMOVPS (SI), Y9, Y13
-	VMULPS     Y13, Y7, Y13
-	VPERMPS    Y5, Y8, Y5
-	VMULPS     192(CX), Y12, Y8
-	VDIVPS     Y5, Y8, Y8
-	VMOVUPS    224(CX), Y5
-	VMINPS     Y8, Y5, Y8
-	VMOVUPS    256(CX), Y5
-	VMAXPS     Y8, Y5, Y8
-	VSUBPS     Y8, Y13, Y8
-	VMASKMOVPS Y12, Y9, (DI)
-	VMASKMOVPS Y8, Y9, (SI)
+	VMASKMOVPS (SI)(R13*1), Y11, Y11
+	VMULPS     Y11, Y7, Y11
+	VPMULLD    608(SP), Y8, Y8
+	VPSRLD     $0x1c, Y8, Y8
+	VPERMPS    Y5, Y8, Y8
+	VMULPS     192(CX), Y12, Y5
+	VDIVPS     Y8, Y5, Y5
+	CMPQ       288(CX), $+0
+	JNE        clamp15
 
-end14:
+clamped16:
+	VSUBPS       Y5, Y11, Y11
+	LEAQ         (DI)(R13*1), R14
+	TESTB        $0x10, R12
+	JZ           no17
+	VMOVUPS      X12, (R14)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $0x10, R14
+
+no17:
+	TESTB   $0x08, R12
+	JZ      no18
+	VMOVLPS X12, (R14)
+	VPSRLDQ $0x08, Y12, Y12
+	ADDQ    $0x08, R14
+
+no18:
+	TESTB  $0x04, R12
+	JZ     no19
+	VMOVSS X12, (R14)
+
+no19:
+	LEAQ         (SI)(R13*1), R13
+	TESTB        $0x10, R12
+	JZ           no20
+	VMOVUPS      X11, (R13)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $0x10, R13
+
+no20:
+	TESTB   $0x08, R12
+	JZ      no21
+	VMOVLPS X11, (R13)
+	VPSRLDQ $0x08, Y11, Y11
+	ADDQ    $0x08, R13
+
+no21:
+	TESTB  $0x04, R12
+	JZ     no22
+	VMOVSS X11, (R13)
+
+no22:
+end12:
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
 	IMULQ   block+48(FP), R12
@@ -1929,387 +2268,678 @@ end14:
 	VZEROUPPER
 	RET
 
-some6:
-	MOVQ       R11, R13
-	SHLQ       $0x02, R13
-	LEAQ       leadingOnes<>+64(SB), R14
-	SUBQ       R13, R14
-	VMOVDQU    (R14), Y4
-	VMASKMOVPS (R8), Y4, Y9
-	VMULPS     (CX), Y8, Y12
-	VMULPS     Y8, Y12, Y12
-	VMULPS     Y9, Y2, Y8
-	VADDPS     Y12, Y8, Y8
-	VPAND      Y0, Y8, Y9
-	VPCMPGTD   Y9, Y1, Y9
-	VPANDN     Y8, Y9, Y8
-	VMASKMOVPS Y8, Y4, (R8)
-	VMOVDQA    Y8, Y4
-	JMP        done7
+slots1:
+	LEAQ 352(SP), R13
+	MOVQ R11, R14
 
-other8:
-	JG      two10
+block23:
+	VPXOR Y4, Y4, Y4
+	VPXOR Y11, Y11, Y11
+	MOVQ  AX, R15
+	TESTQ R15, R15
+	JZ    rest25
+
+pair24:
+	VPAND  (BX), Y0, Y8
+	VADDPS Y8, Y4, Y4
+	VPAND  32(BX), Y0, Y8
+	VADDPS Y8, Y11, Y11
+	ADDQ   $0x40, BX
+	SUBQ   $0x40, R15
+	JNZ    pair24
+	TESTQ  DX, DX
+	JZ     done26
+
+rest25:
+	VMASKMOVPS (BX), Y9, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPS     Y8, Y4, Y4
+	VMASKMOVPS 32(BX), Y10, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPS     Y8, Y11, Y11
+	ADDQ       DX, BX
+
+done26:
+	VADDPS         Y11, Y4, Y4
+	VMOVUPS        Y4, (R13)
+	ADDQ           $0x20, R13
+	DECQ           R14
+	JNZ            block23
+	VBROADCASTF128 352(SP), Y4
+	VINSERTF128    $0x01, 480(SP), Y4, Y4
+	VBROADCASTF128 368(SP), Y8
+	VINSERTF128    $0x01, 496(SP), Y8, Y8
+	VADDPS         Y8, Y4, Y4
+	VBROADCASTF128 384(SP), Y8
+	VINSERTF128    $0x01, 512(SP), Y8, Y8
+	VBROADCASTF128 400(SP), Y11
+	VINSERTF128    $0x01, 528(SP), Y11, Y11
+	VADDPS         Y11, Y8, Y8
+	VBROADCASTF128 416(SP), Y11
+	VINSERTF128    $0x01, 544(SP), Y11, Y11
+	VBROADCASTF128 432(SP), Y12
+	VINSERTF128    $0x01, 560(SP), Y12, Y12
+	VADDPS         Y12, Y11, Y11
+	VBROADCASTF128 448(SP), Y12
+	VINSERTF128    $0x01, 576(SP), Y12, Y12
+	VBROADCASTF128 464(SP), Y13
+	VINSERTF128    $0x01, 592(SP), Y13, Y13
+	VADDPS         Y13, Y12, Y12
+	VSHUFPS        $0x44, Y8, Y4, Y13
+	VSHUFPS        $0xee, Y8, Y4, Y4
+	VADDPS         Y4, Y13, Y13
+	VSHUFPS        $0x44, Y12, Y11, Y4
+	VSHUFPS        $0xee, Y12, Y11, Y8
+	VADDPS         Y8, Y4, Y4
+	VSHUFPS        $0x88, Y4, Y13, Y8
+	VSHUFPS        $0xdd, Y4, Y13, Y4
+	VADDPS         Y4, Y8, Y8
+	VMOVDQA        Y8, Y8
+	JMP            summed2
+
+some4:
+	MOVQ         R11, R13
+	SHLQ         $0x02, R13
+	LEAQ         leadingOnes<>+64(SB), R14
+	SUBQ         R13, R14
+	VMOVDQU      (R14), Y4
+	VMASKMOVPS   (R8), Y4, Y4
+	VMULPS       (CX), Y8, Y11
+	VMULPS       Y8, Y11, Y11
+	VMULPS       Y4, Y2, Y8
+	VADDPS       Y11, Y8, Y8
+	VPAND        Y0, Y8, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y8, Y4, Y8
+	VMOVDQA      Y8, Y4
+	LEAQ         (R8), R14
+	TESTB        $0x10, R13
+	JZ           no27
+	VMOVUPS      X8, (R14)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R14
+
+no27:
+	TESTB   $0x08, R13
+	JZ      no28
+	VMOVLPS X8, (R14)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R14
+
+no28:
+	TESTB  $0x04, R13
+	JZ     no29
+	VMOVSS X8, (R14)
+
+no29:
+	JMP done5
+
+other6:
+	JG      two8
 	CMPQ    power+64(FP), $+1
-	JE      half9
+	JE      half7
 	VMOVDQU 128(CX), Y4
-	JMP     raised11
+	JMP     raised9
 
-half9:
+half7:
 	VSQRTPS Y4, Y4
 	VSQRTPS Y4, Y4
-	JMP     raised11
+	JMP     raised9
 
-two10:
+two8:
 	VMOVDQA Y4, Y4
-	JMP     raised11
+	JMP     raised9
 
-// func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, outer int, block int, stride int, width int, s *float32, power int)
+clamp13:
+	VMOVUPS 224(CX), Y13
+	VMINPS  Y14, Y13, Y14
+	VMOVUPS 256(CX), Y13
+	VMAXPS  Y14, Y13, Y14
+	JMP     clamped14
+
+clamp15:
+	VMOVUPS 224(CX), Y8
+	VMINPS  Y5, Y8, Y5
+	VMOVUPS 256(CX), Y8
+	VMAXPS  Y5, Y8, Y5
+	JMP     clamped16
+
+// func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX2
-TEXT ·updateRowsF32AVX2(SB), NOSPLIT, $320-88
+TEXT ·updateRowsF32AVX2(SB), NOSPLIT, $352-96
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         v+16(FP), DX
 	MOVQ         grad+24(FP), BX
 	MOVQ         hz+32(FP), SI
-	MOVQ         s+72(FP), DI
+	MOVQ         den+40(FP), DI
+	MOVQ         s+80(FP), R8
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLD       $0x1f, Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	LEAQ         31(SP), R8
-	ANDQ         $-32, R8
-	VBROADCASTSS 8(DI), Y2
-	VBROADCASTSS 12(DI), Y3
-	VMOVUPS      Y3, (R8)
-	VBROADCASTSS 24(DI), Y3
-	VMOVUPS      Y3, 32(R8)
-	VBROADCASTSS 28(DI), Y3
-	VMOVUPS      Y3, 64(R8)
-	VBROADCASTSS 36(DI), Y3
-	VMOVUPS      Y3, 96(R8)
+	LEAQ         31(SP), R9
+	ANDQ         $-32, R9
+	VBROADCASTSS 8(R8), Y2
+	VBROADCASTSS 12(R8), Y3
+	VMOVUPS      Y3, (R9)
+	VBROADCASTSS 24(R8), Y3
+	VMOVUPS      Y3, 32(R9)
+	VBROADCASTSS 28(R8), Y3
+	VMOVUPS      Y3, 64(R9)
+	VBROADCASTSS 36(R8), Y3
+	VMOVUPS      Y3, 96(R9)
 	VPCMPEQD     Y3, Y3, Y3
 	VPSLLD       $0x19, Y3, Y3
 	VPSRLD       $0x02, Y3, Y3
-	VMOVUPS      Y3, 128(R8)
-	VPXOR        96(R8), Y3, Y3
-	VMOVDQA      Y3, 160(R8)
-	VBROADCASTSS (DI), Y3
-	VBROADCASTSS 4(DI), Y4
-	VBROADCASTSS 20(DI), Y5
-	VBROADCASTSS 16(DI), Y6
-	VMOVUPS      Y6, 192(R8)
-	VBROADCASTSS 32(DI), Y6
-	VMOVUPS      Y6, 224(R8)
+	VMOVUPS      Y3, 128(R9)
+	VPXOR        96(R9), Y3, Y3
+	VMOVDQA      Y3, 160(R9)
+	VBROADCASTSS (R8), Y3
+	VBROADCASTSS 4(R8), Y4
+	VBROADCASTSS 20(R8), Y5
+	VBROADCASTSS 16(R8), Y6
+	VMOVUPS      Y6, 192(R9)
+	VBROADCASTSS 32(R8), Y6
+	VMOVUPS      Y6, 224(R9)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLD       $0x1f, Y6, Y6
-	VPXOR        224(R8), Y6, Y6
-	VMOVUPS      Y6, 256(R8)
-	MOVQ         block+48(FP), DI
-	MOVQ         stride+56(FP), R9
-	SHLQ         $0x02, R9
+	VPXOR        224(R9), Y6, Y6
+	VMOVUPS      Y6, 256(R9)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R9), Y6, Y6
+	VMOVUPS      Y6, 288(R9)
+	MOVQ         block+56(FP), R8
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x02, R10
 
 slice:
-	MOVQ width+64(FP), R10
-	SHLQ $0x02, R10
-	XORQ R11, R11
-	SUBQ $0x00000040, R10
+	MOVQ width+72(FP), R11
+	SHLQ $0x02, R11
+	XORQ R12, R12
+	SUBQ $0x00000100, R11
 	JL   done2
 
 loop1:
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
-	LEAQ  (SI)(R11*1), R12
-	MOVQ  DI, R13
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	VPXOR Y12, Y12, Y12
+	VPXOR Y13, Y13, Y13
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  R8, R14
 
 row3:
-	VPAND  (R12), Y0, Y8
-	VADDPS Y8, Y6, Y6
-	VPAND  32(R12), Y0, Y8
-	VADDPS Y8, Y7, Y7
-	ADDQ   R9, R12
-	DECQ   R13
-	JNZ    row3
-	CMPQ   160(R8), $+0
-	JEQ    undivided4
-	VDIVPS 96(R8), Y6, Y6
-	VDIVPS 96(R8), Y7, Y7
+	VPAND   (R13), Y0, Y14
+	VADDPS  Y14, Y6, Y6
+	VPAND   32(R13), Y0, Y14
+	VADDPS  Y14, Y7, Y7
+	VPAND   64(R13), Y0, Y14
+	VADDPS  Y14, Y8, Y8
+	VPAND   96(R13), Y0, Y14
+	VADDPS  Y14, Y9, Y9
+	VPAND   128(R13), Y0, Y14
+	VADDPS  Y14, Y10, Y10
+	VPAND   160(R13), Y0, Y14
+	VADDPS  Y14, Y11, Y11
+	VPAND   192(R13), Y0, Y14
+	VADDPS  Y14, Y12, Y12
+	VPAND   224(R13), Y0, Y14
+	VADDPS  Y14, Y13, Y13
+	ADDQ    R10, R13
+	DECQ    R14
+	JNZ     row3
+	VMOVUPS Y6, (DI)(R12*1)
+	VMOVUPS Y7, 32(DI)(R12*1)
+	VMOVUPS Y8, 64(DI)(R12*1)
+	VMOVUPS Y9, 96(DI)(R12*1)
+	VMOVUPS Y10, 128(DI)(R12*1)
+	VMOVUPS Y11, 160(DI)(R12*1)
+	VMOVUPS Y12, 192(DI)(R12*1)
+	VMOVUPS Y13, 224(DI)(R12*1)
+	ADDQ    $0x00000100, R12
+	SUBQ    $0x00000100, R11
+	JGE     loop1
 
-undivided4:
-	VMULPS   (R8), Y6, Y8
+done2:
+	ADDQ $0x00000100, R11
+	SUBQ $0x00000020, R11
+	JL   done5
+
+loop4:
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  R8, R14
+
+row6:
+	VPAND   (R13), Y0, Y7
+	VADDPS  Y7, Y6, Y6
+	ADDQ    R10, R13
+	DECQ    R14
+	JNZ     row6
+	VMOVUPS Y6, (DI)(R12*1)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop4
+
+done5:
+	ADDQ    $0x00000020, R11
+	TESTQ   R11, R11
+	JZ      end7
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y6
+	VPXOR   Y7, Y7, Y7
+	LEAQ    (SI)(R12*1), R13
+	MOVQ    R8, R14
+
+row8:
+	VMASKMOVPS   (R13), Y6, Y8
+	VPAND        Y8, Y0, Y8
+	VADDPS       Y8, Y7, Y7
+	ADDQ         R10, R13
+	DECQ         R14
+	JNZ          row8
+	LEAQ         (DI)(R12*1), R12
+	TESTB        $0x10, R11
+	JZ           no9
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no9:
+	TESTB   $0x08, R11
+	JZ      no10
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no10:
+	TESTB  $0x04, R11
+	JZ     no11
+	VMOVSS X7, (R12)
+
+no11:
+end7:
+	MOVQ  R10, R11
+	IMULQ R8, R11
+	ADDQ  R11, SI
+	MOVQ  width+72(FP), R11
+	SHLQ  $0x02, R11
+	XORQ  R12, R12
+	SUBQ  $0x00000040, R11
+	JL    done13
+
+loop12:
+	VMOVUPS (DI)(R12*1), Y6
+	VMOVUPS 32(DI)(R12*1), Y7
+	CMPQ    160(R9), $+0
+	JEQ     undivided14
+	VDIVPS  96(R9), Y6, Y6
+	VDIVPS  96(R9), Y7, Y7
+
+undivided14:
+	VMULPS   (R9), Y6, Y8
 	VMULPS   Y6, Y8, Y8
-	VMULPS   (DX)(R11*1), Y2, Y6
+	VMULPS   (DX)(R12*1), Y2, Y6
 	VADDPS   Y8, Y6, Y6
 	VPAND    Y0, Y6, Y8
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y6, Y8, Y6
-	VMULPS   (R8), Y7, Y8
+	VMULPS   (R9), Y7, Y8
 	VMULPS   Y7, Y8, Y8
-	VMULPS   32(DX)(R11*1), Y2, Y7
+	VMULPS   32(DX)(R12*1), Y2, Y7
 	VADDPS   Y8, Y7, Y7
 	VPAND    Y0, Y7, Y8
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
-	CMPQ     power+80(FP), $+2
-	JNE      other5
+	CMPQ     power+88(FP), $+2
+	JNE      other15
 	VSQRTPS  Y6, Y8
 	VSQRTPS  Y7, Y9
 
-raised8:
-	VMULPS  32(R8), Y8, Y8
-	VADDPS  64(R8), Y8, Y8
-	VMULPS  32(R8), Y9, Y9
-	VADDPS  64(R8), Y9, Y9
-	VMOVUPS Y6, (DX)(R11*1)
-	VMOVUPS Y7, 32(DX)(R11*1)
-	LEAQ    (AX)(R11*1), R12
-	LEAQ    (CX)(R11*1), R13
-	LEAQ    (BX)(R11*1), R14
-	MOVQ    DI, R15
+raised18:
+	VMULPS  32(R9), Y8, Y8
+	VADDPS  64(R9), Y8, Y8
+	VMULPS  32(R9), Y9, Y9
+	VADDPS  64(R9), Y9, Y9
+	VMOVUPS Y6, (DX)(R12*1)
+	VMOVUPS Y8, (DI)(R12*1)
+	VMOVUPS Y7, 32(DX)(R12*1)
+	VMOVUPS Y9, 32(DI)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
+	JGE     loop12
 
-row9:
-	VMULPS   (R13), Y3, Y6
-	VMULPS   (R14), Y4, Y7
-	VADDPS   Y7, Y6, Y6
-	VPAND    Y0, Y6, Y7
-	VPCMPGTD Y7, Y1, Y7
-	VPANDN   Y6, Y7, Y6
-	VMULPS   (R12), Y5, Y7
-	VMULPS   192(R8), Y6, Y10
-	VDIVPS   Y8, Y10, Y10
-	VMOVUPS  224(R8), Y11
-	VMINPS   Y10, Y11, Y10
-	VMOVUPS  256(R8), Y11
-	VMAXPS   Y10, Y11, Y10
-	VSUBPS   Y10, Y7, Y10
-	VMULPS   32(R13), Y3, Y7
-	VMULPS   32(R14), Y4, Y11
-	VADDPS   Y11, Y7, Y7
-	VPAND    Y0, Y7, Y11
-	VPCMPGTD Y11, Y1, Y11
-	VPANDN   Y7, Y11, Y7
-	VMULPS   32(R12), Y5, Y11
-	VMULPS   192(R8), Y7, Y12
-	VDIVPS   Y9, Y12, Y12
-	VMOVUPS  224(R8), Y13
-	VMINPS   Y12, Y13, Y12
-	VMOVUPS  256(R8), Y13
-	VMAXPS   Y12, Y13, Y12
-	VSUBPS   Y12, Y11, Y12
-	VMOVUPS  Y6, (R13)
-	VMOVUPS  Y10, (R12)
-	VMOVUPS  Y7, 32(R13)
-	VMOVUPS  Y12, 32(R12)
-	ADDQ     R9, R12
-	ADDQ     R9, R13
-	ADDQ     R9, R14
-	DECQ     R15
-	JNZ      row9
-	ADDQ     $0x00000040, R11
-	SUBQ     $0x00000040, R10
-	JGE      loop1
+done13:
+	ADDQ $0x00000040, R11
+	SUBQ $0x00000020, R11
+	JL   done20
 
-done2:
-	ADDQ $0x00000040, R10
-	SUBQ $0x00000020, R10
-	JL   done11
-
-loop10:
-	VPXOR Y6, Y6, Y6
-	LEAQ  (SI)(R11*1), R12
-	MOVQ  DI, R13
-
-row12:
-	VPAND  (R12), Y0, Y7
-	VADDPS Y7, Y6, Y6
-	ADDQ   R9, R12
-	DECQ   R13
-	JNZ    row12
-	CMPQ   160(R8), $+0
-	JEQ    undivided13
-	VDIVPS 96(R8), Y6, Y6
-
-undivided13:
-	VMULPS   (R8), Y6, Y7
-	VMULPS   Y6, Y7, Y7
-	VMULPS   (DX)(R11*1), Y2, Y6
-	VADDPS   Y7, Y6, Y6
-	VPAND    Y0, Y6, Y7
-	VPCMPGTD Y7, Y1, Y7
-	VPANDN   Y6, Y7, Y6
-	CMPQ     power+80(FP), $+2
-	JNE      other14
-	VSQRTPS  Y6, Y7
-
-raised17:
-	VMULPS  32(R8), Y7, Y7
-	VADDPS  64(R8), Y7, Y7
-	VMOVUPS Y6, (DX)(R11*1)
-	LEAQ    (AX)(R11*1), R12
-	LEAQ    (CX)(R11*1), R13
-	LEAQ    (BX)(R11*1), R14
-	MOVQ    DI, R15
-
-row18:
-	VMULPS   (R13), Y3, Y6
-	VMULPS   (R14), Y4, Y8
-	VADDPS   Y8, Y6, Y6
-	VPAND    Y0, Y6, Y8
-	VPCMPGTD Y8, Y1, Y8
-	VPANDN   Y6, Y8, Y6
-	VMULPS   (R12), Y5, Y8
-	VMULPS   192(R8), Y6, Y9
-	VDIVPS   Y7, Y9, Y9
-	VMOVUPS  224(R8), Y10
-	VMINPS   Y9, Y10, Y9
-	VMOVUPS  256(R8), Y10
-	VMAXPS   Y9, Y10, Y9
-	VSUBPS   Y9, Y8, Y9
-	VMOVUPS  Y6, (R13)
-	VMOVUPS  Y9, (R12)
-	ADDQ     R9, R12
-	ADDQ     R9, R13
-	ADDQ     R9, R14
-	DECQ     R15
-	JNZ      row18
-	ADDQ     $0x00000020, R11
-	SUBQ     $0x00000020, R10
-	JGE      loop10
-
-done11:
-	ADDQ    $0x00000020, R10
-	TESTQ   R10, R10
-	JZ      end19
-	LEAQ    leadingOnes<>+64(SB), R12
-	SUBQ    R10, R12
-	VMOVDQU (R12), Y6
-	VPXOR   Y7, Y7, Y7
-	LEAQ    (SI)(R11*1), R10
-	MOVQ    DI, R12
-
-row20:
-	VMASKMOVPS (R10), Y6, Y8
-	VPAND      Y8, Y0, Y8
-	VADDPS     Y8, Y7, Y7
-	ADDQ       R9, R10
-	DECQ       R12
-	JNZ        row20
-	CMPQ       160(R8), $+0
-	JEQ        undivided21
-	VDIVPS     96(R8), Y7, Y7
+loop19:
+	VMOVUPS (DI)(R12*1), Y6
+	CMPQ    160(R9), $+0
+	JEQ     undivided21
+	VDIVPS  96(R9), Y6, Y6
 
 undivided21:
-	VMASKMOVPS (DX)(R11*1), Y6, Y8
-	VMULPS     (R8), Y7, Y9
-	VMULPS     Y7, Y9, Y9
-	VMULPS     Y8, Y2, Y7
-	VADDPS     Y9, Y7, Y7
+	VMULPS   (R9), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R12*1), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	CMPQ     power+88(FP), $+2
+	JNE      other22
+	VSQRTPS  Y6, Y7
+
+raised25:
+	VMULPS  32(R9), Y7, Y7
+	VADDPS  64(R9), Y7, Y7
+	VMOVUPS Y6, (DX)(R12*1)
+	VMOVUPS Y7, (DI)(R12*1)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop19
+
+done20:
+	ADDQ       $0x00000020, R11
+	TESTQ      R11, R11
+	JZ         end26
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y6
+	VMASKMOVPS (DI)(R12*1), Y6, Y7
+	CMPQ       160(R9), $+0
+	JEQ        undivided27
+	VDIVPS     96(R9), Y7, Y7
+
+undivided27:
+	VMASKMOVPS (DX)(R12*1), Y6, Y6
+	VMULPS     (R9), Y7, Y8
+	VMULPS     Y7, Y8, Y8
+	VMULPS     Y6, Y2, Y6
+	VADDPS     Y8, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	CMPQ       power+88(FP), $+2
+	JNE        other28
+	VSQRTPS    Y6, Y7
+
+raised31:
+	VMULPS       32(R9), Y7, Y7
+	VADDPS       64(R9), Y7, Y7
+	LEAQ         (DX)(R12*1), R13
+	TESTB        $0x10, R11
+	JZ           no32
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no32:
+	TESTB   $0x08, R11
+	JZ      no33
+	VMOVLPS X6, (R13)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R13
+
+no33:
+	TESTB  $0x04, R11
+	JZ     no34
+	VMOVSS X6, (R13)
+
+no34:
+	LEAQ         (DI)(R12*1), R12
+	TESTB        $0x10, R11
+	JZ           no35
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no35:
+	TESTB   $0x08, R11
+	JZ      no36
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no36:
+	TESTB  $0x04, R11
+	JZ     no37
+	VMOVSS X7, (R12)
+
+no37:
+end26:
+	ADDQ R10, DX
+	MOVQ R8, R11
+
+row38:
+	MOVQ width+72(FP), R12
+	SHLQ $0x02, R12
+	XORQ R13, R13
+	SUBQ $0x00000040, R12
+	JL   done40
+
+loop39:
+	VMULPS   (CX)(R13*1), Y3, Y6
+	VMULPS   (BX)(R13*1), Y4, Y7
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	VMULPS   (AX)(R13*1), Y5, Y7
+	VMOVUPS  (DI)(R13*1), Y8
+	VMULPS   192(R9), Y6, Y9
+	VDIVPS   Y8, Y9, Y9
+	VMULPS   32(CX)(R13*1), Y3, Y8
+	VMULPS   32(BX)(R13*1), Y4, Y10
+	VADDPS   Y10, Y8, Y8
+	VPAND    Y0, Y8, Y10
+	VPCMPGTD Y10, Y1, Y10
+	VPANDN   Y8, Y10, Y8
+	VMULPS   32(AX)(R13*1), Y5, Y10
+	VMOVUPS  32(DI)(R13*1), Y11
+	VMULPS   192(R9), Y8, Y12
+	VDIVPS   Y11, Y12, Y12
+	CMPQ     288(R9), $+0
+	JNE      clamp41
+
+clamped42:
+	VSUBPS  Y9, Y7, Y7
+	VMOVUPS Y6, (CX)(R13*1)
+	VMOVUPS Y7, (AX)(R13*1)
+	VSUBPS  Y12, Y10, Y10
+	VMOVUPS Y8, 32(CX)(R13*1)
+	VMOVUPS Y10, 32(AX)(R13*1)
+	ADDQ    $0x00000040, R13
+	SUBQ    $0x00000040, R12
+	JGE     loop39
+
+done40:
+	ADDQ $0x00000040, R12
+	SUBQ $0x00000020, R12
+	JL   done44
+
+loop43:
+	VMULPS   (CX)(R13*1), Y3, Y6
+	VMULPS   (BX)(R13*1), Y4, Y7
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	VMULPS   (AX)(R13*1), Y5, Y7
+	VMOVUPS  (DI)(R13*1), Y8
+	VMULPS   192(R9), Y6, Y9
+	VDIVPS   Y8, Y9, Y9
+	CMPQ     288(R9), $+0
+	JNE      clamp45
+
+clamped46:
+	VSUBPS  Y9, Y7, Y7
+	VMOVUPS Y6, (CX)(R13*1)
+	VMOVUPS Y7, (AX)(R13*1)
+	ADDQ    $0x00000020, R13
+	SUBQ    $0x00000020, R12
+	JGE     loop43
+
+done44:
+	ADDQ       $0x00000020, R12
+	TESTQ      R12, R12
+	JZ         end47
+	LEAQ       leadingOnes<>+64(SB), R14
+	SUBQ       R12, R14
+	VMOVDQU    (R14), Y6
+	VMASKMOVPS (CX)(R13*1), Y6, Y7
+	VMASKMOVPS (BX)(R13*1), Y6, Y8
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y8, Y4, Y8
+	VADDPS     Y8, Y7, Y7
 	VPAND      Y0, Y7, Y8
 	VPCMPGTD   Y8, Y1, Y8
 	VPANDN     Y7, Y8, Y7
-	CMPQ       power+80(FP), $+2
-	JNE        other22
-	VSQRTPS    Y7, Y8
+	VMASKMOVPS (AX)(R13*1), Y6, Y8
+	VMULPS     Y8, Y5, Y8
+	VMASKMOVPS (DI)(R13*1), Y6, Y6
+	VMULPS     192(R9), Y7, Y9
+	VDIVPS     Y6, Y9, Y9
+	CMPQ       288(R9), $+0
+	JNE        clamp48
 
-raised25:
-	VMULPS     32(R8), Y8, Y8
-	VADDPS     64(R8), Y8, Y8
-	VMASKMOVPS Y7, Y6, (DX)(R11*1)
-	LEAQ       (AX)(R11*1), R10
-	LEAQ       (CX)(R11*1), R12
-	LEAQ       (BX)(R11*1), R11
-	MOVQ       DI, R13
+clamped49:
+	VSUBPS       Y9, Y8, Y8
+	LEAQ         (CX)(R13*1), R14
+	TESTB        $0x10, R12
+	JZ           no50
+	VMOVUPS      X7, (R14)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R14
 
-row26:
-	VMASKMOVPS (R12), Y6, Y7
-	VMASKMOVPS (R11), Y6, Y9
-	VMULPS     Y7, Y3, Y7
-	VMULPS     Y9, Y4, Y9
-	VADDPS     Y9, Y7, Y7
-	VPAND      Y0, Y7, Y9
-	VPCMPGTD   Y9, Y1, Y9
-	VPANDN     Y7, Y9, Y7
-	VMASKMOVPS (R10), Y6, Y9
-	VMULPS     Y9, Y5, Y9
-	VMULPS     192(R8), Y7, Y10
-	VDIVPS     Y8, Y10, Y10
-	VMOVUPS    224(R8), Y11
-	VMINPS     Y10, Y11, Y10
-	VMOVUPS    256(R8), Y11
-	VMAXPS     Y10, Y11, Y10
-	VSUBPS     Y10, Y9, Y10
-	VMASKMOVPS Y7, Y6, (R12)
-	VMASKMOVPS Y10, Y6, (R10)
-	ADDQ       R9, R10
-	ADDQ       R9, R12
-	ADDQ       R9, R11
-	DECQ       R13
-	JNZ        row26
+no50:
+	TESTB   $0x08, R12
+	JZ      no51
+	VMOVLPS X7, (R14)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R14
 
-end19:
-	MOVQ  R9, R10
-	IMULQ DI, R10
-	ADDQ  R10, AX
-	ADDQ  R10, CX
-	ADDQ  R10, BX
-	ADDQ  R10, SI
-	ADDQ  R9, DX
-	DECQ  outer+40(FP)
-	JNZ   slice
+no51:
+	TESTB  $0x04, R12
+	JZ     no52
+	VMOVSS X7, (R14)
+
+no52:
+	LEAQ         (AX)(R13*1), R13
+	TESTB        $0x10, R12
+	JZ           no53
+	VMOVUPS      X8, (R13)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R13
+
+no53:
+	TESTB   $0x08, R12
+	JZ      no54
+	VMOVLPS X8, (R13)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R13
+
+no54:
+	TESTB  $0x04, R12
+	JZ     no55
+	VMOVSS X8, (R13)
+
+no55:
+end47:
+	ADDQ R10, AX
+	ADDQ R10, CX
+	ADDQ R10, BX
+	DECQ R11
+	JNZ  row38
+	DECQ outer+48(FP)
+	JNZ  slice
 	VZEROUPPER
 	RET
 
-other5:
-	JG      two7
-	CMPQ    power+80(FP), $+1
-	JE      half6
-	VMOVDQU 128(R8), Y8
-	VMOVDQU 128(R8), Y9
-	JMP     raised8
+other15:
+	JG      two17
+	CMPQ    power+88(FP), $+1
+	JE      half16
+	VMOVDQU 128(R9), Y8
+	VMOVDQU 128(R9), Y9
+	JMP     raised18
 
-half6:
+half16:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised8
+	JMP     raised18
 
-two7:
+two17:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised8
-
-other14:
-	JG      two16
-	CMPQ    power+80(FP), $+1
-	JE      half15
-	VMOVDQU 128(R8), Y7
-	JMP     raised17
-
-half15:
-	VSQRTPS Y6, Y7
-	VSQRTPS Y7, Y7
-	JMP     raised17
-
-two16:
-	VMOVDQA Y6, Y7
-	JMP     raised17
+	JMP     raised18
 
 other22:
 	JG      two24
-	CMPQ    power+80(FP), $+1
+	CMPQ    power+88(FP), $+1
 	JE      half23
-	VMOVDQU 128(R8), Y8
+	VMOVDQU 128(R9), Y7
 	JMP     raised25
 
 half23:
-	VSQRTPS Y7, Y8
-	VSQRTPS Y8, Y8
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
 	JMP     raised25
 
 two24:
-	VMOVDQA Y7, Y8
+	VMOVDQA Y6, Y7
 	JMP     raised25
+
+other28:
+	JG      two30
+	CMPQ    power+88(FP), $+1
+	JE      half29
+	VMOVDQU 128(R9), Y7
+	JMP     raised31
+
+half29:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised31
+
+two30:
+	VMOVDQA Y6, Y7
+	JMP     raised31
+
+clamp41:
+	VMOVUPS 224(R9), Y11
+	VMINPS  Y9, Y11, Y9
+	VMINPS  Y12, Y11, Y12
+	VMOVUPS 256(R9), Y11
+	VMAXPS  Y9, Y11, Y9
+	VMAXPS  Y12, Y11, Y12
+	JMP     clamped42
+
+clamp45:
+	VMOVUPS 224(R9), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 256(R9), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped46
+
+clamp48:
+	VMOVUPS 224(R9), Y6
+	VMINPS  Y9, Y6, Y9
+	VMOVUPS 256(R9), Y6
+	VMAXPS  Y9, Y6, Y9
+	JMP     clamped49
 
 // func rademacherF64AVX2(z *float64, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX2, CMOV
@@ -2645,27 +3275,40 @@ part:
 	VBROADCASTSD (SI), Y5
 	VMOVQ        BX, X4
 	VPSRLQ       X4, Y5, Y5
-	LEAQ         leadingOnes<>+64(SB), BX
-	SUBQ         R9, BX
-	VMOVDQU      (BX), Y4
-	VPSLLVQ      Y2, Y5, Y6
-	VPAND        Y0, Y6, Y6
-	VPOR         Y1, Y6, Y6
-	VMASKMOVPD   Y6, Y4, (AX)
-	LEAQ         leadingOnes<>+96(SB), BX
-	SUBQ         R9, BX
-	VMOVDQU      (BX), Y4
-	VPSLLVQ      Y3, Y5, Y5
-	VPAND        Y0, Y5, Y5
-	VPOR         Y1, Y5, Y5
-	VMASKMOVPD   Y5, Y4, 32(AX)
-	ADDQ         R9, AX
-	INCQ         SI
-	DECQ         DI
-	XORQ         BX, BX
-	TESTQ        DI, DI
-	JZ           batch
-	JMP          whole
+	VPSLLVQ      Y2, Y5, Y4
+	VPAND        Y0, Y4, Y4
+	VPOR         Y1, Y4, Y4
+	MOVQ         AX, BX
+	TESTB        $0x20, R9
+	JZ           only5
+	VMOVUPD      Y4, (BX)
+	ADDQ         $0x20, BX
+	VPSLLVQ      Y3, Y5, Y4
+	VPAND        Y0, Y4, Y4
+	VPOR         Y1, Y4, Y4
+	VMOVDQA      Y4, Y4
+
+only5:
+	LEAQ         (BX), BX
+	TESTB        $0x10, R9
+	JZ           no6
+	VMOVUPS      X4, (BX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, BX
+
+no6:
+	TESTB   $0x08, R9
+	JZ      no7
+	VMOVLPD X4, (BX)
+
+no7:
+	ADDQ  R9, AX
+	INCQ  SI
+	DECQ  DI
+	XORQ  BX, BX
+	TESTQ DI, DI
+	JZ    batch
+	JMP   whole
 
 done:
 	VZEROUPPER
@@ -2729,19 +3372,30 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ       $0x00000020, BX
-	TESTQ      BX, BX
-	JZ         end5
-	LEAQ       leadingOnes<>+64(SB), DI
-	SUBQ       BX, DI
-	VMOVDQU    (DI), Y0
-	VMASKMOVPD (CX)(SI*1), Y0, Y1
-	VMASKMOVPD (DX)(SI*1), Y0, Y2
-	VMULPD     Y2, Y1, Y1
-	VMASKMOVPD (AX)(SI*1), Y0, Y2
-	VADDPD     Y2, Y1, Y1
-	VMASKMOVPD Y1, Y0, (AX)(SI*1)
+	ADDQ         $0x00000020, BX
+	TESTQ        BX, BX
+	JZ           end5
+	LEAQ         leadingOnes<>+64(SB), DI
+	SUBQ         BX, DI
+	VMOVDQU      (DI), Y0
+	VMASKMOVPD   (CX)(SI*1), Y0, Y1
+	VMASKMOVPD   (DX)(SI*1), Y0, Y2
+	VMULPD       Y2, Y1, Y1
+	VMASKMOVPD   (AX)(SI*1), Y0, Y0
+	VADDPD       Y0, Y1, Y1
+	LEAQ         (AX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no6
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, AX
 
+no6:
+	TESTB   $0x08, BL
+	JZ      no7
+	VMOVLPD X1, (AX)
+
+no7:
 end5:
 	VZEROUPPER
 	RET
@@ -2858,7 +3512,7 @@ rest:
 	RET
 
 // func blockMeansF64AVX2(d *float64, x *float64, blocks int, block int, div float64)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·blockMeansF64AVX2(SB), NOSPLIT, $128-40
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
@@ -2879,48 +3533,106 @@ TEXT ·blockMeansF64AVX2(SB), NOSPLIT, $128-40
 	VBROADCASTSD div+32(FP), Y3
 
 group:
-	TESTQ   SI, SI
-	JZ      done
-	MOVQ    $0x0000000000000004, DI
-	CMPQ    SI, DI
-	CMOVQLT SI, DI
-	SUBQ    DI, SI
-	LEAQ    (SP), R8
-	MOVQ    DI, R9
+	TESTQ       SI, SI
+	JZ          done
+	MOVQ        $0x0000000000000004, DI
+	CMPQ        SI, DI
+	CMOVQLT     SI, DI
+	SUBQ        DI, SI
+	CMPQ        DI, $0x04
+	JNE         slots1
+	TESTQ       AX, AX
+	JNZ         slots1
+	VMASKMOVPD  (DX), Y1, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPD  32(DX), Y2, Y5
+	VPAND       Y5, Y0, Y5
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPD      Y5, Y4, Y4
+	VMASKMOVPD  (DX), Y1, Y5
+	VPAND       Y5, Y0, Y5
+	VMASKMOVPD  32(DX), Y2, Y6
+	VPAND       Y6, Y0, Y6
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPD      Y6, Y5, Y5
+	VMASKMOVPD  (DX), Y1, Y6
+	VPAND       Y6, Y0, Y6
+	VMASKMOVPD  32(DX), Y2, Y7
+	VPAND       Y7, Y0, Y7
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPD      Y7, Y6, Y6
+	VINSERTF128 $0x01, X6, Y4, Y7
+	VPERM2F128  $0x31, Y6, Y4, Y6
+	VADDPD      Y6, Y7, Y7
+	VMASKMOVPD  (DX), Y1, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPD  32(DX), Y2, Y6
+	VPAND       Y6, Y0, Y6
+	PREFETCHT0  2048(DX)
+	ADDQ        CX, DX
+	VADDPD      Y6, Y4, Y4
+	VINSERTF128 $0x01, X4, Y5, Y6
+	VPERM2F128  $0x31, Y4, Y5, Y4
+	VADDPD      Y4, Y6, Y6
+	VUNPCKLPD   Y6, Y7, Y4
+	VUNPCKHPD   Y6, Y7, Y5
+	VADDPD      Y5, Y4, Y4
+	VMOVDQA     Y4, Y4
 
-block1:
+summed2:
+	VDIVPD  Y3, Y4, Y4
+	CMPQ    DI, $0x04
+	JNE     some3
+	VMOVUPD Y4, (BX)
+
+done4:
+	ADDQ $0x20, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+slots1:
+	LEAQ (SP), R8
+	MOVQ DI, R9
+
+block5:
 	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
 	MOVQ  AX, R10
 	TESTQ R10, R10
-	JZ    rest3
+	JZ    rest7
 
-step2:
-	VPAND  (DX), Y0, Y6
-	VADDPD Y6, Y4, Y4
-	VPAND  32(DX), Y0, Y6
-	VADDPD Y6, Y5, Y5
+pair6:
+	VPAND  (DX), Y0, Y5
+	VADDPD Y5, Y4, Y4
+	VPAND  32(DX), Y0, Y5
+	VADDPD Y5, Y6, Y6
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R10
-	JNZ    step2
+	JNZ    pair6
+	TESTQ  CX, CX
+	JZ     done8
 
-rest3:
-	TESTQ      CX, CX
-	JZ         summed4
-	VMASKMOVPD (DX), Y1, Y6
-	VPAND      Y6, Y0, Y6
-	VADDPD     Y6, Y4, Y4
-	VMASKMOVPD 32(DX), Y2, Y6
-	VPAND      Y6, Y0, Y6
-	VADDPD     Y6, Y5, Y5
+rest7:
+	VMASKMOVPD (DX), Y1, Y5
+	VPAND      Y5, Y0, Y5
+	VADDPD     Y5, Y4, Y4
+	VMASKMOVPD 32(DX), Y2, Y5
+	VPAND      Y5, Y0, Y5
+	VADDPD     Y5, Y6, Y6
 	ADDQ       CX, DX
 
-summed4:
-	VADDPD         Y5, Y4, Y4
+done8:
+	VADDPD         Y6, Y4, Y4
 	VMOVUPD        Y4, (R8)
 	ADDQ           $0x20, R8
 	DECQ           R9
-	JNZ            block1
+	JNZ            block5
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 64(SP), Y4, Y4
 	VBROADCASTF128 16(SP), Y5
@@ -2934,26 +3646,28 @@ summed4:
 	VUNPCKLPD      Y5, Y4, Y6
 	VUNPCKHPD      Y5, Y4, Y4
 	VADDPD         Y4, Y6, Y6
-	VDIVPD         Y3, Y6, Y6
-	CMPQ           DI, $0x04
-	JNE            some5
-	VMOVUPD        Y6, (BX)
+	VMOVDQA        Y6, Y4
+	JMP            summed2
 
-done6:
-	ADDQ $0x20, BX
-	JMP  group
+some3:
+	SHLQ         $0x03, DI
+	LEAQ         leadingOnes<>+64(SB), R8
+	SUBQ         DI, R8
+	VMOVDQU      (R8), Y5
+	LEAQ         (BX), R8
+	TESTB        $0x10, DI
+	JZ           no9
+	VMOVUPS      X4, (R8)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, R8
 
-done:
-	VZEROUPPER
-	RET
+no9:
+	TESTB   $0x08, DI
+	JZ      no10
+	VMOVLPD X4, (R8)
 
-some5:
-	SHLQ       $0x03, DI
-	LEAQ       leadingOnes<>+64(SB), R8
-	SUBQ       DI, R8
-	VMOVDQU    (R8), Y4
-	VMASKMOVPD Y6, Y4, (BX)
-	JMP        done6
+no10:
+	JMP done4
 
 // func stridedMeansF64AVX2(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool)
 // Requires: AVX, AVX2
@@ -2963,10 +3677,10 @@ TEXT ·stridedMeansF64AVX2(SB), NOSPLIT, $0-57
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VBROADCASTSD div+48(FP), Y1
-	MOVQ         block+24(FP), DX
-	MOVQ         stride+32(FP), BX
-	SHLQ         $0x03, BX
-	MOVBLZX      more+56(FP), SI
+	MOVBLZX      more+56(FP), DX
+	MOVQ         block+24(FP), BX
+	MOVQ         stride+32(FP), SI
+	SHLQ         $0x03, SI
 
 slice:
 	MOVQ width+40(FP), DI
@@ -2984,7 +3698,7 @@ loop1:
 	VPXOR   Y7, Y7, Y7
 	VPXOR   Y8, Y8, Y8
 	VPXOR   Y9, Y9, Y9
-	TESTL   SI, SI
+	TESTL   DX, DX
 	JZ      fresh3
 	VMOVUPD (AX)(R8*1), Y2
 	VMOVUPD 32(AX)(R8*1), Y3
@@ -2997,7 +3711,7 @@ loop1:
 
 fresh3:
 	LEAQ (CX)(R8*1), R9
-	MOVQ DX, R10
+	MOVQ BX, R10
 
 row4:
 	VPAND   (R9), Y0, Y10
@@ -3016,24 +3730,24 @@ row4:
 	VADDPD  Y10, Y8, Y8
 	VPAND   224(R9), Y0, Y10
 	VADDPD  Y10, Y9, Y9
-	ADDQ    BX, R9
+	ADDQ    SI, R9
 	DECQ    R10
 	JNZ     row4
 	VDIVPD  Y1, Y2, Y2
-	VMOVUPD Y2, (AX)(R8*1)
 	VDIVPD  Y1, Y3, Y3
-	VMOVUPD Y3, 32(AX)(R8*1)
 	VDIVPD  Y1, Y4, Y4
-	VMOVUPD Y4, 64(AX)(R8*1)
 	VDIVPD  Y1, Y5, Y5
-	VMOVUPD Y5, 96(AX)(R8*1)
 	VDIVPD  Y1, Y6, Y6
-	VMOVUPD Y6, 128(AX)(R8*1)
 	VDIVPD  Y1, Y7, Y7
-	VMOVUPD Y7, 160(AX)(R8*1)
 	VDIVPD  Y1, Y8, Y8
-	VMOVUPD Y8, 192(AX)(R8*1)
 	VDIVPD  Y1, Y9, Y9
+	VMOVUPD Y2, (AX)(R8*1)
+	VMOVUPD Y3, 32(AX)(R8*1)
+	VMOVUPD Y4, 64(AX)(R8*1)
+	VMOVUPD Y5, 96(AX)(R8*1)
+	VMOVUPD Y6, 128(AX)(R8*1)
+	VMOVUPD Y7, 160(AX)(R8*1)
+	VMOVUPD Y8, 192(AX)(R8*1)
 	VMOVUPD Y9, 224(AX)(R8*1)
 	ADDQ    $0x00000100, R8
 	SUBQ    $0x00000100, DI
@@ -3046,18 +3760,18 @@ done2:
 
 loop5:
 	VPXOR   Y2, Y2, Y2
-	TESTL   SI, SI
+	TESTL   DX, DX
 	JZ      fresh7
 	VMOVUPD (AX)(R8*1), Y2
 
 fresh7:
 	LEAQ (CX)(R8*1), R9
-	MOVQ DX, R10
+	MOVQ BX, R10
 
 row8:
 	VPAND   (R9), Y0, Y3
 	VADDPD  Y3, Y2, Y2
-	ADDQ    BX, R9
+	ADDQ    SI, R9
 	DECQ    R10
 	JNZ     row8
 	VDIVPD  Y1, Y2, Y2
@@ -3074,29 +3788,40 @@ done6:
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y2
 	VPXOR      Y3, Y3, Y3
-	TESTL      SI, SI
+	TESTL      DX, DX
 	JZ         fresh10
 	VMASKMOVPD (AX)(R8*1), Y2, Y3
 
 fresh10:
-	LEAQ (CX)(R8*1), DI
-	MOVQ DX, R9
+	LEAQ (CX)(R8*1), R9
+	MOVQ BX, R10
 
 row11:
-	VMASKMOVPD (DI), Y2, Y4
-	VPAND      Y4, Y0, Y4
-	VADDPD     Y4, Y3, Y3
-	ADDQ       BX, DI
-	DECQ       R9
-	JNZ        row11
-	VDIVPD     Y1, Y3, Y3
-	VMASKMOVPD Y3, Y2, (AX)(R8*1)
+	VMASKMOVPD   (R9), Y2, Y4
+	VPAND        Y4, Y0, Y4
+	VADDPD       Y4, Y3, Y3
+	ADDQ         SI, R9
+	DECQ         R10
+	JNZ          row11
+	VDIVPD       Y1, Y3, Y3
+	LEAQ         (AX)(R8*1), R8
+	TESTB        $0x10, DI
+	JZ           no12
+	VMOVUPS      X3, (R8)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, R8
 
+no12:
+	TESTB   $0x08, DI
+	JZ      no13
+	VMOVLPD X3, (R8)
+
+no13:
 end9:
-	MOVQ  BX, DI
-	IMULQ DX, DI
+	MOVQ  SI, DI
+	IMULQ BX, DI
 	ADDQ  DI, CX
-	ADDQ  BX, AX
+	ADDQ  SI, AX
 	DECQ  outer+16(FP)
 	JNZ   slice
 	VZEROUPPER
@@ -3104,7 +3829,7 @@ end9:
 
 // func curvatureF64AVX2(v *float64, den *float64, d *float64, n int, s *float64, power int)
 // Requires: AVX, AVX2
-TEXT ·curvatureF64AVX2(SB), NOSPLIT, $320-48
+TEXT ·curvatureF64AVX2(SB), NOSPLIT, $352-48
 	MOVQ         v+0(FP), AX
 	MOVQ         den+8(FP), CX
 	MOVQ         d+16(FP), DX
@@ -3139,14 +3864,14 @@ TEXT ·curvatureF64AVX2(SB), NOSPLIT, $320-48
 
 loop1:
 	VMOVUPD  (DX)(SI*1), Y3
-	VMULPD   (R8), Y3, Y4
-	VMULPD   Y3, Y4, Y4
-	VMULPD   (AX)(SI*1), Y2, Y3
-	VADDPD   Y4, Y3, Y3
-	VPAND    Y0, Y3, Y4
-	VPCMPGTQ Y4, Y1, Y4
-	VPANDN   Y3, Y4, Y3
 	VMOVUPD  32(DX)(SI*1), Y4
+	VMULPD   (R8), Y3, Y5
+	VMULPD   Y3, Y5, Y5
+	VMULPD   (AX)(SI*1), Y2, Y3
+	VADDPD   Y5, Y3, Y3
+	VPAND    Y0, Y3, Y5
+	VPCMPGTQ Y5, Y1, Y5
+	VPANDN   Y3, Y5, Y3
 	VMULPD   (R8), Y4, Y5
 	VMULPD   Y4, Y5, Y5
 	VMULPD   32(AX)(SI*1), Y2, Y4
@@ -3207,11 +3932,11 @@ done8:
 	SUBQ       BX, DI
 	VMOVDQU    (DI), Y3
 	VMASKMOVPD (DX)(SI*1), Y3, Y4
-	VMASKMOVPD (AX)(SI*1), Y3, Y5
-	VMULPD     (R8), Y4, Y6
-	VMULPD     Y4, Y6, Y6
-	VMULPD     Y5, Y2, Y2
-	VADDPD     Y6, Y2, Y2
+	VMASKMOVPD (AX)(SI*1), Y3, Y3
+	VMULPD     (R8), Y4, Y5
+	VMULPD     Y4, Y5, Y5
+	VMULPD     Y3, Y2, Y2
+	VADDPD     Y5, Y2, Y2
 	VPAND      Y0, Y2, Y0
 	VPCMPGTQ   Y0, Y1, Y0
 	VPANDN     Y2, Y0, Y2
@@ -3220,11 +3945,34 @@ done8:
 	VSQRTPD    Y2, Y0
 
 raised17:
-	VMULPD     32(R8), Y0, Y0
-	VADDPD     64(R8), Y0, Y0
-	VMASKMOVPD Y2, Y3, (AX)(SI*1)
-	VMASKMOVPD Y0, Y3, (CX)(SI*1)
+	VMULPD       32(R8), Y0, Y0
+	VADDPD       64(R8), Y0, Y0
+	LEAQ         (AX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no18
+	VMOVUPS      X2, (AX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, AX
 
+no18:
+	TESTB   $0x08, BL
+	JZ      no19
+	VMOVLPD X2, (AX)
+
+no19:
+	LEAQ         (CX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no20
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no20:
+	TESTB   $0x08, BL
+	JZ      no21
+	VMOVLPD X0, (AX)
+
+no21:
 end13:
 	VZEROUPPER
 	RET
@@ -3283,7 +4031,7 @@ two16:
 
 // func descendRowsF64AVX2(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64)
 // Requires: AVX, AVX2
-TEXT ·descendRowsF64AVX2(SB), NOSPLIT, $320-72
+TEXT ·descendRowsF64AVX2(SB), NOSPLIT, $352-72
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+16(FP), DX
@@ -3307,119 +4055,143 @@ TEXT ·descendRowsF64AVX2(SB), NOSPLIT, $320-72
 	VPSLLQ       $0x3f, Y5, Y5
 	VPXOR        32(DI), Y5, Y5
 	VMOVUPD      Y5, 64(DI)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLQ       $0x35, Y5, Y5
+	VPSRLQ       $0x01, Y5, Y5
+	VPXOR        32(DI), Y5, Y5
+	VMOVUPD      Y5, 96(DI)
 	MOVQ         block+40(FP), SI
 	MOVQ         stride+48(FP), R8
 	SHLQ         $0x03, R8
 
 slice:
-	MOVQ SI, R11
+	MOVQ SI, R9
 
 row1:
-	MOVQ width+56(FP), R9
-	SHLQ $0x03, R9
-	XORQ R10, R10
-	SUBQ $0x00000040, R9
+	MOVQ width+56(FP), R10
+	SHLQ $0x03, R10
+	XORQ R11, R11
+	SUBQ $0x00000040, R10
 	JL   done3
 
 loop2:
-	VMULPD   (CX)(R10*1), Y2, Y5
-	VMULPD   (DX)(R10*1), Y3, Y6
+	VMULPD   (CX)(R11*1), Y2, Y5
+	VMULPD   (DX)(R11*1), Y3, Y6
 	VADDPD   Y6, Y5, Y5
 	VPAND    Y0, Y5, Y6
 	VPCMPGTQ Y6, Y1, Y6
 	VPANDN   Y5, Y6, Y5
-	VMULPD   (AX)(R10*1), Y4, Y6
-	VMOVUPD  (BX)(R10*1), Y7
+	VMULPD   (AX)(R11*1), Y4, Y6
+	VMOVUPD  (BX)(R11*1), Y7
 	VMULPD   (DI), Y5, Y8
 	VDIVPD   Y7, Y8, Y8
-	VMOVUPD  32(DI), Y7
-	VMINPD   Y8, Y7, Y8
-	VMOVUPD  64(DI), Y7
-	VMAXPD   Y8, Y7, Y8
-	VSUBPD   Y8, Y6, Y8
-	VMULPD   32(CX)(R10*1), Y2, Y6
-	VMULPD   32(DX)(R10*1), Y3, Y7
-	VADDPD   Y7, Y6, Y6
-	VPAND    Y0, Y6, Y7
-	VPCMPGTQ Y7, Y1, Y7
-	VPANDN   Y6, Y7, Y6
-	VMULPD   32(AX)(R10*1), Y4, Y7
-	VMOVUPD  32(BX)(R10*1), Y9
-	VMULPD   (DI), Y6, Y10
-	VDIVPD   Y9, Y10, Y10
-	VMOVUPD  32(DI), Y9
-	VMINPD   Y10, Y9, Y10
-	VMOVUPD  64(DI), Y9
-	VMAXPD   Y10, Y9, Y10
-	VSUBPD   Y10, Y7, Y10
-	VMOVUPD  Y5, (CX)(R10*1)
-	VMOVUPD  Y8, (AX)(R10*1)
-	VMOVUPD  Y6, 32(CX)(R10*1)
-	VMOVUPD  Y10, 32(AX)(R10*1)
-	ADDQ     $0x00000040, R10
-	SUBQ     $0x00000040, R9
-	JGE      loop2
+	VMULPD   32(CX)(R11*1), Y2, Y7
+	VMULPD   32(DX)(R11*1), Y3, Y9
+	VADDPD   Y9, Y7, Y7
+	VPAND    Y0, Y7, Y9
+	VPCMPGTQ Y9, Y1, Y9
+	VPANDN   Y7, Y9, Y7
+	VMULPD   32(AX)(R11*1), Y4, Y9
+	VMOVUPD  32(BX)(R11*1), Y10
+	VMULPD   (DI), Y7, Y11
+	VDIVPD   Y10, Y11, Y11
+	CMPQ     96(DI), $+0
+	JNE      clamp4
+
+clamped5:
+	VSUBPD  Y8, Y6, Y6
+	VMOVUPD Y5, (CX)(R11*1)
+	VMOVUPD Y6, (AX)(R11*1)
+	VSUBPD  Y11, Y9, Y9
+	VMOVUPD Y7, 32(CX)(R11*1)
+	VMOVUPD Y9, 32(AX)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop2
 
 done3:
-	ADDQ $0x00000040, R9
-	SUBQ $0x00000020, R9
-	JL   done5
+	ADDQ $0x00000040, R10
+	SUBQ $0x00000020, R10
+	JL   done7
 
-loop4:
-	VMULPD   (CX)(R10*1), Y2, Y5
-	VMULPD   (DX)(R10*1), Y3, Y6
+loop6:
+	VMULPD   (CX)(R11*1), Y2, Y5
+	VMULPD   (DX)(R11*1), Y3, Y6
 	VADDPD   Y6, Y5, Y5
 	VPAND    Y0, Y5, Y6
 	VPCMPGTQ Y6, Y1, Y6
 	VPANDN   Y5, Y6, Y5
-	VMULPD   (AX)(R10*1), Y4, Y6
-	VMOVUPD  (BX)(R10*1), Y7
+	VMULPD   (AX)(R11*1), Y4, Y6
+	VMOVUPD  (BX)(R11*1), Y7
 	VMULPD   (DI), Y5, Y8
 	VDIVPD   Y7, Y8, Y8
-	VMOVUPD  32(DI), Y7
-	VMINPD   Y8, Y7, Y8
-	VMOVUPD  64(DI), Y7
-	VMAXPD   Y8, Y7, Y8
-	VSUBPD   Y8, Y6, Y8
-	VMOVUPD  Y5, (CX)(R10*1)
-	VMOVUPD  Y8, (AX)(R10*1)
-	ADDQ     $0x00000020, R10
-	SUBQ     $0x00000020, R9
-	JGE      loop4
+	CMPQ     96(DI), $+0
+	JNE      clamp8
 
-done5:
-	ADDQ       $0x00000020, R9
-	TESTQ      R9, R9
-	JZ         end6
+clamped9:
+	VSUBPD  Y8, Y6, Y6
+	VMOVUPD Y5, (CX)(R11*1)
+	VMOVUPD Y6, (AX)(R11*1)
+	ADDQ    $0x00000020, R11
+	SUBQ    $0x00000020, R10
+	JGE     loop6
+
+done7:
+	ADDQ       $0x00000020, R10
+	TESTQ      R10, R10
+	JZ         end10
 	LEAQ       leadingOnes<>+64(SB), R12
-	SUBQ       R9, R12
+	SUBQ       R10, R12
 	VMOVDQU    (R12), Y5
-	VMASKMOVPD (CX)(R10*1), Y5, Y6
-	VMASKMOVPD (DX)(R10*1), Y5, Y7
+	VMASKMOVPD (CX)(R11*1), Y5, Y6
+	VMASKMOVPD (DX)(R11*1), Y5, Y7
 	VMULPD     Y6, Y2, Y6
 	VMULPD     Y7, Y3, Y7
 	VADDPD     Y7, Y6, Y6
 	VPAND      Y0, Y6, Y7
 	VPCMPGTQ   Y7, Y1, Y7
 	VPANDN     Y6, Y7, Y6
-	VMASKMOVPD (AX)(R10*1), Y5, Y7
+	VMASKMOVPD (AX)(R11*1), Y5, Y7
 	VMULPD     Y7, Y4, Y7
-	VMASKMOVPD (BX)(R10*1), Y5, Y8
-	VMULPD     (DI), Y6, Y9
-	VDIVPD     Y8, Y9, Y9
-	VMOVUPD    32(DI), Y8
-	VMINPD     Y9, Y8, Y9
-	VMOVUPD    64(DI), Y8
-	VMAXPD     Y9, Y8, Y9
-	VSUBPD     Y9, Y7, Y9
-	VMASKMOVPD Y6, Y5, (CX)(R10*1)
-	VMASKMOVPD Y9, Y5, (AX)(R10*1)
+	VMASKMOVPD (BX)(R11*1), Y5, Y5
+	VMULPD     (DI), Y6, Y8
+	VDIVPD     Y5, Y8, Y8
+	CMPQ       96(DI), $+0
+	JNE        clamp11
 
-end6:
+clamped12:
+	VSUBPD       Y8, Y7, Y7
+	LEAQ         (CX)(R11*1), R12
+	TESTB        $0x10, R10
+	JZ           no13
+	VMOVUPS      X6, (R12)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R12
+
+no13:
+	TESTB   $0x08, R10
+	JZ      no14
+	VMOVLPD X6, (R12)
+
+no14:
+	LEAQ         (AX)(R11*1), R11
+	TESTB        $0x10, R10
+	JZ           no15
+	VMOVUPS      X7, (R11)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R11
+
+no15:
+	TESTB   $0x08, R10
+	JZ      no16
+	VMOVLPD X7, (R11)
+
+no16:
+end10:
 	ADDQ R8, AX
 	ADDQ R8, CX
 	ADDQ R8, DX
-	DECQ R11
+	DECQ R9
 	JNZ  row1
 	ADDQ R8, BX
 	DECQ outer+32(FP)
@@ -3427,9 +4199,32 @@ end6:
 	VZEROUPPER
 	RET
 
+clamp4:
+	VMOVUPD 32(DI), Y10
+	VMINPD  Y8, Y10, Y8
+	VMINPD  Y11, Y10, Y11
+	VMOVUPD 64(DI), Y10
+	VMAXPD  Y8, Y10, Y8
+	VMAXPD  Y11, Y10, Y11
+	JMP     clamped5
+
+clamp8:
+	VMOVUPD 32(DI), Y7
+	VMINPD  Y8, Y7, Y8
+	VMOVUPD 64(DI), Y7
+	VMAXPD  Y8, Y7, Y8
+	JMP     clamped9
+
+clamp11:
+	VMOVUPD 32(DI), Y5
+	VMINPD  Y8, Y5, Y8
+	VMOVUPD 64(DI), Y5
+	VMAXPD  Y8, Y5, Y8
+	JMP     clamped12
+
 // func descendBlocksF64AVX2(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
 // Requires: AVX, AVX2, CMOV
-TEXT ·descendBlocksF64AVX2(SB), $544-56
+TEXT ·descendBlocksF64AVX2(SB), NOSPLIT, $384-56
 	MOVQ         s+48(FP), AX
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
@@ -3449,72 +4244,18 @@ TEXT ·descendBlocksF64AVX2(SB), $544-56
 	VPSLLQ       $0x3f, Y5, Y5
 	VPXOR        32(CX), Y5, Y5
 	VMOVUPD      Y5, 64(CX)
-	MOVQ         block+40(FP), AX
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLQ       $0x35, Y5, Y5
+	VPSRLQ       $0x01, Y5, Y5
+	VPXOR        32(CX), Y5, Y5
+	VMOVUPD      Y5, 96(CX)
+	MOVQ         block+40(FP), BX
+	LEAQ         268435455(BX), AX
 	XORL         DX, DX
-	XORL         BX, BX
-	XORL         SI, SI
-	MOVL         BX, 352(SP)
-	MOVL         DX, 320(SP)
-	INCL         DX
-	MOVL         BX, 356(SP)
-	MOVL         DX, 324(SP)
-	DECL         DX
-	LEAL         2(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 360(SP)
-	MOVL         DX, 328(SP)
-	INCL         DX
-	MOVL         BX, 364(SP)
-	MOVL         DX, 332(SP)
-	DECL         DX
-	LEAL         2(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 368(SP)
-	MOVL         DX, 336(SP)
-	INCL         DX
-	MOVL         BX, 372(SP)
-	MOVL         DX, 340(SP)
-	DECL         DX
-	LEAL         2(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 376(SP)
-	MOVL         DX, 344(SP)
-	INCL         DX
-	MOVL         BX, 380(SP)
-	MOVL         DX, 348(SP)
-	DECL         DX
-	LEAL         2(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	VMOVD        DX, X5
+	DIVQ         BX
+	VMOVD        AX, X5
 	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 384(SP)
-	VMOVD        BX, X5
-	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 416(SP)
-	MOVL         $0x00000002, DX
-	VMOVD        DX, X5
-	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 512(SP)
-	MOVL         AX, DX
-	VMOVD        DX, X5
-	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 448(SP)
-	DECL         DX
-	VMOVD        DX, X5
-	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 480(SP)
+	VMOVDQU      Y5, 352(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+16(FP), BX
@@ -3530,75 +4271,102 @@ group:
 	SUBQ    R8, DI
 	CMPQ    R8, $0x04
 	JNE     some1
-	VMOVUPD (SI), Y7
+	VMOVUPD (SI), Y6
 
 done2:
 	ADDQ    $0x20, SI
 	IMULQ   block+40(FP), R8
 	SHLQ    $0x03, R8
-	VMOVDQU 320(SP), Y5
-	VMOVDQU 352(SP), Y6
-	SUBQ    $0x20, R8
-	JL      rest4
+	VMOVDQU lanes64<>+0(SB), Y5
+	MOVQ    R8, R9
+	ANDQ    $-32, R9
+	SUBQ    R9, R8
+	ADDQ    R9, AX
+	ADDQ    R9, DX
+	ADDQ    R9, BX
+	NEGQ    R9
+	JZ      rest4
 
 loop3:
-	VMULPD   (DX), Y2, Y8
-	VMULPD   (BX), Y3, Y9
-	VADDPD   Y9, Y8, Y8
-	VPAND    Y0, Y8, Y9
-	VPCMPGTQ Y9, Y1, Y9
-	VPANDN   Y8, Y9, Y8
-	VMULPD   (AX), Y4, Y9
-	VPERMPS  Y7, Y5, Y10
-	VMULPD   (CX), Y8, Y11
-	VDIVPD   Y10, Y11, Y11
-	VMOVUPD  32(CX), Y10
-	VMINPD   Y11, Y10, Y11
-	VMOVUPD  64(CX), Y10
-	VMAXPD   Y11, Y10, Y11
-	VSUBPD   Y11, Y9, Y11
-	VMOVUPD  Y8, (DX)
-	VMOVUPD  Y11, (AX)
-	VPADDD   384(SP), Y5, Y5
-	VPADDD   416(SP), Y6, Y6
-	VPCMPGTD 480(SP), Y6, Y8
-	VPAND    512(SP), Y8, Y9
-	VPADDD   Y9, Y5, Y5
-	VPAND    448(SP), Y8, Y8
-	VPSUBD   Y8, Y6, Y6
-	ADDQ     $0x20, AX
-	ADDQ     $0x20, DX
-	ADDQ     $0x20, BX
-	SUBQ     $0x20, R8
-	JGE      loop3
+	VMULPD   (DX)(R9*1), Y2, Y7
+	VMULPD   (BX)(R9*1), Y3, Y8
+	VADDPD   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTQ Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+	VMULPD   (AX)(R9*1), Y4, Y8
+	VPMULLD  352(SP), Y5, Y9
+	VPSRLD   $0x1c, Y9, Y9
+	VPADDD   Y9, Y9, Y9
+	VPOR     lanes64<>+64(SB), Y9, Y9
+	VPERMPS  Y6, Y9, Y9
+	VMULPD   (CX), Y7, Y10
+	VDIVPD   Y9, Y10, Y10
+	CMPQ     96(CX), $+0
+	JNE      clamp6
+
+clamped7:
+	VSUBPD  Y10, Y8, Y8
+	VMOVUPD Y7, (DX)(R9*1)
+	VMOVUPD Y8, (AX)(R9*1)
+	VPADDD  lanes64<>+32(SB), Y5, Y5
+	ADDQ    $0x20, R9
+	JNZ     loop3
 
 rest4:
-	ADDQ       $0x20, R8
+	TESTQ      R8, R8
 	JZ         end5
-	LEAQ       leadingOnes<>+64(SB), R9
-	SUBQ       R8, R9
-	VMOVDQU    (R9), Y6
-	VMASKMOVPD (DX), Y6, Y8
-	VMASKMOVPD (BX), Y6, Y9
+	LEAQ       leadingOnes<>+64(SB), R10
+	SUBQ       R8, R10
+	VMOVDQU    (R10), Y7
+	VMASKMOVPD (DX)(R9*1), Y7, Y8
+	VMASKMOVPD (BX)(R9*1), Y7, Y9
 	VMULPD     Y8, Y2, Y8
 	VMULPD     Y9, Y3, Y9
 	VADDPD     Y9, Y8, Y8
 	VPAND      Y0, Y8, Y9
 	VPCMPGTQ   Y9, Y1, Y9
 	VPANDN     Y8, Y9, Y8
-	VMASKMOVPD (AX), Y6, Y9
-	VMULPD     Y9, Y4, Y9
-	VPERMPS    Y7, Y5, Y5
-	VMULPD     (CX), Y8, Y7
-	VDIVPD     Y5, Y7, Y7
-	VMOVUPD    32(CX), Y5
-	VMINPD     Y7, Y5, Y7
-	VMOVUPD    64(CX), Y5
-	VMAXPD     Y7, Y5, Y7
-	VSUBPD     Y7, Y9, Y7
-	VMASKMOVPD Y8, Y6, (DX)
-	VMASKMOVPD Y7, Y6, (AX)
+	VMASKMOVPD (AX)(R9*1), Y7, Y7
+	VMULPD     Y7, Y4, Y7
+	VPMULLD    352(SP), Y5, Y5
+	VPSRLD     $0x1c, Y5, Y5
+	VPADDD     Y5, Y5, Y5
+	VPOR       lanes64<>+64(SB), Y5, Y5
+	VPERMPS    Y6, Y5, Y5
+	VMULPD     (CX), Y8, Y6
+	VDIVPD     Y5, Y6, Y6
+	CMPQ       96(CX), $+0
+	JNE        clamp8
 
+clamped9:
+	VSUBPD       Y6, Y7, Y7
+	LEAQ         (DX)(R9*1), R10
+	TESTB        $0x10, R8
+	JZ           no10
+	VMOVUPS      X8, (R10)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R10
+
+no10:
+	TESTB   $0x08, R8
+	JZ      no11
+	VMOVLPD X8, (R10)
+
+no11:
+	LEAQ         (AX)(R9*1), R9
+	TESTB        $0x10, R8
+	JZ           no12
+	VMOVUPS      X7, (R9)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R9
+
+no12:
+	TESTB   $0x08, R8
+	JZ      no13
+	VMOVLPD X7, (R9)
+
+no13:
 end5:
 	JMP group
 
@@ -3612,12 +4380,52 @@ some1:
 	LEAQ       leadingOnes<>+64(SB), R10
 	SUBQ       R9, R10
 	VMOVDQU    (R10), Y5
-	VMASKMOVPD (SI), Y5, Y7
+	VMASKMOVPD (SI), Y5, Y6
 	JMP        done2
+
+clamp6:
+	VMOVUPD 32(CX), Y9
+	VMINPD  Y10, Y9, Y10
+	VMOVUPD 64(CX), Y9
+	VMAXPD  Y10, Y9, Y10
+	JMP     clamped7
+
+clamp8:
+	VMOVUPD 32(CX), Y5
+	VMINPD  Y6, Y5, Y6
+	VMOVUPD 64(CX), Y5
+	VMAXPD  Y6, Y5, Y6
+	JMP     clamped9
+
+DATA lanes64<>+0(SB)/4, $0x00000000
+DATA lanes64<>+4(SB)/4, $0x00000000
+DATA lanes64<>+8(SB)/4, $0x00000001
+DATA lanes64<>+12(SB)/4, $0x00000001
+DATA lanes64<>+16(SB)/4, $0x00000002
+DATA lanes64<>+20(SB)/4, $0x00000002
+DATA lanes64<>+24(SB)/4, $0x00000003
+DATA lanes64<>+28(SB)/4, $0x00000003
+DATA lanes64<>+32(SB)/4, $0x00000004
+DATA lanes64<>+36(SB)/4, $0x00000004
+DATA lanes64<>+40(SB)/4, $0x00000004
+DATA lanes64<>+44(SB)/4, $0x00000004
+DATA lanes64<>+48(SB)/4, $0x00000004
+DATA lanes64<>+52(SB)/4, $0x00000004
+DATA lanes64<>+56(SB)/4, $0x00000004
+DATA lanes64<>+60(SB)/4, $0x00000004
+DATA lanes64<>+64(SB)/4, $0x00000000
+DATA lanes64<>+68(SB)/4, $0x00000001
+DATA lanes64<>+72(SB)/4, $0x00000000
+DATA lanes64<>+76(SB)/4, $0x00000001
+DATA lanes64<>+80(SB)/4, $0x00000000
+DATA lanes64<>+84(SB)/4, $0x00000001
+DATA lanes64<>+88(SB)/4, $0x00000000
+DATA lanes64<>+92(SB)/4, $0x00000001
+GLOBL lanes64<>(SB), RODATA|NOPTR, $96
 
 // func updateF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, n int, s *float64, power int)
 // Requires: AVX, AVX2
-TEXT ·updateF64AVX2(SB), NOSPLIT, $320-64
+TEXT ·updateF64AVX2(SB), NOSPLIT, $352-64
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -3660,6 +4468,11 @@ TEXT ·updateF64AVX2(SB), NOSPLIT, $320-64
 	VPSLLQ       $0x3f, Y6, Y6
 	VPXOR        224(R10), Y6, Y6
 	VMOVUPD      Y6, 256(R10)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLQ       $0x35, Y6, Y6
+	VPSRLQ       $0x01, Y6, Y6
+	VPXOR        224(R10), Y6, Y6
+	VMOVUPD      Y6, 288(R10)
 	SUBQ         $0x00000040, DI
 	JL           done2
 
@@ -3705,47 +4518,43 @@ raised7:
 	VMULPD   (AX)(R8*1), Y5, Y11
 	VMULPD   192(R10), Y10, Y12
 	VDIVPD   Y8, Y12, Y12
-	VMOVUPD  224(R10), Y8
-	VMINPD   Y12, Y8, Y12
-	VMOVUPD  256(R10), Y8
-	VMAXPD   Y12, Y8, Y12
-	VSUBPD   Y12, Y11, Y12
 	VMULPD   32(CX)(R8*1), Y3, Y8
-	VMULPD   32(BX)(R8*1), Y4, Y11
-	VADDPD   Y11, Y8, Y8
-	VPAND    Y0, Y8, Y11
-	VPCMPGTQ Y11, Y1, Y11
-	VPANDN   Y8, Y11, Y8
-	VMULPD   32(AX)(R8*1), Y5, Y11
-	VMULPD   192(R10), Y8, Y13
-	VDIVPD   Y9, Y13, Y13
-	VMOVUPD  224(R10), Y9
-	VMINPD   Y13, Y9, Y13
-	VMOVUPD  256(R10), Y9
-	VMAXPD   Y13, Y9, Y13
-	VSUBPD   Y13, Y11, Y13
-	VMOVUPD  Y10, (CX)(R8*1)
-	VMOVUPD  Y12, (AX)(R8*1)
-	VMOVUPD  Y8, 32(CX)(R8*1)
-	VMOVUPD  Y13, 32(AX)(R8*1)
-	VMOVUPD  Y6, (DX)(R8*1)
-	VMOVUPD  Y7, 32(DX)(R8*1)
-	ADDQ     $0x00000040, R8
-	SUBQ     $0x00000040, DI
-	JGE      loop1
+	VMULPD   32(BX)(R8*1), Y4, Y13
+	VADDPD   Y13, Y8, Y8
+	VPAND    Y0, Y8, Y13
+	VPCMPGTQ Y13, Y1, Y13
+	VPANDN   Y8, Y13, Y8
+	VMULPD   32(AX)(R8*1), Y5, Y13
+	VMULPD   192(R10), Y8, Y14
+	VDIVPD   Y9, Y14, Y14
+	CMPQ     288(R10), $+0
+	JNE      clamp8
+
+clamped9:
+	VSUBPD  Y12, Y11, Y11
+	VMOVUPD Y10, (CX)(R8*1)
+	VMOVUPD Y11, (AX)(R8*1)
+	VSUBPD  Y14, Y13, Y13
+	VMOVUPD Y8, 32(CX)(R8*1)
+	VMOVUPD Y13, 32(AX)(R8*1)
+	VMOVUPD Y6, (DX)(R8*1)
+	VMOVUPD Y7, 32(DX)(R8*1)
+	ADDQ    $0x00000040, R8
+	SUBQ    $0x00000040, DI
+	JGE     loop1
 
 done2:
 	ADDQ $0x00000040, DI
 	SUBQ $0x00000020, DI
-	JL   done9
+	JL   done11
 
-loop8:
+loop10:
 	VPAND  (SI)(R8*1), Y0, Y6
 	CMPQ   160(R10), $+0
-	JEQ    undivided10
+	JEQ    undivided12
 	VDIVPD 96(R10), Y6, Y6
 
-undivided10:
+undivided12:
 	VMULPD   (R10), Y6, Y7
 	VMULPD   Y6, Y7, Y7
 	VMULPD   (DX)(R8*1), Y2, Y6
@@ -3754,10 +4563,10 @@ undivided10:
 	VPCMPGTQ Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
 	CMPQ     power+56(FP), $+2
-	JNE      other11
+	JNE      other13
 	VSQRTPD  Y6, Y7
 
-raised14:
+raised16:
 	VMULPD   32(R10), Y7, Y7
 	VADDPD   64(R10), Y7, Y7
 	VMULPD   (CX)(R8*1), Y3, Y8
@@ -3769,32 +4578,32 @@ raised14:
 	VMULPD   (AX)(R8*1), Y5, Y9
 	VMULPD   192(R10), Y8, Y10
 	VDIVPD   Y7, Y10, Y10
-	VMOVUPD  224(R10), Y7
-	VMINPD   Y10, Y7, Y10
-	VMOVUPD  256(R10), Y7
-	VMAXPD   Y10, Y7, Y10
-	VSUBPD   Y10, Y9, Y10
-	VMOVUPD  Y8, (CX)(R8*1)
-	VMOVUPD  Y10, (AX)(R8*1)
-	VMOVUPD  Y6, (DX)(R8*1)
-	ADDQ     $0x00000020, R8
-	SUBQ     $0x00000020, DI
-	JGE      loop8
+	CMPQ     288(R10), $+0
+	JNE      clamp17
 
-done9:
+clamped18:
+	VSUBPD  Y10, Y9, Y9
+	VMOVUPD Y8, (CX)(R8*1)
+	VMOVUPD Y9, (AX)(R8*1)
+	VMOVUPD Y6, (DX)(R8*1)
+	ADDQ    $0x00000020, R8
+	SUBQ    $0x00000020, DI
+	JGE     loop10
+
+done11:
 	ADDQ       $0x00000020, DI
 	TESTQ      DI, DI
-	JZ         end15
+	JZ         end19
 	LEAQ       leadingOnes<>+64(SB), R9
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPD (SI)(R8*1), Y6, Y7
 	VPAND      Y7, Y0, Y7
 	CMPQ       160(R10), $+0
-	JEQ        undivided16
+	JEQ        undivided20
 	VDIVPD     96(R10), Y7, Y7
 
-undivided16:
+undivided20:
 	VMASKMOVPD (DX)(R8*1), Y6, Y8
 	VMULPD     (R10), Y7, Y9
 	VMULPD     Y7, Y9, Y9
@@ -3804,10 +4613,10 @@ undivided16:
 	VPCMPGTQ   Y7, Y1, Y7
 	VPANDN     Y2, Y7, Y2
 	CMPQ       power+56(FP), $+2
-	JNE        other17
+	JNE        other21
 	VSQRTPD    Y2, Y7
 
-raised20:
+raised24:
 	VMULPD     32(R10), Y7, Y7
 	VADDPD     64(R10), Y7, Y7
 	VMASKMOVPD (CX)(R8*1), Y6, Y8
@@ -3822,16 +4631,51 @@ raised20:
 	VMULPD     Y0, Y5, Y0
 	VMULPD     192(R10), Y3, Y1
 	VDIVPD     Y7, Y1, Y1
-	VMOVUPD    224(R10), Y4
-	VMINPD     Y1, Y4, Y1
-	VMOVUPD    256(R10), Y4
-	VMAXPD     Y1, Y4, Y1
-	VSUBPD     Y1, Y0, Y1
-	VMASKMOVPD Y3, Y6, (CX)(R8*1)
-	VMASKMOVPD Y1, Y6, (AX)(R8*1)
-	VMASKMOVPD Y2, Y6, (DX)(R8*1)
+	CMPQ       288(R10), $+0
+	JNE        clamp25
 
-end15:
+clamped26:
+	VSUBPD       Y1, Y0, Y0
+	LEAQ         (CX)(R8*1), CX
+	TESTB        $0x10, DI
+	JZ           no27
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, CX
+
+no27:
+	TESTB   $0x08, DI
+	JZ      no28
+	VMOVLPD X3, (CX)
+
+no28:
+	LEAQ         (AX)(R8*1), AX
+	TESTB        $0x10, DI
+	JZ           no29
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no29:
+	TESTB   $0x08, DI
+	JZ      no30
+	VMOVLPD X0, (AX)
+
+no30:
+	LEAQ         (DX)(R8*1), AX
+	TESTB        $0x10, DI
+	JZ           no31
+	VMOVUPS      X2, (AX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, AX
+
+no31:
+	TESTB   $0x08, DI
+	JZ      no32
+	VMOVLPD X2, (AX)
+
+no32:
+end19:
 	VZEROUPPER
 	RET
 
@@ -3855,41 +4699,64 @@ two6:
 	VMOVDQA Y7, Y9
 	JMP     raised7
 
-other11:
-	JG      two13
-	CMPQ    power+56(FP), $+1
-	JE      half12
-	VMOVDQU 128(R10), Y7
-	JMP     raised14
+clamp8:
+	VMOVUPD 224(R10), Y9
+	VMINPD  Y12, Y9, Y12
+	VMINPD  Y14, Y9, Y14
+	VMOVUPD 256(R10), Y9
+	VMAXPD  Y12, Y9, Y12
+	VMAXPD  Y14, Y9, Y14
+	JMP     clamped9
 
-half12:
+other13:
+	JG      two15
+	CMPQ    power+56(FP), $+1
+	JE      half14
+	VMOVDQU 128(R10), Y7
+	JMP     raised16
+
+half14:
 	VSQRTPD Y6, Y7
 	VSQRTPD Y7, Y7
-	JMP     raised14
+	JMP     raised16
 
-two13:
+two15:
 	VMOVDQA Y6, Y7
-	JMP     raised14
+	JMP     raised16
 
-other17:
-	JG      two19
+clamp17:
+	VMOVUPD 224(R10), Y7
+	VMINPD  Y10, Y7, Y10
+	VMOVUPD 256(R10), Y7
+	VMAXPD  Y10, Y7, Y10
+	JMP     clamped18
+
+other21:
+	JG      two23
 	CMPQ    power+56(FP), $+1
-	JE      half18
+	JE      half22
 	VMOVDQU 128(R10), Y7
-	JMP     raised20
+	JMP     raised24
 
-half18:
+half22:
 	VSQRTPD Y2, Y7
 	VSQRTPD Y7, Y7
-	JMP     raised20
+	JMP     raised24
 
-two19:
+two23:
 	VMOVDQA Y2, Y7
-	JMP     raised20
+	JMP     raised24
+
+clamp25:
+	VMOVUPD 224(R10), Y4
+	VMINPD  Y1, Y4, Y1
+	VMOVUPD 256(R10), Y4
+	VMAXPD  Y1, Y4, Y1
+	JMP     clamped26
 
 // func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
-// Requires: AVX, AVX2, CMOV
-TEXT ·updateBlocksF64AVX2(SB), $672-72
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·updateBlocksF64AVX2(SB), NOSPLIT, $512-72
 	MOVQ         s+56(FP), AX
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
@@ -3924,72 +4791,18 @@ TEXT ·updateBlocksF64AVX2(SB), $672-72
 	VPSLLQ       $0x3f, Y8, Y8
 	VPXOR        224(CX), Y8, Y8
 	VMOVUPD      Y8, 256(CX)
-	MOVQ         block+48(FP), AX
+	VPCMPEQD     Y8, Y8, Y8
+	VPSLLQ       $0x35, Y8, Y8
+	VPSRLQ       $0x01, Y8, Y8
+	VPXOR        224(CX), Y8, Y8
+	VMOVUPD      Y8, 288(CX)
+	MOVQ         block+48(FP), BX
+	LEAQ         268435455(BX), AX
 	XORL         DX, DX
-	XORL         BX, BX
-	XORL         SI, SI
-	MOVL         BX, 480(SP)
-	MOVL         DX, 448(SP)
-	INCL         DX
-	MOVL         BX, 484(SP)
-	MOVL         DX, 452(SP)
-	DECL         DX
-	LEAL         2(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 488(SP)
-	MOVL         DX, 456(SP)
-	INCL         DX
-	MOVL         BX, 492(SP)
-	MOVL         DX, 460(SP)
-	DECL         DX
-	LEAL         2(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 496(SP)
-	MOVL         DX, 464(SP)
-	INCL         DX
-	MOVL         BX, 500(SP)
-	MOVL         DX, 468(SP)
-	DECL         DX
-	LEAL         2(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	MOVL         BX, 504(SP)
-	MOVL         DX, 472(SP)
-	INCL         DX
-	MOVL         BX, 508(SP)
-	MOVL         DX, 476(SP)
-	DECL         DX
-	LEAL         2(DX), DI
-	INCL         BX
-	CMPL         BX, AX
-	CMOVLEQ      DI, DX
-	CMOVLEQ      SI, BX
-	VMOVD        DX, X8
+	DIVQ         BX
+	VMOVD        AX, X8
 	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 512(SP)
-	VMOVD        BX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 544(SP)
-	MOVL         $0x00000002, DX
-	VMOVD        DX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 640(SP)
-	MOVL         AX, DX
-	VMOVD        DX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 576(SP)
-	DECL         DX
-	VMOVD        DX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 608(SP)
+	VMOVDQU      Y8, 480(SP)
 	MOVQ         block+48(FP), AX
 	SHLQ         $0x03, AX
 	MOVQ         AX, DX
@@ -3997,10 +4810,10 @@ TEXT ·updateBlocksF64AVX2(SB), $672-72
 	SUBQ         DX, AX
 	LEAQ         leadingOnes<>+64(SB), BX
 	SUBQ         DX, BX
-	VMOVDQU      (BX), Y10
+	VMOVDQU      (BX), Y9
 	LEAQ         leadingOnes<>+96(SB), BX
 	SUBQ         DX, BX
-	VMOVDQU      (BX), Y11
+	VMOVDQU      (BX), Y10
 	MOVQ         hz+32(FP), BX
 	MOVQ         theta+0(FP), SI
 	MOVQ         m+8(FP), DI
@@ -4010,154 +4823,176 @@ TEXT ·updateBlocksF64AVX2(SB), $672-72
 	XORQ         R12, R12
 
 group:
-	MOVQ    $0x0000000000000004, R11
-	CMPQ    R10, R11
-	CMOVQLT R10, R11
-	SUBQ    R11, R10
-	TESTQ   R11, R11
-	JZ      elements
-	LEAQ    320(SP), R13
-	MOVQ    R11, R14
+	MOVQ        $0x0000000000000004, R11
+	CMPQ        R10, R11
+	CMOVQLT     R10, R11
+	SUBQ        R11, R10
+	TESTQ       R11, R11
+	JZ          elements
+	CMPQ        R11, $0x04
+	JNE         slots1
+	TESTQ       AX, AX
+	JNZ         slots1
+	VMASKMOVPD  (BX), Y9, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPD  32(BX), Y10, Y8
+	VPAND       Y8, Y0, Y8
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPD      Y8, Y4, Y4
+	VMASKMOVPD  (BX), Y9, Y8
+	VPAND       Y8, Y0, Y8
+	VMASKMOVPD  32(BX), Y10, Y11
+	VPAND       Y11, Y0, Y11
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPD      Y11, Y8, Y8
+	VMASKMOVPD  (BX), Y9, Y11
+	VPAND       Y11, Y0, Y11
+	VMASKMOVPD  32(BX), Y10, Y12
+	VPAND       Y12, Y0, Y12
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPD      Y12, Y11, Y11
+	VINSERTF128 $0x01, X11, Y4, Y12
+	VPERM2F128  $0x31, Y11, Y4, Y11
+	VADDPD      Y11, Y12, Y12
+	VMASKMOVPD  (BX), Y9, Y4
+	VPAND       Y4, Y0, Y4
+	VMASKMOVPD  32(BX), Y10, Y11
+	VPAND       Y11, Y0, Y11
+	PREFETCHT0  2048(BX)
+	ADDQ        DX, BX
+	VADDPD      Y11, Y4, Y4
+	VINSERTF128 $0x01, X4, Y8, Y11
+	VPERM2F128  $0x31, Y4, Y8, Y4
+	VADDPD      Y4, Y11, Y11
+	VUNPCKLPD   Y11, Y12, Y4
+	VUNPCKHPD   Y11, Y12, Y8
+	VADDPD      Y8, Y4, Y4
+	VMOVDQA     Y4, Y8
 
-block1:
-	VPXOR Y4, Y4, Y4
-	VPXOR Y8, Y8, Y8
-	MOVQ  AX, R15
-	TESTQ R15, R15
-	JZ    rest3
+summed2:
+	CMPQ   160(CX), $+0
+	JEQ    undivided3
+	VDIVPD 96(CX), Y8, Y8
 
-step2:
-	VPAND  (BX), Y0, Y9
-	VADDPD Y9, Y4, Y4
-	VPAND  32(BX), Y0, Y9
-	VADDPD Y9, Y8, Y8
-	ADDQ   $0x40, BX
-	SUBQ   $0x40, R15
-	JNZ    step2
-
-rest3:
-	TESTQ      DX, DX
-	JZ         summed4
-	VMASKMOVPD (BX), Y10, Y9
-	VPAND      Y9, Y0, Y9
-	VADDPD     Y9, Y4, Y4
-	VMASKMOVPD 32(BX), Y11, Y9
-	VPAND      Y9, Y0, Y9
-	VADDPD     Y9, Y8, Y8
-	ADDQ       DX, BX
-
-summed4:
-	VADDPD         Y8, Y4, Y4
-	VMOVUPD        Y4, (R13)
-	ADDQ           $0x20, R13
-	DECQ           R14
-	JNZ            block1
-	VBROADCASTF128 320(SP), Y4
-	VINSERTF128    $0x01, 384(SP), Y4, Y4
-	VBROADCASTF128 336(SP), Y8
-	VINSERTF128    $0x01, 400(SP), Y8, Y8
-	VADDPD         Y8, Y4, Y4
-	VBROADCASTF128 352(SP), Y8
-	VINSERTF128    $0x01, 416(SP), Y8, Y8
-	VBROADCASTF128 368(SP), Y9
-	VINSERTF128    $0x01, 432(SP), Y9, Y9
-	VADDPD         Y9, Y8, Y8
-	VUNPCKLPD      Y8, Y4, Y9
-	VUNPCKHPD      Y8, Y4, Y4
-	VADDPD         Y4, Y9, Y9
-	CMPQ           160(CX), $+0
-	JEQ            undivided5
-	VDIVPD         96(CX), Y9, Y9
-
-undivided5:
+undivided3:
 	CMPQ     R11, $0x04
-	JNE      some6
-	VMULPD   (CX), Y9, Y4
-	VMULPD   Y9, Y4, Y4
+	JNE      some4
+	VMULPD   (CX), Y8, Y4
+	VMULPD   Y8, Y4, Y4
 	VMULPD   (R8), Y2, Y8
 	VADDPD   Y4, Y8, Y8
 	VPAND    Y0, Y8, Y4
 	VPCMPGTQ Y4, Y1, Y4
 	VPANDN   Y8, Y4, Y8
-	VMOVUPD  Y8, (R8)
 	VMOVDQA  Y8, Y4
+	VMOVUPD  Y8, (R8)
 
-done7:
+done5:
 	CMPQ    power+64(FP), $+2
-	JNE     other8
+	JNE     other6
 	VSQRTPD Y4, Y4
 
-raised11:
+raised9:
 	VMULPD  32(CX), Y4, Y4
 	VADDPD  64(CX), Y4, Y4
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, R8
 
 elements:
-	VMOVDQU 448(SP), Y8
-	VMOVDQU 480(SP), Y9
-	SUBQ    $0x20, R12
-	JL      rest13
+	VMOVDQU lanes64<>+0(SB), Y8
+	MOVQ    R12, R13
+	ANDQ    $-32, R13
+	SUBQ    R13, R12
+	ADDQ    R13, SI
+	ADDQ    R13, DI
+	ADDQ    R13, R9
+	NEGQ    R13
+	JZ      rest11
 
-loop12:
-	VMULPD   (DI), Y3, Y12
-	VMULPD   (R9), Y6, Y13
-	VADDPD   Y13, Y12, Y12
-	VPAND    Y0, Y12, Y13
-	VPCMPGTQ Y13, Y1, Y13
-	VPANDN   Y12, Y13, Y12
-	VMULPD   (SI), Y7, Y13
-	VPERMPS  Y5, Y8, Y14
-	VMULPD   192(CX), Y12, Y15
-	VDIVPD   Y14, Y15, Y15
-	VMOVUPD  224(CX), Y14
-	VMINPD   Y15, Y14, Y15
-	VMOVUPD  256(CX), Y14
-	VMAXPD   Y15, Y14, Y15
-	VSUBPD   Y15, Y13, Y15
-	VMOVUPD  Y12, (DI)
-	VMOVUPD  Y15, (SI)
-	VPADDD   512(SP), Y8, Y8
-	VPADDD   544(SP), Y9, Y9
-	VPCMPGTD 608(SP), Y9, Y12
-	VPAND    640(SP), Y12, Y13
-	VPADDD   Y13, Y8, Y8
-	VPAND    576(SP), Y12, Y12
-	VPSUBD   Y12, Y9, Y9
-	ADDQ     $0x20, SI
-	ADDQ     $0x20, DI
-	ADDQ     $0x20, R9
-	SUBQ     $0x20, R12
-	JGE      loop12
+loop10:
+	VMULPD   (DI)(R13*1), Y3, Y11
+	VMULPD   (R9)(R13*1), Y6, Y12
+	VADDPD   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTQ Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	VMULPD   (SI)(R13*1), Y7, Y12
+	VPMULLD  480(SP), Y8, Y13
+	VPSRLD   $0x1c, Y13, Y13
+	VPADDD   Y13, Y13, Y13
+	VPOR     lanes64<>+64(SB), Y13, Y13
+	VPERMPS  Y5, Y13, Y13
+	VMULPD   192(CX), Y11, Y14
+	VDIVPD   Y13, Y14, Y14
+	CMPQ     288(CX), $+0
+	JNE      clamp13
 
-rest13:
-	ADDQ       $0x20, R12
-	JZ         end14
-	LEAQ       leadingOnes<>+64(SB), R13
-	SUBQ       R12, R13
-	VMOVDQU    (R13), Y9
-	VMASKMOVPD (DI), Y9, Y12
-	VMASKMOVPD (R9), Y9, Y13
+clamped14:
+	VSUBPD  Y14, Y12, Y12
+	VMOVUPD Y11, (DI)(R13*1)
+	VMOVUPD Y12, (SI)(R13*1)
+	VPADDD  lanes64<>+32(SB), Y8, Y8
+	ADDQ    $0x20, R13
+	JNZ     loop10
+
+rest11:
+	TESTQ      R12, R12
+	JZ         end12
+	LEAQ       leadingOnes<>+64(SB), R14
+	SUBQ       R12, R14
+	VMOVDQU    (R14), Y11
+	VMASKMOVPD (DI)(R13*1), Y11, Y12
+	VMASKMOVPD (R9)(R13*1), Y11, Y13
 	VMULPD     Y12, Y3, Y12
 	VMULPD     Y13, Y6, Y13
 	VADDPD     Y13, Y12, Y12
 	VPAND      Y0, Y12, Y13
 	VPCMPGTQ   Y13, Y1, Y13
 	VPANDN     Y12, Y13, Y12
-	VMASKMOVPD (SI), Y9, Y13
-	VMULPD     Y13, Y7, Y13
-	VPERMPS    Y5, Y8, Y5
-	VMULPD     192(CX), Y12, Y8
-	VDIVPD     Y5, Y8, Y8
-	VMOVUPD    224(CX), Y5
-	VMINPD     Y8, Y5, Y8
-	VMOVUPD    256(CX), Y5
-	VMAXPD     Y8, Y5, Y8
-	VSUBPD     Y8, Y13, Y8
-	VMASKMOVPD Y12, Y9, (DI)
-	VMASKMOVPD Y8, Y9, (SI)
+	VMASKMOVPD (SI)(R13*1), Y11, Y11
+	VMULPD     Y11, Y7, Y11
+	VPMULLD    480(SP), Y8, Y8
+	VPSRLD     $0x1c, Y8, Y8
+	VPADDD     Y8, Y8, Y8
+	VPOR       lanes64<>+64(SB), Y8, Y8
+	VPERMPS    Y5, Y8, Y8
+	VMULPD     192(CX), Y12, Y5
+	VDIVPD     Y8, Y5, Y5
+	CMPQ       288(CX), $+0
+	JNE        clamp15
 
-end14:
+clamped16:
+	VSUBPD       Y5, Y11, Y11
+	LEAQ         (DI)(R13*1), R14
+	TESTB        $0x10, R12
+	JZ           no17
+	VMOVUPS      X12, (R14)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $0x10, R14
+
+no17:
+	TESTB   $0x08, R12
+	JZ      no18
+	VMOVLPD X12, (R14)
+
+no18:
+	LEAQ         (SI)(R13*1), R13
+	TESTB        $0x10, R12
+	JZ           no19
+	VMOVUPS      X11, (R13)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $0x10, R13
+
+no19:
+	TESTB   $0x08, R12
+	JZ      no20
+	VMOVLPD X11, (R13)
+
+no20:
+end12:
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
 	IMULQ   block+48(FP), R12
@@ -4166,384 +5001,617 @@ end14:
 	VZEROUPPER
 	RET
 
-some6:
-	MOVQ       R11, R13
-	SHLQ       $0x03, R13
-	LEAQ       leadingOnes<>+64(SB), R14
-	SUBQ       R13, R14
-	VMOVDQU    (R14), Y4
-	VMASKMOVPD (R8), Y4, Y8
-	VMULPD     (CX), Y9, Y12
-	VMULPD     Y9, Y12, Y12
-	VMULPD     Y8, Y2, Y8
-	VADDPD     Y12, Y8, Y8
-	VPAND      Y0, Y8, Y9
-	VPCMPGTQ   Y9, Y1, Y9
-	VPANDN     Y8, Y9, Y8
-	VMASKMOVPD Y8, Y4, (R8)
-	VMOVDQA    Y8, Y4
-	JMP        done7
+slots1:
+	LEAQ 352(SP), R13
+	MOVQ R11, R14
 
-other8:
-	JG      two10
+block21:
+	VPXOR Y4, Y4, Y4
+	VPXOR Y11, Y11, Y11
+	MOVQ  AX, R15
+	TESTQ R15, R15
+	JZ    rest23
+
+pair22:
+	VPAND  (BX), Y0, Y8
+	VADDPD Y8, Y4, Y4
+	VPAND  32(BX), Y0, Y8
+	VADDPD Y8, Y11, Y11
+	ADDQ   $0x40, BX
+	SUBQ   $0x40, R15
+	JNZ    pair22
+	TESTQ  DX, DX
+	JZ     done24
+
+rest23:
+	VMASKMOVPD (BX), Y9, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPD     Y8, Y4, Y4
+	VMASKMOVPD 32(BX), Y10, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPD     Y8, Y11, Y11
+	ADDQ       DX, BX
+
+done24:
+	VADDPD         Y11, Y4, Y4
+	VMOVUPD        Y4, (R13)
+	ADDQ           $0x20, R13
+	DECQ           R14
+	JNZ            block21
+	VBROADCASTF128 352(SP), Y4
+	VINSERTF128    $0x01, 416(SP), Y4, Y4
+	VBROADCASTF128 368(SP), Y8
+	VINSERTF128    $0x01, 432(SP), Y8, Y8
+	VADDPD         Y8, Y4, Y4
+	VBROADCASTF128 384(SP), Y8
+	VINSERTF128    $0x01, 448(SP), Y8, Y8
+	VBROADCASTF128 400(SP), Y11
+	VINSERTF128    $0x01, 464(SP), Y11, Y11
+	VADDPD         Y11, Y8, Y8
+	VUNPCKLPD      Y8, Y4, Y11
+	VUNPCKHPD      Y8, Y4, Y4
+	VADDPD         Y4, Y11, Y11
+	VMOVDQA        Y11, Y8
+	JMP            summed2
+
+some4:
+	MOVQ         R11, R13
+	SHLQ         $0x03, R13
+	LEAQ         leadingOnes<>+64(SB), R14
+	SUBQ         R13, R14
+	VMOVDQU      (R14), Y4
+	VMASKMOVPD   (R8), Y4, Y4
+	VMULPD       (CX), Y8, Y11
+	VMULPD       Y8, Y11, Y11
+	VMULPD       Y4, Y2, Y8
+	VADDPD       Y11, Y8, Y8
+	VPAND        Y0, Y8, Y4
+	VPCMPGTQ     Y4, Y1, Y4
+	VPANDN       Y8, Y4, Y8
+	VMOVDQA      Y8, Y4
+	LEAQ         (R8), R14
+	TESTB        $0x10, R13
+	JZ           no25
+	VMOVUPS      X8, (R14)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R14
+
+no25:
+	TESTB   $0x08, R13
+	JZ      no26
+	VMOVLPD X8, (R14)
+
+no26:
+	JMP done5
+
+other6:
+	JG      two8
 	CMPQ    power+64(FP), $+1
-	JE      half9
+	JE      half7
 	VMOVDQU 128(CX), Y4
-	JMP     raised11
+	JMP     raised9
 
-half9:
+half7:
 	VSQRTPD Y4, Y4
 	VSQRTPD Y4, Y4
-	JMP     raised11
+	JMP     raised9
 
-two10:
+two8:
 	VMOVDQA Y4, Y4
-	JMP     raised11
+	JMP     raised9
 
-// func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, outer int, block int, stride int, width int, s *float64, power int)
+clamp13:
+	VMOVUPD 224(CX), Y13
+	VMINPD  Y14, Y13, Y14
+	VMOVUPD 256(CX), Y13
+	VMAXPD  Y14, Y13, Y14
+	JMP     clamped14
+
+clamp15:
+	VMOVUPD 224(CX), Y8
+	VMINPD  Y5, Y8, Y5
+	VMOVUPD 256(CX), Y8
+	VMAXPD  Y5, Y8, Y5
+	JMP     clamped16
+
+// func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX2
-TEXT ·updateRowsF64AVX2(SB), NOSPLIT, $320-88
+TEXT ·updateRowsF64AVX2(SB), NOSPLIT, $352-96
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         v+16(FP), DX
 	MOVQ         grad+24(FP), BX
 	MOVQ         hz+32(FP), SI
-	MOVQ         s+72(FP), DI
+	MOVQ         den+40(FP), DI
+	MOVQ         s+80(FP), R8
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLQ       $0x3f, Y1, Y1
 	VPSLLQ       $0x34, Y1, Y1
-	LEAQ         31(SP), R8
-	ANDQ         $-32, R8
-	VBROADCASTSD 16(DI), Y2
-	VBROADCASTSD 24(DI), Y3
-	VMOVUPD      Y3, (R8)
-	VBROADCASTSD 48(DI), Y3
-	VMOVUPD      Y3, 32(R8)
-	VBROADCASTSD 56(DI), Y3
-	VMOVUPD      Y3, 64(R8)
-	VBROADCASTSD 72(DI), Y3
-	VMOVUPD      Y3, 96(R8)
+	LEAQ         31(SP), R9
+	ANDQ         $-32, R9
+	VBROADCASTSD 16(R8), Y2
+	VBROADCASTSD 24(R8), Y3
+	VMOVUPD      Y3, (R9)
+	VBROADCASTSD 48(R8), Y3
+	VMOVUPD      Y3, 32(R9)
+	VBROADCASTSD 56(R8), Y3
+	VMOVUPD      Y3, 64(R9)
+	VBROADCASTSD 72(R8), Y3
+	VMOVUPD      Y3, 96(R9)
 	VPCMPEQD     Y3, Y3, Y3
 	VPSLLQ       $0x36, Y3, Y3
 	VPSRLQ       $0x02, Y3, Y3
-	VMOVUPD      Y3, 128(R8)
-	VPXOR        96(R8), Y3, Y3
-	VMOVDQA      Y3, 160(R8)
-	VBROADCASTSD (DI), Y3
-	VBROADCASTSD 8(DI), Y4
-	VBROADCASTSD 40(DI), Y5
-	VBROADCASTSD 32(DI), Y6
-	VMOVUPD      Y6, 192(R8)
-	VBROADCASTSD 64(DI), Y6
-	VMOVUPD      Y6, 224(R8)
+	VMOVUPD      Y3, 128(R9)
+	VPXOR        96(R9), Y3, Y3
+	VMOVDQA      Y3, 160(R9)
+	VBROADCASTSD (R8), Y3
+	VBROADCASTSD 8(R8), Y4
+	VBROADCASTSD 40(R8), Y5
+	VBROADCASTSD 32(R8), Y6
+	VMOVUPD      Y6, 192(R9)
+	VBROADCASTSD 64(R8), Y6
+	VMOVUPD      Y6, 224(R9)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLQ       $0x3f, Y6, Y6
-	VPXOR        224(R8), Y6, Y6
-	VMOVUPD      Y6, 256(R8)
-	MOVQ         block+48(FP), DI
-	MOVQ         stride+56(FP), R9
-	SHLQ         $0x03, R9
+	VPXOR        224(R9), Y6, Y6
+	VMOVUPD      Y6, 256(R9)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLQ       $0x35, Y6, Y6
+	VPSRLQ       $0x01, Y6, Y6
+	VPXOR        224(R9), Y6, Y6
+	VMOVUPD      Y6, 288(R9)
+	MOVQ         block+56(FP), R8
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x03, R10
 
 slice:
-	MOVQ width+64(FP), R10
-	SHLQ $0x03, R10
-	XORQ R11, R11
-	SUBQ $0x00000040, R10
+	MOVQ width+72(FP), R11
+	SHLQ $0x03, R11
+	XORQ R12, R12
+	SUBQ $0x00000100, R11
 	JL   done2
 
 loop1:
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
-	LEAQ  (SI)(R11*1), R12
-	MOVQ  DI, R13
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	VPXOR Y12, Y12, Y12
+	VPXOR Y13, Y13, Y13
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  R8, R14
 
 row3:
-	VPAND  (R12), Y0, Y8
-	VADDPD Y8, Y6, Y6
-	VPAND  32(R12), Y0, Y8
-	VADDPD Y8, Y7, Y7
-	ADDQ   R9, R12
-	DECQ   R13
-	JNZ    row3
-	CMPQ   160(R8), $+0
-	JEQ    undivided4
-	VDIVPD 96(R8), Y6, Y6
-	VDIVPD 96(R8), Y7, Y7
+	VPAND   (R13), Y0, Y14
+	VADDPD  Y14, Y6, Y6
+	VPAND   32(R13), Y0, Y14
+	VADDPD  Y14, Y7, Y7
+	VPAND   64(R13), Y0, Y14
+	VADDPD  Y14, Y8, Y8
+	VPAND   96(R13), Y0, Y14
+	VADDPD  Y14, Y9, Y9
+	VPAND   128(R13), Y0, Y14
+	VADDPD  Y14, Y10, Y10
+	VPAND   160(R13), Y0, Y14
+	VADDPD  Y14, Y11, Y11
+	VPAND   192(R13), Y0, Y14
+	VADDPD  Y14, Y12, Y12
+	VPAND   224(R13), Y0, Y14
+	VADDPD  Y14, Y13, Y13
+	ADDQ    R10, R13
+	DECQ    R14
+	JNZ     row3
+	VMOVUPD Y6, (DI)(R12*1)
+	VMOVUPD Y7, 32(DI)(R12*1)
+	VMOVUPD Y8, 64(DI)(R12*1)
+	VMOVUPD Y9, 96(DI)(R12*1)
+	VMOVUPD Y10, 128(DI)(R12*1)
+	VMOVUPD Y11, 160(DI)(R12*1)
+	VMOVUPD Y12, 192(DI)(R12*1)
+	VMOVUPD Y13, 224(DI)(R12*1)
+	ADDQ    $0x00000100, R12
+	SUBQ    $0x00000100, R11
+	JGE     loop1
 
-undivided4:
-	VMULPD   (R8), Y6, Y8
+done2:
+	ADDQ $0x00000100, R11
+	SUBQ $0x00000020, R11
+	JL   done5
+
+loop4:
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  R8, R14
+
+row6:
+	VPAND   (R13), Y0, Y7
+	VADDPD  Y7, Y6, Y6
+	ADDQ    R10, R13
+	DECQ    R14
+	JNZ     row6
+	VMOVUPD Y6, (DI)(R12*1)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop4
+
+done5:
+	ADDQ    $0x00000020, R11
+	TESTQ   R11, R11
+	JZ      end7
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y6
+	VPXOR   Y7, Y7, Y7
+	LEAQ    (SI)(R12*1), R13
+	MOVQ    R8, R14
+
+row8:
+	VMASKMOVPD   (R13), Y6, Y8
+	VPAND        Y8, Y0, Y8
+	VADDPD       Y8, Y7, Y7
+	ADDQ         R10, R13
+	DECQ         R14
+	JNZ          row8
+	LEAQ         (DI)(R12*1), R12
+	TESTB        $0x10, R11
+	JZ           no9
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no9:
+	TESTB   $0x08, R11
+	JZ      no10
+	VMOVLPD X7, (R12)
+
+no10:
+end7:
+	MOVQ  R10, R11
+	IMULQ R8, R11
+	ADDQ  R11, SI
+	MOVQ  width+72(FP), R11
+	SHLQ  $0x03, R11
+	XORQ  R12, R12
+	SUBQ  $0x00000040, R11
+	JL    done12
+
+loop11:
+	VMOVUPD (DI)(R12*1), Y6
+	VMOVUPD 32(DI)(R12*1), Y7
+	CMPQ    160(R9), $+0
+	JEQ     undivided13
+	VDIVPD  96(R9), Y6, Y6
+	VDIVPD  96(R9), Y7, Y7
+
+undivided13:
+	VMULPD   (R9), Y6, Y8
 	VMULPD   Y6, Y8, Y8
-	VMULPD   (DX)(R11*1), Y2, Y6
+	VMULPD   (DX)(R12*1), Y2, Y6
 	VADDPD   Y8, Y6, Y6
 	VPAND    Y0, Y6, Y8
 	VPCMPGTQ Y8, Y1, Y8
 	VPANDN   Y6, Y8, Y6
-	VMULPD   (R8), Y7, Y8
+	VMULPD   (R9), Y7, Y8
 	VMULPD   Y7, Y8, Y8
-	VMULPD   32(DX)(R11*1), Y2, Y7
+	VMULPD   32(DX)(R12*1), Y2, Y7
 	VADDPD   Y8, Y7, Y7
 	VPAND    Y0, Y7, Y8
 	VPCMPGTQ Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
-	CMPQ     power+80(FP), $+2
-	JNE      other5
+	CMPQ     power+88(FP), $+2
+	JNE      other14
 	VSQRTPD  Y6, Y8
 	VSQRTPD  Y7, Y9
 
-raised8:
-	VMULPD  32(R8), Y8, Y8
-	VADDPD  64(R8), Y8, Y8
-	VMULPD  32(R8), Y9, Y9
-	VADDPD  64(R8), Y9, Y9
-	VMOVUPD Y6, (DX)(R11*1)
-	VMOVUPD Y7, 32(DX)(R11*1)
-	LEAQ    (AX)(R11*1), R12
-	LEAQ    (CX)(R11*1), R13
-	LEAQ    (BX)(R11*1), R14
-	MOVQ    DI, R15
+raised17:
+	VMULPD  32(R9), Y8, Y8
+	VADDPD  64(R9), Y8, Y8
+	VMULPD  32(R9), Y9, Y9
+	VADDPD  64(R9), Y9, Y9
+	VMOVUPD Y6, (DX)(R12*1)
+	VMOVUPD Y8, (DI)(R12*1)
+	VMOVUPD Y7, 32(DX)(R12*1)
+	VMOVUPD Y9, 32(DI)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
+	JGE     loop11
 
-row9:
-	VMULPD   (R13), Y3, Y6
-	VMULPD   (R14), Y4, Y7
-	VADDPD   Y7, Y6, Y6
-	VPAND    Y0, Y6, Y7
-	VPCMPGTQ Y7, Y1, Y7
-	VPANDN   Y6, Y7, Y6
-	VMULPD   (R12), Y5, Y7
-	VMULPD   192(R8), Y6, Y10
-	VDIVPD   Y8, Y10, Y10
-	VMOVUPD  224(R8), Y11
-	VMINPD   Y10, Y11, Y10
-	VMOVUPD  256(R8), Y11
-	VMAXPD   Y10, Y11, Y10
-	VSUBPD   Y10, Y7, Y10
-	VMULPD   32(R13), Y3, Y7
-	VMULPD   32(R14), Y4, Y11
-	VADDPD   Y11, Y7, Y7
-	VPAND    Y0, Y7, Y11
-	VPCMPGTQ Y11, Y1, Y11
-	VPANDN   Y7, Y11, Y7
-	VMULPD   32(R12), Y5, Y11
-	VMULPD   192(R8), Y7, Y12
-	VDIVPD   Y9, Y12, Y12
-	VMOVUPD  224(R8), Y13
-	VMINPD   Y12, Y13, Y12
-	VMOVUPD  256(R8), Y13
-	VMAXPD   Y12, Y13, Y12
-	VSUBPD   Y12, Y11, Y12
-	VMOVUPD  Y6, (R13)
-	VMOVUPD  Y10, (R12)
-	VMOVUPD  Y7, 32(R13)
-	VMOVUPD  Y12, 32(R12)
-	ADDQ     R9, R12
-	ADDQ     R9, R13
-	ADDQ     R9, R14
-	DECQ     R15
-	JNZ      row9
-	ADDQ     $0x00000040, R11
-	SUBQ     $0x00000040, R10
-	JGE      loop1
+done12:
+	ADDQ $0x00000040, R11
+	SUBQ $0x00000020, R11
+	JL   done19
 
-done2:
-	ADDQ $0x00000040, R10
-	SUBQ $0x00000020, R10
-	JL   done11
+loop18:
+	VMOVUPD (DI)(R12*1), Y6
+	CMPQ    160(R9), $+0
+	JEQ     undivided20
+	VDIVPD  96(R9), Y6, Y6
 
-loop10:
-	VPXOR Y6, Y6, Y6
-	LEAQ  (SI)(R11*1), R12
-	MOVQ  DI, R13
-
-row12:
-	VPAND  (R12), Y0, Y7
-	VADDPD Y7, Y6, Y6
-	ADDQ   R9, R12
-	DECQ   R13
-	JNZ    row12
-	CMPQ   160(R8), $+0
-	JEQ    undivided13
-	VDIVPD 96(R8), Y6, Y6
-
-undivided13:
-	VMULPD   (R8), Y6, Y7
+undivided20:
+	VMULPD   (R9), Y6, Y7
 	VMULPD   Y6, Y7, Y7
-	VMULPD   (DX)(R11*1), Y2, Y6
+	VMULPD   (DX)(R12*1), Y2, Y6
 	VADDPD   Y7, Y6, Y6
 	VPAND    Y0, Y6, Y7
 	VPCMPGTQ Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
-	CMPQ     power+80(FP), $+2
-	JNE      other14
+	CMPQ     power+88(FP), $+2
+	JNE      other21
 	VSQRTPD  Y6, Y7
 
-raised17:
-	VMULPD  32(R8), Y7, Y7
-	VADDPD  64(R8), Y7, Y7
-	VMOVUPD Y6, (DX)(R11*1)
-	LEAQ    (AX)(R11*1), R12
-	LEAQ    (CX)(R11*1), R13
-	LEAQ    (BX)(R11*1), R14
-	MOVQ    DI, R15
+raised24:
+	VMULPD  32(R9), Y7, Y7
+	VADDPD  64(R9), Y7, Y7
+	VMOVUPD Y6, (DX)(R12*1)
+	VMOVUPD Y7, (DI)(R12*1)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop18
 
-row18:
-	VMULPD   (R13), Y3, Y6
-	VMULPD   (R14), Y4, Y8
-	VADDPD   Y8, Y6, Y6
-	VPAND    Y0, Y6, Y8
-	VPCMPGTQ Y8, Y1, Y8
-	VPANDN   Y6, Y8, Y6
-	VMULPD   (R12), Y5, Y8
-	VMULPD   192(R8), Y6, Y9
-	VDIVPD   Y7, Y9, Y9
-	VMOVUPD  224(R8), Y10
-	VMINPD   Y9, Y10, Y9
-	VMOVUPD  256(R8), Y10
-	VMAXPD   Y9, Y10, Y9
-	VSUBPD   Y9, Y8, Y9
-	VMOVUPD  Y6, (R13)
-	VMOVUPD  Y9, (R12)
-	ADDQ     R9, R12
-	ADDQ     R9, R13
-	ADDQ     R9, R14
-	DECQ     R15
-	JNZ      row18
-	ADDQ     $0x00000020, R11
-	SUBQ     $0x00000020, R10
-	JGE      loop10
+done19:
+	ADDQ       $0x00000020, R11
+	TESTQ      R11, R11
+	JZ         end25
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y6
+	VMASKMOVPD (DI)(R12*1), Y6, Y7
+	CMPQ       160(R9), $+0
+	JEQ        undivided26
+	VDIVPD     96(R9), Y7, Y7
 
-done11:
-	ADDQ    $0x00000020, R10
-	TESTQ   R10, R10
-	JZ      end19
-	LEAQ    leadingOnes<>+64(SB), R12
-	SUBQ    R10, R12
-	VMOVDQU (R12), Y6
-	VPXOR   Y7, Y7, Y7
-	LEAQ    (SI)(R11*1), R10
-	MOVQ    DI, R12
+undivided26:
+	VMASKMOVPD (DX)(R12*1), Y6, Y6
+	VMULPD     (R9), Y7, Y8
+	VMULPD     Y7, Y8, Y8
+	VMULPD     Y6, Y2, Y6
+	VADDPD     Y8, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTQ   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	CMPQ       power+88(FP), $+2
+	JNE        other27
+	VSQRTPD    Y6, Y7
 
-row20:
-	VMASKMOVPD (R10), Y6, Y8
-	VPAND      Y8, Y0, Y8
+raised30:
+	VMULPD       32(R9), Y7, Y7
+	VADDPD       64(R9), Y7, Y7
+	LEAQ         (DX)(R12*1), R13
+	TESTB        $0x10, R11
+	JZ           no31
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no31:
+	TESTB   $0x08, R11
+	JZ      no32
+	VMOVLPD X6, (R13)
+
+no32:
+	LEAQ         (DI)(R12*1), R12
+	TESTB        $0x10, R11
+	JZ           no33
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no33:
+	TESTB   $0x08, R11
+	JZ      no34
+	VMOVLPD X7, (R12)
+
+no34:
+end25:
+	ADDQ R10, DX
+	MOVQ R8, R11
+
+row35:
+	MOVQ width+72(FP), R12
+	SHLQ $0x03, R12
+	XORQ R13, R13
+	SUBQ $0x00000040, R12
+	JL   done37
+
+loop36:
+	VMULPD   (CX)(R13*1), Y3, Y6
+	VMULPD   (BX)(R13*1), Y4, Y7
+	VADDPD   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTQ Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	VMULPD   (AX)(R13*1), Y5, Y7
+	VMOVUPD  (DI)(R13*1), Y8
+	VMULPD   192(R9), Y6, Y9
+	VDIVPD   Y8, Y9, Y9
+	VMULPD   32(CX)(R13*1), Y3, Y8
+	VMULPD   32(BX)(R13*1), Y4, Y10
+	VADDPD   Y10, Y8, Y8
+	VPAND    Y0, Y8, Y10
+	VPCMPGTQ Y10, Y1, Y10
+	VPANDN   Y8, Y10, Y8
+	VMULPD   32(AX)(R13*1), Y5, Y10
+	VMOVUPD  32(DI)(R13*1), Y11
+	VMULPD   192(R9), Y8, Y12
+	VDIVPD   Y11, Y12, Y12
+	CMPQ     288(R9), $+0
+	JNE      clamp38
+
+clamped39:
+	VSUBPD  Y9, Y7, Y7
+	VMOVUPD Y6, (CX)(R13*1)
+	VMOVUPD Y7, (AX)(R13*1)
+	VSUBPD  Y12, Y10, Y10
+	VMOVUPD Y8, 32(CX)(R13*1)
+	VMOVUPD Y10, 32(AX)(R13*1)
+	ADDQ    $0x00000040, R13
+	SUBQ    $0x00000040, R12
+	JGE     loop36
+
+done37:
+	ADDQ $0x00000040, R12
+	SUBQ $0x00000020, R12
+	JL   done41
+
+loop40:
+	VMULPD   (CX)(R13*1), Y3, Y6
+	VMULPD   (BX)(R13*1), Y4, Y7
+	VADDPD   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTQ Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	VMULPD   (AX)(R13*1), Y5, Y7
+	VMOVUPD  (DI)(R13*1), Y8
+	VMULPD   192(R9), Y6, Y9
+	VDIVPD   Y8, Y9, Y9
+	CMPQ     288(R9), $+0
+	JNE      clamp42
+
+clamped43:
+	VSUBPD  Y9, Y7, Y7
+	VMOVUPD Y6, (CX)(R13*1)
+	VMOVUPD Y7, (AX)(R13*1)
+	ADDQ    $0x00000020, R13
+	SUBQ    $0x00000020, R12
+	JGE     loop40
+
+done41:
+	ADDQ       $0x00000020, R12
+	TESTQ      R12, R12
+	JZ         end44
+	LEAQ       leadingOnes<>+64(SB), R14
+	SUBQ       R12, R14
+	VMOVDQU    (R14), Y6
+	VMASKMOVPD (CX)(R13*1), Y6, Y7
+	VMASKMOVPD (BX)(R13*1), Y6, Y8
+	VMULPD     Y7, Y3, Y7
+	VMULPD     Y8, Y4, Y8
 	VADDPD     Y8, Y7, Y7
-	ADDQ       R9, R10
-	DECQ       R12
-	JNZ        row20
-	CMPQ       160(R8), $+0
-	JEQ        undivided21
-	VDIVPD     96(R8), Y7, Y7
-
-undivided21:
-	VMASKMOVPD (DX)(R11*1), Y6, Y8
-	VMULPD     (R8), Y7, Y9
-	VMULPD     Y7, Y9, Y9
-	VMULPD     Y8, Y2, Y7
-	VADDPD     Y9, Y7, Y7
 	VPAND      Y0, Y7, Y8
 	VPCMPGTQ   Y8, Y1, Y8
 	VPANDN     Y7, Y8, Y7
-	CMPQ       power+80(FP), $+2
-	JNE        other22
-	VSQRTPD    Y7, Y8
+	VMASKMOVPD (AX)(R13*1), Y6, Y8
+	VMULPD     Y8, Y5, Y8
+	VMASKMOVPD (DI)(R13*1), Y6, Y6
+	VMULPD     192(R9), Y7, Y9
+	VDIVPD     Y6, Y9, Y9
+	CMPQ       288(R9), $+0
+	JNE        clamp45
 
-raised25:
-	VMULPD     32(R8), Y8, Y8
-	VADDPD     64(R8), Y8, Y8
-	VMASKMOVPD Y7, Y6, (DX)(R11*1)
-	LEAQ       (AX)(R11*1), R10
-	LEAQ       (CX)(R11*1), R12
-	LEAQ       (BX)(R11*1), R11
-	MOVQ       DI, R13
+clamped46:
+	VSUBPD       Y9, Y8, Y8
+	LEAQ         (CX)(R13*1), R14
+	TESTB        $0x10, R12
+	JZ           no47
+	VMOVUPS      X7, (R14)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R14
 
-row26:
-	VMASKMOVPD (R12), Y6, Y7
-	VMASKMOVPD (R11), Y6, Y9
-	VMULPD     Y7, Y3, Y7
-	VMULPD     Y9, Y4, Y9
-	VADDPD     Y9, Y7, Y7
-	VPAND      Y0, Y7, Y9
-	VPCMPGTQ   Y9, Y1, Y9
-	VPANDN     Y7, Y9, Y7
-	VMASKMOVPD (R10), Y6, Y9
-	VMULPD     Y9, Y5, Y9
-	VMULPD     192(R8), Y7, Y10
-	VDIVPD     Y8, Y10, Y10
-	VMOVUPD    224(R8), Y11
-	VMINPD     Y10, Y11, Y10
-	VMOVUPD    256(R8), Y11
-	VMAXPD     Y10, Y11, Y10
-	VSUBPD     Y10, Y9, Y10
-	VMASKMOVPD Y7, Y6, (R12)
-	VMASKMOVPD Y10, Y6, (R10)
-	ADDQ       R9, R10
-	ADDQ       R9, R12
-	ADDQ       R9, R11
-	DECQ       R13
-	JNZ        row26
+no47:
+	TESTB   $0x08, R12
+	JZ      no48
+	VMOVLPD X7, (R14)
 
-end19:
-	MOVQ  R9, R10
-	IMULQ DI, R10
-	ADDQ  R10, AX
-	ADDQ  R10, CX
-	ADDQ  R10, BX
-	ADDQ  R10, SI
-	ADDQ  R9, DX
-	DECQ  outer+40(FP)
-	JNZ   slice
+no48:
+	LEAQ         (AX)(R13*1), R13
+	TESTB        $0x10, R12
+	JZ           no49
+	VMOVUPS      X8, (R13)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R13
+
+no49:
+	TESTB   $0x08, R12
+	JZ      no50
+	VMOVLPD X8, (R13)
+
+no50:
+end44:
+	ADDQ R10, AX
+	ADDQ R10, CX
+	ADDQ R10, BX
+	DECQ R11
+	JNZ  row35
+	DECQ outer+48(FP)
+	JNZ  slice
 	VZEROUPPER
 	RET
 
-other5:
-	JG      two7
-	CMPQ    power+80(FP), $+1
-	JE      half6
-	VMOVDQU 128(R8), Y8
-	VMOVDQU 128(R8), Y9
-	JMP     raised8
+other14:
+	JG      two16
+	CMPQ    power+88(FP), $+1
+	JE      half15
+	VMOVDQU 128(R9), Y8
+	VMOVDQU 128(R9), Y9
+	JMP     raised17
 
-half6:
+half15:
 	VSQRTPD Y6, Y8
 	VSQRTPD Y8, Y8
 	VSQRTPD Y7, Y9
 	VSQRTPD Y9, Y9
-	JMP     raised8
-
-two7:
-	VMOVDQA Y6, Y8
-	VMOVDQA Y7, Y9
-	JMP     raised8
-
-other14:
-	JG      two16
-	CMPQ    power+80(FP), $+1
-	JE      half15
-	VMOVDQU 128(R8), Y7
-	JMP     raised17
-
-half15:
-	VSQRTPD Y6, Y7
-	VSQRTPD Y7, Y7
 	JMP     raised17
 
 two16:
-	VMOVDQA Y6, Y7
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
 	JMP     raised17
 
-other22:
-	JG      two24
-	CMPQ    power+80(FP), $+1
-	JE      half23
-	VMOVDQU 128(R8), Y8
-	JMP     raised25
+other21:
+	JG      two23
+	CMPQ    power+88(FP), $+1
+	JE      half22
+	VMOVDQU 128(R9), Y7
+	JMP     raised24
 
-half23:
-	VSQRTPD Y7, Y8
-	VSQRTPD Y8, Y8
-	JMP     raised25
+half22:
+	VSQRTPD Y6, Y7
+	VSQRTPD Y7, Y7
+	JMP     raised24
 
-two24:
-	VMOVDQA Y7, Y8
-	JMP     raised25
+two23:
+	VMOVDQA Y6, Y7
+	JMP     raised24
+
+other27:
+	JG      two29
+	CMPQ    power+88(FP), $+1
+	JE      half28
+	VMOVDQU 128(R9), Y7
+	JMP     raised30
+
+half28:
+	VSQRTPD Y6, Y7
+	VSQRTPD Y7, Y7
+	JMP     raised30
+
+two29:
+	VMOVDQA Y6, Y7
+	JMP     raised30
+
+clamp38:
+	VMOVUPD 224(R9), Y11
+	VMINPD  Y9, Y11, Y9
+	VMINPD  Y12, Y11, Y12
+	VMOVUPD 256(R9), Y11
+	VMAXPD  Y9, Y11, Y9
+	VMAXPD  Y12, Y11, Y12
+	JMP     clamped39
+
+clamp42:
+	VMOVUPD 224(R9), Y8
+	VMINPD  Y9, Y8, Y9
+	VMOVUPD 256(R9), Y8
+	VMAXPD  Y9, Y8, Y9
+	JMP     clamped43
+
+clamp45:
+	VMOVUPD 224(R9), Y6
+	VMINPD  Y9, Y6, Y9
+	VMOVUPD 256(R9), Y6
+	VMAXPD  Y9, Y6, Y9
+	JMP     clamped46

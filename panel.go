@@ -38,7 +38,8 @@ func (p panel) piece(o, i, outer, width int) (q panel, element, block int) {
 	return q, o*p.block*p.stride + i, o*p.stride + i
 }
 
-// asRow turns a panel of single elements into one row of as many columns.
+// asRow turns a panel of single elements into one row of as many columns, and
+// leaves others as they are.
 func (p panel) asRow() panel {
 	if p.block == 1 && p.contiguous() {
 		return panel{1, 1, p.outer, p.outer}

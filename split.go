@@ -136,7 +136,6 @@ func (o *Optimizer[T]) elementwise(r *range_) {
 func (o *Optimizer[T]) step(sp *span, scratch []T) {
 	t := &o.tensors[sp.tensor]
 	c := &o.groups[t.group].coef
-	s := c.scalarsFor(t.layout.Block)
 	theta, m, v := t.value[sp.element:], t.m[sp.element:], t.v[sp.block:]
 	g := o.grads[sp.tensor][sp.element:]
 	var hz, kept []T
@@ -146,9 +145,5 @@ func (o *Optimizer[T]) step(sp *span, scratch []T) {
 	if t.d != nil {
 		kept = t.d[sp.block:]
 	}
-	if kept == nil && fuses(t.layout.panel(), c.power) {
-		updateFused(theta, m, v, g, hz, sp.panel, &s, c)
-	} else {
-		updateStaged(theta, m, v, g, hz, kept, sp.panel, &s, c, scratch)
-	}
+	updatePanel(theta, m, v, g, hz, kept, sp.panel, c, scratch)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -32,7 +33,7 @@ func (k *kernel) newSums(abs reg.VecVirtual, slots Mem) *sums {
 	SUBQ(s.rest, s.full)
 	for i := range s.masks {
 		s.masks[i] = k.vec()
-		k.tailMaskInto(s.rest, i, s.masks[i])
+		k.maskInto(s.rest, i, s.masks[i])
 	}
 	return s
 }
@@ -44,37 +45,106 @@ func (k *kernel) newSums(abs reg.VecVirtual, slots Mem) *sums {
 // contract, and adding the one vector to the other is its first folding. The
 // vectors then meet in pairs: each shuffle brings the two halves to be added
 // of two vectors face to face.
+//
+// A whole group of blocks that are shorter than a pair of vectors, which small
+// kernels of convolutions are, has so little arithmetic for each block that a
+// loop over the blocks would cost more; its code is straight.
 func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	k := s.k
-	slot, left := GP64(), GP64()
+	total := k.vec()
+	slots, summed := k.label("slots"), k.label("summed")
+	CMPQ(n, U8(k.lanes()))
+	JNE(LabelRef(slots))
+	TESTQ(s.full, s.full)
+	JNZ(LabelRef(slots))
+	var first, v []reg.VecVirtual
+	for i := range k.lanes() {
+		p := s.short()
+		if i < k.lanes()/2 {
+			first = append(first, p)
+			continue
+		}
+		// Blocks i and i + lanes/2 share a vector, one in each half: the
+		// shuffles of fold stay in halves.
+		f := first[i-k.lanes()/2]
+		low := k.vec()
+		VINSERTF128(U8(1), p.AsX(), f, low)
+		VPERM2F128(U8(0x31), p, f, p)
+		k.add(p, low, low)
+		v = append(v, low)
+	}
+	VMOVDQA(k.fold(v), total)
+	Label(summed)
+	k.outOfLine = append(k.outOfLine, func() {
+		Label(slots)
+		s.intoSlots(n)
+		var v []reg.VecVirtual
+		half := func(slot, part int) Mem { return s.slots.Offset(slot*k.bytes() + part*16) }
+		for i := range k.lanes() / 2 {
+			var parts [2]reg.VecVirtual
+			for part := range parts {
+				parts[part] = k.vec()
+				VBROADCASTF128(half(i, part), parts[part])
+				VINSERTF128(U8(1), half(i+k.lanes()/2, part), parts[part], parts[part])
+			}
+			k.add(parts[1], parts[0], parts[0])
+			v = append(v, parts[0])
+		}
+		VMOVDQA(k.fold(v), total)
+		JMP(LabelRef(summed))
+	})
+	return total
+}
+
+// short returns the partial sums of a block of less than a pair of vectors,
+// after their first folding.
+func (s *sums) short() reg.VecVirtual {
+	k := s.k
+	var p [2]reg.VecVirtual
+	for i := range p {
+		p[i] = k.load(k.at(s.x, nil, i), &tail{mask: s.masks[i]})
+		VPAND(p[i], s.abs, p[i])
+	}
+	PREFETCHT0(Mem{Base: s.x, Disp: 2048})
+	ADDQ(s.rest, s.x)
+	k.add(p[1], p[0], p[0])
+	return p[0]
+}
+
+// intoSlots leaves the partial sums of n blocks of any length in the slots,
+// after their first folding.
+func (s *sums) intoSlots(n reg.GPVirtual) {
+	k := s.k
+	slot, left, bytes := GP64(), GP64(), GP64()
 	LEAQ(s.slots, slot)
 	MOVQ(n, left)
-	block, step, rest, done := k.label("block"), k.label("step"), k.label("rest"), k.label("summed")
-	Label(block)
-	p := [2]reg.VecVirtual{k.vec(), k.vec()}
-	for _, p := range p {
-		VPXOR(p, p, p)
+	block, pair, rest, done := k.label("block"), k.label("pair"), k.label("rest"), k.label("done")
+	var p, h [2]reg.VecVirtual
+	for i := range p {
+		p[i], h[i] = k.vec(), k.vec()
 	}
-	bytes := GP64()
+	Label(block)
+	for i := range p {
+		VPXOR(p[i], p[i], p[i])
+	}
 	MOVQ(s.full, bytes)
 	TESTQ(bytes, bytes)
 	JZ(LabelRef(rest))
-	Label(step)
-	for i, p := range p {
-		h := k.vec()
-		VPAND(k.at(s.x, nil, i), s.abs, h)
-		k.add(h, p, p)
+	Label(pair)
+	for i := range p {
+		VPAND(k.at(s.x, nil, i), s.abs, h[i])
+		k.add(h[i], p[i], p[i])
 	}
 	ADDQ(U8(2*k.bytes()), s.x)
 	SUBQ(U8(2*k.bytes()), bytes)
-	JNZ(LabelRef(step))
-	Label(rest)
+	JNZ(LabelRef(pair))
 	TESTQ(s.rest, s.rest)
 	JZ(LabelRef(done))
-	for i, p := range p {
-		h := k.load(k.at(s.x, nil, i), s.masks[i])
-		VPAND(h, s.abs, h)
-		k.add(h, p, p)
+	Label(rest)
+	for i := range p {
+		k.loadInto(k.at(s.x, nil, i), &tail{mask: s.masks[i]}, h[i])
+		VPAND(h[i], s.abs, h[i])
+		k.add(h[i], p[i], p[i])
 	}
 	ADDQ(s.rest, s.x)
 	Label(done)
@@ -83,26 +153,11 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	ADDQ(U8(k.bytes()), slot)
 	DECQ(left)
 	JNZ(LabelRef(block))
-	return s.fold()
 }
 
-// fold adds up the lanes of each slot.
-func (s *sums) fold() reg.VecVirtual {
-	k := s.k
-	// Fold the halves of blocks i and i + lanes/2, which come to lie in the
-	// lower and the upper half of a vector: the shuffles below stay in halves.
-	half := func(slot, part int) Mem { return s.slots.Offset(slot*k.bytes() + part*16) }
-	var v []reg.VecVirtual
-	for i := range k.lanes() / 2 {
-		var parts [2]reg.VecVirtual
-		for part := range parts {
-			parts[part] = k.vec()
-			VBROADCASTF128(half(i, part), parts[part]) // VMOVUPS would leave the upper half undefined to avo
-			VINSERTF128(U8(1), half(i+k.lanes()/2, part), parts[part], parts[part])
-		}
-		k.add(parts[1], parts[0], parts[0])
-		v = append(v, parts[0])
-	}
+// fold adds up the partial sums of a group. Each vector has those of two
+// blocks, of one of the first lanes/2 and of one of the others.
+func (k *kernel) fold(v []reg.VecVirtual) reg.VecVirtual {
 	if k.elem == 8 {
 		return k.meet(v[0], v[1], func(a, b, low, high reg.VecVirtual) {
 			VUNPCKLPD(b, a, low)
@@ -128,120 +183,123 @@ func (k *kernel) meet(a, b reg.VecVirtual, shuffle func(a, b, low, high reg.VecV
 	return low
 }
 
-// blockOf follows which block of its group each lane of a vector belongs to,
-// as the vectors of a group pass: an index for VPERMPS, whose lanes are of 32
-// bits for float64 too. It is made by additions, and needs no table.
+// blockOf tells which block of its group each lane of a vector belongs to, as
+// the vectors of a group pass: an index for VPERMPS, whose lanes are of 32 bits
+// for float64 too. Element x of the group belongs to block
+//
+//	x/block = x·reciprocal >> 28, with reciprocal = ⌈2²⁸/block⌉,
+//
+// which is exact for x < lanes·block and block up to maxCall/lanes, and for
+// x < block up to maxCall: the reciprocal is too large by less than 1, so the
+// product by less than x, and x·block < 2²⁸ keeps that from reaching the next
+// multiple. It needs no table, and of its few instructions only the addition
+// depends on the vector before.
 type blockOf struct {
-	k                 *kernel
-	index, position   reg.VecVirtual
-	index0, position0 Mem // of the first vector of a group
-	indexStep, step   Mem // lanes / block, in index's unit, and lanes % block
-	block, last       Mem // and block − 1
-	carry             Mem // what index gains in the next block
+	k          *kernel
+	x          reg.VecVirtual // the lanes' elements
+	reciprocal Mem
+	step       Mem // lanes
+	parity     Mem // float64: 0 and 1 for the two halves of an element
 }
 
-// blockOfFrame is the size of the frame for blockOf.
-func (k *kernel) blockOfFrame() int { return 7 * k.bytes() }
+const reciprocalBits = 28
 
-func (k *kernel) newBlockOf(block reg.GPVirtual, frame Mem) *blockOf {
-	b := &blockOf{k: k, index: k.vec(), position: k.vec()}
-	slots := []*Mem{&b.index0, &b.position0, &b.indexStep, &b.step, &b.block, &b.last, &b.carry}
-	for i, m := range slots {
-		*m = frame.Offset(i * k.bytes())
-	}
-	// Count the lanes of the first vector; what the next lane would have is
-	// the step from vector to vector.
-	words := k.elem / 4 // 32-bit lanes of an element
-	index, position, zero := GP32(), GP32(), GP32()
-	XORL(index, index)
-	XORL(position, position)
-	XORL(zero, zero)
-	for lane := range k.lanes() {
-		for w := range words {
-			at := (lane*words + w) * 4
-			MOVL(position, b.position0.Offset(at))
-			MOVL(index, b.index0.Offset(at))
-			if w+1 < words {
-				INCL(index)
-			} else if w > 0 {
-				DECL(index)
-			}
-		}
-		next := GP32()
-		LEAL(Mem{Base: index, Disp: words}, next)
-		INCL(position)
-		CMPL(position, block.As32())
-		CMOVLEQ(next, index)
-		CMOVLEQ(zero, position)
-	}
-	spread := func(v reg.GPVirtual, m Mem) {
-		t := k.vec()
-		VMOVD(v, t.AsX())
-		VPBROADCASTD(t.AsX(), t)
-		VMOVDQU(t, m)
-	}
-	spread(index, b.indexStep)
-	spread(position, b.step)
-	MOVL(U32(words), index)
-	spread(index, b.carry)
-	MOVL(block.As32(), index)
-	spread(index, b.block)
-	DECL(index)
-	spread(index, b.last)
+// blockOfFrame is the size of the frame for blockOf.
+func (k *kernel) blockOfFrame() int { return k.bytes() }
+
+func (k *kernel) newBlockOf(frame Mem) *blockOf {
+	b := &blockOf{k: k, x: k.vec(), reciprocal: frame}
+	b.step, b.parity = laneTable(k.elem).Offset(k.bytes()), laneTable(k.elem).Offset(2*k.bytes())
+	block := GP64()
+	Load(Param("block"), block)
+	LEAQ(Mem{Base: block, Disp: 1<<reciprocalBits - 1}, reg.RAX)
+	XORL(reg.EDX, reg.EDX)
+	DIVQ(block)
+	t := k.vec()
+	VMOVD(reg.EAX, t.AsX())
+	VPBROADCASTD(t.AsX(), t)
+	VMOVDQU(t, b.reciprocal)
 	return b
 }
 
-// reset goes to the first vector of a group.
-func (b *blockOf) reset() {
-	VMOVDQU(b.index0, b.index)
-	VMOVDQU(b.position0, b.position)
+// laneTable is a table of three vectors of 32-bit lanes: the elements of a
+// group's first vector, the elements of a vector, and the halves of elements.
+func laneTable(elem int) Mem {
+	name := map[int]string{4: "lanes32", 8: "lanes64"}[elem]
+	if m, ok := laneTables[name]; ok {
+		return m
+	}
+	m := GLOBL(name, attr.RODATA|attr.NOPTR)
+	words := elem / 4
+	for l := range 8 {
+		DATA(l*4, U32(l/words))
+	}
+	for l := range 8 {
+		DATA(32+l*4, U32(8/words))
+	}
+	for l := range 8 {
+		DATA(64+l*4, U32(l%words))
+	}
+	laneTables[name] = m
+	return m
 }
+
+var laneTables = map[string]Mem{}
+
+// reset goes to the first vector of a group.
+func (b *blockOf) reset() { VMOVDQU(laneTable(b.k.elem), b.x) }
 
 // take returns the denominators of the vector's elements out of the group's.
 func (b *blockOf) take(den reg.VecVirtual) reg.VecVirtual {
-	v := b.k.vec()
-	VPERMPS(den, b.index, v)
-	return v
+	index := b.k.vec()
+	VPMULLD(b.reciprocal, b.x, index)
+	VPSRLD(U8(reciprocalBits), index, index)
+	if b.k.elem == 8 {
+		VPADDD(index, index, index)
+		VPOR(b.parity, index, index)
+	}
+	VPERMPS(den, index, index)
+	return index
 }
 
 // advance goes to the next vector.
-func (b *blockOf) advance() {
-	VPADDD(b.indexStep, b.index, b.index)
-	VPADDD(b.step, b.position, b.position)
-	over, t := b.k.vec(), b.k.vec()
-	VPCMPGTD(b.last, b.position, over)
-	VPAND(b.carry, over, t)
-	VPADDD(t, b.index, b.index)
-	VPAND(b.block, over, over)
-	VPSUBD(over, b.position, b.position)
-}
+func (b *blockOf) advance() { VPADDD(b.step, b.x, b.x) }
 
-// descendGroup updates n bytes of elements, those of a group of blocks; n and
-// the pointers are moved on.
+// descendGroup updates n bytes of elements, those of a group of blocks, and
+// moves the pointers on past its whole vectors. A rest occurs in the last
+// group only.
 func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, theta, m, g, n reg.GPVirtual) {
 	k := c.k
 	b.reset()
 	loop, rest, end := k.label("loop"), k.label("rest"), k.label("end")
-	SUBQ(U8(k.bytes()), n)
-	JL(LabelRef(rest))
-	Label(loop)
-	c.descend(nil, func(int) reg.VecVirtual { return b.take(den) }, element{k.at(theta, nil, 0), k.at(m, nil, 0), k.at(g, nil, 0)})
-	b.advance()
+	index := GP64()
+	MOVQ(n, index)
+	ANDQ(I8(-k.bytes()), index)
+	SUBQ(index, n)
 	for _, p := range []reg.GPVirtual{theta, m, g} {
-		ADDQ(U8(k.bytes()), p)
+		ADDQ(index, p)
 	}
-	SUBQ(U8(k.bytes()), n)
-	JGE(LabelRef(loop))
+	NEGQ(index) // counts up to 0
+	JZ(LabelRef(rest))
+	vector := func(part *tail) {
+		c.descend(part, func(int) reg.VecVirtual { return b.take(den) },
+			element{k.at(theta, index, 0), k.at(m, index, 0), k.at(g, index, 0)})
+	}
+	Label(loop)
+	vector(nil)
+	b.advance()
+	ADDQ(U8(k.bytes()), index)
+	JNZ(LabelRef(loop))
 	Label(rest)
-	ADDQ(U8(k.bytes()), n)
+	TESTQ(n, n)
 	JZ(LabelRef(end))
-	c.descend(k.tailMask(n), func(int) reg.VecVirtual { return b.take(den) }, element{k.at(theta, nil, 0), k.at(m, nil, 0), k.at(g, nil, 0)})
+	vector(k.newTail(n))
 	Label(end)
 }
 
-// partial emits body for a whole vector of blocks, or with a mask for the n
-// blocks of the last group.
-func (k *kernel) partial(n reg.GPVirtual, body func(mask reg.VecVirtual)) {
+// partial emits body for a whole vector of blocks, or for the part of it
+// that the n blocks of the last group are.
+func (k *kernel) partial(n reg.GPVirtual, body func(part *tail)) {
 	some, done := k.label("some"), k.label("done")
 	CMPQ(n, U8(k.lanes()))
 	JNE(LabelRef(some))
@@ -252,7 +310,7 @@ func (k *kernel) partial(n reg.GPVirtual, body func(mask reg.VecVirtual)) {
 		bytes := GP64()
 		MOVQ(n, bytes)
 		k.toBytes(bytes)
-		body(k.tailMask(bytes))
+		body(k.newTail(bytes))
 		JMP(LabelRef(done))
 	})
 }
@@ -277,7 +335,7 @@ func (k *kernel) updateBlocks() {
 		"It requires block of at least 1.")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	slots := frame.Offset(k.scalarsFrame())
-	b := k.newBlockOf(arg("block"), slots.Offset(k.lanes()*k.bytes()))
+	b := k.newBlockOf(slots.Offset(k.lanes() * k.bytes()))
 	s := k.newSums(c.abs, slots)
 	s.x = arg("hz")
 	theta, m, v, g, left := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("blocks")
@@ -289,11 +347,11 @@ func (k *kernel) updateBlocks() {
 	TESTQ(n, n)
 	JZ(LabelRef("elements"))
 	d := s.group(n)
-	c.curvatureOf([]reg.VecVirtual{d})
-	k.partial(n, func(mask reg.VecVirtual) {
-		next := c.secondMoment(d, k.operand(Mem{Base: v}, mask))
-		k.store(next, Mem{Base: v}, mask)
+	c.divide([]reg.VecVirtual{d})
+	k.partial(n, func(part *tail) {
+		next := c.secondMoment(d, k.operand(Mem{Base: v}, part))
 		VMOVDQA(next, ahead)
+		k.store(next, Mem{Base: v}, part)
 	})
 	VMOVDQA(c.denominators([]reg.VecVirtual{ahead})[0], ahead)
 	ADDQ(U8(k.bytes()), v)
@@ -316,7 +374,7 @@ func (k *kernel) descendBlocks() {
 		"for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).",
 		"It requires block of at least 1.")
 	c := k.loadScalars(arg("s"), frame, ofParameters)
-	b := k.newBlockOf(arg("block"), frame.Offset(k.scalarsFrame()))
+	b := k.newBlockOf(frame.Offset(k.scalarsFrame()))
 	theta, m, g, den, left := arg("theta"), arg("m"), arg("grad"), arg("den"), arg("blocks")
 	n, bytes := GP64(), GP64()
 	group := k.vec()
@@ -324,7 +382,7 @@ func (k *kernel) descendBlocks() {
 	TESTQ(left, left)
 	JZ(LabelRef("done"))
 	k.atMost(left, n)
-	k.partial(n, func(mask reg.VecVirtual) { k.loadInto(Mem{Base: den}, mask, group) })
+	k.partial(n, func(part *tail) { k.loadInto(Mem{Base: den}, part, group) })
 	ADDQ(U8(k.bytes()), den)
 	MOVQ(n, bytes)
 	IMULQ(mem("block"), bytes)
@@ -352,7 +410,7 @@ func (k *kernel) blockMeans() {
 	k.atMost(left, n)
 	sum := s.group(n)
 	k.div(div, sum, sum)
-	k.partial(n, func(mask reg.VecVirtual) { k.store(sum, Mem{Base: d}, mask) })
+	k.partial(n, func(part *tail) { k.store(sum, Mem{Base: d}, part) })
 	ADDQ(U8(k.bytes()), d)
 	JMP(LabelRef("group"))
 	Label("done")
@@ -385,8 +443,8 @@ func (k *kernel) addAbs() {
 	ADDQ(U8(2*k.bytes()), n)
 	for i, s := range sums {
 		mask := k.vec()
-		k.tailMaskInto(n, i, mask)
-		h := k.load(k.at(x, index, i), mask)
+		k.maskInto(n, i, mask)
+		h := k.load(k.at(x, index, i), &tail{mask: mask})
 		VPAND(h, abs, h)
 		k.add(h, s, s)
 		k.store(s, k.at(p, nil, i), nil)

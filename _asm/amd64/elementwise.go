@@ -26,27 +26,21 @@ func (k *kernel) update() {
 	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
 	n, index := k.count("n")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
-	k.vectors(n, index, 2, func(nv int, mask reg.VecVirtual) {
+	k.vectors(n, index, 2, func(nv int, part *tail) {
 		var d, next []reg.VecVirtual
 		var elements []element
 		for i := range nv {
-			h := k.vec()
-			if mask == nil {
-				VPAND(k.at(hz, index, i), c.abs, h)
-			} else {
-				VPAND(k.load(k.at(hz, index, i), mask), c.abs, h)
-			}
-			d = append(d, h)
+			d = append(d, k.loadAbs(k.at(hz, index, i), c.abs, part))
 			elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
 		}
-		c.curvatureOf(d)
+		c.divide(d)
 		for i := range nv {
-			next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), mask)))
+			next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), part)))
 		}
 		den := c.denominators(next)
-		c.descend(mask, func(i int) reg.VecVirtual { return den[i] }, elements...)
+		c.descend(part, func(i int) reg.VecVirtual { return den[i] }, elements...)
 		for i := range nv {
-			k.store(next[i], k.at(v, index, i), mask)
+			k.store(next[i], k.at(v, index, i), part)
 		}
 	})
 	k.ret()
@@ -60,17 +54,7 @@ func (k *kernel) curvature() {
 	v, den, d := arg("v"), arg("den"), arg("d")
 	n, index := k.count("n")
 	c := k.loadScalars(arg("s"), frame, ofCurvature)
-	k.vectors(n, index, 2, func(nv int, mask reg.VecVirtual) {
-		var next []reg.VecVirtual
-		for i := range nv {
-			next = append(next, c.secondMoment(k.load(k.at(d, index, i), mask), k.operand(k.at(v, index, i), mask)))
-		}
-		q := c.denominators(next)
-		for i := range nv {
-			k.store(next[i], k.at(v, index, i), mask)
-			k.store(q[i], k.at(den, index, i), mask)
-		}
-	})
+	k.vectors(n, index, 2, func(nv int, part *tail) { c.curvature(v, den, d, index, false, nv, part) })
 	k.ret()
 }
 
@@ -80,16 +64,16 @@ func (k *kernel) addProbe() {
 		"adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].")
 	acc, z, hz := arg("acc"), arg("z"), arg("hz")
 	n, index := k.count("n")
-	k.vectors(n, index, 4, func(nv int, mask reg.VecVirtual) {
+	k.vectors(n, index, 4, func(nv int, part *tail) {
 		var sums []reg.VecVirtual
 		for i := range nv {
-			t := k.load(k.at(z, index, i), mask)
-			k.mul(k.operand(k.at(hz, index, i), mask), t, t)
-			k.add(k.operand(k.at(acc, index, i), mask), t, t)
+			t := k.load(k.at(z, index, i), part)
+			k.mul(k.operand(k.at(hz, index, i), part), t, t)
+			k.add(k.operand(k.at(acc, index, i), part), t, t)
 			sums = append(sums, t)
 		}
 		for i := range nv {
-			k.store(sums[i], k.at(acc, index, i), mask)
+			k.store(sums[i], k.at(acc, index, i), part)
 		}
 	})
 	k.ret()
@@ -112,14 +96,9 @@ func (k *kernel) allFinite() {
 		most[i] = k.vec()
 		VPXOR(most[i], most[i], most[i])
 	}
-	k.vectors(n, index, len(most), func(nv int, mask reg.VecVirtual) {
+	k.vectors(n, index, len(most), func(nv int, part *tail) {
 		for i := range nv {
-			t := k.vec()
-			if mask == nil {
-				VPAND(k.at(x, index, i), abs, t)
-			} else {
-				VPAND(k.load(k.at(x, index, i), mask), abs, t)
-			}
+			t := k.loadAbs(k.at(x, index, i), abs, part)
 			VPMAXSD(t, most[i], most[i])
 		}
 	})

@@ -7,19 +7,20 @@ import (
 )
 
 // The bodies that all kernels of the step share, in the order of the generic
-// definition: secondMoment, raise, denominator, firstMoment, parameter.
+// definition: secondMoment, raise, denominator, firstMoment and
+// the rest of parameter.
 
 // flush sets the subnormal elements of x to +0. A comparison of integers sees
 // no subnormal number, and takes one cycle where one of floats takes four.
 func (c *scalars) flush(x reg.VecVirtual) {
-	mask := c.k.vec()
-	VPAND(c.abs, x, mask)
-	c.k.greater(mask, c.minNormal, mask) // minNormal > |x|; false for NaN
-	VPANDN(x, mask, x)
+	subnormal := c.k.vec()
+	VPAND(c.abs, x, subnormal)
+	c.k.greater(subnormal, c.minNormal, subnormal) // minNormal > |x|; false for NaN
+	VPANDN(x, subnormal, x)
 }
 
-// curvatureOf divides the sums a of |h| by the divisor, unless it is 1.
-func (c *scalars) curvatureOf(a []reg.VecVirtual) {
+// divide divides the sums a of |h| by the divisor, unless it is 1.
+func (c *scalars) divide(a []reg.VecVirtual) {
 	label := c.k.label("undivided")
 	CMPQ(c.hasDiv, I8(0))
 	JEQ(LabelRef(label))
@@ -82,6 +83,27 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 	return den
 }
 
+// curvature takes nv vectors of blocks from their curvature d, or from sums
+// that are still to be divided, to v' and den.
+func (c *scalars) curvature(v, den, d, index reg.GPVirtual, divide bool, nv int, part *tail) {
+	k := c.k
+	var curvature, next []reg.VecVirtual
+	for i := range nv {
+		curvature = append(curvature, k.load(k.at(d, index, i), part))
+	}
+	if divide {
+		c.divide(curvature)
+	}
+	for i := range nv {
+		next = append(next, c.secondMoment(curvature[i], k.operand(k.at(v, index, i), part)))
+	}
+	q := c.denominators(next)
+	for i := range nv {
+		k.store(next[i], k.at(v, index, i), part)
+		k.store(q[i], k.at(den, index, i), part)
+	}
+}
+
 // The Go constants of type power.
 const (
 	powerHalf = 1
@@ -98,19 +120,35 @@ func (c *scalars) firstMoment(m, g Op) reg.VecVirtual {
 	return next
 }
 
-// parameter returns θ' from w·θ, m' and den. MIN and MAX return their second
-// source where one is NaN, so a NaN stays one.
-func (c *scalars) parameter(scaled, m, den reg.VecVirtual) reg.VecVirtual {
+// update returns u, not yet clamped, from m' and den.
+func (c *scalars) update(m, den reg.VecVirtual) reg.VecVirtual {
 	u := c.k.vec()
 	c.k.mul(c.s, m, u)
 	c.k.div(den, u, u)
-	limit := c.k.vec()
-	c.k.mov(c.limit, limit)
-	c.k.min(u, limit, u)
-	c.k.mov(c.negated, limit)
-	c.k.max(u, limit, u)
-	c.k.sub(u, scaled, u)
 	return u
+}
+
+// clamp bounds each u where there is a limit: a branch that is the same for
+// the whole call costs less than the loads. MIN and MAX return their second
+// source where one is NaN, so a NaN stays one.
+func (c *scalars) clamp(u []reg.VecVirtual) {
+	clamp, clamped := c.k.label("clamp"), c.k.label("clamped")
+	CMPQ(c.hasLimit, I8(0))
+	JNE(LabelRef(clamp))
+	Label(clamped)
+	c.k.outOfLine = append(c.k.outOfLine, func() {
+		Label(clamp)
+		bound := c.k.vec()
+		c.k.mov(c.limit, bound)
+		for _, u := range u {
+			c.k.min(u, bound, u)
+		}
+		c.k.mov(c.negated, bound)
+		for _, u := range u {
+			c.k.max(u, bound, u)
+		}
+		JMP(LabelRef(clamped))
+	})
 }
 
 // element is one vector of the streams that descend reads and writes.
@@ -120,17 +158,19 @@ type element struct{ theta, m, g Mem }
 // each its own: den(i) is asked for the i-th. All loads come before the first
 // store, for pages of arrays that share their low address bits look like the
 // same addresses to a load that follows a store.
-func (c *scalars) descend(mask reg.VecVirtual, den func(i int) reg.VecVirtual, elements ...element) {
+func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements ...element) {
 	k := c.k
-	var theta, m []reg.VecVirtual
+	var theta, m, u []reg.VecVirtual
 	for i, e := range elements {
-		next := c.firstMoment(k.operand(e.m, mask), k.operand(e.g, mask))
+		next := c.firstMoment(k.operand(e.m, part), k.operand(e.g, part))
 		scaled := k.vec()
-		k.mul(k.operand(e.theta, mask), c.w, scaled)
-		m, theta = append(m, next), append(theta, c.parameter(scaled, next, den(i)))
+		k.mul(k.operand(e.theta, part), c.w, scaled)
+		m, theta, u = append(m, next), append(theta, scaled), append(u, c.update(next, den(i)))
 	}
+	c.clamp(u)
 	for i, e := range elements {
-		k.store(m[i], e.m, mask)
-		k.store(theta[i], e.theta, mask)
+		k.sub(u[i], theta[i], theta[i])
+		k.store(m[i], e.m, part)
+		k.store(theta[i], e.theta, part)
 	}
 }

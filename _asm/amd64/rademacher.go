@@ -165,7 +165,7 @@ func (s *signs) of(bits reg.VecVirtual, v int) reg.VecVirtual {
 
 // rademacher makes a batch of blocks at a time into the frame and turns its
 // bits into signs. Whole bytes make vectors; a part of a byte, in front or at
-// the end, is stored with a mask.
+// the end, is stored in parts.
 func (k *kernel) rademacher() {
 	const beyond = 8 // a byte is read as the first of a vector's lane
 	frame := k.text("rademacher", "func(z *float, n int, seed, draw, offset uint64)", batchBytes+beyond,
@@ -238,11 +238,19 @@ func (k *kernel) rademacher() {
 	k.broadcast(Mem{Base: from}, bits)
 	VMOVQ(bit, shift)
 	k.shiftRight(shift, bits, bits)
-	for v := range s.shifts {
-		mask := k.vec()
-		k.tailMaskInto(count, v, mask)
-		k.store(s.of(bits, v), k.at(z, nil, v), mask)
+	part := s.of(bits, 0)
+	at := GP64()
+	MOVQ(z, at)
+	if len(s.shifts) == 2 { // the first vector may be whole
+		only := k.label("only")
+		TESTB(U8(k.bytes()), count.As8())
+		JZ(LabelRef(only))
+		k.mov(part, Mem{Base: at})
+		ADDQ(U8(k.bytes()), at)
+		VMOVDQA(s.of(bits, 1), part)
+		Label(only)
 	}
+	k.store(part, Mem{Base: at}, &tail{bytes: count})
 	ADDQ(count, z)
 	INCQ(from)
 	DECQ(bytes)

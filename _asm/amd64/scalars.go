@@ -31,6 +31,7 @@ type scalars struct {
 	b1, c1, b2, w  reg.VecVirtual
 	c2, s, r, e    Mem
 	limit, negated Mem
+	hasLimit       Mem // is the limit finite?
 	div, one       Mem
 	hasDiv         Mem // is the divisor other than 1?
 	power          Mem // the argument
@@ -44,7 +45,7 @@ const (
 )
 
 // frameScalars is the number of vectors that scalars keep in the frame.
-const frameScalars = 9
+const frameScalars = 10
 
 // scalarsFrame is the size of the frame for scalars, with room to align it.
 func (k *kernel) scalarsFrame() int { return (frameScalars + 1) * k.bytes() }
@@ -88,6 +89,10 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 		sign := k.signBit()
 		VPXOR(c.limit, sign, sign)
 		k.mov(sign, c.negated)
+		c.hasLimit = slot()
+		infinity := k.infinity()
+		VPXOR(c.limit, infinity, infinity)
+		k.mov(infinity, c.hasLimit)
 	}
 	return c
 }

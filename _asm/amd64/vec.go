@@ -155,6 +155,15 @@ func (k *kernel) one() reg.VecVirtual {
 	return v
 }
 
+// infinity returns a vector of +Inf: all ones in the exponent.
+func (k *kernel) infinity() reg.VecVirtual {
+	v := k.vec()
+	VPCMPEQD(v, v, v)
+	k.shiftLeft(U8(map[int]int{4: 24, 8: 53}[k.elem]), v, v)
+	k.shiftRight(U8(1), v, v)
+	return v
+}
+
 // minNormal returns a vector of the smallest normal number.
 func (k *kernel) minNormal() reg.VecVirtual {
 	v := k.vec()
@@ -164,58 +173,93 @@ func (k *kernel) minNormal() reg.VecVirtual {
 	return v
 }
 
-// tailMask returns the mask of the first n bytes of a vector; n is consumed.
-func (k *kernel) tailMask(n reg.GPVirtual) reg.VecVirtual {
-	mask := k.vec()
-	k.tailMaskInto(n, 0, mask)
-	return mask
+// tail is a part of a vector: its mask, for loads, and its length in bytes, for
+// stores. A masked store would do too, but takes some twenty cycles on AMD's
+// processors, where it is microcode.
+type tail struct {
+	mask  reg.VecVirtual
+	bytes reg.GPVirtual
 }
 
-// tailMaskInto sets mask to that of vector v of the first n bytes, at most
+// newTail returns the tail of n bytes, less than a vector.
+func (k *kernel) newTail(n reg.GPVirtual) *tail {
+	t := &tail{mask: k.vec(), bytes: n}
+	k.maskInto(n, 0, t.mask)
+	return t
+}
+
+// maskInto sets mask to that of vector v of the first n bytes, at most
 // maskLen, of some vectors.
-func (k *kernel) tailMaskInto(n reg.GPVirtual, v int, mask reg.VecVirtual) {
+func (k *kernel) maskInto(n reg.GPVirtual, v int, mask reg.VecVirtual) {
 	p := GP64()
 	LEAQ(k.ones.Offset(maskLen+v*k.bytes()), p)
 	SUBQ(n, p)
 	VMOVDQU(Mem{Base: p}, mask)
 }
 
-// load loads a vector, or with a mask the part of it, the rest being +0.
-func (k *kernel) load(src Mem, mask reg.VecVirtual) reg.VecVirtual {
+// load loads a vector, or its tail, the rest being +0.
+func (k *kernel) load(src Mem, t *tail) reg.VecVirtual {
 	v := k.vec()
-	k.loadInto(src, mask, v)
+	k.loadInto(src, t, v)
 	return v
 }
 
-func (k *kernel) loadInto(src Mem, mask, dst reg.VecVirtual) {
-	if mask == nil {
+func (k *kernel) loadInto(src Mem, t *tail, dst reg.VecVirtual) {
+	if t == nil {
 		k.mov(src, dst)
 	} else {
-		k.maskMov(src, mask, dst)
+		k.maskMov(src, t.mask, dst)
 	}
+}
+
+// loadAbs loads the absolute values of a vector or its tail.
+func (k *kernel) loadAbs(src Mem, abs reg.VecVirtual, t *tail) reg.VecVirtual {
+	v := k.vec()
+	VPAND(k.operand(src, t), abs, v)
+	return v
 }
 
 // operand returns src where it may be an operand as it is, else loads it.
-func (k *kernel) operand(src Mem, mask reg.VecVirtual) Op {
-	if mask == nil {
+func (k *kernel) operand(src Mem, t *tail) Op {
+	if t == nil {
 		return src
 	}
-	return k.load(src, mask)
+	return k.load(src, t)
 }
 
-// store stores a vector, or with a mask the part of it.
-func (k *kernel) store(v reg.VecVirtual, dst Mem, mask reg.VecVirtual) {
-	if mask == nil {
+// store stores a vector, or its tail: in a half, a quarter and an eighth of
+// the vector, as the bits of the length say. v is consumed.
+func (k *kernel) store(v reg.VecVirtual, dst Mem, t *tail) {
+	if t == nil {
 		k.mov(v, dst)
-	} else {
-		k.maskMov(v, mask, dst)
+		return
 	}
+	p := GP64()
+	LEAQ(dst, p)
+	part := func(size int, store func(), next func()) {
+		skip := k.label("no")
+		TESTB(U8(size), t.bytes.As8())
+		JZ(LabelRef(skip))
+		store()
+		if next != nil {
+			next()
+			ADDQ(U8(size), p)
+		}
+		Label(skip)
+	}
+	part(16, func() { VMOVUPS(v.AsX(), Mem{Base: p}) }, func() { VEXTRACTF128(U8(1), v, v.AsX()) })
+	if k.elem == 8 {
+		part(8, func() { VMOVLPD(v.AsX(), Mem{Base: p}) }, nil)
+		return
+	}
+	part(8, func() { VMOVLPS(v.AsX(), Mem{Base: p}) }, func() { VPSRLDQ(U8(8), v, v) })
+	part(4, func() { VMOVSS(v.AsX(), Mem{Base: p}) }, nil)
 }
 
 // vectors emits body for n bytes, counted down: in strides of unroll vectors,
 // then single vectors, then the masked rest. body gets the number of vectors
-// and the mask, and advances nothing; index moves on by itself.
-func (k *kernel) vectors(n, index reg.GPVirtual, unroll int, body func(nv int, mask reg.VecVirtual)) {
+// and the tail, and advances nothing; index moves on by itself.
+func (k *kernel) vectors(n, index reg.GPVirtual, unroll int, body func(nv int, part *tail)) {
 	for _, nv := range []int{unroll, 1} {
 		loop, done := k.label("loop"), k.label("done")
 		SUBQ(U32(nv*k.bytes()), n)
@@ -234,6 +278,6 @@ func (k *kernel) vectors(n, index reg.GPVirtual, unroll int, body func(nv int, m
 	end := k.label("end")
 	TESTQ(n, n)
 	JZ(LabelRef(end))
-	body(1, k.tailMask(n))
+	body(1, k.newTail(n))
 	Label(end)
 }
