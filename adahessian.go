@@ -233,12 +233,16 @@ func (o *Optimizer[T]) makeState() {
 // and look to the store buffer like the same addresses; each role therefore
 // starts some cache lines further into its page.
 func newArray[T Float](n, role int) []T {
-	const lines = 9
+	const lines, pageBytes = 9, 4096
 	if n < 1024 {
 		return make([]T, n)
 	}
 	skip := role * lines * lanes512[T]()
-	return make([]T, skip+n)[skip : skip+n : skip+n]
+	a := make([]T, skip+n)
+	for i := 0; i < len(a); i += pageBytes / int(unsafe.Sizeof(a[0])) {
+		a[i] = 0 // have the page now, and not in the first step
+	}
+	return a[skip : skip+n : skip+n]
 }
 
 // at returns the group's coefficients of a step, or what is wrong with its

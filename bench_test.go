@@ -182,6 +182,9 @@ func benchStep[T Float](b *testing.B, l Layout) {
 	}
 	// The probe is written, the gradient and the product are read once more.
 	b.SetBytes(int64(9*n+2*l.Blocks()) * int64(unsafe.Sizeof(T(0))))
+	if err := o.Step(grads, hvp); err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
 		if err := o.Step(grads, hvp); err != nil {
 			b.Fatal(err)

@@ -13,7 +13,7 @@ import (
 // Nothing here may be fused. The Go compiler contracts x*y + z on several
 // architectures, and on amd64 with GOAMD64=v3; only an explicit conversion of
 // the product stops it, so every product that is added or subtracted is
-// written T(x*y). docs say more in the package documentation.
+// written T(x*y).
 
 // ---- scalars -------------------------------------------------------------
 
@@ -119,17 +119,19 @@ func blockMeansGeneric[T Float](d, x []T, block int, div T) {
 }
 
 // stridedMeansGeneric is blockMeans for a panel whose blocks are columns. The
-// sums run down the rows; with more they continue from what d holds.
+// sums run down the rows; with more they continue from what d holds. Where the
+// panel is one row, d may be x.
 func stridedMeansGeneric[T Float](d, x []T, p panel, div T, more bool) {
 	for o := range p.outer {
 		sums := d[o*p.width:][:p.width]
-		if !more {
-			clear(sums)
-		}
 		for b := range p.block {
 			row := x[(o*p.block+b)*p.stride:][:p.width]
 			for i, h := range row {
-				sums[i] += abs(h)
+				if b == 0 && !more {
+					sums[i] = abs(h)
+				} else {
+					sums[i] += abs(h)
+				}
 			}
 		}
 		for i := range sums {

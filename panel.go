@@ -8,6 +8,9 @@ package adahessian
 type panel struct{ outer, block, stride, width int }
 
 func (l Layout) panel() panel {
+	if l.Blocks() == 0 { // the other axes, of any length, count nothing
+		return panel{0, l.Block, 1, 1}
+	}
 	if l.Block == 1 { // whatever the axes, every element is a block
 		return panel{l.Outer * l.Inner, 1, 1, 1}
 	}

@@ -10,6 +10,7 @@ import (
 
 func main() {
 	ConstraintExpr("gc,!purego")
+	constants := newPowConstants()
 	for _, elem := range []int{4, 8} {
 		k := newKernel(elem, 256)
 		k.rademacher()
@@ -19,11 +20,13 @@ func main() {
 		k.blockMeans()
 		k.stridedMeans()
 		k.curvature()
+		k.curvaturePow(constants)
 		k.descendRows()
 		k.descendBlocks()
 		k.update()
 		k.updateBlocks()
 		k.updateRows()
 	}
+	constants.emit()
 	Generate()
 }

@@ -55,7 +55,7 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 		}
 	}
 	other, half, two, raised := k.label("other"), k.label("half"), k.label("two"), k.label("raised")
-	CMPQ(c.power, I8(powerOne))
+	CMPQ(mem("power"), I8(powerOne))
 	JNE(LabelRef(other))
 	each(func(i int) { k.sqrt(v[i], den[i]) })
 	Label(raised)
@@ -66,7 +66,7 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 	k.outOfLine = append(k.outOfLine, func() {
 		Label(other)
 		JG(LabelRef(two))
-		CMPQ(c.power, I8(powerHalf))
+		CMPQ(mem("power"), I8(powerHalf))
 		JE(LabelRef(half))
 		each(func(i int) { VMOVDQU(c.one, den[i]) })
 		JMP(LabelRef(raised))

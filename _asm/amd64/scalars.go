@@ -34,7 +34,6 @@ type scalars struct {
 	hasLimit       Mem // is the limit finite?
 	div, one       Mem
 	hasDiv         Mem // is the divisor other than 1?
-	power          Mem // the argument
 }
 
 // A kernel uses the scalars of the curvature, those of the parameters, or
@@ -80,7 +79,6 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 		c.hasDiv = slot()
 		VPXOR(c.div, one, one)
 		VMOVDQA(one, c.hasDiv)
-		c.power = mem("power")
 	}
 	if which&ofParameters != 0 {
 		c.b1, c.c1, c.w = field(fieldB1), field(fieldC1), field(fieldW)

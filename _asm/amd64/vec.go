@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
-	"strings"
+	"regexp"
 
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
@@ -72,6 +72,9 @@ func insn(f any) func(...Op) {
 	return f.(func(...Op))
 }
 
+// floatWord is the word that stands for the element's type in a signature.
+var floatWord = regexp.MustCompile(`\bfloat\b`)
+
 // maxNoSplit is the largest frame of a kernel that is entered without a look
 // at the stack's bound; the linker allows 792 bytes, those of the callers
 // included.
@@ -92,7 +95,7 @@ func (k *kernel) text(name, signature string, frame int, doc ...string) Mem {
 	if frame > maxNoSplit {
 		flags = 0
 	}
-	TEXT(name, flags, strings.ReplaceAll(signature, "float", typ))
+	TEXT(name, flags, floatWord.ReplaceAllString(signature, typ))
 	doc[0] = name + " " + doc[0]
 	Doc(doc...)
 	Pragma("noescape")

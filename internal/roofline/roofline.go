@@ -14,9 +14,9 @@ const (
 )
 
 // Stream streams the arrays, as many as the shape reads or writes. They are of
-// one length; a rest of less than 16 elements is left out.
+// one length; a rest of less than 64 elements is left out.
 func Stream(s Shape, a ...[]float32) {
-	n := len(a[0]) &^ 15
+	n := len(a[0]) &^ 63
 	if n == 0 {
 		return
 	}

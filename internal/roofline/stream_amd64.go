@@ -4,22 +4,22 @@
 
 package roofline
 
-// read5write3AVX2 streams 5 arrays in and 3 out, n elements each, a multiple of 16.
+// read5write3AVX2 streams 5 arrays in and 3 out, n elements each, a multiple of 64.
 //
 //go:noescape
 func read5write3AVX2(a *float32, b *float32, c *float32, d *float32, e *float32, n int)
 
-// read4write2AVX2 streams 4 arrays in and 2 out, n elements each, a multiple of 16.
+// read4write2AVX2 streams 4 arrays in and 2 out, n elements each, a multiple of 64.
 //
 //go:noescape
 func read4write2AVX2(a *float32, b *float32, c *float32, d *float32, n int)
 
-// read1write0AVX2 streams 1 arrays in and 0 out, n elements each, a multiple of 16.
+// read1write0AVX2 streams 1 arrays in and 0 out, n elements each, a multiple of 64.
 //
 //go:noescape
 func read1write0AVX2(a *float32, n int)
 
-// read0write1AVX2 streams 0 arrays in and 1 out, n elements each, a multiple of 16.
+// read0write1AVX2 streams 0 arrays in and 1 out, n elements each, a multiple of 64.
 //
 //go:noescape
 func read0write1AVX2(a *float32, n int)

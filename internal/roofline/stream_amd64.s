@@ -17,8 +17,6 @@ TEXT ·read5write3AVX2(SB), NOSPLIT, $0-48
 	VPXOR Y0, Y0, Y0
 
 loop:
-	CMPQ    R8, DI
-	JGE     done
 	VMOVUPS (BX)(R8*4), Y1
 	VADDPS  (AX)(R8*4), Y1, Y1
 	VMOVUPS (SI)(R8*4), Y2
@@ -36,9 +34,8 @@ loop:
 	VMOVUPS Y5, 32(CX)(R8*4)
 	VMOVUPS Y6, 32(DX)(R8*4)
 	ADDQ    $0x10, R8
-	JMP     loop
-
-done:
+	CMPQ    R8, DI
+	JLT     loop
 	VZEROUPPER
 	RET
 
@@ -54,8 +51,6 @@ TEXT ·read4write2AVX2(SB), NOSPLIT, $0-40
 	VPXOR Y0, Y0, Y0
 
 loop:
-	CMPQ    DI, SI
-	JGE     done
 	VMOVUPS (DX)(DI*4), Y0
 	VADDPS  (AX)(DI*4), Y0, Y0
 	VMOVUPS (BX)(DI*4), Y1
@@ -69,9 +64,8 @@ loop:
 	VMOVUPS Y2, 32(AX)(DI*4)
 	VMOVUPS Y3, 32(CX)(DI*4)
 	ADDQ    $0x10, DI
-	JMP     loop
-
-done:
+	CMPQ    DI, SI
+	JLT     loop
 	VZEROUPPER
 	RET
 
@@ -82,16 +76,27 @@ TEXT ·read1write0AVX2(SB), NOSPLIT, $0-16
 	MOVQ  n+8(FP), CX
 	XORQ  DX, DX
 	VPXOR Y0, Y0, Y0
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
 
 loop:
-	CMPQ   DX, CX
-	JGE    done
 	VADDPS (AX)(DX*4), Y0, Y0
-	VADDPS 32(AX)(DX*4), Y0, Y0
-	ADDQ   $0x10, DX
-	JMP    loop
-
-done:
+	VADDPS 32(AX)(DX*4), Y1, Y1
+	VADDPS 64(AX)(DX*4), Y2, Y2
+	VADDPS 96(AX)(DX*4), Y3, Y3
+	VADDPS 128(AX)(DX*4), Y4, Y4
+	VADDPS 160(AX)(DX*4), Y5, Y5
+	VADDPS 192(AX)(DX*4), Y6, Y6
+	VADDPS 224(AX)(DX*4), Y7, Y7
+	ADDQ   $0x40, DX
+	CMPQ   DX, CX
+	JLT    loop
 	VZEROUPPER
 	RET
 
@@ -104,13 +109,10 @@ TEXT ·read0write1AVX2(SB), NOSPLIT, $0-16
 	VPXOR Y0, Y0, Y0
 
 loop:
-	CMPQ    DX, CX
-	JGE     done
 	VMOVUPS Y0, (AX)(DX*4)
 	VMOVUPS Y0, 32(AX)(DX*4)
 	ADDQ    $0x10, DX
-	JMP     loop
-
-done:
+	CMPQ    DX, CX
+	JLT     loop
 	VZEROUPPER
 	RET

@@ -1,0 +1,12 @@
+//go:build !linux && !darwin
+
+package guard
+
+// New returns ErrUnsupported.
+func New(size int) (*Pages, error) { return nil, ErrUnsupported }
+
+// SetReadOnly returns ErrUnsupported.
+func (p *Pages) SetReadOnly(on bool) error { return ErrUnsupported }
+
+// Close does nothing.
+func (p *Pages) Close() error { return nil }

@@ -1,0 +1,455 @@
+// Command mutate proves that the tests of the kernels see: it changes one
+// instruction of the assembly at a time, in a copy of the module, and runs the
+// tests there, which must fail.
+//
+//	go run ./internal/mutate            a few mutants of every function, minutes
+//	go run ./internal/mutate -short     one mutant of some functions
+//	go run ./internal/mutate -n 100     every kind of mutant of every function
+//
+// It prints one line for each mutant, and exits with status 1 if the tests
+// pass with one of them.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+var (
+	short    = flag.Bool("short", false, "one mutant of some functions")
+	perFunc  = flag.Int("n", 7, "most mutants of each function")
+	seed     = flag.Uint64("seed", 1, "chooses among the instructions")
+	file     = flag.String("file", "kernels_"+runtime.GOARCH+".s", "the assembly, in the module's root")
+	only     = flag.String("func", "", "only functions whose name matches")
+	tests    = flag.String("run", "Kernel", "the tests to run")
+	parallel = flag.Int("p", runtime.NumCPU(), "mutants tested at a time")
+)
+
+func main() {
+	flag.Parse()
+	survivors, err := run()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+	}
+	if err != nil || survivors > 0 {
+		os.Exit(1)
+	}
+}
+
+func run() (survivors int, err error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return 0, err
+	}
+	source, err := os.ReadFile(filepath.Join(root, *file))
+	if err != nil {
+		return 0, err
+	}
+	lines := strings.Split(string(source), "\n")
+	mutants, err := choose(lines)
+	if err != nil {
+		return 0, err
+	}
+	trees := make([]*tree, max(1, *parallel))
+	for i := range trees {
+		if trees[i], err = newTree(root); err != nil {
+			return 0, err
+		}
+		defer trees[i].remove()
+	}
+	start := time.Now()
+	if how, err := trees[0].test(lines); err != nil || how != "" {
+		return 0, fmt.Errorf("the tests fail without a mutation: %s %v", how, err)
+	}
+	fmt.Printf("without a mutation the tests pass, %.1f s\n", time.Since(start).Seconds())
+
+	var (
+		mu   sync.Mutex
+		wg   sync.WaitGroup
+		todo = make(chan mutant)
+	)
+	for _, t := range trees {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for m := range todo {
+				changed := append([]string(nil), lines...)
+				changed[m.line] = m.new
+				how, err := t.test(changed)
+				mu.Lock()
+				switch {
+				case err != nil:
+					survivors++
+					fmt.Printf("BROKEN    %v: %v\n", m, err)
+				case how == "":
+					survivors++
+					fmt.Printf("SURVIVED  %v\n", m)
+				default:
+					fmt.Printf("caught    %v: %s\n", m, how)
+				}
+				mu.Unlock()
+			}
+		}()
+	}
+	for _, m := range mutants {
+		todo <- m
+	}
+	close(todo)
+	wg.Wait()
+	fmt.Printf("%d mutants, %d not caught, %.0f s\n", len(mutants), survivors, time.Since(start).Seconds())
+	return survivors, nil
+}
+
+func moduleRoot() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", err
+	}
+	mod := strings.TrimSpace(string(out))
+	if filepath.Base(mod) != "go.mod" {
+		return "", errors.New("not in a module")
+	}
+	return filepath.Dir(mod), nil
+}
+
+// ---- mutants -------------------------------------------------------------
+
+// A mutant is one changed line.
+type mutant struct {
+	function, kind string
+	line           int
+	old, new       string
+}
+
+func (m mutant) String() string {
+	words := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+	return fmt.Sprintf("%s, %s, line %d: %s  ->  %s", m.function, m.kind, m.line+1, words(m.old), words(m.new))
+}
+
+var (
+	textLine = regexp.MustCompile(`^TEXT ·(\w+)\(SB\)`)
+	dataLine = regexp.MustCompile(`^DATA (\w+)<>\+(\d+)\(SB\)/(\d), \$0x([0-9a-f]+)$`)
+)
+
+// choose returns the mutants to try: of each function as many kinds as -n
+// allows, each at one of the instructions that the kind fits.
+func choose(lines []string) ([]mutant, error) {
+	wanted, err := regexp.Compile(*only)
+	if err != nil {
+		return nil, err
+	}
+	r := rand.New(rand.NewPCG(*seed, 0))
+	var names []string
+	all := map[string][]mutant{}
+	tables := map[string][]mutant{}
+	function := ""
+	for i, line := range lines {
+		if m := textLine.FindStringSubmatch(line); m != nil {
+			function = m[1]
+			names = append(names, function)
+			continue
+		}
+		if m := dataLine.FindStringSubmatch(line); m != nil {
+			tables[m[1]] = append(tables[m[1]], mutant{m[1], "table entry", i, line, line[:len(line)-1] + otherDigit(line[len(line)-1])})
+			continue
+		}
+		fields := strings.Fields(line)
+		if function == "" || len(fields) < 2 || !strings.HasPrefix(line, "\t") {
+			continue
+		}
+		if shortcut(lines[i:]) {
+			continue
+		}
+		operands := strings.Split(strings.Join(fields[1:], " "), ", ")
+		for _, k := range kinds {
+			if changed := k.change(fields[0], operands); changed != "" {
+				all[function] = append(all[function], mutant{function, k.name, i, line, "\t" + changed})
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("no functions in %s", *file)
+	}
+	var chosen []mutant
+	for i, name := range names {
+		if !wanted.MatchString(name) || *short && i%5 != 0 {
+			continue
+		}
+		candidates := all[name]
+		if len(candidates) == 0 {
+			return nil, fmt.Errorf("%s: no instruction that a mutation fits", name)
+		}
+		r.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] })
+		limit := *perFunc
+		if *short {
+			limit = 1
+		}
+		seen := map[string]bool{}
+		for _, m := range candidates {
+			if !seen[m.kind] && len(seen) < limit {
+				seen[m.kind] = true
+				chosen = append(chosen, m)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		entries := tables[name]
+		if wanted.MatchString(name) && !*short {
+			chosen = append(chosen, entries[r.IntN(len(entries))])
+		}
+	}
+	return chosen, nil
+}
+
+// shortcut reports whether the first line takes part in making a constant that
+// is then compared with a scalar. What depends on the comparison is whether
+// work is left out that would change nothing, such as a division by 1: there a
+// mutant need not be noticed.
+func shortcut(lines []string) bool {
+	register := ""
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			return false
+		}
+		last := fields[len(fields)-1]
+		if register == "" {
+			register = last
+		}
+		switch {
+		case fields[0] == "VPXOR" && last == register && strings.HasSuffix(fields[1], "),"):
+			return true
+		case fields[0] == "VPCMPEQD" || !strings.Contains(line, register):
+			if line != lines[0] {
+				return false
+			}
+		}
+	}
+	return false
+}
+
+func otherDigit(d byte) string {
+	if d == '0' {
+		return "1"
+	}
+	return "0"
+}
+
+// A kind of mutation returns the changed instruction, or nothing if it does
+// not fit.
+type kind struct {
+	name   string
+	change func(insn string, ops []string) string
+}
+
+// another is a kind that replaces instructions by others with the same
+// operands.
+func another(pairs ...string) kind {
+	return kind{"another operation", func(insn string, ops []string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if base, ok := strings.CutPrefix(insn, pairs[i]); ok && (base == "" || base == "PS" || base == "PD") {
+				return join(pairs[i+1]+base, ops)
+			}
+		}
+		return ""
+	}}
+}
+
+func join(insn string, ops []string) string { return insn + " " + strings.Join(ops, ", ") }
+
+// named gives a kind another name.
+func named(name string, k kind) kind { k.name = name; return k }
+
+var (
+	vector    = regexp.MustCompile(`^[XYZ]\d+$`)
+	maskTable = regexp.MustCompile(`^leadingOnes<>\+(\d+)\(SB\)$`)
+	field     = regexp.MustCompile(`^(\d*)\(([A-Z0-9]+)\)$`)
+)
+
+var kinds = []kind{
+	named("sum", another("VADD", "VSUB", "VSUB", "VADD")),
+	named("product", another("VMUL", "VADD", "VDIV", "VMUL")),
+	named("bound", another("VMIN", "VMAX", "VMAX", "VMIN", "VPMAXSD", "VPMINSD")),
+	named("logic", another("VPAND", "VPOR", "VPOR", "VPXOR", "VPANDN", "VPAND")),
+	named("integer sum", another("VPADDD", "VPSUBD", "VPSUBD", "VPADDD", "VPADDQ", "VPSUBQ")),
+	named("shuffle", another("VUNPCKLPD", "VUNPCKHPD", "VUNPCKHPD", "VUNPCKLPD", "VPUNPCKLQDQ", "VPUNPCKHQDQ", "VPUNPCKHQDQ", "VPUNPCKLQDQ")),
+	{"root left out", func(insn string, ops []string) string {
+		if base, ok := strings.CutPrefix(insn, "VSQRT"); ok {
+			return join("VMOVU"+base, ops)
+		}
+		return ""
+	}},
+	{"exclusive or", func(insn string, ops []string) string {
+		if insn != "VPXOR" || ops[0] == ops[1] { // a register with itself: zero
+			return ""
+		}
+		return join("VPAND", ops)
+	}},
+	{"comparison turned", func(insn string, ops []string) string {
+		if !strings.HasPrefix(insn, "VPCMPGT") || !vector.MatchString(ops[0]) {
+			return ""
+		}
+		return join(insn, []string{ops[1], ops[0], ops[2]})
+	}},
+	{"immediate", func(insn string, ops []string) string {
+		switch insn {
+		case "VSHUFPS":
+			return join(insn, append([]string{map[string]string{"$0x44": "$0xee", "$0xee": "$0x44", "$0x88": "$0xdd", "$0xdd": "$0x88"}[ops[0]]}, ops[1:]...))
+		case "VINSERTF128", "VEXTRACTI128", "VEXTRACTF128":
+			return join(insn, append([]string{"$0x00"}, ops[1:]...))
+		case "VPBLENDD":
+			return join(insn, append([]string{"$0x55"}, ops[1:]...))
+		}
+		return ""
+	}},
+	{"shift", func(insn string, ops []string) string {
+		switch insn {
+		case "VPSRLQ", "VPSLLQ", "VPSRLD", "VPSLLD":
+			if ops[0] == "$0x20" {
+				return join(insn, append([]string{"$0x1f"}, ops[1:]...))
+			}
+			if strings.HasPrefix(ops[0], "$") {
+				return join(insn, append([]string{ops[0] + " - 1"}, ops[1:]...))
+			}
+		}
+		return ""
+	}},
+	{"permutation left out", func(insn string, ops []string) string {
+		if insn != "VPERMPS" {
+			return ""
+		}
+		return join("VMOVUPS", []string{ops[0], ops[2]})
+	}},
+	{"load without its mask", func(insn string, ops []string) string {
+		base, ok := strings.CutPrefix(insn, "VMASKMOV")
+		if !ok || vector.MatchString(ops[0]) {
+			return ""
+		}
+		return join("VMOVU"+base, []string{ops[0], ops[2]})
+	}},
+	{"store without its mask", func(insn string, ops []string) string {
+		base, ok := strings.CutPrefix(insn, "VMASKMOV")
+		if !ok || !vector.MatchString(ops[0]) {
+			return ""
+		}
+		return join("VMOVU"+base, []string{ops[0], ops[2]})
+	}},
+	{"mask of one element more", func(insn string, ops []string) string {
+		if m := maskTable.FindStringSubmatch(ops[0]); insn == "LEAQ" && m != nil {
+			return join(insn, []string{fmt.Sprintf("leadingOnes<>+%s-8(SB)", m[1]), ops[1]})
+		}
+		return ""
+	}},
+	{"another scalar", func(insn string, ops []string) string {
+		m := field.FindStringSubmatch(ops[0])
+		if m == nil || insn != "VBROADCASTSS" && insn != "VBROADCASTSD" || m[1] == "" {
+			return ""
+		}
+		return join(insn, []string{fmt.Sprintf("(%s)", m[2]), ops[1]})
+	}},
+	{"another multiplier", func(insn string, ops []string) string {
+		if m := field.FindStringSubmatch(ops[0]); insn == "VPMULUDQ" && m != nil {
+			return join(insn, append([]string{fmt.Sprintf("64(%s)", m[2])}, ops[1:]...))
+		}
+		return ""
+	}},
+}
+
+// ---- trees ---------------------------------------------------------------
+
+// A tree is a copy of the module.
+type tree struct{ dir string }
+
+func newTree(root string) (*tree, error) {
+	dir, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{dir}
+	return t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); rel != "." && (name[0] == '.' || name == "examples" || name == "docs") {
+				return filepath.SkipDir
+			}
+			return os.MkdirAll(filepath.Join(dir, rel), 0o755)
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, rel), data, 0o644)
+	})
+}
+
+func (t *tree) remove() { os.RemoveAll(t.dir) }
+
+var failLine = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+
+// test runs the tests with the given assembly, first the short ones. It
+// returns how they fail, or nothing if they pass.
+func (t *tree) test(lines []string) (how string, err error) {
+	if err := os.WriteFile(filepath.Join(t.dir, *file), []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+		return "", err
+	}
+	const binary = "mutant.test"
+	build := exec.Command("go", "test", "-c", "-o", binary, ".")
+	build.Dir = t.dir
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("does not build: %s", bytes.TrimSpace(out))
+	}
+	for _, length := range []string{"-test.short=true", "-test.short=false"} {
+		const limit = 2 * time.Minute
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		cmd := exec.CommandContext(ctx, "./"+binary, "-test.run="+*tests, "-test.failfast", length)
+		cmd.Dir = t.dir
+		out, err := cmd.CombinedOutput()
+		hangs := ctx.Err() != nil
+		cancel()
+		switch {
+		case hangs:
+			return "hangs", nil
+		case err != nil:
+			return failure(out), nil
+		case bytes.Contains(out, []byte("no tests to run")):
+			return "", fmt.Errorf("no test matches %s", *tests)
+		}
+		if *short {
+			break
+		}
+	}
+	return "", nil
+}
+
+// failure is the innermost test that failed, or how the program died.
+func failure(out []byte) string {
+	if all := failLine.FindAllSubmatch(out, -1); all != nil {
+		return string(all[len(all)-1][1])
+	}
+	first, _, _ := bytes.Cut(bytes.TrimSpace(out), []byte("\n"))
+	return "dies: " + string(first)
+}

@@ -1,0 +1,197 @@
+package adahessian
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What the assembly's names and comments claim, read from its source.
+
+// An asmFunc is a TEXT of an assembly file.
+type asmFunc struct {
+	name, prototype string
+	body            []string // instructions, without labels and comments
+}
+
+var (
+	textLine  = regexp.MustCompile(`^TEXT ·(\w+)\(SB\)`)
+	labelLine = regexp.MustCompile(`^\w+:$`)
+	stubLine  = regexp.MustCompile(`^func (\w+)\(`)
+)
+
+func parseAssembly(t *testing.T, file string) (funcs []asmFunc) {
+	t.Helper()
+	prototype := ""
+	for line := range strings.Lines(readSource(t, file)) {
+		line = strings.TrimSpace(line)
+		switch m := textLine.FindStringSubmatch(line); {
+		case m != nil:
+			funcs = append(funcs, asmFunc{name: m[1], prototype: prototype})
+			prototype = ""
+		case strings.HasPrefix(line, "// func "):
+			prototype = strings.TrimPrefix(line, "// ")
+		case line == "" || line[0] == '#' || strings.HasPrefix(line, "//") || labelLine.MatchString(line):
+		case strings.HasPrefix(line, "DATA") || strings.HasPrefix(line, "GLOBL"):
+		case len(funcs) > 0:
+			f := &funcs[len(funcs)-1]
+			f.body = append(f.body, line)
+		}
+	}
+	return funcs
+}
+
+func readSource(t *testing.T, file string) string {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(source)
+}
+
+var (
+	kernelName = regexp.MustCompile(`^([a-z]\w*?)F(32|64)(AVX2|AVX512)$`)
+
+	// What AVX2 does not have: registers, and instructions that need no such
+	// register to be of AVX-512.
+	beyondAVX2 = regexp.MustCompile(`\bZ\d+\b|\bK[0-7]\b|\b[XY](1[6-9]|2\d|3[01])\b` +
+		`|^(VMOVDQ[AU](8|16|32|64)|VP(AND|ANDN|OR|XOR)[DQ]|VPTERNLOG[DQ]|VPMULLQ|VPSRAQ|VPSRAVQ|VPRO[LR]V?[DQ]|VALIGN[DQ]` +
+		`|VP(MAX|MIN)[SU]Q|VPABSQ|VPERM[IT]2\w+|VPERM[BW]|VPCMPU?[BWDQ]|VPTESTN?M[BWDQ]|VPBLENDM\w+|VBLENDMP[SD]|VPMOV[BWDQ]2M|VPMOVM2\w+` +
+		`|VRNDSCALE\w+|VRANGE\w+|VREDUCE\w+|VSCALEF\w+|VFIXUPIMM\w+|VFPCLASS\w+|VGET(EXP|MANT)\w+|V(COMPRESS|EXPAND)P[SD]|VP(COMPRESS|EXPAND)\w+` +
+		`|VCVTT?P[SD]2U?QQ|VCVTU?QQ2P[SD]|VCVTT?P[SD]2UDQ|VCVTUDQ2P[SD]|V(EXTRACT|INSERT)[FI](32|64)X\d|VBROADCAST[FI](32|64)X\d|VSHUF[FI](32|64)X\d)\b` +
+		`|\.(BCST|SAE|Z)\b`)
+
+	// What the contract excludes everywhere: fused or approximate arithmetic.
+	forbidden = regexp.MustCompile(`^(VFN?M(ADD|SUB)\w*|VRCP\w*|VRSQRT\w*|VEXP2\w*|RCP\w*|RSQRT\w*)\b`)
+
+	vectorRegister = regexp.MustCompile(`\b[XYZ]\d+\b`)
+	controlWord    = regexp.MustCompile(`^V?(LDMXCSR|STMXCSR)\b`)
+)
+
+// faults returns what is wrong with the function.
+func (f asmFunc) faults() (faults []string) {
+	m := kernelName.FindStringSubmatch(f.name)
+	if m == nil {
+		return []string{"the name has no type and instruction set"}
+	}
+	if len(f.body) == 0 {
+		return []string{"no instructions"}
+	}
+	returns := 0
+	for i, line := range f.body {
+		switch {
+		case m[3] == "AVX2" && beyondAVX2.MatchString(line):
+			faults = append(faults, "not AVX2: "+line)
+		case forbidden.MatchString(line):
+			faults = append(faults, "fused or approximate: "+line)
+		case controlWord.MatchString(line):
+			faults = append(faults, "touches the control word: "+line)
+		case vectorRegister.MatchString(line) && line[0] != 'V':
+			faults = append(faults, "mixes SSE with AVX: "+line)
+		case line == "RET":
+			returns++
+			if i == 0 || f.body[i-1] != "VZEROUPPER" {
+				faults = append(faults, "RET without VZEROUPPER")
+			}
+		}
+	}
+	if returns == 0 {
+		faults = append(faults, "no RET")
+	}
+	return faults
+}
+
+func TestAssemblyKeepsItsNames(t *testing.T) {
+	funcs := parseAssembly(t, "kernels_amd64.s")
+	if len(funcs) < 24 {
+		t.Fatalf("found %d functions only", len(funcs))
+	}
+	for _, f := range funcs {
+		for _, fault := range f.faults() {
+			t.Errorf("%s: %s", f.name, fault)
+		}
+	}
+}
+
+// TestAssemblyStubs compares the functions with their Go declarations, in both
+// directions, and looks for both types of each.
+func TestAssemblyStubs(t *testing.T) {
+	stubs := map[string]string{}
+	previous := ""
+	for line := range strings.Lines(readSource(t, "kernels_amd64.go")) {
+		line = strings.TrimSpace(line)
+		if m := stubLine.FindStringSubmatch(line); m != nil {
+			stubs[m[1]] = line
+			if previous != "//go:noescape" {
+				t.Errorf("%s has no //go:noescape", m[1])
+			}
+		}
+		previous = line
+	}
+	funcs := parseAssembly(t, "kernels_amd64.s")
+	var names []string
+	for _, f := range funcs {
+		names = append(names, f.name)
+		if stubs[f.name] != f.prototype || f.prototype == "" {
+			t.Errorf("%s: the prototype in assembly is %q, in Go %q", f.name, f.prototype, stubs[f.name])
+		}
+		delete(stubs, f.name)
+	}
+	for name := range stubs {
+		t.Errorf("%s has no body", name)
+	}
+	for _, name := range names {
+		m := kernelName.FindStringSubmatch(name)
+		if m == nil {
+			continue // reported above
+		}
+		other := m[1] + "F" + map[string]string{"32": "64", "64": "32"}[m[2]] + m[3]
+		if !slices.Contains(names, other) {
+			t.Errorf("%s exists, %s does not", name, other)
+		}
+	}
+}
+
+// TestAssemblyCheckSees gives the check what it must find.
+func TestAssemblyCheckSees(t *testing.T) {
+	good := []string{"VADDPS (AX), Y1, Y1", "MOVQ AX, CX", "VZEROUPPER", "RET"}
+	for _, c := range []struct {
+		name string
+		line string
+		ok   bool
+	}{
+		{"xF32AVX2", "VMOVUPS (AX)(BX*1), Y15", true},
+		{"xF32AVX2", "VPXOR X1, X1, X1", true},
+		{"xF32AVX2", "VPANDN Y1, Y2, Y3", true},
+		{"xF32AVX2", "VADDPS Z1, Z1, Z1", false},
+		{"xF32AVX512", "VADDPS Z1, Z1, Z1", true},
+		{"xF32AVX2", "VMOVUPS (AX), Y16", false},
+		{"xF32AVX2", "VPADDD X31, X0, X0", false},
+		{"xF32AVX2", "KMOVW K1, AX", false},
+		{"xF32AVX512", "KMOVW K1, AX", true},
+		{"xF64AVX2", "VPXORQ Y1, Y2, Y3", false},
+		{"xF64AVX2", "VPTERNLOGD $1, Y1, Y2, Y3", false},
+		{"xF64AVX2", "VADDPD.BCST (AX), Y1, Y2", false},
+		{"xF64AVX2", "VFMADD231PD Y1, Y2, Y3", false},
+		{"xF64AVX512", "VFNMADD213PD Z1, Z2, Z3", false},
+		{"xF32AVX2", "VRCPPS Y1, Y2", false},
+		{"xF32AVX512", "VRSQRT14PS Z1, Z2", false},
+		{"xF32AVX2", "VRSQRTPS Y1, Y2", false},
+		{"xF32AVX2", "ADDPS X1, X2", false},
+		{"xF32AVX2", "VLDMXCSR (AX)", false},
+		{"xF32AVX2", "RET", false},
+		{"xF32", "NOP", false},
+		{"xAVX2", "NOP", false},
+	} {
+		f := asmFunc{name: c.name, body: append([]string{c.line}, good...)}
+		if got := f.faults(); (len(got) == 0) != c.ok {
+			t.Errorf("%s with %q: faults %q", c.name, c.line, got)
+		}
+	}
+	if got := (asmFunc{name: "xF32AVX2", body: good[:3]}).faults(); len(got) == 0 {
+		t.Error("a function without RET is not noticed")
+	}
+}

@@ -1,0 +1,596 @@
+package adahessian
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// Every kernel, on every instruction set, gives the bits of its generic
+// definition and leaves the rest of the memory alone.
+
+// most is four of the widest vectors, of float32, and three elements.
+const most = 4*16 + 3
+
+// lengths returns 0 to most and some large ones.
+func lengths(large ...int) (n []int) {
+	for i := range most + 1 {
+		n = append(n, i)
+	}
+	return append(n, large...)
+}
+
+// offsets returns the misalignments to try for a length: all of them, unless the
+// kernel is the generic one, which is compared with itself.
+func offsets(n int) []int {
+	all := make([]int, 16)
+	for i := range all {
+		all[i] = i
+	}
+	if testing.Short() || n > most || isa() == "generic" {
+		return []int{n % 16, (7*n + 5) % 16}
+	}
+	return all
+}
+
+// A rota hands out the things that a test varies beside its main loops.
+type rota[T Float] struct {
+	sources [moods]*source[T]
+	turn    int
+}
+
+func newRota[T Float]() *rota[T] { return &rota[T]{sources: sources[T]()} }
+
+// check runs the call with the next data.
+func (r *rota[T]) check(t *testing.T, c call[T], offset int) {
+	t.Helper()
+	r.turn++
+	c.check(t, offset, r.sources[r.turn%len(r.sources)])
+}
+
+// checkNext runs the call with the next data and offset.
+func (r *rota[T]) checkNext(t *testing.T, c call[T]) {
+	t.Helper()
+	r.check(t, c, r.turn*5%16)
+}
+
+// next chooses one of n in turn; the sequence is not in step with the data.
+func (r *rota[T]) next(n int) int { return (r.turn + r.turn/len(r.sources)) % n }
+
+func TestKernelRademacher(t *testing.T) {
+	eachISAAndType(t, testKernelRademacher[float32], testKernelRademacher[float64])
+}
+
+func testKernelRademacher[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, n := range lengths(1000, 1023, 1024, 1025, maxCall-1, maxCall) {
+		for _, offset := range offsets(n) {
+			// Start at every bit of a byte, and run into and over the end of a block.
+			r.check(t, rademacherCall[T](n, 0x123456789abcdef, 42, uint64(offset)), offset)
+			r.check(t, rademacherCall[T](n, 0xfedcba9876543210, 1<<40, 1<<39-uint64(n/2)+uint64(offset)), offset)
+		}
+	}
+}
+
+func TestKernelAddProbe(t *testing.T) {
+	eachISAAndType(t, testKernelAddProbe[float32], testKernelAddProbe[float64])
+}
+
+func testKernelAddProbe[T Float](t *testing.T) { testElementwise(t, addProbeCall[T]) }
+
+func TestKernelAllFinite(t *testing.T) {
+	eachISAAndType(t, testKernelAllFinite[float32], testKernelAllFinite[float64])
+}
+
+func testKernelAllFinite[T Float](t *testing.T) { testElementwise(t, allFiniteCall[T]) }
+
+func TestKernelAddAbs(t *testing.T) {
+	eachISAAndType(t, testKernelAddAbs[float32], testKernelAddAbs[float64])
+}
+
+func testKernelAddAbs[T Float](t *testing.T) { testElementwise(t, addAbsCall[T]) }
+
+// testElementwise tests a kernel that has nothing but a length, with all data.
+func testElementwise[T Float](t *testing.T, kernel func(n int) call[T]) {
+	r := newRota[T]()
+	for _, n := range lengths(255, 1000, maxCall-1, maxCall) {
+		for _, offset := range offsets(n) {
+			for range moods {
+				r.check(t, kernel(n), offset)
+			}
+		}
+	}
+}
+
+// contiguousShapes returns numbers of blocks and their lengths.
+func contiguousShapes() (shapes [][2]int) {
+	for block := 1; block <= 40; block++ {
+		for blocks := range 19 {
+			shapes = append(shapes, [2]int{blocks, block})
+		}
+		for _, blocks := range []int{31, 32, 33, 67} {
+			shapes = append(shapes, [2]int{blocks, block})
+		}
+	}
+	for _, block := range []int{63, 64, 65, 127, 128, 257, 1000, maxCall / 8, maxCall/8 + 1, maxCall} {
+		for blocks := 1; blocks*block <= maxCall && blocks < 18; blocks += 1 + blocks/3 {
+			shapes = append(shapes, [2]int{blocks, block})
+		}
+	}
+	return shapes
+}
+
+func TestKernelBlockMeans(t *testing.T) {
+	eachISAAndType(t, testKernelBlockMeans[float32], testKernelBlockMeans[float64])
+}
+
+func testKernelBlockMeans[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, s := range contiguousShapes() {
+		for _, div := range []T{1, T(s[1]), T(3 * s[1])} {
+			for range moods {
+				r.checkNext(t, blockMeansCall(s[0], s[1], div))
+			}
+		}
+	}
+	for _, offset := range offsets(0) {
+		r.check(t, blockMeansCall[T](9, 9, 9), offset)
+		r.check(t, blockMeansCall[T](17, 33, 1), offset)
+	}
+}
+
+// stridedPanels returns panels whose blocks are columns.
+func stridedPanels() (panels []panel) {
+	for width := 1; width <= most; width++ {
+		for _, block := range []int{1, 2, 3, 9} {
+			for _, gap := range []int{0, 1, 13} { // columns of the tensor beyond the panel's
+				if width+gap > 1 {
+					panels = append(panels, panel{1, block, width + gap, width})
+				}
+			}
+			for outer := 2; outer < 5 && width > 1; outer++ {
+				panels = append(panels, panel{outer, block, width, width})
+			}
+		}
+	}
+	for block := 1; block <= 40; block++ {
+		panels = append(panels, panel{1, block, 35, 35}, panel{2, block, 19, 19})
+	}
+	for _, width := range []int{127, 128, 255, 1000, 4096, maxCall} {
+		panels = append(panels, panel{1, max(1, maxCall/width/2), width + 5, width}, panel{1, maxCall / width, width, width})
+	}
+	return append(panels, panel{1, 2000, 3, 3}, panel{1, 1000, 9, 7}, panel{300, 3, 11, 11})
+}
+
+func TestKernelStridedMeans(t *testing.T) {
+	eachISAAndType(t, testKernelStridedMeans[float32], testKernelStridedMeans[float64])
+}
+
+func testKernelStridedMeans[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, p := range stridedPanels() {
+		for _, more := range []bool{false, true} {
+			for range moods {
+				r.checkNext(t, stridedMeansCall(p, []T{1, T(p.block), T(3 * p.block)}[r.next(3)], more))
+			}
+		}
+	}
+	for _, offset := range offsets(0) {
+		r.check(t, stridedMeansCall[T](panel{1, 5, 40, 37}, 5, false), offset)
+	}
+}
+
+func TestKernelCurvature(t *testing.T) {
+	eachISAAndType(t, testKernelCurvature[float32], testKernelCurvature[float64])
+}
+
+func testKernelCurvature[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, c := range stepCases[T](curvaturePowers, 9) {
+		for _, n := range lengths(maxCall-1, maxCall) {
+			for _, offset := range offsets(n) {
+				r.check(t, curvatureCall(n, c), offset)
+				r.check(t, curvatureOverlayCall(n, c), offset)
+			}
+		}
+	}
+	// Any power of everything, in every mood.
+	for _, k := range []float64{0.001, 0.25, 1.25, 1.999} {
+		for _, c := range stepCases[T]([]float64{k}, 3) {
+			for range moods {
+				r.checkNext(t, curvatureCall(1000, c))
+			}
+		}
+	}
+}
+
+func TestKernelDescend(t *testing.T) {
+	eachISAAndType(t, testKernelDescend[float32], testKernelDescend[float64])
+}
+
+func testKernelDescend[T Float](t *testing.T) {
+	r := newRota[T]()
+	cases := stepCases[T]([]float64{1}, 1)
+	for _, n := range lengths(1000, maxCall-1, maxCall) {
+		for _, offset := range offsets(n) {
+			for _, c := range cases {
+				r.check(t, descendCall(panel{n, 1, 1, 1}, c), offset)
+			}
+		}
+	}
+	for _, c := range cases {
+		for _, s := range contiguousShapes() {
+			r.checkNext(t, descendCall(panel{s[0], s[1], 1, 1}, c))
+		}
+		for _, p := range stridedPanels() {
+			r.checkNext(t, descendCall(p, c))
+		}
+		for _, offset := range offsets(0) {
+			r.check(t, descendCall(panel{17, 5, 1, 1}, c), offset)
+			r.check(t, descendCall(panel{1, 5, 40, 37}, c), offset)
+		}
+	}
+}
+
+func TestKernelUpdate(t *testing.T) {
+	eachISAAndType(t, testKernelUpdate[float32], testKernelUpdate[float64])
+}
+
+func testKernelUpdate[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, c := range stepCases[T](kernelPowers, 1) {
+		for _, n := range lengths(1000, maxCall-1, maxCall) {
+			for _, offset := range offsets(n) {
+				r.check(t, updateCall(panel{n, 1, 1, 1}, c), offset)
+			}
+		}
+	}
+}
+
+func TestKernelUpdateBlocks(t *testing.T) {
+	eachISAAndType(t, testKernelUpdateBlocks[float32], testKernelUpdateBlocks[float64])
+}
+
+func testKernelUpdateBlocks[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, s := range contiguousShapes() {
+		cases := stepCases[T](kernelPowers, s[1])
+		for i := range len(kernelPowers) * 2 {
+			r.checkNext(t, updateCall(panel{s[0], s[1], 1, 1}, cases[(i*7+r.next(len(cases)))%len(cases)]))
+		}
+	}
+	for _, c := range stepCases[T](kernelPowers, 5) {
+		for _, offset := range offsets(0) {
+			r.check(t, updateCall(panel{17, 5, 1, 1}, c), offset)
+		}
+	}
+}
+
+func TestKernelUpdateRows(t *testing.T) {
+	eachISAAndType(t, testKernelUpdateRows[float32], testKernelUpdateRows[float64])
+}
+
+func testKernelUpdateRows[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, p := range stridedPanels() {
+		cases := stepCases[T](kernelPowers, p.block)
+		for i := range len(kernelPowers) * 2 {
+			r.checkNext(t, updateCall(p, cases[(i*7+r.next(len(cases)))%len(cases)]))
+		}
+	}
+	for _, c := range stepCases[T](kernelPowers, 5) {
+		for _, offset := range offsets(0) {
+			r.check(t, updateCall(panel{1, 5, 40, 37}, c), offset)
+		}
+	}
+}
+
+// representatives returns one call of every kernel in each of its shapes, with
+// the given number of elements, or of blocks where they are longer, and the
+// first of stepHypers.
+func representatives[T Float](n, hypers int) (calls []call[T]) {
+	calls = []call[T]{
+		rademacherCall[T](n, 1, 2, 3), addProbeCall[T](n), allFiniteCall[T](n), addAbsCall[T](n),
+		blockMeansCall[T](n, 3, 3), stridedMeansCall[T](panel{1, 3, n + 2, n}, 3, true),
+	}
+	for _, c := range stepCases[T](curvaturePowers, 3)[:hypers*len(curvaturePowers)] {
+		calls = append(calls, curvatureCall(n, c), curvatureOverlayCall(n, c))
+	}
+	for i, c := range stepCases[T](kernelPowers, 3)[:hypers*len(kernelPowers)] {
+		calls = append(calls,
+			updateCall(panel{n, 1, 1, 1}, c), updateCall(panel{n, 3, 1, 1}, c), updateCall(panel{1, 3, n + 2, n}, c))
+		if i%len(kernelPowers) == 0 {
+			calls = append(calls, descendCall(panel{n, 1, 1, 1}, c), descendCall(panel{n, 3, 1, 1}, c), descendCall(panel{1, 3, n + 2, n}, c))
+		}
+	}
+	return calls
+}
+
+// TestKernelSpecialValues puts every special value into every place of every
+// buffer of every kernel, with plain values around.
+func TestKernelSpecialValues(t *testing.T) {
+	eachISAAndType(t, testKernelSpecialValues[float32], testKernelSpecialValues[float64])
+}
+
+func testKernelSpecialValues[T Float](t *testing.T) {
+	data := sources[T]()[plain]
+	n := 2*lanes512[T]() + 3
+	special := specials[T]()
+	for turn, c := range representatives[T](n, 2) {
+		for b, buffer := range c.buffers {
+			if buffer.fixed != nil {
+				continue
+			}
+			// Each place gets a part of the values here, and the others in
+			// another call of the kernel or in another row or block.
+			step := max(2, buffer.n/n)
+			if testing.Short() || isa() == "generic" {
+				step = 5
+			}
+			for at := range buffer.n {
+				for i := (turn + at + at/step) % step; i < len(special); i += step {
+					x := special[i]
+					if buffer.positive {
+						x = abs(x)
+					}
+					c.checkEdited(t, 0, data, func(buffers [][]T) { buffers[b][at] = x })
+				}
+			}
+		}
+	}
+}
+
+// TestKernelFlush makes m' and v' exactly the smallest normal number and its
+// neighbour below, in every lane.
+func TestKernelFlush(t *testing.T) {
+	eachISAAndType(t, testKernelFlush[float32], testKernelFlush[float64])
+}
+
+func testKernelFlush[T Float](t *testing.T) {
+	f := formatOf[T]()
+	least, ulp := fromBits[T](f.minNormal), fromBits[T](1)
+	one := stepCase[T]{name: "sums", k: powerOne, s: scalars[T]{b1: 1, c1: 1, b2: 1, c2: 1, s: 1, w: 1, r: 1, e: 1, limit: 1, div: 1}}
+	type pair struct{ old, add, want T }
+	ms := []pair{
+		{least, 0, least}, {least - ulp, ulp, least}, {least, -ulp, 0}, {least - ulp, 0, 0}, {ulp, 0, 0}, {least, ulp, least + ulp},
+		{-least, 0, -least}, {-least + ulp, -ulp, -least}, {-least, ulp, 0}, {-ulp, 0, 0}, {fromBits[T](bitsOf(-T(0))), -T(0), 0},
+	}
+	// The curvature's square is 0 or the smallest normal number here.
+	root := T(0x1p-63)
+	if f.mantissa == 52 {
+		root = T(0x1p-511)
+	}
+	vs := []pair{{least, 0, least}, {least - ulp, 0, 0}, {ulp, 0, 0}, {0, root, least}, {ulp, root, least + ulp}, {0, root / 2, 0}}
+	data := sources[T]()[plain]
+	n := 2*lanes512[T]() + 3
+	for _, p := range []panel{{n, 1, 1, 1}, {1, 1, n + 1, n}} {
+		u, c := updateCall(p, one), descendCall(p, one)
+		for at := range n {
+			for _, m := range ms {
+				set := func(x [][]T, g int) {
+					clear(x[1])
+					clear(x[g])
+					x[1][at], x[g][at] = m.old, m.add
+				}
+				var after T
+				u.checkResult(t, data, func(x [][]T) { set(x, 3) }, func(x [][]T) { after = x[1][at] })
+				if !equalBits(after, m.want) {
+					t.Fatalf("%s: m[%d] = %s, want %s", u.name, at, showBits(after), showBits(m.want))
+				}
+				c.checkResult(t, data, func(x [][]T) { set(x, 2) }, func(x [][]T) { after = x[1][at] })
+				if !equalBits(after, m.want) {
+					t.Fatalf("%s: m[%d] = %s, want %s", c.name, at, showBits(after), showBits(m.want))
+				}
+			}
+			for _, v := range vs {
+				var after T
+				u.checkResult(t, data, func(x [][]T) {
+					clear(x[2])
+					clear(x[4])
+					x[2][at], x[4][at] = v.old, v.add
+				}, func(x [][]T) { after = x[2][at] })
+				if !equalBits(after, v.want) {
+					t.Fatalf("%s: v[%d] = %s, want %s", u.name, at, showBits(after), showBits(v.want))
+				}
+			}
+		}
+	}
+}
+
+// checkResult is checkEdited for a test that looks at the result too.
+func (c call[T]) checkResult(t *testing.T, data filler[T], edit, look func(x [][]T)) {
+	t.Helper()
+	run := c.run
+	c.run = func(x [][]T) {
+		run(x)
+		look(x)
+	}
+	c.checkEdited(t, 0, data, edit)
+}
+
+// TestKernelClamp has updates of exactly the bound, its neighbours, and NaN.
+func TestKernelClamp(t *testing.T) {
+	eachISAAndType(t, testKernelClamp[float32], testKernelClamp[float64])
+}
+
+func testKernelClamp[T Float](t *testing.T) {
+	limit := T(0.75)
+	next, before := fromBits[T](bitsOf(limit)+1), fromBits[T](bitsOf(limit)-1)
+	infinity := fromBits[T](formatOf[T]().infinity)
+	c := stepCase[T]{name: "clamp", k: powerZero, s: scalars[T]{b1: 1, c1: 0, b2: 1, c2: 1, s: 1, w: 0, r: 1, e: 0, limit: limit, div: 1}}
+	data := sources[T]()[plain]
+	n := 2*lanes512[T]() + 3
+	for _, d := range []call[T]{descendCall(panel{n, 1, 1, 1}, c), descendCall(panel{n, 3, 1, 1}, c), descendCall(panel{1, 3, n + 1, n}, c)} {
+		for at := range n {
+			for _, u := range []struct{ m, want T }{
+				{limit, limit}, {before, before}, {next, limit}, {infinity, limit}, {0, 0}, {infinity - infinity, infinity - infinity},
+				{-limit, -limit}, {-before, -before}, {-next, -limit}, {-infinity, -limit},
+			} {
+				var after T
+				d.checkResult(t, data, func(x [][]T) {
+					for i := range x[0] {
+						x[0][i], x[2][i] = 1, 0
+					}
+					for i := range x[3] {
+						x[3][i] = 1
+					}
+					x[1][at] = u.m
+				}, func(x [][]T) { after = x[0][at] })
+				if got := 0 - after; got != u.want && !equalBits(got, u.want) {
+					t.Fatalf("%s: u[%d] = %s, want %s", d.name, at, showBits(got), showBits(u.want))
+				}
+			}
+		}
+	}
+}
+
+// ---- the exported functions: pieces of every kind ------------------------
+
+// layouts returns layouts at which the exported functions change their ways.
+func layouts() (l []Layout) {
+	for _, n := range lengths(1000, maxCall-1, maxCall, maxCall+1, 2*maxCall+5) {
+		l = append(l, Elementwise(n))
+	}
+	for _, block := range []int{2, 3, 9, 32} {
+		for _, blocks := range []int{0, 1, 7, 8, 9, 17, maxCall/block - 1, maxCall / block, maxCall/block + 1, pieceLen / block, 2*pieceLen/block + 1} {
+			l = append(l, Layout{blocks, block, 1})
+		}
+	}
+	for _, block := range []int{1000, maxCall/8 - 1, maxCall / 8, maxCall/8 + 1, pieceLen, pieceLen + 1,
+		maxCall - 1, maxCall, maxCall + 1, 2*maxCall + 1, 40000} {
+		l = append(l, Layout{1, block, 1}, Layout{3, block, 1})
+	}
+	for _, inner := range []int{2, 3, 7, 8, 9, 40, 64, 100} {
+		for _, outer := range []int{1, 2, 5} {
+			l = append(l, Layout{outer, 1, inner}, Layout{outer, 2, inner}, Layout{outer, 9, inner})
+		}
+	}
+	return append(l,
+		Layout{0, 9, 7}, Layout{5, 9, 0}, Layout{0, 3, 0}, Layout{0, 1, 1}, Layout{3, 1, 0},
+		Layout{1000, 3, 11},                                                                                            // many slices
+		Layout{2, maxCall / pieceLen, pieceLen}, Layout{2, maxCall/pieceLen + 1, pieceLen}, Layout{2, 3, pieceLen + 1}, // either side of one pass
+		Layout{1, 3, 5000}, Layout{2, 2, scratchLen}, Layout{1, 3, scratchLen + 1}, Layout{1, 2, 2*scratchLen + 3}, // long rows
+		Layout{1, 20000, 3}, Layout{2, 17000, 2}, Layout{1, maxCall / 2, 4}, // high columns
+		Layout{1, 300, 130}, // both
+	)
+}
+
+func TestKernelUpdateExported(t *testing.T) {
+	eachISAAndType(t, testUpdateExported[float32], testUpdateExported[float64])
+}
+
+func testUpdateExported[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, l := range layouts() {
+		powers := []float64{0, 0.5, 0.75, 1, 2}
+		if l.Len() > 1000 {
+			powers = []float64{[]float64{0, 0.5, 1, 2}[r.next(4)], 0.75}
+		}
+		for _, k := range powers {
+			h := stepHypers[r.next(len(stepHypers))]
+			h.h.HessianPower = k
+			c, err := NewCoefficients[T](h.h, h.step, h.samples)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.checkNext(t, exportedUpdateCall(l, &c))
+			r.checkNext(t, keptCall(l, &c, true, pieceLen))
+			if l.Len() < 1000 || k == 0.75 {
+				r.checkNext(t, exportedUpdateOverlayCall(l, &c))
+				r.checkNext(t, keptCall(l, &c, false, scratchLen))
+			}
+		}
+	}
+}
+
+func TestKernelBlockMeanAbsExported(t *testing.T) {
+	eachISAAndType(t, testBlockMeanAbsExported[float32], testBlockMeanAbsExported[float64])
+}
+
+func testBlockMeanAbsExported[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, l := range layouts() {
+		for range moods {
+			r.checkNext(t, exportedBlockMeanAbsCall[T](l))
+		}
+		if l.Block == 1 && l.Inner == 1 {
+			r.checkNext(t, exportedBlockMeanAbsOverlayCall[T](l.Len()))
+		}
+	}
+}
+
+// TestKernelNamedTypes runs the kernels on types of a caller's own.
+func TestKernelNamedTypes(t *testing.T) {
+	eachISAAndType(t, testNamedTypes[weight], testNamedTypes[wide])
+}
+
+func testNamedTypes[T Float](t *testing.T) {
+	r := newRota[T]()
+	for n := range most + 1 {
+		for _, c := range representatives[T](n, 2) {
+			if n > 0 {
+				r.checkNext(t, c)
+			}
+		}
+	}
+}
+
+// TestKernelAddProbes and the next test what cuts long slices into calls.
+func TestKernelAddProbes(t *testing.T) {
+	eachISAAndType(t, testAddProbes[float32], testAddProbes[float64])
+}
+
+func testAddProbes[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, n := range []int{0, 1, maxCall, maxCall + 1, 2*maxCall + 17} {
+		c := addProbeCall[T](n)
+		c.run = func(x [][]T) { addProbes(x[0], x[1], x[2]) }
+		r.checkNext(t, c)
+	}
+}
+
+func TestKernelFirstNonFinite(t *testing.T) {
+	eachISAAndType(t, testFirstNonFinite[float32], testFirstNonFinite[float64])
+}
+
+func testFirstNonFinite[T Float](t *testing.T) {
+	infinity := fromBits[T](formatOf[T]().infinity)
+	largest := fromBits[T](formatOf[T]().infinity - 1)
+	for _, n := range []int{0, 1, 2, 31, 33, most, maxCall, maxCall + 1, 2*maxCall + 17} {
+		x := make([]T, n)
+		for i := range x {
+			x[i] = largest * T(1-i%2*2)
+		}
+		if at := firstNonFinite(x); at != -1 {
+			t.Errorf("n=%d, all finite: firstNonFinite = %d", n, at)
+		}
+		for _, at := range []int{0, 1, 7, 8, 15, 16, 30, 31, 32, most - 1, maxCall - 1, maxCall, n - 2, n - 1} {
+			if at < 0 || at >= n {
+				continue
+			}
+			for _, bad := range []T{infinity, -infinity, infinity - infinity, fromBits[T](formatOf[T]().infinity + 1)} {
+				keep := [2]T{x[at], x[n-1]}
+				x[n-1], x[at] = infinity, bad
+				if got := firstNonFinite(x); got != at {
+					t.Errorf("n=%d, x[%d] = %s: firstNonFinite = %d", n, at, showBits(bad), got)
+				}
+				x[n-1], x[at] = keep[1], keep[0]
+			}
+		}
+	}
+}
+
+// TestMisaligned tests the helper that the tests of the kernels rely on.
+func TestMisaligned(t *testing.T) {
+	for offset := range 16 {
+		x, before, after := misaligned[float32](5, offset)
+		if len(x) != 5 || len(before) < 16 || len(after) < 16 {
+			t.Errorf("misaligned(5, %d) has %d elements between %d and %d", offset, len(x), len(before), len(after))
+		}
+		if at := uintptr(unsafe.Pointer(&x[0])); (at-4*uintptr(offset))%64 != 0 {
+			t.Errorf("misaligned(5, %d) starts at %#x", offset, at)
+		}
+		if after[0] = 1; untouched(after) || !untouched(before) {
+			t.Error("untouched does not see a canary change")
+		}
+	}
+}

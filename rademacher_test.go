@@ -1,0 +1,233 @@
+package adahessian
+
+import (
+	"math"
+	"math/bits"
+	"testing"
+)
+
+// Known answers of Philox4x32-10. The first three are those of the paper's
+// reference implementation (Random123, kat_vectors); the others have block
+// numbers that an index can reach, and lie on both sides of the carry from a
+// block number's lower word.
+var philoxAnswers = []struct {
+	key, block, draw uint64
+	want             [4]uint32
+}{
+	{0, 0, 0, [4]uint32{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+	{0x299f31d0a4093822, 0x85a308d3243f6a88, 0x0370734413198a2e, [4]uint32{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+	{math.MaxUint64, math.MaxUint64, math.MaxUint64, [4]uint32{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+	{0x299f31d0a4093822, 0x01a308d3243f6a88, 0x0370734413198a2e, [4]uint32{0x9435e811, 0x02383074, 0x20b85f5f, 0xb83172f3}},
+	{math.MaxUint64, 1<<57 - 1, math.MaxUint64, [4]uint32{0x2213a006, 0x8d7f7a33, 0x7c00ed6b, 0xda2b6cd8}},
+	{0x299f31d0a4093822, 0xffffffff, 0x0370734413198a2e, [4]uint32{0xe7b86d7e, 0xb603fe08, 0xc2c025f2, 0xf33c66e4}},
+	{0x299f31d0a4093822, 0x100000000, 0x0370734413198a2e, [4]uint32{0xd97b73e8, 0xbd5ad7b9, 0xda726949, 0x34ede877}},
+}
+
+func TestPhilox(t *testing.T) {
+	for _, c := range philoxAnswers {
+		if got := philox(c.key, c.block, c.draw); got != c.want {
+			t.Errorf("philox(%#x, %#x, %#x) = %08x, want %08x", c.key, c.block, c.draw, got, c.want)
+		}
+	}
+}
+
+func TestKernelRademacherKnownAnswers(t *testing.T) {
+	eachISAAndType(t, testRademacherKnown[float32], testRademacherKnown[float64])
+}
+
+func testRademacherKnown[T Float](t *testing.T) {
+	tested := 0
+	for _, c := range philoxAnswers {
+		if c.block >= 1<<57 {
+			continue // no index leads there
+		}
+		tested++
+		z := make([]T, 128)
+		Rademacher(z, c.key, c.draw, c.block<<7)
+		var got [4]uint32
+		for i, z := range z {
+			if z != 1 && z != -1 {
+				t.Fatalf("z[%d] = %v", i, z)
+			}
+			if z == -1 {
+				got[i/32] |= 1 << (i % 32)
+			}
+		}
+		if got != c.want {
+			t.Errorf("signs of key %#x, block %#x, draw %#x = %08x, want %08x", c.key, c.block, c.draw, got, c.want)
+		}
+	}
+	if tested != 5 {
+		t.Errorf("tested %d answers", tested)
+	}
+}
+
+// sign is the definition of one sign, without anything around it.
+func sign(seed, draw, i uint64) int {
+	word := philox(seed, i>>7, draw)[i>>5&3]
+	return 1 - 2*int(word>>(i&31)&1)
+}
+
+// signsFrom returns the signs of n indices, each by itself.
+func signsFrom(seed, draw, offset uint64, n int) []int {
+	z := make([]int, n)
+	for i := range z {
+		z[i] = sign(seed, draw, offset+uint64(i))
+	}
+	return z
+}
+
+// TestKernelRademacherRanges has ranges that start and end anywhere: in
+// blocks, in batches of them, in calls, at the carry of the block number, and
+// where the index wraps.
+func TestKernelRademacherRanges(t *testing.T) {
+	eachISAAndType(t, testRademacherRanges[float32], testRademacherRanges[float64])
+}
+
+func testRademacherRanges[T Float](t *testing.T) {
+	const seed, draw, room = 0x9e3779b97f4a7c15, 0xdeadbeefcafe, 2600
+	for _, origin := range []uint64{
+		0, 1<<39 - 300, 1<<39 - 1300, // block 2³² − 1 and 2³²
+		1<<46 - 1000, 1<<63 - 1000, // nothing happens there
+		1<<64 - 1300, 1<<64 - 301, // the index wraps
+	} {
+		want := signsFrom(seed, draw, origin, room)
+		check := func(from, n int) {
+			t.Helper()
+			z, before, after := misaligned[T](n, from%16)
+			Rademacher(z, seed, draw, origin+uint64(from))
+			for i := range z {
+				if int(z[i]) != want[from+i] || z[i] != 1 && z[i] != -1 {
+					t.Fatalf("offset=%#x n=%d: z[%d] = %v, want %d", origin+uint64(from), n, i, z[i], want[from+i])
+				}
+			}
+			if !untouched(before) || !untouched(after) {
+				t.Fatalf("offset=%#x n=%d: wrote outside of z", origin+uint64(from), n)
+			}
+		}
+		step := 1
+		if testing.Short() {
+			step = 7
+		}
+		for from := 0; from <= 300; from += step {
+			for _, n := range []int{0, 1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 255, 256, 257, 300} {
+				check(from, n)
+			}
+			check(from, (from*37)%301)
+			check(from, 1024)
+			check(from, 1024-from%128)   // ends with a block
+			check(from, 1024-from%128+1) // and one further
+		}
+		for n := 0; n <= 300; n += step {
+			check((n*11)%301, n)
+			check(n%130, 1000+n)
+		}
+		check(0, room)
+		check(17, room-17)
+	}
+}
+
+// TestKernelRademacherCalls has ranges of several calls of a kernel.
+func TestKernelRademacherCalls(t *testing.T) {
+	eachISAAndType(t, testRademacherCalls[float32], testRademacherCalls[float64])
+}
+
+func testRademacherCalls[T Float](t *testing.T) {
+	r := newRota[T]()
+	for _, n := range []int{maxCall - 1, maxCall, maxCall + 1, 2*maxCall + 33} {
+		for _, offset := range []uint64{0, 1, 127, 1<<39 - maxCall, 1<<64 - maxCall, 1<<64 - maxCall - 5, 1<<64 - 1} {
+			r.checkNext(t, exportedRademacherCall[T](n, 3, 4, offset))
+		}
+	}
+}
+
+// TestKernelRademacherTypes compares the types, the callers' own among them.
+func TestKernelRademacherTypes(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		for _, n := range []int{1, 9, 129, 1000, maxCall + 1} {
+			a, b, c, d := make([]float32, n), make([]float64, n), make([]weight, n), make([]wide, n)
+			Rademacher(a, 5, 6, 77)
+			Rademacher(b, 5, 6, 77)
+			Rademacher(c, 5, 6, 77)
+			Rademacher(d, 5, 6, 77)
+			for i := range n {
+				if x := b[i]; float64(a[i]) != x || float64(c[i]) != x || float64(d[i]) != x {
+					t.Fatalf("n=%d: z[%d] = %v, %v, %v, %v", n, i, a[i], b[i], c[i], d[i])
+				}
+			}
+		}
+	})
+}
+
+// TestRademacherStatistics looks for what a probe must not have: a preferred
+// sign, or a correlation between elements, draws, seeds, or neighbouring
+// parameters. Numbers are fixed, so the result is too; the bound is 4.5
+// standard deviations of a fair coin.
+func TestRademacherStatistics(t *testing.T) {
+	const n = 1 << 16
+	bound := 4.5 / math.Sqrt(n)
+	draw := func(seed, draw, offset uint64) []float32 {
+		z := make([]float32, n)
+		Rademacher(z, seed, draw, offset)
+		return z
+	}
+	correlation := func(a, b []float32) float64 {
+		sum := 0.0
+		for i := range min(len(a), len(b)) {
+			sum += float64(a[i]) * float64(b[i])
+		}
+		return sum / float64(min(len(a), len(b)))
+	}
+	ones := make([]float32, n)
+	for i := range ones {
+		ones[i] = 1
+	}
+	base := draw(0, 0, 0)
+	type pair struct {
+		what string
+		a, b []float32
+	}
+	var pairs []pair
+	for bit := range 64 {
+		pairs = append(pairs,
+			pair{"the seed's bit", base, draw(1<<bit, 0, 0)},
+			pair{"the draw's bit", base, draw(0, 1<<bit, 0)},
+			pair{"balance of a seed", ones, draw(1<<bit, 0, 0)},
+			pair{"balance of a draw", ones, draw(0, 1<<bit, 0)})
+	}
+	for bit := 16; bit < 64; bit++ {
+		pairs = append(pairs, pair{"the offset's bit", base, draw(0, 0, 1<<bit)})
+	}
+	for _, lag := range []int{1, 2, 3, 4, 7, 8, 16, 31, 32, 33, 64, 127, 128, 129, 1024} {
+		pairs = append(pairs, pair{"neighbours", base, base[lag:]})
+	}
+	for k := uint64(1); k < 20; k++ {
+		pairs = append(pairs, pair{"following draws", draw(9, k, 0), draw(9, k+1, 0)}, pair{"following seeds", draw(k, 5, 0), draw(k+1, 5, 0)})
+	}
+	for i, p := range pairs {
+		if c := correlation(p.a, p.b); math.Abs(c) > bound {
+			t.Errorf("pair %d, %s: correlation %.4f, want at most %.4f", i, p.what, c, bound)
+		}
+	}
+	// Every position of a block is balanced.
+	var at [128]int
+	for i, z := range base {
+		at[i%128] += int(z)
+	}
+	for i, sum := range at {
+		if math.Abs(float64(sum)) > 4.5*math.Sqrt(n/128) {
+			t.Errorf("position %d of the blocks: sum %d of %d", i, sum, n/128)
+		}
+	}
+	// And each bit of the seed turns about half of the bits.
+	word := philox(0, 0, 0)
+	for bit := range 64 {
+		turned := 0
+		for i, w := range philox(1<<bit, 0, 0) {
+			turned += bits.OnesCount32(w ^ word[i])
+		}
+		if turned < 32 || turned > 96 {
+			t.Errorf("bit %d of the seed turns %d of 128 bits", bit, turned)
+		}
+	}
+}

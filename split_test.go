@@ -1,0 +1,118 @@
+package adahessian
+
+import (
+	"fmt"
+	"testing"
+	"unsafe"
+)
+
+// splitLayouts are tensors that a step divides in each of its ways: ranges of
+// elements, groups of blocks, columns of one slice, slices, and the blocks
+// that are not divided.
+func splitLayouts[T Float]() []Param[T] {
+	params := []Param[T]{
+		{Layout: Layout{2*itemLen + 3001, 1, 1}},
+		{Layout: Layout{10007, 9, 1}},
+		{Layout: Layout{1, itemLen + 999, 1}},
+		{Layout: Layout{2, 3, 30011}},
+		{Layout: Layout{1, itemLen/2 + 10, 3}},
+		{Layout: Layout{300, 9, 31}},
+	}
+	for i := range 90 { // and many small tensors
+		params = append(params, Param[T]{Layout: []Layout{{i, 1, 1}, {i, 9, 1}, {i % 3, 3, 11}}[i%3]})
+	}
+	return params
+}
+
+// TestWorkers compares a step by one goroutine with the model, and steps by
+// several with that.
+func TestWorkers(t *testing.T) {
+	t.Run("float32", testWorkers[float32])
+	if !testing.Short() {
+		t.Run("float64", testWorkers[float64])
+	}
+}
+
+func testWorkers[T Float](t *testing.T) {
+	for _, c := range []struct {
+		samples, each int
+		power         float64
+	}{{2, 2, 0.75}, {1, 1, 1}} {
+		if c.samples == 1 && unsafe.Sizeof(T(0)) == 8 {
+			continue // to save time
+		}
+		t.Run(fmt.Sprintf("%d probes, each %d, power %v", c.samples, c.each, c.power), func(t *testing.T) {
+			opts := DefaultOptions()
+			opts.Samples, opts.UpdateEach, opts.HessianPower = c.samples, c.each, c.power
+			opts.Workers = 1
+			one := newTrial(t, opts, splitLayouts[T]()...)
+			var several []runner[T]
+			for _, workers := range []int{2, 3, 8} {
+				opts.Workers = workers
+				several = append(several, newRunner(t, opts, splitLayouts[T]()...))
+			}
+			if got := len(several[2].opt.scratch); got != 8 {
+				t.Fatalf("8 workers are %d", got)
+			}
+			if got := len(one.opt.spans); got < 100 {
+				t.Fatalf("the step is divided in %d items only", got)
+			}
+			for range 2 * c.each {
+				one.step(t)
+				want := takeSnapshot(one.opt)
+				for _, r := range several {
+					r.step(t)
+					want.require(t, r.opt)
+				}
+			}
+		})
+	}
+}
+
+// TestSplitCovers proves that the items of a step have every element and every
+// block once, and that each tensor longer than an item is divided where its
+// blocks allow it.
+func TestSplitCovers(t *testing.T) {
+	o := newRunner(t, DefaultOptions(), append(splitLayouts[float32](), longLayouts[float32]()...)...).opt
+	elements, blocks := make([][]int, len(o.tensors)), make([][]int, len(o.tensors))
+	signs := make([][]int, len(o.tensors))
+	for i, x := range o.tensors {
+		elements[i], blocks[i], signs[i] = make([]int, len(x.value)), make([]int, len(x.v)), make([]int, len(x.value))
+	}
+	for _, r := range o.ranges {
+		for e := r.lo; e < r.hi; e++ {
+			signs[r.tensor][e]++
+		}
+		if r.hi-r.lo > itemLen {
+			t.Errorf("a range has %d elements", r.hi-r.lo)
+		}
+	}
+	items := make([]int, len(o.tensors))
+	for _, s := range o.spans {
+		items[s.tensor]++
+		for outer := range s.panel.outer {
+			for i := range s.panel.width {
+				blocks[s.tensor][s.block+outer*s.panel.stride+i]++
+				for b := range s.panel.block {
+					elements[s.tensor][s.element+(outer*s.panel.block+b)*s.panel.stride+i]++
+				}
+			}
+		}
+	}
+	for i := range o.tensors {
+		for what, counts := range map[string][]int{"range": signs[i], "element": elements[i], "block": blocks[i]} {
+			for at, n := range counts {
+				if n != 1 {
+					t.Fatalf("parameter %d %+v: %s %d is done %d times", i, o.tensors[i].layout, what, at, n)
+				}
+			}
+		}
+	}
+	for i, x := range o.tensors {
+		l := x.layout
+		whole := l.Outer == 1 && l.Block > 1 && l.Inner <= scratchLen // one slice of few columns
+		if divided := items[i] > 1; divided != (l.Len() > itemLen && !whole) {
+			t.Errorf("parameter %d %+v has %d items", i, l, items[i])
+		}
+	}
+}

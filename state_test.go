@@ -1,0 +1,1238 @@
+package adahessian
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unsafe"
+)
+
+var updateState = flag.Bool("update-state", false, "write the files of testdata/state")
+
+var (
+	_ io.WriterTo                = (*Optimizer[float32])(nil)
+	_ io.ReaderFrom              = (*Optimizer[float64])(nil)
+	_ encoding.BinaryMarshaler   = (*Optimizer[float32])(nil)
+	_ encoding.BinaryAppender    = (*Optimizer[weight])(nil)
+	_ encoding.BinaryUnmarshaler = (*Optimizer[float64])(nil)
+)
+
+// stateRun is a training run.
+type stateRun[T Float] struct {
+	*Optimizer[T]
+	params []Param[T]
+	grads  [][]T
+}
+
+// newStateRun makes a run with groups, layouts and offsets of every kind. The
+// tensors are small, but for large more elements of the second.
+func newStateRun[T Float](t testing.TB, opts Options, large int) *stateRun[T] {
+	t.Helper()
+	slow := &Hyper{LR: 0.01, Beta1: 0.8, Beta2: 0.99, Eps: 1e-3, WeightDecay: 0.1, HessianPower: 1, MaxUpdate: 2}
+	power := &Hyper{LR: 0.05, Beta1: 0.7, Beta2: 0.9, Eps: 1e-4, HessianPower: 0.5}
+	r := &stateRun[T]{params: []Param[T]{
+		{Name: "bias", Layout: Elementwise(7)},
+		{Name: "embedding", Layout: Elementwise(11 + large), Hyper: slow},
+		{Name: "oihw", Layout: Layout{3, 9, 1}},
+		{Name: "hwio", Layout: Layout{1, 9, 4}, Hyper: slow, Offset: 1 << 40},
+		{Name: "none", Layout: Elementwise(0)},
+		{Name: "middle", Layout: Layout{2, 3, 2}, Hyper: power},
+	}}
+	for i := range r.params {
+		p := &r.params[i]
+		p.Value = make([]T, p.Layout.Len())
+		for k := range p.Value {
+			p.Value[k] = T(k%13-6) / 8
+		}
+		r.grads = append(r.grads, make([]T, len(p.Value)))
+	}
+	o, err := New(opts, r.params...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Optimizer = o
+	return r
+}
+
+// product is the product with a matrix that couples neighbours. Rounding the
+// products by themselves makes it the same bits on every architecture.
+func (r *stateRun[T]) product(y, x [][]T) {
+	for i := range x {
+		for k := range x[i] {
+			next := x[i][(k+1)%len(x[i])]
+			y[i][k] = T(T(k%5+1)*x[i][k]) + T(next*T(i-2)/4)
+		}
+	}
+}
+
+// train makes n steps. The gradient has noise that depends on the step, as
+// that of a minibatch.
+func (r *stateRun[T]) train(t testing.TB, n int) {
+	t.Helper()
+	for range n {
+		values := make([][]T, len(r.params))
+		for i, p := range r.params {
+			values[i] = p.Value
+		}
+		r.product(r.grads, values)
+		for i := range r.grads {
+			for k := range r.grads[i] {
+				r.grads[i][k] += T((uint64(k)+r.Steps()*7)%11) / 16
+			}
+		}
+		if err := r.Step(r.grads, func(hz, z [][]T) error { r.product(hz, z); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// bits is everything that training changes.
+func (r *stateRun[T]) bits() string {
+	var b []byte
+	for _, p := range r.params {
+		b = appendStateBits(b, p.Value)
+	}
+	return string(b) + stateBits(r.Optimizer)
+}
+
+// stateBits is everything that loading may change.
+func stateBits[T Float](o *Optimizer[T]) string {
+	b := fmt.Appendf(nil, "%+v %d %d;", o.opts, o.steps, o.refreshes)
+	for i := range o.tensors {
+		t := &o.tensors[i]
+		b = fmt.Appendf(b, "%q %v %d;", t.name, t.layout, t.offset)
+		b = appendStateBits(appendStateBits(appendStateBits(b, t.m), t.v), t.d)
+	}
+	return string(b)
+}
+
+// appendStateBits appends the memory of x.
+func appendStateBits[T Float](b []byte, x []T) []byte {
+	n := len(x) * int(unsafe.Sizeof(T(0)))
+	return append(b, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), n)...)
+}
+
+func (r *stateRun[T]) save(t testing.TB) []byte {
+	t.Helper()
+	b, err := r.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func stateOptions(samples, each int) Options {
+	o := DefaultOptions()
+	o.Samples, o.UpdateEach, o.Seed = samples, each, 0x0123456789abcdef
+	return o
+}
+
+// stateRows are numbers of samples and steps per refresh; 5 steps end in the
+// middle of a period of 3 and of 4.
+var stateRows = [][2]int{{1, 1}, {3, 1}, {1, 4}, {2, 3}}
+
+// TestStateResume trains 2N steps in one run, and in two with a saved state
+// between them, on every pair of instruction sets.
+func TestStateResume(t *testing.T) {
+	for _, first := range isaChoices() {
+		for _, second := range isaChoices() {
+			for _, row := range stateRows {
+				opts := stateOptions(row[0], row[1])
+				name := fmt.Sprintf("%s to %s, Samples %d, UpdateEach %d", first.name, second.name, row[0], row[1])
+				t.Run(name, func(t *testing.T) {
+					t.Run("float32", func(t *testing.T) { testStateResume[float32](t, opts, first, second) })
+					t.Run("float64", func(t *testing.T) { testStateResume[float64](t, opts, first, second) })
+					t.Run("named", func(t *testing.T) { testStateResume[weight](t, opts, first, second) })
+				})
+			}
+		}
+	}
+}
+
+func testStateResume[T Float](t *testing.T, opts Options, first, second isaChoice) {
+	const n = 5
+	large := 0
+	if opts.Samples > 1 && opts.UpdateEach > 1 {
+		large = 70_000 // several pieces of the stream, and several workers
+	}
+	first.run(t)
+	whole := newStateRun[T](t, opts, large)
+	whole.train(t, n)
+	var saved bytes.Buffer
+	if k, err := whole.WriteTo(&saved); err != nil || k != int64(saved.Len()) {
+		t.Fatalf("WriteTo = %d, %v; it wrote %d bytes", k, err, saved.Len())
+	}
+	size := int64(saved.Len())
+
+	opts.Workers = 1 // those of the first run are as many as there are processors
+	resumed := newStateRun[T](t, opts, large)
+	resumed.train(t, 2) // ReadFrom must replace all of this
+	for i, p := range resumed.params {
+		copy(p.Value, whole.params[i].Value)
+	}
+	m, v := resumed.State(1)
+	if k, err := resumed.ReadFrom(&saved); err != nil || k != size {
+		t.Fatalf("ReadFrom = %d, %v, want %d", k, err, size)
+	}
+	if m2, v2 := resumed.State(1); &m[0] != &m2[0] || &v[0] != &v2[0] {
+		t.Error("the slices of State are no longer live")
+	}
+	if resumed.Steps() != n {
+		t.Errorf("Steps() = %d, want %d", resumed.Steps(), n)
+	}
+
+	whole.train(t, n)
+	second.run(t)
+	resumed.train(t, n)
+	resumed.opts.Workers = whole.opts.Workers
+	if whole.bits() != resumed.bits() {
+		t.Error("the resumed run differs")
+	}
+}
+
+// TestStateLoadsOnlyState makes sure that the hyperparameters and the values
+// stay the caller's.
+func TestStateLoadsOnlyState(t *testing.T) {
+	r := newStateRun[float32](t, stateOptions(1, 1), 0)
+	r.train(t, 1)
+	saved := r.save(t)
+	if err := r.SetLR(0.5); err != nil {
+		t.Fatal(err)
+	}
+	r.params[0].Value[0] = 42
+	if err := r.UnmarshalBinary(saved); err != nil {
+		t.Fatal(err)
+	}
+	if r.opts.LR != 0.5 || r.params[0].Value[0] != 42 {
+		t.Errorf("loading a state set LR = %v and a value = %v", r.opts.LR, r.params[0].Value[0])
+	}
+}
+
+func TestStateEmpty(t *testing.T) {
+	o, err := New[float32](DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := o.MarshalBinary()
+	if err != nil || len(b) != 68 {
+		t.Fatalf("MarshalBinary: %d bytes, %v, want 68", len(b), err)
+	}
+	if err := o.UnmarshalBinary(b); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStateStream reads several states and what is between them from one
+// stream, which must never be asked for more than the rest of a state.
+func TestStateStream(t *testing.T) {
+	a := newStateRun[float32](t, stateOptions(2, 3), 30_000)
+	b := newStateRun[float64](t, stateOptions(1, 1), 0)
+	a.train(t, 2)
+	b.train(t, 3)
+	var stream bytes.Buffer
+	for _, w := range []io.WriterTo{a, strings.NewReader("between"), b, a} {
+		if _, err := w.WriteTo(&stream); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantA, wantB := a.bits(), b.bits()
+	sizeA, sizeB := len(a.save(t)), len(b.save(t))
+	a.train(t, 1)
+	b.train(t, 1)
+
+	restoreValues := func() { // bits has them too, and they are not in the state
+		copyValues(a, wantA)
+		copyValues(b, wantB)
+	}
+	read := func(o io.ReaderFrom, size int) {
+		t.Helper()
+		if n, err := o.ReadFrom(&exactReader{t, &stream, size}); err != nil || n != int64(size) {
+			t.Fatalf("ReadFrom = %d, %v, want %d", n, err, size)
+		}
+	}
+	read(a, sizeA)
+	if s := string(stream.Next(len("between"))); s != "between" {
+		t.Fatalf("after a state: %q", s)
+	}
+	read(b, sizeB)
+	restoreValues()
+	if a.bits() != wantA || b.bits() != wantB {
+		t.Error("other states were read than were written")
+	}
+	a.train(t, 1)
+	read(a, sizeA)
+	restoreValues()
+	if a.bits() != wantA || stream.Len() > 0 {
+		t.Errorf("the last state differs, or %d bytes are left over", stream.Len())
+	}
+}
+
+// copyValues sets the parameters to those at the beginning of bits.
+func copyValues[T Float](r *stateRun[T], bits string) {
+	for _, p := range r.params {
+		n := len(p.Value) * int(unsafe.Sizeof(T(0)))
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.Value))), n), bits[:n])
+		bits = bits[n:]
+	}
+}
+
+// exactReader fails the test where more is asked for than the rest.
+type exactReader struct {
+	t    *testing.T
+	r    io.Reader
+	rest int
+}
+
+func (r *exactReader) Read(p []byte) (int, error) {
+	if len(p) > r.rest || len(p) > stateChunk {
+		r.t.Errorf("Read of %d bytes where %d are left", len(p), r.rest)
+	}
+	n, err := r.r.Read(p)
+	r.rest -= n
+	return n, err
+}
+
+func TestStateAppend(t *testing.T) {
+	r := newStateRun[float64](t, stateOptions(1, 2), 0)
+	r.train(t, 1)
+	want := r.save(t)
+	for _, room := range []int{0, 10, 10_000} {
+		prefix := append(make([]byte, 0, len("prefix")+room), "prefix"...)
+		b, err := r.AppendBinary(prefix)
+		if err != nil || string(b) != "prefix"+string(want) || string(prefix) != "prefix" {
+			t.Errorf("room for %d: AppendBinary: %d bytes, %v, want %d", room, len(b), err, len(prefix)+len(want))
+		}
+		if inPlace := &b[0] == &prefix[0]; inPlace != (room == 10_000) {
+			t.Errorf("room for %d: in place: %v", room, inPlace)
+		}
+	}
+	if cap(want) > len(want)+len(want)/4 {
+		t.Errorf("MarshalBinary: %d bytes in %d", len(want), cap(want))
+	}
+}
+
+func TestStateLongName(t *testing.T) {
+	for _, n := range []int{65535, 65536} {
+		name := strings.Repeat("n", n)
+		o, err := New(DefaultOptions(), Param[float32]{Name: name, Value: make([]float32, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prefix := []byte("prefix")
+		b, err := o.AppendBinary(prefix)
+		if n == 65535 {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := o.UnmarshalBinary(b[len(prefix):]); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrState) || string(b) != "prefix" || len(err.Error()) > 200 {
+			t.Errorf("a name of %d bytes: %.300v", n, err)
+		}
+		var w bytes.Buffer
+		if k, err := o.WriteTo(&w); k != 0 || w.Len() != 0 || !errors.Is(err, ErrState) {
+			t.Errorf("a name of %d bytes: WriteTo = %d, %.300v", n, k, err)
+		}
+	}
+}
+
+// stateModel is a state field by field, as docs/state.md describes it. Its
+// encoding shares no code with the package, and it can be anything.
+type stateModel struct {
+	magic              string
+	version, size      uint32
+	params, seed       uint64
+	samples, each      uint64
+	steps, refreshes   uint64
+	records            []recordModel
+	arrays             [][]uint64 // elements as words
+	elementBytes       int        // of an encoded element; usually size
+	bytes              []byte     // encoded so far
+	unsummed           []byte     // encoded since the last checksum
+	wrongSum, sumCount int        // the wrongSum-th checksum, from 1, is wrong
+}
+
+type recordModel struct {
+	layout  [3]uint64
+	offset  uint64
+	nameLen uint16
+	name    string
+}
+
+// modelOf returns the model of the optimizer's state.
+func modelOf[T Float](o *Optimizer[T]) *stateModel {
+	size := int(unsafe.Sizeof(T(0)))
+	m := &stateModel{
+		magic: "AdaHess\n", version: 1, size: uint32(size), elementBytes: size,
+		params: uint64(len(o.tensors)), seed: o.opts.Seed,
+		samples: uint64(o.opts.Samples), each: uint64(o.opts.UpdateEach),
+		steps: o.steps, refreshes: o.refreshes,
+	}
+	for i := range o.tensors {
+		t := &o.tensors[i]
+		m.records = append(m.records, recordModel{
+			layout: [3]uint64{uint64(t.layout.Outer), uint64(t.layout.Block), uint64(t.layout.Inner)},
+			offset: t.offset, nameLen: uint16(len(t.name)), name: t.name,
+		})
+		m.arrays = append(m.arrays, stateWords(t.m), stateWords(t.v))
+		if o.opts.UpdateEach > 1 {
+			m.arrays = append(m.arrays, stateWords(t.d))
+		}
+	}
+	return m
+}
+
+// stateWords returns the elements' bits.
+func stateWords[T Float](x []T) []uint64 {
+	w := make([]uint64, len(x))
+	for i := range x {
+		if p := unsafe.Pointer(&x[i]); unsafe.Sizeof(x[i]) == 4 {
+			w[i] = uint64(*(*uint32)(p))
+		} else {
+			w[i] = *(*uint64)(p)
+		}
+	}
+	return w
+}
+
+// encode returns the bytes, least significant first, each part with the
+// checksum of everything before it.
+func (m *stateModel) encode() []byte {
+	m.bytes, m.unsummed, m.sumCount = nil, nil, 0
+	sum := ^uint32(0)
+	m.add([]byte(m.magic)...)
+	m.word(uint64(m.version), 4)
+	m.word(uint64(m.size), 4)
+	for _, w := range []uint64{m.params, m.seed, m.samples, m.each, m.steps, m.refreshes} {
+		m.word(w, 8)
+	}
+	m.seal(&sum)
+	for _, r := range m.records {
+		for _, w := range []uint64{r.layout[0], r.layout[1], r.layout[2], r.offset} {
+			m.word(w, 8)
+		}
+		m.word(uint64(r.nameLen), 2)
+		m.add([]byte(r.name)...)
+		m.seal(&sum)
+	}
+	for _, x := range m.arrays {
+		for _, w := range x {
+			m.word(w, m.elementBytes)
+		}
+		m.seal(&sum)
+	}
+	return m.bytes
+}
+
+func (m *stateModel) add(p ...byte) {
+	m.bytes = append(m.bytes, p...)
+	m.unsummed = append(m.unsummed, p...)
+}
+
+func (m *stateModel) word(w uint64, bytes int) {
+	for range bytes {
+		m.add(byte(w))
+		w >>= 8
+	}
+}
+
+// seal appends the checksum: CRC-32C by its definition, bit by bit.
+func (m *stateModel) seal(sum *uint32) {
+	for _, b := range m.unsummed {
+		*sum ^= uint32(b)
+		for range 8 {
+			*sum = *sum>>1 ^ 0x82f63b78*(*sum&1)
+		}
+	}
+	value := ^*sum
+	if m.sumCount++; m.sumCount == m.wrongSum {
+		value ^= 0x40
+	}
+	m.word(uint64(value), 4)
+	m.unsummed = nil
+}
+
+// wantStateError loads data in every way, which must fail with ErrState and
+// the texts, and leave the optimizer as it is.
+func wantStateError[T Float](t testing.TB, o *Optimizer[T], data []byte, texts ...string) {
+	t.Helper()
+	before := stateBits(o)
+	n, err := o.ReadFrom(bytes.NewReader(data))
+	if n < 0 || n > int64(len(data)) {
+		t.Errorf("ReadFrom = %d of %d bytes", n, len(data))
+	}
+	for _, err := range []error{err, o.UnmarshalBinary(data)} {
+		if !errors.Is(err, ErrState) {
+			t.Errorf("error %v, want ErrState", err)
+			continue
+		}
+		for _, text := range texts {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("error %q does not say %q", err, text)
+			}
+		}
+		if len(err.Error()) > 400 {
+			t.Errorf("an error of %d bytes", len(err.Error()))
+		}
+	}
+	if stateBits(o) != before {
+		t.Error("a state that is an error has changed the optimizer")
+	}
+}
+
+// TestStateTruncated cuts a state off at every byte.
+func TestStateTruncated(t *testing.T) {
+	r := newStateRun[float32](t, stateOptions(2, 3), 0)
+	r.train(t, 2)
+	saved := r.save(t)
+	r.train(t, 2)
+	before := r.bits()
+	for n := range saved {
+		wantStateError(t, r.Optimizer, saved[:n])
+		if k, err := r.ReadFrom(bytes.NewReader(saved[:n])); k != int64(n) || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d of %d bytes: ReadFrom = %d, %v, want %d, io.ErrUnexpectedEOF", n, len(saved), k, err, n)
+		}
+	}
+	if r.bits() != before {
+		t.Error("the run has changed")
+	}
+	wantStateError(t, r.Optimizer, nil, "header", "after 0 bytes", "unexpected EOF")
+	wantStateError(t, r.Optimizer, saved[:len(saved)-1], `parameter 5 "middle": curvature`, "unexpected EOF")
+}
+
+// TestStateBitFlips flips every bit of a state.
+func TestStateBitFlips(t *testing.T) {
+	t.Run("float32", testStateBitFlips[float32])
+	t.Run("float64", testStateBitFlips[float64])
+}
+
+func testStateBitFlips[T Float](t *testing.T) {
+	o, err := New(stateOptions(2, 3),
+		Param[T]{Name: "a", Value: make([]T, 4), Layout: Layout{2, 2, 1}},
+		Param[T]{Name: "bc", Value: make([]T, 3), Offset: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fillState(o)
+	saved, err := o.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.tensors[0].m[0], o.steps, o.refreshes = 42, 4, 2
+	for bit := range 8 * len(saved) {
+		flipped := bytes.Clone(saved)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		wantStateError(t, o, flipped)
+	}
+	for _, n := range []int{2, 3, 4, 7, 8, 32, 64} { // bursts, such as a torn write leaves
+		for at := range len(saved) - n {
+			torn := bytes.Clone(saved)
+			clear(torn[at : at+n])
+			if !bytes.Equal(torn, saved) {
+				wantStateError(t, o, torn)
+			}
+		}
+	}
+	if err := o.UnmarshalBinary(saved); err != nil {
+		t.Error(err)
+	}
+}
+
+// fillState gives the optimizer 7 steps, and in its arrays words that are
+// hard to keep: signs of zero, subnormals, infinities, and NaN of every kind,
+// then 1, 2, 3, …
+func fillState[T Float](o *Optimizer[T]) {
+	o.steps, o.refreshes = 7, refreshesAfter(7, uint64(o.opts.UpdateEach))
+	special := []uint64{0x80000000, 0x00000001, 0x7f800000, 0xff800000, 0x7fc12345, 0xff80abcd}
+	if unsafe.Sizeof(T(0)) == 8 {
+		special = []uint64{1 << 63, 1, 0x7ff0 << 48, 0xfff0 << 48, 0x7ff8_0123_4567_89ab, 0xfff0_0000_0000_abcd}
+	}
+	next := 0
+	for i := range o.tensors {
+		for _, x := range o.tensors[i].saved() {
+			for k := range x {
+				if next++; next > len(special) {
+					x[k] = T(next - len(special))
+				} else if p := unsafe.Pointer(&x[k]); unsafe.Sizeof(x[k]) == 4 {
+					*(*uint32)(p) = uint32(special[next-1])
+				} else {
+					*(*uint64)(p) = special[next-1]
+				}
+			}
+		}
+	}
+}
+
+// stateParams are small parameters for states of other configurations.
+func stateParams() []Param[float32] {
+	return []Param[float32]{
+		{Name: "a", Layout: Elementwise(4)},
+		{Name: "b", Layout: Elementwise(4)},
+		{Name: "conv", Layout: Layout{2, 3, 2}, Offset: 1000},
+	}
+}
+
+func newStateOptimizer[T Float](t testing.TB, opts Options, params []Param[T]) *Optimizer[T] {
+	t.Helper()
+	for i := range params {
+		params[i].Value = make([]T, params[i].Layout.Len())
+	}
+	o, err := New(opts, params...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fillState(o)
+	return o
+}
+
+// TestStateConfigurations loads states of optimizers that differ in one thing.
+func TestStateConfigurations(t *testing.T) {
+	o := newStateOptimizer(t, stateOptions(2, 3), stateParams())
+	for _, c := range []struct {
+		name string
+		edit func(opts *Options, params []Param[float32]) []Param[float32]
+		want []string
+	}{
+		{"seed", func(o *Options, p []Param[float32]) []Param[float32] { o.Seed = 5; return p },
+			[]string{"header: Seed: saved with 5, want 81985529216486895"}},
+		{"samples", func(o *Options, p []Param[float32]) []Param[float32] { o.Samples = 1; return p },
+			[]string{"header: Samples: saved with 1, want 2"}},
+		{"period", func(o *Options, p []Param[float32]) []Param[float32] { o.UpdateEach = 7; return p },
+			[]string{"header: UpdateEach: saved with 7, want 3"}},
+		{"no period", func(o *Options, p []Param[float32]) []Param[float32] { o.UpdateEach = 1; return p },
+			[]string{"header: UpdateEach: saved with 1, want 3"}},
+		{"fewer parameters", func(_ *Options, p []Param[float32]) []Param[float32] { return p[:2] },
+			[]string{"header: number of parameters: saved with 2, want 3"}},
+		{"more parameters", func(_ *Options, p []Param[float32]) []Param[float32] { return append(p, Param[float32]{}) },
+			[]string{"header: number of parameters: saved with 4, want 3"}},
+		{"name", func(_ *Options, p []Param[float32]) []Param[float32] { p[1].Name = "β"; return p },
+			[]string{`parameter 1 "b": saved with the name "β"`}},
+		{"no name", func(_ *Options, p []Param[float32]) []Param[float32] { p[1].Name = ""; return p },
+			[]string{`parameter 1 "b": saved with the name ""`}},
+		{"longest name", func(_ *Options, p []Param[float32]) []Param[float32] {
+			p[2].Name = strings.Repeat("x", 65535)
+			return p
+		}, []string{`parameter 2 "conv": saved with the name "xxxxx`}},
+		{"order", func(_ *Options, p []Param[float32]) []Param[float32] { p[0], p[1] = p[1], p[0]; return p },
+			[]string{`parameter 0 "a": saved with the name "b"`}},
+		{"offset", func(_ *Options, p []Param[float32]) []Param[float32] { p[2].Offset = 8; return p },
+			[]string{`parameter 2 "conv": saved with Offset 8, want 1000`}},
+		{"offset that another parameter's makes", func(_ *Options, p []Param[float32]) []Param[float32] {
+			p[0].Offset = 16
+			return p
+		}, []string{`parameter 0 "a": saved with Offset 16, want 0`}},
+		{"length", func(_ *Options, p []Param[float32]) []Param[float32] { p[1].Layout = Elementwise(5); return p },
+			[]string{`parameter 1 "b": saved with Layout {5 1 1}, want {4 1 1}`}},
+		{"layout of as many elements and blocks", func(_ *Options, p []Param[float32]) []Param[float32] {
+			p[2].Layout = Layout{4, 3, 1}
+			return p
+		}, []string{`parameter 2 "conv": saved with Layout {4 3 1}, want {2 3 2}`}},
+		{"layout of as many elements", func(_ *Options, p []Param[float32]) []Param[float32] {
+			p[2].Layout = Layout{2, 2, 3}
+			return p
+		}, []string{`parameter 2 "conv": saved with Layout {2 2 3}, want {2 3 2}`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			opts := stateOptions(2, 3)
+			params := c.edit(&opts, stateParams())
+			other := newStateOptimizer(t, opts, params)
+			saved, err := other.MarshalBinary()
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantStateError(t, o, saved, c.want...)
+		})
+	}
+	t.Run("element type", func(t *testing.T) {
+		wide := newStateOptimizer(t, stateOptions(2, 3), []Param[float64]{
+			{Name: "a", Layout: Elementwise(4)},
+			{Name: "b", Layout: Elementwise(4)},
+			{Name: "conv", Layout: Layout{2, 3, 2}, Offset: 1000},
+		})
+		wantStateError(t, o, modelOf(wide).encode(), "header: bytes of an element: saved with 8, want 4")
+		wantStateError(t, wide, modelOf(o).encode(), "header: bytes of an element: saved with 4, want 8")
+	})
+	t.Run("other named type", func(t *testing.T) {
+		named := newStateOptimizer(t, stateOptions(2, 3), []Param[weight]{
+			{Name: "a", Layout: Elementwise(4)},
+			{Name: "b", Layout: Elementwise(4)},
+			{Name: "conv", Layout: Layout{2, 3, 2}, Offset: 1000},
+		})
+		named.tensors[2].d[3] = 42
+		if err := named.UnmarshalBinary(modelOf(o).encode()); err != nil {
+			t.Error(err)
+		}
+		if stateBits(named) != stateBits(o) {
+			t.Error("the elements differ")
+		}
+	})
+}
+
+// TestStateForged loads states that no optimizer writes, with checksums that
+// are right unless said otherwise, and measures the memory that it takes.
+func TestStateForged(t *testing.T) {
+	o := newStateOptimizer(t, stateOptions(2, 3), stateParams())
+	const most = 1<<64 - 1
+	for _, c := range []struct {
+		name string
+		edit func(m *stateModel)
+		want string
+	}{
+		{"magic", func(m *stateModel) { m.magic = "AdaHess\r" }, `header: begins with "AdaHess\r", want "AdaHess\n": not a saved state`},
+		{"line ends", func(m *stateModel) { m.magic = "AdaHess\r\n" }, "not a saved state"},
+		{"version 0", func(m *stateModel) { m.version = 0 }, "header: version 0 of the format, want 1"},
+		{"version 2", func(m *stateModel) { m.version = 2 }, "header: version 2 of the format, want 1"},
+		{"big-endian", func(m *stateModel) { m.version = 1 << 24 }, "header: version 16777216 of the format, want 1"},
+		{"element of 0 bytes", func(m *stateModel) { m.size = 0 }, "saved with 0, want 4"},
+		{"element of 4 GiB", func(m *stateModel) { m.size = 1<<32 - 1 }, "saved with 4294967295, want 4"},
+		{"no parameters", func(m *stateModel) { m.params = 0 }, "number of parameters: saved with 0, want 3"},
+		{"2⁶⁴−1 parameters", func(m *stateModel) { m.params = most }, "number of parameters: saved with 18446744073709551615, want 3"},
+		{"no samples", func(m *stateModel) { m.samples = 0 }, "Samples: saved with 0, want 2"},
+		{"samples beyond 32 bits", func(m *stateModel) { m.samples += 1 << 32 }, "Samples: saved with 4294967298, want 2"},
+		{"no period", func(m *stateModel) { m.each = 0 }, "UpdateEach: saved with 0, want 3"},
+		{"too few refreshes", func(m *stateModel) { m.refreshes-- }, "number of refreshes: saved with 2, want 3"},
+		{"too many refreshes", func(m *stateModel) { m.refreshes++ }, "number of refreshes: saved with 4, want 3"},
+		{"a step more", func(m *stateModel) { m.steps = 10 }, "number of refreshes: saved with 3, want 4"},
+		{"length beyond 32 bits", func(m *stateModel) { m.records[1].layout[0] += 1 << 32 }, "saved with Layout {4294967300 1 1}, want {4 1 1}"},
+		{"terabytes", func(m *stateModel) { m.records[1].layout = [3]uint64{1 << 42, 1, 1} }, "saved with Layout {4398046511104 1 1}, want {4 1 1}"},
+		{"length that wraps to the right one", func(m *stateModel) { m.records[0].layout = [3]uint64{1<<62 + 1, 4, 1} }, "Layout {4611686018427387905 4 1}"},
+		{"negative length", func(m *stateModel) { m.records[0].layout[2] = most }, "Layout {4 1 18446744073709551615}"},
+		{"name longer than the file", func(m *stateModel) { m.records[2].nameLen = 65535 }, `parameter 2 "conv": read failed after`},
+		{"name cut short", func(m *stateModel) { m.records[2].nameLen = 3 }, `parameter 2 "conv": checksum`},
+		{"name of noise", func(m *stateModel) {
+			m.records[2].nameLen, m.records[2].name = 65535, strings.Repeat("\x00", 65535)
+		}, `parameter 2 "conv": saved with the name "\x00`},
+		{"header's checksum", func(m *stateModel) { m.wrongSum = 1 }, "header: checksum"},
+		{"record's checksum", func(m *stateModel) { m.wrongSum = 3 }, `parameter 1 "b": checksum`},
+		{"checksum of m", func(m *stateModel) { m.wrongSum = 5 }, `parameter 0 "a": m: checksum`},
+		{"checksum of v", func(m *stateModel) { m.wrongSum = 9 }, `parameter 1 "b": v: checksum`},
+		{"checksum of the curvature", func(m *stateModel) { m.wrongSum = 13 }, `parameter 2 "conv": curvature: checksum`},
+		{"array too short", func(m *stateModel) { m.arrays[3] = m.arrays[3][:3] }, `parameter 1 "b": m: checksum`},
+		{"array missing", func(m *stateModel) { m.arrays = m.arrays[:8] }, `parameter 2 "conv": curvature: read failed after`},
+		{"wide elements", func(m *stateModel) { m.elementBytes = 8 }, `parameter 0 "a": m: checksum`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := modelOf(o)
+			c.edit(m)
+			data := m.encode()
+			wantStateError(t, o, data, c.want)
+			if n := stateAllocated(func() { o.ReadFrom(bytes.NewReader(data)) }); n > 4*stateChunk {
+				t.Errorf("ReadFrom allocated %d bytes", n)
+			}
+		})
+	}
+	t.Run("state that follows", func(t *testing.T) {
+		data := append(modelOf(o).encode(), 0)
+		before := stateBits(o)
+		o.tensors[0].m[0] = 42
+		changed := stateBits(o)
+		if err := o.UnmarshalBinary(data); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "1 bytes follow the state") {
+			t.Errorf("UnmarshalBinary with a byte too many: %v", err)
+		}
+		if stateBits(o) != changed {
+			t.Error("UnmarshalBinary has changed the optimizer")
+		}
+		if n, err := o.ReadFrom(bytes.NewReader(data)); err != nil || n != int64(len(data)-1) || stateBits(o) != before {
+			t.Errorf("ReadFrom = %d, %v, want %d", n, err, len(data)-1)
+		}
+	})
+	t.Run("last step", func(t *testing.T) {
+		m := modelOf(o)
+		m.steps, m.refreshes = most, most/3
+		if err := o.UnmarshalBinary(m.encode()); err != nil || o.Steps() != most {
+			t.Errorf("the last step: %v", err)
+		}
+	})
+}
+
+// TestStateSwapped exchanges parts of a state whose own bytes are right: each
+// checksum covers what comes before it too.
+func TestStateSwapped(t *testing.T) {
+	o := newStateOptimizer(t, stateOptions(1, 1), []Param[float32]{
+		{Name: "w", Layout: Elementwise(8)}, {Name: "w", Layout: Elementwise(8)},
+	})
+	saved, err := o.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const array = 8*4 + 4
+	first := len(saved) - 4*array
+	for i := range 4 {
+		for k := range i {
+			b := bytes.Clone(saved)
+			copy(b[first+i*array:][:array], saved[first+k*array:])
+			copy(b[first+k*array:][:array], saved[first+i*array:])
+			wantStateError(t, o, b, "the state is damaged")
+		}
+	}
+	other := newStateOptimizer(t, stateOptions(1, 1), []Param[float32]{
+		{Name: "w", Layout: Elementwise(8)}, {Name: "w", Layout: Elementwise(8)},
+	})
+	other.steps, other.refreshes = 8, 8
+	mixed, err := other.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(mixed[:68], saved[:68])
+	wantStateError(t, o, mixed, "the state is damaged")
+}
+
+// stateAllocated returns the number of bytes that f allocates.
+func stateAllocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestStateMemory makes sure that writing takes the same memory for a large
+// state, and reading that and a second set of arrays.
+func TestStateMemory(t *testing.T) {
+	o, err := New(stateOptions(1, 2), Param[float64]{Name: "w", Value: make([]float64, 1<<20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const own = 3 * 8 << 20
+	var f sizesWriter
+	if n := stateAllocated(func() { _, err = o.WriteTo(&f) }); err != nil || n > 4*stateChunk {
+		t.Errorf("WriteTo allocated %d bytes, %v", n, err)
+	}
+	if f.most > stateChunk || f.total < own {
+		t.Errorf("WriteTo wrote %d bytes, %d at a time", f.total, f.most)
+	}
+	saved, err := o.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stateAllocated(func() { _, err = o.ReadFrom(bytes.NewReader(saved)) }); err != nil || n > own+4*stateChunk {
+		t.Errorf("ReadFrom allocated %d bytes, %v; the state has %d", n, err, own)
+	}
+}
+
+// sizesWriter remembers how much was written.
+type sizesWriter struct{ most, total int }
+
+func (w *sizesWriter) Write(p []byte) (int, error) {
+	w.most = max(w.most, len(p))
+	w.total += len(p)
+	return len(p), nil
+}
+
+var errStateTest = errors.New("the disk is on fire")
+
+// TestStateReaders reads from readers that give little at a time, and from
+// readers that fail at every byte.
+func TestStateReaders(t *testing.T) {
+	r := newStateRun[float32](t, stateOptions(2, 3), 0)
+	r.train(t, 2)
+	saved, want := r.save(t), stateBits(r.Optimizer)
+	for _, c := range []struct {
+		name string
+		wrap func(io.Reader) io.Reader
+	}{
+		{"one byte", iotest.OneByteReader},
+		{"half", iotest.HalfReader},
+		{"EOF with the data", iotest.DataErrReader},
+		{"one byte, EOF with it", func(r io.Reader) io.Reader { return iotest.DataErrReader(iotest.OneByteReader(r)) }},
+		{"error after the end", func(r io.Reader) io.Reader { return io.MultiReader(r, iotest.ErrReader(errStateTest)) }},
+	} {
+		r.train(t, 1)
+		n, err := r.ReadFrom(c.wrap(bytes.NewReader(saved)))
+		if n != int64(len(saved)) || err != nil || stateBits(r.Optimizer) != want {
+			t.Errorf("%s: ReadFrom = %d, %v, or the state differs", c.name, n, err)
+		}
+	}
+	r.train(t, 1)
+	before := stateBits(r.Optimizer)
+	for k := range saved {
+		n, err := r.ReadFrom(io.MultiReader(bytes.NewReader(saved[:k]), iotest.ErrReader(errStateTest)))
+		if n != int64(k) || !errors.Is(err, ErrState) || !errors.Is(err, errStateTest) || errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("failure after %d bytes: ReadFrom = %d, %v", k, n, err)
+		}
+		if stateBits(r.Optimizer) != before {
+			t.Fatalf("failure after %d bytes: the optimizer has changed", k)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		r    io.Reader
+		want error
+	}{
+		{"that times out", iotest.TimeoutReader(bytes.NewReader(saved)), iotest.ErrTimeout},
+		{"that gives nothing", claimingReader(0), io.ErrNoProgress},
+		{"that claims -1 bytes", claimingReader(-1), ErrState},
+		{"that claims 2³⁰ bytes", claimingReader(1 << 30), ErrState},
+	} {
+		if _, err := r.ReadFrom(c.r); !errors.Is(err, ErrState) || !errors.Is(err, c.want) {
+			t.Errorf("a reader %s: %v", c.name, err)
+		}
+	}
+	if stateBits(r.Optimizer) != before {
+		t.Error("the optimizer has changed")
+	}
+}
+
+// claimingReader claims to have read this many bytes.
+type claimingReader int
+
+func (r claimingReader) Read([]byte) (int, error) { return int(r), nil }
+
+// TestStateReaderPanics makes sure that a reader that panics changes nothing.
+func TestStateReaderPanics(t *testing.T) {
+	r := newStateRun[float64](t, stateOptions(1, 2), 0)
+	r.train(t, 2)
+	saved := r.save(t)
+	r.train(t, 1)
+	before := r.bits()
+	for k := 0; k < len(saved); k += 7 {
+		func() {
+			defer func() { recover() }()
+			r.ReadFrom(io.MultiReader(bytes.NewReader(saved[:k]), panicReader{}))
+			t.Errorf("after %d bytes: no panic", k)
+		}()
+	}
+	if r.bits() != before {
+		t.Error("the optimizer has changed")
+	}
+}
+
+type panicReader struct{}
+
+func (panicReader) Read([]byte) (int, error) { panic("the reader is out of order") }
+
+// faultyWriter takes a number of bytes, and then does as fault says.
+type faultyWriter struct {
+	room  int
+	taken []byte
+	fault func(n, asked int) (int, error)
+}
+
+func (w *faultyWriter) Write(p []byte) (int, error) {
+	n := min(len(p), w.room-len(w.taken))
+	w.taken = append(w.taken, p[:n]...)
+	if n < len(p) {
+		return w.fault(n, len(p))
+	}
+	return n, nil
+}
+
+// TestStateWriters writes to writers that fail at every byte.
+func TestStateWriters(t *testing.T) {
+	r := newStateRun[float32](t, stateOptions(2, 3), 0)
+	r.train(t, 2)
+	saved, before := r.save(t), r.bits()
+	for room := range saved {
+		for _, c := range []struct {
+			name  string
+			fault func(n, asked int) (int, error)
+			want  error
+		}{
+			{"an error", func(n, _ int) (int, error) { return n, errStateTest }, errStateTest},
+			{"a short write", func(n, _ int) (int, error) { return n, nil }, io.ErrShortWrite},
+		} {
+			w := &faultyWriter{room: room, fault: c.fault}
+			n, err := r.WriteTo(w)
+			if !errors.Is(err, ErrState) || !errors.Is(err, c.want) || n != int64(room) || !bytes.Equal(w.taken, saved[:room]) {
+				t.Errorf("%s after %d bytes: WriteTo = %d, %v", c.name, room, n, err)
+			}
+		}
+	}
+	for _, claim := range []int{-1, 1 << 30} {
+		w := &faultyWriter{fault: func(int, int) (int, error) { return claim, nil }}
+		if n, err := r.WriteTo(w); n != 0 || !errors.Is(err, ErrState) {
+			t.Errorf("a writer that claims %d bytes: WriteTo = %d, %v", claim, n, err)
+		}
+	}
+	if r.bits() != before {
+		t.Error("writing has changed the run")
+	}
+
+	large := newStateRun[float64](t, stateOptions(1, 2), 50_000)
+	saved = large.save(t)
+	for room := 1000; room < len(saved); room += 99_991 {
+		w := &faultyWriter{room: room, fault: func(n, _ int) (int, error) { return n, errStateTest }}
+		if n, err := large.WriteTo(w); n != int64(room) || !errors.Is(err, errStateTest) || !bytes.Equal(w.taken, saved[:room]) {
+			t.Errorf("an error after %d of %d bytes: WriteTo = %d, %v", room, len(saved), n, err)
+		}
+	}
+}
+
+// goldenState is the optimizer of special32.state and special64.state: the
+// fields are counted out in docs/state.md, the words are those of fillState.
+func goldenState[T Float](t testing.TB) *Optimizer[T] {
+	return newStateOptimizer(t, stateOptions(2, 3), []Param[T]{
+		{Name: "w", Layout: Elementwise(3)},
+		{Name: "none", Layout: Elementwise(0)},
+		{Name: "läuft", Layout: Layout{1, 3, 2}, Offset: 0xfedcba9876543210},
+	})
+}
+
+// TestStateGolden compares with the files of testdata/state, which an amd64
+// wrote, in both directions.
+func TestStateGolden(t *testing.T) {
+	t.Run("float32", func(t *testing.T) { testStateGolden[float32](t, "special32.state") })
+	t.Run("float64", func(t *testing.T) { testStateGolden[float64](t, "special64.state") })
+	t.Run("named", func(t *testing.T) { testStateGolden[wide](t, "special64.state") })
+}
+
+func testStateGolden[T Float](t *testing.T, file string) {
+	o := goldenState[T](t)
+	want := stateBits(o)
+	saved, err := o.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if model := modelOf(o).encode(); !bytes.Equal(saved, model) {
+		t.Fatalf("MarshalBinary does not write the format of docs/state.md:\n%swant\n%s", hex.Dump(saved), hex.Dump(model))
+	}
+	golden := goldenFile(t, file, saved)
+	if !bytes.Equal(saved, golden) {
+		t.Fatalf("%s differs:\n%swant\n%s", file, hex.Dump(saved), hex.Dump(golden))
+	}
+	for i := range o.tensors {
+		for _, x := range o.tensors[i].saved() {
+			clear(x)
+		}
+	}
+	o.steps, o.refreshes = 0, 0
+	if err := o.UnmarshalBinary(golden); err != nil {
+		t.Fatal(err)
+	}
+	if stateBits(o) != want {
+		t.Errorf("%s: other bits were read than were written", file)
+	}
+}
+
+// goldenFile returns the file, or with -update-state writes it.
+func goldenFile(t *testing.T, file string, saved []byte) []byte {
+	t.Helper()
+	path := filepath.Join("testdata", "state", file)
+	if *updateState {
+		if err := os.WriteFile(path, saved, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestStateElsewhere resumes from files of runs on an amd64 with AVX2, with
+// any instruction set on any architecture.
+func TestStateElsewhere(t *testing.T) {
+	eachISAAndType(t,
+		func(t *testing.T) { testStateElsewhere[float32](t, "trained32.state") },
+		func(t *testing.T) { testStateElsewhere[float64](t, "trained64.state") })
+}
+
+func testStateElsewhere[T Float](t *testing.T, file string) {
+	here := newStateRun[T](t, stateOptions(2, 3), 0)
+	here.train(t, 5)
+	saved := here.save(t)
+	golden := goldenFile(t, file, saved)
+	if !bytes.Equal(saved, golden) {
+		t.Errorf("5 steps do not give the state of %s", file)
+	}
+	resumed := newStateRun[T](t, stateOptions(2, 3), 0)
+	for i, p := range resumed.params {
+		copy(p.Value, here.params[i].Value)
+	}
+	if err := resumed.UnmarshalBinary(golden); err != nil {
+		t.Fatal(err)
+	}
+	here.train(t, 5)
+	resumed.train(t, 5)
+	if here.bits() != resumed.bits() {
+		t.Errorf("the run that was resumed from %s differs", file)
+	}
+}
+
+// replaceFile replaces the file at path by what write writes. Whoever opens
+// path, at any time and after any crash, finds a whole file: the old one or
+// the new one.
+func replaceFile(path string, write func(w io.Writer) error) error {
+	dir := filepath.Dir(path) // a rename must stay in one file system
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails after the rename, as it should
+	defer f.Close()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil { // the data, before the name points to it
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a rename in the directory last.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // it has no such call
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// TestStateReplaceFile saves the values and the state together, fails to save
+// them again, and loads what is there.
+func TestStateReplaceFile(t *testing.T) {
+	if runtime.GOOS == "js" || runtime.GOOS == "wasip1" {
+		t.Skip("no directory to sync")
+	}
+	r := newStateRun[float32](t, stateOptions(2, 3), 0)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "checkpoint")
+	checkpoint := func(w io.Writer) error {
+		for _, p := range r.params {
+			if err := binary.Write(w, binary.LittleEndian, p.Value); err != nil {
+				return err
+			}
+		}
+		_, err := r.WriteTo(w)
+		return err
+	}
+	for range 2 { // the second replaces the first
+		r.train(t, 2)
+		if err := replaceFile(path, checkpoint); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := r.bits()
+	r.train(t, 1)
+	err := replaceFile(path, func(w io.Writer) error {
+		return checkpoint(&faultyWriter{room: 900, fault: func(n, _ int) (int, error) { return n, errStateTest }})
+	})
+	if !errors.Is(err, errStateTest) {
+		t.Errorf("a save that fails: %v", err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("files: %v, %v", files, err)
+	}
+
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, p := range r.params {
+		if err := binary.Read(f, binary.LittleEndian, p.Value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.ReadFrom(f); err != nil {
+		t.Fatal(err)
+	}
+	if r.bits() != want {
+		t.Error("another state was read than was written")
+	}
+}
+
+// TestStateDocs makes sure that docs/state.md shows special32.state and the
+// code of this file.
+func TestStateDocs(t *testing.T) {
+	docs := strings.ReplaceAll(readStateFile(t, "docs/state.md"), "\r\n", "\n")
+	source := strings.ReplaceAll(readStateFile(t, "state_test.go"), "\r\n", "\n")
+	var dump []byte
+	for i, block := range strings.Split(docs, "```") {
+		code, isGo := strings.CutPrefix(block, "go\n")
+		bytes, isHex := strings.CutPrefix(block, "hex\n")
+		switch {
+		case i%2 == 0: // between the blocks
+		case isGo && !strings.Contains(source, code):
+			t.Errorf("state_test.go does not have the code of docs/state.md:\n%s", code)
+		case isHex:
+			for line := range strings.Lines(bytes) {
+				digits, _, _ := strings.Cut(line, ";")
+				b, err := hex.DecodeString(strings.Join(strings.Fields(digits), ""))
+				if err != nil {
+					t.Errorf("%q: %v", line, err)
+				}
+				dump = append(dump, b...)
+			}
+		}
+	}
+	if want := readStateFile(t, "testdata/state/special32.state"); string(dump) != want {
+		t.Errorf("docs/state.md does not show special32.state:\n%swant\n%s", hex.Dump(dump), hex.Dump([]byte(want)))
+	}
+}
+
+func readStateFile(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.FromSlash(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestRefreshesAfter compares with counting, and at the end of the range.
+func TestRefreshesAfter(t *testing.T) {
+	for each := uint64(1); each < 6; each++ {
+		refreshes := uint64(0)
+		for steps := uint64(0); steps < 20; steps++ {
+			if n := refreshesAfter(steps, each); n != refreshes {
+				t.Errorf("refreshesAfter(%d, %d) = %d, want %d", steps, each, n, refreshes)
+			}
+			if steps%each == 0 {
+				refreshes++
+			}
+		}
+	}
+	if n := refreshesAfter(math.MaxUint64, 2); n != 1<<63 {
+		t.Errorf("refreshesAfter(2⁶⁴−1, 2) = %d, want 2⁶³", n)
+	}
+}
+
+func BenchmarkState(b *testing.B) {
+	o, err := New(DefaultOptions(), Param[float32]{Name: "w", Value: make([]float32, 4<<20)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	saved, err := o.MarshalBinary()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("WriteTo", func(b *testing.B) {
+		b.SetBytes(int64(len(saved)))
+		for b.Loop() {
+			o.WriteTo(io.Discard)
+		}
+	})
+	b.Run("ReadFrom", func(b *testing.B) {
+		b.SetBytes(int64(len(saved)))
+		for b.Loop() {
+			o.ReadFrom(bytes.NewReader(saved))
+		}
+	})
+}
