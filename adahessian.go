@@ -264,12 +264,13 @@ func (o *Optimizer[T]) NeedsHessian() bool {
 func (o *Optimizer[T]) Steps() uint64 { return o.steps }
 
 // SetLR sets the learning rate of Options.Hyper, that is, of every Param
-// without a Hyper of its own. The error wraps ErrOption; the rate is then
-// unchanged.
+// without a Hyper of its own; a schedule sets the others in their Hyper. The
+// error wraps ErrOption; the rate is then unchanged.
 func (o *Optimizer[T]) SetLR(lr float64) error {
 	h := o.opts.Hyper
 	h.LR = lr
-	if err := h.check("SetLR: "); err != nil {
+	g := group[T]{hyper: &h, where: "SetLR: "}
+	if _, err := g.at(o.steps+1, o.opts.Samples); err != nil {
 		return err
 	}
 	o.opts.Hyper.LR = lr

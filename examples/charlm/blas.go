@@ -1,0 +1,58 @@
+package main
+
+import (
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/blas/blas64"
+)
+
+// float is the arithmetic of a model: the types that BLAS has routines for.
+type float interface{ float32 | float64 }
+
+// matrix is a dense row-major matrix.
+type matrix[T float] struct {
+	rows, cols int
+	data       []T
+}
+
+func newMatrix[T float](rows, cols int) matrix[T] {
+	return matrix[T]{rows, cols, make([]T, rows*cols)}
+}
+
+func (a matrix[T]) row(i int) []T { return a.data[i*a.cols : (i+1)*a.cols] }
+
+const (
+	noTrans = blas.NoTrans
+	trans   = blas.Trans
+)
+
+// gemm sets c to op(a)·op(b) + beta·c. Its result does not depend on the
+// number of processors: gonum's goroutines split c into tiles, and each tile
+// is summed by one of them in a fixed order.
+func gemm[T float](opA, opB blas.Transpose, a, b matrix[T], beta T, c matrix[T]) {
+	switch c := any(&c).(type) {
+	case *matrix[float32]:
+		blas32.Gemm(opA, opB, 1, general32(any(&a).(*matrix[float32])), general32(any(&b).(*matrix[float32])), float32(beta), general32(c))
+	case *matrix[float64]:
+		blas64.Gemm(opA, opB, 1, general64(any(&a).(*matrix[float64])), general64(any(&b).(*matrix[float64])), float64(beta), general64(c))
+	}
+}
+
+func general32(a *matrix[float32]) blas32.General {
+	return blas32.General{Rows: a.rows, Cols: a.cols, Stride: a.cols, Data: a.data}
+}
+
+func general64(a *matrix[float64]) blas64.General {
+	return blas64.General{Rows: a.rows, Cols: a.cols, Stride: a.cols, Data: a.data}
+}
+
+// columnSums sets sums[j] to the sum of column j of a: the gradient of a bias
+// that is added to every row.
+func columnSums[T float](sums []T, a matrix[T]) {
+	clear(sums)
+	for i := range a.rows {
+		for j, x := range a.row(i) {
+			sums[j] += x
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+)
+
+// corpus is a text as symbols, in three parts that share no byte of it.
+type corpus struct {
+	alphabet   []byte  // the byte of each symbol
+	train      []uint8 // what the models learn from
+	tuning     []uint8 // what the learning rates were chosen on
+	validation []uint8 // what the results are reported on; nothing is chosen on it
+}
+
+// The text is cut into slices, and of every ten in turn eight are for
+// training, one for tuning, and one for validation, so that all three parts
+// come from all over the text.
+const (
+	textSlices     = 200
+	cycle          = 10
+	tuningTurn     = 8
+	validationTurn = 9
+)
+
+// newCorpus encodes and splits text. Each part must hold at least one
+// sequence of span symbols.
+func newCorpus(text []byte, span int) (*corpus, error) {
+	if need := cycle*span + textSlices; len(text) < need {
+		return nil, fmt.Errorf("the text is too short: %d bytes, want at least %d", len(text), need)
+	}
+	c := &corpus{}
+	var symbol [256]uint8
+	for b := range 256 {
+		if bytes.IndexByte(text, byte(b)) >= 0 {
+			symbol[b] = uint8(len(c.alphabet))
+			c.alphabet = append(c.alphabet, byte(b))
+		}
+	}
+	for i := range textSlices {
+		part := &c.train
+		switch i % cycle {
+		case tuningTurn:
+			part = &c.tuning
+		case validationTurn:
+			part = &c.validation
+		}
+		for _, b := range text[i*len(text)/textSlices : (i+1)*len(text)/textSlices] {
+			*part = append(*part, symbol[b])
+		}
+	}
+	return c, nil
+}
+
+// entropy returns the bits for each symbol of part that a model needs which
+// knows the frequency of each symbol and nothing else: the first hurdle of a
+// language model.
+func entropy(part []uint8) float64 {
+	var count [256]int
+	for _, s := range part {
+		count[s]++
+	}
+	bits := 0.0
+	for _, n := range count {
+		if n > 0 {
+			p := float64(n) / float64(len(part))
+			bits -= p * math.Log2(p)
+		}
+	}
+	return bits
+}
+
+// sampler draws the starts of the sequences of training batches, the same
+// ones for the same seed.
+type sampler struct {
+	rng    *rand.Rand
+	last   int // start of the last sequence of the text
+	starts []int
+}
+
+func newSampler(textLen, span, batch int, seed uint64) *sampler {
+	return &sampler{rand.New(rand.NewPCG(seed, 1)), textLen - span, make([]int, batch)}
+}
+
+// next returns the starts of the next batch, in a slice that it reuses.
+func (s *sampler) next() []int {
+	for i := range s.starts {
+		s.starts[i] = s.rng.IntN(s.last + 1)
+	}
+	return s.starts
+}
+
+// evenly returns the starts of n sequences spread evenly over a text.
+func evenly(textLen, span, n int) []int {
+	starts := make([]int, n)
+	for i := range starts {
+		starts[i] = i * (textLen - span) / max(n-1, 1)
+	}
+	return starts
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+)
+
+// experiment trains models on a text as a config says.
+type experiment struct {
+	config
+	corpus *corpus
+	stderr io.Writer // for progress
+}
+
+const (
+	evaluations = 40 // measurements of the loss in a run
+	evalBatches = 8  // batches of held-out text in each
+)
+
+// run trains one model from the initial weights and with the batches of the
+// config's seed, and measures it on held.
+func (e *experiment) run(me method, lr float64, held []uint8, label string) (record, error) {
+	m := newModel[float32](e.shape, e.seed)
+	s, err := me.start(m, e.config)
+	if err != nil {
+		return record{}, err
+	}
+	p := plan{
+		train:     e.corpus.train,
+		held:      held,
+		heldAt:    evenly(len(held), m.span(), evalBatches*m.batch),
+		steps:     e.steps,
+		evalEvery: max(e.steps/evaluations, 1),
+		seed:      e.seed,
+	}
+	bar := newProgress(e.stderr, e.steps, label)
+	r, err := train(m, s, p, lr, bar.step)
+	bar.finish(r)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", me.name, err)
+	}
+	return r, nil
+}
+
+// outcome is a method's run at one learning rate.
+type outcome struct {
+	name string
+	lr   float64
+	record
+}
+
+// compare runs each method at its learning rate, and measures it on the
+// validation part.
+func (e *experiment) compare() ([]outcome, error) {
+	var all []outcome
+	for i, me := range methods {
+		r, err := e.run(me, e.rates[i], e.corpus.validation, me.name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, outcome{me.name, e.rates[i], r})
+	}
+	return all, nil
+}
+
+// sweep runs each method at each learning rate of its grid, and measures it on
+// the tuning part. It returns the outcomes of each method.
+func (e *experiment) sweep() ([][]outcome, error) {
+	var all [][]outcome
+	for _, me := range methods {
+		var tried []outcome
+		for _, lr := range me.grid {
+			r, err := e.run(me, lr, e.corpus.tuning, fmt.Sprintf("%s %g", me.name, lr))
+			if err != nil {
+				return nil, err
+			}
+			tried = append(tried, outcome{me.name, lr, r})
+		}
+		all = append(all, tried)
+	}
+	return all, nil
+}
+
+// winner returns the index of the outcome with the lowest final loss, or −1
+// where all diverged.
+func winner(tried []outcome) int {
+	best, loss := -1, math.Inf(1)
+	for i, o := range tried {
+		if o.final() < loss {
+			best, loss = i, o.final()
+		}
+	}
+	return best
+}

@@ -1,0 +1,62 @@
+// Command charlm trains a character-level convolutional language model with
+// AdaHessian, with AdamW and with SGD with momentum, from the same initial
+// weights on the same batches, and reports the validation loss of each against
+// steps and against time.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+)
+
+func main() {
+	err := run(os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "charlm:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, stdout, stderr io.Writer) error {
+	c, err := parseFlags(args, stderr)
+	if err != nil {
+		return err
+	}
+	// Both gonum and adahessian take their number of goroutines from here.
+	runtime.GOMAXPROCS(c.shape.workers)
+
+	text, source, err := readText(c.text)
+	if err != nil {
+		return err
+	}
+	corpus, err := newCorpus(text, c.shape.span())
+	if err != nil {
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	c.shape.vocab = len(corpus.alphabet)
+	printSetup(stdout, c, corpus, source)
+
+	e := &experiment{c, corpus, stderr}
+	if c.sweep {
+		all, err := e.sweep()
+		if err != nil {
+			return err
+		}
+		printSweep(stdout, all)
+		return nil
+	}
+	all, err := e.compare()
+	if err != nil {
+		return err
+	}
+	printComparison(stdout, all, entropy(corpus.validation))
+	if err := writePlot(c.out, all); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "\nplot: %s\n", c.out)
+	return nil
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// progress shows how far one training run is: a bar on a terminal, and in any
+// case one line when the run is over.
+type progress struct {
+	w     io.Writer
+	bar   *progressbar.ProgressBar
+	label string
+}
+
+func newProgress(w io.Writer, steps int, label string) *progress {
+	bar := progressbar.NewOptions(steps,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetVisibility(isTerminal(w)),
+		progressbar.OptionSetDescription(label),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionShowCount(),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+	)
+	return &progress{w, bar, label}
+}
+
+// step moves the bar by one step. Its errors are those of writing to a
+// terminal; training goes on without one.
+func (p *progress) step(bits float64) {
+	p.bar.Describe(fmt.Sprintf("%s, %.3f bits/char", p.label, bits))
+	_ = p.bar.Add(1)
+}
+
+func (p *progress) finish(r record) {
+	_ = p.bar.Clear()
+	fmt.Fprintf(p.w, "%s: %s after %d steps in %.1f s\n", p.label, bitsText(r.final()), r.steps, r.total.Seconds())
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"image/png"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// smallRun are the flags of a model that trains in a moment.
+func smallRun(t *testing.T, text string, more ...string) []string {
+	t.Helper()
+	// run sets the number of processors of the whole program.
+	procs := runtime.GOMAXPROCS(0)
+	t.Cleanup(func() { runtime.GOMAXPROCS(procs) })
+	return append([]string{
+		"-text", text, "-steps", "150", "-batch", "8", "-positions", "16",
+		"-embed", "8", "-width", "24", "-kernel", "4", "-workers", "2",
+	}, more...)
+}
+
+// writeSentences writes a text whose characters depend on those before them.
+func writeSentences(t *testing.T) string {
+	t.Helper()
+	words := strings.Fields("the curvature of each block is averaged over its axis before any step")
+	rng := rand.New(rand.NewPCG(1, 1))
+	var b strings.Builder
+	for b.Len() < 40_000 {
+		b.WriteString(words[rng.IntN(len(words))])
+		b.WriteByte(" \n.,"[min(rng.IntN(12), 3)])
+	}
+	path := filepath.Join(t.TempDir(), "sentences")
+	write(t, path, b.String())
+	return path
+}
+
+var (
+	unigramLine = regexp.MustCompile(`how frequent each character is: ([0-9.]+)`)
+	resultLine  = regexp.MustCompile(`(?m)^ *(AdaHessian|AdamW|SGD, momentum) +[0-9.]+ +([0-9.]+) +([0-9.]+) +[0-9.]+ s +[0-9.]+ ms +([0-9.]+) %$`)
+)
+
+// A run on a small text: every optimizer must learn more than how frequent
+// each character is, twice the same to the last digit, and the plot must be a
+// picture with something on it.
+func TestRun(t *testing.T) {
+	text := writeSentences(t)
+	path := filepath.Join(t.TempDir(), "loss.png")
+	results := func() string {
+		var stdout, stderr bytes.Buffer
+		if err := run(smallRun(t, text, "-out", path), &stdout, &stderr); err != nil {
+			t.Fatal(err)
+		}
+		unigram := parse(t, unigramLine.FindStringSubmatch(stdout.String())[1])
+		rows := resultLine.FindAllStringSubmatch(stdout.String(), -1)
+		if len(rows) != len(methods) {
+			t.Fatalf("%d results, want %d:\n%s", len(rows), len(methods), stdout.String())
+		}
+		losses := ""
+		for _, row := range rows {
+			final, best, share := parse(t, row[2]), parse(t, row[3]), parse(t, row[4])
+			if !(final < 0.75*unigram) {
+				t.Errorf("%s: %v bits/char, want less than three quarters of %v", row[1], final, unigram)
+			}
+			if best > final || share <= 0 || share >= 100 {
+				t.Errorf("%s: final %v, best %v, %v %% in the optimizer", row[1], final, best, share)
+			}
+			if !strings.Contains(stderr.String(), fmt.Sprintf("%s: %s after 150 steps", row[1], row[2])) {
+				t.Errorf("no line for %s in %q", row[1], stderr.String())
+			}
+			losses += row[1] + row[2] + row[3]
+		}
+		if strings.ContainsAny(stderr.String(), "\r\x1b") {
+			t.Errorf("control characters where there is no terminal: %q", stderr.String())
+		}
+		return losses
+	}
+	if first, second := results(), results(); first != second {
+		t.Errorf("two runs differ: %s, %s", first, second)
+	}
+
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	img, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range lineColors {
+		found := 0
+		for y := range img.Bounds().Dy() {
+			for x := range img.Bounds().Dx() {
+				if img.At(x, y) == c {
+					found++
+				}
+			}
+		}
+		if found < 200 {
+			t.Errorf("%d pixels of the plot have the colour of %s", found, methods[i].name)
+		}
+	}
+}
+
+func parse(t *testing.T, s string) float64 {
+	t.Helper()
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// -sweep must try every rate of every grid on the tuning part, and name the
+// best of each.
+func TestSweep(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if err := run(smallRun(t, writeSentences(t), "-steps", "20", "-sweep"), &stdout, &stderr); err != nil {
+		t.Fatal(err)
+	}
+	for _, me := range methods {
+		best, bestAt, marked := math.Inf(1), 0.0, math.NaN()
+		for _, lr := range me.grid {
+			row := regexp.MustCompile(fmt.Sprintf(`(?m)^ *%s +%g +([0-9.]+|diverged)( +best)?`, me.name, lr)).FindStringSubmatch(stdout.String())
+			if row == nil {
+				t.Fatalf("no line for %s at %g:\n%s", me.name, lr, stdout.String())
+			}
+			if row[1] != "diverged" && parse(t, row[1]) < best {
+				best, bestAt = parse(t, row[1]), lr
+			}
+			if row[2] != "" {
+				marked = lr
+			}
+		}
+		if marked != bestAt {
+			t.Errorf("%s: %g is marked as best, %g has the lowest loss:\n%s", me.name, marked, bestAt, stdout.String())
+		}
+	}
+}
+
+// The sweep must measure on the tuning part alone, the comparison on the
+// validation part alone. The other part is one that cannot be read.
+func TestPartsInUse(t *testing.T) {
+	c, err := parseFlags(smallRun(t, "", "-steps", "2"), new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.shape.vocab = 2
+	part := make([]uint8, 100)
+	e := &experiment{c, &corpus{train: part, tuning: part}, new(bytes.Buffer)}
+	if _, err := e.sweep(); err != nil {
+		t.Error(err)
+	}
+	e.corpus = &corpus{train: part, validation: part}
+	if _, err := e.compare(); err != nil {
+		t.Error(err)
+	}
+}
+
+// witness notes what its model starts from and is trained on.
+type witness struct {
+	m    *model[float32]
+	seen *[]any
+}
+
+func (w witness) step(float64) (float64, time.Duration, error) {
+	*w.seen = append(*w.seen, clone(w.m.values[:]), slices.Clone(w.m.symbols))
+	return 1, 0, nil
+}
+
+func TestMethodsSeeTheSameWeightsAndBatches(t *testing.T) {
+	c, err := parseFlags(smallRun(t, "", "-steps", "3"), new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.shape.vocab = 200
+	part := make([]uint8, 200)
+	for i := range part {
+		part[i] = uint8(i)
+	}
+	e := &experiment{c, &corpus{train: part, validation: part}, new(bytes.Buffer)}
+	seen := make([][]any, 2)
+	for i := range seen {
+		start := func(m *model[float32], c config) (stepper, error) { return witness{m, &seen[i]}, nil }
+		if _, err := e.run(method{name: strings.Repeat("x", i), start: start}, 0.1*float64(i), part, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !reflect.DeepEqual(seen[0], seen[1]) {
+		t.Error("two methods see different weights or batches")
+	}
+	if reflect.DeepEqual(seen[0][1], seen[0][3]) {
+		t.Error("two steps see the same batch")
+	}
+}
+
+func TestUpdateEachSparesHessians(t *testing.T) {
+	c, err := parseFlags([]string{"-update-each", "3"}, new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.shape = tiny
+	m := newTinyModel[float32](t, tiny)
+	s, err := methods[0].start(m, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := s.(*adaHessian[float32])
+	for i := range 7 {
+		due := i%3 == 0
+		a.inside = 0
+		loss := m.loss()
+		got, _, err := a.step(0.1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != loss {
+			t.Errorf("step %d: loss %v, want %v", i, got, loss)
+		}
+		if (a.inside > 0) != due {
+			t.Errorf("step %d: %v in Hessian-vector products, due: %v", i, a.inside, due)
+		}
+	}
+}
+
+// A learning rate that throws the weights away must end as a result, not as an
+// error or a panic.
+func TestDivergenceIsAResult(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	args := smallRun(t, writeSentences(t), "-steps", "40", "-out", filepath.Join(t.TempDir(), "x.png"),
+		"-lr-adahessian", "1e30", "-lr-adamw", "1e30", "-lr-sgd", "1e30")
+	if err := run(args, &stdout, &stderr); err != nil {
+		t.Fatal(err)
+	}
+	for _, me := range methods {
+		if !strings.Contains(stderr.String(), me.name+": diverged") {
+			t.Errorf("%s did not diverge: %s", me.name, stderr.String())
+		}
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for _, args := range [][]string{
+		{"-steps", "0"},
+		{"-steps", "many"},
+		{"-batch", "-1"},
+		{"-positions", "0"},
+		{"-embed", "0"},
+		{"-width", "1000000"},
+		{"-kernel", "0"},
+		{"-workers", "0"},
+		{"-update-each", "0"},
+		{"-decay", "-0.5"},
+		{"-decay", "NaN"},
+		{"-lr-adamw", "0"},
+		{"-lr-sgd", "+Inf"},
+		{"-seed", "-1"},
+		{"-out", "loss.gif"},
+		{"-out", "no/such/folder/loss.png"},
+	} {
+		_, err := parseFlags(args, new(bytes.Buffer))
+		if err == nil || !strings.Contains(err.Error(), args[0]) || !strings.Contains(err.Error(), args[1]) {
+			t.Errorf("%v: %v, want an error that names both", args, err)
+		}
+	}
+	if _, err := parseFlags([]string{"extra"}, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), `"extra"`) {
+		t.Errorf("an argument too many: %v", err)
+	}
+	var help bytes.Buffer
+	if _, err := parseFlags([]string{"-h"}, &help); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "-update-each") {
+		t.Errorf("-h: %v, %q", err, help.String())
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	const n = 200 // 10 steps of warm-up
+	for _, p := range []struct {
+		t    int
+		want float64
+	}{{0, 0.1}, {9, 1}, {10, 1}, {105, 0.5}, {199, 1.0 / 190}} {
+		if got := schedule(p.t, n); math.Abs(got-p.want) > 1e-15 {
+			t.Errorf("step %d: %v, want %v", p.t, got, p.want)
+		}
+	}
+	if got := schedule(0, 1); got != 1 {
+		t.Errorf("a single step: %v, want 1", got)
+	}
+}
