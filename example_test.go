@@ -15,9 +15,8 @@ func Example() {
 	y := []float64{2, 5, 8, 9} // 1 + 2·x[1]
 	w := make([]float64, 2)
 
-	opts := adahessian.DefaultOptions()
-	opts.Workers = 1
-	opt, err := adahessian.New(opts, adahessian.Param[float64]{Name: "w", Value: w})
+	opt, err := adahessian.New(adahessian.DefaultOptions(),
+		adahessian.Param[float64]{Name: "w", Value: w})
 	if err != nil {
 		log.Fatal(err)
 	}
