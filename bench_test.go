@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/klauspost/cpuid/v2"
 
 	"github.com/adahessian-go/adahessian/internal/roofline"
 )
@@ -39,6 +42,7 @@ var layoutNames = []string{"1", "9", "9-strided", "9-columns", "32"}
 // set. The instruction set comes last: benchmarks to be compared are
 // neighbours in time.
 func eachCase(b *testing.B, layouts []string, f32 func(b *testing.B, l Layout), f64 func(b *testing.B, l Layout)) {
+	printCaches()
 	for _, typ := range []string{"float32", "float64"} {
 		for _, n := range benchLengths {
 			for _, name := range layouts {
@@ -53,6 +57,13 @@ func eachCase(b *testing.B, layouts []string, f32 func(b *testing.B, l Layout), 
 		}
 	}
 }
+
+// printCaches says, in benchstat's form, how large the caches are that decide
+// which lengths are measured in memory.
+var printCaches = sync.OnceFunc(func() {
+	c := cpuid.CPU.Cache
+	fmt.Printf("caches: L1d %d KiB, L2 %d KiB, L3 %d KiB\n", c.L1D>>10, c.L2>>10, c.L3>>10)
+})
 
 // benchArrays returns normal random arrays of the given lengths, each
 // starting some cache lines further into its page than the one before.
