@@ -15,7 +15,7 @@ var (
 	// ErrNonFinite reports a NaN or an infinity where a finite value is needed.
 	ErrNonFinite = errors.New("adahessian: value is not finite")
 	// ErrState reports saved state that is damaged or belongs to another
-	// configuration.
+	// configuration, or a stream of it that fails.
 	ErrState = errors.New("adahessian: invalid state")
 	// ErrHVP reports a Hessian-vector product that is missing, failed, or is
 	// not one.
