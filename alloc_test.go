@@ -8,7 +8,7 @@ import (
 // TestStepAllocates proves that no Step after the first allocates.
 func TestStepAllocates(t *testing.T) {
 	t.Run("float32", testStepAllocates[float32])
-	if !testing.Short() {
+	if !brief() {
 		t.Run("float64", testStepAllocates[float64])
 	}
 }

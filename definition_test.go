@@ -336,7 +336,9 @@ var (
 )
 
 // TestNothingFused fails where the compiler, or a kernel, contracts a product
-// and a sum into one operation: as with GOAMD64=v3, or on arm64.
+// and a sum into one operation. On arm64 the compiler would contract all of
+// these; on amd64 with GOAMD64=v3 only sums, and only of products that are not
+// of a memory operand.
 func TestNothingFused(t *testing.T) {
 	eachISAAndType(t,
 		func(t *testing.T) { testNothingFused(t, fused32) },

@@ -201,6 +201,10 @@ func TestSetLR(t *testing.T) {
 		requireError(t, tr.opt.SetLR(nan), ErrOption, "SetLR", "LR = NaN")
 		tr.step(t)
 	}
+	single, double := newTrial(t, DefaultOptions(), smallLayouts[float32]()...), newTrial(t, DefaultOptions(), smallLayouts[float64]()...)
+	requireError(t, single.opt.SetLR(1e39), ErrOption, "SetLR", "LR", "too large for float32", "1e+39")
+	single.step(t)
+	double.setLR(t, 1e39)
 	if own != DefaultHyper() {
 		t.Errorf("SetLR changed a Param's own: %+v", own)
 	}

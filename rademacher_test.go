@@ -106,7 +106,7 @@ func testRademacherRanges[T Float](t *testing.T) {
 			}
 		}
 		step := 1
-		if testing.Short() {
+		if brief() {
 			step = 7
 		}
 		for from := 0; from <= 300; from += step {

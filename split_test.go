@@ -28,7 +28,7 @@ func splitLayouts[T Float]() []Param[T] {
 // several with that.
 func TestWorkers(t *testing.T) {
 	t.Run("float32", testWorkers[float32])
-	if !testing.Short() {
+	if !brief() {
 		t.Run("float64", testWorkers[float64])
 	}
 }

@@ -1,8 +1,6 @@
 package adahessian
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Step makes one step of every parameter. grads[i] is the gradient of the loss
 // for the i-th parameter, of its length; hvp computes Hessian-vector products.
@@ -42,7 +40,7 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 		}
 	}
 	o.grads = grads
-	defer func() { o.grads = nil }()
+	defer o.letGo()
 	if err := o.checkProducts(grads, "gradient"); err != nil {
 		return err
 	}
@@ -54,6 +52,13 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 	}
 	o.steps++
 	return nil
+}
+
+// letGo forgets the slices that the caller has given: gradients, and products
+// in the place of the optimizer's own.
+func (o *Optimizer[T]) letGo() {
+	o.grads = nil
+	copy(o.hzView, o.hz)
 }
 
 // probe draws the probes of a refresh and leaves the products in o.h.

@@ -25,6 +25,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ import (
 
 var (
 	short    = flag.Bool("short", false, "one mutant of some functions")
-	perFunc  = flag.Int("n", 7, "most mutants of each function")
+	perFunc  = flag.Int("n", 6, "most mutants of each function")
 	seed     = flag.Uint64("seed", 1, "chooses among the instructions")
 	file     = flag.String("file", "kernels_"+runtime.GOARCH+".s", "the assembly, in the module's root")
 	only     = flag.String("func", "", "only functions whose name matches")
@@ -165,7 +166,13 @@ func choose(lines []string) ([]mutant, error) {
 			continue
 		}
 		if m := dataLine.FindStringSubmatch(line); m != nil {
-			tables[m[1]] = append(tables[m[1]], mutant{m[1], "table entry", i, line, line[:len(line)-1] + otherDigit(line[len(line)-1])})
+			value, err := strconv.ParseUint(m[4], 16, 64)
+			if err != nil {
+				return nil, err
+			}
+			changed := value ^ 1 ^ 1<<(4*len(m[4])-1) // of a mask only the uppermost bit counts
+			tables[m[1]] = append(tables[m[1]], mutant{m[1], "table entry", i, line,
+				strings.TrimSuffix(line, m[4]) + fmt.Sprintf("%0*x", len(m[4]), changed)})
 			continue
 		}
 		fields := strings.Fields(line)
@@ -243,13 +250,6 @@ func shortcut(lines []string) bool {
 	return false
 }
 
-func otherDigit(d byte) string {
-	if d == '0' {
-		return "1"
-	}
-	return "0"
-}
-
 // A kind of mutation returns the changed instruction, or nothing if it does
 // not fit.
 type kind struct {
@@ -282,10 +282,10 @@ var (
 )
 
 var kinds = []kind{
-	named("sum", another("VADD", "VSUB", "VSUB", "VADD")),
+	named("sum", another("VADD", "VMUL", "VSUB", "VADD")),
 	named("product", another("VMUL", "VADD", "VDIV", "VMUL")),
 	named("bound", another("VMIN", "VMAX", "VMAX", "VMIN", "VPMAXSD", "VPMINSD")),
-	named("logic", another("VPAND", "VPOR", "VPOR", "VPXOR", "VPANDN", "VPAND")),
+	named("logic", another("VPAND", "VPOR", "VPOR", "VPAND", "VPANDN", "VPAND")),
 	named("integer sum", another("VPADDD", "VPSUBD", "VPSUBD", "VPADDD", "VPADDQ", "VPSUBQ")),
 	named("shuffle", another("VUNPCKLPD", "VUNPCKHPD", "VUNPCKHPD", "VUNPCKLPD", "VPUNPCKLQDQ", "VPUNPCKHQDQ", "VPUNPCKHQDQ", "VPUNPCKLQDQ")),
 	{"root left out", func(insn string, ops []string) string {
@@ -417,7 +417,7 @@ func (t *tree) test(lines []string) (how string, err error) {
 		return "", err
 	}
 	const binary = "mutant.test"
-	build := exec.Command("go", "test", "-c", "-o", binary, ".")
+	build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", binary, ".")
 	build.Dir = t.dir
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("does not build: %s", bytes.TrimSpace(out))
