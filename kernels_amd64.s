@@ -1966,15 +1966,7 @@ DATA lanes32<>+48(SB)/4, $0x00000008
 DATA lanes32<>+52(SB)/4, $0x00000008
 DATA lanes32<>+56(SB)/4, $0x00000008
 DATA lanes32<>+60(SB)/4, $0x00000008
-DATA lanes32<>+64(SB)/4, $0x00000000
-DATA lanes32<>+68(SB)/4, $0x00000000
-DATA lanes32<>+72(SB)/4, $0x00000000
-DATA lanes32<>+76(SB)/4, $0x00000000
-DATA lanes32<>+80(SB)/4, $0x00000000
-DATA lanes32<>+84(SB)/4, $0x00000000
-DATA lanes32<>+88(SB)/4, $0x00000000
-DATA lanes32<>+92(SB)/4, $0x00000000
-GLOBL lanes32<>(SB), RODATA|NOPTR, $96
+GLOBL lanes32<>(SB), RODATA|NOPTR, $64
 
 // func updateF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
 // Requires: AVX, AVX2

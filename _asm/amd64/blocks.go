@@ -209,7 +209,8 @@ func (k *kernel) blockOfFrame() int { return k.bytes() }
 
 func (k *kernel) newBlockOf(frame Mem) *blockOf {
 	b := &blockOf{k: k, x: k.vec(), reciprocal: frame}
-	b.step, b.parity = laneTable(k.elem).Offset(k.bytes()), laneTable(k.elem).Offset(2*k.bytes())
+	lanes := laneTable(k.elem)
+	b.step, b.parity = lanes.Offset(k.bytes()), lanes.Offset(2*k.bytes())
 	block := GP64()
 	Load(Param("block"), block)
 	LEAQ(Mem{Base: block, Disp: 1<<reciprocalBits - 1}, reg.RAX)
@@ -222,8 +223,9 @@ func (k *kernel) newBlockOf(frame Mem) *blockOf {
 	return b
 }
 
-// laneTable is a table of three vectors of 32-bit lanes: the elements of a
-// group's first vector, the elements of a vector, and the halves of elements.
+// laneTable is a table of vectors of 32-bit lanes: the elements of a group's
+// first vector, the elements of a vector, and for float64 the halves of
+// elements.
 func laneTable(elem int) Mem {
 	name := map[int]string{4: "lanes32", 8: "lanes64"}[elem]
 	if m, ok := laneTables[name]; ok {
@@ -237,7 +239,7 @@ func laneTable(elem int) Mem {
 	for l := range 8 {
 		DATA(32+l*4, U32(8/words))
 	}
-	for l := range 8 {
+	for l := 0; l < 8 && words == 2; l++ {
 		DATA(64+l*4, U32(l%words))
 	}
 	laneTables[name] = m
