@@ -1969,7 +1969,7 @@ DATA lanes32<>+60(SB)/4, $0x00000008
 GLOBL lanes32<>(SB), RODATA|NOPTR, $64
 
 // func updateF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·updateF32AVX2(SB), NOSPLIT, $352-64
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -2022,12 +2022,17 @@ TEXT ·updateF32AVX2(SB), NOSPLIT, $352-64
 	JL           done2
 
 loop1:
-	VPAND  (SI)(R8*1), Y0, Y6
-	VPAND  32(SI)(R8*1), Y0, Y7
-	CMPQ   160(R10), $+0
-	JEQ    undivided3
-	VDIVPS 96(R10), Y6, Y6
-	VDIVPS 96(R10), Y7, Y7
+	PREFETCHT0 512(SI)(R8*1)
+	PREFETCHT0 512(BX)(R8*1)
+	PREFETCHT0 512(CX)(R8*1)
+	PREFETCHT0 512(DX)(R8*1)
+	PREFETCHT0 512(AX)(R8*1)
+	VPAND      (SI)(R8*1), Y0, Y6
+	VPAND      32(SI)(R8*1), Y0, Y7
+	CMPQ       160(R10), $+0
+	JEQ        undivided3
+	VDIVPS     96(R10), Y6, Y6
+	VDIVPS     96(R10), Y7, Y7
 
 undivided3:
 	VMULPS   (R10), Y6, Y8
@@ -5088,7 +5093,7 @@ DATA lanes64<>+92(SB)/4, $0x00000001
 GLOBL lanes64<>(SB), RODATA|NOPTR, $96
 
 // func updateF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, n int, s *float64, power int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·updateF64AVX2(SB), NOSPLIT, $352-64
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -5141,12 +5146,17 @@ TEXT ·updateF64AVX2(SB), NOSPLIT, $352-64
 	JL           done2
 
 loop1:
-	VPAND  (SI)(R8*1), Y0, Y6
-	VPAND  32(SI)(R8*1), Y0, Y7
-	CMPQ   160(R10), $+0
-	JEQ    undivided3
-	VDIVPD 96(R10), Y6, Y6
-	VDIVPD 96(R10), Y7, Y7
+	PREFETCHT0 512(SI)(R8*1)
+	PREFETCHT0 512(BX)(R8*1)
+	PREFETCHT0 512(CX)(R8*1)
+	PREFETCHT0 512(DX)(R8*1)
+	PREFETCHT0 512(AX)(R8*1)
+	VPAND      (SI)(R8*1), Y0, Y6
+	VPAND      32(SI)(R8*1), Y0, Y7
+	CMPQ       160(R10), $+0
+	JEQ        undivided3
+	VDIVPD     96(R10), Y6, Y6
+	VDIVPD     96(R10), Y7, Y7
 
 undivided3:
 	VMULPD   (R10), Y6, Y8

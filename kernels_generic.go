@@ -112,10 +112,18 @@ func (p *partialSums[T]) fold() T {
 // elements, divided by div.
 func blockMeansGeneric[T Float](d, x []T, block int, div T) {
 	for j := range d {
-		var p partialSums[T]
-		addAbsGeneric(&p, x[j*block:][:block])
-		d[j] = p.fold() / div
+		d[j] = blockSum(x[j*block:][:block]) / div
 	}
+}
+
+// blockSum returns the sum of |x| over a contiguous block.
+func blockSum[T Float](x []T) T {
+	if len(x) == 1 {
+		return abs(x[0])
+	}
+	var p partialSums[T]
+	addAbsGeneric(&p, x)
+	return p.fold()
 }
 
 // stridedMeansGeneric is blockMeans for a panel whose blocks are columns. The
@@ -172,7 +180,7 @@ func updateGeneric[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], k po
 			var d T
 			at := o*p.block*p.stride + i
 			if p.stride == 1 {
-				blockMeansGeneric(unsafe.Slice(&d, 1), hz[at:][:p.block], p.block, s.div)
+				d = blockSum(hz[at:][:p.block]) / s.div
 			} else {
 				stridedMeansGeneric(unsafe.Slice(&d, 1), hz[at:], panel{1, p.block, p.stride, 1}, s.div, false)
 			}

@@ -18,6 +18,10 @@ func (k *kernel) count(name string) (n, index reg.GPVirtual) {
 // toBytes turns a number of elements into a number of bytes.
 func (k *kernel) toBytes(n reg.GPVirtual) { SHLQ(U8(map[int]int{4: 2, 8: 3}[k.elem]), n) }
 
+// prefetchStreams is how many bytes ahead of its loads update asks for its five
+// streams. The processor's own prefetchers follow them, but not quite as far.
+const prefetchStreams = 512
+
 // update is the step where each element is a block.
 func (k *kernel) update() {
 	frame := k.text("update", "func(theta, m, v, grad, hz *float, n int, s *float, power int)", k.scalarsFrame(),
@@ -27,6 +31,11 @@ func (k *kernel) update() {
 	n, index := k.count("n")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	k.vectors(n, index, 2, func(nv int, part *tail) {
+		if nv > 1 {
+			for _, p := range []reg.GPVirtual{hz, g, m, v, theta} {
+				PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: prefetchStreams})
+			}
+		}
 		var d, next []reg.VecVirtual
 		var elements []element
 		for i := range nv {
