@@ -65,15 +65,20 @@ var printCaches = sync.OnceFunc(func() {
 	fmt.Printf("caches: L1d %d KiB, L2 %d KiB, L3 %d KiB\n", c.L1D>>10, c.L2>>10, c.L3>>10)
 })
 
-// benchArrays returns normal random arrays of the given lengths, each
-// starting some cache lines further into its page than the one before.
+// benchArrays returns arrays of the given lengths, each starting some cache
+// lines further into its page than the one before. They repeat a short
+// sequence of normal random numbers, to be made in no time.
 func benchArrays[T Float](lengths ...int) [][]T {
 	r := rand.New(rand.NewPCG(1, 2))
+	normal := make([]T, 4093)
+	for i := range normal {
+		normal[i] = T(r.NormFloat64())
+	}
 	var arrays [][]T
 	for role, n := range lengths {
 		a := newArray[T](max(n, 1024), role+1)[:n]
-		for i := range a {
-			a[i] = T(r.NormFloat64())
+		for i := 0; i < n; i += len(normal) {
+			copy(a[i:], normal)
 		}
 		arrays = append(arrays, a)
 	}
@@ -88,7 +93,9 @@ func reportRoofline(b *testing.B, shape roofline.Shape, bytes int, f func()) {
 	arrays := benchArrays[float32](n, n, n, n, n)
 	reps := max(1, 200_000/max(n, 1))
 	var ours, limit []float64
-	for range 21 {
+	const turns, fewest, patience = 21, 3, time.Second / 2
+	begun := time.Now()
+	for turn := 0; turn < turns && (turn < fewest || time.Since(begun) < patience); turn++ {
 		start := time.Now()
 		for range reps {
 			f()
