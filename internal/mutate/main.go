@@ -37,7 +37,7 @@ var (
 	seed     = flag.Uint64("seed", 1, "chooses among the instructions")
 	file     = flag.String("file", "kernels_"+runtime.GOARCH+".s", "the assembly, in the module's root")
 	only     = flag.String("func", "", "only functions whose name matches")
-	tests    = flag.String("run", "Kernel", "the tests to run")
+	tests    = flag.String("run", "Kernel", "the tests to run, of which the subtests are instruction set/type")
 	parallel = flag.Int("p", runtime.NumCPU(), "mutants tested at a time")
 )
 
@@ -74,7 +74,7 @@ func run() (survivors int, err error) {
 		defer trees[i].remove()
 	}
 	start := time.Now()
-	if how, err := trees[0].test(lines); err != nil || how != "" {
+	if how, err := trees[0].test(lines, *tests); err != nil || how != "" {
 		return 0, fmt.Errorf("the tests fail without a mutation: %s %v", how, err)
 	}
 	fmt.Printf("without a mutation the tests pass, %.1f s\n", time.Since(start).Seconds())
@@ -91,7 +91,7 @@ func run() (survivors int, err error) {
 			for m := range todo {
 				changed := append([]string(nil), lines...)
 				changed[m.line] = m.new
-				how, err := t.test(changed)
+				how, err := t.test(changed, *tests+subtests(m.function))
 				mu.Lock()
 				switch {
 				case err != nil:
@@ -410,9 +410,21 @@ func (t *tree) remove() { os.RemoveAll(t.dir) }
 
 var failLine = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
+var nameSuffix = regexp.MustCompile(`F(32|64)([A-Z0-9]+)$`)
+
+// subtests selects those of a function's type and instruction set: nothing but
+// time is lost with the others.
+func subtests(function string) string {
+	m := nameSuffix.FindStringSubmatch(function)
+	if m == nil {
+		return "" // a table
+	}
+	return fmt.Sprintf("/^%s$/^float%s$", strings.ToLower(m[2]), m[1])
+}
+
 // test runs the tests with the given assembly, first the short ones. It
 // returns how they fail, or nothing if they pass.
-func (t *tree) test(lines []string) (how string, err error) {
+func (t *tree) test(lines []string, tests string) (how string, err error) {
 	if err := os.WriteFile(filepath.Join(t.dir, *file), []byte(strings.Join(lines, "\n")), 0o644); err != nil {
 		return "", err
 	}
@@ -425,7 +437,7 @@ func (t *tree) test(lines []string) (how string, err error) {
 	for _, length := range []string{"-test.short=true", "-test.short=false"} {
 		const limit = 2 * time.Minute
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		cmd := exec.CommandContext(ctx, "./"+binary, "-test.run="+*tests, "-test.failfast", length)
+		cmd := exec.CommandContext(ctx, "./"+binary, "-test.run="+tests, "-test.failfast", length)
 		cmd.Dir = t.dir
 		out, err := cmd.CombinedOutput()
 		hangs := ctx.Err() != nil
@@ -436,7 +448,7 @@ func (t *tree) test(lines []string) (how string, err error) {
 		case err != nil:
 			return failure(out), nil
 		case bytes.Contains(out, []byte("no tests to run")):
-			return "", fmt.Errorf("no test matches %s", *tests)
+			return "", fmt.Errorf("no test matches %s", tests)
 		}
 		if *short {
 			break
