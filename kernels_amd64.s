@@ -1203,7 +1203,7 @@ two16:
 
 // func curvaturePowF32AVX2(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
 // Requires: AVX, AVX2
-TEXT ·curvaturePowF32AVX2(SB), NOSPLIT, $512-48
+TEXT ·curvaturePowF32AVX2(SB), $768-48
 	MOVQ         v+0(FP), AX
 	MOVQ         den+8(FP), CX
 	MOVQ         d+16(FP), DX
@@ -1244,317 +1244,791 @@ TEXT ·curvaturePowF32AVX2(SB), NOSPLIT, $512-48
 	VMOVUPD      Y3, 448(SP)
 	VBROADCASTSD 32(DI), Y3
 	VMOVUPD      Y3, 480(SP)
-	SUBQ         $0x00000020, BX
+	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
 	VMOVUPS      (DX)(SI*1), Y3
-	VMULPS       (R8), Y3, Y6
-	VMULPS       Y3, Y6, Y6
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
 	VMULPS       (AX)(SI*1), Y2, Y3
-	VADDPS       Y6, Y3, Y3
-	VPAND        Y0, Y3, Y6
-	VPCMPGTD     Y6, Y1, Y6
-	VPANDN       Y3, Y6, Y3
-	VCVTPS2PD    X3, Y6
-	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
 	VCVTPS2PD    X4, Y7
-	VPADDQ       powConstants<>+32(SB), Y6, Y8
-	VPSRLQ       $0x34, Y8, Y9
-	VPOR         powConstants<>+64(SB), Y9, Y9
-	VSUBPD       powConstants<>+96(SB), Y9, Y9
-	VPAND        powConstants<>+128(SB), Y8, Y8
-	VPADDQ       powConstants<>+160(SB), Y8, Y8
-	VSUBPD       powConstants<>+0(SB), Y8, Y10
-	VADDPD       powConstants<>+0(SB), Y8, Y8
-	VDIVPD       Y8, Y10, Y8
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
 	VMULPD       Y8, Y8, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       powConstants<>+224(SB), Y10, Y12
-	VADDPD       powConstants<>+192(SB), Y12, Y12
-	VMULPD       powConstants<>+288(SB), Y10, Y13
-	VADDPD       powConstants<>+256(SB), Y13, Y13
-	VMULPD       Y12, Y11, Y12
-	VADDPD       Y12, Y13, Y12
-	VMULPD       powConstants<>+352(SB), Y10, Y10
-	VADDPD       powConstants<>+320(SB), Y10, Y10
-	VMULPD       Y12, Y11, Y11
-	VADDPD       Y11, Y10, Y10
-	VMULPD       Y10, Y8, Y8
-	VADDPD       Y8, Y9, Y8
-	VMULPD       352(SP), Y8, Y8
-	VADDPD       powConstants<>+384(SB), Y8, Y9
-	VSUBPD       powConstants<>+384(SB), Y9, Y10
-	VSUBPD       Y10, Y8, Y8
-	VMULPD       Y8, Y8, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       powConstants<>+448(SB), Y8, Y12
-	VADDPD       powConstants<>+416(SB), Y12, Y12
-	VMULPD       powConstants<>+512(SB), Y8, Y13
-	VADDPD       powConstants<>+480(SB), Y13, Y13
-	VMULPD       Y13, Y10, Y13
-	VADDPD       Y13, Y12, Y12
-	VMULPD       powConstants<>+576(SB), Y8, Y13
-	VADDPD       powConstants<>+544(SB), Y13, Y13
-	VMULPD       powConstants<>+640(SB), Y8, Y8
-	VADDPD       powConstants<>+608(SB), Y8, Y8
-	VMULPD       Y8, Y10, Y8
-	VADDPD       Y8, Y13, Y8
-	VMULPD       powConstants<>+672(SB), Y11, Y10
-	VADDPD       Y10, Y8, Y8
-	VMULPD       Y8, Y11, Y8
-	VADDPD       Y8, Y12, Y8
-	VPSLLQ       $0x34, Y9, Y9
-	VPADDQ       Y9, Y8, Y9
-	VMOVUPD      powConstants<>+704(SB), Y10
-	VBLENDVPD    Y6, Y10, Y6, Y10
-	VCMPPD       $0x06, powConstants<>+736(SB), Y6, Y8
-	VPOR         Y6, Y8, Y8
-	VBLENDVPD    Y8, Y10, Y9, Y9
-	VXORPD       Y8, Y8, Y8
-	VCMPPD       $0x00, Y8, Y6, Y8
-	VANDNPD      Y9, Y8, Y9
-	VCVTPD2PSY   Y9, X4
-	VPADDQ       powConstants<>+32(SB), Y7, Y6
-	VPSRLQ       $0x34, Y6, Y8
-	VPOR         powConstants<>+64(SB), Y8, Y8
-	VSUBPD       powConstants<>+96(SB), Y8, Y8
-	VPAND        powConstants<>+128(SB), Y6, Y6
-	VPADDQ       powConstants<>+160(SB), Y6, Y6
-	VSUBPD       powConstants<>+0(SB), Y6, Y9
-	VADDPD       powConstants<>+0(SB), Y6, Y6
-	VDIVPD       Y6, Y9, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       Y9, Y9, Y10
-	VMULPD       powConstants<>+224(SB), Y9, Y11
-	VADDPD       powConstants<>+192(SB), Y11, Y11
-	VMULPD       powConstants<>+288(SB), Y9, Y12
-	VADDPD       powConstants<>+256(SB), Y12, Y12
-	VMULPD       Y11, Y10, Y11
-	VADDPD       Y11, Y12, Y11
-	VMULPD       powConstants<>+352(SB), Y9, Y9
-	VADDPD       powConstants<>+320(SB), Y9, Y9
-	VMULPD       Y11, Y10, Y10
-	VADDPD       Y10, Y9, Y9
-	VMULPD       Y9, Y6, Y6
-	VADDPD       Y6, Y8, Y6
-	VMULPD       352(SP), Y6, Y6
-	VADDPD       powConstants<>+384(SB), Y6, Y8
-	VSUBPD       powConstants<>+384(SB), Y8, Y9
-	VSUBPD       Y9, Y6, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       Y9, Y9, Y10
-	VMULPD       powConstants<>+448(SB), Y6, Y11
-	VADDPD       powConstants<>+416(SB), Y11, Y11
-	VMULPD       powConstants<>+512(SB), Y6, Y12
-	VADDPD       powConstants<>+480(SB), Y12, Y12
-	VMULPD       Y12, Y9, Y12
-	VADDPD       Y12, Y11, Y11
-	VMULPD       powConstants<>+576(SB), Y6, Y12
-	VADDPD       powConstants<>+544(SB), Y12, Y12
-	VMULPD       powConstants<>+640(SB), Y6, Y6
-	VADDPD       powConstants<>+608(SB), Y6, Y6
-	VMULPD       Y6, Y9, Y6
-	VADDPD       Y6, Y12, Y6
-	VMULPD       powConstants<>+672(SB), Y10, Y9
-	VADDPD       Y9, Y6, Y6
-	VMULPD       Y6, Y10, Y6
-	VADDPD       Y6, Y11, Y6
-	VPSLLQ       $0x34, Y8, Y8
-	VPADDQ       Y8, Y6, Y8
-	VMOVUPD      powConstants<>+704(SB), Y9
-	VBLENDVPD    Y7, Y9, Y7, Y9
-	VCMPPD       $0x06, powConstants<>+736(SB), Y7, Y6
-	VPOR         Y7, Y6, Y6
-	VBLENDVPD    Y6, Y9, Y8, Y8
-	VXORPD       Y6, Y6, Y6
-	VCMPPD       $0x00, Y6, Y7, Y6
-	VANDNPD      Y8, Y6, Y8
-	VCVTPD2PSY   Y8, X5
-	VINSERTF128  $0x01, X5, Y4, Y4
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPD      Y5, 512(SP)
+	VMOVUPD      Y4, 544(SP)
 	VMOVUPS      Y3, (AX)(SI*1)
-	VMULPS       32(R8), Y4, Y4
-	VADDPS       64(R8), Y4, Y4
-	VMOVUPS      Y4, (CX)(SI*1)
-	ADDQ         $0x00000020, SI
-	SUBQ         $0x00000020, BX
+	VMOVUPS      32(DX)(SI*1), Y3
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       32(AX)(SI*1), Y2, Y3
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
+	VCVTPS2PD    X4, Y7
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y8, Y10
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPD      Y5, 576(SP)
+	VMOVUPD      Y4, 608(SP)
+	VMOVUPS      Y3, 32(AX)(SI*1)
+	VMOVUPS      64(DX)(SI*1), Y3
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       64(AX)(SI*1), Y2, Y3
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
+	VCVTPS2PD    X4, Y7
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y8, Y10
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPD      Y5, 640(SP)
+	VMOVUPD      Y4, 672(SP)
+	VMOVUPS      Y3, 64(AX)(SI*1)
+	VMOVUPS      96(DX)(SI*1), Y3
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       96(AX)(SI*1), Y2, Y3
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
+	VCVTPS2PD    X4, Y7
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y8, Y10
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPD      Y5, 704(SP)
+	VMOVUPD      Y4, 736(SP)
+	VMOVUPS      Y3, 96(AX)(SI*1)
+	VMOVUPD      512(SP), Y3
+	VMOVUPD      544(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      (AX)(SI*1), Y3
+	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
+	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y5
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x00, Y4, Y3, Y4
+	VANDNPS      Y5, Y4, Y5
+	VMULPS       32(R8), Y5, Y5
+	VADDPS       64(R8), Y5, Y5
+	VMOVUPS      Y5, (CX)(SI*1)
+	VMOVUPD      576(SP), Y3
+	VMOVUPD      608(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      32(AX)(SI*1), Y3
+	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
+	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y5
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x00, Y4, Y3, Y4
+	VANDNPS      Y5, Y4, Y5
+	VMULPS       32(R8), Y5, Y5
+	VADDPS       64(R8), Y5, Y5
+	VMOVUPS      Y5, 32(CX)(SI*1)
+	VMOVUPD      640(SP), Y3
+	VMOVUPD      672(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      64(AX)(SI*1), Y3
+	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
+	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y5
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x00, Y4, Y3, Y4
+	VANDNPS      Y5, Y4, Y5
+	VMULPS       32(R8), Y5, Y5
+	VADDPS       64(R8), Y5, Y5
+	VMOVUPS      Y5, 64(CX)(SI*1)
+	VMOVUPD      704(SP), Y3
+	VMOVUPD      736(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      96(AX)(SI*1), Y3
+	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
+	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y5
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x00, Y4, Y3, Y4
+	VANDNPS      Y5, Y4, Y5
+	VMULPS       32(R8), Y5, Y5
+	VADDPS       64(R8), Y5, Y5
+	VMOVUPS      Y5, 96(CX)(SI*1)
+	ADDQ         $0x00000080, SI
+	SUBQ         $0x00000080, BX
 	JGE          loop1
 
 done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000020, BX
+	JL   done4
+
+loop3:
+	VMOVUPS      (DX)(SI*1), Y3
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       (AX)(SI*1), Y2, Y3
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
+	VCVTPS2PD    X4, Y7
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y8, Y10
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPD      Y5, 512(SP)
+	VMOVUPD      Y4, 544(SP)
+	VMOVUPS      Y3, (AX)(SI*1)
+	VMOVUPD      512(SP), Y3
+	VMOVUPD      544(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      (AX)(SI*1), Y3
+	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
+	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y5
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x00, Y4, Y3, Y4
+	VANDNPS      Y5, Y4, Y5
+	VMULPS       32(R8), Y5, Y5
+	VADDPS       64(R8), Y5, Y5
+	VMOVUPS      Y5, (CX)(SI*1)
+	ADDQ         $0x00000020, SI
+	SUBQ         $0x00000020, BX
+	JGE          loop3
+
+done4:
 	ADDQ         $0x00000020, BX
 	TESTQ        BX, BX
-	JZ           end3
+	JZ           end5
 	LEAQ         leadingOnes<>+64(SB), DI
 	SUBQ         BX, DI
 	VMOVDQU      (DI), Y3
 	VMASKMOVPS   (DX)(SI*1), Y3, Y4
-	VMASKMOVPS   (AX)(SI*1), Y3, Y3
+	VMASKMOVPS   (AX)(SI*1), Y3, Y5
 	VMULPS       (R8), Y4, Y6
 	VMULPS       Y4, Y6, Y6
-	VMULPS       Y3, Y2, Y2
+	VMULPS       Y5, Y2, Y2
 	VADDPS       Y6, Y2, Y2
 	VPAND        Y0, Y2, Y0
 	VPCMPGTD     Y0, Y1, Y0
 	VPANDN       Y2, Y0, Y2
-	VCVTPS2PD    X2, Y0
-	VEXTRACTF128 $0x01, Y2, X1
-	VCVTPS2PD    X1, Y1
-	VPADDQ       powConstants<>+32(SB), Y0, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         powConstants<>+64(SB), Y4, Y4
-	VSUBPD       powConstants<>+96(SB), Y4, Y4
-	VPAND        powConstants<>+128(SB), Y3, Y3
-	VPADDQ       powConstants<>+160(SB), Y3, Y3
-	VSUBPD       powConstants<>+0(SB), Y3, Y6
-	VADDPD       powConstants<>+0(SB), Y3, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       powConstants<>+224(SB), Y6, Y8
-	VADDPD       powConstants<>+192(SB), Y8, Y8
-	VMULPD       powConstants<>+288(SB), Y6, Y9
-	VADDPD       powConstants<>+256(SB), Y9, Y9
-	VMULPD       Y8, Y7, Y8
-	VADDPD       Y8, Y9, Y8
-	VMULPD       powConstants<>+352(SB), Y6, Y6
-	VADDPD       powConstants<>+320(SB), Y6, Y6
-	VMULPD       Y8, Y7, Y7
-	VADDPD       Y7, Y6, Y6
-	VMULPD       Y6, Y3, Y3
-	VADDPD       Y3, Y4, Y3
-	VMULPD       352(SP), Y3, Y3
-	VADDPD       powConstants<>+384(SB), Y3, Y4
-	VSUBPD       powConstants<>+384(SB), Y4, Y6
-	VSUBPD       Y6, Y3, Y3
-	VMULPD       Y3, Y3, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       powConstants<>+448(SB), Y3, Y8
-	VADDPD       powConstants<>+416(SB), Y8, Y8
-	VMULPD       powConstants<>+512(SB), Y3, Y9
-	VADDPD       powConstants<>+480(SB), Y9, Y9
-	VMULPD       Y9, Y6, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       powConstants<>+576(SB), Y3, Y9
-	VADDPD       powConstants<>+544(SB), Y9, Y9
-	VMULPD       powConstants<>+640(SB), Y3, Y3
-	VADDPD       powConstants<>+608(SB), Y3, Y3
-	VMULPD       Y3, Y6, Y3
-	VADDPD       Y3, Y9, Y3
-	VMULPD       powConstants<>+672(SB), Y7, Y6
-	VADDPD       Y6, Y3, Y3
-	VMULPD       Y3, Y7, Y3
-	VADDPD       Y3, Y8, Y3
-	VPSLLQ       $0x34, Y4, Y4
-	VPADDQ       Y4, Y3, Y4
-	VMOVUPD      powConstants<>+704(SB), Y6
-	VBLENDVPD    Y0, Y6, Y0, Y6
-	VCMPPD       $0x06, powConstants<>+736(SB), Y0, Y3
-	VPOR         Y0, Y3, Y3
-	VBLENDVPD    Y3, Y6, Y4, Y4
-	VXORPD       Y3, Y3, Y3
-	VCMPPD       $0x00, Y3, Y0, Y3
-	VANDNPD      Y4, Y3, Y4
-	VCVTPD2PSY   Y4, X5
-	VPADDQ       powConstants<>+32(SB), Y1, Y0
-	VPSRLQ       $0x34, Y0, Y3
-	VPOR         powConstants<>+64(SB), Y3, Y3
-	VSUBPD       powConstants<>+96(SB), Y3, Y3
-	VPAND        powConstants<>+128(SB), Y0, Y0
-	VPADDQ       powConstants<>+160(SB), Y0, Y0
-	VSUBPD       powConstants<>+0(SB), Y0, Y4
+	VPSUBD       powConstants<>+32(SB), Y2, Y0
+	VPSRAD       $0x17, Y0, Y1
+	VPAND        powConstants<>+64(SB), Y0, Y0
+	VPADDD       powConstants<>+32(SB), Y0, Y0
+	VCVTDQ2PD    X1, Y4
+	VEXTRACTF128 $0x01, Y1, X1
+	VCVTDQ2PD    X1, Y1
+	VCVTPS2PD    X0, Y5
+	VEXTRACTF128 $0x01, Y0, X0
+	VCVTPS2PD    X0, Y0
+	VSUBPD       powConstants<>+0(SB), Y5, Y6
+	VSUBPD       powConstants<>+0(SB), Y0, Y7
+	VADDPD       powConstants<>+0(SB), Y5, Y5
 	VADDPD       powConstants<>+0(SB), Y0, Y0
-	VDIVPD       Y0, Y4, Y0
-	VMULPD       Y0, Y0, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       powConstants<>+224(SB), Y4, Y7
-	VADDPD       powConstants<>+192(SB), Y7, Y7
-	VMULPD       powConstants<>+288(SB), Y4, Y8
-	VADDPD       powConstants<>+256(SB), Y8, Y8
-	VMULPD       Y7, Y6, Y7
-	VADDPD       Y7, Y8, Y7
-	VMULPD       powConstants<>+352(SB), Y4, Y4
-	VADDPD       powConstants<>+320(SB), Y4, Y4
-	VMULPD       Y7, Y6, Y6
-	VADDPD       Y6, Y4, Y4
-	VMULPD       Y4, Y0, Y0
-	VADDPD       Y0, Y3, Y0
+	VDIVPD       Y5, Y6, Y5
+	VDIVPD       Y0, Y7, Y0
+	VMULPD       Y5, Y5, Y6
+	VMULPD       Y0, Y0, Y7
+	VMULPD       Y6, Y6, Y8
+	VMULPD       Y7, Y7, Y9
+	VMULPD       powConstants<>+128(SB), Y6, Y10
+	VMULPD       powConstants<>+128(SB), Y7, Y11
+	VADDPD       powConstants<>+96(SB), Y10, Y10
+	VADDPD       powConstants<>+96(SB), Y11, Y11
+	VMULPD       Y10, Y8, Y10
+	VMULPD       Y11, Y9, Y11
+	VMULPD       powConstants<>+192(SB), Y6, Y12
+	VMULPD       powConstants<>+192(SB), Y7, Y13
+	VADDPD       powConstants<>+160(SB), Y12, Y12
+	VADDPD       powConstants<>+160(SB), Y13, Y13
+	VADDPD       Y12, Y10, Y10
+	VADDPD       Y13, Y11, Y11
+	VMULPD       Y10, Y8, Y8
+	VMULPD       Y11, Y9, Y9
+	VMULPD       powConstants<>+256(SB), Y6, Y6
+	VMULPD       powConstants<>+256(SB), Y7, Y7
+	VADDPD       powConstants<>+224(SB), Y6, Y6
+	VADDPD       powConstants<>+224(SB), Y7, Y7
+	VADDPD       Y6, Y8, Y6
+	VADDPD       Y7, Y9, Y7
+	VMULPD       Y6, Y5, Y5
+	VMULPD       Y7, Y0, Y0
+	VADDPD       Y4, Y5, Y4
+	VADDPD       Y1, Y0, Y0
+	VMULPD       352(SP), Y4, Y1
 	VMULPD       352(SP), Y0, Y0
-	VADDPD       powConstants<>+384(SB), Y0, Y3
-	VSUBPD       powConstants<>+384(SB), Y3, Y4
-	VSUBPD       Y4, Y0, Y0
-	VMULPD       Y0, Y0, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       powConstants<>+448(SB), Y0, Y7
-	VADDPD       powConstants<>+416(SB), Y7, Y7
-	VMULPD       powConstants<>+512(SB), Y0, Y8
-	VADDPD       powConstants<>+480(SB), Y8, Y8
-	VMULPD       Y8, Y4, Y8
-	VADDPD       Y8, Y7, Y7
-	VMULPD       powConstants<>+576(SB), Y0, Y8
-	VADDPD       powConstants<>+544(SB), Y8, Y8
-	VMULPD       powConstants<>+640(SB), Y0, Y0
-	VADDPD       powConstants<>+608(SB), Y0, Y0
-	VMULPD       Y0, Y4, Y0
-	VADDPD       Y0, Y8, Y0
-	VMULPD       powConstants<>+672(SB), Y6, Y4
-	VADDPD       Y4, Y0, Y0
-	VMULPD       Y0, Y6, Y0
-	VADDPD       Y0, Y7, Y0
-	VPSLLQ       $0x34, Y3, Y3
-	VPADDQ       Y3, Y0, Y3
-	VMOVUPD      powConstants<>+704(SB), Y4
-	VBLENDVPD    Y1, Y4, Y1, Y4
-	VCMPPD       $0x06, powConstants<>+736(SB), Y1, Y0
-	VPOR         Y1, Y0, Y0
-	VBLENDVPD    Y0, Y4, Y3, Y3
-	VXORPD       Y0, Y0, Y0
-	VCMPPD       $0x00, Y0, Y1, Y0
-	VANDNPD      Y3, Y0, Y3
-	VCVTPD2PSY   Y3, X0
-	VINSERTF128  $0x01, X0, Y5, Y5
-	LEAQ         (AX)(SI*1), AX
+	VMOVUPD      Y1, 512(SP)
+	VMOVUPD      Y0, 544(SP)
+	LEAQ         (AX)(SI*1), DX
 	TESTB        $0x10, BL
-	JZ           no4
+	JZ           no6
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DX
+
+no6:
+	TESTB   $0x08, BL
+	JZ      no7
+	VMOVLPS X2, (DX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, DX
+
+no7:
+	TESTB  $0x04, BL
+	JZ     no8
+	VMOVSS X2, (DX)
+
+no8:
+	VMOVUPD      512(SP), Y0
+	VMOVUPD      544(SP), Y1
+	VADDPD       powConstants<>+288(SB), Y0, Y2
+	VADDPD       powConstants<>+288(SB), Y1, Y4
+	VSUBPD       powConstants<>+288(SB), Y2, Y5
+	VSUBPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       Y5, Y0, Y0
+	VSUBPD       Y6, Y1, Y1
+	VMULPD       Y0, Y0, Y5
+	VMULPD       Y1, Y1, Y6
+	VMULPD       powConstants<>+352(SB), Y0, Y7
+	VMULPD       powConstants<>+352(SB), Y1, Y8
+	VADDPD       powConstants<>+320(SB), Y7, Y7
+	VADDPD       powConstants<>+320(SB), Y8, Y8
+	VMULPD       Y7, Y5, Y7
+	VMULPD       Y8, Y6, Y8
+	VMULPD       powConstants<>+416(SB), Y0, Y9
+	VMULPD       powConstants<>+416(SB), Y1, Y10
+	VADDPD       powConstants<>+384(SB), Y9, Y9
+	VADDPD       powConstants<>+384(SB), Y10, Y10
+	VADDPD       Y9, Y7, Y7
+	VADDPD       Y10, Y8, Y8
+	VMULPD       powConstants<>+480(SB), Y0, Y9
+	VMULPD       powConstants<>+480(SB), Y1, Y10
+	VADDPD       powConstants<>+448(SB), Y9, Y9
+	VADDPD       powConstants<>+448(SB), Y10, Y10
+	VMULPD       Y9, Y5, Y9
+	VMULPD       Y10, Y6, Y10
+	VMULPD       powConstants<>+544(SB), Y0, Y0
+	VMULPD       powConstants<>+544(SB), Y1, Y1
+	VADDPD       powConstants<>+512(SB), Y0, Y0
+	VADDPD       powConstants<>+512(SB), Y1, Y1
+	VADDPD       Y0, Y9, Y0
+	VADDPD       Y1, Y10, Y1
+	VMULPD       Y5, Y5, Y5
+	VMULPD       Y6, Y6, Y6
+	VMULPD       powConstants<>+576(SB), Y5, Y9
+	VMULPD       powConstants<>+576(SB), Y6, Y10
+	VADDPD       Y0, Y9, Y0
+	VADDPD       Y1, Y10, Y1
+	VMULPD       Y5, Y0, Y0
+	VMULPD       Y6, Y1, Y1
+	VADDPD       Y7, Y0, Y0
+	VADDPD       Y8, Y1, Y1
+	VPSLLQ       $0x34, Y2, Y2
+	VPSLLQ       $0x34, Y4, Y4
+	VPADDQ       Y0, Y2, Y0
+	VPADDQ       Y1, Y4, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTPD2PSY   Y0, X2
+	VCVTPD2PSY   Y1, X0
+	VINSERTF128  $0x01, X0, Y2, Y2
+	VMASKMOVPS   (AX)(SI*1), Y3, Y0
+	VBLENDVPS    Y0, powConstants<>+608(SB), Y0, Y3
+	VCMPPS       $0x06, powConstants<>+640(SB), Y0, Y1
+	VPOR         Y0, Y1, Y1
+	VBLENDVPS    Y1, Y3, Y2, Y2
+	VXORPS       Y1, Y1, Y1
+	VCMPPS       $0x00, Y1, Y0, Y1
+	VANDNPS      Y2, Y1, Y2
+	VMULPS       32(R8), Y2, Y2
+	VADDPS       64(R8), Y2, Y2
+	LEAQ         (CX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no9
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-no4:
+no9:
 	TESTB   $0x08, BL
-	JZ      no5
+	JZ      no10
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, AX
 
-no5:
+no10:
 	TESTB  $0x04, BL
-	JZ     no6
+	JZ     no11
 	VMOVSS X2, (AX)
 
-no6:
-	VMULPS       32(R8), Y5, Y5
-	VADDPS       64(R8), Y5, Y5
-	LEAQ         (CX)(SI*1), AX
-	TESTB        $0x10, BL
-	JZ           no7
-	VMOVUPS      X5, (AX)
-	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, AX
-
-no7:
-	TESTB   $0x08, BL
-	JZ      no8
-	VMOVLPS X5, (AX)
-	VPSRLDQ $0x08, Y5, Y5
-	ADDQ    $0x08, AX
-
-no8:
-	TESTB  $0x04, BL
-	JZ     no9
-	VMOVSS X5, (AX)
-
-no9:
-end3:
+no11:
+end5:
 	VZEROUPPER
 	RET
 
@@ -4385,7 +4859,7 @@ two16:
 
 // func curvaturePowF64AVX2(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
 // Requires: AVX, AVX2
-TEXT ·curvaturePowF64AVX2(SB), NOSPLIT, $512-48
+TEXT ·curvaturePowF64AVX2(SB), $896-48
 	MOVQ         v+0(FP), AX
 	MOVQ         den+8(FP), CX
 	MOVQ         d+16(FP), DX
@@ -4426,7 +4900,7 @@ TEXT ·curvaturePowF64AVX2(SB), NOSPLIT, $512-48
 	VMOVUPD      Y3, 448(SP)
 	VBROADCASTSD 32(DI), Y3
 	VMOVUPD      Y3, 480(SP)
-	SUBQ         $0x00000020, BX
+	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
@@ -4438,20 +4912,20 @@ loop1:
 	VPAND     Y0, Y3, Y4
 	VPCMPGTQ  Y4, Y1, Y4
 	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+32(SB), Y3, Y4
+	VPADDQ    powConstants<>+672(SB), Y3, Y4
 	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+64(SB), Y5, Y5
-	VSUBPD    powConstants<>+96(SB), Y5, Y5
-	VPAND     powConstants<>+128(SB), Y4, Y4
-	VPADDQ    powConstants<>+160(SB), Y4, Y4
+	VPOR      powConstants<>+704(SB), Y5, Y5
+	VSUBPD    powConstants<>+736(SB), Y5, Y5
+	VPAND     powConstants<>+768(SB), Y4, Y4
+	VPADDQ    powConstants<>+800(SB), Y4, Y4
 	VSUBPD    powConstants<>+0(SB), Y4, Y6
 	VADDPD    powConstants<>+0(SB), Y4, Y7
 	VMOVUPD   powConstants<>+0(SB), Y8
 	VDIVPD    Y7, Y8, Y8
 	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+768(SB), Y9, Y10
-	VSUBPD    powConstants<>+768(SB), Y10, Y10
-	VPAND     powConstants<>+800(SB), Y7, Y7
+	VADDPD    powConstants<>+832(SB), Y9, Y10
+	VSUBPD    powConstants<>+832(SB), Y10, Y10
+	VPAND     powConstants<>+864(SB), Y7, Y7
 	VSUBPD    powConstants<>+0(SB), Y7, Y11
 	VSUBPD    Y11, Y4, Y4
 	VMULPD    Y7, Y10, Y7
@@ -4467,15 +4941,15 @@ loop1:
 	VADDPD    Y11, Y4, Y4
 	VMULPD    416(SP), Y5, Y11
 	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+864(SB), Y6, Y11
-	VADDPD    powConstants<>+832(SB), Y11, Y11
-	VMULPD    powConstants<>+928(SB), Y6, Y12
-	VADDPD    powConstants<>+896(SB), Y12, Y12
-	VMULPD    Y12, Y7, Y12
-	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+928(SB), Y6, Y11
+	VADDPD    powConstants<>+896(SB), Y11, Y11
 	VMULPD    powConstants<>+992(SB), Y6, Y12
 	VADDPD    powConstants<>+960(SB), Y12, Y12
-	VMULPD    powConstants<>+1024(SB), Y7, Y7
+	VMULPD    Y12, Y7, Y12
+	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+1056(SB), Y6, Y12
+	VADDPD    powConstants<>+1024(SB), Y12, Y12
+	VMULPD    powConstants<>+1088(SB), Y7, Y7
 	VADDPD    Y7, Y12, Y7
 	VMULPD    Y7, Y8, Y7
 	VADDPD    Y7, Y11, Y7
@@ -4486,215 +4960,723 @@ loop1:
 	VMULPD    384(SP), Y5, Y5
 	VMULPD    448(SP), Y10, Y6
 	VADDPD    Y6, Y5, Y7
-	VADDPD    powConstants<>+384(SB), Y7, Y7
-	VSUBPD    powConstants<>+384(SB), Y7, Y8
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
 	VSUBPD    Y8, Y5, Y5
 	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1056(SB), Y5, Y6
-	VSUBPD    powConstants<>+1056(SB), Y6, Y6
+	VADDPD    powConstants<>+1120(SB), Y5, Y6
+	VSUBPD    powConstants<>+1120(SB), Y6, Y6
 	VSUBPD    Y6, Y5, Y5
 	VADDPD    Y4, Y5, Y4
-	VADDPD    Y4, Y6, Y5
-	VMULPD    powConstants<>+1088(SB), Y6, Y8
-	VADDPD    powConstants<>+1120(SB), Y8, Y8
-	VMULPD    Y8, Y6, Y6
-	VADDPD    powConstants<>+0(SB), Y6, Y6
-	VMULPD    Y5, Y5, Y9
-	VMULPD    Y9, Y9, Y10
-	VMULPD    powConstants<>+1152(SB), Y5, Y11
-	VADDPD    powConstants<>+1184(SB), Y11, Y11
-	VMULPD    powConstants<>+1248(SB), Y5, Y12
-	VADDPD    powConstants<>+1216(SB), Y12, Y12
-	VMULPD    Y12, Y9, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1312(SB), Y5, Y12
-	VADDPD    powConstants<>+1280(SB), Y12, Y12
-	VMULPD    powConstants<>+1376(SB), Y5, Y13
-	VADDPD    powConstants<>+1344(SB), Y13, Y13
-	VMULPD    Y13, Y9, Y13
-	VADDPD    Y13, Y12, Y12
-	VMULPD    Y12, Y10, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1440(SB), Y5, Y12
-	VADDPD    powConstants<>+1408(SB), Y12, Y12
-	VMULPD    powConstants<>+1504(SB), Y5, Y13
-	VADDPD    powConstants<>+1472(SB), Y13, Y13
-	VMULPD    Y13, Y9, Y9
-	VADDPD    Y9, Y12, Y9
-	VMULPD    Y10, Y10, Y10
-	VMULPD    Y9, Y10, Y9
-	VADDPD    Y9, Y11, Y9
-	VMULPD    powConstants<>+1088(SB), Y5, Y10
-	VADDPD    Y10, Y8, Y8
-	VMULPD    Y4, Y8, Y4
-	VMULPD    Y9, Y5, Y5
-	VADDPD    Y5, Y4, Y4
-	VADDPD    Y4, Y6, Y4
-	VPSLLQ    $0x34, Y7, Y5
-	VPADDQ    Y5, Y4, Y5
-	VMOVUPD   powConstants<>+704(SB), Y6
-	VBLENDVPD Y3, Y6, Y3, Y6
-	VCMPPD    $0x06, powConstants<>+736(SB), Y3, Y4
-	VPOR      Y3, Y4, Y4
-	VBLENDVPD Y4, Y6, Y5, Y5
-	VXORPD    Y4, Y4, Y4
-	VCMPPD    $0x00, Y4, Y3, Y4
-	VANDNPD   Y5, Y4, Y5
+	VMOVUPD   Y6, 512(SP)
+	VMOVUPD   Y4, 544(SP)
+	VMOVUPD   Y7, 576(SP)
 	VMOVUPD   Y3, (AX)(SI*1)
-	VMULPD    32(R8), Y5, Y5
-	VADDPD    64(R8), Y5, Y5
-	VMOVUPD   Y5, (CX)(SI*1)
-	ADDQ      $0x00000020, SI
-	SUBQ      $0x00000020, BX
+	VMOVUPD   32(DX)(SI*1), Y3
+	VMULPD    (R8), Y3, Y4
+	VMULPD    Y3, Y4, Y4
+	VMULPD    32(AX)(SI*1), Y2, Y3
+	VADDPD    Y4, Y3, Y3
+	VPAND     Y0, Y3, Y4
+	VPCMPGTQ  Y4, Y1, Y4
+	VPANDN    Y3, Y4, Y3
+	VPADDQ    powConstants<>+672(SB), Y3, Y4
+	VPSRLQ    $0x34, Y4, Y5
+	VPOR      powConstants<>+704(SB), Y5, Y5
+	VSUBPD    powConstants<>+736(SB), Y5, Y5
+	VPAND     powConstants<>+768(SB), Y4, Y4
+	VPADDQ    powConstants<>+800(SB), Y4, Y4
+	VSUBPD    powConstants<>+0(SB), Y4, Y6
+	VADDPD    powConstants<>+0(SB), Y4, Y7
+	VMOVUPD   powConstants<>+0(SB), Y8
+	VDIVPD    Y7, Y8, Y8
+	VMULPD    Y8, Y6, Y9
+	VADDPD    powConstants<>+832(SB), Y9, Y10
+	VSUBPD    powConstants<>+832(SB), Y10, Y10
+	VPAND     powConstants<>+864(SB), Y7, Y7
+	VSUBPD    powConstants<>+0(SB), Y7, Y11
+	VSUBPD    Y11, Y4, Y4
+	VMULPD    Y7, Y10, Y7
+	VSUBPD    Y7, Y6, Y6
+	VMULPD    Y4, Y10, Y4
+	VSUBPD    Y4, Y6, Y4
+	VMULPD    Y8, Y4, Y4
+	VMULPD    Y9, Y9, Y6
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    448(SP), Y4, Y4
+	VMULPD    480(SP), Y9, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    416(SP), Y5, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    powConstants<>+928(SB), Y6, Y11
+	VADDPD    powConstants<>+896(SB), Y11, Y11
+	VMULPD    powConstants<>+992(SB), Y6, Y12
+	VADDPD    powConstants<>+960(SB), Y12, Y12
+	VMULPD    Y12, Y7, Y12
+	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+1056(SB), Y6, Y12
+	VADDPD    powConstants<>+1024(SB), Y12, Y12
+	VMULPD    powConstants<>+1088(SB), Y7, Y7
+	VADDPD    Y7, Y12, Y7
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y11, Y7
+	VMULPD    352(SP), Y9, Y8
+	VMULPD    Y6, Y8, Y6
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y4, Y6, Y4
+	VMULPD    384(SP), Y5, Y5
+	VMULPD    448(SP), Y10, Y6
+	VADDPD    Y6, Y5, Y7
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
+	VSUBPD    Y8, Y5, Y5
+	VADDPD    Y6, Y5, Y5
+	VADDPD    powConstants<>+1120(SB), Y5, Y6
+	VSUBPD    powConstants<>+1120(SB), Y6, Y6
+	VSUBPD    Y6, Y5, Y5
+	VADDPD    Y4, Y5, Y4
+	VMOVUPD   Y6, 608(SP)
+	VMOVUPD   Y4, 640(SP)
+	VMOVUPD   Y7, 672(SP)
+	VMOVUPD   Y3, 32(AX)(SI*1)
+	VMOVUPD   64(DX)(SI*1), Y3
+	VMULPD    (R8), Y3, Y4
+	VMULPD    Y3, Y4, Y4
+	VMULPD    64(AX)(SI*1), Y2, Y3
+	VADDPD    Y4, Y3, Y3
+	VPAND     Y0, Y3, Y4
+	VPCMPGTQ  Y4, Y1, Y4
+	VPANDN    Y3, Y4, Y3
+	VPADDQ    powConstants<>+672(SB), Y3, Y4
+	VPSRLQ    $0x34, Y4, Y5
+	VPOR      powConstants<>+704(SB), Y5, Y5
+	VSUBPD    powConstants<>+736(SB), Y5, Y5
+	VPAND     powConstants<>+768(SB), Y4, Y4
+	VPADDQ    powConstants<>+800(SB), Y4, Y4
+	VSUBPD    powConstants<>+0(SB), Y4, Y6
+	VADDPD    powConstants<>+0(SB), Y4, Y7
+	VMOVUPD   powConstants<>+0(SB), Y8
+	VDIVPD    Y7, Y8, Y8
+	VMULPD    Y8, Y6, Y9
+	VADDPD    powConstants<>+832(SB), Y9, Y10
+	VSUBPD    powConstants<>+832(SB), Y10, Y10
+	VPAND     powConstants<>+864(SB), Y7, Y7
+	VSUBPD    powConstants<>+0(SB), Y7, Y11
+	VSUBPD    Y11, Y4, Y4
+	VMULPD    Y7, Y10, Y7
+	VSUBPD    Y7, Y6, Y6
+	VMULPD    Y4, Y10, Y4
+	VSUBPD    Y4, Y6, Y4
+	VMULPD    Y8, Y4, Y4
+	VMULPD    Y9, Y9, Y6
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    448(SP), Y4, Y4
+	VMULPD    480(SP), Y9, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    416(SP), Y5, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    powConstants<>+928(SB), Y6, Y11
+	VADDPD    powConstants<>+896(SB), Y11, Y11
+	VMULPD    powConstants<>+992(SB), Y6, Y12
+	VADDPD    powConstants<>+960(SB), Y12, Y12
+	VMULPD    Y12, Y7, Y12
+	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+1056(SB), Y6, Y12
+	VADDPD    powConstants<>+1024(SB), Y12, Y12
+	VMULPD    powConstants<>+1088(SB), Y7, Y7
+	VADDPD    Y7, Y12, Y7
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y11, Y7
+	VMULPD    352(SP), Y9, Y8
+	VMULPD    Y6, Y8, Y6
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y4, Y6, Y4
+	VMULPD    384(SP), Y5, Y5
+	VMULPD    448(SP), Y10, Y6
+	VADDPD    Y6, Y5, Y7
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
+	VSUBPD    Y8, Y5, Y5
+	VADDPD    Y6, Y5, Y5
+	VADDPD    powConstants<>+1120(SB), Y5, Y6
+	VSUBPD    powConstants<>+1120(SB), Y6, Y6
+	VSUBPD    Y6, Y5, Y5
+	VADDPD    Y4, Y5, Y4
+	VMOVUPD   Y6, 704(SP)
+	VMOVUPD   Y4, 736(SP)
+	VMOVUPD   Y7, 768(SP)
+	VMOVUPD   Y3, 64(AX)(SI*1)
+	VMOVUPD   96(DX)(SI*1), Y3
+	VMULPD    (R8), Y3, Y4
+	VMULPD    Y3, Y4, Y4
+	VMULPD    96(AX)(SI*1), Y2, Y3
+	VADDPD    Y4, Y3, Y3
+	VPAND     Y0, Y3, Y4
+	VPCMPGTQ  Y4, Y1, Y4
+	VPANDN    Y3, Y4, Y3
+	VPADDQ    powConstants<>+672(SB), Y3, Y4
+	VPSRLQ    $0x34, Y4, Y5
+	VPOR      powConstants<>+704(SB), Y5, Y5
+	VSUBPD    powConstants<>+736(SB), Y5, Y5
+	VPAND     powConstants<>+768(SB), Y4, Y4
+	VPADDQ    powConstants<>+800(SB), Y4, Y4
+	VSUBPD    powConstants<>+0(SB), Y4, Y6
+	VADDPD    powConstants<>+0(SB), Y4, Y7
+	VMOVUPD   powConstants<>+0(SB), Y8
+	VDIVPD    Y7, Y8, Y8
+	VMULPD    Y8, Y6, Y9
+	VADDPD    powConstants<>+832(SB), Y9, Y10
+	VSUBPD    powConstants<>+832(SB), Y10, Y10
+	VPAND     powConstants<>+864(SB), Y7, Y7
+	VSUBPD    powConstants<>+0(SB), Y7, Y11
+	VSUBPD    Y11, Y4, Y4
+	VMULPD    Y7, Y10, Y7
+	VSUBPD    Y7, Y6, Y6
+	VMULPD    Y4, Y10, Y4
+	VSUBPD    Y4, Y6, Y4
+	VMULPD    Y8, Y4, Y4
+	VMULPD    Y9, Y9, Y6
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    448(SP), Y4, Y4
+	VMULPD    480(SP), Y9, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    416(SP), Y5, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    powConstants<>+928(SB), Y6, Y11
+	VADDPD    powConstants<>+896(SB), Y11, Y11
+	VMULPD    powConstants<>+992(SB), Y6, Y12
+	VADDPD    powConstants<>+960(SB), Y12, Y12
+	VMULPD    Y12, Y7, Y12
+	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+1056(SB), Y6, Y12
+	VADDPD    powConstants<>+1024(SB), Y12, Y12
+	VMULPD    powConstants<>+1088(SB), Y7, Y7
+	VADDPD    Y7, Y12, Y7
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y11, Y7
+	VMULPD    352(SP), Y9, Y8
+	VMULPD    Y6, Y8, Y6
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y4, Y6, Y4
+	VMULPD    384(SP), Y5, Y5
+	VMULPD    448(SP), Y10, Y6
+	VADDPD    Y6, Y5, Y7
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
+	VSUBPD    Y8, Y5, Y5
+	VADDPD    Y6, Y5, Y5
+	VADDPD    powConstants<>+1120(SB), Y5, Y6
+	VSUBPD    powConstants<>+1120(SB), Y6, Y6
+	VSUBPD    Y6, Y5, Y5
+	VADDPD    Y4, Y5, Y4
+	VMOVUPD   Y6, 800(SP)
+	VMOVUPD   Y4, 832(SP)
+	VMOVUPD   Y7, 864(SP)
+	VMOVUPD   Y3, 96(AX)(SI*1)
+	VMOVUPD   512(SP), Y3
+	VMOVUPD   544(SP), Y4
+	VMOVUPD   576(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1152(SB), Y3, Y7
+	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1216(SB), Y6, Y9
+	VADDPD    powConstants<>+1248(SB), Y9, Y9
+	VMULPD    powConstants<>+1312(SB), Y6, Y10
+	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1376(SB), Y6, Y10
+	VADDPD    powConstants<>+1344(SB), Y10, Y10
+	VMULPD    powConstants<>+1440(SB), Y6, Y11
+	VADDPD    powConstants<>+1408(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   (AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+1600(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VXORPD    Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VANDNPD   Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, (CX)(SI*1)
+	VMOVUPD   608(SP), Y3
+	VMOVUPD   640(SP), Y4
+	VMOVUPD   672(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1152(SB), Y3, Y7
+	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1216(SB), Y6, Y9
+	VADDPD    powConstants<>+1248(SB), Y9, Y9
+	VMULPD    powConstants<>+1312(SB), Y6, Y10
+	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1376(SB), Y6, Y10
+	VADDPD    powConstants<>+1344(SB), Y10, Y10
+	VMULPD    powConstants<>+1440(SB), Y6, Y11
+	VADDPD    powConstants<>+1408(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   32(AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+1600(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VXORPD    Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VANDNPD   Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, 32(CX)(SI*1)
+	VMOVUPD   704(SP), Y3
+	VMOVUPD   736(SP), Y4
+	VMOVUPD   768(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1152(SB), Y3, Y7
+	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1216(SB), Y6, Y9
+	VADDPD    powConstants<>+1248(SB), Y9, Y9
+	VMULPD    powConstants<>+1312(SB), Y6, Y10
+	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1376(SB), Y6, Y10
+	VADDPD    powConstants<>+1344(SB), Y10, Y10
+	VMULPD    powConstants<>+1440(SB), Y6, Y11
+	VADDPD    powConstants<>+1408(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   64(AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+1600(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VXORPD    Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VANDNPD   Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, 64(CX)(SI*1)
+	VMOVUPD   800(SP), Y3
+	VMOVUPD   832(SP), Y4
+	VMOVUPD   864(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1152(SB), Y3, Y7
+	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1216(SB), Y6, Y9
+	VADDPD    powConstants<>+1248(SB), Y9, Y9
+	VMULPD    powConstants<>+1312(SB), Y6, Y10
+	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1376(SB), Y6, Y10
+	VADDPD    powConstants<>+1344(SB), Y10, Y10
+	VMULPD    powConstants<>+1440(SB), Y6, Y11
+	VADDPD    powConstants<>+1408(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   96(AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+1600(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VXORPD    Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VANDNPD   Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, 96(CX)(SI*1)
+	ADDQ      $0x00000080, SI
+	SUBQ      $0x00000080, BX
 	JGE       loop1
 
 done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000020, BX
+	JL   done4
+
+loop3:
+	VMOVUPD   (DX)(SI*1), Y3
+	VMULPD    (R8), Y3, Y4
+	VMULPD    Y3, Y4, Y4
+	VMULPD    (AX)(SI*1), Y2, Y3
+	VADDPD    Y4, Y3, Y3
+	VPAND     Y0, Y3, Y4
+	VPCMPGTQ  Y4, Y1, Y4
+	VPANDN    Y3, Y4, Y3
+	VPADDQ    powConstants<>+672(SB), Y3, Y4
+	VPSRLQ    $0x34, Y4, Y5
+	VPOR      powConstants<>+704(SB), Y5, Y5
+	VSUBPD    powConstants<>+736(SB), Y5, Y5
+	VPAND     powConstants<>+768(SB), Y4, Y4
+	VPADDQ    powConstants<>+800(SB), Y4, Y4
+	VSUBPD    powConstants<>+0(SB), Y4, Y6
+	VADDPD    powConstants<>+0(SB), Y4, Y7
+	VMOVUPD   powConstants<>+0(SB), Y8
+	VDIVPD    Y7, Y8, Y8
+	VMULPD    Y8, Y6, Y9
+	VADDPD    powConstants<>+832(SB), Y9, Y10
+	VSUBPD    powConstants<>+832(SB), Y10, Y10
+	VPAND     powConstants<>+864(SB), Y7, Y7
+	VSUBPD    powConstants<>+0(SB), Y7, Y11
+	VSUBPD    Y11, Y4, Y4
+	VMULPD    Y7, Y10, Y7
+	VSUBPD    Y7, Y6, Y6
+	VMULPD    Y4, Y10, Y4
+	VSUBPD    Y4, Y6, Y4
+	VMULPD    Y8, Y4, Y4
+	VMULPD    Y9, Y9, Y6
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    448(SP), Y4, Y4
+	VMULPD    480(SP), Y9, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    416(SP), Y5, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    powConstants<>+928(SB), Y6, Y11
+	VADDPD    powConstants<>+896(SB), Y11, Y11
+	VMULPD    powConstants<>+992(SB), Y6, Y12
+	VADDPD    powConstants<>+960(SB), Y12, Y12
+	VMULPD    Y12, Y7, Y12
+	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+1056(SB), Y6, Y12
+	VADDPD    powConstants<>+1024(SB), Y12, Y12
+	VMULPD    powConstants<>+1088(SB), Y7, Y7
+	VADDPD    Y7, Y12, Y7
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y11, Y7
+	VMULPD    352(SP), Y9, Y8
+	VMULPD    Y6, Y8, Y6
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y4, Y6, Y4
+	VMULPD    384(SP), Y5, Y5
+	VMULPD    448(SP), Y10, Y6
+	VADDPD    Y6, Y5, Y7
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
+	VSUBPD    Y8, Y5, Y5
+	VADDPD    Y6, Y5, Y5
+	VADDPD    powConstants<>+1120(SB), Y5, Y6
+	VSUBPD    powConstants<>+1120(SB), Y6, Y6
+	VSUBPD    Y6, Y5, Y5
+	VADDPD    Y4, Y5, Y4
+	VMOVUPD   Y6, 512(SP)
+	VMOVUPD   Y4, 544(SP)
+	VMOVUPD   Y7, 576(SP)
+	VMOVUPD   Y3, (AX)(SI*1)
+	VMOVUPD   512(SP), Y3
+	VMOVUPD   544(SP), Y4
+	VMOVUPD   576(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1152(SB), Y3, Y7
+	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1216(SB), Y6, Y9
+	VADDPD    powConstants<>+1248(SB), Y9, Y9
+	VMULPD    powConstants<>+1312(SB), Y6, Y10
+	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1376(SB), Y6, Y10
+	VADDPD    powConstants<>+1344(SB), Y10, Y10
+	VMULPD    powConstants<>+1440(SB), Y6, Y11
+	VADDPD    powConstants<>+1408(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   (AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+1600(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VXORPD    Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VANDNPD   Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, (CX)(SI*1)
+	ADDQ      $0x00000020, SI
+	SUBQ      $0x00000020, BX
+	JGE       loop3
+
+done4:
 	ADDQ         $0x00000020, BX
 	TESTQ        BX, BX
-	JZ           end3
+	JZ           end5
 	LEAQ         leadingOnes<>+64(SB), DI
 	SUBQ         BX, DI
 	VMOVDQU      (DI), Y3
 	VMASKMOVPD   (DX)(SI*1), Y3, Y4
-	VMASKMOVPD   (AX)(SI*1), Y3, Y3
-	VMULPD       (R8), Y4, Y5
-	VMULPD       Y4, Y5, Y5
-	VMULPD       Y3, Y2, Y2
-	VADDPD       Y5, Y2, Y2
+	VMASKMOVPD   (AX)(SI*1), Y3, Y5
+	VMULPD       (R8), Y4, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       Y5, Y2, Y2
+	VADDPD       Y6, Y2, Y2
 	VPAND        Y0, Y2, Y0
 	VPCMPGTQ     Y0, Y1, Y0
 	VPANDN       Y2, Y0, Y2
-	VPADDQ       powConstants<>+32(SB), Y2, Y0
+	VPADDQ       powConstants<>+672(SB), Y2, Y0
 	VPSRLQ       $0x34, Y0, Y1
-	VPOR         powConstants<>+64(SB), Y1, Y1
-	VSUBPD       powConstants<>+96(SB), Y1, Y1
-	VPAND        powConstants<>+128(SB), Y0, Y0
-	VPADDQ       powConstants<>+160(SB), Y0, Y0
-	VSUBPD       powConstants<>+0(SB), Y0, Y3
-	VADDPD       powConstants<>+0(SB), Y0, Y4
-	VMOVUPD      powConstants<>+0(SB), Y5
-	VDIVPD       Y4, Y5, Y5
-	VMULPD       Y5, Y3, Y6
-	VADDPD       powConstants<>+768(SB), Y6, Y7
-	VSUBPD       powConstants<>+768(SB), Y7, Y7
-	VPAND        powConstants<>+800(SB), Y4, Y4
-	VSUBPD       powConstants<>+0(SB), Y4, Y8
-	VSUBPD       Y8, Y0, Y0
-	VMULPD       Y4, Y7, Y4
-	VSUBPD       Y4, Y3, Y3
-	VMULPD       Y0, Y7, Y0
-	VSUBPD       Y0, Y3, Y0
-	VMULPD       Y5, Y0, Y0
-	VMULPD       Y6, Y6, Y3
-	VMULPD       Y3, Y3, Y4
+	VPOR         powConstants<>+704(SB), Y1, Y1
+	VSUBPD       powConstants<>+736(SB), Y1, Y1
+	VPAND        powConstants<>+768(SB), Y0, Y0
+	VPADDQ       powConstants<>+800(SB), Y0, Y0
+	VSUBPD       powConstants<>+0(SB), Y0, Y4
+	VADDPD       powConstants<>+0(SB), Y0, Y5
+	VMOVUPD      powConstants<>+0(SB), Y6
+	VDIVPD       Y5, Y6, Y6
+	VMULPD       Y6, Y4, Y7
+	VADDPD       powConstants<>+832(SB), Y7, Y8
+	VSUBPD       powConstants<>+832(SB), Y8, Y8
+	VPAND        powConstants<>+864(SB), Y5, Y5
+	VSUBPD       powConstants<>+0(SB), Y5, Y9
+	VSUBPD       Y9, Y0, Y0
+	VMULPD       Y5, Y8, Y5
+	VSUBPD       Y5, Y4, Y4
+	VMULPD       Y0, Y8, Y0
+	VSUBPD       Y0, Y4, Y0
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y7, Y7, Y4
 	VMULPD       Y4, Y4, Y5
+	VMULPD       Y5, Y5, Y6
 	VMULPD       448(SP), Y0, Y0
-	VMULPD       480(SP), Y6, Y8
-	VADDPD       Y8, Y0, Y0
-	VMULPD       416(SP), Y1, Y8
-	VADDPD       Y8, Y0, Y0
-	VMULPD       powConstants<>+864(SB), Y3, Y8
-	VADDPD       powConstants<>+832(SB), Y8, Y8
-	VMULPD       powConstants<>+928(SB), Y3, Y9
+	VMULPD       480(SP), Y7, Y9
+	VADDPD       Y9, Y0, Y0
+	VMULPD       416(SP), Y1, Y9
+	VADDPD       Y9, Y0, Y0
+	VMULPD       powConstants<>+928(SB), Y4, Y9
 	VADDPD       powConstants<>+896(SB), Y9, Y9
-	VMULPD       Y9, Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       powConstants<>+992(SB), Y3, Y9
-	VADDPD       powConstants<>+960(SB), Y9, Y9
-	VMULPD       powConstants<>+1024(SB), Y4, Y4
-	VADDPD       Y4, Y9, Y4
-	VMULPD       Y4, Y5, Y4
-	VADDPD       Y4, Y8, Y4
-	VMULPD       352(SP), Y6, Y5
-	VMULPD       Y3, Y5, Y3
-	VMULPD       Y4, Y3, Y3
-	VADDPD       Y0, Y3, Y0
-	VMULPD       384(SP), Y1, Y1
-	VMULPD       448(SP), Y7, Y3
-	VADDPD       Y3, Y1, Y4
-	VADDPD       powConstants<>+384(SB), Y4, Y4
-	VSUBPD       powConstants<>+384(SB), Y4, Y5
-	VSUBPD       Y5, Y1, Y1
-	VADDPD       Y3, Y1, Y1
-	VADDPD       powConstants<>+1056(SB), Y1, Y3
-	VSUBPD       powConstants<>+1056(SB), Y3, Y3
-	VSUBPD       Y3, Y1, Y1
-	VADDPD       Y0, Y1, Y0
-	VADDPD       Y0, Y3, Y1
-	VMULPD       powConstants<>+1088(SB), Y3, Y5
-	VADDPD       powConstants<>+1120(SB), Y5, Y5
-	VMULPD       Y5, Y3, Y3
-	VADDPD       powConstants<>+0(SB), Y3, Y3
-	VMULPD       Y1, Y1, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       powConstants<>+1152(SB), Y1, Y8
-	VADDPD       powConstants<>+1184(SB), Y8, Y8
-	VMULPD       powConstants<>+1248(SB), Y1, Y9
-	VADDPD       powConstants<>+1216(SB), Y9, Y9
-	VMULPD       Y9, Y6, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       powConstants<>+1312(SB), Y1, Y9
-	VADDPD       powConstants<>+1280(SB), Y9, Y9
-	VMULPD       powConstants<>+1376(SB), Y1, Y10
-	VADDPD       powConstants<>+1344(SB), Y10, Y10
-	VMULPD       Y10, Y6, Y10
+	VMULPD       powConstants<>+992(SB), Y4, Y10
+	VADDPD       powConstants<>+960(SB), Y10, Y10
+	VMULPD       Y10, Y5, Y10
 	VADDPD       Y10, Y9, Y9
-	VMULPD       Y9, Y7, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       powConstants<>+1440(SB), Y1, Y9
-	VADDPD       powConstants<>+1408(SB), Y9, Y9
-	VMULPD       powConstants<>+1504(SB), Y1, Y10
-	VADDPD       powConstants<>+1472(SB), Y10, Y10
-	VMULPD       Y10, Y6, Y6
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y7, Y7, Y7
-	VMULPD       Y6, Y7, Y6
-	VADDPD       Y6, Y8, Y6
-	VMULPD       powConstants<>+1088(SB), Y1, Y7
-	VADDPD       Y7, Y5, Y5
-	VMULPD       Y0, Y5, Y0
-	VMULPD       Y6, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VADDPD       Y0, Y3, Y0
-	VPSLLQ       $0x34, Y4, Y1
-	VPADDQ       Y1, Y0, Y1
-	VMOVUPD      powConstants<>+704(SB), Y3
-	VBLENDVPD    Y2, Y3, Y2, Y3
-	VCMPPD       $0x06, powConstants<>+736(SB), Y2, Y0
-	VPOR         Y2, Y0, Y0
-	VBLENDVPD    Y0, Y3, Y1, Y1
-	VXORPD       Y0, Y0, Y0
-	VCMPPD       $0x00, Y0, Y2, Y0
-	VANDNPD      Y1, Y0, Y1
-	LEAQ         (AX)(SI*1), AX
-	TESTB        $0x10, BL
-	JZ           no4
-	VMOVUPS      X2, (AX)
-	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, AX
-
-no4:
-	TESTB   $0x08, BL
-	JZ      no5
-	VMOVLPD X2, (AX)
-
-no5:
-	VMULPD       32(R8), Y1, Y1
-	VADDPD       64(R8), Y1, Y1
-	LEAQ         (CX)(SI*1), AX
+	VMULPD       powConstants<>+1056(SB), Y4, Y10
+	VADDPD       powConstants<>+1024(SB), Y10, Y10
+	VMULPD       powConstants<>+1088(SB), Y5, Y5
+	VADDPD       Y5, Y10, Y5
+	VMULPD       Y5, Y6, Y5
+	VADDPD       Y5, Y9, Y5
+	VMULPD       352(SP), Y7, Y6
+	VMULPD       Y4, Y6, Y4
+	VMULPD       Y5, Y4, Y4
+	VADDPD       Y0, Y4, Y0
+	VMULPD       384(SP), Y1, Y1
+	VMULPD       448(SP), Y8, Y4
+	VADDPD       Y4, Y1, Y5
+	VADDPD       powConstants<>+288(SB), Y5, Y5
+	VSUBPD       powConstants<>+288(SB), Y5, Y6
+	VSUBPD       Y6, Y1, Y1
+	VADDPD       Y4, Y1, Y1
+	VADDPD       powConstants<>+1120(SB), Y1, Y4
+	VSUBPD       powConstants<>+1120(SB), Y4, Y4
+	VSUBPD       Y4, Y1, Y1
+	VADDPD       Y0, Y1, Y0
+	VMOVUPD      Y4, 512(SP)
+	VMOVUPD      Y0, 544(SP)
+	VMOVUPD      Y5, 576(SP)
+	LEAQ         (AX)(SI*1), DX
 	TESTB        $0x10, BL
 	JZ           no6
-	VMOVUPS      X1, (AX)
-	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, AX
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DX
 
 no6:
 	TESTB   $0x08, BL
 	JZ      no7
-	VMOVLPD X1, (AX)
+	VMOVLPD X2, (DX)
 
 no7:
-end3:
+	VMOVUPD      512(SP), Y0
+	VMOVUPD      544(SP), Y1
+	VMOVUPD      576(SP), Y2
+	VADDPD       Y1, Y0, Y4
+	VMULPD       powConstants<>+1152(SB), Y0, Y5
+	VADDPD       powConstants<>+1184(SB), Y5, Y5
+	VMULPD       Y5, Y0, Y0
+	VADDPD       powConstants<>+0(SB), Y0, Y0
+	VMULPD       powConstants<>+1152(SB), Y4, Y6
+	VADDPD       Y6, Y5, Y5
+	VMULPD       Y1, Y5, Y1
+	VMULPD       Y4, Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMULPD       powConstants<>+1216(SB), Y4, Y7
+	VADDPD       powConstants<>+1248(SB), Y7, Y7
+	VMULPD       powConstants<>+1312(SB), Y4, Y8
+	VADDPD       powConstants<>+1280(SB), Y8, Y8
+	VMULPD       Y8, Y5, Y8
+	VADDPD       Y8, Y7, Y7
+	VMULPD       powConstants<>+1376(SB), Y4, Y8
+	VADDPD       powConstants<>+1344(SB), Y8, Y8
+	VMULPD       powConstants<>+1440(SB), Y4, Y9
+	VADDPD       powConstants<>+1408(SB), Y9, Y9
+	VMULPD       Y9, Y5, Y9
+	VADDPD       Y9, Y8, Y8
+	VMULPD       Y8, Y6, Y8
+	VADDPD       Y8, Y7, Y7
+	VMULPD       powConstants<>+1504(SB), Y4, Y8
+	VADDPD       powConstants<>+1472(SB), Y8, Y8
+	VMULPD       powConstants<>+1568(SB), Y4, Y9
+	VADDPD       powConstants<>+1536(SB), Y9, Y9
+	VMULPD       Y9, Y5, Y5
+	VADDPD       Y5, Y8, Y5
+	VMULPD       Y6, Y6, Y6
+	VMULPD       Y5, Y6, Y5
+	VADDPD       Y5, Y7, Y5
+	VMULPD       Y5, Y4, Y4
+	VADDPD       Y4, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VPSLLQ       $0x34, Y2, Y1
+	VPADDQ       Y0, Y1, Y0
+	VMASKMOVPD   (AX)(SI*1), Y3, Y1
+	VMOVUPD      powConstants<>+1600(SB), Y3
+	VBLENDVPD    Y1, Y3, Y1, Y3
+	VCMPPD       $0x06, powConstants<>+1632(SB), Y1, Y2
+	VPOR         Y1, Y2, Y2
+	VBLENDVPD    Y2, Y3, Y0, Y0
+	VXORPD       Y2, Y2, Y2
+	VCMPPD       $0x00, Y2, Y1, Y2
+	VANDNPD      Y0, Y2, Y0
+	VMULPD       32(R8), Y0, Y0
+	VADDPD       64(R8), Y0, Y0
+	LEAQ         (CX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no8
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no8:
+	TESTB   $0x08, BL
+	JZ      no9
+	VMOVLPD X0, (AX)
+
+no9:
+end5:
 	VZEROUPPER
 	RET
 
@@ -6294,192 +7276,208 @@ DATA powConstants<>+0(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+8(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+16(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+24(SB)/8, $0x3ff0000000000000
-DATA powConstants<>+32(SB)/8, $0x00095f619980c433
-DATA powConstants<>+40(SB)/8, $0x00095f619980c433
-DATA powConstants<>+48(SB)/8, $0x00095f619980c433
-DATA powConstants<>+56(SB)/8, $0x00095f619980c433
-DATA powConstants<>+64(SB)/8, $0x4330000000000000
-DATA powConstants<>+72(SB)/8, $0x4330000000000000
-DATA powConstants<>+80(SB)/8, $0x4330000000000000
-DATA powConstants<>+88(SB)/8, $0x4330000000000000
-DATA powConstants<>+96(SB)/8, $0x43300000000003ff
-DATA powConstants<>+104(SB)/8, $0x43300000000003ff
-DATA powConstants<>+112(SB)/8, $0x43300000000003ff
-DATA powConstants<>+120(SB)/8, $0x43300000000003ff
-DATA powConstants<>+128(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+136(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+144(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+152(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+160(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+168(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+176(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+184(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+192(SB)/8, $0x3fd476f3d45e1711
-DATA powConstants<>+200(SB)/8, $0x3fd476f3d45e1711
-DATA powConstants<>+208(SB)/8, $0x3fd476f3d45e1711
-DATA powConstants<>+216(SB)/8, $0x3fd476f3d45e1711
-DATA powConstants<>+224(SB)/8, $0x3fd23875d418923f
-DATA powConstants<>+232(SB)/8, $0x3fd23875d418923f
-DATA powConstants<>+240(SB)/8, $0x3fd23875d418923f
-DATA powConstants<>+248(SB)/8, $0x3fd23875d418923f
-DATA powConstants<>+256(SB)/8, $0x3fe2776c0b993348
-DATA powConstants<>+264(SB)/8, $0x3fe2776c0b993348
-DATA powConstants<>+272(SB)/8, $0x3fe2776c0b993348
-DATA powConstants<>+280(SB)/8, $0x3fe2776c0b993348
-DATA powConstants<>+288(SB)/8, $0x3fda61b4dffbf595
-DATA powConstants<>+296(SB)/8, $0x3fda61b4dffbf595
-DATA powConstants<>+304(SB)/8, $0x3fda61b4dffbf595
-DATA powConstants<>+312(SB)/8, $0x3fda61b4dffbf595
-DATA powConstants<>+320(SB)/8, $0x40071547652b7e8f
-DATA powConstants<>+328(SB)/8, $0x40071547652b7e8f
-DATA powConstants<>+336(SB)/8, $0x40071547652b7e8f
-DATA powConstants<>+344(SB)/8, $0x40071547652b7e8f
-DATA powConstants<>+352(SB)/8, $0x3feec709dc7ba250
-DATA powConstants<>+360(SB)/8, $0x3feec709dc7ba250
-DATA powConstants<>+368(SB)/8, $0x3feec709dc7ba250
-DATA powConstants<>+376(SB)/8, $0x3feec709dc7ba250
-DATA powConstants<>+384(SB)/8, $0x4338000000000000
-DATA powConstants<>+392(SB)/8, $0x4338000000000000
-DATA powConstants<>+400(SB)/8, $0x4338000000000000
-DATA powConstants<>+408(SB)/8, $0x4338000000000000
-DATA powConstants<>+416(SB)/8, $0x3feffffffffff7a3
-DATA powConstants<>+424(SB)/8, $0x3feffffffffff7a3
-DATA powConstants<>+432(SB)/8, $0x3feffffffffff7a3
-DATA powConstants<>+440(SB)/8, $0x3feffffffffff7a3
-DATA powConstants<>+448(SB)/8, $0x3fe62e42fef8615e
-DATA powConstants<>+456(SB)/8, $0x3fe62e42fef8615e
-DATA powConstants<>+464(SB)/8, $0x3fe62e42fef8615e
-DATA powConstants<>+472(SB)/8, $0x3fe62e42fef8615e
-DATA powConstants<>+480(SB)/8, $0x3fcebfbdff9319e2
-DATA powConstants<>+488(SB)/8, $0x3fcebfbdff9319e2
-DATA powConstants<>+496(SB)/8, $0x3fcebfbdff9319e2
-DATA powConstants<>+504(SB)/8, $0x3fcebfbdff9319e2
-DATA powConstants<>+512(SB)/8, $0x3fac6b08dd46d393
-DATA powConstants<>+520(SB)/8, $0x3fac6b08dd46d393
-DATA powConstants<>+528(SB)/8, $0x3fac6b08dd46d393
-DATA powConstants<>+536(SB)/8, $0x3fac6b08dd46d393
-DATA powConstants<>+544(SB)/8, $0x3f83b2ab5c529244
-DATA powConstants<>+552(SB)/8, $0x3f83b2ab5c529244
-DATA powConstants<>+560(SB)/8, $0x3f83b2ab5c529244
-DATA powConstants<>+568(SB)/8, $0x3f83b2ab5c529244
-DATA powConstants<>+576(SB)/8, $0x3f55d87483855827
-DATA powConstants<>+584(SB)/8, $0x3f55d87483855827
-DATA powConstants<>+592(SB)/8, $0x3f55d87483855827
-DATA powConstants<>+600(SB)/8, $0x3f55d87483855827
-DATA powConstants<>+608(SB)/8, $0x3f2430acca3496bb
-DATA powConstants<>+616(SB)/8, $0x3f2430acca3496bb
-DATA powConstants<>+624(SB)/8, $0x3f2430acca3496bb
-DATA powConstants<>+632(SB)/8, $0x3f2430acca3496bb
-DATA powConstants<>+640(SB)/8, $0x3ef00dad2505f78d
-DATA powConstants<>+648(SB)/8, $0x3ef00dad2505f78d
-DATA powConstants<>+656(SB)/8, $0x3ef00dad2505f78d
-DATA powConstants<>+664(SB)/8, $0x3ef00dad2505f78d
-DATA powConstants<>+672(SB)/8, $0x3eb61afceb9158e4
-DATA powConstants<>+680(SB)/8, $0x3eb61afceb9158e4
-DATA powConstants<>+688(SB)/8, $0x3eb61afceb9158e4
-DATA powConstants<>+696(SB)/8, $0x3eb61afceb9158e4
-DATA powConstants<>+704(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+712(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+720(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+728(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+736(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+744(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+752(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+760(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+768(SB)/8, $0x41b8000000000000
-DATA powConstants<>+776(SB)/8, $0x41b8000000000000
-DATA powConstants<>+784(SB)/8, $0x41b8000000000000
-DATA powConstants<>+792(SB)/8, $0x41b8000000000000
-DATA powConstants<>+800(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+808(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+816(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+824(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+832(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+840(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+848(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+856(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+864(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+872(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+880(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+888(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+896(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+904(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+912(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+920(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+928(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+936(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+944(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+952(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+960(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+968(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+976(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+984(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+992(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1000(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1008(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1016(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1024(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1032(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1040(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1048(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1056(SB)/8, $0x4298000000000000
-DATA powConstants<>+1064(SB)/8, $0x4298000000000000
-DATA powConstants<>+1072(SB)/8, $0x4298000000000000
-DATA powConstants<>+1080(SB)/8, $0x4298000000000000
-DATA powConstants<>+1088(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1096(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1104(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1112(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1120(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1128(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1136(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1144(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1152(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1160(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1168(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1176(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1184(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1192(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1200(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1208(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1216(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1224(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1232(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1240(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1248(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1256(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1264(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1272(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1280(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1288(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1296(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1304(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1312(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1320(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1328(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1336(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1344(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1352(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1360(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1368(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1376(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1384(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1392(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1400(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1408(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1416(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1424(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1432(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1440(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1448(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1456(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1464(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1472(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1480(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1488(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1496(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1504(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1512(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1520(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1528(SB)/8, $0x3dbc2d4ab7f1e322
-GLOBL powConstants<>(SB), RODATA|NOPTR, $1536
+DATA powConstants<>+32(SB)/8, $0x3f3504f43f3504f4
+DATA powConstants<>+40(SB)/8, $0x3f3504f43f3504f4
+DATA powConstants<>+48(SB)/8, $0x3f3504f43f3504f4
+DATA powConstants<>+56(SB)/8, $0x3f3504f43f3504f4
+DATA powConstants<>+64(SB)/8, $0x007fffff007fffff
+DATA powConstants<>+72(SB)/8, $0x007fffff007fffff
+DATA powConstants<>+80(SB)/8, $0x007fffff007fffff
+DATA powConstants<>+88(SB)/8, $0x007fffff007fffff
+DATA powConstants<>+96(SB)/8, $0x3fd476f3d45e1711
+DATA powConstants<>+104(SB)/8, $0x3fd476f3d45e1711
+DATA powConstants<>+112(SB)/8, $0x3fd476f3d45e1711
+DATA powConstants<>+120(SB)/8, $0x3fd476f3d45e1711
+DATA powConstants<>+128(SB)/8, $0x3fd23875d418923f
+DATA powConstants<>+136(SB)/8, $0x3fd23875d418923f
+DATA powConstants<>+144(SB)/8, $0x3fd23875d418923f
+DATA powConstants<>+152(SB)/8, $0x3fd23875d418923f
+DATA powConstants<>+160(SB)/8, $0x3fe2776c0b993348
+DATA powConstants<>+168(SB)/8, $0x3fe2776c0b993348
+DATA powConstants<>+176(SB)/8, $0x3fe2776c0b993348
+DATA powConstants<>+184(SB)/8, $0x3fe2776c0b993348
+DATA powConstants<>+192(SB)/8, $0x3fda61b4dffbf595
+DATA powConstants<>+200(SB)/8, $0x3fda61b4dffbf595
+DATA powConstants<>+208(SB)/8, $0x3fda61b4dffbf595
+DATA powConstants<>+216(SB)/8, $0x3fda61b4dffbf595
+DATA powConstants<>+224(SB)/8, $0x40071547652b7e8f
+DATA powConstants<>+232(SB)/8, $0x40071547652b7e8f
+DATA powConstants<>+240(SB)/8, $0x40071547652b7e8f
+DATA powConstants<>+248(SB)/8, $0x40071547652b7e8f
+DATA powConstants<>+256(SB)/8, $0x3feec709dc7ba250
+DATA powConstants<>+264(SB)/8, $0x3feec709dc7ba250
+DATA powConstants<>+272(SB)/8, $0x3feec709dc7ba250
+DATA powConstants<>+280(SB)/8, $0x3feec709dc7ba250
+DATA powConstants<>+288(SB)/8, $0x4338000000000000
+DATA powConstants<>+296(SB)/8, $0x4338000000000000
+DATA powConstants<>+304(SB)/8, $0x4338000000000000
+DATA powConstants<>+312(SB)/8, $0x4338000000000000
+DATA powConstants<>+320(SB)/8, $0x3fcebfbdff9319e2
+DATA powConstants<>+328(SB)/8, $0x3fcebfbdff9319e2
+DATA powConstants<>+336(SB)/8, $0x3fcebfbdff9319e2
+DATA powConstants<>+344(SB)/8, $0x3fcebfbdff9319e2
+DATA powConstants<>+352(SB)/8, $0x3fac6b08dd46d393
+DATA powConstants<>+360(SB)/8, $0x3fac6b08dd46d393
+DATA powConstants<>+368(SB)/8, $0x3fac6b08dd46d393
+DATA powConstants<>+376(SB)/8, $0x3fac6b08dd46d393
+DATA powConstants<>+384(SB)/8, $0x3feffffffffff7a3
+DATA powConstants<>+392(SB)/8, $0x3feffffffffff7a3
+DATA powConstants<>+400(SB)/8, $0x3feffffffffff7a3
+DATA powConstants<>+408(SB)/8, $0x3feffffffffff7a3
+DATA powConstants<>+416(SB)/8, $0x3fe62e42fef8615e
+DATA powConstants<>+424(SB)/8, $0x3fe62e42fef8615e
+DATA powConstants<>+432(SB)/8, $0x3fe62e42fef8615e
+DATA powConstants<>+440(SB)/8, $0x3fe62e42fef8615e
+DATA powConstants<>+448(SB)/8, $0x3f2430acca3496bb
+DATA powConstants<>+456(SB)/8, $0x3f2430acca3496bb
+DATA powConstants<>+464(SB)/8, $0x3f2430acca3496bb
+DATA powConstants<>+472(SB)/8, $0x3f2430acca3496bb
+DATA powConstants<>+480(SB)/8, $0x3ef00dad2505f78d
+DATA powConstants<>+488(SB)/8, $0x3ef00dad2505f78d
+DATA powConstants<>+496(SB)/8, $0x3ef00dad2505f78d
+DATA powConstants<>+504(SB)/8, $0x3ef00dad2505f78d
+DATA powConstants<>+512(SB)/8, $0x3f83b2ab5c529244
+DATA powConstants<>+520(SB)/8, $0x3f83b2ab5c529244
+DATA powConstants<>+528(SB)/8, $0x3f83b2ab5c529244
+DATA powConstants<>+536(SB)/8, $0x3f83b2ab5c529244
+DATA powConstants<>+544(SB)/8, $0x3f55d87483855827
+DATA powConstants<>+552(SB)/8, $0x3f55d87483855827
+DATA powConstants<>+560(SB)/8, $0x3f55d87483855827
+DATA powConstants<>+568(SB)/8, $0x3f55d87483855827
+DATA powConstants<>+576(SB)/8, $0x3eb61afceb9158e4
+DATA powConstants<>+584(SB)/8, $0x3eb61afceb9158e4
+DATA powConstants<>+592(SB)/8, $0x3eb61afceb9158e4
+DATA powConstants<>+600(SB)/8, $0x3eb61afceb9158e4
+DATA powConstants<>+608(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+616(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+624(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+632(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+640(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+648(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+656(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+664(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+672(SB)/8, $0x00095f619980c433
+DATA powConstants<>+680(SB)/8, $0x00095f619980c433
+DATA powConstants<>+688(SB)/8, $0x00095f619980c433
+DATA powConstants<>+696(SB)/8, $0x00095f619980c433
+DATA powConstants<>+704(SB)/8, $0x4330000000000000
+DATA powConstants<>+712(SB)/8, $0x4330000000000000
+DATA powConstants<>+720(SB)/8, $0x4330000000000000
+DATA powConstants<>+728(SB)/8, $0x4330000000000000
+DATA powConstants<>+736(SB)/8, $0x43300000000003ff
+DATA powConstants<>+744(SB)/8, $0x43300000000003ff
+DATA powConstants<>+752(SB)/8, $0x43300000000003ff
+DATA powConstants<>+760(SB)/8, $0x43300000000003ff
+DATA powConstants<>+768(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+776(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+784(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+792(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+800(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+808(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+816(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+824(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+832(SB)/8, $0x41b8000000000000
+DATA powConstants<>+840(SB)/8, $0x41b8000000000000
+DATA powConstants<>+848(SB)/8, $0x41b8000000000000
+DATA powConstants<>+856(SB)/8, $0x41b8000000000000
+DATA powConstants<>+864(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+872(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+880(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+888(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+896(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+904(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+912(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+920(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+928(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+936(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+944(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+952(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+960(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+968(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+976(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+984(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+992(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1000(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1008(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1016(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1024(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1032(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1040(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1048(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1056(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1064(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1072(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1080(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1088(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1096(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1104(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1112(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1120(SB)/8, $0x4298000000000000
+DATA powConstants<>+1128(SB)/8, $0x4298000000000000
+DATA powConstants<>+1136(SB)/8, $0x4298000000000000
+DATA powConstants<>+1144(SB)/8, $0x4298000000000000
+DATA powConstants<>+1152(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1160(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1168(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1176(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1184(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1192(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1200(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1208(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1216(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1224(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1232(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1240(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1248(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1256(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1264(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1272(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1280(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1288(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1296(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1304(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1312(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1320(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1328(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1336(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1344(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1352(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1360(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1368(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1376(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1384(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1392(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1400(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1408(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1416(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1424(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1432(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1440(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1448(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1456(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1464(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1472(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1480(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1488(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1496(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1504(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1512(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1520(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1528(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1536(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1544(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1552(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1560(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1568(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1576(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1584(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1592(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1600(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+1608(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+1616(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+1624(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+1632(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+1640(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+1648(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+1656(SB)/8, $0x7fefffffffffffff
+GLOBL powConstants<>(SB), RODATA|NOPTR, $1664
