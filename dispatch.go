@@ -131,7 +131,7 @@ func fuses(p panel, k power) bool {
 		return false
 	}
 	if p.contiguous() {
-		return p.block <= maxCall/8 // the kernel takes groups of up to 8 blocks
+		return p.block <= maxCall/8 // the kernels take groups of 8 or 16 blocks
 	}
 	return p.width <= pieceLen && p.block*p.width <= maxCall
 }

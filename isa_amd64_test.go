@@ -5,14 +5,16 @@ package adahessian
 // isaChoices lists what this build and this CPU have, the best one last.
 func isaChoices() []isaChoice {
 	choice := func(name string, avx2, avx512 bool) isaChoice {
-		return isaChoice{name, func() { useAVX2, useAVX512 = avx2, avx512 }}
+		return isaChoice{name: name, use: func() { useAVX2, useAVX512 = avx2, avx512 }}
 	}
 	choices := []isaChoice{choice("generic", false, false)}
 	if hasAVX2 {
 		choices = append(choices, choice("avx2", true, false))
 	}
 	if hasAVX512 {
-		choices = append(choices, choice("avx512", true, true))
+		c := choice("avx512", true, true)
+		c.slow = !machine.prefersAVX512()
+		choices = append(choices, c)
 	}
 	return choices
 }
