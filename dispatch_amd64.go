@@ -179,9 +179,9 @@ func curvature[T Float](v, den, d []T, s *scalars[T], k power, a float64) {
 		if k == powerAny {
 			p := newExponent(a)
 			if is32[T]() {
-				curvaturePowF32AVX2(f32(v), f32(den), f32(d), len(v), s32(s), &p.a)
+				curvaturePowF32AVX512(f32(v), f32(den), f32(d), len(v), s32(s), &p.a)
 			} else {
-				curvaturePowF64AVX2(f64(v), f64(den), f64(d), len(v), s64(s), &p.a)
+				curvaturePowF64AVX512(f64(v), f64(den), f64(d), len(v), s64(s), &p.a)
 			}
 		} else if is32[T]() {
 			curvatureF32AVX512(f32(v), f32(den), f32(d), len(v), s32(s), int(k))

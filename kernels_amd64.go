@@ -204,6 +204,12 @@ func stridedMeansF32AVX512(d *float32, x *float32, outer int, block int, stride 
 //go:noescape
 func curvatureF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, power int)
 
+// curvaturePowF32AVX512 takes n blocks from their curvature to their denominators by the power function; den may be d:
+// for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.
+//
+//go:noescape
+func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
+
 // descendRowsF32AVX512 makes the second stage of a step of a panel of strided blocks, with one denominator for each column:
 // m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).
 // It requires outer, block and width of at least 1, and width = stride if outer > 1.
@@ -277,6 +283,12 @@ func stridedMeansF64AVX512(d *float64, x *float64, outer int, block int, stride 
 //
 //go:noescape
 func curvatureF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, power int)
+
+// curvaturePowF64AVX512 takes n blocks from their curvature to their denominators by the power function; den may be d:
+// for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.
+//
+//go:noescape
+func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
 
 // descendRowsF64AVX512 makes the second stage of a step of a panel of strided blocks, with one denominator for each column:
 // m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).

@@ -1287,72 +1287,72 @@ loop1:
 	VMULPD       Y8, Y11, Y8
 	VADDPD       Y8, Y12, Y8
 	VPSLLQ       $0x34, Y9, Y9
-	VPADDQ       Y9, Y8, Y9
+	VPADDQ       Y9, Y8, Y8
 	VMOVUPD      powConstants<>+704(SB), Y10
 	VBLENDVPD    Y6, Y10, Y6, Y10
-	VCMPPD       $0x06, powConstants<>+736(SB), Y6, Y8
-	VPOR         Y6, Y8, Y8
-	VBLENDVPD    Y8, Y10, Y9, Y9
-	VXORPD       Y8, Y8, Y8
-	VCMPPD       $0x00, Y8, Y6, Y8
-	VANDNPD      Y9, Y8, Y9
-	VCVTPD2PSY   Y9, X4
+	VCMPPD       $0x06, powConstants<>+736(SB), Y6, Y9
+	VPOR         Y6, Y9, Y9
+	VBLENDVPD    Y9, Y10, Y8, Y8
+	VXORPD       Y9, Y9, Y9
+	VCMPPD       $0x00, Y9, Y6, Y9
+	VANDNPD      Y8, Y9, Y8
 	VPADDQ       powConstants<>+32(SB), Y7, Y6
-	VPSRLQ       $0x34, Y6, Y8
-	VPOR         powConstants<>+64(SB), Y8, Y8
-	VSUBPD       powConstants<>+96(SB), Y8, Y8
+	VPSRLQ       $0x34, Y6, Y9
+	VPOR         powConstants<>+64(SB), Y9, Y9
+	VSUBPD       powConstants<>+96(SB), Y9, Y9
 	VPAND        powConstants<>+128(SB), Y6, Y6
 	VPADDQ       powConstants<>+160(SB), Y6, Y6
-	VSUBPD       powConstants<>+0(SB), Y6, Y9
+	VSUBPD       powConstants<>+0(SB), Y6, Y10
 	VADDPD       powConstants<>+0(SB), Y6, Y6
-	VDIVPD       Y6, Y9, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       Y9, Y9, Y10
-	VMULPD       powConstants<>+224(SB), Y9, Y11
-	VADDPD       powConstants<>+192(SB), Y11, Y11
-	VMULPD       powConstants<>+288(SB), Y9, Y12
-	VADDPD       powConstants<>+256(SB), Y12, Y12
-	VMULPD       Y11, Y10, Y11
-	VADDPD       Y11, Y12, Y11
-	VMULPD       powConstants<>+352(SB), Y9, Y9
-	VADDPD       powConstants<>+320(SB), Y9, Y9
-	VMULPD       Y11, Y10, Y10
-	VADDPD       Y10, Y9, Y9
-	VMULPD       Y9, Y6, Y6
-	VADDPD       Y6, Y8, Y6
+	VDIVPD       Y6, Y10, Y6
+	VMULPD       Y6, Y6, Y10
+	VMULPD       Y10, Y10, Y11
+	VMULPD       powConstants<>+224(SB), Y10, Y12
+	VADDPD       powConstants<>+192(SB), Y12, Y12
+	VMULPD       powConstants<>+288(SB), Y10, Y13
+	VADDPD       powConstants<>+256(SB), Y13, Y13
+	VMULPD       Y12, Y11, Y12
+	VADDPD       Y12, Y13, Y12
+	VMULPD       powConstants<>+352(SB), Y10, Y10
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y12, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       Y10, Y6, Y6
+	VADDPD       Y6, Y9, Y6
 	VMULPD       352(SP), Y6, Y6
-	VADDPD       powConstants<>+384(SB), Y6, Y8
-	VSUBPD       powConstants<>+384(SB), Y8, Y9
-	VSUBPD       Y9, Y6, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       Y9, Y9, Y10
-	VMULPD       powConstants<>+448(SB), Y6, Y11
-	VADDPD       powConstants<>+416(SB), Y11, Y11
-	VMULPD       powConstants<>+512(SB), Y6, Y12
-	VADDPD       powConstants<>+480(SB), Y12, Y12
-	VMULPD       Y12, Y9, Y12
-	VADDPD       Y12, Y11, Y11
-	VMULPD       powConstants<>+576(SB), Y6, Y12
-	VADDPD       powConstants<>+544(SB), Y12, Y12
+	VADDPD       powConstants<>+384(SB), Y6, Y9
+	VSUBPD       powConstants<>+384(SB), Y9, Y10
+	VSUBPD       Y10, Y6, Y6
+	VMULPD       Y6, Y6, Y10
+	VMULPD       Y10, Y10, Y11
+	VMULPD       powConstants<>+448(SB), Y6, Y12
+	VADDPD       powConstants<>+416(SB), Y12, Y12
+	VMULPD       powConstants<>+512(SB), Y6, Y13
+	VADDPD       powConstants<>+480(SB), Y13, Y13
+	VMULPD       Y13, Y10, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       powConstants<>+576(SB), Y6, Y13
+	VADDPD       powConstants<>+544(SB), Y13, Y13
 	VMULPD       powConstants<>+640(SB), Y6, Y6
 	VADDPD       powConstants<>+608(SB), Y6, Y6
-	VMULPD       Y6, Y9, Y6
-	VADDPD       Y6, Y12, Y6
-	VMULPD       powConstants<>+672(SB), Y10, Y9
-	VADDPD       Y9, Y6, Y6
 	VMULPD       Y6, Y10, Y6
-	VADDPD       Y6, Y11, Y6
-	VPSLLQ       $0x34, Y8, Y8
-	VPADDQ       Y8, Y6, Y8
-	VMOVUPD      powConstants<>+704(SB), Y9
-	VBLENDVPD    Y7, Y9, Y7, Y9
-	VCMPPD       $0x06, powConstants<>+736(SB), Y7, Y6
-	VPOR         Y7, Y6, Y6
-	VBLENDVPD    Y6, Y9, Y8, Y8
-	VXORPD       Y6, Y6, Y6
-	VCMPPD       $0x00, Y6, Y7, Y6
-	VANDNPD      Y8, Y6, Y8
-	VCVTPD2PSY   Y8, X5
+	VADDPD       Y6, Y13, Y6
+	VMULPD       powConstants<>+672(SB), Y11, Y10
+	VADDPD       Y10, Y6, Y6
+	VMULPD       Y6, Y11, Y6
+	VADDPD       Y6, Y12, Y6
+	VPSLLQ       $0x34, Y9, Y9
+	VPADDQ       Y9, Y6, Y6
+	VMOVUPD      powConstants<>+704(SB), Y10
+	VBLENDVPD    Y7, Y10, Y7, Y10
+	VCMPPD       $0x06, powConstants<>+736(SB), Y7, Y9
+	VPOR         Y7, Y9, Y9
+	VBLENDVPD    Y9, Y10, Y6, Y6
+	VXORPD       Y9, Y9, Y9
+	VCMPPD       $0x00, Y9, Y7, Y9
+	VANDNPD      Y6, Y9, Y6
+	VCVTPD2PSY   Y8, X4
+	VCVTPD2PSY   Y6, X5
 	VINSERTF128  $0x01, X5, Y4, Y4
 	VMOVUPS      Y3, (AX)(SI*1)
 	VMULPS       32(R8), Y4, Y4
@@ -1427,72 +1427,72 @@ done2:
 	VMULPD       Y3, Y7, Y3
 	VADDPD       Y3, Y8, Y3
 	VPSLLQ       $0x34, Y4, Y4
-	VPADDQ       Y4, Y3, Y4
+	VPADDQ       Y4, Y3, Y3
 	VMOVUPD      powConstants<>+704(SB), Y6
 	VBLENDVPD    Y0, Y6, Y0, Y6
-	VCMPPD       $0x06, powConstants<>+736(SB), Y0, Y3
-	VPOR         Y0, Y3, Y3
-	VBLENDVPD    Y3, Y6, Y4, Y4
-	VXORPD       Y3, Y3, Y3
-	VCMPPD       $0x00, Y3, Y0, Y3
-	VANDNPD      Y4, Y3, Y4
-	VCVTPD2PSY   Y4, X5
+	VCMPPD       $0x06, powConstants<>+736(SB), Y0, Y4
+	VPOR         Y0, Y4, Y4
+	VBLENDVPD    Y4, Y6, Y3, Y3
+	VXORPD       Y4, Y4, Y4
+	VCMPPD       $0x00, Y4, Y0, Y4
+	VANDNPD      Y3, Y4, Y3
 	VPADDQ       powConstants<>+32(SB), Y1, Y0
-	VPSRLQ       $0x34, Y0, Y3
-	VPOR         powConstants<>+64(SB), Y3, Y3
-	VSUBPD       powConstants<>+96(SB), Y3, Y3
+	VPSRLQ       $0x34, Y0, Y4
+	VPOR         powConstants<>+64(SB), Y4, Y4
+	VSUBPD       powConstants<>+96(SB), Y4, Y4
 	VPAND        powConstants<>+128(SB), Y0, Y0
 	VPADDQ       powConstants<>+160(SB), Y0, Y0
-	VSUBPD       powConstants<>+0(SB), Y0, Y4
+	VSUBPD       powConstants<>+0(SB), Y0, Y6
 	VADDPD       powConstants<>+0(SB), Y0, Y0
-	VDIVPD       Y0, Y4, Y0
-	VMULPD       Y0, Y0, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       powConstants<>+224(SB), Y4, Y7
-	VADDPD       powConstants<>+192(SB), Y7, Y7
-	VMULPD       powConstants<>+288(SB), Y4, Y8
-	VADDPD       powConstants<>+256(SB), Y8, Y8
-	VMULPD       Y7, Y6, Y7
-	VADDPD       Y7, Y8, Y7
-	VMULPD       powConstants<>+352(SB), Y4, Y4
-	VADDPD       powConstants<>+320(SB), Y4, Y4
-	VMULPD       Y7, Y6, Y6
-	VADDPD       Y6, Y4, Y4
-	VMULPD       Y4, Y0, Y0
-	VADDPD       Y0, Y3, Y0
+	VDIVPD       Y0, Y6, Y0
+	VMULPD       Y0, Y0, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       powConstants<>+224(SB), Y6, Y8
+	VADDPD       powConstants<>+192(SB), Y8, Y8
+	VMULPD       powConstants<>+288(SB), Y6, Y9
+	VADDPD       powConstants<>+256(SB), Y9, Y9
+	VMULPD       Y8, Y7, Y8
+	VADDPD       Y8, Y9, Y8
+	VMULPD       powConstants<>+352(SB), Y6, Y6
+	VADDPD       powConstants<>+320(SB), Y6, Y6
+	VMULPD       Y8, Y7, Y7
+	VADDPD       Y7, Y6, Y6
+	VMULPD       Y6, Y0, Y0
+	VADDPD       Y0, Y4, Y0
 	VMULPD       352(SP), Y0, Y0
-	VADDPD       powConstants<>+384(SB), Y0, Y3
-	VSUBPD       powConstants<>+384(SB), Y3, Y4
-	VSUBPD       Y4, Y0, Y0
-	VMULPD       Y0, Y0, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       powConstants<>+448(SB), Y0, Y7
-	VADDPD       powConstants<>+416(SB), Y7, Y7
-	VMULPD       powConstants<>+512(SB), Y0, Y8
-	VADDPD       powConstants<>+480(SB), Y8, Y8
-	VMULPD       Y8, Y4, Y8
-	VADDPD       Y8, Y7, Y7
-	VMULPD       powConstants<>+576(SB), Y0, Y8
-	VADDPD       powConstants<>+544(SB), Y8, Y8
+	VADDPD       powConstants<>+384(SB), Y0, Y4
+	VSUBPD       powConstants<>+384(SB), Y4, Y6
+	VSUBPD       Y6, Y0, Y0
+	VMULPD       Y0, Y0, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       powConstants<>+448(SB), Y0, Y8
+	VADDPD       powConstants<>+416(SB), Y8, Y8
+	VMULPD       powConstants<>+512(SB), Y0, Y9
+	VADDPD       powConstants<>+480(SB), Y9, Y9
+	VMULPD       Y9, Y6, Y9
+	VADDPD       Y9, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y0, Y9
+	VADDPD       powConstants<>+544(SB), Y9, Y9
 	VMULPD       powConstants<>+640(SB), Y0, Y0
 	VADDPD       powConstants<>+608(SB), Y0, Y0
-	VMULPD       Y0, Y4, Y0
-	VADDPD       Y0, Y8, Y0
-	VMULPD       powConstants<>+672(SB), Y6, Y4
-	VADDPD       Y4, Y0, Y0
 	VMULPD       Y0, Y6, Y0
-	VADDPD       Y0, Y7, Y0
-	VPSLLQ       $0x34, Y3, Y3
-	VPADDQ       Y3, Y0, Y3
-	VMOVUPD      powConstants<>+704(SB), Y4
-	VBLENDVPD    Y1, Y4, Y1, Y4
-	VCMPPD       $0x06, powConstants<>+736(SB), Y1, Y0
-	VPOR         Y1, Y0, Y0
-	VBLENDVPD    Y0, Y4, Y3, Y3
-	VXORPD       Y0, Y0, Y0
-	VCMPPD       $0x00, Y0, Y1, Y0
-	VANDNPD      Y3, Y0, Y3
-	VCVTPD2PSY   Y3, X0
+	VADDPD       Y0, Y9, Y0
+	VMULPD       powConstants<>+672(SB), Y7, Y6
+	VADDPD       Y6, Y0, Y0
+	VMULPD       Y0, Y7, Y0
+	VADDPD       Y0, Y8, Y0
+	VPSLLQ       $0x34, Y4, Y4
+	VPADDQ       Y4, Y0, Y0
+	VMOVUPD      powConstants<>+704(SB), Y6
+	VBLENDVPD    Y1, Y6, Y1, Y6
+	VCMPPD       $0x06, powConstants<>+736(SB), Y1, Y4
+	VPOR         Y1, Y4, Y4
+	VBLENDVPD    Y4, Y6, Y0, Y0
+	VXORPD       Y4, Y4, Y4
+	VCMPPD       $0x00, Y4, Y1, Y4
+	VANDNPD      Y0, Y4, Y0
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y0, X0
 	VINSERTF128  $0x01, X0, Y5, Y5
 	LEAQ         (AX)(SI*1), AX
 	TESTB        $0x10, BL
@@ -4488,19 +4488,19 @@ loop1:
 	VADDPD    Y5, Y4, Y4
 	VADDPD    Y4, Y6, Y4
 	VPSLLQ    $0x34, Y7, Y5
-	VPADDQ    Y5, Y4, Y5
+	VPADDQ    Y5, Y4, Y4
 	VMOVUPD   powConstants<>+704(SB), Y6
 	VBLENDVPD Y3, Y6, Y3, Y6
-	VCMPPD    $0x06, powConstants<>+736(SB), Y3, Y4
-	VPOR      Y3, Y4, Y4
-	VBLENDVPD Y4, Y6, Y5, Y5
-	VXORPD    Y4, Y4, Y4
-	VCMPPD    $0x00, Y4, Y3, Y4
-	VANDNPD   Y5, Y4, Y5
+	VCMPPD    $0x06, powConstants<>+736(SB), Y3, Y5
+	VPOR      Y3, Y5, Y5
+	VBLENDVPD Y5, Y6, Y4, Y4
+	VXORPD    Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y3, Y5
+	VANDNPD   Y4, Y5, Y4
 	VMOVUPD   Y3, (AX)(SI*1)
-	VMULPD    32(R8), Y5, Y5
-	VADDPD    64(R8), Y5, Y5
-	VMOVUPD   Y5, (CX)(SI*1)
+	VMULPD    32(R8), Y4, Y4
+	VADDPD    64(R8), Y4, Y4
+	VMOVUPD   Y4, (CX)(SI*1)
 	ADDQ      $0x00000020, SI
 	SUBQ      $0x00000020, BX
 	JGE       loop1
@@ -4614,15 +4614,15 @@ done2:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y0
 	VPSLLQ       $0x34, Y4, Y1
-	VPADDQ       Y1, Y0, Y1
+	VPADDQ       Y1, Y0, Y0
 	VMOVUPD      powConstants<>+704(SB), Y3
 	VBLENDVPD    Y2, Y3, Y2, Y3
-	VCMPPD       $0x06, powConstants<>+736(SB), Y2, Y0
-	VPOR         Y2, Y0, Y0
-	VBLENDVPD    Y0, Y3, Y1, Y1
-	VXORPD       Y0, Y0, Y0
-	VCMPPD       $0x00, Y0, Y2, Y0
-	VANDNPD      Y1, Y0, Y1
+	VCMPPD       $0x06, powConstants<>+736(SB), Y2, Y1
+	VPOR         Y2, Y1, Y1
+	VBLENDVPD    Y1, Y3, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x00, Y1, Y2, Y1
+	VANDNPD      Y0, Y1, Y0
 	LEAQ         (AX)(SI*1), AX
 	TESTB        $0x10, BL
 	JZ           no4
@@ -4636,19 +4636,19 @@ no4:
 	VMOVLPD X2, (AX)
 
 no5:
-	VMULPD       32(R8), Y1, Y1
-	VADDPD       64(R8), Y1, Y1
+	VMULPD       32(R8), Y0, Y0
+	VADDPD       64(R8), Y0, Y0
 	LEAQ         (CX)(SI*1), AX
 	TESTB        $0x10, BL
 	JZ           no6
-	VMOVUPS      X1, (AX)
-	VEXTRACTF128 $0x01, Y1, X1
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
 no6:
 	TESTB   $0x08, BL
 	JZ      no7
-	VMOVLPD X1, (AX)
+	VMOVLPD X0, (AX)
 
 no7:
 end3:
@@ -7293,6 +7293,306 @@ two16:
 	VMOVDQA64 Z0, Z1
 	JMP       raised17
 
+// func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·curvaturePowF32AVX512(SB), NOSPLIT, $16-48
+	MOVQ         v+0(FP), AX
+	MOVQ         den+8(FP), CX
+	MOVQ         d+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SHLQ         $0x02, BX
+	XORQ         SI, SI
+	MOVQ         s+32(FP), DI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLD       $0x18, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+	VBROADCASTSS 8(DI), Z0
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 24(DI), Z4
+	VBROADCASTSS 28(DI), Z5
+	VBROADCASTSS 36(DI), Z6
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLD       $0x19, Z2, Z2
+	VPSRLD       $0x02, Z2, Z2
+	VPXORD       Z6, Z2, Z2
+	VMOVQ        X2, (SP)
+	MOVQ         exponent+40(FP), DI
+	SUBQ         $0x00000040, BX
+	JL           done2
+
+loop1:
+	VMOVUPS       (DX)(SI*1), Z2
+	VMULPS        Z3, Z2, Z6
+	VMULPS        Z2, Z6, Z6
+	VMULPS        (AX)(SI*1), Z0, Z2
+	VADDPS        Z6, Z2, Z2
+	VPTESTMD      Z1, Z2, K1
+	VMOVUPS.Z     Z2, K1, Z2
+	VCVTPS2PD     Y2, Z6
+	VEXTRACTF64X4 $0x01, Z2, Y7
+	VCVTPS2PD     Y7, Z7
+	VPADDQ.BCST   powConstants<>+32(SB), Z6, Z8
+	VPSRLQ        $0x34, Z8, Z9
+	VPORQ.BCST    powConstants<>+64(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+96(SB), Z9, Z9
+	VPANDQ.BCST   powConstants<>+128(SB), Z8, Z8
+	VPADDQ.BCST   powConstants<>+160(SB), Z8, Z8
+	VSUBPD.BCST   powConstants<>+0(SB), Z8, Z10
+	VADDPD.BCST   powConstants<>+0(SB), Z8, Z8
+	VDIVPD        Z8, Z10, Z8
+	VMULPD        Z8, Z8, Z10
+	VMULPD        Z10, Z10, Z11
+	VMULPD.BCST   powConstants<>+224(SB), Z10, Z12
+	VADDPD.BCST   powConstants<>+192(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+288(SB), Z10, Z13
+	VADDPD.BCST   powConstants<>+256(SB), Z13, Z13
+	VMULPD        Z12, Z11, Z12
+	VADDPD        Z12, Z13, Z12
+	VMULPD.BCST   powConstants<>+352(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+320(SB), Z10, Z10
+	VMULPD        Z12, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z10, Z8, Z8
+	VADDPD        Z8, Z9, Z8
+	VMULPD.BCST   (DI), Z8, Z8
+	VADDPD.BCST   powConstants<>+384(SB), Z8, Z9
+	VSUBPD.BCST   powConstants<>+384(SB), Z9, Z10
+	VSUBPD        Z10, Z8, Z8
+	VMULPD        Z8, Z8, Z10
+	VMULPD        Z10, Z10, Z11
+	VMULPD.BCST   powConstants<>+448(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+416(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+512(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+480(SB), Z13, Z13
+	VMULPD        Z13, Z10, Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD.BCST   powConstants<>+576(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+544(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+640(SB), Z8, Z8
+	VADDPD.BCST   powConstants<>+608(SB), Z8, Z8
+	VMULPD        Z8, Z10, Z8
+	VADDPD        Z8, Z13, Z8
+	VMULPD.BCST   powConstants<>+672(SB), Z11, Z10
+	VADDPD        Z10, Z8, Z8
+	VMULPD        Z8, Z11, Z8
+	VADDPD        Z8, Z12, Z8
+	VPSLLQ        $0x34, Z9, Z9
+	VPADDQ        Z9, Z8, Z8
+	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z6, K1
+	VMOVAPD       Z6, K1, Z8
+	VPMOVQ2M      Z6, K1
+	VBROADCASTSD  powConstants<>+704(SB), K1, Z8
+	VPTESTMQ.BCST powConstants<>+1536(SB), Z6, K1
+	VMOVAPD.Z     Z8, K1, Z6
+	VPADDQ.BCST   powConstants<>+32(SB), Z7, Z8
+	VPSRLQ        $0x34, Z8, Z9
+	VPORQ.BCST    powConstants<>+64(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+96(SB), Z9, Z9
+	VPANDQ.BCST   powConstants<>+128(SB), Z8, Z8
+	VPADDQ.BCST   powConstants<>+160(SB), Z8, Z8
+	VSUBPD.BCST   powConstants<>+0(SB), Z8, Z10
+	VADDPD.BCST   powConstants<>+0(SB), Z8, Z8
+	VDIVPD        Z8, Z10, Z8
+	VMULPD        Z8, Z8, Z10
+	VMULPD        Z10, Z10, Z11
+	VMULPD.BCST   powConstants<>+224(SB), Z10, Z12
+	VADDPD.BCST   powConstants<>+192(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+288(SB), Z10, Z13
+	VADDPD.BCST   powConstants<>+256(SB), Z13, Z13
+	VMULPD        Z12, Z11, Z12
+	VADDPD        Z12, Z13, Z12
+	VMULPD.BCST   powConstants<>+352(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+320(SB), Z10, Z10
+	VMULPD        Z12, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z10, Z8, Z8
+	VADDPD        Z8, Z9, Z8
+	VMULPD.BCST   (DI), Z8, Z8
+	VADDPD.BCST   powConstants<>+384(SB), Z8, Z9
+	VSUBPD.BCST   powConstants<>+384(SB), Z9, Z10
+	VSUBPD        Z10, Z8, Z8
+	VMULPD        Z8, Z8, Z10
+	VMULPD        Z10, Z10, Z11
+	VMULPD.BCST   powConstants<>+448(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+416(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+512(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+480(SB), Z13, Z13
+	VMULPD        Z13, Z10, Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD.BCST   powConstants<>+576(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+544(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+640(SB), Z8, Z8
+	VADDPD.BCST   powConstants<>+608(SB), Z8, Z8
+	VMULPD        Z8, Z10, Z8
+	VADDPD        Z8, Z13, Z8
+	VMULPD.BCST   powConstants<>+672(SB), Z11, Z10
+	VADDPD        Z10, Z8, Z8
+	VMULPD        Z8, Z11, Z8
+	VADDPD        Z8, Z12, Z8
+	VPSLLQ        $0x34, Z9, Z9
+	VPADDQ        Z9, Z8, Z8
+	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z7, K1
+	VMOVAPD       Z7, K1, Z8
+	VPMOVQ2M      Z7, K1
+	VBROADCASTSD  powConstants<>+704(SB), K1, Z8
+	VPTESTMQ.BCST powConstants<>+1536(SB), Z7, K1
+	VMOVAPD.Z     Z8, K1, Z7
+	VMOVAPD       Z6, Z8
+	VCVTPD2PS     Z6, Y8
+	VCVTPD2PS     Z7, Y6
+	VINSERTF64X4  $0x01, Y6, Z8, Z8
+	VMOVUPS       Z2, (AX)(SI*1)
+	VMULPS        Z4, Z8, Z8
+	VADDPS        Z5, Z8, Z8
+	VMOVUPS       Z8, (CX)(SI*1)
+	ADDQ          $0x00000040, SI
+	SUBQ          $0x00000040, BX
+	JGE           loop1
+
+done2:
+	ADDQ          $0x00000040, BX
+	TESTQ         BX, BX
+	JZ            end3
+	SHRQ          $0x02, BX
+	XORL          R8, R8
+	BTSQ          BX, R8
+	DECQ          R8
+	KMOVW         R8, K1
+	VMOVUPS.Z     (DX)(SI*1), K1, Z2
+	VMOVUPS.Z     (AX)(SI*1), K1, Z6
+	VMULPS        Z3, Z2, Z3
+	VMULPS        Z2, Z3, Z3
+	VMULPS        Z6, Z0, Z0
+	VADDPS        Z3, Z0, Z0
+	VPTESTMD      Z1, Z0, K2
+	VMOVUPS.Z     Z0, K2, Z0
+	VCVTPS2PD     Y0, Z1
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y2, Z2
+	VPADDQ.BCST   powConstants<>+32(SB), Z1, Z3
+	VPSRLQ        $0x34, Z3, Z6
+	VPORQ.BCST    powConstants<>+64(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+96(SB), Z6, Z6
+	VPANDQ.BCST   powConstants<>+128(SB), Z3, Z3
+	VPADDQ.BCST   powConstants<>+160(SB), Z3, Z3
+	VSUBPD.BCST   powConstants<>+0(SB), Z3, Z7
+	VADDPD.BCST   powConstants<>+0(SB), Z3, Z3
+	VDIVPD        Z3, Z7, Z3
+	VMULPD        Z3, Z3, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD.BCST   powConstants<>+224(SB), Z7, Z9
+	VADDPD.BCST   powConstants<>+192(SB), Z9, Z9
+	VMULPD.BCST   powConstants<>+288(SB), Z7, Z10
+	VADDPD.BCST   powConstants<>+256(SB), Z10, Z10
+	VMULPD        Z9, Z8, Z9
+	VADDPD        Z9, Z10, Z9
+	VMULPD.BCST   powConstants<>+352(SB), Z7, Z7
+	VADDPD.BCST   powConstants<>+320(SB), Z7, Z7
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z8, Z7, Z7
+	VMULPD        Z7, Z3, Z3
+	VADDPD        Z3, Z6, Z3
+	VMULPD.BCST   (DI), Z3, Z3
+	VADDPD.BCST   powConstants<>+384(SB), Z3, Z6
+	VSUBPD.BCST   powConstants<>+384(SB), Z6, Z7
+	VSUBPD        Z7, Z3, Z3
+	VMULPD        Z3, Z3, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD.BCST   powConstants<>+448(SB), Z3, Z9
+	VADDPD.BCST   powConstants<>+416(SB), Z9, Z9
+	VMULPD.BCST   powConstants<>+512(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+480(SB), Z10, Z10
+	VMULPD        Z10, Z7, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD.BCST   powConstants<>+576(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+544(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+640(SB), Z3, Z3
+	VADDPD.BCST   powConstants<>+608(SB), Z3, Z3
+	VMULPD        Z3, Z7, Z3
+	VADDPD        Z3, Z10, Z3
+	VMULPD.BCST   powConstants<>+672(SB), Z8, Z7
+	VADDPD        Z7, Z3, Z3
+	VMULPD        Z3, Z8, Z3
+	VADDPD        Z3, Z9, Z3
+	VPSLLQ        $0x34, Z6, Z6
+	VPADDQ        Z6, Z3, Z3
+	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z1, K2
+	VMOVAPD       Z1, K2, Z3
+	VPMOVQ2M      Z1, K2
+	VBROADCASTSD  powConstants<>+704(SB), K2, Z3
+	VPTESTMQ.BCST powConstants<>+1536(SB), Z1, K2
+	VMOVAPD.Z     Z3, K2, Z1
+	VPADDQ.BCST   powConstants<>+32(SB), Z2, Z3
+	VPSRLQ        $0x34, Z3, Z6
+	VPORQ.BCST    powConstants<>+64(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+96(SB), Z6, Z6
+	VPANDQ.BCST   powConstants<>+128(SB), Z3, Z3
+	VPADDQ.BCST   powConstants<>+160(SB), Z3, Z3
+	VSUBPD.BCST   powConstants<>+0(SB), Z3, Z7
+	VADDPD.BCST   powConstants<>+0(SB), Z3, Z3
+	VDIVPD        Z3, Z7, Z3
+	VMULPD        Z3, Z3, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD.BCST   powConstants<>+224(SB), Z7, Z9
+	VADDPD.BCST   powConstants<>+192(SB), Z9, Z9
+	VMULPD.BCST   powConstants<>+288(SB), Z7, Z10
+	VADDPD.BCST   powConstants<>+256(SB), Z10, Z10
+	VMULPD        Z9, Z8, Z9
+	VADDPD        Z9, Z10, Z9
+	VMULPD.BCST   powConstants<>+352(SB), Z7, Z7
+	VADDPD.BCST   powConstants<>+320(SB), Z7, Z7
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z8, Z7, Z7
+	VMULPD        Z7, Z3, Z3
+	VADDPD        Z3, Z6, Z3
+	VMULPD.BCST   (DI), Z3, Z3
+	VADDPD.BCST   powConstants<>+384(SB), Z3, Z6
+	VSUBPD.BCST   powConstants<>+384(SB), Z6, Z7
+	VSUBPD        Z7, Z3, Z3
+	VMULPD        Z3, Z3, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD.BCST   powConstants<>+448(SB), Z3, Z9
+	VADDPD.BCST   powConstants<>+416(SB), Z9, Z9
+	VMULPD.BCST   powConstants<>+512(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+480(SB), Z10, Z10
+	VMULPD        Z10, Z7, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD.BCST   powConstants<>+576(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+544(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+640(SB), Z3, Z3
+	VADDPD.BCST   powConstants<>+608(SB), Z3, Z3
+	VMULPD        Z3, Z7, Z3
+	VADDPD        Z3, Z10, Z3
+	VMULPD.BCST   powConstants<>+672(SB), Z8, Z7
+	VADDPD        Z7, Z3, Z3
+	VMULPD        Z3, Z8, Z3
+	VADDPD        Z3, Z9, Z3
+	VPSLLQ        $0x34, Z6, Z6
+	VPADDQ        Z6, Z3, Z3
+	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z2, K2
+	VMOVAPD       Z2, K2, Z3
+	VPMOVQ2M      Z2, K2
+	VBROADCASTSD  powConstants<>+704(SB), K2, Z3
+	VPTESTMQ.BCST powConstants<>+1536(SB), Z2, K2
+	VMOVAPD.Z     Z3, K2, Z2
+	VMOVAPD       Z1, Z3
+	VCVTPD2PS     Z1, Y3
+	VCVTPD2PS     Z2, Y1
+	VINSERTF64X4  $0x01, Y1, Z3, Z3
+	VMOVUPS       Z0, K1, (AX)(SI*1)
+	VMULPS        Z4, Z3, Z3
+	VADDPS        Z5, Z3, Z3
+	VMOVUPS       Z3, K1, (CX)(SI*1)
+
+end3:
+	VZEROUPPER
+	RET
+
 // func descendRowsF32AVX512(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32)
 // Requires: AVX, AVX512F
 TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-72
@@ -9695,6 +9995,280 @@ two16:
 	VMOVDQA64 Z0, Z1
 	JMP       raised17
 
+// func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·curvaturePowF64AVX512(SB), NOSPLIT, $16-48
+	MOVQ         v+0(FP), AX
+	MOVQ         den+8(FP), CX
+	MOVQ         d+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SHLQ         $0x03, BX
+	XORQ         SI, SI
+	MOVQ         s+32(FP), DI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLQ       $0x35, Z1, Z1
+	VPSRLQ       $0x01, Z1, Z1
+	VBROADCASTSD 16(DI), Z0
+	VBROADCASTSD 24(DI), Z3
+	VBROADCASTSD 48(DI), Z4
+	VBROADCASTSD 56(DI), Z5
+	VBROADCASTSD 72(DI), Z6
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLQ       $0x36, Z2, Z2
+	VPSRLQ       $0x02, Z2, Z2
+	VPXORD       Z6, Z2, Z2
+	VMOVQ        X2, (SP)
+	MOVQ         exponent+40(FP), DI
+	SUBQ         $0x00000040, BX
+	JL           done2
+
+loop1:
+	VMOVUPD       (DX)(SI*1), Z2
+	VMULPD        Z3, Z2, Z6
+	VMULPD        Z2, Z6, Z6
+	VMULPD        (AX)(SI*1), Z0, Z2
+	VADDPD        Z6, Z2, Z2
+	VPTESTMQ      Z1, Z2, K1
+	VMOVUPD.Z     Z2, K1, Z2
+	VPADDQ.BCST   powConstants<>+32(SB), Z2, Z6
+	VPSRLQ        $0x34, Z6, Z7
+	VPORQ.BCST    powConstants<>+64(SB), Z7, Z7
+	VSUBPD.BCST   powConstants<>+96(SB), Z7, Z7
+	VPANDQ.BCST   powConstants<>+128(SB), Z6, Z6
+	VPADDQ.BCST   powConstants<>+160(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
+	VBROADCASTSD  powConstants<>+0(SB), Z10
+	VDIVPD        Z9, Z10, Z10
+	VMULPD        Z10, Z8, Z11
+	VADDPD.BCST   powConstants<>+768(SB), Z11, Z12
+	VSUBPD.BCST   powConstants<>+768(SB), Z12, Z12
+	VPANDQ.BCST   powConstants<>+800(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
+	VSUBPD        Z13, Z6, Z6
+	VMULPD        Z9, Z12, Z9
+	VSUBPD        Z9, Z8, Z8
+	VMULPD        Z6, Z12, Z6
+	VSUBPD        Z6, Z8, Z6
+	VMULPD        Z10, Z6, Z6
+	VMULPD        Z11, Z11, Z8
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   24(DI), Z6, Z6
+	VMULPD.BCST   32(DI), Z11, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   16(DI), Z7, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   powConstants<>+864(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+832(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+928(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+896(SB), Z14, Z14
+	VMULPD        Z14, Z9, Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD.BCST   powConstants<>+992(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+960(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1024(SB), Z9, Z9
+	VADDPD        Z9, Z14, Z9
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z13, Z9
+	VMULPD.BCST   (DI), Z11, Z10
+	VMULPD        Z8, Z10, Z8
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z6, Z8, Z6
+	VMULPD.BCST   8(DI), Z7, Z7
+	VMULPD.BCST   24(DI), Z12, Z8
+	VADDPD        Z8, Z7, Z9
+	VADDPD.BCST   powConstants<>+384(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+384(SB), Z9, Z10
+	VSUBPD        Z10, Z7, Z7
+	VADDPD        Z8, Z7, Z7
+	VADDPD.BCST   powConstants<>+1056(SB), Z7, Z8
+	VSUBPD.BCST   powConstants<>+1056(SB), Z8, Z8
+	VSUBPD        Z8, Z7, Z7
+	VADDPD        Z6, Z7, Z6
+	VADDPD        Z6, Z8, Z7
+	VMULPD.BCST   powConstants<>+1088(SB), Z8, Z10
+	VADDPD.BCST   powConstants<>+1120(SB), Z10, Z10
+	VMULPD        Z10, Z8, Z8
+	VADDPD.BCST   powConstants<>+0(SB), Z8, Z8
+	VMULPD        Z7, Z7, Z11
+	VMULPD        Z11, Z11, Z12
+	VMULPD.BCST   powConstants<>+1152(SB), Z7, Z13
+	VADDPD.BCST   powConstants<>+1184(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+1248(SB), Z7, Z14
+	VADDPD.BCST   powConstants<>+1216(SB), Z14, Z14
+	VMULPD        Z14, Z11, Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD.BCST   powConstants<>+1312(SB), Z7, Z14
+	VADDPD.BCST   powConstants<>+1280(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1376(SB), Z7, Z15
+	VADDPD.BCST   powConstants<>+1344(SB), Z15, Z15
+	VMULPD        Z15, Z11, Z15
+	VADDPD        Z15, Z14, Z14
+	VMULPD        Z14, Z12, Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD.BCST   powConstants<>+1440(SB), Z7, Z14
+	VADDPD.BCST   powConstants<>+1408(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1504(SB), Z7, Z15
+	VADDPD.BCST   powConstants<>+1472(SB), Z15, Z15
+	VMULPD        Z15, Z11, Z11
+	VADDPD        Z11, Z14, Z11
+	VMULPD        Z12, Z12, Z12
+	VMULPD        Z11, Z12, Z11
+	VADDPD        Z11, Z13, Z11
+	VMULPD.BCST   powConstants<>+1088(SB), Z7, Z12
+	VADDPD        Z12, Z10, Z10
+	VMULPD        Z6, Z10, Z6
+	VMULPD        Z11, Z7, Z7
+	VADDPD        Z7, Z6, Z6
+	VADDPD        Z6, Z8, Z6
+	VPSLLQ        $0x34, Z9, Z7
+	VPADDQ        Z7, Z6, Z6
+	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z2, K1
+	VMOVAPD       Z2, K1, Z6
+	VPMOVQ2M      Z2, K1
+	VBROADCASTSD  powConstants<>+704(SB), K1, Z6
+	VPTESTMQ.BCST powConstants<>+1536(SB), Z2, K1
+	VMOVAPD.Z     Z6, K1, Z6
+	VMOVUPD       Z2, (AX)(SI*1)
+	VMULPD        Z4, Z6, Z6
+	VADDPD        Z5, Z6, Z6
+	VMOVUPD       Z6, (CX)(SI*1)
+	ADDQ          $0x00000040, SI
+	SUBQ          $0x00000040, BX
+	JGE           loop1
+
+done2:
+	ADDQ          $0x00000040, BX
+	TESTQ         BX, BX
+	JZ            end3
+	SHRQ          $0x03, BX
+	XORL          R8, R8
+	BTSQ          BX, R8
+	DECQ          R8
+	KMOVW         R8, K1
+	VMOVUPD.Z     (DX)(SI*1), K1, Z2
+	VMOVUPD.Z     (AX)(SI*1), K1, Z6
+	VMULPD        Z3, Z2, Z3
+	VMULPD        Z2, Z3, Z3
+	VMULPD        Z6, Z0, Z0
+	VADDPD        Z3, Z0, Z0
+	VPTESTMQ      Z1, Z0, K2
+	VMOVUPD.Z     Z0, K2, Z0
+	VPADDQ.BCST   powConstants<>+32(SB), Z0, Z1
+	VPSRLQ        $0x34, Z1, Z2
+	VPORQ.BCST    powConstants<>+64(SB), Z2, Z2
+	VSUBPD.BCST   powConstants<>+96(SB), Z2, Z2
+	VPANDQ.BCST   powConstants<>+128(SB), Z1, Z1
+	VPADDQ.BCST   powConstants<>+160(SB), Z1, Z1
+	VSUBPD.BCST   powConstants<>+0(SB), Z1, Z3
+	VADDPD.BCST   powConstants<>+0(SB), Z1, Z6
+	VBROADCASTSD  powConstants<>+0(SB), Z7
+	VDIVPD        Z6, Z7, Z7
+	VMULPD        Z7, Z3, Z8
+	VADDPD.BCST   powConstants<>+768(SB), Z8, Z9
+	VSUBPD.BCST   powConstants<>+768(SB), Z9, Z9
+	VPANDQ.BCST   powConstants<>+800(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z10
+	VSUBPD        Z10, Z1, Z1
+	VMULPD        Z6, Z9, Z6
+	VSUBPD        Z6, Z3, Z3
+	VMULPD        Z1, Z9, Z1
+	VSUBPD        Z1, Z3, Z1
+	VMULPD        Z7, Z1, Z1
+	VMULPD        Z8, Z8, Z3
+	VMULPD        Z3, Z3, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD.BCST   24(DI), Z1, Z1
+	VMULPD.BCST   32(DI), Z8, Z10
+	VADDPD        Z10, Z1, Z1
+	VMULPD.BCST   16(DI), Z2, Z10
+	VADDPD        Z10, Z1, Z1
+	VMULPD.BCST   powConstants<>+864(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+832(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+928(SB), Z3, Z11
+	VADDPD.BCST   powConstants<>+896(SB), Z11, Z11
+	VMULPD        Z11, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD.BCST   powConstants<>+992(SB), Z3, Z11
+	VADDPD.BCST   powConstants<>+960(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1024(SB), Z6, Z6
+	VADDPD        Z6, Z11, Z6
+	VMULPD        Z6, Z7, Z6
+	VADDPD        Z6, Z10, Z6
+	VMULPD.BCST   (DI), Z8, Z7
+	VMULPD        Z3, Z7, Z3
+	VMULPD        Z6, Z3, Z3
+	VADDPD        Z1, Z3, Z1
+	VMULPD.BCST   8(DI), Z2, Z2
+	VMULPD.BCST   24(DI), Z9, Z3
+	VADDPD        Z3, Z2, Z6
+	VADDPD.BCST   powConstants<>+384(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+384(SB), Z6, Z7
+	VSUBPD        Z7, Z2, Z2
+	VADDPD        Z3, Z2, Z2
+	VADDPD.BCST   powConstants<>+1056(SB), Z2, Z3
+	VSUBPD.BCST   powConstants<>+1056(SB), Z3, Z3
+	VSUBPD        Z3, Z2, Z2
+	VADDPD        Z1, Z2, Z1
+	VADDPD        Z1, Z3, Z2
+	VMULPD.BCST   powConstants<>+1088(SB), Z3, Z7
+	VADDPD.BCST   powConstants<>+1120(SB), Z7, Z7
+	VMULPD        Z7, Z3, Z3
+	VADDPD.BCST   powConstants<>+0(SB), Z3, Z3
+	VMULPD        Z2, Z2, Z8
+	VMULPD        Z8, Z8, Z9
+	VMULPD.BCST   powConstants<>+1152(SB), Z2, Z10
+	VADDPD.BCST   powConstants<>+1184(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+1248(SB), Z2, Z11
+	VADDPD.BCST   powConstants<>+1216(SB), Z11, Z11
+	VMULPD        Z11, Z8, Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD.BCST   powConstants<>+1312(SB), Z2, Z11
+	VADDPD.BCST   powConstants<>+1280(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1376(SB), Z2, Z12
+	VADDPD.BCST   powConstants<>+1344(SB), Z12, Z12
+	VMULPD        Z12, Z8, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z11, Z9, Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD.BCST   powConstants<>+1440(SB), Z2, Z11
+	VADDPD.BCST   powConstants<>+1408(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1504(SB), Z2, Z12
+	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
+	VMULPD        Z12, Z8, Z8
+	VADDPD        Z8, Z11, Z8
+	VMULPD        Z9, Z9, Z9
+	VMULPD        Z8, Z9, Z8
+	VADDPD        Z8, Z10, Z8
+	VMULPD.BCST   powConstants<>+1088(SB), Z2, Z9
+	VADDPD        Z9, Z7, Z7
+	VMULPD        Z1, Z7, Z1
+	VMULPD        Z8, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VADDPD        Z1, Z3, Z1
+	VPSLLQ        $0x34, Z6, Z2
+	VPADDQ        Z2, Z1, Z1
+	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z0, K2
+	VMOVAPD       Z0, K2, Z1
+	VPMOVQ2M      Z0, K2
+	VBROADCASTSD  powConstants<>+704(SB), K2, Z1
+	VPTESTMQ.BCST powConstants<>+1536(SB), Z0, K2
+	VMOVAPD.Z     Z1, K2, Z1
+	VMOVUPD       Z0, K1, (AX)(SI*1)
+	VMULPD        Z4, Z1, Z1
+	VADDPD        Z5, Z1, Z1
+	VMOVUPD       Z1, K1, (CX)(SI*1)
+
+end3:
+	VZEROUPPER
+	RET
+
 // func descendRowsF64AVX512(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64)
 // Requires: AVX, AVX512F
 TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-72
@@ -11275,4 +11849,8 @@ DATA powConstants<>+1504(SB)/8, $0x3dbc2d4ab7f1e322
 DATA powConstants<>+1512(SB)/8, $0x3dbc2d4ab7f1e322
 DATA powConstants<>+1520(SB)/8, $0x3dbc2d4ab7f1e322
 DATA powConstants<>+1528(SB)/8, $0x3dbc2d4ab7f1e322
-GLOBL powConstants<>(SB), RODATA|NOPTR, $1536
+DATA powConstants<>+1536(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+1544(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+1552(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+1560(SB)/8, $0x7fffffffffffffff
+GLOBL powConstants<>(SB), RODATA|NOPTR, $1568

@@ -22,9 +22,7 @@ func main() {
 			k.blockMeans()
 			k.stridedMeans()
 			k.curvature()
-			if !k.wide() {
-				k.curvaturePow(constants)
-			}
+			k.curvaturePow(constants)
 			k.descendRows()
 			k.descendBlocks()
 			k.update()

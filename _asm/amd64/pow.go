@@ -66,6 +66,17 @@ func (c *powConstants) coefficient(format string, args ...any) Mem {
 	return c.number(x)
 }
 
+// register returns a number of the table in a register as wide as x.
+func (c *powConstants) register(number Mem, x reg.VecVirtual) reg.VecVirtual {
+	v := vecLike(x)
+	if isWide(x) {
+		VBROADCASTSD(number, v)
+	} else {
+		VMOVUPD(number, v)
+	}
+	return v
+}
+
 // emit writes the table.
 func (c *powConstants) emit() {
 	values := make([]uint64, len(c.offset))
@@ -81,10 +92,38 @@ func (c *powConstants) emit() {
 }
 
 // Arithmetic on vectors of float64; the first operand is a register.
-func powAdd(x reg.VecVirtual, y Op) reg.VecVirtual { v := YMM(); VADDPD(y, x, v); return v }
-func powSub(x reg.VecVirtual, y Op) reg.VecVirtual { v := YMM(); VSUBPD(y, x, v); return v }
-func powMul(x reg.VecVirtual, y Op) reg.VecVirtual { v := YMM(); VMULPD(y, x, v); return v }
-func powDiv(x reg.VecVirtual, y Op) reg.VecVirtual { v := YMM(); VDIVPD(y, x, v); return v }
+var (
+	powAdd = powOp(insn(VADDPD), insn(VADDPD_BCST))
+	powSub = powOp(insn(VSUBPD), insn(VSUBPD_BCST))
+	powMul = powOp(insn(VMULPD), insn(VMULPD_BCST))
+	powDiv = powOp(insn(VDIVPD), insn(VDIVPD_BCST))
+	bitAdd = powOp(insn(VPADDQ), insn(VPADDQ_BCST))
+	bitAnd = powOp(insn(VPAND), insn(VPANDQ_BCST))
+	bitOr  = powOp(insn(VPOR), insn(VPORQ_BCST))
+)
+
+// powOp is an operation on a register and an operand. AVX-512's instructions
+// repeat one number of memory in all lanes by themselves.
+func powOp(apply, applyToAll func(ops ...Op)) func(x reg.VecVirtual, y Op) reg.VecVirtual {
+	return func(x reg.VecVirtual, y Op) reg.VecVirtual {
+		v := vecLike(x)
+		if _, ok := y.(Mem); ok && isWide(x) {
+			applyToAll(y, x, v)
+		} else {
+			apply(y, x, v)
+		}
+		return v
+	}
+}
+
+// isWide reports whether x has 512 bits; vecLike returns a register as wide.
+func isWide(x reg.VecVirtual) bool { return x.Size() == 64 }
+func vecLike(x reg.VecVirtual) reg.VecVirtual {
+	if isWide(x) {
+		return ZMM()
+	}
+	return YMM()
+}
 
 // linear returns c0 + c1·x.
 func linear(c0, c1 Mem, x reg.VecVirtual) reg.VecVirtual { return powAdd(powMul(x, c1), c0) }
@@ -110,29 +149,35 @@ const (
 
 // split is powSplit for a bias of 1023.
 func (c *powConstants) split(x reg.VecVirtual) (e, m reg.VecVirtual) {
-	b, field := YMM(), YMM()
-	VPADDQ(c.bits(oneBits-rootHalfBits), x, b)
+	b := bitAdd(x, c.bits(oneBits-rootHalfBits))
+	field := vecLike(x)
 	VPSRLQ(U8(52), b, field)
-	VPOR(c.bits(twoTo52Bits), field, field)
-	e = powSub(field, c.number(0x1p52+1023))
-	m = YMM()
-	VPAND(c.bits(mantissaMask), b, m)
-	VPADDQ(c.bits(rootHalfBits), m, m)
-	return e, m
+	e = powSub(bitOr(field, c.bits(twoTo52Bits)), c.number(0x1p52+1023))
+	return e, bitAdd(bitAnd(b, c.bits(mantissaMask)), c.bits(rootHalfBits))
 }
 
 // scale multiplies y by 2^n, where n is in the low bits of t.
 func scale(y, t reg.VecVirtual) reg.VecVirtual {
-	n := YMM()
+	n := vecLike(y)
 	VPSLLQ(U8(52), t, n)
-	VPADDQ(n, y, n)
-	return n
+	return bitAdd(y, n)
 }
 
 // special puts the powers of what is not positive and finite into y.
 func (c *powConstants) special(x, y reg.VecVirtual) reg.VecVirtual {
 	const notLessOrEqual, equal = 6, 0
-	odd, value, zero, out := YMM(), YMM(), YMM(), YMM()
+	out := vecLike(y)
+	if isWide(x) {
+		odd, negative, notZero := K(), K(), K()
+		VCMPPD_BCST(U8(notLessOrEqual), c.number(math.MaxFloat64), x, odd)
+		VMOVAPD(x, odd, y)
+		VPMOVQ2M(x, negative)
+		VBROADCASTSD(c.number(math.NaN()), negative, y)
+		VPTESTMQ_BCST(c.bits(math.MaxInt64), x, notZero)
+		VMOVAPD_Z(y, notZero, out)
+		return out
+	}
+	odd, value, zero := YMM(), YMM(), YMM()
 	VMOVUPD(c.number(math.NaN()), value)
 	VBLENDVPD(x, value, x, value) // NaN where x is negative, else x
 	VCMPPD(U8(notLessOrEqual), c.number(math.MaxFloat64), x, odd)
@@ -178,13 +223,10 @@ func (c *powConstants) pow64(x reg.VecVirtual, p exponent) reg.VecVirtual {
 	e, m := c.split(x)
 	f := powSub(m, one)
 	d := powAdd(m, one)
-	ones := YMM()
-	VMOVUPD(one, ones)
-	inverse := powDiv(ones, d)
+	inverse := powDiv(c.register(one, x), d)
 	s := powMul(f, inverse)
 	sHead, _ := roundTo(s, c.number(round24))
-	dHead := YMM()
-	VPAND(c.bits(^uint64(lowMask)), d, dHead)
+	dHead := bitAnd(d, c.bits(^uint64(lowMask)))
 	dTail := powSub(m, powSub(dHead, one))
 	sTail := powMul(powSub(powSub(f, powMul(sHead, dHead)), powMul(sHead, dTail)), inverse)
 
@@ -225,7 +267,11 @@ func (c *powConstants) pow64(x reg.VecVirtual, p exponent) reg.VecVirtual {
 // prepared exponent; v' is never subnormal, which spares pow64 a case.
 func (k *kernel) curvaturePow(constants *powConstants) {
 	const fields = 5 // of the Go struct exponent
-	frame := k.text("curvaturePow", "func(v, den, d *float, n int, s *float, exponent *float64)", k.scalarsFrame()+fields*k.bytes(),
+	expanded := fields * k.bytes()
+	if k.wide() {
+		expanded = 0
+	}
+	frame := k.text("curvaturePow", "func(v, den, d *float, n int, s *float, exponent *float64)", k.scalarsFrame()+expanded,
 		"takes n blocks from their curvature to their denominators by the power function; den may be d:",
 		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.")
 	v, den, d := arg("v"), arg("den"), arg("d")
@@ -234,6 +280,10 @@ func (k *kernel) curvaturePow(constants *powConstants) {
 	p := arg("exponent")
 	var a [fields]Mem
 	for i := range a {
+		if k.wide() {
+			a[i] = Mem{Base: p, Disp: i * 8}
+			continue
+		}
 		a[i] = frame.Offset(k.scalarsFrame() + i*k.bytes())
 		t := YMM()
 		VBROADCASTSD(Mem{Base: p, Disp: i * 8}, t)
@@ -245,14 +295,8 @@ func (k *kernel) curvaturePow(constants *powConstants) {
 		if k.elem == 8 {
 			q = constants.pow64(next, exponent{a[0], a[1], a[2], a[3], a[4]})
 		} else {
-			low, high, upper := YMM(), YMM(), XMM()
-			VCVTPS2PD(next.AsX(), low)
-			VEXTRACTF128(U8(1), next, upper)
-			VCVTPS2PD(upper, high)
-			q, upper = YMM(), XMM()
-			VCVTPD2PSY(constants.pow32(low, a[0]), q.AsX())
-			VCVTPD2PSY(constants.pow32(high, a[0]), upper)
-			VINSERTF128(U8(1), upper, q, q)
+			low, high := k.widen(next)
+			q = k.narrow(constants.pow32(low, a[0]), constants.pow32(high, a[0]))
 		}
 		k.store(next, k.at(v, index, 0), part)
 		k.mul(c.r, q, q)
@@ -260,4 +304,39 @@ func (k *kernel) curvaturePow(constants *powConstants) {
 		k.store(q, k.at(den, index, 0), part)
 	})
 	k.ret()
+}
+
+// widen converts a vector of float32 to two of float64.
+func (k *kernel) widen(x reg.VecVirtual) (low, high reg.VecVirtual) {
+	low, high = k.vec(), k.vec()
+	if k.wide() {
+		upper := YMM()
+		VCVTPS2PD(x.AsY(), low)
+		VEXTRACTF64X4(U8(1), x, upper)
+		VCVTPS2PD(upper, high)
+	} else {
+		upper := XMM()
+		VCVTPS2PD(x.AsX(), low)
+		VEXTRACTF128(U8(1), x, upper)
+		VCVTPS2PD(upper, high)
+	}
+	return low, high
+}
+
+// narrow rounds two vectors of float64 to one of float32.
+func (k *kernel) narrow(low, high reg.VecVirtual) reg.VecVirtual {
+	x := k.vec()
+	if k.wide() {
+		upper := YMM()
+		VMOVAPD(low, x) // all of x, or its upper half would seem to be in use from the start
+		VCVTPD2PS(low, x.AsY())
+		VCVTPD2PS(high, upper)
+		VINSERTF64X4(U8(1), upper, x, x)
+	} else {
+		upper := XMM()
+		VCVTPD2PSY(low, x.AsX())
+		VCVTPD2PSY(high, upper)
+		VINSERTF128(U8(1), upper, x, x)
+	}
+	return x
 }
