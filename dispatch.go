@@ -14,8 +14,8 @@ const (
 
 	// pieceBytes is the most, about, that a step in stages takes of each stream
 	// at a time: a piece stays in the L1 cache between the stages, and is so
-	// short that memory hardly notices the change of stage. The AVX2 power function
-	// takes groupBytes of blocks together, and its time for fewer is hardly less.
+	// short that memory hardly notices the change of stage. The power functions
+	// take groupBytes of blocks together, and fewer hardly faster.
 	pieceBytes = 2048
 	groupBytes = 128
 
@@ -138,7 +138,7 @@ func fuses(p panel, k power) bool {
 		return false
 	}
 	if p.contiguous() {
-		return p.block <= maxCall/8 // the kernel takes groups of up to 8 blocks
+		return p.block <= maxCall/8 // the kernels take groups of 8 or 16 blocks
 	}
 	return p.width <= pieceLen && p.block*p.width <= maxCall
 }

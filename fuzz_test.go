@@ -47,7 +47,7 @@ var fuzzData = [][]byte{
 // fuzzCheck runs a call, made for each type, on every instruction set.
 func fuzzCheck(t *testing.T, data []byte, offset uint8, f32 func(f *fuzzBytes[float32]) call[float32], f64 func(f *fuzzBytes[float64]) call[float64]) {
 	defer saveISA()()
-	for _, c := range isaChoices() {
+	for _, c := range testedISAs() {
 		c.use()
 		isaTested[c.name] = true
 		narrow, wide := &fuzzBytes[float32]{bytes: data}, &fuzzBytes[float64]{bytes: data}

@@ -4,15 +4,23 @@ package adahessian
 
 // isaChoices lists what this build and this CPU have, the best one last.
 func isaChoices() []isaChoice {
-	choices := []isaChoice{{"generic", func() { useAVX2 = false }}}
+	choice := func(name string, avx2, avx512 bool) isaChoice {
+		return isaChoice{name: name, use: func() { useAVX2, useAVX512 = avx2, avx512 }}
+	}
+	choices := []isaChoice{choice("generic", false, false)}
 	if hasAVX2 {
-		choices = append(choices, isaChoice{"avx2", func() { useAVX2 = true }})
+		choices = append(choices, choice("avx2", true, false))
+	}
+	if hasAVX512 {
+		c := choice("avx512", true, true)
+		c.slow = !machine.prefersAVX512()
+		choices = append(choices, c)
 	}
 	return choices
 }
 
 // saveISA returns a function that restores the present choice.
 func saveISA() func() {
-	avx2 := useAVX2
-	return func() { useAVX2 = avx2 }
+	avx2, avx512 := useAVX2, useAVX512
+	return func() { useAVX2, useAVX512 = avx2, avx512 }
 }

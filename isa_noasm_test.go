@@ -3,7 +3,7 @@
 package adahessian
 
 // isaChoices lists what this build has.
-func isaChoices() []isaChoice { return []isaChoice{{"generic", func() {}}} }
+func isaChoices() []isaChoice { return []isaChoice{{name: "generic", use: func() {}}} }
 
 // saveISA returns a function that restores the present choice.
 func saveISA() func() { return func() {} }

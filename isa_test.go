@@ -16,6 +16,25 @@ import (
 type isaChoice struct {
 	name string
 	use  func()
+	slow bool // not used unless a test asks for it
+}
+
+// testedISAs is isaChoices, or the one that the environment variable
+// ADAHESSIAN_ONLY names: in an emulator time is short.
+func testedISAs() []isaChoice {
+	only := os.Getenv("ADAHESSIAN_ONLY")
+	return slices.DeleteFunc(isaChoices(), func(c isaChoice) bool { return only != "" && c.name != only })
+}
+
+// defaultISA is what this CPU uses with none of the given ones.
+func defaultISA(without ...string) string {
+	best := "generic"
+	for _, c := range isaChoices() {
+		if !c.slow && !slices.Contains(without, c.name) {
+			best = c.name
+		}
+	}
+	return best
 }
 
 // isaTested has the instruction sets that a test has run with.
@@ -34,7 +53,7 @@ func (c isaChoice) run(t testing.TB) {
 
 // eachISA runs f as a subtest with each instruction set.
 func eachISA(t *testing.T, f func(t *testing.T)) {
-	for _, c := range isaChoices() {
+	for _, c := range testedISAs() {
 		t.Run(c.name, func(t *testing.T) {
 			c.run(t)
 			f(t)
@@ -105,11 +124,14 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
+// printISA is the environment variable that makes TestISA print ISA().
+const printISA = "ADAHESSIAN_TEST_PRINT_ISA"
+
 // TestISA starts this program again with variables that choose the instruction
-// set, which are read when it starts.
+// set, which are read when it starts. ADAHESSIAN_DEFAULT tells what the CPU
+// uses without any, where whoever runs the test knows.
 func TestISA(t *testing.T) {
-	const ask = "ADAHESSIAN_TEST_PRINT_ISA"
-	if os.Getenv(ask) != "" {
+	if os.Getenv(printISA) != "" {
 		fmt.Printf("ISA=%s\n", ISA())
 		return
 	}
@@ -117,22 +139,25 @@ func TestISA(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	names := []string{"generic"}
-	for _, c := range isaChoices() {
-		names = append(names, c.name)
+	best := defaultISA()
+	if want := os.Getenv("ADAHESSIAN_DEFAULT"); want != "" && best != want {
+		t.Errorf("the default is %s, want %s", best, want)
 	}
-	best := names[len(names)-1]
 	for _, c := range []struct{ variable, want string }{
 		{"ADAHESSIAN_DISABLE=", best},
 		{"ADAHESSIAN_DISABLE=none", best},
+		{"ADAHESSIAN_DISABLE=avx512", defaultISA("avx512")},
+		{"ADAHESSIAN_DISABLE=avx2", defaultISA("avx2")},
 		{"ADAHESSIAN_DISABLE=avx512,avx2,neon", "generic"},
+		{"GODEBUG=cpu.avx512=off", defaultISA("avx512")},
+		{"GODEBUG=cpu.avx512bw=off", defaultISA("avx512")},
 		{"GODEBUG=cpu.all=off", "generic"},
 	} {
 		if best == "neon" && strings.HasPrefix(c.variable, "GODEBUG") {
 			continue // every arm64 CPU has it
 		}
 		child := exec.Command(exe, "-test.run=^TestISA$", "-test.v")
-		child.Env = append(os.Environ(), ask+"=1", "ADAHESSIAN_REQUIRE=", c.variable)
+		child.Env = append(os.Environ(), printISA+"=1", "ADAHESSIAN_REQUIRE=", "ADAHESSIAN_DISABLE=", "GODEBUG=", c.variable)
 		out, err := child.CombinedOutput()
 		if err != nil && len(out) == 0 {
 			t.Skip("cannot start this program again: ", err) // as under an emulator

@@ -163,3 +163,163 @@ func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, 
 //
 //go:noescape
 func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
+
+// rademacherF32AVX512 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
+// It requires that offset+n does not exceed 2^64.
+//
+//go:noescape
+func rademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
+
+// addProbeF32AVX512 adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].
+//
+//go:noescape
+func addProbeF32AVX512(acc *float32, z *float32, hz *float32, n int)
+
+// allFiniteF32AVX512 reports whether no x[i], i < n, is NaN or infinite.
+//
+//go:noescape
+func allFiniteF32AVX512(x *float32, n int) bool
+
+// addAbsF32AVX512 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
+//
+//go:noescape
+func addAbsF32AVX512(p *float32, x *float32, n int)
+
+// blockMeansF32AVX512 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
+// It requires block of at least 1.
+//
+//go:noescape
+func blockMeansF32AVX512(d *float32, x *float32, blocks int, block int, div float32)
+
+// stridedMeansF32AVX512 sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;
+// with more the sum continues from d[j].
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func stridedMeansF32AVX512(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool)
+
+// curvatureF32AVX512 takes n blocks from their curvature to their denominators; den may be d:
+// for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.
+//
+//go:noescape
+func curvatureF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, power int)
+
+// curvaturePowF32AVX512 takes n blocks from their curvature to their denominators by the power function; den may be d:
+// for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.
+//
+//go:noescape
+func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
+
+// descendRowsF32AVX512 makes the second stage of a step of a panel of strided blocks, with one denominator for each column:
+// m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func descendRowsF32AVX512(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32)
+
+// descendBlocksF32AVX512 makes the second stage of a step of contiguous blocks, with one denominator for each:
+// for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).
+// It requires block of at least 1.
+//
+//go:noescape
+func descendBlocksF32AVX512(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
+
+// updateF32AVX512 makes a step of n elements that each have their own curvature:
+// for i < n: v[i], den = curvature(v[i], |hz[i]|/s.div); m[i], theta[i] = descend(m[i], grad[i], theta[i], den).
+//
+//go:noescape
+func updateF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
+
+// updateBlocksF32AVX512 makes a step of contiguous blocks of block elements each:
+// v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).
+// It requires block of at least 1.
+//
+//go:noescape
+func updateBlocksF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
+
+// updateRowsF32AVX512 makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:
+// v[j], den[j] = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den[j]).
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
+
+// rademacherF64AVX512 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
+// It requires that offset+n does not exceed 2^64.
+//
+//go:noescape
+func rademacherF64AVX512(z *float64, n int, seed uint64, draw uint64, offset uint64)
+
+// addProbeF64AVX512 adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].
+//
+//go:noescape
+func addProbeF64AVX512(acc *float64, z *float64, hz *float64, n int)
+
+// allFiniteF64AVX512 reports whether no x[i], i < n, is NaN or infinite.
+//
+//go:noescape
+func allFiniteF64AVX512(x *float64, n int) bool
+
+// addAbsF64AVX512 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
+//
+//go:noescape
+func addAbsF64AVX512(p *float64, x *float64, n int)
+
+// blockMeansF64AVX512 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
+// It requires block of at least 1.
+//
+//go:noescape
+func blockMeansF64AVX512(d *float64, x *float64, blocks int, block int, div float64)
+
+// stridedMeansF64AVX512 sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;
+// with more the sum continues from d[j].
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func stridedMeansF64AVX512(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool)
+
+// curvatureF64AVX512 takes n blocks from their curvature to their denominators; den may be d:
+// for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.
+//
+//go:noescape
+func curvatureF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, power int)
+
+// curvaturePowF64AVX512 takes n blocks from their curvature to their denominators by the power function; den may be d:
+// for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.
+//
+//go:noescape
+func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
+
+// descendRowsF64AVX512 makes the second stage of a step of a panel of strided blocks, with one denominator for each column:
+// m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func descendRowsF64AVX512(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64)
+
+// descendBlocksF64AVX512 makes the second stage of a step of contiguous blocks, with one denominator for each:
+// for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).
+// It requires block of at least 1.
+//
+//go:noescape
+func descendBlocksF64AVX512(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
+
+// updateF64AVX512 makes a step of n elements that each have their own curvature:
+// for i < n: v[i], den = curvature(v[i], |hz[i]|/s.div); m[i], theta[i] = descend(m[i], grad[i], theta[i], den).
+//
+//go:noescape
+func updateF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, n int, s *float64, power int)
+
+// updateBlocksF64AVX512 makes a step of contiguous blocks of block elements each:
+// v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).
+// It requires block of at least 1.
+//
+//go:noescape
+func updateBlocksF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
+
+// updateRowsF64AVX512 makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:
+// v[j], den[j] = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den[j]).
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)

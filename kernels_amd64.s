@@ -4,372 +4,354 @@
 
 #include "textflag.h"
 
-DATA leadingOnes<>+0(SB)/8, $0xffffffffffffffff
-DATA leadingOnes<>+8(SB)/8, $0xffffffffffffffff
-DATA leadingOnes<>+16(SB)/8, $0xffffffffffffffff
-DATA leadingOnes<>+24(SB)/8, $0xffffffffffffffff
-DATA leadingOnes<>+32(SB)/8, $0xffffffffffffffff
-DATA leadingOnes<>+40(SB)/8, $0xffffffffffffffff
-DATA leadingOnes<>+48(SB)/8, $0xffffffffffffffff
-DATA leadingOnes<>+56(SB)/8, $0xffffffffffffffff
-DATA leadingOnes<>+64(SB)/8, $0x0000000000000000
-DATA leadingOnes<>+72(SB)/8, $0x0000000000000000
-DATA leadingOnes<>+80(SB)/8, $0x0000000000000000
-DATA leadingOnes<>+88(SB)/8, $0x0000000000000000
-DATA leadingOnes<>+96(SB)/8, $0x0000000000000000
-DATA leadingOnes<>+104(SB)/8, $0x0000000000000000
-DATA leadingOnes<>+112(SB)/8, $0x0000000000000000
-DATA leadingOnes<>+120(SB)/8, $0x0000000000000000
-GLOBL leadingOnes<>(SB), RODATA|NOPTR, $128
-
 // func rademacherF32AVX2(z *float32, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX2, CMOV
 TEXT ·rademacherF32AVX2(SB), NOSPLIT, $136-40
 	MOVQ     z+0(FP), AX
 	MOVQ     n+8(FP), CX
+	LEAQ     philox256<>+0(SB), DX
 	VPCMPEQD Y0, Y0, Y0
 	VPSLLD   $0x1f, Y0, Y0
 	VPCMPEQD Y1, Y1, Y1
 	VPSLLD   $0x19, Y1, Y1
 	VPSRLD   $0x02, Y1, Y1
-	VMOVDQU  signShifts32<>+0(SB), Y2
-	MOVQ     offset+32(FP), DX
-	MOVQ     DX, BX
-	ANDQ     $0x0000007f, BX
-	SHRQ     $0x07, DX
+	MOVQ     offset+32(FP), BX
+	MOVQ     BX, SI
+	ANDQ     $0x0000007f, SI
+	SHRQ     $0x07, BX
 
 batch:
 	TESTQ        CX, CX
 	JZ           done
-	LEAQ         philoxConstants<>+0(SB), SI
-	VPBROADCASTQ draw+24(FP), Y3
-	VPSRLQ       $0x20, Y3, Y4
-	VMOVQ        DX, X5
-	VPBROADCASTQ X5, Y5
-	VPADDQ       128(SI), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y6
-	VPADDQ       160(SI), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y7
-	VPBROADCASTQ seed+16(FP), Y9
-	VPSRLQ       $0x20, Y9, Y10
-	VPMULUDQ     (SI), Y5, Y5
-	VPMULUDQ     32(SI), Y3, Y11
-	VPSRLQ       $0x20, Y5, Y12
-	VPSRLQ       $0x20, Y11, Y13
-	VPXOR        Y6, Y13, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y4, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y8, Y6
-	VPMULUDQ     32(SI), Y3, Y3
-	VPSRLQ       $0x20, Y6, Y8
-	VPSRLQ       $0x20, Y3, Y14
-	VPXOR        Y7, Y14, Y14
-	VPXOR        Y9, Y14, Y14
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y10, Y8, Y8
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPMULUDQ     (SI), Y13, Y4
-	VPMULUDQ     32(SI), Y12, Y7
-	VPSRLQ       $0x20, Y4, Y12
-	VPSRLQ       $0x20, Y7, Y13
-	VPXOR        Y11, Y13, Y13
-	VPXOR        Y9, Y13, Y13
+	VPBROADCASTQ draw+24(FP), Y2
+	VPSRLQ       $0x20, Y2, Y3
+	VMOVQ        BX, X4
+	VPBROADCASTQ X4, Y4
+	VPADDQ       128(DX), Y4, Y4
+	VPSRLQ       $0x20, Y4, Y5
+	VPADDQ       160(DX), Y4, Y7
+	VPSRLQ       $0x20, Y7, Y6
+	VPBROADCASTQ seed+16(FP), Y8
+	VPSRLQ       $0x20, Y8, Y9
+	VPMULUDQ     (DX), Y4, Y4
+	VPMULUDQ     32(DX), Y2, Y10
+	VPSRLQ       $0x20, Y4, Y11
+	VPSRLQ       $0x20, Y10, Y12
 	VPXOR        Y5, Y12, Y12
+	VPXOR        Y8, Y12, Y12
+	VPXOR        Y3, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     (DX), Y7, Y5
+	VPMULUDQ     32(DX), Y2, Y2
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y2, Y13
+	VPXOR        Y6, Y13, Y13
+	VPXOR        Y8, Y13, Y13
+	VPXOR        Y3, Y7, Y7
+	VPXOR        Y9, Y7, Y7
+	VPADDQ       64(DX), Y8, Y3
+	VPADDQ       96(DX), Y9, Y6
+	VPMULUDQ     (DX), Y12, Y8
+	VPMULUDQ     32(DX), Y11, Y9
+	VPSRLQ       $0x20, Y8, Y11
+	VPSRLQ       $0x20, Y9, Y12
 	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y14, Y5
-	VPMULUDQ     32(SI), Y8, Y8
-	VPSRLQ       $0x20, Y5, Y11
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y3, Y14, Y14
-	VPXOR        Y9, Y14, Y14
+	VPXOR        Y3, Y12, Y12
+	VPXOR        Y4, Y11, Y11
 	VPXOR        Y6, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPMULUDQ     (SI), Y13, Y3
-	VPMULUDQ     32(SI), Y12, Y6
-	VPSRLQ       $0x20, Y3, Y12
-	VPSRLQ       $0x20, Y6, Y13
-	VPXOR        Y7, Y13, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y4, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y14, Y4
-	VPMULUDQ     32(SI), Y11, Y7
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y7, Y14
-	VPXOR        Y8, Y14, Y14
-	VPXOR        Y9, Y14, Y14
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPMULUDQ     (SI), Y13, Y5
-	VPMULUDQ     32(SI), Y12, Y8
-	VPSRLQ       $0x20, Y5, Y12
-	VPSRLQ       $0x20, Y8, Y13
-	VPXOR        Y6, Y13, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y3, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y14, Y3
-	VPMULUDQ     32(SI), Y11, Y6
-	VPSRLQ       $0x20, Y3, Y11
-	VPSRLQ       $0x20, Y6, Y14
-	VPXOR        Y7, Y14, Y14
-	VPXOR        Y9, Y14, Y14
-	VPXOR        Y4, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPMULUDQ     (SI), Y13, Y4
-	VPMULUDQ     32(SI), Y12, Y7
-	VPSRLQ       $0x20, Y4, Y12
+	VPMULUDQ     (DX), Y13, Y4
+	VPMULUDQ     32(DX), Y7, Y7
+	VPSRLQ       $0x20, Y4, Y10
 	VPSRLQ       $0x20, Y7, Y13
-	VPXOR        Y8, Y13, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y5, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y14, Y5
-	VPMULUDQ     32(SI), Y11, Y8
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y3, Y13, Y13
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y6, Y10, Y10
+	VPADDQ       64(DX), Y3, Y2
+	VPADDQ       96(DX), Y6, Y3
+	VPMULUDQ     (DX), Y12, Y5
+	VPMULUDQ     32(DX), Y11, Y6
 	VPSRLQ       $0x20, Y5, Y11
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y6, Y14, Y14
-	VPXOR        Y9, Y14, Y14
+	VPSRLQ       $0x20, Y6, Y12
+	VPXOR        Y9, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y8, Y11, Y11
 	VPXOR        Y3, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPMULUDQ     (SI), Y13, Y3
-	VPMULUDQ     32(SI), Y12, Y6
-	VPSRLQ       $0x20, Y3, Y12
-	VPSRLQ       $0x20, Y6, Y13
+	VPMULUDQ     (DX), Y13, Y8
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y9, Y13
 	VPXOR        Y7, Y13, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y4, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y14, Y4
-	VPMULUDQ     32(SI), Y11, Y7
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y4, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y4
+	VPMULUDQ     32(DX), Y11, Y7
 	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y7, Y14
-	VPXOR        Y8, Y14, Y14
-	VPXOR        Y9, Y14, Y14
+	VPSRLQ       $0x20, Y7, Y12
+	VPXOR        Y6, Y12, Y12
+	VPXOR        Y2, Y12, Y12
 	VPXOR        Y5, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPMULUDQ     (SI), Y13, Y5
-	VPMULUDQ     32(SI), Y12, Y8
-	VPSRLQ       $0x20, Y5, Y12
-	VPSRLQ       $0x20, Y8, Y13
-	VPXOR        Y6, Y13, Y13
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y5
+	VPMULUDQ     32(DX), Y10, Y6
+	VPSRLQ       $0x20, Y5, Y10
+	VPSRLQ       $0x20, Y6, Y13
 	VPXOR        Y9, Y13, Y13
-	VPXOR        Y3, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y14, Y3
-	VPMULUDQ     32(SI), Y11, Y6
-	VPSRLQ       $0x20, Y3, Y11
-	VPSRLQ       $0x20, Y6, Y14
-	VPXOR        Y7, Y14, Y14
-	VPXOR        Y9, Y14, Y14
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y8
+	VPMULUDQ     32(DX), Y11, Y9
+	VPSRLQ       $0x20, Y8, Y11
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y2, Y12, Y12
 	VPXOR        Y4, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPMULUDQ     (SI), Y13, Y4
-	VPMULUDQ     32(SI), Y12, Y7
-	VPSRLQ       $0x20, Y4, Y12
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y4
+	VPMULUDQ     32(DX), Y10, Y7
+	VPSRLQ       $0x20, Y4, Y10
 	VPSRLQ       $0x20, Y7, Y13
-	VPXOR        Y8, Y13, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y5, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y14, Y5
-	VPMULUDQ     32(SI), Y11, Y8
-	VPSRLQ       $0x20, Y5, Y11
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y6, Y14, Y14
-	VPXOR        Y9, Y14, Y14
-	VPXOR        Y3, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPMULUDQ     (SI), Y13, Y3
-	VPMULUDQ     32(SI), Y12, Y6
-	VPSRLQ       $0x20, Y3, Y12
-	VPSRLQ       $0x20, Y6, Y13
-	VPXOR        Y7, Y13, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y4, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y14, Y4
-	VPMULUDQ     32(SI), Y11, Y7
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y7, Y14
-	VPXOR        Y8, Y14, Y14
-	VPXOR        Y9, Y14, Y14
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPMULUDQ     (SI), Y13, Y5
-	VPMULUDQ     32(SI), Y12, Y8
-	VPSRLQ       $0x20, Y5, Y12
-	VPSRLQ       $0x20, Y8, Y13
 	VPXOR        Y6, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y5
+	VPMULUDQ     32(DX), Y11, Y6
+	VPSRLQ       $0x20, Y5, Y11
+	VPSRLQ       $0x20, Y6, Y12
+	VPXOR        Y9, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y8
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y7, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y4, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y4
+	VPMULUDQ     32(DX), Y11, Y7
+	VPSRLQ       $0x20, Y4, Y11
+	VPSRLQ       $0x20, Y7, Y12
+	VPXOR        Y6, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y5
+	VPMULUDQ     32(DX), Y10, Y6
+	VPSRLQ       $0x20, Y5, Y10
+	VPSRLQ       $0x20, Y6, Y13
 	VPXOR        Y9, Y13, Y13
-	VPXOR        Y3, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPMULUDQ     (SI), Y14, Y3
-	VPMULUDQ     32(SI), Y11, Y6
-	VPSRLQ       $0x20, Y3, Y11
-	VPSRLQ       $0x20, Y6, Y14
-	VPXOR        Y7, Y14, Y14
-	VPXOR        Y9, Y14, Y14
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y8
+	VPMULUDQ     32(DX), Y11, Y9
+	VPSRLQ       $0x20, Y8, Y11
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y2, Y12, Y12
 	VPXOR        Y4, Y11, Y11
-	VPXOR        Y10, Y11, Y11
-	VPADDQ       64(SI), Y9, Y9
-	VPADDQ       96(SI), Y10, Y10
-	VPSLLQ       $0x20, Y8, Y8
-	VPBLENDD     $0xaa, Y8, Y13, Y13
-	VPSLLQ       $0x20, Y5, Y5
-	VPBLENDD     $0xaa, Y5, Y12, Y12
-	VPUNPCKLQDQ  Y12, Y13, Y4
-	VPUNPCKHQDQ  Y12, Y13, Y5
-	VMOVDQU      X4, (SP)
-	VMOVDQU      X5, 16(SP)
-	VEXTRACTI128 $0x01, Y4, 32(SP)
-	VEXTRACTI128 $0x01, Y5, 48(SP)
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y4
+	VPMULUDQ     32(DX), Y10, Y7
+	VPSRLQ       $0x20, Y4, Y10
+	VPSRLQ       $0x20, Y7, Y13
+	VPXOR        Y6, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y5
+	VPMULUDQ     32(DX), Y11, Y6
+	VPSRLQ       $0x20, Y5, Y11
+	VPSRLQ       $0x20, Y6, Y12
+	VPXOR        Y9, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y8
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y7, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y4, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y4
+	VPMULUDQ     32(DX), Y11, Y7
+	VPSRLQ       $0x20, Y4, Y11
+	VPSRLQ       $0x20, Y7, Y12
+	VPXOR        Y6, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y5
+	VPMULUDQ     32(DX), Y10, Y6
+	VPSRLQ       $0x20, Y5, Y10
+	VPSRLQ       $0x20, Y6, Y13
+	VPXOR        Y9, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y2
+	VPSLLQ       $0x20, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y12, Y12
+	VPSLLQ       $0x20, Y4, Y4
+	VPBLENDD     $0xaa, Y4, Y11, Y11
+	VPUNPCKLQDQ  Y11, Y12, Y2
+	VPUNPCKHQDQ  Y11, Y12, Y3
+	VMOVUPS      Y2, (SP)
+	VMOVUPS      Y3, 32(SP)
 	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y14, Y14
-	VPSLLQ       $0x20, Y3, Y3
-	VPBLENDD     $0xaa, Y3, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y14, Y3
-	VPUNPCKHQDQ  Y11, Y14, Y4
-	VMOVDQU      X3, 64(SP)
-	VMOVDQU      X4, 80(SP)
-	VEXTRACTI128 $0x01, Y3, 96(SP)
-	VEXTRACTI128 $0x01, Y4, 112(SP)
-	ADDQ         $0x08, DX
-	LEAQ         (SP), SI
-	MOVQ         BX, R9
-	SHRQ         $0x03, R9
-	ADDQ         R9, SI
-	MOVQ         $0x00000080, DI
-	SUBQ         R9, DI
-	ANDQ         $0x07, BX
-	JZ           whole
-	MOVQ         $0x00000008, R9
-	SUBQ         BX, R9
+	VPBLENDD     $0xaa, Y6, Y13, Y13
+	VPSLLQ       $0x20, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y13, Y2
+	VPUNPCKHQDQ  Y10, Y13, Y3
+	VMOVUPS      Y2, 64(SP)
+	VMOVUPS      Y3, 96(SP)
+	ADDQ         $0x08, BX
+	MOVQ         $0x00000400, R9
+	SUBQ         SI, R9
 	CMPQ         CX, R9
 	CMOVQLT      CX, R9
-	JMP          part
+	SUBQ         R9, CX
+	LEAQ         (SP), DI
+	MOVQ         SI, R8
+	SHRQ         $0x03, R8
+	ADDQ         R8, DI
+	ANDQ         $0x07, SI
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VMOVUPS      signShifts32<>+0(SB), Y2
+	VPSUBD       Y3, Y2, Y2
+	XORQ         SI, SI
+	SUBQ         $0x20, R9
+	JL           rest2
 
-whole:
-	MOVQ    CX, R8
-	SHRQ    $0x03, R8
-	CMPQ    DI, R8
-	CMOVQLT DI, R8
-	SUBQ    R8, DI
-	LEAQ    (R8)(R8*1), R9
-	SHLQ    $0x02, R9
-	SUBQ    R9, CX
-	SUBQ    $0x04, R8
-	JL      rest2
-
-bytes1:
-	VBROADCASTSS (SI), Y3
+chunks1:
+	VBROADCASTSS (DI), Y3
 	VPSLLVD      Y2, Y3, Y3
 	VPAND        Y0, Y3, Y3
 	VPOR         Y1, Y3, Y3
 	VMOVUPS      Y3, (AX)
-	VBROADCASTSS 1(SI), Y3
+	VBROADCASTSS 1(DI), Y3
 	VPSLLVD      Y2, Y3, Y3
 	VPAND        Y0, Y3, Y3
 	VPOR         Y1, Y3, Y3
 	VMOVUPS      Y3, 32(AX)
-	VBROADCASTSS 2(SI), Y3
+	VBROADCASTSS 2(DI), Y3
 	VPSLLVD      Y2, Y3, Y3
 	VPAND        Y0, Y3, Y3
 	VPOR         Y1, Y3, Y3
 	VMOVUPS      Y3, 64(AX)
-	VBROADCASTSS 3(SI), Y3
+	VBROADCASTSS 3(DI), Y3
 	VPSLLVD      Y2, Y3, Y3
 	VPAND        Y0, Y3, Y3
 	VPOR         Y1, Y3, Y3
 	VMOVUPS      Y3, 96(AX)
-	ADDQ         $0x04, SI
+	ADDQ         $0x04, DI
 	ADDQ         $0x00000080, AX
-	SUBQ         $0x04, R8
-	JGE          bytes1
+	SUBQ         $0x20, R9
+	JGE          chunks1
 
 rest2:
-	ADDQ $0x04, R8
-	SUBQ $0x01, R8
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
 	JL   rest4
 
-bytes3:
-	VBROADCASTSS (SI), Y3
+chunks3:
+	VBROADCASTSS (DI), Y3
 	VPSLLVD      Y2, Y3, Y3
 	VPAND        Y0, Y3, Y3
 	VPOR         Y1, Y3, Y3
 	VMOVUPS      Y3, (AX)
-	ADDQ         $0x01, SI
+	ADDQ         $0x01, DI
 	ADDQ         $0x00000020, AX
-	SUBQ         $0x01, R8
-	JGE          bytes3
+	SUBQ         $0x08, R9
+	JGE          chunks3
 
 rest4:
-	ADDQ  $0x01, R8
-	TESTQ DI, DI
-	JZ    batch
-	MOVQ  CX, R9
-	TESTQ CX, CX
-	JZ    done
-
-part:
-	SUBQ         R9, CX
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
+	JZ           batch
 	SHLQ         $0x02, R9
-	VBROADCASTSS (SI), Y4
-	VMOVQ        BX, X3
-	VPSRLD       X3, Y4, Y4
-	VPSLLVD      Y2, Y4, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	MOVQ         AX, BX
-	LEAQ         (BX), BX
+	VBROADCASTSS (DI), Y3
+	VPSLLVD      Y2, Y3, Y2
+	VPAND        Y0, Y2, Y2
+	VPOR         Y1, Y2, Y2
+	MOVQ         AX, DI
+	LEAQ         (DI), DI
 	TESTB        $0x10, R9
 	JZ           no5
-	VMOVUPS      X3, (BX)
-	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, BX
+	VMOVUPS      X2, (DI)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DI
 
 no5:
 	TESTB   $0x08, R9
 	JZ      no6
-	VMOVLPS X3, (BX)
-	VPSRLDQ $0x08, Y3, Y3
-	ADDQ    $0x08, BX
+	VMOVLPS X2, (DI)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, DI
 
 no6:
 	TESTB  $0x04, R9
 	JZ     no7
-	VMOVSS X3, (BX)
+	VMOVSS X2, (DI)
 
 no7:
-	ADDQ  R9, AX
-	INCQ  SI
-	DECQ  DI
-	XORQ  BX, BX
-	TESTQ DI, DI
-	JZ    batch
-	JMP   whole
+	ADDQ R9, AX
+	JMP  batch
 
 done:
 	VZEROUPPER
 	RET
+
+DATA philox256<>+0(SB)/8, $0x00000000d2511f53
+DATA philox256<>+8(SB)/8, $0x00000000d2511f53
+DATA philox256<>+16(SB)/8, $0x00000000d2511f53
+DATA philox256<>+24(SB)/8, $0x00000000d2511f53
+DATA philox256<>+32(SB)/8, $0x00000000cd9e8d57
+DATA philox256<>+40(SB)/8, $0x00000000cd9e8d57
+DATA philox256<>+48(SB)/8, $0x00000000cd9e8d57
+DATA philox256<>+56(SB)/8, $0x00000000cd9e8d57
+DATA philox256<>+64(SB)/8, $0x000000009e3779b9
+DATA philox256<>+72(SB)/8, $0x000000009e3779b9
+DATA philox256<>+80(SB)/8, $0x000000009e3779b9
+DATA philox256<>+88(SB)/8, $0x000000009e3779b9
+DATA philox256<>+96(SB)/8, $0x00000000bb67ae85
+DATA philox256<>+104(SB)/8, $0x00000000bb67ae85
+DATA philox256<>+112(SB)/8, $0x00000000bb67ae85
+DATA philox256<>+120(SB)/8, $0x00000000bb67ae85
+DATA philox256<>+128(SB)/8, $0x0000000000000000
+DATA philox256<>+136(SB)/8, $0x0000000000000002
+DATA philox256<>+144(SB)/8, $0x0000000000000001
+DATA philox256<>+152(SB)/8, $0x0000000000000003
+DATA philox256<>+160(SB)/8, $0x0000000000000004
+DATA philox256<>+168(SB)/8, $0x0000000000000004
+DATA philox256<>+176(SB)/8, $0x0000000000000004
+DATA philox256<>+184(SB)/8, $0x0000000000000004
+GLOBL philox256<>(SB), RODATA|NOPTR, $192
 
 DATA signShifts32<>+0(SB)/4, $0x0000001f
 DATA signShifts32<>+4(SB)/4, $0x0000001e
@@ -379,33 +361,15 @@ DATA signShifts32<>+16(SB)/4, $0x0000001b
 DATA signShifts32<>+20(SB)/4, $0x0000001a
 DATA signShifts32<>+24(SB)/4, $0x00000019
 DATA signShifts32<>+28(SB)/4, $0x00000018
-GLOBL signShifts32<>(SB), RODATA|NOPTR, $32
-
-DATA philoxConstants<>+0(SB)/8, $0x00000000d2511f53
-DATA philoxConstants<>+8(SB)/8, $0x00000000d2511f53
-DATA philoxConstants<>+16(SB)/8, $0x00000000d2511f53
-DATA philoxConstants<>+24(SB)/8, $0x00000000d2511f53
-DATA philoxConstants<>+32(SB)/8, $0x00000000cd9e8d57
-DATA philoxConstants<>+40(SB)/8, $0x00000000cd9e8d57
-DATA philoxConstants<>+48(SB)/8, $0x00000000cd9e8d57
-DATA philoxConstants<>+56(SB)/8, $0x00000000cd9e8d57
-DATA philoxConstants<>+64(SB)/8, $0x000000009e3779b9
-DATA philoxConstants<>+72(SB)/8, $0x000000009e3779b9
-DATA philoxConstants<>+80(SB)/8, $0x000000009e3779b9
-DATA philoxConstants<>+88(SB)/8, $0x000000009e3779b9
-DATA philoxConstants<>+96(SB)/8, $0x00000000bb67ae85
-DATA philoxConstants<>+104(SB)/8, $0x00000000bb67ae85
-DATA philoxConstants<>+112(SB)/8, $0x00000000bb67ae85
-DATA philoxConstants<>+120(SB)/8, $0x00000000bb67ae85
-DATA philoxConstants<>+128(SB)/8, $0x0000000000000000
-DATA philoxConstants<>+136(SB)/8, $0x0000000000000001
-DATA philoxConstants<>+144(SB)/8, $0x0000000000000002
-DATA philoxConstants<>+152(SB)/8, $0x0000000000000003
-DATA philoxConstants<>+160(SB)/8, $0x0000000000000004
-DATA philoxConstants<>+168(SB)/8, $0x0000000000000004
-DATA philoxConstants<>+176(SB)/8, $0x0000000000000004
-DATA philoxConstants<>+184(SB)/8, $0x0000000000000004
-GLOBL philoxConstants<>(SB), RODATA|NOPTR, $192
+DATA signShifts32<>+32(SB)/4, $0x00000017
+DATA signShifts32<>+36(SB)/4, $0x00000016
+DATA signShifts32<>+40(SB)/4, $0x00000015
+DATA signShifts32<>+44(SB)/4, $0x00000014
+DATA signShifts32<>+48(SB)/4, $0x00000013
+DATA signShifts32<>+52(SB)/4, $0x00000012
+DATA signShifts32<>+56(SB)/4, $0x00000011
+DATA signShifts32<>+60(SB)/4, $0x00000010
+GLOBL signShifts32<>(SB), RODATA|NOPTR, $64
 
 // func addProbeF32AVX2(acc *float32, z *float32, hz *float32, n int)
 // Requires: AVX, AVX2
@@ -489,6 +453,24 @@ no8:
 end5:
 	VZEROUPPER
 	RET
+
+DATA leadingOnes<>+0(SB)/8, $0xffffffffffffffff
+DATA leadingOnes<>+8(SB)/8, $0xffffffffffffffff
+DATA leadingOnes<>+16(SB)/8, $0xffffffffffffffff
+DATA leadingOnes<>+24(SB)/8, $0xffffffffffffffff
+DATA leadingOnes<>+32(SB)/8, $0xffffffffffffffff
+DATA leadingOnes<>+40(SB)/8, $0xffffffffffffffff
+DATA leadingOnes<>+48(SB)/8, $0xffffffffffffffff
+DATA leadingOnes<>+56(SB)/8, $0xffffffffffffffff
+DATA leadingOnes<>+64(SB)/8, $0x0000000000000000
+DATA leadingOnes<>+72(SB)/8, $0x0000000000000000
+DATA leadingOnes<>+80(SB)/8, $0x0000000000000000
+DATA leadingOnes<>+88(SB)/8, $0x0000000000000000
+DATA leadingOnes<>+96(SB)/8, $0x0000000000000000
+DATA leadingOnes<>+104(SB)/8, $0x0000000000000000
+DATA leadingOnes<>+112(SB)/8, $0x0000000000000000
+DATA leadingOnes<>+120(SB)/8, $0x0000000000000000
+GLOBL leadingOnes<>(SB), RODATA|NOPTR, $128
 
 // func allFiniteF32AVX2(x *float32, n int) bool
 // Requires: AVX, AVX2
@@ -593,8 +575,8 @@ rest:
 	SUBQ       DX, SI
 	VMOVDQU    (SI), Y1
 	VMASKMOVPS 32(CX)(BX*1), Y1, Y1
-	VPAND      Y1, Y0, Y1
-	VADDPS     Y1, Y2, Y2
+	VPAND      Y1, Y0, Y0
+	VADDPS     Y0, Y2, Y2
 	VMOVUPS    Y2, 32(AX)
 	VZEROUPPER
 	RET
@@ -636,36 +618,36 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y5
 	VPAND       Y5, Y0, Y5
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPS      Y5, Y4, Y4
+	ADDQ        CX, DX
 	VMASKMOVPS  (DX), Y1, Y5
 	VPAND       Y5, Y0, Y5
 	VMASKMOVPS  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPS      Y6, Y5, Y5
+	ADDQ        CX, DX
 	VMASKMOVPS  (DX), Y1, Y6
 	VPAND       Y6, Y0, Y6
 	VMASKMOVPS  32(DX), Y2, Y7
 	VPAND       Y7, Y0, Y7
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPS      Y7, Y6, Y6
+	ADDQ        CX, DX
 	VMASKMOVPS  (DX), Y1, Y7
 	VPAND       Y7, Y0, Y7
 	VMASKMOVPS  32(DX), Y2, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPS      Y8, Y7, Y7
+	ADDQ        CX, DX
 	VMASKMOVPS  (DX), Y1, Y8
 	VPAND       Y8, Y0, Y8
 	VMASKMOVPS  32(DX), Y2, Y9
 	VPAND       Y9, Y0, Y9
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPS      Y9, Y8, Y8
+	ADDQ        CX, DX
 	VINSERTF128 $0x01, X8, Y4, Y9
 	VPERM2F128  $0x31, Y8, Y4, Y8
 	VADDPS      Y8, Y9, Y9
@@ -674,8 +656,8 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPS      Y8, Y4, Y4
+	ADDQ        CX, DX
 	VINSERTF128 $0x01, X4, Y5, Y8
 	VPERM2F128  $0x31, Y4, Y5, Y4
 	VADDPS      Y4, Y8, Y8
@@ -684,8 +666,8 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y5
 	VPAND       Y5, Y0, Y5
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPS      Y5, Y4, Y4
+	ADDQ        CX, DX
 	VINSERTF128 $0x01, X4, Y6, Y5
 	VPERM2F128  $0x31, Y4, Y6, Y4
 	VADDPS      Y4, Y5, Y5
@@ -694,8 +676,8 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPS      Y6, Y4, Y4
+	ADDQ        CX, DX
 	VINSERTF128 $0x01, X4, Y7, Y6
 	VPERM2F128  $0x31, Y4, Y7, Y4
 	VADDPS      Y4, Y6, Y6
@@ -730,16 +712,16 @@ slots1:
 
 block5:
 	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
+	VPXOR Y5, Y5, Y5
 	MOVQ  AX, R10
 	TESTQ R10, R10
 	JZ    rest7
 
 pair6:
-	VPAND  (DX), Y0, Y5
-	VADDPS Y5, Y4, Y4
-	VPAND  32(DX), Y0, Y5
-	VADDPS Y5, Y6, Y6
+	VPAND  (DX), Y0, Y6
+	VADDPS Y6, Y4, Y4
+	VPAND  32(DX), Y0, Y6
+	VADDPS Y6, Y5, Y5
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R10
 	JNZ    pair6
@@ -747,16 +729,16 @@ pair6:
 	JZ     done8
 
 rest7:
-	VMASKMOVPS (DX), Y1, Y5
-	VPAND      Y5, Y0, Y5
-	VADDPS     Y5, Y4, Y4
-	VMASKMOVPS 32(DX), Y2, Y5
-	VPAND      Y5, Y0, Y5
-	VADDPS     Y5, Y6, Y6
+	VMASKMOVPS (DX), Y1, Y6
+	VPAND      Y6, Y0, Y6
+	VADDPS     Y6, Y4, Y4
+	VMASKMOVPS 32(DX), Y2, Y6
+	VPAND      Y6, Y0, Y6
+	VADDPS     Y6, Y5, Y5
 	ADDQ       CX, DX
 
 done8:
-	VADDPS         Y6, Y4, Y4
+	VADDPS         Y5, Y4, Y4
 	VMOVUPS        Y4, (R8)
 	ADDQ           $0x20, R8
 	DECQ           R9
@@ -1016,7 +998,7 @@ TEXT ·curvatureF32AVX2(SB), NOSPLIT, $352-48
 	VPSRLD       $0x02, Y3, Y3
 	VMOVUPS      Y3, 128(R8)
 	VPXOR        96(R8), Y3, Y3
-	VMOVDQA      Y3, 160(R8)
+	VMOVUPS      Y3, 160(R8)
 	SUBQ         $0x00000040, BX
 	JL           done2
 
@@ -1153,8 +1135,8 @@ other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
 	JE      half4
-	VMOVDQU 128(R8), Y5
-	VMOVDQU 128(R8), Y6
+	VMOVUPS 128(R8), Y5
+	VMOVUPS 128(R8), Y6
 	JMP     raised6
 
 half4:
@@ -1173,7 +1155,7 @@ other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
 	JE      half10
-	VMOVDQU 128(R8), Y4
+	VMOVUPS 128(R8), Y4
 	JMP     raised12
 
 half10:
@@ -1189,7 +1171,7 @@ other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
 	JE      half15
-	VMOVDQU 128(R8), Y0
+	VMOVUPS 128(R8), Y0
 	JMP     raised17
 
 half15:
@@ -1232,7 +1214,7 @@ TEXT ·curvaturePowF32AVX2(SB), $768-48
 	VPSRLD       $0x02, Y3, Y3
 	VMOVUPS      Y3, 128(R8)
 	VPXOR        96(R8), Y3, Y3
-	VMOVDQA      Y3, 160(R8)
+	VMOVUPS      Y3, 160(R8)
 	MOVQ         exponent+40(FP), DI
 	VBROADCASTSD (DI), Y3
 	VMOVUPD      Y3, 352(SP)
@@ -1258,11 +1240,11 @@ loop1:
 	VPANDN       Y3, Y4, Y3
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
-	VPAND        powConstants<>+64(SB), Y4, Y4
-	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTDQ2PD    X5, Y6
 	VEXTRACTF128 $0x01, Y5, X5
 	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTPS2PD    X4, Y7
 	VEXTRACTF128 $0x01, Y4, X4
 	VCVTPS2PD    X4, Y4
@@ -1302,8 +1284,8 @@ loop1:
 	VADDPD       Y5, Y4, Y4
 	VMULPD       352(SP), Y6, Y5
 	VMULPD       352(SP), Y4, Y4
-	VMOVUPD      Y5, 512(SP)
-	VMOVUPD      Y4, 544(SP)
+	VMOVUPS      Y5, 512(SP)
+	VMOVUPS      Y4, 544(SP)
 	VMOVUPS      Y3, (AX)(SI*1)
 	VMOVUPS      32(DX)(SI*1), Y3
 	VMULPS       (R8), Y3, Y4
@@ -1315,11 +1297,11 @@ loop1:
 	VPANDN       Y3, Y4, Y3
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
-	VPAND        powConstants<>+64(SB), Y4, Y4
-	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTDQ2PD    X5, Y6
 	VEXTRACTF128 $0x01, Y5, X5
 	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTPS2PD    X4, Y7
 	VEXTRACTF128 $0x01, Y4, X4
 	VCVTPS2PD    X4, Y4
@@ -1359,8 +1341,8 @@ loop1:
 	VADDPD       Y5, Y4, Y4
 	VMULPD       352(SP), Y6, Y5
 	VMULPD       352(SP), Y4, Y4
-	VMOVUPD      Y5, 576(SP)
-	VMOVUPD      Y4, 608(SP)
+	VMOVUPS      Y5, 576(SP)
+	VMOVUPS      Y4, 608(SP)
 	VMOVUPS      Y3, 32(AX)(SI*1)
 	VMOVUPS      64(DX)(SI*1), Y3
 	VMULPS       (R8), Y3, Y4
@@ -1372,11 +1354,11 @@ loop1:
 	VPANDN       Y3, Y4, Y3
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
-	VPAND        powConstants<>+64(SB), Y4, Y4
-	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTDQ2PD    X5, Y6
 	VEXTRACTF128 $0x01, Y5, X5
 	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTPS2PD    X4, Y7
 	VEXTRACTF128 $0x01, Y4, X4
 	VCVTPS2PD    X4, Y4
@@ -1416,8 +1398,8 @@ loop1:
 	VADDPD       Y5, Y4, Y4
 	VMULPD       352(SP), Y6, Y5
 	VMULPD       352(SP), Y4, Y4
-	VMOVUPD      Y5, 640(SP)
-	VMOVUPD      Y4, 672(SP)
+	VMOVUPS      Y5, 640(SP)
+	VMOVUPS      Y4, 672(SP)
 	VMOVUPS      Y3, 64(AX)(SI*1)
 	VMOVUPS      96(DX)(SI*1), Y3
 	VMULPS       (R8), Y3, Y4
@@ -1429,11 +1411,11 @@ loop1:
 	VPANDN       Y3, Y4, Y3
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
-	VPAND        powConstants<>+64(SB), Y4, Y4
-	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTDQ2PD    X5, Y6
 	VEXTRACTF128 $0x01, Y5, X5
 	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTPS2PD    X4, Y7
 	VEXTRACTF128 $0x01, Y4, X4
 	VCVTPS2PD    X4, Y4
@@ -1473,11 +1455,11 @@ loop1:
 	VADDPD       Y5, Y4, Y4
 	VMULPD       352(SP), Y6, Y5
 	VMULPD       352(SP), Y4, Y4
-	VMOVUPD      Y5, 704(SP)
-	VMOVUPD      Y4, 736(SP)
+	VMOVUPS      Y5, 704(SP)
+	VMOVUPS      Y4, 736(SP)
 	VMOVUPS      Y3, 96(AX)(SI*1)
-	VMOVUPD      512(SP), Y3
-	VMOVUPD      544(SP), Y4
+	VMOVUPS      512(SP), Y3
+	VMOVUPS      544(SP), Y4
 	VADDPD       powConstants<>+288(SB), Y3, Y5
 	VADDPD       powConstants<>+288(SB), Y4, Y6
 	VSUBPD       powConstants<>+288(SB), Y5, Y7
@@ -1529,18 +1511,19 @@ loop1:
 	VCVTPD2PSY   Y4, X3
 	VINSERTF128  $0x01, X3, Y5, Y5
 	VMOVUPS      (AX)(SI*1), Y3
-	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
-	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
 	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y5
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x00, Y4, Y3, Y4
-	VANDNPS      Y5, Y4, Y5
-	VMULPS       32(R8), Y5, Y5
-	VADDPS       64(R8), Y5, Y5
-	VMOVUPS      Y5, (CX)(SI*1)
-	VMOVUPD      576(SP), Y3
-	VMOVUPD      608(SP), Y4
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
+	VMULPS       32(R8), Y4, Y4
+	VADDPS       64(R8), Y4, Y4
+	VMOVUPS      Y4, (CX)(SI*1)
+	VMOVUPS      576(SP), Y3
+	VMOVUPS      608(SP), Y4
 	VADDPD       powConstants<>+288(SB), Y3, Y5
 	VADDPD       powConstants<>+288(SB), Y4, Y6
 	VSUBPD       powConstants<>+288(SB), Y5, Y7
@@ -1592,18 +1575,19 @@ loop1:
 	VCVTPD2PSY   Y4, X3
 	VINSERTF128  $0x01, X3, Y5, Y5
 	VMOVUPS      32(AX)(SI*1), Y3
-	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
-	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
 	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y5
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x00, Y4, Y3, Y4
-	VANDNPS      Y5, Y4, Y5
-	VMULPS       32(R8), Y5, Y5
-	VADDPS       64(R8), Y5, Y5
-	VMOVUPS      Y5, 32(CX)(SI*1)
-	VMOVUPD      640(SP), Y3
-	VMOVUPD      672(SP), Y4
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
+	VMULPS       32(R8), Y4, Y4
+	VADDPS       64(R8), Y4, Y4
+	VMOVUPS      Y4, 32(CX)(SI*1)
+	VMOVUPS      640(SP), Y3
+	VMOVUPS      672(SP), Y4
 	VADDPD       powConstants<>+288(SB), Y3, Y5
 	VADDPD       powConstants<>+288(SB), Y4, Y6
 	VSUBPD       powConstants<>+288(SB), Y5, Y7
@@ -1655,18 +1639,19 @@ loop1:
 	VCVTPD2PSY   Y4, X3
 	VINSERTF128  $0x01, X3, Y5, Y5
 	VMOVUPS      64(AX)(SI*1), Y3
-	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
-	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
 	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y5
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x00, Y4, Y3, Y4
-	VANDNPS      Y5, Y4, Y5
-	VMULPS       32(R8), Y5, Y5
-	VADDPS       64(R8), Y5, Y5
-	VMOVUPS      Y5, 64(CX)(SI*1)
-	VMOVUPD      704(SP), Y3
-	VMOVUPD      736(SP), Y4
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
+	VMULPS       32(R8), Y4, Y4
+	VADDPS       64(R8), Y4, Y4
+	VMOVUPS      Y4, 64(CX)(SI*1)
+	VMOVUPS      704(SP), Y3
+	VMOVUPS      736(SP), Y4
 	VADDPD       powConstants<>+288(SB), Y3, Y5
 	VADDPD       powConstants<>+288(SB), Y4, Y6
 	VSUBPD       powConstants<>+288(SB), Y5, Y7
@@ -1718,16 +1703,17 @@ loop1:
 	VCVTPD2PSY   Y4, X3
 	VINSERTF128  $0x01, X3, Y5, Y5
 	VMOVUPS      96(AX)(SI*1), Y3
-	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
-	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
 	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y5
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x00, Y4, Y3, Y4
-	VANDNPS      Y5, Y4, Y5
-	VMULPS       32(R8), Y5, Y5
-	VADDPS       64(R8), Y5, Y5
-	VMOVUPS      Y5, 96(CX)(SI*1)
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
+	VMULPS       32(R8), Y4, Y4
+	VADDPS       64(R8), Y4, Y4
+	VMOVUPS      Y4, 96(CX)(SI*1)
 	ADDQ         $0x00000080, SI
 	SUBQ         $0x00000080, BX
 	JGE          loop1
@@ -1748,11 +1734,11 @@ loop3:
 	VPANDN       Y3, Y4, Y3
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
-	VPAND        powConstants<>+64(SB), Y4, Y4
-	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTDQ2PD    X5, Y6
 	VEXTRACTF128 $0x01, Y5, X5
 	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTPS2PD    X4, Y7
 	VEXTRACTF128 $0x01, Y4, X4
 	VCVTPS2PD    X4, Y4
@@ -1792,11 +1778,11 @@ loop3:
 	VADDPD       Y5, Y4, Y4
 	VMULPD       352(SP), Y6, Y5
 	VMULPD       352(SP), Y4, Y4
-	VMOVUPD      Y5, 512(SP)
-	VMOVUPD      Y4, 544(SP)
+	VMOVUPS      Y5, 512(SP)
+	VMOVUPS      Y4, 544(SP)
 	VMOVUPS      Y3, (AX)(SI*1)
-	VMOVUPD      512(SP), Y3
-	VMOVUPD      544(SP), Y4
+	VMOVUPS      512(SP), Y3
+	VMOVUPS      544(SP), Y4
 	VADDPD       powConstants<>+288(SB), Y3, Y5
 	VADDPD       powConstants<>+288(SB), Y4, Y6
 	VSUBPD       powConstants<>+288(SB), Y5, Y7
@@ -1848,16 +1834,17 @@ loop3:
 	VCVTPD2PSY   Y4, X3
 	VINSERTF128  $0x01, X3, Y5, Y5
 	VMOVUPS      (AX)(SI*1), Y3
-	VBLENDVPS    Y3, powConstants<>+608(SB), Y3, Y6
-	VCMPPS       $0x06, powConstants<>+640(SB), Y3, Y4
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
 	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y5
-	VXORPS       Y4, Y4, Y4
-	VCMPPS       $0x00, Y4, Y3, Y4
-	VANDNPS      Y5, Y4, Y5
-	VMULPS       32(R8), Y5, Y5
-	VADDPS       64(R8), Y5, Y5
-	VMOVUPS      Y5, (CX)(SI*1)
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
+	VMULPS       32(R8), Y4, Y4
+	VADDPS       64(R8), Y4, Y4
+	VMOVUPS      Y4, (CX)(SI*1)
 	ADDQ         $0x00000020, SI
 	SUBQ         $0x00000020, BX
 	JGE          loop3
@@ -1880,11 +1867,11 @@ done4:
 	VPANDN       Y2, Y0, Y2
 	VPSUBD       powConstants<>+32(SB), Y2, Y0
 	VPSRAD       $0x17, Y0, Y1
-	VPAND        powConstants<>+64(SB), Y0, Y0
-	VPADDD       powConstants<>+32(SB), Y0, Y0
 	VCVTDQ2PD    X1, Y4
 	VEXTRACTF128 $0x01, Y1, X1
 	VCVTDQ2PD    X1, Y1
+	VPAND        powConstants<>+64(SB), Y0, Y0
+	VPADDD       powConstants<>+32(SB), Y0, Y0
 	VCVTPS2PD    X0, Y5
 	VEXTRACTF128 $0x01, Y0, X0
 	VCVTPS2PD    X0, Y0
@@ -1924,8 +1911,8 @@ done4:
 	VADDPD       Y1, Y0, Y0
 	VMULPD       352(SP), Y4, Y1
 	VMULPD       352(SP), Y0, Y0
-	VMOVUPD      Y1, 512(SP)
-	VMOVUPD      Y0, 544(SP)
+	VMOVUPS      Y1, 512(SP)
+	VMOVUPS      Y0, 544(SP)
 	LEAQ         (AX)(SI*1), DX
 	TESTB        $0x10, BL
 	JZ           no6
@@ -1946,8 +1933,8 @@ no7:
 	VMOVSS X2, (DX)
 
 no8:
-	VMOVUPD      512(SP), Y0
-	VMOVUPD      544(SP), Y1
+	VMOVUPS      512(SP), Y0
+	VMOVUPS      544(SP), Y1
 	VADDPD       powConstants<>+288(SB), Y0, Y2
 	VADDPD       powConstants<>+288(SB), Y1, Y4
 	VSUBPD       powConstants<>+288(SB), Y2, Y5
@@ -1999,33 +1986,34 @@ no8:
 	VCVTPD2PSY   Y1, X0
 	VINSERTF128  $0x01, X0, Y2, Y2
 	VMASKMOVPS   (AX)(SI*1), Y3, Y0
-	VBLENDVPS    Y0, powConstants<>+608(SB), Y0, Y3
-	VCMPPS       $0x06, powConstants<>+640(SB), Y0, Y1
+	VMOVUPS      powConstants<>+736(SB), Y3
+	VBLENDVPS    Y0, Y3, Y0, Y3
+	VCMPPS       $0x06, powConstants<>+704(SB), Y0, Y1
 	VPOR         Y0, Y1, Y1
-	VBLENDVPS    Y1, Y3, Y2, Y2
-	VXORPS       Y1, Y1, Y1
-	VCMPPS       $0x00, Y1, Y0, Y1
-	VANDNPS      Y2, Y1, Y2
-	VMULPS       32(R8), Y2, Y2
-	VADDPS       64(R8), Y2, Y2
+	VBLENDVPS    Y1, Y3, Y2, Y1
+	VPXOR        Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y0, Y2
+	VPANDN       Y1, Y2, Y1
+	VMULPS       32(R8), Y1, Y1
+	VADDPS       64(R8), Y1, Y1
 	LEAQ         (CX)(SI*1), AX
 	TESTB        $0x10, BL
 	JZ           no9
-	VMOVUPS      X2, (AX)
-	VEXTRACTF128 $0x01, Y2, X2
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
 no9:
 	TESTB   $0x08, BL
 	JZ      no10
-	VMOVLPS X2, (AX)
-	VPSRLDQ $0x08, Y2, Y2
+	VMOVLPS X1, (AX)
+	VPSRLDQ $0x08, Y1, Y1
 	ADDQ    $0x08, AX
 
 no10:
 	TESTB  $0x04, BL
 	JZ     no11
-	VMOVSS X2, (AX)
+	VMOVSS X1, (AX)
 
 no11:
 end5:
@@ -2294,7 +2282,7 @@ done2:
 	ADDQ    $0x20, SI
 	IMULQ   block+40(FP), R8
 	SHLQ    $0x02, R8
-	VMOVDQU lanes32<>+0(SB), Y5
+	VMOVUPS lanes32<>+0(SB), Y5
 	MOVQ    R8, R9
 	ANDQ    $-32, R9
 	SUBQ    R9, R8
@@ -2475,7 +2463,7 @@ TEXT ·updateF32AVX2(SB), NOSPLIT, $352-64
 	VPSRLD       $0x02, Y3, Y3
 	VMOVUPS      Y3, 128(R10)
 	VPXOR        96(R10), Y3, Y3
-	VMOVDQA      Y3, 160(R10)
+	VMOVUPS      Y3, 160(R10)
 	VBROADCASTSS (R9), Y3
 	VBROADCASTSS 4(R9), Y4
 	VBROADCASTSS 20(R9), Y5
@@ -2728,8 +2716,8 @@ other4:
 	JG      two6
 	CMPQ    power+56(FP), $+1
 	JE      half5
-	VMOVDQU 128(R10), Y8
-	VMOVDQU 128(R10), Y9
+	VMOVUPS 128(R10), Y8
+	VMOVUPS 128(R10), Y9
 	JMP     raised7
 
 half5:
@@ -2757,7 +2745,7 @@ other13:
 	JG      two15
 	CMPQ    power+56(FP), $+1
 	JE      half14
-	VMOVDQU 128(R10), Y7
+	VMOVUPS 128(R10), Y7
 	JMP     raised16
 
 half14:
@@ -2780,7 +2768,7 @@ other21:
 	JG      two23
 	CMPQ    power+56(FP), $+1
 	JE      half22
-	VMOVDQU 128(R10), Y7
+	VMOVUPS 128(R10), Y7
 	JMP     raised24
 
 half22:
@@ -2824,7 +2812,7 @@ TEXT ·updateBlocksF32AVX2(SB), $640-72
 	VPSRLD       $0x02, Y3, Y3
 	VMOVUPS      Y3, 128(CX)
 	VPXOR        96(CX), Y3, Y3
-	VMOVDQA      Y3, 160(CX)
+	VMOVUPS      Y3, 160(CX)
 	VBROADCASTSS (AX), Y3
 	VBROADCASTSS 4(AX), Y6
 	VBROADCASTSS 20(AX), Y7
@@ -2883,36 +2871,36 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPS      Y8, Y4, Y4
+	ADDQ        DX, BX
 	VMASKMOVPS  (BX), Y9, Y8
 	VPAND       Y8, Y0, Y8
 	VMASKMOVPS  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPS      Y11, Y8, Y8
+	ADDQ        DX, BX
 	VMASKMOVPS  (BX), Y9, Y11
 	VPAND       Y11, Y0, Y11
 	VMASKMOVPS  32(BX), Y10, Y12
 	VPAND       Y12, Y0, Y12
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPS      Y12, Y11, Y11
+	ADDQ        DX, BX
 	VMASKMOVPS  (BX), Y9, Y12
 	VPAND       Y12, Y0, Y12
 	VMASKMOVPS  32(BX), Y10, Y13
 	VPAND       Y13, Y0, Y13
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPS      Y13, Y12, Y12
+	ADDQ        DX, BX
 	VMASKMOVPS  (BX), Y9, Y13
 	VPAND       Y13, Y0, Y13
 	VMASKMOVPS  32(BX), Y10, Y14
 	VPAND       Y14, Y0, Y14
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPS      Y14, Y13, Y13
+	ADDQ        DX, BX
 	VINSERTF128 $0x01, X13, Y4, Y14
 	VPERM2F128  $0x31, Y13, Y4, Y13
 	VADDPS      Y13, Y14, Y14
@@ -2921,8 +2909,8 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y13
 	VPAND       Y13, Y0, Y13
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPS      Y13, Y4, Y4
+	ADDQ        DX, BX
 	VINSERTF128 $0x01, X4, Y8, Y13
 	VPERM2F128  $0x31, Y4, Y8, Y4
 	VADDPS      Y4, Y13, Y13
@@ -2931,8 +2919,8 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPS      Y8, Y4, Y4
+	ADDQ        DX, BX
 	VINSERTF128 $0x01, X4, Y11, Y8
 	VPERM2F128  $0x31, Y4, Y11, Y4
 	VADDPS      Y4, Y8, Y8
@@ -2941,8 +2929,8 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPS      Y11, Y4, Y4
+	ADDQ        DX, BX
 	VINSERTF128 $0x01, X4, Y12, Y11
 	VPERM2F128  $0x31, Y4, Y12, Y4
 	VADDPS      Y4, Y11, Y11
@@ -2987,7 +2975,7 @@ raised9:
 	ADDQ    $0x20, R8
 
 elements:
-	VMOVDQU lanes32<>+0(SB), Y8
+	VMOVUPS lanes32<>+0(SB), Y8
 	MOVQ    R12, R13
 	ANDQ    $-32, R13
 	SUBQ    R13, R12
@@ -3102,16 +3090,16 @@ slots1:
 
 block23:
 	VPXOR Y4, Y4, Y4
-	VPXOR Y11, Y11, Y11
+	VPXOR Y8, Y8, Y8
 	MOVQ  AX, R15
 	TESTQ R15, R15
 	JZ    rest25
 
 pair24:
-	VPAND  (BX), Y0, Y8
-	VADDPS Y8, Y4, Y4
-	VPAND  32(BX), Y0, Y8
-	VADDPS Y8, Y11, Y11
+	VPAND  (BX), Y0, Y11
+	VADDPS Y11, Y4, Y4
+	VPAND  32(BX), Y0, Y11
+	VADDPS Y11, Y8, Y8
 	ADDQ   $0x40, BX
 	SUBQ   $0x40, R15
 	JNZ    pair24
@@ -3119,16 +3107,16 @@ pair24:
 	JZ     done26
 
 rest25:
-	VMASKMOVPS (BX), Y9, Y8
-	VPAND      Y8, Y0, Y8
-	VADDPS     Y8, Y4, Y4
-	VMASKMOVPS 32(BX), Y10, Y8
-	VPAND      Y8, Y0, Y8
-	VADDPS     Y8, Y11, Y11
+	VMASKMOVPS (BX), Y9, Y11
+	VPAND      Y11, Y0, Y11
+	VADDPS     Y11, Y4, Y4
+	VMASKMOVPS 32(BX), Y10, Y11
+	VPAND      Y11, Y0, Y11
+	VADDPS     Y11, Y8, Y8
 	ADDQ       DX, BX
 
 done26:
-	VADDPS         Y11, Y4, Y4
+	VADDPS         Y8, Y4, Y4
 	VMOVUPS        Y4, (R13)
 	ADDQ           $0x20, R13
 	DECQ           R14
@@ -3206,7 +3194,7 @@ other6:
 	JG      two8
 	CMPQ    power+64(FP), $+1
 	JE      half7
-	VMOVDQU 128(CX), Y4
+	VMOVUPS 128(CX), Y4
 	JMP     raised9
 
 half7:
@@ -3263,7 +3251,7 @@ TEXT ·updateRowsF32AVX2(SB), NOSPLIT, $352-96
 	VPSRLD       $0x02, Y3, Y3
 	VMOVUPS      Y3, 128(R9)
 	VPXOR        96(R9), Y3, Y3
-	VMOVDQA      Y3, 160(R9)
+	VMOVUPS      Y3, 160(R9)
 	VBROADCASTSS (R8), Y3
 	VBROADCASTSS 4(R8), Y4
 	VBROADCASTSS 20(R8), Y5
@@ -3698,8 +3686,8 @@ other15:
 	JG      two17
 	CMPQ    power+88(FP), $+1
 	JE      half16
-	VMOVDQU 128(R9), Y8
-	VMOVDQU 128(R9), Y9
+	VMOVUPS 128(R9), Y8
+	VMOVUPS 128(R9), Y9
 	JMP     raised18
 
 half16:
@@ -3718,7 +3706,7 @@ other22:
 	JG      two24
 	CMPQ    power+88(FP), $+1
 	JE      half23
-	VMOVDQU 128(R9), Y7
+	VMOVUPS 128(R9), Y7
 	JMP     raised25
 
 half23:
@@ -3734,7 +3722,7 @@ other28:
 	JG      two30
 	CMPQ    power+88(FP), $+1
 	JE      half29
-	VMOVDQU 128(R9), Y7
+	VMOVUPS 128(R9), Y7
 	JMP     raised31
 
 half29:
@@ -3774,261 +3762,249 @@ clamp48:
 TEXT ·rademacherF64AVX2(SB), NOSPLIT, $136-40
 	MOVQ     z+0(FP), AX
 	MOVQ     n+8(FP), CX
+	LEAQ     philox256<>+0(SB), DX
 	VPCMPEQD Y0, Y0, Y0
 	VPSLLQ   $0x3f, Y0, Y0
 	VPCMPEQD Y1, Y1, Y1
 	VPSLLQ   $0x36, Y1, Y1
 	VPSRLQ   $0x02, Y1, Y1
-	VMOVDQU  signShifts64<>+0(SB), Y2
-	VMOVDQU  signShifts64<>+32(SB), Y3
-	MOVQ     offset+32(FP), DX
-	MOVQ     DX, BX
-	ANDQ     $0x0000007f, BX
-	SHRQ     $0x07, DX
+	MOVQ     offset+32(FP), BX
+	MOVQ     BX, SI
+	ANDQ     $0x0000007f, SI
+	SHRQ     $0x07, BX
 
 batch:
 	TESTQ        CX, CX
 	JZ           done
-	LEAQ         philoxConstants<>+0(SB), SI
-	VPBROADCASTQ draw+24(FP), Y4
+	VPBROADCASTQ draw+24(FP), Y2
+	VPSRLQ       $0x20, Y2, Y3
+	VMOVQ        BX, X4
+	VPBROADCASTQ X4, Y4
+	VPADDQ       128(DX), Y4, Y4
 	VPSRLQ       $0x20, Y4, Y5
-	VMOVQ        DX, X6
-	VPBROADCASTQ X6, Y6
-	VPADDQ       128(SI), Y6, Y6
-	VPSRLQ       $0x20, Y6, Y7
-	VPADDQ       160(SI), Y6, Y9
-	VPSRLQ       $0x20, Y9, Y8
-	VPBROADCASTQ seed+16(FP), Y10
-	VPSRLQ       $0x20, Y10, Y11
-	VPMULUDQ     (SI), Y6, Y6
-	VPMULUDQ     32(SI), Y4, Y12
-	VPSRLQ       $0x20, Y6, Y13
-	VPSRLQ       $0x20, Y12, Y14
-	VPXOR        Y7, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VPXOR        Y5, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y9, Y7
-	VPMULUDQ     32(SI), Y4, Y4
-	VPSRLQ       $0x20, Y7, Y9
-	VPSRLQ       $0x20, Y4, Y15
-	VPXOR        Y8, Y15, Y15
-	VPXOR        Y10, Y15, Y15
-	VPXOR        Y5, Y9, Y9
-	VPXOR        Y11, Y9, Y9
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPMULUDQ     (SI), Y14, Y5
-	VPMULUDQ     32(SI), Y13, Y8
-	VPSRLQ       $0x20, Y5, Y13
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y12, Y14, Y14
-	VPXOR        Y10, Y14, Y14
+	VPADDQ       160(DX), Y4, Y7
+	VPSRLQ       $0x20, Y7, Y6
+	VPBROADCASTQ seed+16(FP), Y8
+	VPSRLQ       $0x20, Y8, Y9
+	VPMULUDQ     (DX), Y4, Y4
+	VPMULUDQ     32(DX), Y2, Y10
+	VPSRLQ       $0x20, Y4, Y11
+	VPSRLQ       $0x20, Y10, Y12
+	VPXOR        Y5, Y12, Y12
+	VPXOR        Y8, Y12, Y12
+	VPXOR        Y3, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     (DX), Y7, Y5
+	VPMULUDQ     32(DX), Y2, Y2
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y2, Y13
 	VPXOR        Y6, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y15, Y6
-	VPMULUDQ     32(SI), Y9, Y9
+	VPXOR        Y8, Y13, Y13
+	VPXOR        Y3, Y7, Y7
+	VPXOR        Y9, Y7, Y7
+	VPADDQ       64(DX), Y8, Y3
+	VPADDQ       96(DX), Y9, Y6
+	VPMULUDQ     (DX), Y12, Y8
+	VPMULUDQ     32(DX), Y11, Y9
+	VPSRLQ       $0x20, Y8, Y11
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y10, Y12, Y12
+	VPXOR        Y3, Y12, Y12
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y6, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y4
+	VPMULUDQ     32(DX), Y7, Y7
+	VPSRLQ       $0x20, Y4, Y10
+	VPSRLQ       $0x20, Y7, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y3, Y13, Y13
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y6, Y10, Y10
+	VPADDQ       64(DX), Y3, Y2
+	VPADDQ       96(DX), Y6, Y3
+	VPMULUDQ     (DX), Y12, Y5
+	VPMULUDQ     32(DX), Y11, Y6
+	VPSRLQ       $0x20, Y5, Y11
 	VPSRLQ       $0x20, Y6, Y12
-	VPSRLQ       $0x20, Y9, Y15
-	VPXOR        Y4, Y15, Y15
-	VPXOR        Y10, Y15, Y15
+	VPXOR        Y9, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y8
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y7, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y4, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y4
+	VPMULUDQ     32(DX), Y11, Y7
+	VPSRLQ       $0x20, Y4, Y11
+	VPSRLQ       $0x20, Y7, Y12
+	VPXOR        Y6, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y5
+	VPMULUDQ     32(DX), Y10, Y6
+	VPSRLQ       $0x20, Y5, Y10
+	VPSRLQ       $0x20, Y6, Y13
+	VPXOR        Y9, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y8
+	VPMULUDQ     32(DX), Y11, Y9
+	VPSRLQ       $0x20, Y8, Y11
+	VPSRLQ       $0x20, Y9, Y12
 	VPXOR        Y7, Y12, Y12
-	VPXOR        Y11, Y12, Y12
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPMULUDQ     (SI), Y14, Y4
-	VPMULUDQ     32(SI), Y13, Y7
-	VPSRLQ       $0x20, Y4, Y13
-	VPSRLQ       $0x20, Y7, Y14
-	VPXOR        Y8, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VPXOR        Y5, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y15, Y5
-	VPMULUDQ     32(SI), Y12, Y8
-	VPSRLQ       $0x20, Y5, Y12
-	VPSRLQ       $0x20, Y8, Y15
-	VPXOR        Y9, Y15, Y15
-	VPXOR        Y10, Y15, Y15
-	VPXOR        Y6, Y12, Y12
-	VPXOR        Y11, Y12, Y12
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPMULUDQ     (SI), Y14, Y6
-	VPMULUDQ     32(SI), Y13, Y9
-	VPSRLQ       $0x20, Y6, Y13
-	VPSRLQ       $0x20, Y9, Y14
-	VPXOR        Y7, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VPXOR        Y4, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y15, Y4
-	VPMULUDQ     32(SI), Y12, Y7
-	VPSRLQ       $0x20, Y4, Y12
-	VPSRLQ       $0x20, Y7, Y15
-	VPXOR        Y8, Y15, Y15
-	VPXOR        Y10, Y15, Y15
-	VPXOR        Y5, Y12, Y12
-	VPXOR        Y11, Y12, Y12
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPMULUDQ     (SI), Y14, Y5
-	VPMULUDQ     32(SI), Y13, Y8
-	VPSRLQ       $0x20, Y5, Y13
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y9, Y14, Y14
-	VPXOR        Y10, Y14, Y14
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y4
+	VPMULUDQ     32(DX), Y10, Y7
+	VPSRLQ       $0x20, Y4, Y10
+	VPSRLQ       $0x20, Y7, Y13
 	VPXOR        Y6, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y15, Y6
-	VPMULUDQ     32(SI), Y12, Y9
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y5
+	VPMULUDQ     32(DX), Y11, Y6
+	VPSRLQ       $0x20, Y5, Y11
 	VPSRLQ       $0x20, Y6, Y12
-	VPSRLQ       $0x20, Y9, Y15
-	VPXOR        Y7, Y15, Y15
-	VPXOR        Y10, Y15, Y15
-	VPXOR        Y4, Y12, Y12
-	VPXOR        Y11, Y12, Y12
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPMULUDQ     (SI), Y14, Y4
-	VPMULUDQ     32(SI), Y13, Y7
-	VPSRLQ       $0x20, Y4, Y13
-	VPSRLQ       $0x20, Y7, Y14
-	VPXOR        Y8, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VPXOR        Y5, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y15, Y5
-	VPMULUDQ     32(SI), Y12, Y8
-	VPSRLQ       $0x20, Y5, Y12
-	VPSRLQ       $0x20, Y8, Y15
-	VPXOR        Y9, Y15, Y15
-	VPXOR        Y10, Y15, Y15
+	VPXOR        Y9, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y8
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y7, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y4, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y4
+	VPMULUDQ     32(DX), Y11, Y7
+	VPSRLQ       $0x20, Y4, Y11
+	VPSRLQ       $0x20, Y7, Y12
 	VPXOR        Y6, Y12, Y12
-	VPXOR        Y11, Y12, Y12
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPMULUDQ     (SI), Y14, Y6
-	VPMULUDQ     32(SI), Y13, Y9
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y5
+	VPMULUDQ     32(DX), Y10, Y6
+	VPSRLQ       $0x20, Y5, Y10
 	VPSRLQ       $0x20, Y6, Y13
-	VPSRLQ       $0x20, Y9, Y14
-	VPXOR        Y7, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VPXOR        Y4, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y15, Y4
-	VPMULUDQ     32(SI), Y12, Y7
-	VPSRLQ       $0x20, Y4, Y12
-	VPSRLQ       $0x20, Y7, Y15
-	VPXOR        Y8, Y15, Y15
-	VPXOR        Y10, Y15, Y15
-	VPXOR        Y5, Y12, Y12
-	VPXOR        Y11, Y12, Y12
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPMULUDQ     (SI), Y14, Y5
-	VPMULUDQ     32(SI), Y13, Y8
-	VPSRLQ       $0x20, Y5, Y13
-	VPSRLQ       $0x20, Y8, Y14
-	VPXOR        Y9, Y14, Y14
-	VPXOR        Y10, Y14, Y14
+	VPXOR        Y9, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y8
+	VPMULUDQ     32(DX), Y11, Y9
+	VPSRLQ       $0x20, Y8, Y11
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y4
+	VPMULUDQ     32(DX), Y10, Y7
+	VPSRLQ       $0x20, Y4, Y10
+	VPSRLQ       $0x20, Y7, Y13
 	VPXOR        Y6, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y15, Y6
-	VPMULUDQ     32(SI), Y12, Y9
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y5
+	VPMULUDQ     32(DX), Y11, Y6
+	VPSRLQ       $0x20, Y5, Y11
 	VPSRLQ       $0x20, Y6, Y12
-	VPSRLQ       $0x20, Y9, Y15
-	VPXOR        Y7, Y15, Y15
-	VPXOR        Y10, Y15, Y15
-	VPXOR        Y4, Y12, Y12
-	VPXOR        Y11, Y12, Y12
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPMULUDQ     (SI), Y14, Y4
-	VPMULUDQ     32(SI), Y13, Y7
-	VPSRLQ       $0x20, Y4, Y13
-	VPSRLQ       $0x20, Y7, Y14
-	VPXOR        Y8, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VPXOR        Y5, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y15, Y5
-	VPMULUDQ     32(SI), Y12, Y8
-	VPSRLQ       $0x20, Y5, Y12
-	VPSRLQ       $0x20, Y8, Y15
-	VPXOR        Y9, Y15, Y15
-	VPXOR        Y10, Y15, Y15
+	VPXOR        Y9, Y12, Y12
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y8, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y8
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y8, Y10
+	VPSRLQ       $0x20, Y9, Y13
+	VPXOR        Y7, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y4, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y3
+	VPMULUDQ     (DX), Y12, Y4
+	VPMULUDQ     32(DX), Y11, Y7
+	VPSRLQ       $0x20, Y4, Y11
+	VPSRLQ       $0x20, Y7, Y12
 	VPXOR        Y6, Y12, Y12
-	VPXOR        Y11, Y12, Y12
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPMULUDQ     (SI), Y14, Y6
-	VPMULUDQ     32(SI), Y13, Y9
+	VPXOR        Y2, Y12, Y12
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y3, Y11, Y11
+	VPMULUDQ     (DX), Y13, Y5
+	VPMULUDQ     32(DX), Y10, Y6
+	VPSRLQ       $0x20, Y5, Y10
 	VPSRLQ       $0x20, Y6, Y13
-	VPSRLQ       $0x20, Y9, Y14
-	VPXOR        Y7, Y14, Y14
-	VPXOR        Y10, Y14, Y14
-	VPXOR        Y4, Y13, Y13
-	VPXOR        Y11, Y13, Y13
-	VPMULUDQ     (SI), Y15, Y4
-	VPMULUDQ     32(SI), Y12, Y7
-	VPSRLQ       $0x20, Y4, Y12
-	VPSRLQ       $0x20, Y7, Y15
-	VPXOR        Y8, Y15, Y15
-	VPXOR        Y10, Y15, Y15
-	VPXOR        Y5, Y12, Y12
-	VPXOR        Y11, Y12, Y12
-	VPADDQ       64(SI), Y10, Y10
-	VPADDQ       96(SI), Y11, Y11
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y14, Y14
+	VPXOR        Y9, Y13, Y13
+	VPXOR        Y2, Y13, Y13
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPADDQ       64(DX), Y2, Y2
+	VPADDQ       96(DX), Y3, Y2
+	VPSLLQ       $0x20, Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y12, Y12
+	VPSLLQ       $0x20, Y4, Y4
+	VPBLENDD     $0xaa, Y4, Y11, Y11
+	VPUNPCKLQDQ  Y11, Y12, Y2
+	VPUNPCKHQDQ  Y11, Y12, Y3
+	VMOVUPD      Y2, (SP)
+	VMOVUPD      Y3, 32(SP)
 	VPSLLQ       $0x20, Y6, Y6
 	VPBLENDD     $0xaa, Y6, Y13, Y13
-	VPUNPCKLQDQ  Y13, Y14, Y5
-	VPUNPCKHQDQ  Y13, Y14, Y6
-	VMOVDQU      X5, (SP)
-	VMOVDQU      X6, 16(SP)
-	VEXTRACTI128 $0x01, Y5, 32(SP)
-	VEXTRACTI128 $0x01, Y6, 48(SP)
-	VPSLLQ       $0x20, Y7, Y7
-	VPBLENDD     $0xaa, Y7, Y15, Y15
-	VPSLLQ       $0x20, Y4, Y4
-	VPBLENDD     $0xaa, Y4, Y12, Y12
-	VPUNPCKLQDQ  Y12, Y15, Y4
-	VPUNPCKHQDQ  Y12, Y15, Y5
-	VMOVDQU      X4, 64(SP)
-	VMOVDQU      X5, 80(SP)
-	VEXTRACTI128 $0x01, Y4, 96(SP)
-	VEXTRACTI128 $0x01, Y5, 112(SP)
-	ADDQ         $0x08, DX
-	LEAQ         (SP), SI
-	MOVQ         BX, R9
-	SHRQ         $0x03, R9
-	ADDQ         R9, SI
-	MOVQ         $0x00000080, DI
-	SUBQ         R9, DI
-	ANDQ         $0x07, BX
-	JZ           whole
-	MOVQ         $0x00000008, R9
-	SUBQ         BX, R9
+	VPSLLQ       $0x20, Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y13, Y2
+	VPUNPCKHQDQ  Y10, Y13, Y3
+	VMOVUPD      Y2, 64(SP)
+	VMOVUPD      Y3, 96(SP)
+	ADDQ         $0x08, BX
+	MOVQ         $0x00000400, R9
+	SUBQ         SI, R9
 	CMPQ         CX, R9
 	CMOVQLT      CX, R9
-	JMP          part
+	SUBQ         R9, CX
+	LEAQ         (SP), DI
+	MOVQ         SI, R8
+	SHRQ         $0x03, R8
+	ADDQ         R8, DI
+	ANDQ         $0x07, SI
+	VMOVQ        SI, X4
+	VPBROADCASTQ X4, Y4
+	VMOVUPD      signShifts64<>+0(SB), Y2
+	VPSUBQ       Y4, Y2, Y2
+	VMOVUPD      signShifts64<>+32(SB), Y3
+	VPSUBQ       Y4, Y3, Y3
+	XORQ         SI, SI
+	SUBQ         $0x20, R9
+	JL           rest2
 
-whole:
-	MOVQ    CX, R8
-	SHRQ    $0x03, R8
-	CMPQ    DI, R8
-	CMOVQLT DI, R8
-	SUBQ    R8, DI
-	LEAQ    (R8)(R8*1), R9
-	SHLQ    $0x02, R9
-	SUBQ    R9, CX
-	SUBQ    $0x04, R8
-	JL      rest2
-
-bytes1:
-	VBROADCASTSD (SI), Y4
+chunks1:
+	VBROADCASTSD (DI), Y4
 	VPSLLVQ      Y2, Y4, Y5
 	VPAND        Y0, Y5, Y5
 	VPOR         Y1, Y5, Y5
@@ -4037,7 +4013,7 @@ bytes1:
 	VPAND        Y0, Y4, Y4
 	VPOR         Y1, Y4, Y4
 	VMOVUPD      Y4, 32(AX)
-	VBROADCASTSD 1(SI), Y4
+	VBROADCASTSD 1(DI), Y4
 	VPSLLVQ      Y2, Y4, Y5
 	VPAND        Y0, Y5, Y5
 	VPOR         Y1, Y5, Y5
@@ -4046,7 +4022,7 @@ bytes1:
 	VPAND        Y0, Y4, Y4
 	VPOR         Y1, Y4, Y4
 	VMOVUPD      Y4, 96(AX)
-	VBROADCASTSD 2(SI), Y4
+	VBROADCASTSD 2(DI), Y4
 	VPSLLVQ      Y2, Y4, Y5
 	VPAND        Y0, Y5, Y5
 	VPOR         Y1, Y5, Y5
@@ -4055,7 +4031,7 @@ bytes1:
 	VPAND        Y0, Y4, Y4
 	VPOR         Y1, Y4, Y4
 	VMOVUPD      Y4, 160(AX)
-	VBROADCASTSD 3(SI), Y4
+	VBROADCASTSD 3(DI), Y4
 	VPSLLVQ      Y2, Y4, Y5
 	VPAND        Y0, Y5, Y5
 	VPOR         Y1, Y5, Y5
@@ -4064,18 +4040,18 @@ bytes1:
 	VPAND        Y0, Y4, Y4
 	VPOR         Y1, Y4, Y4
 	VMOVUPD      Y4, 224(AX)
-	ADDQ         $0x04, SI
+	ADDQ         $0x04, DI
 	ADDQ         $0x00000100, AX
-	SUBQ         $0x04, R8
-	JGE          bytes1
+	SUBQ         $0x20, R9
+	JGE          chunks1
 
 rest2:
-	ADDQ $0x04, R8
-	SUBQ $0x01, R8
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
 	JL   rest4
 
-bytes3:
-	VBROADCASTSD (SI), Y4
+chunks3:
+	VBROADCASTSD (DI), Y4
 	VPSLLVQ      Y2, Y4, Y5
 	VPAND        Y0, Y5, Y5
 	VPOR         Y1, Y5, Y5
@@ -4084,59 +4060,46 @@ bytes3:
 	VPAND        Y0, Y4, Y4
 	VPOR         Y1, Y4, Y4
 	VMOVUPD      Y4, 32(AX)
-	ADDQ         $0x01, SI
+	ADDQ         $0x01, DI
 	ADDQ         $0x00000040, AX
-	SUBQ         $0x01, R8
-	JGE          bytes3
+	SUBQ         $0x08, R9
+	JGE          chunks3
 
 rest4:
-	ADDQ  $0x01, R8
-	TESTQ DI, DI
-	JZ    batch
-	MOVQ  CX, R9
-	TESTQ CX, CX
-	JZ    done
-
-part:
-	SUBQ         R9, CX
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
+	JZ           batch
 	SHLQ         $0x03, R9
-	VBROADCASTSD (SI), Y5
-	VMOVQ        BX, X4
-	VPSRLQ       X4, Y5, Y5
-	VPSLLVQ      Y2, Y5, Y4
-	VPAND        Y0, Y4, Y4
-	VPOR         Y1, Y4, Y4
-	MOVQ         AX, BX
+	VBROADCASTSD (DI), Y4
+	VPSLLVQ      Y2, Y4, Y2
+	VPAND        Y0, Y2, Y2
+	VPOR         Y1, Y2, Y2
+	MOVQ         AX, DI
 	TESTB        $0x20, R9
 	JZ           only5
-	VMOVUPD      Y4, (BX)
-	ADDQ         $0x20, BX
-	VPSLLVQ      Y3, Y5, Y4
-	VPAND        Y0, Y4, Y4
-	VPOR         Y1, Y4, Y4
-	VMOVDQA      Y4, Y4
+	VMOVUPD      Y2, (DI)
+	ADDQ         $0x20, DI
+	VPSLLVQ      Y3, Y4, Y2
+	VPAND        Y0, Y2, Y2
+	VPOR         Y1, Y2, Y2
+	VMOVDQA      Y2, Y2
 
 only5:
-	LEAQ         (BX), BX
+	LEAQ         (DI), DI
 	TESTB        $0x10, R9
 	JZ           no6
-	VMOVUPS      X4, (BX)
-	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, BX
+	VMOVUPS      X2, (DI)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DI
 
 no6:
 	TESTB   $0x08, R9
 	JZ      no7
-	VMOVLPD X4, (BX)
+	VMOVLPD X2, (DI)
 
 no7:
-	ADDQ  R9, AX
-	INCQ  SI
-	DECQ  DI
-	XORQ  BX, BX
-	TESTQ DI, DI
-	JZ    batch
-	JMP   whole
+	ADDQ R9, AX
+	JMP  batch
 
 done:
 	VZEROUPPER
@@ -4333,8 +4296,8 @@ rest:
 	SUBQ       DX, SI
 	VMOVDQU    (SI), Y1
 	VMASKMOVPD 32(CX)(BX*1), Y1, Y1
-	VPAND      Y1, Y0, Y1
-	VADDPD     Y1, Y2, Y2
+	VPAND      Y1, Y0, Y0
+	VADDPD     Y0, Y2, Y2
 	VMOVUPD    Y2, 32(AX)
 	VZEROUPPER
 	RET
@@ -4376,22 +4339,22 @@ group:
 	VMASKMOVPD  32(DX), Y2, Y5
 	VPAND       Y5, Y0, Y5
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPD      Y5, Y4, Y4
+	ADDQ        CX, DX
 	VMASKMOVPD  (DX), Y1, Y5
 	VPAND       Y5, Y0, Y5
 	VMASKMOVPD  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPD      Y6, Y5, Y5
+	ADDQ        CX, DX
 	VMASKMOVPD  (DX), Y1, Y6
 	VPAND       Y6, Y0, Y6
 	VMASKMOVPD  32(DX), Y2, Y7
 	VPAND       Y7, Y0, Y7
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPD      Y7, Y6, Y6
+	ADDQ        CX, DX
 	VINSERTF128 $0x01, X6, Y4, Y7
 	VPERM2F128  $0x31, Y6, Y4, Y6
 	VADDPD      Y6, Y7, Y7
@@ -4400,8 +4363,8 @@ group:
 	VMASKMOVPD  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
 	VADDPD      Y6, Y4, Y4
+	ADDQ        CX, DX
 	VINSERTF128 $0x01, X4, Y5, Y6
 	VPERM2F128  $0x31, Y4, Y5, Y4
 	VADDPD      Y4, Y6, Y6
@@ -4430,16 +4393,16 @@ slots1:
 
 block5:
 	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
+	VPXOR Y5, Y5, Y5
 	MOVQ  AX, R10
 	TESTQ R10, R10
 	JZ    rest7
 
 pair6:
-	VPAND  (DX), Y0, Y5
-	VADDPD Y5, Y4, Y4
-	VPAND  32(DX), Y0, Y5
-	VADDPD Y5, Y6, Y6
+	VPAND  (DX), Y0, Y6
+	VADDPD Y6, Y4, Y4
+	VPAND  32(DX), Y0, Y6
+	VADDPD Y6, Y5, Y5
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R10
 	JNZ    pair6
@@ -4447,16 +4410,16 @@ pair6:
 	JZ     done8
 
 rest7:
-	VMASKMOVPD (DX), Y1, Y5
-	VPAND      Y5, Y0, Y5
-	VADDPD     Y5, Y4, Y4
-	VMASKMOVPD 32(DX), Y2, Y5
-	VPAND      Y5, Y0, Y5
-	VADDPD     Y5, Y6, Y6
+	VMASKMOVPD (DX), Y1, Y6
+	VPAND      Y6, Y0, Y6
+	VADDPD     Y6, Y4, Y4
+	VMASKMOVPD 32(DX), Y2, Y6
+	VPAND      Y6, Y0, Y6
+	VADDPD     Y6, Y5, Y5
 	ADDQ       CX, DX
 
 done8:
-	VADDPD         Y6, Y4, Y4
+	VADDPD         Y5, Y4, Y4
 	VMOVUPD        Y4, (R8)
 	ADDQ           $0x20, R8
 	DECQ           R9
@@ -4686,7 +4649,7 @@ TEXT ·curvatureF64AVX2(SB), NOSPLIT, $352-48
 	VPSRLQ       $0x02, Y3, Y3
 	VMOVUPD      Y3, 128(R8)
 	VPXOR        96(R8), Y3, Y3
-	VMOVDQA      Y3, 160(R8)
+	VMOVUPD      Y3, 160(R8)
 	SUBQ         $0x00000040, BX
 	JL           done2
 
@@ -4809,8 +4772,8 @@ other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
 	JE      half4
-	VMOVDQU 128(R8), Y5
-	VMOVDQU 128(R8), Y6
+	VMOVUPD 128(R8), Y5
+	VMOVUPD 128(R8), Y6
 	JMP     raised6
 
 half4:
@@ -4829,7 +4792,7 @@ other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
 	JE      half10
-	VMOVDQU 128(R8), Y4
+	VMOVUPD 128(R8), Y4
 	JMP     raised12
 
 half10:
@@ -4845,7 +4808,7 @@ other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
 	JE      half15
-	VMOVDQU 128(R8), Y0
+	VMOVUPD 128(R8), Y0
 	JMP     raised17
 
 half15:
@@ -4888,7 +4851,7 @@ TEXT ·curvaturePowF64AVX2(SB), $896-48
 	VPSRLQ       $0x02, Y3, Y3
 	VMOVUPD      Y3, 128(R8)
 	VPXOR        96(R8), Y3, Y3
-	VMOVDQA      Y3, 160(R8)
+	VMOVUPD      Y3, 160(R8)
 	MOVQ         exponent+40(FP), DI
 	VBROADCASTSD (DI), Y3
 	VMOVUPD      Y3, 352(SP)
@@ -4912,20 +4875,20 @@ loop1:
 	VPAND     Y0, Y3, Y4
 	VPCMPGTQ  Y4, Y1, Y4
 	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+672(SB), Y3, Y4
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
 	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+704(SB), Y5, Y5
-	VSUBPD    powConstants<>+736(SB), Y5, Y5
-	VPAND     powConstants<>+768(SB), Y4, Y4
-	VPADDQ    powConstants<>+800(SB), Y4, Y4
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
 	VSUBPD    powConstants<>+0(SB), Y4, Y6
 	VADDPD    powConstants<>+0(SB), Y4, Y7
 	VMOVUPD   powConstants<>+0(SB), Y8
 	VDIVPD    Y7, Y8, Y8
 	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+832(SB), Y9, Y10
-	VSUBPD    powConstants<>+832(SB), Y10, Y10
-	VPAND     powConstants<>+864(SB), Y7, Y7
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
 	VSUBPD    powConstants<>+0(SB), Y7, Y11
 	VSUBPD    Y11, Y4, Y4
 	VMULPD    Y7, Y10, Y7
@@ -4941,15 +4904,15 @@ loop1:
 	VADDPD    Y11, Y4, Y4
 	VMULPD    416(SP), Y5, Y11
 	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+928(SB), Y6, Y11
-	VADDPD    powConstants<>+896(SB), Y11, Y11
-	VMULPD    powConstants<>+992(SB), Y6, Y12
-	VADDPD    powConstants<>+960(SB), Y12, Y12
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
 	VMULPD    Y12, Y7, Y12
 	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1056(SB), Y6, Y12
-	VADDPD    powConstants<>+1024(SB), Y12, Y12
-	VMULPD    powConstants<>+1088(SB), Y7, Y7
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
 	VADDPD    Y7, Y12, Y7
 	VMULPD    Y7, Y8, Y7
 	VADDPD    Y7, Y11, Y7
@@ -4964,8 +4927,8 @@ loop1:
 	VSUBPD    powConstants<>+288(SB), Y7, Y8
 	VSUBPD    Y8, Y5, Y5
 	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1120(SB), Y5, Y6
-	VSUBPD    powConstants<>+1120(SB), Y6, Y6
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
 	VSUBPD    Y6, Y5, Y5
 	VADDPD    Y4, Y5, Y4
 	VMOVUPD   Y6, 512(SP)
@@ -4980,20 +4943,20 @@ loop1:
 	VPAND     Y0, Y3, Y4
 	VPCMPGTQ  Y4, Y1, Y4
 	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+672(SB), Y3, Y4
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
 	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+704(SB), Y5, Y5
-	VSUBPD    powConstants<>+736(SB), Y5, Y5
-	VPAND     powConstants<>+768(SB), Y4, Y4
-	VPADDQ    powConstants<>+800(SB), Y4, Y4
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
 	VSUBPD    powConstants<>+0(SB), Y4, Y6
 	VADDPD    powConstants<>+0(SB), Y4, Y7
 	VMOVUPD   powConstants<>+0(SB), Y8
 	VDIVPD    Y7, Y8, Y8
 	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+832(SB), Y9, Y10
-	VSUBPD    powConstants<>+832(SB), Y10, Y10
-	VPAND     powConstants<>+864(SB), Y7, Y7
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
 	VSUBPD    powConstants<>+0(SB), Y7, Y11
 	VSUBPD    Y11, Y4, Y4
 	VMULPD    Y7, Y10, Y7
@@ -5009,15 +4972,15 @@ loop1:
 	VADDPD    Y11, Y4, Y4
 	VMULPD    416(SP), Y5, Y11
 	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+928(SB), Y6, Y11
-	VADDPD    powConstants<>+896(SB), Y11, Y11
-	VMULPD    powConstants<>+992(SB), Y6, Y12
-	VADDPD    powConstants<>+960(SB), Y12, Y12
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
 	VMULPD    Y12, Y7, Y12
 	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1056(SB), Y6, Y12
-	VADDPD    powConstants<>+1024(SB), Y12, Y12
-	VMULPD    powConstants<>+1088(SB), Y7, Y7
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
 	VADDPD    Y7, Y12, Y7
 	VMULPD    Y7, Y8, Y7
 	VADDPD    Y7, Y11, Y7
@@ -5032,8 +4995,8 @@ loop1:
 	VSUBPD    powConstants<>+288(SB), Y7, Y8
 	VSUBPD    Y8, Y5, Y5
 	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1120(SB), Y5, Y6
-	VSUBPD    powConstants<>+1120(SB), Y6, Y6
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
 	VSUBPD    Y6, Y5, Y5
 	VADDPD    Y4, Y5, Y4
 	VMOVUPD   Y6, 608(SP)
@@ -5048,20 +5011,20 @@ loop1:
 	VPAND     Y0, Y3, Y4
 	VPCMPGTQ  Y4, Y1, Y4
 	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+672(SB), Y3, Y4
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
 	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+704(SB), Y5, Y5
-	VSUBPD    powConstants<>+736(SB), Y5, Y5
-	VPAND     powConstants<>+768(SB), Y4, Y4
-	VPADDQ    powConstants<>+800(SB), Y4, Y4
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
 	VSUBPD    powConstants<>+0(SB), Y4, Y6
 	VADDPD    powConstants<>+0(SB), Y4, Y7
 	VMOVUPD   powConstants<>+0(SB), Y8
 	VDIVPD    Y7, Y8, Y8
 	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+832(SB), Y9, Y10
-	VSUBPD    powConstants<>+832(SB), Y10, Y10
-	VPAND     powConstants<>+864(SB), Y7, Y7
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
 	VSUBPD    powConstants<>+0(SB), Y7, Y11
 	VSUBPD    Y11, Y4, Y4
 	VMULPD    Y7, Y10, Y7
@@ -5077,15 +5040,15 @@ loop1:
 	VADDPD    Y11, Y4, Y4
 	VMULPD    416(SP), Y5, Y11
 	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+928(SB), Y6, Y11
-	VADDPD    powConstants<>+896(SB), Y11, Y11
-	VMULPD    powConstants<>+992(SB), Y6, Y12
-	VADDPD    powConstants<>+960(SB), Y12, Y12
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
 	VMULPD    Y12, Y7, Y12
 	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1056(SB), Y6, Y12
-	VADDPD    powConstants<>+1024(SB), Y12, Y12
-	VMULPD    powConstants<>+1088(SB), Y7, Y7
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
 	VADDPD    Y7, Y12, Y7
 	VMULPD    Y7, Y8, Y7
 	VADDPD    Y7, Y11, Y7
@@ -5100,8 +5063,8 @@ loop1:
 	VSUBPD    powConstants<>+288(SB), Y7, Y8
 	VSUBPD    Y8, Y5, Y5
 	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1120(SB), Y5, Y6
-	VSUBPD    powConstants<>+1120(SB), Y6, Y6
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
 	VSUBPD    Y6, Y5, Y5
 	VADDPD    Y4, Y5, Y4
 	VMOVUPD   Y6, 704(SP)
@@ -5116,20 +5079,20 @@ loop1:
 	VPAND     Y0, Y3, Y4
 	VPCMPGTQ  Y4, Y1, Y4
 	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+672(SB), Y3, Y4
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
 	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+704(SB), Y5, Y5
-	VSUBPD    powConstants<>+736(SB), Y5, Y5
-	VPAND     powConstants<>+768(SB), Y4, Y4
-	VPADDQ    powConstants<>+800(SB), Y4, Y4
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
 	VSUBPD    powConstants<>+0(SB), Y4, Y6
 	VADDPD    powConstants<>+0(SB), Y4, Y7
 	VMOVUPD   powConstants<>+0(SB), Y8
 	VDIVPD    Y7, Y8, Y8
 	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+832(SB), Y9, Y10
-	VSUBPD    powConstants<>+832(SB), Y10, Y10
-	VPAND     powConstants<>+864(SB), Y7, Y7
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
 	VSUBPD    powConstants<>+0(SB), Y7, Y11
 	VSUBPD    Y11, Y4, Y4
 	VMULPD    Y7, Y10, Y7
@@ -5145,15 +5108,15 @@ loop1:
 	VADDPD    Y11, Y4, Y4
 	VMULPD    416(SP), Y5, Y11
 	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+928(SB), Y6, Y11
-	VADDPD    powConstants<>+896(SB), Y11, Y11
-	VMULPD    powConstants<>+992(SB), Y6, Y12
-	VADDPD    powConstants<>+960(SB), Y12, Y12
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
 	VMULPD    Y12, Y7, Y12
 	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1056(SB), Y6, Y12
-	VADDPD    powConstants<>+1024(SB), Y12, Y12
-	VMULPD    powConstants<>+1088(SB), Y7, Y7
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
 	VADDPD    Y7, Y12, Y7
 	VMULPD    Y7, Y8, Y7
 	VADDPD    Y7, Y11, Y7
@@ -5168,8 +5131,8 @@ loop1:
 	VSUBPD    powConstants<>+288(SB), Y7, Y8
 	VSUBPD    Y8, Y5, Y5
 	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1120(SB), Y5, Y6
-	VSUBPD    powConstants<>+1120(SB), Y6, Y6
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
 	VSUBPD    Y6, Y5, Y5
 	VADDPD    Y4, Y5, Y4
 	VMOVUPD   Y6, 800(SP)
@@ -5180,33 +5143,33 @@ loop1:
 	VMOVUPD   544(SP), Y4
 	VMOVUPD   576(SP), Y5
 	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1152(SB), Y3, Y7
-	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
 	VMULPD    Y7, Y3, Y3
 	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
 	VADDPD    Y8, Y7, Y7
 	VMULPD    Y4, Y7, Y4
 	VMULPD    Y6, Y6, Y7
 	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1216(SB), Y6, Y9
-	VADDPD    powConstants<>+1248(SB), Y9, Y9
-	VMULPD    powConstants<>+1312(SB), Y6, Y10
-	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
 	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1376(SB), Y6, Y10
-	VADDPD    powConstants<>+1344(SB), Y10, Y10
-	VMULPD    powConstants<>+1440(SB), Y6, Y11
-	VADDPD    powConstants<>+1408(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
 	VADDPD    Y10, Y9, Y9
 	VMULPD    powConstants<>+1504(SB), Y6, Y10
 	VADDPD    powConstants<>+1472(SB), Y10, Y10
 	VMULPD    powConstants<>+1568(SB), Y6, Y11
 	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
 	VMULPD    Y11, Y7, Y7
 	VADDPD    Y7, Y10, Y7
 	VMULPD    Y8, Y8, Y8
@@ -5218,14 +5181,14 @@ loop1:
 	VPSLLQ    $0x34, Y5, Y4
 	VPADDQ    Y3, Y4, Y3
 	VMOVUPD   (AX)(SI*1), Y4
-	VMOVUPD   powConstants<>+1600(SB), Y6
+	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
-	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
 	VPOR      Y4, Y5, Y5
 	VBLENDVPD Y5, Y6, Y3, Y3
-	VXORPD    Y5, Y5, Y5
+	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
-	VANDNPD   Y3, Y5, Y3
+	VPANDN    Y3, Y5, Y3
 	VMULPD    32(R8), Y3, Y3
 	VADDPD    64(R8), Y3, Y3
 	VMOVUPD   Y3, (CX)(SI*1)
@@ -5233,33 +5196,33 @@ loop1:
 	VMOVUPD   640(SP), Y4
 	VMOVUPD   672(SP), Y5
 	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1152(SB), Y3, Y7
-	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
 	VMULPD    Y7, Y3, Y3
 	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
 	VADDPD    Y8, Y7, Y7
 	VMULPD    Y4, Y7, Y4
 	VMULPD    Y6, Y6, Y7
 	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1216(SB), Y6, Y9
-	VADDPD    powConstants<>+1248(SB), Y9, Y9
-	VMULPD    powConstants<>+1312(SB), Y6, Y10
-	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
 	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1376(SB), Y6, Y10
-	VADDPD    powConstants<>+1344(SB), Y10, Y10
-	VMULPD    powConstants<>+1440(SB), Y6, Y11
-	VADDPD    powConstants<>+1408(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
 	VADDPD    Y10, Y9, Y9
 	VMULPD    powConstants<>+1504(SB), Y6, Y10
 	VADDPD    powConstants<>+1472(SB), Y10, Y10
 	VMULPD    powConstants<>+1568(SB), Y6, Y11
 	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
 	VMULPD    Y11, Y7, Y7
 	VADDPD    Y7, Y10, Y7
 	VMULPD    Y8, Y8, Y8
@@ -5271,14 +5234,14 @@ loop1:
 	VPSLLQ    $0x34, Y5, Y4
 	VPADDQ    Y3, Y4, Y3
 	VMOVUPD   32(AX)(SI*1), Y4
-	VMOVUPD   powConstants<>+1600(SB), Y6
+	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
-	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
 	VPOR      Y4, Y5, Y5
 	VBLENDVPD Y5, Y6, Y3, Y3
-	VXORPD    Y5, Y5, Y5
+	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
-	VANDNPD   Y3, Y5, Y3
+	VPANDN    Y3, Y5, Y3
 	VMULPD    32(R8), Y3, Y3
 	VADDPD    64(R8), Y3, Y3
 	VMOVUPD   Y3, 32(CX)(SI*1)
@@ -5286,33 +5249,33 @@ loop1:
 	VMOVUPD   736(SP), Y4
 	VMOVUPD   768(SP), Y5
 	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1152(SB), Y3, Y7
-	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
 	VMULPD    Y7, Y3, Y3
 	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
 	VADDPD    Y8, Y7, Y7
 	VMULPD    Y4, Y7, Y4
 	VMULPD    Y6, Y6, Y7
 	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1216(SB), Y6, Y9
-	VADDPD    powConstants<>+1248(SB), Y9, Y9
-	VMULPD    powConstants<>+1312(SB), Y6, Y10
-	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
 	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1376(SB), Y6, Y10
-	VADDPD    powConstants<>+1344(SB), Y10, Y10
-	VMULPD    powConstants<>+1440(SB), Y6, Y11
-	VADDPD    powConstants<>+1408(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
 	VADDPD    Y10, Y9, Y9
 	VMULPD    powConstants<>+1504(SB), Y6, Y10
 	VADDPD    powConstants<>+1472(SB), Y10, Y10
 	VMULPD    powConstants<>+1568(SB), Y6, Y11
 	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
 	VMULPD    Y11, Y7, Y7
 	VADDPD    Y7, Y10, Y7
 	VMULPD    Y8, Y8, Y8
@@ -5324,14 +5287,14 @@ loop1:
 	VPSLLQ    $0x34, Y5, Y4
 	VPADDQ    Y3, Y4, Y3
 	VMOVUPD   64(AX)(SI*1), Y4
-	VMOVUPD   powConstants<>+1600(SB), Y6
+	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
-	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
 	VPOR      Y4, Y5, Y5
 	VBLENDVPD Y5, Y6, Y3, Y3
-	VXORPD    Y5, Y5, Y5
+	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
-	VANDNPD   Y3, Y5, Y3
+	VPANDN    Y3, Y5, Y3
 	VMULPD    32(R8), Y3, Y3
 	VADDPD    64(R8), Y3, Y3
 	VMOVUPD   Y3, 64(CX)(SI*1)
@@ -5339,33 +5302,33 @@ loop1:
 	VMOVUPD   832(SP), Y4
 	VMOVUPD   864(SP), Y5
 	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1152(SB), Y3, Y7
-	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
 	VMULPD    Y7, Y3, Y3
 	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
 	VADDPD    Y8, Y7, Y7
 	VMULPD    Y4, Y7, Y4
 	VMULPD    Y6, Y6, Y7
 	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1216(SB), Y6, Y9
-	VADDPD    powConstants<>+1248(SB), Y9, Y9
-	VMULPD    powConstants<>+1312(SB), Y6, Y10
-	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
 	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1376(SB), Y6, Y10
-	VADDPD    powConstants<>+1344(SB), Y10, Y10
-	VMULPD    powConstants<>+1440(SB), Y6, Y11
-	VADDPD    powConstants<>+1408(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
 	VADDPD    Y10, Y9, Y9
 	VMULPD    powConstants<>+1504(SB), Y6, Y10
 	VADDPD    powConstants<>+1472(SB), Y10, Y10
 	VMULPD    powConstants<>+1568(SB), Y6, Y11
 	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
 	VMULPD    Y11, Y7, Y7
 	VADDPD    Y7, Y10, Y7
 	VMULPD    Y8, Y8, Y8
@@ -5377,14 +5340,14 @@ loop1:
 	VPSLLQ    $0x34, Y5, Y4
 	VPADDQ    Y3, Y4, Y3
 	VMOVUPD   96(AX)(SI*1), Y4
-	VMOVUPD   powConstants<>+1600(SB), Y6
+	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
-	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
 	VPOR      Y4, Y5, Y5
 	VBLENDVPD Y5, Y6, Y3, Y3
-	VXORPD    Y5, Y5, Y5
+	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
-	VANDNPD   Y3, Y5, Y3
+	VPANDN    Y3, Y5, Y3
 	VMULPD    32(R8), Y3, Y3
 	VADDPD    64(R8), Y3, Y3
 	VMOVUPD   Y3, 96(CX)(SI*1)
@@ -5406,20 +5369,20 @@ loop3:
 	VPAND     Y0, Y3, Y4
 	VPCMPGTQ  Y4, Y1, Y4
 	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+672(SB), Y3, Y4
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
 	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+704(SB), Y5, Y5
-	VSUBPD    powConstants<>+736(SB), Y5, Y5
-	VPAND     powConstants<>+768(SB), Y4, Y4
-	VPADDQ    powConstants<>+800(SB), Y4, Y4
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
 	VSUBPD    powConstants<>+0(SB), Y4, Y6
 	VADDPD    powConstants<>+0(SB), Y4, Y7
 	VMOVUPD   powConstants<>+0(SB), Y8
 	VDIVPD    Y7, Y8, Y8
 	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+832(SB), Y9, Y10
-	VSUBPD    powConstants<>+832(SB), Y10, Y10
-	VPAND     powConstants<>+864(SB), Y7, Y7
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
 	VSUBPD    powConstants<>+0(SB), Y7, Y11
 	VSUBPD    Y11, Y4, Y4
 	VMULPD    Y7, Y10, Y7
@@ -5435,15 +5398,15 @@ loop3:
 	VADDPD    Y11, Y4, Y4
 	VMULPD    416(SP), Y5, Y11
 	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+928(SB), Y6, Y11
-	VADDPD    powConstants<>+896(SB), Y11, Y11
-	VMULPD    powConstants<>+992(SB), Y6, Y12
-	VADDPD    powConstants<>+960(SB), Y12, Y12
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
 	VMULPD    Y12, Y7, Y12
 	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1056(SB), Y6, Y12
-	VADDPD    powConstants<>+1024(SB), Y12, Y12
-	VMULPD    powConstants<>+1088(SB), Y7, Y7
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
 	VADDPD    Y7, Y12, Y7
 	VMULPD    Y7, Y8, Y7
 	VADDPD    Y7, Y11, Y7
@@ -5458,8 +5421,8 @@ loop3:
 	VSUBPD    powConstants<>+288(SB), Y7, Y8
 	VSUBPD    Y8, Y5, Y5
 	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1120(SB), Y5, Y6
-	VSUBPD    powConstants<>+1120(SB), Y6, Y6
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
 	VSUBPD    Y6, Y5, Y5
 	VADDPD    Y4, Y5, Y4
 	VMOVUPD   Y6, 512(SP)
@@ -5470,33 +5433,33 @@ loop3:
 	VMOVUPD   544(SP), Y4
 	VMOVUPD   576(SP), Y5
 	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1152(SB), Y3, Y7
-	VADDPD    powConstants<>+1184(SB), Y7, Y7
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
 	VMULPD    Y7, Y3, Y3
 	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1152(SB), Y6, Y8
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
 	VADDPD    Y8, Y7, Y7
 	VMULPD    Y4, Y7, Y4
 	VMULPD    Y6, Y6, Y7
 	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1216(SB), Y6, Y9
-	VADDPD    powConstants<>+1248(SB), Y9, Y9
-	VMULPD    powConstants<>+1312(SB), Y6, Y10
-	VADDPD    powConstants<>+1280(SB), Y10, Y10
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
 	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1376(SB), Y6, Y10
-	VADDPD    powConstants<>+1344(SB), Y10, Y10
-	VMULPD    powConstants<>+1440(SB), Y6, Y11
-	VADDPD    powConstants<>+1408(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
 	VADDPD    Y10, Y9, Y9
 	VMULPD    powConstants<>+1504(SB), Y6, Y10
 	VADDPD    powConstants<>+1472(SB), Y10, Y10
 	VMULPD    powConstants<>+1568(SB), Y6, Y11
 	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
 	VMULPD    Y11, Y7, Y7
 	VADDPD    Y7, Y10, Y7
 	VMULPD    Y8, Y8, Y8
@@ -5508,14 +5471,14 @@ loop3:
 	VPSLLQ    $0x34, Y5, Y4
 	VPADDQ    Y3, Y4, Y3
 	VMOVUPD   (AX)(SI*1), Y4
-	VMOVUPD   powConstants<>+1600(SB), Y6
+	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
-	VCMPPD    $0x06, powConstants<>+1632(SB), Y4, Y5
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
 	VPOR      Y4, Y5, Y5
 	VBLENDVPD Y5, Y6, Y3, Y3
-	VXORPD    Y5, Y5, Y5
+	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
-	VANDNPD   Y3, Y5, Y3
+	VPANDN    Y3, Y5, Y3
 	VMULPD    32(R8), Y3, Y3
 	VADDPD    64(R8), Y3, Y3
 	VMOVUPD   Y3, (CX)(SI*1)
@@ -5539,20 +5502,20 @@ done4:
 	VPAND        Y0, Y2, Y0
 	VPCMPGTQ     Y0, Y1, Y0
 	VPANDN       Y2, Y0, Y2
-	VPADDQ       powConstants<>+672(SB), Y2, Y0
+	VPADDQ       powConstants<>+800(SB), Y2, Y0
 	VPSRLQ       $0x34, Y0, Y1
-	VPOR         powConstants<>+704(SB), Y1, Y1
-	VSUBPD       powConstants<>+736(SB), Y1, Y1
-	VPAND        powConstants<>+768(SB), Y0, Y0
-	VPADDQ       powConstants<>+800(SB), Y0, Y0
+	VPOR         powConstants<>+832(SB), Y1, Y1
+	VSUBPD       powConstants<>+864(SB), Y1, Y1
+	VPAND        powConstants<>+896(SB), Y0, Y0
+	VPADDQ       powConstants<>+928(SB), Y0, Y0
 	VSUBPD       powConstants<>+0(SB), Y0, Y4
 	VADDPD       powConstants<>+0(SB), Y0, Y5
 	VMOVUPD      powConstants<>+0(SB), Y6
 	VDIVPD       Y5, Y6, Y6
 	VMULPD       Y6, Y4, Y7
-	VADDPD       powConstants<>+832(SB), Y7, Y8
-	VSUBPD       powConstants<>+832(SB), Y8, Y8
-	VPAND        powConstants<>+864(SB), Y5, Y5
+	VADDPD       powConstants<>+960(SB), Y7, Y8
+	VSUBPD       powConstants<>+960(SB), Y8, Y8
+	VPAND        powConstants<>+992(SB), Y5, Y5
 	VSUBPD       powConstants<>+0(SB), Y5, Y9
 	VSUBPD       Y9, Y0, Y0
 	VMULPD       Y5, Y8, Y5
@@ -5568,15 +5531,15 @@ done4:
 	VADDPD       Y9, Y0, Y0
 	VMULPD       416(SP), Y1, Y9
 	VADDPD       Y9, Y0, Y0
-	VMULPD       powConstants<>+928(SB), Y4, Y9
-	VADDPD       powConstants<>+896(SB), Y9, Y9
-	VMULPD       powConstants<>+992(SB), Y4, Y10
-	VADDPD       powConstants<>+960(SB), Y10, Y10
+	VMULPD       powConstants<>+1056(SB), Y4, Y9
+	VADDPD       powConstants<>+1024(SB), Y9, Y9
+	VMULPD       powConstants<>+1120(SB), Y4, Y10
+	VADDPD       powConstants<>+1088(SB), Y10, Y10
 	VMULPD       Y10, Y5, Y10
 	VADDPD       Y10, Y9, Y9
-	VMULPD       powConstants<>+1056(SB), Y4, Y10
-	VADDPD       powConstants<>+1024(SB), Y10, Y10
-	VMULPD       powConstants<>+1088(SB), Y5, Y5
+	VMULPD       powConstants<>+1184(SB), Y4, Y10
+	VADDPD       powConstants<>+1152(SB), Y10, Y10
+	VMULPD       powConstants<>+1216(SB), Y5, Y5
 	VADDPD       Y5, Y10, Y5
 	VMULPD       Y5, Y6, Y5
 	VADDPD       Y5, Y9, Y5
@@ -5591,8 +5554,8 @@ done4:
 	VSUBPD       powConstants<>+288(SB), Y5, Y6
 	VSUBPD       Y6, Y1, Y1
 	VADDPD       Y4, Y1, Y1
-	VADDPD       powConstants<>+1120(SB), Y1, Y4
-	VSUBPD       powConstants<>+1120(SB), Y4, Y4
+	VADDPD       powConstants<>+1248(SB), Y1, Y4
+	VSUBPD       powConstants<>+1248(SB), Y4, Y4
 	VSUBPD       Y4, Y1, Y1
 	VADDPD       Y0, Y1, Y0
 	VMOVUPD      Y4, 512(SP)
@@ -5615,33 +5578,33 @@ no7:
 	VMOVUPD      544(SP), Y1
 	VMOVUPD      576(SP), Y2
 	VADDPD       Y1, Y0, Y4
-	VMULPD       powConstants<>+1152(SB), Y0, Y5
-	VADDPD       powConstants<>+1184(SB), Y5, Y5
+	VMULPD       powConstants<>+1280(SB), Y0, Y5
+	VADDPD       powConstants<>+1312(SB), Y5, Y5
 	VMULPD       Y5, Y0, Y0
 	VADDPD       powConstants<>+0(SB), Y0, Y0
-	VMULPD       powConstants<>+1152(SB), Y4, Y6
+	VMULPD       powConstants<>+1280(SB), Y4, Y6
 	VADDPD       Y6, Y5, Y5
 	VMULPD       Y1, Y5, Y1
 	VMULPD       Y4, Y4, Y5
 	VMULPD       Y5, Y5, Y6
-	VMULPD       powConstants<>+1216(SB), Y4, Y7
-	VADDPD       powConstants<>+1248(SB), Y7, Y7
-	VMULPD       powConstants<>+1312(SB), Y4, Y8
-	VADDPD       powConstants<>+1280(SB), Y8, Y8
+	VMULPD       powConstants<>+1344(SB), Y4, Y7
+	VADDPD       powConstants<>+1376(SB), Y7, Y7
+	VMULPD       powConstants<>+1440(SB), Y4, Y8
+	VADDPD       powConstants<>+1408(SB), Y8, Y8
 	VMULPD       Y8, Y5, Y8
-	VADDPD       Y8, Y7, Y7
-	VMULPD       powConstants<>+1376(SB), Y4, Y8
-	VADDPD       powConstants<>+1344(SB), Y8, Y8
-	VMULPD       powConstants<>+1440(SB), Y4, Y9
-	VADDPD       powConstants<>+1408(SB), Y9, Y9
-	VMULPD       Y9, Y5, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       Y8, Y6, Y8
 	VADDPD       Y8, Y7, Y7
 	VMULPD       powConstants<>+1504(SB), Y4, Y8
 	VADDPD       powConstants<>+1472(SB), Y8, Y8
 	VMULPD       powConstants<>+1568(SB), Y4, Y9
 	VADDPD       powConstants<>+1536(SB), Y9, Y9
+	VMULPD       Y9, Y5, Y9
+	VADDPD       Y9, Y8, Y8
+	VMULPD       Y8, Y6, Y8
+	VADDPD       Y8, Y7, Y7
+	VMULPD       powConstants<>+1632(SB), Y4, Y8
+	VADDPD       powConstants<>+1600(SB), Y8, Y8
+	VMULPD       powConstants<>+1696(SB), Y4, Y9
+	VADDPD       powConstants<>+1664(SB), Y9, Y9
 	VMULPD       Y9, Y5, Y5
 	VADDPD       Y5, Y8, Y5
 	VMULPD       Y6, Y6, Y6
@@ -5653,14 +5616,14 @@ no7:
 	VPSLLQ       $0x34, Y2, Y1
 	VPADDQ       Y0, Y1, Y0
 	VMASKMOVPD   (AX)(SI*1), Y3, Y1
-	VMOVUPD      powConstants<>+1600(SB), Y3
+	VMOVUPD      powConstants<>+640(SB), Y3
 	VBLENDVPD    Y1, Y3, Y1, Y3
-	VCMPPD       $0x06, powConstants<>+1632(SB), Y1, Y2
+	VCMPPD       $0x06, powConstants<>+608(SB), Y1, Y2
 	VPOR         Y1, Y2, Y2
 	VBLENDVPD    Y2, Y3, Y0, Y0
-	VXORPD       Y2, Y2, Y2
+	VPXOR        Y2, Y2, Y2
 	VCMPPD       $0x00, Y2, Y1, Y2
-	VANDNPD      Y0, Y2, Y0
+	VPANDN       Y0, Y2, Y0
 	VMULPD       32(R8), Y0, Y0
 	VADDPD       64(R8), Y0, Y0
 	LEAQ         (CX)(SI*1), AX
@@ -5928,7 +5891,7 @@ done2:
 	ADDQ    $0x20, SI
 	IMULQ   block+40(FP), R8
 	SHLQ    $0x03, R8
-	VMOVDQU lanes64<>+0(SB), Y5
+	VMOVUPD lanes64<>+0(SB), Y5
 	MOVQ    R8, R9
 	ANDQ    $-32, R9
 	SUBQ    R9, R8
@@ -6107,7 +6070,7 @@ TEXT ·updateF64AVX2(SB), NOSPLIT, $352-64
 	VPSRLQ       $0x02, Y3, Y3
 	VMOVUPD      Y3, 128(R10)
 	VPXOR        96(R10), Y3, Y3
-	VMOVDQA      Y3, 160(R10)
+	VMOVUPD      Y3, 160(R10)
 	VBROADCASTSD (R9), Y3
 	VBROADCASTSD 8(R9), Y4
 	VBROADCASTSD 40(R9), Y5
@@ -6339,8 +6302,8 @@ other4:
 	JG      two6
 	CMPQ    power+56(FP), $+1
 	JE      half5
-	VMOVDQU 128(R10), Y8
-	VMOVDQU 128(R10), Y9
+	VMOVUPD 128(R10), Y8
+	VMOVUPD 128(R10), Y9
 	JMP     raised7
 
 half5:
@@ -6368,7 +6331,7 @@ other13:
 	JG      two15
 	CMPQ    power+56(FP), $+1
 	JE      half14
-	VMOVDQU 128(R10), Y7
+	VMOVUPD 128(R10), Y7
 	JMP     raised16
 
 half14:
@@ -6391,7 +6354,7 @@ other21:
 	JG      two23
 	CMPQ    power+56(FP), $+1
 	JE      half22
-	VMOVDQU 128(R10), Y7
+	VMOVUPD 128(R10), Y7
 	JMP     raised24
 
 half22:
@@ -6435,7 +6398,7 @@ TEXT ·updateBlocksF64AVX2(SB), NOSPLIT, $512-72
 	VPSRLQ       $0x02, Y3, Y3
 	VMOVUPD      Y3, 128(CX)
 	VPXOR        96(CX), Y3, Y3
-	VMOVDQA      Y3, 160(CX)
+	VMOVUPD      Y3, 160(CX)
 	VBROADCASTSD (AX), Y3
 	VBROADCASTSD 8(AX), Y6
 	VBROADCASTSD 40(AX), Y7
@@ -6494,22 +6457,22 @@ group:
 	VMASKMOVPD  32(BX), Y10, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPD      Y8, Y4, Y4
+	ADDQ        DX, BX
 	VMASKMOVPD  (BX), Y9, Y8
 	VPAND       Y8, Y0, Y8
 	VMASKMOVPD  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPD      Y11, Y8, Y8
+	ADDQ        DX, BX
 	VMASKMOVPD  (BX), Y9, Y11
 	VPAND       Y11, Y0, Y11
 	VMASKMOVPD  32(BX), Y10, Y12
 	VPAND       Y12, Y0, Y12
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPD      Y12, Y11, Y11
+	ADDQ        DX, BX
 	VINSERTF128 $0x01, X11, Y4, Y12
 	VPERM2F128  $0x31, Y11, Y4, Y11
 	VADDPD      Y11, Y12, Y12
@@ -6518,8 +6481,8 @@ group:
 	VMASKMOVPD  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
 	VADDPD      Y11, Y4, Y4
+	ADDQ        DX, BX
 	VINSERTF128 $0x01, X4, Y8, Y11
 	VPERM2F128  $0x31, Y4, Y8, Y4
 	VADDPD      Y4, Y11, Y11
@@ -6558,7 +6521,7 @@ raised9:
 	ADDQ    $0x20, R8
 
 elements:
-	VMOVDQU lanes64<>+0(SB), Y8
+	VMOVUPD lanes64<>+0(SB), Y8
 	MOVQ    R12, R13
 	ANDQ    $-32, R13
 	SUBQ    R13, R12
@@ -6663,16 +6626,16 @@ slots1:
 
 block21:
 	VPXOR Y4, Y4, Y4
-	VPXOR Y11, Y11, Y11
+	VPXOR Y8, Y8, Y8
 	MOVQ  AX, R15
 	TESTQ R15, R15
 	JZ    rest23
 
 pair22:
-	VPAND  (BX), Y0, Y8
-	VADDPD Y8, Y4, Y4
-	VPAND  32(BX), Y0, Y8
-	VADDPD Y8, Y11, Y11
+	VPAND  (BX), Y0, Y11
+	VADDPD Y11, Y4, Y4
+	VPAND  32(BX), Y0, Y11
+	VADDPD Y11, Y8, Y8
 	ADDQ   $0x40, BX
 	SUBQ   $0x40, R15
 	JNZ    pair22
@@ -6680,16 +6643,16 @@ pair22:
 	JZ     done24
 
 rest23:
-	VMASKMOVPD (BX), Y9, Y8
-	VPAND      Y8, Y0, Y8
-	VADDPD     Y8, Y4, Y4
-	VMASKMOVPD 32(BX), Y10, Y8
-	VPAND      Y8, Y0, Y8
-	VADDPD     Y8, Y11, Y11
+	VMASKMOVPD (BX), Y9, Y11
+	VPAND      Y11, Y0, Y11
+	VADDPD     Y11, Y4, Y4
+	VMASKMOVPD 32(BX), Y10, Y11
+	VPAND      Y11, Y0, Y11
+	VADDPD     Y11, Y8, Y8
 	ADDQ       DX, BX
 
 done24:
-	VADDPD         Y11, Y4, Y4
+	VADDPD         Y8, Y4, Y4
 	VMOVUPD        Y4, (R13)
 	ADDQ           $0x20, R13
 	DECQ           R14
@@ -6744,7 +6707,7 @@ other6:
 	JG      two8
 	CMPQ    power+64(FP), $+1
 	JE      half7
-	VMOVDQU 128(CX), Y4
+	VMOVUPD 128(CX), Y4
 	JMP     raised9
 
 half7:
@@ -6801,7 +6764,7 @@ TEXT ·updateRowsF64AVX2(SB), NOSPLIT, $352-96
 	VPSRLQ       $0x02, Y3, Y3
 	VMOVUPD      Y3, 128(R9)
 	VPXOR        96(R9), Y3, Y3
-	VMOVDQA      Y3, 160(R9)
+	VMOVUPD      Y3, 160(R9)
 	VBROADCASTSD (R8), Y3
 	VBROADCASTSD 8(R8), Y4
 	VBROADCASTSD 40(R8), Y5
@@ -7201,8 +7164,8 @@ other14:
 	JG      two16
 	CMPQ    power+88(FP), $+1
 	JE      half15
-	VMOVDQU 128(R9), Y8
-	VMOVDQU 128(R9), Y9
+	VMOVUPD 128(R9), Y8
+	VMOVUPD 128(R9), Y9
 	JMP     raised17
 
 half15:
@@ -7221,7 +7184,7 @@ other21:
 	JG      two23
 	CMPQ    power+88(FP), $+1
 	JE      half22
-	VMOVDQU 128(R9), Y7
+	VMOVUPD 128(R9), Y7
 	JMP     raised24
 
 half22:
@@ -7237,7 +7200,7 @@ other27:
 	JG      two29
 	CMPQ    power+88(FP), $+1
 	JE      half28
-	VMOVDQU 128(R9), Y7
+	VMOVUPD 128(R9), Y7
 	JMP     raised30
 
 half28:
@@ -7271,6 +7234,5910 @@ clamp45:
 	VMOVUPD 256(R9), Y6
 	VMAXPD  Y9, Y6, Y9
 	JMP     clamped46
+
+// func rademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·rademacherF32AVX512(SB), NOSPLIT, $264-40
+	MOVQ         z+0(FP), AX
+	MOVQ         n+8(FP), CX
+	LEAQ         philox512<>+0(SB), DX
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VMOVUPS      128(DX), Z2
+	VMOVUPS      192(DX), Z3
+	VMOVUPS      256(DX), Z4
+	VMOVUPS      320(DX), Z5
+	VPBROADCASTQ seed+16(FP), Z6
+	VPSRLQ       $0x20, Z6, Z7
+	VPBROADCASTQ draw+24(FP), Z8
+	VPSRLQ       $0x20, Z8, Z9
+	MOVL         $0x0000aaaa, DX
+	KMOVW        DX, K1
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLD       $0x1f, Z10, Z10
+	VPXORD       Z11, Z11, Z11
+	VPTERNLOGD   $0xff, Z11, Z11, Z11
+	VPSLLD       $0x19, Z11, Z11
+	VPSRLD       $0x02, Z11, Z11
+	MOVQ         offset+32(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $0x0000007f, BX
+	SHRQ         $0x07, DX
+
+batch:
+	TESTQ        CX, CX
+	JZ           done
+	VPBROADCASTQ DX, Z12
+	VPADDQ       Z4, Z12, Z12
+	VPSRLQ       $0x20, Z12, Z13
+	VPADDQ       Z5, Z12, Z15
+	VPSRLQ       $0x20, Z15, Z14
+	VPMULUDQ     Z0, Z12, Z12
+	VPMULUDQ     Z1, Z8, Z16
+	VPSRLQ       $0x20, Z12, Z17
+	VPSRLQ       $0x20, Z16, Z18
+	VPTERNLOGD   $0x96, Z13, Z6, Z18
+	VPTERNLOGD   $0x96, Z9, Z7, Z17
+	VPMULUDQ     Z0, Z15, Z13
+	VPMULUDQ     Z1, Z8, Z15
+	VPSRLQ       $0x20, Z13, Z19
+	VPSRLQ       $0x20, Z15, Z20
+	VPTERNLOGD   $0x96, Z14, Z6, Z20
+	VPTERNLOGD   $0x96, Z9, Z7, Z19
+	VPADDQ       Z2, Z6, Z14
+	VPADDQ       Z3, Z7, Z21
+	VPMULUDQ     Z0, Z18, Z18
+	VPMULUDQ     Z1, Z17, Z17
+	VPSRLQ       $0x20, Z18, Z22
+	VPSRLQ       $0x20, Z17, Z23
+	VPTERNLOGD   $0x96, Z16, Z14, Z23
+	VPTERNLOGD   $0x96, Z12, Z21, Z22
+	VPMULUDQ     Z0, Z20, Z12
+	VPMULUDQ     Z1, Z19, Z16
+	VPSRLQ       $0x20, Z12, Z19
+	VPSRLQ       $0x20, Z16, Z20
+	VPTERNLOGD   $0x96, Z15, Z14, Z20
+	VPTERNLOGD   $0x96, Z13, Z21, Z19
+	VPADDQ       Z2, Z14, Z13
+	VPADDQ       Z3, Z21, Z14
+	VPMULUDQ     Z0, Z23, Z15
+	VPMULUDQ     Z1, Z22, Z21
+	VPSRLQ       $0x20, Z15, Z22
+	VPSRLQ       $0x20, Z21, Z23
+	VPTERNLOGD   $0x96, Z17, Z13, Z23
+	VPTERNLOGD   $0x96, Z18, Z14, Z22
+	VPMULUDQ     Z0, Z20, Z17
+	VPMULUDQ     Z1, Z19, Z18
+	VPSRLQ       $0x20, Z17, Z19
+	VPSRLQ       $0x20, Z18, Z20
+	VPTERNLOGD   $0x96, Z16, Z13, Z20
+	VPTERNLOGD   $0x96, Z12, Z14, Z19
+	VPADDQ       Z2, Z13, Z12
+	VPADDQ       Z3, Z14, Z13
+	VPMULUDQ     Z0, Z23, Z14
+	VPMULUDQ     Z1, Z22, Z16
+	VPSRLQ       $0x20, Z14, Z22
+	VPSRLQ       $0x20, Z16, Z23
+	VPTERNLOGD   $0x96, Z21, Z12, Z23
+	VPTERNLOGD   $0x96, Z15, Z13, Z22
+	VPMULUDQ     Z0, Z20, Z15
+	VPMULUDQ     Z1, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z20
+	VPSRLQ       $0x20, Z19, Z21
+	VPTERNLOGD   $0x96, Z18, Z12, Z21
+	VPTERNLOGD   $0x96, Z17, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z17
+	VPMULUDQ     Z1, Z22, Z18
+	VPSRLQ       $0x20, Z17, Z22
+	VPSRLQ       $0x20, Z18, Z23
+	VPTERNLOGD   $0x96, Z16, Z12, Z23
+	VPTERNLOGD   $0x96, Z14, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z14
+	VPMULUDQ     Z1, Z20, Z16
+	VPSRLQ       $0x20, Z14, Z20
+	VPSRLQ       $0x20, Z16, Z21
+	VPTERNLOGD   $0x96, Z19, Z12, Z21
+	VPTERNLOGD   $0x96, Z15, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z15
+	VPMULUDQ     Z1, Z22, Z19
+	VPSRLQ       $0x20, Z15, Z22
+	VPSRLQ       $0x20, Z19, Z23
+	VPTERNLOGD   $0x96, Z18, Z12, Z23
+	VPTERNLOGD   $0x96, Z17, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z17
+	VPMULUDQ     Z1, Z20, Z18
+	VPSRLQ       $0x20, Z17, Z20
+	VPSRLQ       $0x20, Z18, Z21
+	VPTERNLOGD   $0x96, Z16, Z12, Z21
+	VPTERNLOGD   $0x96, Z14, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z14
+	VPMULUDQ     Z1, Z22, Z16
+	VPSRLQ       $0x20, Z14, Z22
+	VPSRLQ       $0x20, Z16, Z23
+	VPTERNLOGD   $0x96, Z19, Z12, Z23
+	VPTERNLOGD   $0x96, Z15, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z15
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z15, Z20
+	VPSRLQ       $0x20, Z19, Z21
+	VPTERNLOGD   $0x96, Z18, Z12, Z21
+	VPTERNLOGD   $0x96, Z17, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z17
+	VPMULUDQ     Z1, Z22, Z18
+	VPSRLQ       $0x20, Z17, Z22
+	VPSRLQ       $0x20, Z18, Z23
+	VPTERNLOGD   $0x96, Z16, Z12, Z23
+	VPTERNLOGD   $0x96, Z14, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z14
+	VPMULUDQ     Z1, Z20, Z16
+	VPSRLQ       $0x20, Z14, Z20
+	VPSRLQ       $0x20, Z16, Z21
+	VPTERNLOGD   $0x96, Z19, Z12, Z21
+	VPTERNLOGD   $0x96, Z15, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z15
+	VPMULUDQ     Z1, Z22, Z19
+	VPSRLQ       $0x20, Z15, Z22
+	VPSRLQ       $0x20, Z19, Z23
+	VPTERNLOGD   $0x96, Z18, Z12, Z23
+	VPTERNLOGD   $0x96, Z17, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z17
+	VPMULUDQ     Z1, Z20, Z18
+	VPSRLQ       $0x20, Z17, Z20
+	VPSRLQ       $0x20, Z18, Z21
+	VPTERNLOGD   $0x96, Z16, Z12, Z21
+	VPTERNLOGD   $0x96, Z14, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z14
+	VPMULUDQ     Z1, Z22, Z16
+	VPSRLQ       $0x20, Z14, Z22
+	VPSRLQ       $0x20, Z16, Z23
+	VPTERNLOGD   $0x96, Z19, Z12, Z23
+	VPTERNLOGD   $0x96, Z15, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z15
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z15, Z20
+	VPSRLQ       $0x20, Z19, Z21
+	VPTERNLOGD   $0x96, Z18, Z12, Z21
+	VPTERNLOGD   $0x96, Z17, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z12
+	VPSHUFD      $0xa0, Z16, K1, Z23
+	VPSHUFD      $0xa0, Z14, K1, Z22
+	VPUNPCKLQDQ  Z22, Z23, Z12
+	VPUNPCKHQDQ  Z22, Z23, Z13
+	VMOVUPS      Z12, (SP)
+	VMOVUPS      Z13, 64(SP)
+	VPSHUFD      $0xa0, Z19, K1, Z21
+	VPSHUFD      $0xa0, Z15, K1, Z20
+	VPUNPCKLQDQ  Z20, Z21, Z12
+	VPUNPCKHQDQ  Z20, Z21, Z13
+	VMOVUPS      Z12, 128(SP)
+	VMOVUPS      Z13, 192(SP)
+	ADDQ         $0x10, DX
+	MOVQ         $0x00000800, R8
+	SUBQ         BX, R8
+	CMPQ         CX, R8
+	CMOVQLT      CX, R8
+	SUBQ         R8, CX
+	LEAQ         (SP), SI
+	MOVQ         BX, DI
+	SHRQ         $0x03, DI
+	ADDQ         DI, SI
+	ANDQ         $0x07, BX
+	VPBROADCASTD BX, Z13
+	VMOVUPS      signShifts32<>+0(SB), Z12
+	VPSUBD       Z13, Z12, Z12
+	XORQ         BX, BX
+	SUBQ         $0x40, R8
+	JL           rest2
+
+chunks1:
+	VBROADCASTSS (SI), Z13
+	VPSLLVD      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPS      Z13, (AX)
+	VBROADCASTSS 2(SI), Z13
+	VPSLLVD      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPS      Z13, 64(AX)
+	VBROADCASTSS 4(SI), Z13
+	VPSLLVD      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPS      Z13, 128(AX)
+	VBROADCASTSS 6(SI), Z13
+	VPSLLVD      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPS      Z13, 192(AX)
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x40, R8
+	JGE          chunks1
+
+rest2:
+	ADDQ $0x40, R8
+	SUBQ $0x10, R8
+	JL   rest4
+
+chunks3:
+	VBROADCASTSS (SI), Z13
+	VPSLLVD      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPS      Z13, (AX)
+	ADDQ         $0x02, SI
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x10, R8
+	JGE          chunks3
+
+rest4:
+	ADDQ         $0x10, R8
+	TESTQ        R8, R8
+	JZ           batch
+	SHLQ         $0x02, R8
+	VBROADCASTSS (SI), Z13
+	VPSLLVD      Z12, Z13, Z12
+	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	MOVQ         AX, SI
+	MOVQ         R8, DI
+	SHRQ         $0x02, DI
+	XORL         R9, R9
+	BTSQ         DI, R9
+	DECQ         R9
+	KMOVW        R9, K2
+	VMOVUPS      Z12, K2, (SI)
+	ADDQ         R8, AX
+	JMP          batch
+
+done:
+	VZEROUPPER
+	RET
+
+DATA philox512<>+0(SB)/8, $0x00000000d2511f53
+DATA philox512<>+8(SB)/8, $0x00000000d2511f53
+DATA philox512<>+16(SB)/8, $0x00000000d2511f53
+DATA philox512<>+24(SB)/8, $0x00000000d2511f53
+DATA philox512<>+32(SB)/8, $0x00000000d2511f53
+DATA philox512<>+40(SB)/8, $0x00000000d2511f53
+DATA philox512<>+48(SB)/8, $0x00000000d2511f53
+DATA philox512<>+56(SB)/8, $0x00000000d2511f53
+DATA philox512<>+64(SB)/8, $0x00000000cd9e8d57
+DATA philox512<>+72(SB)/8, $0x00000000cd9e8d57
+DATA philox512<>+80(SB)/8, $0x00000000cd9e8d57
+DATA philox512<>+88(SB)/8, $0x00000000cd9e8d57
+DATA philox512<>+96(SB)/8, $0x00000000cd9e8d57
+DATA philox512<>+104(SB)/8, $0x00000000cd9e8d57
+DATA philox512<>+112(SB)/8, $0x00000000cd9e8d57
+DATA philox512<>+120(SB)/8, $0x00000000cd9e8d57
+DATA philox512<>+128(SB)/8, $0x000000009e3779b9
+DATA philox512<>+136(SB)/8, $0x000000009e3779b9
+DATA philox512<>+144(SB)/8, $0x000000009e3779b9
+DATA philox512<>+152(SB)/8, $0x000000009e3779b9
+DATA philox512<>+160(SB)/8, $0x000000009e3779b9
+DATA philox512<>+168(SB)/8, $0x000000009e3779b9
+DATA philox512<>+176(SB)/8, $0x000000009e3779b9
+DATA philox512<>+184(SB)/8, $0x000000009e3779b9
+DATA philox512<>+192(SB)/8, $0x00000000bb67ae85
+DATA philox512<>+200(SB)/8, $0x00000000bb67ae85
+DATA philox512<>+208(SB)/8, $0x00000000bb67ae85
+DATA philox512<>+216(SB)/8, $0x00000000bb67ae85
+DATA philox512<>+224(SB)/8, $0x00000000bb67ae85
+DATA philox512<>+232(SB)/8, $0x00000000bb67ae85
+DATA philox512<>+240(SB)/8, $0x00000000bb67ae85
+DATA philox512<>+248(SB)/8, $0x00000000bb67ae85
+DATA philox512<>+256(SB)/8, $0x0000000000000000
+DATA philox512<>+264(SB)/8, $0x0000000000000004
+DATA philox512<>+272(SB)/8, $0x0000000000000001
+DATA philox512<>+280(SB)/8, $0x0000000000000005
+DATA philox512<>+288(SB)/8, $0x0000000000000002
+DATA philox512<>+296(SB)/8, $0x0000000000000006
+DATA philox512<>+304(SB)/8, $0x0000000000000003
+DATA philox512<>+312(SB)/8, $0x0000000000000007
+DATA philox512<>+320(SB)/8, $0x0000000000000008
+DATA philox512<>+328(SB)/8, $0x0000000000000008
+DATA philox512<>+336(SB)/8, $0x0000000000000008
+DATA philox512<>+344(SB)/8, $0x0000000000000008
+DATA philox512<>+352(SB)/8, $0x0000000000000008
+DATA philox512<>+360(SB)/8, $0x0000000000000008
+DATA philox512<>+368(SB)/8, $0x0000000000000008
+DATA philox512<>+376(SB)/8, $0x0000000000000008
+GLOBL philox512<>(SB), RODATA|NOPTR, $384
+
+// func addProbeF32AVX512(acc *float32, z *float32, hz *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·addProbeF32AVX512(SB), NOSPLIT, $0-32
+	MOVQ acc+0(FP), AX
+	MOVQ z+8(FP), CX
+	MOVQ hz+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+	SUBQ $0x00000100, BX
+	JL   done2
+
+loop1:
+	VMOVUPS (CX)(SI*1), Z0
+	VMULPS  (DX)(SI*1), Z0, Z0
+	VADDPS  (AX)(SI*1), Z0, Z0
+	VMOVUPS 64(CX)(SI*1), Z1
+	VMULPS  64(DX)(SI*1), Z1, Z1
+	VADDPS  64(AX)(SI*1), Z1, Z1
+	VMOVUPS 128(CX)(SI*1), Z2
+	VMULPS  128(DX)(SI*1), Z2, Z2
+	VADDPS  128(AX)(SI*1), Z2, Z2
+	VMOVUPS 192(CX)(SI*1), Z3
+	VMULPS  192(DX)(SI*1), Z3, Z3
+	VADDPS  192(AX)(SI*1), Z3, Z3
+	VMOVUPS Z0, (AX)(SI*1)
+	VMOVUPS Z1, 64(AX)(SI*1)
+	VMOVUPS Z2, 128(AX)(SI*1)
+	VMOVUPS Z3, 192(AX)(SI*1)
+	ADDQ    $0x00000100, SI
+	SUBQ    $0x00000100, BX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000040, BX
+	JL   done4
+
+loop3:
+	VMOVUPS (CX)(SI*1), Z0
+	VMULPS  (DX)(SI*1), Z0, Z0
+	VADDPS  (AX)(SI*1), Z0, Z0
+	VMOVUPS Z0, (AX)(SI*1)
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JGE     loop3
+
+done4:
+	ADDQ      $0x00000040, BX
+	TESTQ     BX, BX
+	JZ        end5
+	SHRQ      $0x02, BX
+	XORL      DI, DI
+	BTSQ      BX, DI
+	DECQ      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (CX)(SI*1), K1, Z0
+	VMOVUPS.Z (DX)(SI*1), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS.Z (AX)(SI*1), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*1)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func allFiniteF32AVX512(x *float32, n int) bool
+// Requires: AVX, AVX512F
+TEXT ·allFiniteF32AVX512(SB), NOSPLIT, $0-17
+	MOVQ       x+0(FP), AX
+	MOVQ       n+8(FP), CX
+	SHLQ       $0x02, CX
+	XORQ       DX, DX
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLD     $0x01, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	SUBQ       $0x00000100, CX
+	JL         done2
+
+loop1:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  64(AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  128(AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  192(AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x00000100, DX
+	SUBQ    $0x00000100, CX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000100, CX
+	SUBQ $0x00000040, CX
+	JL   done4
+
+loop3:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000040, CX
+	JGE     loop3
+
+done4:
+	ADDQ     $0x00000040, CX
+	TESTQ    CX, CX
+	JZ       end5
+	SHRQ     $0x02, CX
+	XORL     BX, BX
+	BTSQ     CX, BX
+	DECQ     BX
+	KMOVW    BX, K1
+	VPANDD.Z (AX)(DX*1), Z0, K1, Z0
+	VPMAXSD  Z0, Z1, Z1
+
+end5:
+	VPMAXSD      Z2, Z1, Z1
+	VPMAXSD      Z4, Z3, Z3
+	VPMAXSD      Z3, Z1, Z1
+	MOVL         $0x7f7fffff, AX
+	VPBROADCASTD AX, Z0
+	VPCMPGTD     Z0, Z1, K1
+	KORTESTW     K1, K1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func addAbsF32AVX512(p *float32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·addAbsF32AVX512(SB), NOSPLIT, $0-24
+	MOVQ       p+0(FP), AX
+	MOVQ       x+8(FP), CX
+	MOVQ       n+16(FP), DX
+	SHLQ       $0x02, DX
+	XORQ       BX, BX
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLD     $0x01, Z0, Z0
+	VMOVUPS    (AX), Z1
+	SUBQ       $0x40, DX
+	JL         rest
+
+loop:
+	VPANDD (CX)(BX*1), Z0, Z2
+	VADDPS Z2, Z1, Z1
+	ADDQ   $0x40, BX
+	SUBQ   $0x40, DX
+	JGE    loop
+
+rest:
+	ADDQ     $0x40, DX
+	SHRQ     $0x02, DX
+	XORL     SI, SI
+	BTSQ     DX, SI
+	DECQ     SI
+	KMOVW    SI, K1
+	VPANDD.Z (CX)(BX*1), Z0, K1, Z0
+	VADDPS   Z0, Z1, Z1
+	VMOVUPS  Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func blockMeansF32AVX512(d *float32, x *float32, blocks int, block int, div float32)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·blockMeansF32AVX512(SB), $1024-36
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	MOVQ         block+24(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         AX, CX
+	ANDQ         $+63, CX
+	SUBQ         CX, AX
+	MOVQ         CX, DX
+	SHRQ         $0x02, DX
+	XORL         BX, BX
+	BTSQ         DX, BX
+	DECQ         BX
+	KMOVW        BX, K1
+	MOVQ         x+8(FP), DX
+	MOVQ         d+0(FP), BX
+	MOVQ         blocks+16(FP), SI
+	VBROADCASTSS div+32(FP), Z1
+
+group:
+	TESTQ      SI, SI
+	JZ         done
+	MOVQ       $0x0000000000000010, DI
+	CMPQ       SI, DI
+	CMOVQLT    SI, DI
+	SUBQ       DI, SI
+	CMPQ       DI, $0x10
+	JNE        slots1
+	TESTQ      AX, AX
+	JNZ        slots1
+	MOVQ       CX, R8
+	SHLQ       $0x02, R8
+	LEAQ       (R8)(R8*2), R9
+	VPANDD.Z   (DX), Z0, K1, Z2
+	PREFETCHT0 2048(DX)
+	VPANDD.Z   (DX)(R8*1), Z0, K1, Z4
+	PREFETCHT0 2048(DX)(R8*1)
+	VSHUFF64X2 $0x44, Z4, Z2, Z5
+	VSHUFF64X2 $0xee, Z4, Z2, Z2
+	VADDPS     Z2, Z5, Z5
+	VPANDD.Z   (DX)(R8*2), Z0, K1, Z2
+	PREFETCHT0 2048(DX)(R8*2)
+	VPANDD.Z   (DX)(R9*1), Z0, K1, Z4
+	PREFETCHT0 2048(DX)(R9*1)
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z4, Z2, Z6
+	VSHUFF64X2 $0xee, Z4, Z2, Z2
+	VADDPS     Z2, Z6, Z6
+	VSHUFF64X2 $0x88, Z6, Z5, Z2
+	VSHUFF64X2 $0xdd, Z6, Z5, Z4
+	VADDPS     Z4, Z2, Z2
+	VPANDD.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+	VPANDD.Z   (DX)(R8*1), Z0, K1, Z5
+	PREFETCHT0 2048(DX)(R8*1)
+	VSHUFF64X2 $0x44, Z5, Z4, Z6
+	VSHUFF64X2 $0xee, Z5, Z4, Z4
+	VADDPS     Z4, Z6, Z6
+	VPANDD.Z   (DX)(R8*2), Z0, K1, Z4
+	PREFETCHT0 2048(DX)(R8*2)
+	VPANDD.Z   (DX)(R9*1), Z0, K1, Z5
+	PREFETCHT0 2048(DX)(R9*1)
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z5, Z4, Z7
+	VSHUFF64X2 $0xee, Z5, Z4, Z4
+	VADDPS     Z4, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z4
+	VSHUFF64X2 $0xdd, Z7, Z6, Z5
+	VADDPS     Z5, Z4, Z4
+	VPANDD.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+	VPANDD.Z   (DX)(R8*1), Z0, K1, Z6
+	PREFETCHT0 2048(DX)(R8*1)
+	VSHUFF64X2 $0x44, Z6, Z5, Z7
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z7, Z7
+	VPANDD.Z   (DX)(R8*2), Z0, K1, Z5
+	PREFETCHT0 2048(DX)(R8*2)
+	VPANDD.Z   (DX)(R9*1), Z0, K1, Z6
+	PREFETCHT0 2048(DX)(R9*1)
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z6, Z5, Z8
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z8, Z8
+	VSHUFF64X2 $0x88, Z8, Z7, Z5
+	VSHUFF64X2 $0xdd, Z8, Z7, Z6
+	VADDPS     Z6, Z5, Z5
+	VPANDD.Z   (DX), Z0, K1, Z6
+	PREFETCHT0 2048(DX)
+	VPANDD.Z   (DX)(R8*1), Z0, K1, Z7
+	PREFETCHT0 2048(DX)(R8*1)
+	VSHUFF64X2 $0x44, Z7, Z6, Z8
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z8, Z8
+	VPANDD.Z   (DX)(R8*2), Z0, K1, Z6
+	PREFETCHT0 2048(DX)(R8*2)
+	VPANDD.Z   (DX)(R9*1), Z0, K1, Z7
+	PREFETCHT0 2048(DX)(R9*1)
+	ADDQ       CX, DX
+	ADDQ       R9, DX
+	VSHUFF64X2 $0x44, Z7, Z6, Z9
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z9, Z9
+	VSHUFF64X2 $0x88, Z9, Z8, Z6
+	VSHUFF64X2 $0xdd, Z9, Z8, Z7
+	VADDPS     Z7, Z6, Z6
+	VSHUFPS    $0x44, Z4, Z2, Z7
+	VSHUFPS    $0xee, Z4, Z2, Z2
+	VADDPS     Z2, Z7, Z7
+	VSHUFPS    $0x44, Z6, Z5, Z2
+	VSHUFPS    $0xee, Z6, Z5, Z4
+	VADDPS     Z4, Z2, Z2
+	VSHUFPS    $0x88, Z2, Z7, Z4
+	VSHUFPS    $0xdd, Z2, Z7, Z2
+	VADDPS     Z2, Z4, Z4
+	VMOVDQA64  Z4, Z2
+
+summed2:
+	VDIVPS  Z1, Z2, Z2
+	CMPQ    DI, $0x10
+	JNE     some3
+	VMOVUPS Z2, (BX)
+
+done4:
+	ADDQ $0x40, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+slots1:
+	LEAQ (SP), R8
+	MOVQ DI, R9
+
+block5:
+	VPXORD Z3, Z3, Z3
+	MOVQ   AX, R10
+	TESTQ  R10, R10
+	JZ     rest7
+
+pair6:
+	VPANDD (DX), Z0, Z2
+	VADDPS Z2, Z3, Z3
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R10
+	JNZ    pair6
+	TESTQ  CX, CX
+	JZ     done8
+
+rest7:
+	VPANDD.Z (DX), Z0, K1, Z2
+	VADDPS   Z2, Z3, Z3
+	ADDQ     CX, DX
+
+done8:
+	VMOVUPS    Z3, (R8)
+	ADDQ       $0x40, R8
+	DECQ       R9
+	JNZ        block5
+	VMOVUPS    (SP), Z2
+	VMOVUPS    256(SP), Z4
+	VSHUFF64X2 $0x44, Z4, Z2, Z5
+	VSHUFF64X2 $0xee, Z4, Z2, Z2
+	VADDPS     Z2, Z5, Z5
+	VMOVUPS    512(SP), Z2
+	VMOVUPS    768(SP), Z4
+	VSHUFF64X2 $0x44, Z4, Z2, Z6
+	VSHUFF64X2 $0xee, Z4, Z2, Z2
+	VADDPS     Z2, Z6, Z6
+	VSHUFF64X2 $0x88, Z6, Z5, Z2
+	VSHUFF64X2 $0xdd, Z6, Z5, Z4
+	VADDPS     Z4, Z2, Z2
+	VMOVUPS    64(SP), Z4
+	VMOVUPS    320(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z4, Z6
+	VSHUFF64X2 $0xee, Z5, Z4, Z4
+	VADDPS     Z4, Z6, Z6
+	VMOVUPS    576(SP), Z4
+	VMOVUPS    832(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z4, Z7
+	VSHUFF64X2 $0xee, Z5, Z4, Z4
+	VADDPS     Z4, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z4
+	VSHUFF64X2 $0xdd, Z7, Z6, Z5
+	VADDPS     Z5, Z4, Z4
+	VMOVUPS    128(SP), Z5
+	VMOVUPS    384(SP), Z6
+	VSHUFF64X2 $0x44, Z6, Z5, Z7
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z7, Z7
+	VMOVUPS    640(SP), Z5
+	VMOVUPS    896(SP), Z6
+	VSHUFF64X2 $0x44, Z6, Z5, Z8
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z8, Z8
+	VSHUFF64X2 $0x88, Z8, Z7, Z5
+	VSHUFF64X2 $0xdd, Z8, Z7, Z6
+	VADDPS     Z6, Z5, Z5
+	VMOVUPS    192(SP), Z6
+	VMOVUPS    448(SP), Z7
+	VSHUFF64X2 $0x44, Z7, Z6, Z8
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z8, Z8
+	VMOVUPS    704(SP), Z6
+	VMOVUPS    960(SP), Z7
+	VSHUFF64X2 $0x44, Z7, Z6, Z9
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z9, Z9
+	VSHUFF64X2 $0x88, Z9, Z8, Z6
+	VSHUFF64X2 $0xdd, Z9, Z8, Z7
+	VADDPS     Z7, Z6, Z6
+	VSHUFPS    $0x44, Z4, Z2, Z7
+	VSHUFPS    $0xee, Z4, Z2, Z2
+	VADDPS     Z2, Z7, Z7
+	VSHUFPS    $0x44, Z6, Z5, Z2
+	VSHUFPS    $0xee, Z6, Z5, Z4
+	VADDPS     Z4, Z2, Z2
+	VSHUFPS    $0x88, Z2, Z7, Z4
+	VSHUFPS    $0xdd, Z2, Z7, Z2
+	VADDPS     Z2, Z4, Z4
+	VMOVDQA64  Z4, Z2
+	JMP        summed2
+
+some3:
+	SHLQ    $0x02, DI
+	SHRQ    $0x02, DI
+	XORL    R8, R8
+	BTSQ    DI, R8
+	DECQ    R8
+	KMOVW   R8, K2
+	VMOVUPS Z2, K2, (BX)
+	JMP     done4
+
+// func stridedMeansF32AVX512(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool)
+// Requires: AVX, AVX512F
+TEXT ·stridedMeansF32AVX512(SB), NOSPLIT, $0-53
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS div+48(FP), Z1
+	MOVBLZX      more+52(FP), DX
+	MOVQ         block+24(FP), BX
+	MOVQ         stride+32(FP), SI
+	SHLQ         $0x02, SI
+
+slice:
+	MOVQ width+40(FP), DI
+	SHLQ $0x02, DI
+	XORQ R8, R8
+	SUBQ $0x00000200, DI
+	JL   done2
+
+loop1:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	TESTL   DX, DX
+	JZ      fresh3
+	VMOVUPS (AX)(R8*1), Z2
+	VMOVUPS 64(AX)(R8*1), Z3
+	VMOVUPS 128(AX)(R8*1), Z4
+	VMOVUPS 192(AX)(R8*1), Z5
+	VMOVUPS 256(AX)(R8*1), Z6
+	VMOVUPS 320(AX)(R8*1), Z7
+	VMOVUPS 384(AX)(R8*1), Z8
+	VMOVUPS 448(AX)(R8*1), Z9
+
+fresh3:
+	LEAQ (CX)(R8*1), R9
+	MOVQ BX, R10
+
+row4:
+	VPANDD  (R9), Z0, Z10
+	VADDPS  Z10, Z2, Z2
+	VPANDD  64(R9), Z0, Z10
+	VADDPS  Z10, Z3, Z3
+	VPANDD  128(R9), Z0, Z10
+	VADDPS  Z10, Z4, Z4
+	VPANDD  192(R9), Z0, Z10
+	VADDPS  Z10, Z5, Z5
+	VPANDD  256(R9), Z0, Z10
+	VADDPS  Z10, Z6, Z6
+	VPANDD  320(R9), Z0, Z10
+	VADDPS  Z10, Z7, Z7
+	VPANDD  384(R9), Z0, Z10
+	VADDPS  Z10, Z8, Z8
+	VPANDD  448(R9), Z0, Z10
+	VADDPS  Z10, Z9, Z9
+	ADDQ    SI, R9
+	DECQ    R10
+	JNZ     row4
+	VDIVPS  Z1, Z2, Z2
+	VDIVPS  Z1, Z3, Z3
+	VDIVPS  Z1, Z4, Z4
+	VDIVPS  Z1, Z5, Z5
+	VDIVPS  Z1, Z6, Z6
+	VDIVPS  Z1, Z7, Z7
+	VDIVPS  Z1, Z8, Z8
+	VDIVPS  Z1, Z9, Z9
+	VMOVUPS Z2, (AX)(R8*1)
+	VMOVUPS Z3, 64(AX)(R8*1)
+	VMOVUPS Z4, 128(AX)(R8*1)
+	VMOVUPS Z5, 192(AX)(R8*1)
+	VMOVUPS Z6, 256(AX)(R8*1)
+	VMOVUPS Z7, 320(AX)(R8*1)
+	VMOVUPS Z8, 384(AX)(R8*1)
+	VMOVUPS Z9, 448(AX)(R8*1)
+	ADDQ    $0x00000200, R8
+	SUBQ    $0x00000200, DI
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000200, DI
+	SUBQ $0x00000040, DI
+	JL   done6
+
+loop5:
+	VPXORD  Z11, Z11, Z11
+	TESTL   DX, DX
+	JZ      fresh7
+	VMOVUPS (AX)(R8*1), Z11
+
+fresh7:
+	LEAQ (CX)(R8*1), R9
+	MOVQ BX, R10
+
+row8:
+	VPANDD  (R9), Z0, Z10
+	VADDPS  Z10, Z11, Z11
+	ADDQ    SI, R9
+	DECQ    R10
+	JNZ     row8
+	VDIVPS  Z1, Z11, Z11
+	VMOVUPS Z11, (AX)(R8*1)
+	ADDQ    $0x00000040, R8
+	SUBQ    $0x00000040, DI
+	JGE     loop5
+
+done6:
+	ADDQ      $0x00000040, DI
+	TESTQ     DI, DI
+	JZ        end9
+	SHRQ      $0x02, DI
+	XORL      R9, R9
+	BTSQ      DI, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VPXORD    Z12, Z12, Z12
+	TESTL     DX, DX
+	JZ        fresh10
+	VMOVUPS.Z (AX)(R8*1), K1, Z12
+
+fresh10:
+	LEAQ (CX)(R8*1), DI
+	MOVQ BX, R9
+
+row11:
+	VPANDD.Z (DI), Z0, K1, Z10
+	VADDPS   Z10, Z12, Z12
+	ADDQ     SI, DI
+	DECQ     R9
+	JNZ      row11
+	VDIVPS   Z1, Z12, Z12
+	VMOVUPS  Z12, K1, (AX)(R8*1)
+
+end9:
+	MOVQ  SI, DI
+	IMULQ BX, DI
+	ADDQ  DI, CX
+	ADDQ  SI, AX
+	DECQ  outer+16(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+// func curvatureF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, power int)
+// Requires: AVX, AVX512F
+TEXT ·curvatureF32AVX512(SB), NOSPLIT, $16-48
+	MOVQ         v+0(FP), AX
+	MOVQ         den+8(FP), CX
+	MOVQ         d+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SHLQ         $0x02, BX
+	XORQ         SI, SI
+	MOVQ         s+32(FP), DI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLD       $0x18, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+	VBROADCASTSS 8(DI), Z0
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 24(DI), Z4
+	VBROADCASTSS 28(DI), Z5
+	VBROADCASTSS 36(DI), Z6
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLD       $0x19, Z2, Z2
+	VPSRLD       $0x02, Z2, Z2
+	VPXORD       Z6, Z2, Z6
+	VMOVQ        X6, (SP)
+	SUBQ         $0x00000080, BX
+	JL           done2
+
+loop1:
+	VMOVUPS   (DX)(SI*1), Z6
+	VMOVUPS   64(DX)(SI*1), Z7
+	VMULPS    Z3, Z6, Z8
+	VMULPS    Z6, Z8, Z8
+	VMULPS    (AX)(SI*1), Z0, Z6
+	VADDPS    Z8, Z6, Z6
+	VPTESTMD  Z1, Z6, K1
+	VMOVUPS.Z Z6, K1, Z6
+	VMULPS    Z3, Z7, Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    64(AX)(SI*1), Z0, Z7
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z1, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	CMPQ      power+40(FP), $+2
+	JNE       other3
+	VSQRTPS   Z6, Z8
+	VSQRTPS   Z7, Z9
+
+raised6:
+	VMULPS  Z4, Z8, Z8
+	VADDPS  Z5, Z8, Z8
+	VMULPS  Z4, Z9, Z9
+	VADDPS  Z5, Z9, Z9
+	VMOVUPS Z6, (AX)(SI*1)
+	VMOVUPS Z8, (CX)(SI*1)
+	VMOVUPS Z7, 64(AX)(SI*1)
+	VMOVUPS Z9, 64(CX)(SI*1)
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000080, BX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000040, BX
+	JL   done8
+
+loop7:
+	VMOVUPS   (DX)(SI*1), Z6
+	VMULPS    Z3, Z6, Z7
+	VMULPS    Z6, Z7, Z7
+	VMULPS    (AX)(SI*1), Z0, Z6
+	VADDPS    Z7, Z6, Z6
+	VPTESTMD  Z1, Z6, K1
+	VMOVUPS.Z Z6, K1, Z6
+	CMPQ      power+40(FP), $+2
+	JNE       other9
+	VSQRTPS   Z6, Z7
+
+raised12:
+	VMULPS  Z4, Z7, Z7
+	VADDPS  Z5, Z7, Z7
+	VMOVUPS Z6, (AX)(SI*1)
+	VMOVUPS Z7, (CX)(SI*1)
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JGE     loop7
+
+done8:
+	ADDQ      $0x00000040, BX
+	TESTQ     BX, BX
+	JZ        end13
+	SHRQ      $0x02, BX
+	XORL      DI, DI
+	BTSQ      BX, DI
+	DECQ      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*1), K1, Z6
+	VMOVUPS.Z (AX)(SI*1), K1, Z7
+	VMULPS    Z3, Z6, Z3
+	VMULPS    Z6, Z3, Z3
+	VMULPS    Z7, Z0, Z0
+	VADDPS    Z3, Z0, Z0
+	VPTESTMD  Z1, Z0, K2
+	VMOVUPS.Z Z0, K2, Z0
+	CMPQ      power+40(FP), $+2
+	JNE       other14
+	VSQRTPS   Z0, Z1
+
+raised17:
+	VMULPS  Z4, Z1, Z1
+	VADDPS  Z5, Z1, Z1
+	VMOVUPS Z0, K1, (AX)(SI*1)
+	VMOVUPS Z1, K1, (CX)(SI*1)
+
+end13:
+	VZEROUPPER
+	RET
+
+other3:
+	JG      two5
+	CMPQ    power+40(FP), $+1
+	JE      half4
+	VMOVUPS Z2, Z8
+	VMOVUPS Z2, Z9
+	JMP     raised6
+
+half4:
+	VSQRTPS Z6, Z8
+	VSQRTPS Z8, Z8
+	VSQRTPS Z7, Z9
+	VSQRTPS Z9, Z9
+	JMP     raised6
+
+two5:
+	VMOVDQA64 Z6, Z8
+	VMOVDQA64 Z7, Z9
+	JMP       raised6
+
+other9:
+	JG      two11
+	CMPQ    power+40(FP), $+1
+	JE      half10
+	VMOVUPS Z2, Z7
+	JMP     raised12
+
+half10:
+	VSQRTPS Z6, Z7
+	VSQRTPS Z7, Z7
+	JMP     raised12
+
+two11:
+	VMOVDQA64 Z6, Z7
+	JMP       raised12
+
+other14:
+	JG      two16
+	CMPQ    power+40(FP), $+1
+	JE      half15
+	VMOVUPS Z2, Z1
+	JMP     raised17
+
+half15:
+	VSQRTPS Z0, Z1
+	VSQRTPS Z1, Z1
+	JMP     raised17
+
+two16:
+	VMOVDQA64 Z0, Z1
+	JMP       raised17
+
+// func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·curvaturePowF32AVX512(SB), NOSPLIT, $272-48
+	MOVQ         v+0(FP), AX
+	MOVQ         den+8(FP), CX
+	MOVQ         d+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SHLQ         $0x02, BX
+	XORQ         SI, SI
+	MOVQ         s+32(FP), DI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLD       $0x18, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+	VBROADCASTSS 8(DI), Z0
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 24(DI), Z4
+	VBROADCASTSS 28(DI), Z5
+	VBROADCASTSS 36(DI), Z6
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLD       $0x19, Z2, Z2
+	VPSRLD       $0x02, Z2, Z2
+	VPXORD       Z6, Z2, Z2
+	VMOVQ        X2, (SP)
+	MOVQ         exponent+40(FP), DI
+	SUBQ         $0x00000080, BX
+	JL           done2
+
+loop1:
+	VMOVUPS       (DX)(SI*1), Z2
+	VMULPS        Z3, Z2, Z6
+	VMULPS        Z2, Z6, Z6
+	VMULPS        (AX)(SI*1), Z0, Z2
+	VADDPS        Z6, Z2, Z2
+	VPTESTMD      Z1, Z2, K1
+	VMOVUPS.Z     Z2, K1, Z2
+	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VPSRAD        $0x17, Z6, Z7
+	VCVTDQ2PD     Y7, Z8
+	VEXTRACTF64X4 $0x01, Z7, Y7
+	VCVTDQ2PD     Y7, Z7
+	VPANDD.BCST   powConstants<>+64(SB), Z6, Z6
+	VPADDD.BCST   powConstants<>+32(SB), Z6, Z6
+	VCVTPS2PD     Y6, Z9
+	VEXTRACTF64X4 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z10
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z11
+	VADDPD.BCST   powConstants<>+0(SB), Z9, Z9
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
+	VDIVPD        Z9, Z10, Z9
+	VDIVPD        Z6, Z11, Z6
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z6, Z6, Z11
+	VMULPD        Z10, Z10, Z12
+	VMULPD        Z11, Z11, Z13
+	VMULPD.BCST   powConstants<>+128(SB), Z10, Z14
+	VMULPD.BCST   powConstants<>+128(SB), Z11, Z15
+	VADDPD.BCST   powConstants<>+96(SB), Z14, Z14
+	VADDPD.BCST   powConstants<>+96(SB), Z15, Z15
+	VMULPD        Z14, Z12, Z14
+	VMULPD        Z15, Z13, Z15
+	VMULPD.BCST   powConstants<>+192(SB), Z10, Z16
+	VMULPD.BCST   powConstants<>+192(SB), Z11, Z17
+	VADDPD.BCST   powConstants<>+160(SB), Z16, Z16
+	VADDPD.BCST   powConstants<>+160(SB), Z17, Z17
+	VADDPD        Z16, Z14, Z14
+	VADDPD        Z17, Z15, Z15
+	VMULPD        Z14, Z12, Z12
+	VMULPD        Z15, Z13, Z13
+	VMULPD.BCST   powConstants<>+256(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+256(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+224(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+224(SB), Z11, Z11
+	VADDPD        Z10, Z12, Z10
+	VADDPD        Z11, Z13, Z11
+	VMULPD        Z10, Z9, Z9
+	VMULPD        Z11, Z6, Z6
+	VADDPD        Z8, Z9, Z8
+	VADDPD        Z7, Z6, Z6
+	VMULPD.BCST   (DI), Z8, Z7
+	VMULPD.BCST   (DI), Z6, Z6
+	VMOVUPS       Z7, 16(SP)
+	VMOVUPS       Z6, 80(SP)
+	VMOVUPS       Z2, (AX)(SI*1)
+	VMOVUPS       64(DX)(SI*1), Z2
+	VMULPS        Z3, Z2, Z6
+	VMULPS        Z2, Z6, Z6
+	VMULPS        64(AX)(SI*1), Z0, Z2
+	VADDPS        Z6, Z2, Z2
+	VPTESTMD      Z1, Z2, K1
+	VMOVUPS.Z     Z2, K1, Z2
+	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VPSRAD        $0x17, Z6, Z7
+	VCVTDQ2PD     Y7, Z8
+	VEXTRACTF64X4 $0x01, Z7, Y7
+	VCVTDQ2PD     Y7, Z7
+	VPANDD.BCST   powConstants<>+64(SB), Z6, Z6
+	VPADDD.BCST   powConstants<>+32(SB), Z6, Z6
+	VCVTPS2PD     Y6, Z9
+	VEXTRACTF64X4 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z10
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z11
+	VADDPD.BCST   powConstants<>+0(SB), Z9, Z9
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
+	VDIVPD        Z9, Z10, Z9
+	VDIVPD        Z6, Z11, Z6
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z6, Z6, Z11
+	VMULPD        Z10, Z10, Z12
+	VMULPD        Z11, Z11, Z13
+	VMULPD.BCST   powConstants<>+128(SB), Z10, Z14
+	VMULPD.BCST   powConstants<>+128(SB), Z11, Z15
+	VADDPD.BCST   powConstants<>+96(SB), Z14, Z14
+	VADDPD.BCST   powConstants<>+96(SB), Z15, Z15
+	VMULPD        Z14, Z12, Z14
+	VMULPD        Z15, Z13, Z15
+	VMULPD.BCST   powConstants<>+192(SB), Z10, Z16
+	VMULPD.BCST   powConstants<>+192(SB), Z11, Z17
+	VADDPD.BCST   powConstants<>+160(SB), Z16, Z16
+	VADDPD.BCST   powConstants<>+160(SB), Z17, Z17
+	VADDPD        Z16, Z14, Z14
+	VADDPD        Z17, Z15, Z15
+	VMULPD        Z14, Z12, Z12
+	VMULPD        Z15, Z13, Z13
+	VMULPD.BCST   powConstants<>+256(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+256(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+224(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+224(SB), Z11, Z11
+	VADDPD        Z10, Z12, Z10
+	VADDPD        Z11, Z13, Z11
+	VMULPD        Z10, Z9, Z9
+	VMULPD        Z11, Z6, Z6
+	VADDPD        Z8, Z9, Z8
+	VADDPD        Z7, Z6, Z6
+	VMULPD.BCST   (DI), Z8, Z7
+	VMULPD.BCST   (DI), Z6, Z6
+	VMOVUPS       Z7, 144(SP)
+	VMOVUPS       Z6, 208(SP)
+	VMOVUPS       Z2, 64(AX)(SI*1)
+	VMOVUPS       16(SP), Z2
+	VMOVUPS       80(SP), Z6
+	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
+	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
+	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z10, Z6, Z6
+	VMULPD        Z2, Z2, Z9
+	VMULPD        Z6, Z6, Z10
+	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
+	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
+	VMULPD        Z11, Z9, Z11
+	VMULPD        Z12, Z10, Z12
+	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
+	VADDPD        Z13, Z11, Z11
+	VADDPD        Z14, Z12, Z12
+	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
+	VMULPD        Z13, Z9, Z13
+	VMULPD        Z14, Z10, Z14
+	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
+	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z9, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
+	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z2, Z2
+	VMULPD        Z10, Z6, Z6
+	VADDPD        Z11, Z2, Z2
+	VADDPD        Z12, Z6, Z6
+	VPSLLQ        $0x34, Z7, Z7
+	VPSLLQ        $0x34, Z8, Z8
+	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z6, Z8, Z6
+	VMOVAPD       Z2, Z7
+	VCVTPD2PS     Z2, Y7
+	VCVTPD2PS     Z6, Y2
+	VINSERTF64X4  $0x01, Y2, Z7, Z7
+	VMOVUPS       (AX)(SI*1), Z2
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
+	VMOVAPS       Z2, K1, Z7
+	VPMOVD2M      Z2, K1
+	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
+	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
+	VMOVAPS.Z     Z7, K1, Z2
+	VMULPS        Z4, Z2, Z2
+	VADDPS        Z5, Z2, Z2
+	VMOVUPS       Z2, (CX)(SI*1)
+	VMOVUPS       144(SP), Z2
+	VMOVUPS       208(SP), Z6
+	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
+	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
+	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z10, Z6, Z6
+	VMULPD        Z2, Z2, Z9
+	VMULPD        Z6, Z6, Z10
+	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
+	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
+	VMULPD        Z11, Z9, Z11
+	VMULPD        Z12, Z10, Z12
+	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
+	VADDPD        Z13, Z11, Z11
+	VADDPD        Z14, Z12, Z12
+	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
+	VMULPD        Z13, Z9, Z13
+	VMULPD        Z14, Z10, Z14
+	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
+	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z9, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
+	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z2, Z2
+	VMULPD        Z10, Z6, Z6
+	VADDPD        Z11, Z2, Z2
+	VADDPD        Z12, Z6, Z6
+	VPSLLQ        $0x34, Z7, Z7
+	VPSLLQ        $0x34, Z8, Z8
+	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z6, Z8, Z6
+	VMOVAPD       Z2, Z7
+	VCVTPD2PS     Z2, Y7
+	VCVTPD2PS     Z6, Y2
+	VINSERTF64X4  $0x01, Y2, Z7, Z7
+	VMOVUPS       64(AX)(SI*1), Z2
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
+	VMOVAPS       Z2, K1, Z7
+	VPMOVD2M      Z2, K1
+	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
+	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
+	VMOVAPS.Z     Z7, K1, Z2
+	VMULPS        Z4, Z2, Z2
+	VADDPS        Z5, Z2, Z2
+	VMOVUPS       Z2, 64(CX)(SI*1)
+	ADDQ          $0x00000080, SI
+	SUBQ          $0x00000080, BX
+	JGE           loop1
+
+done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000040, BX
+	JL   done4
+
+loop3:
+	VMOVUPS       (DX)(SI*1), Z2
+	VMULPS        Z3, Z2, Z6
+	VMULPS        Z2, Z6, Z6
+	VMULPS        (AX)(SI*1), Z0, Z2
+	VADDPS        Z6, Z2, Z2
+	VPTESTMD      Z1, Z2, K1
+	VMOVUPS.Z     Z2, K1, Z2
+	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VPSRAD        $0x17, Z6, Z7
+	VCVTDQ2PD     Y7, Z8
+	VEXTRACTF64X4 $0x01, Z7, Y7
+	VCVTDQ2PD     Y7, Z7
+	VPANDD.BCST   powConstants<>+64(SB), Z6, Z6
+	VPADDD.BCST   powConstants<>+32(SB), Z6, Z6
+	VCVTPS2PD     Y6, Z9
+	VEXTRACTF64X4 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z10
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z11
+	VADDPD.BCST   powConstants<>+0(SB), Z9, Z9
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
+	VDIVPD        Z9, Z10, Z9
+	VDIVPD        Z6, Z11, Z6
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z6, Z6, Z11
+	VMULPD        Z10, Z10, Z12
+	VMULPD        Z11, Z11, Z13
+	VMULPD.BCST   powConstants<>+128(SB), Z10, Z14
+	VMULPD.BCST   powConstants<>+128(SB), Z11, Z15
+	VADDPD.BCST   powConstants<>+96(SB), Z14, Z14
+	VADDPD.BCST   powConstants<>+96(SB), Z15, Z15
+	VMULPD        Z14, Z12, Z14
+	VMULPD        Z15, Z13, Z15
+	VMULPD.BCST   powConstants<>+192(SB), Z10, Z16
+	VMULPD.BCST   powConstants<>+192(SB), Z11, Z17
+	VADDPD.BCST   powConstants<>+160(SB), Z16, Z16
+	VADDPD.BCST   powConstants<>+160(SB), Z17, Z17
+	VADDPD        Z16, Z14, Z14
+	VADDPD        Z17, Z15, Z15
+	VMULPD        Z14, Z12, Z12
+	VMULPD        Z15, Z13, Z13
+	VMULPD.BCST   powConstants<>+256(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+256(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+224(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+224(SB), Z11, Z11
+	VADDPD        Z10, Z12, Z10
+	VADDPD        Z11, Z13, Z11
+	VMULPD        Z10, Z9, Z9
+	VMULPD        Z11, Z6, Z6
+	VADDPD        Z8, Z9, Z8
+	VADDPD        Z7, Z6, Z6
+	VMULPD.BCST   (DI), Z8, Z7
+	VMULPD.BCST   (DI), Z6, Z6
+	VMOVUPS       Z7, 16(SP)
+	VMOVUPS       Z6, 80(SP)
+	VMOVUPS       Z2, (AX)(SI*1)
+	VMOVUPS       16(SP), Z2
+	VMOVUPS       80(SP), Z6
+	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
+	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
+	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z10, Z6, Z6
+	VMULPD        Z2, Z2, Z9
+	VMULPD        Z6, Z6, Z10
+	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
+	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
+	VMULPD        Z11, Z9, Z11
+	VMULPD        Z12, Z10, Z12
+	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
+	VADDPD        Z13, Z11, Z11
+	VADDPD        Z14, Z12, Z12
+	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
+	VMULPD        Z13, Z9, Z13
+	VMULPD        Z14, Z10, Z14
+	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
+	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z9, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
+	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z2, Z2
+	VMULPD        Z10, Z6, Z6
+	VADDPD        Z11, Z2, Z2
+	VADDPD        Z12, Z6, Z6
+	VPSLLQ        $0x34, Z7, Z7
+	VPSLLQ        $0x34, Z8, Z8
+	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z6, Z8, Z6
+	VMOVAPD       Z2, Z7
+	VCVTPD2PS     Z2, Y7
+	VCVTPD2PS     Z6, Y2
+	VINSERTF64X4  $0x01, Y2, Z7, Z7
+	VMOVUPS       (AX)(SI*1), Z2
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
+	VMOVAPS       Z2, K1, Z7
+	VPMOVD2M      Z2, K1
+	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
+	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
+	VMOVAPS.Z     Z7, K1, Z2
+	VMULPS        Z4, Z2, Z2
+	VADDPS        Z5, Z2, Z2
+	VMOVUPS       Z2, (CX)(SI*1)
+	ADDQ          $0x00000040, SI
+	SUBQ          $0x00000040, BX
+	JGE           loop3
+
+done4:
+	ADDQ          $0x00000040, BX
+	TESTQ         BX, BX
+	JZ            end5
+	SHRQ          $0x02, BX
+	XORL          R8, R8
+	BTSQ          BX, R8
+	DECQ          R8
+	KMOVW         R8, K1
+	VMOVUPS.Z     (DX)(SI*1), K1, Z2
+	VMOVUPS.Z     (AX)(SI*1), K1, Z6
+	VMULPS        Z3, Z2, Z3
+	VMULPS        Z2, Z3, Z3
+	VMULPS        Z6, Z0, Z0
+	VADDPS        Z3, Z0, Z0
+	VPTESTMD      Z1, Z0, K2
+	VMOVUPS.Z     Z0, K2, Z0
+	VPSUBD.BCST   powConstants<>+32(SB), Z0, Z1
+	VPSRAD        $0x17, Z1, Z2
+	VCVTDQ2PD     Y2, Z3
+	VEXTRACTF64X4 $0x01, Z2, Y2
+	VCVTDQ2PD     Y2, Z2
+	VPANDD.BCST   powConstants<>+64(SB), Z1, Z1
+	VPADDD.BCST   powConstants<>+32(SB), Z1, Z1
+	VCVTPS2PD     Y1, Z6
+	VEXTRACTF64X4 $0x01, Z1, Y1
+	VCVTPS2PD     Y1, Z1
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z7
+	VSUBPD.BCST   powConstants<>+0(SB), Z1, Z8
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
+	VADDPD.BCST   powConstants<>+0(SB), Z1, Z1
+	VDIVPD        Z6, Z7, Z6
+	VDIVPD        Z1, Z8, Z1
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z1, Z1, Z8
+	VMULPD        Z7, Z7, Z9
+	VMULPD        Z8, Z8, Z10
+	VMULPD.BCST   powConstants<>+128(SB), Z7, Z11
+	VMULPD.BCST   powConstants<>+128(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+96(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+96(SB), Z12, Z12
+	VMULPD        Z11, Z9, Z11
+	VMULPD        Z12, Z10, Z12
+	VMULPD.BCST   powConstants<>+192(SB), Z7, Z13
+	VMULPD.BCST   powConstants<>+192(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+160(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+160(SB), Z14, Z14
+	VADDPD        Z13, Z11, Z11
+	VADDPD        Z14, Z12, Z12
+	VMULPD        Z11, Z9, Z9
+	VMULPD        Z12, Z10, Z10
+	VMULPD.BCST   powConstants<>+256(SB), Z7, Z7
+	VMULPD.BCST   powConstants<>+256(SB), Z8, Z8
+	VADDPD.BCST   powConstants<>+224(SB), Z7, Z7
+	VADDPD.BCST   powConstants<>+224(SB), Z8, Z8
+	VADDPD        Z7, Z9, Z7
+	VADDPD        Z8, Z10, Z8
+	VMULPD        Z7, Z6, Z6
+	VMULPD        Z8, Z1, Z1
+	VADDPD        Z3, Z6, Z3
+	VADDPD        Z2, Z1, Z1
+	VMULPD.BCST   (DI), Z3, Z2
+	VMULPD.BCST   (DI), Z1, Z1
+	VMOVUPS       Z2, 16(SP)
+	VMOVUPS       Z1, 80(SP)
+	VMOVUPS       Z0, K1, (AX)(SI*1)
+	VMOVUPS       16(SP), Z0
+	VMOVUPS       80(SP), Z1
+	VADDPD.BCST   powConstants<>+288(SB), Z0, Z2
+	VADDPD.BCST   powConstants<>+288(SB), Z1, Z3
+	VSUBPD.BCST   powConstants<>+288(SB), Z2, Z6
+	VSUBPD.BCST   powConstants<>+288(SB), Z3, Z7
+	VSUBPD        Z6, Z0, Z0
+	VSUBPD        Z7, Z1, Z1
+	VMULPD        Z0, Z0, Z6
+	VMULPD        Z1, Z1, Z7
+	VMULPD.BCST   powConstants<>+352(SB), Z0, Z8
+	VMULPD.BCST   powConstants<>+352(SB), Z1, Z9
+	VADDPD.BCST   powConstants<>+320(SB), Z8, Z8
+	VADDPD.BCST   powConstants<>+320(SB), Z9, Z9
+	VMULPD        Z8, Z6, Z8
+	VMULPD        Z9, Z7, Z9
+	VMULPD.BCST   powConstants<>+416(SB), Z0, Z10
+	VMULPD.BCST   powConstants<>+416(SB), Z1, Z11
+	VADDPD.BCST   powConstants<>+384(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+384(SB), Z11, Z11
+	VADDPD        Z10, Z8, Z8
+	VADDPD        Z11, Z9, Z9
+	VMULPD.BCST   powConstants<>+480(SB), Z0, Z10
+	VMULPD.BCST   powConstants<>+480(SB), Z1, Z11
+	VADDPD.BCST   powConstants<>+448(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+448(SB), Z11, Z11
+	VMULPD        Z10, Z6, Z10
+	VMULPD        Z11, Z7, Z11
+	VMULPD.BCST   powConstants<>+544(SB), Z0, Z0
+	VMULPD.BCST   powConstants<>+544(SB), Z1, Z1
+	VADDPD.BCST   powConstants<>+512(SB), Z0, Z0
+	VADDPD.BCST   powConstants<>+512(SB), Z1, Z1
+	VADDPD        Z0, Z10, Z0
+	VADDPD        Z1, Z11, Z1
+	VMULPD        Z6, Z6, Z6
+	VMULPD        Z7, Z7, Z7
+	VMULPD.BCST   powConstants<>+576(SB), Z6, Z10
+	VMULPD.BCST   powConstants<>+576(SB), Z7, Z11
+	VADDPD        Z0, Z10, Z0
+	VADDPD        Z1, Z11, Z1
+	VMULPD        Z6, Z0, Z0
+	VMULPD        Z7, Z1, Z1
+	VADDPD        Z8, Z0, Z0
+	VADDPD        Z9, Z1, Z1
+	VPSLLQ        $0x34, Z2, Z2
+	VPSLLQ        $0x34, Z3, Z3
+	VPADDQ        Z0, Z2, Z0
+	VPADDQ        Z1, Z3, Z1
+	VMOVAPD       Z0, Z2
+	VCVTPD2PS     Z0, Y2
+	VCVTPD2PS     Z1, Y0
+	VINSERTF64X4  $0x01, Y0, Z2, Z2
+	VMOVUPS.Z     (AX)(SI*1), K1, Z0
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z0, K2
+	VMOVAPS       Z0, K2, Z2
+	VPMOVD2M      Z0, K2
+	VBROADCASTSS  powConstants<>+736(SB), K2, Z2
+	VPTESTMD.BCST powConstants<>+768(SB), Z0, K2
+	VMOVAPS.Z     Z2, K2, Z0
+	VMULPS        Z4, Z0, Z0
+	VADDPS        Z5, Z0, Z0
+	VMOVUPS       Z0, K1, (CX)(SI*1)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func descendRowsF32AVX512(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32)
+// Requires: AVX, AVX512F
+TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-72
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         den+24(FP), BX
+	MOVQ         s+64(FP), SI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLD       $0x18, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z4
+	VBROADCASTSS 20(SI), Z5
+	VBROADCASTSS 16(SI), Z6
+	VBROADCASTSS 32(SI), Z7
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLD       $0x1f, Z2, Z2
+	VPXORD       Z7, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPTERNLOGD   $0xff, Z3, Z3, Z3
+	VPSLLD       $0x18, Z3, Z3
+	VPSRLD       $0x01, Z3, Z3
+	VPXORD       Z7, Z3, Z3
+	VMOVQ        X3, (SP)
+	MOVQ         block+40(FP), SI
+	MOVQ         stride+48(FP), DI
+	SHLQ         $0x02, DI
+
+slice:
+	MOVQ SI, R8
+
+row1:
+	MOVQ width+56(FP), R9
+	SHLQ $0x02, R9
+	XORQ R10, R10
+	SUBQ $0x00000080, R9
+	JL   done3
+
+loop2:
+	VMULPS    (CX)(R10*1), Z0, Z3
+	VMULPS    (DX)(R10*1), Z4, Z8
+	VADDPS    Z8, Z3, Z3
+	VPTESTMD  Z1, Z3, K1
+	VMOVUPS.Z Z3, K1, Z3
+	VMULPS    (AX)(R10*1), Z5, Z8
+	VMOVUPS   (BX)(R10*1), Z9
+	VMULPS    Z6, Z3, Z10
+	VDIVPS    Z9, Z10, Z10
+	VMULPS    64(CX)(R10*1), Z0, Z9
+	VMULPS    64(DX)(R10*1), Z4, Z11
+	VADDPS    Z11, Z9, Z9
+	VPTESTMD  Z1, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    64(AX)(R10*1), Z5, Z11
+	VMOVUPS   64(BX)(R10*1), Z12
+	VMULPS    Z6, Z9, Z13
+	VDIVPS    Z12, Z13, Z13
+	CMPQ      (SP), $+0
+	JNE       clamp4
+
+clamped5:
+	VSUBPS  Z10, Z8, Z8
+	VMOVUPS Z3, (CX)(R10*1)
+	VMOVUPS Z8, (AX)(R10*1)
+	VSUBPS  Z13, Z11, Z11
+	VMOVUPS Z9, 64(CX)(R10*1)
+	VMOVUPS Z11, 64(AX)(R10*1)
+	ADDQ    $0x00000080, R10
+	SUBQ    $0x00000080, R9
+	JGE     loop2
+
+done3:
+	ADDQ $0x00000080, R9
+	SUBQ $0x00000040, R9
+	JL   done7
+
+loop6:
+	VMULPS    (CX)(R10*1), Z0, Z3
+	VMULPS    (DX)(R10*1), Z4, Z8
+	VADDPS    Z8, Z3, Z3
+	VPTESTMD  Z1, Z3, K1
+	VMOVUPS.Z Z3, K1, Z3
+	VMULPS    (AX)(R10*1), Z5, Z8
+	VMOVUPS   (BX)(R10*1), Z9
+	VMULPS    Z6, Z3, Z10
+	VDIVPS    Z9, Z10, Z10
+	CMPQ      (SP), $+0
+	JNE       clamp8
+
+clamped9:
+	VSUBPS  Z10, Z8, Z8
+	VMOVUPS Z3, (CX)(R10*1)
+	VMOVUPS Z8, (AX)(R10*1)
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R9
+	JGE     loop6
+
+done7:
+	ADDQ      $0x00000040, R9
+	TESTQ     R9, R9
+	JZ        end10
+	SHRQ      $0x02, R9
+	XORL      R11, R11
+	BTSQ      R9, R11
+	DECQ      R11
+	KMOVW     R11, K1
+	VMOVUPS.Z (CX)(R10*1), K1, Z3
+	VMOVUPS.Z (DX)(R10*1), K1, Z8
+	VMULPS    Z3, Z0, Z3
+	VMULPS    Z8, Z4, Z8
+	VADDPS    Z8, Z3, Z3
+	VPTESTMD  Z1, Z3, K2
+	VMOVUPS.Z Z3, K2, Z3
+	VMOVUPS.Z (AX)(R10*1), K1, Z8
+	VMULPS    Z8, Z5, Z8
+	VMOVUPS.Z (BX)(R10*1), K1, Z9
+	VMULPS    Z6, Z3, Z10
+	VDIVPS    Z9, Z10, Z10
+	CMPQ      (SP), $+0
+	JNE       clamp11
+
+clamped12:
+	VSUBPS  Z10, Z8, Z8
+	VMOVUPS Z3, K1, (CX)(R10*1)
+	VMOVUPS Z8, K1, (AX)(R10*1)
+
+end10:
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ DI, DX
+	DECQ R8
+	JNZ  row1
+	ADDQ DI, BX
+	DECQ outer+32(FP)
+	JNZ  slice
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPS Z7, Z12
+	VMINPS  Z10, Z12, Z10
+	VMINPS  Z13, Z12, Z13
+	VMOVUPS Z2, Z12
+	VMAXPS  Z10, Z12, Z10
+	VMAXPS  Z13, Z12, Z13
+	JMP     clamped5
+
+clamp8:
+	VMOVUPS Z7, Z9
+	VMINPS  Z10, Z9, Z10
+	VMOVUPS Z2, Z9
+	VMAXPS  Z10, Z9, Z10
+	JMP     clamped9
+
+clamp11:
+	VMOVUPS Z7, Z9
+	VMINPS  Z10, Z9, Z10
+	VMOVUPS Z2, Z9
+	VMAXPS  Z10, Z9, Z10
+	JMP     clamped12
+
+// func descendBlocksF32AVX512(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·descendBlocksF32AVX512(SB), NOSPLIT, $16-56
+	MOVQ         s+48(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLD       $0x18, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS 4(AX), Z4
+	VBROADCASTSS 20(AX), Z5
+	VBROADCASTSS 16(AX), Z6
+	VBROADCASTSS 32(AX), Z7
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLD       $0x1f, Z2, Z2
+	VPXORD       Z7, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPTERNLOGD   $0xff, Z3, Z3, Z3
+	VPSLLD       $0x18, Z3, Z3
+	VPSRLD       $0x01, Z3, Z3
+	VPXORD       Z7, Z3, Z3
+	VMOVQ        X3, (SP)
+	MOVQ         block+40(FP), CX
+	LEAQ         268435455(CX), AX
+	XORL         DX, DX
+	DIVQ         CX
+	VPBROADCASTD AX, Z8
+	VMOVUPS      lanes32Wide<>+64(SB), Z9
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         den+24(FP), BX
+	MOVQ         blocks+32(FP), SI
+
+group:
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000010, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+	CMPQ    DI, $0x10
+	JNE     some1
+	VMOVUPS (BX), Z10
+
+done2:
+	ADDQ    $0x40, BX
+	IMULQ   block+40(FP), DI
+	SHLQ    $0x02, DI
+	VMOVUPS lanes32Wide<>+0(SB), Z3
+	MOVQ    DI, R8
+	ANDQ    $-64, R8
+	SUBQ    R8, DI
+	ADDQ    R8, AX
+	ADDQ    R8, CX
+	ADDQ    R8, DX
+	NEGQ    R8
+	JZ      rest4
+
+loop3:
+	VMULPS    (CX)(R8*1), Z0, Z11
+	VMULPS    (DX)(R8*1), Z4, Z12
+	VADDPS    Z12, Z11, Z11
+	VPTESTMD  Z1, Z11, K1
+	VMOVUPS.Z Z11, K1, Z11
+	VMULPS    (AX)(R8*1), Z5, Z12
+	VPMULLD   Z8, Z3, Z13
+	VPSRLD    $0x1c, Z13, Z13
+	VPERMPS   Z10, Z13, Z13
+	VMULPS    Z6, Z11, Z14
+	VDIVPS    Z13, Z14, Z14
+	CMPQ      (SP), $+0
+	JNE       clamp6
+
+clamped7:
+	VSUBPS  Z14, Z12, Z12
+	VMOVUPS Z11, (CX)(R8*1)
+	VMOVUPS Z12, (AX)(R8*1)
+	VPADDD  Z9, Z3, Z3
+	ADDQ    $0x40, R8
+	JNZ     loop3
+
+rest4:
+	TESTQ     DI, DI
+	JZ        end5
+	SHRQ      $0x02, DI
+	XORL      R9, R9
+	BTSQ      DI, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (CX)(R8*1), K1, Z11
+	VMOVUPS.Z (DX)(R8*1), K1, Z12
+	VMULPS    Z11, Z0, Z11
+	VMULPS    Z12, Z4, Z12
+	VADDPS    Z12, Z11, Z11
+	VPTESTMD  Z1, Z11, K2
+	VMOVUPS.Z Z11, K2, Z11
+	VMOVUPS.Z (AX)(R8*1), K1, Z12
+	VMULPS    Z12, Z5, Z12
+	VPMULLD   Z8, Z3, Z3
+	VPSRLD    $0x1c, Z3, Z3
+	VPERMPS   Z10, Z3, Z3
+	VMULPS    Z6, Z11, Z10
+	VDIVPS    Z3, Z10, Z10
+	CMPQ      (SP), $+0
+	JNE       clamp8
+
+clamped9:
+	VSUBPS  Z10, Z12, Z12
+	VMOVUPS Z11, K1, (CX)(R8*1)
+	VMOVUPS Z12, K1, (AX)(R8*1)
+
+end5:
+	JMP group
+
+done:
+	VZEROUPPER
+	RET
+
+some1:
+	MOVQ      DI, R8
+	SHLQ      $0x02, R8
+	SHRQ      $0x02, R8
+	XORL      R9, R9
+	BTSQ      R8, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (BX), K1, Z10
+	JMP       done2
+
+clamp6:
+	VMOVUPS Z7, Z13
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS Z2, Z13
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped7
+
+clamp8:
+	VMOVUPS Z7, Z3
+	VMINPS  Z10, Z3, Z10
+	VMOVUPS Z2, Z3
+	VMAXPS  Z10, Z3, Z10
+	JMP     clamped9
+
+DATA lanes32Wide<>+0(SB)/4, $0x00000000
+DATA lanes32Wide<>+4(SB)/4, $0x00000001
+DATA lanes32Wide<>+8(SB)/4, $0x00000002
+DATA lanes32Wide<>+12(SB)/4, $0x00000003
+DATA lanes32Wide<>+16(SB)/4, $0x00000004
+DATA lanes32Wide<>+20(SB)/4, $0x00000005
+DATA lanes32Wide<>+24(SB)/4, $0x00000006
+DATA lanes32Wide<>+28(SB)/4, $0x00000007
+DATA lanes32Wide<>+32(SB)/4, $0x00000008
+DATA lanes32Wide<>+36(SB)/4, $0x00000009
+DATA lanes32Wide<>+40(SB)/4, $0x0000000a
+DATA lanes32Wide<>+44(SB)/4, $0x0000000b
+DATA lanes32Wide<>+48(SB)/4, $0x0000000c
+DATA lanes32Wide<>+52(SB)/4, $0x0000000d
+DATA lanes32Wide<>+56(SB)/4, $0x0000000e
+DATA lanes32Wide<>+60(SB)/4, $0x0000000f
+DATA lanes32Wide<>+64(SB)/4, $0x00000010
+DATA lanes32Wide<>+68(SB)/4, $0x00000010
+DATA lanes32Wide<>+72(SB)/4, $0x00000010
+DATA lanes32Wide<>+76(SB)/4, $0x00000010
+DATA lanes32Wide<>+80(SB)/4, $0x00000010
+DATA lanes32Wide<>+84(SB)/4, $0x00000010
+DATA lanes32Wide<>+88(SB)/4, $0x00000010
+DATA lanes32Wide<>+92(SB)/4, $0x00000010
+DATA lanes32Wide<>+96(SB)/4, $0x00000010
+DATA lanes32Wide<>+100(SB)/4, $0x00000010
+DATA lanes32Wide<>+104(SB)/4, $0x00000010
+DATA lanes32Wide<>+108(SB)/4, $0x00000010
+DATA lanes32Wide<>+112(SB)/4, $0x00000010
+DATA lanes32Wide<>+116(SB)/4, $0x00000010
+DATA lanes32Wide<>+120(SB)/4, $0x00000010
+DATA lanes32Wide<>+124(SB)/4, $0x00000010
+GLOBL lanes32Wide<>(SB), RODATA|NOPTR, $128
+
+// func updateF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·updateF32AVX512(SB), NOSPLIT, $16-64
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         hz+32(FP), SI
+	MOVQ         n+40(FP), DI
+	SHLQ         $0x02, DI
+	XORQ         R8, R8
+	MOVQ         s+48(FP), R9
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLD       $0x18, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+	VBROADCASTSS 8(R9), Z2
+	VBROADCASTSS 12(R9), Z3
+	VBROADCASTSS 24(R9), Z4
+	VBROADCASTSS 28(R9), Z5
+	VBROADCASTSS 36(R9), Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x19, Z7, Z7
+	VPSRLD       $0x02, Z7, Z7
+	VPXORD       Z6, Z7, Z8
+	VMOVQ        X8, (SP)
+	VBROADCASTSS (R9), Z8
+	VBROADCASTSS 4(R9), Z11
+	VBROADCASTSS 20(R9), Z12
+	VBROADCASTSS 16(R9), Z13
+	VBROADCASTSS 32(R9), Z14
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x1f, Z9, Z9
+	VPXORD       Z14, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLD       $0x18, Z10, Z10
+	VPSRLD       $0x01, Z10, Z10
+	VPXORD       Z14, Z10, Z10
+	VMOVQ        X10, 8(SP)
+	SUBQ         $0x00000080, DI
+	JL           done2
+
+loop1:
+	PREFETCHT0 512(SI)(R8*1)
+	PREFETCHT0 512(BX)(R8*1)
+	PREFETCHT0 512(CX)(R8*1)
+	PREFETCHT0 512(DX)(R8*1)
+	PREFETCHT0 512(AX)(R8*1)
+	VPANDD     (SI)(R8*1), Z0, Z10
+	VPANDD     64(SI)(R8*1), Z0, Z15
+	CMPQ       (SP), $+0
+	JEQ        undivided3
+	VDIVPS     Z6, Z10, Z10
+	VDIVPS     Z6, Z15, Z15
+
+undivided3:
+	VMULPS    Z3, Z10, Z16
+	VMULPS    Z10, Z16, Z16
+	VMULPS    (DX)(R8*1), Z2, Z10
+	VADDPS    Z16, Z10, Z10
+	VPTESTMD  Z1, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    Z3, Z15, Z16
+	VMULPS    Z15, Z16, Z16
+	VMULPS    64(DX)(R8*1), Z2, Z15
+	VADDPS    Z16, Z15, Z15
+	VPTESTMD  Z1, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	CMPQ      power+56(FP), $+2
+	JNE       other4
+	VSQRTPS   Z10, Z16
+	VSQRTPS   Z15, Z17
+
+raised7:
+	VMULPS    Z4, Z16, Z16
+	VADDPS    Z5, Z16, Z16
+	VMULPS    Z4, Z17, Z17
+	VADDPS    Z5, Z17, Z17
+	VMULPS    (CX)(R8*1), Z8, Z18
+	VMULPS    (BX)(R8*1), Z11, Z19
+	VADDPS    Z19, Z18, Z18
+	VPTESTMD  Z1, Z18, K1
+	VMOVUPS.Z Z18, K1, Z18
+	VMULPS    (AX)(R8*1), Z12, Z19
+	VMULPS    Z13, Z18, Z20
+	VDIVPS    Z16, Z20, Z20
+	VMULPS    64(CX)(R8*1), Z8, Z16
+	VMULPS    64(BX)(R8*1), Z11, Z21
+	VADDPS    Z21, Z16, Z16
+	VPTESTMD  Z1, Z16, K1
+	VMOVUPS.Z Z16, K1, Z16
+	VMULPS    64(AX)(R8*1), Z12, Z21
+	VMULPS    Z13, Z16, Z22
+	VDIVPS    Z17, Z22, Z22
+	CMPQ      8(SP), $+0
+	JNE       clamp8
+
+clamped9:
+	VSUBPS  Z20, Z19, Z19
+	VMOVUPS Z18, (CX)(R8*1)
+	VMOVUPS Z19, (AX)(R8*1)
+	VSUBPS  Z22, Z21, Z21
+	VMOVUPS Z16, 64(CX)(R8*1)
+	VMOVUPS Z21, 64(AX)(R8*1)
+	VMOVUPS Z10, (DX)(R8*1)
+	VMOVUPS Z15, 64(DX)(R8*1)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, DI
+	SUBQ $0x00000040, DI
+	JL   done11
+
+loop10:
+	VPANDD (SI)(R8*1), Z0, Z10
+	CMPQ   (SP), $+0
+	JEQ    undivided12
+	VDIVPS Z6, Z10, Z10
+
+undivided12:
+	VMULPS    Z3, Z10, Z15
+	VMULPS    Z10, Z15, Z15
+	VMULPS    (DX)(R8*1), Z2, Z10
+	VADDPS    Z15, Z10, Z10
+	VPTESTMD  Z1, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	CMPQ      power+56(FP), $+2
+	JNE       other13
+	VSQRTPS   Z10, Z15
+
+raised16:
+	VMULPS    Z4, Z15, Z15
+	VADDPS    Z5, Z15, Z15
+	VMULPS    (CX)(R8*1), Z8, Z16
+	VMULPS    (BX)(R8*1), Z11, Z17
+	VADDPS    Z17, Z16, Z16
+	VPTESTMD  Z1, Z16, K1
+	VMOVUPS.Z Z16, K1, Z16
+	VMULPS    (AX)(R8*1), Z12, Z17
+	VMULPS    Z13, Z16, Z18
+	VDIVPS    Z15, Z18, Z18
+	CMPQ      8(SP), $+0
+	JNE       clamp17
+
+clamped18:
+	VSUBPS  Z18, Z17, Z17
+	VMOVUPS Z16, (CX)(R8*1)
+	VMOVUPS Z17, (AX)(R8*1)
+	VMOVUPS Z10, (DX)(R8*1)
+	ADDQ    $0x00000040, R8
+	SUBQ    $0x00000040, DI
+	JGE     loop10
+
+done11:
+	ADDQ     $0x00000040, DI
+	TESTQ    DI, DI
+	JZ       end19
+	SHRQ     $0x02, DI
+	XORL     R9, R9
+	BTSQ     DI, R9
+	DECQ     R9
+	KMOVW    R9, K1
+	VPANDD.Z (SI)(R8*1), Z0, K1, Z0
+	CMPQ     (SP), $+0
+	JEQ      undivided20
+	VDIVPS   Z6, Z0, Z0
+
+undivided20:
+	VMOVUPS.Z (DX)(R8*1), K1, Z6
+	VMULPS    Z3, Z0, Z3
+	VMULPS    Z0, Z3, Z3
+	VMULPS    Z6, Z2, Z0
+	VADDPS    Z3, Z0, Z0
+	VPTESTMD  Z1, Z0, K2
+	VMOVUPS.Z Z0, K2, Z0
+	CMPQ      power+56(FP), $+2
+	JNE       other21
+	VSQRTPS   Z0, Z2
+
+raised24:
+	VMULPS    Z4, Z2, Z2
+	VADDPS    Z5, Z2, Z2
+	VMOVUPS.Z (CX)(R8*1), K1, Z3
+	VMOVUPS.Z (BX)(R8*1), K1, Z4
+	VMULPS    Z3, Z8, Z3
+	VMULPS    Z4, Z11, Z4
+	VADDPS    Z4, Z3, Z3
+	VPTESTMD  Z1, Z3, K2
+	VMOVUPS.Z Z3, K2, Z3
+	VMOVUPS.Z (AX)(R8*1), K1, Z1
+	VMULPS    Z1, Z12, Z1
+	VMULPS    Z13, Z3, Z4
+	VDIVPS    Z2, Z4, Z4
+	CMPQ      8(SP), $+0
+	JNE       clamp25
+
+clamped26:
+	VSUBPS  Z4, Z1, Z1
+	VMOVUPS Z3, K1, (CX)(R8*1)
+	VMOVUPS Z1, K1, (AX)(R8*1)
+	VMOVUPS Z0, K1, (DX)(R8*1)
+
+end19:
+	VZEROUPPER
+	RET
+
+other4:
+	JG      two6
+	CMPQ    power+56(FP), $+1
+	JE      half5
+	VMOVUPS Z7, Z16
+	VMOVUPS Z7, Z17
+	JMP     raised7
+
+half5:
+	VSQRTPS Z10, Z16
+	VSQRTPS Z16, Z16
+	VSQRTPS Z15, Z17
+	VSQRTPS Z17, Z17
+	JMP     raised7
+
+two6:
+	VMOVDQA64 Z10, Z16
+	VMOVDQA64 Z15, Z17
+	JMP       raised7
+
+clamp8:
+	VMOVUPS Z14, Z17
+	VMINPS  Z20, Z17, Z20
+	VMINPS  Z22, Z17, Z22
+	VMOVUPS Z9, Z17
+	VMAXPS  Z20, Z17, Z20
+	VMAXPS  Z22, Z17, Z22
+	JMP     clamped9
+
+other13:
+	JG      two15
+	CMPQ    power+56(FP), $+1
+	JE      half14
+	VMOVUPS Z7, Z15
+	JMP     raised16
+
+half14:
+	VSQRTPS Z10, Z15
+	VSQRTPS Z15, Z15
+	JMP     raised16
+
+two15:
+	VMOVDQA64 Z10, Z15
+	JMP       raised16
+
+clamp17:
+	VMOVUPS Z14, Z15
+	VMINPS  Z18, Z15, Z18
+	VMOVUPS Z9, Z15
+	VMAXPS  Z18, Z15, Z18
+	JMP     clamped18
+
+other21:
+	JG      two23
+	CMPQ    power+56(FP), $+1
+	JE      half22
+	VMOVUPS Z7, Z2
+	JMP     raised24
+
+half22:
+	VSQRTPS Z0, Z2
+	VSQRTPS Z2, Z2
+	JMP     raised24
+
+two23:
+	VMOVDQA64 Z0, Z2
+	JMP       raised24
+
+clamp25:
+	VMOVUPS Z14, Z2
+	VMINPS  Z4, Z2, Z4
+	VMOVUPS Z9, Z2
+	VMAXPS  Z4, Z2, Z4
+	JMP     clamped26
+
+// func updateBlocksF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·updateBlocksF32AVX512(SB), $1040-72
+	MOVQ         s+56(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLD       $0x18, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+	VBROADCASTSS 8(AX), Z2
+	VBROADCASTSS 12(AX), Z3
+	VBROADCASTSS 24(AX), Z4
+	VBROADCASTSS 28(AX), Z5
+	VBROADCASTSS 36(AX), Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x19, Z7, Z7
+	VPSRLD       $0x02, Z7, Z7
+	VPXORD       Z6, Z7, Z8
+	VMOVQ        X8, (SP)
+	VBROADCASTSS (AX), Z8
+	VBROADCASTSS 4(AX), Z14
+	VBROADCASTSS 20(AX), Z15
+	VBROADCASTSS 16(AX), Z16
+	VBROADCASTSS 32(AX), Z17
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x1f, Z9, Z9
+	VPXORD       Z17, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLD       $0x18, Z10, Z10
+	VPSRLD       $0x01, Z10, Z10
+	VPXORD       Z17, Z10, Z10
+	VMOVQ        X10, 8(SP)
+	MOVQ         block+48(FP), CX
+	LEAQ         268435455(CX), AX
+	XORL         DX, DX
+	DIVQ         CX
+	VPBROADCASTD AX, Z18
+	VMOVUPS      lanes32Wide<>+64(SB), Z19
+	MOVQ         block+48(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         AX, CX
+	ANDQ         $+63, CX
+	SUBQ         CX, AX
+	MOVQ         CX, DX
+	SHRQ         $0x02, DX
+	XORL         BX, BX
+	BTSQ         DX, BX
+	DECQ         BX
+	KMOVW        BX, K1
+	MOVQ         hz+32(FP), DX
+	MOVQ         theta+0(FP), BX
+	MOVQ         m+8(FP), SI
+	MOVQ         v+16(FP), DI
+	MOVQ         grad+24(FP), R8
+	MOVQ         blocks+40(FP), R9
+	XORQ         R11, R11
+
+group:
+	MOVQ       $0x0000000000000010, R10
+	CMPQ       R9, R10
+	CMOVQLT    R9, R10
+	SUBQ       R10, R9
+	TESTQ      R10, R10
+	JZ         elements
+	CMPQ       R10, $0x10
+	JNE        slots1
+	TESTQ      AX, AX
+	JNZ        slots1
+	MOVQ       CX, R12
+	SHLQ       $0x02, R12
+	LEAQ       (R12)(R12*2), R13
+	VPANDD.Z   (DX), Z0, K1, Z10
+	PREFETCHT0 2048(DX)
+	VPANDD.Z   (DX)(R12*1), Z0, K1, Z11
+	PREFETCHT0 2048(DX)(R12*1)
+	VSHUFF64X2 $0x44, Z11, Z10, Z20
+	VSHUFF64X2 $0xee, Z11, Z10, Z10
+	VADDPS     Z10, Z20, Z20
+	VPANDD.Z   (DX)(R12*2), Z0, K1, Z10
+	PREFETCHT0 2048(DX)(R12*2)
+	VPANDD.Z   (DX)(R13*1), Z0, K1, Z11
+	PREFETCHT0 2048(DX)(R13*1)
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z11, Z10, Z21
+	VSHUFF64X2 $0xee, Z11, Z10, Z10
+	VADDPS     Z10, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z10
+	VSHUFF64X2 $0xdd, Z21, Z20, Z11
+	VADDPS     Z11, Z10, Z10
+	VPANDD.Z   (DX), Z0, K1, Z11
+	PREFETCHT0 2048(DX)
+	VPANDD.Z   (DX)(R12*1), Z0, K1, Z20
+	PREFETCHT0 2048(DX)(R12*1)
+	VSHUFF64X2 $0x44, Z20, Z11, Z21
+	VSHUFF64X2 $0xee, Z20, Z11, Z11
+	VADDPS     Z11, Z21, Z21
+	VPANDD.Z   (DX)(R12*2), Z0, K1, Z11
+	PREFETCHT0 2048(DX)(R12*2)
+	VPANDD.Z   (DX)(R13*1), Z0, K1, Z20
+	PREFETCHT0 2048(DX)(R13*1)
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z20, Z11, Z22
+	VSHUFF64X2 $0xee, Z20, Z11, Z11
+	VADDPS     Z11, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z11
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPS     Z20, Z11, Z11
+	VPANDD.Z   (DX), Z0, K1, Z20
+	PREFETCHT0 2048(DX)
+	VPANDD.Z   (DX)(R12*1), Z0, K1, Z21
+	PREFETCHT0 2048(DX)(R12*1)
+	VSHUFF64X2 $0x44, Z21, Z20, Z22
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z22, Z22
+	VPANDD.Z   (DX)(R12*2), Z0, K1, Z20
+	PREFETCHT0 2048(DX)(R12*2)
+	VPANDD.Z   (DX)(R13*1), Z0, K1, Z21
+	PREFETCHT0 2048(DX)(R13*1)
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z21, Z20, Z23
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z20
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z20, Z20
+	VPANDD.Z   (DX), Z0, K1, Z21
+	PREFETCHT0 2048(DX)
+	VPANDD.Z   (DX)(R12*1), Z0, K1, Z22
+	PREFETCHT0 2048(DX)(R12*1)
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z23, Z23
+	VPANDD.Z   (DX)(R12*2), Z0, K1, Z21
+	PREFETCHT0 2048(DX)(R12*2)
+	VPANDD.Z   (DX)(R13*1), Z0, K1, Z22
+	PREFETCHT0 2048(DX)(R13*1)
+	ADDQ       CX, DX
+	ADDQ       R13, DX
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPS     Z22, Z21, Z21
+	VSHUFPS    $0x44, Z11, Z10, Z22
+	VSHUFPS    $0xee, Z11, Z10, Z10
+	VADDPS     Z10, Z22, Z22
+	VSHUFPS    $0x44, Z21, Z20, Z10
+	VSHUFPS    $0xee, Z21, Z20, Z11
+	VADDPS     Z11, Z10, Z10
+	VSHUFPS    $0x88, Z10, Z22, Z11
+	VSHUFPS    $0xdd, Z10, Z22, Z10
+	VADDPS     Z10, Z11, Z11
+	VMOVDQA64  Z11, Z10
+
+summed2:
+	CMPQ   (SP), $+0
+	JEQ    undivided3
+	VDIVPS Z6, Z10, Z10
+
+undivided3:
+	CMPQ      R10, $0x10
+	JNE       some4
+	VMULPS    Z3, Z10, Z11
+	VMULPS    Z10, Z11, Z11
+	VMULPS    (DI), Z2, Z10
+	VADDPS    Z11, Z10, Z10
+	VPTESTMD  Z1, Z10, K2
+	VMOVUPS.Z Z10, K2, Z10
+	VMOVDQA64 Z10, Z11
+	VMOVUPS   Z10, (DI)
+
+done5:
+	CMPQ    power+64(FP), $+2
+	JNE     other6
+	VSQRTPS Z11, Z10
+
+raised9:
+	VMULPS    Z4, Z10, Z10
+	VADDPS    Z5, Z10, Z10
+	VMOVDQA64 Z10, Z11
+	ADDQ      $0x40, DI
+
+elements:
+	VMOVUPS lanes32Wide<>+0(SB), Z10
+	MOVQ    R11, R12
+	ANDQ    $-64, R12
+	SUBQ    R12, R11
+	ADDQ    R12, BX
+	ADDQ    R12, SI
+	ADDQ    R12, R8
+	NEGQ    R12
+	JZ      rest11
+
+loop10:
+	VMULPS    (SI)(R12*1), Z8, Z20
+	VMULPS    (R8)(R12*1), Z14, Z21
+	VADDPS    Z21, Z20, Z20
+	VPTESTMD  Z1, Z20, K2
+	VMOVUPS.Z Z20, K2, Z20
+	VMULPS    (BX)(R12*1), Z15, Z21
+	VPMULLD   Z18, Z10, Z22
+	VPSRLD    $0x1c, Z22, Z22
+	VPERMPS   Z12, Z22, Z22
+	VMULPS    Z16, Z20, Z23
+	VDIVPS    Z22, Z23, Z23
+	CMPQ      8(SP), $+0
+	JNE       clamp13
+
+clamped14:
+	VSUBPS  Z23, Z21, Z21
+	VMOVUPS Z20, (SI)(R12*1)
+	VMOVUPS Z21, (BX)(R12*1)
+	VPADDD  Z19, Z10, Z10
+	ADDQ    $0x40, R12
+	JNZ     loop10
+
+rest11:
+	TESTQ     R11, R11
+	JZ        end12
+	SHRQ      $0x02, R11
+	XORL      R13, R13
+	BTSQ      R11, R13
+	DECQ      R13
+	KMOVW     R13, K2
+	VMOVUPS.Z (SI)(R12*1), K2, Z20
+	VMOVUPS.Z (R8)(R12*1), K2, Z21
+	VMULPS    Z20, Z8, Z20
+	VMULPS    Z21, Z14, Z21
+	VADDPS    Z21, Z20, Z20
+	VPTESTMD  Z1, Z20, K3
+	VMOVUPS.Z Z20, K3, Z20
+	VMOVUPS.Z (BX)(R12*1), K2, Z21
+	VMULPS    Z21, Z15, Z21
+	VPMULLD   Z18, Z10, Z10
+	VPSRLD    $0x1c, Z10, Z10
+	VPERMPS   Z12, Z10, Z10
+	VMULPS    Z16, Z20, Z12
+	VDIVPS    Z10, Z12, Z12
+	CMPQ      8(SP), $+0
+	JNE       clamp15
+
+clamped16:
+	VSUBPS  Z12, Z21, Z21
+	VMOVUPS Z20, K2, (SI)(R12*1)
+	VMOVUPS Z21, K2, (BX)(R12*1)
+
+end12:
+	VMOVDQA64 Z11, Z12
+	MOVQ      R10, R11
+	IMULQ     block+48(FP), R11
+	SHLQ      $0x02, R11
+	JNZ       group
+	VZEROUPPER
+	RET
+
+slots1:
+	LEAQ 16(SP), R12
+	MOVQ R10, R13
+
+block17:
+	VPXORD Z13, Z13, Z13
+	MOVQ   AX, R14
+	TESTQ  R14, R14
+	JZ     rest19
+
+pair18:
+	VPANDD (DX), Z0, Z10
+	VADDPS Z10, Z13, Z13
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R14
+	JNZ    pair18
+	TESTQ  CX, CX
+	JZ     done20
+
+rest19:
+	VPANDD.Z (DX), Z0, K1, Z10
+	VADDPS   Z10, Z13, Z13
+	ADDQ     CX, DX
+
+done20:
+	VMOVUPS    Z13, (R12)
+	ADDQ       $0x40, R12
+	DECQ       R13
+	JNZ        block17
+	VMOVUPS    16(SP), Z10
+	VMOVUPS    272(SP), Z11
+	VSHUFF64X2 $0x44, Z11, Z10, Z20
+	VSHUFF64X2 $0xee, Z11, Z10, Z10
+	VADDPS     Z10, Z20, Z20
+	VMOVUPS    528(SP), Z10
+	VMOVUPS    784(SP), Z11
+	VSHUFF64X2 $0x44, Z11, Z10, Z21
+	VSHUFF64X2 $0xee, Z11, Z10, Z10
+	VADDPS     Z10, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z10
+	VSHUFF64X2 $0xdd, Z21, Z20, Z11
+	VADDPS     Z11, Z10, Z10
+	VMOVUPS    80(SP), Z11
+	VMOVUPS    336(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z11, Z21
+	VSHUFF64X2 $0xee, Z20, Z11, Z11
+	VADDPS     Z11, Z21, Z21
+	VMOVUPS    592(SP), Z11
+	VMOVUPS    848(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z11, Z22
+	VSHUFF64X2 $0xee, Z20, Z11, Z11
+	VADDPS     Z11, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z11
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPS     Z20, Z11, Z11
+	VMOVUPS    144(SP), Z20
+	VMOVUPS    400(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z20, Z22
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z22, Z22
+	VMOVUPS    656(SP), Z20
+	VMOVUPS    912(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z20, Z23
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z20
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z20, Z20
+	VMOVUPS    208(SP), Z21
+	VMOVUPS    464(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z23, Z23
+	VMOVUPS    720(SP), Z21
+	VMOVUPS    976(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPS     Z22, Z21, Z21
+	VSHUFPS    $0x44, Z11, Z10, Z22
+	VSHUFPS    $0xee, Z11, Z10, Z10
+	VADDPS     Z10, Z22, Z22
+	VSHUFPS    $0x44, Z21, Z20, Z10
+	VSHUFPS    $0xee, Z21, Z20, Z11
+	VADDPS     Z11, Z10, Z10
+	VSHUFPS    $0x88, Z10, Z22, Z11
+	VSHUFPS    $0xdd, Z10, Z22, Z10
+	VADDPS     Z10, Z11, Z11
+	VMOVDQA64  Z11, Z10
+	JMP        summed2
+
+some4:
+	MOVQ      R10, R12
+	SHLQ      $0x02, R12
+	SHRQ      $0x02, R12
+	XORL      R13, R13
+	BTSQ      R12, R13
+	DECQ      R13
+	KMOVW     R13, K2
+	VMOVUPS.Z (DI), K2, Z11
+	VMULPS    Z3, Z10, Z20
+	VMULPS    Z10, Z20, Z20
+	VMULPS    Z11, Z2, Z10
+	VADDPS    Z20, Z10, Z10
+	VPTESTMD  Z1, Z10, K3
+	VMOVUPS.Z Z10, K3, Z10
+	VMOVDQA64 Z10, Z11
+	VMOVUPS   Z10, K2, (DI)
+	JMP       done5
+
+other6:
+	JG      two8
+	CMPQ    power+64(FP), $+1
+	JE      half7
+	VMOVUPS Z7, Z10
+	JMP     raised9
+
+half7:
+	VSQRTPS Z11, Z10
+	VSQRTPS Z10, Z10
+	JMP     raised9
+
+two8:
+	VMOVDQA64 Z11, Z10
+	JMP       raised9
+
+clamp13:
+	VMOVUPS Z17, Z22
+	VMINPS  Z23, Z22, Z23
+	VMOVUPS Z9, Z22
+	VMAXPS  Z23, Z22, Z23
+	JMP     clamped14
+
+clamp15:
+	VMOVUPS Z17, Z10
+	VMINPS  Z12, Z10, Z12
+	VMOVUPS Z9, Z10
+	VMAXPS  Z12, Z10, Z12
+	JMP     clamped16
+
+// func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
+// Requires: AVX, AVX512F
+TEXT ·updateRowsF32AVX512(SB), NOSPLIT, $16-96
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         hz+32(FP), SI
+	MOVQ         den+40(FP), DI
+	MOVQ         s+80(FP), R8
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLD       $0x18, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+	VBROADCASTSS 8(R8), Z2
+	VBROADCASTSS 12(R8), Z3
+	VBROADCASTSS 24(R8), Z4
+	VBROADCASTSS 28(R8), Z5
+	VBROADCASTSS 36(R8), Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x19, Z7, Z7
+	VPSRLD       $0x02, Z7, Z7
+	VPXORD       Z6, Z7, Z8
+	VMOVQ        X8, (SP)
+	VBROADCASTSS (R8), Z8
+	VBROADCASTSS 4(R8), Z21
+	VBROADCASTSS 20(R8), Z22
+	VBROADCASTSS 16(R8), Z23
+	VBROADCASTSS 32(R8), Z24
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x1f, Z9, Z9
+	VPXORD       Z24, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLD       $0x18, Z10, Z10
+	VPSRLD       $0x01, Z10, Z10
+	VPXORD       Z24, Z10, Z10
+	VMOVQ        X10, 8(SP)
+	MOVQ         block+56(FP), R8
+	MOVQ         stride+64(FP), R9
+	SHLQ         $0x02, R9
+
+slice:
+	MOVQ width+72(FP), R10
+	SHLQ $0x02, R10
+	XORQ R11, R11
+	SUBQ $0x00000200, R10
+	JL   done2
+
+loop1:
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   R8, R13
+
+row3:
+	VPANDD  (R12), Z0, Z10
+	VADDPS  Z10, Z11, Z11
+	VPANDD  64(R12), Z0, Z10
+	VADDPS  Z10, Z12, Z12
+	VPANDD  128(R12), Z0, Z10
+	VADDPS  Z10, Z13, Z13
+	VPANDD  192(R12), Z0, Z10
+	VADDPS  Z10, Z14, Z14
+	VPANDD  256(R12), Z0, Z10
+	VADDPS  Z10, Z15, Z15
+	VPANDD  320(R12), Z0, Z10
+	VADDPS  Z10, Z16, Z16
+	VPANDD  384(R12), Z0, Z10
+	VADDPS  Z10, Z17, Z17
+	VPANDD  448(R12), Z0, Z10
+	VADDPS  Z10, Z18, Z18
+	ADDQ    R9, R12
+	DECQ    R13
+	JNZ     row3
+	VMOVUPS Z11, (DI)(R11*1)
+	VMOVUPS Z12, 64(DI)(R11*1)
+	VMOVUPS Z13, 128(DI)(R11*1)
+	VMOVUPS Z14, 192(DI)(R11*1)
+	VMOVUPS Z15, 256(DI)(R11*1)
+	VMOVUPS Z16, 320(DI)(R11*1)
+	VMOVUPS Z17, 384(DI)(R11*1)
+	VMOVUPS Z18, 448(DI)(R11*1)
+	ADDQ    $0x00000200, R11
+	SUBQ    $0x00000200, R10
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000200, R10
+	SUBQ $0x00000040, R10
+	JL   done5
+
+loop4:
+	VPXORD Z19, Z19, Z19
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   R8, R13
+
+row6:
+	VPANDD  (R12), Z0, Z10
+	VADDPS  Z10, Z19, Z19
+	ADDQ    R9, R12
+	DECQ    R13
+	JNZ     row6
+	VMOVUPS Z19, (DI)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop4
+
+done5:
+	ADDQ   $0x00000040, R10
+	TESTQ  R10, R10
+	JZ     end7
+	SHRQ   $0x02, R10
+	XORL   R12, R12
+	BTSQ   R10, R12
+	DECQ   R12
+	KMOVW  R12, K1
+	VPXORD Z20, Z20, Z20
+	LEAQ   (SI)(R11*1), R10
+	MOVQ   R8, R12
+
+row8:
+	VPANDD.Z (R10), Z0, K1, Z10
+	VADDPS   Z10, Z20, Z20
+	ADDQ     R9, R10
+	DECQ     R12
+	JNZ      row8
+	VMOVUPS  Z20, K1, (DI)(R11*1)
+
+end7:
+	MOVQ  R9, R10
+	IMULQ R8, R10
+	ADDQ  R10, SI
+	MOVQ  width+72(FP), R10
+	SHLQ  $0x02, R10
+	XORQ  R11, R11
+	SUBQ  $0x00000080, R10
+	JL    done10
+
+loop9:
+	VMOVUPS (DI)(R11*1), Z10
+	VMOVUPS 64(DI)(R11*1), Z25
+	CMPQ    (SP), $+0
+	JEQ     undivided11
+	VDIVPS  Z6, Z10, Z10
+	VDIVPS  Z6, Z25, Z25
+
+undivided11:
+	VMULPS    Z3, Z10, Z26
+	VMULPS    Z10, Z26, Z26
+	VMULPS    (DX)(R11*1), Z2, Z10
+	VADDPS    Z26, Z10, Z10
+	VPTESTMD  Z1, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    Z3, Z25, Z26
+	VMULPS    Z25, Z26, Z26
+	VMULPS    64(DX)(R11*1), Z2, Z25
+	VADDPS    Z26, Z25, Z25
+	VPTESTMD  Z1, Z25, K1
+	VMOVUPS.Z Z25, K1, Z25
+	CMPQ      power+88(FP), $+2
+	JNE       other12
+	VSQRTPS   Z10, Z26
+	VSQRTPS   Z25, Z27
+
+raised15:
+	VMULPS  Z4, Z26, Z26
+	VADDPS  Z5, Z26, Z26
+	VMULPS  Z4, Z27, Z27
+	VADDPS  Z5, Z27, Z27
+	VMOVUPS Z10, (DX)(R11*1)
+	VMOVUPS Z26, (DI)(R11*1)
+	VMOVUPS Z25, 64(DX)(R11*1)
+	VMOVUPS Z27, 64(DI)(R11*1)
+	ADDQ    $0x00000080, R11
+	SUBQ    $0x00000080, R10
+	JGE     loop9
+
+done10:
+	ADDQ $0x00000080, R10
+	SUBQ $0x00000040, R10
+	JL   done17
+
+loop16:
+	VMOVUPS (DI)(R11*1), Z10
+	CMPQ    (SP), $+0
+	JEQ     undivided18
+	VDIVPS  Z6, Z10, Z10
+
+undivided18:
+	VMULPS    Z3, Z10, Z25
+	VMULPS    Z10, Z25, Z25
+	VMULPS    (DX)(R11*1), Z2, Z10
+	VADDPS    Z25, Z10, Z10
+	VPTESTMD  Z1, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	CMPQ      power+88(FP), $+2
+	JNE       other19
+	VSQRTPS   Z10, Z25
+
+raised22:
+	VMULPS  Z4, Z25, Z25
+	VADDPS  Z5, Z25, Z25
+	VMOVUPS Z10, (DX)(R11*1)
+	VMOVUPS Z25, (DI)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop16
+
+done17:
+	ADDQ      $0x00000040, R10
+	TESTQ     R10, R10
+	JZ        end23
+	SHRQ      $0x02, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (DI)(R11*1), K1, Z10
+	CMPQ      (SP), $+0
+	JEQ       undivided24
+	VDIVPS    Z6, Z10, Z10
+
+undivided24:
+	VMOVUPS.Z (DX)(R11*1), K1, Z25
+	VMULPS    Z3, Z10, Z26
+	VMULPS    Z10, Z26, Z26
+	VMULPS    Z25, Z2, Z10
+	VADDPS    Z26, Z10, Z10
+	VPTESTMD  Z1, Z10, K2
+	VMOVUPS.Z Z10, K2, Z10
+	CMPQ      power+88(FP), $+2
+	JNE       other25
+	VSQRTPS   Z10, Z25
+
+raised28:
+	VMULPS  Z4, Z25, Z25
+	VADDPS  Z5, Z25, Z25
+	VMOVUPS Z10, K1, (DX)(R11*1)
+	VMOVUPS Z25, K1, (DI)(R11*1)
+
+end23:
+	ADDQ R9, DX
+	MOVQ R8, R10
+
+row29:
+	MOVQ width+72(FP), R11
+	SHLQ $0x02, R11
+	XORQ R12, R12
+	SUBQ $0x00000080, R11
+	JL   done31
+
+loop30:
+	VMULPS    (CX)(R12*1), Z8, Z10
+	VMULPS    (BX)(R12*1), Z21, Z25
+	VADDPS    Z25, Z10, Z10
+	VPTESTMD  Z1, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    (AX)(R12*1), Z22, Z25
+	VMOVUPS   (DI)(R12*1), Z26
+	VMULPS    Z23, Z10, Z27
+	VDIVPS    Z26, Z27, Z27
+	VMULPS    64(CX)(R12*1), Z8, Z26
+	VMULPS    64(BX)(R12*1), Z21, Z28
+	VADDPS    Z28, Z26, Z26
+	VPTESTMD  Z1, Z26, K1
+	VMOVUPS.Z Z26, K1, Z26
+	VMULPS    64(AX)(R12*1), Z22, Z28
+	VMOVUPS   64(DI)(R12*1), Z29
+	VMULPS    Z23, Z26, Z30
+	VDIVPS    Z29, Z30, Z30
+	CMPQ      8(SP), $+0
+	JNE       clamp32
+
+clamped33:
+	VSUBPS  Z27, Z25, Z25
+	VMOVUPS Z10, (CX)(R12*1)
+	VMOVUPS Z25, (AX)(R12*1)
+	VSUBPS  Z30, Z28, Z28
+	VMOVUPS Z26, 64(CX)(R12*1)
+	VMOVUPS Z28, 64(AX)(R12*1)
+	ADDQ    $0x00000080, R12
+	SUBQ    $0x00000080, R11
+	JGE     loop30
+
+done31:
+	ADDQ $0x00000080, R11
+	SUBQ $0x00000040, R11
+	JL   done35
+
+loop34:
+	VMULPS    (CX)(R12*1), Z8, Z10
+	VMULPS    (BX)(R12*1), Z21, Z25
+	VADDPS    Z25, Z10, Z10
+	VPTESTMD  Z1, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    (AX)(R12*1), Z22, Z25
+	VMOVUPS   (DI)(R12*1), Z26
+	VMULPS    Z23, Z10, Z27
+	VDIVPS    Z26, Z27, Z27
+	CMPQ      8(SP), $+0
+	JNE       clamp36
+
+clamped37:
+	VSUBPS  Z27, Z25, Z25
+	VMOVUPS Z10, (CX)(R12*1)
+	VMOVUPS Z25, (AX)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
+	JGE     loop34
+
+done35:
+	ADDQ      $0x00000040, R11
+	TESTQ     R11, R11
+	JZ        end38
+	SHRQ      $0x02, R11
+	XORL      R13, R13
+	BTSQ      R11, R13
+	DECQ      R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (CX)(R12*1), K1, Z10
+	VMOVUPS.Z (BX)(R12*1), K1, Z25
+	VMULPS    Z10, Z8, Z10
+	VMULPS    Z25, Z21, Z25
+	VADDPS    Z25, Z10, Z10
+	VPTESTMD  Z1, Z10, K2
+	VMOVUPS.Z Z10, K2, Z10
+	VMOVUPS.Z (AX)(R12*1), K1, Z25
+	VMULPS    Z25, Z22, Z25
+	VMOVUPS.Z (DI)(R12*1), K1, Z26
+	VMULPS    Z23, Z10, Z27
+	VDIVPS    Z26, Z27, Z27
+	CMPQ      8(SP), $+0
+	JNE       clamp39
+
+clamped40:
+	VSUBPS  Z27, Z25, Z25
+	VMOVUPS Z10, K1, (CX)(R12*1)
+	VMOVUPS Z25, K1, (AX)(R12*1)
+
+end38:
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, BX
+	DECQ R10
+	JNZ  row29
+	DECQ outer+48(FP)
+	JNZ  slice
+	VZEROUPPER
+	RET
+
+other12:
+	JG      two14
+	CMPQ    power+88(FP), $+1
+	JE      half13
+	VMOVUPS Z7, Z26
+	VMOVUPS Z7, Z27
+	JMP     raised15
+
+half13:
+	VSQRTPS Z10, Z26
+	VSQRTPS Z26, Z26
+	VSQRTPS Z25, Z27
+	VSQRTPS Z27, Z27
+	JMP     raised15
+
+two14:
+	VMOVDQA64 Z10, Z26
+	VMOVDQA64 Z25, Z27
+	JMP       raised15
+
+other19:
+	JG      two21
+	CMPQ    power+88(FP), $+1
+	JE      half20
+	VMOVUPS Z7, Z25
+	JMP     raised22
+
+half20:
+	VSQRTPS Z10, Z25
+	VSQRTPS Z25, Z25
+	JMP     raised22
+
+two21:
+	VMOVDQA64 Z10, Z25
+	JMP       raised22
+
+other25:
+	JG      two27
+	CMPQ    power+88(FP), $+1
+	JE      half26
+	VMOVUPS Z7, Z25
+	JMP     raised28
+
+half26:
+	VSQRTPS Z10, Z25
+	VSQRTPS Z25, Z25
+	JMP     raised28
+
+two27:
+	VMOVDQA64 Z10, Z25
+	JMP       raised28
+
+clamp32:
+	VMOVUPS Z24, Z29
+	VMINPS  Z27, Z29, Z27
+	VMINPS  Z30, Z29, Z30
+	VMOVUPS Z9, Z29
+	VMAXPS  Z27, Z29, Z27
+	VMAXPS  Z30, Z29, Z30
+	JMP     clamped33
+
+clamp36:
+	VMOVUPS Z24, Z26
+	VMINPS  Z27, Z26, Z27
+	VMOVUPS Z9, Z26
+	VMAXPS  Z27, Z26, Z27
+	JMP     clamped37
+
+clamp39:
+	VMOVUPS Z24, Z26
+	VMINPS  Z27, Z26, Z27
+	VMOVUPS Z9, Z26
+	VMAXPS  Z27, Z26, Z27
+	JMP     clamped40
+
+// func rademacherF64AVX512(z *float64, n int, seed uint64, draw uint64, offset uint64)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·rademacherF64AVX512(SB), NOSPLIT, $264-40
+	MOVQ         z+0(FP), AX
+	MOVQ         n+8(FP), CX
+	LEAQ         philox512<>+0(SB), DX
+	VMOVUPD      (DX), Z0
+	VMOVUPD      64(DX), Z1
+	VMOVUPD      128(DX), Z2
+	VMOVUPD      192(DX), Z3
+	VMOVUPD      256(DX), Z4
+	VMOVUPD      320(DX), Z5
+	VPBROADCASTQ seed+16(FP), Z6
+	VPSRLQ       $0x20, Z6, Z7
+	VPBROADCASTQ draw+24(FP), Z8
+	VPSRLQ       $0x20, Z8, Z9
+	MOVL         $0x0000aaaa, DX
+	KMOVW        DX, K1
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLQ       $0x3f, Z10, Z10
+	VPXORD       Z11, Z11, Z11
+	VPTERNLOGD   $0xff, Z11, Z11, Z11
+	VPSLLQ       $0x36, Z11, Z11
+	VPSRLQ       $0x02, Z11, Z11
+	MOVQ         offset+32(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $0x0000007f, BX
+	SHRQ         $0x07, DX
+
+batch:
+	TESTQ        CX, CX
+	JZ           done
+	VPBROADCASTQ DX, Z12
+	VPADDQ       Z4, Z12, Z12
+	VPSRLQ       $0x20, Z12, Z13
+	VPADDQ       Z5, Z12, Z15
+	VPSRLQ       $0x20, Z15, Z14
+	VPMULUDQ     Z0, Z12, Z12
+	VPMULUDQ     Z1, Z8, Z16
+	VPSRLQ       $0x20, Z12, Z17
+	VPSRLQ       $0x20, Z16, Z18
+	VPTERNLOGD   $0x96, Z13, Z6, Z18
+	VPTERNLOGD   $0x96, Z9, Z7, Z17
+	VPMULUDQ     Z0, Z15, Z13
+	VPMULUDQ     Z1, Z8, Z15
+	VPSRLQ       $0x20, Z13, Z19
+	VPSRLQ       $0x20, Z15, Z20
+	VPTERNLOGD   $0x96, Z14, Z6, Z20
+	VPTERNLOGD   $0x96, Z9, Z7, Z19
+	VPADDQ       Z2, Z6, Z14
+	VPADDQ       Z3, Z7, Z21
+	VPMULUDQ     Z0, Z18, Z18
+	VPMULUDQ     Z1, Z17, Z17
+	VPSRLQ       $0x20, Z18, Z22
+	VPSRLQ       $0x20, Z17, Z23
+	VPTERNLOGD   $0x96, Z16, Z14, Z23
+	VPTERNLOGD   $0x96, Z12, Z21, Z22
+	VPMULUDQ     Z0, Z20, Z12
+	VPMULUDQ     Z1, Z19, Z16
+	VPSRLQ       $0x20, Z12, Z19
+	VPSRLQ       $0x20, Z16, Z20
+	VPTERNLOGD   $0x96, Z15, Z14, Z20
+	VPTERNLOGD   $0x96, Z13, Z21, Z19
+	VPADDQ       Z2, Z14, Z13
+	VPADDQ       Z3, Z21, Z14
+	VPMULUDQ     Z0, Z23, Z15
+	VPMULUDQ     Z1, Z22, Z21
+	VPSRLQ       $0x20, Z15, Z22
+	VPSRLQ       $0x20, Z21, Z23
+	VPTERNLOGD   $0x96, Z17, Z13, Z23
+	VPTERNLOGD   $0x96, Z18, Z14, Z22
+	VPMULUDQ     Z0, Z20, Z17
+	VPMULUDQ     Z1, Z19, Z18
+	VPSRLQ       $0x20, Z17, Z19
+	VPSRLQ       $0x20, Z18, Z20
+	VPTERNLOGD   $0x96, Z16, Z13, Z20
+	VPTERNLOGD   $0x96, Z12, Z14, Z19
+	VPADDQ       Z2, Z13, Z12
+	VPADDQ       Z3, Z14, Z13
+	VPMULUDQ     Z0, Z23, Z14
+	VPMULUDQ     Z1, Z22, Z16
+	VPSRLQ       $0x20, Z14, Z22
+	VPSRLQ       $0x20, Z16, Z23
+	VPTERNLOGD   $0x96, Z21, Z12, Z23
+	VPTERNLOGD   $0x96, Z15, Z13, Z22
+	VPMULUDQ     Z0, Z20, Z15
+	VPMULUDQ     Z1, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z20
+	VPSRLQ       $0x20, Z19, Z21
+	VPTERNLOGD   $0x96, Z18, Z12, Z21
+	VPTERNLOGD   $0x96, Z17, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z17
+	VPMULUDQ     Z1, Z22, Z18
+	VPSRLQ       $0x20, Z17, Z22
+	VPSRLQ       $0x20, Z18, Z23
+	VPTERNLOGD   $0x96, Z16, Z12, Z23
+	VPTERNLOGD   $0x96, Z14, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z14
+	VPMULUDQ     Z1, Z20, Z16
+	VPSRLQ       $0x20, Z14, Z20
+	VPSRLQ       $0x20, Z16, Z21
+	VPTERNLOGD   $0x96, Z19, Z12, Z21
+	VPTERNLOGD   $0x96, Z15, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z15
+	VPMULUDQ     Z1, Z22, Z19
+	VPSRLQ       $0x20, Z15, Z22
+	VPSRLQ       $0x20, Z19, Z23
+	VPTERNLOGD   $0x96, Z18, Z12, Z23
+	VPTERNLOGD   $0x96, Z17, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z17
+	VPMULUDQ     Z1, Z20, Z18
+	VPSRLQ       $0x20, Z17, Z20
+	VPSRLQ       $0x20, Z18, Z21
+	VPTERNLOGD   $0x96, Z16, Z12, Z21
+	VPTERNLOGD   $0x96, Z14, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z14
+	VPMULUDQ     Z1, Z22, Z16
+	VPSRLQ       $0x20, Z14, Z22
+	VPSRLQ       $0x20, Z16, Z23
+	VPTERNLOGD   $0x96, Z19, Z12, Z23
+	VPTERNLOGD   $0x96, Z15, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z15
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z15, Z20
+	VPSRLQ       $0x20, Z19, Z21
+	VPTERNLOGD   $0x96, Z18, Z12, Z21
+	VPTERNLOGD   $0x96, Z17, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z17
+	VPMULUDQ     Z1, Z22, Z18
+	VPSRLQ       $0x20, Z17, Z22
+	VPSRLQ       $0x20, Z18, Z23
+	VPTERNLOGD   $0x96, Z16, Z12, Z23
+	VPTERNLOGD   $0x96, Z14, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z14
+	VPMULUDQ     Z1, Z20, Z16
+	VPSRLQ       $0x20, Z14, Z20
+	VPSRLQ       $0x20, Z16, Z21
+	VPTERNLOGD   $0x96, Z19, Z12, Z21
+	VPTERNLOGD   $0x96, Z15, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z15
+	VPMULUDQ     Z1, Z22, Z19
+	VPSRLQ       $0x20, Z15, Z22
+	VPSRLQ       $0x20, Z19, Z23
+	VPTERNLOGD   $0x96, Z18, Z12, Z23
+	VPTERNLOGD   $0x96, Z17, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z17
+	VPMULUDQ     Z1, Z20, Z18
+	VPSRLQ       $0x20, Z17, Z20
+	VPSRLQ       $0x20, Z18, Z21
+	VPTERNLOGD   $0x96, Z16, Z12, Z21
+	VPTERNLOGD   $0x96, Z14, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z23, Z14
+	VPMULUDQ     Z1, Z22, Z16
+	VPSRLQ       $0x20, Z14, Z22
+	VPSRLQ       $0x20, Z16, Z23
+	VPTERNLOGD   $0x96, Z19, Z12, Z23
+	VPTERNLOGD   $0x96, Z15, Z13, Z22
+	VPMULUDQ     Z0, Z21, Z15
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z15, Z20
+	VPSRLQ       $0x20, Z19, Z21
+	VPTERNLOGD   $0x96, Z18, Z12, Z21
+	VPTERNLOGD   $0x96, Z17, Z13, Z20
+	VPADDQ       Z2, Z12, Z12
+	VPADDQ       Z3, Z13, Z12
+	VPSHUFD      $0xa0, Z16, K1, Z23
+	VPSHUFD      $0xa0, Z14, K1, Z22
+	VPUNPCKLQDQ  Z22, Z23, Z12
+	VPUNPCKHQDQ  Z22, Z23, Z13
+	VMOVUPD      Z12, (SP)
+	VMOVUPD      Z13, 64(SP)
+	VPSHUFD      $0xa0, Z19, K1, Z21
+	VPSHUFD      $0xa0, Z15, K1, Z20
+	VPUNPCKLQDQ  Z20, Z21, Z12
+	VPUNPCKHQDQ  Z20, Z21, Z13
+	VMOVUPD      Z12, 128(SP)
+	VMOVUPD      Z13, 192(SP)
+	ADDQ         $0x10, DX
+	MOVQ         $0x00000800, R8
+	SUBQ         BX, R8
+	CMPQ         CX, R8
+	CMOVQLT      CX, R8
+	SUBQ         R8, CX
+	LEAQ         (SP), SI
+	MOVQ         BX, DI
+	SHRQ         $0x03, DI
+	ADDQ         DI, SI
+	ANDQ         $0x07, BX
+	VPBROADCASTQ BX, Z13
+	VMOVUPD      signShifts64<>+0(SB), Z12
+	VPSUBQ       Z13, Z12, Z12
+	XORQ         BX, BX
+	SUBQ         $0x20, R8
+	JL           rest2
+
+chunks1:
+	VBROADCASTSD (SI), Z13
+	VPSLLVQ      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPD      Z13, (AX)
+	VBROADCASTSD 1(SI), Z13
+	VPSLLVQ      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPD      Z13, 64(AX)
+	VBROADCASTSD 2(SI), Z13
+	VPSLLVQ      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPD      Z13, 128(AX)
+	VBROADCASTSD 3(SI), Z13
+	VPSLLVQ      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPD      Z13, 192(AX)
+	ADDQ         $0x04, SI
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x20, R8
+	JGE          chunks1
+
+rest2:
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
+	JL   rest4
+
+chunks3:
+	VBROADCASTSD (SI), Z13
+	VPSLLVQ      Z12, Z13, Z13
+	VPTERNLOGD   $0xec, Z10, Z11, Z13
+	VMOVUPD      Z13, (AX)
+	ADDQ         $0x01, SI
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x08, R8
+	JGE          chunks3
+
+rest4:
+	ADDQ         $0x08, R8
+	TESTQ        R8, R8
+	JZ           batch
+	SHLQ         $0x03, R8
+	VBROADCASTSD (SI), Z13
+	VPSLLVQ      Z12, Z13, Z12
+	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	MOVQ         AX, SI
+	MOVQ         R8, DI
+	SHRQ         $0x03, DI
+	XORL         R9, R9
+	BTSQ         DI, R9
+	DECQ         R9
+	KMOVW        R9, K2
+	VMOVUPD      Z12, K2, (SI)
+	ADDQ         R8, AX
+	JMP          batch
+
+done:
+	VZEROUPPER
+	RET
+
+// func addProbeF64AVX512(acc *float64, z *float64, hz *float64, n int)
+// Requires: AVX, AVX512F
+TEXT ·addProbeF64AVX512(SB), NOSPLIT, $0-32
+	MOVQ acc+0(FP), AX
+	MOVQ z+8(FP), CX
+	MOVQ hz+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x03, BX
+	XORQ SI, SI
+	SUBQ $0x00000100, BX
+	JL   done2
+
+loop1:
+	VMOVUPD (CX)(SI*1), Z0
+	VMULPD  (DX)(SI*1), Z0, Z0
+	VADDPD  (AX)(SI*1), Z0, Z0
+	VMOVUPD 64(CX)(SI*1), Z1
+	VMULPD  64(DX)(SI*1), Z1, Z1
+	VADDPD  64(AX)(SI*1), Z1, Z1
+	VMOVUPD 128(CX)(SI*1), Z2
+	VMULPD  128(DX)(SI*1), Z2, Z2
+	VADDPD  128(AX)(SI*1), Z2, Z2
+	VMOVUPD 192(CX)(SI*1), Z3
+	VMULPD  192(DX)(SI*1), Z3, Z3
+	VADDPD  192(AX)(SI*1), Z3, Z3
+	VMOVUPD Z0, (AX)(SI*1)
+	VMOVUPD Z1, 64(AX)(SI*1)
+	VMOVUPD Z2, 128(AX)(SI*1)
+	VMOVUPD Z3, 192(AX)(SI*1)
+	ADDQ    $0x00000100, SI
+	SUBQ    $0x00000100, BX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000040, BX
+	JL   done4
+
+loop3:
+	VMOVUPD (CX)(SI*1), Z0
+	VMULPD  (DX)(SI*1), Z0, Z0
+	VADDPD  (AX)(SI*1), Z0, Z0
+	VMOVUPD Z0, (AX)(SI*1)
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JGE     loop3
+
+done4:
+	ADDQ      $0x00000040, BX
+	TESTQ     BX, BX
+	JZ        end5
+	SHRQ      $0x03, BX
+	XORL      DI, DI
+	BTSQ      BX, DI
+	DECQ      DI
+	KMOVW     DI, K1
+	VMOVUPD.Z (CX)(SI*1), K1, Z0
+	VMOVUPD.Z (DX)(SI*1), K1, Z1
+	VMULPD    Z1, Z0, Z0
+	VMOVUPD.Z (AX)(SI*1), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VMOVUPD   Z0, K1, (AX)(SI*1)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func allFiniteF64AVX512(x *float64, n int) bool
+// Requires: AVX, AVX512F
+TEXT ·allFiniteF64AVX512(SB), NOSPLIT, $0-17
+	MOVQ       x+0(FP), AX
+	MOVQ       n+8(FP), CX
+	SHLQ       $0x03, CX
+	XORQ       DX, DX
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLQ     $0x01, Z0, Z0
+	VPSRLQ     $0x20, Z0, Z0
+	VPSLLQ     $0x20, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	SUBQ       $0x00000100, CX
+	JL         done2
+
+loop1:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  64(AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  128(AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  192(AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x00000100, DX
+	SUBQ    $0x00000100, CX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000100, CX
+	SUBQ $0x00000040, CX
+	JL   done4
+
+loop3:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000040, CX
+	JGE     loop3
+
+done4:
+	ADDQ     $0x00000040, CX
+	TESTQ    CX, CX
+	JZ       end5
+	SHRQ     $0x03, CX
+	XORL     BX, BX
+	BTSQ     CX, BX
+	DECQ     BX
+	KMOVW    BX, K1
+	VPANDQ.Z (AX)(DX*1), Z0, K1, Z0
+	VPMAXSD  Z0, Z1, Z1
+
+end5:
+	VPMAXSD      Z2, Z1, Z1
+	VPMAXSD      Z4, Z3, Z3
+	VPMAXSD      Z3, Z1, Z1
+	MOVL         $0x7fefffff, AX
+	VPBROADCASTD AX, Z0
+	VPCMPGTD     Z0, Z1, K1
+	KORTESTW     K1, K1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func addAbsF64AVX512(p *float64, x *float64, n int)
+// Requires: AVX, AVX512F
+TEXT ·addAbsF64AVX512(SB), NOSPLIT, $0-24
+	MOVQ       p+0(FP), AX
+	MOVQ       x+8(FP), CX
+	MOVQ       n+16(FP), DX
+	SHLQ       $0x03, DX
+	XORQ       BX, BX
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLQ     $0x01, Z0, Z0
+	VMOVUPD    (AX), Z1
+	SUBQ       $0x40, DX
+	JL         rest
+
+loop:
+	VPANDD (CX)(BX*1), Z0, Z2
+	VADDPD Z2, Z1, Z1
+	ADDQ   $0x40, BX
+	SUBQ   $0x40, DX
+	JGE    loop
+
+rest:
+	ADDQ     $0x40, DX
+	SHRQ     $0x03, DX
+	XORL     SI, SI
+	BTSQ     DX, SI
+	DECQ     SI
+	KMOVW    SI, K1
+	VPANDQ.Z (CX)(BX*1), Z0, K1, Z0
+	VADDPD   Z0, Z1, Z1
+	VMOVUPD  Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func blockMeansF64AVX512(d *float64, x *float64, blocks int, block int, div float64)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·blockMeansF64AVX512(SB), NOSPLIT, $512-40
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	MOVQ         block+24(FP), AX
+	SHLQ         $0x03, AX
+	MOVQ         AX, CX
+	ANDQ         $+63, CX
+	SUBQ         CX, AX
+	MOVQ         CX, DX
+	SHRQ         $0x03, DX
+	XORL         BX, BX
+	BTSQ         DX, BX
+	DECQ         BX
+	KMOVW        BX, K1
+	MOVQ         x+8(FP), DX
+	MOVQ         d+0(FP), BX
+	MOVQ         blocks+16(FP), SI
+	VBROADCASTSD div+32(FP), Z1
+
+group:
+	TESTQ      SI, SI
+	JZ         done
+	MOVQ       $0x0000000000000008, DI
+	CMPQ       SI, DI
+	CMOVQLT    SI, DI
+	SUBQ       DI, SI
+	CMPQ       DI, $0x08
+	JNE        slots1
+	TESTQ      AX, AX
+	JNZ        slots1
+	MOVQ       CX, R8
+	SHLQ       $0x01, R8
+	LEAQ       (R8)(R8*2), R9
+	VPANDQ.Z   (DX), Z0, K1, Z2
+	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (DX)(R8*1), Z0, K1, Z4
+	PREFETCHT0 2048(DX)(R8*1)
+	VSHUFF64X2 $0x44, Z4, Z2, Z5
+	VSHUFF64X2 $0xee, Z4, Z2, Z2
+	VADDPD     Z2, Z5, Z5
+	VPANDQ.Z   (DX)(R8*2), Z0, K1, Z2
+	PREFETCHT0 2048(DX)(R8*2)
+	VPANDQ.Z   (DX)(R9*1), Z0, K1, Z4
+	PREFETCHT0 2048(DX)(R9*1)
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z4, Z2, Z6
+	VSHUFF64X2 $0xee, Z4, Z2, Z2
+	VADDPD     Z2, Z6, Z6
+	VSHUFF64X2 $0x88, Z6, Z5, Z2
+	VSHUFF64X2 $0xdd, Z6, Z5, Z4
+	VADDPD     Z4, Z2, Z2
+	VPANDQ.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (DX)(R8*1), Z0, K1, Z5
+	PREFETCHT0 2048(DX)(R8*1)
+	VSHUFF64X2 $0x44, Z5, Z4, Z6
+	VSHUFF64X2 $0xee, Z5, Z4, Z4
+	VADDPD     Z4, Z6, Z6
+	VPANDQ.Z   (DX)(R8*2), Z0, K1, Z4
+	PREFETCHT0 2048(DX)(R8*2)
+	VPANDQ.Z   (DX)(R9*1), Z0, K1, Z5
+	PREFETCHT0 2048(DX)(R9*1)
+	ADDQ       CX, DX
+	ADDQ       R9, DX
+	VSHUFF64X2 $0x44, Z5, Z4, Z7
+	VSHUFF64X2 $0xee, Z5, Z4, Z4
+	VADDPD     Z4, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z4
+	VSHUFF64X2 $0xdd, Z7, Z6, Z5
+	VADDPD     Z5, Z4, Z4
+	VUNPCKLPD  Z4, Z2, Z5
+	VUNPCKHPD  Z4, Z2, Z2
+	VADDPD     Z2, Z5, Z5
+	VMOVDQA64  Z5, Z2
+
+summed2:
+	VDIVPD  Z1, Z2, Z2
+	CMPQ    DI, $0x08
+	JNE     some3
+	VMOVUPD Z2, (BX)
+
+done4:
+	ADDQ $0x40, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+slots1:
+	LEAQ (SP), R8
+	MOVQ DI, R9
+
+block5:
+	VPXORD Z3, Z3, Z3
+	MOVQ   AX, R10
+	TESTQ  R10, R10
+	JZ     rest7
+
+pair6:
+	VPANDD (DX), Z0, Z2
+	VADDPD Z2, Z3, Z3
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R10
+	JNZ    pair6
+	TESTQ  CX, CX
+	JZ     done8
+
+rest7:
+	VPANDQ.Z (DX), Z0, K1, Z2
+	VADDPD   Z2, Z3, Z3
+	ADDQ     CX, DX
+
+done8:
+	VMOVUPD    Z3, (R8)
+	ADDQ       $0x40, R8
+	DECQ       R9
+	JNZ        block5
+	VMOVUPD    (SP), Z2
+	VMOVUPD    128(SP), Z4
+	VSHUFF64X2 $0x44, Z4, Z2, Z5
+	VSHUFF64X2 $0xee, Z4, Z2, Z2
+	VADDPD     Z2, Z5, Z5
+	VMOVUPD    256(SP), Z2
+	VMOVUPD    384(SP), Z4
+	VSHUFF64X2 $0x44, Z4, Z2, Z6
+	VSHUFF64X2 $0xee, Z4, Z2, Z2
+	VADDPD     Z2, Z6, Z6
+	VSHUFF64X2 $0x88, Z6, Z5, Z2
+	VSHUFF64X2 $0xdd, Z6, Z5, Z4
+	VADDPD     Z4, Z2, Z2
+	VMOVUPD    64(SP), Z4
+	VMOVUPD    192(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z4, Z6
+	VSHUFF64X2 $0xee, Z5, Z4, Z4
+	VADDPD     Z4, Z6, Z6
+	VMOVUPD    320(SP), Z4
+	VMOVUPD    448(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z4, Z7
+	VSHUFF64X2 $0xee, Z5, Z4, Z4
+	VADDPD     Z4, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z4
+	VSHUFF64X2 $0xdd, Z7, Z6, Z5
+	VADDPD     Z5, Z4, Z4
+	VUNPCKLPD  Z4, Z2, Z5
+	VUNPCKHPD  Z4, Z2, Z2
+	VADDPD     Z2, Z5, Z5
+	VMOVDQA64  Z5, Z2
+	JMP        summed2
+
+some3:
+	SHLQ    $0x03, DI
+	SHRQ    $0x03, DI
+	XORL    R8, R8
+	BTSQ    DI, R8
+	DECQ    R8
+	KMOVW   R8, K2
+	VMOVUPD Z2, K2, (BX)
+	JMP     done4
+
+// func stridedMeansF64AVX512(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool)
+// Requires: AVX, AVX512F
+TEXT ·stridedMeansF64AVX512(SB), NOSPLIT, $0-57
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VBROADCASTSD div+48(FP), Z1
+	MOVBLZX      more+56(FP), DX
+	MOVQ         block+24(FP), BX
+	MOVQ         stride+32(FP), SI
+	SHLQ         $0x03, SI
+
+slice:
+	MOVQ width+40(FP), DI
+	SHLQ $0x03, DI
+	XORQ R8, R8
+	SUBQ $0x00000200, DI
+	JL   done2
+
+loop1:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	TESTL   DX, DX
+	JZ      fresh3
+	VMOVUPD (AX)(R8*1), Z2
+	VMOVUPD 64(AX)(R8*1), Z3
+	VMOVUPD 128(AX)(R8*1), Z4
+	VMOVUPD 192(AX)(R8*1), Z5
+	VMOVUPD 256(AX)(R8*1), Z6
+	VMOVUPD 320(AX)(R8*1), Z7
+	VMOVUPD 384(AX)(R8*1), Z8
+	VMOVUPD 448(AX)(R8*1), Z9
+
+fresh3:
+	LEAQ (CX)(R8*1), R9
+	MOVQ BX, R10
+
+row4:
+	VPANDD  (R9), Z0, Z10
+	VADDPD  Z10, Z2, Z2
+	VPANDD  64(R9), Z0, Z10
+	VADDPD  Z10, Z3, Z3
+	VPANDD  128(R9), Z0, Z10
+	VADDPD  Z10, Z4, Z4
+	VPANDD  192(R9), Z0, Z10
+	VADDPD  Z10, Z5, Z5
+	VPANDD  256(R9), Z0, Z10
+	VADDPD  Z10, Z6, Z6
+	VPANDD  320(R9), Z0, Z10
+	VADDPD  Z10, Z7, Z7
+	VPANDD  384(R9), Z0, Z10
+	VADDPD  Z10, Z8, Z8
+	VPANDD  448(R9), Z0, Z10
+	VADDPD  Z10, Z9, Z9
+	ADDQ    SI, R9
+	DECQ    R10
+	JNZ     row4
+	VDIVPD  Z1, Z2, Z2
+	VDIVPD  Z1, Z3, Z3
+	VDIVPD  Z1, Z4, Z4
+	VDIVPD  Z1, Z5, Z5
+	VDIVPD  Z1, Z6, Z6
+	VDIVPD  Z1, Z7, Z7
+	VDIVPD  Z1, Z8, Z8
+	VDIVPD  Z1, Z9, Z9
+	VMOVUPD Z2, (AX)(R8*1)
+	VMOVUPD Z3, 64(AX)(R8*1)
+	VMOVUPD Z4, 128(AX)(R8*1)
+	VMOVUPD Z5, 192(AX)(R8*1)
+	VMOVUPD Z6, 256(AX)(R8*1)
+	VMOVUPD Z7, 320(AX)(R8*1)
+	VMOVUPD Z8, 384(AX)(R8*1)
+	VMOVUPD Z9, 448(AX)(R8*1)
+	ADDQ    $0x00000200, R8
+	SUBQ    $0x00000200, DI
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000200, DI
+	SUBQ $0x00000040, DI
+	JL   done6
+
+loop5:
+	VPXORD  Z11, Z11, Z11
+	TESTL   DX, DX
+	JZ      fresh7
+	VMOVUPD (AX)(R8*1), Z11
+
+fresh7:
+	LEAQ (CX)(R8*1), R9
+	MOVQ BX, R10
+
+row8:
+	VPANDD  (R9), Z0, Z10
+	VADDPD  Z10, Z11, Z11
+	ADDQ    SI, R9
+	DECQ    R10
+	JNZ     row8
+	VDIVPD  Z1, Z11, Z11
+	VMOVUPD Z11, (AX)(R8*1)
+	ADDQ    $0x00000040, R8
+	SUBQ    $0x00000040, DI
+	JGE     loop5
+
+done6:
+	ADDQ      $0x00000040, DI
+	TESTQ     DI, DI
+	JZ        end9
+	SHRQ      $0x03, DI
+	XORL      R9, R9
+	BTSQ      DI, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VPXORD    Z12, Z12, Z12
+	TESTL     DX, DX
+	JZ        fresh10
+	VMOVUPD.Z (AX)(R8*1), K1, Z12
+
+fresh10:
+	LEAQ (CX)(R8*1), DI
+	MOVQ BX, R9
+
+row11:
+	VPANDQ.Z (DI), Z0, K1, Z10
+	VADDPD   Z10, Z12, Z12
+	ADDQ     SI, DI
+	DECQ     R9
+	JNZ      row11
+	VDIVPD   Z1, Z12, Z12
+	VMOVUPD  Z12, K1, (AX)(R8*1)
+
+end9:
+	MOVQ  SI, DI
+	IMULQ BX, DI
+	ADDQ  DI, CX
+	ADDQ  SI, AX
+	DECQ  outer+16(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+// func curvatureF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, power int)
+// Requires: AVX, AVX512F
+TEXT ·curvatureF64AVX512(SB), NOSPLIT, $16-48
+	MOVQ         v+0(FP), AX
+	MOVQ         den+8(FP), CX
+	MOVQ         d+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SHLQ         $0x03, BX
+	XORQ         SI, SI
+	MOVQ         s+32(FP), DI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLQ       $0x35, Z1, Z1
+	VPSRLQ       $0x01, Z1, Z1
+	VBROADCASTSD 16(DI), Z0
+	VBROADCASTSD 24(DI), Z3
+	VBROADCASTSD 48(DI), Z4
+	VBROADCASTSD 56(DI), Z5
+	VBROADCASTSD 72(DI), Z6
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLQ       $0x36, Z2, Z2
+	VPSRLQ       $0x02, Z2, Z2
+	VPXORD       Z6, Z2, Z6
+	VMOVQ        X6, (SP)
+	SUBQ         $0x00000080, BX
+	JL           done2
+
+loop1:
+	VMOVUPD   (DX)(SI*1), Z6
+	VMOVUPD   64(DX)(SI*1), Z7
+	VMULPD    Z3, Z6, Z8
+	VMULPD    Z6, Z8, Z8
+	VMULPD    (AX)(SI*1), Z0, Z6
+	VADDPD    Z8, Z6, Z6
+	VPTESTMQ  Z1, Z6, K1
+	VMOVUPD.Z Z6, K1, Z6
+	VMULPD    Z3, Z7, Z8
+	VMULPD    Z7, Z8, Z8
+	VMULPD    64(AX)(SI*1), Z0, Z7
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z1, Z7, K1
+	VMOVUPD.Z Z7, K1, Z7
+	CMPQ      power+40(FP), $+2
+	JNE       other3
+	VSQRTPD   Z6, Z8
+	VSQRTPD   Z7, Z9
+
+raised6:
+	VMULPD  Z4, Z8, Z8
+	VADDPD  Z5, Z8, Z8
+	VMULPD  Z4, Z9, Z9
+	VADDPD  Z5, Z9, Z9
+	VMOVUPD Z6, (AX)(SI*1)
+	VMOVUPD Z8, (CX)(SI*1)
+	VMOVUPD Z7, 64(AX)(SI*1)
+	VMOVUPD Z9, 64(CX)(SI*1)
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000080, BX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000040, BX
+	JL   done8
+
+loop7:
+	VMOVUPD   (DX)(SI*1), Z6
+	VMULPD    Z3, Z6, Z7
+	VMULPD    Z6, Z7, Z7
+	VMULPD    (AX)(SI*1), Z0, Z6
+	VADDPD    Z7, Z6, Z6
+	VPTESTMQ  Z1, Z6, K1
+	VMOVUPD.Z Z6, K1, Z6
+	CMPQ      power+40(FP), $+2
+	JNE       other9
+	VSQRTPD   Z6, Z7
+
+raised12:
+	VMULPD  Z4, Z7, Z7
+	VADDPD  Z5, Z7, Z7
+	VMOVUPD Z6, (AX)(SI*1)
+	VMOVUPD Z7, (CX)(SI*1)
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JGE     loop7
+
+done8:
+	ADDQ      $0x00000040, BX
+	TESTQ     BX, BX
+	JZ        end13
+	SHRQ      $0x03, BX
+	XORL      DI, DI
+	BTSQ      BX, DI
+	DECQ      DI
+	KMOVW     DI, K1
+	VMOVUPD.Z (DX)(SI*1), K1, Z6
+	VMOVUPD.Z (AX)(SI*1), K1, Z7
+	VMULPD    Z3, Z6, Z3
+	VMULPD    Z6, Z3, Z3
+	VMULPD    Z7, Z0, Z0
+	VADDPD    Z3, Z0, Z0
+	VPTESTMQ  Z1, Z0, K2
+	VMOVUPD.Z Z0, K2, Z0
+	CMPQ      power+40(FP), $+2
+	JNE       other14
+	VSQRTPD   Z0, Z1
+
+raised17:
+	VMULPD  Z4, Z1, Z1
+	VADDPD  Z5, Z1, Z1
+	VMOVUPD Z0, K1, (AX)(SI*1)
+	VMOVUPD Z1, K1, (CX)(SI*1)
+
+end13:
+	VZEROUPPER
+	RET
+
+other3:
+	JG      two5
+	CMPQ    power+40(FP), $+1
+	JE      half4
+	VMOVUPD Z2, Z8
+	VMOVUPD Z2, Z9
+	JMP     raised6
+
+half4:
+	VSQRTPD Z6, Z8
+	VSQRTPD Z8, Z8
+	VSQRTPD Z7, Z9
+	VSQRTPD Z9, Z9
+	JMP     raised6
+
+two5:
+	VMOVDQA64 Z6, Z8
+	VMOVDQA64 Z7, Z9
+	JMP       raised6
+
+other9:
+	JG      two11
+	CMPQ    power+40(FP), $+1
+	JE      half10
+	VMOVUPD Z2, Z7
+	JMP     raised12
+
+half10:
+	VSQRTPD Z6, Z7
+	VSQRTPD Z7, Z7
+	JMP     raised12
+
+two11:
+	VMOVDQA64 Z6, Z7
+	JMP       raised12
+
+other14:
+	JG      two16
+	CMPQ    power+40(FP), $+1
+	JE      half15
+	VMOVUPD Z2, Z1
+	JMP     raised17
+
+half15:
+	VSQRTPD Z0, Z1
+	VSQRTPD Z1, Z1
+	JMP     raised17
+
+two16:
+	VMOVDQA64 Z0, Z1
+	JMP       raised17
+
+// func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·curvaturePowF64AVX512(SB), NOSPLIT, $400-48
+	MOVQ         v+0(FP), AX
+	MOVQ         den+8(FP), CX
+	MOVQ         d+16(FP), DX
+	MOVQ         n+24(FP), BX
+	SHLQ         $0x03, BX
+	XORQ         SI, SI
+	MOVQ         s+32(FP), DI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLQ       $0x35, Z1, Z1
+	VPSRLQ       $0x01, Z1, Z1
+	VBROADCASTSD 16(DI), Z0
+	VBROADCASTSD 24(DI), Z3
+	VBROADCASTSD 48(DI), Z4
+	VBROADCASTSD 56(DI), Z5
+	VBROADCASTSD 72(DI), Z6
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLQ       $0x36, Z2, Z2
+	VPSRLQ       $0x02, Z2, Z2
+	VPXORD       Z6, Z2, Z2
+	VMOVQ        X2, (SP)
+	MOVQ         exponent+40(FP), DI
+	SUBQ         $0x00000080, BX
+	JL           done2
+
+loop1:
+	VMOVUPD       (DX)(SI*1), Z2
+	VMULPD        Z3, Z2, Z6
+	VMULPD        Z2, Z6, Z6
+	VMULPD        (AX)(SI*1), Z0, Z2
+	VADDPD        Z6, Z2, Z2
+	VPTESTMQ      Z1, Z2, K1
+	VMOVUPD.Z     Z2, K1, Z2
+	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VPSRLQ        $0x34, Z6, Z7
+	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
+	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
+	VPANDQ.BCST   powConstants<>+896(SB), Z6, Z6
+	VPADDQ.BCST   powConstants<>+928(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
+	VBROADCASTSD  powConstants<>+0(SB), Z10
+	VDIVPD        Z9, Z10, Z10
+	VMULPD        Z10, Z8, Z11
+	VADDPD.BCST   powConstants<>+960(SB), Z11, Z12
+	VSUBPD.BCST   powConstants<>+960(SB), Z12, Z12
+	VPANDQ.BCST   powConstants<>+992(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
+	VSUBPD        Z13, Z6, Z6
+	VMULPD        Z9, Z12, Z9
+	VSUBPD        Z9, Z8, Z8
+	VMULPD        Z6, Z12, Z6
+	VSUBPD        Z6, Z8, Z6
+	VMULPD        Z10, Z6, Z6
+	VMULPD        Z11, Z11, Z8
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   24(DI), Z6, Z6
+	VMULPD.BCST   32(DI), Z11, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   16(DI), Z7, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   powConstants<>+1056(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1024(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+1120(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1088(SB), Z14, Z14
+	VMULPD        Z14, Z9, Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD.BCST   powConstants<>+1184(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1152(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1216(SB), Z9, Z9
+	VADDPD        Z9, Z14, Z9
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z13, Z9
+	VMULPD.BCST   (DI), Z11, Z10
+	VMULPD        Z8, Z10, Z8
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z6, Z8, Z6
+	VMULPD.BCST   8(DI), Z7, Z7
+	VMULPD.BCST   24(DI), Z12, Z8
+	VADDPD        Z8, Z7, Z9
+	VADDPD.BCST   powConstants<>+288(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z9, Z10
+	VSUBPD        Z10, Z7, Z7
+	VADDPD        Z8, Z7, Z7
+	VADDPD.BCST   powConstants<>+1248(SB), Z7, Z8
+	VSUBPD.BCST   powConstants<>+1248(SB), Z8, Z8
+	VSUBPD        Z8, Z7, Z7
+	VADDPD        Z6, Z7, Z6
+	VMOVUPD       Z8, 16(SP)
+	VMOVUPD       Z6, 80(SP)
+	VMOVUPD       Z9, 144(SP)
+	VMOVUPD       Z2, (AX)(SI*1)
+	VMOVUPD       64(DX)(SI*1), Z2
+	VMULPD        Z3, Z2, Z6
+	VMULPD        Z2, Z6, Z6
+	VMULPD        64(AX)(SI*1), Z0, Z2
+	VADDPD        Z6, Z2, Z2
+	VPTESTMQ      Z1, Z2, K1
+	VMOVUPD.Z     Z2, K1, Z2
+	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VPSRLQ        $0x34, Z6, Z7
+	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
+	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
+	VPANDQ.BCST   powConstants<>+896(SB), Z6, Z6
+	VPADDQ.BCST   powConstants<>+928(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
+	VBROADCASTSD  powConstants<>+0(SB), Z10
+	VDIVPD        Z9, Z10, Z10
+	VMULPD        Z10, Z8, Z11
+	VADDPD.BCST   powConstants<>+960(SB), Z11, Z12
+	VSUBPD.BCST   powConstants<>+960(SB), Z12, Z12
+	VPANDQ.BCST   powConstants<>+992(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
+	VSUBPD        Z13, Z6, Z6
+	VMULPD        Z9, Z12, Z9
+	VSUBPD        Z9, Z8, Z8
+	VMULPD        Z6, Z12, Z6
+	VSUBPD        Z6, Z8, Z6
+	VMULPD        Z10, Z6, Z6
+	VMULPD        Z11, Z11, Z8
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   24(DI), Z6, Z6
+	VMULPD.BCST   32(DI), Z11, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   16(DI), Z7, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   powConstants<>+1056(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1024(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+1120(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1088(SB), Z14, Z14
+	VMULPD        Z14, Z9, Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD.BCST   powConstants<>+1184(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1152(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1216(SB), Z9, Z9
+	VADDPD        Z9, Z14, Z9
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z13, Z9
+	VMULPD.BCST   (DI), Z11, Z10
+	VMULPD        Z8, Z10, Z8
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z6, Z8, Z6
+	VMULPD.BCST   8(DI), Z7, Z7
+	VMULPD.BCST   24(DI), Z12, Z8
+	VADDPD        Z8, Z7, Z9
+	VADDPD.BCST   powConstants<>+288(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z9, Z10
+	VSUBPD        Z10, Z7, Z7
+	VADDPD        Z8, Z7, Z7
+	VADDPD.BCST   powConstants<>+1248(SB), Z7, Z8
+	VSUBPD.BCST   powConstants<>+1248(SB), Z8, Z8
+	VSUBPD        Z8, Z7, Z7
+	VADDPD        Z6, Z7, Z6
+	VMOVUPD       Z8, 208(SP)
+	VMOVUPD       Z6, 272(SP)
+	VMOVUPD       Z9, 336(SP)
+	VMOVUPD       Z2, 64(AX)(SI*1)
+	VMOVUPD       16(SP), Z2
+	VMOVUPD       80(SP), Z6
+	VMOVUPD       144(SP), Z7
+	VADDPD        Z6, Z2, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
+	VMULPD        Z9, Z2, Z2
+	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z6, Z9, Z6
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   powConstants<>+1344(SB), Z8, Z11
+	VADDPD.BCST   powConstants<>+1376(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1440(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1408(SB), Z12, Z12
+	VMULPD        Z12, Z9, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1504(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1568(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1536(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z12, Z10, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1632(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1600(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1696(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1664(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z9
+	VADDPD        Z9, Z12, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z11, Z9
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z2, Z2
+	VPSLLQ        $0x34, Z7, Z6
+	VPADDQ        Z2, Z6, Z2
+	VMOVUPD       (AX)(SI*1), Z6
+	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
+	VMOVAPD       Z6, K1, Z2
+	VPMOVQ2M      Z6, K1
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
+	VMOVAPD.Z     Z2, K1, Z2
+	VMULPD        Z4, Z2, Z2
+	VADDPD        Z5, Z2, Z2
+	VMOVUPD       Z2, (CX)(SI*1)
+	VMOVUPD       208(SP), Z2
+	VMOVUPD       272(SP), Z6
+	VMOVUPD       336(SP), Z7
+	VADDPD        Z6, Z2, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
+	VMULPD        Z9, Z2, Z2
+	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z6, Z9, Z6
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   powConstants<>+1344(SB), Z8, Z11
+	VADDPD.BCST   powConstants<>+1376(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1440(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1408(SB), Z12, Z12
+	VMULPD        Z12, Z9, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1504(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1568(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1536(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z12, Z10, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1632(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1600(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1696(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1664(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z9
+	VADDPD        Z9, Z12, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z11, Z9
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z2, Z2
+	VPSLLQ        $0x34, Z7, Z6
+	VPADDQ        Z2, Z6, Z2
+	VMOVUPD       64(AX)(SI*1), Z6
+	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
+	VMOVAPD       Z6, K1, Z2
+	VPMOVQ2M      Z6, K1
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
+	VMOVAPD.Z     Z2, K1, Z2
+	VMULPD        Z4, Z2, Z2
+	VADDPD        Z5, Z2, Z2
+	VMOVUPD       Z2, 64(CX)(SI*1)
+	ADDQ          $0x00000080, SI
+	SUBQ          $0x00000080, BX
+	JGE           loop1
+
+done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000040, BX
+	JL   done4
+
+loop3:
+	VMOVUPD       (DX)(SI*1), Z2
+	VMULPD        Z3, Z2, Z6
+	VMULPD        Z2, Z6, Z6
+	VMULPD        (AX)(SI*1), Z0, Z2
+	VADDPD        Z6, Z2, Z2
+	VPTESTMQ      Z1, Z2, K1
+	VMOVUPD.Z     Z2, K1, Z2
+	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VPSRLQ        $0x34, Z6, Z7
+	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
+	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
+	VPANDQ.BCST   powConstants<>+896(SB), Z6, Z6
+	VPADDQ.BCST   powConstants<>+928(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
+	VBROADCASTSD  powConstants<>+0(SB), Z10
+	VDIVPD        Z9, Z10, Z10
+	VMULPD        Z10, Z8, Z11
+	VADDPD.BCST   powConstants<>+960(SB), Z11, Z12
+	VSUBPD.BCST   powConstants<>+960(SB), Z12, Z12
+	VPANDQ.BCST   powConstants<>+992(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
+	VSUBPD        Z13, Z6, Z6
+	VMULPD        Z9, Z12, Z9
+	VSUBPD        Z9, Z8, Z8
+	VMULPD        Z6, Z12, Z6
+	VSUBPD        Z6, Z8, Z6
+	VMULPD        Z10, Z6, Z6
+	VMULPD        Z11, Z11, Z8
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   24(DI), Z6, Z6
+	VMULPD.BCST   32(DI), Z11, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   16(DI), Z7, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   powConstants<>+1056(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1024(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+1120(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1088(SB), Z14, Z14
+	VMULPD        Z14, Z9, Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD.BCST   powConstants<>+1184(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1152(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1216(SB), Z9, Z9
+	VADDPD        Z9, Z14, Z9
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z13, Z9
+	VMULPD.BCST   (DI), Z11, Z10
+	VMULPD        Z8, Z10, Z8
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z6, Z8, Z6
+	VMULPD.BCST   8(DI), Z7, Z7
+	VMULPD.BCST   24(DI), Z12, Z8
+	VADDPD        Z8, Z7, Z9
+	VADDPD.BCST   powConstants<>+288(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z9, Z10
+	VSUBPD        Z10, Z7, Z7
+	VADDPD        Z8, Z7, Z7
+	VADDPD.BCST   powConstants<>+1248(SB), Z7, Z8
+	VSUBPD.BCST   powConstants<>+1248(SB), Z8, Z8
+	VSUBPD        Z8, Z7, Z7
+	VADDPD        Z6, Z7, Z6
+	VMOVUPD       Z8, 16(SP)
+	VMOVUPD       Z6, 80(SP)
+	VMOVUPD       Z9, 144(SP)
+	VMOVUPD       Z2, (AX)(SI*1)
+	VMOVUPD       16(SP), Z2
+	VMOVUPD       80(SP), Z6
+	VMOVUPD       144(SP), Z7
+	VADDPD        Z6, Z2, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
+	VMULPD        Z9, Z2, Z2
+	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z6, Z9, Z6
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   powConstants<>+1344(SB), Z8, Z11
+	VADDPD.BCST   powConstants<>+1376(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1440(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1408(SB), Z12, Z12
+	VMULPD        Z12, Z9, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1504(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1568(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1536(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z12, Z10, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1632(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1600(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1696(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1664(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z9
+	VADDPD        Z9, Z12, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z11, Z9
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z2, Z2
+	VPSLLQ        $0x34, Z7, Z6
+	VPADDQ        Z2, Z6, Z2
+	VMOVUPD       (AX)(SI*1), Z6
+	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
+	VMOVAPD       Z6, K1, Z2
+	VPMOVQ2M      Z6, K1
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
+	VMOVAPD.Z     Z2, K1, Z2
+	VMULPD        Z4, Z2, Z2
+	VADDPD        Z5, Z2, Z2
+	VMOVUPD       Z2, (CX)(SI*1)
+	ADDQ          $0x00000040, SI
+	SUBQ          $0x00000040, BX
+	JGE           loop3
+
+done4:
+	ADDQ          $0x00000040, BX
+	TESTQ         BX, BX
+	JZ            end5
+	SHRQ          $0x03, BX
+	XORL          R8, R8
+	BTSQ          BX, R8
+	DECQ          R8
+	KMOVW         R8, K1
+	VMOVUPD.Z     (DX)(SI*1), K1, Z2
+	VMOVUPD.Z     (AX)(SI*1), K1, Z6
+	VMULPD        Z3, Z2, Z3
+	VMULPD        Z2, Z3, Z3
+	VMULPD        Z6, Z0, Z0
+	VADDPD        Z3, Z0, Z0
+	VPTESTMQ      Z1, Z0, K2
+	VMOVUPD.Z     Z0, K2, Z0
+	VPADDQ.BCST   powConstants<>+800(SB), Z0, Z1
+	VPSRLQ        $0x34, Z1, Z2
+	VPORQ.BCST    powConstants<>+832(SB), Z2, Z2
+	VSUBPD.BCST   powConstants<>+864(SB), Z2, Z2
+	VPANDQ.BCST   powConstants<>+896(SB), Z1, Z1
+	VPADDQ.BCST   powConstants<>+928(SB), Z1, Z1
+	VSUBPD.BCST   powConstants<>+0(SB), Z1, Z3
+	VADDPD.BCST   powConstants<>+0(SB), Z1, Z6
+	VBROADCASTSD  powConstants<>+0(SB), Z7
+	VDIVPD        Z6, Z7, Z7
+	VMULPD        Z7, Z3, Z8
+	VADDPD.BCST   powConstants<>+960(SB), Z8, Z9
+	VSUBPD.BCST   powConstants<>+960(SB), Z9, Z9
+	VPANDQ.BCST   powConstants<>+992(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z10
+	VSUBPD        Z10, Z1, Z1
+	VMULPD        Z6, Z9, Z6
+	VSUBPD        Z6, Z3, Z3
+	VMULPD        Z1, Z9, Z1
+	VSUBPD        Z1, Z3, Z1
+	VMULPD        Z7, Z1, Z1
+	VMULPD        Z8, Z8, Z3
+	VMULPD        Z3, Z3, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD.BCST   24(DI), Z1, Z1
+	VMULPD.BCST   32(DI), Z8, Z10
+	VADDPD        Z10, Z1, Z1
+	VMULPD.BCST   16(DI), Z2, Z10
+	VADDPD        Z10, Z1, Z1
+	VMULPD.BCST   powConstants<>+1056(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+1024(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+1120(SB), Z3, Z11
+	VADDPD.BCST   powConstants<>+1088(SB), Z11, Z11
+	VMULPD        Z11, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD.BCST   powConstants<>+1184(SB), Z3, Z11
+	VADDPD.BCST   powConstants<>+1152(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1216(SB), Z6, Z6
+	VADDPD        Z6, Z11, Z6
+	VMULPD        Z6, Z7, Z6
+	VADDPD        Z6, Z10, Z6
+	VMULPD.BCST   (DI), Z8, Z7
+	VMULPD        Z3, Z7, Z3
+	VMULPD        Z6, Z3, Z3
+	VADDPD        Z1, Z3, Z1
+	VMULPD.BCST   8(DI), Z2, Z2
+	VMULPD.BCST   24(DI), Z9, Z3
+	VADDPD        Z3, Z2, Z6
+	VADDPD.BCST   powConstants<>+288(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+288(SB), Z6, Z7
+	VSUBPD        Z7, Z2, Z2
+	VADDPD        Z3, Z2, Z2
+	VADDPD.BCST   powConstants<>+1248(SB), Z2, Z3
+	VSUBPD.BCST   powConstants<>+1248(SB), Z3, Z3
+	VSUBPD        Z3, Z2, Z2
+	VADDPD        Z1, Z2, Z1
+	VMOVUPD       Z3, 16(SP)
+	VMOVUPD       Z1, 80(SP)
+	VMOVUPD       Z6, 144(SP)
+	VMOVUPD       Z0, K1, (AX)(SI*1)
+	VMOVUPD       16(SP), Z0
+	VMOVUPD       80(SP), Z1
+	VMOVUPD       144(SP), Z2
+	VADDPD        Z1, Z0, Z3
+	VMULPD.BCST   powConstants<>+1280(SB), Z0, Z6
+	VADDPD.BCST   powConstants<>+1312(SB), Z6, Z6
+	VMULPD        Z6, Z0, Z0
+	VADDPD.BCST   powConstants<>+0(SB), Z0, Z0
+	VMULPD.BCST   powConstants<>+1280(SB), Z3, Z7
+	VADDPD        Z7, Z6, Z6
+	VMULPD        Z1, Z6, Z1
+	VMULPD        Z3, Z3, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD.BCST   powConstants<>+1344(SB), Z3, Z8
+	VADDPD.BCST   powConstants<>+1376(SB), Z8, Z8
+	VMULPD.BCST   powConstants<>+1440(SB), Z3, Z9
+	VADDPD.BCST   powConstants<>+1408(SB), Z9, Z9
+	VMULPD        Z9, Z6, Z9
+	VADDPD        Z9, Z8, Z8
+	VMULPD.BCST   powConstants<>+1504(SB), Z3, Z9
+	VADDPD.BCST   powConstants<>+1472(SB), Z9, Z9
+	VMULPD.BCST   powConstants<>+1568(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+1536(SB), Z10, Z10
+	VMULPD        Z10, Z6, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z9, Z7, Z9
+	VADDPD        Z9, Z8, Z8
+	VMULPD.BCST   powConstants<>+1632(SB), Z3, Z9
+	VADDPD.BCST   powConstants<>+1600(SB), Z9, Z9
+	VMULPD.BCST   powConstants<>+1696(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+1664(SB), Z10, Z10
+	VMULPD        Z10, Z6, Z6
+	VADDPD        Z6, Z9, Z6
+	VMULPD        Z7, Z7, Z7
+	VMULPD        Z6, Z7, Z6
+	VADDPD        Z6, Z8, Z6
+	VMULPD        Z6, Z3, Z3
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VPSLLQ        $0x34, Z2, Z1
+	VPADDQ        Z0, Z1, Z0
+	VMOVUPD.Z     (AX)(SI*1), K1, Z1
+	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z1, K2
+	VMOVAPD       Z1, K2, Z0
+	VPMOVQ2M      Z1, K2
+	VBROADCASTSD  powConstants<>+640(SB), K2, Z0
+	VPTESTMQ.BCST powConstants<>+672(SB), Z1, K2
+	VMOVAPD.Z     Z0, K2, Z0
+	VMULPD        Z4, Z0, Z0
+	VADDPD        Z5, Z0, Z0
+	VMOVUPD       Z0, K1, (CX)(SI*1)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func descendRowsF64AVX512(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64)
+// Requires: AVX, AVX512F
+TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-72
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         den+24(FP), BX
+	MOVQ         s+64(FP), SI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLQ       $0x35, Z1, Z1
+	VPSRLQ       $0x01, Z1, Z1
+	VBROADCASTSD (SI), Z0
+	VBROADCASTSD 8(SI), Z4
+	VBROADCASTSD 40(SI), Z5
+	VBROADCASTSD 32(SI), Z6
+	VBROADCASTSD 64(SI), Z7
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLQ       $0x3f, Z2, Z2
+	VPXORD       Z7, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPTERNLOGD   $0xff, Z3, Z3, Z3
+	VPSLLQ       $0x35, Z3, Z3
+	VPSRLQ       $0x01, Z3, Z3
+	VPXORD       Z7, Z3, Z3
+	VMOVQ        X3, (SP)
+	MOVQ         block+40(FP), SI
+	MOVQ         stride+48(FP), DI
+	SHLQ         $0x03, DI
+
+slice:
+	MOVQ SI, R8
+
+row1:
+	MOVQ width+56(FP), R9
+	SHLQ $0x03, R9
+	XORQ R10, R10
+	SUBQ $0x00000080, R9
+	JL   done3
+
+loop2:
+	VMULPD    (CX)(R10*1), Z0, Z3
+	VMULPD    (DX)(R10*1), Z4, Z8
+	VADDPD    Z8, Z3, Z3
+	VPTESTMQ  Z1, Z3, K1
+	VMOVUPD.Z Z3, K1, Z3
+	VMULPD    (AX)(R10*1), Z5, Z8
+	VMOVUPD   (BX)(R10*1), Z9
+	VMULPD    Z6, Z3, Z10
+	VDIVPD    Z9, Z10, Z10
+	VMULPD    64(CX)(R10*1), Z0, Z9
+	VMULPD    64(DX)(R10*1), Z4, Z11
+	VADDPD    Z11, Z9, Z9
+	VPTESTMQ  Z1, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    64(AX)(R10*1), Z5, Z11
+	VMOVUPD   64(BX)(R10*1), Z12
+	VMULPD    Z6, Z9, Z13
+	VDIVPD    Z12, Z13, Z13
+	CMPQ      (SP), $+0
+	JNE       clamp4
+
+clamped5:
+	VSUBPD  Z10, Z8, Z8
+	VMOVUPD Z3, (CX)(R10*1)
+	VMOVUPD Z8, (AX)(R10*1)
+	VSUBPD  Z13, Z11, Z11
+	VMOVUPD Z9, 64(CX)(R10*1)
+	VMOVUPD Z11, 64(AX)(R10*1)
+	ADDQ    $0x00000080, R10
+	SUBQ    $0x00000080, R9
+	JGE     loop2
+
+done3:
+	ADDQ $0x00000080, R9
+	SUBQ $0x00000040, R9
+	JL   done7
+
+loop6:
+	VMULPD    (CX)(R10*1), Z0, Z3
+	VMULPD    (DX)(R10*1), Z4, Z8
+	VADDPD    Z8, Z3, Z3
+	VPTESTMQ  Z1, Z3, K1
+	VMOVUPD.Z Z3, K1, Z3
+	VMULPD    (AX)(R10*1), Z5, Z8
+	VMOVUPD   (BX)(R10*1), Z9
+	VMULPD    Z6, Z3, Z10
+	VDIVPD    Z9, Z10, Z10
+	CMPQ      (SP), $+0
+	JNE       clamp8
+
+clamped9:
+	VSUBPD  Z10, Z8, Z8
+	VMOVUPD Z3, (CX)(R10*1)
+	VMOVUPD Z8, (AX)(R10*1)
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R9
+	JGE     loop6
+
+done7:
+	ADDQ      $0x00000040, R9
+	TESTQ     R9, R9
+	JZ        end10
+	SHRQ      $0x03, R9
+	XORL      R11, R11
+	BTSQ      R9, R11
+	DECQ      R11
+	KMOVW     R11, K1
+	VMOVUPD.Z (CX)(R10*1), K1, Z3
+	VMOVUPD.Z (DX)(R10*1), K1, Z8
+	VMULPD    Z3, Z0, Z3
+	VMULPD    Z8, Z4, Z8
+	VADDPD    Z8, Z3, Z3
+	VPTESTMQ  Z1, Z3, K2
+	VMOVUPD.Z Z3, K2, Z3
+	VMOVUPD.Z (AX)(R10*1), K1, Z8
+	VMULPD    Z8, Z5, Z8
+	VMOVUPD.Z (BX)(R10*1), K1, Z9
+	VMULPD    Z6, Z3, Z10
+	VDIVPD    Z9, Z10, Z10
+	CMPQ      (SP), $+0
+	JNE       clamp11
+
+clamped12:
+	VSUBPD  Z10, Z8, Z8
+	VMOVUPD Z3, K1, (CX)(R10*1)
+	VMOVUPD Z8, K1, (AX)(R10*1)
+
+end10:
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ DI, DX
+	DECQ R8
+	JNZ  row1
+	ADDQ DI, BX
+	DECQ outer+32(FP)
+	JNZ  slice
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPD Z7, Z12
+	VMINPD  Z10, Z12, Z10
+	VMINPD  Z13, Z12, Z13
+	VMOVUPD Z2, Z12
+	VMAXPD  Z10, Z12, Z10
+	VMAXPD  Z13, Z12, Z13
+	JMP     clamped5
+
+clamp8:
+	VMOVUPD Z7, Z9
+	VMINPD  Z10, Z9, Z10
+	VMOVUPD Z2, Z9
+	VMAXPD  Z10, Z9, Z10
+	JMP     clamped9
+
+clamp11:
+	VMOVUPD Z7, Z9
+	VMINPD  Z10, Z9, Z10
+	VMOVUPD Z2, Z9
+	VMAXPD  Z10, Z9, Z10
+	JMP     clamped12
+
+// func descendBlocksF64AVX512(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·descendBlocksF64AVX512(SB), NOSPLIT, $16-56
+	MOVQ         s+48(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLQ       $0x35, Z1, Z1
+	VPSRLQ       $0x01, Z1, Z1
+	VBROADCASTSD (AX), Z0
+	VBROADCASTSD 8(AX), Z4
+	VBROADCASTSD 40(AX), Z5
+	VBROADCASTSD 32(AX), Z6
+	VBROADCASTSD 64(AX), Z7
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSLLQ       $0x3f, Z2, Z2
+	VPXORD       Z7, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPTERNLOGD   $0xff, Z3, Z3, Z3
+	VPSLLQ       $0x35, Z3, Z3
+	VPSRLQ       $0x01, Z3, Z3
+	VPXORD       Z7, Z3, Z3
+	VMOVQ        X3, (SP)
+	MOVQ         block+40(FP), CX
+	LEAQ         268435455(CX), AX
+	XORL         DX, DX
+	DIVQ         CX
+	VPBROADCASTQ AX, Z8
+	VMOVUPD      lanes64Wide<>+64(SB), Z9
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         den+24(FP), BX
+	MOVQ         blocks+32(FP), SI
+
+group:
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000008, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+	CMPQ    DI, $0x08
+	JNE     some1
+	VMOVUPD (BX), Z10
+
+done2:
+	ADDQ    $0x40, BX
+	IMULQ   block+40(FP), DI
+	SHLQ    $0x03, DI
+	VMOVUPD lanes64Wide<>+0(SB), Z3
+	MOVQ    DI, R8
+	ANDQ    $-64, R8
+	SUBQ    R8, DI
+	ADDQ    R8, AX
+	ADDQ    R8, CX
+	ADDQ    R8, DX
+	NEGQ    R8
+	JZ      rest4
+
+loop3:
+	VMULPD    (CX)(R8*1), Z0, Z11
+	VMULPD    (DX)(R8*1), Z4, Z12
+	VADDPD    Z12, Z11, Z11
+	VPTESTMQ  Z1, Z11, K1
+	VMOVUPD.Z Z11, K1, Z11
+	VMULPD    (AX)(R8*1), Z5, Z12
+	VPMULUDQ  Z8, Z3, Z13
+	VPSRLQ    $0x1c, Z13, Z13
+	VPERMPD   Z10, Z13, Z13
+	VMULPD    Z6, Z11, Z14
+	VDIVPD    Z13, Z14, Z14
+	CMPQ      (SP), $+0
+	JNE       clamp6
+
+clamped7:
+	VSUBPD  Z14, Z12, Z12
+	VMOVUPD Z11, (CX)(R8*1)
+	VMOVUPD Z12, (AX)(R8*1)
+	VPADDQ  Z9, Z3, Z3
+	ADDQ    $0x40, R8
+	JNZ     loop3
+
+rest4:
+	TESTQ     DI, DI
+	JZ        end5
+	SHRQ      $0x03, DI
+	XORL      R9, R9
+	BTSQ      DI, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VMOVUPD.Z (CX)(R8*1), K1, Z11
+	VMOVUPD.Z (DX)(R8*1), K1, Z12
+	VMULPD    Z11, Z0, Z11
+	VMULPD    Z12, Z4, Z12
+	VADDPD    Z12, Z11, Z11
+	VPTESTMQ  Z1, Z11, K2
+	VMOVUPD.Z Z11, K2, Z11
+	VMOVUPD.Z (AX)(R8*1), K1, Z12
+	VMULPD    Z12, Z5, Z12
+	VPMULUDQ  Z8, Z3, Z3
+	VPSRLQ    $0x1c, Z3, Z3
+	VPERMPD   Z10, Z3, Z3
+	VMULPD    Z6, Z11, Z10
+	VDIVPD    Z3, Z10, Z10
+	CMPQ      (SP), $+0
+	JNE       clamp8
+
+clamped9:
+	VSUBPD  Z10, Z12, Z12
+	VMOVUPD Z11, K1, (CX)(R8*1)
+	VMOVUPD Z12, K1, (AX)(R8*1)
+
+end5:
+	JMP group
+
+done:
+	VZEROUPPER
+	RET
+
+some1:
+	MOVQ      DI, R8
+	SHLQ      $0x03, R8
+	SHRQ      $0x03, R8
+	XORL      R9, R9
+	BTSQ      R8, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VMOVUPD.Z (BX), K1, Z10
+	JMP       done2
+
+clamp6:
+	VMOVUPD Z7, Z13
+	VMINPD  Z14, Z13, Z14
+	VMOVUPD Z2, Z13
+	VMAXPD  Z14, Z13, Z14
+	JMP     clamped7
+
+clamp8:
+	VMOVUPD Z7, Z3
+	VMINPD  Z10, Z3, Z10
+	VMOVUPD Z2, Z3
+	VMAXPD  Z10, Z3, Z10
+	JMP     clamped9
+
+DATA lanes64Wide<>+0(SB)/8, $0x0000000000000000
+DATA lanes64Wide<>+8(SB)/8, $0x0000000000000001
+DATA lanes64Wide<>+16(SB)/8, $0x0000000000000002
+DATA lanes64Wide<>+24(SB)/8, $0x0000000000000003
+DATA lanes64Wide<>+32(SB)/8, $0x0000000000000004
+DATA lanes64Wide<>+40(SB)/8, $0x0000000000000005
+DATA lanes64Wide<>+48(SB)/8, $0x0000000000000006
+DATA lanes64Wide<>+56(SB)/8, $0x0000000000000007
+DATA lanes64Wide<>+64(SB)/8, $0x0000000000000008
+DATA lanes64Wide<>+72(SB)/8, $0x0000000000000008
+DATA lanes64Wide<>+80(SB)/8, $0x0000000000000008
+DATA lanes64Wide<>+88(SB)/8, $0x0000000000000008
+DATA lanes64Wide<>+96(SB)/8, $0x0000000000000008
+DATA lanes64Wide<>+104(SB)/8, $0x0000000000000008
+DATA lanes64Wide<>+112(SB)/8, $0x0000000000000008
+DATA lanes64Wide<>+120(SB)/8, $0x0000000000000008
+GLOBL lanes64Wide<>(SB), RODATA|NOPTR, $128
+
+// func updateF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, n int, s *float64, power int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·updateF64AVX512(SB), NOSPLIT, $16-64
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         hz+32(FP), SI
+	MOVQ         n+40(FP), DI
+	SHLQ         $0x03, DI
+	XORQ         R8, R8
+	MOVQ         s+48(FP), R9
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLQ       $0x35, Z1, Z1
+	VPSRLQ       $0x01, Z1, Z1
+	VBROADCASTSD 16(R9), Z2
+	VBROADCASTSD 24(R9), Z3
+	VBROADCASTSD 48(R9), Z4
+	VBROADCASTSD 56(R9), Z5
+	VBROADCASTSD 72(R9), Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLQ       $0x36, Z7, Z7
+	VPSRLQ       $0x02, Z7, Z7
+	VPXORD       Z6, Z7, Z8
+	VMOVQ        X8, (SP)
+	VBROADCASTSD (R9), Z8
+	VBROADCASTSD 8(R9), Z11
+	VBROADCASTSD 40(R9), Z12
+	VBROADCASTSD 32(R9), Z13
+	VBROADCASTSD 64(R9), Z14
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLQ       $0x3f, Z9, Z9
+	VPXORD       Z14, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLQ       $0x35, Z10, Z10
+	VPSRLQ       $0x01, Z10, Z10
+	VPXORD       Z14, Z10, Z10
+	VMOVQ        X10, 8(SP)
+	SUBQ         $0x00000080, DI
+	JL           done2
+
+loop1:
+	PREFETCHT0 512(SI)(R8*1)
+	PREFETCHT0 512(BX)(R8*1)
+	PREFETCHT0 512(CX)(R8*1)
+	PREFETCHT0 512(DX)(R8*1)
+	PREFETCHT0 512(AX)(R8*1)
+	VPANDD     (SI)(R8*1), Z0, Z10
+	VPANDD     64(SI)(R8*1), Z0, Z15
+	CMPQ       (SP), $+0
+	JEQ        undivided3
+	VDIVPD     Z6, Z10, Z10
+	VDIVPD     Z6, Z15, Z15
+
+undivided3:
+	VMULPD    Z3, Z10, Z16
+	VMULPD    Z10, Z16, Z16
+	VMULPD    (DX)(R8*1), Z2, Z10
+	VADDPD    Z16, Z10, Z10
+	VPTESTMQ  Z1, Z10, K1
+	VMOVUPD.Z Z10, K1, Z10
+	VMULPD    Z3, Z15, Z16
+	VMULPD    Z15, Z16, Z16
+	VMULPD    64(DX)(R8*1), Z2, Z15
+	VADDPD    Z16, Z15, Z15
+	VPTESTMQ  Z1, Z15, K1
+	VMOVUPD.Z Z15, K1, Z15
+	CMPQ      power+56(FP), $+2
+	JNE       other4
+	VSQRTPD   Z10, Z16
+	VSQRTPD   Z15, Z17
+
+raised7:
+	VMULPD    Z4, Z16, Z16
+	VADDPD    Z5, Z16, Z16
+	VMULPD    Z4, Z17, Z17
+	VADDPD    Z5, Z17, Z17
+	VMULPD    (CX)(R8*1), Z8, Z18
+	VMULPD    (BX)(R8*1), Z11, Z19
+	VADDPD    Z19, Z18, Z18
+	VPTESTMQ  Z1, Z18, K1
+	VMOVUPD.Z Z18, K1, Z18
+	VMULPD    (AX)(R8*1), Z12, Z19
+	VMULPD    Z13, Z18, Z20
+	VDIVPD    Z16, Z20, Z20
+	VMULPD    64(CX)(R8*1), Z8, Z16
+	VMULPD    64(BX)(R8*1), Z11, Z21
+	VADDPD    Z21, Z16, Z16
+	VPTESTMQ  Z1, Z16, K1
+	VMOVUPD.Z Z16, K1, Z16
+	VMULPD    64(AX)(R8*1), Z12, Z21
+	VMULPD    Z13, Z16, Z22
+	VDIVPD    Z17, Z22, Z22
+	CMPQ      8(SP), $+0
+	JNE       clamp8
+
+clamped9:
+	VSUBPD  Z20, Z19, Z19
+	VMOVUPD Z18, (CX)(R8*1)
+	VMOVUPD Z19, (AX)(R8*1)
+	VSUBPD  Z22, Z21, Z21
+	VMOVUPD Z16, 64(CX)(R8*1)
+	VMOVUPD Z21, 64(AX)(R8*1)
+	VMOVUPD Z10, (DX)(R8*1)
+	VMOVUPD Z15, 64(DX)(R8*1)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, DI
+	SUBQ $0x00000040, DI
+	JL   done11
+
+loop10:
+	VPANDD (SI)(R8*1), Z0, Z10
+	CMPQ   (SP), $+0
+	JEQ    undivided12
+	VDIVPD Z6, Z10, Z10
+
+undivided12:
+	VMULPD    Z3, Z10, Z15
+	VMULPD    Z10, Z15, Z15
+	VMULPD    (DX)(R8*1), Z2, Z10
+	VADDPD    Z15, Z10, Z10
+	VPTESTMQ  Z1, Z10, K1
+	VMOVUPD.Z Z10, K1, Z10
+	CMPQ      power+56(FP), $+2
+	JNE       other13
+	VSQRTPD   Z10, Z15
+
+raised16:
+	VMULPD    Z4, Z15, Z15
+	VADDPD    Z5, Z15, Z15
+	VMULPD    (CX)(R8*1), Z8, Z16
+	VMULPD    (BX)(R8*1), Z11, Z17
+	VADDPD    Z17, Z16, Z16
+	VPTESTMQ  Z1, Z16, K1
+	VMOVUPD.Z Z16, K1, Z16
+	VMULPD    (AX)(R8*1), Z12, Z17
+	VMULPD    Z13, Z16, Z18
+	VDIVPD    Z15, Z18, Z18
+	CMPQ      8(SP), $+0
+	JNE       clamp17
+
+clamped18:
+	VSUBPD  Z18, Z17, Z17
+	VMOVUPD Z16, (CX)(R8*1)
+	VMOVUPD Z17, (AX)(R8*1)
+	VMOVUPD Z10, (DX)(R8*1)
+	ADDQ    $0x00000040, R8
+	SUBQ    $0x00000040, DI
+	JGE     loop10
+
+done11:
+	ADDQ     $0x00000040, DI
+	TESTQ    DI, DI
+	JZ       end19
+	SHRQ     $0x03, DI
+	XORL     R9, R9
+	BTSQ     DI, R9
+	DECQ     R9
+	KMOVW    R9, K1
+	VPANDQ.Z (SI)(R8*1), Z0, K1, Z0
+	CMPQ     (SP), $+0
+	JEQ      undivided20
+	VDIVPD   Z6, Z0, Z0
+
+undivided20:
+	VMOVUPD.Z (DX)(R8*1), K1, Z6
+	VMULPD    Z3, Z0, Z3
+	VMULPD    Z0, Z3, Z3
+	VMULPD    Z6, Z2, Z0
+	VADDPD    Z3, Z0, Z0
+	VPTESTMQ  Z1, Z0, K2
+	VMOVUPD.Z Z0, K2, Z0
+	CMPQ      power+56(FP), $+2
+	JNE       other21
+	VSQRTPD   Z0, Z2
+
+raised24:
+	VMULPD    Z4, Z2, Z2
+	VADDPD    Z5, Z2, Z2
+	VMOVUPD.Z (CX)(R8*1), K1, Z3
+	VMOVUPD.Z (BX)(R8*1), K1, Z4
+	VMULPD    Z3, Z8, Z3
+	VMULPD    Z4, Z11, Z4
+	VADDPD    Z4, Z3, Z3
+	VPTESTMQ  Z1, Z3, K2
+	VMOVUPD.Z Z3, K2, Z3
+	VMOVUPD.Z (AX)(R8*1), K1, Z1
+	VMULPD    Z1, Z12, Z1
+	VMULPD    Z13, Z3, Z4
+	VDIVPD    Z2, Z4, Z4
+	CMPQ      8(SP), $+0
+	JNE       clamp25
+
+clamped26:
+	VSUBPD  Z4, Z1, Z1
+	VMOVUPD Z3, K1, (CX)(R8*1)
+	VMOVUPD Z1, K1, (AX)(R8*1)
+	VMOVUPD Z0, K1, (DX)(R8*1)
+
+end19:
+	VZEROUPPER
+	RET
+
+other4:
+	JG      two6
+	CMPQ    power+56(FP), $+1
+	JE      half5
+	VMOVUPD Z7, Z16
+	VMOVUPD Z7, Z17
+	JMP     raised7
+
+half5:
+	VSQRTPD Z10, Z16
+	VSQRTPD Z16, Z16
+	VSQRTPD Z15, Z17
+	VSQRTPD Z17, Z17
+	JMP     raised7
+
+two6:
+	VMOVDQA64 Z10, Z16
+	VMOVDQA64 Z15, Z17
+	JMP       raised7
+
+clamp8:
+	VMOVUPD Z14, Z17
+	VMINPD  Z20, Z17, Z20
+	VMINPD  Z22, Z17, Z22
+	VMOVUPD Z9, Z17
+	VMAXPD  Z20, Z17, Z20
+	VMAXPD  Z22, Z17, Z22
+	JMP     clamped9
+
+other13:
+	JG      two15
+	CMPQ    power+56(FP), $+1
+	JE      half14
+	VMOVUPD Z7, Z15
+	JMP     raised16
+
+half14:
+	VSQRTPD Z10, Z15
+	VSQRTPD Z15, Z15
+	JMP     raised16
+
+two15:
+	VMOVDQA64 Z10, Z15
+	JMP       raised16
+
+clamp17:
+	VMOVUPD Z14, Z15
+	VMINPD  Z18, Z15, Z18
+	VMOVUPD Z9, Z15
+	VMAXPD  Z18, Z15, Z18
+	JMP     clamped18
+
+other21:
+	JG      two23
+	CMPQ    power+56(FP), $+1
+	JE      half22
+	VMOVUPD Z7, Z2
+	JMP     raised24
+
+half22:
+	VSQRTPD Z0, Z2
+	VSQRTPD Z2, Z2
+	JMP     raised24
+
+two23:
+	VMOVDQA64 Z0, Z2
+	JMP       raised24
+
+clamp25:
+	VMOVUPD Z14, Z2
+	VMINPD  Z4, Z2, Z4
+	VMOVUPD Z9, Z2
+	VMAXPD  Z4, Z2, Z4
+	JMP     clamped26
+
+// func updateBlocksF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·updateBlocksF64AVX512(SB), $528-72
+	MOVQ         s+56(FP), AX
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLQ       $0x35, Z1, Z1
+	VPSRLQ       $0x01, Z1, Z1
+	VBROADCASTSD 16(AX), Z2
+	VBROADCASTSD 24(AX), Z3
+	VBROADCASTSD 48(AX), Z4
+	VBROADCASTSD 56(AX), Z5
+	VBROADCASTSD 72(AX), Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLQ       $0x36, Z7, Z7
+	VPSRLQ       $0x02, Z7, Z7
+	VPXORD       Z6, Z7, Z8
+	VMOVQ        X8, (SP)
+	VBROADCASTSD (AX), Z8
+	VBROADCASTSD 8(AX), Z14
+	VBROADCASTSD 40(AX), Z15
+	VBROADCASTSD 32(AX), Z16
+	VBROADCASTSD 64(AX), Z17
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLQ       $0x3f, Z9, Z9
+	VPXORD       Z17, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLQ       $0x35, Z10, Z10
+	VPSRLQ       $0x01, Z10, Z10
+	VPXORD       Z17, Z10, Z10
+	VMOVQ        X10, 8(SP)
+	MOVQ         block+48(FP), CX
+	LEAQ         268435455(CX), AX
+	XORL         DX, DX
+	DIVQ         CX
+	VPBROADCASTQ AX, Z18
+	VMOVUPD      lanes64Wide<>+64(SB), Z19
+	MOVQ         block+48(FP), AX
+	SHLQ         $0x03, AX
+	MOVQ         AX, CX
+	ANDQ         $+63, CX
+	SUBQ         CX, AX
+	MOVQ         CX, DX
+	SHRQ         $0x03, DX
+	XORL         BX, BX
+	BTSQ         DX, BX
+	DECQ         BX
+	KMOVW        BX, K1
+	MOVQ         hz+32(FP), DX
+	MOVQ         theta+0(FP), BX
+	MOVQ         m+8(FP), SI
+	MOVQ         v+16(FP), DI
+	MOVQ         grad+24(FP), R8
+	MOVQ         blocks+40(FP), R9
+	XORQ         R11, R11
+
+group:
+	MOVQ       $0x0000000000000008, R10
+	CMPQ       R9, R10
+	CMOVQLT    R9, R10
+	SUBQ       R10, R9
+	TESTQ      R10, R10
+	JZ         elements
+	CMPQ       R10, $0x08
+	JNE        slots1
+	TESTQ      AX, AX
+	JNZ        slots1
+	MOVQ       CX, R12
+	SHLQ       $0x01, R12
+	LEAQ       (R12)(R12*2), R13
+	VPANDQ.Z   (DX), Z0, K1, Z10
+	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (DX)(R12*1), Z0, K1, Z11
+	PREFETCHT0 2048(DX)(R12*1)
+	VSHUFF64X2 $0x44, Z11, Z10, Z20
+	VSHUFF64X2 $0xee, Z11, Z10, Z10
+	VADDPD     Z10, Z20, Z20
+	VPANDQ.Z   (DX)(R12*2), Z0, K1, Z10
+	PREFETCHT0 2048(DX)(R12*2)
+	VPANDQ.Z   (DX)(R13*1), Z0, K1, Z11
+	PREFETCHT0 2048(DX)(R13*1)
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z11, Z10, Z21
+	VSHUFF64X2 $0xee, Z11, Z10, Z10
+	VADDPD     Z10, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z10
+	VSHUFF64X2 $0xdd, Z21, Z20, Z11
+	VADDPD     Z11, Z10, Z10
+	VPANDQ.Z   (DX), Z0, K1, Z11
+	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (DX)(R12*1), Z0, K1, Z20
+	PREFETCHT0 2048(DX)(R12*1)
+	VSHUFF64X2 $0x44, Z20, Z11, Z21
+	VSHUFF64X2 $0xee, Z20, Z11, Z11
+	VADDPD     Z11, Z21, Z21
+	VPANDQ.Z   (DX)(R12*2), Z0, K1, Z11
+	PREFETCHT0 2048(DX)(R12*2)
+	VPANDQ.Z   (DX)(R13*1), Z0, K1, Z20
+	PREFETCHT0 2048(DX)(R13*1)
+	ADDQ       CX, DX
+	ADDQ       R13, DX
+	VSHUFF64X2 $0x44, Z20, Z11, Z22
+	VSHUFF64X2 $0xee, Z20, Z11, Z11
+	VADDPD     Z11, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z11
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPD     Z20, Z11, Z11
+	VUNPCKLPD  Z11, Z10, Z20
+	VUNPCKHPD  Z11, Z10, Z10
+	VADDPD     Z10, Z20, Z20
+	VMOVDQA64  Z20, Z10
+
+summed2:
+	CMPQ   (SP), $+0
+	JEQ    undivided3
+	VDIVPD Z6, Z10, Z10
+
+undivided3:
+	CMPQ      R10, $0x08
+	JNE       some4
+	VMULPD    Z3, Z10, Z11
+	VMULPD    Z10, Z11, Z11
+	VMULPD    (DI), Z2, Z10
+	VADDPD    Z11, Z10, Z10
+	VPTESTMQ  Z1, Z10, K2
+	VMOVUPD.Z Z10, K2, Z10
+	VMOVDQA64 Z10, Z11
+	VMOVUPD   Z10, (DI)
+
+done5:
+	CMPQ    power+64(FP), $+2
+	JNE     other6
+	VSQRTPD Z11, Z10
+
+raised9:
+	VMULPD    Z4, Z10, Z10
+	VADDPD    Z5, Z10, Z10
+	VMOVDQA64 Z10, Z11
+	ADDQ      $0x40, DI
+
+elements:
+	VMOVUPD lanes64Wide<>+0(SB), Z10
+	MOVQ    R11, R12
+	ANDQ    $-64, R12
+	SUBQ    R12, R11
+	ADDQ    R12, BX
+	ADDQ    R12, SI
+	ADDQ    R12, R8
+	NEGQ    R12
+	JZ      rest11
+
+loop10:
+	VMULPD    (SI)(R12*1), Z8, Z20
+	VMULPD    (R8)(R12*1), Z14, Z21
+	VADDPD    Z21, Z20, Z20
+	VPTESTMQ  Z1, Z20, K2
+	VMOVUPD.Z Z20, K2, Z20
+	VMULPD    (BX)(R12*1), Z15, Z21
+	VPMULUDQ  Z18, Z10, Z22
+	VPSRLQ    $0x1c, Z22, Z22
+	VPERMPD   Z12, Z22, Z22
+	VMULPD    Z16, Z20, Z23
+	VDIVPD    Z22, Z23, Z23
+	CMPQ      8(SP), $+0
+	JNE       clamp13
+
+clamped14:
+	VSUBPD  Z23, Z21, Z21
+	VMOVUPD Z20, (SI)(R12*1)
+	VMOVUPD Z21, (BX)(R12*1)
+	VPADDQ  Z19, Z10, Z10
+	ADDQ    $0x40, R12
+	JNZ     loop10
+
+rest11:
+	TESTQ     R11, R11
+	JZ        end12
+	SHRQ      $0x03, R11
+	XORL      R13, R13
+	BTSQ      R11, R13
+	DECQ      R13
+	KMOVW     R13, K2
+	VMOVUPD.Z (SI)(R12*1), K2, Z20
+	VMOVUPD.Z (R8)(R12*1), K2, Z21
+	VMULPD    Z20, Z8, Z20
+	VMULPD    Z21, Z14, Z21
+	VADDPD    Z21, Z20, Z20
+	VPTESTMQ  Z1, Z20, K3
+	VMOVUPD.Z Z20, K3, Z20
+	VMOVUPD.Z (BX)(R12*1), K2, Z21
+	VMULPD    Z21, Z15, Z21
+	VPMULUDQ  Z18, Z10, Z10
+	VPSRLQ    $0x1c, Z10, Z10
+	VPERMPD   Z12, Z10, Z10
+	VMULPD    Z16, Z20, Z12
+	VDIVPD    Z10, Z12, Z12
+	CMPQ      8(SP), $+0
+	JNE       clamp15
+
+clamped16:
+	VSUBPD  Z12, Z21, Z21
+	VMOVUPD Z20, K2, (SI)(R12*1)
+	VMOVUPD Z21, K2, (BX)(R12*1)
+
+end12:
+	VMOVDQA64 Z11, Z12
+	MOVQ      R10, R11
+	IMULQ     block+48(FP), R11
+	SHLQ      $0x03, R11
+	JNZ       group
+	VZEROUPPER
+	RET
+
+slots1:
+	LEAQ 16(SP), R12
+	MOVQ R10, R13
+
+block17:
+	VPXORD Z13, Z13, Z13
+	MOVQ   AX, R14
+	TESTQ  R14, R14
+	JZ     rest19
+
+pair18:
+	VPANDD (DX), Z0, Z10
+	VADDPD Z10, Z13, Z13
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R14
+	JNZ    pair18
+	TESTQ  CX, CX
+	JZ     done20
+
+rest19:
+	VPANDQ.Z (DX), Z0, K1, Z10
+	VADDPD   Z10, Z13, Z13
+	ADDQ     CX, DX
+
+done20:
+	VMOVUPD    Z13, (R12)
+	ADDQ       $0x40, R12
+	DECQ       R13
+	JNZ        block17
+	VMOVUPD    16(SP), Z10
+	VMOVUPD    144(SP), Z11
+	VSHUFF64X2 $0x44, Z11, Z10, Z20
+	VSHUFF64X2 $0xee, Z11, Z10, Z10
+	VADDPD     Z10, Z20, Z20
+	VMOVUPD    272(SP), Z10
+	VMOVUPD    400(SP), Z11
+	VSHUFF64X2 $0x44, Z11, Z10, Z21
+	VSHUFF64X2 $0xee, Z11, Z10, Z10
+	VADDPD     Z10, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z10
+	VSHUFF64X2 $0xdd, Z21, Z20, Z11
+	VADDPD     Z11, Z10, Z10
+	VMOVUPD    80(SP), Z11
+	VMOVUPD    208(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z11, Z21
+	VSHUFF64X2 $0xee, Z20, Z11, Z11
+	VADDPD     Z11, Z21, Z21
+	VMOVUPD    336(SP), Z11
+	VMOVUPD    464(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z11, Z22
+	VSHUFF64X2 $0xee, Z20, Z11, Z11
+	VADDPD     Z11, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z11
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPD     Z20, Z11, Z11
+	VUNPCKLPD  Z11, Z10, Z20
+	VUNPCKHPD  Z11, Z10, Z10
+	VADDPD     Z10, Z20, Z20
+	VMOVDQA64  Z20, Z10
+	JMP        summed2
+
+some4:
+	MOVQ      R10, R12
+	SHLQ      $0x03, R12
+	SHRQ      $0x03, R12
+	XORL      R13, R13
+	BTSQ      R12, R13
+	DECQ      R13
+	KMOVW     R13, K2
+	VMOVUPD.Z (DI), K2, Z11
+	VMULPD    Z3, Z10, Z20
+	VMULPD    Z10, Z20, Z20
+	VMULPD    Z11, Z2, Z10
+	VADDPD    Z20, Z10, Z10
+	VPTESTMQ  Z1, Z10, K3
+	VMOVUPD.Z Z10, K3, Z10
+	VMOVDQA64 Z10, Z11
+	VMOVUPD   Z10, K2, (DI)
+	JMP       done5
+
+other6:
+	JG      two8
+	CMPQ    power+64(FP), $+1
+	JE      half7
+	VMOVUPD Z7, Z10
+	JMP     raised9
+
+half7:
+	VSQRTPD Z11, Z10
+	VSQRTPD Z10, Z10
+	JMP     raised9
+
+two8:
+	VMOVDQA64 Z11, Z10
+	JMP       raised9
+
+clamp13:
+	VMOVUPD Z17, Z22
+	VMINPD  Z23, Z22, Z23
+	VMOVUPD Z9, Z22
+	VMAXPD  Z23, Z22, Z23
+	JMP     clamped14
+
+clamp15:
+	VMOVUPD Z17, Z10
+	VMINPD  Z12, Z10, Z12
+	VMOVUPD Z9, Z10
+	VMAXPD  Z12, Z10, Z12
+	JMP     clamped16
+
+// func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
+// Requires: AVX, AVX512F
+TEXT ·updateRowsF64AVX512(SB), NOSPLIT, $16-96
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         hz+32(FP), SI
+	MOVQ         den+40(FP), DI
+	MOVQ         s+80(FP), R8
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSLLQ       $0x35, Z1, Z1
+	VPSRLQ       $0x01, Z1, Z1
+	VBROADCASTSD 16(R8), Z2
+	VBROADCASTSD 24(R8), Z3
+	VBROADCASTSD 48(R8), Z4
+	VBROADCASTSD 56(R8), Z5
+	VBROADCASTSD 72(R8), Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLQ       $0x36, Z7, Z7
+	VPSRLQ       $0x02, Z7, Z7
+	VPXORD       Z6, Z7, Z8
+	VMOVQ        X8, (SP)
+	VBROADCASTSD (R8), Z8
+	VBROADCASTSD 8(R8), Z21
+	VBROADCASTSD 40(R8), Z22
+	VBROADCASTSD 32(R8), Z23
+	VBROADCASTSD 64(R8), Z24
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLQ       $0x3f, Z9, Z9
+	VPXORD       Z24, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLQ       $0x35, Z10, Z10
+	VPSRLQ       $0x01, Z10, Z10
+	VPXORD       Z24, Z10, Z10
+	VMOVQ        X10, 8(SP)
+	MOVQ         block+56(FP), R8
+	MOVQ         stride+64(FP), R9
+	SHLQ         $0x03, R9
+
+slice:
+	MOVQ width+72(FP), R10
+	SHLQ $0x03, R10
+	XORQ R11, R11
+	SUBQ $0x00000200, R10
+	JL   done2
+
+loop1:
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   R8, R13
+
+row3:
+	VPANDD  (R12), Z0, Z10
+	VADDPD  Z10, Z11, Z11
+	VPANDD  64(R12), Z0, Z10
+	VADDPD  Z10, Z12, Z12
+	VPANDD  128(R12), Z0, Z10
+	VADDPD  Z10, Z13, Z13
+	VPANDD  192(R12), Z0, Z10
+	VADDPD  Z10, Z14, Z14
+	VPANDD  256(R12), Z0, Z10
+	VADDPD  Z10, Z15, Z15
+	VPANDD  320(R12), Z0, Z10
+	VADDPD  Z10, Z16, Z16
+	VPANDD  384(R12), Z0, Z10
+	VADDPD  Z10, Z17, Z17
+	VPANDD  448(R12), Z0, Z10
+	VADDPD  Z10, Z18, Z18
+	ADDQ    R9, R12
+	DECQ    R13
+	JNZ     row3
+	VMOVUPD Z11, (DI)(R11*1)
+	VMOVUPD Z12, 64(DI)(R11*1)
+	VMOVUPD Z13, 128(DI)(R11*1)
+	VMOVUPD Z14, 192(DI)(R11*1)
+	VMOVUPD Z15, 256(DI)(R11*1)
+	VMOVUPD Z16, 320(DI)(R11*1)
+	VMOVUPD Z17, 384(DI)(R11*1)
+	VMOVUPD Z18, 448(DI)(R11*1)
+	ADDQ    $0x00000200, R11
+	SUBQ    $0x00000200, R10
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000200, R10
+	SUBQ $0x00000040, R10
+	JL   done5
+
+loop4:
+	VPXORD Z19, Z19, Z19
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   R8, R13
+
+row6:
+	VPANDD  (R12), Z0, Z10
+	VADDPD  Z10, Z19, Z19
+	ADDQ    R9, R12
+	DECQ    R13
+	JNZ     row6
+	VMOVUPD Z19, (DI)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop4
+
+done5:
+	ADDQ   $0x00000040, R10
+	TESTQ  R10, R10
+	JZ     end7
+	SHRQ   $0x03, R10
+	XORL   R12, R12
+	BTSQ   R10, R12
+	DECQ   R12
+	KMOVW  R12, K1
+	VPXORD Z20, Z20, Z20
+	LEAQ   (SI)(R11*1), R10
+	MOVQ   R8, R12
+
+row8:
+	VPANDQ.Z (R10), Z0, K1, Z10
+	VADDPD   Z10, Z20, Z20
+	ADDQ     R9, R10
+	DECQ     R12
+	JNZ      row8
+	VMOVUPD  Z20, K1, (DI)(R11*1)
+
+end7:
+	MOVQ  R9, R10
+	IMULQ R8, R10
+	ADDQ  R10, SI
+	MOVQ  width+72(FP), R10
+	SHLQ  $0x03, R10
+	XORQ  R11, R11
+	SUBQ  $0x00000080, R10
+	JL    done10
+
+loop9:
+	VMOVUPD (DI)(R11*1), Z10
+	VMOVUPD 64(DI)(R11*1), Z25
+	CMPQ    (SP), $+0
+	JEQ     undivided11
+	VDIVPD  Z6, Z10, Z10
+	VDIVPD  Z6, Z25, Z25
+
+undivided11:
+	VMULPD    Z3, Z10, Z26
+	VMULPD    Z10, Z26, Z26
+	VMULPD    (DX)(R11*1), Z2, Z10
+	VADDPD    Z26, Z10, Z10
+	VPTESTMQ  Z1, Z10, K1
+	VMOVUPD.Z Z10, K1, Z10
+	VMULPD    Z3, Z25, Z26
+	VMULPD    Z25, Z26, Z26
+	VMULPD    64(DX)(R11*1), Z2, Z25
+	VADDPD    Z26, Z25, Z25
+	VPTESTMQ  Z1, Z25, K1
+	VMOVUPD.Z Z25, K1, Z25
+	CMPQ      power+88(FP), $+2
+	JNE       other12
+	VSQRTPD   Z10, Z26
+	VSQRTPD   Z25, Z27
+
+raised15:
+	VMULPD  Z4, Z26, Z26
+	VADDPD  Z5, Z26, Z26
+	VMULPD  Z4, Z27, Z27
+	VADDPD  Z5, Z27, Z27
+	VMOVUPD Z10, (DX)(R11*1)
+	VMOVUPD Z26, (DI)(R11*1)
+	VMOVUPD Z25, 64(DX)(R11*1)
+	VMOVUPD Z27, 64(DI)(R11*1)
+	ADDQ    $0x00000080, R11
+	SUBQ    $0x00000080, R10
+	JGE     loop9
+
+done10:
+	ADDQ $0x00000080, R10
+	SUBQ $0x00000040, R10
+	JL   done17
+
+loop16:
+	VMOVUPD (DI)(R11*1), Z10
+	CMPQ    (SP), $+0
+	JEQ     undivided18
+	VDIVPD  Z6, Z10, Z10
+
+undivided18:
+	VMULPD    Z3, Z10, Z25
+	VMULPD    Z10, Z25, Z25
+	VMULPD    (DX)(R11*1), Z2, Z10
+	VADDPD    Z25, Z10, Z10
+	VPTESTMQ  Z1, Z10, K1
+	VMOVUPD.Z Z10, K1, Z10
+	CMPQ      power+88(FP), $+2
+	JNE       other19
+	VSQRTPD   Z10, Z25
+
+raised22:
+	VMULPD  Z4, Z25, Z25
+	VADDPD  Z5, Z25, Z25
+	VMOVUPD Z10, (DX)(R11*1)
+	VMOVUPD Z25, (DI)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop16
+
+done17:
+	ADDQ      $0x00000040, R10
+	TESTQ     R10, R10
+	JZ        end23
+	SHRQ      $0x03, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K1
+	VMOVUPD.Z (DI)(R11*1), K1, Z10
+	CMPQ      (SP), $+0
+	JEQ       undivided24
+	VDIVPD    Z6, Z10, Z10
+
+undivided24:
+	VMOVUPD.Z (DX)(R11*1), K1, Z25
+	VMULPD    Z3, Z10, Z26
+	VMULPD    Z10, Z26, Z26
+	VMULPD    Z25, Z2, Z10
+	VADDPD    Z26, Z10, Z10
+	VPTESTMQ  Z1, Z10, K2
+	VMOVUPD.Z Z10, K2, Z10
+	CMPQ      power+88(FP), $+2
+	JNE       other25
+	VSQRTPD   Z10, Z25
+
+raised28:
+	VMULPD  Z4, Z25, Z25
+	VADDPD  Z5, Z25, Z25
+	VMOVUPD Z10, K1, (DX)(R11*1)
+	VMOVUPD Z25, K1, (DI)(R11*1)
+
+end23:
+	ADDQ R9, DX
+	MOVQ R8, R10
+
+row29:
+	MOVQ width+72(FP), R11
+	SHLQ $0x03, R11
+	XORQ R12, R12
+	SUBQ $0x00000080, R11
+	JL   done31
+
+loop30:
+	VMULPD    (CX)(R12*1), Z8, Z10
+	VMULPD    (BX)(R12*1), Z21, Z25
+	VADDPD    Z25, Z10, Z10
+	VPTESTMQ  Z1, Z10, K1
+	VMOVUPD.Z Z10, K1, Z10
+	VMULPD    (AX)(R12*1), Z22, Z25
+	VMOVUPD   (DI)(R12*1), Z26
+	VMULPD    Z23, Z10, Z27
+	VDIVPD    Z26, Z27, Z27
+	VMULPD    64(CX)(R12*1), Z8, Z26
+	VMULPD    64(BX)(R12*1), Z21, Z28
+	VADDPD    Z28, Z26, Z26
+	VPTESTMQ  Z1, Z26, K1
+	VMOVUPD.Z Z26, K1, Z26
+	VMULPD    64(AX)(R12*1), Z22, Z28
+	VMOVUPD   64(DI)(R12*1), Z29
+	VMULPD    Z23, Z26, Z30
+	VDIVPD    Z29, Z30, Z30
+	CMPQ      8(SP), $+0
+	JNE       clamp32
+
+clamped33:
+	VSUBPD  Z27, Z25, Z25
+	VMOVUPD Z10, (CX)(R12*1)
+	VMOVUPD Z25, (AX)(R12*1)
+	VSUBPD  Z30, Z28, Z28
+	VMOVUPD Z26, 64(CX)(R12*1)
+	VMOVUPD Z28, 64(AX)(R12*1)
+	ADDQ    $0x00000080, R12
+	SUBQ    $0x00000080, R11
+	JGE     loop30
+
+done31:
+	ADDQ $0x00000080, R11
+	SUBQ $0x00000040, R11
+	JL   done35
+
+loop34:
+	VMULPD    (CX)(R12*1), Z8, Z10
+	VMULPD    (BX)(R12*1), Z21, Z25
+	VADDPD    Z25, Z10, Z10
+	VPTESTMQ  Z1, Z10, K1
+	VMOVUPD.Z Z10, K1, Z10
+	VMULPD    (AX)(R12*1), Z22, Z25
+	VMOVUPD   (DI)(R12*1), Z26
+	VMULPD    Z23, Z10, Z27
+	VDIVPD    Z26, Z27, Z27
+	CMPQ      8(SP), $+0
+	JNE       clamp36
+
+clamped37:
+	VSUBPD  Z27, Z25, Z25
+	VMOVUPD Z10, (CX)(R12*1)
+	VMOVUPD Z25, (AX)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
+	JGE     loop34
+
+done35:
+	ADDQ      $0x00000040, R11
+	TESTQ     R11, R11
+	JZ        end38
+	SHRQ      $0x03, R11
+	XORL      R13, R13
+	BTSQ      R11, R13
+	DECQ      R13
+	KMOVW     R13, K1
+	VMOVUPD.Z (CX)(R12*1), K1, Z10
+	VMOVUPD.Z (BX)(R12*1), K1, Z25
+	VMULPD    Z10, Z8, Z10
+	VMULPD    Z25, Z21, Z25
+	VADDPD    Z25, Z10, Z10
+	VPTESTMQ  Z1, Z10, K2
+	VMOVUPD.Z Z10, K2, Z10
+	VMOVUPD.Z (AX)(R12*1), K1, Z25
+	VMULPD    Z25, Z22, Z25
+	VMOVUPD.Z (DI)(R12*1), K1, Z26
+	VMULPD    Z23, Z10, Z27
+	VDIVPD    Z26, Z27, Z27
+	CMPQ      8(SP), $+0
+	JNE       clamp39
+
+clamped40:
+	VSUBPD  Z27, Z25, Z25
+	VMOVUPD Z10, K1, (CX)(R12*1)
+	VMOVUPD Z25, K1, (AX)(R12*1)
+
+end38:
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, BX
+	DECQ R10
+	JNZ  row29
+	DECQ outer+48(FP)
+	JNZ  slice
+	VZEROUPPER
+	RET
+
+other12:
+	JG      two14
+	CMPQ    power+88(FP), $+1
+	JE      half13
+	VMOVUPD Z7, Z26
+	VMOVUPD Z7, Z27
+	JMP     raised15
+
+half13:
+	VSQRTPD Z10, Z26
+	VSQRTPD Z26, Z26
+	VSQRTPD Z25, Z27
+	VSQRTPD Z27, Z27
+	JMP     raised15
+
+two14:
+	VMOVDQA64 Z10, Z26
+	VMOVDQA64 Z25, Z27
+	JMP       raised15
+
+other19:
+	JG      two21
+	CMPQ    power+88(FP), $+1
+	JE      half20
+	VMOVUPD Z7, Z25
+	JMP     raised22
+
+half20:
+	VSQRTPD Z10, Z25
+	VSQRTPD Z25, Z25
+	JMP     raised22
+
+two21:
+	VMOVDQA64 Z10, Z25
+	JMP       raised22
+
+other25:
+	JG      two27
+	CMPQ    power+88(FP), $+1
+	JE      half26
+	VMOVUPD Z7, Z25
+	JMP     raised28
+
+half26:
+	VSQRTPD Z10, Z25
+	VSQRTPD Z25, Z25
+	JMP     raised28
+
+two27:
+	VMOVDQA64 Z10, Z25
+	JMP       raised28
+
+clamp32:
+	VMOVUPD Z24, Z29
+	VMINPD  Z27, Z29, Z27
+	VMINPD  Z30, Z29, Z30
+	VMOVUPD Z9, Z29
+	VMAXPD  Z27, Z29, Z27
+	VMAXPD  Z30, Z29, Z30
+	JMP     clamped33
+
+clamp36:
+	VMOVUPD Z24, Z26
+	VMINPD  Z27, Z26, Z27
+	VMOVUPD Z9, Z26
+	VMAXPD  Z27, Z26, Z27
+	JMP     clamped37
+
+clamp39:
+	VMOVUPD Z24, Z26
+	VMINPD  Z27, Z26, Z27
+	VMOVUPD Z9, Z26
+	VMAXPD  Z27, Z26, Z27
+	JMP     clamped40
 
 DATA powConstants<>+0(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+8(SB)/8, $0x3ff0000000000000
@@ -7348,136 +13215,144 @@ DATA powConstants<>+576(SB)/8, $0x3eb61afceb9158e4
 DATA powConstants<>+584(SB)/8, $0x3eb61afceb9158e4
 DATA powConstants<>+592(SB)/8, $0x3eb61afceb9158e4
 DATA powConstants<>+600(SB)/8, $0x3eb61afceb9158e4
-DATA powConstants<>+608(SB)/8, $0x7fc000007fc00000
-DATA powConstants<>+616(SB)/8, $0x7fc000007fc00000
-DATA powConstants<>+624(SB)/8, $0x7fc000007fc00000
-DATA powConstants<>+632(SB)/8, $0x7fc000007fc00000
-DATA powConstants<>+640(SB)/8, $0x7f7fffff7f7fffff
-DATA powConstants<>+648(SB)/8, $0x7f7fffff7f7fffff
-DATA powConstants<>+656(SB)/8, $0x7f7fffff7f7fffff
-DATA powConstants<>+664(SB)/8, $0x7f7fffff7f7fffff
-DATA powConstants<>+672(SB)/8, $0x00095f619980c433
-DATA powConstants<>+680(SB)/8, $0x00095f619980c433
-DATA powConstants<>+688(SB)/8, $0x00095f619980c433
-DATA powConstants<>+696(SB)/8, $0x00095f619980c433
-DATA powConstants<>+704(SB)/8, $0x4330000000000000
-DATA powConstants<>+712(SB)/8, $0x4330000000000000
-DATA powConstants<>+720(SB)/8, $0x4330000000000000
-DATA powConstants<>+728(SB)/8, $0x4330000000000000
-DATA powConstants<>+736(SB)/8, $0x43300000000003ff
-DATA powConstants<>+744(SB)/8, $0x43300000000003ff
-DATA powConstants<>+752(SB)/8, $0x43300000000003ff
-DATA powConstants<>+760(SB)/8, $0x43300000000003ff
-DATA powConstants<>+768(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+776(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+784(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+792(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+800(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+808(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+816(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+824(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+832(SB)/8, $0x41b8000000000000
-DATA powConstants<>+840(SB)/8, $0x41b8000000000000
-DATA powConstants<>+848(SB)/8, $0x41b8000000000000
-DATA powConstants<>+856(SB)/8, $0x41b8000000000000
-DATA powConstants<>+864(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+872(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+880(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+888(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+896(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+904(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+912(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+920(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+928(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+936(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+944(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+952(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+960(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+968(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+976(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+984(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+992(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+1000(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+1008(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+1016(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+1024(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+1032(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+1040(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+1048(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+1056(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1064(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1072(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1080(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1088(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1096(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1104(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1112(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1120(SB)/8, $0x4298000000000000
-DATA powConstants<>+1128(SB)/8, $0x4298000000000000
-DATA powConstants<>+1136(SB)/8, $0x4298000000000000
-DATA powConstants<>+1144(SB)/8, $0x4298000000000000
-DATA powConstants<>+1152(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1160(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1168(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1176(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1184(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1192(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1200(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1208(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1216(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1224(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1232(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1240(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1248(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1256(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1264(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1272(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1280(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1288(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1296(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1304(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1312(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1320(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1328(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1336(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1344(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1352(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1360(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1368(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1376(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1384(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1392(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1400(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1408(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1416(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1424(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1432(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1440(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1448(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1456(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1464(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1472(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1480(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1488(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1496(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1504(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1512(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1520(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1528(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1536(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1544(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1552(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1560(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1568(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1576(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1584(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1592(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1600(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+1608(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+1616(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+1624(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+1632(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+1640(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+1648(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+1656(SB)/8, $0x7fefffffffffffff
-GLOBL powConstants<>(SB), RODATA|NOPTR, $1664
+DATA powConstants<>+608(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+616(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+624(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+632(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+640(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+648(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+656(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+664(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+672(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+680(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+688(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+696(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+704(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+712(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+720(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+728(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+736(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+744(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+752(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+760(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+768(SB)/8, $0x7fffffff7fffffff
+DATA powConstants<>+776(SB)/8, $0x7fffffff7fffffff
+DATA powConstants<>+784(SB)/8, $0x7fffffff7fffffff
+DATA powConstants<>+792(SB)/8, $0x7fffffff7fffffff
+DATA powConstants<>+800(SB)/8, $0x00095f619980c433
+DATA powConstants<>+808(SB)/8, $0x00095f619980c433
+DATA powConstants<>+816(SB)/8, $0x00095f619980c433
+DATA powConstants<>+824(SB)/8, $0x00095f619980c433
+DATA powConstants<>+832(SB)/8, $0x4330000000000000
+DATA powConstants<>+840(SB)/8, $0x4330000000000000
+DATA powConstants<>+848(SB)/8, $0x4330000000000000
+DATA powConstants<>+856(SB)/8, $0x4330000000000000
+DATA powConstants<>+864(SB)/8, $0x43300000000003ff
+DATA powConstants<>+872(SB)/8, $0x43300000000003ff
+DATA powConstants<>+880(SB)/8, $0x43300000000003ff
+DATA powConstants<>+888(SB)/8, $0x43300000000003ff
+DATA powConstants<>+896(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+904(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+912(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+920(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+928(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+936(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+944(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+952(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+960(SB)/8, $0x41b8000000000000
+DATA powConstants<>+968(SB)/8, $0x41b8000000000000
+DATA powConstants<>+976(SB)/8, $0x41b8000000000000
+DATA powConstants<>+984(SB)/8, $0x41b8000000000000
+DATA powConstants<>+992(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+1000(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+1008(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+1016(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+1024(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+1032(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+1040(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+1048(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+1056(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+1064(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+1072(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+1080(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+1088(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+1096(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+1104(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+1112(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+1120(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1128(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1136(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1144(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1152(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1160(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1168(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1176(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1184(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1192(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1200(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1208(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1216(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1224(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1232(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1240(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1248(SB)/8, $0x4298000000000000
+DATA powConstants<>+1256(SB)/8, $0x4298000000000000
+DATA powConstants<>+1264(SB)/8, $0x4298000000000000
+DATA powConstants<>+1272(SB)/8, $0x4298000000000000
+DATA powConstants<>+1280(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1288(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1296(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1304(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1312(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1320(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1328(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1336(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1344(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1352(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1360(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1368(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1376(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1384(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1392(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1400(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1408(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1416(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1424(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1432(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1440(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1448(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1456(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1464(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1472(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1480(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1488(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1496(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1504(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1512(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1520(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1528(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1536(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1544(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1552(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1560(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1568(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1576(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1584(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1592(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1600(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1608(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1616(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1624(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1632(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1640(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1648(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1656(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1664(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1672(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1680(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1688(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1696(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1704(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1712(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1720(SB)/8, $0x3dbc2d4ab7f1e322
+GLOBL powConstants<>(SB), RODATA|NOPTR, $1728

@@ -13,6 +13,7 @@ import (
 // An asmFunc is a TEXT of an assembly file.
 type asmFunc struct {
 	name, prototype string
+	requires        []string // instruction sets, by avo's tables
 	body            []string // instructions, without labels and comments
 }
 
@@ -25,14 +26,17 @@ var (
 func parseAssembly(t *testing.T, file string) (funcs []asmFunc) {
 	t.Helper()
 	prototype := ""
+	var requires []string
 	for line := range strings.Lines(readSource(t, file)) {
 		line = strings.TrimSpace(line)
 		switch m := textLine.FindStringSubmatch(line); {
 		case m != nil:
-			funcs = append(funcs, asmFunc{name: m[1], prototype: prototype})
-			prototype = ""
+			funcs = append(funcs, asmFunc{name: m[1], prototype: prototype, requires: requires})
+			prototype, requires = "", nil
 		case strings.HasPrefix(line, "// func "):
 			prototype = strings.TrimPrefix(line, "// ")
+		case strings.HasPrefix(line, "// Requires: "):
+			requires = strings.Split(strings.TrimPrefix(line, "// Requires: "), ", ")
 		case line == "" || line[0] == '#' || strings.HasPrefix(line, "//") || labelLine.MatchString(line):
 		case strings.HasPrefix(line, "DATA") || strings.HasPrefix(line, "GLOBL"):
 		case len(funcs) > 0:
@@ -64,6 +68,14 @@ var (
 		`|VCVTT?P[SD]2U?QQ|VCVTU?QQ2P[SD]|VCVTT?P[SD]2UDQ|VCVTUDQ2P[SD]|V(EXTRACT|INSERT)[FI](32|64)X\d|VBROADCAST[FI](32|64)X\d|VSHUF[FI](32|64)X\d)\b` +
 		`|\.(BCST|SAE|Z)\b`)
 
+	// What dispatch asks of a processor. CMOV every amd64 has, and PREFETCH,
+	// which avo counts with what came after MMX; AVX-512 includes AVX2.
+	allowed = map[string][]string{
+		"AVX2":   {"AVX", "AVX2", "CMOV", "MMX+"},
+		"AVX512": {"AVX", "AVX2", "CMOV", "MMX+", "AVX512F", "AVX512DQ", "AVX512BW", "AVX512VL"},
+	}
+	wideRegister = regexp.MustCompile(`\bZ\d+\b`)
+
 	// What the contract excludes everywhere: fused or approximate arithmetic.
 	forbidden = regexp.MustCompile(`^(VFN?M(ADD|SUB)\w*|VRCP\w*|VRSQRT\w*|VEXP2\w*|RCP\w*|RSQRT\w*)\b`)
 
@@ -79,6 +91,14 @@ func (f asmFunc) faults() (faults []string) {
 	}
 	if len(f.body) == 0 {
 		return []string{"no instructions"}
+	}
+	for _, set := range f.requires {
+		if !slices.Contains(allowed[m[3]], set) {
+			faults = append(faults, "requires "+set)
+		}
+	}
+	if m[3] == "AVX512" && !wideRegister.MatchString(strings.Join(f.body, "\n")) {
+		faults = append(faults, "no 512-bit register")
 	}
 	returns := 0
 	for i, line := range f.body {
@@ -106,10 +126,13 @@ func (f asmFunc) faults() (faults []string) {
 
 func TestAssemblyKeepsItsNames(t *testing.T) {
 	funcs := parseAssembly(t, "kernels_amd64.s")
-	if len(funcs) < 24 {
+	if len(funcs) < 48 {
 		t.Fatalf("found %d functions only", len(funcs))
 	}
 	for _, f := range funcs {
+		if len(f.requires) == 0 {
+			t.Errorf("%s has no comment on what it requires", f.name)
+		}
 		for _, fault := range f.faults() {
 			t.Errorf("%s: %s", f.name, fault)
 		}
@@ -117,7 +140,7 @@ func TestAssemblyKeepsItsNames(t *testing.T) {
 }
 
 // TestAssemblyStubs compares the functions with their Go declarations, in both
-// directions, and looks for both types of each.
+// directions, and looks for both types and both instruction sets of each.
 func TestAssemblyStubs(t *testing.T) {
 	stubs := map[string]string{}
 	previous := ""
@@ -148,9 +171,13 @@ func TestAssemblyStubs(t *testing.T) {
 		if m == nil {
 			continue // reported above
 		}
-		other := m[1] + "F" + map[string]string{"32": "64", "64": "32"}[m[2]] + m[3]
-		if !slices.Contains(names, other) {
-			t.Errorf("%s exists, %s does not", name, other)
+		for _, other := range []string{
+			m[1] + "F" + map[string]string{"32": "64", "64": "32"}[m[2]] + m[3],
+			m[1] + "F" + m[2] + map[string]string{"AVX2": "AVX512", "AVX512": "AVX2"}[m[3]],
+		} {
+			if !slices.Contains(names, other) {
+				t.Errorf("%s exists, %s does not", name, other)
+			}
 		}
 	}
 }
@@ -158,6 +185,7 @@ func TestAssemblyStubs(t *testing.T) {
 // TestAssemblyCheckSees gives the check what it must find.
 func TestAssemblyCheckSees(t *testing.T) {
 	good := []string{"VADDPS (AX), Y1, Y1", "MOVQ AX, CX", "VZEROUPPER", "RET"}
+	wide := slices.Concat([]string{"VADDPS Z1, Z1, Z1"}, good)
 	for _, c := range []struct {
 		name string
 		line string
@@ -187,11 +215,32 @@ func TestAssemblyCheckSees(t *testing.T) {
 		{"xAVX2", "NOP", false},
 	} {
 		f := asmFunc{name: c.name, body: append([]string{c.line}, good...)}
+		if strings.HasSuffix(c.name, "AVX512") {
+			f.body = append([]string{c.line}, wide...)
+		}
 		if got := f.faults(); (len(got) == 0) != c.ok {
 			t.Errorf("%s with %q: faults %q", c.name, c.line, got)
 		}
 	}
 	if got := (asmFunc{name: "xF32AVX2", body: good[:3]}).faults(); len(got) == 0 {
 		t.Error("a function without RET is not noticed")
+	}
+	if got := (asmFunc{name: "xF32AVX512", body: good}).faults(); len(got) == 0 {
+		t.Error("a function of AVX-512 without its registers is not noticed")
+	}
+	for _, c := range []struct {
+		name, set string
+		ok        bool
+	}{
+		{"xF32AVX2", "AVX2", true}, {"xF32AVX2", "FMA3", false}, {"xF32AVX2", "AVX512F", false}, {"xF32AVX2", "BMI2", false},
+		{"xF32AVX512", "AVX512F", true}, {"xF32AVX512", "AVX512VL", true}, {"xF32AVX512", "AVX512VBMI", false}, {"xF32AVX512", "AVX512CD", false},
+	} {
+		f := asmFunc{name: c.name, requires: []string{"AVX", c.set}, body: wide}
+		if c.name == "xF32AVX2" {
+			f.body = good
+		}
+		if got := f.faults(); (len(got) == 0) != c.ok {
+			t.Errorf("%s that requires %s: faults %q", c.name, c.set, got)
+		}
 	}
 }

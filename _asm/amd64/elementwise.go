@@ -103,7 +103,7 @@ func (k *kernel) allFinite() {
 	most := make([]reg.VecVirtual, 4)
 	for i := range most {
 		most[i] = k.vec()
-		VPXOR(most[i], most[i], most[i])
+		k.zero(most[i])
 	}
 	k.vectors(n, index, len(most), func(nv int, part *tail) {
 		for i := range nv {
@@ -117,11 +117,16 @@ func (k *kernel) allFinite() {
 	// Above the largest finite upper half?
 	limit, bits := k.vec(), GP32()
 	MOVL(U32(map[int]uint32{4: 0x7f7fffff, 8: 0x7fefffff}[k.elem]), bits)
-	VMOVD(bits, limit.AsX())
-	VPBROADCASTD(limit.AsX(), limit)
-	VPCMPGTD(limit, most[0], most[0])
-	VPTEST(most[0], most[0])
+	k.broadcast32(bits, limit)
 	ok := GP8()
+	if k.wide() {
+		above := K()
+		VPCMPGTD(limit, most[0], above)
+		KORTESTW(above, above)
+	} else {
+		VPCMPGTD(limit, most[0], most[0])
+		VPTEST(most[0], most[0])
+	}
 	SETEQ(ok)
 	Store(ok, ReturnIndex(0))
 	k.ret()

@@ -1,7 +1,8 @@
 // Command amd64 writes kernels_amd64.s and its Go declarations, kernels_amd64.go.
 //
 // Each kernel is one function here, which is written once and emitted for
-// float32 and float64; the differences between the two live in vec.go.
+// float32 and float64, AVX2 and AVX-512; the differences live in vec.go and
+// masks.go.
 package main
 
 import (
@@ -11,21 +12,23 @@ import (
 func main() {
 	ConstraintExpr("gc,!purego")
 	constants := newPowConstants()
-	for _, elem := range []int{4, 8} {
-		k := newKernel(elem, 256)
-		k.rademacher()
-		k.addProbe()
-		k.allFinite()
-		k.addAbs()
-		k.blockMeans()
-		k.stridedMeans()
-		k.curvature()
-		k.curvaturePow(constants)
-		k.descendRows()
-		k.descendBlocks()
-		k.update()
-		k.updateBlocks()
-		k.updateRows()
+	for _, bits := range []int{256, 512} {
+		for _, elem := range []int{4, 8} {
+			k := newKernel(elem, bits)
+			k.rademacher()
+			k.addProbe()
+			k.allFinite()
+			k.addAbs()
+			k.blockMeans()
+			k.stridedMeans()
+			k.curvature()
+			k.curvaturePow(constants)
+			k.descendRows()
+			k.descendBlocks()
+			k.update()
+			k.updateBlocks()
+			k.updateRows()
+		}
 	}
 	constants.emit()
 	Generate()

@@ -13,10 +13,16 @@ import (
 // flush sets the subnormal elements of x to +0. A comparison of integers sees
 // no subnormal number, and takes one cycle where one of floats takes four.
 func (c *scalars) flush(x reg.VecVirtual) {
+	if c.k.wide() {
+		normal := K()
+		c.k.masks.test(c.exponent, x, normal)
+		c.k.masks.loadZeroing(x, normal, x)
+		return
+	}
 	subnormal := c.k.vec()
-	VPAND(c.abs, x, subnormal)
-	c.k.greater(subnormal, c.minNormal, subnormal) // minNormal > |x|; false for NaN
-	VPANDN(x, subnormal, x)
+	c.k.and(c.abs, x, subnormal)
+	c.k.masks.greater(subnormal, c.minNormal, subnormal) // minNormal > |x|; false for NaN
+	c.k.andNot(x, subnormal, x)
 }
 
 // divide divides the sums a of |h| by the divisor, unless it is 1.
@@ -68,7 +74,7 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 		JG(LabelRef(two))
 		CMPQ(mem("power"), I8(powerHalf))
 		JE(LabelRef(half))
-		each(func(i int) { VMOVDQU(c.one, den[i]) })
+		each(func(i int) { k.mov(c.one, den[i]) })
 		JMP(LabelRef(raised))
 		Label(half)
 		each(func(i int) {
@@ -77,7 +83,7 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 		})
 		JMP(LabelRef(raised))
 		Label(two)
-		each(func(i int) { VMOVDQA(v[i], den[i]) })
+		each(func(i int) { k.copy(v[i], den[i]) })
 		JMP(LabelRef(raised))
 	})
 	return den

@@ -69,6 +69,17 @@ func (c *powConstants) coefficient(format string, args ...any) Mem {
 	return c.number(x)
 }
 
+// register returns a number of the table in a register as wide as x.
+func (c *powConstants) register(number Mem, x reg.VecVirtual) reg.VecVirtual {
+	v := vecLike(x)
+	if isWide(x) {
+		VBROADCASTSD(number, v)
+	} else {
+		VMOVUPD(number, v)
+	}
+	return v
+}
+
 // emit writes the table.
 func (c *powConstants) emit() {
 	values := make([]uint64, len(c.offset))
@@ -83,45 +94,86 @@ func (c *powConstants) emit() {
 	}
 }
 
-// wide is a value of several vectors of float64 that are worked on in turns: a
-// processor finds no other work in the long chain of dependent operations that
-// a power is, and its schedulers are too small to look ahead to the next.
-type wide []reg.VecVirtual
+// Operations on vectors of float64, or of their bits; the first operand is a
+// register.
+var (
+	powAdd   = powOp(insn(VADDPD), insn(VADDPD_BCST))
+	powSub   = powOp(insn(VSUBPD), insn(VSUBPD_BCST))
+	powMul   = powOp(insn(VMULPD), insn(VMULPD_BCST))
+	powDiv   = powOp(insn(VDIVPD), insn(VDIVPD_BCST))
+	bitAdd   = powOp(insn(VPADDQ), insn(VPADDQ_BCST))
+	bitAnd   = powOp(insn(VPAND), insn(VPANDQ_BCST))
+	bitOr    = powOp(insn(VPOR), insn(VPORQ_BCST))
+	wordAdd  = powOp(insn(VPADDD), insn(VPADDD_BCST))
+	wordSub  = powOp(insn(VPSUBD), insn(VPSUBD_BCST))
+	wordsAnd = powOp(insn(VPAND), insn(VPANDD_BCST))
+)
 
-// each applies an instruction with two sources to every vector; y is a wide or
-// an operand that all have in common.
-func (x wide) each(insn func(ops ...Op), y any) wide {
-	out := make(wide, len(x))
+// powOp is an operation on a register and an operand. AVX-512's instructions
+// repeat one number of memory in all lanes by themselves.
+func powOp(apply, applyToAll func(ops ...Op)) func(x reg.VecVirtual, y Op) reg.VecVirtual {
+	return func(x reg.VecVirtual, y Op) reg.VecVirtual {
+		v := vecLike(x)
+		if _, ok := y.(Mem); ok && isWide(x) {
+			applyToAll(y, x, v)
+		} else {
+			apply(y, x, v)
+		}
+		return v
+	}
+}
+
+// isWide reports whether x has 512 bits; vecLike returns a register as wide.
+func isWide(x reg.VecVirtual) bool { return x.Size() == 64 }
+func vecLike(x reg.VecVirtual) reg.VecVirtual {
+	if isWide(x) {
+		return ZMM()
+	}
+	return YMM()
+}
+
+// pair is one or two vectors of float64 that are worked on in turns: those that
+// a vector of float32 makes.
+type pair []reg.VecVirtual
+
+// each applies an operation to every vector; y is a pair or an operand that all
+// have in common.
+func (x pair) each(op func(x reg.VecVirtual, y Op) reg.VecVirtual, y any) pair {
+	out := make(pair, len(x))
 	for i := range x {
-		out[i] = YMM()
-		switch y := y.(type) {
-		case wide:
-			insn(y[i], x[i], out[i])
-		case []Mem:
-			insn(y[i], x[i], out[i])
-		case Op:
-			insn(y, x[i], out[i])
-		case nil:
-			insn(nil, x[i], out[i])
+		if with, ok := y.(pair); ok {
+			out[i] = op(x[i], with[i])
+		} else {
+			out[i] = op(x[i], y.(Op))
 		}
 	}
 	return out
 }
 
-func (x wide) add(y any) wide { return x.each(insn(VADDPD), y) }
-func (x wide) sub(y any) wide { return x.each(insn(VSUBPD), y) }
-func (x wide) mul(y any) wide { return x.each(insn(VMULPD), y) }
-func (x wide) div(y any) wide { return x.each(insn(VDIVPD), y) }
+func (x pair) add(y any) pair { return x.each(powAdd, y) }
+func (x pair) sub(y any) pair { return x.each(powSub, y) }
+func (x pair) mul(y any) pair { return x.each(powMul, y) }
+func (x pair) div(y any) pair { return x.each(powDiv, y) }
 
-func shiftLeft52(ops ...Op)  { VPSLLQ(U8(52), ops[1], ops[2]) }
-func shiftRight52(ops ...Op) { VPSRLQ(U8(52), ops[1], ops[2]) }
+// shift52 shifts left or right, from or to the exponent.
+func shift52(x reg.VecVirtual, direction Op) reg.VecVirtual {
+	v := vecLike(x)
+	if direction == left {
+		VPSLLQ(U8(52), x, v)
+	} else {
+		VPSRLQ(U8(52), x, v)
+	}
+	return v
+}
+
+const left, right = U8(0), U8(1)
 
 // linear returns c0 + c1·x.
-func linear(c0, c1 Mem, x wide) wide { return x.mul(c1).add(c0) }
+func linear(c0, c1 Mem, x pair) pair { return x.mul(c1).add(c0) }
 
 // roundTo returns x rounded to the grid that adding and subtracting shift
 // makes, and the sum in between.
-func roundTo(x wide, shift Mem) (rounded, sum wide) {
+func roundTo(x pair, shift Mem) (rounded, sum pair) {
 	sum = x.add(shift)
 	return sum.sub(shift), sum
 }
@@ -145,16 +197,13 @@ const (
 // What a float32 says about its exponent and its mantissa is taken apart before
 // it is widened, in all lanes at a time. The boundary √½ is rounded up to a
 // float32, so that the same numbers lie above it.
-func (c *powConstants) log32(x reg.VecVirtual, a Mem) wide {
+func (c *powConstants) log32(x reg.VecVirtual, a Mem) pair {
 	log := func(i int) Mem { return c.coefficient("log32C%d", i) }
 	one := c.number(1)
-	b, exponent := YMM(), YMM()
-	VPSUBD(c.words(rootHalfWord), x, b)
+	b, exponent := wordSub(x, c.words(rootHalfWord)), vecLike(x)
 	VPSRAD(U8(23), b, exponent)
-	VPAND(c.words(1<<23-1), b, b)
-	VPADDD(c.words(rootHalfWord), b, b)
 	e := widen(exponent, VCVTDQ2PD)
-	m := widen(b, VCVTPS2PD)
+	m := widen(wordAdd(wordsAnd(b, c.words(1<<23-1)), c.words(rootHalfWord)), VCVTPS2PD)
 	s := m.sub(one).div(m.add(one))
 	z := s.mul(s)
 	z2 := z.mul(z)
@@ -165,7 +214,7 @@ func (c *powConstants) log32(x reg.VecVirtual, a Mem) wide {
 }
 
 // exp32 returns 2^y, rounded to float32.
-func (c *powConstants) exp32(y wide) reg.VecVirtual {
+func (c *powConstants) exp32(y pair) reg.VecVirtual {
 	exp := func(i int) Mem { return c.coefficient("exp32C%d", i) }
 	n, t := roundTo(y, c.number(round0))
 	r := y.sub(n)
@@ -174,87 +223,118 @@ func (c *powConstants) exp32(y wide) reg.VecVirtual {
 	q4 := r2.mul(linear(exp(6), exp(7), r)).add(linear(exp(4), exp(5), r))
 	r4 := r2.mul(r2)
 	q := scale(r4.mul(exp(8)).add(q4).mul(r4).add(q0), t)
-	return narrow(q[0], q[1])
+	return narrow(q)
 }
 
 // widen converts the two halves of a vector of 32-bit lanes.
-func widen(x reg.VecVirtual, convert func(ops ...Op)) wide {
-	low, high, upper := YMM(), YMM(), XMM()
-	convert(x.AsX(), low)
-	VEXTRACTF128(U8(1), x, upper)
-	convert(upper, high)
-	return wide{low, high}
+func widen(x reg.VecVirtual, convert func(ops ...Op)) pair {
+	low, high := vecLike(x), vecLike(x)
+	if isWide(x) {
+		upper := YMM()
+		convert(x.AsY(), low)
+		VEXTRACTF64X4(U8(1), x, upper)
+		convert(upper, high)
+	} else {
+		upper := XMM()
+		convert(x.AsX(), low)
+		VEXTRACTF128(U8(1), x, upper)
+		convert(upper, high)
+	}
+	return pair{low, high}
 }
 
 // narrow rounds two vectors of float64 to one of float32.
-func narrow(low, high reg.VecVirtual) reg.VecVirtual {
-	x, upper := YMM(), XMM()
-	VXORPS(x, x, x) // or its upper half would seem to be in use from the start
-	VCVTPD2PSY(low, x.AsX())
-	VCVTPD2PSY(high, upper)
-	VINSERTF128(U8(1), upper, x, x)
+func narrow(y pair) reg.VecVirtual {
+	x := vecLike(y[0])
+	// The first instruction sets all of x, or its upper half would seem to be
+	// in use from the start.
+	if isWide(x) {
+		upper := YMM()
+		VMOVAPD(y[0], x)
+		VCVTPD2PS(y[0], x.AsY())
+		VCVTPD2PS(y[1], upper)
+		VINSERTF64X4(U8(1), upper, x, x)
+	} else {
+		upper := XMM()
+		VXORPS(x, x, x)
+		VCVTPD2PSY(y[0], x.AsX())
+		VCVTPD2PSY(y[1], upper)
+		VINSERTF128(U8(1), upper, x, x)
+	}
 	return x
 }
 
 // scale multiplies y by 2^n, where n is in the low bits of t.
-func scale(y, t wide) wide {
-	return t.each(shiftLeft52, nil).each(insn(VPADDQ), y)
-}
-
-// special32 puts the powers of those x into y that are not positive and finite.
-func (c *powConstants) special32(x, y reg.VecVirtual) {
-	odd, value := YMM(), YMM()
-	VBLENDVPS(x, c.words(math.Float32bits(float32(math.NaN()))), x, value) // NaN where x is negative, else x
-	VCMPPS(U8(notLessOrEqual), c.words(math.Float32bits(math.MaxFloat32)), x, odd)
-	VPOR(x, odd, odd) // by the sign bit
-	VBLENDVPS(odd, value, y, y)
-	zero := YMM()
-	VXORPS(zero, zero, zero)
-	VCMPPS(U8(equal), zero, x, zero)
-	VANDNPS(y, zero, y)
+func scale(y, t pair) pair {
+	return t.each(shift52, left).each(bitAdd, y)
 }
 
 const notLessOrEqual, equal = 6, 0
 
-// split is powSplit for a bias of 1023.
-func (c *powConstants) split(x wide) (e, m wide) {
-	b := x.each(insn(VPADDQ), c.bits(oneBits-rootHalfBits))
-	field := b.each(shiftRight52, nil).each(insn(VPOR), c.bits(twoTo52Bits))
-	e = field.sub(c.number(0x1p52 + 1023))
-	m = b.each(insn(VPAND), c.bits(mantissaMask)).each(insn(VPADDQ), c.bits(rootHalfBits))
-	return e, m
+// special returns y, or where x is not positive and finite its power.
+func (k *kernel) special(c *powConstants, x, y reg.VecVirtual) reg.VecVirtual {
+	most, nan, magnitude := c.number(math.MaxFloat64), c.number(math.NaN()), c.bits(math.MaxInt64)
+	if k.elem == 4 {
+		most, nan, magnitude = c.words(math.Float32bits(math.MaxFloat32)), c.words(math.Float32bits(float32(math.NaN()))), c.words(math.MaxInt32)
+	}
+	out := k.vec()
+	if k.wide() {
+		odd, negative, notZero := K(), K(), K()
+		if k.elem == 4 {
+			VCMPPS_BCST(U8(notLessOrEqual), most, x, odd)
+			VMOVAPS(x, odd, y)
+			VPMOVD2M(x, negative)
+			VBROADCASTSS(nan, negative, y)
+			VPTESTMD_BCST(magnitude, x, notZero)
+			VMOVAPS_Z(y, notZero, out)
+		} else {
+			VCMPPD_BCST(U8(notLessOrEqual), most, x, odd)
+			VMOVAPD(x, odd, y)
+			VPMOVQ2M(x, negative)
+			VBROADCASTSD(nan, negative, y)
+			VPTESTMQ_BCST(magnitude, x, notZero)
+			VMOVAPD_Z(y, notZero, out)
+		}
+		return out
+	}
+	blend, compare := insn(VBLENDVPS), insn(VCMPPS)
+	if k.elem == 8 {
+		blend, compare = insn(VBLENDVPD), insn(VCMPPD)
+	}
+	odd, value, zero := k.vec(), k.vec(), k.vec()
+	k.mov(nan, value)
+	blend(x, value, x, value) // NaN where x is negative, else x
+	compare(U8(notLessOrEqual), most, x, odd)
+	VPOR(x, odd, odd) // by the sign bit
+	blend(odd, value, y, out)
+	k.zero(zero)
+	compare(U8(equal), zero, x, zero)
+	k.andNot(out, zero, out)
+	return out
 }
 
-// special64 puts the powers of those x into y that are not positive and finite.
-func (c *powConstants) special64(x, y reg.VecVirtual) {
-	odd, value, zero := YMM(), YMM(), YMM()
-	VMOVUPD(c.number(math.NaN()), value)
-	VBLENDVPD(x, value, x, value) // NaN where x is negative, else x
-	VCMPPD(U8(notLessOrEqual), c.number(math.MaxFloat64), x, odd)
-	VPOR(x, odd, odd) // by the sign bit
-	VBLENDVPD(odd, value, y, y)
-	VXORPD(zero, zero, zero)
-	VCMPPD(U8(equal), zero, x, zero)
-	VANDNPD(y, zero, y)
+// split is powSplit for a bias of 1023.
+func (c *powConstants) split(x pair) (e, m pair) {
+	b := x.each(bitAdd, c.bits(oneBits-rootHalfBits))
+	e = b.each(shift52, right).each(bitOr, c.bits(twoTo52Bits)).sub(c.number(0x1p52 + 1023))
+	return e, b.each(bitAnd, c.bits(mantissaMask)).each(bitAdd, c.bits(rootHalfBits))
 }
 
 // exponent is the Go struct, expanded.
 type exponent struct{ a, aHead, aTail, cHead, cTail Mem }
 
-// log64 returns r and n with a·log2(x) = n + r for a vector x of float64 that are
-// not subnormal. n is in the low bits of t.
-func (c *powConstants) log64(v reg.VecVirtual, p exponent) (rHead, rTail, t wide) {
+// log64 returns rHead, rTail and t for a vector of float64 that are not
+// subnormal: a·log2(x) = n + r, and n is in the low bits of t.
+func (c *powConstants) log64(v reg.VecVirtual, p exponent) pair {
 	log := func(i int) Mem { return c.coefficient("log64C%d", i) }
 	one := c.number(1)
-	e, m := c.split(wide{v})
+	e, m := c.split(pair{v})
 	f := m.sub(one)
 	d := m.add(one)
-	inverse := YMM()
-	VMOVUPD(one, inverse)
-	inverse = wide{inverse}.div(d)[0]
+	inverse := pair{c.register(one, v)}.div(d)
 	s := f.mul(inverse)
 	sHead, _ := roundTo(s, c.number(round24))
-	dHead := d.each(insn(VPAND), c.bits(^uint64(lowMask)))
+	dHead := d.each(bitAnd, c.bits(^uint64(lowMask)))
 	dTail := m.sub(dHead.sub(one))
 	sTail := f.sub(sHead.mul(dHead)).sub(sHead.mul(dTail)).mul(inverse)
 
@@ -272,12 +352,14 @@ func (c *powConstants) log64(v reg.VecVirtual, p exponent) (rHead, rTail, t wide
 	cs := sHead.mul(p.cHead)
 	n, t := roundTo(ae.add(cs), c.number(round0))
 	yHead := ae.sub(n).add(cs)
-	rHead, _ = roundTo(yHead, c.number(round10))
-	return rHead, yHead.sub(rHead).add(yTail), t
+	rHead, _ := roundTo(yHead, c.number(round10))
+	rTail := yHead.sub(rHead).add(yTail)
+	return pair{rHead[0], rTail[0], t[0]}
 }
 
-// exp64 returns 2^(n+r).
-func (c *powConstants) exp64(rHead, rTail, t wide) reg.VecVirtual {
+// exp64 returns 2^(n+r) from what log64 returns.
+func (c *powConstants) exp64(half pair) reg.VecVirtual {
+	rHead, rTail, t := half[:1], half[1:2], half[2:]
 	exp := func(i int) Mem { return c.coefficient("exp64C%d", i) }
 	r := rHead.add(rTail)
 	slope := rHead.mul(c.coefficient("exp64C2Head")).add(c.coefficient("exp64C1Head"))
@@ -294,8 +376,8 @@ func (c *powConstants) exp64(rHead, rTail, t wide) reg.VecVirtual {
 	return scale(exact.add(rest.add(r.mul(q))), t)[0]
 }
 
-// powUnroll is the number of vectors that curvaturePow takes at a time.
-const powUnroll = 4
+// powGroup is the number of bytes of blocks that curvaturePow takes together.
+const powGroup = 128
 
 // curvaturePow is curvature for a power without a special case. It takes the
 // prepared exponent; v' is never subnormal, which spares pow64 a case.
@@ -307,8 +389,13 @@ const powUnroll = 4
 func (k *kernel) curvaturePow(constants *powConstants) {
 	const fields = 5                          // of the Go struct exponent
 	halves := map[int]int{4: 2, 8: 3}[k.elem] // vectors that the first half leaves
-	frame := k.text("curvaturePow", "func(v, den, d *float, n int, s *float, exponent *float64)",
-		k.scalarsFrame()+(fields+powUnroll*halves)*k.bytes(),
+	expanded := fields
+	if k.wide() {
+		expanded = 0 // its instructions repeat a number of memory by themselves
+	}
+	together := powGroup / k.bytes()
+	slots := k.scalarsFrame() + expanded*k.bytes()
+	frame := k.text("curvaturePow", "func(v, den, d *float, n int, s *float, exponent *float64)", slots+together*halves*k.bytes(),
 		"takes n blocks from their curvature to their denominators by the power function; den may be d:",
 		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.")
 	v, den, d := arg("v"), arg("den"), arg("d")
@@ -317,43 +404,41 @@ func (k *kernel) curvaturePow(constants *powConstants) {
 	p := arg("exponent")
 	var a [fields]Mem
 	for i := range a {
-		a[i] = frame.Offset(k.scalarsFrame() + i*k.bytes())
-		t := YMM()
-		VBROADCASTSD(Mem{Base: p, Disp: i * 8}, t)
-		VMOVUPD(t, a[i])
+		a[i] = Mem{Base: p, Disp: i * 8}
+		if i < expanded {
+			t := YMM()
+			VBROADCASTSD(a[i], t)
+			a[i] = frame.Offset(k.scalarsFrame() + i*k.bytes())
+			VMOVUPD(t, a[i])
+		}
 	}
-	half := func(vector, i int) Mem {
-		return frame.Offset(k.scalarsFrame() + (fields+vector*halves+i)*k.bytes())
-	}
-	k.vectors(n, index, powUnroll, func(nv int, part *tail) {
+	half := func(vector, i int) Mem { return frame.Offset(slots + (vector*halves+i)*k.bytes()) }
+	k.vectors(n, index, together, func(nv int, part *tail) {
 		for i := range nv {
 			next := c.secondMoment(k.load(k.at(d, index, i), part), k.operand(k.at(v, index, i), part))
-			var first wide
+			var first pair
 			if k.elem == 4 {
 				first = constants.log32(next, a[0])
 			} else {
-				rHead, rTail, t := constants.log64(next, exponent{a[0], a[1], a[2], a[3], a[4]})
-				first = wide{rHead[0], rTail[0], t[0]}
+				first = constants.log64(next, exponent{a[0], a[1], a[2], a[3], a[4]})
 			}
 			for j, x := range first {
-				VMOVUPD(x, half(i, j))
+				k.mov(x, half(i, j))
 			}
 			k.store(next, k.at(v, index, i), part)
 		}
 		for i := range nv {
-			var first wide
+			var first pair
 			for j := range halves {
-				first = append(first, YMM())
-				VMOVUPD(half(i, j), first[j])
+				first = append(first, k.load(half(i, j), nil))
 			}
 			var q reg.VecVirtual
 			if k.elem == 4 {
 				q = constants.exp32(first)
-				constants.special32(k.load(k.at(v, index, i), part), q)
 			} else {
-				q = constants.exp64(first[:1], first[1:2], first[2:])
-				constants.special64(k.load(k.at(v, index, i), part), q)
+				q = constants.exp64(first)
 			}
+			q = k.special(constants, k.load(k.at(v, index, i), part), q)
 			k.mul(c.r, q, q)
 			k.add(c.e, q, q)
 			k.store(q, k.at(den, index, i), part)

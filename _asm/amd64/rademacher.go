@@ -1,243 +1,297 @@
 package main
 
 import (
-	"github.com/mmcloughlin/avo/attr"
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// batch is the number of blocks of Philox that are made together: two vectors
-// of four, whose multiplications hide each other's latency. They are 1,024
-// signs.
-const (
-	batch      = 8
-	batchBytes = batch * 16
-)
+// Blocks of Philox are made two vectors at a time, a block to each 64 bits:
+// their multiplications hide each other's latency. That is a batch of 8 or 16
+// blocks, 1,024 or 2,048 signs.
+const batchVectors = 2
 
-// philoxTable holds the constants of Philox4x32-10 as vectors of 64-bit lanes:
-// the multipliers, the Weyl increments of the key, and the lanes' numbers.
-var philoxTable Mem
+func (k *kernel) batch() int      { return batchVectors * k.bits / 64 }
+func (k *kernel) batchBytes() int { return k.batch() * 16 }
 
-const (
-	philoxMul0 = 32 * iota
-	philoxMul1
-	philoxWeyl0
-	philoxWeyl1
-	philoxLane
-	philoxFour
-)
-
-func philoxConstants() Mem {
-	if philoxTable.Base == nil {
-		philoxTable = GLOBL("philoxConstants", attr.RODATA|attr.NOPTR)
-		for i, c := range []uint64{0xD2511F53, 0xCD9E8D57, 0x9E3779B9, 0xBB67AE85} {
-			for lane := range 4 {
-				DATA(i*32+lane*8, U64(c))
-			}
-		}
-		for lane := range 4 {
-			DATA(philoxLane+lane*8, U64(lane))
-		}
-		for lane := range 4 {
-			DATA(philoxFour+lane*8, U64(4))
-		}
-	}
-	return philoxTable
+// philox holds a vector's blocks: c[i] has word i of each in the lower half of
+// a 64-bit lane. What the upper half has does not matter, for the
+// multiplication ignores it; so a product is at once the low word of the next
+// state, and, shifted down, the high word.
+type philox struct {
+	k *kernel
+	c [4]reg.VecVirtual
 }
 
-// philox holds four blocks: c[i] has word i of each in the lower half of a
-// 64-bit lane. What the upper half has does not matter, for the multiplication
-// ignores it; so a product is at once the low word of the next state, and,
-// shifted down, the high word.
-type philox struct{ c [4]reg.VecVirtual }
+// philoxConstants are what all batches share: the multipliers, the Weyl
+// increments of the key, the blocks' numbers within a vector and how many there
+// are, the words of the key and of the draw. AVX2 has not the registers for them.
+type philoxConstants struct {
+	mul0, mul1, weyl0, weyl1, lane, count Op
+	key, draw                             func() [2]reg.VecVirtual
+	odd                                   reg.OpmaskVirtual // AVX-512: the upper halves
+}
+
+func (k *kernel) newPhiloxConstants() *philoxConstants {
+	table := GP64()
+	LEAQ(k.philoxTable(), table)
+	at := 0
+	constant := func() Op {
+		m := Mem{Base: table, Disp: at}
+		at += k.bytes()
+		if k.wide() {
+			return k.load(m, nil)
+		}
+		return m
+	}
+	c := &philoxConstants{mul0: constant(), mul1: constant(), weyl0: constant(), weyl1: constant(), lane: constant(), count: constant()}
+	words := func(name string) func() [2]reg.VecVirtual { // of an argument, in each lane
+		return func() [2]reg.VecVirtual {
+			low, high := k.vec(), k.vec()
+			VPBROADCASTQ(mem(name), low)
+			VPSRLQ(U8(32), low, high)
+			return [2]reg.VecVirtual{low, high}
+		}
+	}
+	c.key, c.draw = words("seed"), words("draw")
+	if k.wide() {
+		key, draw := c.key(), c.draw()
+		c.key = func() [2]reg.VecVirtual { return key }
+		c.draw = func() [2]reg.VecVirtual { return draw }
+		c.odd = K()
+		bits := GP32()
+		MOVL(U32(0xaaaa), bits)
+		KMOVW(bits, c.odd)
+	}
+	return c
+}
+
+// philoxTable is a table of the constants, as vectors of 64-bit lanes.
+//
+// The blocks are numbered so that the lower and the upper halves of the 128-bit
+// lanes, which store takes apart, are runs of blocks.
+func (k *kernel) philoxTable() Mem {
+	return table(fmt.Sprintf("philox%d", k.bits), func(add func(Constant)) {
+		lanes := k.bits / 64
+		each := func(x func(lane int) int) {
+			for l := range lanes {
+				add(U64(x(l)))
+			}
+		}
+		for _, c := range []int{0xD2511F53, 0xCD9E8D57, 0x9E3779B9, 0xBB67AE85} {
+			each(func(int) int { return c })
+		}
+		each(func(l int) int { return l/2 + l%2*lanes/2 })
+		each(func(int) int { return lanes })
+	})
+}
 
 // round does a round with the key k0, k1.
-func (p *philox) round(mul0, mul1, k0, k1 Op) {
-	low0, low1 := YMM(), YMM()
-	VPMULUDQ(mul0, p.c[0], low0)
-	VPMULUDQ(mul1, p.c[2], low1)
-	high0, high1 := YMM(), YMM()
+func (p *philox) round(c *philoxConstants, k0, k1 reg.VecVirtual) {
+	low0, low1 := p.k.vec(), p.k.vec()
+	VPMULUDQ(c.mul0, p.c[0], low0)
+	VPMULUDQ(c.mul1, p.c[2], low1)
+	high0, high1 := p.k.vec(), p.k.vec()
 	VPSRLQ(U8(32), low0, high0)
 	VPSRLQ(U8(32), low1, high1)
-	VPXOR(p.c[1], high1, high1)
-	VPXOR(k0, high1, high1)
-	VPXOR(p.c[3], high0, high0)
-	VPXOR(k1, high0, high0)
+	p.k.xor3(p.c[1], k0, high1)
+	p.k.xor3(p.c[3], k1, high0)
 	p.c = [4]reg.VecVirtual{high1, low1, high0, low0}
 }
 
-// store writes the four blocks, each of its words in order.
-func (p *philox) store(dst Mem) {
-	for _, i := range []int{0, 2} { // join words i and i + 1
-		VPSLLQ(U8(32), p.c[i+1], p.c[i+1])
-		VPBLENDD(U8(0xaa), p.c[i+1], p.c[i], p.c[i])
+// xor3 adds x and y, modulo 2, to z.
+func (k *kernel) xor3(x, y, z reg.VecVirtual) {
+	if k.wide() {
+		VPTERNLOGD(U8(0x96), x, y, z)
+	} else {
+		VPXOR(x, z, z)
+		VPXOR(y, z, z)
 	}
-	even, odd := YMM(), YMM()
-	VPUNPCKLQDQ(p.c[2], p.c[0], even) // blocks 0 and 2
-	VPUNPCKHQDQ(p.c[2], p.c[0], odd)  // blocks 1 and 3
-	VMOVDQU(even.AsX(), dst)
-	VMOVDQU(odd.AsX(), dst.Offset(16))
-	VEXTRACTI128(U8(1), even, dst.Offset(32))
-	VEXTRACTI128(U8(1), odd, dst.Offset(48))
+}
+
+// store writes the blocks, each of its words in order.
+func (p *philox) store(c *philoxConstants, dst Mem) {
+	for _, i := range []int{0, 2} { // join words i and i + 1
+		if p.k.wide() {
+			VPSHUFD(U8(0xa0), p.c[i+1], c.odd, p.c[i])
+		} else {
+			VPSLLQ(U8(32), p.c[i+1], p.c[i+1])
+			VPBLENDD(U8(0xaa), p.c[i+1], p.c[i], p.c[i])
+		}
+	}
+	first, second := p.k.vec(), p.k.vec()
+	VPUNPCKLQDQ(p.c[2], p.c[0], first)
+	VPUNPCKHQDQ(p.c[2], p.c[0], second)
+	p.k.mov(first, dst)
+	p.k.mov(second, dst.Offset(p.k.bytes()))
 }
 
 // fillBatch makes a batch of blocks from block on, which it moves on, into dst.
-func fillBatch(dst Mem, block reg.GPVirtual) {
-	table := GP64()
-	LEAQ(philoxConstants(), table)
-	constant := func(at int) Mem { return Mem{Base: table, Disp: at} }
-	words := func(name string) (low, high reg.VecVirtual) { // of an argument, in each lane
-		low, high = YMM(), YMM()
-		VPBROADCASTQ(mem(name), low)
-		VPSRLQ(U8(32), low, high)
-		return low, high
+func (k *kernel) fillBatch(c *philoxConstants, dst Mem, block reg.GPVirtual) {
+	var groups [batchVectors]*philox
+	draw := c.draw()
+	number := k.vec()
+	if k.wide() {
+		VPBROADCASTQ(block, number)
+	} else {
+		VMOVQ(block, number.AsX())
+		VPBROADCASTQ(number.AsX(), number)
 	}
-	drawLow, drawHigh := words("draw")
-	var groups [2]*philox
-	first := YMM()
-	VMOVQ(block, first.AsX())
-	VPBROADCASTQ(first.AsX(), first)
-	VPADDQ(constant(philoxLane), first, first)
+	VPADDQ(c.lane, number, number)
 	for i := range groups {
-		c0, c1 := first, YMM()
+		low, high := number, k.vec()
 		if i > 0 {
-			c0 = YMM()
-			VPADDQ(constant(philoxFour), first, c0)
+			low = k.vec()
+			VPADDQ(c.count, number, low)
+			number = low
 		}
-		VPSRLQ(U8(32), c0, c1)
-		groups[i] = &philox{[4]reg.VecVirtual{c0, c1, drawLow, drawHigh}}
+		VPSRLQ(U8(32), low, high)
+		groups[i] = &philox{k, [4]reg.VecVirtual{low, high, draw[0], draw[1]}}
 	}
-	k0, k1 := words("seed")
+	key := c.key()
 	for range 10 {
 		for _, p := range groups {
-			p.round(constant(philoxMul0), constant(philoxMul1), k0, k1)
+			p.round(c, key[0], key[1])
 		}
 		// The carry out of the lower half goes where nobody looks.
-		VPADDQ(constant(philoxWeyl0), k0, k0)
-		VPADDQ(constant(philoxWeyl1), k1, k1)
+		next := [2]reg.VecVirtual{k.vec(), k.vec()}
+		VPADDQ(c.weyl0, key[0], next[0])
+		VPADDQ(c.weyl1, key[1], next[1])
+		key = next
 	}
 	for i, p := range groups {
-		p.store(dst.Offset(i * batchBytes / 2))
+		p.store(c, dst.Offset(i*2*k.bytes()))
 	}
-	ADDQ(U8(batch), block)
+	ADDQ(U8(k.batch()), block)
 }
 
-// signs turns bits into signs, a byte at a time.
+// signs turns bits into signs, a chunk at a time: one vector of them, but at
+// least those of a byte.
 type signs struct {
 	k            *kernel
-	shifts       []reg.VecVirtual // for each vector of 8 elements: brings a lane's bit to the sign
+	shifts       []reg.VecVirtual // for each vector of a chunk: brings a lane's bit to the sign
 	signBit, one reg.VecVirtual
 }
 
+func (k *kernel) chunk() int { return max(8, k.lanes()) }
+
 func (k *kernel) newSigns() *signs {
 	s := &signs{k: k, signBit: k.signBit(), one: k.one()}
-	table := signShifts(k.elem)
-	for v := range 8 / k.lanes() {
-		shift := k.vec()
-		VMOVDQU(table.Offset(v*k.bytes()), shift)
-		s.shifts = append(s.shifts, shift)
+	for range k.chunk() / k.lanes() {
+		s.shifts = append(s.shifts, k.vec())
 	}
 	return s
 }
 
-// signShifts is a table of the shift that brings bit l to the sign of lane l.
-func signShifts(elem int) Mem {
-	m := GLOBL(map[int]string{4: "signShifts32", 8: "signShifts64"}[elem], attr.RODATA|attr.NOPTR)
-	for l := range 8 {
-		if elem == 4 {
-			DATA(l*4, U32(31-l))
+// from sets the shifts for chunks that begin at the given bit of a byte.
+func (s *signs) from(bit reg.GPVirtual) {
+	first := s.k.vec()
+	if s.k.elem == 4 {
+		s.k.broadcast32(bit.As32(), first)
+	} else if s.k.wide() {
+		VPBROADCASTQ(bit, first)
+	} else {
+		VMOVQ(bit, first.AsX())
+		VPBROADCASTQ(first.AsX(), first)
+	}
+	table := s.k.signShifts()
+	for v, shift := range s.shifts {
+		s.k.mov(table.Offset(v*s.k.bytes()), shift)
+		if s.k.elem == 4 {
+			VPSUBD(first, shift, shift)
 		} else {
-			DATA(l*8, U64(63-l))
+			VPSUBQ(first, shift, shift)
 		}
 	}
-	return m
 }
 
-// of returns the signs of vector v of the byte in the low bits of every lane.
+// signShifts is a table of the shift that brings bit l to the sign of lane l.
+func (k *kernel) signShifts() Mem {
+	return table(fmt.Sprintf("signShifts%d", k.elem*8), func(add func(Constant)) {
+		for l := range 64 / k.elem {
+			add(integer(k.elem, k.elem*8-1-l))
+		}
+	})
+}
+
+// of returns the signs of vector v of the chunk whose bits begin in the lowest
+// byte of every lane.
 func (s *signs) of(bits reg.VecVirtual, v int) reg.VecVirtual {
 	t := s.k.vec()
 	s.k.shiftLeftBy(s.shifts[v], bits, t)
-	VPAND(s.signBit, t, t)
-	VPOR(s.one, t, t)
+	if s.k.wide() {
+		const bits, one, signBit = 0xf0, 0xcc, 0xaa // the operands' columns of the truth table
+		VPTERNLOGD(U8(bits&signBit|one), s.signBit, s.one, t)
+	} else {
+		VPAND(s.signBit, t, t)
+		VPOR(s.one, t, t)
+	}
 	return t
 }
 
 // rademacher makes a batch of blocks at a time into the frame and turns its
-// bits into signs. Whole bytes make vectors; a part of a byte, in front or at
-// the end, is stored in parts.
+// bits into signs. What is left of the batch behind its whole chunks is stored
+// as a part of one: also in the first batch, which may begin at any bit.
 func (k *kernel) rademacher() {
-	const beyond = 8 // a byte is read as the first of a vector's lane
-	frame := k.text("rademacher", "func(z *float, n int, seed, draw, offset uint64)", batchBytes+beyond,
+	const beyond = 8 // a chunk's bits are read as a vector's lane
+	frame := k.text("rademacher", "func(z *float, n int, seed, draw, offset uint64)", k.batchBytes()+beyond,
 		"sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.",
 		"It requires that offset+n does not exceed 2^64.")
 	z, n := arg("z"), arg("n")
+	c := k.newPhiloxConstants()
 	s := k.newSigns()
 	block, bit := arg("offset"), GP64()
 	MOVQ(block, bit)
 	ANDQ(U32(127), bit)
 	SHRQ(U8(7), block)
-	from, bytes, whole, count := GP64(), GP64(), GP64(), GP64()
+	from, skip, count := GP64(), GP64(), GP64()
 
 	Label("batch")
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
-	fillBatch(frame, block)
-	LEAQ(frame, from)
-	MOVQ(bit, count)
-	SHRQ(U8(3), count)
-	ADDQ(count, from) // the byte of the first sign
-	MOVQ(U32(batchBytes), bytes)
-	SUBQ(count, bytes)
-	ANDQ(U8(7), bit)
-	JZ(LabelRef("whole"))
-	MOVQ(U32(8), count)
+	k.fillBatch(c, frame, block)
+	MOVQ(U32(k.batchBytes()*8), count)
 	SUBQ(bit, count)
 	CMPQ(n, count)
 	CMOVQLT(n, count)
-	JMP(LabelRef("part"))
-
-	Label("whole")
-	MOVQ(n, whole)
-	SHRQ(U8(3), whole)
-	CMPQ(bytes, whole)
-	CMOVQLT(bytes, whole)
-	SUBQ(whole, bytes)
-	LEAQ(Mem{Base: whole, Index: whole, Scale: 1}, count)
-	SHLQ(U8(2), count)
 	SUBQ(count, n)
+	LEAQ(frame, from)
+	MOVQ(bit, skip)
+	SHRQ(U8(3), skip)
+	ADDQ(skip, from) // the byte of the first sign
+	ANDQ(U8(7), bit)
+	s.from(bit)
+	XORQ(bit, bit) // where the next batch begins
+
+	chunk := func(i int) reg.VecVirtual {
+		bits := k.vec()
+		k.broadcast(Mem{Base: from, Disp: i * k.chunk() / 8}, bits)
+		return bits
+	}
 	for _, unroll := range []int{4, 1} {
-		loop, rest := k.label("bytes"), k.label("rest")
-		SUBQ(U8(unroll), whole)
+		loop, rest := k.label("chunks"), k.label("rest")
+		SUBQ(U8(unroll*k.chunk()), count)
 		JL(LabelRef(rest))
 		Label(loop)
-		for b := range unroll {
-			bits := k.vec()
-			k.broadcast(Mem{Base: from, Disp: b}, bits)
+		for i := range unroll {
+			bits := chunk(i)
 			for v := range s.shifts {
-				k.mov(s.of(bits, v), k.at(z, nil, b*len(s.shifts)+v))
+				k.mov(s.of(bits, v), k.at(z, nil, i*len(s.shifts)+v))
 			}
 		}
-		ADDQ(U8(unroll), from)
-		ADDQ(U32(unroll*8*k.elem), z)
-		SUBQ(U8(unroll), whole)
+		ADDQ(U8(unroll*k.chunk()/8), from)
+		ADDQ(U32(unroll*k.chunk()*k.elem), z)
+		SUBQ(U8(unroll*k.chunk()), count)
 		JGE(LabelRef(loop))
 		Label(rest)
-		ADDQ(U8(unroll), whole)
+		ADDQ(U8(unroll*k.chunk()), count)
 	}
-	TESTQ(bytes, bytes)
+	TESTQ(count, count)
 	JZ(LabelRef("batch"))
-	MOVQ(n, count) // fewer than 8
-	TESTQ(n, n)
-	JZ(LabelRef("done"))
-
-	Label("part") // count signs from bit of a byte on
-	SUBQ(count, n)
 	k.toBytes(count)
-	shift, bits := XMM(), k.vec()
-	k.broadcast(Mem{Base: from}, bits)
-	VMOVQ(bit, shift)
-	k.shiftRight(shift, bits, bits)
+	bits := chunk(0)
 	part := s.of(bits, 0)
 	at := GP64()
 	MOVQ(z, at)
@@ -247,17 +301,12 @@ func (k *kernel) rademacher() {
 		JZ(LabelRef(only))
 		k.mov(part, Mem{Base: at})
 		ADDQ(U8(k.bytes()), at)
-		VMOVDQA(s.of(bits, 1), part)
+		k.copy(s.of(bits, 1), part)
 		Label(only)
 	}
-	k.store(part, Mem{Base: at}, &tail{bytes: count})
+	k.store(part, Mem{Base: at}, k.storeTail(count))
 	ADDQ(count, z)
-	INCQ(from)
-	DECQ(bytes)
-	XORQ(bit, bit)
-	TESTQ(bytes, bytes)
-	JZ(LabelRef("batch"))
-	JMP(LabelRef("whole"))
+	JMP(LabelRef("batch"))
 
 	Label("done")
 	k.ret()

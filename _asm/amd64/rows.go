@@ -69,7 +69,7 @@ func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(
 		sums := make([]reg.VecVirtual, nv)
 		for i := range sums {
 			sums[i] = k.vec()
-			VPXOR(sums[i], sums[i], sums[i])
+			k.zero(sums[i])
 		}
 		at := func(i int) Mem { return k.at(d, index, i) }
 		start(sums, at, part)

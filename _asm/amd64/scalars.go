@@ -20,19 +20,22 @@ const (
 	fieldDiv
 )
 
-// scalars holds the scalars of a step as vectors. Sixteen registers do not
-// suffice for them and the data. Those that are multiplied by a stream stay in
-// registers, so that the stream can be the memory operand; the others, which
+// scalars holds the scalars of a step as vectors. AVX2's sixteen registers do
+// not suffice for them and the data. Those that are multiplied by a stream stay
+// in registers, so that the stream can be the memory operand; the others, which
 // are used once for each vector, are expanded into the frame and are memory
-// operands themselves. The divider is busy for longer than the loads.
+// operands themselves. The divider is busy for longer than the loads. Of
+// AVX-512's registers there are enough for all.
 type scalars struct {
 	k              *kernel
-	abs, minNormal reg.VecVirtual
+	abs            reg.VecVirtual
+	minNormal      reg.VecVirtual // AVX2
+	exponent       reg.VecVirtual // AVX-512: ones in the exponent
 	b1, c1, b2, w  reg.VecVirtual
-	c2, s, r, e    Mem
-	limit, negated Mem
+	c2, s, r, e    Op
+	limit, negated Op
 	hasLimit       Mem // is the limit finite?
-	div, one       Mem
+	div, one       Op
 	hasDiv         Mem // is the divisor other than 1?
 }
 
@@ -46,51 +49,67 @@ const (
 // frameScalars is the number of vectors that scalars keep in the frame.
 const frameScalars = 10
 
-// scalarsFrame is the size of the frame for scalars, with room to align it.
-func (k *kernel) scalarsFrame() int { return (frameScalars + 1) * k.bytes() }
+// scalarsFrame is the size of the frame for scalars, with room to align it:
+// AVX-512 keeps the two flags there.
+func (k *kernel) scalarsFrame() int {
+	if k.wide() {
+		return 2 * 8
+	}
+	return (frameScalars + 1) * k.bytes()
+}
 
 // loadScalars expands the scalars that ptr points to.
 func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
-	c := &scalars{k: k, abs: k.absMask(), minNormal: k.minNormal()}
-	base := GP64()
-	LEAQ(frame.Offset(k.bytes()-1), base)
-	ANDQ(I8(-k.bytes()), base)
+	c := &scalars{k: k, abs: k.absMask()}
 	next := 0
-	slot := func() Mem {
-		next++
-		return Mem{Base: base, Disp: (next - 1) * k.bytes()}
+	slot := func(base Mem, size int) Mem {
+		next += size
+		return base.Offset(next - size)
+	}
+	var keep func(v reg.VecVirtual) Op
+	var flag func(v reg.VecVirtual) Mem // eight bytes of v
+	if k.wide() {
+		c.exponent = k.infinity()
+		keep = func(v reg.VecVirtual) Op { return v }
+		flag = func(v reg.VecVirtual) Mem {
+			m := slot(frame, 8)
+			VMOVQ(v.AsX(), m)
+			return m
+		}
+	} else {
+		c.minNormal = k.minNormal()
+		base := GP64()
+		LEAQ(frame.Offset(k.bytes()-1), base)
+		ANDQ(I8(-k.bytes()), base)
+		flag = func(v reg.VecVirtual) Mem {
+			m := slot(Mem{Base: base}, k.bytes())
+			k.mov(v, m)
+			return m
+		}
+		keep = func(v reg.VecVirtual) Op { return flag(v) }
 	}
 	field := func(f int) reg.VecVirtual {
 		v := k.vec()
 		k.broadcast(Mem{Base: ptr, Disp: f * k.elem}, v)
 		return v
 	}
-	spill := func(f int) Mem {
-		m := slot()
-		k.mov(field(f), m)
-		return m
+	difference := func(x Op, y reg.VecVirtual) reg.VecVirtual {
+		v := k.vec()
+		k.xor(x, y, v)
+		return v
 	}
 	if which&ofCurvature != 0 {
 		c.b2 = field(fieldB2)
-		c.c2, c.r, c.e, c.div = spill(fieldC2), spill(fieldR), spill(fieldE), spill(fieldDiv)
-		c.one = slot()
+		c.c2, c.r, c.e, c.div = keep(field(fieldC2)), keep(field(fieldR)), keep(field(fieldE)), keep(field(fieldDiv))
 		one := k.one()
-		k.mov(one, c.one)
-		c.hasDiv = slot()
-		VPXOR(c.div, one, one)
-		VMOVDQA(one, c.hasDiv)
+		c.one = keep(one)
+		c.hasDiv = flag(difference(c.div, one))
 	}
 	if which&ofParameters != 0 {
 		c.b1, c.c1, c.w = field(fieldB1), field(fieldC1), field(fieldW)
-		c.s, c.limit = spill(fieldS), spill(fieldLimit)
-		c.negated = slot()
-		sign := k.signBit()
-		VPXOR(c.limit, sign, sign)
-		k.mov(sign, c.negated)
-		c.hasLimit = slot()
-		infinity := k.infinity()
-		VPXOR(c.limit, infinity, infinity)
-		k.mov(infinity, c.hasLimit)
+		c.s, c.limit = keep(field(fieldS)), keep(field(fieldLimit))
+		c.negated = keep(difference(c.limit, k.signBit()))
+		c.hasLimit = flag(difference(c.limit, k.infinity()))
 	}
 	return c
 }

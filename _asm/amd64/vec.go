@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"regexp"
 
 	"github.com/mmcloughlin/avo/attr"
@@ -17,50 +16,39 @@ type kernel struct {
 	elem, bits int
 
 	add, sub, mul, div, min, max func(ops ...Op) // Go's order: source 2, source 1, destination
-	sqrt, mov, maskMov           func(ops ...Op)
-	greater                      func(ops ...Op) // of signed integers as wide as an element
+	sqrt, mov                    func(ops ...Op)
+	and, xor, andNot, copy       func(ops ...Op) // copy is from a register
 	broadcast                    func(ops ...Op)
 	shiftLeft, shiftRight        func(ops ...Op) // of elements as integers, all by one count
 	shiftLeftBy                  func(ops ...Op) // each by a count of its own
-
-	ones Mem // maskLen bytes of ones, then as many zeros
+	masks                        maskInsns
 
 	outOfLine []func() // code to be placed behind the kernel's RET
 	labels    int
 }
 
-// maskLen is the bytes of ones in the mask table: enough for a pair of 256-bit
-// vectors.
-const maskLen = 64
-
-var maskTable Mem
-
 func newKernel(elem, bits int) *kernel {
-	k := &kernel{elem: elem, bits: bits}
-	if maskTable.Base == nil {
-		maskTable = GLOBL("leadingOnes", attr.RODATA|attr.NOPTR)
-		for i := range 2 * maskLen / 8 {
-			DATA(i*8, U64(uint64(math.MaxUint64)*uint64(1-i*8/maskLen)))
-		}
-	}
-	k.ones = maskTable
+	k := &kernel{elem: elem, bits: bits, masks: newMaskInsns(elem, bits)}
 	if elem == 4 {
 		k.add, k.sub, k.mul, k.div, k.min, k.max = insn(VADDPS), insn(VSUBPS), insn(VMULPS), insn(VDIVPS), insn(VMINPS), insn(VMAXPS)
-		k.sqrt, k.mov, k.maskMov = insn(VSQRTPS), insn(VMOVUPS), insn(VMASKMOVPS)
-		k.greater, k.broadcast = insn(VPCMPGTD), insn(VBROADCASTSS)
+		k.sqrt, k.mov, k.broadcast = insn(VSQRTPS), insn(VMOVUPS), insn(VBROADCASTSS)
 		k.shiftLeft, k.shiftRight = insn(VPSLLD), insn(VPSRLD)
 		k.shiftLeftBy = insn(VPSLLVD)
 	} else {
 		k.add, k.sub, k.mul, k.div, k.min, k.max = insn(VADDPD), insn(VSUBPD), insn(VMULPD), insn(VDIVPD), insn(VMINPD), insn(VMAXPD)
-		k.sqrt, k.mov, k.maskMov = insn(VSQRTPD), insn(VMOVUPD), insn(VMASKMOVPD)
-		k.greater, k.broadcast = insn(VPCMPGTQ), insn(VBROADCASTSD)
+		k.sqrt, k.mov, k.broadcast = insn(VSQRTPD), insn(VMOVUPD), insn(VBROADCASTSD)
 		k.shiftLeft, k.shiftRight = insn(VPSLLQ), insn(VPSRLQ)
 		k.shiftLeftBy = insn(VPSLLVQ)
+	}
+	if k.wide() {
+		k.and, k.xor, k.andNot, k.copy = insn(VPANDD), insn(VPXORD), insn(VPANDND), insn(VMOVDQA64)
+	} else {
+		k.and, k.xor, k.andNot, k.copy = insn(VPAND), insn(VPXOR), insn(VPANDN), insn(VMOVDQA)
 	}
 	return k
 }
 
-// insn gives avo's functions, some with two or three arguments and some
+// insn gives avo's functions, some with two to four arguments and some
 // variadic, one type.
 func insn(f any) func(...Op) {
 	switch f := f.(type) {
@@ -68,6 +56,8 @@ func insn(f any) func(...Op) {
 		return func(o ...Op) { f(o[0], o[1]) }
 	case func(a, b, c Op):
 		return func(o ...Op) { f(o[0], o[1], o[2]) }
+	case func(a, b, c, d Op):
+		return func(o ...Op) { f(o[0], o[1], o[2], o[3]) }
 	}
 	return f.(func(...Op))
 }
@@ -80,17 +70,25 @@ var floatWord = regexp.MustCompile(`\bfloat\b`)
 // included.
 const maxNoSplit = 512
 
+// wide reports whether the kernel is of AVX-512.
+func (k *kernel) wide() bool { return k.bits == 512 }
+
 // vec returns a vector register; bytes and lanes are its size.
-func (k *kernel) vec() reg.VecVirtual { return YMM() }
-func (k *kernel) bytes() int          { return k.bits / 8 }
-func (k *kernel) lanes() int          { return k.bits / 8 / k.elem }
+func (k *kernel) vec() reg.VecVirtual {
+	if k.wide() {
+		return ZMM()
+	}
+	return YMM()
+}
+func (k *kernel) bytes() int { return k.bits / 8 }
+func (k *kernel) lanes() int { return k.bits / 8 / k.elem }
 
 // text begins a kernel. The name tells type and instruction set, signature
 // says float for the element's type, and doc is the mathematics and what the
 // kernel requires.
 func (k *kernel) text(name, signature string, frame int, doc ...string) Mem {
 	typ := map[int]string{4: "float32", 8: "float64"}[k.elem]
-	name = fmt.Sprintf("%sF%d%s", name, k.elem*8, map[int]string{256: "AVX2"}[k.bits])
+	name = fmt.Sprintf("%sF%d%s", name, k.elem*8, map[int]string{256: "AVX2", 512: "AVX512"}[k.bits])
 	flags := attr.NOSPLIT
 	if frame > maxNoSplit {
 		flags = 0
@@ -133,10 +131,32 @@ func (k *kernel) at(base, index reg.Register, v int) Mem {
 	return m
 }
 
+// zero and ones set all bits of v.
+func (k *kernel) zero(v reg.VecVirtual) { k.xor(v, v, v) }
+
+func (k *kernel) ones(v reg.VecVirtual) {
+	if k.wide() {
+		k.zero(v) // VPTERNLOGD reads v
+		VPTERNLOGD(U8(0xff), v, v, v)
+	} else {
+		VPCMPEQD(v, v, v)
+	}
+}
+
+// broadcast32 puts 32 bits into each 32 bits of v.
+func (k *kernel) broadcast32(bits reg.Register, v reg.VecVirtual) {
+	if k.wide() {
+		VPBROADCASTD(bits, v)
+	} else {
+		VMOVD(bits, v.AsX())
+		VPBROADCASTD(v.AsX(), v)
+	}
+}
+
 // absMask returns a vector with all bits but the sign.
 func (k *kernel) absMask() reg.VecVirtual {
 	v := k.vec()
-	VPCMPEQD(v, v, v)
+	k.ones(v)
 	k.shiftRight(U8(1), v, v)
 	return v
 }
@@ -145,14 +165,14 @@ func (k *kernel) absMask() reg.VecVirtual {
 // is seven or ten ones below the two upper bits.
 func (k *kernel) signBit() reg.VecVirtual {
 	v := k.vec()
-	VPCMPEQD(v, v, v)
+	k.ones(v)
 	k.shiftLeft(U8(k.elem*8-1), v, v)
 	return v
 }
 
 func (k *kernel) one() reg.VecVirtual {
 	v := k.vec()
-	VPCMPEQD(v, v, v)
+	k.ones(v)
 	k.shiftLeft(U8(k.elem*8-map[int]int{4: 7, 8: 10}[k.elem]), v, v)
 	k.shiftRight(U8(2), v, v)
 	return v
@@ -161,7 +181,7 @@ func (k *kernel) one() reg.VecVirtual {
 // infinity returns a vector of +Inf: all ones in the exponent.
 func (k *kernel) infinity() reg.VecVirtual {
 	v := k.vec()
-	VPCMPEQD(v, v, v)
+	k.ones(v)
 	k.shiftLeft(U8(map[int]int{4: 24, 8: 53}[k.elem]), v, v)
 	k.shiftRight(U8(1), v, v)
 	return v
@@ -170,93 +190,10 @@ func (k *kernel) infinity() reg.VecVirtual {
 // minNormal returns a vector of the smallest normal number.
 func (k *kernel) minNormal() reg.VecVirtual {
 	v := k.vec()
-	VPCMPEQD(v, v, v)
+	k.ones(v)
 	k.shiftRight(U8(k.elem*8-1), v, v)
 	k.shiftLeft(U8(map[int]int{4: 23, 8: 52}[k.elem]), v, v)
 	return v
-}
-
-// tail is a part of a vector: its mask, for loads, and its length in bytes, for
-// stores. A masked store would do too, but takes some twenty cycles on AMD's
-// processors, where it is microcode.
-type tail struct {
-	mask  reg.VecVirtual
-	bytes reg.GPVirtual
-}
-
-// newTail returns the tail of n bytes, less than a vector.
-func (k *kernel) newTail(n reg.GPVirtual) *tail {
-	t := &tail{mask: k.vec(), bytes: n}
-	k.maskInto(n, 0, t.mask)
-	return t
-}
-
-// maskInto sets mask to that of vector v of the first n bytes, at most
-// maskLen, of some vectors.
-func (k *kernel) maskInto(n reg.GPVirtual, v int, mask reg.VecVirtual) {
-	p := GP64()
-	LEAQ(k.ones.Offset(maskLen+v*k.bytes()), p)
-	SUBQ(n, p)
-	VMOVDQU(Mem{Base: p}, mask)
-}
-
-// load loads a vector, or its tail, the rest being +0.
-func (k *kernel) load(src Mem, t *tail) reg.VecVirtual {
-	v := k.vec()
-	k.loadInto(src, t, v)
-	return v
-}
-
-func (k *kernel) loadInto(src Mem, t *tail, dst reg.VecVirtual) {
-	if t == nil {
-		k.mov(src, dst)
-	} else {
-		k.maskMov(src, t.mask, dst)
-	}
-}
-
-// loadAbs loads the absolute values of a vector or its tail.
-func (k *kernel) loadAbs(src Mem, abs reg.VecVirtual, t *tail) reg.VecVirtual {
-	v := k.vec()
-	VPAND(k.operand(src, t), abs, v)
-	return v
-}
-
-// operand returns src where it may be an operand as it is, else loads it.
-func (k *kernel) operand(src Mem, t *tail) Op {
-	if t == nil {
-		return src
-	}
-	return k.load(src, t)
-}
-
-// store stores a vector, or its tail: in a half, a quarter and an eighth of
-// the vector, as the bits of the length say. v is consumed.
-func (k *kernel) store(v reg.VecVirtual, dst Mem, t *tail) {
-	if t == nil {
-		k.mov(v, dst)
-		return
-	}
-	p := GP64()
-	LEAQ(dst, p)
-	part := func(size int, store func(), next func()) {
-		skip := k.label("no")
-		TESTB(U8(size), t.bytes.As8())
-		JZ(LabelRef(skip))
-		store()
-		if next != nil {
-			next()
-			ADDQ(U8(size), p)
-		}
-		Label(skip)
-	}
-	part(16, func() { VMOVUPS(v.AsX(), Mem{Base: p}) }, func() { VEXTRACTF128(U8(1), v, v.AsX()) })
-	if k.elem == 8 {
-		part(8, func() { VMOVLPD(v.AsX(), Mem{Base: p}) }, nil)
-		return
-	}
-	part(8, func() { VMOVLPS(v.AsX(), Mem{Base: p}) }, func() { VPSRLDQ(U8(8), v, v) })
-	part(4, func() { VMOVSS(v.AsX(), Mem{Base: p}) }, nil)
 }
 
 // vectors emits body for n bytes, counted down: in strides of unroll vectors,

@@ -1,0 +1,101 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// fold adds up the partial sums of a group's blocks, which next hands out, and
+// returns the sums in a vector. AVX2 asks for the blocks in order.
+func (k *kernel) fold(next func(block int) reg.VecVirtual) reg.VecVirtual {
+	if k.wide() {
+		return k.foldWide(next)
+	}
+	var first, v []reg.VecVirtual
+	for i := range k.lanes() {
+		p := next(i)
+		if i < k.lanes()/2 {
+			first = append(first, p)
+			continue
+		}
+		// Blocks i and i + lanes/2 share a vector, one in each half: the
+		// shuffles of foldLanes stay in halves.
+		f := first[i-k.lanes()/2]
+		low := k.vec()
+		VINSERTF128(U8(1), p.AsX(), f, low)
+		VPERM2F128(U8(0x31), p, f, p)
+		k.add(p, low, low)
+		v = append(v, low)
+	}
+	return k.foldLanes(v)
+}
+
+// foldSlots is fold for partial sums in memory, a vector for each block.
+func (k *kernel) foldSlots(slots Mem) reg.VecVirtual {
+	if k.wide() {
+		return k.foldWide(func(i int) reg.VecVirtual { return k.load(slots.Offset(i*k.bytes()), nil) })
+	}
+	var v []reg.VecVirtual
+	half := func(slot, part int) Mem { return slots.Offset(slot*k.bytes() + part*16) }
+	for i := range k.lanes() / 2 {
+		var parts [2]reg.VecVirtual
+		for part := range parts {
+			parts[part] = k.vec()
+			VBROADCASTF128(half(i, part), parts[part])
+			VINSERTF128(U8(1), half(i+k.lanes()/2, part), parts[part], parts[part])
+		}
+		k.add(parts[1], parts[0], parts[0])
+		v = append(v, parts[0])
+	}
+	return k.foldLanes(v)
+}
+
+// foldWide is fold for 512 bits. A vector that holds the partial sums of one
+// block is first halved to share a vector with another, then again: those of
+// blocks i, i+s, i+2s and i+3s, a quarter of a group apart, take a quarter of a
+// vector each. It asks for them in this order, from i = 0.
+func (k *kernel) foldWide(next func(block int) reg.VecVirtual) reg.VecVirtual {
+	quarters := func(low, high int) func(a, b, l, h reg.VecVirtual) {
+		return func(a, b, l, h reg.VecVirtual) {
+			VSHUFF64X2(U8(low), b, a, l)
+			VSHUFF64X2(U8(high), b, a, h)
+		}
+	}
+	halves, evens := quarters(0x44, 0xee), quarters(0x88, 0xdd)
+	var v []reg.VecVirtual
+	s := k.lanes() / 4
+	for i := range s {
+		first := k.meet(next(i), next(i+s), halves)
+		v = append(v, k.meet(first, k.meet(next(i+2*s), next(i+3*s), halves), evens))
+	}
+	return k.foldLanes(v)
+}
+
+// foldLanes adds up the partial sums in the 128-bit lanes of v: lane q of v[i]
+// belongs to the block of lane len(v)*q + i of the result.
+func (k *kernel) foldLanes(v []reg.VecVirtual) reg.VecVirtual {
+	if k.elem == 8 {
+		return k.meet(v[0], v[1], func(a, b, low, high reg.VecVirtual) {
+			VUNPCKLPD(b, a, low)
+			VUNPCKHPD(b, a, high)
+		})
+	}
+	pairs := func(a, b, low, high reg.VecVirtual) {
+		VSHUFPS(U8(0x44), b, a, low)
+		VSHUFPS(U8(0xee), b, a, high)
+	}
+	evens := func(a, b, low, high reg.VecVirtual) {
+		VSHUFPS(U8(0x88), b, a, low)
+		VSHUFPS(U8(0xdd), b, a, high)
+	}
+	return k.meet(k.meet(v[0], v[1], pairs), k.meet(v[2], v[3], pairs), evens)
+}
+
+// meet adds the two vectors that shuffle makes of a and b.
+func (k *kernel) meet(a, b reg.VecVirtual, shuffle func(a, b, low, high reg.VecVirtual)) reg.VecVirtual {
+	low, high := k.vec(), k.vec()
+	shuffle(a, b, low, high)
+	k.add(high, low, low)
+	return low
+}

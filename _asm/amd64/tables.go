@@ -1,0 +1,34 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/attr"
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+)
+
+// tables are the read-only data, by their names.
+var tables = map[string]Mem{}
+
+// table returns the table of the name, which is made of the words that fill
+// adds when it is first asked for.
+func table(name string, fill func(add func(word Constant))) Mem {
+	if m, ok := tables[name]; ok {
+		return m
+	}
+	m := GLOBL(name, attr.RODATA|attr.NOPTR)
+	at := 0
+	fill(func(word Constant) {
+		DATA(at, word)
+		at += word.Bytes()
+	})
+	tables[name] = m
+	return m
+}
+
+// integer is x as a word of the given number of bytes.
+func integer(size, x int) Constant {
+	if size == 4 {
+		return U32(x)
+	}
+	return U64(x)
+}

@@ -1,0 +1,62 @@
+//go:build gc && !purego
+
+package adahessian
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestAVX512Choice(t *testing.T) {
+	all := avx512{os: "linux", saved: true, f: true, dq: true, bw: true, vl: true, popcntdq: true}
+	without := func(change func(a *avx512)) avx512 {
+		a := all
+		change(&a)
+		return a
+	}
+	for _, c := range []struct {
+		name         string
+		machine      avx512
+		has, prefers bool
+	}{
+		{"Ice Lake, Zen 4 and later", all, true, true},
+		{"on windows", without(func(a *avx512) { a.os = "windows" }), true, true},
+		{"Skylake-X, Cascade Lake", without(func(a *avx512) { a.popcntdq = false }), true, false},
+		{"on darwin", without(func(a *avx512) { a.os = "darwin" }), false, true},
+		{"registers not saved", without(func(a *avx512) { a.saved = false }), false, true},
+		{"without F", without(func(a *avx512) { a.f = false }), false, true},
+		{"Knights Mill, without DQ", without(func(a *avx512) { a.dq = false }), false, true},
+		{"without BW", without(func(a *avx512) { a.bw = false }), false, true},
+		{"without VL", without(func(a *avx512) { a.vl = false }), false, true},
+		{"none", avx512{os: "linux"}, false, false},
+	} {
+		if has, prefers := c.machine.hasAVX512(), c.machine.prefersAVX512(); has != c.has || prefers != c.prefers {
+			t.Errorf("%s: has %v, prefers %v, want %v and %v", c.name, has, prefers, c.has, c.prefers)
+		}
+	}
+}
+
+// TestChoiceOnOtherCPUs asks this program, on processors that qemu emulates,
+// what it uses. None of them has AVX-512, which qemu has not either.
+func TestChoiceOnOtherCPUs(t *testing.T) {
+	qemu, err := exec.LookPath("qemu-x86_64")
+	if err != nil {
+		t.Skip(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, c := range []struct{ cpu, want string }{
+		{"Haswell", "avx2"}, {"SandyBridge", "generic"}, {"Penryn", "generic"}, {"qemu64", "generic"},
+	} {
+		child := exec.Command(qemu, "-cpu", c.cpu, exe, "-test.run=^TestISA$", "-test.v")
+		child.Env = append(os.Environ(), printISA+"=1", "ADAHESSIAN_REQUIRE=", "ADAHESSIAN_DISABLE=")
+		out, err := child.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "ISA="+c.want+"\n") {
+			t.Errorf("%s: want ISA() = %q (%v):\n%s", c.cpu, c.want, err, out)
+		}
+	}
+}
