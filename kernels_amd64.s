@@ -618,36 +618,36 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y5
 	VPAND       Y5, Y0, Y5
 	PREFETCHT0  2048(DX)
-	VADDPS      Y5, Y4, Y4
 	ADDQ        CX, DX
+	VADDPS      Y5, Y4, Y4
 	VMASKMOVPS  (DX), Y1, Y5
 	VPAND       Y5, Y0, Y5
 	VMASKMOVPS  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	VADDPS      Y6, Y5, Y5
 	ADDQ        CX, DX
+	VADDPS      Y6, Y5, Y5
 	VMASKMOVPS  (DX), Y1, Y6
 	VPAND       Y6, Y0, Y6
 	VMASKMOVPS  32(DX), Y2, Y7
 	VPAND       Y7, Y0, Y7
 	PREFETCHT0  2048(DX)
-	VADDPS      Y7, Y6, Y6
 	ADDQ        CX, DX
+	VADDPS      Y7, Y6, Y6
 	VMASKMOVPS  (DX), Y1, Y7
 	VPAND       Y7, Y0, Y7
 	VMASKMOVPS  32(DX), Y2, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(DX)
-	VADDPS      Y8, Y7, Y7
 	ADDQ        CX, DX
+	VADDPS      Y8, Y7, Y7
 	VMASKMOVPS  (DX), Y1, Y8
 	VPAND       Y8, Y0, Y8
 	VMASKMOVPS  32(DX), Y2, Y9
 	VPAND       Y9, Y0, Y9
 	PREFETCHT0  2048(DX)
-	VADDPS      Y9, Y8, Y8
 	ADDQ        CX, DX
+	VADDPS      Y9, Y8, Y8
 	VINSERTF128 $0x01, X8, Y4, Y9
 	VPERM2F128  $0x31, Y8, Y4, Y8
 	VADDPS      Y8, Y9, Y9
@@ -656,8 +656,8 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(DX)
-	VADDPS      Y8, Y4, Y4
 	ADDQ        CX, DX
+	VADDPS      Y8, Y4, Y4
 	VINSERTF128 $0x01, X4, Y5, Y8
 	VPERM2F128  $0x31, Y4, Y5, Y4
 	VADDPS      Y4, Y8, Y8
@@ -666,8 +666,8 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y5
 	VPAND       Y5, Y0, Y5
 	PREFETCHT0  2048(DX)
-	VADDPS      Y5, Y4, Y4
 	ADDQ        CX, DX
+	VADDPS      Y5, Y4, Y4
 	VINSERTF128 $0x01, X4, Y6, Y5
 	VPERM2F128  $0x31, Y4, Y6, Y4
 	VADDPS      Y4, Y5, Y5
@@ -676,8 +676,8 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	VADDPS      Y6, Y4, Y4
 	ADDQ        CX, DX
+	VADDPS      Y6, Y4, Y4
 	VINSERTF128 $0x01, X4, Y7, Y6
 	VPERM2F128  $0x31, Y4, Y7, Y4
 	VADDPS      Y4, Y6, Y6
@@ -2391,36 +2391,36 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(BX)
-	VADDPS      Y8, Y4, Y4
 	ADDQ        DX, BX
+	VADDPS      Y8, Y4, Y4
 	VMASKMOVPS  (BX), Y9, Y8
 	VPAND       Y8, Y0, Y8
 	VMASKMOVPS  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	VADDPS      Y11, Y8, Y8
 	ADDQ        DX, BX
+	VADDPS      Y11, Y8, Y8
 	VMASKMOVPS  (BX), Y9, Y11
 	VPAND       Y11, Y0, Y11
 	VMASKMOVPS  32(BX), Y10, Y12
 	VPAND       Y12, Y0, Y12
 	PREFETCHT0  2048(BX)
-	VADDPS      Y12, Y11, Y11
 	ADDQ        DX, BX
+	VADDPS      Y12, Y11, Y11
 	VMASKMOVPS  (BX), Y9, Y12
 	VPAND       Y12, Y0, Y12
 	VMASKMOVPS  32(BX), Y10, Y13
 	VPAND       Y13, Y0, Y13
 	PREFETCHT0  2048(BX)
-	VADDPS      Y13, Y12, Y12
 	ADDQ        DX, BX
+	VADDPS      Y13, Y12, Y12
 	VMASKMOVPS  (BX), Y9, Y13
 	VPAND       Y13, Y0, Y13
 	VMASKMOVPS  32(BX), Y10, Y14
 	VPAND       Y14, Y0, Y14
 	PREFETCHT0  2048(BX)
-	VADDPS      Y14, Y13, Y13
 	ADDQ        DX, BX
+	VADDPS      Y14, Y13, Y13
 	VINSERTF128 $0x01, X13, Y4, Y14
 	VPERM2F128  $0x31, Y13, Y4, Y13
 	VADDPS      Y13, Y14, Y14
@@ -2429,8 +2429,8 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y13
 	VPAND       Y13, Y0, Y13
 	PREFETCHT0  2048(BX)
-	VADDPS      Y13, Y4, Y4
 	ADDQ        DX, BX
+	VADDPS      Y13, Y4, Y4
 	VINSERTF128 $0x01, X4, Y8, Y13
 	VPERM2F128  $0x31, Y4, Y8, Y4
 	VADDPS      Y4, Y13, Y13
@@ -2439,8 +2439,8 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(BX)
-	VADDPS      Y8, Y4, Y4
 	ADDQ        DX, BX
+	VADDPS      Y8, Y4, Y4
 	VINSERTF128 $0x01, X4, Y11, Y8
 	VPERM2F128  $0x31, Y4, Y11, Y4
 	VADDPS      Y4, Y8, Y8
@@ -2449,8 +2449,8 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	VADDPS      Y11, Y4, Y4
 	ADDQ        DX, BX
+	VADDPS      Y11, Y4, Y4
 	VINSERTF128 $0x01, X4, Y12, Y11
 	VPERM2F128  $0x31, Y4, Y12, Y4
 	VADDPS      Y4, Y11, Y11
@@ -3859,22 +3859,22 @@ group:
 	VMASKMOVPD  32(DX), Y2, Y5
 	VPAND       Y5, Y0, Y5
 	PREFETCHT0  2048(DX)
-	VADDPD      Y5, Y4, Y4
 	ADDQ        CX, DX
+	VADDPD      Y5, Y4, Y4
 	VMASKMOVPD  (DX), Y1, Y5
 	VPAND       Y5, Y0, Y5
 	VMASKMOVPD  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	VADDPD      Y6, Y5, Y5
 	ADDQ        CX, DX
+	VADDPD      Y6, Y5, Y5
 	VMASKMOVPD  (DX), Y1, Y6
 	VPAND       Y6, Y0, Y6
 	VMASKMOVPD  32(DX), Y2, Y7
 	VPAND       Y7, Y0, Y7
 	PREFETCHT0  2048(DX)
-	VADDPD      Y7, Y6, Y6
 	ADDQ        CX, DX
+	VADDPD      Y7, Y6, Y6
 	VINSERTF128 $0x01, X6, Y4, Y7
 	VPERM2F128  $0x31, Y6, Y4, Y6
 	VADDPD      Y6, Y7, Y7
@@ -3883,8 +3883,8 @@ group:
 	VMASKMOVPD  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	VADDPD      Y6, Y4, Y4
 	ADDQ        CX, DX
+	VADDPD      Y6, Y4, Y4
 	VINSERTF128 $0x01, X4, Y5, Y6
 	VPERM2F128  $0x31, Y4, Y5, Y4
 	VADDPD      Y4, Y6, Y6
@@ -5469,22 +5469,22 @@ group:
 	VMASKMOVPD  32(BX), Y10, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(BX)
-	VADDPD      Y8, Y4, Y4
 	ADDQ        DX, BX
+	VADDPD      Y8, Y4, Y4
 	VMASKMOVPD  (BX), Y9, Y8
 	VPAND       Y8, Y0, Y8
 	VMASKMOVPD  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	VADDPD      Y11, Y8, Y8
 	ADDQ        DX, BX
+	VADDPD      Y11, Y8, Y8
 	VMASKMOVPD  (BX), Y9, Y11
 	VPAND       Y11, Y0, Y11
 	VMASKMOVPD  32(BX), Y10, Y12
 	VPAND       Y12, Y0, Y12
 	PREFETCHT0  2048(BX)
-	VADDPD      Y12, Y11, Y11
 	ADDQ        DX, BX
+	VADDPD      Y12, Y11, Y11
 	VINSERTF128 $0x01, X11, Y4, Y12
 	VPERM2F128  $0x31, Y11, Y4, Y11
 	VADDPD      Y11, Y12, Y12
@@ -5493,8 +5493,8 @@ group:
 	VMASKMOVPD  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	VADDPD      Y11, Y4, Y4
 	ADDQ        DX, BX
+	VADDPD      Y11, Y4, Y4
 	VINSERTF128 $0x01, X4, Y8, Y11
 	VPERM2F128  $0x31, Y4, Y8, Y4
 	VADDPD      Y4, Y11, Y11
@@ -6766,21 +6766,35 @@ group:
 	CMPQ       DI, $0x10
 	JNE        slots1
 	TESTQ      AX, AX
-	JNZ        slots1
-	MOVQ       CX, R8
-	SHLQ       $0x02, R8
-	LEAQ       (R8)(R8*2), R9
+	JNZ        long3
 	VPANDD.Z   (DX), Z0, K1, Z2
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R8*1), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed4:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long5
+	VPANDD.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed6:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPS     Z2, Z5, Z5
-	VPANDD.Z   (DX)(R8*2), Z0, K1, Z2
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDD.Z   (DX)(R9*1), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long7
+	VPANDD.Z   (DX), Z0, K1, Z2
+	PREFETCHT0 2048(DX)
+
+summed8:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long9
+	VPANDD.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed10:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
@@ -6788,17 +6802,36 @@ group:
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPS     Z4, Z2, Z2
+	TESTQ      AX, AX
+	JNZ        long11
 	VPANDD.Z   (DX), Z0, K1, Z4
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R8*1), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed12:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long13
+	VPANDD.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed14:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPS     Z4, Z6, Z6
-	VPANDD.Z   (DX)(R8*2), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDD.Z   (DX)(R9*1), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long15
+	VPANDD.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed16:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long17
+	VPANDD.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed18:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
@@ -6806,17 +6839,36 @@ group:
 	VSHUFF64X2 $0x88, Z7, Z6, Z4
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPS     Z5, Z4, Z4
+	TESTQ      AX, AX
+	JNZ        long19
 	VPANDD.Z   (DX), Z0, K1, Z5
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R8*1), Z0, K1, Z6
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed20:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long21
+	VPANDD.Z   (DX), Z0, K1, Z6
+	PREFETCHT0 2048(DX)
+
+summed22:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z6, Z5, Z7
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z7, Z7
-	VPANDD.Z   (DX)(R8*2), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDD.Z   (DX)(R9*1), Z0, K1, Z6
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long23
+	VPANDD.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed24:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long25
+	VPANDD.Z   (DX), Z0, K1, Z6
+	PREFETCHT0 2048(DX)
+
+summed26:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z6, Z5, Z8
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
@@ -6824,43 +6876,63 @@ group:
 	VSHUFF64X2 $0x88, Z8, Z7, Z5
 	VSHUFF64X2 $0xdd, Z8, Z7, Z6
 	VADDPS     Z6, Z5, Z5
+	TESTQ      AX, AX
+	JNZ        long27
 	VPANDD.Z   (DX), Z0, K1, Z6
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R8*1), Z0, K1, Z7
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed28:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long29
+	VPANDD.Z   (DX), Z0, K1, Z7
+	PREFETCHT0 2048(DX)
+
+summed30:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z7, Z6, Z8
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z8, Z8
-	VPANDD.Z   (DX)(R8*2), Z0, K1, Z6
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDD.Z   (DX)(R9*1), Z0, K1, Z7
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long31
+	VPANDD.Z   (DX), Z0, K1, Z6
+	PREFETCHT0 2048(DX)
+
+summed32:
 	ADDQ       CX, DX
-	ADDQ       R9, DX
+	TESTQ      AX, AX
+	JNZ        long33
+	VPANDD.Z   (DX), Z0, K1, Z7
+	PREFETCHT0 2048(DX)
+
+summed34:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z7, Z6, Z9
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z9, Z9
 	VSHUFF64X2 $0x88, Z9, Z8, Z6
 	VSHUFF64X2 $0xdd, Z9, Z8, Z7
 	VADDPS     Z7, Z6, Z6
-	VSHUFPS    $0x44, Z4, Z2, Z7
+	VMOVUPS    neighbours32<>+0(SB), Z7
+	VSHUFPS    $0x44, Z4, Z2, Z8
 	VSHUFPS    $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z7, Z7
+	VADDPS     Z2, Z8, Z8
 	VSHUFPS    $0x44, Z6, Z5, Z2
 	VSHUFPS    $0xee, Z6, Z5, Z4
 	VADDPS     Z4, Z2, Z2
-	VSHUFPS    $0x88, Z2, Z7, Z4
-	VSHUFPS    $0xdd, Z2, Z7, Z2
+	VSHUFPS    $0x88, Z2, Z8, Z4
+	VSHUFPS    $0xdd, Z2, Z8, Z2
 	VADDPS     Z2, Z4, Z4
+	VPERMPS    Z4, Z7, Z4
 	VMOVDQA64  Z4, Z2
 
 summed2:
 	VDIVPS  Z1, Z2, Z2
 	CMPQ    DI, $0x10
-	JNE     some3
+	JNE     some35
 	VMOVUPS Z2, (BX)
 
-done4:
+done36:
 	ADDQ $0x40, BX
 	JMP  group
 
@@ -6868,80 +6940,384 @@ done:
 	VZEROUPPER
 	RET
 
+long3:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z2
+
+loop37:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest38
+	VPANDD (DX), Z0, Z4
+	VADDPS Z4, Z2, Z2
+	JMP    loop37
+
+rest38:
+	TESTQ    CX, CX
+	JZ       summed4
+	VPANDD.Z (DX), Z0, K1, Z4
+	VADDPS   Z4, Z2, Z2
+	JMP      summed4
+
+long5:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop39:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest40
+	VPANDD (DX), Z0, Z5
+	VADDPS Z5, Z4, Z4
+	JMP    loop39
+
+rest40:
+	TESTQ    CX, CX
+	JZ       summed6
+	VPANDD.Z (DX), Z0, K1, Z5
+	VADDPS   Z5, Z4, Z4
+	JMP      summed6
+
+long7:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z2
+
+loop41:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest42
+	VPANDD (DX), Z0, Z4
+	VADDPS Z4, Z2, Z2
+	JMP    loop41
+
+rest42:
+	TESTQ    CX, CX
+	JZ       summed8
+	VPANDD.Z (DX), Z0, K1, Z4
+	VADDPS   Z4, Z2, Z2
+	JMP      summed8
+
+long9:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop43:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest44
+	VPANDD (DX), Z0, Z6
+	VADDPS Z6, Z4, Z4
+	JMP    loop43
+
+rest44:
+	TESTQ    CX, CX
+	JZ       summed10
+	VPANDD.Z (DX), Z0, K1, Z6
+	VADDPS   Z6, Z4, Z4
+	JMP      summed10
+
+long11:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop45:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest46
+	VPANDD (DX), Z0, Z5
+	VADDPS Z5, Z4, Z4
+	JMP    loop45
+
+rest46:
+	TESTQ    CX, CX
+	JZ       summed12
+	VPANDD.Z (DX), Z0, K1, Z5
+	VADDPS   Z5, Z4, Z4
+	JMP      summed12
+
+long13:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop47:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest48
+	VPANDD (DX), Z0, Z6
+	VADDPS Z6, Z5, Z5
+	JMP    loop47
+
+rest48:
+	TESTQ    CX, CX
+	JZ       summed14
+	VPANDD.Z (DX), Z0, K1, Z6
+	VADDPS   Z6, Z5, Z5
+	JMP      summed14
+
+long15:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop49:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest50
+	VPANDD (DX), Z0, Z5
+	VADDPS Z5, Z4, Z4
+	JMP    loop49
+
+rest50:
+	TESTQ    CX, CX
+	JZ       summed16
+	VPANDD.Z (DX), Z0, K1, Z5
+	VADDPS   Z5, Z4, Z4
+	JMP      summed16
+
+long17:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop51:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest52
+	VPANDD (DX), Z0, Z7
+	VADDPS Z7, Z5, Z5
+	JMP    loop51
+
+rest52:
+	TESTQ    CX, CX
+	JZ       summed18
+	VPANDD.Z (DX), Z0, K1, Z7
+	VADDPS   Z7, Z5, Z5
+	JMP      summed18
+
+long19:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop53:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest54
+	VPANDD (DX), Z0, Z6
+	VADDPS Z6, Z5, Z5
+	JMP    loop53
+
+rest54:
+	TESTQ    CX, CX
+	JZ       summed20
+	VPANDD.Z (DX), Z0, K1, Z6
+	VADDPS   Z6, Z5, Z5
+	JMP      summed20
+
+long21:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z6
+
+loop55:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest56
+	VPANDD (DX), Z0, Z7
+	VADDPS Z7, Z6, Z6
+	JMP    loop55
+
+rest56:
+	TESTQ    CX, CX
+	JZ       summed22
+	VPANDD.Z (DX), Z0, K1, Z7
+	VADDPS   Z7, Z6, Z6
+	JMP      summed22
+
+long23:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop57:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest58
+	VPANDD (DX), Z0, Z6
+	VADDPS Z6, Z5, Z5
+	JMP    loop57
+
+rest58:
+	TESTQ    CX, CX
+	JZ       summed24
+	VPANDD.Z (DX), Z0, K1, Z6
+	VADDPS   Z6, Z5, Z5
+	JMP      summed24
+
+long25:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z6
+
+loop59:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest60
+	VPANDD (DX), Z0, Z8
+	VADDPS Z8, Z6, Z6
+	JMP    loop59
+
+rest60:
+	TESTQ    CX, CX
+	JZ       summed26
+	VPANDD.Z (DX), Z0, K1, Z8
+	VADDPS   Z8, Z6, Z6
+	JMP      summed26
+
+long27:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z6
+
+loop61:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest62
+	VPANDD (DX), Z0, Z7
+	VADDPS Z7, Z6, Z6
+	JMP    loop61
+
+rest62:
+	TESTQ    CX, CX
+	JZ       summed28
+	VPANDD.Z (DX), Z0, K1, Z7
+	VADDPS   Z7, Z6, Z6
+	JMP      summed28
+
+long29:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z7
+
+loop63:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest64
+	VPANDD (DX), Z0, Z8
+	VADDPS Z8, Z7, Z7
+	JMP    loop63
+
+rest64:
+	TESTQ    CX, CX
+	JZ       summed30
+	VPANDD.Z (DX), Z0, K1, Z8
+	VADDPS   Z8, Z7, Z7
+	JMP      summed30
+
+long31:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z6
+
+loop65:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest66
+	VPANDD (DX), Z0, Z7
+	VADDPS Z7, Z6, Z6
+	JMP    loop65
+
+rest66:
+	TESTQ    CX, CX
+	JZ       summed32
+	VPANDD.Z (DX), Z0, K1, Z7
+	VADDPS   Z7, Z6, Z6
+	JMP      summed32
+
+long33:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z7
+
+loop67:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest68
+	VPANDD (DX), Z0, Z9
+	VADDPS Z9, Z7, Z7
+	JMP    loop67
+
+rest68:
+	TESTQ    CX, CX
+	JZ       summed34
+	VPANDD.Z (DX), Z0, K1, Z9
+	VADDPS   Z9, Z7, Z7
+	JMP      summed34
+
 slots1:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block5:
+block69:
 	VPXORD Z3, Z3, Z3
 	MOVQ   AX, R10
 	TESTQ  R10, R10
-	JZ     rest7
+	JZ     rest71
 
-pair6:
+pair70:
 	VPANDD (DX), Z0, Z2
 	VADDPS Z2, Z3, Z3
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R10
-	JNZ    pair6
+	JNZ    pair70
 	TESTQ  CX, CX
-	JZ     done8
+	JZ     done72
 
-rest7:
+rest71:
 	VPANDD.Z (DX), Z0, K1, Z2
 	VADDPS   Z2, Z3, Z3
 	ADDQ     CX, DX
 
-done8:
+done72:
 	VMOVUPS    Z3, (R8)
 	ADDQ       $0x40, R8
 	DECQ       R9
-	JNZ        block5
+	JNZ        block69
 	VMOVUPS    (SP), Z2
-	VMOVUPS    256(SP), Z4
+	VMOVUPS    64(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPS     Z2, Z5, Z5
-	VMOVUPS    512(SP), Z2
-	VMOVUPS    768(SP), Z4
+	VMOVUPS    128(SP), Z2
+	VMOVUPS    192(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPS     Z2, Z6, Z6
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPS     Z4, Z2, Z2
-	VMOVUPS    64(SP), Z4
+	VMOVUPS    256(SP), Z4
 	VMOVUPS    320(SP), Z5
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPS     Z4, Z6, Z6
-	VMOVUPS    576(SP), Z4
-	VMOVUPS    832(SP), Z5
+	VMOVUPS    384(SP), Z4
+	VMOVUPS    448(SP), Z5
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPS     Z4, Z7, Z7
 	VSHUFF64X2 $0x88, Z7, Z6, Z4
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPS     Z5, Z4, Z4
-	VMOVUPS    128(SP), Z5
-	VMOVUPS    384(SP), Z6
+	VMOVUPS    512(SP), Z5
+	VMOVUPS    576(SP), Z6
 	VSHUFF64X2 $0x44, Z6, Z5, Z7
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z7, Z7
 	VMOVUPS    640(SP), Z5
-	VMOVUPS    896(SP), Z6
+	VMOVUPS    704(SP), Z6
 	VSHUFF64X2 $0x44, Z6, Z5, Z8
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z8, Z8
 	VSHUFF64X2 $0x88, Z8, Z7, Z5
 	VSHUFF64X2 $0xdd, Z8, Z7, Z6
 	VADDPS     Z6, Z5, Z5
-	VMOVUPS    192(SP), Z6
-	VMOVUPS    448(SP), Z7
+	VMOVUPS    768(SP), Z6
+	VMOVUPS    832(SP), Z7
 	VSHUFF64X2 $0x44, Z7, Z6, Z8
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z8, Z8
-	VMOVUPS    704(SP), Z6
+	VMOVUPS    896(SP), Z6
 	VMOVUPS    960(SP), Z7
 	VSHUFF64X2 $0x44, Z7, Z6, Z9
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
@@ -6949,19 +7325,21 @@ done8:
 	VSHUFF64X2 $0x88, Z9, Z8, Z6
 	VSHUFF64X2 $0xdd, Z9, Z8, Z7
 	VADDPS     Z7, Z6, Z6
-	VSHUFPS    $0x44, Z4, Z2, Z7
+	VMOVUPS    neighbours32<>+0(SB), Z7
+	VSHUFPS    $0x44, Z4, Z2, Z8
 	VSHUFPS    $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z7, Z7
+	VADDPS     Z2, Z8, Z8
 	VSHUFPS    $0x44, Z6, Z5, Z2
 	VSHUFPS    $0xee, Z6, Z5, Z4
 	VADDPS     Z4, Z2, Z2
-	VSHUFPS    $0x88, Z2, Z7, Z4
-	VSHUFPS    $0xdd, Z2, Z7, Z2
+	VSHUFPS    $0x88, Z2, Z8, Z4
+	VSHUFPS    $0xdd, Z2, Z8, Z2
 	VADDPS     Z2, Z4, Z4
+	VPERMPS    Z4, Z7, Z4
 	VMOVDQA64  Z4, Z2
 	JMP        summed2
 
-some3:
+some35:
 	SHLQ    $0x02, DI
 	SHRQ    $0x02, DI
 	XORL    R8, R8
@@ -6969,7 +7347,25 @@ some3:
 	DECQ    R8
 	KMOVW   R8, K2
 	VMOVUPS Z2, K2, (BX)
-	JMP     done4
+	JMP     done36
+
+DATA neighbours32<>+0(SB)/4, $0x00000000
+DATA neighbours32<>+4(SB)/4, $0x00000004
+DATA neighbours32<>+8(SB)/4, $0x00000008
+DATA neighbours32<>+12(SB)/4, $0x0000000c
+DATA neighbours32<>+16(SB)/4, $0x00000001
+DATA neighbours32<>+20(SB)/4, $0x00000005
+DATA neighbours32<>+24(SB)/4, $0x00000009
+DATA neighbours32<>+28(SB)/4, $0x0000000d
+DATA neighbours32<>+32(SB)/4, $0x00000002
+DATA neighbours32<>+36(SB)/4, $0x00000006
+DATA neighbours32<>+40(SB)/4, $0x0000000a
+DATA neighbours32<>+44(SB)/4, $0x0000000e
+DATA neighbours32<>+48(SB)/4, $0x00000003
+DATA neighbours32<>+52(SB)/4, $0x00000007
+DATA neighbours32<>+56(SB)/4, $0x0000000b
+DATA neighbours32<>+60(SB)/4, $0x0000000f
+GLOBL neighbours32<>(SB), RODATA|NOPTR, $64
 
 // func stridedMeansF32AVX512(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool)
 // Requires: AVX, AVX512F
@@ -8303,21 +8699,35 @@ group:
 	CMPQ       R10, $0x10
 	JNE        slots1
 	TESTQ      AX, AX
-	JNZ        slots1
-	MOVQ       CX, R12
-	SHLQ       $0x02, R12
-	LEAQ       (R12)(R12*2), R13
+	JNZ        long3
 	VPANDD.Z   (DX), Z0, K1, Z10
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R12*1), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed4:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long5
+	VPANDD.Z   (DX), Z0, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed6:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z11, Z10, Z20
 	VSHUFF64X2 $0xee, Z11, Z10, Z10
 	VADDPS     Z10, Z20, Z20
-	VPANDD.Z   (DX)(R12*2), Z0, K1, Z10
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDD.Z   (DX)(R13*1), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long7
+	VPANDD.Z   (DX), Z0, K1, Z10
+	PREFETCHT0 2048(DX)
+
+summed8:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long9
+	VPANDD.Z   (DX), Z0, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed10:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z11, Z10, Z21
 	VSHUFF64X2 $0xee, Z11, Z10, Z10
@@ -8325,17 +8735,36 @@ group:
 	VSHUFF64X2 $0x88, Z21, Z20, Z10
 	VSHUFF64X2 $0xdd, Z21, Z20, Z11
 	VADDPS     Z11, Z10, Z10
+	TESTQ      AX, AX
+	JNZ        long11
 	VPANDD.Z   (DX), Z0, K1, Z11
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R12*1), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed12:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long13
+	VPANDD.Z   (DX), Z0, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed14:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPS     Z11, Z21, Z21
-	VPANDD.Z   (DX)(R12*2), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDD.Z   (DX)(R13*1), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long15
+	VPANDD.Z   (DX), Z0, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed16:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long17
+	VPANDD.Z   (DX), Z0, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed18:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z20, Z11, Z22
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
@@ -8343,17 +8772,36 @@ group:
 	VSHUFF64X2 $0x88, Z22, Z21, Z11
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPS     Z20, Z11, Z11
+	TESTQ      AX, AX
+	JNZ        long19
 	VPANDD.Z   (DX), Z0, K1, Z20
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R12*1), Z0, K1, Z21
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed20:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long21
+	VPANDD.Z   (DX), Z0, K1, Z21
+	PREFETCHT0 2048(DX)
+
+summed22:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z21, Z20, Z22
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPS     Z20, Z22, Z22
-	VPANDD.Z   (DX)(R12*2), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDD.Z   (DX)(R13*1), Z0, K1, Z21
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long23
+	VPANDD.Z   (DX), Z0, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed24:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long25
+	VPANDD.Z   (DX), Z0, K1, Z21
+	PREFETCHT0 2048(DX)
+
+summed26:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z21, Z20, Z23
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
@@ -8361,44 +8809,64 @@ group:
 	VSHUFF64X2 $0x88, Z23, Z22, Z20
 	VSHUFF64X2 $0xdd, Z23, Z22, Z21
 	VADDPS     Z21, Z20, Z20
+	TESTQ      AX, AX
+	JNZ        long27
 	VPANDD.Z   (DX), Z0, K1, Z21
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R12*1), Z0, K1, Z22
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed28:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long29
+	VPANDD.Z   (DX), Z0, K1, Z22
+	PREFETCHT0 2048(DX)
+
+summed30:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z22, Z21, Z23
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
 	VADDPS     Z21, Z23, Z23
-	VPANDD.Z   (DX)(R12*2), Z0, K1, Z21
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDD.Z   (DX)(R13*1), Z0, K1, Z22
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long31
+	VPANDD.Z   (DX), Z0, K1, Z21
+	PREFETCHT0 2048(DX)
+
+summed32:
 	ADDQ       CX, DX
-	ADDQ       R13, DX
+	TESTQ      AX, AX
+	JNZ        long33
+	VPANDD.Z   (DX), Z0, K1, Z22
+	PREFETCHT0 2048(DX)
+
+summed34:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z22, Z21, Z24
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
 	VADDPS     Z21, Z24, Z24
 	VSHUFF64X2 $0x88, Z24, Z23, Z21
 	VSHUFF64X2 $0xdd, Z24, Z23, Z22
 	VADDPS     Z22, Z21, Z21
-	VSHUFPS    $0x44, Z11, Z10, Z22
+	VMOVUPS    neighbours32<>+0(SB), Z22
+	VSHUFPS    $0x44, Z11, Z10, Z23
 	VSHUFPS    $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z22, Z22
+	VADDPS     Z10, Z23, Z23
 	VSHUFPS    $0x44, Z21, Z20, Z10
 	VSHUFPS    $0xee, Z21, Z20, Z11
 	VADDPS     Z11, Z10, Z10
-	VSHUFPS    $0x88, Z10, Z22, Z11
-	VSHUFPS    $0xdd, Z10, Z22, Z10
+	VSHUFPS    $0x88, Z10, Z23, Z11
+	VSHUFPS    $0xdd, Z10, Z23, Z10
 	VADDPS     Z10, Z11, Z11
+	VPERMPS    Z11, Z22, Z11
 	VMOVDQA64  Z11, Z10
 
 summed2:
 	CMPQ   (SP), $+0
-	JEQ    undivided3
+	JEQ    undivided35
 	VDIVPS Z6, Z10, Z10
 
-undivided3:
+undivided35:
 	CMPQ      R10, $0x10
-	JNE       some4
+	JNE       some36
 	VMULPS    Z3, Z10, Z11
 	VMULPS    Z10, Z11, Z11
 	VMULPS    (DI), Z2, Z10
@@ -8408,12 +8876,12 @@ undivided3:
 	VMOVDQA64 Z10, Z11
 	VMOVUPS   Z10, (DI)
 
-done5:
+done37:
 	CMPQ    power+64(FP), $+2
-	JNE     other6
+	JNE     other38
 	VSQRTPS Z11, Z10
 
-raised9:
+raised41:
 	VMULPS    Z4, Z10, Z10
 	VADDPS    Z5, Z10, Z10
 	VMOVDQA64 Z10, Z11
@@ -8428,9 +8896,9 @@ elements:
 	ADDQ    R12, SI
 	ADDQ    R12, R8
 	NEGQ    R12
-	JZ      rest11
+	JZ      rest43
 
-loop10:
+loop42:
 	VMULPS    (SI)(R12*1), Z8, Z20
 	VMULPS    (R8)(R12*1), Z14, Z21
 	VADDPS    Z21, Z20, Z20
@@ -8443,19 +8911,19 @@ loop10:
 	VMULPS    Z16, Z20, Z23
 	VDIVPS    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
-	JNE       clamp13
+	JNE       clamp45
 
-clamped14:
+clamped46:
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z20, (SI)(R12*1)
 	VMOVUPS Z21, (BX)(R12*1)
 	VPADDD  Z19, Z10, Z10
 	ADDQ    $0x40, R12
-	JNZ     loop10
+	JNZ     loop42
 
-rest11:
+rest43:
 	TESTQ     R11, R11
-	JZ        end12
+	JZ        end44
 	SHRQ      $0x02, R11
 	XORL      R13, R13
 	BTSQ      R11, R13
@@ -8476,14 +8944,14 @@ rest11:
 	VMULPS    Z16, Z20, Z12
 	VDIVPS    Z10, Z12, Z12
 	CMPQ      8(SP), $+0
-	JNE       clamp15
+	JNE       clamp47
 
-clamped16:
+clamped48:
 	VSUBPS  Z12, Z21, Z21
 	VMOVUPS Z20, K2, (SI)(R12*1)
 	VMOVUPS Z21, K2, (BX)(R12*1)
 
-end12:
+end44:
 	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
 	IMULQ     block+48(FP), R11
@@ -8492,80 +8960,384 @@ end12:
 	VZEROUPPER
 	RET
 
+long3:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z10
+
+loop49:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest50
+	VPANDD (DX), Z0, Z11
+	VADDPS Z11, Z10, Z10
+	JMP    loop49
+
+rest50:
+	TESTQ    CX, CX
+	JZ       summed4
+	VPANDD.Z (DX), Z0, K1, Z11
+	VADDPS   Z11, Z10, Z10
+	JMP      summed4
+
+long5:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z11
+
+loop51:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest52
+	VPANDD (DX), Z0, Z20
+	VADDPS Z20, Z11, Z11
+	JMP    loop51
+
+rest52:
+	TESTQ    CX, CX
+	JZ       summed6
+	VPANDD.Z (DX), Z0, K1, Z20
+	VADDPS   Z20, Z11, Z11
+	JMP      summed6
+
+long7:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z10
+
+loop53:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest54
+	VPANDD (DX), Z0, Z11
+	VADDPS Z11, Z10, Z10
+	JMP    loop53
+
+rest54:
+	TESTQ    CX, CX
+	JZ       summed8
+	VPANDD.Z (DX), Z0, K1, Z11
+	VADDPS   Z11, Z10, Z10
+	JMP      summed8
+
+long9:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z11
+
+loop55:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest56
+	VPANDD (DX), Z0, Z21
+	VADDPS Z21, Z11, Z11
+	JMP    loop55
+
+rest56:
+	TESTQ    CX, CX
+	JZ       summed10
+	VPANDD.Z (DX), Z0, K1, Z21
+	VADDPS   Z21, Z11, Z11
+	JMP      summed10
+
+long11:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z11
+
+loop57:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest58
+	VPANDD (DX), Z0, Z20
+	VADDPS Z20, Z11, Z11
+	JMP    loop57
+
+rest58:
+	TESTQ    CX, CX
+	JZ       summed12
+	VPANDD.Z (DX), Z0, K1, Z20
+	VADDPS   Z20, Z11, Z11
+	JMP      summed12
+
+long13:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z20
+
+loop59:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest60
+	VPANDD (DX), Z0, Z21
+	VADDPS Z21, Z20, Z20
+	JMP    loop59
+
+rest60:
+	TESTQ    CX, CX
+	JZ       summed14
+	VPANDD.Z (DX), Z0, K1, Z21
+	VADDPS   Z21, Z20, Z20
+	JMP      summed14
+
+long15:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z11
+
+loop61:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest62
+	VPANDD (DX), Z0, Z20
+	VADDPS Z20, Z11, Z11
+	JMP    loop61
+
+rest62:
+	TESTQ    CX, CX
+	JZ       summed16
+	VPANDD.Z (DX), Z0, K1, Z20
+	VADDPS   Z20, Z11, Z11
+	JMP      summed16
+
+long17:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z20
+
+loop63:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest64
+	VPANDD (DX), Z0, Z22
+	VADDPS Z22, Z20, Z20
+	JMP    loop63
+
+rest64:
+	TESTQ    CX, CX
+	JZ       summed18
+	VPANDD.Z (DX), Z0, K1, Z22
+	VADDPS   Z22, Z20, Z20
+	JMP      summed18
+
+long19:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z20
+
+loop65:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest66
+	VPANDD (DX), Z0, Z21
+	VADDPS Z21, Z20, Z20
+	JMP    loop65
+
+rest66:
+	TESTQ    CX, CX
+	JZ       summed20
+	VPANDD.Z (DX), Z0, K1, Z21
+	VADDPS   Z21, Z20, Z20
+	JMP      summed20
+
+long21:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z21
+
+loop67:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest68
+	VPANDD (DX), Z0, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop67
+
+rest68:
+	TESTQ    CX, CX
+	JZ       summed22
+	VPANDD.Z (DX), Z0, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	JMP      summed22
+
+long23:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z20
+
+loop69:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest70
+	VPANDD (DX), Z0, Z21
+	VADDPS Z21, Z20, Z20
+	JMP    loop69
+
+rest70:
+	TESTQ    CX, CX
+	JZ       summed24
+	VPANDD.Z (DX), Z0, K1, Z21
+	VADDPS   Z21, Z20, Z20
+	JMP      summed24
+
+long25:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z21
+
+loop71:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest72
+	VPANDD (DX), Z0, Z23
+	VADDPS Z23, Z21, Z21
+	JMP    loop71
+
+rest72:
+	TESTQ    CX, CX
+	JZ       summed26
+	VPANDD.Z (DX), Z0, K1, Z23
+	VADDPS   Z23, Z21, Z21
+	JMP      summed26
+
+long27:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z21
+
+loop73:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest74
+	VPANDD (DX), Z0, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop73
+
+rest74:
+	TESTQ    CX, CX
+	JZ       summed28
+	VPANDD.Z (DX), Z0, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	JMP      summed28
+
+long29:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z22
+
+loop75:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest76
+	VPANDD (DX), Z0, Z23
+	VADDPS Z23, Z22, Z22
+	JMP    loop75
+
+rest76:
+	TESTQ    CX, CX
+	JZ       summed30
+	VPANDD.Z (DX), Z0, K1, Z23
+	VADDPS   Z23, Z22, Z22
+	JMP      summed30
+
+long31:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z21
+
+loop77:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest78
+	VPANDD (DX), Z0, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop77
+
+rest78:
+	TESTQ    CX, CX
+	JZ       summed32
+	VPANDD.Z (DX), Z0, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	JMP      summed32
+
+long33:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z22
+
+loop79:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest80
+	VPANDD (DX), Z0, Z24
+	VADDPS Z24, Z22, Z22
+	JMP    loop79
+
+rest80:
+	TESTQ    CX, CX
+	JZ       summed34
+	VPANDD.Z (DX), Z0, K1, Z24
+	VADDPS   Z24, Z22, Z22
+	JMP      summed34
+
 slots1:
 	LEAQ 16(SP), R12
 	MOVQ R10, R13
 
-block17:
+block81:
 	VPXORD Z13, Z13, Z13
 	MOVQ   AX, R14
 	TESTQ  R14, R14
-	JZ     rest19
+	JZ     rest83
 
-pair18:
+pair82:
 	VPANDD (DX), Z0, Z10
 	VADDPS Z10, Z13, Z13
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R14
-	JNZ    pair18
+	JNZ    pair82
 	TESTQ  CX, CX
-	JZ     done20
+	JZ     done84
 
-rest19:
+rest83:
 	VPANDD.Z (DX), Z0, K1, Z10
 	VADDPS   Z10, Z13, Z13
 	ADDQ     CX, DX
 
-done20:
+done84:
 	VMOVUPS    Z13, (R12)
 	ADDQ       $0x40, R12
 	DECQ       R13
-	JNZ        block17
+	JNZ        block81
 	VMOVUPS    16(SP), Z10
-	VMOVUPS    272(SP), Z11
+	VMOVUPS    80(SP), Z11
 	VSHUFF64X2 $0x44, Z11, Z10, Z20
 	VSHUFF64X2 $0xee, Z11, Z10, Z10
 	VADDPS     Z10, Z20, Z20
-	VMOVUPS    528(SP), Z10
-	VMOVUPS    784(SP), Z11
+	VMOVUPS    144(SP), Z10
+	VMOVUPS    208(SP), Z11
 	VSHUFF64X2 $0x44, Z11, Z10, Z21
 	VSHUFF64X2 $0xee, Z11, Z10, Z10
 	VADDPS     Z10, Z21, Z21
 	VSHUFF64X2 $0x88, Z21, Z20, Z10
 	VSHUFF64X2 $0xdd, Z21, Z20, Z11
 	VADDPS     Z11, Z10, Z10
-	VMOVUPS    80(SP), Z11
+	VMOVUPS    272(SP), Z11
 	VMOVUPS    336(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPS     Z11, Z21, Z21
-	VMOVUPS    592(SP), Z11
-	VMOVUPS    848(SP), Z20
+	VMOVUPS    400(SP), Z11
+	VMOVUPS    464(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z22
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPS     Z11, Z22, Z22
 	VSHUFF64X2 $0x88, Z22, Z21, Z11
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPS     Z20, Z11, Z11
-	VMOVUPS    144(SP), Z20
-	VMOVUPS    400(SP), Z21
+	VMOVUPS    528(SP), Z20
+	VMOVUPS    592(SP), Z21
 	VSHUFF64X2 $0x44, Z21, Z20, Z22
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPS     Z20, Z22, Z22
 	VMOVUPS    656(SP), Z20
-	VMOVUPS    912(SP), Z21
+	VMOVUPS    720(SP), Z21
 	VSHUFF64X2 $0x44, Z21, Z20, Z23
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPS     Z20, Z23, Z23
 	VSHUFF64X2 $0x88, Z23, Z22, Z20
 	VSHUFF64X2 $0xdd, Z23, Z22, Z21
 	VADDPS     Z21, Z20, Z20
-	VMOVUPS    208(SP), Z21
-	VMOVUPS    464(SP), Z22
+	VMOVUPS    784(SP), Z21
+	VMOVUPS    848(SP), Z22
 	VSHUFF64X2 $0x44, Z22, Z21, Z23
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
 	VADDPS     Z21, Z23, Z23
-	VMOVUPS    720(SP), Z21
+	VMOVUPS    912(SP), Z21
 	VMOVUPS    976(SP), Z22
 	VSHUFF64X2 $0x44, Z22, Z21, Z24
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
@@ -8573,19 +9345,21 @@ done20:
 	VSHUFF64X2 $0x88, Z24, Z23, Z21
 	VSHUFF64X2 $0xdd, Z24, Z23, Z22
 	VADDPS     Z22, Z21, Z21
-	VSHUFPS    $0x44, Z11, Z10, Z22
+	VMOVUPS    neighbours32<>+0(SB), Z22
+	VSHUFPS    $0x44, Z11, Z10, Z23
 	VSHUFPS    $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z22, Z22
+	VADDPS     Z10, Z23, Z23
 	VSHUFPS    $0x44, Z21, Z20, Z10
 	VSHUFPS    $0xee, Z21, Z20, Z11
 	VADDPS     Z11, Z10, Z10
-	VSHUFPS    $0x88, Z10, Z22, Z11
-	VSHUFPS    $0xdd, Z10, Z22, Z10
+	VSHUFPS    $0x88, Z10, Z23, Z11
+	VSHUFPS    $0xdd, Z10, Z23, Z10
 	VADDPS     Z10, Z11, Z11
+	VPERMPS    Z11, Z22, Z11
 	VMOVDQA64  Z11, Z10
 	JMP        summed2
 
-some4:
+some36:
 	MOVQ      R10, R12
 	SHLQ      $0x02, R12
 	SHRQ      $0x02, R12
@@ -8602,37 +9376,37 @@ some4:
 	VMOVUPS.Z Z10, K3, Z10
 	VMOVDQA64 Z10, Z11
 	VMOVUPS   Z10, K2, (DI)
-	JMP       done5
+	JMP       done37
 
-other6:
-	JG      two8
+other38:
+	JG      two40
 	CMPQ    power+64(FP), $+1
-	JE      half7
+	JE      half39
 	VMOVUPS Z7, Z10
-	JMP     raised9
+	JMP     raised41
 
-half7:
+half39:
 	VSQRTPS Z11, Z10
 	VSQRTPS Z10, Z10
-	JMP     raised9
+	JMP     raised41
 
-two8:
+two40:
 	VMOVDQA64 Z11, Z10
-	JMP       raised9
+	JMP       raised41
 
-clamp13:
+clamp45:
 	VMOVUPS Z17, Z22
 	VMINPS  Z23, Z22, Z23
 	VMOVUPS Z9, Z22
 	VMAXPS  Z23, Z22, Z23
-	JMP     clamped14
+	JMP     clamped46
 
-clamp15:
+clamp47:
 	VMOVUPS Z17, Z10
 	VMINPS  Z12, Z10, Z12
 	VMOVUPS Z9, Z10
 	VMAXPS  Z12, Z10, Z12
-	JMP     clamped16
+	JMP     clamped48
 
 // func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX512F
@@ -9542,21 +10316,35 @@ group:
 	CMPQ       DI, $0x08
 	JNE        slots1
 	TESTQ      AX, AX
-	JNZ        slots1
-	MOVQ       CX, R8
-	SHLQ       $0x01, R8
-	LEAQ       (R8)(R8*2), R9
+	JNZ        long3
 	VPANDQ.Z   (DX), Z0, K1, Z2
 	PREFETCHT0 2048(DX)
-	VPANDQ.Z   (DX)(R8*1), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed4:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long5
+	VPANDQ.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed6:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPD     Z2, Z5, Z5
-	VPANDQ.Z   (DX)(R8*2), Z0, K1, Z2
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDQ.Z   (DX)(R9*1), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long7
+	VPANDQ.Z   (DX), Z0, K1, Z2
+	PREFETCHT0 2048(DX)
+
+summed8:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long9
+	VPANDQ.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed10:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
@@ -9564,37 +10352,57 @@ group:
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPD     Z4, Z2, Z2
+	TESTQ      AX, AX
+	JNZ        long11
 	VPANDQ.Z   (DX), Z0, K1, Z4
 	PREFETCHT0 2048(DX)
-	VPANDQ.Z   (DX)(R8*1), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed12:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long13
+	VPANDQ.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed14:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPD     Z4, Z6, Z6
-	VPANDQ.Z   (DX)(R8*2), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDQ.Z   (DX)(R9*1), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long15
+	VPANDQ.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed16:
 	ADDQ       CX, DX
-	ADDQ       R9, DX
+	TESTQ      AX, AX
+	JNZ        long17
+	VPANDQ.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed18:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPD     Z4, Z7, Z7
 	VSHUFF64X2 $0x88, Z7, Z6, Z4
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPD     Z5, Z4, Z4
-	VUNPCKLPD  Z4, Z2, Z5
+	VMOVUPD    neighbours64<>+0(SB), Z5
+	VUNPCKLPD  Z4, Z2, Z6
 	VUNPCKHPD  Z4, Z2, Z2
-	VADDPD     Z2, Z5, Z5
-	VMOVDQA64  Z5, Z2
+	VADDPD     Z2, Z6, Z6
+	VPERMPD    Z6, Z5, Z6
+	VMOVDQA64  Z6, Z2
 
 summed2:
 	VDIVPD  Z1, Z2, Z2
 	CMPQ    DI, $0x08
-	JNE     some3
+	JNE     some19
 	VMOVUPD Z2, (BX)
 
-done4:
+done20:
 	ADDQ $0x40, BX
 	JMP  group
 
@@ -9602,54 +10410,206 @@ done:
 	VZEROUPPER
 	RET
 
+long3:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z2
+
+loop21:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest22
+	VPANDD (DX), Z0, Z4
+	VADDPD Z4, Z2, Z2
+	JMP    loop21
+
+rest22:
+	TESTQ    CX, CX
+	JZ       summed4
+	VPANDQ.Z (DX), Z0, K1, Z4
+	VADDPD   Z4, Z2, Z2
+	JMP      summed4
+
+long5:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop23:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest24
+	VPANDD (DX), Z0, Z5
+	VADDPD Z5, Z4, Z4
+	JMP    loop23
+
+rest24:
+	TESTQ    CX, CX
+	JZ       summed6
+	VPANDQ.Z (DX), Z0, K1, Z5
+	VADDPD   Z5, Z4, Z4
+	JMP      summed6
+
+long7:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z2
+
+loop25:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest26
+	VPANDD (DX), Z0, Z4
+	VADDPD Z4, Z2, Z2
+	JMP    loop25
+
+rest26:
+	TESTQ    CX, CX
+	JZ       summed8
+	VPANDQ.Z (DX), Z0, K1, Z4
+	VADDPD   Z4, Z2, Z2
+	JMP      summed8
+
+long9:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop27:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest28
+	VPANDD (DX), Z0, Z6
+	VADDPD Z6, Z4, Z4
+	JMP    loop27
+
+rest28:
+	TESTQ    CX, CX
+	JZ       summed10
+	VPANDQ.Z (DX), Z0, K1, Z6
+	VADDPD   Z6, Z4, Z4
+	JMP      summed10
+
+long11:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop29:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest30
+	VPANDD (DX), Z0, Z5
+	VADDPD Z5, Z4, Z4
+	JMP    loop29
+
+rest30:
+	TESTQ    CX, CX
+	JZ       summed12
+	VPANDQ.Z (DX), Z0, K1, Z5
+	VADDPD   Z5, Z4, Z4
+	JMP      summed12
+
+long13:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop31:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest32
+	VPANDD (DX), Z0, Z6
+	VADDPD Z6, Z5, Z5
+	JMP    loop31
+
+rest32:
+	TESTQ    CX, CX
+	JZ       summed14
+	VPANDQ.Z (DX), Z0, K1, Z6
+	VADDPD   Z6, Z5, Z5
+	JMP      summed14
+
+long15:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop33:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest34
+	VPANDD (DX), Z0, Z5
+	VADDPD Z5, Z4, Z4
+	JMP    loop33
+
+rest34:
+	TESTQ    CX, CX
+	JZ       summed16
+	VPANDQ.Z (DX), Z0, K1, Z5
+	VADDPD   Z5, Z4, Z4
+	JMP      summed16
+
+long17:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop35:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest36
+	VPANDD (DX), Z0, Z7
+	VADDPD Z7, Z5, Z5
+	JMP    loop35
+
+rest36:
+	TESTQ    CX, CX
+	JZ       summed18
+	VPANDQ.Z (DX), Z0, K1, Z7
+	VADDPD   Z7, Z5, Z5
+	JMP      summed18
+
 slots1:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block5:
+block37:
 	VPXORD Z3, Z3, Z3
 	MOVQ   AX, R10
 	TESTQ  R10, R10
-	JZ     rest7
+	JZ     rest39
 
-pair6:
+pair38:
 	VPANDD (DX), Z0, Z2
 	VADDPD Z2, Z3, Z3
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R10
-	JNZ    pair6
+	JNZ    pair38
 	TESTQ  CX, CX
-	JZ     done8
+	JZ     done40
 
-rest7:
+rest39:
 	VPANDQ.Z (DX), Z0, K1, Z2
 	VADDPD   Z2, Z3, Z3
 	ADDQ     CX, DX
 
-done8:
+done40:
 	VMOVUPD    Z3, (R8)
 	ADDQ       $0x40, R8
 	DECQ       R9
-	JNZ        block5
+	JNZ        block37
 	VMOVUPD    (SP), Z2
-	VMOVUPD    128(SP), Z4
+	VMOVUPD    64(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPD     Z2, Z5, Z5
-	VMOVUPD    256(SP), Z2
-	VMOVUPD    384(SP), Z4
+	VMOVUPD    128(SP), Z2
+	VMOVUPD    192(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPD     Z2, Z6, Z6
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPD     Z4, Z2, Z2
-	VMOVUPD    64(SP), Z4
-	VMOVUPD    192(SP), Z5
+	VMOVUPD    256(SP), Z4
+	VMOVUPD    320(SP), Z5
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPD     Z4, Z6, Z6
-	VMOVUPD    320(SP), Z4
+	VMOVUPD    384(SP), Z4
 	VMOVUPD    448(SP), Z5
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
@@ -9657,13 +10617,15 @@ done8:
 	VSHUFF64X2 $0x88, Z7, Z6, Z4
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPD     Z5, Z4, Z4
-	VUNPCKLPD  Z4, Z2, Z5
+	VMOVUPD    neighbours64<>+0(SB), Z5
+	VUNPCKLPD  Z4, Z2, Z6
 	VUNPCKHPD  Z4, Z2, Z2
-	VADDPD     Z2, Z5, Z5
-	VMOVDQA64  Z5, Z2
+	VADDPD     Z2, Z6, Z6
+	VPERMPD    Z6, Z5, Z6
+	VMOVDQA64  Z6, Z2
 	JMP        summed2
 
-some3:
+some19:
 	SHLQ    $0x03, DI
 	SHRQ    $0x03, DI
 	XORL    R8, R8
@@ -9671,7 +10633,17 @@ some3:
 	DECQ    R8
 	KMOVW   R8, K2
 	VMOVUPD Z2, K2, (BX)
-	JMP     done4
+	JMP     done20
+
+DATA neighbours64<>+0(SB)/8, $0x0000000000000000
+DATA neighbours64<>+8(SB)/8, $0x0000000000000002
+DATA neighbours64<>+16(SB)/8, $0x0000000000000004
+DATA neighbours64<>+24(SB)/8, $0x0000000000000006
+DATA neighbours64<>+32(SB)/8, $0x0000000000000001
+DATA neighbours64<>+40(SB)/8, $0x0000000000000003
+DATA neighbours64<>+48(SB)/8, $0x0000000000000005
+DATA neighbours64<>+56(SB)/8, $0x0000000000000007
+GLOBL neighbours64<>(SB), RODATA|NOPTR, $64
 
 // func stridedMeansF64AVX512(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool)
 // Requires: AVX, AVX512F
@@ -10963,21 +11935,35 @@ group:
 	CMPQ       R10, $0x08
 	JNE        slots1
 	TESTQ      AX, AX
-	JNZ        slots1
-	MOVQ       CX, R12
-	SHLQ       $0x01, R12
-	LEAQ       (R12)(R12*2), R13
+	JNZ        long3
 	VPANDQ.Z   (DX), Z0, K1, Z10
 	PREFETCHT0 2048(DX)
-	VPANDQ.Z   (DX)(R12*1), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed4:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long5
+	VPANDQ.Z   (DX), Z0, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed6:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z11, Z10, Z20
 	VSHUFF64X2 $0xee, Z11, Z10, Z10
 	VADDPD     Z10, Z20, Z20
-	VPANDQ.Z   (DX)(R12*2), Z0, K1, Z10
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDQ.Z   (DX)(R13*1), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long7
+	VPANDQ.Z   (DX), Z0, K1, Z10
+	PREFETCHT0 2048(DX)
+
+summed8:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long9
+	VPANDQ.Z   (DX), Z0, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed10:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z11, Z10, Z21
 	VSHUFF64X2 $0xee, Z11, Z10, Z10
@@ -10985,38 +11971,58 @@ group:
 	VSHUFF64X2 $0x88, Z21, Z20, Z10
 	VSHUFF64X2 $0xdd, Z21, Z20, Z11
 	VADDPD     Z11, Z10, Z10
+	TESTQ      AX, AX
+	JNZ        long11
 	VPANDQ.Z   (DX), Z0, K1, Z11
 	PREFETCHT0 2048(DX)
-	VPANDQ.Z   (DX)(R12*1), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed12:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long13
+	VPANDQ.Z   (DX), Z0, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed14:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPD     Z11, Z21, Z21
-	VPANDQ.Z   (DX)(R12*2), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDQ.Z   (DX)(R13*1), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long15
+	VPANDQ.Z   (DX), Z0, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed16:
 	ADDQ       CX, DX
-	ADDQ       R13, DX
+	TESTQ      AX, AX
+	JNZ        long17
+	VPANDQ.Z   (DX), Z0, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed18:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z20, Z11, Z22
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPD     Z11, Z22, Z22
 	VSHUFF64X2 $0x88, Z22, Z21, Z11
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPD     Z20, Z11, Z11
-	VUNPCKLPD  Z11, Z10, Z20
+	VMOVUPD    neighbours64<>+0(SB), Z20
+	VUNPCKLPD  Z11, Z10, Z21
 	VUNPCKHPD  Z11, Z10, Z10
-	VADDPD     Z10, Z20, Z20
-	VMOVDQA64  Z20, Z10
+	VADDPD     Z10, Z21, Z21
+	VPERMPD    Z21, Z20, Z21
+	VMOVDQA64  Z21, Z10
 
 summed2:
 	CMPQ   (SP), $+0
-	JEQ    undivided3
+	JEQ    undivided19
 	VDIVPD Z6, Z10, Z10
 
-undivided3:
+undivided19:
 	CMPQ      R10, $0x08
-	JNE       some4
+	JNE       some20
 	VMULPD    Z3, Z10, Z11
 	VMULPD    Z10, Z11, Z11
 	VMULPD    (DI), Z2, Z10
@@ -11026,12 +12032,12 @@ undivided3:
 	VMOVDQA64 Z10, Z11
 	VMOVUPD   Z10, (DI)
 
-done5:
+done21:
 	CMPQ    power+64(FP), $+2
-	JNE     other6
+	JNE     other22
 	VSQRTPD Z11, Z10
 
-raised9:
+raised25:
 	VMULPD    Z4, Z10, Z10
 	VADDPD    Z5, Z10, Z10
 	VMOVDQA64 Z10, Z11
@@ -11046,9 +12052,9 @@ elements:
 	ADDQ    R12, SI
 	ADDQ    R12, R8
 	NEGQ    R12
-	JZ      rest11
+	JZ      rest27
 
-loop10:
+loop26:
 	VMULPD    (SI)(R12*1), Z8, Z20
 	VMULPD    (R8)(R12*1), Z14, Z21
 	VADDPD    Z21, Z20, Z20
@@ -11061,19 +12067,19 @@ loop10:
 	VMULPD    Z16, Z20, Z23
 	VDIVPD    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
-	JNE       clamp13
+	JNE       clamp29
 
-clamped14:
+clamped30:
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z20, (SI)(R12*1)
 	VMOVUPD Z21, (BX)(R12*1)
 	VPADDQ  Z19, Z10, Z10
 	ADDQ    $0x40, R12
-	JNZ     loop10
+	JNZ     loop26
 
-rest11:
+rest27:
 	TESTQ     R11, R11
-	JZ        end12
+	JZ        end28
 	SHRQ      $0x03, R11
 	XORL      R13, R13
 	BTSQ      R11, R13
@@ -11094,14 +12100,14 @@ rest11:
 	VMULPD    Z16, Z20, Z12
 	VDIVPD    Z10, Z12, Z12
 	CMPQ      8(SP), $+0
-	JNE       clamp15
+	JNE       clamp31
 
-clamped16:
+clamped32:
 	VSUBPD  Z12, Z21, Z21
 	VMOVUPD Z20, K2, (SI)(R12*1)
 	VMOVUPD Z21, K2, (BX)(R12*1)
 
-end12:
+end28:
 	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
 	IMULQ     block+48(FP), R11
@@ -11110,54 +12116,206 @@ end12:
 	VZEROUPPER
 	RET
 
+long3:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z10
+
+loop33:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest34
+	VPANDD (DX), Z0, Z11
+	VADDPD Z11, Z10, Z10
+	JMP    loop33
+
+rest34:
+	TESTQ    CX, CX
+	JZ       summed4
+	VPANDQ.Z (DX), Z0, K1, Z11
+	VADDPD   Z11, Z10, Z10
+	JMP      summed4
+
+long5:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z11
+
+loop35:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest36
+	VPANDD (DX), Z0, Z20
+	VADDPD Z20, Z11, Z11
+	JMP    loop35
+
+rest36:
+	TESTQ    CX, CX
+	JZ       summed6
+	VPANDQ.Z (DX), Z0, K1, Z20
+	VADDPD   Z20, Z11, Z11
+	JMP      summed6
+
+long7:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z10
+
+loop37:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest38
+	VPANDD (DX), Z0, Z11
+	VADDPD Z11, Z10, Z10
+	JMP    loop37
+
+rest38:
+	TESTQ    CX, CX
+	JZ       summed8
+	VPANDQ.Z (DX), Z0, K1, Z11
+	VADDPD   Z11, Z10, Z10
+	JMP      summed8
+
+long9:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z11
+
+loop39:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest40
+	VPANDD (DX), Z0, Z21
+	VADDPD Z21, Z11, Z11
+	JMP    loop39
+
+rest40:
+	TESTQ    CX, CX
+	JZ       summed10
+	VPANDQ.Z (DX), Z0, K1, Z21
+	VADDPD   Z21, Z11, Z11
+	JMP      summed10
+
+long11:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z11
+
+loop41:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest42
+	VPANDD (DX), Z0, Z20
+	VADDPD Z20, Z11, Z11
+	JMP    loop41
+
+rest42:
+	TESTQ    CX, CX
+	JZ       summed12
+	VPANDQ.Z (DX), Z0, K1, Z20
+	VADDPD   Z20, Z11, Z11
+	JMP      summed12
+
+long13:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z20
+
+loop43:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest44
+	VPANDD (DX), Z0, Z21
+	VADDPD Z21, Z20, Z20
+	JMP    loop43
+
+rest44:
+	TESTQ    CX, CX
+	JZ       summed14
+	VPANDQ.Z (DX), Z0, K1, Z21
+	VADDPD   Z21, Z20, Z20
+	JMP      summed14
+
+long15:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z11
+
+loop45:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest46
+	VPANDD (DX), Z0, Z20
+	VADDPD Z20, Z11, Z11
+	JMP    loop45
+
+rest46:
+	TESTQ    CX, CX
+	JZ       summed16
+	VPANDQ.Z (DX), Z0, K1, Z20
+	VADDPD   Z20, Z11, Z11
+	JMP      summed16
+
+long17:
+	MOVQ   AX, R12
+	VPANDD (DX), Z0, Z20
+
+loop47:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest48
+	VPANDD (DX), Z0, Z22
+	VADDPD Z22, Z20, Z20
+	JMP    loop47
+
+rest48:
+	TESTQ    CX, CX
+	JZ       summed18
+	VPANDQ.Z (DX), Z0, K1, Z22
+	VADDPD   Z22, Z20, Z20
+	JMP      summed18
+
 slots1:
 	LEAQ 16(SP), R12
 	MOVQ R10, R13
 
-block17:
+block49:
 	VPXORD Z13, Z13, Z13
 	MOVQ   AX, R14
 	TESTQ  R14, R14
-	JZ     rest19
+	JZ     rest51
 
-pair18:
+pair50:
 	VPANDD (DX), Z0, Z10
 	VADDPD Z10, Z13, Z13
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R14
-	JNZ    pair18
+	JNZ    pair50
 	TESTQ  CX, CX
-	JZ     done20
+	JZ     done52
 
-rest19:
+rest51:
 	VPANDQ.Z (DX), Z0, K1, Z10
 	VADDPD   Z10, Z13, Z13
 	ADDQ     CX, DX
 
-done20:
+done52:
 	VMOVUPD    Z13, (R12)
 	ADDQ       $0x40, R12
 	DECQ       R13
-	JNZ        block17
+	JNZ        block49
 	VMOVUPD    16(SP), Z10
-	VMOVUPD    144(SP), Z11
+	VMOVUPD    80(SP), Z11
 	VSHUFF64X2 $0x44, Z11, Z10, Z20
 	VSHUFF64X2 $0xee, Z11, Z10, Z10
 	VADDPD     Z10, Z20, Z20
-	VMOVUPD    272(SP), Z10
-	VMOVUPD    400(SP), Z11
+	VMOVUPD    144(SP), Z10
+	VMOVUPD    208(SP), Z11
 	VSHUFF64X2 $0x44, Z11, Z10, Z21
 	VSHUFF64X2 $0xee, Z11, Z10, Z10
 	VADDPD     Z10, Z21, Z21
 	VSHUFF64X2 $0x88, Z21, Z20, Z10
 	VSHUFF64X2 $0xdd, Z21, Z20, Z11
 	VADDPD     Z11, Z10, Z10
-	VMOVUPD    80(SP), Z11
-	VMOVUPD    208(SP), Z20
+	VMOVUPD    272(SP), Z11
+	VMOVUPD    336(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPD     Z11, Z21, Z21
-	VMOVUPD    336(SP), Z11
+	VMOVUPD    400(SP), Z11
 	VMOVUPD    464(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z22
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
@@ -11165,13 +12323,15 @@ done20:
 	VSHUFF64X2 $0x88, Z22, Z21, Z11
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPD     Z20, Z11, Z11
-	VUNPCKLPD  Z11, Z10, Z20
+	VMOVUPD    neighbours64<>+0(SB), Z20
+	VUNPCKLPD  Z11, Z10, Z21
 	VUNPCKHPD  Z11, Z10, Z10
-	VADDPD     Z10, Z20, Z20
-	VMOVDQA64  Z20, Z10
+	VADDPD     Z10, Z21, Z21
+	VPERMPD    Z21, Z20, Z21
+	VMOVDQA64  Z21, Z10
 	JMP        summed2
 
-some4:
+some20:
 	MOVQ      R10, R12
 	SHLQ      $0x03, R12
 	SHRQ      $0x03, R12
@@ -11188,37 +12348,37 @@ some4:
 	VMOVUPD.Z Z10, K3, Z10
 	VMOVDQA64 Z10, Z11
 	VMOVUPD   Z10, K2, (DI)
-	JMP       done5
+	JMP       done21
 
-other6:
-	JG      two8
+other22:
+	JG      two24
 	CMPQ    power+64(FP), $+1
-	JE      half7
+	JE      half23
 	VMOVUPD Z7, Z10
-	JMP     raised9
+	JMP     raised25
 
-half7:
+half23:
 	VSQRTPD Z11, Z10
 	VSQRTPD Z10, Z10
-	JMP     raised9
+	JMP     raised25
 
-two8:
+two24:
 	VMOVDQA64 Z11, Z10
-	JMP       raised9
+	JMP       raised25
 
-clamp13:
+clamp29:
 	VMOVUPD Z17, Z22
 	VMINPD  Z23, Z22, Z23
 	VMOVUPD Z9, Z22
 	VMAXPD  Z23, Z22, Z23
-	JMP     clamped14
+	JMP     clamped30
 
-clamp15:
+clamp31:
 	VMOVUPD Z17, Z10
 	VMINPD  Z12, Z10, Z12
 	VMOVUPD Z9, Z10
 	VMAXPD  Z12, Z10, Z12
-	JMP     clamped16
+	JMP     clamped32
 
 // func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX512F
