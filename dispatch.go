@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"unsafe"
 )
 
 const (
@@ -11,9 +12,15 @@ const (
 	// Assembly cannot be preempted, and would hold up the garbage collector.
 	maxCall = 16 << 10
 
-	// pieceLen is the most elements, about, that a step in stages takes at a
-	// time: the streams of a piece stay in the L1 cache between the stages, and
-	// are so short that memory hardly notices the change of stage.
+	// pieceBytes is the most, about, that a step in stages takes of each stream
+	// at a time: a piece stays in the L1 cache between the stages, and is so
+	// short that memory hardly notices the change of stage. The power functions
+	// take groupBytes of blocks together, and fewer hardly faster.
+	pieceBytes = 2048
+	groupBytes = 128
+
+	// pieceLen is the width up to which a step of strided blocks is made in one
+	// pass, and the columns for which Update has scratch on the stack.
 	pieceLen = 1024
 
 	// scratchLen is the length of an optimizer's buffer for the denominators of
@@ -148,7 +155,11 @@ func updateFused[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coe
 // updateStaged makes a step of a panel in two stages: the denominators of a
 // piece into scratch, then the elements of the piece.
 func updateStaged[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
-	outer, width := p.grain(pieceLen, len(scratch))
+	size := int(unsafe.Sizeof(T(0)))
+	outer, width := p.grain(pieceBytes/size, len(scratch))
+	if group := groupBytes / size; p.contiguous() && outer >= group/4 {
+		outer = (outer + group - 1) &^ (group - 1)
+	}
 	for o := 0; o < p.outer; o += outer {
 		for i := 0; i < p.width; i += width {
 			q, e, b := p.piece(o, i, outer, width)

@@ -1185,7 +1185,7 @@ two16:
 
 // func curvaturePowF32AVX2(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
 // Requires: AVX, AVX2
-TEXT ·curvaturePowF32AVX2(SB), NOSPLIT, $512-48
+TEXT ·curvaturePowF32AVX2(SB), $768-48
 	MOVQ         v+0(FP), AX
 	MOVQ         den+8(FP), CX
 	MOVQ         d+16(FP), DX
@@ -1226,317 +1226,797 @@ TEXT ·curvaturePowF32AVX2(SB), NOSPLIT, $512-48
 	VMOVUPD      Y3, 448(SP)
 	VBROADCASTSD 32(DI), Y3
 	VMOVUPD      Y3, 480(SP)
-	SUBQ         $0x00000020, BX
+	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
 	VMOVUPS      (DX)(SI*1), Y3
-	VMULPS       (R8), Y3, Y6
-	VMULPS       Y3, Y6, Y6
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
 	VMULPS       (AX)(SI*1), Y2, Y3
-	VADDPS       Y6, Y3, Y3
-	VPAND        Y0, Y3, Y6
-	VPCMPGTD     Y6, Y1, Y6
-	VPANDN       Y3, Y6, Y3
-	VCVTPS2PD    X3, Y6
-	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
 	VCVTPS2PD    X4, Y7
-	VPADDQ       powConstants<>+32(SB), Y6, Y8
-	VPSRLQ       $0x34, Y8, Y9
-	VPOR         powConstants<>+64(SB), Y9, Y9
-	VSUBPD       powConstants<>+96(SB), Y9, Y9
-	VPAND        powConstants<>+128(SB), Y8, Y8
-	VPADDQ       powConstants<>+160(SB), Y8, Y8
-	VSUBPD       powConstants<>+0(SB), Y8, Y10
-	VADDPD       powConstants<>+0(SB), Y8, Y8
-	VDIVPD       Y8, Y10, Y8
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
 	VMULPD       Y8, Y8, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       powConstants<>+224(SB), Y10, Y12
-	VADDPD       powConstants<>+192(SB), Y12, Y12
-	VMULPD       powConstants<>+288(SB), Y10, Y13
-	VADDPD       powConstants<>+256(SB), Y13, Y13
-	VMULPD       Y12, Y11, Y12
-	VADDPD       Y12, Y13, Y12
-	VMULPD       powConstants<>+352(SB), Y10, Y10
-	VADDPD       powConstants<>+320(SB), Y10, Y10
-	VMULPD       Y12, Y11, Y11
-	VADDPD       Y11, Y10, Y10
-	VMULPD       Y10, Y8, Y8
-	VADDPD       Y8, Y9, Y8
-	VMULPD       352(SP), Y8, Y8
-	VADDPD       powConstants<>+384(SB), Y8, Y9
-	VSUBPD       powConstants<>+384(SB), Y9, Y10
-	VSUBPD       Y10, Y8, Y8
-	VMULPD       Y8, Y8, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       powConstants<>+448(SB), Y8, Y12
-	VADDPD       powConstants<>+416(SB), Y12, Y12
-	VMULPD       powConstants<>+512(SB), Y8, Y13
-	VADDPD       powConstants<>+480(SB), Y13, Y13
-	VMULPD       Y13, Y10, Y13
-	VADDPD       Y13, Y12, Y12
-	VMULPD       powConstants<>+576(SB), Y8, Y13
-	VADDPD       powConstants<>+544(SB), Y13, Y13
-	VMULPD       powConstants<>+640(SB), Y8, Y8
-	VADDPD       powConstants<>+608(SB), Y8, Y8
-	VMULPD       Y8, Y10, Y8
-	VADDPD       Y8, Y13, Y8
-	VMULPD       powConstants<>+672(SB), Y11, Y10
-	VADDPD       Y10, Y8, Y8
-	VMULPD       Y8, Y11, Y8
-	VADDPD       Y8, Y12, Y8
-	VPSLLQ       $0x34, Y9, Y9
-	VPADDQ       Y9, Y8, Y8
-	VMOVUPD      powConstants<>+704(SB), Y10
-	VBLENDVPD    Y6, Y10, Y6, Y10
-	VCMPPD       $0x06, powConstants<>+736(SB), Y6, Y9
-	VPOR         Y6, Y9, Y9
-	VBLENDVPD    Y9, Y10, Y8, Y8
-	VXORPD       Y9, Y9, Y9
-	VCMPPD       $0x00, Y9, Y6, Y9
-	VANDNPD      Y8, Y9, Y8
-	VPADDQ       powConstants<>+32(SB), Y7, Y6
-	VPSRLQ       $0x34, Y6, Y9
-	VPOR         powConstants<>+64(SB), Y9, Y9
-	VSUBPD       powConstants<>+96(SB), Y9, Y9
-	VPAND        powConstants<>+128(SB), Y6, Y6
-	VPADDQ       powConstants<>+160(SB), Y6, Y6
-	VSUBPD       powConstants<>+0(SB), Y6, Y10
-	VADDPD       powConstants<>+0(SB), Y6, Y6
-	VDIVPD       Y6, Y10, Y6
-	VMULPD       Y6, Y6, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       powConstants<>+224(SB), Y10, Y12
-	VADDPD       powConstants<>+192(SB), Y12, Y12
-	VMULPD       powConstants<>+288(SB), Y10, Y13
-	VADDPD       powConstants<>+256(SB), Y13, Y13
-	VMULPD       Y12, Y11, Y12
-	VADDPD       Y12, Y13, Y12
-	VMULPD       powConstants<>+352(SB), Y10, Y10
-	VADDPD       powConstants<>+320(SB), Y10, Y10
-	VMULPD       Y12, Y11, Y11
-	VADDPD       Y11, Y10, Y10
-	VMULPD       Y10, Y6, Y6
-	VADDPD       Y6, Y9, Y6
-	VMULPD       352(SP), Y6, Y6
-	VADDPD       powConstants<>+384(SB), Y6, Y9
-	VSUBPD       powConstants<>+384(SB), Y9, Y10
-	VSUBPD       Y10, Y6, Y6
-	VMULPD       Y6, Y6, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       powConstants<>+448(SB), Y6, Y12
-	VADDPD       powConstants<>+416(SB), Y12, Y12
-	VMULPD       powConstants<>+512(SB), Y6, Y13
-	VADDPD       powConstants<>+480(SB), Y13, Y13
-	VMULPD       Y13, Y10, Y13
-	VADDPD       Y13, Y12, Y12
-	VMULPD       powConstants<>+576(SB), Y6, Y13
-	VADDPD       powConstants<>+544(SB), Y13, Y13
-	VMULPD       powConstants<>+640(SB), Y6, Y6
-	VADDPD       powConstants<>+608(SB), Y6, Y6
-	VMULPD       Y6, Y10, Y6
-	VADDPD       Y6, Y13, Y6
-	VMULPD       powConstants<>+672(SB), Y11, Y10
-	VADDPD       Y10, Y6, Y6
-	VMULPD       Y6, Y11, Y6
-	VADDPD       Y6, Y12, Y6
-	VPSLLQ       $0x34, Y9, Y9
-	VPADDQ       Y9, Y6, Y6
-	VMOVUPD      powConstants<>+704(SB), Y10
-	VBLENDVPD    Y7, Y10, Y7, Y10
-	VCMPPD       $0x06, powConstants<>+736(SB), Y7, Y9
-	VPOR         Y7, Y9, Y9
-	VBLENDVPD    Y9, Y10, Y6, Y6
-	VXORPD       Y9, Y9, Y9
-	VCMPPD       $0x00, Y9, Y7, Y9
-	VANDNPD      Y6, Y9, Y6
-	VCVTPD2PSY   Y8, X4
-	VCVTPD2PSY   Y6, X5
-	VINSERTF128  $0x01, X5, Y4, Y4
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPS      Y5, 512(SP)
+	VMOVUPS      Y4, 544(SP)
 	VMOVUPS      Y3, (AX)(SI*1)
+	VMOVUPS      32(DX)(SI*1), Y3
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       32(AX)(SI*1), Y2, Y3
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
+	VCVTPS2PD    X4, Y7
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y8, Y10
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPS      Y5, 576(SP)
+	VMOVUPS      Y4, 608(SP)
+	VMOVUPS      Y3, 32(AX)(SI*1)
+	VMOVUPS      64(DX)(SI*1), Y3
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       64(AX)(SI*1), Y2, Y3
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
+	VCVTPS2PD    X4, Y7
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y8, Y10
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPS      Y5, 640(SP)
+	VMOVUPS      Y4, 672(SP)
+	VMOVUPS      Y3, 64(AX)(SI*1)
+	VMOVUPS      96(DX)(SI*1), Y3
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       96(AX)(SI*1), Y2, Y3
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
+	VCVTPS2PD    X4, Y7
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y8, Y10
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPS      Y5, 704(SP)
+	VMOVUPS      Y4, 736(SP)
+	VMOVUPS      Y3, 96(AX)(SI*1)
+	VMOVUPS      512(SP), Y3
+	VMOVUPS      544(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      (AX)(SI*1), Y3
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
+	VMULPS       32(R8), Y4, Y4
+	VADDPS       64(R8), Y4, Y4
+	VMOVUPS      Y4, (CX)(SI*1)
+	VMOVUPS      576(SP), Y3
+	VMOVUPS      608(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      32(AX)(SI*1), Y3
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
+	VMULPS       32(R8), Y4, Y4
+	VADDPS       64(R8), Y4, Y4
+	VMOVUPS      Y4, 32(CX)(SI*1)
+	VMOVUPS      640(SP), Y3
+	VMOVUPS      672(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      64(AX)(SI*1), Y3
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
+	VMULPS       32(R8), Y4, Y4
+	VADDPS       64(R8), Y4, Y4
+	VMOVUPS      Y4, 64(CX)(SI*1)
+	VMOVUPS      704(SP), Y3
+	VMOVUPS      736(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      96(AX)(SI*1), Y3
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
+	VMULPS       32(R8), Y4, Y4
+	VADDPS       64(R8), Y4, Y4
+	VMOVUPS      Y4, 96(CX)(SI*1)
+	ADDQ         $0x00000080, SI
+	SUBQ         $0x00000080, BX
+	JGE          loop1
+
+done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000020, BX
+	JL   done4
+
+loop3:
+	VMOVUPS      (DX)(SI*1), Y3
+	VMULPS       (R8), Y3, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       (AX)(SI*1), Y2, Y3
+	VADDPS       Y4, Y3, Y3
+	VPAND        Y0, Y3, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y3, Y4, Y3
+	VPSUBD       powConstants<>+32(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VCVTDQ2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTDQ2PD    X5, Y5
+	VPAND        powConstants<>+64(SB), Y4, Y4
+	VPADDD       powConstants<>+32(SB), Y4, Y4
+	VCVTPS2PD    X4, Y7
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       powConstants<>+0(SB), Y7, Y8
+	VSUBPD       powConstants<>+0(SB), Y4, Y9
+	VADDPD       powConstants<>+0(SB), Y7, Y7
+	VADDPD       powConstants<>+0(SB), Y4, Y4
+	VDIVPD       Y7, Y8, Y7
+	VDIVPD       Y4, Y9, Y4
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       Y8, Y8, Y10
+	VMULPD       Y9, Y9, Y11
+	VMULPD       powConstants<>+128(SB), Y8, Y12
+	VMULPD       powConstants<>+128(SB), Y9, Y13
+	VADDPD       powConstants<>+96(SB), Y12, Y12
+	VADDPD       powConstants<>+96(SB), Y13, Y13
+	VMULPD       Y12, Y10, Y12
+	VMULPD       Y13, Y11, Y13
+	VMULPD       powConstants<>+192(SB), Y8, Y14
+	VMULPD       powConstants<>+192(SB), Y9, Y15
+	VADDPD       powConstants<>+160(SB), Y14, Y14
+	VADDPD       powConstants<>+160(SB), Y15, Y15
+	VADDPD       Y14, Y12, Y12
+	VADDPD       Y15, Y13, Y13
+	VMULPD       Y12, Y10, Y10
+	VMULPD       Y13, Y11, Y11
+	VMULPD       powConstants<>+256(SB), Y8, Y8
+	VMULPD       powConstants<>+256(SB), Y9, Y9
+	VADDPD       powConstants<>+224(SB), Y8, Y8
+	VADDPD       powConstants<>+224(SB), Y9, Y9
+	VADDPD       Y8, Y10, Y8
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y9, Y4, Y4
+	VADDPD       Y6, Y7, Y6
+	VADDPD       Y5, Y4, Y4
+	VMULPD       352(SP), Y6, Y5
+	VMULPD       352(SP), Y4, Y4
+	VMOVUPS      Y5, 512(SP)
+	VMOVUPS      Y4, 544(SP)
+	VMOVUPS      Y3, (AX)(SI*1)
+	VMOVUPS      512(SP), Y3
+	VMOVUPS      544(SP), Y4
+	VADDPD       powConstants<>+288(SB), Y3, Y5
+	VADDPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       powConstants<>+288(SB), Y5, Y7
+	VSUBPD       powConstants<>+288(SB), Y6, Y8
+	VSUBPD       Y7, Y3, Y3
+	VSUBPD       Y8, Y4, Y4
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y4, Y4, Y8
+	VMULPD       powConstants<>+352(SB), Y3, Y9
+	VMULPD       powConstants<>+352(SB), Y4, Y10
+	VADDPD       powConstants<>+320(SB), Y9, Y9
+	VADDPD       powConstants<>+320(SB), Y10, Y10
+	VMULPD       Y9, Y7, Y9
+	VMULPD       Y10, Y8, Y10
+	VMULPD       powConstants<>+416(SB), Y3, Y11
+	VMULPD       powConstants<>+416(SB), Y4, Y12
+	VADDPD       powConstants<>+384(SB), Y11, Y11
+	VADDPD       powConstants<>+384(SB), Y12, Y12
+	VADDPD       Y11, Y9, Y9
+	VADDPD       Y12, Y10, Y10
+	VMULPD       powConstants<>+480(SB), Y3, Y11
+	VMULPD       powConstants<>+480(SB), Y4, Y12
+	VADDPD       powConstants<>+448(SB), Y11, Y11
+	VADDPD       powConstants<>+448(SB), Y12, Y12
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y12, Y8, Y12
+	VMULPD       powConstants<>+544(SB), Y3, Y3
+	VMULPD       powConstants<>+544(SB), Y4, Y4
+	VADDPD       powConstants<>+512(SB), Y3, Y3
+	VADDPD       powConstants<>+512(SB), Y4, Y4
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y7, Y7
+	VMULPD       Y8, Y8, Y8
+	VMULPD       powConstants<>+576(SB), Y7, Y11
+	VMULPD       powConstants<>+576(SB), Y8, Y12
+	VADDPD       Y3, Y11, Y3
+	VADDPD       Y4, Y12, Y4
+	VMULPD       Y7, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VPSLLQ       $0x34, Y5, Y5
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y3, Y5, Y3
+	VPADDQ       Y4, Y6, Y4
+	VXORPS       Y5, Y5, Y5
+	VCVTPD2PSY   Y3, X5
+	VCVTPD2PSY   Y4, X3
+	VINSERTF128  $0x01, X3, Y5, Y5
+	VMOVUPS      (AX)(SI*1), Y3
+	VMOVUPS      powConstants<>+736(SB), Y6
+	VBLENDVPS    Y3, Y6, Y3, Y6
+	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR         Y3, Y4, Y4
+	VBLENDVPS    Y4, Y6, Y5, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x00, Y5, Y3, Y5
+	VPANDN       Y4, Y5, Y4
 	VMULPS       32(R8), Y4, Y4
 	VADDPS       64(R8), Y4, Y4
 	VMOVUPS      Y4, (CX)(SI*1)
 	ADDQ         $0x00000020, SI
 	SUBQ         $0x00000020, BX
-	JGE          loop1
+	JGE          loop3
 
-done2:
+done4:
 	ADDQ         $0x00000020, BX
 	TESTQ        BX, BX
-	JZ           end3
+	JZ           end5
 	LEAQ         leadingOnes<>+64(SB), DI
 	SUBQ         BX, DI
 	VMOVDQU      (DI), Y3
 	VMASKMOVPS   (DX)(SI*1), Y3, Y4
-	VMASKMOVPS   (AX)(SI*1), Y3, Y3
+	VMASKMOVPS   (AX)(SI*1), Y3, Y5
 	VMULPS       (R8), Y4, Y6
 	VMULPS       Y4, Y6, Y6
-	VMULPS       Y3, Y2, Y2
+	VMULPS       Y5, Y2, Y2
 	VADDPS       Y6, Y2, Y2
 	VPAND        Y0, Y2, Y0
 	VPCMPGTD     Y0, Y1, Y0
 	VPANDN       Y2, Y0, Y2
-	VCVTPS2PD    X2, Y0
-	VEXTRACTF128 $0x01, Y2, X1
-	VCVTPS2PD    X1, Y1
-	VPADDQ       powConstants<>+32(SB), Y0, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         powConstants<>+64(SB), Y4, Y4
-	VSUBPD       powConstants<>+96(SB), Y4, Y4
-	VPAND        powConstants<>+128(SB), Y3, Y3
-	VPADDQ       powConstants<>+160(SB), Y3, Y3
-	VSUBPD       powConstants<>+0(SB), Y3, Y6
-	VADDPD       powConstants<>+0(SB), Y3, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       powConstants<>+224(SB), Y6, Y8
-	VADDPD       powConstants<>+192(SB), Y8, Y8
-	VMULPD       powConstants<>+288(SB), Y6, Y9
-	VADDPD       powConstants<>+256(SB), Y9, Y9
-	VMULPD       Y8, Y7, Y8
-	VADDPD       Y8, Y9, Y8
-	VMULPD       powConstants<>+352(SB), Y6, Y6
-	VADDPD       powConstants<>+320(SB), Y6, Y6
-	VMULPD       Y8, Y7, Y7
-	VADDPD       Y7, Y6, Y6
-	VMULPD       Y6, Y3, Y3
-	VADDPD       Y3, Y4, Y3
-	VMULPD       352(SP), Y3, Y3
-	VADDPD       powConstants<>+384(SB), Y3, Y4
-	VSUBPD       powConstants<>+384(SB), Y4, Y6
-	VSUBPD       Y6, Y3, Y3
-	VMULPD       Y3, Y3, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       powConstants<>+448(SB), Y3, Y8
-	VADDPD       powConstants<>+416(SB), Y8, Y8
-	VMULPD       powConstants<>+512(SB), Y3, Y9
-	VADDPD       powConstants<>+480(SB), Y9, Y9
-	VMULPD       Y9, Y6, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       powConstants<>+576(SB), Y3, Y9
-	VADDPD       powConstants<>+544(SB), Y9, Y9
-	VMULPD       powConstants<>+640(SB), Y3, Y3
-	VADDPD       powConstants<>+608(SB), Y3, Y3
-	VMULPD       Y3, Y6, Y3
-	VADDPD       Y3, Y9, Y3
-	VMULPD       powConstants<>+672(SB), Y7, Y6
-	VADDPD       Y6, Y3, Y3
-	VMULPD       Y3, Y7, Y3
-	VADDPD       Y3, Y8, Y3
-	VPSLLQ       $0x34, Y4, Y4
-	VPADDQ       Y4, Y3, Y3
-	VMOVUPD      powConstants<>+704(SB), Y6
-	VBLENDVPD    Y0, Y6, Y0, Y6
-	VCMPPD       $0x06, powConstants<>+736(SB), Y0, Y4
-	VPOR         Y0, Y4, Y4
-	VBLENDVPD    Y4, Y6, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VCMPPD       $0x00, Y4, Y0, Y4
-	VANDNPD      Y3, Y4, Y3
-	VPADDQ       powConstants<>+32(SB), Y1, Y0
-	VPSRLQ       $0x34, Y0, Y4
-	VPOR         powConstants<>+64(SB), Y4, Y4
-	VSUBPD       powConstants<>+96(SB), Y4, Y4
-	VPAND        powConstants<>+128(SB), Y0, Y0
-	VPADDQ       powConstants<>+160(SB), Y0, Y0
-	VSUBPD       powConstants<>+0(SB), Y0, Y6
+	VPSUBD       powConstants<>+32(SB), Y2, Y0
+	VPSRAD       $0x17, Y0, Y1
+	VCVTDQ2PD    X1, Y4
+	VEXTRACTF128 $0x01, Y1, X1
+	VCVTDQ2PD    X1, Y1
+	VPAND        powConstants<>+64(SB), Y0, Y0
+	VPADDD       powConstants<>+32(SB), Y0, Y0
+	VCVTPS2PD    X0, Y5
+	VEXTRACTF128 $0x01, Y0, X0
+	VCVTPS2PD    X0, Y0
+	VSUBPD       powConstants<>+0(SB), Y5, Y6
+	VSUBPD       powConstants<>+0(SB), Y0, Y7
+	VADDPD       powConstants<>+0(SB), Y5, Y5
 	VADDPD       powConstants<>+0(SB), Y0, Y0
-	VDIVPD       Y0, Y6, Y0
-	VMULPD       Y0, Y0, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       powConstants<>+224(SB), Y6, Y8
-	VADDPD       powConstants<>+192(SB), Y8, Y8
-	VMULPD       powConstants<>+288(SB), Y6, Y9
-	VADDPD       powConstants<>+256(SB), Y9, Y9
-	VMULPD       Y8, Y7, Y8
-	VADDPD       Y8, Y9, Y8
-	VMULPD       powConstants<>+352(SB), Y6, Y6
-	VADDPD       powConstants<>+320(SB), Y6, Y6
-	VMULPD       Y8, Y7, Y7
-	VADDPD       Y7, Y6, Y6
-	VMULPD       Y6, Y0, Y0
-	VADDPD       Y0, Y4, Y0
+	VDIVPD       Y5, Y6, Y5
+	VDIVPD       Y0, Y7, Y0
+	VMULPD       Y5, Y5, Y6
+	VMULPD       Y0, Y0, Y7
+	VMULPD       Y6, Y6, Y8
+	VMULPD       Y7, Y7, Y9
+	VMULPD       powConstants<>+128(SB), Y6, Y10
+	VMULPD       powConstants<>+128(SB), Y7, Y11
+	VADDPD       powConstants<>+96(SB), Y10, Y10
+	VADDPD       powConstants<>+96(SB), Y11, Y11
+	VMULPD       Y10, Y8, Y10
+	VMULPD       Y11, Y9, Y11
+	VMULPD       powConstants<>+192(SB), Y6, Y12
+	VMULPD       powConstants<>+192(SB), Y7, Y13
+	VADDPD       powConstants<>+160(SB), Y12, Y12
+	VADDPD       powConstants<>+160(SB), Y13, Y13
+	VADDPD       Y12, Y10, Y10
+	VADDPD       Y13, Y11, Y11
+	VMULPD       Y10, Y8, Y8
+	VMULPD       Y11, Y9, Y9
+	VMULPD       powConstants<>+256(SB), Y6, Y6
+	VMULPD       powConstants<>+256(SB), Y7, Y7
+	VADDPD       powConstants<>+224(SB), Y6, Y6
+	VADDPD       powConstants<>+224(SB), Y7, Y7
+	VADDPD       Y6, Y8, Y6
+	VADDPD       Y7, Y9, Y7
+	VMULPD       Y6, Y5, Y5
+	VMULPD       Y7, Y0, Y0
+	VADDPD       Y4, Y5, Y4
+	VADDPD       Y1, Y0, Y0
+	VMULPD       352(SP), Y4, Y1
 	VMULPD       352(SP), Y0, Y0
-	VADDPD       powConstants<>+384(SB), Y0, Y4
-	VSUBPD       powConstants<>+384(SB), Y4, Y6
-	VSUBPD       Y6, Y0, Y0
-	VMULPD       Y0, Y0, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       powConstants<>+448(SB), Y0, Y8
-	VADDPD       powConstants<>+416(SB), Y8, Y8
-	VMULPD       powConstants<>+512(SB), Y0, Y9
-	VADDPD       powConstants<>+480(SB), Y9, Y9
-	VMULPD       Y9, Y6, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       powConstants<>+576(SB), Y0, Y9
-	VADDPD       powConstants<>+544(SB), Y9, Y9
-	VMULPD       powConstants<>+640(SB), Y0, Y0
-	VADDPD       powConstants<>+608(SB), Y0, Y0
-	VMULPD       Y0, Y6, Y0
-	VADDPD       Y0, Y9, Y0
-	VMULPD       powConstants<>+672(SB), Y7, Y6
-	VADDPD       Y6, Y0, Y0
-	VMULPD       Y0, Y7, Y0
-	VADDPD       Y0, Y8, Y0
-	VPSLLQ       $0x34, Y4, Y4
-	VPADDQ       Y4, Y0, Y0
-	VMOVUPD      powConstants<>+704(SB), Y6
-	VBLENDVPD    Y1, Y6, Y1, Y6
-	VCMPPD       $0x06, powConstants<>+736(SB), Y1, Y4
-	VPOR         Y1, Y4, Y4
-	VBLENDVPD    Y4, Y6, Y0, Y0
-	VXORPD       Y4, Y4, Y4
-	VCMPPD       $0x00, Y4, Y1, Y4
-	VANDNPD      Y0, Y4, Y0
-	VCVTPD2PSY   Y3, X5
-	VCVTPD2PSY   Y0, X0
-	VINSERTF128  $0x01, X0, Y5, Y5
-	LEAQ         (AX)(SI*1), AX
+	VMOVUPS      Y1, 512(SP)
+	VMOVUPS      Y0, 544(SP)
+	LEAQ         (AX)(SI*1), DX
 	TESTB        $0x10, BL
-	JZ           no4
-	VMOVUPS      X2, (AX)
+	JZ           no6
+	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, AX
-
-no4:
-	TESTB   $0x08, BL
-	JZ      no5
-	VMOVLPS X2, (AX)
-	VPSRLDQ $0x08, Y2, Y2
-	ADDQ    $0x08, AX
-
-no5:
-	TESTB  $0x04, BL
-	JZ     no6
-	VMOVSS X2, (AX)
+	ADDQ         $0x10, DX
 
 no6:
-	VMULPS       32(R8), Y5, Y5
-	VADDPS       64(R8), Y5, Y5
-	LEAQ         (CX)(SI*1), AX
-	TESTB        $0x10, BL
-	JZ           no7
-	VMOVUPS      X5, (AX)
-	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, AX
+	TESTB   $0x08, BL
+	JZ      no7
+	VMOVLPS X2, (DX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, DX
 
 no7:
-	TESTB   $0x08, BL
-	JZ      no8
-	VMOVLPS X5, (AX)
-	VPSRLDQ $0x08, Y5, Y5
-	ADDQ    $0x08, AX
+	TESTB  $0x04, BL
+	JZ     no8
+	VMOVSS X2, (DX)
 
 no8:
-	TESTB  $0x04, BL
-	JZ     no9
-	VMOVSS X5, (AX)
+	VMOVUPS      512(SP), Y0
+	VMOVUPS      544(SP), Y1
+	VADDPD       powConstants<>+288(SB), Y0, Y2
+	VADDPD       powConstants<>+288(SB), Y1, Y4
+	VSUBPD       powConstants<>+288(SB), Y2, Y5
+	VSUBPD       powConstants<>+288(SB), Y4, Y6
+	VSUBPD       Y5, Y0, Y0
+	VSUBPD       Y6, Y1, Y1
+	VMULPD       Y0, Y0, Y5
+	VMULPD       Y1, Y1, Y6
+	VMULPD       powConstants<>+352(SB), Y0, Y7
+	VMULPD       powConstants<>+352(SB), Y1, Y8
+	VADDPD       powConstants<>+320(SB), Y7, Y7
+	VADDPD       powConstants<>+320(SB), Y8, Y8
+	VMULPD       Y7, Y5, Y7
+	VMULPD       Y8, Y6, Y8
+	VMULPD       powConstants<>+416(SB), Y0, Y9
+	VMULPD       powConstants<>+416(SB), Y1, Y10
+	VADDPD       powConstants<>+384(SB), Y9, Y9
+	VADDPD       powConstants<>+384(SB), Y10, Y10
+	VADDPD       Y9, Y7, Y7
+	VADDPD       Y10, Y8, Y8
+	VMULPD       powConstants<>+480(SB), Y0, Y9
+	VMULPD       powConstants<>+480(SB), Y1, Y10
+	VADDPD       powConstants<>+448(SB), Y9, Y9
+	VADDPD       powConstants<>+448(SB), Y10, Y10
+	VMULPD       Y9, Y5, Y9
+	VMULPD       Y10, Y6, Y10
+	VMULPD       powConstants<>+544(SB), Y0, Y0
+	VMULPD       powConstants<>+544(SB), Y1, Y1
+	VADDPD       powConstants<>+512(SB), Y0, Y0
+	VADDPD       powConstants<>+512(SB), Y1, Y1
+	VADDPD       Y0, Y9, Y0
+	VADDPD       Y1, Y10, Y1
+	VMULPD       Y5, Y5, Y5
+	VMULPD       Y6, Y6, Y6
+	VMULPD       powConstants<>+576(SB), Y5, Y9
+	VMULPD       powConstants<>+576(SB), Y6, Y10
+	VADDPD       Y0, Y9, Y0
+	VADDPD       Y1, Y10, Y1
+	VMULPD       Y5, Y0, Y0
+	VMULPD       Y6, Y1, Y1
+	VADDPD       Y7, Y0, Y0
+	VADDPD       Y8, Y1, Y1
+	VPSLLQ       $0x34, Y2, Y2
+	VPSLLQ       $0x34, Y4, Y4
+	VPADDQ       Y0, Y2, Y0
+	VPADDQ       Y1, Y4, Y1
+	VXORPS       Y2, Y2, Y2
+	VCVTPD2PSY   Y0, X2
+	VCVTPD2PSY   Y1, X0
+	VINSERTF128  $0x01, X0, Y2, Y2
+	VMASKMOVPS   (AX)(SI*1), Y3, Y0
+	VMOVUPS      powConstants<>+736(SB), Y3
+	VBLENDVPS    Y0, Y3, Y0, Y3
+	VCMPPS       $0x06, powConstants<>+704(SB), Y0, Y1
+	VPOR         Y0, Y1, Y1
+	VBLENDVPS    Y1, Y3, Y2, Y1
+	VPXOR        Y2, Y2, Y2
+	VCMPPS       $0x00, Y2, Y0, Y2
+	VPANDN       Y1, Y2, Y1
+	VMULPS       32(R8), Y1, Y1
+	VADDPS       64(R8), Y1, Y1
+	LEAQ         (CX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no9
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, AX
 
 no9:
-end3:
+	TESTB   $0x08, BL
+	JZ      no10
+	VMOVLPS X1, (AX)
+	VPSRLDQ $0x08, Y1, Y1
+	ADDQ    $0x08, AX
+
+no10:
+	TESTB  $0x04, BL
+	JZ     no11
+	VMOVSS X1, (AX)
+
+no11:
+end5:
 	VZEROUPPER
 	RET
 
@@ -4342,7 +4822,7 @@ two16:
 
 // func curvaturePowF64AVX2(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
 // Requires: AVX, AVX2
-TEXT ·curvaturePowF64AVX2(SB), NOSPLIT, $512-48
+TEXT ·curvaturePowF64AVX2(SB), $896-48
 	MOVQ         v+0(FP), AX
 	MOVQ         den+8(FP), CX
 	MOVQ         d+16(FP), DX
@@ -4383,7 +4863,7 @@ TEXT ·curvaturePowF64AVX2(SB), NOSPLIT, $512-48
 	VMOVUPD      Y3, 448(SP)
 	VBROADCASTSD 32(DI), Y3
 	VMOVUPD      Y3, 480(SP)
-	SUBQ         $0x00000020, BX
+	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
@@ -4395,20 +4875,20 @@ loop1:
 	VPAND     Y0, Y3, Y4
 	VPCMPGTQ  Y4, Y1, Y4
 	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+32(SB), Y3, Y4
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
 	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+64(SB), Y5, Y5
-	VSUBPD    powConstants<>+96(SB), Y5, Y5
-	VPAND     powConstants<>+128(SB), Y4, Y4
-	VPADDQ    powConstants<>+160(SB), Y4, Y4
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
 	VSUBPD    powConstants<>+0(SB), Y4, Y6
 	VADDPD    powConstants<>+0(SB), Y4, Y7
 	VMOVUPD   powConstants<>+0(SB), Y8
 	VDIVPD    Y7, Y8, Y8
 	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+768(SB), Y9, Y10
-	VSUBPD    powConstants<>+768(SB), Y10, Y10
-	VPAND     powConstants<>+800(SB), Y7, Y7
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
 	VSUBPD    powConstants<>+0(SB), Y7, Y11
 	VSUBPD    Y11, Y4, Y4
 	VMULPD    Y7, Y10, Y7
@@ -4424,15 +4904,15 @@ loop1:
 	VADDPD    Y11, Y4, Y4
 	VMULPD    416(SP), Y5, Y11
 	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+864(SB), Y6, Y11
-	VADDPD    powConstants<>+832(SB), Y11, Y11
-	VMULPD    powConstants<>+928(SB), Y6, Y12
-	VADDPD    powConstants<>+896(SB), Y12, Y12
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
 	VMULPD    Y12, Y7, Y12
 	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+992(SB), Y6, Y12
-	VADDPD    powConstants<>+960(SB), Y12, Y12
-	VMULPD    powConstants<>+1024(SB), Y7, Y7
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
 	VADDPD    Y7, Y12, Y7
 	VMULPD    Y7, Y8, Y7
 	VADDPD    Y7, Y11, Y7
@@ -4443,215 +4923,723 @@ loop1:
 	VMULPD    384(SP), Y5, Y5
 	VMULPD    448(SP), Y10, Y6
 	VADDPD    Y6, Y5, Y7
-	VADDPD    powConstants<>+384(SB), Y7, Y7
-	VSUBPD    powConstants<>+384(SB), Y7, Y8
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
 	VSUBPD    Y8, Y5, Y5
 	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1056(SB), Y5, Y6
-	VSUBPD    powConstants<>+1056(SB), Y6, Y6
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
 	VSUBPD    Y6, Y5, Y5
 	VADDPD    Y4, Y5, Y4
-	VADDPD    Y4, Y6, Y5
-	VMULPD    powConstants<>+1088(SB), Y6, Y8
-	VADDPD    powConstants<>+1120(SB), Y8, Y8
-	VMULPD    Y8, Y6, Y6
-	VADDPD    powConstants<>+0(SB), Y6, Y6
-	VMULPD    Y5, Y5, Y9
-	VMULPD    Y9, Y9, Y10
-	VMULPD    powConstants<>+1152(SB), Y5, Y11
-	VADDPD    powConstants<>+1184(SB), Y11, Y11
-	VMULPD    powConstants<>+1248(SB), Y5, Y12
-	VADDPD    powConstants<>+1216(SB), Y12, Y12
-	VMULPD    Y12, Y9, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1312(SB), Y5, Y12
-	VADDPD    powConstants<>+1280(SB), Y12, Y12
-	VMULPD    powConstants<>+1376(SB), Y5, Y13
-	VADDPD    powConstants<>+1344(SB), Y13, Y13
-	VMULPD    Y13, Y9, Y13
-	VADDPD    Y13, Y12, Y12
-	VMULPD    Y12, Y10, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1440(SB), Y5, Y12
-	VADDPD    powConstants<>+1408(SB), Y12, Y12
-	VMULPD    powConstants<>+1504(SB), Y5, Y13
-	VADDPD    powConstants<>+1472(SB), Y13, Y13
-	VMULPD    Y13, Y9, Y9
-	VADDPD    Y9, Y12, Y9
-	VMULPD    Y10, Y10, Y10
-	VMULPD    Y9, Y10, Y9
-	VADDPD    Y9, Y11, Y9
-	VMULPD    powConstants<>+1088(SB), Y5, Y10
-	VADDPD    Y10, Y8, Y8
-	VMULPD    Y4, Y8, Y4
-	VMULPD    Y9, Y5, Y5
-	VADDPD    Y5, Y4, Y4
-	VADDPD    Y4, Y6, Y4
-	VPSLLQ    $0x34, Y7, Y5
-	VPADDQ    Y5, Y4, Y4
-	VMOVUPD   powConstants<>+704(SB), Y6
-	VBLENDVPD Y3, Y6, Y3, Y6
-	VCMPPD    $0x06, powConstants<>+736(SB), Y3, Y5
-	VPOR      Y3, Y5, Y5
-	VBLENDVPD Y5, Y6, Y4, Y4
-	VXORPD    Y5, Y5, Y5
-	VCMPPD    $0x00, Y5, Y3, Y5
-	VANDNPD   Y4, Y5, Y4
+	VMOVUPD   Y6, 512(SP)
+	VMOVUPD   Y4, 544(SP)
+	VMOVUPD   Y7, 576(SP)
 	VMOVUPD   Y3, (AX)(SI*1)
-	VMULPD    32(R8), Y4, Y4
-	VADDPD    64(R8), Y4, Y4
-	VMOVUPD   Y4, (CX)(SI*1)
-	ADDQ      $0x00000020, SI
-	SUBQ      $0x00000020, BX
+	VMOVUPD   32(DX)(SI*1), Y3
+	VMULPD    (R8), Y3, Y4
+	VMULPD    Y3, Y4, Y4
+	VMULPD    32(AX)(SI*1), Y2, Y3
+	VADDPD    Y4, Y3, Y3
+	VPAND     Y0, Y3, Y4
+	VPCMPGTQ  Y4, Y1, Y4
+	VPANDN    Y3, Y4, Y3
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
+	VPSRLQ    $0x34, Y4, Y5
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
+	VSUBPD    powConstants<>+0(SB), Y4, Y6
+	VADDPD    powConstants<>+0(SB), Y4, Y7
+	VMOVUPD   powConstants<>+0(SB), Y8
+	VDIVPD    Y7, Y8, Y8
+	VMULPD    Y8, Y6, Y9
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
+	VSUBPD    powConstants<>+0(SB), Y7, Y11
+	VSUBPD    Y11, Y4, Y4
+	VMULPD    Y7, Y10, Y7
+	VSUBPD    Y7, Y6, Y6
+	VMULPD    Y4, Y10, Y4
+	VSUBPD    Y4, Y6, Y4
+	VMULPD    Y8, Y4, Y4
+	VMULPD    Y9, Y9, Y6
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    448(SP), Y4, Y4
+	VMULPD    480(SP), Y9, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    416(SP), Y5, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
+	VMULPD    Y12, Y7, Y12
+	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
+	VADDPD    Y7, Y12, Y7
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y11, Y7
+	VMULPD    352(SP), Y9, Y8
+	VMULPD    Y6, Y8, Y6
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y4, Y6, Y4
+	VMULPD    384(SP), Y5, Y5
+	VMULPD    448(SP), Y10, Y6
+	VADDPD    Y6, Y5, Y7
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
+	VSUBPD    Y8, Y5, Y5
+	VADDPD    Y6, Y5, Y5
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
+	VSUBPD    Y6, Y5, Y5
+	VADDPD    Y4, Y5, Y4
+	VMOVUPD   Y6, 608(SP)
+	VMOVUPD   Y4, 640(SP)
+	VMOVUPD   Y7, 672(SP)
+	VMOVUPD   Y3, 32(AX)(SI*1)
+	VMOVUPD   64(DX)(SI*1), Y3
+	VMULPD    (R8), Y3, Y4
+	VMULPD    Y3, Y4, Y4
+	VMULPD    64(AX)(SI*1), Y2, Y3
+	VADDPD    Y4, Y3, Y3
+	VPAND     Y0, Y3, Y4
+	VPCMPGTQ  Y4, Y1, Y4
+	VPANDN    Y3, Y4, Y3
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
+	VPSRLQ    $0x34, Y4, Y5
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
+	VSUBPD    powConstants<>+0(SB), Y4, Y6
+	VADDPD    powConstants<>+0(SB), Y4, Y7
+	VMOVUPD   powConstants<>+0(SB), Y8
+	VDIVPD    Y7, Y8, Y8
+	VMULPD    Y8, Y6, Y9
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
+	VSUBPD    powConstants<>+0(SB), Y7, Y11
+	VSUBPD    Y11, Y4, Y4
+	VMULPD    Y7, Y10, Y7
+	VSUBPD    Y7, Y6, Y6
+	VMULPD    Y4, Y10, Y4
+	VSUBPD    Y4, Y6, Y4
+	VMULPD    Y8, Y4, Y4
+	VMULPD    Y9, Y9, Y6
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    448(SP), Y4, Y4
+	VMULPD    480(SP), Y9, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    416(SP), Y5, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
+	VMULPD    Y12, Y7, Y12
+	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
+	VADDPD    Y7, Y12, Y7
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y11, Y7
+	VMULPD    352(SP), Y9, Y8
+	VMULPD    Y6, Y8, Y6
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y4, Y6, Y4
+	VMULPD    384(SP), Y5, Y5
+	VMULPD    448(SP), Y10, Y6
+	VADDPD    Y6, Y5, Y7
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
+	VSUBPD    Y8, Y5, Y5
+	VADDPD    Y6, Y5, Y5
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
+	VSUBPD    Y6, Y5, Y5
+	VADDPD    Y4, Y5, Y4
+	VMOVUPD   Y6, 704(SP)
+	VMOVUPD   Y4, 736(SP)
+	VMOVUPD   Y7, 768(SP)
+	VMOVUPD   Y3, 64(AX)(SI*1)
+	VMOVUPD   96(DX)(SI*1), Y3
+	VMULPD    (R8), Y3, Y4
+	VMULPD    Y3, Y4, Y4
+	VMULPD    96(AX)(SI*1), Y2, Y3
+	VADDPD    Y4, Y3, Y3
+	VPAND     Y0, Y3, Y4
+	VPCMPGTQ  Y4, Y1, Y4
+	VPANDN    Y3, Y4, Y3
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
+	VPSRLQ    $0x34, Y4, Y5
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
+	VSUBPD    powConstants<>+0(SB), Y4, Y6
+	VADDPD    powConstants<>+0(SB), Y4, Y7
+	VMOVUPD   powConstants<>+0(SB), Y8
+	VDIVPD    Y7, Y8, Y8
+	VMULPD    Y8, Y6, Y9
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
+	VSUBPD    powConstants<>+0(SB), Y7, Y11
+	VSUBPD    Y11, Y4, Y4
+	VMULPD    Y7, Y10, Y7
+	VSUBPD    Y7, Y6, Y6
+	VMULPD    Y4, Y10, Y4
+	VSUBPD    Y4, Y6, Y4
+	VMULPD    Y8, Y4, Y4
+	VMULPD    Y9, Y9, Y6
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    448(SP), Y4, Y4
+	VMULPD    480(SP), Y9, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    416(SP), Y5, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
+	VMULPD    Y12, Y7, Y12
+	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
+	VADDPD    Y7, Y12, Y7
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y11, Y7
+	VMULPD    352(SP), Y9, Y8
+	VMULPD    Y6, Y8, Y6
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y4, Y6, Y4
+	VMULPD    384(SP), Y5, Y5
+	VMULPD    448(SP), Y10, Y6
+	VADDPD    Y6, Y5, Y7
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
+	VSUBPD    Y8, Y5, Y5
+	VADDPD    Y6, Y5, Y5
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
+	VSUBPD    Y6, Y5, Y5
+	VADDPD    Y4, Y5, Y4
+	VMOVUPD   Y6, 800(SP)
+	VMOVUPD   Y4, 832(SP)
+	VMOVUPD   Y7, 864(SP)
+	VMOVUPD   Y3, 96(AX)(SI*1)
+	VMOVUPD   512(SP), Y3
+	VMOVUPD   544(SP), Y4
+	VMOVUPD   576(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   (AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+640(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VPXOR     Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VPANDN    Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, (CX)(SI*1)
+	VMOVUPD   608(SP), Y3
+	VMOVUPD   640(SP), Y4
+	VMOVUPD   672(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   32(AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+640(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VPXOR     Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VPANDN    Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, 32(CX)(SI*1)
+	VMOVUPD   704(SP), Y3
+	VMOVUPD   736(SP), Y4
+	VMOVUPD   768(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   64(AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+640(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VPXOR     Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VPANDN    Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, 64(CX)(SI*1)
+	VMOVUPD   800(SP), Y3
+	VMOVUPD   832(SP), Y4
+	VMOVUPD   864(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   96(AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+640(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VPXOR     Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VPANDN    Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, 96(CX)(SI*1)
+	ADDQ      $0x00000080, SI
+	SUBQ      $0x00000080, BX
 	JGE       loop1
 
 done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000020, BX
+	JL   done4
+
+loop3:
+	VMOVUPD   (DX)(SI*1), Y3
+	VMULPD    (R8), Y3, Y4
+	VMULPD    Y3, Y4, Y4
+	VMULPD    (AX)(SI*1), Y2, Y3
+	VADDPD    Y4, Y3, Y3
+	VPAND     Y0, Y3, Y4
+	VPCMPGTQ  Y4, Y1, Y4
+	VPANDN    Y3, Y4, Y3
+	VPADDQ    powConstants<>+800(SB), Y3, Y4
+	VPSRLQ    $0x34, Y4, Y5
+	VPOR      powConstants<>+832(SB), Y5, Y5
+	VSUBPD    powConstants<>+864(SB), Y5, Y5
+	VPAND     powConstants<>+896(SB), Y4, Y4
+	VPADDQ    powConstants<>+928(SB), Y4, Y4
+	VSUBPD    powConstants<>+0(SB), Y4, Y6
+	VADDPD    powConstants<>+0(SB), Y4, Y7
+	VMOVUPD   powConstants<>+0(SB), Y8
+	VDIVPD    Y7, Y8, Y8
+	VMULPD    Y8, Y6, Y9
+	VADDPD    powConstants<>+960(SB), Y9, Y10
+	VSUBPD    powConstants<>+960(SB), Y10, Y10
+	VPAND     powConstants<>+992(SB), Y7, Y7
+	VSUBPD    powConstants<>+0(SB), Y7, Y11
+	VSUBPD    Y11, Y4, Y4
+	VMULPD    Y7, Y10, Y7
+	VSUBPD    Y7, Y6, Y6
+	VMULPD    Y4, Y10, Y4
+	VSUBPD    Y4, Y6, Y4
+	VMULPD    Y8, Y4, Y4
+	VMULPD    Y9, Y9, Y6
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    448(SP), Y4, Y4
+	VMULPD    480(SP), Y9, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    416(SP), Y5, Y11
+	VADDPD    Y11, Y4, Y4
+	VMULPD    powConstants<>+1056(SB), Y6, Y11
+	VADDPD    powConstants<>+1024(SB), Y11, Y11
+	VMULPD    powConstants<>+1120(SB), Y6, Y12
+	VADDPD    powConstants<>+1088(SB), Y12, Y12
+	VMULPD    Y12, Y7, Y12
+	VADDPD    Y12, Y11, Y11
+	VMULPD    powConstants<>+1184(SB), Y6, Y12
+	VADDPD    powConstants<>+1152(SB), Y12, Y12
+	VMULPD    powConstants<>+1216(SB), Y7, Y7
+	VADDPD    Y7, Y12, Y7
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y11, Y7
+	VMULPD    352(SP), Y9, Y8
+	VMULPD    Y6, Y8, Y6
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y4, Y6, Y4
+	VMULPD    384(SP), Y5, Y5
+	VMULPD    448(SP), Y10, Y6
+	VADDPD    Y6, Y5, Y7
+	VADDPD    powConstants<>+288(SB), Y7, Y7
+	VSUBPD    powConstants<>+288(SB), Y7, Y8
+	VSUBPD    Y8, Y5, Y5
+	VADDPD    Y6, Y5, Y5
+	VADDPD    powConstants<>+1248(SB), Y5, Y6
+	VSUBPD    powConstants<>+1248(SB), Y6, Y6
+	VSUBPD    Y6, Y5, Y5
+	VADDPD    Y4, Y5, Y4
+	VMOVUPD   Y6, 512(SP)
+	VMOVUPD   Y4, 544(SP)
+	VMOVUPD   Y7, 576(SP)
+	VMOVUPD   Y3, (AX)(SI*1)
+	VMOVUPD   512(SP), Y3
+	VMOVUPD   544(SP), Y4
+	VMOVUPD   576(SP), Y5
+	VADDPD    Y4, Y3, Y6
+	VMULPD    powConstants<>+1280(SB), Y3, Y7
+	VADDPD    powConstants<>+1312(SB), Y7, Y7
+	VMULPD    Y7, Y3, Y3
+	VADDPD    powConstants<>+0(SB), Y3, Y3
+	VMULPD    powConstants<>+1280(SB), Y6, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    Y4, Y7, Y4
+	VMULPD    Y6, Y6, Y7
+	VMULPD    Y7, Y7, Y8
+	VMULPD    powConstants<>+1344(SB), Y6, Y9
+	VADDPD    powConstants<>+1376(SB), Y9, Y9
+	VMULPD    powConstants<>+1440(SB), Y6, Y10
+	VADDPD    powConstants<>+1408(SB), Y10, Y10
+	VMULPD    Y10, Y7, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1504(SB), Y6, Y10
+	VADDPD    powConstants<>+1472(SB), Y10, Y10
+	VMULPD    powConstants<>+1568(SB), Y6, Y11
+	VADDPD    powConstants<>+1536(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y11
+	VADDPD    Y11, Y10, Y10
+	VMULPD    Y10, Y8, Y10
+	VADDPD    Y10, Y9, Y9
+	VMULPD    powConstants<>+1632(SB), Y6, Y10
+	VADDPD    powConstants<>+1600(SB), Y10, Y10
+	VMULPD    powConstants<>+1696(SB), Y6, Y11
+	VADDPD    powConstants<>+1664(SB), Y11, Y11
+	VMULPD    Y11, Y7, Y7
+	VADDPD    Y7, Y10, Y7
+	VMULPD    Y8, Y8, Y8
+	VMULPD    Y7, Y8, Y7
+	VADDPD    Y7, Y9, Y7
+	VMULPD    Y7, Y6, Y6
+	VADDPD    Y6, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	VPSLLQ    $0x34, Y5, Y4
+	VPADDQ    Y3, Y4, Y3
+	VMOVUPD   (AX)(SI*1), Y4
+	VMOVUPD   powConstants<>+640(SB), Y6
+	VBLENDVPD Y4, Y6, Y4, Y6
+	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
+	VPOR      Y4, Y5, Y5
+	VBLENDVPD Y5, Y6, Y3, Y3
+	VPXOR     Y5, Y5, Y5
+	VCMPPD    $0x00, Y5, Y4, Y5
+	VPANDN    Y3, Y5, Y3
+	VMULPD    32(R8), Y3, Y3
+	VADDPD    64(R8), Y3, Y3
+	VMOVUPD   Y3, (CX)(SI*1)
+	ADDQ      $0x00000020, SI
+	SUBQ      $0x00000020, BX
+	JGE       loop3
+
+done4:
 	ADDQ         $0x00000020, BX
 	TESTQ        BX, BX
-	JZ           end3
+	JZ           end5
 	LEAQ         leadingOnes<>+64(SB), DI
 	SUBQ         BX, DI
 	VMOVDQU      (DI), Y3
 	VMASKMOVPD   (DX)(SI*1), Y3, Y4
-	VMASKMOVPD   (AX)(SI*1), Y3, Y3
-	VMULPD       (R8), Y4, Y5
-	VMULPD       Y4, Y5, Y5
-	VMULPD       Y3, Y2, Y2
-	VADDPD       Y5, Y2, Y2
+	VMASKMOVPD   (AX)(SI*1), Y3, Y5
+	VMULPD       (R8), Y4, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       Y5, Y2, Y2
+	VADDPD       Y6, Y2, Y2
 	VPAND        Y0, Y2, Y0
 	VPCMPGTQ     Y0, Y1, Y0
 	VPANDN       Y2, Y0, Y2
-	VPADDQ       powConstants<>+32(SB), Y2, Y0
+	VPADDQ       powConstants<>+800(SB), Y2, Y0
 	VPSRLQ       $0x34, Y0, Y1
-	VPOR         powConstants<>+64(SB), Y1, Y1
-	VSUBPD       powConstants<>+96(SB), Y1, Y1
-	VPAND        powConstants<>+128(SB), Y0, Y0
-	VPADDQ       powConstants<>+160(SB), Y0, Y0
-	VSUBPD       powConstants<>+0(SB), Y0, Y3
-	VADDPD       powConstants<>+0(SB), Y0, Y4
-	VMOVUPD      powConstants<>+0(SB), Y5
-	VDIVPD       Y4, Y5, Y5
-	VMULPD       Y5, Y3, Y6
-	VADDPD       powConstants<>+768(SB), Y6, Y7
-	VSUBPD       powConstants<>+768(SB), Y7, Y7
-	VPAND        powConstants<>+800(SB), Y4, Y4
-	VSUBPD       powConstants<>+0(SB), Y4, Y8
-	VSUBPD       Y8, Y0, Y0
-	VMULPD       Y4, Y7, Y4
-	VSUBPD       Y4, Y3, Y3
-	VMULPD       Y0, Y7, Y0
-	VSUBPD       Y0, Y3, Y0
-	VMULPD       Y5, Y0, Y0
-	VMULPD       Y6, Y6, Y3
-	VMULPD       Y3, Y3, Y4
+	VPOR         powConstants<>+832(SB), Y1, Y1
+	VSUBPD       powConstants<>+864(SB), Y1, Y1
+	VPAND        powConstants<>+896(SB), Y0, Y0
+	VPADDQ       powConstants<>+928(SB), Y0, Y0
+	VSUBPD       powConstants<>+0(SB), Y0, Y4
+	VADDPD       powConstants<>+0(SB), Y0, Y5
+	VMOVUPD      powConstants<>+0(SB), Y6
+	VDIVPD       Y5, Y6, Y6
+	VMULPD       Y6, Y4, Y7
+	VADDPD       powConstants<>+960(SB), Y7, Y8
+	VSUBPD       powConstants<>+960(SB), Y8, Y8
+	VPAND        powConstants<>+992(SB), Y5, Y5
+	VSUBPD       powConstants<>+0(SB), Y5, Y9
+	VSUBPD       Y9, Y0, Y0
+	VMULPD       Y5, Y8, Y5
+	VSUBPD       Y5, Y4, Y4
+	VMULPD       Y0, Y8, Y0
+	VSUBPD       Y0, Y4, Y0
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y7, Y7, Y4
 	VMULPD       Y4, Y4, Y5
+	VMULPD       Y5, Y5, Y6
 	VMULPD       448(SP), Y0, Y0
-	VMULPD       480(SP), Y6, Y8
-	VADDPD       Y8, Y0, Y0
-	VMULPD       416(SP), Y1, Y8
-	VADDPD       Y8, Y0, Y0
-	VMULPD       powConstants<>+864(SB), Y3, Y8
-	VADDPD       powConstants<>+832(SB), Y8, Y8
-	VMULPD       powConstants<>+928(SB), Y3, Y9
-	VADDPD       powConstants<>+896(SB), Y9, Y9
-	VMULPD       Y9, Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       powConstants<>+992(SB), Y3, Y9
-	VADDPD       powConstants<>+960(SB), Y9, Y9
-	VMULPD       powConstants<>+1024(SB), Y4, Y4
-	VADDPD       Y4, Y9, Y4
-	VMULPD       Y4, Y5, Y4
-	VADDPD       Y4, Y8, Y4
-	VMULPD       352(SP), Y6, Y5
-	VMULPD       Y3, Y5, Y3
-	VMULPD       Y4, Y3, Y3
-	VADDPD       Y0, Y3, Y0
-	VMULPD       384(SP), Y1, Y1
-	VMULPD       448(SP), Y7, Y3
-	VADDPD       Y3, Y1, Y4
-	VADDPD       powConstants<>+384(SB), Y4, Y4
-	VSUBPD       powConstants<>+384(SB), Y4, Y5
-	VSUBPD       Y5, Y1, Y1
-	VADDPD       Y3, Y1, Y1
-	VADDPD       powConstants<>+1056(SB), Y1, Y3
-	VSUBPD       powConstants<>+1056(SB), Y3, Y3
-	VSUBPD       Y3, Y1, Y1
-	VADDPD       Y0, Y1, Y0
-	VADDPD       Y0, Y3, Y1
-	VMULPD       powConstants<>+1088(SB), Y3, Y5
-	VADDPD       powConstants<>+1120(SB), Y5, Y5
-	VMULPD       Y5, Y3, Y3
-	VADDPD       powConstants<>+0(SB), Y3, Y3
-	VMULPD       Y1, Y1, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       powConstants<>+1152(SB), Y1, Y8
-	VADDPD       powConstants<>+1184(SB), Y8, Y8
-	VMULPD       powConstants<>+1248(SB), Y1, Y9
-	VADDPD       powConstants<>+1216(SB), Y9, Y9
-	VMULPD       Y9, Y6, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       powConstants<>+1312(SB), Y1, Y9
-	VADDPD       powConstants<>+1280(SB), Y9, Y9
-	VMULPD       powConstants<>+1376(SB), Y1, Y10
-	VADDPD       powConstants<>+1344(SB), Y10, Y10
-	VMULPD       Y10, Y6, Y10
+	VMULPD       480(SP), Y7, Y9
+	VADDPD       Y9, Y0, Y0
+	VMULPD       416(SP), Y1, Y9
+	VADDPD       Y9, Y0, Y0
+	VMULPD       powConstants<>+1056(SB), Y4, Y9
+	VADDPD       powConstants<>+1024(SB), Y9, Y9
+	VMULPD       powConstants<>+1120(SB), Y4, Y10
+	VADDPD       powConstants<>+1088(SB), Y10, Y10
+	VMULPD       Y10, Y5, Y10
 	VADDPD       Y10, Y9, Y9
-	VMULPD       Y9, Y7, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       powConstants<>+1440(SB), Y1, Y9
-	VADDPD       powConstants<>+1408(SB), Y9, Y9
-	VMULPD       powConstants<>+1504(SB), Y1, Y10
-	VADDPD       powConstants<>+1472(SB), Y10, Y10
-	VMULPD       Y10, Y6, Y6
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y7, Y7, Y7
-	VMULPD       Y6, Y7, Y6
-	VADDPD       Y6, Y8, Y6
-	VMULPD       powConstants<>+1088(SB), Y1, Y7
-	VADDPD       Y7, Y5, Y5
-	VMULPD       Y0, Y5, Y0
-	VMULPD       Y6, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VADDPD       Y0, Y3, Y0
-	VPSLLQ       $0x34, Y4, Y1
-	VPADDQ       Y1, Y0, Y0
-	VMOVUPD      powConstants<>+704(SB), Y3
-	VBLENDVPD    Y2, Y3, Y2, Y3
-	VCMPPD       $0x06, powConstants<>+736(SB), Y2, Y1
-	VPOR         Y2, Y1, Y1
-	VBLENDVPD    Y1, Y3, Y0, Y0
-	VXORPD       Y1, Y1, Y1
-	VCMPPD       $0x00, Y1, Y2, Y1
-	VANDNPD      Y0, Y1, Y0
-	LEAQ         (AX)(SI*1), AX
-	TESTB        $0x10, BL
-	JZ           no4
-	VMOVUPS      X2, (AX)
-	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, AX
-
-no4:
-	TESTB   $0x08, BL
-	JZ      no5
-	VMOVLPD X2, (AX)
-
-no5:
-	VMULPD       32(R8), Y0, Y0
-	VADDPD       64(R8), Y0, Y0
-	LEAQ         (CX)(SI*1), AX
+	VMULPD       powConstants<>+1184(SB), Y4, Y10
+	VADDPD       powConstants<>+1152(SB), Y10, Y10
+	VMULPD       powConstants<>+1216(SB), Y5, Y5
+	VADDPD       Y5, Y10, Y5
+	VMULPD       Y5, Y6, Y5
+	VADDPD       Y5, Y9, Y5
+	VMULPD       352(SP), Y7, Y6
+	VMULPD       Y4, Y6, Y4
+	VMULPD       Y5, Y4, Y4
+	VADDPD       Y0, Y4, Y0
+	VMULPD       384(SP), Y1, Y1
+	VMULPD       448(SP), Y8, Y4
+	VADDPD       Y4, Y1, Y5
+	VADDPD       powConstants<>+288(SB), Y5, Y5
+	VSUBPD       powConstants<>+288(SB), Y5, Y6
+	VSUBPD       Y6, Y1, Y1
+	VADDPD       Y4, Y1, Y1
+	VADDPD       powConstants<>+1248(SB), Y1, Y4
+	VSUBPD       powConstants<>+1248(SB), Y4, Y4
+	VSUBPD       Y4, Y1, Y1
+	VADDPD       Y0, Y1, Y0
+	VMOVUPD      Y4, 512(SP)
+	VMOVUPD      Y0, 544(SP)
+	VMOVUPD      Y5, 576(SP)
+	LEAQ         (AX)(SI*1), DX
 	TESTB        $0x10, BL
 	JZ           no6
-	VMOVUPS      X0, (AX)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, AX
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DX
 
 no6:
 	TESTB   $0x08, BL
 	JZ      no7
-	VMOVLPD X0, (AX)
+	VMOVLPD X2, (DX)
 
 no7:
-end3:
+	VMOVUPD      512(SP), Y0
+	VMOVUPD      544(SP), Y1
+	VMOVUPD      576(SP), Y2
+	VADDPD       Y1, Y0, Y4
+	VMULPD       powConstants<>+1280(SB), Y0, Y5
+	VADDPD       powConstants<>+1312(SB), Y5, Y5
+	VMULPD       Y5, Y0, Y0
+	VADDPD       powConstants<>+0(SB), Y0, Y0
+	VMULPD       powConstants<>+1280(SB), Y4, Y6
+	VADDPD       Y6, Y5, Y5
+	VMULPD       Y1, Y5, Y1
+	VMULPD       Y4, Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMULPD       powConstants<>+1344(SB), Y4, Y7
+	VADDPD       powConstants<>+1376(SB), Y7, Y7
+	VMULPD       powConstants<>+1440(SB), Y4, Y8
+	VADDPD       powConstants<>+1408(SB), Y8, Y8
+	VMULPD       Y8, Y5, Y8
+	VADDPD       Y8, Y7, Y7
+	VMULPD       powConstants<>+1504(SB), Y4, Y8
+	VADDPD       powConstants<>+1472(SB), Y8, Y8
+	VMULPD       powConstants<>+1568(SB), Y4, Y9
+	VADDPD       powConstants<>+1536(SB), Y9, Y9
+	VMULPD       Y9, Y5, Y9
+	VADDPD       Y9, Y8, Y8
+	VMULPD       Y8, Y6, Y8
+	VADDPD       Y8, Y7, Y7
+	VMULPD       powConstants<>+1632(SB), Y4, Y8
+	VADDPD       powConstants<>+1600(SB), Y8, Y8
+	VMULPD       powConstants<>+1696(SB), Y4, Y9
+	VADDPD       powConstants<>+1664(SB), Y9, Y9
+	VMULPD       Y9, Y5, Y5
+	VADDPD       Y5, Y8, Y5
+	VMULPD       Y6, Y6, Y6
+	VMULPD       Y5, Y6, Y5
+	VADDPD       Y5, Y7, Y5
+	VMULPD       Y5, Y4, Y4
+	VADDPD       Y4, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VPSLLQ       $0x34, Y2, Y1
+	VPADDQ       Y0, Y1, Y0
+	VMASKMOVPD   (AX)(SI*1), Y3, Y1
+	VMOVUPD      powConstants<>+640(SB), Y3
+	VBLENDVPD    Y1, Y3, Y1, Y3
+	VCMPPD       $0x06, powConstants<>+608(SB), Y1, Y2
+	VPOR         Y1, Y2, Y2
+	VBLENDVPD    Y2, Y3, Y0, Y0
+	VPXOR        Y2, Y2, Y2
+	VCMPPD       $0x00, Y2, Y1, Y2
+	VPANDN       Y0, Y2, Y0
+	VMULPD       32(R8), Y0, Y0
+	VADDPD       64(R8), Y0, Y0
+	LEAQ         (CX)(SI*1), AX
+	TESTB        $0x10, BL
+	JZ           no8
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no8:
+	TESTB   $0x08, BL
+	JZ      no9
+	VMOVLPD X0, (AX)
+
+no9:
+end5:
 	VZEROUPPER
 	RET
 
@@ -7691,7 +8679,7 @@ two16:
 
 // func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·curvaturePowF32AVX512(SB), NOSPLIT, $16-48
+TEXT ·curvaturePowF32AVX512(SB), NOSPLIT, $272-48
 	MOVQ         v+0(FP), AX
 	MOVQ         den+8(FP), CX
 	MOVQ         d+16(FP), DX
@@ -7718,7 +8706,7 @@ TEXT ·curvaturePowF32AVX512(SB), NOSPLIT, $16-48
 	VPXORD       Z6, Z2, Z2
 	VMOVQ        X2, (SP)
 	MOVQ         exponent+40(FP), DI
-	SUBQ         $0x00000040, BX
+	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
@@ -7729,131 +8717,371 @@ loop1:
 	VADDPS        Z6, Z2, Z2
 	VPTESTMD      Z1, Z2, K1
 	VMOVUPS.Z     Z2, K1, Z2
-	VCVTPS2PD     Y2, Z6
-	VEXTRACTF64X4 $0x01, Z2, Y7
-	VCVTPS2PD     Y7, Z7
-	VPADDQ.BCST   powConstants<>+32(SB), Z6, Z8
-	VPSRLQ        $0x34, Z8, Z9
-	VPORQ.BCST    powConstants<>+64(SB), Z9, Z9
-	VSUBPD.BCST   powConstants<>+96(SB), Z9, Z9
-	VPANDQ.BCST   powConstants<>+128(SB), Z8, Z8
-	VPADDQ.BCST   powConstants<>+160(SB), Z8, Z8
-	VSUBPD.BCST   powConstants<>+0(SB), Z8, Z10
-	VADDPD.BCST   powConstants<>+0(SB), Z8, Z8
-	VDIVPD        Z8, Z10, Z8
-	VMULPD        Z8, Z8, Z10
-	VMULPD        Z10, Z10, Z11
-	VMULPD.BCST   powConstants<>+224(SB), Z10, Z12
-	VADDPD.BCST   powConstants<>+192(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+288(SB), Z10, Z13
-	VADDPD.BCST   powConstants<>+256(SB), Z13, Z13
-	VMULPD        Z12, Z11, Z12
-	VADDPD        Z12, Z13, Z12
-	VMULPD.BCST   powConstants<>+352(SB), Z10, Z10
-	VADDPD.BCST   powConstants<>+320(SB), Z10, Z10
-	VMULPD        Z12, Z11, Z11
-	VADDPD        Z11, Z10, Z10
-	VMULPD        Z10, Z8, Z8
+	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VPSRAD        $0x17, Z6, Z7
+	VCVTDQ2PD     Y7, Z8
+	VEXTRACTF64X4 $0x01, Z7, Y7
+	VCVTDQ2PD     Y7, Z7
+	VPANDD.BCST   powConstants<>+64(SB), Z6, Z6
+	VPADDD.BCST   powConstants<>+32(SB), Z6, Z6
+	VCVTPS2PD     Y6, Z9
+	VEXTRACTF64X4 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z10
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z11
+	VADDPD.BCST   powConstants<>+0(SB), Z9, Z9
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
+	VDIVPD        Z9, Z10, Z9
+	VDIVPD        Z6, Z11, Z6
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z6, Z6, Z11
+	VMULPD        Z10, Z10, Z12
+	VMULPD        Z11, Z11, Z13
+	VMULPD.BCST   powConstants<>+128(SB), Z10, Z14
+	VMULPD.BCST   powConstants<>+128(SB), Z11, Z15
+	VADDPD.BCST   powConstants<>+96(SB), Z14, Z14
+	VADDPD.BCST   powConstants<>+96(SB), Z15, Z15
+	VMULPD        Z14, Z12, Z14
+	VMULPD        Z15, Z13, Z15
+	VMULPD.BCST   powConstants<>+192(SB), Z10, Z16
+	VMULPD.BCST   powConstants<>+192(SB), Z11, Z17
+	VADDPD.BCST   powConstants<>+160(SB), Z16, Z16
+	VADDPD.BCST   powConstants<>+160(SB), Z17, Z17
+	VADDPD        Z16, Z14, Z14
+	VADDPD        Z17, Z15, Z15
+	VMULPD        Z14, Z12, Z12
+	VMULPD        Z15, Z13, Z13
+	VMULPD.BCST   powConstants<>+256(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+256(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+224(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+224(SB), Z11, Z11
+	VADDPD        Z10, Z12, Z10
+	VADDPD        Z11, Z13, Z11
+	VMULPD        Z10, Z9, Z9
+	VMULPD        Z11, Z6, Z6
 	VADDPD        Z8, Z9, Z8
-	VMULPD.BCST   (DI), Z8, Z8
-	VADDPD.BCST   powConstants<>+384(SB), Z8, Z9
-	VSUBPD.BCST   powConstants<>+384(SB), Z9, Z10
-	VSUBPD        Z10, Z8, Z8
-	VMULPD        Z8, Z8, Z10
-	VMULPD        Z10, Z10, Z11
-	VMULPD.BCST   powConstants<>+448(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+416(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+512(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+480(SB), Z13, Z13
-	VMULPD        Z13, Z10, Z13
-	VADDPD        Z13, Z12, Z12
-	VMULPD.BCST   powConstants<>+576(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+544(SB), Z13, Z13
-	VMULPD.BCST   powConstants<>+640(SB), Z8, Z8
-	VADDPD.BCST   powConstants<>+608(SB), Z8, Z8
-	VMULPD        Z8, Z10, Z8
-	VADDPD        Z8, Z13, Z8
-	VMULPD.BCST   powConstants<>+672(SB), Z11, Z10
-	VADDPD        Z10, Z8, Z8
-	VMULPD        Z8, Z11, Z8
-	VADDPD        Z8, Z12, Z8
-	VPSLLQ        $0x34, Z9, Z9
-	VPADDQ        Z9, Z8, Z8
-	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z6, K1
-	VMOVAPD       Z6, K1, Z8
-	VPMOVQ2M      Z6, K1
-	VBROADCASTSD  powConstants<>+704(SB), K1, Z8
-	VPTESTMQ.BCST powConstants<>+1536(SB), Z6, K1
-	VMOVAPD.Z     Z8, K1, Z6
-	VPADDQ.BCST   powConstants<>+32(SB), Z7, Z8
-	VPSRLQ        $0x34, Z8, Z9
-	VPORQ.BCST    powConstants<>+64(SB), Z9, Z9
-	VSUBPD.BCST   powConstants<>+96(SB), Z9, Z9
-	VPANDQ.BCST   powConstants<>+128(SB), Z8, Z8
-	VPADDQ.BCST   powConstants<>+160(SB), Z8, Z8
-	VSUBPD.BCST   powConstants<>+0(SB), Z8, Z10
-	VADDPD.BCST   powConstants<>+0(SB), Z8, Z8
-	VDIVPD        Z8, Z10, Z8
-	VMULPD        Z8, Z8, Z10
-	VMULPD        Z10, Z10, Z11
-	VMULPD.BCST   powConstants<>+224(SB), Z10, Z12
-	VADDPD.BCST   powConstants<>+192(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+288(SB), Z10, Z13
-	VADDPD.BCST   powConstants<>+256(SB), Z13, Z13
-	VMULPD        Z12, Z11, Z12
-	VADDPD        Z12, Z13, Z12
-	VMULPD.BCST   powConstants<>+352(SB), Z10, Z10
-	VADDPD.BCST   powConstants<>+320(SB), Z10, Z10
-	VMULPD        Z12, Z11, Z11
-	VADDPD        Z11, Z10, Z10
-	VMULPD        Z10, Z8, Z8
-	VADDPD        Z8, Z9, Z8
-	VMULPD.BCST   (DI), Z8, Z8
-	VADDPD.BCST   powConstants<>+384(SB), Z8, Z9
-	VSUBPD.BCST   powConstants<>+384(SB), Z9, Z10
-	VSUBPD        Z10, Z8, Z8
-	VMULPD        Z8, Z8, Z10
-	VMULPD        Z10, Z10, Z11
-	VMULPD.BCST   powConstants<>+448(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+416(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+512(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+480(SB), Z13, Z13
-	VMULPD        Z13, Z10, Z13
-	VADDPD        Z13, Z12, Z12
-	VMULPD.BCST   powConstants<>+576(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+544(SB), Z13, Z13
-	VMULPD.BCST   powConstants<>+640(SB), Z8, Z8
-	VADDPD.BCST   powConstants<>+608(SB), Z8, Z8
-	VMULPD        Z8, Z10, Z8
-	VADDPD        Z8, Z13, Z8
-	VMULPD.BCST   powConstants<>+672(SB), Z11, Z10
-	VADDPD        Z10, Z8, Z8
-	VMULPD        Z8, Z11, Z8
-	VADDPD        Z8, Z12, Z8
-	VPSLLQ        $0x34, Z9, Z9
-	VPADDQ        Z9, Z8, Z8
-	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z7, K1
-	VMOVAPD       Z7, K1, Z8
-	VPMOVQ2M      Z7, K1
-	VBROADCASTSD  powConstants<>+704(SB), K1, Z8
-	VPTESTMQ.BCST powConstants<>+1536(SB), Z7, K1
-	VMOVAPD.Z     Z8, K1, Z7
-	VMOVAPD       Z6, Z8
-	VCVTPD2PS     Z6, Y8
-	VCVTPD2PS     Z7, Y6
-	VINSERTF64X4  $0x01, Y6, Z8, Z8
+	VADDPD        Z7, Z6, Z6
+	VMULPD.BCST   (DI), Z8, Z7
+	VMULPD.BCST   (DI), Z6, Z6
+	VMOVUPS       Z7, 16(SP)
+	VMOVUPS       Z6, 80(SP)
 	VMOVUPS       Z2, (AX)(SI*1)
-	VMULPS        Z4, Z8, Z8
-	VADDPS        Z5, Z8, Z8
-	VMOVUPS       Z8, (CX)(SI*1)
-	ADDQ          $0x00000040, SI
-	SUBQ          $0x00000040, BX
+	VMOVUPS       64(DX)(SI*1), Z2
+	VMULPS        Z3, Z2, Z6
+	VMULPS        Z2, Z6, Z6
+	VMULPS        64(AX)(SI*1), Z0, Z2
+	VADDPS        Z6, Z2, Z2
+	VPTESTMD      Z1, Z2, K1
+	VMOVUPS.Z     Z2, K1, Z2
+	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VPSRAD        $0x17, Z6, Z7
+	VCVTDQ2PD     Y7, Z8
+	VEXTRACTF64X4 $0x01, Z7, Y7
+	VCVTDQ2PD     Y7, Z7
+	VPANDD.BCST   powConstants<>+64(SB), Z6, Z6
+	VPADDD.BCST   powConstants<>+32(SB), Z6, Z6
+	VCVTPS2PD     Y6, Z9
+	VEXTRACTF64X4 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z10
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z11
+	VADDPD.BCST   powConstants<>+0(SB), Z9, Z9
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
+	VDIVPD        Z9, Z10, Z9
+	VDIVPD        Z6, Z11, Z6
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z6, Z6, Z11
+	VMULPD        Z10, Z10, Z12
+	VMULPD        Z11, Z11, Z13
+	VMULPD.BCST   powConstants<>+128(SB), Z10, Z14
+	VMULPD.BCST   powConstants<>+128(SB), Z11, Z15
+	VADDPD.BCST   powConstants<>+96(SB), Z14, Z14
+	VADDPD.BCST   powConstants<>+96(SB), Z15, Z15
+	VMULPD        Z14, Z12, Z14
+	VMULPD        Z15, Z13, Z15
+	VMULPD.BCST   powConstants<>+192(SB), Z10, Z16
+	VMULPD.BCST   powConstants<>+192(SB), Z11, Z17
+	VADDPD.BCST   powConstants<>+160(SB), Z16, Z16
+	VADDPD.BCST   powConstants<>+160(SB), Z17, Z17
+	VADDPD        Z16, Z14, Z14
+	VADDPD        Z17, Z15, Z15
+	VMULPD        Z14, Z12, Z12
+	VMULPD        Z15, Z13, Z13
+	VMULPD.BCST   powConstants<>+256(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+256(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+224(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+224(SB), Z11, Z11
+	VADDPD        Z10, Z12, Z10
+	VADDPD        Z11, Z13, Z11
+	VMULPD        Z10, Z9, Z9
+	VMULPD        Z11, Z6, Z6
+	VADDPD        Z8, Z9, Z8
+	VADDPD        Z7, Z6, Z6
+	VMULPD.BCST   (DI), Z8, Z7
+	VMULPD.BCST   (DI), Z6, Z6
+	VMOVUPS       Z7, 144(SP)
+	VMOVUPS       Z6, 208(SP)
+	VMOVUPS       Z2, 64(AX)(SI*1)
+	VMOVUPS       16(SP), Z2
+	VMOVUPS       80(SP), Z6
+	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
+	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
+	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z10, Z6, Z6
+	VMULPD        Z2, Z2, Z9
+	VMULPD        Z6, Z6, Z10
+	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
+	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
+	VMULPD        Z11, Z9, Z11
+	VMULPD        Z12, Z10, Z12
+	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
+	VADDPD        Z13, Z11, Z11
+	VADDPD        Z14, Z12, Z12
+	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
+	VMULPD        Z13, Z9, Z13
+	VMULPD        Z14, Z10, Z14
+	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
+	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z9, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
+	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z2, Z2
+	VMULPD        Z10, Z6, Z6
+	VADDPD        Z11, Z2, Z2
+	VADDPD        Z12, Z6, Z6
+	VPSLLQ        $0x34, Z7, Z7
+	VPSLLQ        $0x34, Z8, Z8
+	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z6, Z8, Z6
+	VMOVAPD       Z2, Z7
+	VCVTPD2PS     Z2, Y7
+	VCVTPD2PS     Z6, Y2
+	VINSERTF64X4  $0x01, Y2, Z7, Z7
+	VMOVUPS       (AX)(SI*1), Z2
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
+	VMOVAPS       Z2, K1, Z7
+	VPMOVD2M      Z2, K1
+	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
+	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
+	VMOVAPS.Z     Z7, K1, Z2
+	VMULPS        Z4, Z2, Z2
+	VADDPS        Z5, Z2, Z2
+	VMOVUPS       Z2, (CX)(SI*1)
+	VMOVUPS       144(SP), Z2
+	VMOVUPS       208(SP), Z6
+	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
+	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
+	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z10, Z6, Z6
+	VMULPD        Z2, Z2, Z9
+	VMULPD        Z6, Z6, Z10
+	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
+	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
+	VMULPD        Z11, Z9, Z11
+	VMULPD        Z12, Z10, Z12
+	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
+	VADDPD        Z13, Z11, Z11
+	VADDPD        Z14, Z12, Z12
+	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
+	VMULPD        Z13, Z9, Z13
+	VMULPD        Z14, Z10, Z14
+	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
+	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z9, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
+	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z2, Z2
+	VMULPD        Z10, Z6, Z6
+	VADDPD        Z11, Z2, Z2
+	VADDPD        Z12, Z6, Z6
+	VPSLLQ        $0x34, Z7, Z7
+	VPSLLQ        $0x34, Z8, Z8
+	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z6, Z8, Z6
+	VMOVAPD       Z2, Z7
+	VCVTPD2PS     Z2, Y7
+	VCVTPD2PS     Z6, Y2
+	VINSERTF64X4  $0x01, Y2, Z7, Z7
+	VMOVUPS       64(AX)(SI*1), Z2
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
+	VMOVAPS       Z2, K1, Z7
+	VPMOVD2M      Z2, K1
+	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
+	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
+	VMOVAPS.Z     Z7, K1, Z2
+	VMULPS        Z4, Z2, Z2
+	VADDPS        Z5, Z2, Z2
+	VMOVUPS       Z2, 64(CX)(SI*1)
+	ADDQ          $0x00000080, SI
+	SUBQ          $0x00000080, BX
 	JGE           loop1
 
 done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000040, BX
+	JL   done4
+
+loop3:
+	VMOVUPS       (DX)(SI*1), Z2
+	VMULPS        Z3, Z2, Z6
+	VMULPS        Z2, Z6, Z6
+	VMULPS        (AX)(SI*1), Z0, Z2
+	VADDPS        Z6, Z2, Z2
+	VPTESTMD      Z1, Z2, K1
+	VMOVUPS.Z     Z2, K1, Z2
+	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VPSRAD        $0x17, Z6, Z7
+	VCVTDQ2PD     Y7, Z8
+	VEXTRACTF64X4 $0x01, Z7, Y7
+	VCVTDQ2PD     Y7, Z7
+	VPANDD.BCST   powConstants<>+64(SB), Z6, Z6
+	VPADDD.BCST   powConstants<>+32(SB), Z6, Z6
+	VCVTPS2PD     Y6, Z9
+	VEXTRACTF64X4 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z10
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z11
+	VADDPD.BCST   powConstants<>+0(SB), Z9, Z9
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
+	VDIVPD        Z9, Z10, Z9
+	VDIVPD        Z6, Z11, Z6
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z6, Z6, Z11
+	VMULPD        Z10, Z10, Z12
+	VMULPD        Z11, Z11, Z13
+	VMULPD.BCST   powConstants<>+128(SB), Z10, Z14
+	VMULPD.BCST   powConstants<>+128(SB), Z11, Z15
+	VADDPD.BCST   powConstants<>+96(SB), Z14, Z14
+	VADDPD.BCST   powConstants<>+96(SB), Z15, Z15
+	VMULPD        Z14, Z12, Z14
+	VMULPD        Z15, Z13, Z15
+	VMULPD.BCST   powConstants<>+192(SB), Z10, Z16
+	VMULPD.BCST   powConstants<>+192(SB), Z11, Z17
+	VADDPD.BCST   powConstants<>+160(SB), Z16, Z16
+	VADDPD.BCST   powConstants<>+160(SB), Z17, Z17
+	VADDPD        Z16, Z14, Z14
+	VADDPD        Z17, Z15, Z15
+	VMULPD        Z14, Z12, Z12
+	VMULPD        Z15, Z13, Z13
+	VMULPD.BCST   powConstants<>+256(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+256(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+224(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+224(SB), Z11, Z11
+	VADDPD        Z10, Z12, Z10
+	VADDPD        Z11, Z13, Z11
+	VMULPD        Z10, Z9, Z9
+	VMULPD        Z11, Z6, Z6
+	VADDPD        Z8, Z9, Z8
+	VADDPD        Z7, Z6, Z6
+	VMULPD.BCST   (DI), Z8, Z7
+	VMULPD.BCST   (DI), Z6, Z6
+	VMOVUPS       Z7, 16(SP)
+	VMOVUPS       Z6, 80(SP)
+	VMOVUPS       Z2, (AX)(SI*1)
+	VMOVUPS       16(SP), Z2
+	VMOVUPS       80(SP), Z6
+	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
+	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
+	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z10, Z6, Z6
+	VMULPD        Z2, Z2, Z9
+	VMULPD        Z6, Z6, Z10
+	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
+	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
+	VMULPD        Z11, Z9, Z11
+	VMULPD        Z12, Z10, Z12
+	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
+	VADDPD        Z13, Z11, Z11
+	VADDPD        Z14, Z12, Z12
+	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
+	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
+	VMULPD        Z13, Z9, Z13
+	VMULPD        Z14, Z10, Z14
+	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
+	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z9, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
+	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
+	VADDPD        Z2, Z13, Z2
+	VADDPD        Z6, Z14, Z6
+	VMULPD        Z9, Z2, Z2
+	VMULPD        Z10, Z6, Z6
+	VADDPD        Z11, Z2, Z2
+	VADDPD        Z12, Z6, Z6
+	VPSLLQ        $0x34, Z7, Z7
+	VPSLLQ        $0x34, Z8, Z8
+	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z6, Z8, Z6
+	VMOVAPD       Z2, Z7
+	VCVTPD2PS     Z2, Y7
+	VCVTPD2PS     Z6, Y2
+	VINSERTF64X4  $0x01, Y2, Z7, Z7
+	VMOVUPS       (AX)(SI*1), Z2
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
+	VMOVAPS       Z2, K1, Z7
+	VPMOVD2M      Z2, K1
+	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
+	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
+	VMOVAPS.Z     Z7, K1, Z2
+	VMULPS        Z4, Z2, Z2
+	VADDPS        Z5, Z2, Z2
+	VMOVUPS       Z2, (CX)(SI*1)
+	ADDQ          $0x00000040, SI
+	SUBQ          $0x00000040, BX
+	JGE           loop3
+
+done4:
 	ADDQ          $0x00000040, BX
 	TESTQ         BX, BX
-	JZ            end3
+	JZ            end5
 	SHRQ          $0x02, BX
 	XORL          R8, R8
 	BTSQ          BX, R8
@@ -7867,125 +9095,119 @@ done2:
 	VADDPS        Z3, Z0, Z0
 	VPTESTMD      Z1, Z0, K2
 	VMOVUPS.Z     Z0, K2, Z0
-	VCVTPS2PD     Y0, Z1
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VCVTPS2PD     Y2, Z2
-	VPADDQ.BCST   powConstants<>+32(SB), Z1, Z3
-	VPSRLQ        $0x34, Z3, Z6
-	VPORQ.BCST    powConstants<>+64(SB), Z6, Z6
-	VSUBPD.BCST   powConstants<>+96(SB), Z6, Z6
-	VPANDQ.BCST   powConstants<>+128(SB), Z3, Z3
-	VPADDQ.BCST   powConstants<>+160(SB), Z3, Z3
-	VSUBPD.BCST   powConstants<>+0(SB), Z3, Z7
-	VADDPD.BCST   powConstants<>+0(SB), Z3, Z3
-	VDIVPD        Z3, Z7, Z3
-	VMULPD        Z3, Z3, Z7
-	VMULPD        Z7, Z7, Z8
-	VMULPD.BCST   powConstants<>+224(SB), Z7, Z9
-	VADDPD.BCST   powConstants<>+192(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+288(SB), Z7, Z10
-	VADDPD.BCST   powConstants<>+256(SB), Z10, Z10
-	VMULPD        Z9, Z8, Z9
-	VADDPD        Z9, Z10, Z9
-	VMULPD.BCST   powConstants<>+352(SB), Z7, Z7
-	VADDPD.BCST   powConstants<>+320(SB), Z7, Z7
-	VMULPD        Z9, Z8, Z8
-	VADDPD        Z8, Z7, Z7
-	VMULPD        Z7, Z3, Z3
+	VPSUBD.BCST   powConstants<>+32(SB), Z0, Z1
+	VPSRAD        $0x17, Z1, Z2
+	VCVTDQ2PD     Y2, Z3
+	VEXTRACTF64X4 $0x01, Z2, Y2
+	VCVTDQ2PD     Y2, Z2
+	VPANDD.BCST   powConstants<>+64(SB), Z1, Z1
+	VPADDD.BCST   powConstants<>+32(SB), Z1, Z1
+	VCVTPS2PD     Y1, Z6
+	VEXTRACTF64X4 $0x01, Z1, Y1
+	VCVTPS2PD     Y1, Z1
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z7
+	VSUBPD.BCST   powConstants<>+0(SB), Z1, Z8
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
+	VADDPD.BCST   powConstants<>+0(SB), Z1, Z1
+	VDIVPD        Z6, Z7, Z6
+	VDIVPD        Z1, Z8, Z1
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z1, Z1, Z8
+	VMULPD        Z7, Z7, Z9
+	VMULPD        Z8, Z8, Z10
+	VMULPD.BCST   powConstants<>+128(SB), Z7, Z11
+	VMULPD.BCST   powConstants<>+128(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+96(SB), Z11, Z11
+	VADDPD.BCST   powConstants<>+96(SB), Z12, Z12
+	VMULPD        Z11, Z9, Z11
+	VMULPD        Z12, Z10, Z12
+	VMULPD.BCST   powConstants<>+192(SB), Z7, Z13
+	VMULPD.BCST   powConstants<>+192(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+160(SB), Z13, Z13
+	VADDPD.BCST   powConstants<>+160(SB), Z14, Z14
+	VADDPD        Z13, Z11, Z11
+	VADDPD        Z14, Z12, Z12
+	VMULPD        Z11, Z9, Z9
+	VMULPD        Z12, Z10, Z10
+	VMULPD.BCST   powConstants<>+256(SB), Z7, Z7
+	VMULPD.BCST   powConstants<>+256(SB), Z8, Z8
+	VADDPD.BCST   powConstants<>+224(SB), Z7, Z7
+	VADDPD.BCST   powConstants<>+224(SB), Z8, Z8
+	VADDPD        Z7, Z9, Z7
+	VADDPD        Z8, Z10, Z8
+	VMULPD        Z7, Z6, Z6
+	VMULPD        Z8, Z1, Z1
 	VADDPD        Z3, Z6, Z3
-	VMULPD.BCST   (DI), Z3, Z3
-	VADDPD.BCST   powConstants<>+384(SB), Z3, Z6
-	VSUBPD.BCST   powConstants<>+384(SB), Z6, Z7
-	VSUBPD        Z7, Z3, Z3
-	VMULPD        Z3, Z3, Z7
-	VMULPD        Z7, Z7, Z8
-	VMULPD.BCST   powConstants<>+448(SB), Z3, Z9
-	VADDPD.BCST   powConstants<>+416(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+512(SB), Z3, Z10
-	VADDPD.BCST   powConstants<>+480(SB), Z10, Z10
-	VMULPD        Z10, Z7, Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD.BCST   powConstants<>+576(SB), Z3, Z10
-	VADDPD.BCST   powConstants<>+544(SB), Z10, Z10
-	VMULPD.BCST   powConstants<>+640(SB), Z3, Z3
-	VADDPD.BCST   powConstants<>+608(SB), Z3, Z3
-	VMULPD        Z3, Z7, Z3
-	VADDPD        Z3, Z10, Z3
-	VMULPD.BCST   powConstants<>+672(SB), Z8, Z7
-	VADDPD        Z7, Z3, Z3
-	VMULPD        Z3, Z8, Z3
-	VADDPD        Z3, Z9, Z3
-	VPSLLQ        $0x34, Z6, Z6
-	VPADDQ        Z6, Z3, Z3
-	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z1, K2
-	VMOVAPD       Z1, K2, Z3
-	VPMOVQ2M      Z1, K2
-	VBROADCASTSD  powConstants<>+704(SB), K2, Z3
-	VPTESTMQ.BCST powConstants<>+1536(SB), Z1, K2
-	VMOVAPD.Z     Z3, K2, Z1
-	VPADDQ.BCST   powConstants<>+32(SB), Z2, Z3
-	VPSRLQ        $0x34, Z3, Z6
-	VPORQ.BCST    powConstants<>+64(SB), Z6, Z6
-	VSUBPD.BCST   powConstants<>+96(SB), Z6, Z6
-	VPANDQ.BCST   powConstants<>+128(SB), Z3, Z3
-	VPADDQ.BCST   powConstants<>+160(SB), Z3, Z3
-	VSUBPD.BCST   powConstants<>+0(SB), Z3, Z7
-	VADDPD.BCST   powConstants<>+0(SB), Z3, Z3
-	VDIVPD        Z3, Z7, Z3
-	VMULPD        Z3, Z3, Z7
-	VMULPD        Z7, Z7, Z8
-	VMULPD.BCST   powConstants<>+224(SB), Z7, Z9
-	VADDPD.BCST   powConstants<>+192(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+288(SB), Z7, Z10
-	VADDPD.BCST   powConstants<>+256(SB), Z10, Z10
-	VMULPD        Z9, Z8, Z9
-	VADDPD        Z9, Z10, Z9
-	VMULPD.BCST   powConstants<>+352(SB), Z7, Z7
-	VADDPD.BCST   powConstants<>+320(SB), Z7, Z7
-	VMULPD        Z9, Z8, Z8
-	VADDPD        Z8, Z7, Z7
-	VMULPD        Z7, Z3, Z3
-	VADDPD        Z3, Z6, Z3
-	VMULPD.BCST   (DI), Z3, Z3
-	VADDPD.BCST   powConstants<>+384(SB), Z3, Z6
-	VSUBPD.BCST   powConstants<>+384(SB), Z6, Z7
-	VSUBPD        Z7, Z3, Z3
-	VMULPD        Z3, Z3, Z7
-	VMULPD        Z7, Z7, Z8
-	VMULPD.BCST   powConstants<>+448(SB), Z3, Z9
-	VADDPD.BCST   powConstants<>+416(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+512(SB), Z3, Z10
-	VADDPD.BCST   powConstants<>+480(SB), Z10, Z10
-	VMULPD        Z10, Z7, Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD.BCST   powConstants<>+576(SB), Z3, Z10
-	VADDPD.BCST   powConstants<>+544(SB), Z10, Z10
-	VMULPD.BCST   powConstants<>+640(SB), Z3, Z3
-	VADDPD.BCST   powConstants<>+608(SB), Z3, Z3
-	VMULPD        Z3, Z7, Z3
-	VADDPD        Z3, Z10, Z3
-	VMULPD.BCST   powConstants<>+672(SB), Z8, Z7
-	VADDPD        Z7, Z3, Z3
-	VMULPD        Z3, Z8, Z3
-	VADDPD        Z3, Z9, Z3
-	VPSLLQ        $0x34, Z6, Z6
-	VPADDQ        Z6, Z3, Z3
-	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z2, K2
-	VMOVAPD       Z2, K2, Z3
-	VPMOVQ2M      Z2, K2
-	VBROADCASTSD  powConstants<>+704(SB), K2, Z3
-	VPTESTMQ.BCST powConstants<>+1536(SB), Z2, K2
-	VMOVAPD.Z     Z3, K2, Z2
-	VMOVAPD       Z1, Z3
-	VCVTPD2PS     Z1, Y3
-	VCVTPD2PS     Z2, Y1
-	VINSERTF64X4  $0x01, Y1, Z3, Z3
+	VADDPD        Z2, Z1, Z1
+	VMULPD.BCST   (DI), Z3, Z2
+	VMULPD.BCST   (DI), Z1, Z1
+	VMOVUPS       Z2, 16(SP)
+	VMOVUPS       Z1, 80(SP)
 	VMOVUPS       Z0, K1, (AX)(SI*1)
-	VMULPS        Z4, Z3, Z3
-	VADDPS        Z5, Z3, Z3
-	VMOVUPS       Z3, K1, (CX)(SI*1)
+	VMOVUPS       16(SP), Z0
+	VMOVUPS       80(SP), Z1
+	VADDPD.BCST   powConstants<>+288(SB), Z0, Z2
+	VADDPD.BCST   powConstants<>+288(SB), Z1, Z3
+	VSUBPD.BCST   powConstants<>+288(SB), Z2, Z6
+	VSUBPD.BCST   powConstants<>+288(SB), Z3, Z7
+	VSUBPD        Z6, Z0, Z0
+	VSUBPD        Z7, Z1, Z1
+	VMULPD        Z0, Z0, Z6
+	VMULPD        Z1, Z1, Z7
+	VMULPD.BCST   powConstants<>+352(SB), Z0, Z8
+	VMULPD.BCST   powConstants<>+352(SB), Z1, Z9
+	VADDPD.BCST   powConstants<>+320(SB), Z8, Z8
+	VADDPD.BCST   powConstants<>+320(SB), Z9, Z9
+	VMULPD        Z8, Z6, Z8
+	VMULPD        Z9, Z7, Z9
+	VMULPD.BCST   powConstants<>+416(SB), Z0, Z10
+	VMULPD.BCST   powConstants<>+416(SB), Z1, Z11
+	VADDPD.BCST   powConstants<>+384(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+384(SB), Z11, Z11
+	VADDPD        Z10, Z8, Z8
+	VADDPD        Z11, Z9, Z9
+	VMULPD.BCST   powConstants<>+480(SB), Z0, Z10
+	VMULPD.BCST   powConstants<>+480(SB), Z1, Z11
+	VADDPD.BCST   powConstants<>+448(SB), Z10, Z10
+	VADDPD.BCST   powConstants<>+448(SB), Z11, Z11
+	VMULPD        Z10, Z6, Z10
+	VMULPD        Z11, Z7, Z11
+	VMULPD.BCST   powConstants<>+544(SB), Z0, Z0
+	VMULPD.BCST   powConstants<>+544(SB), Z1, Z1
+	VADDPD.BCST   powConstants<>+512(SB), Z0, Z0
+	VADDPD.BCST   powConstants<>+512(SB), Z1, Z1
+	VADDPD        Z0, Z10, Z0
+	VADDPD        Z1, Z11, Z1
+	VMULPD        Z6, Z6, Z6
+	VMULPD        Z7, Z7, Z7
+	VMULPD.BCST   powConstants<>+576(SB), Z6, Z10
+	VMULPD.BCST   powConstants<>+576(SB), Z7, Z11
+	VADDPD        Z0, Z10, Z0
+	VADDPD        Z1, Z11, Z1
+	VMULPD        Z6, Z0, Z0
+	VMULPD        Z7, Z1, Z1
+	VADDPD        Z8, Z0, Z0
+	VADDPD        Z9, Z1, Z1
+	VPSLLQ        $0x34, Z2, Z2
+	VPSLLQ        $0x34, Z3, Z3
+	VPADDQ        Z0, Z2, Z0
+	VPADDQ        Z1, Z3, Z1
+	VMOVAPD       Z0, Z2
+	VCVTPD2PS     Z0, Y2
+	VCVTPD2PS     Z1, Y0
+	VINSERTF64X4  $0x01, Y0, Z2, Z2
+	VMOVUPS.Z     (AX)(SI*1), K1, Z0
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z0, K2
+	VMOVAPS       Z0, K2, Z2
+	VPMOVD2M      Z0, K2
+	VBROADCASTSS  powConstants<>+736(SB), K2, Z2
+	VPTESTMD.BCST powConstants<>+768(SB), Z0, K2
+	VMOVAPS.Z     Z2, K2, Z0
+	VMULPS        Z4, Z0, Z0
+	VADDPS        Z5, Z0, Z0
+	VMOVUPS       Z0, K1, (CX)(SI*1)
 
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -10969,7 +12191,7 @@ two16:
 
 // func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·curvaturePowF64AVX512(SB), NOSPLIT, $16-48
+TEXT ·curvaturePowF64AVX512(SB), NOSPLIT, $400-48
 	MOVQ         v+0(FP), AX
 	MOVQ         den+8(FP), CX
 	MOVQ         d+16(FP), DX
@@ -10996,7 +12218,7 @@ TEXT ·curvaturePowF64AVX512(SB), NOSPLIT, $16-48
 	VPXORD       Z6, Z2, Z2
 	VMOVQ        X2, (SP)
 	MOVQ         exponent+40(FP), DI
-	SUBQ         $0x00000040, BX
+	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
@@ -11007,20 +12229,20 @@ loop1:
 	VADDPD        Z6, Z2, Z2
 	VPTESTMQ      Z1, Z2, K1
 	VMOVUPD.Z     Z2, K1, Z2
-	VPADDQ.BCST   powConstants<>+32(SB), Z2, Z6
+	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
 	VPSRLQ        $0x34, Z6, Z7
-	VPORQ.BCST    powConstants<>+64(SB), Z7, Z7
-	VSUBPD.BCST   powConstants<>+96(SB), Z7, Z7
-	VPANDQ.BCST   powConstants<>+128(SB), Z6, Z6
-	VPADDQ.BCST   powConstants<>+160(SB), Z6, Z6
+	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
+	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
+	VPANDQ.BCST   powConstants<>+896(SB), Z6, Z6
+	VPADDQ.BCST   powConstants<>+928(SB), Z6, Z6
 	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
 	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
 	VBROADCASTSD  powConstants<>+0(SB), Z10
 	VDIVPD        Z9, Z10, Z10
 	VMULPD        Z10, Z8, Z11
-	VADDPD.BCST   powConstants<>+768(SB), Z11, Z12
-	VSUBPD.BCST   powConstants<>+768(SB), Z12, Z12
-	VPANDQ.BCST   powConstants<>+800(SB), Z9, Z9
+	VADDPD.BCST   powConstants<>+960(SB), Z11, Z12
+	VSUBPD.BCST   powConstants<>+960(SB), Z12, Z12
+	VPANDQ.BCST   powConstants<>+992(SB), Z9, Z9
 	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
 	VSUBPD        Z13, Z6, Z6
 	VMULPD        Z9, Z12, Z9
@@ -11036,15 +12258,15 @@ loop1:
 	VADDPD        Z13, Z6, Z6
 	VMULPD.BCST   16(DI), Z7, Z13
 	VADDPD        Z13, Z6, Z6
-	VMULPD.BCST   powConstants<>+864(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+832(SB), Z13, Z13
-	VMULPD.BCST   powConstants<>+928(SB), Z8, Z14
-	VADDPD.BCST   powConstants<>+896(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1056(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1024(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+1120(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1088(SB), Z14, Z14
 	VMULPD        Z14, Z9, Z14
 	VADDPD        Z14, Z13, Z13
-	VMULPD.BCST   powConstants<>+992(SB), Z8, Z14
-	VADDPD.BCST   powConstants<>+960(SB), Z14, Z14
-	VMULPD.BCST   powConstants<>+1024(SB), Z9, Z9
+	VMULPD.BCST   powConstants<>+1184(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1152(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1216(SB), Z9, Z9
 	VADDPD        Z9, Z14, Z9
 	VMULPD        Z9, Z10, Z9
 	VADDPD        Z9, Z13, Z9
@@ -11055,70 +12277,323 @@ loop1:
 	VMULPD.BCST   8(DI), Z7, Z7
 	VMULPD.BCST   24(DI), Z12, Z8
 	VADDPD        Z8, Z7, Z9
-	VADDPD.BCST   powConstants<>+384(SB), Z9, Z9
-	VSUBPD.BCST   powConstants<>+384(SB), Z9, Z10
+	VADDPD.BCST   powConstants<>+288(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z9, Z10
 	VSUBPD        Z10, Z7, Z7
 	VADDPD        Z8, Z7, Z7
-	VADDPD.BCST   powConstants<>+1056(SB), Z7, Z8
-	VSUBPD.BCST   powConstants<>+1056(SB), Z8, Z8
+	VADDPD.BCST   powConstants<>+1248(SB), Z7, Z8
+	VSUBPD.BCST   powConstants<>+1248(SB), Z8, Z8
 	VSUBPD        Z8, Z7, Z7
 	VADDPD        Z6, Z7, Z6
-	VADDPD        Z6, Z8, Z7
-	VMULPD.BCST   powConstants<>+1088(SB), Z8, Z10
-	VADDPD.BCST   powConstants<>+1120(SB), Z10, Z10
-	VMULPD        Z10, Z8, Z8
-	VADDPD.BCST   powConstants<>+0(SB), Z8, Z8
-	VMULPD        Z7, Z7, Z11
-	VMULPD        Z11, Z11, Z12
-	VMULPD.BCST   powConstants<>+1152(SB), Z7, Z13
-	VADDPD.BCST   powConstants<>+1184(SB), Z13, Z13
-	VMULPD.BCST   powConstants<>+1248(SB), Z7, Z14
-	VADDPD.BCST   powConstants<>+1216(SB), Z14, Z14
-	VMULPD        Z14, Z11, Z14
-	VADDPD        Z14, Z13, Z13
-	VMULPD.BCST   powConstants<>+1312(SB), Z7, Z14
-	VADDPD.BCST   powConstants<>+1280(SB), Z14, Z14
-	VMULPD.BCST   powConstants<>+1376(SB), Z7, Z15
-	VADDPD.BCST   powConstants<>+1344(SB), Z15, Z15
-	VMULPD        Z15, Z11, Z15
-	VADDPD        Z15, Z14, Z14
-	VMULPD        Z14, Z12, Z14
-	VADDPD        Z14, Z13, Z13
-	VMULPD.BCST   powConstants<>+1440(SB), Z7, Z14
-	VADDPD.BCST   powConstants<>+1408(SB), Z14, Z14
-	VMULPD.BCST   powConstants<>+1504(SB), Z7, Z15
-	VADDPD.BCST   powConstants<>+1472(SB), Z15, Z15
-	VMULPD        Z15, Z11, Z11
-	VADDPD        Z11, Z14, Z11
-	VMULPD        Z12, Z12, Z12
-	VMULPD        Z11, Z12, Z11
-	VADDPD        Z11, Z13, Z11
-	VMULPD.BCST   powConstants<>+1088(SB), Z7, Z12
-	VADDPD        Z12, Z10, Z10
-	VMULPD        Z6, Z10, Z6
-	VMULPD        Z11, Z7, Z7
-	VADDPD        Z7, Z6, Z6
-	VADDPD        Z6, Z8, Z6
-	VPSLLQ        $0x34, Z9, Z7
-	VPADDQ        Z7, Z6, Z6
-	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z2, K1
-	VMOVAPD       Z2, K1, Z6
-	VPMOVQ2M      Z2, K1
-	VBROADCASTSD  powConstants<>+704(SB), K1, Z6
-	VPTESTMQ.BCST powConstants<>+1536(SB), Z2, K1
-	VMOVAPD.Z     Z6, K1, Z6
+	VMOVUPD       Z8, 16(SP)
+	VMOVUPD       Z6, 80(SP)
+	VMOVUPD       Z9, 144(SP)
 	VMOVUPD       Z2, (AX)(SI*1)
-	VMULPD        Z4, Z6, Z6
-	VADDPD        Z5, Z6, Z6
-	VMOVUPD       Z6, (CX)(SI*1)
-	ADDQ          $0x00000040, SI
-	SUBQ          $0x00000040, BX
+	VMOVUPD       64(DX)(SI*1), Z2
+	VMULPD        Z3, Z2, Z6
+	VMULPD        Z2, Z6, Z6
+	VMULPD        64(AX)(SI*1), Z0, Z2
+	VADDPD        Z6, Z2, Z2
+	VPTESTMQ      Z1, Z2, K1
+	VMOVUPD.Z     Z2, K1, Z2
+	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VPSRLQ        $0x34, Z6, Z7
+	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
+	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
+	VPANDQ.BCST   powConstants<>+896(SB), Z6, Z6
+	VPADDQ.BCST   powConstants<>+928(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
+	VBROADCASTSD  powConstants<>+0(SB), Z10
+	VDIVPD        Z9, Z10, Z10
+	VMULPD        Z10, Z8, Z11
+	VADDPD.BCST   powConstants<>+960(SB), Z11, Z12
+	VSUBPD.BCST   powConstants<>+960(SB), Z12, Z12
+	VPANDQ.BCST   powConstants<>+992(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
+	VSUBPD        Z13, Z6, Z6
+	VMULPD        Z9, Z12, Z9
+	VSUBPD        Z9, Z8, Z8
+	VMULPD        Z6, Z12, Z6
+	VSUBPD        Z6, Z8, Z6
+	VMULPD        Z10, Z6, Z6
+	VMULPD        Z11, Z11, Z8
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   24(DI), Z6, Z6
+	VMULPD.BCST   32(DI), Z11, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   16(DI), Z7, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   powConstants<>+1056(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1024(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+1120(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1088(SB), Z14, Z14
+	VMULPD        Z14, Z9, Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD.BCST   powConstants<>+1184(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1152(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1216(SB), Z9, Z9
+	VADDPD        Z9, Z14, Z9
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z13, Z9
+	VMULPD.BCST   (DI), Z11, Z10
+	VMULPD        Z8, Z10, Z8
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z6, Z8, Z6
+	VMULPD.BCST   8(DI), Z7, Z7
+	VMULPD.BCST   24(DI), Z12, Z8
+	VADDPD        Z8, Z7, Z9
+	VADDPD.BCST   powConstants<>+288(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z9, Z10
+	VSUBPD        Z10, Z7, Z7
+	VADDPD        Z8, Z7, Z7
+	VADDPD.BCST   powConstants<>+1248(SB), Z7, Z8
+	VSUBPD.BCST   powConstants<>+1248(SB), Z8, Z8
+	VSUBPD        Z8, Z7, Z7
+	VADDPD        Z6, Z7, Z6
+	VMOVUPD       Z8, 208(SP)
+	VMOVUPD       Z6, 272(SP)
+	VMOVUPD       Z9, 336(SP)
+	VMOVUPD       Z2, 64(AX)(SI*1)
+	VMOVUPD       16(SP), Z2
+	VMOVUPD       80(SP), Z6
+	VMOVUPD       144(SP), Z7
+	VADDPD        Z6, Z2, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
+	VMULPD        Z9, Z2, Z2
+	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z6, Z9, Z6
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   powConstants<>+1344(SB), Z8, Z11
+	VADDPD.BCST   powConstants<>+1376(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1440(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1408(SB), Z12, Z12
+	VMULPD        Z12, Z9, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1504(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1568(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1536(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z12, Z10, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1632(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1600(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1696(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1664(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z9
+	VADDPD        Z9, Z12, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z11, Z9
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z2, Z2
+	VPSLLQ        $0x34, Z7, Z6
+	VPADDQ        Z2, Z6, Z2
+	VMOVUPD       (AX)(SI*1), Z6
+	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
+	VMOVAPD       Z6, K1, Z2
+	VPMOVQ2M      Z6, K1
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
+	VMOVAPD.Z     Z2, K1, Z2
+	VMULPD        Z4, Z2, Z2
+	VADDPD        Z5, Z2, Z2
+	VMOVUPD       Z2, (CX)(SI*1)
+	VMOVUPD       208(SP), Z2
+	VMOVUPD       272(SP), Z6
+	VMOVUPD       336(SP), Z7
+	VADDPD        Z6, Z2, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
+	VMULPD        Z9, Z2, Z2
+	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z6, Z9, Z6
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   powConstants<>+1344(SB), Z8, Z11
+	VADDPD.BCST   powConstants<>+1376(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1440(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1408(SB), Z12, Z12
+	VMULPD        Z12, Z9, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1504(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1568(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1536(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z12, Z10, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1632(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1600(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1696(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1664(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z9
+	VADDPD        Z9, Z12, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z11, Z9
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z2, Z2
+	VPSLLQ        $0x34, Z7, Z6
+	VPADDQ        Z2, Z6, Z2
+	VMOVUPD       64(AX)(SI*1), Z6
+	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
+	VMOVAPD       Z6, K1, Z2
+	VPMOVQ2M      Z6, K1
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
+	VMOVAPD.Z     Z2, K1, Z2
+	VMULPD        Z4, Z2, Z2
+	VADDPD        Z5, Z2, Z2
+	VMOVUPD       Z2, 64(CX)(SI*1)
+	ADDQ          $0x00000080, SI
+	SUBQ          $0x00000080, BX
 	JGE           loop1
 
 done2:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000040, BX
+	JL   done4
+
+loop3:
+	VMOVUPD       (DX)(SI*1), Z2
+	VMULPD        Z3, Z2, Z6
+	VMULPD        Z2, Z6, Z6
+	VMULPD        (AX)(SI*1), Z0, Z2
+	VADDPD        Z6, Z2, Z2
+	VPTESTMQ      Z1, Z2, K1
+	VMOVUPD.Z     Z2, K1, Z2
+	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VPSRLQ        $0x34, Z6, Z7
+	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
+	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
+	VPANDQ.BCST   powConstants<>+896(SB), Z6, Z6
+	VPADDQ.BCST   powConstants<>+928(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
+	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
+	VBROADCASTSD  powConstants<>+0(SB), Z10
+	VDIVPD        Z9, Z10, Z10
+	VMULPD        Z10, Z8, Z11
+	VADDPD.BCST   powConstants<>+960(SB), Z11, Z12
+	VSUBPD.BCST   powConstants<>+960(SB), Z12, Z12
+	VPANDQ.BCST   powConstants<>+992(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
+	VSUBPD        Z13, Z6, Z6
+	VMULPD        Z9, Z12, Z9
+	VSUBPD        Z9, Z8, Z8
+	VMULPD        Z6, Z12, Z6
+	VSUBPD        Z6, Z8, Z6
+	VMULPD        Z10, Z6, Z6
+	VMULPD        Z11, Z11, Z8
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   24(DI), Z6, Z6
+	VMULPD.BCST   32(DI), Z11, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   16(DI), Z7, Z13
+	VADDPD        Z13, Z6, Z6
+	VMULPD.BCST   powConstants<>+1056(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1024(SB), Z13, Z13
+	VMULPD.BCST   powConstants<>+1120(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1088(SB), Z14, Z14
+	VMULPD        Z14, Z9, Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD.BCST   powConstants<>+1184(SB), Z8, Z14
+	VADDPD.BCST   powConstants<>+1152(SB), Z14, Z14
+	VMULPD.BCST   powConstants<>+1216(SB), Z9, Z9
+	VADDPD        Z9, Z14, Z9
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z13, Z9
+	VMULPD.BCST   (DI), Z11, Z10
+	VMULPD        Z8, Z10, Z8
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z6, Z8, Z6
+	VMULPD.BCST   8(DI), Z7, Z7
+	VMULPD.BCST   24(DI), Z12, Z8
+	VADDPD        Z8, Z7, Z9
+	VADDPD.BCST   powConstants<>+288(SB), Z9, Z9
+	VSUBPD.BCST   powConstants<>+288(SB), Z9, Z10
+	VSUBPD        Z10, Z7, Z7
+	VADDPD        Z8, Z7, Z7
+	VADDPD.BCST   powConstants<>+1248(SB), Z7, Z8
+	VSUBPD.BCST   powConstants<>+1248(SB), Z8, Z8
+	VSUBPD        Z8, Z7, Z7
+	VADDPD        Z6, Z7, Z6
+	VMOVUPD       Z8, 16(SP)
+	VMOVUPD       Z6, 80(SP)
+	VMOVUPD       Z9, 144(SP)
+	VMOVUPD       Z2, (AX)(SI*1)
+	VMOVUPD       16(SP), Z2
+	VMOVUPD       80(SP), Z6
+	VMOVUPD       144(SP), Z7
+	VADDPD        Z6, Z2, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
+	VMULPD        Z9, Z2, Z2
+	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z6, Z9, Z6
+	VMULPD        Z8, Z8, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD.BCST   powConstants<>+1344(SB), Z8, Z11
+	VADDPD.BCST   powConstants<>+1376(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1440(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1408(SB), Z12, Z12
+	VMULPD        Z12, Z9, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1504(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1568(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1536(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z12, Z10, Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD.BCST   powConstants<>+1632(SB), Z8, Z12
+	VADDPD.BCST   powConstants<>+1600(SB), Z12, Z12
+	VMULPD.BCST   powConstants<>+1696(SB), Z8, Z13
+	VADDPD.BCST   powConstants<>+1664(SB), Z13, Z13
+	VMULPD        Z13, Z9, Z9
+	VADDPD        Z9, Z12, Z9
+	VMULPD        Z10, Z10, Z10
+	VMULPD        Z9, Z10, Z9
+	VADDPD        Z9, Z11, Z9
+	VMULPD        Z9, Z8, Z8
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z2, Z2
+	VPSLLQ        $0x34, Z7, Z6
+	VPADDQ        Z2, Z6, Z2
+	VMOVUPD       (AX)(SI*1), Z6
+	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
+	VMOVAPD       Z6, K1, Z2
+	VPMOVQ2M      Z6, K1
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
+	VMOVAPD.Z     Z2, K1, Z2
+	VMULPD        Z4, Z2, Z2
+	VADDPD        Z5, Z2, Z2
+	VMOVUPD       Z2, (CX)(SI*1)
+	ADDQ          $0x00000040, SI
+	SUBQ          $0x00000040, BX
+	JGE           loop3
+
+done4:
 	ADDQ          $0x00000040, BX
 	TESTQ         BX, BX
-	JZ            end3
+	JZ            end5
 	SHRQ          $0x03, BX
 	XORL          R8, R8
 	BTSQ          BX, R8
@@ -11132,20 +12607,20 @@ done2:
 	VADDPD        Z3, Z0, Z0
 	VPTESTMQ      Z1, Z0, K2
 	VMOVUPD.Z     Z0, K2, Z0
-	VPADDQ.BCST   powConstants<>+32(SB), Z0, Z1
+	VPADDQ.BCST   powConstants<>+800(SB), Z0, Z1
 	VPSRLQ        $0x34, Z1, Z2
-	VPORQ.BCST    powConstants<>+64(SB), Z2, Z2
-	VSUBPD.BCST   powConstants<>+96(SB), Z2, Z2
-	VPANDQ.BCST   powConstants<>+128(SB), Z1, Z1
-	VPADDQ.BCST   powConstants<>+160(SB), Z1, Z1
+	VPORQ.BCST    powConstants<>+832(SB), Z2, Z2
+	VSUBPD.BCST   powConstants<>+864(SB), Z2, Z2
+	VPANDQ.BCST   powConstants<>+896(SB), Z1, Z1
+	VPADDQ.BCST   powConstants<>+928(SB), Z1, Z1
 	VSUBPD.BCST   powConstants<>+0(SB), Z1, Z3
 	VADDPD.BCST   powConstants<>+0(SB), Z1, Z6
 	VBROADCASTSD  powConstants<>+0(SB), Z7
 	VDIVPD        Z6, Z7, Z7
 	VMULPD        Z7, Z3, Z8
-	VADDPD.BCST   powConstants<>+768(SB), Z8, Z9
-	VSUBPD.BCST   powConstants<>+768(SB), Z9, Z9
-	VPANDQ.BCST   powConstants<>+800(SB), Z6, Z6
+	VADDPD.BCST   powConstants<>+960(SB), Z8, Z9
+	VSUBPD.BCST   powConstants<>+960(SB), Z9, Z9
+	VPANDQ.BCST   powConstants<>+992(SB), Z6, Z6
 	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z10
 	VSUBPD        Z10, Z1, Z1
 	VMULPD        Z6, Z9, Z6
@@ -11161,15 +12636,15 @@ done2:
 	VADDPD        Z10, Z1, Z1
 	VMULPD.BCST   16(DI), Z2, Z10
 	VADDPD        Z10, Z1, Z1
-	VMULPD.BCST   powConstants<>+864(SB), Z3, Z10
-	VADDPD.BCST   powConstants<>+832(SB), Z10, Z10
-	VMULPD.BCST   powConstants<>+928(SB), Z3, Z11
-	VADDPD.BCST   powConstants<>+896(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1056(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+1024(SB), Z10, Z10
+	VMULPD.BCST   powConstants<>+1120(SB), Z3, Z11
+	VADDPD.BCST   powConstants<>+1088(SB), Z11, Z11
 	VMULPD        Z11, Z6, Z11
 	VADDPD        Z11, Z10, Z10
-	VMULPD.BCST   powConstants<>+992(SB), Z3, Z11
-	VADDPD.BCST   powConstants<>+960(SB), Z11, Z11
-	VMULPD.BCST   powConstants<>+1024(SB), Z6, Z6
+	VMULPD.BCST   powConstants<>+1184(SB), Z3, Z11
+	VADDPD.BCST   powConstants<>+1152(SB), Z11, Z11
+	VMULPD.BCST   powConstants<>+1216(SB), Z6, Z6
 	VADDPD        Z6, Z11, Z6
 	VMULPD        Z6, Z7, Z6
 	VADDPD        Z6, Z10, Z6
@@ -11180,64 +12655,71 @@ done2:
 	VMULPD.BCST   8(DI), Z2, Z2
 	VMULPD.BCST   24(DI), Z9, Z3
 	VADDPD        Z3, Z2, Z6
-	VADDPD.BCST   powConstants<>+384(SB), Z6, Z6
-	VSUBPD.BCST   powConstants<>+384(SB), Z6, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z6, Z6
+	VSUBPD.BCST   powConstants<>+288(SB), Z6, Z7
 	VSUBPD        Z7, Z2, Z2
 	VADDPD        Z3, Z2, Z2
-	VADDPD.BCST   powConstants<>+1056(SB), Z2, Z3
-	VSUBPD.BCST   powConstants<>+1056(SB), Z3, Z3
+	VADDPD.BCST   powConstants<>+1248(SB), Z2, Z3
+	VSUBPD.BCST   powConstants<>+1248(SB), Z3, Z3
 	VSUBPD        Z3, Z2, Z2
 	VADDPD        Z1, Z2, Z1
-	VADDPD        Z1, Z3, Z2
-	VMULPD.BCST   powConstants<>+1088(SB), Z3, Z7
-	VADDPD.BCST   powConstants<>+1120(SB), Z7, Z7
-	VMULPD        Z7, Z3, Z3
-	VADDPD.BCST   powConstants<>+0(SB), Z3, Z3
-	VMULPD        Z2, Z2, Z8
-	VMULPD        Z8, Z8, Z9
-	VMULPD.BCST   powConstants<>+1152(SB), Z2, Z10
-	VADDPD.BCST   powConstants<>+1184(SB), Z10, Z10
-	VMULPD.BCST   powConstants<>+1248(SB), Z2, Z11
-	VADDPD.BCST   powConstants<>+1216(SB), Z11, Z11
-	VMULPD        Z11, Z8, Z11
-	VADDPD        Z11, Z10, Z10
-	VMULPD.BCST   powConstants<>+1312(SB), Z2, Z11
-	VADDPD.BCST   powConstants<>+1280(SB), Z11, Z11
-	VMULPD.BCST   powConstants<>+1376(SB), Z2, Z12
-	VADDPD.BCST   powConstants<>+1344(SB), Z12, Z12
-	VMULPD        Z12, Z8, Z12
-	VADDPD        Z12, Z11, Z11
-	VMULPD        Z11, Z9, Z11
-	VADDPD        Z11, Z10, Z10
-	VMULPD.BCST   powConstants<>+1440(SB), Z2, Z11
-	VADDPD.BCST   powConstants<>+1408(SB), Z11, Z11
-	VMULPD.BCST   powConstants<>+1504(SB), Z2, Z12
-	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
-	VMULPD        Z12, Z8, Z8
-	VADDPD        Z8, Z11, Z8
-	VMULPD        Z9, Z9, Z9
-	VMULPD        Z8, Z9, Z8
-	VADDPD        Z8, Z10, Z8
-	VMULPD.BCST   powConstants<>+1088(SB), Z2, Z9
-	VADDPD        Z9, Z7, Z7
-	VMULPD        Z1, Z7, Z1
-	VMULPD        Z8, Z2, Z2
-	VADDPD        Z2, Z1, Z1
-	VADDPD        Z1, Z3, Z1
-	VPSLLQ        $0x34, Z6, Z2
-	VPADDQ        Z2, Z1, Z1
-	VCMPPD.BCST   $0x06, powConstants<>+736(SB), Z0, K2
-	VMOVAPD       Z0, K2, Z1
-	VPMOVQ2M      Z0, K2
-	VBROADCASTSD  powConstants<>+704(SB), K2, Z1
-	VPTESTMQ.BCST powConstants<>+1536(SB), Z0, K2
-	VMOVAPD.Z     Z1, K2, Z1
+	VMOVUPD       Z3, 16(SP)
+	VMOVUPD       Z1, 80(SP)
+	VMOVUPD       Z6, 144(SP)
 	VMOVUPD       Z0, K1, (AX)(SI*1)
-	VMULPD        Z4, Z1, Z1
-	VADDPD        Z5, Z1, Z1
-	VMOVUPD       Z1, K1, (CX)(SI*1)
+	VMOVUPD       16(SP), Z0
+	VMOVUPD       80(SP), Z1
+	VMOVUPD       144(SP), Z2
+	VADDPD        Z1, Z0, Z3
+	VMULPD.BCST   powConstants<>+1280(SB), Z0, Z6
+	VADDPD.BCST   powConstants<>+1312(SB), Z6, Z6
+	VMULPD        Z6, Z0, Z0
+	VADDPD.BCST   powConstants<>+0(SB), Z0, Z0
+	VMULPD.BCST   powConstants<>+1280(SB), Z3, Z7
+	VADDPD        Z7, Z6, Z6
+	VMULPD        Z1, Z6, Z1
+	VMULPD        Z3, Z3, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD.BCST   powConstants<>+1344(SB), Z3, Z8
+	VADDPD.BCST   powConstants<>+1376(SB), Z8, Z8
+	VMULPD.BCST   powConstants<>+1440(SB), Z3, Z9
+	VADDPD.BCST   powConstants<>+1408(SB), Z9, Z9
+	VMULPD        Z9, Z6, Z9
+	VADDPD        Z9, Z8, Z8
+	VMULPD.BCST   powConstants<>+1504(SB), Z3, Z9
+	VADDPD.BCST   powConstants<>+1472(SB), Z9, Z9
+	VMULPD.BCST   powConstants<>+1568(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+1536(SB), Z10, Z10
+	VMULPD        Z10, Z6, Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z9, Z7, Z9
+	VADDPD        Z9, Z8, Z8
+	VMULPD.BCST   powConstants<>+1632(SB), Z3, Z9
+	VADDPD.BCST   powConstants<>+1600(SB), Z9, Z9
+	VMULPD.BCST   powConstants<>+1696(SB), Z3, Z10
+	VADDPD.BCST   powConstants<>+1664(SB), Z10, Z10
+	VMULPD        Z10, Z6, Z6
+	VADDPD        Z6, Z9, Z6
+	VMULPD        Z7, Z7, Z7
+	VMULPD        Z6, Z7, Z6
+	VADDPD        Z6, Z8, Z6
+	VMULPD        Z6, Z3, Z3
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VPSLLQ        $0x34, Z2, Z1
+	VPADDQ        Z0, Z1, Z0
+	VMOVUPD.Z     (AX)(SI*1), K1, Z1
+	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z1, K2
+	VMOVAPD       Z1, K2, Z0
+	VPMOVQ2M      Z1, K2
+	VBROADCASTSD  powConstants<>+640(SB), K2, Z0
+	VPTESTMQ.BCST powConstants<>+672(SB), Z1, K2
+	VMOVAPD.Z     Z0, K2, Z0
+	VMULPD        Z4, Z0, Z0
+	VADDPD        Z5, Z0, Z0
+	VMOVUPD       Z0, K1, (CX)(SI*1)
 
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -12821,196 +14303,216 @@ DATA powConstants<>+0(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+8(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+16(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+24(SB)/8, $0x3ff0000000000000
-DATA powConstants<>+32(SB)/8, $0x00095f619980c433
-DATA powConstants<>+40(SB)/8, $0x00095f619980c433
-DATA powConstants<>+48(SB)/8, $0x00095f619980c433
-DATA powConstants<>+56(SB)/8, $0x00095f619980c433
-DATA powConstants<>+64(SB)/8, $0x4330000000000000
-DATA powConstants<>+72(SB)/8, $0x4330000000000000
-DATA powConstants<>+80(SB)/8, $0x4330000000000000
-DATA powConstants<>+88(SB)/8, $0x4330000000000000
-DATA powConstants<>+96(SB)/8, $0x43300000000003ff
-DATA powConstants<>+104(SB)/8, $0x43300000000003ff
-DATA powConstants<>+112(SB)/8, $0x43300000000003ff
-DATA powConstants<>+120(SB)/8, $0x43300000000003ff
-DATA powConstants<>+128(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+136(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+144(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+152(SB)/8, $0x000fffffffffffff
-DATA powConstants<>+160(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+168(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+176(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+184(SB)/8, $0x3fe6a09e667f3bcd
-DATA powConstants<>+192(SB)/8, $0x3fd476f3d45e1711
-DATA powConstants<>+200(SB)/8, $0x3fd476f3d45e1711
-DATA powConstants<>+208(SB)/8, $0x3fd476f3d45e1711
-DATA powConstants<>+216(SB)/8, $0x3fd476f3d45e1711
-DATA powConstants<>+224(SB)/8, $0x3fd23875d418923f
-DATA powConstants<>+232(SB)/8, $0x3fd23875d418923f
-DATA powConstants<>+240(SB)/8, $0x3fd23875d418923f
-DATA powConstants<>+248(SB)/8, $0x3fd23875d418923f
-DATA powConstants<>+256(SB)/8, $0x3fe2776c0b993348
-DATA powConstants<>+264(SB)/8, $0x3fe2776c0b993348
-DATA powConstants<>+272(SB)/8, $0x3fe2776c0b993348
-DATA powConstants<>+280(SB)/8, $0x3fe2776c0b993348
-DATA powConstants<>+288(SB)/8, $0x3fda61b4dffbf595
-DATA powConstants<>+296(SB)/8, $0x3fda61b4dffbf595
-DATA powConstants<>+304(SB)/8, $0x3fda61b4dffbf595
-DATA powConstants<>+312(SB)/8, $0x3fda61b4dffbf595
-DATA powConstants<>+320(SB)/8, $0x40071547652b7e8f
-DATA powConstants<>+328(SB)/8, $0x40071547652b7e8f
-DATA powConstants<>+336(SB)/8, $0x40071547652b7e8f
-DATA powConstants<>+344(SB)/8, $0x40071547652b7e8f
-DATA powConstants<>+352(SB)/8, $0x3feec709dc7ba250
-DATA powConstants<>+360(SB)/8, $0x3feec709dc7ba250
-DATA powConstants<>+368(SB)/8, $0x3feec709dc7ba250
-DATA powConstants<>+376(SB)/8, $0x3feec709dc7ba250
-DATA powConstants<>+384(SB)/8, $0x4338000000000000
-DATA powConstants<>+392(SB)/8, $0x4338000000000000
-DATA powConstants<>+400(SB)/8, $0x4338000000000000
-DATA powConstants<>+408(SB)/8, $0x4338000000000000
-DATA powConstants<>+416(SB)/8, $0x3feffffffffff7a3
-DATA powConstants<>+424(SB)/8, $0x3feffffffffff7a3
-DATA powConstants<>+432(SB)/8, $0x3feffffffffff7a3
-DATA powConstants<>+440(SB)/8, $0x3feffffffffff7a3
-DATA powConstants<>+448(SB)/8, $0x3fe62e42fef8615e
-DATA powConstants<>+456(SB)/8, $0x3fe62e42fef8615e
-DATA powConstants<>+464(SB)/8, $0x3fe62e42fef8615e
-DATA powConstants<>+472(SB)/8, $0x3fe62e42fef8615e
-DATA powConstants<>+480(SB)/8, $0x3fcebfbdff9319e2
-DATA powConstants<>+488(SB)/8, $0x3fcebfbdff9319e2
-DATA powConstants<>+496(SB)/8, $0x3fcebfbdff9319e2
-DATA powConstants<>+504(SB)/8, $0x3fcebfbdff9319e2
-DATA powConstants<>+512(SB)/8, $0x3fac6b08dd46d393
-DATA powConstants<>+520(SB)/8, $0x3fac6b08dd46d393
-DATA powConstants<>+528(SB)/8, $0x3fac6b08dd46d393
-DATA powConstants<>+536(SB)/8, $0x3fac6b08dd46d393
-DATA powConstants<>+544(SB)/8, $0x3f83b2ab5c529244
-DATA powConstants<>+552(SB)/8, $0x3f83b2ab5c529244
-DATA powConstants<>+560(SB)/8, $0x3f83b2ab5c529244
-DATA powConstants<>+568(SB)/8, $0x3f83b2ab5c529244
-DATA powConstants<>+576(SB)/8, $0x3f55d87483855827
-DATA powConstants<>+584(SB)/8, $0x3f55d87483855827
-DATA powConstants<>+592(SB)/8, $0x3f55d87483855827
-DATA powConstants<>+600(SB)/8, $0x3f55d87483855827
-DATA powConstants<>+608(SB)/8, $0x3f2430acca3496bb
-DATA powConstants<>+616(SB)/8, $0x3f2430acca3496bb
-DATA powConstants<>+624(SB)/8, $0x3f2430acca3496bb
-DATA powConstants<>+632(SB)/8, $0x3f2430acca3496bb
-DATA powConstants<>+640(SB)/8, $0x3ef00dad2505f78d
-DATA powConstants<>+648(SB)/8, $0x3ef00dad2505f78d
-DATA powConstants<>+656(SB)/8, $0x3ef00dad2505f78d
-DATA powConstants<>+664(SB)/8, $0x3ef00dad2505f78d
-DATA powConstants<>+672(SB)/8, $0x3eb61afceb9158e4
-DATA powConstants<>+680(SB)/8, $0x3eb61afceb9158e4
-DATA powConstants<>+688(SB)/8, $0x3eb61afceb9158e4
-DATA powConstants<>+696(SB)/8, $0x3eb61afceb9158e4
-DATA powConstants<>+704(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+712(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+720(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+728(SB)/8, $0x7ff8000000000001
-DATA powConstants<>+736(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+744(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+752(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+760(SB)/8, $0x7fefffffffffffff
-DATA powConstants<>+768(SB)/8, $0x41b8000000000000
-DATA powConstants<>+776(SB)/8, $0x41b8000000000000
-DATA powConstants<>+784(SB)/8, $0x41b8000000000000
-DATA powConstants<>+792(SB)/8, $0x41b8000000000000
-DATA powConstants<>+800(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+808(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+816(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+824(SB)/8, $0xfffffffff8000000
-DATA powConstants<>+832(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+840(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+848(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+856(SB)/8, $0x3feec709dc3a0599
-DATA powConstants<>+864(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+872(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+880(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+888(SB)/8, $0x3fe2776c50eca177
-DATA powConstants<>+896(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+904(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+912(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+920(SB)/8, $0x3fda61762f6dcf2f
-DATA powConstants<>+928(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+936(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+944(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+952(SB)/8, $0x3fd484af0ff62438
-DATA powConstants<>+960(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+968(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+976(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+984(SB)/8, $0x3fd0ca332bee9fb7
-DATA powConstants<>+992(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1000(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1008(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1016(SB)/8, $0x3fcc41b85e6fbf9e
-DATA powConstants<>+1024(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1032(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1040(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1048(SB)/8, $0x3fcb87f0526488b2
-DATA powConstants<>+1056(SB)/8, $0x4298000000000000
-DATA powConstants<>+1064(SB)/8, $0x4298000000000000
-DATA powConstants<>+1072(SB)/8, $0x4298000000000000
-DATA powConstants<>+1080(SB)/8, $0x4298000000000000
-DATA powConstants<>+1088(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1096(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1104(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1112(SB)/8, $0x3fcebfbdff800000
-DATA powConstants<>+1120(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1128(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1136(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1144(SB)/8, $0x3fe62e42fefa3800
-DATA powConstants<>+1152(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1160(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1168(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1176(SB)/8, $0x3d962c76411137a6
-DATA powConstants<>+1184(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1192(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1200(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1208(SB)/8, $0x3d2ef32368453ac7
-DATA powConstants<>+1216(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1224(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1232(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1240(SB)/8, $0x3fac6b08d704a0d4
-DATA powConstants<>+1248(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1256(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1264(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1272(SB)/8, $0x3f83b2ab6fba4e13
-DATA powConstants<>+1280(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1288(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1296(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1304(SB)/8, $0x3f55d87fe78a199d
-DATA powConstants<>+1312(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1320(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1328(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1336(SB)/8, $0x3f2430912f8867b4
-DATA powConstants<>+1344(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1352(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1360(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1368(SB)/8, $0x3eeffcbfc788e40c
-DATA powConstants<>+1376(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1384(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1392(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1400(SB)/8, $0x3eb62c021dc5d7b5
-DATA powConstants<>+1408(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1416(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1424(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1432(SB)/8, $0x3e7b524d5cb15d2c
-DATA powConstants<>+1440(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1448(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1456(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1464(SB)/8, $0x3e3e4d074698d3ff
-DATA powConstants<>+1472(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1480(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1488(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1496(SB)/8, $0x3dfea0c8f49cf3a1
-DATA powConstants<>+1504(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1512(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1520(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1528(SB)/8, $0x3dbc2d4ab7f1e322
-DATA powConstants<>+1536(SB)/8, $0x7fffffffffffffff
-DATA powConstants<>+1544(SB)/8, $0x7fffffffffffffff
-DATA powConstants<>+1552(SB)/8, $0x7fffffffffffffff
-DATA powConstants<>+1560(SB)/8, $0x7fffffffffffffff
-GLOBL powConstants<>(SB), RODATA|NOPTR, $1568
+DATA powConstants<>+32(SB)/8, $0x3f3504f43f3504f4
+DATA powConstants<>+40(SB)/8, $0x3f3504f43f3504f4
+DATA powConstants<>+48(SB)/8, $0x3f3504f43f3504f4
+DATA powConstants<>+56(SB)/8, $0x3f3504f43f3504f4
+DATA powConstants<>+64(SB)/8, $0x007fffff007fffff
+DATA powConstants<>+72(SB)/8, $0x007fffff007fffff
+DATA powConstants<>+80(SB)/8, $0x007fffff007fffff
+DATA powConstants<>+88(SB)/8, $0x007fffff007fffff
+DATA powConstants<>+96(SB)/8, $0x3fd476f3d45e1711
+DATA powConstants<>+104(SB)/8, $0x3fd476f3d45e1711
+DATA powConstants<>+112(SB)/8, $0x3fd476f3d45e1711
+DATA powConstants<>+120(SB)/8, $0x3fd476f3d45e1711
+DATA powConstants<>+128(SB)/8, $0x3fd23875d418923f
+DATA powConstants<>+136(SB)/8, $0x3fd23875d418923f
+DATA powConstants<>+144(SB)/8, $0x3fd23875d418923f
+DATA powConstants<>+152(SB)/8, $0x3fd23875d418923f
+DATA powConstants<>+160(SB)/8, $0x3fe2776c0b993348
+DATA powConstants<>+168(SB)/8, $0x3fe2776c0b993348
+DATA powConstants<>+176(SB)/8, $0x3fe2776c0b993348
+DATA powConstants<>+184(SB)/8, $0x3fe2776c0b993348
+DATA powConstants<>+192(SB)/8, $0x3fda61b4dffbf595
+DATA powConstants<>+200(SB)/8, $0x3fda61b4dffbf595
+DATA powConstants<>+208(SB)/8, $0x3fda61b4dffbf595
+DATA powConstants<>+216(SB)/8, $0x3fda61b4dffbf595
+DATA powConstants<>+224(SB)/8, $0x40071547652b7e8f
+DATA powConstants<>+232(SB)/8, $0x40071547652b7e8f
+DATA powConstants<>+240(SB)/8, $0x40071547652b7e8f
+DATA powConstants<>+248(SB)/8, $0x40071547652b7e8f
+DATA powConstants<>+256(SB)/8, $0x3feec709dc7ba250
+DATA powConstants<>+264(SB)/8, $0x3feec709dc7ba250
+DATA powConstants<>+272(SB)/8, $0x3feec709dc7ba250
+DATA powConstants<>+280(SB)/8, $0x3feec709dc7ba250
+DATA powConstants<>+288(SB)/8, $0x4338000000000000
+DATA powConstants<>+296(SB)/8, $0x4338000000000000
+DATA powConstants<>+304(SB)/8, $0x4338000000000000
+DATA powConstants<>+312(SB)/8, $0x4338000000000000
+DATA powConstants<>+320(SB)/8, $0x3fcebfbdff9319e2
+DATA powConstants<>+328(SB)/8, $0x3fcebfbdff9319e2
+DATA powConstants<>+336(SB)/8, $0x3fcebfbdff9319e2
+DATA powConstants<>+344(SB)/8, $0x3fcebfbdff9319e2
+DATA powConstants<>+352(SB)/8, $0x3fac6b08dd46d393
+DATA powConstants<>+360(SB)/8, $0x3fac6b08dd46d393
+DATA powConstants<>+368(SB)/8, $0x3fac6b08dd46d393
+DATA powConstants<>+376(SB)/8, $0x3fac6b08dd46d393
+DATA powConstants<>+384(SB)/8, $0x3feffffffffff7a3
+DATA powConstants<>+392(SB)/8, $0x3feffffffffff7a3
+DATA powConstants<>+400(SB)/8, $0x3feffffffffff7a3
+DATA powConstants<>+408(SB)/8, $0x3feffffffffff7a3
+DATA powConstants<>+416(SB)/8, $0x3fe62e42fef8615e
+DATA powConstants<>+424(SB)/8, $0x3fe62e42fef8615e
+DATA powConstants<>+432(SB)/8, $0x3fe62e42fef8615e
+DATA powConstants<>+440(SB)/8, $0x3fe62e42fef8615e
+DATA powConstants<>+448(SB)/8, $0x3f2430acca3496bb
+DATA powConstants<>+456(SB)/8, $0x3f2430acca3496bb
+DATA powConstants<>+464(SB)/8, $0x3f2430acca3496bb
+DATA powConstants<>+472(SB)/8, $0x3f2430acca3496bb
+DATA powConstants<>+480(SB)/8, $0x3ef00dad2505f78d
+DATA powConstants<>+488(SB)/8, $0x3ef00dad2505f78d
+DATA powConstants<>+496(SB)/8, $0x3ef00dad2505f78d
+DATA powConstants<>+504(SB)/8, $0x3ef00dad2505f78d
+DATA powConstants<>+512(SB)/8, $0x3f83b2ab5c529244
+DATA powConstants<>+520(SB)/8, $0x3f83b2ab5c529244
+DATA powConstants<>+528(SB)/8, $0x3f83b2ab5c529244
+DATA powConstants<>+536(SB)/8, $0x3f83b2ab5c529244
+DATA powConstants<>+544(SB)/8, $0x3f55d87483855827
+DATA powConstants<>+552(SB)/8, $0x3f55d87483855827
+DATA powConstants<>+560(SB)/8, $0x3f55d87483855827
+DATA powConstants<>+568(SB)/8, $0x3f55d87483855827
+DATA powConstants<>+576(SB)/8, $0x3eb61afceb9158e4
+DATA powConstants<>+584(SB)/8, $0x3eb61afceb9158e4
+DATA powConstants<>+592(SB)/8, $0x3eb61afceb9158e4
+DATA powConstants<>+600(SB)/8, $0x3eb61afceb9158e4
+DATA powConstants<>+608(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+616(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+624(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+632(SB)/8, $0x7fefffffffffffff
+DATA powConstants<>+640(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+648(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+656(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+664(SB)/8, $0x7ff8000000000001
+DATA powConstants<>+672(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+680(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+688(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+696(SB)/8, $0x7fffffffffffffff
+DATA powConstants<>+704(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+712(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+720(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+728(SB)/8, $0x7f7fffff7f7fffff
+DATA powConstants<>+736(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+744(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+752(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+760(SB)/8, $0x7fc000007fc00000
+DATA powConstants<>+768(SB)/8, $0x7fffffff7fffffff
+DATA powConstants<>+776(SB)/8, $0x7fffffff7fffffff
+DATA powConstants<>+784(SB)/8, $0x7fffffff7fffffff
+DATA powConstants<>+792(SB)/8, $0x7fffffff7fffffff
+DATA powConstants<>+800(SB)/8, $0x00095f619980c433
+DATA powConstants<>+808(SB)/8, $0x00095f619980c433
+DATA powConstants<>+816(SB)/8, $0x00095f619980c433
+DATA powConstants<>+824(SB)/8, $0x00095f619980c433
+DATA powConstants<>+832(SB)/8, $0x4330000000000000
+DATA powConstants<>+840(SB)/8, $0x4330000000000000
+DATA powConstants<>+848(SB)/8, $0x4330000000000000
+DATA powConstants<>+856(SB)/8, $0x4330000000000000
+DATA powConstants<>+864(SB)/8, $0x43300000000003ff
+DATA powConstants<>+872(SB)/8, $0x43300000000003ff
+DATA powConstants<>+880(SB)/8, $0x43300000000003ff
+DATA powConstants<>+888(SB)/8, $0x43300000000003ff
+DATA powConstants<>+896(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+904(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+912(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+920(SB)/8, $0x000fffffffffffff
+DATA powConstants<>+928(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+936(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+944(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+952(SB)/8, $0x3fe6a09e667f3bcd
+DATA powConstants<>+960(SB)/8, $0x41b8000000000000
+DATA powConstants<>+968(SB)/8, $0x41b8000000000000
+DATA powConstants<>+976(SB)/8, $0x41b8000000000000
+DATA powConstants<>+984(SB)/8, $0x41b8000000000000
+DATA powConstants<>+992(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+1000(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+1008(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+1016(SB)/8, $0xfffffffff8000000
+DATA powConstants<>+1024(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+1032(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+1040(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+1048(SB)/8, $0x3feec709dc3a0599
+DATA powConstants<>+1056(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+1064(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+1072(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+1080(SB)/8, $0x3fe2776c50eca177
+DATA powConstants<>+1088(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+1096(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+1104(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+1112(SB)/8, $0x3fda61762f6dcf2f
+DATA powConstants<>+1120(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1128(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1136(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1144(SB)/8, $0x3fd484af0ff62438
+DATA powConstants<>+1152(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1160(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1168(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1176(SB)/8, $0x3fd0ca332bee9fb7
+DATA powConstants<>+1184(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1192(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1200(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1208(SB)/8, $0x3fcc41b85e6fbf9e
+DATA powConstants<>+1216(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1224(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1232(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1240(SB)/8, $0x3fcb87f0526488b2
+DATA powConstants<>+1248(SB)/8, $0x4298000000000000
+DATA powConstants<>+1256(SB)/8, $0x4298000000000000
+DATA powConstants<>+1264(SB)/8, $0x4298000000000000
+DATA powConstants<>+1272(SB)/8, $0x4298000000000000
+DATA powConstants<>+1280(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1288(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1296(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1304(SB)/8, $0x3fcebfbdff800000
+DATA powConstants<>+1312(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1320(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1328(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1336(SB)/8, $0x3fe62e42fefa3800
+DATA powConstants<>+1344(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1352(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1360(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1368(SB)/8, $0x3d962c76411137a6
+DATA powConstants<>+1376(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1384(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1392(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1400(SB)/8, $0x3d2ef32368453ac7
+DATA powConstants<>+1408(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1416(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1424(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1432(SB)/8, $0x3fac6b08d704a0d4
+DATA powConstants<>+1440(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1448(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1456(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1464(SB)/8, $0x3f83b2ab6fba4e13
+DATA powConstants<>+1472(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1480(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1488(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1496(SB)/8, $0x3f55d87fe78a199d
+DATA powConstants<>+1504(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1512(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1520(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1528(SB)/8, $0x3f2430912f8867b4
+DATA powConstants<>+1536(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1544(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1552(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1560(SB)/8, $0x3eeffcbfc788e40c
+DATA powConstants<>+1568(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1576(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1584(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1592(SB)/8, $0x3eb62c021dc5d7b5
+DATA powConstants<>+1600(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1608(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1616(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1624(SB)/8, $0x3e7b524d5cb15d2c
+DATA powConstants<>+1632(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1640(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1648(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1656(SB)/8, $0x3e3e4d074698d3ff
+DATA powConstants<>+1664(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1672(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1680(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1688(SB)/8, $0x3dfea0c8f49cf3a1
+DATA powConstants<>+1696(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1704(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1712(SB)/8, $0x3dbc2d4ab7f1e322
+DATA powConstants<>+1720(SB)/8, $0x3dbc2d4ab7f1e322
+GLOBL powConstants<>(SB), RODATA|NOPTR, $1728

@@ -55,6 +55,9 @@ func (c *powConstants) bits(b uint64) Mem {
 	return c.mem.Offset(at)
 }
 
+// words returns a vector of the 32 bits w.
+func (c *powConstants) words(w uint32) Mem { return c.bits(uint64(w)<<32 | uint64(w)) }
+
 func (c *powConstants) number(x float64) Mem { return c.bits(math.Float64bits(x)) }
 
 func (c *powConstants) coefficient(format string, args ...any) Mem {
@@ -91,15 +94,19 @@ func (c *powConstants) emit() {
 	}
 }
 
-// Arithmetic on vectors of float64; the first operand is a register.
+// Operations on vectors of float64, or of their bits; the first operand is a
+// register.
 var (
-	powAdd = powOp(insn(VADDPD), insn(VADDPD_BCST))
-	powSub = powOp(insn(VSUBPD), insn(VSUBPD_BCST))
-	powMul = powOp(insn(VMULPD), insn(VMULPD_BCST))
-	powDiv = powOp(insn(VDIVPD), insn(VDIVPD_BCST))
-	bitAdd = powOp(insn(VPADDQ), insn(VPADDQ_BCST))
-	bitAnd = powOp(insn(VPAND), insn(VPANDQ_BCST))
-	bitOr  = powOp(insn(VPOR), insn(VPORQ_BCST))
+	powAdd   = powOp(insn(VADDPD), insn(VADDPD_BCST))
+	powSub   = powOp(insn(VSUBPD), insn(VSUBPD_BCST))
+	powMul   = powOp(insn(VMULPD), insn(VMULPD_BCST))
+	powDiv   = powOp(insn(VDIVPD), insn(VDIVPD_BCST))
+	bitAdd   = powOp(insn(VPADDQ), insn(VPADDQ_BCST))
+	bitAnd   = powOp(insn(VPAND), insn(VPANDQ_BCST))
+	bitOr    = powOp(insn(VPOR), insn(VPORQ_BCST))
+	wordAdd  = powOp(insn(VPADDD), insn(VPADDD_BCST))
+	wordSub  = powOp(insn(VPSUBD), insn(VPSUBD_BCST))
+	wordsAnd = powOp(insn(VPAND), insn(VPANDD_BCST))
 )
 
 // powOp is an operation on a register and an operand. AVX-512's instructions
@@ -125,14 +132,50 @@ func vecLike(x reg.VecVirtual) reg.VecVirtual {
 	return YMM()
 }
 
+// pair is one or two vectors of float64 that are worked on in turns: those that
+// a vector of float32 makes.
+type pair []reg.VecVirtual
+
+// each applies an operation to every vector; y is a pair or an operand that all
+// have in common.
+func (x pair) each(op func(x reg.VecVirtual, y Op) reg.VecVirtual, y any) pair {
+	out := make(pair, len(x))
+	for i := range x {
+		if with, ok := y.(pair); ok {
+			out[i] = op(x[i], with[i])
+		} else {
+			out[i] = op(x[i], y.(Op))
+		}
+	}
+	return out
+}
+
+func (x pair) add(y any) pair { return x.each(powAdd, y) }
+func (x pair) sub(y any) pair { return x.each(powSub, y) }
+func (x pair) mul(y any) pair { return x.each(powMul, y) }
+func (x pair) div(y any) pair { return x.each(powDiv, y) }
+
+// shift52 shifts left or right, from or to the exponent.
+func shift52(x reg.VecVirtual, direction Op) reg.VecVirtual {
+	v := vecLike(x)
+	if direction == left {
+		VPSLLQ(U8(52), x, v)
+	} else {
+		VPSRLQ(U8(52), x, v)
+	}
+	return v
+}
+
+const left, right = U8(0), U8(1)
+
 // linear returns c0 + c1·x.
-func linear(c0, c1 Mem, x reg.VecVirtual) reg.VecVirtual { return powAdd(powMul(x, c1), c0) }
+func linear(c0, c1 Mem, x pair) pair { return x.mul(c1).add(c0) }
 
 // roundTo returns x rounded to the grid that adding and subtracting shift
 // makes, and the sum in between.
-func roundTo(x reg.VecVirtual, shift Mem) (rounded, sum reg.VecVirtual) {
-	sum = powAdd(x, shift)
-	return powSub(sum, shift), sum
+func roundTo(x pair, shift Mem) (rounded, sum pair) {
+	sum = x.add(shift)
+	return sum.sub(shift), sum
 }
 
 // The Go constants of pow.go that are not coefficients.
@@ -142,136 +185,217 @@ const (
 	round24      = 0x1.8p+28
 	oneBits      = 0x3FF0000000000000
 	rootHalfBits = 0x3FE6A09E667F3BCD
+	rootHalfWord = 0x3F3504F4 // the smallest float32 from √½ on
 	twoTo52Bits  = 0x4330000000000000
 	mantissaMask = 1<<52 - 1
 	lowMask      = 1<<27 - 1
 )
 
-// split is powSplit for a bias of 1023.
-func (c *powConstants) split(x reg.VecVirtual) (e, m reg.VecVirtual) {
-	b := bitAdd(x, c.bits(oneBits-rootHalfBits))
-	field := vecLike(x)
-	VPSRLQ(U8(52), b, field)
-	e = powSub(bitOr(field, c.bits(twoTo52Bits)), c.number(0x1p52+1023))
-	return e, bitAdd(bitAnd(b, c.bits(mantissaMask)), c.bits(rootHalfBits))
+// log32 returns y = a·log2(x) of a vector of normal float32, in two vectors of
+// float64.
+//
+// What a float32 says about its exponent and its mantissa is taken apart before
+// it is widened, in all lanes at a time. The boundary √½ is rounded up to a
+// float32, so that the same numbers lie above it.
+func (c *powConstants) log32(x reg.VecVirtual, a Mem) pair {
+	log := func(i int) Mem { return c.coefficient("log32C%d", i) }
+	one := c.number(1)
+	b, exponent := wordSub(x, c.words(rootHalfWord)), vecLike(x)
+	VPSRAD(U8(23), b, exponent)
+	e := widen(exponent, VCVTDQ2PD)
+	m := widen(wordAdd(wordsAnd(b, c.words(1<<23-1)), c.words(rootHalfWord)), VCVTPS2PD)
+	s := m.sub(one).div(m.add(one))
+	z := s.mul(s)
+	z2 := z.mul(z)
+	l := linear(log(4), log(5), z)
+	l = z2.mul(l).add(linear(log(2), log(3), z))
+	l = z2.mul(l).add(linear(log(0), log(1), z))
+	return s.mul(l).add(e).mul(a)
+}
+
+// exp32 returns 2^y, rounded to float32.
+func (c *powConstants) exp32(y pair) reg.VecVirtual {
+	exp := func(i int) Mem { return c.coefficient("exp32C%d", i) }
+	n, t := roundTo(y, c.number(round0))
+	r := y.sub(n)
+	r2 := r.mul(r)
+	q0 := r2.mul(linear(exp(2), exp(3), r)).add(linear(exp(0), exp(1), r))
+	q4 := r2.mul(linear(exp(6), exp(7), r)).add(linear(exp(4), exp(5), r))
+	r4 := r2.mul(r2)
+	q := scale(r4.mul(exp(8)).add(q4).mul(r4).add(q0), t)
+	return narrow(q)
+}
+
+// widen converts the two halves of a vector of 32-bit lanes.
+func widen(x reg.VecVirtual, convert func(ops ...Op)) pair {
+	low, high := vecLike(x), vecLike(x)
+	if isWide(x) {
+		upper := YMM()
+		convert(x.AsY(), low)
+		VEXTRACTF64X4(U8(1), x, upper)
+		convert(upper, high)
+	} else {
+		upper := XMM()
+		convert(x.AsX(), low)
+		VEXTRACTF128(U8(1), x, upper)
+		convert(upper, high)
+	}
+	return pair{low, high}
+}
+
+// narrow rounds two vectors of float64 to one of float32.
+func narrow(y pair) reg.VecVirtual {
+	x := vecLike(y[0])
+	// The first instruction sets all of x, or its upper half would seem to be
+	// in use from the start.
+	if isWide(x) {
+		upper := YMM()
+		VMOVAPD(y[0], x)
+		VCVTPD2PS(y[0], x.AsY())
+		VCVTPD2PS(y[1], upper)
+		VINSERTF64X4(U8(1), upper, x, x)
+	} else {
+		upper := XMM()
+		VXORPS(x, x, x)
+		VCVTPD2PSY(y[0], x.AsX())
+		VCVTPD2PSY(y[1], upper)
+		VINSERTF128(U8(1), upper, x, x)
+	}
+	return x
 }
 
 // scale multiplies y by 2^n, where n is in the low bits of t.
-func scale(y, t reg.VecVirtual) reg.VecVirtual {
-	n := vecLike(y)
-	VPSLLQ(U8(52), t, n)
-	return bitAdd(y, n)
+func scale(y, t pair) pair {
+	return t.each(shift52, left).each(bitAdd, y)
 }
 
-// special puts the powers of what is not positive and finite into y.
-func (c *powConstants) special(x, y reg.VecVirtual) reg.VecVirtual {
-	const notLessOrEqual, equal = 6, 0
-	out := vecLike(y)
-	if isWide(x) {
+const notLessOrEqual, equal = 6, 0
+
+// special returns y, or where x is not positive and finite its power.
+func (k *kernel) special(c *powConstants, x, y reg.VecVirtual) reg.VecVirtual {
+	most, nan, magnitude := c.number(math.MaxFloat64), c.number(math.NaN()), c.bits(math.MaxInt64)
+	if k.elem == 4 {
+		most, nan, magnitude = c.words(math.Float32bits(math.MaxFloat32)), c.words(math.Float32bits(float32(math.NaN()))), c.words(math.MaxInt32)
+	}
+	out := k.vec()
+	if k.wide() {
 		odd, negative, notZero := K(), K(), K()
-		VCMPPD_BCST(U8(notLessOrEqual), c.number(math.MaxFloat64), x, odd)
-		VMOVAPD(x, odd, y)
-		VPMOVQ2M(x, negative)
-		VBROADCASTSD(c.number(math.NaN()), negative, y)
-		VPTESTMQ_BCST(c.bits(math.MaxInt64), x, notZero)
-		VMOVAPD_Z(y, notZero, out)
+		if k.elem == 4 {
+			VCMPPS_BCST(U8(notLessOrEqual), most, x, odd)
+			VMOVAPS(x, odd, y)
+			VPMOVD2M(x, negative)
+			VBROADCASTSS(nan, negative, y)
+			VPTESTMD_BCST(magnitude, x, notZero)
+			VMOVAPS_Z(y, notZero, out)
+		} else {
+			VCMPPD_BCST(U8(notLessOrEqual), most, x, odd)
+			VMOVAPD(x, odd, y)
+			VPMOVQ2M(x, negative)
+			VBROADCASTSD(nan, negative, y)
+			VPTESTMQ_BCST(magnitude, x, notZero)
+			VMOVAPD_Z(y, notZero, out)
+		}
 		return out
 	}
-	odd, value, zero := YMM(), YMM(), YMM()
-	VMOVUPD(c.number(math.NaN()), value)
-	VBLENDVPD(x, value, x, value) // NaN where x is negative, else x
-	VCMPPD(U8(notLessOrEqual), c.number(math.MaxFloat64), x, odd)
+	blend, compare := insn(VBLENDVPS), insn(VCMPPS)
+	if k.elem == 8 {
+		blend, compare = insn(VBLENDVPD), insn(VCMPPD)
+	}
+	odd, value, zero := k.vec(), k.vec(), k.vec()
+	k.mov(nan, value)
+	blend(x, value, x, value) // NaN where x is negative, else x
+	compare(U8(notLessOrEqual), most, x, odd)
 	VPOR(x, odd, odd) // by the sign bit
-	VBLENDVPD(odd, value, y, out)
-	VXORPD(zero, zero, zero)
-	VCMPPD(U8(equal), zero, x, zero)
-	VANDNPD(out, zero, out)
+	blend(odd, value, y, out)
+	k.zero(zero)
+	compare(U8(equal), zero, x, zero)
+	k.andNot(out, zero, out)
 	return out
 }
 
-// pow32 is x^a for the x of a float32; a is an operand.
-func (c *powConstants) pow32(x reg.VecVirtual, a Mem) reg.VecVirtual {
-	log := func(i int) Mem { return c.coefficient("log32C%d", i) }
-	exp := func(i int) Mem { return c.coefficient("exp32C%d", i) }
-	one := c.number(1)
-	e, m := c.split(x)
-	s := powDiv(powSub(m, one), powAdd(m, one))
-	z := powMul(s, s)
-	z2 := powMul(z, z)
-	l := linear(log(4), log(5), z)
-	l = powAdd(linear(log(2), log(3), z), powMul(z2, l))
-	l = powAdd(linear(log(0), log(1), z), powMul(z2, l))
-	y := powMul(powAdd(e, powMul(s, l)), a)
-	n, t := roundTo(y, c.number(round0))
-	r := powSub(y, n)
-	r2 := powMul(r, r)
-	r4 := powMul(r2, r2)
-	q0 := powAdd(linear(exp(0), exp(1), r), powMul(r2, linear(exp(2), exp(3), r)))
-	q4 := powAdd(linear(exp(4), exp(5), r), powMul(r2, linear(exp(6), exp(7), r)))
-	q4 = powAdd(q4, powMul(r4, exp(8)))
-	return c.special(x, scale(powAdd(q0, powMul(r4, q4)), t))
+// split is powSplit for a bias of 1023.
+func (c *powConstants) split(x pair) (e, m pair) {
+	b := x.each(bitAdd, c.bits(oneBits-rootHalfBits))
+	e = b.each(shift52, right).each(bitOr, c.bits(twoTo52Bits)).sub(c.number(0x1p52 + 1023))
+	return e, b.each(bitAnd, c.bits(mantissaMask)).each(bitAdd, c.bits(rootHalfBits))
 }
 
 // exponent is the Go struct, expanded.
 type exponent struct{ a, aHead, aTail, cHead, cTail Mem }
 
-// pow64 is x^a for an x that is not subnormal.
-func (c *powConstants) pow64(x reg.VecVirtual, p exponent) reg.VecVirtual {
+// log64 returns rHead, rTail and t for a vector of float64 that are not
+// subnormal: a·log2(x) = n + r, and n is in the low bits of t.
+func (c *powConstants) log64(v reg.VecVirtual, p exponent) pair {
 	log := func(i int) Mem { return c.coefficient("log64C%d", i) }
-	exp := func(i int) Mem { return c.coefficient("exp64C%d", i) }
 	one := c.number(1)
-	e, m := c.split(x)
-	f := powSub(m, one)
-	d := powAdd(m, one)
-	inverse := powDiv(c.register(one, x), d)
-	s := powMul(f, inverse)
+	e, m := c.split(pair{v})
+	f := m.sub(one)
+	d := m.add(one)
+	inverse := pair{c.register(one, v)}.div(d)
+	s := f.mul(inverse)
 	sHead, _ := roundTo(s, c.number(round24))
-	dHead := bitAnd(d, c.bits(^uint64(lowMask)))
-	dTail := powSub(m, powSub(dHead, one))
-	sTail := powMul(powSub(powSub(f, powMul(sHead, dHead)), powMul(sHead, dTail)), inverse)
+	dHead := d.each(bitAnd, c.bits(^uint64(lowMask)))
+	dTail := m.sub(dHead.sub(one))
+	sTail := f.sub(sHead.mul(dHead)).sub(sHead.mul(dTail)).mul(inverse)
 
-	z := powMul(s, s)
-	z2 := powMul(z, z)
-	z4 := powMul(z2, z2)
-	yTail := powAdd(powMul(sTail, p.cHead), powMul(s, p.cTail))
-	yTail = powAdd(yTail, powMul(e, p.aTail))
-	l1 := powAdd(linear(log(1), log(2), z), powMul(z2, linear(log(3), log(4), z)))
-	l5 := powAdd(linear(log(5), log(6), z), powMul(z2, log(7)))
-	l := powAdd(l1, powMul(z4, l5))
-	yTail = powAdd(powMul(powMul(powMul(s, p.a), z), l), yTail)
+	z := s.mul(s)
+	z2 := z.mul(z)
+	z4 := z2.mul(z2)
+	yTail := sTail.mul(p.cHead).add(s.mul(p.cTail))
+	yTail = yTail.add(e.mul(p.aTail))
+	l1 := linear(log(1), log(2), z).add(z2.mul(linear(log(3), log(4), z)))
+	l5 := linear(log(5), log(6), z).add(z2.mul(log(7)))
+	l := l1.add(z4.mul(l5))
+	yTail = s.mul(p.a).mul(z).mul(l).add(yTail)
 
-	ae := powMul(e, p.aHead)
-	cs := powMul(sHead, p.cHead)
-	n, t := roundTo(powAdd(ae, cs), c.number(round0))
-	yHead := powAdd(powSub(ae, n), cs)
+	ae := e.mul(p.aHead)
+	cs := sHead.mul(p.cHead)
+	n, t := roundTo(ae.add(cs), c.number(round0))
+	yHead := ae.sub(n).add(cs)
 	rHead, _ := roundTo(yHead, c.number(round10))
-	rTail := powAdd(powSub(yHead, rHead), yTail)
-	r := powAdd(rHead, rTail)
-
-	slope := powAdd(powMul(rHead, c.coefficient("exp64C2Head")), c.coefficient("exp64C1Head"))
-	exact := powAdd(powMul(rHead, slope), one)
-	r2 := powMul(r, r)
-	r4 := powMul(r2, r2)
-	first := powAdd(powMul(r, c.coefficient("exp64C2Tail")), c.coefficient("exp64C1Tail"))
-	q1 := powAdd(first, powMul(r2, linear(exp(3), exp(4), r)))
-	q5 := powAdd(linear(exp(5), exp(6), r), powMul(r2, linear(exp(7), exp(8), r)))
-	q := powAdd(q1, powMul(r4, q5))
-	q9 := powAdd(linear(exp(9), exp(10), r), powMul(r2, linear(exp(11), exp(12), r)))
-	q = powAdd(q, powMul(powMul(r4, r4), q9))
-	rest := powMul(powAdd(slope, powMul(r, c.coefficient("exp64C2Head"))), rTail)
-	rest = powAdd(rest, powMul(r, q))
-	return c.special(x, scale(powAdd(exact, rest), t))
+	rTail := yHead.sub(rHead).add(yTail)
+	return pair{rHead[0], rTail[0], t[0]}
 }
+
+// exp64 returns 2^(n+r) from what log64 returns.
+func (c *powConstants) exp64(half pair) reg.VecVirtual {
+	rHead, rTail, t := half[:1], half[1:2], half[2:]
+	exp := func(i int) Mem { return c.coefficient("exp64C%d", i) }
+	r := rHead.add(rTail)
+	slope := rHead.mul(c.coefficient("exp64C2Head")).add(c.coefficient("exp64C1Head"))
+	exact := rHead.mul(slope).add(c.number(1))
+	rest := slope.add(r.mul(c.coefficient("exp64C2Head"))).mul(rTail)
+	r2 := r.mul(r)
+	r4 := r2.mul(r2)
+	first := r.mul(c.coefficient("exp64C2Tail")).add(c.coefficient("exp64C1Tail"))
+	q1 := first.add(r2.mul(linear(exp(3), exp(4), r)))
+	q5 := linear(exp(5), exp(6), r).add(r2.mul(linear(exp(7), exp(8), r)))
+	q := q1.add(r4.mul(q5))
+	q9 := linear(exp(9), exp(10), r).add(r2.mul(linear(exp(11), exp(12), r)))
+	q = q.add(r4.mul(r4).mul(q9))
+	return scale(exact.add(rest.add(r.mul(q))), t)[0]
+}
+
+// powGroup is the number of bytes of blocks that curvaturePow takes together.
+const powGroup = 128
 
 // curvaturePow is curvature for a power without a special case. It takes the
 // prepared exponent; v' is never subnormal, which spares pow64 a case.
+//
+// A power is a chain of some forty operations that wait for each other, and the
+// schedulers of a processor are too small to reach beyond one and a half of
+// them. So some vectors are taken halfway before the first goes on: the ends of
+// each half then meet, which are half as far apart.
 func (k *kernel) curvaturePow(constants *powConstants) {
-	const fields = 5 // of the Go struct exponent
-	expanded := fields * k.bytes()
+	const fields = 5                          // of the Go struct exponent
+	halves := map[int]int{4: 2, 8: 3}[k.elem] // vectors that the first half leaves
+	expanded := fields
 	if k.wide() {
-		expanded = 0
+		expanded = 0 // its instructions repeat a number of memory by themselves
 	}
-	frame := k.text("curvaturePow", "func(v, den, d *float, n int, s *float, exponent *float64)", k.scalarsFrame()+expanded,
+	together := powGroup / k.bytes()
+	slots := k.scalarsFrame() + expanded*k.bytes()
+	frame := k.text("curvaturePow", "func(v, den, d *float, n int, s *float, exponent *float64)", slots+together*halves*k.bytes(),
 		"takes n blocks from their curvature to their denominators by the power function; den may be d:",
 		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.")
 	v, den, d := arg("v"), arg("den"), arg("d")
@@ -280,63 +404,45 @@ func (k *kernel) curvaturePow(constants *powConstants) {
 	p := arg("exponent")
 	var a [fields]Mem
 	for i := range a {
-		if k.wide() {
-			a[i] = Mem{Base: p, Disp: i * 8}
-			continue
+		a[i] = Mem{Base: p, Disp: i * 8}
+		if i < expanded {
+			t := YMM()
+			VBROADCASTSD(a[i], t)
+			a[i] = frame.Offset(k.scalarsFrame() + i*k.bytes())
+			VMOVUPD(t, a[i])
 		}
-		a[i] = frame.Offset(k.scalarsFrame() + i*k.bytes())
-		t := YMM()
-		VBROADCASTSD(Mem{Base: p, Disp: i * 8}, t)
-		VMOVUPD(t, a[i])
 	}
-	k.vectors(n, index, 1, func(nv int, part *tail) {
-		next := c.secondMoment(k.load(k.at(d, index, 0), part), k.operand(k.at(v, index, 0), part))
-		var q reg.VecVirtual
-		if k.elem == 8 {
-			q = constants.pow64(next, exponent{a[0], a[1], a[2], a[3], a[4]})
-		} else {
-			low, high := k.widen(next)
-			q = k.narrow(constants.pow32(low, a[0]), constants.pow32(high, a[0]))
+	half := func(vector, i int) Mem { return frame.Offset(slots + (vector*halves+i)*k.bytes()) }
+	k.vectors(n, index, together, func(nv int, part *tail) {
+		for i := range nv {
+			next := c.secondMoment(k.load(k.at(d, index, i), part), k.operand(k.at(v, index, i), part))
+			var first pair
+			if k.elem == 4 {
+				first = constants.log32(next, a[0])
+			} else {
+				first = constants.log64(next, exponent{a[0], a[1], a[2], a[3], a[4]})
+			}
+			for j, x := range first {
+				k.mov(x, half(i, j))
+			}
+			k.store(next, k.at(v, index, i), part)
 		}
-		k.store(next, k.at(v, index, 0), part)
-		k.mul(c.r, q, q)
-		k.add(c.e, q, q)
-		k.store(q, k.at(den, index, 0), part)
+		for i := range nv {
+			var first pair
+			for j := range halves {
+				first = append(first, k.load(half(i, j), nil))
+			}
+			var q reg.VecVirtual
+			if k.elem == 4 {
+				q = constants.exp32(first)
+			} else {
+				q = constants.exp64(first)
+			}
+			q = k.special(constants, k.load(k.at(v, index, i), part), q)
+			k.mul(c.r, q, q)
+			k.add(c.e, q, q)
+			k.store(q, k.at(den, index, i), part)
+		}
 	})
 	k.ret()
-}
-
-// widen converts a vector of float32 to two of float64.
-func (k *kernel) widen(x reg.VecVirtual) (low, high reg.VecVirtual) {
-	low, high = k.vec(), k.vec()
-	if k.wide() {
-		upper := YMM()
-		VCVTPS2PD(x.AsY(), low)
-		VEXTRACTF64X4(U8(1), x, upper)
-		VCVTPS2PD(upper, high)
-	} else {
-		upper := XMM()
-		VCVTPS2PD(x.AsX(), low)
-		VEXTRACTF128(U8(1), x, upper)
-		VCVTPS2PD(upper, high)
-	}
-	return low, high
-}
-
-// narrow rounds two vectors of float64 to one of float32.
-func (k *kernel) narrow(low, high reg.VecVirtual) reg.VecVirtual {
-	x := k.vec()
-	if k.wide() {
-		upper := YMM()
-		VMOVAPD(low, x) // all of x, or its upper half would seem to be in use from the start
-		VCVTPD2PS(low, x.AsY())
-		VCVTPD2PS(high, upper)
-		VINSERTF64X4(U8(1), upper, x, x)
-	} else {
-		upper := XMM()
-		VCVTPD2PSY(low, x.AsX())
-		VCVTPD2PSY(high, upper)
-		VINSERTF128(U8(1), upper, x, x)
-	}
-	return x
 }
