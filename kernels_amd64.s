@@ -2489,8 +2489,8 @@ loop1:
 	PREFETCHT0 512(CX)(R8*1)
 	PREFETCHT0 512(DX)(R8*1)
 	PREFETCHT0 512(AX)(R8*1)
-	VPAND      (SI)(R8*1), Y0, Y6
-	VPAND      32(SI)(R8*1), Y0, Y7
+	VMOVUPS    (SI)(R8*1), Y6
+	VMOVUPS    32(SI)(R8*1), Y7
 	CMPQ       160(R10), $+0
 	JEQ        undivided3
 	VDIVPS     96(R10), Y6, Y6
@@ -2561,10 +2561,10 @@ done2:
 	JL   done11
 
 loop10:
-	VPAND  (SI)(R8*1), Y0, Y6
-	CMPQ   160(R10), $+0
-	JEQ    undivided12
-	VDIVPS 96(R10), Y6, Y6
+	VMOVUPS (SI)(R8*1), Y6
+	CMPQ    160(R10), $+0
+	JEQ     undivided12
+	VDIVPS  96(R10), Y6, Y6
 
 undivided12:
 	VMULPS   (R10), Y6, Y7
@@ -2610,7 +2610,6 @@ done11:
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPS (SI)(R8*1), Y6, Y7
-	VPAND      Y7, Y0, Y7
 	CMPQ       160(R10), $+0
 	JEQ        undivided20
 	VDIVPS     96(R10), Y7, Y7
@@ -6096,8 +6095,8 @@ loop1:
 	PREFETCHT0 512(CX)(R8*1)
 	PREFETCHT0 512(DX)(R8*1)
 	PREFETCHT0 512(AX)(R8*1)
-	VPAND      (SI)(R8*1), Y0, Y6
-	VPAND      32(SI)(R8*1), Y0, Y7
+	VMOVUPD    (SI)(R8*1), Y6
+	VMOVUPD    32(SI)(R8*1), Y7
 	CMPQ       160(R10), $+0
 	JEQ        undivided3
 	VDIVPD     96(R10), Y6, Y6
@@ -6168,10 +6167,10 @@ done2:
 	JL   done11
 
 loop10:
-	VPAND  (SI)(R8*1), Y0, Y6
-	CMPQ   160(R10), $+0
-	JEQ    undivided12
-	VDIVPD 96(R10), Y6, Y6
+	VMOVUPD (SI)(R8*1), Y6
+	CMPQ    160(R10), $+0
+	JEQ     undivided12
+	VDIVPD  96(R10), Y6, Y6
 
 undivided12:
 	VMULPD   (R10), Y6, Y7
@@ -6217,7 +6216,6 @@ done11:
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPD (SI)(R8*1), Y6, Y7
-	VPAND      Y7, Y0, Y7
 	CMPQ       160(R10), $+0
 	JEQ        undivided20
 	VDIVPD     96(R10), Y7, Y7
@@ -8516,51 +8514,48 @@ TEXT ·curvatureF32AVX512(SB), NOSPLIT, $16-48
 	MOVQ         s+32(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(DI), Z0
-	VBROADCASTSS 12(DI), Z3
-	VBROADCASTSS 24(DI), Z4
-	VBROADCASTSS 28(DI), Z5
-	VBROADCASTSS 36(DI), Z6
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLD       $0x19, Z2, Z2
-	VPSRLD       $0x02, Z2, Z2
-	VPXORD       Z6, Z2, Z6
-	VMOVQ        X6, (SP)
+	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 12(DI), Z2
+	VBROADCASTSS 24(DI), Z3
+	VBROADCASTSS 28(DI), Z4
+	VBROADCASTSS 36(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z5
+	VMOVQ        X5, (SP)
 	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
-	VMOVUPS   (DX)(SI*1), Z6
+	VMOVUPS   (DX)(SI*1), Z5
 	VMOVUPS   64(DX)(SI*1), Z7
-	VMULPS    Z3, Z6, Z8
-	VMULPS    Z6, Z8, Z8
-	VMULPS    (AX)(SI*1), Z0, Z6
-	VADDPS    Z8, Z6, Z6
-	VPTESTMD  Z1, Z6, K1
-	VMOVUPS.Z Z6, K1, Z6
-	VMULPS    Z3, Z7, Z8
+	VMULPS    Z2, Z5, Z8
+	VMULPS    Z5, Z8, Z8
+	VMULPS    (AX)(SI*1), Z1, Z5
+	VADDPS    Z8, Z5, Z5
+	VPTESTMD  Z0, Z5, K1
+	VMOVUPS.Z Z5, K1, Z5
+	VMULPS    Z2, Z7, Z8
 	VMULPS    Z7, Z8, Z8
-	VMULPS    64(AX)(SI*1), Z0, Z7
+	VMULPS    64(AX)(SI*1), Z1, Z7
 	VADDPS    Z8, Z7, Z7
-	VPTESTMD  Z1, Z7, K1
+	VPTESTMD  Z0, Z7, K1
 	VMOVUPS.Z Z7, K1, Z7
 	CMPQ      power+40(FP), $+2
 	JNE       other3
-	VSQRTPS   Z6, Z8
+	VSQRTPS   Z5, Z8
 	VSQRTPS   Z7, Z9
 
 raised6:
-	VMULPS  Z4, Z8, Z8
-	VADDPS  Z5, Z8, Z8
-	VMULPS  Z4, Z9, Z9
-	VADDPS  Z5, Z9, Z9
-	VMOVUPS Z6, (AX)(SI*1)
+	VMULPS  Z3, Z8, Z8
+	VADDPS  Z4, Z8, Z8
+	VMULPS  Z3, Z9, Z9
+	VADDPS  Z4, Z9, Z9
+	VMOVUPS Z5, (AX)(SI*1)
 	VMOVUPS Z8, (CX)(SI*1)
 	VMOVUPS Z7, 64(AX)(SI*1)
 	VMOVUPS Z9, 64(CX)(SI*1)
@@ -8574,21 +8569,21 @@ done2:
 	JL   done8
 
 loop7:
-	VMOVUPS   (DX)(SI*1), Z6
-	VMULPS    Z3, Z6, Z7
-	VMULPS    Z6, Z7, Z7
-	VMULPS    (AX)(SI*1), Z0, Z6
-	VADDPS    Z7, Z6, Z6
-	VPTESTMD  Z1, Z6, K1
-	VMOVUPS.Z Z6, K1, Z6
+	VMOVUPS   (DX)(SI*1), Z5
+	VMULPS    Z2, Z5, Z7
+	VMULPS    Z5, Z7, Z7
+	VMULPS    (AX)(SI*1), Z1, Z5
+	VADDPS    Z7, Z5, Z5
+	VPTESTMD  Z0, Z5, K1
+	VMOVUPS.Z Z5, K1, Z5
 	CMPQ      power+40(FP), $+2
 	JNE       other9
-	VSQRTPS   Z6, Z7
+	VSQRTPS   Z5, Z7
 
 raised12:
-	VMULPS  Z4, Z7, Z7
-	VADDPS  Z5, Z7, Z7
-	VMOVUPS Z6, (AX)(SI*1)
+	VMULPS  Z3, Z7, Z7
+	VADDPS  Z4, Z7, Z7
+	VMOVUPS Z5, (AX)(SI*1)
 	VMOVUPS Z7, (CX)(SI*1)
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000040, BX
@@ -8603,23 +8598,23 @@ done8:
 	BTSQ      BX, DI
 	DECQ      DI
 	KMOVW     DI, K1
-	VMOVUPS.Z (DX)(SI*1), K1, Z6
+	VMOVUPS.Z (DX)(SI*1), K1, Z5
 	VMOVUPS.Z (AX)(SI*1), K1, Z7
-	VMULPS    Z3, Z6, Z3
-	VMULPS    Z6, Z3, Z3
-	VMULPS    Z7, Z0, Z0
-	VADDPS    Z3, Z0, Z0
-	VPTESTMD  Z1, Z0, K2
-	VMOVUPS.Z Z0, K2, Z0
+	VMULPS    Z2, Z5, Z2
+	VMULPS    Z5, Z2, Z2
+	VMULPS    Z7, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VPTESTMD  Z0, Z1, K2
+	VMOVUPS.Z Z1, K2, Z1
 	CMPQ      power+40(FP), $+2
 	JNE       other14
-	VSQRTPS   Z0, Z1
+	VSQRTPS   Z1, Z0
 
 raised17:
-	VMULPS  Z4, Z1, Z1
-	VADDPS  Z5, Z1, Z1
-	VMOVUPS Z0, K1, (AX)(SI*1)
-	VMOVUPS Z1, K1, (CX)(SI*1)
+	VMULPS  Z3, Z0, Z0
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z1, K1, (AX)(SI*1)
+	VMOVUPS Z0, K1, (CX)(SI*1)
 
 end13:
 	VZEROUPPER
@@ -8629,19 +8624,19 @@ other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
 	JE      half4
-	VMOVUPS Z2, Z8
-	VMOVUPS Z2, Z9
+	VMOVUPS Z6, Z8
+	VMOVUPS Z6, Z9
 	JMP     raised6
 
 half4:
-	VSQRTPS Z6, Z8
+	VSQRTPS Z5, Z8
 	VSQRTPS Z8, Z8
 	VSQRTPS Z7, Z9
 	VSQRTPS Z9, Z9
 	JMP     raised6
 
 two5:
-	VMOVDQA64 Z6, Z8
+	VMOVDQA64 Z5, Z8
 	VMOVDQA64 Z7, Z9
 	JMP       raised6
 
@@ -8649,32 +8644,32 @@ other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
 	JE      half10
-	VMOVUPS Z2, Z7
+	VMOVUPS Z6, Z7
 	JMP     raised12
 
 half10:
-	VSQRTPS Z6, Z7
+	VSQRTPS Z5, Z7
 	VSQRTPS Z7, Z7
 	JMP     raised12
 
 two11:
-	VMOVDQA64 Z6, Z7
+	VMOVDQA64 Z5, Z7
 	JMP       raised12
 
 other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
 	JE      half15
-	VMOVUPS Z2, Z1
+	VMOVUPS Z6, Z0
 	JMP     raised17
 
 half15:
-	VSQRTPS Z0, Z1
-	VSQRTPS Z1, Z1
+	VSQRTPS Z1, Z0
+	VSQRTPS Z0, Z0
 	JMP     raised17
 
 two16:
-	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z1, Z0
 	JMP       raised17
 
 // func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
@@ -8689,35 +8684,32 @@ TEXT ·curvaturePowF32AVX512(SB), NOSPLIT, $272-48
 	MOVQ         s+32(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(DI), Z0
-	VBROADCASTSS 12(DI), Z3
-	VBROADCASTSS 24(DI), Z4
-	VBROADCASTSS 28(DI), Z5
-	VBROADCASTSS 36(DI), Z6
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLD       $0x19, Z2, Z2
-	VPSRLD       $0x02, Z2, Z2
-	VPXORD       Z6, Z2, Z2
-	VMOVQ        X2, (SP)
+	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 12(DI), Z2
+	VBROADCASTSS 24(DI), Z3
+	VBROADCASTSS 28(DI), Z4
+	VBROADCASTSS 36(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z5
+	VMOVQ        X5, (SP)
 	MOVQ         exponent+40(FP), DI
 	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
-	VMOVUPS       (DX)(SI*1), Z2
-	VMULPS        Z3, Z2, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        (AX)(SI*1), Z0, Z2
-	VADDPS        Z6, Z2, Z2
-	VPTESTMD      Z1, Z2, K1
-	VMOVUPS.Z     Z2, K1, Z2
-	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VMOVUPS       (DX)(SI*1), Z5
+	VMULPS        Z2, Z5, Z6
+	VMULPS        Z5, Z6, Z6
+	VMULPS        (AX)(SI*1), Z1, Z5
+	VADDPS        Z6, Z5, Z5
+	VPTESTMD      Z0, Z5, K1
+	VMOVUPS.Z     Z5, K1, Z5
+	VPSUBD.BCST   powConstants<>+32(SB), Z5, Z6
 	VPSRAD        $0x17, Z6, Z7
 	VCVTDQ2PD     Y7, Z8
 	VEXTRACTF64X4 $0x01, Z7, Y7
@@ -8765,15 +8757,15 @@ loop1:
 	VMULPD.BCST   (DI), Z6, Z6
 	VMOVUPS       Z7, 16(SP)
 	VMOVUPS       Z6, 80(SP)
-	VMOVUPS       Z2, (AX)(SI*1)
-	VMOVUPS       64(DX)(SI*1), Z2
-	VMULPS        Z3, Z2, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        64(AX)(SI*1), Z0, Z2
-	VADDPS        Z6, Z2, Z2
-	VPTESTMD      Z1, Z2, K1
-	VMOVUPS.Z     Z2, K1, Z2
-	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VMOVUPS       Z5, (AX)(SI*1)
+	VMOVUPS       64(DX)(SI*1), Z5
+	VMULPS        Z2, Z5, Z6
+	VMULPS        Z5, Z6, Z6
+	VMULPS        64(AX)(SI*1), Z1, Z5
+	VADDPS        Z6, Z5, Z5
+	VPTESTMD      Z0, Z5, K1
+	VMOVUPS.Z     Z5, K1, Z5
+	VPSUBD.BCST   powConstants<>+32(SB), Z5, Z6
 	VPSRAD        $0x17, Z6, Z7
 	VCVTDQ2PD     Y7, Z8
 	VEXTRACTF64X4 $0x01, Z7, Y7
@@ -8821,131 +8813,131 @@ loop1:
 	VMULPD.BCST   (DI), Z6, Z6
 	VMOVUPS       Z7, 144(SP)
 	VMOVUPS       Z6, 208(SP)
-	VMOVUPS       Z2, 64(AX)(SI*1)
-	VMOVUPS       16(SP), Z2
+	VMOVUPS       Z5, 64(AX)(SI*1)
+	VMOVUPS       16(SP), Z5
 	VMOVUPS       80(SP), Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z5, Z7
 	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
 	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
 	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
-	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z9, Z5, Z5
 	VSUBPD        Z10, Z6, Z6
-	VMULPD        Z2, Z2, Z9
+	VMULPD        Z5, Z5, Z9
 	VMULPD        Z6, Z6, Z10
-	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z5, Z11
 	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
 	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
 	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
 	VMULPD        Z11, Z9, Z11
 	VMULPD        Z12, Z10, Z12
-	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
 	VADDPD        Z13, Z11, Z11
 	VADDPD        Z14, Z12, Z12
-	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
 	VMULPD        Z13, Z9, Z13
 	VMULPD        Z14, Z10, Z14
-	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z5, Z5
 	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
 	VMULPD        Z9, Z9, Z9
 	VMULPD        Z10, Z10, Z10
 	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
 	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z2, Z2
+	VMULPD        Z9, Z5, Z5
 	VMULPD        Z10, Z6, Z6
-	VADDPD        Z11, Z2, Z2
+	VADDPD        Z11, Z5, Z5
 	VADDPD        Z12, Z6, Z6
 	VPSLLQ        $0x34, Z7, Z7
 	VPSLLQ        $0x34, Z8, Z8
-	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z5, Z7, Z5
 	VPADDQ        Z6, Z8, Z6
-	VMOVAPD       Z2, Z7
-	VCVTPD2PS     Z2, Y7
-	VCVTPD2PS     Z6, Y2
-	VINSERTF64X4  $0x01, Y2, Z7, Z7
-	VMOVUPS       (AX)(SI*1), Z2
-	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
-	VMOVAPS       Z2, K1, Z7
-	VPMOVD2M      Z2, K1
+	VMOVAPD       Z5, Z7
+	VCVTPD2PS     Z5, Y7
+	VCVTPD2PS     Z6, Y5
+	VINSERTF64X4  $0x01, Y5, Z7, Z7
+	VMOVUPS       (AX)(SI*1), Z5
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z5, K1
+	VMOVAPS       Z5, K1, Z7
+	VPMOVD2M      Z5, K1
 	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
-	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
-	VMOVAPS.Z     Z7, K1, Z2
-	VMULPS        Z4, Z2, Z2
-	VADDPS        Z5, Z2, Z2
-	VMOVUPS       Z2, (CX)(SI*1)
-	VMOVUPS       144(SP), Z2
+	VPTESTMD.BCST powConstants<>+768(SB), Z5, K1
+	VMOVAPS.Z     Z7, K1, Z5
+	VMULPS        Z3, Z5, Z5
+	VADDPS        Z4, Z5, Z5
+	VMOVUPS       Z5, (CX)(SI*1)
+	VMOVUPS       144(SP), Z5
 	VMOVUPS       208(SP), Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z5, Z7
 	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
 	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
 	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
-	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z9, Z5, Z5
 	VSUBPD        Z10, Z6, Z6
-	VMULPD        Z2, Z2, Z9
+	VMULPD        Z5, Z5, Z9
 	VMULPD        Z6, Z6, Z10
-	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z5, Z11
 	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
 	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
 	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
 	VMULPD        Z11, Z9, Z11
 	VMULPD        Z12, Z10, Z12
-	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
 	VADDPD        Z13, Z11, Z11
 	VADDPD        Z14, Z12, Z12
-	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
 	VMULPD        Z13, Z9, Z13
 	VMULPD        Z14, Z10, Z14
-	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z5, Z5
 	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
 	VMULPD        Z9, Z9, Z9
 	VMULPD        Z10, Z10, Z10
 	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
 	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z2, Z2
+	VMULPD        Z9, Z5, Z5
 	VMULPD        Z10, Z6, Z6
-	VADDPD        Z11, Z2, Z2
+	VADDPD        Z11, Z5, Z5
 	VADDPD        Z12, Z6, Z6
 	VPSLLQ        $0x34, Z7, Z7
 	VPSLLQ        $0x34, Z8, Z8
-	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z5, Z7, Z5
 	VPADDQ        Z6, Z8, Z6
-	VMOVAPD       Z2, Z7
-	VCVTPD2PS     Z2, Y7
-	VCVTPD2PS     Z6, Y2
-	VINSERTF64X4  $0x01, Y2, Z7, Z7
-	VMOVUPS       64(AX)(SI*1), Z2
-	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
-	VMOVAPS       Z2, K1, Z7
-	VPMOVD2M      Z2, K1
+	VMOVAPD       Z5, Z7
+	VCVTPD2PS     Z5, Y7
+	VCVTPD2PS     Z6, Y5
+	VINSERTF64X4  $0x01, Y5, Z7, Z7
+	VMOVUPS       64(AX)(SI*1), Z5
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z5, K1
+	VMOVAPS       Z5, K1, Z7
+	VPMOVD2M      Z5, K1
 	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
-	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
-	VMOVAPS.Z     Z7, K1, Z2
-	VMULPS        Z4, Z2, Z2
-	VADDPS        Z5, Z2, Z2
-	VMOVUPS       Z2, 64(CX)(SI*1)
+	VPTESTMD.BCST powConstants<>+768(SB), Z5, K1
+	VMOVAPS.Z     Z7, K1, Z5
+	VMULPS        Z3, Z5, Z5
+	VADDPS        Z4, Z5, Z5
+	VMOVUPS       Z5, 64(CX)(SI*1)
 	ADDQ          $0x00000080, SI
 	SUBQ          $0x00000080, BX
 	JGE           loop1
@@ -8956,14 +8948,14 @@ done2:
 	JL   done4
 
 loop3:
-	VMOVUPS       (DX)(SI*1), Z2
-	VMULPS        Z3, Z2, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        (AX)(SI*1), Z0, Z2
-	VADDPS        Z6, Z2, Z2
-	VPTESTMD      Z1, Z2, K1
-	VMOVUPS.Z     Z2, K1, Z2
-	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VMOVUPS       (DX)(SI*1), Z5
+	VMULPS        Z2, Z5, Z6
+	VMULPS        Z5, Z6, Z6
+	VMULPS        (AX)(SI*1), Z1, Z5
+	VADDPS        Z6, Z5, Z5
+	VPTESTMD      Z0, Z5, K1
+	VMOVUPS.Z     Z5, K1, Z5
+	VPSUBD.BCST   powConstants<>+32(SB), Z5, Z6
 	VPSRAD        $0x17, Z6, Z7
 	VCVTDQ2PD     Y7, Z8
 	VEXTRACTF64X4 $0x01, Z7, Y7
@@ -9011,69 +9003,69 @@ loop3:
 	VMULPD.BCST   (DI), Z6, Z6
 	VMOVUPS       Z7, 16(SP)
 	VMOVUPS       Z6, 80(SP)
-	VMOVUPS       Z2, (AX)(SI*1)
-	VMOVUPS       16(SP), Z2
+	VMOVUPS       Z5, (AX)(SI*1)
+	VMOVUPS       16(SP), Z5
 	VMOVUPS       80(SP), Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z5, Z7
 	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
 	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
 	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
-	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z9, Z5, Z5
 	VSUBPD        Z10, Z6, Z6
-	VMULPD        Z2, Z2, Z9
+	VMULPD        Z5, Z5, Z9
 	VMULPD        Z6, Z6, Z10
-	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z5, Z11
 	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
 	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
 	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
 	VMULPD        Z11, Z9, Z11
 	VMULPD        Z12, Z10, Z12
-	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
 	VADDPD        Z13, Z11, Z11
 	VADDPD        Z14, Z12, Z12
-	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
 	VMULPD        Z13, Z9, Z13
 	VMULPD        Z14, Z10, Z14
-	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z5, Z5
 	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
 	VMULPD        Z9, Z9, Z9
 	VMULPD        Z10, Z10, Z10
 	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
 	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z2, Z2
+	VMULPD        Z9, Z5, Z5
 	VMULPD        Z10, Z6, Z6
-	VADDPD        Z11, Z2, Z2
+	VADDPD        Z11, Z5, Z5
 	VADDPD        Z12, Z6, Z6
 	VPSLLQ        $0x34, Z7, Z7
 	VPSLLQ        $0x34, Z8, Z8
-	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z5, Z7, Z5
 	VPADDQ        Z6, Z8, Z6
-	VMOVAPD       Z2, Z7
-	VCVTPD2PS     Z2, Y7
-	VCVTPD2PS     Z6, Y2
-	VINSERTF64X4  $0x01, Y2, Z7, Z7
-	VMOVUPS       (AX)(SI*1), Z2
-	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
-	VMOVAPS       Z2, K1, Z7
-	VPMOVD2M      Z2, K1
+	VMOVAPD       Z5, Z7
+	VCVTPD2PS     Z5, Y7
+	VCVTPD2PS     Z6, Y5
+	VINSERTF64X4  $0x01, Y5, Z7, Z7
+	VMOVUPS       (AX)(SI*1), Z5
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z5, K1
+	VMOVAPS       Z5, K1, Z7
+	VPMOVD2M      Z5, K1
 	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
-	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
-	VMOVAPS.Z     Z7, K1, Z2
-	VMULPS        Z4, Z2, Z2
-	VADDPS        Z5, Z2, Z2
-	VMOVUPS       Z2, (CX)(SI*1)
+	VPTESTMD.BCST powConstants<>+768(SB), Z5, K1
+	VMOVAPS.Z     Z7, K1, Z5
+	VMULPS        Z3, Z5, Z5
+	VADDPS        Z4, Z5, Z5
+	VMOVUPS       Z5, (CX)(SI*1)
 	ADDQ          $0x00000040, SI
 	SUBQ          $0x00000040, BX
 	JGE           loop3
@@ -9087,32 +9079,32 @@ done4:
 	BTSQ          BX, R8
 	DECQ          R8
 	KMOVW         R8, K1
-	VMOVUPS.Z     (DX)(SI*1), K1, Z2
+	VMOVUPS.Z     (DX)(SI*1), K1, Z5
 	VMOVUPS.Z     (AX)(SI*1), K1, Z6
-	VMULPS        Z3, Z2, Z3
-	VMULPS        Z2, Z3, Z3
-	VMULPS        Z6, Z0, Z0
-	VADDPS        Z3, Z0, Z0
-	VPTESTMD      Z1, Z0, K2
-	VMOVUPS.Z     Z0, K2, Z0
-	VPSUBD.BCST   powConstants<>+32(SB), Z0, Z1
-	VPSRAD        $0x17, Z1, Z2
-	VCVTDQ2PD     Y2, Z3
+	VMULPS        Z2, Z5, Z2
+	VMULPS        Z5, Z2, Z2
+	VMULPS        Z6, Z1, Z1
+	VADDPS        Z2, Z1, Z1
+	VPTESTMD      Z0, Z1, K2
+	VMOVUPS.Z     Z1, K2, Z1
+	VPSUBD.BCST   powConstants<>+32(SB), Z1, Z0
+	VPSRAD        $0x17, Z0, Z2
+	VCVTDQ2PD     Y2, Z5
 	VEXTRACTF64X4 $0x01, Z2, Y2
 	VCVTDQ2PD     Y2, Z2
-	VPANDD.BCST   powConstants<>+64(SB), Z1, Z1
-	VPADDD.BCST   powConstants<>+32(SB), Z1, Z1
-	VCVTPS2PD     Y1, Z6
-	VEXTRACTF64X4 $0x01, Z1, Y1
-	VCVTPS2PD     Y1, Z1
+	VPANDD.BCST   powConstants<>+64(SB), Z0, Z0
+	VPADDD.BCST   powConstants<>+32(SB), Z0, Z0
+	VCVTPS2PD     Y0, Z6
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	VCVTPS2PD     Y0, Z0
 	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z7
-	VSUBPD.BCST   powConstants<>+0(SB), Z1, Z8
+	VSUBPD.BCST   powConstants<>+0(SB), Z0, Z8
 	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+0(SB), Z1, Z1
+	VADDPD.BCST   powConstants<>+0(SB), Z0, Z0
 	VDIVPD        Z6, Z7, Z6
-	VDIVPD        Z1, Z8, Z1
+	VDIVPD        Z0, Z8, Z0
 	VMULPD        Z6, Z6, Z7
-	VMULPD        Z1, Z1, Z8
+	VMULPD        Z0, Z0, Z8
 	VMULPD        Z7, Z7, Z9
 	VMULPD        Z8, Z8, Z10
 	VMULPD.BCST   powConstants<>+128(SB), Z7, Z11
@@ -9136,20 +9128,20 @@ done4:
 	VADDPD        Z7, Z9, Z7
 	VADDPD        Z8, Z10, Z8
 	VMULPD        Z7, Z6, Z6
-	VMULPD        Z8, Z1, Z1
-	VADDPD        Z3, Z6, Z3
-	VADDPD        Z2, Z1, Z1
-	VMULPD.BCST   (DI), Z3, Z2
-	VMULPD.BCST   (DI), Z1, Z1
+	VMULPD        Z8, Z0, Z0
+	VADDPD        Z5, Z6, Z5
+	VADDPD        Z2, Z0, Z0
+	VMULPD.BCST   (DI), Z5, Z2
+	VMULPD.BCST   (DI), Z0, Z0
 	VMOVUPS       Z2, 16(SP)
-	VMOVUPS       Z1, 80(SP)
-	VMOVUPS       Z0, K1, (AX)(SI*1)
+	VMOVUPS       Z0, 80(SP)
+	VMOVUPS       Z1, K1, (AX)(SI*1)
 	VMOVUPS       16(SP), Z0
 	VMOVUPS       80(SP), Z1
 	VADDPD.BCST   powConstants<>+288(SB), Z0, Z2
-	VADDPD.BCST   powConstants<>+288(SB), Z1, Z3
+	VADDPD.BCST   powConstants<>+288(SB), Z1, Z5
 	VSUBPD.BCST   powConstants<>+288(SB), Z2, Z6
-	VSUBPD.BCST   powConstants<>+288(SB), Z3, Z7
+	VSUBPD.BCST   powConstants<>+288(SB), Z5, Z7
 	VSUBPD        Z6, Z0, Z0
 	VSUBPD        Z7, Z1, Z1
 	VMULPD        Z0, Z0, Z6
@@ -9189,9 +9181,9 @@ done4:
 	VADDPD        Z8, Z0, Z0
 	VADDPD        Z9, Z1, Z1
 	VPSLLQ        $0x34, Z2, Z2
-	VPSLLQ        $0x34, Z3, Z3
+	VPSLLQ        $0x34, Z5, Z5
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z3, Z1
+	VPADDQ        Z1, Z5, Z1
 	VMOVAPD       Z0, Z2
 	VCVTPD2PS     Z0, Y2
 	VCVTPD2PS     Z1, Y0
@@ -9203,8 +9195,8 @@ done4:
 	VBROADCASTSS  powConstants<>+736(SB), K2, Z2
 	VPTESTMD.BCST powConstants<>+768(SB), Z0, K2
 	VMOVAPS.Z     Z2, K2, Z0
-	VMULPS        Z4, Z0, Z0
-	VADDPS        Z5, Z0, Z0
+	VMULPS        Z3, Z0, Z0
+	VADDPS        Z4, Z0, Z0
 	VMOVUPS       Z0, K1, (CX)(SI*1)
 
 end5:
@@ -9221,26 +9213,23 @@ TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-72
 	MOVQ         s+64(FP), SI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS (SI), Z0
-	VBROADCASTSS 4(SI), Z4
-	VBROADCASTSS 20(SI), Z5
-	VBROADCASTSS 16(SI), Z6
-	VBROADCASTSS 32(SI), Z7
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLD       $0x1f, Z2, Z2
-	VPXORD       Z7, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPTERNLOGD   $0xff, Z3, Z3, Z3
-	VPSLLD       $0x18, Z3, Z3
-	VPSRLD       $0x01, Z3, Z3
-	VPXORD       Z7, Z3, Z3
-	VMOVQ        X3, (SP)
+	VBROADCASTSS (SI), Z1
+	VBROADCASTSS 4(SI), Z2
+	VBROADCASTSS 20(SI), Z3
+	VBROADCASTSS 16(SI), Z4
+	VBROADCASTSS 32(SI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
 	MOVQ         block+40(FP), SI
 	MOVQ         stride+48(FP), DI
 	SHLQ         $0x02, DI
@@ -9256,30 +9245,30 @@ row1:
 	JL   done3
 
 loop2:
-	VMULPS    (CX)(R10*1), Z0, Z3
-	VMULPS    (DX)(R10*1), Z4, Z8
-	VADDPS    Z8, Z3, Z3
-	VPTESTMD  Z1, Z3, K1
-	VMOVUPS.Z Z3, K1, Z3
-	VMULPS    (AX)(R10*1), Z5, Z8
+	VMULPS    (CX)(R10*1), Z1, Z7
+	VMULPS    (DX)(R10*1), Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R10*1), Z3, Z8
 	VMOVUPS   (BX)(R10*1), Z9
-	VMULPS    Z6, Z3, Z10
+	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
-	VMULPS    64(CX)(R10*1), Z0, Z9
-	VMULPS    64(DX)(R10*1), Z4, Z11
+	VMULPS    64(CX)(R10*1), Z1, Z9
+	VMULPS    64(DX)(R10*1), Z2, Z11
 	VADDPS    Z11, Z9, Z9
-	VPTESTMD  Z1, Z9, K1
+	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    64(AX)(R10*1), Z5, Z11
+	VMULPS    64(AX)(R10*1), Z3, Z11
 	VMOVUPS   64(BX)(R10*1), Z12
-	VMULPS    Z6, Z9, Z13
+	VMULPS    Z4, Z9, Z13
 	VDIVPS    Z12, Z13, Z13
 	CMPQ      (SP), $+0
 	JNE       clamp4
 
 clamped5:
 	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z3, (CX)(R10*1)
+	VMOVUPS Z7, (CX)(R10*1)
 	VMOVUPS Z8, (AX)(R10*1)
 	VSUBPS  Z13, Z11, Z11
 	VMOVUPS Z9, 64(CX)(R10*1)
@@ -9294,21 +9283,21 @@ done3:
 	JL   done7
 
 loop6:
-	VMULPS    (CX)(R10*1), Z0, Z3
-	VMULPS    (DX)(R10*1), Z4, Z8
-	VADDPS    Z8, Z3, Z3
-	VPTESTMD  Z1, Z3, K1
-	VMOVUPS.Z Z3, K1, Z3
-	VMULPS    (AX)(R10*1), Z5, Z8
+	VMULPS    (CX)(R10*1), Z1, Z7
+	VMULPS    (DX)(R10*1), Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R10*1), Z3, Z8
 	VMOVUPS   (BX)(R10*1), Z9
-	VMULPS    Z6, Z3, Z10
+	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp8
 
 clamped9:
 	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z3, (CX)(R10*1)
+	VMOVUPS Z7, (CX)(R10*1)
 	VMOVUPS Z8, (AX)(R10*1)
 	ADDQ    $0x00000040, R10
 	SUBQ    $0x00000040, R9
@@ -9323,24 +9312,24 @@ done7:
 	BTSQ      R9, R11
 	DECQ      R11
 	KMOVW     R11, K1
-	VMOVUPS.Z (CX)(R10*1), K1, Z3
+	VMOVUPS.Z (CX)(R10*1), K1, Z7
 	VMOVUPS.Z (DX)(R10*1), K1, Z8
-	VMULPS    Z3, Z0, Z3
-	VMULPS    Z8, Z4, Z8
-	VADDPS    Z8, Z3, Z3
-	VPTESTMD  Z1, Z3, K2
-	VMOVUPS.Z Z3, K2, Z3
+	VMULPS    Z7, Z1, Z7
+	VMULPS    Z8, Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
 	VMOVUPS.Z (AX)(R10*1), K1, Z8
-	VMULPS    Z8, Z5, Z8
+	VMULPS    Z8, Z3, Z8
 	VMOVUPS.Z (BX)(R10*1), K1, Z9
-	VMULPS    Z6, Z3, Z10
+	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp11
 
 clamped12:
 	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z3, K1, (CX)(R10*1)
+	VMOVUPS Z7, K1, (CX)(R10*1)
 	VMOVUPS Z8, K1, (AX)(R10*1)
 
 end10:
@@ -9356,25 +9345,25 @@ end10:
 	RET
 
 clamp4:
-	VMOVUPS Z7, Z12
+	VMOVUPS Z5, Z12
 	VMINPS  Z10, Z12, Z10
 	VMINPS  Z13, Z12, Z13
-	VMOVUPS Z2, Z12
+	VMOVUPS Z6, Z12
 	VMAXPS  Z10, Z12, Z10
 	VMAXPS  Z13, Z12, Z13
 	JMP     clamped5
 
 clamp8:
-	VMOVUPS Z7, Z9
+	VMOVUPS Z5, Z9
 	VMINPS  Z10, Z9, Z10
-	VMOVUPS Z2, Z9
+	VMOVUPS Z6, Z9
 	VMAXPS  Z10, Z9, Z10
 	JMP     clamped9
 
 clamp11:
-	VMOVUPS Z7, Z9
+	VMOVUPS Z5, Z9
 	VMINPS  Z10, Z9, Z10
-	VMOVUPS Z2, Z9
+	VMOVUPS Z6, Z9
 	VMAXPS  Z10, Z9, Z10
 	JMP     clamped12
 
@@ -9384,26 +9373,23 @@ TEXT ·descendBlocksF32AVX512(SB), NOSPLIT, $16-56
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS (AX), Z0
-	VBROADCASTSS 4(AX), Z4
-	VBROADCASTSS 20(AX), Z5
-	VBROADCASTSS 16(AX), Z6
-	VBROADCASTSS 32(AX), Z7
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLD       $0x1f, Z2, Z2
-	VPXORD       Z7, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPTERNLOGD   $0xff, Z3, Z3, Z3
-	VPSLLD       $0x18, Z3, Z3
-	VPSRLD       $0x01, Z3, Z3
-	VPXORD       Z7, Z3, Z3
-	VMOVQ        X3, (SP)
+	VBROADCASTSS (AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 20(AX), Z3
+	VBROADCASTSS 16(AX), Z4
+	VBROADCASTSS 32(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
 	MOVQ         block+40(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
@@ -9431,7 +9417,7 @@ done2:
 	ADDQ    $0x40, BX
 	IMULQ   block+40(FP), DI
 	SHLQ    $0x02, DI
-	VMOVUPS lanes32Wide<>+0(SB), Z3
+	VMOVUPS lanes32Wide<>+0(SB), Z7
 	MOVQ    DI, R8
 	ANDQ    $-64, R8
 	SUBQ    R8, DI
@@ -9442,16 +9428,16 @@ done2:
 	JZ      rest4
 
 loop3:
-	VMULPS    (CX)(R8*1), Z0, Z11
-	VMULPS    (DX)(R8*1), Z4, Z12
+	VMULPS    (CX)(R8*1), Z1, Z11
+	VMULPS    (DX)(R8*1), Z2, Z12
 	VADDPS    Z12, Z11, Z11
-	VPTESTMD  Z1, Z11, K1
+	VPTESTMD  Z0, Z11, K1
 	VMOVUPS.Z Z11, K1, Z11
-	VMULPS    (AX)(R8*1), Z5, Z12
-	VPMULLD   Z8, Z3, Z13
+	VMULPS    (AX)(R8*1), Z3, Z12
+	VPMULLD   Z8, Z7, Z13
 	VPSRLD    $0x1c, Z13, Z13
 	VPERMPS   Z10, Z13, Z13
-	VMULPS    Z6, Z11, Z14
+	VMULPS    Z4, Z11, Z14
 	VDIVPS    Z13, Z14, Z14
 	CMPQ      (SP), $+0
 	JNE       clamp6
@@ -9460,7 +9446,7 @@ clamped7:
 	VSUBPS  Z14, Z12, Z12
 	VMOVUPS Z11, (CX)(R8*1)
 	VMOVUPS Z12, (AX)(R8*1)
-	VPADDD  Z9, Z3, Z3
+	VPADDD  Z9, Z7, Z7
 	ADDQ    $0x40, R8
 	JNZ     loop3
 
@@ -9474,18 +9460,18 @@ rest4:
 	KMOVW     R9, K1
 	VMOVUPS.Z (CX)(R8*1), K1, Z11
 	VMOVUPS.Z (DX)(R8*1), K1, Z12
-	VMULPS    Z11, Z0, Z11
-	VMULPS    Z12, Z4, Z12
+	VMULPS    Z11, Z1, Z11
+	VMULPS    Z12, Z2, Z12
 	VADDPS    Z12, Z11, Z11
-	VPTESTMD  Z1, Z11, K2
+	VPTESTMD  Z0, Z11, K2
 	VMOVUPS.Z Z11, K2, Z11
 	VMOVUPS.Z (AX)(R8*1), K1, Z12
-	VMULPS    Z12, Z5, Z12
-	VPMULLD   Z8, Z3, Z3
-	VPSRLD    $0x1c, Z3, Z3
-	VPERMPS   Z10, Z3, Z3
-	VMULPS    Z6, Z11, Z10
-	VDIVPS    Z3, Z10, Z10
+	VMULPS    Z12, Z3, Z12
+	VPMULLD   Z8, Z7, Z7
+	VPSRLD    $0x1c, Z7, Z7
+	VPERMPS   Z10, Z7, Z7
+	VMULPS    Z4, Z11, Z10
+	VDIVPS    Z7, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp8
 
@@ -9513,17 +9499,17 @@ some1:
 	JMP       done2
 
 clamp6:
-	VMOVUPS Z7, Z13
+	VMOVUPS Z5, Z13
 	VMINPS  Z14, Z13, Z14
-	VMOVUPS Z2, Z13
+	VMOVUPS Z6, Z13
 	VMAXPS  Z14, Z13, Z14
 	JMP     clamped7
 
 clamp8:
-	VMOVUPS Z7, Z3
-	VMINPS  Z10, Z3, Z10
-	VMOVUPS Z2, Z3
-	VMAXPS  Z10, Z3, Z10
+	VMOVUPS Z5, Z7
+	VMINPS  Z10, Z7, Z10
+	VMOVUPS Z6, Z7
+	VMAXPS  Z10, Z7, Z10
 	JMP     clamped9
 
 DATA lanes32Wide<>+0(SB)/4, $0x00000000
@@ -9574,37 +9560,34 @@ TEXT ·updateF32AVX512(SB), NOSPLIT, $16-64
 	MOVQ         s+48(FP), R9
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(R9), Z2
-	VBROADCASTSS 12(R9), Z3
-	VBROADCASTSS 24(R9), Z4
-	VBROADCASTSS 28(R9), Z5
-	VBROADCASTSS 36(R9), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLD       $0x19, Z7, Z7
-	VPSRLD       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSS (R9), Z8
-	VBROADCASTSS 4(R9), Z11
-	VBROADCASTSS 20(R9), Z12
-	VBROADCASTSS 16(R9), Z13
-	VBROADCASTSS 32(R9), Z14
+	VBROADCASTSS 8(R9), Z1
+	VBROADCASTSS 12(R9), Z2
+	VBROADCASTSS 24(R9), Z3
+	VBROADCASTSS 28(R9), Z4
+	VBROADCASTSS 36(R9), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R9), Z7
+	VBROADCASTSS 4(R9), Z10
+	VBROADCASTSS 20(R9), Z11
+	VBROADCASTSS 16(R9), Z12
+	VBROADCASTSS 32(R9), Z13
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z13, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x1f, Z9, Z9
-	VPXORD       Z14, Z9, Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLD       $0x18, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
-	VPXORD       Z14, Z10, Z10
-	VMOVQ        X10, 8(SP)
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z13, Z9, Z9
+	VMOVQ        X9, 8(SP)
 	SUBQ         $0x00000080, DI
 	JL           done2
 
@@ -9614,64 +9597,64 @@ loop1:
 	PREFETCHT0 512(CX)(R8*1)
 	PREFETCHT0 512(DX)(R8*1)
 	PREFETCHT0 512(AX)(R8*1)
-	VPANDD     (SI)(R8*1), Z0, Z10
-	VPANDD     64(SI)(R8*1), Z0, Z15
+	VMOVUPS    (SI)(R8*1), Z9
+	VMOVUPS    64(SI)(R8*1), Z14
 	CMPQ       (SP), $+0
 	JEQ        undivided3
-	VDIVPS     Z6, Z10, Z10
-	VDIVPS     Z6, Z15, Z15
+	VDIVPS     Z5, Z9, Z9
+	VDIVPS     Z5, Z14, Z14
 
 undivided3:
-	VMULPS    Z3, Z10, Z16
-	VMULPS    Z10, Z16, Z16
-	VMULPS    (DX)(R8*1), Z2, Z10
-	VADDPS    Z16, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
-	VMULPS    Z3, Z15, Z16
-	VMULPS    Z15, Z16, Z16
-	VMULPS    64(DX)(R8*1), Z2, Z15
-	VADDPS    Z16, Z15, Z15
-	VPTESTMD  Z1, Z15, K1
-	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    Z2, Z9, Z15
+	VMULPS    Z9, Z15, Z15
+	VMULPS    (DX)(R8*1), Z1, Z9
+	VADDPS    Z15, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z14, Z15
+	VMULPS    Z14, Z15, Z15
+	VMULPS    64(DX)(R8*1), Z1, Z14
+	VADDPS    Z15, Z14, Z14
+	VPTESTMD  Z0, Z14, K1
+	VMOVUPS.Z Z14, K1, Z14
 	CMPQ      power+56(FP), $+2
 	JNE       other4
-	VSQRTPS   Z10, Z16
-	VSQRTPS   Z15, Z17
+	VSQRTPS   Z9, Z15
+	VSQRTPS   Z14, Z16
 
 raised7:
-	VMULPS    Z4, Z16, Z16
-	VADDPS    Z5, Z16, Z16
-	VMULPS    Z4, Z17, Z17
-	VADDPS    Z5, Z17, Z17
-	VMULPS    (CX)(R8*1), Z8, Z18
-	VMULPS    (BX)(R8*1), Z11, Z19
-	VADDPS    Z19, Z18, Z18
-	VPTESTMD  Z1, Z18, K1
-	VMOVUPS.Z Z18, K1, Z18
-	VMULPS    (AX)(R8*1), Z12, Z19
-	VMULPS    Z13, Z18, Z20
-	VDIVPS    Z16, Z20, Z20
-	VMULPS    64(CX)(R8*1), Z8, Z16
-	VMULPS    64(BX)(R8*1), Z11, Z21
-	VADDPS    Z21, Z16, Z16
-	VPTESTMD  Z1, Z16, K1
-	VMOVUPS.Z Z16, K1, Z16
-	VMULPS    64(AX)(R8*1), Z12, Z21
-	VMULPS    Z13, Z16, Z22
-	VDIVPS    Z17, Z22, Z22
+	VMULPS    Z3, Z15, Z15
+	VADDPS    Z4, Z15, Z15
+	VMULPS    Z3, Z16, Z16
+	VADDPS    Z4, Z16, Z16
+	VMULPS    (CX)(R8*1), Z7, Z17
+	VMULPS    (BX)(R8*1), Z10, Z18
+	VADDPS    Z18, Z17, Z17
+	VPTESTMD  Z0, Z17, K1
+	VMOVUPS.Z Z17, K1, Z17
+	VMULPS    (AX)(R8*1), Z11, Z18
+	VMULPS    Z12, Z17, Z19
+	VDIVPS    Z15, Z19, Z19
+	VMULPS    64(CX)(R8*1), Z7, Z15
+	VMULPS    64(BX)(R8*1), Z10, Z20
+	VADDPS    Z20, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    64(AX)(R8*1), Z11, Z20
+	VMULPS    Z12, Z15, Z21
+	VDIVPS    Z16, Z21, Z21
 	CMPQ      8(SP), $+0
 	JNE       clamp8
 
 clamped9:
-	VSUBPS  Z20, Z19, Z19
-	VMOVUPS Z18, (CX)(R8*1)
-	VMOVUPS Z19, (AX)(R8*1)
-	VSUBPS  Z22, Z21, Z21
-	VMOVUPS Z16, 64(CX)(R8*1)
-	VMOVUPS Z21, 64(AX)(R8*1)
-	VMOVUPS Z10, (DX)(R8*1)
-	VMOVUPS Z15, 64(DX)(R8*1)
+	VSUBPS  Z19, Z18, Z18
+	VMOVUPS Z17, (CX)(R8*1)
+	VMOVUPS Z18, (AX)(R8*1)
+	VSUBPS  Z21, Z20, Z20
+	VMOVUPS Z15, 64(CX)(R8*1)
+	VMOVUPS Z20, 64(AX)(R8*1)
+	VMOVUPS Z9, (DX)(R8*1)
+	VMOVUPS Z14, 64(DX)(R8*1)
 	ADDQ    $0x00000080, R8
 	SUBQ    $0x00000080, DI
 	JGE     loop1
@@ -9682,93 +9665,93 @@ done2:
 	JL   done11
 
 loop10:
-	VPANDD (SI)(R8*1), Z0, Z10
-	CMPQ   (SP), $+0
-	JEQ    undivided12
-	VDIVPS Z6, Z10, Z10
+	VMOVUPS (SI)(R8*1), Z9
+	CMPQ    (SP), $+0
+	JEQ     undivided12
+	VDIVPS  Z5, Z9, Z9
 
 undivided12:
-	VMULPS    Z3, Z10, Z15
-	VMULPS    Z10, Z15, Z15
-	VMULPS    (DX)(R8*1), Z2, Z10
-	VADDPS    Z15, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    Z2, Z9, Z14
+	VMULPS    Z9, Z14, Z14
+	VMULPS    (DX)(R8*1), Z1, Z9
+	VADDPS    Z14, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
 	CMPQ      power+56(FP), $+2
 	JNE       other13
-	VSQRTPS   Z10, Z15
+	VSQRTPS   Z9, Z14
 
 raised16:
-	VMULPS    Z4, Z15, Z15
-	VADDPS    Z5, Z15, Z15
-	VMULPS    (CX)(R8*1), Z8, Z16
-	VMULPS    (BX)(R8*1), Z11, Z17
-	VADDPS    Z17, Z16, Z16
-	VPTESTMD  Z1, Z16, K1
-	VMOVUPS.Z Z16, K1, Z16
-	VMULPS    (AX)(R8*1), Z12, Z17
-	VMULPS    Z13, Z16, Z18
-	VDIVPS    Z15, Z18, Z18
+	VMULPS    Z3, Z14, Z14
+	VADDPS    Z4, Z14, Z14
+	VMULPS    (CX)(R8*1), Z7, Z15
+	VMULPS    (BX)(R8*1), Z10, Z16
+	VADDPS    Z16, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    (AX)(R8*1), Z11, Z16
+	VMULPS    Z12, Z15, Z17
+	VDIVPS    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
 	JNE       clamp17
 
 clamped18:
-	VSUBPS  Z18, Z17, Z17
-	VMOVUPS Z16, (CX)(R8*1)
-	VMOVUPS Z17, (AX)(R8*1)
-	VMOVUPS Z10, (DX)(R8*1)
+	VSUBPS  Z17, Z16, Z16
+	VMOVUPS Z15, (CX)(R8*1)
+	VMOVUPS Z16, (AX)(R8*1)
+	VMOVUPS Z9, (DX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
 	JGE     loop10
 
 done11:
-	ADDQ     $0x00000040, DI
-	TESTQ    DI, DI
-	JZ       end19
-	SHRQ     $0x02, DI
-	XORL     R9, R9
-	BTSQ     DI, R9
-	DECQ     R9
-	KMOVW    R9, K1
-	VPANDD.Z (SI)(R8*1), Z0, K1, Z0
-	CMPQ     (SP), $+0
-	JEQ      undivided20
-	VDIVPS   Z6, Z0, Z0
+	ADDQ      $0x00000040, DI
+	TESTQ     DI, DI
+	JZ        end19
+	SHRQ      $0x02, DI
+	XORL      R9, R9
+	BTSQ      DI, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (SI)(R8*1), K1, Z9
+	CMPQ      (SP), $+0
+	JEQ       undivided20
+	VDIVPS    Z5, Z9, Z9
 
 undivided20:
-	VMOVUPS.Z (DX)(R8*1), K1, Z6
-	VMULPS    Z3, Z0, Z3
-	VMULPS    Z0, Z3, Z3
-	VMULPS    Z6, Z2, Z0
-	VADDPS    Z3, Z0, Z0
-	VPTESTMD  Z1, Z0, K2
-	VMOVUPS.Z Z0, K2, Z0
+	VMOVUPS.Z (DX)(R8*1), K1, Z5
+	VMULPS    Z2, Z9, Z2
+	VMULPS    Z9, Z2, Z2
+	VMULPS    Z5, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VPTESTMD  Z0, Z1, K2
+	VMOVUPS.Z Z1, K2, Z1
 	CMPQ      power+56(FP), $+2
 	JNE       other21
-	VSQRTPS   Z0, Z2
+	VSQRTPS   Z1, Z2
 
 raised24:
-	VMULPS    Z4, Z2, Z2
-	VADDPS    Z5, Z2, Z2
+	VMULPS    Z3, Z2, Z2
+	VADDPS    Z4, Z2, Z2
 	VMOVUPS.Z (CX)(R8*1), K1, Z3
 	VMOVUPS.Z (BX)(R8*1), K1, Z4
-	VMULPS    Z3, Z8, Z3
-	VMULPS    Z4, Z11, Z4
+	VMULPS    Z3, Z7, Z3
+	VMULPS    Z4, Z10, Z4
 	VADDPS    Z4, Z3, Z3
-	VPTESTMD  Z1, Z3, K2
+	VPTESTMD  Z0, Z3, K2
 	VMOVUPS.Z Z3, K2, Z3
-	VMOVUPS.Z (AX)(R8*1), K1, Z1
-	VMULPS    Z1, Z12, Z1
-	VMULPS    Z13, Z3, Z4
+	VMOVUPS.Z (AX)(R8*1), K1, Z0
+	VMULPS    Z0, Z11, Z0
+	VMULPS    Z12, Z3, Z4
 	VDIVPS    Z2, Z4, Z4
 	CMPQ      8(SP), $+0
 	JNE       clamp25
 
 clamped26:
-	VSUBPS  Z4, Z1, Z1
+	VSUBPS  Z4, Z0, Z0
 	VMOVUPS Z3, K1, (CX)(R8*1)
-	VMOVUPS Z1, K1, (AX)(R8*1)
-	VMOVUPS Z0, K1, (DX)(R8*1)
+	VMOVUPS Z0, K1, (AX)(R8*1)
+	VMOVUPS Z1, K1, (DX)(R8*1)
 
 end19:
 	VZEROUPPER
@@ -9778,74 +9761,74 @@ other4:
 	JG      two6
 	CMPQ    power+56(FP), $+1
 	JE      half5
-	VMOVUPS Z7, Z16
-	VMOVUPS Z7, Z17
+	VMOVUPS Z6, Z15
+	VMOVUPS Z6, Z16
 	JMP     raised7
 
 half5:
-	VSQRTPS Z10, Z16
+	VSQRTPS Z9, Z15
+	VSQRTPS Z15, Z15
+	VSQRTPS Z14, Z16
 	VSQRTPS Z16, Z16
-	VSQRTPS Z15, Z17
-	VSQRTPS Z17, Z17
 	JMP     raised7
 
 two6:
-	VMOVDQA64 Z10, Z16
-	VMOVDQA64 Z15, Z17
+	VMOVDQA64 Z9, Z15
+	VMOVDQA64 Z14, Z16
 	JMP       raised7
 
 clamp8:
-	VMOVUPS Z14, Z17
-	VMINPS  Z20, Z17, Z20
-	VMINPS  Z22, Z17, Z22
-	VMOVUPS Z9, Z17
-	VMAXPS  Z20, Z17, Z20
-	VMAXPS  Z22, Z17, Z22
+	VMOVUPS Z13, Z16
+	VMINPS  Z19, Z16, Z19
+	VMINPS  Z21, Z16, Z21
+	VMOVUPS Z8, Z16
+	VMAXPS  Z19, Z16, Z19
+	VMAXPS  Z21, Z16, Z21
 	JMP     clamped9
 
 other13:
 	JG      two15
 	CMPQ    power+56(FP), $+1
 	JE      half14
-	VMOVUPS Z7, Z15
+	VMOVUPS Z6, Z14
 	JMP     raised16
 
 half14:
-	VSQRTPS Z10, Z15
-	VSQRTPS Z15, Z15
+	VSQRTPS Z9, Z14
+	VSQRTPS Z14, Z14
 	JMP     raised16
 
 two15:
-	VMOVDQA64 Z10, Z15
+	VMOVDQA64 Z9, Z14
 	JMP       raised16
 
 clamp17:
-	VMOVUPS Z14, Z15
-	VMINPS  Z18, Z15, Z18
-	VMOVUPS Z9, Z15
-	VMAXPS  Z18, Z15, Z18
+	VMOVUPS Z13, Z14
+	VMINPS  Z17, Z14, Z17
+	VMOVUPS Z8, Z14
+	VMAXPS  Z17, Z14, Z17
 	JMP     clamped18
 
 other21:
 	JG      two23
 	CMPQ    power+56(FP), $+1
 	JE      half22
-	VMOVUPS Z7, Z2
+	VMOVUPS Z6, Z2
 	JMP     raised24
 
 half22:
-	VSQRTPS Z0, Z2
+	VSQRTPS Z1, Z2
 	VSQRTPS Z2, Z2
 	JMP     raised24
 
 two23:
-	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z1, Z2
 	JMP       raised24
 
 clamp25:
-	VMOVUPS Z14, Z2
+	VMOVUPS Z13, Z2
 	VMINPS  Z4, Z2, Z4
-	VMOVUPS Z9, Z2
+	VMOVUPS Z8, Z2
 	VMAXPS  Z4, Z2, Z4
 	JMP     clamped26
 
@@ -9855,43 +9838,43 @@ TEXT ·updateBlocksF32AVX512(SB), $1040-72
 	MOVQ         s+56(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(AX), Z2
-	VBROADCASTSS 12(AX), Z3
-	VBROADCASTSS 24(AX), Z4
-	VBROADCASTSS 28(AX), Z5
-	VBROADCASTSS 36(AX), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLD       $0x19, Z7, Z7
-	VPSRLD       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSS (AX), Z8
+	VBROADCASTSS 8(AX), Z1
+	VBROADCASTSS 12(AX), Z2
+	VBROADCASTSS 24(AX), Z3
+	VBROADCASTSS 28(AX), Z4
+	VBROADCASTSS 36(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (AX), Z7
 	VBROADCASTSS 4(AX), Z14
 	VBROADCASTSS 20(AX), Z15
 	VBROADCASTSS 16(AX), Z16
 	VBROADCASTSS 32(AX), Z17
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z17, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x1f, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
 	VPXORD       Z17, Z9, Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLD       $0x18, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
-	VPXORD       Z17, Z10, Z10
-	VMOVQ        X10, 8(SP)
+	VMOVQ        X9, 8(SP)
 	MOVQ         block+48(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
 	VPBROADCASTD AX, Z18
 	VMOVUPS      lanes32Wide<>+64(SB), Z19
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSRLD       $0x01, Z10, Z10
 	MOVQ         block+48(FP), AX
 	SHLQ         $0x02, AX
 	MOVQ         AX, CX
@@ -9922,51 +9905,51 @@ group:
 	JNE        slots1
 	TESTQ      AX, AX
 	JNZ        long3
-	VPANDD.Z   (DX), Z0, K1, Z10
+	VPANDD.Z   (DX), Z10, K1, Z9
 	PREFETCHT0 2048(DX)
 
 summed4:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long5
-	VPANDD.Z   (DX), Z0, K1, Z11
+	VPANDD.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
 
 summed6:
 	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z10, Z20
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z20, Z20
+	VSHUFF64X2 $0x44, Z11, Z9, Z20
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z20, Z20
 	TESTQ      AX, AX
 	JNZ        long7
-	VPANDD.Z   (DX), Z0, K1, Z10
+	VPANDD.Z   (DX), Z10, K1, Z9
 	PREFETCHT0 2048(DX)
 
 summed8:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long9
-	VPANDD.Z   (DX), Z0, K1, Z11
+	VPANDD.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
 
 summed10:
 	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z10, Z21
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z10
+	VSHUFF64X2 $0x44, Z11, Z9, Z21
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z9
 	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPS     Z11, Z10, Z10
+	VADDPS     Z11, Z9, Z9
 	TESTQ      AX, AX
 	JNZ        long11
-	VPANDD.Z   (DX), Z0, K1, Z11
+	VPANDD.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
 
 summed12:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long13
-	VPANDD.Z   (DX), Z0, K1, Z20
+	VPANDD.Z   (DX), Z10, K1, Z20
 	PREFETCHT0 2048(DX)
 
 summed14:
@@ -9976,14 +9959,14 @@ summed14:
 	VADDPS     Z11, Z21, Z21
 	TESTQ      AX, AX
 	JNZ        long15
-	VPANDD.Z   (DX), Z0, K1, Z11
+	VPANDD.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
 
 summed16:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long17
-	VPANDD.Z   (DX), Z0, K1, Z20
+	VPANDD.Z   (DX), Z10, K1, Z20
 	PREFETCHT0 2048(DX)
 
 summed18:
@@ -9996,14 +9979,14 @@ summed18:
 	VADDPS     Z20, Z11, Z11
 	TESTQ      AX, AX
 	JNZ        long19
-	VPANDD.Z   (DX), Z0, K1, Z20
+	VPANDD.Z   (DX), Z10, K1, Z20
 	PREFETCHT0 2048(DX)
 
 summed20:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long21
-	VPANDD.Z   (DX), Z0, K1, Z21
+	VPANDD.Z   (DX), Z10, K1, Z21
 	PREFETCHT0 2048(DX)
 
 summed22:
@@ -10013,14 +9996,14 @@ summed22:
 	VADDPS     Z20, Z22, Z22
 	TESTQ      AX, AX
 	JNZ        long23
-	VPANDD.Z   (DX), Z0, K1, Z20
+	VPANDD.Z   (DX), Z10, K1, Z20
 	PREFETCHT0 2048(DX)
 
 summed24:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long25
-	VPANDD.Z   (DX), Z0, K1, Z21
+	VPANDD.Z   (DX), Z10, K1, Z21
 	PREFETCHT0 2048(DX)
 
 summed26:
@@ -10033,14 +10016,14 @@ summed26:
 	VADDPS     Z21, Z20, Z20
 	TESTQ      AX, AX
 	JNZ        long27
-	VPANDD.Z   (DX), Z0, K1, Z21
+	VPANDD.Z   (DX), Z10, K1, Z21
 	PREFETCHT0 2048(DX)
 
 summed28:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long29
-	VPANDD.Z   (DX), Z0, K1, Z22
+	VPANDD.Z   (DX), Z10, K1, Z22
 	PREFETCHT0 2048(DX)
 
 summed30:
@@ -10050,14 +10033,14 @@ summed30:
 	VADDPS     Z21, Z23, Z23
 	TESTQ      AX, AX
 	JNZ        long31
-	VPANDD.Z   (DX), Z0, K1, Z21
+	VPANDD.Z   (DX), Z10, K1, Z21
 	PREFETCHT0 2048(DX)
 
 summed32:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long33
-	VPANDD.Z   (DX), Z0, K1, Z22
+	VPANDD.Z   (DX), Z10, K1, Z22
 	PREFETCHT0 2048(DX)
 
 summed34:
@@ -10069,48 +10052,48 @@ summed34:
 	VSHUFF64X2 $0xdd, Z24, Z23, Z22
 	VADDPS     Z22, Z21, Z21
 	VMOVUPS    neighbours32<>+0(SB), Z22
-	VSHUFPS    $0x44, Z11, Z10, Z23
-	VSHUFPS    $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z23, Z23
-	VSHUFPS    $0x44, Z21, Z20, Z10
+	VSHUFPS    $0x44, Z11, Z9, Z23
+	VSHUFPS    $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z23, Z23
+	VSHUFPS    $0x44, Z21, Z20, Z9
 	VSHUFPS    $0xee, Z21, Z20, Z11
-	VADDPS     Z11, Z10, Z10
-	VSHUFPS    $0x88, Z10, Z23, Z11
-	VSHUFPS    $0xdd, Z10, Z23, Z10
-	VADDPS     Z10, Z11, Z11
+	VADDPS     Z11, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z23, Z11
+	VSHUFPS    $0xdd, Z9, Z23, Z9
+	VADDPS     Z9, Z11, Z11
 	VPERMPS    Z11, Z22, Z11
-	VMOVDQA64  Z11, Z10
+	VMOVDQA64  Z11, Z9
 
 summed2:
 	CMPQ   (SP), $+0
 	JEQ    undivided35
-	VDIVPS Z6, Z10, Z10
+	VDIVPS Z5, Z9, Z9
 
 undivided35:
 	CMPQ      R10, $0x10
 	JNE       some36
-	VMULPS    Z3, Z10, Z11
-	VMULPS    Z10, Z11, Z11
-	VMULPS    (DI), Z2, Z10
-	VADDPS    Z11, Z10, Z10
-	VPTESTMD  Z1, Z10, K2
-	VMOVUPS.Z Z10, K2, Z10
-	VMOVDQA64 Z10, Z11
-	VMOVUPS   Z10, (DI)
+	VMULPS    Z2, Z9, Z11
+	VMULPS    Z9, Z11, Z11
+	VMULPS    (DI), Z1, Z9
+	VADDPS    Z11, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPS   Z9, (DI)
 
 done37:
 	CMPQ    power+64(FP), $+2
 	JNE     other38
-	VSQRTPS Z11, Z10
+	VSQRTPS Z11, Z9
 
 raised41:
-	VMULPS    Z4, Z10, Z10
-	VADDPS    Z5, Z10, Z10
-	VMOVDQA64 Z10, Z11
+	VMULPS    Z3, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
 elements:
-	VMOVUPS lanes32Wide<>+0(SB), Z10
+	VMOVUPS lanes32Wide<>+0(SB), Z9
 	MOVQ    R11, R12
 	ANDQ    $-64, R12
 	SUBQ    R12, R11
@@ -10121,13 +10104,13 @@ elements:
 	JZ      rest43
 
 loop42:
-	VMULPS    (SI)(R12*1), Z8, Z20
+	VMULPS    (SI)(R12*1), Z7, Z20
 	VMULPS    (R8)(R12*1), Z14, Z21
 	VADDPS    Z21, Z20, Z20
-	VPTESTMD  Z1, Z20, K2
+	VPTESTMD  Z0, Z20, K2
 	VMOVUPS.Z Z20, K2, Z20
 	VMULPS    (BX)(R12*1), Z15, Z21
-	VPMULLD   Z18, Z10, Z22
+	VPMULLD   Z18, Z9, Z22
 	VPSRLD    $0x1c, Z22, Z22
 	VPERMPS   Z12, Z22, Z22
 	VMULPS    Z16, Z20, Z23
@@ -10139,7 +10122,7 @@ clamped46:
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z20, (SI)(R12*1)
 	VMOVUPS Z21, (BX)(R12*1)
-	VPADDD  Z19, Z10, Z10
+	VPADDD  Z19, Z9, Z9
 	ADDQ    $0x40, R12
 	JNZ     loop42
 
@@ -10153,18 +10136,18 @@ rest43:
 	KMOVW     R13, K2
 	VMOVUPS.Z (SI)(R12*1), K2, Z20
 	VMOVUPS.Z (R8)(R12*1), K2, Z21
-	VMULPS    Z20, Z8, Z20
+	VMULPS    Z20, Z7, Z20
 	VMULPS    Z21, Z14, Z21
 	VADDPS    Z21, Z20, Z20
-	VPTESTMD  Z1, Z20, K3
+	VPTESTMD  Z0, Z20, K3
 	VMOVUPS.Z Z20, K3, Z20
 	VMOVUPS.Z (BX)(R12*1), K2, Z21
 	VMULPS    Z21, Z15, Z21
-	VPMULLD   Z18, Z10, Z10
-	VPSRLD    $0x1c, Z10, Z10
-	VPERMPS   Z12, Z10, Z10
+	VPMULLD   Z18, Z9, Z9
+	VPSRLD    $0x1c, Z9, Z9
+	VPERMPS   Z12, Z9, Z9
 	VMULPS    Z16, Z20, Z12
-	VDIVPS    Z10, Z12, Z12
+	VDIVPS    Z9, Z12, Z12
 	CMPQ      8(SP), $+0
 	JNE       clamp47
 
@@ -10184,305 +10167,305 @@ end44:
 
 long3:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z10
+	VPANDD (DX), Z10, Z9
 
 loop49:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest50
-	VPANDD (DX), Z0, Z11
-	VADDPS Z11, Z10, Z10
+	VPANDD (DX), Z10, Z11
+	VADDPS Z11, Z9, Z9
 	JMP    loop49
 
 rest50:
 	TESTQ    CX, CX
 	JZ       summed4
-	VPANDD.Z (DX), Z0, K1, Z11
-	VADDPS   Z11, Z10, Z10
+	VPANDD.Z (DX), Z10, K1, Z11
+	VADDPS   Z11, Z9, Z9
 	JMP      summed4
 
 long5:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z11
+	VPANDD (DX), Z10, Z11
 
 loop51:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest52
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 	VADDPS Z20, Z11, Z11
 	JMP    loop51
 
 rest52:
 	TESTQ    CX, CX
 	JZ       summed6
-	VPANDD.Z (DX), Z0, K1, Z20
+	VPANDD.Z (DX), Z10, K1, Z20
 	VADDPS   Z20, Z11, Z11
 	JMP      summed6
 
 long7:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z10
+	VPANDD (DX), Z10, Z9
 
 loop53:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest54
-	VPANDD (DX), Z0, Z11
-	VADDPS Z11, Z10, Z10
+	VPANDD (DX), Z10, Z11
+	VADDPS Z11, Z9, Z9
 	JMP    loop53
 
 rest54:
 	TESTQ    CX, CX
 	JZ       summed8
-	VPANDD.Z (DX), Z0, K1, Z11
-	VADDPS   Z11, Z10, Z10
+	VPANDD.Z (DX), Z10, K1, Z11
+	VADDPS   Z11, Z9, Z9
 	JMP      summed8
 
 long9:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z11
+	VPANDD (DX), Z10, Z11
 
 loop55:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest56
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 	VADDPS Z21, Z11, Z11
 	JMP    loop55
 
 rest56:
 	TESTQ    CX, CX
 	JZ       summed10
-	VPANDD.Z (DX), Z0, K1, Z21
+	VPANDD.Z (DX), Z10, K1, Z21
 	VADDPS   Z21, Z11, Z11
 	JMP      summed10
 
 long11:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z11
+	VPANDD (DX), Z10, Z11
 
 loop57:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest58
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 	VADDPS Z20, Z11, Z11
 	JMP    loop57
 
 rest58:
 	TESTQ    CX, CX
 	JZ       summed12
-	VPANDD.Z (DX), Z0, K1, Z20
+	VPANDD.Z (DX), Z10, K1, Z20
 	VADDPS   Z20, Z11, Z11
 	JMP      summed12
 
 long13:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 
 loop59:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest60
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 	VADDPS Z21, Z20, Z20
 	JMP    loop59
 
 rest60:
 	TESTQ    CX, CX
 	JZ       summed14
-	VPANDD.Z (DX), Z0, K1, Z21
+	VPANDD.Z (DX), Z10, K1, Z21
 	VADDPS   Z21, Z20, Z20
 	JMP      summed14
 
 long15:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z11
+	VPANDD (DX), Z10, Z11
 
 loop61:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest62
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 	VADDPS Z20, Z11, Z11
 	JMP    loop61
 
 rest62:
 	TESTQ    CX, CX
 	JZ       summed16
-	VPANDD.Z (DX), Z0, K1, Z20
+	VPANDD.Z (DX), Z10, K1, Z20
 	VADDPS   Z20, Z11, Z11
 	JMP      summed16
 
 long17:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 
 loop63:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest64
-	VPANDD (DX), Z0, Z22
+	VPANDD (DX), Z10, Z22
 	VADDPS Z22, Z20, Z20
 	JMP    loop63
 
 rest64:
 	TESTQ    CX, CX
 	JZ       summed18
-	VPANDD.Z (DX), Z0, K1, Z22
+	VPANDD.Z (DX), Z10, K1, Z22
 	VADDPS   Z22, Z20, Z20
 	JMP      summed18
 
 long19:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 
 loop65:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest66
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 	VADDPS Z21, Z20, Z20
 	JMP    loop65
 
 rest66:
 	TESTQ    CX, CX
 	JZ       summed20
-	VPANDD.Z (DX), Z0, K1, Z21
+	VPANDD.Z (DX), Z10, K1, Z21
 	VADDPS   Z21, Z20, Z20
 	JMP      summed20
 
 long21:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 
 loop67:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest68
-	VPANDD (DX), Z0, Z22
+	VPANDD (DX), Z10, Z22
 	VADDPS Z22, Z21, Z21
 	JMP    loop67
 
 rest68:
 	TESTQ    CX, CX
 	JZ       summed22
-	VPANDD.Z (DX), Z0, K1, Z22
+	VPANDD.Z (DX), Z10, K1, Z22
 	VADDPS   Z22, Z21, Z21
 	JMP      summed22
 
 long23:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 
 loop69:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest70
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 	VADDPS Z21, Z20, Z20
 	JMP    loop69
 
 rest70:
 	TESTQ    CX, CX
 	JZ       summed24
-	VPANDD.Z (DX), Z0, K1, Z21
+	VPANDD.Z (DX), Z10, K1, Z21
 	VADDPS   Z21, Z20, Z20
 	JMP      summed24
 
 long25:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 
 loop71:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest72
-	VPANDD (DX), Z0, Z23
+	VPANDD (DX), Z10, Z23
 	VADDPS Z23, Z21, Z21
 	JMP    loop71
 
 rest72:
 	TESTQ    CX, CX
 	JZ       summed26
-	VPANDD.Z (DX), Z0, K1, Z23
+	VPANDD.Z (DX), Z10, K1, Z23
 	VADDPS   Z23, Z21, Z21
 	JMP      summed26
 
 long27:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 
 loop73:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest74
-	VPANDD (DX), Z0, Z22
+	VPANDD (DX), Z10, Z22
 	VADDPS Z22, Z21, Z21
 	JMP    loop73
 
 rest74:
 	TESTQ    CX, CX
 	JZ       summed28
-	VPANDD.Z (DX), Z0, K1, Z22
+	VPANDD.Z (DX), Z10, K1, Z22
 	VADDPS   Z22, Z21, Z21
 	JMP      summed28
 
 long29:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z22
+	VPANDD (DX), Z10, Z22
 
 loop75:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest76
-	VPANDD (DX), Z0, Z23
+	VPANDD (DX), Z10, Z23
 	VADDPS Z23, Z22, Z22
 	JMP    loop75
 
 rest76:
 	TESTQ    CX, CX
 	JZ       summed30
-	VPANDD.Z (DX), Z0, K1, Z23
+	VPANDD.Z (DX), Z10, K1, Z23
 	VADDPS   Z23, Z22, Z22
 	JMP      summed30
 
 long31:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 
 loop77:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest78
-	VPANDD (DX), Z0, Z22
+	VPANDD (DX), Z10, Z22
 	VADDPS Z22, Z21, Z21
 	JMP    loop77
 
 rest78:
 	TESTQ    CX, CX
 	JZ       summed32
-	VPANDD.Z (DX), Z0, K1, Z22
+	VPANDD.Z (DX), Z10, K1, Z22
 	VADDPS   Z22, Z21, Z21
 	JMP      summed32
 
 long33:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z22
+	VPANDD (DX), Z10, Z22
 
 loop79:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest80
-	VPANDD (DX), Z0, Z24
+	VPANDD (DX), Z10, Z24
 	VADDPS Z24, Z22, Z22
 	JMP    loop79
 
 rest80:
 	TESTQ    CX, CX
 	JZ       summed34
-	VPANDD.Z (DX), Z0, K1, Z24
+	VPANDD.Z (DX), Z10, K1, Z24
 	VADDPS   Z24, Z22, Z22
 	JMP      summed34
 
@@ -10497,8 +10480,8 @@ block81:
 	JZ     rest83
 
 pair82:
-	VPANDD (DX), Z0, Z10
-	VADDPS Z10, Z13, Z13
+	VPANDD (DX), Z10, Z9
+	VADDPS Z9, Z13, Z13
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R14
 	JNZ    pair82
@@ -10506,8 +10489,8 @@ pair82:
 	JZ     done84
 
 rest83:
-	VPANDD.Z (DX), Z0, K1, Z10
-	VADDPS   Z10, Z13, Z13
+	VPANDD.Z (DX), Z10, K1, Z9
+	VADDPS   Z9, Z13, Z13
 	ADDQ     CX, DX
 
 done84:
@@ -10515,19 +10498,19 @@ done84:
 	ADDQ       $0x40, R12
 	DECQ       R13
 	JNZ        block81
-	VMOVUPS    16(SP), Z10
+	VMOVUPS    16(SP), Z9
 	VMOVUPS    80(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z10, Z20
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z20, Z20
-	VMOVUPS    144(SP), Z10
+	VSHUFF64X2 $0x44, Z11, Z9, Z20
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z20, Z20
+	VMOVUPS    144(SP), Z9
 	VMOVUPS    208(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z10, Z21
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z10
+	VSHUFF64X2 $0x44, Z11, Z9, Z21
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z9
 	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPS     Z11, Z10, Z10
+	VADDPS     Z11, Z9, Z9
 	VMOVUPS    272(SP), Z11
 	VMOVUPS    336(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
@@ -10568,17 +10551,17 @@ done84:
 	VSHUFF64X2 $0xdd, Z24, Z23, Z22
 	VADDPS     Z22, Z21, Z21
 	VMOVUPS    neighbours32<>+0(SB), Z22
-	VSHUFPS    $0x44, Z11, Z10, Z23
-	VSHUFPS    $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z23, Z23
-	VSHUFPS    $0x44, Z21, Z20, Z10
+	VSHUFPS    $0x44, Z11, Z9, Z23
+	VSHUFPS    $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z23, Z23
+	VSHUFPS    $0x44, Z21, Z20, Z9
 	VSHUFPS    $0xee, Z21, Z20, Z11
-	VADDPS     Z11, Z10, Z10
-	VSHUFPS    $0x88, Z10, Z23, Z11
-	VSHUFPS    $0xdd, Z10, Z23, Z10
-	VADDPS     Z10, Z11, Z11
+	VADDPS     Z11, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z23, Z11
+	VSHUFPS    $0xdd, Z9, Z23, Z9
+	VADDPS     Z9, Z11, Z11
 	VPERMPS    Z11, Z22, Z11
-	VMOVDQA64  Z11, Z10
+	VMOVDQA64  Z11, Z9
 	JMP        summed2
 
 some36:
@@ -10590,44 +10573,44 @@ some36:
 	DECQ      R13
 	KMOVW     R13, K2
 	VMOVUPS.Z (DI), K2, Z11
-	VMULPS    Z3, Z10, Z20
-	VMULPS    Z10, Z20, Z20
-	VMULPS    Z11, Z2, Z10
-	VADDPS    Z20, Z10, Z10
-	VPTESTMD  Z1, Z10, K3
-	VMOVUPS.Z Z10, K3, Z10
-	VMOVDQA64 Z10, Z11
-	VMOVUPS   Z10, K2, (DI)
+	VMULPS    Z2, Z9, Z20
+	VMULPS    Z9, Z20, Z20
+	VMULPS    Z11, Z1, Z9
+	VADDPS    Z20, Z9, Z9
+	VPTESTMD  Z0, Z9, K3
+	VMOVUPS.Z Z9, K3, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPS   Z9, K2, (DI)
 	JMP       done37
 
 other38:
 	JG      two40
 	CMPQ    power+64(FP), $+1
 	JE      half39
-	VMOVUPS Z7, Z10
+	VMOVUPS Z6, Z9
 	JMP     raised41
 
 half39:
-	VSQRTPS Z11, Z10
-	VSQRTPS Z10, Z10
+	VSQRTPS Z11, Z9
+	VSQRTPS Z9, Z9
 	JMP     raised41
 
 two40:
-	VMOVDQA64 Z11, Z10
+	VMOVDQA64 Z11, Z9
 	JMP       raised41
 
 clamp45:
 	VMOVUPS Z17, Z22
 	VMINPS  Z23, Z22, Z23
-	VMOVUPS Z9, Z22
+	VMOVUPS Z8, Z22
 	VMAXPS  Z23, Z22, Z23
 	JMP     clamped46
 
 clamp47:
-	VMOVUPS Z17, Z10
-	VMINPS  Z12, Z10, Z12
-	VMOVUPS Z9, Z10
-	VMAXPS  Z12, Z10, Z12
+	VMOVUPS Z17, Z9
+	VMINPS  Z12, Z9, Z12
+	VMOVUPS Z8, Z9
+	VMAXPS  Z12, Z9, Z12
 	JMP     clamped48
 
 // func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
@@ -10642,37 +10625,37 @@ TEXT ·updateRowsF32AVX512(SB), NOSPLIT, $16-96
 	MOVQ         s+80(FP), R8
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(R8), Z2
-	VBROADCASTSS 12(R8), Z3
-	VBROADCASTSS 24(R8), Z4
-	VBROADCASTSS 28(R8), Z5
-	VBROADCASTSS 36(R8), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLD       $0x19, Z7, Z7
-	VPSRLD       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSS (R8), Z8
+	VBROADCASTSS 8(R8), Z1
+	VBROADCASTSS 12(R8), Z2
+	VBROADCASTSS 24(R8), Z3
+	VBROADCASTSS 28(R8), Z4
+	VBROADCASTSS 36(R8), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R8), Z7
 	VBROADCASTSS 4(R8), Z21
 	VBROADCASTSS 20(R8), Z22
 	VBROADCASTSS 16(R8), Z23
 	VBROADCASTSS 32(R8), Z24
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z24, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x1f, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
 	VPXORD       Z24, Z9, Z9
+	VMOVQ        X9, 8(SP)
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLD       $0x18, Z10, Z10
 	VPSRLD       $0x01, Z10, Z10
-	VPXORD       Z24, Z10, Z10
-	VMOVQ        X10, 8(SP)
 	MOVQ         block+56(FP), R8
 	MOVQ         stride+64(FP), R9
 	SHLQ         $0x02, R9
@@ -10697,22 +10680,22 @@ loop1:
 	MOVQ   R8, R13
 
 row3:
-	VPANDD  (R12), Z0, Z10
-	VADDPS  Z10, Z11, Z11
-	VPANDD  64(R12), Z0, Z10
-	VADDPS  Z10, Z12, Z12
-	VPANDD  128(R12), Z0, Z10
-	VADDPS  Z10, Z13, Z13
-	VPANDD  192(R12), Z0, Z10
-	VADDPS  Z10, Z14, Z14
-	VPANDD  256(R12), Z0, Z10
-	VADDPS  Z10, Z15, Z15
-	VPANDD  320(R12), Z0, Z10
-	VADDPS  Z10, Z16, Z16
-	VPANDD  384(R12), Z0, Z10
-	VADDPS  Z10, Z17, Z17
-	VPANDD  448(R12), Z0, Z10
-	VADDPS  Z10, Z18, Z18
+	VPANDD  (R12), Z10, Z9
+	VADDPS  Z9, Z11, Z11
+	VPANDD  64(R12), Z10, Z9
+	VADDPS  Z9, Z12, Z12
+	VPANDD  128(R12), Z10, Z9
+	VADDPS  Z9, Z13, Z13
+	VPANDD  192(R12), Z10, Z9
+	VADDPS  Z9, Z14, Z14
+	VPANDD  256(R12), Z10, Z9
+	VADDPS  Z9, Z15, Z15
+	VPANDD  320(R12), Z10, Z9
+	VADDPS  Z9, Z16, Z16
+	VPANDD  384(R12), Z10, Z9
+	VADDPS  Z9, Z17, Z17
+	VPANDD  448(R12), Z10, Z9
+	VADDPS  Z9, Z18, Z18
 	ADDQ    R9, R12
 	DECQ    R13
 	JNZ     row3
@@ -10739,8 +10722,8 @@ loop4:
 	MOVQ   R8, R13
 
 row6:
-	VPANDD  (R12), Z0, Z10
-	VADDPS  Z10, Z19, Z19
+	VPANDD  (R12), Z10, Z9
+	VADDPS  Z9, Z19, Z19
 	ADDQ    R9, R12
 	DECQ    R13
 	JNZ     row6
@@ -10763,8 +10746,8 @@ done5:
 	MOVQ   R8, R12
 
 row8:
-	VPANDD.Z (R10), Z0, K1, Z10
-	VADDPS   Z10, Z20, Z20
+	VPANDD.Z (R10), Z10, K1, Z9
+	VADDPS   Z9, Z20, Z20
 	ADDQ     R9, R10
 	DECQ     R12
 	JNZ      row8
@@ -10781,37 +10764,37 @@ end7:
 	JL    done10
 
 loop9:
-	VMOVUPS (DI)(R11*1), Z10
+	VMOVUPS (DI)(R11*1), Z9
 	VMOVUPS 64(DI)(R11*1), Z25
 	CMPQ    (SP), $+0
 	JEQ     undivided11
-	VDIVPS  Z6, Z10, Z10
-	VDIVPS  Z6, Z25, Z25
+	VDIVPS  Z5, Z9, Z9
+	VDIVPS  Z5, Z25, Z25
 
 undivided11:
-	VMULPS    Z3, Z10, Z26
-	VMULPS    Z10, Z26, Z26
-	VMULPS    (DX)(R11*1), Z2, Z10
-	VADDPS    Z26, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
-	VMULPS    Z3, Z25, Z26
+	VMULPS    Z2, Z9, Z26
+	VMULPS    Z9, Z26, Z26
+	VMULPS    (DX)(R11*1), Z1, Z9
+	VADDPS    Z26, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z25, Z26
 	VMULPS    Z25, Z26, Z26
-	VMULPS    64(DX)(R11*1), Z2, Z25
+	VMULPS    64(DX)(R11*1), Z1, Z25
 	VADDPS    Z26, Z25, Z25
-	VPTESTMD  Z1, Z25, K1
+	VPTESTMD  Z0, Z25, K1
 	VMOVUPS.Z Z25, K1, Z25
 	CMPQ      power+88(FP), $+2
 	JNE       other12
-	VSQRTPS   Z10, Z26
+	VSQRTPS   Z9, Z26
 	VSQRTPS   Z25, Z27
 
 raised15:
-	VMULPS  Z4, Z26, Z26
-	VADDPS  Z5, Z26, Z26
-	VMULPS  Z4, Z27, Z27
-	VADDPS  Z5, Z27, Z27
-	VMOVUPS Z10, (DX)(R11*1)
+	VMULPS  Z3, Z26, Z26
+	VADDPS  Z4, Z26, Z26
+	VMULPS  Z3, Z27, Z27
+	VADDPS  Z4, Z27, Z27
+	VMOVUPS Z9, (DX)(R11*1)
 	VMOVUPS Z26, (DI)(R11*1)
 	VMOVUPS Z25, 64(DX)(R11*1)
 	VMOVUPS Z27, 64(DI)(R11*1)
@@ -10825,26 +10808,26 @@ done10:
 	JL   done17
 
 loop16:
-	VMOVUPS (DI)(R11*1), Z10
+	VMOVUPS (DI)(R11*1), Z9
 	CMPQ    (SP), $+0
 	JEQ     undivided18
-	VDIVPS  Z6, Z10, Z10
+	VDIVPS  Z5, Z9, Z9
 
 undivided18:
-	VMULPS    Z3, Z10, Z25
-	VMULPS    Z10, Z25, Z25
-	VMULPS    (DX)(R11*1), Z2, Z10
-	VADDPS    Z25, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    Z2, Z9, Z25
+	VMULPS    Z9, Z25, Z25
+	VMULPS    (DX)(R11*1), Z1, Z9
+	VADDPS    Z25, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
 	CMPQ      power+88(FP), $+2
 	JNE       other19
-	VSQRTPS   Z10, Z25
+	VSQRTPS   Z9, Z25
 
 raised22:
-	VMULPS  Z4, Z25, Z25
-	VADDPS  Z5, Z25, Z25
-	VMOVUPS Z10, (DX)(R11*1)
+	VMULPS  Z3, Z25, Z25
+	VADDPS  Z4, Z25, Z25
+	VMOVUPS Z9, (DX)(R11*1)
 	VMOVUPS Z25, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
@@ -10859,27 +10842,27 @@ done17:
 	BTSQ      R10, R12
 	DECQ      R12
 	KMOVW     R12, K1
-	VMOVUPS.Z (DI)(R11*1), K1, Z10
+	VMOVUPS.Z (DI)(R11*1), K1, Z9
 	CMPQ      (SP), $+0
 	JEQ       undivided24
-	VDIVPS    Z6, Z10, Z10
+	VDIVPS    Z5, Z9, Z9
 
 undivided24:
 	VMOVUPS.Z (DX)(R11*1), K1, Z25
-	VMULPS    Z3, Z10, Z26
-	VMULPS    Z10, Z26, Z26
-	VMULPS    Z25, Z2, Z10
-	VADDPS    Z26, Z10, Z10
-	VPTESTMD  Z1, Z10, K2
-	VMOVUPS.Z Z10, K2, Z10
+	VMULPS    Z2, Z9, Z26
+	VMULPS    Z9, Z26, Z26
+	VMULPS    Z25, Z1, Z9
+	VADDPS    Z26, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
 	CMPQ      power+88(FP), $+2
 	JNE       other25
-	VSQRTPS   Z10, Z25
+	VSQRTPS   Z9, Z25
 
 raised28:
-	VMULPS  Z4, Z25, Z25
-	VADDPS  Z5, Z25, Z25
-	VMOVUPS Z10, K1, (DX)(R11*1)
+	VMULPS  Z3, Z25, Z25
+	VADDPS  Z4, Z25, Z25
+	VMOVUPS Z9, K1, (DX)(R11*1)
 	VMOVUPS Z25, K1, (DI)(R11*1)
 
 end23:
@@ -10894,19 +10877,19 @@ row29:
 	JL   done31
 
 loop30:
-	VMULPS    (CX)(R12*1), Z8, Z10
+	VMULPS    (CX)(R12*1), Z7, Z9
 	VMULPS    (BX)(R12*1), Z21, Z25
-	VADDPS    Z25, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
+	VADDPS    Z25, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
 	VMULPS    (AX)(R12*1), Z22, Z25
 	VMOVUPS   (DI)(R12*1), Z26
-	VMULPS    Z23, Z10, Z27
+	VMULPS    Z23, Z9, Z27
 	VDIVPS    Z26, Z27, Z27
-	VMULPS    64(CX)(R12*1), Z8, Z26
+	VMULPS    64(CX)(R12*1), Z7, Z26
 	VMULPS    64(BX)(R12*1), Z21, Z28
 	VADDPS    Z28, Z26, Z26
-	VPTESTMD  Z1, Z26, K1
+	VPTESTMD  Z0, Z26, K1
 	VMOVUPS.Z Z26, K1, Z26
 	VMULPS    64(AX)(R12*1), Z22, Z28
 	VMOVUPS   64(DI)(R12*1), Z29
@@ -10917,7 +10900,7 @@ loop30:
 
 clamped33:
 	VSUBPS  Z27, Z25, Z25
-	VMOVUPS Z10, (CX)(R12*1)
+	VMOVUPS Z9, (CX)(R12*1)
 	VMOVUPS Z25, (AX)(R12*1)
 	VSUBPS  Z30, Z28, Z28
 	VMOVUPS Z26, 64(CX)(R12*1)
@@ -10932,21 +10915,21 @@ done31:
 	JL   done35
 
 loop34:
-	VMULPS    (CX)(R12*1), Z8, Z10
+	VMULPS    (CX)(R12*1), Z7, Z9
 	VMULPS    (BX)(R12*1), Z21, Z25
-	VADDPS    Z25, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
+	VADDPS    Z25, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
 	VMULPS    (AX)(R12*1), Z22, Z25
 	VMOVUPS   (DI)(R12*1), Z26
-	VMULPS    Z23, Z10, Z27
+	VMULPS    Z23, Z9, Z27
 	VDIVPS    Z26, Z27, Z27
 	CMPQ      8(SP), $+0
 	JNE       clamp36
 
 clamped37:
 	VSUBPS  Z27, Z25, Z25
-	VMOVUPS Z10, (CX)(R12*1)
+	VMOVUPS Z9, (CX)(R12*1)
 	VMOVUPS Z25, (AX)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
@@ -10961,24 +10944,24 @@ done35:
 	BTSQ      R11, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (CX)(R12*1), K1, Z10
+	VMOVUPS.Z (CX)(R12*1), K1, Z9
 	VMOVUPS.Z (BX)(R12*1), K1, Z25
-	VMULPS    Z10, Z8, Z10
+	VMULPS    Z9, Z7, Z9
 	VMULPS    Z25, Z21, Z25
-	VADDPS    Z25, Z10, Z10
-	VPTESTMD  Z1, Z10, K2
-	VMOVUPS.Z Z10, K2, Z10
+	VADDPS    Z25, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
 	VMOVUPS.Z (AX)(R12*1), K1, Z25
 	VMULPS    Z25, Z22, Z25
 	VMOVUPS.Z (DI)(R12*1), K1, Z26
-	VMULPS    Z23, Z10, Z27
+	VMULPS    Z23, Z9, Z27
 	VDIVPS    Z26, Z27, Z27
 	CMPQ      8(SP), $+0
 	JNE       clamp39
 
 clamped40:
 	VSUBPS  Z27, Z25, Z25
-	VMOVUPS Z10, K1, (CX)(R12*1)
+	VMOVUPS Z9, K1, (CX)(R12*1)
 	VMOVUPS Z25, K1, (AX)(R12*1)
 
 end38:
@@ -10996,19 +10979,19 @@ other12:
 	JG      two14
 	CMPQ    power+88(FP), $+1
 	JE      half13
-	VMOVUPS Z7, Z26
-	VMOVUPS Z7, Z27
+	VMOVUPS Z6, Z26
+	VMOVUPS Z6, Z27
 	JMP     raised15
 
 half13:
-	VSQRTPS Z10, Z26
+	VSQRTPS Z9, Z26
 	VSQRTPS Z26, Z26
 	VSQRTPS Z25, Z27
 	VSQRTPS Z27, Z27
 	JMP     raised15
 
 two14:
-	VMOVDQA64 Z10, Z26
+	VMOVDQA64 Z9, Z26
 	VMOVDQA64 Z25, Z27
 	JMP       raised15
 
@@ -11016,39 +10999,39 @@ other19:
 	JG      two21
 	CMPQ    power+88(FP), $+1
 	JE      half20
-	VMOVUPS Z7, Z25
+	VMOVUPS Z6, Z25
 	JMP     raised22
 
 half20:
-	VSQRTPS Z10, Z25
+	VSQRTPS Z9, Z25
 	VSQRTPS Z25, Z25
 	JMP     raised22
 
 two21:
-	VMOVDQA64 Z10, Z25
+	VMOVDQA64 Z9, Z25
 	JMP       raised22
 
 other25:
 	JG      two27
 	CMPQ    power+88(FP), $+1
 	JE      half26
-	VMOVUPS Z7, Z25
+	VMOVUPS Z6, Z25
 	JMP     raised28
 
 half26:
-	VSQRTPS Z10, Z25
+	VSQRTPS Z9, Z25
 	VSQRTPS Z25, Z25
 	JMP     raised28
 
 two27:
-	VMOVDQA64 Z10, Z25
+	VMOVDQA64 Z9, Z25
 	JMP       raised28
 
 clamp32:
 	VMOVUPS Z24, Z29
 	VMINPS  Z27, Z29, Z27
 	VMINPS  Z30, Z29, Z30
-	VMOVUPS Z9, Z29
+	VMOVUPS Z8, Z29
 	VMAXPS  Z27, Z29, Z27
 	VMAXPS  Z30, Z29, Z30
 	JMP     clamped33
@@ -11056,14 +11039,14 @@ clamp32:
 clamp36:
 	VMOVUPS Z24, Z26
 	VMINPS  Z27, Z26, Z27
-	VMOVUPS Z9, Z26
+	VMOVUPS Z8, Z26
 	VMAXPS  Z27, Z26, Z27
 	JMP     clamped37
 
 clamp39:
 	VMOVUPS Z24, Z26
 	VMINPS  Z27, Z26, Z27
-	VMOVUPS Z9, Z26
+	VMOVUPS Z8, Z26
 	VMAXPS  Z27, Z26, Z27
 	JMP     clamped40
 
@@ -12028,51 +12011,48 @@ TEXT ·curvatureF64AVX512(SB), NOSPLIT, $16-48
 	MOVQ         s+32(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(DI), Z0
-	VBROADCASTSD 24(DI), Z3
-	VBROADCASTSD 48(DI), Z4
-	VBROADCASTSD 56(DI), Z5
-	VBROADCASTSD 72(DI), Z6
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLQ       $0x36, Z2, Z2
-	VPSRLQ       $0x02, Z2, Z2
-	VPXORD       Z6, Z2, Z6
-	VMOVQ        X6, (SP)
+	VBROADCASTSD 16(DI), Z1
+	VBROADCASTSD 24(DI), Z2
+	VBROADCASTSD 48(DI), Z3
+	VBROADCASTSD 56(DI), Z4
+	VBROADCASTSD 72(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z5
+	VMOVQ        X5, (SP)
 	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
-	VMOVUPD   (DX)(SI*1), Z6
+	VMOVUPD   (DX)(SI*1), Z5
 	VMOVUPD   64(DX)(SI*1), Z7
-	VMULPD    Z3, Z6, Z8
-	VMULPD    Z6, Z8, Z8
-	VMULPD    (AX)(SI*1), Z0, Z6
-	VADDPD    Z8, Z6, Z6
-	VPTESTMQ  Z1, Z6, K1
-	VMOVUPD.Z Z6, K1, Z6
-	VMULPD    Z3, Z7, Z8
+	VMULPD    Z2, Z5, Z8
+	VMULPD    Z5, Z8, Z8
+	VMULPD    (AX)(SI*1), Z1, Z5
+	VADDPD    Z8, Z5, Z5
+	VPTESTMQ  Z0, Z5, K1
+	VMOVUPD.Z Z5, K1, Z5
+	VMULPD    Z2, Z7, Z8
 	VMULPD    Z7, Z8, Z8
-	VMULPD    64(AX)(SI*1), Z0, Z7
+	VMULPD    64(AX)(SI*1), Z1, Z7
 	VADDPD    Z8, Z7, Z7
-	VPTESTMQ  Z1, Z7, K1
+	VPTESTMQ  Z0, Z7, K1
 	VMOVUPD.Z Z7, K1, Z7
 	CMPQ      power+40(FP), $+2
 	JNE       other3
-	VSQRTPD   Z6, Z8
+	VSQRTPD   Z5, Z8
 	VSQRTPD   Z7, Z9
 
 raised6:
-	VMULPD  Z4, Z8, Z8
-	VADDPD  Z5, Z8, Z8
-	VMULPD  Z4, Z9, Z9
-	VADDPD  Z5, Z9, Z9
-	VMOVUPD Z6, (AX)(SI*1)
+	VMULPD  Z3, Z8, Z8
+	VADDPD  Z4, Z8, Z8
+	VMULPD  Z3, Z9, Z9
+	VADDPD  Z4, Z9, Z9
+	VMOVUPD Z5, (AX)(SI*1)
 	VMOVUPD Z8, (CX)(SI*1)
 	VMOVUPD Z7, 64(AX)(SI*1)
 	VMOVUPD Z9, 64(CX)(SI*1)
@@ -12086,21 +12066,21 @@ done2:
 	JL   done8
 
 loop7:
-	VMOVUPD   (DX)(SI*1), Z6
-	VMULPD    Z3, Z6, Z7
-	VMULPD    Z6, Z7, Z7
-	VMULPD    (AX)(SI*1), Z0, Z6
-	VADDPD    Z7, Z6, Z6
-	VPTESTMQ  Z1, Z6, K1
-	VMOVUPD.Z Z6, K1, Z6
+	VMOVUPD   (DX)(SI*1), Z5
+	VMULPD    Z2, Z5, Z7
+	VMULPD    Z5, Z7, Z7
+	VMULPD    (AX)(SI*1), Z1, Z5
+	VADDPD    Z7, Z5, Z5
+	VPTESTMQ  Z0, Z5, K1
+	VMOVUPD.Z Z5, K1, Z5
 	CMPQ      power+40(FP), $+2
 	JNE       other9
-	VSQRTPD   Z6, Z7
+	VSQRTPD   Z5, Z7
 
 raised12:
-	VMULPD  Z4, Z7, Z7
-	VADDPD  Z5, Z7, Z7
-	VMOVUPD Z6, (AX)(SI*1)
+	VMULPD  Z3, Z7, Z7
+	VADDPD  Z4, Z7, Z7
+	VMOVUPD Z5, (AX)(SI*1)
 	VMOVUPD Z7, (CX)(SI*1)
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000040, BX
@@ -12115,23 +12095,23 @@ done8:
 	BTSQ      BX, DI
 	DECQ      DI
 	KMOVW     DI, K1
-	VMOVUPD.Z (DX)(SI*1), K1, Z6
+	VMOVUPD.Z (DX)(SI*1), K1, Z5
 	VMOVUPD.Z (AX)(SI*1), K1, Z7
-	VMULPD    Z3, Z6, Z3
-	VMULPD    Z6, Z3, Z3
-	VMULPD    Z7, Z0, Z0
-	VADDPD    Z3, Z0, Z0
-	VPTESTMQ  Z1, Z0, K2
-	VMOVUPD.Z Z0, K2, Z0
+	VMULPD    Z2, Z5, Z2
+	VMULPD    Z5, Z2, Z2
+	VMULPD    Z7, Z1, Z1
+	VADDPD    Z2, Z1, Z1
+	VPTESTMQ  Z0, Z1, K2
+	VMOVUPD.Z Z1, K2, Z1
 	CMPQ      power+40(FP), $+2
 	JNE       other14
-	VSQRTPD   Z0, Z1
+	VSQRTPD   Z1, Z0
 
 raised17:
-	VMULPD  Z4, Z1, Z1
-	VADDPD  Z5, Z1, Z1
-	VMOVUPD Z0, K1, (AX)(SI*1)
-	VMOVUPD Z1, K1, (CX)(SI*1)
+	VMULPD  Z3, Z0, Z0
+	VADDPD  Z4, Z0, Z0
+	VMOVUPD Z1, K1, (AX)(SI*1)
+	VMOVUPD Z0, K1, (CX)(SI*1)
 
 end13:
 	VZEROUPPER
@@ -12141,19 +12121,19 @@ other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
 	JE      half4
-	VMOVUPD Z2, Z8
-	VMOVUPD Z2, Z9
+	VMOVUPD Z6, Z8
+	VMOVUPD Z6, Z9
 	JMP     raised6
 
 half4:
-	VSQRTPD Z6, Z8
+	VSQRTPD Z5, Z8
 	VSQRTPD Z8, Z8
 	VSQRTPD Z7, Z9
 	VSQRTPD Z9, Z9
 	JMP     raised6
 
 two5:
-	VMOVDQA64 Z6, Z8
+	VMOVDQA64 Z5, Z8
 	VMOVDQA64 Z7, Z9
 	JMP       raised6
 
@@ -12161,32 +12141,32 @@ other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
 	JE      half10
-	VMOVUPD Z2, Z7
+	VMOVUPD Z6, Z7
 	JMP     raised12
 
 half10:
-	VSQRTPD Z6, Z7
+	VSQRTPD Z5, Z7
 	VSQRTPD Z7, Z7
 	JMP     raised12
 
 two11:
-	VMOVDQA64 Z6, Z7
+	VMOVDQA64 Z5, Z7
 	JMP       raised12
 
 other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
 	JE      half15
-	VMOVUPD Z2, Z1
+	VMOVUPD Z6, Z0
 	JMP     raised17
 
 half15:
-	VSQRTPD Z0, Z1
-	VSQRTPD Z1, Z1
+	VSQRTPD Z1, Z0
+	VSQRTPD Z0, Z0
 	JMP     raised17
 
 two16:
-	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z1, Z0
 	JMP       raised17
 
 // func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
@@ -12201,35 +12181,32 @@ TEXT ·curvaturePowF64AVX512(SB), NOSPLIT, $400-48
 	MOVQ         s+32(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(DI), Z0
-	VBROADCASTSD 24(DI), Z3
-	VBROADCASTSD 48(DI), Z4
-	VBROADCASTSD 56(DI), Z5
-	VBROADCASTSD 72(DI), Z6
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLQ       $0x36, Z2, Z2
-	VPSRLQ       $0x02, Z2, Z2
-	VPXORD       Z6, Z2, Z2
-	VMOVQ        X2, (SP)
+	VBROADCASTSD 16(DI), Z1
+	VBROADCASTSD 24(DI), Z2
+	VBROADCASTSD 48(DI), Z3
+	VBROADCASTSD 56(DI), Z4
+	VBROADCASTSD 72(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z5
+	VMOVQ        X5, (SP)
 	MOVQ         exponent+40(FP), DI
 	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
-	VMOVUPD       (DX)(SI*1), Z2
-	VMULPD        Z3, Z2, Z6
-	VMULPD        Z2, Z6, Z6
-	VMULPD        (AX)(SI*1), Z0, Z2
-	VADDPD        Z6, Z2, Z2
-	VPTESTMQ      Z1, Z2, K1
-	VMOVUPD.Z     Z2, K1, Z2
-	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VMOVUPD       (DX)(SI*1), Z5
+	VMULPD        Z2, Z5, Z6
+	VMULPD        Z5, Z6, Z6
+	VMULPD        (AX)(SI*1), Z1, Z5
+	VADDPD        Z6, Z5, Z5
+	VPTESTMQ      Z0, Z5, K1
+	VMOVUPD.Z     Z5, K1, Z5
+	VPADDQ.BCST   powConstants<>+800(SB), Z5, Z6
 	VPSRLQ        $0x34, Z6, Z7
 	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
 	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
@@ -12288,15 +12265,15 @@ loop1:
 	VMOVUPD       Z8, 16(SP)
 	VMOVUPD       Z6, 80(SP)
 	VMOVUPD       Z9, 144(SP)
-	VMOVUPD       Z2, (AX)(SI*1)
-	VMOVUPD       64(DX)(SI*1), Z2
-	VMULPD        Z3, Z2, Z6
-	VMULPD        Z2, Z6, Z6
-	VMULPD        64(AX)(SI*1), Z0, Z2
-	VADDPD        Z6, Z2, Z2
-	VPTESTMQ      Z1, Z2, K1
-	VMOVUPD.Z     Z2, K1, Z2
-	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VMOVUPD       Z5, (AX)(SI*1)
+	VMOVUPD       64(DX)(SI*1), Z5
+	VMULPD        Z2, Z5, Z6
+	VMULPD        Z5, Z6, Z6
+	VMULPD        64(AX)(SI*1), Z1, Z5
+	VADDPD        Z6, Z5, Z5
+	VPTESTMQ      Z0, Z5, K1
+	VMOVUPD.Z     Z5, K1, Z5
+	VPADDQ.BCST   powConstants<>+800(SB), Z5, Z6
 	VPSRLQ        $0x34, Z6, Z7
 	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
 	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
@@ -12355,15 +12332,15 @@ loop1:
 	VMOVUPD       Z8, 208(SP)
 	VMOVUPD       Z6, 272(SP)
 	VMOVUPD       Z9, 336(SP)
-	VMOVUPD       Z2, 64(AX)(SI*1)
-	VMOVUPD       16(SP), Z2
+	VMOVUPD       Z5, 64(AX)(SI*1)
+	VMOVUPD       16(SP), Z5
 	VMOVUPD       80(SP), Z6
 	VMOVUPD       144(SP), Z7
-	VADDPD        Z6, Z2, Z8
-	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD        Z6, Z5, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
-	VMULPD        Z9, Z2, Z2
-	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD        Z9, Z5, Z5
+	VADDPD.BCST   powConstants<>+0(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
 	VADDPD        Z10, Z9, Z9
 	VMULPD        Z6, Z9, Z6
@@ -12394,27 +12371,27 @@ loop1:
 	VADDPD        Z9, Z11, Z9
 	VMULPD        Z9, Z8, Z8
 	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z2, Z2
+	VADDPD        Z6, Z5, Z5
 	VPSLLQ        $0x34, Z7, Z6
-	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z5, Z6, Z5
 	VMOVUPD       (AX)(SI*1), Z6
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
-	VMOVAPD       Z6, K1, Z2
+	VMOVAPD       Z6, K1, Z5
 	VPMOVQ2M      Z6, K1
-	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z5
 	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
-	VMOVAPD.Z     Z2, K1, Z2
-	VMULPD        Z4, Z2, Z2
-	VADDPD        Z5, Z2, Z2
-	VMOVUPD       Z2, (CX)(SI*1)
-	VMOVUPD       208(SP), Z2
+	VMOVAPD.Z     Z5, K1, Z5
+	VMULPD        Z3, Z5, Z5
+	VADDPD        Z4, Z5, Z5
+	VMOVUPD       Z5, (CX)(SI*1)
+	VMOVUPD       208(SP), Z5
 	VMOVUPD       272(SP), Z6
 	VMOVUPD       336(SP), Z7
-	VADDPD        Z6, Z2, Z8
-	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD        Z6, Z5, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
-	VMULPD        Z9, Z2, Z2
-	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD        Z9, Z5, Z5
+	VADDPD.BCST   powConstants<>+0(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
 	VADDPD        Z10, Z9, Z9
 	VMULPD        Z6, Z9, Z6
@@ -12445,19 +12422,19 @@ loop1:
 	VADDPD        Z9, Z11, Z9
 	VMULPD        Z9, Z8, Z8
 	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z2, Z2
+	VADDPD        Z6, Z5, Z5
 	VPSLLQ        $0x34, Z7, Z6
-	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z5, Z6, Z5
 	VMOVUPD       64(AX)(SI*1), Z6
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
-	VMOVAPD       Z6, K1, Z2
+	VMOVAPD       Z6, K1, Z5
 	VPMOVQ2M      Z6, K1
-	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z5
 	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
-	VMOVAPD.Z     Z2, K1, Z2
-	VMULPD        Z4, Z2, Z2
-	VADDPD        Z5, Z2, Z2
-	VMOVUPD       Z2, 64(CX)(SI*1)
+	VMOVAPD.Z     Z5, K1, Z5
+	VMULPD        Z3, Z5, Z5
+	VADDPD        Z4, Z5, Z5
+	VMOVUPD       Z5, 64(CX)(SI*1)
 	ADDQ          $0x00000080, SI
 	SUBQ          $0x00000080, BX
 	JGE           loop1
@@ -12468,14 +12445,14 @@ done2:
 	JL   done4
 
 loop3:
-	VMOVUPD       (DX)(SI*1), Z2
-	VMULPD        Z3, Z2, Z6
-	VMULPD        Z2, Z6, Z6
-	VMULPD        (AX)(SI*1), Z0, Z2
-	VADDPD        Z6, Z2, Z2
-	VPTESTMQ      Z1, Z2, K1
-	VMOVUPD.Z     Z2, K1, Z2
-	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VMOVUPD       (DX)(SI*1), Z5
+	VMULPD        Z2, Z5, Z6
+	VMULPD        Z5, Z6, Z6
+	VMULPD        (AX)(SI*1), Z1, Z5
+	VADDPD        Z6, Z5, Z5
+	VPTESTMQ      Z0, Z5, K1
+	VMOVUPD.Z     Z5, K1, Z5
+	VPADDQ.BCST   powConstants<>+800(SB), Z5, Z6
 	VPSRLQ        $0x34, Z6, Z7
 	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
 	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
@@ -12534,15 +12511,15 @@ loop3:
 	VMOVUPD       Z8, 16(SP)
 	VMOVUPD       Z6, 80(SP)
 	VMOVUPD       Z9, 144(SP)
-	VMOVUPD       Z2, (AX)(SI*1)
-	VMOVUPD       16(SP), Z2
+	VMOVUPD       Z5, (AX)(SI*1)
+	VMOVUPD       16(SP), Z5
 	VMOVUPD       80(SP), Z6
 	VMOVUPD       144(SP), Z7
-	VADDPD        Z6, Z2, Z8
-	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD        Z6, Z5, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
-	VMULPD        Z9, Z2, Z2
-	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD        Z9, Z5, Z5
+	VADDPD.BCST   powConstants<>+0(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
 	VADDPD        Z10, Z9, Z9
 	VMULPD        Z6, Z9, Z6
@@ -12573,19 +12550,19 @@ loop3:
 	VADDPD        Z9, Z11, Z9
 	VMULPD        Z9, Z8, Z8
 	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z2, Z2
+	VADDPD        Z6, Z5, Z5
 	VPSLLQ        $0x34, Z7, Z6
-	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z5, Z6, Z5
 	VMOVUPD       (AX)(SI*1), Z6
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
-	VMOVAPD       Z6, K1, Z2
+	VMOVAPD       Z6, K1, Z5
 	VPMOVQ2M      Z6, K1
-	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z5
 	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
-	VMOVAPD.Z     Z2, K1, Z2
-	VMULPD        Z4, Z2, Z2
-	VADDPD        Z5, Z2, Z2
-	VMOVUPD       Z2, (CX)(SI*1)
+	VMOVAPD.Z     Z5, K1, Z5
+	VMULPD        Z3, Z5, Z5
+	VADDPD        Z4, Z5, Z5
+	VMOVUPD       Z5, (CX)(SI*1)
 	ADDQ          $0x00000040, SI
 	SUBQ          $0x00000040, BX
 	JGE           loop3
@@ -12599,112 +12576,112 @@ done4:
 	BTSQ          BX, R8
 	DECQ          R8
 	KMOVW         R8, K1
-	VMOVUPD.Z     (DX)(SI*1), K1, Z2
+	VMOVUPD.Z     (DX)(SI*1), K1, Z5
 	VMOVUPD.Z     (AX)(SI*1), K1, Z6
-	VMULPD        Z3, Z2, Z3
-	VMULPD        Z2, Z3, Z3
-	VMULPD        Z6, Z0, Z0
-	VADDPD        Z3, Z0, Z0
-	VPTESTMQ      Z1, Z0, K2
-	VMOVUPD.Z     Z0, K2, Z0
-	VPADDQ.BCST   powConstants<>+800(SB), Z0, Z1
-	VPSRLQ        $0x34, Z1, Z2
+	VMULPD        Z2, Z5, Z2
+	VMULPD        Z5, Z2, Z2
+	VMULPD        Z6, Z1, Z1
+	VADDPD        Z2, Z1, Z1
+	VPTESTMQ      Z0, Z1, K2
+	VMOVUPD.Z     Z1, K2, Z1
+	VPADDQ.BCST   powConstants<>+800(SB), Z1, Z0
+	VPSRLQ        $0x34, Z0, Z2
 	VPORQ.BCST    powConstants<>+832(SB), Z2, Z2
 	VSUBPD.BCST   powConstants<>+864(SB), Z2, Z2
-	VPANDQ.BCST   powConstants<>+896(SB), Z1, Z1
-	VPADDQ.BCST   powConstants<>+928(SB), Z1, Z1
-	VSUBPD.BCST   powConstants<>+0(SB), Z1, Z3
-	VADDPD.BCST   powConstants<>+0(SB), Z1, Z6
+	VPANDQ.BCST   powConstants<>+896(SB), Z0, Z0
+	VPADDQ.BCST   powConstants<>+928(SB), Z0, Z0
+	VSUBPD.BCST   powConstants<>+0(SB), Z0, Z5
+	VADDPD.BCST   powConstants<>+0(SB), Z0, Z6
 	VBROADCASTSD  powConstants<>+0(SB), Z7
 	VDIVPD        Z6, Z7, Z7
-	VMULPD        Z7, Z3, Z8
+	VMULPD        Z7, Z5, Z8
 	VADDPD.BCST   powConstants<>+960(SB), Z8, Z9
 	VSUBPD.BCST   powConstants<>+960(SB), Z9, Z9
 	VPANDQ.BCST   powConstants<>+992(SB), Z6, Z6
 	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z10
-	VSUBPD        Z10, Z1, Z1
+	VSUBPD        Z10, Z0, Z0
 	VMULPD        Z6, Z9, Z6
-	VSUBPD        Z6, Z3, Z3
-	VMULPD        Z1, Z9, Z1
-	VSUBPD        Z1, Z3, Z1
-	VMULPD        Z7, Z1, Z1
-	VMULPD        Z8, Z8, Z3
-	VMULPD        Z3, Z3, Z6
+	VSUBPD        Z6, Z5, Z5
+	VMULPD        Z0, Z9, Z0
+	VSUBPD        Z0, Z5, Z0
+	VMULPD        Z7, Z0, Z0
+	VMULPD        Z8, Z8, Z5
+	VMULPD        Z5, Z5, Z6
 	VMULPD        Z6, Z6, Z7
-	VMULPD.BCST   24(DI), Z1, Z1
+	VMULPD.BCST   24(DI), Z0, Z0
 	VMULPD.BCST   32(DI), Z8, Z10
-	VADDPD        Z10, Z1, Z1
+	VADDPD        Z10, Z0, Z0
 	VMULPD.BCST   16(DI), Z2, Z10
-	VADDPD        Z10, Z1, Z1
-	VMULPD.BCST   powConstants<>+1056(SB), Z3, Z10
+	VADDPD        Z10, Z0, Z0
+	VMULPD.BCST   powConstants<>+1056(SB), Z5, Z10
 	VADDPD.BCST   powConstants<>+1024(SB), Z10, Z10
-	VMULPD.BCST   powConstants<>+1120(SB), Z3, Z11
+	VMULPD.BCST   powConstants<>+1120(SB), Z5, Z11
 	VADDPD.BCST   powConstants<>+1088(SB), Z11, Z11
 	VMULPD        Z11, Z6, Z11
 	VADDPD        Z11, Z10, Z10
-	VMULPD.BCST   powConstants<>+1184(SB), Z3, Z11
+	VMULPD.BCST   powConstants<>+1184(SB), Z5, Z11
 	VADDPD.BCST   powConstants<>+1152(SB), Z11, Z11
 	VMULPD.BCST   powConstants<>+1216(SB), Z6, Z6
 	VADDPD        Z6, Z11, Z6
 	VMULPD        Z6, Z7, Z6
 	VADDPD        Z6, Z10, Z6
 	VMULPD.BCST   (DI), Z8, Z7
-	VMULPD        Z3, Z7, Z3
-	VMULPD        Z6, Z3, Z3
-	VADDPD        Z1, Z3, Z1
+	VMULPD        Z5, Z7, Z5
+	VMULPD        Z6, Z5, Z5
+	VADDPD        Z0, Z5, Z0
 	VMULPD.BCST   8(DI), Z2, Z2
-	VMULPD.BCST   24(DI), Z9, Z3
-	VADDPD        Z3, Z2, Z6
+	VMULPD.BCST   24(DI), Z9, Z5
+	VADDPD        Z5, Z2, Z6
 	VADDPD.BCST   powConstants<>+288(SB), Z6, Z6
 	VSUBPD.BCST   powConstants<>+288(SB), Z6, Z7
 	VSUBPD        Z7, Z2, Z2
-	VADDPD        Z3, Z2, Z2
-	VADDPD.BCST   powConstants<>+1248(SB), Z2, Z3
-	VSUBPD.BCST   powConstants<>+1248(SB), Z3, Z3
-	VSUBPD        Z3, Z2, Z2
-	VADDPD        Z1, Z2, Z1
-	VMOVUPD       Z3, 16(SP)
-	VMOVUPD       Z1, 80(SP)
+	VADDPD        Z5, Z2, Z2
+	VADDPD.BCST   powConstants<>+1248(SB), Z2, Z5
+	VSUBPD.BCST   powConstants<>+1248(SB), Z5, Z5
+	VSUBPD        Z5, Z2, Z2
+	VADDPD        Z0, Z2, Z0
+	VMOVUPD       Z5, 16(SP)
+	VMOVUPD       Z0, 80(SP)
 	VMOVUPD       Z6, 144(SP)
-	VMOVUPD       Z0, K1, (AX)(SI*1)
+	VMOVUPD       Z1, K1, (AX)(SI*1)
 	VMOVUPD       16(SP), Z0
 	VMOVUPD       80(SP), Z1
 	VMOVUPD       144(SP), Z2
-	VADDPD        Z1, Z0, Z3
+	VADDPD        Z1, Z0, Z5
 	VMULPD.BCST   powConstants<>+1280(SB), Z0, Z6
 	VADDPD.BCST   powConstants<>+1312(SB), Z6, Z6
 	VMULPD        Z6, Z0, Z0
 	VADDPD.BCST   powConstants<>+0(SB), Z0, Z0
-	VMULPD.BCST   powConstants<>+1280(SB), Z3, Z7
+	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z7
 	VADDPD        Z7, Z6, Z6
 	VMULPD        Z1, Z6, Z1
-	VMULPD        Z3, Z3, Z6
+	VMULPD        Z5, Z5, Z6
 	VMULPD        Z6, Z6, Z7
-	VMULPD.BCST   powConstants<>+1344(SB), Z3, Z8
+	VMULPD.BCST   powConstants<>+1344(SB), Z5, Z8
 	VADDPD.BCST   powConstants<>+1376(SB), Z8, Z8
-	VMULPD.BCST   powConstants<>+1440(SB), Z3, Z9
+	VMULPD.BCST   powConstants<>+1440(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1408(SB), Z9, Z9
 	VMULPD        Z9, Z6, Z9
 	VADDPD        Z9, Z8, Z8
-	VMULPD.BCST   powConstants<>+1504(SB), Z3, Z9
+	VMULPD.BCST   powConstants<>+1504(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1472(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+1568(SB), Z3, Z10
+	VMULPD.BCST   powConstants<>+1568(SB), Z5, Z10
 	VADDPD.BCST   powConstants<>+1536(SB), Z10, Z10
 	VMULPD        Z10, Z6, Z10
 	VADDPD        Z10, Z9, Z9
 	VMULPD        Z9, Z7, Z9
 	VADDPD        Z9, Z8, Z8
-	VMULPD.BCST   powConstants<>+1632(SB), Z3, Z9
+	VMULPD.BCST   powConstants<>+1632(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1600(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+1696(SB), Z3, Z10
+	VMULPD.BCST   powConstants<>+1696(SB), Z5, Z10
 	VADDPD.BCST   powConstants<>+1664(SB), Z10, Z10
 	VMULPD        Z10, Z6, Z6
 	VADDPD        Z6, Z9, Z6
 	VMULPD        Z7, Z7, Z7
 	VMULPD        Z6, Z7, Z6
 	VADDPD        Z6, Z8, Z6
-	VMULPD        Z6, Z3, Z3
-	VADDPD        Z3, Z1, Z1
+	VMULPD        Z6, Z5, Z5
+	VADDPD        Z5, Z1, Z1
 	VADDPD        Z1, Z0, Z0
 	VPSLLQ        $0x34, Z2, Z1
 	VPADDQ        Z0, Z1, Z0
@@ -12715,8 +12692,8 @@ done4:
 	VBROADCASTSD  powConstants<>+640(SB), K2, Z0
 	VPTESTMQ.BCST powConstants<>+672(SB), Z1, K2
 	VMOVAPD.Z     Z0, K2, Z0
-	VMULPD        Z4, Z0, Z0
-	VADDPD        Z5, Z0, Z0
+	VMULPD        Z3, Z0, Z0
+	VADDPD        Z4, Z0, Z0
 	VMOVUPD       Z0, K1, (CX)(SI*1)
 
 end5:
@@ -12733,26 +12710,23 @@ TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-72
 	MOVQ         s+64(FP), SI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD (SI), Z0
-	VBROADCASTSD 8(SI), Z4
-	VBROADCASTSD 40(SI), Z5
-	VBROADCASTSD 32(SI), Z6
-	VBROADCASTSD 64(SI), Z7
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLQ       $0x3f, Z2, Z2
-	VPXORD       Z7, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPTERNLOGD   $0xff, Z3, Z3, Z3
-	VPSLLQ       $0x35, Z3, Z3
-	VPSRLQ       $0x01, Z3, Z3
-	VPXORD       Z7, Z3, Z3
-	VMOVQ        X3, (SP)
+	VBROADCASTSD (SI), Z1
+	VBROADCASTSD 8(SI), Z2
+	VBROADCASTSD 40(SI), Z3
+	VBROADCASTSD 32(SI), Z4
+	VBROADCASTSD 64(SI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x3f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLQ       $0x35, Z7, Z7
+	VPSRLQ       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
 	MOVQ         block+40(FP), SI
 	MOVQ         stride+48(FP), DI
 	SHLQ         $0x03, DI
@@ -12768,30 +12742,30 @@ row1:
 	JL   done3
 
 loop2:
-	VMULPD    (CX)(R10*1), Z0, Z3
-	VMULPD    (DX)(R10*1), Z4, Z8
-	VADDPD    Z8, Z3, Z3
-	VPTESTMQ  Z1, Z3, K1
-	VMOVUPD.Z Z3, K1, Z3
-	VMULPD    (AX)(R10*1), Z5, Z8
+	VMULPD    (CX)(R10*1), Z1, Z7
+	VMULPD    (DX)(R10*1), Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K1
+	VMOVUPD.Z Z7, K1, Z7
+	VMULPD    (AX)(R10*1), Z3, Z8
 	VMOVUPD   (BX)(R10*1), Z9
-	VMULPD    Z6, Z3, Z10
+	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
-	VMULPD    64(CX)(R10*1), Z0, Z9
-	VMULPD    64(DX)(R10*1), Z4, Z11
+	VMULPD    64(CX)(R10*1), Z1, Z9
+	VMULPD    64(DX)(R10*1), Z2, Z11
 	VADDPD    Z11, Z9, Z9
-	VPTESTMQ  Z1, Z9, K1
+	VPTESTMQ  Z0, Z9, K1
 	VMOVUPD.Z Z9, K1, Z9
-	VMULPD    64(AX)(R10*1), Z5, Z11
+	VMULPD    64(AX)(R10*1), Z3, Z11
 	VMOVUPD   64(BX)(R10*1), Z12
-	VMULPD    Z6, Z9, Z13
+	VMULPD    Z4, Z9, Z13
 	VDIVPD    Z12, Z13, Z13
 	CMPQ      (SP), $+0
 	JNE       clamp4
 
 clamped5:
 	VSUBPD  Z10, Z8, Z8
-	VMOVUPD Z3, (CX)(R10*1)
+	VMOVUPD Z7, (CX)(R10*1)
 	VMOVUPD Z8, (AX)(R10*1)
 	VSUBPD  Z13, Z11, Z11
 	VMOVUPD Z9, 64(CX)(R10*1)
@@ -12806,21 +12780,21 @@ done3:
 	JL   done7
 
 loop6:
-	VMULPD    (CX)(R10*1), Z0, Z3
-	VMULPD    (DX)(R10*1), Z4, Z8
-	VADDPD    Z8, Z3, Z3
-	VPTESTMQ  Z1, Z3, K1
-	VMOVUPD.Z Z3, K1, Z3
-	VMULPD    (AX)(R10*1), Z5, Z8
+	VMULPD    (CX)(R10*1), Z1, Z7
+	VMULPD    (DX)(R10*1), Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K1
+	VMOVUPD.Z Z7, K1, Z7
+	VMULPD    (AX)(R10*1), Z3, Z8
 	VMOVUPD   (BX)(R10*1), Z9
-	VMULPD    Z6, Z3, Z10
+	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp8
 
 clamped9:
 	VSUBPD  Z10, Z8, Z8
-	VMOVUPD Z3, (CX)(R10*1)
+	VMOVUPD Z7, (CX)(R10*1)
 	VMOVUPD Z8, (AX)(R10*1)
 	ADDQ    $0x00000040, R10
 	SUBQ    $0x00000040, R9
@@ -12835,24 +12809,24 @@ done7:
 	BTSQ      R9, R11
 	DECQ      R11
 	KMOVW     R11, K1
-	VMOVUPD.Z (CX)(R10*1), K1, Z3
+	VMOVUPD.Z (CX)(R10*1), K1, Z7
 	VMOVUPD.Z (DX)(R10*1), K1, Z8
-	VMULPD    Z3, Z0, Z3
-	VMULPD    Z8, Z4, Z8
-	VADDPD    Z8, Z3, Z3
-	VPTESTMQ  Z1, Z3, K2
-	VMOVUPD.Z Z3, K2, Z3
+	VMULPD    Z7, Z1, Z7
+	VMULPD    Z8, Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K2
+	VMOVUPD.Z Z7, K2, Z7
 	VMOVUPD.Z (AX)(R10*1), K1, Z8
-	VMULPD    Z8, Z5, Z8
+	VMULPD    Z8, Z3, Z8
 	VMOVUPD.Z (BX)(R10*1), K1, Z9
-	VMULPD    Z6, Z3, Z10
+	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp11
 
 clamped12:
 	VSUBPD  Z10, Z8, Z8
-	VMOVUPD Z3, K1, (CX)(R10*1)
+	VMOVUPD Z7, K1, (CX)(R10*1)
 	VMOVUPD Z8, K1, (AX)(R10*1)
 
 end10:
@@ -12868,25 +12842,25 @@ end10:
 	RET
 
 clamp4:
-	VMOVUPD Z7, Z12
+	VMOVUPD Z5, Z12
 	VMINPD  Z10, Z12, Z10
 	VMINPD  Z13, Z12, Z13
-	VMOVUPD Z2, Z12
+	VMOVUPD Z6, Z12
 	VMAXPD  Z10, Z12, Z10
 	VMAXPD  Z13, Z12, Z13
 	JMP     clamped5
 
 clamp8:
-	VMOVUPD Z7, Z9
+	VMOVUPD Z5, Z9
 	VMINPD  Z10, Z9, Z10
-	VMOVUPD Z2, Z9
+	VMOVUPD Z6, Z9
 	VMAXPD  Z10, Z9, Z10
 	JMP     clamped9
 
 clamp11:
-	VMOVUPD Z7, Z9
+	VMOVUPD Z5, Z9
 	VMINPD  Z10, Z9, Z10
-	VMOVUPD Z2, Z9
+	VMOVUPD Z6, Z9
 	VMAXPD  Z10, Z9, Z10
 	JMP     clamped12
 
@@ -12896,26 +12870,23 @@ TEXT ·descendBlocksF64AVX512(SB), NOSPLIT, $16-56
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD (AX), Z0
-	VBROADCASTSD 8(AX), Z4
-	VBROADCASTSD 40(AX), Z5
-	VBROADCASTSD 32(AX), Z6
-	VBROADCASTSD 64(AX), Z7
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLQ       $0x3f, Z2, Z2
-	VPXORD       Z7, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPTERNLOGD   $0xff, Z3, Z3, Z3
-	VPSLLQ       $0x35, Z3, Z3
-	VPSRLQ       $0x01, Z3, Z3
-	VPXORD       Z7, Z3, Z3
-	VMOVQ        X3, (SP)
+	VBROADCASTSD (AX), Z1
+	VBROADCASTSD 8(AX), Z2
+	VBROADCASTSD 40(AX), Z3
+	VBROADCASTSD 32(AX), Z4
+	VBROADCASTSD 64(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x3f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLQ       $0x35, Z7, Z7
+	VPSRLQ       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
 	MOVQ         block+40(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
@@ -12943,7 +12914,7 @@ done2:
 	ADDQ    $0x40, BX
 	IMULQ   block+40(FP), DI
 	SHLQ    $0x03, DI
-	VMOVUPD lanes64Wide<>+0(SB), Z3
+	VMOVUPD lanes64Wide<>+0(SB), Z7
 	MOVQ    DI, R8
 	ANDQ    $-64, R8
 	SUBQ    R8, DI
@@ -12954,16 +12925,16 @@ done2:
 	JZ      rest4
 
 loop3:
-	VMULPD    (CX)(R8*1), Z0, Z11
-	VMULPD    (DX)(R8*1), Z4, Z12
+	VMULPD    (CX)(R8*1), Z1, Z11
+	VMULPD    (DX)(R8*1), Z2, Z12
 	VADDPD    Z12, Z11, Z11
-	VPTESTMQ  Z1, Z11, K1
+	VPTESTMQ  Z0, Z11, K1
 	VMOVUPD.Z Z11, K1, Z11
-	VMULPD    (AX)(R8*1), Z5, Z12
-	VPMULUDQ  Z8, Z3, Z13
+	VMULPD    (AX)(R8*1), Z3, Z12
+	VPMULUDQ  Z8, Z7, Z13
 	VPSRLQ    $0x1c, Z13, Z13
 	VPERMPD   Z10, Z13, Z13
-	VMULPD    Z6, Z11, Z14
+	VMULPD    Z4, Z11, Z14
 	VDIVPD    Z13, Z14, Z14
 	CMPQ      (SP), $+0
 	JNE       clamp6
@@ -12972,7 +12943,7 @@ clamped7:
 	VSUBPD  Z14, Z12, Z12
 	VMOVUPD Z11, (CX)(R8*1)
 	VMOVUPD Z12, (AX)(R8*1)
-	VPADDQ  Z9, Z3, Z3
+	VPADDQ  Z9, Z7, Z7
 	ADDQ    $0x40, R8
 	JNZ     loop3
 
@@ -12986,18 +12957,18 @@ rest4:
 	KMOVW     R9, K1
 	VMOVUPD.Z (CX)(R8*1), K1, Z11
 	VMOVUPD.Z (DX)(R8*1), K1, Z12
-	VMULPD    Z11, Z0, Z11
-	VMULPD    Z12, Z4, Z12
+	VMULPD    Z11, Z1, Z11
+	VMULPD    Z12, Z2, Z12
 	VADDPD    Z12, Z11, Z11
-	VPTESTMQ  Z1, Z11, K2
+	VPTESTMQ  Z0, Z11, K2
 	VMOVUPD.Z Z11, K2, Z11
 	VMOVUPD.Z (AX)(R8*1), K1, Z12
-	VMULPD    Z12, Z5, Z12
-	VPMULUDQ  Z8, Z3, Z3
-	VPSRLQ    $0x1c, Z3, Z3
-	VPERMPD   Z10, Z3, Z3
-	VMULPD    Z6, Z11, Z10
-	VDIVPD    Z3, Z10, Z10
+	VMULPD    Z12, Z3, Z12
+	VPMULUDQ  Z8, Z7, Z7
+	VPSRLQ    $0x1c, Z7, Z7
+	VPERMPD   Z10, Z7, Z7
+	VMULPD    Z4, Z11, Z10
+	VDIVPD    Z7, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp8
 
@@ -13025,17 +12996,17 @@ some1:
 	JMP       done2
 
 clamp6:
-	VMOVUPD Z7, Z13
+	VMOVUPD Z5, Z13
 	VMINPD  Z14, Z13, Z14
-	VMOVUPD Z2, Z13
+	VMOVUPD Z6, Z13
 	VMAXPD  Z14, Z13, Z14
 	JMP     clamped7
 
 clamp8:
-	VMOVUPD Z7, Z3
-	VMINPD  Z10, Z3, Z10
-	VMOVUPD Z2, Z3
-	VMAXPD  Z10, Z3, Z10
+	VMOVUPD Z5, Z7
+	VMINPD  Z10, Z7, Z10
+	VMOVUPD Z6, Z7
+	VMAXPD  Z10, Z7, Z10
 	JMP     clamped9
 
 DATA lanes64Wide<>+0(SB)/8, $0x0000000000000000
@@ -13070,37 +13041,34 @@ TEXT ·updateF64AVX512(SB), NOSPLIT, $16-64
 	MOVQ         s+48(FP), R9
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(R9), Z2
-	VBROADCASTSD 24(R9), Z3
-	VBROADCASTSD 48(R9), Z4
-	VBROADCASTSD 56(R9), Z5
-	VBROADCASTSD 72(R9), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLQ       $0x36, Z7, Z7
-	VPSRLQ       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSD (R9), Z8
-	VBROADCASTSD 8(R9), Z11
-	VBROADCASTSD 40(R9), Z12
-	VBROADCASTSD 32(R9), Z13
-	VBROADCASTSD 64(R9), Z14
+	VBROADCASTSD 16(R9), Z1
+	VBROADCASTSD 24(R9), Z2
+	VBROADCASTSD 48(R9), Z3
+	VBROADCASTSD 56(R9), Z4
+	VBROADCASTSD 72(R9), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSD (R9), Z7
+	VBROADCASTSD 8(R9), Z10
+	VBROADCASTSD 40(R9), Z11
+	VBROADCASTSD 32(R9), Z12
+	VBROADCASTSD 64(R9), Z13
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLQ       $0x3f, Z8, Z8
+	VPXORD       Z13, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLQ       $0x3f, Z9, Z9
-	VPXORD       Z14, Z9, Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLQ       $0x35, Z10, Z10
-	VPSRLQ       $0x01, Z10, Z10
-	VPXORD       Z14, Z10, Z10
-	VMOVQ        X10, 8(SP)
+	VPSLLQ       $0x35, Z9, Z9
+	VPSRLQ       $0x01, Z9, Z9
+	VPXORD       Z13, Z9, Z9
+	VMOVQ        X9, 8(SP)
 	SUBQ         $0x00000080, DI
 	JL           done2
 
@@ -13110,64 +13078,64 @@ loop1:
 	PREFETCHT0 512(CX)(R8*1)
 	PREFETCHT0 512(DX)(R8*1)
 	PREFETCHT0 512(AX)(R8*1)
-	VPANDD     (SI)(R8*1), Z0, Z10
-	VPANDD     64(SI)(R8*1), Z0, Z15
+	VMOVUPD    (SI)(R8*1), Z9
+	VMOVUPD    64(SI)(R8*1), Z14
 	CMPQ       (SP), $+0
 	JEQ        undivided3
-	VDIVPD     Z6, Z10, Z10
-	VDIVPD     Z6, Z15, Z15
+	VDIVPD     Z5, Z9, Z9
+	VDIVPD     Z5, Z14, Z14
 
 undivided3:
-	VMULPD    Z3, Z10, Z16
-	VMULPD    Z10, Z16, Z16
-	VMULPD    (DX)(R8*1), Z2, Z10
-	VADDPD    Z16, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
-	VMULPD    Z3, Z15, Z16
-	VMULPD    Z15, Z16, Z16
-	VMULPD    64(DX)(R8*1), Z2, Z15
-	VADDPD    Z16, Z15, Z15
-	VPTESTMQ  Z1, Z15, K1
-	VMOVUPD.Z Z15, K1, Z15
+	VMULPD    Z2, Z9, Z15
+	VMULPD    Z9, Z15, Z15
+	VMULPD    (DX)(R8*1), Z1, Z9
+	VADDPD    Z15, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    Z2, Z14, Z15
+	VMULPD    Z14, Z15, Z15
+	VMULPD    64(DX)(R8*1), Z1, Z14
+	VADDPD    Z15, Z14, Z14
+	VPTESTMQ  Z0, Z14, K1
+	VMOVUPD.Z Z14, K1, Z14
 	CMPQ      power+56(FP), $+2
 	JNE       other4
-	VSQRTPD   Z10, Z16
-	VSQRTPD   Z15, Z17
+	VSQRTPD   Z9, Z15
+	VSQRTPD   Z14, Z16
 
 raised7:
-	VMULPD    Z4, Z16, Z16
-	VADDPD    Z5, Z16, Z16
-	VMULPD    Z4, Z17, Z17
-	VADDPD    Z5, Z17, Z17
-	VMULPD    (CX)(R8*1), Z8, Z18
-	VMULPD    (BX)(R8*1), Z11, Z19
-	VADDPD    Z19, Z18, Z18
-	VPTESTMQ  Z1, Z18, K1
-	VMOVUPD.Z Z18, K1, Z18
-	VMULPD    (AX)(R8*1), Z12, Z19
-	VMULPD    Z13, Z18, Z20
-	VDIVPD    Z16, Z20, Z20
-	VMULPD    64(CX)(R8*1), Z8, Z16
-	VMULPD    64(BX)(R8*1), Z11, Z21
-	VADDPD    Z21, Z16, Z16
-	VPTESTMQ  Z1, Z16, K1
-	VMOVUPD.Z Z16, K1, Z16
-	VMULPD    64(AX)(R8*1), Z12, Z21
-	VMULPD    Z13, Z16, Z22
-	VDIVPD    Z17, Z22, Z22
+	VMULPD    Z3, Z15, Z15
+	VADDPD    Z4, Z15, Z15
+	VMULPD    Z3, Z16, Z16
+	VADDPD    Z4, Z16, Z16
+	VMULPD    (CX)(R8*1), Z7, Z17
+	VMULPD    (BX)(R8*1), Z10, Z18
+	VADDPD    Z18, Z17, Z17
+	VPTESTMQ  Z0, Z17, K1
+	VMOVUPD.Z Z17, K1, Z17
+	VMULPD    (AX)(R8*1), Z11, Z18
+	VMULPD    Z12, Z17, Z19
+	VDIVPD    Z15, Z19, Z19
+	VMULPD    64(CX)(R8*1), Z7, Z15
+	VMULPD    64(BX)(R8*1), Z10, Z20
+	VADDPD    Z20, Z15, Z15
+	VPTESTMQ  Z0, Z15, K1
+	VMOVUPD.Z Z15, K1, Z15
+	VMULPD    64(AX)(R8*1), Z11, Z20
+	VMULPD    Z12, Z15, Z21
+	VDIVPD    Z16, Z21, Z21
 	CMPQ      8(SP), $+0
 	JNE       clamp8
 
 clamped9:
-	VSUBPD  Z20, Z19, Z19
-	VMOVUPD Z18, (CX)(R8*1)
-	VMOVUPD Z19, (AX)(R8*1)
-	VSUBPD  Z22, Z21, Z21
-	VMOVUPD Z16, 64(CX)(R8*1)
-	VMOVUPD Z21, 64(AX)(R8*1)
-	VMOVUPD Z10, (DX)(R8*1)
-	VMOVUPD Z15, 64(DX)(R8*1)
+	VSUBPD  Z19, Z18, Z18
+	VMOVUPD Z17, (CX)(R8*1)
+	VMOVUPD Z18, (AX)(R8*1)
+	VSUBPD  Z21, Z20, Z20
+	VMOVUPD Z15, 64(CX)(R8*1)
+	VMOVUPD Z20, 64(AX)(R8*1)
+	VMOVUPD Z9, (DX)(R8*1)
+	VMOVUPD Z14, 64(DX)(R8*1)
 	ADDQ    $0x00000080, R8
 	SUBQ    $0x00000080, DI
 	JGE     loop1
@@ -13178,93 +13146,93 @@ done2:
 	JL   done11
 
 loop10:
-	VPANDD (SI)(R8*1), Z0, Z10
-	CMPQ   (SP), $+0
-	JEQ    undivided12
-	VDIVPD Z6, Z10, Z10
+	VMOVUPD (SI)(R8*1), Z9
+	CMPQ    (SP), $+0
+	JEQ     undivided12
+	VDIVPD  Z5, Z9, Z9
 
 undivided12:
-	VMULPD    Z3, Z10, Z15
-	VMULPD    Z10, Z15, Z15
-	VMULPD    (DX)(R8*1), Z2, Z10
-	VADDPD    Z15, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
+	VMULPD    Z2, Z9, Z14
+	VMULPD    Z9, Z14, Z14
+	VMULPD    (DX)(R8*1), Z1, Z9
+	VADDPD    Z14, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
 	CMPQ      power+56(FP), $+2
 	JNE       other13
-	VSQRTPD   Z10, Z15
+	VSQRTPD   Z9, Z14
 
 raised16:
-	VMULPD    Z4, Z15, Z15
-	VADDPD    Z5, Z15, Z15
-	VMULPD    (CX)(R8*1), Z8, Z16
-	VMULPD    (BX)(R8*1), Z11, Z17
-	VADDPD    Z17, Z16, Z16
-	VPTESTMQ  Z1, Z16, K1
-	VMOVUPD.Z Z16, K1, Z16
-	VMULPD    (AX)(R8*1), Z12, Z17
-	VMULPD    Z13, Z16, Z18
-	VDIVPD    Z15, Z18, Z18
+	VMULPD    Z3, Z14, Z14
+	VADDPD    Z4, Z14, Z14
+	VMULPD    (CX)(R8*1), Z7, Z15
+	VMULPD    (BX)(R8*1), Z10, Z16
+	VADDPD    Z16, Z15, Z15
+	VPTESTMQ  Z0, Z15, K1
+	VMOVUPD.Z Z15, K1, Z15
+	VMULPD    (AX)(R8*1), Z11, Z16
+	VMULPD    Z12, Z15, Z17
+	VDIVPD    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
 	JNE       clamp17
 
 clamped18:
-	VSUBPD  Z18, Z17, Z17
-	VMOVUPD Z16, (CX)(R8*1)
-	VMOVUPD Z17, (AX)(R8*1)
-	VMOVUPD Z10, (DX)(R8*1)
+	VSUBPD  Z17, Z16, Z16
+	VMOVUPD Z15, (CX)(R8*1)
+	VMOVUPD Z16, (AX)(R8*1)
+	VMOVUPD Z9, (DX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
 	JGE     loop10
 
 done11:
-	ADDQ     $0x00000040, DI
-	TESTQ    DI, DI
-	JZ       end19
-	SHRQ     $0x03, DI
-	XORL     R9, R9
-	BTSQ     DI, R9
-	DECQ     R9
-	KMOVW    R9, K1
-	VPANDQ.Z (SI)(R8*1), Z0, K1, Z0
-	CMPQ     (SP), $+0
-	JEQ      undivided20
-	VDIVPD   Z6, Z0, Z0
+	ADDQ      $0x00000040, DI
+	TESTQ     DI, DI
+	JZ        end19
+	SHRQ      $0x03, DI
+	XORL      R9, R9
+	BTSQ      DI, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VMOVUPD.Z (SI)(R8*1), K1, Z9
+	CMPQ      (SP), $+0
+	JEQ       undivided20
+	VDIVPD    Z5, Z9, Z9
 
 undivided20:
-	VMOVUPD.Z (DX)(R8*1), K1, Z6
-	VMULPD    Z3, Z0, Z3
-	VMULPD    Z0, Z3, Z3
-	VMULPD    Z6, Z2, Z0
-	VADDPD    Z3, Z0, Z0
-	VPTESTMQ  Z1, Z0, K2
-	VMOVUPD.Z Z0, K2, Z0
+	VMOVUPD.Z (DX)(R8*1), K1, Z5
+	VMULPD    Z2, Z9, Z2
+	VMULPD    Z9, Z2, Z2
+	VMULPD    Z5, Z1, Z1
+	VADDPD    Z2, Z1, Z1
+	VPTESTMQ  Z0, Z1, K2
+	VMOVUPD.Z Z1, K2, Z1
 	CMPQ      power+56(FP), $+2
 	JNE       other21
-	VSQRTPD   Z0, Z2
+	VSQRTPD   Z1, Z2
 
 raised24:
-	VMULPD    Z4, Z2, Z2
-	VADDPD    Z5, Z2, Z2
+	VMULPD    Z3, Z2, Z2
+	VADDPD    Z4, Z2, Z2
 	VMOVUPD.Z (CX)(R8*1), K1, Z3
 	VMOVUPD.Z (BX)(R8*1), K1, Z4
-	VMULPD    Z3, Z8, Z3
-	VMULPD    Z4, Z11, Z4
+	VMULPD    Z3, Z7, Z3
+	VMULPD    Z4, Z10, Z4
 	VADDPD    Z4, Z3, Z3
-	VPTESTMQ  Z1, Z3, K2
+	VPTESTMQ  Z0, Z3, K2
 	VMOVUPD.Z Z3, K2, Z3
-	VMOVUPD.Z (AX)(R8*1), K1, Z1
-	VMULPD    Z1, Z12, Z1
-	VMULPD    Z13, Z3, Z4
+	VMOVUPD.Z (AX)(R8*1), K1, Z0
+	VMULPD    Z0, Z11, Z0
+	VMULPD    Z12, Z3, Z4
 	VDIVPD    Z2, Z4, Z4
 	CMPQ      8(SP), $+0
 	JNE       clamp25
 
 clamped26:
-	VSUBPD  Z4, Z1, Z1
+	VSUBPD  Z4, Z0, Z0
 	VMOVUPD Z3, K1, (CX)(R8*1)
-	VMOVUPD Z1, K1, (AX)(R8*1)
-	VMOVUPD Z0, K1, (DX)(R8*1)
+	VMOVUPD Z0, K1, (AX)(R8*1)
+	VMOVUPD Z1, K1, (DX)(R8*1)
 
 end19:
 	VZEROUPPER
@@ -13274,74 +13242,74 @@ other4:
 	JG      two6
 	CMPQ    power+56(FP), $+1
 	JE      half5
-	VMOVUPD Z7, Z16
-	VMOVUPD Z7, Z17
+	VMOVUPD Z6, Z15
+	VMOVUPD Z6, Z16
 	JMP     raised7
 
 half5:
-	VSQRTPD Z10, Z16
+	VSQRTPD Z9, Z15
+	VSQRTPD Z15, Z15
+	VSQRTPD Z14, Z16
 	VSQRTPD Z16, Z16
-	VSQRTPD Z15, Z17
-	VSQRTPD Z17, Z17
 	JMP     raised7
 
 two6:
-	VMOVDQA64 Z10, Z16
-	VMOVDQA64 Z15, Z17
+	VMOVDQA64 Z9, Z15
+	VMOVDQA64 Z14, Z16
 	JMP       raised7
 
 clamp8:
-	VMOVUPD Z14, Z17
-	VMINPD  Z20, Z17, Z20
-	VMINPD  Z22, Z17, Z22
-	VMOVUPD Z9, Z17
-	VMAXPD  Z20, Z17, Z20
-	VMAXPD  Z22, Z17, Z22
+	VMOVUPD Z13, Z16
+	VMINPD  Z19, Z16, Z19
+	VMINPD  Z21, Z16, Z21
+	VMOVUPD Z8, Z16
+	VMAXPD  Z19, Z16, Z19
+	VMAXPD  Z21, Z16, Z21
 	JMP     clamped9
 
 other13:
 	JG      two15
 	CMPQ    power+56(FP), $+1
 	JE      half14
-	VMOVUPD Z7, Z15
+	VMOVUPD Z6, Z14
 	JMP     raised16
 
 half14:
-	VSQRTPD Z10, Z15
-	VSQRTPD Z15, Z15
+	VSQRTPD Z9, Z14
+	VSQRTPD Z14, Z14
 	JMP     raised16
 
 two15:
-	VMOVDQA64 Z10, Z15
+	VMOVDQA64 Z9, Z14
 	JMP       raised16
 
 clamp17:
-	VMOVUPD Z14, Z15
-	VMINPD  Z18, Z15, Z18
-	VMOVUPD Z9, Z15
-	VMAXPD  Z18, Z15, Z18
+	VMOVUPD Z13, Z14
+	VMINPD  Z17, Z14, Z17
+	VMOVUPD Z8, Z14
+	VMAXPD  Z17, Z14, Z17
 	JMP     clamped18
 
 other21:
 	JG      two23
 	CMPQ    power+56(FP), $+1
 	JE      half22
-	VMOVUPD Z7, Z2
+	VMOVUPD Z6, Z2
 	JMP     raised24
 
 half22:
-	VSQRTPD Z0, Z2
+	VSQRTPD Z1, Z2
 	VSQRTPD Z2, Z2
 	JMP     raised24
 
 two23:
-	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z1, Z2
 	JMP       raised24
 
 clamp25:
-	VMOVUPD Z14, Z2
+	VMOVUPD Z13, Z2
 	VMINPD  Z4, Z2, Z4
-	VMOVUPD Z9, Z2
+	VMOVUPD Z8, Z2
 	VMAXPD  Z4, Z2, Z4
 	JMP     clamped26
 
@@ -13351,43 +13319,43 @@ TEXT ·updateBlocksF64AVX512(SB), $528-72
 	MOVQ         s+56(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(AX), Z2
-	VBROADCASTSD 24(AX), Z3
-	VBROADCASTSD 48(AX), Z4
-	VBROADCASTSD 56(AX), Z5
-	VBROADCASTSD 72(AX), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLQ       $0x36, Z7, Z7
-	VPSRLQ       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSD (AX), Z8
+	VBROADCASTSD 16(AX), Z1
+	VBROADCASTSD 24(AX), Z2
+	VBROADCASTSD 48(AX), Z3
+	VBROADCASTSD 56(AX), Z4
+	VBROADCASTSD 72(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSD (AX), Z7
 	VBROADCASTSD 8(AX), Z14
 	VBROADCASTSD 40(AX), Z15
 	VBROADCASTSD 32(AX), Z16
 	VBROADCASTSD 64(AX), Z17
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLQ       $0x3f, Z8, Z8
+	VPXORD       Z17, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLQ       $0x3f, Z9, Z9
+	VPSLLQ       $0x35, Z9, Z9
+	VPSRLQ       $0x01, Z9, Z9
 	VPXORD       Z17, Z9, Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLQ       $0x35, Z10, Z10
-	VPSRLQ       $0x01, Z10, Z10
-	VPXORD       Z17, Z10, Z10
-	VMOVQ        X10, 8(SP)
+	VMOVQ        X9, 8(SP)
 	MOVQ         block+48(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
 	VPBROADCASTQ AX, Z18
 	VMOVUPD      lanes64Wide<>+64(SB), Z19
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSRLQ       $0x01, Z10, Z10
 	MOVQ         block+48(FP), AX
 	SHLQ         $0x03, AX
 	MOVQ         AX, CX
@@ -13418,51 +13386,51 @@ group:
 	JNE        slots1
 	TESTQ      AX, AX
 	JNZ        long3
-	VPANDQ.Z   (DX), Z0, K1, Z10
+	VPANDQ.Z   (DX), Z10, K1, Z9
 	PREFETCHT0 2048(DX)
 
 summed4:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long5
-	VPANDQ.Z   (DX), Z0, K1, Z11
+	VPANDQ.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
 
 summed6:
 	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z10, Z20
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPD     Z10, Z20, Z20
+	VSHUFF64X2 $0x44, Z11, Z9, Z20
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPD     Z9, Z20, Z20
 	TESTQ      AX, AX
 	JNZ        long7
-	VPANDQ.Z   (DX), Z0, K1, Z10
+	VPANDQ.Z   (DX), Z10, K1, Z9
 	PREFETCHT0 2048(DX)
 
 summed8:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long9
-	VPANDQ.Z   (DX), Z0, K1, Z11
+	VPANDQ.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
 
 summed10:
 	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z10, Z21
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPD     Z10, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z10
+	VSHUFF64X2 $0x44, Z11, Z9, Z21
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPD     Z9, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z9
 	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPD     Z11, Z10, Z10
+	VADDPD     Z11, Z9, Z9
 	TESTQ      AX, AX
 	JNZ        long11
-	VPANDQ.Z   (DX), Z0, K1, Z11
+	VPANDQ.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
 
 summed12:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long13
-	VPANDQ.Z   (DX), Z0, K1, Z20
+	VPANDQ.Z   (DX), Z10, K1, Z20
 	PREFETCHT0 2048(DX)
 
 summed14:
@@ -13472,14 +13440,14 @@ summed14:
 	VADDPD     Z11, Z21, Z21
 	TESTQ      AX, AX
 	JNZ        long15
-	VPANDQ.Z   (DX), Z0, K1, Z11
+	VPANDQ.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
 
 summed16:
 	ADDQ       CX, DX
 	TESTQ      AX, AX
 	JNZ        long17
-	VPANDQ.Z   (DX), Z0, K1, Z20
+	VPANDQ.Z   (DX), Z10, K1, Z20
 	PREFETCHT0 2048(DX)
 
 summed18:
@@ -13491,42 +13459,42 @@ summed18:
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPD     Z20, Z11, Z11
 	VMOVUPD    neighbours64<>+0(SB), Z20
-	VUNPCKLPD  Z11, Z10, Z21
-	VUNPCKHPD  Z11, Z10, Z10
-	VADDPD     Z10, Z21, Z21
+	VUNPCKLPD  Z11, Z9, Z21
+	VUNPCKHPD  Z11, Z9, Z9
+	VADDPD     Z9, Z21, Z21
 	VPERMPD    Z21, Z20, Z21
-	VMOVDQA64  Z21, Z10
+	VMOVDQA64  Z21, Z9
 
 summed2:
 	CMPQ   (SP), $+0
 	JEQ    undivided19
-	VDIVPD Z6, Z10, Z10
+	VDIVPD Z5, Z9, Z9
 
 undivided19:
 	CMPQ      R10, $0x08
 	JNE       some20
-	VMULPD    Z3, Z10, Z11
-	VMULPD    Z10, Z11, Z11
-	VMULPD    (DI), Z2, Z10
-	VADDPD    Z11, Z10, Z10
-	VPTESTMQ  Z1, Z10, K2
-	VMOVUPD.Z Z10, K2, Z10
-	VMOVDQA64 Z10, Z11
-	VMOVUPD   Z10, (DI)
+	VMULPD    Z2, Z9, Z11
+	VMULPD    Z9, Z11, Z11
+	VMULPD    (DI), Z1, Z9
+	VADDPD    Z11, Z9, Z9
+	VPTESTMQ  Z0, Z9, K2
+	VMOVUPD.Z Z9, K2, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPD   Z9, (DI)
 
 done21:
 	CMPQ    power+64(FP), $+2
 	JNE     other22
-	VSQRTPD Z11, Z10
+	VSQRTPD Z11, Z9
 
 raised25:
-	VMULPD    Z4, Z10, Z10
-	VADDPD    Z5, Z10, Z10
-	VMOVDQA64 Z10, Z11
+	VMULPD    Z3, Z9, Z9
+	VADDPD    Z4, Z9, Z9
+	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
 elements:
-	VMOVUPD lanes64Wide<>+0(SB), Z10
+	VMOVUPD lanes64Wide<>+0(SB), Z9
 	MOVQ    R11, R12
 	ANDQ    $-64, R12
 	SUBQ    R12, R11
@@ -13537,13 +13505,13 @@ elements:
 	JZ      rest27
 
 loop26:
-	VMULPD    (SI)(R12*1), Z8, Z20
+	VMULPD    (SI)(R12*1), Z7, Z20
 	VMULPD    (R8)(R12*1), Z14, Z21
 	VADDPD    Z21, Z20, Z20
-	VPTESTMQ  Z1, Z20, K2
+	VPTESTMQ  Z0, Z20, K2
 	VMOVUPD.Z Z20, K2, Z20
 	VMULPD    (BX)(R12*1), Z15, Z21
-	VPMULUDQ  Z18, Z10, Z22
+	VPMULUDQ  Z18, Z9, Z22
 	VPSRLQ    $0x1c, Z22, Z22
 	VPERMPD   Z12, Z22, Z22
 	VMULPD    Z16, Z20, Z23
@@ -13555,7 +13523,7 @@ clamped30:
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z20, (SI)(R12*1)
 	VMOVUPD Z21, (BX)(R12*1)
-	VPADDQ  Z19, Z10, Z10
+	VPADDQ  Z19, Z9, Z9
 	ADDQ    $0x40, R12
 	JNZ     loop26
 
@@ -13569,18 +13537,18 @@ rest27:
 	KMOVW     R13, K2
 	VMOVUPD.Z (SI)(R12*1), K2, Z20
 	VMOVUPD.Z (R8)(R12*1), K2, Z21
-	VMULPD    Z20, Z8, Z20
+	VMULPD    Z20, Z7, Z20
 	VMULPD    Z21, Z14, Z21
 	VADDPD    Z21, Z20, Z20
-	VPTESTMQ  Z1, Z20, K3
+	VPTESTMQ  Z0, Z20, K3
 	VMOVUPD.Z Z20, K3, Z20
 	VMOVUPD.Z (BX)(R12*1), K2, Z21
 	VMULPD    Z21, Z15, Z21
-	VPMULUDQ  Z18, Z10, Z10
-	VPSRLQ    $0x1c, Z10, Z10
-	VPERMPD   Z12, Z10, Z10
+	VPMULUDQ  Z18, Z9, Z9
+	VPSRLQ    $0x1c, Z9, Z9
+	VPERMPD   Z12, Z9, Z9
 	VMULPD    Z16, Z20, Z12
-	VDIVPD    Z10, Z12, Z12
+	VDIVPD    Z9, Z12, Z12
 	CMPQ      8(SP), $+0
 	JNE       clamp31
 
@@ -13600,153 +13568,153 @@ end28:
 
 long3:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z10
+	VPANDD (DX), Z10, Z9
 
 loop33:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest34
-	VPANDD (DX), Z0, Z11
-	VADDPD Z11, Z10, Z10
+	VPANDD (DX), Z10, Z11
+	VADDPD Z11, Z9, Z9
 	JMP    loop33
 
 rest34:
 	TESTQ    CX, CX
 	JZ       summed4
-	VPANDQ.Z (DX), Z0, K1, Z11
-	VADDPD   Z11, Z10, Z10
+	VPANDQ.Z (DX), Z10, K1, Z11
+	VADDPD   Z11, Z9, Z9
 	JMP      summed4
 
 long5:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z11
+	VPANDD (DX), Z10, Z11
 
 loop35:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest36
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 	VADDPD Z20, Z11, Z11
 	JMP    loop35
 
 rest36:
 	TESTQ    CX, CX
 	JZ       summed6
-	VPANDQ.Z (DX), Z0, K1, Z20
+	VPANDQ.Z (DX), Z10, K1, Z20
 	VADDPD   Z20, Z11, Z11
 	JMP      summed6
 
 long7:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z10
+	VPANDD (DX), Z10, Z9
 
 loop37:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest38
-	VPANDD (DX), Z0, Z11
-	VADDPD Z11, Z10, Z10
+	VPANDD (DX), Z10, Z11
+	VADDPD Z11, Z9, Z9
 	JMP    loop37
 
 rest38:
 	TESTQ    CX, CX
 	JZ       summed8
-	VPANDQ.Z (DX), Z0, K1, Z11
-	VADDPD   Z11, Z10, Z10
+	VPANDQ.Z (DX), Z10, K1, Z11
+	VADDPD   Z11, Z9, Z9
 	JMP      summed8
 
 long9:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z11
+	VPANDD (DX), Z10, Z11
 
 loop39:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest40
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 	VADDPD Z21, Z11, Z11
 	JMP    loop39
 
 rest40:
 	TESTQ    CX, CX
 	JZ       summed10
-	VPANDQ.Z (DX), Z0, K1, Z21
+	VPANDQ.Z (DX), Z10, K1, Z21
 	VADDPD   Z21, Z11, Z11
 	JMP      summed10
 
 long11:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z11
+	VPANDD (DX), Z10, Z11
 
 loop41:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest42
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 	VADDPD Z20, Z11, Z11
 	JMP    loop41
 
 rest42:
 	TESTQ    CX, CX
 	JZ       summed12
-	VPANDQ.Z (DX), Z0, K1, Z20
+	VPANDQ.Z (DX), Z10, K1, Z20
 	VADDPD   Z20, Z11, Z11
 	JMP      summed12
 
 long13:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 
 loop43:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest44
-	VPANDD (DX), Z0, Z21
+	VPANDD (DX), Z10, Z21
 	VADDPD Z21, Z20, Z20
 	JMP    loop43
 
 rest44:
 	TESTQ    CX, CX
 	JZ       summed14
-	VPANDQ.Z (DX), Z0, K1, Z21
+	VPANDQ.Z (DX), Z10, K1, Z21
 	VADDPD   Z21, Z20, Z20
 	JMP      summed14
 
 long15:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z11
+	VPANDD (DX), Z10, Z11
 
 loop45:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest46
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 	VADDPD Z20, Z11, Z11
 	JMP    loop45
 
 rest46:
 	TESTQ    CX, CX
 	JZ       summed16
-	VPANDQ.Z (DX), Z0, K1, Z20
+	VPANDQ.Z (DX), Z10, K1, Z20
 	VADDPD   Z20, Z11, Z11
 	JMP      summed16
 
 long17:
 	MOVQ   AX, R12
-	VPANDD (DX), Z0, Z20
+	VPANDD (DX), Z10, Z20
 
 loop47:
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R12
 	JZ     rest48
-	VPANDD (DX), Z0, Z22
+	VPANDD (DX), Z10, Z22
 	VADDPD Z22, Z20, Z20
 	JMP    loop47
 
 rest48:
 	TESTQ    CX, CX
 	JZ       summed18
-	VPANDQ.Z (DX), Z0, K1, Z22
+	VPANDQ.Z (DX), Z10, K1, Z22
 	VADDPD   Z22, Z20, Z20
 	JMP      summed18
 
@@ -13761,8 +13729,8 @@ block49:
 	JZ     rest51
 
 pair50:
-	VPANDD (DX), Z0, Z10
-	VADDPD Z10, Z13, Z13
+	VPANDD (DX), Z10, Z9
+	VADDPD Z9, Z13, Z13
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R14
 	JNZ    pair50
@@ -13770,8 +13738,8 @@ pair50:
 	JZ     done52
 
 rest51:
-	VPANDQ.Z (DX), Z0, K1, Z10
-	VADDPD   Z10, Z13, Z13
+	VPANDQ.Z (DX), Z10, K1, Z9
+	VADDPD   Z9, Z13, Z13
 	ADDQ     CX, DX
 
 done52:
@@ -13779,19 +13747,19 @@ done52:
 	ADDQ       $0x40, R12
 	DECQ       R13
 	JNZ        block49
-	VMOVUPD    16(SP), Z10
+	VMOVUPD    16(SP), Z9
 	VMOVUPD    80(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z10, Z20
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPD     Z10, Z20, Z20
-	VMOVUPD    144(SP), Z10
+	VSHUFF64X2 $0x44, Z11, Z9, Z20
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPD     Z9, Z20, Z20
+	VMOVUPD    144(SP), Z9
 	VMOVUPD    208(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z10, Z21
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPD     Z10, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z10
+	VSHUFF64X2 $0x44, Z11, Z9, Z21
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPD     Z9, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z9
 	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPD     Z11, Z10, Z10
+	VADDPD     Z11, Z9, Z9
 	VMOVUPD    272(SP), Z11
 	VMOVUPD    336(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
@@ -13806,11 +13774,11 @@ done52:
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPD     Z20, Z11, Z11
 	VMOVUPD    neighbours64<>+0(SB), Z20
-	VUNPCKLPD  Z11, Z10, Z21
-	VUNPCKHPD  Z11, Z10, Z10
-	VADDPD     Z10, Z21, Z21
+	VUNPCKLPD  Z11, Z9, Z21
+	VUNPCKHPD  Z11, Z9, Z9
+	VADDPD     Z9, Z21, Z21
 	VPERMPD    Z21, Z20, Z21
-	VMOVDQA64  Z21, Z10
+	VMOVDQA64  Z21, Z9
 	JMP        summed2
 
 some20:
@@ -13822,44 +13790,44 @@ some20:
 	DECQ      R13
 	KMOVW     R13, K2
 	VMOVUPD.Z (DI), K2, Z11
-	VMULPD    Z3, Z10, Z20
-	VMULPD    Z10, Z20, Z20
-	VMULPD    Z11, Z2, Z10
-	VADDPD    Z20, Z10, Z10
-	VPTESTMQ  Z1, Z10, K3
-	VMOVUPD.Z Z10, K3, Z10
-	VMOVDQA64 Z10, Z11
-	VMOVUPD   Z10, K2, (DI)
+	VMULPD    Z2, Z9, Z20
+	VMULPD    Z9, Z20, Z20
+	VMULPD    Z11, Z1, Z9
+	VADDPD    Z20, Z9, Z9
+	VPTESTMQ  Z0, Z9, K3
+	VMOVUPD.Z Z9, K3, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPD   Z9, K2, (DI)
 	JMP       done21
 
 other22:
 	JG      two24
 	CMPQ    power+64(FP), $+1
 	JE      half23
-	VMOVUPD Z7, Z10
+	VMOVUPD Z6, Z9
 	JMP     raised25
 
 half23:
-	VSQRTPD Z11, Z10
-	VSQRTPD Z10, Z10
+	VSQRTPD Z11, Z9
+	VSQRTPD Z9, Z9
 	JMP     raised25
 
 two24:
-	VMOVDQA64 Z11, Z10
+	VMOVDQA64 Z11, Z9
 	JMP       raised25
 
 clamp29:
 	VMOVUPD Z17, Z22
 	VMINPD  Z23, Z22, Z23
-	VMOVUPD Z9, Z22
+	VMOVUPD Z8, Z22
 	VMAXPD  Z23, Z22, Z23
 	JMP     clamped30
 
 clamp31:
-	VMOVUPD Z17, Z10
-	VMINPD  Z12, Z10, Z12
-	VMOVUPD Z9, Z10
-	VMAXPD  Z12, Z10, Z12
+	VMOVUPD Z17, Z9
+	VMINPD  Z12, Z9, Z12
+	VMOVUPD Z8, Z9
+	VMAXPD  Z12, Z9, Z12
 	JMP     clamped32
 
 // func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
@@ -13874,37 +13842,37 @@ TEXT ·updateRowsF64AVX512(SB), NOSPLIT, $16-96
 	MOVQ         s+80(FP), R8
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(R8), Z2
-	VBROADCASTSD 24(R8), Z3
-	VBROADCASTSD 48(R8), Z4
-	VBROADCASTSD 56(R8), Z5
-	VBROADCASTSD 72(R8), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLQ       $0x36, Z7, Z7
-	VPSRLQ       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSD (R8), Z8
+	VBROADCASTSD 16(R8), Z1
+	VBROADCASTSD 24(R8), Z2
+	VBROADCASTSD 48(R8), Z3
+	VBROADCASTSD 56(R8), Z4
+	VBROADCASTSD 72(R8), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSD (R8), Z7
 	VBROADCASTSD 8(R8), Z21
 	VBROADCASTSD 40(R8), Z22
 	VBROADCASTSD 32(R8), Z23
 	VBROADCASTSD 64(R8), Z24
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLQ       $0x3f, Z8, Z8
+	VPXORD       Z24, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLQ       $0x3f, Z9, Z9
+	VPSLLQ       $0x35, Z9, Z9
+	VPSRLQ       $0x01, Z9, Z9
 	VPXORD       Z24, Z9, Z9
+	VMOVQ        X9, 8(SP)
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLQ       $0x35, Z10, Z10
 	VPSRLQ       $0x01, Z10, Z10
-	VPXORD       Z24, Z10, Z10
-	VMOVQ        X10, 8(SP)
 	MOVQ         block+56(FP), R8
 	MOVQ         stride+64(FP), R9
 	SHLQ         $0x03, R9
@@ -13929,22 +13897,22 @@ loop1:
 	MOVQ   R8, R13
 
 row3:
-	VPANDD  (R12), Z0, Z10
-	VADDPD  Z10, Z11, Z11
-	VPANDD  64(R12), Z0, Z10
-	VADDPD  Z10, Z12, Z12
-	VPANDD  128(R12), Z0, Z10
-	VADDPD  Z10, Z13, Z13
-	VPANDD  192(R12), Z0, Z10
-	VADDPD  Z10, Z14, Z14
-	VPANDD  256(R12), Z0, Z10
-	VADDPD  Z10, Z15, Z15
-	VPANDD  320(R12), Z0, Z10
-	VADDPD  Z10, Z16, Z16
-	VPANDD  384(R12), Z0, Z10
-	VADDPD  Z10, Z17, Z17
-	VPANDD  448(R12), Z0, Z10
-	VADDPD  Z10, Z18, Z18
+	VPANDD  (R12), Z10, Z9
+	VADDPD  Z9, Z11, Z11
+	VPANDD  64(R12), Z10, Z9
+	VADDPD  Z9, Z12, Z12
+	VPANDD  128(R12), Z10, Z9
+	VADDPD  Z9, Z13, Z13
+	VPANDD  192(R12), Z10, Z9
+	VADDPD  Z9, Z14, Z14
+	VPANDD  256(R12), Z10, Z9
+	VADDPD  Z9, Z15, Z15
+	VPANDD  320(R12), Z10, Z9
+	VADDPD  Z9, Z16, Z16
+	VPANDD  384(R12), Z10, Z9
+	VADDPD  Z9, Z17, Z17
+	VPANDD  448(R12), Z10, Z9
+	VADDPD  Z9, Z18, Z18
 	ADDQ    R9, R12
 	DECQ    R13
 	JNZ     row3
@@ -13971,8 +13939,8 @@ loop4:
 	MOVQ   R8, R13
 
 row6:
-	VPANDD  (R12), Z0, Z10
-	VADDPD  Z10, Z19, Z19
+	VPANDD  (R12), Z10, Z9
+	VADDPD  Z9, Z19, Z19
 	ADDQ    R9, R12
 	DECQ    R13
 	JNZ     row6
@@ -13995,8 +13963,8 @@ done5:
 	MOVQ   R8, R12
 
 row8:
-	VPANDQ.Z (R10), Z0, K1, Z10
-	VADDPD   Z10, Z20, Z20
+	VPANDQ.Z (R10), Z10, K1, Z9
+	VADDPD   Z9, Z20, Z20
 	ADDQ     R9, R10
 	DECQ     R12
 	JNZ      row8
@@ -14013,37 +13981,37 @@ end7:
 	JL    done10
 
 loop9:
-	VMOVUPD (DI)(R11*1), Z10
+	VMOVUPD (DI)(R11*1), Z9
 	VMOVUPD 64(DI)(R11*1), Z25
 	CMPQ    (SP), $+0
 	JEQ     undivided11
-	VDIVPD  Z6, Z10, Z10
-	VDIVPD  Z6, Z25, Z25
+	VDIVPD  Z5, Z9, Z9
+	VDIVPD  Z5, Z25, Z25
 
 undivided11:
-	VMULPD    Z3, Z10, Z26
-	VMULPD    Z10, Z26, Z26
-	VMULPD    (DX)(R11*1), Z2, Z10
-	VADDPD    Z26, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
-	VMULPD    Z3, Z25, Z26
+	VMULPD    Z2, Z9, Z26
+	VMULPD    Z9, Z26, Z26
+	VMULPD    (DX)(R11*1), Z1, Z9
+	VADDPD    Z26, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    Z2, Z25, Z26
 	VMULPD    Z25, Z26, Z26
-	VMULPD    64(DX)(R11*1), Z2, Z25
+	VMULPD    64(DX)(R11*1), Z1, Z25
 	VADDPD    Z26, Z25, Z25
-	VPTESTMQ  Z1, Z25, K1
+	VPTESTMQ  Z0, Z25, K1
 	VMOVUPD.Z Z25, K1, Z25
 	CMPQ      power+88(FP), $+2
 	JNE       other12
-	VSQRTPD   Z10, Z26
+	VSQRTPD   Z9, Z26
 	VSQRTPD   Z25, Z27
 
 raised15:
-	VMULPD  Z4, Z26, Z26
-	VADDPD  Z5, Z26, Z26
-	VMULPD  Z4, Z27, Z27
-	VADDPD  Z5, Z27, Z27
-	VMOVUPD Z10, (DX)(R11*1)
+	VMULPD  Z3, Z26, Z26
+	VADDPD  Z4, Z26, Z26
+	VMULPD  Z3, Z27, Z27
+	VADDPD  Z4, Z27, Z27
+	VMOVUPD Z9, (DX)(R11*1)
 	VMOVUPD Z26, (DI)(R11*1)
 	VMOVUPD Z25, 64(DX)(R11*1)
 	VMOVUPD Z27, 64(DI)(R11*1)
@@ -14057,26 +14025,26 @@ done10:
 	JL   done17
 
 loop16:
-	VMOVUPD (DI)(R11*1), Z10
+	VMOVUPD (DI)(R11*1), Z9
 	CMPQ    (SP), $+0
 	JEQ     undivided18
-	VDIVPD  Z6, Z10, Z10
+	VDIVPD  Z5, Z9, Z9
 
 undivided18:
-	VMULPD    Z3, Z10, Z25
-	VMULPD    Z10, Z25, Z25
-	VMULPD    (DX)(R11*1), Z2, Z10
-	VADDPD    Z25, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
+	VMULPD    Z2, Z9, Z25
+	VMULPD    Z9, Z25, Z25
+	VMULPD    (DX)(R11*1), Z1, Z9
+	VADDPD    Z25, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
 	CMPQ      power+88(FP), $+2
 	JNE       other19
-	VSQRTPD   Z10, Z25
+	VSQRTPD   Z9, Z25
 
 raised22:
-	VMULPD  Z4, Z25, Z25
-	VADDPD  Z5, Z25, Z25
-	VMOVUPD Z10, (DX)(R11*1)
+	VMULPD  Z3, Z25, Z25
+	VADDPD  Z4, Z25, Z25
+	VMOVUPD Z9, (DX)(R11*1)
 	VMOVUPD Z25, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
@@ -14091,27 +14059,27 @@ done17:
 	BTSQ      R10, R12
 	DECQ      R12
 	KMOVW     R12, K1
-	VMOVUPD.Z (DI)(R11*1), K1, Z10
+	VMOVUPD.Z (DI)(R11*1), K1, Z9
 	CMPQ      (SP), $+0
 	JEQ       undivided24
-	VDIVPD    Z6, Z10, Z10
+	VDIVPD    Z5, Z9, Z9
 
 undivided24:
 	VMOVUPD.Z (DX)(R11*1), K1, Z25
-	VMULPD    Z3, Z10, Z26
-	VMULPD    Z10, Z26, Z26
-	VMULPD    Z25, Z2, Z10
-	VADDPD    Z26, Z10, Z10
-	VPTESTMQ  Z1, Z10, K2
-	VMOVUPD.Z Z10, K2, Z10
+	VMULPD    Z2, Z9, Z26
+	VMULPD    Z9, Z26, Z26
+	VMULPD    Z25, Z1, Z9
+	VADDPD    Z26, Z9, Z9
+	VPTESTMQ  Z0, Z9, K2
+	VMOVUPD.Z Z9, K2, Z9
 	CMPQ      power+88(FP), $+2
 	JNE       other25
-	VSQRTPD   Z10, Z25
+	VSQRTPD   Z9, Z25
 
 raised28:
-	VMULPD  Z4, Z25, Z25
-	VADDPD  Z5, Z25, Z25
-	VMOVUPD Z10, K1, (DX)(R11*1)
+	VMULPD  Z3, Z25, Z25
+	VADDPD  Z4, Z25, Z25
+	VMOVUPD Z9, K1, (DX)(R11*1)
 	VMOVUPD Z25, K1, (DI)(R11*1)
 
 end23:
@@ -14126,19 +14094,19 @@ row29:
 	JL   done31
 
 loop30:
-	VMULPD    (CX)(R12*1), Z8, Z10
+	VMULPD    (CX)(R12*1), Z7, Z9
 	VMULPD    (BX)(R12*1), Z21, Z25
-	VADDPD    Z25, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
+	VADDPD    Z25, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
 	VMULPD    (AX)(R12*1), Z22, Z25
 	VMOVUPD   (DI)(R12*1), Z26
-	VMULPD    Z23, Z10, Z27
+	VMULPD    Z23, Z9, Z27
 	VDIVPD    Z26, Z27, Z27
-	VMULPD    64(CX)(R12*1), Z8, Z26
+	VMULPD    64(CX)(R12*1), Z7, Z26
 	VMULPD    64(BX)(R12*1), Z21, Z28
 	VADDPD    Z28, Z26, Z26
-	VPTESTMQ  Z1, Z26, K1
+	VPTESTMQ  Z0, Z26, K1
 	VMOVUPD.Z Z26, K1, Z26
 	VMULPD    64(AX)(R12*1), Z22, Z28
 	VMOVUPD   64(DI)(R12*1), Z29
@@ -14149,7 +14117,7 @@ loop30:
 
 clamped33:
 	VSUBPD  Z27, Z25, Z25
-	VMOVUPD Z10, (CX)(R12*1)
+	VMOVUPD Z9, (CX)(R12*1)
 	VMOVUPD Z25, (AX)(R12*1)
 	VSUBPD  Z30, Z28, Z28
 	VMOVUPD Z26, 64(CX)(R12*1)
@@ -14164,21 +14132,21 @@ done31:
 	JL   done35
 
 loop34:
-	VMULPD    (CX)(R12*1), Z8, Z10
+	VMULPD    (CX)(R12*1), Z7, Z9
 	VMULPD    (BX)(R12*1), Z21, Z25
-	VADDPD    Z25, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
+	VADDPD    Z25, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
 	VMULPD    (AX)(R12*1), Z22, Z25
 	VMOVUPD   (DI)(R12*1), Z26
-	VMULPD    Z23, Z10, Z27
+	VMULPD    Z23, Z9, Z27
 	VDIVPD    Z26, Z27, Z27
 	CMPQ      8(SP), $+0
 	JNE       clamp36
 
 clamped37:
 	VSUBPD  Z27, Z25, Z25
-	VMOVUPD Z10, (CX)(R12*1)
+	VMOVUPD Z9, (CX)(R12*1)
 	VMOVUPD Z25, (AX)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
@@ -14193,24 +14161,24 @@ done35:
 	BTSQ      R11, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	VMOVUPD.Z (CX)(R12*1), K1, Z10
+	VMOVUPD.Z (CX)(R12*1), K1, Z9
 	VMOVUPD.Z (BX)(R12*1), K1, Z25
-	VMULPD    Z10, Z8, Z10
+	VMULPD    Z9, Z7, Z9
 	VMULPD    Z25, Z21, Z25
-	VADDPD    Z25, Z10, Z10
-	VPTESTMQ  Z1, Z10, K2
-	VMOVUPD.Z Z10, K2, Z10
+	VADDPD    Z25, Z9, Z9
+	VPTESTMQ  Z0, Z9, K2
+	VMOVUPD.Z Z9, K2, Z9
 	VMOVUPD.Z (AX)(R12*1), K1, Z25
 	VMULPD    Z25, Z22, Z25
 	VMOVUPD.Z (DI)(R12*1), K1, Z26
-	VMULPD    Z23, Z10, Z27
+	VMULPD    Z23, Z9, Z27
 	VDIVPD    Z26, Z27, Z27
 	CMPQ      8(SP), $+0
 	JNE       clamp39
 
 clamped40:
 	VSUBPD  Z27, Z25, Z25
-	VMOVUPD Z10, K1, (CX)(R12*1)
+	VMOVUPD Z9, K1, (CX)(R12*1)
 	VMOVUPD Z25, K1, (AX)(R12*1)
 
 end38:
@@ -14228,19 +14196,19 @@ other12:
 	JG      two14
 	CMPQ    power+88(FP), $+1
 	JE      half13
-	VMOVUPD Z7, Z26
-	VMOVUPD Z7, Z27
+	VMOVUPD Z6, Z26
+	VMOVUPD Z6, Z27
 	JMP     raised15
 
 half13:
-	VSQRTPD Z10, Z26
+	VSQRTPD Z9, Z26
 	VSQRTPD Z26, Z26
 	VSQRTPD Z25, Z27
 	VSQRTPD Z27, Z27
 	JMP     raised15
 
 two14:
-	VMOVDQA64 Z10, Z26
+	VMOVDQA64 Z9, Z26
 	VMOVDQA64 Z25, Z27
 	JMP       raised15
 
@@ -14248,39 +14216,39 @@ other19:
 	JG      two21
 	CMPQ    power+88(FP), $+1
 	JE      half20
-	VMOVUPD Z7, Z25
+	VMOVUPD Z6, Z25
 	JMP     raised22
 
 half20:
-	VSQRTPD Z10, Z25
+	VSQRTPD Z9, Z25
 	VSQRTPD Z25, Z25
 	JMP     raised22
 
 two21:
-	VMOVDQA64 Z10, Z25
+	VMOVDQA64 Z9, Z25
 	JMP       raised22
 
 other25:
 	JG      two27
 	CMPQ    power+88(FP), $+1
 	JE      half26
-	VMOVUPD Z7, Z25
+	VMOVUPD Z6, Z25
 	JMP     raised28
 
 half26:
-	VSQRTPD Z10, Z25
+	VSQRTPD Z9, Z25
 	VSQRTPD Z25, Z25
 	JMP     raised28
 
 two27:
-	VMOVDQA64 Z10, Z25
+	VMOVDQA64 Z9, Z25
 	JMP       raised28
 
 clamp32:
 	VMOVUPD Z24, Z29
 	VMINPD  Z27, Z29, Z27
 	VMINPD  Z30, Z29, Z30
-	VMOVUPD Z9, Z29
+	VMOVUPD Z8, Z29
 	VMAXPD  Z27, Z29, Z27
 	VMAXPD  Z30, Z29, Z30
 	JMP     clamped33
@@ -14288,14 +14256,14 @@ clamp32:
 clamp36:
 	VMOVUPD Z24, Z26
 	VMINPD  Z27, Z26, Z27
-	VMOVUPD Z9, Z26
+	VMOVUPD Z8, Z26
 	VMAXPD  Z27, Z26, Z27
 	JMP     clamped37
 
 clamp39:
 	VMOVUPD Z24, Z26
 	VMINPD  Z27, Z26, Z27
-	VMOVUPD Z9, Z26
+	VMOVUPD Z8, Z26
 	VMAXPD  Z27, Z26, Z27
 	JMP     clamped40
 

@@ -243,7 +243,7 @@ func (k *kernel) updateBlocks() {
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	slots := frame.Offset(k.scalarsFrame())
 	b := k.newBlockOf(slots.Offset(k.lanes() * k.bytes()))
-	s := k.newSums(c.abs, slots)
+	s := k.newSums(c.absMask(), slots)
 	s.x = arg("hz")
 	theta, m, v, g, left := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("blocks")
 	ahead, den := k.vec(), k.vec()
