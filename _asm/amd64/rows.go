@@ -117,9 +117,10 @@ func (k *kernel) updateRows() {
 		"den has room for width values. "+panelRequires)
 	theta, m, v, g, hz, den := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz"), arg("den")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
+	abs := c.absMask()
 	p := k.newPanel()
 	p.slices(func() {
-		p.sums(den, hz, c.abs, noSums, noSums)
+		p.sums(den, hz, abs, noSums, noSums)
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) { c.curvature(v, den, den, index, true, nv, part) })
 		ADDQ(p.stride, v)
 		p.descend(c, theta, m, g, den)
