@@ -2,7 +2,10 @@ module github.com/adahessian-go/adahessian/_asm
 
 go 1.25.0
 
-require github.com/mmcloughlin/avo v0.6.0
+require (
+	github.com/mmcloughlin/avo v0.6.0
+	golang.org/x/arch v0.20.0
+)
 
 require (
 	github.com/minio/asm2plan9s v0.0.0-20200509001527-cdd76441f9d8 // indirect
