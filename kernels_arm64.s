@@ -488,10 +488,10 @@ loop1:
 	WORD $0x4ea5d4a5 // fsub v5.4s, v5.4s, v5.4s
 	WORD $0x4ea6d4c6 // fsub v6.4s, v6.4s, v6.4s
 	WORD $0x4ea7d4e7 // fsub v7.4s, v7.4s, v7.4s
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	VORR V4.B16, V0.B16, V0.B16
+	VORR V5.B16, V1.B16, V1.B16
+	VORR V6.B16, V2.B16, V2.B16
+	VORR V7.B16, V3.B16, V3.B16
 	SUBS $64, R1
 	BGE loop1
 done2:
@@ -501,7 +501,7 @@ done2:
 loop3:
 	FMOVQ.P 16(R0), F4
 	WORD $0x4ea4d484 // fsub v4.4s, v4.4s, v4.4s
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	VORR V4.B16, V0.B16, V0.B16
 	SUBS $16, R1
 	BGE loop3
 done4:
@@ -509,21 +509,20 @@ done4:
 	TBZ $3, R1, skip5
 	FMOVD.P 8(R0), F4
 	WORD $0x4ea4d484 // fsub v4.4s, v4.4s, v4.4s
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	VORR V4.B16, V0.B16, V0.B16
 skip5:
 	TBZ $2, R1, skip6
 	FMOVS.P 4(R0), F4
 	WORD $0x4ea4d484 // fsub v4.4s, v4.4s, v4.4s
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	VORR V4.B16, V0.B16, V0.B16
 skip6:
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
-	WORD $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
+	VORR V1.B16, V0.B16, V0.B16
+	VORR V2.B16, V0.B16, V0.B16
+	VORR V3.B16, V0.B16, V0.B16
 	VMOV V0.D[0], R2
 	VMOV V0.D[1], R3
-	AND R3, R2
-	CMN $1, R2
+	ORR R3, R2
+	CMP $0, R2
 	CSET EQ, R2
 	MOVB R2, ret+16(FP)
 	RET
@@ -4500,10 +4499,10 @@ loop1:
 	WORD $0x4ee5d4a5 // fsub v5.2d, v5.2d, v5.2d
 	WORD $0x4ee6d4c6 // fsub v6.2d, v6.2d, v6.2d
 	WORD $0x4ee7d4e7 // fsub v7.2d, v7.2d, v7.2d
-	WORD $0x4e64d400 // fadd v0.2d, v0.2d, v4.2d
-	WORD $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
-	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
-	WORD $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	VORR V4.B16, V0.B16, V0.B16
+	VORR V5.B16, V1.B16, V1.B16
+	VORR V6.B16, V2.B16, V2.B16
+	VORR V7.B16, V3.B16, V3.B16
 	SUBS $64, R1
 	BGE loop1
 done2:
@@ -4513,7 +4512,7 @@ done2:
 loop3:
 	FMOVQ.P 16(R0), F4
 	WORD $0x4ee4d484 // fsub v4.2d, v4.2d, v4.2d
-	WORD $0x4e64d400 // fadd v0.2d, v0.2d, v4.2d
+	VORR V4.B16, V0.B16, V0.B16
 	SUBS $16, R1
 	BGE loop3
 done4:
@@ -4521,16 +4520,15 @@ done4:
 	TBZ $3, R1, skip5
 	FMOVD.P 8(R0), F4
 	WORD $0x4ee4d484 // fsub v4.2d, v4.2d, v4.2d
-	WORD $0x4e64d400 // fadd v0.2d, v0.2d, v4.2d
+	VORR V4.B16, V0.B16, V0.B16
 skip5:
-	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
-	WORD $0x4e63d442 // fadd v2.2d, v2.2d, v3.2d
-	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
-	WORD $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
+	VORR V1.B16, V0.B16, V0.B16
+	VORR V2.B16, V0.B16, V0.B16
+	VORR V3.B16, V0.B16, V0.B16
 	VMOV V0.D[0], R2
 	VMOV V0.D[1], R3
-	AND R3, R2
-	CMN $1, R2
+	ORR R3, R2
+	CMP $0, R2
 	CSET EQ, R2
 	MOVB R2, ret+16(FP)
 	RET

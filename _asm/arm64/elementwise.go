@@ -58,31 +58,30 @@ func (k *kernel) addProbe() {
 	k.ret()
 }
 
-// allFinite adds up x − x, which is 0 for what is finite and else NaN, in four
-// chains. A NaN stays in its sum.
+// allFinite gathers the bits of x − x, which is +0 for what is finite and else NaN,
+// in four chains.
 func (k *kernel) allFinite() {
 	k.text("allFinite", "x *float, n int", "bool", 0,
 		"reports whether no x[i], i < n, is NaN or infinite.")
 	x, n := k.arg("x"), k.count("n")
-	sums := k.some(4)
-	for _, s := range sums {
-		k.zero(s)
+	found := k.some(4)
+	for _, f := range found {
+		k.zero(f)
 	}
-	k.vectors(n, len(sums), func(nv, width int) {
+	k.vectors(n, len(found), func(nv, width int) {
 		t := k.some(nv)
 		k.next(t, x, width)
 		each(nv, func(i int) { k.sub(t[i], t[i], t[i]) })
-		each(nv, func(i int) { k.add(sums[i], sums[i], t[i]) })
+		each(nv, func(i int) { k.or(found[i], found[i], t[i]) })
 	})
-	k.add(sums[0], sums[0], sums[1])
-	k.add(sums[2], sums[2], sums[3])
-	k.add(sums[0], sums[0], sums[2])
-	k.equal(sums[0], sums[0], sums[0]) // all ones, but for NaN
+	for _, f := range found[1:] {
+		k.or(found[0], found[0], f)
+	}
 	low, high := k.gp(), k.gp()
-	k.ins("VMOV %s[0], %v", sums[0].as("D"), low)
-	k.ins("VMOV %s[1], %v", sums[0].as("D"), high)
-	k.ins("AND %v, %v", high, low)
-	k.ins("CMN $1, %v", low)
+	k.ins("VMOV %s[0], %v", found[0].as("D"), low)
+	k.ins("VMOV %s[1], %v", found[0].as("D"), high)
+	k.ins("ORR %v, %v", high, low)
+	k.ins("CMP $0, %v", low)
 	k.ins("CSET EQ, %v", low)
 	k.ins("MOVB %v, %s", low, k.mem("ret"))
 	k.ret()

@@ -36,7 +36,6 @@ func (o floats) addPairs(d, x, y vec) { o.word("faddp", d, x, y) }
 // or where one of the two is NaN.
 func (o floats) absGreater(d, x, y vec) { o.word("facgt", d, x, y) }
 func (o floats) greater(d, x, y vec)    { o.word("fcmgt", d, x, y) }
-func (o floats) equal(d, x, y vec)      { o.word("fcmeq", d, x, y) }
 
 // moreBits compares as integers without a sign.
 func (o floats) moreBits(d, x, y vec) { o.word("cmhi", d, x, y) }

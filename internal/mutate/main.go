@@ -5,6 +5,8 @@
 //	go run ./internal/mutate            a few mutants of every function, minutes
 //	go run ./internal/mutate -short     one mutant of some functions
 //	go run ./internal/mutate -n 100     every kind of mutant of every function
+//	go run ./internal/mutate -file kernels_arm64.s -exec qemu-aarch64
+//	                                    another architecture's, under emulation
 //
 // It prints one line for each mutant, and exits with status 1 if the tests
 // pass with one of them.
@@ -38,6 +40,7 @@ var (
 	file     = flag.String("file", "kernels_"+runtime.GOARCH+".s", "the assembly, in the module's root")
 	only     = flag.String("func", "", "only functions whose name matches")
 	tests    = flag.String("run", "Kernel", "the tests to run, of which the subtests are instruction set/type")
+	emulator = flag.String("exec", "", "the program that runs the tests, such as qemu-aarch64")
 	parallel = flag.Int("p", runtime.NumCPU(), "mutants tested at a time")
 )
 
@@ -62,6 +65,9 @@ func run() (survivors int, err error) {
 		return 0, err
 	}
 	lines := strings.Split(string(source), "\n")
+	if kindsOf[goarch()] == nil {
+		return 0, fmt.Errorf("no mutations for %s", *file)
+	}
 	mutants, err := choose(lines)
 	if err != nil {
 		return 0, err
@@ -128,6 +134,12 @@ func moduleRoot() (string, error) {
 	return filepath.Dir(mod), nil
 }
 
+// goarch is the architecture of the assembly, as its name says.
+func goarch() string {
+	_, name, _ := strings.Cut(strings.TrimSuffix(filepath.Base(*file), ".s"), "_")
+	return name
+}
+
 // ---- mutants -------------------------------------------------------------
 
 // A mutant is one changed line.
@@ -183,7 +195,7 @@ func choose(lines []string) ([]mutant, error) {
 			continue
 		}
 		operands := strings.Split(strings.Join(fields[1:], " "), ", ")
-		for _, k := range kinds {
+		for _, k := range kindsOf[goarch()] {
 			if changed := k.change(fields[0], operands); changed != "" {
 				all[function] = append(all[function], mutant{function, k.name, i, line, "\t" + changed})
 			}
@@ -281,7 +293,9 @@ var (
 	field     = regexp.MustCompile(`^(\d*)\(([A-Z0-9]+)\)$`)
 )
 
-var kinds = []kind{
+var kindsOf = map[string][]kind{"amd64": amd64Kinds, "arm64": arm64Kinds}
+
+var amd64Kinds = []kind{
 	named("sum", another("VADD", "VMUL", "VSUB", "VADD")),
 	named("product", another("VMUL", "VADD", "VDIV", "VMUL")),
 	named("bound", another("VMIN", "VMAX", "VMAX", "VMIN", "VPMAXSD", "VPMINSD")),
@@ -431,13 +445,15 @@ func (t *tree) test(lines []string, tests string) (how string, err error) {
 	const binary = "mutant.test"
 	build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", binary, ".")
 	build.Dir = t.dir
+	build.Env = append(os.Environ(), "GOARCH="+goarch(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("does not build: %s", bytes.TrimSpace(out))
 	}
 	for _, length := range []string{"-test.short=true", "-test.short=false"} {
 		const limit = 2 * time.Minute
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		cmd := exec.CommandContext(ctx, "./"+binary, "-test.run="+tests, "-test.failfast", length)
+		command := append(strings.Fields(*emulator), "./"+binary, "-test.run="+tests, "-test.failfast", length)
+		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.Dir = t.dir
 		out, err := cmd.CombinedOutput()
 		hangs := ctx.Err() != nil
