@@ -355,10 +355,11 @@ whole:
 	VBSL V8.B16, V9.B16, V17.B16
 	VCMTST V7.S4, V10.S4, V18.S4
 	VBSL V8.B16, V9.B16, V18.B16
-	FSTPQ.P (F11, F12), 128(R0)
-	FSTPQ (F13, F14), -96(R0)
-	FSTPQ (F15, F16), -64(R0)
-	FSTPQ (F17, F18), -32(R0)
+	FSTPQ (F11, F12), 0(R0)
+	FSTPQ (F13, F14), 32(R0)
+	FSTPQ (F15, F16), 64(R0)
+	FSTPQ (F17, F18), 96(R0)
+	ADD $128, R0
 	SUB $32, R1
 	SUBS $1, R5
 	BEQ batch
@@ -384,10 +385,11 @@ part:
 	VBSL V8.B16, V9.B16, V17.B16
 	VCMTST V7.S4, V10.S4, V18.S4
 	VBSL V8.B16, V9.B16, V18.B16
-	FSTPQ.P (F11, F12), 128(R6)
-	FSTPQ (F13, F14), -96(R6)
-	FSTPQ (F15, F16), -64(R6)
-	FSTPQ (F17, F18), -32(R6)
+	FSTPQ (F11, F12), 0(R6)
+	FSTPQ (F13, F14), 32(R6)
+	FSTPQ (F15, F16), 64(R6)
+	FSTPQ (F17, F18), 96(R6)
+	ADD $128, R6
 	SUB $128, R6
 	ADD R3<<2, R6
 	MOVD $32, R7
@@ -397,7 +399,8 @@ part:
 	SUB R7, R1
 copy:
 	FMOVS.P 4(R6), F10
-	FMOVS.P F10, 4(R0)
+	FMOVS F10, 0(R0)
+	ADD $4, R0
 	SUBS $1, R7
 	BNE copy
 	MOVD ZR, R3
@@ -422,8 +425,8 @@ loop1:
 	FLDPQ -32(R1), (F2, F3)
 	FLDPQ.P 64(R2), (F4, F5)
 	FLDPQ -32(R2), (F6, F7)
-	FLDPQ 0(R0), (F8, F9)
-	FLDPQ 32(R0), (F10, F11)
+	FLDPQ.P 64(R0), (F8, F9)
+	FLDPQ -32(R0), (F10, F11)
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
@@ -432,7 +435,7 @@ loop1:
 	WORD $0x4e21d529 // fadd v9.4s, v9.4s, v1.4s
 	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
 	WORD $0x4e23d56b // fadd v11.4s, v11.4s, v3.4s
-	FSTPQ.P (F8, F9), 64(R0)
+	FSTPQ (F8, F9), -64(R0)
 	FSTPQ (F10, F11), -32(R0)
 	SUBS $64, R3
 	BGE loop1
@@ -443,10 +446,10 @@ done2:
 loop3:
 	FMOVQ.P 16(R1), F0
 	FMOVQ.P 16(R2), F1
-	FMOVQ 0(R0), F2
+	FMOVQ.P 16(R0), F2
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	FMOVQ.P F2, 16(R0)
+	FMOVQ F2, -16(R0)
 	SUBS $16, R3
 	BGE loop3
 done4:
@@ -454,18 +457,18 @@ done4:
 	TBZ $3, R3, skip5
 	FMOVD.P 8(R1), F0
 	FMOVD.P 8(R2), F1
-	FMOVD 0(R0), F2
+	FMOVD.P 8(R0), F2
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	FMOVD.P F2, 8(R0)
+	FMOVD F2, -8(R0)
 skip5:
 	TBZ $2, R3, skip6
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F1
-	FMOVS 0(R0), F2
+	FMOVS.P 4(R0), F2
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	FMOVS.P F2, 4(R0)
+	FMOVS F2, -4(R0)
 skip6:
 	RET
 
@@ -553,6 +556,7 @@ loop:
 	BGE loop
 rest:
 	ADD $64, R2
+	CBZ R2, added1
 	SUBS $16, R2
 	BGE whole2
 	VEOR V4.B16, V4.B16, V4.B16
@@ -567,7 +571,7 @@ one4:
 loaded3:
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	B rest1
+	B added1
 whole2:
 	FMOVQ.P 16(R1), F4
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
@@ -586,7 +590,7 @@ one7:
 loaded6:
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
 	WORD $0x4e24d421 // fadd v1.4s, v1.4s, v4.4s
-	B rest1
+	B added1
 whole5:
 	FMOVQ.P 16(R1), F4
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
@@ -605,7 +609,7 @@ one10:
 loaded9:
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
-	B rest1
+	B added1
 whole8:
 	FMOVQ.P 16(R1), F4
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
@@ -622,9 +626,10 @@ one13:
 loaded12:
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-rest1:
-	FSTPQ.P (F0, F1), 64(R0)
-	FSTPQ (F2, F3), -32(R0)
+added1:
+	FSTPQ (F0, F1), 0(R0)
+	FSTPQ (F2, F3), 32(R0)
+	ADD $64, R0
 	RET
 
 // func blockMeansF32NEON(d, x *float32, blocks, block int, div float32)
@@ -958,7 +963,8 @@ folded1:
 	WORD $0x6e20fc21 // fdiv v1.4s, v1.4s, v0.4s
 	CMP $4, R5
 	BNE some54
-	FMOVQ.P F1, 16(R3)
+	FMOVQ F1, 0(R3)
+	ADD $16, R3
 stored55:
 	B group
 done:
@@ -983,78 +989,77 @@ stride56:
 	SUBS $64, R6
 	BNE stride56
 	MOVD R2, R6
-	CBZ R6, strides57
+	CBZ R6, added57
 	SUBS $16, R6
-	BGE whole59
+	BGE whole58
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one61
+	TBZ $3, R6, one60
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded60
+	TBZ $2, R6, loaded59
 	VLD1.P 4(R0), V10.S[2]
-	B loaded60
-one61:
-	TBZ $2, R6, loaded60
+	B loaded59
+one60:
+	TBZ $2, R6, loaded59
 	FMOVS.P 4(R0), F10
-loaded60:
+loaded59:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
-	B rest58
-whole59:
+	B added57
+whole58:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
 	SUBS $16, R6
-	BGE whole62
+	BGE whole61
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one64
+	TBZ $3, R6, one63
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded63
+	TBZ $2, R6, loaded62
 	VLD1.P 4(R0), V10.S[2]
-	B loaded63
-one64:
-	TBZ $2, R6, loaded63
+	B loaded62
+one63:
+	TBZ $2, R6, loaded62
 	FMOVS.P 4(R0), F10
-loaded63:
+loaded62:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
-	B rest58
-whole62:
+	B added57
+whole61:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
 	SUBS $16, R6
-	BGE whole65
+	BGE whole64
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one67
+	TBZ $3, R6, one66
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded66
+	TBZ $2, R6, loaded65
 	VLD1.P 4(R0), V10.S[2]
-	B loaded66
-one67:
-	TBZ $2, R6, loaded66
+	B loaded65
+one66:
+	TBZ $2, R6, loaded65
 	FMOVS.P 4(R0), F10
-loaded66:
+loaded65:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	B rest58
-whole65:
+	B added57
+whole64:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one70
+	TBZ $3, R6, one69
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded69
+	TBZ $2, R6, loaded68
 	VLD1.P 4(R0), V10.S[2]
-	B loaded69
-one70:
-	TBZ $2, R6, loaded69
+	B loaded68
+one69:
+	TBZ $2, R6, loaded68
 	FMOVS.P 4(R0), F10
-loaded69:
+loaded68:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-rest58:
-strides57:
+added57:
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
@@ -1065,7 +1070,7 @@ long15:
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
 	MOVD R1, R6
-stride71:
+stride70:
 	FLDPQ.P 32(R0), (F10, F11)
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
@@ -1077,80 +1082,79 @@ stride71:
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
 	SUBS $64, R6
-	BNE stride71
+	BNE stride70
 	MOVD R2, R6
-	CBZ R6, strides72
+	CBZ R6, added71
 	SUBS $16, R6
-	BGE whole74
+	BGE whole72
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one76
+	TBZ $3, R6, one74
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded75
+	TBZ $2, R6, loaded73
 	VLD1.P 4(R0), V10.S[2]
-	B loaded75
-one76:
-	TBZ $2, R6, loaded75
+	B loaded73
+one74:
+	TBZ $2, R6, loaded73
 	FMOVS.P 4(R0), F10
-loaded75:
+loaded73:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
-	B rest73
-whole74:
+	B added71
+whole72:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
 	SUBS $16, R6
-	BGE whole77
+	BGE whole75
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one79
+	TBZ $3, R6, one77
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded78
+	TBZ $2, R6, loaded76
 	VLD1.P 4(R0), V10.S[2]
-	B loaded78
-one79:
-	TBZ $2, R6, loaded78
+	B loaded76
+one77:
+	TBZ $2, R6, loaded76
 	FMOVS.P 4(R0), F10
-loaded78:
+loaded76:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
-	B rest73
-whole77:
+	B added71
+whole75:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
 	SUBS $16, R6
-	BGE whole80
+	BGE whole78
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one82
+	TBZ $3, R6, one80
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded81
+	TBZ $2, R6, loaded79
 	VLD1.P 4(R0), V10.S[2]
-	B loaded81
-one82:
-	TBZ $2, R6, loaded81
+	B loaded79
+one80:
+	TBZ $2, R6, loaded79
 	FMOVS.P 4(R0), F10
-loaded81:
+loaded79:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	B rest73
-whole80:
+	B added71
+whole78:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one85
+	TBZ $3, R6, one83
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded84
+	TBZ $2, R6, loaded82
 	VLD1.P 4(R0), V10.S[2]
-	B loaded84
-one85:
-	TBZ $2, R6, loaded84
+	B loaded82
+one83:
+	TBZ $2, R6, loaded82
 	FMOVS.P 4(R0), F10
-loaded84:
+loaded82:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-rest73:
-strides72:
+added71:
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
@@ -1161,7 +1165,7 @@ long28:
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
 	MOVD R1, R6
-stride86:
+stride84:
 	FLDPQ.P 32(R0), (F10, F11)
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
@@ -1173,9 +1177,28 @@ stride86:
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
 	SUBS $64, R6
-	BNE stride86
+	BNE stride84
 	MOVD R2, R6
-	CBZ R6, strides87
+	CBZ R6, added85
+	SUBS $16, R6
+	BGE whole86
+	VEOR V10.B16, V10.B16, V10.B16
+	TBZ $3, R6, one88
+	FMOVD.P 8(R0), F10
+	TBZ $2, R6, loaded87
+	VLD1.P 4(R0), V10.S[2]
+	B loaded87
+one88:
+	TBZ $2, R6, loaded87
+	FMOVS.P 4(R0), F10
+loaded87:
+	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
+	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	B added85
+whole86:
+	FMOVQ.P 16(R0), F10
+	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
+	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
 	SUBS $16, R6
 	BGE whole89
 	VEOR V10.B16, V10.B16, V10.B16
@@ -1189,12 +1212,12 @@ one91:
 	FMOVS.P 4(R0), F10
 loaded90:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
-	B rest88
+	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	B added85
 whole89:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
 	SUBS $16, R6
 	BGE whole92
 	VEOR V10.B16, V10.B16, V10.B16
@@ -1208,14 +1231,12 @@ one94:
 	FMOVS.P 4(R0), F10
 loaded93:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
-	B rest88
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	B added85
 whole92:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
-	SUBS $16, R6
-	BGE whole95
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	VEOR V10.B16, V10.B16, V10.B16
 	TBZ $3, R6, one97
 	FMOVD.P 8(R0), F10
@@ -1227,26 +1248,8 @@ one97:
 	FMOVS.P 4(R0), F10
 loaded96:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	B rest88
-whole95:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one100
-	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded99
-	VLD1.P 4(R0), V10.S[2]
-	B loaded99
-one100:
-	TBZ $2, R6, loaded99
-	FMOVS.P 4(R0), F10
-loaded99:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-rest88:
-strides87:
+added85:
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
@@ -1257,7 +1260,7 @@ long41:
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
 	MOVD R1, R6
-stride101:
+stride98:
 	FLDPQ.P 32(R0), (F10, F11)
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
@@ -1269,93 +1272,94 @@ stride101:
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
 	SUBS $64, R6
-	BNE stride101
+	BNE stride98
 	MOVD R2, R6
-	CBZ R6, strides102
+	CBZ R6, added99
 	SUBS $16, R6
-	BGE whole104
+	BGE whole100
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one106
+	TBZ $3, R6, one102
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded105
+	TBZ $2, R6, loaded101
 	VLD1.P 4(R0), V10.S[2]
-	B loaded105
-one106:
-	TBZ $2, R6, loaded105
+	B loaded101
+one102:
+	TBZ $2, R6, loaded101
 	FMOVS.P 4(R0), F10
-loaded105:
+loaded101:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
-	B rest103
-whole104:
+	B added99
+whole100:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
 	SUBS $16, R6
-	BGE whole107
+	BGE whole103
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one109
+	TBZ $3, R6, one105
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded108
+	TBZ $2, R6, loaded104
 	VLD1.P 4(R0), V10.S[2]
-	B loaded108
-one109:
-	TBZ $2, R6, loaded108
+	B loaded104
+one105:
+	TBZ $2, R6, loaded104
 	FMOVS.P 4(R0), F10
-loaded108:
+loaded104:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
-	B rest103
-whole107:
+	B added99
+whole103:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
 	SUBS $16, R6
-	BGE whole110
+	BGE whole106
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one112
+	TBZ $3, R6, one108
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded111
+	TBZ $2, R6, loaded107
 	VLD1.P 4(R0), V10.S[2]
-	B loaded111
-one112:
-	TBZ $2, R6, loaded111
+	B loaded107
+one108:
+	TBZ $2, R6, loaded107
 	FMOVS.P 4(R0), F10
-loaded111:
+loaded107:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	B rest103
-whole110:
+	B added99
+whole106:
 	FMOVQ.P 16(R0), F10
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	VEOR V10.B16, V10.B16, V10.B16
-	TBZ $3, R6, one115
+	TBZ $3, R6, one111
 	FMOVD.P 8(R0), F10
-	TBZ $2, R6, loaded114
+	TBZ $2, R6, loaded110
 	VLD1.P 4(R0), V10.S[2]
-	B loaded114
-one115:
-	TBZ $2, R6, loaded114
+	B loaded110
+one111:
+	TBZ $2, R6, loaded110
 	FMOVS.P 4(R0), F10
-loaded114:
+loaded110:
 	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-rest103:
-strides102:
+added99:
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
 	B folded44
 some54:
 	LSL $2, R5, R6
-	TBZ $3, R6, skip116
-	FMOVD.P F1, 8(R3)
+	TBZ $3, R6, skip112
+	FMOVD F1, 0(R3)
+	ADD $8, R3
 	VEXT $8, V1.B16, V1.B16, V1.B16
-skip116:
-	TBZ $2, R6, skip117
-	FMOVS.P F1, 4(R3)
-skip117:
+skip112:
+	TBZ $2, R6, skip113
+	FMOVS F1, 0(R3)
+	ADD $4, R3
+skip113:
 	B stored55
 
 // func stridedMeansF32NEON(d, x *float32, outer, block, stride, width int, div float32, more bool)
@@ -1429,10 +1433,11 @@ row4:
 	WORD $0x6e20fcc6 // fdiv v6.4s, v6.4s, v0.4s
 	WORD $0x6e20fce7 // fdiv v7.4s, v7.4s, v0.4s
 	WORD $0x6e20fd08 // fdiv v8.4s, v8.4s, v0.4s
-	FSTPQ.P (F1, F2), 128(R0)
-	FSTPQ (F3, F4), -96(R0)
-	FSTPQ (F5, F6), -64(R0)
-	FSTPQ (F7, F8), -32(R0)
+	FSTPQ (F1, F2), 0(R0)
+	FSTPQ (F3, F4), 32(R0)
+	FSTPQ (F5, F6), 64(R0)
+	FSTPQ (F7, F8), 96(R0)
+	ADD $128, R0
 	SUBS $128, R8
 	BGE loop1
 done2:
@@ -1455,7 +1460,8 @@ row8:
 	BNE row8
 	ADD $16, R7
 	WORD $0x6e20fc21 // fdiv v1.4s, v1.4s, v0.4s
-	FMOVQ.P F1, 16(R0)
+	FMOVQ F1, 0(R0)
+	ADD $16, R0
 	SUBS $16, R8
 	BGE loop5
 done6:
@@ -1476,7 +1482,8 @@ row11:
 	BNE row11
 	ADD $8, R7
 	WORD $0x6e20fc21 // fdiv v1.4s, v1.4s, v0.4s
-	FMOVD.P F1, 8(R0)
+	FMOVD F1, 0(R0)
+	ADD $8, R0
 skip9:
 	TBZ $2, R8, skip12
 	VEOR V1.B16, V1.B16, V1.B16
@@ -1494,7 +1501,8 @@ row14:
 	BNE row14
 	ADD $4, R7
 	WORD $0x6e20fc21 // fdiv v1.4s, v1.4s, v0.4s
-	FMOVS.P F1, 4(R0)
+	FMOVS F1, 0(R0)
+	ADD $4, R0
 skip12:
 	MADD R4, R1, R5, R1
 	SUBS $1, R3
@@ -1531,7 +1539,7 @@ TEXT ·curvatureF32NEON(SB), NOSPLIT, $0-48
 	BLT done2
 loop1:
 	FLDPQ.P 32(R2), (F6, F7)
-	FLDPQ 0(R0), (F10, F11)
+	FLDPQ.P 32(R0), (F10, F11)
 	WORD $0x6e26dc48 // fmul v8.4s, v2.4s, v6.4s
 	WORD $0x6e27dc49 // fmul v9.4s, v2.4s, v7.4s
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
@@ -1553,8 +1561,9 @@ raised6:
 	WORD $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
 	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
 	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
-	FSTPQ.P (F10, F11), 32(R0)
-	FSTPQ.P (F8, F9), 32(R1)
+	FSTPQ (F10, F11), -32(R0)
+	FSTPQ (F8, F9), 0(R1)
+	ADD $32, R1
 	SUBS $32, R3
 	BGE loop1
 done2:
@@ -1563,7 +1572,7 @@ done2:
 	BLT done8
 loop7:
 	FMOVQ.P 16(R2), F6
-	FMOVQ 0(R0), F8
+	FMOVQ.P 16(R0), F8
 	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
 	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
 	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
@@ -1576,15 +1585,16 @@ loop7:
 raised12:
 	WORD $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
-	FMOVQ.P F8, 16(R0)
-	FMOVQ.P F7, 16(R1)
+	FMOVQ F8, -16(R0)
+	FMOVQ F7, 0(R1)
+	ADD $16, R1
 	SUBS $16, R3
 	BGE loop7
 done8:
 	ADD $16, R3
 	TBZ $3, R3, skip13
 	FMOVD.P 8(R2), F6
-	FMOVD 0(R0), F8
+	FMOVD.P 8(R0), F8
 	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
 	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
 	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
@@ -1597,12 +1607,13 @@ done8:
 raised17:
 	WORD $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
-	FMOVD.P F8, 8(R0)
-	FMOVD.P F7, 8(R1)
+	FMOVD F8, -8(R0)
+	FMOVD F7, 0(R1)
+	ADD $8, R1
 skip13:
 	TBZ $2, R3, skip18
 	FMOVS.P 4(R2), F6
-	FMOVS 0(R0), F8
+	FMOVS.P 4(R0), F8
 	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
 	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
 	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
@@ -1615,8 +1626,9 @@ skip13:
 raised22:
 	WORD $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
-	FMOVS.P F8, 4(R0)
-	FMOVS.P F7, 4(R1)
+	FMOVS F8, -4(R0)
+	FMOVS F7, 0(R1)
+	ADD $4, R1
 skip18:
 	RET
 other3:
@@ -1712,7 +1724,7 @@ TEXT ·curvaturePowF32NEON(SB), NOSPLIT, $0-48
 	SUBS $16, R3
 	BLT done2
 loop1:
-	FMOVQ 0(R0), F7
+	FMOVQ.P 16(R0), F7
 	FMOVQ.P 16(R2), F8
 	WORD $0x6e28dc49 // fmul v9.4s, v2.4s, v8.4s
 	WORD $0x6e28dd28 // fmul v8.4s, v9.4s, v8.4s
@@ -1859,14 +1871,15 @@ loop1:
 	WORD $0x4e616ab4 // fcvtn2 v20.4s, v21.2d
 	WORD $0x6e23de94 // fmul v20.4s, v20.4s, v3.4s
 	WORD $0x4e24d694 // fadd v20.4s, v20.4s, v4.4s
-	FMOVQ.P F7, 16(R0)
-	FMOVQ.P F20, 16(R1)
+	FMOVQ F7, -16(R0)
+	FMOVQ F20, 0(R1)
+	ADD $16, R1
 	SUBS $16, R3
 	BGE loop1
 done2:
 	ADD $16, R3
 	TBZ $3, R3, skip3
-	FMOVD 0(R0), F7
+	FMOVD.P 8(R0), F7
 	FMOVD.P 8(R2), F8
 	WORD $0x6e28dc49 // fmul v9.4s, v2.4s, v8.4s
 	WORD $0x6e28dd28 // fmul v8.4s, v9.4s, v8.4s
@@ -2013,11 +2026,12 @@ done2:
 	WORD $0x4e616ab4 // fcvtn2 v20.4s, v21.2d
 	WORD $0x6e23de94 // fmul v20.4s, v20.4s, v3.4s
 	WORD $0x4e24d694 // fadd v20.4s, v20.4s, v4.4s
-	FMOVD.P F7, 8(R0)
-	FMOVD.P F20, 8(R1)
+	FMOVD F7, -8(R0)
+	FMOVD F20, 0(R1)
+	ADD $8, R1
 skip3:
 	TBZ $2, R3, skip4
-	FMOVS 0(R0), F7
+	FMOVS.P 4(R0), F7
 	FMOVS.P 4(R2), F8
 	WORD $0x6e28dc49 // fmul v9.4s, v2.4s, v8.4s
 	WORD $0x6e28dd28 // fmul v8.4s, v9.4s, v8.4s
@@ -2164,8 +2178,9 @@ skip3:
 	WORD $0x4e616ab4 // fcvtn2 v20.4s, v21.2d
 	WORD $0x6e23de94 // fmul v20.4s, v20.4s, v3.4s
 	WORD $0x4e24d694 // fadd v20.4s, v20.4s, v4.4s
-	FMOVS.P F7, 4(R0)
-	FMOVS.P F20, 4(R1)
+	FMOVS F7, -4(R0)
+	FMOVS F20, 0(R1)
+	ADD $4, R1
 skip4:
 	RET
 
@@ -2208,9 +2223,9 @@ row1:
 	BLT done3
 loop2:
 	FLDPQ.P 32(R10), (F7, F8)
-	FLDPQ 0(R1), (F11, F12)
+	FLDPQ.P 32(R1), (F11, F12)
 	FLDPQ.P 32(R2), (F13, F14)
-	FLDPQ 0(R0), (F9, F10)
+	FLDPQ.P 32(R0), (F9, F10)
 	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
 	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
 	WORD $0x6e2ddc4d // fmul v13.4s, v2.4s, v13.4s
@@ -2233,8 +2248,8 @@ loop2:
 	WORD $0x6e2adc8a // fmul v10.4s, v4.4s, v10.4s
 	WORD $0x4eadd529 // fsub v9.4s, v9.4s, v13.4s
 	WORD $0x4eaed54a // fsub v10.4s, v10.4s, v14.4s
-	FSTPQ.P (F11, F12), 32(R1)
-	FSTPQ.P (F9, F10), 32(R0)
+	FSTPQ (F11, F12), -32(R1)
+	FSTPQ (F9, F10), -32(R0)
 	SUBS $32, R12
 	BGE loop2
 done3:
@@ -2243,9 +2258,9 @@ done3:
 	BLT done5
 loop4:
 	FMOVQ.P 16(R10), F7
-	FMOVQ 0(R1), F9
+	FMOVQ.P 16(R1), F9
 	FMOVQ.P 16(R2), F10
-	FMOVQ 0(R0), F8
+	FMOVQ.P 16(R0), F8
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -2257,17 +2272,17 @@ loop4:
 	WORD $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
 	WORD $0x6e28dc88 // fmul v8.4s, v4.4s, v8.4s
 	WORD $0x4eaad508 // fsub v8.4s, v8.4s, v10.4s
-	FMOVQ.P F9, 16(R1)
-	FMOVQ.P F8, 16(R0)
+	FMOVQ F9, -16(R1)
+	FMOVQ F8, -16(R0)
 	SUBS $16, R12
 	BGE loop4
 done5:
 	ADD $16, R12
 	TBZ $3, R12, skip6
 	FMOVD.P 8(R10), F7
-	FMOVD 0(R1), F9
+	FMOVD.P 8(R1), F9
 	FMOVD.P 8(R2), F10
-	FMOVD 0(R0), F8
+	FMOVD.P 8(R0), F8
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -2279,14 +2294,14 @@ done5:
 	WORD $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
 	WORD $0x6e28dc88 // fmul v8.4s, v4.4s, v8.4s
 	WORD $0x4eaad508 // fsub v8.4s, v8.4s, v10.4s
-	FMOVD.P F9, 8(R1)
-	FMOVD.P F8, 8(R0)
+	FMOVD F9, -8(R1)
+	FMOVD F8, -8(R0)
 skip6:
 	TBZ $2, R12, skip7
 	FMOVS.P 4(R10), F7
-	FMOVS 0(R1), F9
+	FMOVS.P 4(R1), F9
 	FMOVS.P 4(R2), F10
-	FMOVS 0(R0), F8
+	FMOVS.P 4(R0), F8
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
@@ -2298,8 +2313,8 @@ skip6:
 	WORD $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
 	WORD $0x6e28dc88 // fmul v8.4s, v4.4s, v8.4s
 	WORD $0x4eaad508 // fsub v8.4s, v8.4s, v10.4s
-	FMOVS.P F9, 4(R1)
-	FMOVS.P F8, 4(R0)
+	FMOVS F9, -4(R1)
+	FMOVS F8, -4(R0)
 skip7:
 	ADD R9, R0
 	ADD R9, R1
@@ -2369,9 +2384,9 @@ loop3:
 	VADD V11.S4, V12.S4, V12.S4
 	VTBL V12.B16, [V13.B16], V12.B16
 	VADD V9.S4, V7.S4, V7.S4
-	FMOVQ 0(R3), F15
+	FMOVQ.P 16(R3), F15
 	FMOVQ.P 16(R4), F16
-	FMOVQ 0(R2), F14
+	FMOVQ.P 16(R2), F14
 	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
 	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
 	WORD $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
@@ -2383,8 +2398,8 @@ loop3:
 	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
 	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
 	WORD $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
-	FMOVQ.P F15, 16(R3)
-	FMOVQ.P F14, 16(R2)
+	FMOVQ F15, -16(R3)
+	FMOVQ F14, -16(R2)
 	SUBS $16, R9
 	BGE loop3
 rest4:
@@ -2397,9 +2412,9 @@ rest4:
 	VTBL V12.B16, [V13.B16], V12.B16
 	VADD V9.S4, V7.S4, V7.S4
 	TBZ $3, R9, skip6
-	FMOVD 0(R3), F15
+	FMOVD.P 8(R3), F15
 	FMOVD.P 8(R4), F16
-	FMOVD 0(R2), F14
+	FMOVD.P 8(R2), F14
 	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
 	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
 	WORD $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
@@ -2411,14 +2426,14 @@ rest4:
 	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
 	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
 	WORD $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
-	FMOVD.P F15, 8(R3)
-	FMOVD.P F14, 8(R2)
+	FMOVD F15, -8(R3)
+	FMOVD F14, -8(R2)
 	VEXT $8, V12.B16, V12.B16, V12.B16
 skip6:
 	TBZ $2, R9, skip7
-	FMOVS 0(R3), F15
+	FMOVS.P 4(R3), F15
 	FMOVS.P 4(R4), F16
-	FMOVS 0(R2), F14
+	FMOVS.P 4(R2), F14
 	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
 	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
 	WORD $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
@@ -2430,8 +2445,8 @@ skip6:
 	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
 	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
 	WORD $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
-	FMOVS.P F15, 4(R3)
-	FMOVS.P F14, 4(R2)
+	FMOVS F15, -4(R3)
+	FMOVS F14, -4(R2)
 skip7:
 end5:
 	B group
@@ -2484,10 +2499,10 @@ TEXT ·updateF32NEON(SB), NOSPLIT, $0-64
 	BLT done2
 loop1:
 	FLDPQ.P 32(R4), (F12, F13)
-	FLDPQ 0(R3), (F14, F15)
-	FLDPQ 0(R1), (F20, F21)
+	FLDPQ.P 32(R3), (F14, F15)
+	FLDPQ.P 32(R1), (F20, F21)
 	FLDPQ.P 32(R2), (F22, F23)
-	FLDPQ 0(R0), (F18, F19)
+	FLDPQ.P 32(R0), (F18, F19)
 	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
 	WORD $0x4ea0f9ad // fabs v13.4s, v13.4s
 	CBZ R7, undivided3
@@ -2537,9 +2552,9 @@ raised7:
 	WORD $0x6e33dcd3 // fmul v19.4s, v6.4s, v19.4s
 	WORD $0x4eb6d652 // fsub v18.4s, v18.4s, v22.4s
 	WORD $0x4eb7d673 // fsub v19.4s, v19.4s, v23.4s
-	FSTPQ.P (F14, F15), 32(R3)
-	FSTPQ.P (F20, F21), 32(R1)
-	FSTPQ.P (F18, F19), 32(R0)
+	FSTPQ (F14, F15), -32(R3)
+	FSTPQ (F20, F21), -32(R1)
+	FSTPQ (F18, F19), -32(R0)
 	SUBS $32, R5
 	BGE loop1
 done2:
@@ -2548,10 +2563,10 @@ done2:
 	BLT done9
 loop8:
 	FMOVQ.P 16(R4), F12
-	FMOVQ 0(R3), F13
-	FMOVQ 0(R1), F16
+	FMOVQ.P 16(R3), F13
+	FMOVQ.P 16(R1), F16
 	FMOVQ.P 16(R2), F17
-	FMOVQ 0(R0), F15
+	FMOVQ.P 16(R0), F15
 	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
 	CBZ R7, undivided10
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
@@ -2579,19 +2594,19 @@ raised14:
 	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
 	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
 	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
-	FMOVQ.P F13, 16(R3)
-	FMOVQ.P F16, 16(R1)
-	FMOVQ.P F15, 16(R0)
+	FMOVQ F13, -16(R3)
+	FMOVQ F16, -16(R1)
+	FMOVQ F15, -16(R0)
 	SUBS $16, R5
 	BGE loop8
 done9:
 	ADD $16, R5
 	TBZ $3, R5, skip15
 	FMOVD.P 8(R4), F12
-	FMOVD 0(R3), F13
-	FMOVD 0(R1), F16
+	FMOVD.P 8(R3), F13
+	FMOVD.P 8(R1), F16
 	FMOVD.P 8(R2), F17
-	FMOVD 0(R0), F15
+	FMOVD.P 8(R0), F15
 	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
 	CBZ R7, undivided16
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
@@ -2619,16 +2634,16 @@ raised20:
 	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
 	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
 	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
-	FMOVD.P F13, 8(R3)
-	FMOVD.P F16, 8(R1)
-	FMOVD.P F15, 8(R0)
+	FMOVD F13, -8(R3)
+	FMOVD F16, -8(R1)
+	FMOVD F15, -8(R0)
 skip15:
 	TBZ $2, R5, skip21
 	FMOVS.P 4(R4), F12
-	FMOVS 0(R3), F13
-	FMOVS 0(R1), F16
+	FMOVS.P 4(R3), F13
+	FMOVS.P 4(R1), F16
 	FMOVS.P 4(R2), F17
-	FMOVS 0(R0), F15
+	FMOVS.P 4(R0), F15
 	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
 	CBZ R7, undivided22
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
@@ -2656,9 +2671,9 @@ raised26:
 	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
 	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
 	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
-	FMOVS.P F13, 4(R3)
-	FMOVS.P F16, 4(R1)
-	FMOVS.P F15, 4(R0)
+	FMOVS F13, -4(R3)
+	FMOVS F16, -4(R1)
+	FMOVS F15, -4(R0)
 skip21:
 	RET
 other4:
@@ -3107,7 +3122,8 @@ raised60:
 	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
 	CMP $4, R13
 	BNE some61
-	FMOVQ.P F18, 16(R10)
+	FMOVQ F18, 0(R10)
+	ADD $16, R10
 stored62:
 	VMOV V21.B16, V18.B16
 elements:
@@ -3121,9 +3137,9 @@ loop63:
 	VADD V16.S4, V17.S4, V17.S4
 	VTBL V17.B16, [V19.B16], V17.B16
 	VADD V14.S4, V12.S4, V12.S4
-	FMOVQ 0(R8), F21
+	FMOVQ.P 16(R8), F21
 	FMOVQ.P 16(R9), F22
-	FMOVQ 0(R7), F20
+	FMOVQ.P 16(R7), F20
 	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
 	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
 	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
@@ -3135,8 +3151,8 @@ loop63:
 	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
 	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
 	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	FMOVQ.P F21, 16(R8)
-	FMOVQ.P F20, 16(R7)
+	FMOVQ F21, -16(R8)
+	FMOVQ F20, -16(R7)
 	SUBS $16, R14
 	BGE loop63
 rest64:
@@ -3149,9 +3165,9 @@ rest64:
 	VTBL V17.B16, [V19.B16], V17.B16
 	VADD V14.S4, V12.S4, V12.S4
 	TBZ $3, R14, skip66
-	FMOVD 0(R8), F21
+	FMOVD.P 8(R8), F21
 	FMOVD.P 8(R9), F22
-	FMOVD 0(R7), F20
+	FMOVD.P 8(R7), F20
 	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
 	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
 	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
@@ -3163,14 +3179,14 @@ rest64:
 	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
 	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
 	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	FMOVD.P F21, 8(R8)
-	FMOVD.P F20, 8(R7)
+	FMOVD F21, -8(R8)
+	FMOVD F20, -8(R7)
 	VEXT $8, V17.B16, V17.B16, V17.B16
 skip66:
 	TBZ $2, R14, skip67
-	FMOVS 0(R8), F21
+	FMOVS.P 4(R8), F21
 	FMOVS.P 4(R9), F22
-	FMOVS 0(R7), F20
+	FMOVS.P 4(R7), F20
 	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
 	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
 	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
@@ -3182,8 +3198,8 @@ skip66:
 	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
 	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
 	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	FMOVS.P F21, 4(R8)
-	FMOVS.P F20, 4(R7)
+	FMOVS F21, -4(R8)
+	FMOVS F20, -4(R7)
 skip67:
 end65:
 	VMOV V18.B16, V19.B16
@@ -3210,78 +3226,77 @@ stride68:
 	SUBS $64, R15
 	BNE stride68
 	MOVD R6, R15
-	CBZ R15, strides69
+	CBZ R15, added69
 	SUBS $16, R15
-	BGE whole71
+	BGE whole70
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one73
+	TBZ $3, R15, one72
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded72
+	TBZ $2, R15, loaded71
 	VLD1.P 4(R4), V29.S[2]
-	B loaded72
-one73:
-	TBZ $2, R15, loaded72
+	B loaded71
+one72:
+	TBZ $2, R15, loaded71
 	FMOVS.P 4(R4), F29
-loaded72:
+loaded71:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B rest70
-whole71:
+	B added69
+whole70:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	SUBS $16, R15
-	BGE whole74
+	BGE whole73
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one76
+	TBZ $3, R15, one75
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded75
+	TBZ $2, R15, loaded74
 	VLD1.P 4(R4), V29.S[2]
-	B loaded75
-one76:
-	TBZ $2, R15, loaded75
+	B loaded74
+one75:
+	TBZ $2, R15, loaded74
 	FMOVS.P 4(R4), F29
-loaded75:
+loaded74:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B rest70
-whole74:
+	B added69
+whole73:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
 	SUBS $16, R15
-	BGE whole77
+	BGE whole76
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one79
+	TBZ $3, R15, one78
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded78
+	TBZ $2, R15, loaded77
 	VLD1.P 4(R4), V29.S[2]
-	B loaded78
-one79:
-	TBZ $2, R15, loaded78
+	B loaded77
+one78:
+	TBZ $2, R15, loaded77
 	FMOVS.P 4(R4), F29
-loaded78:
+loaded77:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B rest70
-whole77:
+	B added69
+whole76:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one82
+	TBZ $3, R15, one81
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded81
+	TBZ $2, R15, loaded80
 	VLD1.P 4(R4), V29.S[2]
-	B loaded81
-one82:
-	TBZ $2, R15, loaded81
+	B loaded80
+one81:
+	TBZ $2, R15, loaded80
 	FMOVS.P 4(R4), F29
-loaded81:
+loaded80:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-rest70:
-strides69:
+added69:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
@@ -3292,7 +3307,7 @@ long15:
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
 	MOVD R5, R15
-stride83:
+stride82:
 	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
@@ -3304,80 +3319,79 @@ stride83:
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
 	SUBS $64, R15
-	BNE stride83
+	BNE stride82
 	MOVD R6, R15
-	CBZ R15, strides84
+	CBZ R15, added83
 	SUBS $16, R15
-	BGE whole86
+	BGE whole84
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one88
+	TBZ $3, R15, one86
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded87
+	TBZ $2, R15, loaded85
 	VLD1.P 4(R4), V29.S[2]
-	B loaded87
-one88:
-	TBZ $2, R15, loaded87
+	B loaded85
+one86:
+	TBZ $2, R15, loaded85
 	FMOVS.P 4(R4), F29
-loaded87:
+loaded85:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B rest85
-whole86:
+	B added83
+whole84:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	SUBS $16, R15
-	BGE whole89
+	BGE whole87
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one91
+	TBZ $3, R15, one89
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded90
+	TBZ $2, R15, loaded88
 	VLD1.P 4(R4), V29.S[2]
-	B loaded90
-one91:
-	TBZ $2, R15, loaded90
+	B loaded88
+one89:
+	TBZ $2, R15, loaded88
 	FMOVS.P 4(R4), F29
-loaded90:
+loaded88:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B rest85
-whole89:
+	B added83
+whole87:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
 	SUBS $16, R15
-	BGE whole92
+	BGE whole90
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one94
+	TBZ $3, R15, one92
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded93
+	TBZ $2, R15, loaded91
 	VLD1.P 4(R4), V29.S[2]
-	B loaded93
-one94:
-	TBZ $2, R15, loaded93
+	B loaded91
+one92:
+	TBZ $2, R15, loaded91
 	FMOVS.P 4(R4), F29
-loaded93:
+loaded91:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B rest85
-whole92:
+	B added83
+whole90:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one97
+	TBZ $3, R15, one95
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded96
+	TBZ $2, R15, loaded94
 	VLD1.P 4(R4), V29.S[2]
-	B loaded96
-one97:
-	TBZ $2, R15, loaded96
+	B loaded94
+one95:
+	TBZ $2, R15, loaded94
 	FMOVS.P 4(R4), F29
-loaded96:
+loaded94:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-rest85:
-strides84:
+added83:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
@@ -3388,7 +3402,7 @@ long28:
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
 	MOVD R5, R15
-stride98:
+stride96:
 	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
@@ -3400,9 +3414,28 @@ stride98:
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
 	SUBS $64, R15
-	BNE stride98
+	BNE stride96
 	MOVD R6, R15
-	CBZ R15, strides99
+	CBZ R15, added97
+	SUBS $16, R15
+	BGE whole98
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R15, one100
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded99
+	VLD1.P 4(R4), V29.S[2]
+	B loaded99
+one100:
+	TBZ $2, R15, loaded99
+	FMOVS.P 4(R4), F29
+loaded99:
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	B added97
+whole98:
+	FMOVQ.P 16(R4), F29
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	SUBS $16, R15
 	BGE whole101
 	VEOR V29.B16, V29.B16, V29.B16
@@ -3416,12 +3449,12 @@ one103:
 	FMOVS.P 4(R4), F29
 loaded102:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B rest100
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	B added97
 whole101:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
 	SUBS $16, R15
 	BGE whole104
 	VEOR V29.B16, V29.B16, V29.B16
@@ -3435,14 +3468,12 @@ one106:
 	FMOVS.P 4(R4), F29
 loaded105:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B rest100
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	B added97
 whole104:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	SUBS $16, R15
-	BGE whole107
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
 	TBZ $3, R15, one109
 	FMOVD.P 8(R4), F29
@@ -3454,26 +3485,8 @@ one109:
 	FMOVS.P 4(R4), F29
 loaded108:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B rest100
-whole107:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one112
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded111
-	VLD1.P 4(R4), V29.S[2]
-	B loaded111
-one112:
-	TBZ $2, R15, loaded111
-	FMOVS.P 4(R4), F29
-loaded111:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-rest100:
-strides99:
+added97:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
@@ -3484,7 +3497,7 @@ long41:
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
 	MOVD R5, R15
-stride113:
+stride110:
 	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
@@ -3496,80 +3509,79 @@ stride113:
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
 	SUBS $64, R15
-	BNE stride113
+	BNE stride110
 	MOVD R6, R15
-	CBZ R15, strides114
+	CBZ R15, added111
 	SUBS $16, R15
-	BGE whole116
+	BGE whole112
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one118
+	TBZ $3, R15, one114
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded117
+	TBZ $2, R15, loaded113
 	VLD1.P 4(R4), V29.S[2]
-	B loaded117
-one118:
-	TBZ $2, R15, loaded117
+	B loaded113
+one114:
+	TBZ $2, R15, loaded113
 	FMOVS.P 4(R4), F29
-loaded117:
+loaded113:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B rest115
-whole116:
+	B added111
+whole112:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	SUBS $16, R15
-	BGE whole119
+	BGE whole115
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one121
+	TBZ $3, R15, one117
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded120
+	TBZ $2, R15, loaded116
 	VLD1.P 4(R4), V29.S[2]
-	B loaded120
-one121:
-	TBZ $2, R15, loaded120
+	B loaded116
+one117:
+	TBZ $2, R15, loaded116
 	FMOVS.P 4(R4), F29
-loaded120:
+loaded116:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B rest115
-whole119:
+	B added111
+whole115:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
 	SUBS $16, R15
-	BGE whole122
+	BGE whole118
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one124
+	TBZ $3, R15, one120
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded123
+	TBZ $2, R15, loaded119
 	VLD1.P 4(R4), V29.S[2]
-	B loaded123
-one124:
-	TBZ $2, R15, loaded123
+	B loaded119
+one120:
+	TBZ $2, R15, loaded119
 	FMOVS.P 4(R4), F29
-loaded123:
+loaded119:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B rest115
-whole122:
+	B added111
+whole118:
 	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one127
+	TBZ $3, R15, one123
 	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded126
+	TBZ $2, R15, loaded122
 	VLD1.P 4(R4), V29.S[2]
-	B loaded126
-one127:
-	TBZ $2, R15, loaded126
+	B loaded122
+one123:
+	TBZ $2, R15, loaded122
 	FMOVS.P 4(R4), F29
-loaded126:
+loaded122:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-rest115:
-strides114:
+added111:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
@@ -3577,15 +3589,15 @@ strides114:
 some55:
 	LSL $2, R13, R16
 	VEOR V18.B16, V18.B16, V18.B16
-	TBZ $3, R16, one129
+	TBZ $3, R16, one125
 	FMOVD.P 8(R15), F18
-	TBZ $2, R16, loaded128
+	TBZ $2, R16, loaded124
 	VLD1.P 4(R15), V18.S[2]
-	B loaded128
-one129:
-	TBZ $2, R16, loaded128
+	B loaded124
+one125:
+	TBZ $2, R16, loaded124
 	FMOVS.P 4(R15), F18
-loaded128:
+loaded124:
 	B loaded56
 other57:
 	BGT two59
@@ -3603,13 +3615,15 @@ two59:
 	B raised60
 some61:
 	LSL $2, R13, R16
-	TBZ $3, R16, skip130
-	FMOVD.P F18, 8(R10)
+	TBZ $3, R16, skip126
+	FMOVD F18, 0(R10)
+	ADD $8, R10
 	VEXT $8, V18.B16, V18.B16, V18.B16
-skip130:
-	TBZ $2, R16, skip131
-	FMOVS.P F18, 4(R10)
-skip131:
+skip126:
+	TBZ $2, R16, skip127
+	FMOVS F18, 0(R10)
+	ADD $4, R10
+skip127:
 	B stored62
 
 // func updateRowsF32NEON(theta, m, v, grad, hz, den *float32, outer, block, stride, width int, s *float32, power int)
@@ -3689,10 +3703,11 @@ row3:
 	SUBS $1, R17
 	BNE row3
 	ADD $128, R14
-	FSTPQ.P (F12, F13), 128(R13)
-	FSTPQ (F14, F15), -96(R13)
-	FSTPQ (F16, F17), -64(R13)
-	FSTPQ (F18, F19), -32(R13)
+	FSTPQ (F12, F13), 0(R13)
+	FSTPQ (F14, F15), 32(R13)
+	FSTPQ (F16, F17), 64(R13)
+	FSTPQ (F18, F19), 96(R13)
+	ADD $128, R13
 	SUBS $128, R15
 	BGE loop1
 done2:
@@ -3711,7 +3726,8 @@ row6:
 	SUBS $1, R17
 	BNE row6
 	ADD $16, R14
-	FMOVQ.P F12, 16(R13)
+	FMOVQ F12, 0(R13)
+	ADD $16, R13
 	SUBS $16, R15
 	BGE loop4
 done5:
@@ -3728,7 +3744,8 @@ row8:
 	SUBS $1, R17
 	BNE row8
 	ADD $8, R14
-	FMOVD.P F12, 8(R13)
+	FMOVD F12, 0(R13)
+	ADD $8, R13
 skip7:
 	TBZ $2, R15, skip9
 	VEOR V12.B16, V12.B16, V12.B16
@@ -3742,7 +3759,8 @@ row10:
 	SUBS $1, R17
 	BNE row10
 	ADD $4, R14
-	FMOVS.P F12, 4(R13)
+	FMOVS F12, 0(R13)
+	ADD $4, R13
 skip9:
 	MADD R10, R4, R11, R4
 	MOVD R5, R13
@@ -3751,7 +3769,7 @@ skip9:
 	BLT done12
 loop11:
 	FLDPQ 0(R13), (F12, F13)
-	FLDPQ 0(R3), (F16, F17)
+	FLDPQ.P 32(R3), (F16, F17)
 	CBZ R7, undivided13
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
 	WORD $0x6e2afdad // fdiv v13.4s, v13.4s, v10.4s
@@ -3777,8 +3795,9 @@ raised17:
 	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x4e28d5ce // fadd v14.4s, v14.4s, v8.4s
 	WORD $0x4e28d5ef // fadd v15.4s, v15.4s, v8.4s
-	FSTPQ.P (F16, F17), 32(R3)
-	FSTPQ.P (F14, F15), 32(R13)
+	FSTPQ (F16, F17), -32(R3)
+	FSTPQ (F14, F15), 0(R13)
+	ADD $32, R13
 	SUBS $32, R14
 	BGE loop11
 done12:
@@ -3787,7 +3806,7 @@ done12:
 	BLT done19
 loop18:
 	FMOVQ 0(R13), F12
-	FMOVQ 0(R3), F14
+	FMOVQ.P 16(R3), F14
 	CBZ R7, undivided20
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
 undivided20:
@@ -3803,15 +3822,16 @@ undivided20:
 raised24:
 	WORD $0x6e27ddad // fmul v13.4s, v13.4s, v7.4s
 	WORD $0x4e28d5ad // fadd v13.4s, v13.4s, v8.4s
-	FMOVQ.P F14, 16(R3)
-	FMOVQ.P F13, 16(R13)
+	FMOVQ F14, -16(R3)
+	FMOVQ F13, 0(R13)
+	ADD $16, R13
 	SUBS $16, R14
 	BGE loop18
 done19:
 	ADD $16, R14
 	TBZ $3, R14, skip25
 	FMOVD 0(R13), F12
-	FMOVD 0(R3), F14
+	FMOVD.P 8(R3), F14
 	CBZ R7, undivided26
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
 undivided26:
@@ -3827,12 +3847,13 @@ undivided26:
 raised30:
 	WORD $0x6e27ddad // fmul v13.4s, v13.4s, v7.4s
 	WORD $0x4e28d5ad // fadd v13.4s, v13.4s, v8.4s
-	FMOVD.P F14, 8(R3)
-	FMOVD.P F13, 8(R13)
+	FMOVD F14, -8(R3)
+	FMOVD F13, 0(R13)
+	ADD $8, R13
 skip25:
 	TBZ $2, R14, skip31
 	FMOVS 0(R13), F12
-	FMOVS 0(R3), F14
+	FMOVS.P 4(R3), F14
 	CBZ R7, undivided32
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
 undivided32:
@@ -3848,8 +3869,9 @@ undivided32:
 raised36:
 	WORD $0x6e27ddad // fmul v13.4s, v13.4s, v7.4s
 	WORD $0x4e28d5ad // fadd v13.4s, v13.4s, v8.4s
-	FMOVS.P F14, 4(R3)
-	FMOVS.P F13, 4(R13)
+	FMOVS F14, -4(R3)
+	FMOVS F13, 0(R13)
+	ADD $4, R13
 skip31:
 	SUB R12, R11, R13
 	MOVD R10, R15
@@ -3860,9 +3882,9 @@ row37:
 	BLT done39
 loop38:
 	FLDPQ.P 32(R14), (F12, F13)
-	FLDPQ 0(R1), (F16, F17)
+	FLDPQ.P 32(R1), (F16, F17)
 	FLDPQ.P 32(R2), (F18, F19)
-	FLDPQ 0(R0), (F14, F15)
+	FLDPQ.P 32(R0), (F14, F15)
 	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
 	WORD $0x6e31dc31 // fmul v17.4s, v1.4s, v17.4s
 	WORD $0x6e32dc52 // fmul v18.4s, v2.4s, v18.4s
@@ -3885,8 +3907,8 @@ loop38:
 	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
 	WORD $0x4eb2d5ce // fsub v14.4s, v14.4s, v18.4s
 	WORD $0x4eb3d5ef // fsub v15.4s, v15.4s, v19.4s
-	FSTPQ.P (F16, F17), 32(R1)
-	FSTPQ.P (F14, F15), 32(R0)
+	FSTPQ (F16, F17), -32(R1)
+	FSTPQ (F14, F15), -32(R0)
 	SUBS $32, R16
 	BGE loop38
 done39:
@@ -3895,9 +3917,9 @@ done39:
 	BLT done41
 loop40:
 	FMOVQ.P 16(R14), F12
-	FMOVQ 0(R1), F14
+	FMOVQ.P 16(R1), F14
 	FMOVQ.P 16(R2), F15
-	FMOVQ 0(R0), F13
+	FMOVQ.P 16(R0), F13
 	WORD $0x6e2edc2e // fmul v14.4s, v1.4s, v14.4s
 	WORD $0x6e2fdc4f // fmul v15.4s, v2.4s, v15.4s
 	WORD $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
@@ -3909,17 +3931,17 @@ loop40:
 	WORD $0x4e2bf5ef // fmax v15.4s, v15.4s, v11.4s
 	WORD $0x6e2ddccd // fmul v13.4s, v6.4s, v13.4s
 	WORD $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
-	FMOVQ.P F14, 16(R1)
-	FMOVQ.P F13, 16(R0)
+	FMOVQ F14, -16(R1)
+	FMOVQ F13, -16(R0)
 	SUBS $16, R16
 	BGE loop40
 done41:
 	ADD $16, R16
 	TBZ $3, R16, skip42
 	FMOVD.P 8(R14), F12
-	FMOVD 0(R1), F14
+	FMOVD.P 8(R1), F14
 	FMOVD.P 8(R2), F15
-	FMOVD 0(R0), F13
+	FMOVD.P 8(R0), F13
 	WORD $0x6e2edc2e // fmul v14.4s, v1.4s, v14.4s
 	WORD $0x6e2fdc4f // fmul v15.4s, v2.4s, v15.4s
 	WORD $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
@@ -3931,14 +3953,14 @@ done41:
 	WORD $0x4e2bf5ef // fmax v15.4s, v15.4s, v11.4s
 	WORD $0x6e2ddccd // fmul v13.4s, v6.4s, v13.4s
 	WORD $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
-	FMOVD.P F14, 8(R1)
-	FMOVD.P F13, 8(R0)
+	FMOVD F14, -8(R1)
+	FMOVD F13, -8(R0)
 skip42:
 	TBZ $2, R16, skip43
 	FMOVS.P 4(R14), F12
-	FMOVS 0(R1), F14
+	FMOVS.P 4(R1), F14
 	FMOVS.P 4(R2), F15
-	FMOVS 0(R0), F13
+	FMOVS.P 4(R0), F13
 	WORD $0x6e2edc2e // fmul v14.4s, v1.4s, v14.4s
 	WORD $0x6e2fdc4f // fmul v15.4s, v2.4s, v15.4s
 	WORD $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
@@ -3950,8 +3972,8 @@ skip42:
 	WORD $0x4e2bf5ef // fmax v15.4s, v15.4s, v11.4s
 	WORD $0x6e2ddccd // fmul v13.4s, v6.4s, v13.4s
 	WORD $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
-	FMOVS.P F14, 4(R1)
-	FMOVS.P F13, 4(R0)
+	FMOVS F14, -4(R1)
+	FMOVS F13, -4(R0)
 skip43:
 	ADD R13, R0
 	ADD R13, R1
@@ -4374,10 +4396,11 @@ whole:
 	VBSL V8.B16, V9.B16, V17.B16
 	VCMTST V7.D2, V10.D2, V18.D2
 	VBSL V8.B16, V9.B16, V18.B16
-	FSTPQ.P (F11, F12), 128(R0)
-	FSTPQ (F13, F14), -96(R0)
-	FSTPQ (F15, F16), -64(R0)
-	FSTPQ (F17, F18), -32(R0)
+	FSTPQ (F11, F12), 0(R0)
+	FSTPQ (F13, F14), 32(R0)
+	FSTPQ (F15, F16), 64(R0)
+	FSTPQ (F17, F18), 96(R0)
+	ADD $128, R0
 	SUB $16, R1
 	SUBS $1, R5
 	BEQ batch
@@ -4403,10 +4426,11 @@ part:
 	VBSL V8.B16, V9.B16, V17.B16
 	VCMTST V7.D2, V10.D2, V18.D2
 	VBSL V8.B16, V9.B16, V18.B16
-	FSTPQ.P (F11, F12), 128(R6)
-	FSTPQ (F13, F14), -96(R6)
-	FSTPQ (F15, F16), -64(R6)
-	FSTPQ (F17, F18), -32(R6)
+	FSTPQ (F11, F12), 0(R6)
+	FSTPQ (F13, F14), 32(R6)
+	FSTPQ (F15, F16), 64(R6)
+	FSTPQ (F17, F18), 96(R6)
+	ADD $128, R6
 	SUB $128, R6
 	ADD R3<<3, R6
 	MOVD $16, R7
@@ -4416,7 +4440,8 @@ part:
 	SUB R7, R1
 copy:
 	FMOVD.P 8(R6), F10
-	FMOVD.P F10, 8(R0)
+	FMOVD F10, 0(R0)
+	ADD $8, R0
 	SUBS $1, R7
 	BNE copy
 	MOVD ZR, R3
@@ -4441,8 +4466,8 @@ loop1:
 	FLDPQ -32(R1), (F2, F3)
 	FLDPQ.P 64(R2), (F4, F5)
 	FLDPQ -32(R2), (F6, F7)
-	FLDPQ 0(R0), (F8, F9)
-	FLDPQ 32(R0), (F10, F11)
+	FLDPQ.P 64(R0), (F8, F9)
+	FLDPQ -32(R0), (F10, F11)
 	WORD $0x6e64dc00 // fmul v0.2d, v0.2d, v4.2d
 	WORD $0x6e65dc21 // fmul v1.2d, v1.2d, v5.2d
 	WORD $0x6e66dc42 // fmul v2.2d, v2.2d, v6.2d
@@ -4451,7 +4476,7 @@ loop1:
 	WORD $0x4e61d529 // fadd v9.2d, v9.2d, v1.2d
 	WORD $0x4e62d54a // fadd v10.2d, v10.2d, v2.2d
 	WORD $0x4e63d56b // fadd v11.2d, v11.2d, v3.2d
-	FSTPQ.P (F8, F9), 64(R0)
+	FSTPQ (F8, F9), -64(R0)
 	FSTPQ (F10, F11), -32(R0)
 	SUBS $64, R3
 	BGE loop1
@@ -4462,10 +4487,10 @@ done2:
 loop3:
 	FMOVQ.P 16(R1), F0
 	FMOVQ.P 16(R2), F1
-	FMOVQ 0(R0), F2
+	FMOVQ.P 16(R0), F2
 	WORD $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
 	WORD $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	FMOVQ.P F2, 16(R0)
+	FMOVQ F2, -16(R0)
 	SUBS $16, R3
 	BGE loop3
 done4:
@@ -4473,10 +4498,10 @@ done4:
 	TBZ $3, R3, skip5
 	FMOVD.P 8(R1), F0
 	FMOVD.P 8(R2), F1
-	FMOVD 0(R0), F2
+	FMOVD.P 8(R0), F2
 	WORD $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
 	WORD $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	FMOVD.P F2, 8(R0)
+	FMOVD F2, -8(R0)
 skip5:
 	RET
 
@@ -4559,6 +4584,7 @@ loop:
 	BGE loop
 rest:
 	ADD $64, R2
+	CBZ R2, added1
 	SUBS $16, R2
 	BGE whole2
 	VEOR V4.B16, V4.B16, V4.B16
@@ -4567,7 +4593,7 @@ rest:
 loaded3:
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
 	WORD $0x4e64d400 // fadd v0.2d, v0.2d, v4.2d
-	B rest1
+	B added1
 whole2:
 	FMOVQ.P 16(R1), F4
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
@@ -4580,7 +4606,7 @@ whole2:
 loaded5:
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
 	WORD $0x4e64d421 // fadd v1.2d, v1.2d, v4.2d
-	B rest1
+	B added1
 whole4:
 	FMOVQ.P 16(R1), F4
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
@@ -4593,7 +4619,7 @@ whole4:
 loaded7:
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
-	B rest1
+	B added1
 whole6:
 	FMOVQ.P 16(R1), F4
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
@@ -4604,9 +4630,10 @@ whole6:
 loaded9:
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
-rest1:
-	FSTPQ.P (F0, F1), 64(R0)
-	FSTPQ (F2, F3), -32(R0)
+added1:
+	FSTPQ (F0, F1), 0(R0)
+	FSTPQ (F2, F3), 32(R0)
+	ADD $64, R0
 	RET
 
 // func blockMeansF64NEON(d, x *float64, blocks, block int, div float64)
@@ -4734,7 +4761,8 @@ folded1:
 	WORD $0x6e60fc21 // fdiv v1.2d, v1.2d, v0.2d
 	CMP $2, R5
 	BNE some20
-	FMOVQ.P F1, 16(R3)
+	FMOVQ F1, 0(R3)
+	ADD $16, R3
 stored21:
 	B group
 done:
@@ -4759,54 +4787,53 @@ stride22:
 	SUBS $64, R6
 	BNE stride22
 	MOVD R2, R6
-	CBZ R6, strides23
+	CBZ R6, added23
 	SUBS $16, R6
-	BGE whole25
+	BGE whole24
 	VEOR V8.B16, V8.B16, V8.B16
-	TBZ $3, R6, loaded26
+	TBZ $3, R6, loaded25
 	FMOVD.P 8(R0), F8
-loaded26:
+loaded25:
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
 	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
-	B rest24
-whole25:
+	B added23
+whole24:
 	FMOVQ.P 16(R0), F8
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
 	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
 	SUBS $16, R6
-	BGE whole27
+	BGE whole26
 	VEOR V8.B16, V8.B16, V8.B16
-	TBZ $3, R6, loaded28
+	TBZ $3, R6, loaded27
 	FMOVD.P 8(R0), F8
-loaded28:
+loaded27:
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
 	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
-	B rest24
-whole27:
+	B added23
+whole26:
 	FMOVQ.P 16(R0), F8
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
 	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
 	SUBS $16, R6
-	BGE whole29
+	BGE whole28
 	VEOR V8.B16, V8.B16, V8.B16
-	TBZ $3, R6, loaded30
+	TBZ $3, R6, loaded29
 	FMOVD.P 8(R0), F8
-loaded30:
+loaded29:
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
 	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
-	B rest24
-whole29:
+	B added23
+whole28:
 	FMOVQ.P 16(R0), F8
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
 	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
 	VEOR V8.B16, V8.B16, V8.B16
-	TBZ $3, R6, loaded32
+	TBZ $3, R6, loaded31
 	FMOVD.P 8(R0), F8
-loaded32:
+loaded31:
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
 	WORD $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
-rest24:
-strides23:
+added23:
 	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
 	WORD $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
 	WORD $0x4e65d482 // fadd v2.2d, v4.2d, v5.2d
@@ -4817,7 +4844,7 @@ long11:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	MOVD R1, R6
-stride33:
+stride32:
 	FLDPQ.P 32(R0), (F8, F9)
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
 	WORD $0x4ee0f929 // fabs v9.2d, v9.2d
@@ -4829,9 +4856,22 @@ stride33:
 	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
 	WORD $0x4e69d4e7 // fadd v7.2d, v7.2d, v9.2d
 	SUBS $64, R6
-	BNE stride33
+	BNE stride32
 	MOVD R2, R6
-	CBZ R6, strides34
+	CBZ R6, added33
+	SUBS $16, R6
+	BGE whole34
+	VEOR V8.B16, V8.B16, V8.B16
+	TBZ $3, R6, loaded35
+	FMOVD.P 8(R0), F8
+loaded35:
+	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	B added33
+whole34:
+	FMOVQ.P 16(R0), F8
+	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
 	SUBS $16, R6
 	BGE whole36
 	VEOR V8.B16, V8.B16, V8.B16
@@ -4839,12 +4879,12 @@ stride33:
 	FMOVD.P 8(R0), F8
 loaded37:
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
-	B rest35
+	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
+	B added33
 whole36:
 	FMOVQ.P 16(R0), F8
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
 	SUBS $16, R6
 	BGE whole38
 	VEOR V8.B16, V8.B16, V8.B16
@@ -4852,42 +4892,29 @@ whole36:
 	FMOVD.P 8(R0), F8
 loaded39:
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
-	B rest35
+	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
+	B added33
 whole38:
 	FMOVQ.P 16(R0), F8
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
-	SUBS $16, R6
-	BGE whole40
+	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
 	VEOR V8.B16, V8.B16, V8.B16
 	TBZ $3, R6, loaded41
 	FMOVD.P 8(R0), F8
 loaded41:
 	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
-	B rest35
-whole40:
-	FMOVQ.P 16(R0), F8
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
-	VEOR V8.B16, V8.B16, V8.B16
-	TBZ $3, R6, loaded43
-	FMOVD.P 8(R0), F8
-loaded43:
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
 	WORD $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
-rest35:
-strides34:
+added33:
 	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
 	WORD $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
 	WORD $0x4e65d483 // fadd v3.2d, v4.2d, v5.2d
 	B folded14
 some20:
 	LSL $3, R5, R6
-	TBZ $3, R6, skip44
-	FMOVD.P F1, 8(R3)
-skip44:
+	TBZ $3, R6, skip42
+	FMOVD F1, 0(R3)
+	ADD $8, R3
+skip42:
 	B stored21
 
 // func stridedMeansF64NEON(d, x *float64, outer, block, stride, width int, div float64, more bool)
@@ -4961,10 +4988,11 @@ row4:
 	WORD $0x6e60fcc6 // fdiv v6.2d, v6.2d, v0.2d
 	WORD $0x6e60fce7 // fdiv v7.2d, v7.2d, v0.2d
 	WORD $0x6e60fd08 // fdiv v8.2d, v8.2d, v0.2d
-	FSTPQ.P (F1, F2), 128(R0)
-	FSTPQ (F3, F4), -96(R0)
-	FSTPQ (F5, F6), -64(R0)
-	FSTPQ (F7, F8), -32(R0)
+	FSTPQ (F1, F2), 0(R0)
+	FSTPQ (F3, F4), 32(R0)
+	FSTPQ (F5, F6), 64(R0)
+	FSTPQ (F7, F8), 96(R0)
+	ADD $128, R0
 	SUBS $128, R8
 	BGE loop1
 done2:
@@ -4987,7 +5015,8 @@ row8:
 	BNE row8
 	ADD $16, R7
 	WORD $0x6e60fc21 // fdiv v1.2d, v1.2d, v0.2d
-	FMOVQ.P F1, 16(R0)
+	FMOVQ F1, 0(R0)
+	ADD $16, R0
 	SUBS $16, R8
 	BGE loop5
 done6:
@@ -5008,7 +5037,8 @@ row11:
 	BNE row11
 	ADD $8, R7
 	WORD $0x6e60fc21 // fdiv v1.2d, v1.2d, v0.2d
-	FMOVD.P F1, 8(R0)
+	FMOVD F1, 0(R0)
+	ADD $8, R0
 skip9:
 	MADD R4, R1, R5, R1
 	SUBS $1, R3
@@ -5045,7 +5075,7 @@ TEXT ·curvatureF64NEON(SB), NOSPLIT, $0-48
 	BLT done2
 loop1:
 	FLDPQ.P 32(R2), (F6, F7)
-	FLDPQ 0(R0), (F10, F11)
+	FLDPQ.P 32(R0), (F10, F11)
 	WORD $0x6e66dc48 // fmul v8.2d, v2.2d, v6.2d
 	WORD $0x6e67dc49 // fmul v9.2d, v2.2d, v7.2d
 	WORD $0x6e66dd06 // fmul v6.2d, v8.2d, v6.2d
@@ -5067,8 +5097,9 @@ raised6:
 	WORD $0x6e63dd29 // fmul v9.2d, v9.2d, v3.2d
 	WORD $0x4e64d508 // fadd v8.2d, v8.2d, v4.2d
 	WORD $0x4e64d529 // fadd v9.2d, v9.2d, v4.2d
-	FSTPQ.P (F10, F11), 32(R0)
-	FSTPQ.P (F8, F9), 32(R1)
+	FSTPQ (F10, F11), -32(R0)
+	FSTPQ (F8, F9), 0(R1)
+	ADD $32, R1
 	SUBS $32, R3
 	BGE loop1
 done2:
@@ -5077,7 +5108,7 @@ done2:
 	BLT done8
 loop7:
 	FMOVQ.P 16(R2), F6
-	FMOVQ 0(R0), F8
+	FMOVQ.P 16(R0), F8
 	WORD $0x6e66dc47 // fmul v7.2d, v2.2d, v6.2d
 	WORD $0x6e66dce6 // fmul v6.2d, v7.2d, v6.2d
 	WORD $0x6e68dc28 // fmul v8.2d, v1.2d, v8.2d
@@ -5090,15 +5121,16 @@ loop7:
 raised12:
 	WORD $0x6e63dce7 // fmul v7.2d, v7.2d, v3.2d
 	WORD $0x4e64d4e7 // fadd v7.2d, v7.2d, v4.2d
-	FMOVQ.P F8, 16(R0)
-	FMOVQ.P F7, 16(R1)
+	FMOVQ F8, -16(R0)
+	FMOVQ F7, 0(R1)
+	ADD $16, R1
 	SUBS $16, R3
 	BGE loop7
 done8:
 	ADD $16, R3
 	TBZ $3, R3, skip13
 	FMOVD.P 8(R2), F6
-	FMOVD 0(R0), F8
+	FMOVD.P 8(R0), F8
 	WORD $0x6e66dc47 // fmul v7.2d, v2.2d, v6.2d
 	WORD $0x6e66dce6 // fmul v6.2d, v7.2d, v6.2d
 	WORD $0x6e68dc28 // fmul v8.2d, v1.2d, v8.2d
@@ -5111,8 +5143,9 @@ done8:
 raised17:
 	WORD $0x6e63dce7 // fmul v7.2d, v7.2d, v3.2d
 	WORD $0x4e64d4e7 // fadd v7.2d, v7.2d, v4.2d
-	FMOVD.P F8, 8(R0)
-	FMOVD.P F7, 8(R1)
+	FMOVD F8, -8(R0)
+	FMOVD F7, 0(R1)
+	ADD $8, R1
 skip13:
 	RET
 other3:
@@ -5198,7 +5231,7 @@ TEXT ·curvaturePowF64NEON(SB), NOSPLIT, $0-48
 	SUBS $32, R3
 	BLT done2
 loop1:
-	FLDPQ 0(R0), (F11, F12)
+	FLDPQ.P 32(R0), (F11, F12)
 	FLDPQ.P 32(R2), (F13, F14)
 	WORD $0x6e6ddc4f // fmul v15.2d, v2.2d, v13.2d
 	WORD $0x6e6edc50 // fmul v16.2d, v2.2d, v14.2d
@@ -5456,8 +5489,9 @@ loop1:
 	WORD $0x6e63de10 // fmul v16.2d, v16.2d, v3.2d
 	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
 	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
-	FSTPQ.P (F11, F12), 32(R0)
-	FSTPQ.P (F15, F16), 32(R1)
+	FSTPQ (F11, F12), -32(R0)
+	FSTPQ (F15, F16), 0(R1)
+	ADD $32, R1
 	SUBS $32, R3
 	BGE loop1
 done2:
@@ -5465,7 +5499,7 @@ done2:
 	SUBS $16, R3
 	BLT done4
 loop3:
-	FMOVQ 0(R0), F11
+	FMOVQ.P 16(R0), F11
 	FMOVQ.P 16(R2), F12
 	WORD $0x6e6cdc4d // fmul v13.2d, v2.2d, v12.2d
 	WORD $0x6e6cddac // fmul v12.2d, v13.2d, v12.2d
@@ -5616,14 +5650,15 @@ loop3:
 	VBIF V15.B16, V17.B16, V13.B16
 	WORD $0x6e63ddad // fmul v13.2d, v13.2d, v3.2d
 	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
-	FMOVQ.P F11, 16(R0)
-	FMOVQ.P F13, 16(R1)
+	FMOVQ F11, -16(R0)
+	FMOVQ F13, 0(R1)
+	ADD $16, R1
 	SUBS $16, R3
 	BGE loop3
 done4:
 	ADD $16, R3
 	TBZ $3, R3, skip5
-	FMOVD 0(R0), F11
+	FMOVD.P 8(R0), F11
 	FMOVD.P 8(R2), F12
 	WORD $0x6e6cdc4d // fmul v13.2d, v2.2d, v12.2d
 	WORD $0x6e6cddac // fmul v12.2d, v13.2d, v12.2d
@@ -5774,8 +5809,9 @@ done4:
 	VBIF V15.B16, V17.B16, V13.B16
 	WORD $0x6e63ddad // fmul v13.2d, v13.2d, v3.2d
 	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
-	FMOVD.P F11, 8(R0)
-	FMOVD.P F13, 8(R1)
+	FMOVD F11, -8(R0)
+	FMOVD F13, 0(R1)
+	ADD $8, R1
 skip5:
 	RET
 
@@ -5818,9 +5854,9 @@ row1:
 	BLT done3
 loop2:
 	FLDPQ.P 32(R10), (F7, F8)
-	FLDPQ 0(R1), (F11, F12)
+	FLDPQ.P 32(R1), (F11, F12)
 	FLDPQ.P 32(R2), (F13, F14)
-	FLDPQ 0(R0), (F9, F10)
+	FLDPQ.P 32(R0), (F9, F10)
 	WORD $0x6e6bdc2b // fmul v11.2d, v1.2d, v11.2d
 	WORD $0x6e6cdc2c // fmul v12.2d, v1.2d, v12.2d
 	WORD $0x6e6ddc4d // fmul v13.2d, v2.2d, v13.2d
@@ -5843,8 +5879,8 @@ loop2:
 	WORD $0x6e6adc8a // fmul v10.2d, v4.2d, v10.2d
 	WORD $0x4eedd529 // fsub v9.2d, v9.2d, v13.2d
 	WORD $0x4eeed54a // fsub v10.2d, v10.2d, v14.2d
-	FSTPQ.P (F11, F12), 32(R1)
-	FSTPQ.P (F9, F10), 32(R0)
+	FSTPQ (F11, F12), -32(R1)
+	FSTPQ (F9, F10), -32(R0)
 	SUBS $32, R12
 	BGE loop2
 done3:
@@ -5853,9 +5889,9 @@ done3:
 	BLT done5
 loop4:
 	FMOVQ.P 16(R10), F7
-	FMOVQ 0(R1), F9
+	FMOVQ.P 16(R1), F9
 	FMOVQ.P 16(R2), F10
-	FMOVQ 0(R0), F8
+	FMOVQ.P 16(R0), F8
 	WORD $0x6e69dc29 // fmul v9.2d, v1.2d, v9.2d
 	WORD $0x6e6adc4a // fmul v10.2d, v2.2d, v10.2d
 	WORD $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
@@ -5867,17 +5903,17 @@ loop4:
 	WORD $0x4e66f54a // fmax v10.2d, v10.2d, v6.2d
 	WORD $0x6e68dc88 // fmul v8.2d, v4.2d, v8.2d
 	WORD $0x4eead508 // fsub v8.2d, v8.2d, v10.2d
-	FMOVQ.P F9, 16(R1)
-	FMOVQ.P F8, 16(R0)
+	FMOVQ F9, -16(R1)
+	FMOVQ F8, -16(R0)
 	SUBS $16, R12
 	BGE loop4
 done5:
 	ADD $16, R12
 	TBZ $3, R12, skip6
 	FMOVD.P 8(R10), F7
-	FMOVD 0(R1), F9
+	FMOVD.P 8(R1), F9
 	FMOVD.P 8(R2), F10
-	FMOVD 0(R0), F8
+	FMOVD.P 8(R0), F8
 	WORD $0x6e69dc29 // fmul v9.2d, v1.2d, v9.2d
 	WORD $0x6e6adc4a // fmul v10.2d, v2.2d, v10.2d
 	WORD $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
@@ -5889,8 +5925,8 @@ done5:
 	WORD $0x4e66f54a // fmax v10.2d, v10.2d, v6.2d
 	WORD $0x6e68dc88 // fmul v8.2d, v4.2d, v8.2d
 	WORD $0x4eead508 // fsub v8.2d, v8.2d, v10.2d
-	FMOVD.P F9, 8(R1)
-	FMOVD.P F8, 8(R0)
+	FMOVD F9, -8(R1)
+	FMOVD F8, -8(R0)
 skip6:
 	ADD R9, R0
 	ADD R9, R1
@@ -5960,9 +5996,9 @@ loop3:
 	VADD V11.S4, V12.S4, V12.S4
 	VTBL V12.B16, [V13.B16], V12.B16
 	VADD V9.S4, V7.S4, V7.S4
-	FMOVQ 0(R3), F15
+	FMOVQ.P 16(R3), F15
 	FMOVQ.P 16(R4), F16
-	FMOVQ 0(R2), F14
+	FMOVQ.P 16(R2), F14
 	WORD $0x6e6fdc2f // fmul v15.2d, v1.2d, v15.2d
 	WORD $0x6e70dc50 // fmul v16.2d, v2.2d, v16.2d
 	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
@@ -5974,8 +6010,8 @@ loop3:
 	WORD $0x4e66f610 // fmax v16.2d, v16.2d, v6.2d
 	WORD $0x6e6edc8e // fmul v14.2d, v4.2d, v14.2d
 	WORD $0x4ef0d5ce // fsub v14.2d, v14.2d, v16.2d
-	FMOVQ.P F15, 16(R3)
-	FMOVQ.P F14, 16(R2)
+	FMOVQ F15, -16(R3)
+	FMOVQ F14, -16(R2)
 	SUBS $16, R9
 	BGE loop3
 rest4:
@@ -5988,9 +6024,9 @@ rest4:
 	VTBL V12.B16, [V13.B16], V12.B16
 	VADD V9.S4, V7.S4, V7.S4
 	TBZ $3, R9, skip6
-	FMOVD 0(R3), F15
+	FMOVD.P 8(R3), F15
 	FMOVD.P 8(R4), F16
-	FMOVD 0(R2), F14
+	FMOVD.P 8(R2), F14
 	WORD $0x6e6fdc2f // fmul v15.2d, v1.2d, v15.2d
 	WORD $0x6e70dc50 // fmul v16.2d, v2.2d, v16.2d
 	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
@@ -6002,8 +6038,8 @@ rest4:
 	WORD $0x4e66f610 // fmax v16.2d, v16.2d, v6.2d
 	WORD $0x6e6edc8e // fmul v14.2d, v4.2d, v14.2d
 	WORD $0x4ef0d5ce // fsub v14.2d, v14.2d, v16.2d
-	FMOVD.P F15, 8(R3)
-	FMOVD.P F14, 8(R2)
+	FMOVD F15, -8(R3)
+	FMOVD F14, -8(R2)
 skip6:
 end5:
 	B group
@@ -6050,10 +6086,10 @@ TEXT ·updateF64NEON(SB), NOSPLIT, $0-64
 	BLT done2
 loop1:
 	FLDPQ.P 32(R4), (F12, F13)
-	FLDPQ 0(R3), (F14, F15)
-	FLDPQ 0(R1), (F20, F21)
+	FLDPQ.P 32(R3), (F14, F15)
+	FLDPQ.P 32(R1), (F20, F21)
 	FLDPQ.P 32(R2), (F22, F23)
-	FLDPQ 0(R0), (F18, F19)
+	FLDPQ.P 32(R0), (F18, F19)
 	WORD $0x4ee0f98c // fabs v12.2d, v12.2d
 	WORD $0x4ee0f9ad // fabs v13.2d, v13.2d
 	CBZ R7, undivided3
@@ -6103,9 +6139,9 @@ raised7:
 	WORD $0x6e73dcd3 // fmul v19.2d, v6.2d, v19.2d
 	WORD $0x4ef6d652 // fsub v18.2d, v18.2d, v22.2d
 	WORD $0x4ef7d673 // fsub v19.2d, v19.2d, v23.2d
-	FSTPQ.P (F14, F15), 32(R3)
-	FSTPQ.P (F20, F21), 32(R1)
-	FSTPQ.P (F18, F19), 32(R0)
+	FSTPQ (F14, F15), -32(R3)
+	FSTPQ (F20, F21), -32(R1)
+	FSTPQ (F18, F19), -32(R0)
 	SUBS $32, R5
 	BGE loop1
 done2:
@@ -6114,10 +6150,10 @@ done2:
 	BLT done9
 loop8:
 	FMOVQ.P 16(R4), F12
-	FMOVQ 0(R3), F13
-	FMOVQ 0(R1), F16
+	FMOVQ.P 16(R3), F13
+	FMOVQ.P 16(R1), F16
 	FMOVQ.P 16(R2), F17
-	FMOVQ 0(R0), F15
+	FMOVQ.P 16(R0), F15
 	WORD $0x4ee0f98c // fabs v12.2d, v12.2d
 	CBZ R7, undivided10
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
@@ -6145,19 +6181,19 @@ raised14:
 	WORD $0x4e6bf631 // fmax v17.2d, v17.2d, v11.2d
 	WORD $0x6e6fdccf // fmul v15.2d, v6.2d, v15.2d
 	WORD $0x4ef1d5ef // fsub v15.2d, v15.2d, v17.2d
-	FMOVQ.P F13, 16(R3)
-	FMOVQ.P F16, 16(R1)
-	FMOVQ.P F15, 16(R0)
+	FMOVQ F13, -16(R3)
+	FMOVQ F16, -16(R1)
+	FMOVQ F15, -16(R0)
 	SUBS $16, R5
 	BGE loop8
 done9:
 	ADD $16, R5
 	TBZ $3, R5, skip15
 	FMOVD.P 8(R4), F12
-	FMOVD 0(R3), F13
-	FMOVD 0(R1), F16
+	FMOVD.P 8(R3), F13
+	FMOVD.P 8(R1), F16
 	FMOVD.P 8(R2), F17
-	FMOVD 0(R0), F15
+	FMOVD.P 8(R0), F15
 	WORD $0x4ee0f98c // fabs v12.2d, v12.2d
 	CBZ R7, undivided16
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
@@ -6185,9 +6221,9 @@ raised20:
 	WORD $0x4e6bf631 // fmax v17.2d, v17.2d, v11.2d
 	WORD $0x6e6fdccf // fmul v15.2d, v6.2d, v15.2d
 	WORD $0x4ef1d5ef // fsub v15.2d, v15.2d, v17.2d
-	FMOVD.P F13, 8(R3)
-	FMOVD.P F16, 8(R1)
-	FMOVD.P F15, 8(R0)
+	FMOVD F13, -8(R3)
+	FMOVD F16, -8(R1)
+	FMOVD F15, -8(R0)
 skip15:
 	RET
 other4:
@@ -6416,7 +6452,8 @@ raised26:
 	WORD $0x4e68d6b5 // fadd v21.2d, v21.2d, v8.2d
 	CMP $2, R13
 	BNE some27
-	FMOVQ.P F18, 16(R10)
+	FMOVQ F18, 0(R10)
+	ADD $16, R10
 stored28:
 	VMOV V21.B16, V18.B16
 elements:
@@ -6430,9 +6467,9 @@ loop29:
 	VADD V16.S4, V17.S4, V17.S4
 	VTBL V17.B16, [V19.B16], V17.B16
 	VADD V14.S4, V12.S4, V12.S4
-	FMOVQ 0(R8), F21
+	FMOVQ.P 16(R8), F21
 	FMOVQ.P 16(R9), F22
-	FMOVQ 0(R7), F20
+	FMOVQ.P 16(R7), F20
 	WORD $0x6e75dc35 // fmul v21.2d, v1.2d, v21.2d
 	WORD $0x6e76dc56 // fmul v22.2d, v2.2d, v22.2d
 	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
@@ -6444,8 +6481,8 @@ loop29:
 	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
 	WORD $0x6e74dcd4 // fmul v20.2d, v6.2d, v20.2d
 	WORD $0x4ef6d694 // fsub v20.2d, v20.2d, v22.2d
-	FMOVQ.P F21, 16(R8)
-	FMOVQ.P F20, 16(R7)
+	FMOVQ F21, -16(R8)
+	FMOVQ F20, -16(R7)
 	SUBS $16, R14
 	BGE loop29
 rest30:
@@ -6458,9 +6495,9 @@ rest30:
 	VTBL V17.B16, [V19.B16], V17.B16
 	VADD V14.S4, V12.S4, V12.S4
 	TBZ $3, R14, skip32
-	FMOVD 0(R8), F21
+	FMOVD.P 8(R8), F21
 	FMOVD.P 8(R9), F22
-	FMOVD 0(R7), F20
+	FMOVD.P 8(R7), F20
 	WORD $0x6e75dc35 // fmul v21.2d, v1.2d, v21.2d
 	WORD $0x6e76dc56 // fmul v22.2d, v2.2d, v22.2d
 	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
@@ -6472,8 +6509,8 @@ rest30:
 	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
 	WORD $0x6e74dcd4 // fmul v20.2d, v6.2d, v20.2d
 	WORD $0x4ef6d694 // fsub v20.2d, v20.2d, v22.2d
-	FMOVD.P F21, 8(R8)
-	FMOVD.P F20, 8(R7)
+	FMOVD F21, -8(R8)
+	FMOVD F20, -8(R7)
 skip32:
 end31:
 	VMOV V18.B16, V19.B16
@@ -6500,54 +6537,53 @@ stride33:
 	SUBS $64, R15
 	BNE stride33
 	MOVD R6, R15
-	CBZ R15, strides34
+	CBZ R15, added34
 	SUBS $16, R15
-	BGE whole36
+	BGE whole35
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded37
+	TBZ $3, R15, loaded36
 	FMOVD.P 8(R4), F27
-loaded37:
+loaded36:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	B rest35
-whole36:
+	B added34
+whole35:
 	FMOVQ.P 16(R4), F27
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
 	SUBS $16, R15
-	BGE whole38
+	BGE whole37
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded39
+	TBZ $3, R15, loaded38
 	FMOVD.P 8(R4), F27
-loaded39:
+loaded38:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	B rest35
-whole38:
+	B added34
+whole37:
 	FMOVQ.P 16(R4), F27
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
 	SUBS $16, R15
-	BGE whole40
+	BGE whole39
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded41
+	TBZ $3, R15, loaded40
 	FMOVD.P 8(R4), F27
-loaded41:
+loaded40:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	B rest35
-whole40:
+	B added34
+whole39:
 	FMOVQ.P 16(R4), F27
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded43
+	TBZ $3, R15, loaded42
 	FMOVD.P 8(R4), F27
-loaded43:
+loaded42:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
-rest35:
-strides34:
+added34:
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
 	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
 	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
@@ -6558,7 +6594,7 @@ long11:
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	MOVD R5, R15
-stride44:
+stride43:
 	FLDPQ.P 32(R4), (F27, F28)
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
@@ -6570,9 +6606,22 @@ stride44:
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
 	SUBS $64, R15
-	BNE stride44
+	BNE stride43
 	MOVD R6, R15
-	CBZ R15, strides45
+	CBZ R15, added44
+	SUBS $16, R15
+	BGE whole45
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R15, loaded46
+	FMOVD.P 8(R4), F27
+loaded46:
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	B added44
+whole45:
+	FMOVQ.P 16(R4), F27
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
 	SUBS $16, R15
 	BGE whole47
 	VEOR V27.B16, V27.B16, V27.B16
@@ -6580,12 +6629,12 @@ stride44:
 	FMOVD.P 8(R4), F27
 loaded48:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	B rest46
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	B added44
 whole47:
 	FMOVQ.P 16(R4), F27
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
 	SUBS $16, R15
 	BGE whole49
 	VEOR V27.B16, V27.B16, V27.B16
@@ -6593,33 +6642,19 @@ whole47:
 	FMOVD.P 8(R4), F27
 loaded50:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	B rest46
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	B added44
 whole49:
 	FMOVQ.P 16(R4), F27
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	SUBS $16, R15
-	BGE whole51
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	VEOR V27.B16, V27.B16, V27.B16
 	TBZ $3, R15, loaded52
 	FMOVD.P 8(R4), F27
 loaded52:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	B rest46
-whole51:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded54
-	FMOVD.P 8(R4), F27
-loaded54:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
-rest46:
-strides45:
+added44:
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
 	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
 	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
@@ -6627,9 +6662,9 @@ strides45:
 some21:
 	LSL $3, R13, R16
 	VEOR V18.B16, V18.B16, V18.B16
-	TBZ $3, R16, loaded55
+	TBZ $3, R16, loaded53
 	FMOVD.P 8(R15), F18
-loaded55:
+loaded53:
 	B loaded22
 other23:
 	BGT two25
@@ -6647,9 +6682,10 @@ two25:
 	B raised26
 some27:
 	LSL $3, R13, R16
-	TBZ $3, R16, skip56
-	FMOVD.P F18, 8(R10)
-skip56:
+	TBZ $3, R16, skip54
+	FMOVD F18, 0(R10)
+	ADD $8, R10
+skip54:
 	B stored28
 
 // func updateRowsF64NEON(theta, m, v, grad, hz, den *float64, outer, block, stride, width int, s *float64, power int)
@@ -6729,10 +6765,11 @@ row3:
 	SUBS $1, R17
 	BNE row3
 	ADD $128, R14
-	FSTPQ.P (F12, F13), 128(R13)
-	FSTPQ (F14, F15), -96(R13)
-	FSTPQ (F16, F17), -64(R13)
-	FSTPQ (F18, F19), -32(R13)
+	FSTPQ (F12, F13), 0(R13)
+	FSTPQ (F14, F15), 32(R13)
+	FSTPQ (F16, F17), 64(R13)
+	FSTPQ (F18, F19), 96(R13)
+	ADD $128, R13
 	SUBS $128, R15
 	BGE loop1
 done2:
@@ -6751,7 +6788,8 @@ row6:
 	SUBS $1, R17
 	BNE row6
 	ADD $16, R14
-	FMOVQ.P F12, 16(R13)
+	FMOVQ F12, 0(R13)
+	ADD $16, R13
 	SUBS $16, R15
 	BGE loop4
 done5:
@@ -6768,7 +6806,8 @@ row8:
 	SUBS $1, R17
 	BNE row8
 	ADD $8, R14
-	FMOVD.P F12, 8(R13)
+	FMOVD F12, 0(R13)
+	ADD $8, R13
 skip7:
 	MADD R10, R4, R11, R4
 	MOVD R5, R13
@@ -6777,7 +6816,7 @@ skip7:
 	BLT done10
 loop9:
 	FLDPQ 0(R13), (F12, F13)
-	FLDPQ 0(R3), (F16, F17)
+	FLDPQ.P 32(R3), (F16, F17)
 	CBZ R7, undivided11
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
 	WORD $0x6e6afdad // fdiv v13.2d, v13.2d, v10.2d
@@ -6803,8 +6842,9 @@ raised15:
 	WORD $0x6e67ddef // fmul v15.2d, v15.2d, v7.2d
 	WORD $0x4e68d5ce // fadd v14.2d, v14.2d, v8.2d
 	WORD $0x4e68d5ef // fadd v15.2d, v15.2d, v8.2d
-	FSTPQ.P (F16, F17), 32(R3)
-	FSTPQ.P (F14, F15), 32(R13)
+	FSTPQ (F16, F17), -32(R3)
+	FSTPQ (F14, F15), 0(R13)
+	ADD $32, R13
 	SUBS $32, R14
 	BGE loop9
 done10:
@@ -6813,7 +6853,7 @@ done10:
 	BLT done17
 loop16:
 	FMOVQ 0(R13), F12
-	FMOVQ 0(R3), F14
+	FMOVQ.P 16(R3), F14
 	CBZ R7, undivided18
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
 undivided18:
@@ -6829,15 +6869,16 @@ undivided18:
 raised22:
 	WORD $0x6e67ddad // fmul v13.2d, v13.2d, v7.2d
 	WORD $0x4e68d5ad // fadd v13.2d, v13.2d, v8.2d
-	FMOVQ.P F14, 16(R3)
-	FMOVQ.P F13, 16(R13)
+	FMOVQ F14, -16(R3)
+	FMOVQ F13, 0(R13)
+	ADD $16, R13
 	SUBS $16, R14
 	BGE loop16
 done17:
 	ADD $16, R14
 	TBZ $3, R14, skip23
 	FMOVD 0(R13), F12
-	FMOVD 0(R3), F14
+	FMOVD.P 8(R3), F14
 	CBZ R7, undivided24
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
 undivided24:
@@ -6853,8 +6894,9 @@ undivided24:
 raised28:
 	WORD $0x6e67ddad // fmul v13.2d, v13.2d, v7.2d
 	WORD $0x4e68d5ad // fadd v13.2d, v13.2d, v8.2d
-	FMOVD.P F14, 8(R3)
-	FMOVD.P F13, 8(R13)
+	FMOVD F14, -8(R3)
+	FMOVD F13, 0(R13)
+	ADD $8, R13
 skip23:
 	SUB R12, R11, R13
 	MOVD R10, R15
@@ -6865,9 +6907,9 @@ row29:
 	BLT done31
 loop30:
 	FLDPQ.P 32(R14), (F12, F13)
-	FLDPQ 0(R1), (F16, F17)
+	FLDPQ.P 32(R1), (F16, F17)
 	FLDPQ.P 32(R2), (F18, F19)
-	FLDPQ 0(R0), (F14, F15)
+	FLDPQ.P 32(R0), (F14, F15)
 	WORD $0x6e70dc30 // fmul v16.2d, v1.2d, v16.2d
 	WORD $0x6e71dc31 // fmul v17.2d, v1.2d, v17.2d
 	WORD $0x6e72dc52 // fmul v18.2d, v2.2d, v18.2d
@@ -6890,8 +6932,8 @@ loop30:
 	WORD $0x6e6fdccf // fmul v15.2d, v6.2d, v15.2d
 	WORD $0x4ef2d5ce // fsub v14.2d, v14.2d, v18.2d
 	WORD $0x4ef3d5ef // fsub v15.2d, v15.2d, v19.2d
-	FSTPQ.P (F16, F17), 32(R1)
-	FSTPQ.P (F14, F15), 32(R0)
+	FSTPQ (F16, F17), -32(R1)
+	FSTPQ (F14, F15), -32(R0)
 	SUBS $32, R16
 	BGE loop30
 done31:
@@ -6900,9 +6942,9 @@ done31:
 	BLT done33
 loop32:
 	FMOVQ.P 16(R14), F12
-	FMOVQ 0(R1), F14
+	FMOVQ.P 16(R1), F14
 	FMOVQ.P 16(R2), F15
-	FMOVQ 0(R0), F13
+	FMOVQ.P 16(R0), F13
 	WORD $0x6e6edc2e // fmul v14.2d, v1.2d, v14.2d
 	WORD $0x6e6fdc4f // fmul v15.2d, v2.2d, v15.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
@@ -6914,17 +6956,17 @@ loop32:
 	WORD $0x4e6bf5ef // fmax v15.2d, v15.2d, v11.2d
 	WORD $0x6e6ddccd // fmul v13.2d, v6.2d, v13.2d
 	WORD $0x4eefd5ad // fsub v13.2d, v13.2d, v15.2d
-	FMOVQ.P F14, 16(R1)
-	FMOVQ.P F13, 16(R0)
+	FMOVQ F14, -16(R1)
+	FMOVQ F13, -16(R0)
 	SUBS $16, R16
 	BGE loop32
 done33:
 	ADD $16, R16
 	TBZ $3, R16, skip34
 	FMOVD.P 8(R14), F12
-	FMOVD 0(R1), F14
+	FMOVD.P 8(R1), F14
 	FMOVD.P 8(R2), F15
-	FMOVD 0(R0), F13
+	FMOVD.P 8(R0), F13
 	WORD $0x6e6edc2e // fmul v14.2d, v1.2d, v14.2d
 	WORD $0x6e6fdc4f // fmul v15.2d, v2.2d, v15.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
@@ -6936,8 +6978,8 @@ done33:
 	WORD $0x4e6bf5ef // fmax v15.2d, v15.2d, v11.2d
 	WORD $0x6e6ddccd // fmul v13.2d, v6.2d, v13.2d
 	WORD $0x4eefd5ad // fsub v13.2d, v13.2d, v15.2d
-	FMOVD.P F14, 8(R1)
-	FMOVD.P F13, 8(R0)
+	FMOVD F14, -8(R1)
+	FMOVD F13, -8(R0)
 skip34:
 	ADD R13, R0
 	ADD R13, R1

@@ -104,7 +104,7 @@ func (s *sums) block(u vec) {
 // longBlock is block for one of at least a stride, with the partial sums p.
 func (s *sums) longBlock(u vec, p []vec) {
 	k := s.k
-	loop, done, left := k.label("stride"), k.label("strides"), k.gp()
+	loop, left := k.label("stride"), k.gp()
 	for _, p := range p {
 		k.zero(p)
 	}
@@ -114,9 +114,7 @@ func (s *sums) longBlock(u vec, p []vec) {
 	k.ins("SUBS $%d, %v", stride, left)
 	k.ins("BNE %s", loop)
 	k.ins("MOVD %v, %v", s.rest, left)
-	k.ins("CBZ %v, %s", left, done)
 	k.addRest(p, s.x, left)
-	k.at(done)
 	k.fold(u, p)
 }
 
@@ -135,7 +133,8 @@ func (k *kernel) addStride(p []vec, x gp) {
 // addRest is addStride for n bytes, less than a stride. n is lost.
 func (k *kernel) addRest(p []vec, x, n gp) {
 	k.scope(func() {
-		h, done := k.vec(), k.label("rest")
+		h, done := k.vec(), k.label("added")
+		k.ins("CBZ %v, %s", n, done)
 		for i, sum := range p {
 			whole := k.label("whole")
 			if i < len(p)-1 {

@@ -99,13 +99,13 @@ func (c *scalars) curvature(v, den, d gp, divide bool, nv, width int) {
 	} else {
 		k.next(x, d, width)
 	}
-	k.load(q, v, width)
+	k.next(q, v, width)
 	if divide {
 		c.divide(x)
 	}
 	c.secondMoment(q, x, t)
 	c.denominators(t, q)
-	k.store(q, v, width)
+	k.storeBack(q, v, width)
 	k.store(t, den, width)
 }
 
@@ -118,10 +118,10 @@ type elements struct{ theta, m, g gp }
 func (c *scalars) descendNext(e elements, den []vec, width int) {
 	k, nv := c.k, len(den)
 	theta, m, g := k.some(nv), k.some(nv), k.some(nv)
-	k.load(m, e.m, width)
+	k.next(m, e.m, width)
 	k.next(g, e.g, width)
-	k.load(theta, e.theta, width)
+	k.next(theta, e.theta, width)
 	c.descend(theta, m, g, den)
-	k.store(m, e.m, width)
-	k.store(theta, e.theta, width)
+	k.storeBack(m, e.m, width)
+	k.storeBack(theta, e.theta, width)
 }

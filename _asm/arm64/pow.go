@@ -354,7 +354,7 @@ func (k *kernel) curvaturePow(p *pow) {
 	body := func(nv, width int) {
 		p.width = nv * 8 / k.elem
 		next := k.some(nv)
-		k.load(next, v, width)
+		k.next(next, v, width)
 		k.scope(func() {
 			x, t := k.some(nv), k.some(nv)
 			k.next(x, d, width)
@@ -373,7 +373,7 @@ func (k *kernel) curvaturePow(p *pow) {
 			q = q[:1]
 		}
 		c.denominatorsOf(q)
-		k.store(next, v, width)
+		k.storeBack(next, v, width)
 		k.store(q, den, width)
 	}
 	k.vectors(n, together, body)

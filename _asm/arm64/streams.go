@@ -85,16 +85,23 @@ func (k *kernel) next(v []vec, p gp, width int) {
 	k.loadAt(v[2:], p, 2*wholeVector-all, width)
 }
 
-// store stores vectors of the given width and moves the pointer on behind them.
+// store stores vectors of the given width and moves the pointer on behind them. It
+// takes an instruction for that: if the store did it, the next use of the pointer
+// might wait for what is stored.
 func (k *kernel) store(v []vec, p gp, width int) {
-	if len(v) == 1 {
-		k.ins("%s.P %s, %d(%v)", move(width), v[0].f(), width, p)
-		return
+	k.storeAt(v, p, 0, width)
+	k.ins("ADD $%d, %v", len(v)*width, p)
+}
+
+// storeBack stores vectors where next has loaded as many.
+func (k *kernel) storeBack(v []vec, p gp, width int) { k.storeAt(v, p, -len(v)*width, width) }
+
+func (k *kernel) storeAt(v []vec, p gp, offset, width int) {
+	for ; len(v) > 1; v, offset = v[2:], offset+2*wholeVector {
+		k.ins("FSTPQ (%s, %s), %d(%v)", v[0].f(), v[1].f(), offset, p)
 	}
-	all := len(v) * wholeVector
-	k.ins("FSTPQ.P (%s, %s), %d(%v)", v[0].f(), v[1].f(), all, p)
-	for i := 2; i < len(v); i += 2 {
-		k.ins("FSTPQ (%s, %s), %d(%v)", v[i].f(), v[i+1].f(), i*wholeVector-all, p)
+	if len(v) == 1 {
+		k.ins("%s %s, %d(%v)", move(width), v[0].f(), offset, p)
 	}
 }
 
