@@ -399,7 +399,7 @@ func (k *kernel) blockMeans() {
 }
 
 // addAbsTo adds a piece of a long block to its partial sums.
-func (k *kernel) addAbsTo() {
+func (k *kernel) addAbs() {
 	k.text("addAbs", "p, x *float, n int", "", 0,
 		"adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.")
 	p, x, n := k.arg("p"), k.arg("x"), k.count("n")

@@ -13,6 +13,7 @@ import (
 type kernel struct {
 	floats // of the element's type
 	elem   int
+	suffix string // of names: type and instruction set
 
 	text_     strings.Builder // kernels_arm64.s
 	stubs     strings.Builder // its Go declarations
@@ -107,11 +108,11 @@ var (
 	paramList = regexp.MustCompile(`((?:\w+, )*\w+) (\*?\w+)`)
 )
 
-// text begins a kernel. The name tells type and instruction set, params and
+// text begins a kernel. The name gets the suffix, params and
 // result say float for the element's type, and doc is the mathematics and what
 // the kernel requires.
 func (k *kernel) text(name, params, result string, frame int, doc ...string) {
-	name = fmt.Sprintf("%sF%dNEON", name, k.elem*8)
+	name += k.suffix
 	params = floatWord.ReplaceAllString(params, fmt.Sprintf("float%d", k.elem*8))
 	k.params, k.frame, k.labels, k.outOfLine = map[string]param{}, frame, 0, nil
 	k.vecs, k.gps = newRegisters()

@@ -43,18 +43,20 @@ func wordFault(line string) string {
 }
 
 func TestWords(t *testing.T) {
-	source, err := os.ReadFile("../../kernels_arm64.s")
-	if err != nil {
-		t.Fatal(err)
-	}
 	kinds := map[string]int{}
-	for i, line := range strings.Split(string(source), "\n") {
-		if fault := wordFault(line); fault != "" {
-			t.Errorf("line %d: %s: %s", i+1, strings.TrimSpace(line), fault)
+	for _, file := range []string{"kernels_arm64.s", "internal/roofline/stream_arm64.s"} {
+		source, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if m := wordLine.FindStringSubmatch(line); m != nil {
-			name, _, _ := strings.Cut(m[2], " ")
-			kinds[name]++
+		for i, line := range strings.Split(string(source), "\n") {
+			if fault := wordFault(line); fault != "" {
+				t.Errorf("%s:%d: %s: %s", file, i+1, strings.TrimSpace(line), fault)
+			}
+			if m := wordLine.FindStringSubmatch(line); m != nil {
+				name, _, _ := strings.Cut(m[2], " ")
+				kinds[name]++
+			}
 		}
 	}
 	t.Logf("words by instruction: %v", kinds)
