@@ -62,14 +62,20 @@ func (o *Optimizer[T]) inspect(b *batch) {
 	ok := true
 	// The products of a run lie together, unless hvp has put in its own.
 	seen := !o.due || o.opts.Samples > 1
-	if !seen && b.first < b.last && o.filledInPlace(b.run) {
+	whole := b.first < b.last // tensors of a run, which are small
+	if !seen && whole && o.filledInPlace(b.run) {
 		ok = finiteRange(together(o.hz, b.run, 0, b.len))
 		seen = true
 	}
+	for i := b.first; i <= b.last && whole; i++ {
+		ok = allFinite(o.grads[i]) && ok
+	}
 	for i := range b.spans {
 		sp := &b.spans[i]
-		ok = panelFinite(o.grads[sp.tensor][sp.element:], sp.panel) && ok
-		if !o.due {
+		if !whole {
+			ok = panelFinite(o.grads[sp.tensor][sp.element:], sp.panel) && ok
+		}
+		if !o.due || seen && sp.panel.block == 1 {
 			continue
 		}
 		hz := o.h[sp.tensor][sp.element:]
@@ -77,7 +83,7 @@ func (o *Optimizer[T]) inspect(b *batch) {
 			c := &o.groups[o.tensors[sp.tensor].group].coef
 			meanPanel(d, hz, sp.panel, c.scalarsFor(sp.panel.block).div)
 			ok = (seen || finiteRange(d)) && ok
-		} else if !seen {
+		} else {
 			ok = panelFinite(hz, sp.panel) && ok
 		}
 	}
