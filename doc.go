@@ -45,8 +45,8 @@
 //
 // A framework that keeps state of its own uses the kernels [Rademacher],
 // [BlockMeanAbs] and [Update] with [NewCoefficients]. They are written in
-// assembly for AVX2 and AVX-512, chosen at run time, and in Go for everything
-// else; see [ISA].
+// assembly for AVX-512, AVX2 and NEON, chosen at run time, and in Go for
+// everything else; see [ISA].
 //
 // # Reproducible bits
 //
@@ -59,4 +59,6 @@
 package adahessian
 
 //go:generate go -C _asm run ./amd64 -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg adahessian
+//go:generate go -C _asm run ./arm64 -out ../kernels_arm64.s -stubs ../kernels_arm64.go
 //go:generate go -C _asm run ./roofline -out ../internal/roofline/stream_amd64.s -stubs ../internal/roofline/stream_amd64.go -pkg roofline
+//go:generate go -C _asm run ./arm64 -roofline -out ../internal/roofline/stream_arm64.s -stubs ../internal/roofline/stream_arm64.go

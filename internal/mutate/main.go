@@ -7,6 +7,8 @@
 //	go run ./internal/mutate -n 100     every kind of mutant of every function
 //	go run ./internal/mutate -emulate   a mutant of every function of AVX-512,
 //	                                    on an emulated processor
+//	go run ./internal/mutate -file kernels_arm64.s -exec qemu-aarch64
+//	                                    another architecture's, under emulation
 //
 // Functions for which this processor has not the instructions are left out.
 // It prints one line for each mutant, and exits with status 1 if the tests
@@ -44,6 +46,7 @@ var (
 	only     = flag.String("func", "", "only functions whose name matches")
 	tests    = flag.String("run", "Kernel", "the tests to run, of which the subtests are instruction set/type")
 	emulated = flag.Bool("emulate", false, "test AVX-512, one mutant of each function, on an emulated processor")
+	emulator = flag.String("exec", "", "the program that runs the tests, such as qemu-aarch64")
 	parallel = flag.Int("p", runtime.NumCPU(), "mutants tested at a time")
 )
 
@@ -68,6 +71,9 @@ func run() (survivors int, err error) {
 		return 0, err
 	}
 	lines := strings.Split(string(source), "\n")
+	if kindsOf[goarch()] == nil {
+		return 0, fmt.Errorf("no mutations for %s", *file)
+	}
 	mutants, err := choose(lines)
 	if err != nil {
 		return 0, err
@@ -137,6 +143,12 @@ func moduleRoot() (string, error) {
 	return filepath.Dir(mod), nil
 }
 
+// goarch is the architecture of the assembly, as its name says.
+func goarch() string {
+	_, name, _ := strings.Cut(strings.TrimSuffix(filepath.Base(*file), ".s"), "_")
+	return name
+}
+
 // ---- mutants -------------------------------------------------------------
 
 // A mutant is one changed line.
@@ -192,7 +204,7 @@ func choose(lines []string) ([]mutant, error) {
 			continue
 		}
 		operands := strings.Split(strings.Join(fields[1:], " "), ", ")
-		for _, k := range kinds {
+		for _, k := range kindsOf[goarch()] {
 			if changed := k.change(fields[0], operands); changed != "" {
 				all[function] = append(all[function], mutant{function, k.name, i, line, "\t" + changed})
 			}
@@ -305,7 +317,9 @@ var (
 	field        = regexp.MustCompile(`^(\d*)\(([A-Z0-9]+)\)$`)
 )
 
-var kinds = []kind{
+var kindsOf = map[string][]kind{"amd64": amd64Kinds, "arm64": arm64Kinds}
+
+var amd64Kinds = []kind{
 	named("sum", another("VADD", "VMUL", "VSUB", "VADD")),
 	named("product", another("VMUL", "VADD", "VDIV", "VMUL")),
 	named("bound", another("VMIN", "VMAX", "VMAX", "VMIN", "VPMAXSD", "VPMINSD")),
@@ -479,13 +493,15 @@ func (t *tree) test(lines []string, tests string) (how string, err error) {
 	const binary = "mutant.test"
 	build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", binary, ".")
 	build.Dir = t.dir
+	build.Env = append(os.Environ(), "GOARCH="+goarch(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("does not build: %s", bytes.TrimSpace(out))
 	}
 	for _, length := range []string{"-test.short=true", "-test.short=false"} {
 		const limit = 2 * time.Minute
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		cmd := exec.CommandContext(ctx, "./"+binary, "-test.run="+tests, "-test.failfast", length)
+		command := append(strings.Fields(*emulator), "./"+binary, "-test.run="+tests, "-test.failfast", length)
+		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.Dir = t.dir
 		out, err := cmd.CombinedOutput()
 		hangs := ctx.Err() != nil
