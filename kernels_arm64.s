@@ -2207,22 +2207,25 @@ TEXT ·descendRowsF32NEON(SB), NOSPLIT, $0-72
 	VLD1R.P 4(R4), [V5.S4]
 	ADD $4, R4
 	WORD $0x6ea0f8a6 // fneg v6.4s, v5.4s
-	MOVD outer+32(FP), R5
-	MOVD block+40(FP), R6
-	MOVD stride+48(FP), R7
-	MOVD width+56(FP), R8
-	LSL $2, R7
+	VMOV V5.S[0], R5
+	MOVD $0x7f800000, R6
+	EOR R6, R5
+	MOVD outer+32(FP), R6
+	MOVD block+40(FP), R7
+	MOVD stride+48(FP), R8
+	MOVD width+56(FP), R9
 	LSL $2, R8
+	LSL $2, R9
 slice:
-	SUB R8, R7, R9
-	MOVD R6, R11
+	SUB R9, R8, R10
+	MOVD R7, R12
 row1:
-	MOVD R3, R10
-	MOVD R8, R12
-	SUBS $32, R12
+	MOVD R3, R11
+	MOVD R9, R13
+	SUBS $32, R13
 	BLT done3
 loop2:
-	FLDPQ.P 32(R10), (F7, F8)
+	FLDPQ.P 32(R11), (F7, F8)
 	FLDPQ.P 32(R1), (F11, F12)
 	FLDPQ.P 32(R2), (F13, F14)
 	FLDPQ.P 32(R0), (F9, F10)
@@ -2240,24 +2243,22 @@ loop2:
 	WORD $0x6e2cdc6e // fmul v14.4s, v3.4s, v12.4s
 	WORD $0x6e27fdad // fdiv v13.4s, v13.4s, v7.4s
 	WORD $0x6e28fdce // fdiv v14.4s, v14.4s, v8.4s
-	WORD $0x4ea5f5ad // fmin v13.4s, v13.4s, v5.4s
-	WORD $0x4ea5f5ce // fmin v14.4s, v14.4s, v5.4s
-	WORD $0x4e26f5ad // fmax v13.4s, v13.4s, v6.4s
-	WORD $0x4e26f5ce // fmax v14.4s, v14.4s, v6.4s
+	CBNZ R5, clamp4
+clamped5:
 	WORD $0x6e29dc89 // fmul v9.4s, v4.4s, v9.4s
 	WORD $0x6e2adc8a // fmul v10.4s, v4.4s, v10.4s
 	WORD $0x4eadd529 // fsub v9.4s, v9.4s, v13.4s
 	WORD $0x4eaed54a // fsub v10.4s, v10.4s, v14.4s
 	FSTPQ (F11, F12), -32(R1)
 	FSTPQ (F9, F10), -32(R0)
-	SUBS $32, R12
+	SUBS $32, R13
 	BGE loop2
 done3:
-	ADD $32, R12
-	SUBS $16, R12
-	BLT done5
-loop4:
-	FMOVQ.P 16(R10), F7
+	ADD $32, R13
+	SUBS $16, R13
+	BLT done7
+loop6:
+	FMOVQ.P 16(R11), F7
 	FMOVQ.P 16(R1), F9
 	FMOVQ.P 16(R2), F10
 	FMOVQ.P 16(R0), F8
@@ -2268,18 +2269,18 @@ loop4:
 	WORD $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
 	WORD $0x6e29dc6a // fmul v10.4s, v3.4s, v9.4s
 	WORD $0x6e27fd4a // fdiv v10.4s, v10.4s, v7.4s
-	WORD $0x4ea5f54a // fmin v10.4s, v10.4s, v5.4s
-	WORD $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	CBNZ R5, clamp8
+clamped9:
 	WORD $0x6e28dc88 // fmul v8.4s, v4.4s, v8.4s
 	WORD $0x4eaad508 // fsub v8.4s, v8.4s, v10.4s
 	FMOVQ F9, -16(R1)
 	FMOVQ F8, -16(R0)
-	SUBS $16, R12
-	BGE loop4
-done5:
-	ADD $16, R12
-	TBZ $3, R12, skip6
-	FMOVD.P 8(R10), F7
+	SUBS $16, R13
+	BGE loop6
+done7:
+	ADD $16, R13
+	TBZ $3, R13, skip10
+	FMOVD.P 8(R11), F7
 	FMOVD.P 8(R1), F9
 	FMOVD.P 8(R2), F10
 	FMOVD.P 8(R0), F8
@@ -2290,15 +2291,15 @@ done5:
 	WORD $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
 	WORD $0x6e29dc6a // fmul v10.4s, v3.4s, v9.4s
 	WORD $0x6e27fd4a // fdiv v10.4s, v10.4s, v7.4s
-	WORD $0x4ea5f54a // fmin v10.4s, v10.4s, v5.4s
-	WORD $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	CBNZ R5, clamp11
+clamped12:
 	WORD $0x6e28dc88 // fmul v8.4s, v4.4s, v8.4s
 	WORD $0x4eaad508 // fsub v8.4s, v8.4s, v10.4s
 	FMOVD F9, -8(R1)
 	FMOVD F8, -8(R0)
-skip6:
-	TBZ $2, R12, skip7
-	FMOVS.P 4(R10), F7
+skip10:
+	TBZ $2, R13, skip13
+	FMOVS.P 4(R11), F7
 	FMOVS.P 4(R1), F9
 	FMOVS.P 4(R2), F10
 	FMOVS.P 4(R0), F8
@@ -2309,22 +2310,40 @@ skip6:
 	WORD $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
 	WORD $0x6e29dc6a // fmul v10.4s, v3.4s, v9.4s
 	WORD $0x6e27fd4a // fdiv v10.4s, v10.4s, v7.4s
-	WORD $0x4ea5f54a // fmin v10.4s, v10.4s, v5.4s
-	WORD $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	CBNZ R5, clamp14
+clamped15:
 	WORD $0x6e28dc88 // fmul v8.4s, v4.4s, v8.4s
 	WORD $0x4eaad508 // fsub v8.4s, v8.4s, v10.4s
 	FMOVS F9, -4(R1)
 	FMOVS F8, -4(R0)
-skip7:
-	ADD R9, R0
-	ADD R9, R1
-	ADD R9, R2
-	SUBS $1, R11
+skip13:
+	ADD R10, R0
+	ADD R10, R1
+	ADD R10, R2
+	SUBS $1, R12
 	BNE row1
-	ADD R7, R3
-	SUBS $1, R5
+	ADD R8, R3
+	SUBS $1, R6
 	BNE slice
 	RET
+clamp4:
+	WORD $0x4ea5f5ad // fmin v13.4s, v13.4s, v5.4s
+	WORD $0x4ea5f5ce // fmin v14.4s, v14.4s, v5.4s
+	WORD $0x4e26f5ad // fmax v13.4s, v13.4s, v6.4s
+	WORD $0x4e26f5ce // fmax v14.4s, v14.4s, v6.4s
+	B clamped5
+clamp8:
+	WORD $0x4ea5f54a // fmin v10.4s, v10.4s, v5.4s
+	WORD $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	B clamped9
+clamp11:
+	WORD $0x4ea5f54a // fmin v10.4s, v10.4s, v5.4s
+	WORD $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	B clamped12
+clamp14:
+	WORD $0x4ea5f54a // fmin v10.4s, v10.4s, v5.4s
+	WORD $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	B clamped15
 
 // func descendBlocksF32NEON(theta, m, grad, den *float32, blocks, block int, s *float32)
 // descendBlocksF32NEON makes the second stage of a step of contiguous blocks, with one denominator for each:
@@ -2345,37 +2364,40 @@ TEXT ·descendBlocksF32NEON(SB), NOSPLIT, $0-56
 	VLD1R.P 4(R0), [V5.S4]
 	ADD $4, R0
 	WORD $0x6ea0f8a6 // fneg v6.4s, v5.4s
-	MOVD $lanes32<>(SB), R1
-	FMOVQ 16(R1), F11
-	MOVD $0x4, R2
-	VDUP R2, V9.S4
-	MOVD $0x4040404, R2
-	VDUP R2, V10.S4
-	MOVD block+40(FP), R2
-	MOVD $0xfffffff, R3
-	ADD R2, R3
-	UDIV R2, R3
-	VDUP R3, V8.S4
-	MOVD theta+0(FP), R2
-	MOVD m+8(FP), R3
-	MOVD grad+16(FP), R4
-	MOVD den+24(FP), R5
-	MOVD block+40(FP), R6
-	MOVD blocks+32(FP), R7
-	LSL $2, R6
+	VMOV V5.S[0], R1
+	MOVD $0x7f800000, R2
+	EOR R2, R1
+	MOVD $lanes32<>(SB), R2
+	FMOVQ 16(R2), F11
+	MOVD $0x4, R3
+	VDUP R3, V9.S4
+	MOVD $0x4040404, R3
+	VDUP R3, V10.S4
+	MOVD block+40(FP), R3
+	MOVD $0xfffffff, R4
+	ADD R3, R4
+	UDIV R3, R4
+	VDUP R4, V8.S4
+	MOVD theta+0(FP), R3
+	MOVD m+8(FP), R4
+	MOVD grad+16(FP), R5
+	MOVD den+24(FP), R6
+	MOVD block+40(FP), R7
+	MOVD blocks+32(FP), R8
+	LSL $2, R7
 group:
-	CBZ R7, done
-	MOVD $0x4, R10
-	CMP R10, R7
-	CSEL LT, R7, R10, R8
-	SUB R8, R7
-	CMP $4, R8
+	CBZ R8, done
+	MOVD $0x4, R11
+	CMP R11, R8
+	CSEL LT, R8, R11, R9
+	SUB R9, R8
+	CMP $4, R9
 	BNE some1
-	FMOVQ.P 16(R5), F13
+	FMOVQ.P 16(R6), F13
 loaded2:
-	MUL R8, R6, R9
-	FMOVQ (R1), F7
-	SUBS $16, R9
+	MUL R9, R7, R10
+	FMOVQ (R2), F7
+	SUBS $16, R10
 	BLT rest4
 loop3:
 	WORD $0x4ea89cec // mul v12.4s, v7.4s, v8.4s
@@ -2384,9 +2406,9 @@ loop3:
 	VADD V11.S4, V12.S4, V12.S4
 	VTBL V12.B16, [V13.B16], V12.B16
 	VADD V9.S4, V7.S4, V7.S4
-	FMOVQ.P 16(R3), F15
-	FMOVQ.P 16(R4), F16
-	FMOVQ.P 16(R2), F14
+	FMOVQ.P 16(R4), F15
+	FMOVQ.P 16(R5), F16
+	FMOVQ.P 16(R3), F14
 	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
 	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
 	WORD $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
@@ -2394,16 +2416,16 @@ loop3:
 	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
 	WORD $0x6e2fdc70 // fmul v16.4s, v3.4s, v15.4s
 	WORD $0x6e2cfe10 // fdiv v16.4s, v16.4s, v12.4s
-	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
-	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
+	CBNZ R1, clamp6
+clamped7:
 	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
 	WORD $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
-	FMOVQ F15, -16(R3)
-	FMOVQ F14, -16(R2)
-	SUBS $16, R9
+	FMOVQ F15, -16(R4)
+	FMOVQ F14, -16(R3)
+	SUBS $16, R10
 	BGE loop3
 rest4:
-	ADDS $16, R9
+	ADDS $16, R10
 	BEQ end5
 	WORD $0x4ea89cec // mul v12.4s, v7.4s, v8.4s
 	VUSHR $28, V12.S4, V12.S4
@@ -2411,10 +2433,10 @@ rest4:
 	VADD V11.S4, V12.S4, V12.S4
 	VTBL V12.B16, [V13.B16], V12.B16
 	VADD V9.S4, V7.S4, V7.S4
-	TBZ $3, R9, skip6
-	FMOVD.P 8(R3), F15
-	FMOVD.P 8(R4), F16
-	FMOVD.P 8(R2), F14
+	TBZ $3, R10, skip8
+	FMOVD.P 8(R4), F15
+	FMOVD.P 8(R5), F16
+	FMOVD.P 8(R3), F14
 	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
 	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
 	WORD $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
@@ -2422,18 +2444,18 @@ rest4:
 	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
 	WORD $0x6e2fdc70 // fmul v16.4s, v3.4s, v15.4s
 	WORD $0x6e2cfe10 // fdiv v16.4s, v16.4s, v12.4s
-	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
-	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
+	CBNZ R1, clamp9
+clamped10:
 	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
 	WORD $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
-	FMOVD F15, -8(R3)
-	FMOVD F14, -8(R2)
+	FMOVD F15, -8(R4)
+	FMOVD F14, -8(R3)
 	VEXT $8, V12.B16, V12.B16, V12.B16
-skip6:
-	TBZ $2, R9, skip7
-	FMOVS.P 4(R3), F15
-	FMOVS.P 4(R4), F16
-	FMOVS.P 4(R2), F14
+skip8:
+	TBZ $2, R10, skip11
+	FMOVS.P 4(R4), F15
+	FMOVS.P 4(R5), F16
+	FMOVS.P 4(R3), F14
 	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
 	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
 	WORD $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
@@ -2441,30 +2463,42 @@ skip6:
 	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
 	WORD $0x6e2fdc70 // fmul v16.4s, v3.4s, v15.4s
 	WORD $0x6e2cfe10 // fdiv v16.4s, v16.4s, v12.4s
-	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
-	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
+	CBNZ R1, clamp12
+clamped13:
 	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
 	WORD $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
-	FMOVS F15, -4(R3)
-	FMOVS F14, -4(R2)
-skip7:
+	FMOVS F15, -4(R4)
+	FMOVS F14, -4(R3)
+skip11:
 end5:
 	B group
 done:
 	RET
 some1:
-	LSL $2, R8, R10
+	LSL $2, R9, R11
 	VEOR V13.B16, V13.B16, V13.B16
-	TBZ $3, R10, one9
-	FMOVD.P 8(R5), F13
-	TBZ $2, R10, loaded8
-	VLD1.P 4(R5), V13.S[2]
-	B loaded8
-one9:
-	TBZ $2, R10, loaded8
-	FMOVS.P 4(R5), F13
-loaded8:
+	TBZ $3, R11, one15
+	FMOVD.P 8(R6), F13
+	TBZ $2, R11, loaded14
+	VLD1.P 4(R6), V13.S[2]
+	B loaded14
+one15:
+	TBZ $2, R11, loaded14
+	FMOVS.P 4(R6), F13
+loaded14:
 	B loaded2
+clamp6:
+	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
+	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
+	B clamped7
+clamp9:
+	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
+	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
+	B clamped10
+clamp12:
+	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
+	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
+	B clamped13
 
 // func updateF32NEON(theta, m, v, grad, hz *float32, n int, s *float32, power int)
 // updateF32NEON makes a step of n elements that each have their own curvature:
@@ -2491,10 +2525,13 @@ TEXT ·updateF32NEON(SB), NOSPLIT, $0-64
 	VLD1R.P 4(R6), [V9.S4]
 	VLD1R.P 4(R6), [V10.S4]
 	WORD $0x6ea0f92b // fneg v11.4s, v9.4s
-	VMOV V10.S[0], R7
-	MOVD $0x3f800000, R8
+	VMOV V9.S[0], R7
+	MOVD $0x7f800000, R8
 	EOR R8, R7
-	MOVD power+56(FP), R8
+	VMOV V10.S[0], R8
+	MOVD $0x3f800000, R9
+	EOR R9, R8
+	MOVD power+56(FP), R9
 	SUBS $32, R5
 	BLT done2
 loop1:
@@ -2503,9 +2540,7 @@ loop1:
 	FLDPQ.P 32(R1), (F20, F21)
 	FLDPQ.P 32(R2), (F22, F23)
 	FLDPQ.P 32(R0), (F18, F19)
-	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
-	WORD $0x4ea0f9ad // fabs v13.4s, v13.4s
-	CBZ R7, undivided3
+	CBZ R8, undivided3
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
 	WORD $0x6e2afdad // fdiv v13.4s, v13.4s, v10.4s
 undivided3:
@@ -2521,7 +2556,7 @@ undivided3:
 	WORD $0x4e701dce // bic v14.16b, v14.16b, v16.16b
 	WORD $0x6eafec11 // facgt v17.4s, v0.4s, v15.4s
 	WORD $0x4e711def // bic v15.16b, v15.16b, v17.16b
-	CMP $2, R8
+	CMP $2, R9
 	BNE other4
 	WORD $0x6ea1f9d0 // fsqrt v16.4s, v14.4s
 	WORD $0x6ea1f9f1 // fsqrt v17.4s, v15.4s
@@ -2544,10 +2579,8 @@ raised7:
 	WORD $0x6e35dcb7 // fmul v23.4s, v5.4s, v21.4s
 	WORD $0x6e30fed6 // fdiv v22.4s, v22.4s, v16.4s
 	WORD $0x6e31fef7 // fdiv v23.4s, v23.4s, v17.4s
-	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
-	WORD $0x4ea9f6f7 // fmin v23.4s, v23.4s, v9.4s
-	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
-	WORD $0x4e2bf6f7 // fmax v23.4s, v23.4s, v11.4s
+	CBNZ R7, clamp8
+clamped9:
 	WORD $0x6e32dcd2 // fmul v18.4s, v6.4s, v18.4s
 	WORD $0x6e33dcd3 // fmul v19.4s, v6.4s, v19.4s
 	WORD $0x4eb6d652 // fsub v18.4s, v18.4s, v22.4s
@@ -2560,27 +2593,26 @@ raised7:
 done2:
 	ADD $32, R5
 	SUBS $16, R5
-	BLT done9
-loop8:
+	BLT done11
+loop10:
 	FMOVQ.P 16(R4), F12
 	FMOVQ.P 16(R3), F13
 	FMOVQ.P 16(R1), F16
 	FMOVQ.P 16(R2), F17
 	FMOVQ.P 16(R0), F15
-	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
-	CBZ R7, undivided10
+	CBZ R8, undivided12
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
-undivided10:
+undivided12:
 	WORD $0x6e2cdc8e // fmul v14.4s, v4.4s, v12.4s
 	WORD $0x6e2cddcc // fmul v12.4s, v14.4s, v12.4s
 	WORD $0x6e2ddc6d // fmul v13.4s, v3.4s, v13.4s
 	WORD $0x4e2cd5ad // fadd v13.4s, v13.4s, v12.4s
 	WORD $0x6eadec0e // facgt v14.4s, v0.4s, v13.4s
 	WORD $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
-	CMP $2, R8
-	BNE other11
+	CMP $2, R9
+	BNE other13
 	WORD $0x6ea1f9ae // fsqrt v14.4s, v13.4s
-raised14:
+raised16:
 	WORD $0x6e27ddce // fmul v14.4s, v14.4s, v7.4s
 	WORD $0x4e28d5ce // fadd v14.4s, v14.4s, v8.4s
 	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
@@ -2590,37 +2622,36 @@ raised14:
 	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
 	WORD $0x6e30dcb1 // fmul v17.4s, v5.4s, v16.4s
 	WORD $0x6e2efe31 // fdiv v17.4s, v17.4s, v14.4s
-	WORD $0x4ea9f631 // fmin v17.4s, v17.4s, v9.4s
-	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
+	CBNZ R7, clamp17
+clamped18:
 	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
 	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
 	FMOVQ F13, -16(R3)
 	FMOVQ F16, -16(R1)
 	FMOVQ F15, -16(R0)
 	SUBS $16, R5
-	BGE loop8
-done9:
+	BGE loop10
+done11:
 	ADD $16, R5
-	TBZ $3, R5, skip15
+	TBZ $3, R5, skip19
 	FMOVD.P 8(R4), F12
 	FMOVD.P 8(R3), F13
 	FMOVD.P 8(R1), F16
 	FMOVD.P 8(R2), F17
 	FMOVD.P 8(R0), F15
-	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
-	CBZ R7, undivided16
+	CBZ R8, undivided20
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
-undivided16:
+undivided20:
 	WORD $0x6e2cdc8e // fmul v14.4s, v4.4s, v12.4s
 	WORD $0x6e2cddcc // fmul v12.4s, v14.4s, v12.4s
 	WORD $0x6e2ddc6d // fmul v13.4s, v3.4s, v13.4s
 	WORD $0x4e2cd5ad // fadd v13.4s, v13.4s, v12.4s
 	WORD $0x6eadec0e // facgt v14.4s, v0.4s, v13.4s
 	WORD $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
-	CMP $2, R8
-	BNE other17
+	CMP $2, R9
+	BNE other21
 	WORD $0x6ea1f9ae // fsqrt v14.4s, v13.4s
-raised20:
+raised24:
 	WORD $0x6e27ddce // fmul v14.4s, v14.4s, v7.4s
 	WORD $0x4e28d5ce // fadd v14.4s, v14.4s, v8.4s
 	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
@@ -2630,34 +2661,33 @@ raised20:
 	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
 	WORD $0x6e30dcb1 // fmul v17.4s, v5.4s, v16.4s
 	WORD $0x6e2efe31 // fdiv v17.4s, v17.4s, v14.4s
-	WORD $0x4ea9f631 // fmin v17.4s, v17.4s, v9.4s
-	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
+	CBNZ R7, clamp25
+clamped26:
 	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
 	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
 	FMOVD F13, -8(R3)
 	FMOVD F16, -8(R1)
 	FMOVD F15, -8(R0)
-skip15:
-	TBZ $2, R5, skip21
+skip19:
+	TBZ $2, R5, skip27
 	FMOVS.P 4(R4), F12
 	FMOVS.P 4(R3), F13
 	FMOVS.P 4(R1), F16
 	FMOVS.P 4(R2), F17
 	FMOVS.P 4(R0), F15
-	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
-	CBZ R7, undivided22
+	CBZ R8, undivided28
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
-undivided22:
+undivided28:
 	WORD $0x6e2cdc8e // fmul v14.4s, v4.4s, v12.4s
 	WORD $0x6e2cddcc // fmul v12.4s, v14.4s, v12.4s
 	WORD $0x6e2ddc6d // fmul v13.4s, v3.4s, v13.4s
 	WORD $0x4e2cd5ad // fadd v13.4s, v13.4s, v12.4s
 	WORD $0x6eadec0e // facgt v14.4s, v0.4s, v13.4s
 	WORD $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
-	CMP $2, R8
-	BNE other23
+	CMP $2, R9
+	BNE other29
 	WORD $0x6ea1f9ae // fsqrt v14.4s, v13.4s
-raised26:
+raised32:
 	WORD $0x6e27ddce // fmul v14.4s, v14.4s, v7.4s
 	WORD $0x4e28d5ce // fadd v14.4s, v14.4s, v8.4s
 	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
@@ -2667,23 +2697,23 @@ raised26:
 	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
 	WORD $0x6e30dcb1 // fmul v17.4s, v5.4s, v16.4s
 	WORD $0x6e2efe31 // fdiv v17.4s, v17.4s, v14.4s
-	WORD $0x4ea9f631 // fmin v17.4s, v17.4s, v9.4s
-	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
+	CBNZ R7, clamp33
+clamped34:
 	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
 	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
 	FMOVS F13, -4(R3)
 	FMOVS F16, -4(R1)
 	FMOVS F15, -4(R0)
-skip21:
+skip27:
 	RET
 other4:
 	BGT two6
-	CMP $1, R8
+	CMP $1, R9
 	BEQ half5
-	MOVD $0x3f800000, R9
-	VDUP R9, V16.S4
-	MOVD $0x3f800000, R9
-	VDUP R9, V17.S4
+	MOVD $0x3f800000, R10
+	VDUP R10, V16.S4
+	MOVD $0x3f800000, R10
+	VDUP R10, V17.S4
 	B raised7
 half5:
 	WORD $0x6ea1f9d0 // fsqrt v16.4s, v14.4s
@@ -2695,48 +2725,66 @@ two6:
 	VMOV V14.B16, V16.B16
 	VMOV V15.B16, V17.B16
 	B raised7
-other11:
-	BGT two13
-	CMP $1, R8
-	BEQ half12
-	MOVD $0x3f800000, R9
-	VDUP R9, V14.S4
-	B raised14
-half12:
+clamp8:
+	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
+	WORD $0x4ea9f6f7 // fmin v23.4s, v23.4s, v9.4s
+	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
+	WORD $0x4e2bf6f7 // fmax v23.4s, v23.4s, v11.4s
+	B clamped9
+other13:
+	BGT two15
+	CMP $1, R9
+	BEQ half14
+	MOVD $0x3f800000, R10
+	VDUP R10, V14.S4
+	B raised16
+half14:
 	WORD $0x6ea1f9ae // fsqrt v14.4s, v13.4s
 	WORD $0x6ea1f9ce // fsqrt v14.4s, v14.4s
-	B raised14
-two13:
+	B raised16
+two15:
 	VMOV V13.B16, V14.B16
-	B raised14
-other17:
-	BGT two19
-	CMP $1, R8
-	BEQ half18
-	MOVD $0x3f800000, R9
-	VDUP R9, V14.S4
-	B raised20
-half18:
+	B raised16
+clamp17:
+	WORD $0x4ea9f631 // fmin v17.4s, v17.4s, v9.4s
+	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
+	B clamped18
+other21:
+	BGT two23
+	CMP $1, R9
+	BEQ half22
+	MOVD $0x3f800000, R10
+	VDUP R10, V14.S4
+	B raised24
+half22:
 	WORD $0x6ea1f9ae // fsqrt v14.4s, v13.4s
 	WORD $0x6ea1f9ce // fsqrt v14.4s, v14.4s
-	B raised20
-two19:
+	B raised24
+two23:
 	VMOV V13.B16, V14.B16
-	B raised20
-other23:
-	BGT two25
-	CMP $1, R8
-	BEQ half24
-	MOVD $0x3f800000, R9
-	VDUP R9, V14.S4
-	B raised26
-half24:
+	B raised24
+clamp25:
+	WORD $0x4ea9f631 // fmin v17.4s, v17.4s, v9.4s
+	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
+	B clamped26
+other29:
+	BGT two31
+	CMP $1, R9
+	BEQ half30
+	MOVD $0x3f800000, R10
+	VDUP R10, V14.S4
+	B raised32
+half30:
 	WORD $0x6ea1f9ae // fsqrt v14.4s, v13.4s
 	WORD $0x6ea1f9ce // fsqrt v14.4s, v14.4s
-	B raised26
-two25:
+	B raised32
+two31:
 	VMOV V13.B16, V14.B16
-	B raised26
+	B raised32
+clamp33:
+	WORD $0x4ea9f631 // fmin v17.4s, v17.4s, v9.4s
+	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
+	B clamped34
 
 // func updateBlocksF32NEON(theta, m, v, grad, x *float32, blocks, block int, s *float32, power int)
 // updateBlocksF32NEON makes a step of contiguous blocks of block elements each, x being the product:
@@ -2757,87 +2805,90 @@ TEXT ·updateBlocksF32NEON(SB), NOSPLIT, $0-72
 	VLD1R.P 4(R0), [V9.S4]
 	VLD1R.P 4(R0), [V10.S4]
 	WORD $0x6ea0f92b // fneg v11.4s, v9.4s
-	VMOV V10.S[0], R1
-	MOVD $0x3f800000, R2
+	VMOV V9.S[0], R1
+	MOVD $0x7f800000, R2
 	EOR R2, R1
-	MOVD power+64(FP), R2
-	MOVD $lanes32<>(SB), R3
-	FMOVQ 16(R3), F16
-	MOVD $0x4, R4
-	VDUP R4, V14.S4
-	MOVD $0x4040404, R4
-	VDUP R4, V15.S4
-	MOVD block+48(FP), R4
-	MOVD $0xfffffff, R5
-	ADD R4, R5
-	UDIV R4, R5
-	VDUP R5, V13.S4
-	MOVD x+32(FP), R4
+	VMOV V10.S[0], R2
+	MOVD $0x3f800000, R3
+	EOR R3, R2
+	MOVD power+64(FP), R3
+	MOVD $lanes32<>(SB), R4
+	FMOVQ 16(R4), F16
+	MOVD $0x4, R5
+	VDUP R5, V14.S4
+	MOVD $0x4040404, R5
+	VDUP R5, V15.S4
 	MOVD block+48(FP), R5
-	LSL $2, R5
-	AND $63, R5, R6
-	SUB R6, R5
-	MOVD theta+0(FP), R7
-	MOVD m+8(FP), R8
-	MOVD grad+24(FP), R9
-	MOVD v+16(FP), R10
-	MOVD block+48(FP), R11
-	MOVD blocks+40(FP), R12
-	LSL $2, R11
-	MOVD ZR, R14
+	MOVD $0xfffffff, R6
+	ADD R5, R6
+	UDIV R5, R6
+	VDUP R6, V13.S4
+	MOVD x+32(FP), R5
+	MOVD block+48(FP), R6
+	LSL $2, R6
+	AND $63, R6, R7
+	SUB R7, R6
+	MOVD theta+0(FP), R8
+	MOVD m+8(FP), R9
+	MOVD grad+24(FP), R10
+	MOVD v+16(FP), R11
+	MOVD block+48(FP), R12
+	MOVD blocks+40(FP), R13
+	LSL $2, R12
+	MOVD ZR, R15
 group:
-	MOVD $0x4, R15
-	CMP R15, R12
-	CSEL LT, R12, R15, R13
-	SUB R13, R12
-	CBZ R13, elements
+	MOVD $0x4, R16
+	CMP R16, R13
+	CSEL LT, R13, R16, R14
+	SUB R14, R13
+	CBZ R14, elements
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V24.B16, V24.B16, V24.B16
-	CBNZ R5, long2
-	TBNZ $5, R6, two3
-	TBNZ $4, R6, one6
+	CBNZ R6, long2
+	TBNZ $5, R7, two3
+	TBNZ $4, R7, one6
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R6, one8
-	FMOVD.P 8(R4), F25
-	TBZ $2, R6, loaded7
-	VLD1.P 4(R4), V25.S[2]
+	TBZ $3, R7, one8
+	FMOVD.P 8(R5), F25
+	TBZ $2, R7, loaded7
+	VLD1.P 4(R5), V25.S[2]
 	B loaded7
 one8:
-	TBZ $2, R6, loaded7
-	FMOVS.P 4(R4), F25
+	TBZ $2, R7, loaded7
+	FMOVS.P 4(R5), F25
 loaded7:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	VMOV V25.B16, V21.B16
 	B folded5
 one6:
-	FMOVQ.P 16(R4), F25
+	FMOVQ.P 16(R5), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R6, one10
-	FMOVD.P 8(R4), F26
-	TBZ $2, R6, loaded9
-	VLD1.P 4(R4), V26.S[2]
+	TBZ $3, R7, one10
+	FMOVD.P 8(R5), F26
+	TBZ $2, R7, loaded9
+	VLD1.P 4(R5), V26.S[2]
 	B loaded9
 one10:
-	TBZ $2, R6, loaded9
-	FMOVS.P 4(R4), F26
+	TBZ $2, R7, loaded9
+	FMOVS.P 4(R5), F26
 loaded9:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
 	B folded5
 two3:
-	TBNZ $4, R6, three4
-	FLDPQ.P 32(R4), (F25, F26)
+	TBNZ $4, R7, three4
+	FLDPQ.P 32(R5), (F25, F26)
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R6, one12
-	FMOVD.P 8(R4), F27
-	TBZ $2, R6, loaded11
-	VLD1.P 4(R4), V27.S[2]
+	TBZ $3, R7, one12
+	FMOVD.P 8(R5), F27
+	TBZ $2, R7, loaded11
+	VLD1.P 4(R5), V27.S[2]
 	B loaded11
 one12:
-	TBZ $2, R6, loaded11
-	FMOVS.P 4(R4), F27
+	TBZ $2, R7, loaded11
+	FMOVS.P 4(R5), F27
 loaded11:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2846,17 +2897,17 @@ loaded11:
 	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
 	B folded5
 three4:
-	FLDPQ.P 32(R4), (F25, F26)
-	FMOVQ.P 16(R4), F27
+	FLDPQ.P 32(R5), (F25, F26)
+	FMOVQ.P 16(R5), F27
 	VEOR V28.B16, V28.B16, V28.B16
-	TBZ $3, R6, one14
-	FMOVD.P 8(R4), F28
-	TBZ $2, R6, loaded13
-	VLD1.P 4(R4), V28.S[2]
+	TBZ $3, R7, one14
+	FMOVD.P 8(R5), F28
+	TBZ $2, R7, loaded13
+	VLD1.P 4(R5), V28.S[2]
 	B loaded13
 one14:
-	TBZ $2, R6, loaded13
-	FMOVS.P 4(R4), F28
+	TBZ $2, R7, loaded13
+	FMOVS.P 4(R5), F28
 loaded13:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2867,52 +2918,52 @@ loaded13:
 	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
 	B folded5
 folded5:
-	CMP $1, R13
+	CMP $1, R14
 	BLE folded1
-	CBNZ R5, long15
-	TBNZ $5, R6, two16
-	TBNZ $4, R6, one19
+	CBNZ R6, long15
+	TBNZ $5, R7, two16
+	TBNZ $4, R7, one19
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R6, one21
-	FMOVD.P 8(R4), F25
-	TBZ $2, R6, loaded20
-	VLD1.P 4(R4), V25.S[2]
+	TBZ $3, R7, one21
+	FMOVD.P 8(R5), F25
+	TBZ $2, R7, loaded20
+	VLD1.P 4(R5), V25.S[2]
 	B loaded20
 one21:
-	TBZ $2, R6, loaded20
-	FMOVS.P 4(R4), F25
+	TBZ $2, R7, loaded20
+	FMOVS.P 4(R5), F25
 loaded20:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	VMOV V25.B16, V22.B16
 	B folded18
 one19:
-	FMOVQ.P 16(R4), F25
+	FMOVQ.P 16(R5), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R6, one23
-	FMOVD.P 8(R4), F26
-	TBZ $2, R6, loaded22
-	VLD1.P 4(R4), V26.S[2]
+	TBZ $3, R7, one23
+	FMOVD.P 8(R5), F26
+	TBZ $2, R7, loaded22
+	VLD1.P 4(R5), V26.S[2]
 	B loaded22
 one23:
-	TBZ $2, R6, loaded22
-	FMOVS.P 4(R4), F26
+	TBZ $2, R7, loaded22
+	FMOVS.P 4(R5), F26
 loaded22:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
 	B folded18
 two16:
-	TBNZ $4, R6, three17
-	FLDPQ.P 32(R4), (F25, F26)
+	TBNZ $4, R7, three17
+	FLDPQ.P 32(R5), (F25, F26)
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R6, one25
-	FMOVD.P 8(R4), F27
-	TBZ $2, R6, loaded24
-	VLD1.P 4(R4), V27.S[2]
+	TBZ $3, R7, one25
+	FMOVD.P 8(R5), F27
+	TBZ $2, R7, loaded24
+	VLD1.P 4(R5), V27.S[2]
 	B loaded24
 one25:
-	TBZ $2, R6, loaded24
-	FMOVS.P 4(R4), F27
+	TBZ $2, R7, loaded24
+	FMOVS.P 4(R5), F27
 loaded24:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2921,17 +2972,17 @@ loaded24:
 	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
 	B folded18
 three17:
-	FLDPQ.P 32(R4), (F25, F26)
-	FMOVQ.P 16(R4), F27
+	FLDPQ.P 32(R5), (F25, F26)
+	FMOVQ.P 16(R5), F27
 	VEOR V28.B16, V28.B16, V28.B16
-	TBZ $3, R6, one27
-	FMOVD.P 8(R4), F28
-	TBZ $2, R6, loaded26
-	VLD1.P 4(R4), V28.S[2]
+	TBZ $3, R7, one27
+	FMOVD.P 8(R5), F28
+	TBZ $2, R7, loaded26
+	VLD1.P 4(R5), V28.S[2]
 	B loaded26
 one27:
-	TBZ $2, R6, loaded26
-	FMOVS.P 4(R4), F28
+	TBZ $2, R7, loaded26
+	FMOVS.P 4(R5), F28
 loaded26:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2942,52 +2993,52 @@ loaded26:
 	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
 	B folded18
 folded18:
-	CMP $2, R13
+	CMP $2, R14
 	BLE folded1
-	CBNZ R5, long28
-	TBNZ $5, R6, two29
-	TBNZ $4, R6, one32
+	CBNZ R6, long28
+	TBNZ $5, R7, two29
+	TBNZ $4, R7, one32
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R6, one34
-	FMOVD.P 8(R4), F25
-	TBZ $2, R6, loaded33
-	VLD1.P 4(R4), V25.S[2]
+	TBZ $3, R7, one34
+	FMOVD.P 8(R5), F25
+	TBZ $2, R7, loaded33
+	VLD1.P 4(R5), V25.S[2]
 	B loaded33
 one34:
-	TBZ $2, R6, loaded33
-	FMOVS.P 4(R4), F25
+	TBZ $2, R7, loaded33
+	FMOVS.P 4(R5), F25
 loaded33:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	VMOV V25.B16, V23.B16
 	B folded31
 one32:
-	FMOVQ.P 16(R4), F25
+	FMOVQ.P 16(R5), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R6, one36
-	FMOVD.P 8(R4), F26
-	TBZ $2, R6, loaded35
-	VLD1.P 4(R4), V26.S[2]
+	TBZ $3, R7, one36
+	FMOVD.P 8(R5), F26
+	TBZ $2, R7, loaded35
+	VLD1.P 4(R5), V26.S[2]
 	B loaded35
 one36:
-	TBZ $2, R6, loaded35
-	FMOVS.P 4(R4), F26
+	TBZ $2, R7, loaded35
+	FMOVS.P 4(R5), F26
 loaded35:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
 	B folded31
 two29:
-	TBNZ $4, R6, three30
-	FLDPQ.P 32(R4), (F25, F26)
+	TBNZ $4, R7, three30
+	FLDPQ.P 32(R5), (F25, F26)
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R6, one38
-	FMOVD.P 8(R4), F27
-	TBZ $2, R6, loaded37
-	VLD1.P 4(R4), V27.S[2]
+	TBZ $3, R7, one38
+	FMOVD.P 8(R5), F27
+	TBZ $2, R7, loaded37
+	VLD1.P 4(R5), V27.S[2]
 	B loaded37
 one38:
-	TBZ $2, R6, loaded37
-	FMOVS.P 4(R4), F27
+	TBZ $2, R7, loaded37
+	FMOVS.P 4(R5), F27
 loaded37:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2996,17 +3047,17 @@ loaded37:
 	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
 	B folded31
 three30:
-	FLDPQ.P 32(R4), (F25, F26)
-	FMOVQ.P 16(R4), F27
+	FLDPQ.P 32(R5), (F25, F26)
+	FMOVQ.P 16(R5), F27
 	VEOR V28.B16, V28.B16, V28.B16
-	TBZ $3, R6, one40
-	FMOVD.P 8(R4), F28
-	TBZ $2, R6, loaded39
-	VLD1.P 4(R4), V28.S[2]
+	TBZ $3, R7, one40
+	FMOVD.P 8(R5), F28
+	TBZ $2, R7, loaded39
+	VLD1.P 4(R5), V28.S[2]
 	B loaded39
 one40:
-	TBZ $2, R6, loaded39
-	FMOVS.P 4(R4), F28
+	TBZ $2, R7, loaded39
+	FMOVS.P 4(R5), F28
 loaded39:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -3017,52 +3068,52 @@ loaded39:
 	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
 	B folded31
 folded31:
-	CMP $3, R13
+	CMP $3, R14
 	BLE folded1
-	CBNZ R5, long41
-	TBNZ $5, R6, two42
-	TBNZ $4, R6, one45
+	CBNZ R6, long41
+	TBNZ $5, R7, two42
+	TBNZ $4, R7, one45
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R6, one47
-	FMOVD.P 8(R4), F25
-	TBZ $2, R6, loaded46
-	VLD1.P 4(R4), V25.S[2]
+	TBZ $3, R7, one47
+	FMOVD.P 8(R5), F25
+	TBZ $2, R7, loaded46
+	VLD1.P 4(R5), V25.S[2]
 	B loaded46
 one47:
-	TBZ $2, R6, loaded46
-	FMOVS.P 4(R4), F25
+	TBZ $2, R7, loaded46
+	FMOVS.P 4(R5), F25
 loaded46:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	VMOV V25.B16, V24.B16
 	B folded44
 one45:
-	FMOVQ.P 16(R4), F25
+	FMOVQ.P 16(R5), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R6, one49
-	FMOVD.P 8(R4), F26
-	TBZ $2, R6, loaded48
-	VLD1.P 4(R4), V26.S[2]
+	TBZ $3, R7, one49
+	FMOVD.P 8(R5), F26
+	TBZ $2, R7, loaded48
+	VLD1.P 4(R5), V26.S[2]
 	B loaded48
 one49:
-	TBZ $2, R6, loaded48
-	FMOVS.P 4(R4), F26
+	TBZ $2, R7, loaded48
+	FMOVS.P 4(R5), F26
 loaded48:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
 	B folded44
 two42:
-	TBNZ $4, R6, three43
-	FLDPQ.P 32(R4), (F25, F26)
+	TBNZ $4, R7, three43
+	FLDPQ.P 32(R5), (F25, F26)
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R6, one51
-	FMOVD.P 8(R4), F27
-	TBZ $2, R6, loaded50
-	VLD1.P 4(R4), V27.S[2]
+	TBZ $3, R7, one51
+	FMOVD.P 8(R5), F27
+	TBZ $2, R7, loaded50
+	VLD1.P 4(R5), V27.S[2]
 	B loaded50
 one51:
-	TBZ $2, R6, loaded50
-	FMOVS.P 4(R4), F27
+	TBZ $2, R7, loaded50
+	FMOVS.P 4(R5), F27
 loaded50:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -3071,17 +3122,17 @@ loaded50:
 	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
 	B folded44
 three43:
-	FLDPQ.P 32(R4), (F25, F26)
-	FMOVQ.P 16(R4), F27
+	FLDPQ.P 32(R5), (F25, F26)
+	FMOVQ.P 16(R5), F27
 	VEOR V28.B16, V28.B16, V28.B16
-	TBZ $3, R6, one53
-	FMOVD.P 8(R4), F28
-	TBZ $2, R6, loaded52
-	VLD1.P 4(R4), V28.S[2]
+	TBZ $3, R7, one53
+	FMOVD.P 8(R5), F28
+	TBZ $2, R7, loaded52
+	VLD1.P 4(R5), V28.S[2]
 	B loaded52
 one53:
-	TBZ $2, R6, loaded52
-	FMOVS.P 4(R4), F28
+	TBZ $2, R7, loaded52
+	FMOVS.P 4(R5), F28
 loaded52:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -3100,13 +3151,13 @@ folded1:
 	VZIP1 V24.D2, V23.D2, V23.D2
 	WORD $0x4e3ad6f7 // fadd v23.4s, v23.4s, v26.4s
 	WORD $0x6e37d6b4 // faddp v20.4s, v21.4s, v23.4s
-	CBZ R1, undivided54
+	CBZ R2, undivided54
 	WORD $0x6e2afe94 // fdiv v20.4s, v20.4s, v10.4s
 undivided54:
-	MOVD R10, R15
-	CMP $4, R13
+	MOVD R11, R16
+	CMP $4, R14
 	BNE some55
-	FMOVQ.P 16(R15), F18
+	FMOVQ.P 16(R16), F18
 loaded56:
 	WORD $0x6e34dc95 // fmul v21.4s, v4.4s, v20.4s
 	WORD $0x6e34deb4 // fmul v20.4s, v21.4s, v20.4s
@@ -3114,21 +3165,21 @@ loaded56:
 	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
 	WORD $0x6eb2ec15 // facgt v21.4s, v0.4s, v18.4s
 	WORD $0x4e751e52 // bic v18.16b, v18.16b, v21.16b
-	CMP $2, R2
+	CMP $2, R3
 	BNE other57
 	WORD $0x6ea1fa55 // fsqrt v21.4s, v18.4s
 raised60:
 	WORD $0x6e27deb5 // fmul v21.4s, v21.4s, v7.4s
 	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
-	CMP $4, R13
+	CMP $4, R14
 	BNE some61
-	FMOVQ F18, 0(R10)
-	ADD $16, R10
+	FMOVQ F18, 0(R11)
+	ADD $16, R11
 stored62:
 	VMOV V21.B16, V18.B16
 elements:
-	FMOVQ (R3), F12
-	SUBS $16, R14
+	FMOVQ (R4), F12
+	SUBS $16, R15
 	BLT rest64
 loop63:
 	WORD $0x4ead9d91 // mul v17.4s, v12.4s, v13.4s
@@ -3137,9 +3188,9 @@ loop63:
 	VADD V16.S4, V17.S4, V17.S4
 	VTBL V17.B16, [V19.B16], V17.B16
 	VADD V14.S4, V12.S4, V12.S4
-	FMOVQ.P 16(R8), F21
-	FMOVQ.P 16(R9), F22
-	FMOVQ.P 16(R7), F20
+	FMOVQ.P 16(R9), F21
+	FMOVQ.P 16(R10), F22
+	FMOVQ.P 16(R8), F20
 	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
 	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
 	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
@@ -3147,16 +3198,16 @@ loop63:
 	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
 	WORD $0x6e35dcb6 // fmul v22.4s, v5.4s, v21.4s
 	WORD $0x6e31fed6 // fdiv v22.4s, v22.4s, v17.4s
-	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
-	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
+	CBNZ R1, clamp66
+clamped67:
 	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
 	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	FMOVQ F21, -16(R8)
-	FMOVQ F20, -16(R7)
-	SUBS $16, R14
+	FMOVQ F21, -16(R9)
+	FMOVQ F20, -16(R8)
+	SUBS $16, R15
 	BGE loop63
 rest64:
-	ADDS $16, R14
+	ADDS $16, R15
 	BEQ end65
 	WORD $0x4ead9d91 // mul v17.4s, v12.4s, v13.4s
 	VUSHR $28, V17.S4, V17.S4
@@ -3164,10 +3215,10 @@ rest64:
 	VADD V16.S4, V17.S4, V17.S4
 	VTBL V17.B16, [V19.B16], V17.B16
 	VADD V14.S4, V12.S4, V12.S4
-	TBZ $3, R14, skip66
-	FMOVD.P 8(R8), F21
-	FMOVD.P 8(R9), F22
-	FMOVD.P 8(R7), F20
+	TBZ $3, R15, skip68
+	FMOVD.P 8(R9), F21
+	FMOVD.P 8(R10), F22
+	FMOVD.P 8(R8), F20
 	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
 	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
 	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
@@ -3175,18 +3226,18 @@ rest64:
 	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
 	WORD $0x6e35dcb6 // fmul v22.4s, v5.4s, v21.4s
 	WORD $0x6e31fed6 // fdiv v22.4s, v22.4s, v17.4s
-	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
-	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
+	CBNZ R1, clamp69
+clamped70:
 	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
 	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	FMOVD F21, -8(R8)
-	FMOVD F20, -8(R7)
+	FMOVD F21, -8(R9)
+	FMOVD F20, -8(R8)
 	VEXT $8, V17.B16, V17.B16, V17.B16
-skip66:
-	TBZ $2, R14, skip67
-	FMOVS.P 4(R8), F21
-	FMOVS.P 4(R9), F22
-	FMOVS.P 4(R7), F20
+skip68:
+	TBZ $2, R15, skip71
+	FMOVS.P 4(R9), F21
+	FMOVS.P 4(R10), F22
+	FMOVS.P 4(R8), F20
 	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
 	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
 	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
@@ -3194,109 +3245,109 @@ skip66:
 	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
 	WORD $0x6e35dcb6 // fmul v22.4s, v5.4s, v21.4s
 	WORD $0x6e31fed6 // fdiv v22.4s, v22.4s, v17.4s
-	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
-	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
+	CBNZ R1, clamp72
+clamped73:
 	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
 	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	FMOVS F21, -4(R8)
-	FMOVS F20, -4(R7)
-skip67:
+	FMOVS F21, -4(R9)
+	FMOVS F20, -4(R8)
+skip71:
 end65:
 	VMOV V18.B16, V19.B16
-	MUL R13, R11, R14
-	CBNZ R14, group
+	MUL R14, R12, R15
+	CBNZ R15, group
 	RET
 long2:
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
-	MOVD R5, R15
-stride68:
-	FLDPQ.P 32(R4), (F29, F30)
+	MOVD R6, R16
+stride74:
+	FLDPQ.P 32(R5), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R4), (F29, F30)
+	FLDPQ.P 32(R5), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
-	SUBS $64, R15
-	BNE stride68
-	MOVD R6, R15
-	CBZ R15, added69
-	SUBS $16, R15
-	BGE whole70
-	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one72
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded71
-	VLD1.P 4(R4), V29.S[2]
-	B loaded71
-one72:
-	TBZ $2, R15, loaded71
-	FMOVS.P 4(R4), F29
-loaded71:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B added69
-whole70:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	SUBS $16, R15
-	BGE whole73
-	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one75
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded74
-	VLD1.P 4(R4), V29.S[2]
-	B loaded74
-one75:
-	TBZ $2, R15, loaded74
-	FMOVS.P 4(R4), F29
-loaded74:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B added69
-whole73:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	SUBS $16, R15
+	SUBS $64, R16
+	BNE stride74
+	MOVD R7, R16
+	CBZ R16, added75
+	SUBS $16, R16
 	BGE whole76
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one78
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded77
-	VLD1.P 4(R4), V29.S[2]
+	TBZ $3, R16, one78
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded77
+	VLD1.P 4(R5), V29.S[2]
 	B loaded77
 one78:
-	TBZ $2, R15, loaded77
-	FMOVS.P 4(R4), F29
+	TBZ $2, R16, loaded77
+	FMOVS.P 4(R5), F29
 loaded77:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B added69
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	B added75
 whole76:
-	FMOVQ.P 16(R4), F29
+	FMOVQ.P 16(R5), F29
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	SUBS $16, R16
+	BGE whole79
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R16, one81
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded80
+	VLD1.P 4(R5), V29.S[2]
+	B loaded80
+one81:
+	TBZ $2, R16, loaded80
+	FMOVS.P 4(R5), F29
+loaded80:
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	B added75
+whole79:
+	FMOVQ.P 16(R5), F29
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	SUBS $16, R16
+	BGE whole82
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R16, one84
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded83
+	VLD1.P 4(R5), V29.S[2]
+	B loaded83
+one84:
+	TBZ $2, R16, loaded83
+	FMOVS.P 4(R5), F29
+loaded83:
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	B added75
+whole82:
+	FMOVQ.P 16(R5), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one81
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded80
-	VLD1.P 4(R4), V29.S[2]
-	B loaded80
-one81:
-	TBZ $2, R15, loaded80
-	FMOVS.P 4(R4), F29
-loaded80:
+	TBZ $3, R16, one87
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded86
+	VLD1.P 4(R5), V29.S[2]
+	B loaded86
+one87:
+	TBZ $2, R16, loaded86
+	FMOVS.P 4(R5), F29
+loaded86:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-added69:
+added75:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
@@ -3306,92 +3357,92 @@ long15:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
-	MOVD R5, R15
-stride82:
-	FLDPQ.P 32(R4), (F29, F30)
+	MOVD R6, R16
+stride88:
+	FLDPQ.P 32(R5), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R4), (F29, F30)
+	FLDPQ.P 32(R5), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
-	SUBS $64, R15
-	BNE stride82
-	MOVD R6, R15
-	CBZ R15, added83
-	SUBS $16, R15
-	BGE whole84
-	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one86
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded85
-	VLD1.P 4(R4), V29.S[2]
-	B loaded85
-one86:
-	TBZ $2, R15, loaded85
-	FMOVS.P 4(R4), F29
-loaded85:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B added83
-whole84:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	SUBS $16, R15
-	BGE whole87
-	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one89
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded88
-	VLD1.P 4(R4), V29.S[2]
-	B loaded88
-one89:
-	TBZ $2, R15, loaded88
-	FMOVS.P 4(R4), F29
-loaded88:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B added83
-whole87:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	SUBS $16, R15
+	SUBS $64, R16
+	BNE stride88
+	MOVD R7, R16
+	CBZ R16, added89
+	SUBS $16, R16
 	BGE whole90
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one92
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded91
-	VLD1.P 4(R4), V29.S[2]
+	TBZ $3, R16, one92
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded91
+	VLD1.P 4(R5), V29.S[2]
 	B loaded91
 one92:
-	TBZ $2, R15, loaded91
-	FMOVS.P 4(R4), F29
+	TBZ $2, R16, loaded91
+	FMOVS.P 4(R5), F29
 loaded91:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B added83
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	B added89
 whole90:
-	FMOVQ.P 16(R4), F29
+	FMOVQ.P 16(R5), F29
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	SUBS $16, R16
+	BGE whole93
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R16, one95
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded94
+	VLD1.P 4(R5), V29.S[2]
+	B loaded94
+one95:
+	TBZ $2, R16, loaded94
+	FMOVS.P 4(R5), F29
+loaded94:
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	B added89
+whole93:
+	FMOVQ.P 16(R5), F29
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	SUBS $16, R16
+	BGE whole96
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R16, one98
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded97
+	VLD1.P 4(R5), V29.S[2]
+	B loaded97
+one98:
+	TBZ $2, R16, loaded97
+	FMOVS.P 4(R5), F29
+loaded97:
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	B added89
+whole96:
+	FMOVQ.P 16(R5), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one95
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded94
-	VLD1.P 4(R4), V29.S[2]
-	B loaded94
-one95:
-	TBZ $2, R15, loaded94
-	FMOVS.P 4(R4), F29
-loaded94:
+	TBZ $3, R16, one101
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded100
+	VLD1.P 4(R5), V29.S[2]
+	B loaded100
+one101:
+	TBZ $2, R16, loaded100
+	FMOVS.P 4(R5), F29
+loaded100:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-added83:
+added89:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
@@ -3401,92 +3452,92 @@ long28:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
-	MOVD R5, R15
-stride96:
-	FLDPQ.P 32(R4), (F29, F30)
+	MOVD R6, R16
+stride102:
+	FLDPQ.P 32(R5), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R4), (F29, F30)
+	FLDPQ.P 32(R5), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
-	SUBS $64, R15
-	BNE stride96
-	MOVD R6, R15
-	CBZ R15, added97
-	SUBS $16, R15
-	BGE whole98
-	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one100
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded99
-	VLD1.P 4(R4), V29.S[2]
-	B loaded99
-one100:
-	TBZ $2, R15, loaded99
-	FMOVS.P 4(R4), F29
-loaded99:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B added97
-whole98:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	SUBS $16, R15
-	BGE whole101
-	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one103
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded102
-	VLD1.P 4(R4), V29.S[2]
-	B loaded102
-one103:
-	TBZ $2, R15, loaded102
-	FMOVS.P 4(R4), F29
-loaded102:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B added97
-whole101:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	SUBS $16, R15
+	SUBS $64, R16
+	BNE stride102
+	MOVD R7, R16
+	CBZ R16, added103
+	SUBS $16, R16
 	BGE whole104
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one106
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded105
-	VLD1.P 4(R4), V29.S[2]
+	TBZ $3, R16, one106
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded105
+	VLD1.P 4(R5), V29.S[2]
 	B loaded105
 one106:
-	TBZ $2, R15, loaded105
-	FMOVS.P 4(R4), F29
+	TBZ $2, R16, loaded105
+	FMOVS.P 4(R5), F29
 loaded105:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B added97
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	B added103
 whole104:
-	FMOVQ.P 16(R4), F29
+	FMOVQ.P 16(R5), F29
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	SUBS $16, R16
+	BGE whole107
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R16, one109
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded108
+	VLD1.P 4(R5), V29.S[2]
+	B loaded108
+one109:
+	TBZ $2, R16, loaded108
+	FMOVS.P 4(R5), F29
+loaded108:
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	B added103
+whole107:
+	FMOVQ.P 16(R5), F29
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	SUBS $16, R16
+	BGE whole110
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R16, one112
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded111
+	VLD1.P 4(R5), V29.S[2]
+	B loaded111
+one112:
+	TBZ $2, R16, loaded111
+	FMOVS.P 4(R5), F29
+loaded111:
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	B added103
+whole110:
+	FMOVQ.P 16(R5), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one109
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded108
-	VLD1.P 4(R4), V29.S[2]
-	B loaded108
-one109:
-	TBZ $2, R15, loaded108
-	FMOVS.P 4(R4), F29
-loaded108:
+	TBZ $3, R16, one115
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded114
+	VLD1.P 4(R5), V29.S[2]
+	B loaded114
+one115:
+	TBZ $2, R16, loaded114
+	FMOVS.P 4(R5), F29
+loaded114:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-added97:
+added103:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
@@ -3496,115 +3547,115 @@ long41:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
-	MOVD R5, R15
-stride110:
-	FLDPQ.P 32(R4), (F29, F30)
+	MOVD R6, R16
+stride116:
+	FLDPQ.P 32(R5), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R4), (F29, F30)
+	FLDPQ.P 32(R5), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
-	SUBS $64, R15
-	BNE stride110
-	MOVD R6, R15
-	CBZ R15, added111
-	SUBS $16, R15
-	BGE whole112
-	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one114
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded113
-	VLD1.P 4(R4), V29.S[2]
-	B loaded113
-one114:
-	TBZ $2, R15, loaded113
-	FMOVS.P 4(R4), F29
-loaded113:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B added111
-whole112:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	SUBS $16, R15
-	BGE whole115
-	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one117
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded116
-	VLD1.P 4(R4), V29.S[2]
-	B loaded116
-one117:
-	TBZ $2, R15, loaded116
-	FMOVS.P 4(R4), F29
-loaded116:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B added111
-whole115:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	SUBS $16, R15
+	SUBS $64, R16
+	BNE stride116
+	MOVD R7, R16
+	CBZ R16, added117
+	SUBS $16, R16
 	BGE whole118
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one120
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded119
-	VLD1.P 4(R4), V29.S[2]
+	TBZ $3, R16, one120
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded119
+	VLD1.P 4(R5), V29.S[2]
 	B loaded119
 one120:
-	TBZ $2, R15, loaded119
-	FMOVS.P 4(R4), F29
+	TBZ $2, R16, loaded119
+	FMOVS.P 4(R5), F29
 loaded119:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B added111
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	B added117
 whole118:
-	FMOVQ.P 16(R4), F29
+	FMOVQ.P 16(R5), F29
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	SUBS $16, R16
+	BGE whole121
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R16, one123
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded122
+	VLD1.P 4(R5), V29.S[2]
+	B loaded122
+one123:
+	TBZ $2, R16, loaded122
+	FMOVS.P 4(R5), F29
+loaded122:
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	B added117
+whole121:
+	FMOVQ.P 16(R5), F29
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	SUBS $16, R16
+	BGE whole124
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R16, one126
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded125
+	VLD1.P 4(R5), V29.S[2]
+	B loaded125
+one126:
+	TBZ $2, R16, loaded125
+	FMOVS.P 4(R5), F29
+loaded125:
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	B added117
+whole124:
+	FMOVQ.P 16(R5), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R15, one123
-	FMOVD.P 8(R4), F29
-	TBZ $2, R15, loaded122
-	VLD1.P 4(R4), V29.S[2]
-	B loaded122
-one123:
-	TBZ $2, R15, loaded122
-	FMOVS.P 4(R4), F29
-loaded122:
+	TBZ $3, R16, one129
+	FMOVD.P 8(R5), F29
+	TBZ $2, R16, loaded128
+	VLD1.P 4(R5), V29.S[2]
+	B loaded128
+one129:
+	TBZ $2, R16, loaded128
+	FMOVS.P 4(R5), F29
+loaded128:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-added111:
+added117:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
 	B folded44
 some55:
-	LSL $2, R13, R16
+	LSL $2, R14, R17
 	VEOR V18.B16, V18.B16, V18.B16
-	TBZ $3, R16, one125
-	FMOVD.P 8(R15), F18
-	TBZ $2, R16, loaded124
-	VLD1.P 4(R15), V18.S[2]
-	B loaded124
-one125:
-	TBZ $2, R16, loaded124
-	FMOVS.P 4(R15), F18
-loaded124:
+	TBZ $3, R17, one131
+	FMOVD.P 8(R16), F18
+	TBZ $2, R17, loaded130
+	VLD1.P 4(R16), V18.S[2]
+	B loaded130
+one131:
+	TBZ $2, R17, loaded130
+	FMOVS.P 4(R16), F18
+loaded130:
 	B loaded56
 other57:
 	BGT two59
-	CMP $1, R2
+	CMP $1, R3
 	BEQ half58
-	MOVD $0x3f800000, R16
-	VDUP R16, V21.S4
+	MOVD $0x3f800000, R17
+	VDUP R17, V21.S4
 	B raised60
 half58:
 	WORD $0x6ea1fa55 // fsqrt v21.4s, v18.4s
@@ -3614,17 +3665,29 @@ two59:
 	VMOV V18.B16, V21.B16
 	B raised60
 some61:
-	LSL $2, R13, R16
-	TBZ $3, R16, skip126
-	FMOVD F18, 0(R10)
-	ADD $8, R10
+	LSL $2, R14, R17
+	TBZ $3, R17, skip132
+	FMOVD F18, 0(R11)
+	ADD $8, R11
 	VEXT $8, V18.B16, V18.B16, V18.B16
-skip126:
-	TBZ $2, R16, skip127
-	FMOVS F18, 0(R10)
-	ADD $4, R10
-skip127:
+skip132:
+	TBZ $2, R17, skip133
+	FMOVS F18, 0(R11)
+	ADD $4, R11
+skip133:
 	B stored62
+clamp66:
+	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
+	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
+	B clamped67
+clamp69:
+	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
+	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
+	B clamped70
+clamp72:
+	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
+	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
+	B clamped73
 
 // func updateRowsF32NEON(theta, m, v, grad, hz, den *float32, outer, block, stride, width int, s *float32, power int)
 // updateRowsF32NEON makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:
@@ -3651,21 +3714,24 @@ TEXT ·updateRowsF32NEON(SB), NOSPLIT, $0-96
 	VLD1R.P 4(R6), [V9.S4]
 	VLD1R.P 4(R6), [V10.S4]
 	WORD $0x6ea0f92b // fneg v11.4s, v9.4s
-	VMOV V10.S[0], R7
-	MOVD $0x3f800000, R8
+	VMOV V9.S[0], R7
+	MOVD $0x7f800000, R8
 	EOR R8, R7
-	MOVD power+88(FP), R8
-	MOVD outer+48(FP), R9
-	MOVD block+56(FP), R10
-	MOVD stride+64(FP), R11
-	MOVD width+72(FP), R12
-	LSL $2, R11
+	VMOV V10.S[0], R8
+	MOVD $0x3f800000, R9
+	EOR R9, R8
+	MOVD power+88(FP), R9
+	MOVD outer+48(FP), R10
+	MOVD block+56(FP), R11
+	MOVD stride+64(FP), R12
+	MOVD width+72(FP), R13
 	LSL $2, R12
+	LSL $2, R13
 slice:
-	MOVD R5, R13
-	MOVD R4, R14
-	MOVD R12, R15
-	SUBS $128, R15
+	MOVD R5, R14
+	MOVD R4, R15
+	MOVD R13, R16
+	SUBS $128, R16
 	BLT done2
 loop1:
 	VEOR V12.B16, V12.B16, V12.B16
@@ -3676,14 +3742,14 @@ loop1:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-	MOVD R14, R16
-	MOVD R10, R17
+	MOVD R15, R17
+	MOVD R11, R19
 row3:
-	FLDPQ 0(R16), (F20, F21)
-	FLDPQ 32(R16), (F22, F23)
-	FLDPQ 64(R16), (F24, F25)
-	FLDPQ 96(R16), (F26, F27)
-	ADD R11, R16
+	FLDPQ 0(R17), (F20, F21)
+	FLDPQ 32(R17), (F22, F23)
+	FLDPQ 64(R17), (F24, F25)
+	FLDPQ 96(R17), (F26, F27)
+	ADD R12, R17
 	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
 	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
 	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
@@ -3700,77 +3766,77 @@ row3:
 	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
 	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
 	WORD $0x4e3bd673 // fadd v19.4s, v19.4s, v27.4s
-	SUBS $1, R17
+	SUBS $1, R19
 	BNE row3
+	ADD $128, R15
+	FSTPQ (F12, F13), 0(R14)
+	FSTPQ (F14, F15), 32(R14)
+	FSTPQ (F16, F17), 64(R14)
+	FSTPQ (F18, F19), 96(R14)
 	ADD $128, R14
-	FSTPQ (F12, F13), 0(R13)
-	FSTPQ (F14, F15), 32(R13)
-	FSTPQ (F16, F17), 64(R13)
-	FSTPQ (F18, F19), 96(R13)
-	ADD $128, R13
-	SUBS $128, R15
+	SUBS $128, R16
 	BGE loop1
 done2:
-	ADD $128, R15
-	SUBS $16, R15
+	ADD $128, R16
+	SUBS $16, R16
 	BLT done5
 loop4:
 	VEOR V12.B16, V12.B16, V12.B16
-	MOVD R14, R16
-	MOVD R10, R17
+	MOVD R15, R17
+	MOVD R11, R19
 row6:
-	FMOVQ 0(R16), F13
-	ADD R11, R16
+	FMOVQ 0(R17), F13
+	ADD R12, R17
 	WORD $0x4ea0f9ad // fabs v13.4s, v13.4s
 	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
-	SUBS $1, R17
+	SUBS $1, R19
 	BNE row6
+	ADD $16, R15
+	FMOVQ F12, 0(R14)
 	ADD $16, R14
-	FMOVQ F12, 0(R13)
-	ADD $16, R13
-	SUBS $16, R15
+	SUBS $16, R16
 	BGE loop4
 done5:
-	ADD $16, R15
-	TBZ $3, R15, skip7
+	ADD $16, R16
+	TBZ $3, R16, skip7
 	VEOR V12.B16, V12.B16, V12.B16
-	MOVD R14, R16
-	MOVD R10, R17
+	MOVD R15, R17
+	MOVD R11, R19
 row8:
-	FMOVD 0(R16), F13
-	ADD R11, R16
+	FMOVD 0(R17), F13
+	ADD R12, R17
 	WORD $0x4ea0f9ad // fabs v13.4s, v13.4s
 	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
-	SUBS $1, R17
+	SUBS $1, R19
 	BNE row8
+	ADD $8, R15
+	FMOVD F12, 0(R14)
 	ADD $8, R14
-	FMOVD F12, 0(R13)
-	ADD $8, R13
 skip7:
-	TBZ $2, R15, skip9
+	TBZ $2, R16, skip9
 	VEOR V12.B16, V12.B16, V12.B16
-	MOVD R14, R16
-	MOVD R10, R17
+	MOVD R15, R17
+	MOVD R11, R19
 row10:
-	FMOVS 0(R16), F13
-	ADD R11, R16
+	FMOVS 0(R17), F13
+	ADD R12, R17
 	WORD $0x4ea0f9ad // fabs v13.4s, v13.4s
 	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
-	SUBS $1, R17
+	SUBS $1, R19
 	BNE row10
+	ADD $4, R15
+	FMOVS F12, 0(R14)
 	ADD $4, R14
-	FMOVS F12, 0(R13)
-	ADD $4, R13
 skip9:
-	MADD R10, R4, R11, R4
-	MOVD R5, R13
-	MOVD R12, R14
-	SUBS $32, R14
+	MADD R11, R4, R12, R4
+	MOVD R5, R14
+	MOVD R13, R15
+	SUBS $32, R15
 	BLT done12
 loop11:
-	FLDPQ 0(R13), (F12, F13)
+	FLDPQ 0(R14), (F12, F13)
 	FLDPQ.P 32(R3), (F16, F17)
-	CBZ R7, undivided13
+	CBZ R8, undivided13
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
 	WORD $0x6e2afdad // fdiv v13.4s, v13.4s, v10.4s
 undivided13:
@@ -3786,7 +3852,7 @@ undivided13:
 	WORD $0x4e6e1e10 // bic v16.16b, v16.16b, v14.16b
 	WORD $0x6eb1ec0f // facgt v15.4s, v0.4s, v17.4s
 	WORD $0x4e6f1e31 // bic v17.16b, v17.16b, v15.16b
-	CMP $2, R8
+	CMP $2, R9
 	BNE other14
 	WORD $0x6ea1fa0e // fsqrt v14.4s, v16.4s
 	WORD $0x6ea1fa2f // fsqrt v15.4s, v17.4s
@@ -3796,18 +3862,18 @@ raised17:
 	WORD $0x4e28d5ce // fadd v14.4s, v14.4s, v8.4s
 	WORD $0x4e28d5ef // fadd v15.4s, v15.4s, v8.4s
 	FSTPQ (F16, F17), -32(R3)
-	FSTPQ (F14, F15), 0(R13)
-	ADD $32, R13
-	SUBS $32, R14
+	FSTPQ (F14, F15), 0(R14)
+	ADD $32, R14
+	SUBS $32, R15
 	BGE loop11
 done12:
-	ADD $32, R14
-	SUBS $16, R14
+	ADD $32, R15
+	SUBS $16, R15
 	BLT done19
 loop18:
-	FMOVQ 0(R13), F12
+	FMOVQ 0(R14), F12
 	FMOVQ.P 16(R3), F14
-	CBZ R7, undivided20
+	CBZ R8, undivided20
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
 undivided20:
 	WORD $0x6e2cdc8d // fmul v13.4s, v4.4s, v12.4s
@@ -3816,23 +3882,23 @@ undivided20:
 	WORD $0x4e2cd5ce // fadd v14.4s, v14.4s, v12.4s
 	WORD $0x6eaeec0d // facgt v13.4s, v0.4s, v14.4s
 	WORD $0x4e6d1dce // bic v14.16b, v14.16b, v13.16b
-	CMP $2, R8
+	CMP $2, R9
 	BNE other21
 	WORD $0x6ea1f9cd // fsqrt v13.4s, v14.4s
 raised24:
 	WORD $0x6e27ddad // fmul v13.4s, v13.4s, v7.4s
 	WORD $0x4e28d5ad // fadd v13.4s, v13.4s, v8.4s
 	FMOVQ F14, -16(R3)
-	FMOVQ F13, 0(R13)
-	ADD $16, R13
-	SUBS $16, R14
+	FMOVQ F13, 0(R14)
+	ADD $16, R14
+	SUBS $16, R15
 	BGE loop18
 done19:
-	ADD $16, R14
-	TBZ $3, R14, skip25
-	FMOVD 0(R13), F12
+	ADD $16, R15
+	TBZ $3, R15, skip25
+	FMOVD 0(R14), F12
 	FMOVD.P 8(R3), F14
-	CBZ R7, undivided26
+	CBZ R8, undivided26
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
 undivided26:
 	WORD $0x6e2cdc8d // fmul v13.4s, v4.4s, v12.4s
@@ -3841,20 +3907,20 @@ undivided26:
 	WORD $0x4e2cd5ce // fadd v14.4s, v14.4s, v12.4s
 	WORD $0x6eaeec0d // facgt v13.4s, v0.4s, v14.4s
 	WORD $0x4e6d1dce // bic v14.16b, v14.16b, v13.16b
-	CMP $2, R8
+	CMP $2, R9
 	BNE other27
 	WORD $0x6ea1f9cd // fsqrt v13.4s, v14.4s
 raised30:
 	WORD $0x6e27ddad // fmul v13.4s, v13.4s, v7.4s
 	WORD $0x4e28d5ad // fadd v13.4s, v13.4s, v8.4s
 	FMOVD F14, -8(R3)
-	FMOVD F13, 0(R13)
-	ADD $8, R13
+	FMOVD F13, 0(R14)
+	ADD $8, R14
 skip25:
-	TBZ $2, R14, skip31
-	FMOVS 0(R13), F12
+	TBZ $2, R15, skip31
+	FMOVS 0(R14), F12
 	FMOVS.P 4(R3), F14
-	CBZ R7, undivided32
+	CBZ R8, undivided32
 	WORD $0x6e2afd8c // fdiv v12.4s, v12.4s, v10.4s
 undivided32:
 	WORD $0x6e2cdc8d // fmul v13.4s, v4.4s, v12.4s
@@ -3863,25 +3929,25 @@ undivided32:
 	WORD $0x4e2cd5ce // fadd v14.4s, v14.4s, v12.4s
 	WORD $0x6eaeec0d // facgt v13.4s, v0.4s, v14.4s
 	WORD $0x4e6d1dce // bic v14.16b, v14.16b, v13.16b
-	CMP $2, R8
+	CMP $2, R9
 	BNE other33
 	WORD $0x6ea1f9cd // fsqrt v13.4s, v14.4s
 raised36:
 	WORD $0x6e27ddad // fmul v13.4s, v13.4s, v7.4s
 	WORD $0x4e28d5ad // fadd v13.4s, v13.4s, v8.4s
 	FMOVS F14, -4(R3)
-	FMOVS F13, 0(R13)
-	ADD $4, R13
+	FMOVS F13, 0(R14)
+	ADD $4, R14
 skip31:
-	SUB R12, R11, R13
-	MOVD R10, R15
+	SUB R13, R12, R14
+	MOVD R11, R16
 row37:
-	MOVD R5, R14
-	MOVD R12, R16
-	SUBS $32, R16
+	MOVD R5, R15
+	MOVD R13, R17
+	SUBS $32, R17
 	BLT done39
 loop38:
-	FLDPQ.P 32(R14), (F12, F13)
+	FLDPQ.P 32(R15), (F12, F13)
 	FLDPQ.P 32(R1), (F16, F17)
 	FLDPQ.P 32(R2), (F18, F19)
 	FLDPQ.P 32(R0), (F14, F15)
@@ -3899,24 +3965,22 @@ loop38:
 	WORD $0x6e31dcb3 // fmul v19.4s, v5.4s, v17.4s
 	WORD $0x6e2cfe52 // fdiv v18.4s, v18.4s, v12.4s
 	WORD $0x6e2dfe73 // fdiv v19.4s, v19.4s, v13.4s
-	WORD $0x4ea9f652 // fmin v18.4s, v18.4s, v9.4s
-	WORD $0x4ea9f673 // fmin v19.4s, v19.4s, v9.4s
-	WORD $0x4e2bf652 // fmax v18.4s, v18.4s, v11.4s
-	WORD $0x4e2bf673 // fmax v19.4s, v19.4s, v11.4s
+	CBNZ R7, clamp40
+clamped41:
 	WORD $0x6e2edcce // fmul v14.4s, v6.4s, v14.4s
 	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
 	WORD $0x4eb2d5ce // fsub v14.4s, v14.4s, v18.4s
 	WORD $0x4eb3d5ef // fsub v15.4s, v15.4s, v19.4s
 	FSTPQ (F16, F17), -32(R1)
 	FSTPQ (F14, F15), -32(R0)
-	SUBS $32, R16
+	SUBS $32, R17
 	BGE loop38
 done39:
-	ADD $32, R16
-	SUBS $16, R16
-	BLT done41
-loop40:
-	FMOVQ.P 16(R14), F12
+	ADD $32, R17
+	SUBS $16, R17
+	BLT done43
+loop42:
+	FMOVQ.P 16(R15), F12
 	FMOVQ.P 16(R1), F14
 	FMOVQ.P 16(R2), F15
 	FMOVQ.P 16(R0), F13
@@ -3927,18 +3991,18 @@ loop40:
 	WORD $0x4e6f1dce // bic v14.16b, v14.16b, v15.16b
 	WORD $0x6e2edcaf // fmul v15.4s, v5.4s, v14.4s
 	WORD $0x6e2cfdef // fdiv v15.4s, v15.4s, v12.4s
-	WORD $0x4ea9f5ef // fmin v15.4s, v15.4s, v9.4s
-	WORD $0x4e2bf5ef // fmax v15.4s, v15.4s, v11.4s
+	CBNZ R7, clamp44
+clamped45:
 	WORD $0x6e2ddccd // fmul v13.4s, v6.4s, v13.4s
 	WORD $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
 	FMOVQ F14, -16(R1)
 	FMOVQ F13, -16(R0)
-	SUBS $16, R16
-	BGE loop40
-done41:
-	ADD $16, R16
-	TBZ $3, R16, skip42
-	FMOVD.P 8(R14), F12
+	SUBS $16, R17
+	BGE loop42
+done43:
+	ADD $16, R17
+	TBZ $3, R17, skip46
+	FMOVD.P 8(R15), F12
 	FMOVD.P 8(R1), F14
 	FMOVD.P 8(R2), F15
 	FMOVD.P 8(R0), F13
@@ -3949,15 +4013,15 @@ done41:
 	WORD $0x4e6f1dce // bic v14.16b, v14.16b, v15.16b
 	WORD $0x6e2edcaf // fmul v15.4s, v5.4s, v14.4s
 	WORD $0x6e2cfdef // fdiv v15.4s, v15.4s, v12.4s
-	WORD $0x4ea9f5ef // fmin v15.4s, v15.4s, v9.4s
-	WORD $0x4e2bf5ef // fmax v15.4s, v15.4s, v11.4s
+	CBNZ R7, clamp47
+clamped48:
 	WORD $0x6e2ddccd // fmul v13.4s, v6.4s, v13.4s
 	WORD $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
 	FMOVD F14, -8(R1)
 	FMOVD F13, -8(R0)
-skip42:
-	TBZ $2, R16, skip43
-	FMOVS.P 4(R14), F12
+skip46:
+	TBZ $2, R17, skip49
+	FMOVS.P 4(R15), F12
 	FMOVS.P 4(R1), F14
 	FMOVS.P 4(R2), F15
 	FMOVS.P 4(R0), F13
@@ -3968,29 +4032,29 @@ skip42:
 	WORD $0x4e6f1dce // bic v14.16b, v14.16b, v15.16b
 	WORD $0x6e2edcaf // fmul v15.4s, v5.4s, v14.4s
 	WORD $0x6e2cfdef // fdiv v15.4s, v15.4s, v12.4s
-	WORD $0x4ea9f5ef // fmin v15.4s, v15.4s, v9.4s
-	WORD $0x4e2bf5ef // fmax v15.4s, v15.4s, v11.4s
+	CBNZ R7, clamp50
+clamped51:
 	WORD $0x6e2ddccd // fmul v13.4s, v6.4s, v13.4s
 	WORD $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
 	FMOVS F14, -4(R1)
 	FMOVS F13, -4(R0)
-skip43:
-	ADD R13, R0
-	ADD R13, R1
-	ADD R13, R2
-	SUBS $1, R15
+skip49:
+	ADD R14, R0
+	ADD R14, R1
+	ADD R14, R2
+	SUBS $1, R16
 	BNE row37
-	SUBS $1, R9
+	SUBS $1, R10
 	BNE slice
 	RET
 other14:
 	BGT two16
-	CMP $1, R8
+	CMP $1, R9
 	BEQ half15
-	MOVD $0x3f800000, R15
-	VDUP R15, V14.S4
-	MOVD $0x3f800000, R15
-	VDUP R15, V15.S4
+	MOVD $0x3f800000, R16
+	VDUP R16, V14.S4
+	MOVD $0x3f800000, R16
+	VDUP R16, V15.S4
 	B raised17
 half15:
 	WORD $0x6ea1fa0e // fsqrt v14.4s, v16.4s
@@ -4004,10 +4068,10 @@ two16:
 	B raised17
 other21:
 	BGT two23
-	CMP $1, R8
+	CMP $1, R9
 	BEQ half22
-	MOVD $0x3f800000, R15
-	VDUP R15, V13.S4
+	MOVD $0x3f800000, R16
+	VDUP R16, V13.S4
 	B raised24
 half22:
 	WORD $0x6ea1f9cd // fsqrt v13.4s, v14.4s
@@ -4018,10 +4082,10 @@ two23:
 	B raised24
 other27:
 	BGT two29
-	CMP $1, R8
+	CMP $1, R9
 	BEQ half28
-	MOVD $0x3f800000, R15
-	VDUP R15, V13.S4
+	MOVD $0x3f800000, R16
+	VDUP R16, V13.S4
 	B raised30
 half28:
 	WORD $0x6ea1f9cd // fsqrt v13.4s, v14.4s
@@ -4032,10 +4096,10 @@ two29:
 	B raised30
 other33:
 	BGT two35
-	CMP $1, R8
+	CMP $1, R9
 	BEQ half34
-	MOVD $0x3f800000, R15
-	VDUP R15, V13.S4
+	MOVD $0x3f800000, R16
+	VDUP R16, V13.S4
 	B raised36
 half34:
 	WORD $0x6ea1f9cd // fsqrt v13.4s, v14.4s
@@ -4044,6 +4108,24 @@ half34:
 two35:
 	VMOV V14.B16, V13.B16
 	B raised36
+clamp40:
+	WORD $0x4ea9f652 // fmin v18.4s, v18.4s, v9.4s
+	WORD $0x4ea9f673 // fmin v19.4s, v19.4s, v9.4s
+	WORD $0x4e2bf652 // fmax v18.4s, v18.4s, v11.4s
+	WORD $0x4e2bf673 // fmax v19.4s, v19.4s, v11.4s
+	B clamped41
+clamp44:
+	WORD $0x4ea9f5ef // fmin v15.4s, v15.4s, v9.4s
+	WORD $0x4e2bf5ef // fmax v15.4s, v15.4s, v11.4s
+	B clamped45
+clamp47:
+	WORD $0x4ea9f5ef // fmin v15.4s, v15.4s, v9.4s
+	WORD $0x4e2bf5ef // fmax v15.4s, v15.4s, v11.4s
+	B clamped48
+clamp50:
+	WORD $0x4ea9f5ef // fmin v15.4s, v15.4s, v9.4s
+	WORD $0x4e2bf5ef // fmax v15.4s, v15.4s, v11.4s
+	B clamped51
 
 // func rademacherF64NEON(z *float64, n int, seed, draw, offset uint64)
 // rademacherF64NEON sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
@@ -5838,22 +5920,25 @@ TEXT ·descendRowsF64NEON(SB), NOSPLIT, $0-72
 	VLD1R.P 8(R4), [V5.D2]
 	ADD $8, R4
 	WORD $0x6ee0f8a6 // fneg v6.2d, v5.2d
-	MOVD outer+32(FP), R5
-	MOVD block+40(FP), R6
-	MOVD stride+48(FP), R7
-	MOVD width+56(FP), R8
-	LSL $3, R7
+	VMOV V5.D[0], R5
+	MOVD $0x7ff0000000000000, R6
+	EOR R6, R5
+	MOVD outer+32(FP), R6
+	MOVD block+40(FP), R7
+	MOVD stride+48(FP), R8
+	MOVD width+56(FP), R9
 	LSL $3, R8
+	LSL $3, R9
 slice:
-	SUB R8, R7, R9
-	MOVD R6, R11
+	SUB R9, R8, R10
+	MOVD R7, R12
 row1:
-	MOVD R3, R10
-	MOVD R8, R12
-	SUBS $32, R12
+	MOVD R3, R11
+	MOVD R9, R13
+	SUBS $32, R13
 	BLT done3
 loop2:
-	FLDPQ.P 32(R10), (F7, F8)
+	FLDPQ.P 32(R11), (F7, F8)
 	FLDPQ.P 32(R1), (F11, F12)
 	FLDPQ.P 32(R2), (F13, F14)
 	FLDPQ.P 32(R0), (F9, F10)
@@ -5871,24 +5956,22 @@ loop2:
 	WORD $0x6e6cdc6e // fmul v14.2d, v3.2d, v12.2d
 	WORD $0x6e67fdad // fdiv v13.2d, v13.2d, v7.2d
 	WORD $0x6e68fdce // fdiv v14.2d, v14.2d, v8.2d
-	WORD $0x4ee5f5ad // fmin v13.2d, v13.2d, v5.2d
-	WORD $0x4ee5f5ce // fmin v14.2d, v14.2d, v5.2d
-	WORD $0x4e66f5ad // fmax v13.2d, v13.2d, v6.2d
-	WORD $0x4e66f5ce // fmax v14.2d, v14.2d, v6.2d
+	CBNZ R5, clamp4
+clamped5:
 	WORD $0x6e69dc89 // fmul v9.2d, v4.2d, v9.2d
 	WORD $0x6e6adc8a // fmul v10.2d, v4.2d, v10.2d
 	WORD $0x4eedd529 // fsub v9.2d, v9.2d, v13.2d
 	WORD $0x4eeed54a // fsub v10.2d, v10.2d, v14.2d
 	FSTPQ (F11, F12), -32(R1)
 	FSTPQ (F9, F10), -32(R0)
-	SUBS $32, R12
+	SUBS $32, R13
 	BGE loop2
 done3:
-	ADD $32, R12
-	SUBS $16, R12
-	BLT done5
-loop4:
-	FMOVQ.P 16(R10), F7
+	ADD $32, R13
+	SUBS $16, R13
+	BLT done7
+loop6:
+	FMOVQ.P 16(R11), F7
 	FMOVQ.P 16(R1), F9
 	FMOVQ.P 16(R2), F10
 	FMOVQ.P 16(R0), F8
@@ -5899,18 +5982,18 @@ loop4:
 	WORD $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
 	WORD $0x6e69dc6a // fmul v10.2d, v3.2d, v9.2d
 	WORD $0x6e67fd4a // fdiv v10.2d, v10.2d, v7.2d
-	WORD $0x4ee5f54a // fmin v10.2d, v10.2d, v5.2d
-	WORD $0x4e66f54a // fmax v10.2d, v10.2d, v6.2d
+	CBNZ R5, clamp8
+clamped9:
 	WORD $0x6e68dc88 // fmul v8.2d, v4.2d, v8.2d
 	WORD $0x4eead508 // fsub v8.2d, v8.2d, v10.2d
 	FMOVQ F9, -16(R1)
 	FMOVQ F8, -16(R0)
-	SUBS $16, R12
-	BGE loop4
-done5:
-	ADD $16, R12
-	TBZ $3, R12, skip6
-	FMOVD.P 8(R10), F7
+	SUBS $16, R13
+	BGE loop6
+done7:
+	ADD $16, R13
+	TBZ $3, R13, skip10
+	FMOVD.P 8(R11), F7
 	FMOVD.P 8(R1), F9
 	FMOVD.P 8(R2), F10
 	FMOVD.P 8(R0), F8
@@ -5921,22 +6004,36 @@ done5:
 	WORD $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
 	WORD $0x6e69dc6a // fmul v10.2d, v3.2d, v9.2d
 	WORD $0x6e67fd4a // fdiv v10.2d, v10.2d, v7.2d
-	WORD $0x4ee5f54a // fmin v10.2d, v10.2d, v5.2d
-	WORD $0x4e66f54a // fmax v10.2d, v10.2d, v6.2d
+	CBNZ R5, clamp11
+clamped12:
 	WORD $0x6e68dc88 // fmul v8.2d, v4.2d, v8.2d
 	WORD $0x4eead508 // fsub v8.2d, v8.2d, v10.2d
 	FMOVD F9, -8(R1)
 	FMOVD F8, -8(R0)
-skip6:
-	ADD R9, R0
-	ADD R9, R1
-	ADD R9, R2
-	SUBS $1, R11
+skip10:
+	ADD R10, R0
+	ADD R10, R1
+	ADD R10, R2
+	SUBS $1, R12
 	BNE row1
-	ADD R7, R3
-	SUBS $1, R5
+	ADD R8, R3
+	SUBS $1, R6
 	BNE slice
 	RET
+clamp4:
+	WORD $0x4ee5f5ad // fmin v13.2d, v13.2d, v5.2d
+	WORD $0x4ee5f5ce // fmin v14.2d, v14.2d, v5.2d
+	WORD $0x4e66f5ad // fmax v13.2d, v13.2d, v6.2d
+	WORD $0x4e66f5ce // fmax v14.2d, v14.2d, v6.2d
+	B clamped5
+clamp8:
+	WORD $0x4ee5f54a // fmin v10.2d, v10.2d, v5.2d
+	WORD $0x4e66f54a // fmax v10.2d, v10.2d, v6.2d
+	B clamped9
+clamp11:
+	WORD $0x4ee5f54a // fmin v10.2d, v10.2d, v5.2d
+	WORD $0x4e66f54a // fmax v10.2d, v10.2d, v6.2d
+	B clamped12
 
 // func descendBlocksF64NEON(theta, m, grad, den *float64, blocks, block int, s *float64)
 // descendBlocksF64NEON makes the second stage of a step of contiguous blocks, with one denominator for each:
@@ -5957,37 +6054,40 @@ TEXT ·descendBlocksF64NEON(SB), NOSPLIT, $0-56
 	VLD1R.P 8(R0), [V5.D2]
 	ADD $8, R0
 	WORD $0x6ee0f8a6 // fneg v6.2d, v5.2d
-	MOVD $lanes64<>(SB), R1
-	FMOVQ 16(R1), F11
-	MOVD $0x2, R2
-	VDUP R2, V9.S4
-	MOVD $0x8080808, R2
-	VDUP R2, V10.S4
-	MOVD block+40(FP), R2
-	MOVD $0xfffffff, R3
-	ADD R2, R3
-	UDIV R2, R3
-	VDUP R3, V8.S4
-	MOVD theta+0(FP), R2
-	MOVD m+8(FP), R3
-	MOVD grad+16(FP), R4
-	MOVD den+24(FP), R5
-	MOVD block+40(FP), R6
-	MOVD blocks+32(FP), R7
-	LSL $3, R6
+	VMOV V5.D[0], R1
+	MOVD $0x7ff0000000000000, R2
+	EOR R2, R1
+	MOVD $lanes64<>(SB), R2
+	FMOVQ 16(R2), F11
+	MOVD $0x2, R3
+	VDUP R3, V9.S4
+	MOVD $0x8080808, R3
+	VDUP R3, V10.S4
+	MOVD block+40(FP), R3
+	MOVD $0xfffffff, R4
+	ADD R3, R4
+	UDIV R3, R4
+	VDUP R4, V8.S4
+	MOVD theta+0(FP), R3
+	MOVD m+8(FP), R4
+	MOVD grad+16(FP), R5
+	MOVD den+24(FP), R6
+	MOVD block+40(FP), R7
+	MOVD blocks+32(FP), R8
+	LSL $3, R7
 group:
-	CBZ R7, done
-	MOVD $0x2, R10
-	CMP R10, R7
-	CSEL LT, R7, R10, R8
-	SUB R8, R7
-	CMP $2, R8
+	CBZ R8, done
+	MOVD $0x2, R11
+	CMP R11, R8
+	CSEL LT, R8, R11, R9
+	SUB R9, R8
+	CMP $2, R9
 	BNE some1
-	FMOVQ.P 16(R5), F13
+	FMOVQ.P 16(R6), F13
 loaded2:
-	MUL R8, R6, R9
-	FMOVQ (R1), F7
-	SUBS $16, R9
+	MUL R9, R7, R10
+	FMOVQ (R2), F7
+	SUBS $16, R10
 	BLT rest4
 loop3:
 	WORD $0x4ea89cec // mul v12.4s, v7.4s, v8.4s
@@ -5996,9 +6096,9 @@ loop3:
 	VADD V11.S4, V12.S4, V12.S4
 	VTBL V12.B16, [V13.B16], V12.B16
 	VADD V9.S4, V7.S4, V7.S4
-	FMOVQ.P 16(R3), F15
-	FMOVQ.P 16(R4), F16
-	FMOVQ.P 16(R2), F14
+	FMOVQ.P 16(R4), F15
+	FMOVQ.P 16(R5), F16
+	FMOVQ.P 16(R3), F14
 	WORD $0x6e6fdc2f // fmul v15.2d, v1.2d, v15.2d
 	WORD $0x6e70dc50 // fmul v16.2d, v2.2d, v16.2d
 	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
@@ -6006,16 +6106,16 @@ loop3:
 	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
 	WORD $0x6e6fdc70 // fmul v16.2d, v3.2d, v15.2d
 	WORD $0x6e6cfe10 // fdiv v16.2d, v16.2d, v12.2d
-	WORD $0x4ee5f610 // fmin v16.2d, v16.2d, v5.2d
-	WORD $0x4e66f610 // fmax v16.2d, v16.2d, v6.2d
+	CBNZ R1, clamp6
+clamped7:
 	WORD $0x6e6edc8e // fmul v14.2d, v4.2d, v14.2d
 	WORD $0x4ef0d5ce // fsub v14.2d, v14.2d, v16.2d
-	FMOVQ F15, -16(R3)
-	FMOVQ F14, -16(R2)
-	SUBS $16, R9
+	FMOVQ F15, -16(R4)
+	FMOVQ F14, -16(R3)
+	SUBS $16, R10
 	BGE loop3
 rest4:
-	ADDS $16, R9
+	ADDS $16, R10
 	BEQ end5
 	WORD $0x4ea89cec // mul v12.4s, v7.4s, v8.4s
 	VUSHR $28, V12.S4, V12.S4
@@ -6023,10 +6123,10 @@ rest4:
 	VADD V11.S4, V12.S4, V12.S4
 	VTBL V12.B16, [V13.B16], V12.B16
 	VADD V9.S4, V7.S4, V7.S4
-	TBZ $3, R9, skip6
-	FMOVD.P 8(R3), F15
-	FMOVD.P 8(R4), F16
-	FMOVD.P 8(R2), F14
+	TBZ $3, R10, skip8
+	FMOVD.P 8(R4), F15
+	FMOVD.P 8(R5), F16
+	FMOVD.P 8(R3), F14
 	WORD $0x6e6fdc2f // fmul v15.2d, v1.2d, v15.2d
 	WORD $0x6e70dc50 // fmul v16.2d, v2.2d, v16.2d
 	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
@@ -6034,24 +6134,32 @@ rest4:
 	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
 	WORD $0x6e6fdc70 // fmul v16.2d, v3.2d, v15.2d
 	WORD $0x6e6cfe10 // fdiv v16.2d, v16.2d, v12.2d
-	WORD $0x4ee5f610 // fmin v16.2d, v16.2d, v5.2d
-	WORD $0x4e66f610 // fmax v16.2d, v16.2d, v6.2d
+	CBNZ R1, clamp9
+clamped10:
 	WORD $0x6e6edc8e // fmul v14.2d, v4.2d, v14.2d
 	WORD $0x4ef0d5ce // fsub v14.2d, v14.2d, v16.2d
-	FMOVD F15, -8(R3)
-	FMOVD F14, -8(R2)
-skip6:
+	FMOVD F15, -8(R4)
+	FMOVD F14, -8(R3)
+skip8:
 end5:
 	B group
 done:
 	RET
 some1:
-	LSL $3, R8, R10
+	LSL $3, R9, R11
 	VEOR V13.B16, V13.B16, V13.B16
-	TBZ $3, R10, loaded7
-	FMOVD.P 8(R5), F13
-loaded7:
+	TBZ $3, R11, loaded11
+	FMOVD.P 8(R6), F13
+loaded11:
 	B loaded2
+clamp6:
+	WORD $0x4ee5f610 // fmin v16.2d, v16.2d, v5.2d
+	WORD $0x4e66f610 // fmax v16.2d, v16.2d, v6.2d
+	B clamped7
+clamp9:
+	WORD $0x4ee5f610 // fmin v16.2d, v16.2d, v5.2d
+	WORD $0x4e66f610 // fmax v16.2d, v16.2d, v6.2d
+	B clamped10
 
 // func updateF64NEON(theta, m, v, grad, hz *float64, n int, s *float64, power int)
 // updateF64NEON makes a step of n elements that each have their own curvature:
@@ -6078,10 +6186,13 @@ TEXT ·updateF64NEON(SB), NOSPLIT, $0-64
 	VLD1R.P 8(R6), [V9.D2]
 	VLD1R.P 8(R6), [V10.D2]
 	WORD $0x6ee0f92b // fneg v11.2d, v9.2d
-	VMOV V10.D[0], R7
-	MOVD $0x3ff0000000000000, R8
+	VMOV V9.D[0], R7
+	MOVD $0x7ff0000000000000, R8
 	EOR R8, R7
-	MOVD power+56(FP), R8
+	VMOV V10.D[0], R8
+	MOVD $0x3ff0000000000000, R9
+	EOR R9, R8
+	MOVD power+56(FP), R9
 	SUBS $32, R5
 	BLT done2
 loop1:
@@ -6090,9 +6201,7 @@ loop1:
 	FLDPQ.P 32(R1), (F20, F21)
 	FLDPQ.P 32(R2), (F22, F23)
 	FLDPQ.P 32(R0), (F18, F19)
-	WORD $0x4ee0f98c // fabs v12.2d, v12.2d
-	WORD $0x4ee0f9ad // fabs v13.2d, v13.2d
-	CBZ R7, undivided3
+	CBZ R8, undivided3
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
 	WORD $0x6e6afdad // fdiv v13.2d, v13.2d, v10.2d
 undivided3:
@@ -6108,7 +6217,7 @@ undivided3:
 	WORD $0x4e701dce // bic v14.16b, v14.16b, v16.16b
 	WORD $0x6eefec11 // facgt v17.2d, v0.2d, v15.2d
 	WORD $0x4e711def // bic v15.16b, v15.16b, v17.16b
-	CMP $2, R8
+	CMP $2, R9
 	BNE other4
 	WORD $0x6ee1f9d0 // fsqrt v16.2d, v14.2d
 	WORD $0x6ee1f9f1 // fsqrt v17.2d, v15.2d
@@ -6131,10 +6240,8 @@ raised7:
 	WORD $0x6e75dcb7 // fmul v23.2d, v5.2d, v21.2d
 	WORD $0x6e70fed6 // fdiv v22.2d, v22.2d, v16.2d
 	WORD $0x6e71fef7 // fdiv v23.2d, v23.2d, v17.2d
-	WORD $0x4ee9f6d6 // fmin v22.2d, v22.2d, v9.2d
-	WORD $0x4ee9f6f7 // fmin v23.2d, v23.2d, v9.2d
-	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
-	WORD $0x4e6bf6f7 // fmax v23.2d, v23.2d, v11.2d
+	CBNZ R7, clamp8
+clamped9:
 	WORD $0x6e72dcd2 // fmul v18.2d, v6.2d, v18.2d
 	WORD $0x6e73dcd3 // fmul v19.2d, v6.2d, v19.2d
 	WORD $0x4ef6d652 // fsub v18.2d, v18.2d, v22.2d
@@ -6147,27 +6254,26 @@ raised7:
 done2:
 	ADD $32, R5
 	SUBS $16, R5
-	BLT done9
-loop8:
+	BLT done11
+loop10:
 	FMOVQ.P 16(R4), F12
 	FMOVQ.P 16(R3), F13
 	FMOVQ.P 16(R1), F16
 	FMOVQ.P 16(R2), F17
 	FMOVQ.P 16(R0), F15
-	WORD $0x4ee0f98c // fabs v12.2d, v12.2d
-	CBZ R7, undivided10
+	CBZ R8, undivided12
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
-undivided10:
+undivided12:
 	WORD $0x6e6cdc8e // fmul v14.2d, v4.2d, v12.2d
 	WORD $0x6e6cddcc // fmul v12.2d, v14.2d, v12.2d
 	WORD $0x6e6ddc6d // fmul v13.2d, v3.2d, v13.2d
 	WORD $0x4e6cd5ad // fadd v13.2d, v13.2d, v12.2d
 	WORD $0x6eedec0e // facgt v14.2d, v0.2d, v13.2d
 	WORD $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
-	CMP $2, R8
-	BNE other11
+	CMP $2, R9
+	BNE other13
 	WORD $0x6ee1f9ae // fsqrt v14.2d, v13.2d
-raised14:
+raised16:
 	WORD $0x6e67ddce // fmul v14.2d, v14.2d, v7.2d
 	WORD $0x4e68d5ce // fadd v14.2d, v14.2d, v8.2d
 	WORD $0x6e70dc30 // fmul v16.2d, v1.2d, v16.2d
@@ -6177,37 +6283,36 @@ raised14:
 	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
 	WORD $0x6e70dcb1 // fmul v17.2d, v5.2d, v16.2d
 	WORD $0x6e6efe31 // fdiv v17.2d, v17.2d, v14.2d
-	WORD $0x4ee9f631 // fmin v17.2d, v17.2d, v9.2d
-	WORD $0x4e6bf631 // fmax v17.2d, v17.2d, v11.2d
+	CBNZ R7, clamp17
+clamped18:
 	WORD $0x6e6fdccf // fmul v15.2d, v6.2d, v15.2d
 	WORD $0x4ef1d5ef // fsub v15.2d, v15.2d, v17.2d
 	FMOVQ F13, -16(R3)
 	FMOVQ F16, -16(R1)
 	FMOVQ F15, -16(R0)
 	SUBS $16, R5
-	BGE loop8
-done9:
+	BGE loop10
+done11:
 	ADD $16, R5
-	TBZ $3, R5, skip15
+	TBZ $3, R5, skip19
 	FMOVD.P 8(R4), F12
 	FMOVD.P 8(R3), F13
 	FMOVD.P 8(R1), F16
 	FMOVD.P 8(R2), F17
 	FMOVD.P 8(R0), F15
-	WORD $0x4ee0f98c // fabs v12.2d, v12.2d
-	CBZ R7, undivided16
+	CBZ R8, undivided20
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
-undivided16:
+undivided20:
 	WORD $0x6e6cdc8e // fmul v14.2d, v4.2d, v12.2d
 	WORD $0x6e6cddcc // fmul v12.2d, v14.2d, v12.2d
 	WORD $0x6e6ddc6d // fmul v13.2d, v3.2d, v13.2d
 	WORD $0x4e6cd5ad // fadd v13.2d, v13.2d, v12.2d
 	WORD $0x6eedec0e // facgt v14.2d, v0.2d, v13.2d
 	WORD $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
-	CMP $2, R8
-	BNE other17
+	CMP $2, R9
+	BNE other21
 	WORD $0x6ee1f9ae // fsqrt v14.2d, v13.2d
-raised20:
+raised24:
 	WORD $0x6e67ddce // fmul v14.2d, v14.2d, v7.2d
 	WORD $0x4e68d5ce // fadd v14.2d, v14.2d, v8.2d
 	WORD $0x6e70dc30 // fmul v16.2d, v1.2d, v16.2d
@@ -6217,23 +6322,23 @@ raised20:
 	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
 	WORD $0x6e70dcb1 // fmul v17.2d, v5.2d, v16.2d
 	WORD $0x6e6efe31 // fdiv v17.2d, v17.2d, v14.2d
-	WORD $0x4ee9f631 // fmin v17.2d, v17.2d, v9.2d
-	WORD $0x4e6bf631 // fmax v17.2d, v17.2d, v11.2d
+	CBNZ R7, clamp25
+clamped26:
 	WORD $0x6e6fdccf // fmul v15.2d, v6.2d, v15.2d
 	WORD $0x4ef1d5ef // fsub v15.2d, v15.2d, v17.2d
 	FMOVD F13, -8(R3)
 	FMOVD F16, -8(R1)
 	FMOVD F15, -8(R0)
-skip15:
+skip19:
 	RET
 other4:
 	BGT two6
-	CMP $1, R8
+	CMP $1, R9
 	BEQ half5
-	MOVD $0x3ff0000000000000, R9
-	VDUP R9, V16.D2
-	MOVD $0x3ff0000000000000, R9
-	VDUP R9, V17.D2
+	MOVD $0x3ff0000000000000, R10
+	VDUP R10, V16.D2
+	MOVD $0x3ff0000000000000, R10
+	VDUP R10, V17.D2
 	B raised7
 half5:
 	WORD $0x6ee1f9d0 // fsqrt v16.2d, v14.2d
@@ -6245,34 +6350,48 @@ two6:
 	VMOV V14.B16, V16.B16
 	VMOV V15.B16, V17.B16
 	B raised7
-other11:
-	BGT two13
-	CMP $1, R8
-	BEQ half12
-	MOVD $0x3ff0000000000000, R9
-	VDUP R9, V14.D2
-	B raised14
-half12:
+clamp8:
+	WORD $0x4ee9f6d6 // fmin v22.2d, v22.2d, v9.2d
+	WORD $0x4ee9f6f7 // fmin v23.2d, v23.2d, v9.2d
+	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
+	WORD $0x4e6bf6f7 // fmax v23.2d, v23.2d, v11.2d
+	B clamped9
+other13:
+	BGT two15
+	CMP $1, R9
+	BEQ half14
+	MOVD $0x3ff0000000000000, R10
+	VDUP R10, V14.D2
+	B raised16
+half14:
 	WORD $0x6ee1f9ae // fsqrt v14.2d, v13.2d
 	WORD $0x6ee1f9ce // fsqrt v14.2d, v14.2d
-	B raised14
-two13:
+	B raised16
+two15:
 	VMOV V13.B16, V14.B16
-	B raised14
-other17:
-	BGT two19
-	CMP $1, R8
-	BEQ half18
-	MOVD $0x3ff0000000000000, R9
-	VDUP R9, V14.D2
-	B raised20
-half18:
+	B raised16
+clamp17:
+	WORD $0x4ee9f631 // fmin v17.2d, v17.2d, v9.2d
+	WORD $0x4e6bf631 // fmax v17.2d, v17.2d, v11.2d
+	B clamped18
+other21:
+	BGT two23
+	CMP $1, R9
+	BEQ half22
+	MOVD $0x3ff0000000000000, R10
+	VDUP R10, V14.D2
+	B raised24
+half22:
 	WORD $0x6ee1f9ae // fsqrt v14.2d, v13.2d
 	WORD $0x6ee1f9ce // fsqrt v14.2d, v14.2d
-	B raised20
-two19:
+	B raised24
+two23:
 	VMOV V13.B16, V14.B16
-	B raised20
+	B raised24
+clamp25:
+	WORD $0x4ee9f631 // fmin v17.2d, v17.2d, v9.2d
+	WORD $0x4e6bf631 // fmax v17.2d, v17.2d, v11.2d
+	B clamped26
 
 // func updateBlocksF64NEON(theta, m, v, grad, x *float64, blocks, block int, s *float64, power int)
 // updateBlocksF64NEON makes a step of contiguous blocks of block elements each, x being the product:
@@ -6293,67 +6412,70 @@ TEXT ·updateBlocksF64NEON(SB), NOSPLIT, $0-72
 	VLD1R.P 8(R0), [V9.D2]
 	VLD1R.P 8(R0), [V10.D2]
 	WORD $0x6ee0f92b // fneg v11.2d, v9.2d
-	VMOV V10.D[0], R1
-	MOVD $0x3ff0000000000000, R2
+	VMOV V9.D[0], R1
+	MOVD $0x7ff0000000000000, R2
 	EOR R2, R1
-	MOVD power+64(FP), R2
-	MOVD $lanes64<>(SB), R3
-	FMOVQ 16(R3), F16
-	MOVD $0x2, R4
-	VDUP R4, V14.S4
-	MOVD $0x8080808, R4
-	VDUP R4, V15.S4
-	MOVD block+48(FP), R4
-	MOVD $0xfffffff, R5
-	ADD R4, R5
-	UDIV R4, R5
-	VDUP R5, V13.S4
-	MOVD x+32(FP), R4
+	VMOV V10.D[0], R2
+	MOVD $0x3ff0000000000000, R3
+	EOR R3, R2
+	MOVD power+64(FP), R3
+	MOVD $lanes64<>(SB), R4
+	FMOVQ 16(R4), F16
+	MOVD $0x2, R5
+	VDUP R5, V14.S4
+	MOVD $0x8080808, R5
+	VDUP R5, V15.S4
 	MOVD block+48(FP), R5
-	LSL $3, R5
-	AND $63, R5, R6
-	SUB R6, R5
-	MOVD theta+0(FP), R7
-	MOVD m+8(FP), R8
-	MOVD grad+24(FP), R9
-	MOVD v+16(FP), R10
-	MOVD block+48(FP), R11
-	MOVD blocks+40(FP), R12
-	LSL $3, R11
-	MOVD ZR, R14
+	MOVD $0xfffffff, R6
+	ADD R5, R6
+	UDIV R5, R6
+	VDUP R6, V13.S4
+	MOVD x+32(FP), R5
+	MOVD block+48(FP), R6
+	LSL $3, R6
+	AND $63, R6, R7
+	SUB R7, R6
+	MOVD theta+0(FP), R8
+	MOVD m+8(FP), R9
+	MOVD grad+24(FP), R10
+	MOVD v+16(FP), R11
+	MOVD block+48(FP), R12
+	MOVD blocks+40(FP), R13
+	LSL $3, R12
+	MOVD ZR, R15
 group:
-	MOVD $0x2, R15
-	CMP R15, R12
-	CSEL LT, R12, R15, R13
-	SUB R13, R12
-	CBZ R13, elements
+	MOVD $0x2, R16
+	CMP R16, R13
+	CSEL LT, R13, R16, R14
+	SUB R14, R13
+	CBZ R14, elements
 	VEOR V22.B16, V22.B16, V22.B16
-	CBNZ R5, long2
-	TBNZ $5, R6, two3
-	TBNZ $4, R6, one6
+	CBNZ R6, long2
+	TBNZ $5, R7, two3
+	TBNZ $4, R7, one6
 	VEOR V23.B16, V23.B16, V23.B16
-	TBZ $3, R6, loaded7
-	FMOVD.P 8(R4), F23
+	TBZ $3, R7, loaded7
+	FMOVD.P 8(R5), F23
 loaded7:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	VMOV V23.B16, V21.B16
 	B folded5
 one6:
-	FMOVQ.P 16(R4), F23
+	FMOVQ.P 16(R5), F23
 	VEOR V24.B16, V24.B16, V24.B16
-	TBZ $3, R6, loaded8
-	FMOVD.P 8(R4), F24
+	TBZ $3, R7, loaded8
+	FMOVD.P 8(R5), F24
 loaded8:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
 	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
 	B folded5
 two3:
-	TBNZ $4, R6, three4
-	FLDPQ.P 32(R4), (F23, F24)
+	TBNZ $4, R7, three4
+	FLDPQ.P 32(R5), (F23, F24)
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R6, loaded9
-	FMOVD.P 8(R4), F25
+	TBZ $3, R7, loaded9
+	FMOVD.P 8(R5), F25
 loaded9:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
@@ -6362,11 +6484,11 @@ loaded9:
 	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
 	B folded5
 three4:
-	FLDPQ.P 32(R4), (F23, F24)
-	FMOVQ.P 16(R4), F25
+	FLDPQ.P 32(R5), (F23, F24)
+	FMOVQ.P 16(R5), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R6, loaded10
-	FMOVD.P 8(R4), F26
+	TBZ $3, R7, loaded10
+	FMOVD.P 8(R5), F26
 loaded10:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
@@ -6377,34 +6499,34 @@ loaded10:
 	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
 	B folded5
 folded5:
-	CMP $1, R13
+	CMP $1, R14
 	BLE folded1
-	CBNZ R5, long11
-	TBNZ $5, R6, two12
-	TBNZ $4, R6, one15
+	CBNZ R6, long11
+	TBNZ $5, R7, two12
+	TBNZ $4, R7, one15
 	VEOR V23.B16, V23.B16, V23.B16
-	TBZ $3, R6, loaded16
-	FMOVD.P 8(R4), F23
+	TBZ $3, R7, loaded16
+	FMOVD.P 8(R5), F23
 loaded16:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	VMOV V23.B16, V22.B16
 	B folded14
 one15:
-	FMOVQ.P 16(R4), F23
+	FMOVQ.P 16(R5), F23
 	VEOR V24.B16, V24.B16, V24.B16
-	TBZ $3, R6, loaded17
-	FMOVD.P 8(R4), F24
+	TBZ $3, R7, loaded17
+	FMOVD.P 8(R5), F24
 loaded17:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
 	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
 	B folded14
 two12:
-	TBNZ $4, R6, three13
-	FLDPQ.P 32(R4), (F23, F24)
+	TBNZ $4, R7, three13
+	FLDPQ.P 32(R5), (F23, F24)
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R6, loaded18
-	FMOVD.P 8(R4), F25
+	TBZ $3, R7, loaded18
+	FMOVD.P 8(R5), F25
 loaded18:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
@@ -6413,11 +6535,11 @@ loaded18:
 	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
 	B folded14
 three13:
-	FLDPQ.P 32(R4), (F23, F24)
-	FMOVQ.P 16(R4), F25
+	FLDPQ.P 32(R5), (F23, F24)
+	FMOVQ.P 16(R5), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R6, loaded19
-	FMOVD.P 8(R4), F26
+	TBZ $3, R7, loaded19
+	FMOVD.P 8(R5), F26
 loaded19:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
@@ -6430,13 +6552,13 @@ loaded19:
 folded14:
 folded1:
 	WORD $0x6e76d6b4 // faddp v20.2d, v21.2d, v22.2d
-	CBZ R1, undivided20
+	CBZ R2, undivided20
 	WORD $0x6e6afe94 // fdiv v20.2d, v20.2d, v10.2d
 undivided20:
-	MOVD R10, R15
-	CMP $2, R13
+	MOVD R11, R16
+	CMP $2, R14
 	BNE some21
-	FMOVQ.P 16(R15), F18
+	FMOVQ.P 16(R16), F18
 loaded22:
 	WORD $0x6e74dc95 // fmul v21.2d, v4.2d, v20.2d
 	WORD $0x6e74deb4 // fmul v20.2d, v21.2d, v20.2d
@@ -6444,21 +6566,21 @@ loaded22:
 	WORD $0x4e74d652 // fadd v18.2d, v18.2d, v20.2d
 	WORD $0x6ef2ec15 // facgt v21.2d, v0.2d, v18.2d
 	WORD $0x4e751e52 // bic v18.16b, v18.16b, v21.16b
-	CMP $2, R2
+	CMP $2, R3
 	BNE other23
 	WORD $0x6ee1fa55 // fsqrt v21.2d, v18.2d
 raised26:
 	WORD $0x6e67deb5 // fmul v21.2d, v21.2d, v7.2d
 	WORD $0x4e68d6b5 // fadd v21.2d, v21.2d, v8.2d
-	CMP $2, R13
+	CMP $2, R14
 	BNE some27
-	FMOVQ F18, 0(R10)
-	ADD $16, R10
+	FMOVQ F18, 0(R11)
+	ADD $16, R11
 stored28:
 	VMOV V21.B16, V18.B16
 elements:
-	FMOVQ (R3), F12
-	SUBS $16, R14
+	FMOVQ (R4), F12
+	SUBS $16, R15
 	BLT rest30
 loop29:
 	WORD $0x4ead9d91 // mul v17.4s, v12.4s, v13.4s
@@ -6467,9 +6589,9 @@ loop29:
 	VADD V16.S4, V17.S4, V17.S4
 	VTBL V17.B16, [V19.B16], V17.B16
 	VADD V14.S4, V12.S4, V12.S4
-	FMOVQ.P 16(R8), F21
-	FMOVQ.P 16(R9), F22
-	FMOVQ.P 16(R7), F20
+	FMOVQ.P 16(R9), F21
+	FMOVQ.P 16(R10), F22
+	FMOVQ.P 16(R8), F20
 	WORD $0x6e75dc35 // fmul v21.2d, v1.2d, v21.2d
 	WORD $0x6e76dc56 // fmul v22.2d, v2.2d, v22.2d
 	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
@@ -6477,16 +6599,16 @@ loop29:
 	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
 	WORD $0x6e75dcb6 // fmul v22.2d, v5.2d, v21.2d
 	WORD $0x6e71fed6 // fdiv v22.2d, v22.2d, v17.2d
-	WORD $0x4ee9f6d6 // fmin v22.2d, v22.2d, v9.2d
-	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
+	CBNZ R1, clamp32
+clamped33:
 	WORD $0x6e74dcd4 // fmul v20.2d, v6.2d, v20.2d
 	WORD $0x4ef6d694 // fsub v20.2d, v20.2d, v22.2d
-	FMOVQ F21, -16(R8)
-	FMOVQ F20, -16(R7)
-	SUBS $16, R14
+	FMOVQ F21, -16(R9)
+	FMOVQ F20, -16(R8)
+	SUBS $16, R15
 	BGE loop29
 rest30:
-	ADDS $16, R14
+	ADDS $16, R15
 	BEQ end31
 	WORD $0x4ead9d91 // mul v17.4s, v12.4s, v13.4s
 	VUSHR $28, V17.S4, V17.S4
@@ -6494,10 +6616,10 @@ rest30:
 	VADD V16.S4, V17.S4, V17.S4
 	VTBL V17.B16, [V19.B16], V17.B16
 	VADD V14.S4, V12.S4, V12.S4
-	TBZ $3, R14, skip32
-	FMOVD.P 8(R8), F21
-	FMOVD.P 8(R9), F22
-	FMOVD.P 8(R7), F20
+	TBZ $3, R15, skip34
+	FMOVD.P 8(R9), F21
+	FMOVD.P 8(R10), F22
+	FMOVD.P 8(R8), F20
 	WORD $0x6e75dc35 // fmul v21.2d, v1.2d, v21.2d
 	WORD $0x6e76dc56 // fmul v22.2d, v2.2d, v22.2d
 	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
@@ -6505,85 +6627,85 @@ rest30:
 	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
 	WORD $0x6e75dcb6 // fmul v22.2d, v5.2d, v21.2d
 	WORD $0x6e71fed6 // fdiv v22.2d, v22.2d, v17.2d
-	WORD $0x4ee9f6d6 // fmin v22.2d, v22.2d, v9.2d
-	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
+	CBNZ R1, clamp35
+clamped36:
 	WORD $0x6e74dcd4 // fmul v20.2d, v6.2d, v20.2d
 	WORD $0x4ef6d694 // fsub v20.2d, v20.2d, v22.2d
-	FMOVD F21, -8(R8)
-	FMOVD F20, -8(R7)
-skip32:
+	FMOVD F21, -8(R9)
+	FMOVD F20, -8(R8)
+skip34:
 end31:
 	VMOV V18.B16, V19.B16
-	MUL R13, R11, R14
-	CBNZ R14, group
+	MUL R14, R12, R15
+	CBNZ R15, group
 	RET
 long2:
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
-	MOVD R5, R15
-stride33:
-	FLDPQ.P 32(R4), (F27, F28)
+	MOVD R6, R16
+stride37:
+	FLDPQ.P 32(R5), (F27, F28)
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
 	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
 	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
-	FLDPQ.P 32(R4), (F27, F28)
+	FLDPQ.P 32(R5), (F27, F28)
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
-	SUBS $64, R15
-	BNE stride33
-	MOVD R6, R15
-	CBZ R15, added34
-	SUBS $16, R15
-	BGE whole35
-	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded36
-	FMOVD.P 8(R4), F27
-loaded36:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	B added34
-whole35:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	SUBS $16, R15
-	BGE whole37
-	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded38
-	FMOVD.P 8(R4), F27
-loaded38:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	B added34
-whole37:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	SUBS $16, R15
+	SUBS $64, R16
+	BNE stride37
+	MOVD R7, R16
+	CBZ R16, added38
+	SUBS $16, R16
 	BGE whole39
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded40
-	FMOVD.P 8(R4), F27
+	TBZ $3, R16, loaded40
+	FMOVD.P 8(R5), F27
 loaded40:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	B added34
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	B added38
 whole39:
-	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F27
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	SUBS $16, R16
+	BGE whole41
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R16, loaded42
+	FMOVD.P 8(R5), F27
+loaded42:
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	B added38
+whole41:
+	FMOVQ.P 16(R5), F27
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	SUBS $16, R16
+	BGE whole43
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R16, loaded44
+	FMOVD.P 8(R5), F27
+loaded44:
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	B added38
+whole43:
+	FMOVQ.P 16(R5), F27
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded42
-	FMOVD.P 8(R4), F27
-loaded42:
+	TBZ $3, R16, loaded46
+	FMOVD.P 8(R5), F27
+loaded46:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
-added34:
+added38:
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
 	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
 	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
@@ -6593,85 +6715,85 @@ long11:
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
-	MOVD R5, R15
-stride43:
-	FLDPQ.P 32(R4), (F27, F28)
+	MOVD R6, R16
+stride47:
+	FLDPQ.P 32(R5), (F27, F28)
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
 	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
 	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
-	FLDPQ.P 32(R4), (F27, F28)
+	FLDPQ.P 32(R5), (F27, F28)
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
-	SUBS $64, R15
-	BNE stride43
-	MOVD R6, R15
-	CBZ R15, added44
-	SUBS $16, R15
-	BGE whole45
-	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded46
-	FMOVD.P 8(R4), F27
-loaded46:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	B added44
-whole45:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	SUBS $16, R15
-	BGE whole47
-	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded48
-	FMOVD.P 8(R4), F27
-loaded48:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	B added44
-whole47:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	SUBS $16, R15
+	SUBS $64, R16
+	BNE stride47
+	MOVD R7, R16
+	CBZ R16, added48
+	SUBS $16, R16
 	BGE whole49
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded50
-	FMOVD.P 8(R4), F27
+	TBZ $3, R16, loaded50
+	FMOVD.P 8(R5), F27
 loaded50:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	B added44
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	B added48
 whole49:
-	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F27
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	SUBS $16, R16
+	BGE whole51
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R16, loaded52
+	FMOVD.P 8(R5), F27
+loaded52:
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	B added48
+whole51:
+	FMOVQ.P 16(R5), F27
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	SUBS $16, R16
+	BGE whole53
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R16, loaded54
+	FMOVD.P 8(R5), F27
+loaded54:
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	B added48
+whole53:
+	FMOVQ.P 16(R5), F27
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R15, loaded52
-	FMOVD.P 8(R4), F27
-loaded52:
+	TBZ $3, R16, loaded56
+	FMOVD.P 8(R5), F27
+loaded56:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
-added44:
+added48:
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
 	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
 	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
 	B folded14
 some21:
-	LSL $3, R13, R16
+	LSL $3, R14, R17
 	VEOR V18.B16, V18.B16, V18.B16
-	TBZ $3, R16, loaded53
-	FMOVD.P 8(R15), F18
-loaded53:
+	TBZ $3, R17, loaded57
+	FMOVD.P 8(R16), F18
+loaded57:
 	B loaded22
 other23:
 	BGT two25
-	CMP $1, R2
+	CMP $1, R3
 	BEQ half24
-	MOVD $0x3ff0000000000000, R16
-	VDUP R16, V21.D2
+	MOVD $0x3ff0000000000000, R17
+	VDUP R17, V21.D2
 	B raised26
 half24:
 	WORD $0x6ee1fa55 // fsqrt v21.2d, v18.2d
@@ -6681,12 +6803,20 @@ two25:
 	VMOV V18.B16, V21.B16
 	B raised26
 some27:
-	LSL $3, R13, R16
-	TBZ $3, R16, skip54
-	FMOVD F18, 0(R10)
-	ADD $8, R10
-skip54:
+	LSL $3, R14, R17
+	TBZ $3, R17, skip58
+	FMOVD F18, 0(R11)
+	ADD $8, R11
+skip58:
 	B stored28
+clamp32:
+	WORD $0x4ee9f6d6 // fmin v22.2d, v22.2d, v9.2d
+	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
+	B clamped33
+clamp35:
+	WORD $0x4ee9f6d6 // fmin v22.2d, v22.2d, v9.2d
+	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
+	B clamped36
 
 // func updateRowsF64NEON(theta, m, v, grad, hz, den *float64, outer, block, stride, width int, s *float64, power int)
 // updateRowsF64NEON makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:
@@ -6713,21 +6843,24 @@ TEXT ·updateRowsF64NEON(SB), NOSPLIT, $0-96
 	VLD1R.P 8(R6), [V9.D2]
 	VLD1R.P 8(R6), [V10.D2]
 	WORD $0x6ee0f92b // fneg v11.2d, v9.2d
-	VMOV V10.D[0], R7
-	MOVD $0x3ff0000000000000, R8
+	VMOV V9.D[0], R7
+	MOVD $0x7ff0000000000000, R8
 	EOR R8, R7
-	MOVD power+88(FP), R8
-	MOVD outer+48(FP), R9
-	MOVD block+56(FP), R10
-	MOVD stride+64(FP), R11
-	MOVD width+72(FP), R12
-	LSL $3, R11
+	VMOV V10.D[0], R8
+	MOVD $0x3ff0000000000000, R9
+	EOR R9, R8
+	MOVD power+88(FP), R9
+	MOVD outer+48(FP), R10
+	MOVD block+56(FP), R11
+	MOVD stride+64(FP), R12
+	MOVD width+72(FP), R13
 	LSL $3, R12
+	LSL $3, R13
 slice:
-	MOVD R5, R13
-	MOVD R4, R14
-	MOVD R12, R15
-	SUBS $128, R15
+	MOVD R5, R14
+	MOVD R4, R15
+	MOVD R13, R16
+	SUBS $128, R16
 	BLT done2
 loop1:
 	VEOR V12.B16, V12.B16, V12.B16
@@ -6738,14 +6871,14 @@ loop1:
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-	MOVD R14, R16
-	MOVD R10, R17
+	MOVD R15, R17
+	MOVD R11, R19
 row3:
-	FLDPQ 0(R16), (F20, F21)
-	FLDPQ 32(R16), (F22, F23)
-	FLDPQ 64(R16), (F24, F25)
-	FLDPQ 96(R16), (F26, F27)
-	ADD R11, R16
+	FLDPQ 0(R17), (F20, F21)
+	FLDPQ 32(R17), (F22, F23)
+	FLDPQ 64(R17), (F24, F25)
+	FLDPQ 96(R17), (F26, F27)
+	ADD R12, R17
 	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
 	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
 	WORD $0x4ee0fad6 // fabs v22.2d, v22.2d
@@ -6762,62 +6895,62 @@ row3:
 	WORD $0x4e79d631 // fadd v17.2d, v17.2d, v25.2d
 	WORD $0x4e7ad652 // fadd v18.2d, v18.2d, v26.2d
 	WORD $0x4e7bd673 // fadd v19.2d, v19.2d, v27.2d
-	SUBS $1, R17
+	SUBS $1, R19
 	BNE row3
+	ADD $128, R15
+	FSTPQ (F12, F13), 0(R14)
+	FSTPQ (F14, F15), 32(R14)
+	FSTPQ (F16, F17), 64(R14)
+	FSTPQ (F18, F19), 96(R14)
 	ADD $128, R14
-	FSTPQ (F12, F13), 0(R13)
-	FSTPQ (F14, F15), 32(R13)
-	FSTPQ (F16, F17), 64(R13)
-	FSTPQ (F18, F19), 96(R13)
-	ADD $128, R13
-	SUBS $128, R15
+	SUBS $128, R16
 	BGE loop1
 done2:
-	ADD $128, R15
-	SUBS $16, R15
+	ADD $128, R16
+	SUBS $16, R16
 	BLT done5
 loop4:
 	VEOR V12.B16, V12.B16, V12.B16
-	MOVD R14, R16
-	MOVD R10, R17
+	MOVD R15, R17
+	MOVD R11, R19
 row6:
-	FMOVQ 0(R16), F13
-	ADD R11, R16
+	FMOVQ 0(R17), F13
+	ADD R12, R17
 	WORD $0x4ee0f9ad // fabs v13.2d, v13.2d
 	WORD $0x4e6dd58c // fadd v12.2d, v12.2d, v13.2d
-	SUBS $1, R17
+	SUBS $1, R19
 	BNE row6
+	ADD $16, R15
+	FMOVQ F12, 0(R14)
 	ADD $16, R14
-	FMOVQ F12, 0(R13)
-	ADD $16, R13
-	SUBS $16, R15
+	SUBS $16, R16
 	BGE loop4
 done5:
-	ADD $16, R15
-	TBZ $3, R15, skip7
+	ADD $16, R16
+	TBZ $3, R16, skip7
 	VEOR V12.B16, V12.B16, V12.B16
-	MOVD R14, R16
-	MOVD R10, R17
+	MOVD R15, R17
+	MOVD R11, R19
 row8:
-	FMOVD 0(R16), F13
-	ADD R11, R16
+	FMOVD 0(R17), F13
+	ADD R12, R17
 	WORD $0x4ee0f9ad // fabs v13.2d, v13.2d
 	WORD $0x4e6dd58c // fadd v12.2d, v12.2d, v13.2d
-	SUBS $1, R17
+	SUBS $1, R19
 	BNE row8
+	ADD $8, R15
+	FMOVD F12, 0(R14)
 	ADD $8, R14
-	FMOVD F12, 0(R13)
-	ADD $8, R13
 skip7:
-	MADD R10, R4, R11, R4
-	MOVD R5, R13
-	MOVD R12, R14
-	SUBS $32, R14
+	MADD R11, R4, R12, R4
+	MOVD R5, R14
+	MOVD R13, R15
+	SUBS $32, R15
 	BLT done10
 loop9:
-	FLDPQ 0(R13), (F12, F13)
+	FLDPQ 0(R14), (F12, F13)
 	FLDPQ.P 32(R3), (F16, F17)
-	CBZ R7, undivided11
+	CBZ R8, undivided11
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
 	WORD $0x6e6afdad // fdiv v13.2d, v13.2d, v10.2d
 undivided11:
@@ -6833,7 +6966,7 @@ undivided11:
 	WORD $0x4e6e1e10 // bic v16.16b, v16.16b, v14.16b
 	WORD $0x6ef1ec0f // facgt v15.2d, v0.2d, v17.2d
 	WORD $0x4e6f1e31 // bic v17.16b, v17.16b, v15.16b
-	CMP $2, R8
+	CMP $2, R9
 	BNE other12
 	WORD $0x6ee1fa0e // fsqrt v14.2d, v16.2d
 	WORD $0x6ee1fa2f // fsqrt v15.2d, v17.2d
@@ -6843,18 +6976,18 @@ raised15:
 	WORD $0x4e68d5ce // fadd v14.2d, v14.2d, v8.2d
 	WORD $0x4e68d5ef // fadd v15.2d, v15.2d, v8.2d
 	FSTPQ (F16, F17), -32(R3)
-	FSTPQ (F14, F15), 0(R13)
-	ADD $32, R13
-	SUBS $32, R14
+	FSTPQ (F14, F15), 0(R14)
+	ADD $32, R14
+	SUBS $32, R15
 	BGE loop9
 done10:
-	ADD $32, R14
-	SUBS $16, R14
+	ADD $32, R15
+	SUBS $16, R15
 	BLT done17
 loop16:
-	FMOVQ 0(R13), F12
+	FMOVQ 0(R14), F12
 	FMOVQ.P 16(R3), F14
-	CBZ R7, undivided18
+	CBZ R8, undivided18
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
 undivided18:
 	WORD $0x6e6cdc8d // fmul v13.2d, v4.2d, v12.2d
@@ -6863,23 +6996,23 @@ undivided18:
 	WORD $0x4e6cd5ce // fadd v14.2d, v14.2d, v12.2d
 	WORD $0x6eeeec0d // facgt v13.2d, v0.2d, v14.2d
 	WORD $0x4e6d1dce // bic v14.16b, v14.16b, v13.16b
-	CMP $2, R8
+	CMP $2, R9
 	BNE other19
 	WORD $0x6ee1f9cd // fsqrt v13.2d, v14.2d
 raised22:
 	WORD $0x6e67ddad // fmul v13.2d, v13.2d, v7.2d
 	WORD $0x4e68d5ad // fadd v13.2d, v13.2d, v8.2d
 	FMOVQ F14, -16(R3)
-	FMOVQ F13, 0(R13)
-	ADD $16, R13
-	SUBS $16, R14
+	FMOVQ F13, 0(R14)
+	ADD $16, R14
+	SUBS $16, R15
 	BGE loop16
 done17:
-	ADD $16, R14
-	TBZ $3, R14, skip23
-	FMOVD 0(R13), F12
+	ADD $16, R15
+	TBZ $3, R15, skip23
+	FMOVD 0(R14), F12
 	FMOVD.P 8(R3), F14
-	CBZ R7, undivided24
+	CBZ R8, undivided24
 	WORD $0x6e6afd8c // fdiv v12.2d, v12.2d, v10.2d
 undivided24:
 	WORD $0x6e6cdc8d // fmul v13.2d, v4.2d, v12.2d
@@ -6888,25 +7021,25 @@ undivided24:
 	WORD $0x4e6cd5ce // fadd v14.2d, v14.2d, v12.2d
 	WORD $0x6eeeec0d // facgt v13.2d, v0.2d, v14.2d
 	WORD $0x4e6d1dce // bic v14.16b, v14.16b, v13.16b
-	CMP $2, R8
+	CMP $2, R9
 	BNE other25
 	WORD $0x6ee1f9cd // fsqrt v13.2d, v14.2d
 raised28:
 	WORD $0x6e67ddad // fmul v13.2d, v13.2d, v7.2d
 	WORD $0x4e68d5ad // fadd v13.2d, v13.2d, v8.2d
 	FMOVD F14, -8(R3)
-	FMOVD F13, 0(R13)
-	ADD $8, R13
+	FMOVD F13, 0(R14)
+	ADD $8, R14
 skip23:
-	SUB R12, R11, R13
-	MOVD R10, R15
+	SUB R13, R12, R14
+	MOVD R11, R16
 row29:
-	MOVD R5, R14
-	MOVD R12, R16
-	SUBS $32, R16
+	MOVD R5, R15
+	MOVD R13, R17
+	SUBS $32, R17
 	BLT done31
 loop30:
-	FLDPQ.P 32(R14), (F12, F13)
+	FLDPQ.P 32(R15), (F12, F13)
 	FLDPQ.P 32(R1), (F16, F17)
 	FLDPQ.P 32(R2), (F18, F19)
 	FLDPQ.P 32(R0), (F14, F15)
@@ -6924,24 +7057,22 @@ loop30:
 	WORD $0x6e71dcb3 // fmul v19.2d, v5.2d, v17.2d
 	WORD $0x6e6cfe52 // fdiv v18.2d, v18.2d, v12.2d
 	WORD $0x6e6dfe73 // fdiv v19.2d, v19.2d, v13.2d
-	WORD $0x4ee9f652 // fmin v18.2d, v18.2d, v9.2d
-	WORD $0x4ee9f673 // fmin v19.2d, v19.2d, v9.2d
-	WORD $0x4e6bf652 // fmax v18.2d, v18.2d, v11.2d
-	WORD $0x4e6bf673 // fmax v19.2d, v19.2d, v11.2d
+	CBNZ R7, clamp32
+clamped33:
 	WORD $0x6e6edcce // fmul v14.2d, v6.2d, v14.2d
 	WORD $0x6e6fdccf // fmul v15.2d, v6.2d, v15.2d
 	WORD $0x4ef2d5ce // fsub v14.2d, v14.2d, v18.2d
 	WORD $0x4ef3d5ef // fsub v15.2d, v15.2d, v19.2d
 	FSTPQ (F16, F17), -32(R1)
 	FSTPQ (F14, F15), -32(R0)
-	SUBS $32, R16
+	SUBS $32, R17
 	BGE loop30
 done31:
-	ADD $32, R16
-	SUBS $16, R16
-	BLT done33
-loop32:
-	FMOVQ.P 16(R14), F12
+	ADD $32, R17
+	SUBS $16, R17
+	BLT done35
+loop34:
+	FMOVQ.P 16(R15), F12
 	FMOVQ.P 16(R1), F14
 	FMOVQ.P 16(R2), F15
 	FMOVQ.P 16(R0), F13
@@ -6952,18 +7083,18 @@ loop32:
 	WORD $0x4e6f1dce // bic v14.16b, v14.16b, v15.16b
 	WORD $0x6e6edcaf // fmul v15.2d, v5.2d, v14.2d
 	WORD $0x6e6cfdef // fdiv v15.2d, v15.2d, v12.2d
-	WORD $0x4ee9f5ef // fmin v15.2d, v15.2d, v9.2d
-	WORD $0x4e6bf5ef // fmax v15.2d, v15.2d, v11.2d
+	CBNZ R7, clamp36
+clamped37:
 	WORD $0x6e6ddccd // fmul v13.2d, v6.2d, v13.2d
 	WORD $0x4eefd5ad // fsub v13.2d, v13.2d, v15.2d
 	FMOVQ F14, -16(R1)
 	FMOVQ F13, -16(R0)
-	SUBS $16, R16
-	BGE loop32
-done33:
-	ADD $16, R16
-	TBZ $3, R16, skip34
-	FMOVD.P 8(R14), F12
+	SUBS $16, R17
+	BGE loop34
+done35:
+	ADD $16, R17
+	TBZ $3, R17, skip38
+	FMOVD.P 8(R15), F12
 	FMOVD.P 8(R1), F14
 	FMOVD.P 8(R2), F15
 	FMOVD.P 8(R0), F13
@@ -6974,29 +7105,29 @@ done33:
 	WORD $0x4e6f1dce // bic v14.16b, v14.16b, v15.16b
 	WORD $0x6e6edcaf // fmul v15.2d, v5.2d, v14.2d
 	WORD $0x6e6cfdef // fdiv v15.2d, v15.2d, v12.2d
-	WORD $0x4ee9f5ef // fmin v15.2d, v15.2d, v9.2d
-	WORD $0x4e6bf5ef // fmax v15.2d, v15.2d, v11.2d
+	CBNZ R7, clamp39
+clamped40:
 	WORD $0x6e6ddccd // fmul v13.2d, v6.2d, v13.2d
 	WORD $0x4eefd5ad // fsub v13.2d, v13.2d, v15.2d
 	FMOVD F14, -8(R1)
 	FMOVD F13, -8(R0)
-skip34:
-	ADD R13, R0
-	ADD R13, R1
-	ADD R13, R2
-	SUBS $1, R15
+skip38:
+	ADD R14, R0
+	ADD R14, R1
+	ADD R14, R2
+	SUBS $1, R16
 	BNE row29
-	SUBS $1, R9
+	SUBS $1, R10
 	BNE slice
 	RET
 other12:
 	BGT two14
-	CMP $1, R8
+	CMP $1, R9
 	BEQ half13
-	MOVD $0x3ff0000000000000, R15
-	VDUP R15, V14.D2
-	MOVD $0x3ff0000000000000, R15
-	VDUP R15, V15.D2
+	MOVD $0x3ff0000000000000, R16
+	VDUP R16, V14.D2
+	MOVD $0x3ff0000000000000, R16
+	VDUP R16, V15.D2
 	B raised15
 half13:
 	WORD $0x6ee1fa0e // fsqrt v14.2d, v16.2d
@@ -7010,10 +7141,10 @@ two14:
 	B raised15
 other19:
 	BGT two21
-	CMP $1, R8
+	CMP $1, R9
 	BEQ half20
-	MOVD $0x3ff0000000000000, R15
-	VDUP R15, V13.D2
+	MOVD $0x3ff0000000000000, R16
+	VDUP R16, V13.D2
 	B raised22
 half20:
 	WORD $0x6ee1f9cd // fsqrt v13.2d, v14.2d
@@ -7024,10 +7155,10 @@ two21:
 	B raised22
 other25:
 	BGT two27
-	CMP $1, R8
+	CMP $1, R9
 	BEQ half26
-	MOVD $0x3ff0000000000000, R15
-	VDUP R15, V13.D2
+	MOVD $0x3ff0000000000000, R16
+	VDUP R16, V13.D2
 	B raised28
 half26:
 	WORD $0x6ee1f9cd // fsqrt v13.2d, v14.2d
@@ -7036,6 +7167,20 @@ half26:
 two27:
 	VMOV V14.B16, V13.B16
 	B raised28
+clamp32:
+	WORD $0x4ee9f652 // fmin v18.2d, v18.2d, v9.2d
+	WORD $0x4ee9f673 // fmin v19.2d, v19.2d, v9.2d
+	WORD $0x4e6bf652 // fmax v18.2d, v18.2d, v11.2d
+	WORD $0x4e6bf673 // fmax v19.2d, v19.2d, v11.2d
+	B clamped33
+clamp36:
+	WORD $0x4ee9f5ef // fmin v15.2d, v15.2d, v9.2d
+	WORD $0x4e6bf5ef // fmax v15.2d, v15.2d, v11.2d
+	B clamped37
+clamp39:
+	WORD $0x4ee9f5ef // fmin v15.2d, v15.2d, v9.2d
+	WORD $0x4e6bf5ef // fmax v15.2d, v15.2d, v11.2d
+	B clamped40
 
 DATA signMasks32<>+0(SB)/8, $0x0000000200000001
 DATA signMasks32<>+8(SB)/8, $0x0000000800000004

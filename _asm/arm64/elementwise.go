@@ -17,8 +17,7 @@ func (k *kernel) update() {
 		k.next(m, e.m, width)
 		k.next(g, e.g, width)
 		k.next(theta, e.theta, width)
-		each(nv, func(i int) { k.abs(d[i], d[i]) })
-		c.divide(d)
+		c.divide(d) // without |…|: d is squared, and its sign is seen by nobody
 		c.secondMoment(next, d, den)
 		c.denominators(den, next)
 		c.descend(theta, m, g, den)

@@ -72,8 +72,10 @@ func (c *scalars) denominatorsOf(q []vec) {
 
 // descend sets m to m' and theta to θ'; g is lost.
 //
-// MIN and MAX make a NaN of a NaN, which therefore stays one, and take −0 to be
-// less than +0, so that a bound of 0 leaves zeros as the definition does.
+// The clamp is left out where there is no limit, by a branch that is the same for
+// the whole call. MIN and MAX make a NaN of a NaN, which therefore stays one, and
+// take −0 to be less than +0, so that a bound of 0 leaves zeros as the definition
+// does.
 func (c *scalars) descend(theta, m, g, den []vec) {
 	k := c.k
 	each(len(m), func(i int) { k.mul(m[i], c.b1, m[i]) })
@@ -82,8 +84,15 @@ func (c *scalars) descend(theta, m, g, den []vec) {
 	each(len(m), func(i int) { c.flush(m[i], g[i]) })
 	each(len(m), func(i int) { k.mul(g[i], c.s, m[i]) })
 	each(len(m), func(i int) { k.div(g[i], g[i], den[i]) })
-	each(len(m), func(i int) { k.min(g[i], g[i], c.limit) })
-	each(len(m), func(i int) { k.max(g[i], g[i], c.negated) })
+	clamp, clamped := k.label("clamp"), k.label("clamped")
+	k.ins("CBNZ %v, %s", c.hasLimit, clamp)
+	k.at(clamped)
+	k.later(func() {
+		k.at(clamp)
+		each(len(m), func(i int) { k.min(g[i], g[i], c.limit) })
+		each(len(m), func(i int) { k.max(g[i], g[i], c.negated) })
+		k.ins("B %s", clamped)
+	})
 	each(len(m), func(i int) { k.mul(theta[i], c.w, theta[i]) })
 	each(len(m), func(i int) { k.sub(theta[i], theta[i], g[i]) })
 }

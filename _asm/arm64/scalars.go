@@ -1,5 +1,7 @@
 package main
 
+import "math"
+
 // The fields of the Go struct scalars, in its order.
 const (
 	fieldB1 = iota
@@ -36,6 +38,7 @@ type scalars struct {
 	div            vec
 	minNormal      vec
 	hasDiv         gp // not 0: the divisor is not 1
+	hasLimit       gp // not 0: the limit is finite
 	power          gp
 }
 
@@ -50,14 +53,19 @@ func (k *kernel) loadScalars(ptr gp, which int) *scalars {
 		*v = k.vec()
 		k.ins("VLD1R.P %d(%v), [%s]", k.elem, ptr, v.as(k.goa))
 	}
+	differs := func(v vec, from float64) gp {
+		r := k.gp()
+		k.ins("VMOV %s[0], %v", v.as(k.letter()), r)
+		k.scope(func() { k.ins("EOR %v, %v", k.constant(k.bits(from)), r) })
+		return r
+	}
 	if which&ofParameters != 0 {
 		c.negated = k.vec()
 		k.neg(c.negated, c.limit)
+		c.hasLimit = differs(c.limit, math.Inf(1))
 	}
 	if which&ofCurvature != 0 {
-		c.hasDiv = k.gp()
-		k.ins("VMOV %s[0], %v", c.div.as(k.letter()), c.hasDiv)
-		k.scope(func() { k.ins("EOR %v, %v", k.constant(k.bits(1)), c.hasDiv) })
+		c.hasDiv = differs(c.div, 1)
 	}
 	return c
 }
