@@ -45,8 +45,8 @@
 //
 // A framework that keeps state of its own uses the kernels [Rademacher],
 // [BlockMeanAbs] and [Update] with [NewCoefficients]. They are written in
-// assembly for AVX2, chosen at run time, and for NEON, and in Go for everything
-// else; see [ISA].
+// assembly for AVX-512, AVX2 and NEON, chosen at run time, and in Go for
+// everything else; see [ISA].
 //
 // # Reproducible bits
 //

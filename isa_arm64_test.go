@@ -5,8 +5,8 @@ package adahessian
 // isaChoices lists what this build has, the best one last.
 func isaChoices() []isaChoice {
 	return []isaChoice{
-		{"generic", func() { useNEON = false }},
-		{"neon", func() { useNEON = true }},
+		{name: "generic", use: func() { useNEON = false }},
+		{name: "neon", use: func() { useNEON = true }},
 	}
 }
 

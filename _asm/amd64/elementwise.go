@@ -34,7 +34,9 @@ func (k *kernel) update() {
 	k.vectors(n, index, 2, func(nv int, part *tail) {
 		if nv > 1 {
 			for _, p := range []reg.GPVirtual{hz, g, m, v, theta} {
-				PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: prefetchStreams})
+				for line := 0; line < nv*k.bytes(); line += 64 {
+					PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: prefetchStreams + line})
+				}
 			}
 		}
 		var d, next []reg.VecVirtual

@@ -132,6 +132,9 @@ func vectors(n int) func(elem, bytes int) float64 {
 	return func(elem, bytes int) float64 { return float64(n * bytes / elem) }
 }
 
+// summed counts the columns that are summed down the rows at a time.
+func summed(elem, _ int) float64 { return float64(256 / elem) }
+
 // short is the length of blocks that are shorter than their partial sums.
 func short(elem int) int { return map[int]int{4: 9, 8: 7}[elem] }
 
@@ -141,7 +144,7 @@ func group(elem, bytes int) float64 { return float64(bytes / elem * short(elem))
 var kernels = []kernel{
 	{"update", "update", []part{{elements: vectors(2), undivided: true}}, []compiled{{"update", 1}}},
 	{"updateRows, 9 rows", "updateRows", []part{
-		{loop: 0, elements: vectors(8)},
+		{loop: 0, elements: summed},
 		{loop: 3, elements: func(elem, bytes int) float64 { return 9 * vectors(2)(elem, bytes) }},
 		{loop: 5, elements: vectors(2)},
 	}, []compiled{{"stridedMeans", 1}, {"curvature", 1. / 9}, {"descendRows", 1}}},
@@ -152,7 +155,7 @@ var kernels = []kernel{
 	{"descendBlocks", "descendBlocks", []part{{elements: vectors(1)}}, []compiled{{"descendBlocks", 1}}},
 	{"blockMeans of 9 or 7", "blockMeans", []part{{elements: group}}, nil},
 	{"addAbs", "addAbs", []part{{elements: func(elem, _ int) float64 { return float64(64 / elem) }}}, []compiled{{"addAbs", 1}}},
-	{"stridedMeans", "stridedMeans", []part{{elements: vectors(8)}}, []compiled{{"stridedMeans", 1}}},
+	{"stridedMeans", "stridedMeans", []part{{elements: summed}}, []compiled{{"stridedMeans", 1}}},
 	{"addProbe", "addProbe", []part{{elements: vectors(4)}}, []compiled{{"addProbe", 1}}},
 	{"allFinite", "allFinite", []part{{elements: vectors(4)}}, []compiled{{"allFinite", 1}}},
 	{"rademacher", "rademacher", []part{
