@@ -16,7 +16,7 @@ type stage int
 const (
 	stageSigns   stage = iota // ranges: draw the probe
 	stageFinite               // ranges: look for values that are not finite
-	stageSum                  // ranges: add the probe's product to the sum
+	stageSum                  // ranges: add the probe's product to the sum, with signs drawn again
 	stageRefresh              // spans: step from the new product
 	stageRepeat               // spans: step from the kept curvature
 )
@@ -108,13 +108,13 @@ func (o *Optimizer[T]) drain(worker int) {
 		if o.stage >= stageRefresh {
 			o.step(&o.spans[i], o.scratch[worker])
 		} else {
-			o.elementwise(&o.ranges[i])
+			o.elementwise(&o.ranges[i], o.scratch[worker])
 		}
 	}
 }
 
 // elementwise makes the present stage of a range.
-func (o *Optimizer[T]) elementwise(r *range_) {
+func (o *Optimizer[T]) elementwise(r *range_, scratch []T) {
 	i := r.tensor
 	switch o.stage {
 	case stageSigns:
@@ -128,7 +128,7 @@ func (o *Optimizer[T]) elementwise(r *range_) {
 		if o.first {
 			clear(sum)
 		}
-		addProbes(sum, o.z[i][r.lo:r.hi], o.hzView[i][r.lo:r.hi])
+		o.addDrawn(sum, o.hzView[i][r.lo:r.hi], o.tensors[i].offset+uint64(r.lo), scratch)
 	}
 }
 
