@@ -75,6 +75,7 @@ type Optimizer[T Float] struct {
 	refreshes uint64 // Hessian refreshes made
 	buffers[T]
 	split[T]
+	overlap
 }
 
 // tensor is a Param with its state.
@@ -144,6 +145,7 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 	}
 	o.makeState()
 	o.makeSplit()
+	o.makeOverlap()
 	return o, nil
 }
 
