@@ -75,6 +75,7 @@ type Optimizer[T Float] struct {
 	refreshes uint64 // Hessian refreshes made
 	buffers[T]
 	split[T]
+	overlap
 }
 
 // tensor is a Param with its state.
@@ -86,6 +87,7 @@ type tensor[T Float] struct {
 	group  int
 	m, v   []T
 	d      []T // curvature of the last refresh; nil when UpdateEach = 1
+	next   []T // curvature of the refresh under way; nil where a step needs only the products
 }
 
 // group is the hyperparameters that some tensors share.
@@ -144,6 +146,7 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 	}
 	o.makeState()
 	o.makeSplit()
+	o.makeOverlap()
 	return o, nil
 }
 
@@ -214,6 +217,9 @@ func (o *Optimizer[T]) makeState() {
 		t.m, t.v = newArray[T](n, 1), newArray[T](blocks, 2)
 		if o.opts.UpdateEach > 1 {
 			t.d = newArray[T](blocks, 3)
+		}
+		if t.layout.panel().block > 1 && !o.opts.SkipFiniteCheck {
+			t.next = newArray[T](blocks, 8)
 		}
 	}
 	for _, r := range o.runs() {

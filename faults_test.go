@@ -269,12 +269,12 @@ func TestHVPFillsGrads(t *testing.T) {
 
 // TestHVPChangesItsArguments has an hvp that leaves in place of hz slices of
 // its own, which it uses otherwise when it is called again, and writes over
-// all that it was given, save for z where the sum over several probes needs it.
+// all that it was given, z included.
 func TestHVPChangesItsArguments(t *testing.T) {
-	for samples := 1; samples <= 2; samples++ {
+	for samples := 1; samples <= 3; samples++ {
 		opts := DefaultOptions()
 		opts.Samples, opts.UpdateEach = samples, 2
-		tr := newTrial(t, opts, smallLayouts[float64]()...)
+		tr := newTrial(t, opts, append(smallLayouts[float64](), Param[float64]{Layout: Elementwise(itemLen + sumPiece + 9)})...)
 		fillNaN := func(x [][]float64) {
 			for i := range x {
 				for e := range x[i] {
@@ -289,18 +289,64 @@ func TestHVPChangesItsArguments(t *testing.T) {
 			own = tr.ref.zeros()
 			copy(hz, own)
 			err := tr.hvp(hz, z)
-			if samples == 1 {
-				fillNaN(z)
-			}
+			fillNaN(z)
 			clear(z)
 			return err
 		}
-		for range 5 {
+		for range 3 {
 			if err := tr.opt.Step(tr.gradients(), hvp); err != nil {
 				t.Fatal(err)
 			}
 			tr.ref.step(tr.refProblem.gradients(), tr.refProblem.hvp)
 			tr.compare(t)
+		}
+	}
+}
+
+// TestHVPInPlace has an hvp that computes its product in z.
+func TestHVPInPlace(t *testing.T) {
+	for samples := 1; samples <= 3; samples++ {
+		opts := DefaultOptions()
+		opts.Samples = samples
+		tr := newTrial(t, opts, smallLayouts[float32]()...)
+		for range 3 {
+			err := tr.opt.Step(tr.gradients(), func(hz, z [][]float32) error {
+				copy(hz, z)
+				return tr.hvp(hz, z)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr.ref.step(tr.refProblem.gradients(), tr.refProblem.hvp)
+			tr.compare(t)
+		}
+	}
+}
+
+// TestStepLetsGo makes sure that no slice of the caller's is kept, however a
+// step ends: it would keep memory alive, or be read when it is in other use.
+func TestStepLetsGo(t *testing.T) {
+	group := DefaultHyper()
+	for _, f := range faults(withValues(faultParams[float32](1, &group)), 1) {
+		before := group
+		r := newRunner(t, DefaultOptions(), faultParams[float32](1, &group)...)
+		a := attempt[float32]{slices.Clone(r.gradients()), r.hvp, &group}
+		a.hvp = spoilProbe(a.hvp, 0, func(hz, z [][]float32) error {
+			for i := range hz {
+				hz[i] = slices.Clone(hz[i])
+			}
+			return nil
+		})
+		f.spoil(&a)
+		f.step(t, r.opt, &a)
+		group = before
+		if r.opt.grads != nil {
+			t.Errorf("%s: the gradients are kept", f.name)
+		}
+		for i := range r.opt.hz {
+			if unsafe.SliceData(r.opt.hzView[i]) != unsafe.SliceData(r.opt.hz[i]) {
+				t.Errorf("%s: a product is kept", f.name)
+			}
 		}
 	}
 }

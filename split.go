@@ -15,7 +15,7 @@ type stage int
 
 const (
 	stageSigns   stage = iota // ranges: draw the probe
-	stageSum                  // ranges: add the probe's product to the sum
+	stageSum                  // ranges: add the probe's product to the sum, with signs drawn again
 	stageInspect              // batches: look for values that are not finite
 	stageRefresh              // batches: step from the new product
 	stageRepeat               // batches: step from the kept curvature
@@ -133,7 +133,7 @@ func (o *Optimizer[T]) drain(worker int) {
 		case stageSigns:
 			o.drawSigns(&o.ranges[i])
 		case stageSum:
-			o.addProducts(&o.ranges[i])
+			o.addProducts(&o.ranges[i], o.scratch[worker])
 		case stageInspect:
 			o.inspect(&o.batches[i])
 		default:

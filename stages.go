@@ -25,31 +25,14 @@ func (o *Optimizer[T]) drawSigns(r *range_) {
 }
 
 // addProducts adds the products with a probe to the sum.
-func (o *Optimizer[T]) addProducts(r *range_) {
+func (o *Optimizer[T]) addProducts(r *range_, scratch []T) {
 	if r.first == r.last {
 		i := r.first
-		o.addProduct(o.sum[i][r.lo:r.hi], o.z[i][r.lo:r.hi], o.hzView[i][r.lo:r.hi])
+		o.addDrawn(o.sum[i][r.lo:r.hi], o.hzView[i][r.lo:r.hi], o.tensors[i].offset+uint64(r.lo), scratch)
 		return
 	}
 	for i := r.first; i <= r.last; i++ {
-		o.addProduct(o.sum[i], o.z[i], o.hzView[i])
-	}
-}
-
-// addProduct goes in pieces that are still in the cache when they have been
-// looked at.
-func (o *Optimizer[T]) addProduct(sum, z, hz []T) {
-	if o.first {
-		clear(sum)
-	}
-	for len(sum) > 0 {
-		n := min(len(sum), maxCall)
-		if !o.opts.SkipFiniteCheck && !allFinite(hz[:n]) {
-			o.nonFinite.Store(true)
-			return
-		}
-		addProbe(sum[:n], z[:n], hz[:n])
-		sum, z, hz = sum[n:], z[n:], hz[n:]
+		o.addDrawn(o.sum[i], o.hzView[i], o.tensors[i].offset, scratch)
 	}
 }
 
@@ -104,13 +87,12 @@ func (o *Optimizer[T]) filledInPlace(r run) bool {
 }
 
 // newCurvature is where inspect leaves a span's curvature for the step, or nil
-// if it does not work it out. The probe's memory serves: nobody needs the probe
-// any more.
+// if it does not work it out.
 func (o *Optimizer[T]) newCurvature(sp *span) []T {
-	if o.opts.SkipFiniteCheck || sp.panel.block == 1 {
-		return nil
+	if next := o.tensors[sp.tensor].next; next != nil {
+		return next[sp.block:][:sp.panel.blocks()]
 	}
-	return o.z[sp.tensor][sp.block:][:sp.panel.blocks()]
+	return nil
 }
 
 // panelFinite reports whether all elements of a panel are finite.

@@ -10,17 +10,28 @@ import "fmt"
 // for each of Options.Samples probes, and reads grads after, so hvp may fill
 // grads in the same pass. Else hvp is not called and may be nil. hvp may also
 // put a slice of its own into hz[i], of the same length, in place of filling
-// the one that is there; Step only reads it, and does not keep it.
+// the one that is there; Step only reads it, and does not keep it. z[i], with
+// the product computed in place, is such a slice too: whatever hvp writes into
+// z, the step uses the signs that were drawn.
 //
 // Step checks everything before it writes anything. The error wraps ErrShape
-// for a number or length of slices that does not fit, ErrHVP where hvp is due
-// and is nil or fails (its own error is wrapped too), ErrNonFinite for a
-// gradient or product that is NaN or infinite, and ErrOption for
-// hyperparameters that have become invalid. On an error nothing has changed,
-// the position in the sequence of probes included, and the same Step can be
-// tried again. The same holds if hvp panics.
+// for a number or length of slices that does not fit, or memory that is shared
+// where it must not be; ErrHVP where hvp is due and is nil or fails (its own
+// error is wrapped too); ErrNonFinite for a gradient or product that is NaN or
+// infinite; and ErrOption for hyperparameters that have become invalid. On an
+// error nothing has changed, the position in the sequence of probes included,
+// and the same Step can be tried again. The same holds if hvp panics. (What hvp
+// itself has written into the parameters stays there.)
 //
-// grads are only read. They must not overlap the parameters.
+// grads and products are only read. They may share memory with one another, and
+// grads[i] may be the Value of parameter i itself. No other overlap with a
+// Value, or with a slice that State returns, is allowed.
+//
+// Finite products can still overflow: where their sum over the probes or a
+// block, or the square of their mean, exceeds the range of T, which in float32
+// takes a mean of 1e19 or more, v becomes infinite without an error. Its block
+// then stays where it is, weight decay apart, until v is set to something else;
+// with a Beta2 of 0 it becomes NaN.
 func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 	for i := range o.groups {
 		g := &o.groups[i]
@@ -33,24 +44,27 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 	if len(grads) != len(o.tensors) {
 		return fmt.Errorf("%w: %d gradients for %d parameters", ErrShape, len(grads), len(o.tensors))
 	}
+	defer o.letGo()
 	due := o.NeedsHessian()
 	if due {
 		if err := o.probe(hvp); err != nil {
 			return err
 		}
 	}
+	o.grads = grads
 	if err := o.checkLengths(grads, "gradient"); err != nil {
 		return err
 	}
-	o.grads = grads
-	defer o.letGo()
 	if !o.opts.SkipFiniteCheck {
 		o.due = due
-		if o.find(stageInspect) {
+		if o.sees(stageInspect) {
 			if err := o.nonFiniteIn(due); err != nil {
 				return err
 			}
 		}
+	}
+	if err := o.checkGradients(grads); err != nil {
+		return err
 	}
 	if due {
 		o.run(stageRefresh)
@@ -85,9 +99,12 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 		if err := o.checkLengths(o.hzView, product); err != nil {
 			return err
 		}
+		if err := o.checkOwnProducts(); err != nil {
+			return err
+		}
 		if o.opts.Samples > 1 {
 			o.first = s == 0
-			if o.find(stageSum) {
+			if o.sees(stageSum) {
 				return o.firstNonFinite(o.hzView, product)
 			}
 		}
@@ -110,9 +127,9 @@ func (o *Optimizer[T]) checkLengths(x [][]T, what string) error {
 	return nil
 }
 
-// find runs a stage that looks for values that are not finite, and reports
+// sees runs a stage that looks for values that are not finite, and reports
 // whether it has seen any.
-func (o *Optimizer[T]) find(s stage) bool {
+func (o *Optimizer[T]) sees(s stage) bool {
 	o.nonFinite.Store(false)
 	o.run(s)
 	return o.nonFinite.Load()

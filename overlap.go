@@ -1,0 +1,108 @@
+package adahessian
+
+import (
+	"fmt"
+	"slices"
+	"unsafe"
+)
+
+// extent is memory that a step writes.
+type extent struct {
+	start, end uintptr
+	what       string
+	tensor     int
+}
+
+// extentOf returns the memory of x, which is not empty.
+func extentOf[T Float](x []T, what string, tensor int) extent {
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
+	return extent{start, start + uintptr(len(x))*unsafe.Sizeof(T(0)), what, tensor}
+}
+
+// overlap finds slices of the caller's that share memory with what a step
+// writes: there a step would read what it has written already.
+type overlap struct {
+	written []extent // in rising order, and apart
+	apart   []extent // the last gradient of each tensor that was found to be so
+}
+
+// makeOverlap lists what a step writes.
+func (o *Optimizer[T]) makeOverlap() {
+	for i := range o.tensors {
+		t := &o.tensors[i]
+		for _, x := range []struct {
+			x    []T
+			what string
+		}{{t.value, "Value"}, {t.m, "m"}, {t.v, "v"}} {
+			if len(x.x) > 0 {
+				o.written = append(o.written, extentOf(x.x, x.what, i))
+			}
+		}
+	}
+	slices.SortFunc(o.written, func(a, b extent) int {
+		if a.start < b.start {
+			return -1
+		}
+		return 1
+	})
+	o.apart = make([]extent, len(o.tensors))
+}
+
+// find returns the first extent that shares memory with x, or nil.
+func (l *overlap) find(x extent) *extent {
+	k, _ := slices.BinarySearchFunc(l.written, x.start, func(w extent, start uintptr) int {
+		if w.end <= start {
+			return -1
+		}
+		return 1
+	})
+	if k < len(l.written) && l.written[k].start < x.end {
+		return &l.written[k]
+	}
+	return nil
+}
+
+// checkGradients reports the first gradient that shares memory with what the
+// step writes. A gradient may be its own parameter's Value, as that of ½|θ|²
+// is: every element is read before it is written.
+func (o *Optimizer[T]) checkGradients(grads [][]T) error {
+	for i, g := range grads {
+		if len(g) == 0 {
+			continue
+		}
+		x := extentOf(g, "", i)
+		if x == o.apart[i] {
+			continue // no memory moves, so what was apart still is
+		}
+		if unsafe.SliceData(g) != unsafe.SliceData(o.tensors[i].value) {
+			if err := o.checkApart(x, "gradient"); err != nil {
+				return err
+			}
+		}
+		o.apart[i] = x
+	}
+	return nil
+}
+
+// checkOwnProducts is checkGradients for products that hvp has put in the place
+// of the optimizer's.
+func (o *Optimizer[T]) checkOwnProducts() error {
+	for i, h := range o.hzView {
+		if len(h) == 0 || unsafe.SliceData(h) == unsafe.SliceData(o.hz[i]) {
+			continue
+		}
+		if err := o.checkApart(extentOf(h, "", i), "Hessian-vector product"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Optimizer[T]) checkApart(x extent, what string) error {
+	w := o.find(x)
+	if w == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: parameter %d %q: %s shares memory with %s of parameter %d %q",
+		ErrShape, x.tensor, o.tensors[x.tensor].name, what, w.what, w.tensor, o.tensors[w.tensor].name)
+}
