@@ -1,14 +1,19 @@
 package adahessian
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"unsafe"
+
+	"github.com/adahessian-go/adahessian/internal/guard"
 )
 
 // Each target runs one kernel on every instruction set, in both types, and
-// compares with the generic definition. The data are the fuzzer's bytes, gone
-// round in; what else a call has comes from small numbers.
+// compares with the generic definition: at any offset between canaries, and
+// between guard pages. The data are the fuzzer's bytes, gone round in; what else
+// a call has comes from small numbers.
 
 // fuzzBytes is a filler out of bytes.
 type fuzzBytes[T Float] struct {
@@ -53,7 +58,34 @@ func fuzzCheck(t *testing.T, data []byte, offset uint8, f32 func(f *fuzzBytes[fl
 		narrow, wide := &fuzzBytes[float32]{bytes: data}, &fuzzBytes[float64]{bytes: data}
 		f32(narrow).check(t, int(offset%16), narrow)
 		f64(wide).check(t, int(offset%16), wide)
+		for _, atEnd := range []bool{true, false} {
+			if g := fuzzGuarded32(); g != nil {
+				g.check(t, f32(narrow), atEnd, narrow)
+			}
+			if g := fuzzGuarded64(); g != nil {
+				g.check(t, f64(wide), atEnd, wide)
+			}
+		}
 	}
+}
+
+// fuzzGuarded32 and fuzzGuarded64 are guard pages for the calls of all targets,
+// or nil where the system has none. They are made once: a target's call is over
+// sooner than memory is mapped.
+var (
+	fuzzGuarded32 = sync.OnceValue(fuzzGuarded[float32])
+	fuzzGuarded64 = sync.OnceValue(fuzzGuarded[float64])
+)
+
+func fuzzGuarded[T Float]() *guarded[T] {
+	const size = 5000 + 300*256 // the rows of a panel of fuzzPanel may lie apart
+	g := &guarded[T]{}
+	if err := g.open(7, size); errors.Is(err, guard.ErrUnsupported) {
+		return nil
+	} else if err != nil {
+		panic(err)
+	}
+	return g
 }
 
 // fuzzStep makes scalars out of the data.

@@ -18,17 +18,31 @@ type guarded[T Float] struct{ pages []*guard.Pages }
 func newGuarded[T Float](t testing.TB, buffers, size int) *guarded[T] {
 	t.Helper()
 	g := &guarded[T]{}
-	for range buffers {
-		p, err := guard.New(size * int(unsafe.Sizeof(T(0))))
-		if errors.Is(err, guard.ErrUnsupported) {
-			t.Skip(err)
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { p.Close() })
-		g.pages = append(g.pages, p)
+	t.Cleanup(g.close)
+	if err := g.open(buffers, size); errors.Is(err, guard.ErrUnsupported) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
 	}
 	return g
+}
+
+// open maps pages for so many buffers of at most so many elements.
+func (g *guarded[T]) open(buffers, size int) error {
+	for range buffers {
+		p, err := guard.New(size * int(unsafe.Sizeof(T(0))))
+		if err != nil {
+			return err
+		}
+		g.pages = append(g.pages, p)
+	}
+	return nil
+}
+
+func (g *guarded[T]) close() {
+	for _, p := range g.pages {
+		p.Close()
+	}
 }
 
 // check runs the call against the front or the end of the pages.
