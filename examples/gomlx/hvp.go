@@ -85,7 +85,7 @@ func (t *trainer) execute(z [][]float32, batch ...*tensors.Tensor) (loss float32
 	for _, b := range batch {
 		args = append(args, b)
 	}
-	out, err := t.exec.Exec(args...)
+	out, err := t.exec.Call(args...)
 	if err != nil {
 		return 0, nil, nil, err
 	}

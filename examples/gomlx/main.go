@@ -142,7 +142,7 @@ func (n *network) accuracy(set digits.Set[float32]) (float64, error) {
 	for _, w := range n.weights {
 		args = append(args, w.tensor)
 	}
-	out, err := exec.Exec1(args...)
+	out, err := exec.Call1(args...)
 	if err != nil {
 		return 0, err
 	}
