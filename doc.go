@@ -56,7 +56,7 @@
 //
 // A framework that keeps state of its own uses the kernels [Rademacher],
 // [BlockMeanAbs] and [Update] with [NewCoefficients]. They are written in
-// assembly for AVX2, chosen at run time, and in Go for everything else; see
+// assembly for AVX2 and AVX-512, chosen at run time, and in Go for everything else; see
 // [ISA].
 //
 // # Reproducible bits
