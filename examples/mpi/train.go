@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,9 +61,13 @@ func newWorker(c *comm, fixed bool, set digits.Set[float64], batch int) (*worker
 // hvp computes the result of the whole batch on all ranks, and gives the
 // optimizer the range of this one. The product needs the whole probe, of which
 // the optimizer has drawn its own range: with one probe for each step, the
-// number of the draw is that of the step.
-func (w *worker) hvp(hz, _ [][]float64) error {
+// number of the draw is that of the step. Ranks that drew other signs would
+// add up products with different z, so it looks.
+func (w *worker) hvp(hz, z [][]float64) error {
 	adahessian.Rademacher(w.z, w.seed, w.opt.Steps(), 0)
+	if !slices.Equal(z[0], w.z[w.lo:w.hi]) {
+		return errors.New("the shard's signs are not those of the whole vector")
+	}
 	if err := w.reduce(); err != nil {
 		return err
 	}
