@@ -41,6 +41,17 @@
 // [Elementwise] not at all. The second moment has one value for each block, so
 // larger blocks take less memory, and less of its bandwidth.
 //
+// Learning-rate schedules, groups without weight decay, freezing and gradient
+// accumulation each have an example below. In the repository, examples/ has
+// adapters for several frameworks, and docs/ the format of saved state.
+//
+// # Errors
+//
+// Every error wraps one of [ErrOption], [ErrLayout], [ErrShape],
+// [ErrNonFinite], [ErrState] and [ErrHVP], and names the parameter, the index
+// and the value at fault. Step checks everything before it writes anything: on
+// an error nothing has changed, and the same Step can be tried again.
+//
 // # Kernels
 //
 // A framework that keeps state of its own uses the kernels [Rademacher],

@@ -133,7 +133,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer n.machine.Close()
+	defer func() { _ = n.machine.Close() }()
 	opts := adahessian.DefaultOptions()
 	opts.LR = 0.1
 	var solver g.Solver = NewSolver[float64](n.run, opts, layouts())
