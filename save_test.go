@@ -151,7 +151,7 @@ func TestReplaceFile(t *testing.T) {
 		}
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
-		t.Errorf("files: %v, %v", files, err)
+		t.Errorf("%d files, %v", len(files), err)
 	}
 	if err := r.loadFile(path); err != nil {
 		t.Fatal(err)
