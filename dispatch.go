@@ -56,6 +56,7 @@ func ISA() string { return isa() }
 // The bits come from Philox4x32-10 (Salmon et al., SC 2011), one for each
 // sign. z may have any length.
 func Rademacher[T Float](z []T, seed, draw, offset uint64) {
+	noteWrite(z)
 	for len(z) > 0 {
 		n := min(len(z), maxCall)
 		if toWrap := -offset; toWrap != 0 && uint64(n) > toWrap {
@@ -80,6 +81,7 @@ func BlockMeanAbs[T Float](d, x []T, l Layout) {
 	if len(x) != l.Len() || len(d) != l.Blocks() {
 		panic("adahessian: BlockMeanAbs: lengths do not fit the layout")
 	}
+	noteMean(d, x, l.panel())
 	meanPanel(d, x, l.panel(), T(l.Block))
 }
 
@@ -123,6 +125,7 @@ func updateWide[T Float](theta, m, v, g, hz []T, p panel, c *Coefficients[T]) {
 // every block is kept there: where hz is nil it is used, else it is set from
 // hz. scratch holds at least pieceLen values.
 func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficients[T], scratch []T) {
+	noteUpdate(theta, m, v, g, hz, cached, p)
 	s := c.scalarsFor(p.block)
 	if p.block == 1 && cached == nil && p.outer <= maxCall && c.power != powerAny {
 		update(theta, m, v, g, hz, nil, p, &s, c.power) // soon done, for small tensors
@@ -255,6 +258,7 @@ func descendPanel[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
 // firstNonFinite returns the index of the first x that is NaN or infinite, or
 // −1.
 func firstNonFinite[T Float](x []T) int {
+	noteRead(x)
 	for from := 0; from < len(x); from += maxCall {
 		part := x[from:min(from+maxCall, len(x))]
 		if allFinite(part) {

@@ -24,7 +24,7 @@ func testFaultsEverywhere[T Float](t *testing.T) {
 		for i, x := range spoiled.theta {
 			apart := 1
 			if len(x) > 1000 || brief() {
-				apart = 1 + len(x)/30
+				apart = 1 + len(x)/10
 				if !brief() {
 					apart = 509
 				}

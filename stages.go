@@ -51,7 +51,7 @@ func (o *Optimizer[T]) inspect(b *batch) {
 		seen = true
 	}
 	for i := b.first; i <= b.last && whole; i++ {
-		ok = allFinite(o.grads[i]) && ok
+		ok = finiteRange(o.grads[i]) && ok
 	}
 	for i := range b.spans {
 		sp := &b.spans[i]
@@ -110,6 +110,7 @@ func panelFinite[T Float](x []T, p panel) bool {
 
 // finiteRange is allFinite in calls of at most maxCall elements.
 func finiteRange[T Float](x []T) bool {
+	noteRead(x)
 	for len(x) > maxCall {
 		if !allFinite(x[:maxCall]) {
 			return false

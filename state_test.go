@@ -3,7 +3,6 @@ package adahessian
 import (
 	"bytes"
 	"encoding"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -1070,104 +1069,11 @@ func testStateElsewhere[T Float](t *testing.T, file string) {
 	}
 }
 
-// replaceFile replaces the file at path by what write writes. Whoever opens
-// path, at any time and after any crash, finds a whole file: the old one or
-// the new one.
-func replaceFile(path string, write func(w io.Writer) error) error {
-	dir := filepath.Dir(path) // a rename must stay in one file system
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails after the rename, as it should
-	defer f.Close()
-	if err := write(f); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil { // the data, before the name points to it
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename in the directory last.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it has no such call
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-// TestStateReplaceFile saves the values and the state together, fails to save
-// them again, and loads what is there.
-func TestStateReplaceFile(t *testing.T) {
-	if runtime.GOOS == "js" || runtime.GOOS == "wasip1" {
-		t.Skip("no directory to sync")
-	}
-	r := newStateRun[float32](t, stateOptions(2, 3), 0)
-	dir := t.TempDir()
-	path := filepath.Join(dir, "checkpoint")
-	checkpoint := func(w io.Writer) error {
-		for _, p := range r.params {
-			if err := binary.Write(w, binary.LittleEndian, p.Value); err != nil {
-				return err
-			}
-		}
-		_, err := r.WriteTo(w)
-		return err
-	}
-	for range 2 { // the second replaces the first
-		r.train(t, 2)
-		if err := replaceFile(path, checkpoint); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := r.bits()
-	r.train(t, 1)
-	err := replaceFile(path, func(w io.Writer) error {
-		return checkpoint(&faultyWriter{room: 900, fault: func(n, _ int) (int, error) { return n, errStateTest }})
-	})
-	if !errors.Is(err, errStateTest) {
-		t.Errorf("a save that fails: %v", err)
-	}
-	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
-		t.Errorf("files: %v, %v", files, err)
-	}
-
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, p := range r.params {
-		if err := binary.Read(f, binary.LittleEndian, p.Value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := r.ReadFrom(f); err != nil {
-		t.Fatal(err)
-	}
-	if r.bits() != want {
-		t.Error("another state was read than was written")
-	}
-}
-
 // TestStateDocs makes sure that docs/state.md shows special32.state and the
-// code of this file.
+// code of the example.
 func TestStateDocs(t *testing.T) {
 	docs := strings.ReplaceAll(readStateFile(t, "docs/state.md"), "\r\n", "\n")
-	source := strings.ReplaceAll(readStateFile(t, "state_test.go"), "\r\n", "\n")
+	source := strings.ReplaceAll(readStateFile(t, "example_save_test.go"), "\r\n", "\n")
 	var dump []byte
 	for i, block := range strings.Split(docs, "```") {
 		code, isGo := strings.CutPrefix(block, "go\n")
@@ -1175,7 +1081,7 @@ func TestStateDocs(t *testing.T) {
 		switch {
 		case i%2 == 0: // between the blocks
 		case isGo && !strings.Contains(source, code):
-			t.Errorf("state_test.go does not have the code of docs/state.md:\n%s", code)
+			t.Errorf("example_save_test.go does not have the code of docs/state.md:\n%s", code)
 		case isHex:
 			for line := range strings.Lines(bytes) {
 				digits, _, _ := strings.Cut(line, ";")

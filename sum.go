@@ -9,6 +9,8 @@ const sumPiece = 2 << 10
 // given the other copy, and may have written to it, or have computed its
 // product in place there.
 func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
+	noteWrite(sum)
+	noteRead(hz)
 	if o.first {
 		clear(sum)
 	}

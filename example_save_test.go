@@ -1,0 +1,117 @@
+package adahessian_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/adahessian-go/adahessian"
+)
+
+// replaceFile replaces the file at path by what write writes. Whoever opens
+// path, at any time and after any crash, finds a whole file: the old one or
+// the new one.
+func replaceFile(path string, write func(w io.Writer) error) error {
+	dir := filepath.Dir(path) // a rename must stay in one file system
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails after the rename, as it should
+	defer f.Close()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil { // the data, before the name points to it
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a rename in the directory last.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // it has no such call
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// Values and state are saved in one file, which is written beside the old one,
+// synced, and renamed: a crash at any moment leaves one that is whole. They are
+// loaded into an optimizer that is made as the first was.
+func ExampleOptimizer_WriteTo() {
+	opts := adahessian.DefaultOptions()
+	opts.UpdateEach = 3
+	newRun := func() ([]float32, *adahessian.Optimizer[float32]) {
+		w := []float32{4, -3}
+		opt, err := adahessian.New(opts, adahessian.Param[float32]{Name: "w", Value: w})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return w, opt
+	}
+	train := func(w []float32, opt *adahessian.Optimizer[float32], steps int) {
+		for range steps { // of the loss w₀² + 2w₁²
+			grads := [][]float32{{2 * w[0], 4 * w[1]}}
+			err := opt.Step(grads, func(hz, z [][]float32) error {
+				hz[0][0], hz[0][1] = 2*z[0][0], 4*z[0][1]
+				return nil
+			})
+			if err != nil {
+				log.Fatal(err)
+			}
+		}
+	}
+	dir, err := os.MkdirTemp("", "checkpoint")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "checkpoint")
+
+	w, opt := newRun()
+	train(w, opt, 5)
+	err = replaceFile(path, func(f io.Writer) error {
+		if err := binary.Write(f, binary.LittleEndian, w); err != nil {
+			return err
+		}
+		_, err := opt.WriteTo(f)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	train(w, opt, 5)
+
+	// Elsewhere, later:
+	f, err := os.Open(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	w2, opt2 := newRun()
+	if err := binary.Read(f, binary.LittleEndian, w2); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := opt2.ReadFrom(f); err != nil {
+		log.Fatal(err)
+	}
+	train(w2, opt2, 5)
+	fmt.Println(opt2.Steps(), "steps, the same bits:", w[0] == w2[0] && w[1] == w2[1])
+	// Output: 10 steps, the same bits: true
+}

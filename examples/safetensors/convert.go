@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"unsafe"
+
+	"github.com/adahessian-go/adahessian"
+	"github.com/nlpodyssey/safetensors"
+)
+
+// The names in the state of the published optimizer. Its number of steps is a
+// number there, and is in the file's metadata here.
+const (
+	firstMoment  = "exp_avg"
+	secondMoment = "exp_hessian_diag_sq"
+	stepCount    = "step"
+)
+
+// Tensor describes a parameter as it was given to the optimizer.
+type Tensor struct {
+	Param  string
+	Shape  []int
+	Layout adahessian.Layout
+	Offset uint64 // as it was given; 0: directly after the one before
+}
+
+// Export returns a safetensors file of the moments and the number of steps. The
+// second moment is expanded: an element has the value of its block.
+func Export[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) ([]byte, error) {
+	views := map[string]safetensors.TensorView{}
+	for i, t := range tensors {
+		m, v := opt.State(i)
+		expanded := make([]T, len(m))
+		for e := range expanded {
+			expanded[e] = v[t.blockOf(e)]
+		}
+		for name, x := range map[string][]T{firstMoment: m, secondMoment: expanded} {
+			view, err := newView(t.Shape, x)
+			if err != nil {
+				return nil, fmt.Errorf("%s.%s: %w", t.Param, name, err)
+			}
+			views[t.Param+"."+name] = view
+		}
+	}
+	return safetensors.Serialize(views, map[string]string{stepCount: strconv.FormatUint(opt.Steps(), 10)})
+}
+
+// Import sets the moments and the number of steps to those of a safetensors
+// file. opts and tensors are what opt was made with. On an error opt is as it
+// was.
+//
+// The values of a block must all be the same: a file of an optimizer that
+// averaged over other axes is an error. With UpdateEach > 1 the step must be
+// one before which a refresh is due, since the file does not have the curvature
+// in between.
+func Import[T adahessian.Float](opt *adahessian.Optimizer[T], opts adahessian.Options, tensors []Tensor, data []byte) error {
+	file, err := safetensors.Deserialize(data)
+	if err != nil {
+		return err
+	}
+	steps, err := stepsOf(data)
+	if err != nil {
+		return err
+	}
+	if each := uint64(opts.UpdateEach); steps%each != 0 {
+		return fmt.Errorf("step %d is in the middle of %d that share a curvature", steps, each)
+	}
+	var moments []moment[T]
+	for _, t := range tensors {
+		m, err := read[T](file, t.Param+"."+firstMoment, t.Shape)
+		if err != nil {
+			return err
+		}
+		expanded, err := read[T](file, t.Param+"."+secondMoment, t.Shape)
+		if err != nil {
+			return err
+		}
+		v := make([]T, t.Layout.Blocks())
+		seen := make([]bool, len(v))
+		for e, x := range expanded {
+			b := t.blockOf(e)
+			if seen[b] && x != v[b] {
+				return fmt.Errorf("%s.%s[%d] = %v, and another element of its block has %v", t.Param, secondMoment, e, x, v[b])
+			}
+			v[b], seen[b] = x, true
+		}
+		moments = append(moments, moment[T]{m, v})
+	}
+	return opt.UnmarshalBinary(encodeState(opts, tensors, steps, moments))
+}
+
+// blockOf returns the block of an element.
+func (t Tensor) blockOf(element int) int {
+	l := t.Layout
+	return element/(l.Block*l.Inner)*l.Inner + element%l.Inner
+}
+
+func newView[T adahessian.Float](shape []int, x []T) (safetensors.TensorView, error) {
+	var b bytes.Buffer
+	if err := binary.Write(&b, binary.LittleEndian, x); err != nil {
+		return safetensors.TensorView{}, err
+	}
+	return safetensors.NewTensorView(dtype[T](), dims(shape), b.Bytes())
+}
+
+func read[T adahessian.Float](file safetensors.SafeTensors, name string, shape []int) ([]T, error) {
+	view, ok := file.Tensor(name)
+	if !ok {
+		return nil, fmt.Errorf("no tensor %s", name)
+	}
+	if got, want := fmt.Sprint(view.DType(), view.Shape()), fmt.Sprint(dtype[T](), dims(shape)); got != want {
+		return nil, fmt.Errorf("%s is %s, want %s", name, got, want)
+	}
+	x := make([]T, view.DataLen()/uint64(unsafe.Sizeof(T(0))))
+	return x, binary.Read(bytes.NewReader(view.Data()), binary.LittleEndian, x)
+}
+
+// stepsOf reads the number of steps in the file's metadata.
+func stepsOf(data []byte) (uint64, error) {
+	_, metadata, err := safetensors.ReadMetadata(data)
+	if err != nil {
+		return 0, err
+	}
+	steps, err := strconv.ParseUint(metadata.Metadata()[stepCount], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("metadata %q: %w", stepCount, err)
+	}
+	return steps, nil
+}
+
+func dtype[T adahessian.Float]() safetensors.DType {
+	if unsafe.Sizeof(T(0)) == 4 {
+		return safetensors.F32
+	}
+	return safetensors.F64
+}
+
+func dims(shape []int) []uint64 {
+	var d []uint64
+	for _, n := range shape {
+		d = append(d, uint64(n))
+	}
+	return d
+}

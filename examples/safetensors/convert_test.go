@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/adahessian-go/adahessian"
+	"github.com/nlpodyssey/safetensors"
+)
+
+func TestRun(t *testing.T) {
+	if err := run(filepath.Join(t.TempDir(), "optimizer.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestExport looks into the file with the library alone.
+func TestExport(t *testing.T) {
+	m := trained(t)
+	data, err := Export(m.opt, m.tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := safetensors.Deserialize(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"conv.weight.exp_avg", "conv.weight.exp_hessian_diag_sq", "conv.bias.exp_avg", "conv.bias.exp_hessian_diag_sq"} {
+		if _, ok := file.Tensor(name); !ok {
+			t.Errorf("no %s among %v", name, file.Names())
+		}
+	}
+	first, v := m.opt.State(0)
+	moment, err := read[float32](file, "conv.weight.exp_avg", []int{4, 3, 3, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expanded, err := read[float32](file, "conv.weight.exp_hessian_diag_sq", []int{4, 3, 3, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range expanded {
+		if moment[e] != first[e] || expanded[e] != v[e/9] {
+			t.Fatalf("element %d is %v and %v, want %v and %v", e, moment[e], expanded[e], first[e], v[e/9])
+		}
+	}
+	if n, err := stepsOf(data); n != 3 || err != nil {
+		t.Errorf("%d steps, %v", n, err)
+	}
+}
+
+// TestImport makes sure that the whole state comes back, to the bit, in a
+// layout of every kind, with offsets, and where no refresh is under way.
+func TestImport(t *testing.T) {
+	t.Run("float32", testImport[float32])
+	t.Run("float64", testImport[float64])
+}
+
+func testImport[T adahessian.Float](t *testing.T) {
+	tensors := []Tensor{
+		{Param: "rows", Shape: []int{3, 5}, Layout: adahessian.Layout{Outer: 3, Block: 5, Inner: 1}},
+		{Param: "hwio", Shape: []int{3, 3, 2, 2}, Layout: adahessian.Layout{Outer: 1, Block: 9, Inner: 4}, Offset: 99},
+		{Param: "each", Shape: []int{7}, Layout: adahessian.Elementwise(7)},
+		{Param: "middle", Shape: []int{2, 3, 2}, Layout: adahessian.Layout{Outer: 2, Block: 3, Inner: 2}},
+	}
+	for _, each := range []int{1, 2} {
+		opts := adahessian.DefaultOptions()
+		opts.UpdateEach, opts.Samples, opts.Seed = each, 2, 5
+		var opt [2]*adahessian.Optimizer[T]
+		for k := range opt {
+			var params []adahessian.Param[T]
+			for _, t := range tensors {
+				params = append(params, adahessian.Param[T]{Name: t.Param, Value: make([]T, t.Layout.Len()), Layout: t.Layout, Offset: t.Offset})
+			}
+			var err error
+			if opt[k], err = adahessian.New(opts, params...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		step := func() {
+			var grads [][]T
+			for _, t := range tensors {
+				g := make([]T, t.Layout.Len())
+				for e := range g {
+					g[e] = T(e%5) - 2
+				}
+				grads = append(grads, g)
+			}
+			err := opt[0].Step(grads, func(hz, z [][]T) error {
+				for i := range z {
+					for e, s := range z[i] {
+						hz[i][e] = T(1+e%5)*s + 0.5
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 4 {
+			step()
+		}
+		data, err := Export(opt[0], tensors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := safetensors.Deserialize(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, tensor := range tensors {
+			requireExpanded(t, file, opt[0], i, tensor)
+		}
+		if err := Import(opt[1], opts, tensors, data); err != nil {
+			t.Fatal(err)
+		}
+		if opt[1].Steps() != 4 {
+			t.Errorf("%d steps, want 4", opt[1].Steps())
+		}
+		for i := range tensors {
+			m0, v0 := opt[0].State(i)
+			m1, v1 := opt[1].State(i)
+			for e := range m0 {
+				if m0[e] != m1[e] {
+					t.Fatalf("%s: m[%d] = %v, want %v", tensors[i].Param, e, m1[e], m0[e])
+				}
+			}
+			for b := range v0 {
+				if v0[b] != v1[b] || v0[b] == 0 {
+					t.Fatalf("%s: v[%d] = %v, want %v", tensors[i].Param, b, v1[b], v0[b])
+				}
+			}
+		}
+		if each == 2 {
+			step()
+			if data, err = Export(opt[0], tensors); err != nil {
+				t.Fatal(err)
+			}
+			if err := Import(opt[1], opts, tensors, data); err == nil || !strings.Contains(err.Error(), "step 5 is in the middle of 2") {
+				t.Errorf("in the middle of a period: %v", err)
+			}
+		}
+	}
+}
+
+// requireExpanded makes sure that every element has the value of its block.
+func requireExpanded[T adahessian.Float](t *testing.T, file safetensors.SafeTensors, opt *adahessian.Optimizer[T], i int, tensor Tensor) {
+	t.Helper()
+	expanded, err := read[T](file, tensor.Param+".exp_hessian_diag_sq", tensor.Shape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, v := opt.State(i)
+	l, e := tensor.Layout, 0
+	for outer := range l.Outer {
+		for range l.Block {
+			for inner := range l.Inner {
+				if want := v[outer*l.Inner+inner]; expanded[e] != want {
+					t.Fatalf("%s: element %d is %v, want %v", tensor.Param, e, expanded[e], want)
+				}
+				e++
+			}
+		}
+	}
+}
+
+// TestImportRefuses imports what does not fit. Nothing changes.
+func TestImportRefuses(t *testing.T) {
+	m := trained(t)
+	before, err := m.opt.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := Export(m.opt, m.tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flat := append([]Tensor{}, m.tensors...)
+	flat[0].Shape = []int{12, 9}
+	other := append([]Tensor{}, m.tensors...)
+	other[0].Param = "other"
+	elementwise := append([]Tensor{}, m.tensors...)
+	elementwise[0].Layout = adahessian.Elementwise(108)
+	for _, c := range []struct {
+		name    string
+		data    []byte
+		tensors []Tensor
+		want    string
+	}{
+		{"shape", good, flat, "conv.weight.exp_avg is F32 [4 3 3 3], want F32 [12 9]"},
+		{"name", good, other, "no tensor other.exp_avg"},
+		{"layout", good, elementwise, "Layout"},
+		{"values within a block", bytes.Replace(good, secondBytes(t, m), []byte{0, 0, 0x80, 0x3f}, 1), m.tensors, "another element of its block"},
+		{"cut off", good[:len(good)-1], m.tensors, ""},
+		{"no step", bytes.Replace(good, []byte(`"step":"3"`), []byte(`"pets":"3"`), 1), m.tensors, `metadata "step"`},
+	} {
+		err := Import(m.opt, m.opts, c.tensors, c.data)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		after, err := m.opt.MarshalBinary()
+		if err != nil || !bytes.Equal(before, after) {
+			t.Fatalf("%s: the state has changed (%v)", c.name, err)
+		}
+	}
+}
+
+// secondBytes are the bytes of a second moment, of which the first in the file
+// stands for an element of a block.
+func secondBytes(t *testing.T, m *model) []byte {
+	t.Helper()
+	_, v := m.opt.State(0)
+	view, err := newView([]int{1}, v[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return view.Data()
+}
+
+func trained(t *testing.T) *model {
+	t.Helper()
+	m, err := newModel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.train(3); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}

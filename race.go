@@ -1,0 +1,64 @@
+//go:build race
+
+package adahessian
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// The race detector sees what compiled code reads and writes, and nothing of
+// assembly. Under it the functions that call kernels say so themselves, each
+// for the whole of its arguments.
+
+func noteRead[T Float](x []T) {
+	if len(x) > 0 {
+		runtime.RaceReadRange(unescaped(x), len(x)*int(unsafe.Sizeof(T(0))))
+	}
+}
+
+func noteWrite[T Float](x []T) {
+	if len(x) > 0 {
+		runtime.RaceWriteRange(unescaped(x), len(x)*int(unsafe.Sizeof(T(0))))
+	}
+}
+
+// unescaped is the slice's memory, hidden from the compiler: it would move the
+// memory to the heap where it is on a caller's stack.
+func unescaped[T Float](x []T) unsafe.Pointer {
+	p := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
+	return *(*unsafe.Pointer)(unsafe.Pointer(&p))
+}
+
+// noteRows calls note for the elements of a panel.
+func noteRows[T Float](note func([]T), x []T, p panel) {
+	if p.width == p.stride {
+		note(x[:p.len()])
+		return
+	}
+	for b := range p.outer * p.block {
+		note(x[b*p.stride:][:p.width])
+	}
+}
+
+// noteUpdate notes what updatePanel does.
+func noteUpdate[T Float](theta, m, v, g, hz, cached []T, p panel) {
+	noteRows(noteWrite[T], theta, p)
+	noteRows(noteWrite[T], m, p)
+	noteRows(noteRead[T], g, p)
+	noteWrite(v[:p.blocks()])
+	if hz != nil {
+		noteRows(noteRead[T], hz, p)
+	}
+	if cached != nil && hz != nil {
+		noteWrite(cached[:p.blocks()])
+	} else if cached != nil {
+		noteRead(cached[:p.blocks()])
+	}
+}
+
+// noteMean notes what BlockMeanAbs does.
+func noteMean[T Float](d, x []T, p panel) {
+	noteRows(noteRead[T], x, p)
+	noteWrite(d[:p.blocks()])
+}

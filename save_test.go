@@ -1,0 +1,162 @@
+package adahessian_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/adahessian-go/adahessian"
+)
+
+// trainee is a run whose checkpoint has the values and the state, made of
+// public API alone: two samples, and a refresh at every third step.
+type trainee[T adahessian.Float] struct {
+	opt    *adahessian.Optimizer[T]
+	values [][]T
+	grads  [][]T
+}
+
+// newTrainee makes one of the given number of elements, and some more.
+func newTrainee[T adahessian.Float](t testing.TB, n int) *trainee[T] {
+	t.Helper()
+	r := &trainee[T]{}
+	opts := adahessian.DefaultOptions()
+	opts.Samples, opts.UpdateEach, opts.Seed = 2, 3, 11
+	params := []adahessian.Param[T]{
+		{Name: "large", Layout: adahessian.Elementwise(n)},
+		{Name: "rows", Layout: adahessian.Layout{Outer: 5, Block: 9, Inner: 1}},
+	}
+	for i := range params {
+		p := &params[i]
+		p.Value = make([]T, p.Layout.Len())
+		for e := range p.Value {
+			p.Value[e] = T(e%11) - 5
+		}
+		r.values, r.grads = append(r.values, p.Value), append(r.grads, make([]T, len(p.Value)))
+	}
+	var err error
+	if r.opt, err = adahessian.New(opts, params...); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// step makes a step on ½Σ(1+e%3)·x², with noise that depends on the step.
+func (r *trainee[T]) step(t testing.TB) {
+	t.Helper()
+	for i, x := range r.values {
+		for e := range x {
+			r.grads[i][e] = T(T(1+e%3)*x[e]) + T((uint64(e)+r.opt.Steps()*7)%11)/8
+		}
+	}
+	err := r.opt.Step(r.grads, func(hz, z [][]T) error {
+		for i := range z {
+			for e := range z[i] {
+				hz[i][e] = T(1+e%3)*z[i][e] + 0.25
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *trainee[T]) save(w io.Writer) error {
+	for _, x := range r.values {
+		if err := binary.Write(w, binary.LittleEndian, x); err != nil {
+			return err
+		}
+	}
+	_, err := r.opt.WriteTo(w)
+	return err
+}
+
+func (r *trainee[T]) load(f io.Reader) error {
+	for _, x := range r.values {
+		if err := binary.Read(f, binary.LittleEndian, x); err != nil {
+			return err
+		}
+	}
+	_, err := r.opt.ReadFrom(f)
+	return err
+}
+
+func (r *trainee[T]) loadFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return r.load(f)
+}
+
+// bits returns everything that training changes.
+func (r *trainee[T]) bits(t testing.TB) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := r.save(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+var errFull = errors.New("the disk is full")
+
+// fullDisk takes some bytes and no more.
+type fullDisk struct {
+	w    io.Writer
+	room int
+}
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if len(p) > d.room {
+		n, _ := d.w.Write(p[:d.room])
+		d.room = 0
+		return n, errFull
+	}
+	d.room -= len(p)
+	return d.w.Write(p)
+}
+
+// TestReplaceFile saves, fails to save at every byte, and loads what is there.
+func TestReplaceFile(t *testing.T) {
+	if runtime.GOOS == "js" || runtime.GOOS == "wasip1" {
+		t.Skip("no directory to sync")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "checkpoint")
+	r := newTrainee[float64](t, 40)
+	for range 2 { // the second replaces the first
+		r.step(t)
+		if err := replaceFile(path, r.save); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := r.bits(t)
+	r.step(t)
+	apart := 1
+	if testing.Short() {
+		apart = 97
+	}
+	for room := 0; room < len(want); room += apart {
+		err := replaceFile(path, func(w io.Writer) error { return r.save(&fullDisk{w, room}) })
+		if !errors.Is(err, errFull) {
+			t.Fatalf("a disk with room for %d bytes: %v", room, err)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("%d files, %v", len(files), err)
+	}
+	if err := r.loadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(r.bits(t), want) {
+		t.Error("another state was read than was written")
+	}
+}
