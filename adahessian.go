@@ -87,6 +87,7 @@ type tensor[T Float] struct {
 	group  int
 	m, v   []T
 	d      []T // curvature of the last refresh; nil when UpdateEach = 1
+	next   []T // curvature of the refresh under way; nil where a step needs only the products
 }
 
 // group is the hyperparameters that some tensors share.
@@ -217,10 +218,23 @@ func (o *Optimizer[T]) makeState() {
 		if o.opts.UpdateEach > 1 {
 			t.d = newArray[T](blocks, 3)
 		}
-		o.z = append(o.z, newArray[T](n, 4))
-		o.hz = append(o.hz, newArray[T](n, 5))
+		if t.layout.panel().block > 1 && !o.opts.SkipFiniteCheck {
+			t.next = newArray[T](blocks, 8)
+		}
+	}
+	for _, r := range o.runs() {
+		z, hz, sum := newArray[T](r.len, 4), newArray[T](r.len, 5), []T(nil)
 		if o.opts.Samples > 1 {
-			o.sum = append(o.sum, newArray[T](n, 6))
+			sum = newArray[T](r.len, 6)
+		}
+		lo := 0
+		for i := r.first; i <= r.last; i++ {
+			hi := lo + len(o.tensors[i].value)
+			o.z, o.hz = append(o.z, z[lo:hi:hi]), append(o.hz, hz[lo:hi:hi])
+			if sum != nil {
+				o.sum = append(o.sum, sum[lo:hi:hi])
+			}
+			lo = hi
 		}
 	}
 	o.zView, o.hzView = slices.Clone(o.z), slices.Clone(o.hz)
@@ -228,6 +242,30 @@ func (o *Optimizer[T]) makeState() {
 	if o.opts.Samples > 1 {
 		o.h = o.sum
 	}
+}
+
+// A run is a tensor, or several small ones that follow each other: their probes
+// lie together, and are drawn together.
+type run struct{ first, last, len int }
+
+// smallLen is the length below which tensors share a run.
+const smallLen = 1024
+
+func (o *Optimizer[T]) runs() (runs []run) {
+	for i := range o.tensors {
+		t := &o.tensors[i]
+		n := len(t.value)
+		if i > 0 && n < smallLen && len(o.tensors[i-1].value) < smallLen {
+			r := &runs[len(runs)-1]
+			if r.len+n <= itemLen && o.tensors[r.first].offset+uint64(r.len) == t.offset {
+				r.last = i
+				r.len += n
+				continue
+			}
+		}
+		runs = append(runs, run{i, i, n})
+	}
+	return runs
 }
 
 // newArray makes n zeros. Long arrays start on a page, and arrays that one

@@ -123,7 +123,7 @@ func powInt(b float64, n uint64) float64 {
 	p := 1.0
 	for ; n > 0; n >>= 1 {
 		if n&1 != 0 {
-			p *= b
+			p = float64(p * b) // the caller subtracts it
 		}
 		b *= b
 	}

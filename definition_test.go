@@ -297,6 +297,41 @@ func TestDefinitionDivisor(t *testing.T) {
 	}
 }
 
+// TestDefinitionCurvature: the loop over many values is that over each. For a
+// power without a special case, the loop prepares the exponent once.
+func TestDefinitionCurvature(t *testing.T) {
+	t.Run("float32", testDefinitionCurvature[float32])
+	t.Run("float64", testDefinitionCurvature[float64])
+}
+
+func testDefinitionCurvature[T Float](t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 0))
+	for _, k := range curvaturePowers {
+		h := DefaultHyper()
+		h.HessianPower = k
+		c, err := NewCoefficients[T](h, 3, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := c.scalarsFor(1)
+		v, d, den := make([]T, 1000), make([]T, 1000), make([]T, 1000)
+		for i := range v {
+			v[i], d[i] = T(r.ExpFloat64()), T(math.Ldexp(r.Float64(), -r.IntN(80)))
+			if i%7 == 0 {
+				v[i] = 0
+			}
+		}
+		wantV, wantDen := make([]T, len(v)), make([]T, len(v))
+		for i := range v {
+			wantV[i] = secondMoment(v[i], d[i], &s)
+			wantDen[i] = denominator(wantV[i], &s, c.power, c.exponent)
+		}
+		curvatureGeneric(v, den, d, &s, c.power, c.exponent)
+		requireSame(t, v, wantV, "k = %v: v", k)
+		requireSame(t, den, wantDen, "k = %v: den", k)
+	}
+}
+
 // ---- nothing is fused ----------------------------------------------------
 
 // A productSum is x·y + p·q, where the products are rounded first: want. Each

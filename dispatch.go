@@ -26,7 +26,7 @@ const (
 	// scratchLen is the length of an optimizer's buffer for the denominators of
 	// a piece, and so the most columns of one. Short runs of many rows cost
 	// time in memory, where each run begins on a page of its own.
-	scratchLen = 16 << 10
+	scratchLen = 4 << 10
 )
 
 // disabled reports whether the environment variable ADAHESSIAN_DISABLE, a list
@@ -127,6 +127,10 @@ func updateWide[T Float](theta, m, v, g, hz []T, p panel, c *Coefficients[T]) {
 func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficients[T], scratch []T) {
 	noteUpdate(theta, m, v, g, hz, cached, p)
 	s := c.scalarsFor(p.block)
+	if p.block == 1 && cached == nil && p.outer <= maxCall && c.power != powerAny {
+		update(theta, m, v, g, hz, nil, p, &s, c.power) // soon done, for small tensors
+		return
+	}
 	if cached == nil && fuses(p, c.power) {
 		updateFused(theta, m, v, g, hz, p, &s, c, scratch)
 	} else {
@@ -248,18 +252,6 @@ func descendPanel[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
 			e := (o*p.block + b) * p.stride
 			descend(theta[e:], m[e:], g[e:], den[o*p.width:][:p.width], panel{1, min(rows, p.block-b), p.stride, p.width}, s)
 		}
-	}
-}
-
-// addProbes adds z⊙hz to acc.
-func addProbes[T Float](acc, z, hz []T) {
-	noteWrite(acc)
-	noteRead(z)
-	noteRead(hz)
-	for len(acc) > 0 {
-		n := min(len(acc), maxCall)
-		addProbe(acc[:n], z[:n], hz[:n])
-		acc, z, hz = acc[n:], z[n:], hz[n:]
 	}
 }
 

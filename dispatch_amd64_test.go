@@ -55,6 +55,10 @@ func TestChoiceOnOtherCPUs(t *testing.T) {
 		child := exec.Command(qemu, "-cpu", c.cpu, exe, "-test.run=^TestISA$", "-test.v")
 		child.Env = append(os.Environ(), printISA+"=1", "ADAHESSIAN_REQUIRE=", "ADAHESSIAN_DISABLE=")
 		out, err := child.CombinedOutput()
+		if c.want == "generic" && strings.Contains(string(out), "can only be run on AMD64 processors with") {
+			t.Logf("%s: built for newer processors", c.cpu) // with GOAMD64
+			continue
+		}
 		if err != nil || !strings.Contains(string(out), "ISA="+c.want+"\n") {
 			t.Errorf("%s: want ISA() = %q (%v):\n%s", c.cpu, c.want, err, out)
 		}

@@ -41,12 +41,23 @@
 // [Elementwise] not at all. The second moment has one value for each block, so
 // larger blocks take less memory, and less of its bandwidth.
 //
+// Learning-rate schedules, groups without weight decay, freezing and gradient
+// accumulation each have an example below. In the repository, examples/ has
+// adapters for several frameworks, and docs/ the format of saved state.
+//
+// # Errors
+//
+// Every error wraps one of [ErrOption], [ErrLayout], [ErrShape],
+// [ErrNonFinite], [ErrState] and [ErrHVP], and names the parameter, the index
+// and the value at fault. Step checks everything before it writes anything: on
+// an error nothing has changed, and the same Step can be tried again.
+//
 // # Kernels
 //
 // A framework that keeps state of its own uses the kernels [Rademacher],
 // [BlockMeanAbs] and [Update] with [NewCoefficients]. They are written in
-// assembly for AVX2, chosen at run time, and in Go for everything else; see
-// [ISA].
+// assembly for AVX-512, AVX2 and NEON, chosen at run time, and in Go for
+// everything else; see [ISA].
 //
 // # Reproducible bits
 //
@@ -59,4 +70,6 @@
 package adahessian
 
 //go:generate go -C _asm run ./amd64 -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg adahessian
+//go:generate go -C _asm run ./arm64 -out ../kernels_arm64.s -stubs ../kernels_arm64.go
 //go:generate go -C _asm run ./roofline -out ../internal/roofline/stream_amd64.s -stubs ../internal/roofline/stream_amd64.go -pkg roofline
+//go:generate go -C _asm run ./arm64 -roofline -out ../internal/roofline/stream_arm64.s -stubs ../internal/roofline/stream_arm64.go

@@ -455,14 +455,14 @@ func (c *hvpCheck[T]) linear() error {
 // random signs each side is about as large as the 2-norm of the product, and
 // so is their difference if H is not symmetric.
 func (c *hvpCheck[T]) symmetric() error {
-	noise := c.noise * math.Sqrt(float64(elements(c.params)))
+	noise := float64(c.noise * math.Sqrt(float64(elements(c.params))))
 	for k, hz := range c.products {
 		for l, hy := range c.products[:k] {
 			c.draw(c.z, k)
 			c.draw(c.y, l)
 			zhy, yhz := dot(c.z, hy), dot(c.y, hz)
 			d := discrepancy{got: zhy, want: yhz, diff: math.Abs(zhy - yhz), scale: c.norm}
-			if d.limit = precisionOf[T]().tolerance*c.norm + noise; !d.accepted() {
+			if d.limit = float64(precisionOf[T]().tolerance*c.norm) + noise; !d.accepted() {
 				return fmt.Errorf("not symmetric: zᵀ(H y) = %.9g, yᵀ(H z) = %.9g: %s", zhy, yhz, d.measure())
 			}
 		}
@@ -546,7 +546,7 @@ func (c *hvpCheck[T]) call(hz, z [][]T) error {
 // compare returns where got is farthest from want.
 func (c *hvpCheck[T]) compare(got, want [][]T) discrepancy {
 	d := discrepancy{scale: max(c.largest, maxAbs(got), maxAbs(want))}
-	d.limit = precisionOf[T]().tolerance*d.scale + c.noise
+	d.limit = float64(precisionOf[T]().tolerance*d.scale) + c.noise
 	for i := range got {
 		for j, x := range got[i] {
 			y := want[i][j]

@@ -618,36 +618,36 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y5
 	VPAND       Y5, Y0, Y5
 	PREFETCHT0  2048(DX)
-	VADDPS      Y5, Y4, Y4
 	ADDQ        CX, DX
+	VADDPS      Y5, Y4, Y4
 	VMASKMOVPS  (DX), Y1, Y5
 	VPAND       Y5, Y0, Y5
 	VMASKMOVPS  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	VADDPS      Y6, Y5, Y5
 	ADDQ        CX, DX
+	VADDPS      Y6, Y5, Y5
 	VMASKMOVPS  (DX), Y1, Y6
 	VPAND       Y6, Y0, Y6
 	VMASKMOVPS  32(DX), Y2, Y7
 	VPAND       Y7, Y0, Y7
 	PREFETCHT0  2048(DX)
-	VADDPS      Y7, Y6, Y6
 	ADDQ        CX, DX
+	VADDPS      Y7, Y6, Y6
 	VMASKMOVPS  (DX), Y1, Y7
 	VPAND       Y7, Y0, Y7
 	VMASKMOVPS  32(DX), Y2, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(DX)
-	VADDPS      Y8, Y7, Y7
 	ADDQ        CX, DX
+	VADDPS      Y8, Y7, Y7
 	VMASKMOVPS  (DX), Y1, Y8
 	VPAND       Y8, Y0, Y8
 	VMASKMOVPS  32(DX), Y2, Y9
 	VPAND       Y9, Y0, Y9
 	PREFETCHT0  2048(DX)
-	VADDPS      Y9, Y8, Y8
 	ADDQ        CX, DX
+	VADDPS      Y9, Y8, Y8
 	VINSERTF128 $0x01, X8, Y4, Y9
 	VPERM2F128  $0x31, Y8, Y4, Y8
 	VADDPS      Y8, Y9, Y9
@@ -656,8 +656,8 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(DX)
-	VADDPS      Y8, Y4, Y4
 	ADDQ        CX, DX
+	VADDPS      Y8, Y4, Y4
 	VINSERTF128 $0x01, X4, Y5, Y8
 	VPERM2F128  $0x31, Y4, Y5, Y4
 	VADDPS      Y4, Y8, Y8
@@ -666,8 +666,8 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y5
 	VPAND       Y5, Y0, Y5
 	PREFETCHT0  2048(DX)
-	VADDPS      Y5, Y4, Y4
 	ADDQ        CX, DX
+	VADDPS      Y5, Y4, Y4
 	VINSERTF128 $0x01, X4, Y6, Y5
 	VPERM2F128  $0x31, Y4, Y6, Y4
 	VADDPS      Y4, Y5, Y5
@@ -676,8 +676,8 @@ group:
 	VMASKMOVPS  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	VADDPS      Y6, Y4, Y4
 	ADDQ        CX, DX
+	VADDPS      Y6, Y4, Y4
 	VINSERTF128 $0x01, X4, Y7, Y6
 	VPERM2F128  $0x31, Y4, Y7, Y4
 	VADDPS      Y4, Y6, Y6
@@ -2489,8 +2489,8 @@ loop1:
 	PREFETCHT0 512(CX)(R8*1)
 	PREFETCHT0 512(DX)(R8*1)
 	PREFETCHT0 512(AX)(R8*1)
-	VPAND      (SI)(R8*1), Y0, Y6
-	VPAND      32(SI)(R8*1), Y0, Y7
+	VMOVUPS    (SI)(R8*1), Y6
+	VMOVUPS    32(SI)(R8*1), Y7
 	CMPQ       160(R10), $+0
 	JEQ        undivided3
 	VDIVPS     96(R10), Y6, Y6
@@ -2561,10 +2561,10 @@ done2:
 	JL   done11
 
 loop10:
-	VPAND  (SI)(R8*1), Y0, Y6
-	CMPQ   160(R10), $+0
-	JEQ    undivided12
-	VDIVPS 96(R10), Y6, Y6
+	VMOVUPS (SI)(R8*1), Y6
+	CMPQ    160(R10), $+0
+	JEQ     undivided12
+	VDIVPS  96(R10), Y6, Y6
 
 undivided12:
 	VMULPS   (R10), Y6, Y7
@@ -2610,7 +2610,6 @@ done11:
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPS (SI)(R8*1), Y6, Y7
-	VPAND      Y7, Y0, Y7
 	CMPQ       160(R10), $+0
 	JEQ        undivided20
 	VDIVPS     96(R10), Y7, Y7
@@ -2871,36 +2870,36 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(BX)
-	VADDPS      Y8, Y4, Y4
 	ADDQ        DX, BX
+	VADDPS      Y8, Y4, Y4
 	VMASKMOVPS  (BX), Y9, Y8
 	VPAND       Y8, Y0, Y8
 	VMASKMOVPS  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	VADDPS      Y11, Y8, Y8
 	ADDQ        DX, BX
+	VADDPS      Y11, Y8, Y8
 	VMASKMOVPS  (BX), Y9, Y11
 	VPAND       Y11, Y0, Y11
 	VMASKMOVPS  32(BX), Y10, Y12
 	VPAND       Y12, Y0, Y12
 	PREFETCHT0  2048(BX)
-	VADDPS      Y12, Y11, Y11
 	ADDQ        DX, BX
+	VADDPS      Y12, Y11, Y11
 	VMASKMOVPS  (BX), Y9, Y12
 	VPAND       Y12, Y0, Y12
 	VMASKMOVPS  32(BX), Y10, Y13
 	VPAND       Y13, Y0, Y13
 	PREFETCHT0  2048(BX)
-	VADDPS      Y13, Y12, Y12
 	ADDQ        DX, BX
+	VADDPS      Y13, Y12, Y12
 	VMASKMOVPS  (BX), Y9, Y13
 	VPAND       Y13, Y0, Y13
 	VMASKMOVPS  32(BX), Y10, Y14
 	VPAND       Y14, Y0, Y14
 	PREFETCHT0  2048(BX)
-	VADDPS      Y14, Y13, Y13
 	ADDQ        DX, BX
+	VADDPS      Y14, Y13, Y13
 	VINSERTF128 $0x01, X13, Y4, Y14
 	VPERM2F128  $0x31, Y13, Y4, Y13
 	VADDPS      Y13, Y14, Y14
@@ -2909,8 +2908,8 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y13
 	VPAND       Y13, Y0, Y13
 	PREFETCHT0  2048(BX)
-	VADDPS      Y13, Y4, Y4
 	ADDQ        DX, BX
+	VADDPS      Y13, Y4, Y4
 	VINSERTF128 $0x01, X4, Y8, Y13
 	VPERM2F128  $0x31, Y4, Y8, Y4
 	VADDPS      Y4, Y13, Y13
@@ -2919,8 +2918,8 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(BX)
-	VADDPS      Y8, Y4, Y4
 	ADDQ        DX, BX
+	VADDPS      Y8, Y4, Y4
 	VINSERTF128 $0x01, X4, Y11, Y8
 	VPERM2F128  $0x31, Y4, Y11, Y4
 	VADDPS      Y4, Y8, Y8
@@ -2929,8 +2928,8 @@ group:
 	VMASKMOVPS  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	VADDPS      Y11, Y4, Y4
 	ADDQ        DX, BX
+	VADDPS      Y11, Y4, Y4
 	VINSERTF128 $0x01, X4, Y12, Y11
 	VPERM2F128  $0x31, Y4, Y12, Y4
 	VADDPS      Y4, Y11, Y11
@@ -4339,22 +4338,22 @@ group:
 	VMASKMOVPD  32(DX), Y2, Y5
 	VPAND       Y5, Y0, Y5
 	PREFETCHT0  2048(DX)
-	VADDPD      Y5, Y4, Y4
 	ADDQ        CX, DX
+	VADDPD      Y5, Y4, Y4
 	VMASKMOVPD  (DX), Y1, Y5
 	VPAND       Y5, Y0, Y5
 	VMASKMOVPD  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	VADDPD      Y6, Y5, Y5
 	ADDQ        CX, DX
+	VADDPD      Y6, Y5, Y5
 	VMASKMOVPD  (DX), Y1, Y6
 	VPAND       Y6, Y0, Y6
 	VMASKMOVPD  32(DX), Y2, Y7
 	VPAND       Y7, Y0, Y7
 	PREFETCHT0  2048(DX)
-	VADDPD      Y7, Y6, Y6
 	ADDQ        CX, DX
+	VADDPD      Y7, Y6, Y6
 	VINSERTF128 $0x01, X6, Y4, Y7
 	VPERM2F128  $0x31, Y6, Y4, Y6
 	VADDPD      Y6, Y7, Y7
@@ -4363,8 +4362,8 @@ group:
 	VMASKMOVPD  32(DX), Y2, Y6
 	VPAND       Y6, Y0, Y6
 	PREFETCHT0  2048(DX)
-	VADDPD      Y6, Y4, Y4
 	ADDQ        CX, DX
+	VADDPD      Y6, Y4, Y4
 	VINSERTF128 $0x01, X4, Y5, Y6
 	VPERM2F128  $0x31, Y4, Y5, Y4
 	VADDPD      Y4, Y6, Y6
@@ -6096,8 +6095,8 @@ loop1:
 	PREFETCHT0 512(CX)(R8*1)
 	PREFETCHT0 512(DX)(R8*1)
 	PREFETCHT0 512(AX)(R8*1)
-	VPAND      (SI)(R8*1), Y0, Y6
-	VPAND      32(SI)(R8*1), Y0, Y7
+	VMOVUPD    (SI)(R8*1), Y6
+	VMOVUPD    32(SI)(R8*1), Y7
 	CMPQ       160(R10), $+0
 	JEQ        undivided3
 	VDIVPD     96(R10), Y6, Y6
@@ -6168,10 +6167,10 @@ done2:
 	JL   done11
 
 loop10:
-	VPAND  (SI)(R8*1), Y0, Y6
-	CMPQ   160(R10), $+0
-	JEQ    undivided12
-	VDIVPD 96(R10), Y6, Y6
+	VMOVUPD (SI)(R8*1), Y6
+	CMPQ    160(R10), $+0
+	JEQ     undivided12
+	VDIVPD  96(R10), Y6, Y6
 
 undivided12:
 	VMULPD   (R10), Y6, Y7
@@ -6217,7 +6216,6 @@ done11:
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPD (SI)(R8*1), Y6, Y7
-	VPAND      Y7, Y0, Y7
 	CMPQ       160(R10), $+0
 	JEQ        undivided20
 	VDIVPD     96(R10), Y7, Y7
@@ -6457,22 +6455,22 @@ group:
 	VMASKMOVPD  32(BX), Y10, Y8
 	VPAND       Y8, Y0, Y8
 	PREFETCHT0  2048(BX)
-	VADDPD      Y8, Y4, Y4
 	ADDQ        DX, BX
+	VADDPD      Y8, Y4, Y4
 	VMASKMOVPD  (BX), Y9, Y8
 	VPAND       Y8, Y0, Y8
 	VMASKMOVPD  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	VADDPD      Y11, Y8, Y8
 	ADDQ        DX, BX
+	VADDPD      Y11, Y8, Y8
 	VMASKMOVPD  (BX), Y9, Y11
 	VPAND       Y11, Y0, Y11
 	VMASKMOVPD  32(BX), Y10, Y12
 	VPAND       Y12, Y0, Y12
 	PREFETCHT0  2048(BX)
-	VADDPD      Y12, Y11, Y11
 	ADDQ        DX, BX
+	VADDPD      Y12, Y11, Y11
 	VINSERTF128 $0x01, X11, Y4, Y12
 	VPERM2F128  $0x31, Y11, Y4, Y11
 	VADDPD      Y11, Y12, Y12
@@ -6481,8 +6479,8 @@ group:
 	VMASKMOVPD  32(BX), Y10, Y11
 	VPAND       Y11, Y0, Y11
 	PREFETCHT0  2048(BX)
-	VADDPD      Y11, Y4, Y4
 	ADDQ        DX, BX
+	VADDPD      Y11, Y4, Y4
 	VINSERTF128 $0x01, X4, Y8, Y11
 	VPERM2F128  $0x31, Y4, Y8, Y4
 	VADDPD      Y4, Y11, Y11
@@ -7754,21 +7752,35 @@ group:
 	CMPQ       DI, $0x10
 	JNE        slots1
 	TESTQ      AX, AX
-	JNZ        slots1
-	MOVQ       CX, R8
-	SHLQ       $0x02, R8
-	LEAQ       (R8)(R8*2), R9
+	JNZ        long3
 	VPANDD.Z   (DX), Z0, K1, Z2
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R8*1), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed4:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long5
+	VPANDD.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed6:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPS     Z2, Z5, Z5
-	VPANDD.Z   (DX)(R8*2), Z0, K1, Z2
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDD.Z   (DX)(R9*1), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long7
+	VPANDD.Z   (DX), Z0, K1, Z2
+	PREFETCHT0 2048(DX)
+
+summed8:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long9
+	VPANDD.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed10:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
@@ -7776,17 +7788,36 @@ group:
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPS     Z4, Z2, Z2
+	TESTQ      AX, AX
+	JNZ        long11
 	VPANDD.Z   (DX), Z0, K1, Z4
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R8*1), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed12:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long13
+	VPANDD.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed14:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPS     Z4, Z6, Z6
-	VPANDD.Z   (DX)(R8*2), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDD.Z   (DX)(R9*1), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long15
+	VPANDD.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed16:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long17
+	VPANDD.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed18:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
@@ -7794,17 +7825,36 @@ group:
 	VSHUFF64X2 $0x88, Z7, Z6, Z4
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPS     Z5, Z4, Z4
+	TESTQ      AX, AX
+	JNZ        long19
 	VPANDD.Z   (DX), Z0, K1, Z5
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R8*1), Z0, K1, Z6
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed20:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long21
+	VPANDD.Z   (DX), Z0, K1, Z6
+	PREFETCHT0 2048(DX)
+
+summed22:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z6, Z5, Z7
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z7, Z7
-	VPANDD.Z   (DX)(R8*2), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDD.Z   (DX)(R9*1), Z0, K1, Z6
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long23
+	VPANDD.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed24:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long25
+	VPANDD.Z   (DX), Z0, K1, Z6
+	PREFETCHT0 2048(DX)
+
+summed26:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z6, Z5, Z8
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
@@ -7812,43 +7862,63 @@ group:
 	VSHUFF64X2 $0x88, Z8, Z7, Z5
 	VSHUFF64X2 $0xdd, Z8, Z7, Z6
 	VADDPS     Z6, Z5, Z5
+	TESTQ      AX, AX
+	JNZ        long27
 	VPANDD.Z   (DX), Z0, K1, Z6
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R8*1), Z0, K1, Z7
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed28:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long29
+	VPANDD.Z   (DX), Z0, K1, Z7
+	PREFETCHT0 2048(DX)
+
+summed30:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z7, Z6, Z8
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z8, Z8
-	VPANDD.Z   (DX)(R8*2), Z0, K1, Z6
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDD.Z   (DX)(R9*1), Z0, K1, Z7
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long31
+	VPANDD.Z   (DX), Z0, K1, Z6
+	PREFETCHT0 2048(DX)
+
+summed32:
 	ADDQ       CX, DX
-	ADDQ       R9, DX
+	TESTQ      AX, AX
+	JNZ        long33
+	VPANDD.Z   (DX), Z0, K1, Z7
+	PREFETCHT0 2048(DX)
+
+summed34:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z7, Z6, Z9
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z9, Z9
 	VSHUFF64X2 $0x88, Z9, Z8, Z6
 	VSHUFF64X2 $0xdd, Z9, Z8, Z7
 	VADDPS     Z7, Z6, Z6
-	VSHUFPS    $0x44, Z4, Z2, Z7
+	VMOVUPS    neighbours32<>+0(SB), Z7
+	VSHUFPS    $0x44, Z4, Z2, Z8
 	VSHUFPS    $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z7, Z7
+	VADDPS     Z2, Z8, Z8
 	VSHUFPS    $0x44, Z6, Z5, Z2
 	VSHUFPS    $0xee, Z6, Z5, Z4
 	VADDPS     Z4, Z2, Z2
-	VSHUFPS    $0x88, Z2, Z7, Z4
-	VSHUFPS    $0xdd, Z2, Z7, Z2
+	VSHUFPS    $0x88, Z2, Z8, Z4
+	VSHUFPS    $0xdd, Z2, Z8, Z2
 	VADDPS     Z2, Z4, Z4
+	VPERMPS    Z4, Z7, Z4
 	VMOVDQA64  Z4, Z2
 
 summed2:
 	VDIVPS  Z1, Z2, Z2
 	CMPQ    DI, $0x10
-	JNE     some3
+	JNE     some35
 	VMOVUPS Z2, (BX)
 
-done4:
+done36:
 	ADDQ $0x40, BX
 	JMP  group
 
@@ -7856,80 +7926,384 @@ done:
 	VZEROUPPER
 	RET
 
+long3:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z2
+
+loop37:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest38
+	VPANDD (DX), Z0, Z4
+	VADDPS Z4, Z2, Z2
+	JMP    loop37
+
+rest38:
+	TESTQ    CX, CX
+	JZ       summed4
+	VPANDD.Z (DX), Z0, K1, Z4
+	VADDPS   Z4, Z2, Z2
+	JMP      summed4
+
+long5:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop39:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest40
+	VPANDD (DX), Z0, Z5
+	VADDPS Z5, Z4, Z4
+	JMP    loop39
+
+rest40:
+	TESTQ    CX, CX
+	JZ       summed6
+	VPANDD.Z (DX), Z0, K1, Z5
+	VADDPS   Z5, Z4, Z4
+	JMP      summed6
+
+long7:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z2
+
+loop41:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest42
+	VPANDD (DX), Z0, Z4
+	VADDPS Z4, Z2, Z2
+	JMP    loop41
+
+rest42:
+	TESTQ    CX, CX
+	JZ       summed8
+	VPANDD.Z (DX), Z0, K1, Z4
+	VADDPS   Z4, Z2, Z2
+	JMP      summed8
+
+long9:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop43:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest44
+	VPANDD (DX), Z0, Z6
+	VADDPS Z6, Z4, Z4
+	JMP    loop43
+
+rest44:
+	TESTQ    CX, CX
+	JZ       summed10
+	VPANDD.Z (DX), Z0, K1, Z6
+	VADDPS   Z6, Z4, Z4
+	JMP      summed10
+
+long11:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop45:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest46
+	VPANDD (DX), Z0, Z5
+	VADDPS Z5, Z4, Z4
+	JMP    loop45
+
+rest46:
+	TESTQ    CX, CX
+	JZ       summed12
+	VPANDD.Z (DX), Z0, K1, Z5
+	VADDPS   Z5, Z4, Z4
+	JMP      summed12
+
+long13:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop47:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest48
+	VPANDD (DX), Z0, Z6
+	VADDPS Z6, Z5, Z5
+	JMP    loop47
+
+rest48:
+	TESTQ    CX, CX
+	JZ       summed14
+	VPANDD.Z (DX), Z0, K1, Z6
+	VADDPS   Z6, Z5, Z5
+	JMP      summed14
+
+long15:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop49:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest50
+	VPANDD (DX), Z0, Z5
+	VADDPS Z5, Z4, Z4
+	JMP    loop49
+
+rest50:
+	TESTQ    CX, CX
+	JZ       summed16
+	VPANDD.Z (DX), Z0, K1, Z5
+	VADDPS   Z5, Z4, Z4
+	JMP      summed16
+
+long17:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop51:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest52
+	VPANDD (DX), Z0, Z7
+	VADDPS Z7, Z5, Z5
+	JMP    loop51
+
+rest52:
+	TESTQ    CX, CX
+	JZ       summed18
+	VPANDD.Z (DX), Z0, K1, Z7
+	VADDPS   Z7, Z5, Z5
+	JMP      summed18
+
+long19:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop53:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest54
+	VPANDD (DX), Z0, Z6
+	VADDPS Z6, Z5, Z5
+	JMP    loop53
+
+rest54:
+	TESTQ    CX, CX
+	JZ       summed20
+	VPANDD.Z (DX), Z0, K1, Z6
+	VADDPS   Z6, Z5, Z5
+	JMP      summed20
+
+long21:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z6
+
+loop55:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest56
+	VPANDD (DX), Z0, Z7
+	VADDPS Z7, Z6, Z6
+	JMP    loop55
+
+rest56:
+	TESTQ    CX, CX
+	JZ       summed22
+	VPANDD.Z (DX), Z0, K1, Z7
+	VADDPS   Z7, Z6, Z6
+	JMP      summed22
+
+long23:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop57:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest58
+	VPANDD (DX), Z0, Z6
+	VADDPS Z6, Z5, Z5
+	JMP    loop57
+
+rest58:
+	TESTQ    CX, CX
+	JZ       summed24
+	VPANDD.Z (DX), Z0, K1, Z6
+	VADDPS   Z6, Z5, Z5
+	JMP      summed24
+
+long25:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z6
+
+loop59:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest60
+	VPANDD (DX), Z0, Z8
+	VADDPS Z8, Z6, Z6
+	JMP    loop59
+
+rest60:
+	TESTQ    CX, CX
+	JZ       summed26
+	VPANDD.Z (DX), Z0, K1, Z8
+	VADDPS   Z8, Z6, Z6
+	JMP      summed26
+
+long27:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z6
+
+loop61:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest62
+	VPANDD (DX), Z0, Z7
+	VADDPS Z7, Z6, Z6
+	JMP    loop61
+
+rest62:
+	TESTQ    CX, CX
+	JZ       summed28
+	VPANDD.Z (DX), Z0, K1, Z7
+	VADDPS   Z7, Z6, Z6
+	JMP      summed28
+
+long29:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z7
+
+loop63:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest64
+	VPANDD (DX), Z0, Z8
+	VADDPS Z8, Z7, Z7
+	JMP    loop63
+
+rest64:
+	TESTQ    CX, CX
+	JZ       summed30
+	VPANDD.Z (DX), Z0, K1, Z8
+	VADDPS   Z8, Z7, Z7
+	JMP      summed30
+
+long31:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z6
+
+loop65:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest66
+	VPANDD (DX), Z0, Z7
+	VADDPS Z7, Z6, Z6
+	JMP    loop65
+
+rest66:
+	TESTQ    CX, CX
+	JZ       summed32
+	VPANDD.Z (DX), Z0, K1, Z7
+	VADDPS   Z7, Z6, Z6
+	JMP      summed32
+
+long33:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z7
+
+loop67:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest68
+	VPANDD (DX), Z0, Z9
+	VADDPS Z9, Z7, Z7
+	JMP    loop67
+
+rest68:
+	TESTQ    CX, CX
+	JZ       summed34
+	VPANDD.Z (DX), Z0, K1, Z9
+	VADDPS   Z9, Z7, Z7
+	JMP      summed34
+
 slots1:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block5:
+block69:
 	VPXORD Z3, Z3, Z3
 	MOVQ   AX, R10
 	TESTQ  R10, R10
-	JZ     rest7
+	JZ     rest71
 
-pair6:
+pair70:
 	VPANDD (DX), Z0, Z2
 	VADDPS Z2, Z3, Z3
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R10
-	JNZ    pair6
+	JNZ    pair70
 	TESTQ  CX, CX
-	JZ     done8
+	JZ     done72
 
-rest7:
+rest71:
 	VPANDD.Z (DX), Z0, K1, Z2
 	VADDPS   Z2, Z3, Z3
 	ADDQ     CX, DX
 
-done8:
+done72:
 	VMOVUPS    Z3, (R8)
 	ADDQ       $0x40, R8
 	DECQ       R9
-	JNZ        block5
+	JNZ        block69
 	VMOVUPS    (SP), Z2
-	VMOVUPS    256(SP), Z4
+	VMOVUPS    64(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPS     Z2, Z5, Z5
-	VMOVUPS    512(SP), Z2
-	VMOVUPS    768(SP), Z4
+	VMOVUPS    128(SP), Z2
+	VMOVUPS    192(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPS     Z2, Z6, Z6
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPS     Z4, Z2, Z2
-	VMOVUPS    64(SP), Z4
+	VMOVUPS    256(SP), Z4
 	VMOVUPS    320(SP), Z5
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPS     Z4, Z6, Z6
-	VMOVUPS    576(SP), Z4
-	VMOVUPS    832(SP), Z5
+	VMOVUPS    384(SP), Z4
+	VMOVUPS    448(SP), Z5
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPS     Z4, Z7, Z7
 	VSHUFF64X2 $0x88, Z7, Z6, Z4
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPS     Z5, Z4, Z4
-	VMOVUPS    128(SP), Z5
-	VMOVUPS    384(SP), Z6
+	VMOVUPS    512(SP), Z5
+	VMOVUPS    576(SP), Z6
 	VSHUFF64X2 $0x44, Z6, Z5, Z7
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z7, Z7
 	VMOVUPS    640(SP), Z5
-	VMOVUPS    896(SP), Z6
+	VMOVUPS    704(SP), Z6
 	VSHUFF64X2 $0x44, Z6, Z5, Z8
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z8, Z8
 	VSHUFF64X2 $0x88, Z8, Z7, Z5
 	VSHUFF64X2 $0xdd, Z8, Z7, Z6
 	VADDPS     Z6, Z5, Z5
-	VMOVUPS    192(SP), Z6
-	VMOVUPS    448(SP), Z7
+	VMOVUPS    768(SP), Z6
+	VMOVUPS    832(SP), Z7
 	VSHUFF64X2 $0x44, Z7, Z6, Z8
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z8, Z8
-	VMOVUPS    704(SP), Z6
+	VMOVUPS    896(SP), Z6
 	VMOVUPS    960(SP), Z7
 	VSHUFF64X2 $0x44, Z7, Z6, Z9
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
@@ -7937,19 +8311,21 @@ done8:
 	VSHUFF64X2 $0x88, Z9, Z8, Z6
 	VSHUFF64X2 $0xdd, Z9, Z8, Z7
 	VADDPS     Z7, Z6, Z6
-	VSHUFPS    $0x44, Z4, Z2, Z7
+	VMOVUPS    neighbours32<>+0(SB), Z7
+	VSHUFPS    $0x44, Z4, Z2, Z8
 	VSHUFPS    $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z7, Z7
+	VADDPS     Z2, Z8, Z8
 	VSHUFPS    $0x44, Z6, Z5, Z2
 	VSHUFPS    $0xee, Z6, Z5, Z4
 	VADDPS     Z4, Z2, Z2
-	VSHUFPS    $0x88, Z2, Z7, Z4
-	VSHUFPS    $0xdd, Z2, Z7, Z2
+	VSHUFPS    $0x88, Z2, Z8, Z4
+	VSHUFPS    $0xdd, Z2, Z8, Z2
 	VADDPS     Z2, Z4, Z4
+	VPERMPS    Z4, Z7, Z4
 	VMOVDQA64  Z4, Z2
 	JMP        summed2
 
-some3:
+some35:
 	SHLQ    $0x02, DI
 	SHRQ    $0x02, DI
 	XORL    R8, R8
@@ -7957,7 +8333,25 @@ some3:
 	DECQ    R8
 	KMOVW   R8, K2
 	VMOVUPS Z2, K2, (BX)
-	JMP     done4
+	JMP     done36
+
+DATA neighbours32<>+0(SB)/4, $0x00000000
+DATA neighbours32<>+4(SB)/4, $0x00000004
+DATA neighbours32<>+8(SB)/4, $0x00000008
+DATA neighbours32<>+12(SB)/4, $0x0000000c
+DATA neighbours32<>+16(SB)/4, $0x00000001
+DATA neighbours32<>+20(SB)/4, $0x00000005
+DATA neighbours32<>+24(SB)/4, $0x00000009
+DATA neighbours32<>+28(SB)/4, $0x0000000d
+DATA neighbours32<>+32(SB)/4, $0x00000002
+DATA neighbours32<>+36(SB)/4, $0x00000006
+DATA neighbours32<>+40(SB)/4, $0x0000000a
+DATA neighbours32<>+44(SB)/4, $0x0000000e
+DATA neighbours32<>+48(SB)/4, $0x00000003
+DATA neighbours32<>+52(SB)/4, $0x00000007
+DATA neighbours32<>+56(SB)/4, $0x0000000b
+DATA neighbours32<>+60(SB)/4, $0x0000000f
+GLOBL neighbours32<>(SB), RODATA|NOPTR, $64
 
 // func stridedMeansF32AVX512(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool)
 // Requires: AVX, AVX512F
@@ -7977,7 +8371,7 @@ slice:
 	MOVQ width+40(FP), DI
 	SHLQ $0x02, DI
 	XORQ R8, R8
-	SUBQ $0x00000200, DI
+	SUBQ $0x00000100, DI
 	JL   done2
 
 loop1:
@@ -7985,42 +8379,26 @@ loop1:
 	VPXORD  Z3, Z3, Z3
 	VPXORD  Z4, Z4, Z4
 	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
 	TESTL   DX, DX
 	JZ      fresh3
 	VMOVUPS (AX)(R8*1), Z2
 	VMOVUPS 64(AX)(R8*1), Z3
 	VMOVUPS 128(AX)(R8*1), Z4
 	VMOVUPS 192(AX)(R8*1), Z5
-	VMOVUPS 256(AX)(R8*1), Z6
-	VMOVUPS 320(AX)(R8*1), Z7
-	VMOVUPS 384(AX)(R8*1), Z8
-	VMOVUPS 448(AX)(R8*1), Z9
 
 fresh3:
 	LEAQ (CX)(R8*1), R9
 	MOVQ BX, R10
 
 row4:
-	VPANDD  (R9), Z0, Z10
-	VADDPS  Z10, Z2, Z2
-	VPANDD  64(R9), Z0, Z10
-	VADDPS  Z10, Z3, Z3
-	VPANDD  128(R9), Z0, Z10
-	VADDPS  Z10, Z4, Z4
-	VPANDD  192(R9), Z0, Z10
-	VADDPS  Z10, Z5, Z5
-	VPANDD  256(R9), Z0, Z10
-	VADDPS  Z10, Z6, Z6
-	VPANDD  320(R9), Z0, Z10
-	VADDPS  Z10, Z7, Z7
-	VPANDD  384(R9), Z0, Z10
-	VADDPS  Z10, Z8, Z8
-	VPANDD  448(R9), Z0, Z10
-	VADDPS  Z10, Z9, Z9
+	VPANDD  (R9), Z0, Z6
+	VADDPS  Z6, Z2, Z2
+	VPANDD  64(R9), Z0, Z6
+	VADDPS  Z6, Z3, Z3
+	VPANDD  128(R9), Z0, Z6
+	VADDPS  Z6, Z4, Z4
+	VPANDD  192(R9), Z0, Z6
+	VADDPS  Z6, Z5, Z5
 	ADDQ    SI, R9
 	DECQ    R10
 	JNZ     row4
@@ -8028,45 +8406,37 @@ row4:
 	VDIVPS  Z1, Z3, Z3
 	VDIVPS  Z1, Z4, Z4
 	VDIVPS  Z1, Z5, Z5
-	VDIVPS  Z1, Z6, Z6
-	VDIVPS  Z1, Z7, Z7
-	VDIVPS  Z1, Z8, Z8
-	VDIVPS  Z1, Z9, Z9
 	VMOVUPS Z2, (AX)(R8*1)
 	VMOVUPS Z3, 64(AX)(R8*1)
 	VMOVUPS Z4, 128(AX)(R8*1)
 	VMOVUPS Z5, 192(AX)(R8*1)
-	VMOVUPS Z6, 256(AX)(R8*1)
-	VMOVUPS Z7, 320(AX)(R8*1)
-	VMOVUPS Z8, 384(AX)(R8*1)
-	VMOVUPS Z9, 448(AX)(R8*1)
-	ADDQ    $0x00000200, R8
-	SUBQ    $0x00000200, DI
+	ADDQ    $0x00000100, R8
+	SUBQ    $0x00000100, DI
 	JGE     loop1
 
 done2:
-	ADDQ $0x00000200, DI
+	ADDQ $0x00000100, DI
 	SUBQ $0x00000040, DI
 	JL   done6
 
 loop5:
-	VPXORD  Z11, Z11, Z11
+	VPXORD  Z7, Z7, Z7
 	TESTL   DX, DX
 	JZ      fresh7
-	VMOVUPS (AX)(R8*1), Z11
+	VMOVUPS (AX)(R8*1), Z7
 
 fresh7:
 	LEAQ (CX)(R8*1), R9
 	MOVQ BX, R10
 
 row8:
-	VPANDD  (R9), Z0, Z10
-	VADDPS  Z10, Z11, Z11
+	VPANDD  (R9), Z0, Z6
+	VADDPS  Z6, Z7, Z7
 	ADDQ    SI, R9
 	DECQ    R10
 	JNZ     row8
-	VDIVPS  Z1, Z11, Z11
-	VMOVUPS Z11, (AX)(R8*1)
+	VDIVPS  Z1, Z7, Z7
+	VMOVUPS Z7, (AX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
 	JGE     loop5
@@ -8080,23 +8450,23 @@ done6:
 	BTSQ      DI, R9
 	DECQ      R9
 	KMOVW     R9, K1
-	VPXORD    Z12, Z12, Z12
+	VPXORD    Z8, Z8, Z8
 	TESTL     DX, DX
 	JZ        fresh10
-	VMOVUPS.Z (AX)(R8*1), K1, Z12
+	VMOVUPS.Z (AX)(R8*1), K1, Z8
 
 fresh10:
 	LEAQ (CX)(R8*1), DI
 	MOVQ BX, R9
 
 row11:
-	VPANDD.Z (DI), Z0, K1, Z10
-	VADDPS   Z10, Z12, Z12
+	VPANDD.Z (DI), Z0, K1, Z6
+	VADDPS   Z6, Z8, Z8
 	ADDQ     SI, DI
 	DECQ     R9
 	JNZ      row11
-	VDIVPS   Z1, Z12, Z12
-	VMOVUPS  Z12, K1, (AX)(R8*1)
+	VDIVPS   Z1, Z8, Z8
+	VMOVUPS  Z8, K1, (AX)(R8*1)
 
 end9:
 	MOVQ  SI, DI
@@ -8120,51 +8490,48 @@ TEXT ·curvatureF32AVX512(SB), NOSPLIT, $16-48
 	MOVQ         s+32(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(DI), Z0
-	VBROADCASTSS 12(DI), Z3
-	VBROADCASTSS 24(DI), Z4
-	VBROADCASTSS 28(DI), Z5
-	VBROADCASTSS 36(DI), Z6
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLD       $0x19, Z2, Z2
-	VPSRLD       $0x02, Z2, Z2
-	VPXORD       Z6, Z2, Z6
-	VMOVQ        X6, (SP)
+	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 12(DI), Z2
+	VBROADCASTSS 24(DI), Z3
+	VBROADCASTSS 28(DI), Z4
+	VBROADCASTSS 36(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z5
+	VMOVQ        X5, (SP)
 	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
-	VMOVUPS   (DX)(SI*1), Z6
+	VMOVUPS   (DX)(SI*1), Z5
 	VMOVUPS   64(DX)(SI*1), Z7
-	VMULPS    Z3, Z6, Z8
-	VMULPS    Z6, Z8, Z8
-	VMULPS    (AX)(SI*1), Z0, Z6
-	VADDPS    Z8, Z6, Z6
-	VPTESTMD  Z1, Z6, K1
-	VMOVUPS.Z Z6, K1, Z6
-	VMULPS    Z3, Z7, Z8
+	VMULPS    Z2, Z5, Z8
+	VMULPS    Z5, Z8, Z8
+	VMULPS    (AX)(SI*1), Z1, Z5
+	VADDPS    Z8, Z5, Z5
+	VPTESTMD  Z0, Z5, K1
+	VMOVUPS.Z Z5, K1, Z5
+	VMULPS    Z2, Z7, Z8
 	VMULPS    Z7, Z8, Z8
-	VMULPS    64(AX)(SI*1), Z0, Z7
+	VMULPS    64(AX)(SI*1), Z1, Z7
 	VADDPS    Z8, Z7, Z7
-	VPTESTMD  Z1, Z7, K1
+	VPTESTMD  Z0, Z7, K1
 	VMOVUPS.Z Z7, K1, Z7
 	CMPQ      power+40(FP), $+2
 	JNE       other3
-	VSQRTPS   Z6, Z8
+	VSQRTPS   Z5, Z8
 	VSQRTPS   Z7, Z9
 
 raised6:
-	VMULPS  Z4, Z8, Z8
-	VADDPS  Z5, Z8, Z8
-	VMULPS  Z4, Z9, Z9
-	VADDPS  Z5, Z9, Z9
-	VMOVUPS Z6, (AX)(SI*1)
+	VMULPS  Z3, Z8, Z8
+	VADDPS  Z4, Z8, Z8
+	VMULPS  Z3, Z9, Z9
+	VADDPS  Z4, Z9, Z9
+	VMOVUPS Z5, (AX)(SI*1)
 	VMOVUPS Z8, (CX)(SI*1)
 	VMOVUPS Z7, 64(AX)(SI*1)
 	VMOVUPS Z9, 64(CX)(SI*1)
@@ -8178,21 +8545,21 @@ done2:
 	JL   done8
 
 loop7:
-	VMOVUPS   (DX)(SI*1), Z6
-	VMULPS    Z3, Z6, Z7
-	VMULPS    Z6, Z7, Z7
-	VMULPS    (AX)(SI*1), Z0, Z6
-	VADDPS    Z7, Z6, Z6
-	VPTESTMD  Z1, Z6, K1
-	VMOVUPS.Z Z6, K1, Z6
+	VMOVUPS   (DX)(SI*1), Z5
+	VMULPS    Z2, Z5, Z7
+	VMULPS    Z5, Z7, Z7
+	VMULPS    (AX)(SI*1), Z1, Z5
+	VADDPS    Z7, Z5, Z5
+	VPTESTMD  Z0, Z5, K1
+	VMOVUPS.Z Z5, K1, Z5
 	CMPQ      power+40(FP), $+2
 	JNE       other9
-	VSQRTPS   Z6, Z7
+	VSQRTPS   Z5, Z7
 
 raised12:
-	VMULPS  Z4, Z7, Z7
-	VADDPS  Z5, Z7, Z7
-	VMOVUPS Z6, (AX)(SI*1)
+	VMULPS  Z3, Z7, Z7
+	VADDPS  Z4, Z7, Z7
+	VMOVUPS Z5, (AX)(SI*1)
 	VMOVUPS Z7, (CX)(SI*1)
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000040, BX
@@ -8207,23 +8574,23 @@ done8:
 	BTSQ      BX, DI
 	DECQ      DI
 	KMOVW     DI, K1
-	VMOVUPS.Z (DX)(SI*1), K1, Z6
+	VMOVUPS.Z (DX)(SI*1), K1, Z5
 	VMOVUPS.Z (AX)(SI*1), K1, Z7
-	VMULPS    Z3, Z6, Z3
-	VMULPS    Z6, Z3, Z3
-	VMULPS    Z7, Z0, Z0
-	VADDPS    Z3, Z0, Z0
-	VPTESTMD  Z1, Z0, K2
-	VMOVUPS.Z Z0, K2, Z0
+	VMULPS    Z2, Z5, Z2
+	VMULPS    Z5, Z2, Z2
+	VMULPS    Z7, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VPTESTMD  Z0, Z1, K2
+	VMOVUPS.Z Z1, K2, Z1
 	CMPQ      power+40(FP), $+2
 	JNE       other14
-	VSQRTPS   Z0, Z1
+	VSQRTPS   Z1, Z0
 
 raised17:
-	VMULPS  Z4, Z1, Z1
-	VADDPS  Z5, Z1, Z1
-	VMOVUPS Z0, K1, (AX)(SI*1)
-	VMOVUPS Z1, K1, (CX)(SI*1)
+	VMULPS  Z3, Z0, Z0
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z1, K1, (AX)(SI*1)
+	VMOVUPS Z0, K1, (CX)(SI*1)
 
 end13:
 	VZEROUPPER
@@ -8233,19 +8600,19 @@ other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
 	JE      half4
-	VMOVUPS Z2, Z8
-	VMOVUPS Z2, Z9
+	VMOVUPS Z6, Z8
+	VMOVUPS Z6, Z9
 	JMP     raised6
 
 half4:
-	VSQRTPS Z6, Z8
+	VSQRTPS Z5, Z8
 	VSQRTPS Z8, Z8
 	VSQRTPS Z7, Z9
 	VSQRTPS Z9, Z9
 	JMP     raised6
 
 two5:
-	VMOVDQA64 Z6, Z8
+	VMOVDQA64 Z5, Z8
 	VMOVDQA64 Z7, Z9
 	JMP       raised6
 
@@ -8253,32 +8620,32 @@ other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
 	JE      half10
-	VMOVUPS Z2, Z7
+	VMOVUPS Z6, Z7
 	JMP     raised12
 
 half10:
-	VSQRTPS Z6, Z7
+	VSQRTPS Z5, Z7
 	VSQRTPS Z7, Z7
 	JMP     raised12
 
 two11:
-	VMOVDQA64 Z6, Z7
+	VMOVDQA64 Z5, Z7
 	JMP       raised12
 
 other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
 	JE      half15
-	VMOVUPS Z2, Z1
+	VMOVUPS Z6, Z0
 	JMP     raised17
 
 half15:
-	VSQRTPS Z0, Z1
-	VSQRTPS Z1, Z1
+	VSQRTPS Z1, Z0
+	VSQRTPS Z0, Z0
 	JMP     raised17
 
 two16:
-	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z1, Z0
 	JMP       raised17
 
 // func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
@@ -8293,35 +8660,32 @@ TEXT ·curvaturePowF32AVX512(SB), NOSPLIT, $272-48
 	MOVQ         s+32(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(DI), Z0
-	VBROADCASTSS 12(DI), Z3
-	VBROADCASTSS 24(DI), Z4
-	VBROADCASTSS 28(DI), Z5
-	VBROADCASTSS 36(DI), Z6
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLD       $0x19, Z2, Z2
-	VPSRLD       $0x02, Z2, Z2
-	VPXORD       Z6, Z2, Z2
-	VMOVQ        X2, (SP)
+	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 12(DI), Z2
+	VBROADCASTSS 24(DI), Z3
+	VBROADCASTSS 28(DI), Z4
+	VBROADCASTSS 36(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z5
+	VMOVQ        X5, (SP)
 	MOVQ         exponent+40(FP), DI
 	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
-	VMOVUPS       (DX)(SI*1), Z2
-	VMULPS        Z3, Z2, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        (AX)(SI*1), Z0, Z2
-	VADDPS        Z6, Z2, Z2
-	VPTESTMD      Z1, Z2, K1
-	VMOVUPS.Z     Z2, K1, Z2
-	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VMOVUPS       (DX)(SI*1), Z5
+	VMULPS        Z2, Z5, Z6
+	VMULPS        Z5, Z6, Z6
+	VMULPS        (AX)(SI*1), Z1, Z5
+	VADDPS        Z6, Z5, Z5
+	VPTESTMD      Z0, Z5, K1
+	VMOVUPS.Z     Z5, K1, Z5
+	VPSUBD.BCST   powConstants<>+32(SB), Z5, Z6
 	VPSRAD        $0x17, Z6, Z7
 	VCVTDQ2PD     Y7, Z8
 	VEXTRACTF64X4 $0x01, Z7, Y7
@@ -8369,15 +8733,15 @@ loop1:
 	VMULPD.BCST   (DI), Z6, Z6
 	VMOVUPS       Z7, 16(SP)
 	VMOVUPS       Z6, 80(SP)
-	VMOVUPS       Z2, (AX)(SI*1)
-	VMOVUPS       64(DX)(SI*1), Z2
-	VMULPS        Z3, Z2, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        64(AX)(SI*1), Z0, Z2
-	VADDPS        Z6, Z2, Z2
-	VPTESTMD      Z1, Z2, K1
-	VMOVUPS.Z     Z2, K1, Z2
-	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VMOVUPS       Z5, (AX)(SI*1)
+	VMOVUPS       64(DX)(SI*1), Z5
+	VMULPS        Z2, Z5, Z6
+	VMULPS        Z5, Z6, Z6
+	VMULPS        64(AX)(SI*1), Z1, Z5
+	VADDPS        Z6, Z5, Z5
+	VPTESTMD      Z0, Z5, K1
+	VMOVUPS.Z     Z5, K1, Z5
+	VPSUBD.BCST   powConstants<>+32(SB), Z5, Z6
 	VPSRAD        $0x17, Z6, Z7
 	VCVTDQ2PD     Y7, Z8
 	VEXTRACTF64X4 $0x01, Z7, Y7
@@ -8425,131 +8789,131 @@ loop1:
 	VMULPD.BCST   (DI), Z6, Z6
 	VMOVUPS       Z7, 144(SP)
 	VMOVUPS       Z6, 208(SP)
-	VMOVUPS       Z2, 64(AX)(SI*1)
-	VMOVUPS       16(SP), Z2
+	VMOVUPS       Z5, 64(AX)(SI*1)
+	VMOVUPS       16(SP), Z5
 	VMOVUPS       80(SP), Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z5, Z7
 	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
 	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
 	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
-	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z9, Z5, Z5
 	VSUBPD        Z10, Z6, Z6
-	VMULPD        Z2, Z2, Z9
+	VMULPD        Z5, Z5, Z9
 	VMULPD        Z6, Z6, Z10
-	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z5, Z11
 	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
 	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
 	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
 	VMULPD        Z11, Z9, Z11
 	VMULPD        Z12, Z10, Z12
-	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
 	VADDPD        Z13, Z11, Z11
 	VADDPD        Z14, Z12, Z12
-	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
 	VMULPD        Z13, Z9, Z13
 	VMULPD        Z14, Z10, Z14
-	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z5, Z5
 	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
 	VMULPD        Z9, Z9, Z9
 	VMULPD        Z10, Z10, Z10
 	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
 	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z2, Z2
+	VMULPD        Z9, Z5, Z5
 	VMULPD        Z10, Z6, Z6
-	VADDPD        Z11, Z2, Z2
+	VADDPD        Z11, Z5, Z5
 	VADDPD        Z12, Z6, Z6
 	VPSLLQ        $0x34, Z7, Z7
 	VPSLLQ        $0x34, Z8, Z8
-	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z5, Z7, Z5
 	VPADDQ        Z6, Z8, Z6
-	VMOVAPD       Z2, Z7
-	VCVTPD2PS     Z2, Y7
-	VCVTPD2PS     Z6, Y2
-	VINSERTF64X4  $0x01, Y2, Z7, Z7
-	VMOVUPS       (AX)(SI*1), Z2
-	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
-	VMOVAPS       Z2, K1, Z7
-	VPMOVD2M      Z2, K1
+	VMOVAPD       Z5, Z7
+	VCVTPD2PS     Z5, Y7
+	VCVTPD2PS     Z6, Y5
+	VINSERTF64X4  $0x01, Y5, Z7, Z7
+	VMOVUPS       (AX)(SI*1), Z5
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z5, K1
+	VMOVAPS       Z5, K1, Z7
+	VPMOVD2M      Z5, K1
 	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
-	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
-	VMOVAPS.Z     Z7, K1, Z2
-	VMULPS        Z4, Z2, Z2
-	VADDPS        Z5, Z2, Z2
-	VMOVUPS       Z2, (CX)(SI*1)
-	VMOVUPS       144(SP), Z2
+	VPTESTMD.BCST powConstants<>+768(SB), Z5, K1
+	VMOVAPS.Z     Z7, K1, Z5
+	VMULPS        Z3, Z5, Z5
+	VADDPS        Z4, Z5, Z5
+	VMOVUPS       Z5, (CX)(SI*1)
+	VMOVUPS       144(SP), Z5
 	VMOVUPS       208(SP), Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z5, Z7
 	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
 	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
 	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
-	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z9, Z5, Z5
 	VSUBPD        Z10, Z6, Z6
-	VMULPD        Z2, Z2, Z9
+	VMULPD        Z5, Z5, Z9
 	VMULPD        Z6, Z6, Z10
-	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z5, Z11
 	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
 	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
 	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
 	VMULPD        Z11, Z9, Z11
 	VMULPD        Z12, Z10, Z12
-	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
 	VADDPD        Z13, Z11, Z11
 	VADDPD        Z14, Z12, Z12
-	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
 	VMULPD        Z13, Z9, Z13
 	VMULPD        Z14, Z10, Z14
-	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z5, Z5
 	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
 	VMULPD        Z9, Z9, Z9
 	VMULPD        Z10, Z10, Z10
 	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
 	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z2, Z2
+	VMULPD        Z9, Z5, Z5
 	VMULPD        Z10, Z6, Z6
-	VADDPD        Z11, Z2, Z2
+	VADDPD        Z11, Z5, Z5
 	VADDPD        Z12, Z6, Z6
 	VPSLLQ        $0x34, Z7, Z7
 	VPSLLQ        $0x34, Z8, Z8
-	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z5, Z7, Z5
 	VPADDQ        Z6, Z8, Z6
-	VMOVAPD       Z2, Z7
-	VCVTPD2PS     Z2, Y7
-	VCVTPD2PS     Z6, Y2
-	VINSERTF64X4  $0x01, Y2, Z7, Z7
-	VMOVUPS       64(AX)(SI*1), Z2
-	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
-	VMOVAPS       Z2, K1, Z7
-	VPMOVD2M      Z2, K1
+	VMOVAPD       Z5, Z7
+	VCVTPD2PS     Z5, Y7
+	VCVTPD2PS     Z6, Y5
+	VINSERTF64X4  $0x01, Y5, Z7, Z7
+	VMOVUPS       64(AX)(SI*1), Z5
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z5, K1
+	VMOVAPS       Z5, K1, Z7
+	VPMOVD2M      Z5, K1
 	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
-	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
-	VMOVAPS.Z     Z7, K1, Z2
-	VMULPS        Z4, Z2, Z2
-	VADDPS        Z5, Z2, Z2
-	VMOVUPS       Z2, 64(CX)(SI*1)
+	VPTESTMD.BCST powConstants<>+768(SB), Z5, K1
+	VMOVAPS.Z     Z7, K1, Z5
+	VMULPS        Z3, Z5, Z5
+	VADDPS        Z4, Z5, Z5
+	VMOVUPS       Z5, 64(CX)(SI*1)
 	ADDQ          $0x00000080, SI
 	SUBQ          $0x00000080, BX
 	JGE           loop1
@@ -8560,14 +8924,14 @@ done2:
 	JL   done4
 
 loop3:
-	VMOVUPS       (DX)(SI*1), Z2
-	VMULPS        Z3, Z2, Z6
-	VMULPS        Z2, Z6, Z6
-	VMULPS        (AX)(SI*1), Z0, Z2
-	VADDPS        Z6, Z2, Z2
-	VPTESTMD      Z1, Z2, K1
-	VMOVUPS.Z     Z2, K1, Z2
-	VPSUBD.BCST   powConstants<>+32(SB), Z2, Z6
+	VMOVUPS       (DX)(SI*1), Z5
+	VMULPS        Z2, Z5, Z6
+	VMULPS        Z5, Z6, Z6
+	VMULPS        (AX)(SI*1), Z1, Z5
+	VADDPS        Z6, Z5, Z5
+	VPTESTMD      Z0, Z5, K1
+	VMOVUPS.Z     Z5, K1, Z5
+	VPSUBD.BCST   powConstants<>+32(SB), Z5, Z6
 	VPSRAD        $0x17, Z6, Z7
 	VCVTDQ2PD     Y7, Z8
 	VEXTRACTF64X4 $0x01, Z7, Y7
@@ -8615,69 +8979,69 @@ loop3:
 	VMULPD.BCST   (DI), Z6, Z6
 	VMOVUPS       Z7, 16(SP)
 	VMOVUPS       Z6, 80(SP)
-	VMOVUPS       Z2, (AX)(SI*1)
-	VMOVUPS       16(SP), Z2
+	VMOVUPS       Z5, (AX)(SI*1)
+	VMOVUPS       16(SP), Z5
 	VMOVUPS       80(SP), Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z2, Z7
+	VADDPD.BCST   powConstants<>+288(SB), Z5, Z7
 	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
 	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
 	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
-	VSUBPD        Z9, Z2, Z2
+	VSUBPD        Z9, Z5, Z5
 	VSUBPD        Z10, Z6, Z6
-	VMULPD        Z2, Z2, Z9
+	VMULPD        Z5, Z5, Z9
 	VMULPD        Z6, Z6, Z10
-	VMULPD.BCST   powConstants<>+352(SB), Z2, Z11
+	VMULPD.BCST   powConstants<>+352(SB), Z5, Z11
 	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
 	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
 	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
 	VMULPD        Z11, Z9, Z11
 	VMULPD        Z12, Z10, Z12
-	VMULPD.BCST   powConstants<>+416(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+416(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
 	VADDPD        Z13, Z11, Z11
 	VADDPD        Z14, Z12, Z12
-	VMULPD.BCST   powConstants<>+480(SB), Z2, Z13
+	VMULPD.BCST   powConstants<>+480(SB), Z5, Z13
 	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
 	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
 	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
 	VMULPD        Z13, Z9, Z13
 	VMULPD        Z14, Z10, Z14
-	VMULPD.BCST   powConstants<>+544(SB), Z2, Z2
+	VMULPD.BCST   powConstants<>+544(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+512(SB), Z2, Z2
+	VADDPD.BCST   powConstants<>+512(SB), Z5, Z5
 	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
 	VMULPD        Z9, Z9, Z9
 	VMULPD        Z10, Z10, Z10
 	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
 	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
-	VADDPD        Z2, Z13, Z2
+	VADDPD        Z5, Z13, Z5
 	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z2, Z2
+	VMULPD        Z9, Z5, Z5
 	VMULPD        Z10, Z6, Z6
-	VADDPD        Z11, Z2, Z2
+	VADDPD        Z11, Z5, Z5
 	VADDPD        Z12, Z6, Z6
 	VPSLLQ        $0x34, Z7, Z7
 	VPSLLQ        $0x34, Z8, Z8
-	VPADDQ        Z2, Z7, Z2
+	VPADDQ        Z5, Z7, Z5
 	VPADDQ        Z6, Z8, Z6
-	VMOVAPD       Z2, Z7
-	VCVTPD2PS     Z2, Y7
-	VCVTPD2PS     Z6, Y2
-	VINSERTF64X4  $0x01, Y2, Z7, Z7
-	VMOVUPS       (AX)(SI*1), Z2
-	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z2, K1
-	VMOVAPS       Z2, K1, Z7
-	VPMOVD2M      Z2, K1
+	VMOVAPD       Z5, Z7
+	VCVTPD2PS     Z5, Y7
+	VCVTPD2PS     Z6, Y5
+	VINSERTF64X4  $0x01, Y5, Z7, Z7
+	VMOVUPS       (AX)(SI*1), Z5
+	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z5, K1
+	VMOVAPS       Z5, K1, Z7
+	VPMOVD2M      Z5, K1
 	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
-	VPTESTMD.BCST powConstants<>+768(SB), Z2, K1
-	VMOVAPS.Z     Z7, K1, Z2
-	VMULPS        Z4, Z2, Z2
-	VADDPS        Z5, Z2, Z2
-	VMOVUPS       Z2, (CX)(SI*1)
+	VPTESTMD.BCST powConstants<>+768(SB), Z5, K1
+	VMOVAPS.Z     Z7, K1, Z5
+	VMULPS        Z3, Z5, Z5
+	VADDPS        Z4, Z5, Z5
+	VMOVUPS       Z5, (CX)(SI*1)
 	ADDQ          $0x00000040, SI
 	SUBQ          $0x00000040, BX
 	JGE           loop3
@@ -8691,32 +9055,32 @@ done4:
 	BTSQ          BX, R8
 	DECQ          R8
 	KMOVW         R8, K1
-	VMOVUPS.Z     (DX)(SI*1), K1, Z2
+	VMOVUPS.Z     (DX)(SI*1), K1, Z5
 	VMOVUPS.Z     (AX)(SI*1), K1, Z6
-	VMULPS        Z3, Z2, Z3
-	VMULPS        Z2, Z3, Z3
-	VMULPS        Z6, Z0, Z0
-	VADDPS        Z3, Z0, Z0
-	VPTESTMD      Z1, Z0, K2
-	VMOVUPS.Z     Z0, K2, Z0
-	VPSUBD.BCST   powConstants<>+32(SB), Z0, Z1
-	VPSRAD        $0x17, Z1, Z2
-	VCVTDQ2PD     Y2, Z3
+	VMULPS        Z2, Z5, Z2
+	VMULPS        Z5, Z2, Z2
+	VMULPS        Z6, Z1, Z1
+	VADDPS        Z2, Z1, Z1
+	VPTESTMD      Z0, Z1, K2
+	VMOVUPS.Z     Z1, K2, Z1
+	VPSUBD.BCST   powConstants<>+32(SB), Z1, Z0
+	VPSRAD        $0x17, Z0, Z2
+	VCVTDQ2PD     Y2, Z5
 	VEXTRACTF64X4 $0x01, Z2, Y2
 	VCVTDQ2PD     Y2, Z2
-	VPANDD.BCST   powConstants<>+64(SB), Z1, Z1
-	VPADDD.BCST   powConstants<>+32(SB), Z1, Z1
-	VCVTPS2PD     Y1, Z6
-	VEXTRACTF64X4 $0x01, Z1, Y1
-	VCVTPS2PD     Y1, Z1
+	VPANDD.BCST   powConstants<>+64(SB), Z0, Z0
+	VPADDD.BCST   powConstants<>+32(SB), Z0, Z0
+	VCVTPS2PD     Y0, Z6
+	VEXTRACTF64X4 $0x01, Z0, Y0
+	VCVTPS2PD     Y0, Z0
 	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z7
-	VSUBPD.BCST   powConstants<>+0(SB), Z1, Z8
+	VSUBPD.BCST   powConstants<>+0(SB), Z0, Z8
 	VADDPD.BCST   powConstants<>+0(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+0(SB), Z1, Z1
+	VADDPD.BCST   powConstants<>+0(SB), Z0, Z0
 	VDIVPD        Z6, Z7, Z6
-	VDIVPD        Z1, Z8, Z1
+	VDIVPD        Z0, Z8, Z0
 	VMULPD        Z6, Z6, Z7
-	VMULPD        Z1, Z1, Z8
+	VMULPD        Z0, Z0, Z8
 	VMULPD        Z7, Z7, Z9
 	VMULPD        Z8, Z8, Z10
 	VMULPD.BCST   powConstants<>+128(SB), Z7, Z11
@@ -8740,20 +9104,20 @@ done4:
 	VADDPD        Z7, Z9, Z7
 	VADDPD        Z8, Z10, Z8
 	VMULPD        Z7, Z6, Z6
-	VMULPD        Z8, Z1, Z1
-	VADDPD        Z3, Z6, Z3
-	VADDPD        Z2, Z1, Z1
-	VMULPD.BCST   (DI), Z3, Z2
-	VMULPD.BCST   (DI), Z1, Z1
+	VMULPD        Z8, Z0, Z0
+	VADDPD        Z5, Z6, Z5
+	VADDPD        Z2, Z0, Z0
+	VMULPD.BCST   (DI), Z5, Z2
+	VMULPD.BCST   (DI), Z0, Z0
 	VMOVUPS       Z2, 16(SP)
-	VMOVUPS       Z1, 80(SP)
-	VMOVUPS       Z0, K1, (AX)(SI*1)
+	VMOVUPS       Z0, 80(SP)
+	VMOVUPS       Z1, K1, (AX)(SI*1)
 	VMOVUPS       16(SP), Z0
 	VMOVUPS       80(SP), Z1
 	VADDPD.BCST   powConstants<>+288(SB), Z0, Z2
-	VADDPD.BCST   powConstants<>+288(SB), Z1, Z3
+	VADDPD.BCST   powConstants<>+288(SB), Z1, Z5
 	VSUBPD.BCST   powConstants<>+288(SB), Z2, Z6
-	VSUBPD.BCST   powConstants<>+288(SB), Z3, Z7
+	VSUBPD.BCST   powConstants<>+288(SB), Z5, Z7
 	VSUBPD        Z6, Z0, Z0
 	VSUBPD        Z7, Z1, Z1
 	VMULPD        Z0, Z0, Z6
@@ -8793,9 +9157,9 @@ done4:
 	VADDPD        Z8, Z0, Z0
 	VADDPD        Z9, Z1, Z1
 	VPSLLQ        $0x34, Z2, Z2
-	VPSLLQ        $0x34, Z3, Z3
+	VPSLLQ        $0x34, Z5, Z5
 	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z3, Z1
+	VPADDQ        Z1, Z5, Z1
 	VMOVAPD       Z0, Z2
 	VCVTPD2PS     Z0, Y2
 	VCVTPD2PS     Z1, Y0
@@ -8807,8 +9171,8 @@ done4:
 	VBROADCASTSS  powConstants<>+736(SB), K2, Z2
 	VPTESTMD.BCST powConstants<>+768(SB), Z0, K2
 	VMOVAPS.Z     Z2, K2, Z0
-	VMULPS        Z4, Z0, Z0
-	VADDPS        Z5, Z0, Z0
+	VMULPS        Z3, Z0, Z0
+	VADDPS        Z4, Z0, Z0
 	VMOVUPS       Z0, K1, (CX)(SI*1)
 
 end5:
@@ -8825,26 +9189,23 @@ TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-72
 	MOVQ         s+64(FP), SI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS (SI), Z0
-	VBROADCASTSS 4(SI), Z4
-	VBROADCASTSS 20(SI), Z5
-	VBROADCASTSS 16(SI), Z6
-	VBROADCASTSS 32(SI), Z7
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLD       $0x1f, Z2, Z2
-	VPXORD       Z7, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPTERNLOGD   $0xff, Z3, Z3, Z3
-	VPSLLD       $0x18, Z3, Z3
-	VPSRLD       $0x01, Z3, Z3
-	VPXORD       Z7, Z3, Z3
-	VMOVQ        X3, (SP)
+	VBROADCASTSS (SI), Z1
+	VBROADCASTSS 4(SI), Z2
+	VBROADCASTSS 20(SI), Z3
+	VBROADCASTSS 16(SI), Z4
+	VBROADCASTSS 32(SI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
 	MOVQ         block+40(FP), SI
 	MOVQ         stride+48(FP), DI
 	SHLQ         $0x02, DI
@@ -8860,30 +9221,30 @@ row1:
 	JL   done3
 
 loop2:
-	VMULPS    (CX)(R10*1), Z0, Z3
-	VMULPS    (DX)(R10*1), Z4, Z8
-	VADDPS    Z8, Z3, Z3
-	VPTESTMD  Z1, Z3, K1
-	VMOVUPS.Z Z3, K1, Z3
-	VMULPS    (AX)(R10*1), Z5, Z8
+	VMULPS    (CX)(R10*1), Z1, Z7
+	VMULPS    (DX)(R10*1), Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R10*1), Z3, Z8
 	VMOVUPS   (BX)(R10*1), Z9
-	VMULPS    Z6, Z3, Z10
+	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
-	VMULPS    64(CX)(R10*1), Z0, Z9
-	VMULPS    64(DX)(R10*1), Z4, Z11
+	VMULPS    64(CX)(R10*1), Z1, Z9
+	VMULPS    64(DX)(R10*1), Z2, Z11
 	VADDPS    Z11, Z9, Z9
-	VPTESTMD  Z1, Z9, K1
+	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    64(AX)(R10*1), Z5, Z11
+	VMULPS    64(AX)(R10*1), Z3, Z11
 	VMOVUPS   64(BX)(R10*1), Z12
-	VMULPS    Z6, Z9, Z13
+	VMULPS    Z4, Z9, Z13
 	VDIVPS    Z12, Z13, Z13
 	CMPQ      (SP), $+0
 	JNE       clamp4
 
 clamped5:
 	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z3, (CX)(R10*1)
+	VMOVUPS Z7, (CX)(R10*1)
 	VMOVUPS Z8, (AX)(R10*1)
 	VSUBPS  Z13, Z11, Z11
 	VMOVUPS Z9, 64(CX)(R10*1)
@@ -8898,21 +9259,21 @@ done3:
 	JL   done7
 
 loop6:
-	VMULPS    (CX)(R10*1), Z0, Z3
-	VMULPS    (DX)(R10*1), Z4, Z8
-	VADDPS    Z8, Z3, Z3
-	VPTESTMD  Z1, Z3, K1
-	VMOVUPS.Z Z3, K1, Z3
-	VMULPS    (AX)(R10*1), Z5, Z8
+	VMULPS    (CX)(R10*1), Z1, Z7
+	VMULPS    (DX)(R10*1), Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R10*1), Z3, Z8
 	VMOVUPS   (BX)(R10*1), Z9
-	VMULPS    Z6, Z3, Z10
+	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp8
 
 clamped9:
 	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z3, (CX)(R10*1)
+	VMOVUPS Z7, (CX)(R10*1)
 	VMOVUPS Z8, (AX)(R10*1)
 	ADDQ    $0x00000040, R10
 	SUBQ    $0x00000040, R9
@@ -8927,24 +9288,24 @@ done7:
 	BTSQ      R9, R11
 	DECQ      R11
 	KMOVW     R11, K1
-	VMOVUPS.Z (CX)(R10*1), K1, Z3
+	VMOVUPS.Z (CX)(R10*1), K1, Z7
 	VMOVUPS.Z (DX)(R10*1), K1, Z8
-	VMULPS    Z3, Z0, Z3
-	VMULPS    Z8, Z4, Z8
-	VADDPS    Z8, Z3, Z3
-	VPTESTMD  Z1, Z3, K2
-	VMOVUPS.Z Z3, K2, Z3
+	VMULPS    Z7, Z1, Z7
+	VMULPS    Z8, Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
 	VMOVUPS.Z (AX)(R10*1), K1, Z8
-	VMULPS    Z8, Z5, Z8
+	VMULPS    Z8, Z3, Z8
 	VMOVUPS.Z (BX)(R10*1), K1, Z9
-	VMULPS    Z6, Z3, Z10
+	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp11
 
 clamped12:
 	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z3, K1, (CX)(R10*1)
+	VMOVUPS Z7, K1, (CX)(R10*1)
 	VMOVUPS Z8, K1, (AX)(R10*1)
 
 end10:
@@ -8960,25 +9321,25 @@ end10:
 	RET
 
 clamp4:
-	VMOVUPS Z7, Z12
+	VMOVUPS Z5, Z12
 	VMINPS  Z10, Z12, Z10
 	VMINPS  Z13, Z12, Z13
-	VMOVUPS Z2, Z12
+	VMOVUPS Z6, Z12
 	VMAXPS  Z10, Z12, Z10
 	VMAXPS  Z13, Z12, Z13
 	JMP     clamped5
 
 clamp8:
-	VMOVUPS Z7, Z9
+	VMOVUPS Z5, Z9
 	VMINPS  Z10, Z9, Z10
-	VMOVUPS Z2, Z9
+	VMOVUPS Z6, Z9
 	VMAXPS  Z10, Z9, Z10
 	JMP     clamped9
 
 clamp11:
-	VMOVUPS Z7, Z9
+	VMOVUPS Z5, Z9
 	VMINPS  Z10, Z9, Z10
-	VMOVUPS Z2, Z9
+	VMOVUPS Z6, Z9
 	VMAXPS  Z10, Z9, Z10
 	JMP     clamped12
 
@@ -8988,26 +9349,23 @@ TEXT ·descendBlocksF32AVX512(SB), NOSPLIT, $16-56
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS (AX), Z0
-	VBROADCASTSS 4(AX), Z4
-	VBROADCASTSS 20(AX), Z5
-	VBROADCASTSS 16(AX), Z6
-	VBROADCASTSS 32(AX), Z7
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLD       $0x1f, Z2, Z2
-	VPXORD       Z7, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPTERNLOGD   $0xff, Z3, Z3, Z3
-	VPSLLD       $0x18, Z3, Z3
-	VPSRLD       $0x01, Z3, Z3
-	VPXORD       Z7, Z3, Z3
-	VMOVQ        X3, (SP)
+	VBROADCASTSS (AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 20(AX), Z3
+	VBROADCASTSS 16(AX), Z4
+	VBROADCASTSS 32(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
 	MOVQ         block+40(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
@@ -9035,7 +9393,7 @@ done2:
 	ADDQ    $0x40, BX
 	IMULQ   block+40(FP), DI
 	SHLQ    $0x02, DI
-	VMOVUPS lanes32Wide<>+0(SB), Z3
+	VMOVUPS lanes32Wide<>+0(SB), Z7
 	MOVQ    DI, R8
 	ANDQ    $-64, R8
 	SUBQ    R8, DI
@@ -9046,16 +9404,16 @@ done2:
 	JZ      rest4
 
 loop3:
-	VMULPS    (CX)(R8*1), Z0, Z11
-	VMULPS    (DX)(R8*1), Z4, Z12
+	VMULPS    (CX)(R8*1), Z1, Z11
+	VMULPS    (DX)(R8*1), Z2, Z12
 	VADDPS    Z12, Z11, Z11
-	VPTESTMD  Z1, Z11, K1
+	VPTESTMD  Z0, Z11, K1
 	VMOVUPS.Z Z11, K1, Z11
-	VMULPS    (AX)(R8*1), Z5, Z12
-	VPMULLD   Z8, Z3, Z13
+	VMULPS    (AX)(R8*1), Z3, Z12
+	VPMULLD   Z8, Z7, Z13
 	VPSRLD    $0x1c, Z13, Z13
 	VPERMPS   Z10, Z13, Z13
-	VMULPS    Z6, Z11, Z14
+	VMULPS    Z4, Z11, Z14
 	VDIVPS    Z13, Z14, Z14
 	CMPQ      (SP), $+0
 	JNE       clamp6
@@ -9064,7 +9422,7 @@ clamped7:
 	VSUBPS  Z14, Z12, Z12
 	VMOVUPS Z11, (CX)(R8*1)
 	VMOVUPS Z12, (AX)(R8*1)
-	VPADDD  Z9, Z3, Z3
+	VPADDD  Z9, Z7, Z7
 	ADDQ    $0x40, R8
 	JNZ     loop3
 
@@ -9078,18 +9436,18 @@ rest4:
 	KMOVW     R9, K1
 	VMOVUPS.Z (CX)(R8*1), K1, Z11
 	VMOVUPS.Z (DX)(R8*1), K1, Z12
-	VMULPS    Z11, Z0, Z11
-	VMULPS    Z12, Z4, Z12
+	VMULPS    Z11, Z1, Z11
+	VMULPS    Z12, Z2, Z12
 	VADDPS    Z12, Z11, Z11
-	VPTESTMD  Z1, Z11, K2
+	VPTESTMD  Z0, Z11, K2
 	VMOVUPS.Z Z11, K2, Z11
 	VMOVUPS.Z (AX)(R8*1), K1, Z12
-	VMULPS    Z12, Z5, Z12
-	VPMULLD   Z8, Z3, Z3
-	VPSRLD    $0x1c, Z3, Z3
-	VPERMPS   Z10, Z3, Z3
-	VMULPS    Z6, Z11, Z10
-	VDIVPS    Z3, Z10, Z10
+	VMULPS    Z12, Z3, Z12
+	VPMULLD   Z8, Z7, Z7
+	VPSRLD    $0x1c, Z7, Z7
+	VPERMPS   Z10, Z7, Z7
+	VMULPS    Z4, Z11, Z10
+	VDIVPS    Z7, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp8
 
@@ -9117,17 +9475,17 @@ some1:
 	JMP       done2
 
 clamp6:
-	VMOVUPS Z7, Z13
+	VMOVUPS Z5, Z13
 	VMINPS  Z14, Z13, Z14
-	VMOVUPS Z2, Z13
+	VMOVUPS Z6, Z13
 	VMAXPS  Z14, Z13, Z14
 	JMP     clamped7
 
 clamp8:
-	VMOVUPS Z7, Z3
-	VMINPS  Z10, Z3, Z10
-	VMOVUPS Z2, Z3
-	VMAXPS  Z10, Z3, Z10
+	VMOVUPS Z5, Z7
+	VMINPS  Z10, Z7, Z10
+	VMOVUPS Z6, Z7
+	VMAXPS  Z10, Z7, Z10
 	JMP     clamped9
 
 DATA lanes32Wide<>+0(SB)/4, $0x00000000
@@ -9178,104 +9536,106 @@ TEXT ·updateF32AVX512(SB), NOSPLIT, $16-64
 	MOVQ         s+48(FP), R9
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(R9), Z2
-	VBROADCASTSS 12(R9), Z3
-	VBROADCASTSS 24(R9), Z4
-	VBROADCASTSS 28(R9), Z5
-	VBROADCASTSS 36(R9), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLD       $0x19, Z7, Z7
-	VPSRLD       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSS (R9), Z8
-	VBROADCASTSS 4(R9), Z11
-	VBROADCASTSS 20(R9), Z12
-	VBROADCASTSS 16(R9), Z13
-	VBROADCASTSS 32(R9), Z14
+	VBROADCASTSS 8(R9), Z1
+	VBROADCASTSS 12(R9), Z2
+	VBROADCASTSS 24(R9), Z3
+	VBROADCASTSS 28(R9), Z4
+	VBROADCASTSS 36(R9), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R9), Z7
+	VBROADCASTSS 4(R9), Z10
+	VBROADCASTSS 20(R9), Z11
+	VBROADCASTSS 16(R9), Z12
+	VBROADCASTSS 32(R9), Z13
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z13, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x1f, Z9, Z9
-	VPXORD       Z14, Z9, Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLD       $0x18, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
-	VPXORD       Z14, Z10, Z10
-	VMOVQ        X10, 8(SP)
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z13, Z9, Z9
+	VMOVQ        X9, 8(SP)
 	SUBQ         $0x00000080, DI
 	JL           done2
 
 loop1:
 	PREFETCHT0 512(SI)(R8*1)
+	PREFETCHT0 576(SI)(R8*1)
 	PREFETCHT0 512(BX)(R8*1)
+	PREFETCHT0 576(BX)(R8*1)
 	PREFETCHT0 512(CX)(R8*1)
+	PREFETCHT0 576(CX)(R8*1)
 	PREFETCHT0 512(DX)(R8*1)
+	PREFETCHT0 576(DX)(R8*1)
 	PREFETCHT0 512(AX)(R8*1)
-	VPANDD     (SI)(R8*1), Z0, Z10
-	VPANDD     64(SI)(R8*1), Z0, Z15
+	PREFETCHT0 576(AX)(R8*1)
+	VMOVUPS    (SI)(R8*1), Z9
+	VMOVUPS    64(SI)(R8*1), Z14
 	CMPQ       (SP), $+0
 	JEQ        undivided3
-	VDIVPS     Z6, Z10, Z10
-	VDIVPS     Z6, Z15, Z15
+	VDIVPS     Z5, Z9, Z9
+	VDIVPS     Z5, Z14, Z14
 
 undivided3:
-	VMULPS    Z3, Z10, Z16
-	VMULPS    Z10, Z16, Z16
-	VMULPS    (DX)(R8*1), Z2, Z10
-	VADDPS    Z16, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
-	VMULPS    Z3, Z15, Z16
-	VMULPS    Z15, Z16, Z16
-	VMULPS    64(DX)(R8*1), Z2, Z15
-	VADDPS    Z16, Z15, Z15
-	VPTESTMD  Z1, Z15, K1
-	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    Z2, Z9, Z15
+	VMULPS    Z9, Z15, Z15
+	VMULPS    (DX)(R8*1), Z1, Z9
+	VADDPS    Z15, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z14, Z15
+	VMULPS    Z14, Z15, Z15
+	VMULPS    64(DX)(R8*1), Z1, Z14
+	VADDPS    Z15, Z14, Z14
+	VPTESTMD  Z0, Z14, K1
+	VMOVUPS.Z Z14, K1, Z14
 	CMPQ      power+56(FP), $+2
 	JNE       other4
-	VSQRTPS   Z10, Z16
-	VSQRTPS   Z15, Z17
+	VSQRTPS   Z9, Z15
+	VSQRTPS   Z14, Z16
 
 raised7:
-	VMULPS    Z4, Z16, Z16
-	VADDPS    Z5, Z16, Z16
-	VMULPS    Z4, Z17, Z17
-	VADDPS    Z5, Z17, Z17
-	VMULPS    (CX)(R8*1), Z8, Z18
-	VMULPS    (BX)(R8*1), Z11, Z19
-	VADDPS    Z19, Z18, Z18
-	VPTESTMD  Z1, Z18, K1
-	VMOVUPS.Z Z18, K1, Z18
-	VMULPS    (AX)(R8*1), Z12, Z19
-	VMULPS    Z13, Z18, Z20
-	VDIVPS    Z16, Z20, Z20
-	VMULPS    64(CX)(R8*1), Z8, Z16
-	VMULPS    64(BX)(R8*1), Z11, Z21
-	VADDPS    Z21, Z16, Z16
-	VPTESTMD  Z1, Z16, K1
-	VMOVUPS.Z Z16, K1, Z16
-	VMULPS    64(AX)(R8*1), Z12, Z21
-	VMULPS    Z13, Z16, Z22
-	VDIVPS    Z17, Z22, Z22
+	VMULPS    Z3, Z15, Z15
+	VADDPS    Z4, Z15, Z15
+	VMULPS    Z3, Z16, Z16
+	VADDPS    Z4, Z16, Z16
+	VMULPS    (CX)(R8*1), Z7, Z17
+	VMULPS    (BX)(R8*1), Z10, Z18
+	VADDPS    Z18, Z17, Z17
+	VPTESTMD  Z0, Z17, K1
+	VMOVUPS.Z Z17, K1, Z17
+	VMULPS    (AX)(R8*1), Z11, Z18
+	VMULPS    Z12, Z17, Z19
+	VDIVPS    Z15, Z19, Z19
+	VMULPS    64(CX)(R8*1), Z7, Z15
+	VMULPS    64(BX)(R8*1), Z10, Z20
+	VADDPS    Z20, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    64(AX)(R8*1), Z11, Z20
+	VMULPS    Z12, Z15, Z21
+	VDIVPS    Z16, Z21, Z21
 	CMPQ      8(SP), $+0
 	JNE       clamp8
 
 clamped9:
-	VSUBPS  Z20, Z19, Z19
-	VMOVUPS Z18, (CX)(R8*1)
-	VMOVUPS Z19, (AX)(R8*1)
-	VSUBPS  Z22, Z21, Z21
-	VMOVUPS Z16, 64(CX)(R8*1)
-	VMOVUPS Z21, 64(AX)(R8*1)
-	VMOVUPS Z10, (DX)(R8*1)
-	VMOVUPS Z15, 64(DX)(R8*1)
+	VSUBPS  Z19, Z18, Z18
+	VMOVUPS Z17, (CX)(R8*1)
+	VMOVUPS Z18, (AX)(R8*1)
+	VSUBPS  Z21, Z20, Z20
+	VMOVUPS Z15, 64(CX)(R8*1)
+	VMOVUPS Z20, 64(AX)(R8*1)
+	VMOVUPS Z9, (DX)(R8*1)
+	VMOVUPS Z14, 64(DX)(R8*1)
 	ADDQ    $0x00000080, R8
 	SUBQ    $0x00000080, DI
 	JGE     loop1
@@ -9286,93 +9646,93 @@ done2:
 	JL   done11
 
 loop10:
-	VPANDD (SI)(R8*1), Z0, Z10
-	CMPQ   (SP), $+0
-	JEQ    undivided12
-	VDIVPS Z6, Z10, Z10
+	VMOVUPS (SI)(R8*1), Z9
+	CMPQ    (SP), $+0
+	JEQ     undivided12
+	VDIVPS  Z5, Z9, Z9
 
 undivided12:
-	VMULPS    Z3, Z10, Z15
-	VMULPS    Z10, Z15, Z15
-	VMULPS    (DX)(R8*1), Z2, Z10
-	VADDPS    Z15, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    Z2, Z9, Z14
+	VMULPS    Z9, Z14, Z14
+	VMULPS    (DX)(R8*1), Z1, Z9
+	VADDPS    Z14, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
 	CMPQ      power+56(FP), $+2
 	JNE       other13
-	VSQRTPS   Z10, Z15
+	VSQRTPS   Z9, Z14
 
 raised16:
-	VMULPS    Z4, Z15, Z15
-	VADDPS    Z5, Z15, Z15
-	VMULPS    (CX)(R8*1), Z8, Z16
-	VMULPS    (BX)(R8*1), Z11, Z17
-	VADDPS    Z17, Z16, Z16
-	VPTESTMD  Z1, Z16, K1
-	VMOVUPS.Z Z16, K1, Z16
-	VMULPS    (AX)(R8*1), Z12, Z17
-	VMULPS    Z13, Z16, Z18
-	VDIVPS    Z15, Z18, Z18
+	VMULPS    Z3, Z14, Z14
+	VADDPS    Z4, Z14, Z14
+	VMULPS    (CX)(R8*1), Z7, Z15
+	VMULPS    (BX)(R8*1), Z10, Z16
+	VADDPS    Z16, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    (AX)(R8*1), Z11, Z16
+	VMULPS    Z12, Z15, Z17
+	VDIVPS    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
 	JNE       clamp17
 
 clamped18:
-	VSUBPS  Z18, Z17, Z17
-	VMOVUPS Z16, (CX)(R8*1)
-	VMOVUPS Z17, (AX)(R8*1)
-	VMOVUPS Z10, (DX)(R8*1)
+	VSUBPS  Z17, Z16, Z16
+	VMOVUPS Z15, (CX)(R8*1)
+	VMOVUPS Z16, (AX)(R8*1)
+	VMOVUPS Z9, (DX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
 	JGE     loop10
 
 done11:
-	ADDQ     $0x00000040, DI
-	TESTQ    DI, DI
-	JZ       end19
-	SHRQ     $0x02, DI
-	XORL     R9, R9
-	BTSQ     DI, R9
-	DECQ     R9
-	KMOVW    R9, K1
-	VPANDD.Z (SI)(R8*1), Z0, K1, Z0
-	CMPQ     (SP), $+0
-	JEQ      undivided20
-	VDIVPS   Z6, Z0, Z0
+	ADDQ      $0x00000040, DI
+	TESTQ     DI, DI
+	JZ        end19
+	SHRQ      $0x02, DI
+	XORL      R9, R9
+	BTSQ      DI, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (SI)(R8*1), K1, Z9
+	CMPQ      (SP), $+0
+	JEQ       undivided20
+	VDIVPS    Z5, Z9, Z9
 
 undivided20:
-	VMOVUPS.Z (DX)(R8*1), K1, Z6
-	VMULPS    Z3, Z0, Z3
-	VMULPS    Z0, Z3, Z3
-	VMULPS    Z6, Z2, Z0
-	VADDPS    Z3, Z0, Z0
-	VPTESTMD  Z1, Z0, K2
-	VMOVUPS.Z Z0, K2, Z0
+	VMOVUPS.Z (DX)(R8*1), K1, Z5
+	VMULPS    Z2, Z9, Z2
+	VMULPS    Z9, Z2, Z2
+	VMULPS    Z5, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VPTESTMD  Z0, Z1, K2
+	VMOVUPS.Z Z1, K2, Z1
 	CMPQ      power+56(FP), $+2
 	JNE       other21
-	VSQRTPS   Z0, Z2
+	VSQRTPS   Z1, Z2
 
 raised24:
-	VMULPS    Z4, Z2, Z2
-	VADDPS    Z5, Z2, Z2
+	VMULPS    Z3, Z2, Z2
+	VADDPS    Z4, Z2, Z2
 	VMOVUPS.Z (CX)(R8*1), K1, Z3
 	VMOVUPS.Z (BX)(R8*1), K1, Z4
-	VMULPS    Z3, Z8, Z3
-	VMULPS    Z4, Z11, Z4
+	VMULPS    Z3, Z7, Z3
+	VMULPS    Z4, Z10, Z4
 	VADDPS    Z4, Z3, Z3
-	VPTESTMD  Z1, Z3, K2
+	VPTESTMD  Z0, Z3, K2
 	VMOVUPS.Z Z3, K2, Z3
-	VMOVUPS.Z (AX)(R8*1), K1, Z1
-	VMULPS    Z1, Z12, Z1
-	VMULPS    Z13, Z3, Z4
+	VMOVUPS.Z (AX)(R8*1), K1, Z0
+	VMULPS    Z0, Z11, Z0
+	VMULPS    Z12, Z3, Z4
 	VDIVPS    Z2, Z4, Z4
 	CMPQ      8(SP), $+0
 	JNE       clamp25
 
 clamped26:
-	VSUBPS  Z4, Z1, Z1
+	VSUBPS  Z4, Z0, Z0
 	VMOVUPS Z3, K1, (CX)(R8*1)
-	VMOVUPS Z1, K1, (AX)(R8*1)
-	VMOVUPS Z0, K1, (DX)(R8*1)
+	VMOVUPS Z0, K1, (AX)(R8*1)
+	VMOVUPS Z1, K1, (DX)(R8*1)
 
 end19:
 	VZEROUPPER
@@ -9382,74 +9742,74 @@ other4:
 	JG      two6
 	CMPQ    power+56(FP), $+1
 	JE      half5
-	VMOVUPS Z7, Z16
-	VMOVUPS Z7, Z17
+	VMOVUPS Z6, Z15
+	VMOVUPS Z6, Z16
 	JMP     raised7
 
 half5:
-	VSQRTPS Z10, Z16
+	VSQRTPS Z9, Z15
+	VSQRTPS Z15, Z15
+	VSQRTPS Z14, Z16
 	VSQRTPS Z16, Z16
-	VSQRTPS Z15, Z17
-	VSQRTPS Z17, Z17
 	JMP     raised7
 
 two6:
-	VMOVDQA64 Z10, Z16
-	VMOVDQA64 Z15, Z17
+	VMOVDQA64 Z9, Z15
+	VMOVDQA64 Z14, Z16
 	JMP       raised7
 
 clamp8:
-	VMOVUPS Z14, Z17
-	VMINPS  Z20, Z17, Z20
-	VMINPS  Z22, Z17, Z22
-	VMOVUPS Z9, Z17
-	VMAXPS  Z20, Z17, Z20
-	VMAXPS  Z22, Z17, Z22
+	VMOVUPS Z13, Z16
+	VMINPS  Z19, Z16, Z19
+	VMINPS  Z21, Z16, Z21
+	VMOVUPS Z8, Z16
+	VMAXPS  Z19, Z16, Z19
+	VMAXPS  Z21, Z16, Z21
 	JMP     clamped9
 
 other13:
 	JG      two15
 	CMPQ    power+56(FP), $+1
 	JE      half14
-	VMOVUPS Z7, Z15
+	VMOVUPS Z6, Z14
 	JMP     raised16
 
 half14:
-	VSQRTPS Z10, Z15
-	VSQRTPS Z15, Z15
+	VSQRTPS Z9, Z14
+	VSQRTPS Z14, Z14
 	JMP     raised16
 
 two15:
-	VMOVDQA64 Z10, Z15
+	VMOVDQA64 Z9, Z14
 	JMP       raised16
 
 clamp17:
-	VMOVUPS Z14, Z15
-	VMINPS  Z18, Z15, Z18
-	VMOVUPS Z9, Z15
-	VMAXPS  Z18, Z15, Z18
+	VMOVUPS Z13, Z14
+	VMINPS  Z17, Z14, Z17
+	VMOVUPS Z8, Z14
+	VMAXPS  Z17, Z14, Z17
 	JMP     clamped18
 
 other21:
 	JG      two23
 	CMPQ    power+56(FP), $+1
 	JE      half22
-	VMOVUPS Z7, Z2
+	VMOVUPS Z6, Z2
 	JMP     raised24
 
 half22:
-	VSQRTPS Z0, Z2
+	VSQRTPS Z1, Z2
 	VSQRTPS Z2, Z2
 	JMP     raised24
 
 two23:
-	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z1, Z2
 	JMP       raised24
 
 clamp25:
-	VMOVUPS Z14, Z2
+	VMOVUPS Z13, Z2
 	VMINPS  Z4, Z2, Z4
-	VMOVUPS Z9, Z2
+	VMOVUPS Z8, Z2
 	VMAXPS  Z4, Z2, Z4
 	JMP     clamped26
 
@@ -9459,43 +9819,43 @@ TEXT ·updateBlocksF32AVX512(SB), $1040-72
 	MOVQ         s+56(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(AX), Z2
-	VBROADCASTSS 12(AX), Z3
-	VBROADCASTSS 24(AX), Z4
-	VBROADCASTSS 28(AX), Z5
-	VBROADCASTSS 36(AX), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLD       $0x19, Z7, Z7
-	VPSRLD       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSS (AX), Z8
+	VBROADCASTSS 8(AX), Z1
+	VBROADCASTSS 12(AX), Z2
+	VBROADCASTSS 24(AX), Z3
+	VBROADCASTSS 28(AX), Z4
+	VBROADCASTSS 36(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (AX), Z7
 	VBROADCASTSS 4(AX), Z14
 	VBROADCASTSS 20(AX), Z15
 	VBROADCASTSS 16(AX), Z16
 	VBROADCASTSS 32(AX), Z17
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z17, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x1f, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
 	VPXORD       Z17, Z9, Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLD       $0x18, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
-	VPXORD       Z17, Z10, Z10
-	VMOVQ        X10, 8(SP)
+	VMOVQ        X9, 8(SP)
 	MOVQ         block+48(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
 	VPBROADCASTD AX, Z18
 	VMOVUPS      lanes32Wide<>+64(SB), Z19
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSRLD       $0x01, Z10, Z10
 	MOVQ         block+48(FP), AX
 	SHLQ         $0x02, AX
 	MOVQ         AX, CX
@@ -9525,39 +9885,72 @@ group:
 	CMPQ       R10, $0x10
 	JNE        slots1
 	TESTQ      AX, AX
-	JNZ        slots1
-	MOVQ       CX, R12
-	SHLQ       $0x02, R12
-	LEAQ       (R12)(R12*2), R13
-	VPANDD.Z   (DX), Z0, K1, Z10
+	JNZ        long3
+	VPANDD.Z   (DX), Z10, K1, Z9
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R12*1), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R12*1)
-	VSHUFF64X2 $0x44, Z11, Z10, Z20
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z20, Z20
-	VPANDD.Z   (DX)(R12*2), Z0, K1, Z10
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDD.Z   (DX)(R13*1), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R13*1)
+
+summed4:
 	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z10, Z21
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z10
-	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPS     Z11, Z10, Z10
-	VPANDD.Z   (DX), Z0, K1, Z11
+	TESTQ      AX, AX
+	JNZ        long5
+	VPANDD.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R12*1), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed6:
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z11, Z9, Z20
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z20, Z20
+	TESTQ      AX, AX
+	JNZ        long7
+	VPANDD.Z   (DX), Z10, K1, Z9
+	PREFETCHT0 2048(DX)
+
+summed8:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long9
+	VPANDD.Z   (DX), Z10, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed10:
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z11, Z9, Z21
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z9
+	VSHUFF64X2 $0xdd, Z21, Z20, Z11
+	VADDPS     Z11, Z9, Z9
+	TESTQ      AX, AX
+	JNZ        long11
+	VPANDD.Z   (DX), Z10, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed12:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long13
+	VPANDD.Z   (DX), Z10, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed14:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPS     Z11, Z21, Z21
-	VPANDD.Z   (DX)(R12*2), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDD.Z   (DX)(R13*1), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long15
+	VPANDD.Z   (DX), Z10, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed16:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long17
+	VPANDD.Z   (DX), Z10, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed18:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z20, Z11, Z22
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
@@ -9565,17 +9958,36 @@ group:
 	VSHUFF64X2 $0x88, Z22, Z21, Z11
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPS     Z20, Z11, Z11
-	VPANDD.Z   (DX), Z0, K1, Z20
+	TESTQ      AX, AX
+	JNZ        long19
+	VPANDD.Z   (DX), Z10, K1, Z20
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R12*1), Z0, K1, Z21
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed20:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long21
+	VPANDD.Z   (DX), Z10, K1, Z21
+	PREFETCHT0 2048(DX)
+
+summed22:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z21, Z20, Z22
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPS     Z20, Z22, Z22
-	VPANDD.Z   (DX)(R12*2), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDD.Z   (DX)(R13*1), Z0, K1, Z21
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long23
+	VPANDD.Z   (DX), Z10, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed24:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long25
+	VPANDD.Z   (DX), Z10, K1, Z21
+	PREFETCHT0 2048(DX)
+
+summed26:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z21, Z20, Z23
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
@@ -9583,66 +9995,86 @@ group:
 	VSHUFF64X2 $0x88, Z23, Z22, Z20
 	VSHUFF64X2 $0xdd, Z23, Z22, Z21
 	VADDPS     Z21, Z20, Z20
-	VPANDD.Z   (DX), Z0, K1, Z21
+	TESTQ      AX, AX
+	JNZ        long27
+	VPANDD.Z   (DX), Z10, K1, Z21
 	PREFETCHT0 2048(DX)
-	VPANDD.Z   (DX)(R12*1), Z0, K1, Z22
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed28:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long29
+	VPANDD.Z   (DX), Z10, K1, Z22
+	PREFETCHT0 2048(DX)
+
+summed30:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z22, Z21, Z23
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
 	VADDPS     Z21, Z23, Z23
-	VPANDD.Z   (DX)(R12*2), Z0, K1, Z21
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDD.Z   (DX)(R13*1), Z0, K1, Z22
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long31
+	VPANDD.Z   (DX), Z10, K1, Z21
+	PREFETCHT0 2048(DX)
+
+summed32:
 	ADDQ       CX, DX
-	ADDQ       R13, DX
+	TESTQ      AX, AX
+	JNZ        long33
+	VPANDD.Z   (DX), Z10, K1, Z22
+	PREFETCHT0 2048(DX)
+
+summed34:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z22, Z21, Z24
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
 	VADDPS     Z21, Z24, Z24
 	VSHUFF64X2 $0x88, Z24, Z23, Z21
 	VSHUFF64X2 $0xdd, Z24, Z23, Z22
 	VADDPS     Z22, Z21, Z21
-	VSHUFPS    $0x44, Z11, Z10, Z22
-	VSHUFPS    $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z22, Z22
-	VSHUFPS    $0x44, Z21, Z20, Z10
+	VMOVUPS    neighbours32<>+0(SB), Z22
+	VSHUFPS    $0x44, Z11, Z9, Z23
+	VSHUFPS    $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z23, Z23
+	VSHUFPS    $0x44, Z21, Z20, Z9
 	VSHUFPS    $0xee, Z21, Z20, Z11
-	VADDPS     Z11, Z10, Z10
-	VSHUFPS    $0x88, Z10, Z22, Z11
-	VSHUFPS    $0xdd, Z10, Z22, Z10
-	VADDPS     Z10, Z11, Z11
-	VMOVDQA64  Z11, Z10
+	VADDPS     Z11, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z23, Z11
+	VSHUFPS    $0xdd, Z9, Z23, Z9
+	VADDPS     Z9, Z11, Z11
+	VPERMPS    Z11, Z22, Z11
+	VMOVDQA64  Z11, Z9
 
 summed2:
 	CMPQ   (SP), $+0
-	JEQ    undivided3
-	VDIVPS Z6, Z10, Z10
+	JEQ    undivided35
+	VDIVPS Z5, Z9, Z9
 
-undivided3:
+undivided35:
 	CMPQ      R10, $0x10
-	JNE       some4
-	VMULPS    Z3, Z10, Z11
-	VMULPS    Z10, Z11, Z11
-	VMULPS    (DI), Z2, Z10
-	VADDPS    Z11, Z10, Z10
-	VPTESTMD  Z1, Z10, K2
-	VMOVUPS.Z Z10, K2, Z10
-	VMOVDQA64 Z10, Z11
-	VMOVUPS   Z10, (DI)
+	JNE       some36
+	VMULPS    Z2, Z9, Z11
+	VMULPS    Z9, Z11, Z11
+	VMULPS    (DI), Z1, Z9
+	VADDPS    Z11, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPS   Z9, (DI)
 
-done5:
+done37:
 	CMPQ    power+64(FP), $+2
-	JNE     other6
-	VSQRTPS Z11, Z10
+	JNE     other38
+	VSQRTPS Z11, Z9
 
-raised9:
-	VMULPS    Z4, Z10, Z10
-	VADDPS    Z5, Z10, Z10
-	VMOVDQA64 Z10, Z11
+raised41:
+	VMULPS    Z3, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
 elements:
-	VMOVUPS lanes32Wide<>+0(SB), Z10
+	VMOVUPS lanes32Wide<>+0(SB), Z9
 	MOVQ    R11, R12
 	ANDQ    $-64, R12
 	SUBQ    R12, R11
@@ -9650,34 +10082,34 @@ elements:
 	ADDQ    R12, SI
 	ADDQ    R12, R8
 	NEGQ    R12
-	JZ      rest11
+	JZ      rest43
 
-loop10:
-	VMULPS    (SI)(R12*1), Z8, Z20
+loop42:
+	VMULPS    (SI)(R12*1), Z7, Z20
 	VMULPS    (R8)(R12*1), Z14, Z21
 	VADDPS    Z21, Z20, Z20
-	VPTESTMD  Z1, Z20, K2
+	VPTESTMD  Z0, Z20, K2
 	VMOVUPS.Z Z20, K2, Z20
 	VMULPS    (BX)(R12*1), Z15, Z21
-	VPMULLD   Z18, Z10, Z22
+	VPMULLD   Z18, Z9, Z22
 	VPSRLD    $0x1c, Z22, Z22
 	VPERMPS   Z12, Z22, Z22
 	VMULPS    Z16, Z20, Z23
 	VDIVPS    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
-	JNE       clamp13
+	JNE       clamp45
 
-clamped14:
+clamped46:
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z20, (SI)(R12*1)
 	VMOVUPS Z21, (BX)(R12*1)
-	VPADDD  Z19, Z10, Z10
+	VPADDD  Z19, Z9, Z9
 	ADDQ    $0x40, R12
-	JNZ     loop10
+	JNZ     loop42
 
-rest11:
+rest43:
 	TESTQ     R11, R11
-	JZ        end12
+	JZ        end44
 	SHRQ      $0x02, R11
 	XORL      R13, R13
 	BTSQ      R11, R13
@@ -9685,27 +10117,27 @@ rest11:
 	KMOVW     R13, K2
 	VMOVUPS.Z (SI)(R12*1), K2, Z20
 	VMOVUPS.Z (R8)(R12*1), K2, Z21
-	VMULPS    Z20, Z8, Z20
+	VMULPS    Z20, Z7, Z20
 	VMULPS    Z21, Z14, Z21
 	VADDPS    Z21, Z20, Z20
-	VPTESTMD  Z1, Z20, K3
+	VPTESTMD  Z0, Z20, K3
 	VMOVUPS.Z Z20, K3, Z20
 	VMOVUPS.Z (BX)(R12*1), K2, Z21
 	VMULPS    Z21, Z15, Z21
-	VPMULLD   Z18, Z10, Z10
-	VPSRLD    $0x1c, Z10, Z10
-	VPERMPS   Z12, Z10, Z10
+	VPMULLD   Z18, Z9, Z9
+	VPSRLD    $0x1c, Z9, Z9
+	VPERMPS   Z12, Z9, Z9
 	VMULPS    Z16, Z20, Z12
-	VDIVPS    Z10, Z12, Z12
+	VDIVPS    Z9, Z12, Z12
 	CMPQ      8(SP), $+0
-	JNE       clamp15
+	JNE       clamp47
 
-clamped16:
+clamped48:
 	VSUBPS  Z12, Z21, Z21
 	VMOVUPS Z20, K2, (SI)(R12*1)
 	VMOVUPS Z21, K2, (BX)(R12*1)
 
-end12:
+end44:
 	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
 	IMULQ     block+48(FP), R11
@@ -9714,80 +10146,384 @@ end12:
 	VZEROUPPER
 	RET
 
+long3:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z9
+
+loop49:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest50
+	VPANDD (DX), Z10, Z11
+	VADDPS Z11, Z9, Z9
+	JMP    loop49
+
+rest50:
+	TESTQ    CX, CX
+	JZ       summed4
+	VPANDD.Z (DX), Z10, K1, Z11
+	VADDPS   Z11, Z9, Z9
+	JMP      summed4
+
+long5:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z11
+
+loop51:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest52
+	VPANDD (DX), Z10, Z20
+	VADDPS Z20, Z11, Z11
+	JMP    loop51
+
+rest52:
+	TESTQ    CX, CX
+	JZ       summed6
+	VPANDD.Z (DX), Z10, K1, Z20
+	VADDPS   Z20, Z11, Z11
+	JMP      summed6
+
+long7:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z9
+
+loop53:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest54
+	VPANDD (DX), Z10, Z11
+	VADDPS Z11, Z9, Z9
+	JMP    loop53
+
+rest54:
+	TESTQ    CX, CX
+	JZ       summed8
+	VPANDD.Z (DX), Z10, K1, Z11
+	VADDPS   Z11, Z9, Z9
+	JMP      summed8
+
+long9:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z11
+
+loop55:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest56
+	VPANDD (DX), Z10, Z21
+	VADDPS Z21, Z11, Z11
+	JMP    loop55
+
+rest56:
+	TESTQ    CX, CX
+	JZ       summed10
+	VPANDD.Z (DX), Z10, K1, Z21
+	VADDPS   Z21, Z11, Z11
+	JMP      summed10
+
+long11:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z11
+
+loop57:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest58
+	VPANDD (DX), Z10, Z20
+	VADDPS Z20, Z11, Z11
+	JMP    loop57
+
+rest58:
+	TESTQ    CX, CX
+	JZ       summed12
+	VPANDD.Z (DX), Z10, K1, Z20
+	VADDPS   Z20, Z11, Z11
+	JMP      summed12
+
+long13:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z20
+
+loop59:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest60
+	VPANDD (DX), Z10, Z21
+	VADDPS Z21, Z20, Z20
+	JMP    loop59
+
+rest60:
+	TESTQ    CX, CX
+	JZ       summed14
+	VPANDD.Z (DX), Z10, K1, Z21
+	VADDPS   Z21, Z20, Z20
+	JMP      summed14
+
+long15:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z11
+
+loop61:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest62
+	VPANDD (DX), Z10, Z20
+	VADDPS Z20, Z11, Z11
+	JMP    loop61
+
+rest62:
+	TESTQ    CX, CX
+	JZ       summed16
+	VPANDD.Z (DX), Z10, K1, Z20
+	VADDPS   Z20, Z11, Z11
+	JMP      summed16
+
+long17:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z20
+
+loop63:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest64
+	VPANDD (DX), Z10, Z22
+	VADDPS Z22, Z20, Z20
+	JMP    loop63
+
+rest64:
+	TESTQ    CX, CX
+	JZ       summed18
+	VPANDD.Z (DX), Z10, K1, Z22
+	VADDPS   Z22, Z20, Z20
+	JMP      summed18
+
+long19:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z20
+
+loop65:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest66
+	VPANDD (DX), Z10, Z21
+	VADDPS Z21, Z20, Z20
+	JMP    loop65
+
+rest66:
+	TESTQ    CX, CX
+	JZ       summed20
+	VPANDD.Z (DX), Z10, K1, Z21
+	VADDPS   Z21, Z20, Z20
+	JMP      summed20
+
+long21:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z21
+
+loop67:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest68
+	VPANDD (DX), Z10, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop67
+
+rest68:
+	TESTQ    CX, CX
+	JZ       summed22
+	VPANDD.Z (DX), Z10, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	JMP      summed22
+
+long23:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z20
+
+loop69:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest70
+	VPANDD (DX), Z10, Z21
+	VADDPS Z21, Z20, Z20
+	JMP    loop69
+
+rest70:
+	TESTQ    CX, CX
+	JZ       summed24
+	VPANDD.Z (DX), Z10, K1, Z21
+	VADDPS   Z21, Z20, Z20
+	JMP      summed24
+
+long25:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z21
+
+loop71:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest72
+	VPANDD (DX), Z10, Z23
+	VADDPS Z23, Z21, Z21
+	JMP    loop71
+
+rest72:
+	TESTQ    CX, CX
+	JZ       summed26
+	VPANDD.Z (DX), Z10, K1, Z23
+	VADDPS   Z23, Z21, Z21
+	JMP      summed26
+
+long27:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z21
+
+loop73:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest74
+	VPANDD (DX), Z10, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop73
+
+rest74:
+	TESTQ    CX, CX
+	JZ       summed28
+	VPANDD.Z (DX), Z10, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	JMP      summed28
+
+long29:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z22
+
+loop75:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest76
+	VPANDD (DX), Z10, Z23
+	VADDPS Z23, Z22, Z22
+	JMP    loop75
+
+rest76:
+	TESTQ    CX, CX
+	JZ       summed30
+	VPANDD.Z (DX), Z10, K1, Z23
+	VADDPS   Z23, Z22, Z22
+	JMP      summed30
+
+long31:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z21
+
+loop77:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest78
+	VPANDD (DX), Z10, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop77
+
+rest78:
+	TESTQ    CX, CX
+	JZ       summed32
+	VPANDD.Z (DX), Z10, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	JMP      summed32
+
+long33:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z22
+
+loop79:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest80
+	VPANDD (DX), Z10, Z24
+	VADDPS Z24, Z22, Z22
+	JMP    loop79
+
+rest80:
+	TESTQ    CX, CX
+	JZ       summed34
+	VPANDD.Z (DX), Z10, K1, Z24
+	VADDPS   Z24, Z22, Z22
+	JMP      summed34
+
 slots1:
 	LEAQ 16(SP), R12
 	MOVQ R10, R13
 
-block17:
+block81:
 	VPXORD Z13, Z13, Z13
 	MOVQ   AX, R14
 	TESTQ  R14, R14
-	JZ     rest19
+	JZ     rest83
 
-pair18:
-	VPANDD (DX), Z0, Z10
-	VADDPS Z10, Z13, Z13
+pair82:
+	VPANDD (DX), Z10, Z9
+	VADDPS Z9, Z13, Z13
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R14
-	JNZ    pair18
+	JNZ    pair82
 	TESTQ  CX, CX
-	JZ     done20
+	JZ     done84
 
-rest19:
-	VPANDD.Z (DX), Z0, K1, Z10
-	VADDPS   Z10, Z13, Z13
+rest83:
+	VPANDD.Z (DX), Z10, K1, Z9
+	VADDPS   Z9, Z13, Z13
 	ADDQ     CX, DX
 
-done20:
+done84:
 	VMOVUPS    Z13, (R12)
 	ADDQ       $0x40, R12
 	DECQ       R13
-	JNZ        block17
-	VMOVUPS    16(SP), Z10
-	VMOVUPS    272(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z10, Z20
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z20, Z20
-	VMOVUPS    528(SP), Z10
-	VMOVUPS    784(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z10, Z21
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z10
-	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPS     Z11, Z10, Z10
+	JNZ        block81
+	VMOVUPS    16(SP), Z9
 	VMOVUPS    80(SP), Z11
+	VSHUFF64X2 $0x44, Z11, Z9, Z20
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z20, Z20
+	VMOVUPS    144(SP), Z9
+	VMOVUPS    208(SP), Z11
+	VSHUFF64X2 $0x44, Z11, Z9, Z21
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z9
+	VSHUFF64X2 $0xdd, Z21, Z20, Z11
+	VADDPS     Z11, Z9, Z9
+	VMOVUPS    272(SP), Z11
 	VMOVUPS    336(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPS     Z11, Z21, Z21
-	VMOVUPS    592(SP), Z11
-	VMOVUPS    848(SP), Z20
+	VMOVUPS    400(SP), Z11
+	VMOVUPS    464(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z22
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPS     Z11, Z22, Z22
 	VSHUFF64X2 $0x88, Z22, Z21, Z11
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPS     Z20, Z11, Z11
-	VMOVUPS    144(SP), Z20
-	VMOVUPS    400(SP), Z21
+	VMOVUPS    528(SP), Z20
+	VMOVUPS    592(SP), Z21
 	VSHUFF64X2 $0x44, Z21, Z20, Z22
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPS     Z20, Z22, Z22
 	VMOVUPS    656(SP), Z20
-	VMOVUPS    912(SP), Z21
+	VMOVUPS    720(SP), Z21
 	VSHUFF64X2 $0x44, Z21, Z20, Z23
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPS     Z20, Z23, Z23
 	VSHUFF64X2 $0x88, Z23, Z22, Z20
 	VSHUFF64X2 $0xdd, Z23, Z22, Z21
 	VADDPS     Z21, Z20, Z20
-	VMOVUPS    208(SP), Z21
-	VMOVUPS    464(SP), Z22
+	VMOVUPS    784(SP), Z21
+	VMOVUPS    848(SP), Z22
 	VSHUFF64X2 $0x44, Z22, Z21, Z23
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
 	VADDPS     Z21, Z23, Z23
-	VMOVUPS    720(SP), Z21
+	VMOVUPS    912(SP), Z21
 	VMOVUPS    976(SP), Z22
 	VSHUFF64X2 $0x44, Z22, Z21, Z24
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
@@ -9795,19 +10531,21 @@ done20:
 	VSHUFF64X2 $0x88, Z24, Z23, Z21
 	VSHUFF64X2 $0xdd, Z24, Z23, Z22
 	VADDPS     Z22, Z21, Z21
-	VSHUFPS    $0x44, Z11, Z10, Z22
-	VSHUFPS    $0xee, Z11, Z10, Z10
-	VADDPS     Z10, Z22, Z22
-	VSHUFPS    $0x44, Z21, Z20, Z10
+	VMOVUPS    neighbours32<>+0(SB), Z22
+	VSHUFPS    $0x44, Z11, Z9, Z23
+	VSHUFPS    $0xee, Z11, Z9, Z9
+	VADDPS     Z9, Z23, Z23
+	VSHUFPS    $0x44, Z21, Z20, Z9
 	VSHUFPS    $0xee, Z21, Z20, Z11
-	VADDPS     Z11, Z10, Z10
-	VSHUFPS    $0x88, Z10, Z22, Z11
-	VSHUFPS    $0xdd, Z10, Z22, Z10
-	VADDPS     Z10, Z11, Z11
-	VMOVDQA64  Z11, Z10
+	VADDPS     Z11, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z23, Z11
+	VSHUFPS    $0xdd, Z9, Z23, Z9
+	VADDPS     Z9, Z11, Z11
+	VPERMPS    Z11, Z22, Z11
+	VMOVDQA64  Z11, Z9
 	JMP        summed2
 
-some4:
+some36:
 	MOVQ      R10, R12
 	SHLQ      $0x02, R12
 	SHRQ      $0x02, R12
@@ -9816,45 +10554,45 @@ some4:
 	DECQ      R13
 	KMOVW     R13, K2
 	VMOVUPS.Z (DI), K2, Z11
-	VMULPS    Z3, Z10, Z20
-	VMULPS    Z10, Z20, Z20
-	VMULPS    Z11, Z2, Z10
-	VADDPS    Z20, Z10, Z10
-	VPTESTMD  Z1, Z10, K3
-	VMOVUPS.Z Z10, K3, Z10
-	VMOVDQA64 Z10, Z11
-	VMOVUPS   Z10, K2, (DI)
-	JMP       done5
+	VMULPS    Z2, Z9, Z20
+	VMULPS    Z9, Z20, Z20
+	VMULPS    Z11, Z1, Z9
+	VADDPS    Z20, Z9, Z9
+	VPTESTMD  Z0, Z9, K3
+	VMOVUPS.Z Z9, K3, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPS   Z9, K2, (DI)
+	JMP       done37
 
-other6:
-	JG      two8
+other38:
+	JG      two40
 	CMPQ    power+64(FP), $+1
-	JE      half7
-	VMOVUPS Z7, Z10
-	JMP     raised9
+	JE      half39
+	VMOVUPS Z6, Z9
+	JMP     raised41
 
-half7:
-	VSQRTPS Z11, Z10
-	VSQRTPS Z10, Z10
-	JMP     raised9
+half39:
+	VSQRTPS Z11, Z9
+	VSQRTPS Z9, Z9
+	JMP     raised41
 
-two8:
-	VMOVDQA64 Z11, Z10
-	JMP       raised9
+two40:
+	VMOVDQA64 Z11, Z9
+	JMP       raised41
 
-clamp13:
+clamp45:
 	VMOVUPS Z17, Z22
 	VMINPS  Z23, Z22, Z23
-	VMOVUPS Z9, Z22
+	VMOVUPS Z8, Z22
 	VMAXPS  Z23, Z22, Z23
-	JMP     clamped14
+	JMP     clamped46
 
-clamp15:
-	VMOVUPS Z17, Z10
-	VMINPS  Z12, Z10, Z12
-	VMOVUPS Z9, Z10
-	VMAXPS  Z12, Z10, Z12
-	JMP     clamped16
+clamp47:
+	VMOVUPS Z17, Z9
+	VMINPS  Z12, Z9, Z12
+	VMOVUPS Z8, Z9
+	VMAXPS  Z12, Z9, Z12
+	JMP     clamped48
 
 // func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX512F
@@ -9868,37 +10606,37 @@ TEXT ·updateRowsF32AVX512(SB), NOSPLIT, $16-96
 	MOVQ         s+80(FP), R8
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLD       $0x18, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
-	VBROADCASTSS 8(R8), Z2
-	VBROADCASTSS 12(R8), Z3
-	VBROADCASTSS 24(R8), Z4
-	VBROADCASTSS 28(R8), Z5
-	VBROADCASTSS 36(R8), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLD       $0x19, Z7, Z7
-	VPSRLD       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSS (R8), Z8
-	VBROADCASTSS 4(R8), Z21
-	VBROADCASTSS 20(R8), Z22
-	VBROADCASTSS 16(R8), Z23
-	VBROADCASTSS 32(R8), Z24
+	VBROADCASTSS 8(R8), Z1
+	VBROADCASTSS 12(R8), Z2
+	VBROADCASTSS 24(R8), Z3
+	VBROADCASTSS 28(R8), Z4
+	VBROADCASTSS 36(R8), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R8), Z7
+	VBROADCASTSS 4(R8), Z17
+	VBROADCASTSS 20(R8), Z18
+	VBROADCASTSS 16(R8), Z19
+	VBROADCASTSS 32(R8), Z20
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z20, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x1f, Z9, Z9
-	VPXORD       Z24, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z20, Z9, Z9
+	VMOVQ        X9, 8(SP)
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLD       $0x18, Z10, Z10
 	VPSRLD       $0x01, Z10, Z10
-	VPXORD       Z24, Z10, Z10
-	VMOVQ        X10, 8(SP)
 	MOVQ         block+56(FP), R8
 	MOVQ         stride+64(FP), R9
 	SHLQ         $0x02, R9
@@ -9907,7 +10645,7 @@ slice:
 	MOVQ width+72(FP), R10
 	SHLQ $0x02, R10
 	XORQ R11, R11
-	SUBQ $0x00000200, R10
+	SUBQ $0x00000100, R10
 	JL   done2
 
 loop1:
@@ -9915,30 +10653,18 @@ loop1:
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
 
 row3:
-	VPANDD  (R12), Z0, Z10
-	VADDPS  Z10, Z11, Z11
-	VPANDD  64(R12), Z0, Z10
-	VADDPS  Z10, Z12, Z12
-	VPANDD  128(R12), Z0, Z10
-	VADDPS  Z10, Z13, Z13
-	VPANDD  192(R12), Z0, Z10
-	VADDPS  Z10, Z14, Z14
-	VPANDD  256(R12), Z0, Z10
-	VADDPS  Z10, Z15, Z15
-	VPANDD  320(R12), Z0, Z10
-	VADDPS  Z10, Z16, Z16
-	VPANDD  384(R12), Z0, Z10
-	VADDPS  Z10, Z17, Z17
-	VPANDD  448(R12), Z0, Z10
-	VADDPS  Z10, Z18, Z18
+	VPANDD  (R12), Z10, Z9
+	VADDPS  Z9, Z11, Z11
+	VPANDD  64(R12), Z10, Z9
+	VADDPS  Z9, Z12, Z12
+	VPANDD  128(R12), Z10, Z9
+	VADDPS  Z9, Z13, Z13
+	VPANDD  192(R12), Z10, Z9
+	VADDPS  Z9, Z14, Z14
 	ADDQ    R9, R12
 	DECQ    R13
 	JNZ     row3
@@ -9946,31 +10672,27 @@ row3:
 	VMOVUPS Z12, 64(DI)(R11*1)
 	VMOVUPS Z13, 128(DI)(R11*1)
 	VMOVUPS Z14, 192(DI)(R11*1)
-	VMOVUPS Z15, 256(DI)(R11*1)
-	VMOVUPS Z16, 320(DI)(R11*1)
-	VMOVUPS Z17, 384(DI)(R11*1)
-	VMOVUPS Z18, 448(DI)(R11*1)
-	ADDQ    $0x00000200, R11
-	SUBQ    $0x00000200, R10
+	ADDQ    $0x00000100, R11
+	SUBQ    $0x00000100, R10
 	JGE     loop1
 
 done2:
-	ADDQ $0x00000200, R10
+	ADDQ $0x00000100, R10
 	SUBQ $0x00000040, R10
 	JL   done5
 
 loop4:
-	VPXORD Z19, Z19, Z19
+	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
 
 row6:
-	VPANDD  (R12), Z0, Z10
-	VADDPS  Z10, Z19, Z19
+	VPANDD  (R12), Z10, Z9
+	VADDPS  Z9, Z15, Z15
 	ADDQ    R9, R12
 	DECQ    R13
 	JNZ     row6
-	VMOVUPS Z19, (DI)(R11*1)
+	VMOVUPS Z15, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
 	JGE     loop4
@@ -9984,17 +10706,17 @@ done5:
 	BTSQ   R10, R12
 	DECQ   R12
 	KMOVW  R12, K1
-	VPXORD Z20, Z20, Z20
+	VPXORD Z16, Z16, Z16
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   R8, R12
 
 row8:
-	VPANDD.Z (R10), Z0, K1, Z10
-	VADDPS   Z10, Z20, Z20
+	VPANDD.Z (R10), Z10, K1, Z9
+	VADDPS   Z9, Z16, Z16
 	ADDQ     R9, R10
 	DECQ     R12
 	JNZ      row8
-	VMOVUPS  Z20, K1, (DI)(R11*1)
+	VMOVUPS  Z16, K1, (DI)(R11*1)
 
 end7:
 	MOVQ  R9, R10
@@ -10007,40 +10729,40 @@ end7:
 	JL    done10
 
 loop9:
-	VMOVUPS (DI)(R11*1), Z10
-	VMOVUPS 64(DI)(R11*1), Z25
+	VMOVUPS (DI)(R11*1), Z9
+	VMOVUPS 64(DI)(R11*1), Z21
 	CMPQ    (SP), $+0
 	JEQ     undivided11
-	VDIVPS  Z6, Z10, Z10
-	VDIVPS  Z6, Z25, Z25
+	VDIVPS  Z5, Z9, Z9
+	VDIVPS  Z5, Z21, Z21
 
 undivided11:
-	VMULPS    Z3, Z10, Z26
-	VMULPS    Z10, Z26, Z26
-	VMULPS    (DX)(R11*1), Z2, Z10
-	VADDPS    Z26, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
-	VMULPS    Z3, Z25, Z26
-	VMULPS    Z25, Z26, Z26
-	VMULPS    64(DX)(R11*1), Z2, Z25
-	VADDPS    Z26, Z25, Z25
-	VPTESTMD  Z1, Z25, K1
-	VMOVUPS.Z Z25, K1, Z25
+	VMULPS    Z2, Z9, Z22
+	VMULPS    Z9, Z22, Z22
+	VMULPS    (DX)(R11*1), Z1, Z9
+	VADDPS    Z22, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z21, Z22
+	VMULPS    Z21, Z22, Z22
+	VMULPS    64(DX)(R11*1), Z1, Z21
+	VADDPS    Z22, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
 	CMPQ      power+88(FP), $+2
 	JNE       other12
-	VSQRTPS   Z10, Z26
-	VSQRTPS   Z25, Z27
+	VSQRTPS   Z9, Z22
+	VSQRTPS   Z21, Z23
 
 raised15:
-	VMULPS  Z4, Z26, Z26
-	VADDPS  Z5, Z26, Z26
-	VMULPS  Z4, Z27, Z27
-	VADDPS  Z5, Z27, Z27
-	VMOVUPS Z10, (DX)(R11*1)
-	VMOVUPS Z26, (DI)(R11*1)
-	VMOVUPS Z25, 64(DX)(R11*1)
-	VMOVUPS Z27, 64(DI)(R11*1)
+	VMULPS  Z3, Z22, Z22
+	VADDPS  Z4, Z22, Z22
+	VMULPS  Z3, Z23, Z23
+	VADDPS  Z4, Z23, Z23
+	VMOVUPS Z9, (DX)(R11*1)
+	VMOVUPS Z22, (DI)(R11*1)
+	VMOVUPS Z21, 64(DX)(R11*1)
+	VMOVUPS Z23, 64(DI)(R11*1)
 	ADDQ    $0x00000080, R11
 	SUBQ    $0x00000080, R10
 	JGE     loop9
@@ -10051,27 +10773,27 @@ done10:
 	JL   done17
 
 loop16:
-	VMOVUPS (DI)(R11*1), Z10
+	VMOVUPS (DI)(R11*1), Z9
 	CMPQ    (SP), $+0
 	JEQ     undivided18
-	VDIVPS  Z6, Z10, Z10
+	VDIVPS  Z5, Z9, Z9
 
 undivided18:
-	VMULPS    Z3, Z10, Z25
-	VMULPS    Z10, Z25, Z25
-	VMULPS    (DX)(R11*1), Z2, Z10
-	VADDPS    Z25, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    Z2, Z9, Z21
+	VMULPS    Z9, Z21, Z21
+	VMULPS    (DX)(R11*1), Z1, Z9
+	VADDPS    Z21, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
 	CMPQ      power+88(FP), $+2
 	JNE       other19
-	VSQRTPS   Z10, Z25
+	VSQRTPS   Z9, Z21
 
 raised22:
-	VMULPS  Z4, Z25, Z25
-	VADDPS  Z5, Z25, Z25
-	VMOVUPS Z10, (DX)(R11*1)
-	VMOVUPS Z25, (DI)(R11*1)
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z9, (DX)(R11*1)
+	VMOVUPS Z21, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
 	JGE     loop16
@@ -10085,28 +10807,28 @@ done17:
 	BTSQ      R10, R12
 	DECQ      R12
 	KMOVW     R12, K1
-	VMOVUPS.Z (DI)(R11*1), K1, Z10
+	VMOVUPS.Z (DI)(R11*1), K1, Z9
 	CMPQ      (SP), $+0
 	JEQ       undivided24
-	VDIVPS    Z6, Z10, Z10
+	VDIVPS    Z5, Z9, Z9
 
 undivided24:
-	VMOVUPS.Z (DX)(R11*1), K1, Z25
-	VMULPS    Z3, Z10, Z26
-	VMULPS    Z10, Z26, Z26
-	VMULPS    Z25, Z2, Z10
-	VADDPS    Z26, Z10, Z10
-	VPTESTMD  Z1, Z10, K2
-	VMOVUPS.Z Z10, K2, Z10
+	VMOVUPS.Z (DX)(R11*1), K1, Z21
+	VMULPS    Z2, Z9, Z22
+	VMULPS    Z9, Z22, Z22
+	VMULPS    Z21, Z1, Z9
+	VADDPS    Z22, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
 	CMPQ      power+88(FP), $+2
 	JNE       other25
-	VSQRTPS   Z10, Z25
+	VSQRTPS   Z9, Z21
 
 raised28:
-	VMULPS  Z4, Z25, Z25
-	VADDPS  Z5, Z25, Z25
-	VMOVUPS Z10, K1, (DX)(R11*1)
-	VMOVUPS Z25, K1, (DI)(R11*1)
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z9, K1, (DX)(R11*1)
+	VMOVUPS Z21, K1, (DI)(R11*1)
 
 end23:
 	ADDQ R9, DX
@@ -10120,34 +10842,34 @@ row29:
 	JL   done31
 
 loop30:
-	VMULPS    (CX)(R12*1), Z8, Z10
-	VMULPS    (BX)(R12*1), Z21, Z25
-	VADDPS    Z25, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
-	VMULPS    (AX)(R12*1), Z22, Z25
-	VMOVUPS   (DI)(R12*1), Z26
-	VMULPS    Z23, Z10, Z27
-	VDIVPS    Z26, Z27, Z27
-	VMULPS    64(CX)(R12*1), Z8, Z26
-	VMULPS    64(BX)(R12*1), Z21, Z28
-	VADDPS    Z28, Z26, Z26
-	VPTESTMD  Z1, Z26, K1
-	VMOVUPS.Z Z26, K1, Z26
-	VMULPS    64(AX)(R12*1), Z22, Z28
-	VMOVUPS   64(DI)(R12*1), Z29
-	VMULPS    Z23, Z26, Z30
-	VDIVPS    Z29, Z30, Z30
+	VMULPS    (CX)(R12*1), Z7, Z9
+	VMULPS    (BX)(R12*1), Z17, Z21
+	VADDPS    Z21, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    (AX)(R12*1), Z18, Z21
+	VMOVUPS   (DI)(R12*1), Z22
+	VMULPS    Z19, Z9, Z23
+	VDIVPS    Z22, Z23, Z23
+	VMULPS    64(CX)(R12*1), Z7, Z22
+	VMULPS    64(BX)(R12*1), Z17, Z24
+	VADDPS    Z24, Z22, Z22
+	VPTESTMD  Z0, Z22, K1
+	VMOVUPS.Z Z22, K1, Z22
+	VMULPS    64(AX)(R12*1), Z18, Z24
+	VMOVUPS   64(DI)(R12*1), Z25
+	VMULPS    Z19, Z22, Z26
+	VDIVPS    Z25, Z26, Z26
 	CMPQ      8(SP), $+0
 	JNE       clamp32
 
 clamped33:
-	VSUBPS  Z27, Z25, Z25
-	VMOVUPS Z10, (CX)(R12*1)
-	VMOVUPS Z25, (AX)(R12*1)
-	VSUBPS  Z30, Z28, Z28
-	VMOVUPS Z26, 64(CX)(R12*1)
-	VMOVUPS Z28, 64(AX)(R12*1)
+	VSUBPS  Z23, Z21, Z21
+	VMOVUPS Z9, (CX)(R12*1)
+	VMOVUPS Z21, (AX)(R12*1)
+	VSUBPS  Z26, Z24, Z24
+	VMOVUPS Z22, 64(CX)(R12*1)
+	VMOVUPS Z24, 64(AX)(R12*1)
 	ADDQ    $0x00000080, R12
 	SUBQ    $0x00000080, R11
 	JGE     loop30
@@ -10158,22 +10880,22 @@ done31:
 	JL   done35
 
 loop34:
-	VMULPS    (CX)(R12*1), Z8, Z10
-	VMULPS    (BX)(R12*1), Z21, Z25
-	VADDPS    Z25, Z10, Z10
-	VPTESTMD  Z1, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
-	VMULPS    (AX)(R12*1), Z22, Z25
-	VMOVUPS   (DI)(R12*1), Z26
-	VMULPS    Z23, Z10, Z27
-	VDIVPS    Z26, Z27, Z27
+	VMULPS    (CX)(R12*1), Z7, Z9
+	VMULPS    (BX)(R12*1), Z17, Z21
+	VADDPS    Z21, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    (AX)(R12*1), Z18, Z21
+	VMOVUPS   (DI)(R12*1), Z22
+	VMULPS    Z19, Z9, Z23
+	VDIVPS    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
 	JNE       clamp36
 
 clamped37:
-	VSUBPS  Z27, Z25, Z25
-	VMOVUPS Z10, (CX)(R12*1)
-	VMOVUPS Z25, (AX)(R12*1)
+	VSUBPS  Z23, Z21, Z21
+	VMOVUPS Z9, (CX)(R12*1)
+	VMOVUPS Z21, (AX)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
 	JGE     loop34
@@ -10187,25 +10909,25 @@ done35:
 	BTSQ      R11, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (CX)(R12*1), K1, Z10
-	VMOVUPS.Z (BX)(R12*1), K1, Z25
-	VMULPS    Z10, Z8, Z10
-	VMULPS    Z25, Z21, Z25
-	VADDPS    Z25, Z10, Z10
-	VPTESTMD  Z1, Z10, K2
-	VMOVUPS.Z Z10, K2, Z10
-	VMOVUPS.Z (AX)(R12*1), K1, Z25
-	VMULPS    Z25, Z22, Z25
-	VMOVUPS.Z (DI)(R12*1), K1, Z26
-	VMULPS    Z23, Z10, Z27
-	VDIVPS    Z26, Z27, Z27
+	VMOVUPS.Z (CX)(R12*1), K1, Z9
+	VMOVUPS.Z (BX)(R12*1), K1, Z21
+	VMULPS    Z9, Z7, Z9
+	VMULPS    Z21, Z17, Z21
+	VADDPS    Z21, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+	VMOVUPS.Z (AX)(R12*1), K1, Z21
+	VMULPS    Z21, Z18, Z21
+	VMOVUPS.Z (DI)(R12*1), K1, Z22
+	VMULPS    Z19, Z9, Z23
+	VDIVPS    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
 	JNE       clamp39
 
 clamped40:
-	VSUBPS  Z27, Z25, Z25
-	VMOVUPS Z10, K1, (CX)(R12*1)
-	VMOVUPS Z25, K1, (AX)(R12*1)
+	VSUBPS  Z23, Z21, Z21
+	VMOVUPS Z9, K1, (CX)(R12*1)
+	VMOVUPS Z21, K1, (AX)(R12*1)
 
 end38:
 	ADDQ R9, AX
@@ -10222,75 +10944,75 @@ other12:
 	JG      two14
 	CMPQ    power+88(FP), $+1
 	JE      half13
-	VMOVUPS Z7, Z26
-	VMOVUPS Z7, Z27
+	VMOVUPS Z6, Z22
+	VMOVUPS Z6, Z23
 	JMP     raised15
 
 half13:
-	VSQRTPS Z10, Z26
-	VSQRTPS Z26, Z26
-	VSQRTPS Z25, Z27
-	VSQRTPS Z27, Z27
+	VSQRTPS Z9, Z22
+	VSQRTPS Z22, Z22
+	VSQRTPS Z21, Z23
+	VSQRTPS Z23, Z23
 	JMP     raised15
 
 two14:
-	VMOVDQA64 Z10, Z26
-	VMOVDQA64 Z25, Z27
+	VMOVDQA64 Z9, Z22
+	VMOVDQA64 Z21, Z23
 	JMP       raised15
 
 other19:
 	JG      two21
 	CMPQ    power+88(FP), $+1
 	JE      half20
-	VMOVUPS Z7, Z25
+	VMOVUPS Z6, Z21
 	JMP     raised22
 
 half20:
-	VSQRTPS Z10, Z25
-	VSQRTPS Z25, Z25
+	VSQRTPS Z9, Z21
+	VSQRTPS Z21, Z21
 	JMP     raised22
 
 two21:
-	VMOVDQA64 Z10, Z25
+	VMOVDQA64 Z9, Z21
 	JMP       raised22
 
 other25:
 	JG      two27
 	CMPQ    power+88(FP), $+1
 	JE      half26
-	VMOVUPS Z7, Z25
+	VMOVUPS Z6, Z21
 	JMP     raised28
 
 half26:
-	VSQRTPS Z10, Z25
-	VSQRTPS Z25, Z25
+	VSQRTPS Z9, Z21
+	VSQRTPS Z21, Z21
 	JMP     raised28
 
 two27:
-	VMOVDQA64 Z10, Z25
+	VMOVDQA64 Z9, Z21
 	JMP       raised28
 
 clamp32:
-	VMOVUPS Z24, Z29
-	VMINPS  Z27, Z29, Z27
-	VMINPS  Z30, Z29, Z30
-	VMOVUPS Z9, Z29
-	VMAXPS  Z27, Z29, Z27
-	VMAXPS  Z30, Z29, Z30
+	VMOVUPS Z20, Z25
+	VMINPS  Z23, Z25, Z23
+	VMINPS  Z26, Z25, Z26
+	VMOVUPS Z8, Z25
+	VMAXPS  Z23, Z25, Z23
+	VMAXPS  Z26, Z25, Z26
 	JMP     clamped33
 
 clamp36:
-	VMOVUPS Z24, Z26
-	VMINPS  Z27, Z26, Z27
-	VMOVUPS Z9, Z26
-	VMAXPS  Z27, Z26, Z27
+	VMOVUPS Z20, Z22
+	VMINPS  Z23, Z22, Z23
+	VMOVUPS Z8, Z22
+	VMAXPS  Z23, Z22, Z23
 	JMP     clamped37
 
 clamp39:
-	VMOVUPS Z24, Z26
-	VMINPS  Z27, Z26, Z27
-	VMOVUPS Z9, Z26
-	VMAXPS  Z27, Z26, Z27
+	VMOVUPS Z20, Z22
+	VMINPS  Z23, Z22, Z23
+	VMOVUPS Z8, Z22
+	VMAXPS  Z23, Z22, Z23
 	JMP     clamped40
 
 // func rademacherF64AVX512(z *float64, n int, seed uint64, draw uint64, offset uint64)
@@ -10764,21 +11486,35 @@ group:
 	CMPQ       DI, $0x08
 	JNE        slots1
 	TESTQ      AX, AX
-	JNZ        slots1
-	MOVQ       CX, R8
-	SHLQ       $0x01, R8
-	LEAQ       (R8)(R8*2), R9
+	JNZ        long3
 	VPANDQ.Z   (DX), Z0, K1, Z2
 	PREFETCHT0 2048(DX)
-	VPANDQ.Z   (DX)(R8*1), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed4:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long5
+	VPANDQ.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed6:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPD     Z2, Z5, Z5
-	VPANDQ.Z   (DX)(R8*2), Z0, K1, Z2
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDQ.Z   (DX)(R9*1), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long7
+	VPANDQ.Z   (DX), Z0, K1, Z2
+	PREFETCHT0 2048(DX)
+
+summed8:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long9
+	VPANDQ.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed10:
 	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
@@ -10786,37 +11522,57 @@ group:
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPD     Z4, Z2, Z2
+	TESTQ      AX, AX
+	JNZ        long11
 	VPANDQ.Z   (DX), Z0, K1, Z4
 	PREFETCHT0 2048(DX)
-	VPANDQ.Z   (DX)(R8*1), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R8*1)
+
+summed12:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long13
+	VPANDQ.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed14:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPD     Z4, Z6, Z6
-	VPANDQ.Z   (DX)(R8*2), Z0, K1, Z4
-	PREFETCHT0 2048(DX)(R8*2)
-	VPANDQ.Z   (DX)(R9*1), Z0, K1, Z5
-	PREFETCHT0 2048(DX)(R9*1)
+	TESTQ      AX, AX
+	JNZ        long15
+	VPANDQ.Z   (DX), Z0, K1, Z4
+	PREFETCHT0 2048(DX)
+
+summed16:
 	ADDQ       CX, DX
-	ADDQ       R9, DX
+	TESTQ      AX, AX
+	JNZ        long17
+	VPANDQ.Z   (DX), Z0, K1, Z5
+	PREFETCHT0 2048(DX)
+
+summed18:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPD     Z4, Z7, Z7
 	VSHUFF64X2 $0x88, Z7, Z6, Z4
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPD     Z5, Z4, Z4
-	VUNPCKLPD  Z4, Z2, Z5
+	VMOVUPD    neighbours64<>+0(SB), Z5
+	VUNPCKLPD  Z4, Z2, Z6
 	VUNPCKHPD  Z4, Z2, Z2
-	VADDPD     Z2, Z5, Z5
-	VMOVDQA64  Z5, Z2
+	VADDPD     Z2, Z6, Z6
+	VPERMPD    Z6, Z5, Z6
+	VMOVDQA64  Z6, Z2
 
 summed2:
 	VDIVPD  Z1, Z2, Z2
 	CMPQ    DI, $0x08
-	JNE     some3
+	JNE     some19
 	VMOVUPD Z2, (BX)
 
-done4:
+done20:
 	ADDQ $0x40, BX
 	JMP  group
 
@@ -10824,54 +11580,206 @@ done:
 	VZEROUPPER
 	RET
 
+long3:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z2
+
+loop21:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest22
+	VPANDD (DX), Z0, Z4
+	VADDPD Z4, Z2, Z2
+	JMP    loop21
+
+rest22:
+	TESTQ    CX, CX
+	JZ       summed4
+	VPANDQ.Z (DX), Z0, K1, Z4
+	VADDPD   Z4, Z2, Z2
+	JMP      summed4
+
+long5:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop23:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest24
+	VPANDD (DX), Z0, Z5
+	VADDPD Z5, Z4, Z4
+	JMP    loop23
+
+rest24:
+	TESTQ    CX, CX
+	JZ       summed6
+	VPANDQ.Z (DX), Z0, K1, Z5
+	VADDPD   Z5, Z4, Z4
+	JMP      summed6
+
+long7:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z2
+
+loop25:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest26
+	VPANDD (DX), Z0, Z4
+	VADDPD Z4, Z2, Z2
+	JMP    loop25
+
+rest26:
+	TESTQ    CX, CX
+	JZ       summed8
+	VPANDQ.Z (DX), Z0, K1, Z4
+	VADDPD   Z4, Z2, Z2
+	JMP      summed8
+
+long9:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop27:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest28
+	VPANDD (DX), Z0, Z6
+	VADDPD Z6, Z4, Z4
+	JMP    loop27
+
+rest28:
+	TESTQ    CX, CX
+	JZ       summed10
+	VPANDQ.Z (DX), Z0, K1, Z6
+	VADDPD   Z6, Z4, Z4
+	JMP      summed10
+
+long11:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop29:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest30
+	VPANDD (DX), Z0, Z5
+	VADDPD Z5, Z4, Z4
+	JMP    loop29
+
+rest30:
+	TESTQ    CX, CX
+	JZ       summed12
+	VPANDQ.Z (DX), Z0, K1, Z5
+	VADDPD   Z5, Z4, Z4
+	JMP      summed12
+
+long13:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop31:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest32
+	VPANDD (DX), Z0, Z6
+	VADDPD Z6, Z5, Z5
+	JMP    loop31
+
+rest32:
+	TESTQ    CX, CX
+	JZ       summed14
+	VPANDQ.Z (DX), Z0, K1, Z6
+	VADDPD   Z6, Z5, Z5
+	JMP      summed14
+
+long15:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z4
+
+loop33:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest34
+	VPANDD (DX), Z0, Z5
+	VADDPD Z5, Z4, Z4
+	JMP    loop33
+
+rest34:
+	TESTQ    CX, CX
+	JZ       summed16
+	VPANDQ.Z (DX), Z0, K1, Z5
+	VADDPD   Z5, Z4, Z4
+	JMP      summed16
+
+long17:
+	MOVQ   AX, R8
+	VPANDD (DX), Z0, Z5
+
+loop35:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R8
+	JZ     rest36
+	VPANDD (DX), Z0, Z7
+	VADDPD Z7, Z5, Z5
+	JMP    loop35
+
+rest36:
+	TESTQ    CX, CX
+	JZ       summed18
+	VPANDQ.Z (DX), Z0, K1, Z7
+	VADDPD   Z7, Z5, Z5
+	JMP      summed18
+
 slots1:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block5:
+block37:
 	VPXORD Z3, Z3, Z3
 	MOVQ   AX, R10
 	TESTQ  R10, R10
-	JZ     rest7
+	JZ     rest39
 
-pair6:
+pair38:
 	VPANDD (DX), Z0, Z2
 	VADDPD Z2, Z3, Z3
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R10
-	JNZ    pair6
+	JNZ    pair38
 	TESTQ  CX, CX
-	JZ     done8
+	JZ     done40
 
-rest7:
+rest39:
 	VPANDQ.Z (DX), Z0, K1, Z2
 	VADDPD   Z2, Z3, Z3
 	ADDQ     CX, DX
 
-done8:
+done40:
 	VMOVUPD    Z3, (R8)
 	ADDQ       $0x40, R8
 	DECQ       R9
-	JNZ        block5
+	JNZ        block37
 	VMOVUPD    (SP), Z2
-	VMOVUPD    128(SP), Z4
+	VMOVUPD    64(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPD     Z2, Z5, Z5
-	VMOVUPD    256(SP), Z2
-	VMOVUPD    384(SP), Z4
+	VMOVUPD    128(SP), Z2
+	VMOVUPD    192(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPD     Z2, Z6, Z6
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPD     Z4, Z2, Z2
-	VMOVUPD    64(SP), Z4
-	VMOVUPD    192(SP), Z5
+	VMOVUPD    256(SP), Z4
+	VMOVUPD    320(SP), Z5
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPD     Z4, Z6, Z6
-	VMOVUPD    320(SP), Z4
+	VMOVUPD    384(SP), Z4
 	VMOVUPD    448(SP), Z5
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
@@ -10879,13 +11787,15 @@ done8:
 	VSHUFF64X2 $0x88, Z7, Z6, Z4
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPD     Z5, Z4, Z4
-	VUNPCKLPD  Z4, Z2, Z5
+	VMOVUPD    neighbours64<>+0(SB), Z5
+	VUNPCKLPD  Z4, Z2, Z6
 	VUNPCKHPD  Z4, Z2, Z2
-	VADDPD     Z2, Z5, Z5
-	VMOVDQA64  Z5, Z2
+	VADDPD     Z2, Z6, Z6
+	VPERMPD    Z6, Z5, Z6
+	VMOVDQA64  Z6, Z2
 	JMP        summed2
 
-some3:
+some19:
 	SHLQ    $0x03, DI
 	SHRQ    $0x03, DI
 	XORL    R8, R8
@@ -10893,7 +11803,17 @@ some3:
 	DECQ    R8
 	KMOVW   R8, K2
 	VMOVUPD Z2, K2, (BX)
-	JMP     done4
+	JMP     done20
+
+DATA neighbours64<>+0(SB)/8, $0x0000000000000000
+DATA neighbours64<>+8(SB)/8, $0x0000000000000002
+DATA neighbours64<>+16(SB)/8, $0x0000000000000004
+DATA neighbours64<>+24(SB)/8, $0x0000000000000006
+DATA neighbours64<>+32(SB)/8, $0x0000000000000001
+DATA neighbours64<>+40(SB)/8, $0x0000000000000003
+DATA neighbours64<>+48(SB)/8, $0x0000000000000005
+DATA neighbours64<>+56(SB)/8, $0x0000000000000007
+GLOBL neighbours64<>(SB), RODATA|NOPTR, $64
 
 // func stridedMeansF64AVX512(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool)
 // Requires: AVX, AVX512F
@@ -10913,7 +11833,7 @@ slice:
 	MOVQ width+40(FP), DI
 	SHLQ $0x03, DI
 	XORQ R8, R8
-	SUBQ $0x00000200, DI
+	SUBQ $0x00000100, DI
 	JL   done2
 
 loop1:
@@ -10921,42 +11841,26 @@ loop1:
 	VPXORD  Z3, Z3, Z3
 	VPXORD  Z4, Z4, Z4
 	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
 	TESTL   DX, DX
 	JZ      fresh3
 	VMOVUPD (AX)(R8*1), Z2
 	VMOVUPD 64(AX)(R8*1), Z3
 	VMOVUPD 128(AX)(R8*1), Z4
 	VMOVUPD 192(AX)(R8*1), Z5
-	VMOVUPD 256(AX)(R8*1), Z6
-	VMOVUPD 320(AX)(R8*1), Z7
-	VMOVUPD 384(AX)(R8*1), Z8
-	VMOVUPD 448(AX)(R8*1), Z9
 
 fresh3:
 	LEAQ (CX)(R8*1), R9
 	MOVQ BX, R10
 
 row4:
-	VPANDD  (R9), Z0, Z10
-	VADDPD  Z10, Z2, Z2
-	VPANDD  64(R9), Z0, Z10
-	VADDPD  Z10, Z3, Z3
-	VPANDD  128(R9), Z0, Z10
-	VADDPD  Z10, Z4, Z4
-	VPANDD  192(R9), Z0, Z10
-	VADDPD  Z10, Z5, Z5
-	VPANDD  256(R9), Z0, Z10
-	VADDPD  Z10, Z6, Z6
-	VPANDD  320(R9), Z0, Z10
-	VADDPD  Z10, Z7, Z7
-	VPANDD  384(R9), Z0, Z10
-	VADDPD  Z10, Z8, Z8
-	VPANDD  448(R9), Z0, Z10
-	VADDPD  Z10, Z9, Z9
+	VPANDD  (R9), Z0, Z6
+	VADDPD  Z6, Z2, Z2
+	VPANDD  64(R9), Z0, Z6
+	VADDPD  Z6, Z3, Z3
+	VPANDD  128(R9), Z0, Z6
+	VADDPD  Z6, Z4, Z4
+	VPANDD  192(R9), Z0, Z6
+	VADDPD  Z6, Z5, Z5
 	ADDQ    SI, R9
 	DECQ    R10
 	JNZ     row4
@@ -10964,45 +11868,37 @@ row4:
 	VDIVPD  Z1, Z3, Z3
 	VDIVPD  Z1, Z4, Z4
 	VDIVPD  Z1, Z5, Z5
-	VDIVPD  Z1, Z6, Z6
-	VDIVPD  Z1, Z7, Z7
-	VDIVPD  Z1, Z8, Z8
-	VDIVPD  Z1, Z9, Z9
 	VMOVUPD Z2, (AX)(R8*1)
 	VMOVUPD Z3, 64(AX)(R8*1)
 	VMOVUPD Z4, 128(AX)(R8*1)
 	VMOVUPD Z5, 192(AX)(R8*1)
-	VMOVUPD Z6, 256(AX)(R8*1)
-	VMOVUPD Z7, 320(AX)(R8*1)
-	VMOVUPD Z8, 384(AX)(R8*1)
-	VMOVUPD Z9, 448(AX)(R8*1)
-	ADDQ    $0x00000200, R8
-	SUBQ    $0x00000200, DI
+	ADDQ    $0x00000100, R8
+	SUBQ    $0x00000100, DI
 	JGE     loop1
 
 done2:
-	ADDQ $0x00000200, DI
+	ADDQ $0x00000100, DI
 	SUBQ $0x00000040, DI
 	JL   done6
 
 loop5:
-	VPXORD  Z11, Z11, Z11
+	VPXORD  Z7, Z7, Z7
 	TESTL   DX, DX
 	JZ      fresh7
-	VMOVUPD (AX)(R8*1), Z11
+	VMOVUPD (AX)(R8*1), Z7
 
 fresh7:
 	LEAQ (CX)(R8*1), R9
 	MOVQ BX, R10
 
 row8:
-	VPANDD  (R9), Z0, Z10
-	VADDPD  Z10, Z11, Z11
+	VPANDD  (R9), Z0, Z6
+	VADDPD  Z6, Z7, Z7
 	ADDQ    SI, R9
 	DECQ    R10
 	JNZ     row8
-	VDIVPD  Z1, Z11, Z11
-	VMOVUPD Z11, (AX)(R8*1)
+	VDIVPD  Z1, Z7, Z7
+	VMOVUPD Z7, (AX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
 	JGE     loop5
@@ -11016,23 +11912,23 @@ done6:
 	BTSQ      DI, R9
 	DECQ      R9
 	KMOVW     R9, K1
-	VPXORD    Z12, Z12, Z12
+	VPXORD    Z8, Z8, Z8
 	TESTL     DX, DX
 	JZ        fresh10
-	VMOVUPD.Z (AX)(R8*1), K1, Z12
+	VMOVUPD.Z (AX)(R8*1), K1, Z8
 
 fresh10:
 	LEAQ (CX)(R8*1), DI
 	MOVQ BX, R9
 
 row11:
-	VPANDQ.Z (DI), Z0, K1, Z10
-	VADDPD   Z10, Z12, Z12
+	VPANDQ.Z (DI), Z0, K1, Z6
+	VADDPD   Z6, Z8, Z8
 	ADDQ     SI, DI
 	DECQ     R9
 	JNZ      row11
-	VDIVPD   Z1, Z12, Z12
-	VMOVUPD  Z12, K1, (AX)(R8*1)
+	VDIVPD   Z1, Z8, Z8
+	VMOVUPD  Z8, K1, (AX)(R8*1)
 
 end9:
 	MOVQ  SI, DI
@@ -11056,51 +11952,48 @@ TEXT ·curvatureF64AVX512(SB), NOSPLIT, $16-48
 	MOVQ         s+32(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(DI), Z0
-	VBROADCASTSD 24(DI), Z3
-	VBROADCASTSD 48(DI), Z4
-	VBROADCASTSD 56(DI), Z5
-	VBROADCASTSD 72(DI), Z6
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLQ       $0x36, Z2, Z2
-	VPSRLQ       $0x02, Z2, Z2
-	VPXORD       Z6, Z2, Z6
-	VMOVQ        X6, (SP)
+	VBROADCASTSD 16(DI), Z1
+	VBROADCASTSD 24(DI), Z2
+	VBROADCASTSD 48(DI), Z3
+	VBROADCASTSD 56(DI), Z4
+	VBROADCASTSD 72(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z5
+	VMOVQ        X5, (SP)
 	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
-	VMOVUPD   (DX)(SI*1), Z6
+	VMOVUPD   (DX)(SI*1), Z5
 	VMOVUPD   64(DX)(SI*1), Z7
-	VMULPD    Z3, Z6, Z8
-	VMULPD    Z6, Z8, Z8
-	VMULPD    (AX)(SI*1), Z0, Z6
-	VADDPD    Z8, Z6, Z6
-	VPTESTMQ  Z1, Z6, K1
-	VMOVUPD.Z Z6, K1, Z6
-	VMULPD    Z3, Z7, Z8
+	VMULPD    Z2, Z5, Z8
+	VMULPD    Z5, Z8, Z8
+	VMULPD    (AX)(SI*1), Z1, Z5
+	VADDPD    Z8, Z5, Z5
+	VPTESTMQ  Z0, Z5, K1
+	VMOVUPD.Z Z5, K1, Z5
+	VMULPD    Z2, Z7, Z8
 	VMULPD    Z7, Z8, Z8
-	VMULPD    64(AX)(SI*1), Z0, Z7
+	VMULPD    64(AX)(SI*1), Z1, Z7
 	VADDPD    Z8, Z7, Z7
-	VPTESTMQ  Z1, Z7, K1
+	VPTESTMQ  Z0, Z7, K1
 	VMOVUPD.Z Z7, K1, Z7
 	CMPQ      power+40(FP), $+2
 	JNE       other3
-	VSQRTPD   Z6, Z8
+	VSQRTPD   Z5, Z8
 	VSQRTPD   Z7, Z9
 
 raised6:
-	VMULPD  Z4, Z8, Z8
-	VADDPD  Z5, Z8, Z8
-	VMULPD  Z4, Z9, Z9
-	VADDPD  Z5, Z9, Z9
-	VMOVUPD Z6, (AX)(SI*1)
+	VMULPD  Z3, Z8, Z8
+	VADDPD  Z4, Z8, Z8
+	VMULPD  Z3, Z9, Z9
+	VADDPD  Z4, Z9, Z9
+	VMOVUPD Z5, (AX)(SI*1)
 	VMOVUPD Z8, (CX)(SI*1)
 	VMOVUPD Z7, 64(AX)(SI*1)
 	VMOVUPD Z9, 64(CX)(SI*1)
@@ -11114,21 +12007,21 @@ done2:
 	JL   done8
 
 loop7:
-	VMOVUPD   (DX)(SI*1), Z6
-	VMULPD    Z3, Z6, Z7
-	VMULPD    Z6, Z7, Z7
-	VMULPD    (AX)(SI*1), Z0, Z6
-	VADDPD    Z7, Z6, Z6
-	VPTESTMQ  Z1, Z6, K1
-	VMOVUPD.Z Z6, K1, Z6
+	VMOVUPD   (DX)(SI*1), Z5
+	VMULPD    Z2, Z5, Z7
+	VMULPD    Z5, Z7, Z7
+	VMULPD    (AX)(SI*1), Z1, Z5
+	VADDPD    Z7, Z5, Z5
+	VPTESTMQ  Z0, Z5, K1
+	VMOVUPD.Z Z5, K1, Z5
 	CMPQ      power+40(FP), $+2
 	JNE       other9
-	VSQRTPD   Z6, Z7
+	VSQRTPD   Z5, Z7
 
 raised12:
-	VMULPD  Z4, Z7, Z7
-	VADDPD  Z5, Z7, Z7
-	VMOVUPD Z6, (AX)(SI*1)
+	VMULPD  Z3, Z7, Z7
+	VADDPD  Z4, Z7, Z7
+	VMOVUPD Z5, (AX)(SI*1)
 	VMOVUPD Z7, (CX)(SI*1)
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000040, BX
@@ -11143,23 +12036,23 @@ done8:
 	BTSQ      BX, DI
 	DECQ      DI
 	KMOVW     DI, K1
-	VMOVUPD.Z (DX)(SI*1), K1, Z6
+	VMOVUPD.Z (DX)(SI*1), K1, Z5
 	VMOVUPD.Z (AX)(SI*1), K1, Z7
-	VMULPD    Z3, Z6, Z3
-	VMULPD    Z6, Z3, Z3
-	VMULPD    Z7, Z0, Z0
-	VADDPD    Z3, Z0, Z0
-	VPTESTMQ  Z1, Z0, K2
-	VMOVUPD.Z Z0, K2, Z0
+	VMULPD    Z2, Z5, Z2
+	VMULPD    Z5, Z2, Z2
+	VMULPD    Z7, Z1, Z1
+	VADDPD    Z2, Z1, Z1
+	VPTESTMQ  Z0, Z1, K2
+	VMOVUPD.Z Z1, K2, Z1
 	CMPQ      power+40(FP), $+2
 	JNE       other14
-	VSQRTPD   Z0, Z1
+	VSQRTPD   Z1, Z0
 
 raised17:
-	VMULPD  Z4, Z1, Z1
-	VADDPD  Z5, Z1, Z1
-	VMOVUPD Z0, K1, (AX)(SI*1)
-	VMOVUPD Z1, K1, (CX)(SI*1)
+	VMULPD  Z3, Z0, Z0
+	VADDPD  Z4, Z0, Z0
+	VMOVUPD Z1, K1, (AX)(SI*1)
+	VMOVUPD Z0, K1, (CX)(SI*1)
 
 end13:
 	VZEROUPPER
@@ -11169,19 +12062,19 @@ other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
 	JE      half4
-	VMOVUPD Z2, Z8
-	VMOVUPD Z2, Z9
+	VMOVUPD Z6, Z8
+	VMOVUPD Z6, Z9
 	JMP     raised6
 
 half4:
-	VSQRTPD Z6, Z8
+	VSQRTPD Z5, Z8
 	VSQRTPD Z8, Z8
 	VSQRTPD Z7, Z9
 	VSQRTPD Z9, Z9
 	JMP     raised6
 
 two5:
-	VMOVDQA64 Z6, Z8
+	VMOVDQA64 Z5, Z8
 	VMOVDQA64 Z7, Z9
 	JMP       raised6
 
@@ -11189,32 +12082,32 @@ other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
 	JE      half10
-	VMOVUPD Z2, Z7
+	VMOVUPD Z6, Z7
 	JMP     raised12
 
 half10:
-	VSQRTPD Z6, Z7
+	VSQRTPD Z5, Z7
 	VSQRTPD Z7, Z7
 	JMP     raised12
 
 two11:
-	VMOVDQA64 Z6, Z7
+	VMOVDQA64 Z5, Z7
 	JMP       raised12
 
 other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
 	JE      half15
-	VMOVUPD Z2, Z1
+	VMOVUPD Z6, Z0
 	JMP     raised17
 
 half15:
-	VSQRTPD Z0, Z1
-	VSQRTPD Z1, Z1
+	VSQRTPD Z1, Z0
+	VSQRTPD Z0, Z0
 	JMP     raised17
 
 two16:
-	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z1, Z0
 	JMP       raised17
 
 // func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
@@ -11229,35 +12122,32 @@ TEXT ·curvaturePowF64AVX512(SB), NOSPLIT, $400-48
 	MOVQ         s+32(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(DI), Z0
-	VBROADCASTSD 24(DI), Z3
-	VBROADCASTSD 48(DI), Z4
-	VBROADCASTSD 56(DI), Z5
-	VBROADCASTSD 72(DI), Z6
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLQ       $0x36, Z2, Z2
-	VPSRLQ       $0x02, Z2, Z2
-	VPXORD       Z6, Z2, Z2
-	VMOVQ        X2, (SP)
+	VBROADCASTSD 16(DI), Z1
+	VBROADCASTSD 24(DI), Z2
+	VBROADCASTSD 48(DI), Z3
+	VBROADCASTSD 56(DI), Z4
+	VBROADCASTSD 72(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z5
+	VMOVQ        X5, (SP)
 	MOVQ         exponent+40(FP), DI
 	SUBQ         $0x00000080, BX
 	JL           done2
 
 loop1:
-	VMOVUPD       (DX)(SI*1), Z2
-	VMULPD        Z3, Z2, Z6
-	VMULPD        Z2, Z6, Z6
-	VMULPD        (AX)(SI*1), Z0, Z2
-	VADDPD        Z6, Z2, Z2
-	VPTESTMQ      Z1, Z2, K1
-	VMOVUPD.Z     Z2, K1, Z2
-	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VMOVUPD       (DX)(SI*1), Z5
+	VMULPD        Z2, Z5, Z6
+	VMULPD        Z5, Z6, Z6
+	VMULPD        (AX)(SI*1), Z1, Z5
+	VADDPD        Z6, Z5, Z5
+	VPTESTMQ      Z0, Z5, K1
+	VMOVUPD.Z     Z5, K1, Z5
+	VPADDQ.BCST   powConstants<>+800(SB), Z5, Z6
 	VPSRLQ        $0x34, Z6, Z7
 	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
 	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
@@ -11316,15 +12206,15 @@ loop1:
 	VMOVUPD       Z8, 16(SP)
 	VMOVUPD       Z6, 80(SP)
 	VMOVUPD       Z9, 144(SP)
-	VMOVUPD       Z2, (AX)(SI*1)
-	VMOVUPD       64(DX)(SI*1), Z2
-	VMULPD        Z3, Z2, Z6
-	VMULPD        Z2, Z6, Z6
-	VMULPD        64(AX)(SI*1), Z0, Z2
-	VADDPD        Z6, Z2, Z2
-	VPTESTMQ      Z1, Z2, K1
-	VMOVUPD.Z     Z2, K1, Z2
-	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VMOVUPD       Z5, (AX)(SI*1)
+	VMOVUPD       64(DX)(SI*1), Z5
+	VMULPD        Z2, Z5, Z6
+	VMULPD        Z5, Z6, Z6
+	VMULPD        64(AX)(SI*1), Z1, Z5
+	VADDPD        Z6, Z5, Z5
+	VPTESTMQ      Z0, Z5, K1
+	VMOVUPD.Z     Z5, K1, Z5
+	VPADDQ.BCST   powConstants<>+800(SB), Z5, Z6
 	VPSRLQ        $0x34, Z6, Z7
 	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
 	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
@@ -11383,15 +12273,15 @@ loop1:
 	VMOVUPD       Z8, 208(SP)
 	VMOVUPD       Z6, 272(SP)
 	VMOVUPD       Z9, 336(SP)
-	VMOVUPD       Z2, 64(AX)(SI*1)
-	VMOVUPD       16(SP), Z2
+	VMOVUPD       Z5, 64(AX)(SI*1)
+	VMOVUPD       16(SP), Z5
 	VMOVUPD       80(SP), Z6
 	VMOVUPD       144(SP), Z7
-	VADDPD        Z6, Z2, Z8
-	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD        Z6, Z5, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
-	VMULPD        Z9, Z2, Z2
-	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD        Z9, Z5, Z5
+	VADDPD.BCST   powConstants<>+0(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
 	VADDPD        Z10, Z9, Z9
 	VMULPD        Z6, Z9, Z6
@@ -11422,27 +12312,27 @@ loop1:
 	VADDPD        Z9, Z11, Z9
 	VMULPD        Z9, Z8, Z8
 	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z2, Z2
+	VADDPD        Z6, Z5, Z5
 	VPSLLQ        $0x34, Z7, Z6
-	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z5, Z6, Z5
 	VMOVUPD       (AX)(SI*1), Z6
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
-	VMOVAPD       Z6, K1, Z2
+	VMOVAPD       Z6, K1, Z5
 	VPMOVQ2M      Z6, K1
-	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z5
 	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
-	VMOVAPD.Z     Z2, K1, Z2
-	VMULPD        Z4, Z2, Z2
-	VADDPD        Z5, Z2, Z2
-	VMOVUPD       Z2, (CX)(SI*1)
-	VMOVUPD       208(SP), Z2
+	VMOVAPD.Z     Z5, K1, Z5
+	VMULPD        Z3, Z5, Z5
+	VADDPD        Z4, Z5, Z5
+	VMOVUPD       Z5, (CX)(SI*1)
+	VMOVUPD       208(SP), Z5
 	VMOVUPD       272(SP), Z6
 	VMOVUPD       336(SP), Z7
-	VADDPD        Z6, Z2, Z8
-	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD        Z6, Z5, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
-	VMULPD        Z9, Z2, Z2
-	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD        Z9, Z5, Z5
+	VADDPD.BCST   powConstants<>+0(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
 	VADDPD        Z10, Z9, Z9
 	VMULPD        Z6, Z9, Z6
@@ -11473,19 +12363,19 @@ loop1:
 	VADDPD        Z9, Z11, Z9
 	VMULPD        Z9, Z8, Z8
 	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z2, Z2
+	VADDPD        Z6, Z5, Z5
 	VPSLLQ        $0x34, Z7, Z6
-	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z5, Z6, Z5
 	VMOVUPD       64(AX)(SI*1), Z6
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
-	VMOVAPD       Z6, K1, Z2
+	VMOVAPD       Z6, K1, Z5
 	VPMOVQ2M      Z6, K1
-	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z5
 	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
-	VMOVAPD.Z     Z2, K1, Z2
-	VMULPD        Z4, Z2, Z2
-	VADDPD        Z5, Z2, Z2
-	VMOVUPD       Z2, 64(CX)(SI*1)
+	VMOVAPD.Z     Z5, K1, Z5
+	VMULPD        Z3, Z5, Z5
+	VADDPD        Z4, Z5, Z5
+	VMOVUPD       Z5, 64(CX)(SI*1)
 	ADDQ          $0x00000080, SI
 	SUBQ          $0x00000080, BX
 	JGE           loop1
@@ -11496,14 +12386,14 @@ done2:
 	JL   done4
 
 loop3:
-	VMOVUPD       (DX)(SI*1), Z2
-	VMULPD        Z3, Z2, Z6
-	VMULPD        Z2, Z6, Z6
-	VMULPD        (AX)(SI*1), Z0, Z2
-	VADDPD        Z6, Z2, Z2
-	VPTESTMQ      Z1, Z2, K1
-	VMOVUPD.Z     Z2, K1, Z2
-	VPADDQ.BCST   powConstants<>+800(SB), Z2, Z6
+	VMOVUPD       (DX)(SI*1), Z5
+	VMULPD        Z2, Z5, Z6
+	VMULPD        Z5, Z6, Z6
+	VMULPD        (AX)(SI*1), Z1, Z5
+	VADDPD        Z6, Z5, Z5
+	VPTESTMQ      Z0, Z5, K1
+	VMOVUPD.Z     Z5, K1, Z5
+	VPADDQ.BCST   powConstants<>+800(SB), Z5, Z6
 	VPSRLQ        $0x34, Z6, Z7
 	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
 	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
@@ -11562,15 +12452,15 @@ loop3:
 	VMOVUPD       Z8, 16(SP)
 	VMOVUPD       Z6, 80(SP)
 	VMOVUPD       Z9, 144(SP)
-	VMOVUPD       Z2, (AX)(SI*1)
-	VMOVUPD       16(SP), Z2
+	VMOVUPD       Z5, (AX)(SI*1)
+	VMOVUPD       16(SP), Z5
 	VMOVUPD       80(SP), Z6
 	VMOVUPD       144(SP), Z7
-	VADDPD        Z6, Z2, Z8
-	VMULPD.BCST   powConstants<>+1280(SB), Z2, Z9
+	VADDPD        Z6, Z5, Z8
+	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
-	VMULPD        Z9, Z2, Z2
-	VADDPD.BCST   powConstants<>+0(SB), Z2, Z2
+	VMULPD        Z9, Z5, Z5
+	VADDPD.BCST   powConstants<>+0(SB), Z5, Z5
 	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
 	VADDPD        Z10, Z9, Z9
 	VMULPD        Z6, Z9, Z6
@@ -11601,19 +12491,19 @@ loop3:
 	VADDPD        Z9, Z11, Z9
 	VMULPD        Z9, Z8, Z8
 	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z2, Z2
+	VADDPD        Z6, Z5, Z5
 	VPSLLQ        $0x34, Z7, Z6
-	VPADDQ        Z2, Z6, Z2
+	VPADDQ        Z5, Z6, Z5
 	VMOVUPD       (AX)(SI*1), Z6
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
-	VMOVAPD       Z6, K1, Z2
+	VMOVAPD       Z6, K1, Z5
 	VPMOVQ2M      Z6, K1
-	VBROADCASTSD  powConstants<>+640(SB), K1, Z2
+	VBROADCASTSD  powConstants<>+640(SB), K1, Z5
 	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
-	VMOVAPD.Z     Z2, K1, Z2
-	VMULPD        Z4, Z2, Z2
-	VADDPD        Z5, Z2, Z2
-	VMOVUPD       Z2, (CX)(SI*1)
+	VMOVAPD.Z     Z5, K1, Z5
+	VMULPD        Z3, Z5, Z5
+	VADDPD        Z4, Z5, Z5
+	VMOVUPD       Z5, (CX)(SI*1)
 	ADDQ          $0x00000040, SI
 	SUBQ          $0x00000040, BX
 	JGE           loop3
@@ -11627,112 +12517,112 @@ done4:
 	BTSQ          BX, R8
 	DECQ          R8
 	KMOVW         R8, K1
-	VMOVUPD.Z     (DX)(SI*1), K1, Z2
+	VMOVUPD.Z     (DX)(SI*1), K1, Z5
 	VMOVUPD.Z     (AX)(SI*1), K1, Z6
-	VMULPD        Z3, Z2, Z3
-	VMULPD        Z2, Z3, Z3
-	VMULPD        Z6, Z0, Z0
-	VADDPD        Z3, Z0, Z0
-	VPTESTMQ      Z1, Z0, K2
-	VMOVUPD.Z     Z0, K2, Z0
-	VPADDQ.BCST   powConstants<>+800(SB), Z0, Z1
-	VPSRLQ        $0x34, Z1, Z2
+	VMULPD        Z2, Z5, Z2
+	VMULPD        Z5, Z2, Z2
+	VMULPD        Z6, Z1, Z1
+	VADDPD        Z2, Z1, Z1
+	VPTESTMQ      Z0, Z1, K2
+	VMOVUPD.Z     Z1, K2, Z1
+	VPADDQ.BCST   powConstants<>+800(SB), Z1, Z0
+	VPSRLQ        $0x34, Z0, Z2
 	VPORQ.BCST    powConstants<>+832(SB), Z2, Z2
 	VSUBPD.BCST   powConstants<>+864(SB), Z2, Z2
-	VPANDQ.BCST   powConstants<>+896(SB), Z1, Z1
-	VPADDQ.BCST   powConstants<>+928(SB), Z1, Z1
-	VSUBPD.BCST   powConstants<>+0(SB), Z1, Z3
-	VADDPD.BCST   powConstants<>+0(SB), Z1, Z6
+	VPANDQ.BCST   powConstants<>+896(SB), Z0, Z0
+	VPADDQ.BCST   powConstants<>+928(SB), Z0, Z0
+	VSUBPD.BCST   powConstants<>+0(SB), Z0, Z5
+	VADDPD.BCST   powConstants<>+0(SB), Z0, Z6
 	VBROADCASTSD  powConstants<>+0(SB), Z7
 	VDIVPD        Z6, Z7, Z7
-	VMULPD        Z7, Z3, Z8
+	VMULPD        Z7, Z5, Z8
 	VADDPD.BCST   powConstants<>+960(SB), Z8, Z9
 	VSUBPD.BCST   powConstants<>+960(SB), Z9, Z9
 	VPANDQ.BCST   powConstants<>+992(SB), Z6, Z6
 	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z10
-	VSUBPD        Z10, Z1, Z1
+	VSUBPD        Z10, Z0, Z0
 	VMULPD        Z6, Z9, Z6
-	VSUBPD        Z6, Z3, Z3
-	VMULPD        Z1, Z9, Z1
-	VSUBPD        Z1, Z3, Z1
-	VMULPD        Z7, Z1, Z1
-	VMULPD        Z8, Z8, Z3
-	VMULPD        Z3, Z3, Z6
+	VSUBPD        Z6, Z5, Z5
+	VMULPD        Z0, Z9, Z0
+	VSUBPD        Z0, Z5, Z0
+	VMULPD        Z7, Z0, Z0
+	VMULPD        Z8, Z8, Z5
+	VMULPD        Z5, Z5, Z6
 	VMULPD        Z6, Z6, Z7
-	VMULPD.BCST   24(DI), Z1, Z1
+	VMULPD.BCST   24(DI), Z0, Z0
 	VMULPD.BCST   32(DI), Z8, Z10
-	VADDPD        Z10, Z1, Z1
+	VADDPD        Z10, Z0, Z0
 	VMULPD.BCST   16(DI), Z2, Z10
-	VADDPD        Z10, Z1, Z1
-	VMULPD.BCST   powConstants<>+1056(SB), Z3, Z10
+	VADDPD        Z10, Z0, Z0
+	VMULPD.BCST   powConstants<>+1056(SB), Z5, Z10
 	VADDPD.BCST   powConstants<>+1024(SB), Z10, Z10
-	VMULPD.BCST   powConstants<>+1120(SB), Z3, Z11
+	VMULPD.BCST   powConstants<>+1120(SB), Z5, Z11
 	VADDPD.BCST   powConstants<>+1088(SB), Z11, Z11
 	VMULPD        Z11, Z6, Z11
 	VADDPD        Z11, Z10, Z10
-	VMULPD.BCST   powConstants<>+1184(SB), Z3, Z11
+	VMULPD.BCST   powConstants<>+1184(SB), Z5, Z11
 	VADDPD.BCST   powConstants<>+1152(SB), Z11, Z11
 	VMULPD.BCST   powConstants<>+1216(SB), Z6, Z6
 	VADDPD        Z6, Z11, Z6
 	VMULPD        Z6, Z7, Z6
 	VADDPD        Z6, Z10, Z6
 	VMULPD.BCST   (DI), Z8, Z7
-	VMULPD        Z3, Z7, Z3
-	VMULPD        Z6, Z3, Z3
-	VADDPD        Z1, Z3, Z1
+	VMULPD        Z5, Z7, Z5
+	VMULPD        Z6, Z5, Z5
+	VADDPD        Z0, Z5, Z0
 	VMULPD.BCST   8(DI), Z2, Z2
-	VMULPD.BCST   24(DI), Z9, Z3
-	VADDPD        Z3, Z2, Z6
+	VMULPD.BCST   24(DI), Z9, Z5
+	VADDPD        Z5, Z2, Z6
 	VADDPD.BCST   powConstants<>+288(SB), Z6, Z6
 	VSUBPD.BCST   powConstants<>+288(SB), Z6, Z7
 	VSUBPD        Z7, Z2, Z2
-	VADDPD        Z3, Z2, Z2
-	VADDPD.BCST   powConstants<>+1248(SB), Z2, Z3
-	VSUBPD.BCST   powConstants<>+1248(SB), Z3, Z3
-	VSUBPD        Z3, Z2, Z2
-	VADDPD        Z1, Z2, Z1
-	VMOVUPD       Z3, 16(SP)
-	VMOVUPD       Z1, 80(SP)
+	VADDPD        Z5, Z2, Z2
+	VADDPD.BCST   powConstants<>+1248(SB), Z2, Z5
+	VSUBPD.BCST   powConstants<>+1248(SB), Z5, Z5
+	VSUBPD        Z5, Z2, Z2
+	VADDPD        Z0, Z2, Z0
+	VMOVUPD       Z5, 16(SP)
+	VMOVUPD       Z0, 80(SP)
 	VMOVUPD       Z6, 144(SP)
-	VMOVUPD       Z0, K1, (AX)(SI*1)
+	VMOVUPD       Z1, K1, (AX)(SI*1)
 	VMOVUPD       16(SP), Z0
 	VMOVUPD       80(SP), Z1
 	VMOVUPD       144(SP), Z2
-	VADDPD        Z1, Z0, Z3
+	VADDPD        Z1, Z0, Z5
 	VMULPD.BCST   powConstants<>+1280(SB), Z0, Z6
 	VADDPD.BCST   powConstants<>+1312(SB), Z6, Z6
 	VMULPD        Z6, Z0, Z0
 	VADDPD.BCST   powConstants<>+0(SB), Z0, Z0
-	VMULPD.BCST   powConstants<>+1280(SB), Z3, Z7
+	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z7
 	VADDPD        Z7, Z6, Z6
 	VMULPD        Z1, Z6, Z1
-	VMULPD        Z3, Z3, Z6
+	VMULPD        Z5, Z5, Z6
 	VMULPD        Z6, Z6, Z7
-	VMULPD.BCST   powConstants<>+1344(SB), Z3, Z8
+	VMULPD.BCST   powConstants<>+1344(SB), Z5, Z8
 	VADDPD.BCST   powConstants<>+1376(SB), Z8, Z8
-	VMULPD.BCST   powConstants<>+1440(SB), Z3, Z9
+	VMULPD.BCST   powConstants<>+1440(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1408(SB), Z9, Z9
 	VMULPD        Z9, Z6, Z9
 	VADDPD        Z9, Z8, Z8
-	VMULPD.BCST   powConstants<>+1504(SB), Z3, Z9
+	VMULPD.BCST   powConstants<>+1504(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1472(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+1568(SB), Z3, Z10
+	VMULPD.BCST   powConstants<>+1568(SB), Z5, Z10
 	VADDPD.BCST   powConstants<>+1536(SB), Z10, Z10
 	VMULPD        Z10, Z6, Z10
 	VADDPD        Z10, Z9, Z9
 	VMULPD        Z9, Z7, Z9
 	VADDPD        Z9, Z8, Z8
-	VMULPD.BCST   powConstants<>+1632(SB), Z3, Z9
+	VMULPD.BCST   powConstants<>+1632(SB), Z5, Z9
 	VADDPD.BCST   powConstants<>+1600(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+1696(SB), Z3, Z10
+	VMULPD.BCST   powConstants<>+1696(SB), Z5, Z10
 	VADDPD.BCST   powConstants<>+1664(SB), Z10, Z10
 	VMULPD        Z10, Z6, Z6
 	VADDPD        Z6, Z9, Z6
 	VMULPD        Z7, Z7, Z7
 	VMULPD        Z6, Z7, Z6
 	VADDPD        Z6, Z8, Z6
-	VMULPD        Z6, Z3, Z3
-	VADDPD        Z3, Z1, Z1
+	VMULPD        Z6, Z5, Z5
+	VADDPD        Z5, Z1, Z1
 	VADDPD        Z1, Z0, Z0
 	VPSLLQ        $0x34, Z2, Z1
 	VPADDQ        Z0, Z1, Z0
@@ -11743,8 +12633,8 @@ done4:
 	VBROADCASTSD  powConstants<>+640(SB), K2, Z0
 	VPTESTMQ.BCST powConstants<>+672(SB), Z1, K2
 	VMOVAPD.Z     Z0, K2, Z0
-	VMULPD        Z4, Z0, Z0
-	VADDPD        Z5, Z0, Z0
+	VMULPD        Z3, Z0, Z0
+	VADDPD        Z4, Z0, Z0
 	VMOVUPD       Z0, K1, (CX)(SI*1)
 
 end5:
@@ -11761,26 +12651,23 @@ TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-72
 	MOVQ         s+64(FP), SI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD (SI), Z0
-	VBROADCASTSD 8(SI), Z4
-	VBROADCASTSD 40(SI), Z5
-	VBROADCASTSD 32(SI), Z6
-	VBROADCASTSD 64(SI), Z7
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLQ       $0x3f, Z2, Z2
-	VPXORD       Z7, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPTERNLOGD   $0xff, Z3, Z3, Z3
-	VPSLLQ       $0x35, Z3, Z3
-	VPSRLQ       $0x01, Z3, Z3
-	VPXORD       Z7, Z3, Z3
-	VMOVQ        X3, (SP)
+	VBROADCASTSD (SI), Z1
+	VBROADCASTSD 8(SI), Z2
+	VBROADCASTSD 40(SI), Z3
+	VBROADCASTSD 32(SI), Z4
+	VBROADCASTSD 64(SI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x3f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLQ       $0x35, Z7, Z7
+	VPSRLQ       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
 	MOVQ         block+40(FP), SI
 	MOVQ         stride+48(FP), DI
 	SHLQ         $0x03, DI
@@ -11796,30 +12683,30 @@ row1:
 	JL   done3
 
 loop2:
-	VMULPD    (CX)(R10*1), Z0, Z3
-	VMULPD    (DX)(R10*1), Z4, Z8
-	VADDPD    Z8, Z3, Z3
-	VPTESTMQ  Z1, Z3, K1
-	VMOVUPD.Z Z3, K1, Z3
-	VMULPD    (AX)(R10*1), Z5, Z8
+	VMULPD    (CX)(R10*1), Z1, Z7
+	VMULPD    (DX)(R10*1), Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K1
+	VMOVUPD.Z Z7, K1, Z7
+	VMULPD    (AX)(R10*1), Z3, Z8
 	VMOVUPD   (BX)(R10*1), Z9
-	VMULPD    Z6, Z3, Z10
+	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
-	VMULPD    64(CX)(R10*1), Z0, Z9
-	VMULPD    64(DX)(R10*1), Z4, Z11
+	VMULPD    64(CX)(R10*1), Z1, Z9
+	VMULPD    64(DX)(R10*1), Z2, Z11
 	VADDPD    Z11, Z9, Z9
-	VPTESTMQ  Z1, Z9, K1
+	VPTESTMQ  Z0, Z9, K1
 	VMOVUPD.Z Z9, K1, Z9
-	VMULPD    64(AX)(R10*1), Z5, Z11
+	VMULPD    64(AX)(R10*1), Z3, Z11
 	VMOVUPD   64(BX)(R10*1), Z12
-	VMULPD    Z6, Z9, Z13
+	VMULPD    Z4, Z9, Z13
 	VDIVPD    Z12, Z13, Z13
 	CMPQ      (SP), $+0
 	JNE       clamp4
 
 clamped5:
 	VSUBPD  Z10, Z8, Z8
-	VMOVUPD Z3, (CX)(R10*1)
+	VMOVUPD Z7, (CX)(R10*1)
 	VMOVUPD Z8, (AX)(R10*1)
 	VSUBPD  Z13, Z11, Z11
 	VMOVUPD Z9, 64(CX)(R10*1)
@@ -11834,21 +12721,21 @@ done3:
 	JL   done7
 
 loop6:
-	VMULPD    (CX)(R10*1), Z0, Z3
-	VMULPD    (DX)(R10*1), Z4, Z8
-	VADDPD    Z8, Z3, Z3
-	VPTESTMQ  Z1, Z3, K1
-	VMOVUPD.Z Z3, K1, Z3
-	VMULPD    (AX)(R10*1), Z5, Z8
+	VMULPD    (CX)(R10*1), Z1, Z7
+	VMULPD    (DX)(R10*1), Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K1
+	VMOVUPD.Z Z7, K1, Z7
+	VMULPD    (AX)(R10*1), Z3, Z8
 	VMOVUPD   (BX)(R10*1), Z9
-	VMULPD    Z6, Z3, Z10
+	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp8
 
 clamped9:
 	VSUBPD  Z10, Z8, Z8
-	VMOVUPD Z3, (CX)(R10*1)
+	VMOVUPD Z7, (CX)(R10*1)
 	VMOVUPD Z8, (AX)(R10*1)
 	ADDQ    $0x00000040, R10
 	SUBQ    $0x00000040, R9
@@ -11863,24 +12750,24 @@ done7:
 	BTSQ      R9, R11
 	DECQ      R11
 	KMOVW     R11, K1
-	VMOVUPD.Z (CX)(R10*1), K1, Z3
+	VMOVUPD.Z (CX)(R10*1), K1, Z7
 	VMOVUPD.Z (DX)(R10*1), K1, Z8
-	VMULPD    Z3, Z0, Z3
-	VMULPD    Z8, Z4, Z8
-	VADDPD    Z8, Z3, Z3
-	VPTESTMQ  Z1, Z3, K2
-	VMOVUPD.Z Z3, K2, Z3
+	VMULPD    Z7, Z1, Z7
+	VMULPD    Z8, Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K2
+	VMOVUPD.Z Z7, K2, Z7
 	VMOVUPD.Z (AX)(R10*1), K1, Z8
-	VMULPD    Z8, Z5, Z8
+	VMULPD    Z8, Z3, Z8
 	VMOVUPD.Z (BX)(R10*1), K1, Z9
-	VMULPD    Z6, Z3, Z10
+	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp11
 
 clamped12:
 	VSUBPD  Z10, Z8, Z8
-	VMOVUPD Z3, K1, (CX)(R10*1)
+	VMOVUPD Z7, K1, (CX)(R10*1)
 	VMOVUPD Z8, K1, (AX)(R10*1)
 
 end10:
@@ -11896,25 +12783,25 @@ end10:
 	RET
 
 clamp4:
-	VMOVUPD Z7, Z12
+	VMOVUPD Z5, Z12
 	VMINPD  Z10, Z12, Z10
 	VMINPD  Z13, Z12, Z13
-	VMOVUPD Z2, Z12
+	VMOVUPD Z6, Z12
 	VMAXPD  Z10, Z12, Z10
 	VMAXPD  Z13, Z12, Z13
 	JMP     clamped5
 
 clamp8:
-	VMOVUPD Z7, Z9
+	VMOVUPD Z5, Z9
 	VMINPD  Z10, Z9, Z10
-	VMOVUPD Z2, Z9
+	VMOVUPD Z6, Z9
 	VMAXPD  Z10, Z9, Z10
 	JMP     clamped9
 
 clamp11:
-	VMOVUPD Z7, Z9
+	VMOVUPD Z5, Z9
 	VMINPD  Z10, Z9, Z10
-	VMOVUPD Z2, Z9
+	VMOVUPD Z6, Z9
 	VMAXPD  Z10, Z9, Z10
 	JMP     clamped12
 
@@ -11924,26 +12811,23 @@ TEXT ·descendBlocksF64AVX512(SB), NOSPLIT, $16-56
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD (AX), Z0
-	VBROADCASTSD 8(AX), Z4
-	VBROADCASTSD 40(AX), Z5
-	VBROADCASTSD 32(AX), Z6
-	VBROADCASTSD 64(AX), Z7
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSLLQ       $0x3f, Z2, Z2
-	VPXORD       Z7, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPTERNLOGD   $0xff, Z3, Z3, Z3
-	VPSLLQ       $0x35, Z3, Z3
-	VPSRLQ       $0x01, Z3, Z3
-	VPXORD       Z7, Z3, Z3
-	VMOVQ        X3, (SP)
+	VBROADCASTSD (AX), Z1
+	VBROADCASTSD 8(AX), Z2
+	VBROADCASTSD 40(AX), Z3
+	VBROADCASTSD 32(AX), Z4
+	VBROADCASTSD 64(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x3f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLQ       $0x35, Z7, Z7
+	VPSRLQ       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
 	MOVQ         block+40(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
@@ -11971,7 +12855,7 @@ done2:
 	ADDQ    $0x40, BX
 	IMULQ   block+40(FP), DI
 	SHLQ    $0x03, DI
-	VMOVUPD lanes64Wide<>+0(SB), Z3
+	VMOVUPD lanes64Wide<>+0(SB), Z7
 	MOVQ    DI, R8
 	ANDQ    $-64, R8
 	SUBQ    R8, DI
@@ -11982,16 +12866,16 @@ done2:
 	JZ      rest4
 
 loop3:
-	VMULPD    (CX)(R8*1), Z0, Z11
-	VMULPD    (DX)(R8*1), Z4, Z12
+	VMULPD    (CX)(R8*1), Z1, Z11
+	VMULPD    (DX)(R8*1), Z2, Z12
 	VADDPD    Z12, Z11, Z11
-	VPTESTMQ  Z1, Z11, K1
+	VPTESTMQ  Z0, Z11, K1
 	VMOVUPD.Z Z11, K1, Z11
-	VMULPD    (AX)(R8*1), Z5, Z12
-	VPMULUDQ  Z8, Z3, Z13
+	VMULPD    (AX)(R8*1), Z3, Z12
+	VPMULUDQ  Z8, Z7, Z13
 	VPSRLQ    $0x1c, Z13, Z13
 	VPERMPD   Z10, Z13, Z13
-	VMULPD    Z6, Z11, Z14
+	VMULPD    Z4, Z11, Z14
 	VDIVPD    Z13, Z14, Z14
 	CMPQ      (SP), $+0
 	JNE       clamp6
@@ -12000,7 +12884,7 @@ clamped7:
 	VSUBPD  Z14, Z12, Z12
 	VMOVUPD Z11, (CX)(R8*1)
 	VMOVUPD Z12, (AX)(R8*1)
-	VPADDQ  Z9, Z3, Z3
+	VPADDQ  Z9, Z7, Z7
 	ADDQ    $0x40, R8
 	JNZ     loop3
 
@@ -12014,18 +12898,18 @@ rest4:
 	KMOVW     R9, K1
 	VMOVUPD.Z (CX)(R8*1), K1, Z11
 	VMOVUPD.Z (DX)(R8*1), K1, Z12
-	VMULPD    Z11, Z0, Z11
-	VMULPD    Z12, Z4, Z12
+	VMULPD    Z11, Z1, Z11
+	VMULPD    Z12, Z2, Z12
 	VADDPD    Z12, Z11, Z11
-	VPTESTMQ  Z1, Z11, K2
+	VPTESTMQ  Z0, Z11, K2
 	VMOVUPD.Z Z11, K2, Z11
 	VMOVUPD.Z (AX)(R8*1), K1, Z12
-	VMULPD    Z12, Z5, Z12
-	VPMULUDQ  Z8, Z3, Z3
-	VPSRLQ    $0x1c, Z3, Z3
-	VPERMPD   Z10, Z3, Z3
-	VMULPD    Z6, Z11, Z10
-	VDIVPD    Z3, Z10, Z10
+	VMULPD    Z12, Z3, Z12
+	VPMULUDQ  Z8, Z7, Z7
+	VPSRLQ    $0x1c, Z7, Z7
+	VPERMPD   Z10, Z7, Z7
+	VMULPD    Z4, Z11, Z10
+	VDIVPD    Z7, Z10, Z10
 	CMPQ      (SP), $+0
 	JNE       clamp8
 
@@ -12053,17 +12937,17 @@ some1:
 	JMP       done2
 
 clamp6:
-	VMOVUPD Z7, Z13
+	VMOVUPD Z5, Z13
 	VMINPD  Z14, Z13, Z14
-	VMOVUPD Z2, Z13
+	VMOVUPD Z6, Z13
 	VMAXPD  Z14, Z13, Z14
 	JMP     clamped7
 
 clamp8:
-	VMOVUPD Z7, Z3
-	VMINPD  Z10, Z3, Z10
-	VMOVUPD Z2, Z3
-	VMAXPD  Z10, Z3, Z10
+	VMOVUPD Z5, Z7
+	VMINPD  Z10, Z7, Z10
+	VMOVUPD Z6, Z7
+	VMAXPD  Z10, Z7, Z10
 	JMP     clamped9
 
 DATA lanes64Wide<>+0(SB)/8, $0x0000000000000000
@@ -12098,104 +12982,106 @@ TEXT ·updateF64AVX512(SB), NOSPLIT, $16-64
 	MOVQ         s+48(FP), R9
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(R9), Z2
-	VBROADCASTSD 24(R9), Z3
-	VBROADCASTSD 48(R9), Z4
-	VBROADCASTSD 56(R9), Z5
-	VBROADCASTSD 72(R9), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLQ       $0x36, Z7, Z7
-	VPSRLQ       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSD (R9), Z8
-	VBROADCASTSD 8(R9), Z11
-	VBROADCASTSD 40(R9), Z12
-	VBROADCASTSD 32(R9), Z13
-	VBROADCASTSD 64(R9), Z14
+	VBROADCASTSD 16(R9), Z1
+	VBROADCASTSD 24(R9), Z2
+	VBROADCASTSD 48(R9), Z3
+	VBROADCASTSD 56(R9), Z4
+	VBROADCASTSD 72(R9), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSD (R9), Z7
+	VBROADCASTSD 8(R9), Z10
+	VBROADCASTSD 40(R9), Z11
+	VBROADCASTSD 32(R9), Z12
+	VBROADCASTSD 64(R9), Z13
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLQ       $0x3f, Z8, Z8
+	VPXORD       Z13, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLQ       $0x3f, Z9, Z9
-	VPXORD       Z14, Z9, Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLQ       $0x35, Z10, Z10
-	VPSRLQ       $0x01, Z10, Z10
-	VPXORD       Z14, Z10, Z10
-	VMOVQ        X10, 8(SP)
+	VPSLLQ       $0x35, Z9, Z9
+	VPSRLQ       $0x01, Z9, Z9
+	VPXORD       Z13, Z9, Z9
+	VMOVQ        X9, 8(SP)
 	SUBQ         $0x00000080, DI
 	JL           done2
 
 loop1:
 	PREFETCHT0 512(SI)(R8*1)
+	PREFETCHT0 576(SI)(R8*1)
 	PREFETCHT0 512(BX)(R8*1)
+	PREFETCHT0 576(BX)(R8*1)
 	PREFETCHT0 512(CX)(R8*1)
+	PREFETCHT0 576(CX)(R8*1)
 	PREFETCHT0 512(DX)(R8*1)
+	PREFETCHT0 576(DX)(R8*1)
 	PREFETCHT0 512(AX)(R8*1)
-	VPANDD     (SI)(R8*1), Z0, Z10
-	VPANDD     64(SI)(R8*1), Z0, Z15
+	PREFETCHT0 576(AX)(R8*1)
+	VMOVUPD    (SI)(R8*1), Z9
+	VMOVUPD    64(SI)(R8*1), Z14
 	CMPQ       (SP), $+0
 	JEQ        undivided3
-	VDIVPD     Z6, Z10, Z10
-	VDIVPD     Z6, Z15, Z15
+	VDIVPD     Z5, Z9, Z9
+	VDIVPD     Z5, Z14, Z14
 
 undivided3:
-	VMULPD    Z3, Z10, Z16
-	VMULPD    Z10, Z16, Z16
-	VMULPD    (DX)(R8*1), Z2, Z10
-	VADDPD    Z16, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
-	VMULPD    Z3, Z15, Z16
-	VMULPD    Z15, Z16, Z16
-	VMULPD    64(DX)(R8*1), Z2, Z15
-	VADDPD    Z16, Z15, Z15
-	VPTESTMQ  Z1, Z15, K1
-	VMOVUPD.Z Z15, K1, Z15
+	VMULPD    Z2, Z9, Z15
+	VMULPD    Z9, Z15, Z15
+	VMULPD    (DX)(R8*1), Z1, Z9
+	VADDPD    Z15, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    Z2, Z14, Z15
+	VMULPD    Z14, Z15, Z15
+	VMULPD    64(DX)(R8*1), Z1, Z14
+	VADDPD    Z15, Z14, Z14
+	VPTESTMQ  Z0, Z14, K1
+	VMOVUPD.Z Z14, K1, Z14
 	CMPQ      power+56(FP), $+2
 	JNE       other4
-	VSQRTPD   Z10, Z16
-	VSQRTPD   Z15, Z17
+	VSQRTPD   Z9, Z15
+	VSQRTPD   Z14, Z16
 
 raised7:
-	VMULPD    Z4, Z16, Z16
-	VADDPD    Z5, Z16, Z16
-	VMULPD    Z4, Z17, Z17
-	VADDPD    Z5, Z17, Z17
-	VMULPD    (CX)(R8*1), Z8, Z18
-	VMULPD    (BX)(R8*1), Z11, Z19
-	VADDPD    Z19, Z18, Z18
-	VPTESTMQ  Z1, Z18, K1
-	VMOVUPD.Z Z18, K1, Z18
-	VMULPD    (AX)(R8*1), Z12, Z19
-	VMULPD    Z13, Z18, Z20
-	VDIVPD    Z16, Z20, Z20
-	VMULPD    64(CX)(R8*1), Z8, Z16
-	VMULPD    64(BX)(R8*1), Z11, Z21
-	VADDPD    Z21, Z16, Z16
-	VPTESTMQ  Z1, Z16, K1
-	VMOVUPD.Z Z16, K1, Z16
-	VMULPD    64(AX)(R8*1), Z12, Z21
-	VMULPD    Z13, Z16, Z22
-	VDIVPD    Z17, Z22, Z22
+	VMULPD    Z3, Z15, Z15
+	VADDPD    Z4, Z15, Z15
+	VMULPD    Z3, Z16, Z16
+	VADDPD    Z4, Z16, Z16
+	VMULPD    (CX)(R8*1), Z7, Z17
+	VMULPD    (BX)(R8*1), Z10, Z18
+	VADDPD    Z18, Z17, Z17
+	VPTESTMQ  Z0, Z17, K1
+	VMOVUPD.Z Z17, K1, Z17
+	VMULPD    (AX)(R8*1), Z11, Z18
+	VMULPD    Z12, Z17, Z19
+	VDIVPD    Z15, Z19, Z19
+	VMULPD    64(CX)(R8*1), Z7, Z15
+	VMULPD    64(BX)(R8*1), Z10, Z20
+	VADDPD    Z20, Z15, Z15
+	VPTESTMQ  Z0, Z15, K1
+	VMOVUPD.Z Z15, K1, Z15
+	VMULPD    64(AX)(R8*1), Z11, Z20
+	VMULPD    Z12, Z15, Z21
+	VDIVPD    Z16, Z21, Z21
 	CMPQ      8(SP), $+0
 	JNE       clamp8
 
 clamped9:
-	VSUBPD  Z20, Z19, Z19
-	VMOVUPD Z18, (CX)(R8*1)
-	VMOVUPD Z19, (AX)(R8*1)
-	VSUBPD  Z22, Z21, Z21
-	VMOVUPD Z16, 64(CX)(R8*1)
-	VMOVUPD Z21, 64(AX)(R8*1)
-	VMOVUPD Z10, (DX)(R8*1)
-	VMOVUPD Z15, 64(DX)(R8*1)
+	VSUBPD  Z19, Z18, Z18
+	VMOVUPD Z17, (CX)(R8*1)
+	VMOVUPD Z18, (AX)(R8*1)
+	VSUBPD  Z21, Z20, Z20
+	VMOVUPD Z15, 64(CX)(R8*1)
+	VMOVUPD Z20, 64(AX)(R8*1)
+	VMOVUPD Z9, (DX)(R8*1)
+	VMOVUPD Z14, 64(DX)(R8*1)
 	ADDQ    $0x00000080, R8
 	SUBQ    $0x00000080, DI
 	JGE     loop1
@@ -12206,93 +13092,93 @@ done2:
 	JL   done11
 
 loop10:
-	VPANDD (SI)(R8*1), Z0, Z10
-	CMPQ   (SP), $+0
-	JEQ    undivided12
-	VDIVPD Z6, Z10, Z10
+	VMOVUPD (SI)(R8*1), Z9
+	CMPQ    (SP), $+0
+	JEQ     undivided12
+	VDIVPD  Z5, Z9, Z9
 
 undivided12:
-	VMULPD    Z3, Z10, Z15
-	VMULPD    Z10, Z15, Z15
-	VMULPD    (DX)(R8*1), Z2, Z10
-	VADDPD    Z15, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
+	VMULPD    Z2, Z9, Z14
+	VMULPD    Z9, Z14, Z14
+	VMULPD    (DX)(R8*1), Z1, Z9
+	VADDPD    Z14, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
 	CMPQ      power+56(FP), $+2
 	JNE       other13
-	VSQRTPD   Z10, Z15
+	VSQRTPD   Z9, Z14
 
 raised16:
-	VMULPD    Z4, Z15, Z15
-	VADDPD    Z5, Z15, Z15
-	VMULPD    (CX)(R8*1), Z8, Z16
-	VMULPD    (BX)(R8*1), Z11, Z17
-	VADDPD    Z17, Z16, Z16
-	VPTESTMQ  Z1, Z16, K1
-	VMOVUPD.Z Z16, K1, Z16
-	VMULPD    (AX)(R8*1), Z12, Z17
-	VMULPD    Z13, Z16, Z18
-	VDIVPD    Z15, Z18, Z18
+	VMULPD    Z3, Z14, Z14
+	VADDPD    Z4, Z14, Z14
+	VMULPD    (CX)(R8*1), Z7, Z15
+	VMULPD    (BX)(R8*1), Z10, Z16
+	VADDPD    Z16, Z15, Z15
+	VPTESTMQ  Z0, Z15, K1
+	VMOVUPD.Z Z15, K1, Z15
+	VMULPD    (AX)(R8*1), Z11, Z16
+	VMULPD    Z12, Z15, Z17
+	VDIVPD    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
 	JNE       clamp17
 
 clamped18:
-	VSUBPD  Z18, Z17, Z17
-	VMOVUPD Z16, (CX)(R8*1)
-	VMOVUPD Z17, (AX)(R8*1)
-	VMOVUPD Z10, (DX)(R8*1)
+	VSUBPD  Z17, Z16, Z16
+	VMOVUPD Z15, (CX)(R8*1)
+	VMOVUPD Z16, (AX)(R8*1)
+	VMOVUPD Z9, (DX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
 	JGE     loop10
 
 done11:
-	ADDQ     $0x00000040, DI
-	TESTQ    DI, DI
-	JZ       end19
-	SHRQ     $0x03, DI
-	XORL     R9, R9
-	BTSQ     DI, R9
-	DECQ     R9
-	KMOVW    R9, K1
-	VPANDQ.Z (SI)(R8*1), Z0, K1, Z0
-	CMPQ     (SP), $+0
-	JEQ      undivided20
-	VDIVPD   Z6, Z0, Z0
+	ADDQ      $0x00000040, DI
+	TESTQ     DI, DI
+	JZ        end19
+	SHRQ      $0x03, DI
+	XORL      R9, R9
+	BTSQ      DI, R9
+	DECQ      R9
+	KMOVW     R9, K1
+	VMOVUPD.Z (SI)(R8*1), K1, Z9
+	CMPQ      (SP), $+0
+	JEQ       undivided20
+	VDIVPD    Z5, Z9, Z9
 
 undivided20:
-	VMOVUPD.Z (DX)(R8*1), K1, Z6
-	VMULPD    Z3, Z0, Z3
-	VMULPD    Z0, Z3, Z3
-	VMULPD    Z6, Z2, Z0
-	VADDPD    Z3, Z0, Z0
-	VPTESTMQ  Z1, Z0, K2
-	VMOVUPD.Z Z0, K2, Z0
+	VMOVUPD.Z (DX)(R8*1), K1, Z5
+	VMULPD    Z2, Z9, Z2
+	VMULPD    Z9, Z2, Z2
+	VMULPD    Z5, Z1, Z1
+	VADDPD    Z2, Z1, Z1
+	VPTESTMQ  Z0, Z1, K2
+	VMOVUPD.Z Z1, K2, Z1
 	CMPQ      power+56(FP), $+2
 	JNE       other21
-	VSQRTPD   Z0, Z2
+	VSQRTPD   Z1, Z2
 
 raised24:
-	VMULPD    Z4, Z2, Z2
-	VADDPD    Z5, Z2, Z2
+	VMULPD    Z3, Z2, Z2
+	VADDPD    Z4, Z2, Z2
 	VMOVUPD.Z (CX)(R8*1), K1, Z3
 	VMOVUPD.Z (BX)(R8*1), K1, Z4
-	VMULPD    Z3, Z8, Z3
-	VMULPD    Z4, Z11, Z4
+	VMULPD    Z3, Z7, Z3
+	VMULPD    Z4, Z10, Z4
 	VADDPD    Z4, Z3, Z3
-	VPTESTMQ  Z1, Z3, K2
+	VPTESTMQ  Z0, Z3, K2
 	VMOVUPD.Z Z3, K2, Z3
-	VMOVUPD.Z (AX)(R8*1), K1, Z1
-	VMULPD    Z1, Z12, Z1
-	VMULPD    Z13, Z3, Z4
+	VMOVUPD.Z (AX)(R8*1), K1, Z0
+	VMULPD    Z0, Z11, Z0
+	VMULPD    Z12, Z3, Z4
 	VDIVPD    Z2, Z4, Z4
 	CMPQ      8(SP), $+0
 	JNE       clamp25
 
 clamped26:
-	VSUBPD  Z4, Z1, Z1
+	VSUBPD  Z4, Z0, Z0
 	VMOVUPD Z3, K1, (CX)(R8*1)
-	VMOVUPD Z1, K1, (AX)(R8*1)
-	VMOVUPD Z0, K1, (DX)(R8*1)
+	VMOVUPD Z0, K1, (AX)(R8*1)
+	VMOVUPD Z1, K1, (DX)(R8*1)
 
 end19:
 	VZEROUPPER
@@ -12302,74 +13188,74 @@ other4:
 	JG      two6
 	CMPQ    power+56(FP), $+1
 	JE      half5
-	VMOVUPD Z7, Z16
-	VMOVUPD Z7, Z17
+	VMOVUPD Z6, Z15
+	VMOVUPD Z6, Z16
 	JMP     raised7
 
 half5:
-	VSQRTPD Z10, Z16
+	VSQRTPD Z9, Z15
+	VSQRTPD Z15, Z15
+	VSQRTPD Z14, Z16
 	VSQRTPD Z16, Z16
-	VSQRTPD Z15, Z17
-	VSQRTPD Z17, Z17
 	JMP     raised7
 
 two6:
-	VMOVDQA64 Z10, Z16
-	VMOVDQA64 Z15, Z17
+	VMOVDQA64 Z9, Z15
+	VMOVDQA64 Z14, Z16
 	JMP       raised7
 
 clamp8:
-	VMOVUPD Z14, Z17
-	VMINPD  Z20, Z17, Z20
-	VMINPD  Z22, Z17, Z22
-	VMOVUPD Z9, Z17
-	VMAXPD  Z20, Z17, Z20
-	VMAXPD  Z22, Z17, Z22
+	VMOVUPD Z13, Z16
+	VMINPD  Z19, Z16, Z19
+	VMINPD  Z21, Z16, Z21
+	VMOVUPD Z8, Z16
+	VMAXPD  Z19, Z16, Z19
+	VMAXPD  Z21, Z16, Z21
 	JMP     clamped9
 
 other13:
 	JG      two15
 	CMPQ    power+56(FP), $+1
 	JE      half14
-	VMOVUPD Z7, Z15
+	VMOVUPD Z6, Z14
 	JMP     raised16
 
 half14:
-	VSQRTPD Z10, Z15
-	VSQRTPD Z15, Z15
+	VSQRTPD Z9, Z14
+	VSQRTPD Z14, Z14
 	JMP     raised16
 
 two15:
-	VMOVDQA64 Z10, Z15
+	VMOVDQA64 Z9, Z14
 	JMP       raised16
 
 clamp17:
-	VMOVUPD Z14, Z15
-	VMINPD  Z18, Z15, Z18
-	VMOVUPD Z9, Z15
-	VMAXPD  Z18, Z15, Z18
+	VMOVUPD Z13, Z14
+	VMINPD  Z17, Z14, Z17
+	VMOVUPD Z8, Z14
+	VMAXPD  Z17, Z14, Z17
 	JMP     clamped18
 
 other21:
 	JG      two23
 	CMPQ    power+56(FP), $+1
 	JE      half22
-	VMOVUPD Z7, Z2
+	VMOVUPD Z6, Z2
 	JMP     raised24
 
 half22:
-	VSQRTPD Z0, Z2
+	VSQRTPD Z1, Z2
 	VSQRTPD Z2, Z2
 	JMP     raised24
 
 two23:
-	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z1, Z2
 	JMP       raised24
 
 clamp25:
-	VMOVUPD Z14, Z2
+	VMOVUPD Z13, Z2
 	VMINPD  Z4, Z2, Z4
-	VMOVUPD Z9, Z2
+	VMOVUPD Z8, Z2
 	VMAXPD  Z4, Z2, Z4
 	JMP     clamped26
 
@@ -12379,43 +13265,43 @@ TEXT ·updateBlocksF64AVX512(SB), $528-72
 	MOVQ         s+56(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(AX), Z2
-	VBROADCASTSD 24(AX), Z3
-	VBROADCASTSD 48(AX), Z4
-	VBROADCASTSD 56(AX), Z5
-	VBROADCASTSD 72(AX), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLQ       $0x36, Z7, Z7
-	VPSRLQ       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSD (AX), Z8
+	VBROADCASTSD 16(AX), Z1
+	VBROADCASTSD 24(AX), Z2
+	VBROADCASTSD 48(AX), Z3
+	VBROADCASTSD 56(AX), Z4
+	VBROADCASTSD 72(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSD (AX), Z7
 	VBROADCASTSD 8(AX), Z14
 	VBROADCASTSD 40(AX), Z15
 	VBROADCASTSD 32(AX), Z16
 	VBROADCASTSD 64(AX), Z17
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLQ       $0x3f, Z8, Z8
+	VPXORD       Z17, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLQ       $0x3f, Z9, Z9
+	VPSLLQ       $0x35, Z9, Z9
+	VPSRLQ       $0x01, Z9, Z9
 	VPXORD       Z17, Z9, Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLQ       $0x35, Z10, Z10
-	VPSRLQ       $0x01, Z10, Z10
-	VPXORD       Z17, Z10, Z10
-	VMOVQ        X10, 8(SP)
+	VMOVQ        X9, 8(SP)
 	MOVQ         block+48(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
 	VPBROADCASTQ AX, Z18
 	VMOVUPD      lanes64Wide<>+64(SB), Z19
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSRLQ       $0x01, Z10, Z10
 	MOVQ         block+48(FP), AX
 	SHLQ         $0x03, AX
 	MOVQ         AX, CX
@@ -12445,82 +13331,116 @@ group:
 	CMPQ       R10, $0x08
 	JNE        slots1
 	TESTQ      AX, AX
-	JNZ        slots1
-	MOVQ       CX, R12
-	SHLQ       $0x01, R12
-	LEAQ       (R12)(R12*2), R13
-	VPANDQ.Z   (DX), Z0, K1, Z10
+	JNZ        long3
+	VPANDQ.Z   (DX), Z10, K1, Z9
 	PREFETCHT0 2048(DX)
-	VPANDQ.Z   (DX)(R12*1), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R12*1)
-	VSHUFF64X2 $0x44, Z11, Z10, Z20
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPD     Z10, Z20, Z20
-	VPANDQ.Z   (DX)(R12*2), Z0, K1, Z10
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDQ.Z   (DX)(R13*1), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R13*1)
+
+summed4:
 	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z10, Z21
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPD     Z10, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z10
-	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPD     Z11, Z10, Z10
-	VPANDQ.Z   (DX), Z0, K1, Z11
+	TESTQ      AX, AX
+	JNZ        long5
+	VPANDQ.Z   (DX), Z10, K1, Z11
 	PREFETCHT0 2048(DX)
-	VPANDQ.Z   (DX)(R12*1), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R12*1)
+
+summed6:
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z11, Z9, Z20
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPD     Z9, Z20, Z20
+	TESTQ      AX, AX
+	JNZ        long7
+	VPANDQ.Z   (DX), Z10, K1, Z9
+	PREFETCHT0 2048(DX)
+
+summed8:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long9
+	VPANDQ.Z   (DX), Z10, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed10:
+	ADDQ       CX, DX
+	VSHUFF64X2 $0x44, Z11, Z9, Z21
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPD     Z9, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z9
+	VSHUFF64X2 $0xdd, Z21, Z20, Z11
+	VADDPD     Z11, Z9, Z9
+	TESTQ      AX, AX
+	JNZ        long11
+	VPANDQ.Z   (DX), Z10, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed12:
+	ADDQ       CX, DX
+	TESTQ      AX, AX
+	JNZ        long13
+	VPANDQ.Z   (DX), Z10, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed14:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPD     Z11, Z21, Z21
-	VPANDQ.Z   (DX)(R12*2), Z0, K1, Z11
-	PREFETCHT0 2048(DX)(R12*2)
-	VPANDQ.Z   (DX)(R13*1), Z0, K1, Z20
-	PREFETCHT0 2048(DX)(R13*1)
+	TESTQ      AX, AX
+	JNZ        long15
+	VPANDQ.Z   (DX), Z10, K1, Z11
+	PREFETCHT0 2048(DX)
+
+summed16:
 	ADDQ       CX, DX
-	ADDQ       R13, DX
+	TESTQ      AX, AX
+	JNZ        long17
+	VPANDQ.Z   (DX), Z10, K1, Z20
+	PREFETCHT0 2048(DX)
+
+summed18:
+	ADDQ       CX, DX
 	VSHUFF64X2 $0x44, Z20, Z11, Z22
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPD     Z11, Z22, Z22
 	VSHUFF64X2 $0x88, Z22, Z21, Z11
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPD     Z20, Z11, Z11
-	VUNPCKLPD  Z11, Z10, Z20
-	VUNPCKHPD  Z11, Z10, Z10
-	VADDPD     Z10, Z20, Z20
-	VMOVDQA64  Z20, Z10
+	VMOVUPD    neighbours64<>+0(SB), Z20
+	VUNPCKLPD  Z11, Z9, Z21
+	VUNPCKHPD  Z11, Z9, Z9
+	VADDPD     Z9, Z21, Z21
+	VPERMPD    Z21, Z20, Z21
+	VMOVDQA64  Z21, Z9
 
 summed2:
 	CMPQ   (SP), $+0
-	JEQ    undivided3
-	VDIVPD Z6, Z10, Z10
+	JEQ    undivided19
+	VDIVPD Z5, Z9, Z9
 
-undivided3:
+undivided19:
 	CMPQ      R10, $0x08
-	JNE       some4
-	VMULPD    Z3, Z10, Z11
-	VMULPD    Z10, Z11, Z11
-	VMULPD    (DI), Z2, Z10
-	VADDPD    Z11, Z10, Z10
-	VPTESTMQ  Z1, Z10, K2
-	VMOVUPD.Z Z10, K2, Z10
-	VMOVDQA64 Z10, Z11
-	VMOVUPD   Z10, (DI)
+	JNE       some20
+	VMULPD    Z2, Z9, Z11
+	VMULPD    Z9, Z11, Z11
+	VMULPD    (DI), Z1, Z9
+	VADDPD    Z11, Z9, Z9
+	VPTESTMQ  Z0, Z9, K2
+	VMOVUPD.Z Z9, K2, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPD   Z9, (DI)
 
-done5:
+done21:
 	CMPQ    power+64(FP), $+2
-	JNE     other6
-	VSQRTPD Z11, Z10
+	JNE     other22
+	VSQRTPD Z11, Z9
 
-raised9:
-	VMULPD    Z4, Z10, Z10
-	VADDPD    Z5, Z10, Z10
-	VMOVDQA64 Z10, Z11
+raised25:
+	VMULPD    Z3, Z9, Z9
+	VADDPD    Z4, Z9, Z9
+	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
 elements:
-	VMOVUPD lanes64Wide<>+0(SB), Z10
+	VMOVUPD lanes64Wide<>+0(SB), Z9
 	MOVQ    R11, R12
 	ANDQ    $-64, R12
 	SUBQ    R12, R11
@@ -12528,34 +13448,34 @@ elements:
 	ADDQ    R12, SI
 	ADDQ    R12, R8
 	NEGQ    R12
-	JZ      rest11
+	JZ      rest27
 
-loop10:
-	VMULPD    (SI)(R12*1), Z8, Z20
+loop26:
+	VMULPD    (SI)(R12*1), Z7, Z20
 	VMULPD    (R8)(R12*1), Z14, Z21
 	VADDPD    Z21, Z20, Z20
-	VPTESTMQ  Z1, Z20, K2
+	VPTESTMQ  Z0, Z20, K2
 	VMOVUPD.Z Z20, K2, Z20
 	VMULPD    (BX)(R12*1), Z15, Z21
-	VPMULUDQ  Z18, Z10, Z22
+	VPMULUDQ  Z18, Z9, Z22
 	VPSRLQ    $0x1c, Z22, Z22
 	VPERMPD   Z12, Z22, Z22
 	VMULPD    Z16, Z20, Z23
 	VDIVPD    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
-	JNE       clamp13
+	JNE       clamp29
 
-clamped14:
+clamped30:
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z20, (SI)(R12*1)
 	VMOVUPD Z21, (BX)(R12*1)
-	VPADDQ  Z19, Z10, Z10
+	VPADDQ  Z19, Z9, Z9
 	ADDQ    $0x40, R12
-	JNZ     loop10
+	JNZ     loop26
 
-rest11:
+rest27:
 	TESTQ     R11, R11
-	JZ        end12
+	JZ        end28
 	SHRQ      $0x03, R11
 	XORL      R13, R13
 	BTSQ      R11, R13
@@ -12563,27 +13483,27 @@ rest11:
 	KMOVW     R13, K2
 	VMOVUPD.Z (SI)(R12*1), K2, Z20
 	VMOVUPD.Z (R8)(R12*1), K2, Z21
-	VMULPD    Z20, Z8, Z20
+	VMULPD    Z20, Z7, Z20
 	VMULPD    Z21, Z14, Z21
 	VADDPD    Z21, Z20, Z20
-	VPTESTMQ  Z1, Z20, K3
+	VPTESTMQ  Z0, Z20, K3
 	VMOVUPD.Z Z20, K3, Z20
 	VMOVUPD.Z (BX)(R12*1), K2, Z21
 	VMULPD    Z21, Z15, Z21
-	VPMULUDQ  Z18, Z10, Z10
-	VPSRLQ    $0x1c, Z10, Z10
-	VPERMPD   Z12, Z10, Z10
+	VPMULUDQ  Z18, Z9, Z9
+	VPSRLQ    $0x1c, Z9, Z9
+	VPERMPD   Z12, Z9, Z9
 	VMULPD    Z16, Z20, Z12
-	VDIVPD    Z10, Z12, Z12
+	VDIVPD    Z9, Z12, Z12
 	CMPQ      8(SP), $+0
-	JNE       clamp15
+	JNE       clamp31
 
-clamped16:
+clamped32:
 	VSUBPD  Z12, Z21, Z21
 	VMOVUPD Z20, K2, (SI)(R12*1)
 	VMOVUPD Z21, K2, (BX)(R12*1)
 
-end12:
+end28:
 	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
 	IMULQ     block+48(FP), R11
@@ -12592,54 +13512,206 @@ end12:
 	VZEROUPPER
 	RET
 
+long3:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z9
+
+loop33:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest34
+	VPANDD (DX), Z10, Z11
+	VADDPD Z11, Z9, Z9
+	JMP    loop33
+
+rest34:
+	TESTQ    CX, CX
+	JZ       summed4
+	VPANDQ.Z (DX), Z10, K1, Z11
+	VADDPD   Z11, Z9, Z9
+	JMP      summed4
+
+long5:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z11
+
+loop35:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest36
+	VPANDD (DX), Z10, Z20
+	VADDPD Z20, Z11, Z11
+	JMP    loop35
+
+rest36:
+	TESTQ    CX, CX
+	JZ       summed6
+	VPANDQ.Z (DX), Z10, K1, Z20
+	VADDPD   Z20, Z11, Z11
+	JMP      summed6
+
+long7:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z9
+
+loop37:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest38
+	VPANDD (DX), Z10, Z11
+	VADDPD Z11, Z9, Z9
+	JMP    loop37
+
+rest38:
+	TESTQ    CX, CX
+	JZ       summed8
+	VPANDQ.Z (DX), Z10, K1, Z11
+	VADDPD   Z11, Z9, Z9
+	JMP      summed8
+
+long9:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z11
+
+loop39:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest40
+	VPANDD (DX), Z10, Z21
+	VADDPD Z21, Z11, Z11
+	JMP    loop39
+
+rest40:
+	TESTQ    CX, CX
+	JZ       summed10
+	VPANDQ.Z (DX), Z10, K1, Z21
+	VADDPD   Z21, Z11, Z11
+	JMP      summed10
+
+long11:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z11
+
+loop41:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest42
+	VPANDD (DX), Z10, Z20
+	VADDPD Z20, Z11, Z11
+	JMP    loop41
+
+rest42:
+	TESTQ    CX, CX
+	JZ       summed12
+	VPANDQ.Z (DX), Z10, K1, Z20
+	VADDPD   Z20, Z11, Z11
+	JMP      summed12
+
+long13:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z20
+
+loop43:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest44
+	VPANDD (DX), Z10, Z21
+	VADDPD Z21, Z20, Z20
+	JMP    loop43
+
+rest44:
+	TESTQ    CX, CX
+	JZ       summed14
+	VPANDQ.Z (DX), Z10, K1, Z21
+	VADDPD   Z21, Z20, Z20
+	JMP      summed14
+
+long15:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z11
+
+loop45:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest46
+	VPANDD (DX), Z10, Z20
+	VADDPD Z20, Z11, Z11
+	JMP    loop45
+
+rest46:
+	TESTQ    CX, CX
+	JZ       summed16
+	VPANDQ.Z (DX), Z10, K1, Z20
+	VADDPD   Z20, Z11, Z11
+	JMP      summed16
+
+long17:
+	MOVQ   AX, R12
+	VPANDD (DX), Z10, Z20
+
+loop47:
+	ADDQ   $0x40, DX
+	SUBQ   $0x40, R12
+	JZ     rest48
+	VPANDD (DX), Z10, Z22
+	VADDPD Z22, Z20, Z20
+	JMP    loop47
+
+rest48:
+	TESTQ    CX, CX
+	JZ       summed18
+	VPANDQ.Z (DX), Z10, K1, Z22
+	VADDPD   Z22, Z20, Z20
+	JMP      summed18
+
 slots1:
 	LEAQ 16(SP), R12
 	MOVQ R10, R13
 
-block17:
+block49:
 	VPXORD Z13, Z13, Z13
 	MOVQ   AX, R14
 	TESTQ  R14, R14
-	JZ     rest19
+	JZ     rest51
 
-pair18:
-	VPANDD (DX), Z0, Z10
-	VADDPD Z10, Z13, Z13
+pair50:
+	VPANDD (DX), Z10, Z9
+	VADDPD Z9, Z13, Z13
 	ADDQ   $0x40, DX
 	SUBQ   $0x40, R14
-	JNZ    pair18
+	JNZ    pair50
 	TESTQ  CX, CX
-	JZ     done20
+	JZ     done52
 
-rest19:
-	VPANDQ.Z (DX), Z0, K1, Z10
-	VADDPD   Z10, Z13, Z13
+rest51:
+	VPANDQ.Z (DX), Z10, K1, Z9
+	VADDPD   Z9, Z13, Z13
 	ADDQ     CX, DX
 
-done20:
+done52:
 	VMOVUPD    Z13, (R12)
 	ADDQ       $0x40, R12
 	DECQ       R13
-	JNZ        block17
-	VMOVUPD    16(SP), Z10
-	VMOVUPD    144(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z10, Z20
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPD     Z10, Z20, Z20
-	VMOVUPD    272(SP), Z10
-	VMOVUPD    400(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z10, Z21
-	VSHUFF64X2 $0xee, Z11, Z10, Z10
-	VADDPD     Z10, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z10
-	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPD     Z11, Z10, Z10
+	JNZ        block49
+	VMOVUPD    16(SP), Z9
 	VMOVUPD    80(SP), Z11
-	VMOVUPD    208(SP), Z20
+	VSHUFF64X2 $0x44, Z11, Z9, Z20
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPD     Z9, Z20, Z20
+	VMOVUPD    144(SP), Z9
+	VMOVUPD    208(SP), Z11
+	VSHUFF64X2 $0x44, Z11, Z9, Z21
+	VSHUFF64X2 $0xee, Z11, Z9, Z9
+	VADDPD     Z9, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z9
+	VSHUFF64X2 $0xdd, Z21, Z20, Z11
+	VADDPD     Z11, Z9, Z9
+	VMOVUPD    272(SP), Z11
+	VMOVUPD    336(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z21
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
 	VADDPD     Z11, Z21, Z21
-	VMOVUPD    336(SP), Z11
+	VMOVUPD    400(SP), Z11
 	VMOVUPD    464(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z11, Z22
 	VSHUFF64X2 $0xee, Z20, Z11, Z11
@@ -12647,13 +13719,15 @@ done20:
 	VSHUFF64X2 $0x88, Z22, Z21, Z11
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPD     Z20, Z11, Z11
-	VUNPCKLPD  Z11, Z10, Z20
-	VUNPCKHPD  Z11, Z10, Z10
-	VADDPD     Z10, Z20, Z20
-	VMOVDQA64  Z20, Z10
+	VMOVUPD    neighbours64<>+0(SB), Z20
+	VUNPCKLPD  Z11, Z9, Z21
+	VUNPCKHPD  Z11, Z9, Z9
+	VADDPD     Z9, Z21, Z21
+	VPERMPD    Z21, Z20, Z21
+	VMOVDQA64  Z21, Z9
 	JMP        summed2
 
-some4:
+some20:
 	MOVQ      R10, R12
 	SHLQ      $0x03, R12
 	SHRQ      $0x03, R12
@@ -12662,45 +13736,45 @@ some4:
 	DECQ      R13
 	KMOVW     R13, K2
 	VMOVUPD.Z (DI), K2, Z11
-	VMULPD    Z3, Z10, Z20
-	VMULPD    Z10, Z20, Z20
-	VMULPD    Z11, Z2, Z10
-	VADDPD    Z20, Z10, Z10
-	VPTESTMQ  Z1, Z10, K3
-	VMOVUPD.Z Z10, K3, Z10
-	VMOVDQA64 Z10, Z11
-	VMOVUPD   Z10, K2, (DI)
-	JMP       done5
+	VMULPD    Z2, Z9, Z20
+	VMULPD    Z9, Z20, Z20
+	VMULPD    Z11, Z1, Z9
+	VADDPD    Z20, Z9, Z9
+	VPTESTMQ  Z0, Z9, K3
+	VMOVUPD.Z Z9, K3, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPD   Z9, K2, (DI)
+	JMP       done21
 
-other6:
-	JG      two8
+other22:
+	JG      two24
 	CMPQ    power+64(FP), $+1
-	JE      half7
-	VMOVUPD Z7, Z10
-	JMP     raised9
+	JE      half23
+	VMOVUPD Z6, Z9
+	JMP     raised25
 
-half7:
-	VSQRTPD Z11, Z10
-	VSQRTPD Z10, Z10
-	JMP     raised9
+half23:
+	VSQRTPD Z11, Z9
+	VSQRTPD Z9, Z9
+	JMP     raised25
 
-two8:
-	VMOVDQA64 Z11, Z10
-	JMP       raised9
+two24:
+	VMOVDQA64 Z11, Z9
+	JMP       raised25
 
-clamp13:
+clamp29:
 	VMOVUPD Z17, Z22
 	VMINPD  Z23, Z22, Z23
-	VMOVUPD Z9, Z22
+	VMOVUPD Z8, Z22
 	VMAXPD  Z23, Z22, Z23
-	JMP     clamped14
+	JMP     clamped30
 
-clamp15:
-	VMOVUPD Z17, Z10
-	VMINPD  Z12, Z10, Z12
-	VMOVUPD Z9, Z10
-	VMAXPD  Z12, Z10, Z12
-	JMP     clamped16
+clamp31:
+	VMOVUPD Z17, Z9
+	VMINPD  Z12, Z9, Z12
+	VMOVUPD Z8, Z9
+	VMAXPD  Z12, Z9, Z12
+	JMP     clamped32
 
 // func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX512F
@@ -12714,37 +13788,37 @@ TEXT ·updateRowsF64AVX512(SB), NOSPLIT, $16-96
 	MOVQ         s+80(FP), R8
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSLLQ       $0x35, Z1, Z1
-	VPSRLQ       $0x01, Z1, Z1
-	VBROADCASTSD 16(R8), Z2
-	VBROADCASTSD 24(R8), Z3
-	VBROADCASTSD 48(R8), Z4
-	VBROADCASTSD 56(R8), Z5
-	VBROADCASTSD 72(R8), Z6
-	VPXORD       Z7, Z7, Z7
-	VPTERNLOGD   $0xff, Z7, Z7, Z7
-	VPSLLQ       $0x36, Z7, Z7
-	VPSRLQ       $0x02, Z7, Z7
-	VPXORD       Z6, Z7, Z8
-	VMOVQ        X8, (SP)
-	VBROADCASTSD (R8), Z8
-	VBROADCASTSD 8(R8), Z21
-	VBROADCASTSD 40(R8), Z22
-	VBROADCASTSD 32(R8), Z23
-	VBROADCASTSD 64(R8), Z24
+	VBROADCASTSD 16(R8), Z1
+	VBROADCASTSD 24(R8), Z2
+	VBROADCASTSD 48(R8), Z3
+	VBROADCASTSD 56(R8), Z4
+	VBROADCASTSD 72(R8), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSD (R8), Z7
+	VBROADCASTSD 8(R8), Z17
+	VBROADCASTSD 40(R8), Z18
+	VBROADCASTSD 32(R8), Z19
+	VBROADCASTSD 64(R8), Z20
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLQ       $0x3f, Z8, Z8
+	VPXORD       Z20, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLQ       $0x3f, Z9, Z9
-	VPXORD       Z24, Z9, Z9
+	VPSLLQ       $0x35, Z9, Z9
+	VPSRLQ       $0x01, Z9, Z9
+	VPXORD       Z20, Z9, Z9
+	VMOVQ        X9, 8(SP)
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLQ       $0x35, Z10, Z10
 	VPSRLQ       $0x01, Z10, Z10
-	VPXORD       Z24, Z10, Z10
-	VMOVQ        X10, 8(SP)
 	MOVQ         block+56(FP), R8
 	MOVQ         stride+64(FP), R9
 	SHLQ         $0x03, R9
@@ -12753,7 +13827,7 @@ slice:
 	MOVQ width+72(FP), R10
 	SHLQ $0x03, R10
 	XORQ R11, R11
-	SUBQ $0x00000200, R10
+	SUBQ $0x00000100, R10
 	JL   done2
 
 loop1:
@@ -12761,30 +13835,18 @@ loop1:
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
 
 row3:
-	VPANDD  (R12), Z0, Z10
-	VADDPD  Z10, Z11, Z11
-	VPANDD  64(R12), Z0, Z10
-	VADDPD  Z10, Z12, Z12
-	VPANDD  128(R12), Z0, Z10
-	VADDPD  Z10, Z13, Z13
-	VPANDD  192(R12), Z0, Z10
-	VADDPD  Z10, Z14, Z14
-	VPANDD  256(R12), Z0, Z10
-	VADDPD  Z10, Z15, Z15
-	VPANDD  320(R12), Z0, Z10
-	VADDPD  Z10, Z16, Z16
-	VPANDD  384(R12), Z0, Z10
-	VADDPD  Z10, Z17, Z17
-	VPANDD  448(R12), Z0, Z10
-	VADDPD  Z10, Z18, Z18
+	VPANDD  (R12), Z10, Z9
+	VADDPD  Z9, Z11, Z11
+	VPANDD  64(R12), Z10, Z9
+	VADDPD  Z9, Z12, Z12
+	VPANDD  128(R12), Z10, Z9
+	VADDPD  Z9, Z13, Z13
+	VPANDD  192(R12), Z10, Z9
+	VADDPD  Z9, Z14, Z14
 	ADDQ    R9, R12
 	DECQ    R13
 	JNZ     row3
@@ -12792,31 +13854,27 @@ row3:
 	VMOVUPD Z12, 64(DI)(R11*1)
 	VMOVUPD Z13, 128(DI)(R11*1)
 	VMOVUPD Z14, 192(DI)(R11*1)
-	VMOVUPD Z15, 256(DI)(R11*1)
-	VMOVUPD Z16, 320(DI)(R11*1)
-	VMOVUPD Z17, 384(DI)(R11*1)
-	VMOVUPD Z18, 448(DI)(R11*1)
-	ADDQ    $0x00000200, R11
-	SUBQ    $0x00000200, R10
+	ADDQ    $0x00000100, R11
+	SUBQ    $0x00000100, R10
 	JGE     loop1
 
 done2:
-	ADDQ $0x00000200, R10
+	ADDQ $0x00000100, R10
 	SUBQ $0x00000040, R10
 	JL   done5
 
 loop4:
-	VPXORD Z19, Z19, Z19
+	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
 
 row6:
-	VPANDD  (R12), Z0, Z10
-	VADDPD  Z10, Z19, Z19
+	VPANDD  (R12), Z10, Z9
+	VADDPD  Z9, Z15, Z15
 	ADDQ    R9, R12
 	DECQ    R13
 	JNZ     row6
-	VMOVUPD Z19, (DI)(R11*1)
+	VMOVUPD Z15, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
 	JGE     loop4
@@ -12830,17 +13888,17 @@ done5:
 	BTSQ   R10, R12
 	DECQ   R12
 	KMOVW  R12, K1
-	VPXORD Z20, Z20, Z20
+	VPXORD Z16, Z16, Z16
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   R8, R12
 
 row8:
-	VPANDQ.Z (R10), Z0, K1, Z10
-	VADDPD   Z10, Z20, Z20
+	VPANDQ.Z (R10), Z10, K1, Z9
+	VADDPD   Z9, Z16, Z16
 	ADDQ     R9, R10
 	DECQ     R12
 	JNZ      row8
-	VMOVUPD  Z20, K1, (DI)(R11*1)
+	VMOVUPD  Z16, K1, (DI)(R11*1)
 
 end7:
 	MOVQ  R9, R10
@@ -12853,40 +13911,40 @@ end7:
 	JL    done10
 
 loop9:
-	VMOVUPD (DI)(R11*1), Z10
-	VMOVUPD 64(DI)(R11*1), Z25
+	VMOVUPD (DI)(R11*1), Z9
+	VMOVUPD 64(DI)(R11*1), Z21
 	CMPQ    (SP), $+0
 	JEQ     undivided11
-	VDIVPD  Z6, Z10, Z10
-	VDIVPD  Z6, Z25, Z25
+	VDIVPD  Z5, Z9, Z9
+	VDIVPD  Z5, Z21, Z21
 
 undivided11:
-	VMULPD    Z3, Z10, Z26
-	VMULPD    Z10, Z26, Z26
-	VMULPD    (DX)(R11*1), Z2, Z10
-	VADDPD    Z26, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
-	VMULPD    Z3, Z25, Z26
-	VMULPD    Z25, Z26, Z26
-	VMULPD    64(DX)(R11*1), Z2, Z25
-	VADDPD    Z26, Z25, Z25
-	VPTESTMQ  Z1, Z25, K1
-	VMOVUPD.Z Z25, K1, Z25
+	VMULPD    Z2, Z9, Z22
+	VMULPD    Z9, Z22, Z22
+	VMULPD    (DX)(R11*1), Z1, Z9
+	VADDPD    Z22, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    Z2, Z21, Z22
+	VMULPD    Z21, Z22, Z22
+	VMULPD    64(DX)(R11*1), Z1, Z21
+	VADDPD    Z22, Z21, Z21
+	VPTESTMQ  Z0, Z21, K1
+	VMOVUPD.Z Z21, K1, Z21
 	CMPQ      power+88(FP), $+2
 	JNE       other12
-	VSQRTPD   Z10, Z26
-	VSQRTPD   Z25, Z27
+	VSQRTPD   Z9, Z22
+	VSQRTPD   Z21, Z23
 
 raised15:
-	VMULPD  Z4, Z26, Z26
-	VADDPD  Z5, Z26, Z26
-	VMULPD  Z4, Z27, Z27
-	VADDPD  Z5, Z27, Z27
-	VMOVUPD Z10, (DX)(R11*1)
-	VMOVUPD Z26, (DI)(R11*1)
-	VMOVUPD Z25, 64(DX)(R11*1)
-	VMOVUPD Z27, 64(DI)(R11*1)
+	VMULPD  Z3, Z22, Z22
+	VADDPD  Z4, Z22, Z22
+	VMULPD  Z3, Z23, Z23
+	VADDPD  Z4, Z23, Z23
+	VMOVUPD Z9, (DX)(R11*1)
+	VMOVUPD Z22, (DI)(R11*1)
+	VMOVUPD Z21, 64(DX)(R11*1)
+	VMOVUPD Z23, 64(DI)(R11*1)
 	ADDQ    $0x00000080, R11
 	SUBQ    $0x00000080, R10
 	JGE     loop9
@@ -12897,27 +13955,27 @@ done10:
 	JL   done17
 
 loop16:
-	VMOVUPD (DI)(R11*1), Z10
+	VMOVUPD (DI)(R11*1), Z9
 	CMPQ    (SP), $+0
 	JEQ     undivided18
-	VDIVPD  Z6, Z10, Z10
+	VDIVPD  Z5, Z9, Z9
 
 undivided18:
-	VMULPD    Z3, Z10, Z25
-	VMULPD    Z10, Z25, Z25
-	VMULPD    (DX)(R11*1), Z2, Z10
-	VADDPD    Z25, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
+	VMULPD    Z2, Z9, Z21
+	VMULPD    Z9, Z21, Z21
+	VMULPD    (DX)(R11*1), Z1, Z9
+	VADDPD    Z21, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
 	CMPQ      power+88(FP), $+2
 	JNE       other19
-	VSQRTPD   Z10, Z25
+	VSQRTPD   Z9, Z21
 
 raised22:
-	VMULPD  Z4, Z25, Z25
-	VADDPD  Z5, Z25, Z25
-	VMOVUPD Z10, (DX)(R11*1)
-	VMOVUPD Z25, (DI)(R11*1)
+	VMULPD  Z3, Z21, Z21
+	VADDPD  Z4, Z21, Z21
+	VMOVUPD Z9, (DX)(R11*1)
+	VMOVUPD Z21, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
 	JGE     loop16
@@ -12931,28 +13989,28 @@ done17:
 	BTSQ      R10, R12
 	DECQ      R12
 	KMOVW     R12, K1
-	VMOVUPD.Z (DI)(R11*1), K1, Z10
+	VMOVUPD.Z (DI)(R11*1), K1, Z9
 	CMPQ      (SP), $+0
 	JEQ       undivided24
-	VDIVPD    Z6, Z10, Z10
+	VDIVPD    Z5, Z9, Z9
 
 undivided24:
-	VMOVUPD.Z (DX)(R11*1), K1, Z25
-	VMULPD    Z3, Z10, Z26
-	VMULPD    Z10, Z26, Z26
-	VMULPD    Z25, Z2, Z10
-	VADDPD    Z26, Z10, Z10
-	VPTESTMQ  Z1, Z10, K2
-	VMOVUPD.Z Z10, K2, Z10
+	VMOVUPD.Z (DX)(R11*1), K1, Z21
+	VMULPD    Z2, Z9, Z22
+	VMULPD    Z9, Z22, Z22
+	VMULPD    Z21, Z1, Z9
+	VADDPD    Z22, Z9, Z9
+	VPTESTMQ  Z0, Z9, K2
+	VMOVUPD.Z Z9, K2, Z9
 	CMPQ      power+88(FP), $+2
 	JNE       other25
-	VSQRTPD   Z10, Z25
+	VSQRTPD   Z9, Z21
 
 raised28:
-	VMULPD  Z4, Z25, Z25
-	VADDPD  Z5, Z25, Z25
-	VMOVUPD Z10, K1, (DX)(R11*1)
-	VMOVUPD Z25, K1, (DI)(R11*1)
+	VMULPD  Z3, Z21, Z21
+	VADDPD  Z4, Z21, Z21
+	VMOVUPD Z9, K1, (DX)(R11*1)
+	VMOVUPD Z21, K1, (DI)(R11*1)
 
 end23:
 	ADDQ R9, DX
@@ -12966,34 +14024,34 @@ row29:
 	JL   done31
 
 loop30:
-	VMULPD    (CX)(R12*1), Z8, Z10
-	VMULPD    (BX)(R12*1), Z21, Z25
-	VADDPD    Z25, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
-	VMULPD    (AX)(R12*1), Z22, Z25
-	VMOVUPD   (DI)(R12*1), Z26
-	VMULPD    Z23, Z10, Z27
-	VDIVPD    Z26, Z27, Z27
-	VMULPD    64(CX)(R12*1), Z8, Z26
-	VMULPD    64(BX)(R12*1), Z21, Z28
-	VADDPD    Z28, Z26, Z26
-	VPTESTMQ  Z1, Z26, K1
-	VMOVUPD.Z Z26, K1, Z26
-	VMULPD    64(AX)(R12*1), Z22, Z28
-	VMOVUPD   64(DI)(R12*1), Z29
-	VMULPD    Z23, Z26, Z30
-	VDIVPD    Z29, Z30, Z30
+	VMULPD    (CX)(R12*1), Z7, Z9
+	VMULPD    (BX)(R12*1), Z17, Z21
+	VADDPD    Z21, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    (AX)(R12*1), Z18, Z21
+	VMOVUPD   (DI)(R12*1), Z22
+	VMULPD    Z19, Z9, Z23
+	VDIVPD    Z22, Z23, Z23
+	VMULPD    64(CX)(R12*1), Z7, Z22
+	VMULPD    64(BX)(R12*1), Z17, Z24
+	VADDPD    Z24, Z22, Z22
+	VPTESTMQ  Z0, Z22, K1
+	VMOVUPD.Z Z22, K1, Z22
+	VMULPD    64(AX)(R12*1), Z18, Z24
+	VMOVUPD   64(DI)(R12*1), Z25
+	VMULPD    Z19, Z22, Z26
+	VDIVPD    Z25, Z26, Z26
 	CMPQ      8(SP), $+0
 	JNE       clamp32
 
 clamped33:
-	VSUBPD  Z27, Z25, Z25
-	VMOVUPD Z10, (CX)(R12*1)
-	VMOVUPD Z25, (AX)(R12*1)
-	VSUBPD  Z30, Z28, Z28
-	VMOVUPD Z26, 64(CX)(R12*1)
-	VMOVUPD Z28, 64(AX)(R12*1)
+	VSUBPD  Z23, Z21, Z21
+	VMOVUPD Z9, (CX)(R12*1)
+	VMOVUPD Z21, (AX)(R12*1)
+	VSUBPD  Z26, Z24, Z24
+	VMOVUPD Z22, 64(CX)(R12*1)
+	VMOVUPD Z24, 64(AX)(R12*1)
 	ADDQ    $0x00000080, R12
 	SUBQ    $0x00000080, R11
 	JGE     loop30
@@ -13004,22 +14062,22 @@ done31:
 	JL   done35
 
 loop34:
-	VMULPD    (CX)(R12*1), Z8, Z10
-	VMULPD    (BX)(R12*1), Z21, Z25
-	VADDPD    Z25, Z10, Z10
-	VPTESTMQ  Z1, Z10, K1
-	VMOVUPD.Z Z10, K1, Z10
-	VMULPD    (AX)(R12*1), Z22, Z25
-	VMOVUPD   (DI)(R12*1), Z26
-	VMULPD    Z23, Z10, Z27
-	VDIVPD    Z26, Z27, Z27
+	VMULPD    (CX)(R12*1), Z7, Z9
+	VMULPD    (BX)(R12*1), Z17, Z21
+	VADDPD    Z21, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    (AX)(R12*1), Z18, Z21
+	VMOVUPD   (DI)(R12*1), Z22
+	VMULPD    Z19, Z9, Z23
+	VDIVPD    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
 	JNE       clamp36
 
 clamped37:
-	VSUBPD  Z27, Z25, Z25
-	VMOVUPD Z10, (CX)(R12*1)
-	VMOVUPD Z25, (AX)(R12*1)
+	VSUBPD  Z23, Z21, Z21
+	VMOVUPD Z9, (CX)(R12*1)
+	VMOVUPD Z21, (AX)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
 	JGE     loop34
@@ -13033,25 +14091,25 @@ done35:
 	BTSQ      R11, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	VMOVUPD.Z (CX)(R12*1), K1, Z10
-	VMOVUPD.Z (BX)(R12*1), K1, Z25
-	VMULPD    Z10, Z8, Z10
-	VMULPD    Z25, Z21, Z25
-	VADDPD    Z25, Z10, Z10
-	VPTESTMQ  Z1, Z10, K2
-	VMOVUPD.Z Z10, K2, Z10
-	VMOVUPD.Z (AX)(R12*1), K1, Z25
-	VMULPD    Z25, Z22, Z25
-	VMOVUPD.Z (DI)(R12*1), K1, Z26
-	VMULPD    Z23, Z10, Z27
-	VDIVPD    Z26, Z27, Z27
+	VMOVUPD.Z (CX)(R12*1), K1, Z9
+	VMOVUPD.Z (BX)(R12*1), K1, Z21
+	VMULPD    Z9, Z7, Z9
+	VMULPD    Z21, Z17, Z21
+	VADDPD    Z21, Z9, Z9
+	VPTESTMQ  Z0, Z9, K2
+	VMOVUPD.Z Z9, K2, Z9
+	VMOVUPD.Z (AX)(R12*1), K1, Z21
+	VMULPD    Z21, Z18, Z21
+	VMOVUPD.Z (DI)(R12*1), K1, Z22
+	VMULPD    Z19, Z9, Z23
+	VDIVPD    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
 	JNE       clamp39
 
 clamped40:
-	VSUBPD  Z27, Z25, Z25
-	VMOVUPD Z10, K1, (CX)(R12*1)
-	VMOVUPD Z25, K1, (AX)(R12*1)
+	VSUBPD  Z23, Z21, Z21
+	VMOVUPD Z9, K1, (CX)(R12*1)
+	VMOVUPD Z21, K1, (AX)(R12*1)
 
 end38:
 	ADDQ R9, AX
@@ -13068,75 +14126,75 @@ other12:
 	JG      two14
 	CMPQ    power+88(FP), $+1
 	JE      half13
-	VMOVUPD Z7, Z26
-	VMOVUPD Z7, Z27
+	VMOVUPD Z6, Z22
+	VMOVUPD Z6, Z23
 	JMP     raised15
 
 half13:
-	VSQRTPD Z10, Z26
-	VSQRTPD Z26, Z26
-	VSQRTPD Z25, Z27
-	VSQRTPD Z27, Z27
+	VSQRTPD Z9, Z22
+	VSQRTPD Z22, Z22
+	VSQRTPD Z21, Z23
+	VSQRTPD Z23, Z23
 	JMP     raised15
 
 two14:
-	VMOVDQA64 Z10, Z26
-	VMOVDQA64 Z25, Z27
+	VMOVDQA64 Z9, Z22
+	VMOVDQA64 Z21, Z23
 	JMP       raised15
 
 other19:
 	JG      two21
 	CMPQ    power+88(FP), $+1
 	JE      half20
-	VMOVUPD Z7, Z25
+	VMOVUPD Z6, Z21
 	JMP     raised22
 
 half20:
-	VSQRTPD Z10, Z25
-	VSQRTPD Z25, Z25
+	VSQRTPD Z9, Z21
+	VSQRTPD Z21, Z21
 	JMP     raised22
 
 two21:
-	VMOVDQA64 Z10, Z25
+	VMOVDQA64 Z9, Z21
 	JMP       raised22
 
 other25:
 	JG      two27
 	CMPQ    power+88(FP), $+1
 	JE      half26
-	VMOVUPD Z7, Z25
+	VMOVUPD Z6, Z21
 	JMP     raised28
 
 half26:
-	VSQRTPD Z10, Z25
-	VSQRTPD Z25, Z25
+	VSQRTPD Z9, Z21
+	VSQRTPD Z21, Z21
 	JMP     raised28
 
 two27:
-	VMOVDQA64 Z10, Z25
+	VMOVDQA64 Z9, Z21
 	JMP       raised28
 
 clamp32:
-	VMOVUPD Z24, Z29
-	VMINPD  Z27, Z29, Z27
-	VMINPD  Z30, Z29, Z30
-	VMOVUPD Z9, Z29
-	VMAXPD  Z27, Z29, Z27
-	VMAXPD  Z30, Z29, Z30
+	VMOVUPD Z20, Z25
+	VMINPD  Z23, Z25, Z23
+	VMINPD  Z26, Z25, Z26
+	VMOVUPD Z8, Z25
+	VMAXPD  Z23, Z25, Z23
+	VMAXPD  Z26, Z25, Z26
 	JMP     clamped33
 
 clamp36:
-	VMOVUPD Z24, Z26
-	VMINPD  Z27, Z26, Z27
-	VMOVUPD Z9, Z26
-	VMAXPD  Z27, Z26, Z27
+	VMOVUPD Z20, Z22
+	VMINPD  Z23, Z22, Z23
+	VMOVUPD Z8, Z22
+	VMAXPD  Z23, Z22, Z23
 	JMP     clamped37
 
 clamp39:
-	VMOVUPD Z24, Z26
-	VMINPD  Z27, Z26, Z27
-	VMOVUPD Z9, Z26
-	VMAXPD  Z27, Z26, Z27
+	VMOVUPD Z20, Z22
+	VMINPD  Z23, Z22, Z23
+	VMOVUPD Z8, Z22
+	VMAXPD  Z23, Z22, Z23
 	JMP     clamped40
 
 DATA powConstants<>+0(SB)/8, $0x3ff0000000000000

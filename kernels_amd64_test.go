@@ -1,64 +1,13 @@
 package adahessian
 
 import (
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// What the assembly's names and comments claim, read from its source.
-
-// An asmFunc is a TEXT of an assembly file.
-type asmFunc struct {
-	name, prototype string
-	requires        []string // instruction sets, by avo's tables
-	body            []string // instructions, without labels and comments
-}
-
 var (
-	textLine  = regexp.MustCompile(`^TEXT ·(\w+)\(SB\)`)
-	labelLine = regexp.MustCompile(`^\w+:$`)
-	stubLine  = regexp.MustCompile(`^func (\w+)\(`)
-)
-
-func parseAssembly(t *testing.T, file string) (funcs []asmFunc) {
-	t.Helper()
-	prototype := ""
-	var requires []string
-	for line := range strings.Lines(readSource(t, file)) {
-		line = strings.TrimSpace(line)
-		switch m := textLine.FindStringSubmatch(line); {
-		case m != nil:
-			funcs = append(funcs, asmFunc{name: m[1], prototype: prototype, requires: requires})
-			prototype, requires = "", nil
-		case strings.HasPrefix(line, "// func "):
-			prototype = strings.TrimPrefix(line, "// ")
-		case strings.HasPrefix(line, "// Requires: "):
-			requires = strings.Split(strings.TrimPrefix(line, "// Requires: "), ", ")
-		case line == "" || line[0] == '#' || strings.HasPrefix(line, "//") || labelLine.MatchString(line):
-		case strings.HasPrefix(line, "DATA") || strings.HasPrefix(line, "GLOBL"):
-		case len(funcs) > 0:
-			f := &funcs[len(funcs)-1]
-			f.body = append(f.body, line)
-		}
-	}
-	return funcs
-}
-
-func readSource(t *testing.T, file string) string {
-	t.Helper()
-	source, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(source)
-}
-
-var (
-	kernelName = regexp.MustCompile(`^([a-z]\w*?)F(32|64)(AVX2|AVX512)$`)
-
 	// What AVX2 does not have: registers, and instructions that need no such
 	// register to be of AVX-512.
 	beyondAVX2 = regexp.MustCompile(`\bZ\d+\b|\bK[0-7]\b|\b[XY](1[6-9]|2\d|3[01])\b` +
@@ -139,48 +88,7 @@ func TestAssemblyKeepsItsNames(t *testing.T) {
 	}
 }
 
-// TestAssemblyStubs compares the functions with their Go declarations, in both
-// directions, and looks for both types and both instruction sets of each.
-func TestAssemblyStubs(t *testing.T) {
-	stubs := map[string]string{}
-	previous := ""
-	for line := range strings.Lines(readSource(t, "kernels_amd64.go")) {
-		line = strings.TrimSpace(line)
-		if m := stubLine.FindStringSubmatch(line); m != nil {
-			stubs[m[1]] = line
-			if previous != "//go:noescape" {
-				t.Errorf("%s has no //go:noescape", m[1])
-			}
-		}
-		previous = line
-	}
-	funcs := parseAssembly(t, "kernels_amd64.s")
-	var names []string
-	for _, f := range funcs {
-		names = append(names, f.name)
-		if stubs[f.name] != f.prototype || f.prototype == "" {
-			t.Errorf("%s: the prototype in assembly is %q, in Go %q", f.name, f.prototype, stubs[f.name])
-		}
-		delete(stubs, f.name)
-	}
-	for name := range stubs {
-		t.Errorf("%s has no body", name)
-	}
-	for _, name := range names {
-		m := kernelName.FindStringSubmatch(name)
-		if m == nil {
-			continue // reported above
-		}
-		for _, other := range []string{
-			m[1] + "F" + map[string]string{"32": "64", "64": "32"}[m[2]] + m[3],
-			m[1] + "F" + m[2] + map[string]string{"AVX2": "AVX512", "AVX512": "AVX2"}[m[3]],
-		} {
-			if !slices.Contains(names, other) {
-				t.Errorf("%s exists, %s does not", name, other)
-			}
-		}
-	}
-}
+func TestAssemblyStubs(t *testing.T) { testStubs(t, "kernels_amd64") }
 
 // TestAssemblyCheckSees gives the check what it must find.
 func TestAssemblyCheckSees(t *testing.T) {

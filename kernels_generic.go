@@ -153,6 +153,14 @@ func stridedMeansGeneric[T Float](d, x []T, p panel, div T, more bool) {
 // curvatureGeneric sets v to v' and den to the denominators, from d. den may
 // be d.
 func curvatureGeneric[T Float](v, den, d []T, s *scalars[T], k power, a float64) {
+	if k == powerAny && unsafe.Sizeof(s.r) == 8 {
+		p := newExponent(a) // once; raise does it for every value
+		for j := range v {
+			v[j] = secondMoment(v[j], d[j], s)
+			den[j] = T(T(p.pow64(float64(v[j])))*s.r) + s.e
+		}
+		return
+	}
 	for j := range v {
 		v[j] = secondMoment(v[j], d[j], s)
 		den[j] = denominator(v[j], s, k, a)

@@ -590,20 +590,7 @@ func testNamedTypes[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelAddProbes and the next test what cuts long slices into calls.
-func TestKernelAddProbes(t *testing.T) {
-	eachISAAndType(t, testAddProbes[float32], testAddProbes[float64])
-}
-
-func testAddProbes[T Float](t *testing.T) {
-	r := newRota[T]()
-	for _, n := range []int{0, 1, maxCall, maxCall + 1, 2*maxCall + 17} {
-		c := addProbeCall[T](n)
-		c.run = func(x [][]T) { addProbes(x[0], x[1], x[2]) }
-		r.checkNext(t, c)
-	}
-}
-
+// TestKernelFirstNonFinite tests what cuts long slices into calls.
 func TestKernelFirstNonFinite(t *testing.T) {
 	eachISAAndType(t, testFirstNonFinite[float32], testFirstNonFinite[float64])
 }

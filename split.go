@@ -15,10 +15,10 @@ type stage int
 
 const (
 	stageSigns   stage = iota // ranges: draw the probe
-	stageFinite               // ranges: look for values that are not finite
 	stageSum                  // ranges: add the probe's product to the sum, with signs drawn again
-	stageRefresh              // spans: step from the new product
-	stageRepeat               // spans: step from the kept curvature
+	stageInspect              // batches: look for values that are not finite
+	stageRefresh              // batches: step from the new product
+	stageRepeat               // batches: step from the kept curvature
 )
 
 const (
@@ -26,20 +26,29 @@ const (
 	workerLen = 32 << 10 // elements for which another goroutine is worth its start
 )
 
-// span is a panel of a tensor; range_ is a range of its elements.
-type (
-	span struct {
-		tensor         int
-		panel          panel
-		element, block int // where the panel starts in the tensor, and its blocks in v
-	}
-	range_ struct{ tensor, lo, hi int }
-)
+// range_ is an item: a range of a tensor's elements, or the tensors of a run.
+type range_ struct {
+	run
+	lo, hi int
+}
+
+// batch is an item: spans of a tensor, or all those of a run.
+type batch struct {
+	run
+	spans []span
+}
+
+// span is a panel of a tensor.
+type span struct {
+	tensor         int
+	panel          panel
+	element, block int // where the panel starts in the tensor, and its blocks in v
+}
 
 // split is the division of a step into items, and the stage under way.
 type split[T Float] struct {
-	spans   []span
 	ranges  []range_
+	batches []batch
 	scratch [][]T  // for each worker
 	worker  func() // the goroutine: made once, so that starting it allocates nothing
 
@@ -48,26 +57,28 @@ type split[T Float] struct {
 	workers   atomic.Int64 // started
 	done      sync.WaitGroup
 	draw      uint64 // stageSigns
-	checked   [][]T  // stageFinite
+	first     bool   // stageSum: the first probe of a refresh
+	due       bool   // stageInspect: there is a new product
 	nonFinite atomic.Bool
-	first     bool // stageSum: the first probe of a refresh
 }
 
 func (o *Optimizer[T]) makeSplit() {
 	total := 0
-	for i := range o.tensors {
-		n := len(o.tensors[i].value)
-		total += n
-		for lo := 0; lo < n; lo += itemLen {
-			o.ranges = append(o.ranges, range_{i, lo, min(lo+itemLen, n)})
+	for _, r := range o.runs() {
+		var spans []span
+		for i := r.first; i <= r.last; i++ {
+			spans = append(spans, o.spans(i)...)
 		}
-		p := o.tensors[i].layout.panel()
-		outer, width := p.grain(itemLen, scratchLen)
-		for at := 0; at < p.outer; at += outer {
-			for col := 0; col < p.width; col += width {
-				q, e, b := p.piece(at, col, outer, width)
-				o.spans = append(o.spans, span{i, q, e, b})
-			}
+		total += r.len
+		for lo := 0; lo < r.len; lo += itemLen {
+			o.ranges = append(o.ranges, range_{r, lo, min(lo+itemLen, r.len)})
+		}
+		if r.first < r.last {
+			o.batches = append(o.batches, batch{r, spans})
+			continue
+		}
+		for i := range spans {
+			o.batches = append(o.batches, batch{r, spans[i : i+1]})
 		}
 	}
 	workers := min(o.opts.Workers, max(1, total/workerLen))
@@ -78,6 +89,19 @@ func (o *Optimizer[T]) makeSplit() {
 		o.drain(int(o.workers.Add(1)))
 		o.done.Done()
 	}
+}
+
+// spans divides a tensor.
+func (o *Optimizer[T]) spans(tensor int) (spans []span) {
+	p := o.tensors[tensor].layout.panel()
+	outer, width := p.grain(itemLen, scratchLen)
+	for at := 0; at < p.outer; at += outer {
+		for col := 0; col < p.width; col += width {
+			q, e, b := p.piece(at, col, outer, width)
+			spans = append(spans, span{tensor, q, e, b})
+		}
+	}
+	return spans
 }
 
 // run makes a stage, on several goroutines where that is worth while.
@@ -97,53 +121,25 @@ func (o *Optimizer[T]) run(s stage) {
 // drain takes items until none is left.
 func (o *Optimizer[T]) drain(worker int) {
 	items := len(o.ranges)
-	if o.stage >= stageRefresh {
-		items = len(o.spans)
+	if o.stage >= stageInspect {
+		items = len(o.batches)
 	}
 	for {
 		i := int(o.next.Add(1)) - 1
 		if i >= items {
 			return
 		}
-		if o.stage >= stageRefresh {
-			o.step(&o.spans[i], o.scratch[worker])
-		} else {
-			o.elementwise(&o.ranges[i], o.scratch[worker])
+		switch o.stage {
+		case stageSigns:
+			o.drawSigns(&o.ranges[i])
+		case stageSum:
+			o.addProducts(&o.ranges[i], o.scratch[worker])
+		case stageInspect:
+			o.inspect(&o.batches[i])
+		default:
+			for s := range o.batches[i].spans {
+				o.step(&o.batches[i].spans[s], o.scratch[worker])
+			}
 		}
 	}
-}
-
-// elementwise makes the present stage of a range.
-func (o *Optimizer[T]) elementwise(r *range_, scratch []T) {
-	i := r.tensor
-	switch o.stage {
-	case stageSigns:
-		Rademacher(o.z[i][r.lo:r.hi], o.opts.Seed, o.draw, o.tensors[i].offset+uint64(r.lo))
-	case stageFinite:
-		if firstNonFinite(o.checked[i][r.lo:r.hi]) >= 0 {
-			o.nonFinite.Store(true)
-		}
-	case stageSum:
-		sum := o.sum[i][r.lo:r.hi]
-		if o.first {
-			clear(sum)
-		}
-		o.addDrawn(sum, o.hzView[i][r.lo:r.hi], o.tensors[i].offset+uint64(r.lo), scratch)
-	}
-}
-
-// step makes the step of a span.
-func (o *Optimizer[T]) step(sp *span, scratch []T) {
-	t := &o.tensors[sp.tensor]
-	c := &o.groups[t.group].coef
-	theta, m, v := t.value[sp.element:], t.m[sp.element:], t.v[sp.block:]
-	g := o.grads[sp.tensor][sp.element:]
-	var hz, kept []T
-	if o.stage == stageRefresh {
-		hz = o.h[sp.tensor][sp.element:]
-	}
-	if t.d != nil {
-		kept = t.d[sp.block:]
-	}
-	updatePanel(theta, m, v, g, hz, kept, sp.panel, c, scratch)
 }

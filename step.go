@@ -52,8 +52,16 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 		}
 	}
 	o.grads = grads
-	if err := o.checkProducts(grads, "gradient"); err != nil {
+	if err := o.checkLengths(grads, "gradient"); err != nil {
 		return err
+	}
+	if !o.opts.SkipFiniteCheck {
+		o.due = due
+		if o.sees(stageInspect) {
+			if err := o.nonFiniteIn(due); err != nil {
+				return err
+			}
+		}
 	}
 	if err := o.checkGradients(grads); err != nil {
 		return err
@@ -88,7 +96,7 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 		if err := hvp(o.hzView, o.zView); err != nil {
 			return fmt.Errorf("%w: step %d, probe %d: %w", ErrHVP, o.steps+1, s, err)
 		}
-		if err := o.checkProducts(o.hzView, "Hessian-vector product"); err != nil {
+		if err := o.checkLengths(o.hzView, product); err != nil {
 			return err
 		}
 		if err := o.checkOwnProducts(); err != nil {
@@ -96,36 +104,56 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 		}
 		if o.opts.Samples > 1 {
 			o.first = s == 0
-			o.run(stageSum)
+			if o.sees(stageSum) {
+				return o.firstNonFinite(o.hzView, product)
+			}
 		}
 	}
 	return nil
 }
 
-// checkProducts reports the first of x, one slice for each parameter, whose
-// length is wrong or that has a value that is not finite.
-func (o *Optimizer[T]) checkProducts(x [][]T, what string) error {
+// product is what errors call the result of hvp.
+const product = "Hessian-vector product"
+
+// checkLengths reports the first of x, one slice for each parameter, whose
+// length is wrong.
+func (o *Optimizer[T]) checkLengths(x [][]T, what string) error {
 	for i := range o.tensors {
 		if t := &o.tensors[i]; len(x[i]) != len(t.value) {
 			return fmt.Errorf("%w: parameter %d %q: %s has %d elements, want %d",
 				ErrShape, i, t.name, what, len(x[i]), len(t.value))
 		}
 	}
-	if o.opts.SkipFiniteCheck {
-		return nil
-	}
-	o.checked = x
+	return nil
+}
+
+// sees runs a stage that looks for values that are not finite, and reports
+// whether it has seen any.
+func (o *Optimizer[T]) sees(s stage) bool {
 	o.nonFinite.Store(false)
-	o.run(stageFinite)
-	o.checked = nil
-	if !o.nonFinite.Load() {
-		return nil
+	o.run(s)
+	return o.nonFinite.Load()
+}
+
+// nonFiniteIn finds the value that is not finite among the products, if they are
+// new, and the gradients. There may be none: the sum of a block's products can
+// exceed the largest number, which is no error.
+func (o *Optimizer[T]) nonFiniteIn(due bool) error {
+	if due && o.opts.Samples == 1 {
+		if err := o.firstNonFinite(o.hzView, product); err != nil {
+			return err
+		}
 	}
+	return o.firstNonFinite(o.grads, "gradient")
+}
+
+// firstNonFinite reports the first value of x that is not finite.
+func (o *Optimizer[T]) firstNonFinite(x [][]T, what string) error {
 	for i := range x {
 		if at := firstNonFinite(x[i]); at >= 0 {
 			return fmt.Errorf("%w: parameter %d %q: %s[%d] = %v",
 				ErrNonFinite, i, o.tensors[i].name, what, at, x[i][at])
 		}
 	}
-	panic("adahessian: unreachable: a value became finite during Step")
+	return nil
 }

@@ -147,6 +147,7 @@ func values[T Float](m mood, n int, r *rand.Rand) []T {
 type source[T Float] struct {
 	mood mood
 	pool []T
+	//lint:ignore U1000 of fill
 	next int
 }
 
@@ -159,6 +160,7 @@ func sources[T Float]() (s [moods]*source[T]) {
 	return s
 }
 
+//lint:ignore U1000 it is a method of filler, which the linter misses for a generic type
 func (s *source[T]) fill(x []T) {
 	for len(x) > 0 {
 		n := copy(x, s.pool[s.next:])

@@ -2,9 +2,16 @@ module github.com/adahessian-go/adahessian/_asm
 
 go 1.25.0
 
-require github.com/mmcloughlin/avo v0.6.0
+require (
+	github.com/mmcloughlin/avo v0.6.0
+	golang.org/x/arch v0.20.0
+)
 
-require golang.org/x/tools v0.38.0 // indirect
+require (
+	github.com/minio/asm2plan9s v0.0.0-20200509001527-cdd76441f9d8 // indirect
+	golang.org/x/sys v0.37.0 // indirect
+	golang.org/x/tools v0.38.0 // indirect
+)
 
 require (
 	github.com/adahessian-go/adahessian v0.0.0
@@ -13,3 +20,5 @@ require (
 )
 
 replace github.com/adahessian-go/adahessian => ../
+
+tool github.com/minio/asm2plan9s

@@ -58,16 +58,21 @@ func (k *kernel) folded(p []reg.VecVirtual) reg.VecVirtual {
 //
 // A whole group of blocks that are shorter than the partial sums, which small
 // kernels of convolutions are, has so little arithmetic for each block that a
-// loop over the blocks would cost more; its code is straight.
+// loop over the blocks would cost more; its code is straight. AVX-512 has it
+// straight for longer ones as well.
 func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	k := s.k
 	total := k.vec()
 	slots, summed := k.label("slots"), k.label("summed")
 	CMPQ(n, U8(k.lanes()))
 	JNE(LabelRef(slots))
-	TESTQ(s.full, s.full)
-	JNZ(LabelRef(slots))
-	k.copy(k.fold(s.shorts()), total)
+	if k.wide() {
+		k.copy(k.fold(func(int) reg.VecVirtual { return s.straight() }), total)
+	} else {
+		TESTQ(s.full, s.full)
+		JNZ(LabelRef(slots))
+		k.copy(k.fold(func(int) reg.VecVirtual { return s.short() }), total)
+	}
 	Label(summed)
 	k.outOfLine = append(k.outOfLine, func() {
 		Label(slots)
@@ -82,41 +87,50 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 // memory is asked for: they do not set off the processor's own prefetchers.
 const prefetchBlocks = 2048
 
-// shorts returns what gives fold, in the order in which it asks, the partial
-// sums of blocks that are shorter than they are. The last one moves on.
-func (s *sums) shorts() func(block int) reg.VecVirtual {
+// short returns the partial sums of a block that is shorter than they are.
+func (s *sums) short() reg.VecVirtual {
 	k := s.k
-	load := func(at func(i int) Mem) reg.VecVirtual {
-		var p []reg.VecVirtual
-		for i, part := range s.parts {
-			p = append(p, k.loadAbs(at(i), s.abs, part))
-		}
-		PREFETCHT0(at(0).Offset(prefetchBlocks))
-		return k.folded(p)
+	var p []reg.VecVirtual
+	for i, part := range s.parts {
+		p = append(p, k.loadAbs(k.at(s.x, nil, i), s.abs, part))
 	}
-	if !k.wide() {
-		return func(int) reg.VecVirtual {
-			p := load(func(i int) Mem { return k.at(s.x, nil, i) })
-			ADDQ(s.rest, s.x)
-			return p
-		}
-	}
-	quarter := k.lanes() / 4 // of a group
-	one, three := GP64(), GP64()
-	MOVQ(s.rest, one)
-	SHLQ(U8(map[int]int{2: 1, 4: 2}[quarter]), one)
-	LEAQ(Mem{Base: one, Index: one, Scale: 2}, three)
-	from := []Mem{{Base: s.x}, {Base: s.x, Index: one, Scale: 1}, {Base: s.x, Index: one, Scale: 2}, {Base: s.x, Index: three, Scale: 1}}
-	return func(block int) reg.VecVirtual {
-		p := load(func(int) Mem { return from[block/quarter] })
-		if block/quarter == 3 {
-			ADDQ(s.rest, s.x)
-		}
-		if block == k.lanes()-1 {
-			ADDQ(three, s.x)
-		}
-		return p
-	}
+	PREFETCHT0(Mem{Base: s.x, Disp: prefetchBlocks})
+	ADDQ(s.rest, s.x)
+	return k.folded(p)
+}
+
+// straight returns the partial sums of a block of any length, for AVX-512. Long
+// blocks are out of the way of short ones. To take several together would hide
+// the latency of their additions, but memory is read faster in order.
+func (s *sums) straight() reg.VecVirtual {
+	k, rest := s.k, s.parts[0]
+	p, left := k.vec(), GP64()
+	at := k.at(s.x, nil, 0)
+	long, summed := k.label("long"), k.label("summed")
+	TESTQ(s.full, s.full)
+	JNZ(LabelRef(long))
+	k.loadAbsInto(at, s.abs, rest, p)
+	PREFETCHT0(at.Offset(prefetchBlocks))
+	Label(summed)
+	ADDQ(s.rest, s.x)
+	k.outOfLine = append(k.outOfLine, func() {
+		loop, end := k.label("loop"), k.label("rest")
+		Label(long)
+		MOVQ(s.full, left)
+		k.loadAbsInto(at, s.abs, nil, p)
+		Label(loop)
+		ADDQ(U8(sumsBytes), s.x)
+		SUBQ(U8(sumsBytes), left)
+		JZ(LabelRef(end))
+		k.add(k.loadAbs(at, s.abs, nil), p, p)
+		JMP(LabelRef(loop))
+		Label(end)
+		TESTQ(s.rest, s.rest)
+		JZ(LabelRef(summed))
+		k.add(k.loadAbs(at, s.abs, rest), p, p)
+		JMP(LabelRef(summed))
+	})
+	return p
 }
 
 // intoSlots leaves the partial sums of n blocks of any length in the slots.
@@ -229,7 +243,7 @@ func (k *kernel) updateBlocks() {
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	slots := frame.Offset(k.scalarsFrame())
 	b := k.newBlockOf(slots.Offset(k.lanes() * k.bytes()))
-	s := k.newSums(c.abs, slots)
+	s := k.newSums(c.absMask(), slots)
 	s.x = arg("hz")
 	theta, m, v, g, left := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("blocks")
 	ahead, den := k.vec(), k.vec()

@@ -22,7 +22,8 @@ func (k *kernel) toBytes(n reg.GPVirtual) { SHLQ(U8(map[int]int{4: 2, 8: 3}[k.el
 // streams. The processor's own prefetchers follow them, but not quite as far.
 const prefetchStreams = 512
 
-// update is the step where each element is a block.
+// update is the step where each element is a block. The curvature is only
+// squared, so the sign of hz may stay.
 func (k *kernel) update() {
 	frame := k.text("update", "func(theta, m, v, grad, hz *float, n int, s *float, power int)", k.scalarsFrame(),
 		"makes a step of n elements that each have their own curvature:",
@@ -33,13 +34,15 @@ func (k *kernel) update() {
 	k.vectors(n, index, 2, func(nv int, part *tail) {
 		if nv > 1 {
 			for _, p := range []reg.GPVirtual{hz, g, m, v, theta} {
-				PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: prefetchStreams})
+				for line := 0; line < nv*k.bytes(); line += 64 {
+					PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: prefetchStreams + line})
+				}
 			}
 		}
 		var d, next []reg.VecVirtual
 		var elements []element
 		for i := range nv {
-			d = append(d, k.loadAbs(k.at(hz, index, i), c.abs, part))
+			d = append(d, k.load(k.at(hz, index, i), part))
 			elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
 		}
 		c.divide(d)

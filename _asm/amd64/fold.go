@@ -1,13 +1,15 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
 // fold adds up the partial sums of a group's blocks, which next hands out, and
-// returns the sums in a vector. AVX2 asks for the blocks in order.
+// returns the sums in a vector. It asks for the blocks in order.
 func (k *kernel) fold(next func(block int) reg.VecVirtual) reg.VecVirtual {
 	if k.wide() {
 		return k.foldWide(next)
@@ -53,8 +55,8 @@ func (k *kernel) foldSlots(slots Mem) reg.VecVirtual {
 
 // foldWide is fold for 512 bits. A vector that holds the partial sums of one
 // block is first halved to share a vector with another, then again: those of
-// blocks i, i+s, i+2s and i+3s, a quarter of a group apart, take a quarter of a
-// vector each. It asks for them in this order, from i = 0.
+// four neighbours take a quarter of a vector each. Neighbours then lie a
+// quarter apart, which a permutation puts right.
 func (k *kernel) foldWide(next func(block int) reg.VecVirtual) reg.VecVirtual {
 	quarters := func(low, high int) func(a, b, l, h reg.VecVirtual) {
 		return func(a, b, l, h reg.VecVirtual) {
@@ -64,12 +66,23 @@ func (k *kernel) foldWide(next func(block int) reg.VecVirtual) reg.VecVirtual {
 	}
 	halves, evens := quarters(0x44, 0xee), quarters(0x88, 0xdd)
 	var v []reg.VecVirtual
-	s := k.lanes() / 4
-	for i := range s {
-		first := k.meet(next(i), next(i+s), halves)
-		v = append(v, k.meet(first, k.meet(next(i+2*s), next(i+3*s), halves), evens))
+	quarter := k.lanes() / 4
+	for i := range quarter {
+		first := k.meet(next(4*i), next(4*i+1), halves)
+		v = append(v, k.meet(first, k.meet(next(4*i+2), next(4*i+3), halves), evens))
 	}
-	return k.foldLanes(v)
+	order := k.load(table(fmt.Sprintf("neighbours%d", k.elem*8), func(add func(Constant)) {
+		for block := range k.lanes() {
+			add(integer(k.elem, block%4*quarter+block/4))
+		}
+	}), nil)
+	sums := k.foldLanes(v)
+	if k.elem == 4 {
+		VPERMPS(sums, order, sums)
+	} else {
+		VPERMPD(sums, order, sums)
+	}
+	return sums
 }
 
 // foldLanes adds up the partial sums in the 128-bit lanes of v: lane q of v[i]

@@ -108,12 +108,16 @@ func (k *kernel) loadInto(src Mem, t *tail, dst reg.VecVirtual) {
 // loadAbs loads the absolute values of a vector or its tail.
 func (k *kernel) loadAbs(src Mem, abs reg.VecVirtual, t *tail) reg.VecVirtual {
 	v := k.vec()
-	if t != nil && k.wide() {
-		k.masks.andZeroing(src, abs, t.lanes, v)
-	} else {
-		k.and(k.operand(src, t), abs, v)
-	}
+	k.loadAbsInto(src, abs, t, v)
 	return v
+}
+
+func (k *kernel) loadAbsInto(src Mem, abs reg.VecVirtual, t *tail, dst reg.VecVirtual) {
+	if t != nil && k.wide() {
+		k.masks.andZeroing(src, abs, t.lanes, dst)
+	} else {
+		k.and(k.operand(src, t), abs, dst)
+	}
 }
 
 // operand returns src where it may be an operand as it is, else loads it.

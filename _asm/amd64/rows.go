@@ -60,12 +60,13 @@ func (p *panel) slices(body func()) {
 }
 
 // sums sets d to the sums of |x| down the rows of a slice, which x moves on.
-// Eight vectors of columns are as many chains of additions as hide their
-// latency, and long enough runs for the prefetchers. start prepares the sums;
-// they are zero.
+// Of 256 bits, eight vectors of columns are as many chains of additions as hide
+// their latency, and long enough runs for the prefetchers; of 512, four are no
+// shorter, and do not pass over narrow tensors. start prepares the sums; they
+// are zero.
 func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(sums []reg.VecVirtual, at func(i int) Mem, part *tail)) {
 	k := p.k
-	p.columns(8, func(index reg.GPVirtual, nv int, part *tail) {
+	p.columns(256/k.bytes(), func(index reg.GPVirtual, nv int, part *tail) {
 		sums := make([]reg.VecVirtual, nv)
 		for i := range sums {
 			sums[i] = k.vec()
@@ -117,9 +118,10 @@ func (k *kernel) updateRows() {
 		"den has room for width values. "+panelRequires)
 	theta, m, v, g, hz, den := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz"), arg("den")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
+	abs := c.absMask()
 	p := k.newPanel()
 	p.slices(func() {
-		p.sums(den, hz, c.abs, noSums, noSums)
+		p.sums(den, hz, abs, noSums, noSums)
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) { c.curvature(v, den, den, index, true, nv, part) })
 		ADDQ(p.stride, v)
 		p.descend(c, theta, m, g, den)

@@ -28,7 +28,7 @@ const (
 // AVX-512's registers there are enough for all.
 type scalars struct {
 	k              *kernel
-	abs            reg.VecVirtual
+	abs            reg.VecVirtual // AVX2; see absMask
 	minNormal      reg.VecVirtual // AVX2
 	exponent       reg.VecVirtual // AVX-512: ones in the exponent
 	b1, c1, b2, w  reg.VecVirtual
@@ -60,7 +60,7 @@ func (k *kernel) scalarsFrame() int {
 
 // loadScalars expands the scalars that ptr points to.
 func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
-	c := &scalars{k: k, abs: k.absMask()}
+	c := &scalars{k: k}
 	next := 0
 	slot := func(base Mem, size int) Mem {
 		next += size
@@ -77,7 +77,7 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 			return m
 		}
 	} else {
-		c.minNormal = k.minNormal()
+		c.abs, c.minNormal = k.absMask(), k.minNormal()
 		base := GP64()
 		LEAQ(frame.Offset(k.bytes()-1), base)
 		ANDQ(I8(-k.bytes()), base)
@@ -112,6 +112,15 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 		c.hasLimit = flag(difference(c.limit, k.infinity()))
 	}
 	return c
+}
+
+// absMask is a vector with all bits but the sign, for sums of |h|. To flush,
+// AVX2 has one anyway.
+func (c *scalars) absMask() reg.VecVirtual {
+	if c.k.wide() {
+		return c.k.absMask()
+	}
+	return c.abs
 }
 
 // mem is the memory of an argument.

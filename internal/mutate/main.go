@@ -5,7 +5,12 @@
 //	go run ./internal/mutate            a few mutants of every function, minutes
 //	go run ./internal/mutate -short     one mutant of some functions
 //	go run ./internal/mutate -n 100     every kind of mutant of every function
+//	go run ./internal/mutate -emulate   a mutant of every function of AVX-512,
+//	                                    on an emulated processor
+//	go run ./internal/mutate -file kernels_arm64.s -exec qemu-aarch64
+//	                                    another architecture's, under emulation
 //
+// Functions for which this processor has not the instructions are left out.
 // It prints one line for each mutant, and exits with status 1 if the tests
 // pass with one of them.
 package main
@@ -29,6 +34,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/cpu"
 )
 
 var (
@@ -38,6 +45,8 @@ var (
 	file     = flag.String("file", "kernels_"+runtime.GOARCH+".s", "the assembly, in the module's root")
 	only     = flag.String("func", "", "only functions whose name matches")
 	tests    = flag.String("run", "Kernel", "the tests to run, of which the subtests are instruction set/type")
+	emulated = flag.Bool("emulate", false, "test AVX-512, one mutant of each function, on an emulated processor")
+	emulator = flag.String("exec", "", "the program that runs the tests, such as qemu-aarch64")
 	parallel = flag.Int("p", runtime.NumCPU(), "mutants tested at a time")
 )
 
@@ -62,6 +71,9 @@ func run() (survivors int, err error) {
 		return 0, err
 	}
 	lines := strings.Split(string(source), "\n")
+	if kindsOf[goarch()] == nil {
+		return 0, fmt.Errorf("no mutations for %s", *file)
+	}
 	mutants, err := choose(lines)
 	if err != nil {
 		return 0, err
@@ -72,6 +84,9 @@ func run() (survivors int, err error) {
 			return 0, err
 		}
 		defer trees[i].remove()
+	}
+	if *emulated {
+		return emulateAll(trees[0], lines, mutants)
 	}
 	start := time.Now()
 	if how, err := trees[0].test(lines, *tests); err != nil || how != "" {
@@ -126,6 +141,12 @@ func moduleRoot() (string, error) {
 		return "", errors.New("not in a module")
 	}
 	return filepath.Dir(mod), nil
+}
+
+// goarch is the architecture of the assembly, as its name says.
+func goarch() string {
+	_, name, _ := strings.Cut(strings.TrimSuffix(filepath.Base(*file), ".s"), "_")
+	return name
 }
 
 // ---- mutants -------------------------------------------------------------
@@ -183,7 +204,7 @@ func choose(lines []string) ([]mutant, error) {
 			continue
 		}
 		operands := strings.Split(strings.Join(fields[1:], " "), ", ")
-		for _, k := range kinds {
+		for _, k := range kindsOf[goarch()] {
 			if changed := k.change(fields[0], operands); changed != "" {
 				all[function] = append(all[function], mutant{function, k.name, i, line, "\t" + changed})
 			}
@@ -194,7 +215,7 @@ func choose(lines []string) ([]mutant, error) {
 	}
 	var chosen []mutant
 	for i, name := range names {
-		if !wanted.MatchString(name) || *short && i%5 != 0 {
+		if !wanted.MatchString(name) || !testable(name) || *short && i%5 != 0 {
 			continue
 		}
 		candidates := all[name]
@@ -203,7 +224,7 @@ func choose(lines []string) ([]mutant, error) {
 		}
 		r.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] })
 		limit := *perFunc
-		if *short {
+		if *short || *emulated {
 			limit = 1
 		}
 		seen := map[string]bool{}
@@ -216,11 +237,21 @@ func choose(lines []string) ([]mutant, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		entries := tables[name]
-		if wanted.MatchString(name) && !*short {
+		if wanted.MatchString(name) && !*short && !*emulated {
 			chosen = append(chosen, entries[r.IntN(len(entries))])
 		}
 	}
 	return chosen, nil
+}
+
+// testable reports whether the function's mutants are to be tested here.
+func testable(function string) bool {
+	wide := strings.HasSuffix(function, "AVX512")
+	if *emulated {
+		return wide
+	}
+	x86 := &cpu.X86
+	return !wide || x86.HasAVX512F && x86.HasAVX512DQ && x86.HasAVX512BW && x86.HasAVX512VL
 }
 
 // shortcut reports whether the first line takes part in making a constant that
@@ -241,6 +272,10 @@ func shortcut(lines []string) bool {
 		switch {
 		case fields[0] == "VPXOR" && last == register && strings.HasSuffix(fields[1], "),"):
 			return true
+		case fields[0] == "VMOVQ" && strings.HasSuffix(last, "(SP)") && fields[1][1:] == register[1:]+",":
+			return true // AVX-512: the result of the comparison
+		case fields[0] == "VPXORD" && strings.Contains(line, register+",") && last != register:
+			register = last
 		case fields[0] == "VPCMPEQD" || !strings.Contains(line, register):
 			if line != lines[0] {
 				return false
@@ -276,16 +311,20 @@ func join(insn string, ops []string) string { return insn + " " + strings.Join(o
 func named(name string, k kind) kind { k.name = name; return k }
 
 var (
-	vector    = regexp.MustCompile(`^[XYZ]\d+$`)
-	maskTable = regexp.MustCompile(`^leadingOnes<>\+(\d+)\(SB\)$`)
-	field     = regexp.MustCompile(`^(\d*)\(([A-Z0-9]+)\)$`)
+	vector       = regexp.MustCompile(`^[XYZ]\d+$`)
+	maskRegister = regexp.MustCompile(`^K[1-7]$`)
+	maskTable    = regexp.MustCompile(`^leadingOnes<>\+(\d+)\(SB\)$`)
+	field        = regexp.MustCompile(`^(\d*)\(([A-Z0-9]+)\)$`)
 )
 
-var kinds = []kind{
+var kindsOf = map[string][]kind{"amd64": amd64Kinds, "arm64": arm64Kinds}
+
+var amd64Kinds = []kind{
 	named("sum", another("VADD", "VMUL", "VSUB", "VADD")),
 	named("product", another("VMUL", "VADD", "VDIV", "VMUL")),
 	named("bound", another("VMIN", "VMAX", "VMAX", "VMIN", "VPMAXSD", "VPMINSD")),
-	named("logic", another("VPAND", "VPOR", "VPOR", "VPAND", "VPANDN", "VPAND")),
+	named("logic", another("VPAND", "VPOR", "VPOR", "VPAND", "VPANDN", "VPAND",
+		"VPANDD", "VPORD", "VPANDD.Z", "VPORD.Z", "VPANDQ.Z", "VPORQ.Z", "VPTESTMD", "VPTESTNMD", "VPTESTMQ", "VPTESTNMQ")),
 	named("integer sum", another("VPADDD", "VPSUBD", "VPSUBD", "VPADDD", "VPADDQ", "VPSUBQ")),
 	named("shuffle", another("VUNPCKLPD", "VUNPCKHPD", "VUNPCKHPD", "VUNPCKLPD", "VPUNPCKLQDQ", "VPUNPCKHQDQ", "VPUNPCKHQDQ", "VPUNPCKLQDQ")),
 	{"root left out", func(insn string, ops []string) string {
@@ -295,10 +334,10 @@ var kinds = []kind{
 		return ""
 	}},
 	{"exclusive or", func(insn string, ops []string) string {
-		if insn != "VPXOR" || ops[0] == ops[1] { // a register with itself: zero
+		if insn != "VPXOR" && insn != "VPXORD" || ops[0] == ops[1] { // a register with itself: zero
 			return ""
 		}
-		return join("VPAND", ops)
+		return join(strings.Replace(insn, "XOR", "AND", 1), ops)
 	}},
 	{"comparison turned", func(insn string, ops []string) string {
 		if !strings.HasPrefix(insn, "VPCMPGT") || !vector.MatchString(ops[0]) {
@@ -310,8 +349,12 @@ var kinds = []kind{
 		switch insn {
 		case "VSHUFPS":
 			return join(insn, append([]string{map[string]string{"$0x44": "$0xee", "$0xee": "$0x44", "$0x88": "$0xdd", "$0xdd": "$0x88"}[ops[0]]}, ops[1:]...))
-		case "VINSERTF128", "VEXTRACTI128", "VEXTRACTF128":
+		case "VSHUFF64X2":
+			return join(insn, append([]string{map[string]string{"$0x44": "$0xee", "$0xee": "$0x44", "$0x88": "$0xdd", "$0xdd": "$0x88"}[ops[0]]}, ops[1:]...))
+		case "VINSERTF128", "VEXTRACTI128", "VEXTRACTF128", "VINSERTF64X4", "VEXTRACTF64X4":
 			return join(insn, append([]string{"$0x00"}, ops[1:]...))
+		case "VPTERNLOGD":
+			return join(insn, append([]string{map[string]string{"$0xff": "$0x00", "$0x96": "$0x9e", "$0xec": "$0xee"}[ops[0]]}, ops[1:]...))
 		case "VPBLENDD":
 			return join(insn, append([]string{"$0x55"}, ops[1:]...))
 		}
@@ -330,7 +373,7 @@ var kinds = []kind{
 		return ""
 	}},
 	{"permutation left out", func(insn string, ops []string) string {
-		if insn != "VPERMPS" {
+		if insn != "VPERMPS" && insn != "VPERMPD" {
 			return ""
 		}
 		return join("VMOVUPS", []string{ops[0], ops[2]})
@@ -348,6 +391,18 @@ var kinds = []kind{
 			return ""
 		}
 		return join("VMOVU"+base, []string{ops[0], ops[2]})
+	}},
+	{"without its mask", func(insn string, ops []string) string { // AVX-512: of a load, a store or a move
+		if len(ops) != 3 || !maskRegister.MatchString(ops[1]) || !strings.HasPrefix(insn, "VMOV") {
+			return ""
+		}
+		return join(strings.TrimSuffix(insn, ".Z"), []string{ops[0], ops[2]})
+	}},
+	{"mask of all lanes", func(insn string, ops []string) string {
+		if insn != "KMOVW" || !maskRegister.MatchString(ops[1]) {
+			return ""
+		}
+		return join("KXNORW", []string{ops[1], ops[1], ops[1]})
 	}},
 	{"mask of one element more", func(insn string, ops []string) string {
 		if m := maskTable.FindStringSubmatch(ops[0]); insn == "LEAQ" && m != nil {
@@ -373,14 +428,18 @@ var kinds = []kind{
 // ---- trees ---------------------------------------------------------------
 
 // A tree is a copy of the module.
-type tree struct{ dir string }
+type tree struct{ dir, programs string }
 
 func newTree(root string) (*tree, error) {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{dir}
+	programs, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{dir, programs}
 	return t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -406,7 +465,10 @@ func newTree(root string) (*tree, error) {
 	})
 }
 
-func (t *tree) remove() { os.RemoveAll(t.dir) }
+func (t *tree) remove() {
+	os.RemoveAll(t.dir)
+	os.RemoveAll(t.programs)
+}
 
 var failLine = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
@@ -431,13 +493,15 @@ func (t *tree) test(lines []string, tests string) (how string, err error) {
 	const binary = "mutant.test"
 	build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", binary, ".")
 	build.Dir = t.dir
+	build.Env = append(os.Environ(), "GOARCH="+goarch(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("does not build: %s", bytes.TrimSpace(out))
 	}
 	for _, length := range []string{"-test.short=true", "-test.short=false"} {
 		const limit = 2 * time.Minute
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		cmd := exec.CommandContext(ctx, "./"+binary, "-test.run="+tests, "-test.failfast", length)
+		command := append(strings.Fields(*emulator), "./"+binary, "-test.run="+tests, "-test.failfast", length)
+		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.Dir = t.dir
 		out, err := cmd.CombinedOutput()
 		hangs := ctx.Err() != nil

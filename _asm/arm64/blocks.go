@@ -1,0 +1,419 @@
+package main
+
+// Contiguous blocks are taken in groups of as many as a vector has lanes. The
+// sums of a group are folded into one vector, in which the curvature and the
+// denominators are worked out; then each vector of the group's elements takes
+// its denominators from there by one table look-up in a register. Nothing goes
+// through memory, and all streams flow at once.
+
+// stride is the bytes of the contract's partial sums: four vectors.
+const stride = 4 * wholeVector
+
+// sums adds |x| over the blocks of a group.
+type sums struct {
+	k    *kernel
+	x    gp // the next block
+	full gp // bytes of a block in whole strides
+	rest gp // bytes of a block beyond
+}
+
+// newSums prepares for blocks of the argument block's length.
+func (k *kernel) newSums() *sums {
+	s := &sums{k: k, x: k.arg("x"), full: k.arg("block"), rest: k.gp()}
+	k.toBytes(s.full)
+	k.ins("AND $%d, %v, %v", stride-1, s.full, s.rest)
+	k.ins("SUB %v, %v", s.rest, s.full)
+	return s
+}
+
+// group returns the sums of n blocks, 1 to lanes, in a vector; its further
+// lanes are of no meaning.
+//
+// The vectors meet in pairs: each addition folds two of them into one, the lanes
+// to be added brought face to face, and the last one adds neighbours.
+func (s *sums) group(n gp) vec {
+	k := s.k
+	total := k.vec()
+	k.scope(func() {
+		folded := k.label("folded")
+		u := k.some(k.lanes())
+		for _, u := range u[1:] {
+			k.zero(u)
+		}
+		for i, u := range u {
+			if i > 0 {
+				k.ins("CMP $%d, %v", i, n)
+				k.ins("BLE %s", folded)
+			}
+			k.scope(func() { s.block(u) })
+		}
+		k.at(folded)
+		if k.elem == 4 {
+			for i := 0; i < 4; i += 2 {
+				high := k.vec()
+				k.ins("VZIP2 %s, %s, %s", u[i+1].as("D2"), u[i].as("D2"), high.as("D2"))
+				k.ins("VZIP1 %s, %s, %s", u[i+1].as("D2"), u[i].as("D2"), u[i].as("D2"))
+				k.add(u[i], u[i], high)
+			}
+			u = []vec{u[0], u[2]}
+		}
+		k.addPairs(total, u[0], u[1])
+	})
+	return total
+}
+
+// block sets u to the partial sums of the next block, folded into one vector.
+//
+// A block of less than a stride needs no sums: its first vectors, by absolute
+// value, are what they would be, and what it does not have would add zeros. There
+// is a piece of code for each number of whole vectors, for the small kernels of
+// convolutions leave little arithmetic to hide a longer way behind.
+func (s *sums) block(u vec) {
+	k := s.k
+	h := k.some(4)
+	long, two, three, folded := k.label("long"), k.label("two"), k.label("three"), k.label("folded")
+	short := func(whole int) {
+		for i := 0; i < whole; i += 2 {
+			k.next(h[i:min(i+2, whole)], s.x, wholeVector)
+		}
+		k.nextSome(h[whole], s.x, s.rest)
+		each(whole+1, func(i int) { k.abs(h[i], h[i]) })
+		k.fold(u, h[:whole+1])
+		k.ins("B %s", folded)
+	}
+	k.ins("CBNZ %v, %s", s.full, long)
+	k.ins("TBNZ $5, %v, %s", s.rest, two)
+	one := k.label("one")
+	k.ins("TBNZ $4, %v, %s", s.rest, one)
+	short(0)
+	k.at(one)
+	short(1)
+	k.at(two)
+	k.ins("TBNZ $4, %v, %s", s.rest, three)
+	short(2)
+	k.at(three)
+	short(3)
+	k.at(folded)
+	k.later(func() {
+		k.at(long)
+		s.longBlock(u, h)
+		k.ins("B %s", folded)
+	})
+}
+
+// longBlock is block for one of at least a stride, with the partial sums p.
+func (s *sums) longBlock(u vec, p []vec) {
+	k := s.k
+	loop, left := k.label("stride"), k.gp()
+	for _, p := range p {
+		k.zero(p)
+	}
+	k.ins("MOVD %v, %v", s.full, left)
+	k.at(loop)
+	k.addStride(p, s.x)
+	k.ins("SUBS $%d, %v", stride, left)
+	k.ins("BNE %s", loop)
+	k.ins("MOVD %v, %v", s.rest, left)
+	k.addRest(p, s.x, left)
+	k.fold(u, p)
+}
+
+// addStride adds |x| of a stride to the partial sums p, and moves on.
+func (k *kernel) addStride(p []vec, x gp) {
+	k.scope(func() {
+		h := k.some(2)
+		for i := 0; i < len(p); i += 2 {
+			k.next(h, x, wholeVector)
+			each(2, func(j int) { k.abs(h[j], h[j]) })
+			each(2, func(j int) { k.add(p[i+j], p[i+j], h[j]) })
+		}
+	})
+}
+
+// addRest is addStride for n bytes, less than a stride. n is lost.
+func (k *kernel) addRest(p []vec, x, n gp) {
+	k.scope(func() {
+		h, done := k.vec(), k.label("added")
+		k.ins("CBZ %v, %s", n, done)
+		for i, sum := range p {
+			whole := k.label("whole")
+			if i < len(p)-1 {
+				k.ins("SUBS $%d, %v", wholeVector, n)
+				k.ins("BGE %s", whole)
+			}
+			k.nextSome(h, x, n) // whose lowest bits are still the same
+			k.abs(h, h)
+			k.add(sum, sum, h)
+			if i < len(p)-1 {
+				k.ins("B %s", done)
+				k.at(whole)
+				k.next([]vec{h}, x, wholeVector)
+				k.abs(h, h)
+				k.add(sum, sum, h)
+			}
+		}
+		k.at(done)
+	})
+}
+
+// fold adds the partial sums of a stride, of which the last may be missing, to
+// those of one vector: the upper half to the lower, and again.
+func (k *kernel) fold(u vec, p []vec) {
+	for i := 2; i < len(p); i++ {
+		k.add(p[i-2], p[i-2], p[i])
+	}
+	if len(p) > 1 {
+		k.add(u, p[0], p[1])
+	} else {
+		k.move(u, p[0])
+	}
+}
+
+// blockOf tells which block of its group each lane of a vector belongs to, as
+// the vectors of a group pass. Element x of the group belongs to block
+//
+//	x/block = x·reciprocal >> 28, with reciprocal = ⌈2²⁸/block⌉,
+//
+// which is exact for x < lanes·block and block up to maxCall/lanes, and for
+// x < block up to maxCall: the reciprocal is too large by less than 1, so the
+// product by less than x, and x·block < 2²⁸ keeps that from reaching the next
+// multiple.
+//
+// TBL takes the numbers of bytes, so the block is multiplied by the element's
+// size in each of four bytes, and the bytes within the element are added. For
+// float64 the two halves of an element have the same x.
+type blockOf struct {
+	k                *kernel
+	x                vec // the lanes' elements
+	reciprocal, step vec
+	size, byte_      vec
+	index            vec
+	first            gp // the table of the first vector's elements
+}
+
+const reciprocalBits = 28
+
+func (k *kernel) newBlockOf() *blockOf {
+	b := &blockOf{k: k, first: k.blockTable()}
+	v := k.some(6)
+	b.x, b.reciprocal, b.step, b.size, b.byte_, b.index = v[0], v[1], v[2], v[3], v[4], v[5]
+	k.ins("FMOVQ 16(%v), %s", b.first, b.byte_.f())
+	words := floats{k, "4s", "S4"}
+	words.fillInto(b.step, uint64(k.lanes()))
+	words.fillInto(b.size, uint64(k.elem)*0x01010101)
+	k.scope(func() {
+		block, r := k.arg("block"), k.constant(1<<reciprocalBits-1)
+		k.ins("ADD %v, %v", block, r)
+		k.ins("UDIV %v, %v", block, r)
+		k.ins("VDUP %v, %s", r, b.reciprocal.as("S4"))
+	})
+	return b
+}
+
+// blockTable has the elements of a group's first vector, and the bytes within an
+// element.
+func (k *kernel) blockTable() gp {
+	if k.elem == 4 {
+		return k.table("lanes32", 1<<32, 3<<32|2, 0x03020100_03020100, 0x03020100_03020100)
+	}
+	return k.table("lanes64", 0, 1<<32|1, 0x07060504_03020100, 0x07060504_03020100)
+}
+
+// reset goes to the first vector of a group.
+func (b *blockOf) reset() { b.k.ins("FMOVQ (%v), %s", b.first, b.x.f()) }
+
+// take returns the denominators of the vector's elements out of the group's, and
+// goes to the next vector.
+func (b *blockOf) take(den vec) vec {
+	k, i := b.k, b.index
+	multiply := func(x, y vec) { k.word("mul %s, %s, %s", i.gnu("4s"), x.gnu("4s"), y.gnu("4s")) }
+	multiply(b.x, b.reciprocal)
+	k.ins("VUSHR $%d, %s, %s", reciprocalBits, i.as("S4"), i.as("S4"))
+	multiply(i, b.size)
+	k.ins("VADD %s, %s, %s", b.byte_.as("S4"), i.as("S4"), i.as("S4"))
+	k.ins("VTBL %s, [%s], %s", i.as("B16"), den.as("B16"), i.as("B16"))
+	k.ins("VADD %s, %s, %s", b.step.as("S4"), b.x.as("S4"), b.x.as("S4"))
+	return i
+}
+
+// descendGroup updates n bytes of elements, those of a group of blocks. What is
+// not a whole vector occurs in the last group only.
+func (c *scalars) descendGroup(b *blockOf, den vec, e elements, n gp) {
+	k := c.k
+	loop, rest, end := k.label("loop"), k.label("rest"), k.label("end")
+	b.reset()
+	k.ins("SUBS $%d, %v", wholeVector, n)
+	k.ins("BLT %s", rest)
+	k.at(loop)
+	k.scope(func() { c.descendNext(e, []vec{b.take(den)}, wholeVector) })
+	k.ins("SUBS $%d, %v", wholeVector, n)
+	k.ins("BGE %s", loop)
+	k.at(rest)
+	k.ins("ADDS $%d, %v", wholeVector, n)
+	k.ins("BEQ %s", end)
+	den = b.take(den)
+	k.parts(n, func(width int) {
+		c.descendNext(e, []vec{den}, width)
+		k.behind(den, width)
+	})
+	k.at(end)
+}
+
+// behind brings what a part of a vector leaves to its start.
+func (k *kernel) behind(v vec, width int) {
+	if width > k.elem {
+		k.ins("VEXT $%d, %s, %s, %s", width, v.as("B16"), v.as("B16"), v.as("B16"))
+	}
+}
+
+// nextBlocks takes the next group off left: n is its number of blocks, at most
+// the lanes.
+func (k *kernel) nextBlocks(left, n gp) {
+	k.scope(func() {
+		lanes := k.constant(uint64(k.lanes()))
+		k.ins("CMP %v, %v", lanes, left)
+		k.ins("CSEL LT, %v, %v, %v", left, lanes, n)
+	})
+	k.ins("SUB %v, %v", n, left)
+}
+
+// loadGroup and storeGroup load and store a value for each of n blocks, and move
+// the pointer on. storeGroup consumes v where the group is not whole.
+func (k *kernel) loadGroup(v vec, p, n gp) {
+	some, loaded := k.label("some"), k.label("loaded")
+	k.ins("CMP $%d, %v", k.lanes(), n)
+	k.ins("BNE %s", some)
+	k.next([]vec{v}, p, wholeVector)
+	k.at(loaded)
+	k.later(func() {
+		k.at(some)
+		bytes := k.gp()
+		k.ins("LSL $%d, %v, %v", log2(k.elem), n, bytes)
+		k.nextSome(v, p, bytes)
+		k.ins("B %s", loaded)
+	})
+}
+
+func (k *kernel) storeGroup(v vec, p, n gp) {
+	some, stored := k.label("some"), k.label("stored")
+	k.ins("CMP $%d, %v", k.lanes(), n)
+	k.ins("BNE %s", some)
+	k.store([]vec{v}, p, wholeVector)
+	k.at(stored)
+	k.later(func() {
+		k.at(some)
+		bytes := k.gp()
+		k.ins("LSL $%d, %v, %v", log2(k.elem), n, bytes)
+		k.parts(bytes, func(width int) {
+			k.store([]vec{v}, p, width)
+			k.behind(v, width)
+		})
+		k.ins("B %s", stored)
+	})
+}
+
+// updateBlocks is the step where blocks are runs of elements. The curvature of
+// a group is worked out before the elements of the group in front of it are
+// updated: the long chain from the sums to the denominators then has those
+// elements' arithmetic to hide behind.
+func (k *kernel) updateBlocks() {
+	k.text("updateBlocks", "theta, m, v, grad, x *float, blocks, block int, s *float, power int", "", 0,
+		"makes a step of contiguous blocks of block elements each, x being the product:",
+		"v[j], den = curvature(v[j], sum of |x| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).",
+		"It requires block of at least 1.")
+	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
+	c.power = k.arg("power")
+	b, s := k.newBlockOf(), k.newSums()
+	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	v, block, left := k.arg("v"), k.arg("block"), k.arg("blocks")
+	k.toBytes(block)
+	ahead, den := k.vec(), k.vec()
+	n, bytes := k.gp(), k.gp()
+	k.ins("MOVD ZR, %v", bytes)
+	k.at("group")
+	k.nextBlocks(left, n)
+	k.ins("CBZ %v, elements", n)
+	k.scope(func() {
+		d := []vec{s.group(n)}
+		c.divide(d)
+		at := k.gp()
+		k.ins("MOVD %v, %v", v, at)
+		k.loadGroup(ahead, at, n)
+		next, t := []vec{ahead}, []vec{k.vec()}
+		c.secondMoment(next, d, t)
+		c.denominators(t, next)
+		k.storeGroup(ahead, v, n)
+		k.move(ahead, t[0])
+	})
+	k.at("elements")
+	c.descendGroup(b, den, e, bytes)
+	k.move(den, ahead)
+	// The group in hand comes next, and is the last one if it is empty.
+	k.ins("MUL %v, %v, %v", n, block, bytes)
+	k.ins("CBNZ %v, group", bytes)
+	k.ret()
+}
+
+// descendBlocks is the second of the two stages of a step, for contiguous
+// blocks.
+func (k *kernel) descendBlocks() {
+	k.text("descendBlocks", "theta, m, grad, den *float, blocks, block int, s *float", "", 0,
+		"makes the second stage of a step of contiguous blocks, with one denominator for each:",
+		"for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).",
+		"It requires block of at least 1.")
+	c := k.loadScalars(k.arg("s"), ofParameters)
+	b := k.newBlockOf()
+	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	den, block, left := k.arg("den"), k.arg("block"), k.arg("blocks")
+	k.toBytes(block)
+	n, bytes, group := k.gp(), k.gp(), k.vec()
+	k.at("group")
+	k.ins("CBZ %v, done", left)
+	k.nextBlocks(left, n)
+	k.loadGroup(group, den, n)
+	k.ins("MUL %v, %v, %v", n, block, bytes)
+	c.descendGroup(b, group, e, bytes)
+	k.ins("B group")
+	k.at("done")
+	k.ret()
+}
+
+// blockMeans is the mean over contiguous blocks.
+func (k *kernel) blockMeans() {
+	k.text("blockMeans", "d, x *float, blocks, block int, div float", "", 0,
+		"sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.",
+		"It requires block of at least 1.")
+	s := k.newSums()
+	d, left, div, n := k.arg("d"), k.arg("blocks"), k.broadcastArg("div"), k.gp()
+	k.at("group")
+	k.ins("CBZ %v, done", left)
+	k.nextBlocks(left, n)
+	k.scope(func() {
+		sum := s.group(n)
+		k.div(sum, sum, div)
+		k.storeGroup(sum, d, n)
+	})
+	k.ins("B group")
+	k.at("done")
+	k.ret()
+}
+
+// addAbsTo adds a piece of a long block to its partial sums.
+func (k *kernel) addAbs() {
+	k.text("addAbs", "p, x *float, n int", "", 0,
+		"adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.")
+	p, x, n := k.arg("p"), k.arg("x"), k.count("n")
+	sums := k.some(4)
+	k.load(sums, p, wholeVector)
+	k.ins("SUBS $%d, %v", stride, n)
+	k.ins("BLT rest")
+	k.at("loop")
+	k.addStride(sums, x)
+	k.ins("SUBS $%d, %v", stride, n)
+	k.ins("BGE loop")
+	k.at("rest")
+	k.ins("ADD $%d, %v", stride, n)
+	k.addRest(sums, x, n)
+	k.store(sums, p, wholeVector)
+	k.ret()
+}

@@ -1,0 +1,87 @@
+package main
+
+// update is the step where each element is a block.
+func (k *kernel) update() {
+	k.text("update", "theta, m, v, grad, hz *float, n int, s *float, power int", "", 0,
+		"makes a step of n elements that each have their own curvature:",
+		"for i < n: v[i], den = curvature(v[i], |hz[i]|/s.div); m[i], theta[i] = descend(m[i], grad[i], theta[i], den).")
+	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	v, hz, n := k.arg("v"), k.arg("hz"), k.count("n")
+	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
+	c.power = k.arg("power")
+	k.vectors(n, 2, func(nv, width int) {
+		d, next, den := k.some(nv), k.some(nv), k.some(nv)
+		theta, m, g := k.some(nv), k.some(nv), k.some(nv)
+		k.next(d, hz, width)
+		k.next(next, v, width)
+		k.next(m, e.m, width)
+		k.next(g, e.g, width)
+		k.next(theta, e.theta, width)
+		c.divide(d) // without |…|: d is squared, and its sign is seen by nobody
+		c.secondMoment(next, d, den)
+		c.denominators(den, next)
+		c.descend(theta, m, g, den)
+		k.storeBack(next, v, width)
+		k.storeBack(m, e.m, width)
+		k.storeBack(theta, e.theta, width)
+	})
+	k.ret()
+}
+
+// curvature is the first of the two stages of a step.
+func (k *kernel) curvature() {
+	k.text("curvature", "v, den, d *float, n int, s *float, power int", "", 0,
+		"takes n blocks from their curvature to their denominators; den may be d:",
+		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.")
+	v, den, d, n := k.arg("v"), k.arg("den"), k.arg("d"), k.count("n")
+	c := k.loadScalars(k.arg("s"), ofCurvature)
+	c.power = k.arg("power")
+	k.vectors(n, 2, func(nv, width int) { c.curvature(v, den, d, false, nv, width) })
+	k.ret()
+}
+
+// addProbe adds the product with one probe to the sum over the probes.
+func (k *kernel) addProbe() {
+	k.text("addProbe", "acc, z, hz *float, n int", "", 0,
+		"adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].")
+	acc, z, hz, n := k.arg("acc"), k.arg("z"), k.arg("hz"), k.count("n")
+	k.vectors(n, 4, func(nv, width int) {
+		x, y, sum := k.some(nv), k.some(nv), k.some(nv)
+		k.next(x, z, width)
+		k.next(y, hz, width)
+		k.next(sum, acc, width)
+		each(nv, func(i int) { k.mul(x[i], x[i], y[i]) })
+		each(nv, func(i int) { k.add(sum[i], sum[i], x[i]) })
+		k.storeBack(sum, acc, width)
+	})
+	k.ret()
+}
+
+// allFinite gathers the bits of x − x, which is +0 for what is finite and else NaN,
+// in four chains.
+func (k *kernel) allFinite() {
+	k.text("allFinite", "x *float, n int", "bool", 0,
+		"reports whether no x[i], i < n, is NaN or infinite.")
+	x, n := k.arg("x"), k.count("n")
+	found := k.some(4)
+	for _, f := range found {
+		k.zero(f)
+	}
+	k.vectors(n, len(found), func(nv, width int) {
+		t := k.some(nv)
+		k.next(t, x, width)
+		each(nv, func(i int) { k.sub(t[i], t[i], t[i]) })
+		each(nv, func(i int) { k.or(found[i], found[i], t[i]) })
+	})
+	for _, f := range found[1:] {
+		k.or(found[0], found[0], f)
+	}
+	low, high := k.gp(), k.gp()
+	k.ins("VMOV %s[0], %v", found[0].as("D"), low)
+	k.ins("VMOV %s[1], %v", found[0].as("D"), high)
+	k.ins("ORR %v, %v", high, low)
+	k.ins("CMP $0, %v", low)
+	k.ins("CSET EQ, %v", low)
+	k.ins("MOVB %v, %s", low, k.mem("ret"))
+	k.ret()
+}

@@ -1,0 +1,177 @@
+package main
+
+// Strided blocks are columns of a slice of block rows: vectors of neighbouring
+// columns walk down the rows together, and no lane needs another. A slice is
+// always read row by row, in the order of memory.
+
+// panel is the shape of the slices that a kernel works on, in registers.
+type panel struct {
+	k                    *kernel
+	outer, block, stride gp // stride and width in bytes
+	width                gp
+}
+
+const panelParams = "outer, block, stride, width int"
+
+const panelRequires = "It requires outer, block and width of at least 1, and width = stride if outer > 1."
+
+func (k *kernel) newPanel() *panel {
+	p := &panel{k, k.arg("outer"), k.arg("block"), k.arg("stride"), k.arg("width")}
+	k.toBytes(p.stride)
+	k.toBytes(p.width)
+	return p
+}
+
+// columns emits body for the vectors of columns of a row.
+func (p *panel) columns(unroll int, body func(nv, width int)) {
+	p.k.scope(func() {
+		n := p.k.gp()
+		p.k.ins("MOVD %v, %v", p.width, n)
+		p.k.vectors(n, unroll, body)
+	})
+}
+
+// rows emits body for each of the rows.
+func (p *panel) rows(body func()) {
+	k := p.k
+	k.scope(func() {
+		left, row := k.gp(), k.label("row")
+		k.ins("MOVD %v, %v", p.block, left)
+		k.at(row)
+		body()
+		k.ins("SUBS $1, %v", left)
+		k.ins("BNE %s", row)
+	})
+}
+
+// slices emits body for each of the slices.
+func (p *panel) slices(body func()) {
+	p.k.at("slice")
+	body()
+	p.k.ins("SUBS $1, %v", p.outer)
+	p.k.ins("BNE slice")
+}
+
+// sums sets d to the sums of |x| down the rows of a slice, which x moves on; d
+// moves on by a row. Eight vectors of columns are more chains of additions than
+// their latency asks for, and long runs for the prefetchers. start prepares the
+// sums from those at d, and finish ends them.
+func (p *panel) sums(d, x gp, start func(sums []vec, width int), finish func(sums []vec)) {
+	k := p.k
+	k.scope(func() {
+		column := k.gp()
+		k.ins("MOVD %v, %v", x, column)
+		p.columns(8, func(nv, width int) {
+			sums, h := k.some(nv), k.some(nv)
+			start(sums, width)
+			row := k.gp()
+			k.ins("MOVD %v, %v", column, row)
+			p.rows(func() {
+				k.load(h, row, width)
+				k.ins("ADD %v, %v", p.stride, row)
+				each(nv, func(i int) { k.abs(h[i], h[i]) })
+				each(nv, func(i int) { k.add(sums[i], sums[i], h[i]) })
+			})
+			k.ins("ADD $%d, %v", nv*width, column)
+			finish(sums)
+			k.store(sums, d, width)
+		})
+	})
+	k.ins("MADD %v, %v, %v, %v", p.block, x, p.stride, x)
+}
+
+// zeros is a start of sums.
+func (k *kernel) zeros(sums []vec, _ int) {
+	for _, s := range sums {
+		k.zero(s)
+	}
+}
+
+// descend is the second stage of a step for a slice, which the pointers move on
+// along its rows, den excepted.
+func (p *panel) descend(c *scalars, e elements, den gp) {
+	k := p.k
+	k.scope(func() {
+		gap, d := k.gp(), k.gp() // bytes from the end of a row to the next
+		k.ins("SUB %v, %v, %v", p.width, p.stride, gap)
+		p.rows(func() {
+			k.ins("MOVD %v, %v", den, d)
+			p.columns(2, func(nv, width int) {
+				den := k.some(nv)
+				k.next(den, d, width)
+				c.descendNext(e, den, width)
+			})
+			for _, q := range []gp{e.theta, e.m, e.g} {
+				k.ins("ADD %v, %v", gap, q)
+			}
+		})
+	})
+}
+
+// updateRows is the step where blocks are columns.
+func (k *kernel) updateRows() {
+	k.text("updateRows", "theta, m, v, grad, hz, den *float, "+panelParams+", s *float, power int", "", 0,
+		"makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:",
+		"v[j], den[j] = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den[j]).",
+		"den has room for width values. "+panelRequires)
+	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	v, hz, den := k.arg("v"), k.arg("hz"), k.arg("den")
+	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
+	c.power = k.arg("power")
+	p := k.newPanel()
+	p.slices(func() {
+		k.scope(func() {
+			d := k.gp()
+			k.ins("MOVD %v, %v", den, d)
+			p.sums(d, hz, k.zeros, func([]vec) {})
+			k.ins("MOVD %v, %v", den, d)
+			p.columns(2, func(nv, width int) { c.curvature(v, d, d, true, nv, width) })
+		})
+		p.descend(c, e, den)
+	})
+	k.ret()
+}
+
+// descendRows is the second of the two stages of a step, for strided blocks,
+// and with block = 1 for elements that each have their own curvature.
+func (k *kernel) descendRows() {
+	k.text("descendRows", "theta, m, grad, den *float, "+panelParams+", s *float", "", 0,
+		"makes the second stage of a step of a panel of strided blocks, with one denominator for each column:",
+		"m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).",
+		panelRequires)
+	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	den := k.arg("den")
+	c := k.loadScalars(k.arg("s"), ofParameters)
+	p := k.newPanel()
+	p.slices(func() {
+		p.descend(c, e, den)
+		k.ins("ADD %v, %v", p.stride, den)
+	})
+	k.ret()
+}
+
+// stridedMeans is the mean over columns.
+func (k *kernel) stridedMeans() {
+	k.text("stridedMeans", "d, x *float, "+panelParams+", div float, more bool", "", 0,
+		"sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;",
+		"with more the sum continues from d[j].",
+		panelRequires)
+	d, x, more := k.arg("d"), k.arg("x"), k.arg("more")
+	div := k.broadcastArg("div")
+	p := k.newPanel()
+	resume := func(sums []vec, width int) {
+		fresh := k.label("fresh")
+		k.zeros(sums, width)
+		k.ins("CBZ %v, %s", more, fresh)
+		k.load(sums, d, width)
+		k.at(fresh)
+	}
+	p.slices(func() {
+		p.sums(d, x, resume, func(sums []vec) {
+			for _, s := range sums {
+				k.div(s, s, div)
+			}
+		})
+	})
+	k.ret()
+}

@@ -1,0 +1,83 @@
+// Command calls makes the package call one of its kernels, named by the argument,
+// on about a thousand elements of float32 or float64.
+package main
+
+import (
+	"os"
+
+	"github.com/adahessian-go/adahessian"
+)
+
+// n elements fit into one call of each kernel; they are blocks of 9.
+const n = 1008
+
+func main() {
+	if os.Args[2] == "f32" {
+		call[float32](os.Args[1])
+	} else {
+		call[float64](os.Args[1])
+	}
+}
+
+func call[T adahessian.Float](kernel string) {
+	elementwise, runs, columns := adahessian.Elementwise(n), adahessian.Layout{Outer: n / 9, Block: 9, Inner: 1}, adahessian.Layout{Outer: 1, Block: 9, Inner: n / 9}
+	long := adahessian.Layout{Outer: 1, Block: 16<<10 + n, Inner: 1}
+	switch kernel {
+	case "update":
+		update[T](elementwise, 1)
+	case "updateBlocks":
+		update[T](runs, 1)
+	case "updateRows":
+		update[T](columns, 1)
+	case "curvaturePow", "descendRows":
+		update[T](elementwise, 0.75)
+	case "descendBlocks":
+		update[T](runs, 0.75)
+	case "blockMeans":
+		means[T](runs)
+	case "stridedMeans":
+		means[T](columns)
+	case "addAbs": // the last call has the n elements
+		means[T](long)
+	case "rademacher":
+		adahessian.Rademacher(make([]T, n), 1, 2, 0)
+	case "addProbe", "allFinite", "curvature":
+		step[T]()
+	}
+}
+
+func ones[T adahessian.Float](n int) []T {
+	x := make([]T, n)
+	for i := range x {
+		x[i] = 1
+	}
+	return x
+}
+
+func update[T adahessian.Float](l adahessian.Layout, power float64) {
+	h := adahessian.DefaultHyper()
+	h.HessianPower = power
+	c, err := adahessian.NewCoefficients[T](h, 3, 1)
+	if err != nil {
+		panic(err)
+	}
+	adahessian.Update(ones[T](n), ones[T](n), ones[T](l.Blocks()), ones[T](n), ones[T](n), l, &c)
+}
+
+func means[T adahessian.Float](l adahessian.Layout) {
+	adahessian.BlockMeanAbs(make([]T, l.Blocks()), ones[T](l.Len()), l)
+}
+
+// step keeps the curvature, so it is made in stages.
+func step[T adahessian.Float]() {
+	opts := adahessian.DefaultOptions()
+	opts.Samples, opts.UpdateEach, opts.Workers = 2, 2, 1
+	opt, err := adahessian.New(opts, adahessian.Param[T]{Value: ones[T](n)})
+	if err != nil {
+		panic(err)
+	}
+	hvp := func(hz, z [][]T) error { copy(hz[0], z[0]); return nil }
+	if err := opt.Step([][]T{ones[T](n)}, hvp); err != nil {
+		panic(err)
+	}
+}

@@ -1,0 +1,282 @@
+package adahessian
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"testing"
+	"unsafe"
+)
+
+// Steps beside other steps: what blocks, workers, the search for values that
+// are not finite, a Hessian at every fifth step and subnormal numbers change, and
+// what a user would otherwise run. Each benchmark's "ratio" is its own time
+// divided by that of the other, both measured in turns after it.
+
+// benchBothTypes runs a benchmark for both types and some lengths with the
+// instruction set that is used by default.
+func benchBothTypes(b *testing.B, lengths []int, f32, f64 func(b *testing.B, n int)) {
+	for _, n := range lengths {
+		b.Run(fmt.Sprintf("type=float32/n=%.0e", float64(n)), func(b *testing.B) { f32(b, n) })
+		b.Run(fmt.Sprintf("type=float64/n=%.0e", float64(n)), func(b *testing.B) { f64(b, n) })
+	}
+}
+
+// benchAgainst measures f, and then f and g in turns.
+func benchAgainst(b *testing.B, n int, f, g func()) {
+	f() // the first step's page faults are the system's, in the user's arrays
+	g()
+	for b.Loop() {
+		f()
+	}
+	perElement(b, n)
+	reportRatio(b, max(1, 200_000/n), f, g)
+}
+
+// stepOf returns a step of one tensor, with products that cost nothing.
+func stepOf[T Float](b *testing.B, l Layout, change func(o *Options)) func() {
+	n := l.Len()
+	a := benchArrays[T](n, n, n)
+	opts := DefaultOptions()
+	opts.Workers = 1
+	change(&opts)
+	o, err := New(opts, Param[T]{Value: a[0], Layout: l})
+	if err != nil {
+		b.Fatal(err)
+	}
+	grads := [][]T{a[1]}
+	hvp := func(hz, z [][]T) error {
+		hz[0] = a[2]
+		return nil
+	}
+	return func() {
+		if err := o.Step(grads, hvp); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func nothing(*Options) {}
+
+var ratioLengths = []int{2e4, 1e7}
+
+// BenchmarkRatioBlocks is Update with blocks against Update without: memory
+// moves 24 + 8/B bytes an element where it moves 32.
+func BenchmarkRatioBlocks(b *testing.B) {
+	for _, layout := range layoutNames[1:] {
+		b.Run("block="+layout, func(b *testing.B) {
+			benchBothTypes(b, ratioLengths,
+				func(b *testing.B, n int) { benchRatioBlocks[float32](b, n, layout) },
+				func(b *testing.B, n int) { benchRatioBlocks[float64](b, n, layout) })
+		})
+	}
+}
+
+func benchRatioBlocks[T Float](b *testing.B, n int, layout string) {
+	l := benchLayouts(n)[layout]
+	a := benchArrays[T](n, n, n, n, n)
+	clear(a[4])
+	c, err := NewCoefficients[T](DefaultHyper(), 10, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	of := func(l Layout) func() {
+		n := l.Len()
+		return func() { Update(a[0][:n], a[1][:n], a[4][:l.Blocks()], a[2][:n], a[3][:n], l, &c) }
+	}
+	benchAgainst(b, l.Len(), of(l), of(Elementwise(l.Len())))
+}
+
+// BenchmarkRatioWorkers is a step by one worker against one by two.
+func BenchmarkRatioWorkers(b *testing.B) {
+	benchBothTypes(b, []int{1e6, 1e7}, benchRatioWorkers[float32], benchRatioWorkers[float64])
+}
+
+func benchRatioWorkers[T Float](b *testing.B, n int) {
+	if runtime.GOMAXPROCS(0) < 2 {
+		b.Skip("one processor")
+	}
+	l := Elementwise(n)
+	benchAgainst(b, n, stepOf[T](b, l, nothing), stepOf[T](b, l, func(o *Options) { o.Workers = 2 }))
+}
+
+// BenchmarkRatioFiniteCheck is a step that looks for values that are not finite
+// against one that does not.
+func BenchmarkRatioFiniteCheck(b *testing.B) {
+	for _, layout := range []string{"1", "9"} {
+		b.Run("block="+layout, func(b *testing.B) {
+			skip := func(o *Options) { o.SkipFiniteCheck = true }
+			benchBothTypes(b, ratioLengths,
+				func(b *testing.B, n int) {
+					l := benchLayouts(n)[layout]
+					benchAgainst(b, n, stepOf[float32](b, l, nothing), stepOf[float32](b, l, skip))
+				},
+				func(b *testing.B, n int) {
+					l := benchLayouts(n)[layout]
+					benchAgainst(b, n, stepOf[float64](b, l, nothing), stepOf[float64](b, l, skip))
+				})
+		})
+	}
+}
+
+// BenchmarkRatioUpdateEach is a step with a Hessian at every fifth against one
+// with a Hessian at every step; hvp, which is what is saved, costs nothing here.
+func BenchmarkRatioUpdateEach(b *testing.B) {
+	benchBothTypes(b, ratioLengths, benchRatioUpdateEach[float32], benchRatioUpdateEach[float64])
+}
+
+func benchRatioUpdateEach[T Float](b *testing.B, n int) {
+	l := benchLayouts(n)["9"]
+	five := stepOf[T](b, l, func(o *Options) { o.UpdateEach = 5 })
+	one := stepOf[T](b, l, nothing)
+	times := func(f func()) func() {
+		return func() {
+			for range 5 {
+				f()
+			}
+		}
+	}
+	benchAgainst(b, 5*n, times(five), times(one))
+}
+
+// BenchmarkRatioSubnormal is 2,000 steps with subnormal, or zero, gradients and
+// products against as many with ordinary ones: the moments die away to nothing.
+func BenchmarkRatioSubnormal(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		value float64
+	}{{"zero", 0}, {"subnormal32", 1e-40}, {"subnormal64", 1e-310}} {
+		b.Run("input="+c.name, func(b *testing.B) {
+			benchBothTypes(b, []int{1e3},
+				func(b *testing.B, n int) { benchRatioSubnormal(b, n, float32(c.value)) },
+				func(b *testing.B, n int) { benchRatioSubnormal(b, n, c.value) })
+		})
+	}
+}
+
+func benchRatioSubnormal[T Float](b *testing.B, n int, value T) {
+	const steps = 2000
+	l := Elementwise(n)
+	of := func(x T) func() {
+		a := benchArrays[T](n, n, n, n, n)
+		return func() {
+			for i := range n {
+				a[1][i], a[2][i], a[3][i], a[4][i] = 1, x, x, 1 // m, g, hz, v
+			}
+			for step := range uint64(steps) {
+				c, err := NewCoefficients[T](DefaultHyper(), step+1, 1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				Update(a[0], a[1], a[4], a[2], a[3], l, &c)
+			}
+		}
+	}
+	benchAgainst(b, steps*n, of(value), of(1))
+}
+
+// BenchmarkRatioAdamW is Update against a loop of plain Go that makes a step of
+// AdamW, as a framework writes it.
+func BenchmarkRatioAdamW(b *testing.B) {
+	benchBothTypes(b, ratioLengths, benchRatioAdamW[float32], benchRatioAdamW[float64])
+}
+
+func benchRatioAdamW[T Float](b *testing.B, n int) {
+	a := benchArrays[T](n, n, n, n, n)
+	clear(a[4])
+	c, err := NewCoefficients[T](DefaultHyper(), 10, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := Elementwise(n)
+	benchAgainst(b, n, func() { Update(a[0], a[1], a[4], a[2], a[3], l, &c) },
+		func() { adamW(a[0], a[1], a[4], a[2]) })
+}
+
+func adamW[T Float](theta, m, v, g []T) {
+	const lr, beta1, beta2, eps, decay, bias1, bias2 = 1e-3, 0.9, 0.999, 1e-8, 0.01, 1 - 0.35, 1 - 0.99
+	for i := range theta {
+		m[i] = beta1*m[i] + (1-beta1)*g[i]
+		v[i] = beta2*v[i] + (1-beta2)*g[i]*g[i]
+		theta[i] -= lr * (m[i]/bias1/(T(math.Sqrt(float64(v[i]/bias2)))+eps) + decay*theta[i])
+	}
+}
+
+// BenchmarkStepSmall is a step of many small tensors, all in one goroutine.
+func BenchmarkStepSmall(b *testing.B) {
+	b.Run("type=float32/tensors=400/n=64", benchStepSmall[float32])
+	b.Run("type=float64/tensors=400/n=64", benchStepSmall[float64])
+}
+
+func benchStepSmall[T Float](b *testing.B) {
+	const tensors, n = 400, 64
+	var params []Param[T]
+	var grads, products [][]T
+	for range tensors {
+		a := benchArrays[T](n, n, n)
+		params = append(params, Param[T]{Value: a[0]})
+		grads, products = append(grads, a[1]), append(products, a[2])
+	}
+	o, err := New(DefaultOptions(), params...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	hvp := func(hz, z [][]T) error {
+		copy(hz, products)
+		return nil
+	}
+	b.SetBytes(9 * tensors * n * int64(unsafe.Sizeof(T(0))))
+	for b.Loop() {
+		if err := o.Step(grads, hvp); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkStepPauses reports how long the garbage collector has waited at most
+// for the goroutines of a large step to stop, in "µs-pause": assembly cannot be
+// preempted. The runtime counts pauses by classes, of which this is the upper
+// bound.
+func BenchmarkStepPauses(b *testing.B) {
+	const name = "/sched/pauses/stopping/gc:seconds"
+	sample := []metrics.Sample{{Name: name}}
+	counts := func() []uint64 {
+		metrics.Read(sample)
+		return slices.Clone(sample[0].Value.Float64Histogram().Counts)
+	}
+	for _, layout := range []string{"1", "9"} {
+		b.Run("type=float32/n=1e+07/block="+layout, func(b *testing.B) {
+			step := stepOf[float32](b, benchLayouts(1e7)[layout], nothing)
+			before := counts()
+			stop, done := make(chan bool), make(chan bool)
+			go func() {
+				defer close(done)
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						runtime.GC()
+					}
+				}
+			}()
+			for b.Loop() {
+				step()
+			}
+			close(stop)
+			<-done
+			after := counts()
+			buckets := sample[0].Value.Float64Histogram().Buckets
+			most, pauses := 0.0, uint64(0)
+			for i := range after {
+				if n := after[i] - before[i]; n > 0 {
+					most, pauses = buckets[i+1], pauses+n
+				}
+			}
+			b.ReportMetric(most*1e6, "µs-pause")
+			b.ReportMetric(float64(pauses), "pauses")
+		})
+	}
+}

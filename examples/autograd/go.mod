@@ -1,0 +1,16 @@
+module github.com/adahessian-go/adahessian/examples/autograd
+
+go 1.24.0
+
+require (
+	github.com/adahessian-go/adahessian v0.0.0
+	github.com/adahessian-go/adahessian/examples/digits v0.0.0
+	github.com/itsubaki/autograd v0.0.7
+)
+
+require golang.org/x/sys v0.36.0 // indirect
+
+replace (
+	github.com/adahessian-go/adahessian => ../..
+	github.com/adahessian-go/adahessian/examples/digits => ../digits
+)

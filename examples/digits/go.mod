@@ -1,0 +1,3 @@
+module github.com/adahessian-go/adahessian/examples/digits
+
+go 1.24.0

@@ -1,0 +1,80 @@
+package main
+
+// #cgo pkg-config: ompi-c
+// #include <mpi.h>
+// static MPI_Comm world(void) { return MPI_COMM_WORLD; }
+// static MPI_Datatype f64(void) { return MPI_DOUBLE; }
+// static MPI_Op sum(void) { return MPI_SUM; }
+// static void return_errors(void) { MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN); }
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"unsafe"
+)
+
+// A comm is the ranks of the job. Its methods are called by one goroutine, on
+// the thread that started MPI.
+type comm struct {
+	rank, size int
+	sent       int64 // bytes that the caller handed over to others' use
+}
+
+// start joins the job that mpirun has started; without mpirun it is a job of
+// one rank.
+func start() (*comm, error) {
+	runtime.LockOSThread()
+	if err := check("Init", C.MPI_Init(nil, nil)); err != nil {
+		return nil, err
+	}
+	C.return_errors()
+	var rank, size C.int
+	if err := check("Comm_rank", C.MPI_Comm_rank(C.world(), &rank)); err != nil {
+		return nil, err
+	}
+	if err := check("Comm_size", C.MPI_Comm_size(C.world(), &size)); err != nil {
+		return nil, err
+	}
+	return &comm{rank: int(rank), size: int(size)}, nil
+}
+
+func check(what string, code C.int) error {
+	if code == C.MPI_SUCCESS {
+		return nil
+	}
+	var text [C.MPI_MAX_ERROR_STRING]C.char
+	var n C.int
+	C.MPI_Error_string(code, &text[0], &n)
+	return fmt.Errorf("MPI_%s: %s", what, C.GoStringN(&text[0], n))
+}
+
+// stop leaves the job, after all ranks.
+func (c *comm) stop() error { return check("Finalize", C.MPI_Finalize()) }
+
+// abort ends the job on every rank: the others would wait for this one for
+// ever.
+func (c *comm) abort(err error) {
+	fmt.Fprintf(os.Stderr, "rank %d of %d: %v; the job ends. Start it again to go on from the last saved state.\n", c.rank, c.size, err)
+	C.MPI_Abort(C.world(), 1)
+	os.Exit(1)
+}
+
+func pointer(x []float64) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
+
+// allreduce adds up x over the ranks. The order of the additions is MPI's, and
+// another number of ranks gives another rounding.
+func (c *comm) allreduce(x []float64) error {
+	c.sent += int64(8 * len(x))
+	in := append([]float64(nil), x...)
+	return check("Allreduce", C.MPI_Allreduce(pointer(in), pointer(x), C.int(len(x)), C.f64(), C.sum(), C.world()))
+}
+
+// allgather fills all with every rank's part, in the order of the ranks. Every
+// part has the same length.
+func (c *comm) allgather(all, part []float64) error {
+	c.sent += int64(8 * len(part))
+	return check("Allgather", C.MPI_Allgather(pointer(part), C.int(len(part)), C.f64(),
+		pointer(all), C.int(len(part)), C.f64(), C.world()))
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/adahessian-go/adahessian"
+	"github.com/adahessian-go/adahessian/examples/digits"
+)
+
+// A worker is one rank's part of the training: all of the weights, and the
+// optimizer's state of a range of them.
+type worker struct {
+	*comm
+	fixed bool // a fixed order of additions, the same for every number of ranks
+	set   digits.Set[float64]
+	batch int
+
+	theta  []float64 // the whole of it
+	lo, hi int       // the range that this rank steps
+	opt    *adahessian.Optimizer[float64]
+	seed   uint64
+
+	z      []float64 // the whole probe
+	result []float64 // of a part or a batch: gradient, product, loss
+	all    []float64 // the results of all parts
+	now    digits.Set[float64]
+}
+
+// resultLen is the numbers of a result: g, hz and the loss.
+const resultLen = 2*length + 1
+
+func newWorker(c *comm, fixed bool, set digits.Set[float64], batch int) (*worker, error) {
+	if parts%c.size != 0 || batch%parts != 0 {
+		return nil, fmt.Errorf("%d ranks and batches of %d images, want a number of ranks that divides %d and batches in %d parts", c.size, batch, parts, parts)
+	}
+	w := &worker{comm: c, fixed: fixed, set: set, batch: batch, seed: 1,
+		theta: make([]float64, length), z: make([]float64, length),
+		result: make([]float64, resultLen), all: make([]float64, parts*resultLen)}
+	share := length / c.size
+	w.lo, w.hi = c.rank*share, (c.rank+1)*share
+	layout, err := adahessian.Flat(share, block)
+	if err != nil {
+		return nil, err
+	}
+	opts := adahessian.DefaultOptions()
+	opts.Seed, opts.Workers = w.seed, 1
+	// Offset: the shard draws the signs that the whole vector would.
+	w.opt, err = adahessian.New(opts, adahessian.Param[float64]{
+		Name: "weights", Value: w.theta[w.lo:w.hi], Layout: layout, Offset: uint64(w.lo)})
+	return w, err
+}
+
+// hvp computes the result of the whole batch on all ranks, and gives the
+// optimizer the range of this one. The product needs the whole probe, of which
+// the optimizer has drawn its own range: with one probe for each step, the
+// number of the draw is that of the step. Ranks that drew other signs would
+// add up products with different z, so it looks.
+func (w *worker) hvp(hz, z [][]float64) error {
+	adahessian.Rademacher(w.z, w.seed, w.opt.Steps(), 0)
+	if !slices.Equal(z[0], w.z[w.lo:w.hi]) {
+		return errors.New("the shard's signs are not those of the whole vector")
+	}
+	if err := w.reduce(); err != nil {
+		return err
+	}
+	for i := range w.result {
+		w.result[i] /= float64(w.batch)
+	}
+	copy(hz[0], w.result[length:][w.lo:w.hi])
+	return nil
+}
+
+// reduce sets result to the sums over the batch. Each rank computes its parts
+// of it, with the same z.
+func (w *worker) reduce() error {
+	mine := parts / w.size
+	size := w.batch / parts
+	own := w.all[:mine*resultLen]
+	if w.fixed {
+		own = make([]float64, mine*resultLen)
+	}
+	clear(own)
+	for i := range mine {
+		r := own[i*resultLen:][:resultLen]
+		from := (w.rank*mine + i) * size
+		r[2*length] = sums(w.theta, w.z, r[:length], r[length:2*length], w.now.Slice(from, from+size))
+	}
+	clear(w.result)
+	if w.fixed {
+		// Every rank adds up all parts in their order, whoever made them.
+		if err := w.allgather(w.all, own); err != nil {
+			return err
+		}
+		own = w.all
+	}
+	for ; len(own) > 0; own = own[resultLen:] {
+		for i, x := range own[:resultLen] {
+			w.result[i] += x
+		}
+	}
+	if w.fixed {
+		return nil
+	}
+	return w.allreduce(w.result)
+}
+
+// step makes a step on the next batch and returns the loss before it.
+func (w *worker) step() (float64, error) {
+	batches := w.set.Len() / w.batch
+	at := int(w.opt.Steps()) % batches * w.batch
+	w.now = w.set.Slice(at, at+w.batch)
+	// The gradient is read after hvp has filled it.
+	if err := w.opt.Step([][]float64{w.result[w.lo:w.hi]}, w.hvp); err != nil {
+		return 0, err
+	}
+	loss := w.result[2*length]
+	return loss, w.allgather(w.theta, append([]float64(nil), w.theta[w.lo:w.hi]...))
+}
+
+// save writes each rank's state and weights, and then, when all ranks have,
+// that this is the latest step: a job that dies in between goes on from the
+// one before.
+func (w *worker) save(dir string) error {
+	step := w.opt.Steps()
+	if err := w.write(w.file(dir, step)); err != nil {
+		return err
+	}
+	if err := w.allreduce([]float64{1}); err != nil { // all are here
+		return err
+	}
+	if w.rank != 0 {
+		return nil
+	}
+	return replace(filepath.Join(dir, "latest"), func(f *os.File) error {
+		_, err := fmt.Fprintln(f, step)
+		return err
+	})
+}
+
+func (w *worker) file(dir string, step uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("step%d-rank%dof%d", step, w.rank, w.size))
+}
+
+func (w *worker) write(name string) error {
+	return replace(name, func(f *os.File) error {
+		if err := binary.Write(f, binary.LittleEndian, w.theta); err != nil {
+			return err
+		}
+		_, err := w.opt.WriteTo(f)
+		return err
+	})
+}
+
+// replace writes a file beside and renames it.
+func replace(name string, write func(*os.File) error) error {
+	f, err := os.Create(name + ".new")
+	if err != nil {
+		return err
+	}
+	err = write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+// resume goes on from the latest saved state, if there is one.
+func (w *worker) resume(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, "latest"))
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	step, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(w.file(dir, step))
+	if err != nil {
+		return fmt.Errorf("the state was saved by another number of ranks? %w", err)
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	if err := binary.Read(r, binary.LittleEndian, w.theta); err != nil {
+		return err
+	}
+	_, err = w.opt.ReadFrom(r)
+	return err
+}

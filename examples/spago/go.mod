@@ -1,0 +1,19 @@
+module github.com/adahessian-go/adahessian/examples/spago
+
+go 1.24.0
+
+require (
+	github.com/adahessian-go/adahessian v0.0.0
+	github.com/adahessian-go/adahessian/examples/digits v0.0.0
+	github.com/nlpodyssey/spago v1.1.0
+)
+
+require (
+	github.com/google/flatbuffers v23.5.26+incompatible // indirect
+	golang.org/x/sys v0.36.0 // indirect
+)
+
+replace (
+	github.com/adahessian-go/adahessian => ../..
+	github.com/adahessian-go/adahessian/examples/digits => ../digits
+)
