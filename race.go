@@ -57,7 +57,7 @@ func noteUpdate[T Float](theta, m, v, g, hz, cached []T, p panel) {
 	}
 }
 
-// noteMean notes what BlockMeanAbs does.
+// noteMean notes what meanPanel does.
 func noteMean[T Float](d, x []T, p panel) {
 	noteRows(noteRead[T], x, p)
 	noteWrite(d[:p.blocks()])

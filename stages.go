@@ -64,6 +64,7 @@ func (o *Optimizer[T]) inspect(b *batch) {
 		hz := o.h[sp.tensor][sp.element:]
 		if d := o.newCurvature(sp); d != nil {
 			c := &o.groups[o.tensors[sp.tensor].group].coef
+			noteMean(d, hz, sp.panel)
 			meanPanel(d, hz, sp.panel, c.scalarsFor(sp.panel.block).div)
 			ok = (seen || finiteRange(d)) && ok
 		} else {
