@@ -147,6 +147,7 @@ type digestData[T Float] struct {
 
 func (d *digestData[T]) String() string { return "digest" }
 
+//lint:ignore U1000 it is a method of filler, which the linter misses for a generic type
 func (d *digestData[T]) fill(x []T) {
 	f := formatOf[T]()
 	for i := range x {

@@ -156,9 +156,7 @@ func TestOverflow(t *testing.T) {
 		}
 		for range 2 {
 			err := opt.Step([][]float32{{1, 1, 1, 1}}, func(hz, z [][]float32) error {
-				for i, s := range z[0] {
-					hz[0][i] = s
-				}
+				copy(hz[0], z[0])
 				hz[0][0], hz[0][1] = c.hz*z[0][0], c.hz*z[0][1]
 				return nil
 			})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,8 +51,10 @@ func emulateAll(t *tree, lines []string, mutants []mutant) (survivors int, err e
 		return survivors, err
 	}
 	for _, r := range results {
-		var i int
-		fmt.Sscan(r.Name, &i)
+		i, err := strconv.Atoi(r.Name)
+		if err != nil {
+			return survivors, err
+		}
 		switch {
 		case i == none && r.Exit != 0:
 			return survivors, fmt.Errorf("the tests fail without a mutation: %s", failure(r.Output))
