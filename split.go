@@ -129,6 +129,11 @@ func (o *Optimizer[T]) drain(worker int) {
 		if i >= items {
 			return
 		}
+		if o.stage == stageInspect {
+			// From the end: what hvp has written last, and what the step will
+			// read first, is then still in the cache.
+			i = items - 1 - i
+		}
 		switch o.stage {
 		case stageSigns:
 			o.drawSigns(&o.ranges[i])
