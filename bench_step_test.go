@@ -214,8 +214,10 @@ func benchStepSmall[T Float](b *testing.B) {
 	const tensors, n = 400, 64
 	var params []Param[T]
 	var grads, products [][]T
+	values := benchArrays[T](n)[0]
 	for range tensors {
-		a := benchArrays[T](n, n, n)
+		// As a framework allocates them: close together, and not apart by pages.
+		a := [][]T{slices.Clone(values), slices.Clone(values), slices.Clone(values)}
 		params = append(params, Param[T]{Value: a[0]})
 		grads, products = append(grads, a[1]), append(products, a[2])
 	}

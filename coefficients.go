@@ -94,6 +94,7 @@ func newCoefficients[T Float](h *Hyper, where string, step uint64, samples int) 
 			r:     T(1 / raise(bc2, k, h.HessianPower/2)),
 			e:     T(h.Eps),
 			limit: T(limit),
+			div:   T(samples), // for blocks of one element
 		},
 		power:    k,
 		exponent: h.HessianPower / 2,

@@ -126,11 +126,11 @@ func updateWide[T Float](theta, m, v, g, hz []T, p panel, c *Coefficients[T]) {
 // hz. scratch holds at least pieceLen values.
 func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficients[T], scratch []T) {
 	noteUpdate(theta, m, v, g, hz, cached, p)
-	s := c.scalarsFor(p.block)
 	if p.block == 1 && cached == nil && p.outer <= maxCall && c.power != powerAny {
-		update(theta, m, v, g, hz, nil, p, &s, c.power) // soon done, for small tensors
+		update(theta, m, v, g, hz, nil, p, &c.scalars, c.power) // soon done, for small tensors
 		return
 	}
+	s := c.scalarsFor(p.block)
 	if cached == nil && fuses(p, c.power) {
 		updateFused(theta, m, v, g, hz, p, &s, c, scratch)
 	} else {

@@ -6,25 +6,28 @@ import (
 	"unsafe"
 )
 
-// extent is memory that a step writes.
-type extent struct {
-	start, end uintptr
-	what       string
-	tensor     int
+// extent is the memory of a slice.
+type extent struct{ start, end uintptr }
+
+// written is memory that a step writes.
+type written struct {
+	extent
+	what   string
+	tensor int
 }
 
 // extentOf returns the memory of x, which is not empty.
-func extentOf[T Float](x []T, what string, tensor int) extent {
+func extentOf[T Float](x []T) extent {
 	start := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
-	return extent{start, start + uintptr(len(x))*unsafe.Sizeof(T(0)), what, tensor}
+	return extent{start, start + uintptr(len(x))*unsafe.Sizeof(T(0))}
 }
 
 // overlap finds slices of the caller's that share memory with what a step
 // writes: there a step would read what it has written already.
 type overlap struct {
-	written []extent // in rising order, and apart
-	apart   []extent // the last gradient of each tensor that was found to be so
-	own     []extent // and the last product that hvp has put in the place of ours
+	written []written // in rising order, and apart
+	apart   []extent  // the last gradient of each tensor that was found to be so
+	own     []extent  // and the last product that hvp has put in the place of ours
 }
 
 // makeOverlap lists what a step writes.
@@ -36,11 +39,11 @@ func (o *Optimizer[T]) makeOverlap() {
 			what string
 		}{{t.value, "Value"}, {t.m, "m"}, {t.v, "v"}} {
 			if len(x.x) > 0 {
-				o.written = append(o.written, extentOf(x.x, x.what, i))
+				o.written = append(o.written, written{extentOf(x.x), x.what, i})
 			}
 		}
 	}
-	slices.SortFunc(o.written, func(a, b extent) int {
+	slices.SortFunc(o.written, func(a, b written) int {
 		if a.start < b.start {
 			return -1
 		}
@@ -50,9 +53,9 @@ func (o *Optimizer[T]) makeOverlap() {
 	o.own = make([]extent, len(o.tensors))
 }
 
-// find returns the first extent that shares memory with x, or nil.
-func (l *overlap) find(x extent) *extent {
-	k, _ := slices.BinarySearchFunc(l.written, x.start, func(w extent, start uintptr) int {
+// find returns what is written first of the memory of x, or nil.
+func (l *overlap) find(x extent) *written {
+	k, _ := slices.BinarySearchFunc(l.written, x.start, func(w written, start uintptr) int {
 		if w.end <= start {
 			return -1
 		}
@@ -72,12 +75,12 @@ func (o *Optimizer[T]) checkGradients(grads [][]T) error {
 		if len(g) == 0 {
 			continue
 		}
-		x := extentOf(g, "", i)
+		x := extentOf(g)
 		if x == o.apart[i] {
 			continue // no memory moves, so what was apart still is
 		}
 		if unsafe.SliceData(g) != unsafe.SliceData(o.tensors[i].value) {
-			if err := o.checkApart(x, "gradient"); err != nil {
+			if err := o.checkApart(i, x, "gradient"); err != nil {
 				return err
 			}
 		}
@@ -93,11 +96,11 @@ func (o *Optimizer[T]) checkOwnProducts() error {
 		if len(h) == 0 || unsafe.SliceData(h) == unsafe.SliceData(o.hz[i]) {
 			continue
 		}
-		x := extentOf(h, "", i)
+		x := extentOf(h)
 		if x == o.own[i] {
 			continue
 		}
-		if err := o.checkApart(x, product); err != nil {
+		if err := o.checkApart(i, x, product); err != nil {
 			return err
 		}
 		o.own[i] = x
@@ -105,11 +108,11 @@ func (o *Optimizer[T]) checkOwnProducts() error {
 	return nil
 }
 
-func (o *Optimizer[T]) checkApart(x extent, what string) error {
+func (o *Optimizer[T]) checkApart(i int, x extent, what string) error {
 	w := o.find(x)
 	if w == nil {
 		return nil
 	}
 	return fmt.Errorf("%w: parameter %d %q: %s shares memory with %s of parameter %d %q",
-		ErrShape, x.tensor, o.tensors[x.tensor].name, what, w.what, w.tensor, o.tensors[w.tensor].name)
+		ErrShape, i, o.tensors[i].name, what, w.what, w.tensor, o.tensors[w.tensor].name)
 }
