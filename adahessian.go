@@ -10,12 +10,14 @@ import (
 // Float is the element type of tensors and of the optimizer's state.
 type Float interface{ ~float32 | ~float64 }
 
-// Options configures an Optimizer. Start from DefaultOptions.
+// Options configures an Optimizer. Start from DefaultOptions: the zero value is
+// not valid.
 type Options struct {
 	Hyper // of every Param that has none of its own
 
 	// Samples is the number of probes that are averaged for each Hessian
-	// refresh, at least 1. The average is signed: it tends to the diagonal.
+	// refresh, that is, for each new estimate of the curvature; at least 1.
+	// z⊙Hz is averaged with its sign, so it tends to the diagonal.
 	Samples int
 
 	// UpdateEach is the number of steps for each Hessian refresh, at least 1.
@@ -23,11 +25,11 @@ type Options struct {
 	// the second moment again, and the Hessian-vector product is not called.
 	UpdateEach int
 
-	// Seed selects the sequence of probes.
+	// Seed selects the sequence of probes; any value, 0 too.
 	Seed uint64
 
-	// Workers is the most goroutines of one step; 0 means GOMAXPROCS at the
-	// time of New. The results do not depend on it.
+	// Workers is the most goroutines of one step, at least 0; 0 means
+	// GOMAXPROCS at the time of New. The results do not depend on it.
 	Workers int
 
 	// SkipFiniteCheck leaves out the search for NaN and infinite values in
@@ -43,25 +45,30 @@ func DefaultOptions() Options {
 
 // Param is one tensor that an Optimizer trains. A frozen tensor is not given.
 type Param[T Float] struct {
-	// Name stands in errors and in saved state.
+	// Name stands in errors and in saved state. It may be empty, or that of
+	// another Param.
 	Name string
 
-	// Value is θ, row-major. Step updates it in place, and no other Param may
-	// share its memory.
+	// Value is θ, row-major, of any length. The Optimizer keeps the slice, and
+	// Step updates its elements in place; the caller may change them between
+	// steps. No other Param may share its memory.
 	Value []T
 
-	// Layout says which elements share their curvature; zero means
-	// Elementwise(len(Value)).
+	// Layout says which elements share their curvature, and has as many
+	// elements as Value; zero means Elementwise(len(Value)).
 	Layout Layout
 
 	// Hyper holds the hyperparameters; nil means Options.Hyper. Params that
-	// share one form a group. It is read at every step, so that a schedule may
-	// change it between steps.
+	// share one form a group. The pointer is kept and read at every step, so
+	// that a schedule may change what it points to between steps.
 	Hyper *Hyper
 
 	// Offset is the global index of Value[0] for the signs of the probes; 0
-	// means directly after the previous Param. A shard of a tensor gives its
-	// own, and draws the signs that the whole tensor would.
+	// means directly after the previous Param, or index 0 for the first. A
+	// shard of a tensor gives its own, and draws the signs that the whole
+	// tensor would. Since 0 cannot be given, a shard that begins at index 0
+	// must be the first Param. Shards are cut where one block ends and the next
+	// begins, between slices of the Layout's Outer axis.
 	Offset uint64
 }
 
@@ -107,7 +114,9 @@ type buffers[T Float] struct {
 	grads         [][]T // the argument of the present Step
 }
 
-// New returns an optimizer for the given parameters, with all its memory.
+// New returns an optimizer for the given parameters, with all its memory. The
+// moments are zero. It keeps each Value and Hyper, and not the slice params. No
+// parameters at all, and parameters without elements, are allowed.
 //
 // The error wraps ErrOption for a hyperparameter, a number of samples, steps
 // or workers outside its range, or an Offset so large that the tensor's
@@ -304,8 +313,9 @@ func (o *Optimizer[T]) NeedsHessian() bool {
 func (o *Optimizer[T]) Steps() uint64 { return o.steps }
 
 // SetLR sets the learning rate of Options.Hyper, that is, of every Param
-// without a Hyper of its own; a schedule sets the others in their Hyper. The
-// error wraps ErrOption; the rate is then unchanged.
+// without a Hyper of its own; a schedule sets the others in their Hyper. lr is
+// finite and at least 0. Else, or if the step's scalars overflow T with it, the
+// error wraps ErrOption and the rate is unchanged.
 func (o *Optimizer[T]) SetLR(lr float64) error {
 	h := o.opts.Hyper
 	h.LR = lr
@@ -317,9 +327,11 @@ func (o *Optimizer[T]) SetLR(lr float64) error {
 	return nil
 }
 
-// State returns live views of the moments of the i-th parameter: m with one
-// value for each element, and v with one for each block of the Layout. Neither
-// is bias-corrected. State panics if i is out of range.
+// State returns the moments of the i-th parameter, from 0: m with one value for
+// each element, and v with one for each block, Layout.Blocks(). Neither is
+// bias-corrected. The slices are the optimizer's own: they follow every step and
+// every ReadFrom, and what is written there between steps counts (v must not be
+// negative). State panics if i is out of range.
 func (o *Optimizer[T]) State(i int) (m, v []T) {
 	return o.tensors[i].m, o.tensors[i].v
 }

@@ -6,7 +6,8 @@ import (
 )
 
 // Coefficients holds the scalars of one step, computed in float64 and rounded
-// once to T. Make them with NewCoefficients; the zero value is not usable.
+// once to T. Make them with NewCoefficients; the zero value is not usable. The
+// same Coefficients serve any number of tensors, concurrently too.
 type Coefficients[T Float] struct {
 	scalars  scalars[T]
 	power    power

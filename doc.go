@@ -5,16 +5,20 @@
 // and Hessian-vector products.
 //
 // Where Adam divides by a running average of squared gradients, AdaHessian
-// divides by one of the squared diagonal of the Hessian. The diagonal is
-// estimated by Hutchinson's method: for a random vector z of signs, a probe,
-// the expectation of z⊙Hz is the diagonal of H. A product H z costs about as
-// much as another gradient, and H itself is never formed. The estimate is
-// averaged over blocks of elements, such as the kernels of a convolution, and
-// kept once for each block:
+// divides by one of the squared diagonal of the Hessian H, the matrix of second
+// derivatives of the loss. The diagonal is estimated by Hutchinson's method: for
+// a random vector z of signs, a probe, the expectation of z⊙Hz is the diagonal
+// of H. A product H z costs about as much as another gradient, and H itself is
+// never formed. The estimate is averaged over blocks of elements, such as the
+// kernels of a convolution, and kept once for each block. For the parameters θ
+// and their gradient g:
 //
 //	D  = mean over each block of |H z|
 //	m ← β1 m + (1−β1) g              v ← β2 v + (1−β2) D²
 //	θ ← θ − η ( m̂ / (v̂^(k/2) + ε) + λ θ )
+//
+// m̂ and v̂ are m and v with their bias corrected. [Hyper] holds η and the other
+// Greek letters.
 //
 // # Training
 //
@@ -48,8 +52,8 @@
 // # Errors
 //
 // Every error wraps one of [ErrOption], [ErrLayout], [ErrShape],
-// [ErrNonFinite], [ErrState] and [ErrHVP], and names the parameter, the index
-// and the value at fault. Step checks everything before it writes anything: on
+// [ErrNonFinite], [ErrState] and [ErrHVP], and names what is at fault: the
+// parameter, the index and the value. Step checks everything before it writes anything: on
 // an error nothing has changed, and the same Step can be tried again.
 //
 // # Kernels
@@ -64,9 +68,10 @@
 // Every result is the same to the bit on every instruction set and
 // architecture, for every number of workers, every way of sharding, and after
 // every resume. Each operation is rounded once, in the type of the tensor;
-// nothing is fused, reordered or approximated; sums have a fixed order; and
-// the signs of the probes are a function of seed, draw and index (Philox4x32-10).
-// The one exception is the payload and sign of a NaN.
+// nothing is fused or reordered; sums have a fixed order; and the signs of the
+// probes are a function of seed, draw and index (Philox4x32-10). A HessianPower
+// other than 0, ½, 1 and 2 takes a power function that is the same everywhere
+// too. The one exception is the payload and sign of a NaN.
 package adahessian
 
 //go:generate go -C _asm run ./amd64 -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg adahessian

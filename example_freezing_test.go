@@ -37,9 +37,8 @@ func Example_freezing() {
 		log.Fatal(err)
 	}
 	step := func() {
-		// grads must not be the parameters themselves.
-		grads := [][]float64{slices.Clone(body), slices.Clone(head)}
-		if err := opt.Step(grads, hvp); err != nil {
+		// The gradient of this loss is the parameters themselves.
+		if err := opt.Step([][]float64{body, head}, hvp); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -33,9 +33,10 @@ import (
 // calls; CheckHVP also passes other finite values, to test linearity.
 //
 // Aliasing: an HVP writes every element of hz[i], whose contents on entry mean
-// nothing, or puts a slice of its own of the same length into hz[i], which is
-// then read until the HVP is called again. It does not keep hz, neither
-// changes nor keeps z, and leaves the parameters as they are.
+// nothing, or puts a slice of its own of the same length into hz[i]. That is
+// only read, and not after the next call of the HVP or the end of the Step. The
+// HVP does not keep hz or z, and leaves z and the parameters as they are. (Step
+// bears with one that writes into z; CheckHVP does not.)
 //
 // Errors: one that it returns ends the Step, which changes nothing and returns
 // it, reachable by errors.Is and errors.As. What hz holds is then ignored.

@@ -31,9 +31,9 @@ func Elementwise(n int) Layout { return Layout{Outer: n, Block: 1, Inner: 1} }
 //	AverageAxes([]int{kh, kw, in, out}, 0, 1)   // convolution, HWIO: over the kernel
 //	AverageAxes([]int{out, in}, 1)              // matrix: over each row
 //
-// Without axes, or without elements, the layout is Elementwise. The error wraps ErrLayout: a negative
-// dimension, a shape whose product overflows int, or an axis that is out of
-// range, repeated, or not adjacent to the others.
+// Without axes, or without elements, the layout is Elementwise. The error wraps
+// ErrLayout: a negative dimension, a shape whose product overflows int, or an
+// axis that is out of range, repeated, or not adjacent to the others.
 func AverageAxes(shape []int, axes ...int) (Layout, error) {
 	for i, d := range shape {
 		if d < 0 {
@@ -92,10 +92,12 @@ func Flat(n, block int) (Layout, error) {
 	return Layout{Outer: n / block, Block: block, Inner: 1}, nil
 }
 
-// Len returns the number of elements, Outer·Block·Inner.
+// Len returns the number of elements, Outer·Block·Inner. It means nothing for a
+// Layout that New would refuse.
 func (l Layout) Len() int { return l.Outer * l.Block * l.Inner }
 
-// Blocks returns the number of curvature values, Outer·Inner.
+// Blocks returns the number of curvature values, Outer·Inner. It means nothing
+// for a Layout that New would refuse.
 func (l Layout) Blocks() int { return l.Outer * l.Inner }
 
 // check reports a layout that describes no tensor: a negative axis, blocks

@@ -1,6 +1,10 @@
 package adahessian
 
-import "testing"
+import (
+	"fmt"
+	"math"
+	"testing"
+)
 
 // TestOverlap gives slices that share memory with what a step writes: whole,
 // and at either end. The step must be an error and change nothing, and the next
@@ -174,6 +178,48 @@ func TestOverflow(t *testing.T) {
 		}
 		if !(v[last] > 0 && v[last] < 10) || !(theta[3] < 1 && theta[3] > -10) {
 			t.Errorf("%s: a neighbour has v = %v, θ = %v", c.name, v[last], theta[3])
+		}
+	}
+}
+
+// TestNoCurvature documents what becomes of a parameter whose curvature
+// vanishes. The neighbour, which has some, does not notice.
+func TestNoCurvature(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		eps, bound, grad float64
+		want             float64 // θ, from 1
+	}{
+		{"Eps alone divides", 0.5, 0, 1, 1 - 0.1/0.5},
+		{"the default Eps throws it away", 1e-4, 0, 1, 1 - 0.1/1e-4},
+		{"a bound", 1e-4, 2, 1, 1 - 0.1*2},
+		{"a finite gradient that is too large", 1e-4, 0, 1e308, -inf},
+		{"bounded", 1e-4, 2, 1e308, 1 - 0.1*2},
+		{"no Eps", 0, 0, 1, -inf},
+		{"no Eps, bounded", 0, 2, 1, 1 - 0.1*2},
+		{"no Eps and no gradient", 0, 0, 0, nan},
+		{"no Eps and no gradient, bounded", 0, 2, 0, nan},
+		{"Eps and no gradient", 1e-4, 0, 0, 1},
+	} {
+		opts := DefaultOptions()
+		opts.LR, opts.Eps, opts.MaxUpdate = 0.1, c.eps, c.bound
+		theta := []float64{1, 1}
+		opt, err := New(opts, Param[float64]{Value: theta})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = opt.Step([][]float64{{c.grad, 1}}, func(hz, z [][]float64) error {
+			hz[0][0], hz[0][1] = 0, 2*z[0][1]
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if x := theta[0]; fmt.Sprintf("%.9g", x) != fmt.Sprintf("%.9g", c.want) {
+			t.Errorf("%s: θ is %v, want %v", c.name, x, c.want)
+		}
+		if want := 1 - 0.1/(2+c.eps); !(math.Abs(theta[1]-want) <= 1e-9) {
+			t.Errorf("%s: the neighbour is %v, want %v", c.name, theta[1], want)
 		}
 	}
 }

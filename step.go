@@ -2,9 +2,10 @@ package adahessian
 
 import "fmt"
 
-// Step makes one step of every parameter. grads[i] is the gradient of the loss
-// for the i-th parameter, of its length; hvp computes Hessian-vector products.
-// Both belong to the parameters' present values.
+// Step makes one step of every parameter (Yao et al., AAAI 2021,
+// arXiv 2006.00719, algorithm 1). grads[i] is the gradient of the loss for the
+// i-th parameter, row-major and of its length; hvp computes Hessian-vector
+// products. Both belong to the parameters' present values.
 //
 // When a Hessian refresh is due (see NeedsHessian), Step calls hvp first, once
 // for each of Options.Samples probes, and reads grads after, so hvp may fill
@@ -27,11 +28,13 @@ import "fmt"
 // grads[i] may be the Value of parameter i itself. No other overlap with a
 // Value, or with a slice that State returns, is allowed.
 //
-// Finite products can still overflow: where their sum over the probes or a
-// block, or the square of their mean, exceeds the range of T, which in float32
-// takes a mean of 1e19 or more, v becomes infinite without an error. Its block
-// then stays where it is, weight decay apart, until v is set to something else;
-// with a Beta2 of 0 it becomes NaN.
+// Finite values can still overflow, which is no error. Where the sum of the
+// products over the probes or a block, or the square of their mean, exceeds the
+// range of T, which in float32 takes a mean of 1e19 or more, v becomes infinite.
+// Its block then stays where it is, weight decay apart, until v is set to
+// something else; with a Beta2 of 0 it becomes NaN. And where the curvature
+// vanishes, a parameter can become infinite itself, or with an Eps of 0 NaN: see
+// Hyper.MaxUpdate.
 func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 	for i := range o.groups {
 		g := &o.groups[i]
