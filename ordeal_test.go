@@ -40,13 +40,19 @@ type shard struct{ tensor, lo, hi int }
 // tally is what ordeals have gone through.
 type tally struct {
 	runs, refused, steps, refreshes, faults, saved, loaded, damaged int
+	parallel, sharded                                               int // of the steps
 	bits                                                            uint64
 }
 
 func (n tally) String() string {
-	return fmt.Sprintf("%d runs, %d steps, %d Hessian refreshes, %d faults injected, %d configurations refused, "+
-		"%d states saved and %d loaded, %d damaged ones refused, %d bits compared",
-		n.runs, n.steps, n.refreshes, n.faults, n.refused, n.saved, n.loaded, n.damaged, n.bits)
+	return fmt.Sprintf("%d runs, %d steps (%d on several goroutines, %d in shards), %d Hessian refreshes, %d faults injected, "+
+		"%d configurations refused, %d states saved and %d loaded, %d damaged ones refused, %d bits compared",
+		n.runs, n.steps, n.parallel, n.sharded, n.refreshes, n.faults, n.refused, n.saved, n.loaded, n.damaged, n.bits)
+}
+
+// everything reports whether something of each kind has happened.
+func (n tally) everything() bool {
+	return n.faults > 0 && n.refused > 0 && n.loaded > 0 && n.damaged > 0 && n.parallel > 0 && n.sharded > 0
 }
 
 // choices makes decisions out of bytes: where none is left, the first of each.
@@ -150,7 +156,7 @@ func (o *ordeal[T]) params(sharded bool) (params []Param[T]) {
 // layout chooses one, of some hundred elements mostly.
 func (o *ordeal[T]) layout() Layout {
 	switch kind := o.pick(64); {
-	case kind == 63: // of several items, for several workers
+	case kind >= 62: // of several items, for several workers
 		return oneOf(o.choices, Layout{itemLen + 1 + o.pick(70_000), 1, 1}, Layout{1 + o.pick(8000), 9, 1}, Layout{3, 3, 8000 + o.pick(999)})
 	case kind >= 58:
 		return Layout{o.pick(3), 1 + o.pick(3), o.pick(3)} // or none
@@ -293,6 +299,12 @@ func (o *ordeal[T]) step() bool {
 	o.steps++
 	if due {
 		o.refreshes++
+	}
+	if len(o.hosts) > 1 {
+		o.sharded++
+	}
+	if slices.ContainsFunc(o.hosts, func(h *host[T]) bool { return len(h.opt.scratch) > 1 }) {
+		o.parallel++
 	}
 	o.compare()
 	return true

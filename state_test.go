@@ -496,7 +496,12 @@ func wantStateError[T Float](t testing.TB, o *Optimizer[T], data []byte, texts .
 
 // TestStateTruncated cuts a state off at every byte.
 func TestStateTruncated(t *testing.T) {
-	r := newStateRun[float32](t, stateOptions(2, 3), 0)
+	t.Run("float32", testStateTruncated[float32])
+	t.Run("float64", testStateTruncated[float64])
+}
+
+func testStateTruncated[T Float](t *testing.T) {
+	r := newStateRun[T](t, stateOptions(2, 3), 0)
 	r.train(t, 2)
 	saved := r.save(t)
 	r.train(t, 2)

@@ -94,7 +94,7 @@ func (t *trainer) execute(z [][]float32, batch ...*tensors.Tensor) (loss float32
 }
 
 // step makes a step on a batch, and returns the loss before it. A loss that is
-// not finite changes nothing.
+// not finite changes nothing; gradients and products are not looked at.
 func (t *trainer) step(batch ...*tensors.Tensor) (float32, error) {
 	offset := uint64(0)
 	for _, z := range t.z {
