@@ -10,6 +10,7 @@ import "C"
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"unsafe"
@@ -19,7 +20,7 @@ import (
 // the thread that started MPI.
 type comm struct {
 	rank, size int
-	sent       int64 // bytes that the caller handed over to others' use
+	sent       int64 // bytes that this rank has handed over to Allreduce and Allgather
 }
 
 // start joins the job that mpirun has started; without mpirun it is a job of
@@ -61,20 +62,36 @@ func (c *comm) abort(err error) {
 	os.Exit(1)
 }
 
+// count is the number of elements as MPI wants it, in an int of C. A larger model
+// must be cut into several calls.
+func count(what string, x []float64) (C.int, error) {
+	if len(x) > math.MaxInt32 {
+		return 0, fmt.Errorf("MPI_%s: %d elements in one call, want at most %d", what, len(x), math.MaxInt32)
+	}
+	return C.int(len(x)), nil
+}
+
 func pointer(x []float64) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
 
 // allreduce adds up x over the ranks. The order of the additions is MPI's, and
 // another number of ranks gives another rounding.
 func (c *comm) allreduce(x []float64) error {
+	n, err := count("Allreduce", x)
+	if err != nil {
+		return err
+	}
 	c.sent += int64(8 * len(x))
 	in := append([]float64(nil), x...)
-	return check("Allreduce", C.MPI_Allreduce(pointer(in), pointer(x), C.int(len(x)), C.f64(), C.sum(), C.world()))
+	return check("Allreduce", C.MPI_Allreduce(pointer(in), pointer(x), n, C.f64(), C.sum(), C.world()))
 }
 
 // allgather fills all with every rank's part, in the order of the ranks. Every
 // part has the same length.
 func (c *comm) allgather(all, part []float64) error {
+	n, err := count("Allgather", part)
+	if err != nil {
+		return err
+	}
 	c.sent += int64(8 * len(part))
-	return check("Allgather", C.MPI_Allgather(pointer(part), C.int(len(part)), C.f64(),
-		pointer(all), C.int(len(part)), C.f64(), C.world()))
+	return check("Allgather", C.MPI_Allgather(pointer(part), n, C.f64(), pointer(all), n, C.f64(), C.world()))
 }

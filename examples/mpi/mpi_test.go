@@ -150,6 +150,12 @@ func TestDeath(t *testing.T) {
 		if err != nil || string(bytes.TrimSpace(latest)) != "20" {
 			t.Fatalf("%s: latest saved step %q (%v), want 20", how.flag, latest, err)
 		}
+		// What a save leaves that one rank has finished and another has not.
+		for _, name := range []string{"step30-rank0of4", "step30-rank1of4.new"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if !equal(train(t, 4, "-dir", dir), want) {
 			t.Errorf("%s: the resumed job has other bits than one without interruption", how.flag)
 		}
@@ -186,6 +192,7 @@ func TestBytes(t *testing.T) {
 		{4, true, 8 * (resultLen + length/4)},
 		{2, true, 8 * (2*resultLen + length/2)},
 		{4, false, 8 * (resultLen + length/4)},
+		{2, false, 8 * (resultLen + length/2)},
 	} {
 		out, err := job(t, c.ranks, fmt.Sprintf("-fixed=%v", c.fixed))
 		if want := fmt.Sprintf(" %d bytes for each step", c.want); err != nil || !strings.Contains(out, want) {

@@ -159,7 +159,8 @@ func (w *worker) write(name string) error {
 	})
 }
 
-// replace writes a file beside and renames it.
+// replace writes a file beside and renames it. The data are synced before the
+// name points to them, and the directory after.
 func replace(name string, write func(*os.File) error) error {
 	f, err := os.Create(name + ".new")
 	if err != nil {
@@ -175,7 +176,15 @@ func replace(name string, write func(*os.File) error) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(name+".new", name)
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()
+	return dir.Sync()
 }
 
 // resume goes on from the latest saved state, if there is one.
