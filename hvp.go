@@ -36,7 +36,7 @@ import (
 // nothing, or puts a slice of its own of the same length into hz[i]. That is
 // only read, and not after the next call of the HVP or the end of the Step. The
 // HVP does not keep hz or z, and leaves z and the parameters as they are. (Step
-// bears with one that writes into z; CheckHVP does not.)
+// tolerates one that writes into z; CheckHVP reports it.)
 //
 // Errors: one that it returns ends the Step, which changes nothing and returns
 // it, reachable by errors.Is and errors.As. What hz holds is then ignored.

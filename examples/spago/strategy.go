@@ -14,8 +14,12 @@ import (
 )
 
 // State is what AdaHessian keeps in nn.Param.State: the moments of one
-// parameter. spaGO saves it with the model.
-type State[T float.DType] struct{ M, V []T }
+// parameter, and the number of the strategy's steps that led to them. spaGO saves
+// it with the model.
+type State[T float.DType] struct {
+	M, V  []T
+	Steps uint64
+}
 
 func init() {
 	gob.Register(&State[float32]{})
@@ -47,7 +51,9 @@ var _ optimizers.OptimizationStrategy = (*Strategy[float32])(nil)
 
 // NewStrategy returns a strategy for the parameters. compute adds the
 // gradients at their present values to them: forward and ag.Backward, on the
-// batch of this step. layouts[i] is that of params[i]; zero averages nothing.
+// batch of this step. layouts[i] is that of params[i]; zero averages nothing. With
+// parameters that were saved with their State, it goes on where that was; Hyper
+// and Seed are the caller's to set again.
 func NewStrategy[T float.DType](params []*nn.Param, layouts []adahessian.Layout, compute func() error) *Strategy[T] {
 	s := &Strategy[T]{Hyper: adahessian.DefaultHyper(), params: params, index: map[*nn.Param]int{}, compute: compute}
 	for i, p := range params {
@@ -58,6 +64,9 @@ func NewStrategy[T float.DType](params []*nn.Param, layouts []adahessian.Layout,
 		}
 		s.views = append(s.views, adahessian.Param[T]{Name: fmt.Sprint("parameter ", i), Value: value, Layout: l})
 		s.index[p] = i
+		if state, ok := p.State.(*State[T]); ok {
+			s.steps = max(s.steps, state.Steps)
+		}
 		s.z, s.hz = append(s.z, make([]T, len(value))), append(s.hz, make([]T, len(value)))
 	}
 	// spaGO does not differentiate a gradient.
@@ -146,6 +155,7 @@ func (s *Strategy[T]) optimize(p *nn.Param) error {
 	if !ok || len(state.M) != layout.Len() || len(state.V) != layout.Blocks() {
 		return fmt.Errorf("strategy: %s: the state of type %T is not of this strategy", s.views[i].Name, p.State)
 	}
+	state.Steps = s.steps
 	adahessian.Update(s.views[i].Value, state.M, state.V, elements[T](p.Grad()), s.hz[i], layout, &s.coef)
 	p.ZeroGrad()
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"strings"
@@ -109,6 +110,41 @@ func TestTraining(t *testing.T) {
 	t.Logf("loss %.3f, test accuracy %.3f", loss, accuracy)
 	if loss > 0.3 || accuracy < 0.7 {
 		t.Errorf("loss %.3f, want at most 0.3; test accuracy %.3f, want at least 0.7", loss, accuracy)
+	}
+}
+
+// TestResume saves a network with its states and goes on with what was read: the
+// same bits as without the interruption.
+func TestResume(t *testing.T) {
+	train, _ := digits.Load[float64]()
+	train = train.Slice(0, 320)
+	epoch := func(n *network) *Strategy[float64] {
+		s := NewStrategy[float64](n.params(), layouts(), n.compute)
+		s.Seed = 5
+		if _, err := n.train(s, train, 64); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	n := newNetwork(1)
+	s := epoch(n)
+	var saved bytes.Buffer
+	if err := nn.Dump(n.params(), &saved); err != nil {
+		t.Fatal(err)
+	}
+	params, err := nn.Load[[]*nn.Param](&saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resumed := &network{W1: params[0], B1: params[1], W2: params[2], B2: params[3]}
+	epoch(resumed)
+	if _, err := n.train(s, train, 64); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range n.params() {
+		if !slices.Equal(elements[float64](p.Value()), elements[float64](resumed.params()[i].Value())) {
+			t.Errorf("parameter %d of the resumed run differs", i)
+		}
 	}
 }
 
