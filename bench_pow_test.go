@@ -42,10 +42,15 @@ func powerHyper(k float64) Hyper {
 	return h
 }
 
-// reportRatio measures f and g in turns, and reports the ratio of their
-// medians. reps is how often one turn calls them.
+// reportRatio reports the ratio of the times of f and g.
 func reportRatio(b *testing.B, reps int, f, g func()) {
 	b.StopTimer()
+	b.ReportMetric(ratioOf(reps, f, g), "ratio")
+}
+
+// ratioOf measures f and g in turns, and returns the ratio of their medians. reps
+// is how often one turn calls them.
+func ratioOf(reps int, f, g func()) float64 {
 	var times [2][]float64
 	const turns, fewest, patience = 21, 3, time.Second / 2
 	begun := time.Now()
@@ -60,7 +65,7 @@ func reportRatio(b *testing.B, reps int, f, g func()) {
 	}
 	slices.Sort(times[0])
 	slices.Sort(times[1])
-	b.ReportMetric(times[0][len(times[0])/2]/times[1][len(times[1])/2], "ratio")
+	return times[0][len(times[0])/2] / times[1][len(times[1])/2]
 }
 
 // BenchmarkPowerCurvature is the kernel alone, in cache: v and the denominators

@@ -23,274 +23,549 @@ TEXT ·rademacherF32AVX2(SB), NOSPLIT, $136-40
 batch:
 	TESTQ        CX, CX
 	JZ           done
-	VPBROADCASTQ draw+24(FP), Y2
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Y2
+	VPADDQ       128(DX), Y2, Y2
+	VPADDQ       160(DX), Y2, Y4
 	VPSRLQ       $0x20, Y2, Y3
-	VMOVQ        BX, X4
-	VPBROADCASTQ X4, Y4
-	VPADDQ       128(DX), Y4, Y4
-	VPSRLQ       $0x20, Y4, Y5
-	VPADDQ       160(DX), Y4, Y7
-	VPSRLQ       $0x20, Y7, Y6
-	VPBROADCASTQ seed+16(FP), Y8
-	VPSRLQ       $0x20, Y8, Y9
-	VPMULUDQ     (DX), Y4, Y4
-	VPMULUDQ     32(DX), Y2, Y10
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y10, Y12
-	VPXOR        Y5, Y12, Y12
-	VPXOR        Y8, Y12, Y12
-	VPXOR        Y3, Y11, Y11
-	VPXOR        Y9, Y11, Y11
-	VPMULUDQ     (DX), Y7, Y5
-	VPMULUDQ     32(DX), Y2, Y2
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y2, Y13
-	VPXOR        Y6, Y13, Y13
-	VPXOR        Y8, Y13, Y13
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y9, Y7, Y7
-	VPADDQ       64(DX), Y8, Y3
-	VPADDQ       96(DX), Y9, Y6
-	VPMULUDQ     (DX), Y12, Y8
-	VPMULUDQ     32(DX), Y11, Y9
-	VPSRLQ       $0x20, Y8, Y11
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y12, Y12
-	VPXOR        Y3, Y12, Y12
-	VPXOR        Y4, Y11, Y11
-	VPXOR        Y6, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y4
-	VPMULUDQ     32(DX), Y7, Y7
-	VPSRLQ       $0x20, Y4, Y10
-	VPSRLQ       $0x20, Y7, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y3, Y13, Y13
-	VPXOR        Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDQ       64(DX), Y3, Y2
-	VPADDQ       96(DX), Y6, Y3
-	VPMULUDQ     (DX), Y12, Y5
-	VPMULUDQ     32(DX), Y11, Y6
-	VPSRLQ       $0x20, Y5, Y11
-	VPSRLQ       $0x20, Y6, Y12
-	VPXOR        Y9, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y8, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y8
+	VPBROADCASTQ draw+24(FP), Y5
+	VPSRLQ       $0x20, Y5, Y6
+	VPSRLQ       $0x20, Y4, Y9
+	VPBROADCASTQ draw+24(FP), Y10
+	VPSRLQ       $0x20, Y10, Y11
+	VPBROADCASTQ seed+16(FP), Y14
+	VPSRLQ       $0x20, Y14, Y15
+	ADDQ         $0x08, BX
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
 	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y8, Y10
-	VPSRLQ       $0x20, Y9, Y13
-	VPXOR        Y7, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y4, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y4
-	VPMULUDQ     32(DX), Y11, Y7
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y7, Y12
-	VPXOR        Y6, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y5
-	VPMULUDQ     32(DX), Y10, Y6
-	VPSRLQ       $0x20, Y5, Y10
-	VPSRLQ       $0x20, Y6, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y8, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y8
-	VPMULUDQ     32(DX), Y11, Y9
-	VPSRLQ       $0x20, Y8, Y11
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y7, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y4, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y4
-	VPMULUDQ     32(DX), Y10, Y7
-	VPSRLQ       $0x20, Y4, Y10
-	VPSRLQ       $0x20, Y7, Y13
-	VPXOR        Y6, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y5, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y5
-	VPMULUDQ     32(DX), Y11, Y6
-	VPSRLQ       $0x20, Y5, Y11
-	VPSRLQ       $0x20, Y6, Y12
-	VPXOR        Y9, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y8, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y8
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
 	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y8, Y10
-	VPSRLQ       $0x20, Y9, Y13
-	VPXOR        Y7, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y4, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y4
-	VPMULUDQ     32(DX), Y11, Y7
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y7, Y12
-	VPXOR        Y6, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y5
-	VPMULUDQ     32(DX), Y10, Y6
-	VPSRLQ       $0x20, Y5, Y10
-	VPSRLQ       $0x20, Y6, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y8, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y8
-	VPMULUDQ     32(DX), Y11, Y9
-	VPSRLQ       $0x20, Y8, Y11
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y7, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y4, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y4
-	VPMULUDQ     32(DX), Y10, Y7
-	VPSRLQ       $0x20, Y4, Y10
-	VPSRLQ       $0x20, Y7, Y13
-	VPXOR        Y6, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y5, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y5
-	VPMULUDQ     32(DX), Y11, Y6
-	VPSRLQ       $0x20, Y5, Y11
-	VPSRLQ       $0x20, Y6, Y12
-	VPXOR        Y9, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y8, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y8
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
 	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y8, Y10
-	VPSRLQ       $0x20, Y9, Y13
-	VPXOR        Y7, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y4, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y4
-	VPMULUDQ     32(DX), Y11, Y7
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y7, Y12
-	VPXOR        Y6, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y5
-	VPMULUDQ     32(DX), Y10, Y6
-	VPSRLQ       $0x20, Y5, Y10
-	VPSRLQ       $0x20, Y6, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y8, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y2
-	VPSLLQ       $0x20, Y7, Y7
-	VPBLENDD     $0xaa, Y7, Y12, Y12
-	VPSLLQ       $0x20, Y4, Y4
-	VPBLENDD     $0xaa, Y4, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y12, Y2
-	VPUNPCKHQDQ  Y11, Y12, Y3
-	VMOVUPS      Y2, (SP)
-	VMOVUPS      Y3, 32(SP)
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
 	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y13, Y13
-	VPSLLQ       $0x20, Y5, Y5
-	VPBLENDD     $0xaa, Y5, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y13, Y2
-	VPUNPCKHQDQ  Y10, Y13, Y3
+	VPBLENDD     $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ  Y5, Y2, Y3
+	VPUNPCKHQDQ  Y5, Y2, Y2
+	VMOVUPS      Y3, (SP)
+	VMOVUPS      Y2, 32(SP)
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y4, Y4
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y4, Y2
+	VPUNPCKHQDQ  Y10, Y4, Y3
 	VMOVUPS      Y2, 64(SP)
 	VMOVUPS      Y3, 96(SP)
+
+made:
+	TESTQ        SI, SI
+	JNZ          single
+	CMPQ         CX, $0x00000400
+	JLE          single
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Y2
+	VPADDQ       128(DX), Y2, Y2
+	VPADDQ       160(DX), Y2, Y4
+	VPSRLQ       $0x20, Y2, Y3
+	VPBROADCASTQ draw+24(FP), Y5
+	VPSRLQ       $0x20, Y5, Y6
+	VPSRLQ       $0x20, Y4, Y9
+	VPBROADCASTQ draw+24(FP), Y10
+	VPSRLQ       $0x20, Y10, Y11
+	VPBROADCASTQ seed+16(FP), Y14
+	VPSRLQ       $0x20, Y14, Y15
 	ADDQ         $0x08, BX
-	MOVQ         $0x00000400, R9
-	SUBQ         SI, R9
-	CMPQ         CX, R9
-	CMOVQLT      CX, R9
-	SUBQ         R9, CX
 	LEAQ         (SP), DI
-	MOVQ         SI, R8
-	SHRQ         $0x03, R8
-	ADDQ         R8, DI
+	MOVQ         $0x00000004, R9
+
+pair:
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPBROADCASTD (DI), Y7
+	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPS      Y7, 96(AX)
+	VPBROADCASTD 4(DI), Y7
+	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	VPBROADCASTD 8(DI), Y7
+	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPS      Y7, 352(AX)
+	VPBROADCASTD 12(DI), Y7
+	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 416(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 448(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPS      Y7, 480(AX)
+	VPBROADCASTD 16(DI), Y7
+	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 544(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPS      Y7, 608(AX)
+	VPBROADCASTD 20(DI), Y7
+	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 672(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 704(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPS      Y7, 736(AX)
+	VPBROADCASTD 24(DI), Y7
+	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 800(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 832(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPS      Y7, 864(AX)
+	VPBROADCASTD 28(DI), Y7
+	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 928(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPS      Y7, 992(AX)
+	ADDQ         $0x20, DI
+	ADDQ         $0x00000400, AX
+	DECQ         R9
+	JNZ          pair
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
+	VPSLLQ       $0x20, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ  Y5, Y2, Y3
+	VPUNPCKHQDQ  Y5, Y2, Y2
+	VMOVUPS      Y3, (SP)
+	VMOVUPS      Y2, 32(SP)
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y4, Y4
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y4, Y2
+	VPUNPCKHQDQ  Y10, Y4, Y3
+	VMOVUPS      Y2, 64(SP)
+	VMOVUPS      Y3, 96(SP)
+	SUBQ         $0x00000400, CX
+	JMP          made
+
+single:
+	MOVQ    $0x00000400, R9
+	SUBQ    SI, R9
+	CMPQ    CX, R9
+	CMOVQLT CX, R9
+	SUBQ    R9, CX
+	LEAQ    (SP), DI
+	MOVQ    SI, R8
+	SHRQ    $0x03, R8
+	ADDQ    R8, DI
+	TESTQ   SI, SI
+	JNZ     chunks1
+	SUBQ    $0x40, R9
+	JL      rest3
+
+words2:
+	VPBROADCASTD (DI), Y2
+	VPSLLVD      signShifts32<>+0(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VPSLLVD      signShifts32<>+32(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPS      Y3, 64(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y2, Y2
+	VPAND        Y0, Y2, Y2
+	VPOR         Y1, Y2, Y2
+	VMOVUPS      Y2, 96(AX)
+	VPBROADCASTD 4(DI), Y2
+	VPSLLVD      signShifts32<>+0(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPS      Y3, 128(AX)
+	VPSLLVD      signShifts32<>+32(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPS      Y3, 160(AX)
+	VPSLLVD      signShifts32<>+64(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPS      Y3, 192(AX)
+	VPSLLVD      signShifts32<>+96(SB), Y2, Y2
+	VPAND        Y0, Y2, Y2
+	VPOR         Y1, Y2, Y2
+	VMOVUPS      Y2, 224(AX)
+	ADDQ         $0x08, DI
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x40, R9
+	JGE          words2
+
+rest3:
+	ADDQ $0x40, R9
+
+chunks1:
 	ANDQ         $0x07, SI
 	VMOVD        SI, X3
 	VPBROADCASTD X3, Y3
 	VMOVUPS      signShifts32<>+0(SB), Y2
 	VPSUBD       Y3, Y2, Y2
-	XORQ         SI, SI
-	SUBQ         $0x20, R9
-	JL           rest2
+	MOVQ         $0x00000000, SI
+	SUBQ         $0x08, R9
+	JL           part5
 
-chunks1:
-	VBROADCASTSS (DI), Y3
-	VPSLLVD      Y2, Y3, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, (AX)
-	VBROADCASTSS 1(DI), Y3
-	VPSLLVD      Y2, Y3, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VBROADCASTSS 2(DI), Y3
-	VPSLLVD      Y2, Y3, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, 64(AX)
-	VBROADCASTSS 3(DI), Y3
-	VPSLLVD      Y2, Y3, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, 96(AX)
-	ADDQ         $0x04, DI
-	ADDQ         $0x00000080, AX
-	SUBQ         $0x20, R9
-	JGE          chunks1
-
-rest2:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
-	JL   rest4
-
-chunks3:
+chunk4:
 	VBROADCASTSS (DI), Y3
 	VPSLLVD      Y2, Y3, Y3
 	VPAND        Y0, Y3, Y3
 	VPOR         Y1, Y3, Y3
 	VMOVUPS      Y3, (AX)
 	ADDQ         $0x01, DI
-	ADDQ         $0x00000020, AX
+	ADDQ         $0x20, AX
 	SUBQ         $0x08, R9
-	JGE          chunks3
+	JGE          chunk4
 
-rest4:
+part5:
 	ADDQ         $0x08, R9
 	TESTQ        R9, R9
 	JZ           batch
@@ -302,24 +577,24 @@ rest4:
 	MOVQ         AX, DI
 	LEAQ         (DI), DI
 	TESTB        $0x10, R9
-	JZ           no5
+	JZ           no6
 	VMOVUPS      X2, (DI)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DI
 
-no5:
+no6:
 	TESTB   $0x08, R9
-	JZ      no6
+	JZ      no7
 	VMOVLPS X2, (DI)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, DI
 
-no6:
+no7:
 	TESTB  $0x04, R9
-	JZ     no7
+	JZ     no8
 	VMOVSS X2, (DI)
 
-no7:
+no8:
 	ADDQ R9, AX
 	JMP  batch
 
@@ -369,7 +644,23 @@ DATA signShifts32<>+48(SB)/4, $0x00000013
 DATA signShifts32<>+52(SB)/4, $0x00000012
 DATA signShifts32<>+56(SB)/4, $0x00000011
 DATA signShifts32<>+60(SB)/4, $0x00000010
-GLOBL signShifts32<>(SB), RODATA|NOPTR, $64
+DATA signShifts32<>+64(SB)/4, $0x0000000f
+DATA signShifts32<>+68(SB)/4, $0x0000000e
+DATA signShifts32<>+72(SB)/4, $0x0000000d
+DATA signShifts32<>+76(SB)/4, $0x0000000c
+DATA signShifts32<>+80(SB)/4, $0x0000000b
+DATA signShifts32<>+84(SB)/4, $0x0000000a
+DATA signShifts32<>+88(SB)/4, $0x00000009
+DATA signShifts32<>+92(SB)/4, $0x00000008
+DATA signShifts32<>+96(SB)/4, $0x00000007
+DATA signShifts32<>+100(SB)/4, $0x00000006
+DATA signShifts32<>+104(SB)/4, $0x00000005
+DATA signShifts32<>+108(SB)/4, $0x00000004
+DATA signShifts32<>+112(SB)/4, $0x00000003
+DATA signShifts32<>+116(SB)/4, $0x00000002
+DATA signShifts32<>+120(SB)/4, $0x00000001
+DATA signShifts32<>+124(SB)/4, $0x00000000
+GLOBL signShifts32<>(SB), RODATA|NOPTR, $128
 
 // func addProbeF32AVX2(acc *float32, z *float32, hz *float32, n int)
 // Requires: AVX, AVX2
@@ -2484,11 +2775,11 @@ TEXT ·updateF32AVX2(SB), NOSPLIT, $352-64
 	JL           done2
 
 loop1:
-	PREFETCHT0 512(SI)(R8*1)
-	PREFETCHT0 512(BX)(R8*1)
-	PREFETCHT0 512(CX)(R8*1)
-	PREFETCHT0 512(DX)(R8*1)
-	PREFETCHT0 512(AX)(R8*1)
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
 	VMOVUPS    (SI)(R8*1), Y6
 	VMOVUPS    32(SI)(R8*1), Y7
 	CMPQ       160(R10), $+0
@@ -3775,222 +4066,688 @@ TEXT ·rademacherF64AVX2(SB), NOSPLIT, $136-40
 batch:
 	TESTQ        CX, CX
 	JZ           done
-	VPBROADCASTQ draw+24(FP), Y2
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Y2
+	VPADDQ       128(DX), Y2, Y2
+	VPADDQ       160(DX), Y2, Y4
 	VPSRLQ       $0x20, Y2, Y3
-	VMOVQ        BX, X4
-	VPBROADCASTQ X4, Y4
-	VPADDQ       128(DX), Y4, Y4
-	VPSRLQ       $0x20, Y4, Y5
-	VPADDQ       160(DX), Y4, Y7
-	VPSRLQ       $0x20, Y7, Y6
-	VPBROADCASTQ seed+16(FP), Y8
-	VPSRLQ       $0x20, Y8, Y9
-	VPMULUDQ     (DX), Y4, Y4
-	VPMULUDQ     32(DX), Y2, Y10
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y10, Y12
-	VPXOR        Y5, Y12, Y12
-	VPXOR        Y8, Y12, Y12
-	VPXOR        Y3, Y11, Y11
-	VPXOR        Y9, Y11, Y11
-	VPMULUDQ     (DX), Y7, Y5
-	VPMULUDQ     32(DX), Y2, Y2
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y2, Y13
-	VPXOR        Y6, Y13, Y13
-	VPXOR        Y8, Y13, Y13
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y9, Y7, Y7
-	VPADDQ       64(DX), Y8, Y3
-	VPADDQ       96(DX), Y9, Y6
-	VPMULUDQ     (DX), Y12, Y8
-	VPMULUDQ     32(DX), Y11, Y9
-	VPSRLQ       $0x20, Y8, Y11
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y10, Y12, Y12
-	VPXOR        Y3, Y12, Y12
-	VPXOR        Y4, Y11, Y11
-	VPXOR        Y6, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y4
-	VPMULUDQ     32(DX), Y7, Y7
-	VPSRLQ       $0x20, Y4, Y10
-	VPSRLQ       $0x20, Y7, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y3, Y13, Y13
-	VPXOR        Y5, Y10, Y10
-	VPXOR        Y6, Y10, Y10
-	VPADDQ       64(DX), Y3, Y2
-	VPADDQ       96(DX), Y6, Y3
-	VPMULUDQ     (DX), Y12, Y5
-	VPMULUDQ     32(DX), Y11, Y6
-	VPSRLQ       $0x20, Y5, Y11
-	VPSRLQ       $0x20, Y6, Y12
-	VPXOR        Y9, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y8, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y8
+	VPBROADCASTQ draw+24(FP), Y5
+	VPSRLQ       $0x20, Y5, Y6
+	VPSRLQ       $0x20, Y4, Y9
+	VPBROADCASTQ draw+24(FP), Y10
+	VPSRLQ       $0x20, Y10, Y11
+	VPBROADCASTQ seed+16(FP), Y14
+	VPSRLQ       $0x20, Y14, Y15
+	ADDQ         $0x08, BX
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
 	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y8, Y10
-	VPSRLQ       $0x20, Y9, Y13
-	VPXOR        Y7, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y4, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y4
-	VPMULUDQ     32(DX), Y11, Y7
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y7, Y12
-	VPXOR        Y6, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y5
-	VPMULUDQ     32(DX), Y10, Y6
-	VPSRLQ       $0x20, Y5, Y10
-	VPSRLQ       $0x20, Y6, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y8, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y8
-	VPMULUDQ     32(DX), Y11, Y9
-	VPSRLQ       $0x20, Y8, Y11
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y7, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y4, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y4
-	VPMULUDQ     32(DX), Y10, Y7
-	VPSRLQ       $0x20, Y4, Y10
-	VPSRLQ       $0x20, Y7, Y13
-	VPXOR        Y6, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y5, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y5
-	VPMULUDQ     32(DX), Y11, Y6
-	VPSRLQ       $0x20, Y5, Y11
-	VPSRLQ       $0x20, Y6, Y12
-	VPXOR        Y9, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y8, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y8
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
 	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y8, Y10
-	VPSRLQ       $0x20, Y9, Y13
-	VPXOR        Y7, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y4, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y4
-	VPMULUDQ     32(DX), Y11, Y7
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y7, Y12
-	VPXOR        Y6, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y5
-	VPMULUDQ     32(DX), Y10, Y6
-	VPSRLQ       $0x20, Y5, Y10
-	VPSRLQ       $0x20, Y6, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y8, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y8
-	VPMULUDQ     32(DX), Y11, Y9
-	VPSRLQ       $0x20, Y8, Y11
-	VPSRLQ       $0x20, Y9, Y12
-	VPXOR        Y7, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y4, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y4
-	VPMULUDQ     32(DX), Y10, Y7
-	VPSRLQ       $0x20, Y4, Y10
-	VPSRLQ       $0x20, Y7, Y13
-	VPXOR        Y6, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y5, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y5
-	VPMULUDQ     32(DX), Y11, Y6
-	VPSRLQ       $0x20, Y5, Y11
-	VPSRLQ       $0x20, Y6, Y12
-	VPXOR        Y9, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y8, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y8
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
 	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y8, Y10
-	VPSRLQ       $0x20, Y9, Y13
-	VPXOR        Y7, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y4, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y3
-	VPMULUDQ     (DX), Y12, Y4
-	VPMULUDQ     32(DX), Y11, Y7
-	VPSRLQ       $0x20, Y4, Y11
-	VPSRLQ       $0x20, Y7, Y12
-	VPXOR        Y6, Y12, Y12
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y3, Y11, Y11
-	VPMULUDQ     (DX), Y13, Y5
-	VPMULUDQ     32(DX), Y10, Y6
-	VPSRLQ       $0x20, Y5, Y10
-	VPSRLQ       $0x20, Y6, Y13
-	VPXOR        Y9, Y13, Y13
-	VPXOR        Y2, Y13, Y13
-	VPXOR        Y8, Y10, Y10
-	VPXOR        Y3, Y10, Y10
-	VPADDQ       64(DX), Y2, Y2
-	VPADDQ       96(DX), Y3, Y2
-	VPSLLQ       $0x20, Y7, Y7
-	VPBLENDD     $0xaa, Y7, Y12, Y12
-	VPSLLQ       $0x20, Y4, Y4
-	VPBLENDD     $0xaa, Y4, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y12, Y2
-	VPUNPCKHQDQ  Y11, Y12, Y3
-	VMOVUPD      Y2, (SP)
-	VMOVUPD      Y3, 32(SP)
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
 	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y13, Y13
-	VPSLLQ       $0x20, Y5, Y5
-	VPBLENDD     $0xaa, Y5, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y13, Y2
-	VPUNPCKHQDQ  Y10, Y13, Y3
+	VPBLENDD     $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ  Y5, Y2, Y3
+	VPUNPCKHQDQ  Y5, Y2, Y2
+	VMOVUPD      Y3, (SP)
+	VMOVUPD      Y2, 32(SP)
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y4, Y4
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y4, Y2
+	VPUNPCKHQDQ  Y10, Y4, Y3
 	VMOVUPD      Y2, 64(SP)
 	VMOVUPD      Y3, 96(SP)
+
+made:
+	TESTQ        SI, SI
+	JNZ          single
+	CMPQ         CX, $0x00000400
+	JLE          single
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Y2
+	VPADDQ       128(DX), Y2, Y2
+	VPADDQ       160(DX), Y2, Y4
+	VPSRLQ       $0x20, Y2, Y3
+	VPBROADCASTQ draw+24(FP), Y5
+	VPSRLQ       $0x20, Y5, Y6
+	VPSRLQ       $0x20, Y4, Y9
+	VPBROADCASTQ draw+24(FP), Y10
+	VPSRLQ       $0x20, Y10, Y11
+	VPBROADCASTQ seed+16(FP), Y14
+	VPSRLQ       $0x20, Y14, Y15
 	ADDQ         $0x08, BX
-	MOVQ         $0x00000400, R9
-	SUBQ         SI, R9
-	CMPQ         CX, R9
-	CMOVQLT      CX, R9
-	SUBQ         R9, CX
 	LEAQ         (SP), DI
-	MOVQ         SI, R8
-	SHRQ         $0x03, R8
-	ADDQ         R8, DI
+	MOVQ         $0x00000004, R9
+
+pair:
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPBROADCASTD (DI), Y7
+	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, (AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 32(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 64(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 96(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 128(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 160(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 192(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPD      Y7, 224(AX)
+	VPBROADCASTD 4(DI), Y7
+	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 256(AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 288(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 320(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 352(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 384(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 416(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 448(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPD      Y7, 480(AX)
+	VPBROADCASTD 8(DI), Y7
+	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 512(AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 544(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 576(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 608(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 640(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 672(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 704(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPD      Y7, 736(AX)
+	VPBROADCASTD 12(DI), Y7
+	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 768(AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 800(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 832(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 864(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 896(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 928(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 960(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPD      Y7, 992(AX)
+	VPBROADCASTD 16(DI), Y7
+	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1024(AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1056(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1088(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1120(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1152(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1184(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1216(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPD      Y7, 1248(AX)
+	VPBROADCASTD 20(DI), Y7
+	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1280(AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1312(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1344(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1376(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1408(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1440(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1472(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPD      Y7, 1504(AX)
+	VPBROADCASTD 24(DI), Y7
+	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1536(AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1568(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1600(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1632(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1664(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1696(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1728(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPD      Y7, 1760(AX)
+	VPBROADCASTD 28(DI), Y7
+	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1792(AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1824(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1856(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1888(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1920(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1952(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
+	VPAND        Y0, Y8, Y8
+	VPOR         Y1, Y8, Y8
+	VMOVUPD      Y8, 1984(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VPOR         Y1, Y7, Y7
+	VMOVUPD      Y7, 2016(AX)
+	ADDQ         $0x20, DI
+	ADDQ         $0x00000800, AX
+	DECQ         R9
+	JNZ          pair
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
+	VPSLLQ       $0x20, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ  Y5, Y2, Y3
+	VPUNPCKHQDQ  Y5, Y2, Y2
+	VMOVUPD      Y3, (SP)
+	VMOVUPD      Y2, 32(SP)
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y4, Y4
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y4, Y2
+	VPUNPCKHQDQ  Y10, Y4, Y3
+	VMOVUPD      Y2, 64(SP)
+	VMOVUPD      Y3, 96(SP)
+	SUBQ         $0x00000400, CX
+	JMP          made
+
+single:
+	MOVQ    $0x00000400, R9
+	SUBQ    SI, R9
+	CMPQ    CX, R9
+	CMOVQLT CX, R9
+	SUBQ    R9, CX
+	LEAQ    (SP), DI
+	MOVQ    SI, R8
+	SHRQ    $0x03, R8
+	ADDQ    R8, DI
+	TESTQ   SI, SI
+	JNZ     chunks1
+	SUBQ    $0x40, R9
+	JL      rest3
+
+words2:
+	VPBROADCASTD (DI), Y2
+	VPSLLVQ      signShifts64<>+0(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, (AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 32(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 64(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 96(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 128(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 160(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 192(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y2, Y2
+	VPAND        Y0, Y2, Y2
+	VPOR         Y1, Y2, Y2
+	VMOVUPD      Y2, 224(AX)
+	VPBROADCASTD 4(DI), Y2
+	VPSLLVQ      signShifts64<>+0(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 256(AX)
+	VPSLLVQ      signShifts64<>+32(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 288(AX)
+	VPSLLVQ      signShifts64<>+64(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 320(AX)
+	VPSLLVQ      signShifts64<>+96(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 352(AX)
+	VPSLLVQ      signShifts64<>+128(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 384(AX)
+	VPSLLVQ      signShifts64<>+160(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 416(AX)
+	VPSLLVQ      signShifts64<>+192(SB), Y2, Y3
+	VPAND        Y0, Y3, Y3
+	VPOR         Y1, Y3, Y3
+	VMOVUPD      Y3, 448(AX)
+	VPSLLVQ      signShifts64<>+224(SB), Y2, Y2
+	VPAND        Y0, Y2, Y2
+	VPOR         Y1, Y2, Y2
+	VMOVUPD      Y2, 480(AX)
+	ADDQ         $0x08, DI
+	ADDQ         $0x00000200, AX
+	SUBQ         $0x40, R9
+	JGE          words2
+
+rest3:
+	ADDQ $0x40, R9
+
+chunks1:
 	ANDQ         $0x07, SI
 	VMOVQ        SI, X4
 	VPBROADCASTQ X4, Y4
@@ -3998,58 +4755,11 @@ batch:
 	VPSUBQ       Y4, Y2, Y2
 	VMOVUPD      signShifts64<>+32(SB), Y3
 	VPSUBQ       Y4, Y3, Y3
-	XORQ         SI, SI
-	SUBQ         $0x20, R9
-	JL           rest2
+	MOVQ         $0x00000000, SI
+	SUBQ         $0x08, R9
+	JL           part5
 
-chunks1:
-	VBROADCASTSD (DI), Y4
-	VPSLLVQ      Y2, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPOR         Y1, Y5, Y5
-	VMOVUPD      Y5, (AX)
-	VPSLLVQ      Y3, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPOR         Y1, Y4, Y4
-	VMOVUPD      Y4, 32(AX)
-	VBROADCASTSD 1(DI), Y4
-	VPSLLVQ      Y2, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPOR         Y1, Y5, Y5
-	VMOVUPD      Y5, 64(AX)
-	VPSLLVQ      Y3, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPOR         Y1, Y4, Y4
-	VMOVUPD      Y4, 96(AX)
-	VBROADCASTSD 2(DI), Y4
-	VPSLLVQ      Y2, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPOR         Y1, Y5, Y5
-	VMOVUPD      Y5, 128(AX)
-	VPSLLVQ      Y3, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPOR         Y1, Y4, Y4
-	VMOVUPD      Y4, 160(AX)
-	VBROADCASTSD 3(DI), Y4
-	VPSLLVQ      Y2, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPOR         Y1, Y5, Y5
-	VMOVUPD      Y5, 192(AX)
-	VPSLLVQ      Y3, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPOR         Y1, Y4, Y4
-	VMOVUPD      Y4, 224(AX)
-	ADDQ         $0x04, DI
-	ADDQ         $0x00000100, AX
-	SUBQ         $0x20, R9
-	JGE          chunks1
-
-rest2:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
-	JL   rest4
-
-chunks3:
+chunk4:
 	VBROADCASTSD (DI), Y4
 	VPSLLVQ      Y2, Y4, Y5
 	VPAND        Y0, Y5, Y5
@@ -4060,11 +4770,11 @@ chunks3:
 	VPOR         Y1, Y4, Y4
 	VMOVUPD      Y4, 32(AX)
 	ADDQ         $0x01, DI
-	ADDQ         $0x00000040, AX
+	ADDQ         $0x40, AX
 	SUBQ         $0x08, R9
-	JGE          chunks3
+	JGE          chunk4
 
-rest4:
+part5:
 	ADDQ         $0x08, R9
 	TESTQ        R9, R9
 	JZ           batch
@@ -4075,7 +4785,7 @@ rest4:
 	VPOR         Y1, Y2, Y2
 	MOVQ         AX, DI
 	TESTB        $0x20, R9
-	JZ           only5
+	JZ           only6
 	VMOVUPD      Y2, (DI)
 	ADDQ         $0x20, DI
 	VPSLLVQ      Y3, Y4, Y2
@@ -4083,20 +4793,20 @@ rest4:
 	VPOR         Y1, Y2, Y2
 	VMOVDQA      Y2, Y2
 
-only5:
+only6:
 	LEAQ         (DI), DI
 	TESTB        $0x10, R9
-	JZ           no6
+	JZ           no7
 	VMOVUPS      X2, (DI)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DI
 
-no6:
+no7:
 	TESTB   $0x08, R9
-	JZ      no7
+	JZ      no8
 	VMOVLPD X2, (DI)
 
-no7:
+no8:
 	ADDQ R9, AX
 	JMP  batch
 
@@ -4112,7 +4822,31 @@ DATA signShifts64<>+32(SB)/8, $0x000000000000003b
 DATA signShifts64<>+40(SB)/8, $0x000000000000003a
 DATA signShifts64<>+48(SB)/8, $0x0000000000000039
 DATA signShifts64<>+56(SB)/8, $0x0000000000000038
-GLOBL signShifts64<>(SB), RODATA|NOPTR, $64
+DATA signShifts64<>+64(SB)/8, $0x0000000000000037
+DATA signShifts64<>+72(SB)/8, $0x0000000000000036
+DATA signShifts64<>+80(SB)/8, $0x0000000000000035
+DATA signShifts64<>+88(SB)/8, $0x0000000000000034
+DATA signShifts64<>+96(SB)/8, $0x0000000000000033
+DATA signShifts64<>+104(SB)/8, $0x0000000000000032
+DATA signShifts64<>+112(SB)/8, $0x0000000000000031
+DATA signShifts64<>+120(SB)/8, $0x0000000000000030
+DATA signShifts64<>+128(SB)/8, $0x000000000000002f
+DATA signShifts64<>+136(SB)/8, $0x000000000000002e
+DATA signShifts64<>+144(SB)/8, $0x000000000000002d
+DATA signShifts64<>+152(SB)/8, $0x000000000000002c
+DATA signShifts64<>+160(SB)/8, $0x000000000000002b
+DATA signShifts64<>+168(SB)/8, $0x000000000000002a
+DATA signShifts64<>+176(SB)/8, $0x0000000000000029
+DATA signShifts64<>+184(SB)/8, $0x0000000000000028
+DATA signShifts64<>+192(SB)/8, $0x0000000000000027
+DATA signShifts64<>+200(SB)/8, $0x0000000000000026
+DATA signShifts64<>+208(SB)/8, $0x0000000000000025
+DATA signShifts64<>+216(SB)/8, $0x0000000000000024
+DATA signShifts64<>+224(SB)/8, $0x0000000000000023
+DATA signShifts64<>+232(SB)/8, $0x0000000000000022
+DATA signShifts64<>+240(SB)/8, $0x0000000000000021
+DATA signShifts64<>+248(SB)/8, $0x0000000000000020
+GLOBL signShifts64<>(SB), RODATA|NOPTR, $256
 
 // func addProbeF64AVX2(acc *float64, z *float64, hz *float64, n int)
 // Requires: AVX
@@ -6090,11 +6824,11 @@ TEXT ·updateF64AVX2(SB), NOSPLIT, $352-64
 	JL           done2
 
 loop1:
-	PREFETCHT0 512(SI)(R8*1)
-	PREFETCHT0 512(BX)(R8*1)
-	PREFETCHT0 512(CX)(R8*1)
-	PREFETCHT0 512(DX)(R8*1)
-	PREFETCHT0 512(AX)(R8*1)
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
 	VMOVUPD    (SI)(R8*1), Y6
 	VMOVUPD    32(SI)(R8*1), Y7
 	CMPQ       160(R10), $+0
@@ -7262,229 +7996,449 @@ TEXT ·rademacherF32AVX512(SB), NOSPLIT, $264-40
 	MOVQ         DX, BX
 	ANDQ         $0x0000007f, BX
 	SHRQ         $0x07, DX
+	VMOVUPS      signShifts32<>+0(SB), Z13
+	VMOVUPS      signShifts32<>+64(SB), Z14
 
 batch:
 	TESTQ        CX, CX
 	JZ           done
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
-	VPSRLQ       $0x20, Z12, Z13
-	VPADDQ       Z5, Z12, Z15
-	VPSRLQ       $0x20, Z15, Z14
-	VPMULUDQ     Z0, Z12, Z12
-	VPMULUDQ     Z1, Z8, Z16
-	VPSRLQ       $0x20, Z12, Z17
-	VPSRLQ       $0x20, Z16, Z18
-	VPTERNLOGD   $0x96, Z13, Z6, Z18
-	VPTERNLOGD   $0x96, Z9, Z7, Z17
-	VPMULUDQ     Z0, Z15, Z13
-	VPMULUDQ     Z1, Z8, Z15
-	VPSRLQ       $0x20, Z13, Z19
-	VPSRLQ       $0x20, Z15, Z20
-	VPTERNLOGD   $0x96, Z14, Z6, Z20
-	VPTERNLOGD   $0x96, Z9, Z7, Z19
-	VPADDQ       Z2, Z6, Z14
-	VPADDQ       Z3, Z7, Z21
-	VPMULUDQ     Z0, Z18, Z18
-	VPMULUDQ     Z1, Z17, Z17
-	VPSRLQ       $0x20, Z18, Z22
-	VPSRLQ       $0x20, Z17, Z23
-	VPTERNLOGD   $0x96, Z16, Z14, Z23
-	VPTERNLOGD   $0x96, Z12, Z21, Z22
-	VPMULUDQ     Z0, Z20, Z12
-	VPMULUDQ     Z1, Z19, Z16
-	VPSRLQ       $0x20, Z12, Z19
-	VPSRLQ       $0x20, Z16, Z20
-	VPTERNLOGD   $0x96, Z15, Z14, Z20
-	VPTERNLOGD   $0x96, Z13, Z21, Z19
-	VPADDQ       Z2, Z14, Z13
-	VPADDQ       Z3, Z21, Z14
-	VPMULUDQ     Z0, Z23, Z15
-	VPMULUDQ     Z1, Z22, Z21
-	VPSRLQ       $0x20, Z15, Z22
-	VPSRLQ       $0x20, Z21, Z23
-	VPTERNLOGD   $0x96, Z17, Z13, Z23
-	VPTERNLOGD   $0x96, Z18, Z14, Z22
-	VPMULUDQ     Z0, Z20, Z17
-	VPMULUDQ     Z1, Z19, Z18
-	VPSRLQ       $0x20, Z17, Z19
-	VPSRLQ       $0x20, Z18, Z20
-	VPTERNLOGD   $0x96, Z16, Z13, Z20
-	VPTERNLOGD   $0x96, Z12, Z14, Z19
-	VPADDQ       Z2, Z13, Z12
-	VPADDQ       Z3, Z14, Z13
-	VPMULUDQ     Z0, Z23, Z14
-	VPMULUDQ     Z1, Z22, Z16
-	VPSRLQ       $0x20, Z14, Z22
-	VPSRLQ       $0x20, Z16, Z23
-	VPTERNLOGD   $0x96, Z21, Z12, Z23
-	VPTERNLOGD   $0x96, Z15, Z13, Z22
-	VPMULUDQ     Z0, Z20, Z15
-	VPMULUDQ     Z1, Z19, Z19
-	VPSRLQ       $0x20, Z15, Z20
-	VPSRLQ       $0x20, Z19, Z21
-	VPTERNLOGD   $0x96, Z18, Z12, Z21
-	VPTERNLOGD   $0x96, Z17, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z17
-	VPMULUDQ     Z1, Z22, Z18
-	VPSRLQ       $0x20, Z17, Z22
-	VPSRLQ       $0x20, Z18, Z23
-	VPTERNLOGD   $0x96, Z16, Z12, Z23
-	VPTERNLOGD   $0x96, Z14, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z14
-	VPMULUDQ     Z1, Z20, Z16
-	VPSRLQ       $0x20, Z14, Z20
+	VPADDQ       Z5, Z12, Z16
+	VPSRLQ       $0x20, Z12, Z15
+	VMOVDQA64    Z8, Z17
+	VMOVDQA64    Z9, Z18
 	VPSRLQ       $0x20, Z16, Z21
-	VPTERNLOGD   $0x96, Z19, Z12, Z21
-	VPTERNLOGD   $0x96, Z15, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z15
-	VPMULUDQ     Z1, Z22, Z19
-	VPSRLQ       $0x20, Z15, Z22
-	VPSRLQ       $0x20, Z19, Z23
-	VPTERNLOGD   $0x96, Z18, Z12, Z23
-	VPTERNLOGD   $0x96, Z17, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z17
-	VPMULUDQ     Z1, Z20, Z18
-	VPSRLQ       $0x20, Z17, Z20
-	VPSRLQ       $0x20, Z18, Z21
-	VPTERNLOGD   $0x96, Z16, Z12, Z21
-	VPTERNLOGD   $0x96, Z14, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z14
-	VPMULUDQ     Z1, Z22, Z16
-	VPSRLQ       $0x20, Z14, Z22
-	VPSRLQ       $0x20, Z16, Z23
-	VPTERNLOGD   $0x96, Z19, Z12, Z23
-	VPTERNLOGD   $0x96, Z15, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z15
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z15, Z20
-	VPSRLQ       $0x20, Z19, Z21
-	VPTERNLOGD   $0x96, Z18, Z12, Z21
-	VPTERNLOGD   $0x96, Z17, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z17
-	VPMULUDQ     Z1, Z22, Z18
-	VPSRLQ       $0x20, Z17, Z22
-	VPSRLQ       $0x20, Z18, Z23
-	VPTERNLOGD   $0x96, Z16, Z12, Z23
-	VPTERNLOGD   $0x96, Z14, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z14
-	VPMULUDQ     Z1, Z20, Z16
-	VPSRLQ       $0x20, Z14, Z20
-	VPSRLQ       $0x20, Z16, Z21
-	VPTERNLOGD   $0x96, Z19, Z12, Z21
-	VPTERNLOGD   $0x96, Z15, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z15
-	VPMULUDQ     Z1, Z22, Z19
-	VPSRLQ       $0x20, Z15, Z22
-	VPSRLQ       $0x20, Z19, Z23
-	VPTERNLOGD   $0x96, Z18, Z12, Z23
-	VPTERNLOGD   $0x96, Z17, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z17
-	VPMULUDQ     Z1, Z20, Z18
-	VPSRLQ       $0x20, Z17, Z20
-	VPSRLQ       $0x20, Z18, Z21
-	VPTERNLOGD   $0x96, Z16, Z12, Z21
-	VPTERNLOGD   $0x96, Z14, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z14
-	VPMULUDQ     Z1, Z22, Z16
-	VPSRLQ       $0x20, Z14, Z22
-	VPSRLQ       $0x20, Z16, Z23
-	VPTERNLOGD   $0x96, Z19, Z12, Z23
-	VPTERNLOGD   $0x96, Z15, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z15
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z15, Z20
-	VPSRLQ       $0x20, Z19, Z21
-	VPTERNLOGD   $0x96, Z18, Z12, Z21
-	VPTERNLOGD   $0x96, Z17, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z12
-	VPSHUFD      $0xa0, Z16, K1, Z23
-	VPSHUFD      $0xa0, Z14, K1, Z22
-	VPUNPCKLQDQ  Z22, Z23, Z12
-	VPUNPCKHQDQ  Z22, Z23, Z13
-	VMOVUPS      Z12, (SP)
-	VMOVUPS      Z13, 64(SP)
-	VPSHUFD      $0xa0, Z19, K1, Z21
-	VPSHUFD      $0xa0, Z15, K1, Z20
-	VPUNPCKLQDQ  Z20, Z21, Z12
-	VPUNPCKHQDQ  Z20, Z21, Z13
-	VMOVUPS      Z12, 128(SP)
-	VMOVUPS      Z13, 192(SP)
+	VMOVDQA64    Z8, Z22
+	VMOVDQA64    Z9, Z23
+	VMOVDQA64    Z6, Z26
+	VMOVDQA64    Z7, Z27
 	ADDQ         $0x10, DX
-	MOVQ         $0x00000800, R8
-	SUBQ         BX, R8
-	CMPQ         CX, R8
-	CMOVQLT      CX, R8
-	SUBQ         R8, CX
-	LEAQ         (SP), SI
-	MOVQ         BX, DI
-	SHRQ         $0x03, DI
-	ADDQ         DI, SI
-	ANDQ         $0x07, BX
-	VPBROADCASTD BX, Z13
-	VMOVUPS      signShifts32<>+0(SB), Z12
-	VPSUBD       Z13, Z12, Z12
-	XORQ         BX, BX
-	SUBQ         $0x40, R8
-	JL           rest2
+	VPMULUDQ     Z0, Z12, Z19
+	VPMULUDQ     Z1, Z17, Z20
+	VPSRLQ       $0x20, Z20, Z12
+	VPSRLQ       $0x20, Z19, Z17
+	VPTERNLOGD   $0x96, Z15, Z26, Z12
+	VPTERNLOGD   $0x96, Z18, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z24
+	VPMULUDQ     Z1, Z22, Z25
+	VPSRLQ       $0x20, Z25, Z16
+	VPSRLQ       $0x20, Z24, Z22
+	VPTERNLOGD   $0x96, Z21, Z26, Z16
+	VPTERNLOGD   $0x96, Z23, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z17, Z15
+	VPSRLQ       $0x20, Z15, Z12
+	VPSRLQ       $0x20, Z18, Z17
+	VPTERNLOGD   $0x96, Z20, Z26, Z12
+	VPTERNLOGD   $0x96, Z19, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z23
+	VPMULUDQ     Z1, Z22, Z21
+	VPSRLQ       $0x20, Z21, Z16
+	VPSRLQ       $0x20, Z23, Z22
+	VPTERNLOGD   $0x96, Z25, Z26, Z16
+	VPTERNLOGD   $0x96, Z24, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z19
+	VPMULUDQ     Z1, Z17, Z20
+	VPSRLQ       $0x20, Z20, Z12
+	VPSRLQ       $0x20, Z19, Z17
+	VPTERNLOGD   $0x96, Z15, Z26, Z12
+	VPTERNLOGD   $0x96, Z18, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z24
+	VPMULUDQ     Z1, Z22, Z25
+	VPSRLQ       $0x20, Z25, Z16
+	VPSRLQ       $0x20, Z24, Z22
+	VPTERNLOGD   $0x96, Z21, Z26, Z16
+	VPTERNLOGD   $0x96, Z23, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z17, Z15
+	VPSRLQ       $0x20, Z15, Z12
+	VPSRLQ       $0x20, Z18, Z17
+	VPTERNLOGD   $0x96, Z20, Z26, Z12
+	VPTERNLOGD   $0x96, Z19, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z23
+	VPMULUDQ     Z1, Z22, Z21
+	VPSRLQ       $0x20, Z21, Z16
+	VPSRLQ       $0x20, Z23, Z22
+	VPTERNLOGD   $0x96, Z25, Z26, Z16
+	VPTERNLOGD   $0x96, Z24, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z19
+	VPMULUDQ     Z1, Z17, Z20
+	VPSRLQ       $0x20, Z20, Z12
+	VPSRLQ       $0x20, Z19, Z17
+	VPTERNLOGD   $0x96, Z15, Z26, Z12
+	VPTERNLOGD   $0x96, Z18, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z24
+	VPMULUDQ     Z1, Z22, Z25
+	VPSRLQ       $0x20, Z25, Z16
+	VPSRLQ       $0x20, Z24, Z22
+	VPTERNLOGD   $0x96, Z21, Z26, Z16
+	VPTERNLOGD   $0x96, Z23, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z17, Z15
+	VPSRLQ       $0x20, Z15, Z12
+	VPSRLQ       $0x20, Z18, Z17
+	VPTERNLOGD   $0x96, Z20, Z26, Z12
+	VPTERNLOGD   $0x96, Z19, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z23
+	VPMULUDQ     Z1, Z22, Z21
+	VPSRLQ       $0x20, Z21, Z16
+	VPSRLQ       $0x20, Z23, Z22
+	VPTERNLOGD   $0x96, Z25, Z26, Z16
+	VPTERNLOGD   $0x96, Z24, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z19
+	VPMULUDQ     Z1, Z17, Z20
+	VPSRLQ       $0x20, Z20, Z12
+	VPSRLQ       $0x20, Z19, Z17
+	VPTERNLOGD   $0x96, Z15, Z26, Z12
+	VPTERNLOGD   $0x96, Z18, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z24
+	VPMULUDQ     Z1, Z22, Z25
+	VPSRLQ       $0x20, Z25, Z16
+	VPSRLQ       $0x20, Z24, Z22
+	VPTERNLOGD   $0x96, Z21, Z26, Z16
+	VPTERNLOGD   $0x96, Z23, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z17, Z15
+	VPSRLQ       $0x20, Z15, Z12
+	VPSRLQ       $0x20, Z18, Z17
+	VPTERNLOGD   $0x96, Z20, Z26, Z12
+	VPTERNLOGD   $0x96, Z19, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z23
+	VPMULUDQ     Z1, Z22, Z21
+	VPSRLQ       $0x20, Z21, Z16
+	VPSRLQ       $0x20, Z23, Z22
+	VPTERNLOGD   $0x96, Z25, Z26, Z16
+	VPTERNLOGD   $0x96, Z24, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z19
+	VPMULUDQ     Z1, Z17, Z20
+	VPSRLQ       $0x20, Z20, Z12
+	VPSRLQ       $0x20, Z19, Z17
+	VPTERNLOGD   $0x96, Z15, Z26, Z12
+	VPTERNLOGD   $0x96, Z18, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z24
+	VPMULUDQ     Z1, Z22, Z25
+	VPSRLQ       $0x20, Z25, Z16
+	VPSRLQ       $0x20, Z24, Z22
+	VPTERNLOGD   $0x96, Z21, Z26, Z16
+	VPTERNLOGD   $0x96, Z23, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z17, Z15
+	VPSRLQ       $0x20, Z15, Z12
+	VPSRLQ       $0x20, Z18, Z17
+	VPTERNLOGD   $0x96, Z20, Z26, Z12
+	VPTERNLOGD   $0x96, Z19, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z23
+	VPMULUDQ     Z1, Z22, Z21
+	VPSRLQ       $0x20, Z21, Z16
+	VPSRLQ       $0x20, Z23, Z22
+	VPTERNLOGD   $0x96, Z25, Z26, Z16
+	VPTERNLOGD   $0x96, Z24, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPSHUFD      $0xa0, Z15, K1, Z12
+	VPSHUFD      $0xa0, Z18, K1, Z17
+	VPUNPCKLQDQ  Z17, Z12, Z15
+	VPUNPCKHQDQ  Z17, Z12, Z12
+	VMOVUPS      Z15, (SP)
+	VMOVUPS      Z12, 64(SP)
+	VPSHUFD      $0xa0, Z21, K1, Z16
+	VPSHUFD      $0xa0, Z23, K1, Z22
+	VPUNPCKLQDQ  Z22, Z16, Z12
+	VPUNPCKHQDQ  Z22, Z16, Z15
+	VMOVUPS      Z12, 128(SP)
+	VMOVUPS      Z15, 192(SP)
 
-chunks1:
-	VBROADCASTSS (SI), Z13
-	VPSLLVD      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPS      Z13, (AX)
-	VBROADCASTSS 2(SI), Z13
-	VPSLLVD      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPS      Z13, 64(AX)
-	VBROADCASTSS 4(SI), Z13
-	VPSLLVD      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPS      Z13, 128(AX)
-	VBROADCASTSS 6(SI), Z13
-	VPSLLVD      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPS      Z13, 192(AX)
+made:
+	TESTQ        BX, BX
+	JNZ          single
+	CMPQ         CX, $0x00000800
+	JLE          single
+	VPBROADCASTQ DX, Z12
+	VPADDQ       Z4, Z12, Z12
+	VPADDQ       Z5, Z12, Z16
+	VPSRLQ       $0x20, Z12, Z15
+	VMOVDQA64    Z8, Z17
+	VMOVDQA64    Z9, Z18
+	VPSRLQ       $0x20, Z16, Z21
+	VMOVDQA64    Z8, Z22
+	VMOVDQA64    Z9, Z23
+	VMOVDQA64    Z6, Z26
+	VMOVDQA64    Z7, Z27
+	ADDQ         $0x10, DX
+	LEAQ         (SP), SI
+	MOVQ         $0x00000004, R8
+
+pair:
+	VPMULUDQ     Z0, Z12, Z19
+	VPMULUDQ     Z1, Z17, Z20
+	VPSRLQ       $0x20, Z20, Z12
+	VPSRLQ       $0x20, Z19, Z17
+	VPTERNLOGD   $0x96, Z15, Z26, Z12
+	VPTERNLOGD   $0x96, Z18, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z24
+	VPMULUDQ     Z1, Z22, Z25
+	VPSRLQ       $0x20, Z25, Z16
+	VPSRLQ       $0x20, Z24, Z22
+	VPTERNLOGD   $0x96, Z21, Z26, Z16
+	VPTERNLOGD   $0x96, Z23, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z17, Z15
+	VPSRLQ       $0x20, Z15, Z12
+	VPSRLQ       $0x20, Z18, Z17
+	VPTERNLOGD   $0x96, Z20, Z26, Z12
+	VPTERNLOGD   $0x96, Z19, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z23
+	VPMULUDQ     Z1, Z22, Z21
+	VPSRLQ       $0x20, Z21, Z16
+	VPSRLQ       $0x20, Z23, Z22
+	VPTERNLOGD   $0x96, Z25, Z26, Z16
+	VPTERNLOGD   $0x96, Z24, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPBROADCASTD (SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, (AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 64(AX)
+	VPBROADCASTD 4(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 128(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 192(AX)
+	VPBROADCASTD 8(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 256(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 320(AX)
+	VPBROADCASTD 12(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 384(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 448(AX)
+	VPBROADCASTD 16(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 512(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 576(AX)
+	VPBROADCASTD 20(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 640(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 704(AX)
+	VPBROADCASTD 24(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 768(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 832(AX)
+	VPBROADCASTD 28(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 896(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 960(AX)
+	VPBROADCASTD 32(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 1024(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 1088(AX)
+	VPBROADCASTD 36(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 1152(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 1216(AX)
+	VPBROADCASTD 40(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 1280(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 1344(AX)
+	VPBROADCASTD 44(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 1408(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 1472(AX)
+	VPBROADCASTD 48(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 1536(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 1600(AX)
+	VPBROADCASTD 52(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 1664(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 1728(AX)
+	VPBROADCASTD 56(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 1792(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 1856(AX)
+	VPBROADCASTD 60(SI), Z19
+	VPSLLVD      Z13, Z19, Z20
+	VPTERNLOGD   $0xec, Z10, Z11, Z20
+	VMOVUPS      Z20, 1920(AX)
+	VPSLLVD      Z14, Z19, Z19
+	VPTERNLOGD   $0xec, Z10, Z11, Z19
+	VMOVUPS      Z19, 1984(AX)
+	ADDQ         $0x40, SI
+	ADDQ         $0x00000800, AX
+	DECQ         R8
+	JNZ          pair
+	VPMULUDQ     Z0, Z12, Z19
+	VPMULUDQ     Z1, Z17, Z20
+	VPSRLQ       $0x20, Z20, Z12
+	VPSRLQ       $0x20, Z19, Z17
+	VPTERNLOGD   $0x96, Z15, Z26, Z12
+	VPTERNLOGD   $0x96, Z18, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z24
+	VPMULUDQ     Z1, Z22, Z25
+	VPSRLQ       $0x20, Z25, Z16
+	VPSRLQ       $0x20, Z24, Z22
+	VPTERNLOGD   $0x96, Z21, Z26, Z16
+	VPTERNLOGD   $0x96, Z23, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z17, Z15
+	VPSRLQ       $0x20, Z15, Z12
+	VPSRLQ       $0x20, Z18, Z17
+	VPTERNLOGD   $0x96, Z20, Z26, Z12
+	VPTERNLOGD   $0x96, Z19, Z27, Z17
+	VPMULUDQ     Z0, Z16, Z23
+	VPMULUDQ     Z1, Z22, Z21
+	VPSRLQ       $0x20, Z21, Z16
+	VPSRLQ       $0x20, Z23, Z22
+	VPTERNLOGD   $0x96, Z25, Z26, Z16
+	VPTERNLOGD   $0x96, Z24, Z27, Z22
+	VPADDQ       Z2, Z26, Z26
+	VPADDQ       Z3, Z27, Z27
+	VPSHUFD      $0xa0, Z15, K1, Z12
+	VPSHUFD      $0xa0, Z18, K1, Z17
+	VPUNPCKLQDQ  Z17, Z12, Z15
+	VPUNPCKHQDQ  Z17, Z12, Z12
+	VMOVUPS      Z15, (SP)
+	VMOVUPS      Z12, 64(SP)
+	VPSHUFD      $0xa0, Z21, K1, Z16
+	VPSHUFD      $0xa0, Z23, K1, Z22
+	VPUNPCKLQDQ  Z22, Z16, Z12
+	VPUNPCKHQDQ  Z22, Z16, Z15
+	VMOVUPS      Z12, 128(SP)
+	VMOVUPS      Z15, 192(SP)
+	SUBQ         $0x00000800, CX
+	JMP          made
+
+single:
+	MOVQ    $0x00000800, R8
+	SUBQ    BX, R8
+	CMPQ    CX, R8
+	CMOVQLT CX, R8
+	SUBQ    R8, CX
+	LEAQ    (SP), SI
+	MOVQ    BX, DI
+	SHRQ    $0x03, DI
+	ADDQ    DI, SI
+	TESTQ   BX, BX
+	JNZ     chunks1
+	SUBQ    $0x40, R8
+	JL      rest3
+
+words2:
+	VPBROADCASTD (SI), Z12
+	VPSLLVD      Z13, Z12, Z15
+	VPTERNLOGD   $0xec, Z10, Z11, Z15
+	VMOVUPS      Z15, (AX)
+	VPSLLVD      Z14, Z12, Z12
+	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VMOVUPS      Z12, 64(AX)
+	VPBROADCASTD 4(SI), Z12
+	VPSLLVD      Z13, Z12, Z15
+	VPTERNLOGD   $0xec, Z10, Z11, Z15
+	VMOVUPS      Z15, 128(AX)
+	VPSLLVD      Z14, Z12, Z12
+	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VMOVUPS      Z12, 192(AX)
 	ADDQ         $0x08, SI
 	ADDQ         $0x00000100, AX
 	SUBQ         $0x40, R8
-	JGE          chunks1
+	JGE          words2
 
-rest2:
+rest3:
 	ADDQ $0x40, R8
-	SUBQ $0x10, R8
-	JL   rest4
 
-chunks3:
-	VBROADCASTSS (SI), Z13
-	VPSLLVD      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPS      Z13, (AX)
-	ADDQ         $0x02, SI
-	ADDQ         $0x00000040, AX
+chunks1:
+	ANDQ         $0x07, BX
+	VPBROADCASTD BX, Z15
+	VMOVUPS      signShifts32<>+0(SB), Z12
+	VPSUBD       Z15, Z12, Z12
+	MOVQ         $0x00000000, BX
 	SUBQ         $0x10, R8
-	JGE          chunks3
+	JL           part5
 
-rest4:
+chunk4:
+	VBROADCASTSS (SI), Z15
+	VPSLLVD      Z12, Z15, Z15
+	VPTERNLOGD   $0xec, Z10, Z11, Z15
+	VMOVUPS      Z15, (AX)
+	ADDQ         $0x02, SI
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, R8
+	JGE          chunk4
+
+part5:
 	ADDQ         $0x10, R8
 	TESTQ        R8, R8
 	JZ           batch
 	SHLQ         $0x02, R8
-	VBROADCASTSS (SI), Z13
-	VPSLLVD      Z12, Z13, Z12
+	VBROADCASTSS (SI), Z15
+	VPSLLVD      Z12, Z15, Z12
 	VPTERNLOGD   $0xec, Z10, Z11, Z12
 	MOVQ         AX, SI
 	MOVQ         R8, DI
@@ -9568,16 +10522,16 @@ TEXT ·updateF32AVX512(SB), NOSPLIT, $16-64
 	JL           done2
 
 loop1:
-	PREFETCHT0 512(SI)(R8*1)
-	PREFETCHT0 576(SI)(R8*1)
-	PREFETCHT0 512(BX)(R8*1)
-	PREFETCHT0 576(BX)(R8*1)
-	PREFETCHT0 512(CX)(R8*1)
-	PREFETCHT0 576(CX)(R8*1)
-	PREFETCHT0 512(DX)(R8*1)
-	PREFETCHT0 576(DX)(R8*1)
-	PREFETCHT0 512(AX)(R8*1)
-	PREFETCHT0 576(AX)(R8*1)
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 448(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 448(BX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 448(CX)(R8*1)
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 448(DX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
+	PREFETCHT0 448(AX)(R8*1)
 	VMOVUPS    (SI)(R8*1), Z9
 	VMOVUPS    64(SI)(R8*1), Z14
 	CMPQ       (SP), $+0
@@ -11044,229 +11998,559 @@ TEXT ·rademacherF64AVX512(SB), NOSPLIT, $264-40
 	MOVQ         DX, BX
 	ANDQ         $0x0000007f, BX
 	SHRQ         $0x07, DX
+	VMOVUPD      signShifts64<>+0(SB), Z13
+	VMOVUPD      signShifts64<>+64(SB), Z14
+	VMOVUPD      signShifts64<>+128(SB), Z15
+	VMOVUPD      signShifts64<>+192(SB), Z16
 
 batch:
 	TESTQ        CX, CX
 	JZ           done
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
-	VPSRLQ       $0x20, Z12, Z13
-	VPADDQ       Z5, Z12, Z15
-	VPSRLQ       $0x20, Z15, Z14
-	VPMULUDQ     Z0, Z12, Z12
-	VPMULUDQ     Z1, Z8, Z16
+	VPADDQ       Z5, Z12, Z18
 	VPSRLQ       $0x20, Z12, Z17
-	VPSRLQ       $0x20, Z16, Z18
-	VPTERNLOGD   $0x96, Z13, Z6, Z18
-	VPTERNLOGD   $0x96, Z9, Z7, Z17
-	VPMULUDQ     Z0, Z15, Z13
-	VPMULUDQ     Z1, Z8, Z15
-	VPSRLQ       $0x20, Z13, Z19
-	VPSRLQ       $0x20, Z15, Z20
-	VPTERNLOGD   $0x96, Z14, Z6, Z20
-	VPTERNLOGD   $0x96, Z9, Z7, Z19
-	VPADDQ       Z2, Z6, Z14
-	VPADDQ       Z3, Z7, Z21
-	VPMULUDQ     Z0, Z18, Z18
-	VPMULUDQ     Z1, Z17, Z17
-	VPSRLQ       $0x20, Z18, Z22
-	VPSRLQ       $0x20, Z17, Z23
-	VPTERNLOGD   $0x96, Z16, Z14, Z23
-	VPTERNLOGD   $0x96, Z12, Z21, Z22
-	VPMULUDQ     Z0, Z20, Z12
-	VPMULUDQ     Z1, Z19, Z16
-	VPSRLQ       $0x20, Z12, Z19
-	VPSRLQ       $0x20, Z16, Z20
-	VPTERNLOGD   $0x96, Z15, Z14, Z20
-	VPTERNLOGD   $0x96, Z13, Z21, Z19
-	VPADDQ       Z2, Z14, Z13
-	VPADDQ       Z3, Z21, Z14
-	VPMULUDQ     Z0, Z23, Z15
-	VPMULUDQ     Z1, Z22, Z21
-	VPSRLQ       $0x20, Z15, Z22
-	VPSRLQ       $0x20, Z21, Z23
-	VPTERNLOGD   $0x96, Z17, Z13, Z23
-	VPTERNLOGD   $0x96, Z18, Z14, Z22
-	VPMULUDQ     Z0, Z20, Z17
-	VPMULUDQ     Z1, Z19, Z18
-	VPSRLQ       $0x20, Z17, Z19
-	VPSRLQ       $0x20, Z18, Z20
-	VPTERNLOGD   $0x96, Z16, Z13, Z20
-	VPTERNLOGD   $0x96, Z12, Z14, Z19
-	VPADDQ       Z2, Z13, Z12
-	VPADDQ       Z3, Z14, Z13
-	VPMULUDQ     Z0, Z23, Z14
-	VPMULUDQ     Z1, Z22, Z16
-	VPSRLQ       $0x20, Z14, Z22
-	VPSRLQ       $0x20, Z16, Z23
-	VPTERNLOGD   $0x96, Z21, Z12, Z23
-	VPTERNLOGD   $0x96, Z15, Z13, Z22
-	VPMULUDQ     Z0, Z20, Z15
-	VPMULUDQ     Z1, Z19, Z19
-	VPSRLQ       $0x20, Z15, Z20
-	VPSRLQ       $0x20, Z19, Z21
-	VPTERNLOGD   $0x96, Z18, Z12, Z21
-	VPTERNLOGD   $0x96, Z17, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z17
-	VPMULUDQ     Z1, Z22, Z18
-	VPSRLQ       $0x20, Z17, Z22
+	VMOVDQA64    Z8, Z19
+	VMOVDQA64    Z9, Z20
 	VPSRLQ       $0x20, Z18, Z23
-	VPTERNLOGD   $0x96, Z16, Z12, Z23
-	VPTERNLOGD   $0x96, Z14, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z14
-	VPMULUDQ     Z1, Z20, Z16
-	VPSRLQ       $0x20, Z14, Z20
-	VPSRLQ       $0x20, Z16, Z21
-	VPTERNLOGD   $0x96, Z19, Z12, Z21
-	VPTERNLOGD   $0x96, Z15, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z15
-	VPMULUDQ     Z1, Z22, Z19
-	VPSRLQ       $0x20, Z15, Z22
-	VPSRLQ       $0x20, Z19, Z23
-	VPTERNLOGD   $0x96, Z18, Z12, Z23
-	VPTERNLOGD   $0x96, Z17, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z17
-	VPMULUDQ     Z1, Z20, Z18
-	VPSRLQ       $0x20, Z17, Z20
-	VPSRLQ       $0x20, Z18, Z21
-	VPTERNLOGD   $0x96, Z16, Z12, Z21
-	VPTERNLOGD   $0x96, Z14, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z14
-	VPMULUDQ     Z1, Z22, Z16
-	VPSRLQ       $0x20, Z14, Z22
-	VPSRLQ       $0x20, Z16, Z23
-	VPTERNLOGD   $0x96, Z19, Z12, Z23
-	VPTERNLOGD   $0x96, Z15, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z15
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z15, Z20
-	VPSRLQ       $0x20, Z19, Z21
-	VPTERNLOGD   $0x96, Z18, Z12, Z21
-	VPTERNLOGD   $0x96, Z17, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z17
-	VPMULUDQ     Z1, Z22, Z18
-	VPSRLQ       $0x20, Z17, Z22
-	VPSRLQ       $0x20, Z18, Z23
-	VPTERNLOGD   $0x96, Z16, Z12, Z23
-	VPTERNLOGD   $0x96, Z14, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z14
-	VPMULUDQ     Z1, Z20, Z16
-	VPSRLQ       $0x20, Z14, Z20
-	VPSRLQ       $0x20, Z16, Z21
-	VPTERNLOGD   $0x96, Z19, Z12, Z21
-	VPTERNLOGD   $0x96, Z15, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z15
-	VPMULUDQ     Z1, Z22, Z19
-	VPSRLQ       $0x20, Z15, Z22
-	VPSRLQ       $0x20, Z19, Z23
-	VPTERNLOGD   $0x96, Z18, Z12, Z23
-	VPTERNLOGD   $0x96, Z17, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z17
-	VPMULUDQ     Z1, Z20, Z18
-	VPSRLQ       $0x20, Z17, Z20
-	VPSRLQ       $0x20, Z18, Z21
-	VPTERNLOGD   $0x96, Z16, Z12, Z21
-	VPTERNLOGD   $0x96, Z14, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z13
-	VPMULUDQ     Z0, Z23, Z14
-	VPMULUDQ     Z1, Z22, Z16
-	VPSRLQ       $0x20, Z14, Z22
-	VPSRLQ       $0x20, Z16, Z23
-	VPTERNLOGD   $0x96, Z19, Z12, Z23
-	VPTERNLOGD   $0x96, Z15, Z13, Z22
-	VPMULUDQ     Z0, Z21, Z15
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z15, Z20
-	VPSRLQ       $0x20, Z19, Z21
-	VPTERNLOGD   $0x96, Z18, Z12, Z21
-	VPTERNLOGD   $0x96, Z17, Z13, Z20
-	VPADDQ       Z2, Z12, Z12
-	VPADDQ       Z3, Z13, Z12
-	VPSHUFD      $0xa0, Z16, K1, Z23
-	VPSHUFD      $0xa0, Z14, K1, Z22
-	VPUNPCKLQDQ  Z22, Z23, Z12
-	VPUNPCKHQDQ  Z22, Z23, Z13
-	VMOVUPD      Z12, (SP)
-	VMOVUPD      Z13, 64(SP)
-	VPSHUFD      $0xa0, Z19, K1, Z21
-	VPSHUFD      $0xa0, Z15, K1, Z20
-	VPUNPCKLQDQ  Z20, Z21, Z12
-	VPUNPCKHQDQ  Z20, Z21, Z13
-	VMOVUPD      Z12, 128(SP)
-	VMOVUPD      Z13, 192(SP)
+	VMOVDQA64    Z8, Z24
+	VMOVDQA64    Z9, Z25
+	VMOVDQA64    Z6, Z28
+	VMOVDQA64    Z7, Z29
 	ADDQ         $0x10, DX
-	MOVQ         $0x00000800, R8
-	SUBQ         BX, R8
-	CMPQ         CX, R8
-	CMOVQLT      CX, R8
-	SUBQ         R8, CX
+	VPMULUDQ     Z0, Z12, Z21
+	VPMULUDQ     Z1, Z19, Z22
+	VPSRLQ       $0x20, Z22, Z12
+	VPSRLQ       $0x20, Z21, Z19
+	VPTERNLOGD   $0x96, Z17, Z28, Z12
+	VPTERNLOGD   $0x96, Z20, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z26
+	VPMULUDQ     Z1, Z24, Z27
+	VPSRLQ       $0x20, Z27, Z18
+	VPSRLQ       $0x20, Z26, Z24
+	VPTERNLOGD   $0x96, Z23, Z28, Z18
+	VPTERNLOGD   $0x96, Z25, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z20
+	VPMULUDQ     Z1, Z19, Z17
+	VPSRLQ       $0x20, Z17, Z12
+	VPSRLQ       $0x20, Z20, Z19
+	VPTERNLOGD   $0x96, Z22, Z28, Z12
+	VPTERNLOGD   $0x96, Z21, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z25
+	VPMULUDQ     Z1, Z24, Z23
+	VPSRLQ       $0x20, Z23, Z18
+	VPSRLQ       $0x20, Z25, Z24
+	VPTERNLOGD   $0x96, Z27, Z28, Z18
+	VPTERNLOGD   $0x96, Z26, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z21
+	VPMULUDQ     Z1, Z19, Z22
+	VPSRLQ       $0x20, Z22, Z12
+	VPSRLQ       $0x20, Z21, Z19
+	VPTERNLOGD   $0x96, Z17, Z28, Z12
+	VPTERNLOGD   $0x96, Z20, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z26
+	VPMULUDQ     Z1, Z24, Z27
+	VPSRLQ       $0x20, Z27, Z18
+	VPSRLQ       $0x20, Z26, Z24
+	VPTERNLOGD   $0x96, Z23, Z28, Z18
+	VPTERNLOGD   $0x96, Z25, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z20
+	VPMULUDQ     Z1, Z19, Z17
+	VPSRLQ       $0x20, Z17, Z12
+	VPSRLQ       $0x20, Z20, Z19
+	VPTERNLOGD   $0x96, Z22, Z28, Z12
+	VPTERNLOGD   $0x96, Z21, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z25
+	VPMULUDQ     Z1, Z24, Z23
+	VPSRLQ       $0x20, Z23, Z18
+	VPSRLQ       $0x20, Z25, Z24
+	VPTERNLOGD   $0x96, Z27, Z28, Z18
+	VPTERNLOGD   $0x96, Z26, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z21
+	VPMULUDQ     Z1, Z19, Z22
+	VPSRLQ       $0x20, Z22, Z12
+	VPSRLQ       $0x20, Z21, Z19
+	VPTERNLOGD   $0x96, Z17, Z28, Z12
+	VPTERNLOGD   $0x96, Z20, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z26
+	VPMULUDQ     Z1, Z24, Z27
+	VPSRLQ       $0x20, Z27, Z18
+	VPSRLQ       $0x20, Z26, Z24
+	VPTERNLOGD   $0x96, Z23, Z28, Z18
+	VPTERNLOGD   $0x96, Z25, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z20
+	VPMULUDQ     Z1, Z19, Z17
+	VPSRLQ       $0x20, Z17, Z12
+	VPSRLQ       $0x20, Z20, Z19
+	VPTERNLOGD   $0x96, Z22, Z28, Z12
+	VPTERNLOGD   $0x96, Z21, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z25
+	VPMULUDQ     Z1, Z24, Z23
+	VPSRLQ       $0x20, Z23, Z18
+	VPSRLQ       $0x20, Z25, Z24
+	VPTERNLOGD   $0x96, Z27, Z28, Z18
+	VPTERNLOGD   $0x96, Z26, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z21
+	VPMULUDQ     Z1, Z19, Z22
+	VPSRLQ       $0x20, Z22, Z12
+	VPSRLQ       $0x20, Z21, Z19
+	VPTERNLOGD   $0x96, Z17, Z28, Z12
+	VPTERNLOGD   $0x96, Z20, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z26
+	VPMULUDQ     Z1, Z24, Z27
+	VPSRLQ       $0x20, Z27, Z18
+	VPSRLQ       $0x20, Z26, Z24
+	VPTERNLOGD   $0x96, Z23, Z28, Z18
+	VPTERNLOGD   $0x96, Z25, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z20
+	VPMULUDQ     Z1, Z19, Z17
+	VPSRLQ       $0x20, Z17, Z12
+	VPSRLQ       $0x20, Z20, Z19
+	VPTERNLOGD   $0x96, Z22, Z28, Z12
+	VPTERNLOGD   $0x96, Z21, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z25
+	VPMULUDQ     Z1, Z24, Z23
+	VPSRLQ       $0x20, Z23, Z18
+	VPSRLQ       $0x20, Z25, Z24
+	VPTERNLOGD   $0x96, Z27, Z28, Z18
+	VPTERNLOGD   $0x96, Z26, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z21
+	VPMULUDQ     Z1, Z19, Z22
+	VPSRLQ       $0x20, Z22, Z12
+	VPSRLQ       $0x20, Z21, Z19
+	VPTERNLOGD   $0x96, Z17, Z28, Z12
+	VPTERNLOGD   $0x96, Z20, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z26
+	VPMULUDQ     Z1, Z24, Z27
+	VPSRLQ       $0x20, Z27, Z18
+	VPSRLQ       $0x20, Z26, Z24
+	VPTERNLOGD   $0x96, Z23, Z28, Z18
+	VPTERNLOGD   $0x96, Z25, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z20
+	VPMULUDQ     Z1, Z19, Z17
+	VPSRLQ       $0x20, Z17, Z12
+	VPSRLQ       $0x20, Z20, Z19
+	VPTERNLOGD   $0x96, Z22, Z28, Z12
+	VPTERNLOGD   $0x96, Z21, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z25
+	VPMULUDQ     Z1, Z24, Z23
+	VPSRLQ       $0x20, Z23, Z18
+	VPSRLQ       $0x20, Z25, Z24
+	VPTERNLOGD   $0x96, Z27, Z28, Z18
+	VPTERNLOGD   $0x96, Z26, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPSHUFD      $0xa0, Z17, K1, Z12
+	VPSHUFD      $0xa0, Z20, K1, Z19
+	VPUNPCKLQDQ  Z19, Z12, Z17
+	VPUNPCKHQDQ  Z19, Z12, Z12
+	VMOVUPD      Z17, (SP)
+	VMOVUPD      Z12, 64(SP)
+	VPSHUFD      $0xa0, Z23, K1, Z18
+	VPSHUFD      $0xa0, Z25, K1, Z24
+	VPUNPCKLQDQ  Z24, Z18, Z12
+	VPUNPCKHQDQ  Z24, Z18, Z17
+	VMOVUPD      Z12, 128(SP)
+	VMOVUPD      Z17, 192(SP)
+
+made:
+	TESTQ        BX, BX
+	JNZ          single
+	CMPQ         CX, $0x00000800
+	JLE          single
+	VPBROADCASTQ DX, Z12
+	VPADDQ       Z4, Z12, Z12
+	VPADDQ       Z5, Z12, Z18
+	VPSRLQ       $0x20, Z12, Z17
+	VMOVDQA64    Z8, Z19
+	VMOVDQA64    Z9, Z20
+	VPSRLQ       $0x20, Z18, Z23
+	VMOVDQA64    Z8, Z24
+	VMOVDQA64    Z9, Z25
+	VMOVDQA64    Z6, Z28
+	VMOVDQA64    Z7, Z29
+	ADDQ         $0x10, DX
 	LEAQ         (SP), SI
-	MOVQ         BX, DI
-	SHRQ         $0x03, DI
-	ADDQ         DI, SI
-	ANDQ         $0x07, BX
-	VPBROADCASTQ BX, Z13
-	VMOVUPD      signShifts64<>+0(SB), Z12
-	VPSUBQ       Z13, Z12, Z12
-	XORQ         BX, BX
-	SUBQ         $0x20, R8
-	JL           rest2
+	MOVQ         $0x00000004, R8
+
+pair:
+	VPMULUDQ     Z0, Z12, Z21
+	VPMULUDQ     Z1, Z19, Z22
+	VPSRLQ       $0x20, Z22, Z12
+	VPSRLQ       $0x20, Z21, Z19
+	VPTERNLOGD   $0x96, Z17, Z28, Z12
+	VPTERNLOGD   $0x96, Z20, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z26
+	VPMULUDQ     Z1, Z24, Z27
+	VPSRLQ       $0x20, Z27, Z18
+	VPSRLQ       $0x20, Z26, Z24
+	VPTERNLOGD   $0x96, Z23, Z28, Z18
+	VPTERNLOGD   $0x96, Z25, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z20
+	VPMULUDQ     Z1, Z19, Z17
+	VPSRLQ       $0x20, Z17, Z12
+	VPSRLQ       $0x20, Z20, Z19
+	VPTERNLOGD   $0x96, Z22, Z28, Z12
+	VPTERNLOGD   $0x96, Z21, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z25
+	VPMULUDQ     Z1, Z24, Z23
+	VPSRLQ       $0x20, Z23, Z18
+	VPSRLQ       $0x20, Z25, Z24
+	VPTERNLOGD   $0x96, Z27, Z28, Z18
+	VPTERNLOGD   $0x96, Z26, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPBROADCASTD (SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, (AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 64(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 128(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 192(AX)
+	VPBROADCASTD 4(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 256(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 320(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 384(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 448(AX)
+	VPBROADCASTD 8(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 512(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 576(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 640(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 704(AX)
+	VPBROADCASTD 12(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 768(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 832(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 896(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 960(AX)
+	VPBROADCASTD 16(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1024(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1088(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1152(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 1216(AX)
+	VPBROADCASTD 20(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1280(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1344(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1408(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 1472(AX)
+	VPBROADCASTD 24(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1536(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1600(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1664(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 1728(AX)
+	VPBROADCASTD 28(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1792(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1856(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 1920(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 1984(AX)
+	VPBROADCASTD 32(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2048(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2112(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2176(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 2240(AX)
+	VPBROADCASTD 36(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2304(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2368(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2432(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 2496(AX)
+	VPBROADCASTD 40(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2560(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2624(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2688(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 2752(AX)
+	VPBROADCASTD 44(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2816(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2880(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 2944(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 3008(AX)
+	VPBROADCASTD 48(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3072(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3136(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3200(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 3264(AX)
+	VPBROADCASTD 52(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3328(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3392(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3456(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 3520(AX)
+	VPBROADCASTD 56(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3584(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3648(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3712(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 3776(AX)
+	VPBROADCASTD 60(SI), Z21
+	VPSLLVQ      Z13, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3840(AX)
+	VPSLLVQ      Z14, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3904(AX)
+	VPSLLVQ      Z15, Z21, Z22
+	VPTERNLOGD   $0xec, Z10, Z11, Z22
+	VMOVUPD      Z22, 3968(AX)
+	VPSLLVQ      Z16, Z21, Z21
+	VPTERNLOGD   $0xec, Z10, Z11, Z21
+	VMOVUPD      Z21, 4032(AX)
+	ADDQ         $0x40, SI
+	ADDQ         $0x00001000, AX
+	DECQ         R8
+	JNZ          pair
+	VPMULUDQ     Z0, Z12, Z21
+	VPMULUDQ     Z1, Z19, Z22
+	VPSRLQ       $0x20, Z22, Z12
+	VPSRLQ       $0x20, Z21, Z19
+	VPTERNLOGD   $0x96, Z17, Z28, Z12
+	VPTERNLOGD   $0x96, Z20, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z26
+	VPMULUDQ     Z1, Z24, Z27
+	VPSRLQ       $0x20, Z27, Z18
+	VPSRLQ       $0x20, Z26, Z24
+	VPTERNLOGD   $0x96, Z23, Z28, Z18
+	VPTERNLOGD   $0x96, Z25, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPMULUDQ     Z0, Z12, Z20
+	VPMULUDQ     Z1, Z19, Z17
+	VPSRLQ       $0x20, Z17, Z12
+	VPSRLQ       $0x20, Z20, Z19
+	VPTERNLOGD   $0x96, Z22, Z28, Z12
+	VPTERNLOGD   $0x96, Z21, Z29, Z19
+	VPMULUDQ     Z0, Z18, Z25
+	VPMULUDQ     Z1, Z24, Z23
+	VPSRLQ       $0x20, Z23, Z18
+	VPSRLQ       $0x20, Z25, Z24
+	VPTERNLOGD   $0x96, Z27, Z28, Z18
+	VPTERNLOGD   $0x96, Z26, Z29, Z24
+	VPADDQ       Z2, Z28, Z28
+	VPADDQ       Z3, Z29, Z29
+	VPSHUFD      $0xa0, Z17, K1, Z12
+	VPSHUFD      $0xa0, Z20, K1, Z19
+	VPUNPCKLQDQ  Z19, Z12, Z17
+	VPUNPCKHQDQ  Z19, Z12, Z12
+	VMOVUPD      Z17, (SP)
+	VMOVUPD      Z12, 64(SP)
+	VPSHUFD      $0xa0, Z23, K1, Z18
+	VPSHUFD      $0xa0, Z25, K1, Z24
+	VPUNPCKLQDQ  Z24, Z18, Z12
+	VPUNPCKHQDQ  Z24, Z18, Z17
+	VMOVUPD      Z12, 128(SP)
+	VMOVUPD      Z17, 192(SP)
+	SUBQ         $0x00000800, CX
+	JMP          made
+
+single:
+	MOVQ    $0x00000800, R8
+	SUBQ    BX, R8
+	CMPQ    CX, R8
+	CMOVQLT CX, R8
+	SUBQ    R8, CX
+	LEAQ    (SP), SI
+	MOVQ    BX, DI
+	SHRQ    $0x03, DI
+	ADDQ    DI, SI
+	TESTQ   BX, BX
+	JNZ     chunks1
+	SUBQ    $0x40, R8
+	JL      rest3
+
+words2:
+	VPBROADCASTD (SI), Z12
+	VPSLLVQ      Z13, Z12, Z17
+	VPTERNLOGD   $0xec, Z10, Z11, Z17
+	VMOVUPD      Z17, (AX)
+	VPSLLVQ      Z14, Z12, Z17
+	VPTERNLOGD   $0xec, Z10, Z11, Z17
+	VMOVUPD      Z17, 64(AX)
+	VPSLLVQ      Z15, Z12, Z17
+	VPTERNLOGD   $0xec, Z10, Z11, Z17
+	VMOVUPD      Z17, 128(AX)
+	VPSLLVQ      Z16, Z12, Z12
+	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VMOVUPD      Z12, 192(AX)
+	VPBROADCASTD 4(SI), Z12
+	VPSLLVQ      Z13, Z12, Z17
+	VPTERNLOGD   $0xec, Z10, Z11, Z17
+	VMOVUPD      Z17, 256(AX)
+	VPSLLVQ      Z14, Z12, Z17
+	VPTERNLOGD   $0xec, Z10, Z11, Z17
+	VMOVUPD      Z17, 320(AX)
+	VPSLLVQ      Z15, Z12, Z17
+	VPTERNLOGD   $0xec, Z10, Z11, Z17
+	VMOVUPD      Z17, 384(AX)
+	VPSLLVQ      Z16, Z12, Z12
+	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VMOVUPD      Z12, 448(AX)
+	ADDQ         $0x08, SI
+	ADDQ         $0x00000200, AX
+	SUBQ         $0x40, R8
+	JGE          words2
+
+rest3:
+	ADDQ $0x40, R8
 
 chunks1:
-	VBROADCASTSD (SI), Z13
-	VPSLLVQ      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPD      Z13, (AX)
-	VBROADCASTSD 1(SI), Z13
-	VPSLLVQ      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPD      Z13, 64(AX)
-	VBROADCASTSD 2(SI), Z13
-	VPSLLVQ      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPD      Z13, 128(AX)
-	VBROADCASTSD 3(SI), Z13
-	VPSLLVQ      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPD      Z13, 192(AX)
-	ADDQ         $0x04, SI
-	ADDQ         $0x00000100, AX
-	SUBQ         $0x20, R8
-	JGE          chunks1
-
-rest2:
-	ADDQ $0x20, R8
-	SUBQ $0x08, R8
-	JL   rest4
-
-chunks3:
-	VBROADCASTSD (SI), Z13
-	VPSLLVQ      Z12, Z13, Z13
-	VPTERNLOGD   $0xec, Z10, Z11, Z13
-	VMOVUPD      Z13, (AX)
-	ADDQ         $0x01, SI
-	ADDQ         $0x00000040, AX
+	ANDQ         $0x07, BX
+	VPBROADCASTQ BX, Z17
+	VMOVUPD      signShifts64<>+0(SB), Z12
+	VPSUBQ       Z17, Z12, Z12
+	MOVQ         $0x00000000, BX
 	SUBQ         $0x08, R8
-	JGE          chunks3
+	JL           part5
 
-rest4:
+chunk4:
+	VBROADCASTSD (SI), Z17
+	VPSLLVQ      Z12, Z17, Z17
+	VPTERNLOGD   $0xec, Z10, Z11, Z17
+	VMOVUPD      Z17, (AX)
+	ADDQ         $0x01, SI
+	ADDQ         $0x40, AX
+	SUBQ         $0x08, R8
+	JGE          chunk4
+
+part5:
 	ADDQ         $0x08, R8
 	TESTQ        R8, R8
 	JZ           batch
 	SHLQ         $0x03, R8
-	VBROADCASTSD (SI), Z13
-	VPSLLVQ      Z12, Z13, Z12
+	VBROADCASTSD (SI), Z17
+	VPSLLVQ      Z12, Z17, Z12
 	VPTERNLOGD   $0xec, Z10, Z11, Z12
 	MOVQ         AX, SI
 	MOVQ         R8, DI
@@ -13014,16 +14298,16 @@ TEXT ·updateF64AVX512(SB), NOSPLIT, $16-64
 	JL           done2
 
 loop1:
-	PREFETCHT0 512(SI)(R8*1)
-	PREFETCHT0 576(SI)(R8*1)
-	PREFETCHT0 512(BX)(R8*1)
-	PREFETCHT0 576(BX)(R8*1)
-	PREFETCHT0 512(CX)(R8*1)
-	PREFETCHT0 576(CX)(R8*1)
-	PREFETCHT0 512(DX)(R8*1)
-	PREFETCHT0 576(DX)(R8*1)
-	PREFETCHT0 512(AX)(R8*1)
-	PREFETCHT0 576(AX)(R8*1)
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 448(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 448(BX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 448(CX)(R8*1)
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 448(DX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
+	PREFETCHT0 448(AX)(R8*1)
 	VMOVUPD    (SI)(R8*1), Z9
 	VMOVUPD    64(SI)(R8*1), Z14
 	CMPQ       (SP), $+0

@@ -20,7 +20,7 @@ func (k *kernel) toBytes(n reg.GPVirtual) { SHLQ(U8(map[int]int{4: 2, 8: 3}[k.el
 
 // prefetchStreams is how many bytes ahead of its loads update asks for its five
 // streams. The processor's own prefetchers follow them, but not quite as far.
-const prefetchStreams = 512
+const prefetchStreams = 384
 
 // update is the step where each element is a block. The curvature is only
 // squared, so the sign of hz may stay.

@@ -21,8 +21,9 @@ func (k *kernel) batchBytes() int { return k.batch() * 16 }
 // multiplication ignores it; so a product is at once the low word of the next
 // state, and, shifted down, the high word.
 type philox struct {
-	k *kernel
-	c [4]reg.VecVirtual
+	k     *kernel
+	c     [4]reg.VecVirtual
+	spare [2]reg.VecVirtual
 }
 
 // philoxConstants are what all batches share: the multipliers, the Weyl
@@ -58,8 +59,15 @@ func (k *kernel) newPhiloxConstants() *philoxConstants {
 	c.key, c.draw = words("seed"), words("draw")
 	if k.wide() {
 		key, draw := c.key(), c.draw()
-		c.key = func() [2]reg.VecVirtual { return key }
-		c.draw = func() [2]reg.VecVirtual { return draw }
+		copied := func(words [2]reg.VecVirtual) func() [2]reg.VecVirtual {
+			return func() [2]reg.VecVirtual {
+				low, high := k.vec(), k.vec()
+				k.copy(words[0], low)
+				k.copy(words[1], high)
+				return [2]reg.VecVirtual{low, high}
+			}
+		}
+		c.key, c.draw = copied(key), copied(draw)
 		c.odd = K()
 		bits := GP32()
 		MOVL(U32(0xaaaa), bits)
@@ -88,17 +96,18 @@ func (k *kernel) philoxTable() Mem {
 	})
 }
 
-// round does a round with the key k0, k1.
+// round does a round with the key k0, k1. After two of them every word is in the
+// register that it was in before.
 func (p *philox) round(c *philoxConstants, k0, k1 reg.VecVirtual) {
-	low0, low1 := p.k.vec(), p.k.vec()
+	low0, low1 := p.spare[0], p.spare[1]
 	VPMULUDQ(c.mul0, p.c[0], low0)
 	VPMULUDQ(c.mul1, p.c[2], low1)
-	high0, high1 := p.k.vec(), p.k.vec()
-	VPSRLQ(U8(32), low0, high0)
-	VPSRLQ(U8(32), low1, high1)
-	p.k.xor3(p.c[1], k0, high1)
-	p.k.xor3(p.c[3], k1, high0)
-	p.c = [4]reg.VecVirtual{high1, low1, high0, low0}
+	VPSRLQ(U8(32), low1, p.c[0])
+	VPSRLQ(U8(32), low0, p.c[2])
+	p.k.xor3(p.c[1], k0, p.c[0])
+	p.k.xor3(p.c[3], k1, p.c[2])
+	p.spare = [2]reg.VecVirtual{p.c[3], p.c[1]}
+	p.c = [4]reg.VecVirtual{p.c[0], low1, p.c[2], low0}
 }
 
 // xor3 adds x and y, modulo 2, to z.
@@ -128,10 +137,16 @@ func (p *philox) store(c *philoxConstants, dst Mem) {
 	p.k.mov(second, dst.Offset(p.k.bytes()))
 }
 
-// fillBatch makes a batch of blocks from block on, which it moves on, into dst.
-func (k *kernel) fillBatch(c *philoxConstants, dst Mem, block reg.GPVirtual) {
-	var groups [batchVectors]*philox
-	draw := c.draw()
+// philoxBatch is a batch in the making.
+type philoxBatch struct {
+	constants *philoxConstants
+	groups    [batchVectors]*philox
+	key       [2]reg.VecVirtual
+}
+
+// newBatch begins a batch of blocks from block on, which it moves on.
+func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual) *philoxBatch {
+	p := &philoxBatch{constants: c}
 	number := k.vec()
 	if k.wide() {
 		VPBROADCASTQ(block, number)
@@ -140,31 +155,37 @@ func (k *kernel) fillBatch(c *philoxConstants, dst Mem, block reg.GPVirtual) {
 		VPBROADCASTQ(number.AsX(), number)
 	}
 	VPADDQ(c.lane, number, number)
-	for i := range groups {
+	for i := range p.groups {
 		low, high := number, k.vec()
-		if i > 0 {
-			low = k.vec()
-			VPADDQ(c.count, number, low)
-			number = low
+		if i+1 < len(p.groups) {
+			number = k.vec()
+			VPADDQ(c.count, low, number)
 		}
 		VPSRLQ(U8(32), low, high)
-		groups[i] = &philox{k, [4]reg.VecVirtual{low, high, draw[0], draw[1]}}
+		draw := c.draw()
+		p.groups[i] = &philox{k, [4]reg.VecVirtual{low, high, draw[0], draw[1]}, [2]reg.VecVirtual{k.vec(), k.vec()}}
 	}
-	key := c.key()
-	for range 10 {
-		for _, p := range groups {
-			p.round(c, key[0], key[1])
+	p.key = c.key()
+	ADDQ(U8(k.batch()), block)
+	return p
+}
+
+// rounds does some of the ten rounds.
+func (p *philoxBatch) rounds(n int) {
+	for range n {
+		for _, g := range p.groups {
+			g.round(p.constants, p.key[0], p.key[1])
 		}
 		// The carry out of the lower half goes where nobody looks.
-		next := [2]reg.VecVirtual{k.vec(), k.vec()}
-		VPADDQ(c.weyl0, key[0], next[0])
-		VPADDQ(c.weyl1, key[1], next[1])
-		key = next
+		VPADDQ(p.constants.weyl0, p.key[0], p.key[0])
+		VPADDQ(p.constants.weyl1, p.key[1], p.key[1])
 	}
-	for i, p := range groups {
-		p.store(c, dst.Offset(i*2*k.bytes()))
+}
+
+func (p *philoxBatch) store(dst Mem) {
+	for i, g := range p.groups {
+		g.store(p.constants, dst.Offset(i*2*g.k.bytes()))
 	}
-	ADDQ(U8(k.batch()), block)
 }
 
 // signs turns bits into signs, a chunk at a time: one vector of them, but at
@@ -207,10 +228,26 @@ func (s *signs) from(bit reg.GPVirtual) {
 	}
 }
 
-// signShifts is a table of the shift that brings bit l to the sign of lane l.
+// wordShifts returns the shifts for each vector of a word's signs. AVX2 has no
+// registers left for them.
+func (s *signs) wordShifts() (shifts []Op) {
+	table := s.k.signShifts()
+	for v := range 32 / s.k.lanes() {
+		at := table.Offset(v * s.k.bytes())
+		if s.k.wide() {
+			shifts = append(shifts, s.k.load(at, nil))
+		} else {
+			shifts = append(shifts, at)
+		}
+	}
+	return shifts
+}
+
+// signShifts is a table of the shift that brings bit l of a word to the sign of
+// lane l.
 func (k *kernel) signShifts() Mem {
 	return table(fmt.Sprintf("signShifts%d", k.elem*8), func(add func(Constant)) {
-		for l := range 64 / k.elem {
+		for l := range 32 {
 			add(integer(k.elem, k.elem*8-1-l))
 		}
 	})
@@ -219,8 +256,13 @@ func (k *kernel) signShifts() Mem {
 // of returns the signs of vector v of the chunk whose bits begin in the lowest
 // byte of every lane.
 func (s *signs) of(bits reg.VecVirtual, v int) reg.VecVirtual {
+	return s.shifted(bits, s.shifts[v])
+}
+
+// shifted returns the signs that the shifts bring to the top of the lanes.
+func (s *signs) shifted(bits reg.VecVirtual, shifts Op) reg.VecVirtual {
 	t := s.k.vec()
-	s.k.shiftLeftBy(s.shifts[v], bits, t)
+	s.k.shiftLeftBy(shifts, bits, t)
 	if s.k.wide() {
 		const bits, one, signBit = 0xf0, 0xcc, 0xaa // the operands' columns of the truth table
 		VPTERNLOGD(U8(bits&signBit|one), s.signBit, s.one, t)
@@ -232,8 +274,10 @@ func (s *signs) of(bits reg.VecVirtual, v int) reg.VecVirtual {
 }
 
 // rademacher makes a batch of blocks at a time into the frame and turns its
-// bits into signs. What is left of the batch behind its whole chunks is stored
-// as a part of one: also in the first batch, which may begin at any bit.
+// bits into signs, while the next is made where all of it is wanted: the one
+// waits for stores, the other for multiplications. What is left of the batch
+// behind its whole chunks is stored as a part of one: also in the first batch,
+// which may begin at any bit.
 func (k *kernel) rademacher() {
 	const beyond = 8 // a chunk's bits are read as a vector's lane
 	frame := k.text("rademacher", "func(z *float, n int, seed, draw, offset uint64)", k.batchBytes()+beyond,
@@ -248,10 +292,46 @@ func (k *kernel) rademacher() {
 	SHRQ(U8(7), block)
 	from, skip, count := GP64(), GP64(), GP64()
 
+	shifts := s.wordShifts()
+	words := func(n int) { // turns words of the batch into signs
+		for w := range n {
+			bits := k.vec()
+			VPBROADCASTD(Mem{Base: from, Disp: 4 * w}, bits)
+			for v, shift := range shifts {
+				k.mov(s.shifted(bits, shift), k.at(z, nil, w*len(shifts)+v))
+			}
+		}
+		ADDQ(U8(4*n), from)
+		ADDQ(U32(32*n*k.elem), z)
+	}
+
 	Label("batch")
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
-	k.fillBatch(c, frame, block)
+	batch := k.newBatch(c, block)
+	batch.rounds(10)
+	batch.store(frame)
+
+	Label("made")
+	TESTQ(bit, bit)
+	JNZ(LabelRef("single"))
+	CMPQ(n, U32(k.batchBytes()*8))
+	JLE(LabelRef("single"))
+	const pairs = 4 // of rounds, with which the batch before is turned into signs
+	next := k.newBatch(c, block)
+	LEAQ(frame, from)
+	MOVQ(U32(pairs), count)
+	Label("pair")
+	next.rounds(2)
+	words(k.batchBytes() / 4 / pairs)
+	DECQ(count)
+	JNZ(LabelRef("pair"))
+	next.rounds(10 - 2*pairs)
+	next.store(frame)
+	SUBQ(U32(k.batchBytes()*8), n)
+	JMP(LabelRef("made"))
+
+	Label("single")
 	MOVQ(U32(k.batchBytes()*8), count)
 	SUBQ(bit, count)
 	CMPQ(n, count)
@@ -261,37 +341,47 @@ func (k *kernel) rademacher() {
 	MOVQ(bit, skip)
 	SHRQ(U8(3), skip)
 	ADDQ(skip, from) // the byte of the first sign
-	ANDQ(U8(7), bit)
-	s.from(bit)
-	XORQ(bit, bit) // where the next batch begins
+	chunks := k.label("chunks")
+	TESTQ(bit, bit)
+	JNZ(LabelRef(chunks))
+	const few = 2
+	loop, rest := k.label("words"), k.label("rest")
+	SUBQ(U8(32*few), count)
+	JL(LabelRef(rest))
+	Label(loop)
+	words(few)
+	SUBQ(U8(32*few), count)
+	JGE(LabelRef(loop))
+	Label(rest)
+	ADDQ(U8(32*few), count)
 
-	chunk := func(i int) reg.VecVirtual {
+	chunk := func() reg.VecVirtual {
 		bits := k.vec()
-		k.broadcast(Mem{Base: from, Disp: i * k.chunk() / 8}, bits)
+		k.broadcast(Mem{Base: from}, bits)
 		return bits
 	}
-	for _, unroll := range []int{4, 1} {
-		loop, rest := k.label("chunks"), k.label("rest")
-		SUBQ(U8(unroll*k.chunk()), count)
-		JL(LabelRef(rest))
-		Label(loop)
-		for i := range unroll {
-			bits := chunk(i)
-			for v := range s.shifts {
-				k.mov(s.of(bits, v), k.at(z, nil, i*len(s.shifts)+v))
-			}
-		}
-		ADDQ(U8(unroll*k.chunk()/8), from)
-		ADDQ(U32(unroll*k.chunk()*k.elem), z)
-		SUBQ(U8(unroll*k.chunk()), count)
-		JGE(LabelRef(loop))
-		Label(rest)
-		ADDQ(U8(unroll*k.chunk()), count)
+	Label(chunks)
+	ANDQ(U8(7), bit)
+	s.from(bit)
+	MOVQ(U32(0), bit) // where the next batch begins
+	loop, rest = k.label("chunk"), k.label("part")
+	SUBQ(U8(k.chunk()), count)
+	JL(LabelRef(rest))
+	Label(loop)
+	bits := chunk()
+	for v := range s.shifts {
+		k.mov(s.of(bits, v), k.at(z, nil, v))
 	}
+	ADDQ(U8(k.chunk()/8), from)
+	ADDQ(U8(k.chunk()*k.elem), z)
+	SUBQ(U8(k.chunk()), count)
+	JGE(LabelRef(loop))
+	Label(rest)
+	ADDQ(U8(k.chunk()), count)
 	TESTQ(count, count)
 	JZ(LabelRef("batch"))
 	k.toBytes(count)
-	bits := chunk(0)
+	bits = chunk()
 	part := s.of(bits, 0)
 	at := GP64()
 	MOVQ(z, at)
