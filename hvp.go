@@ -101,6 +101,10 @@ func precisionOf[T Float]() precision {
 // a unit by, so with many or large inputs. A loss with kinks, as of ReLU, has a
 // gradient that jumps when a step crosses one: there it can be as large as H z.
 //
+// A grad that also leaves its gradients in memory of the framework leaves those
+// of θ − h·z there. Step reads its grads after the product, so give it a copy that
+// was made before, or compute them again.
+//
 // While the product is computed the parameters hold θ ± h·z. When it returns
 // they are restored to the bit, also after an error and when grad panics. After
 // an error hz holds nothing of use.

@@ -111,11 +111,12 @@ func (o *Optimizer[T]) ReadFrom(r io.Reader) (int64, error) {
 	return from.n, nil
 }
 
-// MarshalBinary returns the state as WriteTo writes it.
+// MarshalBinary returns the state as WriteTo writes it. The only error, which
+// wraps ErrState, is a name of more than 65535 bytes.
 func (o *Optimizer[T]) MarshalBinary() ([]byte, error) { return o.AppendBinary(nil) }
 
-// AppendBinary appends the state, as WriteTo writes it, to b. On an error it
-// returns b.
+// AppendBinary appends the state, as WriteTo writes it, to b. On an error, the
+// same as that of MarshalBinary, it returns b.
 func (o *Optimizer[T]) AppendBinary(b []byte) ([]byte, error) {
 	w := bytes.NewBuffer(slices.Grow(b, o.stateLen()))
 	if _, err := o.WriteTo(w); err != nil {
@@ -125,7 +126,7 @@ func (o *Optimizer[T]) AppendBinary(b []byte) ([]byte, error) {
 }
 
 // UnmarshalBinary is ReadFrom for a state that is the whole of data: bytes
-// that follow it are an error too.
+// that follow it are an error too. It does not keep data.
 func (o *Optimizer[T]) UnmarshalBinary(data []byte) error {
 	r := bytes.NewReader(data)
 	l, err := o.readState(&countingReader{r: r})
