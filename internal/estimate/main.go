@@ -113,10 +113,11 @@ type kernel struct {
 }
 
 // A part is a loop, by its number among the innermost ones in front of the
-// first RET, or what an outer loop has in front of that.
+// first RET, or what an outer loop has in front of that or behind it.
 type part struct {
 	loop      int
 	front     bool
+	back      bool
 	elements  func(elem, bytes int) float64
 	undivided bool // leaves out what "cmp $0; je" jumps over: the division by 1
 }
@@ -159,10 +160,14 @@ var kernels = []kernel{
 	{"addProbe", "addProbe", []part{{elements: vectors(4)}}, []compiled{{"addProbe", 1}}},
 	{"allFinite", "allFinite", []part{{elements: vectors(4)}}, []compiled{{"allFinite", 1}}},
 	{"rademacher", "rademacher", []part{
-		{loop: 0, elements: func(elem, bytes int) float64 { return float64(4 * max(8, bytes/elem)) }},
-		{front: true, elements: func(_, bytes int) float64 { return float64(2 * bytes / 8 * 128) }},
+		{loop: 0, elements: func(_, bytes int) float64 { return batch(bytes) / 4 }},
+		{front: true, elements: func(_, bytes int) float64 { return batch(bytes) }},
+		{back: true, elements: func(_, bytes int) float64 { return batch(bytes) }},
 	}, []compiled{{"signs", 1}, {"philox", 1. / 32}}}, // a word is 32 signs
 }
+
+// batch is the number of signs that the kernel has random bits for at a time.
+func batch(bytes int) float64 { return float64(2 * bytes / 8 * 128) }
 
 // ours is the estimate for the assembly of a vector size.
 func (k kernel) ours(code map[string]function, elem, bytes int, cpu, mca string) (cycles float64) {
@@ -284,17 +289,21 @@ func (f function) part(p part) []string {
 	}
 	l := inner[p.loop]
 	body := f[l.first : l.last+1]
-	if p.front {
-		outer := -1
+	if p.front || p.back {
+		first, last := -1, -1
 		for _, m := range f.loops(end) {
-			if m.first < l.first && m.last > l.last {
-				outer = max(outer, m.first)
+			if m.first < l.first && m.last > l.last && m.first > first {
+				first, last = m.first, m.last
 			}
 		}
-		if outer < 0 {
+		switch {
+		case first < 0:
 			return nil
+		case p.front:
+			body = f[first:l.first]
+		default:
+			body = f[l.last+1 : last+1]
 		}
-		body = f[outer:l.first]
 	}
 	if p.undivided {
 		body = body.undivided()
