@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -80,8 +82,30 @@ type Optimizer[T Float] struct {
 	groups    []group[T]
 	steps     uint64 // steps made
 	refreshes uint64 // Hessian refreshes made
-	buffers[T]
-	split[T]
+
+	// A probe and its products, tensor by tensor.
+	z, hz [][]T // the probe, and room for its Hessian-vector product
+	sum   [][]T // of z⊙Hz over the probes; nil when Samples = 1
+
+	zView, hzView [][]T // what hvp gets: it may change these headers
+	h             [][]T // what the step reads: hzView or sum
+	grads         [][]T // the argument of the present Step
+
+	// The division of a step into items, and the stage under way (see split.go).
+	ranges  []range_
+	batches []batch
+	scratch [][]T  // for each worker
+	worker  func() // the goroutine: made once, so that starting it allocates nothing
+
+	stage     stage
+	next      atomic.Int64 // item
+	workers   atomic.Int64 // started
+	done      sync.WaitGroup
+	draw      uint64 // stageSigns
+	first     bool   // stageSum: the first probe of a refresh
+	due       bool   // stageInspect: there is a new product
+	nonFinite atomic.Bool
+
 	overlap
 }
 
@@ -102,16 +126,6 @@ type group[T Float] struct {
 	hyper *Hyper
 	where string // begins the name of a hyperparameter in an error
 	coef  Coefficients[T]
-}
-
-// buffers hold a probe and its products, tensor by tensor.
-type buffers[T Float] struct {
-	z, hz []([]T) // the probe, and room for its Hessian-vector product
-	sum   [][]T   // of z⊙Hz over the probes; nil when Samples = 1
-
-	zView, hzView [][]T // what hvp gets: it may change these headers
-	h             [][]T // what the step reads: hzView or sum
-	grads         [][]T // the argument of the present Step
 }
 
 // New returns an optimizer for the given parameters, with all its memory. The

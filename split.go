@@ -1,10 +1,5 @@
 package adahessian
 
-import (
-	"sync"
-	"sync/atomic"
-)
-
 // A step is made in stages, and a stage is a list of items that any number of
 // goroutines take one after the other. The items depend on the tensors alone,
 // and each writes memory of its own, so the number of goroutines changes
@@ -43,23 +38,6 @@ type span struct {
 	tensor         int
 	panel          panel
 	element, block int // where the panel starts in the tensor, and its blocks in v
-}
-
-// split is the division of a step into items, and the stage under way.
-type split[T Float] struct {
-	ranges  []range_
-	batches []batch
-	scratch [][]T  // for each worker
-	worker  func() // the goroutine: made once, so that starting it allocates nothing
-
-	stage     stage
-	next      atomic.Int64 // item
-	workers   atomic.Int64 // started
-	done      sync.WaitGroup
-	draw      uint64 // stageSigns
-	first     bool   // stageSum: the first probe of a refresh
-	due       bool   // stageInspect: there is a new product
-	nonFinite atomic.Bool
 }
 
 func (o *Optimizer[T]) makeSplit() {
