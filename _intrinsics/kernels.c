@@ -32,13 +32,6 @@
 #define SIGNS(word, j) OP(or)(OP(set1)(1), OP(and)(OP(set1)(-0.0), _mm256_castsi256_ps( \
 	_mm256_sllv_epi32(_mm256_set1_epi32(word), _mm256_sub_epi32(_mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24), _mm256_set1_epi32(8 * (j)))))))
 #include "kernels.inc"
-#undef T
-#undef V
-#undef OP
-#undef LANES
-#undef SUFFIX
-#undef MIN_NORMAL
-#undef SIGNS
 
 #define T double
 #define V __m256d
@@ -49,13 +42,6 @@
 #define SIGNS(word, j) OP(or)(OP(set1)(1), OP(and)(OP(set1)(-0.0), _mm256_castsi256_pd( \
 	_mm256_sllv_epi64(_mm256_set1_epi64x(word), _mm256_sub_epi64(_mm256_setr_epi64x(63, 62, 61, 60), _mm256_set1_epi64x(4 * (j)))))))
 #include "kernels.inc"
-#undef T
-#undef V
-#undef OP
-#undef LANES
-#undef SUFFIX
-#undef MIN_NORMAL
-#undef SIGNS
 #undef NOT_BELOW
 #undef ABS
 #undef I
@@ -88,13 +74,6 @@
 #define NOT_BELOW(x, least) OP(maskz_mov)(_mm512_cmp_ps_mask(ABS(x), least, _CMP_NLT_UQ), x)
 #define SIGNS(word, j) OP(mask_blend)((__mmask16)((word) >> (16 * (j))), OP(set1)(1), OP(set1)(-1))
 #include "kernels.inc"
-#undef T
-#undef V
-#undef OP
-#undef LANES
-#undef SUFFIX
-#undef MIN_NORMAL
-#undef SIGNS
 #undef NOT_BELOW
 
 #define T double
