@@ -25,7 +25,7 @@ type scalars[T Float] struct {
 	r      T // 1/(1−β2^t)^(k/2)
 	e      T // ε
 	limit  T // η·MaxUpdate, +Inf without a bound
-	div    T // B·S; set for each layout
+	div    T // S; B·S in what scalarsFor returns
 }
 
 // power is the case of the Hessian power k that v'^(k/2) is computed by. The

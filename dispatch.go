@@ -88,8 +88,8 @@ func BlockMeanAbs[T Float](d, x []T, l Layout) {
 // Update makes one step of a tensor (Yao et al., AAAI 2021, arXiv 2006.00719,
 // algorithm 1) from the gradient g and the Hessian-vector product hz at theta:
 // it sets m, v and theta to their values after the step that c belongs to. In
-// front of step 1, m and v are zero.
-// Where c was made for several samples, hz is the sum of z⊙Hz over the probes.
+// front of step 1, m and v are zero. Where c was made for several samples, hz is
+// the sum of z⊙Hz over the probes.
 //
 // theta, m, g and hz have l.Len() elements, and v, the second moment, has one
 // for each block: l.Blocks(). Update panics if they do not, if l is not a

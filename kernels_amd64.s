@@ -552,7 +552,7 @@ chunks1:
 	VPSUBD       Y3, Y2, Y2
 	MOVQ         $0x00000000, SI
 	SUBQ         $0x08, R9
-	JL           part5
+	JL           rest5
 
 chunk4:
 	VBROADCASTSS (DI), Y3
@@ -565,7 +565,7 @@ chunk4:
 	SUBQ         $0x08, R9
 	JGE          chunk4
 
-part5:
+rest5:
 	ADDQ         $0x08, R9
 	TESTQ        R9, R9
 	JZ           batch
@@ -4757,7 +4757,7 @@ chunks1:
 	VPSUBQ       Y4, Y3, Y3
 	MOVQ         $0x00000000, SI
 	SUBQ         $0x08, R9
-	JL           part5
+	JL           rest5
 
 chunk4:
 	VBROADCASTSD (DI), Y4
@@ -4774,7 +4774,7 @@ chunk4:
 	SUBQ         $0x08, R9
 	JGE          chunk4
 
-part5:
+rest5:
 	ADDQ         $0x08, R9
 	TESTQ        R9, R9
 	JZ           batch
@@ -8420,7 +8420,7 @@ chunks1:
 	VPSUBD       Z15, Z12, Z12
 	MOVQ         $0x00000000, BX
 	SUBQ         $0x10, R8
-	JL           part5
+	JL           rest5
 
 chunk4:
 	VBROADCASTSS (SI), Z15
@@ -8432,7 +8432,7 @@ chunk4:
 	SUBQ         $0x10, R8
 	JGE          chunk4
 
-part5:
+rest5:
 	ADDQ         $0x10, R8
 	TESTQ        R8, R8
 	JZ           batch
@@ -12532,7 +12532,7 @@ chunks1:
 	VPSUBQ       Z17, Z12, Z12
 	MOVQ         $0x00000000, BX
 	SUBQ         $0x08, R8
-	JL           part5
+	JL           rest5
 
 chunk4:
 	VBROADCASTSD (SI), Z17
@@ -12544,7 +12544,7 @@ chunk4:
 	SUBQ         $0x08, R8
 	JGE          chunk4
 
-part5:
+rest5:
 	ADDQ         $0x08, R8
 	TESTQ        R8, R8
 	JZ           batch

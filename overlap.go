@@ -72,19 +72,12 @@ func (l *overlap) find(x extent) *written {
 // is: every element is read before it is written.
 func (o *Optimizer[T]) checkGradients(grads [][]T) error {
 	for i, g := range grads {
-		if len(g) == 0 {
+		if unsafe.SliceData(g) == unsafe.SliceData(o.tensors[i].value) {
 			continue
 		}
-		x := extentOf(g)
-		if x == o.apart[i] {
-			continue // no memory moves, so what was apart still is
+		if err := o.checkApart(i, g, "gradient", &o.apart[i]); err != nil {
+			return err
 		}
-		if unsafe.SliceData(g) != unsafe.SliceData(o.tensors[i].value) {
-			if err := o.checkApart(i, x, "gradient"); err != nil {
-				return err
-			}
-		}
-		o.apart[i] = x
 	}
 	return nil
 }
@@ -93,26 +86,31 @@ func (o *Optimizer[T]) checkGradients(grads [][]T) error {
 // of the optimizer's.
 func (o *Optimizer[T]) checkOwnProducts() error {
 	for i, h := range o.hzView {
-		if len(h) == 0 || unsafe.SliceData(h) == unsafe.SliceData(o.hz[i]) {
+		if unsafe.SliceData(h) == unsafe.SliceData(o.hz[i]) {
 			continue
 		}
-		x := extentOf(h)
-		if x == o.own[i] {
-			continue
-		}
-		if err := o.checkApart(i, x, product); err != nil {
+		if err := o.checkApart(i, h, product, &o.own[i]); err != nil {
 			return err
 		}
-		o.own[i] = x
 	}
 	return nil
 }
 
-func (o *Optimizer[T]) checkApart(i int, x extent, what string) error {
-	w := o.find(x)
-	if w == nil {
+// checkApart reports a slice for the i-th parameter that shares memory with what
+// the step writes. No memory moves, so what was apart still is: last is the
+// latest that was.
+func (o *Optimizer[T]) checkApart(i int, x []T, what string, last *extent) error {
+	if len(x) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: parameter %d %q: %s shares memory with %s of parameter %d %q",
-		ErrShape, i, o.tensors[i].name, what, w.what, w.tensor, o.tensors[w.tensor].name)
+	e := extentOf(x)
+	if e == *last {
+		return nil
+	}
+	if w := o.find(e); w != nil {
+		return fmt.Errorf("%w: parameter %d %q: %s shares memory with %s of parameter %d %q",
+			ErrShape, i, o.tensors[i].name, what, w.what, w.tensor, o.tensors[w.tensor].name)
+	}
+	*last = e
+	return nil
 }

@@ -1,2 +1,3 @@
-// Package intrinsics compares the assembly with C; see intrinsics_amd64.go.
+// Package intrinsics holds what a C programmer would write with gcc's
+// intrinsics in place of the assembly, through cgo: a bound to compare with.
 package intrinsics

@@ -1,5 +1,3 @@
-// Package intrinsics holds what a C programmer would write with gcc's
-// intrinsics in place of the assembly, through cgo: a bound to compare with.
 package intrinsics
 
 // #cgo CFLAGS: -O3
@@ -13,33 +11,21 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// scalars are the coefficients of a step with k = 1 and one probe, rounded to T.
-func scalars[T float32 | float64](h adahessian.Hyper, step int) [9]C.double {
-	bc1, bc2 := 1-pow(h.Beta1, step), 1-pow(h.Beta2, step)
+// scalars are the coefficients of the first step with k = 1 and one probe,
+// rounded to T. The bias corrections are then 1 − β.
+func scalars[T float32 | float64](h adahessian.Hyper) [9]C.double {
 	limit := math.Inf(1)
 	if h.MaxUpdate != 0 {
 		limit = h.LR * h.MaxUpdate
 	}
 	var s [9]C.double
 	for i, f := range []float64{
-		h.Beta1, 1 - h.Beta1, h.Beta2, 1 - h.Beta2, h.LR / bc1, 1 - float64(h.LR*h.WeightDecay),
-		1 / math.Sqrt(bc2), h.Eps, limit,
+		h.Beta1, 1 - h.Beta1, h.Beta2, 1 - h.Beta2, h.LR / (1 - h.Beta1), 1 - float64(h.LR*h.WeightDecay),
+		1 / math.Sqrt(1-h.Beta2), h.Eps, limit,
 	} {
 		s[i] = C.double(T(f))
 	}
 	return s
-}
-
-// pow is b^n by repeated squaring.
-func pow(b float64, n int) float64 {
-	p := 1.0
-	for ; n > 0; n >>= 1 {
-		if n&1 != 0 {
-			p *= b
-		}
-		b *= b
-	}
-	return p
 }
 
 // update is adahessian.Update for blocks of one element, k = 1 and one probe.

@@ -45,7 +45,7 @@ func TestSame(t *testing.T) {
 }
 
 func testSame[T float32 | float64](t *testing.T) {
-	const n, step = 1280, 10
+	const n = 1280
 	isa := isa(t)
 	a := arrays[T](5, n)
 	for i := range a[4] {
@@ -57,12 +57,12 @@ func testSame[T float32 | float64](t *testing.T) {
 	}
 	h := adahessian.DefaultHyper()
 	h.MaxUpdate = 1 // some updates are bounded
-	c, err := adahessian.NewCoefficients[T](h, step, 1)
+	c, err := adahessian.NewCoefficients[T](h, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	adahessian.Update(a[0], a[1], a[4], a[2], a[3], adahessian.Elementwise(n), &c)
-	s := scalars[T](h, step)
+	s := scalars[T](h)
 	update(isa, b[0], b[1], b[4], b[2], b[3], &s)
 	for k, name := range []string{"theta", "m", "g", "hz", "v"} {
 		if !slices.Equal(a[k], b[k]) {
@@ -83,15 +83,14 @@ var lengths = []int{20480, 10240000}
 func BenchmarkUpdate(b *testing.B) { each(b, benchUpdate[float32], benchUpdate[float64]) }
 
 func benchUpdate[T float32 | float64](b *testing.B, n int) {
-	const step = 10
 	isa := isa(b)
 	a := arrays[T](5, n)
 	clear(a[4])
-	c, err := adahessian.NewCoefficients[T](adahessian.DefaultHyper(), step, 1)
+	c, err := adahessian.NewCoefficients[T](adahessian.DefaultHyper(), 1, 1)
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := scalars[T](adahessian.DefaultHyper(), step)
+	s := scalars[T](adahessian.DefaultHyper())
 	l := adahessian.Elementwise(n)
 	t := inTurns(b, n,
 		func() { adahessian.Update(a[0], a[1], a[4], a[2], a[3], l, &c) },

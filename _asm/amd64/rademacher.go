@@ -305,6 +305,18 @@ func (k *kernel) rademacher() {
 		ADDQ(U32(32*n*k.elem), z)
 	}
 
+	whole := func(name string, n int, body func()) { // emits body for each n of the count
+		loop, rest := k.label(name), k.label("rest")
+		SUBQ(U8(n), count)
+		JL(LabelRef(rest))
+		Label(loop)
+		body()
+		SUBQ(U8(n), count)
+		JGE(LabelRef(loop))
+		Label(rest)
+		ADDQ(U8(n), count)
+	}
+
 	Label("batch")
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
@@ -345,15 +357,7 @@ func (k *kernel) rademacher() {
 	TESTQ(bit, bit)
 	JNZ(LabelRef(chunks))
 	const few = 2
-	loop, rest := k.label("words"), k.label("rest")
-	SUBQ(U8(32*few), count)
-	JL(LabelRef(rest))
-	Label(loop)
-	words(few)
-	SUBQ(U8(32*few), count)
-	JGE(LabelRef(loop))
-	Label(rest)
-	ADDQ(U8(32*few), count)
+	whole("words", 32*few, func() { words(few) })
 
 	chunk := func() reg.VecVirtual {
 		bits := k.vec()
@@ -364,24 +368,18 @@ func (k *kernel) rademacher() {
 	ANDQ(U8(7), bit)
 	s.from(bit)
 	MOVQ(U32(0), bit) // where the next batch begins
-	loop, rest = k.label("chunk"), k.label("part")
-	SUBQ(U8(k.chunk()), count)
-	JL(LabelRef(rest))
-	Label(loop)
-	bits := chunk()
-	for v := range s.shifts {
-		k.mov(s.of(bits, v), k.at(z, nil, v))
-	}
-	ADDQ(U8(k.chunk()/8), from)
-	ADDQ(U8(k.chunk()*k.elem), z)
-	SUBQ(U8(k.chunk()), count)
-	JGE(LabelRef(loop))
-	Label(rest)
-	ADDQ(U8(k.chunk()), count)
+	whole("chunk", k.chunk(), func() {
+		bits := chunk()
+		for v := range s.shifts {
+			k.mov(s.of(bits, v), k.at(z, nil, v))
+		}
+		ADDQ(U8(k.chunk()/8), from)
+		ADDQ(U8(k.chunk()*k.elem), z)
+	})
 	TESTQ(count, count)
 	JZ(LabelRef("batch"))
 	k.toBytes(count)
-	bits = chunk()
+	bits := chunk()
 	part := s.of(bits, 0)
 	at := GP64()
 	MOVQ(z, at)
