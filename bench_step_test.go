@@ -63,7 +63,7 @@ func stepOf[T Float](b *testing.B, l Layout, change func(o *Options)) func() {
 
 func nothing(*Options) {}
 
-var ratioLengths = []int{2e4, 1e7}
+var ratioLengths = []int{1e3, 2e4, 1e7}
 
 // BenchmarkRatioBlocks is Update with blocks against Update without: memory
 // moves 24 + 8/B bytes an element where it moves 32.

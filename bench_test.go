@@ -32,11 +32,12 @@ func benchLayouts(n int) map[string]Layout {
 		"9":         {n / 9, 9, 1},
 		"9-strided": {max(1, n/(9*64)), 9, 64},
 		"9-columns": {1, 9, n / 9},
+		"9-pages":   {1, 9, max(1024, n/9&^1023)}, // rows of whole pages of 4,096 bytes
 		"32":        {n / 32, 32, 1},
 	}
 }
 
-var layoutNames = []string{"1", "9", "9-strided", "9-columns", "32"}
+var layoutNames = []string{"1", "9", "9-strided", "9-columns", "9-pages", "32"}
 
 // eachCase runs a benchmark for every type, length, layout and instruction
 // set. The instruction set comes last: benchmarks to be compared are

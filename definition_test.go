@@ -395,7 +395,7 @@ func testNothingFused[T Float](t *testing.T, cases []productSum[T]) {
 		s := scalars[T]{b1: c.x, c1: c.p, b2: c.x, s: 1, w: 1, r: 1, limit: infinity, div: 1}
 		report("firstMoment", c, firstMoment(c.y, c.q, &s))
 		theta, mom, den := []T{0}, []T{c.y}, []T{1}
-		descend(theta, mom, []T{c.q}, den, panel{1, 1, 1, 1}, &s)
+		descend(theta, mom, []T{c.q}, den, nil, panel{1, 1, 1, 1}, &s)
 		report("descend's m", c, mom[0])
 		report("descend's theta", c, -theta[0])
 		if c.q > 0 && c.x > 0 && c.y > 0 && c.p > 0 {
@@ -424,7 +424,7 @@ func testNothingFused[T Float](t *testing.T, cases []productSum[T]) {
 		report("parameter", one, parameter(c.y, -pq, 1, &s))
 		theta[0], mom[0], den[0] = c.y, -pq, 1
 		s.b1 = 1
-		descend(theta, mom, []T{0}, den, panel{1, 1, 1, 1}, &s)
+		descend(theta, mom, []T{0}, den, nil, panel{1, 1, 1, 1}, &s)
 		report("descend's theta", one, theta[0])
 	}
 }

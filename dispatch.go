@@ -27,6 +27,13 @@ const (
 	// a piece, and so the most columns of one. Short runs of many rows cost
 	// time in memory, where each run begins on a page of its own.
 	scratchLen = 4 << 10
+
+	// runBytes is what a piece has of each row of strided blocks, at least.
+	runBytes = 16 << 10
+
+	// aheadBytes is the most of a piece's products that are asked for while the
+	// piece before is worked on: they wait in the L2 cache.
+	aheadBytes = 256 << 10
 )
 
 // disabled reports whether the environment variable ADAHESSIAN_DISABLE, a list
@@ -164,7 +171,7 @@ func updateFused[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coe
 // piece into scratch, then the elements of the piece.
 func updateStaged[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
 	size := int(unsafe.Sizeof(T(0)))
-	outer, width := p.grain(pieceBytes/size, len(scratch))
+	outer, width := p.grain(pieceBytes/size, min(len(scratch), runBytes/size))
 	if group := groupBytes / size; p.contiguous() && outer >= group/4 {
 		outer = (outer + group - 1) &^ (group - 1)
 	}
@@ -180,9 +187,26 @@ func updateStaged[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T
 				meanPanel(d, hz[e:], q, s.div)
 			}
 			curvature(v[b:][:len(den)], den, d, s, c.power, c.exponent)
-			descendPanel(theta[e:], m[e:], g[e:], den, q, s)
+			descendPanel(theta[e:], m[e:], g[e:], den, nextPiece(hz, g[e:], p, o, i, outer, width), q, s)
 		}
 	}
+}
+
+// nextPiece returns the products of the piece behind that of slice o and column
+// i, for descend to ask for, or other where there is no such piece, or so long a
+// one that the beginning has left the cache by the time that it is read.
+func nextPiece[T Float](hz, other []T, p panel, o, i, outer, width int) []T {
+	if hz == nil || outer*p.block*width*int(unsafe.Sizeof(T(0))) > aheadBytes {
+		return other
+	}
+	if i += width; i >= p.width {
+		o, i = o+outer, 0
+	}
+	if o >= p.outer {
+		return other
+	}
+	_, e, _ := p.piece(o, i, outer, width)
+	return hz[e:]
 }
 
 // meanPanel sets d to the sums of |x| over the panel's blocks, divided by div.
@@ -241,9 +265,9 @@ func stridedMeansPiece[T Float](d, x []T, p panel, div T) {
 }
 
 // descendPanel is descend in calls of at most maxCall elements.
-func descendPanel[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
+func descendPanel[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
 	if p.len() <= maxCall {
-		descend(theta, m, g, den, p, s)
+		descend(theta, m, g, den, ahead, p, s)
 		return
 	}
 	// Rows of a slice: with contiguous blocks, elements of a block.
@@ -251,7 +275,8 @@ func descendPanel[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
 	for o := range p.outer {
 		for b := 0; b < p.block; b += rows {
 			e := (o*p.block + b) * p.stride
-			descend(theta[e:], m[e:], g[e:], den[o*p.width:][:p.width], panel{1, min(rows, p.block-b), p.stride, p.width}, s)
+			descend(theta[e:], m[e:], g[e:], den[o*p.width:][:p.width], ahead[min(e, len(ahead)):],
+				panel{1, min(rows, p.block-b), p.stride, p.width}, s)
 		}
 	}
 }

@@ -206,7 +206,7 @@ func curvature[T Float](v, den, d []T, s *scalars[T], k power, a float64) {
 	}
 }
 
-func descend[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
+func descend[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
 	if useAVX512 {
 		switch {
 		case p.contiguous() && p.block > 1 && is32[T]():
@@ -216,9 +216,9 @@ func descend[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
 		default:
 			p = p.asRow()
 			if is32[T]() {
-				descendRowsF32AVX512(f32(theta), f32(m), f32(g), f32(den), p.outer, p.block, p.stride, p.width, s32(s))
+				descendRowsF32AVX512(f32(theta), f32(m), f32(g), f32(den), f32(ahead), p.outer, p.block, p.stride, p.width, s32(s))
 			} else {
-				descendRowsF64AVX512(f64(theta), f64(m), f64(g), f64(den), p.outer, p.block, p.stride, p.width, s64(s))
+				descendRowsF64AVX512(f64(theta), f64(m), f64(g), f64(den), f64(ahead), p.outer, p.block, p.stride, p.width, s64(s))
 			}
 		}
 	} else if useAVX2 {
@@ -230,9 +230,9 @@ func descend[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
 		default:
 			p = p.asRow()
 			if is32[T]() {
-				descendRowsF32AVX2(f32(theta), f32(m), f32(g), f32(den), p.outer, p.block, p.stride, p.width, s32(s))
+				descendRowsF32AVX2(f32(theta), f32(m), f32(g), f32(den), f32(ahead), p.outer, p.block, p.stride, p.width, s32(s))
 			} else {
-				descendRowsF64AVX2(f64(theta), f64(m), f64(g), f64(den), p.outer, p.block, p.stride, p.width, s64(s))
+				descendRowsF64AVX2(f64(theta), f64(m), f64(g), f64(den), f64(ahead), p.outer, p.block, p.stride, p.width, s64(s))
 			}
 		}
 	} else {

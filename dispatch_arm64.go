@@ -118,7 +118,7 @@ func curvature[T Float](v, den, d []T, s *scalars[T], k power, a float64) {
 	curvatureGeneric(v, den, d, s, k, a)
 }
 
-func descend[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
+func descend[T Float](theta, m, g, den, _ []T, p panel, s *scalars[T]) {
 	if useNEON {
 		switch {
 		case p.contiguous() && p.block > 1 && is32[T]():

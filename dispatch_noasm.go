@@ -24,7 +24,7 @@ func curvature[T Float](v, den, d []T, s *scalars[T], k power, a float64) {
 	curvatureGeneric(v, den, d, s, k, a)
 }
 
-func descend[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
+func descend[T Float](theta, m, g, den, _ []T, p panel, s *scalars[T]) {
 	descendGeneric(theta, m, g, den, p, s)
 }
 

@@ -52,10 +52,10 @@ func curvaturePowF32AVX2(v *float32, den *float32, d *float32, n int, s *float32
 
 // descendRowsF32AVX2 makes the second stage of a step of a panel of strided blocks, with one denominator for each column:
 // m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).
-// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for the memory at ahead, of the shape of grad, and does not read it. It requires outer, block and width of at least 1, and width = stride if outer > 1.
 //
 //go:noescape
-func descendRowsF32AVX2(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32)
+func descendRowsF32AVX2(theta *float32, m *float32, grad *float32, den *float32, ahead *float32, outer int, block int, stride int, width int, s *float32)
 
 // descendBlocksF32AVX2 makes the second stage of a step of contiguous blocks, with one denominator for each:
 // for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).
@@ -132,10 +132,10 @@ func curvaturePowF64AVX2(v *float64, den *float64, d *float64, n int, s *float64
 
 // descendRowsF64AVX2 makes the second stage of a step of a panel of strided blocks, with one denominator for each column:
 // m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).
-// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for the memory at ahead, of the shape of grad, and does not read it. It requires outer, block and width of at least 1, and width = stride if outer > 1.
 //
 //go:noescape
-func descendRowsF64AVX2(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64)
+func descendRowsF64AVX2(theta *float64, m *float64, grad *float64, den *float64, ahead *float64, outer int, block int, stride int, width int, s *float64)
 
 // descendBlocksF64AVX2 makes the second stage of a step of contiguous blocks, with one denominator for each:
 // for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).
@@ -212,10 +212,10 @@ func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float
 
 // descendRowsF32AVX512 makes the second stage of a step of a panel of strided blocks, with one denominator for each column:
 // m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).
-// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for the memory at ahead, of the shape of grad, and does not read it. It requires outer, block and width of at least 1, and width = stride if outer > 1.
 //
 //go:noescape
-func descendRowsF32AVX512(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32)
+func descendRowsF32AVX512(theta *float32, m *float32, grad *float32, den *float32, ahead *float32, outer int, block int, stride int, width int, s *float32)
 
 // descendBlocksF32AVX512 makes the second stage of a step of contiguous blocks, with one denominator for each:
 // for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).
@@ -292,10 +292,10 @@ func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float
 
 // descendRowsF64AVX512 makes the second stage of a step of a panel of strided blocks, with one denominator for each column:
 // m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).
-// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for the memory at ahead, of the shape of grad, and does not read it. It requires outer, block and width of at least 1, and width = stride if outer > 1.
 //
 //go:noescape
-func descendRowsF64AVX512(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64)
+func descendRowsF64AVX512(theta *float64, m *float64, grad *float64, den *float64, ahead *float64, outer int, block int, stride int, width int, s *float64)
 
 // descendBlocksF64AVX512 makes the second stage of a step of contiguous blocks, with one denominator for each:
 // for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).

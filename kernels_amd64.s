@@ -873,22 +873,32 @@ rest:
 	RET
 
 // func blockMeansF32AVX2(d *float32, x *float32, blocks int, block int, div float32)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·blockMeansF32AVX2(SB), NOSPLIT, $256-36
+// Requires: AVX, AVX2, CMOV
+TEXT ·blockMeansF32AVX2(SB), NOSPLIT, $264-36
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
-	MOVQ         block+24(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         AX, CX
-	ANDQ         $+63, CX
-	SUBQ         CX, AX
-	LEAQ         leadingOnes<>+64(SB), DX
-	SUBQ         CX, DX
-	VMOVDQU      (DX), Y1
-	LEAQ         leadingOnes<>+96(SB), DX
-	SUBQ         CX, DX
-	VMOVDQU      (DX), Y2
-	MOVQ         x+8(FP), DX
+	MOVQ         x+8(FP), AX
+	MOVQ         block+24(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         blocks+16(FP), DX
+	IMULQ        CX, DX
+	ADDQ         AX, DX
+	MOVQ         CX, BX
+	IMUL3Q       $0x07, BX, BX
+	SUBQ         BX, DX
+	SUBQ         $+64, DX
+	MOVQ         DX, 256(SP)
+	MOVQ         CX, DX
+	ANDQ         $+63, DX
+	SUBQ         DX, CX
+	LEAQ         leadingOnes<>+64(SB), BX
+	SUBQ         DX, BX
+	VMOVDQU      (BX), Y1
+	LEAQ         leadingOnes<>+96(SB), BX
+	SUBQ         DX, BX
+	VMOVDQU      (BX), Y2
+	VPAND        Y0, Y1, Y1
+	VPAND        Y0, Y2, Y2
 	MOVQ         d+0(FP), BX
 	MOVQ         blocks+16(FP), SI
 	VBROADCASTSS div+32(FP), Y3
@@ -902,72 +912,50 @@ group:
 	SUBQ        DI, SI
 	CMPQ        DI, $0x08
 	JNE         slots1
-	TESTQ       AX, AX
+	TESTQ       CX, CX
 	JNZ         slots1
-	VMASKMOVPS  (DX), Y1, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPS  32(DX), Y2, Y5
-	VPAND       Y5, Y0, Y5
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	CMPQ        AX, 256(SP)
+	JHI         slots1
+	VPAND       (AX), Y1, Y4
+	VPAND       32(AX), Y2, Y5
+	ADDQ        DX, AX
 	VADDPS      Y5, Y4, Y4
-	VMASKMOVPS  (DX), Y1, Y5
-	VPAND       Y5, Y0, Y5
-	VMASKMOVPS  32(DX), Y2, Y6
-	VPAND       Y6, Y0, Y6
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y5
+	VPAND       32(AX), Y2, Y6
+	ADDQ        DX, AX
 	VADDPS      Y6, Y5, Y5
-	VMASKMOVPS  (DX), Y1, Y6
-	VPAND       Y6, Y0, Y6
-	VMASKMOVPS  32(DX), Y2, Y7
-	VPAND       Y7, Y0, Y7
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y6
+	VPAND       32(AX), Y2, Y7
+	ADDQ        DX, AX
 	VADDPS      Y7, Y6, Y6
-	VMASKMOVPS  (DX), Y1, Y7
-	VPAND       Y7, Y0, Y7
-	VMASKMOVPS  32(DX), Y2, Y8
-	VPAND       Y8, Y0, Y8
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y7
+	VPAND       32(AX), Y2, Y8
+	ADDQ        DX, AX
 	VADDPS      Y8, Y7, Y7
-	VMASKMOVPS  (DX), Y1, Y8
-	VPAND       Y8, Y0, Y8
-	VMASKMOVPS  32(DX), Y2, Y9
-	VPAND       Y9, Y0, Y9
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y8
+	VPAND       32(AX), Y2, Y9
+	ADDQ        DX, AX
 	VADDPS      Y9, Y8, Y8
 	VINSERTF128 $0x01, X8, Y4, Y9
 	VPERM2F128  $0x31, Y8, Y4, Y8
 	VADDPS      Y8, Y9, Y9
-	VMASKMOVPS  (DX), Y1, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPS  32(DX), Y2, Y8
-	VPAND       Y8, Y0, Y8
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y4
+	VPAND       32(AX), Y2, Y8
+	ADDQ        DX, AX
 	VADDPS      Y8, Y4, Y4
 	VINSERTF128 $0x01, X4, Y5, Y8
 	VPERM2F128  $0x31, Y4, Y5, Y4
 	VADDPS      Y4, Y8, Y8
-	VMASKMOVPS  (DX), Y1, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPS  32(DX), Y2, Y5
-	VPAND       Y5, Y0, Y5
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y4
+	VPAND       32(AX), Y2, Y5
+	ADDQ        DX, AX
 	VADDPS      Y5, Y4, Y4
 	VINSERTF128 $0x01, X4, Y6, Y5
 	VPERM2F128  $0x31, Y4, Y6, Y4
 	VADDPS      Y4, Y5, Y5
-	VMASKMOVPS  (DX), Y1, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPS  32(DX), Y2, Y6
-	VPAND       Y6, Y0, Y6
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y4
+	VPAND       32(AX), Y2, Y6
+	ADDQ        DX, AX
 	VADDPS      Y6, Y4, Y4
 	VINSERTF128 $0x01, X4, Y7, Y6
 	VPERM2F128  $0x31, Y4, Y7, Y4
@@ -998,39 +986,45 @@ done:
 	RET
 
 slots1:
-	LEAQ (SP), R8
-	MOVQ DI, R9
+	LEAQ    leadingOnes<>+64(SB), R8
+	SUBQ    DX, R8
+	VMOVDQU (R8), Y4
+	LEAQ    leadingOnes<>+96(SB), R8
+	SUBQ    DX, R8
+	VMOVDQU (R8), Y5
+	LEAQ    (SP), R8
+	MOVQ    DI, R9
 
 block5:
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	MOVQ  AX, R10
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  CX, R10
 	TESTQ R10, R10
 	JZ    rest7
 
 pair6:
-	VPAND  (DX), Y0, Y6
-	VADDPS Y6, Y4, Y4
-	VPAND  32(DX), Y0, Y6
-	VADDPS Y6, Y5, Y5
-	ADDQ   $0x40, DX
+	VPAND  (AX), Y0, Y8
+	VADDPS Y8, Y6, Y6
+	VPAND  32(AX), Y0, Y8
+	VADDPS Y8, Y7, Y7
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R10
 	JNZ    pair6
-	TESTQ  CX, CX
+	TESTQ  DX, DX
 	JZ     done8
 
 rest7:
-	VMASKMOVPS (DX), Y1, Y6
-	VPAND      Y6, Y0, Y6
-	VADDPS     Y6, Y4, Y4
-	VMASKMOVPS 32(DX), Y2, Y6
-	VPAND      Y6, Y0, Y6
-	VADDPS     Y6, Y5, Y5
-	ADDQ       CX, DX
+	VMASKMOVPS (AX), Y4, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPS     Y8, Y6, Y6
+	VMASKMOVPS 32(AX), Y5, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPS     Y8, Y7, Y7
+	ADDQ       DX, AX
 
 done8:
-	VADDPS         Y5, Y4, Y4
-	VMOVUPS        Y4, (R8)
+	VADDPS         Y7, Y6, Y6
+	VMOVUPS        Y6, (R8)
 	ADDQ           $0x20, R8
 	DECQ           R9
 	JNZ            block5
@@ -2311,215 +2305,221 @@ end5:
 	VZEROUPPER
 	RET
 
-// func descendRowsF32AVX2(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32)
-// Requires: AVX, AVX2
-TEXT ·descendRowsF32AVX2(SB), NOSPLIT, $352-72
+// func descendRowsF32AVX2(theta *float32, m *float32, grad *float32, den *float32, ahead *float32, outer int, block int, stride int, width int, s *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·descendRowsF32AVX2(SB), NOSPLIT, $352-80
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+16(FP), DX
 	MOVQ         den+24(FP), BX
-	MOVQ         s+64(FP), SI
+	MOVQ         ahead+32(FP), SI
+	MOVQ         s+72(FP), DI
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLD       $0x1f, Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	LEAQ         31(SP), DI
-	ANDQ         $-32, DI
-	VBROADCASTSS (SI), Y2
-	VBROADCASTSS 4(SI), Y3
-	VBROADCASTSS 20(SI), Y4
-	VBROADCASTSS 16(SI), Y5
-	VMOVUPS      Y5, (DI)
-	VBROADCASTSS 32(SI), Y5
-	VMOVUPS      Y5, 32(DI)
+	LEAQ         31(SP), R8
+	ANDQ         $-32, R8
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS 4(DI), Y3
+	VBROADCASTSS 20(DI), Y4
+	VBROADCASTSS 16(DI), Y5
+	VMOVUPS      Y5, (R8)
+	VBROADCASTSS 32(DI), Y5
+	VMOVUPS      Y5, 32(R8)
 	VPCMPEQD     Y5, Y5, Y5
 	VPSLLD       $0x1f, Y5, Y5
-	VPXOR        32(DI), Y5, Y5
-	VMOVUPS      Y5, 64(DI)
+	VPXOR        32(R8), Y5, Y5
+	VMOVUPS      Y5, 64(R8)
 	VPCMPEQD     Y5, Y5, Y5
 	VPSLLD       $0x18, Y5, Y5
 	VPSRLD       $0x01, Y5, Y5
-	VPXOR        32(DI), Y5, Y5
-	VMOVUPS      Y5, 96(DI)
-	MOVQ         block+40(FP), SI
-	MOVQ         stride+48(FP), R8
-	SHLQ         $0x02, R8
+	VPXOR        32(R8), Y5, Y5
+	VMOVUPS      Y5, 96(R8)
+	MOVQ         block+48(FP), DI
+	MOVQ         stride+56(FP), R9
+	SHLQ         $0x02, R9
 
 slice:
-	MOVQ SI, R9
+	MOVQ DI, R10
 
 row1:
-	MOVQ width+56(FP), R10
-	SHLQ $0x02, R10
-	XORQ R11, R11
-	SUBQ $0x00000040, R10
+	MOVQ width+64(FP), R11
+	SHLQ $0x02, R11
+	XORQ R12, R12
+	SUBQ $0x00000040, R11
 	JL   done3
 
 loop2:
-	VMULPS   (CX)(R11*1), Y2, Y5
-	VMULPS   (DX)(R11*1), Y3, Y6
-	VADDPS   Y6, Y5, Y5
-	VPAND    Y0, Y5, Y6
-	VPCMPGTD Y6, Y1, Y6
-	VPANDN   Y5, Y6, Y5
-	VMULPS   (AX)(R11*1), Y4, Y6
-	VMOVUPS  (BX)(R11*1), Y7
-	VMULPS   (DI), Y5, Y8
-	VDIVPS   Y7, Y8, Y8
-	VMULPS   32(CX)(R11*1), Y2, Y7
-	VMULPS   32(DX)(R11*1), Y3, Y9
-	VADDPS   Y9, Y7, Y7
-	VPAND    Y0, Y7, Y9
-	VPCMPGTD Y9, Y1, Y9
-	VPANDN   Y7, Y9, Y7
-	VMULPS   32(AX)(R11*1), Y4, Y9
-	VMOVUPS  32(BX)(R11*1), Y10
-	VMULPS   (DI), Y7, Y11
-	VDIVPS   Y10, Y11, Y11
-	CMPQ     96(DI), $+0
-	JNE      clamp4
+	PREFETCHT0 (SI)(R12*1)
+	PREFETCHT0 384(DX)(R12*1)
+	PREFETCHT0 384(CX)(R12*1)
+	PREFETCHT0 384(AX)(R12*1)
+	VMULPS     (CX)(R12*1), Y2, Y5
+	VMULPS     (DX)(R12*1), Y3, Y6
+	VADDPS     Y6, Y5, Y5
+	VPAND      Y0, Y5, Y6
+	VPCMPGTD   Y6, Y1, Y6
+	VPANDN     Y5, Y6, Y5
+	VMULPS     (AX)(R12*1), Y4, Y6
+	VMOVUPS    (BX)(R12*1), Y7
+	VMULPS     (R8), Y5, Y8
+	VDIVPS     Y7, Y8, Y8
+	VMULPS     32(CX)(R12*1), Y2, Y7
+	VMULPS     32(DX)(R12*1), Y3, Y9
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y7, Y9, Y7
+	VMULPS     32(AX)(R12*1), Y4, Y9
+	VMOVUPS    32(BX)(R12*1), Y10
+	VMULPS     (R8), Y7, Y11
+	VDIVPS     Y10, Y11, Y11
+	CMPQ       96(R8), $+0
+	JNE        clamp4
 
 clamped5:
 	VSUBPS  Y8, Y6, Y6
-	VMOVUPS Y5, (CX)(R11*1)
-	VMOVUPS Y6, (AX)(R11*1)
+	VMOVUPS Y5, (CX)(R12*1)
+	VMOVUPS Y6, (AX)(R12*1)
 	VSUBPS  Y11, Y9, Y9
-	VMOVUPS Y7, 32(CX)(R11*1)
-	VMOVUPS Y9, 32(AX)(R11*1)
-	ADDQ    $0x00000040, R11
-	SUBQ    $0x00000040, R10
+	VMOVUPS Y7, 32(CX)(R12*1)
+	VMOVUPS Y9, 32(AX)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
 	JGE     loop2
 
 done3:
-	ADDQ $0x00000040, R10
-	SUBQ $0x00000020, R10
+	ADDQ $0x00000040, R11
+	SUBQ $0x00000020, R11
 	JL   done7
 
 loop6:
-	VMULPS   (CX)(R11*1), Y2, Y5
-	VMULPS   (DX)(R11*1), Y3, Y6
+	VMULPS   (CX)(R12*1), Y2, Y5
+	VMULPS   (DX)(R12*1), Y3, Y6
 	VADDPS   Y6, Y5, Y5
 	VPAND    Y0, Y5, Y6
 	VPCMPGTD Y6, Y1, Y6
 	VPANDN   Y5, Y6, Y5
-	VMULPS   (AX)(R11*1), Y4, Y6
-	VMOVUPS  (BX)(R11*1), Y7
-	VMULPS   (DI), Y5, Y8
+	VMULPS   (AX)(R12*1), Y4, Y6
+	VMOVUPS  (BX)(R12*1), Y7
+	VMULPS   (R8), Y5, Y8
 	VDIVPS   Y7, Y8, Y8
-	CMPQ     96(DI), $+0
+	CMPQ     96(R8), $+0
 	JNE      clamp8
 
 clamped9:
 	VSUBPS  Y8, Y6, Y6
-	VMOVUPS Y5, (CX)(R11*1)
-	VMOVUPS Y6, (AX)(R11*1)
-	ADDQ    $0x00000020, R11
-	SUBQ    $0x00000020, R10
+	VMOVUPS Y5, (CX)(R12*1)
+	VMOVUPS Y6, (AX)(R12*1)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
 	JGE     loop6
 
 done7:
-	ADDQ       $0x00000020, R10
-	TESTQ      R10, R10
+	ADDQ       $0x00000020, R11
+	TESTQ      R11, R11
 	JZ         end10
-	LEAQ       leadingOnes<>+64(SB), R12
-	SUBQ       R10, R12
-	VMOVDQU    (R12), Y5
-	VMASKMOVPS (CX)(R11*1), Y5, Y6
-	VMASKMOVPS (DX)(R11*1), Y5, Y7
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y5
+	VMASKMOVPS (CX)(R12*1), Y5, Y6
+	VMASKMOVPS (DX)(R12*1), Y5, Y7
 	VMULPS     Y6, Y2, Y6
 	VMULPS     Y7, Y3, Y7
 	VADDPS     Y7, Y6, Y6
 	VPAND      Y0, Y6, Y7
 	VPCMPGTD   Y7, Y1, Y7
 	VPANDN     Y6, Y7, Y6
-	VMASKMOVPS (AX)(R11*1), Y5, Y7
+	VMASKMOVPS (AX)(R12*1), Y5, Y7
 	VMULPS     Y7, Y4, Y7
-	VMASKMOVPS (BX)(R11*1), Y5, Y5
-	VMULPS     (DI), Y6, Y8
+	VMASKMOVPS (BX)(R12*1), Y5, Y5
+	VMULPS     (R8), Y6, Y8
 	VDIVPS     Y5, Y8, Y8
-	CMPQ       96(DI), $+0
+	CMPQ       96(R8), $+0
 	JNE        clamp11
 
 clamped12:
 	VSUBPS       Y8, Y7, Y7
-	LEAQ         (CX)(R11*1), R12
-	TESTB        $0x10, R10
+	LEAQ         (CX)(R12*1), R13
+	TESTB        $0x10, R11
 	JZ           no13
-	VMOVUPS      X6, (R12)
+	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
 
 no13:
-	TESTB   $0x08, R10
+	TESTB   $0x08, R11
 	JZ      no14
-	VMOVLPS X6, (R12)
+	VMOVLPS X6, (R13)
 	VPSRLDQ $0x08, Y6, Y6
-	ADDQ    $0x08, R12
+	ADDQ    $0x08, R13
 
 no14:
-	TESTB  $0x04, R10
+	TESTB  $0x04, R11
 	JZ     no15
-	VMOVSS X6, (R12)
+	VMOVSS X6, (R13)
 
 no15:
-	LEAQ         (AX)(R11*1), R11
-	TESTB        $0x10, R10
+	LEAQ         (AX)(R12*1), R12
+	TESTB        $0x10, R11
 	JZ           no16
-	VMOVUPS      X7, (R11)
+	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
 no16:
-	TESTB   $0x08, R10
+	TESTB   $0x08, R11
 	JZ      no17
-	VMOVLPS X7, (R11)
+	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
-	ADDQ    $0x08, R11
+	ADDQ    $0x08, R12
 
 no17:
-	TESTB  $0x04, R10
+	TESTB  $0x04, R11
 	JZ     no18
-	VMOVSS X7, (R11)
+	VMOVSS X7, (R12)
 
 no18:
 end10:
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
-	DECQ R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
+	ADDQ R9, SI
+	DECQ R10
 	JNZ  row1
-	ADDQ R8, BX
-	DECQ outer+32(FP)
+	ADDQ R9, BX
+	DECQ outer+40(FP)
 	JNZ  slice
 	VZEROUPPER
 	RET
 
 clamp4:
-	VMOVUPS 32(DI), Y10
+	VMOVUPS 32(R8), Y10
 	VMINPS  Y8, Y10, Y8
 	VMINPS  Y11, Y10, Y11
-	VMOVUPS 64(DI), Y10
+	VMOVUPS 64(R8), Y10
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y11, Y10, Y11
 	JMP     clamped5
 
 clamp8:
-	VMOVUPS 32(DI), Y7
+	VMOVUPS 32(R8), Y7
 	VMINPS  Y8, Y7, Y8
-	VMOVUPS 64(DI), Y7
+	VMOVUPS 64(R8), Y7
 	VMAXPS  Y8, Y7, Y8
 	JMP     clamped9
 
 clamp11:
-	VMOVUPS 32(DI), Y5
+	VMOVUPS 32(R8), Y5
 	VMINPS  Y8, Y5, Y8
-	VMOVUPS 64(DI), Y5
+	VMOVUPS 64(R8), Y5
 	VMAXPS  Y8, Y5, Y8
 	JMP     clamped12
 
 // func descendBlocksF32AVX2(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·descendBlocksF32AVX2(SB), NOSPLIT, $384-56
 	MOVQ         s+48(FP), AX
 	VPCMPEQD     Y0, Y0, Y0
@@ -2584,20 +2584,23 @@ done2:
 	JZ      rest4
 
 loop3:
-	VMULPS   (DX)(R9*1), Y2, Y7
-	VMULPS   (BX)(R9*1), Y3, Y8
-	VADDPS   Y8, Y7, Y7
-	VPAND    Y0, Y7, Y8
-	VPCMPGTD Y8, Y1, Y8
-	VPANDN   Y7, Y8, Y7
-	VMULPS   (AX)(R9*1), Y4, Y8
-	VPMULLD  352(SP), Y5, Y9
-	VPSRLD   $0x1c, Y9, Y9
-	VPERMPS  Y6, Y9, Y9
-	VMULPS   (CX), Y7, Y10
-	VDIVPS   Y9, Y10, Y10
-	CMPQ     96(CX), $+0
-	JNE      clamp6
+	PREFETCHT0 384(BX)(R9*1)
+	PREFETCHT0 384(DX)(R9*1)
+	PREFETCHT0 384(AX)(R9*1)
+	VMULPS     (DX)(R9*1), Y2, Y7
+	VMULPS     (BX)(R9*1), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+	VMULPS     (AX)(R9*1), Y4, Y8
+	VPMULLD    352(SP), Y5, Y9
+	VPSRLD     $0x1c, Y9, Y9
+	VPERMPS    Y6, Y9, Y9
+	VMULPS     (CX), Y7, Y10
+	VDIVPS     Y9, Y10, Y10
+	CMPQ       96(CX), $+0
+	JNE        clamp6
 
 clamped7:
 	VSUBPS  Y10, Y8, Y8
@@ -3079,7 +3082,7 @@ clamp25:
 
 // func updateBlocksF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·updateBlocksF32AVX2(SB), $640-72
+TEXT ·updateBlocksF32AVX2(SB), $680-72
 	MOVQ         s+56(FP), AX
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
@@ -3119,33 +3122,76 @@ TEXT ·updateBlocksF32AVX2(SB), $640-72
 	VPSRLD       $0x01, Y8, Y8
 	VPXOR        224(CX), Y8, Y8
 	VMOVUPS      Y8, 288(CX)
-	MOVQ         block+48(FP), BX
-	LEAQ         268435455(BX), AX
-	XORL         DX, DX
-	DIVQ         BX
-	VMOVD        AX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 608(SP)
-	MOVQ         block+48(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         AX, DX
-	ANDQ         $+63, DX
-	SUBQ         DX, AX
-	LEAQ         leadingOnes<>+64(SB), BX
-	SUBQ         DX, BX
-	VMOVDQU      (BX), Y9
-	LEAQ         leadingOnes<>+96(SB), BX
-	SUBQ         DX, BX
-	VMOVDQU      (BX), Y10
 	MOVQ         hz+32(FP), BX
-	MOVQ         theta+0(FP), SI
-	MOVQ         m+8(FP), DI
+	MOVQ         block+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         blocks+40(FP), AX
+	IMULQ        SI, AX
+	ADDQ         BX, AX
+	MOVQ         SI, DX
+	IMUL3Q       $0x07, DX, DX
+	SUBQ         DX, AX
+	SUBQ         $+64, AX
+	MOVQ         AX, 640(SP)
+	MOVQ         SI, DI
+	ANDQ         $+63, DI
+	SUBQ         DI, SI
+	LEAQ         leadingOnes<>+64(SB), AX
+	SUBQ         DI, AX
+	VMOVDQU      (AX), Y8
+	LEAQ         leadingOnes<>+96(SB), AX
+	SUBQ         DI, AX
+	VMOVDQU      (AX), Y9
+	VPAND        Y0, Y8, Y8
+	VPAND        Y0, Y9, Y9
+	MOVQ         block+48(FP), R8
+	LEAQ         268435455(R8), AX
+	XORL         DX, DX
+	DIVQ         R8
+	VMOVD        AX, X10
+	VPBROADCASTD X10, Y10
+	VMOVDQU      Y10, 648(SP)
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), R8
 	MOVQ         grad+24(FP), R9
 	MOVQ         blocks+40(FP), R10
 	XORQ         R12, R12
+	XORQ         R13, R13
 
 group:
+	TESTQ   R12, R12
+	JZ      sums
+	VMOVUPS 352(SP), Y10
+	CMPQ    160(CX), $+0
+	JEQ     undivided1
+	VDIVPS  96(CX), Y10, Y10
+
+undivided1:
+	CMPQ     R12, $0x08
+	JNE      some2
+	VMULPS   (CX), Y10, Y4
+	VMULPS   Y10, Y4, Y4
+	VMULPS   (R8), Y2, Y10
+	VADDPS   Y4, Y10, Y10
+	VPAND    Y0, Y10, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y10, Y4, Y10
+	VMOVDQA  Y10, Y4
+	VMOVUPS  Y10, (R8)
+
+done3:
+	CMPQ    power+64(FP), $+2
+	JNE     other4
+	VSQRTPS Y4, Y4
+
+raised7:
+	VMULPS  32(CX), Y4, Y4
+	VADDPS  64(CX), Y4, Y4
+	VMOVDQA Y4, Y4
+	ADDQ    $0x20, R8
+
+sums:
 	MOVQ        $0x0000000000000008, R11
 	CMPQ        R10, R11
 	CMOVQLT     R10, R11
@@ -3153,274 +3199,294 @@ group:
 	TESTQ       R11, R11
 	JZ          elements
 	CMPQ        R11, $0x08
-	JNE         slots1
-	TESTQ       AX, AX
-	JNZ         slots1
-	VMASKMOVPS  (BX), Y9, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPS  32(BX), Y10, Y8
-	VPAND       Y8, Y0, Y8
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
-	VADDPS      Y8, Y4, Y4
-	VMASKMOVPS  (BX), Y9, Y8
-	VPAND       Y8, Y0, Y8
-	VMASKMOVPS  32(BX), Y10, Y11
-	VPAND       Y11, Y0, Y11
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
-	VADDPS      Y11, Y8, Y8
-	VMASKMOVPS  (BX), Y9, Y11
-	VPAND       Y11, Y0, Y11
-	VMASKMOVPS  32(BX), Y10, Y12
-	VPAND       Y12, Y0, Y12
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
+	JNE         slots8
+	TESTQ       SI, SI
+	JNZ         slots8
+	CMPQ        BX, 640(SP)
+	JHI         slots8
+	VPAND       (BX), Y8, Y10
+	VPAND       32(BX), Y9, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VPAND       (BX), Y8, Y11
+	VPAND       32(BX), Y9, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
 	VADDPS      Y12, Y11, Y11
-	VMASKMOVPS  (BX), Y9, Y12
-	VPAND       Y12, Y0, Y12
-	VMASKMOVPS  32(BX), Y10, Y13
-	VPAND       Y13, Y0, Y13
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
+	VPAND       (BX), Y8, Y12
+	VPAND       32(BX), Y9, Y13
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
 	VADDPS      Y13, Y12, Y12
-	VMASKMOVPS  (BX), Y9, Y13
-	VPAND       Y13, Y0, Y13
-	VMASKMOVPS  32(BX), Y10, Y14
-	VPAND       Y14, Y0, Y14
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
+	VPAND       (BX), Y8, Y13
+	VPAND       32(BX), Y9, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
 	VADDPS      Y14, Y13, Y13
-	VINSERTF128 $0x01, X13, Y4, Y14
-	VPERM2F128  $0x31, Y13, Y4, Y13
-	VADDPS      Y13, Y14, Y14
-	VMASKMOVPS  (BX), Y9, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPS  32(BX), Y10, Y13
-	VPAND       Y13, Y0, Y13
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
-	VADDPS      Y13, Y4, Y4
-	VINSERTF128 $0x01, X4, Y8, Y13
-	VPERM2F128  $0x31, Y4, Y8, Y4
-	VADDPS      Y4, Y13, Y13
-	VMASKMOVPS  (BX), Y9, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPS  32(BX), Y10, Y8
-	VPAND       Y8, Y0, Y8
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
-	VADDPS      Y8, Y4, Y4
-	VINSERTF128 $0x01, X4, Y11, Y8
-	VPERM2F128  $0x31, Y4, Y11, Y4
-	VADDPS      Y4, Y8, Y8
-	VMASKMOVPS  (BX), Y9, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPS  32(BX), Y10, Y11
-	VPAND       Y11, Y0, Y11
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
-	VADDPS      Y11, Y4, Y4
-	VINSERTF128 $0x01, X4, Y12, Y11
-	VPERM2F128  $0x31, Y4, Y12, Y4
-	VADDPS      Y4, Y11, Y11
-	VSHUFPS     $0x44, Y13, Y14, Y4
-	VSHUFPS     $0xee, Y13, Y14, Y12
-	VADDPS      Y12, Y4, Y4
-	VSHUFPS     $0x44, Y11, Y8, Y12
-	VSHUFPS     $0xee, Y11, Y8, Y8
-	VADDPS      Y8, Y12, Y12
-	VSHUFPS     $0x88, Y12, Y4, Y8
-	VSHUFPS     $0xdd, Y12, Y4, Y4
-	VADDPS      Y4, Y8, Y8
-	VMOVDQA     Y8, Y8
+	VPAND       (BX), Y8, Y14
+	VPAND       32(BX), Y9, Y15
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y15, Y14, Y14
+	VINSERTF128 $0x01, X14, Y10, Y15
+	VPERM2F128  $0x31, Y14, Y10, Y14
+	VADDPS      Y14, Y15, Y15
+	VPAND       (BX), Y8, Y10
+	VPAND       32(BX), Y9, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y14, Y10, Y10
+	VINSERTF128 $0x01, X10, Y11, Y14
+	VPERM2F128  $0x31, Y10, Y11, Y10
+	VADDPS      Y10, Y14, Y14
+	VPAND       (BX), Y8, Y10
+	VPAND       32(BX), Y9, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VINSERTF128 $0x01, X10, Y12, Y11
+	VPERM2F128  $0x31, Y10, Y12, Y10
+	VADDPS      Y10, Y11, Y11
+	VPAND       (BX), Y8, Y10
+	VPAND       32(BX), Y9, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y12, Y10, Y10
+	VINSERTF128 $0x01, X10, Y13, Y12
+	VPERM2F128  $0x31, Y10, Y13, Y10
+	VADDPS      Y10, Y12, Y12
+	VSHUFPS     $0x44, Y14, Y15, Y10
+	VSHUFPS     $0xee, Y14, Y15, Y13
+	VADDPS      Y13, Y10, Y10
+	VSHUFPS     $0x44, Y12, Y11, Y13
+	VSHUFPS     $0xee, Y12, Y11, Y11
+	VADDPS      Y11, Y13, Y13
+	VSHUFPS     $0x88, Y13, Y10, Y11
+	VSHUFPS     $0xdd, Y13, Y10, Y10
+	VADDPS      Y10, Y11, Y11
+	VMOVDQA     Y11, Y10
 
-summed2:
-	CMPQ   160(CX), $+0
-	JEQ    undivided3
-	VDIVPS 96(CX), Y8, Y8
-
-undivided3:
-	CMPQ     R11, $0x08
-	JNE      some4
-	VMULPS   (CX), Y8, Y4
-	VMULPS   Y8, Y4, Y4
-	VMULPS   (R8), Y2, Y8
-	VADDPS   Y4, Y8, Y8
-	VPAND    Y0, Y8, Y4
-	VPCMPGTD Y4, Y1, Y4
-	VPANDN   Y8, Y4, Y8
-	VMOVDQA  Y8, Y4
-	VMOVUPS  Y8, (R8)
-
-done5:
-	CMPQ    power+64(FP), $+2
-	JNE     other6
-	VSQRTPS Y4, Y4
-
-raised9:
-	VMULPS  32(CX), Y4, Y4
-	VADDPS  64(CX), Y4, Y4
-	VMOVDQA Y4, Y4
-	ADDQ    $0x20, R8
+summed9:
+	VMOVUPS Y10, 352(SP)
 
 elements:
-	VMOVUPS lanes32<>+0(SB), Y8
-	MOVQ    R12, R13
-	ANDQ    $-32, R13
-	SUBQ    R13, R12
-	ADDQ    R13, SI
-	ADDQ    R13, DI
-	ADDQ    R13, R9
-	NEGQ    R13
+	VMOVUPS lanes32<>+0(SB), Y10
+	MOVQ    R13, R14
+	ANDQ    $-32, R14
+	SUBQ    R14, R13
+	ADDQ    R14, AX
+	ADDQ    R14, DX
+	ADDQ    R14, R9
+	NEGQ    R14
 	JZ      rest11
 
 loop10:
-	VMULPS   (DI)(R13*1), Y3, Y11
-	VMULPS   (R9)(R13*1), Y6, Y12
-	VADDPS   Y12, Y11, Y11
-	VPAND    Y0, Y11, Y12
-	VPCMPGTD Y12, Y1, Y12
-	VPANDN   Y11, Y12, Y11
-	VMULPS   (SI)(R13*1), Y7, Y12
-	VPMULLD  608(SP), Y8, Y13
-	VPSRLD   $0x1c, Y13, Y13
-	VPERMPS  Y5, Y13, Y13
-	VMULPS   192(CX), Y11, Y14
-	VDIVPS   Y13, Y14, Y14
-	CMPQ     288(CX), $+0
-	JNE      clamp13
+	PREFETCHT0 384(R9)(R14*1)
+	PREFETCHT0 384(DX)(R14*1)
+	PREFETCHT0 384(AX)(R14*1)
+	VMULPS     (DX)(R14*1), Y3, Y11
+	VMULPS     (R9)(R14*1), Y6, Y12
+	VADDPS     Y12, Y11, Y11
+	VPAND      Y0, Y11, Y12
+	VPCMPGTD   Y12, Y1, Y12
+	VPANDN     Y11, Y12, Y11
+	VMULPS     (AX)(R14*1), Y7, Y12
+	VPMULLD    648(SP), Y10, Y13
+	VPSRLD     $0x1c, Y13, Y13
+	VPERMPS    Y5, Y13, Y13
+	VMULPS     192(CX), Y11, Y14
+	VDIVPS     Y13, Y14, Y14
+	CMPQ       288(CX), $+0
+	JNE        clamp13
 
 clamped14:
 	VSUBPS  Y14, Y12, Y12
-	VMOVUPS Y11, (DI)(R13*1)
-	VMOVUPS Y12, (SI)(R13*1)
-	VPADDD  lanes32<>+32(SB), Y8, Y8
-	ADDQ    $0x20, R13
+	VMOVUPS Y11, (DX)(R14*1)
+	VMOVUPS Y12, (AX)(R14*1)
+	VPADDD  lanes32<>+32(SB), Y10, Y10
+	ADDQ    $0x20, R14
 	JNZ     loop10
 
 rest11:
-	TESTQ      R12, R12
+	TESTQ      R13, R13
 	JZ         end12
-	LEAQ       leadingOnes<>+64(SB), R14
-	SUBQ       R12, R14
-	VMOVDQU    (R14), Y11
-	VMASKMOVPS (DI)(R13*1), Y11, Y12
-	VMASKMOVPS (R9)(R13*1), Y11, Y13
+	LEAQ       leadingOnes<>+64(SB), R15
+	SUBQ       R13, R15
+	VMOVDQU    (R15), Y11
+	VMASKMOVPS (DX)(R14*1), Y11, Y12
+	VMASKMOVPS (R9)(R14*1), Y11, Y13
 	VMULPS     Y12, Y3, Y12
 	VMULPS     Y13, Y6, Y13
 	VADDPS     Y13, Y12, Y12
 	VPAND      Y0, Y12, Y13
 	VPCMPGTD   Y13, Y1, Y13
 	VPANDN     Y12, Y13, Y12
-	VMASKMOVPS (SI)(R13*1), Y11, Y11
+	VMASKMOVPS (AX)(R14*1), Y11, Y11
 	VMULPS     Y11, Y7, Y11
-	VPMULLD    608(SP), Y8, Y8
-	VPSRLD     $0x1c, Y8, Y8
-	VPERMPS    Y5, Y8, Y8
+	VPMULLD    648(SP), Y10, Y10
+	VPSRLD     $0x1c, Y10, Y10
+	VPERMPS    Y5, Y10, Y10
 	VMULPS     192(CX), Y12, Y5
-	VDIVPS     Y8, Y5, Y5
+	VDIVPS     Y10, Y5, Y5
 	CMPQ       288(CX), $+0
 	JNE        clamp15
 
 clamped16:
 	VSUBPS       Y5, Y11, Y11
-	LEAQ         (DI)(R13*1), R14
-	TESTB        $0x10, R12
+	LEAQ         (DX)(R14*1), R15
+	TESTB        $0x10, R13
 	JZ           no17
-	VMOVUPS      X12, (R14)
+	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
 no17:
-	TESTB   $0x08, R12
+	TESTB   $0x08, R13
 	JZ      no18
-	VMOVLPS X12, (R14)
+	VMOVLPS X12, (R15)
 	VPSRLDQ $0x08, Y12, Y12
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
 no18:
-	TESTB  $0x04, R12
+	TESTB  $0x04, R13
 	JZ     no19
-	VMOVSS X12, (R14)
+	VMOVSS X12, (R15)
 
 no19:
-	LEAQ         (SI)(R13*1), R13
-	TESTB        $0x10, R12
+	LEAQ         (AX)(R14*1), R14
+	TESTB        $0x10, R13
 	JZ           no20
-	VMOVUPS      X11, (R13)
+	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
-	ADDQ         $0x10, R13
+	ADDQ         $0x10, R14
 
 no20:
-	TESTB   $0x08, R12
+	TESTB   $0x08, R13
 	JZ      no21
-	VMOVLPS X11, (R13)
+	VMOVLPS X11, (R14)
 	VPSRLDQ $0x08, Y11, Y11
-	ADDQ    $0x08, R13
+	ADDQ    $0x08, R14
 
 no21:
-	TESTB  $0x04, R12
+	TESTB  $0x04, R13
 	JZ     no22
-	VMOVSS X11, (R13)
+	VMOVSS X11, (R14)
 
 no22:
 end12:
 	VMOVDQA Y4, Y5
+	MOVQ    R12, R13
+	IMULQ   block+48(FP), R13
+	SHLQ    $0x02, R13
 	MOVQ    R11, R12
-	IMULQ   block+48(FP), R12
-	SHLQ    $0x02, R12
+	ORQ     R13, R11
 	JNZ     group
 	VZEROUPPER
 	RET
 
-slots1:
-	LEAQ 352(SP), R13
-	MOVQ R11, R14
+some2:
+	MOVQ         R12, R11
+	SHLQ         $0x02, R11
+	LEAQ         leadingOnes<>+64(SB), R14
+	SUBQ         R11, R14
+	VMOVDQU      (R14), Y4
+	VMASKMOVPS   (R8), Y4, Y4
+	VMULPS       (CX), Y10, Y11
+	VMULPS       Y10, Y11, Y11
+	VMULPS       Y4, Y2, Y10
+	VADDPS       Y11, Y10, Y10
+	VPAND        Y0, Y10, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y10, Y4, Y10
+	VMOVDQA      Y10, Y4
+	LEAQ         (R8), R14
+	TESTB        $0x10, R11
+	JZ           no23
+	VMOVUPS      X10, (R14)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $0x10, R14
 
-block23:
-	VPXOR Y4, Y4, Y4
-	VPXOR Y8, Y8, Y8
-	MOVQ  AX, R15
-	TESTQ R15, R15
-	JZ    rest25
+no23:
+	TESTB   $0x08, R11
+	JZ      no24
+	VMOVLPS X10, (R14)
+	VPSRLDQ $0x08, Y10, Y10
+	ADDQ    $0x08, R14
 
-pair24:
-	VPAND  (BX), Y0, Y11
-	VADDPS Y11, Y4, Y4
-	VPAND  32(BX), Y0, Y11
-	VADDPS Y11, Y8, Y8
-	ADDQ   $0x40, BX
-	SUBQ   $0x40, R15
-	JNZ    pair24
-	TESTQ  DX, DX
-	JZ     done26
+no24:
+	TESTB  $0x04, R11
+	JZ     no25
+	VMOVSS X10, (R14)
 
-rest25:
-	VMASKMOVPS (BX), Y9, Y11
-	VPAND      Y11, Y0, Y11
-	VADDPS     Y11, Y4, Y4
-	VMASKMOVPS 32(BX), Y10, Y11
-	VPAND      Y11, Y0, Y11
-	VADDPS     Y11, Y8, Y8
-	ADDQ       DX, BX
+no25:
+	JMP done3
 
-done26:
-	VADDPS         Y8, Y4, Y4
-	VMOVUPS        Y4, (R13)
-	ADDQ           $0x20, R13
-	DECQ           R14
-	JNZ            block23
-	VBROADCASTF128 352(SP), Y4
-	VINSERTF128    $0x01, 480(SP), Y4, Y4
-	VBROADCASTF128 368(SP), Y8
-	VINSERTF128    $0x01, 496(SP), Y8, Y8
-	VADDPS         Y8, Y4, Y4
-	VBROADCASTF128 384(SP), Y8
-	VINSERTF128    $0x01, 512(SP), Y8, Y8
+other4:
+	JG      two6
+	CMPQ    power+64(FP), $+1
+	JE      half5
+	VMOVUPS 128(CX), Y4
+	JMP     raised7
+
+half5:
+	VSQRTPS Y4, Y4
+	VSQRTPS Y4, Y4
+	JMP     raised7
+
+two6:
+	VMOVDQA Y4, Y4
+	JMP     raised7
+
+slots8:
+	LEAQ    leadingOnes<>+64(SB), R14
+	SUBQ    DI, R14
+	VMOVDQU (R14), Y10
+	LEAQ    leadingOnes<>+96(SB), R14
+	SUBQ    DI, R14
+	VMOVDQU (R14), Y11
+	LEAQ    384(SP), R14
+	MOVQ    R11, R15
+
+block26:
+	VPXOR Y12, Y12, Y12
+	VPXOR Y13, Y13, Y13
+	MOVQ  SI, BP
+	TESTQ BP, BP
+	JZ    rest28
+
+pair27:
+	VPAND      (BX), Y0, Y14
+	VADDPS     Y14, Y12, Y12
+	VPAND      32(BX), Y0, Y14
+	VADDPS     Y14, Y13, Y13
+	PREFETCHT0 1024(BX)
+	ADDQ       $0x40, BX
+	SUBQ       $0x40, BP
+	JNZ        pair27
+	TESTQ      DI, DI
+	JZ         done29
+
+rest28:
+	VMASKMOVPS (BX), Y10, Y14
+	VPAND      Y14, Y0, Y14
+	VADDPS     Y14, Y12, Y12
+	VMASKMOVPS 32(BX), Y11, Y14
+	VPAND      Y14, Y0, Y14
+	VADDPS     Y14, Y13, Y13
+	ADDQ       DI, BX
+
+done29:
+	VADDPS         Y13, Y12, Y12
+	VMOVUPS        Y12, (R14)
+	ADDQ           $0x20, R14
+	DECQ           R15
+	JNZ            block26
+	VBROADCASTF128 384(SP), Y10
+	VINSERTF128    $0x01, 512(SP), Y10, Y10
 	VBROADCASTF128 400(SP), Y11
 	VINSERTF128    $0x01, 528(SP), Y11, Y11
-	VADDPS         Y11, Y8, Y8
+	VADDPS         Y11, Y10, Y10
 	VBROADCASTF128 416(SP), Y11
 	VINSERTF128    $0x01, 544(SP), Y11, Y11
 	VBROADCASTF128 432(SP), Y12
@@ -3431,70 +3497,22 @@ done26:
 	VBROADCASTF128 464(SP), Y13
 	VINSERTF128    $0x01, 592(SP), Y13, Y13
 	VADDPS         Y13, Y12, Y12
-	VSHUFPS        $0x44, Y8, Y4, Y13
-	VSHUFPS        $0xee, Y8, Y4, Y4
-	VADDPS         Y4, Y13, Y13
-	VSHUFPS        $0x44, Y12, Y11, Y4
-	VSHUFPS        $0xee, Y12, Y11, Y8
-	VADDPS         Y8, Y4, Y4
-	VSHUFPS        $0x88, Y4, Y13, Y8
-	VSHUFPS        $0xdd, Y4, Y13, Y4
-	VADDPS         Y4, Y8, Y8
-	VMOVDQA        Y8, Y8
-	JMP            summed2
-
-some4:
-	MOVQ         R11, R13
-	SHLQ         $0x02, R13
-	LEAQ         leadingOnes<>+64(SB), R14
-	SUBQ         R13, R14
-	VMOVDQU      (R14), Y4
-	VMASKMOVPS   (R8), Y4, Y4
-	VMULPS       (CX), Y8, Y11
-	VMULPS       Y8, Y11, Y11
-	VMULPS       Y4, Y2, Y8
-	VADDPS       Y11, Y8, Y8
-	VPAND        Y0, Y8, Y4
-	VPCMPGTD     Y4, Y1, Y4
-	VPANDN       Y8, Y4, Y8
-	VMOVDQA      Y8, Y4
-	LEAQ         (R8), R14
-	TESTB        $0x10, R13
-	JZ           no27
-	VMOVUPS      X8, (R14)
-	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, R14
-
-no27:
-	TESTB   $0x08, R13
-	JZ      no28
-	VMOVLPS X8, (R14)
-	VPSRLDQ $0x08, Y8, Y8
-	ADDQ    $0x08, R14
-
-no28:
-	TESTB  $0x04, R13
-	JZ     no29
-	VMOVSS X8, (R14)
-
-no29:
-	JMP done5
-
-other6:
-	JG      two8
-	CMPQ    power+64(FP), $+1
-	JE      half7
-	VMOVUPS 128(CX), Y4
-	JMP     raised9
-
-half7:
-	VSQRTPS Y4, Y4
-	VSQRTPS Y4, Y4
-	JMP     raised9
-
-two8:
-	VMOVDQA Y4, Y4
-	JMP     raised9
+	VBROADCASTF128 480(SP), Y13
+	VINSERTF128    $0x01, 608(SP), Y13, Y13
+	VBROADCASTF128 496(SP), Y14
+	VINSERTF128    $0x01, 624(SP), Y14, Y14
+	VADDPS         Y14, Y13, Y13
+	VSHUFPS        $0x44, Y11, Y10, Y14
+	VSHUFPS        $0xee, Y11, Y10, Y10
+	VADDPS         Y10, Y14, Y14
+	VSHUFPS        $0x44, Y13, Y12, Y10
+	VSHUFPS        $0xee, Y13, Y12, Y11
+	VADDPS         Y11, Y10, Y10
+	VSHUFPS        $0x88, Y10, Y14, Y11
+	VSHUFPS        $0xdd, Y10, Y14, Y10
+	VADDPS         Y10, Y11, Y11
+	VMOVDQA        Y11, Y10
+	JMP            summed9
 
 clamp13:
 	VMOVUPS 224(CX), Y13
@@ -3504,14 +3522,14 @@ clamp13:
 	JMP     clamped14
 
 clamp15:
-	VMOVUPS 224(CX), Y8
-	VMINPS  Y5, Y8, Y5
-	VMOVUPS 256(CX), Y8
-	VMAXPS  Y5, Y8, Y5
+	VMOVUPS 224(CX), Y10
+	VMINPS  Y5, Y10, Y5
+	VMOVUPS 256(CX), Y10
+	VMAXPS  Y5, Y10, Y5
 	JMP     clamped16
 
 // func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·updateRowsF32AVX2(SB), NOSPLIT, $352-96
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -3825,64 +3843,69 @@ no36:
 no37:
 end26:
 	ADDQ R10, DX
-	MOVQ R8, R11
+	MOVQ SI, R11
+	MOVQ R8, R12
 
 row38:
-	MOVQ width+72(FP), R12
-	SHLQ $0x02, R12
-	XORQ R13, R13
-	SUBQ $0x00000040, R12
+	MOVQ width+72(FP), R13
+	SHLQ $0x02, R13
+	XORQ R14, R14
+	SUBQ $0x00000040, R13
 	JL   done40
 
 loop39:
-	VMULPS   (CX)(R13*1), Y3, Y6
-	VMULPS   (BX)(R13*1), Y4, Y7
-	VADDPS   Y7, Y6, Y6
-	VPAND    Y0, Y6, Y7
-	VPCMPGTD Y7, Y1, Y7
-	VPANDN   Y6, Y7, Y6
-	VMULPS   (AX)(R13*1), Y5, Y7
-	VMOVUPS  (DI)(R13*1), Y8
-	VMULPS   192(R9), Y6, Y9
-	VDIVPS   Y8, Y9, Y9
-	VMULPS   32(CX)(R13*1), Y3, Y8
-	VMULPS   32(BX)(R13*1), Y4, Y10
-	VADDPS   Y10, Y8, Y8
-	VPAND    Y0, Y8, Y10
-	VPCMPGTD Y10, Y1, Y10
-	VPANDN   Y8, Y10, Y8
-	VMULPS   32(AX)(R13*1), Y5, Y10
-	VMOVUPS  32(DI)(R13*1), Y11
-	VMULPS   192(R9), Y8, Y12
-	VDIVPS   Y11, Y12, Y12
-	CMPQ     288(R9), $+0
-	JNE      clamp41
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 384(BX)(R14*1)
+	PREFETCHT0 384(CX)(R14*1)
+	PREFETCHT0 384(AX)(R14*1)
+	VMULPS     (CX)(R14*1), Y3, Y6
+	VMULPS     (BX)(R14*1), Y4, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMULPS     (AX)(R14*1), Y5, Y7
+	VMOVUPS    (DI)(R14*1), Y8
+	VMULPS     192(R9), Y6, Y9
+	VDIVPS     Y8, Y9, Y9
+	VMULPS     32(CX)(R14*1), Y3, Y8
+	VMULPS     32(BX)(R14*1), Y4, Y10
+	VADDPS     Y10, Y8, Y8
+	VPAND      Y0, Y8, Y10
+	VPCMPGTD   Y10, Y1, Y10
+	VPANDN     Y8, Y10, Y8
+	VMULPS     32(AX)(R14*1), Y5, Y10
+	VMOVUPS    32(DI)(R14*1), Y11
+	VMULPS     192(R9), Y8, Y12
+	VDIVPS     Y11, Y12, Y12
+	CMPQ       288(R9), $+0
+	JNE        clamp41
 
 clamped42:
 	VSUBPS  Y9, Y7, Y7
-	VMOVUPS Y6, (CX)(R13*1)
-	VMOVUPS Y7, (AX)(R13*1)
+	VMOVUPS Y6, (CX)(R14*1)
+	VMOVUPS Y7, (AX)(R14*1)
 	VSUBPS  Y12, Y10, Y10
-	VMOVUPS Y8, 32(CX)(R13*1)
-	VMOVUPS Y10, 32(AX)(R13*1)
-	ADDQ    $0x00000040, R13
-	SUBQ    $0x00000040, R12
+	VMOVUPS Y8, 32(CX)(R14*1)
+	VMOVUPS Y10, 32(AX)(R14*1)
+	ADDQ    $0x00000040, R14
+	SUBQ    $0x00000040, R13
 	JGE     loop39
 
 done40:
-	ADDQ $0x00000040, R12
-	SUBQ $0x00000020, R12
+	ADDQ $0x00000040, R13
+	SUBQ $0x00000020, R13
 	JL   done44
 
 loop43:
-	VMULPS   (CX)(R13*1), Y3, Y6
-	VMULPS   (BX)(R13*1), Y4, Y7
+	VMULPS   (CX)(R14*1), Y3, Y6
+	VMULPS   (BX)(R14*1), Y4, Y7
 	VADDPS   Y7, Y6, Y6
 	VPAND    Y0, Y6, Y7
 	VPCMPGTD Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
-	VMULPS   (AX)(R13*1), Y5, Y7
-	VMOVUPS  (DI)(R13*1), Y8
+	VMULPS   (AX)(R14*1), Y5, Y7
+	VMOVUPS  (DI)(R14*1), Y8
 	VMULPS   192(R9), Y6, Y9
 	VDIVPS   Y8, Y9, Y9
 	CMPQ     288(R9), $+0
@@ -3890,30 +3913,30 @@ loop43:
 
 clamped46:
 	VSUBPS  Y9, Y7, Y7
-	VMOVUPS Y6, (CX)(R13*1)
-	VMOVUPS Y7, (AX)(R13*1)
-	ADDQ    $0x00000020, R13
-	SUBQ    $0x00000020, R12
+	VMOVUPS Y6, (CX)(R14*1)
+	VMOVUPS Y7, (AX)(R14*1)
+	ADDQ    $0x00000020, R14
+	SUBQ    $0x00000020, R13
 	JGE     loop43
 
 done44:
-	ADDQ       $0x00000020, R12
-	TESTQ      R12, R12
+	ADDQ       $0x00000020, R13
+	TESTQ      R13, R13
 	JZ         end47
-	LEAQ       leadingOnes<>+64(SB), R14
-	SUBQ       R12, R14
-	VMOVDQU    (R14), Y6
-	VMASKMOVPS (CX)(R13*1), Y6, Y7
-	VMASKMOVPS (BX)(R13*1), Y6, Y8
+	LEAQ       leadingOnes<>+64(SB), R15
+	SUBQ       R13, R15
+	VMOVDQU    (R15), Y6
+	VMASKMOVPS (CX)(R14*1), Y6, Y7
+	VMASKMOVPS (BX)(R14*1), Y6, Y8
 	VMULPS     Y7, Y3, Y7
 	VMULPS     Y8, Y4, Y8
 	VADDPS     Y8, Y7, Y7
 	VPAND      Y0, Y7, Y8
 	VPCMPGTD   Y8, Y1, Y8
 	VPANDN     Y7, Y8, Y7
-	VMASKMOVPS (AX)(R13*1), Y6, Y8
+	VMASKMOVPS (AX)(R14*1), Y6, Y8
 	VMULPS     Y8, Y5, Y8
-	VMASKMOVPS (DI)(R13*1), Y6, Y6
+	VMASKMOVPS (DI)(R14*1), Y6, Y6
 	VMULPS     192(R9), Y7, Y9
 	VDIVPS     Y6, Y9, Y9
 	CMPQ       288(R9), $+0
@@ -3921,51 +3944,52 @@ done44:
 
 clamped49:
 	VSUBPS       Y9, Y8, Y8
-	LEAQ         (CX)(R13*1), R14
-	TESTB        $0x10, R12
+	LEAQ         (CX)(R14*1), R15
+	TESTB        $0x10, R13
 	JZ           no50
-	VMOVUPS      X7, (R14)
+	VMOVUPS      X7, (R15)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
 no50:
-	TESTB   $0x08, R12
+	TESTB   $0x08, R13
 	JZ      no51
-	VMOVLPS X7, (R14)
+	VMOVLPS X7, (R15)
 	VPSRLDQ $0x08, Y7, Y7
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
 no51:
-	TESTB  $0x04, R12
+	TESTB  $0x04, R13
 	JZ     no52
-	VMOVSS X7, (R14)
+	VMOVSS X7, (R15)
 
 no52:
-	LEAQ         (AX)(R13*1), R13
-	TESTB        $0x10, R12
+	LEAQ         (AX)(R14*1), R14
+	TESTB        $0x10, R13
 	JZ           no53
-	VMOVUPS      X8, (R13)
+	VMOVUPS      X8, (R14)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, R13
+	ADDQ         $0x10, R14
 
 no53:
-	TESTB   $0x08, R12
+	TESTB   $0x08, R13
 	JZ      no54
-	VMOVLPS X8, (R13)
+	VMOVLPS X8, (R14)
 	VPSRLDQ $0x08, Y8, Y8
-	ADDQ    $0x08, R13
+	ADDQ    $0x08, R14
 
 no54:
-	TESTB  $0x04, R12
+	TESTB  $0x04, R13
 	JZ     no55
-	VMOVSS X8, (R13)
+	VMOVSS X8, (R14)
 
 no55:
 end47:
 	ADDQ R10, AX
 	ADDQ R10, CX
 	ADDQ R10, BX
-	DECQ R11
+	ADDQ R10, R11
+	DECQ R12
 	JNZ  row38
 	DECQ outer+48(FP)
 	JNZ  slice
@@ -5036,22 +5060,32 @@ rest:
 	RET
 
 // func blockMeansF64AVX2(d *float64, x *float64, blocks int, block int, div float64)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·blockMeansF64AVX2(SB), NOSPLIT, $128-40
+// Requires: AVX, AVX2, CMOV
+TEXT ·blockMeansF64AVX2(SB), NOSPLIT, $136-40
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
-	MOVQ         block+24(FP), AX
-	SHLQ         $0x03, AX
-	MOVQ         AX, CX
-	ANDQ         $+63, CX
-	SUBQ         CX, AX
-	LEAQ         leadingOnes<>+64(SB), DX
-	SUBQ         CX, DX
-	VMOVDQU      (DX), Y1
-	LEAQ         leadingOnes<>+96(SB), DX
-	SUBQ         CX, DX
-	VMOVDQU      (DX), Y2
-	MOVQ         x+8(FP), DX
+	MOVQ         x+8(FP), AX
+	MOVQ         block+24(FP), CX
+	SHLQ         $0x03, CX
+	MOVQ         blocks+16(FP), DX
+	IMULQ        CX, DX
+	ADDQ         AX, DX
+	MOVQ         CX, BX
+	IMUL3Q       $0x03, BX, BX
+	SUBQ         BX, DX
+	SUBQ         $+64, DX
+	MOVQ         DX, 128(SP)
+	MOVQ         CX, DX
+	ANDQ         $+63, DX
+	SUBQ         DX, CX
+	LEAQ         leadingOnes<>+64(SB), BX
+	SUBQ         DX, BX
+	VMOVDQU      (BX), Y1
+	LEAQ         leadingOnes<>+96(SB), BX
+	SUBQ         DX, BX
+	VMOVDQU      (BX), Y2
+	VPAND        Y0, Y1, Y1
+	VPAND        Y0, Y2, Y2
 	MOVQ         d+0(FP), BX
 	MOVQ         blocks+16(FP), SI
 	VBROADCASTSD div+32(FP), Y3
@@ -5065,38 +5099,28 @@ group:
 	SUBQ        DI, SI
 	CMPQ        DI, $0x04
 	JNE         slots1
-	TESTQ       AX, AX
+	TESTQ       CX, CX
 	JNZ         slots1
-	VMASKMOVPD  (DX), Y1, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPD  32(DX), Y2, Y5
-	VPAND       Y5, Y0, Y5
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	CMPQ        AX, 128(SP)
+	JHI         slots1
+	VPAND       (AX), Y1, Y4
+	VPAND       32(AX), Y2, Y5
+	ADDQ        DX, AX
 	VADDPD      Y5, Y4, Y4
-	VMASKMOVPD  (DX), Y1, Y5
-	VPAND       Y5, Y0, Y5
-	VMASKMOVPD  32(DX), Y2, Y6
-	VPAND       Y6, Y0, Y6
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y5
+	VPAND       32(AX), Y2, Y6
+	ADDQ        DX, AX
 	VADDPD      Y6, Y5, Y5
-	VMASKMOVPD  (DX), Y1, Y6
-	VPAND       Y6, Y0, Y6
-	VMASKMOVPD  32(DX), Y2, Y7
-	VPAND       Y7, Y0, Y7
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y6
+	VPAND       32(AX), Y2, Y7
+	ADDQ        DX, AX
 	VADDPD      Y7, Y6, Y6
 	VINSERTF128 $0x01, X6, Y4, Y7
 	VPERM2F128  $0x31, Y6, Y4, Y6
 	VADDPD      Y6, Y7, Y7
-	VMASKMOVPD  (DX), Y1, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPD  32(DX), Y2, Y6
-	VPAND       Y6, Y0, Y6
-	PREFETCHT0  2048(DX)
-	ADDQ        CX, DX
+	VPAND       (AX), Y1, Y4
+	VPAND       32(AX), Y2, Y6
+	ADDQ        DX, AX
 	VADDPD      Y6, Y4, Y4
 	VINSERTF128 $0x01, X4, Y5, Y6
 	VPERM2F128  $0x31, Y4, Y5, Y4
@@ -5121,39 +5145,45 @@ done:
 	RET
 
 slots1:
-	LEAQ (SP), R8
-	MOVQ DI, R9
+	LEAQ    leadingOnes<>+64(SB), R8
+	SUBQ    DX, R8
+	VMOVDQU (R8), Y4
+	LEAQ    leadingOnes<>+96(SB), R8
+	SUBQ    DX, R8
+	VMOVDQU (R8), Y5
+	LEAQ    (SP), R8
+	MOVQ    DI, R9
 
 block5:
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	MOVQ  AX, R10
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  CX, R10
 	TESTQ R10, R10
 	JZ    rest7
 
 pair6:
-	VPAND  (DX), Y0, Y6
-	VADDPD Y6, Y4, Y4
-	VPAND  32(DX), Y0, Y6
-	VADDPD Y6, Y5, Y5
-	ADDQ   $0x40, DX
+	VPAND  (AX), Y0, Y8
+	VADDPD Y8, Y6, Y6
+	VPAND  32(AX), Y0, Y8
+	VADDPD Y8, Y7, Y7
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R10
 	JNZ    pair6
-	TESTQ  CX, CX
+	TESTQ  DX, DX
 	JZ     done8
 
 rest7:
-	VMASKMOVPD (DX), Y1, Y6
-	VPAND      Y6, Y0, Y6
-	VADDPD     Y6, Y4, Y4
-	VMASKMOVPD 32(DX), Y2, Y6
-	VPAND      Y6, Y0, Y6
-	VADDPD     Y6, Y5, Y5
-	ADDQ       CX, DX
+	VMASKMOVPD (AX), Y4, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPD     Y8, Y6, Y6
+	VMASKMOVPD 32(AX), Y5, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPD     Y8, Y7, Y7
+	ADDQ       DX, AX
 
 done8:
-	VADDPD         Y5, Y4, Y4
-	VMOVUPD        Y4, (R8)
+	VADDPD         Y7, Y6, Y6
+	VMOVUPD        Y6, (R8)
 	ADDQ           $0x20, R8
 	DECQ           R9
 	JNZ            block5
@@ -6376,201 +6406,207 @@ end5:
 	VZEROUPPER
 	RET
 
-// func descendRowsF64AVX2(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64)
-// Requires: AVX, AVX2
-TEXT ·descendRowsF64AVX2(SB), NOSPLIT, $352-72
+// func descendRowsF64AVX2(theta *float64, m *float64, grad *float64, den *float64, ahead *float64, outer int, block int, stride int, width int, s *float64)
+// Requires: AVX, AVX2, MMX+
+TEXT ·descendRowsF64AVX2(SB), NOSPLIT, $352-80
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+16(FP), DX
 	MOVQ         den+24(FP), BX
-	MOVQ         s+64(FP), SI
+	MOVQ         ahead+32(FP), SI
+	MOVQ         s+72(FP), DI
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLQ       $0x3f, Y1, Y1
 	VPSLLQ       $0x34, Y1, Y1
-	LEAQ         31(SP), DI
-	ANDQ         $-32, DI
-	VBROADCASTSD (SI), Y2
-	VBROADCASTSD 8(SI), Y3
-	VBROADCASTSD 40(SI), Y4
-	VBROADCASTSD 32(SI), Y5
-	VMOVUPD      Y5, (DI)
-	VBROADCASTSD 64(SI), Y5
-	VMOVUPD      Y5, 32(DI)
+	LEAQ         31(SP), R8
+	ANDQ         $-32, R8
+	VBROADCASTSD (DI), Y2
+	VBROADCASTSD 8(DI), Y3
+	VBROADCASTSD 40(DI), Y4
+	VBROADCASTSD 32(DI), Y5
+	VMOVUPD      Y5, (R8)
+	VBROADCASTSD 64(DI), Y5
+	VMOVUPD      Y5, 32(R8)
 	VPCMPEQD     Y5, Y5, Y5
 	VPSLLQ       $0x3f, Y5, Y5
-	VPXOR        32(DI), Y5, Y5
-	VMOVUPD      Y5, 64(DI)
+	VPXOR        32(R8), Y5, Y5
+	VMOVUPD      Y5, 64(R8)
 	VPCMPEQD     Y5, Y5, Y5
 	VPSLLQ       $0x35, Y5, Y5
 	VPSRLQ       $0x01, Y5, Y5
-	VPXOR        32(DI), Y5, Y5
-	VMOVUPD      Y5, 96(DI)
-	MOVQ         block+40(FP), SI
-	MOVQ         stride+48(FP), R8
-	SHLQ         $0x03, R8
+	VPXOR        32(R8), Y5, Y5
+	VMOVUPD      Y5, 96(R8)
+	MOVQ         block+48(FP), DI
+	MOVQ         stride+56(FP), R9
+	SHLQ         $0x03, R9
 
 slice:
-	MOVQ SI, R9
+	MOVQ DI, R10
 
 row1:
-	MOVQ width+56(FP), R10
-	SHLQ $0x03, R10
-	XORQ R11, R11
-	SUBQ $0x00000040, R10
+	MOVQ width+64(FP), R11
+	SHLQ $0x03, R11
+	XORQ R12, R12
+	SUBQ $0x00000040, R11
 	JL   done3
 
 loop2:
-	VMULPD   (CX)(R11*1), Y2, Y5
-	VMULPD   (DX)(R11*1), Y3, Y6
-	VADDPD   Y6, Y5, Y5
-	VPAND    Y0, Y5, Y6
-	VPCMPGTQ Y6, Y1, Y6
-	VPANDN   Y5, Y6, Y5
-	VMULPD   (AX)(R11*1), Y4, Y6
-	VMOVUPD  (BX)(R11*1), Y7
-	VMULPD   (DI), Y5, Y8
-	VDIVPD   Y7, Y8, Y8
-	VMULPD   32(CX)(R11*1), Y2, Y7
-	VMULPD   32(DX)(R11*1), Y3, Y9
-	VADDPD   Y9, Y7, Y7
-	VPAND    Y0, Y7, Y9
-	VPCMPGTQ Y9, Y1, Y9
-	VPANDN   Y7, Y9, Y7
-	VMULPD   32(AX)(R11*1), Y4, Y9
-	VMOVUPD  32(BX)(R11*1), Y10
-	VMULPD   (DI), Y7, Y11
-	VDIVPD   Y10, Y11, Y11
-	CMPQ     96(DI), $+0
-	JNE      clamp4
+	PREFETCHT0 (SI)(R12*1)
+	PREFETCHT0 384(DX)(R12*1)
+	PREFETCHT0 384(CX)(R12*1)
+	PREFETCHT0 384(AX)(R12*1)
+	VMULPD     (CX)(R12*1), Y2, Y5
+	VMULPD     (DX)(R12*1), Y3, Y6
+	VADDPD     Y6, Y5, Y5
+	VPAND      Y0, Y5, Y6
+	VPCMPGTQ   Y6, Y1, Y6
+	VPANDN     Y5, Y6, Y5
+	VMULPD     (AX)(R12*1), Y4, Y6
+	VMOVUPD    (BX)(R12*1), Y7
+	VMULPD     (R8), Y5, Y8
+	VDIVPD     Y7, Y8, Y8
+	VMULPD     32(CX)(R12*1), Y2, Y7
+	VMULPD     32(DX)(R12*1), Y3, Y9
+	VADDPD     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y9
+	VPCMPGTQ   Y9, Y1, Y9
+	VPANDN     Y7, Y9, Y7
+	VMULPD     32(AX)(R12*1), Y4, Y9
+	VMOVUPD    32(BX)(R12*1), Y10
+	VMULPD     (R8), Y7, Y11
+	VDIVPD     Y10, Y11, Y11
+	CMPQ       96(R8), $+0
+	JNE        clamp4
 
 clamped5:
 	VSUBPD  Y8, Y6, Y6
-	VMOVUPD Y5, (CX)(R11*1)
-	VMOVUPD Y6, (AX)(R11*1)
+	VMOVUPD Y5, (CX)(R12*1)
+	VMOVUPD Y6, (AX)(R12*1)
 	VSUBPD  Y11, Y9, Y9
-	VMOVUPD Y7, 32(CX)(R11*1)
-	VMOVUPD Y9, 32(AX)(R11*1)
-	ADDQ    $0x00000040, R11
-	SUBQ    $0x00000040, R10
+	VMOVUPD Y7, 32(CX)(R12*1)
+	VMOVUPD Y9, 32(AX)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
 	JGE     loop2
 
 done3:
-	ADDQ $0x00000040, R10
-	SUBQ $0x00000020, R10
+	ADDQ $0x00000040, R11
+	SUBQ $0x00000020, R11
 	JL   done7
 
 loop6:
-	VMULPD   (CX)(R11*1), Y2, Y5
-	VMULPD   (DX)(R11*1), Y3, Y6
+	VMULPD   (CX)(R12*1), Y2, Y5
+	VMULPD   (DX)(R12*1), Y3, Y6
 	VADDPD   Y6, Y5, Y5
 	VPAND    Y0, Y5, Y6
 	VPCMPGTQ Y6, Y1, Y6
 	VPANDN   Y5, Y6, Y5
-	VMULPD   (AX)(R11*1), Y4, Y6
-	VMOVUPD  (BX)(R11*1), Y7
-	VMULPD   (DI), Y5, Y8
+	VMULPD   (AX)(R12*1), Y4, Y6
+	VMOVUPD  (BX)(R12*1), Y7
+	VMULPD   (R8), Y5, Y8
 	VDIVPD   Y7, Y8, Y8
-	CMPQ     96(DI), $+0
+	CMPQ     96(R8), $+0
 	JNE      clamp8
 
 clamped9:
 	VSUBPD  Y8, Y6, Y6
-	VMOVUPD Y5, (CX)(R11*1)
-	VMOVUPD Y6, (AX)(R11*1)
-	ADDQ    $0x00000020, R11
-	SUBQ    $0x00000020, R10
+	VMOVUPD Y5, (CX)(R12*1)
+	VMOVUPD Y6, (AX)(R12*1)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
 	JGE     loop6
 
 done7:
-	ADDQ       $0x00000020, R10
-	TESTQ      R10, R10
+	ADDQ       $0x00000020, R11
+	TESTQ      R11, R11
 	JZ         end10
-	LEAQ       leadingOnes<>+64(SB), R12
-	SUBQ       R10, R12
-	VMOVDQU    (R12), Y5
-	VMASKMOVPD (CX)(R11*1), Y5, Y6
-	VMASKMOVPD (DX)(R11*1), Y5, Y7
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y5
+	VMASKMOVPD (CX)(R12*1), Y5, Y6
+	VMASKMOVPD (DX)(R12*1), Y5, Y7
 	VMULPD     Y6, Y2, Y6
 	VMULPD     Y7, Y3, Y7
 	VADDPD     Y7, Y6, Y6
 	VPAND      Y0, Y6, Y7
 	VPCMPGTQ   Y7, Y1, Y7
 	VPANDN     Y6, Y7, Y6
-	VMASKMOVPD (AX)(R11*1), Y5, Y7
+	VMASKMOVPD (AX)(R12*1), Y5, Y7
 	VMULPD     Y7, Y4, Y7
-	VMASKMOVPD (BX)(R11*1), Y5, Y5
-	VMULPD     (DI), Y6, Y8
+	VMASKMOVPD (BX)(R12*1), Y5, Y5
+	VMULPD     (R8), Y6, Y8
 	VDIVPD     Y5, Y8, Y8
-	CMPQ       96(DI), $+0
+	CMPQ       96(R8), $+0
 	JNE        clamp11
 
 clamped12:
 	VSUBPD       Y8, Y7, Y7
-	LEAQ         (CX)(R11*1), R12
-	TESTB        $0x10, R10
+	LEAQ         (CX)(R12*1), R13
+	TESTB        $0x10, R11
 	JZ           no13
-	VMOVUPS      X6, (R12)
+	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
 
 no13:
-	TESTB   $0x08, R10
+	TESTB   $0x08, R11
 	JZ      no14
-	VMOVLPD X6, (R12)
+	VMOVLPD X6, (R13)
 
 no14:
-	LEAQ         (AX)(R11*1), R11
-	TESTB        $0x10, R10
+	LEAQ         (AX)(R12*1), R12
+	TESTB        $0x10, R11
 	JZ           no15
-	VMOVUPS      X7, (R11)
+	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
 no15:
-	TESTB   $0x08, R10
+	TESTB   $0x08, R11
 	JZ      no16
-	VMOVLPD X7, (R11)
+	VMOVLPD X7, (R12)
 
 no16:
 end10:
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
-	DECQ R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
+	ADDQ R9, SI
+	DECQ R10
 	JNZ  row1
-	ADDQ R8, BX
-	DECQ outer+32(FP)
+	ADDQ R9, BX
+	DECQ outer+40(FP)
 	JNZ  slice
 	VZEROUPPER
 	RET
 
 clamp4:
-	VMOVUPD 32(DI), Y10
+	VMOVUPD 32(R8), Y10
 	VMINPD  Y8, Y10, Y8
 	VMINPD  Y11, Y10, Y11
-	VMOVUPD 64(DI), Y10
+	VMOVUPD 64(R8), Y10
 	VMAXPD  Y8, Y10, Y8
 	VMAXPD  Y11, Y10, Y11
 	JMP     clamped5
 
 clamp8:
-	VMOVUPD 32(DI), Y7
+	VMOVUPD 32(R8), Y7
 	VMINPD  Y8, Y7, Y8
-	VMOVUPD 64(DI), Y7
+	VMOVUPD 64(R8), Y7
 	VMAXPD  Y8, Y7, Y8
 	JMP     clamped9
 
 clamp11:
-	VMOVUPD 32(DI), Y5
+	VMOVUPD 32(R8), Y5
 	VMINPD  Y8, Y5, Y8
-	VMOVUPD 64(DI), Y5
+	VMOVUPD 64(R8), Y5
 	VMAXPD  Y8, Y5, Y8
 	JMP     clamped12
 
 // func descendBlocksF64AVX2(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·descendBlocksF64AVX2(SB), NOSPLIT, $384-56
 	MOVQ         s+48(FP), AX
 	VPCMPEQD     Y0, Y0, Y0
@@ -6635,22 +6671,25 @@ done2:
 	JZ      rest4
 
 loop3:
-	VMULPD   (DX)(R9*1), Y2, Y7
-	VMULPD   (BX)(R9*1), Y3, Y8
-	VADDPD   Y8, Y7, Y7
-	VPAND    Y0, Y7, Y8
-	VPCMPGTQ Y8, Y1, Y8
-	VPANDN   Y7, Y8, Y7
-	VMULPD   (AX)(R9*1), Y4, Y8
-	VPMULLD  352(SP), Y5, Y9
-	VPSRLD   $0x1c, Y9, Y9
-	VPADDD   Y9, Y9, Y9
-	VPOR     lanes64<>+64(SB), Y9, Y9
-	VPERMPS  Y6, Y9, Y9
-	VMULPD   (CX), Y7, Y10
-	VDIVPD   Y9, Y10, Y10
-	CMPQ     96(CX), $+0
-	JNE      clamp6
+	PREFETCHT0 384(BX)(R9*1)
+	PREFETCHT0 384(DX)(R9*1)
+	PREFETCHT0 384(AX)(R9*1)
+	VMULPD     (DX)(R9*1), Y2, Y7
+	VMULPD     (BX)(R9*1), Y3, Y8
+	VADDPD     Y8, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTQ   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+	VMULPD     (AX)(R9*1), Y4, Y8
+	VPMULLD    352(SP), Y5, Y9
+	VPSRLD     $0x1c, Y9, Y9
+	VPADDD     Y9, Y9, Y9
+	VPOR       lanes64<>+64(SB), Y9, Y9
+	VPERMPS    Y6, Y9, Y9
+	VMULPD     (CX), Y7, Y10
+	VDIVPD     Y9, Y10, Y10
+	CMPQ       96(CX), $+0
+	JNE        clamp6
 
 clamped7:
 	VSUBPD  Y10, Y8, Y8
@@ -7107,7 +7146,7 @@ clamp25:
 
 // func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·updateBlocksF64AVX2(SB), NOSPLIT, $512-72
+TEXT ·updateBlocksF64AVX2(SB), $552-72
 	MOVQ         s+56(FP), AX
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
@@ -7147,33 +7186,76 @@ TEXT ·updateBlocksF64AVX2(SB), NOSPLIT, $512-72
 	VPSRLQ       $0x01, Y8, Y8
 	VPXOR        224(CX), Y8, Y8
 	VMOVUPD      Y8, 288(CX)
-	MOVQ         block+48(FP), BX
-	LEAQ         268435455(BX), AX
-	XORL         DX, DX
-	DIVQ         BX
-	VMOVD        AX, X8
-	VPBROADCASTD X8, Y8
-	VMOVDQU      Y8, 480(SP)
-	MOVQ         block+48(FP), AX
-	SHLQ         $0x03, AX
-	MOVQ         AX, DX
-	ANDQ         $+63, DX
-	SUBQ         DX, AX
-	LEAQ         leadingOnes<>+64(SB), BX
-	SUBQ         DX, BX
-	VMOVDQU      (BX), Y9
-	LEAQ         leadingOnes<>+96(SB), BX
-	SUBQ         DX, BX
-	VMOVDQU      (BX), Y10
 	MOVQ         hz+32(FP), BX
-	MOVQ         theta+0(FP), SI
-	MOVQ         m+8(FP), DI
+	MOVQ         block+48(FP), SI
+	SHLQ         $0x03, SI
+	MOVQ         blocks+40(FP), AX
+	IMULQ        SI, AX
+	ADDQ         BX, AX
+	MOVQ         SI, DX
+	IMUL3Q       $0x03, DX, DX
+	SUBQ         DX, AX
+	SUBQ         $+64, AX
+	MOVQ         AX, 512(SP)
+	MOVQ         SI, DI
+	ANDQ         $+63, DI
+	SUBQ         DI, SI
+	LEAQ         leadingOnes<>+64(SB), AX
+	SUBQ         DI, AX
+	VMOVDQU      (AX), Y8
+	LEAQ         leadingOnes<>+96(SB), AX
+	SUBQ         DI, AX
+	VMOVDQU      (AX), Y9
+	VPAND        Y0, Y8, Y8
+	VPAND        Y0, Y9, Y9
+	MOVQ         block+48(FP), R8
+	LEAQ         268435455(R8), AX
+	XORL         DX, DX
+	DIVQ         R8
+	VMOVD        AX, X10
+	VPBROADCASTD X10, Y10
+	VMOVDQU      Y10, 520(SP)
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), R8
 	MOVQ         grad+24(FP), R9
 	MOVQ         blocks+40(FP), R10
 	XORQ         R12, R12
+	XORQ         R13, R13
 
 group:
+	TESTQ   R12, R12
+	JZ      sums
+	VMOVUPD 352(SP), Y10
+	CMPQ    160(CX), $+0
+	JEQ     undivided1
+	VDIVPD  96(CX), Y10, Y10
+
+undivided1:
+	CMPQ     R12, $0x04
+	JNE      some2
+	VMULPD   (CX), Y10, Y4
+	VMULPD   Y10, Y4, Y4
+	VMULPD   (R8), Y2, Y10
+	VADDPD   Y4, Y10, Y10
+	VPAND    Y0, Y10, Y4
+	VPCMPGTQ Y4, Y1, Y4
+	VPANDN   Y10, Y4, Y10
+	VMOVDQA  Y10, Y4
+	VMOVUPD  Y10, (R8)
+
+done3:
+	CMPQ    power+64(FP), $+2
+	JNE     other4
+	VSQRTPD Y4, Y4
+
+raised7:
+	VMULPD  32(CX), Y4, Y4
+	VADDPD  64(CX), Y4, Y4
+	VMOVDQA Y4, Y4
+	ADDQ    $0x20, R8
+
+sums:
 	MOVQ        $0x0000000000000004, R11
 	CMPQ        R10, R11
 	CMOVQLT     R10, R11
@@ -7181,275 +7263,255 @@ group:
 	TESTQ       R11, R11
 	JZ          elements
 	CMPQ        R11, $0x04
-	JNE         slots1
-	TESTQ       AX, AX
-	JNZ         slots1
-	VMASKMOVPD  (BX), Y9, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPD  32(BX), Y10, Y8
-	VPAND       Y8, Y0, Y8
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
-	VADDPD      Y8, Y4, Y4
-	VMASKMOVPD  (BX), Y9, Y8
-	VPAND       Y8, Y0, Y8
-	VMASKMOVPD  32(BX), Y10, Y11
-	VPAND       Y11, Y0, Y11
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
-	VADDPD      Y11, Y8, Y8
-	VMASKMOVPD  (BX), Y9, Y11
-	VPAND       Y11, Y0, Y11
-	VMASKMOVPD  32(BX), Y10, Y12
-	VPAND       Y12, Y0, Y12
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
+	JNE         slots8
+	TESTQ       SI, SI
+	JNZ         slots8
+	CMPQ        BX, 512(SP)
+	JHI         slots8
+	VPAND       (BX), Y8, Y10
+	VPAND       32(BX), Y9, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPD      Y11, Y10, Y10
+	VPAND       (BX), Y8, Y11
+	VPAND       32(BX), Y9, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
 	VADDPD      Y12, Y11, Y11
-	VINSERTF128 $0x01, X11, Y4, Y12
-	VPERM2F128  $0x31, Y11, Y4, Y11
-	VADDPD      Y11, Y12, Y12
-	VMASKMOVPD  (BX), Y9, Y4
-	VPAND       Y4, Y0, Y4
-	VMASKMOVPD  32(BX), Y10, Y11
-	VPAND       Y11, Y0, Y11
-	PREFETCHT0  2048(BX)
-	ADDQ        DX, BX
-	VADDPD      Y11, Y4, Y4
-	VINSERTF128 $0x01, X4, Y8, Y11
-	VPERM2F128  $0x31, Y4, Y8, Y4
-	VADDPD      Y4, Y11, Y11
-	VUNPCKLPD   Y11, Y12, Y4
-	VUNPCKHPD   Y11, Y12, Y8
-	VADDPD      Y8, Y4, Y4
-	VMOVDQA     Y4, Y8
+	VPAND       (BX), Y8, Y12
+	VPAND       32(BX), Y9, Y13
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPD      Y13, Y12, Y12
+	VINSERTF128 $0x01, X12, Y10, Y13
+	VPERM2F128  $0x31, Y12, Y10, Y12
+	VADDPD      Y12, Y13, Y13
+	VPAND       (BX), Y8, Y10
+	VPAND       32(BX), Y9, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPD      Y12, Y10, Y10
+	VINSERTF128 $0x01, X10, Y11, Y12
+	VPERM2F128  $0x31, Y10, Y11, Y10
+	VADDPD      Y10, Y12, Y12
+	VUNPCKLPD   Y12, Y13, Y10
+	VUNPCKHPD   Y12, Y13, Y11
+	VADDPD      Y11, Y10, Y10
+	VMOVDQA     Y10, Y10
 
-summed2:
-	CMPQ   160(CX), $+0
-	JEQ    undivided3
-	VDIVPD 96(CX), Y8, Y8
-
-undivided3:
-	CMPQ     R11, $0x04
-	JNE      some4
-	VMULPD   (CX), Y8, Y4
-	VMULPD   Y8, Y4, Y4
-	VMULPD   (R8), Y2, Y8
-	VADDPD   Y4, Y8, Y8
-	VPAND    Y0, Y8, Y4
-	VPCMPGTQ Y4, Y1, Y4
-	VPANDN   Y8, Y4, Y8
-	VMOVDQA  Y8, Y4
-	VMOVUPD  Y8, (R8)
-
-done5:
-	CMPQ    power+64(FP), $+2
-	JNE     other6
-	VSQRTPD Y4, Y4
-
-raised9:
-	VMULPD  32(CX), Y4, Y4
-	VADDPD  64(CX), Y4, Y4
-	VMOVDQA Y4, Y4
-	ADDQ    $0x20, R8
+summed9:
+	VMOVUPD Y10, 352(SP)
 
 elements:
-	VMOVUPD lanes64<>+0(SB), Y8
-	MOVQ    R12, R13
-	ANDQ    $-32, R13
-	SUBQ    R13, R12
-	ADDQ    R13, SI
-	ADDQ    R13, DI
-	ADDQ    R13, R9
-	NEGQ    R13
+	VMOVUPD lanes64<>+0(SB), Y10
+	MOVQ    R13, R14
+	ANDQ    $-32, R14
+	SUBQ    R14, R13
+	ADDQ    R14, AX
+	ADDQ    R14, DX
+	ADDQ    R14, R9
+	NEGQ    R14
 	JZ      rest11
 
 loop10:
-	VMULPD   (DI)(R13*1), Y3, Y11
-	VMULPD   (R9)(R13*1), Y6, Y12
-	VADDPD   Y12, Y11, Y11
-	VPAND    Y0, Y11, Y12
-	VPCMPGTQ Y12, Y1, Y12
-	VPANDN   Y11, Y12, Y11
-	VMULPD   (SI)(R13*1), Y7, Y12
-	VPMULLD  480(SP), Y8, Y13
-	VPSRLD   $0x1c, Y13, Y13
-	VPADDD   Y13, Y13, Y13
-	VPOR     lanes64<>+64(SB), Y13, Y13
-	VPERMPS  Y5, Y13, Y13
-	VMULPD   192(CX), Y11, Y14
-	VDIVPD   Y13, Y14, Y14
-	CMPQ     288(CX), $+0
-	JNE      clamp13
+	PREFETCHT0 384(R9)(R14*1)
+	PREFETCHT0 384(DX)(R14*1)
+	PREFETCHT0 384(AX)(R14*1)
+	VMULPD     (DX)(R14*1), Y3, Y11
+	VMULPD     (R9)(R14*1), Y6, Y12
+	VADDPD     Y12, Y11, Y11
+	VPAND      Y0, Y11, Y12
+	VPCMPGTQ   Y12, Y1, Y12
+	VPANDN     Y11, Y12, Y11
+	VMULPD     (AX)(R14*1), Y7, Y12
+	VPMULLD    520(SP), Y10, Y13
+	VPSRLD     $0x1c, Y13, Y13
+	VPADDD     Y13, Y13, Y13
+	VPOR       lanes64<>+64(SB), Y13, Y13
+	VPERMPS    Y5, Y13, Y13
+	VMULPD     192(CX), Y11, Y14
+	VDIVPD     Y13, Y14, Y14
+	CMPQ       288(CX), $+0
+	JNE        clamp13
 
 clamped14:
 	VSUBPD  Y14, Y12, Y12
-	VMOVUPD Y11, (DI)(R13*1)
-	VMOVUPD Y12, (SI)(R13*1)
-	VPADDD  lanes64<>+32(SB), Y8, Y8
-	ADDQ    $0x20, R13
+	VMOVUPD Y11, (DX)(R14*1)
+	VMOVUPD Y12, (AX)(R14*1)
+	VPADDD  lanes64<>+32(SB), Y10, Y10
+	ADDQ    $0x20, R14
 	JNZ     loop10
 
 rest11:
-	TESTQ      R12, R12
+	TESTQ      R13, R13
 	JZ         end12
-	LEAQ       leadingOnes<>+64(SB), R14
-	SUBQ       R12, R14
-	VMOVDQU    (R14), Y11
-	VMASKMOVPD (DI)(R13*1), Y11, Y12
-	VMASKMOVPD (R9)(R13*1), Y11, Y13
+	LEAQ       leadingOnes<>+64(SB), R15
+	SUBQ       R13, R15
+	VMOVDQU    (R15), Y11
+	VMASKMOVPD (DX)(R14*1), Y11, Y12
+	VMASKMOVPD (R9)(R14*1), Y11, Y13
 	VMULPD     Y12, Y3, Y12
 	VMULPD     Y13, Y6, Y13
 	VADDPD     Y13, Y12, Y12
 	VPAND      Y0, Y12, Y13
 	VPCMPGTQ   Y13, Y1, Y13
 	VPANDN     Y12, Y13, Y12
-	VMASKMOVPD (SI)(R13*1), Y11, Y11
+	VMASKMOVPD (AX)(R14*1), Y11, Y11
 	VMULPD     Y11, Y7, Y11
-	VPMULLD    480(SP), Y8, Y8
-	VPSRLD     $0x1c, Y8, Y8
-	VPADDD     Y8, Y8, Y8
-	VPOR       lanes64<>+64(SB), Y8, Y8
-	VPERMPS    Y5, Y8, Y8
+	VPMULLD    520(SP), Y10, Y10
+	VPSRLD     $0x1c, Y10, Y10
+	VPADDD     Y10, Y10, Y10
+	VPOR       lanes64<>+64(SB), Y10, Y10
+	VPERMPS    Y5, Y10, Y10
 	VMULPD     192(CX), Y12, Y5
-	VDIVPD     Y8, Y5, Y5
+	VDIVPD     Y10, Y5, Y5
 	CMPQ       288(CX), $+0
 	JNE        clamp15
 
 clamped16:
 	VSUBPD       Y5, Y11, Y11
-	LEAQ         (DI)(R13*1), R14
-	TESTB        $0x10, R12
+	LEAQ         (DX)(R14*1), R15
+	TESTB        $0x10, R13
 	JZ           no17
-	VMOVUPS      X12, (R14)
+	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
 no17:
-	TESTB   $0x08, R12
+	TESTB   $0x08, R13
 	JZ      no18
-	VMOVLPD X12, (R14)
+	VMOVLPD X12, (R15)
 
 no18:
-	LEAQ         (SI)(R13*1), R13
-	TESTB        $0x10, R12
+	LEAQ         (AX)(R14*1), R14
+	TESTB        $0x10, R13
 	JZ           no19
-	VMOVUPS      X11, (R13)
+	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
-	ADDQ         $0x10, R13
+	ADDQ         $0x10, R14
 
 no19:
-	TESTB   $0x08, R12
+	TESTB   $0x08, R13
 	JZ      no20
-	VMOVLPD X11, (R13)
+	VMOVLPD X11, (R14)
 
 no20:
 end12:
 	VMOVDQA Y4, Y5
+	MOVQ    R12, R13
+	IMULQ   block+48(FP), R13
+	SHLQ    $0x03, R13
 	MOVQ    R11, R12
-	IMULQ   block+48(FP), R12
-	SHLQ    $0x03, R12
+	ORQ     R13, R11
 	JNZ     group
 	VZEROUPPER
 	RET
 
-slots1:
-	LEAQ 352(SP), R13
-	MOVQ R11, R14
-
-block21:
-	VPXOR Y4, Y4, Y4
-	VPXOR Y8, Y8, Y8
-	MOVQ  AX, R15
-	TESTQ R15, R15
-	JZ    rest23
-
-pair22:
-	VPAND  (BX), Y0, Y11
-	VADDPD Y11, Y4, Y4
-	VPAND  32(BX), Y0, Y11
-	VADDPD Y11, Y8, Y8
-	ADDQ   $0x40, BX
-	SUBQ   $0x40, R15
-	JNZ    pair22
-	TESTQ  DX, DX
-	JZ     done24
-
-rest23:
-	VMASKMOVPD (BX), Y9, Y11
-	VPAND      Y11, Y0, Y11
-	VADDPD     Y11, Y4, Y4
-	VMASKMOVPD 32(BX), Y10, Y11
-	VPAND      Y11, Y0, Y11
-	VADDPD     Y11, Y8, Y8
-	ADDQ       DX, BX
-
-done24:
-	VADDPD         Y8, Y4, Y4
-	VMOVUPD        Y4, (R13)
-	ADDQ           $0x20, R13
-	DECQ           R14
-	JNZ            block21
-	VBROADCASTF128 352(SP), Y4
-	VINSERTF128    $0x01, 416(SP), Y4, Y4
-	VBROADCASTF128 368(SP), Y8
-	VINSERTF128    $0x01, 432(SP), Y8, Y8
-	VADDPD         Y8, Y4, Y4
-	VBROADCASTF128 384(SP), Y8
-	VINSERTF128    $0x01, 448(SP), Y8, Y8
-	VBROADCASTF128 400(SP), Y11
-	VINSERTF128    $0x01, 464(SP), Y11, Y11
-	VADDPD         Y11, Y8, Y8
-	VUNPCKLPD      Y8, Y4, Y11
-	VUNPCKHPD      Y8, Y4, Y4
-	VADDPD         Y4, Y11, Y11
-	VMOVDQA        Y11, Y8
-	JMP            summed2
-
-some4:
-	MOVQ         R11, R13
-	SHLQ         $0x03, R13
+some2:
+	MOVQ         R12, R11
+	SHLQ         $0x03, R11
 	LEAQ         leadingOnes<>+64(SB), R14
-	SUBQ         R13, R14
+	SUBQ         R11, R14
 	VMOVDQU      (R14), Y4
 	VMASKMOVPD   (R8), Y4, Y4
-	VMULPD       (CX), Y8, Y11
-	VMULPD       Y8, Y11, Y11
-	VMULPD       Y4, Y2, Y8
-	VADDPD       Y11, Y8, Y8
-	VPAND        Y0, Y8, Y4
+	VMULPD       (CX), Y10, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       Y4, Y2, Y10
+	VADDPD       Y11, Y10, Y10
+	VPAND        Y0, Y10, Y4
 	VPCMPGTQ     Y4, Y1, Y4
-	VPANDN       Y8, Y4, Y8
-	VMOVDQA      Y8, Y4
+	VPANDN       Y10, Y4, Y10
+	VMOVDQA      Y10, Y4
 	LEAQ         (R8), R14
-	TESTB        $0x10, R13
-	JZ           no25
-	VMOVUPS      X8, (R14)
-	VEXTRACTF128 $0x01, Y8, X8
+	TESTB        $0x10, R11
+	JZ           no21
+	VMOVUPS      X10, (R14)
+	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, R14
 
-no25:
-	TESTB   $0x08, R13
-	JZ      no26
-	VMOVLPD X8, (R14)
+no21:
+	TESTB   $0x08, R11
+	JZ      no22
+	VMOVLPD X10, (R14)
 
-no26:
-	JMP done5
+no22:
+	JMP done3
 
-other6:
-	JG      two8
+other4:
+	JG      two6
 	CMPQ    power+64(FP), $+1
-	JE      half7
+	JE      half5
 	VMOVUPD 128(CX), Y4
-	JMP     raised9
+	JMP     raised7
 
-half7:
+half5:
 	VSQRTPD Y4, Y4
 	VSQRTPD Y4, Y4
-	JMP     raised9
+	JMP     raised7
 
-two8:
+two6:
 	VMOVDQA Y4, Y4
-	JMP     raised9
+	JMP     raised7
+
+slots8:
+	LEAQ    leadingOnes<>+64(SB), R14
+	SUBQ    DI, R14
+	VMOVDQU (R14), Y10
+	LEAQ    leadingOnes<>+96(SB), R14
+	SUBQ    DI, R14
+	VMOVDQU (R14), Y11
+	LEAQ    384(SP), R14
+	MOVQ    R11, R15
+
+block23:
+	VPXOR Y12, Y12, Y12
+	VPXOR Y13, Y13, Y13
+	MOVQ  SI, BP
+	TESTQ BP, BP
+	JZ    rest25
+
+pair24:
+	VPAND      (BX), Y0, Y14
+	VADDPD     Y14, Y12, Y12
+	VPAND      32(BX), Y0, Y14
+	VADDPD     Y14, Y13, Y13
+	PREFETCHT0 1024(BX)
+	ADDQ       $0x40, BX
+	SUBQ       $0x40, BP
+	JNZ        pair24
+	TESTQ      DI, DI
+	JZ         done26
+
+rest25:
+	VMASKMOVPD (BX), Y10, Y14
+	VPAND      Y14, Y0, Y14
+	VADDPD     Y14, Y12, Y12
+	VMASKMOVPD 32(BX), Y11, Y14
+	VPAND      Y14, Y0, Y14
+	VADDPD     Y14, Y13, Y13
+	ADDQ       DI, BX
+
+done26:
+	VADDPD         Y13, Y12, Y12
+	VMOVUPD        Y12, (R14)
+	ADDQ           $0x20, R14
+	DECQ           R15
+	JNZ            block23
+	VBROADCASTF128 384(SP), Y10
+	VINSERTF128    $0x01, 448(SP), Y10, Y10
+	VBROADCASTF128 400(SP), Y11
+	VINSERTF128    $0x01, 464(SP), Y11, Y11
+	VADDPD         Y11, Y10, Y10
+	VBROADCASTF128 416(SP), Y11
+	VINSERTF128    $0x01, 480(SP), Y11, Y11
+	VBROADCASTF128 432(SP), Y12
+	VINSERTF128    $0x01, 496(SP), Y12, Y12
+	VADDPD         Y12, Y11, Y11
+	VUNPCKLPD      Y11, Y10, Y12
+	VUNPCKHPD      Y11, Y10, Y10
+	VADDPD         Y10, Y12, Y12
+	VMOVDQA        Y12, Y10
+	JMP            summed9
 
 clamp13:
 	VMOVUPD 224(CX), Y13
@@ -7459,14 +7521,14 @@ clamp13:
 	JMP     clamped14
 
 clamp15:
-	VMOVUPD 224(CX), Y8
-	VMINPD  Y5, Y8, Y5
-	VMOVUPD 256(CX), Y8
-	VMAXPD  Y5, Y8, Y5
+	VMOVUPD 224(CX), Y10
+	VMINPD  Y5, Y10, Y5
+	VMOVUPD 256(CX), Y10
+	VMAXPD  Y5, Y10, Y5
 	JMP     clamped16
 
 // func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·updateRowsF64AVX2(SB), NOSPLIT, $352-96
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -7759,64 +7821,69 @@ no33:
 no34:
 end25:
 	ADDQ R10, DX
-	MOVQ R8, R11
+	MOVQ SI, R11
+	MOVQ R8, R12
 
 row35:
-	MOVQ width+72(FP), R12
-	SHLQ $0x03, R12
-	XORQ R13, R13
-	SUBQ $0x00000040, R12
+	MOVQ width+72(FP), R13
+	SHLQ $0x03, R13
+	XORQ R14, R14
+	SUBQ $0x00000040, R13
 	JL   done37
 
 loop36:
-	VMULPD   (CX)(R13*1), Y3, Y6
-	VMULPD   (BX)(R13*1), Y4, Y7
-	VADDPD   Y7, Y6, Y6
-	VPAND    Y0, Y6, Y7
-	VPCMPGTQ Y7, Y1, Y7
-	VPANDN   Y6, Y7, Y6
-	VMULPD   (AX)(R13*1), Y5, Y7
-	VMOVUPD  (DI)(R13*1), Y8
-	VMULPD   192(R9), Y6, Y9
-	VDIVPD   Y8, Y9, Y9
-	VMULPD   32(CX)(R13*1), Y3, Y8
-	VMULPD   32(BX)(R13*1), Y4, Y10
-	VADDPD   Y10, Y8, Y8
-	VPAND    Y0, Y8, Y10
-	VPCMPGTQ Y10, Y1, Y10
-	VPANDN   Y8, Y10, Y8
-	VMULPD   32(AX)(R13*1), Y5, Y10
-	VMOVUPD  32(DI)(R13*1), Y11
-	VMULPD   192(R9), Y8, Y12
-	VDIVPD   Y11, Y12, Y12
-	CMPQ     288(R9), $+0
-	JNE      clamp38
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 384(BX)(R14*1)
+	PREFETCHT0 384(CX)(R14*1)
+	PREFETCHT0 384(AX)(R14*1)
+	VMULPD     (CX)(R14*1), Y3, Y6
+	VMULPD     (BX)(R14*1), Y4, Y7
+	VADDPD     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTQ   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMULPD     (AX)(R14*1), Y5, Y7
+	VMOVUPD    (DI)(R14*1), Y8
+	VMULPD     192(R9), Y6, Y9
+	VDIVPD     Y8, Y9, Y9
+	VMULPD     32(CX)(R14*1), Y3, Y8
+	VMULPD     32(BX)(R14*1), Y4, Y10
+	VADDPD     Y10, Y8, Y8
+	VPAND      Y0, Y8, Y10
+	VPCMPGTQ   Y10, Y1, Y10
+	VPANDN     Y8, Y10, Y8
+	VMULPD     32(AX)(R14*1), Y5, Y10
+	VMOVUPD    32(DI)(R14*1), Y11
+	VMULPD     192(R9), Y8, Y12
+	VDIVPD     Y11, Y12, Y12
+	CMPQ       288(R9), $+0
+	JNE        clamp38
 
 clamped39:
 	VSUBPD  Y9, Y7, Y7
-	VMOVUPD Y6, (CX)(R13*1)
-	VMOVUPD Y7, (AX)(R13*1)
+	VMOVUPD Y6, (CX)(R14*1)
+	VMOVUPD Y7, (AX)(R14*1)
 	VSUBPD  Y12, Y10, Y10
-	VMOVUPD Y8, 32(CX)(R13*1)
-	VMOVUPD Y10, 32(AX)(R13*1)
-	ADDQ    $0x00000040, R13
-	SUBQ    $0x00000040, R12
+	VMOVUPD Y8, 32(CX)(R14*1)
+	VMOVUPD Y10, 32(AX)(R14*1)
+	ADDQ    $0x00000040, R14
+	SUBQ    $0x00000040, R13
 	JGE     loop36
 
 done37:
-	ADDQ $0x00000040, R12
-	SUBQ $0x00000020, R12
+	ADDQ $0x00000040, R13
+	SUBQ $0x00000020, R13
 	JL   done41
 
 loop40:
-	VMULPD   (CX)(R13*1), Y3, Y6
-	VMULPD   (BX)(R13*1), Y4, Y7
+	VMULPD   (CX)(R14*1), Y3, Y6
+	VMULPD   (BX)(R14*1), Y4, Y7
 	VADDPD   Y7, Y6, Y6
 	VPAND    Y0, Y6, Y7
 	VPCMPGTQ Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
-	VMULPD   (AX)(R13*1), Y5, Y7
-	VMOVUPD  (DI)(R13*1), Y8
+	VMULPD   (AX)(R14*1), Y5, Y7
+	VMOVUPD  (DI)(R14*1), Y8
 	VMULPD   192(R9), Y6, Y9
 	VDIVPD   Y8, Y9, Y9
 	CMPQ     288(R9), $+0
@@ -7824,30 +7891,30 @@ loop40:
 
 clamped43:
 	VSUBPD  Y9, Y7, Y7
-	VMOVUPD Y6, (CX)(R13*1)
-	VMOVUPD Y7, (AX)(R13*1)
-	ADDQ    $0x00000020, R13
-	SUBQ    $0x00000020, R12
+	VMOVUPD Y6, (CX)(R14*1)
+	VMOVUPD Y7, (AX)(R14*1)
+	ADDQ    $0x00000020, R14
+	SUBQ    $0x00000020, R13
 	JGE     loop40
 
 done41:
-	ADDQ       $0x00000020, R12
-	TESTQ      R12, R12
+	ADDQ       $0x00000020, R13
+	TESTQ      R13, R13
 	JZ         end44
-	LEAQ       leadingOnes<>+64(SB), R14
-	SUBQ       R12, R14
-	VMOVDQU    (R14), Y6
-	VMASKMOVPD (CX)(R13*1), Y6, Y7
-	VMASKMOVPD (BX)(R13*1), Y6, Y8
+	LEAQ       leadingOnes<>+64(SB), R15
+	SUBQ       R13, R15
+	VMOVDQU    (R15), Y6
+	VMASKMOVPD (CX)(R14*1), Y6, Y7
+	VMASKMOVPD (BX)(R14*1), Y6, Y8
 	VMULPD     Y7, Y3, Y7
 	VMULPD     Y8, Y4, Y8
 	VADDPD     Y8, Y7, Y7
 	VPAND      Y0, Y7, Y8
 	VPCMPGTQ   Y8, Y1, Y8
 	VPANDN     Y7, Y8, Y7
-	VMASKMOVPD (AX)(R13*1), Y6, Y8
+	VMASKMOVPD (AX)(R14*1), Y6, Y8
 	VMULPD     Y8, Y5, Y8
-	VMASKMOVPD (DI)(R13*1), Y6, Y6
+	VMASKMOVPD (DI)(R14*1), Y6, Y6
 	VMULPD     192(R9), Y7, Y9
 	VDIVPD     Y6, Y9, Y9
 	CMPQ       288(R9), $+0
@@ -7855,37 +7922,38 @@ done41:
 
 clamped46:
 	VSUBPD       Y9, Y8, Y8
-	LEAQ         (CX)(R13*1), R14
-	TESTB        $0x10, R12
+	LEAQ         (CX)(R14*1), R15
+	TESTB        $0x10, R13
 	JZ           no47
-	VMOVUPS      X7, (R14)
+	VMOVUPS      X7, (R15)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
 no47:
-	TESTB   $0x08, R12
+	TESTB   $0x08, R13
 	JZ      no48
-	VMOVLPD X7, (R14)
+	VMOVLPD X7, (R15)
 
 no48:
-	LEAQ         (AX)(R13*1), R13
-	TESTB        $0x10, R12
+	LEAQ         (AX)(R14*1), R14
+	TESTB        $0x10, R13
 	JZ           no49
-	VMOVUPS      X8, (R13)
+	VMOVUPS      X8, (R14)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, R13
+	ADDQ         $0x10, R14
 
 no49:
-	TESTB   $0x08, R12
+	TESTB   $0x08, R13
 	JZ      no50
-	VMOVLPD X8, (R13)
+	VMOVLPD X8, (R14)
 
 no50:
 end44:
 	ADDQ R10, AX
 	ADDQ R10, CX
 	ADDQ R10, BX
-	DECQ R11
+	ADDQ R10, R11
+	DECQ R12
 	JNZ  row35
 	DECQ outer+48(FP)
 	JNZ  slice
@@ -8676,22 +8744,22 @@ rest:
 
 // func blockMeansF32AVX512(d *float32, x *float32, blocks int, block int, div float32)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·blockMeansF32AVX512(SB), $1024-36
+TEXT ·blockMeansF32AVX512(SB), $1032-36
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	MOVQ         block+24(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         AX, CX
-	ANDQ         $+63, CX
-	SUBQ         CX, AX
+	MOVQ         x+8(FP), AX
+	MOVQ         block+24(FP), CX
+	SHLQ         $0x02, CX
 	MOVQ         CX, DX
-	SHRQ         $0x02, DX
-	XORL         BX, BX
-	BTSQ         DX, BX
-	DECQ         BX
-	KMOVW        BX, K1
-	MOVQ         x+8(FP), DX
+	ANDQ         $+63, DX
+	SUBQ         DX, CX
+	MOVQ         DX, BX
+	SHRQ         $0x02, BX
+	XORL         SI, SI
+	BTSQ         BX, SI
+	DECQ         SI
+	KMOVW        SI, K1
 	MOVQ         d+0(FP), BX
 	MOVQ         blocks+16(FP), SI
 	VBROADCASTSS div+32(FP), Z1
@@ -8705,148 +8773,148 @@ group:
 	SUBQ       DI, SI
 	CMPQ       DI, $0x10
 	JNE        slots1
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long3
-	VPANDD.Z   (DX), Z0, K1, Z2
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z2
+	PREFETCHT0 2048(AX)
 
 summed4:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long5
-	VPANDD.Z   (DX), Z0, K1, Z4
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z4
+	PREFETCHT0 2048(AX)
 
 summed6:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPS     Z2, Z5, Z5
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long7
-	VPANDD.Z   (DX), Z0, K1, Z2
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z2
+	PREFETCHT0 2048(AX)
 
 summed8:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long9
-	VPANDD.Z   (DX), Z0, K1, Z4
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z4
+	PREFETCHT0 2048(AX)
 
 summed10:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPS     Z2, Z6, Z6
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPS     Z4, Z2, Z2
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long11
-	VPANDD.Z   (DX), Z0, K1, Z4
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z4
+	PREFETCHT0 2048(AX)
 
 summed12:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long13
-	VPANDD.Z   (DX), Z0, K1, Z5
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z5
+	PREFETCHT0 2048(AX)
 
 summed14:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPS     Z4, Z6, Z6
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long15
-	VPANDD.Z   (DX), Z0, K1, Z4
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z4
+	PREFETCHT0 2048(AX)
 
 summed16:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long17
-	VPANDD.Z   (DX), Z0, K1, Z5
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z5
+	PREFETCHT0 2048(AX)
 
 summed18:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPS     Z4, Z7, Z7
 	VSHUFF64X2 $0x88, Z7, Z6, Z4
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPS     Z5, Z4, Z4
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long19
-	VPANDD.Z   (DX), Z0, K1, Z5
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z5
+	PREFETCHT0 2048(AX)
 
 summed20:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long21
-	VPANDD.Z   (DX), Z0, K1, Z6
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z6
+	PREFETCHT0 2048(AX)
 
 summed22:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z6, Z5, Z7
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z7, Z7
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long23
-	VPANDD.Z   (DX), Z0, K1, Z5
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z5
+	PREFETCHT0 2048(AX)
 
 summed24:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long25
-	VPANDD.Z   (DX), Z0, K1, Z6
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z6
+	PREFETCHT0 2048(AX)
 
 summed26:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z6, Z5, Z8
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z8, Z8
 	VSHUFF64X2 $0x88, Z8, Z7, Z5
 	VSHUFF64X2 $0xdd, Z8, Z7, Z6
 	VADDPS     Z6, Z5, Z5
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long27
-	VPANDD.Z   (DX), Z0, K1, Z6
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z6
+	PREFETCHT0 2048(AX)
 
 summed28:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long29
-	VPANDD.Z   (DX), Z0, K1, Z7
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z7
+	PREFETCHT0 2048(AX)
 
 summed30:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z7, Z6, Z8
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z8, Z8
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long31
-	VPANDD.Z   (DX), Z0, K1, Z6
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z6
+	PREFETCHT0 2048(AX)
 
 summed32:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long33
-	VPANDD.Z   (DX), Z0, K1, Z7
-	PREFETCHT0 2048(DX)
+	VPANDD.Z   (AX), Z0, K1, Z7
+	PREFETCHT0 2048(AX)
 
 summed34:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z7, Z6, Z9
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z9, Z9
@@ -8881,306 +8949,306 @@ done:
 	RET
 
 long3:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z2
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z2
 
 loop37:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest38
-	VPANDD (DX), Z0, Z4
+	VPANDD (AX), Z0, Z4
 	VADDPS Z4, Z2, Z2
 	JMP    loop37
 
 rest38:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed4
-	VPANDD.Z (DX), Z0, K1, Z4
+	VPANDD.Z (AX), Z0, K1, Z4
 	VADDPS   Z4, Z2, Z2
 	JMP      summed4
 
 long5:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z4
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z4
 
 loop39:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest40
-	VPANDD (DX), Z0, Z5
+	VPANDD (AX), Z0, Z5
 	VADDPS Z5, Z4, Z4
 	JMP    loop39
 
 rest40:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed6
-	VPANDD.Z (DX), Z0, K1, Z5
+	VPANDD.Z (AX), Z0, K1, Z5
 	VADDPS   Z5, Z4, Z4
 	JMP      summed6
 
 long7:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z2
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z2
 
 loop41:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest42
-	VPANDD (DX), Z0, Z4
+	VPANDD (AX), Z0, Z4
 	VADDPS Z4, Z2, Z2
 	JMP    loop41
 
 rest42:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed8
-	VPANDD.Z (DX), Z0, K1, Z4
+	VPANDD.Z (AX), Z0, K1, Z4
 	VADDPS   Z4, Z2, Z2
 	JMP      summed8
 
 long9:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z4
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z4
 
 loop43:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest44
-	VPANDD (DX), Z0, Z6
+	VPANDD (AX), Z0, Z6
 	VADDPS Z6, Z4, Z4
 	JMP    loop43
 
 rest44:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed10
-	VPANDD.Z (DX), Z0, K1, Z6
+	VPANDD.Z (AX), Z0, K1, Z6
 	VADDPS   Z6, Z4, Z4
 	JMP      summed10
 
 long11:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z4
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z4
 
 loop45:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest46
-	VPANDD (DX), Z0, Z5
+	VPANDD (AX), Z0, Z5
 	VADDPS Z5, Z4, Z4
 	JMP    loop45
 
 rest46:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed12
-	VPANDD.Z (DX), Z0, K1, Z5
+	VPANDD.Z (AX), Z0, K1, Z5
 	VADDPS   Z5, Z4, Z4
 	JMP      summed12
 
 long13:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z5
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z5
 
 loop47:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest48
-	VPANDD (DX), Z0, Z6
+	VPANDD (AX), Z0, Z6
 	VADDPS Z6, Z5, Z5
 	JMP    loop47
 
 rest48:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed14
-	VPANDD.Z (DX), Z0, K1, Z6
+	VPANDD.Z (AX), Z0, K1, Z6
 	VADDPS   Z6, Z5, Z5
 	JMP      summed14
 
 long15:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z4
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z4
 
 loop49:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest50
-	VPANDD (DX), Z0, Z5
+	VPANDD (AX), Z0, Z5
 	VADDPS Z5, Z4, Z4
 	JMP    loop49
 
 rest50:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed16
-	VPANDD.Z (DX), Z0, K1, Z5
+	VPANDD.Z (AX), Z0, K1, Z5
 	VADDPS   Z5, Z4, Z4
 	JMP      summed16
 
 long17:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z5
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z5
 
 loop51:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest52
-	VPANDD (DX), Z0, Z7
+	VPANDD (AX), Z0, Z7
 	VADDPS Z7, Z5, Z5
 	JMP    loop51
 
 rest52:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed18
-	VPANDD.Z (DX), Z0, K1, Z7
+	VPANDD.Z (AX), Z0, K1, Z7
 	VADDPS   Z7, Z5, Z5
 	JMP      summed18
 
 long19:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z5
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z5
 
 loop53:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest54
-	VPANDD (DX), Z0, Z6
+	VPANDD (AX), Z0, Z6
 	VADDPS Z6, Z5, Z5
 	JMP    loop53
 
 rest54:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed20
-	VPANDD.Z (DX), Z0, K1, Z6
+	VPANDD.Z (AX), Z0, K1, Z6
 	VADDPS   Z6, Z5, Z5
 	JMP      summed20
 
 long21:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z6
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z6
 
 loop55:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest56
-	VPANDD (DX), Z0, Z7
+	VPANDD (AX), Z0, Z7
 	VADDPS Z7, Z6, Z6
 	JMP    loop55
 
 rest56:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed22
-	VPANDD.Z (DX), Z0, K1, Z7
+	VPANDD.Z (AX), Z0, K1, Z7
 	VADDPS   Z7, Z6, Z6
 	JMP      summed22
 
 long23:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z5
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z5
 
 loop57:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest58
-	VPANDD (DX), Z0, Z6
+	VPANDD (AX), Z0, Z6
 	VADDPS Z6, Z5, Z5
 	JMP    loop57
 
 rest58:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed24
-	VPANDD.Z (DX), Z0, K1, Z6
+	VPANDD.Z (AX), Z0, K1, Z6
 	VADDPS   Z6, Z5, Z5
 	JMP      summed24
 
 long25:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z6
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z6
 
 loop59:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest60
-	VPANDD (DX), Z0, Z8
+	VPANDD (AX), Z0, Z8
 	VADDPS Z8, Z6, Z6
 	JMP    loop59
 
 rest60:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed26
-	VPANDD.Z (DX), Z0, K1, Z8
+	VPANDD.Z (AX), Z0, K1, Z8
 	VADDPS   Z8, Z6, Z6
 	JMP      summed26
 
 long27:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z6
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z6
 
 loop61:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest62
-	VPANDD (DX), Z0, Z7
+	VPANDD (AX), Z0, Z7
 	VADDPS Z7, Z6, Z6
 	JMP    loop61
 
 rest62:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed28
-	VPANDD.Z (DX), Z0, K1, Z7
+	VPANDD.Z (AX), Z0, K1, Z7
 	VADDPS   Z7, Z6, Z6
 	JMP      summed28
 
 long29:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z7
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z7
 
 loop63:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest64
-	VPANDD (DX), Z0, Z8
+	VPANDD (AX), Z0, Z8
 	VADDPS Z8, Z7, Z7
 	JMP    loop63
 
 rest64:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed30
-	VPANDD.Z (DX), Z0, K1, Z8
+	VPANDD.Z (AX), Z0, K1, Z8
 	VADDPS   Z8, Z7, Z7
 	JMP      summed30
 
 long31:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z6
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z6
 
 loop65:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest66
-	VPANDD (DX), Z0, Z7
+	VPANDD (AX), Z0, Z7
 	VADDPS Z7, Z6, Z6
 	JMP    loop65
 
 rest66:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed32
-	VPANDD.Z (DX), Z0, K1, Z7
+	VPANDD.Z (AX), Z0, K1, Z7
 	VADDPS   Z7, Z6, Z6
 	JMP      summed32
 
 long33:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z7
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z7
 
 loop67:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest68
-	VPANDD (DX), Z0, Z9
+	VPANDD (AX), Z0, Z9
 	VADDPS Z9, Z7, Z7
 	JMP    loop67
 
 rest68:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed34
-	VPANDD.Z (DX), Z0, K1, Z9
+	VPANDD.Z (AX), Z0, K1, Z9
 	VADDPS   Z9, Z7, Z7
 	JMP      summed34
 
@@ -9190,23 +9258,24 @@ slots1:
 
 block69:
 	VPXORD Z3, Z3, Z3
-	MOVQ   AX, R10
+	MOVQ   CX, R10
 	TESTQ  R10, R10
 	JZ     rest71
 
 pair70:
-	VPANDD (DX), Z0, Z2
-	VADDPS Z2, Z3, Z3
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R10
-	JNZ    pair70
-	TESTQ  CX, CX
-	JZ     done72
+	VPANDD     (AX), Z0, Z2
+	VADDPS     Z2, Z3, Z3
+	PREFETCHT0 2048(AX)
+	ADDQ       $0x40, AX
+	SUBQ       $0x40, R10
+	JNZ        pair70
+	TESTQ      DX, DX
+	JZ         done72
 
 rest71:
-	VPANDD.Z (DX), Z0, K1, Z2
+	VPANDD.Z (AX), Z0, K1, Z2
 	VADDPS   Z2, Z3, Z3
-	ADDQ     CX, DX
+	ADDQ     DX, AX
 
 done72:
 	VMOVUPS    Z3, (R8)
@@ -10133,23 +10202,24 @@ end5:
 	VZEROUPPER
 	RET
 
-// func descendRowsF32AVX512(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32)
-// Requires: AVX, AVX512F
-TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-72
+// func descendRowsF32AVX512(theta *float32, m *float32, grad *float32, den *float32, ahead *float32, outer int, block int, stride int, width int, s *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-80
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+16(FP), DX
 	MOVQ         den+24(FP), BX
-	MOVQ         s+64(FP), SI
+	MOVQ         ahead+32(FP), SI
+	MOVQ         s+72(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VBROADCASTSS (SI), Z1
-	VBROADCASTSS 4(SI), Z2
-	VBROADCASTSS 20(SI), Z3
-	VBROADCASTSS 16(SI), Z4
-	VBROADCASTSS 32(SI), Z5
+	VBROADCASTSS (DI), Z1
+	VBROADCASTSS 4(DI), Z2
+	VBROADCASTSS 20(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 32(DI), Z5
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x1f, Z6, Z6
@@ -10160,66 +10230,74 @@ TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-72
 	VPSRLD       $0x01, Z7, Z7
 	VPXORD       Z5, Z7, Z7
 	VMOVQ        X7, (SP)
-	MOVQ         block+40(FP), SI
-	MOVQ         stride+48(FP), DI
-	SHLQ         $0x02, DI
+	MOVQ         block+48(FP), DI
+	MOVQ         stride+56(FP), R8
+	SHLQ         $0x02, R8
 
 slice:
-	MOVQ SI, R8
+	MOVQ DI, R9
 
 row1:
-	MOVQ width+56(FP), R9
-	SHLQ $0x02, R9
-	XORQ R10, R10
-	SUBQ $0x00000080, R9
+	MOVQ width+64(FP), R10
+	SHLQ $0x02, R10
+	XORQ R11, R11
+	SUBQ $0x00000080, R10
 	JL   done3
 
 loop2:
-	VMULPS    (CX)(R10*1), Z1, Z7
-	VMULPS    (DX)(R10*1), Z2, Z8
-	VADDPS    Z8, Z7, Z7
-	VPTESTMD  Z0, Z7, K1
-	VMOVUPS.Z Z7, K1, Z7
-	VMULPS    (AX)(R10*1), Z3, Z8
-	VMOVUPS   (BX)(R10*1), Z9
-	VMULPS    Z4, Z7, Z10
-	VDIVPS    Z9, Z10, Z10
-	VMULPS    64(CX)(R10*1), Z1, Z9
-	VMULPS    64(DX)(R10*1), Z2, Z11
-	VADDPS    Z11, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    64(AX)(R10*1), Z3, Z11
-	VMOVUPS   64(BX)(R10*1), Z12
-	VMULPS    Z4, Z9, Z13
-	VDIVPS    Z12, Z13, Z13
-	CMPQ      (SP), $+0
-	JNE       clamp4
+	PREFETCHT0 (SI)(R11*1)
+	PREFETCHT0 64(SI)(R11*1)
+	PREFETCHT0 384(DX)(R11*1)
+	PREFETCHT0 448(DX)(R11*1)
+	PREFETCHT0 384(CX)(R11*1)
+	PREFETCHT0 448(CX)(R11*1)
+	PREFETCHT0 384(AX)(R11*1)
+	PREFETCHT0 448(AX)(R11*1)
+	VMULPS     (CX)(R11*1), Z1, Z7
+	VMULPS     (DX)(R11*1), Z2, Z8
+	VADDPS     Z8, Z7, Z7
+	VPTESTMD   Z0, Z7, K1
+	VMOVUPS.Z  Z7, K1, Z7
+	VMULPS     (AX)(R11*1), Z3, Z8
+	VMOVUPS    (BX)(R11*1), Z9
+	VMULPS     Z4, Z7, Z10
+	VDIVPS     Z9, Z10, Z10
+	VMULPS     64(CX)(R11*1), Z1, Z9
+	VMULPS     64(DX)(R11*1), Z2, Z11
+	VADDPS     Z11, Z9, Z9
+	VPTESTMD   Z0, Z9, K1
+	VMOVUPS.Z  Z9, K1, Z9
+	VMULPS     64(AX)(R11*1), Z3, Z11
+	VMOVUPS    64(BX)(R11*1), Z12
+	VMULPS     Z4, Z9, Z13
+	VDIVPS     Z12, Z13, Z13
+	CMPQ       (SP), $+0
+	JNE        clamp4
 
 clamped5:
 	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z7, (CX)(R10*1)
-	VMOVUPS Z8, (AX)(R10*1)
+	VMOVUPS Z7, (CX)(R11*1)
+	VMOVUPS Z8, (AX)(R11*1)
 	VSUBPS  Z13, Z11, Z11
-	VMOVUPS Z9, 64(CX)(R10*1)
-	VMOVUPS Z11, 64(AX)(R10*1)
-	ADDQ    $0x00000080, R10
-	SUBQ    $0x00000080, R9
+	VMOVUPS Z9, 64(CX)(R11*1)
+	VMOVUPS Z11, 64(AX)(R11*1)
+	ADDQ    $0x00000080, R11
+	SUBQ    $0x00000080, R10
 	JGE     loop2
 
 done3:
-	ADDQ $0x00000080, R9
-	SUBQ $0x00000040, R9
+	ADDQ $0x00000080, R10
+	SUBQ $0x00000040, R10
 	JL   done7
 
 loop6:
-	VMULPS    (CX)(R10*1), Z1, Z7
-	VMULPS    (DX)(R10*1), Z2, Z8
+	VMULPS    (CX)(R11*1), Z1, Z7
+	VMULPS    (DX)(R11*1), Z2, Z8
 	VADDPS    Z8, Z7, Z7
 	VPTESTMD  Z0, Z7, K1
 	VMOVUPS.Z Z7, K1, Z7
-	VMULPS    (AX)(R10*1), Z3, Z8
-	VMOVUPS   (BX)(R10*1), Z9
+	VMULPS    (AX)(R11*1), Z3, Z8
+	VMOVUPS   (BX)(R11*1), Z9
 	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
 	CMPQ      (SP), $+0
@@ -10227,31 +10305,31 @@ loop6:
 
 clamped9:
 	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z7, (CX)(R10*1)
-	VMOVUPS Z8, (AX)(R10*1)
-	ADDQ    $0x00000040, R10
-	SUBQ    $0x00000040, R9
+	VMOVUPS Z7, (CX)(R11*1)
+	VMOVUPS Z8, (AX)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
 	JGE     loop6
 
 done7:
-	ADDQ      $0x00000040, R9
-	TESTQ     R9, R9
+	ADDQ      $0x00000040, R10
+	TESTQ     R10, R10
 	JZ        end10
-	SHRQ      $0x02, R9
-	XORL      R11, R11
-	BTSQ      R9, R11
-	DECQ      R11
-	KMOVW     R11, K1
-	VMOVUPS.Z (CX)(R10*1), K1, Z7
-	VMOVUPS.Z (DX)(R10*1), K1, Z8
+	SHRQ      $0x02, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (CX)(R11*1), K1, Z7
+	VMOVUPS.Z (DX)(R11*1), K1, Z8
 	VMULPS    Z7, Z1, Z7
 	VMULPS    Z8, Z2, Z8
 	VADDPS    Z8, Z7, Z7
 	VPTESTMD  Z0, Z7, K2
 	VMOVUPS.Z Z7, K2, Z7
-	VMOVUPS.Z (AX)(R10*1), K1, Z8
+	VMOVUPS.Z (AX)(R11*1), K1, Z8
 	VMULPS    Z8, Z3, Z8
-	VMOVUPS.Z (BX)(R10*1), K1, Z9
+	VMOVUPS.Z (BX)(R11*1), K1, Z9
 	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
 	CMPQ      (SP), $+0
@@ -10259,17 +10337,18 @@ done7:
 
 clamped12:
 	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z7, K1, (CX)(R10*1)
-	VMOVUPS Z8, K1, (AX)(R10*1)
+	VMOVUPS Z7, K1, (CX)(R11*1)
+	VMOVUPS Z8, K1, (AX)(R11*1)
 
 end10:
-	ADDQ DI, AX
-	ADDQ DI, CX
-	ADDQ DI, DX
-	DECQ R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ R8, SI
+	DECQ R9
 	JNZ  row1
-	ADDQ DI, BX
-	DECQ outer+32(FP)
+	ADDQ R8, BX
+	DECQ outer+40(FP)
 	JNZ  slice
 	VZEROUPPER
 	RET
@@ -10298,7 +10377,7 @@ clamp11:
 	JMP     clamped12
 
 // func descendBlocksF32AVX512(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
-// Requires: AVX, AVX512F, CMOV
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·descendBlocksF32AVX512(SB), NOSPLIT, $16-56
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -10358,19 +10437,22 @@ done2:
 	JZ      rest4
 
 loop3:
-	VMULPS    (CX)(R8*1), Z1, Z11
-	VMULPS    (DX)(R8*1), Z2, Z12
-	VADDPS    Z12, Z11, Z11
-	VPTESTMD  Z0, Z11, K1
-	VMOVUPS.Z Z11, K1, Z11
-	VMULPS    (AX)(R8*1), Z3, Z12
-	VPMULLD   Z8, Z7, Z13
-	VPSRLD    $0x1c, Z13, Z13
-	VPERMPS   Z10, Z13, Z13
-	VMULPS    Z4, Z11, Z14
-	VDIVPS    Z13, Z14, Z14
-	CMPQ      (SP), $+0
-	JNE       clamp6
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
+	VMULPS     (CX)(R8*1), Z1, Z11
+	VMULPS     (DX)(R8*1), Z2, Z12
+	VADDPS     Z12, Z11, Z11
+	VPTESTMD   Z0, Z11, K1
+	VMOVUPS.Z  Z11, K1, Z11
+	VMULPS     (AX)(R8*1), Z3, Z12
+	VPMULLD    Z8, Z7, Z13
+	VPSRLD     $0x1c, Z13, Z13
+	VPERMPS    Z10, Z13, Z13
+	VMULPS     Z4, Z11, Z14
+	VDIVPS     Z13, Z14, Z14
+	CMPQ       (SP), $+0
+	JNE        clamp6
 
 clamped7:
 	VSUBPS  Z14, Z12, Z12
@@ -10769,7 +10851,7 @@ clamp25:
 
 // func updateBlocksF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·updateBlocksF32AVX512(SB), $1040-72
+TEXT ·updateBlocksF32AVX512(SB), $1112-72
 	MOVQ         s+56(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
@@ -10801,212 +10883,46 @@ TEXT ·updateBlocksF32AVX512(SB), $1040-72
 	VPSRLD       $0x01, Z9, Z9
 	VPXORD       Z17, Z9, Z9
 	VMOVQ        X9, 8(SP)
-	MOVQ         block+48(FP), CX
-	LEAQ         268435455(CX), AX
-	XORL         DX, DX
-	DIVQ         CX
-	VPBROADCASTD AX, Z18
-	VMOVUPS      lanes32Wide<>+64(SB), Z19
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
 	VPSRLD       $0x01, Z10, Z10
-	MOVQ         block+48(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         AX, CX
-	ANDQ         $+63, CX
-	SUBQ         CX, AX
-	MOVQ         CX, DX
-	SHRQ         $0x02, DX
-	XORL         BX, BX
-	BTSQ         DX, BX
-	DECQ         BX
-	KMOVW        BX, K1
-	MOVQ         hz+32(FP), DX
-	MOVQ         theta+0(FP), BX
-	MOVQ         m+8(FP), SI
+	MOVQ         hz+32(FP), CX
+	MOVQ         block+48(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         BX, SI
+	ANDQ         $+63, SI
+	SUBQ         SI, BX
+	MOVQ         SI, AX
+	SHRQ         $0x02, AX
+	XORL         DX, DX
+	BTSQ         AX, DX
+	DECQ         DX
+	KMOVW        DX, K1
+	MOVQ         block+48(FP), DI
+	LEAQ         268435455(DI), AX
+	XORL         DX, DX
+	DIVQ         DI
+	VPBROADCASTD AX, Z18
+	VMOVUPS      lanes32Wide<>+64(SB), Z19
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), DI
 	MOVQ         grad+24(FP), R8
 	MOVQ         blocks+40(FP), R9
 	XORQ         R11, R11
+	XORQ         R12, R12
 
 group:
-	MOVQ       $0x0000000000000010, R10
-	CMPQ       R9, R10
-	CMOVQLT    R9, R10
-	SUBQ       R10, R9
-	TESTQ      R10, R10
-	JZ         elements
-	CMPQ       R10, $0x10
-	JNE        slots1
-	TESTQ      AX, AX
-	JNZ        long3
-	VPANDD.Z   (DX), Z10, K1, Z9
-	PREFETCHT0 2048(DX)
+	TESTQ   R11, R11
+	JZ      sums
+	VMOVUPS 16(SP), Z9
+	CMPQ    (SP), $+0
+	JEQ     undivided1
+	VDIVPS  Z5, Z9, Z9
 
-summed4:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long5
-	VPANDD.Z   (DX), Z10, K1, Z11
-	PREFETCHT0 2048(DX)
-
-summed6:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z9, Z20
-	VSHUFF64X2 $0xee, Z11, Z9, Z9
-	VADDPS     Z9, Z20, Z20
-	TESTQ      AX, AX
-	JNZ        long7
-	VPANDD.Z   (DX), Z10, K1, Z9
-	PREFETCHT0 2048(DX)
-
-summed8:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long9
-	VPANDD.Z   (DX), Z10, K1, Z11
-	PREFETCHT0 2048(DX)
-
-summed10:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z9, Z21
-	VSHUFF64X2 $0xee, Z11, Z9, Z9
-	VADDPS     Z9, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z9
-	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPS     Z11, Z9, Z9
-	TESTQ      AX, AX
-	JNZ        long11
-	VPANDD.Z   (DX), Z10, K1, Z11
-	PREFETCHT0 2048(DX)
-
-summed12:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long13
-	VPANDD.Z   (DX), Z10, K1, Z20
-	PREFETCHT0 2048(DX)
-
-summed14:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z20, Z11, Z21
-	VSHUFF64X2 $0xee, Z20, Z11, Z11
-	VADDPS     Z11, Z21, Z21
-	TESTQ      AX, AX
-	JNZ        long15
-	VPANDD.Z   (DX), Z10, K1, Z11
-	PREFETCHT0 2048(DX)
-
-summed16:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long17
-	VPANDD.Z   (DX), Z10, K1, Z20
-	PREFETCHT0 2048(DX)
-
-summed18:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z20, Z11, Z22
-	VSHUFF64X2 $0xee, Z20, Z11, Z11
-	VADDPS     Z11, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z11
-	VSHUFF64X2 $0xdd, Z22, Z21, Z20
-	VADDPS     Z20, Z11, Z11
-	TESTQ      AX, AX
-	JNZ        long19
-	VPANDD.Z   (DX), Z10, K1, Z20
-	PREFETCHT0 2048(DX)
-
-summed20:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long21
-	VPANDD.Z   (DX), Z10, K1, Z21
-	PREFETCHT0 2048(DX)
-
-summed22:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z21, Z20, Z22
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPS     Z20, Z22, Z22
-	TESTQ      AX, AX
-	JNZ        long23
-	VPANDD.Z   (DX), Z10, K1, Z20
-	PREFETCHT0 2048(DX)
-
-summed24:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long25
-	VPANDD.Z   (DX), Z10, K1, Z21
-	PREFETCHT0 2048(DX)
-
-summed26:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z21, Z20, Z23
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPS     Z20, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z20
-	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPS     Z21, Z20, Z20
-	TESTQ      AX, AX
-	JNZ        long27
-	VPANDD.Z   (DX), Z10, K1, Z21
-	PREFETCHT0 2048(DX)
-
-summed28:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long29
-	VPANDD.Z   (DX), Z10, K1, Z22
-	PREFETCHT0 2048(DX)
-
-summed30:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z22, Z21, Z23
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z23, Z23
-	TESTQ      AX, AX
-	JNZ        long31
-	VPANDD.Z   (DX), Z10, K1, Z21
-	PREFETCHT0 2048(DX)
-
-summed32:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long33
-	VPANDD.Z   (DX), Z10, K1, Z22
-	PREFETCHT0 2048(DX)
-
-summed34:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z22, Z21, Z24
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z24, Z24
-	VSHUFF64X2 $0x88, Z24, Z23, Z21
-	VSHUFF64X2 $0xdd, Z24, Z23, Z22
-	VADDPS     Z22, Z21, Z21
-	VMOVUPS    neighbours32<>+0(SB), Z22
-	VSHUFPS    $0x44, Z11, Z9, Z23
-	VSHUFPS    $0xee, Z11, Z9, Z9
-	VADDPS     Z9, Z23, Z23
-	VSHUFPS    $0x44, Z21, Z20, Z9
-	VSHUFPS    $0xee, Z21, Z20, Z11
-	VADDPS     Z11, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z23, Z11
-	VSHUFPS    $0xdd, Z9, Z23, Z9
-	VADDPS     Z9, Z11, Z11
-	VPERMPS    Z11, Z22, Z11
-	VMOVDQA64  Z11, Z9
-
-summed2:
-	CMPQ   (SP), $+0
-	JEQ    undivided35
-	VDIVPS Z5, Z9, Z9
-
-undivided35:
-	CMPQ      R10, $0x10
-	JNE       some36
+undivided1:
+	CMPQ      R11, $0x10
+	JNE       some2
 	VMULPS    Z2, Z9, Z11
 	VMULPS    Z9, Z11, Z11
 	VMULPS    (DI), Z1, Z9
@@ -11016,67 +10932,243 @@ undivided35:
 	VMOVDQA64 Z9, Z11
 	VMOVUPS   Z9, (DI)
 
-done37:
+done3:
 	CMPQ    power+64(FP), $+2
-	JNE     other38
+	JNE     other4
 	VSQRTPS Z11, Z9
 
-raised41:
+raised7:
 	VMULPS    Z3, Z9, Z9
 	VADDPS    Z4, Z9, Z9
 	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
+sums:
+	MOVQ       $0x0000000000000010, R10
+	CMPQ       R9, R10
+	CMOVQLT    R9, R10
+	SUBQ       R10, R9
+	TESTQ      R10, R10
+	JZ         elements
+	CMPQ       R10, $0x10
+	JNE        slots8
+	TESTQ      BX, BX
+	JNZ        long10
+	VPANDD.Z   (CX), Z10, K1, Z9
+	PREFETCHT0 2048(CX)
+
+summed11:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long12
+	VPANDD.Z   (CX), Z10, K1, Z20
+	PREFETCHT0 2048(CX)
+
+summed13:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z20, Z9, Z21
+	VSHUFF64X2 $0xee, Z20, Z9, Z9
+	VADDPS     Z9, Z21, Z21
+	TESTQ      BX, BX
+	JNZ        long14
+	VPANDD.Z   (CX), Z10, K1, Z9
+	PREFETCHT0 2048(CX)
+
+summed15:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long16
+	VPANDD.Z   (CX), Z10, K1, Z20
+	PREFETCHT0 2048(CX)
+
+summed17:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z20, Z9, Z22
+	VSHUFF64X2 $0xee, Z20, Z9, Z9
+	VADDPS     Z9, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z9
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPS     Z20, Z9, Z9
+	TESTQ      BX, BX
+	JNZ        long18
+	VPANDD.Z   (CX), Z10, K1, Z20
+	PREFETCHT0 2048(CX)
+
+summed19:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long20
+	VPANDD.Z   (CX), Z10, K1, Z21
+	PREFETCHT0 2048(CX)
+
+summed21:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z21, Z20, Z22
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z22, Z22
+	TESTQ      BX, BX
+	JNZ        long22
+	VPANDD.Z   (CX), Z10, K1, Z20
+	PREFETCHT0 2048(CX)
+
+summed23:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long24
+	VPANDD.Z   (CX), Z10, K1, Z21
+	PREFETCHT0 2048(CX)
+
+summed25:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z21, Z20, Z23
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z20
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z20, Z20
+	TESTQ      BX, BX
+	JNZ        long26
+	VPANDD.Z   (CX), Z10, K1, Z21
+	PREFETCHT0 2048(CX)
+
+summed27:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long28
+	VPANDD.Z   (CX), Z10, K1, Z22
+	PREFETCHT0 2048(CX)
+
+summed29:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z23, Z23
+	TESTQ      BX, BX
+	JNZ        long30
+	VPANDD.Z   (CX), Z10, K1, Z21
+	PREFETCHT0 2048(CX)
+
+summed31:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long32
+	VPANDD.Z   (CX), Z10, K1, Z22
+	PREFETCHT0 2048(CX)
+
+summed33:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPS     Z22, Z21, Z21
+	TESTQ      BX, BX
+	JNZ        long34
+	VPANDD.Z   (CX), Z10, K1, Z22
+	PREFETCHT0 2048(CX)
+
+summed35:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long36
+	VPANDD.Z   (CX), Z10, K1, Z23
+	PREFETCHT0 2048(CX)
+
+summed37:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z23, Z22, Z24
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z24, Z24
+	TESTQ      BX, BX
+	JNZ        long38
+	VPANDD.Z   (CX), Z10, K1, Z22
+	PREFETCHT0 2048(CX)
+
+summed39:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long40
+	VPANDD.Z   (CX), Z10, K1, Z23
+	PREFETCHT0 2048(CX)
+
+summed41:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z23, Z22, Z25
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z22
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z22, Z22
+	VMOVUPS    neighbours32<>+0(SB), Z23
+	VSHUFPS    $0x44, Z20, Z9, Z24
+	VSHUFPS    $0xee, Z20, Z9, Z9
+	VADDPS     Z9, Z24, Z24
+	VSHUFPS    $0x44, Z22, Z21, Z9
+	VSHUFPS    $0xee, Z22, Z21, Z20
+	VADDPS     Z20, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z24, Z20
+	VSHUFPS    $0xdd, Z9, Z24, Z9
+	VADDPS     Z9, Z20, Z20
+	VPERMPS    Z20, Z23, Z20
+	VMOVDQA64  Z20, Z9
+
+summed9:
+	VMOVUPS Z9, 16(SP)
+
 elements:
 	VMOVUPS lanes32Wide<>+0(SB), Z9
-	MOVQ    R11, R12
-	ANDQ    $-64, R12
-	SUBQ    R12, R11
-	ADDQ    R12, BX
-	ADDQ    R12, SI
-	ADDQ    R12, R8
-	NEGQ    R12
+	MOVQ    R12, R13
+	ANDQ    $-64, R13
+	SUBQ    R13, R12
+	ADDQ    R13, AX
+	ADDQ    R13, DX
+	ADDQ    R13, R8
+	NEGQ    R13
 	JZ      rest43
 
 loop42:
-	VMULPS    (SI)(R12*1), Z7, Z20
-	VMULPS    (R8)(R12*1), Z14, Z21
-	VADDPS    Z21, Z20, Z20
-	VPTESTMD  Z0, Z20, K2
-	VMOVUPS.Z Z20, K2, Z20
-	VMULPS    (BX)(R12*1), Z15, Z21
-	VPMULLD   Z18, Z9, Z22
-	VPSRLD    $0x1c, Z22, Z22
-	VPERMPS   Z12, Z22, Z22
-	VMULPS    Z16, Z20, Z23
-	VDIVPS    Z22, Z23, Z23
-	CMPQ      8(SP), $+0
-	JNE       clamp45
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(DX)(R13*1)
+	PREFETCHT0 384(AX)(R13*1)
+	VMULPS     (DX)(R13*1), Z7, Z20
+	VMULPS     (R8)(R13*1), Z14, Z21
+	VADDPS     Z21, Z20, Z20
+	VPTESTMD   Z0, Z20, K2
+	VMOVUPS.Z  Z20, K2, Z20
+	VMULPS     (AX)(R13*1), Z15, Z21
+	VPMULLD    Z18, Z9, Z22
+	VPSRLD     $0x1c, Z22, Z22
+	VPERMPS    Z12, Z22, Z22
+	VMULPS     Z16, Z20, Z23
+	VDIVPS     Z22, Z23, Z23
+	CMPQ       8(SP), $+0
+	JNE        clamp45
 
 clamped46:
 	VSUBPS  Z23, Z21, Z21
-	VMOVUPS Z20, (SI)(R12*1)
-	VMOVUPS Z21, (BX)(R12*1)
+	VMOVUPS Z20, (DX)(R13*1)
+	VMOVUPS Z21, (AX)(R13*1)
 	VPADDD  Z19, Z9, Z9
-	ADDQ    $0x40, R12
+	ADDQ    $0x40, R13
 	JNZ     loop42
 
 rest43:
-	TESTQ     R11, R11
+	TESTQ     R12, R12
 	JZ        end44
-	SHRQ      $0x02, R11
-	XORL      R13, R13
-	BTSQ      R11, R13
-	DECQ      R13
-	KMOVW     R13, K2
-	VMOVUPS.Z (SI)(R12*1), K2, Z20
-	VMOVUPS.Z (R8)(R12*1), K2, Z21
+	SHRQ      $0x02, R12
+	XORL      R14, R14
+	BTSQ      R12, R14
+	DECQ      R14
+	KMOVW     R14, K2
+	VMOVUPS.Z (DX)(R13*1), K2, Z20
+	VMOVUPS.Z (R8)(R13*1), K2, Z21
 	VMULPS    Z20, Z7, Z20
 	VMULPS    Z21, Z14, Z21
 	VADDPS    Z21, Z20, Z20
 	VPTESTMD  Z0, Z20, K3
 	VMOVUPS.Z Z20, K3, Z20
-	VMOVUPS.Z (BX)(R12*1), K2, Z21
+	VMOVUPS.Z (AX)(R13*1), K2, Z21
 	VMULPS    Z21, Z15, Z21
 	VPMULLD   Z18, Z9, Z9
 	VPSRLD    $0x1c, Z9, Z9
@@ -11088,423 +11180,26 @@ rest43:
 
 clamped48:
 	VSUBPS  Z12, Z21, Z21
-	VMOVUPS Z20, K2, (SI)(R12*1)
-	VMOVUPS Z21, K2, (BX)(R12*1)
+	VMOVUPS Z20, K2, (DX)(R13*1)
+	VMOVUPS Z21, K2, (AX)(R13*1)
 
 end44:
 	VMOVDQA64 Z11, Z12
+	MOVQ      R11, R12
+	IMULQ     block+48(FP), R12
+	SHLQ      $0x02, R12
 	MOVQ      R10, R11
-	IMULQ     block+48(FP), R11
-	SHLQ      $0x02, R11
+	ORQ       R12, R10
 	JNZ       group
 	VZEROUPPER
 	RET
 
-long3:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z9
-
-loop49:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest50
-	VPANDD (DX), Z10, Z11
-	VADDPS Z11, Z9, Z9
-	JMP    loop49
-
-rest50:
-	TESTQ    CX, CX
-	JZ       summed4
-	VPANDD.Z (DX), Z10, K1, Z11
-	VADDPS   Z11, Z9, Z9
-	JMP      summed4
-
-long5:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z11
-
-loop51:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest52
-	VPANDD (DX), Z10, Z20
-	VADDPS Z20, Z11, Z11
-	JMP    loop51
-
-rest52:
-	TESTQ    CX, CX
-	JZ       summed6
-	VPANDD.Z (DX), Z10, K1, Z20
-	VADDPS   Z20, Z11, Z11
-	JMP      summed6
-
-long7:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z9
-
-loop53:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest54
-	VPANDD (DX), Z10, Z11
-	VADDPS Z11, Z9, Z9
-	JMP    loop53
-
-rest54:
-	TESTQ    CX, CX
-	JZ       summed8
-	VPANDD.Z (DX), Z10, K1, Z11
-	VADDPS   Z11, Z9, Z9
-	JMP      summed8
-
-long9:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z11
-
-loop55:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest56
-	VPANDD (DX), Z10, Z21
-	VADDPS Z21, Z11, Z11
-	JMP    loop55
-
-rest56:
-	TESTQ    CX, CX
-	JZ       summed10
-	VPANDD.Z (DX), Z10, K1, Z21
-	VADDPS   Z21, Z11, Z11
-	JMP      summed10
-
-long11:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z11
-
-loop57:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest58
-	VPANDD (DX), Z10, Z20
-	VADDPS Z20, Z11, Z11
-	JMP    loop57
-
-rest58:
-	TESTQ    CX, CX
-	JZ       summed12
-	VPANDD.Z (DX), Z10, K1, Z20
-	VADDPS   Z20, Z11, Z11
-	JMP      summed12
-
-long13:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z20
-
-loop59:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest60
-	VPANDD (DX), Z10, Z21
-	VADDPS Z21, Z20, Z20
-	JMP    loop59
-
-rest60:
-	TESTQ    CX, CX
-	JZ       summed14
-	VPANDD.Z (DX), Z10, K1, Z21
-	VADDPS   Z21, Z20, Z20
-	JMP      summed14
-
-long15:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z11
-
-loop61:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest62
-	VPANDD (DX), Z10, Z20
-	VADDPS Z20, Z11, Z11
-	JMP    loop61
-
-rest62:
-	TESTQ    CX, CX
-	JZ       summed16
-	VPANDD.Z (DX), Z10, K1, Z20
-	VADDPS   Z20, Z11, Z11
-	JMP      summed16
-
-long17:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z20
-
-loop63:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest64
-	VPANDD (DX), Z10, Z22
-	VADDPS Z22, Z20, Z20
-	JMP    loop63
-
-rest64:
-	TESTQ    CX, CX
-	JZ       summed18
-	VPANDD.Z (DX), Z10, K1, Z22
-	VADDPS   Z22, Z20, Z20
-	JMP      summed18
-
-long19:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z20
-
-loop65:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest66
-	VPANDD (DX), Z10, Z21
-	VADDPS Z21, Z20, Z20
-	JMP    loop65
-
-rest66:
-	TESTQ    CX, CX
-	JZ       summed20
-	VPANDD.Z (DX), Z10, K1, Z21
-	VADDPS   Z21, Z20, Z20
-	JMP      summed20
-
-long21:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z21
-
-loop67:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest68
-	VPANDD (DX), Z10, Z22
-	VADDPS Z22, Z21, Z21
-	JMP    loop67
-
-rest68:
-	TESTQ    CX, CX
-	JZ       summed22
-	VPANDD.Z (DX), Z10, K1, Z22
-	VADDPS   Z22, Z21, Z21
-	JMP      summed22
-
-long23:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z20
-
-loop69:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest70
-	VPANDD (DX), Z10, Z21
-	VADDPS Z21, Z20, Z20
-	JMP    loop69
-
-rest70:
-	TESTQ    CX, CX
-	JZ       summed24
-	VPANDD.Z (DX), Z10, K1, Z21
-	VADDPS   Z21, Z20, Z20
-	JMP      summed24
-
-long25:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z21
-
-loop71:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest72
-	VPANDD (DX), Z10, Z23
-	VADDPS Z23, Z21, Z21
-	JMP    loop71
-
-rest72:
-	TESTQ    CX, CX
-	JZ       summed26
-	VPANDD.Z (DX), Z10, K1, Z23
-	VADDPS   Z23, Z21, Z21
-	JMP      summed26
-
-long27:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z21
-
-loop73:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest74
-	VPANDD (DX), Z10, Z22
-	VADDPS Z22, Z21, Z21
-	JMP    loop73
-
-rest74:
-	TESTQ    CX, CX
-	JZ       summed28
-	VPANDD.Z (DX), Z10, K1, Z22
-	VADDPS   Z22, Z21, Z21
-	JMP      summed28
-
-long29:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z22
-
-loop75:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest76
-	VPANDD (DX), Z10, Z23
-	VADDPS Z23, Z22, Z22
-	JMP    loop75
-
-rest76:
-	TESTQ    CX, CX
-	JZ       summed30
-	VPANDD.Z (DX), Z10, K1, Z23
-	VADDPS   Z23, Z22, Z22
-	JMP      summed30
-
-long31:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z21
-
-loop77:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest78
-	VPANDD (DX), Z10, Z22
-	VADDPS Z22, Z21, Z21
-	JMP    loop77
-
-rest78:
-	TESTQ    CX, CX
-	JZ       summed32
-	VPANDD.Z (DX), Z10, K1, Z22
-	VADDPS   Z22, Z21, Z21
-	JMP      summed32
-
-long33:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z22
-
-loop79:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest80
-	VPANDD (DX), Z10, Z24
-	VADDPS Z24, Z22, Z22
-	JMP    loop79
-
-rest80:
-	TESTQ    CX, CX
-	JZ       summed34
-	VPANDD.Z (DX), Z10, K1, Z24
-	VADDPS   Z24, Z22, Z22
-	JMP      summed34
-
-slots1:
-	LEAQ 16(SP), R12
-	MOVQ R10, R13
-
-block81:
-	VPXORD Z13, Z13, Z13
-	MOVQ   AX, R14
-	TESTQ  R14, R14
-	JZ     rest83
-
-pair82:
-	VPANDD (DX), Z10, Z9
-	VADDPS Z9, Z13, Z13
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R14
-	JNZ    pair82
-	TESTQ  CX, CX
-	JZ     done84
-
-rest83:
-	VPANDD.Z (DX), Z10, K1, Z9
-	VADDPS   Z9, Z13, Z13
-	ADDQ     CX, DX
-
-done84:
-	VMOVUPS    Z13, (R12)
-	ADDQ       $0x40, R12
-	DECQ       R13
-	JNZ        block81
-	VMOVUPS    16(SP), Z9
-	VMOVUPS    80(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z9, Z20
-	VSHUFF64X2 $0xee, Z11, Z9, Z9
-	VADDPS     Z9, Z20, Z20
-	VMOVUPS    144(SP), Z9
-	VMOVUPS    208(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z9, Z21
-	VSHUFF64X2 $0xee, Z11, Z9, Z9
-	VADDPS     Z9, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z9
-	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPS     Z11, Z9, Z9
-	VMOVUPS    272(SP), Z11
-	VMOVUPS    336(SP), Z20
-	VSHUFF64X2 $0x44, Z20, Z11, Z21
-	VSHUFF64X2 $0xee, Z20, Z11, Z11
-	VADDPS     Z11, Z21, Z21
-	VMOVUPS    400(SP), Z11
-	VMOVUPS    464(SP), Z20
-	VSHUFF64X2 $0x44, Z20, Z11, Z22
-	VSHUFF64X2 $0xee, Z20, Z11, Z11
-	VADDPS     Z11, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z11
-	VSHUFF64X2 $0xdd, Z22, Z21, Z20
-	VADDPS     Z20, Z11, Z11
-	VMOVUPS    528(SP), Z20
-	VMOVUPS    592(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z20, Z22
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPS     Z20, Z22, Z22
-	VMOVUPS    656(SP), Z20
-	VMOVUPS    720(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z20, Z23
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPS     Z20, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z20
-	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPS     Z21, Z20, Z20
-	VMOVUPS    784(SP), Z21
-	VMOVUPS    848(SP), Z22
-	VSHUFF64X2 $0x44, Z22, Z21, Z23
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z23, Z23
-	VMOVUPS    912(SP), Z21
-	VMOVUPS    976(SP), Z22
-	VSHUFF64X2 $0x44, Z22, Z21, Z24
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z24, Z24
-	VSHUFF64X2 $0x88, Z24, Z23, Z21
-	VSHUFF64X2 $0xdd, Z24, Z23, Z22
-	VADDPS     Z22, Z21, Z21
-	VMOVUPS    neighbours32<>+0(SB), Z22
-	VSHUFPS    $0x44, Z11, Z9, Z23
-	VSHUFPS    $0xee, Z11, Z9, Z9
-	VADDPS     Z9, Z23, Z23
-	VSHUFPS    $0x44, Z21, Z20, Z9
-	VSHUFPS    $0xee, Z21, Z20, Z11
-	VADDPS     Z11, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z23, Z11
-	VSHUFPS    $0xdd, Z9, Z23, Z9
-	VADDPS     Z9, Z11, Z11
-	VPERMPS    Z11, Z22, Z11
-	VMOVDQA64  Z11, Z9
-	JMP        summed2
-
-some36:
-	MOVQ      R10, R12
-	SHLQ      $0x02, R12
-	SHRQ      $0x02, R12
+some2:
+	MOVQ      R11, R10
+	SHLQ      $0x02, R10
+	SHRQ      $0x02, R10
 	XORL      R13, R13
-	BTSQ      R12, R13
+	BTSQ      R10, R13
 	DECQ      R13
 	KMOVW     R13, K2
 	VMOVUPS.Z (DI), K2, Z11
@@ -11516,23 +11211,423 @@ some36:
 	VMOVUPS.Z Z9, K3, Z9
 	VMOVDQA64 Z9, Z11
 	VMOVUPS   Z9, K2, (DI)
-	JMP       done37
+	JMP       done3
 
-other38:
-	JG      two40
+other4:
+	JG      two6
 	CMPQ    power+64(FP), $+1
-	JE      half39
+	JE      half5
 	VMOVUPS Z6, Z9
-	JMP     raised41
+	JMP     raised7
 
-half39:
+half5:
 	VSQRTPS Z11, Z9
 	VSQRTPS Z9, Z9
-	JMP     raised41
+	JMP     raised7
 
-two40:
+two6:
 	VMOVDQA64 Z11, Z9
-	JMP       raised41
+	JMP       raised7
+
+long10:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z9
+
+loop49:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest50
+	VPANDD (CX), Z10, Z20
+	VADDPS Z20, Z9, Z9
+	JMP    loop49
+
+rest50:
+	TESTQ    SI, SI
+	JZ       summed11
+	VPANDD.Z (CX), Z10, K1, Z20
+	VADDPS   Z20, Z9, Z9
+	JMP      summed11
+
+long12:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z20
+
+loop51:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest52
+	VPANDD (CX), Z10, Z21
+	VADDPS Z21, Z20, Z20
+	JMP    loop51
+
+rest52:
+	TESTQ    SI, SI
+	JZ       summed13
+	VPANDD.Z (CX), Z10, K1, Z21
+	VADDPS   Z21, Z20, Z20
+	JMP      summed13
+
+long14:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z9
+
+loop53:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest54
+	VPANDD (CX), Z10, Z20
+	VADDPS Z20, Z9, Z9
+	JMP    loop53
+
+rest54:
+	TESTQ    SI, SI
+	JZ       summed15
+	VPANDD.Z (CX), Z10, K1, Z20
+	VADDPS   Z20, Z9, Z9
+	JMP      summed15
+
+long16:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z20
+
+loop55:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest56
+	VPANDD (CX), Z10, Z22
+	VADDPS Z22, Z20, Z20
+	JMP    loop55
+
+rest56:
+	TESTQ    SI, SI
+	JZ       summed17
+	VPANDD.Z (CX), Z10, K1, Z22
+	VADDPS   Z22, Z20, Z20
+	JMP      summed17
+
+long18:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z20
+
+loop57:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest58
+	VPANDD (CX), Z10, Z21
+	VADDPS Z21, Z20, Z20
+	JMP    loop57
+
+rest58:
+	TESTQ    SI, SI
+	JZ       summed19
+	VPANDD.Z (CX), Z10, K1, Z21
+	VADDPS   Z21, Z20, Z20
+	JMP      summed19
+
+long20:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z21
+
+loop59:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest60
+	VPANDD (CX), Z10, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop59
+
+rest60:
+	TESTQ    SI, SI
+	JZ       summed21
+	VPANDD.Z (CX), Z10, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	JMP      summed21
+
+long22:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z20
+
+loop61:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest62
+	VPANDD (CX), Z10, Z21
+	VADDPS Z21, Z20, Z20
+	JMP    loop61
+
+rest62:
+	TESTQ    SI, SI
+	JZ       summed23
+	VPANDD.Z (CX), Z10, K1, Z21
+	VADDPS   Z21, Z20, Z20
+	JMP      summed23
+
+long24:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z21
+
+loop63:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest64
+	VPANDD (CX), Z10, Z23
+	VADDPS Z23, Z21, Z21
+	JMP    loop63
+
+rest64:
+	TESTQ    SI, SI
+	JZ       summed25
+	VPANDD.Z (CX), Z10, K1, Z23
+	VADDPS   Z23, Z21, Z21
+	JMP      summed25
+
+long26:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z21
+
+loop65:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest66
+	VPANDD (CX), Z10, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop65
+
+rest66:
+	TESTQ    SI, SI
+	JZ       summed27
+	VPANDD.Z (CX), Z10, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	JMP      summed27
+
+long28:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z22
+
+loop67:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest68
+	VPANDD (CX), Z10, Z23
+	VADDPS Z23, Z22, Z22
+	JMP    loop67
+
+rest68:
+	TESTQ    SI, SI
+	JZ       summed29
+	VPANDD.Z (CX), Z10, K1, Z23
+	VADDPS   Z23, Z22, Z22
+	JMP      summed29
+
+long30:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z21
+
+loop69:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest70
+	VPANDD (CX), Z10, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop69
+
+rest70:
+	TESTQ    SI, SI
+	JZ       summed31
+	VPANDD.Z (CX), Z10, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	JMP      summed31
+
+long32:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z22
+
+loop71:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest72
+	VPANDD (CX), Z10, Z24
+	VADDPS Z24, Z22, Z22
+	JMP    loop71
+
+rest72:
+	TESTQ    SI, SI
+	JZ       summed33
+	VPANDD.Z (CX), Z10, K1, Z24
+	VADDPS   Z24, Z22, Z22
+	JMP      summed33
+
+long34:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z22
+
+loop73:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest74
+	VPANDD (CX), Z10, Z23
+	VADDPS Z23, Z22, Z22
+	JMP    loop73
+
+rest74:
+	TESTQ    SI, SI
+	JZ       summed35
+	VPANDD.Z (CX), Z10, K1, Z23
+	VADDPS   Z23, Z22, Z22
+	JMP      summed35
+
+long36:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z23
+
+loop75:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest76
+	VPANDD (CX), Z10, Z24
+	VADDPS Z24, Z23, Z23
+	JMP    loop75
+
+rest76:
+	TESTQ    SI, SI
+	JZ       summed37
+	VPANDD.Z (CX), Z10, K1, Z24
+	VADDPS   Z24, Z23, Z23
+	JMP      summed37
+
+long38:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z22
+
+loop77:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest78
+	VPANDD (CX), Z10, Z23
+	VADDPS Z23, Z22, Z22
+	JMP    loop77
+
+rest78:
+	TESTQ    SI, SI
+	JZ       summed39
+	VPANDD.Z (CX), Z10, K1, Z23
+	VADDPS   Z23, Z22, Z22
+	JMP      summed39
+
+long40:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z23
+
+loop79:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest80
+	VPANDD (CX), Z10, Z25
+	VADDPS Z25, Z23, Z23
+	JMP    loop79
+
+rest80:
+	TESTQ    SI, SI
+	JZ       summed41
+	VPANDD.Z (CX), Z10, K1, Z25
+	VADDPS   Z25, Z23, Z23
+	JMP      summed41
+
+slots8:
+	LEAQ 80(SP), R13
+	MOVQ R10, R14
+
+block81:
+	VPXORD Z13, Z13, Z13
+	MOVQ   BX, R15
+	TESTQ  R15, R15
+	JZ     rest83
+
+pair82:
+	VPANDD     (CX), Z10, Z9
+	VADDPS     Z9, Z13, Z13
+	PREFETCHT0 2048(CX)
+	ADDQ       $0x40, CX
+	SUBQ       $0x40, R15
+	JNZ        pair82
+	TESTQ      SI, SI
+	JZ         done84
+
+rest83:
+	VPANDD.Z (CX), Z10, K1, Z9
+	VADDPS   Z9, Z13, Z13
+	ADDQ     SI, CX
+
+done84:
+	VMOVUPS    Z13, (R13)
+	ADDQ       $0x40, R13
+	DECQ       R14
+	JNZ        block81
+	VMOVUPS    80(SP), Z9
+	VMOVUPS    144(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z9, Z21
+	VSHUFF64X2 $0xee, Z20, Z9, Z9
+	VADDPS     Z9, Z21, Z21
+	VMOVUPS    208(SP), Z9
+	VMOVUPS    272(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z9, Z22
+	VSHUFF64X2 $0xee, Z20, Z9, Z9
+	VADDPS     Z9, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z9
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPS     Z20, Z9, Z9
+	VMOVUPS    336(SP), Z20
+	VMOVUPS    400(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z20, Z22
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z22, Z22
+	VMOVUPS    464(SP), Z20
+	VMOVUPS    528(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z20, Z23
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z20
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z20, Z20
+	VMOVUPS    592(SP), Z21
+	VMOVUPS    656(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z23, Z23
+	VMOVUPS    720(SP), Z21
+	VMOVUPS    784(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPS     Z22, Z21, Z21
+	VMOVUPS    848(SP), Z22
+	VMOVUPS    912(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z22, Z24
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z24, Z24
+	VMOVUPS    976(SP), Z22
+	VMOVUPS    1040(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z22, Z25
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z22
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z22, Z22
+	VMOVUPS    neighbours32<>+0(SB), Z23
+	VSHUFPS    $0x44, Z20, Z9, Z24
+	VSHUFPS    $0xee, Z20, Z9, Z9
+	VADDPS     Z9, Z24, Z24
+	VSHUFPS    $0x44, Z22, Z21, Z9
+	VSHUFPS    $0xee, Z22, Z21, Z20
+	VADDPS     Z20, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z24, Z20
+	VSHUFPS    $0xdd, Z9, Z24, Z9
+	VADDPS     Z9, Z20, Z20
+	VPERMPS    Z20, Z23, Z20
+	VMOVDQA64  Z20, Z9
+	JMP        summed9
 
 clamp45:
 	VMOVUPS Z17, Z22
@@ -11549,7 +11644,7 @@ clamp47:
 	JMP     clamped48
 
 // func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·updateRowsF32AVX512(SB), NOSPLIT, $16-96
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -11786,61 +11881,70 @@ raised28:
 
 end23:
 	ADDQ R9, DX
-	MOVQ R8, R10
+	MOVQ SI, R10
+	MOVQ R8, R11
 
 row29:
-	MOVQ width+72(FP), R11
-	SHLQ $0x02, R11
-	XORQ R12, R12
-	SUBQ $0x00000080, R11
+	MOVQ width+72(FP), R12
+	SHLQ $0x02, R12
+	XORQ R13, R13
+	SUBQ $0x00000080, R12
 	JL   done31
 
 loop30:
-	VMULPS    (CX)(R12*1), Z7, Z9
-	VMULPS    (BX)(R12*1), Z17, Z21
-	VADDPS    Z21, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    (AX)(R12*1), Z18, Z21
-	VMOVUPS   (DI)(R12*1), Z22
-	VMULPS    Z19, Z9, Z23
-	VDIVPS    Z22, Z23, Z23
-	VMULPS    64(CX)(R12*1), Z7, Z22
-	VMULPS    64(BX)(R12*1), Z17, Z24
-	VADDPS    Z24, Z22, Z22
-	VPTESTMD  Z0, Z22, K1
-	VMOVUPS.Z Z22, K1, Z22
-	VMULPS    64(AX)(R12*1), Z18, Z24
-	VMOVUPS   64(DI)(R12*1), Z25
-	VMULPS    Z19, Z22, Z26
-	VDIVPS    Z25, Z26, Z26
-	CMPQ      8(SP), $+0
-	JNE       clamp32
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 64(R10)(R13*1)
+	PREFETCHT0 384(BX)(R13*1)
+	PREFETCHT0 448(BX)(R13*1)
+	PREFETCHT0 384(CX)(R13*1)
+	PREFETCHT0 448(CX)(R13*1)
+	PREFETCHT0 384(AX)(R13*1)
+	PREFETCHT0 448(AX)(R13*1)
+	VMULPS     (CX)(R13*1), Z7, Z9
+	VMULPS     (BX)(R13*1), Z17, Z21
+	VADDPS     Z21, Z9, Z9
+	VPTESTMD   Z0, Z9, K1
+	VMOVUPS.Z  Z9, K1, Z9
+	VMULPS     (AX)(R13*1), Z18, Z21
+	VMOVUPS    (DI)(R13*1), Z22
+	VMULPS     Z19, Z9, Z23
+	VDIVPS     Z22, Z23, Z23
+	VMULPS     64(CX)(R13*1), Z7, Z22
+	VMULPS     64(BX)(R13*1), Z17, Z24
+	VADDPS     Z24, Z22, Z22
+	VPTESTMD   Z0, Z22, K1
+	VMOVUPS.Z  Z22, K1, Z22
+	VMULPS     64(AX)(R13*1), Z18, Z24
+	VMOVUPS    64(DI)(R13*1), Z25
+	VMULPS     Z19, Z22, Z26
+	VDIVPS     Z25, Z26, Z26
+	CMPQ       8(SP), $+0
+	JNE        clamp32
 
 clamped33:
 	VSUBPS  Z23, Z21, Z21
-	VMOVUPS Z9, (CX)(R12*1)
-	VMOVUPS Z21, (AX)(R12*1)
+	VMOVUPS Z9, (CX)(R13*1)
+	VMOVUPS Z21, (AX)(R13*1)
 	VSUBPS  Z26, Z24, Z24
-	VMOVUPS Z22, 64(CX)(R12*1)
-	VMOVUPS Z24, 64(AX)(R12*1)
-	ADDQ    $0x00000080, R12
-	SUBQ    $0x00000080, R11
+	VMOVUPS Z22, 64(CX)(R13*1)
+	VMOVUPS Z24, 64(AX)(R13*1)
+	ADDQ    $0x00000080, R13
+	SUBQ    $0x00000080, R12
 	JGE     loop30
 
 done31:
-	ADDQ $0x00000080, R11
-	SUBQ $0x00000040, R11
+	ADDQ $0x00000080, R12
+	SUBQ $0x00000040, R12
 	JL   done35
 
 loop34:
-	VMULPS    (CX)(R12*1), Z7, Z9
-	VMULPS    (BX)(R12*1), Z17, Z21
+	VMULPS    (CX)(R13*1), Z7, Z9
+	VMULPS    (BX)(R13*1), Z17, Z21
 	VADDPS    Z21, Z9, Z9
 	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    (AX)(R12*1), Z18, Z21
-	VMOVUPS   (DI)(R12*1), Z22
+	VMULPS    (AX)(R13*1), Z18, Z21
+	VMOVUPS   (DI)(R13*1), Z22
 	VMULPS    Z19, Z9, Z23
 	VDIVPS    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
@@ -11848,31 +11952,31 @@ loop34:
 
 clamped37:
 	VSUBPS  Z23, Z21, Z21
-	VMOVUPS Z9, (CX)(R12*1)
-	VMOVUPS Z21, (AX)(R12*1)
-	ADDQ    $0x00000040, R12
-	SUBQ    $0x00000040, R11
+	VMOVUPS Z9, (CX)(R13*1)
+	VMOVUPS Z21, (AX)(R13*1)
+	ADDQ    $0x00000040, R13
+	SUBQ    $0x00000040, R12
 	JGE     loop34
 
 done35:
-	ADDQ      $0x00000040, R11
-	TESTQ     R11, R11
+	ADDQ      $0x00000040, R12
+	TESTQ     R12, R12
 	JZ        end38
-	SHRQ      $0x02, R11
-	XORL      R13, R13
-	BTSQ      R11, R13
-	DECQ      R13
-	KMOVW     R13, K1
-	VMOVUPS.Z (CX)(R12*1), K1, Z9
-	VMOVUPS.Z (BX)(R12*1), K1, Z21
+	SHRQ      $0x02, R12
+	XORL      R14, R14
+	BTSQ      R12, R14
+	DECQ      R14
+	KMOVW     R14, K1
+	VMOVUPS.Z (CX)(R13*1), K1, Z9
+	VMOVUPS.Z (BX)(R13*1), K1, Z21
 	VMULPS    Z9, Z7, Z9
 	VMULPS    Z21, Z17, Z21
 	VADDPS    Z21, Z9, Z9
 	VPTESTMD  Z0, Z9, K2
 	VMOVUPS.Z Z9, K2, Z9
-	VMOVUPS.Z (AX)(R12*1), K1, Z21
+	VMOVUPS.Z (AX)(R13*1), K1, Z21
 	VMULPS    Z21, Z18, Z21
-	VMOVUPS.Z (DI)(R12*1), K1, Z22
+	VMOVUPS.Z (DI)(R13*1), K1, Z22
 	VMULPS    Z19, Z9, Z23
 	VDIVPS    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
@@ -11880,14 +11984,15 @@ done35:
 
 clamped40:
 	VSUBPS  Z23, Z21, Z21
-	VMOVUPS Z9, K1, (CX)(R12*1)
-	VMOVUPS Z21, K1, (AX)(R12*1)
+	VMOVUPS Z9, K1, (CX)(R13*1)
+	VMOVUPS Z21, K1, (AX)(R13*1)
 
 end38:
 	ADDQ R9, AX
 	ADDQ R9, CX
 	ADDQ R9, BX
-	DECQ R10
+	ADDQ R9, R10
+	DECQ R11
 	JNZ  row29
 	DECQ outer+48(FP)
 	JNZ  slice
@@ -12740,22 +12845,22 @@ rest:
 
 // func blockMeansF64AVX512(d *float64, x *float64, blocks int, block int, div float64)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·blockMeansF64AVX512(SB), NOSPLIT, $512-40
+TEXT ·blockMeansF64AVX512(SB), $520-40
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	MOVQ         block+24(FP), AX
-	SHLQ         $0x03, AX
-	MOVQ         AX, CX
-	ANDQ         $+63, CX
-	SUBQ         CX, AX
+	MOVQ         x+8(FP), AX
+	MOVQ         block+24(FP), CX
+	SHLQ         $0x03, CX
 	MOVQ         CX, DX
-	SHRQ         $0x03, DX
-	XORL         BX, BX
-	BTSQ         DX, BX
-	DECQ         BX
-	KMOVW        BX, K1
-	MOVQ         x+8(FP), DX
+	ANDQ         $+63, DX
+	SUBQ         DX, CX
+	MOVQ         DX, BX
+	SHRQ         $0x03, BX
+	XORL         SI, SI
+	BTSQ         BX, SI
+	DECQ         SI
+	KMOVW        SI, K1
 	MOVQ         d+0(FP), BX
 	MOVQ         blocks+16(FP), SI
 	VBROADCASTSD div+32(FP), Z1
@@ -12769,74 +12874,74 @@ group:
 	SUBQ       DI, SI
 	CMPQ       DI, $0x08
 	JNE        slots1
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long3
-	VPANDQ.Z   (DX), Z0, K1, Z2
-	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (AX), Z0, K1, Z2
+	PREFETCHT0 2048(AX)
 
 summed4:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long5
-	VPANDQ.Z   (DX), Z0, K1, Z4
-	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (AX), Z0, K1, Z4
+	PREFETCHT0 2048(AX)
 
 summed6:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPD     Z2, Z5, Z5
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long7
-	VPANDQ.Z   (DX), Z0, K1, Z2
-	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (AX), Z0, K1, Z2
+	PREFETCHT0 2048(AX)
 
 summed8:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long9
-	VPANDQ.Z   (DX), Z0, K1, Z4
-	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (AX), Z0, K1, Z4
+	PREFETCHT0 2048(AX)
 
 summed10:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z4, Z2, Z6
 	VSHUFF64X2 $0xee, Z4, Z2, Z2
 	VADDPD     Z2, Z6, Z6
 	VSHUFF64X2 $0x88, Z6, Z5, Z2
 	VSHUFF64X2 $0xdd, Z6, Z5, Z4
 	VADDPD     Z4, Z2, Z2
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long11
-	VPANDQ.Z   (DX), Z0, K1, Z4
-	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (AX), Z0, K1, Z4
+	PREFETCHT0 2048(AX)
 
 summed12:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long13
-	VPANDQ.Z   (DX), Z0, K1, Z5
-	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (AX), Z0, K1, Z5
+	PREFETCHT0 2048(AX)
 
 summed14:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z5, Z4, Z6
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPD     Z4, Z6, Z6
-	TESTQ      AX, AX
+	TESTQ      CX, CX
 	JNZ        long15
-	VPANDQ.Z   (DX), Z0, K1, Z4
-	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (AX), Z0, K1, Z4
+	PREFETCHT0 2048(AX)
 
 summed16:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
+	ADDQ       DX, AX
+	TESTQ      CX, CX
 	JNZ        long17
-	VPANDQ.Z   (DX), Z0, K1, Z5
-	PREFETCHT0 2048(DX)
+	VPANDQ.Z   (AX), Z0, K1, Z5
+	PREFETCHT0 2048(AX)
 
 summed18:
-	ADDQ       CX, DX
+	ADDQ       DX, AX
 	VSHUFF64X2 $0x44, Z5, Z4, Z7
 	VSHUFF64X2 $0xee, Z5, Z4, Z4
 	VADDPD     Z4, Z7, Z7
@@ -12865,154 +12970,154 @@ done:
 	RET
 
 long3:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z2
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z2
 
 loop21:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest22
-	VPANDD (DX), Z0, Z4
+	VPANDD (AX), Z0, Z4
 	VADDPD Z4, Z2, Z2
 	JMP    loop21
 
 rest22:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed4
-	VPANDQ.Z (DX), Z0, K1, Z4
+	VPANDQ.Z (AX), Z0, K1, Z4
 	VADDPD   Z4, Z2, Z2
 	JMP      summed4
 
 long5:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z4
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z4
 
 loop23:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest24
-	VPANDD (DX), Z0, Z5
+	VPANDD (AX), Z0, Z5
 	VADDPD Z5, Z4, Z4
 	JMP    loop23
 
 rest24:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed6
-	VPANDQ.Z (DX), Z0, K1, Z5
+	VPANDQ.Z (AX), Z0, K1, Z5
 	VADDPD   Z5, Z4, Z4
 	JMP      summed6
 
 long7:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z2
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z2
 
 loop25:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest26
-	VPANDD (DX), Z0, Z4
+	VPANDD (AX), Z0, Z4
 	VADDPD Z4, Z2, Z2
 	JMP    loop25
 
 rest26:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed8
-	VPANDQ.Z (DX), Z0, K1, Z4
+	VPANDQ.Z (AX), Z0, K1, Z4
 	VADDPD   Z4, Z2, Z2
 	JMP      summed8
 
 long9:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z4
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z4
 
 loop27:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest28
-	VPANDD (DX), Z0, Z6
+	VPANDD (AX), Z0, Z6
 	VADDPD Z6, Z4, Z4
 	JMP    loop27
 
 rest28:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed10
-	VPANDQ.Z (DX), Z0, K1, Z6
+	VPANDQ.Z (AX), Z0, K1, Z6
 	VADDPD   Z6, Z4, Z4
 	JMP      summed10
 
 long11:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z4
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z4
 
 loop29:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest30
-	VPANDD (DX), Z0, Z5
+	VPANDD (AX), Z0, Z5
 	VADDPD Z5, Z4, Z4
 	JMP    loop29
 
 rest30:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed12
-	VPANDQ.Z (DX), Z0, K1, Z5
+	VPANDQ.Z (AX), Z0, K1, Z5
 	VADDPD   Z5, Z4, Z4
 	JMP      summed12
 
 long13:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z5
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z5
 
 loop31:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest32
-	VPANDD (DX), Z0, Z6
+	VPANDD (AX), Z0, Z6
 	VADDPD Z6, Z5, Z5
 	JMP    loop31
 
 rest32:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed14
-	VPANDQ.Z (DX), Z0, K1, Z6
+	VPANDQ.Z (AX), Z0, K1, Z6
 	VADDPD   Z6, Z5, Z5
 	JMP      summed14
 
 long15:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z4
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z4
 
 loop33:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest34
-	VPANDD (DX), Z0, Z5
+	VPANDD (AX), Z0, Z5
 	VADDPD Z5, Z4, Z4
 	JMP    loop33
 
 rest34:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed16
-	VPANDQ.Z (DX), Z0, K1, Z5
+	VPANDQ.Z (AX), Z0, K1, Z5
 	VADDPD   Z5, Z4, Z4
 	JMP      summed16
 
 long17:
-	MOVQ   AX, R8
-	VPANDD (DX), Z0, Z5
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z5
 
 loop35:
-	ADDQ   $0x40, DX
+	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest36
-	VPANDD (DX), Z0, Z7
+	VPANDD (AX), Z0, Z7
 	VADDPD Z7, Z5, Z5
 	JMP    loop35
 
 rest36:
-	TESTQ    CX, CX
+	TESTQ    DX, DX
 	JZ       summed18
-	VPANDQ.Z (DX), Z0, K1, Z7
+	VPANDQ.Z (AX), Z0, K1, Z7
 	VADDPD   Z7, Z5, Z5
 	JMP      summed18
 
@@ -13022,23 +13127,24 @@ slots1:
 
 block37:
 	VPXORD Z3, Z3, Z3
-	MOVQ   AX, R10
+	MOVQ   CX, R10
 	TESTQ  R10, R10
 	JZ     rest39
 
 pair38:
-	VPANDD (DX), Z0, Z2
-	VADDPD Z2, Z3, Z3
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R10
-	JNZ    pair38
-	TESTQ  CX, CX
-	JZ     done40
+	VPANDD     (AX), Z0, Z2
+	VADDPD     Z2, Z3, Z3
+	PREFETCHT0 2048(AX)
+	ADDQ       $0x40, AX
+	SUBQ       $0x40, R10
+	JNZ        pair38
+	TESTQ      DX, DX
+	JZ         done40
 
 rest39:
-	VPANDQ.Z (DX), Z0, K1, Z2
+	VPANDQ.Z (AX), Z0, K1, Z2
 	VADDPD   Z2, Z3, Z3
-	ADDQ     CX, DX
+	ADDQ     DX, AX
 
 done40:
 	VMOVUPD    Z3, (R8)
@@ -13925,23 +14031,24 @@ end5:
 	VZEROUPPER
 	RET
 
-// func descendRowsF64AVX512(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64)
-// Requires: AVX, AVX512F
-TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-72
+// func descendRowsF64AVX512(theta *float64, m *float64, grad *float64, den *float64, ahead *float64, outer int, block int, stride int, width int, s *float64)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-80
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+16(FP), DX
 	MOVQ         den+24(FP), BX
-	MOVQ         s+64(FP), SI
+	MOVQ         ahead+32(FP), SI
+	MOVQ         s+72(FP), DI
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLQ       $0x35, Z0, Z0
 	VPSRLQ       $0x01, Z0, Z0
-	VBROADCASTSD (SI), Z1
-	VBROADCASTSD 8(SI), Z2
-	VBROADCASTSD 40(SI), Z3
-	VBROADCASTSD 32(SI), Z4
-	VBROADCASTSD 64(SI), Z5
+	VBROADCASTSD (DI), Z1
+	VBROADCASTSD 8(DI), Z2
+	VBROADCASTSD 40(DI), Z3
+	VBROADCASTSD 32(DI), Z4
+	VBROADCASTSD 64(DI), Z5
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLQ       $0x3f, Z6, Z6
@@ -13952,66 +14059,74 @@ TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-72
 	VPSRLQ       $0x01, Z7, Z7
 	VPXORD       Z5, Z7, Z7
 	VMOVQ        X7, (SP)
-	MOVQ         block+40(FP), SI
-	MOVQ         stride+48(FP), DI
-	SHLQ         $0x03, DI
+	MOVQ         block+48(FP), DI
+	MOVQ         stride+56(FP), R8
+	SHLQ         $0x03, R8
 
 slice:
-	MOVQ SI, R8
+	MOVQ DI, R9
 
 row1:
-	MOVQ width+56(FP), R9
-	SHLQ $0x03, R9
-	XORQ R10, R10
-	SUBQ $0x00000080, R9
+	MOVQ width+64(FP), R10
+	SHLQ $0x03, R10
+	XORQ R11, R11
+	SUBQ $0x00000080, R10
 	JL   done3
 
 loop2:
-	VMULPD    (CX)(R10*1), Z1, Z7
-	VMULPD    (DX)(R10*1), Z2, Z8
-	VADDPD    Z8, Z7, Z7
-	VPTESTMQ  Z0, Z7, K1
-	VMOVUPD.Z Z7, K1, Z7
-	VMULPD    (AX)(R10*1), Z3, Z8
-	VMOVUPD   (BX)(R10*1), Z9
-	VMULPD    Z4, Z7, Z10
-	VDIVPD    Z9, Z10, Z10
-	VMULPD    64(CX)(R10*1), Z1, Z9
-	VMULPD    64(DX)(R10*1), Z2, Z11
-	VADDPD    Z11, Z9, Z9
-	VPTESTMQ  Z0, Z9, K1
-	VMOVUPD.Z Z9, K1, Z9
-	VMULPD    64(AX)(R10*1), Z3, Z11
-	VMOVUPD   64(BX)(R10*1), Z12
-	VMULPD    Z4, Z9, Z13
-	VDIVPD    Z12, Z13, Z13
-	CMPQ      (SP), $+0
-	JNE       clamp4
+	PREFETCHT0 (SI)(R11*1)
+	PREFETCHT0 64(SI)(R11*1)
+	PREFETCHT0 384(DX)(R11*1)
+	PREFETCHT0 448(DX)(R11*1)
+	PREFETCHT0 384(CX)(R11*1)
+	PREFETCHT0 448(CX)(R11*1)
+	PREFETCHT0 384(AX)(R11*1)
+	PREFETCHT0 448(AX)(R11*1)
+	VMULPD     (CX)(R11*1), Z1, Z7
+	VMULPD     (DX)(R11*1), Z2, Z8
+	VADDPD     Z8, Z7, Z7
+	VPTESTMQ   Z0, Z7, K1
+	VMOVUPD.Z  Z7, K1, Z7
+	VMULPD     (AX)(R11*1), Z3, Z8
+	VMOVUPD    (BX)(R11*1), Z9
+	VMULPD     Z4, Z7, Z10
+	VDIVPD     Z9, Z10, Z10
+	VMULPD     64(CX)(R11*1), Z1, Z9
+	VMULPD     64(DX)(R11*1), Z2, Z11
+	VADDPD     Z11, Z9, Z9
+	VPTESTMQ   Z0, Z9, K1
+	VMOVUPD.Z  Z9, K1, Z9
+	VMULPD     64(AX)(R11*1), Z3, Z11
+	VMOVUPD    64(BX)(R11*1), Z12
+	VMULPD     Z4, Z9, Z13
+	VDIVPD     Z12, Z13, Z13
+	CMPQ       (SP), $+0
+	JNE        clamp4
 
 clamped5:
 	VSUBPD  Z10, Z8, Z8
-	VMOVUPD Z7, (CX)(R10*1)
-	VMOVUPD Z8, (AX)(R10*1)
+	VMOVUPD Z7, (CX)(R11*1)
+	VMOVUPD Z8, (AX)(R11*1)
 	VSUBPD  Z13, Z11, Z11
-	VMOVUPD Z9, 64(CX)(R10*1)
-	VMOVUPD Z11, 64(AX)(R10*1)
-	ADDQ    $0x00000080, R10
-	SUBQ    $0x00000080, R9
+	VMOVUPD Z9, 64(CX)(R11*1)
+	VMOVUPD Z11, 64(AX)(R11*1)
+	ADDQ    $0x00000080, R11
+	SUBQ    $0x00000080, R10
 	JGE     loop2
 
 done3:
-	ADDQ $0x00000080, R9
-	SUBQ $0x00000040, R9
+	ADDQ $0x00000080, R10
+	SUBQ $0x00000040, R10
 	JL   done7
 
 loop6:
-	VMULPD    (CX)(R10*1), Z1, Z7
-	VMULPD    (DX)(R10*1), Z2, Z8
+	VMULPD    (CX)(R11*1), Z1, Z7
+	VMULPD    (DX)(R11*1), Z2, Z8
 	VADDPD    Z8, Z7, Z7
 	VPTESTMQ  Z0, Z7, K1
 	VMOVUPD.Z Z7, K1, Z7
-	VMULPD    (AX)(R10*1), Z3, Z8
-	VMOVUPD   (BX)(R10*1), Z9
+	VMULPD    (AX)(R11*1), Z3, Z8
+	VMOVUPD   (BX)(R11*1), Z9
 	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
 	CMPQ      (SP), $+0
@@ -14019,31 +14134,31 @@ loop6:
 
 clamped9:
 	VSUBPD  Z10, Z8, Z8
-	VMOVUPD Z7, (CX)(R10*1)
-	VMOVUPD Z8, (AX)(R10*1)
-	ADDQ    $0x00000040, R10
-	SUBQ    $0x00000040, R9
+	VMOVUPD Z7, (CX)(R11*1)
+	VMOVUPD Z8, (AX)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
 	JGE     loop6
 
 done7:
-	ADDQ      $0x00000040, R9
-	TESTQ     R9, R9
+	ADDQ      $0x00000040, R10
+	TESTQ     R10, R10
 	JZ        end10
-	SHRQ      $0x03, R9
-	XORL      R11, R11
-	BTSQ      R9, R11
-	DECQ      R11
-	KMOVW     R11, K1
-	VMOVUPD.Z (CX)(R10*1), K1, Z7
-	VMOVUPD.Z (DX)(R10*1), K1, Z8
+	SHRQ      $0x03, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K1
+	VMOVUPD.Z (CX)(R11*1), K1, Z7
+	VMOVUPD.Z (DX)(R11*1), K1, Z8
 	VMULPD    Z7, Z1, Z7
 	VMULPD    Z8, Z2, Z8
 	VADDPD    Z8, Z7, Z7
 	VPTESTMQ  Z0, Z7, K2
 	VMOVUPD.Z Z7, K2, Z7
-	VMOVUPD.Z (AX)(R10*1), K1, Z8
+	VMOVUPD.Z (AX)(R11*1), K1, Z8
 	VMULPD    Z8, Z3, Z8
-	VMOVUPD.Z (BX)(R10*1), K1, Z9
+	VMOVUPD.Z (BX)(R11*1), K1, Z9
 	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
 	CMPQ      (SP), $+0
@@ -14051,17 +14166,18 @@ done7:
 
 clamped12:
 	VSUBPD  Z10, Z8, Z8
-	VMOVUPD Z7, K1, (CX)(R10*1)
-	VMOVUPD Z8, K1, (AX)(R10*1)
+	VMOVUPD Z7, K1, (CX)(R11*1)
+	VMOVUPD Z8, K1, (AX)(R11*1)
 
 end10:
-	ADDQ DI, AX
-	ADDQ DI, CX
-	ADDQ DI, DX
-	DECQ R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ R8, SI
+	DECQ R9
 	JNZ  row1
-	ADDQ DI, BX
-	DECQ outer+32(FP)
+	ADDQ R8, BX
+	DECQ outer+40(FP)
 	JNZ  slice
 	VZEROUPPER
 	RET
@@ -14090,7 +14206,7 @@ clamp11:
 	JMP     clamped12
 
 // func descendBlocksF64AVX512(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
-// Requires: AVX, AVX512F, CMOV
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·descendBlocksF64AVX512(SB), NOSPLIT, $16-56
 	MOVQ         s+48(FP), AX
 	VPXORD       Z0, Z0, Z0
@@ -14150,19 +14266,22 @@ done2:
 	JZ      rest4
 
 loop3:
-	VMULPD    (CX)(R8*1), Z1, Z11
-	VMULPD    (DX)(R8*1), Z2, Z12
-	VADDPD    Z12, Z11, Z11
-	VPTESTMQ  Z0, Z11, K1
-	VMOVUPD.Z Z11, K1, Z11
-	VMULPD    (AX)(R8*1), Z3, Z12
-	VPMULUDQ  Z8, Z7, Z13
-	VPSRLQ    $0x1c, Z13, Z13
-	VPERMPD   Z10, Z13, Z13
-	VMULPD    Z4, Z11, Z14
-	VDIVPD    Z13, Z14, Z14
-	CMPQ      (SP), $+0
-	JNE       clamp6
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
+	VMULPD     (CX)(R8*1), Z1, Z11
+	VMULPD     (DX)(R8*1), Z2, Z12
+	VADDPD     Z12, Z11, Z11
+	VPTESTMQ   Z0, Z11, K1
+	VMOVUPD.Z  Z11, K1, Z11
+	VMULPD     (AX)(R8*1), Z3, Z12
+	VPMULUDQ   Z8, Z7, Z13
+	VPSRLQ     $0x1c, Z13, Z13
+	VPERMPD    Z10, Z13, Z13
+	VMULPD     Z4, Z11, Z14
+	VDIVPD     Z13, Z14, Z14
+	CMPQ       (SP), $+0
+	JNE        clamp6
 
 clamped7:
 	VSUBPD  Z14, Z12, Z12
@@ -14545,7 +14664,7 @@ clamp25:
 
 // func updateBlocksF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·updateBlocksF64AVX512(SB), $528-72
+TEXT ·updateBlocksF64AVX512(SB), $600-72
 	MOVQ         s+56(FP), AX
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
@@ -14577,132 +14696,46 @@ TEXT ·updateBlocksF64AVX512(SB), $528-72
 	VPSRLQ       $0x01, Z9, Z9
 	VPXORD       Z17, Z9, Z9
 	VMOVQ        X9, 8(SP)
-	MOVQ         block+48(FP), CX
-	LEAQ         268435455(CX), AX
-	XORL         DX, DX
-	DIVQ         CX
-	VPBROADCASTQ AX, Z18
-	VMOVUPD      lanes64Wide<>+64(SB), Z19
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
 	VPSRLQ       $0x01, Z10, Z10
-	MOVQ         block+48(FP), AX
-	SHLQ         $0x03, AX
-	MOVQ         AX, CX
-	ANDQ         $+63, CX
-	SUBQ         CX, AX
-	MOVQ         CX, DX
-	SHRQ         $0x03, DX
-	XORL         BX, BX
-	BTSQ         DX, BX
-	DECQ         BX
-	KMOVW        BX, K1
-	MOVQ         hz+32(FP), DX
-	MOVQ         theta+0(FP), BX
-	MOVQ         m+8(FP), SI
+	MOVQ         hz+32(FP), CX
+	MOVQ         block+48(FP), BX
+	SHLQ         $0x03, BX
+	MOVQ         BX, SI
+	ANDQ         $+63, SI
+	SUBQ         SI, BX
+	MOVQ         SI, AX
+	SHRQ         $0x03, AX
+	XORL         DX, DX
+	BTSQ         AX, DX
+	DECQ         DX
+	KMOVW        DX, K1
+	MOVQ         block+48(FP), DI
+	LEAQ         268435455(DI), AX
+	XORL         DX, DX
+	DIVQ         DI
+	VPBROADCASTQ AX, Z18
+	VMOVUPD      lanes64Wide<>+64(SB), Z19
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), DI
 	MOVQ         grad+24(FP), R8
 	MOVQ         blocks+40(FP), R9
 	XORQ         R11, R11
+	XORQ         R12, R12
 
 group:
-	MOVQ       $0x0000000000000008, R10
-	CMPQ       R9, R10
-	CMOVQLT    R9, R10
-	SUBQ       R10, R9
-	TESTQ      R10, R10
-	JZ         elements
-	CMPQ       R10, $0x08
-	JNE        slots1
-	TESTQ      AX, AX
-	JNZ        long3
-	VPANDQ.Z   (DX), Z10, K1, Z9
-	PREFETCHT0 2048(DX)
+	TESTQ   R11, R11
+	JZ      sums
+	VMOVUPD 16(SP), Z9
+	CMPQ    (SP), $+0
+	JEQ     undivided1
+	VDIVPD  Z5, Z9, Z9
 
-summed4:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long5
-	VPANDQ.Z   (DX), Z10, K1, Z11
-	PREFETCHT0 2048(DX)
-
-summed6:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z9, Z20
-	VSHUFF64X2 $0xee, Z11, Z9, Z9
-	VADDPD     Z9, Z20, Z20
-	TESTQ      AX, AX
-	JNZ        long7
-	VPANDQ.Z   (DX), Z10, K1, Z9
-	PREFETCHT0 2048(DX)
-
-summed8:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long9
-	VPANDQ.Z   (DX), Z10, K1, Z11
-	PREFETCHT0 2048(DX)
-
-summed10:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z11, Z9, Z21
-	VSHUFF64X2 $0xee, Z11, Z9, Z9
-	VADDPD     Z9, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z9
-	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPD     Z11, Z9, Z9
-	TESTQ      AX, AX
-	JNZ        long11
-	VPANDQ.Z   (DX), Z10, K1, Z11
-	PREFETCHT0 2048(DX)
-
-summed12:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long13
-	VPANDQ.Z   (DX), Z10, K1, Z20
-	PREFETCHT0 2048(DX)
-
-summed14:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z20, Z11, Z21
-	VSHUFF64X2 $0xee, Z20, Z11, Z11
-	VADDPD     Z11, Z21, Z21
-	TESTQ      AX, AX
-	JNZ        long15
-	VPANDQ.Z   (DX), Z10, K1, Z11
-	PREFETCHT0 2048(DX)
-
-summed16:
-	ADDQ       CX, DX
-	TESTQ      AX, AX
-	JNZ        long17
-	VPANDQ.Z   (DX), Z10, K1, Z20
-	PREFETCHT0 2048(DX)
-
-summed18:
-	ADDQ       CX, DX
-	VSHUFF64X2 $0x44, Z20, Z11, Z22
-	VSHUFF64X2 $0xee, Z20, Z11, Z11
-	VADDPD     Z11, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z11
-	VSHUFF64X2 $0xdd, Z22, Z21, Z20
-	VADDPD     Z20, Z11, Z11
-	VMOVUPD    neighbours64<>+0(SB), Z20
-	VUNPCKLPD  Z11, Z9, Z21
-	VUNPCKHPD  Z11, Z9, Z9
-	VADDPD     Z9, Z21, Z21
-	VPERMPD    Z21, Z20, Z21
-	VMOVDQA64  Z21, Z9
-
-summed2:
-	CMPQ   (SP), $+0
-	JEQ    undivided19
-	VDIVPD Z5, Z9, Z9
-
-undivided19:
-	CMPQ      R10, $0x08
-	JNE       some20
+undivided1:
+	CMPQ      R11, $0x08
+	JNE       some2
 	VMULPD    Z2, Z9, Z11
 	VMULPD    Z9, Z11, Z11
 	VMULPD    (DI), Z1, Z9
@@ -14712,67 +14745,163 @@ undivided19:
 	VMOVDQA64 Z9, Z11
 	VMOVUPD   Z9, (DI)
 
-done21:
+done3:
 	CMPQ    power+64(FP), $+2
-	JNE     other22
+	JNE     other4
 	VSQRTPD Z11, Z9
 
-raised25:
+raised7:
 	VMULPD    Z3, Z9, Z9
 	VADDPD    Z4, Z9, Z9
 	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
+sums:
+	MOVQ       $0x0000000000000008, R10
+	CMPQ       R9, R10
+	CMOVQLT    R9, R10
+	SUBQ       R10, R9
+	TESTQ      R10, R10
+	JZ         elements
+	CMPQ       R10, $0x08
+	JNE        slots8
+	TESTQ      BX, BX
+	JNZ        long10
+	VPANDQ.Z   (CX), Z10, K1, Z9
+	PREFETCHT0 2048(CX)
+
+summed11:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long12
+	VPANDQ.Z   (CX), Z10, K1, Z20
+	PREFETCHT0 2048(CX)
+
+summed13:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z20, Z9, Z21
+	VSHUFF64X2 $0xee, Z20, Z9, Z9
+	VADDPD     Z9, Z21, Z21
+	TESTQ      BX, BX
+	JNZ        long14
+	VPANDQ.Z   (CX), Z10, K1, Z9
+	PREFETCHT0 2048(CX)
+
+summed15:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long16
+	VPANDQ.Z   (CX), Z10, K1, Z20
+	PREFETCHT0 2048(CX)
+
+summed17:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z20, Z9, Z22
+	VSHUFF64X2 $0xee, Z20, Z9, Z9
+	VADDPD     Z9, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z9
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPD     Z20, Z9, Z9
+	TESTQ      BX, BX
+	JNZ        long18
+	VPANDQ.Z   (CX), Z10, K1, Z20
+	PREFETCHT0 2048(CX)
+
+summed19:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long20
+	VPANDQ.Z   (CX), Z10, K1, Z21
+	PREFETCHT0 2048(CX)
+
+summed21:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z21, Z20, Z22
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPD     Z20, Z22, Z22
+	TESTQ      BX, BX
+	JNZ        long22
+	VPANDQ.Z   (CX), Z10, K1, Z20
+	PREFETCHT0 2048(CX)
+
+summed23:
+	ADDQ       SI, CX
+	TESTQ      BX, BX
+	JNZ        long24
+	VPANDQ.Z   (CX), Z10, K1, Z21
+	PREFETCHT0 2048(CX)
+
+summed25:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z21, Z20, Z23
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPD     Z20, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z20
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPD     Z21, Z20, Z20
+	VMOVUPD    neighbours64<>+0(SB), Z21
+	VUNPCKLPD  Z20, Z9, Z22
+	VUNPCKHPD  Z20, Z9, Z9
+	VADDPD     Z9, Z22, Z22
+	VPERMPD    Z22, Z21, Z22
+	VMOVDQA64  Z22, Z9
+
+summed9:
+	VMOVUPD Z9, 16(SP)
+
 elements:
 	VMOVUPD lanes64Wide<>+0(SB), Z9
-	MOVQ    R11, R12
-	ANDQ    $-64, R12
-	SUBQ    R12, R11
-	ADDQ    R12, BX
-	ADDQ    R12, SI
-	ADDQ    R12, R8
-	NEGQ    R12
+	MOVQ    R12, R13
+	ANDQ    $-64, R13
+	SUBQ    R13, R12
+	ADDQ    R13, AX
+	ADDQ    R13, DX
+	ADDQ    R13, R8
+	NEGQ    R13
 	JZ      rest27
 
 loop26:
-	VMULPD    (SI)(R12*1), Z7, Z20
-	VMULPD    (R8)(R12*1), Z14, Z21
-	VADDPD    Z21, Z20, Z20
-	VPTESTMQ  Z0, Z20, K2
-	VMOVUPD.Z Z20, K2, Z20
-	VMULPD    (BX)(R12*1), Z15, Z21
-	VPMULUDQ  Z18, Z9, Z22
-	VPSRLQ    $0x1c, Z22, Z22
-	VPERMPD   Z12, Z22, Z22
-	VMULPD    Z16, Z20, Z23
-	VDIVPD    Z22, Z23, Z23
-	CMPQ      8(SP), $+0
-	JNE       clamp29
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(DX)(R13*1)
+	PREFETCHT0 384(AX)(R13*1)
+	VMULPD     (DX)(R13*1), Z7, Z20
+	VMULPD     (R8)(R13*1), Z14, Z21
+	VADDPD     Z21, Z20, Z20
+	VPTESTMQ   Z0, Z20, K2
+	VMOVUPD.Z  Z20, K2, Z20
+	VMULPD     (AX)(R13*1), Z15, Z21
+	VPMULUDQ   Z18, Z9, Z22
+	VPSRLQ     $0x1c, Z22, Z22
+	VPERMPD    Z12, Z22, Z22
+	VMULPD     Z16, Z20, Z23
+	VDIVPD     Z22, Z23, Z23
+	CMPQ       8(SP), $+0
+	JNE        clamp29
 
 clamped30:
 	VSUBPD  Z23, Z21, Z21
-	VMOVUPD Z20, (SI)(R12*1)
-	VMOVUPD Z21, (BX)(R12*1)
+	VMOVUPD Z20, (DX)(R13*1)
+	VMOVUPD Z21, (AX)(R13*1)
 	VPADDQ  Z19, Z9, Z9
-	ADDQ    $0x40, R12
+	ADDQ    $0x40, R13
 	JNZ     loop26
 
 rest27:
-	TESTQ     R11, R11
+	TESTQ     R12, R12
 	JZ        end28
-	SHRQ      $0x03, R11
-	XORL      R13, R13
-	BTSQ      R11, R13
-	DECQ      R13
-	KMOVW     R13, K2
-	VMOVUPD.Z (SI)(R12*1), K2, Z20
-	VMOVUPD.Z (R8)(R12*1), K2, Z21
+	SHRQ      $0x03, R12
+	XORL      R14, R14
+	BTSQ      R12, R14
+	DECQ      R14
+	KMOVW     R14, K2
+	VMOVUPD.Z (DX)(R13*1), K2, Z20
+	VMOVUPD.Z (R8)(R13*1), K2, Z21
 	VMULPD    Z20, Z7, Z20
 	VMULPD    Z21, Z14, Z21
 	VADDPD    Z21, Z20, Z20
 	VPTESTMQ  Z0, Z20, K3
 	VMOVUPD.Z Z20, K3, Z20
-	VMOVUPD.Z (BX)(R12*1), K2, Z21
+	VMOVUPD.Z (AX)(R13*1), K2, Z21
 	VMULPD    Z21, Z15, Z21
 	VPMULUDQ  Z18, Z9, Z9
 	VPSRLQ    $0x1c, Z9, Z9
@@ -14784,239 +14913,26 @@ rest27:
 
 clamped32:
 	VSUBPD  Z12, Z21, Z21
-	VMOVUPD Z20, K2, (SI)(R12*1)
-	VMOVUPD Z21, K2, (BX)(R12*1)
+	VMOVUPD Z20, K2, (DX)(R13*1)
+	VMOVUPD Z21, K2, (AX)(R13*1)
 
 end28:
 	VMOVDQA64 Z11, Z12
+	MOVQ      R11, R12
+	IMULQ     block+48(FP), R12
+	SHLQ      $0x03, R12
 	MOVQ      R10, R11
-	IMULQ     block+48(FP), R11
-	SHLQ      $0x03, R11
+	ORQ       R12, R10
 	JNZ       group
 	VZEROUPPER
 	RET
 
-long3:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z9
-
-loop33:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest34
-	VPANDD (DX), Z10, Z11
-	VADDPD Z11, Z9, Z9
-	JMP    loop33
-
-rest34:
-	TESTQ    CX, CX
-	JZ       summed4
-	VPANDQ.Z (DX), Z10, K1, Z11
-	VADDPD   Z11, Z9, Z9
-	JMP      summed4
-
-long5:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z11
-
-loop35:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest36
-	VPANDD (DX), Z10, Z20
-	VADDPD Z20, Z11, Z11
-	JMP    loop35
-
-rest36:
-	TESTQ    CX, CX
-	JZ       summed6
-	VPANDQ.Z (DX), Z10, K1, Z20
-	VADDPD   Z20, Z11, Z11
-	JMP      summed6
-
-long7:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z9
-
-loop37:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest38
-	VPANDD (DX), Z10, Z11
-	VADDPD Z11, Z9, Z9
-	JMP    loop37
-
-rest38:
-	TESTQ    CX, CX
-	JZ       summed8
-	VPANDQ.Z (DX), Z10, K1, Z11
-	VADDPD   Z11, Z9, Z9
-	JMP      summed8
-
-long9:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z11
-
-loop39:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest40
-	VPANDD (DX), Z10, Z21
-	VADDPD Z21, Z11, Z11
-	JMP    loop39
-
-rest40:
-	TESTQ    CX, CX
-	JZ       summed10
-	VPANDQ.Z (DX), Z10, K1, Z21
-	VADDPD   Z21, Z11, Z11
-	JMP      summed10
-
-long11:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z11
-
-loop41:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest42
-	VPANDD (DX), Z10, Z20
-	VADDPD Z20, Z11, Z11
-	JMP    loop41
-
-rest42:
-	TESTQ    CX, CX
-	JZ       summed12
-	VPANDQ.Z (DX), Z10, K1, Z20
-	VADDPD   Z20, Z11, Z11
-	JMP      summed12
-
-long13:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z20
-
-loop43:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest44
-	VPANDD (DX), Z10, Z21
-	VADDPD Z21, Z20, Z20
-	JMP    loop43
-
-rest44:
-	TESTQ    CX, CX
-	JZ       summed14
-	VPANDQ.Z (DX), Z10, K1, Z21
-	VADDPD   Z21, Z20, Z20
-	JMP      summed14
-
-long15:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z11
-
-loop45:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest46
-	VPANDD (DX), Z10, Z20
-	VADDPD Z20, Z11, Z11
-	JMP    loop45
-
-rest46:
-	TESTQ    CX, CX
-	JZ       summed16
-	VPANDQ.Z (DX), Z10, K1, Z20
-	VADDPD   Z20, Z11, Z11
-	JMP      summed16
-
-long17:
-	MOVQ   AX, R12
-	VPANDD (DX), Z10, Z20
-
-loop47:
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R12
-	JZ     rest48
-	VPANDD (DX), Z10, Z22
-	VADDPD Z22, Z20, Z20
-	JMP    loop47
-
-rest48:
-	TESTQ    CX, CX
-	JZ       summed18
-	VPANDQ.Z (DX), Z10, K1, Z22
-	VADDPD   Z22, Z20, Z20
-	JMP      summed18
-
-slots1:
-	LEAQ 16(SP), R12
-	MOVQ R10, R13
-
-block49:
-	VPXORD Z13, Z13, Z13
-	MOVQ   AX, R14
-	TESTQ  R14, R14
-	JZ     rest51
-
-pair50:
-	VPANDD (DX), Z10, Z9
-	VADDPD Z9, Z13, Z13
-	ADDQ   $0x40, DX
-	SUBQ   $0x40, R14
-	JNZ    pair50
-	TESTQ  CX, CX
-	JZ     done52
-
-rest51:
-	VPANDQ.Z (DX), Z10, K1, Z9
-	VADDPD   Z9, Z13, Z13
-	ADDQ     CX, DX
-
-done52:
-	VMOVUPD    Z13, (R12)
-	ADDQ       $0x40, R12
-	DECQ       R13
-	JNZ        block49
-	VMOVUPD    16(SP), Z9
-	VMOVUPD    80(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z9, Z20
-	VSHUFF64X2 $0xee, Z11, Z9, Z9
-	VADDPD     Z9, Z20, Z20
-	VMOVUPD    144(SP), Z9
-	VMOVUPD    208(SP), Z11
-	VSHUFF64X2 $0x44, Z11, Z9, Z21
-	VSHUFF64X2 $0xee, Z11, Z9, Z9
-	VADDPD     Z9, Z21, Z21
-	VSHUFF64X2 $0x88, Z21, Z20, Z9
-	VSHUFF64X2 $0xdd, Z21, Z20, Z11
-	VADDPD     Z11, Z9, Z9
-	VMOVUPD    272(SP), Z11
-	VMOVUPD    336(SP), Z20
-	VSHUFF64X2 $0x44, Z20, Z11, Z21
-	VSHUFF64X2 $0xee, Z20, Z11, Z11
-	VADDPD     Z11, Z21, Z21
-	VMOVUPD    400(SP), Z11
-	VMOVUPD    464(SP), Z20
-	VSHUFF64X2 $0x44, Z20, Z11, Z22
-	VSHUFF64X2 $0xee, Z20, Z11, Z11
-	VADDPD     Z11, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z11
-	VSHUFF64X2 $0xdd, Z22, Z21, Z20
-	VADDPD     Z20, Z11, Z11
-	VMOVUPD    neighbours64<>+0(SB), Z20
-	VUNPCKLPD  Z11, Z9, Z21
-	VUNPCKHPD  Z11, Z9, Z9
-	VADDPD     Z9, Z21, Z21
-	VPERMPD    Z21, Z20, Z21
-	VMOVDQA64  Z21, Z9
-	JMP        summed2
-
-some20:
-	MOVQ      R10, R12
-	SHLQ      $0x03, R12
-	SHRQ      $0x03, R12
+some2:
+	MOVQ      R11, R10
+	SHLQ      $0x03, R10
+	SHRQ      $0x03, R10
 	XORL      R13, R13
-	BTSQ      R12, R13
+	BTSQ      R10, R13
 	DECQ      R13
 	KMOVW     R13, K2
 	VMOVUPD.Z (DI), K2, Z11
@@ -15028,23 +14944,239 @@ some20:
 	VMOVUPD.Z Z9, K3, Z9
 	VMOVDQA64 Z9, Z11
 	VMOVUPD   Z9, K2, (DI)
-	JMP       done21
+	JMP       done3
 
-other22:
-	JG      two24
+other4:
+	JG      two6
 	CMPQ    power+64(FP), $+1
-	JE      half23
+	JE      half5
 	VMOVUPD Z6, Z9
-	JMP     raised25
+	JMP     raised7
 
-half23:
+half5:
 	VSQRTPD Z11, Z9
 	VSQRTPD Z9, Z9
-	JMP     raised25
+	JMP     raised7
 
-two24:
+two6:
 	VMOVDQA64 Z11, Z9
-	JMP       raised25
+	JMP       raised7
+
+long10:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z9
+
+loop33:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest34
+	VPANDD (CX), Z10, Z20
+	VADDPD Z20, Z9, Z9
+	JMP    loop33
+
+rest34:
+	TESTQ    SI, SI
+	JZ       summed11
+	VPANDQ.Z (CX), Z10, K1, Z20
+	VADDPD   Z20, Z9, Z9
+	JMP      summed11
+
+long12:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z20
+
+loop35:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest36
+	VPANDD (CX), Z10, Z21
+	VADDPD Z21, Z20, Z20
+	JMP    loop35
+
+rest36:
+	TESTQ    SI, SI
+	JZ       summed13
+	VPANDQ.Z (CX), Z10, K1, Z21
+	VADDPD   Z21, Z20, Z20
+	JMP      summed13
+
+long14:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z9
+
+loop37:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest38
+	VPANDD (CX), Z10, Z20
+	VADDPD Z20, Z9, Z9
+	JMP    loop37
+
+rest38:
+	TESTQ    SI, SI
+	JZ       summed15
+	VPANDQ.Z (CX), Z10, K1, Z20
+	VADDPD   Z20, Z9, Z9
+	JMP      summed15
+
+long16:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z20
+
+loop39:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest40
+	VPANDD (CX), Z10, Z22
+	VADDPD Z22, Z20, Z20
+	JMP    loop39
+
+rest40:
+	TESTQ    SI, SI
+	JZ       summed17
+	VPANDQ.Z (CX), Z10, K1, Z22
+	VADDPD   Z22, Z20, Z20
+	JMP      summed17
+
+long18:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z20
+
+loop41:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest42
+	VPANDD (CX), Z10, Z21
+	VADDPD Z21, Z20, Z20
+	JMP    loop41
+
+rest42:
+	TESTQ    SI, SI
+	JZ       summed19
+	VPANDQ.Z (CX), Z10, K1, Z21
+	VADDPD   Z21, Z20, Z20
+	JMP      summed19
+
+long20:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z21
+
+loop43:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest44
+	VPANDD (CX), Z10, Z22
+	VADDPD Z22, Z21, Z21
+	JMP    loop43
+
+rest44:
+	TESTQ    SI, SI
+	JZ       summed21
+	VPANDQ.Z (CX), Z10, K1, Z22
+	VADDPD   Z22, Z21, Z21
+	JMP      summed21
+
+long22:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z20
+
+loop45:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest46
+	VPANDD (CX), Z10, Z21
+	VADDPD Z21, Z20, Z20
+	JMP    loop45
+
+rest46:
+	TESTQ    SI, SI
+	JZ       summed23
+	VPANDQ.Z (CX), Z10, K1, Z21
+	VADDPD   Z21, Z20, Z20
+	JMP      summed23
+
+long24:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z21
+
+loop47:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest48
+	VPANDD (CX), Z10, Z23
+	VADDPD Z23, Z21, Z21
+	JMP    loop47
+
+rest48:
+	TESTQ    SI, SI
+	JZ       summed25
+	VPANDQ.Z (CX), Z10, K1, Z23
+	VADDPD   Z23, Z21, Z21
+	JMP      summed25
+
+slots8:
+	LEAQ 80(SP), R13
+	MOVQ R10, R14
+
+block49:
+	VPXORD Z13, Z13, Z13
+	MOVQ   BX, R15
+	TESTQ  R15, R15
+	JZ     rest51
+
+pair50:
+	VPANDD     (CX), Z10, Z9
+	VADDPD     Z9, Z13, Z13
+	PREFETCHT0 2048(CX)
+	ADDQ       $0x40, CX
+	SUBQ       $0x40, R15
+	JNZ        pair50
+	TESTQ      SI, SI
+	JZ         done52
+
+rest51:
+	VPANDQ.Z (CX), Z10, K1, Z9
+	VADDPD   Z9, Z13, Z13
+	ADDQ     SI, CX
+
+done52:
+	VMOVUPD    Z13, (R13)
+	ADDQ       $0x40, R13
+	DECQ       R14
+	JNZ        block49
+	VMOVUPD    80(SP), Z9
+	VMOVUPD    144(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z9, Z21
+	VSHUFF64X2 $0xee, Z20, Z9, Z9
+	VADDPD     Z9, Z21, Z21
+	VMOVUPD    208(SP), Z9
+	VMOVUPD    272(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z9, Z22
+	VSHUFF64X2 $0xee, Z20, Z9, Z9
+	VADDPD     Z9, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z9
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPD     Z20, Z9, Z9
+	VMOVUPD    336(SP), Z20
+	VMOVUPD    400(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z20, Z22
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPD     Z20, Z22, Z22
+	VMOVUPD    464(SP), Z20
+	VMOVUPD    528(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z20, Z23
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPD     Z20, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z20
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPD     Z21, Z20, Z20
+	VMOVUPD    neighbours64<>+0(SB), Z21
+	VUNPCKLPD  Z20, Z9, Z22
+	VUNPCKHPD  Z20, Z9, Z9
+	VADDPD     Z9, Z22, Z22
+	VPERMPD    Z22, Z21, Z22
+	VMOVDQA64  Z22, Z9
+	JMP        summed9
 
 clamp29:
 	VMOVUPD Z17, Z22
@@ -15061,7 +15193,7 @@ clamp31:
 	JMP     clamped32
 
 // func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·updateRowsF64AVX512(SB), NOSPLIT, $16-96
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -15298,61 +15430,70 @@ raised28:
 
 end23:
 	ADDQ R9, DX
-	MOVQ R8, R10
+	MOVQ SI, R10
+	MOVQ R8, R11
 
 row29:
-	MOVQ width+72(FP), R11
-	SHLQ $0x03, R11
-	XORQ R12, R12
-	SUBQ $0x00000080, R11
+	MOVQ width+72(FP), R12
+	SHLQ $0x03, R12
+	XORQ R13, R13
+	SUBQ $0x00000080, R12
 	JL   done31
 
 loop30:
-	VMULPD    (CX)(R12*1), Z7, Z9
-	VMULPD    (BX)(R12*1), Z17, Z21
-	VADDPD    Z21, Z9, Z9
-	VPTESTMQ  Z0, Z9, K1
-	VMOVUPD.Z Z9, K1, Z9
-	VMULPD    (AX)(R12*1), Z18, Z21
-	VMOVUPD   (DI)(R12*1), Z22
-	VMULPD    Z19, Z9, Z23
-	VDIVPD    Z22, Z23, Z23
-	VMULPD    64(CX)(R12*1), Z7, Z22
-	VMULPD    64(BX)(R12*1), Z17, Z24
-	VADDPD    Z24, Z22, Z22
-	VPTESTMQ  Z0, Z22, K1
-	VMOVUPD.Z Z22, K1, Z22
-	VMULPD    64(AX)(R12*1), Z18, Z24
-	VMOVUPD   64(DI)(R12*1), Z25
-	VMULPD    Z19, Z22, Z26
-	VDIVPD    Z25, Z26, Z26
-	CMPQ      8(SP), $+0
-	JNE       clamp32
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 64(R10)(R13*1)
+	PREFETCHT0 384(BX)(R13*1)
+	PREFETCHT0 448(BX)(R13*1)
+	PREFETCHT0 384(CX)(R13*1)
+	PREFETCHT0 448(CX)(R13*1)
+	PREFETCHT0 384(AX)(R13*1)
+	PREFETCHT0 448(AX)(R13*1)
+	VMULPD     (CX)(R13*1), Z7, Z9
+	VMULPD     (BX)(R13*1), Z17, Z21
+	VADDPD     Z21, Z9, Z9
+	VPTESTMQ   Z0, Z9, K1
+	VMOVUPD.Z  Z9, K1, Z9
+	VMULPD     (AX)(R13*1), Z18, Z21
+	VMOVUPD    (DI)(R13*1), Z22
+	VMULPD     Z19, Z9, Z23
+	VDIVPD     Z22, Z23, Z23
+	VMULPD     64(CX)(R13*1), Z7, Z22
+	VMULPD     64(BX)(R13*1), Z17, Z24
+	VADDPD     Z24, Z22, Z22
+	VPTESTMQ   Z0, Z22, K1
+	VMOVUPD.Z  Z22, K1, Z22
+	VMULPD     64(AX)(R13*1), Z18, Z24
+	VMOVUPD    64(DI)(R13*1), Z25
+	VMULPD     Z19, Z22, Z26
+	VDIVPD     Z25, Z26, Z26
+	CMPQ       8(SP), $+0
+	JNE        clamp32
 
 clamped33:
 	VSUBPD  Z23, Z21, Z21
-	VMOVUPD Z9, (CX)(R12*1)
-	VMOVUPD Z21, (AX)(R12*1)
+	VMOVUPD Z9, (CX)(R13*1)
+	VMOVUPD Z21, (AX)(R13*1)
 	VSUBPD  Z26, Z24, Z24
-	VMOVUPD Z22, 64(CX)(R12*1)
-	VMOVUPD Z24, 64(AX)(R12*1)
-	ADDQ    $0x00000080, R12
-	SUBQ    $0x00000080, R11
+	VMOVUPD Z22, 64(CX)(R13*1)
+	VMOVUPD Z24, 64(AX)(R13*1)
+	ADDQ    $0x00000080, R13
+	SUBQ    $0x00000080, R12
 	JGE     loop30
 
 done31:
-	ADDQ $0x00000080, R11
-	SUBQ $0x00000040, R11
+	ADDQ $0x00000080, R12
+	SUBQ $0x00000040, R12
 	JL   done35
 
 loop34:
-	VMULPD    (CX)(R12*1), Z7, Z9
-	VMULPD    (BX)(R12*1), Z17, Z21
+	VMULPD    (CX)(R13*1), Z7, Z9
+	VMULPD    (BX)(R13*1), Z17, Z21
 	VADDPD    Z21, Z9, Z9
 	VPTESTMQ  Z0, Z9, K1
 	VMOVUPD.Z Z9, K1, Z9
-	VMULPD    (AX)(R12*1), Z18, Z21
-	VMOVUPD   (DI)(R12*1), Z22
+	VMULPD    (AX)(R13*1), Z18, Z21
+	VMOVUPD   (DI)(R13*1), Z22
 	VMULPD    Z19, Z9, Z23
 	VDIVPD    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
@@ -15360,31 +15501,31 @@ loop34:
 
 clamped37:
 	VSUBPD  Z23, Z21, Z21
-	VMOVUPD Z9, (CX)(R12*1)
-	VMOVUPD Z21, (AX)(R12*1)
-	ADDQ    $0x00000040, R12
-	SUBQ    $0x00000040, R11
+	VMOVUPD Z9, (CX)(R13*1)
+	VMOVUPD Z21, (AX)(R13*1)
+	ADDQ    $0x00000040, R13
+	SUBQ    $0x00000040, R12
 	JGE     loop34
 
 done35:
-	ADDQ      $0x00000040, R11
-	TESTQ     R11, R11
+	ADDQ      $0x00000040, R12
+	TESTQ     R12, R12
 	JZ        end38
-	SHRQ      $0x03, R11
-	XORL      R13, R13
-	BTSQ      R11, R13
-	DECQ      R13
-	KMOVW     R13, K1
-	VMOVUPD.Z (CX)(R12*1), K1, Z9
-	VMOVUPD.Z (BX)(R12*1), K1, Z21
+	SHRQ      $0x03, R12
+	XORL      R14, R14
+	BTSQ      R12, R14
+	DECQ      R14
+	KMOVW     R14, K1
+	VMOVUPD.Z (CX)(R13*1), K1, Z9
+	VMOVUPD.Z (BX)(R13*1), K1, Z21
 	VMULPD    Z9, Z7, Z9
 	VMULPD    Z21, Z17, Z21
 	VADDPD    Z21, Z9, Z9
 	VPTESTMQ  Z0, Z9, K2
 	VMOVUPD.Z Z9, K2, Z9
-	VMOVUPD.Z (AX)(R12*1), K1, Z21
+	VMOVUPD.Z (AX)(R13*1), K1, Z21
 	VMULPD    Z21, Z18, Z21
-	VMOVUPD.Z (DI)(R12*1), K1, Z22
+	VMOVUPD.Z (DI)(R13*1), K1, Z22
 	VMULPD    Z19, Z9, Z23
 	VDIVPD    Z22, Z23, Z23
 	CMPQ      8(SP), $+0
@@ -15392,14 +15533,15 @@ done35:
 
 clamped40:
 	VSUBPD  Z23, Z21, Z21
-	VMOVUPD Z9, K1, (CX)(R12*1)
-	VMOVUPD Z21, K1, (AX)(R12*1)
+	VMOVUPD Z9, K1, (CX)(R13*1)
+	VMOVUPD Z21, K1, (AX)(R13*1)
 
 end38:
 	ADDQ R9, AX
 	ADDQ R9, CX
 	ADDQ R9, BX
-	DECQ R10
+	ADDQ R9, R10
+	DECQ R11
 	JNZ  row29
 	DECQ outer+48(FP)
 	JNZ  slice

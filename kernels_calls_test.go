@@ -278,7 +278,7 @@ func descendCall[T Float](p panel, c stepCase[T]) call[T] {
 	return call[T]{
 		name:    fmt.Sprintf("descend %v %v", p, c),
 		buffers: []buffer[T]{out[T]("theta", n), out[T]("m", n), in[T]("g", n), in[T]("den", p.blocks()), c.buffer()},
-		run:     func(x [][]T) { descend(x[0], x[1], x[2], x[3], p, scalarsIn(x[4])) },
+		run:     func(x [][]T) { descend(x[0], x[1], x[2], x[3], x[2], p, scalarsIn(x[4])) },
 		define:  func(x [][]T) { descendGeneric(x[0], x[1], x[2], x[3], p, scalarsIn(x[4])) },
 	}
 }

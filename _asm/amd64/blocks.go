@@ -19,21 +19,58 @@ type sums struct {
 	x     reg.GPVirtual // the next block
 	full  reg.GPVirtual // bytes of a block in whole runs of 64 bytes
 	rest  reg.GPVirtual // bytes of a block beyond
-	parts []*tail       // of the rest, for each vector of 64 bytes
 	slots Mem           // a vector for each block of a group, in the frame
+	ahead int           // how many bytes ahead to ask for; 0: not to
+
+	part  *tail            // AVX-512: of the rest
+	masks []reg.VecVirtual // AVX2: the absolute values of the rest, for each vector of 64 bytes
+	last  Mem              // AVX2: where the last group begins that has 64 bytes for each block
 }
 
-// newSums prepares for blocks of the argument block's length.
-func (k *kernel) newSums(abs reg.VecVirtual, slots Mem) *sums {
-	s := &sums{k: k, abs: abs, slots: slots, full: arg("block"), rest: GP64()}
+// sumsFrame is the size of the frame for sums.
+func (k *kernel) sumsFrame() int { return k.lanes()*k.bytes() + 8 }
+
+// newSums prepares for the blocks of the argument block's length in the
+// argument x.
+func (k *kernel) newSums(x string, abs reg.VecVirtual, frame Mem) *sums {
+	s := &sums{k: k, x: arg(x), abs: abs, slots: frame, full: arg("block"), rest: GP64()}
 	k.toBytes(s.full)
+	if k.wide() {
+		s.divideBlock()
+		s.part, s.ahead = k.partOf(s.rest, 0), prefetchWideBlocks
+		return s
+	}
+	// The last block of such a group begins 64 bytes in front of the end.
+	s.last = frame.Offset(k.lanes() * k.bytes())
+	end, group := arg("blocks"), GP64()
+	IMULQ(s.full, end)
+	ADDQ(s.x, end)
+	MOVQ(s.full, group)
+	IMUL3Q(U8(k.lanes()-1), group, group)
+	SUBQ(group, end)
+	SUBQ(I8(sumsBytes), end)
+	MOVQ(end, s.last)
+	s.divideBlock()
+	for _, part := range s.parts() {
+		k.and(abs, part.mask, part.mask)
+		s.masks = append(s.masks, part.mask)
+	}
+	return s
+}
+
+// divideBlock divides the bytes of a block.
+func (s *sums) divideBlock() {
 	MOVQ(s.full, s.rest)
 	ANDQ(I8(sumsBytes-1), s.rest)
 	SUBQ(s.rest, s.full)
-	for i := range k.sumsVectors() {
-		s.parts = append(s.parts, k.partOf(s.rest, i))
+}
+
+// parts returns the part that the rest has in each vector of 64 bytes.
+func (s *sums) parts() (parts []*tail) {
+	for i := range s.k.sumsVectors() {
+		parts = append(parts, s.k.partOf(s.rest, i))
 	}
-	return s
+	return parts
 }
 
 // sumsBytes is the size of the partial sums p[0] … p[L−1] of the contract: a
@@ -58,7 +95,8 @@ func (k *kernel) folded(p []reg.VecVirtual) reg.VecVirtual {
 //
 // A whole group of blocks that are shorter than the partial sums, which small
 // kernels of convolutions are, has so little arithmetic for each block that a
-// loop over the blocks would cost more; its code is straight. AVX-512 has it
+// loop over the blocks would cost more; its code is straight, and loads 64 bytes
+// for each block, which near the end there may not be. AVX-512 has it
 // straight for longer ones as well.
 func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	k := s.k
@@ -71,6 +109,8 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	} else {
 		TESTQ(s.full, s.full)
 		JNZ(LabelRef(slots))
+		CMPQ(s.x, s.last)
+		JHI(LabelRef(slots))
 		k.copy(k.fold(func(int) reg.VecVirtual { return s.short() }), total)
 	}
 	Label(summed)
@@ -83,18 +123,35 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	return total
 }
 
-// prefetchBlocks is how many bytes ahead of the masked loads of short blocks
-// memory is asked for: they do not set off the processor's own prefetchers.
-const prefetchBlocks = 2048
+// prefetchBlocks is how many bytes ahead of the sums updateBlocks asks for the
+// products: beside the other streams the processor's own prefetchers do not keep
+// up. Where the products are the only stream they do, and better.
+// AVX-512 was measured on another processor, where the masked loads of short
+// blocks did not set them off at all.
+const (
+	prefetchBlocks     = 1024
+	prefetchWideBlocks = 2048
+)
 
-// short returns the partial sums of a block that is shorter than they are.
+// prefetch asks for the line that is ahead.
+func (s *sums) prefetch() {
+	if s.ahead > 0 {
+		PREFETCHT0(Mem{Base: s.x, Disp: s.ahead})
+	}
+}
+
+// short returns the partial sums of a block that is shorter than they are. What
+// lies behind the block is loaded too: to AND it away, with the sign, takes no
+// instruction more, and a masked load (VMASKMOV) takes one.
 func (s *sums) short() reg.VecVirtual {
 	k := s.k
 	var p []reg.VecVirtual
-	for i, part := range s.parts {
-		p = append(p, k.loadAbs(k.at(s.x, nil, i), s.abs, part))
+	for i, mask := range s.masks {
+		v := k.vec()
+		k.and(k.at(s.x, nil, i), mask, v)
+		p = append(p, v)
 	}
-	PREFETCHT0(Mem{Base: s.x, Disp: prefetchBlocks})
+	s.prefetch()
 	ADDQ(s.rest, s.x)
 	return k.folded(p)
 }
@@ -103,14 +160,14 @@ func (s *sums) short() reg.VecVirtual {
 // blocks are out of the way of short ones. To take several together would hide
 // the latency of their additions, but memory is read faster in order.
 func (s *sums) straight() reg.VecVirtual {
-	k, rest := s.k, s.parts[0]
+	k, rest := s.k, s.part
 	p, left := k.vec(), GP64()
 	at := k.at(s.x, nil, 0)
 	long, summed := k.label("long"), k.label("summed")
 	TESTQ(s.full, s.full)
 	JNZ(LabelRef(long))
 	k.loadAbsInto(at, s.abs, rest, p)
-	PREFETCHT0(at.Offset(prefetchBlocks))
+	s.prefetch()
 	Label(summed)
 	ADDQ(s.rest, s.x)
 	k.outOfLine = append(k.outOfLine, func() {
@@ -137,10 +194,14 @@ func (s *sums) straight() reg.VecVirtual {
 func (s *sums) intoSlots(n reg.GPVirtual) {
 	k := s.k
 	slot, left, bytes := GP64(), GP64(), GP64()
+	parts := []*tail{s.part}
+	if !k.wide() {
+		parts = s.parts()
+	}
 	LEAQ(s.slots, slot)
 	MOVQ(n, left)
 	block, pair, rest, done := k.label("block"), k.label("pair"), k.label("rest"), k.label("done")
-	p := make([]reg.VecVirtual, len(s.parts))
+	p := make([]reg.VecVirtual, len(parts))
 	for i := range p {
 		p[i] = k.vec()
 	}
@@ -155,13 +216,14 @@ func (s *sums) intoSlots(n reg.GPVirtual) {
 	for i := range p {
 		k.add(k.loadAbs(k.at(s.x, nil, i), s.abs, nil), p[i], p[i])
 	}
+	s.prefetch()
 	ADDQ(U8(sumsBytes), s.x)
 	SUBQ(U8(sumsBytes), bytes)
 	JNZ(LabelRef(pair))
 	TESTQ(s.rest, s.rest)
 	JZ(LabelRef(done))
 	Label(rest)
-	for i, part := range s.parts {
+	for i, part := range parts {
 		k.add(k.loadAbs(k.at(s.x, nil, i), s.abs, part), p[i], p[i])
 	}
 	ADDQ(s.rest, s.x)
@@ -189,6 +251,9 @@ func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, theta, m, g, n re
 	NEGQ(index) // counts up to 0
 	JZ(LabelRef(rest))
 	vector := func(part *tail) {
+		if part == nil {
+			k.prefetch(index, 1, prefetchStreams, g, m, theta)
+		}
 		c.descend(part, func(int) reg.VecVirtual { return b.take(den) },
 			element{k.at(theta, index, 0), k.at(m, index, 0), k.at(g, index, 0)})
 	}
@@ -230,30 +295,35 @@ func (k *kernel) atMost(left, n reg.GPVirtual) {
 	SUBQ(n, left)
 }
 
-// updateBlocks is the step where blocks are runs of elements. The curvature of
-// a group is worked out before the elements of the group in front of it are
-// updated: the long chain from the sums to the denominators then has those
-// elements' arithmetic to hide behind.
+// updateBlocks is the step where blocks are runs of elements. Three groups are
+// under way: the elements of one are updated, the next is on its way from the
+// sums to the denominators, and the third is summed up. What depends on each
+// other is so a whole round apart: the chain from the products to the
+// denominators takes longer than the elements of a group, and a processor that
+// retires in order cannot begin the next one before it is through.
 func (k *kernel) updateBlocks() {
 	frame := k.text("updateBlocks", "func(theta, m, v, grad, hz *float, blocks, block int, s *float, power int)",
-		k.scalarsFrame()+k.lanes()*k.bytes()+k.blockOfFrame(),
+		k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame(),
 		"makes a step of contiguous blocks of block elements each:",
 		"v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).",
 		"It requires block of at least 1.")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
-	slots := frame.Offset(k.scalarsFrame())
-	b := k.newBlockOf(slots.Offset(k.lanes() * k.bytes()))
-	s := k.newSums(c.absMask(), slots)
-	s.x = arg("hz")
+	sum := frame.Offset(k.scalarsFrame())
+	frame = sum.Offset(k.bytes())
+	s := k.newSums("hz", c.absMask(), frame)
+	if !k.wide() {
+		s.ahead = prefetchBlocks
+	}
+	b := k.newBlockOf(frame.Offset(k.sumsFrame()))
 	theta, m, v, g, left := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("blocks")
 	ahead, den := k.vec(), k.vec()
-	n, bytes := GP64(), GP64()
+	summed, n, bytes := GP64(), GP64(), GP64() // blocks of the third and the second group, bytes of the first
+	XORQ(n, n)
 	XORQ(bytes, bytes)
 	Label("group")
-	k.atMost(left, n)
 	TESTQ(n, n)
-	JZ(LabelRef("elements"))
-	d := s.group(n)
+	JZ(LabelRef("sums"))
+	d := k.load(sum, nil)
 	c.divide([]reg.VecVirtual{d})
 	k.partial(n, func(part *tail) {
 		next := c.secondMoment(d, k.operand(Mem{Base: v}, part))
@@ -262,13 +332,19 @@ func (k *kernel) updateBlocks() {
 	})
 	k.copy(c.denominators([]reg.VecVirtual{ahead})[0], ahead)
 	ADDQ(U8(k.bytes()), v)
+	Label("sums")
+	k.atMost(left, summed)
+	TESTQ(summed, summed)
+	JZ(LabelRef("elements"))
+	k.mov(s.group(summed), sum)
 	Label("elements")
 	c.descendGroup(b, den, theta, m, g, bytes)
 	k.copy(ahead, den)
-	// The group in hand comes next, and is the last one if it is empty.
 	MOVQ(n, bytes)
 	IMULQ(mem("block"), bytes)
 	k.toBytes(bytes)
+	MOVQ(summed, n)
+	ORQ(bytes, summed)
 	JNZ(LabelRef("group"))
 	k.ret()
 }
@@ -302,11 +378,10 @@ func (k *kernel) descendBlocks() {
 
 // blockMeans is the mean over contiguous blocks.
 func (k *kernel) blockMeans() {
-	slots := k.text("blockMeans", "func(d, x *float, blocks, block int, div float)", k.lanes()*k.bytes(),
+	frame := k.text("blockMeans", "func(d, x *float, blocks, block int, div float)", k.sumsFrame(),
 		"sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.",
 		"It requires block of at least 1.")
-	s := k.newSums(k.absMask(), slots)
-	s.x = arg("x")
+	s := k.newSums("x", k.absMask(), frame)
 	d, left := arg("d"), arg("blocks")
 	div := k.vec()
 	k.broadcast(mem("div"), div)

@@ -18,9 +18,18 @@ func (k *kernel) count(name string) (n, index reg.GPVirtual) {
 // toBytes turns a number of elements into a number of bytes.
 func (k *kernel) toBytes(n reg.GPVirtual) { SHLQ(U8(map[int]int{4: 2, 8: 3}[k.elem]), n) }
 
-// prefetchStreams is how many bytes ahead of its loads update asks for its five
+// prefetchStreams is how many bytes ahead of its loads a step asks for its
 // streams. The processor's own prefetchers follow them, but not quite as far.
 const prefetchStreams = 384
+
+// prefetch asks for the lines of nv vectors of each stream, distance bytes ahead.
+func (k *kernel) prefetch(index reg.GPVirtual, nv, distance int, streams ...reg.GPVirtual) {
+	for _, p := range streams {
+		for line := 0; line < nv*k.bytes(); line += 64 {
+			PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: distance + line})
+		}
+	}
+}
 
 // update is the step where each element is a block. The curvature is only
 // squared, so the sign of hz may stay.
@@ -33,11 +42,7 @@ func (k *kernel) update() {
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	k.vectors(n, index, 2, func(nv int, part *tail) {
 		if nv > 1 {
-			for _, p := range []reg.GPVirtual{hz, g, m, v, theta} {
-				for line := 0; line < nv*k.bytes(); line += 64 {
-					PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: prefetchStreams + line})
-				}
-			}
+			k.prefetch(index, nv, prefetchStreams, hz, g, m, v, theta)
 		}
 		var d, next []reg.VecVirtual
 		var elements []element

@@ -94,18 +94,24 @@ func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(
 }
 
 // descend is the second stage of a step for a slice, which the pointers but
-// den move on.
-func (p *panel) descend(c *scalars, theta, m, g, den reg.GPVirtual) {
+// den move on. Memory of the same shape at ahead, which is read next, is asked
+// for meanwhile: where a stage reads one stream alone and the other three,
+// memory would wait for the processor in both.
+func (p *panel) descend(c *scalars, theta, m, g, den, ahead reg.GPVirtual) {
 	k := p.k
 	p.rows(func() {
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) {
+			if nv > 1 {
+				k.prefetch(index, nv, 0, ahead)
+				k.prefetch(index, nv, prefetchStreams, g, m, theta)
+			}
 			var elements []element
 			for i := range nv {
 				elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
 			}
 			c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, elements...)
 		})
-	}, theta, m, g)
+	}, theta, m, g, ahead)
 }
 
 func noSums([]reg.VecVirtual, func(int) Mem, *tail) {}
@@ -124,7 +130,9 @@ func (k *kernel) updateRows() {
 		p.sums(den, hz, abs, noSums, noSums)
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) { c.curvature(v, den, den, index, true, nv, part) })
 		ADDQ(p.stride, v)
-		p.descend(c, theta, m, g, den)
+		next := GP64()
+		MOVQ(hz, next)
+		p.descend(c, theta, m, g, den, next)
 	})
 	k.ret()
 }
@@ -132,15 +140,15 @@ func (k *kernel) updateRows() {
 // descendRows is the second of the two stages of a step, for strided blocks,
 // and with block = 1 for elements that each have their own curvature.
 func (k *kernel) descendRows() {
-	frame := k.text("descendRows", "func(theta, m, grad, den *float, "+panelParams+", s *float)", k.scalarsFrame(),
+	frame := k.text("descendRows", "func(theta, m, grad, den, ahead *float, "+panelParams+", s *float)", k.scalarsFrame(),
 		"makes the second stage of a step of a panel of strided blocks, with one denominator for each column:",
 		"m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).",
-		panelRequires)
-	theta, m, g, den := arg("theta"), arg("m"), arg("grad"), arg("den")
+		"It asks for the memory at ahead, of the shape of grad, and does not read it. "+panelRequires)
+	theta, m, g, den, ahead := arg("theta"), arg("m"), arg("grad"), arg("den"), arg("ahead")
 	c := k.loadScalars(arg("s"), frame, ofParameters)
 	p := k.newPanel()
 	p.slices(func() {
-		p.descend(c, theta, m, g, den)
+		p.descend(c, theta, m, g, den, ahead)
 		ADDQ(p.stride, den)
 	})
 	k.ret()
