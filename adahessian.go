@@ -94,6 +94,7 @@ type Optimizer[T Float] struct {
 	// The division of a step into items, and the stage under way (see split.go).
 	ranges  []range_
 	batches []batch
+	stream  bool   // the probe is written past the caches
 	scratch [][]T  // for each worker
 	worker  func() // the goroutine: made once, so that starting it allocates nothing
 

@@ -61,9 +61,20 @@ func ISA() string { return isa() }
 // parts; float32 and float64 have the same signs. Indices wrap at 2⁶⁴.
 //
 // The bits come from Philox4x32-10 (Salmon et al., SC 2011), one for each
-// sign. z may have any length.
+// sign. z may have any length. One that does not stay in the processor's caches
+// is written past them.
 func Rademacher[T Float](z []T, seed, draw, offset uint64) {
+	drawSigns(z, seed, draw, offset, streams[T](len(z)))
+}
+
+// drawSigns is Rademacher for a part of a probe, which as a whole is to be
+// written past the caches or not.
+func drawSigns[T Float](z []T, seed, draw, offset uint64, stream bool) {
 	noteWrite(z)
+	if stream {
+		n := streamSigns(z, seed, draw, offset)
+		z, offset = z[n:], offset+uint64(n)
+	}
 	for len(z) > 0 {
 		n := min(len(z), maxCall)
 		if toWrap := -offset; toWrap != 0 && uint64(n) > toWrap {

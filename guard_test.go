@@ -139,6 +139,9 @@ func testGuardPages[T Float](t *testing.T) {
 	for _, n := range []int{1000, 1023, 1024, 1025, 1100} {
 		check(rademacherCall[T](n, 1, 2, 3))
 	}
+	for n := range 2 * most {
+		check(streamedRademacherCall[T](streamUnit-1+n, 1, 2, uint64(61*n)))
+	}
 	// Blocks in all shapes.
 	cases := stepCases[T](kernelPowers, 3)
 	for i, s := range contiguousShapes() {

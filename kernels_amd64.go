@@ -10,6 +10,12 @@ package adahessian
 //go:noescape
 func rademacherF32AVX2(z *float32, n int, seed uint64, draw uint64, offset uint64)
 
+// streamRademacherF32AVX2 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10, past the caches.
+// It requires that z is aligned to 64 bytes and that n is a positive multiple of 1,792.
+//
+//go:noescape
+func streamRademacherF32AVX2(z *float32, n int, seed uint64, draw uint64, offset uint64)
+
 // addProbeF32AVX2 adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].
 //
 //go:noescape
@@ -89,6 +95,12 @@ func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz
 //
 //go:noescape
 func rademacherF64AVX2(z *float64, n int, seed uint64, draw uint64, offset uint64)
+
+// streamRademacherF64AVX2 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10, past the caches.
+// It requires that z is aligned to 64 bytes and that n is a positive multiple of 1,792.
+//
+//go:noescape
+func streamRademacherF64AVX2(z *float64, n int, seed uint64, draw uint64, offset uint64)
 
 // addProbeF64AVX2 adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].
 //
@@ -170,6 +182,12 @@ func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz
 //go:noescape
 func rademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
 
+// streamRademacherF32AVX512 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10, past the caches.
+// It requires that z is aligned to 64 bytes and that n is a positive multiple of 1,792.
+//
+//go:noescape
+func streamRademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
+
 // addProbeF32AVX512 adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].
 //
 //go:noescape
@@ -249,6 +267,12 @@ func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, 
 //
 //go:noescape
 func rademacherF64AVX512(z *float64, n int, seed uint64, draw uint64, offset uint64)
+
+// streamRademacherF64AVX512 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10, past the caches.
+// It requires that z is aligned to 64 bytes and that n is a positive multiple of 1,792.
+//
+//go:noescape
+func streamRademacherF64AVX512(z *float64, n int, seed uint64, draw uint64, offset uint64)
 
 // addProbeF64AVX512 adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].
 //

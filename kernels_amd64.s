@@ -11,10 +11,11 @@ TEXT ·rademacherF32AVX2(SB), NOSPLIT, $136-40
 	MOVQ     n+8(FP), CX
 	LEAQ     philox256<>+0(SB), DX
 	VPCMPEQD Y0, Y0, Y0
-	VPSLLD   $0x1f, Y0, Y0
+	VPSLLD   $0x19, Y0, Y0
+	VPSRLD   $0x02, Y0, Y0
 	VPCMPEQD Y1, Y1, Y1
-	VPSLLD   $0x19, Y1, Y1
-	VPSRLD   $0x02, Y1, Y1
+	VPSLLD   $0x1f, Y1, Y1
+	VPOR     Y0, Y1, Y1
 	MOVQ     offset+32(FP), BX
 	MOVQ     BX, SI
 	ANDQ     $0x0000007f, SI
@@ -292,140 +293,108 @@ pair:
 	VPADDQ       64(DX), Y14, Y14
 	VPADDQ       96(DX), Y15, Y15
 	VPBROADCASTD (DI), Y7
-	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, (AX)
-	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLD       $0x18, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, (AX)
+	VPSLLD       $0x10, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 32(AX)
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 64(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
 	VMOVUPS      Y7, 96(AX)
 	VPBROADCASTD 4(DI), Y7
-	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 128(AX)
-	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 192(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLD       $0x18, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 128(AX)
+	VPSLLD       $0x10, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 160(AX)
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 192(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
 	VMOVUPS      Y7, 224(AX)
 	VPBROADCASTD 8(DI), Y7
-	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 256(AX)
-	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 288(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 320(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLD       $0x18, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 256(AX)
+	VPSLLD       $0x10, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 288(AX)
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 320(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
 	VMOVUPS      Y7, 352(AX)
 	VPBROADCASTD 12(DI), Y7
-	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 384(AX)
-	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 416(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 448(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLD       $0x18, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 384(AX)
+	VPSLLD       $0x10, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 416(AX)
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 448(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
 	VMOVUPS      Y7, 480(AX)
 	VPBROADCASTD 16(DI), Y7
-	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 512(AX)
-	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 544(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 576(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLD       $0x18, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 512(AX)
+	VPSLLD       $0x10, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 544(AX)
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 576(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
 	VMOVUPS      Y7, 608(AX)
 	VPBROADCASTD 20(DI), Y7
-	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 640(AX)
-	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 672(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 704(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLD       $0x18, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 640(AX)
+	VPSLLD       $0x10, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 672(AX)
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 704(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
 	VMOVUPS      Y7, 736(AX)
 	VPBROADCASTD 24(DI), Y7
-	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 768(AX)
-	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 800(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 832(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLD       $0x18, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 768(AX)
+	VPSLLD       $0x10, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 800(AX)
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 832(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
 	VMOVUPS      Y7, 864(AX)
 	VPBROADCASTD 28(DI), Y7
-	VPSLLVD      signShifts32<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 896(AX)
-	VPSLLVD      signShifts32<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 928(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPS      Y8, 960(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLD       $0x18, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 896(AX)
+	VPSLLD       $0x10, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 928(AX)
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVUPS      Y8, 960(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
 	VMOVUPS      Y7, 992(AX)
 	ADDQ         $0x20, DI
 	ADDQ         $0x00000400, AX
@@ -503,38 +472,30 @@ single:
 
 words2:
 	VPBROADCASTD (DI), Y2
-	VPSLLVD      signShifts32<>+0(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, (AX)
-	VPSLLVD      signShifts32<>+32(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, 32(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, 64(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y2, Y2
-	VPAND        Y0, Y2, Y2
-	VPOR         Y1, Y2, Y2
+	VPSLLD       $0x18, Y2, Y3
+	VBLENDVPS    Y3, Y1, Y0, Y3
+	VMOVUPS      Y3, (AX)
+	VPSLLD       $0x10, Y2, Y3
+	VBLENDVPS    Y3, Y1, Y0, Y3
+	VMOVUPS      Y3, 32(AX)
+	VPSLLD       $0x08, Y2, Y3
+	VBLENDVPS    Y3, Y1, Y0, Y3
+	VMOVUPS      Y3, 64(AX)
+	VBLENDVPS    Y2, Y1, Y0, Y2
 	VMOVUPS      Y2, 96(AX)
 	VPBROADCASTD 4(DI), Y2
-	VPSLLVD      signShifts32<>+0(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, 128(AX)
-	VPSLLVD      signShifts32<>+32(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, 160(AX)
-	VPSLLVD      signShifts32<>+64(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPS      Y3, 192(AX)
 	VPSLLVD      signShifts32<>+96(SB), Y2, Y2
-	VPAND        Y0, Y2, Y2
-	VPOR         Y1, Y2, Y2
+	VPSLLD       $0x18, Y2, Y3
+	VBLENDVPS    Y3, Y1, Y0, Y3
+	VMOVUPS      Y3, 128(AX)
+	VPSLLD       $0x10, Y2, Y3
+	VBLENDVPS    Y3, Y1, Y0, Y3
+	VMOVUPS      Y3, 160(AX)
+	VPSLLD       $0x08, Y2, Y3
+	VBLENDVPS    Y3, Y1, Y0, Y3
+	VMOVUPS      Y3, 192(AX)
+	VBLENDVPS    Y2, Y1, Y0, Y2
 	VMOVUPS      Y2, 224(AX)
 	ADDQ         $0x08, DI
 	ADDQ         $0x00000100, AX
@@ -546,9 +507,9 @@ rest3:
 
 chunks1:
 	ANDQ         $0x07, SI
+	VMOVUPS      signShifts32<>+0(SB), Y2
 	VMOVD        SI, X3
 	VPBROADCASTD X3, Y3
-	VMOVUPS      signShifts32<>+0(SB), Y2
 	VPSUBD       Y3, Y2, Y2
 	MOVQ         $0x00000000, SI
 	SUBQ         $0x08, R9
@@ -557,8 +518,7 @@ chunks1:
 chunk4:
 	VBROADCASTSS (DI), Y3
 	VPSLLVD      Y2, Y3, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
+	VBLENDVPS    Y3, Y1, Y0, Y3
 	VMOVUPS      Y3, (AX)
 	ADDQ         $0x01, DI
 	ADDQ         $0x20, AX
@@ -572,8 +532,7 @@ rest5:
 	SHLQ         $0x02, R9
 	VBROADCASTSS (DI), Y3
 	VPSLLVD      Y2, Y3, Y2
-	VPAND        Y0, Y2, Y2
-	VPOR         Y1, Y2, Y2
+	VBLENDVPS    Y2, Y1, Y0, Y2
 	MOVQ         AX, DI
 	LEAQ         (DI), DI
 	TESTB        $0x10, R9
@@ -661,6 +620,454 @@ DATA signShifts32<>+116(SB)/4, $0x00000002
 DATA signShifts32<>+120(SB)/4, $0x00000001
 DATA signShifts32<>+124(SB)/4, $0x00000000
 GLOBL signShifts32<>(SB), RODATA|NOPTR, $128
+
+// func streamRademacherF32AVX2(z *float32, n int, seed uint64, draw uint64, offset uint64)
+// Requires: AVX, AVX2, MMX+
+TEXT ·streamRademacherF32AVX2(SB), NOSPLIT, $168-40
+	MOVQ         z+0(FP), AX
+	MOVQ         n+8(FP), CX
+	LEAQ         philox256<>+0(SB), DX
+	VPCMPEQD     Y0, Y0, Y0
+	VPSLLD       $0x19, Y0, Y0
+	VPSRLD       $0x02, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSLLD       $0x1f, Y1, Y1
+	VPOR         Y0, Y1, Y1
+	MOVQ         offset+32(FP), BX
+	MOVQ         BX, SI
+	SHRQ         $0x07, BX
+	MOVQ         SI, DI
+	ANDQ         $0x07, DI
+	SHRQ         $0x03, SI
+	ANDQ         $0x0f, SI
+	VMOVUPS      signShifts32<>+32(SB), Y2
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+	VPSUBD       Y3, Y2, Y2
+	VMOVUPS      Y2, 136(SP)
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Y2
+	VPADDQ       128(DX), Y2, Y2
+	VPADDQ       160(DX), Y2, Y4
+	VPSRLQ       $0x20, Y2, Y3
+	VPBROADCASTQ draw+24(FP), Y5
+	VPSRLQ       $0x20, Y5, Y6
+	VPSRLQ       $0x20, Y4, Y9
+	VPBROADCASTQ draw+24(FP), Y10
+	VPSRLQ       $0x20, Y10, Y11
+	VPBROADCASTQ seed+16(FP), Y14
+	VPSRLQ       $0x20, Y14, Y15
+	ADDQ         $0x07, BX
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
+	VPSLLQ       $0x20, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ  Y5, Y2, Y3
+	VPUNPCKHQDQ  Y5, Y2, Y2
+	VMOVUPS      Y3, (SP)
+	VMOVUPS      Y2, 32(SP)
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y4, Y4
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y4, Y2
+	VPUNPCKHQDQ  Y10, Y4, Y3
+	VMOVUPS      Y2, 64(SP)
+	VMOVUPS      Y3, 96(SP)
+
+batch:
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Y2
+	VPADDQ       128(DX), Y2, Y2
+	VPADDQ       160(DX), Y2, Y4
+	VPSRLQ       $0x20, Y2, Y3
+	VPBROADCASTQ draw+24(FP), Y5
+	VPSRLQ       $0x20, Y5, Y6
+	VPSRLQ       $0x20, Y4, Y9
+	VPBROADCASTQ draw+24(FP), Y10
+	VPSRLQ       $0x20, Y10, Y11
+	VPBROADCASTQ seed+16(FP), Y14
+	VPSRLQ       $0x20, Y14, Y15
+	ADDQ         $0x07, BX
+	LEAQ         (SP)(SI*1), DI
+	MOVQ         $0x00000004, R8
+
+pair:
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VBROADCASTSS (DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, (AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 32(AX)
+	VBROADCASTSS 2(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 64(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 96(AX)
+	VBROADCASTSS 4(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 128(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 160(AX)
+	VBROADCASTSS 6(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 192(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 224(AX)
+	VBROADCASTSS 8(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 256(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 288(AX)
+	VBROADCASTSS 10(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 320(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 352(AX)
+	VBROADCASTSS 12(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 384(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 416(AX)
+	VBROADCASTSS 14(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 448(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 480(AX)
+	VBROADCASTSS 16(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 512(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 544(AX)
+	VBROADCASTSS 18(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 576(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 608(AX)
+	VBROADCASTSS 20(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 640(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 672(AX)
+	VBROADCASTSS 22(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 704(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 736(AX)
+	VBROADCASTSS 24(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 768(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 800(AX)
+	VBROADCASTSS 26(DI), Y7
+	VPSLLVD      136(SP), Y7, Y7
+	VPSLLD       $0x08, Y7, Y8
+	VBLENDVPS    Y8, Y1, Y0, Y8
+	VMOVNTPS     Y8, 832(AX)
+	VBLENDVPS    Y7, Y1, Y0, Y7
+	VMOVNTPS     Y7, 864(AX)
+	ADDQ         $0x1c, DI
+	ADDQ         $0x00000380, AX
+	DECQ         R8
+	JNZ          pair
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
+	VPSLLQ       $0x20, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ  Y5, Y2, Y3
+	VPUNPCKHQDQ  Y5, Y2, Y2
+	VMOVUPS      Y3, (SP)
+	VMOVUPS      Y2, 32(SP)
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y4, Y4
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y4, Y2
+	VPUNPCKHQDQ  Y10, Y4, Y3
+	VMOVUPS      Y2, 64(SP)
+	VMOVUPS      Y3, 96(SP)
+	SUBQ         $0x00000380, CX
+	JNZ          batch
+	SFENCE
+	VZEROUPPER
+	RET
 
 // func addProbeF32AVX2(acc *float32, z *float32, hz *float32, n int)
 // Requires: AVX, AVX2
@@ -4078,10 +4485,11 @@ TEXT ·rademacherF64AVX2(SB), NOSPLIT, $136-40
 	MOVQ     n+8(FP), CX
 	LEAQ     philox256<>+0(SB), DX
 	VPCMPEQD Y0, Y0, Y0
-	VPSLLQ   $0x3f, Y0, Y0
+	VPSLLQ   $0x36, Y0, Y0
+	VPSRLQ   $0x02, Y0, Y0
 	VPCMPEQD Y1, Y1, Y1
-	VPSLLQ   $0x36, Y1, Y1
-	VPSRLQ   $0x02, Y1, Y1
+	VPSLLQ   $0x3f, Y1, Y1
+	VPOR     Y0, Y1, Y1
 	MOVQ     offset+32(FP), BX
 	MOVQ     BX, SI
 	ANDQ     $0x0000007f, SI
@@ -4359,268 +4767,204 @@ pair:
 	VPADDQ       64(DX), Y14, Y14
 	VPADDQ       96(DX), Y15, Y15
 	VPBROADCASTD (DI), Y7
-	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, (AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 32(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 64(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 96(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 128(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 160(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 192(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLQ       $0x1c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, (AX)
+	VPSLLQ       $0x18, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 32(AX)
+	VPSLLQ       $0x14, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 64(AX)
+	VPSLLQ       $0x10, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 96(AX)
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 128(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 160(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 192(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
 	VMOVUPD      Y7, 224(AX)
 	VPBROADCASTD 4(DI), Y7
-	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 256(AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 288(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 320(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 352(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 384(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 416(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 448(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLQ       $0x1c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 256(AX)
+	VPSLLQ       $0x18, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 288(AX)
+	VPSLLQ       $0x14, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 320(AX)
+	VPSLLQ       $0x10, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 352(AX)
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 384(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 416(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 448(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
 	VMOVUPD      Y7, 480(AX)
 	VPBROADCASTD 8(DI), Y7
-	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 512(AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 544(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 576(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 608(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 640(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 672(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 704(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLQ       $0x1c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 512(AX)
+	VPSLLQ       $0x18, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 544(AX)
+	VPSLLQ       $0x14, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 576(AX)
+	VPSLLQ       $0x10, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 608(AX)
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 640(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 672(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 704(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
 	VMOVUPD      Y7, 736(AX)
 	VPBROADCASTD 12(DI), Y7
-	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 768(AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 800(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 832(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 864(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 896(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 928(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 960(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLQ       $0x1c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 768(AX)
+	VPSLLQ       $0x18, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 800(AX)
+	VPSLLQ       $0x14, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 832(AX)
+	VPSLLQ       $0x10, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 864(AX)
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 896(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 928(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 960(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
 	VMOVUPD      Y7, 992(AX)
 	VPBROADCASTD 16(DI), Y7
-	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1024(AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1056(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1088(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1120(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1152(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1184(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1216(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLQ       $0x1c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1024(AX)
+	VPSLLQ       $0x18, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1056(AX)
+	VPSLLQ       $0x14, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1088(AX)
+	VPSLLQ       $0x10, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1120(AX)
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1152(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1184(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1216(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
 	VMOVUPD      Y7, 1248(AX)
 	VPBROADCASTD 20(DI), Y7
-	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1280(AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1312(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1344(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1376(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1408(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1440(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1472(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLQ       $0x1c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1280(AX)
+	VPSLLQ       $0x18, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1312(AX)
+	VPSLLQ       $0x14, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1344(AX)
+	VPSLLQ       $0x10, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1376(AX)
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1408(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1440(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1472(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
 	VMOVUPD      Y7, 1504(AX)
 	VPBROADCASTD 24(DI), Y7
-	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1536(AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1568(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1600(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1632(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1664(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1696(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1728(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLQ       $0x1c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1536(AX)
+	VPSLLQ       $0x18, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1568(AX)
+	VPSLLQ       $0x14, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1600(AX)
+	VPSLLQ       $0x10, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1632(AX)
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1664(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1696(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1728(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
 	VMOVUPD      Y7, 1760(AX)
 	VPBROADCASTD 28(DI), Y7
-	VPSLLVQ      signShifts64<>+0(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1792(AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1824(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1856(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1888(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1920(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1952(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y7, Y8
-	VPAND        Y0, Y8, Y8
-	VPOR         Y1, Y8, Y8
-	VMOVUPD      Y8, 1984(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VPOR         Y1, Y7, Y7
+	VPSLLQ       $0x1c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1792(AX)
+	VPSLLQ       $0x18, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1824(AX)
+	VPSLLQ       $0x14, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1856(AX)
+	VPSLLQ       $0x10, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1888(AX)
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1920(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1952(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVUPD      Y8, 1984(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
 	VMOVUPD      Y7, 2016(AX)
 	ADDQ         $0x20, DI
 	ADDQ         $0x00000800, AX
@@ -4698,70 +5042,54 @@ single:
 
 words2:
 	VPBROADCASTD (DI), Y2
-	VPSLLVQ      signShifts64<>+0(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, (AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 32(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 64(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 96(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 128(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 160(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 192(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y2, Y2
-	VPAND        Y0, Y2, Y2
-	VPOR         Y1, Y2, Y2
+	VPSLLQ       $0x1c, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, (AX)
+	VPSLLQ       $0x18, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 32(AX)
+	VPSLLQ       $0x14, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 64(AX)
+	VPSLLQ       $0x10, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 96(AX)
+	VPSLLQ       $0x0c, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 128(AX)
+	VPSLLQ       $0x08, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 160(AX)
+	VPSLLQ       $0x04, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 192(AX)
+	VBLENDVPD    Y2, Y1, Y0, Y2
 	VMOVUPD      Y2, 224(AX)
 	VPBROADCASTD 4(DI), Y2
-	VPSLLVQ      signShifts64<>+0(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 256(AX)
-	VPSLLVQ      signShifts64<>+32(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 288(AX)
-	VPSLLVQ      signShifts64<>+64(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 320(AX)
-	VPSLLVQ      signShifts64<>+96(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 352(AX)
-	VPSLLVQ      signShifts64<>+128(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 384(AX)
-	VPSLLVQ      signShifts64<>+160(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 416(AX)
-	VPSLLVQ      signShifts64<>+192(SB), Y2, Y3
-	VPAND        Y0, Y3, Y3
-	VPOR         Y1, Y3, Y3
-	VMOVUPD      Y3, 448(AX)
 	VPSLLVQ      signShifts64<>+224(SB), Y2, Y2
-	VPAND        Y0, Y2, Y2
-	VPOR         Y1, Y2, Y2
+	VPSLLQ       $0x1c, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 256(AX)
+	VPSLLQ       $0x18, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 288(AX)
+	VPSLLQ       $0x14, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 320(AX)
+	VPSLLQ       $0x10, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 352(AX)
+	VPSLLQ       $0x0c, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 384(AX)
+	VPSLLQ       $0x08, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 416(AX)
+	VPSLLQ       $0x04, Y2, Y3
+	VBLENDVPD    Y3, Y1, Y0, Y3
+	VMOVUPD      Y3, 448(AX)
+	VBLENDVPD    Y2, Y1, Y0, Y2
 	VMOVUPD      Y2, 480(AX)
 	ADDQ         $0x08, DI
 	ADDQ         $0x00000200, AX
@@ -4773,11 +5101,11 @@ rest3:
 
 chunks1:
 	ANDQ         $0x07, SI
+	VMOVUPD      signShifts64<>+0(SB), Y2
+	VMOVUPD      signShifts64<>+32(SB), Y3
 	VMOVQ        SI, X4
 	VPBROADCASTQ X4, Y4
-	VMOVUPD      signShifts64<>+0(SB), Y2
 	VPSUBQ       Y4, Y2, Y2
-	VMOVUPD      signShifts64<>+32(SB), Y3
 	VPSUBQ       Y4, Y3, Y3
 	MOVQ         $0x00000000, SI
 	SUBQ         $0x08, R9
@@ -4786,12 +5114,10 @@ chunks1:
 chunk4:
 	VBROADCASTSD (DI), Y4
 	VPSLLVQ      Y2, Y4, Y5
-	VPAND        Y0, Y5, Y5
-	VPOR         Y1, Y5, Y5
+	VBLENDVPD    Y5, Y1, Y0, Y5
 	VMOVUPD      Y5, (AX)
 	VPSLLVQ      Y3, Y4, Y4
-	VPAND        Y0, Y4, Y4
-	VPOR         Y1, Y4, Y4
+	VBLENDVPD    Y4, Y1, Y0, Y4
 	VMOVUPD      Y4, 32(AX)
 	ADDQ         $0x01, DI
 	ADDQ         $0x40, AX
@@ -4805,16 +5131,14 @@ rest5:
 	SHLQ         $0x03, R9
 	VBROADCASTSD (DI), Y4
 	VPSLLVQ      Y2, Y4, Y2
-	VPAND        Y0, Y2, Y2
-	VPOR         Y1, Y2, Y2
+	VBLENDVPD    Y2, Y1, Y0, Y2
 	MOVQ         AX, DI
 	TESTB        $0x20, R9
 	JZ           only6
 	VMOVUPD      Y2, (DI)
 	ADDQ         $0x20, DI
 	VPSLLVQ      Y3, Y4, Y2
-	VPAND        Y0, Y2, Y2
-	VPOR         Y1, Y2, Y2
+	VBLENDVPD    Y2, Y1, Y0, Y2
 	VMOVDQA      Y2, Y2
 
 only6:
@@ -4871,6 +5195,538 @@ DATA signShifts64<>+232(SB)/8, $0x0000000000000022
 DATA signShifts64<>+240(SB)/8, $0x0000000000000021
 DATA signShifts64<>+248(SB)/8, $0x0000000000000020
 GLOBL signShifts64<>(SB), RODATA|NOPTR, $256
+
+// func streamRademacherF64AVX2(z *float64, n int, seed uint64, draw uint64, offset uint64)
+// Requires: AVX, AVX2, MMX+
+TEXT ·streamRademacherF64AVX2(SB), NOSPLIT, $168-40
+	MOVQ         z+0(FP), AX
+	MOVQ         n+8(FP), CX
+	LEAQ         philox256<>+0(SB), DX
+	VPCMPEQD     Y0, Y0, Y0
+	VPSLLQ       $0x36, Y0, Y0
+	VPSRLQ       $0x02, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSLLQ       $0x3f, Y1, Y1
+	VPOR         Y0, Y1, Y1
+	MOVQ         offset+32(FP), BX
+	MOVQ         BX, SI
+	SHRQ         $0x07, BX
+	MOVQ         SI, DI
+	ANDQ         $0x07, DI
+	SHRQ         $0x03, SI
+	ANDQ         $0x0f, SI
+	VMOVUPD      signShifts64<>+96(SB), Y2
+	VMOVQ        DI, X3
+	VPBROADCASTQ X3, Y3
+	VPSUBQ       Y3, Y2, Y2
+	VMOVUPD      Y2, 136(SP)
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Y2
+	VPADDQ       128(DX), Y2, Y2
+	VPADDQ       160(DX), Y2, Y4
+	VPSRLQ       $0x20, Y2, Y3
+	VPBROADCASTQ draw+24(FP), Y5
+	VPSRLQ       $0x20, Y5, Y6
+	VPSRLQ       $0x20, Y4, Y9
+	VPBROADCASTQ draw+24(FP), Y10
+	VPSRLQ       $0x20, Y10, Y11
+	VPBROADCASTQ seed+16(FP), Y14
+	VPSRLQ       $0x20, Y14, Y15
+	ADDQ         $0x07, BX
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
+	VPSLLQ       $0x20, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ  Y5, Y2, Y3
+	VPUNPCKHQDQ  Y5, Y2, Y2
+	VMOVUPD      Y3, (SP)
+	VMOVUPD      Y2, 32(SP)
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y4, Y4
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y4, Y2
+	VPUNPCKHQDQ  Y10, Y4, Y3
+	VMOVUPD      Y2, 64(SP)
+	VMOVUPD      Y3, 96(SP)
+
+batch:
+	VMOVQ        BX, X2
+	VPBROADCASTQ X2, Y2
+	VPADDQ       128(DX), Y2, Y2
+	VPADDQ       160(DX), Y2, Y4
+	VPSRLQ       $0x20, Y2, Y3
+	VPBROADCASTQ draw+24(FP), Y5
+	VPSRLQ       $0x20, Y5, Y6
+	VPSRLQ       $0x20, Y4, Y9
+	VPBROADCASTQ draw+24(FP), Y10
+	VPSRLQ       $0x20, Y10, Y11
+	VPBROADCASTQ seed+16(FP), Y14
+	VPSRLQ       $0x20, Y14, Y15
+	ADDQ         $0x07, BX
+	LEAQ         (SP)(SI*1), DI
+	MOVQ         $0x00000004, R8
+
+pair:
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VBROADCASTSD (DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, (AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 32(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 64(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 96(AX)
+	VBROADCASTSD 2(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 128(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 160(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 192(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 224(AX)
+	VBROADCASTSD 4(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 256(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 288(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 320(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 352(AX)
+	VBROADCASTSD 6(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 384(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 416(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 448(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 480(AX)
+	VBROADCASTSD 8(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 512(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 544(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 576(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 608(AX)
+	VBROADCASTSD 10(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 640(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 672(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 704(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 736(AX)
+	VBROADCASTSD 12(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 768(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 800(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 832(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 864(AX)
+	VBROADCASTSD 14(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 896(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 928(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 960(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 992(AX)
+	VBROADCASTSD 16(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1024(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1056(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1088(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 1120(AX)
+	VBROADCASTSD 18(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1152(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1184(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1216(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 1248(AX)
+	VBROADCASTSD 20(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1280(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1312(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1344(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 1376(AX)
+	VBROADCASTSD 22(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1408(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1440(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1472(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 1504(AX)
+	VBROADCASTSD 24(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1536(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1568(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1600(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 1632(AX)
+	VBROADCASTSD 26(DI), Y7
+	VPSLLVQ      136(SP), Y7, Y7
+	VPSLLQ       $0x0c, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1664(AX)
+	VPSLLQ       $0x08, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1696(AX)
+	VPSLLQ       $0x04, Y7, Y8
+	VBLENDVPD    Y8, Y1, Y0, Y8
+	VMOVNTPD     Y8, 1728(AX)
+	VBLENDVPD    Y7, Y1, Y0, Y7
+	VMOVNTPD     Y7, 1760(AX)
+	ADDQ         $0x1c, DI
+	ADDQ         $0x00000700, AX
+	DECQ         R8
+	JNZ          pair
+	VPMULUDQ     (DX), Y2, Y7
+	VPMULUDQ     32(DX), Y5, Y8
+	VPSRLQ       $0x20, Y8, Y2
+	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y3, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y12
+	VPMULUDQ     32(DX), Y10, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y9, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPMULUDQ     (DX), Y2, Y6
+	VPMULUDQ     32(DX), Y5, Y3
+	VPSRLQ       $0x20, Y3, Y2
+	VPSRLQ       $0x20, Y6, Y5
+	VPXOR        Y8, Y2, Y2
+	VPXOR        Y14, Y2, Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y15, Y5, Y5
+	VPMULUDQ     (DX), Y4, Y11
+	VPMULUDQ     32(DX), Y10, Y9
+	VPSRLQ       $0x20, Y9, Y4
+	VPSRLQ       $0x20, Y11, Y10
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y14, Y4, Y4
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y15, Y10, Y10
+	VPADDQ       64(DX), Y14, Y14
+	VPADDQ       96(DX), Y15, Y15
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
+	VPSLLQ       $0x20, Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ  Y5, Y2, Y3
+	VPUNPCKHQDQ  Y5, Y2, Y2
+	VMOVUPD      Y3, (SP)
+	VMOVUPD      Y2, 32(SP)
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y4, Y4
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y4, Y2
+	VPUNPCKHQDQ  Y10, Y4, Y3
+	VMOVUPD      Y2, 64(SP)
+	VMOVUPD      Y3, 96(SP)
+	SUBQ         $0x00000380, CX
+	JNZ          batch
+	SFENCE
+	VZEROUPPER
+	RET
 
 // func addProbeF64AVX2(acc *float64, z *float64, hz *float64, n int)
 // Requires: AVX
@@ -8055,185 +8911,184 @@ TEXT ·rademacherF32AVX512(SB), NOSPLIT, $264-40
 	KMOVW        DX, K1
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLD       $0x1f, Z10, Z10
+	VPSLLD       $0x19, Z10, Z10
+	VPSRLD       $0x02, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 	VPTERNLOGD   $0xff, Z11, Z11, Z11
-	VPSLLD       $0x19, Z11, Z11
-	VPSRLD       $0x02, Z11, Z11
+	VPSLLD       $0x1f, Z11, Z11
 	MOVQ         offset+32(FP), DX
 	MOVQ         DX, BX
 	ANDQ         $0x0000007f, BX
 	SHRQ         $0x07, DX
-	VMOVUPS      signShifts32<>+0(SB), Z13
-	VMOVUPS      signShifts32<>+64(SB), Z14
+	VMOVUPS      signShifts32<>+64(SB), Z13
 
 batch:
 	TESTQ        CX, CX
 	JZ           done
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
-	VPADDQ       Z5, Z12, Z16
-	VPSRLQ       $0x20, Z12, Z15
-	VMOVDQA64    Z8, Z17
-	VMOVDQA64    Z9, Z18
-	VPSRLQ       $0x20, Z16, Z21
-	VMOVDQA64    Z8, Z22
-	VMOVDQA64    Z9, Z23
-	VMOVDQA64    Z6, Z26
-	VMOVDQA64    Z7, Z27
+	VPADDQ       Z5, Z12, Z15
+	VPSRLQ       $0x20, Z12, Z14
+	VMOVDQA64    Z8, Z16
+	VMOVDQA64    Z9, Z17
+	VPSRLQ       $0x20, Z15, Z20
+	VMOVDQA64    Z8, Z21
+	VMOVDQA64    Z9, Z22
+	VMOVDQA64    Z6, Z25
+	VMOVDQA64    Z7, Z26
 	ADDQ         $0x10, DX
-	VPMULUDQ     Z0, Z12, Z19
-	VPMULUDQ     Z1, Z17, Z20
-	VPSRLQ       $0x20, Z20, Z12
-	VPSRLQ       $0x20, Z19, Z17
-	VPTERNLOGD   $0x96, Z15, Z26, Z12
-	VPTERNLOGD   $0x96, Z18, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z24
-	VPMULUDQ     Z1, Z22, Z25
-	VPSRLQ       $0x20, Z25, Z16
-	VPSRLQ       $0x20, Z24, Z22
-	VPTERNLOGD   $0x96, Z21, Z26, Z16
-	VPTERNLOGD   $0x96, Z23, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
 	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z17, Z15
-	VPSRLQ       $0x20, Z15, Z12
-	VPSRLQ       $0x20, Z18, Z17
-	VPTERNLOGD   $0x96, Z20, Z26, Z12
-	VPTERNLOGD   $0x96, Z19, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z23
-	VPMULUDQ     Z1, Z22, Z21
-	VPSRLQ       $0x20, Z21, Z16
-	VPSRLQ       $0x20, Z23, Z22
-	VPTERNLOGD   $0x96, Z25, Z26, Z16
-	VPTERNLOGD   $0x96, Z24, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
-	VPMULUDQ     Z0, Z12, Z19
-	VPMULUDQ     Z1, Z17, Z20
-	VPSRLQ       $0x20, Z20, Z12
-	VPSRLQ       $0x20, Z19, Z17
-	VPTERNLOGD   $0x96, Z15, Z26, Z12
-	VPTERNLOGD   $0x96, Z18, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z24
-	VPMULUDQ     Z1, Z22, Z25
-	VPSRLQ       $0x20, Z25, Z16
-	VPSRLQ       $0x20, Z24, Z22
-	VPTERNLOGD   $0x96, Z21, Z26, Z16
-	VPTERNLOGD   $0x96, Z23, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
 	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z17, Z15
-	VPSRLQ       $0x20, Z15, Z12
-	VPSRLQ       $0x20, Z18, Z17
-	VPTERNLOGD   $0x96, Z20, Z26, Z12
-	VPTERNLOGD   $0x96, Z19, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z23
-	VPMULUDQ     Z1, Z22, Z21
-	VPSRLQ       $0x20, Z21, Z16
-	VPSRLQ       $0x20, Z23, Z22
-	VPTERNLOGD   $0x96, Z25, Z26, Z16
-	VPTERNLOGD   $0x96, Z24, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
-	VPMULUDQ     Z0, Z12, Z19
-	VPMULUDQ     Z1, Z17, Z20
-	VPSRLQ       $0x20, Z20, Z12
-	VPSRLQ       $0x20, Z19, Z17
-	VPTERNLOGD   $0x96, Z15, Z26, Z12
-	VPTERNLOGD   $0x96, Z18, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z24
-	VPMULUDQ     Z1, Z22, Z25
-	VPSRLQ       $0x20, Z25, Z16
-	VPSRLQ       $0x20, Z24, Z22
-	VPTERNLOGD   $0x96, Z21, Z26, Z16
-	VPTERNLOGD   $0x96, Z23, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
 	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z17, Z15
-	VPSRLQ       $0x20, Z15, Z12
-	VPSRLQ       $0x20, Z18, Z17
-	VPTERNLOGD   $0x96, Z20, Z26, Z12
-	VPTERNLOGD   $0x96, Z19, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z23
-	VPMULUDQ     Z1, Z22, Z21
-	VPSRLQ       $0x20, Z21, Z16
-	VPSRLQ       $0x20, Z23, Z22
-	VPTERNLOGD   $0x96, Z25, Z26, Z16
-	VPTERNLOGD   $0x96, Z24, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
-	VPMULUDQ     Z0, Z12, Z19
-	VPMULUDQ     Z1, Z17, Z20
-	VPSRLQ       $0x20, Z20, Z12
-	VPSRLQ       $0x20, Z19, Z17
-	VPTERNLOGD   $0x96, Z15, Z26, Z12
-	VPTERNLOGD   $0x96, Z18, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z24
-	VPMULUDQ     Z1, Z22, Z25
-	VPSRLQ       $0x20, Z25, Z16
-	VPSRLQ       $0x20, Z24, Z22
-	VPTERNLOGD   $0x96, Z21, Z26, Z16
-	VPTERNLOGD   $0x96, Z23, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
 	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z17, Z15
-	VPSRLQ       $0x20, Z15, Z12
-	VPSRLQ       $0x20, Z18, Z17
-	VPTERNLOGD   $0x96, Z20, Z26, Z12
-	VPTERNLOGD   $0x96, Z19, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z23
-	VPMULUDQ     Z1, Z22, Z21
-	VPSRLQ       $0x20, Z21, Z16
-	VPSRLQ       $0x20, Z23, Z22
-	VPTERNLOGD   $0x96, Z25, Z26, Z16
-	VPTERNLOGD   $0x96, Z24, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
-	VPMULUDQ     Z0, Z12, Z19
-	VPMULUDQ     Z1, Z17, Z20
-	VPSRLQ       $0x20, Z20, Z12
-	VPSRLQ       $0x20, Z19, Z17
-	VPTERNLOGD   $0x96, Z15, Z26, Z12
-	VPTERNLOGD   $0x96, Z18, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z24
-	VPMULUDQ     Z1, Z22, Z25
-	VPSRLQ       $0x20, Z25, Z16
-	VPSRLQ       $0x20, Z24, Z22
-	VPTERNLOGD   $0x96, Z21, Z26, Z16
-	VPTERNLOGD   $0x96, Z23, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
 	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z17, Z15
-	VPSRLQ       $0x20, Z15, Z12
-	VPSRLQ       $0x20, Z18, Z17
-	VPTERNLOGD   $0x96, Z20, Z26, Z12
-	VPTERNLOGD   $0x96, Z19, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z23
-	VPMULUDQ     Z1, Z22, Z21
-	VPSRLQ       $0x20, Z21, Z16
-	VPSRLQ       $0x20, Z23, Z22
-	VPTERNLOGD   $0x96, Z25, Z26, Z16
-	VPTERNLOGD   $0x96, Z24, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
-	VPSHUFD      $0xa0, Z15, K1, Z12
-	VPSHUFD      $0xa0, Z18, K1, Z17
-	VPUNPCKLQDQ  Z17, Z12, Z15
-	VPUNPCKHQDQ  Z17, Z12, Z12
-	VMOVUPS      Z15, (SP)
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPSHUFD      $0xa0, Z14, K1, Z12
+	VPSHUFD      $0xa0, Z17, K1, Z16
+	VPUNPCKLQDQ  Z16, Z12, Z14
+	VPUNPCKHQDQ  Z16, Z12, Z12
+	VMOVUPS      Z14, (SP)
 	VMOVUPS      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z21, K1, Z16
-	VPSHUFD      $0xa0, Z23, K1, Z22
-	VPUNPCKLQDQ  Z22, Z16, Z12
-	VPUNPCKHQDQ  Z22, Z16, Z15
+	VPSHUFD      $0xa0, Z20, K1, Z15
+	VPSHUFD      $0xa0, Z22, K1, Z21
+	VPUNPCKLQDQ  Z21, Z15, Z12
+	VPUNPCKHQDQ  Z21, Z15, Z14
 	VMOVUPS      Z12, 128(SP)
-	VMOVUPS      Z15, 192(SP)
+	VMOVUPS      Z14, 192(SP)
 
 made:
 	TESTQ        BX, BX
@@ -8242,204 +9097,204 @@ made:
 	JLE          single
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
-	VPADDQ       Z5, Z12, Z16
-	VPSRLQ       $0x20, Z12, Z15
-	VMOVDQA64    Z8, Z17
-	VMOVDQA64    Z9, Z18
-	VPSRLQ       $0x20, Z16, Z21
-	VMOVDQA64    Z8, Z22
-	VMOVDQA64    Z9, Z23
-	VMOVDQA64    Z6, Z26
-	VMOVDQA64    Z7, Z27
+	VPADDQ       Z5, Z12, Z15
+	VPSRLQ       $0x20, Z12, Z14
+	VMOVDQA64    Z8, Z16
+	VMOVDQA64    Z9, Z17
+	VPSRLQ       $0x20, Z15, Z20
+	VMOVDQA64    Z8, Z21
+	VMOVDQA64    Z9, Z22
+	VMOVDQA64    Z6, Z25
+	VMOVDQA64    Z7, Z26
 	ADDQ         $0x10, DX
 	LEAQ         (SP), SI
 	MOVQ         $0x00000004, R8
 
 pair:
-	VPMULUDQ     Z0, Z12, Z19
-	VPMULUDQ     Z1, Z17, Z20
-	VPSRLQ       $0x20, Z20, Z12
-	VPSRLQ       $0x20, Z19, Z17
-	VPTERNLOGD   $0x96, Z15, Z26, Z12
-	VPTERNLOGD   $0x96, Z18, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z24
-	VPMULUDQ     Z1, Z22, Z25
-	VPSRLQ       $0x20, Z25, Z16
-	VPSRLQ       $0x20, Z24, Z22
-	VPTERNLOGD   $0x96, Z21, Z26, Z16
-	VPTERNLOGD   $0x96, Z23, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
 	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z17, Z15
-	VPSRLQ       $0x20, Z15, Z12
-	VPSRLQ       $0x20, Z18, Z17
-	VPTERNLOGD   $0x96, Z20, Z26, Z12
-	VPTERNLOGD   $0x96, Z19, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z23
-	VPMULUDQ     Z1, Z22, Z21
-	VPSRLQ       $0x20, Z21, Z16
-	VPSRLQ       $0x20, Z23, Z22
-	VPTERNLOGD   $0x96, Z25, Z26, Z16
-	VPTERNLOGD   $0x96, Z24, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
-	VPBROADCASTD (SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, (AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 64(AX)
-	VPBROADCASTD 4(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 128(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 192(AX)
-	VPBROADCASTD 8(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 256(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 320(AX)
-	VPBROADCASTD 12(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 384(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 448(AX)
-	VPBROADCASTD 16(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 512(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 576(AX)
-	VPBROADCASTD 20(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 640(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 704(AX)
-	VPBROADCASTD 24(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 768(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 832(AX)
-	VPBROADCASTD 28(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 896(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 960(AX)
-	VPBROADCASTD 32(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 1024(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 1088(AX)
-	VPBROADCASTD 36(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 1152(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 1216(AX)
-	VPBROADCASTD 40(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 1280(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 1344(AX)
-	VPBROADCASTD 44(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 1408(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 1472(AX)
-	VPBROADCASTD 48(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 1536(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 1600(AX)
-	VPBROADCASTD 52(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 1664(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 1728(AX)
-	VPBROADCASTD 56(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 1792(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 1856(AX)
-	VPBROADCASTD 60(SI), Z19
-	VPSLLVD      Z13, Z19, Z20
-	VPTERNLOGD   $0xec, Z10, Z11, Z20
-	VMOVUPS      Z20, 1920(AX)
-	VPSLLVD      Z14, Z19, Z19
-	VPTERNLOGD   $0xec, Z10, Z11, Z19
-	VMOVUPS      Z19, 1984(AX)
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPBROADCASTD (SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, (AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 64(AX)
+	VPBROADCASTD 4(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 128(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 192(AX)
+	VPBROADCASTD 8(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 256(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 320(AX)
+	VPBROADCASTD 12(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 384(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 448(AX)
+	VPBROADCASTD 16(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 512(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 576(AX)
+	VPBROADCASTD 20(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 640(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 704(AX)
+	VPBROADCASTD 24(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 768(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 832(AX)
+	VPBROADCASTD 28(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 896(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 960(AX)
+	VPBROADCASTD 32(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 1024(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 1088(AX)
+	VPBROADCASTD 36(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 1152(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 1216(AX)
+	VPBROADCASTD 40(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 1280(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 1344(AX)
+	VPBROADCASTD 44(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 1408(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 1472(AX)
+	VPBROADCASTD 48(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 1536(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 1600(AX)
+	VPBROADCASTD 52(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 1664(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 1728(AX)
+	VPBROADCASTD 56(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 1792(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 1856(AX)
+	VPBROADCASTD 60(SI), Z18
+	VPSLLVD      Z13, Z18, Z18
+	VPSLLD       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPS      Z19, 1920(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPS      Z18, 1984(AX)
 	ADDQ         $0x40, SI
 	ADDQ         $0x00000800, AX
 	DECQ         R8
 	JNZ          pair
-	VPMULUDQ     Z0, Z12, Z19
-	VPMULUDQ     Z1, Z17, Z20
-	VPSRLQ       $0x20, Z20, Z12
-	VPSRLQ       $0x20, Z19, Z17
-	VPTERNLOGD   $0x96, Z15, Z26, Z12
-	VPTERNLOGD   $0x96, Z18, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z24
-	VPMULUDQ     Z1, Z22, Z25
-	VPSRLQ       $0x20, Z25, Z16
-	VPSRLQ       $0x20, Z24, Z22
-	VPTERNLOGD   $0x96, Z21, Z26, Z16
-	VPTERNLOGD   $0x96, Z23, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
 	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z17, Z15
-	VPSRLQ       $0x20, Z15, Z12
-	VPSRLQ       $0x20, Z18, Z17
-	VPTERNLOGD   $0x96, Z20, Z26, Z12
-	VPTERNLOGD   $0x96, Z19, Z27, Z17
-	VPMULUDQ     Z0, Z16, Z23
-	VPMULUDQ     Z1, Z22, Z21
-	VPSRLQ       $0x20, Z21, Z16
-	VPSRLQ       $0x20, Z23, Z22
-	VPTERNLOGD   $0x96, Z25, Z26, Z16
-	VPTERNLOGD   $0x96, Z24, Z27, Z22
-	VPADDQ       Z2, Z26, Z26
-	VPADDQ       Z3, Z27, Z27
-	VPSHUFD      $0xa0, Z15, K1, Z12
-	VPSHUFD      $0xa0, Z18, K1, Z17
-	VPUNPCKLQDQ  Z17, Z12, Z15
-	VPUNPCKHQDQ  Z17, Z12, Z12
-	VMOVUPS      Z15, (SP)
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPSHUFD      $0xa0, Z14, K1, Z12
+	VPSHUFD      $0xa0, Z17, K1, Z16
+	VPUNPCKLQDQ  Z16, Z12, Z14
+	VPUNPCKHQDQ  Z16, Z12, Z12
+	VMOVUPS      Z14, (SP)
 	VMOVUPS      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z21, K1, Z16
-	VPSHUFD      $0xa0, Z23, K1, Z22
-	VPUNPCKLQDQ  Z22, Z16, Z12
-	VPUNPCKHQDQ  Z22, Z16, Z15
+	VPSHUFD      $0xa0, Z20, K1, Z15
+	VPSHUFD      $0xa0, Z22, K1, Z21
+	VPUNPCKLQDQ  Z21, Z15, Z12
+	VPUNPCKHQDQ  Z21, Z15, Z14
 	VMOVUPS      Z12, 128(SP)
-	VMOVUPS      Z15, 192(SP)
+	VMOVUPS      Z14, 192(SP)
 	SUBQ         $0x00000800, CX
 	JMP          made
 
@@ -8460,18 +9315,18 @@ single:
 
 words2:
 	VPBROADCASTD (SI), Z12
-	VPSLLVD      Z13, Z12, Z15
-	VPTERNLOGD   $0xec, Z10, Z11, Z15
-	VMOVUPS      Z15, (AX)
-	VPSLLVD      Z14, Z12, Z12
-	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VPSLLVD      Z13, Z12, Z12
+	VPSLLD       $0x10, Z12, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPS      Z14, (AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z12
 	VMOVUPS      Z12, 64(AX)
 	VPBROADCASTD 4(SI), Z12
-	VPSLLVD      Z13, Z12, Z15
-	VPTERNLOGD   $0xec, Z10, Z11, Z15
-	VMOVUPS      Z15, 128(AX)
-	VPSLLVD      Z14, Z12, Z12
-	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VPSLLVD      Z13, Z12, Z12
+	VPSLLD       $0x10, Z12, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPS      Z14, 128(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z12
 	VMOVUPS      Z12, 192(AX)
 	ADDQ         $0x08, SI
 	ADDQ         $0x00000100, AX
@@ -8483,18 +9338,18 @@ rest3:
 
 chunks1:
 	ANDQ         $0x07, BX
-	VPBROADCASTD BX, Z15
 	VMOVUPS      signShifts32<>+0(SB), Z12
-	VPSUBD       Z15, Z12, Z12
+	VPBROADCASTD BX, Z14
+	VPSUBD       Z14, Z12, Z12
 	MOVQ         $0x00000000, BX
 	SUBQ         $0x10, R8
 	JL           rest5
 
 chunk4:
-	VBROADCASTSS (SI), Z15
-	VPSLLVD      Z12, Z15, Z15
-	VPTERNLOGD   $0xec, Z10, Z11, Z15
-	VMOVUPS      Z15, (AX)
+	VBROADCASTSS (SI), Z14
+	VPSLLVD      Z12, Z14, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPS      Z14, (AX)
 	ADDQ         $0x02, SI
 	ADDQ         $0x40, AX
 	SUBQ         $0x10, R8
@@ -8505,9 +9360,9 @@ rest5:
 	TESTQ        R8, R8
 	JZ           batch
 	SHLQ         $0x02, R8
-	VBROADCASTSS (SI), Z15
-	VPSLLVD      Z12, Z15, Z12
-	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VBROADCASTSS (SI), Z14
+	VPSLLVD      Z12, Z14, Z12
+	VPTERNLOGD   $0xec, Z11, Z10, Z12
 	MOVQ         AX, SI
 	MOVQ         R8, DI
 	SHRQ         $0x02, DI
@@ -8572,6 +9427,414 @@ DATA philox512<>+360(SB)/8, $0x0000000000000008
 DATA philox512<>+368(SB)/8, $0x0000000000000008
 DATA philox512<>+376(SB)/8, $0x0000000000000008
 GLOBL philox512<>(SB), RODATA|NOPTR, $384
+
+// func streamRademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·streamRademacherF32AVX512(SB), NOSPLIT, $328-40
+	MOVQ         z+0(FP), AX
+	MOVQ         n+8(FP), CX
+	LEAQ         philox512<>+0(SB), DX
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VMOVUPS      128(DX), Z2
+	VMOVUPS      192(DX), Z3
+	VMOVUPS      256(DX), Z4
+	VMOVUPS      320(DX), Z5
+	VPBROADCASTQ seed+16(FP), Z6
+	VPSRLQ       $0x20, Z6, Z7
+	VPBROADCASTQ draw+24(FP), Z8
+	VPSRLQ       $0x20, Z8, Z9
+	MOVL         $0x0000aaaa, DX
+	KMOVW        DX, K1
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLD       $0x19, Z10, Z10
+	VPSRLD       $0x02, Z10, Z10
+	VPXORD       Z11, Z11, Z11
+	VPTERNLOGD   $0xff, Z11, Z11, Z11
+	VPSLLD       $0x1f, Z11, Z11
+	MOVQ         offset+32(FP), DX
+	MOVQ         DX, BX
+	SHRQ         $0x07, DX
+	MOVQ         BX, SI
+	ANDQ         $0x07, SI
+	SHRQ         $0x03, BX
+	ANDQ         $0x0f, BX
+	VMOVUPS      signShifts32<>+0(SB), Z12
+	VPBROADCASTD SI, Z13
+	VPSUBD       Z13, Z12, Z12
+	VMOVUPS      Z12, 264(SP)
+	VPBROADCASTQ DX, Z12
+	VPADDQ       Z4, Z12, Z12
+	VPADDQ       Z5, Z12, Z14
+	VPSRLQ       $0x20, Z12, Z13
+	VMOVDQA64    Z8, Z15
+	VMOVDQA64    Z9, Z16
+	VPSRLQ       $0x20, Z14, Z19
+	VMOVDQA64    Z8, Z20
+	VMOVDQA64    Z9, Z21
+	VMOVDQA64    Z6, Z24
+	VMOVDQA64    Z7, Z25
+	ADDQ         $0x0e, DX
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPSHUFD      $0xa0, Z13, K1, Z12
+	VPSHUFD      $0xa0, Z16, K1, Z15
+	VPUNPCKLQDQ  Z15, Z12, Z13
+	VPUNPCKHQDQ  Z15, Z12, Z12
+	VMOVUPS      Z13, (SP)
+	VMOVUPS      Z12, 64(SP)
+	VPSHUFD      $0xa0, Z19, K1, Z14
+	VPSHUFD      $0xa0, Z21, K1, Z20
+	VPUNPCKLQDQ  Z20, Z14, Z12
+	VPUNPCKHQDQ  Z20, Z14, Z13
+	VMOVUPS      Z12, 128(SP)
+	VMOVUPS      Z13, 192(SP)
+
+batch:
+	VPBROADCASTQ DX, Z12
+	VPADDQ       Z4, Z12, Z12
+	VPADDQ       Z5, Z12, Z14
+	VPSRLQ       $0x20, Z12, Z13
+	VMOVDQA64    Z8, Z15
+	VMOVDQA64    Z9, Z16
+	VPSRLQ       $0x20, Z14, Z19
+	VMOVDQA64    Z8, Z20
+	VMOVDQA64    Z9, Z21
+	VMOVDQA64    Z6, Z24
+	VMOVDQA64    Z7, Z25
+	ADDQ         $0x0e, DX
+	LEAQ         (SP)(BX*1), SI
+	MOVQ         $0x00000004, DI
+
+pair:
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VBROADCASTSS (SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, (AX)
+	VBROADCASTSS 2(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 64(AX)
+	VBROADCASTSS 4(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 128(AX)
+	VBROADCASTSS 6(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 192(AX)
+	VBROADCASTSS 8(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 256(AX)
+	VBROADCASTSS 10(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 320(AX)
+	VBROADCASTSS 12(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 384(AX)
+	VBROADCASTSS 14(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 448(AX)
+	VBROADCASTSS 16(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 512(AX)
+	VBROADCASTSS 18(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 576(AX)
+	VBROADCASTSS 20(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 640(AX)
+	VBROADCASTSS 22(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 704(AX)
+	VBROADCASTSS 24(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 768(AX)
+	VBROADCASTSS 26(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 832(AX)
+	VBROADCASTSS 28(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 896(AX)
+	VBROADCASTSS 30(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 960(AX)
+	VBROADCASTSS 32(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1024(AX)
+	VBROADCASTSS 34(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1088(AX)
+	VBROADCASTSS 36(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1152(AX)
+	VBROADCASTSS 38(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1216(AX)
+	VBROADCASTSS 40(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1280(AX)
+	VBROADCASTSS 42(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1344(AX)
+	VBROADCASTSS 44(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1408(AX)
+	VBROADCASTSS 46(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1472(AX)
+	VBROADCASTSS 48(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1536(AX)
+	VBROADCASTSS 50(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1600(AX)
+	VBROADCASTSS 52(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1664(AX)
+	VBROADCASTSS 54(SI), Z17
+	VPSLLVD      264(SP), Z17, Z17
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPS     Z17, 1728(AX)
+	ADDQ         $0x38, SI
+	ADDQ         $0x00000700, AX
+	DECQ         DI
+	JNZ          pair
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPSHUFD      $0xa0, Z13, K1, Z12
+	VPSHUFD      $0xa0, Z16, K1, Z15
+	VPUNPCKLQDQ  Z15, Z12, Z13
+	VPUNPCKHQDQ  Z15, Z12, Z12
+	VMOVUPS      Z13, (SP)
+	VMOVUPS      Z12, 64(SP)
+	VPSHUFD      $0xa0, Z19, K1, Z14
+	VPSHUFD      $0xa0, Z21, K1, Z20
+	VPUNPCKLQDQ  Z20, Z14, Z12
+	VPUNPCKHQDQ  Z20, Z14, Z13
+	VMOVUPS      Z12, 128(SP)
+	VMOVUPS      Z13, 192(SP)
+	SUBQ         $0x00000700, CX
+	JNZ          batch
+	SFENCE
+	VZEROUPPER
+	RET
 
 // func addProbeF32AVX512(acc *float32, z *float32, hz *float32, n int)
 // Requires: AVX, AVX512F
@@ -12094,187 +13357,184 @@ TEXT ·rademacherF64AVX512(SB), NOSPLIT, $264-40
 	KMOVW        DX, K1
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSLLQ       $0x3f, Z10, Z10
+	VPSLLQ       $0x36, Z10, Z10
+	VPSRLQ       $0x02, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 	VPTERNLOGD   $0xff, Z11, Z11, Z11
-	VPSLLQ       $0x36, Z11, Z11
-	VPSRLQ       $0x02, Z11, Z11
+	VPSLLQ       $0x3f, Z11, Z11
 	MOVQ         offset+32(FP), DX
 	MOVQ         DX, BX
 	ANDQ         $0x0000007f, BX
 	SHRQ         $0x07, DX
-	VMOVUPD      signShifts64<>+0(SB), Z13
-	VMOVUPD      signShifts64<>+64(SB), Z14
-	VMOVUPD      signShifts64<>+128(SB), Z15
-	VMOVUPD      signShifts64<>+192(SB), Z16
+	VMOVUPD      signShifts64<>+192(SB), Z13
 
 batch:
 	TESTQ        CX, CX
 	JZ           done
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
-	VPADDQ       Z5, Z12, Z18
-	VPSRLQ       $0x20, Z12, Z17
-	VMOVDQA64    Z8, Z19
-	VMOVDQA64    Z9, Z20
-	VPSRLQ       $0x20, Z18, Z23
-	VMOVDQA64    Z8, Z24
-	VMOVDQA64    Z9, Z25
-	VMOVDQA64    Z6, Z28
-	VMOVDQA64    Z7, Z29
+	VPADDQ       Z5, Z12, Z15
+	VPSRLQ       $0x20, Z12, Z14
+	VMOVDQA64    Z8, Z16
+	VMOVDQA64    Z9, Z17
+	VPSRLQ       $0x20, Z15, Z20
+	VMOVDQA64    Z8, Z21
+	VMOVDQA64    Z9, Z22
+	VMOVDQA64    Z6, Z25
+	VMOVDQA64    Z7, Z26
 	ADDQ         $0x10, DX
-	VPMULUDQ     Z0, Z12, Z21
-	VPMULUDQ     Z1, Z19, Z22
-	VPSRLQ       $0x20, Z22, Z12
-	VPSRLQ       $0x20, Z21, Z19
-	VPTERNLOGD   $0x96, Z17, Z28, Z12
-	VPTERNLOGD   $0x96, Z20, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z26
-	VPMULUDQ     Z1, Z24, Z27
-	VPSRLQ       $0x20, Z27, Z18
-	VPSRLQ       $0x20, Z26, Z24
-	VPTERNLOGD   $0x96, Z23, Z28, Z18
-	VPTERNLOGD   $0x96, Z25, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z20
-	VPMULUDQ     Z1, Z19, Z17
-	VPSRLQ       $0x20, Z17, Z12
-	VPSRLQ       $0x20, Z20, Z19
-	VPTERNLOGD   $0x96, Z22, Z28, Z12
-	VPTERNLOGD   $0x96, Z21, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z25
-	VPMULUDQ     Z1, Z24, Z23
-	VPSRLQ       $0x20, Z23, Z18
-	VPSRLQ       $0x20, Z25, Z24
-	VPTERNLOGD   $0x96, Z27, Z28, Z18
-	VPTERNLOGD   $0x96, Z26, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z21
-	VPMULUDQ     Z1, Z19, Z22
-	VPSRLQ       $0x20, Z22, Z12
-	VPSRLQ       $0x20, Z21, Z19
-	VPTERNLOGD   $0x96, Z17, Z28, Z12
-	VPTERNLOGD   $0x96, Z20, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z26
-	VPMULUDQ     Z1, Z24, Z27
-	VPSRLQ       $0x20, Z27, Z18
-	VPSRLQ       $0x20, Z26, Z24
-	VPTERNLOGD   $0x96, Z23, Z28, Z18
-	VPTERNLOGD   $0x96, Z25, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z20
-	VPMULUDQ     Z1, Z19, Z17
-	VPSRLQ       $0x20, Z17, Z12
-	VPSRLQ       $0x20, Z20, Z19
-	VPTERNLOGD   $0x96, Z22, Z28, Z12
-	VPTERNLOGD   $0x96, Z21, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z25
-	VPMULUDQ     Z1, Z24, Z23
-	VPSRLQ       $0x20, Z23, Z18
-	VPSRLQ       $0x20, Z25, Z24
-	VPTERNLOGD   $0x96, Z27, Z28, Z18
-	VPTERNLOGD   $0x96, Z26, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z21
-	VPMULUDQ     Z1, Z19, Z22
-	VPSRLQ       $0x20, Z22, Z12
-	VPSRLQ       $0x20, Z21, Z19
-	VPTERNLOGD   $0x96, Z17, Z28, Z12
-	VPTERNLOGD   $0x96, Z20, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z26
-	VPMULUDQ     Z1, Z24, Z27
-	VPSRLQ       $0x20, Z27, Z18
-	VPSRLQ       $0x20, Z26, Z24
-	VPTERNLOGD   $0x96, Z23, Z28, Z18
-	VPTERNLOGD   $0x96, Z25, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z20
-	VPMULUDQ     Z1, Z19, Z17
-	VPSRLQ       $0x20, Z17, Z12
-	VPSRLQ       $0x20, Z20, Z19
-	VPTERNLOGD   $0x96, Z22, Z28, Z12
-	VPTERNLOGD   $0x96, Z21, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z25
-	VPMULUDQ     Z1, Z24, Z23
-	VPSRLQ       $0x20, Z23, Z18
-	VPSRLQ       $0x20, Z25, Z24
-	VPTERNLOGD   $0x96, Z27, Z28, Z18
-	VPTERNLOGD   $0x96, Z26, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z21
-	VPMULUDQ     Z1, Z19, Z22
-	VPSRLQ       $0x20, Z22, Z12
-	VPSRLQ       $0x20, Z21, Z19
-	VPTERNLOGD   $0x96, Z17, Z28, Z12
-	VPTERNLOGD   $0x96, Z20, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z26
-	VPMULUDQ     Z1, Z24, Z27
-	VPSRLQ       $0x20, Z27, Z18
-	VPSRLQ       $0x20, Z26, Z24
-	VPTERNLOGD   $0x96, Z23, Z28, Z18
-	VPTERNLOGD   $0x96, Z25, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z20
-	VPMULUDQ     Z1, Z19, Z17
-	VPSRLQ       $0x20, Z17, Z12
-	VPSRLQ       $0x20, Z20, Z19
-	VPTERNLOGD   $0x96, Z22, Z28, Z12
-	VPTERNLOGD   $0x96, Z21, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z25
-	VPMULUDQ     Z1, Z24, Z23
-	VPSRLQ       $0x20, Z23, Z18
-	VPSRLQ       $0x20, Z25, Z24
-	VPTERNLOGD   $0x96, Z27, Z28, Z18
-	VPTERNLOGD   $0x96, Z26, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z21
-	VPMULUDQ     Z1, Z19, Z22
-	VPSRLQ       $0x20, Z22, Z12
-	VPSRLQ       $0x20, Z21, Z19
-	VPTERNLOGD   $0x96, Z17, Z28, Z12
-	VPTERNLOGD   $0x96, Z20, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z26
-	VPMULUDQ     Z1, Z24, Z27
-	VPSRLQ       $0x20, Z27, Z18
-	VPSRLQ       $0x20, Z26, Z24
-	VPTERNLOGD   $0x96, Z23, Z28, Z18
-	VPTERNLOGD   $0x96, Z25, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z20
-	VPMULUDQ     Z1, Z19, Z17
-	VPSRLQ       $0x20, Z17, Z12
-	VPSRLQ       $0x20, Z20, Z19
-	VPTERNLOGD   $0x96, Z22, Z28, Z12
-	VPTERNLOGD   $0x96, Z21, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z25
-	VPMULUDQ     Z1, Z24, Z23
-	VPSRLQ       $0x20, Z23, Z18
-	VPSRLQ       $0x20, Z25, Z24
-	VPTERNLOGD   $0x96, Z27, Z28, Z18
-	VPTERNLOGD   $0x96, Z26, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPSHUFD      $0xa0, Z17, K1, Z12
-	VPSHUFD      $0xa0, Z20, K1, Z19
-	VPUNPCKLQDQ  Z19, Z12, Z17
-	VPUNPCKHQDQ  Z19, Z12, Z12
-	VMOVUPD      Z17, (SP)
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPSHUFD      $0xa0, Z14, K1, Z12
+	VPSHUFD      $0xa0, Z17, K1, Z16
+	VPUNPCKLQDQ  Z16, Z12, Z14
+	VPUNPCKHQDQ  Z16, Z12, Z12
+	VMOVUPD      Z14, (SP)
 	VMOVUPD      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z23, K1, Z18
-	VPSHUFD      $0xa0, Z25, K1, Z24
-	VPUNPCKLQDQ  Z24, Z18, Z12
-	VPUNPCKHQDQ  Z24, Z18, Z17
+	VPSHUFD      $0xa0, Z20, K1, Z15
+	VPSHUFD      $0xa0, Z22, K1, Z21
+	VPUNPCKLQDQ  Z21, Z15, Z12
+	VPUNPCKHQDQ  Z21, Z15, Z14
 	VMOVUPD      Z12, 128(SP)
-	VMOVUPD      Z17, 192(SP)
+	VMOVUPD      Z14, 192(SP)
 
 made:
 	TESTQ        BX, BX
@@ -12283,300 +13543,300 @@ made:
 	JLE          single
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
-	VPADDQ       Z5, Z12, Z18
-	VPSRLQ       $0x20, Z12, Z17
-	VMOVDQA64    Z8, Z19
-	VMOVDQA64    Z9, Z20
-	VPSRLQ       $0x20, Z18, Z23
-	VMOVDQA64    Z8, Z24
-	VMOVDQA64    Z9, Z25
-	VMOVDQA64    Z6, Z28
-	VMOVDQA64    Z7, Z29
+	VPADDQ       Z5, Z12, Z15
+	VPSRLQ       $0x20, Z12, Z14
+	VMOVDQA64    Z8, Z16
+	VMOVDQA64    Z9, Z17
+	VPSRLQ       $0x20, Z15, Z20
+	VMOVDQA64    Z8, Z21
+	VMOVDQA64    Z9, Z22
+	VMOVDQA64    Z6, Z25
+	VMOVDQA64    Z7, Z26
 	ADDQ         $0x10, DX
 	LEAQ         (SP), SI
 	MOVQ         $0x00000004, R8
 
 pair:
-	VPMULUDQ     Z0, Z12, Z21
-	VPMULUDQ     Z1, Z19, Z22
-	VPSRLQ       $0x20, Z22, Z12
-	VPSRLQ       $0x20, Z21, Z19
-	VPTERNLOGD   $0x96, Z17, Z28, Z12
-	VPTERNLOGD   $0x96, Z20, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z26
-	VPMULUDQ     Z1, Z24, Z27
-	VPSRLQ       $0x20, Z27, Z18
-	VPSRLQ       $0x20, Z26, Z24
-	VPTERNLOGD   $0x96, Z23, Z28, Z18
-	VPTERNLOGD   $0x96, Z25, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z20
-	VPMULUDQ     Z1, Z19, Z17
-	VPSRLQ       $0x20, Z17, Z12
-	VPSRLQ       $0x20, Z20, Z19
-	VPTERNLOGD   $0x96, Z22, Z28, Z12
-	VPTERNLOGD   $0x96, Z21, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z25
-	VPMULUDQ     Z1, Z24, Z23
-	VPSRLQ       $0x20, Z23, Z18
-	VPSRLQ       $0x20, Z25, Z24
-	VPTERNLOGD   $0x96, Z27, Z28, Z18
-	VPTERNLOGD   $0x96, Z26, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPBROADCASTD (SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, (AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 64(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 128(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 192(AX)
-	VPBROADCASTD 4(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 256(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 320(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 384(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 448(AX)
-	VPBROADCASTD 8(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 512(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 576(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 640(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 704(AX)
-	VPBROADCASTD 12(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 768(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 832(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 896(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 960(AX)
-	VPBROADCASTD 16(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1024(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1088(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1152(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 1216(AX)
-	VPBROADCASTD 20(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1280(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1344(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1408(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 1472(AX)
-	VPBROADCASTD 24(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1536(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1600(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1664(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 1728(AX)
-	VPBROADCASTD 28(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1792(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1856(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 1920(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 1984(AX)
-	VPBROADCASTD 32(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2048(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2112(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2176(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 2240(AX)
-	VPBROADCASTD 36(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2304(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2368(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2432(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 2496(AX)
-	VPBROADCASTD 40(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2560(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2624(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2688(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 2752(AX)
-	VPBROADCASTD 44(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2816(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2880(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 2944(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 3008(AX)
-	VPBROADCASTD 48(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3072(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3136(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3200(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 3264(AX)
-	VPBROADCASTD 52(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3328(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3392(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3456(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 3520(AX)
-	VPBROADCASTD 56(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3584(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3648(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3712(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 3776(AX)
-	VPBROADCASTD 60(SI), Z21
-	VPSLLVQ      Z13, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3840(AX)
-	VPSLLVQ      Z14, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3904(AX)
-	VPSLLVQ      Z15, Z21, Z22
-	VPTERNLOGD   $0xec, Z10, Z11, Z22
-	VMOVUPD      Z22, 3968(AX)
-	VPSLLVQ      Z16, Z21, Z21
-	VPTERNLOGD   $0xec, Z10, Z11, Z21
-	VMOVUPD      Z21, 4032(AX)
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPBROADCASTD (SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, (AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 64(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 128(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 192(AX)
+	VPBROADCASTD 4(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 256(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 320(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 384(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 448(AX)
+	VPBROADCASTD 8(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 512(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 576(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 640(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 704(AX)
+	VPBROADCASTD 12(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 768(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 832(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 896(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 960(AX)
+	VPBROADCASTD 16(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1024(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1088(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1152(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 1216(AX)
+	VPBROADCASTD 20(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1280(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1344(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1408(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 1472(AX)
+	VPBROADCASTD 24(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1536(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1600(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1664(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 1728(AX)
+	VPBROADCASTD 28(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1792(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1856(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 1920(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 1984(AX)
+	VPBROADCASTD 32(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2048(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2112(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2176(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 2240(AX)
+	VPBROADCASTD 36(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2304(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2368(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2432(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 2496(AX)
+	VPBROADCASTD 40(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2560(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2624(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2688(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 2752(AX)
+	VPBROADCASTD 44(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2816(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2880(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 2944(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 3008(AX)
+	VPBROADCASTD 48(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3072(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3136(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3200(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 3264(AX)
+	VPBROADCASTD 52(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3328(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3392(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3456(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 3520(AX)
+	VPBROADCASTD 56(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3584(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3648(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3712(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 3776(AX)
+	VPBROADCASTD 60(SI), Z18
+	VPSLLVQ      Z13, Z18, Z18
+	VPSLLQ       $0x18, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3840(AX)
+	VPSLLQ       $0x10, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3904(AX)
+	VPSLLQ       $0x08, Z18, Z19
+	VPTERNLOGD   $0xec, Z11, Z10, Z19
+	VMOVUPD      Z19, 3968(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVUPD      Z18, 4032(AX)
 	ADDQ         $0x40, SI
 	ADDQ         $0x00001000, AX
 	DECQ         R8
 	JNZ          pair
-	VPMULUDQ     Z0, Z12, Z21
-	VPMULUDQ     Z1, Z19, Z22
-	VPSRLQ       $0x20, Z22, Z12
-	VPSRLQ       $0x20, Z21, Z19
-	VPTERNLOGD   $0x96, Z17, Z28, Z12
-	VPTERNLOGD   $0x96, Z20, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z26
-	VPMULUDQ     Z1, Z24, Z27
-	VPSRLQ       $0x20, Z27, Z18
-	VPSRLQ       $0x20, Z26, Z24
-	VPTERNLOGD   $0x96, Z23, Z28, Z18
-	VPTERNLOGD   $0x96, Z25, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPMULUDQ     Z0, Z12, Z20
-	VPMULUDQ     Z1, Z19, Z17
-	VPSRLQ       $0x20, Z17, Z12
-	VPSRLQ       $0x20, Z20, Z19
-	VPTERNLOGD   $0x96, Z22, Z28, Z12
-	VPTERNLOGD   $0x96, Z21, Z29, Z19
-	VPMULUDQ     Z0, Z18, Z25
-	VPMULUDQ     Z1, Z24, Z23
-	VPSRLQ       $0x20, Z23, Z18
-	VPSRLQ       $0x20, Z25, Z24
-	VPTERNLOGD   $0x96, Z27, Z28, Z18
-	VPTERNLOGD   $0x96, Z26, Z29, Z24
-	VPADDQ       Z2, Z28, Z28
-	VPADDQ       Z3, Z29, Z29
-	VPSHUFD      $0xa0, Z17, K1, Z12
-	VPSHUFD      $0xa0, Z20, K1, Z19
-	VPUNPCKLQDQ  Z19, Z12, Z17
-	VPUNPCKHQDQ  Z19, Z12, Z12
-	VMOVUPD      Z17, (SP)
+	VPMULUDQ     Z0, Z12, Z18
+	VPMULUDQ     Z1, Z16, Z19
+	VPSRLQ       $0x20, Z19, Z12
+	VPSRLQ       $0x20, Z18, Z16
+	VPTERNLOGD   $0x96, Z14, Z25, Z12
+	VPTERNLOGD   $0x96, Z17, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z23
+	VPMULUDQ     Z1, Z21, Z24
+	VPSRLQ       $0x20, Z24, Z15
+	VPSRLQ       $0x20, Z23, Z21
+	VPTERNLOGD   $0x96, Z20, Z25, Z15
+	VPTERNLOGD   $0x96, Z22, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z16, Z14
+	VPSRLQ       $0x20, Z14, Z12
+	VPSRLQ       $0x20, Z17, Z16
+	VPTERNLOGD   $0x96, Z19, Z25, Z12
+	VPTERNLOGD   $0x96, Z18, Z26, Z16
+	VPMULUDQ     Z0, Z15, Z22
+	VPMULUDQ     Z1, Z21, Z20
+	VPSRLQ       $0x20, Z20, Z15
+	VPSRLQ       $0x20, Z22, Z21
+	VPTERNLOGD   $0x96, Z24, Z25, Z15
+	VPTERNLOGD   $0x96, Z23, Z26, Z21
+	VPADDQ       Z2, Z25, Z25
+	VPADDQ       Z3, Z26, Z26
+	VPSHUFD      $0xa0, Z14, K1, Z12
+	VPSHUFD      $0xa0, Z17, K1, Z16
+	VPUNPCKLQDQ  Z16, Z12, Z14
+	VPUNPCKHQDQ  Z16, Z12, Z12
+	VMOVUPD      Z14, (SP)
 	VMOVUPD      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z23, K1, Z18
-	VPSHUFD      $0xa0, Z25, K1, Z24
-	VPUNPCKLQDQ  Z24, Z18, Z12
-	VPUNPCKHQDQ  Z24, Z18, Z17
+	VPSHUFD      $0xa0, Z20, K1, Z15
+	VPSHUFD      $0xa0, Z22, K1, Z21
+	VPUNPCKLQDQ  Z21, Z15, Z12
+	VPUNPCKHQDQ  Z21, Z15, Z14
 	VMOVUPD      Z12, 128(SP)
-	VMOVUPD      Z17, 192(SP)
+	VMOVUPD      Z14, 192(SP)
 	SUBQ         $0x00000800, CX
 	JMP          made
 
@@ -12597,30 +13857,30 @@ single:
 
 words2:
 	VPBROADCASTD (SI), Z12
-	VPSLLVQ      Z13, Z12, Z17
-	VPTERNLOGD   $0xec, Z10, Z11, Z17
-	VMOVUPD      Z17, (AX)
-	VPSLLVQ      Z14, Z12, Z17
-	VPTERNLOGD   $0xec, Z10, Z11, Z17
-	VMOVUPD      Z17, 64(AX)
-	VPSLLVQ      Z15, Z12, Z17
-	VPTERNLOGD   $0xec, Z10, Z11, Z17
-	VMOVUPD      Z17, 128(AX)
-	VPSLLVQ      Z16, Z12, Z12
-	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VPSLLVQ      Z13, Z12, Z12
+	VPSLLQ       $0x18, Z12, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPD      Z14, (AX)
+	VPSLLQ       $0x10, Z12, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPD      Z14, 64(AX)
+	VPSLLQ       $0x08, Z12, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPD      Z14, 128(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z12
 	VMOVUPD      Z12, 192(AX)
 	VPBROADCASTD 4(SI), Z12
-	VPSLLVQ      Z13, Z12, Z17
-	VPTERNLOGD   $0xec, Z10, Z11, Z17
-	VMOVUPD      Z17, 256(AX)
-	VPSLLVQ      Z14, Z12, Z17
-	VPTERNLOGD   $0xec, Z10, Z11, Z17
-	VMOVUPD      Z17, 320(AX)
-	VPSLLVQ      Z15, Z12, Z17
-	VPTERNLOGD   $0xec, Z10, Z11, Z17
-	VMOVUPD      Z17, 384(AX)
-	VPSLLVQ      Z16, Z12, Z12
-	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VPSLLVQ      Z13, Z12, Z12
+	VPSLLQ       $0x18, Z12, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPD      Z14, 256(AX)
+	VPSLLQ       $0x10, Z12, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPD      Z14, 320(AX)
+	VPSLLQ       $0x08, Z12, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPD      Z14, 384(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z12
 	VMOVUPD      Z12, 448(AX)
 	ADDQ         $0x08, SI
 	ADDQ         $0x00000200, AX
@@ -12632,18 +13892,18 @@ rest3:
 
 chunks1:
 	ANDQ         $0x07, BX
-	VPBROADCASTQ BX, Z17
 	VMOVUPD      signShifts64<>+0(SB), Z12
-	VPSUBQ       Z17, Z12, Z12
+	VPBROADCASTQ BX, Z14
+	VPSUBQ       Z14, Z12, Z12
 	MOVQ         $0x00000000, BX
 	SUBQ         $0x08, R8
 	JL           rest5
 
 chunk4:
-	VBROADCASTSD (SI), Z17
-	VPSLLVQ      Z12, Z17, Z17
-	VPTERNLOGD   $0xec, Z10, Z11, Z17
-	VMOVUPD      Z17, (AX)
+	VBROADCASTSD (SI), Z14
+	VPSLLVQ      Z12, Z14, Z14
+	VPTERNLOGD   $0xec, Z11, Z10, Z14
+	VMOVUPD      Z14, (AX)
 	ADDQ         $0x01, SI
 	ADDQ         $0x40, AX
 	SUBQ         $0x08, R8
@@ -12654,9 +13914,9 @@ rest5:
 	TESTQ        R8, R8
 	JZ           batch
 	SHLQ         $0x03, R8
-	VBROADCASTSD (SI), Z17
-	VPSLLVQ      Z12, Z17, Z12
-	VPTERNLOGD   $0xec, Z10, Z11, Z12
+	VBROADCASTSD (SI), Z14
+	VPSLLVQ      Z12, Z14, Z12
+	VPTERNLOGD   $0xec, Z11, Z10, Z12
 	MOVQ         AX, SI
 	MOVQ         R8, DI
 	SHRQ         $0x03, DI
@@ -12669,6 +13929,498 @@ rest5:
 	JMP          batch
 
 done:
+	VZEROUPPER
+	RET
+
+// func streamRademacherF64AVX512(z *float64, n int, seed uint64, draw uint64, offset uint64)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·streamRademacherF64AVX512(SB), NOSPLIT, $328-40
+	MOVQ         z+0(FP), AX
+	MOVQ         n+8(FP), CX
+	LEAQ         philox512<>+0(SB), DX
+	VMOVUPD      (DX), Z0
+	VMOVUPD      64(DX), Z1
+	VMOVUPD      128(DX), Z2
+	VMOVUPD      192(DX), Z3
+	VMOVUPD      256(DX), Z4
+	VMOVUPD      320(DX), Z5
+	VPBROADCASTQ seed+16(FP), Z6
+	VPSRLQ       $0x20, Z6, Z7
+	VPBROADCASTQ draw+24(FP), Z8
+	VPSRLQ       $0x20, Z8, Z9
+	MOVL         $0x0000aaaa, DX
+	KMOVW        DX, K1
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSLLQ       $0x36, Z10, Z10
+	VPSRLQ       $0x02, Z10, Z10
+	VPXORD       Z11, Z11, Z11
+	VPTERNLOGD   $0xff, Z11, Z11, Z11
+	VPSLLQ       $0x3f, Z11, Z11
+	MOVQ         offset+32(FP), DX
+	MOVQ         DX, BX
+	SHRQ         $0x07, DX
+	MOVQ         BX, SI
+	ANDQ         $0x07, SI
+	SHRQ         $0x03, BX
+	ANDQ         $0x0f, BX
+	VMOVUPD      signShifts64<>+64(SB), Z12
+	VPBROADCASTQ SI, Z13
+	VPSUBQ       Z13, Z12, Z12
+	VMOVUPD      Z12, 264(SP)
+	VPBROADCASTQ DX, Z12
+	VPADDQ       Z4, Z12, Z12
+	VPADDQ       Z5, Z12, Z14
+	VPSRLQ       $0x20, Z12, Z13
+	VMOVDQA64    Z8, Z15
+	VMOVDQA64    Z9, Z16
+	VPSRLQ       $0x20, Z14, Z19
+	VMOVDQA64    Z8, Z20
+	VMOVDQA64    Z9, Z21
+	VMOVDQA64    Z6, Z24
+	VMOVDQA64    Z7, Z25
+	ADDQ         $0x0e, DX
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPSHUFD      $0xa0, Z13, K1, Z12
+	VPSHUFD      $0xa0, Z16, K1, Z15
+	VPUNPCKLQDQ  Z15, Z12, Z13
+	VPUNPCKHQDQ  Z15, Z12, Z12
+	VMOVUPD      Z13, (SP)
+	VMOVUPD      Z12, 64(SP)
+	VPSHUFD      $0xa0, Z19, K1, Z14
+	VPSHUFD      $0xa0, Z21, K1, Z20
+	VPUNPCKLQDQ  Z20, Z14, Z12
+	VPUNPCKHQDQ  Z20, Z14, Z13
+	VMOVUPD      Z12, 128(SP)
+	VMOVUPD      Z13, 192(SP)
+
+batch:
+	VPBROADCASTQ DX, Z12
+	VPADDQ       Z4, Z12, Z12
+	VPADDQ       Z5, Z12, Z14
+	VPSRLQ       $0x20, Z12, Z13
+	VMOVDQA64    Z8, Z15
+	VMOVDQA64    Z9, Z16
+	VPSRLQ       $0x20, Z14, Z19
+	VMOVDQA64    Z8, Z20
+	VMOVDQA64    Z9, Z21
+	VMOVDQA64    Z6, Z24
+	VMOVDQA64    Z7, Z25
+	ADDQ         $0x0e, DX
+	LEAQ         (SP)(BX*1), SI
+	MOVQ         $0x00000004, DI
+
+pair:
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VBROADCASTSD (SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, (AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 64(AX)
+	VBROADCASTSD 2(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 128(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 192(AX)
+	VBROADCASTSD 4(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 256(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 320(AX)
+	VBROADCASTSD 6(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 384(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 448(AX)
+	VBROADCASTSD 8(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 512(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 576(AX)
+	VBROADCASTSD 10(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 640(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 704(AX)
+	VBROADCASTSD 12(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 768(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 832(AX)
+	VBROADCASTSD 14(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 896(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 960(AX)
+	VBROADCASTSD 16(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 1024(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 1088(AX)
+	VBROADCASTSD 18(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 1152(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 1216(AX)
+	VBROADCASTSD 20(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 1280(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 1344(AX)
+	VBROADCASTSD 22(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 1408(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 1472(AX)
+	VBROADCASTSD 24(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 1536(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 1600(AX)
+	VBROADCASTSD 26(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 1664(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 1728(AX)
+	VBROADCASTSD 28(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 1792(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 1856(AX)
+	VBROADCASTSD 30(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 1920(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 1984(AX)
+	VBROADCASTSD 32(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 2048(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 2112(AX)
+	VBROADCASTSD 34(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 2176(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 2240(AX)
+	VBROADCASTSD 36(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 2304(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 2368(AX)
+	VBROADCASTSD 38(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 2432(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 2496(AX)
+	VBROADCASTSD 40(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 2560(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 2624(AX)
+	VBROADCASTSD 42(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 2688(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 2752(AX)
+	VBROADCASTSD 44(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 2816(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 2880(AX)
+	VBROADCASTSD 46(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 2944(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 3008(AX)
+	VBROADCASTSD 48(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 3072(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 3136(AX)
+	VBROADCASTSD 50(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 3200(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 3264(AX)
+	VBROADCASTSD 52(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 3328(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 3392(AX)
+	VBROADCASTSD 54(SI), Z17
+	VPSLLVQ      264(SP), Z17, Z17
+	VPSLLQ       $0x08, Z17, Z18
+	VPTERNLOGD   $0xec, Z11, Z10, Z18
+	VMOVNTPD     Z18, 3456(AX)
+	VPTERNLOGD   $0xec, Z11, Z10, Z17
+	VMOVNTPD     Z17, 3520(AX)
+	ADDQ         $0x38, SI
+	ADDQ         $0x00000e00, AX
+	DECQ         DI
+	JNZ          pair
+	VPMULUDQ     Z0, Z12, Z17
+	VPMULUDQ     Z1, Z15, Z18
+	VPSRLQ       $0x20, Z18, Z12
+	VPSRLQ       $0x20, Z17, Z15
+	VPTERNLOGD   $0x96, Z13, Z24, Z12
+	VPTERNLOGD   $0x96, Z16, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z22
+	VPMULUDQ     Z1, Z20, Z23
+	VPSRLQ       $0x20, Z23, Z14
+	VPSRLQ       $0x20, Z22, Z20
+	VPTERNLOGD   $0x96, Z19, Z24, Z14
+	VPTERNLOGD   $0x96, Z21, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPMULUDQ     Z0, Z12, Z16
+	VPMULUDQ     Z1, Z15, Z13
+	VPSRLQ       $0x20, Z13, Z12
+	VPSRLQ       $0x20, Z16, Z15
+	VPTERNLOGD   $0x96, Z18, Z24, Z12
+	VPTERNLOGD   $0x96, Z17, Z25, Z15
+	VPMULUDQ     Z0, Z14, Z21
+	VPMULUDQ     Z1, Z20, Z19
+	VPSRLQ       $0x20, Z19, Z14
+	VPSRLQ       $0x20, Z21, Z20
+	VPTERNLOGD   $0x96, Z23, Z24, Z14
+	VPTERNLOGD   $0x96, Z22, Z25, Z20
+	VPADDQ       Z2, Z24, Z24
+	VPADDQ       Z3, Z25, Z25
+	VPSHUFD      $0xa0, Z13, K1, Z12
+	VPSHUFD      $0xa0, Z16, K1, Z15
+	VPUNPCKLQDQ  Z15, Z12, Z13
+	VPUNPCKHQDQ  Z15, Z12, Z12
+	VMOVUPD      Z13, (SP)
+	VMOVUPD      Z12, 64(SP)
+	VPSHUFD      $0xa0, Z19, K1, Z14
+	VPSHUFD      $0xa0, Z21, K1, Z20
+	VPUNPCKLQDQ  Z20, Z14, Z12
+	VPUNPCKHQDQ  Z20, Z14, Z13
+	VMOVUPD      Z12, 128(SP)
+	VMOVUPD      Z13, 192(SP)
+	SUBQ         $0x00000700, CX
+	JNZ          batch
+	SFENCE
 	VZEROUPPER
 	RET
 

@@ -297,6 +297,14 @@ func updateCall[T Float](p panel, c stepCase[T]) call[T] {
 	}
 }
 
+// streamedRademacherCall is drawSigns for a probe that is written past the caches.
+func streamedRademacherCall[T Float](n int, seed, draw, offset uint64) call[T] {
+	c := rademacherCall[T](n, seed, draw, offset)
+	c.name = "streamed " + c.name
+	c.run = func(x [][]T) { drawSigns(x[0], seed, draw, offset, true) }
+	return c
+}
+
 // ---- the exported functions ----------------------------------------------
 
 // exportedRademacherCall is Rademacher, of any length, with indices that may wrap.

@@ -122,6 +122,27 @@ func testKernelRademacher[T Float](t *testing.T) {
 	}
 }
 
+// TestKernelStreamRademacher has lengths on both sides of a unit, that begin at every
+// element of a line and, in turn, at every bit of a block.
+func TestKernelStreamRademacher(t *testing.T) {
+	eachISAAndType(t, testKernelStreamRademacher[float32], testKernelStreamRademacher[float64])
+}
+
+func testKernelStreamRademacher[T Float](t *testing.T) {
+	r := newRota[T]()
+	bit := uint64(0)
+	for _, n := range lengths(streamUnit-1, streamUnit, streamUnit+1, 2*streamUnit+9, 3*streamUnit+15, streamCall+streamUnit+20) {
+		for misaligned := range 16 {
+			bit += 37
+			r.check(t, streamedRademacherCall[T](n, 0x123456789abcdef, 42, bit%128), misaligned)
+			r.check(t, streamedRademacherCall[T](n, 0xfedcba9876543210, 1<<40, 1<<39-bit), misaligned)
+		}
+	}
+	for bit := range uint64(128) {
+		r.checkNext(t, streamedRademacherCall[T](streamUnit+31, 5, 6, 1<<39-1000+bit))
+	}
+}
+
 func TestKernelAddProbe(t *testing.T) {
 	eachISAAndType(t, testKernelAddProbe[float32], testKernelAddProbe[float64])
 }

@@ -59,6 +59,7 @@ func (o *Optimizer[T]) makeSplit() {
 			o.batches = append(o.batches, batch{r, spans[i : i+1]})
 		}
 	}
+	o.stream = streams[T](total)
 	workers := min(o.opts.Workers, max(1, total/workerLen))
 	for w := range workers {
 		o.scratch = append(o.scratch, newArray[T](scratchLen, 7+w))

@@ -21,7 +21,7 @@ func together[T Float](x [][]T, r run, lo, hi int) []T {
 // drawSigns draws the probe.
 func (o *Optimizer[T]) drawSigns(r *range_) {
 	z := together(o.z, r.run, r.lo, r.hi)
-	Rademacher(z, o.opts.Seed, o.draw, o.tensors[r.first].offset+uint64(r.lo))
+	drawSigns(z, o.opts.Seed, o.draw, o.tensors[r.first].offset+uint64(r.lo), o.stream)
 }
 
 // addProducts adds the products with a probe to the sum.

@@ -16,6 +16,7 @@ func main() {
 		for _, elem := range []int{4, 8} {
 			k := newKernel(elem, bits)
 			k.rademacher()
+			k.streamRademacher()
 			k.addProbe()
 			k.allFinite()
 			k.addAbs()

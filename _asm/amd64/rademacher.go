@@ -39,15 +39,12 @@ func (k *kernel) newPhiloxConstants() *philoxConstants {
 	table := GP64()
 	LEAQ(k.philoxTable(), table)
 	at := 0
-	constant := func() Op {
+	next := func() Op {
 		m := Mem{Base: table, Disp: at}
 		at += k.bytes()
-		if k.wide() {
-			return k.load(m, nil)
-		}
-		return m
+		return k.constant(m)
 	}
-	c := &philoxConstants{mul0: constant(), mul1: constant(), weyl0: constant(), weyl1: constant(), lane: constant(), count: constant()}
+	c := &philoxConstants{mul0: next(), mul1: next(), weyl0: next(), weyl1: next(), lane: next(), count: next()}
 	words := func(name string) func() [2]reg.VecVirtual { // of an argument, in each lane
 		return func() [2]reg.VecVirtual {
 			low, high := k.vec(), k.vec()
@@ -74,6 +71,14 @@ func (k *kernel) newPhiloxConstants() *philoxConstants {
 		KMOVW(bits, c.odd)
 	}
 	return c
+}
+
+// constant is the vector at m: AVX2 has no registers left for it.
+func (k *kernel) constant(m Mem) Op {
+	if k.wide() {
+		return k.load(m, nil)
+	}
+	return m
 }
 
 // philoxTable is a table of the constants, as vectors of 64-bit lanes.
@@ -144,8 +149,8 @@ type philoxBatch struct {
 	key       [2]reg.VecVirtual
 }
 
-// newBatch begins a batch of blocks from block on, which it moves on.
-func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual) *philoxBatch {
+// newBatch begins a batch of blocks from block on, which it moves on to the next.
+func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual, next int) *philoxBatch {
 	p := &philoxBatch{constants: c}
 	number := k.vec()
 	if k.wide() {
@@ -166,7 +171,7 @@ func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual) *philoxBatch 
 		p.groups[i] = &philox{k, [4]reg.VecVirtual{low, high, draw[0], draw[1]}, [2]reg.VecVirtual{k.vec(), k.vec()}}
 	}
 	p.key = c.key()
-	ADDQ(U8(k.batch()), block)
+	ADDQ(U8(next), block)
 	return p
 }
 
@@ -188,18 +193,26 @@ func (p *philoxBatch) store(dst Mem) {
 	}
 }
 
-// signs turns bits into signs, a chunk at a time: one vector of them, but at
-// least those of a byte.
+// signs turns bits into signs.
+//
+// AVX2's blend takes the upper bit of a lane as it is, so that a vector of signs
+// is two instructions, a shift and the blend. AVX-512 has its one VPTERNLOGD for
+// what would be a comparison and a blend.
 type signs struct {
-	k            *kernel
-	shifts       []reg.VecVirtual // for each vector of a chunk: brings a lane's bit to the sign
-	signBit, one reg.VecVirtual
+	k          *kernel
+	shifts     []reg.VecVirtual // for each vector of a chunk: brings a lane's bit to the sign
+	one, other reg.VecVirtual   // other is -1, or for AVX-512 the sign bit
 }
 
+// chunk is the number of signs made at a time where they begin or end at any
+// bit: one vector of them, but at least those of a byte.
 func (k *kernel) chunk() int { return max(8, k.lanes()) }
 
 func (k *kernel) newSigns() *signs {
-	s := &signs{k: k, signBit: k.signBit(), one: k.one()}
+	s := &signs{k: k, one: k.one(), other: k.signBit()}
+	if !k.wide() {
+		VPOR(s.one, s.other, s.other)
+	}
 	for range k.chunk() / k.lanes() {
 		s.shifts = append(s.shifts, k.vec())
 	}
@@ -208,19 +221,25 @@ func (k *kernel) newSigns() *signs {
 
 // from sets the shifts for chunks that begin at the given bit of a byte.
 func (s *signs) from(bit reg.GPVirtual) {
-	first := s.k.vec()
-	if s.k.elem == 4 {
-		s.k.broadcast32(bit.As32(), first)
-	} else if s.k.wide() {
+	for v, shift := range s.shifts {
+		s.k.mov(s.k.signShifts(v*s.k.lanes()), shift)
+	}
+	s.k.startAt(bit, s.shifts...)
+}
+
+// startAt makes shifts for bits of which the first are to be left out.
+func (k *kernel) startAt(bit reg.GPVirtual, shifts ...reg.VecVirtual) {
+	first := k.vec()
+	if k.elem == 4 {
+		k.broadcast32(bit.As32(), first)
+	} else if k.wide() {
 		VPBROADCASTQ(bit, first)
 	} else {
 		VMOVQ(bit, first.AsX())
 		VPBROADCASTQ(first.AsX(), first)
 	}
-	table := s.k.signShifts()
-	for v, shift := range s.shifts {
-		s.k.mov(table.Offset(v*s.k.bytes()), shift)
-		if s.k.elem == 4 {
+	for _, shift := range shifts {
+		if k.elem == 4 {
 			VPSUBD(first, shift, shift)
 		} else {
 			VPSUBQ(first, shift, shift)
@@ -228,49 +247,50 @@ func (s *signs) from(bit reg.GPVirtual) {
 	}
 }
 
-// wordShifts returns the shifts for each vector of a word's signs. AVX2 has no
-// registers left for them.
-func (s *signs) wordShifts() (shifts []Op) {
-	table := s.k.signShifts()
-	for v := range 32 / s.k.lanes() {
-		at := table.Offset(v * s.k.bytes())
-		if s.k.wide() {
-			shifts = append(shifts, s.k.load(at, nil))
-		} else {
-			shifts = append(shifts, at)
-		}
-	}
-	return shifts
-}
-
-// signShifts is a table of the shift that brings bit l of a word to the sign of
+// signShifts are the shifts that bring bit first + l of a word to the sign of
 // lane l.
-func (k *kernel) signShifts() Mem {
+func (k *kernel) signShifts(first int) Mem {
 	return table(fmt.Sprintf("signShifts%d", k.elem*8), func(add func(Constant)) {
 		for l := range 32 {
 			add(integer(k.elem, k.elem*8-1-l))
 		}
-	})
+	}).Offset(first * k.elem)
 }
 
 // of returns the signs of vector v of the chunk whose bits begin in the lowest
 // byte of every lane.
 func (s *signs) of(bits reg.VecVirtual, v int) reg.VecVirtual {
-	return s.shifted(bits, s.shifts[v])
+	t := s.k.vec()
+	s.k.shiftLeftBy(s.shifts[v], bits, t)
+	s.top(t)
+	return t
 }
 
-// shifted returns the signs that the shifts bring to the top of the lanes.
-func (s *signs) shifted(bits reg.VecVirtual, shifts Op) reg.VecVirtual {
-	t := s.k.vec()
-	s.k.shiftLeftBy(shifts, bits, t)
+// top turns the upper bits of the lanes into signs.
+func (s *signs) top(t reg.VecVirtual) {
 	if s.k.wide() {
 		const bits, one, signBit = 0xf0, 0xcc, 0xaa // the operands' columns of the truth table
-		VPTERNLOGD(U8(bits&signBit|one), s.signBit, s.one, t)
+		VPTERNLOGD(U8(bits&signBit|one), s.other, s.one, t)
 	} else {
-		VPAND(s.signBit, t, t)
-		VPOR(s.one, t, t)
+		s.k.blend(t, s.other, s.one, t)
 	}
-	return t
+}
+
+// run stores n signs, a multiple of the lanes, of which every lane of bits has
+// all bits. last brings those of the last vector to the top of the lanes; from
+// there those of the others need a shift by a constant, which takes neither a
+// register nor a load.
+func (s *signs) run(bits reg.VecVirtual, n int, last Op, store func(ops ...Op), dst Mem) {
+	s.k.shiftLeftBy(last, bits, bits)
+	for v := 0; v < n; v += s.k.lanes() {
+		t := bits
+		if left := n - s.k.lanes() - v; left > 0 {
+			t = s.k.vec()
+			s.k.shiftLeft(U8(left), bits, t)
+		}
+		s.top(t)
+		store(t, dst.Offset(v*s.k.elem))
+	}
 }
 
 // rademacher makes a batch of blocks at a time into the frame and turns its
@@ -292,17 +312,16 @@ func (k *kernel) rademacher() {
 	SHRQ(U8(7), block)
 	from, skip, count := GP64(), GP64(), GP64()
 
-	shifts := s.wordShifts()
+	const word = 32
+	last := k.constant(k.signShifts(word - k.lanes()))
 	words := func(n int) { // turns words of the batch into signs
 		for w := range n {
 			bits := k.vec()
 			VPBROADCASTD(Mem{Base: from, Disp: 4 * w}, bits)
-			for v, shift := range shifts {
-				k.mov(s.shifted(bits, shift), k.at(z, nil, w*len(shifts)+v))
-			}
+			s.run(bits, word, last, k.mov, Mem{Base: z, Disp: w * word * k.elem})
 		}
 		ADDQ(U8(4*n), from)
-		ADDQ(U32(32*n*k.elem), z)
+		ADDQ(U32(word*n*k.elem), z)
 	}
 
 	whole := func(name string, n int, body func()) { // emits body for each n of the count
@@ -320,7 +339,7 @@ func (k *kernel) rademacher() {
 	Label("batch")
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
-	batch := k.newBatch(c, block)
+	batch := k.newBatch(c, block, k.batch())
 	batch.rounds(10)
 	batch.store(frame)
 
@@ -330,7 +349,7 @@ func (k *kernel) rademacher() {
 	CMPQ(n, U32(k.batchBytes()*8))
 	JLE(LabelRef("single"))
 	const pairs = 4 // of rounds, with which the batch before is turned into signs
-	next := k.newBatch(c, block)
+	next := k.newBatch(c, block, k.batch())
 	LEAQ(frame, from)
 	MOVQ(U32(pairs), count)
 	Label("pair")

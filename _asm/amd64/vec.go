@@ -16,11 +16,12 @@ type kernel struct {
 	elem, bits int
 
 	add, sub, mul, div, min, max func(ops ...Op) // Go's order: source 2, source 1, destination
-	sqrt, mov                    func(ops ...Op)
+	sqrt, mov, stream            func(ops ...Op) // stream is past the caches, to aligned memory
 	and, xor, andNot, copy       func(ops ...Op) // copy is from a register
 	broadcast                    func(ops ...Op)
 	shiftLeft, shiftRight        func(ops ...Op) // of elements as integers, all by one count
 	shiftLeftBy                  func(ops ...Op) // each by a count of its own
+	blend                        func(ops ...Op) // AVX2, by the sign of the first
 	masks                        maskInsns
 
 	outOfLine []func() // code to be placed behind the kernel's RET
@@ -33,12 +34,12 @@ func newKernel(elem, bits int) *kernel {
 		k.add, k.sub, k.mul, k.div, k.min, k.max = insn(VADDPS), insn(VSUBPS), insn(VMULPS), insn(VDIVPS), insn(VMINPS), insn(VMAXPS)
 		k.sqrt, k.mov, k.broadcast = insn(VSQRTPS), insn(VMOVUPS), insn(VBROADCASTSS)
 		k.shiftLeft, k.shiftRight = insn(VPSLLD), insn(VPSRLD)
-		k.shiftLeftBy = insn(VPSLLVD)
+		k.shiftLeftBy, k.blend, k.stream = insn(VPSLLVD), insn(VBLENDVPS), insn(VMOVNTPS)
 	} else {
 		k.add, k.sub, k.mul, k.div, k.min, k.max = insn(VADDPD), insn(VSUBPD), insn(VMULPD), insn(VDIVPD), insn(VMINPD), insn(VMAXPD)
 		k.sqrt, k.mov, k.broadcast = insn(VSQRTPD), insn(VMOVUPD), insn(VBROADCASTSD)
 		k.shiftLeft, k.shiftRight = insn(VPSLLQ), insn(VPSRLQ)
-		k.shiftLeftBy = insn(VPSLLVQ)
+		k.shiftLeftBy, k.blend, k.stream = insn(VPSLLVQ), insn(VBLENDVPD), insn(VMOVNTPD)
 	}
 	if k.wide() {
 		k.and, k.xor, k.andNot, k.copy = insn(VPANDD), insn(VPXORD), insn(VPANDND), insn(VMOVDQA64)

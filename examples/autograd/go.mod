@@ -8,7 +8,10 @@ require (
 	github.com/itsubaki/autograd v0.0.7
 )
 
-require golang.org/x/sys v0.36.0 // indirect
+require (
+	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
+	golang.org/x/sys v0.36.0 // indirect
+)
 
 replace (
 	github.com/adahessian-go/adahessian => ../..

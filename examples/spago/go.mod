@@ -10,6 +10,7 @@ require (
 
 require (
 	github.com/google/flatbuffers v23.5.26+incompatible // indirect
+	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
 	golang.org/x/sys v0.36.0 // indirect
 )
 

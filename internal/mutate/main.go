@@ -327,6 +327,12 @@ var amd64Kinds = []kind{
 		"VPANDD", "VPORD", "VPANDD.Z", "VPORD.Z", "VPANDQ.Z", "VPORQ.Z", "VPTESTMD", "VPTESTNMD", "VPTESTMQ", "VPTESTNMQ")),
 	named("integer sum", another("VPADDD", "VPSUBD", "VPSUBD", "VPADDD", "VPADDQ", "VPSUBQ")),
 	named("shuffle", another("VUNPCKLPD", "VUNPCKHPD", "VUNPCKHPD", "VUNPCKLPD", "VPUNPCKLQDQ", "VPUNPCKHQDQ", "VPUNPCKHQDQ", "VPUNPCKLQDQ")),
+	{"choice turned", func(insn string, ops []string) string {
+		if !strings.HasPrefix(insn, "VBLENDV") {
+			return ""
+		}
+		return join(insn, []string{ops[0], ops[2], ops[1], ops[3]})
+	}},
 	{"root left out", func(insn string, ops []string) string {
 		if base, ok := strings.CutPrefix(insn, "VSQRT"); ok {
 			return join("VMOVU"+base, ops)

@@ -1,0 +1,68 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+)
+
+// streamRademacher is rademacher for what does not stay in the caches: by
+// stores that do not fetch the line they write to.
+//
+// z begins with a vector, so the bits begin anywhere, at the same bit of a block
+// for each batch. The last block of a batch is therefore the first of the next:
+// its bits are made twice, which takes no time while memory takes the stores.
+func (k *kernel) streamRademacher() {
+	const (
+		beyond = 8  // bits are read as a vector's lane
+		run    = 16 // signs, of which a lane has all bits wherever they begin in a byte
+		pairs  = 4  // of rounds, with which the batch before is turned into signs
+	)
+	frame := k.text("streamRademacher", "func(z *float, n int, seed, draw, offset uint64)", k.batchBytes()+beyond+k.bytes(),
+		"sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10, past the caches.",
+		"It requires that z is aligned to 64 bytes and that n is a positive multiple of 1,792.")
+	shared := k.batch() / 8 // blocks of a batch that the next has too: the start of one block at least
+	blocks := k.batch() - shared
+	z, n := arg("z"), arg("n")
+	c := k.newPhiloxConstants()
+	s := k.newSigns()
+	block, start := arg("offset"), GP64()
+	MOVQ(block, start)
+	SHRQ(U8(7), block)
+	bit := GP64()
+	MOVQ(start, bit)
+	ANDQ(U8(7), bit)
+	SHRQ(U8(3), start)
+	ANDQ(U8(15), start) // the byte of the first sign
+	first := k.vec()
+	k.mov(k.signShifts(run-k.lanes()), first)
+	k.startAt(bit, first)
+	last := frame.Offset(k.batchBytes() + beyond)
+	k.mov(first, last)
+
+	batch := k.newBatch(c, block, blocks)
+	batch.rounds(10)
+	batch.store(frame)
+	Label("batch")
+	next := k.newBatch(c, block, blocks)
+	from, count := GP64(), GP64()
+	LEAQ(frame.Idx(start, 1), from)
+	MOVQ(U32(pairs), count)
+	Label("pair")
+	next.rounds(2)
+	part := blocks * 128 / pairs
+	for at := 0; at < part; at += run {
+		bits := k.vec()
+		k.broadcast(Mem{Base: from, Disp: at / 8}, bits)
+		s.run(bits, run, last, k.stream, Mem{Base: z, Disp: at * k.elem})
+	}
+	ADDQ(U8(part/8), from)
+	ADDQ(U32(part*k.elem), z)
+	DECQ(count)
+	JNZ(LabelRef("pair"))
+	next.rounds(10 - 2*pairs)
+	next.store(frame)
+	SUBQ(U32(blocks*128), n)
+	JNZ(LabelRef("batch"))
+	SFENCE() // nothing else orders these stores
+	k.ret()
+}

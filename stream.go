@@ -1,0 +1,35 @@
+package adahessian
+
+import "unsafe"
+
+// A probe that does not stay in the caches is written past them: an ordinary
+// store first fetches the line that it is going to overwrite, and so moves twice
+// the bytes.
+
+const (
+	// streamUnit is what the kernels make multiples of: the signs of a batch of
+	// 14 blocks, or of two of 7.
+	streamUnit  = 14 * 128
+	streamCall  = maxCall / streamUnit * streamUnit
+	streamAlign = 64 // bytes: a cache line, and the widest vector
+)
+
+// streams reports whether a probe of n elements in all is written past the caches.
+func streams[T Float](n int) bool { return n > streamBytes/int(unsafe.Sizeof(T(0))) }
+
+// streamSigns sets signs past the caches, from the first one on, but for those in
+// front of the first cache line. It returns how many it has set: what is left is less
+// than a unit, or all where the index wraps or z is not aligned to its elements.
+func streamSigns[T Float](z []T, seed, draw, offset uint64) int {
+	at, size := uintptr(unsafe.Pointer(unsafe.SliceData(z))), unsafe.Sizeof(T(0))
+	front := int(-at % streamAlign / size)
+	end := front + (len(z)-front)/streamUnit*streamUnit
+	if end <= front || at%size != 0 || offset != 0 && uint64(len(z)) > -offset {
+		return 0
+	}
+	rademacher(z[:front], seed, draw, offset)
+	for from := front; from < end; from += streamCall {
+		streamRademacher(z[from:min(from+streamCall, end)], seed, draw, offset+uint64(from))
+	}
+	return end
+}
