@@ -1183,8 +1183,41 @@ TEXT ·allFiniteF32AVX2(SB), NOSPLIT, $0-17
 	VPXOR    Y2, Y2, Y2
 	VPXOR    Y3, Y3, Y3
 	VPXOR    Y4, Y4, Y4
-	SUBQ     $0x00000080, CX
-	JL       done2
+	CMPQ     CX, $0x40000000
+	JL       whole
+	MOVQ     CX, BX
+	SHRQ     $0x02, BX
+	ANDQ     $-64, BX
+	LEAQ     (AX)(BX*1), SI
+	LEAQ     (SI)(BX*1), DI
+	LEAQ     (DI)(BX*1), R8
+
+quarters:
+	VPAND   (AX)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(AX)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   (SI)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   32(SI)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   (DI)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   32(DI)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   (R8)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	VPAND   32(R8)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x40, DX
+	CMPQ    DX, BX
+	JL      quarters
+	SHLQ    $0x02, DX
+	SUBQ    DX, CX
+
+whole:
+	SUBQ $0x00000080, CX
+	JL   done2
 
 loop1:
 	VPAND   (AX)(DX*1), Y0, Y5
@@ -5819,8 +5852,41 @@ TEXT ·allFiniteF64AVX2(SB), NOSPLIT, $0-17
 	VPXOR    Y2, Y2, Y2
 	VPXOR    Y3, Y3, Y3
 	VPXOR    Y4, Y4, Y4
-	SUBQ     $0x00000080, CX
-	JL       done2
+	CMPQ     CX, $0x40000000
+	JL       whole
+	MOVQ     CX, BX
+	SHRQ     $0x02, BX
+	ANDQ     $-64, BX
+	LEAQ     (AX)(BX*1), SI
+	LEAQ     (SI)(BX*1), DI
+	LEAQ     (DI)(BX*1), R8
+
+quarters:
+	VPAND   (AX)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(AX)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   (SI)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   32(SI)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   (DI)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   32(DI)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   (R8)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	VPAND   32(R8)(DX*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x40, DX
+	CMPQ    DX, BX
+	JL      quarters
+	SHLQ    $0x02, DX
+	SUBQ    DX, CX
+
+whole:
+	SUBQ $0x00000080, CX
+	JL   done2
 
 loop1:
 	VPAND   (AX)(DX*1), Y0, Y5
@@ -9917,8 +9983,33 @@ TEXT ·allFiniteF32AVX512(SB), NOSPLIT, $0-17
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
-	SUBQ       $0x00000100, CX
-	JL         done2
+	CMPQ       CX, $0x40000000
+	JL         whole
+	MOVQ       CX, BX
+	SHRQ       $0x02, BX
+	ANDQ       $-64, BX
+	LEAQ       (AX)(BX*1), SI
+	LEAQ       (SI)(BX*1), DI
+	LEAQ       (DI)(BX*1), R8
+
+quarters:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  (SI)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  (DI)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  (R8)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x40, DX
+	CMPQ    DX, BX
+	JL      quarters
+	SHLQ    $0x02, DX
+	SUBQ    DX, CX
+
+whole:
+	SUBQ $0x00000100, CX
+	JL   done2
 
 loop1:
 	VPANDD  (AX)(DX*1), Z0, Z5
@@ -14507,8 +14598,33 @@ TEXT ·allFiniteF64AVX512(SB), NOSPLIT, $0-17
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
-	SUBQ       $0x00000100, CX
-	JL         done2
+	CMPQ       CX, $0x40000000
+	JL         whole
+	MOVQ       CX, BX
+	SHRQ       $0x02, BX
+	ANDQ       $-64, BX
+	LEAQ       (AX)(BX*1), SI
+	LEAQ       (SI)(BX*1), DI
+	LEAQ       (DI)(BX*1), R8
+
+quarters:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  (SI)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  (DI)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  (R8)(DX*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x40, DX
+	CMPQ    DX, BX
+	JL      quarters
+	SHLQ    $0x02, DX
+	SUBQ    DX, CX
+
+whole:
+	SUBQ $0x00000100, CX
+	JL   done2
 
 loop1:
 	VPANDD  (AX)(DX*1), Z0, Z5
