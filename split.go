@@ -21,16 +21,17 @@ const (
 	workerLen = 32 << 10 // elements for which another goroutine is worth its start
 )
 
-// range_ is an item: a range of a tensor's elements, or the tensors of a run.
-type range_ struct {
-	run
+// range_ is an item: a range of a run's elements.
+type range_[T Float] struct {
+	run[T]
 	lo, hi int
 }
 
-// batch is an item: spans of a tensor, or all those of a run.
-type batch struct {
-	run
+// batch is an item: a span of a tensor, those of several small ones, or a chain
+// of small ones, which has no spans.
+type batch[T Float] struct {
 	spans []span
+	chain[T]
 }
 
 // span is a panel of a tensor.
@@ -40,23 +41,20 @@ type span struct {
 	element, block int // where the panel starts in the tensor, and its blocks in v
 }
 
-func (o *Optimizer[T]) makeSplit() {
+func (o *Optimizer[T]) makeSplit(runs []run[T]) {
 	total := 0
-	for _, r := range o.runs() {
-		var spans []span
-		for i := r.first; i <= r.last; i++ {
-			spans = append(spans, o.spans(i)...)
-		}
-		total += r.len
-		for lo := 0; lo < r.len; lo += itemLen {
-			o.ranges = append(o.ranges, range_{r, lo, min(lo+itemLen, r.len)})
+	for _, r := range runs {
+		n := len(r.m)
+		total += n
+		for lo := 0; lo < n; lo += itemLen {
+			o.ranges = append(o.ranges, range_[T]{r, lo, min(lo+itemLen, n)})
 		}
 		if r.first < r.last {
-			o.batches = append(o.batches, batch{r, spans})
+			o.splitRun(r)
 			continue
 		}
-		for i := range spans {
-			o.batches = append(o.batches, batch{r, spans[i : i+1]})
+		for _, sp := range o.spans(r.first) {
+			o.batches = append(o.batches, batch[T]{spans: []span{sp}})
 		}
 	}
 	workers := min(o.opts.Workers, max(1, total/workerLen))
@@ -66,6 +64,42 @@ func (o *Optimizer[T]) makeSplit() {
 	o.worker = func() {
 		o.drain(int(o.workers.Add(1)))
 		o.done.Done()
+	}
+}
+
+// splitRun divides the tensors of a run into chains and others.
+func (o *Optimizer[T]) splitRun(r run[T]) {
+	for i := r.first; i <= r.last; {
+		var b batch[T]
+		first := &o.tensors[i]
+		chained := first.layout.panel().block == 1
+		if chained {
+			b.chain = chain[T]{first: i, group: first.group}
+		}
+		elements, blocks := 0, 0
+		for ; i <= r.last; i++ {
+			t := &o.tensors[i]
+			if chains := t.layout.panel().block == 1; chains != chained || chained && t.group != first.group {
+				break
+			}
+			elements += len(t.value)
+			blocks += t.layout.Blocks()
+			if !chained {
+				b.spans = append(b.spans, o.spans(i)...)
+			}
+		}
+		hz, m, v := cut(&r.hz, elements), cut(&r.m, elements), cut(&r.v, blocks)
+		var d []T
+		if r.d != nil {
+			d = cut(&r.d, blocks)
+		}
+		if chained {
+			b.chain.last = i - 1
+			b.hz, b.m, b.v, b.d = hz, m, v, d
+		}
+		if elements > 0 {
+			o.batches = append(o.batches, b)
+		}
 	}
 }
 
@@ -120,8 +154,12 @@ func (o *Optimizer[T]) drain(worker int) {
 		case stageInspect:
 			o.inspect(&o.batches[i])
 		default:
-			for s := range o.batches[i].spans {
-				o.step(&o.batches[i].spans[s], o.scratch[worker])
+			b := &o.batches[i]
+			if b.spans == nil {
+				o.stepChain(&b.chain, o.scratch[worker])
+			}
+			for s := range b.spans {
+				o.step(&b.spans[s], o.scratch[worker])
 			}
 		}
 	}

@@ -73,7 +73,9 @@ func testWorkers[T Float](t *testing.T) {
 // block once, and that each tensor longer than an item is divided where its
 // blocks allow it.
 func TestSplitCovers(t *testing.T) {
-	o := newRunner(t, DefaultOptions(), append(splitLayouts[float32](), longLayouts[float32]()...)...).opt
+	opts := DefaultOptions()
+	opts.UpdateEach = 2 // so that the curvature is kept
+	o := newRunner(t, opts, append(splitLayouts[float32](), longLayouts[float32]()...)...).opt
 	elements, blocks := make([][]int, len(o.tensors)), make([][]int, len(o.tensors))
 	signs := make([][]int, len(o.tensors))
 	for i, x := range o.tensors {
@@ -97,6 +99,26 @@ func TestSplitCovers(t *testing.T) {
 	var spans []span
 	for _, b := range o.batches {
 		spans = append(spans, b.spans...)
+		if b.spans == nil {
+			at := 0 // in the chain
+			for i := b.first; i <= b.last; i++ {
+				x := &o.tensors[i]
+				if l := x.layout; l.Block > 1 && l.Len() > 0 || x.group != b.group {
+					t.Fatalf("parameter %d %+v of group %d is in a chain of group %d", i, l, x.group, b.group)
+				}
+				for e := range x.value {
+					elements[i][e]++
+					blocks[i][e]++
+					if &b.m[at] != &x.m[e] || &b.v[at] != &x.v[e] || &b.hz[at] != &o.hz[i][e] || &b.d[at] != &x.d[e] {
+						t.Fatalf("parameter %d: element %d is not where the chain has it", i, e)
+					}
+					at++
+				}
+			}
+			if len(b.m) != at || len(b.v) != at || len(b.hz) != at || len(b.d) != at {
+				t.Fatalf("a chain of %d elements has arrays of %d, %d, %d and %d", at, len(b.hz), len(b.m), len(b.v), len(b.d))
+			}
+		}
 	}
 	for _, s := range spans {
 		items[s.tensor]++
