@@ -1,8 +1,8 @@
 package adahessian
 
 // A step is made in stages, and a stage is a list of items that any number of
-// goroutines take one after the other. The items depend on the tensors alone,
-// and each writes memory of its own, so the number of goroutines changes
+// goroutines take one after the other. Each item writes memory of its own, and no
+// result depends on how a tensor is divided, so the number of goroutines changes
 // nothing but the time.
 
 // stage is what is done to the items.
@@ -17,8 +17,9 @@ const (
 )
 
 const (
-	itemLen   = 64 << 10 // elements of an item, about
-	workerLen = 32 << 10 // elements for which another goroutine is worth its start
+	itemLen    = 16 << 10 // elements of an item, about: no more, or all wait for the last
+	columnsLen = 64 << 10 // and of one of several columns, since short rows cost time in memory
+	workerLen  = 32 << 10 // elements for which another goroutine is worth its start
 )
 
 // range_ is an item: a range of a run's elements.
@@ -44,20 +45,26 @@ type span struct {
 func (o *Optimizer[T]) makeSplit(runs []run[T]) {
 	total := 0
 	for _, r := range runs {
+		total += len(r.m)
+	}
+	workers := min(o.opts.Workers, max(1, total/workerLen))
+	columns := scratchLen
+	if workers > 1 {
+		columns /= 2 // one slice of so many is then work for two
+	}
+	for _, r := range runs {
 		n := len(r.m)
-		total += n
 		for lo := 0; lo < n; lo += itemLen {
 			o.ranges = append(o.ranges, range_[T]{r, lo, min(lo+itemLen, n)})
 		}
 		if r.first < r.last {
-			o.splitRun(r)
+			o.splitRun(r, columns)
 			continue
 		}
-		for _, sp := range o.spans(r.first) {
+		for _, sp := range o.spans(r.first, columns) {
 			o.batches = append(o.batches, batch[T]{spans: []span{sp}})
 		}
 	}
-	workers := min(o.opts.Workers, max(1, total/workerLen))
 	for w := range workers {
 		o.scratch = append(o.scratch, newArray[T](scratchLen, 7+w))
 	}
@@ -68,7 +75,7 @@ func (o *Optimizer[T]) makeSplit(runs []run[T]) {
 }
 
 // splitRun divides the tensors of a run into chains and others.
-func (o *Optimizer[T]) splitRun(r run[T]) {
+func (o *Optimizer[T]) splitRun(r run[T], columns int) {
 	for i := r.first; i <= r.last; {
 		var b batch[T]
 		first := &o.tensors[i]
@@ -85,7 +92,7 @@ func (o *Optimizer[T]) splitRun(r run[T]) {
 			elements += len(t.value)
 			blocks += t.layout.Blocks()
 			if !chained {
-				b.spans = append(b.spans, o.spans(i)...)
+				b.spans = append(b.spans, o.spans(i, columns)...)
 			}
 		}
 		hz, m, v := cut(&r.hz, elements), cut(&r.m, elements), cut(&r.v, blocks)
@@ -103,10 +110,14 @@ func (o *Optimizer[T]) splitRun(r run[T]) {
 	}
 }
 
-// spans divides a tensor.
-func (o *Optimizer[T]) spans(tensor int) (spans []span) {
+// spans divides a tensor, of columns not fewer than the given number together.
+func (o *Optimizer[T]) spans(tensor, columns int) (spans []span) {
 	p := o.tensors[tensor].layout.panel()
-	outer, width := p.grain(itemLen, scratchLen)
+	limit := itemLen
+	if !p.contiguous() {
+		limit = columnsLen
+	}
+	outer, width := p.grain(limit, columns)
 	for at := 0; at < p.outer; at += outer {
 		for col := 0; col < p.width; col += width {
 			q, e, b := p.piece(at, col, outer, width)
