@@ -79,6 +79,7 @@ type Param[T Float] struct {
 type Optimizer[T Float] struct {
 	opts      Options
 	tensors   []tensor[T]
+	values    [][]T // of the tensors
 	groups    []group[T]
 	steps     uint64 // steps made
 	refreshes uint64 // Hessian refreshes made
@@ -92,8 +93,8 @@ type Optimizer[T Float] struct {
 	grads         [][]T // the argument of the present Step
 
 	// The division of a step into items, and the stage under way (see split.go).
-	ranges  []range_
-	batches []batch
+	ranges  []range_[T]
+	batches []batch[T]
 	stream  bool   // the probe is written past the caches
 	scratch [][]T  // for each worker
 	worker  func() // the goroutine: made once, so that starting it allocates nothing
@@ -105,6 +106,7 @@ type Optimizer[T Float] struct {
 	draw      uint64 // stageSigns
 	first     bool   // stageSum: the first probe of a refresh
 	due       bool   // stageInspect: there is a new product
+	replaced  bool   // stageInspect: hvp has put a slice of its own in the place of one
 	nonFinite atomic.Bool
 
 	overlap
@@ -159,6 +161,7 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 		}
 		next = t.offset + uint64(len(t.value))
 		o.tensors = append(o.tensors, t)
+		o.values = append(o.values, t.value)
 	}
 	if err := o.checkOverlap(); err != nil {
 		return nil, err
@@ -168,8 +171,7 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 			return nil, err
 		}
 	}
-	o.makeState()
-	o.makeSplit()
+	o.makeSplit(o.makeState())
 	o.makeOverlap()
 	return o, nil
 }
@@ -231,65 +233,6 @@ func (o *Optimizer[T]) checkOverlap() error {
 		}
 	}
 	return nil
-}
-
-// makeState makes the moments and the buffers.
-func (o *Optimizer[T]) makeState() {
-	for i := range o.tensors {
-		t := &o.tensors[i]
-		n, blocks := len(t.value), t.layout.Blocks()
-		t.m, t.v = newArray[T](n, 1), newArray[T](blocks, 2)
-		if o.opts.UpdateEach > 1 {
-			t.d = newArray[T](blocks, 3)
-		}
-		if t.layout.panel().block > 1 && !o.opts.SkipFiniteCheck {
-			t.next = newArray[T](blocks, 8)
-		}
-	}
-	for _, r := range o.runs() {
-		z, hz, sum := newArray[T](r.len, 4), newArray[T](r.len, 5), []T(nil)
-		if o.opts.Samples > 1 {
-			sum = newArray[T](r.len, 6)
-		}
-		lo := 0
-		for i := r.first; i <= r.last; i++ {
-			hi := lo + len(o.tensors[i].value)
-			o.z, o.hz = append(o.z, z[lo:hi:hi]), append(o.hz, hz[lo:hi:hi])
-			if sum != nil {
-				o.sum = append(o.sum, sum[lo:hi:hi])
-			}
-			lo = hi
-		}
-	}
-	o.zView, o.hzView = slices.Clone(o.z), slices.Clone(o.hz)
-	o.h = o.hzView
-	if o.opts.Samples > 1 {
-		o.h = o.sum
-	}
-}
-
-// A run is a tensor, or several small ones that follow each other: their probes
-// lie together, and are drawn together.
-type run struct{ first, last, len int }
-
-// smallLen is the length below which tensors share a run.
-const smallLen = 1024
-
-func (o *Optimizer[T]) runs() (runs []run) {
-	for i := range o.tensors {
-		t := &o.tensors[i]
-		n := len(t.value)
-		if i > 0 && n < smallLen && len(o.tensors[i-1].value) < smallLen {
-			r := &runs[len(runs)-1]
-			if r.len+n <= itemLen && o.tensors[r.first].offset+uint64(r.len) == t.offset {
-				r.last = i
-				r.len += n
-				continue
-			}
-		}
-		runs = append(runs, run{i, i, n})
-	}
-	return runs
 }
 
 // newArray makes n zeros. Long arrays start on a page, and arrays that one

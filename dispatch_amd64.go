@@ -275,3 +275,28 @@ func update[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k powe
 		updateGeneric(theta, m, v, g, hz, p, s, k, 0)
 	}
 }
+
+// updateEach is update for each of several tensors without blocks, which may be
+// so small that a call of update would cost as much as its work. Their m and v
+// lie together.
+func updateEach[T Float](theta [][]T, m, v []T, g, hz [][]T, s *scalars[T], k power) {
+	for i, t := range theta {
+		n := len(t)
+		if useAVX512 {
+			if is32[T]() {
+				updateF32AVX512(f32(t), f32(m), f32(v), f32(g[i]), f32(hz[i]), n, s32(s), int(k))
+			} else {
+				updateF64AVX512(f64(t), f64(m), f64(v), f64(g[i]), f64(hz[i]), n, s64(s), int(k))
+			}
+		} else if useAVX2 {
+			if is32[T]() {
+				updateF32AVX2(f32(t), f32(m), f32(v), f32(g[i]), f32(hz[i]), n, s32(s), int(k))
+			} else {
+				updateF64AVX2(f64(t), f64(m), f64(v), f64(g[i]), f64(hz[i]), n, s64(s), int(k))
+			}
+		} else {
+			updateGeneric(t, m, v, g[i], hz[i], panel{n, 1, 1, 1}, s, k, 0)
+		}
+		m, v = m[n:], v[n:]
+	}
+}

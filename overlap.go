@@ -26,8 +26,8 @@ func extentOf[T Float](x []T) extent {
 // writes: there a step would read what it has written already.
 type overlap struct {
 	written []written // in rising order, and apart
-	apart   []extent  // the last gradient of each tensor that was found to be so
-	own     []extent  // and the last product that hvp has put in the place of ours
+	apart   []uintptr // where the last gradient of each tensor lay that was found to be so
+	own     []uintptr // and the last product that hvp has put in the place of ours
 }
 
 // makeOverlap lists what a step writes.
@@ -49,8 +49,8 @@ func (o *Optimizer[T]) makeOverlap() {
 		}
 		return 1
 	})
-	o.apart = make([]extent, len(o.tensors))
-	o.own = make([]extent, len(o.tensors))
+	o.apart = make([]uintptr, len(o.tensors))
+	o.own = make([]uintptr, len(o.tensors))
 }
 
 // find returns what is written first of the memory of x, or nil.
@@ -67,50 +67,42 @@ func (l *overlap) find(x extent) *written {
 	return nil
 }
 
-// checkGradients reports the first gradient that shares memory with what the
-// step writes. A gradient may be its own parameter's Value, as that of ½|θ|²
-// is: every element is read before it is written.
-func (o *Optimizer[T]) checkGradients(grads [][]T) error {
-	for i, g := range grads {
-		if unsafe.SliceData(g) == unsafe.SliceData(o.tensors[i].value) {
+// check reports the first of x, one slice for each parameter, that has the wrong
+// length or shares memory with what the step writes; and whether any but mine are
+// among them, which may. No memory moves, so what was apart still is: apart says
+// where the latest lay that were.
+func (o *Optimizer[T]) check(x, mine [][]T, apart []uintptr, what string) (others bool, err error) {
+	for i, value := range o.values {
+		if len(x[i]) != len(value) {
+			return others, fmt.Errorf("%w: parameter %d %q: %s has %d elements, want %d",
+				ErrShape, i, o.tensors[i].name, what, len(x[i]), len(value))
+		}
+		start := unsafe.SliceData(x[i])
+		if start == unsafe.SliceData(mine[i]) {
 			continue
 		}
-		if err := o.checkApart(i, g, "gradient", &o.apart[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkOwnProducts is checkGradients for products that hvp has put in the place
-// of the optimizer's.
-func (o *Optimizer[T]) checkOwnProducts() error {
-	for i, h := range o.hzView {
-		if unsafe.SliceData(h) == unsafe.SliceData(o.hz[i]) {
+		others = true
+		if uintptr(unsafe.Pointer(start)) == apart[i] || len(value) == 0 {
 			continue
 		}
-		if err := o.checkApart(i, h, product, &o.own[i]); err != nil {
-			return err
+		if w := o.find(extentOf(x[i])); w != nil {
+			return others, fmt.Errorf("%w: parameter %d %q: %s shares memory with %s of parameter %d %q",
+				ErrShape, i, o.tensors[i].name, what, w.what, w.tensor, o.tensors[w.tensor].name)
 		}
+		apart[i] = uintptr(unsafe.Pointer(start))
 	}
-	return nil
+	return others, nil
 }
 
-// checkApart reports a slice for the i-th parameter that shares memory with what
-// the step writes. No memory moves, so what was apart still is: last is the
-// latest that was.
-func (o *Optimizer[T]) checkApart(i int, x []T, what string, last *extent) error {
-	if len(x) == 0 {
-		return nil
-	}
-	e := extentOf(x)
-	if e == *last {
-		return nil
-	}
-	if w := o.find(e); w != nil {
-		return fmt.Errorf("%w: parameter %d %q: %s shares memory with %s of parameter %d %q",
-			ErrShape, i, o.tensors[i].name, what, w.what, w.tensor, o.tensors[w.tensor].name)
-	}
-	*last = e
-	return nil
+// checkGradients is check for the gradients. One may be its own parameter's
+// Value, as that of ½|θ|² is: every element is read before it is written.
+func (o *Optimizer[T]) checkGradients() error {
+	_, err := o.check(o.grads, o.values, o.apart, "gradient")
+	return err
+}
+
+// checkProducts is check for what hvp has left.
+func (o *Optimizer[T]) checkProducts() (err error) {
+	o.replaced, err = o.check(o.hzView, o.hz, o.own, product)
+	return err
 }

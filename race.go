@@ -57,6 +57,17 @@ func noteUpdate[T Float](theta, m, v, g, hz, cached []T, p panel) {
 	}
 }
 
+// noteUpdates notes what updateEach does.
+func noteUpdates[T Float](theta [][]T, m, v []T, g, hz [][]T) {
+	noteWrite(m)
+	noteWrite(v)
+	for i := range theta {
+		noteWrite(theta[i])
+		noteRead(g[i])
+		noteRead(hz[i])
+	}
+}
+
 // noteMean notes what meanPanel does.
 func noteMean[T Float](d, x []T, p panel) {
 	noteRows(noteRead[T], x, p)

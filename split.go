@@ -1,8 +1,8 @@
 package adahessian
 
 // A step is made in stages, and a stage is a list of items that any number of
-// goroutines take one after the other. The items depend on the tensors alone,
-// and each writes memory of its own, so the number of goroutines changes
+// goroutines take one after the other. Each item writes memory of its own, and no
+// result depends on how a tensor is divided, so the number of goroutines changes
 // nothing but the time.
 
 // stage is what is done to the items.
@@ -17,20 +17,22 @@ const (
 )
 
 const (
-	itemLen   = 64 << 10 // elements of an item, about
-	workerLen = 32 << 10 // elements for which another goroutine is worth its start
+	itemLen    = 16 << 10 // elements of an item, about: no more, or all wait for the last
+	columnsLen = 64 << 10 // and of one of several columns, since short rows cost time in memory
+	workerLen  = 32 << 10 // elements for which another goroutine is worth its start
 )
 
-// range_ is an item: a range of a tensor's elements, or the tensors of a run.
-type range_ struct {
-	run
+// range_ is an item: a range of a run's elements.
+type range_[T Float] struct {
+	run[T]
 	lo, hi int
 }
 
-// batch is an item: spans of a tensor, or all those of a run.
-type batch struct {
-	run
+// batch is an item: a span of a tensor, those of several small ones, or a chain
+// of small ones, which has no spans.
+type batch[T Float] struct {
 	spans []span
+	chain[T]
 }
 
 // span is a panel of a tensor.
@@ -40,27 +42,30 @@ type span struct {
 	element, block int // where the panel starts in the tensor, and its blocks in v
 }
 
-func (o *Optimizer[T]) makeSplit() {
+func (o *Optimizer[T]) makeSplit(runs []run[T]) {
 	total := 0
-	for _, r := range o.runs() {
-		var spans []span
-		for i := r.first; i <= r.last; i++ {
-			spans = append(spans, o.spans(i)...)
-		}
-		total += r.len
-		for lo := 0; lo < r.len; lo += itemLen {
-			o.ranges = append(o.ranges, range_{r, lo, min(lo+itemLen, r.len)})
-		}
-		if r.first < r.last {
-			o.batches = append(o.batches, batch{r, spans})
-			continue
-		}
-		for i := range spans {
-			o.batches = append(o.batches, batch{r, spans[i : i+1]})
-		}
+	for _, r := range runs {
+		total += len(r.m)
 	}
 	o.stream = streams[T](total)
 	workers := min(o.opts.Workers, max(1, total/workerLen))
+	columns := scratchLen
+	if workers > 1 {
+		columns /= 2 // one slice of so many is then work for two
+	}
+	for _, r := range runs {
+		n := len(r.m)
+		for lo := 0; lo < n; lo += itemLen {
+			o.ranges = append(o.ranges, range_[T]{r, lo, min(lo+itemLen, n)})
+		}
+		if r.first < r.last {
+			o.splitRun(r, columns)
+			continue
+		}
+		for _, sp := range o.spans(r.first, columns) {
+			o.batches = append(o.batches, batch[T]{spans: []span{sp}})
+		}
+	}
 	for w := range workers {
 		o.scratch = append(o.scratch, newArray[T](scratchLen, 7+w))
 	}
@@ -70,10 +75,50 @@ func (o *Optimizer[T]) makeSplit() {
 	}
 }
 
-// spans divides a tensor.
-func (o *Optimizer[T]) spans(tensor int) (spans []span) {
+// splitRun divides the tensors of a run into chains and others.
+func (o *Optimizer[T]) splitRun(r run[T], columns int) {
+	for i := r.first; i <= r.last; {
+		var b batch[T]
+		first := &o.tensors[i]
+		chained := first.layout.panel().block == 1
+		if chained {
+			b.chain = chain[T]{first: i, group: first.group}
+		}
+		elements, blocks := 0, 0
+		for ; i <= r.last; i++ {
+			t := &o.tensors[i]
+			if chains := t.layout.panel().block == 1; chains != chained || chained && t.group != first.group {
+				break
+			}
+			elements += len(t.value)
+			blocks += t.layout.Blocks()
+			if !chained {
+				b.spans = append(b.spans, o.spans(i, columns)...)
+			}
+		}
+		hz, m, v := cut(&r.hz, elements), cut(&r.m, elements), cut(&r.v, blocks)
+		var d []T
+		if r.d != nil {
+			d = cut(&r.d, blocks)
+		}
+		if chained {
+			b.chain.last = i - 1
+			b.hz, b.m, b.v, b.d = hz, m, v, d
+		}
+		if elements > 0 {
+			o.batches = append(o.batches, b)
+		}
+	}
+}
+
+// spans divides a tensor, of columns not fewer than the given number together.
+func (o *Optimizer[T]) spans(tensor, columns int) (spans []span) {
 	p := o.tensors[tensor].layout.panel()
-	outer, width := p.grain(itemLen, scratchLen)
+	limit := itemLen
+	if !p.contiguous() {
+		limit = columnsLen
+	}
+	outer, width := p.grain(limit, columns)
 	for at := 0; at < p.outer; at += outer {
 		for col := 0; col < p.width; col += width {
 			q, e, b := p.piece(at, col, outer, width)
@@ -121,8 +166,12 @@ func (o *Optimizer[T]) drain(worker int) {
 		case stageInspect:
 			o.inspect(&o.batches[i])
 		default:
-			for s := range o.batches[i].spans {
-				o.step(&o.batches[i].spans[s], o.scratch[worker])
+			b := &o.batches[i]
+			if b.spans == nil {
+				o.stepChain(&b.chain, o.scratch[worker])
+			}
+			for s := range b.spans {
+				o.step(&b.spans[s], o.scratch[worker])
 			}
 		}
 	}

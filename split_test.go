@@ -17,6 +17,7 @@ func splitLayouts[T Float]() []Param[T] {
 		{Layout: Layout{2, 3, 30011}},
 		{Layout: Layout{1, itemLen/2 + 10, 3}},
 		{Layout: Layout{300, 9, 31}},
+		{Layout: Layout{1, 33, scratchLen - 3}}, // by several workers only
 	}
 	for i := range 90 { // and many small tensors
 		params = append(params, Param[T]{Layout: []Layout{{i, 1, 1}, {i, 9, 1}, {i % 3, 3, 11}}[i%3]})
@@ -73,7 +74,16 @@ func testWorkers[T Float](t *testing.T) {
 // block once, and that each tensor longer than an item is divided where its
 // blocks allow it.
 func TestSplitCovers(t *testing.T) {
-	o := newRunner(t, DefaultOptions(), append(splitLayouts[float32](), longLayouts[float32]()...)...).opt
+	t.Run("one worker", func(t *testing.T) { testSplitCovers(t, 1, scratchLen) })
+	t.Run("two workers", func(t *testing.T) { testSplitCovers(t, 2, scratchLen/2) })
+}
+
+// testSplitCovers expects that tensors of up to the given number of columns are
+// not divided between these.
+func testSplitCovers(t *testing.T, workers, columns int) {
+	opts := DefaultOptions()
+	opts.Workers, opts.UpdateEach = workers, 2 // so that the curvature is kept
+	o := newRunner(t, opts, append(splitLayouts[float32](), longLayouts[float32]()...)...).opt
 	elements, blocks := make([][]int, len(o.tensors)), make([][]int, len(o.tensors))
 	signs := make([][]int, len(o.tensors))
 	for i, x := range o.tensors {
@@ -97,6 +107,26 @@ func TestSplitCovers(t *testing.T) {
 	var spans []span
 	for _, b := range o.batches {
 		spans = append(spans, b.spans...)
+		if b.spans == nil {
+			at := 0 // in the chain
+			for i := b.first; i <= b.last; i++ {
+				x := &o.tensors[i]
+				if l := x.layout; l.Block > 1 && l.Len() > 0 || x.group != b.group {
+					t.Fatalf("parameter %d %+v of group %d is in a chain of group %d", i, l, x.group, b.group)
+				}
+				for e := range x.value {
+					elements[i][e]++
+					blocks[i][e]++
+					if &b.m[at] != &x.m[e] || &b.v[at] != &x.v[e] || &b.hz[at] != &o.hz[i][e] || &b.d[at] != &x.d[e] {
+						t.Fatalf("parameter %d: element %d is not where the chain has it", i, e)
+					}
+					at++
+				}
+			}
+			if len(b.m) != at || len(b.v) != at || len(b.hz) != at || len(b.d) != at {
+				t.Fatalf("a chain of %d elements has arrays of %d, %d, %d and %d", at, len(b.hz), len(b.m), len(b.v), len(b.d))
+			}
+		}
 	}
 	for _, s := range spans {
 		items[s.tensor]++
@@ -120,8 +150,12 @@ func TestSplitCovers(t *testing.T) {
 	}
 	for i, x := range o.tensors {
 		l := x.layout
-		whole := l.Outer == 1 && l.Block > 1 && l.Inner <= scratchLen // one slice of few columns
-		if divided := items[i] > 1; divided != (l.Len() > itemLen && !whole) {
+		whole := l.Outer == 1 && l.Block > 1 && l.Inner <= columns // one slice of few columns
+		limit := itemLen
+		if l.Block > 1 && l.Inner > 1 {
+			limit = columnsLen
+		}
+		if divided := items[i] > 1; divided != (l.Len() > limit && !whole) {
 			t.Errorf("parameter %d %+v has %d items", i, l, items[i])
 		}
 	}

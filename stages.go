@@ -1,31 +1,14 @@
 package adahessian
 
-import "unsafe"
-
 // What the stages of a step do to their items.
 
-// together returns elements lo to hi of the slices of a run, which lie one
-// behind the other in one array.
-func together[T Float](x [][]T, r run, lo, hi int) []T {
-	if r.first == r.last {
-		return x[r.first][lo:hi]
-	}
-	for i := r.first; i <= r.last; i++ {
-		if len(x[i]) > 0 { // the first that has an address
-			return unsafe.Slice(unsafe.SliceData(x[i]), hi)[lo:]
-		}
-	}
-	return nil
-}
-
 // drawSigns draws the probe.
-func (o *Optimizer[T]) drawSigns(r *range_) {
-	z := together(o.z, r.run, r.lo, r.hi)
-	drawSigns(z, o.opts.Seed, o.draw, o.tensors[r.first].offset+uint64(r.lo), o.stream)
+func (o *Optimizer[T]) drawSigns(r *range_[T]) {
+	drawSigns(r.z[r.lo:r.hi], o.opts.Seed, o.draw, o.tensors[r.first].offset+uint64(r.lo), o.stream)
 }
 
 // addProducts adds the products with a probe to the sum.
-func (o *Optimizer[T]) addProducts(r *range_, scratch []T) {
+func (o *Optimizer[T]) addProducts(r *range_[T], scratch []T) {
 	if r.first == r.last {
 		i := r.first
 		o.addDrawn(o.sum[i][r.lo:r.hi], o.hzView[i][r.lo:r.hi], o.tensors[i].offset+uint64(r.lo), scratch)
@@ -41,50 +24,35 @@ func (o *Optimizer[T]) addProducts(r *range_, scratch []T) {
 // needs them; but for blocks of several elements the products are not: their
 // means are, and the step goes on from there. Where a product is not finite,
 // neither is the mean.
-func (o *Optimizer[T]) inspect(b *batch) {
-	ok := true
-	// The products of a run lie together, unless hvp has put in its own.
-	seen := !o.due || o.opts.Samples > 1
-	whole := b.first < b.last // tensors of a run, which are small
-	if !seen && whole && o.filledInPlace(b.run) {
-		ok = finiteRange(together(o.hz, b.run, 0, b.len))
-		seen = true
-	}
-	for i := b.first; i <= b.last && whole; i++ {
-		ok = finiteRange(o.grads[i]) && ok
+func (o *Optimizer[T]) inspect(b *batch[T]) {
+	finite := true
+	if b.spans == nil {
+		finite = o.inspectChain(&b.chain)
 	}
 	for i := range b.spans {
-		sp := &b.spans[i]
-		if !whole {
-			ok = panelFinite(o.grads[sp.tensor][sp.element:], sp.panel) && ok
-		}
-		if !o.due || seen && sp.panel.block == 1 {
-			continue
-		}
-		hz := o.h[sp.tensor][sp.element:]
-		if d := o.newCurvature(sp); d != nil {
-			c := &o.groups[o.tensors[sp.tensor].group].coef
-			noteMean(d, hz, sp.panel)
-			meanPanel(d, hz, sp.panel, c.scalarsFor(sp.panel.block).div)
-			ok = (seen || finiteRange(d)) && ok
-		} else {
-			ok = panelFinite(hz, sp.panel) && ok
-		}
+		finite = o.inspectSpan(&b.spans[i]) && finite
 	}
-	if !ok {
+	if !finite {
 		o.nonFinite.Store(true)
 	}
 }
 
-// filledInPlace reports whether the products of a run are where the optimizer
-// had room for them.
-func (o *Optimizer[T]) filledInPlace(r run) bool {
-	for i := r.first; i <= r.last; i++ {
-		if unsafe.SliceData(o.hzView[i]) != unsafe.SliceData(o.hz[i]) {
-			return false
-		}
+// inspectSpan is inspect for a span.
+func (o *Optimizer[T]) inspectSpan(sp *span) (finite bool) {
+	finite = panelFinite(o.grads[sp.tensor][sp.element:], sp.panel)
+	seen := o.opts.Samples > 1 // probe by probe, when they were added
+	if !o.due || seen && sp.panel.block == 1 {
+		return finite
 	}
-	return true
+	hz := o.h[sp.tensor][sp.element:]
+	d := o.newCurvature(sp)
+	if d == nil {
+		return panelFinite(hz, sp.panel) && finite
+	}
+	c := &o.groups[o.tensors[sp.tensor].group].coef
+	noteMean(d, hz, sp.panel)
+	meanPanel(d, hz, sp.panel, c.scalarsFor(sp.panel.block).div)
+	return (seen || finiteRange(d)) && finite
 }
 
 // newCurvature is where inspect leaves a span's curvature for the step, or nil

@@ -55,7 +55,7 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 		}
 	}
 	o.grads = grads
-	if err := o.checkLengths(grads, "gradient"); err != nil {
+	if err := o.checkGradients(); err != nil {
 		return err
 	}
 	if !o.opts.SkipFiniteCheck {
@@ -65,9 +65,6 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 				return err
 			}
 		}
-	}
-	if err := o.checkGradients(grads); err != nil {
-		return err
 	}
 	if due {
 		o.run(stageRefresh)
@@ -95,14 +92,10 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 		o.draw = o.refreshes*uint64(o.opts.Samples) + uint64(s)
 		o.run(stageSigns)
 		copy(o.zView, o.z)
-		copy(o.hzView, o.hz)
 		if err := hvp(o.hzView, o.zView); err != nil {
 			return fmt.Errorf("%w: step %d, probe %d: %w", ErrHVP, o.steps+1, s, err)
 		}
-		if err := o.checkLengths(o.hzView, product); err != nil {
-			return err
-		}
-		if err := o.checkOwnProducts(); err != nil {
+		if err := o.checkProducts(); err != nil {
 			return err
 		}
 		if o.opts.Samples > 1 {
@@ -110,6 +103,7 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 			if o.sees(stageSum) {
 				return o.firstNonFinite(o.hzView, product)
 			}
+			copy(o.hzView, o.hz)
 		}
 	}
 	return nil
@@ -117,18 +111,6 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 
 // product is what errors call the result of hvp.
 const product = "Hessian-vector product"
-
-// checkLengths reports the first of x, one slice for each parameter, whose
-// length is wrong.
-func (o *Optimizer[T]) checkLengths(x [][]T, what string) error {
-	for i := range o.tensors {
-		if t := &o.tensors[i]; len(x[i]) != len(t.value) {
-			return fmt.Errorf("%w: parameter %d %q: %s has %d elements, want %d",
-				ErrShape, i, t.name, what, len(x[i]), len(t.value))
-		}
-	}
-	return nil
-}
 
 // sees runs a stage that looks for values that are not finite, and reports
 // whether it has seen any.

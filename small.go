@@ -1,0 +1,53 @@
+package adahessian
+
+// A chain is tensors of a run, all of one group and without blocks of several
+// elements. They may be hundreds, and so small that what is done for each
+// counts more than what is done for its elements.
+type chain[T Float] struct {
+	first, last, group int
+	hz, m, v, d        []T // theirs of the run's
+}
+
+// inspectChain is inspect for a chain.
+func (o *Optimizer[T]) inspectChain(c *chain[T]) (finite bool) {
+	finite = true
+	fresh := o.due && o.opts.Samples == 1
+	if fresh && !o.replaced {
+		finite = finiteRange(c.hz)
+		fresh = false
+	}
+	// From the end, as all of inspect (see drain).
+	for i := c.last; i >= c.first; i-- {
+		if fresh {
+			noteRead(o.hzView[i])
+			finite = allFinite(o.hzView[i]) && finite
+		}
+		noteRead(o.grads[i])
+		finite = allFinite(o.grads[i]) && finite
+	}
+	return finite
+}
+
+// stepChain makes the step of a chain.
+func (o *Optimizer[T]) stepChain(c *chain[T], scratch []T) {
+	coef := &o.groups[c.group].coef
+	end := c.last + 1
+	theta, grads, products := o.values[c.first:end], o.grads[c.first:end], o.h[c.first:end]
+	if c.d == nil && coef.power != powerAny {
+		noteUpdates(theta, c.m, c.v, grads, products)
+		updateEach(theta, c.m, c.v, grads, products, &coef.scalars, coef.power)
+		return
+	}
+	at := 0
+	for i, t := range theta {
+		var hz, d []T
+		if o.stage == stageRefresh {
+			hz = products[i]
+		}
+		if c.d != nil {
+			d = c.d[at:]
+		}
+		updatePanel(t, c.m[at:], c.v[at:], grads[i], hz, d, panel{len(t), 1, 1, 1}, coef, scratch)
+		at += len(t)
+	}
+}
