@@ -30,14 +30,13 @@ func main() {
 
 // config is what the command line says.
 type config struct {
-	reduced   bool
-	text      string
-	out       string // folder
-	results   string
-	stage     string
-	retime    bool
-	workers   int
-	arguments []string
+	reduced bool
+	text    string
+	out     string // folder
+	results string
+	stage   string
+	retime  bool
+	workers int
 }
 
 // The stages of the command, each of which needs those before it.
@@ -145,6 +144,12 @@ func (e *experiment) stages(c config, r *results, stdout, stderr io.Writer) erro
 		if err := e.timings(r, c.retime, stderr); err != nil {
 			return err
 		}
+	}
+	if c.stage == stageReport || c.stage == stageAll {
+		if err := e.writeReport(r, c.out); err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "report: %s\n", filepath.Join(c.out, "evidence.md"))
 	}
 	return nil
 }

@@ -64,11 +64,11 @@ func reducedSettings() settings {
 			{smaller, lm.Shape{Embed: 8, Width: 8, Kernel: 2, Batch: 4, Positions: 4, Workers: 1}},
 			{larger, lm.Shape{Embed: 8, Width: 16, Kernel: 3, Batch: 4, Positions: 6, Workers: 1}},
 		},
-		Steps: 10, Warmup: 2, Decay: 1e-4,
+		Steps: 10, Warmup: 1, Decay: 1e-4,
 		Seeds: []uint64{1, 2, 3}, VariantSeeds: []uint64{1, 2, 3},
 		Tries: 5, VariantTries: 3, MaxTries: 5,
 		Measurements: 5, HeldSequences: 16,
-		timingRounds: 3, timingSteps: 30,
+		timingRounds: 2, timingSteps: 30,
 	}
 }
 

@@ -59,15 +59,14 @@ func (t *timed) step(text []uint8, steps int) (seconds float64, err error) {
 // timings measures the time of a step of every variant on one processor, in
 // turns: what slows the machine down for a while slows all variants alike. The
 // number of steps in a turn is a multiple of every interval between Hessians.
-// Only what the results file does not have from this machine is measured.
+// Times that the results file has from this machine, of all variants, are not
+// measured again unless asked for.
 func (e *experiment) timings(r *results, again bool, stderr io.Writer) error {
-	on := machine()
+	on, known := machine(), true
 	var all []*timed
 	for _, v := range e.timedVariants() {
 		key := e.variantKey(v)
-		if old, ok := r.times[key]; ok && old.On == on && !again {
-			continue
-		}
+		known = known && r.times[key].On == on
 		m, stepper, err := e.newStepper(v, e.Seeds[0])
 		if err != nil {
 			return err
@@ -75,7 +74,7 @@ func (e *experiment) timings(r *results, again bool, stderr io.Writer) error {
 		all = append(all, &timed{stepTime{Key: key, On: on}, m, stepper,
 			lm.NewSampler(len(e.corpus.Train), m.Span(), m.Batch, e.Seeds[0])})
 	}
-	if len(all) == 0 {
+	if known && !again {
 		return nil
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
