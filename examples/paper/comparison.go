@@ -20,7 +20,7 @@ func (r *report) comparison() error {
 				less = minus(m, ada).String()
 			}
 			rows = append(rows, []string{name, m.rateText(), m.String(), less, milliseconds(r.stepMedian(m.variant)),
-				ratioText(r.ratios(m.variant)), number(r.runSeconds(m.variant), 1) + " s"})
+				ratioText(r.ratios(m.variant)), secondsText(r.runSeconds(m.variant))})
 		}
 		for _, o := range optimizers {
 			row(o, r.of(r.defaultVariant(z.Name, o)))

@@ -38,6 +38,7 @@ type planner struct {
 // number for each; where the best of one is at the end of its rates, all of that
 // size get one more at both ends. Then the sweep of robustness around each best
 // rate is completed, and the variants are searched from their optimizer's best.
+// Those that may be a reason for less robustness get a sweep too.
 func (s settings) plan(tuning lookup) plan {
 	b := &planner{settings: s, tuning: tuning, known: map[spec]bool{}}
 	b.tried, b.best, b.complete = map[variant][]int{}, map[variant]int{}, true
@@ -53,6 +54,8 @@ func (s settings) plan(tuning lookup) plan {
 		for _, v := range s.variants(z.Name) {
 			if !b.searchVariant(v, b.best[s.defaultVariant(z.Name, v.Optimizer)]) {
 				b.complete = false
+			} else if s.swept(v) {
+				b.need(v, sweepRungs(b.best[v]), s.VariantSeeds)
 			}
 		}
 	}

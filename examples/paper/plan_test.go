@@ -137,8 +137,8 @@ func TestPlanGrowsWithItsResults(t *testing.T) {
 		}
 		rounds++
 	}
-	if rounds != 2 || len(finished) != len(want.specs) {
-		t.Errorf("%d runs in %d rounds, want %d in 2", len(finished), rounds, len(want.specs))
+	if rounds != 3 || len(finished) != len(want.specs) {
+		t.Errorf("%d runs in %d rounds, want %d in 3", len(finished), rounds, len(want.specs))
 	}
 	guess := s.plan(expected(func(spec) (float64, bool) { return 0, false }))
 	if len(guess.specs) != len(want.specs) {

@@ -13,7 +13,7 @@ import (
 func (r *report) reasons() error {
 	size := r.Sizes[0].Name
 	ada, adam := r.of(r.defaultVariant(size, adaHessian)), r.of(r.defaultVariant(size, adamW))
-	r.printf("## 7. Looking for reasons\n\nWhere AdaHessian is not ahead, is it for a setting that suits it badly? Each is changed alone, with the learning rate searched anew. Batches have the same\nnumber of steps, so a batch of twice the size sees twice the text.\n\n")
+	r.printf("## 7. Looking for reasons\n\nWhere AdaHessian is not ahead, is it because of a setting that suits it badly? Each is changed alone, with the learning rate searched anew. Batches have the same\nnumber of steps, so a batch of twice the size sees twice the text.\n\n")
 	maxUpdate := setting{"MaxUpdate", r.ofAll(r.maxUpdateVariants(size)), ada, func(v variant) string {
 		if v.MaxUpdate == 0 {
 			return "none"
@@ -62,7 +62,35 @@ func (r *report) reasons() error {
 	}
 	r.gapByBatch(batches.values, adamBatches, batch)
 	r.bestSetting(append(append(maxUpdate.values, eps.values...), warmup.values...), adam)
+	r.robustSettings(size)
 	return nil
+}
+
+// robustSettings says whether one of the settings makes AdaHessian more robust
+// to its learning rate.
+func (r *report) robustSettings(size string) {
+	base, adam := r.riseOf(r.defaultVariant(size, adaHessian)), r.riseOf(r.defaultVariant(size, adamW))
+	r.printf("Does one of them make AdaHessian more robust to its learning rate? The mean rise of the loss, as in [2](#2-robustness-to-the-learning-rate), from the best rate of each:\n\n")
+	rows := [][]string{{"setting", "best rate", "mean rise", "less the default's", "less AdamW's"}}
+	rows = append(rows, []string{"default", r.of(base.variant).rateText(), base.String(), missing, minus(base, adam).String()})
+	var better, level []string
+	known := len(base.finals) > 0 && len(adam.finals) > 0
+	for _, v := range r.reasonVariants(size) {
+		m := r.riseOf(v)
+		name := "`" + r.variantKey(v)[len(size)+len(adaHessian)+2:] + "`"
+		rows = append(rows, []string{name, r.of(v).rateText(), m.String(), minus(m, base).String(), minus(m, adam).String()})
+		known = known && len(m.finals) > 0
+		if minus(m, base).sign() == lower {
+			better = append(better, name)
+		}
+		if minus(m, adam).sign() != higher {
+			level = append(level, name)
+		}
+	}
+	table(&r.body, rows)
+	if known {
+		r.printf("More robust than the default beyond the spread: %s. Not less robust than AdamW beyond the spread: %s.\n\n", list(better), list(level))
+	}
 }
 
 // both writes a table of one setting for AdaHessian and AdamW.

@@ -27,6 +27,9 @@ func (r *report) robustness() error {
 		for k, o := range optimizers {
 			best := r.of(r.defaultVariant(z.Name, o))
 			row := []string{o, best.rateText()}
+			if !best.chosen {
+				row = append(row, missing, missing, missing, missing, missing)
+			}
 			var line []spreadPoint
 			for i, m := range r.sweep(best) {
 				row = append(row, m.String())
@@ -34,8 +37,7 @@ func (r *report) robustness() error {
 					line = append(line, spreadPoint{float64(i) + dodge*float64(k-1), mean, deviation})
 				}
 			}
-			mean, deviation := meanAndDeviation(measured{finals: r.rises(best)}.losses())
-			rows = append(rows, append(row, number(mean, 3)+" ± "+number(deviation, 3)))
+			rows = append(rows, append(row, measured{finals: r.rises(best)}.String()))
 			if err := addErrorBars(p, o, colorOf(o), true, line); err != nil {
 				return err
 			}
@@ -49,9 +51,9 @@ func (r *report) robustness() error {
 	}
 	r.printf("Bars are ± one standard deviation over the seeds. Rates at which the mean is above the untrained model are not drawn.\n\n")
 	for _, z := range r.Sizes {
-		ada := measured{variant: r.defaultVariant(z.Name, adaHessian), finals: r.rises(r.of(r.defaultVariant(z.Name, adaHessian)))}
+		ada := r.riseOf(r.defaultVariant(z.Name, adaHessian))
 		for _, o := range []string{adamW, sgd} {
-			other := measured{variant: r.defaultVariant(z.Name, o), finals: r.rises(r.of(r.defaultVariant(z.Name, o)))}
+			other := r.riseOf(r.defaultVariant(z.Name, o))
 			v := lowerLoss(fmt.Sprintf("AdaHessian is more robust to its learning rate than %s (%s)", o, z.Name), ada, other, "x", "y")
 			if v.answer != notMeasured {
 				v.reason = fmt.Sprintf("The mean rise of AdaHessian less that of %s is %v.", o, minus(ada, other))
@@ -60,6 +62,11 @@ func (r *report) robustness() error {
 		}
 	}
 	return nil
+}
+
+// riseOf returns the rises of a variant as if they were losses.
+func (r *report) riseOf(v variant) measured {
+	return measured{variant: v, chosen: true, finals: r.rises(r.of(v))}
 }
 
 // sweep returns what was measured at each of the factors.
@@ -81,7 +88,7 @@ func (r *report) rises(best measured) map[uint64]float64 {
 	if !best.chosen {
 		return all
 	}
-	for _, seed := range r.Seeds {
+	for _, seed := range r.seedsOf(best.variant) {
 		loss := func(rung int) float64 {
 			res, ok := r.results.run(r.key(spec{best.variant, rung, seed}))
 			if !ok {

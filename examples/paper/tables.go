@@ -68,7 +68,14 @@ func (m measured) rateText() string {
 	return fmt.Sprintf("%g", rate(m.rung))
 }
 
-// milliseconds writes a time.
+// secondsText and milliseconds write a time.
+func secondsText(seconds float64) string {
+	if math.IsNaN(seconds) {
+		return missing
+	}
+	return number(seconds, 1) + " s"
+}
+
 func milliseconds(seconds float64) string {
 	if math.IsNaN(seconds) {
 		return missing

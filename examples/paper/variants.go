@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // The values of each setting of AdaHessian that are compared, the default
 // among them.
 var (
@@ -72,6 +74,25 @@ func (s settings) longVariant(size, optimizer string) variant {
 	v := s.defaultVariant(size, optimizer)
 	v.Length, v.Warmup = length, int(length*float64(s.Warmup))
 	return v
+}
+
+// reasonVariants returns the variants of AdaHessian with one of the settings
+// that may be the reason where a claim does not hold.
+func (s settings) reasonVariants(size string) []variant {
+	var all []variant
+	for _, some := range [][]variant{s.maxUpdateVariants(size), s.epsVariants(size), s.warmupVariants(size, adaHessian)} {
+		for _, v := range some {
+			if v != s.defaultVariant(size, adaHessian) {
+				all = append(all, v)
+			}
+		}
+	}
+	return all
+}
+
+// swept reports whether a variant gets a sweep of robustness of its own.
+func (s settings) swept(v variant) bool {
+	return v.Size == s.Sizes[0].Name && slices.Contains(s.reasonVariants(v.Size), v)
 }
 
 // variants returns all variants of one size but the default ones. Those of
