@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )

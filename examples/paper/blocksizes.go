@@ -73,6 +73,7 @@ func (r *report) blocks() error {
 	memory.Add(bars)
 	categories(p, names)
 	categories(memory, names)
+	memory.Y.Max *= 1.1
 	if err := r.writePicture("blocks.png", "Validation loss and memory by block size", [][]*plot.Plot{{p, memory}}); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (r *report) reasons() error {
 		return fmt.Sprintf("%g", v.MaxUpdate)
 	}}
 	eps := setting{"ε", r.ofAll(r.epsVariants(size)), ada, func(v variant) string { return fmt.Sprintf("%g", v.Eps) }}
-	steps := func(v variant) string { return fmt.Sprintf("%d steps", v.Warmup) }
+	steps := func(v variant) string { return plural(v.Warmup, "step") }
 	batch := func(v variant) string { return fmt.Sprintf("× %g", v.Batch) }
 	warmup := setting{"warm-up", r.ofAll(r.warmupVariants(size, adaHessian)), ada, steps}
 	batches := setting{"batch", r.ofAll(r.batchVariants(size, adaHessian)), ada, batch}
@@ -42,11 +42,11 @@ func (r *report) reasons() error {
 		legend, offset := "", 0.0
 		if s.other != nil {
 			legend, offset = adaHessian, dodge
-			if err := s.add(p, adamW, 1, dodge, s.other); err != nil {
-				return err
-			}
 		}
 		if err := s.add(p, legend, 0, -offset, s.values); err != nil {
+			return err
+		}
+		if err := s.add(p, adamW, 1, offset, s.other); err != nil {
 			return err
 		}
 		s.finish(p)

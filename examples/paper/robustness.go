@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
 )
 
 // factorNames are those of sweepRungs. The rates are rungs of a ladder of half
@@ -24,6 +25,7 @@ func (r *report) robustness() error {
 		rows[0] = append(rows[0], "mean rise")
 		p := newPlot(z.Name+" model", "learning rate, relative to the best", lossLabel)
 		categories(p, factorNames)
+		p.Legend.Left, p.Legend.XOffs = true, vg.Points(10) // the highest losses are at the right
 		for k, o := range optimizers {
 			best := r.of(r.defaultVariant(z.Name, o))
 			row := []string{o, best.rateText()}

@@ -1,3 +1,5 @@
+// Package lm is a character-level convolutional language model with exact
+// Hessian-vector products, its data, and the optimizers that train it.
 package lm
 
 import (
