@@ -2,9 +2,10 @@ package main
 
 import (
 	"fmt"
-	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 	"io"
 	"math"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // experiment trains models on a text as a config says.

@@ -4,13 +4,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // config is what the command line says.

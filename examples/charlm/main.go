@@ -8,10 +8,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 	"io"
 	"os"
 	"runtime"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 func main() {

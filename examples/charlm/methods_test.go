@@ -2,10 +2,11 @@ package main
 
 import (
 	"bytes"
-	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // newTinyModel returns a model with a batch, and no parameter at 0.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 	"image/png"
 	"math"
 	"math/rand/v2"
@@ -18,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // smallRun are the flags of a model that trains in a moment.
