@@ -16,24 +16,31 @@ const (
 
 var blocks = []string{blockOne, blockKernel, block8, block32, blockWhole}
 
-// layouts returns the layout of each tensor. Runs of 8 and 32 elements do not
-// divide the bias of the output, whose length is the number of symbols: a
-// tensor that they do not divide keeps a curvature for each element.
+// layouts returns the layout of each tensor. adahessian.Flat takes only runs that
+// divide a tensor; where 8 or 32 do not, the longest shorter run that does takes
+// their place.
 func layouts(s lm.Shape, block string) ([lm.Tensors]adahessian.Layout, error) {
 	if block == blockKernel {
 		return lm.OverKernel(s)
 	}
 	var all [lm.Tensors]adahessian.Layout
 	for i, n := range s.Lengths() {
-		all[i] = adahessian.Elementwise(n)
-		run := map[string]int{block8: 8, block32: 32, blockWhole: n}[block]
-		if run > 1 && n%run == 0 {
-			l, err := adahessian.Flat(n, run)
-			if err != nil {
-				return all, err
-			}
-			all[i] = l
+		run := map[string]int{blockOne: 1, block8: 8, block32: 32, blockWhole: n}[block]
+		l, err := adahessian.Flat(n, longestRun(n, run))
+		if err != nil {
+			return all, err
 		}
+		all[i] = l
 	}
 	return all, nil
+}
+
+// longestRun returns the largest divisor of n up to limit.
+func longestRun(n, limit int) int {
+	for run := limit; run > 1; run-- {
+		if n%run == 0 {
+			return run
+		}
+	}
+	return 1
 }

@@ -10,8 +10,8 @@ import (
 )
 
 var tensorNames = [lm.Tensors]string{
-	lm.Embedding: "the embedding", lm.ConvWeight: "the weights of the convolution", lm.ConvBias: "its bias",
-	lm.OutWeight: "the weights of the output", lm.OutBias: "its bias",
+	lm.Embedding: "the embedding", lm.ConvWeight: "the weights of the convolution", lm.ConvBias: "the bias of the convolution",
+	lm.OutWeight: "the weights of the output", lm.OutBias: "the bias of the output",
 }
 
 var blockNames = map[string]string{
@@ -112,14 +112,16 @@ func (r *report) stateBytes(v variant) (state, adam int, err error) {
 func (r *report) undivided() string {
 	shape := r.shape(r.defaultVariant(r.Sizes[0].Name, adaHessian))
 	shape.Vocab = len(r.corpus.Alphabet)
-	var names []string
-	for i, n := range shape.Lengths() {
-		if n%32 != 0 {
-			names = append(names, fmt.Sprintf("%s (%d elements)", tensorNames[i], n))
+	var others []string
+	for _, run := range []int{8, 32} {
+		for i, n := range shape.Lengths() {
+			if longest := longestRun(n, run); longest < run {
+				others = append(others, fmt.Sprintf("%d for %d in %s (%d elements)", longest, run, tensorNames[i], n))
+			}
 		}
 	}
-	if len(names) == 0 {
+	if len(others) == 0 {
 		return "every tensor is cut into whole blocks."
 	}
-	return "what a block does not divide keeps a value for each element, since adahessian.Flat refuses it:\nfor 32, " + list(names) + "."
+	return "a tensor that they do not divide takes the longest\nshorter block that does, since adahessian.Flat refuses others: " + list(others) + "."
 }

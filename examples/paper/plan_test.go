@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // bowl gives each variant its best rate a number of rungs from its centre.
@@ -143,5 +145,33 @@ func TestPlanGrowsWithItsResults(t *testing.T) {
 	guess := s.plan(expected(func(spec) (float64, bool) { return 0, false }))
 	if len(guess.specs) != len(want.specs) {
 		t.Errorf("%d runs expected, want %d", len(guess.specs), len(want.specs))
+	}
+}
+
+// Every block size must cover the tensors, and average over no more than it
+// says.
+func TestLayouts(t *testing.T) {
+	s := fullSettings()
+	shape := s.shape(s.defaultVariant(smaller, adaHessian))
+	shape.Vocab = 169
+	for _, c := range []struct {
+		block string
+		want  [lm.Tensors]int // Block of each tensor
+	}{
+		{blockOne, [lm.Tensors]int{1, 1, 1, 1, 1}},
+		{blockKernel, [lm.Tensors]int{1, 5, 1, 1, 1}},
+		{block8, [lm.Tensors]int{8, 8, 8, 8, 1}},
+		{block32, [lm.Tensors]int{32, 32, 24, 26, 13}},
+		{blockWhole, [lm.Tensors]int{169 * 32, 48 * 32 * 5, 48, 169 * 48, 169}},
+	} {
+		all, err := layouts(shape, c.block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range shape.Lengths() {
+			if all[i].Block != c.want[i] || all[i].Len() != n || all[i].Inner != 1 {
+				t.Errorf("block %s, tensor %d: %+v, want blocks of %d in %d elements", c.block, i, all[i], c.want[i], n)
+			}
+		}
 	}
 }
