@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // experiment trains models on a text as a config says.
 type experiment struct {
 	config
-	corpus *corpus
+	corpus *lm.Corpus
 	stderr io.Writer // for progress
 }
 
@@ -20,22 +22,23 @@ const (
 
 // run trains one model from the initial weights and with the batches of the
 // config's seed, and measures it on held.
-func (e *experiment) run(me method, lr float64, held []uint8, label string) (record, error) {
-	m := newModel[float32](e.shape, e.seed)
+func (e *experiment) run(me method, lr float64, held []uint8, label string) (lm.Record, error) {
+	m := lm.NewModel[float32](e.shape, e.seed)
 	s, err := me.start(m, e.config)
 	if err != nil {
-		return record{}, err
+		return lm.Record{}, err
 	}
-	p := plan{
-		train:     e.corpus.train,
-		held:      held,
-		heldAt:    evenly(len(held), m.span(), evalBatches*m.batch),
-		steps:     e.steps,
-		evalEvery: max(e.steps/evaluations, 1),
-		seed:      e.seed,
+	p := lm.Plan{
+		Train:     e.corpus.Train,
+		Held:      held,
+		HeldAt:    lm.Evenly(len(held), m.Span(), evalBatches*m.Batch),
+		Steps:     e.steps,
+		Warmup:    lm.DefaultWarmup(e.steps),
+		EvalEvery: max(e.steps/evaluations, 1),
+		Seed:      e.seed,
 	}
 	bar := newProgress(e.stderr, e.steps, label)
-	r, err := train(m, s, p, lr, bar.step)
+	r, err := lm.Train(m, s, p, lr, bar.step)
 	bar.finish(r)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", me.name, err)
@@ -47,7 +50,7 @@ func (e *experiment) run(me method, lr float64, held []uint8, label string) (rec
 type outcome struct {
 	name string
 	lr   float64
-	record
+	lm.Record
 }
 
 // compare runs each method at its learning rate, and measures it on the
@@ -55,7 +58,7 @@ type outcome struct {
 func (e *experiment) compare() ([]outcome, error) {
 	var all []outcome
 	for i, me := range methods {
-		r, err := e.run(me, e.rates[i], e.corpus.validation, me.name)
+		r, err := e.run(me, e.rates[i], e.corpus.Validation, me.name)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +74,7 @@ func (e *experiment) sweep() ([][]outcome, error) {
 	for _, me := range methods {
 		var tried []outcome
 		for _, lr := range me.grid {
-			r, err := e.run(me, lr, e.corpus.tuning, fmt.Sprintf("%s %g", me.name, lr))
+			r, err := e.run(me, lr, e.corpus.Tuning, fmt.Sprintf("%s %g", me.name, lr))
 			if err != nil {
 				return nil, err
 			}
@@ -87,8 +90,8 @@ func (e *experiment) sweep() ([][]outcome, error) {
 func winner(tried []outcome) int {
 	best, loss := -1, math.Inf(1)
 	for i, o := range tried {
-		if o.final() < loss {
-			best, loss = i, o.final()
+		if o.Final() < loss {
+			best, loss = i, o.Final()
 		}
 	}
 	return best

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // config is what the command line says.
 type config struct {
-	shape      shape
+	shape      lm.Shape
 	text, out  string
 	steps      int
 	updateEach int
@@ -35,12 +37,12 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.StringVar(&c.text, "text", "", "`file` to learn from; empty: the source of the Go standard library")
 	f.StringVar(&c.out, "out", "charlm.png", "`file` for the plot, a PNG")
 	f.IntVar(&c.steps, "steps", 800, "training steps of each optimizer")
-	f.IntVar(&c.shape.batch, "batch", 32, "sequences in a batch")
-	f.IntVar(&c.shape.positions, "positions", 32, "predictions in a sequence")
-	f.IntVar(&c.shape.embed, "embed", 32, "channels of the embedding")
-	f.IntVar(&c.shape.width, "width", 128, "channels of the convolution")
-	f.IntVar(&c.shape.kernel, "kernel", 8, "characters that a prediction sees")
-	f.IntVar(&c.shape.workers, "workers", runtime.GOMAXPROCS(0), "processors to use")
+	f.IntVar(&c.shape.Batch, "batch", 32, "sequences in a batch")
+	f.IntVar(&c.shape.Positions, "positions", 32, "predictions in a sequence")
+	f.IntVar(&c.shape.Embed, "embed", 32, "channels of the embedding")
+	f.IntVar(&c.shape.Width, "width", 128, "channels of the convolution")
+	f.IntVar(&c.shape.Kernel, "kernel", 8, "characters that a prediction sees")
+	f.IntVar(&c.shape.Workers, "workers", runtime.GOMAXPROCS(0), "processors to use")
 	f.IntVar(&c.updateEach, "update-each", 1, "AdaHessian: steps for each refresh of the Hessian")
 	f.Float64Var(&c.decay, "decay", 1e-4, "weight decay of every optimizer, biases excepted")
 	f.Uint64Var(&c.seed, "seed", 1, "seed of initial weights, batches and probes")
@@ -70,12 +72,12 @@ func (c *config) check() error {
 		value, max int
 	}{
 		{"steps", c.steps, math.MaxInt32},
-		{"batch", c.shape.batch, maxSize},
-		{"positions", c.shape.positions, maxSize},
-		{"embed", c.shape.embed, maxSize},
-		{"width", c.shape.width, maxSize},
-		{"kernel", c.shape.kernel, maxSize},
-		{"workers", c.shape.workers, maxSize},
+		{"batch", c.shape.Batch, maxSize},
+		{"positions", c.shape.Positions, maxSize},
+		{"embed", c.shape.Embed, maxSize},
+		{"width", c.shape.Width, maxSize},
+		{"kernel", c.shape.Kernel, maxSize},
+		{"workers", c.shape.Workers, maxSize},
 		{"update-each", c.updateEach, math.MaxInt32},
 	} {
 		if v.value < 1 || v.value > v.max {

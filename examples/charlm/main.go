@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"runtime"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 func main() {
@@ -27,17 +29,17 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	// Both gonum and adahessian take their number of goroutines from here.
-	runtime.GOMAXPROCS(c.shape.workers)
+	runtime.GOMAXPROCS(c.shape.Workers)
 
-	text, source, err := readText(c.text)
+	text, source, err := lm.ReadText(c.text)
 	if err != nil {
 		return err
 	}
-	corpus, err := newCorpus(text, c.shape.span())
+	corpus, err := lm.NewCorpus(text, c.shape.Span())
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
-	c.shape.vocab = len(corpus.alphabet)
+	c.shape.Vocab = len(corpus.Alphabet)
 	printSetup(stdout, c, corpus, source)
 
 	e := &experiment{c, corpus, stderr}
@@ -53,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	printComparison(stdout, all, entropy(corpus.validation))
+	printComparison(stdout, all, lm.Entropy(corpus.Validation))
 	if err := writePlot(c.out, all); err != nil {
 		return err
 	}

@@ -2,9 +2,35 @@ package main
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
+
+// newTinyModel returns a model with a batch, and no parameter at 0.
+func newTinyModel() *lm.Model[float32] {
+	s := lm.Shape{Vocab: 7, Embed: 3, Width: 5, Kernel: 4, Batch: 2, Positions: 6, Workers: 1}
+	m := lm.NewModel[float32](s, 3)
+	rng := rand.New(rand.NewPCG(5, 5))
+	for _, v := range m.Values {
+		for i := range v {
+			v[i] += float32(0.1 * rng.NormFloat64())
+		}
+	}
+	m.Load([]uint8{0, 3, 1, 5, 6, 2, 4, 4, 0, 1, 6, 5, 2}, []int{0, 3})
+	return m
+}
+
+// clone returns a deep copy.
+func clone(tensors [][]float32) [][]float32 {
+	c := make([][]float32, len(tensors))
+	for i, v := range tensors {
+		c[i] = slices.Clone(v)
+	}
+	return c
+}
 
 // afterStep returns the parameters of the tiny model after one step of a
 // method, as the flags say.
@@ -14,15 +40,15 @@ func afterStep(t *testing.T, me method, lr float64, flags ...string) [][]float32
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newTinyModel[float32](t, tiny)
+	m := newTinyModel()
 	s, err := me.start(m, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.step(lr); err != nil {
+	if _, _, err := s.Step(lr); err != nil {
 		t.Fatal(err)
 	}
-	return m.values[:]
+	return m.Values[:]
 }
 
 func TestWeightsDecayAndBiasesDoNot(t *testing.T) {
@@ -30,7 +56,7 @@ func TestWeightsDecayAndBiasesDoNot(t *testing.T) {
 		with := afterStep(t, me, 0.1, "-decay", "0.5")
 		without := afterStep(t, me, 0.1, "-decay", "0")
 		for i := range with {
-			isBias := i == convBias || i == outBias
+			isBias := i == lm.ConvBias || i == lm.OutBias
 			if same := slices.Equal(with[i], without[i]); same != isBias {
 				t.Errorf("%s: tensor %d: the same with and without decay: %v, want %v", me.name, i, same, isBias)
 			}
@@ -40,7 +66,7 @@ func TestWeightsDecayAndBiasesDoNot(t *testing.T) {
 
 // The learning rate must reach every group of parameters.
 func TestStepAtRateZeroMovesNothing(t *testing.T) {
-	before := newTinyModel[float32](t, tiny).values
+	before := newTinyModel().Values
 	for _, me := range methods {
 		still, moved := afterStep(t, me, 0), afterStep(t, me, 0.1)
 		for i := range before {
@@ -56,7 +82,7 @@ func TestStepAtRateZeroMovesNothing(t *testing.T) {
 
 func TestSeedReachesTheProbes(t *testing.T) {
 	one, two := afterStep(t, methods[0], 0.1, "-seed", "1"), afterStep(t, methods[0], 0.1, "-seed", "2")
-	if slices.Equal(one[outWeight], two[outWeight]) {
+	if slices.Equal(one[lm.OutWeight], two[lm.OutWeight]) {
 		t.Error("two seeds give the same step")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
@@ -28,12 +29,12 @@ var lineColors = []color.Color{
 func writePlot(path string, all []outcome) error {
 	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 	bySteps, err := panel(all, "Validation loss by steps", "training step",
-		func(p point) float64 { return float64(p.step) })
+		func(p lm.Point) float64 { return float64(p.Step) })
 	if err != nil {
 		return err
 	}
 	byTime, err := panel(all, "Validation loss by time", "training time (s)",
-		func(p point) float64 { return p.elapsed.Seconds() })
+		func(p lm.Point) float64 { return p.Elapsed.Seconds() })
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func writePlot(path string, all []outcome) error {
 
 // panel plots the curves of all outcomes over x. It leaves out step 0: the
 // loss of the untrained model would squeeze all else into a corner.
-func panel(all []outcome, title, xLabel string, x func(point) float64) (*plot.Plot, error) {
+func panel(all []outcome, title, xLabel string, x func(lm.Point) float64) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text = title
 	p.X.Label.Text = xLabel
@@ -81,8 +82,8 @@ func panel(all []outcome, title, xLabel string, x func(point) float64) (*plot.Pl
 	p.Add(grid)
 	for i, o := range all {
 		var xy plotter.XYs
-		for _, q := range o.curve[1:] {
-			xy = append(xy, plotter.XY{X: x(q), Y: q.bits})
+		for _, q := range o.Curve[1:] {
+			xy = append(xy, plotter.XY{X: x(q), Y: q.Bits})
 		}
 		name := fmt.Sprintf("%s, η = %g", o.name, o.lr)
 		if len(xy) == 0 {

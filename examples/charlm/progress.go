@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
@@ -38,9 +39,9 @@ func (p *progress) step(bits float64) {
 	_ = p.bar.Add(1)
 }
 
-func (p *progress) finish(r record) {
+func (p *progress) finish(r lm.Record) {
 	_ = p.bar.Clear()
-	fmt.Fprintf(p.w, "%s: %s after %d steps in %.1f s\n", p.label, bitsText(r.final()), r.steps, r.total.Seconds())
+	fmt.Fprintf(p.w, "%s: %s after %d steps in %.1f s\n", p.label, bitsText(r.Final()), r.Steps, r.Total.Seconds())
 }
 
 func isTerminal(w io.Writer) bool {

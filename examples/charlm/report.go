@@ -9,17 +9,18 @@ import (
 	"time"
 
 	"github.com/adahessian-go/adahessian"
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // printSetup says what is trained on what.
-func printSetup(w io.Writer, c config, t *corpus, source string) {
-	bytes := len(t.train) + len(t.tuning) + len(t.validation)
+func printSetup(w io.Writer, c config, t *lm.Corpus, source string) {
+	bytes := len(t.Train) + len(t.Tuning) + len(t.Validation)
 	s := c.shape
-	fmt.Fprintf(w, "text: %s: %.1f MB of %d different bytes\n", source, float64(bytes)/1e6, len(t.alphabet))
+	fmt.Fprintf(w, "text: %s: %.1f MB of %d different bytes\n", source, float64(bytes)/1e6, len(t.Alphabet))
 	fmt.Fprintf(w, "model: embedding %d, convolution %d→%d over %d characters, tanh, softmax over %d; %d parameters, float32\n",
-		s.embed, s.embed, s.width, s.kernel, s.vocab, s.size())
+		s.Embed, s.Embed, s.Width, s.Kernel, s.Vocab, s.Size())
 	fmt.Fprintf(w, "training: %d steps of %d×%d characters; workers: %d; %s/%s, %s, kernels: %s\n",
-		c.steps, s.batch, s.positions, s.workers, runtime.GOOS, runtime.GOARCH, runtime.Version(), adahessian.ISA())
+		c.steps, s.Batch, s.Positions, s.Workers, runtime.GOOS, runtime.GOARCH, runtime.Version(), adahessian.ISA())
 }
 
 // printComparison prints the result of compare.
@@ -28,9 +29,9 @@ func printComparison(w io.Writer, all []outcome, unigram float64) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "optimizer\tlearning rate\tfinal\tbest\ttime\ttime/step\tin the optimizer\t")
 	for _, o := range all {
-		steps := time.Duration(max(o.steps, 1))
-		fmt.Fprintf(t, "%s\t%g\t%s\t%s\t%.1f s\t%.1f ms\t%.2f %%\t\n", o.name, o.lr, bitsText(o.final()), bitsText(o.best()),
-			o.total.Seconds(), (o.total/steps).Seconds()*1e3, 100*o.own.Seconds()/o.total.Seconds())
+		steps := time.Duration(max(o.Steps, 1))
+		fmt.Fprintf(t, "%s\t%g\t%s\t%s\t%.1f s\t%.1f ms\t%.2f %%\t\n", o.name, o.lr, bitsText(o.Final()), bitsText(o.Best()),
+			o.Total.Seconds(), (o.Total/steps).Seconds()*1e3, 100*o.Own.Seconds()/o.Total.Seconds())
 	}
 	t.Flush()
 	fmt.Fprint(w, `
@@ -56,7 +57,7 @@ func printSweep(w io.Writer, all [][]outcome) {
 					remark = "  best, at the end of the grid"
 				}
 			}
-			fmt.Fprintf(t, "%s\t%g\t%s\t%s\n", o.name, o.lr, bitsText(o.final()), remark)
+			fmt.Fprintf(t, "%s\t%g\t%s\t%s\n", o.name, o.lr, bitsText(o.Final()), remark)
 		}
 	}
 	t.Flush()

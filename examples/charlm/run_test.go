@@ -13,11 +13,12 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // smallRun are the flags of a model that trains in a moment.
@@ -158,13 +159,13 @@ func TestPartsInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.shape.vocab = 2
+	c.shape.Vocab = 2
 	part := make([]uint8, 100)
-	e := &experiment{c, &corpus{train: part, tuning: part}, new(bytes.Buffer)}
+	e := &experiment{c, &lm.Corpus{Train: part, Tuning: part}, new(bytes.Buffer)}
 	if _, err := e.sweep(); err != nil {
 		t.Error(err)
 	}
-	e.corpus = &corpus{train: part, validation: part}
+	e.corpus = &lm.Corpus{Train: part, Validation: part}
 	if _, err := e.compare(); err != nil {
 		t.Error(err)
 	}
@@ -172,12 +173,12 @@ func TestPartsInUse(t *testing.T) {
 
 // witness notes what its model starts from and is trained on.
 type witness struct {
-	m    *model[float32]
+	m    *lm.Model[float32]
 	seen *[]any
 }
 
-func (w witness) step(float64) (float64, time.Duration, error) {
-	*w.seen = append(*w.seen, clone(w.m.values[:]), slices.Clone(w.m.symbols))
+func (w witness) Step(float64) (float64, time.Duration, error) {
+	*w.seen = append(*w.seen, clone(w.m.Values[:]), w.m.Loss()) // the loss tells batches apart
 	return 1, 0, nil
 }
 
@@ -186,15 +187,15 @@ func TestMethodsSeeTheSameWeightsAndBatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.shape.vocab = 200
+	c.shape.Vocab = 200
 	part := make([]uint8, 200)
 	for i := range part {
 		part[i] = uint8(i)
 	}
-	e := &experiment{c, &corpus{train: part, validation: part}, new(bytes.Buffer)}
+	e := &experiment{c, &lm.Corpus{Train: part, Validation: part}, new(bytes.Buffer)}
 	seen := make([][]any, 2)
 	for i := range seen {
-		start := func(m *model[float32], c config) (stepper, error) { return witness{m, &seen[i]}, nil }
+		start := func(m *lm.Model[float32], c config) (lm.Stepper, error) { return witness{m, &seen[i]}, nil }
 		if _, err := e.run(method{name: strings.Repeat("x", i), start: start}, 0.1*float64(i), part, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -204,35 +205,6 @@ func TestMethodsSeeTheSameWeightsAndBatches(t *testing.T) {
 	}
 	if reflect.DeepEqual(seen[0][1], seen[0][3]) {
 		t.Error("two steps see the same batch")
-	}
-}
-
-func TestUpdateEachSparesHessians(t *testing.T) {
-	c, err := parseFlags([]string{"-update-each", "3"}, new(bytes.Buffer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.shape = tiny
-	m := newTinyModel[float32](t, tiny)
-	s, err := methods[0].start(m, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := s.(*adaHessian[float32])
-	for i := range 7 {
-		due := i%3 == 0
-		a.inside = 0
-		loss := m.loss()
-		got, _, err := a.step(0.1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != loss {
-			t.Errorf("step %d: loss %v, want %v", i, got, loss)
-		}
-		if (a.inside > 0) != due {
-			t.Errorf("step %d: %v in Hessian-vector products, due: %v", i, a.inside, due)
-		}
 	}
 }
 
@@ -282,20 +254,5 @@ func TestBadFlags(t *testing.T) {
 	var help bytes.Buffer
 	if _, err := parseFlags([]string{"-h"}, &help); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "-update-each") {
 		t.Errorf("-h: %v, %q", err, help.String())
-	}
-}
-
-func TestSchedule(t *testing.T) {
-	const n = 200 // 10 steps of warm-up
-	for _, p := range []struct {
-		t    int
-		want float64
-	}{{0, 0.1}, {9, 1}, {10, 1}, {105, 0.5}, {199, 1.0 / 190}} {
-		if got := schedule(p.t, n); math.Abs(got-p.want) > 1e-15 {
-			t.Errorf("step %d: %v, want %v", p.t, got, p.want)
-		}
-	}
-	if got := schedule(0, 1); got != 1 {
-		t.Errorf("a single step: %v, want 1", got)
 	}
 }

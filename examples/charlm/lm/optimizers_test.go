@@ -1,4 +1,4 @@
-package main
+package lm
 
 import (
 	"math"
@@ -10,7 +10,7 @@ import (
 
 func TestAdamWByHand(t *testing.T) {
 	values := [][]float64{{1}, {1}}
-	a := newAdamW(values, []float64{0.5, 0})
+	a := newAdamWRule(values, []float64{0.5, 0})
 
 	// t = 1, η = 0.1: m̂ = g, v̂ = g², so the step is η·(sign(g) + λ θ).
 	a.update(values, [][]float64{{2}, {-4}}, 0.1)
@@ -28,7 +28,7 @@ func TestAdamWByHand(t *testing.T) {
 
 func TestSGDByHand(t *testing.T) {
 	values := [][]float64{{1}, {1}}
-	s := newSGD(values, []float64{0.5, 0})
+	s := newSGDRule(values, []float64{0.5, 0})
 
 	// m = 2 and −4; θ = 1 − 0.1·(2 + 0.5·1) and 1 + 0.1·4
 	s.update(values, [][]float64{{2}, {-4}}, 0.1)

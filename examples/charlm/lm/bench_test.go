@@ -1,15 +1,15 @@
-package main
+package lm
 
 import "testing"
 
-func benchmarkModel(b *testing.B) *model[float32] {
-	s := shape{vocab: 169, embed: 32, width: 128, kernel: 8, batch: 32, positions: 32, workers: 2}
-	m := newModel[float32](s, 1)
+func benchmarkModel(b *testing.B) *Model[float32] {
+	s := Shape{Vocab: 169, Embed: 32, Width: 128, Kernel: 8, Batch: 32, Positions: 32, Workers: 2}
+	m := NewModel[float32](s, 1)
 	text := make([]uint8, 1<<16)
 	for i := range text {
 		text[i] = uint8(i * i % 97)
 	}
-	m.load(text, newSampler(len(text), s.span(), s.batch, 1).next())
+	m.Load(text, NewSampler(len(text), s.Span(), s.Batch, 1).Next())
 	return m
 }
 
@@ -17,7 +17,7 @@ func BenchmarkLoss(b *testing.B) {
 	m := benchmarkModel(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		m.loss()
+		m.Loss()
 	}
 }
 
@@ -31,9 +31,9 @@ func BenchmarkGradient(b *testing.B) {
 
 func BenchmarkHessianVector(b *testing.B) {
 	m := benchmarkModel(b)
-	hz := zerosLike(m.values[:])
+	hz := zerosLike(m.Values[:])
 	b.ReportAllocs()
 	for b.Loop() {
-		m.hessianVector(hz, m.values[:])
+		m.hessianVector(hz, m.Values[:])
 	}
 }

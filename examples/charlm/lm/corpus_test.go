@@ -1,4 +1,4 @@
-package main
+package lm
 
 import (
 	"math"
@@ -15,7 +15,7 @@ func TestPartsAreDisjoint(t *testing.T) {
 	for i := range text {
 		text[i] = byte(i / length)
 	}
-	c, err := newCorpus(text, 20)
+	c, err := NewCorpus(text, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,12 +24,12 @@ func TestPartsAreDisjoint(t *testing.T) {
 		name    string
 		symbols []uint8
 		share   float64
-	}{{"train", c.train, 0.8}, {"tuning", c.tuning, 0.1}, {"validation", c.validation, 0.1}} {
+	}{{"train", c.Train, 0.8}, {"tuning", c.Tuning, 0.1}, {"validation", c.Validation, 0.1}} {
 		if got := float64(len(part.symbols)) / float64(len(text)); got != part.share {
 			t.Errorf("%s: %v of the text, want %v", part.name, got, part.share)
 		}
 		for _, s := range part.symbols {
-			b := c.alphabet[s]
+			b := c.Alphabet[s]
 			if other := owner[b]; other != "" && other != part.name {
 				t.Fatalf("slice %d is in %s and in %s", b, other, part.name)
 			}
@@ -44,41 +44,41 @@ func TestPartsAreDisjoint(t *testing.T) {
 func TestPartsOfAnyLength(t *testing.T) {
 	const span = 17
 	for n := cycle*span + textSlices; n < 1000; n++ {
-		c, err := newCorpus([]byte(strings.Repeat("abc", 400)[:n]), span)
+		c, err := NewCorpus([]byte(strings.Repeat("abc", 400)[:n]), span)
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
-		if got := len(c.train) + len(c.tuning) + len(c.validation); got != n {
+		if got := len(c.Train) + len(c.Tuning) + len(c.Validation); got != n {
 			t.Fatalf("%d bytes: %d in the parts", n, got)
 		}
-		if len(c.tuning) < span || len(c.validation) < span {
-			t.Fatalf("%d bytes: parts of %d and %d cannot hold a sequence of %d", n, len(c.tuning), len(c.validation), span)
+		if len(c.Tuning) < span || len(c.Validation) < span {
+			t.Fatalf("%d bytes: parts of %d and %d cannot hold a sequence of %d", n, len(c.Tuning), len(c.Validation), span)
 		}
 	}
-	if _, err := newCorpus(make([]byte, cycle*span+textSlices-1), span); err == nil {
+	if _, err := NewCorpus(make([]byte, cycle*span+textSlices-1), span); err == nil {
 		t.Error("a text that is too short is accepted")
 	}
 }
 
 func TestAlphabetIsTheBytesOfTheText(t *testing.T) {
 	text := []byte(strings.Repeat("\xff\x00hello", 100))
-	c, err := newCorpus(text, 5)
+	c, err := NewCorpus(text, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []byte("\x00ehlo\xff"); !slices.Equal(c.alphabet, want) {
-		t.Errorf("alphabet %q, want %q", c.alphabet, want)
+	if want := []byte("\x00ehlo\xff"); !slices.Equal(c.Alphabet, want) {
+		t.Errorf("alphabet %q, want %q", c.Alphabet, want)
 	}
-	for i, s := range c.train[:len(text)/textSlices] {
-		if c.alphabet[s] != text[i] {
-			t.Fatalf("symbol %d spells %q, want %q", i, c.alphabet[s], text[i])
+	for i, s := range c.Train[:len(text)/textSlices] {
+		if c.Alphabet[s] != text[i] {
+			t.Fatalf("symbol %d spells %q, want %q", i, c.Alphabet[s], text[i])
 		}
 	}
 }
 
 func TestEntropy(t *testing.T) {
 	// ½·1 + ¼·2 + ¼·2 bits
-	if got := entropy([]uint8{0, 0, 7, 255}); math.Abs(got-1.5) > 1e-15 {
+	if got := Entropy([]uint8{0, 0, 7, 255}); math.Abs(got-1.5) > 1e-15 {
 		t.Errorf("entropy %v, want 1.5", got)
 	}
 }
@@ -86,9 +86,9 @@ func TestEntropy(t *testing.T) {
 func TestSamplerStaysInTheText(t *testing.T) {
 	const length, span = 10, 4
 	seen := map[int]bool{}
-	s := newSampler(length, span, 50, 1)
+	s := NewSampler(length, span, 50, 1)
 	for range 20 {
-		for _, start := range s.next() {
+		for _, start := range s.Next() {
 			seen[start] = true
 		}
 	}
@@ -100,17 +100,17 @@ func TestSamplerStaysInTheText(t *testing.T) {
 	if len(seen) != length-span+1 {
 		t.Errorf("%d different starts, want all %d", len(seen), length-span+1)
 	}
-	a, b := newSampler(1000, span, 8, 7), newSampler(1000, span, 8, 7)
-	if !slices.Equal(a.next(), b.next()) {
+	a, b := NewSampler(1000, span, 8, 7), NewSampler(1000, span, 8, 7)
+	if !slices.Equal(a.Next(), b.Next()) {
 		t.Error("two samplers of one seed differ")
 	}
 }
 
 func TestEvenly(t *testing.T) {
-	if got := evenly(100, 10, 4); !slices.Equal(got, []int{0, 30, 60, 90}) {
+	if got := Evenly(100, 10, 4); !slices.Equal(got, []int{0, 30, 60, 90}) {
 		t.Errorf("starts %v", got)
 	}
-	if got := evenly(10, 10, 3); !slices.Equal(got, []int{0, 0, 0}) {
+	if got := Evenly(10, 10, 3); !slices.Equal(got, []int{0, 0, 0}) {
 		t.Errorf("starts in a text of one sequence: %v", got)
 	}
 }

@@ -1,17 +1,17 @@
-package main
+package lm
 
 // sgd is stochastic gradient descent with momentum, and weight decay decoupled
 // from the gradient as in adamW:
 //
 //	m ← μ m + g        θ ← θ − η ( m + λ θ )
-type sgd[T float] struct {
+type sgd[T Float] struct {
 	m     [][]T
 	decay []float64 // λ of each tensor
 }
 
 const sgdMomentum = 0.9
 
-func newSGD[T float](values [][]T, decay []float64) *sgd[T] {
+func newSGDRule[T Float](values [][]T, decay []float64) *sgd[T] {
 	return &sgd[T]{m: zerosLike(values), decay: decay}
 }
 

@@ -1,4 +1,4 @@
-package main
+package lm
 
 import (
 	"bytes"
@@ -7,12 +7,12 @@ import (
 	"math/rand/v2"
 )
 
-// corpus is a text as symbols, in three parts that share no byte of it.
-type corpus struct {
-	alphabet   []byte  // the byte of each symbol
-	train      []uint8 // what the models learn from
-	tuning     []uint8 // what the learning rates were chosen on
-	validation []uint8 // what the results are reported on; nothing is chosen on it
+// Corpus is a text as symbols, in three parts that share no byte of it.
+type Corpus struct {
+	Alphabet   []byte  // the byte of each symbol
+	Train      []uint8 // what the models learn from
+	Tuning     []uint8 // what the learning rates were chosen on
+	Validation []uint8 // what the results are reported on; nothing is chosen on it
 }
 
 // The text is cut into slices, and of every ten in turn eight are for
@@ -25,27 +25,27 @@ const (
 	validationTurn = 9
 )
 
-// newCorpus encodes and splits text. Each part must hold at least one
+// NewCorpus encodes and splits text. Each part must hold at least one
 // sequence of span symbols.
-func newCorpus(text []byte, span int) (*corpus, error) {
+func NewCorpus(text []byte, span int) (*Corpus, error) {
 	if need := cycle*span + textSlices; len(text) < need {
 		return nil, fmt.Errorf("the text is too short: %d bytes, want at least %d", len(text), need)
 	}
-	c := &corpus{}
+	c := &Corpus{}
 	var symbol [256]uint8
 	for b := range 256 {
 		if bytes.IndexByte(text, byte(b)) >= 0 {
-			symbol[b] = uint8(len(c.alphabet))
-			c.alphabet = append(c.alphabet, byte(b))
+			symbol[b] = uint8(len(c.Alphabet))
+			c.Alphabet = append(c.Alphabet, byte(b))
 		}
 	}
 	for i := range textSlices {
-		part := &c.train
+		part := &c.Train
 		switch i % cycle {
 		case tuningTurn:
-			part = &c.tuning
+			part = &c.Tuning
 		case validationTurn:
-			part = &c.validation
+			part = &c.Validation
 		}
 		for _, b := range text[i*len(text)/textSlices : (i+1)*len(text)/textSlices] {
 			*part = append(*part, symbol[b])
@@ -54,10 +54,10 @@ func newCorpus(text []byte, span int) (*corpus, error) {
 	return c, nil
 }
 
-// entropy returns the bits for each symbol of part that a model needs which
+// Entropy returns the bits for each symbol of part that a model needs which
 // knows the frequency of each symbol and nothing else: the first hurdle of a
 // language model.
-func entropy(part []uint8) float64 {
+func Entropy(part []uint8) float64 {
 	var count [256]int
 	for _, s := range part {
 		count[s]++
@@ -72,28 +72,28 @@ func entropy(part []uint8) float64 {
 	return bits
 }
 
-// sampler draws the starts of the sequences of training batches, the same
+// Sampler draws the starts of the sequences of training batches, the same
 // ones for the same seed.
-type sampler struct {
+type Sampler struct {
 	rng    *rand.Rand
 	last   int // start of the last sequence of the text
 	starts []int
 }
 
-func newSampler(textLen, span, batch int, seed uint64) *sampler {
-	return &sampler{rand.New(rand.NewPCG(seed, 1)), textLen - span, make([]int, batch)}
+func NewSampler(textLen, span, batch int, seed uint64) *Sampler {
+	return &Sampler{rand.New(rand.NewPCG(seed, 1)), textLen - span, make([]int, batch)}
 }
 
-// next returns the starts of the next batch, in a slice that it reuses.
-func (s *sampler) next() []int {
+// Next returns the starts of the next batch, in a slice that it reuses.
+func (s *Sampler) Next() []int {
 	for i := range s.starts {
 		s.starts[i] = s.rng.IntN(s.last + 1)
 	}
 	return s.starts
 }
 
-// evenly returns the starts of n sequences spread evenly over a text.
-func evenly(textLen, span, n int) []int {
+// Evenly returns the starts of n sequences spread evenly over a text.
+func Evenly(textLen, span, n int) []int {
 	starts := make([]int, n)
 	for i := range starts {
 		starts[i] = i * (textLen - span) / max(n-1, 1)

@@ -1,4 +1,4 @@
-package main
+package lm
 
 import "math"
 
@@ -7,7 +7,7 @@ import "math"
 //
 //	m ← β1 m + (1−β1) g        v ← β2 v + (1−β2) g²
 //	θ ← θ − η ( m̂ / (√v̂ + ε) + λ θ )
-type adamW[T float] struct {
+type adamW[T Float] struct {
 	m, v  [][]T
 	decay []float64 // λ of each tensor
 	steps int
@@ -19,7 +19,7 @@ const (
 	adamEps   = 1e-8
 )
 
-func newAdamW[T float](values [][]T, decay []float64) *adamW[T] {
+func newAdamWRule[T Float](values [][]T, decay []float64) *adamW[T] {
 	return &adamW[T]{m: zerosLike(values), v: zerosLike(values), decay: decay}
 }
 
@@ -40,7 +40,7 @@ func (a *adamW[T]) update(values, grads [][]T, lr float64) {
 }
 
 // zerosLike returns tensors of zeros with the lengths of the given ones.
-func zerosLike[T float](values [][]T) [][]T {
+func zerosLike[T Float](values [][]T) [][]T {
 	zeros := make([][]T, len(values))
 	for i, v := range values {
 		zeros[i] = make([]T, len(v))

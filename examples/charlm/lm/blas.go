@@ -1,4 +1,4 @@
-package main
+package lm
 
 import (
 	"gonum.org/v1/gonum/blas"
@@ -6,16 +6,16 @@ import (
 	"gonum.org/v1/gonum/blas/blas64"
 )
 
-// float is the arithmetic of a model: the types that BLAS has routines for.
-type float interface{ float32 | float64 }
+// Float is the arithmetic of a model: the types that BLAS has routines for.
+type Float interface{ float32 | float64 }
 
 // matrix is a dense row-major matrix.
-type matrix[T float] struct {
+type matrix[T Float] struct {
 	rows, cols int
 	data       []T
 }
 
-func newMatrix[T float](rows, cols int) matrix[T] {
+func newMatrix[T Float](rows, cols int) matrix[T] {
 	return matrix[T]{rows, cols, make([]T, rows*cols)}
 }
 
@@ -29,7 +29,7 @@ const (
 // gemm sets c to op(a)·op(b) + beta·c. Its result does not depend on the
 // number of processors: gonum's goroutines split c into tiles, and each tile
 // is summed by one of them in a fixed order.
-func gemm[T float](opA, opB blas.Transpose, a, b matrix[T], beta T, c matrix[T]) {
+func gemm[T Float](opA, opB blas.Transpose, a, b matrix[T], beta T, c matrix[T]) {
 	switch c := any(&c).(type) {
 	case *matrix[float32]:
 		blas32.Gemm(opA, opB, 1, general32(any(&a).(*matrix[float32])), general32(any(&b).(*matrix[float32])), float32(beta), general32(c))
@@ -48,7 +48,7 @@ func general64(a *matrix[float64]) blas64.General {
 
 // columnSums sets sums[j] to the sum of column j of a: the gradient of a bias
 // that is added to every row.
-func columnSums[T float](sums []T, a matrix[T]) {
+func columnSums[T Float](sums []T, a matrix[T]) {
 	clear(sums)
 	for i := range a.rows {
 		for j, x := range a.row(i) {

@@ -1,4 +1,4 @@
-package main
+package lm
 
 import (
 	"context"
@@ -21,9 +21,9 @@ const textLimit = 8 << 20
 // hold little but one long table.
 const fileLimit = 64 << 10
 
-// readText returns the beginning of the file at path, or of the source of the
+// ReadText returns the beginning of the file at path, or of the source of the
 // Go standard library where path is empty, and a name for it.
-func readText(path string) (text []byte, name string, err error) {
+func ReadText(path string) (text []byte, name string, err error) {
 	if path != "" {
 		text, err = readFile(path)
 		return text, path, err

@@ -1,4 +1,4 @@
-package main
+package lm
 
 import (
 	"math"
@@ -11,30 +11,30 @@ import (
 
 // tiny is small enough to differentiate element by element, and has more than
 // one sequence, and fewer symbols than places, so that symbols repeat.
-var tiny = shape{vocab: 7, embed: 3, width: 5, kernel: 4, batch: 2, positions: 6, workers: 1}
+var tiny = Shape{Vocab: 7, Embed: 3, Width: 5, Kernel: 4, Batch: 2, Positions: 6, Workers: 1}
 
 // newTinyModel returns a model with a batch, and no parameter at 0.
-func newTinyModel[T float](t testing.TB, s shape) *model[T] {
+func newTinyModel[T Float](t testing.TB, s Shape) *Model[T] {
 	t.Helper()
-	m := newModel[T](s, 3)
+	m := NewModel[T](s, 3)
 	rng := rand.New(rand.NewPCG(5, 5))
-	for _, v := range m.values {
+	for _, v := range m.Values {
 		for i := range v {
 			v[i] += T(0.1 * rng.NormFloat64())
 		}
 	}
 	text := make([]uint8, 200)
 	for i := range text {
-		text[i] = uint8(rng.IntN(s.vocab))
+		text[i] = uint8(rng.IntN(s.Vocab))
 	}
-	m.load(text, newSampler(len(text), s.span(), s.batch, 1).next())
+	m.Load(text, NewSampler(len(text), s.Span(), s.Batch, 1).Next())
 	return m
 }
 
 // randomDirection returns normal values in the shape of a model's parameters.
-func randomDirection[T float](m *model[T], seed uint64) [][]T {
+func randomDirection[T Float](m *Model[T], seed uint64) [][]T {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	z := zerosLike(m.values[:])
+	z := zerosLike(m.Values[:])
 	for _, v := range z {
 		for i := range v {
 			v[i] = T(rng.NormFloat64())
@@ -44,7 +44,7 @@ func randomDirection[T float](m *model[T], seed uint64) [][]T {
 }
 
 // clone returns a deep copy.
-func clone[T float](tensors [][]T) [][]T {
+func clone[T Float](tensors [][]T) [][]T {
 	c := make([][]T, len(tensors))
 	for i, v := range tensors {
 		c[i] = slices.Clone(v)
@@ -54,7 +54,7 @@ func clone[T float](tensors [][]T) [][]T {
 
 // distance returns the largest difference of a and b, relative to the largest
 // element of b.
-func distance[T float](a, b []T) float64 {
+func distance[T Float](a, b []T) float64 {
 	diff, top := 0.0, 0.0
 	for i := range b {
 		diff = max(diff, math.Abs(float64(a[i]-b[i])))
@@ -65,28 +65,28 @@ func distance[T float](a, b []T) float64 {
 
 // The loss, written again as the formulas of model's comment, one prediction
 // and one element at a time.
-func directLoss(m *model[float64]) float64 {
-	s, v := m.shape, m.values
+func directLoss(m *Model[float64]) float64 {
+	s, v := m.Shape, m.Values
 	sum := 0.0
-	for b := range s.batch {
-		symbols := m.symbols[b*s.span() : (b+1)*s.span()]
-		for t := s.kernel; t < len(symbols); t++ {
-			h := make([]float64, s.width)
+	for b := range s.Batch {
+		symbols := m.symbols[b*s.Span() : (b+1)*s.Span()]
+		for t := s.Kernel; t < len(symbols); t++ {
+			h := make([]float64, s.Width)
 			for o := range h {
-				a := v[convBias][o]
-				for c := range s.embed {
-					for k := range s.kernel {
-						x := v[embedding][int(symbols[t-s.kernel+k])*s.embed+c]
-						a += v[convWeight][(o*s.embed+c)*s.kernel+k] * x
+				a := v[ConvBias][o]
+				for c := range s.Embed {
+					for k := range s.Kernel {
+						x := v[Embedding][int(symbols[t-s.Kernel+k])*s.Embed+c]
+						a += v[ConvWeight][(o*s.Embed+c)*s.Kernel+k] * x
 					}
 				}
 				h[o] = math.Tanh(a)
 			}
 			total, correct := 0.0, 0.0
-			for j := range s.vocab {
-				y := v[outBias][j]
+			for j := range s.Vocab {
+				y := v[OutBias][j]
 				for o := range h {
-					y += v[outWeight][j*s.width+o] * h[o]
+					y += v[OutWeight][j*s.Width+o] * h[o]
 				}
 				total += math.Exp(y)
 				if j == int(symbols[t]) {
@@ -96,12 +96,12 @@ func directLoss(m *model[float64]) float64 {
 			sum += math.Log(total) - correct
 		}
 	}
-	return sum / float64(s.batch*s.positions)
+	return sum / float64(s.Batch*s.Positions)
 }
 
 func TestLossIsTheFormula(t *testing.T) {
 	m := newTinyModel[float64](t, tiny)
-	if got, want := m.loss(), directLoss(m); math.Abs(got-want) > 1e-14*want {
+	if got, want := m.Loss(), directLoss(m); math.Abs(got-want) > 1e-14*want {
 		t.Errorf("loss %.17g, want %.17g", got, want)
 	}
 }
@@ -111,13 +111,13 @@ func TestGradientAgainstDifferencesOfLoss(t *testing.T) {
 	m.gradient()
 	analytic := clone(m.grads[:])
 	const h = 1e-5
-	for i, value := range m.values {
+	for i, value := range m.Values {
 		numeric := make([]float64, len(value))
 		for j, x := range value {
 			value[j] = x + h
-			plus := m.loss()
+			plus := m.Loss()
 			value[j] = x - h
-			minus := m.loss()
+			minus := m.Loss()
 			value[j] = x
 			numeric[j] = (plus - minus) / (2 * h)
 		}
@@ -134,9 +134,9 @@ func TestHessianVectorAgainstDifferencesOfGradient(t *testing.T) {
 	m.hessianVector(hz, z)
 
 	const h = 1e-5
-	at := clone(m.values[:])
+	at := clone(m.Values[:])
 	gradientAt := func(step float64) [][]float64 {
-		for i, value := range m.values {
+		for i, value := range m.Values {
 			for j := range value {
 				value[j] = at[i][j] + step*z[i][j]
 			}
@@ -161,12 +161,13 @@ func TestCheckHVP(t *testing.T) {
 	t.Run("float32", testCheckHVP[float32])
 }
 
-func testCheckHVP[T float](t *testing.T) {
+func testCheckHVP[T Float](t *testing.T) {
 	m := newTinyModel[T](t, tiny)
-	params, err := m.params(nil)
+	layouts, err := OverKernel(tiny)
 	if err != nil {
 		t.Fatal(err)
 	}
+	params := m.params(layouts, nil)
 	grad := func(grads [][]T) error {
 		m.gradient()
 		for i := range grads {
@@ -185,7 +186,7 @@ func testCheckHVP[T float](t *testing.T) {
 	}
 	wrong := func(hz, z [][]T) error {
 		m.hessianVector(hz, z)
-		hz[convBias][2] *= 1.5
+		hz[ConvBias][2] *= 1.5
 		return nil
 	}
 	if err := adahessian.CheckHVP(params, grad, wrong, 1); err == nil {
@@ -214,11 +215,11 @@ func TestHessianVectorGivesLossAndGradient(t *testing.T) {
 // The number of workers must not change a single bit, also where gonum splits
 // its products.
 func TestWorkersGiveTheSameBits(t *testing.T) {
-	s := shape{vocab: 70, embed: 16, width: 80, kernel: 5, batch: 9, positions: 31, workers: 1}
+	s := Shape{Vocab: 70, Embed: 16, Width: 80, Kernel: 5, Batch: 9, Positions: 31, Workers: 1}
 	results := func(workers int) ([][]float32, [][]float32, float64) {
-		s.workers = workers
+		s.Workers = workers
 		m := newTinyModel[float32](t, s)
-		hz := zerosLike(m.values[:])
+		hz := zerosLike(m.Values[:])
 		loss := m.hessianVector(hz, randomDirection(m, 2))
 		return m.grads[:], hz, loss
 	}
@@ -243,9 +244,9 @@ func TestStepDoesNotAllocate(t *testing.T) {
 	z := randomDirection(m, 1)
 	hz := zerosLike(z)
 	text := make([]uint8, 200)
-	batches := newSampler(len(text), m.span(), m.batch, 1)
+	batches := NewSampler(len(text), m.Span(), m.Batch, 1)
 	if n := testing.AllocsPerRun(20, func() {
-		m.load(text, batches.next())
+		m.Load(text, batches.Next())
 		m.hessianVector(hz, z)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -253,8 +254,8 @@ func TestStepDoesNotAllocate(t *testing.T) {
 }
 
 func TestContextIsCausal(t *testing.T) {
-	m := newModel[float64](shape{vocab: 9, embed: 1, width: 1, kernel: 3, batch: 2, positions: 2, workers: 1}, 1)
-	m.load([]uint8{0, 1, 2, 3, 4, 5, 6, 7, 8}, []int{0, 4})
+	m := NewModel[float64](Shape{Vocab: 9, Embed: 1, Width: 1, Kernel: 3, Batch: 2, Positions: 2, Workers: 1}, 1)
+	m.Load([]uint8{0, 1, 2, 3, 4, 5, 6, 7, 8}, []int{0, 4})
 	for n, want := range []struct {
 		context []uint8
 		target  uint8

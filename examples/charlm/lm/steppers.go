@@ -1,0 +1,141 @@
+package lm
+
+import (
+	"time"
+
+	"github.com/adahessian-go/adahessian"
+)
+
+// Stepper makes the training steps of one optimizer on one model.
+type Stepper interface {
+	// Step makes one step at learning rate lr on the batch that the model
+	// holds. It returns the loss of that batch before the step, and the time
+	// that the optimizer itself took, without the model's differentiation.
+	Step(lr float64) (loss float64, own time.Duration, err error)
+}
+
+// AdaHessian trains a model with the package that this example is about.
+type AdaHessian[T Float] struct {
+	Optimizer *adahessian.Optimizer[T]
+
+	model  *Model[T]
+	biases *adahessian.Hyper // the group without weight decay
+	hvp    adahessian.HVP[T]
+	grads  [][]T // for Optimizer.Step
+
+	known  bool          // loss and gradient of this step
+	loss   float64       // of this step
+	inside time.Duration // hvp and the gradient, in this step
+}
+
+// NewAdaHessian takes the package's defaults but for what opts and layouts
+// have. Biases get no weight decay, through a group of their own.
+func NewAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts [Tensors]adahessian.Layout) (*AdaHessian[T], error) {
+	a, _, err := newAdaHessian(m, opts, layouts)
+	if err != nil {
+		return nil, err
+	}
+	a.grads = m.grads[:]
+	a.hvp = func(hz, z [][]T) error {
+		start := time.Now()
+		a.gradient()
+		m.product(hz, z)
+		a.inside += time.Since(start)
+		return nil
+	}
+	return a, nil
+}
+
+// NewAdaHessianDifferences is NewAdaHessian with Hessian-vector products from
+// differences of two gradients each, in place of exact ones.
+func NewAdaHessianDifferences[T Float](m *Model[T], opts adahessian.Options, layouts [Tensors]adahessian.Layout) (*AdaHessian[T], error) {
+	a, params, err := newAdaHessian(m, opts, layouts)
+	if err != nil {
+		return nil, err
+	}
+	// The differences leave a gradient of another point in the model.
+	a.grads = zerosLike(m.grads[:])
+	differences := adahessian.FiniteDifference(params, func(grads [][]T) error {
+		m.gradient()
+		for i := range grads {
+			copy(grads[i], m.grads[i])
+		}
+		return nil
+	}, 0)
+	a.hvp = func(hz, z [][]T) error {
+		start := time.Now()
+		a.gradient()
+		err := differences(hz, z)
+		a.inside += time.Since(start)
+		return err
+	}
+	return a, nil
+}
+
+func newAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts [Tensors]adahessian.Layout) (*AdaHessian[T], []adahessian.Param[T], error) {
+	biases := opts.Hyper
+	biases.WeightDecay = 0
+	a := &AdaHessian[T]{model: m, biases: &biases}
+	params := m.params(layouts, a.biases)
+	var err error
+	a.Optimizer, err = adahessian.New(opts, params...)
+	return a, params, err
+}
+
+// gradient sets the loss and the gradient of this step, once for all its
+// Hessian-vector products.
+func (a *AdaHessian[T]) gradient() {
+	if a.known {
+		return
+	}
+	a.known = true
+	a.loss = a.model.gradient()
+	for i, g := range a.model.grads {
+		if &a.grads[i][0] != &g[0] {
+			copy(a.grads[i], g)
+		}
+	}
+}
+
+// Step implements Stepper.
+func (a *AdaHessian[T]) Step(lr float64) (loss float64, own time.Duration, err error) {
+	if err := a.Optimizer.SetLR(lr); err != nil {
+		return 0, 0, err
+	}
+	a.biases.LR = lr
+	a.known = false
+	if !a.Optimizer.NeedsHessian() {
+		a.gradient()
+	}
+	a.inside = 0
+	start := time.Now()
+	// Step reads the gradient after it has called hvp, which sets it.
+	err = a.Optimizer.Step(a.grads, a.hvp)
+	return a.loss, time.Since(start) - a.inside, err
+}
+
+// firstOrder trains a model with a rule that needs gradients alone.
+type firstOrder[T Float] struct {
+	model *Model[T]
+	rule  interface {
+		update(values, grads [][]T, lr float64)
+	}
+}
+
+// NewAdamW trains m with AdamW, and the given weight decay but for biases.
+func NewAdamW[T Float](m *Model[T], decay float64) Stepper {
+	return &firstOrder[T]{m, newAdamWRule(m.Values[:], m.decays(decay))}
+}
+
+// NewSGD trains m with SGD with momentum, and the given weight decay but for
+// biases.
+func NewSGD[T Float](m *Model[T], decay float64) Stepper {
+	return &firstOrder[T]{m, newSGDRule(m.Values[:], m.decays(decay))}
+}
+
+func (f *firstOrder[T]) Step(lr float64) (loss float64, own time.Duration, err error) {
+	loss = f.model.gradient()
+	start := time.Now()
+	f.rule.update(f.model.Values[:], f.model.grads[:], lr)
+	return loss, time.Since(start), nil
+}

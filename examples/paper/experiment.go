@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/adahessian-go/adahessian"
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
+)
+
+// experiment makes the runs of a plan on a text.
+type experiment struct {
+	settings
+	corpus *lm.Corpus
+}
+
+// newStepper returns a model and the optimizer of a variant that trains it.
+func (e *experiment) newStepper(v variant, seed uint64) (*lm.Model[float32], lm.Stepper, error) {
+	shape := e.shape(v)
+	shape.Vocab = len(e.corpus.Alphabet)
+	m := lm.NewModel[float32](shape, seed)
+	switch v.Optimizer {
+	case adamW:
+		return m, lm.NewAdamW(m, e.Decay), nil
+	case sgd:
+		return m, lm.NewSGD(m, e.Decay), nil
+	}
+	opts := adahessian.DefaultOptions()
+	opts.WeightDecay = e.Decay
+	opts.HessianPower, opts.Eps, opts.MaxUpdate = v.Power, v.Eps, v.MaxUpdate
+	opts.Samples, opts.UpdateEach = v.Probes, v.Each
+	opts.Seed, opts.Workers = seed, 1
+	all, err := layouts(shape, v.Block)
+	if err != nil {
+		return nil, nil, err
+	}
+	newOne := lm.NewAdaHessian[float32]
+	if v.Differences {
+		newOne = lm.NewAdaHessianDifferences[float32]
+	}
+	a, err := newOne(m, opts, all)
+	return m, a, err
+}
+
+// run makes one run. Its losses do not depend on what else runs.
+func (e *experiment) run(sp spec) (runResult, error) {
+	res := runResult{Key: e.key(sp)}
+	m, stepper, err := e.newStepper(sp.variant, sp.Seed)
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", res.Key, err)
+	}
+	r, err := lm.Train(m, stepper, lm.Plan{
+		Train:     e.corpus.Train,
+		Held:      e.corpus.Validation,
+		HeldAt:    lm.Evenly(len(e.corpus.Validation), m.Span(), e.HeldSequences),
+		Steps:     e.steps(sp.variant),
+		Warmup:    sp.Warmup,
+		EvalEvery: max(e.steps(sp.variant)/e.Measurements, 1),
+		Seed:      sp.Seed,
+	}, rate(sp.Rung), func(float64) {})
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", res.Key, err)
+	}
+	res.Steps = r.Steps
+	for _, p := range r.Curve {
+		res.Curve = append(res.Curve, [2]float64{float64(p.Step), rounded(p.Bits)})
+	}
+	tuning := m.Bits(e.corpus.Tuning, lm.Evenly(len(e.corpus.Tuning), m.Span(), e.HeldSequences))
+	if r.Diverged || math.IsNaN(tuning) || math.IsInf(tuning, 0) {
+		res.Diverged = true
+		return res, nil
+	}
+	res.Tuning, res.Validation = rounded(tuning), rounded(r.Final())
+	return res, nil
+}
+
+// rounded keeps what a results file needs of a loss.
+func rounded(bits float64) float64 { return math.Round(bits*1e5) / 1e5 }

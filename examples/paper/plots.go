@@ -1,0 +1,201 @@
+package main
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+)
+
+// colors can be told apart with any colour vision (Okabe and Ito, "Color
+// Universal Design", 2008).
+var colors = []color.NRGBA{
+	{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
+	{R: 0x00, G: 0x72, B: 0xb2, A: 0xff},
+	{R: 0x00, G: 0x9e, B: 0x73, A: 0xff},
+	{R: 0xcc, G: 0x79, B: 0xa7, A: 0xff},
+}
+
+// colorOf gives an optimizer the same colour in every picture.
+func colorOf(optimizer string) color.NRGBA {
+	for i, o := range optimizers {
+		if o == optimizer {
+			return colors[i]
+		}
+	}
+	return colors[len(colors)-1]
+}
+
+const lossLabel = "validation loss, bits per character"
+
+// newPlot returns an empty plot with a grid.
+func newPlot(title, x, y string) *plot.Plot {
+	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
+	p := plot.New()
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	p.Title.Padding = vg.Points(6)
+	p.Legend.Top = true
+	p.Legend.Padding = vg.Points(3)
+	p.Legend.ThumbnailWidth = vg.Points(28)
+	p.Legend.YOffs, p.Legend.XOffs = -vg.Points(4), -vg.Points(6)
+	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(labelledTicks), plot.TickerFunc(labelledTicks)
+	grid := plotter.NewGrid()
+	grid.Horizontal.Color = color.Gray{Y: 0xe4}
+	grid.Vertical.Color = grid.Horizontal.Color
+	p.Add(grid)
+	return p
+}
+
+// labelledTicks gives every tick its number; gonum's own labels are too few to
+// read a value off a curve.
+func labelledTicks(lo, hi float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(lo, hi)
+	for i := range ticks {
+		ticks[i].Label = strconv.FormatFloat(math.Round(ticks[i].Value*1e4)/1e4, 'f', -1, 64)
+	}
+	return ticks
+}
+
+// spreadPoint is a mean with its spread, which may be NaN.
+type spreadPoint struct{ x, mean, deviation float64 }
+
+// addBand draws a line through the means, within a band of their spread.
+func addBand(p *plot.Plot, name string, c color.NRGBA, dashed bool, points []spreadPoint) error {
+	if len(points) < 2 {
+		return nil
+	}
+	line, outline := plotter.XYs{}, plotter.XYs{}
+	for _, q := range points {
+		line = append(line, plotter.XY{X: q.x, Y: q.mean})
+		outline = append(outline, plotter.XY{X: q.x, Y: q.mean + finite(q.deviation)})
+	}
+	for i := len(points) - 1; i >= 0; i-- {
+		outline = append(outline, plotter.XY{X: points[i].x, Y: points[i].mean - finite(points[i].deviation)})
+	}
+	band, err := plotter.NewPolygon(outline)
+	if err != nil {
+		return err
+	}
+	faint := c
+	faint.A = 0x38
+	band.Color, band.LineStyle.Width = faint, 0
+	l, err := plotter.NewLine(line)
+	if err != nil {
+		return err
+	}
+	l.Color, l.Width = c, vg.Points(1.8)
+	if dashed {
+		l.Dashes = []vg.Length{vg.Points(6), vg.Points(3)}
+	}
+	p.Add(band, l)
+	p.Legend.Add(name, l)
+	return nil
+}
+
+// finite takes an unknown spread for none.
+func finite(x float64) float64 {
+	if math.IsNaN(x) {
+		return 0
+	}
+	return x
+}
+
+// addErrorBars draws points with bars of their spread, joined by a line if
+// asked.
+func addErrorBars(p *plot.Plot, name string, c color.NRGBA, joined bool, points []spreadPoint) error {
+	if len(points) == 0 {
+		return nil
+	}
+	var data struct {
+		plotter.XYs
+		plotter.YErrors
+	}
+	for _, q := range points {
+		data.XYs = append(data.XYs, plotter.XY{X: q.x, Y: q.mean})
+		data.YErrors = append(data.YErrors, struct{ Low, High float64 }{finite(q.deviation), finite(q.deviation)})
+	}
+	bars, err := plotter.NewYErrorBars(data)
+	if err != nil {
+		return err
+	}
+	bars.Color, bars.Width = c, vg.Points(1.2)
+	marks, err := plotter.NewScatter(data.XYs)
+	if err != nil {
+		return err
+	}
+	marks.Color, marks.Radius, marks.Shape = c, vg.Points(3.2), draw.CircleGlyph{}
+	p.Add(bars, marks)
+	thumbs := []plot.Thumbnailer{marks}
+	if joined {
+		line, err := plotter.NewLine(data.XYs)
+		if err != nil {
+			return err
+		}
+		line.Color, line.Width = c, vg.Points(1.4)
+		p.Add(line)
+		thumbs = append(thumbs, line)
+	}
+	if name != "" {
+		p.Legend.Add(name, thumbs...)
+	}
+	return nil
+}
+
+// room makes space above and below what is drawn, and beside categories.
+func room(p *plot.Plot) {
+	span := p.Y.Max - p.Y.Min
+	if !(span > 0) {
+		span = 1
+	}
+	p.Y.Min -= 0.05 * span
+	p.Y.Max += 0.25 * span // the legend's
+}
+
+// dodge keeps bars of the same place apart.
+const dodge = 0.06
+
+// categories labels the places 0, 1, … of the x axis.
+func categories(p *plot.Plot, names []string) {
+	ticks := make(plot.ConstantTicks, len(names))
+	for i, name := range names {
+		ticks[i] = plot.Tick{Value: float64(i), Label: name}
+	}
+	p.X.Tick.Marker = ticks
+	p.X.Min, p.X.Max = -0.5, float64(len(names))-0.5
+}
+
+// writePicture draws plots in rows into a PNG file, and refers to it.
+func (r *report) writePicture(name, caption string, panels [][]*plot.Plot) error {
+	const width, height = 6 * vg.Inch, 3.9 * vg.Inch
+	rows, cols := len(panels), len(panels[0])
+	img := vgimg.NewWith(vgimg.UseWH(width*vg.Length(cols), height*vg.Length(rows)), vgimg.UseDPI(100))
+	tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: vg.Points(24), PadY: vg.Points(18),
+		PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16)}
+	for i, row := range plot.Align(panels, tiles, draw.New(img)) {
+		for j, canvas := range row {
+			panels[i][j].Draw(canvas)
+		}
+	}
+	f, err := os.Create(filepath.Join(r.folder, pictures, name))
+	if err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(f); err != nil {
+		f.Close()
+		return fmt.Errorf("-out: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	r.printf("![%s](%s/%s)\n\n", caption, pictures, name)
+	return nil
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+)
+
+// pictures is the folder of the plots, beside the text.
+const pictures = "evidence"
+
+// report makes a text of results. Every sentence about an outcome is made of
+// numbers.
+type report struct {
+	*experiment
+	results  *results
+	plan     plan
+	folder   string
+	on       string // the machine of the timings
+	body     strings.Builder
+	verdicts []verdict
+}
+
+func (r *report) printf(format string, args ...any) { fmt.Fprintf(&r.body, format, args...) }
+
+// judge writes a verdict, and keeps it for the summary.
+func (r *report) judge(v verdict) {
+	r.verdicts = append(r.verdicts, v)
+	r.printf("**%s: %s.** %s\n\n", v.claim, v.answer, capital(v.reason))
+}
+
+func capital(s string) string {
+	if s == "" || s[0] >= utf8.RuneSelf { // ε stays small
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// writeReport writes evidence.md and its pictures into a folder.
+func (e *experiment) writeReport(results *results, folder string) error {
+	r := &report{experiment: e, results: results, plan: e.plan(e.tuningOf(results)), folder: folder}
+	for _, t := range results.times {
+		r.on = max(r.on, t.On) // the same for all, unless times of two machines are mixed
+	}
+	for _, section := range []func() error{
+		r.comparison, r.robustness, r.blocks, r.intervals, r.powersAndProbes, r.differences, r.reasons, r.tuning,
+	} {
+		if err := section(); err != nil {
+			return err
+		}
+	}
+	text := r.introduction() + r.body.String()
+	path := filepath.Join(folder, "evidence.md")
+	if err := os.WriteFile(path, []byte(strings.TrimRight(text, "\n")+"\n"), 0o644); err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	return nil
+}
+
+func (r *report) introduction() string {
+	var b strings.Builder
+	b.WriteString("# What the paper claims, on real text\n\n")
+	b.WriteString("<!-- Written by examples/paper from the results in evidence/results.jsonl. Not edited by hand. -->\n\n")
+	command := "go -C examples run ./paper"
+	if r.reduced() {
+		b.WriteString("**A reduced run: it shows that the command works, and nothing about optimizers.**\n\n")
+		command += " -reduced -out FOLDER"
+	}
+	done, diverged := 0, 0
+	for _, sp := range r.plan.specs {
+		if res, ok := r.results.run(r.key(sp)); ok {
+			done++
+			if res.Diverged {
+				diverged++
+			}
+		}
+	}
+	if !r.plan.complete || done < len(r.plan.specs) {
+		fmt.Fprintf(&b, "**Not complete: %d runs of those planned are finished.**\n\n", done)
+	}
+	fmt.Fprintf(&b, "The claims of Yao et al., \"ADAHESSIAN: An Adaptive Second Order Optimizer for Machine Learning\" (AAAI 2021,\n"+
+		"[arXiv 2006.00719](https://arxiv.org/abs/2006.00719)), that fit a CPU, measured by one command, which goes on where it was interrupted:\n\n"+
+		"    %s\n\n", command)
+
+	b.WriteString("| claim | |\n|---|---|\n")
+	for _, v := range r.verdicts {
+		fmt.Fprintf(&b, "| %s | %s |\n", v.claim, v.answer)
+	}
+	b.WriteString("\n## How it was measured\n\n")
+	fmt.Fprintf(&b, "The model is the character-level convolutional language model of [examples/charlm](../examples/README.md#charlm), on the source of the Go\n"+
+		"standard library (%.1f MB, SHA-256 %s…), in two sizes:\n\n", float64(r.TextBytes)/1e6, r.Text)
+	rows := [][]string{{"", "parameters", "embedding", "channels", "kernel", "batch", "steps", "of them warm-up"}}
+	for _, z := range r.Sizes {
+		s := z.Shape
+		s.Vocab = len(r.corpus.Alphabet)
+		rows = append(rows, []string{z.Name, fmt.Sprint(s.Size()), fmt.Sprint(s.Embed), fmt.Sprint(s.Width), fmt.Sprint(s.Kernel),
+			fmt.Sprintf("%d × %d characters", s.Batch, s.Positions), fmt.Sprint(r.Steps), fmt.Sprint(r.Warmup)})
+	}
+	table(&b, rows)
+	fmt.Fprintf(&b, `- **Parts.** A tenth of the text is for tuning and a tenth for validation. Learning rates are chosen by the mean final loss on the
+  tuning part. Everything below but [the tuning itself](#tuning) is the loss on the validation part, on which nothing was chosen, over %d sequences.
+- **Learning rates** are 1 or 3 times a power of ten. AdaHessian, AdamW and SGD with momentum 0.9 get the same number of tries on each size: %d, and two
+  more for all of them as long as the best of one is at the end of its rates, up to %d. A variant, with another block size, power or batch, is searched anew: from the %d
+  rates around the best of its optimizer, and on beyond the end where the best is.
+- **Alike for all:** initial weights, batches, linear warm-up and then linearly to zero, decoupled weight decay %g but for biases.
+- **Spread.** "a ± b" is the mean of the final losses over seeds and their standard deviation: %d seeds for the three optimizers, %d for
+  the variants. A difference, "+a ± b", is the mean over the seeds that both have, of which each begins at the same weights and sees the same batches, and
+  half its 95 %% confidence interval (Student's t). A loss is called lower or higher where that interval does not hold zero, and no different where the
+  interval is within %g %% of the loss; else the claim is not decided. Each is judged by itself: of twenty such statements one may be chance.
+- **Divergence.** A run ends at a loss that is not finite and is counted as diverged; %d of %d runs did. It is in no mean.
+- **Time.** Every run is on one processor. The time of a step is the median of %d rounds in which all variants make %d steps in turns, on one thread, and the time of
+  a run is that times its steps. %s
+- **AdaHessian** is the package with its defaults: β 0.9 and 0.999, ε 1e-4, Hessian power 1, one probe in every step, curvature averaged over the kernel of the
+  convolution and kept per element elsewhere. The Hessian-vector products are exact unless it says otherwise. AdamW has β 0.9 and 0.999, ε 1e-8.
+
+`, r.HeldSequences, r.Tries, r.MaxTries, r.VariantTries, r.Decay, len(r.Seeds), len(r.VariantSeeds), 100*margin, diverged, done,
+		r.timingRounds, r.timingSteps, r.machineText())
+	return b.String()
+}
+
+func (r *report) machineText() string {
+	if r.on == "" {
+		return "It has not been measured yet."
+	}
+	return "Measured on: " + r.on + "."
+}
+
+// reduced reports whether the settings are those of a trial.
+func (r *report) reduced() bool { return r.Steps < fullSettings().Steps }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// writeSentences writes a text whose characters depend on those before them.
+func writeSentences(t *testing.T) string {
+	t.Helper()
+	words := strings.Fields("the curvature of each block is averaged over its axis before any step")
+	rng := rand.New(rand.NewPCG(1, 1))
+	var b strings.Builder
+	for b.Len() < 20_000 {
+		b.WriteString(words[rng.IntN(len(words))])
+		b.WriteByte(" \n.,"[min(rng.IntN(12), 3)])
+	}
+	path := filepath.Join(t.TempDir(), "sentences")
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func testExperiment(t *testing.T) *experiment {
+	t.Helper()
+	e, err := newExperiment(config{reduced: true, text: writeSentences(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// A choice must not change when all that it must not see does.
+func TestChoiceReadsTheTuningPartOnly(t *testing.T) {
+	e := testExperiment(t)
+	clean := &results{runs: map[string]runResult{}}
+	poisoned := &results{runs: map[string]runResult{}}
+	for _, sp := range e.plan(bowl(func(variant) int { return 1 })).specs {
+		tuning, _ := bowl(func(variant) int { return 1 })(sp)
+		res := runResult{Key: e.key(sp), Tuning: tuning, Validation: tuning}
+		clean.runs[res.Key] = res
+		res.Validation = -tuning // the order of all is turned around
+		res.Curve = [][2]float64{{1, -tuning}}
+		poisoned.runs[res.Key] = res
+	}
+	a, b := e.plan(e.tuningOf(clean)), e.plan(e.tuningOf(poisoned))
+	if !a.complete || !reflect.DeepEqual(a, b) {
+		t.Errorf("complete: %v; the choice depends on the validation part", a.complete)
+	}
+}
+
+// The part that is not to be read cannot be read.
+func TestTuningPartIsAnotherThanTheValidationPart(t *testing.T) {
+	e := testExperiment(t)
+	sp := spec{e.defaultVariant(smaller, adamW), -3, 1}
+	before, err := e.run(sp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := e.corpus.Validation
+	e.corpus.Validation = make([]uint8, len(held))
+	changed, err := e.run(sp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed.Tuning != before.Tuning || changed.Validation == before.Validation {
+		t.Errorf("with another validation part: %v, %v, before: %v, %v", changed.Tuning, changed.Validation, before.Tuning, before.Validation)
+	}
+}
+
+func TestEveryVariantRuns(t *testing.T) {
+	e := testExperiment(t)
+	losses := map[float64]string{}
+	for _, v := range append(e.variants(smaller), e.defaultVariant(smaller, adaHessian)) {
+		res, err := e.run(spec{v, centres[v.Optimizer], 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := e.steps(v); !res.Diverged && res.Steps != want {
+			t.Errorf("%s: %d steps, want %d", res.Key, res.Steps, want)
+		}
+		if !res.Diverged && losses[res.Validation] != "" {
+			t.Errorf("%s and %s have the same loss: a setting does not arrive", res.Key, losses[res.Validation])
+		}
+		losses[res.Validation] = res.Key
+	}
+}
+
+func TestDivergenceIsAResult(t *testing.T) {
+	e := testExperiment(t)
+	res, err := e.run(spec{e.defaultVariant(smaller, sgd), 60, 1})
+	if err != nil || !res.Diverged {
+		t.Fatalf("%+v, %v, want a run that diverged", res, err)
+	}
+	r := mustOpen(t, filepath.Join(t.TempDir(), "r.jsonl"), e.settings)
+	if err := r.addRun(res); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for _, args := range [][]string{{"-workers", "0"}, {"-stage", "all of it"}, {"-reduced=perhaps"}} {
+		if _, err := parseFlags(args, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), strings.Split(args[0], "=")[0]) {
+			t.Errorf("%v: %v, want an error that names it", args, err)
+		}
+	}
+	if _, err := parseFlags([]string{"extra"}, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), `"extra"`) {
+		t.Errorf("an argument too many: %v", err)
+	}
+}

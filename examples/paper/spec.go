@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The optimizers that are compared.
+const (
+	adaHessian = "AdaHessian"
+	adamW      = "AdamW"
+	sgd        = "SGD"
+)
+
+var optimizers = []string{adaHessian, adamW, sgd}
+
+// variant is an optimizer with its settings, on a model of one size; all but
+// the learning rate.
+type variant struct {
+	Size, Optimizer string
+	Warmup          int     // steps
+	Batch           float64 // times the batch of the size
+	Length          float64 // times the steps of the settings
+
+	// Of AdaHessian alone.
+	Block       string // one of the keys of blocks
+	Each        int    // steps for each Hessian refresh
+	Power       float64
+	Probes      int
+	MaxUpdate   float64
+	Eps         float64
+	Differences bool // Hessian-vector products by finite differences
+}
+
+// defaultVariant returns an optimizer as the package and examples/charlm have
+// it by default.
+func (s settings) defaultVariant(size, optimizer string) variant {
+	v := variant{Size: size, Optimizer: optimizer, Warmup: s.Warmup, Batch: 1, Length: 1}
+	if optimizer == adaHessian {
+		v.Block, v.Each, v.Power, v.Probes, v.Eps = blockKernel, 1, 1, 1, 1e-4
+	}
+	return v
+}
+
+// spec is one run: a variant at a learning rate, with a seed.
+type spec struct {
+	variant
+	Rung int // of the ladder of learning rates
+	Seed uint64
+}
+
+// rate returns the learning rate of a rung of the ladder … 0.1, 0.3, 1, 3, 10 …,
+// on which rung 0 is 1. All learning rates are rungs, so that the runs of a
+// search serve the sweep of robustness too.
+func rate(rung int) float64 {
+	decade, digit := rung/2, "1"
+	if rung%2 != 0 {
+		digit = "3"
+		if rung < 0 {
+			decade-- // 0.3 is 3e-1
+		}
+	}
+	lr, err := strconv.ParseFloat(fmt.Sprintf("%se%d", digit, decade), 64)
+	if err != nil {
+		panic(err) // it is a number
+	}
+	return lr
+}
+
+// key identifies a variant in a results file. What is as by default is left
+// out.
+func (s settings) variantKey(v variant) string {
+	d := s.defaultVariant(v.Size, v.Optimizer)
+	parts := []string{v.Size, v.Optimizer}
+	add := func(differs bool, format string, value any) {
+		if differs {
+			parts = append(parts, fmt.Sprintf(format, value))
+		}
+	}
+	add(v.Warmup != d.Warmup, "warmup=%d", v.Warmup)
+	add(v.Batch != d.Batch, "batch=%g", v.Batch)
+	add(v.Length != d.Length, "length=%g", v.Length)
+	add(v.Block != d.Block, "block=%s", v.Block)
+	add(v.Each != d.Each, "each=%d", v.Each)
+	add(v.Power != d.Power, "power=%g", v.Power)
+	add(v.Probes != d.Probes, "probes=%d", v.Probes)
+	add(v.MaxUpdate != d.MaxUpdate, "maxupdate=%g", v.MaxUpdate)
+	add(v.Eps != d.Eps, "eps=%g", v.Eps)
+	add(v.Differences != d.Differences, "differences=%v", v.Differences)
+	return strings.Join(parts, "/")
+}
+
+// key identifies a run in a results file.
+func (s settings) key(sp spec) string {
+	return fmt.Sprintf("%s/lr=%g/seed=%d", s.variantKey(sp.variant), rate(sp.Rung), sp.Seed)
+}
