@@ -1183,7 +1183,7 @@ TEXT ·allFiniteF32AVX2(SB), NOSPLIT, $0-17
 	VPXOR    Y2, Y2, Y2
 	VPXOR    Y3, Y3, Y3
 	VPXOR    Y4, Y4, Y4
-	CMPQ     CX, $0x40000000
+	CMPQ     CX, $0x00001000
 	JL       whole
 	MOVQ     CX, BX
 	SHRQ     $0x02, BX
@@ -5852,7 +5852,7 @@ TEXT ·allFiniteF64AVX2(SB), NOSPLIT, $0-17
 	VPXOR    Y2, Y2, Y2
 	VPXOR    Y3, Y3, Y3
 	VPXOR    Y4, Y4, Y4
-	CMPQ     CX, $0x40000000
+	CMPQ     CX, $0x00001000
 	JL       whole
 	MOVQ     CX, BX
 	SHRQ     $0x02, BX
@@ -9983,7 +9983,7 @@ TEXT ·allFiniteF32AVX512(SB), NOSPLIT, $0-17
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
-	CMPQ       CX, $0x40000000
+	CMPQ       CX, $0x00001000
 	JL         whole
 	MOVQ       CX, BX
 	SHRQ       $0x02, BX
@@ -14598,7 +14598,7 @@ TEXT ·allFiniteF64AVX512(SB), NOSPLIT, $0-17
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
-	CMPQ       CX, $0x40000000
+	CMPQ       CX, $0x00001000
 	JL         whole
 	MOVQ       CX, BX
 	SHRQ       $0x02, BX
