@@ -62,6 +62,10 @@ func isa() string {
 func f32[T Float](x []T) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(x))) }
 func f64[T Float](x []T) *float64 { return (*float64)(unsafe.Pointer(unsafe.SliceData(x))) }
 
+// each32 and each64 give slices of slices their plain type.
+func each32[T Float](x [][]T) *[]float32 { return (*[]float32)(unsafe.Pointer(unsafe.SliceData(x))) }
+func each64[T Float](x [][]T) *[]float64 { return (*[]float64)(unsafe.Pointer(unsafe.SliceData(x))) }
+
 // s32 and s64 give the scalars their plain type.
 func s32[T Float](s *scalars[T]) *float32 { return (*float32)(unsafe.Pointer(s)) }
 func s64[T Float](s *scalars[T]) *float64 { return (*float64)(unsafe.Pointer(s)) }
@@ -276,27 +280,35 @@ func update[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k powe
 	}
 }
 
-// updateEach is update for each of several tensors without blocks, which may be
-// so small that a call of update would cost as much as its work. Their m and v
-// lie together.
 func updateEach[T Float](theta [][]T, m, v []T, g, hz [][]T, s *scalars[T], k power) {
-	for i, t := range theta {
-		n := len(t)
-		if useAVX512 {
-			if is32[T]() {
-				updateF32AVX512(f32(t), f32(m), f32(v), f32(g[i]), f32(hz[i]), n, s32(s), int(k))
-			} else {
-				updateF64AVX512(f64(t), f64(m), f64(v), f64(g[i]), f64(hz[i]), n, s64(s), int(k))
-			}
-		} else if useAVX2 {
-			if is32[T]() {
-				updateF32AVX2(f32(t), f32(m), f32(v), f32(g[i]), f32(hz[i]), n, s32(s), int(k))
-			} else {
-				updateF64AVX2(f64(t), f64(m), f64(v), f64(g[i]), f64(hz[i]), n, s64(s), int(k))
-			}
+	if useAVX512 {
+		if is32[T]() {
+			updateEachF32AVX512(each32(theta), f32(m), f32(v), each32(g), each32(hz), len(theta), s32(s), int(k))
 		} else {
-			updateGeneric(t, m, v, g[i], hz[i], panel{n, 1, 1, 1}, s, k, 0)
+			updateEachF64AVX512(each64(theta), f64(m), f64(v), each64(g), each64(hz), len(theta), s64(s), int(k))
 		}
-		m, v = m[n:], v[n:]
+	} else if useAVX2 {
+		if is32[T]() {
+			updateEachF32AVX2(each32(theta), f32(m), f32(v), each32(g), each32(hz), len(theta), s32(s), int(k))
+		} else {
+			updateEachF64AVX2(each64(theta), f64(m), f64(v), each64(g), each64(hz), len(theta), s64(s), int(k))
+		}
+	} else {
+		updateEachOf(theta, m, v, g, hz, s, k)
 	}
+}
+
+func allFiniteEach[T Float](x [][]T) bool {
+	if useAVX512 {
+		if is32[T]() {
+			return allFiniteEachF32AVX512(each32(x), len(x))
+		}
+		return allFiniteEachF64AVX512(each64(x), len(x))
+	} else if useAVX2 {
+		if is32[T]() {
+			return allFiniteEachF32AVX2(each32(x), len(x))
+		}
+		return allFiniteEachF64AVX2(each64(x), len(x))
+	}
+	return allFiniteEachOf(x)
 }

@@ -32,12 +32,8 @@ func update[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k powe
 	updateGeneric(theta, m, v, g, hz, p, s, k, 0)
 }
 
-// updateEach is update for each of several tensors without blocks, whose m and v
-// lie together.
 func updateEach[T Float](theta [][]T, m, v []T, g, hz [][]T, s *scalars[T], k power) {
-	for i, t := range theta {
-		n := len(t)
-		update(t, m, v, g[i], hz[i], nil, panel{n, 1, 1, 1}, s, k)
-		m, v = m[n:], v[n:]
-	}
+	updateEachOf(theta, m, v, g, hz, s, k)
 }
+
+func allFiniteEach[T Float](x [][]T) bool { return allFiniteEachOf(x) }

@@ -26,6 +26,11 @@ func addProbeF32AVX2(acc *float32, z *float32, hz *float32, n int)
 //go:noescape
 func allFiniteF32AVX2(x *float32, n int) bool
 
+// allFiniteEachF32AVX2 reports whether no x[s][i], s < slices, i < len(x[s]), is NaN or infinite.
+//
+//go:noescape
+func allFiniteEachF32AVX2(x *[]float32, slices int) bool
+
 // addAbsF32AVX2 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
 //
 //go:noescape
@@ -76,6 +81,12 @@ func descendBlocksF32AVX2(theta *float32, m *float32, grad *float32, den *float3
 //go:noescape
 func updateF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
 
+// updateEachF32AVX2 makes a step of some tensors, whose m and v lie one behind the other, of elements that each have their own curvature:
+// for t < tensors, i < len(theta[t]), j counting on: v[j], den = curvature(v[j], |hz[t][i]|/s.div); m[j], theta[t][i] = descend(m[j], grad[t][i], theta[t][i], den).
+//
+//go:noescape
+func updateEachF32AVX2(theta *[]float32, m *float32, v *float32, grad *[]float32, hz *[]float32, tensors int, s *float32, power int)
+
 // updateBlocksF32AVX2 makes a step of contiguous blocks of block elements each:
 // v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).
 // It requires block of at least 1.
@@ -111,6 +122,11 @@ func addProbeF64AVX2(acc *float64, z *float64, hz *float64, n int)
 //
 //go:noescape
 func allFiniteF64AVX2(x *float64, n int) bool
+
+// allFiniteEachF64AVX2 reports whether no x[s][i], s < slices, i < len(x[s]), is NaN or infinite.
+//
+//go:noescape
+func allFiniteEachF64AVX2(x *[]float64, slices int) bool
 
 // addAbsF64AVX2 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
 //
@@ -162,6 +178,12 @@ func descendBlocksF64AVX2(theta *float64, m *float64, grad *float64, den *float6
 //go:noescape
 func updateF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, n int, s *float64, power int)
 
+// updateEachF64AVX2 makes a step of some tensors, whose m and v lie one behind the other, of elements that each have their own curvature:
+// for t < tensors, i < len(theta[t]), j counting on: v[j], den = curvature(v[j], |hz[t][i]|/s.div); m[j], theta[t][i] = descend(m[j], grad[t][i], theta[t][i], den).
+//
+//go:noescape
+func updateEachF64AVX2(theta *[]float64, m *float64, v *float64, grad *[]float64, hz *[]float64, tensors int, s *float64, power int)
+
 // updateBlocksF64AVX2 makes a step of contiguous blocks of block elements each:
 // v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).
 // It requires block of at least 1.
@@ -197,6 +219,11 @@ func addProbeF32AVX512(acc *float32, z *float32, hz *float32, n int)
 //
 //go:noescape
 func allFiniteF32AVX512(x *float32, n int) bool
+
+// allFiniteEachF32AVX512 reports whether no x[s][i], s < slices, i < len(x[s]), is NaN or infinite.
+//
+//go:noescape
+func allFiniteEachF32AVX512(x *[]float32, slices int) bool
 
 // addAbsF32AVX512 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
 //
@@ -248,6 +275,12 @@ func descendBlocksF32AVX512(theta *float32, m *float32, grad *float32, den *floa
 //go:noescape
 func updateF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
 
+// updateEachF32AVX512 makes a step of some tensors, whose m and v lie one behind the other, of elements that each have their own curvature:
+// for t < tensors, i < len(theta[t]), j counting on: v[j], den = curvature(v[j], |hz[t][i]|/s.div); m[j], theta[t][i] = descend(m[j], grad[t][i], theta[t][i], den).
+//
+//go:noescape
+func updateEachF32AVX512(theta *[]float32, m *float32, v *float32, grad *[]float32, hz *[]float32, tensors int, s *float32, power int)
+
 // updateBlocksF32AVX512 makes a step of contiguous blocks of block elements each:
 // v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).
 // It requires block of at least 1.
@@ -283,6 +316,11 @@ func addProbeF64AVX512(acc *float64, z *float64, hz *float64, n int)
 //
 //go:noescape
 func allFiniteF64AVX512(x *float64, n int) bool
+
+// allFiniteEachF64AVX512 reports whether no x[s][i], s < slices, i < len(x[s]), is NaN or infinite.
+//
+//go:noescape
+func allFiniteEachF64AVX512(x *[]float64, slices int) bool
 
 // addAbsF64AVX512 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
 //
@@ -333,6 +371,12 @@ func descendBlocksF64AVX512(theta *float64, m *float64, grad *float64, den *floa
 //
 //go:noescape
 func updateF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, n int, s *float64, power int)
+
+// updateEachF64AVX512 makes a step of some tensors, whose m and v lie one behind the other, of elements that each have their own curvature:
+// for t < tensors, i < len(theta[t]), j counting on: v[j], den = curvature(v[j], |hz[t][i]|/s.div); m[j], theta[t][i] = descend(m[j], grad[t][i], theta[t][i], den).
+//
+//go:noescape
+func updateEachF64AVX512(theta *[]float64, m *float64, v *float64, grad *[]float64, hz *[]float64, tensors int, s *float64, power int)
 
 // updateBlocksF64AVX512 makes a step of contiguous blocks of block elements each:
 // v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).

@@ -1269,6 +1269,84 @@ end5:
 	VZEROUPPER
 	RET
 
+// func allFiniteEachF32AVX2(x *[]float32, slices int) bool
+// Requires: AVX, AVX2
+TEXT ·allFiniteEachF32AVX2(SB), NOSPLIT, $0-17
+	MOVQ     x+0(FP), AX
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLD   $0x01, Y0, Y0
+	VPXOR    Y1, Y1, Y1
+	VPXOR    Y2, Y2, Y2
+	VPXOR    Y3, Y3, Y3
+	VPXOR    Y4, Y4, Y4
+	MOVQ     slices+8(FP), CX
+	TESTQ    CX, CX
+	JZ       none2
+	MOVQ     CX, slices+8(FP)
+
+each1:
+	XORQ CX, CX
+	MOVQ (AX), DX
+	MOVQ 8(AX), BX
+	SHLQ $0x02, BX
+	SUBQ $0x00000080, BX
+	JL   done4
+
+loop3:
+	VPAND   (DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   64(DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   96(DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x00000080, CX
+	SUBQ    $0x00000080, BX
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000020, BX
+	JL   done6
+
+loop5:
+	VPAND   (DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000020, BX
+	JGE     loop5
+
+done6:
+	ADDQ       $0x00000020, BX
+	TESTQ      BX, BX
+	JZ         end7
+	LEAQ       leadingOnes<>+64(SB), SI
+	SUBQ       BX, SI
+	VMOVDQU    (SI), Y5
+	VMASKMOVPS (DX)(CX*1), Y5, Y5
+	VPAND      Y5, Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+
+end7:
+	ADDQ $0x18, AX
+	DECQ slices+8(FP)
+	JNZ  each1
+
+none2:
+	VPMAXSD      Y2, Y1, Y1
+	VPMAXSD      Y4, Y3, Y3
+	VPMAXSD      Y3, Y1, Y1
+	MOVL         $0x7f7fffff, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     Y0, Y1, Y1
+	VPTEST       Y1, Y1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
 // func addAbsF32AVX2(p *float32, x *float32, n int)
 // Requires: AVX, AVX2
 TEXT ·addAbsF32AVX2(SB), NOSPLIT, $0-24
@@ -3519,6 +3597,377 @@ clamp25:
 	VMOVUPS 256(R10), Y4
 	VMAXPS  Y1, Y4, Y1
 	JMP     clamped26
+
+// func updateEachF32AVX2(theta *[]float32, m *float32, v *float32, grad *[]float32, hz *[]float32, tensors int, s *float32, power int)
+// Requires: AVX, AVX2
+TEXT ·updateEachF32AVX2(SB), NOSPLIT, $352-64
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         hz+32(FP), SI
+	MOVQ         s+48(FP), DI
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R8
+	ANDQ         $-32, R8
+	VBROADCASTSS 8(DI), Y2
+	VBROADCASTSS 12(DI), Y3
+	VMOVUPS      Y3, (R8)
+	VBROADCASTSS 24(DI), Y3
+	VMOVUPS      Y3, 32(R8)
+	VBROADCASTSS 28(DI), Y3
+	VMOVUPS      Y3, 64(R8)
+	VBROADCASTSS 36(DI), Y3
+	VMOVUPS      Y3, 96(R8)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(R8)
+	VPXOR        96(R8), Y3, Y3
+	VMOVUPS      Y3, 160(R8)
+	VBROADCASTSS (DI), Y3
+	VBROADCASTSS 4(DI), Y4
+	VBROADCASTSS 20(DI), Y5
+	VBROADCASTSS 16(DI), Y6
+	VMOVUPS      Y6, 192(R8)
+	VBROADCASTSS 32(DI), Y6
+	VMOVUPS      Y6, 224(R8)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x1f, Y6, Y6
+	VPXOR        224(R8), Y6, Y6
+	VMOVUPS      Y6, 256(R8)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R8), Y6, Y6
+	VMOVUPS      Y6, 288(R8)
+	MOVQ         tensors+40(FP), DI
+	TESTQ        DI, DI
+	JZ           none2
+	MOVQ         DI, tensors+40(FP)
+
+each1:
+	MOVQ (AX), DI
+	MOVQ (BX), R9
+	MOVQ (SI), R10
+	MOVQ 8(AX), R11
+	SHLQ $0x02, R11
+	XORQ R12, R12
+	SUBQ $0x00000040, R11
+	JL   done4
+
+loop3:
+	VMOVUPS (R10)(R12*1), Y6
+	VMOVUPS 32(R10)(R12*1), Y7
+	CMPQ    160(R8), $+0
+	JEQ     undivided5
+	VDIVPS  96(R8), Y6, Y6
+	VDIVPS  96(R8), Y7, Y7
+
+undivided5:
+	VMULPS   (R8), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R12*1), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R8), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R12*1), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+	CMPQ     power+56(FP), $+2
+	JNE      other6
+	VSQRTPS  Y6, Y8
+	VSQRTPS  Y7, Y9
+
+raised9:
+	VMULPS   32(R8), Y8, Y8
+	VADDPS   64(R8), Y8, Y8
+	VMULPS   32(R8), Y9, Y9
+	VADDPS   64(R8), Y9, Y9
+	VMULPS   (CX)(R12*1), Y3, Y10
+	VMULPS   (R9)(R12*1), Y4, Y11
+	VADDPS   Y11, Y10, Y10
+	VPAND    Y0, Y10, Y11
+	VPCMPGTD Y11, Y1, Y11
+	VPANDN   Y10, Y11, Y10
+	VMULPS   (DI)(R12*1), Y5, Y11
+	VMULPS   192(R8), Y10, Y12
+	VDIVPS   Y8, Y12, Y12
+	VMULPS   32(CX)(R12*1), Y3, Y8
+	VMULPS   32(R9)(R12*1), Y4, Y13
+	VADDPS   Y13, Y8, Y8
+	VPAND    Y0, Y8, Y13
+	VPCMPGTD Y13, Y1, Y13
+	VPANDN   Y8, Y13, Y8
+	VMULPS   32(DI)(R12*1), Y5, Y13
+	VMULPS   192(R8), Y8, Y14
+	VDIVPS   Y9, Y14, Y14
+	CMPQ     288(R8), $+0
+	JNE      clamp10
+
+clamped11:
+	VSUBPS  Y12, Y11, Y11
+	VMOVUPS Y10, (CX)(R12*1)
+	VMOVUPS Y11, (DI)(R12*1)
+	VSUBPS  Y14, Y13, Y13
+	VMOVUPS Y8, 32(CX)(R12*1)
+	VMOVUPS Y13, 32(DI)(R12*1)
+	VMOVUPS Y6, (DX)(R12*1)
+	VMOVUPS Y7, 32(DX)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000040, R11
+	SUBQ $0x00000020, R11
+	JL   done13
+
+loop12:
+	VMOVUPS (R10)(R12*1), Y6
+	CMPQ    160(R8), $+0
+	JEQ     undivided14
+	VDIVPS  96(R8), Y6, Y6
+
+undivided14:
+	VMULPS   (R8), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R12*1), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	CMPQ     power+56(FP), $+2
+	JNE      other15
+	VSQRTPS  Y6, Y7
+
+raised18:
+	VMULPS   32(R8), Y7, Y7
+	VADDPS   64(R8), Y7, Y7
+	VMULPS   (CX)(R12*1), Y3, Y8
+	VMULPS   (R9)(R12*1), Y4, Y9
+	VADDPS   Y9, Y8, Y8
+	VPAND    Y0, Y8, Y9
+	VPCMPGTD Y9, Y1, Y9
+	VPANDN   Y8, Y9, Y8
+	VMULPS   (DI)(R12*1), Y5, Y9
+	VMULPS   192(R8), Y8, Y10
+	VDIVPS   Y7, Y10, Y10
+	CMPQ     288(R8), $+0
+	JNE      clamp19
+
+clamped20:
+	VSUBPS  Y10, Y9, Y9
+	VMOVUPS Y8, (CX)(R12*1)
+	VMOVUPS Y9, (DI)(R12*1)
+	VMOVUPS Y6, (DX)(R12*1)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop12
+
+done13:
+	ADDQ       $0x00000020, R11
+	TESTQ      R11, R11
+	JZ         end21
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y6
+	VMASKMOVPS (R10)(R12*1), Y6, Y7
+	CMPQ       160(R8), $+0
+	JEQ        undivided22
+	VDIVPS     96(R8), Y7, Y7
+
+undivided22:
+	VMASKMOVPS (DX)(R12*1), Y6, Y8
+	VMULPS     (R8), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y7
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+	CMPQ       power+56(FP), $+2
+	JNE        other23
+	VSQRTPS    Y7, Y8
+
+raised26:
+	VMULPS     32(R8), Y8, Y8
+	VADDPS     64(R8), Y8, Y8
+	VMASKMOVPS (CX)(R12*1), Y6, Y9
+	VMASKMOVPS (R9)(R12*1), Y6, Y10
+	VMULPS     Y9, Y3, Y9
+	VMULPS     Y10, Y4, Y10
+	VADDPS     Y10, Y9, Y9
+	VPAND      Y0, Y9, Y10
+	VPCMPGTD   Y10, Y1, Y10
+	VPANDN     Y9, Y10, Y9
+	VMASKMOVPS (DI)(R12*1), Y6, Y6
+	VMULPS     Y6, Y5, Y6
+	VMULPS     192(R8), Y9, Y10
+	VDIVPS     Y8, Y10, Y10
+	CMPQ       288(R8), $+0
+	JNE        clamp27
+
+clamped28:
+	VSUBPS       Y10, Y6, Y6
+	LEAQ         (CX)(R12*1), R9
+	TESTB        $0x10, R11
+	JZ           no29
+	VMOVUPS      X9, (R9)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, R9
+
+no29:
+	TESTB   $0x08, R11
+	JZ      no30
+	VMOVLPS X9, (R9)
+	VPSRLDQ $0x08, Y9, Y9
+	ADDQ    $0x08, R9
+
+no30:
+	TESTB  $0x04, R11
+	JZ     no31
+	VMOVSS X9, (R9)
+
+no31:
+	LEAQ         (DI)(R12*1), DI
+	TESTB        $0x10, R11
+	JZ           no32
+	VMOVUPS      X6, (DI)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, DI
+
+no32:
+	TESTB   $0x08, R11
+	JZ      no33
+	VMOVLPS X6, (DI)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, DI
+
+no33:
+	TESTB  $0x04, R11
+	JZ     no34
+	VMOVSS X6, (DI)
+
+no34:
+	LEAQ         (DX)(R12*1), DI
+	TESTB        $0x10, R11
+	JZ           no35
+	VMOVUPS      X7, (DI)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, DI
+
+no35:
+	TESTB   $0x08, R11
+	JZ      no36
+	VMOVLPS X7, (DI)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, DI
+
+no36:
+	TESTB  $0x04, R11
+	JZ     no37
+	VMOVSS X7, (DI)
+
+no37:
+end21:
+	MOVQ 8(AX), DI
+	SHLQ $0x02, DI
+	ADDQ DI, CX
+	ADDQ DI, DX
+	ADDQ $0x18, AX
+	ADDQ $0x18, BX
+	ADDQ $0x18, SI
+	DECQ tensors+40(FP)
+	JNZ  each1
+
+none2:
+	VZEROUPPER
+	RET
+
+other6:
+	JG      two8
+	CMPQ    power+56(FP), $+1
+	JE      half7
+	VMOVUPS 128(R8), Y8
+	VMOVUPS 128(R8), Y9
+	JMP     raised9
+
+half7:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised9
+
+two8:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised9
+
+clamp10:
+	VMOVUPS 224(R8), Y9
+	VMINPS  Y12, Y9, Y12
+	VMINPS  Y14, Y9, Y14
+	VMOVUPS 256(R8), Y9
+	VMAXPS  Y12, Y9, Y12
+	VMAXPS  Y14, Y9, Y14
+	JMP     clamped11
+
+other15:
+	JG      two17
+	CMPQ    power+56(FP), $+1
+	JE      half16
+	VMOVUPS 128(R8), Y7
+	JMP     raised18
+
+half16:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised18
+
+two17:
+	VMOVDQA Y6, Y7
+	JMP     raised18
+
+clamp19:
+	VMOVUPS 224(R8), Y7
+	VMINPS  Y10, Y7, Y10
+	VMOVUPS 256(R8), Y7
+	VMAXPS  Y10, Y7, Y10
+	JMP     clamped20
+
+other23:
+	JG      two25
+	CMPQ    power+56(FP), $+1
+	JE      half24
+	VMOVUPS 128(R8), Y8
+	JMP     raised26
+
+half24:
+	VSQRTPS Y7, Y8
+	VSQRTPS Y8, Y8
+	JMP     raised26
+
+two25:
+	VMOVDQA Y7, Y8
+	JMP     raised26
+
+clamp27:
+	VMOVUPS 224(R8), Y8
+	VMINPS  Y10, Y8, Y10
+	VMOVUPS 256(R8), Y8
+	VMAXPS  Y10, Y8, Y10
+	JMP     clamped28
 
 // func updateBlocksF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -5938,6 +6387,86 @@ end5:
 	VZEROUPPER
 	RET
 
+// func allFiniteEachF64AVX2(x *[]float64, slices int) bool
+// Requires: AVX, AVX2
+TEXT ·allFiniteEachF64AVX2(SB), NOSPLIT, $0-17
+	MOVQ     x+0(FP), AX
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLQ   $0x01, Y0, Y0
+	VPSRLQ   $0x20, Y0, Y0
+	VPSLLQ   $0x20, Y0, Y0
+	VPXOR    Y1, Y1, Y1
+	VPXOR    Y2, Y2, Y2
+	VPXOR    Y3, Y3, Y3
+	VPXOR    Y4, Y4, Y4
+	MOVQ     slices+8(FP), CX
+	TESTQ    CX, CX
+	JZ       none2
+	MOVQ     CX, slices+8(FP)
+
+each1:
+	XORQ CX, CX
+	MOVQ (AX), DX
+	MOVQ 8(AX), BX
+	SHLQ $0x03, BX
+	SUBQ $0x00000080, BX
+	JL   done4
+
+loop3:
+	VPAND   (DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   64(DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   96(DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x00000080, CX
+	SUBQ    $0x00000080, BX
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000020, BX
+	JL   done6
+
+loop5:
+	VPAND   (DX)(CX*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000020, BX
+	JGE     loop5
+
+done6:
+	ADDQ       $0x00000020, BX
+	TESTQ      BX, BX
+	JZ         end7
+	LEAQ       leadingOnes<>+64(SB), SI
+	SUBQ       BX, SI
+	VMOVDQU    (SI), Y5
+	VMASKMOVPD (DX)(CX*1), Y5, Y5
+	VPAND      Y5, Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+
+end7:
+	ADDQ $0x18, AX
+	DECQ slices+8(FP)
+	JNZ  each1
+
+none2:
+	VPMAXSD      Y2, Y1, Y1
+	VPMAXSD      Y4, Y3, Y3
+	VPMAXSD      Y3, Y1, Y1
+	MOVL         $0x7fefffff, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     Y0, Y1, Y1
+	VPTEST       Y1, Y1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
 // func addAbsF64AVX2(p *float64, x *float64, n int)
 // Requires: AVX, AVX2
 TEXT ·addAbsF64AVX2(SB), NOSPLIT, $0-24
@@ -8066,6 +8595,356 @@ clamp25:
 	VMAXPD  Y1, Y4, Y1
 	JMP     clamped26
 
+// func updateEachF64AVX2(theta *[]float64, m *float64, v *float64, grad *[]float64, hz *[]float64, tensors int, s *float64, power int)
+// Requires: AVX, AVX2
+TEXT ·updateEachF64AVX2(SB), NOSPLIT, $352-64
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         hz+32(FP), SI
+	MOVQ         s+48(FP), DI
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLQ       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLQ       $0x3f, Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	LEAQ         31(SP), R8
+	ANDQ         $-32, R8
+	VBROADCASTSD 16(DI), Y2
+	VBROADCASTSD 24(DI), Y3
+	VMOVUPD      Y3, (R8)
+	VBROADCASTSD 48(DI), Y3
+	VMOVUPD      Y3, 32(R8)
+	VBROADCASTSD 56(DI), Y3
+	VMOVUPD      Y3, 64(R8)
+	VBROADCASTSD 72(DI), Y3
+	VMOVUPD      Y3, 96(R8)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLQ       $0x36, Y3, Y3
+	VPSRLQ       $0x02, Y3, Y3
+	VMOVUPD      Y3, 128(R8)
+	VPXOR        96(R8), Y3, Y3
+	VMOVUPD      Y3, 160(R8)
+	VBROADCASTSD (DI), Y3
+	VBROADCASTSD 8(DI), Y4
+	VBROADCASTSD 40(DI), Y5
+	VBROADCASTSD 32(DI), Y6
+	VMOVUPD      Y6, 192(R8)
+	VBROADCASTSD 64(DI), Y6
+	VMOVUPD      Y6, 224(R8)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLQ       $0x3f, Y6, Y6
+	VPXOR        224(R8), Y6, Y6
+	VMOVUPD      Y6, 256(R8)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLQ       $0x35, Y6, Y6
+	VPSRLQ       $0x01, Y6, Y6
+	VPXOR        224(R8), Y6, Y6
+	VMOVUPD      Y6, 288(R8)
+	MOVQ         tensors+40(FP), DI
+	TESTQ        DI, DI
+	JZ           none2
+	MOVQ         DI, tensors+40(FP)
+
+each1:
+	MOVQ (AX), DI
+	MOVQ (BX), R9
+	MOVQ (SI), R10
+	MOVQ 8(AX), R11
+	SHLQ $0x03, R11
+	XORQ R12, R12
+	SUBQ $0x00000040, R11
+	JL   done4
+
+loop3:
+	VMOVUPD (R10)(R12*1), Y6
+	VMOVUPD 32(R10)(R12*1), Y7
+	CMPQ    160(R8), $+0
+	JEQ     undivided5
+	VDIVPD  96(R8), Y6, Y6
+	VDIVPD  96(R8), Y7, Y7
+
+undivided5:
+	VMULPD   (R8), Y6, Y8
+	VMULPD   Y6, Y8, Y8
+	VMULPD   (DX)(R12*1), Y2, Y6
+	VADDPD   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTQ Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPD   (R8), Y7, Y8
+	VMULPD   Y7, Y8, Y8
+	VMULPD   32(DX)(R12*1), Y2, Y7
+	VADDPD   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTQ Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+	CMPQ     power+56(FP), $+2
+	JNE      other6
+	VSQRTPD  Y6, Y8
+	VSQRTPD  Y7, Y9
+
+raised9:
+	VMULPD   32(R8), Y8, Y8
+	VADDPD   64(R8), Y8, Y8
+	VMULPD   32(R8), Y9, Y9
+	VADDPD   64(R8), Y9, Y9
+	VMULPD   (CX)(R12*1), Y3, Y10
+	VMULPD   (R9)(R12*1), Y4, Y11
+	VADDPD   Y11, Y10, Y10
+	VPAND    Y0, Y10, Y11
+	VPCMPGTQ Y11, Y1, Y11
+	VPANDN   Y10, Y11, Y10
+	VMULPD   (DI)(R12*1), Y5, Y11
+	VMULPD   192(R8), Y10, Y12
+	VDIVPD   Y8, Y12, Y12
+	VMULPD   32(CX)(R12*1), Y3, Y8
+	VMULPD   32(R9)(R12*1), Y4, Y13
+	VADDPD   Y13, Y8, Y8
+	VPAND    Y0, Y8, Y13
+	VPCMPGTQ Y13, Y1, Y13
+	VPANDN   Y8, Y13, Y8
+	VMULPD   32(DI)(R12*1), Y5, Y13
+	VMULPD   192(R8), Y8, Y14
+	VDIVPD   Y9, Y14, Y14
+	CMPQ     288(R8), $+0
+	JNE      clamp10
+
+clamped11:
+	VSUBPD  Y12, Y11, Y11
+	VMOVUPD Y10, (CX)(R12*1)
+	VMOVUPD Y11, (DI)(R12*1)
+	VSUBPD  Y14, Y13, Y13
+	VMOVUPD Y8, 32(CX)(R12*1)
+	VMOVUPD Y13, 32(DI)(R12*1)
+	VMOVUPD Y6, (DX)(R12*1)
+	VMOVUPD Y7, 32(DX)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000040, R11
+	SUBQ $0x00000020, R11
+	JL   done13
+
+loop12:
+	VMOVUPD (R10)(R12*1), Y6
+	CMPQ    160(R8), $+0
+	JEQ     undivided14
+	VDIVPD  96(R8), Y6, Y6
+
+undivided14:
+	VMULPD   (R8), Y6, Y7
+	VMULPD   Y6, Y7, Y7
+	VMULPD   (DX)(R12*1), Y2, Y6
+	VADDPD   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTQ Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	CMPQ     power+56(FP), $+2
+	JNE      other15
+	VSQRTPD  Y6, Y7
+
+raised18:
+	VMULPD   32(R8), Y7, Y7
+	VADDPD   64(R8), Y7, Y7
+	VMULPD   (CX)(R12*1), Y3, Y8
+	VMULPD   (R9)(R12*1), Y4, Y9
+	VADDPD   Y9, Y8, Y8
+	VPAND    Y0, Y8, Y9
+	VPCMPGTQ Y9, Y1, Y9
+	VPANDN   Y8, Y9, Y8
+	VMULPD   (DI)(R12*1), Y5, Y9
+	VMULPD   192(R8), Y8, Y10
+	VDIVPD   Y7, Y10, Y10
+	CMPQ     288(R8), $+0
+	JNE      clamp19
+
+clamped20:
+	VSUBPD  Y10, Y9, Y9
+	VMOVUPD Y8, (CX)(R12*1)
+	VMOVUPD Y9, (DI)(R12*1)
+	VMOVUPD Y6, (DX)(R12*1)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop12
+
+done13:
+	ADDQ       $0x00000020, R11
+	TESTQ      R11, R11
+	JZ         end21
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y6
+	VMASKMOVPD (R10)(R12*1), Y6, Y7
+	CMPQ       160(R8), $+0
+	JEQ        undivided22
+	VDIVPD     96(R8), Y7, Y7
+
+undivided22:
+	VMASKMOVPD (DX)(R12*1), Y6, Y8
+	VMULPD     (R8), Y7, Y9
+	VMULPD     Y7, Y9, Y9
+	VMULPD     Y8, Y2, Y7
+	VADDPD     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTQ   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+	CMPQ       power+56(FP), $+2
+	JNE        other23
+	VSQRTPD    Y7, Y8
+
+raised26:
+	VMULPD     32(R8), Y8, Y8
+	VADDPD     64(R8), Y8, Y8
+	VMASKMOVPD (CX)(R12*1), Y6, Y9
+	VMASKMOVPD (R9)(R12*1), Y6, Y10
+	VMULPD     Y9, Y3, Y9
+	VMULPD     Y10, Y4, Y10
+	VADDPD     Y10, Y9, Y9
+	VPAND      Y0, Y9, Y10
+	VPCMPGTQ   Y10, Y1, Y10
+	VPANDN     Y9, Y10, Y9
+	VMASKMOVPD (DI)(R12*1), Y6, Y6
+	VMULPD     Y6, Y5, Y6
+	VMULPD     192(R8), Y9, Y10
+	VDIVPD     Y8, Y10, Y10
+	CMPQ       288(R8), $+0
+	JNE        clamp27
+
+clamped28:
+	VSUBPD       Y10, Y6, Y6
+	LEAQ         (CX)(R12*1), R9
+	TESTB        $0x10, R11
+	JZ           no29
+	VMOVUPS      X9, (R9)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, R9
+
+no29:
+	TESTB   $0x08, R11
+	JZ      no30
+	VMOVLPD X9, (R9)
+
+no30:
+	LEAQ         (DI)(R12*1), DI
+	TESTB        $0x10, R11
+	JZ           no31
+	VMOVUPS      X6, (DI)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, DI
+
+no31:
+	TESTB   $0x08, R11
+	JZ      no32
+	VMOVLPD X6, (DI)
+
+no32:
+	LEAQ         (DX)(R12*1), DI
+	TESTB        $0x10, R11
+	JZ           no33
+	VMOVUPS      X7, (DI)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, DI
+
+no33:
+	TESTB   $0x08, R11
+	JZ      no34
+	VMOVLPD X7, (DI)
+
+no34:
+end21:
+	MOVQ 8(AX), DI
+	SHLQ $0x03, DI
+	ADDQ DI, CX
+	ADDQ DI, DX
+	ADDQ $0x18, AX
+	ADDQ $0x18, BX
+	ADDQ $0x18, SI
+	DECQ tensors+40(FP)
+	JNZ  each1
+
+none2:
+	VZEROUPPER
+	RET
+
+other6:
+	JG      two8
+	CMPQ    power+56(FP), $+1
+	JE      half7
+	VMOVUPD 128(R8), Y8
+	VMOVUPD 128(R8), Y9
+	JMP     raised9
+
+half7:
+	VSQRTPD Y6, Y8
+	VSQRTPD Y8, Y8
+	VSQRTPD Y7, Y9
+	VSQRTPD Y9, Y9
+	JMP     raised9
+
+two8:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised9
+
+clamp10:
+	VMOVUPD 224(R8), Y9
+	VMINPD  Y12, Y9, Y12
+	VMINPD  Y14, Y9, Y14
+	VMOVUPD 256(R8), Y9
+	VMAXPD  Y12, Y9, Y12
+	VMAXPD  Y14, Y9, Y14
+	JMP     clamped11
+
+other15:
+	JG      two17
+	CMPQ    power+56(FP), $+1
+	JE      half16
+	VMOVUPD 128(R8), Y7
+	JMP     raised18
+
+half16:
+	VSQRTPD Y6, Y7
+	VSQRTPD Y7, Y7
+	JMP     raised18
+
+two17:
+	VMOVDQA Y6, Y7
+	JMP     raised18
+
+clamp19:
+	VMOVUPD 224(R8), Y7
+	VMINPD  Y10, Y7, Y10
+	VMOVUPD 256(R8), Y7
+	VMAXPD  Y10, Y7, Y10
+	JMP     clamped20
+
+other23:
+	JG      two25
+	CMPQ    power+56(FP), $+1
+	JE      half24
+	VMOVUPD 128(R8), Y8
+	JMP     raised26
+
+half24:
+	VSQRTPD Y7, Y8
+	VSQRTPD Y8, Y8
+	JMP     raised26
+
+two25:
+	VMOVDQA Y7, Y8
+	JMP     raised26
+
+clamp27:
+	VMOVUPD 224(R8), Y8
+	VMINPD  Y10, Y8, Y10
+	VMOVUPD 256(R8), Y8
+	VMAXPD  Y10, Y8, Y10
+	JMP     clamped28
+
 // func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·updateBlocksF64AVX2(SB), $552-72
@@ -10049,6 +10928,85 @@ done4:
 	VPMAXSD  Z0, Z1, Z1
 
 end5:
+	VPMAXSD      Z2, Z1, Z1
+	VPMAXSD      Z4, Z3, Z3
+	VPMAXSD      Z3, Z1, Z1
+	MOVL         $0x7f7fffff, AX
+	VPBROADCASTD AX, Z0
+	VPCMPGTD     Z0, Z1, K1
+	KORTESTW     K1, K1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func allFiniteEachF32AVX512(x *[]float32, slices int) bool
+// Requires: AVX, AVX512F
+TEXT ·allFiniteEachF32AVX512(SB), NOSPLIT, $0-17
+	MOVQ       x+0(FP), AX
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLD     $0x01, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	MOVQ       slices+8(FP), CX
+	TESTQ      CX, CX
+	JZ         none2
+	MOVQ       CX, slices+8(FP)
+
+each1:
+	XORQ CX, CX
+	MOVQ (AX), DX
+	MOVQ 8(AX), BX
+	SHLQ $0x02, BX
+	SUBQ $0x00000100, BX
+	JL   done4
+
+loop3:
+	VPANDD  (DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  64(DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  128(DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  192(DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000100, BX
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000040, BX
+	JL   done6
+
+loop5:
+	VPANDD  (DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	ADDQ    $0x00000040, CX
+	SUBQ    $0x00000040, BX
+	JGE     loop5
+
+done6:
+	ADDQ     $0x00000040, BX
+	TESTQ    BX, BX
+	JZ       end7
+	SHRQ     $0x02, BX
+	XORL     SI, SI
+	BTSQ     BX, SI
+	DECQ     SI
+	KMOVW    SI, K1
+	VPANDD.Z (DX)(CX*1), Z0, K1, Z5
+	VPMAXSD  Z5, Z1, Z1
+
+end7:
+	ADDQ $0x18, AX
+	DECQ slices+8(FP)
+	JNZ  each1
+
+none2:
 	VPMAXSD      Z2, Z1, Z1
 	VPMAXSD      Z4, Z3, Z3
 	VPMAXSD      Z3, Z1, Z1
@@ -12202,6 +13160,307 @@ clamp25:
 	VMOVUPS Z8, Z2
 	VMAXPS  Z4, Z2, Z4
 	JMP     clamped26
+
+// func updateEachF32AVX512(theta *[]float32, m *float32, v *float32, grad *[]float32, hz *[]float32, tensors int, s *float32, power int)
+// Requires: AVX, AVX512F
+TEXT ·updateEachF32AVX512(SB), NOSPLIT, $16-64
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         hz+32(FP), SI
+	MOVQ         s+48(FP), DI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 12(DI), Z2
+	VBROADCASTSS 24(DI), Z3
+	VBROADCASTSS 28(DI), Z4
+	VBROADCASTSS 36(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (DI), Z7
+	VBROADCASTSS 4(DI), Z10
+	VBROADCASTSS 20(DI), Z11
+	VBROADCASTSS 16(DI), Z12
+	VBROADCASTSS 32(DI), Z13
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z13, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z13, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	MOVQ         tensors+40(FP), DI
+	TESTQ        DI, DI
+	JZ           none2
+	MOVQ         DI, tensors+40(FP)
+
+each1:
+	MOVQ (AX), DI
+	MOVQ (BX), R8
+	MOVQ (SI), R9
+	MOVQ 8(AX), R10
+	SHLQ $0x02, R10
+	XORQ R11, R11
+	SUBQ $0x00000080, R10
+	JL   done4
+
+loop3:
+	VMOVUPS (R9)(R11*1), Z9
+	VMOVUPS 64(R9)(R11*1), Z14
+	CMPQ    (SP), $+0
+	JEQ     undivided5
+	VDIVPS  Z5, Z9, Z9
+	VDIVPS  Z5, Z14, Z14
+
+undivided5:
+	VMULPS    Z2, Z9, Z15
+	VMULPS    Z9, Z15, Z15
+	VMULPS    (DX)(R11*1), Z1, Z9
+	VADDPS    Z15, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z14, Z15
+	VMULPS    Z14, Z15, Z15
+	VMULPS    64(DX)(R11*1), Z1, Z14
+	VADDPS    Z15, Z14, Z14
+	VPTESTMD  Z0, Z14, K1
+	VMOVUPS.Z Z14, K1, Z14
+	CMPQ      power+56(FP), $+2
+	JNE       other6
+	VSQRTPS   Z9, Z15
+	VSQRTPS   Z14, Z16
+
+raised9:
+	VMULPS    Z3, Z15, Z15
+	VADDPS    Z4, Z15, Z15
+	VMULPS    Z3, Z16, Z16
+	VADDPS    Z4, Z16, Z16
+	VMULPS    (CX)(R11*1), Z7, Z17
+	VMULPS    (R8)(R11*1), Z10, Z18
+	VADDPS    Z18, Z17, Z17
+	VPTESTMD  Z0, Z17, K1
+	VMOVUPS.Z Z17, K1, Z17
+	VMULPS    (DI)(R11*1), Z11, Z18
+	VMULPS    Z12, Z17, Z19
+	VDIVPS    Z15, Z19, Z19
+	VMULPS    64(CX)(R11*1), Z7, Z15
+	VMULPS    64(R8)(R11*1), Z10, Z20
+	VADDPS    Z20, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    64(DI)(R11*1), Z11, Z20
+	VMULPS    Z12, Z15, Z21
+	VDIVPS    Z16, Z21, Z21
+	CMPQ      8(SP), $+0
+	JNE       clamp10
+
+clamped11:
+	VSUBPS  Z19, Z18, Z18
+	VMOVUPS Z17, (CX)(R11*1)
+	VMOVUPS Z18, (DI)(R11*1)
+	VSUBPS  Z21, Z20, Z20
+	VMOVUPS Z15, 64(CX)(R11*1)
+	VMOVUPS Z20, 64(DI)(R11*1)
+	VMOVUPS Z9, (DX)(R11*1)
+	VMOVUPS Z14, 64(DX)(R11*1)
+	ADDQ    $0x00000080, R11
+	SUBQ    $0x00000080, R10
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000080, R10
+	SUBQ $0x00000040, R10
+	JL   done13
+
+loop12:
+	VMOVUPS (R9)(R11*1), Z9
+	CMPQ    (SP), $+0
+	JEQ     undivided14
+	VDIVPS  Z5, Z9, Z9
+
+undivided14:
+	VMULPS    Z2, Z9, Z14
+	VMULPS    Z9, Z14, Z14
+	VMULPS    (DX)(R11*1), Z1, Z9
+	VADDPS    Z14, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	CMPQ      power+56(FP), $+2
+	JNE       other15
+	VSQRTPS   Z9, Z14
+
+raised18:
+	VMULPS    Z3, Z14, Z14
+	VADDPS    Z4, Z14, Z14
+	VMULPS    (CX)(R11*1), Z7, Z15
+	VMULPS    (R8)(R11*1), Z10, Z16
+	VADDPS    Z16, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    (DI)(R11*1), Z11, Z16
+	VMULPS    Z12, Z15, Z17
+	VDIVPS    Z14, Z17, Z17
+	CMPQ      8(SP), $+0
+	JNE       clamp19
+
+clamped20:
+	VSUBPS  Z17, Z16, Z16
+	VMOVUPS Z15, (CX)(R11*1)
+	VMOVUPS Z16, (DI)(R11*1)
+	VMOVUPS Z9, (DX)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop12
+
+done13:
+	ADDQ      $0x00000040, R10
+	TESTQ     R10, R10
+	JZ        end21
+	SHRQ      $0x02, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (R9)(R11*1), K1, Z9
+	CMPQ      (SP), $+0
+	JEQ       undivided22
+	VDIVPS    Z5, Z9, Z9
+
+undivided22:
+	VMOVUPS.Z (DX)(R11*1), K1, Z14
+	VMULPS    Z2, Z9, Z15
+	VMULPS    Z9, Z15, Z15
+	VMULPS    Z14, Z1, Z9
+	VADDPS    Z15, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+	CMPQ      power+56(FP), $+2
+	JNE       other23
+	VSQRTPS   Z9, Z14
+
+raised26:
+	VMULPS    Z3, Z14, Z14
+	VADDPS    Z4, Z14, Z14
+	VMOVUPS.Z (CX)(R11*1), K1, Z15
+	VMOVUPS.Z (R8)(R11*1), K1, Z16
+	VMULPS    Z15, Z7, Z15
+	VMULPS    Z16, Z10, Z16
+	VADDPS    Z16, Z15, Z15
+	VPTESTMD  Z0, Z15, K2
+	VMOVUPS.Z Z15, K2, Z15
+	VMOVUPS.Z (DI)(R11*1), K1, Z16
+	VMULPS    Z16, Z11, Z16
+	VMULPS    Z12, Z15, Z17
+	VDIVPS    Z14, Z17, Z17
+	CMPQ      8(SP), $+0
+	JNE       clamp27
+
+clamped28:
+	VSUBPS  Z17, Z16, Z16
+	VMOVUPS Z15, K1, (CX)(R11*1)
+	VMOVUPS Z16, K1, (DI)(R11*1)
+	VMOVUPS Z9, K1, (DX)(R11*1)
+
+end21:
+	MOVQ 8(AX), DI
+	SHLQ $0x02, DI
+	ADDQ DI, CX
+	ADDQ DI, DX
+	ADDQ $0x18, AX
+	ADDQ $0x18, BX
+	ADDQ $0x18, SI
+	DECQ tensors+40(FP)
+	JNZ  each1
+
+none2:
+	VZEROUPPER
+	RET
+
+other6:
+	JG      two8
+	CMPQ    power+56(FP), $+1
+	JE      half7
+	VMOVUPS Z6, Z15
+	VMOVUPS Z6, Z16
+	JMP     raised9
+
+half7:
+	VSQRTPS Z9, Z15
+	VSQRTPS Z15, Z15
+	VSQRTPS Z14, Z16
+	VSQRTPS Z16, Z16
+	JMP     raised9
+
+two8:
+	VMOVDQA64 Z9, Z15
+	VMOVDQA64 Z14, Z16
+	JMP       raised9
+
+clamp10:
+	VMOVUPS Z13, Z16
+	VMINPS  Z19, Z16, Z19
+	VMINPS  Z21, Z16, Z21
+	VMOVUPS Z8, Z16
+	VMAXPS  Z19, Z16, Z19
+	VMAXPS  Z21, Z16, Z21
+	JMP     clamped11
+
+other15:
+	JG      two17
+	CMPQ    power+56(FP), $+1
+	JE      half16
+	VMOVUPS Z6, Z14
+	JMP     raised18
+
+half16:
+	VSQRTPS Z9, Z14
+	VSQRTPS Z14, Z14
+	JMP     raised18
+
+two17:
+	VMOVDQA64 Z9, Z14
+	JMP       raised18
+
+clamp19:
+	VMOVUPS Z13, Z14
+	VMINPS  Z17, Z14, Z17
+	VMOVUPS Z8, Z14
+	VMAXPS  Z17, Z14, Z17
+	JMP     clamped20
+
+other23:
+	JG      two25
+	CMPQ    power+56(FP), $+1
+	JE      half24
+	VMOVUPS Z6, Z14
+	JMP     raised26
+
+half24:
+	VSQRTPS Z9, Z14
+	VSQRTPS Z14, Z14
+	JMP     raised26
+
+two25:
+	VMOVDQA64 Z9, Z14
+	JMP       raised26
+
+clamp27:
+	VMOVUPS Z13, Z14
+	VMINPS  Z17, Z14, Z17
+	VMOVUPS Z8, Z14
+	VMAXPS  Z17, Z14, Z17
+	JMP     clamped28
 
 // func updateBlocksF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 // Requires: AVX, AVX512F, CMOV, MMX+
@@ -14676,6 +15935,87 @@ end5:
 	VZEROUPPER
 	RET
 
+// func allFiniteEachF64AVX512(x *[]float64, slices int) bool
+// Requires: AVX, AVX512F
+TEXT ·allFiniteEachF64AVX512(SB), NOSPLIT, $0-17
+	MOVQ       x+0(FP), AX
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLQ     $0x01, Z0, Z0
+	VPSRLQ     $0x20, Z0, Z0
+	VPSLLQ     $0x20, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	MOVQ       slices+8(FP), CX
+	TESTQ      CX, CX
+	JZ         none2
+	MOVQ       CX, slices+8(FP)
+
+each1:
+	XORQ CX, CX
+	MOVQ (AX), DX
+	MOVQ 8(AX), BX
+	SHLQ $0x03, BX
+	SUBQ $0x00000100, BX
+	JL   done4
+
+loop3:
+	VPANDD  (DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  64(DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  128(DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  192(DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000100, BX
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000040, BX
+	JL   done6
+
+loop5:
+	VPANDD  (DX)(CX*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	ADDQ    $0x00000040, CX
+	SUBQ    $0x00000040, BX
+	JGE     loop5
+
+done6:
+	ADDQ     $0x00000040, BX
+	TESTQ    BX, BX
+	JZ       end7
+	SHRQ     $0x03, BX
+	XORL     SI, SI
+	BTSQ     BX, SI
+	DECQ     SI
+	KMOVW    SI, K1
+	VPANDQ.Z (DX)(CX*1), Z0, K1, Z5
+	VPMAXSD  Z5, Z1, Z1
+
+end7:
+	ADDQ $0x18, AX
+	DECQ slices+8(FP)
+	JNZ  each1
+
+none2:
+	VPMAXSD      Z2, Z1, Z1
+	VPMAXSD      Z4, Z3, Z3
+	VPMAXSD      Z3, Z1, Z1
+	MOVL         $0x7fefffff, AX
+	VPBROADCASTD AX, Z0
+	VPCMPGTD     Z0, Z1, K1
+	KORTESTW     K1, K1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
 // func addAbsF64AVX512(p *float64, x *float64, n int)
 // Requires: AVX, AVX512F
 TEXT ·addAbsF64AVX512(SB), NOSPLIT, $0-24
@@ -16529,6 +17869,307 @@ clamp25:
 	VMOVUPD Z8, Z2
 	VMAXPD  Z4, Z2, Z4
 	JMP     clamped26
+
+// func updateEachF64AVX512(theta *[]float64, m *float64, v *float64, grad *[]float64, hz *[]float64, tensors int, s *float64, power int)
+// Requires: AVX, AVX512F
+TEXT ·updateEachF64AVX512(SB), NOSPLIT, $16-64
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         hz+32(FP), SI
+	MOVQ         s+48(FP), DI
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VBROADCASTSD 16(DI), Z1
+	VBROADCASTSD 24(DI), Z2
+	VBROADCASTSD 48(DI), Z3
+	VBROADCASTSD 56(DI), Z4
+	VBROADCASTSD 72(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSD (DI), Z7
+	VBROADCASTSD 8(DI), Z10
+	VBROADCASTSD 40(DI), Z11
+	VBROADCASTSD 32(DI), Z12
+	VBROADCASTSD 64(DI), Z13
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLQ       $0x3f, Z8, Z8
+	VPXORD       Z13, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLQ       $0x35, Z9, Z9
+	VPSRLQ       $0x01, Z9, Z9
+	VPXORD       Z13, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	MOVQ         tensors+40(FP), DI
+	TESTQ        DI, DI
+	JZ           none2
+	MOVQ         DI, tensors+40(FP)
+
+each1:
+	MOVQ (AX), DI
+	MOVQ (BX), R8
+	MOVQ (SI), R9
+	MOVQ 8(AX), R10
+	SHLQ $0x03, R10
+	XORQ R11, R11
+	SUBQ $0x00000080, R10
+	JL   done4
+
+loop3:
+	VMOVUPD (R9)(R11*1), Z9
+	VMOVUPD 64(R9)(R11*1), Z14
+	CMPQ    (SP), $+0
+	JEQ     undivided5
+	VDIVPD  Z5, Z9, Z9
+	VDIVPD  Z5, Z14, Z14
+
+undivided5:
+	VMULPD    Z2, Z9, Z15
+	VMULPD    Z9, Z15, Z15
+	VMULPD    (DX)(R11*1), Z1, Z9
+	VADDPD    Z15, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    Z2, Z14, Z15
+	VMULPD    Z14, Z15, Z15
+	VMULPD    64(DX)(R11*1), Z1, Z14
+	VADDPD    Z15, Z14, Z14
+	VPTESTMQ  Z0, Z14, K1
+	VMOVUPD.Z Z14, K1, Z14
+	CMPQ      power+56(FP), $+2
+	JNE       other6
+	VSQRTPD   Z9, Z15
+	VSQRTPD   Z14, Z16
+
+raised9:
+	VMULPD    Z3, Z15, Z15
+	VADDPD    Z4, Z15, Z15
+	VMULPD    Z3, Z16, Z16
+	VADDPD    Z4, Z16, Z16
+	VMULPD    (CX)(R11*1), Z7, Z17
+	VMULPD    (R8)(R11*1), Z10, Z18
+	VADDPD    Z18, Z17, Z17
+	VPTESTMQ  Z0, Z17, K1
+	VMOVUPD.Z Z17, K1, Z17
+	VMULPD    (DI)(R11*1), Z11, Z18
+	VMULPD    Z12, Z17, Z19
+	VDIVPD    Z15, Z19, Z19
+	VMULPD    64(CX)(R11*1), Z7, Z15
+	VMULPD    64(R8)(R11*1), Z10, Z20
+	VADDPD    Z20, Z15, Z15
+	VPTESTMQ  Z0, Z15, K1
+	VMOVUPD.Z Z15, K1, Z15
+	VMULPD    64(DI)(R11*1), Z11, Z20
+	VMULPD    Z12, Z15, Z21
+	VDIVPD    Z16, Z21, Z21
+	CMPQ      8(SP), $+0
+	JNE       clamp10
+
+clamped11:
+	VSUBPD  Z19, Z18, Z18
+	VMOVUPD Z17, (CX)(R11*1)
+	VMOVUPD Z18, (DI)(R11*1)
+	VSUBPD  Z21, Z20, Z20
+	VMOVUPD Z15, 64(CX)(R11*1)
+	VMOVUPD Z20, 64(DI)(R11*1)
+	VMOVUPD Z9, (DX)(R11*1)
+	VMOVUPD Z14, 64(DX)(R11*1)
+	ADDQ    $0x00000080, R11
+	SUBQ    $0x00000080, R10
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000080, R10
+	SUBQ $0x00000040, R10
+	JL   done13
+
+loop12:
+	VMOVUPD (R9)(R11*1), Z9
+	CMPQ    (SP), $+0
+	JEQ     undivided14
+	VDIVPD  Z5, Z9, Z9
+
+undivided14:
+	VMULPD    Z2, Z9, Z14
+	VMULPD    Z9, Z14, Z14
+	VMULPD    (DX)(R11*1), Z1, Z9
+	VADDPD    Z14, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	CMPQ      power+56(FP), $+2
+	JNE       other15
+	VSQRTPD   Z9, Z14
+
+raised18:
+	VMULPD    Z3, Z14, Z14
+	VADDPD    Z4, Z14, Z14
+	VMULPD    (CX)(R11*1), Z7, Z15
+	VMULPD    (R8)(R11*1), Z10, Z16
+	VADDPD    Z16, Z15, Z15
+	VPTESTMQ  Z0, Z15, K1
+	VMOVUPD.Z Z15, K1, Z15
+	VMULPD    (DI)(R11*1), Z11, Z16
+	VMULPD    Z12, Z15, Z17
+	VDIVPD    Z14, Z17, Z17
+	CMPQ      8(SP), $+0
+	JNE       clamp19
+
+clamped20:
+	VSUBPD  Z17, Z16, Z16
+	VMOVUPD Z15, (CX)(R11*1)
+	VMOVUPD Z16, (DI)(R11*1)
+	VMOVUPD Z9, (DX)(R11*1)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop12
+
+done13:
+	ADDQ      $0x00000040, R10
+	TESTQ     R10, R10
+	JZ        end21
+	SHRQ      $0x03, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K1
+	VMOVUPD.Z (R9)(R11*1), K1, Z9
+	CMPQ      (SP), $+0
+	JEQ       undivided22
+	VDIVPD    Z5, Z9, Z9
+
+undivided22:
+	VMOVUPD.Z (DX)(R11*1), K1, Z14
+	VMULPD    Z2, Z9, Z15
+	VMULPD    Z9, Z15, Z15
+	VMULPD    Z14, Z1, Z9
+	VADDPD    Z15, Z9, Z9
+	VPTESTMQ  Z0, Z9, K2
+	VMOVUPD.Z Z9, K2, Z9
+	CMPQ      power+56(FP), $+2
+	JNE       other23
+	VSQRTPD   Z9, Z14
+
+raised26:
+	VMULPD    Z3, Z14, Z14
+	VADDPD    Z4, Z14, Z14
+	VMOVUPD.Z (CX)(R11*1), K1, Z15
+	VMOVUPD.Z (R8)(R11*1), K1, Z16
+	VMULPD    Z15, Z7, Z15
+	VMULPD    Z16, Z10, Z16
+	VADDPD    Z16, Z15, Z15
+	VPTESTMQ  Z0, Z15, K2
+	VMOVUPD.Z Z15, K2, Z15
+	VMOVUPD.Z (DI)(R11*1), K1, Z16
+	VMULPD    Z16, Z11, Z16
+	VMULPD    Z12, Z15, Z17
+	VDIVPD    Z14, Z17, Z17
+	CMPQ      8(SP), $+0
+	JNE       clamp27
+
+clamped28:
+	VSUBPD  Z17, Z16, Z16
+	VMOVUPD Z15, K1, (CX)(R11*1)
+	VMOVUPD Z16, K1, (DI)(R11*1)
+	VMOVUPD Z9, K1, (DX)(R11*1)
+
+end21:
+	MOVQ 8(AX), DI
+	SHLQ $0x03, DI
+	ADDQ DI, CX
+	ADDQ DI, DX
+	ADDQ $0x18, AX
+	ADDQ $0x18, BX
+	ADDQ $0x18, SI
+	DECQ tensors+40(FP)
+	JNZ  each1
+
+none2:
+	VZEROUPPER
+	RET
+
+other6:
+	JG      two8
+	CMPQ    power+56(FP), $+1
+	JE      half7
+	VMOVUPD Z6, Z15
+	VMOVUPD Z6, Z16
+	JMP     raised9
+
+half7:
+	VSQRTPD Z9, Z15
+	VSQRTPD Z15, Z15
+	VSQRTPD Z14, Z16
+	VSQRTPD Z16, Z16
+	JMP     raised9
+
+two8:
+	VMOVDQA64 Z9, Z15
+	VMOVDQA64 Z14, Z16
+	JMP       raised9
+
+clamp10:
+	VMOVUPD Z13, Z16
+	VMINPD  Z19, Z16, Z19
+	VMINPD  Z21, Z16, Z21
+	VMOVUPD Z8, Z16
+	VMAXPD  Z19, Z16, Z19
+	VMAXPD  Z21, Z16, Z21
+	JMP     clamped11
+
+other15:
+	JG      two17
+	CMPQ    power+56(FP), $+1
+	JE      half16
+	VMOVUPD Z6, Z14
+	JMP     raised18
+
+half16:
+	VSQRTPD Z9, Z14
+	VSQRTPD Z14, Z14
+	JMP     raised18
+
+two17:
+	VMOVDQA64 Z9, Z14
+	JMP       raised18
+
+clamp19:
+	VMOVUPD Z13, Z14
+	VMINPD  Z17, Z14, Z17
+	VMOVUPD Z8, Z14
+	VMAXPD  Z17, Z14, Z17
+	JMP     clamped20
+
+other23:
+	JG      two25
+	CMPQ    power+56(FP), $+1
+	JE      half24
+	VMOVUPD Z6, Z14
+	JMP     raised26
+
+half24:
+	VSQRTPD Z9, Z14
+	VSQRTPD Z14, Z14
+	JMP     raised26
+
+two25:
+	VMOVDQA64 Z9, Z14
+	JMP       raised26
+
+clamp27:
+	VMOVUPD Z13, Z14
+	VMINPD  Z17, Z14, Z17
+	VMOVUPD Z8, Z14
+	VMAXPD  Z17, Z14, Z17
+	JMP     clamped28
 
 // func updateBlocksF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 // Requires: AVX, AVX512F, CMOV, MMX+

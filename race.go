@@ -63,8 +63,14 @@ func noteUpdates[T Float](theta [][]T, m, v []T, g, hz [][]T) {
 	noteWrite(v)
 	for i := range theta {
 		noteWrite(theta[i])
-		noteRead(g[i])
-		noteRead(hz[i])
+	}
+	noteReads(g)
+	noteReads(hz)
+}
+
+func noteReads[T Float](x [][]T) {
+	for i := range x {
+		noteRead(x[i])
 	}
 }
 

@@ -2,8 +2,9 @@
 
 package adahessian
 
-func noteRead[T Float](x []T)  {}
-func noteWrite[T Float](x []T) {}
+func noteRead[T Float](x []T)    {}
+func noteReads[T Float](x [][]T) {}
+func noteWrite[T Float](x []T)   {}
 
 func noteUpdate[T Float](theta, m, v, g, hz, cached []T, p panel) {}
 func noteUpdates[T Float](theta [][]T, m, v []T, g, hz [][]T)     {}

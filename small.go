@@ -16,14 +16,13 @@ func (o *Optimizer[T]) inspectChain(c *chain[T]) (finite bool) {
 		finite = finiteRange(c.hz)
 		fresh = false
 	}
-	// From the end, as all of inspect (see drain).
-	for i := c.last; i >= c.first; i-- {
-		if fresh {
-			noteRead(o.hzView[i])
-			finite = allFinite(o.hzView[i]) && finite
-		}
-		noteRead(o.grads[i])
-		finite = allFinite(o.grads[i]) && finite
+	grads := o.grads[c.first : c.last+1]
+	noteReads(grads)
+	finite = allFiniteEach(grads) && finite
+	if fresh {
+		products := o.hzView[c.first : c.last+1]
+		noteReads(products)
+		finite = allFiniteEach(products) && finite
 	}
 	return finite
 }
@@ -50,4 +49,26 @@ func (o *Optimizer[T]) stepChain(c *chain[T], scratch []T) {
 		updatePanel(t, c.m[at:], c.v[at:], grads[i], hz, d, panel{len(t), 1, 1, 1}, coef, scratch)
 		at += len(t)
 	}
+}
+
+// updateEachOf is updateEach, which makes the step of each of several tensors
+// without blocks, of maxCall elements in all at most, whose m and v lie together;
+// where there is no kernel for that.
+func updateEachOf[T Float](theta [][]T, m, v []T, g, hz [][]T, s *scalars[T], k power) {
+	for i, t := range theta {
+		n := len(t)
+		update(t, m, v, g[i], hz[i], nil, panel{n, 1, 1, 1}, s, k)
+		m, v = m[n:], v[n:]
+	}
+}
+
+// allFiniteEachOf is allFiniteEach, allFinite for each of several slices, where
+// there is no kernel for that.
+func allFiniteEachOf[T Float](x [][]T) bool {
+	for _, x := range x {
+		if !allFinite(x) {
+			return false
+		}
+	}
+	return true
 }

@@ -141,3 +141,38 @@ func testKernelUpdateEach[T Float](t *testing.T) {
 		requireSame(t, v, wantV, "power %v: v", k)
 	}
 }
+
+// TestKernelAllFiniteEach spoils one value after the other of slices of all
+// lengths around those of vectors.
+func TestKernelAllFiniteEach(t *testing.T) {
+	eachISAAndType(t, testKernelAllFiniteEach[float32], testKernelAllFiniteEach[float64])
+}
+
+func testKernelAllFiniteEach[T Float](t *testing.T) {
+	if !allFiniteEach[T](nil) {
+		t.Error("no slices: not finite")
+	}
+	largest := T(formatOf[T]().largest)
+	var x [][]T
+	for n := range 70 {
+		s := make([]T, n)
+		for i := range s {
+			s[i] = []T{largest, -largest, 0, -1}[i%4]
+		}
+		x = append(x, s)
+	}
+	if !allFiniteEach(x) {
+		t.Error("finite slices: not finite")
+	}
+	for _, spoilt := range []T{T(nan), T(inf), T(-inf)} {
+		for n, s := range x {
+			for i, was := range s {
+				s[i] = spoilt
+				if allFiniteEach(x) {
+					t.Fatalf("slice of %d, element %d = %v: finite", n, i, spoilt)
+				}
+				s[i] = was
+			}
+		}
+	}
+}

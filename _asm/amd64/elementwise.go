@@ -31,8 +31,7 @@ func (k *kernel) prefetch(index reg.GPVirtual, nv, distance int, streams ...reg.
 	}
 }
 
-// update is the step where each element is a block. The curvature is only
-// squared, so the sign of hz may stay.
+// update is the step where each element is a block.
 func (k *kernel) update() {
 	frame := k.text("update", "func(theta, m, v, grad, hz *float, n int, s *float, power int)", k.scalarsFrame(),
 		"makes a step of n elements that each have their own curvature:",
@@ -44,23 +43,30 @@ func (k *kernel) update() {
 		if nv > 1 {
 			k.prefetch(index, nv, prefetchStreams, hz, g, m, v, theta)
 		}
-		var d, next []reg.VecVirtual
-		var elements []element
-		for i := range nv {
-			d = append(d, k.load(k.at(hz, index, i), part))
-			elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
-		}
-		c.divide(d)
-		for i := range nv {
-			next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), part)))
-		}
-		den := c.denominators(next)
-		c.descend(part, func(i int) reg.VecVirtual { return den[i] }, elements...)
-		for i := range nv {
-			k.store(next[i], k.at(v, index, i), part)
-		}
+		c.updateVectors(theta, m, v, g, hz, index, nv, part)
 	})
 	k.ret()
+}
+
+// updateVectors is update for nv vectors. The curvature is only squared, so the
+// sign of hz may stay.
+func (c *scalars) updateVectors(theta, m, v, g, hz, index reg.GPVirtual, nv int, part *tail) {
+	k := c.k
+	var d, next []reg.VecVirtual
+	var elements []element
+	for i := range nv {
+		d = append(d, k.load(k.at(hz, index, i), part))
+		elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
+	}
+	c.divide(d)
+	for i := range nv {
+		next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), part)))
+	}
+	den := c.denominators(next)
+	c.descend(part, func(i int) reg.VecVirtual { return den[i] }, elements...)
+	for i := range nv {
+		k.store(next[i], k.at(v, index, i), part)
+	}
 }
 
 // curvature is the first of the two stages of a step.
@@ -99,29 +105,15 @@ func (k *kernel) addProbe() {
 // quartersBytes is the size from which allFinite reads in four places at once.
 const quartersBytes = 4096
 
-// allFinite looks at exponents only: those of NaN and infinity are all ones.
-// It takes the largest of the upper 32 bits of |x|, in four chains. From memory
-// each of them reads a quarter of its own: a core has so many more lines under way
-// than its prefetchers fetch for a single stream.
+// allFinite reports whether all values are finite. From memory each of its four
+// chains reads a quarter of its own: a core has so many more lines under way than
+// its prefetchers fetch for a single stream.
 func (k *kernel) allFinite() {
 	k.text("allFinite", "func(x *float, n int) bool", 0,
 		"reports whether no x[i], i < n, is NaN or infinite.")
 	x := arg("x")
 	n, index := k.count("n")
-	abs := k.absMask()
-	if k.elem == 8 { // only the upper half of |x|
-		VPSRLQ(U8(32), abs, abs)
-		VPSLLQ(U8(32), abs, abs)
-	}
-	most := make([]reg.VecVirtual, 4)
-	for i := range most {
-		most[i] = k.vec()
-		k.zero(most[i])
-	}
-	see := func(at Mem, chain int, part *tail) {
-		t := k.loadAbs(at, abs, part)
-		VPMAXSD(t, most[chain], most[chain])
-	}
+	f := k.newFinite()
 	CMPQ(n, U32(quartersBytes))
 	JL(LabelRef("whole"))
 	quarter := GP64()
@@ -129,7 +121,7 @@ func (k *kernel) allFinite() {
 	SHRQ(U8(2), quarter)
 	ANDQ(I8(-64), quarter)
 	starts := []reg.GPVirtual{x}
-	for len(starts) < len(most) {
+	for len(starts) < len(f.most) {
 		start := GP64()
 		LEAQ(Mem{Base: starts[len(starts)-1], Index: quarter, Scale: 1}, start)
 		starts = append(starts, start)
@@ -137,7 +129,7 @@ func (k *kernel) allFinite() {
 	Label("quarters")
 	for chain, start := range starts {
 		for v := range 64 / k.bytes() {
-			see(k.at(start, index, v), chain, nil)
+			f.see(k.at(start, index, v), chain, nil)
 		}
 	}
 	ADDQ(U8(64), index)
@@ -146,11 +138,49 @@ func (k *kernel) allFinite() {
 	SHLQ(U8(2), index)
 	SUBQ(index, n)
 	Label("whole")
-	k.vectors(n, index, len(most), func(nv int, part *tail) {
+	f.seeAll(x, n, index)
+	f.result()
+}
+
+// finite looks at exponents only: those of NaN and infinity are all ones. It takes
+// the largest of the upper 32 bits of |x|, in four chains.
+type finite struct {
+	k    *kernel
+	abs  reg.VecVirtual
+	most [4]reg.VecVirtual
+}
+
+func (k *kernel) newFinite() *finite {
+	f := &finite{k: k, abs: k.absMask()}
+	if k.elem == 8 { // only the upper half of |x|
+		VPSRLQ(U8(32), f.abs, f.abs)
+		VPSLLQ(U8(32), f.abs, f.abs)
+	}
+	for i := range f.most {
+		f.most[i] = k.vec()
+		k.zero(f.most[i])
+	}
+	return f
+}
+
+// see takes a vector, or a part of one, into a chain.
+func (f *finite) see(at Mem, chain int, part *tail) {
+	t := f.k.loadAbs(at, f.abs, part)
+	VPMAXSD(t, f.most[chain], f.most[chain])
+}
+
+// seeAll takes n bytes from the index on.
+func (f *finite) seeAll(x, n, index reg.GPVirtual) {
+	f.k.vectors(n, index, len(f.most), func(nv int, part *tail) {
 		for i := range nv {
-			see(k.at(x, index, i), i, part)
+			f.see(f.k.at(x, index, i), i, part)
 		}
 	})
+}
+
+// result returns from the kernel.
+func (f *finite) result() {
+	k, most := f.k, f.most
 	VPMAXSD(most[1], most[0], most[0])
 	VPMAXSD(most[3], most[2], most[2])
 	VPMAXSD(most[2], most[0], most[0])

@@ -19,6 +19,7 @@ func main() {
 			k.streamRademacher()
 			k.addProbe()
 			k.allFinite()
+			k.allFiniteEach()
 			k.addAbs()
 			k.blockMeans()
 			k.stridedMeans()
@@ -27,6 +28,7 @@ func main() {
 			k.descendRows()
 			k.descendBlocks()
 			k.update()
+			k.updateEach()
 			k.updateBlocks()
 			k.updateRows()
 		}
