@@ -63,7 +63,7 @@ func stepOf[T Float](b *testing.B, l Layout, change func(o *Options)) func() {
 
 func nothing(*Options) {}
 
-var ratioLengths = []int{1e3, 2e4, 1e7}
+var ratioLengths = []int{2e4, 1e7}
 
 // BenchmarkRatioBlocks is Update with blocks against Update without: memory
 // moves 24 + 8/B bytes an element where it moves 32.
@@ -107,26 +107,57 @@ func benchRatioWorkers[T Float](b *testing.B, n int) {
 	benchAgainst(b, n, stepOf[T](b, l, nothing), stepOf[T](b, l, func(o *Options) { o.Workers = 2 }))
 
 	words := n * int(unsafe.Sizeof(T(0))) / 4
+	stream := streamOf(words)
+	ratio := ratioOf(1, func() { stream(0, words) }, func() { inHalves(words, stream) })
+	b.ReportMetric(ratio, "stream-ratio")
+}
+
+// streamOf streams a part of the arrays of a step, of so many words of 32 bits each.
+func streamOf(words int) func(from, to int) {
 	a := benchArrays[float32](words, words, words, words, words)
-	half := words / 2
-	stream := func(from, to int) {
+	return func(from, to int) {
 		part := make([][]float32, len(a))
 		for i := range a {
 			part[i] = a[i][from:to]
 		}
 		roofline.Stream(roofline.Read5Write3, part...)
 	}
-	ratio := ratioOf(1, func() { stream(0, 2*half) }, func() {
-		var other sync.WaitGroup
-		other.Add(1)
-		go func() {
-			stream(half, 2*half)
-			other.Done()
-		}()
-		stream(0, half)
-		other.Wait()
-	})
-	b.ReportMetric(ratio, "stream-ratio")
+}
+
+// inHalves makes two halves at the same time.
+func inHalves(n int, f func(from, to int)) {
+	var other sync.WaitGroup
+	other.Add(1)
+	go func() {
+		f(n/2, n)
+		other.Done()
+	}()
+	f(0, n/2)
+	other.Wait()
+}
+
+// BenchmarkRatioHalves is Update on two goroutines, half of a tensor each, against
+// streams of the same arrays on two goroutines: the limit for two workers.
+func BenchmarkRatioHalves(b *testing.B) {
+	benchBothTypes(b, []int{1e7}, benchRatioHalves[float32], benchRatioHalves[float64])
+}
+
+func benchRatioHalves[T Float](b *testing.B, n int) {
+	if runtime.GOMAXPROCS(0) < 2 {
+		b.Skip("one processor")
+	}
+	a := benchArrays[T](n, n, n, n, n)
+	clear(a[4])
+	c, err := NewCoefficients[T](DefaultHyper(), 10, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	update := func(from, to int) {
+		Update(a[0][from:to], a[1][from:to], a[4][from:to], a[2][from:to], a[3][from:to], Elementwise(to-from), &c)
+	}
+	words := n * int(unsafe.Sizeof(T(0))) / 4
+	stream := streamOf(words)
+	benchAgainst(b, n, func() { inHalves(n, update) }, func() { inHalves(words, stream) })
 }
 
 // BenchmarkRatioFiniteCheck is a step that looks for values that are not finite
