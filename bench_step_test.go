@@ -163,7 +163,7 @@ func benchRatioHalves[T Float](b *testing.B, n int) {
 // BenchmarkRatioFiniteCheck is a step that looks for values that are not finite
 // against one that does not.
 func BenchmarkRatioFiniteCheck(b *testing.B) {
-	for _, layout := range []string{"1", "9"} {
+	for _, layout := range layoutNames {
 		b.Run("block="+layout, func(b *testing.B) {
 			skip := func(o *Options) { o.SkipFiniteCheck = true }
 			benchBothTypes(b, ratioLengths,

@@ -56,12 +56,14 @@ func (o *Optimizer[T]) inspectSpan(sp *span) (finite bool) {
 }
 
 // newCurvature is where inspect leaves a span's curvature for the step, or nil
-// if it does not work it out.
+// if it does not work it out: a step in one pass reads the products at less cost
+// than a stage of its own does.
 func (o *Optimizer[T]) newCurvature(sp *span) []T {
-	if next := o.tensors[sp.tensor].next; next != nil {
-		return next[sp.block:][:sp.panel.blocks()]
+	t := &o.tensors[sp.tensor]
+	if t.next == nil || t.d == nil && fuses(sp.panel, o.groups[t.group].coef.power) {
+		return nil
 	}
-	return nil
+	return t.next[sp.block:][:sp.panel.blocks()]
 }
 
 // panelFinite reports whether all elements of a panel are finite.
