@@ -21,9 +21,9 @@ func (o *Optimizer[T]) addProducts(r *range_[T], scratch []T) {
 
 // inspect looks for values that are not finite. All of them must have been seen
 // before the first parameter changes, so they are read once more than a step
-// needs them; but for blocks of several elements the products are not: their
-// means are, and the step goes on from there. Where a product is not finite,
-// neither is the mean.
+// needs them; but where the step of blocks of several elements is made in stages,
+// the first stage is made here: it reads the products, and where one is not
+// finite, neither is the mean.
 func (o *Optimizer[T]) inspect(b *batch[T]) {
 	finite := true
 	if b.spans == nil {
