@@ -61,7 +61,7 @@ func readSource(t *testing.T, file string) string {
 var kernelName = regexp.MustCompile(`^([a-z]\w*?)F(32|64)(AVX2|AVX512|NEON)$`)
 
 // testStubs compares the functions of an assembly file with their Go declarations,
-// in both directions, and looks for both types of each, and on amd64 for both instruction sets.
+// in both directions, and looks for both types of each, and on amd64 for both instruction sets of all but addAbs.
 func testStubs(t *testing.T, file string) {
 	t.Helper()
 	stubs := map[string]string{}
@@ -94,7 +94,7 @@ func testStubs(t *testing.T, file string) {
 			continue // reported above
 		}
 		others := []string{m[1] + "F" + map[string]string{"32": "64", "64": "32"}[m[2]] + m[3]}
-		if set := map[string]string{"AVX2": "AVX512", "AVX512": "AVX2"}[m[3]]; set != "" {
+		if set := map[string]string{"AVX2": "AVX512", "AVX512": "AVX2"}[m[3]]; set != "" && m[1] != "addAbs" {
 			others = append(others, m[1]+"F"+m[2]+set)
 		}
 		for _, other := range others {

@@ -124,14 +124,9 @@ func allFinite[T Float](x []T) bool {
 	return allFiniteGeneric(x)
 }
 
+// addAbs has no kernel of AVX-512, which would be no faster (docs/performance.md).
 func addAbs[T Float](p *partialSums[T], x []T) {
-	if useAVX512 {
-		if is32[T]() {
-			addAbsF32AVX512(f32(p[:]), f32(x), len(x))
-		} else {
-			addAbsF64AVX512(f64(p[:]), f64(x), len(x))
-		}
-	} else if useAVX2 {
+	if useAVX2 {
 		if is32[T]() {
 			addAbsF32AVX2(f32(p[:]), f32(x), len(x))
 		} else {

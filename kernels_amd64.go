@@ -225,11 +225,6 @@ func allFiniteF32AVX512(x *float32, n int) bool
 //go:noescape
 func allFiniteEachF32AVX512(x *[]float32, slices int) bool
 
-// addAbsF32AVX512 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
-//
-//go:noescape
-func addAbsF32AVX512(p *float32, x *float32, n int)
-
 // blockMeansF32AVX512 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.
 //
@@ -321,11 +316,6 @@ func allFiniteF64AVX512(x *float64, n int) bool
 //
 //go:noescape
 func allFiniteEachF64AVX512(x *[]float64, slices int) bool
-
-// addAbsF64AVX512 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
-//
-//go:noescape
-func addAbsF64AVX512(p *float64, x *float64, n int)
 
 // blockMeansF64AVX512 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.

@@ -11019,41 +11019,6 @@ none2:
 	VZEROUPPER
 	RET
 
-// func addAbsF32AVX512(p *float32, x *float32, n int)
-// Requires: AVX, AVX512F
-TEXT ·addAbsF32AVX512(SB), NOSPLIT, $0-24
-	MOVQ       p+0(FP), AX
-	MOVQ       x+8(FP), CX
-	MOVQ       n+16(FP), DX
-	SHLQ       $0x02, DX
-	XORQ       BX, BX
-	VPXORD     Z0, Z0, Z0
-	VPTERNLOGD $0xff, Z0, Z0, Z0
-	VPSRLD     $0x01, Z0, Z0
-	VMOVUPS    (AX), Z1
-	SUBQ       $0x40, DX
-	JL         rest
-
-loop:
-	VPANDD (CX)(BX*1), Z0, Z2
-	VADDPS Z2, Z1, Z1
-	ADDQ   $0x40, BX
-	SUBQ   $0x40, DX
-	JGE    loop
-
-rest:
-	ADDQ     $0x40, DX
-	SHRQ     $0x02, DX
-	XORL     SI, SI
-	BTSQ     DX, SI
-	DECQ     SI
-	KMOVW    SI, K1
-	VPANDD.Z (CX)(BX*1), Z0, K1, Z0
-	VADDPS   Z0, Z1, Z1
-	VMOVUPS  Z1, (AX)
-	VZEROUPPER
-	RET
-
 // func blockMeansF32AVX512(d *float32, x *float32, blocks int, block int, div float32)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·blockMeansF32AVX512(SB), $1032-36
@@ -16013,41 +15978,6 @@ none2:
 	KORTESTW     K1, K1
 	SETEQ        AL
 	MOVB         AL, ret+16(FP)
-	VZEROUPPER
-	RET
-
-// func addAbsF64AVX512(p *float64, x *float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·addAbsF64AVX512(SB), NOSPLIT, $0-24
-	MOVQ       p+0(FP), AX
-	MOVQ       x+8(FP), CX
-	MOVQ       n+16(FP), DX
-	SHLQ       $0x03, DX
-	XORQ       BX, BX
-	VPXORD     Z0, Z0, Z0
-	VPTERNLOGD $0xff, Z0, Z0, Z0
-	VPSRLQ     $0x01, Z0, Z0
-	VMOVUPD    (AX), Z1
-	SUBQ       $0x40, DX
-	JL         rest
-
-loop:
-	VPANDD (CX)(BX*1), Z0, Z2
-	VADDPD Z2, Z1, Z1
-	ADDQ   $0x40, BX
-	SUBQ   $0x40, DX
-	JGE    loop
-
-rest:
-	ADDQ     $0x40, DX
-	SHRQ     $0x03, DX
-	XORL     SI, SI
-	BTSQ     DX, SI
-	DECQ     SI
-	KMOVW    SI, K1
-	VPANDQ.Z (CX)(BX*1), Z0, K1, Z0
-	VADDPD   Z0, Z1, Z1
-	VMOVUPD  Z1, (AX)
 	VZEROUPPER
 	RET
 

@@ -136,6 +136,9 @@ func vectors(n int) func(elem, bytes int) float64 {
 // summed counts the columns that are summed down the rows at a time.
 func summed(elem, _ int) float64 { return float64(256 / elem) }
 
+// quarters counts the elements of a line of each quarter.
+func quarters(elem, _ int) float64 { return float64(4 * 64 / elem) }
+
 // short is the length of blocks that are shorter than their partial sums.
 func short(elem int) int { return map[int]int{4: 9, 8: 7}[elem] }
 
@@ -155,10 +158,9 @@ var kernels = []kernel{
 	{"descendRows", "descendRows", []part{{elements: vectors(2)}}, []compiled{{"descendRows", 1}}},
 	{"descendBlocks", "descendBlocks", []part{{elements: vectors(1)}}, []compiled{{"descendBlocks", 1}}},
 	{"blockMeans of 9 or 7", "blockMeans", []part{{elements: group}}, nil},
-	{"addAbs", "addAbs", []part{{elements: func(elem, _ int) float64 { return float64(64 / elem) }}}, []compiled{{"addAbs", 1}}},
 	{"stridedMeans", "stridedMeans", []part{{elements: summed}}, []compiled{{"stridedMeans", 1}}},
 	{"addProbe", "addProbe", []part{{elements: vectors(4)}}, []compiled{{"addProbe", 1}}},
-	{"allFinite", "allFinite", []part{{elements: vectors(4)}}, []compiled{{"allFinite", 1}}},
+	{"allFinite", "allFinite", []part{{elements: quarters}}, []compiled{{"allFinite", 1}}},
 	{"rademacher", "rademacher", []part{
 		{loop: 0, elements: func(_, bytes int) float64 { return batch(bytes) / 4 }},
 		{front: true, elements: func(_, bytes int) float64 { return batch(bytes) }},

@@ -43,14 +43,6 @@ int allFinite(const U *restrict x, long n) {
 	return most <= FINITE;
 }
 
-void addAbs(T *restrict p, const T *restrict x, long n) {
-	T s[LANES];
-	memcpy(s, p, sizeof s);
-	for (long i = 0; i + LANES <= n; i += LANES)
-		for (int l = 0; l < LANES; l++) s[l] += ABS(x[i + l]);
-	memcpy(p, s, sizeof s);
-}
-
 void stridedMeans(T *restrict d, const T *restrict x, long n) { // a row
 	for (long i = 0; i < n; i++) d[i] += ABS(x[i]);
 }
