@@ -11,7 +11,6 @@ typedef uint64_t U;
 #define ABS fabs
 #define SQRT sqrt
 #define MIN_NORMAL 0x1p-1022
-#define LANES 8
 #define FINITE 0x7fefffffffffffff
 #define ONE 0x3ff0000000000000
 #else
@@ -20,7 +19,6 @@ typedef uint32_t U;
 #define ABS fabsf
 #define SQRT sqrtf
 #define MIN_NORMAL 0x1p-126f
-#define LANES 16
 #define FINITE 0x7f7fffff
 #define ONE 0x3f800000
 #endif
