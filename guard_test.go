@@ -107,7 +107,7 @@ func TestKernelGuardPages(t *testing.T) {
 }
 
 func testGuardPages[T Float](t *testing.T) {
-	g := newGuarded[T](t, 7, 40*most)
+	g := newGuarded[T](t, 9, 40*most)
 	r := newRota[T]()
 	check := func(c call[T]) {
 		t.Helper()
@@ -126,6 +126,7 @@ func testGuardPages[T Float](t *testing.T) {
 		}
 		check(addProbeCall[T](n))
 		check(allFiniteCall[T](n))
+		check(allFiniteEachCall[T](n))
 		check(addAbsCall[T](n))
 		for _, c := range stepCases[T](curvaturePowers, 1)[:2*len(curvaturePowers)] {
 			check(curvatureCall(n, c))
@@ -134,6 +135,7 @@ func testGuardPages[T Float](t *testing.T) {
 		for _, c := range stepCases[T](kernelPowers, 1)[:2*len(kernelPowers)] {
 			check(descendCall(panel{n, 1, 1, 1}, c))
 			check(updateCall(panel{n, 1, 1, 1}, c))
+			check(updateEachCall(n, c))
 		}
 	}
 	for _, n := range []int{1000, 1023, 1024, 1025, 1100} {

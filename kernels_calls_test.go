@@ -137,20 +137,32 @@ func addProbeCall[T Float](n int) call[T] {
 	}
 }
 
-func allFiniteCall[T Float](n int) call[T] {
-	answer := func(f func([]T) bool) func(x [][]T) {
-		return func(x [][]T) {
-			x[0][0] = 0
-			if f(x[1]) {
-				x[0][0] = 1
-			}
+// answer runs f on all buffers but the first, and leaves 1 there for true.
+func answer[T Float](f func(x [][]T) bool) func(x [][]T) {
+	return func(x [][]T) {
+		x[0][0] = 0
+		if f(x[1:]) {
+			x[0][0] = 1
 		}
 	}
+}
+
+func allFiniteCall[T Float](n int) call[T] {
 	return call[T]{
 		name:    fmt.Sprintf("allFinite n=%d", n),
 		buffers: []buffer[T]{out[T]("result", 1), in[T]("x", n)},
-		run:     answer(allFinite[T]),
-		define:  answer(allFiniteGeneric[T]),
+		run:     answer(func(x [][]T) bool { return allFinite(x[0]) }),
+		define:  answer(func(x [][]T) bool { return allFiniteGeneric(x[0]) }),
+	}
+}
+
+// allFiniteEachCall is allFiniteEach for slices of n, none and n + 3.
+func allFiniteEachCall[T Float](n int) call[T] {
+	return call[T]{
+		name:    fmt.Sprintf("allFiniteEach n=%d", n),
+		buffers: []buffer[T]{out[T]("result", 1), in[T]("x", n), in[T]("x", 0), in[T]("x", n+3)},
+		run:     answer(allFiniteEach[T]),
+		define:  answer(func(x [][]T) bool { return allFiniteGeneric(x[0]) && allFiniteGeneric(x[2]) }),
 	}
 }
 
@@ -294,6 +306,21 @@ func updateCall[T Float](p panel, c stepCase[T]) call[T] {
 			{name: "den", n: room, written: true, scratch: true}},
 		run:    func(x [][]T) { update(x[0], x[1], x[2], x[3], x[4], x[6], p, scalarsIn(x[5]), c.k) },
 		define: func(x [][]T) { updateGeneric(x[0], x[1], x[2], x[3], x[4], p, scalarsIn(x[5]), c.k, 0) },
+	}
+}
+
+// updateEachCall is updateEach for tensors of n and n + 5 elements.
+func updateEachCall[T Float](n int, c stepCase[T]) call[T] {
+	all := 2*n + 5
+	return call[T]{
+		name: fmt.Sprintf("updateEach n=%d %v", n, c),
+		buffers: []buffer[T]{out[T]("theta", n), out[T]("theta", n+5), out[T]("m", all), outPositive[T]("v", all),
+			in[T]("g", n), in[T]("g", n+5), in[T]("hz", n), in[T]("hz", n+5), c.buffer()},
+		run: func(x [][]T) { updateEach(x[:2], x[2], x[3], x[4:6], x[6:8], scalarsIn(x[8]), c.k) },
+		define: func(x [][]T) {
+			updateGeneric(x[0], x[2][:n], x[3][:n], x[4], x[6], panel{n, 1, 1, 1}, scalarsIn(x[8]), c.k, 0)
+			updateGeneric(x[1], x[2][n:], x[3][n:], x[5], x[7], panel{n + 5, 1, 1, 1}, scalarsIn(x[8]), c.k, 0)
+		},
 	}
 }
 
