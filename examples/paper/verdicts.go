@@ -120,7 +120,7 @@ func within(claim string, all []measured, base measured, name func(variant) stri
 	for _, g := range []struct {
 		what  string
 		names []string
-	}{{"against the claim", against}, {"within the margin", within}, {"open, as the interval holds both zero and more than the margin", open}} {
+	}{{"against the claim", against}, {"as claimed", within}, {"open, as the interval holds both zero and more than the margin", open}} {
 		if len(g.names) > 0 {
 			parts = append(parts, g.what+": "+list(g.names))
 		}
