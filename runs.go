@@ -85,8 +85,8 @@ func (o *Optimizer[T]) makeState() (runs []run[T]) {
 	return runs
 }
 
-// keepsMeans reports whether the inspection of a tensor leaves the curvature for
-// the step (see inspect).
+// keepsMeans reports whether the inspection of a tensor may leave the curvature
+// for the step (see newCurvature): the power, which decides, may change.
 func (o *Optimizer[T]) keepsMeans(t *tensor[T]) bool {
 	return t.layout.panel().block > 1 && !o.opts.SkipFiniteCheck
 }
