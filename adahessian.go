@@ -99,15 +99,16 @@ type Optimizer[T Float] struct {
 	scratch [][]T  // for each worker
 	worker  func() // the goroutine: made once, so that starting it allocates nothing
 
-	stage     stage
-	next      atomic.Int64 // item
-	workers   atomic.Int64 // started
-	done      sync.WaitGroup
-	draw      uint64 // stageSigns
-	first     bool   // stageSum: the first probe of a refresh
-	due       bool   // stageInspect: there is a new product
-	replaced  bool   // stageInspect: hvp has put a slice of its own in the place of one
-	nonFinite atomic.Bool
+	length      int                  // elements of all tensors
+	first, last stage                // of those under way
+	taken, left [stages]atomic.Int64 // items that have been taken, and that are not done
+	workers     atomic.Int64         // started
+	done        sync.WaitGroup
+	draw        uint64 // stageSigns
+	fresh       bool   // stageSum: the first probe of a refresh
+	due         bool   // stageInspect: there is a new product
+	replaced    bool   // stageInspect: hvp has put a slice of its own in the place of one
+	nonFinite   atomic.Bool
 
 	overlap
 }

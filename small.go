@@ -40,7 +40,7 @@ func (o *Optimizer[T]) stepChain(c *chain[T], scratch []T) {
 	at := 0
 	for i, t := range theta {
 		var hz, d []T
-		if o.stage == stageRefresh {
+		if o.due {
 			hz = products[i]
 		}
 		if c.d != nil {

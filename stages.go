@@ -101,7 +101,7 @@ func (o *Optimizer[T]) step(sp *span, scratch []T) {
 	if t.d != nil {
 		d = t.d[sp.block:]
 	}
-	if o.stage == stageRefresh {
+	if o.due {
 		if fresh := o.newCurvature(sp); fresh == nil {
 			hz = o.h[sp.tensor][sp.element:]
 		} else if t.d == nil {

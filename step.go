@@ -58,19 +58,20 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 	if err := o.checkGradients(); err != nil {
 		return err
 	}
-	if !o.opts.SkipFiniteCheck {
-		o.due = due
-		if o.sees(stageInspect) {
+	o.due = due
+	if o.opts.SkipFiniteCheck {
+		o.run(stageStep, stageStep)
+	} else {
+		o.run(stageInspect, stageStep)
+		if o.nonFinite.Load() {
 			if err := o.nonFiniteIn(due); err != nil {
 				return err
 			}
+			o.run(stageStep, stageStep) // only a sum has overflown
 		}
 	}
 	if due {
-		o.run(stageRefresh)
 		o.refreshes++
-	} else {
-		o.run(stageRepeat)
 	}
 	o.steps++
 	return nil
@@ -90,7 +91,7 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 	}
 	for s := range o.opts.Samples {
 		o.draw = o.refreshes*uint64(o.opts.Samples) + uint64(s)
-		o.run(stageSigns)
+		o.run(stageSigns, stageSigns)
 		copy(o.zView, o.z)
 		if err := hvp(o.hzView, o.zView); err != nil {
 			return fmt.Errorf("%w: step %d, probe %d: %w", ErrHVP, o.steps+1, s, err)
@@ -99,7 +100,7 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 			return err
 		}
 		if o.opts.Samples > 1 {
-			o.first = s == 0
+			o.fresh = s == 0
 			if o.sees(stageSum) {
 				return o.firstNonFinite(o.hzView, product)
 			}
@@ -115,8 +116,7 @@ const product = "Hessian-vector product"
 // sees runs a stage that looks for values that are not finite, and reports
 // whether it has seen any.
 func (o *Optimizer[T]) sees(s stage) bool {
-	o.nonFinite.Store(false)
-	o.run(s)
+	o.run(s, s)
 	return o.nonFinite.Load()
 }
 

@@ -11,7 +11,7 @@ const sumPiece = 2 << 10
 func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
 	noteWrite(sum)
 	noteRead(hz)
-	if o.first {
+	if o.fresh {
 		clear(sum)
 	}
 	for len(sum) > 0 {
