@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"image/png"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
+	"github.com/adahessian-go/adahessian/examples/internal/testfile"
 )
 
 // smallRun are the flags of a model that trains in a moment.
@@ -33,21 +33,6 @@ func smallRun(t *testing.T, text string, more ...string) []string {
 	}, more...)
 }
 
-// writeSentences writes a text whose characters depend on those before them.
-func writeSentences(t *testing.T) string {
-	t.Helper()
-	words := strings.Fields("the curvature of each block is averaged over its axis before any step")
-	rng := rand.New(rand.NewPCG(1, 1))
-	var b strings.Builder
-	for b.Len() < 40_000 {
-		b.WriteString(words[rng.IntN(len(words))])
-		b.WriteByte(" \n.,"[min(rng.IntN(12), 3)])
-	}
-	path := filepath.Join(t.TempDir(), "sentences")
-	write(t, path, b.String())
-	return path
-}
-
 var (
 	unigramLine = regexp.MustCompile(`how frequent each character is: ([0-9.]+)`)
 	resultLine  = regexp.MustCompile(`(?m)^ *(AdaHessian|AdamW|SGD, momentum) +[0-9.]+ +([0-9.]+) +([0-9.]+) +[0-9.]+ s +[0-9.]+ ms +([0-9.]+) %$`)
@@ -57,7 +42,7 @@ var (
 // each character is, twice the same to the last digit, and the plot must be a
 // picture with something on it.
 func TestRun(t *testing.T) {
-	text := writeSentences(t)
+	text := testfile.Sentences(t, 40_000)
 	path := filepath.Join(t.TempDir(), "loss.png")
 	results := func() string {
 		var stdout, stderr bytes.Buffer
@@ -129,7 +114,7 @@ func parse(t *testing.T, s string) float64 {
 // best of each.
 func TestSweep(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if err := run(smallRun(t, writeSentences(t), "-steps", "20", "-sweep"), &stdout, &stderr); err != nil {
+	if err := run(smallRun(t, testfile.Sentences(t, 40_000), "-steps", "20", "-sweep"), &stdout, &stderr); err != nil {
 		t.Fatal(err)
 	}
 	for _, me := range methods {
@@ -212,7 +197,7 @@ func TestMethodsSeeTheSameWeightsAndBatches(t *testing.T) {
 // error or a panic.
 func TestDivergenceIsAResult(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	args := smallRun(t, writeSentences(t), "-steps", "40", "-out", filepath.Join(t.TempDir(), "x.png"),
+	args := smallRun(t, testfile.Sentences(t, 40_000), "-steps", "40", "-out", filepath.Join(t.TempDir(), "x.png"),
 		"-lr-adahessian", "1e30", "-lr-adamw", "1e30", "-lr-sgd", "1e30")
 	if err := run(args, &stdout, &stderr); err != nil {
 		t.Fatal(err)

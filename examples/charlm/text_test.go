@@ -2,23 +2,17 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
+	"github.com/adahessian-go/adahessian/examples/internal/testfile"
+)
 
 func TestRunReportsBadText(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "empty"), "")
-	write(t, filepath.Join(dir, "short"), strings.Repeat("too short ", 10))
+	testfile.Write(t, filepath.Join(dir, "empty"), "")
+	testfile.Write(t, filepath.Join(dir, "short"), strings.Repeat("too short ", 10))
 	for name, want := range map[string]string{
 		"missing": "no such file",
 		"empty":   "is empty",

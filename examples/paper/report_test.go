@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/adahessian-go/adahessian/examples/internal/testfile"
 )
 
 // synthetic returns results whose losses a function gives, in bits per
@@ -159,7 +161,7 @@ func TestReportOfNothing(t *testing.T) {
 // what is missing, and neither changes a byte of the text.
 func TestRunAndResume(t *testing.T) {
 	folder := t.TempDir()
-	args := []string{"-reduced", "-text", writeSentences(t), "-out", folder}
+	args := []string{"-reduced", "-text", testfile.Sentences(t, 20_000), "-out", folder}
 	run := func(made int, more ...string) string {
 		t.Helper()
 		var stdout, stderr bytes.Buffer

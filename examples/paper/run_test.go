@@ -2,34 +2,17 @@ package main
 
 import (
 	"bytes"
-	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-)
 
-// writeSentences writes a text whose characters depend on those before them.
-func writeSentences(t *testing.T) string {
-	t.Helper()
-	words := strings.Fields("the curvature of each block is averaged over its axis before any step")
-	rng := rand.New(rand.NewPCG(1, 1))
-	var b strings.Builder
-	for b.Len() < 20_000 {
-		b.WriteString(words[rng.IntN(len(words))])
-		b.WriteByte(" \n.,"[min(rng.IntN(12), 3)])
-	}
-	path := filepath.Join(t.TempDir(), "sentences")
-	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+	"github.com/adahessian-go/adahessian/examples/internal/testfile"
+)
 
 func testExperiment(t *testing.T) *experiment {
 	t.Helper()
-	e, err := newExperiment(config{reduced: true, text: writeSentences(t)})
+	e, err := newExperiment(config{reduced: true, text: testfile.Sentences(t, 20_000)})
 	if err != nil {
 		t.Fatal(err)
 	}
