@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
+	"github.com/adahessian-go/adahessian/examples/internal/command"
 )
 
 // config is what the command line says.
@@ -33,7 +33,6 @@ const maxSize = 1 << 14
 func parseFlags(args []string, stderr io.Writer) (config, error) {
 	c := config{rates: make([]float64, len(methods))}
 	f := flag.NewFlagSet("charlm", flag.ContinueOnError)
-	f.SetOutput(io.Discard) // main prints the error
 	f.StringVar(&c.text, "text", "", "`file` to learn from; empty: the source of the Go standard library")
 	f.StringVar(&c.out, "out", "charlm.png", "`file` for the plot, a PNG")
 	f.IntVar(&c.steps, "steps", 800, "training steps of each optimizer")
@@ -50,17 +49,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	for i, me := range methods {
 		f.Float64Var(&c.rates[i], me.flag, me.lr, "learning `rate` of "+me.name)
 	}
-	err := f.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(stderr, "usage: charlm [flags]")
-		f.SetOutput(stderr)
-		f.PrintDefaults()
-	}
-	if err != nil {
+	if err := command.ParseFlags(f, args, stderr); err != nil {
 		return c, err
-	}
-	if f.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	return c, c.check()
 }

@@ -5,23 +5,15 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
+	"github.com/adahessian-go/adahessian/examples/internal/command"
 )
 
-func main() {
-	err := run(os.Args[1:], os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "charlm:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("charlm", run) }
 
 func run(args []string, stdout, stderr io.Writer) error {
 	c, err := parseFlags(args, stderr)

@@ -3,12 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
+	"github.com/adahessian-go/adahessian/examples/internal/command"
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // progress shows how far one training run is: a bar on a terminal, and in any
@@ -22,7 +21,7 @@ type progress struct {
 func newProgress(w io.Writer, steps int, label string) *progress {
 	bar := progressbar.NewOptions(steps,
 		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetVisibility(isTerminal(w)),
+		progressbar.OptionSetVisibility(command.IsTerminal(w)),
 		progressbar.OptionSetDescription(label),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionShowCount(),
@@ -42,9 +41,4 @@ func (p *progress) step(bits float64) {
 func (p *progress) finish(r lm.Record) {
 	_ = p.bar.Clear()
 	fmt.Fprintf(p.w, "%s: %s after %d steps in %.1f s\n", p.label, bitsText(r.Final()), r.Steps, r.Total.Seconds())
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

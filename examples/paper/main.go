@@ -18,15 +18,10 @@ import (
 	"runtime"
 
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
+	"github.com/adahessian-go/adahessian/examples/internal/command"
 )
 
-func main() {
-	err := run(os.Args[1:], os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "paper:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("paper", run) }
 
 // config is what the command line says.
 type config struct {
@@ -50,7 +45,6 @@ const (
 func parseFlags(args []string, stderr io.Writer) (config, error) {
 	var c config
 	f := flag.NewFlagSet("paper", flag.ContinueOnError)
-	f.SetOutput(io.Discard) // main prints the error
 	f.BoolVar(&c.reduced, "reduced", false, "tiny models and a few steps: tries the command, and shows nothing else")
 	f.StringVar(&c.text, "text", "", "`file` to learn from; empty: the source of the Go standard library")
 	f.StringVar(&c.out, "out", filepath.Join("..", "docs"), "`folder` for evidence.md, and for the folder evidence with its pictures")
@@ -58,17 +52,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.StringVar(&c.stage, "stage", stageAll, "`part` of the work: runs, timings, report or all")
 	f.BoolVar(&c.retime, "retime", false, "measure the time of a step again")
 	f.IntVar(&c.workers, "workers", runtime.GOMAXPROCS(0), "runs at a time; the results do not depend on it")
-	err := f.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(stderr, "usage: paper [flags]")
-		f.SetOutput(stderr)
-		f.PrintDefaults()
-	}
-	if err != nil {
+	if err := command.ParseFlags(f, args, stderr); err != nil {
 		return c, err
-	}
-	if f.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	if c.workers < 1 || c.workers > 1024 {
 		return c, fmt.Errorf("-workers %d: want a number from 1 to 1024", c.workers)

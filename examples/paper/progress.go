@@ -3,11 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
+	"github.com/adahessian-go/adahessian/examples/internal/command"
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // progress shows how many of all runs are finished: a bar on a terminal, and
@@ -26,9 +25,8 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	f, ok := w.(*os.File)
 	now := time.Now()
-	return &progress{w: w, terminal: ok && term.IsTerminal(int(f.Fd())), start: now, last: now}
+	return &progress{w: w, terminal: command.IsTerminal(w), start: now, last: now}
 }
 
 // expect says which runs there are, as far as it is known.
