@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"image/color"
 	"image/png"
 	"math"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
+	"github.com/adahessian-go/adahessian/examples/internal/chart"
 	"github.com/adahessian-go/adahessian/examples/internal/testfile"
 )
 
@@ -86,8 +88,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, c := range lineColors {
-		found := 0
+	for i, me := range methods {
+		c, found := color.RGBAModel.Convert(chart.Colors[i]), 0
 		for y := range img.Bounds().Dy() {
 			for x := range img.Bounds().Dx() {
 				if img.At(x, y) == c {
@@ -96,7 +98,7 @@ func TestRun(t *testing.T) {
 			}
 		}
 		if found < 200 {
-			t.Errorf("%d pixels of the plot have the colour of %s", found, methods[i].name)
+			t.Errorf("%d pixels of the plot have the colour of %s", found, me.name)
 		}
 	}
 }

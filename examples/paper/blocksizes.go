@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
+	"github.com/adahessian-go/adahessian/examples/internal/chart"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -62,14 +63,14 @@ func (r *report) blocks() error {
 		}
 		bytes = append(bytes, float64(state)/1024)
 	}
-	if err := addErrorBars(p, "", colors[0], false, losses); err != nil {
+	if err := addErrorBars(p, "", chart.Colors[0], false, losses); err != nil {
 		return err
 	}
 	bars, err := plotter.NewBarChart(bytes, vg.Points(36))
 	if err != nil {
 		return err
 	}
-	bars.Color, bars.LineStyle.Width = colors[0], 0
+	bars.Color, bars.LineStyle.Width = chart.Colors[0], 0
 	memory.Add(bars)
 	categories(p, names)
 	categories(memory, names)

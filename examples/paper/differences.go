@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 
+	"github.com/adahessian-go/adahessian/examples/internal/chart"
 	"gonum.org/v1/plot"
 )
 
@@ -29,7 +30,7 @@ func (r *report) differences() error {
 	curves := newPlot("Loss on the way, "+size+" model", "training step", lossLabel)
 	apart := newPlot("Finite differences less exact", "training step", "difference, bits per character")
 	for i, m := range all {
-		if err := addBand(curves, differenceName(m.variant), colors[i], i == 1, points(m, 1)); err != nil {
+		if err := addBand(curves, differenceName(m.variant), chart.Colors[i], i == 1, points(m, 1)); err != nil {
 			return err
 		}
 	}
@@ -43,7 +44,7 @@ func (r *report) differences() error {
 			clear++
 		}
 	}
-	if err := addBand(apart, "mean and its 95 % interval", colors[3], false, shown); err != nil {
+	if err := addBand(apart, "mean and its 95 % interval", chart.Colors[3], false, shown); err != nil {
 		return err
 	}
 	room(apart)

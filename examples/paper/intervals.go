@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/adahessian-go/adahessian/examples/internal/chart"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 )
@@ -40,14 +41,14 @@ func (r *report) intervals() error {
 			measured = append(measured, spreadPoint{float64(i), got[i], deviation})
 		}
 	}
-	if err := addErrorBars(times, "measured", colors[0], false, measured); err != nil {
+	if err := addErrorBars(times, "measured", chart.Colors[0], false, measured); err != nil {
 		return err
 	}
 	dashes, err := plotter.NewLine(line)
 	if err != nil {
 		return err
 	}
-	dashes.Color = colors[1]
+	dashes.Color = chart.Colors[1]
 	times.Add(dashes)
 	times.Legend.Add("theory, 1 + 1/N", dashes)
 	categories(times, names)

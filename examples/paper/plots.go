@@ -4,65 +4,33 @@ import (
 	"fmt"
 	"image/color"
 	"math"
-	"os"
 	"path/filepath"
-	"strconv"
 
+	"github.com/adahessian-go/adahessian/examples/internal/chart"
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
 )
-
-// colors can be told apart with any colour vision (Okabe and Ito, "Color
-// Universal Design", 2008).
-var colors = []color.NRGBA{
-	{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
-	{R: 0x00, G: 0x72, B: 0xb2, A: 0xff},
-	{R: 0x00, G: 0x9e, B: 0x73, A: 0xff},
-	{R: 0xcc, G: 0x79, B: 0xa7, A: 0xff},
-}
 
 // colorOf gives an optimizer the same colour in every picture.
 func colorOf(optimizer string) color.NRGBA {
 	for i, o := range optimizers {
 		if o == optimizer {
-			return colors[i]
+			return chart.Colors[i]
 		}
 	}
-	return colors[len(colors)-1]
+	return chart.Colors[len(chart.Colors)-1]
 }
 
 const lossLabel = "validation loss, bits per character"
 
 // newPlot returns an empty plot with a grid.
 func newPlot(title, x, y string) *plot.Plot {
-	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
-	p := plot.New()
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	p := chart.New(title, x, y)
 	p.Title.Padding = vg.Points(6)
-	p.Legend.Top = true
-	p.Legend.Padding = vg.Points(3)
-	p.Legend.ThumbnailWidth = vg.Points(28)
-	p.Legend.YOffs, p.Legend.XOffs = -vg.Points(4), -vg.Points(6)
-	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(labelledTicks), plot.TickerFunc(labelledTicks)
-	grid := plotter.NewGrid()
-	grid.Horizontal.Color = color.Gray{Y: 0xe4}
-	grid.Vertical.Color = grid.Horizontal.Color
-	p.Add(grid)
+	p.Legend.XOffs = -vg.Points(6)
 	return p
-}
-
-// labelledTicks gives every tick its number; gonum's own labels are too few to
-// read a value off a curve.
-func labelledTicks(lo, hi float64) []plot.Tick {
-	ticks := plot.DefaultTicks{}.Ticks(lo, hi)
-	for i := range ticks {
-		ticks[i].Label = strconv.FormatFloat(math.Round(ticks[i].Value*1e4)/1e4, 'f', -1, 64)
-	}
-	return ticks
 }
 
 // spreadPoint is a mean with its spread, which may be NaN.
@@ -175,25 +143,7 @@ func categories(p *plot.Plot, names []string) {
 
 // writePicture draws plots in rows into a PNG file, and refers to it.
 func (r *report) writePicture(name, caption string, panels [][]*plot.Plot) error {
-	const width, height = 6 * vg.Inch, 3.9 * vg.Inch
-	rows, cols := len(panels), len(panels[0])
-	img := vgimg.NewWith(vgimg.UseWH(width*vg.Length(cols), height*vg.Length(rows)), vgimg.UseDPI(100))
-	tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: vg.Points(24), PadY: vg.Points(18),
-		PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16)}
-	for i, row := range plot.Align(panels, tiles, draw.New(img)) {
-		for j, canvas := range row {
-			panels[i][j].Draw(canvas)
-		}
-	}
-	f, err := os.Create(filepath.Join(r.folder, pictures, name))
-	if err != nil {
-		return fmt.Errorf("-out: %w", err)
-	}
-	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(f); err != nil {
-		f.Close()
-		return fmt.Errorf("-out: %w", err)
-	}
-	if err := f.Close(); err != nil {
+	if err := chart.WritePNG(filepath.Join(r.folder, pictures, name), panels, 6*vg.Inch, 3.9*vg.Inch, 100); err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
 	r.printf("![%s](%s/%s)\n\n", caption, pictures, name)

@@ -1,6 +1,9 @@
 package main
 
-import "gonum.org/v1/plot"
+import (
+	"github.com/adahessian-go/adahessian/examples/internal/chart"
+	"gonum.org/v1/plot"
+)
 
 // setting is a table and a plot of the loss at several values of one setting.
 type setting struct {
@@ -29,7 +32,7 @@ func (s setting) add(p *plot.Plot, legend string, color int, offset float64, all
 			points = append(points, spreadPoint{float64(i) + offset, mean, deviation})
 		}
 	}
-	return addErrorBars(p, legend, colors[color], false, points)
+	return addErrorBars(p, legend, chart.Colors[color], false, points)
 }
 
 func (s setting) finish(p *plot.Plot) {
