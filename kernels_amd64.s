@@ -3292,10 +3292,14 @@ TEXT ·updateF32AVX2(SB), NOSPLIT, $352-64
 	VPSRLD       $0x01, Y6, Y6
 	VPXOR        224(R10), Y6, Y6
 	VMOVUPS      Y6, 288(R10)
-	SUBQ         $0x00000040, DI
-	JL           done2
+	CMPQ         DI, $0x00000400
+	JGE          look1
 
-loop1:
+ordinary3:
+	SUBQ $0x00000040, DI
+	JL   done5
+
+loop4:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 384(BX)(R8*1)
 	PREFETCHT0 384(CX)(R8*1)
@@ -3304,11 +3308,11 @@ loop1:
 	VMOVUPS    (SI)(R8*1), Y6
 	VMOVUPS    32(SI)(R8*1), Y7
 	CMPQ       160(R10), $+0
-	JEQ        undivided3
+	JEQ        undivided6
 	VDIVPS     96(R10), Y6, Y6
 	VDIVPS     96(R10), Y7, Y7
 
-undivided3:
+undivided6:
 	VMULPS   (R10), Y6, Y8
 	VMULPS   Y6, Y8, Y8
 	VMULPS   (DX)(R8*1), Y2, Y6
@@ -3324,11 +3328,11 @@ undivided3:
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
 	CMPQ     power+56(FP), $+2
-	JNE      other4
+	JNE      other7
 	VSQRTPS  Y6, Y8
 	VSQRTPS  Y7, Y9
 
-raised7:
+raised10:
 	VMULPS   32(R10), Y8, Y8
 	VADDPS   64(R10), Y8, Y8
 	VMULPS   32(R10), Y9, Y9
@@ -3352,9 +3356,9 @@ raised7:
 	VMULPS   192(R10), Y8, Y14
 	VDIVPS   Y9, Y14, Y14
 	CMPQ     288(R10), $+0
-	JNE      clamp8
+	JNE      clamp11
 
-clamped9:
+clamped12:
 	VSUBPS  Y12, Y11, Y11
 	VMOVUPS Y10, (CX)(R8*1)
 	VMOVUPS Y11, (AX)(R8*1)
@@ -3365,20 +3369,20 @@ clamped9:
 	VMOVUPS Y7, 32(DX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
-	JGE     loop1
+	JGE     loop4
 
-done2:
+done5:
 	ADDQ $0x00000040, DI
 	SUBQ $0x00000020, DI
-	JL   done11
+	JL   done14
 
-loop10:
+loop13:
 	VMOVUPS (SI)(R8*1), Y6
 	CMPQ    160(R10), $+0
-	JEQ     undivided12
+	JEQ     undivided15
 	VDIVPS  96(R10), Y6, Y6
 
-undivided12:
+undivided15:
 	VMULPS   (R10), Y6, Y7
 	VMULPS   Y6, Y7, Y7
 	VMULPS   (DX)(R8*1), Y2, Y6
@@ -3387,10 +3391,10 @@ undivided12:
 	VPCMPGTD Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
 	CMPQ     power+56(FP), $+2
-	JNE      other13
+	JNE      other16
 	VSQRTPS  Y6, Y7
 
-raised16:
+raised19:
 	VMULPS   32(R10), Y7, Y7
 	VADDPS   64(R10), Y7, Y7
 	VMULPS   (CX)(R8*1), Y3, Y8
@@ -3403,30 +3407,30 @@ raised16:
 	VMULPS   192(R10), Y8, Y10
 	VDIVPS   Y7, Y10, Y10
 	CMPQ     288(R10), $+0
-	JNE      clamp17
+	JNE      clamp20
 
-clamped18:
+clamped21:
 	VSUBPS  Y10, Y9, Y9
 	VMOVUPS Y8, (CX)(R8*1)
 	VMOVUPS Y9, (AX)(R8*1)
 	VMOVUPS Y6, (DX)(R8*1)
 	ADDQ    $0x00000020, R8
 	SUBQ    $0x00000020, DI
-	JGE     loop10
+	JGE     loop13
 
-done11:
+done14:
 	ADDQ       $0x00000020, DI
 	TESTQ      DI, DI
-	JZ         end19
+	JZ         end22
 	LEAQ       leadingOnes<>+64(SB), R9
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPS (SI)(R8*1), Y6, Y7
 	CMPQ       160(R10), $+0
-	JEQ        undivided20
+	JEQ        undivided23
 	VDIVPS     96(R10), Y7, Y7
 
-undivided20:
+undivided23:
 	VMASKMOVPS (DX)(R8*1), Y6, Y8
 	VMULPS     (R10), Y7, Y9
 	VMULPS     Y7, Y9, Y9
@@ -3436,10 +3440,10 @@ undivided20:
 	VPCMPGTD   Y7, Y1, Y7
 	VPANDN     Y2, Y7, Y2
 	CMPQ       power+56(FP), $+2
-	JNE        other21
+	JNE        other24
 	VSQRTPS    Y2, Y7
 
-raised24:
+raised27:
 	VMULPS     32(R10), Y7, Y7
 	VADDPS     64(R10), Y7, Y7
 	VMASKMOVPS (CX)(R8*1), Y6, Y8
@@ -3455,148 +3459,322 @@ raised24:
 	VMULPS     192(R10), Y3, Y1
 	VDIVPS     Y7, Y1, Y1
 	CMPQ       288(R10), $+0
-	JNE        clamp25
+	JNE        clamp28
 
-clamped26:
+clamped29:
 	VSUBPS       Y1, Y0, Y0
 	LEAQ         (CX)(R8*1), CX
 	TESTB        $0x10, DI
-	JZ           no27
+	JZ           no30
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, CX
 
-no27:
+no30:
 	TESTB   $0x08, DI
-	JZ      no28
+	JZ      no31
 	VMOVLPS X3, (CX)
 	VPSRLDQ $0x08, Y3, Y3
 	ADDQ    $0x08, CX
 
-no28:
-	TESTB  $0x04, DI
-	JZ     no29
-	VMOVSS X3, (CX)
-
-no29:
-	LEAQ         (AX)(R8*1), AX
-	TESTB        $0x10, DI
-	JZ           no30
-	VMOVUPS      X0, (AX)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, AX
-
-no30:
-	TESTB   $0x08, DI
-	JZ      no31
-	VMOVLPS X0, (AX)
-	VPSRLDQ $0x08, Y0, Y0
-	ADDQ    $0x08, AX
-
 no31:
 	TESTB  $0x04, DI
 	JZ     no32
-	VMOVSS X0, (AX)
+	VMOVSS X3, (CX)
 
 no32:
-	LEAQ         (DX)(R8*1), AX
+	LEAQ         (AX)(R8*1), AX
 	TESTB        $0x10, DI
 	JZ           no33
-	VMOVUPS      X2, (AX)
-	VEXTRACTF128 $0x01, Y2, X2
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
 no33:
 	TESTB   $0x08, DI
 	JZ      no34
-	VMOVLPS X2, (AX)
-	VPSRLDQ $0x08, Y2, Y2
+	VMOVLPS X0, (AX)
+	VPSRLDQ $0x08, Y0, Y0
 	ADDQ    $0x08, AX
 
 no34:
 	TESTB  $0x04, DI
 	JZ     no35
-	VMOVSS X2, (AX)
+	VMOVSS X0, (AX)
 
 no35:
-end19:
+	LEAQ         (DX)(R8*1), AX
+	TESTB        $0x10, DI
+	JZ           no36
+	VMOVUPS      X2, (AX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, AX
+
+no36:
+	TESTB   $0x08, DI
+	JZ      no37
+	VMOVLPS X2, (AX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, AX
+
+no37:
+	TESTB  $0x04, DI
+	JZ     no38
+	VMOVSS X2, (AX)
+
+no38:
+end22:
 	VZEROUPPER
 	RET
 
-other4:
-	JG      two6
+look1:
+	VMOVUPS (BX)(R8*1), Y6
+	VPOR    32(BX)(R8*1), Y6, Y6
+	VPTEST  normalBits32<>+0(SB), Y6
+	JNE     look39
+	VPTEST  Y6, Y6
+	JNE     vanish2
+
+look39:
+	VMOVUPS (SI)(R8*1), Y6
+	VPOR    32(SI)(R8*1), Y6, Y6
+	VPTEST  feltBits32<>+0(SB), Y6
+	JNE     ordinary3
+	VPTEST  Y6, Y6
+	JNE     vanish2
+	JMP     ordinary3
+
+vanish2:
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
+	VMOVUPS    (SI)(R8*1), Y6
+	VMOVUPS    32(SI)(R8*1), Y7
+	CMPQ       160(R10), $+0
+	JEQ        undivided40
+	VDIVPS     96(R10), Y6, Y6
+	VDIVPS     96(R10), Y7, Y7
+
+undivided40:
+	VMULPS (DX)(R8*1), Y2, Y8
+	VMULPS 32(DX)(R8*1), Y2, Y9
+	VPOR   Y6, Y7, Y10
+	VPTEST feltBits32<>+0(SB), Y10
+	JEQ    vanished41
+	VMULPS (R10), Y6, Y10
+	VMULPS Y6, Y10, Y10
+	VADDPS Y10, Y8, Y8
+	VMULPS (R10), Y7, Y6
+	VMULPS Y7, Y6, Y6
+	VADDPS Y6, Y9, Y9
+
+vanished41:
+	VPAND    Y0, Y8, Y6
+	VPCMPGTD Y6, Y1, Y6
+	VPANDN   Y8, Y6, Y8
+	VPAND    Y0, Y9, Y6
+	VPCMPGTD Y6, Y1, Y6
+	VPANDN   Y9, Y6, Y9
+	CMPQ     power+56(FP), $+2
+	JNE      other42
+	VSQRTPS  Y8, Y6
+	VSQRTPS  Y9, Y7
+
+raised45:
+	VMULPS   32(R10), Y6, Y6
+	VADDPS   64(R10), Y6, Y6
+	VMULPS   32(R10), Y7, Y7
+	VADDPS   64(R10), Y7, Y7
+	VMULPS   (CX)(R8*1), Y3, Y10
+	VMULPS   32(CX)(R8*1), Y3, Y11
+	VMOVUPS  (BX)(R8*1), Y12
+	VPOR     32(BX)(R8*1), Y12, Y12
+	VPTEST   normalBits32<>+0(SB), Y12
+	JNE      felt46
+	VPAND    Y0, Y10, Y12
+	VPCMPGTD hiding32<>+0(SB), Y12, Y13
+	VPTEST   Y12, Y13
+	JCC      felt46
+	VPAND    Y13, Y10, Y10
+	VPAND    Y0, Y11, Y12
+	VPCMPGTD hiding32<>+0(SB), Y12, Y13
+	VPTEST   Y12, Y13
+	JCC      felt46
+	VPAND    Y13, Y11, Y11
+
+done47:
+	VMULPS (AX)(R8*1), Y5, Y12
+	VMULPS 192(R10), Y10, Y13
+	VDIVPS Y6, Y13, Y13
+	VMULPS 32(AX)(R8*1), Y5, Y6
+	VMULPS 192(R10), Y11, Y14
+	VDIVPS Y7, Y14, Y14
+	CMPQ   288(R10), $+0
+	JNE    clamp48
+
+clamped49:
+	VSUBPS  Y13, Y12, Y12
+	VMOVUPS Y10, (CX)(R8*1)
+	VMOVUPS Y12, (AX)(R8*1)
+	VSUBPS  Y14, Y6, Y6
+	VMOVUPS Y11, 32(CX)(R8*1)
+	VMOVUPS Y6, 32(AX)(R8*1)
+	VMOVUPS Y8, (DX)(R8*1)
+	VMOVUPS Y9, 32(DX)(R8*1)
+	ADDQ    $0x00000040, R8
+	SUBQ    $0x00000040, DI
+	CMPQ    DI, $0x00000040
+	JGE     vanish2
+	JMP     ordinary3
+
+other7:
+	JG      two9
 	CMPQ    power+56(FP), $+1
-	JE      half5
+	JE      half8
 	VMOVUPS 128(R10), Y8
 	VMOVUPS 128(R10), Y9
-	JMP     raised7
+	JMP     raised10
 
-half5:
+half8:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised7
+	JMP     raised10
 
-two6:
+two9:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised7
+	JMP     raised10
 
-clamp8:
+clamp11:
 	VMOVUPS 224(R10), Y9
 	VMINPS  Y12, Y9, Y12
 	VMINPS  Y14, Y9, Y14
 	VMOVUPS 256(R10), Y9
 	VMAXPS  Y12, Y9, Y12
 	VMAXPS  Y14, Y9, Y14
-	JMP     clamped9
+	JMP     clamped12
 
-other13:
-	JG      two15
+other16:
+	JG      two18
 	CMPQ    power+56(FP), $+1
-	JE      half14
+	JE      half17
 	VMOVUPS 128(R10), Y7
-	JMP     raised16
+	JMP     raised19
 
-half14:
+half17:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised16
+	JMP     raised19
 
-two15:
+two18:
 	VMOVDQA Y6, Y7
-	JMP     raised16
+	JMP     raised19
 
-clamp17:
+clamp20:
 	VMOVUPS 224(R10), Y7
 	VMINPS  Y10, Y7, Y10
 	VMOVUPS 256(R10), Y7
 	VMAXPS  Y10, Y7, Y10
-	JMP     clamped18
+	JMP     clamped21
 
-other21:
-	JG      two23
+other24:
+	JG      two26
 	CMPQ    power+56(FP), $+1
-	JE      half22
+	JE      half25
 	VMOVUPS 128(R10), Y7
-	JMP     raised24
+	JMP     raised27
 
-half22:
+half25:
 	VSQRTPS Y2, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised24
+	JMP     raised27
 
-two23:
+two26:
 	VMOVDQA Y2, Y7
-	JMP     raised24
+	JMP     raised27
 
-clamp25:
+clamp28:
 	VMOVUPS 224(R10), Y4
 	VMINPS  Y1, Y4, Y1
 	VMOVUPS 256(R10), Y4
 	VMAXPS  Y1, Y4, Y1
-	JMP     clamped26
+	JMP     clamped29
+
+other42:
+	JG      two44
+	CMPQ    power+56(FP), $+1
+	JE      half43
+	VMOVUPS 128(R10), Y6
+	VMOVUPS 128(R10), Y7
+	JMP     raised45
+
+half43:
+	VSQRTPS Y8, Y6
+	VSQRTPS Y6, Y6
+	VSQRTPS Y9, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised45
+
+two44:
+	VMOVDQA Y8, Y6
+	VMOVDQA Y9, Y7
+	JMP     raised45
+
+felt46:
+	VMULPS   (BX)(R8*1), Y4, Y12
+	VADDPS   Y12, Y10, Y10
+	VPAND    Y0, Y10, Y12
+	VPCMPGTD Y12, Y1, Y12
+	VPANDN   Y10, Y12, Y10
+	VMULPS   32(BX)(R8*1), Y4, Y12
+	VADDPS   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTD Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	JMP      done47
+
+clamp48:
+	VMOVUPS 224(R10), Y7
+	VMINPS  Y13, Y7, Y13
+	VMINPS  Y14, Y7, Y14
+	VMOVUPS 256(R10), Y7
+	VMAXPS  Y13, Y7, Y13
+	VMAXPS  Y14, Y7, Y14
+	JMP     clamped49
+
+DATA normalBits32<>+0(SB)/4, $0x7f800000
+DATA normalBits32<>+4(SB)/4, $0x7f800000
+DATA normalBits32<>+8(SB)/4, $0x7f800000
+DATA normalBits32<>+12(SB)/4, $0x7f800000
+DATA normalBits32<>+16(SB)/4, $0x7f800000
+DATA normalBits32<>+20(SB)/4, $0x7f800000
+DATA normalBits32<>+24(SB)/4, $0x7f800000
+DATA normalBits32<>+28(SB)/4, $0x7f800000
+GLOBL normalBits32<>(SB), RODATA|NOPTR, $32
+
+DATA feltBits32<>+0(SB)/4, $0x70000000
+DATA feltBits32<>+4(SB)/4, $0x70000000
+DATA feltBits32<>+8(SB)/4, $0x70000000
+DATA feltBits32<>+12(SB)/4, $0x70000000
+DATA feltBits32<>+16(SB)/4, $0x70000000
+DATA feltBits32<>+20(SB)/4, $0x70000000
+DATA feltBits32<>+24(SB)/4, $0x70000000
+DATA feltBits32<>+28(SB)/4, $0x70000000
+GLOBL feltBits32<>(SB), RODATA|NOPTR, $32
+
+DATA hiding32<>+0(SB)/4, $0x0cffffff
+DATA hiding32<>+4(SB)/4, $0x0cffffff
+DATA hiding32<>+8(SB)/4, $0x0cffffff
+DATA hiding32<>+12(SB)/4, $0x0cffffff
+DATA hiding32<>+16(SB)/4, $0x0cffffff
+DATA hiding32<>+20(SB)/4, $0x0cffffff
+DATA hiding32<>+24(SB)/4, $0x0cffffff
+DATA hiding32<>+28(SB)/4, $0x0cffffff
+GLOBL hiding32<>(SB), RODATA|NOPTR, $32
 
 // func updateEachF32AVX2(theta *[]float32, m *float32, v *float32, grad *[]float32, hz *[]float32, tensors int, s *float32, power int)
 // Requires: AVX, AVX2
@@ -3657,18 +3835,22 @@ each1:
 	MOVQ 8(AX), R11
 	SHLQ $0x02, R11
 	XORQ R12, R12
-	SUBQ $0x00000040, R11
-	JL   done4
+	CMPQ R11, $0x00000400
+	JGE  look3
 
-loop3:
+ordinary5:
+	SUBQ $0x00000040, R11
+	JL   done7
+
+loop6:
 	VMOVUPS (R10)(R12*1), Y6
 	VMOVUPS 32(R10)(R12*1), Y7
 	CMPQ    160(R8), $+0
-	JEQ     undivided5
+	JEQ     undivided8
 	VDIVPS  96(R8), Y6, Y6
 	VDIVPS  96(R8), Y7, Y7
 
-undivided5:
+undivided8:
 	VMULPS   (R8), Y6, Y8
 	VMULPS   Y6, Y8, Y8
 	VMULPS   (DX)(R12*1), Y2, Y6
@@ -3684,11 +3866,11 @@ undivided5:
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
 	CMPQ     power+56(FP), $+2
-	JNE      other6
+	JNE      other9
 	VSQRTPS  Y6, Y8
 	VSQRTPS  Y7, Y9
 
-raised9:
+raised12:
 	VMULPS   32(R8), Y8, Y8
 	VADDPS   64(R8), Y8, Y8
 	VMULPS   32(R8), Y9, Y9
@@ -3712,9 +3894,9 @@ raised9:
 	VMULPS   192(R8), Y8, Y14
 	VDIVPS   Y9, Y14, Y14
 	CMPQ     288(R8), $+0
-	JNE      clamp10
+	JNE      clamp13
 
-clamped11:
+clamped14:
 	VSUBPS  Y12, Y11, Y11
 	VMOVUPS Y10, (CX)(R12*1)
 	VMOVUPS Y11, (DI)(R12*1)
@@ -3725,20 +3907,20 @@ clamped11:
 	VMOVUPS Y7, 32(DX)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
-	JGE     loop3
+	JGE     loop6
 
-done4:
+done7:
 	ADDQ $0x00000040, R11
 	SUBQ $0x00000020, R11
-	JL   done13
+	JL   done16
 
-loop12:
+loop15:
 	VMOVUPS (R10)(R12*1), Y6
 	CMPQ    160(R8), $+0
-	JEQ     undivided14
+	JEQ     undivided17
 	VDIVPS  96(R8), Y6, Y6
 
-undivided14:
+undivided17:
 	VMULPS   (R8), Y6, Y7
 	VMULPS   Y6, Y7, Y7
 	VMULPS   (DX)(R12*1), Y2, Y6
@@ -3747,10 +3929,10 @@ undivided14:
 	VPCMPGTD Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
 	CMPQ     power+56(FP), $+2
-	JNE      other15
+	JNE      other18
 	VSQRTPS  Y6, Y7
 
-raised18:
+raised21:
 	VMULPS   32(R8), Y7, Y7
 	VADDPS   64(R8), Y7, Y7
 	VMULPS   (CX)(R12*1), Y3, Y8
@@ -3763,30 +3945,30 @@ raised18:
 	VMULPS   192(R8), Y8, Y10
 	VDIVPS   Y7, Y10, Y10
 	CMPQ     288(R8), $+0
-	JNE      clamp19
+	JNE      clamp22
 
-clamped20:
+clamped23:
 	VSUBPS  Y10, Y9, Y9
 	VMOVUPS Y8, (CX)(R12*1)
 	VMOVUPS Y9, (DI)(R12*1)
 	VMOVUPS Y6, (DX)(R12*1)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop12
+	JGE     loop15
 
-done13:
+done16:
 	ADDQ       $0x00000020, R11
 	TESTQ      R11, R11
-	JZ         end21
+	JZ         end24
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	VMOVDQU    (R13), Y6
 	VMASKMOVPS (R10)(R12*1), Y6, Y7
 	CMPQ       160(R8), $+0
-	JEQ        undivided22
+	JEQ        undivided25
 	VDIVPS     96(R8), Y7, Y7
 
-undivided22:
+undivided25:
 	VMASKMOVPS (DX)(R12*1), Y6, Y8
 	VMULPS     (R8), Y7, Y9
 	VMULPS     Y7, Y9, Y9
@@ -3796,10 +3978,10 @@ undivided22:
 	VPCMPGTD   Y8, Y1, Y8
 	VPANDN     Y7, Y8, Y7
 	CMPQ       power+56(FP), $+2
-	JNE        other23
+	JNE        other26
 	VSQRTPS    Y7, Y8
 
-raised26:
+raised29:
 	VMULPS     32(R8), Y8, Y8
 	VADDPS     64(R8), Y8, Y8
 	VMASKMOVPS (CX)(R12*1), Y6, Y9
@@ -3815,71 +3997,71 @@ raised26:
 	VMULPS     192(R8), Y9, Y10
 	VDIVPS     Y8, Y10, Y10
 	CMPQ       288(R8), $+0
-	JNE        clamp27
+	JNE        clamp30
 
-clamped28:
+clamped31:
 	VSUBPS       Y10, Y6, Y6
 	LEAQ         (CX)(R12*1), R9
 	TESTB        $0x10, R11
-	JZ           no29
+	JZ           no32
 	VMOVUPS      X9, (R9)
 	VEXTRACTF128 $0x01, Y9, X9
 	ADDQ         $0x10, R9
 
-no29:
+no32:
 	TESTB   $0x08, R11
-	JZ      no30
+	JZ      no33
 	VMOVLPS X9, (R9)
 	VPSRLDQ $0x08, Y9, Y9
 	ADDQ    $0x08, R9
 
-no30:
-	TESTB  $0x04, R11
-	JZ     no31
-	VMOVSS X9, (R9)
-
-no31:
-	LEAQ         (DI)(R12*1), DI
-	TESTB        $0x10, R11
-	JZ           no32
-	VMOVUPS      X6, (DI)
-	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, DI
-
-no32:
-	TESTB   $0x08, R11
-	JZ      no33
-	VMOVLPS X6, (DI)
-	VPSRLDQ $0x08, Y6, Y6
-	ADDQ    $0x08, DI
-
 no33:
 	TESTB  $0x04, R11
 	JZ     no34
-	VMOVSS X6, (DI)
+	VMOVSS X9, (R9)
 
 no34:
-	LEAQ         (DX)(R12*1), DI
+	LEAQ         (DI)(R12*1), DI
 	TESTB        $0x10, R11
 	JZ           no35
-	VMOVUPS      X7, (DI)
-	VEXTRACTF128 $0x01, Y7, X7
+	VMOVUPS      X6, (DI)
+	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, DI
 
 no35:
 	TESTB   $0x08, R11
 	JZ      no36
-	VMOVLPS X7, (DI)
-	VPSRLDQ $0x08, Y7, Y7
+	VMOVLPS X6, (DI)
+	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, DI
 
 no36:
 	TESTB  $0x04, R11
 	JZ     no37
-	VMOVSS X7, (DI)
+	VMOVSS X6, (DI)
 
 no37:
-end21:
+	LEAQ         (DX)(R12*1), DI
+	TESTB        $0x10, R11
+	JZ           no38
+	VMOVUPS      X7, (DI)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, DI
+
+no38:
+	TESTB   $0x08, R11
+	JZ      no39
+	VMOVLPS X7, (DI)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, DI
+
+no39:
+	TESTB  $0x04, R11
+	JZ     no40
+	VMOVSS X7, (DI)
+
+no40:
+end24:
 	MOVQ 8(AX), DI
 	SHLQ $0x02, DI
 	ADDQ DI, CX
@@ -3894,80 +4076,219 @@ none2:
 	VZEROUPPER
 	RET
 
-other6:
-	JG      two8
+look3:
+	VMOVUPS (R9)(R12*1), Y6
+	VPOR    32(R9)(R12*1), Y6, Y6
+	VPTEST  normalBits32<>+0(SB), Y6
+	JNE     look41
+	VPTEST  Y6, Y6
+	JNE     vanish4
+
+look41:
+	VMOVUPS (R10)(R12*1), Y6
+	VPOR    32(R10)(R12*1), Y6, Y6
+	VPTEST  feltBits32<>+0(SB), Y6
+	JNE     ordinary5
+	VPTEST  Y6, Y6
+	JNE     vanish4
+	JMP     ordinary5
+
+vanish4:
+	VMOVUPS (R10)(R12*1), Y6
+	VMOVUPS 32(R10)(R12*1), Y7
+	CMPQ    160(R8), $+0
+	JEQ     undivided42
+	VDIVPS  96(R8), Y6, Y6
+	VDIVPS  96(R8), Y7, Y7
+
+undivided42:
+	VMULPS (DX)(R12*1), Y2, Y8
+	VMULPS 32(DX)(R12*1), Y2, Y9
+	VPOR   Y6, Y7, Y10
+	VPTEST feltBits32<>+0(SB), Y10
+	JEQ    vanished43
+	VMULPS (R8), Y6, Y10
+	VMULPS Y6, Y10, Y10
+	VADDPS Y10, Y8, Y8
+	VMULPS (R8), Y7, Y6
+	VMULPS Y7, Y6, Y6
+	VADDPS Y6, Y9, Y9
+
+vanished43:
+	VPAND    Y0, Y8, Y6
+	VPCMPGTD Y6, Y1, Y6
+	VPANDN   Y8, Y6, Y8
+	VPAND    Y0, Y9, Y6
+	VPCMPGTD Y6, Y1, Y6
+	VPANDN   Y9, Y6, Y9
+	CMPQ     power+56(FP), $+2
+	JNE      other44
+	VSQRTPS  Y8, Y6
+	VSQRTPS  Y9, Y7
+
+raised47:
+	VMULPS   32(R8), Y6, Y6
+	VADDPS   64(R8), Y6, Y6
+	VMULPS   32(R8), Y7, Y7
+	VADDPS   64(R8), Y7, Y7
+	VMULPS   (CX)(R12*1), Y3, Y10
+	VMULPS   32(CX)(R12*1), Y3, Y11
+	VMOVUPS  (R9)(R12*1), Y12
+	VPOR     32(R9)(R12*1), Y12, Y12
+	VPTEST   normalBits32<>+0(SB), Y12
+	JNE      felt48
+	VPAND    Y0, Y10, Y12
+	VPCMPGTD hiding32<>+0(SB), Y12, Y13
+	VPTEST   Y12, Y13
+	JCC      felt48
+	VPAND    Y13, Y10, Y10
+	VPAND    Y0, Y11, Y12
+	VPCMPGTD hiding32<>+0(SB), Y12, Y13
+	VPTEST   Y12, Y13
+	JCC      felt48
+	VPAND    Y13, Y11, Y11
+
+done49:
+	VMULPS (DI)(R12*1), Y5, Y12
+	VMULPS 192(R8), Y10, Y13
+	VDIVPS Y6, Y13, Y13
+	VMULPS 32(DI)(R12*1), Y5, Y6
+	VMULPS 192(R8), Y11, Y14
+	VDIVPS Y7, Y14, Y14
+	CMPQ   288(R8), $+0
+	JNE    clamp50
+
+clamped51:
+	VSUBPS  Y13, Y12, Y12
+	VMOVUPS Y10, (CX)(R12*1)
+	VMOVUPS Y12, (DI)(R12*1)
+	VSUBPS  Y14, Y6, Y6
+	VMOVUPS Y11, 32(CX)(R12*1)
+	VMOVUPS Y6, 32(DI)(R12*1)
+	VMOVUPS Y8, (DX)(R12*1)
+	VMOVUPS Y9, 32(DX)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
+	CMPQ    R11, $0x00000040
+	JGE     vanish4
+	JMP     ordinary5
+
+other9:
+	JG      two11
 	CMPQ    power+56(FP), $+1
-	JE      half7
+	JE      half10
 	VMOVUPS 128(R8), Y8
 	VMOVUPS 128(R8), Y9
-	JMP     raised9
+	JMP     raised12
 
-half7:
+half10:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised9
+	JMP     raised12
 
-two8:
+two11:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised9
+	JMP     raised12
 
-clamp10:
+clamp13:
 	VMOVUPS 224(R8), Y9
 	VMINPS  Y12, Y9, Y12
 	VMINPS  Y14, Y9, Y14
 	VMOVUPS 256(R8), Y9
 	VMAXPS  Y12, Y9, Y12
 	VMAXPS  Y14, Y9, Y14
-	JMP     clamped11
+	JMP     clamped14
 
-other15:
-	JG      two17
+other18:
+	JG      two20
 	CMPQ    power+56(FP), $+1
-	JE      half16
+	JE      half19
 	VMOVUPS 128(R8), Y7
-	JMP     raised18
+	JMP     raised21
 
-half16:
+half19:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised18
+	JMP     raised21
 
-two17:
+two20:
 	VMOVDQA Y6, Y7
-	JMP     raised18
+	JMP     raised21
 
-clamp19:
+clamp22:
 	VMOVUPS 224(R8), Y7
 	VMINPS  Y10, Y7, Y10
 	VMOVUPS 256(R8), Y7
 	VMAXPS  Y10, Y7, Y10
-	JMP     clamped20
+	JMP     clamped23
 
-other23:
-	JG      two25
+other26:
+	JG      two28
 	CMPQ    power+56(FP), $+1
-	JE      half24
+	JE      half27
 	VMOVUPS 128(R8), Y8
-	JMP     raised26
+	JMP     raised29
 
-half24:
+half27:
 	VSQRTPS Y7, Y8
 	VSQRTPS Y8, Y8
-	JMP     raised26
+	JMP     raised29
 
-two25:
+two28:
 	VMOVDQA Y7, Y8
-	JMP     raised26
+	JMP     raised29
 
-clamp27:
+clamp30:
 	VMOVUPS 224(R8), Y8
 	VMINPS  Y10, Y8, Y10
 	VMOVUPS 256(R8), Y8
 	VMAXPS  Y10, Y8, Y10
-	JMP     clamped28
+	JMP     clamped31
+
+other44:
+	JG      two46
+	CMPQ    power+56(FP), $+1
+	JE      half45
+	VMOVUPS 128(R8), Y6
+	VMOVUPS 128(R8), Y7
+	JMP     raised47
+
+half45:
+	VSQRTPS Y8, Y6
+	VSQRTPS Y6, Y6
+	VSQRTPS Y9, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised47
+
+two46:
+	VMOVDQA Y8, Y6
+	VMOVDQA Y9, Y7
+	JMP     raised47
+
+felt48:
+	VMULPS   (R9)(R12*1), Y4, Y12
+	VADDPS   Y12, Y10, Y10
+	VPAND    Y0, Y10, Y12
+	VPCMPGTD Y12, Y1, Y12
+	VPANDN   Y10, Y12, Y10
+	VMULPS   32(R9)(R12*1), Y4, Y12
+	VADDPS   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTD Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	JMP      done49
+
+clamp50:
+	VMOVUPS 224(R8), Y7
+	VMINPS  Y13, Y7, Y13
+	VMINPS  Y14, Y7, Y14
+	VMOVUPS 256(R8), Y7
+	VMAXPS  Y13, Y7, Y13
+	VMAXPS  Y14, Y7, Y14
+	JMP     clamped51
 
 // func updateBlocksF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -8310,10 +8631,14 @@ TEXT ·updateF64AVX2(SB), NOSPLIT, $352-64
 	VPSRLQ       $0x01, Y6, Y6
 	VPXOR        224(R10), Y6, Y6
 	VMOVUPD      Y6, 288(R10)
-	SUBQ         $0x00000040, DI
-	JL           done2
+	CMPQ         DI, $0x00000400
+	JGE          look1
 
-loop1:
+ordinary3:
+	SUBQ $0x00000040, DI
+	JL   done5
+
+loop4:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 384(BX)(R8*1)
 	PREFETCHT0 384(CX)(R8*1)
@@ -8322,11 +8647,11 @@ loop1:
 	VMOVUPD    (SI)(R8*1), Y6
 	VMOVUPD    32(SI)(R8*1), Y7
 	CMPQ       160(R10), $+0
-	JEQ        undivided3
+	JEQ        undivided6
 	VDIVPD     96(R10), Y6, Y6
 	VDIVPD     96(R10), Y7, Y7
 
-undivided3:
+undivided6:
 	VMULPD   (R10), Y6, Y8
 	VMULPD   Y6, Y8, Y8
 	VMULPD   (DX)(R8*1), Y2, Y6
@@ -8342,11 +8667,11 @@ undivided3:
 	VPCMPGTQ Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
 	CMPQ     power+56(FP), $+2
-	JNE      other4
+	JNE      other7
 	VSQRTPD  Y6, Y8
 	VSQRTPD  Y7, Y9
 
-raised7:
+raised10:
 	VMULPD   32(R10), Y8, Y8
 	VADDPD   64(R10), Y8, Y8
 	VMULPD   32(R10), Y9, Y9
@@ -8370,9 +8695,9 @@ raised7:
 	VMULPD   192(R10), Y8, Y14
 	VDIVPD   Y9, Y14, Y14
 	CMPQ     288(R10), $+0
-	JNE      clamp8
+	JNE      clamp11
 
-clamped9:
+clamped12:
 	VSUBPD  Y12, Y11, Y11
 	VMOVUPD Y10, (CX)(R8*1)
 	VMOVUPD Y11, (AX)(R8*1)
@@ -8383,20 +8708,20 @@ clamped9:
 	VMOVUPD Y7, 32(DX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
-	JGE     loop1
+	JGE     loop4
 
-done2:
+done5:
 	ADDQ $0x00000040, DI
 	SUBQ $0x00000020, DI
-	JL   done11
+	JL   done14
 
-loop10:
+loop13:
 	VMOVUPD (SI)(R8*1), Y6
 	CMPQ    160(R10), $+0
-	JEQ     undivided12
+	JEQ     undivided15
 	VDIVPD  96(R10), Y6, Y6
 
-undivided12:
+undivided15:
 	VMULPD   (R10), Y6, Y7
 	VMULPD   Y6, Y7, Y7
 	VMULPD   (DX)(R8*1), Y2, Y6
@@ -8405,10 +8730,10 @@ undivided12:
 	VPCMPGTQ Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
 	CMPQ     power+56(FP), $+2
-	JNE      other13
+	JNE      other16
 	VSQRTPD  Y6, Y7
 
-raised16:
+raised19:
 	VMULPD   32(R10), Y7, Y7
 	VADDPD   64(R10), Y7, Y7
 	VMULPD   (CX)(R8*1), Y3, Y8
@@ -8421,30 +8746,30 @@ raised16:
 	VMULPD   192(R10), Y8, Y10
 	VDIVPD   Y7, Y10, Y10
 	CMPQ     288(R10), $+0
-	JNE      clamp17
+	JNE      clamp20
 
-clamped18:
+clamped21:
 	VSUBPD  Y10, Y9, Y9
 	VMOVUPD Y8, (CX)(R8*1)
 	VMOVUPD Y9, (AX)(R8*1)
 	VMOVUPD Y6, (DX)(R8*1)
 	ADDQ    $0x00000020, R8
 	SUBQ    $0x00000020, DI
-	JGE     loop10
+	JGE     loop13
 
-done11:
+done14:
 	ADDQ       $0x00000020, DI
 	TESTQ      DI, DI
-	JZ         end19
+	JZ         end22
 	LEAQ       leadingOnes<>+64(SB), R9
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPD (SI)(R8*1), Y6, Y7
 	CMPQ       160(R10), $+0
-	JEQ        undivided20
+	JEQ        undivided23
 	VDIVPD     96(R10), Y7, Y7
 
-undivided20:
+undivided23:
 	VMASKMOVPD (DX)(R8*1), Y6, Y8
 	VMULPD     (R10), Y7, Y9
 	VMULPD     Y7, Y9, Y9
@@ -8454,10 +8779,10 @@ undivided20:
 	VPCMPGTQ   Y7, Y1, Y7
 	VPANDN     Y2, Y7, Y2
 	CMPQ       power+56(FP), $+2
-	JNE        other21
+	JNE        other24
 	VSQRTPD    Y2, Y7
 
-raised24:
+raised27:
 	VMULPD     32(R10), Y7, Y7
 	VADDPD     64(R10), Y7, Y7
 	VMASKMOVPD (CX)(R8*1), Y6, Y8
@@ -8473,127 +8798,289 @@ raised24:
 	VMULPD     192(R10), Y3, Y1
 	VDIVPD     Y7, Y1, Y1
 	CMPQ       288(R10), $+0
-	JNE        clamp25
+	JNE        clamp28
 
-clamped26:
+clamped29:
 	VSUBPD       Y1, Y0, Y0
 	LEAQ         (CX)(R8*1), CX
 	TESTB        $0x10, DI
-	JZ           no27
+	JZ           no30
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, CX
 
-no27:
+no30:
 	TESTB   $0x08, DI
-	JZ      no28
+	JZ      no31
 	VMOVLPD X3, (CX)
 
-no28:
+no31:
 	LEAQ         (AX)(R8*1), AX
 	TESTB        $0x10, DI
-	JZ           no29
+	JZ           no32
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-no29:
+no32:
 	TESTB   $0x08, DI
-	JZ      no30
+	JZ      no33
 	VMOVLPD X0, (AX)
 
-no30:
+no33:
 	LEAQ         (DX)(R8*1), AX
 	TESTB        $0x10, DI
-	JZ           no31
+	JZ           no34
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-no31:
+no34:
 	TESTB   $0x08, DI
-	JZ      no32
+	JZ      no35
 	VMOVLPD X2, (AX)
 
-no32:
-end19:
+no35:
+end22:
 	VZEROUPPER
 	RET
 
-other4:
-	JG      two6
+look1:
+	VMOVUPD (BX)(R8*1), Y6
+	VPOR    32(BX)(R8*1), Y6, Y6
+	VPTEST  normalBits64<>+0(SB), Y6
+	JNE     look36
+	VPTEST  Y6, Y6
+	JNE     vanish2
+
+look36:
+	VMOVUPD (SI)(R8*1), Y6
+	VPOR    32(SI)(R8*1), Y6, Y6
+	VPTEST  feltBits64<>+0(SB), Y6
+	JNE     ordinary3
+	VPTEST  Y6, Y6
+	JNE     vanish2
+	JMP     ordinary3
+
+vanish2:
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
+	VMOVUPD    (SI)(R8*1), Y6
+	VMOVUPD    32(SI)(R8*1), Y7
+	CMPQ       160(R10), $+0
+	JEQ        undivided37
+	VDIVPD     96(R10), Y6, Y6
+	VDIVPD     96(R10), Y7, Y7
+
+undivided37:
+	VMULPD (DX)(R8*1), Y2, Y8
+	VMULPD 32(DX)(R8*1), Y2, Y9
+	VPOR   Y6, Y7, Y10
+	VPTEST feltBits64<>+0(SB), Y10
+	JEQ    vanished38
+	VMULPD (R10), Y6, Y10
+	VMULPD Y6, Y10, Y10
+	VADDPD Y10, Y8, Y8
+	VMULPD (R10), Y7, Y6
+	VMULPD Y7, Y6, Y6
+	VADDPD Y6, Y9, Y9
+
+vanished38:
+	VPAND    Y0, Y8, Y6
+	VPCMPGTQ Y6, Y1, Y6
+	VPANDN   Y8, Y6, Y8
+	VPAND    Y0, Y9, Y6
+	VPCMPGTQ Y6, Y1, Y6
+	VPANDN   Y9, Y6, Y9
+	CMPQ     power+56(FP), $+2
+	JNE      other39
+	VSQRTPD  Y8, Y6
+	VSQRTPD  Y9, Y7
+
+raised42:
+	VMULPD   32(R10), Y6, Y6
+	VADDPD   64(R10), Y6, Y6
+	VMULPD   32(R10), Y7, Y7
+	VADDPD   64(R10), Y7, Y7
+	VMULPD   (CX)(R8*1), Y3, Y10
+	VMULPD   32(CX)(R8*1), Y3, Y11
+	VMOVUPD  (BX)(R8*1), Y12
+	VPOR     32(BX)(R8*1), Y12, Y12
+	VPTEST   normalBits64<>+0(SB), Y12
+	JNE      felt43
+	VPAND    Y0, Y10, Y12
+	VPCMPGTQ hiding64<>+0(SB), Y12, Y13
+	VPTEST   Y12, Y13
+	JCC      felt43
+	VPAND    Y13, Y10, Y10
+	VPAND    Y0, Y11, Y12
+	VPCMPGTQ hiding64<>+0(SB), Y12, Y13
+	VPTEST   Y12, Y13
+	JCC      felt43
+	VPAND    Y13, Y11, Y11
+
+done44:
+	VMULPD (AX)(R8*1), Y5, Y12
+	VMULPD 192(R10), Y10, Y13
+	VDIVPD Y6, Y13, Y13
+	VMULPD 32(AX)(R8*1), Y5, Y6
+	VMULPD 192(R10), Y11, Y14
+	VDIVPD Y7, Y14, Y14
+	CMPQ   288(R10), $+0
+	JNE    clamp45
+
+clamped46:
+	VSUBPD  Y13, Y12, Y12
+	VMOVUPD Y10, (CX)(R8*1)
+	VMOVUPD Y12, (AX)(R8*1)
+	VSUBPD  Y14, Y6, Y6
+	VMOVUPD Y11, 32(CX)(R8*1)
+	VMOVUPD Y6, 32(AX)(R8*1)
+	VMOVUPD Y8, (DX)(R8*1)
+	VMOVUPD Y9, 32(DX)(R8*1)
+	ADDQ    $0x00000040, R8
+	SUBQ    $0x00000040, DI
+	CMPQ    DI, $0x00000040
+	JGE     vanish2
+	JMP     ordinary3
+
+other7:
+	JG      two9
 	CMPQ    power+56(FP), $+1
-	JE      half5
+	JE      half8
 	VMOVUPD 128(R10), Y8
 	VMOVUPD 128(R10), Y9
-	JMP     raised7
+	JMP     raised10
 
-half5:
+half8:
 	VSQRTPD Y6, Y8
 	VSQRTPD Y8, Y8
 	VSQRTPD Y7, Y9
 	VSQRTPD Y9, Y9
-	JMP     raised7
+	JMP     raised10
 
-two6:
+two9:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised7
+	JMP     raised10
 
-clamp8:
+clamp11:
 	VMOVUPD 224(R10), Y9
 	VMINPD  Y12, Y9, Y12
 	VMINPD  Y14, Y9, Y14
 	VMOVUPD 256(R10), Y9
 	VMAXPD  Y12, Y9, Y12
 	VMAXPD  Y14, Y9, Y14
-	JMP     clamped9
+	JMP     clamped12
 
-other13:
-	JG      two15
+other16:
+	JG      two18
 	CMPQ    power+56(FP), $+1
-	JE      half14
+	JE      half17
 	VMOVUPD 128(R10), Y7
-	JMP     raised16
+	JMP     raised19
 
-half14:
+half17:
 	VSQRTPD Y6, Y7
 	VSQRTPD Y7, Y7
-	JMP     raised16
+	JMP     raised19
 
-two15:
+two18:
 	VMOVDQA Y6, Y7
-	JMP     raised16
+	JMP     raised19
 
-clamp17:
+clamp20:
 	VMOVUPD 224(R10), Y7
 	VMINPD  Y10, Y7, Y10
 	VMOVUPD 256(R10), Y7
 	VMAXPD  Y10, Y7, Y10
-	JMP     clamped18
+	JMP     clamped21
 
-other21:
-	JG      two23
+other24:
+	JG      two26
 	CMPQ    power+56(FP), $+1
-	JE      half22
+	JE      half25
 	VMOVUPD 128(R10), Y7
-	JMP     raised24
+	JMP     raised27
 
-half22:
+half25:
 	VSQRTPD Y2, Y7
 	VSQRTPD Y7, Y7
-	JMP     raised24
+	JMP     raised27
 
-two23:
+two26:
 	VMOVDQA Y2, Y7
-	JMP     raised24
+	JMP     raised27
 
-clamp25:
+clamp28:
 	VMOVUPD 224(R10), Y4
 	VMINPD  Y1, Y4, Y1
 	VMOVUPD 256(R10), Y4
 	VMAXPD  Y1, Y4, Y1
-	JMP     clamped26
+	JMP     clamped29
+
+other39:
+	JG      two41
+	CMPQ    power+56(FP), $+1
+	JE      half40
+	VMOVUPD 128(R10), Y6
+	VMOVUPD 128(R10), Y7
+	JMP     raised42
+
+half40:
+	VSQRTPD Y8, Y6
+	VSQRTPD Y6, Y6
+	VSQRTPD Y9, Y7
+	VSQRTPD Y7, Y7
+	JMP     raised42
+
+two41:
+	VMOVDQA Y8, Y6
+	VMOVDQA Y9, Y7
+	JMP     raised42
+
+felt43:
+	VMULPD   (BX)(R8*1), Y4, Y12
+	VADDPD   Y12, Y10, Y10
+	VPAND    Y0, Y10, Y12
+	VPCMPGTQ Y12, Y1, Y12
+	VPANDN   Y10, Y12, Y10
+	VMULPD   32(BX)(R8*1), Y4, Y12
+	VADDPD   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTQ Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	JMP      done44
+
+clamp45:
+	VMOVUPD 224(R10), Y7
+	VMINPD  Y13, Y7, Y13
+	VMINPD  Y14, Y7, Y14
+	VMOVUPD 256(R10), Y7
+	VMAXPD  Y13, Y7, Y13
+	VMAXPD  Y14, Y7, Y14
+	JMP     clamped46
+
+DATA normalBits64<>+0(SB)/8, $0x7ff0000000000000
+DATA normalBits64<>+8(SB)/8, $0x7ff0000000000000
+DATA normalBits64<>+16(SB)/8, $0x7ff0000000000000
+DATA normalBits64<>+24(SB)/8, $0x7ff0000000000000
+GLOBL normalBits64<>(SB), RODATA|NOPTR, $32
+
+DATA feltBits64<>+0(SB)/8, $0x7000000000000000
+DATA feltBits64<>+8(SB)/8, $0x7000000000000000
+DATA feltBits64<>+16(SB)/8, $0x7000000000000000
+DATA feltBits64<>+24(SB)/8, $0x7000000000000000
+GLOBL feltBits64<>(SB), RODATA|NOPTR, $32
+
+DATA hiding64<>+0(SB)/8, $0x036fffffffffffff
+DATA hiding64<>+8(SB)/8, $0x036fffffffffffff
+DATA hiding64<>+16(SB)/8, $0x036fffffffffffff
+DATA hiding64<>+24(SB)/8, $0x036fffffffffffff
+GLOBL hiding64<>(SB), RODATA|NOPTR, $32
 
 // func updateEachF64AVX2(theta *[]float64, m *float64, v *float64, grad *[]float64, hz *[]float64, tensors int, s *float64, power int)
 // Requires: AVX, AVX2
@@ -8654,18 +9141,22 @@ each1:
 	MOVQ 8(AX), R11
 	SHLQ $0x03, R11
 	XORQ R12, R12
-	SUBQ $0x00000040, R11
-	JL   done4
+	CMPQ R11, $0x00000400
+	JGE  look3
 
-loop3:
+ordinary5:
+	SUBQ $0x00000040, R11
+	JL   done7
+
+loop6:
 	VMOVUPD (R10)(R12*1), Y6
 	VMOVUPD 32(R10)(R12*1), Y7
 	CMPQ    160(R8), $+0
-	JEQ     undivided5
+	JEQ     undivided8
 	VDIVPD  96(R8), Y6, Y6
 	VDIVPD  96(R8), Y7, Y7
 
-undivided5:
+undivided8:
 	VMULPD   (R8), Y6, Y8
 	VMULPD   Y6, Y8, Y8
 	VMULPD   (DX)(R12*1), Y2, Y6
@@ -8681,11 +9172,11 @@ undivided5:
 	VPCMPGTQ Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
 	CMPQ     power+56(FP), $+2
-	JNE      other6
+	JNE      other9
 	VSQRTPD  Y6, Y8
 	VSQRTPD  Y7, Y9
 
-raised9:
+raised12:
 	VMULPD   32(R8), Y8, Y8
 	VADDPD   64(R8), Y8, Y8
 	VMULPD   32(R8), Y9, Y9
@@ -8709,9 +9200,9 @@ raised9:
 	VMULPD   192(R8), Y8, Y14
 	VDIVPD   Y9, Y14, Y14
 	CMPQ     288(R8), $+0
-	JNE      clamp10
+	JNE      clamp13
 
-clamped11:
+clamped14:
 	VSUBPD  Y12, Y11, Y11
 	VMOVUPD Y10, (CX)(R12*1)
 	VMOVUPD Y11, (DI)(R12*1)
@@ -8722,20 +9213,20 @@ clamped11:
 	VMOVUPD Y7, 32(DX)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
-	JGE     loop3
+	JGE     loop6
 
-done4:
+done7:
 	ADDQ $0x00000040, R11
 	SUBQ $0x00000020, R11
-	JL   done13
+	JL   done16
 
-loop12:
+loop15:
 	VMOVUPD (R10)(R12*1), Y6
 	CMPQ    160(R8), $+0
-	JEQ     undivided14
+	JEQ     undivided17
 	VDIVPD  96(R8), Y6, Y6
 
-undivided14:
+undivided17:
 	VMULPD   (R8), Y6, Y7
 	VMULPD   Y6, Y7, Y7
 	VMULPD   (DX)(R12*1), Y2, Y6
@@ -8744,10 +9235,10 @@ undivided14:
 	VPCMPGTQ Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
 	CMPQ     power+56(FP), $+2
-	JNE      other15
+	JNE      other18
 	VSQRTPD  Y6, Y7
 
-raised18:
+raised21:
 	VMULPD   32(R8), Y7, Y7
 	VADDPD   64(R8), Y7, Y7
 	VMULPD   (CX)(R12*1), Y3, Y8
@@ -8760,30 +9251,30 @@ raised18:
 	VMULPD   192(R8), Y8, Y10
 	VDIVPD   Y7, Y10, Y10
 	CMPQ     288(R8), $+0
-	JNE      clamp19
+	JNE      clamp22
 
-clamped20:
+clamped23:
 	VSUBPD  Y10, Y9, Y9
 	VMOVUPD Y8, (CX)(R12*1)
 	VMOVUPD Y9, (DI)(R12*1)
 	VMOVUPD Y6, (DX)(R12*1)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop12
+	JGE     loop15
 
-done13:
+done16:
 	ADDQ       $0x00000020, R11
 	TESTQ      R11, R11
-	JZ         end21
+	JZ         end24
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	VMOVDQU    (R13), Y6
 	VMASKMOVPD (R10)(R12*1), Y6, Y7
 	CMPQ       160(R8), $+0
-	JEQ        undivided22
+	JEQ        undivided25
 	VDIVPD     96(R8), Y7, Y7
 
-undivided22:
+undivided25:
 	VMASKMOVPD (DX)(R12*1), Y6, Y8
 	VMULPD     (R8), Y7, Y9
 	VMULPD     Y7, Y9, Y9
@@ -8793,10 +9284,10 @@ undivided22:
 	VPCMPGTQ   Y8, Y1, Y8
 	VPANDN     Y7, Y8, Y7
 	CMPQ       power+56(FP), $+2
-	JNE        other23
+	JNE        other26
 	VSQRTPD    Y7, Y8
 
-raised26:
+raised29:
 	VMULPD     32(R8), Y8, Y8
 	VADDPD     64(R8), Y8, Y8
 	VMASKMOVPD (CX)(R12*1), Y6, Y9
@@ -8812,50 +9303,50 @@ raised26:
 	VMULPD     192(R8), Y9, Y10
 	VDIVPD     Y8, Y10, Y10
 	CMPQ       288(R8), $+0
-	JNE        clamp27
+	JNE        clamp30
 
-clamped28:
+clamped31:
 	VSUBPD       Y10, Y6, Y6
 	LEAQ         (CX)(R12*1), R9
 	TESTB        $0x10, R11
-	JZ           no29
+	JZ           no32
 	VMOVUPS      X9, (R9)
 	VEXTRACTF128 $0x01, Y9, X9
 	ADDQ         $0x10, R9
 
-no29:
+no32:
 	TESTB   $0x08, R11
-	JZ      no30
+	JZ      no33
 	VMOVLPD X9, (R9)
 
-no30:
+no33:
 	LEAQ         (DI)(R12*1), DI
 	TESTB        $0x10, R11
-	JZ           no31
+	JZ           no34
 	VMOVUPS      X6, (DI)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, DI
 
-no31:
+no34:
 	TESTB   $0x08, R11
-	JZ      no32
+	JZ      no35
 	VMOVLPD X6, (DI)
 
-no32:
+no35:
 	LEAQ         (DX)(R12*1), DI
 	TESTB        $0x10, R11
-	JZ           no33
+	JZ           no36
 	VMOVUPS      X7, (DI)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, DI
 
-no33:
+no36:
 	TESTB   $0x08, R11
-	JZ      no34
+	JZ      no37
 	VMOVLPD X7, (DI)
 
-no34:
-end21:
+no37:
+end24:
 	MOVQ 8(AX), DI
 	SHLQ $0x03, DI
 	ADDQ DI, CX
@@ -8870,80 +9361,219 @@ none2:
 	VZEROUPPER
 	RET
 
-other6:
-	JG      two8
+look3:
+	VMOVUPD (R9)(R12*1), Y6
+	VPOR    32(R9)(R12*1), Y6, Y6
+	VPTEST  normalBits64<>+0(SB), Y6
+	JNE     look38
+	VPTEST  Y6, Y6
+	JNE     vanish4
+
+look38:
+	VMOVUPD (R10)(R12*1), Y6
+	VPOR    32(R10)(R12*1), Y6, Y6
+	VPTEST  feltBits64<>+0(SB), Y6
+	JNE     ordinary5
+	VPTEST  Y6, Y6
+	JNE     vanish4
+	JMP     ordinary5
+
+vanish4:
+	VMOVUPD (R10)(R12*1), Y6
+	VMOVUPD 32(R10)(R12*1), Y7
+	CMPQ    160(R8), $+0
+	JEQ     undivided39
+	VDIVPD  96(R8), Y6, Y6
+	VDIVPD  96(R8), Y7, Y7
+
+undivided39:
+	VMULPD (DX)(R12*1), Y2, Y8
+	VMULPD 32(DX)(R12*1), Y2, Y9
+	VPOR   Y6, Y7, Y10
+	VPTEST feltBits64<>+0(SB), Y10
+	JEQ    vanished40
+	VMULPD (R8), Y6, Y10
+	VMULPD Y6, Y10, Y10
+	VADDPD Y10, Y8, Y8
+	VMULPD (R8), Y7, Y6
+	VMULPD Y7, Y6, Y6
+	VADDPD Y6, Y9, Y9
+
+vanished40:
+	VPAND    Y0, Y8, Y6
+	VPCMPGTQ Y6, Y1, Y6
+	VPANDN   Y8, Y6, Y8
+	VPAND    Y0, Y9, Y6
+	VPCMPGTQ Y6, Y1, Y6
+	VPANDN   Y9, Y6, Y9
+	CMPQ     power+56(FP), $+2
+	JNE      other41
+	VSQRTPD  Y8, Y6
+	VSQRTPD  Y9, Y7
+
+raised44:
+	VMULPD   32(R8), Y6, Y6
+	VADDPD   64(R8), Y6, Y6
+	VMULPD   32(R8), Y7, Y7
+	VADDPD   64(R8), Y7, Y7
+	VMULPD   (CX)(R12*1), Y3, Y10
+	VMULPD   32(CX)(R12*1), Y3, Y11
+	VMOVUPD  (R9)(R12*1), Y12
+	VPOR     32(R9)(R12*1), Y12, Y12
+	VPTEST   normalBits64<>+0(SB), Y12
+	JNE      felt45
+	VPAND    Y0, Y10, Y12
+	VPCMPGTQ hiding64<>+0(SB), Y12, Y13
+	VPTEST   Y12, Y13
+	JCC      felt45
+	VPAND    Y13, Y10, Y10
+	VPAND    Y0, Y11, Y12
+	VPCMPGTQ hiding64<>+0(SB), Y12, Y13
+	VPTEST   Y12, Y13
+	JCC      felt45
+	VPAND    Y13, Y11, Y11
+
+done46:
+	VMULPD (DI)(R12*1), Y5, Y12
+	VMULPD 192(R8), Y10, Y13
+	VDIVPD Y6, Y13, Y13
+	VMULPD 32(DI)(R12*1), Y5, Y6
+	VMULPD 192(R8), Y11, Y14
+	VDIVPD Y7, Y14, Y14
+	CMPQ   288(R8), $+0
+	JNE    clamp47
+
+clamped48:
+	VSUBPD  Y13, Y12, Y12
+	VMOVUPD Y10, (CX)(R12*1)
+	VMOVUPD Y12, (DI)(R12*1)
+	VSUBPD  Y14, Y6, Y6
+	VMOVUPD Y11, 32(CX)(R12*1)
+	VMOVUPD Y6, 32(DI)(R12*1)
+	VMOVUPD Y8, (DX)(R12*1)
+	VMOVUPD Y9, 32(DX)(R12*1)
+	ADDQ    $0x00000040, R12
+	SUBQ    $0x00000040, R11
+	CMPQ    R11, $0x00000040
+	JGE     vanish4
+	JMP     ordinary5
+
+other9:
+	JG      two11
 	CMPQ    power+56(FP), $+1
-	JE      half7
+	JE      half10
 	VMOVUPD 128(R8), Y8
 	VMOVUPD 128(R8), Y9
-	JMP     raised9
+	JMP     raised12
 
-half7:
+half10:
 	VSQRTPD Y6, Y8
 	VSQRTPD Y8, Y8
 	VSQRTPD Y7, Y9
 	VSQRTPD Y9, Y9
-	JMP     raised9
+	JMP     raised12
 
-two8:
+two11:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised9
+	JMP     raised12
 
-clamp10:
+clamp13:
 	VMOVUPD 224(R8), Y9
 	VMINPD  Y12, Y9, Y12
 	VMINPD  Y14, Y9, Y14
 	VMOVUPD 256(R8), Y9
 	VMAXPD  Y12, Y9, Y12
 	VMAXPD  Y14, Y9, Y14
-	JMP     clamped11
+	JMP     clamped14
 
-other15:
-	JG      two17
+other18:
+	JG      two20
 	CMPQ    power+56(FP), $+1
-	JE      half16
+	JE      half19
 	VMOVUPD 128(R8), Y7
-	JMP     raised18
+	JMP     raised21
 
-half16:
+half19:
 	VSQRTPD Y6, Y7
 	VSQRTPD Y7, Y7
-	JMP     raised18
+	JMP     raised21
 
-two17:
+two20:
 	VMOVDQA Y6, Y7
-	JMP     raised18
+	JMP     raised21
 
-clamp19:
+clamp22:
 	VMOVUPD 224(R8), Y7
 	VMINPD  Y10, Y7, Y10
 	VMOVUPD 256(R8), Y7
 	VMAXPD  Y10, Y7, Y10
-	JMP     clamped20
+	JMP     clamped23
 
-other23:
-	JG      two25
+other26:
+	JG      two28
 	CMPQ    power+56(FP), $+1
-	JE      half24
+	JE      half27
 	VMOVUPD 128(R8), Y8
-	JMP     raised26
+	JMP     raised29
 
-half24:
+half27:
 	VSQRTPD Y7, Y8
 	VSQRTPD Y8, Y8
-	JMP     raised26
+	JMP     raised29
 
-two25:
+two28:
 	VMOVDQA Y7, Y8
-	JMP     raised26
+	JMP     raised29
 
-clamp27:
+clamp30:
 	VMOVUPD 224(R8), Y8
 	VMINPD  Y10, Y8, Y10
 	VMOVUPD 256(R8), Y8
 	VMAXPD  Y10, Y8, Y10
-	JMP     clamped28
+	JMP     clamped31
+
+other41:
+	JG      two43
+	CMPQ    power+56(FP), $+1
+	JE      half42
+	VMOVUPD 128(R8), Y6
+	VMOVUPD 128(R8), Y7
+	JMP     raised44
+
+half42:
+	VSQRTPD Y8, Y6
+	VSQRTPD Y6, Y6
+	VSQRTPD Y9, Y7
+	VSQRTPD Y7, Y7
+	JMP     raised44
+
+two43:
+	VMOVDQA Y8, Y6
+	VMOVDQA Y9, Y7
+	JMP     raised44
+
+felt45:
+	VMULPD   (R9)(R12*1), Y4, Y12
+	VADDPD   Y12, Y10, Y10
+	VPAND    Y0, Y10, Y12
+	VPCMPGTQ Y12, Y1, Y12
+	VPANDN   Y10, Y12, Y10
+	VMULPD   32(R9)(R12*1), Y4, Y12
+	VADDPD   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTQ Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	JMP      done46
+
+clamp47:
+	VMOVUPD 224(R8), Y7
+	VMINPD  Y13, Y7, Y13
+	VMINPD  Y14, Y7, Y14
+	VMOVUPD 256(R8), Y7
+	VMAXPD  Y13, Y7, Y13
+	VMAXPD  Y14, Y7, Y14
+	JMP     clamped48
 
 // func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -12877,10 +13507,17 @@ TEXT ·updateF32AVX512(SB), NOSPLIT, $16-64
 	VPSRLD       $0x01, Z9, Z9
 	VPXORD       Z13, Z9, Z9
 	VMOVQ        X9, 8(SP)
-	SUBQ         $0x00000080, DI
-	JL           done2
+	VBROADCASTSS normalBits32<>+0(SB), Z9
+	VBROADCASTSS feltBits32<>+0(SB), Z14
+	VBROADCASTSS hiding32<>+0(SB), Z15
+	CMPQ         DI, $0x00000400
+	JGE          look1
 
-loop1:
+ordinary3:
+	SUBQ $0x00000080, DI
+	JL   done5
+
+loop4:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 448(SI)(R8*1)
 	PREFETCHT0 384(BX)(R8*1)
@@ -12894,11 +13531,11 @@ loop1:
 	VMOVUPS    (SI)(R8*1), Z9
 	VMOVUPS    64(SI)(R8*1), Z14
 	CMPQ       (SP), $+0
-	JEQ        undivided3
+	JEQ        undivided6
 	VDIVPS     Z5, Z9, Z9
 	VDIVPS     Z5, Z14, Z14
 
-undivided3:
+undivided6:
 	VMULPS    Z2, Z9, Z15
 	VMULPS    Z9, Z15, Z15
 	VMULPS    (DX)(R8*1), Z1, Z9
@@ -12912,11 +13549,11 @@ undivided3:
 	VPTESTMD  Z0, Z14, K1
 	VMOVUPS.Z Z14, K1, Z14
 	CMPQ      power+56(FP), $+2
-	JNE       other4
+	JNE       other7
 	VSQRTPS   Z9, Z15
 	VSQRTPS   Z14, Z16
 
-raised7:
+raised10:
 	VMULPS    Z3, Z15, Z15
 	VADDPS    Z4, Z15, Z15
 	VMULPS    Z3, Z16, Z16
@@ -12938,9 +13575,9 @@ raised7:
 	VMULPS    Z12, Z15, Z21
 	VDIVPS    Z16, Z21, Z21
 	CMPQ      8(SP), $+0
-	JNE       clamp8
+	JNE       clamp11
 
-clamped9:
+clamped12:
 	VSUBPS  Z19, Z18, Z18
 	VMOVUPS Z17, (CX)(R8*1)
 	VMOVUPS Z18, (AX)(R8*1)
@@ -12951,20 +13588,20 @@ clamped9:
 	VMOVUPS Z14, 64(DX)(R8*1)
 	ADDQ    $0x00000080, R8
 	SUBQ    $0x00000080, DI
-	JGE     loop1
+	JGE     loop4
 
-done2:
+done5:
 	ADDQ $0x00000080, DI
 	SUBQ $0x00000040, DI
-	JL   done11
+	JL   done14
 
-loop10:
+loop13:
 	VMOVUPS (SI)(R8*1), Z9
 	CMPQ    (SP), $+0
-	JEQ     undivided12
+	JEQ     undivided15
 	VDIVPS  Z5, Z9, Z9
 
-undivided12:
+undivided15:
 	VMULPS    Z2, Z9, Z14
 	VMULPS    Z9, Z14, Z14
 	VMULPS    (DX)(R8*1), Z1, Z9
@@ -12972,10 +13609,10 @@ undivided12:
 	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
 	CMPQ      power+56(FP), $+2
-	JNE       other13
+	JNE       other16
 	VSQRTPS   Z9, Z14
 
-raised16:
+raised19:
 	VMULPS    Z3, Z14, Z14
 	VADDPS    Z4, Z14, Z14
 	VMULPS    (CX)(R8*1), Z7, Z15
@@ -12987,21 +13624,21 @@ raised16:
 	VMULPS    Z12, Z15, Z17
 	VDIVPS    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
-	JNE       clamp17
+	JNE       clamp20
 
-clamped18:
+clamped21:
 	VSUBPS  Z17, Z16, Z16
 	VMOVUPS Z15, (CX)(R8*1)
 	VMOVUPS Z16, (AX)(R8*1)
 	VMOVUPS Z9, (DX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
-	JGE     loop10
+	JGE     loop13
 
-done11:
+done14:
 	ADDQ      $0x00000040, DI
 	TESTQ     DI, DI
-	JZ        end19
+	JZ        end22
 	SHRQ      $0x02, DI
 	XORL      R9, R9
 	BTSQ      DI, R9
@@ -13009,10 +13646,10 @@ done11:
 	KMOVW     R9, K1
 	VMOVUPS.Z (SI)(R8*1), K1, Z9
 	CMPQ      (SP), $+0
-	JEQ       undivided20
+	JEQ       undivided23
 	VDIVPS    Z5, Z9, Z9
 
-undivided20:
+undivided23:
 	VMOVUPS.Z (DX)(R8*1), K1, Z5
 	VMULPS    Z2, Z9, Z2
 	VMULPS    Z9, Z2, Z2
@@ -13021,10 +13658,10 @@ undivided20:
 	VPTESTMD  Z0, Z1, K2
 	VMOVUPS.Z Z1, K2, Z1
 	CMPQ      power+56(FP), $+2
-	JNE       other21
+	JNE       other24
 	VSQRTPS   Z1, Z2
 
-raised24:
+raised27:
 	VMULPS    Z3, Z2, Z2
 	VADDPS    Z4, Z2, Z2
 	VMOVUPS.Z (CX)(R8*1), K1, Z3
@@ -13039,92 +13676,249 @@ raised24:
 	VMULPS    Z12, Z3, Z4
 	VDIVPS    Z2, Z4, Z4
 	CMPQ      8(SP), $+0
-	JNE       clamp25
+	JNE       clamp28
 
-clamped26:
+clamped29:
 	VSUBPS  Z4, Z0, Z0
 	VMOVUPS Z3, K1, (CX)(R8*1)
 	VMOVUPS Z0, K1, (AX)(R8*1)
 	VMOVUPS Z1, K1, (DX)(R8*1)
 
-end19:
+end22:
 	VZEROUPPER
 	RET
 
-other4:
-	JG      two6
+look1:
+	VMOVUPS  (BX)(R8*1), Z16
+	VPORD    64(BX)(R8*1), Z16, Z16
+	VPTESTMD Z9, Z16, K1
+	KORTESTW K1, K1
+	JNE      look30
+	VPTESTMD Z16, Z16, K1
+	KORTESTW K1, K1
+	JNE      vanish2
+
+look30:
+	VMOVUPS  (SI)(R8*1), Z16
+	VPORD    64(SI)(R8*1), Z16, Z16
+	VPTESTMD Z14, Z16, K1
+	KORTESTW K1, K1
+	JNE      ordinary3
+	VPTESTMD Z16, Z16, K1
+	KORTESTW K1, K1
+	JNE      vanish2
+	JMP      ordinary3
+
+vanish2:
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 448(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 448(BX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 448(CX)(R8*1)
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 448(DX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
+	PREFETCHT0 448(AX)(R8*1)
+	VMOVUPS    (SI)(R8*1), Z16
+	VMOVUPS    64(SI)(R8*1), Z17
+	CMPQ       (SP), $+0
+	JEQ        undivided31
+	VDIVPS     Z5, Z16, Z16
+	VDIVPS     Z5, Z17, Z17
+
+undivided31:
+	VMULPS   (DX)(R8*1), Z1, Z18
+	VMULPS   64(DX)(R8*1), Z1, Z19
+	VPORD    Z16, Z17, Z20
+	VPTESTMD Z14, Z20, K1
+	KORTESTW K1, K1
+	JEQ      vanished32
+	VMULPS   Z2, Z16, Z20
+	VMULPS   Z16, Z20, Z20
+	VADDPS   Z20, Z18, Z18
+	VMULPS   Z2, Z17, Z16
+	VMULPS   Z17, Z16, Z16
+	VADDPS   Z16, Z19, Z19
+
+vanished32:
+	VPTESTMD  Z0, Z18, K1
+	VMOVUPS.Z Z18, K1, Z18
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	CMPQ      power+56(FP), $+2
+	JNE       other33
+	VSQRTPS   Z18, Z16
+	VSQRTPS   Z19, Z17
+
+raised36:
+	VMULPS    Z3, Z16, Z16
+	VADDPS    Z4, Z16, Z16
+	VMULPS    Z3, Z17, Z17
+	VADDPS    Z4, Z17, Z17
+	VMULPS    (CX)(R8*1), Z7, Z20
+	VMULPS    64(CX)(R8*1), Z7, Z21
+	VMOVUPS   (BX)(R8*1), Z22
+	VPORD     64(BX)(R8*1), Z22, Z22
+	VPTESTMD  Z9, Z22, K1
+	KORTESTW  K1, K1
+	JNE       felt37
+	VPSLLD    $0x01, Z20, Z22
+	VPSRLD    $0x01, Z22, Z22
+	VPCMPGTD  Z15, Z22, K1
+	VPTESTMD  Z22, Z22, K2
+	KANDNW    K2, K1, K2
+	KORTESTW  K2, K2
+	JNE       felt37
+	VMOVUPS.Z Z20, K1, Z20
+	VPSLLD    $0x01, Z21, Z22
+	VPSRLD    $0x01, Z22, Z22
+	VPCMPGTD  Z15, Z22, K1
+	VPTESTMD  Z22, Z22, K2
+	KANDNW    K2, K1, K2
+	KORTESTW  K2, K2
+	JNE       felt37
+	VMOVUPS.Z Z21, K1, Z21
+
+done38:
+	VMULPS (AX)(R8*1), Z11, Z22
+	VMULPS Z12, Z20, Z23
+	VDIVPS Z16, Z23, Z23
+	VMULPS 64(AX)(R8*1), Z11, Z16
+	VMULPS Z12, Z21, Z24
+	VDIVPS Z17, Z24, Z24
+	CMPQ   8(SP), $+0
+	JNE    clamp39
+
+clamped40:
+	VSUBPS  Z23, Z22, Z22
+	VMOVUPS Z20, (CX)(R8*1)
+	VMOVUPS Z22, (AX)(R8*1)
+	VSUBPS  Z24, Z16, Z16
+	VMOVUPS Z21, 64(CX)(R8*1)
+	VMOVUPS Z16, 64(AX)(R8*1)
+	VMOVUPS Z18, (DX)(R8*1)
+	VMOVUPS Z19, 64(DX)(R8*1)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	CMPQ    DI, $0x00000080
+	JGE     vanish2
+	JMP     ordinary3
+
+other7:
+	JG      two9
 	CMPQ    power+56(FP), $+1
-	JE      half5
+	JE      half8
 	VMOVUPS Z6, Z15
 	VMOVUPS Z6, Z16
-	JMP     raised7
+	JMP     raised10
 
-half5:
+half8:
 	VSQRTPS Z9, Z15
 	VSQRTPS Z15, Z15
 	VSQRTPS Z14, Z16
 	VSQRTPS Z16, Z16
-	JMP     raised7
+	JMP     raised10
 
-two6:
+two9:
 	VMOVDQA64 Z9, Z15
 	VMOVDQA64 Z14, Z16
-	JMP       raised7
+	JMP       raised10
 
-clamp8:
+clamp11:
 	VMOVUPS Z13, Z16
 	VMINPS  Z19, Z16, Z19
 	VMINPS  Z21, Z16, Z21
 	VMOVUPS Z8, Z16
 	VMAXPS  Z19, Z16, Z19
 	VMAXPS  Z21, Z16, Z21
-	JMP     clamped9
+	JMP     clamped12
 
-other13:
-	JG      two15
+other16:
+	JG      two18
 	CMPQ    power+56(FP), $+1
-	JE      half14
+	JE      half17
 	VMOVUPS Z6, Z14
-	JMP     raised16
+	JMP     raised19
 
-half14:
+half17:
 	VSQRTPS Z9, Z14
 	VSQRTPS Z14, Z14
-	JMP     raised16
+	JMP     raised19
 
-two15:
+two18:
 	VMOVDQA64 Z9, Z14
-	JMP       raised16
+	JMP       raised19
 
-clamp17:
+clamp20:
 	VMOVUPS Z13, Z14
 	VMINPS  Z17, Z14, Z17
 	VMOVUPS Z8, Z14
 	VMAXPS  Z17, Z14, Z17
-	JMP     clamped18
+	JMP     clamped21
 
-other21:
-	JG      two23
+other24:
+	JG      two26
 	CMPQ    power+56(FP), $+1
-	JE      half22
+	JE      half25
 	VMOVUPS Z6, Z2
-	JMP     raised24
+	JMP     raised27
 
-half22:
+half25:
 	VSQRTPS Z1, Z2
 	VSQRTPS Z2, Z2
-	JMP     raised24
+	JMP     raised27
 
-two23:
+two26:
 	VMOVDQA64 Z1, Z2
-	JMP       raised24
+	JMP       raised27
 
-clamp25:
+clamp28:
 	VMOVUPS Z13, Z2
 	VMINPS  Z4, Z2, Z4
 	VMOVUPS Z8, Z2
 	VMAXPS  Z4, Z2, Z4
-	JMP     clamped26
+	JMP     clamped29
+
+other33:
+	JG      two35
+	CMPQ    power+56(FP), $+1
+	JE      half34
+	VMOVUPS Z6, Z16
+	VMOVUPS Z6, Z17
+	JMP     raised36
+
+half34:
+	VSQRTPS Z18, Z16
+	VSQRTPS Z16, Z16
+	VSQRTPS Z19, Z17
+	VSQRTPS Z17, Z17
+	JMP     raised36
+
+two35:
+	VMOVDQA64 Z18, Z16
+	VMOVDQA64 Z19, Z17
+	JMP       raised36
+
+felt37:
+	VMULPS    (BX)(R8*1), Z10, Z22
+	VADDPS    Z22, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+	VMULPS    64(BX)(R8*1), Z10, Z22
+	VADDPS    Z22, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+	JMP       done38
+
+clamp39:
+	VMOVUPS Z13, Z17
+	VMINPS  Z23, Z17, Z23
+	VMINPS  Z24, Z17, Z24
+	VMOVUPS Z8, Z17
+	VMAXPS  Z23, Z17, Z23
+	VMAXPS  Z24, Z17, Z24
+	JMP     clamped40
 
 // func updateEachF32AVX512(theta *[]float32, m *float32, v *float32, grad *[]float32, hz *[]float32, tensors int, s *float32, power int)
 // Requires: AVX, AVX512F
@@ -13171,24 +13965,31 @@ TEXT ·updateEachF32AVX512(SB), NOSPLIT, $16-64
 	MOVQ         DI, tensors+40(FP)
 
 each1:
-	MOVQ (AX), DI
-	MOVQ (BX), R8
-	MOVQ (SI), R9
-	MOVQ 8(AX), R10
-	SHLQ $0x02, R10
-	XORQ R11, R11
-	SUBQ $0x00000080, R10
-	JL   done4
+	MOVQ         (AX), DI
+	MOVQ         (BX), R8
+	MOVQ         (SI), R9
+	MOVQ         8(AX), R10
+	SHLQ         $0x02, R10
+	XORQ         R11, R11
+	VBROADCASTSS normalBits32<>+0(SB), Z9
+	VBROADCASTSS feltBits32<>+0(SB), Z14
+	VBROADCASTSS hiding32<>+0(SB), Z15
+	CMPQ         R10, $0x00000400
+	JGE          look3
 
-loop3:
+ordinary5:
+	SUBQ $0x00000080, R10
+	JL   done7
+
+loop6:
 	VMOVUPS (R9)(R11*1), Z9
 	VMOVUPS 64(R9)(R11*1), Z14
 	CMPQ    (SP), $+0
-	JEQ     undivided5
+	JEQ     undivided8
 	VDIVPS  Z5, Z9, Z9
 	VDIVPS  Z5, Z14, Z14
 
-undivided5:
+undivided8:
 	VMULPS    Z2, Z9, Z15
 	VMULPS    Z9, Z15, Z15
 	VMULPS    (DX)(R11*1), Z1, Z9
@@ -13202,11 +14003,11 @@ undivided5:
 	VPTESTMD  Z0, Z14, K1
 	VMOVUPS.Z Z14, K1, Z14
 	CMPQ      power+56(FP), $+2
-	JNE       other6
+	JNE       other9
 	VSQRTPS   Z9, Z15
 	VSQRTPS   Z14, Z16
 
-raised9:
+raised12:
 	VMULPS    Z3, Z15, Z15
 	VADDPS    Z4, Z15, Z15
 	VMULPS    Z3, Z16, Z16
@@ -13228,9 +14029,9 @@ raised9:
 	VMULPS    Z12, Z15, Z21
 	VDIVPS    Z16, Z21, Z21
 	CMPQ      8(SP), $+0
-	JNE       clamp10
+	JNE       clamp13
 
-clamped11:
+clamped14:
 	VSUBPS  Z19, Z18, Z18
 	VMOVUPS Z17, (CX)(R11*1)
 	VMOVUPS Z18, (DI)(R11*1)
@@ -13241,20 +14042,20 @@ clamped11:
 	VMOVUPS Z14, 64(DX)(R11*1)
 	ADDQ    $0x00000080, R11
 	SUBQ    $0x00000080, R10
-	JGE     loop3
+	JGE     loop6
 
-done4:
+done7:
 	ADDQ $0x00000080, R10
 	SUBQ $0x00000040, R10
-	JL   done13
+	JL   done16
 
-loop12:
+loop15:
 	VMOVUPS (R9)(R11*1), Z9
 	CMPQ    (SP), $+0
-	JEQ     undivided14
+	JEQ     undivided17
 	VDIVPS  Z5, Z9, Z9
 
-undivided14:
+undivided17:
 	VMULPS    Z2, Z9, Z14
 	VMULPS    Z9, Z14, Z14
 	VMULPS    (DX)(R11*1), Z1, Z9
@@ -13262,10 +14063,10 @@ undivided14:
 	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
 	CMPQ      power+56(FP), $+2
-	JNE       other15
+	JNE       other18
 	VSQRTPS   Z9, Z14
 
-raised18:
+raised21:
 	VMULPS    Z3, Z14, Z14
 	VADDPS    Z4, Z14, Z14
 	VMULPS    (CX)(R11*1), Z7, Z15
@@ -13277,21 +14078,21 @@ raised18:
 	VMULPS    Z12, Z15, Z17
 	VDIVPS    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
-	JNE       clamp19
+	JNE       clamp22
 
-clamped20:
+clamped23:
 	VSUBPS  Z17, Z16, Z16
 	VMOVUPS Z15, (CX)(R11*1)
 	VMOVUPS Z16, (DI)(R11*1)
 	VMOVUPS Z9, (DX)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop12
+	JGE     loop15
 
-done13:
+done16:
 	ADDQ      $0x00000040, R10
 	TESTQ     R10, R10
-	JZ        end21
+	JZ        end24
 	SHRQ      $0x02, R10
 	XORL      R12, R12
 	BTSQ      R10, R12
@@ -13299,10 +14100,10 @@ done13:
 	KMOVW     R12, K1
 	VMOVUPS.Z (R9)(R11*1), K1, Z9
 	CMPQ      (SP), $+0
-	JEQ       undivided22
+	JEQ       undivided25
 	VDIVPS    Z5, Z9, Z9
 
-undivided22:
+undivided25:
 	VMOVUPS.Z (DX)(R11*1), K1, Z14
 	VMULPS    Z2, Z9, Z15
 	VMULPS    Z9, Z15, Z15
@@ -13311,10 +14112,10 @@ undivided22:
 	VPTESTMD  Z0, Z9, K2
 	VMOVUPS.Z Z9, K2, Z9
 	CMPQ      power+56(FP), $+2
-	JNE       other23
+	JNE       other26
 	VSQRTPS   Z9, Z14
 
-raised26:
+raised29:
 	VMULPS    Z3, Z14, Z14
 	VADDPS    Z4, Z14, Z14
 	VMOVUPS.Z (CX)(R11*1), K1, Z15
@@ -13329,15 +14130,15 @@ raised26:
 	VMULPS    Z12, Z15, Z17
 	VDIVPS    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
-	JNE       clamp27
+	JNE       clamp30
 
-clamped28:
+clamped31:
 	VSUBPS  Z17, Z16, Z16
 	VMOVUPS Z15, K1, (CX)(R11*1)
 	VMOVUPS Z16, K1, (DI)(R11*1)
 	VMOVUPS Z9, K1, (DX)(R11*1)
 
-end21:
+end24:
 	MOVQ 8(AX), DI
 	SHLQ $0x02, DI
 	ADDQ DI, CX
@@ -13352,80 +14153,227 @@ none2:
 	VZEROUPPER
 	RET
 
-other6:
-	JG      two8
+look3:
+	VMOVUPS  (R8)(R11*1), Z16
+	VPORD    64(R8)(R11*1), Z16, Z16
+	VPTESTMD Z9, Z16, K1
+	KORTESTW K1, K1
+	JNE      look32
+	VPTESTMD Z16, Z16, K1
+	KORTESTW K1, K1
+	JNE      vanish4
+
+look32:
+	VMOVUPS  (R9)(R11*1), Z16
+	VPORD    64(R9)(R11*1), Z16, Z16
+	VPTESTMD Z14, Z16, K1
+	KORTESTW K1, K1
+	JNE      ordinary5
+	VPTESTMD Z16, Z16, K1
+	KORTESTW K1, K1
+	JNE      vanish4
+	JMP      ordinary5
+
+vanish4:
+	VMOVUPS (R9)(R11*1), Z16
+	VMOVUPS 64(R9)(R11*1), Z17
+	CMPQ    (SP), $+0
+	JEQ     undivided33
+	VDIVPS  Z5, Z16, Z16
+	VDIVPS  Z5, Z17, Z17
+
+undivided33:
+	VMULPS   (DX)(R11*1), Z1, Z18
+	VMULPS   64(DX)(R11*1), Z1, Z19
+	VPORD    Z16, Z17, Z20
+	VPTESTMD Z14, Z20, K1
+	KORTESTW K1, K1
+	JEQ      vanished34
+	VMULPS   Z2, Z16, Z20
+	VMULPS   Z16, Z20, Z20
+	VADDPS   Z20, Z18, Z18
+	VMULPS   Z2, Z17, Z16
+	VMULPS   Z17, Z16, Z16
+	VADDPS   Z16, Z19, Z19
+
+vanished34:
+	VPTESTMD  Z0, Z18, K1
+	VMOVUPS.Z Z18, K1, Z18
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	CMPQ      power+56(FP), $+2
+	JNE       other35
+	VSQRTPS   Z18, Z16
+	VSQRTPS   Z19, Z17
+
+raised38:
+	VMULPS    Z3, Z16, Z16
+	VADDPS    Z4, Z16, Z16
+	VMULPS    Z3, Z17, Z17
+	VADDPS    Z4, Z17, Z17
+	VMULPS    (CX)(R11*1), Z7, Z20
+	VMULPS    64(CX)(R11*1), Z7, Z21
+	VMOVUPS   (R8)(R11*1), Z22
+	VPORD     64(R8)(R11*1), Z22, Z22
+	VPTESTMD  Z9, Z22, K1
+	KORTESTW  K1, K1
+	JNE       felt39
+	VPSLLD    $0x01, Z20, Z22
+	VPSRLD    $0x01, Z22, Z22
+	VPCMPGTD  Z15, Z22, K1
+	VPTESTMD  Z22, Z22, K2
+	KANDNW    K2, K1, K2
+	KORTESTW  K2, K2
+	JNE       felt39
+	VMOVUPS.Z Z20, K1, Z20
+	VPSLLD    $0x01, Z21, Z22
+	VPSRLD    $0x01, Z22, Z22
+	VPCMPGTD  Z15, Z22, K1
+	VPTESTMD  Z22, Z22, K2
+	KANDNW    K2, K1, K2
+	KORTESTW  K2, K2
+	JNE       felt39
+	VMOVUPS.Z Z21, K1, Z21
+
+done40:
+	VMULPS (DI)(R11*1), Z11, Z22
+	VMULPS Z12, Z20, Z23
+	VDIVPS Z16, Z23, Z23
+	VMULPS 64(DI)(R11*1), Z11, Z16
+	VMULPS Z12, Z21, Z24
+	VDIVPS Z17, Z24, Z24
+	CMPQ   8(SP), $+0
+	JNE    clamp41
+
+clamped42:
+	VSUBPS  Z23, Z22, Z22
+	VMOVUPS Z20, (CX)(R11*1)
+	VMOVUPS Z22, (DI)(R11*1)
+	VSUBPS  Z24, Z16, Z16
+	VMOVUPS Z21, 64(CX)(R11*1)
+	VMOVUPS Z16, 64(DI)(R11*1)
+	VMOVUPS Z18, (DX)(R11*1)
+	VMOVUPS Z19, 64(DX)(R11*1)
+	ADDQ    $0x00000080, R11
+	SUBQ    $0x00000080, R10
+	CMPQ    R10, $0x00000080
+	JGE     vanish4
+	JMP     ordinary5
+
+other9:
+	JG      two11
 	CMPQ    power+56(FP), $+1
-	JE      half7
+	JE      half10
 	VMOVUPS Z6, Z15
 	VMOVUPS Z6, Z16
-	JMP     raised9
+	JMP     raised12
 
-half7:
+half10:
 	VSQRTPS Z9, Z15
 	VSQRTPS Z15, Z15
 	VSQRTPS Z14, Z16
 	VSQRTPS Z16, Z16
-	JMP     raised9
+	JMP     raised12
 
-two8:
+two11:
 	VMOVDQA64 Z9, Z15
 	VMOVDQA64 Z14, Z16
-	JMP       raised9
+	JMP       raised12
 
-clamp10:
+clamp13:
 	VMOVUPS Z13, Z16
 	VMINPS  Z19, Z16, Z19
 	VMINPS  Z21, Z16, Z21
 	VMOVUPS Z8, Z16
 	VMAXPS  Z19, Z16, Z19
 	VMAXPS  Z21, Z16, Z21
-	JMP     clamped11
+	JMP     clamped14
 
-other15:
-	JG      two17
+other18:
+	JG      two20
 	CMPQ    power+56(FP), $+1
-	JE      half16
+	JE      half19
 	VMOVUPS Z6, Z14
-	JMP     raised18
+	JMP     raised21
 
-half16:
+half19:
 	VSQRTPS Z9, Z14
 	VSQRTPS Z14, Z14
-	JMP     raised18
+	JMP     raised21
 
-two17:
+two20:
 	VMOVDQA64 Z9, Z14
-	JMP       raised18
+	JMP       raised21
 
-clamp19:
+clamp22:
 	VMOVUPS Z13, Z14
 	VMINPS  Z17, Z14, Z17
 	VMOVUPS Z8, Z14
 	VMAXPS  Z17, Z14, Z17
-	JMP     clamped20
+	JMP     clamped23
 
-other23:
-	JG      two25
+other26:
+	JG      two28
 	CMPQ    power+56(FP), $+1
-	JE      half24
+	JE      half27
 	VMOVUPS Z6, Z14
-	JMP     raised26
+	JMP     raised29
 
-half24:
+half27:
 	VSQRTPS Z9, Z14
 	VSQRTPS Z14, Z14
-	JMP     raised26
+	JMP     raised29
 
-two25:
+two28:
 	VMOVDQA64 Z9, Z14
-	JMP       raised26
+	JMP       raised29
 
-clamp27:
+clamp30:
 	VMOVUPS Z13, Z14
 	VMINPS  Z17, Z14, Z17
 	VMOVUPS Z8, Z14
 	VMAXPS  Z17, Z14, Z17
-	JMP     clamped28
+	JMP     clamped31
+
+other35:
+	JG      two37
+	CMPQ    power+56(FP), $+1
+	JE      half36
+	VMOVUPS Z6, Z16
+	VMOVUPS Z6, Z17
+	JMP     raised38
+
+half36:
+	VSQRTPS Z18, Z16
+	VSQRTPS Z16, Z16
+	VSQRTPS Z19, Z17
+	VSQRTPS Z17, Z17
+	JMP     raised38
+
+two37:
+	VMOVDQA64 Z18, Z16
+	VMOVDQA64 Z19, Z17
+	JMP       raised38
+
+felt39:
+	VMULPS    (R8)(R11*1), Z10, Z22
+	VADDPS    Z22, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+	VMULPS    64(R8)(R11*1), Z10, Z22
+	VADDPS    Z22, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+	JMP       done40
+
+clamp41:
+	VMOVUPS Z13, Z17
+	VMINPS  Z23, Z17, Z23
+	VMINPS  Z24, Z17, Z24
+	VMOVUPS Z8, Z17
+	VMAXPS  Z23, Z17, Z23
+	VMAXPS  Z24, Z17, Z24
+	JMP     clamped42
 
 // func updateBlocksF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 // Requires: AVX, AVX512F, CMOV, MMX+
@@ -17551,10 +18499,17 @@ TEXT ·updateF64AVX512(SB), NOSPLIT, $16-64
 	VPSRLQ       $0x01, Z9, Z9
 	VPXORD       Z13, Z9, Z9
 	VMOVQ        X9, 8(SP)
-	SUBQ         $0x00000080, DI
-	JL           done2
+	VBROADCASTSD normalBits64<>+0(SB), Z9
+	VBROADCASTSD feltBits64<>+0(SB), Z14
+	VBROADCASTSD hiding64<>+0(SB), Z15
+	CMPQ         DI, $0x00000400
+	JGE          look1
 
-loop1:
+ordinary3:
+	SUBQ $0x00000080, DI
+	JL   done5
+
+loop4:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 448(SI)(R8*1)
 	PREFETCHT0 384(BX)(R8*1)
@@ -17568,11 +18523,11 @@ loop1:
 	VMOVUPD    (SI)(R8*1), Z9
 	VMOVUPD    64(SI)(R8*1), Z14
 	CMPQ       (SP), $+0
-	JEQ        undivided3
+	JEQ        undivided6
 	VDIVPD     Z5, Z9, Z9
 	VDIVPD     Z5, Z14, Z14
 
-undivided3:
+undivided6:
 	VMULPD    Z2, Z9, Z15
 	VMULPD    Z9, Z15, Z15
 	VMULPD    (DX)(R8*1), Z1, Z9
@@ -17586,11 +18541,11 @@ undivided3:
 	VPTESTMQ  Z0, Z14, K1
 	VMOVUPD.Z Z14, K1, Z14
 	CMPQ      power+56(FP), $+2
-	JNE       other4
+	JNE       other7
 	VSQRTPD   Z9, Z15
 	VSQRTPD   Z14, Z16
 
-raised7:
+raised10:
 	VMULPD    Z3, Z15, Z15
 	VADDPD    Z4, Z15, Z15
 	VMULPD    Z3, Z16, Z16
@@ -17612,9 +18567,9 @@ raised7:
 	VMULPD    Z12, Z15, Z21
 	VDIVPD    Z16, Z21, Z21
 	CMPQ      8(SP), $+0
-	JNE       clamp8
+	JNE       clamp11
 
-clamped9:
+clamped12:
 	VSUBPD  Z19, Z18, Z18
 	VMOVUPD Z17, (CX)(R8*1)
 	VMOVUPD Z18, (AX)(R8*1)
@@ -17625,20 +18580,20 @@ clamped9:
 	VMOVUPD Z14, 64(DX)(R8*1)
 	ADDQ    $0x00000080, R8
 	SUBQ    $0x00000080, DI
-	JGE     loop1
+	JGE     loop4
 
-done2:
+done5:
 	ADDQ $0x00000080, DI
 	SUBQ $0x00000040, DI
-	JL   done11
+	JL   done14
 
-loop10:
+loop13:
 	VMOVUPD (SI)(R8*1), Z9
 	CMPQ    (SP), $+0
-	JEQ     undivided12
+	JEQ     undivided15
 	VDIVPD  Z5, Z9, Z9
 
-undivided12:
+undivided15:
 	VMULPD    Z2, Z9, Z14
 	VMULPD    Z9, Z14, Z14
 	VMULPD    (DX)(R8*1), Z1, Z9
@@ -17646,10 +18601,10 @@ undivided12:
 	VPTESTMQ  Z0, Z9, K1
 	VMOVUPD.Z Z9, K1, Z9
 	CMPQ      power+56(FP), $+2
-	JNE       other13
+	JNE       other16
 	VSQRTPD   Z9, Z14
 
-raised16:
+raised19:
 	VMULPD    Z3, Z14, Z14
 	VADDPD    Z4, Z14, Z14
 	VMULPD    (CX)(R8*1), Z7, Z15
@@ -17661,21 +18616,21 @@ raised16:
 	VMULPD    Z12, Z15, Z17
 	VDIVPD    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
-	JNE       clamp17
+	JNE       clamp20
 
-clamped18:
+clamped21:
 	VSUBPD  Z17, Z16, Z16
 	VMOVUPD Z15, (CX)(R8*1)
 	VMOVUPD Z16, (AX)(R8*1)
 	VMOVUPD Z9, (DX)(R8*1)
 	ADDQ    $0x00000040, R8
 	SUBQ    $0x00000040, DI
-	JGE     loop10
+	JGE     loop13
 
-done11:
+done14:
 	ADDQ      $0x00000040, DI
 	TESTQ     DI, DI
-	JZ        end19
+	JZ        end22
 	SHRQ      $0x03, DI
 	XORL      R9, R9
 	BTSQ      DI, R9
@@ -17683,10 +18638,10 @@ done11:
 	KMOVW     R9, K1
 	VMOVUPD.Z (SI)(R8*1), K1, Z9
 	CMPQ      (SP), $+0
-	JEQ       undivided20
+	JEQ       undivided23
 	VDIVPD    Z5, Z9, Z9
 
-undivided20:
+undivided23:
 	VMOVUPD.Z (DX)(R8*1), K1, Z5
 	VMULPD    Z2, Z9, Z2
 	VMULPD    Z9, Z2, Z2
@@ -17695,10 +18650,10 @@ undivided20:
 	VPTESTMQ  Z0, Z1, K2
 	VMOVUPD.Z Z1, K2, Z1
 	CMPQ      power+56(FP), $+2
-	JNE       other21
+	JNE       other24
 	VSQRTPD   Z1, Z2
 
-raised24:
+raised27:
 	VMULPD    Z3, Z2, Z2
 	VADDPD    Z4, Z2, Z2
 	VMOVUPD.Z (CX)(R8*1), K1, Z3
@@ -17713,92 +18668,249 @@ raised24:
 	VMULPD    Z12, Z3, Z4
 	VDIVPD    Z2, Z4, Z4
 	CMPQ      8(SP), $+0
-	JNE       clamp25
+	JNE       clamp28
 
-clamped26:
+clamped29:
 	VSUBPD  Z4, Z0, Z0
 	VMOVUPD Z3, K1, (CX)(R8*1)
 	VMOVUPD Z0, K1, (AX)(R8*1)
 	VMOVUPD Z1, K1, (DX)(R8*1)
 
-end19:
+end22:
 	VZEROUPPER
 	RET
 
-other4:
-	JG      two6
+look1:
+	VMOVUPD  (BX)(R8*1), Z16
+	VPORD    64(BX)(R8*1), Z16, Z16
+	VPTESTMQ Z9, Z16, K1
+	KORTESTW K1, K1
+	JNE      look30
+	VPTESTMQ Z16, Z16, K1
+	KORTESTW K1, K1
+	JNE      vanish2
+
+look30:
+	VMOVUPD  (SI)(R8*1), Z16
+	VPORD    64(SI)(R8*1), Z16, Z16
+	VPTESTMQ Z14, Z16, K1
+	KORTESTW K1, K1
+	JNE      ordinary3
+	VPTESTMQ Z16, Z16, K1
+	KORTESTW K1, K1
+	JNE      vanish2
+	JMP      ordinary3
+
+vanish2:
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 448(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 448(BX)(R8*1)
+	PREFETCHT0 384(CX)(R8*1)
+	PREFETCHT0 448(CX)(R8*1)
+	PREFETCHT0 384(DX)(R8*1)
+	PREFETCHT0 448(DX)(R8*1)
+	PREFETCHT0 384(AX)(R8*1)
+	PREFETCHT0 448(AX)(R8*1)
+	VMOVUPD    (SI)(R8*1), Z16
+	VMOVUPD    64(SI)(R8*1), Z17
+	CMPQ       (SP), $+0
+	JEQ        undivided31
+	VDIVPD     Z5, Z16, Z16
+	VDIVPD     Z5, Z17, Z17
+
+undivided31:
+	VMULPD   (DX)(R8*1), Z1, Z18
+	VMULPD   64(DX)(R8*1), Z1, Z19
+	VPORD    Z16, Z17, Z20
+	VPTESTMQ Z14, Z20, K1
+	KORTESTW K1, K1
+	JEQ      vanished32
+	VMULPD   Z2, Z16, Z20
+	VMULPD   Z16, Z20, Z20
+	VADDPD   Z20, Z18, Z18
+	VMULPD   Z2, Z17, Z16
+	VMULPD   Z17, Z16, Z16
+	VADDPD   Z16, Z19, Z19
+
+vanished32:
+	VPTESTMQ  Z0, Z18, K1
+	VMOVUPD.Z Z18, K1, Z18
+	VPTESTMQ  Z0, Z19, K1
+	VMOVUPD.Z Z19, K1, Z19
+	CMPQ      power+56(FP), $+2
+	JNE       other33
+	VSQRTPD   Z18, Z16
+	VSQRTPD   Z19, Z17
+
+raised36:
+	VMULPD    Z3, Z16, Z16
+	VADDPD    Z4, Z16, Z16
+	VMULPD    Z3, Z17, Z17
+	VADDPD    Z4, Z17, Z17
+	VMULPD    (CX)(R8*1), Z7, Z20
+	VMULPD    64(CX)(R8*1), Z7, Z21
+	VMOVUPD   (BX)(R8*1), Z22
+	VPORD     64(BX)(R8*1), Z22, Z22
+	VPTESTMQ  Z9, Z22, K1
+	KORTESTW  K1, K1
+	JNE       felt37
+	VPSLLQ    $0x01, Z20, Z22
+	VPSRLQ    $0x01, Z22, Z22
+	VPCMPGTQ  Z15, Z22, K1
+	VPTESTMQ  Z22, Z22, K2
+	KANDNW    K2, K1, K2
+	KORTESTW  K2, K2
+	JNE       felt37
+	VMOVUPD.Z Z20, K1, Z20
+	VPSLLQ    $0x01, Z21, Z22
+	VPSRLQ    $0x01, Z22, Z22
+	VPCMPGTQ  Z15, Z22, K1
+	VPTESTMQ  Z22, Z22, K2
+	KANDNW    K2, K1, K2
+	KORTESTW  K2, K2
+	JNE       felt37
+	VMOVUPD.Z Z21, K1, Z21
+
+done38:
+	VMULPD (AX)(R8*1), Z11, Z22
+	VMULPD Z12, Z20, Z23
+	VDIVPD Z16, Z23, Z23
+	VMULPD 64(AX)(R8*1), Z11, Z16
+	VMULPD Z12, Z21, Z24
+	VDIVPD Z17, Z24, Z24
+	CMPQ   8(SP), $+0
+	JNE    clamp39
+
+clamped40:
+	VSUBPD  Z23, Z22, Z22
+	VMOVUPD Z20, (CX)(R8*1)
+	VMOVUPD Z22, (AX)(R8*1)
+	VSUBPD  Z24, Z16, Z16
+	VMOVUPD Z21, 64(CX)(R8*1)
+	VMOVUPD Z16, 64(AX)(R8*1)
+	VMOVUPD Z18, (DX)(R8*1)
+	VMOVUPD Z19, 64(DX)(R8*1)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	CMPQ    DI, $0x00000080
+	JGE     vanish2
+	JMP     ordinary3
+
+other7:
+	JG      two9
 	CMPQ    power+56(FP), $+1
-	JE      half5
+	JE      half8
 	VMOVUPD Z6, Z15
 	VMOVUPD Z6, Z16
-	JMP     raised7
+	JMP     raised10
 
-half5:
+half8:
 	VSQRTPD Z9, Z15
 	VSQRTPD Z15, Z15
 	VSQRTPD Z14, Z16
 	VSQRTPD Z16, Z16
-	JMP     raised7
+	JMP     raised10
 
-two6:
+two9:
 	VMOVDQA64 Z9, Z15
 	VMOVDQA64 Z14, Z16
-	JMP       raised7
+	JMP       raised10
 
-clamp8:
+clamp11:
 	VMOVUPD Z13, Z16
 	VMINPD  Z19, Z16, Z19
 	VMINPD  Z21, Z16, Z21
 	VMOVUPD Z8, Z16
 	VMAXPD  Z19, Z16, Z19
 	VMAXPD  Z21, Z16, Z21
-	JMP     clamped9
+	JMP     clamped12
 
-other13:
-	JG      two15
+other16:
+	JG      two18
 	CMPQ    power+56(FP), $+1
-	JE      half14
+	JE      half17
 	VMOVUPD Z6, Z14
-	JMP     raised16
+	JMP     raised19
 
-half14:
+half17:
 	VSQRTPD Z9, Z14
 	VSQRTPD Z14, Z14
-	JMP     raised16
+	JMP     raised19
 
-two15:
+two18:
 	VMOVDQA64 Z9, Z14
-	JMP       raised16
+	JMP       raised19
 
-clamp17:
+clamp20:
 	VMOVUPD Z13, Z14
 	VMINPD  Z17, Z14, Z17
 	VMOVUPD Z8, Z14
 	VMAXPD  Z17, Z14, Z17
-	JMP     clamped18
+	JMP     clamped21
 
-other21:
-	JG      two23
+other24:
+	JG      two26
 	CMPQ    power+56(FP), $+1
-	JE      half22
+	JE      half25
 	VMOVUPD Z6, Z2
-	JMP     raised24
+	JMP     raised27
 
-half22:
+half25:
 	VSQRTPD Z1, Z2
 	VSQRTPD Z2, Z2
-	JMP     raised24
+	JMP     raised27
 
-two23:
+two26:
 	VMOVDQA64 Z1, Z2
-	JMP       raised24
+	JMP       raised27
 
-clamp25:
+clamp28:
 	VMOVUPD Z13, Z2
 	VMINPD  Z4, Z2, Z4
 	VMOVUPD Z8, Z2
 	VMAXPD  Z4, Z2, Z4
-	JMP     clamped26
+	JMP     clamped29
+
+other33:
+	JG      two35
+	CMPQ    power+56(FP), $+1
+	JE      half34
+	VMOVUPD Z6, Z16
+	VMOVUPD Z6, Z17
+	JMP     raised36
+
+half34:
+	VSQRTPD Z18, Z16
+	VSQRTPD Z16, Z16
+	VSQRTPD Z19, Z17
+	VSQRTPD Z17, Z17
+	JMP     raised36
+
+two35:
+	VMOVDQA64 Z18, Z16
+	VMOVDQA64 Z19, Z17
+	JMP       raised36
+
+felt37:
+	VMULPD    (BX)(R8*1), Z10, Z22
+	VADDPD    Z22, Z20, Z20
+	VPTESTMQ  Z0, Z20, K1
+	VMOVUPD.Z Z20, K1, Z20
+	VMULPD    64(BX)(R8*1), Z10, Z22
+	VADDPD    Z22, Z21, Z21
+	VPTESTMQ  Z0, Z21, K1
+	VMOVUPD.Z Z21, K1, Z21
+	JMP       done38
+
+clamp39:
+	VMOVUPD Z13, Z17
+	VMINPD  Z23, Z17, Z23
+	VMINPD  Z24, Z17, Z24
+	VMOVUPD Z8, Z17
+	VMAXPD  Z23, Z17, Z23
+	VMAXPD  Z24, Z17, Z24
+	JMP     clamped40
 
 // func updateEachF64AVX512(theta *[]float64, m *float64, v *float64, grad *[]float64, hz *[]float64, tensors int, s *float64, power int)
 // Requires: AVX, AVX512F
@@ -17845,24 +18957,31 @@ TEXT ·updateEachF64AVX512(SB), NOSPLIT, $16-64
 	MOVQ         DI, tensors+40(FP)
 
 each1:
-	MOVQ (AX), DI
-	MOVQ (BX), R8
-	MOVQ (SI), R9
-	MOVQ 8(AX), R10
-	SHLQ $0x03, R10
-	XORQ R11, R11
-	SUBQ $0x00000080, R10
-	JL   done4
+	MOVQ         (AX), DI
+	MOVQ         (BX), R8
+	MOVQ         (SI), R9
+	MOVQ         8(AX), R10
+	SHLQ         $0x03, R10
+	XORQ         R11, R11
+	VBROADCASTSD normalBits64<>+0(SB), Z9
+	VBROADCASTSD feltBits64<>+0(SB), Z14
+	VBROADCASTSD hiding64<>+0(SB), Z15
+	CMPQ         R10, $0x00000400
+	JGE          look3
 
-loop3:
+ordinary5:
+	SUBQ $0x00000080, R10
+	JL   done7
+
+loop6:
 	VMOVUPD (R9)(R11*1), Z9
 	VMOVUPD 64(R9)(R11*1), Z14
 	CMPQ    (SP), $+0
-	JEQ     undivided5
+	JEQ     undivided8
 	VDIVPD  Z5, Z9, Z9
 	VDIVPD  Z5, Z14, Z14
 
-undivided5:
+undivided8:
 	VMULPD    Z2, Z9, Z15
 	VMULPD    Z9, Z15, Z15
 	VMULPD    (DX)(R11*1), Z1, Z9
@@ -17876,11 +18995,11 @@ undivided5:
 	VPTESTMQ  Z0, Z14, K1
 	VMOVUPD.Z Z14, K1, Z14
 	CMPQ      power+56(FP), $+2
-	JNE       other6
+	JNE       other9
 	VSQRTPD   Z9, Z15
 	VSQRTPD   Z14, Z16
 
-raised9:
+raised12:
 	VMULPD    Z3, Z15, Z15
 	VADDPD    Z4, Z15, Z15
 	VMULPD    Z3, Z16, Z16
@@ -17902,9 +19021,9 @@ raised9:
 	VMULPD    Z12, Z15, Z21
 	VDIVPD    Z16, Z21, Z21
 	CMPQ      8(SP), $+0
-	JNE       clamp10
+	JNE       clamp13
 
-clamped11:
+clamped14:
 	VSUBPD  Z19, Z18, Z18
 	VMOVUPD Z17, (CX)(R11*1)
 	VMOVUPD Z18, (DI)(R11*1)
@@ -17915,20 +19034,20 @@ clamped11:
 	VMOVUPD Z14, 64(DX)(R11*1)
 	ADDQ    $0x00000080, R11
 	SUBQ    $0x00000080, R10
-	JGE     loop3
+	JGE     loop6
 
-done4:
+done7:
 	ADDQ $0x00000080, R10
 	SUBQ $0x00000040, R10
-	JL   done13
+	JL   done16
 
-loop12:
+loop15:
 	VMOVUPD (R9)(R11*1), Z9
 	CMPQ    (SP), $+0
-	JEQ     undivided14
+	JEQ     undivided17
 	VDIVPD  Z5, Z9, Z9
 
-undivided14:
+undivided17:
 	VMULPD    Z2, Z9, Z14
 	VMULPD    Z9, Z14, Z14
 	VMULPD    (DX)(R11*1), Z1, Z9
@@ -17936,10 +19055,10 @@ undivided14:
 	VPTESTMQ  Z0, Z9, K1
 	VMOVUPD.Z Z9, K1, Z9
 	CMPQ      power+56(FP), $+2
-	JNE       other15
+	JNE       other18
 	VSQRTPD   Z9, Z14
 
-raised18:
+raised21:
 	VMULPD    Z3, Z14, Z14
 	VADDPD    Z4, Z14, Z14
 	VMULPD    (CX)(R11*1), Z7, Z15
@@ -17951,21 +19070,21 @@ raised18:
 	VMULPD    Z12, Z15, Z17
 	VDIVPD    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
-	JNE       clamp19
+	JNE       clamp22
 
-clamped20:
+clamped23:
 	VSUBPD  Z17, Z16, Z16
 	VMOVUPD Z15, (CX)(R11*1)
 	VMOVUPD Z16, (DI)(R11*1)
 	VMOVUPD Z9, (DX)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop12
+	JGE     loop15
 
-done13:
+done16:
 	ADDQ      $0x00000040, R10
 	TESTQ     R10, R10
-	JZ        end21
+	JZ        end24
 	SHRQ      $0x03, R10
 	XORL      R12, R12
 	BTSQ      R10, R12
@@ -17973,10 +19092,10 @@ done13:
 	KMOVW     R12, K1
 	VMOVUPD.Z (R9)(R11*1), K1, Z9
 	CMPQ      (SP), $+0
-	JEQ       undivided22
+	JEQ       undivided25
 	VDIVPD    Z5, Z9, Z9
 
-undivided22:
+undivided25:
 	VMOVUPD.Z (DX)(R11*1), K1, Z14
 	VMULPD    Z2, Z9, Z15
 	VMULPD    Z9, Z15, Z15
@@ -17985,10 +19104,10 @@ undivided22:
 	VPTESTMQ  Z0, Z9, K2
 	VMOVUPD.Z Z9, K2, Z9
 	CMPQ      power+56(FP), $+2
-	JNE       other23
+	JNE       other26
 	VSQRTPD   Z9, Z14
 
-raised26:
+raised29:
 	VMULPD    Z3, Z14, Z14
 	VADDPD    Z4, Z14, Z14
 	VMOVUPD.Z (CX)(R11*1), K1, Z15
@@ -18003,15 +19122,15 @@ raised26:
 	VMULPD    Z12, Z15, Z17
 	VDIVPD    Z14, Z17, Z17
 	CMPQ      8(SP), $+0
-	JNE       clamp27
+	JNE       clamp30
 
-clamped28:
+clamped31:
 	VSUBPD  Z17, Z16, Z16
 	VMOVUPD Z15, K1, (CX)(R11*1)
 	VMOVUPD Z16, K1, (DI)(R11*1)
 	VMOVUPD Z9, K1, (DX)(R11*1)
 
-end21:
+end24:
 	MOVQ 8(AX), DI
 	SHLQ $0x03, DI
 	ADDQ DI, CX
@@ -18026,80 +19145,227 @@ none2:
 	VZEROUPPER
 	RET
 
-other6:
-	JG      two8
+look3:
+	VMOVUPD  (R8)(R11*1), Z16
+	VPORD    64(R8)(R11*1), Z16, Z16
+	VPTESTMQ Z9, Z16, K1
+	KORTESTW K1, K1
+	JNE      look32
+	VPTESTMQ Z16, Z16, K1
+	KORTESTW K1, K1
+	JNE      vanish4
+
+look32:
+	VMOVUPD  (R9)(R11*1), Z16
+	VPORD    64(R9)(R11*1), Z16, Z16
+	VPTESTMQ Z14, Z16, K1
+	KORTESTW K1, K1
+	JNE      ordinary5
+	VPTESTMQ Z16, Z16, K1
+	KORTESTW K1, K1
+	JNE      vanish4
+	JMP      ordinary5
+
+vanish4:
+	VMOVUPD (R9)(R11*1), Z16
+	VMOVUPD 64(R9)(R11*1), Z17
+	CMPQ    (SP), $+0
+	JEQ     undivided33
+	VDIVPD  Z5, Z16, Z16
+	VDIVPD  Z5, Z17, Z17
+
+undivided33:
+	VMULPD   (DX)(R11*1), Z1, Z18
+	VMULPD   64(DX)(R11*1), Z1, Z19
+	VPORD    Z16, Z17, Z20
+	VPTESTMQ Z14, Z20, K1
+	KORTESTW K1, K1
+	JEQ      vanished34
+	VMULPD   Z2, Z16, Z20
+	VMULPD   Z16, Z20, Z20
+	VADDPD   Z20, Z18, Z18
+	VMULPD   Z2, Z17, Z16
+	VMULPD   Z17, Z16, Z16
+	VADDPD   Z16, Z19, Z19
+
+vanished34:
+	VPTESTMQ  Z0, Z18, K1
+	VMOVUPD.Z Z18, K1, Z18
+	VPTESTMQ  Z0, Z19, K1
+	VMOVUPD.Z Z19, K1, Z19
+	CMPQ      power+56(FP), $+2
+	JNE       other35
+	VSQRTPD   Z18, Z16
+	VSQRTPD   Z19, Z17
+
+raised38:
+	VMULPD    Z3, Z16, Z16
+	VADDPD    Z4, Z16, Z16
+	VMULPD    Z3, Z17, Z17
+	VADDPD    Z4, Z17, Z17
+	VMULPD    (CX)(R11*1), Z7, Z20
+	VMULPD    64(CX)(R11*1), Z7, Z21
+	VMOVUPD   (R8)(R11*1), Z22
+	VPORD     64(R8)(R11*1), Z22, Z22
+	VPTESTMQ  Z9, Z22, K1
+	KORTESTW  K1, K1
+	JNE       felt39
+	VPSLLQ    $0x01, Z20, Z22
+	VPSRLQ    $0x01, Z22, Z22
+	VPCMPGTQ  Z15, Z22, K1
+	VPTESTMQ  Z22, Z22, K2
+	KANDNW    K2, K1, K2
+	KORTESTW  K2, K2
+	JNE       felt39
+	VMOVUPD.Z Z20, K1, Z20
+	VPSLLQ    $0x01, Z21, Z22
+	VPSRLQ    $0x01, Z22, Z22
+	VPCMPGTQ  Z15, Z22, K1
+	VPTESTMQ  Z22, Z22, K2
+	KANDNW    K2, K1, K2
+	KORTESTW  K2, K2
+	JNE       felt39
+	VMOVUPD.Z Z21, K1, Z21
+
+done40:
+	VMULPD (DI)(R11*1), Z11, Z22
+	VMULPD Z12, Z20, Z23
+	VDIVPD Z16, Z23, Z23
+	VMULPD 64(DI)(R11*1), Z11, Z16
+	VMULPD Z12, Z21, Z24
+	VDIVPD Z17, Z24, Z24
+	CMPQ   8(SP), $+0
+	JNE    clamp41
+
+clamped42:
+	VSUBPD  Z23, Z22, Z22
+	VMOVUPD Z20, (CX)(R11*1)
+	VMOVUPD Z22, (DI)(R11*1)
+	VSUBPD  Z24, Z16, Z16
+	VMOVUPD Z21, 64(CX)(R11*1)
+	VMOVUPD Z16, 64(DI)(R11*1)
+	VMOVUPD Z18, (DX)(R11*1)
+	VMOVUPD Z19, 64(DX)(R11*1)
+	ADDQ    $0x00000080, R11
+	SUBQ    $0x00000080, R10
+	CMPQ    R10, $0x00000080
+	JGE     vanish4
+	JMP     ordinary5
+
+other9:
+	JG      two11
 	CMPQ    power+56(FP), $+1
-	JE      half7
+	JE      half10
 	VMOVUPD Z6, Z15
 	VMOVUPD Z6, Z16
-	JMP     raised9
+	JMP     raised12
 
-half7:
+half10:
 	VSQRTPD Z9, Z15
 	VSQRTPD Z15, Z15
 	VSQRTPD Z14, Z16
 	VSQRTPD Z16, Z16
-	JMP     raised9
+	JMP     raised12
 
-two8:
+two11:
 	VMOVDQA64 Z9, Z15
 	VMOVDQA64 Z14, Z16
-	JMP       raised9
+	JMP       raised12
 
-clamp10:
+clamp13:
 	VMOVUPD Z13, Z16
 	VMINPD  Z19, Z16, Z19
 	VMINPD  Z21, Z16, Z21
 	VMOVUPD Z8, Z16
 	VMAXPD  Z19, Z16, Z19
 	VMAXPD  Z21, Z16, Z21
-	JMP     clamped11
+	JMP     clamped14
 
-other15:
-	JG      two17
+other18:
+	JG      two20
 	CMPQ    power+56(FP), $+1
-	JE      half16
+	JE      half19
 	VMOVUPD Z6, Z14
-	JMP     raised18
+	JMP     raised21
 
-half16:
+half19:
 	VSQRTPD Z9, Z14
 	VSQRTPD Z14, Z14
-	JMP     raised18
+	JMP     raised21
 
-two17:
+two20:
 	VMOVDQA64 Z9, Z14
-	JMP       raised18
+	JMP       raised21
 
-clamp19:
+clamp22:
 	VMOVUPD Z13, Z14
 	VMINPD  Z17, Z14, Z17
 	VMOVUPD Z8, Z14
 	VMAXPD  Z17, Z14, Z17
-	JMP     clamped20
+	JMP     clamped23
 
-other23:
-	JG      two25
+other26:
+	JG      two28
 	CMPQ    power+56(FP), $+1
-	JE      half24
+	JE      half27
 	VMOVUPD Z6, Z14
-	JMP     raised26
+	JMP     raised29
 
-half24:
+half27:
 	VSQRTPD Z9, Z14
 	VSQRTPD Z14, Z14
-	JMP     raised26
+	JMP     raised29
 
-two25:
+two28:
 	VMOVDQA64 Z9, Z14
-	JMP       raised26
+	JMP       raised29
 
-clamp27:
+clamp30:
 	VMOVUPD Z13, Z14
 	VMINPD  Z17, Z14, Z17
 	VMOVUPD Z8, Z14
 	VMAXPD  Z17, Z14, Z17
-	JMP     clamped28
+	JMP     clamped31
+
+other35:
+	JG      two37
+	CMPQ    power+56(FP), $+1
+	JE      half36
+	VMOVUPD Z6, Z16
+	VMOVUPD Z6, Z17
+	JMP     raised38
+
+half36:
+	VSQRTPD Z18, Z16
+	VSQRTPD Z16, Z16
+	VSQRTPD Z19, Z17
+	VSQRTPD Z17, Z17
+	JMP     raised38
+
+two37:
+	VMOVDQA64 Z18, Z16
+	VMOVDQA64 Z19, Z17
+	JMP       raised38
+
+felt39:
+	VMULPD    (R8)(R11*1), Z10, Z22
+	VADDPD    Z22, Z20, Z20
+	VPTESTMQ  Z0, Z20, K1
+	VMOVUPD.Z Z20, K1, Z20
+	VMULPD    64(R8)(R11*1), Z10, Z22
+	VADDPD    Z22, Z21, Z21
+	VPTESTMQ  Z0, Z21, K1
+	VMOVUPD.Z Z21, K1, Z21
+	JMP       done40
+
+clamp41:
+	VMOVUPD Z13, Z17
+	VMINPD  Z23, Z17, Z23
+	VMINPD  Z24, Z17, Z24
+	VMOVUPD Z8, Z17
+	VMAXPD  Z23, Z17, Z23
+	VMAXPD  Z24, Z17, Z24
+	JMP     clamped42
 
 // func updateBlocksF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 // Requires: AVX, AVX512F, CMOV, MMX+

@@ -60,6 +60,7 @@ func (k *kernel) updateEach() {
 		theta, g, hz := slice(thetas), slice(gs), slice(hzs)
 		n, index := k.sliceBytes(thetas), GP64()
 		XORQ(index, index)
+		c.vanishingPairs(g, hz, n, index, func(c *scalars) { c.updateVectors(theta, m, v, g, hz, index, 2, nil) })
 		k.vectors(n, index, 2, func(nv int, part *tail) { c.updateVectors(theta, m, v, g, hz, index, nv, part) })
 		bytes := k.sliceBytes(thetas)
 		ADDQ(bytes, m)

@@ -39,12 +39,14 @@ func (k *kernel) update() {
 	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
 	n, index := k.count("n")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
-	k.vectors(n, index, 2, func(nv int, part *tail) {
+	vectors := func(c *scalars, nv int, part *tail) {
 		if nv > 1 {
 			k.prefetch(index, nv, prefetchStreams, hz, g, m, v, theta)
 		}
 		c.updateVectors(theta, m, v, g, hz, index, nv, part)
-	})
+	}
+	c.vanishingPairs(g, hz, n, index, func(c *scalars) { vectors(c, 2, nil) })
+	k.vectors(n, index, 2, func(nv int, part *tail) { vectors(c, nv, part) })
 	k.ret()
 }
 
@@ -54,13 +56,18 @@ func (c *scalars) updateVectors(theta, m, v, g, hz, index reg.GPVirtual, nv int,
 	k := c.k
 	var d, next []reg.VecVirtual
 	var elements []element
+	secondMoment := func(i int) reg.VecVirtual { return c.secondMoment(d[i], k.operand(k.at(v, index, i), part)) }
 	for i := range nv {
 		d = append(d, k.load(k.at(hz, index, i), part))
 		elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
 	}
 	c.divide(d)
+	if c.vanishing != nil {
+		moments := c.vanishingSecondMoments(d, v, index)
+		secondMoment = func(i int) reg.VecVirtual { return moments[i] }
+	}
 	for i := range nv {
-		next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), part)))
+		next = append(next, secondMoment(i))
 	}
 	den := c.denominators(next)
 	c.descend(part, func(i int) reg.VecVirtual { return den[i] }, elements...)

@@ -17,6 +17,7 @@ type maskInsns struct {
 	greater func(ops ...Op) // of signed integers as wide as an element
 
 	loadZeroing, andZeroing func(ops ...Op) // sources, mask register, destination
+	above                   func(ops ...Op) // greater, into a mask register
 	test                    func(ops ...Op) // into a mask register: have the two a bit in common?
 }
 
@@ -27,9 +28,9 @@ func newMaskInsns(elem, bits int) maskInsns {
 	case bits == 256:
 		return maskInsns{load: insn(VMASKMOVPD), greater: insn(VPCMPGTQ)}
 	case elem == 4:
-		return maskInsns{loadZeroing: insn(VMOVUPS_Z), andZeroing: insn(VPANDD_Z), test: insn(VPTESTMD)}
+		return maskInsns{loadZeroing: insn(VMOVUPS_Z), andZeroing: insn(VPANDD_Z), test: insn(VPTESTMD), above: insn(VPCMPGTD)}
 	}
-	return maskInsns{loadZeroing: insn(VMOVUPD_Z), andZeroing: insn(VPANDQ_Z), test: insn(VPTESTMQ)}
+	return maskInsns{loadZeroing: insn(VMOVUPD_Z), andZeroing: insn(VPANDQ_Z), test: insn(VPTESTMQ), above: insn(VPCMPGTQ)}
 }
 
 // tail is a part of a vector: of AVX2 its mask, for loads, and its length in

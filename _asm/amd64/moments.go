@@ -167,8 +167,15 @@ type element struct{ theta, m, g Mem }
 func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements ...element) {
 	k := c.k
 	var theta, m, u []reg.VecVirtual
+	firstMoment := func(i int) reg.VecVirtual {
+		return c.firstMoment(k.operand(elements[i].m, part), k.operand(elements[i].g, part))
+	}
+	if c.vanishing != nil {
+		moments := c.vanishingFirstMoments(elements)
+		firstMoment = func(i int) reg.VecVirtual { return moments[i] }
+	}
 	for i, e := range elements {
-		next := c.firstMoment(k.operand(e.m, part), k.operand(e.g, part))
+		next := firstMoment(i)
 		scaled := k.vec()
 		k.mul(k.operand(e.theta, part), c.w, scaled)
 		m, theta, u = append(m, next), append(theta, scaled), append(u, c.update(next, den(i)))

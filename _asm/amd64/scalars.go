@@ -37,6 +37,8 @@ type scalars struct {
 	hasLimit       Mem // is the limit finite?
 	div, one       Op
 	hasDiv         Mem // is the divisor other than 1?
+
+	vanishing *vanishing // where code is for vanishing inputs
 }
 
 // A kernel uses the scalars of the curvature, those of the parameters, or

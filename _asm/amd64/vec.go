@@ -17,7 +17,7 @@ type kernel struct {
 
 	add, sub, mul, div, min, max func(ops ...Op) // Go's order: source 2, source 1, destination
 	sqrt, mov, stream            func(ops ...Op) // stream is past the caches, to aligned memory
-	and, xor, andNot, copy       func(ops ...Op) // copy is from a register
+	and, or, xor, andNot, copy   func(ops ...Op) // copy is from a register
 	broadcast                    func(ops ...Op)
 	shiftLeft, shiftRight        func(ops ...Op) // of elements as integers, all by one count
 	shiftLeftBy                  func(ops ...Op) // each by a count of its own
@@ -42,9 +42,9 @@ func newKernel(elem, bits int) *kernel {
 		k.shiftLeftBy, k.blend, k.stream = insn(VPSLLVQ), insn(VBLENDVPD), insn(VMOVNTPD)
 	}
 	if k.wide() {
-		k.and, k.xor, k.andNot, k.copy = insn(VPANDD), insn(VPXORD), insn(VPANDND), insn(VMOVDQA64)
+		k.and, k.or, k.xor, k.andNot, k.copy = insn(VPANDD), insn(VPORD), insn(VPXORD), insn(VPANDND), insn(VMOVDQA64)
 	} else {
-		k.and, k.xor, k.andNot, k.copy = insn(VPAND), insn(VPXOR), insn(VPANDN), insn(VMOVDQA)
+		k.and, k.or, k.xor, k.andNot, k.copy = insn(VPAND), insn(VPOR), insn(VPXOR), insn(VPANDN), insn(VMOVDQA)
 	}
 	return k
 }
@@ -109,8 +109,8 @@ func (k *kernel) text(name, signature string, frame int, doc ...string) Mem {
 func (k *kernel) ret() {
 	VZEROUPPER()
 	RET()
-	for _, f := range k.outOfLine {
-		f()
+	for i := 0; i < len(k.outOfLine); i++ { // one may add others
+		k.outOfLine[i]()
 	}
 }
 
