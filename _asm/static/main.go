@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -149,9 +150,14 @@ func (p *program) disassemble() error {
 	})
 }
 
+// inPieces are the kernels of a step in stages, which takes the elements in several
+// calls of each.
+var inPieces = []string{"curvature", "curvaturePow", "descendRows", "descendBlocks"}
+
 var traceLine = regexp.MustCompile(`^Trace \d+: \S+ \[[0-9a-f]+/([0-9a-f]+)/`)
 
-// trace returns the addresses of the instructions of the last call of a function.
+// trace returns the addresses of the instructions of the last call of a function,
+// or of all, where the elements are divided between them.
 func (p *program) trace(function, kernel, typ string) ([]uint64, error) {
 	if t, ok := p.traces[function]; ok {
 		return t, nil
@@ -180,7 +186,7 @@ func (p *program) trace(function, kernel, typ string) ([]uint64, error) {
 		if err != nil {
 			return nil, err
 		}
-		if at == f[0] {
+		if at == f[0] && !slices.Contains(inPieces, kernel) {
 			t = t[:0]
 		}
 		t = append(t, at)
@@ -194,7 +200,7 @@ func (p *program) trace(function, kernel, typ string) ([]uint64, error) {
 
 var totalCycles = regexp.MustCompile(`(?m)^Total Cycles:\s+(\d+)`)
 
-// cycles is what llvm-mca makes of a call of the function.
+// cycles is what llvm-mca makes of the calls of the function.
 func (p *program) cycles(cpu, function, kernel, typ string) (cycles float64, err error) {
 	trace, err := p.trace(function, kernel, typ)
 	if err != nil {
