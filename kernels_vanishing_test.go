@@ -72,6 +72,11 @@ func testKernelVanishing[T Float](t *testing.T) {
 			m := vanishingValues[T]{r, []exponents{subnormals, {0, 3}, f.around(0x1p-101, 0x1p-968), f.around(0x1p-101, 0x1p-968)}}
 			v := vanishingValues[T]{r, []exponents{subnormals, {0, 3}, {1, 40}, {1, 3 * f.mantissa}}}
 			edit := func(theta [][]T, mv, vv []T, gs, hzs [][]T) {
+				for _, x := range theta {
+					for j := 0; j < len(x); j += 2 {
+						x[j] = 0 // in which the smallest update shows
+					}
+				}
 				m.fill(mv)
 				v.fill(vv)
 				for j := range vv {
