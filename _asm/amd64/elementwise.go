@@ -56,18 +56,17 @@ func (c *scalars) updateVectors(theta, m, v, g, hz, index reg.GPVirtual, nv int,
 	k := c.k
 	var d, next []reg.VecVirtual
 	var elements []element
-	secondMoment := func(i int) reg.VecVirtual { return c.secondMoment(d[i], k.operand(k.at(v, index, i), part)) }
 	for i := range nv {
 		d = append(d, k.load(k.at(hz, index, i), part))
 		elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
 	}
 	c.divide(d)
 	if c.vanishing != nil {
-		moments := c.vanishingSecondMoments(d, v, index)
-		secondMoment = func(i int) reg.VecVirtual { return moments[i] }
-	}
-	for i := range nv {
-		next = append(next, secondMoment(i))
+		next = c.vanishingSecondMoments(d, v, index)
+	} else {
+		for i := range nv {
+			next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), part)))
+		}
 	}
 	den := c.denominators(next)
 	c.descend(part, func(i int) reg.VecVirtual { return den[i] }, elements...)

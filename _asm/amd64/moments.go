@@ -38,13 +38,19 @@ func (c *scalars) divide(a []reg.VecVirtual) {
 
 // secondMoment returns v' from d and from v, an operand.
 func (c *scalars) secondMoment(d reg.VecVirtual, v Op) reg.VecVirtual {
-	t, next := c.k.vec(), c.k.vec()
-	c.k.mul(c.c2, d, t)
-	c.k.mul(d, t, t)
+	t, next := c.square(d), c.k.vec()
 	c.k.mul(v, c.b2, next)
 	c.k.add(t, next, next)
 	c.flush(next)
 	return next
+}
+
+// square returns (c2·d)·d, what d adds to v'.
+func (c *scalars) square(d reg.VecVirtual) reg.VecVirtual {
+	t := c.k.vec()
+	c.k.mul(c.c2, d, t)
+	c.k.mul(d, t, t)
+	return t
 }
 
 // denominators returns den from each v'. The branch on the power is the same
@@ -118,12 +124,18 @@ const (
 
 // firstMoment returns m' from the operands m and g.
 func (c *scalars) firstMoment(m, g Op) reg.VecVirtual {
-	next, t := c.k.vec(), c.k.vec()
+	next := c.k.vec()
 	c.k.mul(m, c.b1, next)
+	c.addGradient(next, g)
+	return next
+}
+
+// addGradient turns b1·m into m' with the operand g.
+func (c *scalars) addGradient(next reg.VecVirtual, g Op) {
+	t := c.k.vec()
 	c.k.mul(g, c.c1, t)
 	c.k.add(t, next, next)
 	c.flush(next)
-	return next
 }
 
 // update returns u, not yet clamped, from m' and den.

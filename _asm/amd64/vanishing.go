@@ -131,10 +131,7 @@ func (c *scalars) vanishingSecondMoments(d []reg.VecVirtual, v, index reg.GPVirt
 	k.haveBits(c.vanishing.felt, all)
 	JEQ(LabelRef(vanished))
 	for i, d := range d {
-		t := k.vec()
-		k.mul(c.c2, d, t)
-		k.mul(d, t, t)
-		k.add(t, next[i], next[i])
+		k.add(c.square(d), next[i], next[i])
 	}
 	Label(vanished)
 	for i := range next {
@@ -164,10 +161,7 @@ func (c *scalars) vanishingFirstMoments(elements []element) []reg.VecVirtual {
 	k.outOfLine = append(k.outOfLine, func() {
 		Label(felt)
 		for i, e := range elements {
-			t := k.vec()
-			k.mul(e.g, c.c1, t)
-			k.add(t, next[i], next[i])
-			c.flush(next[i])
+			c.addGradient(next[i], e.g)
 		}
 		JMP(LabelRef(done))
 	})
