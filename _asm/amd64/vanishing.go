@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -39,13 +41,14 @@ type vanishing struct {
 // hundreds of small tensors even that would cost something.
 const vanishLeast = 1024
 
+// newVanishing emits the constants, which of AVX-512 are in registers: where they are
+// needed, so that other inputs do not wait for them.
 func (c *scalars) newVanishing() *vanishing {
 	k := c.k
-	v := &vanishing{}
-	constant := func(name string, x int) Op {
-		m := table(map[int]string{4: name + "32", 8: name + "64"}[k.elem], func(add func(Constant)) {
+	constant := func(name string, of32, of64 int) Op {
+		m := table(fmt.Sprintf("%s%d", name, k.elem*8), func(add func(Constant)) {
 			for range 32 / k.elem {
-				add(integer(k.elem, x))
+				add(integer(k.elem, map[int]int{4: of32, 8: of64}[k.elem]))
 			}
 		})
 		if !k.wide() {
@@ -55,11 +58,12 @@ func (c *scalars) newVanishing() *vanishing {
 		k.broadcast(m, all)
 		return all
 	}
-	if k.elem == 4 {
-		v.normal, v.felt, v.hiding = constant("normalBits", 0x7f800000), constant("feltBits", 0x70000000), constant("hiding", (1+24+1)<<23-1)
-	} else {
-		v.normal, v.felt, v.hiding = constant("normalBits", 0x7ff<<52), constant("feltBits", 0x7<<60), constant("hiding", (1+53+1)<<52-1)
+	v := &vanishing{normal: c.exponent}
+	if !k.wide() {
+		v.normal = constant("normalBits", 0x7f800000, 0x7ff<<52)
 	}
+	v.felt = constant("feltBits", 0x70000000, 0x7<<60)
+	v.hiding = constant("hiding", (1+24+1)<<23-1, (1+53+1)<<52-1)
 	return v
 }
 
@@ -71,13 +75,13 @@ func (c *scalars) vanishingPairs(g, hz, n, index reg.GPVirtual, body func(c *sca
 	k := c.k
 	look, vanish, ordinary := k.label("look"), k.label("vanish"), k.label("ordinary")
 	pair := U32(2 * k.bytes())
-	other := *c
-	other.vanishing = c.newVanishing()
 	CMPQ(n, U32(vanishLeast))
 	JGE(LabelRef(look))
 	Label(ordinary)
 	k.outOfLine = append(k.outOfLine, func() {
 		Label(look)
+		other := *c
+		other.vanishing = c.newVanishing()
 		inHz := k.label("look")
 		for _, s := range []struct {
 			x         reg.GPVirtual
