@@ -106,7 +106,7 @@ type Optimizer[T Float] struct {
 	done        sync.WaitGroup
 	draw        uint64 // stageSigns
 	fresh       bool   // stageSum: the first probe of a refresh
-	due         bool   // stageInspect: there is a new product
+	due         bool   // stageInspect, stageStep: there is a new product
 	replaced    bool   // stageInspect: hvp has put a slice of its own in the place of one
 	nonFinite   atomic.Bool
 

@@ -48,8 +48,8 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 		return fmt.Errorf("%w: %d gradients for %d parameters", ErrShape, len(grads), len(o.tensors))
 	}
 	defer o.letGo()
-	due := o.NeedsHessian()
-	if due {
+	o.due = o.NeedsHessian()
+	if o.due {
 		if err := o.probe(hvp); err != nil {
 			return err
 		}
@@ -58,19 +58,18 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 	if err := o.checkGradients(); err != nil {
 		return err
 	}
-	o.due = due
 	if o.opts.SkipFiniteCheck {
 		o.run(stageStep, stageStep)
 	} else {
 		o.run(stageInspect, stageStep)
 		if o.nonFinite.Load() {
-			if err := o.nonFiniteIn(due); err != nil {
+			if err := o.nonFiniteIn(); err != nil {
 				return err
 			}
 			o.run(stageStep, stageStep) // only a sum has overflown
 		}
 	}
-	if due {
+	if o.due {
 		o.refreshes++
 	}
 	o.steps++
@@ -101,7 +100,8 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 		}
 		if o.opts.Samples > 1 {
 			o.fresh = s == 0
-			if o.sees(stageSum) {
+			o.run(stageSum, stageSum)
+			if o.nonFinite.Load() {
 				return o.firstNonFinite(o.hzView, product)
 			}
 			copy(o.hzView, o.hz)
@@ -113,18 +113,11 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 // product is what errors call the result of hvp.
 const product = "Hessian-vector product"
 
-// sees runs a stage that looks for values that are not finite, and reports
-// whether it has seen any.
-func (o *Optimizer[T]) sees(s stage) bool {
-	o.run(s, s)
-	return o.nonFinite.Load()
-}
-
 // nonFiniteIn finds the value that is not finite among the products, if they are
 // new, and the gradients. There may be none: the sum of a block's products can
 // exceed the largest number, which is no error.
-func (o *Optimizer[T]) nonFiniteIn(due bool) error {
-	if due && o.opts.Samples == 1 {
+func (o *Optimizer[T]) nonFiniteIn() error {
+	if o.due && o.opts.Samples == 1 {
 		if err := o.firstNonFinite(o.hzView, product); err != nil {
 			return err
 		}
