@@ -163,15 +163,12 @@ func (v *vanishingValues[T]) fill(x []T) {
 			if e[1] > 0 {
 				mantissa := [...]uint64{0, 1, 1<<f.mantissa - 1, r.Uint64N(1 << f.mantissa)}[r.IntN(4)]
 				x[at+i] = fromBits[T](uint64(e[0]+r.IntN(e[1]-e[0]))<<f.mantissa | mantissa)
-				if r.IntN(2) == 0 {
-					x[at+i] = -x[at+i]
-				}
 			}
 			if r.IntN(20) == 0 {
-				x[at+i] = fromBits[T](0)
-				if r.IntN(2) == 0 {
-					x[at+i] = -x[at+i]
-				}
+				x[at+i] = 0
+			}
+			if r.IntN(2) == 0 {
+				x[at+i] = -x[at+i]
 			}
 		}
 		at += n
