@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 )
 
 // Float is the element type of tensors and of the optimizer's state.
@@ -98,40 +96,15 @@ type Param[T Float] struct {
 // An Optimizer trains tensors with AdaHessian (Yao et al., AAAI 2021,
 // arXiv 2006.00719). Its methods must not be called concurrently.
 type Optimizer[T Float] struct {
-	opts      Options
-	tensors   []tensor[T]
-	values    [][]T // of the tensors
-	groups    []group[T]
-	steps     uint64 // steps made
-	refreshes uint64 // Hessian refreshes made
-
-	// A probe and its products, tensor by tensor.
-	z, hz [][]T // the probe, and room for its Hessian-vector product
-	sum   [][]T // of z⊙Hz over the probes; nil when Samples = 1
-
-	zView, hzView [][]T // what hvp gets: it may change these headers
-	h             [][]T // what the step reads: hzView or sum
-	grads         [][]T // the argument of the present Step
-
-	// The division of a step into items, and the stage under way (see plan.go).
-	ranges  []range_[T]
-	batches []batch[T]
-	stream  bool   // the probe is written past the caches
-	scratch [][]T  // for each worker
-	worker  func() // the goroutine: made once, so that starting it allocates nothing
-
-	length      int                  // elements of all tensors
-	first, last stage                // of those under way
-	taken, left [stages]atomic.Int64 // items that have been taken, and that are not done
-	workers     atomic.Int64         // started
-	done        sync.WaitGroup
-	draw        uint64 // stageSigns
-	fresh       bool   // stageSum: the first probe of a refresh
-	due         bool   // stageInspect, stageStep: there is a new product
-	replaced    bool   // stageInspect: hvp has put a slice of its own in the place of one
-	nonFinite   atomic.Bool
-
-	overlap
+	options Options
+	tensors []tensor[T]
+	groups  []group[T]
+	counters
+	probes probes[T]
+	plan   plan[T]
+	pool   pool
+	call   stepCall[T]
+	memory memoryMap[T]
 }
 
 // tensor is a Param with its state.
@@ -153,6 +126,9 @@ type group[T Float] struct {
 	coef  Coefficients[T]
 }
 
+// counters count what has been made.
+type counters struct{ steps, refreshes uint64 }
+
 // New returns an optimizer for the given parameters, with all its memory. The
 // moments are zero. It keeps each Value and Hyper, and not the slice params. No
 // parameters at all, and parameters without elements, are allowed.
@@ -170,11 +146,11 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 			return nil, fmt.Errorf("%w: Options.%s = %d, want at least %d", ErrOption, f.name, f.value, f.min)
 		}
 	}
-	o := &Optimizer[T]{opts: opts}
-	if o.opts.Workers == 0 {
-		o.opts.Workers = runtime.GOMAXPROCS(0)
+	o := &Optimizer[T]{options: opts}
+	if o.options.Workers == 0 {
+		o.options.Workers = runtime.GOMAXPROCS(0)
 	}
-	o.groups = []group[T]{{hyper: &o.opts.Hyper, where: "Options.Hyper."}}
+	o.groups = []group[T]{{hyper: &o.options.Hyper, where: "Options.Hyper."}}
 	var next uint64
 	for i, p := range params {
 		t, err := o.newTensor(i, p, next)
@@ -183,9 +159,8 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 		}
 		next = t.offset + uint64(len(t.value))
 		o.tensors = append(o.tensors, t)
-		o.values = append(o.values, t.value)
 	}
-	if err := o.checkOverlap(); err != nil {
+	if err := checkOverlap(o.tensors); err != nil {
 		return nil, err
 	}
 	for i := range o.groups {
@@ -193,8 +168,14 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 			return nil, err
 		}
 	}
-	o.makeSplit(o.makeState())
-	o.makeOverlap()
+	buckets := makeBuckets(o.tensors)
+	o.makeState(buckets)
+	workers := workersFor(elementsOf(buckets), o.options.Workers)
+	o.plan = makePlan(o.tensors, buckets, workers)
+	o.call = makeStepCall(o.tensors, workers)
+	o.memory = makeMemoryMap(o.tensors)
+	o.pool.init(workers)
+	o.makePhases()
 	return o, nil
 }
 
@@ -242,7 +223,7 @@ func (g *group[T]) at(step uint64, samples int) (Coefficients[T], error) {
 // NeedsHessian reports whether the next Step will call its hvp: at the first
 // step and then at every UpdateEach-th.
 func (o *Optimizer[T]) NeedsHessian() bool {
-	return o.steps%uint64(o.opts.UpdateEach) == 0
+	return o.steps%uint64(o.options.UpdateEach) == 0
 }
 
 // Steps returns the number of steps made.
@@ -253,13 +234,13 @@ func (o *Optimizer[T]) Steps() uint64 { return o.steps }
 // finite and at least 0. Else, or if the step's scalars overflow T with it, the
 // error wraps ErrOption and the rate is unchanged.
 func (o *Optimizer[T]) SetLR(lr float64) error {
-	h := o.opts.Hyper
+	h := o.options.Hyper
 	h.LR = lr
 	g := group[T]{hyper: &h, where: "SetLR: "}
-	if _, err := g.at(o.steps+1, o.opts.Samples); err != nil {
+	if _, err := g.at(o.steps+1, o.options.Samples); err != nil {
 		return err
 	}
-	o.opts.Hyper.LR = lr
+	o.options.Hyper.LR = lr
 	return nil
 }
 

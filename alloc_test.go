@@ -32,7 +32,7 @@ func testStepAllocates[T Float](t *testing.T) {
 						opts := DefaultOptions()
 						opts.Workers, opts.Samples, opts.UpdateEach = workers, samples, each
 						r := newRunner(t, opts, params...)
-						if got := len(r.opt.scratch); got != workers {
+						if got := len(r.opt.call.scratch); got != workers {
 							t.Fatalf("%d workers are %d", workers, got)
 						}
 						grads := r.gradients()

@@ -87,8 +87,8 @@ func benchCurvature[T Float](b *testing.B, n int, k float64) {
 		}
 		s := c.scalarsFor(1)
 		return func() {
-			for at := 0; at < n; at += pieceLen {
-				end := min(at+pieceLen, n)
+			for at := 0; at < n; at += onePassWidth {
+				end := min(at+onePassWidth, n)
 				curvature(v[at:end], den[at:end], d[at:end], &s, c.power, c.exponent)
 			}
 		}

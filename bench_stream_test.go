@@ -32,7 +32,7 @@ func benchStream[T Float](b *testing.B) {
 								finiteRange(others)
 							}
 							start := time.Now()
-							drawSigns(z, 1, 2, 0, stream == 1)
+							fillSigns(z, 1, 2, 0, stream == 1)
 							if way > 0 {
 								finiteRange(z)
 							}

@@ -5,45 +5,54 @@ import (
 	"unsafe"
 )
 
-// A run is a tensor, or several small ones that follow each other. What the
-// optimizer has of them lies together, in one array of each kind: a stage then
-// takes them in one piece, or at least finds the next where it has already
-// fetched from.
-type run[T Float] struct {
+// A bucket is a tensor, or several small ones that follow each other. What the
+// optimizer has of them lies together, in one array of each kind: a phase then
+// takes them in one call, or at least finds the next where it has already fetched
+// from.
+type bucket[T Float] struct {
 	first, last int
 	z, hz       []T
 	m, v, d     []T // d is nil when UpdateEach = 1
 }
 
-// smallLen is the length below which tensors share a run.
+// smallLen is the length below which tensors share a bucket.
 const smallLen = 1024
 
-// runs divides the tensors into runs, which have no memory yet.
-func (o *Optimizer[T]) runs() (runs []run[T]) {
-	length := 0 // of the last run
-	for i := range o.tensors {
-		t := &o.tensors[i]
+// probes are a probe and its products, tensor by tensor.
+type probes[T Float] struct {
+	z, hz [][]T // the probe, and room for its Hessian-vector product
+	sum   [][]T // of z⊙Hz over the probes; nil when Samples = 1
+
+	zView, hzView [][]T // what hvp gets: it may change these headers
+	products      [][]T // what the step reads: hzView or sum
+}
+
+// makeBuckets divides the tensors into buckets, which have no memory yet.
+func makeBuckets[T Float](tensors []tensor[T]) (buckets []bucket[T]) {
+	length := 0 // of the last bucket
+	for i := range tensors {
+		t := &tensors[i]
 		n := len(t.value)
-		if i > 0 && n < smallLen && len(o.tensors[i-1].value) < smallLen {
-			r := &runs[len(runs)-1]
-			if length+n <= itemLen && o.tensors[r.first].offset+uint64(length) == t.offset {
-				r.last = i
+		if i > 0 && n < smallLen && len(tensors[i-1].value) < smallLen {
+			b := &buckets[len(buckets)-1]
+			if length+n <= taskLen && tensors[b.first].offset+uint64(length) == t.offset {
+				b.last = i
 				length += n
 				continue
 			}
 		}
-		runs = append(runs, run[T]{first: i, last: i})
+		buckets = append(buckets, bucket[T]{first: i, last: i})
 		length = n
 	}
-	return runs
+	return buckets
 }
 
-// makeState makes the moments and the buffers.
-func (o *Optimizer[T]) makeState() (runs []run[T]) {
-	runs = o.runs()
-	for k := range runs {
-		r := &runs[k]
-		tensors := o.tensors[r.first : r.last+1]
+// makeState makes the moments and the probes.
+func (o *Optimizer[T]) makeState(buckets []bucket[T]) {
+	p := &o.probes
+	for k := range buckets {
+		b := &buckets[k]
+		tensors := o.tensors[b.first : b.last+1]
 		n, blocks, means := 0, 0, 0
 		for i := range tensors {
 			t := &tensors[i]
@@ -53,39 +62,45 @@ func (o *Optimizer[T]) makeState() (runs []run[T]) {
 				means += t.layout.Blocks()
 			}
 		}
-		r.m, r.v = newArray[T](n, 1), newArray[T](blocks, 2)
-		r.z, r.hz = newArray[T](n, 4), newArray[T](n, 5)
+		b.m, b.v = newArray[T](n, 1), newArray[T](blocks, 2)
+		b.z, b.hz = newArray[T](n, 4), newArray[T](n, 5)
 		var sum []T
-		if o.opts.UpdateEach > 1 {
-			r.d = newArray[T](blocks, 3)
+		if o.options.UpdateEach > 1 {
+			b.d = newArray[T](blocks, 3)
 		}
-		if o.opts.Samples > 1 {
+		if o.options.Samples > 1 {
 			sum = newArray[T](n, 6)
 		}
 		next := newArray[T](means, 8)
-		rest := *r // what the tensors have not taken yet
+		rest := *b // what the tensors have not taken yet
 		for i := range tensors {
 			t := &tensors[i]
 			n, blocks := len(t.value), t.layout.Blocks()
 			t.m, t.v = cut(&rest.m, n), cut(&rest.v, blocks)
-			o.z, o.hz = append(o.z, cut(&rest.z, n)), append(o.hz, cut(&rest.hz, n))
+			p.z, p.hz = append(p.z, cut(&rest.z, n)), append(p.hz, cut(&rest.hz, n))
 			if rest.d != nil {
 				t.d = cut(&rest.d, blocks)
 			}
 			if sum != nil {
-				o.sum = append(o.sum, cut(&sum, n))
+				p.sum = append(p.sum, cut(&sum, n))
 			}
 			if o.keepsMeans(t) {
 				t.next = cut(&next, blocks)
 			}
 		}
 	}
-	o.zView, o.hzView = slices.Clone(o.z), slices.Clone(o.hz)
-	o.h = o.hzView
-	if o.opts.Samples > 1 {
-		o.h = o.sum
+	p.zView, p.hzView = slices.Clone(p.z), slices.Clone(p.hz)
+	p.products = p.hzView
+	if o.options.Samples > 1 {
+		p.products = p.sum
 	}
-	return runs
+}
+
+// keepsMeans reports whether the inspection of a tensor may leave the curvature
+// for the step, and so needs room for it. Whether it does depends on the power,
+// which may change (see settle).
+func (o *Optimizer[T]) keepsMeans(t *tensor[T]) bool {
+	return t.layout.panel().block > 1 && !o.options.SkipFiniteCheck
 }
 
 // newArray makes n zeros. Long arrays start on a page, and arrays that one

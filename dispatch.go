@@ -34,12 +34,12 @@ func ISA() string { return isa() }
 // sign. z may have any length. One that does not stay in the processor's caches
 // is written past them.
 func Rademacher[T Float](z []T, seed, draw, offset uint64) {
-	drawSigns(z, seed, draw, offset, streams[T](len(z)))
+	fillSigns(z, seed, draw, offset, streams[T](len(z)))
 }
 
-// drawSigns is Rademacher for a part of a probe, which as a whole is to be
+// fillSigns is Rademacher for a part of a probe, which as a whole is to be
 // written past the caches or not.
-func drawSigns[T Float](z []T, seed, draw, offset uint64, stream bool) {
+func fillSigns[T Float](z []T, seed, draw, offset uint64, stream bool) {
 	noteWrite(z)
 	if stream {
 		n := streamSigns(z, seed, draw, offset)
@@ -95,8 +95,8 @@ func Update[T Float](theta, m, v, g, hz []T, l Layout, c *Coefficients[T]) {
 	if c.samples < 1 {
 		panic("adahessian: Update: Coefficients not made by NewCoefficients")
 	}
-	if p := l.panel(); p.width <= pieceLen {
-		var scratch [pieceLen]T
+	if p := l.panel(); p.width <= onePassWidth {
+		var scratch [onePassWidth]T
 		updatePanel(theta, m, v, g, hz, nil, p, c, scratch[:])
 	} else {
 		updateWide(theta, m, v, g, hz, p, c)

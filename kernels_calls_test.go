@@ -324,11 +324,11 @@ func updateEachCall[T Float](n int, c stepCase[T]) call[T] {
 	}
 }
 
-// streamedRademacherCall is drawSigns for a probe that is written past the caches.
+// streamedRademacherCall is fillSigns for a probe that is written past the caches.
 func streamedRademacherCall[T Float](n int, seed, draw, offset uint64) call[T] {
 	c := rademacherCall[T](n, seed, draw, offset)
 	c.name = "streamed " + c.name
-	c.run = func(x [][]T) { drawSigns(x[0], seed, draw, offset, true) }
+	c.run = func(x [][]T) { fillSigns(x[0], seed, draw, offset, true) }
 	return c
 }
 

@@ -527,11 +527,11 @@ func layouts() (l []Layout) {
 		l = append(l, Elementwise(n))
 	}
 	for _, block := range []int{2, 3, 9, 32} {
-		for _, blocks := range []int{0, 1, 7, 8, 9, 17, maxCall/block - 1, maxCall / block, maxCall/block + 1, pieceLen / block, 2*pieceLen/block + 1} {
+		for _, blocks := range []int{0, 1, 7, 8, 9, 17, maxCall/block - 1, maxCall / block, maxCall/block + 1, onePassWidth / block, 2*onePassWidth/block + 1} {
 			l = append(l, Layout{blocks, block, 1})
 		}
 	}
-	for _, block := range []int{1000, maxCall/8 - 1, maxCall / 8, maxCall/8 + 1, pieceLen, pieceLen + 1,
+	for _, block := range []int{1000, maxCall/8 - 1, maxCall / 8, maxCall/8 + 1, onePassWidth, onePassWidth + 1,
 		maxCall - 1, maxCall, maxCall + 1, 2*maxCall + 1, 40000} {
 		l = append(l, Layout{1, block, 1}, Layout{3, block, 1})
 	}
@@ -542,8 +542,8 @@ func layouts() (l []Layout) {
 	}
 	l = append(l,
 		Layout{0, 9, 7}, Layout{5, 9, 0}, Layout{0, 3, 0}, Layout{0, 1, 1}, Layout{3, 1, 0},
-		Layout{1000, 3, 11},                                                                                            // many slices
-		Layout{2, maxCall / pieceLen, pieceLen}, Layout{2, maxCall/pieceLen + 1, pieceLen}, Layout{2, 3, pieceLen + 1}, // either side of one pass
+		Layout{1000, 3, 11},                                                                                                                // many slices
+		Layout{2, maxCall / onePassWidth, onePassWidth}, Layout{2, maxCall/onePassWidth + 1, onePassWidth}, Layout{2, 3, onePassWidth + 1}, // either side of one pass
 		Layout{1, 3, 5000}, Layout{2, 2, scratchLen}, Layout{1, 3, scratchLen + 1}, Layout{1, 2, 2*scratchLen + 3}, // long rows
 		Layout{1, 20000, 3}, Layout{2, 17000, 2}, Layout{1, maxCall / 2, 4}, // high columns
 		Layout{1, 300, 130}, // both
@@ -573,7 +573,7 @@ func testUpdateExported[T Float](t *testing.T) {
 				t.Fatal(err)
 			}
 			r.checkNext(t, exportedUpdateCall(l, &c))
-			r.checkNext(t, keptCall(l, &c, true, pieceLen))
+			r.checkNext(t, keptCall(l, &c, true, onePassWidth))
 			if l.Len() < 1000 || k == 0.75 {
 				r.checkNext(t, exportedUpdateOverlayCall(l, &c))
 				r.checkNext(t, keptCall(l, &c, false, scratchLen))

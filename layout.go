@@ -139,19 +139,19 @@ func (p panel) blocks() int { return p.outer * p.width }
 // column alone of a wider tensor is not: its elements lie stride apart.
 func (p panel) contiguous() bool { return p.stride == 1 }
 
-// grain returns how many slices and how many columns make a piece of the panel
+// tileSize returns how many slices and how many columns make a tile of the panel
 // of about limit elements, and of at least minWidth columns where it has so
 // many: whole slices if they are small enough, else columns of one slice.
-func (p panel) grain(limit, minWidth int) (outer, width int) {
+func (p panel) tileSize(limit, minWidth int) (outer, width int) {
 	if p.width == 0 || p.block*p.width <= limit {
 		return max(1, limit/max(1, p.block*p.width)), max(1, p.width)
 	}
 	return 1, min(p.width, max(minWidth, limit/p.block))
 }
 
-// piece returns the part of p from slice o and column i on that is at most
+// tile returns the part of p from slice o and column i on that is at most
 // outer by width, the index of its first element and that of its first block.
-func (p panel) piece(o, i, outer, width int) (q panel, element, block int) {
+func (p panel) tile(o, i, outer, width int) (q panel, element, block int) {
 	q = panel{min(outer, p.outer-o), p.block, p.stride, min(width, p.width-i)}
 	return q, o*p.block*p.stride + i, o*p.stride + i
 }

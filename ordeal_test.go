@@ -157,7 +157,7 @@ func (o *ordeal[T]) params(sharded bool) (params []Param[T]) {
 func (o *ordeal[T]) layout() Layout {
 	switch kind := o.pick(64); {
 	case kind >= 62: // of several items, for several workers
-		return oneOf(o.choices, Layout{itemLen + 1 + o.pick(70_000), 1, 1}, Layout{1 + o.pick(8000), 9, 1}, Layout{3, 3, 8000 + o.pick(999)})
+		return oneOf(o.choices, Layout{taskLen + 1 + o.pick(70_000), 1, 1}, Layout{1 + o.pick(8000), 9, 1}, Layout{3, 3, 8000 + o.pick(999)})
 	case kind >= 58:
 		return Layout{o.pick(3), 1 + o.pick(3), o.pick(3)} // or none
 	case kind >= 40:
@@ -303,7 +303,7 @@ func (o *ordeal[T]) step() bool {
 	if len(o.hosts) > 1 {
 		o.sharded++
 	}
-	if slices.ContainsFunc(o.hosts, func(h *host[T]) bool { return len(h.opt.scratch) > 1 }) {
+	if slices.ContainsFunc(o.hosts, func(h *host[T]) bool { return len(h.opt.call.scratch) > 1 }) {
 		o.parallel++
 	}
 	o.compare()
@@ -371,7 +371,7 @@ func (o *ordeal[T]) compare() {
 			}
 			for _, x := range all {
 				requireSame(o.T, x.got, x.want[lo:hi], "%s, %d workers, step %d, tensor %d %+v, shard %d to %d: %s",
-					isa(), len(h.opt.scratch), o.ref.steps, s.tensor, want.layout, s.lo, s.hi, x.what)
+					isa(), len(h.opt.call.scratch), o.ref.steps, s.tensor, want.layout, s.lo, s.hi, x.what)
 				o.bits += uint64(hi-lo) * uint64(unsafe.Sizeof(T(0))) * 8
 			}
 		}

@@ -1,27 +1,61 @@
 package adahessian
 
-// What the stages of a step do to their items.
+// phase is a part of a step: what is done to every chunk, or to every task, before
+// the next phase begins.
+type phase int
 
-// drawSigns draws the probe.
-func (o *Optimizer[T]) drawSigns(r *range_[T]) {
-	drawSigns(r.z[r.lo:r.hi], o.opts.Seed, o.draw, o.tensors[r.first].offset+uint64(r.lo), o.stream)
+const (
+	phaseSigns   phase = iota // chunks: draw the probe
+	phaseSum                  // chunks: add the probe's product to the sum, with signs drawn again
+	phaseInspect              // tasks: look for values that are not finite
+	phaseStep                 // tasks: step from the new product, or from the kept curvature
+	phaseCount
+)
+
+// makePhases tells the pool what each phase does.
+func (o *Optimizer[T]) makePhases() {
+	p := &o.plan
+	o.pool.phases = [phaseCount]work{
+		phaseSigns: {len(p.chunks), func(i, _ int) { o.drawSigns(&p.chunks[i]) }},
+		phaseSum:   {len(p.chunks), func(i, worker int) { o.addProducts(&p.chunks[i], o.call.scratch[worker]) }},
+		// From the end: what hvp has written last, and what the step will
+		// read first, is then still in the cache.
+		phaseInspect: {len(p.tasks), func(i, _ int) { o.inspect(&p.tasks[len(p.tasks)-1-i]) }},
+		phaseStep:    {len(p.tasks), func(i, worker int) { o.step(&p.tasks[i], o.call.scratch[worker]) }},
+	}
 }
 
-// addProducts adds the products with a probe to the sum.
-func (o *Optimizer[T]) addProducts(r *range_[T], scratch []T) {
-	if r.first == r.last {
-		i := r.first
-		o.addDrawn(o.sum[i][r.lo:r.hi], o.hzView[i][r.lo:r.hi], o.tensors[i].offset+uint64(r.lo), scratch)
+// run makes the phases from the first to the last. It returns whether all were made:
+// one that has seen a value that is not finite is the last.
+func (o *Optimizer[T]) run(first, last phase) (through bool) {
+	workers := o.pool.workers
+	if last == phaseSigns {
+		workers = 1 + o.plan.elements/signsLen
+	}
+	return o.pool.run(first, last, workers)
+}
+
+// drawSigns draws a chunk of the probe.
+func (o *Optimizer[T]) drawSigns(c *chunk[T]) {
+	offset := o.tensors[c.first].offset + uint64(c.lo)
+	fillSigns(c.z[c.lo:c.hi], o.options.Seed, o.call.draw, offset, o.plan.stream)
+}
+
+// addProducts adds the products with a chunk of the probe to the sum.
+func (o *Optimizer[T]) addProducts(c *chunk[T], scratch []T) {
+	if c.first == c.last {
+		i := c.first
+		o.addDrawn(o.probes.sum[i][c.lo:c.hi], o.probes.hzView[i][c.lo:c.hi], o.tensors[i].offset+uint64(c.lo), scratch)
 		return
 	}
-	for i := r.first; i <= r.last; i++ {
-		o.addDrawn(o.sum[i], o.hzView[i], o.tensors[i].offset, scratch)
+	for i := c.first; i <= c.last; i++ { // the chunk is the whole bucket
+		o.addDrawn(o.probes.sum[i], o.probes.hzView[i], o.tensors[i].offset, scratch)
 	}
 }
 
-// sumPiece is how many signs are drawn again at a time: they stay in the L1
+// sumTile is how many signs are drawn again at a time: they stay in the L1
 // cache.
-const sumPiece = 2 << 10
+const sumTile = 2 << 10
 
 // addDrawn adds z⊙hz to sum, or sets it for the first probe, where z is the
 // present draw from the given index on. It draws z again, into scratch: hvp was
@@ -30,17 +64,17 @@ const sumPiece = 2 << 10
 func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
 	noteWrite(sum)
 	noteRead(hz)
-	if o.fresh {
+	if o.call.firstProbe {
 		clear(sum)
 	}
 	for len(sum) > 0 {
-		n := min(len(sum), sumPiece)
-		if !o.opts.SkipFiniteCheck && !allFinite(hz[:n]) {
-			o.nonFinite.Store(true)
+		n := min(len(sum), sumTile)
+		if !o.options.SkipFiniteCheck && !allFinite(hz[:n]) {
+			o.pool.stop()
 			return
 		}
 		z := scratch[:n]
-		Rademacher(z, o.opts.Seed, o.draw, offset)
+		Rademacher(z, o.options.Seed, o.call.draw, offset)
 		addProbe(sum[:n], z, hz[:n])
 		sum, hz, offset = sum[n:], hz[n:], offset+uint64(n)
 	}
@@ -48,112 +82,107 @@ func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
 
 // inspect looks for values that are not finite. All of them must have been seen
 // before the first parameter changes, so they are read once more than a step
-// needs them; but where the step of blocks of several elements is made in stages,
-// the first stage is made here: it reads the products, and where one is not
-// finite, neither is the mean.
-func (o *Optimizer[T]) inspect(b *batch[T]) {
+// needs them; but where the step makes two passes, the first is made here: it reads
+// the products, and where one is not finite, neither is the mean.
+func (o *Optimizer[T]) inspect(k *task[T]) {
 	finite := true
-	if b.spans == nil {
-		finite = o.inspectChain(&b.chain)
+	if k.tiles == nil {
+		finite = o.inspectList(&k.tensorList)
 	}
-	for i := range b.spans {
-		finite = o.inspectSpan(&b.spans[i]) && finite
+	for i := range k.tiles {
+		finite = o.inspectTile(&k.tiles[i]) && finite
 	}
 	if !finite {
-		o.nonFinite.Store(true)
+		o.pool.stop()
 	}
 }
 
-// inspectSpan is inspect for a span.
-func (o *Optimizer[T]) inspectSpan(sp *span) (finite bool) {
-	finite = panelFinite(o.grads[sp.tensor][sp.element:], sp.panel)
-	seen := o.opts.Samples > 1 // probe by probe, when they were added
-	if !o.due || seen && sp.panel.block == 1 {
+// inspectTile is inspect for a tile.
+func (o *Optimizer[T]) inspectTile(tl *tile) (finite bool) {
+	p := tl.panel
+	finite = panelFinite(o.call.grads[tl.tensor][tl.element:], p)
+	seen := o.options.Samples > 1 // probe by probe, when they were added
+	fromMeans := o.call.fromMeans[tl.tensor]
+	if !o.call.due || seen && !fromMeans {
 		return finite
 	}
-	hz := o.h[sp.tensor][sp.element:]
-	d := o.newCurvature(sp)
-	if d == nil {
-		return panelFinite(hz, sp.panel) && finite
+	hz := o.probes.products[tl.tensor][tl.element:]
+	if !fromMeans {
+		return panelFinite(hz, p) && finite
 	}
-	c := &o.groups[o.tensors[sp.tensor].group].coef
-	noteMean(d, hz, sp.panel)
-	meanPanel(d, hz, sp.panel, c.scalarsFor(sp.panel.block).div)
+	t := &o.tensors[tl.tensor]
+	d := t.next[tl.block:][:p.blocks()]
+	noteMean(d, hz, p)
+	meanPanel(d, hz, p, o.groups[t.group].coef.scalarsFor(p.block).div)
 	return (seen || finiteRange(d)) && finite
 }
 
-// newCurvature is where inspect leaves a span's curvature for the step, or nil
-// if it does not work it out: a step in one pass reads the products at less cost
-// than a stage of its own does.
-func (o *Optimizer[T]) newCurvature(sp *span) []T {
-	t := &o.tensors[sp.tensor]
-	if t.next == nil || t.d == nil && fuses(sp.panel, o.groups[t.group].coef.power) {
-		return nil
-	}
-	return t.next[sp.block:][:sp.panel.blocks()]
-}
-
-// inspectChain is inspect for a chain.
-func (o *Optimizer[T]) inspectChain(c *chain[T]) (finite bool) {
+// inspectList is inspect for a list.
+func (o *Optimizer[T]) inspectList(l *tensorList[T]) (finite bool) {
 	finite = true
-	fresh := o.due && o.opts.Samples == 1
-	if fresh && !o.replaced {
-		finite = finiteRange(c.hz)
-		fresh = false
+	products := o.call.due && o.options.Samples == 1
+	if products && !o.call.replaced {
+		finite = finiteRange(l.hz)
+		products = false
 	}
-	grads := o.grads[c.first : c.last+1]
-	noteReads(grads)
-	finite = allFiniteEach(grads) && finite
-	if fresh {
-		products := o.hzView[c.first : c.last+1]
-		noteReads(products)
-		finite = allFiniteEach(products) && finite
+	finite = eachFinite(o.call.grads[l.first:l.last+1]) && finite
+	if products {
+		finite = eachFinite(o.probes.hzView[l.first:l.last+1]) && finite
 	}
 	return finite
 }
 
-// step makes the step of a span.
-func (o *Optimizer[T]) step(sp *span, scratch []T) {
-	t := &o.tensors[sp.tensor]
-	c := &o.groups[t.group].coef
-	theta, m, v := t.value[sp.element:], t.m[sp.element:], t.v[sp.block:]
-	g := o.grads[sp.tensor][sp.element:]
-	var hz, d []T
-	if t.d != nil {
-		d = t.d[sp.block:]
+// step makes the step of a task.
+func (o *Optimizer[T]) step(k *task[T], scratch []T) {
+	if k.tiles == nil {
+		o.stepList(&k.tensorList, scratch)
 	}
-	if o.due {
-		if fresh := o.newCurvature(sp); fresh == nil {
-			hz = o.h[sp.tensor][sp.element:]
-		} else if t.d == nil {
-			d = fresh
-		} else {
-			copy(d, fresh)
-		}
+	for i := range k.tiles {
+		o.stepTile(&k.tiles[i], scratch)
 	}
-	updatePanel(theta, m, v, g, hz, d, sp.panel, c, scratch)
 }
 
-// stepChain makes the step of a chain.
-func (o *Optimizer[T]) stepChain(c *chain[T], scratch []T) {
-	coef := &o.groups[c.group].coef
-	end := c.last + 1
-	theta, grads, products := o.values[c.first:end], o.grads[c.first:end], o.h[c.first:end]
-	if c.d == nil && coef.power != powerAny {
-		noteUpdates(theta, c.m, c.v, grads, products)
-		updateEach(theta, c.m, c.v, grads, products, &coef.scalars, coef.power)
+// stepTile is step for a tile.
+func (o *Optimizer[T]) stepTile(tl *tile, scratch []T) {
+	t := &o.tensors[tl.tensor]
+	c := &o.groups[t.group].coef
+	theta, m, v := t.value[tl.element:], t.m[tl.element:], t.v[tl.block:]
+	g := o.call.grads[tl.tensor][tl.element:]
+	var hz, d []T
+	if t.d != nil {
+		d = t.d[tl.block:]
+	}
+	switch {
+	case !o.call.due:
+	case !o.call.fromMeans[tl.tensor]:
+		hz = o.probes.products[tl.tensor][tl.element:]
+	case d == nil:
+		d = t.next[tl.block:]
+	default:
+		copy(d, t.next[tl.block:][:tl.panel.blocks()])
+	}
+	updatePanel(theta, m, v, g, hz, d, tl.panel, c, scratch)
+}
+
+// stepList is step for a list.
+func (o *Optimizer[T]) stepList(l *tensorList[T], scratch []T) {
+	c := &o.groups[l.group].coef
+	end := l.last + 1
+	theta, grads, products := o.memory.values[l.first:end], o.call.grads[l.first:end], o.probes.products[l.first:end]
+	if l.d == nil && c.power != powerAny {
+		updateList(theta, l.m, l.v, grads, products, c)
 		return
 	}
 	at := 0
 	for i, t := range theta {
 		var hz, d []T
-		if o.due {
+		if o.call.due {
 			hz = products[i]
 		}
-		if c.d != nil {
-			d = c.d[at:]
+		if l.d != nil {
+			d = l.d[at:]
 		}
-		updatePanel(t, c.m[at:], c.v[at:], grads[i], hz, d, panel{len(t), 1, 1, 1}, coef, scratch)
+		updatePanel(t, l.m[at:], l.v[at:], grads[i], hz, d, panel{len(t), 1, 1, 1}, c, scratch)
 		at += len(t)
 	}
 }

@@ -1,129 +1,146 @@
 package adahessian
 
+// A plan divides the tensors into what one goroutine takes at a time. It is made
+// with the optimizer and then only read. No result depends on how a tensor is
+// divided.
+type plan[T Float] struct {
+	chunks   []chunk[T] // of the phases that go through a probe
+	tasks    []task[T]  // of the phases that go through a step
+	elements int        // of all tensors
+	stream   bool       // the probe is written past the caches
+	averaged []int      // tensors with room for what an inspection leaves
+}
+
 const (
-	itemLen    = 16 << 10      // elements of an item, about: no more, or all wait for the last
+	taskLen    = 16 << 10      // elements of a task, about: no more, or all wait for the last
 	columnsLen = 64 << 10      // and of one of several columns, since short rows cost time in memory
 	workerLen  = 32 << 10      // elements for which another goroutine is worth its start
-	signsLen   = 8 * workerLen // and of a stage that only draws signs
+	signsLen   = 8 * workerLen // and of a phase that only draws signs
 )
 
-// range_ is an item: a range of a run's elements.
-type range_[T Float] struct {
-	run[T]
+// Tensors that share a bucket, and so a tensorList, are one call of a kernel.
+const _ = uint(maxCall - taskLen)
+
+// chunk is a range of a bucket's elements: all of a bucket of several tensors.
+type chunk[T Float] struct {
+	bucket[T]
 	lo, hi int
 }
 
-// batch is an item: a span of a tensor, those of several small ones, or a chain
-// of small ones, which has no spans.
-type batch[T Float] struct {
-	spans []span
-	chain[T]
+// task is a tile of a tensor, those of several small tensors, or a list of small
+// tensors, which has no tiles.
+type task[T Float] struct {
+	tiles []tile
+	tensorList[T]
 }
 
-// span is a panel of a tensor.
-type span struct {
+// tile is a panel of a tensor.
+type tile struct {
 	tensor         int
 	panel          panel
 	element, block int // where the panel starts in the tensor, and its blocks in v
 }
 
-// A chain is tensors of a run, all of one group and without blocks of several
-// elements. They may be hundreds, and so small that what is done for each
+// A tensorList is tensors of a bucket, all of one group and without blocks of
+// several elements. They may be hundreds, and so small that what is done for each
 // counts more than what is done for its elements.
-type chain[T Float] struct {
+type tensorList[T Float] struct {
 	first, last, group int
-	hz, m, v, d        []T // theirs of the run's
+	hz, m, v, d        []T // theirs of the bucket's
 }
 
-func (o *Optimizer[T]) makeSplit(runs []run[T]) {
-	total := 0
-	for _, r := range runs {
-		total += len(r.m)
+// elementsOf returns the elements of all buckets together.
+func elementsOf[T Float](buckets []bucket[T]) (n int) {
+	for i := range buckets {
+		n += len(buckets[i].m)
 	}
-	o.stream = streams[T](total)
-	o.length = total
-	workers := min(o.opts.Workers, max(1, total/workerLen))
+	return n
+}
+
+// workersFor returns how many of at most so many goroutines are worth while.
+func workersFor(elements, most int) int { return min(most, max(1, elements/workerLen)) }
+
+// makePlan divides the tensors, which lie in the given buckets, for so many
+// goroutines.
+func makePlan[T Float](tensors []tensor[T], buckets []bucket[T], workers int) plan[T] {
+	p := plan[T]{elements: elementsOf(buckets)}
+	p.stream = streams[T](p.elements)
 	columns := scratchLen
 	if workers > 1 {
 		columns /= 2 // one slice of so many is then work for two
 	}
-	for _, r := range runs {
-		n := len(r.m)
-		for lo := 0; lo < n; lo += itemLen {
-			o.ranges = append(o.ranges, range_[T]{r, lo, min(lo+itemLen, n)})
+	for i := range tensors {
+		if tensors[i].next != nil {
+			p.averaged = append(p.averaged, i)
 		}
-		if r.first < r.last {
-			o.splitRun(r, columns)
+	}
+	for _, b := range buckets {
+		if b.first < b.last {
+			p.chunks = append(p.chunks, chunk[T]{b, 0, len(b.m)})
+			p.tasks = appendShared(p.tasks, tensors, b, columns)
 			continue
 		}
-		for _, sp := range o.spans(r.first, columns) {
-			o.batches = append(o.batches, batch[T]{spans: []span{sp}})
+		for lo := 0; lo < len(b.m); lo += taskLen {
+			p.chunks = append(p.chunks, chunk[T]{b, lo, min(lo+taskLen, len(b.m))})
+		}
+		for _, tl := range tilesOf(tensors, b.first, columns) {
+			p.tasks = append(p.tasks, task[T]{tiles: []tile{tl}})
 		}
 	}
-	for w := range workers {
-		o.scratch = append(o.scratch, newArray[T](scratchLen, 7+w))
-	}
-	o.worker = func() {
-		o.work(int(o.workers.Add(1)))
-		o.done.Done()
-	}
+	return p
 }
 
-// splitRun divides the tensors of a run into chains and others.
-func (o *Optimizer[T]) splitRun(r run[T], columns int) {
-	for i := r.first; i <= r.last; {
-		var b batch[T]
-		first := &o.tensors[i]
-		chained := first.layout.panel().block == 1
-		if chained {
-			b.chain = chain[T]{first: i, group: first.group}
+// appendShared appends the tasks of a bucket of several tensors: lists, and tiles
+// of the tensors that have blocks of several elements.
+func appendShared[T Float](tasks []task[T], tensors []tensor[T], b bucket[T], columns int) []task[T] {
+	for i := b.first; i <= b.last; {
+		var k task[T]
+		first := &tensors[i]
+		listed := first.layout.panel().block == 1
+		if listed {
+			k.tensorList = tensorList[T]{first: i, group: first.group}
 		}
 		elements, blocks := 0, 0
-		for ; i <= r.last; i++ {
-			t := &o.tensors[i]
-			if chains := t.layout.panel().block == 1; chains != chained || chained && t.group != first.group {
+		for ; i <= b.last; i++ {
+			t := &tensors[i]
+			if lists := t.layout.panel().block == 1; lists != listed || listed && t.group != first.group {
 				break
 			}
 			elements += len(t.value)
 			blocks += t.layout.Blocks()
-			if !chained {
-				b.spans = append(b.spans, o.spans(i, columns)...)
+			if !listed {
+				k.tiles = append(k.tiles, tilesOf(tensors, i, columns)...)
 			}
 		}
-		hz, m, v := cut(&r.hz, elements), cut(&r.m, elements), cut(&r.v, blocks)
+		hz, m, v := cut(&b.hz, elements), cut(&b.m, elements), cut(&b.v, blocks)
 		var d []T
-		if r.d != nil {
-			d = cut(&r.d, blocks)
+		if b.d != nil {
+			d = cut(&b.d, blocks)
 		}
-		if chained {
-			b.chain.last = i - 1
-			b.hz, b.m, b.v, b.d = hz, m, v, d
+		if listed {
+			k.last = i - 1
+			k.hz, k.m, k.v, k.d = hz, m, v, d
 		}
 		if elements > 0 {
-			o.batches = append(o.batches, b)
+			tasks = append(tasks, k)
 		}
 	}
+	return tasks
 }
 
-// spans divides a tensor, of columns not fewer than the given number together.
-func (o *Optimizer[T]) spans(tensor, columns int) (spans []span) {
-	p := o.tensors[tensor].layout.panel()
-	limit := itemLen
+// tilesOf divides a tensor, of columns not fewer than the given number together.
+func tilesOf[T Float](tensors []tensor[T], tensor, columns int) (tiles []tile) {
+	p := tensors[tensor].layout.panel()
+	limit := taskLen
 	if !p.contiguous() {
 		limit = columnsLen
 	}
-	outer, width := p.grain(limit, columns)
+	outer, width := p.tileSize(limit, columns)
 	for at := 0; at < p.outer; at += outer {
 		for col := 0; col < p.width; col += width {
-			q, e, b := p.piece(at, col, outer, width)
-			spans = append(spans, span{tensor, q, e, b})
+			q, e, b := p.tile(at, col, outer, width)
+			tiles = append(tiles, tile{tensor, q, e, b})
 		}
 	}
-	return spans
-}
-
-// keepsMeans reports whether the inspection of a tensor may leave the curvature
-// for the step (see newCurvature): the power, which decides, may change.
-func (o *Optimizer[T]) keepsMeans(t *tensor[T]) bool {
-	return t.layout.panel().block > 1 && !o.opts.SkipFiniteCheck
+	return tiles
 }

@@ -2,98 +2,90 @@ package adahessian
 
 import (
 	"runtime"
+	"sync"
+	"sync/atomic"
 )
 
-// A step is made in stages, and a stage is a list of items that any number of
-// goroutines take one after the other. Each item writes memory of its own, and no
-// result depends on how a tensor is divided, so the number of goroutines changes
-// nothing but the time.
+// A pool makes the phases of a step on several goroutines. A phase is a number
+// of tasks, which any goroutine takes one after the other. Each task writes
+// memory of its own, so the number of goroutines changes nothing but the time.
+// The pool knows nothing of what a task does.
+type pool struct {
+	phases  [phaseCount]work // made with the optimizer, then only read
+	workers int              // most goroutines, the caller's among them
+	worker  func()           // another goroutine: made once, so that starting it allocates nothing
 
-// stage is what is done to the items.
-type stage int
+	first, last phase                    // of those under way
+	taken, left [phaseCount]atomic.Int64 // tasks that have been taken, and that are not done
+	started     atomic.Int64             // goroutines, the caller's not among them
+	done        sync.WaitGroup
+	stopped     atomic.Bool
+}
 
-const (
-	stageSigns   stage = iota // ranges: draw the probe
-	stageSum                  // ranges: add the probe's product to the sum, with signs drawn again
-	stageInspect              // batches: look for values that are not finite
-	stageStep                 // batches: step from the new product, or from the kept curvature
-	stages
-)
+// work is what a phase does.
+type work struct {
+	tasks int
+	do    func(task, worker int) // worker numbers the goroutine, from 0
+}
 
-// run makes the stages from the first to the last, each when that before it is
-// through, on several goroutines where that is worth while. Where a stage has seen
-// a value that is not finite, it is the last.
-func (o *Optimizer[T]) run(first, last stage) {
-	o.first, o.last = first, last
-	for s := first; s <= last; s++ {
-		o.taken[s].Store(0)
-		o.left[s].Store(int64(o.items(s)))
+func (p *pool) init(workers int) {
+	p.workers = workers
+	p.worker = func() {
+		p.take(int(p.started.Add(1)))
+		p.done.Done()
 	}
-	o.nonFinite.Store(false)
-	o.workers.Store(0)
-	others := len(o.scratch) - 1
-	if last == stageSigns {
-		others = min(others, o.length/signsLen)
+}
+
+// run makes the phases from the first to the last, each when that before it is
+// through, on as many goroutines as there are, at most. It returns whether all
+// were made: a phase in which a task has called stop is the last.
+func (p *pool) run(first, last phase, workers int) (through bool) {
+	p.first, p.last = first, last
+	for f := first; f <= last; f++ {
+		p.taken[f].Store(0)
+		p.left[f].Store(int64(p.phases[f].tasks))
 	}
-	o.done.Add(others)
+	p.stopped.Store(false)
+	p.started.Store(0)
+	others := min(p.workers, workers) - 1
+	p.done.Add(others)
 	for range others {
-		go o.worker()
+		go p.worker()
 	}
-	o.work(0)
-	o.done.Wait()
+	p.take(0)
+	p.done.Wait()
+	return !p.stopped.Load()
 }
 
-// items returns how many items a stage has.
-func (o *Optimizer[T]) items(s stage) int {
-	if s <= stageSum {
-		return len(o.ranges)
-	}
-	return len(o.batches)
-}
+// stop makes the present phase the last. A task calls it.
+func (p *pool) stop() { p.stopped.Store(true) }
 
-// work takes part in the stages. A goroutine may take 70 µs to begin on a processor
-// that was idle, as long as some stages. So it stays for all of them, and waits in
-// between for the items that others are at, which is short, and not for goroutines
+// take takes part in the phases. A goroutine may take 70 µs to begin on a processor
+// that was idle, as long as some phases. So it stays for all of them, and waits in
+// between for the tasks that others are at, which is short, and not for goroutines
 // that have not begun.
-func (o *Optimizer[T]) work(worker int) {
-	for s := o.first; s <= o.last; s++ {
-		o.drain(s, worker)
-		for s < o.last && o.left[s].Load() > 0 {
+func (p *pool) take(worker int) {
+	for f := p.first; f <= p.last; f++ {
+		p.drain(f, worker)
+		for f < p.last && p.left[f].Load() > 0 {
 			runtime.Gosched()
 		}
-		if o.nonFinite.Load() {
+		if p.stopped.Load() {
 			return
 		}
 	}
 }
 
-// drain takes items until none is left.
-func (o *Optimizer[T]) drain(s stage, worker int) {
-	items := o.items(s)
+// drain takes tasks until none is left.
+func (p *pool) drain(f phase, worker int) {
+	w := &p.phases[f]
 	took := 0
 	for ; ; took++ {
-		i := int(o.taken[s].Add(1)) - 1
-		if i >= items {
+		i := int(p.taken[f].Add(1)) - 1
+		if i >= w.tasks {
 			break
 		}
-		switch s {
-		case stageSigns:
-			o.drawSigns(&o.ranges[i])
-		case stageSum:
-			o.addProducts(&o.ranges[i], o.scratch[worker])
-		case stageInspect:
-			// From the end: what hvp has written last, and what the step will
-			// read first, is then still in the cache.
-			o.inspect(&o.batches[items-1-i])
-		case stageStep:
-			b := &o.batches[i]
-			if b.spans == nil {
-				o.stepChain(&b.chain, o.scratch[worker])
-			}
-			for sp := range b.spans {
-				o.step(&b.spans[sp], o.scratch[worker])
-			}
-		}
+		w.do(i, worker)
 	}
-	o.left[s].Add(int64(-took))
+	p.left[f].Add(int64(-took))
 }

@@ -66,7 +66,7 @@ func racedCalls[T Float]() []racedCall[T] {
 				func() { Update(theta, m, v, g, hz, l, &c) })
 			for _, fresh := range []bool{true, false} {
 				theta, m, v, g, hz, kept := of(), of(), make([]T, l.Blocks()), of(), of(), make([]T, l.Blocks())
-				scratch := make([]T, pieceLen)
+				scratch := make([]T, onePassWidth)
 				reads, write := set{"g": g, "hz": hz}, set{"theta": theta, "m": m, "v": v, "kept": kept}
 				if !fresh {
 					hz = nil
@@ -78,7 +78,7 @@ func racedCalls[T Float]() []racedCall[T] {
 		}
 	}
 	// Some columns of a wider tensor: what lies between them is not touched.
-	p, scratch := panel{1, 3, 12, 5}, make([]T, pieceLen)
+	p, scratch := panel{1, 3, 12, 5}, make([]T, onePassWidth)
 	c, err := NewCoefficients[T](DefaultHyper(), 1, 1)
 	if err != nil {
 		panic(err)

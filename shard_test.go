@@ -17,7 +17,7 @@ func testProbes[T Float](t *testing.T) {
 	params := withValues([]Param[T]{
 		{Layout: Elementwise(5)}, {Layout: Elementwise(0)}, {Layout: Layout{30, 10, 1}},
 		{Layout: Elementwise(200), Offset: far}, {Layout: Layout{3, 2, 2}}, {Layout: Elementwise(9), Offset: 3},
-		{Layout: Elementwise(itemLen + 7)}, {Layout: Elementwise(3), Offset: 1<<64 - 4},
+		{Layout: Elementwise(taskLen + 7)}, {Layout: Elementwise(3), Offset: 1<<64 - 4},
 	})
 	offsets := []uint64{0, 5, 5, far, far + 200, 3, 12, 1<<64 - 4}
 	opts := DefaultOptions()

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// chainLayouts are small tensors in chains of one and of many, of several groups,
+// listLayouts are small tensors in lists of one and of many, of several groups,
 // with others and with empty ones among them.
-func chainLayouts[T Float](groups ...*Hyper) (params []Param[T]) {
+func listLayouts[T Float](groups ...*Hyper) (params []Param[T]) {
 	for i := range 120 {
 		p := Param[T]{Layout: Elementwise([]int{64, 1, 0, 17, 7, 129}[i%6]), Hyper: groups[i/10%len(groups)]}
 		if i%23 == 20 {
@@ -20,14 +20,14 @@ func chainLayouts[T Float](groups ...*Hyper) (params []Param[T]) {
 	return params
 }
 
-// TestChains compares steps of many small tensors with the model: where hvp
+// TestLists compares steps of many small tensors with the model: where hvp
 // fills what it gets, where it puts in slices of its own, and where it does so
 // for some.
-func TestChains(t *testing.T) {
-	eachISAAndType(t, testChains[float32], testChains[float64])
+func TestLists(t *testing.T) {
+	eachISAAndType(t, testLists[float32], testLists[float64])
 }
 
-func testChains[T Float](t *testing.T) {
+func testLists[T Float](t *testing.T) {
 	for _, c := range []struct {
 		samples, each int
 		power         float64
@@ -36,16 +36,16 @@ func testChains[T Float](t *testing.T) {
 			opts, other := DefaultOptions(), DefaultHyper()
 			opts.Samples, opts.UpdateEach, opts.HessianPower = c.samples, c.each, c.power
 			other.LR, other.MaxUpdate, other.HessianPower = 0.01, 2, 2
-			tr := newTrial(t, opts, chainLayouts[T](nil, &other)...)
-			chains, most := 0, 0
-			for _, b := range tr.opt.batches {
-				if b.spans == nil {
-					chains++
+			tr := newTrial(t, opts, listLayouts[T](nil, &other)...)
+			lists, most := 0, 0
+			for _, b := range tr.opt.plan.tasks {
+				if b.tiles == nil {
+					lists++
 					most = max(most, b.last-b.first+1)
 				}
 			}
-			if chains < 12 || most < 9 {
-				t.Fatalf("%d chains, of up to %d tensors", chains, most)
+			if lists < 12 || most < 9 {
+				t.Fatalf("%d lists, of up to %d tensors", lists, most)
 			}
 			fill := tr.hvp
 			for step := range 4 * c.each {
@@ -67,14 +67,14 @@ func testChains[T Float](t *testing.T) {
 	}
 }
 
-// TestChainFaults spoils one value after the other of small tensors, of a
+// TestListFaults spoils one value after the other of small tensors, of a
 // gradient or a product: the step must find it and change nothing.
-func TestChainFaults(t *testing.T) {
+func TestListFaults(t *testing.T) {
 	other := DefaultHyper()
 	for samples := 1; samples <= 2; samples++ {
 		opts := DefaultOptions()
 		opts.Samples = samples
-		r := newRunner(t, opts, chainLayouts[float32](nil, &other)...)
+		r := newRunner(t, opts, listLayouts[float32](nil, &other)...)
 		r.step(t)
 		before := takeSnapshot(r.opt)
 		for i, x := range r.theta {

@@ -11,11 +11,11 @@ import (
 // that are not divided.
 func splitLayouts[T Float]() []Param[T] {
 	params := []Param[T]{
-		{Layout: Layout{2*itemLen + 3001, 1, 1}},
+		{Layout: Layout{2*taskLen + 3001, 1, 1}},
 		{Layout: Layout{10007, 9, 1}},
-		{Layout: Layout{1, itemLen + 999, 1}},
+		{Layout: Layout{1, taskLen + 999, 1}},
 		{Layout: Layout{2, 3, 30011}},
-		{Layout: Layout{1, itemLen/2 + 10, 3}},
+		{Layout: Layout{1, taskLen/2 + 10, 3}},
 		{Layout: Layout{300, 9, 31}},
 		{Layout: Layout{1, 33, scratchLen - 3}}, // by several workers only
 	}
@@ -52,10 +52,10 @@ func testWorkers[T Float](t *testing.T) {
 				opts.Workers = workers
 				several = append(several, newRunner(t, opts, splitLayouts[T]()...))
 			}
-			if got := len(several[2].opt.scratch); got != 8 {
+			if got := len(several[2].opt.call.scratch); got != 8 {
 				t.Fatalf("8 workers are %d", got)
 			}
-			if got := len(one.opt.batches); got < 12 {
+			if got := len(one.opt.plan.tasks); got < 12 {
 				t.Fatalf("the step is divided in %d items only", got)
 			}
 			for range 2 * c.each {
@@ -89,8 +89,8 @@ func testSplitCovers(t *testing.T, workers, columns int) {
 	for i, x := range o.tensors {
 		elements[i], blocks[i], signs[i] = make([]int, len(x.value)), make([]int, len(x.v)), make([]int, len(x.value))
 	}
-	for _, r := range o.ranges {
-		at := 0 // in the run
+	for _, r := range o.plan.chunks {
+		at := 0 // in the bucket
 		for i := r.first; i <= r.last; i++ {
 			for e := range signs[i] {
 				if r.lo <= at && at < r.hi {
@@ -99,36 +99,36 @@ func testSplitCovers(t *testing.T, workers, columns int) {
 				at++
 			}
 		}
-		if r.hi-r.lo > itemLen {
-			t.Errorf("a range has %d elements", r.hi-r.lo)
+		if r.hi-r.lo > taskLen {
+			t.Errorf("a chunk has %d elements", r.hi-r.lo)
 		}
 	}
 	items := make([]int, len(o.tensors))
-	var spans []span
-	for _, b := range o.batches {
-		spans = append(spans, b.spans...)
-		if b.spans == nil {
-			at := 0 // in the chain
+	var tiles []tile
+	for _, b := range o.plan.tasks {
+		tiles = append(tiles, b.tiles...)
+		if b.tiles == nil {
+			at := 0 // in the list
 			for i := b.first; i <= b.last; i++ {
 				x := &o.tensors[i]
 				if l := x.layout; l.Block > 1 && l.Len() > 0 || x.group != b.group {
-					t.Fatalf("parameter %d %+v of group %d is in a chain of group %d", i, l, x.group, b.group)
+					t.Fatalf("parameter %d %+v of group %d is in a list of group %d", i, l, x.group, b.group)
 				}
 				for e := range x.value {
 					elements[i][e]++
 					blocks[i][e]++
-					if &b.m[at] != &x.m[e] || &b.v[at] != &x.v[e] || &b.hz[at] != &o.hz[i][e] || &b.d[at] != &x.d[e] {
-						t.Fatalf("parameter %d: element %d is not where the chain has it", i, e)
+					if &b.m[at] != &x.m[e] || &b.v[at] != &x.v[e] || &b.hz[at] != &o.probes.hz[i][e] || &b.d[at] != &x.d[e] {
+						t.Fatalf("parameter %d: element %d is not where the list has it", i, e)
 					}
 					at++
 				}
 			}
 			if len(b.m) != at || len(b.v) != at || len(b.hz) != at || len(b.d) != at {
-				t.Fatalf("a chain of %d elements has arrays of %d, %d, %d and %d", at, len(b.hz), len(b.m), len(b.v), len(b.d))
+				t.Fatalf("a list of %d elements has arrays of %d, %d, %d and %d", at, len(b.hz), len(b.m), len(b.v), len(b.d))
 			}
 		}
 	}
-	for _, s := range spans {
+	for _, s := range tiles {
 		items[s.tensor]++
 		for outer := range s.panel.outer {
 			for i := range s.panel.width {
@@ -140,7 +140,7 @@ func testSplitCovers(t *testing.T, workers, columns int) {
 		}
 	}
 	for i := range o.tensors {
-		for what, counts := range map[string][]int{"range": signs[i], "element": elements[i], "block": blocks[i]} {
+		for what, counts := range map[string][]int{"chunk": signs[i], "element": elements[i], "block": blocks[i]} {
 			for at, n := range counts {
 				if n != 1 {
 					t.Fatalf("parameter %d %+v: %s %d is done %d times", i, o.tensors[i].layout, what, at, n)
@@ -151,7 +151,7 @@ func testSplitCovers(t *testing.T, workers, columns int) {
 	for i, x := range o.tensors {
 		l := x.layout
 		whole := l.Outer == 1 && l.Block > 1 && l.Inner <= columns // one slice of few columns
-		limit := itemLen
+		limit := taskLen
 		if l.Block > 1 && l.Inner > 1 {
 			limit = columnsLen
 		}

@@ -147,9 +147,9 @@ func (o *Optimizer[T]) header() stateHeader {
 		Version:     stateVersion,
 		ElementSize: uint32(unsafe.Sizeof(T(0))),
 		Params:      uint64(len(o.tensors)),
-		Seed:        o.opts.Seed,
-		Samples:     uint64(o.opts.Samples),
-		UpdateEach:  uint64(o.opts.UpdateEach),
+		Seed:        o.options.Seed,
+		Samples:     uint64(o.options.Samples),
+		UpdateEach:  uint64(o.options.UpdateEach),
 		Steps:       o.steps,
 		Refreshes:   o.refreshes,
 	}

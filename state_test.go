@@ -108,7 +108,7 @@ func (r *stateRun[T]) bits() string {
 
 // stateBits is everything that loading may change.
 func stateBits[T Float](o *Optimizer[T]) string {
-	b := fmt.Appendf(nil, "%+v %d %d;", o.opts, o.steps, o.refreshes)
+	b := fmt.Appendf(nil, "%+v %d %d;", o.options, o.steps, o.refreshes)
 	for i := range o.tensors {
 		t := &o.tensors[i]
 		b = fmt.Appendf(b, "%q %v %d;", t.name, t.layout, t.offset)
@@ -195,7 +195,7 @@ func testStateResume[T Float](t *testing.T, opts Options, first, second isaChoic
 	whole.train(t, n)
 	second.run(t)
 	resumed.train(t, n)
-	resumed.opts.Workers = whole.opts.Workers
+	resumed.options.Workers = whole.options.Workers
 	if whole.bits() != resumed.bits() {
 		t.Error("the resumed run differs")
 	}
@@ -214,8 +214,8 @@ func TestStateLoadsOnlyState(t *testing.T) {
 	if err := r.UnmarshalBinary(saved); err != nil {
 		t.Fatal(err)
 	}
-	if r.opts.LR != 0.5 || r.params[0].Value[0] != 42 {
-		t.Errorf("loading a state set LR = %v and a value = %v", r.opts.LR, r.params[0].Value[0])
+	if r.options.LR != 0.5 || r.params[0].Value[0] != 42 {
+		t.Errorf("loading a state set LR = %v and a value = %v", r.options.LR, r.params[0].Value[0])
 	}
 }
 
@@ -378,8 +378,8 @@ func modelOf[T Float](o *Optimizer[T]) *stateModel {
 	size := int(unsafe.Sizeof(T(0)))
 	m := &stateModel{
 		magic: "AdaHess\n", version: 1, size: uint32(size), elementBytes: size,
-		params: uint64(len(o.tensors)), seed: o.opts.Seed,
-		samples: uint64(o.opts.Samples), each: uint64(o.opts.UpdateEach),
+		params: uint64(len(o.tensors)), seed: o.options.Seed,
+		samples: uint64(o.options.Samples), each: uint64(o.options.UpdateEach),
 		steps: o.steps, refreshes: o.refreshes,
 	}
 	for i := range o.tensors {
@@ -389,7 +389,7 @@ func modelOf[T Float](o *Optimizer[T]) *stateModel {
 			offset: t.offset, nameLen: uint16(len(t.name)), name: t.name,
 		})
 		m.arrays = append(m.arrays, stateWords(t.m), stateWords(t.v))
-		if o.opts.UpdateEach > 1 {
+		if o.options.UpdateEach > 1 {
 			m.arrays = append(m.arrays, stateWords(t.d))
 		}
 	}
@@ -561,7 +561,7 @@ func testStateBitFlips[T Float](t *testing.T) {
 // hard to keep: signs of zero, subnormals, infinities, and NaN of every kind,
 // then 1, 2, 3, …
 func fillState[T Float](o *Optimizer[T]) {
-	o.steps, o.refreshes = 7, refreshesAfter(7, uint64(o.opts.UpdateEach))
+	o.steps, o.refreshes = 7, refreshesAfter(7, uint64(o.options.UpdateEach))
 	special := []uint64{0x80000000, 0x00000001, 0x7f800000, 0xff800000, 0x7fc12345, 0xff80abcd}
 	if unsafe.Sizeof(T(0)) == 8 {
 		special = []uint64{1 << 63, 1, 0x7ff0 << 48, 0xfff0 << 48, 0x7ff8_0123_4567_89ab, 0xfff0_0000_0000_abcd}

@@ -28,10 +28,10 @@ func longLayouts[T Float]() []Param[T] {
 		{Layout: Layout{1, 2, scratchLen + 100}},
 		{Layout: Layout{3, maxCall / 8, 1}}, // the longest that is updated in one pass
 		{Layout: Layout{3, maxCall/8 + 1, 1}},
-		{Layout: Layout{2, 2, pieceLen}}, // the most columns of one pass
-		{Layout: Layout{2, 2, pieceLen + 1}},
-		{Layout: Layout{1, maxCall / pieceLen, pieceLen}},
-		{Layout: Layout{1, maxCall/pieceLen + 1, pieceLen}},
+		{Layout: Layout{2, 2, onePassWidth}}, // the most columns of one pass
+		{Layout: Layout{2, 2, onePassWidth + 1}},
+		{Layout: Layout{1, maxCall / onePassWidth, onePassWidth}},
+		{Layout: Layout{1, maxCall/onePassWidth + 1, onePassWidth}},
 	}
 }
 

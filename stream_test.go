@@ -90,8 +90,8 @@ func testStreamStep[T Float](t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := bytes < total*int(unsafe.Sizeof(T(0))); o.stream != want {
-			t.Fatalf("stream = %v, want %v", o.stream, want)
+		if want := bytes < total*int(unsafe.Sizeof(T(0))); o.plan.stream != want {
+			t.Fatalf("stream = %v, want %v", o.plan.stream, want)
 		}
 		err = o.Step(grads, func(hz, z [][]T) error {
 			for i := range z {

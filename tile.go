@@ -9,33 +9,33 @@ const (
 	// Assembly cannot be preempted, and would hold up the garbage collector.
 	maxCall = 16 << 10
 
-	// pieceBytes is the most, about, that a step in stages takes of each stream
-	// at a time: a piece stays in the L1 cache between the stages, and is so
-	// short that memory hardly notices the change of stage. The power functions
-	// take groupBytes of blocks together, and fewer hardly faster.
-	pieceBytes = 2048
+	// tileBytes is the most, about, that a step in two passes takes of each stream
+	// at a time: a tile stays in the L1 cache between the passes, and is so
+	// short that memory hardly notices the change. The power functions take
+	// groupBytes of blocks together; a smaller group costs as much.
+	tileBytes  = 2048
 	groupBytes = 128
 
-	// pieceLen is the width up to which a step of strided blocks is made in one
+	// onePassWidth is the width up to which a step of strided blocks is made in one
 	// pass, and the columns for which Update has scratch on the stack.
-	pieceLen = 1024
+	onePassWidth = 1024
 
 	// scratchLen is the length of an optimizer's buffer for the denominators of
-	// a piece, and so the most columns of one. Short runs of many rows cost
+	// a tile, and so the most columns of one. Short runs of many rows cost
 	// time in memory, where each run begins on a page of its own.
 	scratchLen = 4 << 10
 
-	// runBytes is what a piece has of each row of strided blocks, at least.
-	runBytes = 16 << 10
+	// rowBytes is what a tile has of each row of strided blocks, at least.
+	rowBytes = 16 << 10
 
-	// aheadBytes is the most of a piece's products that are asked for while the
-	// piece before is worked on: they wait in the L2 cache.
+	// aheadBytes is the most of a tile's products that are asked for while the
+	// tile before is worked on: they wait in the L2 cache.
 	aheadBytes = 256 << 10
 )
 
 // updatePanel makes a step of a panel. With cached not nil the curvature of
 // every block is kept there: where hz is nil it is used, else it is set from
-// hz. scratch holds at least pieceLen values.
+// hz. scratch holds at least onePassWidth values.
 func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficients[T], scratch []T) {
 	noteUpdate(theta, m, v, g, hz, cached, p)
 	if p.block == 1 && cached == nil && p.outer <= maxCall && c.power != powerAny {
@@ -43,45 +43,45 @@ func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficien
 		return
 	}
 	s := c.scalarsFor(p.block)
-	if cached == nil && fuses(p, c.power) {
-		updateFused(theta, m, v, g, hz, p, &s, c, scratch)
+	if cached == nil && fitsOnePass(p, c.power) {
+		updateOnePass(theta, m, v, g, hz, p, &s, c, scratch)
 	} else {
-		updateStaged(theta, m, v, g, hz, cached, p, &s, c, scratch)
+		updateTwoPass(theta, m, v, g, hz, cached, p, &s, c, scratch)
 	}
 }
 
-// fuses reports whether a step of the panel is made in one pass by one kernel,
-// which holds for blocks of moderate size and a power with a special case.
-func fuses(p panel, k power) bool {
+// fitsOnePass reports whether a step of the panel is made in one pass by one kernel:
+// that holds for blocks of moderate size and a power with a special case.
+func fitsOnePass(p panel, k power) bool {
 	if k == powerAny {
 		return false
 	}
 	if p.contiguous() {
 		return p.block <= maxCall/8 // the kernels take groups of 8 or 16 blocks
 	}
-	return p.width <= pieceLen && p.block*p.width <= maxCall
+	return p.width <= onePassWidth && p.block*p.width <= maxCall
 }
 
-// updateFused makes a step of a panel that fuses.
-func updateFused[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
-	outer, _ := p.grain(maxCall, p.width)
+// updateOnePass makes a step of a panel that fits one pass.
+func updateOnePass[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
+	outer, _ := p.tileSize(maxCall, p.width)
 	for o := 0; o < p.outer; o += outer {
-		q, e, b := p.piece(o, 0, outer, p.width)
+		q, e, b := p.tile(o, 0, outer, p.width)
 		update(theta[e:], m[e:], v[b:], g[e:], hz[e:], scratch, q, s, c.power)
 	}
 }
 
-// updateStaged makes a step of a panel in two stages: the denominators of a
-// piece into scratch, then the elements of the piece.
-func updateStaged[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
+// updateTwoPass makes a step of a panel in two passes over each tile: its
+// denominators into scratch, then its elements.
+func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
 	size := int(unsafe.Sizeof(T(0)))
-	outer, width := p.grain(pieceBytes/size, min(len(scratch), runBytes/size))
+	outer, width := p.tileSize(tileBytes/size, min(len(scratch), rowBytes/size))
 	if group := groupBytes / size; p.contiguous() && outer >= group/4 {
 		outer = (outer + group - 1) &^ (group - 1)
 	}
 	for o := 0; o < p.outer; o += outer {
 		for i := 0; i < p.width; i += width {
-			q, e, b := p.piece(o, i, outer, width)
+			q, e, b := p.tile(o, i, outer, width)
 			den := scratch[:q.blocks()]
 			d := den
 			if cached != nil {
@@ -91,15 +91,15 @@ func updateStaged[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T
 				meanPanel(d, hz[e:], q, s.div)
 			}
 			curvature(v[b:][:len(den)], den, d, s, c.power, c.exponent)
-			descendPanel(theta[e:], m[e:], g[e:], den, nextPiece(hz, g[e:], p, o, i, outer, width), q, s)
+			descendPanel(theta[e:], m[e:], g[e:], den, nextTile(hz, g[e:], p, o, i, outer, width), q, s)
 		}
 	}
 }
 
-// nextPiece returns the products of the piece behind that of slice o and column
-// i, for descend to ask for, or other where there is no such piece, or so long a
+// nextTile returns the products of the tile behind that of slice o and column
+// i, for descend to ask for, or other where there is no such tile, or so long a
 // one that the beginning has left the cache by the time that it is read.
-func nextPiece[T Float](hz, other []T, p panel, o, i, outer, width int) []T {
+func nextTile[T Float](hz, other []T, p panel, o, i, outer, width int) []T {
 	if hz == nil || outer*p.block*width*int(unsafe.Sizeof(T(0))) > aheadBytes {
 		return other
 	}
@@ -109,7 +109,7 @@ func nextPiece[T Float](hz, other []T, p panel, o, i, outer, width int) []T {
 	if o >= p.outer {
 		return other
 	}
-	_, e, _ := p.piece(o, i, outer, width)
+	_, e, _ := p.tile(o, i, outer, width)
 	return hz[e:]
 }
 
@@ -120,7 +120,7 @@ func meanPanel[T Float](d, x []T, p panel, div T) {
 	case p.contiguous() && p.block <= maxCall:
 		outer := maxCall / p.block
 		for o := 0; o < p.outer; o += outer {
-			q, e, b := p.piece(o, 0, outer, 1)
+			q, e, b := p.tile(o, 0, outer, 1)
 			blockMeans(d[b:][:q.outer], x[e:][:q.len()], p.block, div)
 		}
 	case p.contiguous():
@@ -128,11 +128,11 @@ func meanPanel[T Float](d, x []T, p panel, div T) {
 			d[o] = longBlockMean(x[o*p.block:][:p.block], div)
 		}
 	default:
-		outer, width := p.grain(maxCall, 64)
+		outer, width := p.tileSize(maxCall, 64)
 		for o := 0; o < p.outer; o += outer {
 			for i := 0; i < p.width; i += width {
-				q, e, _ := p.piece(o, i, outer, width)
-				stridedMeansPiece(d[o*p.width+i:][:q.blocks()], x[e:], q, div)
+				q, e, _ := p.tile(o, i, outer, width)
+				stridedMeansTile(d[o*p.width+i:][:q.blocks()], x[e:], q, div)
 			}
 		}
 	}
@@ -150,9 +150,9 @@ func longBlockMean[T Float](x []T, div T) T {
 	return p.fold() / div
 }
 
-// stridedMeansPiece is stridedMeans in calls of at most maxCall elements, or
+// stridedMeansTile is stridedMeans in calls of at most maxCall elements, or
 // of as many rows as that allows.
-func stridedMeansPiece[T Float](d, x []T, p panel, div T) {
+func stridedMeansTile[T Float](d, x []T, p panel, div T) {
 	rows := max(1, maxCall/p.width)
 	if p.block <= rows {
 		stridedMeans(d, x, p, div, false)
@@ -208,6 +208,21 @@ func finiteRange[T Float](x []T) bool {
 		x = x[maxCall:]
 	}
 	return allFinite(x)
+}
+
+// updateList makes the step of each of several tensors without blocks, of maxCall
+// elements in all at most, whose m and v lie together, for a power with a special
+// case.
+func updateList[T Float](theta [][]T, m, v []T, g, hz [][]T, c *Coefficients[T]) {
+	noteUpdates(theta, m, v, g, hz)
+	updateEach(theta, m, v, g, hz, &c.scalars, c.power)
+}
+
+// eachFinite reports whether all elements of several slices, each of maxCall at
+// most, are finite.
+func eachFinite[T Float](x [][]T) bool {
+	noteReads(x)
+	return allFiniteEach(x)
 }
 
 // updateEachOf is updateEach, which makes the step of each of several tensors
