@@ -1,16 +1,37 @@
 package adahessian
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 // Float is the element type of tensors and of the optimizer's state.
 type Float interface{ ~float32 | ~float64 }
+
+// The errors of this package. Every error that New, Step and the other
+// functions return wraps one of them, and names what is at fault, where it
+// applies the parameter, the index and the value; test with errors.Is.
+var (
+	// ErrOption reports a hyperparameter or an option outside its range.
+	ErrOption = errors.New("adahessian: invalid option")
+	// ErrLayout reports a layout that does not describe its tensor.
+	ErrLayout = errors.New("adahessian: invalid layout")
+	// ErrShape reports slices whose number or length does not fit, or that
+	// share memory where they must not.
+	ErrShape = errors.New("adahessian: shape mismatch")
+	// ErrNonFinite reports a NaN or an infinity where a finite value is needed.
+	ErrNonFinite = errors.New("adahessian: value is not finite")
+	// ErrState reports saved state that is damaged or belongs to another
+	// configuration, or a stream of it that fails.
+	ErrState = errors.New("adahessian: invalid state")
+	// ErrHVP reports a Hessian-vector product that is missing, failed, or is
+	// not one.
+	ErrHVP = errors.New("adahessian: Hessian-vector product failed")
+)
 
 // Options configures an Optimizer. Start from DefaultOptions: the zero value is
 // not valid.
@@ -92,7 +113,7 @@ type Optimizer[T Float] struct {
 	h             [][]T // what the step reads: hzView or sum
 	grads         [][]T // the argument of the present Step
 
-	// The division of a step into items, and the stage under way (see split.go).
+	// The division of a step into items, and the stage under way (see plan.go).
 	ranges  []range_[T]
 	batches []batch[T]
 	stream  bool   // the probe is written past the caches
@@ -207,50 +228,6 @@ func (o *Optimizer[T]) newTensor(i int, p Param[T], next uint64) (tensor[T], err
 		o.groups = append(o.groups, group[T]{hyper: p.Hyper, where: fmt.Sprintf("parameter %d %q: Hyper.", i, p.Name)})
 	}
 	return t, nil
-}
-
-// checkOverlap reports two parameters that share memory: each would undo the
-// other's step.
-func (o *Optimizer[T]) checkOverlap() error {
-	var order []int
-	for i := range o.tensors {
-		if len(o.tensors[i].value) > 0 {
-			order = append(order, i)
-		}
-	}
-	start := func(i int) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(o.tensors[i].value))) }
-	slices.SortFunc(order, func(a, b int) int {
-		if start(a) < start(b) {
-			return -1
-		}
-		return 1
-	})
-	for k := 1; k < len(order); k++ {
-		i, j := order[k-1], order[k]
-		if start(j)-start(i) < uintptr(len(o.tensors[i].value))*unsafe.Sizeof(T(0)) {
-			i, j = min(i, j), max(i, j)
-			return fmt.Errorf("%w: parameter %d %q: Value shares memory with that of parameter %d %q",
-				ErrShape, j, o.tensors[j].name, i, o.tensors[i].name)
-		}
-	}
-	return nil
-}
-
-// newArray makes n zeros. Long arrays start on a page, and arrays that one
-// kernel reads and writes together would then compete for the same cache sets
-// and look to the store buffer like the same addresses; each role therefore
-// starts some cache lines further into its page.
-func newArray[T Float](n, role int) []T {
-	const lines, pageBytes = 9, 4096
-	if n < 1024 {
-		return make([]T, n)
-	}
-	skip := role * lines * lanes512[T]()
-	a := make([]T, skip+n)
-	for i := 0; i < len(a); i += pageBytes / int(unsafe.Sizeof(a[0])) {
-		a[i] = 0 // have the page now, and not in the first step
-	}
-	return a[skip : skip+n : skip+n]
 }
 
 // at returns the group's coefficients of a step, or what is wrong with its

@@ -106,3 +106,30 @@ func (o *Optimizer[T]) checkProducts() (err error) {
 	o.replaced, err = o.check(o.hzView, o.hz, o.own, product)
 	return err
 }
+
+// checkOverlap reports two parameters that share memory: each would undo the
+// other's step.
+func (o *Optimizer[T]) checkOverlap() error {
+	var order []int
+	for i := range o.tensors {
+		if len(o.tensors[i].value) > 0 {
+			order = append(order, i)
+		}
+	}
+	start := func(i int) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(o.tensors[i].value))) }
+	slices.SortFunc(order, func(a, b int) int {
+		if start(a) < start(b) {
+			return -1
+		}
+		return 1
+	})
+	for k := 1; k < len(order); k++ {
+		i, j := order[k-1], order[k]
+		if start(j)-start(i) < uintptr(len(o.tensors[i].value))*unsafe.Sizeof(T(0)) {
+			i, j = min(i, j), max(i, j)
+			return fmt.Errorf("%w: parameter %d %q: Value shares memory with that of parameter %d %q",
+				ErrShape, j, o.tensors[j].name, i, o.tensors[i].name)
+		}
+	}
+	return nil
+}

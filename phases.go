@@ -19,6 +19,33 @@ func (o *Optimizer[T]) addProducts(r *range_[T], scratch []T) {
 	}
 }
 
+// sumPiece is how many signs are drawn again at a time: they stay in the L1
+// cache.
+const sumPiece = 2 << 10
+
+// addDrawn adds z⊙hz to sum, or sets it for the first probe, where z is the
+// present draw from the given index on. It draws z again, into scratch: hvp was
+// given the other copy, and may have written to it, or have computed its
+// product in place there.
+func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
+	noteWrite(sum)
+	noteRead(hz)
+	if o.fresh {
+		clear(sum)
+	}
+	for len(sum) > 0 {
+		n := min(len(sum), sumPiece)
+		if !o.opts.SkipFiniteCheck && !allFinite(hz[:n]) {
+			o.nonFinite.Store(true)
+			return
+		}
+		z := scratch[:n]
+		Rademacher(z, o.opts.Seed, o.draw, offset)
+		addProbe(sum[:n], z, hz[:n])
+		sum, hz, offset = sum[n:], hz[n:], offset+uint64(n)
+	}
+}
+
 // inspect looks for values that are not finite. All of them must have been seen
 // before the first parameter changes, so they are read once more than a step
 // needs them; but where the step of blocks of several elements is made in stages,
@@ -66,29 +93,23 @@ func (o *Optimizer[T]) newCurvature(sp *span) []T {
 	return t.next[sp.block:][:sp.panel.blocks()]
 }
 
-// panelFinite reports whether all elements of a panel are finite.
-func panelFinite[T Float](x []T, p panel) bool {
-	if p.width == p.stride {
-		return finiteRange(x[:p.len()])
+// inspectChain is inspect for a chain.
+func (o *Optimizer[T]) inspectChain(c *chain[T]) (finite bool) {
+	finite = true
+	fresh := o.due && o.opts.Samples == 1
+	if fresh && !o.replaced {
+		finite = finiteRange(c.hz)
+		fresh = false
 	}
-	for b := range p.block { // of one slice
-		if !finiteRange(x[b*p.stride:][:p.width]) {
-			return false
-		}
+	grads := o.grads[c.first : c.last+1]
+	noteReads(grads)
+	finite = allFiniteEach(grads) && finite
+	if fresh {
+		products := o.hzView[c.first : c.last+1]
+		noteReads(products)
+		finite = allFiniteEach(products) && finite
 	}
-	return true
-}
-
-// finiteRange is allFinite in calls of at most maxCall elements.
-func finiteRange[T Float](x []T) bool {
-	noteRead(x)
-	for len(x) > maxCall {
-		if !allFinite(x[:maxCall]) {
-			return false
-		}
-		x = x[maxCall:]
-	}
-	return allFinite(x)
+	return finite
 }
 
 // step makes the step of a span.
@@ -111,4 +132,28 @@ func (o *Optimizer[T]) step(sp *span, scratch []T) {
 		}
 	}
 	updatePanel(theta, m, v, g, hz, d, sp.panel, c, scratch)
+}
+
+// stepChain makes the step of a chain.
+func (o *Optimizer[T]) stepChain(c *chain[T], scratch []T) {
+	coef := &o.groups[c.group].coef
+	end := c.last + 1
+	theta, grads, products := o.values[c.first:end], o.grads[c.first:end], o.h[c.first:end]
+	if c.d == nil && coef.power != powerAny {
+		noteUpdates(theta, c.m, c.v, grads, products)
+		updateEach(theta, c.m, c.v, grads, products, &coef.scalars, coef.power)
+		return
+	}
+	at := 0
+	for i, t := range theta {
+		var hz, d []T
+		if o.due {
+			hz = products[i]
+		}
+		if c.d != nil {
+			d = c.d[at:]
+		}
+		updatePanel(t, c.m[at:], c.v[at:], grads[i], hz, d, panel{len(t), 1, 1, 1}, coef, scratch)
+		at += len(t)
+	}
 }

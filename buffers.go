@@ -1,6 +1,9 @@
 package adahessian
 
-import "slices"
+import (
+	"slices"
+	"unsafe"
+)
 
 // A run is a tensor, or several small ones that follow each other. What the
 // optimizer has of them lies together, in one array of each kind: a stage then
@@ -85,10 +88,21 @@ func (o *Optimizer[T]) makeState() (runs []run[T]) {
 	return runs
 }
 
-// keepsMeans reports whether the inspection of a tensor may leave the curvature
-// for the step (see newCurvature): the power, which decides, may change.
-func (o *Optimizer[T]) keepsMeans(t *tensor[T]) bool {
-	return t.layout.panel().block > 1 && !o.opts.SkipFiniteCheck
+// newArray makes n zeros. Long arrays start on a page, and arrays that one
+// kernel reads and writes together would then compete for the same cache sets
+// and look to the store buffer like the same addresses; each role therefore
+// starts some cache lines further into its page.
+func newArray[T Float](n, role int) []T {
+	const lines, pageBytes = 9, 4096
+	if n < 1024 {
+		return make([]T, n)
+	}
+	skip := role * lines * lanes512[T]()
+	a := make([]T, skip+n)
+	for i := 0; i < len(a); i += pageBytes / int(unsafe.Sizeof(a[0])) {
+		a[i] = 0 // have the page now, and not in the first step
+	}
+	return a[skip : skip+n : skip+n]
 }
 
 // cut takes the first n elements of an array.
