@@ -2,6 +2,7 @@ package adahessian
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -294,4 +295,349 @@ func TestNoParameters(t *testing.T) {
 			tr.step(t)
 		}
 	}
+}
+
+// listLayouts are small tensors in lists of one and of many, of several groups,
+// with others and with empty ones among them.
+func listLayouts[T Float](groups ...*Hyper) (params []Param[T]) {
+	for i := range 120 {
+		p := Param[T]{Layout: Elementwise([]int{64, 1, 0, 17, 7, 129}[i%6]), Hyper: groups[i/10%len(groups)]}
+		if i%23 == 20 {
+			p.Layout = []Layout{{4, 9, 1}, {2, 3, 5}, {0, 3, 1}}[i/23%3]
+		}
+		params = append(params, p)
+	}
+	params[70].Offset = 1 << 40 // begins a run
+	return params
+}
+
+// TestLists compares steps of many small tensors with the model: where hvp
+// fills what it gets, where it puts in slices of its own, and where it does so
+// for some.
+func TestLists(t *testing.T) {
+	eachISAAndType(t, testLists[float32], testLists[float64])
+}
+
+func testLists[T Float](t *testing.T) {
+	for _, c := range []struct {
+		samples, each int
+		power         float64
+	}{{1, 1, 1}, {1, 1, 0.5}, {2, 1, 1}, {1, 2, 1}, {2, 3, 0.75}, {1, 1, 0.75}} {
+		t.Run(fmt.Sprintf("%d probes, each %d, power %v", c.samples, c.each, c.power), func(t *testing.T) {
+			opts, other := DefaultOptions(), DefaultHyper()
+			opts.Samples, opts.UpdateEach, opts.HessianPower = c.samples, c.each, c.power
+			other.LR, other.MaxUpdate, other.HessianPower = 0.01, 2, 2
+			tr := newTrial(t, opts, listLayouts[T](nil, &other)...)
+			lists, most := 0, 0
+			for _, b := range tr.opt.plan.tasks {
+				if b.tiles == nil {
+					lists++
+					most = max(most, b.last-b.first+1)
+				}
+			}
+			if lists < 12 || most < 9 {
+				t.Fatalf("%d lists, of up to %d tensors", lists, most)
+			}
+			fill := tr.hvp
+			for step := range 4 * c.each {
+				hvp := func(hz, z [][]T) error {
+					for i := range hz {
+						if step/c.each == 1 || step/c.each == 2 && i%3 == 0 {
+							hz[i] = slices.Clone(hz[i])
+						}
+					}
+					return fill(hz, z)
+				}
+				if err := tr.opt.Step(tr.gradients(), hvp); err != nil {
+					t.Fatal(err)
+				}
+				tr.ref.step(tr.refProblem.gradients(), tr.refProblem.hvp)
+				tr.compare(t)
+			}
+		})
+	}
+}
+
+// TestListFaults spoils one value after the other of small tensors, of a
+// gradient or a product: the step must find it and change nothing.
+func TestListFaults(t *testing.T) {
+	other := DefaultHyper()
+	for samples := 1; samples <= 2; samples++ {
+		opts := DefaultOptions()
+		opts.Samples = samples
+		r := newRunner(t, opts, listLayouts[float32](nil, &other)...)
+		r.step(t)
+		before := takeSnapshot(r.opt)
+		for i, x := range r.theta {
+			for _, e := range []int{0, len(x) / 2, len(x) - 1} {
+				if len(x) == 0 {
+					continue
+				}
+				what := fmt.Sprintf("parameter %d \"\": gradient[%d]", i, e)
+				grads := slices.Clone(r.gradients())
+				grads[i] = slices.Clone(grads[i])
+				grads[i][e] = float32(nan)
+				requireError(t, r.opt.Step(grads, r.hvp), ErrNonFinite, what)
+				for _, own := range []bool{false, true} {
+					spoil := func(hz, z [][]float32) error {
+						err := r.hvp(hz, z)
+						if own { // and what was there is finite
+							hz[i] = slices.Clone(hz[i])
+						}
+						hz[i][e] = float32(inf)
+						return err
+					}
+					what := fmt.Sprintf("parameter %d \"\": Hessian-vector product[%d]", i, e)
+					requireError(t, r.opt.Step(r.gradients(), spoil), ErrNonFinite, what)
+				}
+			}
+		}
+		before.require(t, r.opt)
+	}
+}
+
+// TestKernelUpdateEach compares updateEach with the definition, tensor by
+// tensor.
+func TestKernelUpdateEach(t *testing.T) {
+	eachISAAndType(t, testKernelUpdateEach[float32], testKernelUpdateEach[float64])
+}
+
+func testKernelUpdateEach[T Float](t *testing.T) {
+	var params []Param[T]
+	for _, n := range []int{5, 0, 64, 33, 1} {
+		params = append(params, Param[T]{Layout: Elementwise(n)})
+	}
+	for _, k := range []float64{0, 0.5, 1, 2} {
+		h := DefaultHyper()
+		h.HessianPower = k
+		c, err := NewCoefficients[T](h, 3, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := newProblem(valuesOf(withValues(params))), newProblem(valuesOf(withValues(params)))
+		m, v := make([]T, 103), make([]T, 103)
+		for i := range m {
+			m[i], v[i] = T(i-50), T(i)
+		}
+		wantM, wantV := slices.Clone(m), slices.Clone(v)
+		updateEach(got.theta, m, v, got.gradients(), got.b, &c.scalars, c.power)
+		grads, at := want.gradients(), 0
+		for i, theta := range want.theta {
+			n := len(theta)
+			updateGeneric(theta, wantM[at:], wantV[at:], grads[i], want.b[i], panel{n, 1, 1, 1}, &c.scalars, c.power, 0)
+			requireSame(t, got.theta[i], theta, "power %v, tensor %d: θ", k, i)
+			at += n
+		}
+		requireSame(t, m, wantM, "power %v: m", k)
+		requireSame(t, v, wantV, "power %v: v", k)
+	}
+}
+
+// TestKernelAllFiniteEach spoils one value after the other of slices of all
+// lengths around those of vectors.
+func TestKernelAllFiniteEach(t *testing.T) {
+	eachISAAndType(t, testKernelAllFiniteEach[float32], testKernelAllFiniteEach[float64])
+}
+
+func testKernelAllFiniteEach[T Float](t *testing.T) {
+	if !allFiniteEach[T](nil) {
+		t.Error("no slices: not finite")
+	}
+	largest := T(formatOf[T]().largest)
+	var x [][]T
+	for n := range 70 {
+		s := make([]T, n)
+		for i := range s {
+			s[i] = []T{largest, -largest, 0, -1}[i%4]
+		}
+		x = append(x, s)
+	}
+	if !allFiniteEach(x) {
+		t.Error("finite slices: not finite")
+	}
+	for _, spoilt := range []T{T(nan), T(inf), T(-inf)} {
+		for n, s := range x {
+			for i, was := range s {
+				s[i] = spoilt
+				if allFiniteEach(x) {
+					t.Fatalf("slice of %d, element %d = %v: finite", n, i, spoilt)
+				}
+				s[i] = was
+			}
+		}
+	}
+}
+
+// TestProbes proves that hvp gets the signs of its draw: of refresh r and probe
+// p, draw r·Samples + p, at indices that run on from parameter to parameter
+// or start at an Offset.
+func TestProbes(t *testing.T) {
+	forFloats(t, testProbes[float32], testProbes[float64], testProbes[weight])
+}
+
+func testProbes[T Float](t *testing.T) {
+	const far = 1<<39 - 70 // the block number's low word overflows within
+	params := withValues([]Param[T]{
+		{Layout: Elementwise(5)}, {Layout: Elementwise(0)}, {Layout: Layout{30, 10, 1}},
+		{Layout: Elementwise(200), Offset: far}, {Layout: Layout{3, 2, 2}}, {Layout: Elementwise(9), Offset: 3},
+		{Layout: Elementwise(taskLen + 7)}, {Layout: Elementwise(3), Offset: 1<<64 - 4},
+	})
+	offsets := []uint64{0, 5, 5, far, far + 200, 3, 12, 1<<64 - 4}
+	opts := DefaultOptions()
+	opts.Samples, opts.UpdateEach, opts.Seed = 3, 2, 1<<40+77
+	eachISA(t, func(t *testing.T) {
+		opt, err := New(opts, params...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		draw := uint64(0)
+		hvp := func(hz, z [][]T) error {
+			for i := range params {
+				want := make([]T, len(params[i].Value))
+				Rademacher(want, opts.Seed, draw, offsets[i])
+				for e := range want {
+					if s := T(sign(opts.Seed, draw, offsets[i]+uint64(e))); want[e] != s {
+						t.Fatalf("Rademacher: draw %d, index %d is %v, want %v", draw, offsets[i]+uint64(e), want[e], s)
+					}
+				}
+				requireSame(t, z[i], want, "draw %d, parameter %d: z", draw, i)
+			}
+			draw++
+			return nil
+		}
+		for range 4 {
+			if err := opt.Step(valuesOf(params), hvp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if draw != 6 {
+			t.Errorf("%d draws in 4 steps, want 6", draw)
+		}
+	})
+}
+
+// TestShards cuts tensors at the bounds of their blocks and gives the parts to
+// several optimizers, in any order. Each part must become what it is in the
+// whole.
+func TestShards(t *testing.T) {
+	forFloats(t, testShards[float32], testShards[float64], testShards[weight])
+}
+
+func testShards[T Float](t *testing.T) {
+	const base = 1000
+	for _, l := range []Layout{{1003, 1, 1}, {101, 9, 1}, {50, 3, 7}, {20, 1000, 1}, {5000, 9, 2}} {
+		for _, samples := range []int{1, 2} {
+			opts := DefaultOptions()
+			opts.Samples, opts.UpdateEach, opts.Workers = samples, 2, 1
+			whole := newRunner(t, opts, Param[T]{Layout: l, Offset: base})
+
+			// Three parts: the last and the first in one optimizer, the middle in
+			// another that has other workers.
+			slice := l.Block * l.Inner
+			cuts := []int{0, l.Outer / 3, l.Outer/3 + 1, l.Outer}
+			parts := make([]Param[T], 3)
+			for k := range parts {
+				parts[k] = Param[T]{
+					Layout: Layout{cuts[k+1] - cuts[k], l.Block, l.Inner},
+					Value:  whole.theta[0][cuts[k]*slice : cuts[k+1]*slice],
+					Offset: base + uint64(cuts[k]*slice),
+				}
+			}
+			outer := newRunner(t, opts, parts[2], parts[0])
+			opts.Workers = 4
+			middle := newRunner(t, opts, parts[1])
+			shares := []struct {
+				runner[T]
+				tensor, part int
+			}{{outer, 0, 2}, {outer, 1, 0}, {middle, 0, 1}}
+			for _, s := range shares { // the same problem in parts
+				lo, hi := cuts[s.part]*slice, cuts[s.part+1]*slice
+				for _, x := range []struct{ part, whole [][]T }{{s.a, whole.a}, {s.b, whole.b}, {s.c, whole.c}} {
+					x.part[s.tensor] = x.whole[0][lo:hi]
+				}
+			}
+			for range 4 {
+				whole.step(t)
+				outer.step(t)
+				middle.step(t)
+				m, v := whole.opt.State(0)
+				for _, s := range shares {
+					lo, hi := cuts[s.part], cuts[s.part+1]
+					partM, partV := s.opt.State(s.tensor)
+					requireSame(t, s.theta[s.tensor], whole.theta[0][lo*slice:hi*slice], "%+v, part %d: θ", l, s.part)
+					requireSame(t, partM, m[lo*slice:hi*slice], "%+v, part %d: m", l, s.part)
+					requireSame(t, partV, v[lo*l.Inner:hi*l.Inner], "%+v, part %d: v", l, s.part)
+				}
+			}
+		}
+	}
+}
+
+// TestNamedTypeIsFloat32 proves that a type of a caller's own trains as the one
+// below it.
+func TestNamedTypeIsFloat32(t *testing.T) {
+	plain := newRunner(t, DefaultOptions(), smallLayouts[float32]()...)
+	named := newRunner(t, DefaultOptions(), smallLayouts[weight]()...)
+	for range 3 {
+		plain.step(t)
+		named.step(t)
+		for i := range plain.theta {
+			if !slices.EqualFunc(plain.theta[i], named.theta[i], func(a float32, b weight) bool { return a == float32(b) }) {
+				t.Fatalf("parameter %d differs", i)
+			}
+		}
+	}
+}
+
+// TestStepAllocates proves that no Step after the first allocates.
+func TestStepAllocates(t *testing.T) {
+	t.Run("float32", testStepAllocates[float32])
+	if !brief() {
+		t.Run("float64", testStepAllocates[float64])
+	}
+}
+
+func testStepAllocates[T Float](t *testing.T) {
+	hyper := DefaultHyper()
+	hyper.HessianPower = 0.75
+	params := smallLayouts[T]()
+	for i := range params {
+		if i%2 == 0 {
+			params[i].Hyper = &hyper
+		}
+	}
+	params = append(params, longLayouts[T]()...)
+	eachISA(t, func(t *testing.T) {
+		for _, workers := range []int{1, 4} {
+			for _, samples := range []int{1, 3} {
+				for _, each := range []int{1, 3} {
+					name := fmt.Sprintf("%d workers, %d probes, each %d", workers, samples, each)
+					t.Run(name, func(t *testing.T) {
+						opts := DefaultOptions()
+						opts.Workers, opts.Samples, opts.UpdateEach = workers, samples, each
+						r := newRunner(t, opts, params...)
+						if got := len(r.opt.call.scratch); got != workers {
+							t.Fatalf("%d workers are %d", workers, got)
+						}
+						grads := r.gradients()
+						var hvp HVP[T] = r.hvp
+						var failed error
+						allocs := testing.AllocsPerRun(2, func() { // once more, before it counts
+							for range each {
+								if err := r.opt.Step(grads, hvp); err != nil {
+									failed = err
+								}
+							}
+						})
+						if failed != nil {
+							t.Fatal(failed)
+						}
+						if allocs != 0 {
+							t.Errorf("%v allocations", allocs)
+						}
+					})
+				}
+			}
+		}
+	})
 }

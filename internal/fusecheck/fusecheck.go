@@ -1,15 +1,14 @@
-package adahessian
+// Package fusecheck finds, in Go's source, sums of products that a compiler may
+// fuse, and functions of package math that differ between architectures.
+package fusecheck
 
 import (
 	"go/ast"
-	"go/build"
 	"go/importer"
 	"go/parser"
 	"go/token"
 	"go/types"
-	"os"
 	"sync"
-	"testing"
 )
 
 // The Go language lets a compiler compute x*y + z as one operation, rounded
@@ -25,106 +24,33 @@ var exactFunctions = map[string]bool{
 	"Inf": true, "IsInf": true, "IsNaN": true, "NaN": true, "Frexp": true, "Ldexp": true,
 }
 
-// TestSourceUnfused reads the package's source: nothing calls a function of
-// package math that may differ between architectures, and no product is added
-// or subtracted unless it has been converted.
-func TestSourceUnfused(t *testing.T) {
-	context := build.Default
-	for _, arch := range []string{"amd64", "arm64", "s390x"} {
-		t.Run(arch, func(t *testing.T) {
-			context.GOARCH = arch
-			p, err := context.ImportDir(".", 0)
-			if err != nil {
-				t.Skip("no source here: ", err)
-			}
-			c := newSourceCheck(t)
-			for _, name := range p.GoFiles {
-				source, err := os.ReadFile(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				c.parse(name, string(source))
-			}
-			for _, fault := range c.faults() {
-				t.Error(fault)
-			}
-			// The types must be known, or nothing is found.
-			if c.products < 80 || c.sums < 80 {
-				t.Errorf("found %d products and %d sums", c.products, c.sums)
-			}
-		})
-	}
+// A Check finds the products of a package that a compiler may fuse. It follows
+// them through variables, fields, elements, arguments and results, of which each
+// is one object however often it is assigned to.
+type Check struct {
+	Products, Sums int // seen by Faults
+
+	set     *token.FileSet
+	files   []*ast.File
+	info    *types.Info
+	product map[types.Object]bool // what may hold a product that is not rounded
+	found   []string              // the faults
 }
 
-// TestSourceCheck proves that the check above finds what it looks for.
-func TestSourceCheck(t *testing.T) {
-	const head = "package p\nimport \"math\"\ntype F interface{ ~float32 | ~float64 }\ntype pair struct{ x, y float64 }\n"
-	for _, c := range []struct {
-		source string
-		faults int
-	}{
-		{"func f(a, b, c float64) float64 { return a*b + c }", 1},
-		{"func f(a, b, c float64) float64 { return c - (a*b) }", 1},
-		{"func f(a, b, c float64) float64 { return -(a*b) + c }", 1},
-		{"func f(a, b, c float64) float64 { return a*b - c*a }", 2},
-		{"func f[T F](a, b, c T) T { return a*b + c }", 1},
-		{"func f[T F](a, b, c T) T { c += a*b; return c }", 1},
-		{"func f(a, b, c float64) float64 { a *= b; return a + c }", 1},
-		{"func f(a, b, c float64) float64 { a *= b; a += c; return a }", 1},
-		{"func f(a, b, c float64) float64 { d := a*b; e := d; return e + c }", 1},
-		{"func f(a, b, c float64) float64 { var d = a*b; return c + d }", 1},
-		{"func f(a, b, c float64) float64 { d, e := a*b, c; return d + e }", 1},
-		{"func f(x []float64, b, c float64) { x[0] = b*c; x[1] = x[0] + c }", 1},
-		{"func f(a, b, c float64) float64 { p := pair{x: a*b}; return p.x + c }", 1},
-		{"func f(a, b, c float64) float64 { p := pair{c, a*b}; return p.x + p.y }", 1},
-		{"func f(p *pair, b float64) float64 { p.y *= b; return p.x + p.y }", 1},
-		{"func f(a, b, c float64) float64 { return g(a, b) + c }\nfunc g(a, b float64) float64 { return a*b }", 1},
-		{"func f(a, b, c float64) float64 { x, _ := g(a, b); return x + c }\nfunc g(a, b float64) (float64, float64) { return a*b, b }", 1},
-		{"func f(a, b, c float64) float64 { return g(a*b, c) }\nfunc g(a, c float64) float64 { return a + c }", 1},
-		{"func f(a float64) float64 { return math.Pow(a, 2) }", 1},
-		{"func f(a float64) float64 { return math.FMA(a, 2, 1) }", 1},
-		{"var f = math.Exp", 1},
-		{"func f(a, b, c float64) float64 { return float64(a*b) + c }", 0},
-		{"func f[T F](a, b, c T) T { return c - T(a*b) }", 0},
-		{"func f(a, b, c float64) float64 { d := a*b; return float64(d*c) + float64(d*d) }", 0},
-		{"func f(a, b, c float64) float64 { return a*b/c + 1 }", 0},
-		{"func f(a, b, c float64) float64 { return math.Sqrt(a*b) + 1 }", 0},
-		{"func f(a, b, c int) int { return a*b + c }", 0},
-		{"func f(c float64) float64 { return 2*3.5 + c }", 0},
-	} {
-		k := newSourceCheck(t)
-		k.parse("p.go", head+c.source)
-		if got := k.faults(); len(got) != c.faults {
-			t.Errorf("%s\n%d faults, want %d: %v", c.source, len(got), c.faults, got)
-		}
-	}
-}
-
-// A sourceCheck finds the products that a compiler may fuse. It follows them
-// through variables, fields, elements, arguments and results, of which each is
-// one object however often it is assigned to.
-type sourceCheck struct {
-	t              *testing.T
-	set            *token.FileSet
-	files          []*ast.File
-	info           *types.Info
-	product        map[types.Object]bool // what may hold a product that is not rounded
-	products, sums int                   // seen
-	found          []string              // the faults
-}
-
-func newSourceCheck(t *testing.T) *sourceCheck {
-	return &sourceCheck{t: t, set: token.NewFileSet(), product: map[types.Object]bool{}, info: &types.Info{
+// New returns a check of a package without files.
+func New() *Check {
+	return &Check{set: token.NewFileSet(), product: map[types.Object]bool{}, info: &types.Info{
 		Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Defs: map[*ast.Ident]types.Object{},
 	}}
 }
 
-func (c *sourceCheck) parse(name, source string) {
+// Parse adds a file to the package.
+func (c *Check) Parse(name, source string) error {
 	f, err := parser.ParseFile(c.set, name, source, 0)
-	if err != nil {
-		c.t.Fatal(err)
+	if err == nil {
+		c.files = append(c.files, f)
 	}
-	c.files = append(c.files, f)
+	return err
 }
 
 // mathOnly imports package math. What other packages export stays unknown:
@@ -144,7 +70,8 @@ var fromSource = sync.OnceValue(func() types.Importer {
 	return importer.ForCompiler(token.NewFileSet(), "source", nil)
 })
 
-func (c *sourceCheck) faults() []string {
+// Faults returns what is wrong in the package, and where.
+func (c *Check) Faults() []string {
 	config := types.Config{Importer: mathOnly{fromSource()}, Error: func(error) {}}
 	config.Check("p", c.set, c.files, c.info) // errors are those of the other packages
 	for before := -1; before < len(c.product); {
@@ -155,7 +82,7 @@ func (c *sourceCheck) faults() []string {
 	return c.found
 }
 
-func (c *sourceCheck) walk(visit func(n ast.Node, in *types.Func)) {
+func (c *Check) walk(visit func(n ast.Node, in *types.Func)) {
 	for _, f := range c.files {
 		for _, d := range f.Decls {
 			fn, _ := d.(*ast.FuncDecl)
@@ -172,7 +99,7 @@ func (c *sourceCheck) walk(visit func(n ast.Node, in *types.Func)) {
 }
 
 // follow notes what a product is assigned to.
-func (c *sourceCheck) follow(n ast.Node, in *types.Func) {
+func (c *Check) follow(n ast.Node, in *types.Func) {
 	mark := func(o types.Object, x ast.Expr) {
 		if o != nil && c.isProduct(x) {
 			c.product[o] = true
@@ -229,11 +156,11 @@ func (c *sourceCheck) follow(n ast.Node, in *types.Func) {
 }
 
 // judge notes the faults.
-func (c *sourceCheck) judge(n ast.Node, _ *types.Func) {
+func (c *Check) judge(n ast.Node, _ *types.Func) {
 	switch n := n.(type) {
 	case *ast.BinaryExpr:
 		if c.isFloat(n) && n.Op == token.MUL {
-			c.products++
+			c.Products++
 		}
 		if c.isFloat(n) && (n.Op == token.ADD || n.Op == token.SUB) {
 			c.sum(n.X, n.Y)
@@ -249,8 +176,8 @@ func (c *sourceCheck) judge(n ast.Node, _ *types.Func) {
 	}
 }
 
-func (c *sourceCheck) sum(operands ...ast.Expr) {
-	c.sums++
+func (c *Check) sum(operands ...ast.Expr) {
+	c.Sums++
 	for _, x := range operands {
 		if c.isProduct(x) {
 			c.fault(x, "the product is added without a conversion, and may be fused")
@@ -258,12 +185,12 @@ func (c *sourceCheck) sum(operands ...ast.Expr) {
 	}
 }
 
-func (c *sourceCheck) fault(n ast.Node, what string) {
+func (c *Check) fault(n ast.Node, what string) {
 	c.found = append(c.found, c.set.Position(n.Pos()).String()+": "+what)
 }
 
 // isProduct reports whether x may be a product that is not rounded.
-func (c *sourceCheck) isProduct(x ast.Expr) bool {
+func (c *Check) isProduct(x ast.Expr) bool {
 	if tv := c.info.Types[x]; tv.Value != nil {
 		return false
 	}
@@ -279,7 +206,7 @@ func (c *sourceCheck) isProduct(x ast.Expr) bool {
 }
 
 // object returns what x names, or takes an element of, or calls.
-func (c *sourceCheck) object(x ast.Expr) types.Object {
+func (c *Check) object(x ast.Expr) types.Object {
 	switch x := x.(type) {
 	case *ast.Ident:
 		if o := c.info.Defs[x]; o != nil {
@@ -315,7 +242,7 @@ func origin(o types.Object) types.Object {
 
 // isFloat reports whether x is a floating-point value; every type parameter of
 // the package is.
-func (c *sourceCheck) isFloat(x ast.Expr) bool {
+func (c *Check) isFloat(x ast.Expr) bool {
 	typ := c.info.Types[x].Type
 	if id, ok := x.(*ast.Ident); ok && typ == nil {
 		if o := c.object(id); o != nil {
