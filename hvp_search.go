@@ -7,24 +7,24 @@ import (
 )
 
 // The steps of finite differences that CheckHVP tries are levels: level l has
-// 4^l times the step of FiniteDifference. The finest displaces a parameter by a
+// 2^l times the step of FiniteDifference. The finest displaces a parameter by a
 // few of its last places, the coarsest by several times its size.
 func levelsOf[T Float]() (finest, coarsest int) {
 	if unsafe.Sizeof(T(0)) == 4 {
-		return -7, 6
+		return -14, 12
 	}
-	return -10, 9
+	return -20, 18
 }
 
-const mostLevels = 20
+const mostLevels = 40
 
-// stepFactor returns 4^level.
-func stepFactor(level int) float64 { return math.Ldexp(1, 2*level) }
+// stepFactor returns 2^level.
+func stepFactor(level int) float64 { return math.Ldexp(1, level) }
 
 // levelOf returns the level whose step is nearest below a displacement, of
 // parameters near 0.
 func levelOf[T Float](displacement float64) int {
-	return int(math.Floor(math.Log2(displacement/precisionOf[T]().step) / 2))
+	return int(math.Floor(math.Log2(displacement / precisionOf[T]().step)))
 }
 
 // roundings is how many units in the last place a gradient is granted at least.
@@ -85,7 +85,7 @@ func (c *hvpCheck[T]) search(hz [][]T) (outcome, error) {
 		return s.undecided()
 	}
 	for l := level; ; l-- {
-		if known, err := s.finer(); err != nil {
+		if known, err := s.finerTo(l - 2); err != nil {
 			return failed, err
 		} else if !known {
 			break
@@ -97,18 +97,18 @@ func (c *hvpCheck[T]) search(hz [][]T) (outcome, error) {
 			break
 		}
 	}
-	for l := level + 1; l <= coarsest; l++ {
+	for l := level; l <= coarsest; l++ {
 		if known, err := s.coarser(l); err != nil {
 			return failed, err
 		} else if !known {
 			break
 		}
+		if s.vanishes(l) {
+			return right, nil
+		}
 		if result, err := s.judge(l); result != open {
 			return result, err
 		}
-	}
-	if s.vanishes() {
-		return right, nil
 	}
 	return s.undecided()
 }
@@ -131,18 +131,22 @@ func (s *search[T]) begin() (int, error) {
 	return s.finest - 1, nil
 }
 
-// finer adds the level below the finest known. It reports whether it could.
-func (s *search[T]) finer() (bool, error) {
-	if s.bottom == s.finest {
-		return false, nil
-	}
-	known, err := s.evaluate(s.bottom - 1)
-	if known {
+// finerTo adds levels below the finest known, down to l. It reports whether all
+// are known.
+func (s *search[T]) finerTo(l int) (bool, error) {
+	for s.bottom > l {
+		if s.bottom == s.finest {
+			return false, nil
+		}
+		known, err := s.evaluate(s.bottom - 1)
+		if !known {
+			return false, err
+		}
 		s.known(s.bottom).gap = farthest(s.spare, s.fine).diff
 		s.fine, s.spare = s.spare, s.fine
 		s.bottom--
 	}
-	return known, err
+	return true, nil
 }
 
 // coarser adds the level l above the coarsest known, unless it is known. It
@@ -215,15 +219,21 @@ func (s *search[T]) displacedAt(level int) float64 {
 }
 
 // errorOf returns the error of a level's differences and what it is relative to.
-// Where the step is coarser than the default one, a product that is too large
-// must not make every step look good.
+// Two levels must come near this one, or a rounding that is larger than it was
+// found to be could look good by chance; it keeps finer levels twice as far
+// apart. Where the step is coarser than the default one, a product that is too
+// large must not make every step look good.
 func (s *search[T]) errorOf(level int) (e, scale float64) {
 	r := s.known(level)
 	scale = max(r.largest, s.shown)
 	if level <= 0 {
 		scale = max(scale, s.largest)
 	}
-	return float64(2*r.gap) + r.rounding + float64(r.displaced*scale), scale
+	next := math.NaN()
+	if level > s.bottom {
+		next = s.known(level - 1).gap
+	}
+	return max(2*r.gap, next) + r.rounding + float64(r.displaced*scale), scale
 }
 
 // judge decides at a level of which the next finer one is known, if it is good.
@@ -260,11 +270,11 @@ func (s *search[T]) decided(level int) {
 // come nearer to each other from step to step, as they do where it is rounding
 // that keeps them apart. Those of a loss that bends come nearer only by chance.
 func (s *search[T]) settled(level int) bool {
-	if level <= 0 || level == s.bottom+1 {
+	if level <= 0 {
 		return true
 	}
 	r, finer := s.known(level), s.known(level-1)
-	return r.gap <= finer.gap/2 || r.gap <= finer.rounding
+	return r.gap < finer.gap || r.gap <= finer.rounding
 }
 
 // contradicted reports whether the next coarser level agrees with a product
@@ -281,16 +291,16 @@ func (s *search[T]) hopeless(level int) bool {
 	return s.known(level).rounding > goodSteps*precisionOf[T]().tolerance*scale
 }
 
-// vanishes reports whether there is no curvature, and hz is none but for the
-// rounding of the default step.
-func (s *search[T]) vanishes() bool {
+// vanishes reports whether steps up to a level show that there is no curvature,
+// and hz is none but for the rounding of the default step.
+func (s *search[T]) vanishes(level int) bool {
 	p := precisionOf[T]()
 	least := math.Inf(1)
 	for _, g := range s.fd.groups {
 		least = min(least, g.step/p.step)
 	}
 	none := negligible * max(s.gradient, p.normal) / least
-	for l := s.bottom; l <= s.top; l++ {
+	for l := s.bottom; l <= level; l++ {
 		r := s.known(l)
 		if !(r.largest <= r.rounding) {
 			return false
@@ -304,10 +314,7 @@ func (s *search[T]) vanishes() bool {
 
 // undecided is the outcome where no step is good.
 func (s *search[T]) undecided() (outcome, error) {
-	name := "float64"
-	if unsafe.Sizeof(T(0)) == 4 {
-		name = "float32"
-	}
+	name := nameOf[T]()
 	if math.IsInf(s.best, 1) {
 		if s.last != nil {
 			return open, fmt.Errorf("cannot be decided in %s: no step has finite gradients on both sides: %w", name, s.last)
@@ -316,4 +323,12 @@ func (s *search[T]) undecided() (outcome, error) {
 	}
 	return open, fmt.Errorf("cannot be decided in %s: the finite differences have an estimated error of %.3g of the largest |H z|, at %.3g times the default step; wanted at most %.3g",
 		name, s.best, stepFactor(s.bestLevel), goodSteps*precisionOf[T]().tolerance)
+}
+
+// nameOf returns the name of the type that T is.
+func nameOf[T Float]() string {
+	if unsafe.Sizeof(T(0)) == 4 {
+		return "float32"
+	}
+	return "float64"
 }
