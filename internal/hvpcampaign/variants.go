@@ -153,12 +153,32 @@ func dropout[T adahessian.Float](p *problem[T], r *rand.Rand, anew bool) adahess
 }
 
 // witness passes calls on to a product and measures how far it is from the
-// exact one.
+// exact one, relative to the largest |H z|, as CheckHVP does: where the
+// parameters are at first, over all calls with signs, and over all with other
+// z; elsewhere, in each call.
 type witness[T adahessian.Float] struct {
-	p    *problem[T]
-	hvp  adahessian.HVP[T]
-	home [][]T                                 // the parameters of the first call
-	seen [2][2]struct{ most, largest float64 } // max |difference| and max |H z| of either: at home or not, z of signs or not
+	p               *problem[T]
+	hvp             adahessian.HVP[T]
+	home            [][]T // the parameters of the first call
+	signs, combined distance
+	elsewhere       float64 // the largest relative difference
+}
+
+// distance is how far some products are from the exact ones.
+type distance struct{ most, largest float64 }
+
+func (d *distance) add(got, exact float64) {
+	if exact-exact == 0 {
+		d.most = max(d.most, math.Abs(got-exact))
+		d.largest = max(d.largest, math.Abs(got), math.Abs(exact))
+	}
+}
+
+func (d distance) relative() float64 {
+	if d.most == 0 {
+		return 0
+	}
+	return d.most / d.largest
 }
 
 func (w *witness[T]) call(hz, z [][]T) error {
@@ -168,24 +188,27 @@ func (w *witness[T]) call(hz, z [][]T) error {
 	if err := w.hvp(hz, z); err != nil {
 		return err
 	}
-	s := &w.seen[boolToInt(!same(w.home, w.p.theta))][boolToInt(!signs(z))]
+	var here distance
+	to := &here
+	if same(w.home, w.p.theta) {
+		to = &w.combined
+		if signs(z) {
+			to = &w.signs
+		}
+	}
 	exact := w.p.exactly(z)
 	for i := range hz {
 		for j, e := range hz[i] {
-			if x := exact[i][j]; x-x == 0 {
-				s.most = max(s.most, math.Abs(float64(e)-x))
-				s.largest = max(s.largest, math.Abs(x), math.Abs(float64(e)))
-			}
+			to.add(float64(e), exact[i][j])
 		}
 	}
+	w.elsewhere = max(w.elsewhere, here.relative())
 	return nil
 }
 
-func boolToInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+// difference returns the largest relative difference.
+func (w *witness[T]) difference() float64 {
+	return max(w.signs.relative(), w.combined.relative(), w.elsewhere)
 }
 
 func same[T adahessian.Float](x, y [][]T) bool {
@@ -207,19 +230,4 @@ func signs[T adahessian.Float](z [][]T) bool {
 		}
 	}
 	return true
-}
-
-// difference returns how far the product was from the exact one, relative to
-// the largest |H z| of the place. The scale at home counts elsewhere too, as it
-// does in CheckHVP.
-func (w *witness[T]) difference() float64 {
-	most := 0.0
-	for place, kinds := range w.seen {
-		for kind, s := range kinds {
-			if s.most > 0 {
-				most = max(most, s.most/max(s.largest, float64(place)*w.seen[0][kind].largest))
-			}
-		}
-	}
-	return most
 }
