@@ -68,7 +68,8 @@ type precision struct {
 	// the parameters by √n steps, and truncation counts that distance.
 	step float64
 
-	// tolerance is the relative error that CheckHVP accepts.
+	// tolerance is the relative error that CheckHVP accepts; half of it is for
+	// the error of the finite differences.
 	tolerance float64
 }
 
