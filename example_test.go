@@ -294,6 +294,48 @@ func Example_groups() {
 	// weights [0.9568 0.9568] [0.9568 0.9568], biases [1] [1]
 }
 
+// A batch that is too large to be held at once is gone through in micro-batches,
+// here of two, two and one example. All have the same z, and the number of examples
+// divides at the end: the Hessian of a mean is the mean of the Hessians, so the
+// product is that of the whole batch. With a z for each micro-batch it would be no
+// product with any Hessian. The optimizer makes one step for all of them.
+func Example_accumulation() {
+	// The model y = w·x + b, with the loss ½ mean (w·x + b − y)².
+	x := []float64{0, 1, 2, 3, 4}
+	y := []float64{1, 3, 5, 7, 9}
+	theta, g := make([]float64, 2), make([]float64, 2) // w, b
+
+	opt, err := adahessian.New(adahessian.DefaultOptions(), adahessian.Param[float64]{Name: "line", Value: theta})
+	if err != nil {
+		log.Fatal(err)
+	}
+	const micro = 2
+	hvp := func(hz, z [][]float64) error {
+		clear(g) // the gradient is accumulated beside the product
+		clear(hz[0])
+		for lo := 0; lo < len(x); lo += micro {
+			for i := lo; i < min(lo+micro, len(x)); i++ {
+				residual := theta[0]*x[i] + theta[1] - y[i]
+				along := z[0][0]*x[i] + z[0][1]
+				g[0], g[1] = g[0]+residual*x[i], g[1]+residual
+				hz[0][0], hz[0][1] = hz[0][0]+along*x[i], hz[0][1]+along
+			}
+		}
+		for i := range g {
+			g[i] /= float64(len(x))
+			hz[0][i] /= float64(len(x))
+		}
+		return nil
+	}
+	for range 1000 {
+		if err := opt.Step([][]float64{g}, hvp); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Printf("y = %.3f·x + %.3f\n", theta[0], theta[1])
+	// Output: y = 2.000·x + 1.000
+}
+
 // A learning rate that rises linearly for 10 steps and then falls to 0 along
 // half a cosine. SetLR sets it for every parameter without a Hyper of its own.
 func Example_schedule() {

@@ -7,6 +7,10 @@ import (
 	"unsafe"
 )
 
+// underRace says that the race detector makes everything many times slower, and
+// tests shorter.
+const underRace = true
+
 // The race detector sees what compiled code reads and writes, and nothing of
 // assembly. Under it the functions that call kernels say so themselves, each
 // for the whole of its arguments.

@@ -2,6 +2,8 @@ package adahessian
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -640,4 +642,111 @@ func testStepAllocates[T Float](t *testing.T) {
 			}
 		}
 	})
+}
+
+// line is the model y = w·x + b, with the loss ½ mean (w·x + b − y)².
+type line struct {
+	x, y  []float64
+	theta []float64 // w, b
+	grad  []float64 // of the mean loss of all the data
+}
+
+// add adds to g and hz what the examples from lo to hi have in the sums of
+// gradients and of products with z.
+func (l *line) add(g, hz, z []float64, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		residual := l.theta[0]*l.x[i] + l.theta[1] - l.y[i]
+		along := z[0]*l.x[i] + z[1]
+		g[0], g[1] = g[0]+residual*l.x[i], g[1]+residual
+		hz[0], hz[1] = hz[0]+along*l.x[i], hz[1]+along
+	}
+}
+
+// accumulate returns an HVP that goes through micro-batches as Example_accumulation
+// does, with the same z for all of them.
+func (l *line) accumulate(micro int) HVP[float64] {
+	return func(hz, z [][]float64) error {
+		clear(l.grad) // the gradient is accumulated beside it
+		clear(hz[0])
+		n := len(l.x)
+		for lo := 0; lo < n; lo += micro {
+			l.add(l.grad, hz[0], z[0], lo, min(lo+micro, n))
+		}
+		for i := range l.grad {
+			l.grad[i] /= float64(n)
+			hz[0][i] /= float64(n)
+		}
+		return nil
+	}
+}
+
+// newLine makes a line with n noisy examples.
+func newLine(n int) *line {
+	l := &line{theta: []float64{0.3, -0.2}, grad: make([]float64, 2)}
+	r := rand.New(rand.NewPCG(5, 6))
+	for range n {
+		x := r.NormFloat64()
+		l.x, l.y = append(l.x, x), append(l.y, 2*x+1+r.NormFloat64()/10)
+	}
+	return l
+}
+
+// train makes steps with the given product and returns the parameters.
+func (l *line) train(t *testing.T, hvp HVP[float64], steps int) []float64 {
+	opts := DefaultOptions()
+	opts.Samples = 2
+	o, err := New(opts, Param[float64]{Value: l.theta})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range steps {
+		if err := o.Step([][]float64{l.grad}, hvp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l.theta
+}
+
+// means is accumulate as frameworks that return means have to do it: the
+// means of the micro-batches, each with the share of its examples.
+func (l *line) means(micro int) HVP[float64] {
+	return func(hz, z [][]float64) error {
+		clear(l.grad)
+		clear(hz[0])
+		n := len(l.x)
+		for lo := 0; lo < n; lo += micro {
+			hi := min(lo+micro, n)
+			g, h := make([]float64, 2), make([]float64, 2)
+			l.add(g, h, z[0], lo, hi)
+			size, share := float64(hi-lo), float64(hi-lo)/float64(n)
+			for i := range g {
+				l.grad[i] += share * (g[i] / size)
+				hz[0][i] += share * (h[i] / size)
+			}
+		}
+		return nil
+	}
+}
+
+// TestAccumulation holds micro-batches against the whole batch. Sums that go
+// on from one micro-batch to the next make the same additions, and so the same
+// bits; weighted means round differently, within a few units in the last place
+// of a step.
+func TestAccumulation(t *testing.T) {
+	const n, steps = 103, 300
+	whole := newLine(n)
+	want := slices.Clone(whole.train(t, whole.accumulate(n), steps))
+	for _, micro := range []int{1, 7, 16, 64, 102} {
+		l := newLine(n)
+		if got := l.train(t, l.accumulate(micro), steps); !slices.Equal(got, want) {
+			t.Errorf("micro-batches of %d, sums: θ = %v, want the bits of the whole batch, %v", micro, got, want)
+		}
+		l = newLine(n)
+		got := l.train(t, l.means(micro), steps)
+		for i := range got {
+			if d := math.Abs(got[i] - want[i]); !(d <= 1e-12) {
+				t.Errorf("micro-batches of %d, means: θ[%d] is off by %g, want at most 1e-12", micro, i, d)
+			}
+		}
+	}
 }
