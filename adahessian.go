@@ -106,6 +106,8 @@ type Optimizer[T Float] struct {
 	pool   pool
 	call   stepCall[T]
 	memory memoryMap[T]
+
+	gradient *gradientStep[T] // made by the first StepGradient
 }
 
 // tensor is a Param with its state.
@@ -191,6 +193,7 @@ func (o *Optimizer[T]) Add(params ...Param[T]) error {
 	for i := range before {
 		steps[i] = o.stepsOf(i)
 	}
+	o.gradient = nil
 	o.prepare(append(o.plan.buckets, o.makeState(makeBuckets(o.tensors, before))...))
 	o.setCohorts(steps)
 	return nil
