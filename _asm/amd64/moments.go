@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -182,8 +182,8 @@ func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements .
 	firstMoment := func(i int) reg.VecVirtual {
 		return c.firstMoment(k.operand(elements[i].m, part), k.operand(elements[i].g, part))
 	}
-	if c.vanishing != nil {
-		moments := c.vanishingFirstMoments(elements)
+	if c.subnormal != nil {
+		moments := c.subnormalFirstMoments(elements)
 		firstMoment = func(i int) reg.VecVirtual { return moments[i] }
 	}
 	for i, e := range elements {

@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	"fmt"
@@ -320,12 +320,12 @@ func (c *powConstants) split(x pair) (e, m pair) {
 	return e, b.each(bitAnd, c.bits(mantissaMask)).each(bitAdd, c.bits(rootHalfBits))
 }
 
-// exponent is the Go struct, expanded.
-type exponent struct{ a, aHead, aTail, cHead, cTail Mem }
+// powParams is the Go struct, expanded.
+type powParams struct{ a, aHead, aTail, cHead, cTail Mem }
 
 // log64 returns rHead, rTail and t for a vector of float64 that are not
 // subnormal: a·log2(x) = n + r, and n is in the low bits of t.
-func (c *powConstants) log64(v reg.VecVirtual, p exponent) pair {
+func (c *powConstants) log64(v reg.VecVirtual, p powParams) pair {
 	log := func(i int) Mem { return c.coefficient("log64C%d", i) }
 	one := c.number(1)
 	e, m := c.split(pair{v})
@@ -386,8 +386,9 @@ const powGroup = 128
 // schedulers of a processor are too small to reach beyond one and a half of
 // them. So some vectors are taken halfway before the first goes on: the ends of
 // each half then meet, which are half as far apart.
-func (k *kernel) curvaturePow(constants *powConstants) {
-	const fields = 5                          // of the Go struct exponent
+func (k *kernel) curvaturePow() {
+	constants := k.pow
+	const fields = 5                          // of the Go struct powParams
 	halves := map[int]int{4: 2, 8: 3}[k.elem] // vectors that the first half leaves
 	expanded := fields
 	if k.wide() {
@@ -395,9 +396,7 @@ func (k *kernel) curvaturePow(constants *powConstants) {
 	}
 	together := powGroup / k.bytes()
 	slots := k.scalarsFrame() + expanded*k.bytes()
-	frame := k.text("curvaturePow", "func(v, den, d *float, n int, s *float, exponent *float64)", slots+together*halves*k.bytes(),
-		"takes n blocks from their curvature to their denominators by the power function; den may be d:",
-		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.")
+	frame := k.begin("curvaturePow", slots+together*halves*k.bytes())
 	v, den, d := arg("v"), arg("den"), arg("d")
 	n, index := k.count("n")
 	c := k.loadScalars(arg("s"), frame, ofCurvature)
@@ -420,7 +419,7 @@ func (k *kernel) curvaturePow(constants *powConstants) {
 			if k.elem == 4 {
 				first = constants.log32(next, a[0])
 			} else {
-				first = constants.log64(next, exponent{a[0], a[1], a[2], a[3], a[4]})
+				first = constants.log64(next, powParams{a[0], a[1], a[2], a[3], a[4]})
 			}
 			for j, x := range first {
 				k.mov(x, half(i, j))

@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -38,7 +38,7 @@ type scalars struct {
 	div, one       Op
 	hasDiv         Mem // is the divisor other than 1?
 
-	vanishing *vanishing // where code is for vanishing inputs
+	subnormal *subnormal // where code is for vanishing inputs
 }
 
 // A kernel uses the scalars of the curvature, those of the parameters, or

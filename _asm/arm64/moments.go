@@ -1,4 +1,4 @@
-package main
+package arm64
 
 // The bodies that all kernels of the step share, in the order of the generic
 // definition: secondMoment, raise, denominator, firstMoment and the rest of

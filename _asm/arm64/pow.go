@@ -1,4 +1,4 @@
-package main
+package arm64
 
 import (
 	"fmt"
@@ -230,11 +230,11 @@ func (p *pow) pow32(x value, a vec) value {
 	return q
 }
 
-// exponent is the Go struct, each of its fields in every lane.
-type exponent struct{ a, aHead, aTail, cHead, cTail vec }
+// powParams is the Go struct, each of its fields in every lane.
+type powParams struct{ a, aHead, aTail, cHead, cTail vec }
 
 // pow64 is x^a for an x that is not subnormal.
-func (p *pow) pow64(x value, a exponent) value {
+func (p *pow) pow64(x value, a powParams) value {
 	log := func(i int) bits { return p.coefficient("log64C%d", i) }
 	exp := func(i int) bits { return p.coefficient("exp64C%d", i) }
 	e, m := p.split(x)
@@ -334,14 +334,13 @@ func (p *pow) pow64(x value, a exponent) value {
 
 // curvaturePow is curvature for a power without a special case. It takes the
 // prepared exponent; v' is never subnormal, which spares pow64 a case.
-func (k *kernel) curvaturePow(p *pow) {
-	k.text("curvaturePow", "v, den, d *float, n int, s *float, exponent *float64", "", 0,
-		"takes n blocks from their curvature to their denominators by the power function; den may be d:",
-		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.")
+func (k *kernel) curvaturePow() {
+	p := k.pow
+	k.begin("curvaturePow", 0)
 	v, den, d, n := k.arg("v"), k.arg("den"), k.arg("d"), k.count("n")
 	c := k.loadScalars(k.arg("s"), ofCurvature)
 	from := k.arg("exponent")
-	var a [5]vec // the fields of the Go struct exponent
+	var a [5]vec // the fields of the Go struct powParams
 	for i := range a {
 		if i == 0 || k.elem == 8 {
 			a[i] = k.vec()
@@ -362,7 +361,7 @@ func (k *kernel) curvaturePow(p *pow) {
 		})
 		var q value
 		if k.elem == 8 {
-			q = p.pow64(next, exponent{a[0], a[1], a[2], a[3], a[4]})
+			q = p.pow64(next, powParams{a[0], a[1], a[2], a[3], a[4]})
 		} else {
 			x := value(k.some(2))
 			k.word("fcvtl %s, %s", x[0].gnu("2d"), next[0].gnu("2s"))
