@@ -435,13 +435,13 @@ func testKernelUpdateMulti[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelAllFiniteEach spoils one value after the other of slices of all
+// TestKernelAllFiniteMulti spoils one value after the other of slices of all
 // lengths around those of vectors.
-func TestKernelAllFiniteEach(t *testing.T) {
-	eachISAAndType(t, testKernelAllFiniteEach[float32], testKernelAllFiniteEach[float64])
+func TestKernelAllFiniteMulti(t *testing.T) {
+	eachISAAndType(t, testKernelAllFiniteMulti[float32], testKernelAllFiniteMulti[float64])
 }
 
-func testKernelAllFiniteEach[T Float](t *testing.T) {
+func testKernelAllFiniteMulti[T Float](t *testing.T) {
 	if !allFiniteMulti[T](nil) {
 		t.Error("no slices: not finite")
 	}
