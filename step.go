@@ -42,6 +42,16 @@ func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
 // the product computed in place, is such a slice too: whatever hvp writes into
 // z, the step uses the signs that were drawn.
 //
+// A nil gradient skips its parameter in this step: the parameter, its moments, its
+// kept curvature and its own number of steps stay. Bias correction counts a
+// parameter's own steps (as PyTorch's optimizers do). Which gradients are nil is read
+// after the first product, and must not change until the last. The probe is drawn for a
+// skipped parameter all the same; hvp should take its z for zero, since the parameter is
+// a constant in this step, and what hvp leaves in its hz means nothing, NaN included.
+// Between refreshes a parameter that was skipped at every refresh so far has no
+// curvature to step by: it is skipped until the next one. At least one gradient must
+// not be nil.
+//
 // Step checks everything before it writes anything. The error wraps ErrShape
 // for a number or length of slices that does not fit, or memory that is shared
 // where it must not be; ErrHVP where hvp is due and is nil or fails (its own
