@@ -24,7 +24,8 @@ var (
 	// ErrNonFinite reports a NaN or an infinity where a finite value is needed.
 	ErrNonFinite = errors.New("adahessian: value is not finite")
 	// ErrState reports saved state that is damaged or belongs to another
-	// configuration, or a stream of it that fails.
+	// configuration, or a stream of it that fails; and an Optimizer that New
+	// has not made, that is a copy, or that is in the middle of another call.
 	ErrState = errors.New("adahessian: invalid state")
 	// ErrHVP reports a Hessian-vector product that is missing, failed, or is
 	// not one.
@@ -89,13 +90,17 @@ type Param[T Float] struct {
 	// shard of a tensor gives its own, and draws the signs that the whole
 	// tensor would. Since 0 cannot be given, a shard that begins at index 0
 	// must be the first Param. Shards are cut where one block ends and the next
-	// begins, between slices of the Layout's Outer axis.
+	// begins, between slices of the Layout's Outer axis. No two Params have an
+	// index in common, since they would draw the same signs.
 	Offset uint64
 }
 
 // An Optimizer trains tensors with AdaHessian (Yao et al., AAAI 2021,
-// arXiv 2006.00719). Its methods must not be called concurrently.
+// arXiv 2006.00719). New makes it. Its methods must not be called concurrently,
+// and it must not be copied: of the zero Optimizer, and of a copy, every method
+// that returns an error returns one, which wraps ErrState.
 type Optimizer[T Float] struct {
+	usage   usage[T]
 	options Options
 	tensors []tensor[T]
 	groups  []group[T]
@@ -134,16 +139,17 @@ type counters struct{ steps, refreshes uint64 }
 // parameters at all, and parameters without elements, are allowed.
 //
 // The error wraps ErrOption for a hyperparameter, a number of samples, steps
-// or workers outside its range, or an Offset so large that the tensor's
-// indices wrap; ErrLayout for a Layout that does not describe its Value; and
-// ErrShape where the Values of two parameters overlap.
+// or workers outside its range, an Eps above 0 that is 0 in T, an Offset so large
+// that the tensor's indices wrap, or two parameters that have an index in common;
+// ErrLayout for a Layout that does not describe its Value; and ErrShape where the
+// Values of two parameters overlap.
 func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 	for _, f := range [...]struct {
 		name       string
 		value, min int
 	}{{"Samples", opts.Samples, 1}, {"UpdateEach", opts.UpdateEach, 1}, {"Workers", opts.Workers, 0}} {
 		if f.value < f.min {
-			return nil, fmt.Errorf("%w: Options.%s = %d, want at least %d", ErrOption, f.name, f.value, f.min)
+			return nil, fmt.Errorf("%w: Options.%s = %d, want at least %d: start from DefaultOptions", ErrOption, f.name, f.value, f.min)
 		}
 	}
 	o := &Optimizer[T]{options: opts}
@@ -153,14 +159,19 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 	o.groups = []group[T]{{hyper: &o.options.Hyper, where: "Options.Hyper."}}
 	var next uint64
 	for i, p := range params {
-		t, err := o.newTensor(i, p, next)
+		t, err := o.newTensor(i, p)
+		if err == nil {
+			next, err = t.place(i, next)
+		}
 		if err != nil {
 			return nil, err
 		}
-		next = t.offset + uint64(len(t.value))
 		o.tensors = append(o.tensors, t)
 	}
 	if err := checkOverlap(o.tensors); err != nil {
+		return nil, err
+	}
+	if err := checkIndices(o.tensors); err != nil {
 		return nil, err
 	}
 	for i := range o.groups {
@@ -176,12 +187,12 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 	o.memory = makeMemoryMap(o.tensors)
 	o.pool.init(workers)
 	o.makePhases()
+	o.usage.self = o
 	return o, nil
 }
 
-// newTensor checks p, the i-th parameter, and finds its group. Its indices
-// start at next if it has no Offset.
-func (o *Optimizer[T]) newTensor(i int, p Param[T], next uint64) (tensor[T], error) {
+// newTensor checks p, the i-th parameter, and finds its group.
+func (o *Optimizer[T]) newTensor(i int, p Param[T]) (tensor[T], error) {
 	t := tensor[T]{name: p.Name, value: p.Value, layout: p.Layout, offset: p.Offset}
 	if t.layout == (Layout{}) {
 		t.layout = Elementwise(len(p.Value))
@@ -192,13 +203,6 @@ func (o *Optimizer[T]) newTensor(i int, p Param[T], next uint64) (tensor[T], err
 	if t.layout.Len() != len(p.Value) {
 		return t, fmt.Errorf("%w: parameter %d %q: Layout %+v has %d elements, Value has %d",
 			ErrLayout, i, p.Name, t.layout, t.layout.Len(), len(p.Value))
-	}
-	if t.offset == 0 {
-		t.offset = next
-	}
-	if t.offset+uint64(len(p.Value)) < t.offset {
-		return t, fmt.Errorf("%w: parameter %d %q: Offset %d and %d elements exceed 64 bits",
-			ErrOption, i, p.Name, t.offset, len(p.Value))
 	}
 	if p.Hyper == nil {
 		return t, nil
@@ -221,19 +225,23 @@ func (g *group[T]) at(step uint64, samples int) (Coefficients[T], error) {
 }
 
 // NeedsHessian reports whether the next Step will call its hvp: at the first
-// step and then at every UpdateEach-th.
+// step and then at every UpdateEach-th. Within hvp it speaks of the present Step.
 func (o *Optimizer[T]) NeedsHessian() bool {
-	return o.steps%uint64(o.options.UpdateEach) == 0
+	return o.options.UpdateEach > 0 && o.steps%uint64(o.options.UpdateEach) == 0
 }
 
-// Steps returns the number of steps made.
+// Steps returns the number of steps made; within hvp, without the present one.
 func (o *Optimizer[T]) Steps() uint64 { return o.steps }
 
 // SetLR sets the learning rate of Options.Hyper, that is, of every Param
 // without a Hyper of its own; a schedule sets the others in their Hyper. lr is
 // finite and at least 0. Else, or if the step's scalars overflow T with it, the
-// error wraps ErrOption and the rate is unchanged.
+// error wraps ErrOption and the rate is unchanged. Within hvp it sets the rate of
+// the next Step.
 func (o *Optimizer[T]) SetLR(lr float64) error {
+	if err := o.made("SetLR"); err != nil {
+		return err
+	}
 	h := o.options.Hyper
 	h.LR = lr
 	g := group[T]{hyper: &h, where: "SetLR: "}
@@ -248,7 +256,8 @@ func (o *Optimizer[T]) SetLR(lr float64) error {
 // each element, and v with one for each block, Layout.Blocks(). Neither is
 // bias-corrected. The slices are the optimizer's own: they follow every step and
 // every ReadFrom, and what is written there between steps counts (v must not be
-// negative). State panics if i is out of range.
+// negative). Within hvp they are those before the present Step, and are only to
+// be read. State panics if i is out of range.
 func (o *Optimizer[T]) State(i int) (m, v []T) {
 	return o.tensors[i].m, o.tensors[i].v
 }

@@ -92,10 +92,10 @@ func (m *memoryMap[T]) find(x extent) *region {
 }
 
 // checkInputs reports the first of x, one slice for each parameter, that has the
-// wrong length or shares memory with what the step writes; and whether any but mine
+// wrong length or shares memory with what the step writes; and how many but mine
 // are among them, which may. No memory moves, so what was apart still is: apart says
 // where the latest lay that were.
-func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) (others bool, err error) {
+func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) (others int, err error) {
 	for i, value := range o.memory.values {
 		if len(x[i]) != len(value) {
 			return others, fmt.Errorf("%w: parameter %d %q: %s has %d elements, want %d",
@@ -105,8 +105,11 @@ func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) 
 		if start == unsafe.SliceData(mine[i]) {
 			continue
 		}
-		others = true
-		if uintptr(unsafe.Pointer(start)) == apart[i] || len(value) == 0 {
+		if len(value) == 0 {
+			continue
+		}
+		others++
+		if uintptr(unsafe.Pointer(start)) == apart[i] {
 			continue
 		}
 		if w := o.memory.find(extentOf(x[i])); w != nil {
@@ -126,7 +129,9 @@ func (o *Optimizer[T]) checkGradients() error {
 }
 
 // checkProducts is checkInputs for what hvp has left.
-func (o *Optimizer[T]) checkProducts() (err error) {
-	o.call.replaced, err = o.checkInputs(o.probes.hzView, o.probes.hz, o.memory.own, product)
+func (o *Optimizer[T]) checkProducts() error {
+	others, err := o.checkInputs(o.probes.hzView, o.probes.hz, o.memory.own, product)
+	o.call.replaced = others > 0
+	o.probes.marks.left = err == nil && others == o.probes.marks.tensors
 	return err
 }
