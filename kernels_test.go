@@ -386,9 +386,9 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 	data := sources[T]()[plain]
 	n := 2*lanes512[T]() + 3
 	special := specials[T]()
-	calls := append(representatives[T](n, 2), allFiniteEachCall[T](n)) // which the digest does not have
+	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n)) // which the digest does not have
 	for _, c := range stepCases[T](kernelPowers, 3)[:len(kernelPowers)] {
-		calls = append(calls, updateEachCall(n, c))
+		calls = append(calls, updateMultiCall(n, c))
 	}
 	for turn, c := range calls {
 		for b, buffer := range c.buffers {
@@ -665,15 +665,15 @@ func TestMisaligned(t *testing.T) {
 	}
 }
 
-// TestKernelVanishing is of what a kernel may leave out: gradients and products so
+// TestKernelSubnormal is of what a kernel may leave out: gradients and products so
 // small that they change nothing, next to numbers with which they do. A kernel
 // chooses by the first elements and by pairs of vectors, so the data begins with
 // what vanishes and comes in runs of one kind.
-func TestKernelVanishing(t *testing.T) {
-	eachISAAndType(t, testKernelVanishing[float32], testKernelVanishing[float64])
+func TestKernelSubnormal(t *testing.T) {
+	eachISAAndType(t, testKernelSubnormal[float32], testKernelSubnormal[float64])
 }
 
-func testKernelVanishing[T Float](t *testing.T) {
+func testKernelSubnormal[T Float](t *testing.T) {
 	f := formatOf[T]()
 	r := rand.New(rand.NewPCG(20060719, 2))
 	ulp := fromBits[T](1)
@@ -725,11 +725,11 @@ func testKernelVanishing[T Float](t *testing.T) {
 	}
 	for round := range rounds {
 		for i, c := range cases {
-			g := vanishingValues[T]{r, []exponents{subnormals, subnormals, subnormals, subnormals, subnormals, {0, 3}}}
-			hz := vanishingValues[T]{r, []exponents{
+			g := subnormalValues[T]{r, []exponents{subnormals, subnormals, subnormals, subnormals, subnormals, {0, 3}}}
+			hz := subnormalValues[T]{r, []exponents{
 				subnormals, f.around(0x1p-95, 0x1p-767), f.around(0x1p-75, 0x1p-538), f.around(0x1p-63, 0x1p-511)}}
-			m := vanishingValues[T]{r, []exponents{subnormals, {0, 3}, f.around(0x1p-101, 0x1p-968), f.around(0x1p-101, 0x1p-968)}}
-			v := vanishingValues[T]{r, []exponents{subnormals, {0, 3}, {1, 40}, {1, 3 * f.mantissa}}}
+			m := subnormalValues[T]{r, []exponents{subnormals, {0, 3}, f.around(0x1p-101, 0x1p-968), f.around(0x1p-101, 0x1p-968)}}
+			v := subnormalValues[T]{r, []exponents{subnormals, {0, 3}, {1, 40}, {1, 3 * f.mantissa}}}
 			edit := func(theta [][]T, mv, vv []T, gs, hzs [][]T) {
 				for _, x := range theta {
 					for j := 0; j < len(x); j += 2 {
@@ -757,7 +757,7 @@ func testKernelVanishing[T Float](t *testing.T) {
 				}
 			}
 			if (i+round)%4 == 0 {
-				call := updateEachCall(n/2, c)
+				call := updateMultiCall(n/2, c)
 				call.checkEdited(t, r.IntN(16), data, func(x [][]T) { edit(x[:2], x[2], x[3], x[4:6], x[6:8]) })
 			} else {
 				call := updateCall(panel{n, 1, 1, 1}, c)
@@ -784,15 +784,15 @@ func (f format) around(x32, x64 float64) exponents {
 	return exponents{e - 3, e + 3}
 }
 
-// vanishingValues makes runs of numbers, each of one of the ranges of exponents, of
+// subnormalValues makes runs of numbers, each of one of the ranges of exponents, of
 // all of them, special, plain, or of all these kinds; or else numbers of all the
 // exponents there are, in rising order. Zeros are everywhere.
-type vanishingValues[T Float] struct {
+type subnormalValues[T Float] struct {
 	r      *rand.Rand
 	ranges []exponents
 }
 
-func (v *vanishingValues[T]) fill(x []T) {
+func (v *subnormalValues[T]) fill(x []T) {
 	f, r := formatOf[T](), v.r
 	special := specials[T]()
 	sweep := r.IntN(3) == 0

@@ -7,24 +7,31 @@ import (
 	"slices"
 )
 
-// place sets the index of the tensor's first element, where none is given, to
-// next, and returns the one directly after its last. It reports elements whose
-// indices exceed 64 bits; i is the tensor's number.
-func (t *tensor[T]) place(i int, next uint64) (after uint64, err error) {
+// nextIndex returns the index directly after the last tensor's. Where none is left it
+// is the last there is: that one is taken, so only a tensor without elements fits.
+func nextIndex[T Float](tensors []tensor[T]) uint64 {
+	if len(tensors) == 0 {
+		return 0
+	}
+	t := &tensors[len(tensors)-1]
+	next := t.offset + uint64(len(t.value))
+	if next < t.offset {
+		return math.MaxUint64
+	}
+	return next
+}
+
+// place sets the index of the tensor's first element to next where none is given. It
+// reports indices that exceed 64 bits; i is the tensor's number.
+func (t *tensor[T]) place(i int, next uint64) error {
 	if t.offset == 0 {
 		t.offset = next
 	}
-	n := uint64(len(t.value))
-	if n > 0 && n-1 > math.MaxUint64-t.offset {
-		return 0, fmt.Errorf("%w: parameter %d %q: Offset %d and %d elements exceed 64 bits",
+	if n := uint64(len(t.value)); n > 0 && n-1 > math.MaxUint64-t.offset {
+		return fmt.Errorf("%w: parameter %d %q: Offset %d and %d elements exceed 64 bits",
 			ErrOption, i, t.name, t.offset, n)
 	}
-	if n > 0 && t.offset+n == 0 {
-		// None is left. What follows gets the last, and is refused, unless it
-		// has no elements: that index is taken.
-		return math.MaxUint64, nil
-	}
-	return t.offset + n, nil
+	return nil
 }
 
 // checkIndices reports two tensors that have an index in common. They would draw

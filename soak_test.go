@@ -577,7 +577,7 @@ func (o *ordeal[T]) fault(h *host[T]) {
 	case len(grads[k]) == 0:
 		return
 	case kind == 3:
-		grads[k], want = nil, ErrShape
+		grads[k], want = grads[k][:0], ErrShape
 	case kind == 4:
 		grads[k][o.pick(len(grads[k]))], want = bad, ErrNonFinite
 	case kind == 5:

@@ -65,10 +65,11 @@ func (m *marks[T]) set() {
 	}
 }
 
-// find returns the first element of hz that hvp has left marked.
-func (m *marks[T]) find(hz [][]T) (at elementIndex, found bool) {
+// find returns the first element of hz that hvp has left marked, of the tensors that
+// are not skipped.
+func (m *marks[T]) find(hz [][]T, skipped []bool) (at elementIndex, found bool) {
 	for _, at := range m.at {
-		if isMark(&hz[at.tensor][at.element]) {
+		if !skipped[at.tensor] && isMark(&hz[at.tensor][at.element]) {
 			return at, true
 		}
 	}
@@ -92,7 +93,7 @@ func isMark[T Float](x *T) bool {
 
 // unwritten reports an element that hvp has not written.
 func (o *Optimizer[T]) unwritten() error {
-	at, found := o.probes.marks.find(o.probes.hzView)
+	at, found := o.probes.marks.find(o.probes.hzView, o.call.skipped)
 	if !found {
 		return nil
 	}

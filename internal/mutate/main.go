@@ -292,7 +292,7 @@ func shortcut(lines []string) bool {
 // decides between the two a mutant may change, and also which bits show that
 // something does not vanish: with others as well, less is left out.
 var (
-	lookJump  = regexp.MustCompile(`^\tJ[A-Z]+\s+(look|vanish|ordinary)\d+$`)
+	lookJump  = regexp.MustCompile(`^\tJ[A-Z]+\s+(look|subnormal|ordinary)\d+$`)
 	anyJump   = regexp.MustCompile(`^\tJ|^TEXT`)
 	lookTable = regexp.MustCompile(`^(normal|felt)Bits(32|64)$`)
 )
