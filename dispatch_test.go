@@ -271,6 +271,7 @@ func TestISA(t *testing.T) {
 		{"ADAHESSIAN_DISABLE=avx2", defaultISA("avx2")},
 		{"ADAHESSIAN_DISABLE=avx512,avx2,neon", "generic"},
 		{"GODEBUG=cpu.avx512=off", defaultISA("avx512")},
+		{"GODEBUG=cpu.avx512f=off", defaultISA("avx512")},
 		{"GODEBUG=cpu.avx512bw=off", defaultISA("avx512")},
 		{"GODEBUG=cpu.all=off", "generic"},
 	} {
