@@ -22,8 +22,10 @@ TEXT ·rademacherF32AVX2(SB), NOSPLIT, $136-40
 	SHRQ     $0x07, BX
 
 batch:
-	TESTQ        CX, CX
-	JZ           done
+	TESTQ CX, CX
+	JZ    done
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VMOVQ        BX, X2
 	VPBROADCASTQ X2, Y2
 	VPADDQ       128(DX), Y2, Y2
@@ -37,208 +39,215 @@ batch:
 	VPBROADCASTQ seed+16(FP), Y14
 	VPSRLQ       $0x20, Y14, Y15
 	ADDQ         $0x08, BX
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPSLLQ       $0x20, Y3, Y3
-	VPBLENDD     $0xaa, Y3, Y2, Y2
-	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y5, Y5
-	VPUNPCKLQDQ  Y5, Y2, Y3
-	VPUNPCKHQDQ  Y5, Y2, Y2
-	VMOVUPS      Y3, (SP)
-	VMOVUPS      Y2, 32(SP)
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y4, Y4
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y4, Y2
-	VPUNPCKHQDQ  Y10, Y4, Y3
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
 
+	// The ten rounds of Philox.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// The words of the blocks, in order.
+	VPSLLQ      $0x20, Y3, Y3
+	VPBLENDD    $0xaa, Y3, Y2, Y2
+	VPSLLQ      $0x20, Y6, Y6
+	VPBLENDD    $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ Y5, Y2, Y3
+	VPUNPCKHQDQ Y5, Y2, Y2
+	VMOVUPS     Y3, (SP)
+	VMOVUPS     Y2, 32(SP)
+	VPSLLQ      $0x20, Y9, Y9
+	VPBLENDD    $0xaa, Y9, Y4, Y4
+	VPSLLQ      $0x20, Y11, Y11
+	VPBLENDD    $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ Y10, Y4, Y2
+	VPUNPCKHQDQ Y10, Y4, Y3
+	VMOVUPS     Y2, 64(SP)
+	VMOVUPS     Y3, 96(SP)
+
+	// Are all signs of the batch wanted, and more? Then while the next is made.
 made:
-	TESTQ        SI, SI
-	JNZ          single
-	CMPQ         CX, $0x00000400
-	JLE          single
+	TESTQ SI, SI
+	JNZ   single
+	CMPQ  CX, $0x00000400
+	JLE   single
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VMOVQ        BX, X2
 	VPBROADCASTQ X2, Y2
 	VPADDQ       128(DX), Y2, Y2
@@ -256,42 +265,45 @@ made:
 	MOVQ         $0x00000004, R9
 
 pair:
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
+	// Two rounds of the next batch.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// Words of bits into signs.
 	VPBROADCASTD (DI), Y7
 	VPSLLVD      signShifts32<>+96(SB), Y7, Y7
 	VPSLLD       $0x18, Y7, Y8
@@ -400,61 +412,66 @@ pair:
 	ADDQ         $0x00000400, AX
 	DECQ         R9
 	JNZ          pair
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPSLLQ       $0x20, Y3, Y3
-	VPBLENDD     $0xaa, Y3, Y2, Y2
-	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y5, Y5
-	VPUNPCKLQDQ  Y5, Y2, Y3
-	VPUNPCKHQDQ  Y5, Y2, Y2
-	VMOVUPS      Y3, (SP)
-	VMOVUPS      Y2, 32(SP)
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y4, Y4
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y4, Y2
-	VPUNPCKHQDQ  Y10, Y4, Y3
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
-	SUBQ         $0x00000400, CX
-	JMP          made
 
+	// Two rounds of the next batch.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// The words of the blocks, in order.
+	VPSLLQ      $0x20, Y3, Y3
+	VPBLENDD    $0xaa, Y3, Y2, Y2
+	VPSLLQ      $0x20, Y6, Y6
+	VPBLENDD    $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ Y5, Y2, Y3
+	VPUNPCKHQDQ Y5, Y2, Y2
+	VMOVUPS     Y3, (SP)
+	VMOVUPS     Y2, 32(SP)
+	VPSLLQ      $0x20, Y9, Y9
+	VPBLENDD    $0xaa, Y9, Y4, Y4
+	VPSLLQ      $0x20, Y11, Y11
+	VPBLENDD    $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ Y10, Y4, Y2
+	VPUNPCKHQDQ Y10, Y4, Y3
+	VMOVUPS     Y2, 64(SP)
+	VMOVUPS     Y3, 96(SP)
+	SUBQ        $0x00000400, CX
+	JMP         made
+
+	// Else those of this batch alone.
 single:
 	MOVQ    $0x00000400, R9
 	SUBQ    SI, R9
@@ -471,6 +488,7 @@ single:
 	JL      rest3
 
 words2:
+	// Words of bits into signs.
 	VPBROADCASTD (DI), Y2
 	VPSLLVD      signShifts32<>+96(SB), Y2, Y2
 	VPSLLD       $0x18, Y2, Y3
@@ -505,6 +523,7 @@ words2:
 rest3:
 	ADDQ $0x40, R9
 
+	// Signs that begin or end at any bit, bytes of bits at a time.
 chunks1:
 	ANDQ         $0x07, SI
 	VMOVUPS      signShifts32<>+0(SB), Y2
@@ -526,9 +545,11 @@ chunk4:
 	JGE          chunk4
 
 rest5:
-	ADDQ         $0x08, R9
-	TESTQ        R9, R9
-	JZ           batch
+	ADDQ  $0x08, R9
+	TESTQ R9, R9
+	JZ    batch
+
+	// The last of them, a part of a vector.
 	SHLQ         $0x02, R9
 	VBROADCASTSS (DI), Y3
 	VPSLLVD      Y2, Y3, Y2
@@ -624,27 +645,31 @@ GLOBL signShifts32<>(SB), RODATA|NOPTR, $128
 // func streamRademacherF32AVX2(z *float32, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX2, MMX+
 TEXT ·streamRademacherF32AVX2(SB), NOSPLIT, $168-40
-	MOVQ         z+0(FP), AX
-	MOVQ         n+8(FP), CX
-	LEAQ         philox256<>+0(SB), DX
-	VPCMPEQD     Y0, Y0, Y0
-	VPSLLD       $0x19, Y0, Y0
-	VPSRLD       $0x02, Y0, Y0
-	VPCMPEQD     Y1, Y1, Y1
-	VPSLLD       $0x1f, Y1, Y1
-	VPOR         Y0, Y1, Y1
-	MOVQ         offset+32(FP), BX
-	MOVQ         BX, SI
-	SHRQ         $0x07, BX
-	MOVQ         SI, DI
-	ANDQ         $0x07, DI
-	SHRQ         $0x03, SI
-	ANDQ         $0x0f, SI
+	MOVQ     z+0(FP), AX
+	MOVQ     n+8(FP), CX
+	LEAQ     philox256<>+0(SB), DX
+	VPCMPEQD Y0, Y0, Y0
+	VPSLLD   $0x19, Y0, Y0
+	VPSRLD   $0x02, Y0, Y0
+	VPCMPEQD Y1, Y1, Y1
+	VPSLLD   $0x1f, Y1, Y1
+	VPOR     Y0, Y1, Y1
+	MOVQ     offset+32(FP), BX
+	MOVQ     BX, SI
+	SHRQ     $0x07, BX
+	MOVQ     SI, DI
+	ANDQ     $0x07, DI
+	SHRQ     $0x03, SI
+	ANDQ     $0x0f, SI
+
+	// The bit of a block that every batch begins at.
 	VMOVUPS      signShifts32<>+32(SB), Y2
 	VMOVD        DI, X3
 	VPBROADCASTD X3, Y3
 	VPSUBD       Y3, Y2, Y2
 	VMOVUPS      Y2, 136(SP)
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VMOVQ        BX, X2
 	VPBROADCASTQ X2, Y2
 	VPADDQ       128(DX), Y2, Y2
@@ -658,204 +683,209 @@ TEXT ·streamRademacherF32AVX2(SB), NOSPLIT, $168-40
 	VPBROADCASTQ seed+16(FP), Y14
 	VPSRLQ       $0x20, Y14, Y15
 	ADDQ         $0x07, BX
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPSLLQ       $0x20, Y3, Y3
-	VPBLENDD     $0xaa, Y3, Y2, Y2
-	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y5, Y5
-	VPUNPCKLQDQ  Y5, Y2, Y3
-	VPUNPCKHQDQ  Y5, Y2, Y2
-	VMOVUPS      Y3, (SP)
-	VMOVUPS      Y2, 32(SP)
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y4, Y4
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y4, Y2
-	VPUNPCKHQDQ  Y10, Y4, Y3
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
+
+	// The ten rounds of Philox.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// The words of the blocks, in order.
+	VPSLLQ      $0x20, Y3, Y3
+	VPBLENDD    $0xaa, Y3, Y2, Y2
+	VPSLLQ      $0x20, Y6, Y6
+	VPBLENDD    $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ Y5, Y2, Y3
+	VPUNPCKHQDQ Y5, Y2, Y2
+	VMOVUPS     Y3, (SP)
+	VMOVUPS     Y2, 32(SP)
+	VPSLLQ      $0x20, Y9, Y9
+	VPBLENDD    $0xaa, Y9, Y4, Y4
+	VPSLLQ      $0x20, Y11, Y11
+	VPBLENDD    $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ Y10, Y4, Y2
+	VPUNPCKHQDQ Y10, Y4, Y3
+	VMOVUPS     Y2, 64(SP)
+	VMOVUPS     Y3, 96(SP)
 
 batch:
+	// A batch of blocks: their numbers, the draw and the key.
 	VMOVQ        BX, X2
 	VPBROADCASTQ X2, Y2
 	VPADDQ       128(DX), Y2, Y2
@@ -873,42 +903,45 @@ batch:
 	MOVQ         $0x00000004, R8
 
 pair:
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
+	// Two rounds of the next batch.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// Signs of the batch before, past the caches.
 	VBROADCASTSS (DI), Y7
 	VPSLLVD      136(SP), Y7, Y7
 	VPSLLD       $0x08, Y7, Y8
@@ -1011,60 +1044,64 @@ pair:
 	ADDQ         $0x00000380, AX
 	DECQ         R8
 	JNZ          pair
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPSLLQ       $0x20, Y3, Y3
-	VPBLENDD     $0xaa, Y3, Y2, Y2
-	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y5, Y5
-	VPUNPCKLQDQ  Y5, Y2, Y3
-	VPUNPCKHQDQ  Y5, Y2, Y2
-	VMOVUPS      Y3, (SP)
-	VMOVUPS      Y2, 32(SP)
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y4, Y4
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y4, Y2
-	VPUNPCKHQDQ  Y10, Y4, Y3
-	VMOVUPS      Y2, 64(SP)
-	VMOVUPS      Y3, 96(SP)
-	SUBQ         $0x00000380, CX
-	JNZ          batch
+
+	// Two rounds of the next batch.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// The words of the blocks, in order.
+	VPSLLQ      $0x20, Y3, Y3
+	VPBLENDD    $0xaa, Y3, Y2, Y2
+	VPSLLQ      $0x20, Y6, Y6
+	VPBLENDD    $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ Y5, Y2, Y3
+	VPUNPCKHQDQ Y5, Y2, Y2
+	VMOVUPS     Y3, (SP)
+	VMOVUPS     Y2, 32(SP)
+	VPSLLQ      $0x20, Y9, Y9
+	VPBLENDD    $0xaa, Y9, Y4, Y4
+	VPSLLQ      $0x20, Y11, Y11
+	VPBLENDD    $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ Y10, Y4, Y2
+	VPUNPCKHQDQ Y10, Y4, Y3
+	VMOVUPS     Y2, 64(SP)
+	VMOVUPS     Y3, 96(SP)
+	SUBQ        $0x00000380, CX
+	JNZ         batch
 	SFENCE
 	VZEROUPPER
 	RET
@@ -1078,10 +1115,13 @@ TEXT ·addProbeF32AVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	SHLQ $0x02, BX
 	XORQ SI, SI
+
+	// 4 vectors at a time.
 	SUBQ $0x00000080, BX
 	JL   done2
 
 loop1:
+	// acc' = acc + z*hz.
 	VMOVUPS (CX)(SI*1), Y0
 	VMULPS  (DX)(SI*1), Y0, Y0
 	VADDPS  (AX)(SI*1), Y0, Y0
@@ -1104,10 +1144,13 @@ loop1:
 
 done2:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000020, BX
 	JL   done4
 
 loop3:
+	// acc' = acc + z*hz.
 	VMOVUPS (CX)(SI*1), Y0
 	VMULPS  (DX)(SI*1), Y0, Y0
 	VADDPS  (AX)(SI*1), Y0, Y0
@@ -1117,12 +1160,16 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ         $0x00000020, BX
-	TESTQ        BX, BX
-	JZ           end5
-	LEAQ         leadingOnes<>+64(SB), DI
-	SUBQ         BX, DI
-	VMOVDQU      (DI), Y0
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
+	TESTQ   BX, BX
+	JZ      end5
+	LEAQ    leadingOnes<>+64(SB), DI
+	SUBQ    BX, DI
+	VMOVDQU (DI), Y0
+
+	// acc' = acc + z*hz.
 	VMASKMOVPS   (CX)(SI*1), Y0, Y1
 	VMASKMOVPS   (DX)(SI*1), Y0, Y2
 	VMULPS       Y2, Y1, Y1
@@ -1173,24 +1220,28 @@ GLOBL leadingOnes<>(SB), RODATA|NOPTR, $128
 // func allFiniteF32AVX2(x *float32, n int) bool
 // Requires: AVX, AVX2
 TEXT ·allFiniteF32AVX2(SB), NOSPLIT, $0-17
-	MOVQ     x+0(FP), AX
-	MOVQ     n+8(FP), CX
-	SHLQ     $0x02, CX
-	XORQ     DX, DX
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+	SHLQ $0x02, CX
+	XORQ DX, DX
+
+	// The mask of |x|, and the largest |x| of each chain.
 	VPCMPEQD Y0, Y0, Y0
 	VPSRLD   $0x01, Y0, Y0
 	VPXOR    Y1, Y1, Y1
 	VPXOR    Y2, Y2, Y2
 	VPXOR    Y3, Y3, Y3
 	VPXOR    Y4, Y4, Y4
-	CMPQ     CX, $0x00001000
-	JL       whole
-	MOVQ     CX, BX
-	SHRQ     $0x02, BX
-	ANDQ     $-64, BX
-	LEAQ     (AX)(BX*1), SI
-	LEAQ     (SI)(BX*1), DI
-	LEAQ     (DI)(BX*1), R8
+
+	// Many elements: a line of each quarter in turn.
+	CMPQ CX, $0x00001000
+	JL   whole
+	MOVQ CX, BX
+	SHRQ $0x02, BX
+	ANDQ $-64, BX
+	LEAQ (AX)(BX*1), SI
+	LEAQ (SI)(BX*1), DI
+	LEAQ (DI)(BX*1), R8
 
 quarters:
 	VPAND   (AX)(DX*1), Y0, Y5
@@ -1216,6 +1267,7 @@ quarters:
 	SUBQ    DX, CX
 
 whole:
+	// 4 vectors at a time.
 	SUBQ $0x00000080, CX
 	JL   done2
 
@@ -1234,6 +1286,8 @@ loop1:
 
 done2:
 	ADDQ $0x00000080, CX
+
+	// One vector at a time.
 	SUBQ $0x00000020, CX
 	JL   done4
 
@@ -1245,7 +1299,9 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ       $0x00000020, CX
+	ADDQ $0x00000020, CX
+
+	// The rest, a part of a vector.
 	TESTQ      CX, CX
 	JZ         end5
 	LEAQ       leadingOnes<>+64(SB), BX
@@ -1256,6 +1312,7 @@ done4:
 	VPMAXSD    Y0, Y1, Y1
 
 end5:
+	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Y2, Y1, Y1
 	VPMAXSD      Y4, Y3, Y3
 	VPMAXSD      Y3, Y1, Y1
@@ -1272,7 +1329,9 @@ end5:
 // func allFiniteMultiF32AVX2(x *[]float32, slices int) bool
 // Requires: AVX, AVX2
 TEXT ·allFiniteMultiF32AVX2(SB), NOSPLIT, $0-17
-	MOVQ     x+0(FP), AX
+	MOVQ x+0(FP), AX
+
+	// The mask of |x|, and the largest |x| of each chain.
 	VPCMPEQD Y0, Y0, Y0
 	VPSRLD   $0x01, Y0, Y0
 	VPXOR    Y1, Y1, Y1
@@ -1280,15 +1339,19 @@ TEXT ·allFiniteMultiF32AVX2(SB), NOSPLIT, $0-17
 	VPXOR    Y3, Y3, Y3
 	VPXOR    Y4, Y4, Y4
 	MOVQ     slices+8(FP), CX
-	TESTQ    CX, CX
-	JZ       none2
-	MOVQ     CX, slices+8(FP)
+
+	// Slice after slice.
+	TESTQ CX, CX
+	JZ    none2
+	MOVQ  CX, slices+8(FP)
 
 each1:
 	XORQ CX, CX
 	MOVQ (AX), DX
 	MOVQ 8(AX), BX
 	SHLQ $0x02, BX
+
+	// 4 vectors at a time.
 	SUBQ $0x00000080, BX
 	JL   done4
 
@@ -1307,6 +1370,8 @@ loop3:
 
 done4:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000020, BX
 	JL   done6
 
@@ -1318,7 +1383,9 @@ loop5:
 	JGE     loop5
 
 done6:
-	ADDQ       $0x00000020, BX
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
 	TESTQ      BX, BX
 	JZ         end7
 	LEAQ       leadingOnes<>+64(SB), SI
@@ -1334,6 +1401,7 @@ end7:
 	JNZ  each1
 
 none2:
+	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Y2, Y1, Y1
 	VPMAXSD      Y4, Y3, Y3
 	VPMAXSD      Y3, Y1, Y1
@@ -1357,10 +1425,12 @@ TEXT ·addAbsF32AVX2(SB), NOSPLIT, $0-24
 	XORQ     BX, BX
 	VPCMPEQD Y0, Y0, Y0
 	VPSRLD   $0x01, Y0, Y0
-	VMOVUPS  (AX), Y1
-	VMOVUPS  32(AX), Y2
-	SUBQ     $0x40, DX
-	JL       rest
+
+	// 64 bytes at a time.
+	VMOVUPS (AX), Y1
+	VMOVUPS 32(AX), Y2
+	SUBQ    $0x40, DX
+	JL      rest
 
 loop:
 	VPAND  (CX)(BX*1), Y0, Y3
@@ -1371,6 +1441,7 @@ loop:
 	SUBQ   $0x40, DX
 	JGE    loop
 
+	// The rest, of fewer.
 rest:
 	ADDQ       $0x40, DX
 	LEAQ       leadingOnes<>+64(SB), SI
@@ -1393,8 +1464,10 @@ rest:
 // func blockMeansF32AVX2(d *float32, x *float32, blocks int, block int, div float32)
 // Requires: AVX, AVX2, CMOV
 TEXT ·blockMeansF32AVX2(SB), NOSPLIT, $264-36
-	VPCMPEQD     Y0, Y0, Y0
-	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLD   $0x01, Y0, Y0
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ         x+8(FP), AX
 	MOVQ         block+24(FP), CX
 	SHLQ         $0x02, CX
@@ -1422,12 +1495,14 @@ TEXT ·blockMeansF32AVX2(SB), NOSPLIT, $264-36
 	VBROADCASTSS div+32(FP), Y3
 
 group:
-	TESTQ       SI, SI
-	JZ          done
-	MOVQ        $0x0000000000000008, DI
-	CMPQ        SI, DI
-	CMOVQLT     SI, DI
-	SUBQ        DI, SI
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000008, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        DI, $0x08
 	JNE         slots1
 	TESTQ       CX, CX
@@ -1490,6 +1565,7 @@ group:
 	VMOVDQA     Y5, Y4
 
 summed2:
+	// Their means.
 	VDIVPS  Y3, Y4, Y4
 	CMPQ    DI, $0x08
 	JNE     some3
@@ -1503,6 +1579,7 @@ done:
 	VZEROUPPER
 	RET
 
+	// A group of longer blocks, or of fewer: one block after the other.
 slots1:
 	LEAQ    leadingOnes<>+64(SB), R8
 	SUBQ    DX, R8
@@ -1541,11 +1618,13 @@ rest7:
 	ADDQ       DX, AX
 
 done8:
-	VADDPS         Y7, Y6, Y6
-	VMOVUPS        Y6, (R8)
-	ADDQ           $0x20, R8
-	DECQ           R9
-	JNZ            block5
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (R8)
+	ADDQ    $0x20, R8
+	DECQ    R9
+	JNZ     block5
+
+	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 128(SP), Y4, Y4
 	VBROADCASTF128 16(SP), Y5
@@ -1578,6 +1657,7 @@ done8:
 	VMOVDQA        Y5, Y4
 	JMP            summed2
 
+	// The last group, of fewer blocks.
 some3:
 	SHLQ         $0x02, DI
 	LEAQ         leadingOnes<>+64(SB), R8
@@ -1622,18 +1702,23 @@ slice:
 	MOVQ width+40(FP), DI
 	SHLQ $0x02, DI
 	XORQ R8, R8
+
+	// 8 vectors at a time.
 	SUBQ $0x00000100, DI
 	JL   done2
 
 loop1:
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
-	VPXOR   Y4, Y4, Y4
-	VPXOR   Y5, Y5, Y5
-	VPXOR   Y6, Y6, Y6
-	VPXOR   Y7, Y7, Y7
-	VPXOR   Y8, Y8, Y8
-	VPXOR   Y9, Y9, Y9
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+
+	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh3
 	VMOVUPS (AX)(R8*1), Y2
@@ -1691,11 +1776,16 @@ row4:
 
 done2:
 	ADDQ $0x00000100, DI
+
+	// One vector at a time.
 	SUBQ $0x00000020, DI
 	JL   done6
 
 loop5:
-	VPXOR   Y2, Y2, Y2
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+
+	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh7
 	VMOVUPS (AX)(R8*1), Y2
@@ -1717,13 +1807,19 @@ row8:
 	JGE     loop5
 
 done6:
-	ADDQ       $0x00000020, DI
-	TESTQ      DI, DI
-	JZ         end9
-	LEAQ       leadingOnes<>+64(SB), R9
-	SUBQ       DI, R9
-	VMOVDQU    (R9), Y2
-	VPXOR      Y3, Y3, Y3
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end9
+	LEAQ    leadingOnes<>+64(SB), R9
+	SUBQ    DI, R9
+	VMOVDQU (R9), Y2
+
+	// The sums of |x| down the rows.
+	VPXOR Y3, Y3, Y3
+
+	// Go on from the sums in d, if asked to.
 	TESTL      DX, DX
 	JZ         fresh10
 	VMASKMOVPS (AX)(R8*1), Y2, Y3
@@ -1761,6 +1857,7 @@ no13:
 
 no14:
 end9:
+	// On to the next slice.
 	MOVQ  SI, DI
 	IMULQ BX, DI
 	ADDQ  DI, CX
@@ -1773,13 +1870,15 @@ end9:
 // func curvatureF32AVX2(v *float32, den *float32, d *float32, n int, s *float32, power int)
 // Requires: AVX, AVX2
 TEXT ·curvatureF32AVX2(SB), NOSPLIT, $352-48
-	MOVQ         v+0(FP), AX
-	MOVQ         den+8(FP), CX
-	MOVQ         d+16(FP), DX
-	MOVQ         n+24(FP), BX
-	SHLQ         $0x02, BX
-	XORQ         SI, SI
-	MOVQ         s+32(FP), DI
+	MOVQ v+0(FP), AX
+	MOVQ den+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+	MOVQ s+32(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -1802,12 +1901,16 @@ TEXT ·curvatureF32AVX2(SB), NOSPLIT, $352-48
 	VMOVUPS      Y3, 128(R8)
 	VPXOR        96(R8), Y3, Y3
 	VMOVUPS      Y3, 160(R8)
-	SUBQ         $0x00000040, BX
-	JL           done2
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, BX
+	JL   done2
 
 loop1:
-	VMOVUPS  (DX)(SI*1), Y3
-	VMOVUPS  32(DX)(SI*1), Y4
+	VMOVUPS (DX)(SI*1), Y3
+	VMOVUPS 32(DX)(SI*1), Y4
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R8), Y3, Y5
 	VMULPS   Y3, Y5, Y5
 	VMULPS   (AX)(SI*1), Y2, Y3
@@ -1822,10 +1925,12 @@ loop1:
 	VPAND    Y0, Y4, Y5
 	VPCMPGTD Y5, Y1, Y5
 	VPANDN   Y4, Y5, Y4
-	CMPQ     power+40(FP), $+2
-	JNE      other3
-	VSQRTPS  Y3, Y5
-	VSQRTPS  Y4, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other3
+	VSQRTPS Y3, Y5
+	VSQRTPS Y4, Y6
 
 raised6:
 	VMULPS  32(R8), Y5, Y5
@@ -1842,11 +1947,15 @@ raised6:
 
 done2:
 	ADDQ $0x00000040, BX
+
+	// One vector at a time.
 	SUBQ $0x00000020, BX
 	JL   done8
 
 loop7:
-	VMOVUPS  (DX)(SI*1), Y3
+	VMOVUPS (DX)(SI*1), Y3
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R8), Y3, Y4
 	VMULPS   Y3, Y4, Y4
 	VMULPS   (AX)(SI*1), Y2, Y3
@@ -1854,9 +1963,11 @@ loop7:
 	VPAND    Y0, Y3, Y4
 	VPCMPGTD Y4, Y1, Y4
 	VPANDN   Y3, Y4, Y3
-	CMPQ     power+40(FP), $+2
-	JNE      other9
-	VSQRTPS  Y3, Y4
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other9
+	VSQRTPS Y3, Y4
 
 raised12:
 	VMULPS  32(R8), Y4, Y4
@@ -1868,13 +1979,17 @@ raised12:
 	JGE     loop7
 
 done8:
-	ADDQ       $0x00000020, BX
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
 	TESTQ      BX, BX
 	JZ         end13
 	LEAQ       leadingOnes<>+64(SB), DI
 	SUBQ       BX, DI
 	VMOVDQU    (DI), Y3
 	VMASKMOVPS (DX)(SI*1), Y3, Y4
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (AX)(SI*1), Y3, Y3
 	VMULPS     (R8), Y4, Y5
 	VMULPS     Y4, Y5, Y5
@@ -1883,9 +1998,11 @@ done8:
 	VPAND      Y0, Y2, Y0
 	VPCMPGTD   Y0, Y1, Y0
 	VPANDN     Y2, Y0, Y2
-	CMPQ       power+40(FP), $+2
-	JNE        other14
-	VSQRTPS    Y2, Y0
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other14
+	VSQRTPS Y2, Y0
 
 raised17:
 	VMULPS       32(R8), Y0, Y0
@@ -1934,6 +2051,7 @@ end13:
 	VZEROUPPER
 	RET
 
+	// The powers 0, 1/2 and 2.
 other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
@@ -1954,6 +2072,7 @@ two5:
 	VMOVDQA Y4, Y6
 	JMP     raised6
 
+	// The powers 0, 1/2 and 2.
 other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
@@ -1970,6 +2089,7 @@ two11:
 	VMOVDQA Y3, Y4
 	JMP     raised12
 
+	// The powers 0, 1/2 and 2.
 other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
@@ -1989,13 +2109,15 @@ two16:
 // func curvaturePowF32AVX2(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
 // Requires: AVX, AVX2
 TEXT ·curvaturePowF32AVX2(SB), $768-48
-	MOVQ         v+0(FP), AX
-	MOVQ         den+8(FP), CX
-	MOVQ         d+16(FP), DX
-	MOVQ         n+24(FP), BX
-	SHLQ         $0x02, BX
-	XORQ         SI, SI
-	MOVQ         s+32(FP), DI
+	MOVQ v+0(FP), AX
+	MOVQ den+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+	MOVQ s+32(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -2029,18 +2151,23 @@ TEXT ·curvaturePowF32AVX2(SB), $768-48
 	VMOVUPD      Y3, 448(SP)
 	VBROADCASTSD 32(DI), Y3
 	VMOVUPD      Y3, 480(SP)
-	SUBQ         $0x00000080, BX
-	JL           done2
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, BX
+	JL   done2
 
 loop1:
-	VMOVUPS      (DX)(SI*1), Y3
-	VMULPS       (R8), Y3, Y4
-	VMULPS       Y3, Y4, Y4
-	VMULPS       (AX)(SI*1), Y2, Y3
-	VADDPS       Y4, Y3, Y3
-	VPAND        Y0, Y3, Y4
-	VPCMPGTD     Y4, Y1, Y4
-	VPANDN       Y3, Y4, Y3
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS  (DX)(SI*1), Y3
+	VMULPS   (R8), Y3, Y4
+	VMULPS   Y3, Y4, Y4
+	VMULPS   (AX)(SI*1), Y2, Y3
+	VADDPS   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// y = a*log2(v').
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
 	VCVTDQ2PD    X5, Y6
@@ -2090,14 +2217,18 @@ loop1:
 	VMOVUPS      Y5, 512(SP)
 	VMOVUPS      Y4, 544(SP)
 	VMOVUPS      Y3, (AX)(SI*1)
-	VMOVUPS      32(DX)(SI*1), Y3
-	VMULPS       (R8), Y3, Y4
-	VMULPS       Y3, Y4, Y4
-	VMULPS       32(AX)(SI*1), Y2, Y3
-	VADDPS       Y4, Y3, Y3
-	VPAND        Y0, Y3, Y4
-	VPCMPGTD     Y4, Y1, Y4
-	VPANDN       Y3, Y4, Y3
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS  32(DX)(SI*1), Y3
+	VMULPS   (R8), Y3, Y4
+	VMULPS   Y3, Y4, Y4
+	VMULPS   32(AX)(SI*1), Y2, Y3
+	VADDPS   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// y = a*log2(v').
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
 	VCVTDQ2PD    X5, Y6
@@ -2147,14 +2278,18 @@ loop1:
 	VMOVUPS      Y5, 576(SP)
 	VMOVUPS      Y4, 608(SP)
 	VMOVUPS      Y3, 32(AX)(SI*1)
-	VMOVUPS      64(DX)(SI*1), Y3
-	VMULPS       (R8), Y3, Y4
-	VMULPS       Y3, Y4, Y4
-	VMULPS       64(AX)(SI*1), Y2, Y3
-	VADDPS       Y4, Y3, Y3
-	VPAND        Y0, Y3, Y4
-	VPCMPGTD     Y4, Y1, Y4
-	VPANDN       Y3, Y4, Y3
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS  64(DX)(SI*1), Y3
+	VMULPS   (R8), Y3, Y4
+	VMULPS   Y3, Y4, Y4
+	VMULPS   64(AX)(SI*1), Y2, Y3
+	VADDPS   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// y = a*log2(v').
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
 	VCVTDQ2PD    X5, Y6
@@ -2204,14 +2339,18 @@ loop1:
 	VMOVUPS      Y5, 640(SP)
 	VMOVUPS      Y4, 672(SP)
 	VMOVUPS      Y3, 64(AX)(SI*1)
-	VMOVUPS      96(DX)(SI*1), Y3
-	VMULPS       (R8), Y3, Y4
-	VMULPS       Y3, Y4, Y4
-	VMULPS       96(AX)(SI*1), Y2, Y3
-	VADDPS       Y4, Y3, Y3
-	VPAND        Y0, Y3, Y4
-	VPCMPGTD     Y4, Y1, Y4
-	VPANDN       Y3, Y4, Y3
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS  96(DX)(SI*1), Y3
+	VMULPS   (R8), Y3, Y4
+	VMULPS   Y3, Y4, Y4
+	VMULPS   96(AX)(SI*1), Y2, Y3
+	VADDPS   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// y = a*log2(v').
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
 	VCVTDQ2PD    X5, Y6
@@ -2263,278 +2402,307 @@ loop1:
 	VMOVUPS      Y3, 96(AX)(SI*1)
 	VMOVUPS      512(SP), Y3
 	VMOVUPS      544(SP), Y4
-	VADDPD       powConstants<>+288(SB), Y3, Y5
-	VADDPD       powConstants<>+288(SB), Y4, Y6
-	VSUBPD       powConstants<>+288(SB), Y5, Y7
-	VSUBPD       powConstants<>+288(SB), Y6, Y8
-	VSUBPD       Y7, Y3, Y3
-	VSUBPD       Y8, Y4, Y4
-	VMULPD       Y3, Y3, Y7
-	VMULPD       Y4, Y4, Y8
-	VMULPD       powConstants<>+352(SB), Y3, Y9
-	VMULPD       powConstants<>+352(SB), Y4, Y10
-	VADDPD       powConstants<>+320(SB), Y9, Y9
-	VADDPD       powConstants<>+320(SB), Y10, Y10
-	VMULPD       Y9, Y7, Y9
-	VMULPD       Y10, Y8, Y10
-	VMULPD       powConstants<>+416(SB), Y3, Y11
-	VMULPD       powConstants<>+416(SB), Y4, Y12
-	VADDPD       powConstants<>+384(SB), Y11, Y11
-	VADDPD       powConstants<>+384(SB), Y12, Y12
-	VADDPD       Y11, Y9, Y9
-	VADDPD       Y12, Y10, Y10
-	VMULPD       powConstants<>+480(SB), Y3, Y11
-	VMULPD       powConstants<>+480(SB), Y4, Y12
-	VADDPD       powConstants<>+448(SB), Y11, Y11
-	VADDPD       powConstants<>+448(SB), Y12, Y12
-	VMULPD       Y11, Y7, Y11
-	VMULPD       Y12, Y8, Y12
-	VMULPD       powConstants<>+544(SB), Y3, Y3
-	VMULPD       powConstants<>+544(SB), Y4, Y4
-	VADDPD       powConstants<>+512(SB), Y3, Y3
-	VADDPD       powConstants<>+512(SB), Y4, Y4
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y7, Y7
-	VMULPD       Y8, Y8, Y8
-	VMULPD       powConstants<>+576(SB), Y7, Y11
-	VMULPD       powConstants<>+576(SB), Y8, Y12
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y8, Y4, Y4
-	VADDPD       Y9, Y3, Y3
-	VADDPD       Y10, Y4, Y4
-	VPSLLQ       $0x34, Y5, Y5
-	VPSLLQ       $0x34, Y6, Y6
-	VPADDQ       Y3, Y5, Y3
-	VPADDQ       Y4, Y6, Y4
-	VXORPS       Y5, Y5, Y5
-	VCVTPD2PSY   Y3, X5
-	VCVTPD2PSY   Y4, X3
-	VINSERTF128  $0x01, X3, Y5, Y5
-	VMOVUPS      (AX)(SI*1), Y3
-	VMOVUPS      powConstants<>+736(SB), Y6
-	VBLENDVPS    Y3, Y6, Y3, Y6
-	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
-	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y4
-	VPXOR        Y5, Y5, Y5
-	VCMPPS       $0x00, Y5, Y3, Y5
-	VPANDN       Y4, Y5, Y4
-	VMULPS       32(R8), Y4, Y4
-	VADDPS       64(R8), Y4, Y4
-	VMOVUPS      Y4, (CX)(SI*1)
-	VMOVUPS      576(SP), Y3
-	VMOVUPS      608(SP), Y4
-	VADDPD       powConstants<>+288(SB), Y3, Y5
-	VADDPD       powConstants<>+288(SB), Y4, Y6
-	VSUBPD       powConstants<>+288(SB), Y5, Y7
-	VSUBPD       powConstants<>+288(SB), Y6, Y8
-	VSUBPD       Y7, Y3, Y3
-	VSUBPD       Y8, Y4, Y4
-	VMULPD       Y3, Y3, Y7
-	VMULPD       Y4, Y4, Y8
-	VMULPD       powConstants<>+352(SB), Y3, Y9
-	VMULPD       powConstants<>+352(SB), Y4, Y10
-	VADDPD       powConstants<>+320(SB), Y9, Y9
-	VADDPD       powConstants<>+320(SB), Y10, Y10
-	VMULPD       Y9, Y7, Y9
-	VMULPD       Y10, Y8, Y10
-	VMULPD       powConstants<>+416(SB), Y3, Y11
-	VMULPD       powConstants<>+416(SB), Y4, Y12
-	VADDPD       powConstants<>+384(SB), Y11, Y11
-	VADDPD       powConstants<>+384(SB), Y12, Y12
-	VADDPD       Y11, Y9, Y9
-	VADDPD       Y12, Y10, Y10
-	VMULPD       powConstants<>+480(SB), Y3, Y11
-	VMULPD       powConstants<>+480(SB), Y4, Y12
-	VADDPD       powConstants<>+448(SB), Y11, Y11
-	VADDPD       powConstants<>+448(SB), Y12, Y12
-	VMULPD       Y11, Y7, Y11
-	VMULPD       Y12, Y8, Y12
-	VMULPD       powConstants<>+544(SB), Y3, Y3
-	VMULPD       powConstants<>+544(SB), Y4, Y4
-	VADDPD       powConstants<>+512(SB), Y3, Y3
-	VADDPD       powConstants<>+512(SB), Y4, Y4
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y7, Y7
-	VMULPD       Y8, Y8, Y8
-	VMULPD       powConstants<>+576(SB), Y7, Y11
-	VMULPD       powConstants<>+576(SB), Y8, Y12
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y8, Y4, Y4
-	VADDPD       Y9, Y3, Y3
-	VADDPD       Y10, Y4, Y4
-	VPSLLQ       $0x34, Y5, Y5
-	VPSLLQ       $0x34, Y6, Y6
-	VPADDQ       Y3, Y5, Y3
-	VPADDQ       Y4, Y6, Y4
-	VXORPS       Y5, Y5, Y5
-	VCVTPD2PSY   Y3, X5
-	VCVTPD2PSY   Y4, X3
-	VINSERTF128  $0x01, X3, Y5, Y5
-	VMOVUPS      32(AX)(SI*1), Y3
-	VMOVUPS      powConstants<>+736(SB), Y6
-	VBLENDVPS    Y3, Y6, Y3, Y6
-	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
-	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y4
-	VPXOR        Y5, Y5, Y5
-	VCMPPS       $0x00, Y5, Y3, Y5
-	VPANDN       Y4, Y5, Y4
-	VMULPS       32(R8), Y4, Y4
-	VADDPS       64(R8), Y4, Y4
-	VMOVUPS      Y4, 32(CX)(SI*1)
-	VMOVUPS      640(SP), Y3
-	VMOVUPS      672(SP), Y4
-	VADDPD       powConstants<>+288(SB), Y3, Y5
-	VADDPD       powConstants<>+288(SB), Y4, Y6
-	VSUBPD       powConstants<>+288(SB), Y5, Y7
-	VSUBPD       powConstants<>+288(SB), Y6, Y8
-	VSUBPD       Y7, Y3, Y3
-	VSUBPD       Y8, Y4, Y4
-	VMULPD       Y3, Y3, Y7
-	VMULPD       Y4, Y4, Y8
-	VMULPD       powConstants<>+352(SB), Y3, Y9
-	VMULPD       powConstants<>+352(SB), Y4, Y10
-	VADDPD       powConstants<>+320(SB), Y9, Y9
-	VADDPD       powConstants<>+320(SB), Y10, Y10
-	VMULPD       Y9, Y7, Y9
-	VMULPD       Y10, Y8, Y10
-	VMULPD       powConstants<>+416(SB), Y3, Y11
-	VMULPD       powConstants<>+416(SB), Y4, Y12
-	VADDPD       powConstants<>+384(SB), Y11, Y11
-	VADDPD       powConstants<>+384(SB), Y12, Y12
-	VADDPD       Y11, Y9, Y9
-	VADDPD       Y12, Y10, Y10
-	VMULPD       powConstants<>+480(SB), Y3, Y11
-	VMULPD       powConstants<>+480(SB), Y4, Y12
-	VADDPD       powConstants<>+448(SB), Y11, Y11
-	VADDPD       powConstants<>+448(SB), Y12, Y12
-	VMULPD       Y11, Y7, Y11
-	VMULPD       Y12, Y8, Y12
-	VMULPD       powConstants<>+544(SB), Y3, Y3
-	VMULPD       powConstants<>+544(SB), Y4, Y4
-	VADDPD       powConstants<>+512(SB), Y3, Y3
-	VADDPD       powConstants<>+512(SB), Y4, Y4
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y7, Y7
-	VMULPD       Y8, Y8, Y8
-	VMULPD       powConstants<>+576(SB), Y7, Y11
-	VMULPD       powConstants<>+576(SB), Y8, Y12
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y8, Y4, Y4
-	VADDPD       Y9, Y3, Y3
-	VADDPD       Y10, Y4, Y4
-	VPSLLQ       $0x34, Y5, Y5
-	VPSLLQ       $0x34, Y6, Y6
-	VPADDQ       Y3, Y5, Y3
-	VPADDQ       Y4, Y6, Y4
-	VXORPS       Y5, Y5, Y5
-	VCVTPD2PSY   Y3, X5
-	VCVTPD2PSY   Y4, X3
-	VINSERTF128  $0x01, X3, Y5, Y5
-	VMOVUPS      64(AX)(SI*1), Y3
-	VMOVUPS      powConstants<>+736(SB), Y6
-	VBLENDVPS    Y3, Y6, Y3, Y6
-	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
-	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y4
-	VPXOR        Y5, Y5, Y5
-	VCMPPS       $0x00, Y5, Y3, Y5
-	VPANDN       Y4, Y5, Y4
-	VMULPS       32(R8), Y4, Y4
-	VADDPS       64(R8), Y4, Y4
-	VMOVUPS      Y4, 64(CX)(SI*1)
-	VMOVUPS      704(SP), Y3
-	VMOVUPS      736(SP), Y4
-	VADDPD       powConstants<>+288(SB), Y3, Y5
-	VADDPD       powConstants<>+288(SB), Y4, Y6
-	VSUBPD       powConstants<>+288(SB), Y5, Y7
-	VSUBPD       powConstants<>+288(SB), Y6, Y8
-	VSUBPD       Y7, Y3, Y3
-	VSUBPD       Y8, Y4, Y4
-	VMULPD       Y3, Y3, Y7
-	VMULPD       Y4, Y4, Y8
-	VMULPD       powConstants<>+352(SB), Y3, Y9
-	VMULPD       powConstants<>+352(SB), Y4, Y10
-	VADDPD       powConstants<>+320(SB), Y9, Y9
-	VADDPD       powConstants<>+320(SB), Y10, Y10
-	VMULPD       Y9, Y7, Y9
-	VMULPD       Y10, Y8, Y10
-	VMULPD       powConstants<>+416(SB), Y3, Y11
-	VMULPD       powConstants<>+416(SB), Y4, Y12
-	VADDPD       powConstants<>+384(SB), Y11, Y11
-	VADDPD       powConstants<>+384(SB), Y12, Y12
-	VADDPD       Y11, Y9, Y9
-	VADDPD       Y12, Y10, Y10
-	VMULPD       powConstants<>+480(SB), Y3, Y11
-	VMULPD       powConstants<>+480(SB), Y4, Y12
-	VADDPD       powConstants<>+448(SB), Y11, Y11
-	VADDPD       powConstants<>+448(SB), Y12, Y12
-	VMULPD       Y11, Y7, Y11
-	VMULPD       Y12, Y8, Y12
-	VMULPD       powConstants<>+544(SB), Y3, Y3
-	VMULPD       powConstants<>+544(SB), Y4, Y4
-	VADDPD       powConstants<>+512(SB), Y3, Y3
-	VADDPD       powConstants<>+512(SB), Y4, Y4
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y7, Y7
-	VMULPD       Y8, Y8, Y8
-	VMULPD       powConstants<>+576(SB), Y7, Y11
-	VMULPD       powConstants<>+576(SB), Y8, Y12
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y8, Y4, Y4
-	VADDPD       Y9, Y3, Y3
-	VADDPD       Y10, Y4, Y4
-	VPSLLQ       $0x34, Y5, Y5
-	VPSLLQ       $0x34, Y6, Y6
-	VPADDQ       Y3, Y5, Y3
-	VPADDQ       Y4, Y6, Y4
-	VXORPS       Y5, Y5, Y5
-	VCVTPD2PSY   Y3, X5
-	VCVTPD2PSY   Y4, X3
-	VINSERTF128  $0x01, X3, Y5, Y5
-	VMOVUPS      96(AX)(SI*1), Y3
-	VMOVUPS      powConstants<>+736(SB), Y6
-	VBLENDVPS    Y3, Y6, Y3, Y6
-	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
-	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y4
-	VPXOR        Y5, Y5, Y5
-	VCMPPS       $0x00, Y5, Y3, Y5
-	VPANDN       Y4, Y5, Y4
-	VMULPS       32(R8), Y4, Y4
-	VADDPS       64(R8), Y4, Y4
-	VMOVUPS      Y4, 96(CX)(SI*1)
-	ADDQ         $0x00000080, SI
-	SUBQ         $0x00000080, BX
-	JGE          loop1
+
+	// 2^y.
+	VADDPD      powConstants<>+288(SB), Y3, Y5
+	VADDPD      powConstants<>+288(SB), Y4, Y6
+	VSUBPD      powConstants<>+288(SB), Y5, Y7
+	VSUBPD      powConstants<>+288(SB), Y6, Y8
+	VSUBPD      Y7, Y3, Y3
+	VSUBPD      Y8, Y4, Y4
+	VMULPD      Y3, Y3, Y7
+	VMULPD      Y4, Y4, Y8
+	VMULPD      powConstants<>+352(SB), Y3, Y9
+	VMULPD      powConstants<>+352(SB), Y4, Y10
+	VADDPD      powConstants<>+320(SB), Y9, Y9
+	VADDPD      powConstants<>+320(SB), Y10, Y10
+	VMULPD      Y9, Y7, Y9
+	VMULPD      Y10, Y8, Y10
+	VMULPD      powConstants<>+416(SB), Y3, Y11
+	VMULPD      powConstants<>+416(SB), Y4, Y12
+	VADDPD      powConstants<>+384(SB), Y11, Y11
+	VADDPD      powConstants<>+384(SB), Y12, Y12
+	VADDPD      Y11, Y9, Y9
+	VADDPD      Y12, Y10, Y10
+	VMULPD      powConstants<>+480(SB), Y3, Y11
+	VMULPD      powConstants<>+480(SB), Y4, Y12
+	VADDPD      powConstants<>+448(SB), Y11, Y11
+	VADDPD      powConstants<>+448(SB), Y12, Y12
+	VMULPD      Y11, Y7, Y11
+	VMULPD      Y12, Y8, Y12
+	VMULPD      powConstants<>+544(SB), Y3, Y3
+	VMULPD      powConstants<>+544(SB), Y4, Y4
+	VADDPD      powConstants<>+512(SB), Y3, Y3
+	VADDPD      powConstants<>+512(SB), Y4, Y4
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y7, Y7
+	VMULPD      Y8, Y8, Y8
+	VMULPD      powConstants<>+576(SB), Y7, Y11
+	VMULPD      powConstants<>+576(SB), Y8, Y12
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y3, Y3
+	VMULPD      Y8, Y4, Y4
+	VADDPD      Y9, Y3, Y3
+	VADDPD      Y10, Y4, Y4
+	VPSLLQ      $0x34, Y5, Y5
+	VPSLLQ      $0x34, Y6, Y6
+	VPADDQ      Y3, Y5, Y3
+	VPADDQ      Y4, Y6, Y4
+	VXORPS      Y5, Y5, Y5
+	VCVTPD2PSY  Y3, X5
+	VCVTPD2PSY  Y4, X3
+	VINSERTF128 $0x01, X3, Y5, Y5
+	VMOVUPS     (AX)(SI*1), Y3
+
+	// The powers of 0, infinity, NaN and negative numbers.
+	VMOVUPS   powConstants<>+736(SB), Y6
+	VBLENDVPS Y3, Y6, Y3, Y6
+	VCMPPS    $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR      Y3, Y4, Y4
+	VBLENDVPS Y4, Y6, Y5, Y4
+	VPXOR     Y5, Y5, Y5
+	VCMPPS    $0x00, Y5, Y3, Y5
+	VPANDN    Y4, Y5, Y4
+
+	// den = v'^(k/2)*r + e.
+	VMULPS  32(R8), Y4, Y4
+	VADDPS  64(R8), Y4, Y4
+	VMOVUPS Y4, (CX)(SI*1)
+	VMOVUPS 576(SP), Y3
+	VMOVUPS 608(SP), Y4
+
+	// 2^y.
+	VADDPD      powConstants<>+288(SB), Y3, Y5
+	VADDPD      powConstants<>+288(SB), Y4, Y6
+	VSUBPD      powConstants<>+288(SB), Y5, Y7
+	VSUBPD      powConstants<>+288(SB), Y6, Y8
+	VSUBPD      Y7, Y3, Y3
+	VSUBPD      Y8, Y4, Y4
+	VMULPD      Y3, Y3, Y7
+	VMULPD      Y4, Y4, Y8
+	VMULPD      powConstants<>+352(SB), Y3, Y9
+	VMULPD      powConstants<>+352(SB), Y4, Y10
+	VADDPD      powConstants<>+320(SB), Y9, Y9
+	VADDPD      powConstants<>+320(SB), Y10, Y10
+	VMULPD      Y9, Y7, Y9
+	VMULPD      Y10, Y8, Y10
+	VMULPD      powConstants<>+416(SB), Y3, Y11
+	VMULPD      powConstants<>+416(SB), Y4, Y12
+	VADDPD      powConstants<>+384(SB), Y11, Y11
+	VADDPD      powConstants<>+384(SB), Y12, Y12
+	VADDPD      Y11, Y9, Y9
+	VADDPD      Y12, Y10, Y10
+	VMULPD      powConstants<>+480(SB), Y3, Y11
+	VMULPD      powConstants<>+480(SB), Y4, Y12
+	VADDPD      powConstants<>+448(SB), Y11, Y11
+	VADDPD      powConstants<>+448(SB), Y12, Y12
+	VMULPD      Y11, Y7, Y11
+	VMULPD      Y12, Y8, Y12
+	VMULPD      powConstants<>+544(SB), Y3, Y3
+	VMULPD      powConstants<>+544(SB), Y4, Y4
+	VADDPD      powConstants<>+512(SB), Y3, Y3
+	VADDPD      powConstants<>+512(SB), Y4, Y4
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y7, Y7
+	VMULPD      Y8, Y8, Y8
+	VMULPD      powConstants<>+576(SB), Y7, Y11
+	VMULPD      powConstants<>+576(SB), Y8, Y12
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y3, Y3
+	VMULPD      Y8, Y4, Y4
+	VADDPD      Y9, Y3, Y3
+	VADDPD      Y10, Y4, Y4
+	VPSLLQ      $0x34, Y5, Y5
+	VPSLLQ      $0x34, Y6, Y6
+	VPADDQ      Y3, Y5, Y3
+	VPADDQ      Y4, Y6, Y4
+	VXORPS      Y5, Y5, Y5
+	VCVTPD2PSY  Y3, X5
+	VCVTPD2PSY  Y4, X3
+	VINSERTF128 $0x01, X3, Y5, Y5
+	VMOVUPS     32(AX)(SI*1), Y3
+
+	// The powers of 0, infinity, NaN and negative numbers.
+	VMOVUPS   powConstants<>+736(SB), Y6
+	VBLENDVPS Y3, Y6, Y3, Y6
+	VCMPPS    $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR      Y3, Y4, Y4
+	VBLENDVPS Y4, Y6, Y5, Y4
+	VPXOR     Y5, Y5, Y5
+	VCMPPS    $0x00, Y5, Y3, Y5
+	VPANDN    Y4, Y5, Y4
+
+	// den = v'^(k/2)*r + e.
+	VMULPS  32(R8), Y4, Y4
+	VADDPS  64(R8), Y4, Y4
+	VMOVUPS Y4, 32(CX)(SI*1)
+	VMOVUPS 640(SP), Y3
+	VMOVUPS 672(SP), Y4
+
+	// 2^y.
+	VADDPD      powConstants<>+288(SB), Y3, Y5
+	VADDPD      powConstants<>+288(SB), Y4, Y6
+	VSUBPD      powConstants<>+288(SB), Y5, Y7
+	VSUBPD      powConstants<>+288(SB), Y6, Y8
+	VSUBPD      Y7, Y3, Y3
+	VSUBPD      Y8, Y4, Y4
+	VMULPD      Y3, Y3, Y7
+	VMULPD      Y4, Y4, Y8
+	VMULPD      powConstants<>+352(SB), Y3, Y9
+	VMULPD      powConstants<>+352(SB), Y4, Y10
+	VADDPD      powConstants<>+320(SB), Y9, Y9
+	VADDPD      powConstants<>+320(SB), Y10, Y10
+	VMULPD      Y9, Y7, Y9
+	VMULPD      Y10, Y8, Y10
+	VMULPD      powConstants<>+416(SB), Y3, Y11
+	VMULPD      powConstants<>+416(SB), Y4, Y12
+	VADDPD      powConstants<>+384(SB), Y11, Y11
+	VADDPD      powConstants<>+384(SB), Y12, Y12
+	VADDPD      Y11, Y9, Y9
+	VADDPD      Y12, Y10, Y10
+	VMULPD      powConstants<>+480(SB), Y3, Y11
+	VMULPD      powConstants<>+480(SB), Y4, Y12
+	VADDPD      powConstants<>+448(SB), Y11, Y11
+	VADDPD      powConstants<>+448(SB), Y12, Y12
+	VMULPD      Y11, Y7, Y11
+	VMULPD      Y12, Y8, Y12
+	VMULPD      powConstants<>+544(SB), Y3, Y3
+	VMULPD      powConstants<>+544(SB), Y4, Y4
+	VADDPD      powConstants<>+512(SB), Y3, Y3
+	VADDPD      powConstants<>+512(SB), Y4, Y4
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y7, Y7
+	VMULPD      Y8, Y8, Y8
+	VMULPD      powConstants<>+576(SB), Y7, Y11
+	VMULPD      powConstants<>+576(SB), Y8, Y12
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y3, Y3
+	VMULPD      Y8, Y4, Y4
+	VADDPD      Y9, Y3, Y3
+	VADDPD      Y10, Y4, Y4
+	VPSLLQ      $0x34, Y5, Y5
+	VPSLLQ      $0x34, Y6, Y6
+	VPADDQ      Y3, Y5, Y3
+	VPADDQ      Y4, Y6, Y4
+	VXORPS      Y5, Y5, Y5
+	VCVTPD2PSY  Y3, X5
+	VCVTPD2PSY  Y4, X3
+	VINSERTF128 $0x01, X3, Y5, Y5
+	VMOVUPS     64(AX)(SI*1), Y3
+
+	// The powers of 0, infinity, NaN and negative numbers.
+	VMOVUPS   powConstants<>+736(SB), Y6
+	VBLENDVPS Y3, Y6, Y3, Y6
+	VCMPPS    $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR      Y3, Y4, Y4
+	VBLENDVPS Y4, Y6, Y5, Y4
+	VPXOR     Y5, Y5, Y5
+	VCMPPS    $0x00, Y5, Y3, Y5
+	VPANDN    Y4, Y5, Y4
+
+	// den = v'^(k/2)*r + e.
+	VMULPS  32(R8), Y4, Y4
+	VADDPS  64(R8), Y4, Y4
+	VMOVUPS Y4, 64(CX)(SI*1)
+	VMOVUPS 704(SP), Y3
+	VMOVUPS 736(SP), Y4
+
+	// 2^y.
+	VADDPD      powConstants<>+288(SB), Y3, Y5
+	VADDPD      powConstants<>+288(SB), Y4, Y6
+	VSUBPD      powConstants<>+288(SB), Y5, Y7
+	VSUBPD      powConstants<>+288(SB), Y6, Y8
+	VSUBPD      Y7, Y3, Y3
+	VSUBPD      Y8, Y4, Y4
+	VMULPD      Y3, Y3, Y7
+	VMULPD      Y4, Y4, Y8
+	VMULPD      powConstants<>+352(SB), Y3, Y9
+	VMULPD      powConstants<>+352(SB), Y4, Y10
+	VADDPD      powConstants<>+320(SB), Y9, Y9
+	VADDPD      powConstants<>+320(SB), Y10, Y10
+	VMULPD      Y9, Y7, Y9
+	VMULPD      Y10, Y8, Y10
+	VMULPD      powConstants<>+416(SB), Y3, Y11
+	VMULPD      powConstants<>+416(SB), Y4, Y12
+	VADDPD      powConstants<>+384(SB), Y11, Y11
+	VADDPD      powConstants<>+384(SB), Y12, Y12
+	VADDPD      Y11, Y9, Y9
+	VADDPD      Y12, Y10, Y10
+	VMULPD      powConstants<>+480(SB), Y3, Y11
+	VMULPD      powConstants<>+480(SB), Y4, Y12
+	VADDPD      powConstants<>+448(SB), Y11, Y11
+	VADDPD      powConstants<>+448(SB), Y12, Y12
+	VMULPD      Y11, Y7, Y11
+	VMULPD      Y12, Y8, Y12
+	VMULPD      powConstants<>+544(SB), Y3, Y3
+	VMULPD      powConstants<>+544(SB), Y4, Y4
+	VADDPD      powConstants<>+512(SB), Y3, Y3
+	VADDPD      powConstants<>+512(SB), Y4, Y4
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y7, Y7
+	VMULPD      Y8, Y8, Y8
+	VMULPD      powConstants<>+576(SB), Y7, Y11
+	VMULPD      powConstants<>+576(SB), Y8, Y12
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y3, Y3
+	VMULPD      Y8, Y4, Y4
+	VADDPD      Y9, Y3, Y3
+	VADDPD      Y10, Y4, Y4
+	VPSLLQ      $0x34, Y5, Y5
+	VPSLLQ      $0x34, Y6, Y6
+	VPADDQ      Y3, Y5, Y3
+	VPADDQ      Y4, Y6, Y4
+	VXORPS      Y5, Y5, Y5
+	VCVTPD2PSY  Y3, X5
+	VCVTPD2PSY  Y4, X3
+	VINSERTF128 $0x01, X3, Y5, Y5
+	VMOVUPS     96(AX)(SI*1), Y3
+
+	// The powers of 0, infinity, NaN and negative numbers.
+	VMOVUPS   powConstants<>+736(SB), Y6
+	VBLENDVPS Y3, Y6, Y3, Y6
+	VCMPPS    $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR      Y3, Y4, Y4
+	VBLENDVPS Y4, Y6, Y5, Y4
+	VPXOR     Y5, Y5, Y5
+	VCMPPS    $0x00, Y5, Y3, Y5
+	VPANDN    Y4, Y5, Y4
+
+	// den = v'^(k/2)*r + e.
+	VMULPS  32(R8), Y4, Y4
+	VADDPS  64(R8), Y4, Y4
+	VMOVUPS Y4, 96(CX)(SI*1)
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000080, BX
+	JGE     loop1
 
 done2:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000020, BX
 	JL   done4
 
 loop3:
-	VMOVUPS      (DX)(SI*1), Y3
-	VMULPS       (R8), Y3, Y4
-	VMULPS       Y3, Y4, Y4
-	VMULPS       (AX)(SI*1), Y2, Y3
-	VADDPS       Y4, Y3, Y3
-	VPAND        Y0, Y3, Y4
-	VPCMPGTD     Y4, Y1, Y4
-	VPANDN       Y3, Y4, Y3
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS  (DX)(SI*1), Y3
+	VMULPS   (R8), Y3, Y4
+	VMULPS   Y3, Y4, Y4
+	VMULPS   (AX)(SI*1), Y2, Y3
+	VADDPS   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// y = a*log2(v').
 	VPSUBD       powConstants<>+32(SB), Y3, Y4
 	VPSRAD       $0x17, Y4, Y5
 	VCVTDQ2PD    X5, Y6
@@ -2586,88 +2754,100 @@ loop3:
 	VMOVUPS      Y3, (AX)(SI*1)
 	VMOVUPS      512(SP), Y3
 	VMOVUPS      544(SP), Y4
-	VADDPD       powConstants<>+288(SB), Y3, Y5
-	VADDPD       powConstants<>+288(SB), Y4, Y6
-	VSUBPD       powConstants<>+288(SB), Y5, Y7
-	VSUBPD       powConstants<>+288(SB), Y6, Y8
-	VSUBPD       Y7, Y3, Y3
-	VSUBPD       Y8, Y4, Y4
-	VMULPD       Y3, Y3, Y7
-	VMULPD       Y4, Y4, Y8
-	VMULPD       powConstants<>+352(SB), Y3, Y9
-	VMULPD       powConstants<>+352(SB), Y4, Y10
-	VADDPD       powConstants<>+320(SB), Y9, Y9
-	VADDPD       powConstants<>+320(SB), Y10, Y10
-	VMULPD       Y9, Y7, Y9
-	VMULPD       Y10, Y8, Y10
-	VMULPD       powConstants<>+416(SB), Y3, Y11
-	VMULPD       powConstants<>+416(SB), Y4, Y12
-	VADDPD       powConstants<>+384(SB), Y11, Y11
-	VADDPD       powConstants<>+384(SB), Y12, Y12
-	VADDPD       Y11, Y9, Y9
-	VADDPD       Y12, Y10, Y10
-	VMULPD       powConstants<>+480(SB), Y3, Y11
-	VMULPD       powConstants<>+480(SB), Y4, Y12
-	VADDPD       powConstants<>+448(SB), Y11, Y11
-	VADDPD       powConstants<>+448(SB), Y12, Y12
-	VMULPD       Y11, Y7, Y11
-	VMULPD       Y12, Y8, Y12
-	VMULPD       powConstants<>+544(SB), Y3, Y3
-	VMULPD       powConstants<>+544(SB), Y4, Y4
-	VADDPD       powConstants<>+512(SB), Y3, Y3
-	VADDPD       powConstants<>+512(SB), Y4, Y4
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y7, Y7
-	VMULPD       Y8, Y8, Y8
-	VMULPD       powConstants<>+576(SB), Y7, Y11
-	VMULPD       powConstants<>+576(SB), Y8, Y12
-	VADDPD       Y3, Y11, Y3
-	VADDPD       Y4, Y12, Y4
-	VMULPD       Y7, Y3, Y3
-	VMULPD       Y8, Y4, Y4
-	VADDPD       Y9, Y3, Y3
-	VADDPD       Y10, Y4, Y4
-	VPSLLQ       $0x34, Y5, Y5
-	VPSLLQ       $0x34, Y6, Y6
-	VPADDQ       Y3, Y5, Y3
-	VPADDQ       Y4, Y6, Y4
-	VXORPS       Y5, Y5, Y5
-	VCVTPD2PSY   Y3, X5
-	VCVTPD2PSY   Y4, X3
-	VINSERTF128  $0x01, X3, Y5, Y5
-	VMOVUPS      (AX)(SI*1), Y3
-	VMOVUPS      powConstants<>+736(SB), Y6
-	VBLENDVPS    Y3, Y6, Y3, Y6
-	VCMPPS       $0x06, powConstants<>+704(SB), Y3, Y4
-	VPOR         Y3, Y4, Y4
-	VBLENDVPS    Y4, Y6, Y5, Y4
-	VPXOR        Y5, Y5, Y5
-	VCMPPS       $0x00, Y5, Y3, Y5
-	VPANDN       Y4, Y5, Y4
-	VMULPS       32(R8), Y4, Y4
-	VADDPS       64(R8), Y4, Y4
-	VMOVUPS      Y4, (CX)(SI*1)
-	ADDQ         $0x00000020, SI
-	SUBQ         $0x00000020, BX
-	JGE          loop3
+
+	// 2^y.
+	VADDPD      powConstants<>+288(SB), Y3, Y5
+	VADDPD      powConstants<>+288(SB), Y4, Y6
+	VSUBPD      powConstants<>+288(SB), Y5, Y7
+	VSUBPD      powConstants<>+288(SB), Y6, Y8
+	VSUBPD      Y7, Y3, Y3
+	VSUBPD      Y8, Y4, Y4
+	VMULPD      Y3, Y3, Y7
+	VMULPD      Y4, Y4, Y8
+	VMULPD      powConstants<>+352(SB), Y3, Y9
+	VMULPD      powConstants<>+352(SB), Y4, Y10
+	VADDPD      powConstants<>+320(SB), Y9, Y9
+	VADDPD      powConstants<>+320(SB), Y10, Y10
+	VMULPD      Y9, Y7, Y9
+	VMULPD      Y10, Y8, Y10
+	VMULPD      powConstants<>+416(SB), Y3, Y11
+	VMULPD      powConstants<>+416(SB), Y4, Y12
+	VADDPD      powConstants<>+384(SB), Y11, Y11
+	VADDPD      powConstants<>+384(SB), Y12, Y12
+	VADDPD      Y11, Y9, Y9
+	VADDPD      Y12, Y10, Y10
+	VMULPD      powConstants<>+480(SB), Y3, Y11
+	VMULPD      powConstants<>+480(SB), Y4, Y12
+	VADDPD      powConstants<>+448(SB), Y11, Y11
+	VADDPD      powConstants<>+448(SB), Y12, Y12
+	VMULPD      Y11, Y7, Y11
+	VMULPD      Y12, Y8, Y12
+	VMULPD      powConstants<>+544(SB), Y3, Y3
+	VMULPD      powConstants<>+544(SB), Y4, Y4
+	VADDPD      powConstants<>+512(SB), Y3, Y3
+	VADDPD      powConstants<>+512(SB), Y4, Y4
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y7, Y7
+	VMULPD      Y8, Y8, Y8
+	VMULPD      powConstants<>+576(SB), Y7, Y11
+	VMULPD      powConstants<>+576(SB), Y8, Y12
+	VADDPD      Y3, Y11, Y3
+	VADDPD      Y4, Y12, Y4
+	VMULPD      Y7, Y3, Y3
+	VMULPD      Y8, Y4, Y4
+	VADDPD      Y9, Y3, Y3
+	VADDPD      Y10, Y4, Y4
+	VPSLLQ      $0x34, Y5, Y5
+	VPSLLQ      $0x34, Y6, Y6
+	VPADDQ      Y3, Y5, Y3
+	VPADDQ      Y4, Y6, Y4
+	VXORPS      Y5, Y5, Y5
+	VCVTPD2PSY  Y3, X5
+	VCVTPD2PSY  Y4, X3
+	VINSERTF128 $0x01, X3, Y5, Y5
+	VMOVUPS     (AX)(SI*1), Y3
+
+	// The powers of 0, infinity, NaN and negative numbers.
+	VMOVUPS   powConstants<>+736(SB), Y6
+	VBLENDVPS Y3, Y6, Y3, Y6
+	VCMPPS    $0x06, powConstants<>+704(SB), Y3, Y4
+	VPOR      Y3, Y4, Y4
+	VBLENDVPS Y4, Y6, Y5, Y4
+	VPXOR     Y5, Y5, Y5
+	VCMPPS    $0x00, Y5, Y3, Y5
+	VPANDN    Y4, Y5, Y4
+
+	// den = v'^(k/2)*r + e.
+	VMULPS  32(R8), Y4, Y4
+	VADDPS  64(R8), Y4, Y4
+	VMOVUPS Y4, (CX)(SI*1)
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000020, BX
+	JGE     loop3
 
 done4:
-	ADDQ         $0x00000020, BX
-	TESTQ        BX, BX
-	JZ           end5
-	LEAQ         leadingOnes<>+64(SB), DI
-	SUBQ         BX, DI
-	VMOVDQU      (DI), Y3
-	VMASKMOVPS   (DX)(SI*1), Y3, Y4
-	VMASKMOVPS   (AX)(SI*1), Y3, Y5
-	VMULPS       (R8), Y4, Y6
-	VMULPS       Y4, Y6, Y6
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y6, Y2, Y2
-	VPAND        Y0, Y2, Y0
-	VPCMPGTD     Y0, Y1, Y0
-	VPANDN       Y2, Y0, Y2
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
+	TESTQ   BX, BX
+	JZ      end5
+	LEAQ    leadingOnes<>+64(SB), DI
+	SUBQ    BX, DI
+	VMOVDQU (DI), Y3
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(SI*1), Y3, Y4
+	VMASKMOVPS (AX)(SI*1), Y3, Y5
+	VMULPS     (R8), Y4, Y6
+	VMULPS     Y4, Y6, Y6
+	VMULPS     Y5, Y2, Y2
+	VADDPS     Y6, Y2, Y2
+	VPAND      Y0, Y2, Y0
+	VPCMPGTD   Y0, Y1, Y0
+	VPANDN     Y2, Y0, Y2
+
+	// y = a*log2(v').
 	VPSUBD       powConstants<>+32(SB), Y2, Y0
 	VPSRAD       $0x17, Y0, Y1
 	VCVTDQ2PD    X1, Y4
@@ -2736,67 +2916,73 @@ no7:
 	VMOVSS X2, (DX)
 
 no8:
-	VMOVUPS      512(SP), Y0
-	VMOVUPS      544(SP), Y1
-	VADDPD       powConstants<>+288(SB), Y0, Y2
-	VADDPD       powConstants<>+288(SB), Y1, Y4
-	VSUBPD       powConstants<>+288(SB), Y2, Y5
-	VSUBPD       powConstants<>+288(SB), Y4, Y6
-	VSUBPD       Y5, Y0, Y0
-	VSUBPD       Y6, Y1, Y1
-	VMULPD       Y0, Y0, Y5
-	VMULPD       Y1, Y1, Y6
-	VMULPD       powConstants<>+352(SB), Y0, Y7
-	VMULPD       powConstants<>+352(SB), Y1, Y8
-	VADDPD       powConstants<>+320(SB), Y7, Y7
-	VADDPD       powConstants<>+320(SB), Y8, Y8
-	VMULPD       Y7, Y5, Y7
-	VMULPD       Y8, Y6, Y8
-	VMULPD       powConstants<>+416(SB), Y0, Y9
-	VMULPD       powConstants<>+416(SB), Y1, Y10
-	VADDPD       powConstants<>+384(SB), Y9, Y9
-	VADDPD       powConstants<>+384(SB), Y10, Y10
-	VADDPD       Y9, Y7, Y7
-	VADDPD       Y10, Y8, Y8
-	VMULPD       powConstants<>+480(SB), Y0, Y9
-	VMULPD       powConstants<>+480(SB), Y1, Y10
-	VADDPD       powConstants<>+448(SB), Y9, Y9
-	VADDPD       powConstants<>+448(SB), Y10, Y10
-	VMULPD       Y9, Y5, Y9
-	VMULPD       Y10, Y6, Y10
-	VMULPD       powConstants<>+544(SB), Y0, Y0
-	VMULPD       powConstants<>+544(SB), Y1, Y1
-	VADDPD       powConstants<>+512(SB), Y0, Y0
-	VADDPD       powConstants<>+512(SB), Y1, Y1
-	VADDPD       Y0, Y9, Y0
-	VADDPD       Y1, Y10, Y1
-	VMULPD       Y5, Y5, Y5
-	VMULPD       Y6, Y6, Y6
-	VMULPD       powConstants<>+576(SB), Y5, Y9
-	VMULPD       powConstants<>+576(SB), Y6, Y10
-	VADDPD       Y0, Y9, Y0
-	VADDPD       Y1, Y10, Y1
-	VMULPD       Y5, Y0, Y0
-	VMULPD       Y6, Y1, Y1
-	VADDPD       Y7, Y0, Y0
-	VADDPD       Y8, Y1, Y1
-	VPSLLQ       $0x34, Y2, Y2
-	VPSLLQ       $0x34, Y4, Y4
-	VPADDQ       Y0, Y2, Y0
-	VPADDQ       Y1, Y4, Y1
-	VXORPS       Y2, Y2, Y2
-	VCVTPD2PSY   Y0, X2
-	VCVTPD2PSY   Y1, X0
-	VINSERTF128  $0x01, X0, Y2, Y2
-	VMASKMOVPS   (AX)(SI*1), Y3, Y0
-	VMOVUPS      powConstants<>+736(SB), Y3
-	VBLENDVPS    Y0, Y3, Y0, Y3
-	VCMPPS       $0x06, powConstants<>+704(SB), Y0, Y1
-	VPOR         Y0, Y1, Y1
-	VBLENDVPS    Y1, Y3, Y2, Y1
-	VPXOR        Y2, Y2, Y2
-	VCMPPS       $0x00, Y2, Y0, Y2
-	VPANDN       Y1, Y2, Y1
+	VMOVUPS 512(SP), Y0
+	VMOVUPS 544(SP), Y1
+
+	// 2^y.
+	VADDPD      powConstants<>+288(SB), Y0, Y2
+	VADDPD      powConstants<>+288(SB), Y1, Y4
+	VSUBPD      powConstants<>+288(SB), Y2, Y5
+	VSUBPD      powConstants<>+288(SB), Y4, Y6
+	VSUBPD      Y5, Y0, Y0
+	VSUBPD      Y6, Y1, Y1
+	VMULPD      Y0, Y0, Y5
+	VMULPD      Y1, Y1, Y6
+	VMULPD      powConstants<>+352(SB), Y0, Y7
+	VMULPD      powConstants<>+352(SB), Y1, Y8
+	VADDPD      powConstants<>+320(SB), Y7, Y7
+	VADDPD      powConstants<>+320(SB), Y8, Y8
+	VMULPD      Y7, Y5, Y7
+	VMULPD      Y8, Y6, Y8
+	VMULPD      powConstants<>+416(SB), Y0, Y9
+	VMULPD      powConstants<>+416(SB), Y1, Y10
+	VADDPD      powConstants<>+384(SB), Y9, Y9
+	VADDPD      powConstants<>+384(SB), Y10, Y10
+	VADDPD      Y9, Y7, Y7
+	VADDPD      Y10, Y8, Y8
+	VMULPD      powConstants<>+480(SB), Y0, Y9
+	VMULPD      powConstants<>+480(SB), Y1, Y10
+	VADDPD      powConstants<>+448(SB), Y9, Y9
+	VADDPD      powConstants<>+448(SB), Y10, Y10
+	VMULPD      Y9, Y5, Y9
+	VMULPD      Y10, Y6, Y10
+	VMULPD      powConstants<>+544(SB), Y0, Y0
+	VMULPD      powConstants<>+544(SB), Y1, Y1
+	VADDPD      powConstants<>+512(SB), Y0, Y0
+	VADDPD      powConstants<>+512(SB), Y1, Y1
+	VADDPD      Y0, Y9, Y0
+	VADDPD      Y1, Y10, Y1
+	VMULPD      Y5, Y5, Y5
+	VMULPD      Y6, Y6, Y6
+	VMULPD      powConstants<>+576(SB), Y5, Y9
+	VMULPD      powConstants<>+576(SB), Y6, Y10
+	VADDPD      Y0, Y9, Y0
+	VADDPD      Y1, Y10, Y1
+	VMULPD      Y5, Y0, Y0
+	VMULPD      Y6, Y1, Y1
+	VADDPD      Y7, Y0, Y0
+	VADDPD      Y8, Y1, Y1
+	VPSLLQ      $0x34, Y2, Y2
+	VPSLLQ      $0x34, Y4, Y4
+	VPADDQ      Y0, Y2, Y0
+	VPADDQ      Y1, Y4, Y1
+	VXORPS      Y2, Y2, Y2
+	VCVTPD2PSY  Y0, X2
+	VCVTPD2PSY  Y1, X0
+	VINSERTF128 $0x01, X0, Y2, Y2
+	VMASKMOVPS  (AX)(SI*1), Y3, Y0
+
+	// The powers of 0, infinity, NaN and negative numbers.
+	VMOVUPS   powConstants<>+736(SB), Y3
+	VBLENDVPS Y0, Y3, Y0, Y3
+	VCMPPS    $0x06, powConstants<>+704(SB), Y0, Y1
+	VPOR      Y0, Y1, Y1
+	VBLENDVPS Y1, Y3, Y2, Y1
+	VPXOR     Y2, Y2, Y2
+	VCMPPS    $0x00, Y2, Y0, Y2
+	VPANDN    Y1, Y2, Y1
+
+	// den = v'^(k/2)*r + e.
 	VMULPS       32(R8), Y1, Y1
 	VADDPS       64(R8), Y1, Y1
 	LEAQ         (CX)(SI*1), AX
@@ -2826,12 +3012,14 @@ end5:
 // func descendRowsF32AVX2(theta *float32, m *float32, grad *float32, den *float32, ahead *float32, outer int, block int, stride int, width int, s *float32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·descendRowsF32AVX2(SB), NOSPLIT, $352-80
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         grad+16(FP), DX
-	MOVQ         den+24(FP), BX
-	MOVQ         ahead+32(FP), SI
-	MOVQ         s+72(FP), DI
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ den+24(FP), BX
+	MOVQ ahead+32(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -2860,12 +3048,15 @@ TEXT ·descendRowsF32AVX2(SB), NOSPLIT, $352-80
 	SHLQ         $0x02, R9
 
 slice:
+	// The elements, row after row.
 	MOVQ DI, R10
 
 row1:
 	MOVQ width+64(FP), R11
 	SHLQ $0x02, R11
 	XORQ R12, R12
+
+	// 2 vectors at a time.
 	SUBQ $0x00000040, R11
 	JL   done3
 
@@ -2874,30 +3065,35 @@ loop2:
 	PREFETCHT0 384(DX)(R12*1)
 	PREFETCHT0 384(CX)(R12*1)
 	PREFETCHT0 384(AX)(R12*1)
-	VMULPS     (CX)(R12*1), Y2, Y5
-	VMULPS     (DX)(R12*1), Y3, Y6
-	VADDPS     Y6, Y5, Y5
-	VPAND      Y0, Y5, Y6
-	VPCMPGTD   Y6, Y1, Y6
-	VPANDN     Y5, Y6, Y5
-	VMULPS     (AX)(R12*1), Y4, Y6
-	VMOVUPS    (BX)(R12*1), Y7
-	VMULPS     (R8), Y5, Y8
-	VDIVPS     Y7, Y8, Y8
-	VMULPS     32(CX)(R12*1), Y2, Y7
-	VMULPS     32(DX)(R12*1), Y3, Y9
-	VADDPS     Y9, Y7, Y7
-	VPAND      Y0, Y7, Y9
-	VPCMPGTD   Y9, Y1, Y9
-	VPANDN     Y7, Y9, Y7
-	VMULPS     32(AX)(R12*1), Y4, Y9
-	VMOVUPS    32(BX)(R12*1), Y10
-	VMULPS     (R8), Y7, Y11
-	VDIVPS     Y10, Y11, Y11
-	CMPQ       96(R8), $+0
-	JNE        clamp4
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS   (CX)(R12*1), Y2, Y5
+	VMULPS   (DX)(R12*1), Y3, Y6
+	VADDPS   Y6, Y5, Y5
+	VPAND    Y0, Y5, Y6
+	VPCMPGTD Y6, Y1, Y6
+	VPANDN   Y5, Y6, Y5
+	VMULPS   (AX)(R12*1), Y4, Y6
+	VMOVUPS  (BX)(R12*1), Y7
+	VMULPS   (R8), Y5, Y8
+	VDIVPS   Y7, Y8, Y8
+	VMULPS   32(CX)(R12*1), Y2, Y7
+	VMULPS   32(DX)(R12*1), Y3, Y9
+	VADDPS   Y9, Y7, Y7
+	VPAND    Y0, Y7, Y9
+	VPCMPGTD Y9, Y1, Y9
+	VPANDN   Y7, Y9, Y7
+	VMULPS   32(AX)(R12*1), Y4, Y9
+	VMOVUPS  32(BX)(R12*1), Y10
+	VMULPS   (R8), Y7, Y11
+	VDIVPS   Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp4
 
 clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y8, Y6, Y6
 	VMOVUPS Y5, (CX)(R12*1)
 	VMOVUPS Y6, (AX)(R12*1)
@@ -2910,10 +3106,13 @@ clamped5:
 
 done3:
 	ADDQ $0x00000040, R11
+
+	// One vector at a time.
 	SUBQ $0x00000020, R11
 	JL   done7
 
 loop6:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R12*1), Y2, Y5
 	VMULPS   (DX)(R12*1), Y3, Y6
 	VADDPS   Y6, Y5, Y5
@@ -2924,10 +3123,13 @@ loop6:
 	VMOVUPS  (BX)(R12*1), Y7
 	VMULPS   (R8), Y5, Y8
 	VDIVPS   Y7, Y8, Y8
-	CMPQ     96(R8), $+0
-	JNE      clamp8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp8
 
 clamped9:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y8, Y6, Y6
 	VMOVUPS Y5, (CX)(R12*1)
 	VMOVUPS Y6, (AX)(R12*1)
@@ -2936,12 +3138,16 @@ clamped9:
 	JGE     loop6
 
 done7:
-	ADDQ       $0x00000020, R11
-	TESTQ      R11, R11
-	JZ         end10
-	LEAQ       leadingOnes<>+64(SB), R13
-	SUBQ       R11, R13
-	VMOVDQU    (R13), Y5
+	ADDQ $0x00000020, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end10
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y5
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R12*1), Y5, Y6
 	VMASKMOVPS (DX)(R12*1), Y5, Y7
 	VMULPS     Y6, Y2, Y6
@@ -2955,10 +3161,13 @@ done7:
 	VMASKMOVPS (BX)(R12*1), Y5, Y5
 	VMULPS     (R8), Y6, Y8
 	VDIVPS     Y5, Y8, Y8
-	CMPQ       96(R8), $+0
-	JNE        clamp11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp11
 
 clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y7, Y7
 	LEAQ         (CX)(R12*1), R13
 	TESTB        $0x10, R11
@@ -3039,7 +3248,9 @@ clamp11:
 // func descendBlocksF32AVX2(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·descendBlocksF32AVX2(SB), NOSPLIT, $384-56
-	MOVQ         s+48(FP), AX
+	MOVQ s+48(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -3063,6 +3274,8 @@ TEXT ·descendBlocksF32AVX2(SB), NOSPLIT, $384-56
 	VPSRLD       $0x01, Y5, Y5
 	VPXOR        32(CX), Y5, Y5
 	VMOVUPS      Y5, 96(CX)
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+40(FP), BX
 	LEAQ         268435455(BX), AX
 	XORL         DX, DX
@@ -3088,9 +3301,11 @@ group:
 	VMOVUPS (SI), Y6
 
 done2:
-	ADDQ    $0x20, SI
-	IMULQ   block+40(FP), R8
-	SHLQ    $0x02, R8
+	ADDQ  $0x20, SI
+	IMULQ block+40(FP), R8
+	SHLQ  $0x02, R8
+
+	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32<>+0(SB), Y5
 	MOVQ    R8, R9
 	ANDQ    $-32, R9
@@ -3105,22 +3320,27 @@ loop3:
 	PREFETCHT0 384(BX)(R9*1)
 	PREFETCHT0 384(DX)(R9*1)
 	PREFETCHT0 384(AX)(R9*1)
-	VMULPS     (DX)(R9*1), Y2, Y7
-	VMULPS     (BX)(R9*1), Y3, Y8
-	VADDPS     Y8, Y7, Y7
-	VPAND      Y0, Y7, Y8
-	VPCMPGTD   Y8, Y1, Y8
-	VPANDN     Y7, Y8, Y7
-	VMULPS     (AX)(R9*1), Y4, Y8
-	VPMULLD    352(SP), Y5, Y9
-	VPSRLD     $0x1c, Y9, Y9
-	VPERMPS    Y6, Y9, Y9
-	VMULPS     (CX), Y7, Y10
-	VDIVPS     Y9, Y10, Y10
-	CMPQ       96(CX), $+0
-	JNE        clamp6
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS   (DX)(R9*1), Y2, Y7
+	VMULPS   (BX)(R9*1), Y3, Y8
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+	VMULPS   (AX)(R9*1), Y4, Y8
+	VPMULLD  352(SP), Y5, Y9
+	VPSRLD   $0x1c, Y9, Y9
+	VPERMPS  Y6, Y9, Y9
+	VMULPS   (CX), Y7, Y10
+	VDIVPS   Y9, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp6
 
 clamped7:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y10, Y8, Y8
 	VMOVUPS Y7, (DX)(R9*1)
 	VMOVUPS Y8, (AX)(R9*1)
@@ -3129,11 +3349,13 @@ clamped7:
 	JNZ     loop3
 
 rest4:
-	TESTQ      R8, R8
-	JZ         end5
-	LEAQ       leadingOnes<>+64(SB), R10
-	SUBQ       R8, R10
-	VMOVDQU    (R10), Y7
+	TESTQ   R8, R8
+	JZ      end5
+	LEAQ    leadingOnes<>+64(SB), R10
+	SUBQ    R8, R10
+	VMOVDQU (R10), Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (DX)(R9*1), Y7, Y8
 	VMASKMOVPS (BX)(R9*1), Y7, Y9
 	VMULPS     Y8, Y2, Y8
@@ -3149,10 +3371,13 @@ rest4:
 	VPERMPS    Y6, Y5, Y5
 	VMULPS     (CX), Y8, Y6
 	VDIVPS     Y5, Y6, Y6
-	CMPQ       96(CX), $+0
-	JNE        clamp8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp8
 
 clamped9:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y6, Y7, Y7
 	LEAQ         (DX)(R9*1), R10
 	TESTB        $0x10, R8
@@ -3201,6 +3426,7 @@ done:
 	VZEROUPPER
 	RET
 
+	// The last group, of fewer blocks.
 some1:
 	MOVQ       R8, R9
 	SHLQ       $0x02, R9
@@ -3245,15 +3471,17 @@ GLOBL lanes32<>(SB), RODATA|NOPTR, $64
 // func updateElementsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·updateElementsF32AVX2(SB), NOSPLIT, $352-64
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         n+40(FP), DI
-	SHLQ         $0x02, DI
-	XORQ         R8, R8
-	MOVQ         s+48(FP), R9
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ n+40(FP), DI
+	SHLQ $0x02, DI
+	XORQ R8, R8
+	MOVQ s+48(FP), R9
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -3296,6 +3524,7 @@ TEXT ·updateElementsF32AVX2(SB), NOSPLIT, $352-64
 	JGE          look1
 
 ordinary3:
+	// 2 vectors at a time.
 	SUBQ $0x00000040, DI
 	JL   done5
 
@@ -3307,12 +3536,15 @@ loop4:
 	PREFETCHT0 384(AX)(R8*1)
 	VMOVUPS    (SI)(R8*1), Y6
 	VMOVUPS    32(SI)(R8*1), Y7
-	CMPQ       160(R10), $+0
-	JEQ        undivided6
-	VDIVPS     96(R10), Y6, Y6
-	VDIVPS     96(R10), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided6
+	VDIVPS 96(R10), Y6, Y6
+	VDIVPS 96(R10), Y7, Y7
 
 undivided6:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R10), Y6, Y8
 	VMULPS   Y6, Y8, Y8
 	VMULPS   (DX)(R8*1), Y2, Y6
@@ -3327,16 +3559,20 @@ undivided6:
 	VPAND    Y0, Y7, Y8
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
-	CMPQ     power+56(FP), $+2
-	JNE      other7
-	VSQRTPS  Y6, Y8
-	VSQRTPS  Y7, Y9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other7
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
 
 raised10:
-	VMULPS   32(R10), Y8, Y8
-	VADDPS   64(R10), Y8, Y8
-	VMULPS   32(R10), Y9, Y9
-	VADDPS   64(R10), Y9, Y9
+	VMULPS 32(R10), Y8, Y8
+	VADDPS 64(R10), Y8, Y8
+	VMULPS 32(R10), Y9, Y9
+	VADDPS 64(R10), Y9, Y9
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R8*1), Y3, Y10
 	VMULPS   (BX)(R8*1), Y4, Y11
 	VADDPS   Y11, Y10, Y10
@@ -3355,10 +3591,13 @@ raised10:
 	VMULPS   32(AX)(R8*1), Y5, Y13
 	VMULPS   192(R10), Y8, Y14
 	VDIVPS   Y9, Y14, Y14
-	CMPQ     288(R10), $+0
-	JNE      clamp11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp11
 
 clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y12, Y11, Y11
 	VMOVUPS Y10, (CX)(R8*1)
 	VMOVUPS Y11, (AX)(R8*1)
@@ -3373,16 +3612,21 @@ clamped12:
 
 done5:
 	ADDQ $0x00000040, DI
+
+	// One vector at a time.
 	SUBQ $0x00000020, DI
 	JL   done14
 
 loop13:
 	VMOVUPS (SI)(R8*1), Y6
-	CMPQ    160(R10), $+0
-	JEQ     undivided15
-	VDIVPS  96(R10), Y6, Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided15
+	VDIVPS 96(R10), Y6, Y6
 
 undivided15:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R10), Y6, Y7
 	VMULPS   Y6, Y7, Y7
 	VMULPS   (DX)(R8*1), Y2, Y6
@@ -3390,13 +3634,17 @@ undivided15:
 	VPAND    Y0, Y6, Y7
 	VPCMPGTD Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
-	CMPQ     power+56(FP), $+2
-	JNE      other16
-	VSQRTPS  Y6, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other16
+	VSQRTPS Y6, Y7
 
 raised19:
-	VMULPS   32(R10), Y7, Y7
-	VADDPS   64(R10), Y7, Y7
+	VMULPS 32(R10), Y7, Y7
+	VADDPS 64(R10), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R8*1), Y3, Y8
 	VMULPS   (BX)(R8*1), Y4, Y9
 	VADDPS   Y9, Y8, Y8
@@ -3406,10 +3654,13 @@ raised19:
 	VMULPS   (AX)(R8*1), Y5, Y9
 	VMULPS   192(R10), Y8, Y10
 	VDIVPS   Y7, Y10, Y10
-	CMPQ     288(R10), $+0
-	JNE      clamp20
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp20
 
 clamped21:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y10, Y9, Y9
 	VMOVUPS Y8, (CX)(R8*1)
 	VMOVUPS Y9, (AX)(R8*1)
@@ -3419,18 +3670,23 @@ clamped21:
 	JGE     loop13
 
 done14:
-	ADDQ       $0x00000020, DI
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
 	TESTQ      DI, DI
 	JZ         end22
 	LEAQ       leadingOnes<>+64(SB), R9
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPS (SI)(R8*1), Y6, Y7
-	CMPQ       160(R10), $+0
-	JEQ        undivided23
-	VDIVPS     96(R10), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided23
+	VDIVPS 96(R10), Y7, Y7
 
 undivided23:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R8*1), Y6, Y8
 	VMULPS     (R10), Y7, Y9
 	VMULPS     Y7, Y9, Y9
@@ -3439,13 +3695,17 @@ undivided23:
 	VPAND      Y0, Y2, Y7
 	VPCMPGTD   Y7, Y1, Y7
 	VPANDN     Y2, Y7, Y2
-	CMPQ       power+56(FP), $+2
-	JNE        other24
-	VSQRTPS    Y2, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other24
+	VSQRTPS Y2, Y7
 
 raised27:
-	VMULPS     32(R10), Y7, Y7
-	VADDPS     64(R10), Y7, Y7
+	VMULPS 32(R10), Y7, Y7
+	VADDPS 64(R10), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R8*1), Y6, Y8
 	VMASKMOVPS (BX)(R8*1), Y6, Y9
 	VMULPS     Y8, Y3, Y3
@@ -3458,10 +3718,13 @@ raised27:
 	VMULPS     Y0, Y5, Y0
 	VMULPS     192(R10), Y3, Y1
 	VDIVPS     Y7, Y1, Y1
-	CMPQ       288(R10), $+0
-	JNE        clamp28
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp28
 
 clamped29:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y1, Y0, Y0
 	LEAQ         (CX)(R8*1), CX
 	TESTB        $0x10, DI
@@ -3527,6 +3790,7 @@ end22:
 	VZEROUPPER
 	RET
 
+	// Do the first two vectors of grad, or of hz, vanish?
 look1:
 	VMOVUPS (BX)(R8*1), Y6
 	VPOR    32(BX)(R8*1), Y6, Y6
@@ -3544,6 +3808,7 @@ look39:
 	JNE     subnormal2
 	JMP     ordinary3
 
+	// Pairs of vectors, without the products that vanish.
 subnormal2:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 384(BX)(R8*1)
@@ -3552,12 +3817,15 @@ subnormal2:
 	PREFETCHT0 384(AX)(R8*1)
 	VMOVUPS    (SI)(R8*1), Y6
 	VMOVUPS    32(SI)(R8*1), Y7
-	CMPQ       160(R10), $+0
-	JEQ        undivided40
-	VDIVPS     96(R10), Y6, Y6
-	VDIVPS     96(R10), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided40
+	VDIVPS 96(R10), Y6, Y6
+	VDIVPS 96(R10), Y7, Y7
 
 undivided40:
+	// v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.
 	VMULPS (DX)(R8*1), Y2, Y8
 	VMULPS 32(DX)(R8*1), Y2, Y9
 	VPOR   Y6, Y7, Y10
@@ -3577,16 +3845,21 @@ zeros41:
 	VPAND    Y0, Y9, Y6
 	VPCMPGTD Y6, Y1, Y6
 	VPANDN   Y9, Y6, Y9
-	CMPQ     power+56(FP), $+2
-	JNE      other42
-	VSQRTPS  Y8, Y6
-	VSQRTPS  Y9, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other42
+	VSQRTPS Y8, Y6
+	VSQRTPS Y9, Y7
 
 raised45:
-	VMULPS   32(R10), Y6, Y6
-	VADDPS   64(R10), Y6, Y6
-	VMULPS   32(R10), Y7, Y7
-	VADDPS   64(R10), Y7, Y7
+	VMULPS 32(R10), Y6, Y6
+	VADDPS 64(R10), Y6, Y6
+	VMULPS 32(R10), Y7, Y7
+	VADDPS 64(R10), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	// b1*m hides c1*grad where that is subnormal, or else is 0.
 	VMULPS   (CX)(R8*1), Y3, Y10
 	VMULPS   32(CX)(R8*1), Y3, Y11
 	VMOVUPS  (BX)(R8*1), Y12
@@ -3611,10 +3884,13 @@ done47:
 	VMULPS 32(AX)(R8*1), Y5, Y6
 	VMULPS 192(R10), Y11, Y14
 	VDIVPS Y7, Y14, Y14
-	CMPQ   288(R10), $+0
-	JNE    clamp48
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp48
 
 clamped49:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y13, Y12, Y12
 	VMOVUPS Y10, (CX)(R8*1)
 	VMOVUPS Y12, (AX)(R8*1)
@@ -3629,6 +3905,7 @@ clamped49:
 	JGE     subnormal2
 	JMP     ordinary3
 
+	// The powers 0, 1/2 and 2.
 other7:
 	JG      two9
 	CMPQ    power+56(FP), $+1
@@ -3658,6 +3935,7 @@ clamp11:
 	VMAXPS  Y14, Y9, Y14
 	JMP     clamped12
 
+	// The powers 0, 1/2 and 2.
 other16:
 	JG      two18
 	CMPQ    power+56(FP), $+1
@@ -3681,6 +3959,7 @@ clamp20:
 	VMAXPS  Y10, Y7, Y10
 	JMP     clamped21
 
+	// The powers 0, 1/2 and 2.
 other24:
 	JG      two26
 	CMPQ    power+56(FP), $+1
@@ -3704,6 +3983,7 @@ clamp28:
 	VMAXPS  Y1, Y4, Y1
 	JMP     clamped29
 
+	// The powers 0, 1/2 and 2.
 other42:
 	JG      two44
 	CMPQ    power+56(FP), $+1
@@ -3724,6 +4004,7 @@ two44:
 	VMOVDQA Y9, Y7
 	JMP     raised45
 
+	// It does not: c1*grad counts.
 felt46:
 	VMULPS   (BX)(R8*1), Y4, Y12
 	VADDPS   Y12, Y10, Y10
@@ -3779,12 +4060,14 @@ GLOBL hiding32<>(SB), RODATA|NOPTR, $32
 // func updateMultiF32AVX2(theta *[]float32, m *float32, v *float32, grad *[]float32, hz *[]float32, tensors int, s *float32, power int)
 // Requires: AVX, AVX2
 TEXT ·updateMultiF32AVX2(SB), NOSPLIT, $352-64
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         s+48(FP), DI
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ s+48(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -3824,9 +4107,11 @@ TEXT ·updateMultiF32AVX2(SB), NOSPLIT, $352-64
 	VPXOR        224(R8), Y6, Y6
 	VMOVUPS      Y6, 288(R8)
 	MOVQ         tensors+40(FP), DI
-	TESTQ        DI, DI
-	JZ           none2
-	MOVQ         DI, tensors+40(FP)
+
+	// Slice after slice.
+	TESTQ DI, DI
+	JZ    none2
+	MOVQ  DI, tensors+40(FP)
 
 each1:
 	MOVQ (AX), DI
@@ -3839,18 +4124,22 @@ each1:
 	JGE  look3
 
 ordinary5:
+	// 2 vectors at a time.
 	SUBQ $0x00000040, R11
 	JL   done7
 
 loop6:
 	VMOVUPS (R10)(R12*1), Y6
 	VMOVUPS 32(R10)(R12*1), Y7
-	CMPQ    160(R8), $+0
-	JEQ     undivided8
-	VDIVPS  96(R8), Y6, Y6
-	VDIVPS  96(R8), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided8
+	VDIVPS 96(R8), Y6, Y6
+	VDIVPS 96(R8), Y7, Y7
 
 undivided8:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R8), Y6, Y8
 	VMULPS   Y6, Y8, Y8
 	VMULPS   (DX)(R12*1), Y2, Y6
@@ -3865,16 +4154,20 @@ undivided8:
 	VPAND    Y0, Y7, Y8
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
-	CMPQ     power+56(FP), $+2
-	JNE      other9
-	VSQRTPS  Y6, Y8
-	VSQRTPS  Y7, Y9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other9
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
 
 raised12:
-	VMULPS   32(R8), Y8, Y8
-	VADDPS   64(R8), Y8, Y8
-	VMULPS   32(R8), Y9, Y9
-	VADDPS   64(R8), Y9, Y9
+	VMULPS 32(R8), Y8, Y8
+	VADDPS 64(R8), Y8, Y8
+	VMULPS 32(R8), Y9, Y9
+	VADDPS 64(R8), Y9, Y9
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R12*1), Y3, Y10
 	VMULPS   (R9)(R12*1), Y4, Y11
 	VADDPS   Y11, Y10, Y10
@@ -3893,10 +4186,13 @@ raised12:
 	VMULPS   32(DI)(R12*1), Y5, Y13
 	VMULPS   192(R8), Y8, Y14
 	VDIVPS   Y9, Y14, Y14
-	CMPQ     288(R8), $+0
-	JNE      clamp13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp13
 
 clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y12, Y11, Y11
 	VMOVUPS Y10, (CX)(R12*1)
 	VMOVUPS Y11, (DI)(R12*1)
@@ -3911,16 +4207,21 @@ clamped14:
 
 done7:
 	ADDQ $0x00000040, R11
+
+	// One vector at a time.
 	SUBQ $0x00000020, R11
 	JL   done16
 
 loop15:
 	VMOVUPS (R10)(R12*1), Y6
-	CMPQ    160(R8), $+0
-	JEQ     undivided17
-	VDIVPS  96(R8), Y6, Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided17
+	VDIVPS 96(R8), Y6, Y6
 
 undivided17:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R8), Y6, Y7
 	VMULPS   Y6, Y7, Y7
 	VMULPS   (DX)(R12*1), Y2, Y6
@@ -3928,13 +4229,17 @@ undivided17:
 	VPAND    Y0, Y6, Y7
 	VPCMPGTD Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
-	CMPQ     power+56(FP), $+2
-	JNE      other18
-	VSQRTPS  Y6, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other18
+	VSQRTPS Y6, Y7
 
 raised21:
-	VMULPS   32(R8), Y7, Y7
-	VADDPS   64(R8), Y7, Y7
+	VMULPS 32(R8), Y7, Y7
+	VADDPS 64(R8), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R12*1), Y3, Y8
 	VMULPS   (R9)(R12*1), Y4, Y9
 	VADDPS   Y9, Y8, Y8
@@ -3944,10 +4249,13 @@ raised21:
 	VMULPS   (DI)(R12*1), Y5, Y9
 	VMULPS   192(R8), Y8, Y10
 	VDIVPS   Y7, Y10, Y10
-	CMPQ     288(R8), $+0
-	JNE      clamp22
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp22
 
 clamped23:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y10, Y9, Y9
 	VMOVUPS Y8, (CX)(R12*1)
 	VMOVUPS Y9, (DI)(R12*1)
@@ -3957,18 +4265,23 @@ clamped23:
 	JGE     loop15
 
 done16:
-	ADDQ       $0x00000020, R11
+	ADDQ $0x00000020, R11
+
+	// The rest, a part of a vector.
 	TESTQ      R11, R11
 	JZ         end24
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	VMOVDQU    (R13), Y6
 	VMASKMOVPS (R10)(R12*1), Y6, Y7
-	CMPQ       160(R8), $+0
-	JEQ        undivided25
-	VDIVPS     96(R8), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided25
+	VDIVPS 96(R8), Y7, Y7
 
 undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R12*1), Y6, Y8
 	VMULPS     (R8), Y7, Y9
 	VMULPS     Y7, Y9, Y9
@@ -3977,13 +4290,17 @@ undivided25:
 	VPAND      Y0, Y7, Y8
 	VPCMPGTD   Y8, Y1, Y8
 	VPANDN     Y7, Y8, Y7
-	CMPQ       power+56(FP), $+2
-	JNE        other26
-	VSQRTPS    Y7, Y8
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other26
+	VSQRTPS Y7, Y8
 
 raised29:
-	VMULPS     32(R8), Y8, Y8
-	VADDPS     64(R8), Y8, Y8
+	VMULPS 32(R8), Y8, Y8
+	VADDPS 64(R8), Y8, Y8
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R12*1), Y6, Y9
 	VMASKMOVPS (R9)(R12*1), Y6, Y10
 	VMULPS     Y9, Y3, Y9
@@ -3996,10 +4313,13 @@ raised29:
 	VMULPS     Y6, Y5, Y6
 	VMULPS     192(R8), Y9, Y10
 	VDIVPS     Y8, Y10, Y10
-	CMPQ       288(R8), $+0
-	JNE        clamp30
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp30
 
 clamped31:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y10, Y6, Y6
 	LEAQ         (CX)(R12*1), R9
 	TESTB        $0x10, R11
@@ -4062,6 +4382,7 @@ no39:
 
 no40:
 end24:
+	// On to the next tensor's m and v.
 	MOVQ 8(AX), DI
 	SHLQ $0x02, DI
 	ADDQ DI, CX
@@ -4076,6 +4397,7 @@ none2:
 	VZEROUPPER
 	RET
 
+	// Do the first two vectors of grad, or of hz, vanish?
 look3:
 	VMOVUPS (R9)(R12*1), Y6
 	VPOR    32(R9)(R12*1), Y6, Y6
@@ -4093,15 +4415,19 @@ look41:
 	JNE     subnormal4
 	JMP     ordinary5
 
+	// Pairs of vectors, without the products that vanish.
 subnormal4:
 	VMOVUPS (R10)(R12*1), Y6
 	VMOVUPS 32(R10)(R12*1), Y7
-	CMPQ    160(R8), $+0
-	JEQ     undivided42
-	VDIVPS  96(R8), Y6, Y6
-	VDIVPS  96(R8), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided42
+	VDIVPS 96(R8), Y6, Y6
+	VDIVPS 96(R8), Y7, Y7
 
 undivided42:
+	// v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.
 	VMULPS (DX)(R12*1), Y2, Y8
 	VMULPS 32(DX)(R12*1), Y2, Y9
 	VPOR   Y6, Y7, Y10
@@ -4121,16 +4447,21 @@ zeros43:
 	VPAND    Y0, Y9, Y6
 	VPCMPGTD Y6, Y1, Y6
 	VPANDN   Y9, Y6, Y9
-	CMPQ     power+56(FP), $+2
-	JNE      other44
-	VSQRTPS  Y8, Y6
-	VSQRTPS  Y9, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other44
+	VSQRTPS Y8, Y6
+	VSQRTPS Y9, Y7
 
 raised47:
-	VMULPS   32(R8), Y6, Y6
-	VADDPS   64(R8), Y6, Y6
-	VMULPS   32(R8), Y7, Y7
-	VADDPS   64(R8), Y7, Y7
+	VMULPS 32(R8), Y6, Y6
+	VADDPS 64(R8), Y6, Y6
+	VMULPS 32(R8), Y7, Y7
+	VADDPS 64(R8), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	// b1*m hides c1*grad where that is subnormal, or else is 0.
 	VMULPS   (CX)(R12*1), Y3, Y10
 	VMULPS   32(CX)(R12*1), Y3, Y11
 	VMOVUPS  (R9)(R12*1), Y12
@@ -4155,10 +4486,13 @@ done49:
 	VMULPS 32(DI)(R12*1), Y5, Y6
 	VMULPS 192(R8), Y11, Y14
 	VDIVPS Y7, Y14, Y14
-	CMPQ   288(R8), $+0
-	JNE    clamp50
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp50
 
 clamped51:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y13, Y12, Y12
 	VMOVUPS Y10, (CX)(R12*1)
 	VMOVUPS Y12, (DI)(R12*1)
@@ -4173,6 +4507,7 @@ clamped51:
 	JGE     subnormal4
 	JMP     ordinary5
 
+	// The powers 0, 1/2 and 2.
 other9:
 	JG      two11
 	CMPQ    power+56(FP), $+1
@@ -4202,6 +4537,7 @@ clamp13:
 	VMAXPS  Y14, Y9, Y14
 	JMP     clamped14
 
+	// The powers 0, 1/2 and 2.
 other18:
 	JG      two20
 	CMPQ    power+56(FP), $+1
@@ -4225,6 +4561,7 @@ clamp22:
 	VMAXPS  Y10, Y7, Y10
 	JMP     clamped23
 
+	// The powers 0, 1/2 and 2.
 other26:
 	JG      two28
 	CMPQ    power+56(FP), $+1
@@ -4248,6 +4585,7 @@ clamp30:
 	VMAXPS  Y10, Y8, Y10
 	JMP     clamped31
 
+	// The powers 0, 1/2 and 2.
 other44:
 	JG      two46
 	CMPQ    power+56(FP), $+1
@@ -4268,6 +4606,7 @@ two46:
 	VMOVDQA Y9, Y7
 	JMP     raised47
 
+	// It does not: c1*grad counts.
 felt48:
 	VMULPS   (R9)(R12*1), Y4, Y12
 	VADDPS   Y12, Y10, Y10
@@ -4293,7 +4632,9 @@ clamp50:
 // func updateBlocksF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·updateBlocksF32AVX2(SB), $680-72
-	MOVQ         s+56(FP), AX
+	MOVQ s+56(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -4332,28 +4673,32 @@ TEXT ·updateBlocksF32AVX2(SB), $680-72
 	VPSRLD       $0x01, Y8, Y8
 	VPXOR        224(CX), Y8, Y8
 	VMOVUPS      Y8, 288(CX)
-	MOVQ         hz+32(FP), BX
-	MOVQ         block+48(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         blocks+40(FP), AX
-	IMULQ        SI, AX
-	ADDQ         BX, AX
-	MOVQ         SI, DX
-	IMUL3Q       $0x07, DX, DX
-	SUBQ         DX, AX
-	SUBQ         $+64, AX
-	MOVQ         AX, 640(SP)
-	MOVQ         SI, DI
-	ANDQ         $+63, DI
-	SUBQ         DI, SI
-	LEAQ         leadingOnes<>+64(SB), AX
-	SUBQ         DI, AX
-	VMOVDQU      (AX), Y8
-	LEAQ         leadingOnes<>+96(SB), AX
-	SUBQ         DI, AX
-	VMOVDQU      (AX), Y9
-	VPAND        Y0, Y8, Y8
-	VPAND        Y0, Y9, Y9
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ    hz+32(FP), BX
+	MOVQ    block+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    blocks+40(FP), AX
+	IMULQ   SI, AX
+	ADDQ    BX, AX
+	MOVQ    SI, DX
+	IMUL3Q  $0x07, DX, DX
+	SUBQ    DX, AX
+	SUBQ    $+64, AX
+	MOVQ    AX, 640(SP)
+	MOVQ    SI, DI
+	ANDQ    $+63, DI
+	SUBQ    DI, SI
+	LEAQ    leadingOnes<>+64(SB), AX
+	SUBQ    DI, AX
+	VMOVDQU (AX), Y8
+	LEAQ    leadingOnes<>+96(SB), AX
+	SUBQ    DI, AX
+	VMOVDQU (AX), Y9
+	VPAND   Y0, Y8, Y8
+	VPAND   Y0, Y9, Y9
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+48(FP), R8
 	LEAQ         268435455(R8), AX
 	XORL         DX, DX
@@ -4369,13 +4714,16 @@ TEXT ·updateBlocksF32AVX2(SB), $680-72
 	XORQ         R12, R12
 	XORQ         R13, R13
 
+	// The second group: from its sums to v' and the denominators.
 group:
 	TESTQ   R12, R12
 	JZ      sums
 	VMOVUPS 352(SP), Y10
-	CMPQ    160(CX), $+0
-	JEQ     undivided1
-	VDIVPS  96(CX), Y10, Y10
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(CX), $+0
+	JEQ    undivided1
+	VDIVPS 96(CX), Y10, Y10
 
 undivided1:
 	CMPQ     R12, $0x08
@@ -4391,6 +4739,7 @@ undivided1:
 	VMOVUPS  Y10, (R8)
 
 done3:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
 	JNE     other4
 	VSQRTPS Y4, Y4
@@ -4401,13 +4750,16 @@ raised7:
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, R8
 
+	// The third group: its sums.
 sums:
-	MOVQ        $0x0000000000000008, R11
-	CMPQ        R10, R11
-	CMOVQLT     R10, R11
-	SUBQ        R11, R10
-	TESTQ       R11, R11
-	JZ          elements
+	MOVQ    $0x0000000000000008, R11
+	CMPQ    R10, R11
+	CMOVQLT R10, R11
+	SUBQ    R11, R10
+	TESTQ   R11, R11
+	JZ      elements
+
+	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R11, $0x08
 	JNE         slots8
 	TESTQ       SI, SI
@@ -4480,7 +4832,9 @@ sums:
 summed9:
 	VMOVUPS Y10, 352(SP)
 
+	// The first group: its elements.
 elements:
+	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32<>+0(SB), Y10
 	MOVQ    R13, R14
 	ANDQ    $-32, R14
@@ -4495,22 +4849,27 @@ loop10:
 	PREFETCHT0 384(R9)(R14*1)
 	PREFETCHT0 384(DX)(R14*1)
 	PREFETCHT0 384(AX)(R14*1)
-	VMULPS     (DX)(R14*1), Y3, Y11
-	VMULPS     (R9)(R14*1), Y6, Y12
-	VADDPS     Y12, Y11, Y11
-	VPAND      Y0, Y11, Y12
-	VPCMPGTD   Y12, Y1, Y12
-	VPANDN     Y11, Y12, Y11
-	VMULPS     (AX)(R14*1), Y7, Y12
-	VPMULLD    648(SP), Y10, Y13
-	VPSRLD     $0x1c, Y13, Y13
-	VPERMPS    Y5, Y13, Y13
-	VMULPS     192(CX), Y11, Y14
-	VDIVPS     Y13, Y14, Y14
-	CMPQ       288(CX), $+0
-	JNE        clamp13
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS   (DX)(R14*1), Y3, Y11
+	VMULPS   (R9)(R14*1), Y6, Y12
+	VADDPS   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTD Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	VMULPS   (AX)(R14*1), Y7, Y12
+	VPMULLD  648(SP), Y10, Y13
+	VPSRLD   $0x1c, Y13, Y13
+	VPERMPS  Y5, Y13, Y13
+	VMULPS   192(CX), Y11, Y14
+	VDIVPS   Y13, Y14, Y14
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp13
 
 clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y14, Y12, Y12
 	VMOVUPS Y11, (DX)(R14*1)
 	VMOVUPS Y12, (AX)(R14*1)
@@ -4519,11 +4878,13 @@ clamped14:
 	JNZ     loop10
 
 rest11:
-	TESTQ      R13, R13
-	JZ         end12
-	LEAQ       leadingOnes<>+64(SB), R15
-	SUBQ       R13, R15
-	VMOVDQU    (R15), Y11
+	TESTQ   R13, R13
+	JZ      end12
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R13, R15
+	VMOVDQU (R15), Y11
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (DX)(R14*1), Y11, Y12
 	VMASKMOVPS (R9)(R14*1), Y11, Y13
 	VMULPS     Y12, Y3, Y12
@@ -4539,10 +4900,13 @@ rest11:
 	VPERMPS    Y5, Y10, Y10
 	VMULPS     192(CX), Y12, Y5
 	VDIVPS     Y10, Y5, Y5
-	CMPQ       288(CX), $+0
-	JNE        clamp15
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp15
 
 clamped16:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	LEAQ         (DX)(R14*1), R15
 	TESTB        $0x10, R13
@@ -4585,6 +4949,7 @@ no21:
 
 no22:
 end12:
+	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R12, R13
 	IMULQ   block+48(FP), R13
@@ -4595,6 +4960,7 @@ end12:
 	VZEROUPPER
 	RET
 
+	// The last group, of fewer blocks.
 some2:
 	MOVQ         R12, R11
 	SHLQ         $0x02, R11
@@ -4632,6 +4998,7 @@ no24:
 no25:
 	JMP done3
 
+	// The powers 0, 1/2 and 2.
 other4:
 	JG      two6
 	CMPQ    power+64(FP), $+1
@@ -4648,6 +5015,7 @@ two6:
 	VMOVDQA Y4, Y4
 	JMP     raised7
 
+	// A group of longer blocks, or of fewer: one block after the other.
 slots8:
 	LEAQ    leadingOnes<>+64(SB), R14
 	SUBQ    DI, R14
@@ -4687,11 +5055,13 @@ rest28:
 	ADDQ       DI, BX
 
 done29:
-	VADDPS         Y13, Y12, Y12
-	VMOVUPS        Y12, (R14)
-	ADDQ           $0x20, R14
-	DECQ           R15
-	JNZ            block26
+	VADDPS  Y13, Y12, Y12
+	VMOVUPS Y12, (R14)
+	ADDQ    $0x20, R14
+	DECQ    R15
+	JNZ     block26
+
+	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 384(SP), Y10
 	VINSERTF128    $0x01, 512(SP), Y10, Y10
 	VBROADCASTF128 400(SP), Y11
@@ -4741,13 +5111,15 @@ clamp15:
 // func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·updateRowsF32AVX2(SB), NOSPLIT, $352-96
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         den+40(FP), DI
-	MOVQ         s+80(FP), R8
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ den+40(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLD       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -4791,13 +5163,17 @@ TEXT ·updateRowsF32AVX2(SB), NOSPLIT, $352-96
 	SHLQ         $0x02, R10
 
 slice:
+	// A slice: its sums into den.
 	MOVQ width+72(FP), R11
 	SHLQ $0x02, R11
 	XORQ R12, R12
+
+	// 8 vectors at a time.
 	SUBQ $0x00000100, R11
 	JL   done2
 
 loop1:
+	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 	VPXOR Y8, Y8, Y8
@@ -4843,10 +5219,13 @@ row3:
 
 done2:
 	ADDQ $0x00000100, R11
+
+	// One vector at a time.
 	SUBQ $0x00000020, R11
 	JL   done5
 
 loop4:
+	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  R8, R14
@@ -4863,15 +5242,19 @@ row6:
 	JGE     loop4
 
 done5:
-	ADDQ    $0x00000020, R11
+	ADDQ $0x00000020, R11
+
+	// The rest, a part of a vector.
 	TESTQ   R11, R11
 	JZ      end7
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	VMOVDQU (R13), Y6
-	VPXOR   Y7, Y7, Y7
-	LEAQ    (SI)(R12*1), R13
-	MOVQ    R8, R14
+
+	// The sums of |x| down the rows.
+	VPXOR Y7, Y7, Y7
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  R8, R14
 
 row8:
 	VMASKMOVPS   (R13), Y6, Y8
@@ -4901,24 +5284,32 @@ no10:
 
 no11:
 end7:
+	// On to the next slice.
 	MOVQ  R10, R11
 	IMULQ R8, R11
 	ADDQ  R11, SI
-	MOVQ  width+72(FP), R11
-	SHLQ  $0x02, R11
-	XORQ  R12, R12
-	SUBQ  $0x00000040, R11
-	JL    done13
+
+	// From the sums to v' and the denominators.
+	MOVQ width+72(FP), R11
+	SHLQ $0x02, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R11
+	JL   done13
 
 loop12:
 	VMOVUPS (DI)(R12*1), Y6
 	VMOVUPS 32(DI)(R12*1), Y7
-	CMPQ    160(R9), $+0
-	JEQ     undivided14
-	VDIVPS  96(R9), Y6, Y6
-	VDIVPS  96(R9), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided14
+	VDIVPS 96(R9), Y6, Y6
+	VDIVPS 96(R9), Y7, Y7
 
 undivided14:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y8
 	VMULPS   Y6, Y8, Y8
 	VMULPS   (DX)(R12*1), Y2, Y6
@@ -4933,10 +5324,12 @@ undivided14:
 	VPAND    Y0, Y7, Y8
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
-	CMPQ     power+88(FP), $+2
-	JNE      other15
-	VSQRTPS  Y6, Y8
-	VSQRTPS  Y7, Y9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other15
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
 
 raised18:
 	VMULPS  32(R9), Y8, Y8
@@ -4953,16 +5346,21 @@ raised18:
 
 done13:
 	ADDQ $0x00000040, R11
+
+	// One vector at a time.
 	SUBQ $0x00000020, R11
 	JL   done20
 
 loop19:
 	VMOVUPS (DI)(R12*1), Y6
-	CMPQ    160(R9), $+0
-	JEQ     undivided21
-	VDIVPS  96(R9), Y6, Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided21
+	VDIVPS 96(R9), Y6, Y6
 
 undivided21:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y7
 	VMULPS   Y6, Y7, Y7
 	VMULPS   (DX)(R12*1), Y2, Y6
@@ -4970,9 +5368,11 @@ undivided21:
 	VPAND    Y0, Y6, Y7
 	VPCMPGTD Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
-	CMPQ     power+88(FP), $+2
-	JNE      other22
-	VSQRTPS  Y6, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other22
+	VSQRTPS Y6, Y7
 
 raised25:
 	VMULPS  32(R9), Y7, Y7
@@ -4984,18 +5384,23 @@ raised25:
 	JGE     loop19
 
 done20:
-	ADDQ       $0x00000020, R11
+	ADDQ $0x00000020, R11
+
+	// The rest, a part of a vector.
 	TESTQ      R11, R11
 	JZ         end26
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	VMOVDQU    (R13), Y6
 	VMASKMOVPS (DI)(R12*1), Y6, Y7
-	CMPQ       160(R9), $+0
-	JEQ        undivided27
-	VDIVPS     96(R9), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided27
+	VDIVPS 96(R9), Y7, Y7
 
 undivided27:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R12*1), Y6, Y6
 	VMULPS     (R9), Y7, Y8
 	VMULPS     Y7, Y8, Y8
@@ -5004,9 +5409,11 @@ undivided27:
 	VPAND      Y0, Y6, Y7
 	VPCMPGTD   Y7, Y1, Y7
 	VPANDN     Y6, Y7, Y6
-	CMPQ       power+88(FP), $+2
-	JNE        other28
-	VSQRTPS    Y6, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other28
+	VSQRTPS Y6, Y7
 
 raised31:
 	VMULPS       32(R9), Y7, Y7
@@ -5054,12 +5461,16 @@ no37:
 end26:
 	ADDQ R10, DX
 	MOVQ SI, R11
+
+	// The elements, row after row.
 	MOVQ R8, R12
 
 row38:
 	MOVQ width+72(FP), R13
 	SHLQ $0x02, R13
 	XORQ R14, R14
+
+	// 2 vectors at a time.
 	SUBQ $0x00000040, R13
 	JL   done40
 
@@ -5068,30 +5479,35 @@ loop39:
 	PREFETCHT0 384(BX)(R14*1)
 	PREFETCHT0 384(CX)(R14*1)
 	PREFETCHT0 384(AX)(R14*1)
-	VMULPS     (CX)(R14*1), Y3, Y6
-	VMULPS     (BX)(R14*1), Y4, Y7
-	VADDPS     Y7, Y6, Y6
-	VPAND      Y0, Y6, Y7
-	VPCMPGTD   Y7, Y1, Y7
-	VPANDN     Y6, Y7, Y6
-	VMULPS     (AX)(R14*1), Y5, Y7
-	VMOVUPS    (DI)(R14*1), Y8
-	VMULPS     192(R9), Y6, Y9
-	VDIVPS     Y8, Y9, Y9
-	VMULPS     32(CX)(R14*1), Y3, Y8
-	VMULPS     32(BX)(R14*1), Y4, Y10
-	VADDPS     Y10, Y8, Y8
-	VPAND      Y0, Y8, Y10
-	VPCMPGTD   Y10, Y1, Y10
-	VPANDN     Y8, Y10, Y8
-	VMULPS     32(AX)(R14*1), Y5, Y10
-	VMOVUPS    32(DI)(R14*1), Y11
-	VMULPS     192(R9), Y8, Y12
-	VDIVPS     Y11, Y12, Y12
-	CMPQ       288(R9), $+0
-	JNE        clamp41
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS   (CX)(R14*1), Y3, Y6
+	VMULPS   (BX)(R14*1), Y4, Y7
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	VMULPS   (AX)(R14*1), Y5, Y7
+	VMOVUPS  (DI)(R14*1), Y8
+	VMULPS   192(R9), Y6, Y9
+	VDIVPS   Y8, Y9, Y9
+	VMULPS   32(CX)(R14*1), Y3, Y8
+	VMULPS   32(BX)(R14*1), Y4, Y10
+	VADDPS   Y10, Y8, Y8
+	VPAND    Y0, Y8, Y10
+	VPCMPGTD Y10, Y1, Y10
+	VPANDN   Y8, Y10, Y8
+	VMULPS   32(AX)(R14*1), Y5, Y10
+	VMOVUPS  32(DI)(R14*1), Y11
+	VMULPS   192(R9), Y8, Y12
+	VDIVPS   Y11, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp41
 
 clamped42:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y9, Y7, Y7
 	VMOVUPS Y6, (CX)(R14*1)
 	VMOVUPS Y7, (AX)(R14*1)
@@ -5104,10 +5520,13 @@ clamped42:
 
 done40:
 	ADDQ $0x00000040, R13
+
+	// One vector at a time.
 	SUBQ $0x00000020, R13
 	JL   done44
 
 loop43:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R14*1), Y3, Y6
 	VMULPS   (BX)(R14*1), Y4, Y7
 	VADDPS   Y7, Y6, Y6
@@ -5118,10 +5537,13 @@ loop43:
 	VMOVUPS  (DI)(R14*1), Y8
 	VMULPS   192(R9), Y6, Y9
 	VDIVPS   Y8, Y9, Y9
-	CMPQ     288(R9), $+0
-	JNE      clamp45
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp45
 
 clamped46:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y9, Y7, Y7
 	VMOVUPS Y6, (CX)(R14*1)
 	VMOVUPS Y7, (AX)(R14*1)
@@ -5130,12 +5552,16 @@ clamped46:
 	JGE     loop43
 
 done44:
-	ADDQ       $0x00000020, R13
-	TESTQ      R13, R13
-	JZ         end47
-	LEAQ       leadingOnes<>+64(SB), R15
-	SUBQ       R13, R15
-	VMOVDQU    (R15), Y6
+	ADDQ $0x00000020, R13
+
+	// The rest, a part of a vector.
+	TESTQ   R13, R13
+	JZ      end47
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R13, R15
+	VMOVDQU (R15), Y6
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R14*1), Y6, Y7
 	VMASKMOVPS (BX)(R14*1), Y6, Y8
 	VMULPS     Y7, Y3, Y7
@@ -5149,10 +5575,13 @@ done44:
 	VMASKMOVPS (DI)(R14*1), Y6, Y6
 	VMULPS     192(R9), Y7, Y9
 	VDIVPS     Y6, Y9, Y9
-	CMPQ       288(R9), $+0
-	JNE        clamp48
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp48
 
 clamped49:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y8, Y8
 	LEAQ         (CX)(R14*1), R15
 	TESTB        $0x10, R13
@@ -5206,6 +5635,7 @@ end47:
 	VZEROUPPER
 	RET
 
+	// The powers 0, 1/2 and 2.
 other15:
 	JG      two17
 	CMPQ    power+88(FP), $+1
@@ -5226,6 +5656,7 @@ two17:
 	VMOVDQA Y7, Y9
 	JMP     raised18
 
+	// The powers 0, 1/2 and 2.
 other22:
 	JG      two24
 	CMPQ    power+88(FP), $+1
@@ -5242,6 +5673,7 @@ two24:
 	VMOVDQA Y6, Y7
 	JMP     raised25
 
+	// The powers 0, 1/2 and 2.
 other28:
 	JG      two30
 	CMPQ    power+88(FP), $+1
@@ -5299,8 +5731,10 @@ TEXT ·rademacherF64AVX2(SB), NOSPLIT, $136-40
 	SHRQ     $0x07, BX
 
 batch:
-	TESTQ        CX, CX
-	JZ           done
+	TESTQ CX, CX
+	JZ    done
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VMOVQ        BX, X2
 	VPBROADCASTQ X2, Y2
 	VPADDQ       128(DX), Y2, Y2
@@ -5314,208 +5748,215 @@ batch:
 	VPBROADCASTQ seed+16(FP), Y14
 	VPSRLQ       $0x20, Y14, Y15
 	ADDQ         $0x08, BX
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPSLLQ       $0x20, Y3, Y3
-	VPBLENDD     $0xaa, Y3, Y2, Y2
-	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y5, Y5
-	VPUNPCKLQDQ  Y5, Y2, Y3
-	VPUNPCKHQDQ  Y5, Y2, Y2
-	VMOVUPD      Y3, (SP)
-	VMOVUPD      Y2, 32(SP)
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y4, Y4
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y4, Y2
-	VPUNPCKHQDQ  Y10, Y4, Y3
-	VMOVUPD      Y2, 64(SP)
-	VMOVUPD      Y3, 96(SP)
 
+	// The ten rounds of Philox.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// The words of the blocks, in order.
+	VPSLLQ      $0x20, Y3, Y3
+	VPBLENDD    $0xaa, Y3, Y2, Y2
+	VPSLLQ      $0x20, Y6, Y6
+	VPBLENDD    $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ Y5, Y2, Y3
+	VPUNPCKHQDQ Y5, Y2, Y2
+	VMOVUPD     Y3, (SP)
+	VMOVUPD     Y2, 32(SP)
+	VPSLLQ      $0x20, Y9, Y9
+	VPBLENDD    $0xaa, Y9, Y4, Y4
+	VPSLLQ      $0x20, Y11, Y11
+	VPBLENDD    $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ Y10, Y4, Y2
+	VPUNPCKHQDQ Y10, Y4, Y3
+	VMOVUPD     Y2, 64(SP)
+	VMOVUPD     Y3, 96(SP)
+
+	// Are all signs of the batch wanted, and more? Then while the next is made.
 made:
-	TESTQ        SI, SI
-	JNZ          single
-	CMPQ         CX, $0x00000400
-	JLE          single
+	TESTQ SI, SI
+	JNZ   single
+	CMPQ  CX, $0x00000400
+	JLE   single
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VMOVQ        BX, X2
 	VPBROADCASTQ X2, Y2
 	VPADDQ       128(DX), Y2, Y2
@@ -5533,42 +5974,45 @@ made:
 	MOVQ         $0x00000004, R9
 
 pair:
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
+	// Two rounds of the next batch.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// Words of bits into signs.
 	VPBROADCASTD (DI), Y7
 	VPSLLVQ      signShifts64<>+224(SB), Y7, Y7
 	VPSLLQ       $0x1c, Y7, Y8
@@ -5773,61 +6217,66 @@ pair:
 	ADDQ         $0x00000800, AX
 	DECQ         R9
 	JNZ          pair
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPSLLQ       $0x20, Y3, Y3
-	VPBLENDD     $0xaa, Y3, Y2, Y2
-	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y5, Y5
-	VPUNPCKLQDQ  Y5, Y2, Y3
-	VPUNPCKHQDQ  Y5, Y2, Y2
-	VMOVUPD      Y3, (SP)
-	VMOVUPD      Y2, 32(SP)
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y4, Y4
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y4, Y2
-	VPUNPCKHQDQ  Y10, Y4, Y3
-	VMOVUPD      Y2, 64(SP)
-	VMOVUPD      Y3, 96(SP)
-	SUBQ         $0x00000400, CX
-	JMP          made
 
+	// Two rounds of the next batch.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// The words of the blocks, in order.
+	VPSLLQ      $0x20, Y3, Y3
+	VPBLENDD    $0xaa, Y3, Y2, Y2
+	VPSLLQ      $0x20, Y6, Y6
+	VPBLENDD    $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ Y5, Y2, Y3
+	VPUNPCKHQDQ Y5, Y2, Y2
+	VMOVUPD     Y3, (SP)
+	VMOVUPD     Y2, 32(SP)
+	VPSLLQ      $0x20, Y9, Y9
+	VPBLENDD    $0xaa, Y9, Y4, Y4
+	VPSLLQ      $0x20, Y11, Y11
+	VPBLENDD    $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ Y10, Y4, Y2
+	VPUNPCKHQDQ Y10, Y4, Y3
+	VMOVUPD     Y2, 64(SP)
+	VMOVUPD     Y3, 96(SP)
+	SUBQ        $0x00000400, CX
+	JMP         made
+
+	// Else those of this batch alone.
 single:
 	MOVQ    $0x00000400, R9
 	SUBQ    SI, R9
@@ -5844,6 +6293,7 @@ single:
 	JL      rest3
 
 words2:
+	// Words of bits into signs.
 	VPBROADCASTD (DI), Y2
 	VPSLLVQ      signShifts64<>+224(SB), Y2, Y2
 	VPSLLQ       $0x1c, Y2, Y3
@@ -5902,6 +6352,7 @@ words2:
 rest3:
 	ADDQ $0x40, R9
 
+	// Signs that begin or end at any bit, bytes of bits at a time.
 chunks1:
 	ANDQ         $0x07, SI
 	VMOVUPD      signShifts64<>+0(SB), Y2
@@ -5928,9 +6379,11 @@ chunk4:
 	JGE          chunk4
 
 rest5:
-	ADDQ         $0x08, R9
-	TESTQ        R9, R9
-	JZ           batch
+	ADDQ  $0x08, R9
+	TESTQ R9, R9
+	JZ    batch
+
+	// The last of them, a part of a vector.
 	SHLQ         $0x03, R9
 	VBROADCASTSD (DI), Y4
 	VPSLLVQ      Y2, Y4, Y2
@@ -6002,27 +6455,31 @@ GLOBL signShifts64<>(SB), RODATA|NOPTR, $256
 // func streamRademacherF64AVX2(z *float64, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX2, MMX+
 TEXT ·streamRademacherF64AVX2(SB), NOSPLIT, $168-40
-	MOVQ         z+0(FP), AX
-	MOVQ         n+8(FP), CX
-	LEAQ         philox256<>+0(SB), DX
-	VPCMPEQD     Y0, Y0, Y0
-	VPSLLQ       $0x36, Y0, Y0
-	VPSRLQ       $0x02, Y0, Y0
-	VPCMPEQD     Y1, Y1, Y1
-	VPSLLQ       $0x3f, Y1, Y1
-	VPOR         Y0, Y1, Y1
-	MOVQ         offset+32(FP), BX
-	MOVQ         BX, SI
-	SHRQ         $0x07, BX
-	MOVQ         SI, DI
-	ANDQ         $0x07, DI
-	SHRQ         $0x03, SI
-	ANDQ         $0x0f, SI
+	MOVQ     z+0(FP), AX
+	MOVQ     n+8(FP), CX
+	LEAQ     philox256<>+0(SB), DX
+	VPCMPEQD Y0, Y0, Y0
+	VPSLLQ   $0x36, Y0, Y0
+	VPSRLQ   $0x02, Y0, Y0
+	VPCMPEQD Y1, Y1, Y1
+	VPSLLQ   $0x3f, Y1, Y1
+	VPOR     Y0, Y1, Y1
+	MOVQ     offset+32(FP), BX
+	MOVQ     BX, SI
+	SHRQ     $0x07, BX
+	MOVQ     SI, DI
+	ANDQ     $0x07, DI
+	SHRQ     $0x03, SI
+	ANDQ     $0x0f, SI
+
+	// The bit of a block that every batch begins at.
 	VMOVUPD      signShifts64<>+96(SB), Y2
 	VMOVQ        DI, X3
 	VPBROADCASTQ X3, Y3
 	VPSUBQ       Y3, Y2, Y2
 	VMOVUPD      Y2, 136(SP)
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VMOVQ        BX, X2
 	VPBROADCASTQ X2, Y2
 	VPADDQ       128(DX), Y2, Y2
@@ -6036,204 +6493,209 @@ TEXT ·streamRademacherF64AVX2(SB), NOSPLIT, $168-40
 	VPBROADCASTQ seed+16(FP), Y14
 	VPSRLQ       $0x20, Y14, Y15
 	ADDQ         $0x07, BX
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPSLLQ       $0x20, Y3, Y3
-	VPBLENDD     $0xaa, Y3, Y2, Y2
-	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y5, Y5
-	VPUNPCKLQDQ  Y5, Y2, Y3
-	VPUNPCKHQDQ  Y5, Y2, Y2
-	VMOVUPD      Y3, (SP)
-	VMOVUPD      Y2, 32(SP)
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y4, Y4
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y4, Y2
-	VPUNPCKHQDQ  Y10, Y4, Y3
-	VMOVUPD      Y2, 64(SP)
-	VMOVUPD      Y3, 96(SP)
+
+	// The ten rounds of Philox.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// The words of the blocks, in order.
+	VPSLLQ      $0x20, Y3, Y3
+	VPBLENDD    $0xaa, Y3, Y2, Y2
+	VPSLLQ      $0x20, Y6, Y6
+	VPBLENDD    $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ Y5, Y2, Y3
+	VPUNPCKHQDQ Y5, Y2, Y2
+	VMOVUPD     Y3, (SP)
+	VMOVUPD     Y2, 32(SP)
+	VPSLLQ      $0x20, Y9, Y9
+	VPBLENDD    $0xaa, Y9, Y4, Y4
+	VPSLLQ      $0x20, Y11, Y11
+	VPBLENDD    $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ Y10, Y4, Y2
+	VPUNPCKHQDQ Y10, Y4, Y3
+	VMOVUPD     Y2, 64(SP)
+	VMOVUPD     Y3, 96(SP)
 
 batch:
+	// A batch of blocks: their numbers, the draw and the key.
 	VMOVQ        BX, X2
 	VPBROADCASTQ X2, Y2
 	VPADDQ       128(DX), Y2, Y2
@@ -6251,42 +6713,45 @@ batch:
 	MOVQ         $0x00000004, R8
 
 pair:
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
+	// Two rounds of the next batch.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// Signs of the batch before, past the caches.
 	VBROADCASTSD (DI), Y7
 	VPSLLVQ      136(SP), Y7, Y7
 	VPSLLQ       $0x0c, Y7, Y8
@@ -6473,60 +6938,64 @@ pair:
 	ADDQ         $0x00000700, AX
 	DECQ         R8
 	JNZ          pair
-	VPMULUDQ     (DX), Y2, Y7
-	VPMULUDQ     32(DX), Y5, Y8
-	VPSRLQ       $0x20, Y8, Y2
-	VPSRLQ       $0x20, Y7, Y5
-	VPXOR        Y3, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y12
-	VPMULUDQ     32(DX), Y10, Y13
-	VPSRLQ       $0x20, Y13, Y4
-	VPSRLQ       $0x20, Y12, Y10
-	VPXOR        Y9, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y11, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPMULUDQ     (DX), Y2, Y6
-	VPMULUDQ     32(DX), Y5, Y3
-	VPSRLQ       $0x20, Y3, Y2
-	VPSRLQ       $0x20, Y6, Y5
-	VPXOR        Y8, Y2, Y2
-	VPXOR        Y14, Y2, Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y15, Y5, Y5
-	VPMULUDQ     (DX), Y4, Y11
-	VPMULUDQ     32(DX), Y10, Y9
-	VPSRLQ       $0x20, Y9, Y4
-	VPSRLQ       $0x20, Y11, Y10
-	VPXOR        Y13, Y4, Y4
-	VPXOR        Y14, Y4, Y4
-	VPXOR        Y12, Y10, Y10
-	VPXOR        Y15, Y10, Y10
-	VPADDQ       64(DX), Y14, Y14
-	VPADDQ       96(DX), Y15, Y15
-	VPSLLQ       $0x20, Y3, Y3
-	VPBLENDD     $0xaa, Y3, Y2, Y2
-	VPSLLQ       $0x20, Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y5, Y5
-	VPUNPCKLQDQ  Y5, Y2, Y3
-	VPUNPCKHQDQ  Y5, Y2, Y2
-	VMOVUPD      Y3, (SP)
-	VMOVUPD      Y2, 32(SP)
-	VPSLLQ       $0x20, Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y4, Y4
-	VPSLLQ       $0x20, Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y10, Y10
-	VPUNPCKLQDQ  Y10, Y4, Y2
-	VPUNPCKHQDQ  Y10, Y4, Y3
-	VMOVUPD      Y2, 64(SP)
-	VMOVUPD      Y3, 96(SP)
-	SUBQ         $0x00000380, CX
-	JNZ          batch
+
+	// Two rounds of the next batch.
+	VPMULUDQ (DX), Y2, Y7
+	VPMULUDQ 32(DX), Y5, Y8
+	VPSRLQ   $0x20, Y8, Y2
+	VPSRLQ   $0x20, Y7, Y5
+	VPXOR    Y3, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y6, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y12
+	VPMULUDQ 32(DX), Y10, Y13
+	VPSRLQ   $0x20, Y13, Y4
+	VPSRLQ   $0x20, Y12, Y10
+	VPXOR    Y9, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y11, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+	VPMULUDQ (DX), Y2, Y6
+	VPMULUDQ 32(DX), Y5, Y3
+	VPSRLQ   $0x20, Y3, Y2
+	VPSRLQ   $0x20, Y6, Y5
+	VPXOR    Y8, Y2, Y2
+	VPXOR    Y14, Y2, Y2
+	VPXOR    Y7, Y5, Y5
+	VPXOR    Y15, Y5, Y5
+	VPMULUDQ (DX), Y4, Y11
+	VPMULUDQ 32(DX), Y10, Y9
+	VPSRLQ   $0x20, Y9, Y4
+	VPSRLQ   $0x20, Y11, Y10
+	VPXOR    Y13, Y4, Y4
+	VPXOR    Y14, Y4, Y4
+	VPXOR    Y12, Y10, Y10
+	VPXOR    Y15, Y10, Y10
+	VPADDQ   64(DX), Y14, Y14
+	VPADDQ   96(DX), Y15, Y15
+
+	// The words of the blocks, in order.
+	VPSLLQ      $0x20, Y3, Y3
+	VPBLENDD    $0xaa, Y3, Y2, Y2
+	VPSLLQ      $0x20, Y6, Y6
+	VPBLENDD    $0xaa, Y6, Y5, Y5
+	VPUNPCKLQDQ Y5, Y2, Y3
+	VPUNPCKHQDQ Y5, Y2, Y2
+	VMOVUPD     Y3, (SP)
+	VMOVUPD     Y2, 32(SP)
+	VPSLLQ      $0x20, Y9, Y9
+	VPBLENDD    $0xaa, Y9, Y4, Y4
+	VPSLLQ      $0x20, Y11, Y11
+	VPBLENDD    $0xaa, Y11, Y10, Y10
+	VPUNPCKLQDQ Y10, Y4, Y2
+	VPUNPCKHQDQ Y10, Y4, Y3
+	VMOVUPD     Y2, 64(SP)
+	VMOVUPD     Y3, 96(SP)
+	SUBQ        $0x00000380, CX
+	JNZ         batch
 	SFENCE
 	VZEROUPPER
 	RET
@@ -6540,10 +7009,13 @@ TEXT ·addProbeF64AVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	SHLQ $0x03, BX
 	XORQ SI, SI
+
+	// 4 vectors at a time.
 	SUBQ $0x00000080, BX
 	JL   done2
 
 loop1:
+	// acc' = acc + z*hz.
 	VMOVUPD (CX)(SI*1), Y0
 	VMULPD  (DX)(SI*1), Y0, Y0
 	VADDPD  (AX)(SI*1), Y0, Y0
@@ -6566,10 +7038,13 @@ loop1:
 
 done2:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000020, BX
 	JL   done4
 
 loop3:
+	// acc' = acc + z*hz.
 	VMOVUPD (CX)(SI*1), Y0
 	VMULPD  (DX)(SI*1), Y0, Y0
 	VADDPD  (AX)(SI*1), Y0, Y0
@@ -6579,12 +7054,16 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ         $0x00000020, BX
-	TESTQ        BX, BX
-	JZ           end5
-	LEAQ         leadingOnes<>+64(SB), DI
-	SUBQ         BX, DI
-	VMOVDQU      (DI), Y0
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
+	TESTQ   BX, BX
+	JZ      end5
+	LEAQ    leadingOnes<>+64(SB), DI
+	SUBQ    BX, DI
+	VMOVDQU (DI), Y0
+
+	// acc' = acc + z*hz.
 	VMASKMOVPD   (CX)(SI*1), Y0, Y1
 	VMASKMOVPD   (DX)(SI*1), Y0, Y2
 	VMULPD       Y2, Y1, Y1
@@ -6610,10 +7089,12 @@ end5:
 // func allFiniteF64AVX2(x *float64, n int) bool
 // Requires: AVX, AVX2
 TEXT ·allFiniteF64AVX2(SB), NOSPLIT, $0-17
-	MOVQ     x+0(FP), AX
-	MOVQ     n+8(FP), CX
-	SHLQ     $0x03, CX
-	XORQ     DX, DX
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+	SHLQ $0x03, CX
+	XORQ DX, DX
+
+	// The mask of |x|, and the largest |x| of each chain.
 	VPCMPEQD Y0, Y0, Y0
 	VPSRLQ   $0x01, Y0, Y0
 	VPSRLQ   $0x20, Y0, Y0
@@ -6622,14 +7103,16 @@ TEXT ·allFiniteF64AVX2(SB), NOSPLIT, $0-17
 	VPXOR    Y2, Y2, Y2
 	VPXOR    Y3, Y3, Y3
 	VPXOR    Y4, Y4, Y4
-	CMPQ     CX, $0x00001000
-	JL       whole
-	MOVQ     CX, BX
-	SHRQ     $0x02, BX
-	ANDQ     $-64, BX
-	LEAQ     (AX)(BX*1), SI
-	LEAQ     (SI)(BX*1), DI
-	LEAQ     (DI)(BX*1), R8
+
+	// Many elements: a line of each quarter in turn.
+	CMPQ CX, $0x00001000
+	JL   whole
+	MOVQ CX, BX
+	SHRQ $0x02, BX
+	ANDQ $-64, BX
+	LEAQ (AX)(BX*1), SI
+	LEAQ (SI)(BX*1), DI
+	LEAQ (DI)(BX*1), R8
 
 quarters:
 	VPAND   (AX)(DX*1), Y0, Y5
@@ -6655,6 +7138,7 @@ quarters:
 	SUBQ    DX, CX
 
 whole:
+	// 4 vectors at a time.
 	SUBQ $0x00000080, CX
 	JL   done2
 
@@ -6673,6 +7157,8 @@ loop1:
 
 done2:
 	ADDQ $0x00000080, CX
+
+	// One vector at a time.
 	SUBQ $0x00000020, CX
 	JL   done4
 
@@ -6684,7 +7170,9 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ       $0x00000020, CX
+	ADDQ $0x00000020, CX
+
+	// The rest, a part of a vector.
 	TESTQ      CX, CX
 	JZ         end5
 	LEAQ       leadingOnes<>+64(SB), BX
@@ -6695,6 +7183,7 @@ done4:
 	VPMAXSD    Y0, Y1, Y1
 
 end5:
+	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Y2, Y1, Y1
 	VPMAXSD      Y4, Y3, Y3
 	VPMAXSD      Y3, Y1, Y1
@@ -6711,7 +7200,9 @@ end5:
 // func allFiniteMultiF64AVX2(x *[]float64, slices int) bool
 // Requires: AVX, AVX2
 TEXT ·allFiniteMultiF64AVX2(SB), NOSPLIT, $0-17
-	MOVQ     x+0(FP), AX
+	MOVQ x+0(FP), AX
+
+	// The mask of |x|, and the largest |x| of each chain.
 	VPCMPEQD Y0, Y0, Y0
 	VPSRLQ   $0x01, Y0, Y0
 	VPSRLQ   $0x20, Y0, Y0
@@ -6721,15 +7212,19 @@ TEXT ·allFiniteMultiF64AVX2(SB), NOSPLIT, $0-17
 	VPXOR    Y3, Y3, Y3
 	VPXOR    Y4, Y4, Y4
 	MOVQ     slices+8(FP), CX
-	TESTQ    CX, CX
-	JZ       none2
-	MOVQ     CX, slices+8(FP)
+
+	// Slice after slice.
+	TESTQ CX, CX
+	JZ    none2
+	MOVQ  CX, slices+8(FP)
 
 each1:
 	XORQ CX, CX
 	MOVQ (AX), DX
 	MOVQ 8(AX), BX
 	SHLQ $0x03, BX
+
+	// 4 vectors at a time.
 	SUBQ $0x00000080, BX
 	JL   done4
 
@@ -6748,6 +7243,8 @@ loop3:
 
 done4:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000020, BX
 	JL   done6
 
@@ -6759,7 +7256,9 @@ loop5:
 	JGE     loop5
 
 done6:
-	ADDQ       $0x00000020, BX
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
 	TESTQ      BX, BX
 	JZ         end7
 	LEAQ       leadingOnes<>+64(SB), SI
@@ -6775,6 +7274,7 @@ end7:
 	JNZ  each1
 
 none2:
+	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Y2, Y1, Y1
 	VPMAXSD      Y4, Y3, Y3
 	VPMAXSD      Y3, Y1, Y1
@@ -6798,10 +7298,12 @@ TEXT ·addAbsF64AVX2(SB), NOSPLIT, $0-24
 	XORQ     BX, BX
 	VPCMPEQD Y0, Y0, Y0
 	VPSRLQ   $0x01, Y0, Y0
-	VMOVUPD  (AX), Y1
-	VMOVUPD  32(AX), Y2
-	SUBQ     $0x40, DX
-	JL       rest
+
+	// 64 bytes at a time.
+	VMOVUPD (AX), Y1
+	VMOVUPD 32(AX), Y2
+	SUBQ    $0x40, DX
+	JL      rest
 
 loop:
 	VPAND  (CX)(BX*1), Y0, Y3
@@ -6812,6 +7314,7 @@ loop:
 	SUBQ   $0x40, DX
 	JGE    loop
 
+	// The rest, of fewer.
 rest:
 	ADDQ       $0x40, DX
 	LEAQ       leadingOnes<>+64(SB), SI
@@ -6834,8 +7337,10 @@ rest:
 // func blockMeansF64AVX2(d *float64, x *float64, blocks int, block int, div float64)
 // Requires: AVX, AVX2, CMOV
 TEXT ·blockMeansF64AVX2(SB), NOSPLIT, $136-40
-	VPCMPEQD     Y0, Y0, Y0
-	VPSRLQ       $0x01, Y0, Y0
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLQ   $0x01, Y0, Y0
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ         x+8(FP), AX
 	MOVQ         block+24(FP), CX
 	SHLQ         $0x03, CX
@@ -6863,12 +7368,14 @@ TEXT ·blockMeansF64AVX2(SB), NOSPLIT, $136-40
 	VBROADCASTSD div+32(FP), Y3
 
 group:
-	TESTQ       SI, SI
-	JZ          done
-	MOVQ        $0x0000000000000004, DI
-	CMPQ        SI, DI
-	CMOVQLT     SI, DI
-	SUBQ        DI, SI
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000004, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        DI, $0x04
 	JNE         slots1
 	TESTQ       CX, CX
@@ -6903,6 +7410,7 @@ group:
 	VMOVDQA     Y4, Y4
 
 summed2:
+	// Their means.
 	VDIVPD  Y3, Y4, Y4
 	CMPQ    DI, $0x04
 	JNE     some3
@@ -6916,6 +7424,7 @@ done:
 	VZEROUPPER
 	RET
 
+	// A group of longer blocks, or of fewer: one block after the other.
 slots1:
 	LEAQ    leadingOnes<>+64(SB), R8
 	SUBQ    DX, R8
@@ -6954,11 +7463,13 @@ rest7:
 	ADDQ       DX, AX
 
 done8:
-	VADDPD         Y7, Y6, Y6
-	VMOVUPD        Y6, (R8)
-	ADDQ           $0x20, R8
-	DECQ           R9
-	JNZ            block5
+	VADDPD  Y7, Y6, Y6
+	VMOVUPD Y6, (R8)
+	ADDQ    $0x20, R8
+	DECQ    R9
+	JNZ     block5
+
+	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 64(SP), Y4, Y4
 	VBROADCASTF128 16(SP), Y5
@@ -6975,6 +7486,7 @@ done8:
 	VMOVDQA        Y6, Y4
 	JMP            summed2
 
+	// The last group, of fewer blocks.
 some3:
 	SHLQ         $0x03, DI
 	LEAQ         leadingOnes<>+64(SB), R8
@@ -7012,18 +7524,23 @@ slice:
 	MOVQ width+40(FP), DI
 	SHLQ $0x03, DI
 	XORQ R8, R8
+
+	// 8 vectors at a time.
 	SUBQ $0x00000100, DI
 	JL   done2
 
 loop1:
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
-	VPXOR   Y4, Y4, Y4
-	VPXOR   Y5, Y5, Y5
-	VPXOR   Y6, Y6, Y6
-	VPXOR   Y7, Y7, Y7
-	VPXOR   Y8, Y8, Y8
-	VPXOR   Y9, Y9, Y9
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+
+	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh3
 	VMOVUPD (AX)(R8*1), Y2
@@ -7081,11 +7598,16 @@ row4:
 
 done2:
 	ADDQ $0x00000100, DI
+
+	// One vector at a time.
 	SUBQ $0x00000020, DI
 	JL   done6
 
 loop5:
-	VPXOR   Y2, Y2, Y2
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+
+	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh7
 	VMOVUPD (AX)(R8*1), Y2
@@ -7107,13 +7629,19 @@ row8:
 	JGE     loop5
 
 done6:
-	ADDQ       $0x00000020, DI
-	TESTQ      DI, DI
-	JZ         end9
-	LEAQ       leadingOnes<>+64(SB), R9
-	SUBQ       DI, R9
-	VMOVDQU    (R9), Y2
-	VPXOR      Y3, Y3, Y3
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end9
+	LEAQ    leadingOnes<>+64(SB), R9
+	SUBQ    DI, R9
+	VMOVDQU (R9), Y2
+
+	// The sums of |x| down the rows.
+	VPXOR Y3, Y3, Y3
+
+	// Go on from the sums in d, if asked to.
 	TESTL      DX, DX
 	JZ         fresh10
 	VMASKMOVPD (AX)(R8*1), Y2, Y3
@@ -7144,6 +7672,7 @@ no12:
 
 no13:
 end9:
+	// On to the next slice.
 	MOVQ  SI, DI
 	IMULQ BX, DI
 	ADDQ  DI, CX
@@ -7156,13 +7685,15 @@ end9:
 // func curvatureF64AVX2(v *float64, den *float64, d *float64, n int, s *float64, power int)
 // Requires: AVX, AVX2
 TEXT ·curvatureF64AVX2(SB), NOSPLIT, $352-48
-	MOVQ         v+0(FP), AX
-	MOVQ         den+8(FP), CX
-	MOVQ         d+16(FP), DX
-	MOVQ         n+24(FP), BX
-	SHLQ         $0x03, BX
-	XORQ         SI, SI
-	MOVQ         s+32(FP), DI
+	MOVQ v+0(FP), AX
+	MOVQ den+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x03, BX
+	XORQ SI, SI
+	MOVQ s+32(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -7185,12 +7716,16 @@ TEXT ·curvatureF64AVX2(SB), NOSPLIT, $352-48
 	VMOVUPD      Y3, 128(R8)
 	VPXOR        96(R8), Y3, Y3
 	VMOVUPD      Y3, 160(R8)
-	SUBQ         $0x00000040, BX
-	JL           done2
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, BX
+	JL   done2
 
 loop1:
-	VMOVUPD  (DX)(SI*1), Y3
-	VMOVUPD  32(DX)(SI*1), Y4
+	VMOVUPD (DX)(SI*1), Y3
+	VMOVUPD 32(DX)(SI*1), Y4
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R8), Y3, Y5
 	VMULPD   Y3, Y5, Y5
 	VMULPD   (AX)(SI*1), Y2, Y3
@@ -7205,10 +7740,12 @@ loop1:
 	VPAND    Y0, Y4, Y5
 	VPCMPGTQ Y5, Y1, Y5
 	VPANDN   Y4, Y5, Y4
-	CMPQ     power+40(FP), $+2
-	JNE      other3
-	VSQRTPD  Y3, Y5
-	VSQRTPD  Y4, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other3
+	VSQRTPD Y3, Y5
+	VSQRTPD Y4, Y6
 
 raised6:
 	VMULPD  32(R8), Y5, Y5
@@ -7225,11 +7762,15 @@ raised6:
 
 done2:
 	ADDQ $0x00000040, BX
+
+	// One vector at a time.
 	SUBQ $0x00000020, BX
 	JL   done8
 
 loop7:
-	VMOVUPD  (DX)(SI*1), Y3
+	VMOVUPD (DX)(SI*1), Y3
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R8), Y3, Y4
 	VMULPD   Y3, Y4, Y4
 	VMULPD   (AX)(SI*1), Y2, Y3
@@ -7237,9 +7778,11 @@ loop7:
 	VPAND    Y0, Y3, Y4
 	VPCMPGTQ Y4, Y1, Y4
 	VPANDN   Y3, Y4, Y3
-	CMPQ     power+40(FP), $+2
-	JNE      other9
-	VSQRTPD  Y3, Y4
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other9
+	VSQRTPD Y3, Y4
 
 raised12:
 	VMULPD  32(R8), Y4, Y4
@@ -7251,13 +7794,17 @@ raised12:
 	JGE     loop7
 
 done8:
-	ADDQ       $0x00000020, BX
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
 	TESTQ      BX, BX
 	JZ         end13
 	LEAQ       leadingOnes<>+64(SB), DI
 	SUBQ       BX, DI
 	VMOVDQU    (DI), Y3
 	VMASKMOVPD (DX)(SI*1), Y3, Y4
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPD (AX)(SI*1), Y3, Y3
 	VMULPD     (R8), Y4, Y5
 	VMULPD     Y4, Y5, Y5
@@ -7266,9 +7813,11 @@ done8:
 	VPAND      Y0, Y2, Y0
 	VPCMPGTQ   Y0, Y1, Y0
 	VPANDN     Y2, Y0, Y2
-	CMPQ       power+40(FP), $+2
-	JNE        other14
-	VSQRTPD    Y2, Y0
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other14
+	VSQRTPD Y2, Y0
 
 raised17:
 	VMULPD       32(R8), Y0, Y0
@@ -7303,6 +7852,7 @@ end13:
 	VZEROUPPER
 	RET
 
+	// The powers 0, 1/2 and 2.
 other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
@@ -7323,6 +7873,7 @@ two5:
 	VMOVDQA Y4, Y6
 	JMP     raised6
 
+	// The powers 0, 1/2 and 2.
 other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
@@ -7339,6 +7890,7 @@ two11:
 	VMOVDQA Y3, Y4
 	JMP     raised12
 
+	// The powers 0, 1/2 and 2.
 other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
@@ -7358,13 +7910,15 @@ two16:
 // func curvaturePowF64AVX2(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
 // Requires: AVX, AVX2
 TEXT ·curvaturePowF64AVX2(SB), $896-48
-	MOVQ         v+0(FP), AX
-	MOVQ         den+8(FP), CX
-	MOVQ         d+16(FP), DX
-	MOVQ         n+24(FP), BX
-	SHLQ         $0x03, BX
-	XORQ         SI, SI
-	MOVQ         s+32(FP), DI
+	MOVQ v+0(FP), AX
+	MOVQ den+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x03, BX
+	XORQ SI, SI
+	MOVQ s+32(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -7398,324 +7952,345 @@ TEXT ·curvaturePowF64AVX2(SB), $896-48
 	VMOVUPD      Y3, 448(SP)
 	VBROADCASTSD 32(DI), Y3
 	VMOVUPD      Y3, 480(SP)
-	SUBQ         $0x00000080, BX
-	JL           done2
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, BX
+	JL   done2
 
 loop1:
-	VMOVUPD   (DX)(SI*1), Y3
-	VMULPD    (R8), Y3, Y4
-	VMULPD    Y3, Y4, Y4
-	VMULPD    (AX)(SI*1), Y2, Y3
-	VADDPD    Y4, Y3, Y3
-	VPAND     Y0, Y3, Y4
-	VPCMPGTQ  Y4, Y1, Y4
-	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+800(SB), Y3, Y4
-	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+832(SB), Y5, Y5
-	VSUBPD    powConstants<>+864(SB), Y5, Y5
-	VPAND     powConstants<>+896(SB), Y4, Y4
-	VPADDQ    powConstants<>+928(SB), Y4, Y4
-	VSUBPD    powConstants<>+0(SB), Y4, Y6
-	VADDPD    powConstants<>+0(SB), Y4, Y7
-	VMOVUPD   powConstants<>+0(SB), Y8
-	VDIVPD    Y7, Y8, Y8
-	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+960(SB), Y9, Y10
-	VSUBPD    powConstants<>+960(SB), Y10, Y10
-	VPAND     powConstants<>+992(SB), Y7, Y7
-	VSUBPD    powConstants<>+0(SB), Y7, Y11
-	VSUBPD    Y11, Y4, Y4
-	VMULPD    Y7, Y10, Y7
-	VSUBPD    Y7, Y6, Y6
-	VMULPD    Y4, Y10, Y4
-	VSUBPD    Y4, Y6, Y4
-	VMULPD    Y8, Y4, Y4
-	VMULPD    Y9, Y9, Y6
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    448(SP), Y4, Y4
-	VMULPD    480(SP), Y9, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    416(SP), Y5, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+1056(SB), Y6, Y11
-	VADDPD    powConstants<>+1024(SB), Y11, Y11
-	VMULPD    powConstants<>+1120(SB), Y6, Y12
-	VADDPD    powConstants<>+1088(SB), Y12, Y12
-	VMULPD    Y12, Y7, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1184(SB), Y6, Y12
-	VADDPD    powConstants<>+1152(SB), Y12, Y12
-	VMULPD    powConstants<>+1216(SB), Y7, Y7
-	VADDPD    Y7, Y12, Y7
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y11, Y7
-	VMULPD    352(SP), Y9, Y8
-	VMULPD    Y6, Y8, Y6
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y4, Y6, Y4
-	VMULPD    384(SP), Y5, Y5
-	VMULPD    448(SP), Y10, Y6
-	VADDPD    Y6, Y5, Y7
-	VADDPD    powConstants<>+288(SB), Y7, Y7
-	VSUBPD    powConstants<>+288(SB), Y7, Y8
-	VSUBPD    Y8, Y5, Y5
-	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1248(SB), Y5, Y6
-	VSUBPD    powConstants<>+1248(SB), Y6, Y6
-	VSUBPD    Y6, Y5, Y5
-	VADDPD    Y4, Y5, Y4
-	VMOVUPD   Y6, 512(SP)
-	VMOVUPD   Y4, 544(SP)
-	VMOVUPD   Y7, 576(SP)
-	VMOVUPD   Y3, (AX)(SI*1)
-	VMOVUPD   32(DX)(SI*1), Y3
-	VMULPD    (R8), Y3, Y4
-	VMULPD    Y3, Y4, Y4
-	VMULPD    32(AX)(SI*1), Y2, Y3
-	VADDPD    Y4, Y3, Y3
-	VPAND     Y0, Y3, Y4
-	VPCMPGTQ  Y4, Y1, Y4
-	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+800(SB), Y3, Y4
-	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+832(SB), Y5, Y5
-	VSUBPD    powConstants<>+864(SB), Y5, Y5
-	VPAND     powConstants<>+896(SB), Y4, Y4
-	VPADDQ    powConstants<>+928(SB), Y4, Y4
-	VSUBPD    powConstants<>+0(SB), Y4, Y6
-	VADDPD    powConstants<>+0(SB), Y4, Y7
-	VMOVUPD   powConstants<>+0(SB), Y8
-	VDIVPD    Y7, Y8, Y8
-	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+960(SB), Y9, Y10
-	VSUBPD    powConstants<>+960(SB), Y10, Y10
-	VPAND     powConstants<>+992(SB), Y7, Y7
-	VSUBPD    powConstants<>+0(SB), Y7, Y11
-	VSUBPD    Y11, Y4, Y4
-	VMULPD    Y7, Y10, Y7
-	VSUBPD    Y7, Y6, Y6
-	VMULPD    Y4, Y10, Y4
-	VSUBPD    Y4, Y6, Y4
-	VMULPD    Y8, Y4, Y4
-	VMULPD    Y9, Y9, Y6
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    448(SP), Y4, Y4
-	VMULPD    480(SP), Y9, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    416(SP), Y5, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+1056(SB), Y6, Y11
-	VADDPD    powConstants<>+1024(SB), Y11, Y11
-	VMULPD    powConstants<>+1120(SB), Y6, Y12
-	VADDPD    powConstants<>+1088(SB), Y12, Y12
-	VMULPD    Y12, Y7, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1184(SB), Y6, Y12
-	VADDPD    powConstants<>+1152(SB), Y12, Y12
-	VMULPD    powConstants<>+1216(SB), Y7, Y7
-	VADDPD    Y7, Y12, Y7
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y11, Y7
-	VMULPD    352(SP), Y9, Y8
-	VMULPD    Y6, Y8, Y6
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y4, Y6, Y4
-	VMULPD    384(SP), Y5, Y5
-	VMULPD    448(SP), Y10, Y6
-	VADDPD    Y6, Y5, Y7
-	VADDPD    powConstants<>+288(SB), Y7, Y7
-	VSUBPD    powConstants<>+288(SB), Y7, Y8
-	VSUBPD    Y8, Y5, Y5
-	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1248(SB), Y5, Y6
-	VSUBPD    powConstants<>+1248(SB), Y6, Y6
-	VSUBPD    Y6, Y5, Y5
-	VADDPD    Y4, Y5, Y4
-	VMOVUPD   Y6, 608(SP)
-	VMOVUPD   Y4, 640(SP)
-	VMOVUPD   Y7, 672(SP)
-	VMOVUPD   Y3, 32(AX)(SI*1)
-	VMOVUPD   64(DX)(SI*1), Y3
-	VMULPD    (R8), Y3, Y4
-	VMULPD    Y3, Y4, Y4
-	VMULPD    64(AX)(SI*1), Y2, Y3
-	VADDPD    Y4, Y3, Y3
-	VPAND     Y0, Y3, Y4
-	VPCMPGTQ  Y4, Y1, Y4
-	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+800(SB), Y3, Y4
-	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+832(SB), Y5, Y5
-	VSUBPD    powConstants<>+864(SB), Y5, Y5
-	VPAND     powConstants<>+896(SB), Y4, Y4
-	VPADDQ    powConstants<>+928(SB), Y4, Y4
-	VSUBPD    powConstants<>+0(SB), Y4, Y6
-	VADDPD    powConstants<>+0(SB), Y4, Y7
-	VMOVUPD   powConstants<>+0(SB), Y8
-	VDIVPD    Y7, Y8, Y8
-	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+960(SB), Y9, Y10
-	VSUBPD    powConstants<>+960(SB), Y10, Y10
-	VPAND     powConstants<>+992(SB), Y7, Y7
-	VSUBPD    powConstants<>+0(SB), Y7, Y11
-	VSUBPD    Y11, Y4, Y4
-	VMULPD    Y7, Y10, Y7
-	VSUBPD    Y7, Y6, Y6
-	VMULPD    Y4, Y10, Y4
-	VSUBPD    Y4, Y6, Y4
-	VMULPD    Y8, Y4, Y4
-	VMULPD    Y9, Y9, Y6
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    448(SP), Y4, Y4
-	VMULPD    480(SP), Y9, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    416(SP), Y5, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+1056(SB), Y6, Y11
-	VADDPD    powConstants<>+1024(SB), Y11, Y11
-	VMULPD    powConstants<>+1120(SB), Y6, Y12
-	VADDPD    powConstants<>+1088(SB), Y12, Y12
-	VMULPD    Y12, Y7, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1184(SB), Y6, Y12
-	VADDPD    powConstants<>+1152(SB), Y12, Y12
-	VMULPD    powConstants<>+1216(SB), Y7, Y7
-	VADDPD    Y7, Y12, Y7
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y11, Y7
-	VMULPD    352(SP), Y9, Y8
-	VMULPD    Y6, Y8, Y6
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y4, Y6, Y4
-	VMULPD    384(SP), Y5, Y5
-	VMULPD    448(SP), Y10, Y6
-	VADDPD    Y6, Y5, Y7
-	VADDPD    powConstants<>+288(SB), Y7, Y7
-	VSUBPD    powConstants<>+288(SB), Y7, Y8
-	VSUBPD    Y8, Y5, Y5
-	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1248(SB), Y5, Y6
-	VSUBPD    powConstants<>+1248(SB), Y6, Y6
-	VSUBPD    Y6, Y5, Y5
-	VADDPD    Y4, Y5, Y4
-	VMOVUPD   Y6, 704(SP)
-	VMOVUPD   Y4, 736(SP)
-	VMOVUPD   Y7, 768(SP)
-	VMOVUPD   Y3, 64(AX)(SI*1)
-	VMOVUPD   96(DX)(SI*1), Y3
-	VMULPD    (R8), Y3, Y4
-	VMULPD    Y3, Y4, Y4
-	VMULPD    96(AX)(SI*1), Y2, Y3
-	VADDPD    Y4, Y3, Y3
-	VPAND     Y0, Y3, Y4
-	VPCMPGTQ  Y4, Y1, Y4
-	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+800(SB), Y3, Y4
-	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+832(SB), Y5, Y5
-	VSUBPD    powConstants<>+864(SB), Y5, Y5
-	VPAND     powConstants<>+896(SB), Y4, Y4
-	VPADDQ    powConstants<>+928(SB), Y4, Y4
-	VSUBPD    powConstants<>+0(SB), Y4, Y6
-	VADDPD    powConstants<>+0(SB), Y4, Y7
-	VMOVUPD   powConstants<>+0(SB), Y8
-	VDIVPD    Y7, Y8, Y8
-	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+960(SB), Y9, Y10
-	VSUBPD    powConstants<>+960(SB), Y10, Y10
-	VPAND     powConstants<>+992(SB), Y7, Y7
-	VSUBPD    powConstants<>+0(SB), Y7, Y11
-	VSUBPD    Y11, Y4, Y4
-	VMULPD    Y7, Y10, Y7
-	VSUBPD    Y7, Y6, Y6
-	VMULPD    Y4, Y10, Y4
-	VSUBPD    Y4, Y6, Y4
-	VMULPD    Y8, Y4, Y4
-	VMULPD    Y9, Y9, Y6
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    448(SP), Y4, Y4
-	VMULPD    480(SP), Y9, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    416(SP), Y5, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+1056(SB), Y6, Y11
-	VADDPD    powConstants<>+1024(SB), Y11, Y11
-	VMULPD    powConstants<>+1120(SB), Y6, Y12
-	VADDPD    powConstants<>+1088(SB), Y12, Y12
-	VMULPD    Y12, Y7, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1184(SB), Y6, Y12
-	VADDPD    powConstants<>+1152(SB), Y12, Y12
-	VMULPD    powConstants<>+1216(SB), Y7, Y7
-	VADDPD    Y7, Y12, Y7
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y11, Y7
-	VMULPD    352(SP), Y9, Y8
-	VMULPD    Y6, Y8, Y6
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y4, Y6, Y4
-	VMULPD    384(SP), Y5, Y5
-	VMULPD    448(SP), Y10, Y6
-	VADDPD    Y6, Y5, Y7
-	VADDPD    powConstants<>+288(SB), Y7, Y7
-	VSUBPD    powConstants<>+288(SB), Y7, Y8
-	VSUBPD    Y8, Y5, Y5
-	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1248(SB), Y5, Y6
-	VSUBPD    powConstants<>+1248(SB), Y6, Y6
-	VSUBPD    Y6, Y5, Y5
-	VADDPD    Y4, Y5, Y4
-	VMOVUPD   Y6, 800(SP)
-	VMOVUPD   Y4, 832(SP)
-	VMOVUPD   Y7, 864(SP)
-	VMOVUPD   Y3, 96(AX)(SI*1)
-	VMOVUPD   512(SP), Y3
-	VMOVUPD   544(SP), Y4
-	VMOVUPD   576(SP), Y5
-	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1280(SB), Y3, Y7
-	VADDPD    powConstants<>+1312(SB), Y7, Y7
-	VMULPD    Y7, Y3, Y3
-	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1280(SB), Y6, Y8
-	VADDPD    Y8, Y7, Y7
-	VMULPD    Y4, Y7, Y4
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1344(SB), Y6, Y9
-	VADDPD    powConstants<>+1376(SB), Y9, Y9
-	VMULPD    powConstants<>+1440(SB), Y6, Y10
-	VADDPD    powConstants<>+1408(SB), Y10, Y10
-	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1504(SB), Y6, Y10
-	VADDPD    powConstants<>+1472(SB), Y10, Y10
-	VMULPD    powConstants<>+1568(SB), Y6, Y11
-	VADDPD    powConstants<>+1536(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1632(SB), Y6, Y10
-	VADDPD    powConstants<>+1600(SB), Y10, Y10
-	VMULPD    powConstants<>+1696(SB), Y6, Y11
-	VADDPD    powConstants<>+1664(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y7
-	VADDPD    Y7, Y10, Y7
-	VMULPD    Y8, Y8, Y8
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y9, Y7
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y6, Y4, Y4
-	VADDPD    Y4, Y3, Y3
-	VPSLLQ    $0x34, Y5, Y4
-	VPADDQ    Y3, Y4, Y3
-	VMOVUPD   (AX)(SI*1), Y4
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD  (DX)(SI*1), Y3
+	VMULPD   (R8), Y3, Y4
+	VMULPD   Y3, Y4, Y4
+	VMULPD   (AX)(SI*1), Y2, Y3
+	VADDPD   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTQ Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// a*log2(v') = n + r.
+	VPADDQ  powConstants<>+800(SB), Y3, Y4
+	VPSRLQ  $0x34, Y4, Y5
+	VPOR    powConstants<>+832(SB), Y5, Y5
+	VSUBPD  powConstants<>+864(SB), Y5, Y5
+	VPAND   powConstants<>+896(SB), Y4, Y4
+	VPADDQ  powConstants<>+928(SB), Y4, Y4
+	VSUBPD  powConstants<>+0(SB), Y4, Y6
+	VADDPD  powConstants<>+0(SB), Y4, Y7
+	VMOVUPD powConstants<>+0(SB), Y8
+	VDIVPD  Y7, Y8, Y8
+	VMULPD  Y8, Y6, Y9
+	VADDPD  powConstants<>+960(SB), Y9, Y10
+	VSUBPD  powConstants<>+960(SB), Y10, Y10
+	VPAND   powConstants<>+992(SB), Y7, Y7
+	VSUBPD  powConstants<>+0(SB), Y7, Y11
+	VSUBPD  Y11, Y4, Y4
+	VMULPD  Y7, Y10, Y7
+	VSUBPD  Y7, Y6, Y6
+	VMULPD  Y4, Y10, Y4
+	VSUBPD  Y4, Y6, Y4
+	VMULPD  Y8, Y4, Y4
+	VMULPD  Y9, Y9, Y6
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  448(SP), Y4, Y4
+	VMULPD  480(SP), Y9, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  416(SP), Y5, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  powConstants<>+1056(SB), Y6, Y11
+	VADDPD  powConstants<>+1024(SB), Y11, Y11
+	VMULPD  powConstants<>+1120(SB), Y6, Y12
+	VADDPD  powConstants<>+1088(SB), Y12, Y12
+	VMULPD  Y12, Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  powConstants<>+1184(SB), Y6, Y12
+	VADDPD  powConstants<>+1152(SB), Y12, Y12
+	VMULPD  powConstants<>+1216(SB), Y7, Y7
+	VADDPD  Y7, Y12, Y7
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y11, Y7
+	VMULPD  352(SP), Y9, Y8
+	VMULPD  Y6, Y8, Y6
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y4, Y6, Y4
+	VMULPD  384(SP), Y5, Y5
+	VMULPD  448(SP), Y10, Y6
+	VADDPD  Y6, Y5, Y7
+	VADDPD  powConstants<>+288(SB), Y7, Y7
+	VSUBPD  powConstants<>+288(SB), Y7, Y8
+	VSUBPD  Y8, Y5, Y5
+	VADDPD  Y6, Y5, Y5
+	VADDPD  powConstants<>+1248(SB), Y5, Y6
+	VSUBPD  powConstants<>+1248(SB), Y6, Y6
+	VSUBPD  Y6, Y5, Y5
+	VADDPD  Y4, Y5, Y4
+	VMOVUPD Y6, 512(SP)
+	VMOVUPD Y4, 544(SP)
+	VMOVUPD Y7, 576(SP)
+	VMOVUPD Y3, (AX)(SI*1)
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD  32(DX)(SI*1), Y3
+	VMULPD   (R8), Y3, Y4
+	VMULPD   Y3, Y4, Y4
+	VMULPD   32(AX)(SI*1), Y2, Y3
+	VADDPD   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTQ Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// a*log2(v') = n + r.
+	VPADDQ  powConstants<>+800(SB), Y3, Y4
+	VPSRLQ  $0x34, Y4, Y5
+	VPOR    powConstants<>+832(SB), Y5, Y5
+	VSUBPD  powConstants<>+864(SB), Y5, Y5
+	VPAND   powConstants<>+896(SB), Y4, Y4
+	VPADDQ  powConstants<>+928(SB), Y4, Y4
+	VSUBPD  powConstants<>+0(SB), Y4, Y6
+	VADDPD  powConstants<>+0(SB), Y4, Y7
+	VMOVUPD powConstants<>+0(SB), Y8
+	VDIVPD  Y7, Y8, Y8
+	VMULPD  Y8, Y6, Y9
+	VADDPD  powConstants<>+960(SB), Y9, Y10
+	VSUBPD  powConstants<>+960(SB), Y10, Y10
+	VPAND   powConstants<>+992(SB), Y7, Y7
+	VSUBPD  powConstants<>+0(SB), Y7, Y11
+	VSUBPD  Y11, Y4, Y4
+	VMULPD  Y7, Y10, Y7
+	VSUBPD  Y7, Y6, Y6
+	VMULPD  Y4, Y10, Y4
+	VSUBPD  Y4, Y6, Y4
+	VMULPD  Y8, Y4, Y4
+	VMULPD  Y9, Y9, Y6
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  448(SP), Y4, Y4
+	VMULPD  480(SP), Y9, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  416(SP), Y5, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  powConstants<>+1056(SB), Y6, Y11
+	VADDPD  powConstants<>+1024(SB), Y11, Y11
+	VMULPD  powConstants<>+1120(SB), Y6, Y12
+	VADDPD  powConstants<>+1088(SB), Y12, Y12
+	VMULPD  Y12, Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  powConstants<>+1184(SB), Y6, Y12
+	VADDPD  powConstants<>+1152(SB), Y12, Y12
+	VMULPD  powConstants<>+1216(SB), Y7, Y7
+	VADDPD  Y7, Y12, Y7
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y11, Y7
+	VMULPD  352(SP), Y9, Y8
+	VMULPD  Y6, Y8, Y6
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y4, Y6, Y4
+	VMULPD  384(SP), Y5, Y5
+	VMULPD  448(SP), Y10, Y6
+	VADDPD  Y6, Y5, Y7
+	VADDPD  powConstants<>+288(SB), Y7, Y7
+	VSUBPD  powConstants<>+288(SB), Y7, Y8
+	VSUBPD  Y8, Y5, Y5
+	VADDPD  Y6, Y5, Y5
+	VADDPD  powConstants<>+1248(SB), Y5, Y6
+	VSUBPD  powConstants<>+1248(SB), Y6, Y6
+	VSUBPD  Y6, Y5, Y5
+	VADDPD  Y4, Y5, Y4
+	VMOVUPD Y6, 608(SP)
+	VMOVUPD Y4, 640(SP)
+	VMOVUPD Y7, 672(SP)
+	VMOVUPD Y3, 32(AX)(SI*1)
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD  64(DX)(SI*1), Y3
+	VMULPD   (R8), Y3, Y4
+	VMULPD   Y3, Y4, Y4
+	VMULPD   64(AX)(SI*1), Y2, Y3
+	VADDPD   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTQ Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// a*log2(v') = n + r.
+	VPADDQ  powConstants<>+800(SB), Y3, Y4
+	VPSRLQ  $0x34, Y4, Y5
+	VPOR    powConstants<>+832(SB), Y5, Y5
+	VSUBPD  powConstants<>+864(SB), Y5, Y5
+	VPAND   powConstants<>+896(SB), Y4, Y4
+	VPADDQ  powConstants<>+928(SB), Y4, Y4
+	VSUBPD  powConstants<>+0(SB), Y4, Y6
+	VADDPD  powConstants<>+0(SB), Y4, Y7
+	VMOVUPD powConstants<>+0(SB), Y8
+	VDIVPD  Y7, Y8, Y8
+	VMULPD  Y8, Y6, Y9
+	VADDPD  powConstants<>+960(SB), Y9, Y10
+	VSUBPD  powConstants<>+960(SB), Y10, Y10
+	VPAND   powConstants<>+992(SB), Y7, Y7
+	VSUBPD  powConstants<>+0(SB), Y7, Y11
+	VSUBPD  Y11, Y4, Y4
+	VMULPD  Y7, Y10, Y7
+	VSUBPD  Y7, Y6, Y6
+	VMULPD  Y4, Y10, Y4
+	VSUBPD  Y4, Y6, Y4
+	VMULPD  Y8, Y4, Y4
+	VMULPD  Y9, Y9, Y6
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  448(SP), Y4, Y4
+	VMULPD  480(SP), Y9, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  416(SP), Y5, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  powConstants<>+1056(SB), Y6, Y11
+	VADDPD  powConstants<>+1024(SB), Y11, Y11
+	VMULPD  powConstants<>+1120(SB), Y6, Y12
+	VADDPD  powConstants<>+1088(SB), Y12, Y12
+	VMULPD  Y12, Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  powConstants<>+1184(SB), Y6, Y12
+	VADDPD  powConstants<>+1152(SB), Y12, Y12
+	VMULPD  powConstants<>+1216(SB), Y7, Y7
+	VADDPD  Y7, Y12, Y7
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y11, Y7
+	VMULPD  352(SP), Y9, Y8
+	VMULPD  Y6, Y8, Y6
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y4, Y6, Y4
+	VMULPD  384(SP), Y5, Y5
+	VMULPD  448(SP), Y10, Y6
+	VADDPD  Y6, Y5, Y7
+	VADDPD  powConstants<>+288(SB), Y7, Y7
+	VSUBPD  powConstants<>+288(SB), Y7, Y8
+	VSUBPD  Y8, Y5, Y5
+	VADDPD  Y6, Y5, Y5
+	VADDPD  powConstants<>+1248(SB), Y5, Y6
+	VSUBPD  powConstants<>+1248(SB), Y6, Y6
+	VSUBPD  Y6, Y5, Y5
+	VADDPD  Y4, Y5, Y4
+	VMOVUPD Y6, 704(SP)
+	VMOVUPD Y4, 736(SP)
+	VMOVUPD Y7, 768(SP)
+	VMOVUPD Y3, 64(AX)(SI*1)
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD  96(DX)(SI*1), Y3
+	VMULPD   (R8), Y3, Y4
+	VMULPD   Y3, Y4, Y4
+	VMULPD   96(AX)(SI*1), Y2, Y3
+	VADDPD   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTQ Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// a*log2(v') = n + r.
+	VPADDQ  powConstants<>+800(SB), Y3, Y4
+	VPSRLQ  $0x34, Y4, Y5
+	VPOR    powConstants<>+832(SB), Y5, Y5
+	VSUBPD  powConstants<>+864(SB), Y5, Y5
+	VPAND   powConstants<>+896(SB), Y4, Y4
+	VPADDQ  powConstants<>+928(SB), Y4, Y4
+	VSUBPD  powConstants<>+0(SB), Y4, Y6
+	VADDPD  powConstants<>+0(SB), Y4, Y7
+	VMOVUPD powConstants<>+0(SB), Y8
+	VDIVPD  Y7, Y8, Y8
+	VMULPD  Y8, Y6, Y9
+	VADDPD  powConstants<>+960(SB), Y9, Y10
+	VSUBPD  powConstants<>+960(SB), Y10, Y10
+	VPAND   powConstants<>+992(SB), Y7, Y7
+	VSUBPD  powConstants<>+0(SB), Y7, Y11
+	VSUBPD  Y11, Y4, Y4
+	VMULPD  Y7, Y10, Y7
+	VSUBPD  Y7, Y6, Y6
+	VMULPD  Y4, Y10, Y4
+	VSUBPD  Y4, Y6, Y4
+	VMULPD  Y8, Y4, Y4
+	VMULPD  Y9, Y9, Y6
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  448(SP), Y4, Y4
+	VMULPD  480(SP), Y9, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  416(SP), Y5, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  powConstants<>+1056(SB), Y6, Y11
+	VADDPD  powConstants<>+1024(SB), Y11, Y11
+	VMULPD  powConstants<>+1120(SB), Y6, Y12
+	VADDPD  powConstants<>+1088(SB), Y12, Y12
+	VMULPD  Y12, Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  powConstants<>+1184(SB), Y6, Y12
+	VADDPD  powConstants<>+1152(SB), Y12, Y12
+	VMULPD  powConstants<>+1216(SB), Y7, Y7
+	VADDPD  Y7, Y12, Y7
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y11, Y7
+	VMULPD  352(SP), Y9, Y8
+	VMULPD  Y6, Y8, Y6
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y4, Y6, Y4
+	VMULPD  384(SP), Y5, Y5
+	VMULPD  448(SP), Y10, Y6
+	VADDPD  Y6, Y5, Y7
+	VADDPD  powConstants<>+288(SB), Y7, Y7
+	VSUBPD  powConstants<>+288(SB), Y7, Y8
+	VSUBPD  Y8, Y5, Y5
+	VADDPD  Y6, Y5, Y5
+	VADDPD  powConstants<>+1248(SB), Y5, Y6
+	VSUBPD  powConstants<>+1248(SB), Y6, Y6
+	VSUBPD  Y6, Y5, Y5
+	VADDPD  Y4, Y5, Y4
+	VMOVUPD Y6, 800(SP)
+	VMOVUPD Y4, 832(SP)
+	VMOVUPD Y7, 864(SP)
+	VMOVUPD Y3, 96(AX)(SI*1)
+	VMOVUPD 512(SP), Y3
+	VMOVUPD 544(SP), Y4
+	VMOVUPD 576(SP), Y5
+
+	// 2^(n+r).
+	VADDPD  Y4, Y3, Y6
+	VMULPD  powConstants<>+1280(SB), Y3, Y7
+	VADDPD  powConstants<>+1312(SB), Y7, Y7
+	VMULPD  Y7, Y3, Y3
+	VADDPD  powConstants<>+0(SB), Y3, Y3
+	VMULPD  powConstants<>+1280(SB), Y6, Y8
+	VADDPD  Y8, Y7, Y7
+	VMULPD  Y4, Y7, Y4
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  powConstants<>+1344(SB), Y6, Y9
+	VADDPD  powConstants<>+1376(SB), Y9, Y9
+	VMULPD  powConstants<>+1440(SB), Y6, Y10
+	VADDPD  powConstants<>+1408(SB), Y10, Y10
+	VMULPD  Y10, Y7, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1504(SB), Y6, Y10
+	VADDPD  powConstants<>+1472(SB), Y10, Y10
+	VMULPD  powConstants<>+1568(SB), Y6, Y11
+	VADDPD  powConstants<>+1536(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y11
+	VADDPD  Y11, Y10, Y10
+	VMULPD  Y10, Y8, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1632(SB), Y6, Y10
+	VADDPD  powConstants<>+1600(SB), Y10, Y10
+	VMULPD  powConstants<>+1696(SB), Y6, Y11
+	VADDPD  powConstants<>+1664(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y7
+	VADDPD  Y7, Y10, Y7
+	VMULPD  Y8, Y8, Y8
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y9, Y7
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y6, Y4, Y4
+	VADDPD  Y4, Y3, Y3
+	VPSLLQ  $0x34, Y5, Y4
+	VPADDQ  Y3, Y4, Y3
+	VMOVUPD (AX)(SI*1), Y4
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
 	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
@@ -7724,51 +8299,57 @@ loop1:
 	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
 	VPANDN    Y3, Y5, Y3
-	VMULPD    32(R8), Y3, Y3
-	VADDPD    64(R8), Y3, Y3
-	VMOVUPD   Y3, (CX)(SI*1)
-	VMOVUPD   608(SP), Y3
-	VMOVUPD   640(SP), Y4
-	VMOVUPD   672(SP), Y5
-	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1280(SB), Y3, Y7
-	VADDPD    powConstants<>+1312(SB), Y7, Y7
-	VMULPD    Y7, Y3, Y3
-	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1280(SB), Y6, Y8
-	VADDPD    Y8, Y7, Y7
-	VMULPD    Y4, Y7, Y4
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1344(SB), Y6, Y9
-	VADDPD    powConstants<>+1376(SB), Y9, Y9
-	VMULPD    powConstants<>+1440(SB), Y6, Y10
-	VADDPD    powConstants<>+1408(SB), Y10, Y10
-	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1504(SB), Y6, Y10
-	VADDPD    powConstants<>+1472(SB), Y10, Y10
-	VMULPD    powConstants<>+1568(SB), Y6, Y11
-	VADDPD    powConstants<>+1536(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1632(SB), Y6, Y10
-	VADDPD    powConstants<>+1600(SB), Y10, Y10
-	VMULPD    powConstants<>+1696(SB), Y6, Y11
-	VADDPD    powConstants<>+1664(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y7
-	VADDPD    Y7, Y10, Y7
-	VMULPD    Y8, Y8, Y8
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y9, Y7
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y6, Y4, Y4
-	VADDPD    Y4, Y3, Y3
-	VPSLLQ    $0x34, Y5, Y4
-	VPADDQ    Y3, Y4, Y3
-	VMOVUPD   32(AX)(SI*1), Y4
+
+	// den = v'^(k/2)*r + e.
+	VMULPD  32(R8), Y3, Y3
+	VADDPD  64(R8), Y3, Y3
+	VMOVUPD Y3, (CX)(SI*1)
+	VMOVUPD 608(SP), Y3
+	VMOVUPD 640(SP), Y4
+	VMOVUPD 672(SP), Y5
+
+	// 2^(n+r).
+	VADDPD  Y4, Y3, Y6
+	VMULPD  powConstants<>+1280(SB), Y3, Y7
+	VADDPD  powConstants<>+1312(SB), Y7, Y7
+	VMULPD  Y7, Y3, Y3
+	VADDPD  powConstants<>+0(SB), Y3, Y3
+	VMULPD  powConstants<>+1280(SB), Y6, Y8
+	VADDPD  Y8, Y7, Y7
+	VMULPD  Y4, Y7, Y4
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  powConstants<>+1344(SB), Y6, Y9
+	VADDPD  powConstants<>+1376(SB), Y9, Y9
+	VMULPD  powConstants<>+1440(SB), Y6, Y10
+	VADDPD  powConstants<>+1408(SB), Y10, Y10
+	VMULPD  Y10, Y7, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1504(SB), Y6, Y10
+	VADDPD  powConstants<>+1472(SB), Y10, Y10
+	VMULPD  powConstants<>+1568(SB), Y6, Y11
+	VADDPD  powConstants<>+1536(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y11
+	VADDPD  Y11, Y10, Y10
+	VMULPD  Y10, Y8, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1632(SB), Y6, Y10
+	VADDPD  powConstants<>+1600(SB), Y10, Y10
+	VMULPD  powConstants<>+1696(SB), Y6, Y11
+	VADDPD  powConstants<>+1664(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y7
+	VADDPD  Y7, Y10, Y7
+	VMULPD  Y8, Y8, Y8
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y9, Y7
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y6, Y4, Y4
+	VADDPD  Y4, Y3, Y3
+	VPSLLQ  $0x34, Y5, Y4
+	VPADDQ  Y3, Y4, Y3
+	VMOVUPD 32(AX)(SI*1), Y4
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
 	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
@@ -7777,51 +8358,57 @@ loop1:
 	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
 	VPANDN    Y3, Y5, Y3
-	VMULPD    32(R8), Y3, Y3
-	VADDPD    64(R8), Y3, Y3
-	VMOVUPD   Y3, 32(CX)(SI*1)
-	VMOVUPD   704(SP), Y3
-	VMOVUPD   736(SP), Y4
-	VMOVUPD   768(SP), Y5
-	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1280(SB), Y3, Y7
-	VADDPD    powConstants<>+1312(SB), Y7, Y7
-	VMULPD    Y7, Y3, Y3
-	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1280(SB), Y6, Y8
-	VADDPD    Y8, Y7, Y7
-	VMULPD    Y4, Y7, Y4
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1344(SB), Y6, Y9
-	VADDPD    powConstants<>+1376(SB), Y9, Y9
-	VMULPD    powConstants<>+1440(SB), Y6, Y10
-	VADDPD    powConstants<>+1408(SB), Y10, Y10
-	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1504(SB), Y6, Y10
-	VADDPD    powConstants<>+1472(SB), Y10, Y10
-	VMULPD    powConstants<>+1568(SB), Y6, Y11
-	VADDPD    powConstants<>+1536(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1632(SB), Y6, Y10
-	VADDPD    powConstants<>+1600(SB), Y10, Y10
-	VMULPD    powConstants<>+1696(SB), Y6, Y11
-	VADDPD    powConstants<>+1664(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y7
-	VADDPD    Y7, Y10, Y7
-	VMULPD    Y8, Y8, Y8
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y9, Y7
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y6, Y4, Y4
-	VADDPD    Y4, Y3, Y3
-	VPSLLQ    $0x34, Y5, Y4
-	VPADDQ    Y3, Y4, Y3
-	VMOVUPD   64(AX)(SI*1), Y4
+
+	// den = v'^(k/2)*r + e.
+	VMULPD  32(R8), Y3, Y3
+	VADDPD  64(R8), Y3, Y3
+	VMOVUPD Y3, 32(CX)(SI*1)
+	VMOVUPD 704(SP), Y3
+	VMOVUPD 736(SP), Y4
+	VMOVUPD 768(SP), Y5
+
+	// 2^(n+r).
+	VADDPD  Y4, Y3, Y6
+	VMULPD  powConstants<>+1280(SB), Y3, Y7
+	VADDPD  powConstants<>+1312(SB), Y7, Y7
+	VMULPD  Y7, Y3, Y3
+	VADDPD  powConstants<>+0(SB), Y3, Y3
+	VMULPD  powConstants<>+1280(SB), Y6, Y8
+	VADDPD  Y8, Y7, Y7
+	VMULPD  Y4, Y7, Y4
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  powConstants<>+1344(SB), Y6, Y9
+	VADDPD  powConstants<>+1376(SB), Y9, Y9
+	VMULPD  powConstants<>+1440(SB), Y6, Y10
+	VADDPD  powConstants<>+1408(SB), Y10, Y10
+	VMULPD  Y10, Y7, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1504(SB), Y6, Y10
+	VADDPD  powConstants<>+1472(SB), Y10, Y10
+	VMULPD  powConstants<>+1568(SB), Y6, Y11
+	VADDPD  powConstants<>+1536(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y11
+	VADDPD  Y11, Y10, Y10
+	VMULPD  Y10, Y8, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1632(SB), Y6, Y10
+	VADDPD  powConstants<>+1600(SB), Y10, Y10
+	VMULPD  powConstants<>+1696(SB), Y6, Y11
+	VADDPD  powConstants<>+1664(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y7
+	VADDPD  Y7, Y10, Y7
+	VMULPD  Y8, Y8, Y8
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y9, Y7
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y6, Y4, Y4
+	VADDPD  Y4, Y3, Y3
+	VPSLLQ  $0x34, Y5, Y4
+	VPADDQ  Y3, Y4, Y3
+	VMOVUPD 64(AX)(SI*1), Y4
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
 	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
@@ -7830,51 +8417,57 @@ loop1:
 	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
 	VPANDN    Y3, Y5, Y3
-	VMULPD    32(R8), Y3, Y3
-	VADDPD    64(R8), Y3, Y3
-	VMOVUPD   Y3, 64(CX)(SI*1)
-	VMOVUPD   800(SP), Y3
-	VMOVUPD   832(SP), Y4
-	VMOVUPD   864(SP), Y5
-	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1280(SB), Y3, Y7
-	VADDPD    powConstants<>+1312(SB), Y7, Y7
-	VMULPD    Y7, Y3, Y3
-	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1280(SB), Y6, Y8
-	VADDPD    Y8, Y7, Y7
-	VMULPD    Y4, Y7, Y4
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1344(SB), Y6, Y9
-	VADDPD    powConstants<>+1376(SB), Y9, Y9
-	VMULPD    powConstants<>+1440(SB), Y6, Y10
-	VADDPD    powConstants<>+1408(SB), Y10, Y10
-	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1504(SB), Y6, Y10
-	VADDPD    powConstants<>+1472(SB), Y10, Y10
-	VMULPD    powConstants<>+1568(SB), Y6, Y11
-	VADDPD    powConstants<>+1536(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1632(SB), Y6, Y10
-	VADDPD    powConstants<>+1600(SB), Y10, Y10
-	VMULPD    powConstants<>+1696(SB), Y6, Y11
-	VADDPD    powConstants<>+1664(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y7
-	VADDPD    Y7, Y10, Y7
-	VMULPD    Y8, Y8, Y8
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y9, Y7
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y6, Y4, Y4
-	VADDPD    Y4, Y3, Y3
-	VPSLLQ    $0x34, Y5, Y4
-	VPADDQ    Y3, Y4, Y3
-	VMOVUPD   96(AX)(SI*1), Y4
+
+	// den = v'^(k/2)*r + e.
+	VMULPD  32(R8), Y3, Y3
+	VADDPD  64(R8), Y3, Y3
+	VMOVUPD Y3, 64(CX)(SI*1)
+	VMOVUPD 800(SP), Y3
+	VMOVUPD 832(SP), Y4
+	VMOVUPD 864(SP), Y5
+
+	// 2^(n+r).
+	VADDPD  Y4, Y3, Y6
+	VMULPD  powConstants<>+1280(SB), Y3, Y7
+	VADDPD  powConstants<>+1312(SB), Y7, Y7
+	VMULPD  Y7, Y3, Y3
+	VADDPD  powConstants<>+0(SB), Y3, Y3
+	VMULPD  powConstants<>+1280(SB), Y6, Y8
+	VADDPD  Y8, Y7, Y7
+	VMULPD  Y4, Y7, Y4
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  powConstants<>+1344(SB), Y6, Y9
+	VADDPD  powConstants<>+1376(SB), Y9, Y9
+	VMULPD  powConstants<>+1440(SB), Y6, Y10
+	VADDPD  powConstants<>+1408(SB), Y10, Y10
+	VMULPD  Y10, Y7, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1504(SB), Y6, Y10
+	VADDPD  powConstants<>+1472(SB), Y10, Y10
+	VMULPD  powConstants<>+1568(SB), Y6, Y11
+	VADDPD  powConstants<>+1536(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y11
+	VADDPD  Y11, Y10, Y10
+	VMULPD  Y10, Y8, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1632(SB), Y6, Y10
+	VADDPD  powConstants<>+1600(SB), Y10, Y10
+	VMULPD  powConstants<>+1696(SB), Y6, Y11
+	VADDPD  powConstants<>+1664(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y7
+	VADDPD  Y7, Y10, Y7
+	VMULPD  Y8, Y8, Y8
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y9, Y7
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y6, Y4, Y4
+	VADDPD  Y4, Y3, Y3
+	VPSLLQ  $0x34, Y5, Y4
+	VPADDQ  Y3, Y4, Y3
+	VMOVUPD 96(AX)(SI*1), Y4
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
 	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
@@ -7883,129 +8476,140 @@ loop1:
 	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
 	VPANDN    Y3, Y5, Y3
-	VMULPD    32(R8), Y3, Y3
-	VADDPD    64(R8), Y3, Y3
-	VMOVUPD   Y3, 96(CX)(SI*1)
-	ADDQ      $0x00000080, SI
-	SUBQ      $0x00000080, BX
-	JGE       loop1
+
+	// den = v'^(k/2)*r + e.
+	VMULPD  32(R8), Y3, Y3
+	VADDPD  64(R8), Y3, Y3
+	VMOVUPD Y3, 96(CX)(SI*1)
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000080, BX
+	JGE     loop1
 
 done2:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000020, BX
 	JL   done4
 
 loop3:
-	VMOVUPD   (DX)(SI*1), Y3
-	VMULPD    (R8), Y3, Y4
-	VMULPD    Y3, Y4, Y4
-	VMULPD    (AX)(SI*1), Y2, Y3
-	VADDPD    Y4, Y3, Y3
-	VPAND     Y0, Y3, Y4
-	VPCMPGTQ  Y4, Y1, Y4
-	VPANDN    Y3, Y4, Y3
-	VPADDQ    powConstants<>+800(SB), Y3, Y4
-	VPSRLQ    $0x34, Y4, Y5
-	VPOR      powConstants<>+832(SB), Y5, Y5
-	VSUBPD    powConstants<>+864(SB), Y5, Y5
-	VPAND     powConstants<>+896(SB), Y4, Y4
-	VPADDQ    powConstants<>+928(SB), Y4, Y4
-	VSUBPD    powConstants<>+0(SB), Y4, Y6
-	VADDPD    powConstants<>+0(SB), Y4, Y7
-	VMOVUPD   powConstants<>+0(SB), Y8
-	VDIVPD    Y7, Y8, Y8
-	VMULPD    Y8, Y6, Y9
-	VADDPD    powConstants<>+960(SB), Y9, Y10
-	VSUBPD    powConstants<>+960(SB), Y10, Y10
-	VPAND     powConstants<>+992(SB), Y7, Y7
-	VSUBPD    powConstants<>+0(SB), Y7, Y11
-	VSUBPD    Y11, Y4, Y4
-	VMULPD    Y7, Y10, Y7
-	VSUBPD    Y7, Y6, Y6
-	VMULPD    Y4, Y10, Y4
-	VSUBPD    Y4, Y6, Y4
-	VMULPD    Y8, Y4, Y4
-	VMULPD    Y9, Y9, Y6
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    448(SP), Y4, Y4
-	VMULPD    480(SP), Y9, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    416(SP), Y5, Y11
-	VADDPD    Y11, Y4, Y4
-	VMULPD    powConstants<>+1056(SB), Y6, Y11
-	VADDPD    powConstants<>+1024(SB), Y11, Y11
-	VMULPD    powConstants<>+1120(SB), Y6, Y12
-	VADDPD    powConstants<>+1088(SB), Y12, Y12
-	VMULPD    Y12, Y7, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    powConstants<>+1184(SB), Y6, Y12
-	VADDPD    powConstants<>+1152(SB), Y12, Y12
-	VMULPD    powConstants<>+1216(SB), Y7, Y7
-	VADDPD    Y7, Y12, Y7
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y11, Y7
-	VMULPD    352(SP), Y9, Y8
-	VMULPD    Y6, Y8, Y6
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y4, Y6, Y4
-	VMULPD    384(SP), Y5, Y5
-	VMULPD    448(SP), Y10, Y6
-	VADDPD    Y6, Y5, Y7
-	VADDPD    powConstants<>+288(SB), Y7, Y7
-	VSUBPD    powConstants<>+288(SB), Y7, Y8
-	VSUBPD    Y8, Y5, Y5
-	VADDPD    Y6, Y5, Y5
-	VADDPD    powConstants<>+1248(SB), Y5, Y6
-	VSUBPD    powConstants<>+1248(SB), Y6, Y6
-	VSUBPD    Y6, Y5, Y5
-	VADDPD    Y4, Y5, Y4
-	VMOVUPD   Y6, 512(SP)
-	VMOVUPD   Y4, 544(SP)
-	VMOVUPD   Y7, 576(SP)
-	VMOVUPD   Y3, (AX)(SI*1)
-	VMOVUPD   512(SP), Y3
-	VMOVUPD   544(SP), Y4
-	VMOVUPD   576(SP), Y5
-	VADDPD    Y4, Y3, Y6
-	VMULPD    powConstants<>+1280(SB), Y3, Y7
-	VADDPD    powConstants<>+1312(SB), Y7, Y7
-	VMULPD    Y7, Y3, Y3
-	VADDPD    powConstants<>+0(SB), Y3, Y3
-	VMULPD    powConstants<>+1280(SB), Y6, Y8
-	VADDPD    Y8, Y7, Y7
-	VMULPD    Y4, Y7, Y4
-	VMULPD    Y6, Y6, Y7
-	VMULPD    Y7, Y7, Y8
-	VMULPD    powConstants<>+1344(SB), Y6, Y9
-	VADDPD    powConstants<>+1376(SB), Y9, Y9
-	VMULPD    powConstants<>+1440(SB), Y6, Y10
-	VADDPD    powConstants<>+1408(SB), Y10, Y10
-	VMULPD    Y10, Y7, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1504(SB), Y6, Y10
-	VADDPD    powConstants<>+1472(SB), Y10, Y10
-	VMULPD    powConstants<>+1568(SB), Y6, Y11
-	VADDPD    powConstants<>+1536(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y11
-	VADDPD    Y11, Y10, Y10
-	VMULPD    Y10, Y8, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    powConstants<>+1632(SB), Y6, Y10
-	VADDPD    powConstants<>+1600(SB), Y10, Y10
-	VMULPD    powConstants<>+1696(SB), Y6, Y11
-	VADDPD    powConstants<>+1664(SB), Y11, Y11
-	VMULPD    Y11, Y7, Y7
-	VADDPD    Y7, Y10, Y7
-	VMULPD    Y8, Y8, Y8
-	VMULPD    Y7, Y8, Y7
-	VADDPD    Y7, Y9, Y7
-	VMULPD    Y7, Y6, Y6
-	VADDPD    Y6, Y4, Y4
-	VADDPD    Y4, Y3, Y3
-	VPSLLQ    $0x34, Y5, Y4
-	VPADDQ    Y3, Y4, Y3
-	VMOVUPD   (AX)(SI*1), Y4
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD  (DX)(SI*1), Y3
+	VMULPD   (R8), Y3, Y4
+	VMULPD   Y3, Y4, Y4
+	VMULPD   (AX)(SI*1), Y2, Y3
+	VADDPD   Y4, Y3, Y3
+	VPAND    Y0, Y3, Y4
+	VPCMPGTQ Y4, Y1, Y4
+	VPANDN   Y3, Y4, Y3
+
+	// a*log2(v') = n + r.
+	VPADDQ  powConstants<>+800(SB), Y3, Y4
+	VPSRLQ  $0x34, Y4, Y5
+	VPOR    powConstants<>+832(SB), Y5, Y5
+	VSUBPD  powConstants<>+864(SB), Y5, Y5
+	VPAND   powConstants<>+896(SB), Y4, Y4
+	VPADDQ  powConstants<>+928(SB), Y4, Y4
+	VSUBPD  powConstants<>+0(SB), Y4, Y6
+	VADDPD  powConstants<>+0(SB), Y4, Y7
+	VMOVUPD powConstants<>+0(SB), Y8
+	VDIVPD  Y7, Y8, Y8
+	VMULPD  Y8, Y6, Y9
+	VADDPD  powConstants<>+960(SB), Y9, Y10
+	VSUBPD  powConstants<>+960(SB), Y10, Y10
+	VPAND   powConstants<>+992(SB), Y7, Y7
+	VSUBPD  powConstants<>+0(SB), Y7, Y11
+	VSUBPD  Y11, Y4, Y4
+	VMULPD  Y7, Y10, Y7
+	VSUBPD  Y7, Y6, Y6
+	VMULPD  Y4, Y10, Y4
+	VSUBPD  Y4, Y6, Y4
+	VMULPD  Y8, Y4, Y4
+	VMULPD  Y9, Y9, Y6
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  448(SP), Y4, Y4
+	VMULPD  480(SP), Y9, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  416(SP), Y5, Y11
+	VADDPD  Y11, Y4, Y4
+	VMULPD  powConstants<>+1056(SB), Y6, Y11
+	VADDPD  powConstants<>+1024(SB), Y11, Y11
+	VMULPD  powConstants<>+1120(SB), Y6, Y12
+	VADDPD  powConstants<>+1088(SB), Y12, Y12
+	VMULPD  Y12, Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  powConstants<>+1184(SB), Y6, Y12
+	VADDPD  powConstants<>+1152(SB), Y12, Y12
+	VMULPD  powConstants<>+1216(SB), Y7, Y7
+	VADDPD  Y7, Y12, Y7
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y11, Y7
+	VMULPD  352(SP), Y9, Y8
+	VMULPD  Y6, Y8, Y6
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y4, Y6, Y4
+	VMULPD  384(SP), Y5, Y5
+	VMULPD  448(SP), Y10, Y6
+	VADDPD  Y6, Y5, Y7
+	VADDPD  powConstants<>+288(SB), Y7, Y7
+	VSUBPD  powConstants<>+288(SB), Y7, Y8
+	VSUBPD  Y8, Y5, Y5
+	VADDPD  Y6, Y5, Y5
+	VADDPD  powConstants<>+1248(SB), Y5, Y6
+	VSUBPD  powConstants<>+1248(SB), Y6, Y6
+	VSUBPD  Y6, Y5, Y5
+	VADDPD  Y4, Y5, Y4
+	VMOVUPD Y6, 512(SP)
+	VMOVUPD Y4, 544(SP)
+	VMOVUPD Y7, 576(SP)
+	VMOVUPD Y3, (AX)(SI*1)
+	VMOVUPD 512(SP), Y3
+	VMOVUPD 544(SP), Y4
+	VMOVUPD 576(SP), Y5
+
+	// 2^(n+r).
+	VADDPD  Y4, Y3, Y6
+	VMULPD  powConstants<>+1280(SB), Y3, Y7
+	VADDPD  powConstants<>+1312(SB), Y7, Y7
+	VMULPD  Y7, Y3, Y3
+	VADDPD  powConstants<>+0(SB), Y3, Y3
+	VMULPD  powConstants<>+1280(SB), Y6, Y8
+	VADDPD  Y8, Y7, Y7
+	VMULPD  Y4, Y7, Y4
+	VMULPD  Y6, Y6, Y7
+	VMULPD  Y7, Y7, Y8
+	VMULPD  powConstants<>+1344(SB), Y6, Y9
+	VADDPD  powConstants<>+1376(SB), Y9, Y9
+	VMULPD  powConstants<>+1440(SB), Y6, Y10
+	VADDPD  powConstants<>+1408(SB), Y10, Y10
+	VMULPD  Y10, Y7, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1504(SB), Y6, Y10
+	VADDPD  powConstants<>+1472(SB), Y10, Y10
+	VMULPD  powConstants<>+1568(SB), Y6, Y11
+	VADDPD  powConstants<>+1536(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y11
+	VADDPD  Y11, Y10, Y10
+	VMULPD  Y10, Y8, Y10
+	VADDPD  Y10, Y9, Y9
+	VMULPD  powConstants<>+1632(SB), Y6, Y10
+	VADDPD  powConstants<>+1600(SB), Y10, Y10
+	VMULPD  powConstants<>+1696(SB), Y6, Y11
+	VADDPD  powConstants<>+1664(SB), Y11, Y11
+	VMULPD  Y11, Y7, Y7
+	VADDPD  Y7, Y10, Y7
+	VMULPD  Y8, Y8, Y8
+	VMULPD  Y7, Y8, Y7
+	VADDPD  Y7, Y9, Y7
+	VMULPD  Y7, Y6, Y6
+	VADDPD  Y6, Y4, Y4
+	VADDPD  Y4, Y3, Y3
+	VPSLLQ  $0x34, Y5, Y4
+	VPADDQ  Y3, Y4, Y3
+	VMOVUPD (AX)(SI*1), Y4
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VMOVUPD   powConstants<>+640(SB), Y6
 	VBLENDVPD Y4, Y6, Y4, Y6
 	VCMPPD    $0x06, powConstants<>+608(SB), Y4, Y5
@@ -8014,29 +8618,37 @@ loop3:
 	VPXOR     Y5, Y5, Y5
 	VCMPPD    $0x00, Y5, Y4, Y5
 	VPANDN    Y3, Y5, Y3
-	VMULPD    32(R8), Y3, Y3
-	VADDPD    64(R8), Y3, Y3
-	VMOVUPD   Y3, (CX)(SI*1)
-	ADDQ      $0x00000020, SI
-	SUBQ      $0x00000020, BX
-	JGE       loop3
+
+	// den = v'^(k/2)*r + e.
+	VMULPD  32(R8), Y3, Y3
+	VADDPD  64(R8), Y3, Y3
+	VMOVUPD Y3, (CX)(SI*1)
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000020, BX
+	JGE     loop3
 
 done4:
-	ADDQ         $0x00000020, BX
-	TESTQ        BX, BX
-	JZ           end5
-	LEAQ         leadingOnes<>+64(SB), DI
-	SUBQ         BX, DI
-	VMOVDQU      (DI), Y3
-	VMASKMOVPD   (DX)(SI*1), Y3, Y4
-	VMASKMOVPD   (AX)(SI*1), Y3, Y5
-	VMULPD       (R8), Y4, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       Y5, Y2, Y2
-	VADDPD       Y6, Y2, Y2
-	VPAND        Y0, Y2, Y0
-	VPCMPGTQ     Y0, Y1, Y0
-	VPANDN       Y2, Y0, Y2
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
+	TESTQ   BX, BX
+	JZ      end5
+	LEAQ    leadingOnes<>+64(SB), DI
+	SUBQ    BX, DI
+	VMOVDQU (DI), Y3
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPD (DX)(SI*1), Y3, Y4
+	VMASKMOVPD (AX)(SI*1), Y3, Y5
+	VMULPD     (R8), Y4, Y6
+	VMULPD     Y4, Y6, Y6
+	VMULPD     Y5, Y2, Y2
+	VADDPD     Y6, Y2, Y2
+	VPAND      Y0, Y2, Y0
+	VPCMPGTQ   Y0, Y1, Y0
+	VPANDN     Y2, Y0, Y2
+
+	// a*log2(v') = n + r.
 	VPADDQ       powConstants<>+800(SB), Y2, Y0
 	VPSRLQ       $0x34, Y0, Y1
 	VPOR         powConstants<>+832(SB), Y1, Y1
@@ -8109,56 +8721,62 @@ no6:
 	VMOVLPD X2, (DX)
 
 no7:
-	VMOVUPD      512(SP), Y0
-	VMOVUPD      544(SP), Y1
-	VMOVUPD      576(SP), Y2
-	VADDPD       Y1, Y0, Y4
-	VMULPD       powConstants<>+1280(SB), Y0, Y5
-	VADDPD       powConstants<>+1312(SB), Y5, Y5
-	VMULPD       Y5, Y0, Y0
-	VADDPD       powConstants<>+0(SB), Y0, Y0
-	VMULPD       powConstants<>+1280(SB), Y4, Y6
-	VADDPD       Y6, Y5, Y5
-	VMULPD       Y1, Y5, Y1
-	VMULPD       Y4, Y4, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       powConstants<>+1344(SB), Y4, Y7
-	VADDPD       powConstants<>+1376(SB), Y7, Y7
-	VMULPD       powConstants<>+1440(SB), Y4, Y8
-	VADDPD       powConstants<>+1408(SB), Y8, Y8
-	VMULPD       Y8, Y5, Y8
-	VADDPD       Y8, Y7, Y7
-	VMULPD       powConstants<>+1504(SB), Y4, Y8
-	VADDPD       powConstants<>+1472(SB), Y8, Y8
-	VMULPD       powConstants<>+1568(SB), Y4, Y9
-	VADDPD       powConstants<>+1536(SB), Y9, Y9
-	VMULPD       Y9, Y5, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       Y8, Y6, Y8
-	VADDPD       Y8, Y7, Y7
-	VMULPD       powConstants<>+1632(SB), Y4, Y8
-	VADDPD       powConstants<>+1600(SB), Y8, Y8
-	VMULPD       powConstants<>+1696(SB), Y4, Y9
-	VADDPD       powConstants<>+1664(SB), Y9, Y9
-	VMULPD       Y9, Y5, Y5
-	VADDPD       Y5, Y8, Y5
-	VMULPD       Y6, Y6, Y6
-	VMULPD       Y5, Y6, Y5
-	VADDPD       Y5, Y7, Y5
-	VMULPD       Y5, Y4, Y4
-	VADDPD       Y4, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VPSLLQ       $0x34, Y2, Y1
-	VPADDQ       Y0, Y1, Y0
-	VMASKMOVPD   (AX)(SI*1), Y3, Y1
-	VMOVUPD      powConstants<>+640(SB), Y3
-	VBLENDVPD    Y1, Y3, Y1, Y3
-	VCMPPD       $0x06, powConstants<>+608(SB), Y1, Y2
-	VPOR         Y1, Y2, Y2
-	VBLENDVPD    Y2, Y3, Y0, Y0
-	VPXOR        Y2, Y2, Y2
-	VCMPPD       $0x00, Y2, Y1, Y2
-	VPANDN       Y0, Y2, Y0
+	VMOVUPD 512(SP), Y0
+	VMOVUPD 544(SP), Y1
+	VMOVUPD 576(SP), Y2
+
+	// 2^(n+r).
+	VADDPD     Y1, Y0, Y4
+	VMULPD     powConstants<>+1280(SB), Y0, Y5
+	VADDPD     powConstants<>+1312(SB), Y5, Y5
+	VMULPD     Y5, Y0, Y0
+	VADDPD     powConstants<>+0(SB), Y0, Y0
+	VMULPD     powConstants<>+1280(SB), Y4, Y6
+	VADDPD     Y6, Y5, Y5
+	VMULPD     Y1, Y5, Y1
+	VMULPD     Y4, Y4, Y5
+	VMULPD     Y5, Y5, Y6
+	VMULPD     powConstants<>+1344(SB), Y4, Y7
+	VADDPD     powConstants<>+1376(SB), Y7, Y7
+	VMULPD     powConstants<>+1440(SB), Y4, Y8
+	VADDPD     powConstants<>+1408(SB), Y8, Y8
+	VMULPD     Y8, Y5, Y8
+	VADDPD     Y8, Y7, Y7
+	VMULPD     powConstants<>+1504(SB), Y4, Y8
+	VADDPD     powConstants<>+1472(SB), Y8, Y8
+	VMULPD     powConstants<>+1568(SB), Y4, Y9
+	VADDPD     powConstants<>+1536(SB), Y9, Y9
+	VMULPD     Y9, Y5, Y9
+	VADDPD     Y9, Y8, Y8
+	VMULPD     Y8, Y6, Y8
+	VADDPD     Y8, Y7, Y7
+	VMULPD     powConstants<>+1632(SB), Y4, Y8
+	VADDPD     powConstants<>+1600(SB), Y8, Y8
+	VMULPD     powConstants<>+1696(SB), Y4, Y9
+	VADDPD     powConstants<>+1664(SB), Y9, Y9
+	VMULPD     Y9, Y5, Y5
+	VADDPD     Y5, Y8, Y5
+	VMULPD     Y6, Y6, Y6
+	VMULPD     Y5, Y6, Y5
+	VADDPD     Y5, Y7, Y5
+	VMULPD     Y5, Y4, Y4
+	VADDPD     Y4, Y1, Y1
+	VADDPD     Y1, Y0, Y0
+	VPSLLQ     $0x34, Y2, Y1
+	VPADDQ     Y0, Y1, Y0
+	VMASKMOVPD (AX)(SI*1), Y3, Y1
+
+	// The powers of 0, infinity, NaN and negative numbers.
+	VMOVUPD   powConstants<>+640(SB), Y3
+	VBLENDVPD Y1, Y3, Y1, Y3
+	VCMPPD    $0x06, powConstants<>+608(SB), Y1, Y2
+	VPOR      Y1, Y2, Y2
+	VBLENDVPD Y2, Y3, Y0, Y0
+	VPXOR     Y2, Y2, Y2
+	VCMPPD    $0x00, Y2, Y1, Y2
+	VPANDN    Y0, Y2, Y0
+
+	// den = v'^(k/2)*r + e.
 	VMULPD       32(R8), Y0, Y0
 	VADDPD       64(R8), Y0, Y0
 	LEAQ         (CX)(SI*1), AX
@@ -8181,12 +8799,14 @@ end5:
 // func descendRowsF64AVX2(theta *float64, m *float64, grad *float64, den *float64, ahead *float64, outer int, block int, stride int, width int, s *float64)
 // Requires: AVX, AVX2, MMX+
 TEXT ·descendRowsF64AVX2(SB), NOSPLIT, $352-80
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         grad+16(FP), DX
-	MOVQ         den+24(FP), BX
-	MOVQ         ahead+32(FP), SI
-	MOVQ         s+72(FP), DI
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ den+24(FP), BX
+	MOVQ ahead+32(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -8215,12 +8835,15 @@ TEXT ·descendRowsF64AVX2(SB), NOSPLIT, $352-80
 	SHLQ         $0x03, R9
 
 slice:
+	// The elements, row after row.
 	MOVQ DI, R10
 
 row1:
 	MOVQ width+64(FP), R11
 	SHLQ $0x03, R11
 	XORQ R12, R12
+
+	// 2 vectors at a time.
 	SUBQ $0x00000040, R11
 	JL   done3
 
@@ -8229,30 +8852,35 @@ loop2:
 	PREFETCHT0 384(DX)(R12*1)
 	PREFETCHT0 384(CX)(R12*1)
 	PREFETCHT0 384(AX)(R12*1)
-	VMULPD     (CX)(R12*1), Y2, Y5
-	VMULPD     (DX)(R12*1), Y3, Y6
-	VADDPD     Y6, Y5, Y5
-	VPAND      Y0, Y5, Y6
-	VPCMPGTQ   Y6, Y1, Y6
-	VPANDN     Y5, Y6, Y5
-	VMULPD     (AX)(R12*1), Y4, Y6
-	VMOVUPD    (BX)(R12*1), Y7
-	VMULPD     (R8), Y5, Y8
-	VDIVPD     Y7, Y8, Y8
-	VMULPD     32(CX)(R12*1), Y2, Y7
-	VMULPD     32(DX)(R12*1), Y3, Y9
-	VADDPD     Y9, Y7, Y7
-	VPAND      Y0, Y7, Y9
-	VPCMPGTQ   Y9, Y1, Y9
-	VPANDN     Y7, Y9, Y7
-	VMULPD     32(AX)(R12*1), Y4, Y9
-	VMOVUPD    32(BX)(R12*1), Y10
-	VMULPD     (R8), Y7, Y11
-	VDIVPD     Y10, Y11, Y11
-	CMPQ       96(R8), $+0
-	JNE        clamp4
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD   (CX)(R12*1), Y2, Y5
+	VMULPD   (DX)(R12*1), Y3, Y6
+	VADDPD   Y6, Y5, Y5
+	VPAND    Y0, Y5, Y6
+	VPCMPGTQ Y6, Y1, Y6
+	VPANDN   Y5, Y6, Y5
+	VMULPD   (AX)(R12*1), Y4, Y6
+	VMOVUPD  (BX)(R12*1), Y7
+	VMULPD   (R8), Y5, Y8
+	VDIVPD   Y7, Y8, Y8
+	VMULPD   32(CX)(R12*1), Y2, Y7
+	VMULPD   32(DX)(R12*1), Y3, Y9
+	VADDPD   Y9, Y7, Y7
+	VPAND    Y0, Y7, Y9
+	VPCMPGTQ Y9, Y1, Y9
+	VPANDN   Y7, Y9, Y7
+	VMULPD   32(AX)(R12*1), Y4, Y9
+	VMOVUPD  32(BX)(R12*1), Y10
+	VMULPD   (R8), Y7, Y11
+	VDIVPD   Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp4
 
 clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y8, Y6, Y6
 	VMOVUPD Y5, (CX)(R12*1)
 	VMOVUPD Y6, (AX)(R12*1)
@@ -8265,10 +8893,13 @@ clamped5:
 
 done3:
 	ADDQ $0x00000040, R11
+
+	// One vector at a time.
 	SUBQ $0x00000020, R11
 	JL   done7
 
 loop6:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R12*1), Y2, Y5
 	VMULPD   (DX)(R12*1), Y3, Y6
 	VADDPD   Y6, Y5, Y5
@@ -8279,10 +8910,13 @@ loop6:
 	VMOVUPD  (BX)(R12*1), Y7
 	VMULPD   (R8), Y5, Y8
 	VDIVPD   Y7, Y8, Y8
-	CMPQ     96(R8), $+0
-	JNE      clamp8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp8
 
 clamped9:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y8, Y6, Y6
 	VMOVUPD Y5, (CX)(R12*1)
 	VMOVUPD Y6, (AX)(R12*1)
@@ -8291,12 +8925,16 @@ clamped9:
 	JGE     loop6
 
 done7:
-	ADDQ       $0x00000020, R11
-	TESTQ      R11, R11
-	JZ         end10
-	LEAQ       leadingOnes<>+64(SB), R13
-	SUBQ       R11, R13
-	VMOVDQU    (R13), Y5
+	ADDQ $0x00000020, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end10
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y5
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPD (CX)(R12*1), Y5, Y6
 	VMASKMOVPD (DX)(R12*1), Y5, Y7
 	VMULPD     Y6, Y2, Y6
@@ -8310,10 +8948,13 @@ done7:
 	VMASKMOVPD (BX)(R12*1), Y5, Y5
 	VMULPD     (R8), Y6, Y8
 	VDIVPD     Y5, Y8, Y8
-	CMPQ       96(R8), $+0
-	JNE        clamp11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp11
 
 clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y8, Y7, Y7
 	LEAQ         (CX)(R12*1), R13
 	TESTB        $0x10, R11
@@ -8380,7 +9021,9 @@ clamp11:
 // func descendBlocksF64AVX2(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·descendBlocksF64AVX2(SB), NOSPLIT, $384-56
-	MOVQ         s+48(FP), AX
+	MOVQ s+48(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -8404,6 +9047,8 @@ TEXT ·descendBlocksF64AVX2(SB), NOSPLIT, $384-56
 	VPSRLQ       $0x01, Y5, Y5
 	VPXOR        32(CX), Y5, Y5
 	VMOVUPD      Y5, 96(CX)
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+40(FP), BX
 	LEAQ         268435455(BX), AX
 	XORL         DX, DX
@@ -8429,9 +9074,11 @@ group:
 	VMOVUPD (SI), Y6
 
 done2:
-	ADDQ    $0x20, SI
-	IMULQ   block+40(FP), R8
-	SHLQ    $0x03, R8
+	ADDQ  $0x20, SI
+	IMULQ block+40(FP), R8
+	SHLQ  $0x03, R8
+
+	// The elements of a group, each with its block's denominator.
 	VMOVUPD lanes64<>+0(SB), Y5
 	MOVQ    R8, R9
 	ANDQ    $-32, R9
@@ -8446,24 +9093,29 @@ loop3:
 	PREFETCHT0 384(BX)(R9*1)
 	PREFETCHT0 384(DX)(R9*1)
 	PREFETCHT0 384(AX)(R9*1)
-	VMULPD     (DX)(R9*1), Y2, Y7
-	VMULPD     (BX)(R9*1), Y3, Y8
-	VADDPD     Y8, Y7, Y7
-	VPAND      Y0, Y7, Y8
-	VPCMPGTQ   Y8, Y1, Y8
-	VPANDN     Y7, Y8, Y7
-	VMULPD     (AX)(R9*1), Y4, Y8
-	VPMULLD    352(SP), Y5, Y9
-	VPSRLD     $0x1c, Y9, Y9
-	VPADDD     Y9, Y9, Y9
-	VPOR       lanes64<>+64(SB), Y9, Y9
-	VPERMPS    Y6, Y9, Y9
-	VMULPD     (CX), Y7, Y10
-	VDIVPD     Y9, Y10, Y10
-	CMPQ       96(CX), $+0
-	JNE        clamp6
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD   (DX)(R9*1), Y2, Y7
+	VMULPD   (BX)(R9*1), Y3, Y8
+	VADDPD   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTQ Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+	VMULPD   (AX)(R9*1), Y4, Y8
+	VPMULLD  352(SP), Y5, Y9
+	VPSRLD   $0x1c, Y9, Y9
+	VPADDD   Y9, Y9, Y9
+	VPOR     lanes64<>+64(SB), Y9, Y9
+	VPERMPS  Y6, Y9, Y9
+	VMULPD   (CX), Y7, Y10
+	VDIVPD   Y9, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp6
 
 clamped7:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y10, Y8, Y8
 	VMOVUPD Y7, (DX)(R9*1)
 	VMOVUPD Y8, (AX)(R9*1)
@@ -8472,11 +9124,13 @@ clamped7:
 	JNZ     loop3
 
 rest4:
-	TESTQ      R8, R8
-	JZ         end5
-	LEAQ       leadingOnes<>+64(SB), R10
-	SUBQ       R8, R10
-	VMOVDQU    (R10), Y7
+	TESTQ   R8, R8
+	JZ      end5
+	LEAQ    leadingOnes<>+64(SB), R10
+	SUBQ    R8, R10
+	VMOVDQU (R10), Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPD (DX)(R9*1), Y7, Y8
 	VMASKMOVPD (BX)(R9*1), Y7, Y9
 	VMULPD     Y8, Y2, Y8
@@ -8494,10 +9148,13 @@ rest4:
 	VPERMPS    Y6, Y5, Y5
 	VMULPD     (CX), Y8, Y6
 	VDIVPD     Y5, Y6, Y6
-	CMPQ       96(CX), $+0
-	JNE        clamp8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp8
 
 clamped9:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y6, Y7, Y7
 	LEAQ         (DX)(R9*1), R10
 	TESTB        $0x10, R8
@@ -8532,6 +9189,7 @@ done:
 	VZEROUPPER
 	RET
 
+	// The last group, of fewer blocks.
 some1:
 	MOVQ       R8, R9
 	SHLQ       $0x03, R9
@@ -8584,15 +9242,17 @@ GLOBL lanes64<>(SB), RODATA|NOPTR, $96
 // func updateElementsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, n int, s *float64, power int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·updateElementsF64AVX2(SB), NOSPLIT, $352-64
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         n+40(FP), DI
-	SHLQ         $0x03, DI
-	XORQ         R8, R8
-	MOVQ         s+48(FP), R9
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ n+40(FP), DI
+	SHLQ $0x03, DI
+	XORQ R8, R8
+	MOVQ s+48(FP), R9
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -8635,6 +9295,7 @@ TEXT ·updateElementsF64AVX2(SB), NOSPLIT, $352-64
 	JGE          look1
 
 ordinary3:
+	// 2 vectors at a time.
 	SUBQ $0x00000040, DI
 	JL   done5
 
@@ -8646,12 +9307,15 @@ loop4:
 	PREFETCHT0 384(AX)(R8*1)
 	VMOVUPD    (SI)(R8*1), Y6
 	VMOVUPD    32(SI)(R8*1), Y7
-	CMPQ       160(R10), $+0
-	JEQ        undivided6
-	VDIVPD     96(R10), Y6, Y6
-	VDIVPD     96(R10), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided6
+	VDIVPD 96(R10), Y6, Y6
+	VDIVPD 96(R10), Y7, Y7
 
 undivided6:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R10), Y6, Y8
 	VMULPD   Y6, Y8, Y8
 	VMULPD   (DX)(R8*1), Y2, Y6
@@ -8666,16 +9330,20 @@ undivided6:
 	VPAND    Y0, Y7, Y8
 	VPCMPGTQ Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
-	CMPQ     power+56(FP), $+2
-	JNE      other7
-	VSQRTPD  Y6, Y8
-	VSQRTPD  Y7, Y9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other7
+	VSQRTPD Y6, Y8
+	VSQRTPD Y7, Y9
 
 raised10:
-	VMULPD   32(R10), Y8, Y8
-	VADDPD   64(R10), Y8, Y8
-	VMULPD   32(R10), Y9, Y9
-	VADDPD   64(R10), Y9, Y9
+	VMULPD 32(R10), Y8, Y8
+	VADDPD 64(R10), Y8, Y8
+	VMULPD 32(R10), Y9, Y9
+	VADDPD 64(R10), Y9, Y9
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R8*1), Y3, Y10
 	VMULPD   (BX)(R8*1), Y4, Y11
 	VADDPD   Y11, Y10, Y10
@@ -8694,10 +9362,13 @@ raised10:
 	VMULPD   32(AX)(R8*1), Y5, Y13
 	VMULPD   192(R10), Y8, Y14
 	VDIVPD   Y9, Y14, Y14
-	CMPQ     288(R10), $+0
-	JNE      clamp11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp11
 
 clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y12, Y11, Y11
 	VMOVUPD Y10, (CX)(R8*1)
 	VMOVUPD Y11, (AX)(R8*1)
@@ -8712,16 +9383,21 @@ clamped12:
 
 done5:
 	ADDQ $0x00000040, DI
+
+	// One vector at a time.
 	SUBQ $0x00000020, DI
 	JL   done14
 
 loop13:
 	VMOVUPD (SI)(R8*1), Y6
-	CMPQ    160(R10), $+0
-	JEQ     undivided15
-	VDIVPD  96(R10), Y6, Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided15
+	VDIVPD 96(R10), Y6, Y6
 
 undivided15:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R10), Y6, Y7
 	VMULPD   Y6, Y7, Y7
 	VMULPD   (DX)(R8*1), Y2, Y6
@@ -8729,13 +9405,17 @@ undivided15:
 	VPAND    Y0, Y6, Y7
 	VPCMPGTQ Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
-	CMPQ     power+56(FP), $+2
-	JNE      other16
-	VSQRTPD  Y6, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other16
+	VSQRTPD Y6, Y7
 
 raised19:
-	VMULPD   32(R10), Y7, Y7
-	VADDPD   64(R10), Y7, Y7
+	VMULPD 32(R10), Y7, Y7
+	VADDPD 64(R10), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R8*1), Y3, Y8
 	VMULPD   (BX)(R8*1), Y4, Y9
 	VADDPD   Y9, Y8, Y8
@@ -8745,10 +9425,13 @@ raised19:
 	VMULPD   (AX)(R8*1), Y5, Y9
 	VMULPD   192(R10), Y8, Y10
 	VDIVPD   Y7, Y10, Y10
-	CMPQ     288(R10), $+0
-	JNE      clamp20
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp20
 
 clamped21:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y10, Y9, Y9
 	VMOVUPD Y8, (CX)(R8*1)
 	VMOVUPD Y9, (AX)(R8*1)
@@ -8758,18 +9441,23 @@ clamped21:
 	JGE     loop13
 
 done14:
-	ADDQ       $0x00000020, DI
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
 	TESTQ      DI, DI
 	JZ         end22
 	LEAQ       leadingOnes<>+64(SB), R9
 	SUBQ       DI, R9
 	VMOVDQU    (R9), Y6
 	VMASKMOVPD (SI)(R8*1), Y6, Y7
-	CMPQ       160(R10), $+0
-	JEQ        undivided23
-	VDIVPD     96(R10), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided23
+	VDIVPD 96(R10), Y7, Y7
 
 undivided23:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPD (DX)(R8*1), Y6, Y8
 	VMULPD     (R10), Y7, Y9
 	VMULPD     Y7, Y9, Y9
@@ -8778,13 +9466,17 @@ undivided23:
 	VPAND      Y0, Y2, Y7
 	VPCMPGTQ   Y7, Y1, Y7
 	VPANDN     Y2, Y7, Y2
-	CMPQ       power+56(FP), $+2
-	JNE        other24
-	VSQRTPD    Y2, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other24
+	VSQRTPD Y2, Y7
 
 raised27:
-	VMULPD     32(R10), Y7, Y7
-	VADDPD     64(R10), Y7, Y7
+	VMULPD 32(R10), Y7, Y7
+	VADDPD 64(R10), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPD (CX)(R8*1), Y6, Y8
 	VMASKMOVPD (BX)(R8*1), Y6, Y9
 	VMULPD     Y8, Y3, Y3
@@ -8797,10 +9489,13 @@ raised27:
 	VMULPD     Y0, Y5, Y0
 	VMULPD     192(R10), Y3, Y1
 	VDIVPD     Y7, Y1, Y1
-	CMPQ       288(R10), $+0
-	JNE        clamp28
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp28
 
 clamped29:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y1, Y0, Y0
 	LEAQ         (CX)(R8*1), CX
 	TESTB        $0x10, DI
@@ -8845,6 +9540,7 @@ end22:
 	VZEROUPPER
 	RET
 
+	// Do the first two vectors of grad, or of hz, vanish?
 look1:
 	VMOVUPD (BX)(R8*1), Y6
 	VPOR    32(BX)(R8*1), Y6, Y6
@@ -8862,6 +9558,7 @@ look36:
 	JNE     subnormal2
 	JMP     ordinary3
 
+	// Pairs of vectors, without the products that vanish.
 subnormal2:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 384(BX)(R8*1)
@@ -8870,12 +9567,15 @@ subnormal2:
 	PREFETCHT0 384(AX)(R8*1)
 	VMOVUPD    (SI)(R8*1), Y6
 	VMOVUPD    32(SI)(R8*1), Y7
-	CMPQ       160(R10), $+0
-	JEQ        undivided37
-	VDIVPD     96(R10), Y6, Y6
-	VDIVPD     96(R10), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided37
+	VDIVPD 96(R10), Y6, Y6
+	VDIVPD 96(R10), Y7, Y7
 
 undivided37:
+	// v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.
 	VMULPD (DX)(R8*1), Y2, Y8
 	VMULPD 32(DX)(R8*1), Y2, Y9
 	VPOR   Y6, Y7, Y10
@@ -8895,16 +9595,21 @@ zeros38:
 	VPAND    Y0, Y9, Y6
 	VPCMPGTQ Y6, Y1, Y6
 	VPANDN   Y9, Y6, Y9
-	CMPQ     power+56(FP), $+2
-	JNE      other39
-	VSQRTPD  Y8, Y6
-	VSQRTPD  Y9, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other39
+	VSQRTPD Y8, Y6
+	VSQRTPD Y9, Y7
 
 raised42:
-	VMULPD   32(R10), Y6, Y6
-	VADDPD   64(R10), Y6, Y6
-	VMULPD   32(R10), Y7, Y7
-	VADDPD   64(R10), Y7, Y7
+	VMULPD 32(R10), Y6, Y6
+	VADDPD 64(R10), Y6, Y6
+	VMULPD 32(R10), Y7, Y7
+	VADDPD 64(R10), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	// b1*m hides c1*grad where that is subnormal, or else is 0.
 	VMULPD   (CX)(R8*1), Y3, Y10
 	VMULPD   32(CX)(R8*1), Y3, Y11
 	VMOVUPD  (BX)(R8*1), Y12
@@ -8929,10 +9634,13 @@ done44:
 	VMULPD 32(AX)(R8*1), Y5, Y6
 	VMULPD 192(R10), Y11, Y14
 	VDIVPD Y7, Y14, Y14
-	CMPQ   288(R10), $+0
-	JNE    clamp45
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp45
 
 clamped46:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y13, Y12, Y12
 	VMOVUPD Y10, (CX)(R8*1)
 	VMOVUPD Y12, (AX)(R8*1)
@@ -8947,6 +9655,7 @@ clamped46:
 	JGE     subnormal2
 	JMP     ordinary3
 
+	// The powers 0, 1/2 and 2.
 other7:
 	JG      two9
 	CMPQ    power+56(FP), $+1
@@ -8976,6 +9685,7 @@ clamp11:
 	VMAXPD  Y14, Y9, Y14
 	JMP     clamped12
 
+	// The powers 0, 1/2 and 2.
 other16:
 	JG      two18
 	CMPQ    power+56(FP), $+1
@@ -8999,6 +9709,7 @@ clamp20:
 	VMAXPD  Y10, Y7, Y10
 	JMP     clamped21
 
+	// The powers 0, 1/2 and 2.
 other24:
 	JG      two26
 	CMPQ    power+56(FP), $+1
@@ -9022,6 +9733,7 @@ clamp28:
 	VMAXPD  Y1, Y4, Y1
 	JMP     clamped29
 
+	// The powers 0, 1/2 and 2.
 other39:
 	JG      two41
 	CMPQ    power+56(FP), $+1
@@ -9042,6 +9754,7 @@ two41:
 	VMOVDQA Y9, Y7
 	JMP     raised42
 
+	// It does not: c1*grad counts.
 felt43:
 	VMULPD   (BX)(R8*1), Y4, Y12
 	VADDPD   Y12, Y10, Y10
@@ -9085,12 +9798,14 @@ GLOBL hiding64<>(SB), RODATA|NOPTR, $32
 // func updateMultiF64AVX2(theta *[]float64, m *float64, v *float64, grad *[]float64, hz *[]float64, tensors int, s *float64, power int)
 // Requires: AVX, AVX2
 TEXT ·updateMultiF64AVX2(SB), NOSPLIT, $352-64
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         s+48(FP), DI
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ s+48(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -9130,9 +9845,11 @@ TEXT ·updateMultiF64AVX2(SB), NOSPLIT, $352-64
 	VPXOR        224(R8), Y6, Y6
 	VMOVUPD      Y6, 288(R8)
 	MOVQ         tensors+40(FP), DI
-	TESTQ        DI, DI
-	JZ           none2
-	MOVQ         DI, tensors+40(FP)
+
+	// Slice after slice.
+	TESTQ DI, DI
+	JZ    none2
+	MOVQ  DI, tensors+40(FP)
 
 each1:
 	MOVQ (AX), DI
@@ -9145,18 +9862,22 @@ each1:
 	JGE  look3
 
 ordinary5:
+	// 2 vectors at a time.
 	SUBQ $0x00000040, R11
 	JL   done7
 
 loop6:
 	VMOVUPD (R10)(R12*1), Y6
 	VMOVUPD 32(R10)(R12*1), Y7
-	CMPQ    160(R8), $+0
-	JEQ     undivided8
-	VDIVPD  96(R8), Y6, Y6
-	VDIVPD  96(R8), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided8
+	VDIVPD 96(R8), Y6, Y6
+	VDIVPD 96(R8), Y7, Y7
 
 undivided8:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R8), Y6, Y8
 	VMULPD   Y6, Y8, Y8
 	VMULPD   (DX)(R12*1), Y2, Y6
@@ -9171,16 +9892,20 @@ undivided8:
 	VPAND    Y0, Y7, Y8
 	VPCMPGTQ Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
-	CMPQ     power+56(FP), $+2
-	JNE      other9
-	VSQRTPD  Y6, Y8
-	VSQRTPD  Y7, Y9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other9
+	VSQRTPD Y6, Y8
+	VSQRTPD Y7, Y9
 
 raised12:
-	VMULPD   32(R8), Y8, Y8
-	VADDPD   64(R8), Y8, Y8
-	VMULPD   32(R8), Y9, Y9
-	VADDPD   64(R8), Y9, Y9
+	VMULPD 32(R8), Y8, Y8
+	VADDPD 64(R8), Y8, Y8
+	VMULPD 32(R8), Y9, Y9
+	VADDPD 64(R8), Y9, Y9
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R12*1), Y3, Y10
 	VMULPD   (R9)(R12*1), Y4, Y11
 	VADDPD   Y11, Y10, Y10
@@ -9199,10 +9924,13 @@ raised12:
 	VMULPD   32(DI)(R12*1), Y5, Y13
 	VMULPD   192(R8), Y8, Y14
 	VDIVPD   Y9, Y14, Y14
-	CMPQ     288(R8), $+0
-	JNE      clamp13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp13
 
 clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y12, Y11, Y11
 	VMOVUPD Y10, (CX)(R12*1)
 	VMOVUPD Y11, (DI)(R12*1)
@@ -9217,16 +9945,21 @@ clamped14:
 
 done7:
 	ADDQ $0x00000040, R11
+
+	// One vector at a time.
 	SUBQ $0x00000020, R11
 	JL   done16
 
 loop15:
 	VMOVUPD (R10)(R12*1), Y6
-	CMPQ    160(R8), $+0
-	JEQ     undivided17
-	VDIVPD  96(R8), Y6, Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided17
+	VDIVPD 96(R8), Y6, Y6
 
 undivided17:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R8), Y6, Y7
 	VMULPD   Y6, Y7, Y7
 	VMULPD   (DX)(R12*1), Y2, Y6
@@ -9234,13 +9967,17 @@ undivided17:
 	VPAND    Y0, Y6, Y7
 	VPCMPGTQ Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
-	CMPQ     power+56(FP), $+2
-	JNE      other18
-	VSQRTPD  Y6, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other18
+	VSQRTPD Y6, Y7
 
 raised21:
-	VMULPD   32(R8), Y7, Y7
-	VADDPD   64(R8), Y7, Y7
+	VMULPD 32(R8), Y7, Y7
+	VADDPD 64(R8), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R12*1), Y3, Y8
 	VMULPD   (R9)(R12*1), Y4, Y9
 	VADDPD   Y9, Y8, Y8
@@ -9250,10 +9987,13 @@ raised21:
 	VMULPD   (DI)(R12*1), Y5, Y9
 	VMULPD   192(R8), Y8, Y10
 	VDIVPD   Y7, Y10, Y10
-	CMPQ     288(R8), $+0
-	JNE      clamp22
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp22
 
 clamped23:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y10, Y9, Y9
 	VMOVUPD Y8, (CX)(R12*1)
 	VMOVUPD Y9, (DI)(R12*1)
@@ -9263,18 +10003,23 @@ clamped23:
 	JGE     loop15
 
 done16:
-	ADDQ       $0x00000020, R11
+	ADDQ $0x00000020, R11
+
+	// The rest, a part of a vector.
 	TESTQ      R11, R11
 	JZ         end24
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	VMOVDQU    (R13), Y6
 	VMASKMOVPD (R10)(R12*1), Y6, Y7
-	CMPQ       160(R8), $+0
-	JEQ        undivided25
-	VDIVPD     96(R8), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided25
+	VDIVPD 96(R8), Y7, Y7
 
 undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPD (DX)(R12*1), Y6, Y8
 	VMULPD     (R8), Y7, Y9
 	VMULPD     Y7, Y9, Y9
@@ -9283,13 +10028,17 @@ undivided25:
 	VPAND      Y0, Y7, Y8
 	VPCMPGTQ   Y8, Y1, Y8
 	VPANDN     Y7, Y8, Y7
-	CMPQ       power+56(FP), $+2
-	JNE        other26
-	VSQRTPD    Y7, Y8
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other26
+	VSQRTPD Y7, Y8
 
 raised29:
-	VMULPD     32(R8), Y8, Y8
-	VADDPD     64(R8), Y8, Y8
+	VMULPD 32(R8), Y8, Y8
+	VADDPD 64(R8), Y8, Y8
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPD (CX)(R12*1), Y6, Y9
 	VMASKMOVPD (R9)(R12*1), Y6, Y10
 	VMULPD     Y9, Y3, Y9
@@ -9302,10 +10051,13 @@ raised29:
 	VMULPD     Y6, Y5, Y6
 	VMULPD     192(R8), Y9, Y10
 	VDIVPD     Y8, Y10, Y10
-	CMPQ       288(R8), $+0
-	JNE        clamp30
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp30
 
 clamped31:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y10, Y6, Y6
 	LEAQ         (CX)(R12*1), R9
 	TESTB        $0x10, R11
@@ -9347,6 +10099,7 @@ no36:
 
 no37:
 end24:
+	// On to the next tensor's m and v.
 	MOVQ 8(AX), DI
 	SHLQ $0x03, DI
 	ADDQ DI, CX
@@ -9361,6 +10114,7 @@ none2:
 	VZEROUPPER
 	RET
 
+	// Do the first two vectors of grad, or of hz, vanish?
 look3:
 	VMOVUPD (R9)(R12*1), Y6
 	VPOR    32(R9)(R12*1), Y6, Y6
@@ -9378,15 +10132,19 @@ look38:
 	JNE     subnormal4
 	JMP     ordinary5
 
+	// Pairs of vectors, without the products that vanish.
 subnormal4:
 	VMOVUPD (R10)(R12*1), Y6
 	VMOVUPD 32(R10)(R12*1), Y7
-	CMPQ    160(R8), $+0
-	JEQ     undivided39
-	VDIVPD  96(R8), Y6, Y6
-	VDIVPD  96(R8), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided39
+	VDIVPD 96(R8), Y6, Y6
+	VDIVPD 96(R8), Y7, Y7
 
 undivided39:
+	// v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.
 	VMULPD (DX)(R12*1), Y2, Y8
 	VMULPD 32(DX)(R12*1), Y2, Y9
 	VPOR   Y6, Y7, Y10
@@ -9406,16 +10164,21 @@ zeros40:
 	VPAND    Y0, Y9, Y6
 	VPCMPGTQ Y6, Y1, Y6
 	VPANDN   Y9, Y6, Y9
-	CMPQ     power+56(FP), $+2
-	JNE      other41
-	VSQRTPD  Y8, Y6
-	VSQRTPD  Y9, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other41
+	VSQRTPD Y8, Y6
+	VSQRTPD Y9, Y7
 
 raised44:
-	VMULPD   32(R8), Y6, Y6
-	VADDPD   64(R8), Y6, Y6
-	VMULPD   32(R8), Y7, Y7
-	VADDPD   64(R8), Y7, Y7
+	VMULPD 32(R8), Y6, Y6
+	VADDPD 64(R8), Y6, Y6
+	VMULPD 32(R8), Y7, Y7
+	VADDPD 64(R8), Y7, Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	// b1*m hides c1*grad where that is subnormal, or else is 0.
 	VMULPD   (CX)(R12*1), Y3, Y10
 	VMULPD   32(CX)(R12*1), Y3, Y11
 	VMOVUPD  (R9)(R12*1), Y12
@@ -9440,10 +10203,13 @@ done46:
 	VMULPD 32(DI)(R12*1), Y5, Y6
 	VMULPD 192(R8), Y11, Y14
 	VDIVPD Y7, Y14, Y14
-	CMPQ   288(R8), $+0
-	JNE    clamp47
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp47
 
 clamped48:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y13, Y12, Y12
 	VMOVUPD Y10, (CX)(R12*1)
 	VMOVUPD Y12, (DI)(R12*1)
@@ -9458,6 +10224,7 @@ clamped48:
 	JGE     subnormal4
 	JMP     ordinary5
 
+	// The powers 0, 1/2 and 2.
 other9:
 	JG      two11
 	CMPQ    power+56(FP), $+1
@@ -9487,6 +10254,7 @@ clamp13:
 	VMAXPD  Y14, Y9, Y14
 	JMP     clamped14
 
+	// The powers 0, 1/2 and 2.
 other18:
 	JG      two20
 	CMPQ    power+56(FP), $+1
@@ -9510,6 +10278,7 @@ clamp22:
 	VMAXPD  Y10, Y7, Y10
 	JMP     clamped23
 
+	// The powers 0, 1/2 and 2.
 other26:
 	JG      two28
 	CMPQ    power+56(FP), $+1
@@ -9533,6 +10302,7 @@ clamp30:
 	VMAXPD  Y10, Y8, Y10
 	JMP     clamped31
 
+	// The powers 0, 1/2 and 2.
 other41:
 	JG      two43
 	CMPQ    power+56(FP), $+1
@@ -9553,6 +10323,7 @@ two43:
 	VMOVDQA Y9, Y7
 	JMP     raised44
 
+	// It does not: c1*grad counts.
 felt45:
 	VMULPD   (R9)(R12*1), Y4, Y12
 	VADDPD   Y12, Y10, Y10
@@ -9578,7 +10349,9 @@ clamp47:
 // func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·updateBlocksF64AVX2(SB), $552-72
-	MOVQ         s+56(FP), AX
+	MOVQ s+56(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -9617,28 +10390,32 @@ TEXT ·updateBlocksF64AVX2(SB), $552-72
 	VPSRLQ       $0x01, Y8, Y8
 	VPXOR        224(CX), Y8, Y8
 	VMOVUPD      Y8, 288(CX)
-	MOVQ         hz+32(FP), BX
-	MOVQ         block+48(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         blocks+40(FP), AX
-	IMULQ        SI, AX
-	ADDQ         BX, AX
-	MOVQ         SI, DX
-	IMUL3Q       $0x03, DX, DX
-	SUBQ         DX, AX
-	SUBQ         $+64, AX
-	MOVQ         AX, 512(SP)
-	MOVQ         SI, DI
-	ANDQ         $+63, DI
-	SUBQ         DI, SI
-	LEAQ         leadingOnes<>+64(SB), AX
-	SUBQ         DI, AX
-	VMOVDQU      (AX), Y8
-	LEAQ         leadingOnes<>+96(SB), AX
-	SUBQ         DI, AX
-	VMOVDQU      (AX), Y9
-	VPAND        Y0, Y8, Y8
-	VPAND        Y0, Y9, Y9
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ    hz+32(FP), BX
+	MOVQ    block+48(FP), SI
+	SHLQ    $0x03, SI
+	MOVQ    blocks+40(FP), AX
+	IMULQ   SI, AX
+	ADDQ    BX, AX
+	MOVQ    SI, DX
+	IMUL3Q  $0x03, DX, DX
+	SUBQ    DX, AX
+	SUBQ    $+64, AX
+	MOVQ    AX, 512(SP)
+	MOVQ    SI, DI
+	ANDQ    $+63, DI
+	SUBQ    DI, SI
+	LEAQ    leadingOnes<>+64(SB), AX
+	SUBQ    DI, AX
+	VMOVDQU (AX), Y8
+	LEAQ    leadingOnes<>+96(SB), AX
+	SUBQ    DI, AX
+	VMOVDQU (AX), Y9
+	VPAND   Y0, Y8, Y8
+	VPAND   Y0, Y9, Y9
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+48(FP), R8
 	LEAQ         268435455(R8), AX
 	XORL         DX, DX
@@ -9654,13 +10431,16 @@ TEXT ·updateBlocksF64AVX2(SB), $552-72
 	XORQ         R12, R12
 	XORQ         R13, R13
 
+	// The second group: from its sums to v' and the denominators.
 group:
 	TESTQ   R12, R12
 	JZ      sums
 	VMOVUPD 352(SP), Y10
-	CMPQ    160(CX), $+0
-	JEQ     undivided1
-	VDIVPD  96(CX), Y10, Y10
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(CX), $+0
+	JEQ    undivided1
+	VDIVPD 96(CX), Y10, Y10
 
 undivided1:
 	CMPQ     R12, $0x04
@@ -9676,6 +10456,7 @@ undivided1:
 	VMOVUPD  Y10, (R8)
 
 done3:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
 	JNE     other4
 	VSQRTPD Y4, Y4
@@ -9686,13 +10467,16 @@ raised7:
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, R8
 
+	// The third group: its sums.
 sums:
-	MOVQ        $0x0000000000000004, R11
-	CMPQ        R10, R11
-	CMOVQLT     R10, R11
-	SUBQ        R11, R10
-	TESTQ       R11, R11
-	JZ          elements
+	MOVQ    $0x0000000000000004, R11
+	CMPQ    R10, R11
+	CMOVQLT R10, R11
+	SUBQ    R11, R10
+	TESTQ   R11, R11
+	JZ      elements
+
+	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R11, $0x04
 	JNE         slots8
 	TESTQ       SI, SI
@@ -9733,7 +10517,9 @@ sums:
 summed9:
 	VMOVUPD Y10, 352(SP)
 
+	// The first group: its elements.
 elements:
+	// The elements of a group, each with its block's denominator.
 	VMOVUPD lanes64<>+0(SB), Y10
 	MOVQ    R13, R14
 	ANDQ    $-32, R14
@@ -9748,24 +10534,29 @@ loop10:
 	PREFETCHT0 384(R9)(R14*1)
 	PREFETCHT0 384(DX)(R14*1)
 	PREFETCHT0 384(AX)(R14*1)
-	VMULPD     (DX)(R14*1), Y3, Y11
-	VMULPD     (R9)(R14*1), Y6, Y12
-	VADDPD     Y12, Y11, Y11
-	VPAND      Y0, Y11, Y12
-	VPCMPGTQ   Y12, Y1, Y12
-	VPANDN     Y11, Y12, Y11
-	VMULPD     (AX)(R14*1), Y7, Y12
-	VPMULLD    520(SP), Y10, Y13
-	VPSRLD     $0x1c, Y13, Y13
-	VPADDD     Y13, Y13, Y13
-	VPOR       lanes64<>+64(SB), Y13, Y13
-	VPERMPS    Y5, Y13, Y13
-	VMULPD     192(CX), Y11, Y14
-	VDIVPD     Y13, Y14, Y14
-	CMPQ       288(CX), $+0
-	JNE        clamp13
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD   (DX)(R14*1), Y3, Y11
+	VMULPD   (R9)(R14*1), Y6, Y12
+	VADDPD   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTQ Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	VMULPD   (AX)(R14*1), Y7, Y12
+	VPMULLD  520(SP), Y10, Y13
+	VPSRLD   $0x1c, Y13, Y13
+	VPADDD   Y13, Y13, Y13
+	VPOR     lanes64<>+64(SB), Y13, Y13
+	VPERMPS  Y5, Y13, Y13
+	VMULPD   192(CX), Y11, Y14
+	VDIVPD   Y13, Y14, Y14
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp13
 
 clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y14, Y12, Y12
 	VMOVUPD Y11, (DX)(R14*1)
 	VMOVUPD Y12, (AX)(R14*1)
@@ -9774,11 +10565,13 @@ clamped14:
 	JNZ     loop10
 
 rest11:
-	TESTQ      R13, R13
-	JZ         end12
-	LEAQ       leadingOnes<>+64(SB), R15
-	SUBQ       R13, R15
-	VMOVDQU    (R15), Y11
+	TESTQ   R13, R13
+	JZ      end12
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R13, R15
+	VMOVDQU (R15), Y11
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPD (DX)(R14*1), Y11, Y12
 	VMASKMOVPD (R9)(R14*1), Y11, Y13
 	VMULPD     Y12, Y3, Y12
@@ -9796,10 +10589,13 @@ rest11:
 	VPERMPS    Y5, Y10, Y10
 	VMULPD     192(CX), Y12, Y5
 	VDIVPD     Y10, Y5, Y5
-	CMPQ       288(CX), $+0
-	JNE        clamp15
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp15
 
 clamped16:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y5, Y11, Y11
 	LEAQ         (DX)(R14*1), R15
 	TESTB        $0x10, R13
@@ -9828,6 +10624,7 @@ no19:
 
 no20:
 end12:
+	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R12, R13
 	IMULQ   block+48(FP), R13
@@ -9838,6 +10635,7 @@ end12:
 	VZEROUPPER
 	RET
 
+	// The last group, of fewer blocks.
 some2:
 	MOVQ         R12, R11
 	SHLQ         $0x03, R11
@@ -9868,6 +10666,7 @@ no21:
 no22:
 	JMP done3
 
+	// The powers 0, 1/2 and 2.
 other4:
 	JG      two6
 	CMPQ    power+64(FP), $+1
@@ -9884,6 +10683,7 @@ two6:
 	VMOVDQA Y4, Y4
 	JMP     raised7
 
+	// A group of longer blocks, or of fewer: one block after the other.
 slots8:
 	LEAQ    leadingOnes<>+64(SB), R14
 	SUBQ    DI, R14
@@ -9923,11 +10723,13 @@ rest25:
 	ADDQ       DI, BX
 
 done26:
-	VADDPD         Y13, Y12, Y12
-	VMOVUPD        Y12, (R14)
-	ADDQ           $0x20, R14
-	DECQ           R15
-	JNZ            block23
+	VADDPD  Y13, Y12, Y12
+	VMOVUPD Y12, (R14)
+	ADDQ    $0x20, R14
+	DECQ    R15
+	JNZ     block23
+
+	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 384(SP), Y10
 	VINSERTF128    $0x01, 448(SP), Y10, Y10
 	VBROADCASTF128 400(SP), Y11
@@ -9961,13 +10763,15 @@ clamp15:
 // func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·updateRowsF64AVX2(SB), NOSPLIT, $352-96
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         den+40(FP), DI
-	MOVQ         s+80(FP), R8
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ den+40(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
 	VPSRLQ       $0x01, Y0, Y0
 	VPCMPEQD     Y1, Y1, Y1
@@ -10011,13 +10815,17 @@ TEXT ·updateRowsF64AVX2(SB), NOSPLIT, $352-96
 	SHLQ         $0x03, R10
 
 slice:
+	// A slice: its sums into den.
 	MOVQ width+72(FP), R11
 	SHLQ $0x03, R11
 	XORQ R12, R12
+
+	// 8 vectors at a time.
 	SUBQ $0x00000100, R11
 	JL   done2
 
 loop1:
+	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 	VPXOR Y8, Y8, Y8
@@ -10063,10 +10871,13 @@ row3:
 
 done2:
 	ADDQ $0x00000100, R11
+
+	// One vector at a time.
 	SUBQ $0x00000020, R11
 	JL   done5
 
 loop4:
+	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  R8, R14
@@ -10083,15 +10894,19 @@ row6:
 	JGE     loop4
 
 done5:
-	ADDQ    $0x00000020, R11
+	ADDQ $0x00000020, R11
+
+	// The rest, a part of a vector.
 	TESTQ   R11, R11
 	JZ      end7
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	VMOVDQU (R13), Y6
-	VPXOR   Y7, Y7, Y7
-	LEAQ    (SI)(R12*1), R13
-	MOVQ    R8, R14
+
+	// The sums of |x| down the rows.
+	VPXOR Y7, Y7, Y7
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  R8, R14
 
 row8:
 	VMASKMOVPD   (R13), Y6, Y8
@@ -10114,24 +10929,32 @@ no9:
 
 no10:
 end7:
+	// On to the next slice.
 	MOVQ  R10, R11
 	IMULQ R8, R11
 	ADDQ  R11, SI
-	MOVQ  width+72(FP), R11
-	SHLQ  $0x03, R11
-	XORQ  R12, R12
-	SUBQ  $0x00000040, R11
-	JL    done12
+
+	// From the sums to v' and the denominators.
+	MOVQ width+72(FP), R11
+	SHLQ $0x03, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R11
+	JL   done12
 
 loop11:
 	VMOVUPD (DI)(R12*1), Y6
 	VMOVUPD 32(DI)(R12*1), Y7
-	CMPQ    160(R9), $+0
-	JEQ     undivided13
-	VDIVPD  96(R9), Y6, Y6
-	VDIVPD  96(R9), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided13
+	VDIVPD 96(R9), Y6, Y6
+	VDIVPD 96(R9), Y7, Y7
 
 undivided13:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R9), Y6, Y8
 	VMULPD   Y6, Y8, Y8
 	VMULPD   (DX)(R12*1), Y2, Y6
@@ -10146,10 +10969,12 @@ undivided13:
 	VPAND    Y0, Y7, Y8
 	VPCMPGTQ Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
-	CMPQ     power+88(FP), $+2
-	JNE      other14
-	VSQRTPD  Y6, Y8
-	VSQRTPD  Y7, Y9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other14
+	VSQRTPD Y6, Y8
+	VSQRTPD Y7, Y9
 
 raised17:
 	VMULPD  32(R9), Y8, Y8
@@ -10166,16 +10991,21 @@ raised17:
 
 done12:
 	ADDQ $0x00000040, R11
+
+	// One vector at a time.
 	SUBQ $0x00000020, R11
 	JL   done19
 
 loop18:
 	VMOVUPD (DI)(R12*1), Y6
-	CMPQ    160(R9), $+0
-	JEQ     undivided20
-	VDIVPD  96(R9), Y6, Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided20
+	VDIVPD 96(R9), Y6, Y6
 
 undivided20:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R9), Y6, Y7
 	VMULPD   Y6, Y7, Y7
 	VMULPD   (DX)(R12*1), Y2, Y6
@@ -10183,9 +11013,11 @@ undivided20:
 	VPAND    Y0, Y6, Y7
 	VPCMPGTQ Y7, Y1, Y7
 	VPANDN   Y6, Y7, Y6
-	CMPQ     power+88(FP), $+2
-	JNE      other21
-	VSQRTPD  Y6, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other21
+	VSQRTPD Y6, Y7
 
 raised24:
 	VMULPD  32(R9), Y7, Y7
@@ -10197,18 +11029,23 @@ raised24:
 	JGE     loop18
 
 done19:
-	ADDQ       $0x00000020, R11
+	ADDQ $0x00000020, R11
+
+	// The rest, a part of a vector.
 	TESTQ      R11, R11
 	JZ         end25
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	VMOVDQU    (R13), Y6
 	VMASKMOVPD (DI)(R12*1), Y6, Y7
-	CMPQ       160(R9), $+0
-	JEQ        undivided26
-	VDIVPD     96(R9), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided26
+	VDIVPD 96(R9), Y7, Y7
 
 undivided26:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPD (DX)(R12*1), Y6, Y6
 	VMULPD     (R9), Y7, Y8
 	VMULPD     Y7, Y8, Y8
@@ -10217,9 +11054,11 @@ undivided26:
 	VPAND      Y0, Y6, Y7
 	VPCMPGTQ   Y7, Y1, Y7
 	VPANDN     Y6, Y7, Y6
-	CMPQ       power+88(FP), $+2
-	JNE        other27
-	VSQRTPD    Y6, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other27
+	VSQRTPD Y6, Y7
 
 raised30:
 	VMULPD       32(R9), Y7, Y7
@@ -10253,12 +11092,16 @@ no34:
 end25:
 	ADDQ R10, DX
 	MOVQ SI, R11
+
+	// The elements, row after row.
 	MOVQ R8, R12
 
 row35:
 	MOVQ width+72(FP), R13
 	SHLQ $0x03, R13
 	XORQ R14, R14
+
+	// 2 vectors at a time.
 	SUBQ $0x00000040, R13
 	JL   done37
 
@@ -10267,30 +11110,35 @@ loop36:
 	PREFETCHT0 384(BX)(R14*1)
 	PREFETCHT0 384(CX)(R14*1)
 	PREFETCHT0 384(AX)(R14*1)
-	VMULPD     (CX)(R14*1), Y3, Y6
-	VMULPD     (BX)(R14*1), Y4, Y7
-	VADDPD     Y7, Y6, Y6
-	VPAND      Y0, Y6, Y7
-	VPCMPGTQ   Y7, Y1, Y7
-	VPANDN     Y6, Y7, Y6
-	VMULPD     (AX)(R14*1), Y5, Y7
-	VMOVUPD    (DI)(R14*1), Y8
-	VMULPD     192(R9), Y6, Y9
-	VDIVPD     Y8, Y9, Y9
-	VMULPD     32(CX)(R14*1), Y3, Y8
-	VMULPD     32(BX)(R14*1), Y4, Y10
-	VADDPD     Y10, Y8, Y8
-	VPAND      Y0, Y8, Y10
-	VPCMPGTQ   Y10, Y1, Y10
-	VPANDN     Y8, Y10, Y8
-	VMULPD     32(AX)(R14*1), Y5, Y10
-	VMOVUPD    32(DI)(R14*1), Y11
-	VMULPD     192(R9), Y8, Y12
-	VDIVPD     Y11, Y12, Y12
-	CMPQ       288(R9), $+0
-	JNE        clamp38
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD   (CX)(R14*1), Y3, Y6
+	VMULPD   (BX)(R14*1), Y4, Y7
+	VADDPD   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTQ Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	VMULPD   (AX)(R14*1), Y5, Y7
+	VMOVUPD  (DI)(R14*1), Y8
+	VMULPD   192(R9), Y6, Y9
+	VDIVPD   Y8, Y9, Y9
+	VMULPD   32(CX)(R14*1), Y3, Y8
+	VMULPD   32(BX)(R14*1), Y4, Y10
+	VADDPD   Y10, Y8, Y8
+	VPAND    Y0, Y8, Y10
+	VPCMPGTQ Y10, Y1, Y10
+	VPANDN   Y8, Y10, Y8
+	VMULPD   32(AX)(R14*1), Y5, Y10
+	VMOVUPD  32(DI)(R14*1), Y11
+	VMULPD   192(R9), Y8, Y12
+	VDIVPD   Y11, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp38
 
 clamped39:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y9, Y7, Y7
 	VMOVUPD Y6, (CX)(R14*1)
 	VMOVUPD Y7, (AX)(R14*1)
@@ -10303,10 +11151,13 @@ clamped39:
 
 done37:
 	ADDQ $0x00000040, R13
+
+	// One vector at a time.
 	SUBQ $0x00000020, R13
 	JL   done41
 
 loop40:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R14*1), Y3, Y6
 	VMULPD   (BX)(R14*1), Y4, Y7
 	VADDPD   Y7, Y6, Y6
@@ -10317,10 +11168,13 @@ loop40:
 	VMOVUPD  (DI)(R14*1), Y8
 	VMULPD   192(R9), Y6, Y9
 	VDIVPD   Y8, Y9, Y9
-	CMPQ     288(R9), $+0
-	JNE      clamp42
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp42
 
 clamped43:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y9, Y7, Y7
 	VMOVUPD Y6, (CX)(R14*1)
 	VMOVUPD Y7, (AX)(R14*1)
@@ -10329,12 +11183,16 @@ clamped43:
 	JGE     loop40
 
 done41:
-	ADDQ       $0x00000020, R13
-	TESTQ      R13, R13
-	JZ         end44
-	LEAQ       leadingOnes<>+64(SB), R15
-	SUBQ       R13, R15
-	VMOVDQU    (R15), Y6
+	ADDQ $0x00000020, R13
+
+	// The rest, a part of a vector.
+	TESTQ   R13, R13
+	JZ      end44
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R13, R15
+	VMOVDQU (R15), Y6
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPD (CX)(R14*1), Y6, Y7
 	VMASKMOVPD (BX)(R14*1), Y6, Y8
 	VMULPD     Y7, Y3, Y7
@@ -10348,10 +11206,13 @@ done41:
 	VMASKMOVPD (DI)(R14*1), Y6, Y6
 	VMULPD     192(R9), Y7, Y9
 	VDIVPD     Y6, Y9, Y9
-	CMPQ       288(R9), $+0
-	JNE        clamp45
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp45
 
 clamped46:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y9, Y8, Y8
 	LEAQ         (CX)(R14*1), R15
 	TESTB        $0x10, R13
@@ -10391,6 +11252,7 @@ end44:
 	VZEROUPPER
 	RET
 
+	// The powers 0, 1/2 and 2.
 other14:
 	JG      two16
 	CMPQ    power+88(FP), $+1
@@ -10411,6 +11273,7 @@ two16:
 	VMOVDQA Y7, Y9
 	JMP     raised17
 
+	// The powers 0, 1/2 and 2.
 other21:
 	JG      two23
 	CMPQ    power+88(FP), $+1
@@ -10427,6 +11290,7 @@ two23:
 	VMOVDQA Y6, Y7
 	JMP     raised24
 
+	// The powers 0, 1/2 and 2.
 other27:
 	JG      two29
 	CMPQ    power+88(FP), $+1
@@ -10498,8 +11362,10 @@ TEXT ·rademacherF32AVX512(SB), NOSPLIT, $264-40
 	VMOVUPS      signShifts32<>+64(SB), Z13
 
 batch:
-	TESTQ        CX, CX
-	JZ           done
+	TESTQ CX, CX
+	JZ    done
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
 	VPADDQ       Z5, Z12, Z15
@@ -10512,164 +11378,171 @@ batch:
 	VMOVDQA64    Z6, Z25
 	VMOVDQA64    Z7, Z26
 	ADDQ         $0x10, DX
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPSHUFD      $0xa0, Z14, K1, Z12
-	VPSHUFD      $0xa0, Z17, K1, Z16
-	VPUNPCKLQDQ  Z16, Z12, Z14
-	VPUNPCKHQDQ  Z16, Z12, Z12
-	VMOVUPS      Z14, (SP)
-	VMOVUPS      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z20, K1, Z15
-	VPSHUFD      $0xa0, Z22, K1, Z21
-	VPUNPCKLQDQ  Z21, Z15, Z12
-	VPUNPCKHQDQ  Z21, Z15, Z14
-	VMOVUPS      Z12, 128(SP)
-	VMOVUPS      Z14, 192(SP)
 
+	// The ten rounds of Philox.
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+
+	// The words of the blocks, in order.
+	VPSHUFD     $0xa0, Z14, K1, Z12
+	VPSHUFD     $0xa0, Z17, K1, Z16
+	VPUNPCKLQDQ Z16, Z12, Z14
+	VPUNPCKHQDQ Z16, Z12, Z12
+	VMOVUPS     Z14, (SP)
+	VMOVUPS     Z12, 64(SP)
+	VPSHUFD     $0xa0, Z20, K1, Z15
+	VPSHUFD     $0xa0, Z22, K1, Z21
+	VPUNPCKLQDQ Z21, Z15, Z12
+	VPUNPCKHQDQ Z21, Z15, Z14
+	VMOVUPS     Z12, 128(SP)
+	VMOVUPS     Z14, 192(SP)
+
+	// Are all signs of the batch wanted, and more? Then while the next is made.
 made:
-	TESTQ        BX, BX
-	JNZ          single
-	CMPQ         CX, $0x00000800
-	JLE          single
+	TESTQ BX, BX
+	JNZ   single
+	CMPQ  CX, $0x00000800
+	JLE   single
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
 	VPADDQ       Z5, Z12, Z15
@@ -10686,34 +11559,37 @@ made:
 	MOVQ         $0x00000004, R8
 
 pair:
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
+	// Two rounds of the next batch.
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+
+	// Words of bits into signs.
 	VPBROADCASTD (SI), Z18
 	VPSLLVD      Z13, Z18, Z18
 	VPSLLD       $0x10, Z18, Z19
@@ -10830,49 +11706,54 @@ pair:
 	ADDQ         $0x00000800, AX
 	DECQ         R8
 	JNZ          pair
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPSHUFD      $0xa0, Z14, K1, Z12
-	VPSHUFD      $0xa0, Z17, K1, Z16
-	VPUNPCKLQDQ  Z16, Z12, Z14
-	VPUNPCKHQDQ  Z16, Z12, Z12
-	VMOVUPS      Z14, (SP)
-	VMOVUPS      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z20, K1, Z15
-	VPSHUFD      $0xa0, Z22, K1, Z21
-	VPUNPCKLQDQ  Z21, Z15, Z12
-	VPUNPCKHQDQ  Z21, Z15, Z14
-	VMOVUPS      Z12, 128(SP)
-	VMOVUPS      Z14, 192(SP)
-	SUBQ         $0x00000800, CX
-	JMP          made
 
+	// Two rounds of the next batch.
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+
+	// The words of the blocks, in order.
+	VPSHUFD     $0xa0, Z14, K1, Z12
+	VPSHUFD     $0xa0, Z17, K1, Z16
+	VPUNPCKLQDQ Z16, Z12, Z14
+	VPUNPCKHQDQ Z16, Z12, Z12
+	VMOVUPS     Z14, (SP)
+	VMOVUPS     Z12, 64(SP)
+	VPSHUFD     $0xa0, Z20, K1, Z15
+	VPSHUFD     $0xa0, Z22, K1, Z21
+	VPUNPCKLQDQ Z21, Z15, Z12
+	VPUNPCKHQDQ Z21, Z15, Z14
+	VMOVUPS     Z12, 128(SP)
+	VMOVUPS     Z14, 192(SP)
+	SUBQ        $0x00000800, CX
+	JMP         made
+
+	// Else those of this batch alone.
 single:
 	MOVQ    $0x00000800, R8
 	SUBQ    BX, R8
@@ -10889,6 +11770,7 @@ single:
 	JL      rest3
 
 words2:
+	// Words of bits into signs.
 	VPBROADCASTD (SI), Z12
 	VPSLLVD      Z13, Z12, Z12
 	VPSLLD       $0x10, Z12, Z14
@@ -10911,6 +11793,7 @@ words2:
 rest3:
 	ADDQ $0x40, R8
 
+	// Signs that begin or end at any bit, bytes of bits at a time.
 chunks1:
 	ANDQ         $0x07, BX
 	VMOVUPS      signShifts32<>+0(SB), Z12
@@ -10931,9 +11814,11 @@ chunk4:
 	JGE          chunk4
 
 rest5:
-	ADDQ         $0x10, R8
-	TESTQ        R8, R8
-	JZ           batch
+	ADDQ  $0x10, R8
+	TESTQ R8, R8
+	JZ    batch
+
+	// The last of them, a part of a vector.
 	SHLQ         $0x02, R8
 	VBROADCASTSS (SI), Z14
 	VPSLLVD      Z12, Z14, Z12
@@ -11035,10 +11920,14 @@ TEXT ·streamRademacherF32AVX512(SB), NOSPLIT, $328-40
 	ANDQ         $0x07, SI
 	SHRQ         $0x03, BX
 	ANDQ         $0x0f, BX
+
+	// The bit of a block that every batch begins at.
 	VMOVUPS      signShifts32<>+0(SB), Z12
 	VPBROADCASTD SI, Z13
 	VPSUBD       Z13, Z12, Z12
 	VMOVUPS      Z12, 264(SP)
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
 	VPADDQ       Z5, Z12, Z14
@@ -11051,160 +11940,165 @@ TEXT ·streamRademacherF32AVX512(SB), NOSPLIT, $328-40
 	VMOVDQA64    Z6, Z24
 	VMOVDQA64    Z7, Z25
 	ADDQ         $0x0e, DX
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPSHUFD      $0xa0, Z13, K1, Z12
-	VPSHUFD      $0xa0, Z16, K1, Z15
-	VPUNPCKLQDQ  Z15, Z12, Z13
-	VPUNPCKHQDQ  Z15, Z12, Z12
-	VMOVUPS      Z13, (SP)
-	VMOVUPS      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z19, K1, Z14
-	VPSHUFD      $0xa0, Z21, K1, Z20
-	VPUNPCKLQDQ  Z20, Z14, Z12
-	VPUNPCKHQDQ  Z20, Z14, Z13
-	VMOVUPS      Z12, 128(SP)
-	VMOVUPS      Z13, 192(SP)
+
+	// The ten rounds of Philox.
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+
+	// The words of the blocks, in order.
+	VPSHUFD     $0xa0, Z13, K1, Z12
+	VPSHUFD     $0xa0, Z16, K1, Z15
+	VPUNPCKLQDQ Z15, Z12, Z13
+	VPUNPCKHQDQ Z15, Z12, Z12
+	VMOVUPS     Z13, (SP)
+	VMOVUPS     Z12, 64(SP)
+	VPSHUFD     $0xa0, Z19, K1, Z14
+	VPSHUFD     $0xa0, Z21, K1, Z20
+	VPUNPCKLQDQ Z20, Z14, Z12
+	VPUNPCKHQDQ Z20, Z14, Z13
+	VMOVUPS     Z12, 128(SP)
+	VMOVUPS     Z13, 192(SP)
 
 batch:
+	// A batch of blocks: their numbers, the draw and the key.
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
 	VPADDQ       Z5, Z12, Z14
@@ -11221,34 +12115,37 @@ batch:
 	MOVQ         $0x00000004, DI
 
 pair:
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
+	// Two rounds of the next batch.
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+
+	// Signs of the batch before, past the caches.
 	VBROADCASTSS (SI), Z17
 	VPSLLVD      264(SP), Z17, Z17
 	VPTERNLOGD   $0xec, Z11, Z10, Z17
@@ -11365,48 +12262,52 @@ pair:
 	ADDQ         $0x00000700, AX
 	DECQ         DI
 	JNZ          pair
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPSHUFD      $0xa0, Z13, K1, Z12
-	VPSHUFD      $0xa0, Z16, K1, Z15
-	VPUNPCKLQDQ  Z15, Z12, Z13
-	VPUNPCKHQDQ  Z15, Z12, Z12
-	VMOVUPS      Z13, (SP)
-	VMOVUPS      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z19, K1, Z14
-	VPSHUFD      $0xa0, Z21, K1, Z20
-	VPUNPCKLQDQ  Z20, Z14, Z12
-	VPUNPCKHQDQ  Z20, Z14, Z13
-	VMOVUPS      Z12, 128(SP)
-	VMOVUPS      Z13, 192(SP)
-	SUBQ         $0x00000700, CX
-	JNZ          batch
+
+	// Two rounds of the next batch.
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+
+	// The words of the blocks, in order.
+	VPSHUFD     $0xa0, Z13, K1, Z12
+	VPSHUFD     $0xa0, Z16, K1, Z15
+	VPUNPCKLQDQ Z15, Z12, Z13
+	VPUNPCKHQDQ Z15, Z12, Z12
+	VMOVUPS     Z13, (SP)
+	VMOVUPS     Z12, 64(SP)
+	VPSHUFD     $0xa0, Z19, K1, Z14
+	VPSHUFD     $0xa0, Z21, K1, Z20
+	VPUNPCKLQDQ Z20, Z14, Z12
+	VPUNPCKHQDQ Z20, Z14, Z13
+	VMOVUPS     Z12, 128(SP)
+	VMOVUPS     Z13, 192(SP)
+	SUBQ        $0x00000700, CX
+	JNZ         batch
 	SFENCE
 	VZEROUPPER
 	RET
@@ -11420,10 +12321,13 @@ TEXT ·addProbeF32AVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	SHLQ $0x02, BX
 	XORQ SI, SI
+
+	// 4 vectors at a time.
 	SUBQ $0x00000100, BX
 	JL   done2
 
 loop1:
+	// acc' = acc + z*hz.
 	VMOVUPS (CX)(SI*1), Z0
 	VMULPS  (DX)(SI*1), Z0, Z0
 	VADDPS  (AX)(SI*1), Z0, Z0
@@ -11446,10 +12350,13 @@ loop1:
 
 done2:
 	ADDQ $0x00000100, BX
+
+	// One vector at a time.
 	SUBQ $0x00000040, BX
 	JL   done4
 
 loop3:
+	// acc' = acc + z*hz.
 	VMOVUPS (CX)(SI*1), Z0
 	VMULPS  (DX)(SI*1), Z0, Z0
 	VADDPS  (AX)(SI*1), Z0, Z0
@@ -11459,14 +12366,18 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ      $0x00000040, BX
-	TESTQ     BX, BX
-	JZ        end5
-	SHRQ      $0x02, BX
-	XORL      DI, DI
-	BTSQ      BX, DI
-	DECQ      DI
-	KMOVW     DI, K1
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
+	TESTQ BX, BX
+	JZ    end5
+	SHRQ  $0x02, BX
+	XORL  DI, DI
+	BTSQ  BX, DI
+	DECQ  DI
+	KMOVW DI, K1
+
+	// acc' = acc + z*hz.
 	VMOVUPS.Z (CX)(SI*1), K1, Z0
 	VMOVUPS.Z (DX)(SI*1), K1, Z1
 	VMULPS    Z1, Z0, Z0
@@ -11481,10 +12392,12 @@ end5:
 // func allFiniteF32AVX512(x *float32, n int) bool
 // Requires: AVX, AVX512F
 TEXT ·allFiniteF32AVX512(SB), NOSPLIT, $0-17
-	MOVQ       x+0(FP), AX
-	MOVQ       n+8(FP), CX
-	SHLQ       $0x02, CX
-	XORQ       DX, DX
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+	SHLQ $0x02, CX
+	XORQ DX, DX
+
+	// The mask of |x|, and the largest |x| of each chain.
 	VPXORD     Z0, Z0, Z0
 	VPTERNLOGD $0xff, Z0, Z0, Z0
 	VPSRLD     $0x01, Z0, Z0
@@ -11492,14 +12405,16 @@ TEXT ·allFiniteF32AVX512(SB), NOSPLIT, $0-17
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
-	CMPQ       CX, $0x00001000
-	JL         whole
-	MOVQ       CX, BX
-	SHRQ       $0x02, BX
-	ANDQ       $-64, BX
-	LEAQ       (AX)(BX*1), SI
-	LEAQ       (SI)(BX*1), DI
-	LEAQ       (DI)(BX*1), R8
+
+	// Many elements: a line of each quarter in turn.
+	CMPQ CX, $0x00001000
+	JL   whole
+	MOVQ CX, BX
+	SHRQ $0x02, BX
+	ANDQ $-64, BX
+	LEAQ (AX)(BX*1), SI
+	LEAQ (SI)(BX*1), DI
+	LEAQ (DI)(BX*1), R8
 
 quarters:
 	VPANDD  (AX)(DX*1), Z0, Z5
@@ -11517,6 +12432,7 @@ quarters:
 	SUBQ    DX, CX
 
 whole:
+	// 4 vectors at a time.
 	SUBQ $0x00000100, CX
 	JL   done2
 
@@ -11535,6 +12451,8 @@ loop1:
 
 done2:
 	ADDQ $0x00000100, CX
+
+	// One vector at a time.
 	SUBQ $0x00000040, CX
 	JL   done4
 
@@ -11546,7 +12464,9 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ     $0x00000040, CX
+	ADDQ $0x00000040, CX
+
+	// The rest, a part of a vector.
 	TESTQ    CX, CX
 	JZ       end5
 	SHRQ     $0x02, CX
@@ -11558,6 +12478,7 @@ done4:
 	VPMAXSD  Z0, Z1, Z1
 
 end5:
+	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Z2, Z1, Z1
 	VPMAXSD      Z4, Z3, Z3
 	VPMAXSD      Z3, Z1, Z1
@@ -11573,7 +12494,9 @@ end5:
 // func allFiniteMultiF32AVX512(x *[]float32, slices int) bool
 // Requires: AVX, AVX512F
 TEXT ·allFiniteMultiF32AVX512(SB), NOSPLIT, $0-17
-	MOVQ       x+0(FP), AX
+	MOVQ x+0(FP), AX
+
+	// The mask of |x|, and the largest |x| of each chain.
 	VPXORD     Z0, Z0, Z0
 	VPTERNLOGD $0xff, Z0, Z0, Z0
 	VPSRLD     $0x01, Z0, Z0
@@ -11582,15 +12505,19 @@ TEXT ·allFiniteMultiF32AVX512(SB), NOSPLIT, $0-17
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
 	MOVQ       slices+8(FP), CX
-	TESTQ      CX, CX
-	JZ         none2
-	MOVQ       CX, slices+8(FP)
+
+	// Slice after slice.
+	TESTQ CX, CX
+	JZ    none2
+	MOVQ  CX, slices+8(FP)
 
 each1:
 	XORQ CX, CX
 	MOVQ (AX), DX
 	MOVQ 8(AX), BX
 	SHLQ $0x02, BX
+
+	// 4 vectors at a time.
 	SUBQ $0x00000100, BX
 	JL   done4
 
@@ -11609,6 +12536,8 @@ loop3:
 
 done4:
 	ADDQ $0x00000100, BX
+
+	// One vector at a time.
 	SUBQ $0x00000040, BX
 	JL   done6
 
@@ -11620,7 +12549,9 @@ loop5:
 	JGE     loop5
 
 done6:
-	ADDQ     $0x00000040, BX
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
 	TESTQ    BX, BX
 	JZ       end7
 	SHRQ     $0x02, BX
@@ -11637,6 +12568,7 @@ end7:
 	JNZ  each1
 
 none2:
+	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Z2, Z1, Z1
 	VPMAXSD      Z4, Z3, Z3
 	VPMAXSD      Z3, Z1, Z1
@@ -11652,9 +12584,11 @@ none2:
 // func blockMeansF32AVX512(d *float32, x *float32, blocks int, block int, div float32)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·blockMeansF32AVX512(SB), $1032-36
-	VPXORD       Z0, Z0, Z0
-	VPTERNLOGD   $0xff, Z0, Z0, Z0
-	VPSRLD       $0x01, Z0, Z0
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLD     $0x01, Z0, Z0
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ         x+8(FP), AX
 	MOVQ         block+24(FP), CX
 	SHLQ         $0x02, CX
@@ -11672,12 +12606,14 @@ TEXT ·blockMeansF32AVX512(SB), $1032-36
 	VBROADCASTSS div+32(FP), Z1
 
 group:
-	TESTQ      SI, SI
-	JZ         done
-	MOVQ       $0x0000000000000010, DI
-	CMPQ       SI, DI
-	CMOVQLT    SI, DI
-	SUBQ       DI, SI
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000010, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ       DI, $0x10
 	JNE        slots1
 	TESTQ      CX, CX
@@ -11842,6 +12778,7 @@ summed34:
 	VMOVDQA64  Z4, Z2
 
 summed2:
+	// Their means.
 	VDIVPS  Z1, Z2, Z2
 	CMPQ    DI, $0x10
 	JNE     some35
@@ -11855,6 +12792,7 @@ done:
 	VZEROUPPER
 	RET
 
+	// A block of 64 bytes or more.
 long3:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z2
@@ -11874,6 +12812,7 @@ rest38:
 	VADDPS   Z4, Z2, Z2
 	JMP      summed4
 
+	// A block of 64 bytes or more.
 long5:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z4
@@ -11893,6 +12832,7 @@ rest40:
 	VADDPS   Z5, Z4, Z4
 	JMP      summed6
 
+	// A block of 64 bytes or more.
 long7:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z2
@@ -11912,6 +12852,7 @@ rest42:
 	VADDPS   Z4, Z2, Z2
 	JMP      summed8
 
+	// A block of 64 bytes or more.
 long9:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z4
@@ -11931,6 +12872,7 @@ rest44:
 	VADDPS   Z6, Z4, Z4
 	JMP      summed10
 
+	// A block of 64 bytes or more.
 long11:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z4
@@ -11950,6 +12892,7 @@ rest46:
 	VADDPS   Z5, Z4, Z4
 	JMP      summed12
 
+	// A block of 64 bytes or more.
 long13:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z5
@@ -11969,6 +12912,7 @@ rest48:
 	VADDPS   Z6, Z5, Z5
 	JMP      summed14
 
+	// A block of 64 bytes or more.
 long15:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z4
@@ -11988,6 +12932,7 @@ rest50:
 	VADDPS   Z5, Z4, Z4
 	JMP      summed16
 
+	// A block of 64 bytes or more.
 long17:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z5
@@ -12007,6 +12952,7 @@ rest52:
 	VADDPS   Z7, Z5, Z5
 	JMP      summed18
 
+	// A block of 64 bytes or more.
 long19:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z5
@@ -12026,6 +12972,7 @@ rest54:
 	VADDPS   Z6, Z5, Z5
 	JMP      summed20
 
+	// A block of 64 bytes or more.
 long21:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z6
@@ -12045,6 +12992,7 @@ rest56:
 	VADDPS   Z7, Z6, Z6
 	JMP      summed22
 
+	// A block of 64 bytes or more.
 long23:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z5
@@ -12064,6 +13012,7 @@ rest58:
 	VADDPS   Z6, Z5, Z5
 	JMP      summed24
 
+	// A block of 64 bytes or more.
 long25:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z6
@@ -12083,6 +13032,7 @@ rest60:
 	VADDPS   Z8, Z6, Z6
 	JMP      summed26
 
+	// A block of 64 bytes or more.
 long27:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z6
@@ -12102,6 +13052,7 @@ rest62:
 	VADDPS   Z7, Z6, Z6
 	JMP      summed28
 
+	// A block of 64 bytes or more.
 long29:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z7
@@ -12121,6 +13072,7 @@ rest64:
 	VADDPS   Z8, Z7, Z7
 	JMP      summed30
 
+	// A block of 64 bytes or more.
 long31:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z6
@@ -12140,6 +13092,7 @@ rest66:
 	VADDPS   Z7, Z6, Z6
 	JMP      summed32
 
+	// A block of 64 bytes or more.
 long33:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z7
@@ -12159,6 +13112,7 @@ rest68:
 	VADDPS   Z9, Z7, Z7
 	JMP      summed34
 
+	// A group of longer blocks, or of fewer: one block after the other.
 slots1:
 	LEAQ (SP), R8
 	MOVQ DI, R9
@@ -12185,10 +13139,12 @@ rest71:
 	ADDQ     DX, AX
 
 done72:
-	VMOVUPS    Z3, (R8)
-	ADDQ       $0x40, R8
-	DECQ       R9
-	JNZ        block69
+	VMOVUPS Z3, (R8)
+	ADDQ    $0x40, R8
+	DECQ    R9
+	JNZ     block69
+
+	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    (SP), Z2
 	VMOVUPS    64(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
@@ -12255,6 +13211,7 @@ done72:
 	VMOVDQA64  Z4, Z2
 	JMP        summed2
 
+	// The last group, of fewer blocks.
 some35:
 	SHLQ    $0x02, DI
 	SHRQ    $0x02, DI
@@ -12301,14 +13258,19 @@ slice:
 	MOVQ width+40(FP), DI
 	SHLQ $0x02, DI
 	XORQ R8, R8
+
+	// 4 vectors at a time.
 	SUBQ $0x00000100, DI
 	JL   done2
 
 loop1:
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	// The sums of |x| down the rows.
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+
+	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh3
 	VMOVUPS (AX)(R8*1), Z2
@@ -12346,11 +13308,16 @@ row4:
 
 done2:
 	ADDQ $0x00000100, DI
+
+	// One vector at a time.
 	SUBQ $0x00000040, DI
 	JL   done6
 
 loop5:
-	VPXORD  Z7, Z7, Z7
+	// The sums of |x| down the rows.
+	VPXORD Z7, Z7, Z7
+
+	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh7
 	VMOVUPS (AX)(R8*1), Z7
@@ -12372,15 +13339,21 @@ row8:
 	JGE     loop5
 
 done6:
-	ADDQ      $0x00000040, DI
-	TESTQ     DI, DI
-	JZ        end9
-	SHRQ      $0x02, DI
-	XORL      R9, R9
-	BTSQ      DI, R9
-	DECQ      R9
-	KMOVW     R9, K1
-	VPXORD    Z8, Z8, Z8
+	ADDQ $0x00000040, DI
+
+	// The rest, a part of a vector.
+	TESTQ DI, DI
+	JZ    end9
+	SHRQ  $0x02, DI
+	XORL  R9, R9
+	BTSQ  DI, R9
+	DECQ  R9
+	KMOVW R9, K1
+
+	// The sums of |x| down the rows.
+	VPXORD Z8, Z8, Z8
+
+	// Go on from the sums in d, if asked to.
 	TESTL     DX, DX
 	JZ        fresh10
 	VMOVUPS.Z (AX)(R8*1), K1, Z8
@@ -12399,6 +13372,7 @@ row11:
 	VMOVUPS  Z8, K1, (AX)(R8*1)
 
 end9:
+	// On to the next slice.
 	MOVQ  SI, DI
 	IMULQ BX, DI
 	ADDQ  DI, CX
@@ -12411,13 +13385,15 @@ end9:
 // func curvatureF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, power int)
 // Requires: AVX, AVX512F
 TEXT ·curvatureF32AVX512(SB), NOSPLIT, $16-48
-	MOVQ         v+0(FP), AX
-	MOVQ         den+8(FP), CX
-	MOVQ         d+16(FP), DX
-	MOVQ         n+24(FP), BX
-	SHLQ         $0x02, BX
-	XORQ         SI, SI
-	MOVQ         s+32(FP), DI
+	MOVQ v+0(FP), AX
+	MOVQ den+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+	MOVQ s+32(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
@@ -12433,12 +13409,16 @@ TEXT ·curvatureF32AVX512(SB), NOSPLIT, $16-48
 	VPSRLD       $0x02, Z6, Z6
 	VPXORD       Z5, Z6, Z5
 	VMOVQ        X5, (SP)
-	SUBQ         $0x00000080, BX
-	JL           done2
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, BX
+	JL   done2
 
 loop1:
-	VMOVUPS   (DX)(SI*1), Z5
-	VMOVUPS   64(DX)(SI*1), Z7
+	VMOVUPS (DX)(SI*1), Z5
+	VMOVUPS 64(DX)(SI*1), Z7
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z5, Z8
 	VMULPS    Z5, Z8, Z8
 	VMULPS    (AX)(SI*1), Z1, Z5
@@ -12451,10 +13431,12 @@ loop1:
 	VADDPS    Z8, Z7, Z7
 	VPTESTMD  Z0, Z7, K1
 	VMOVUPS.Z Z7, K1, Z7
-	CMPQ      power+40(FP), $+2
-	JNE       other3
-	VSQRTPS   Z5, Z8
-	VSQRTPS   Z7, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other3
+	VSQRTPS Z5, Z8
+	VSQRTPS Z7, Z9
 
 raised6:
 	VMULPS  Z3, Z8, Z8
@@ -12471,20 +13453,26 @@ raised6:
 
 done2:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000040, BX
 	JL   done8
 
 loop7:
-	VMOVUPS   (DX)(SI*1), Z5
+	VMOVUPS (DX)(SI*1), Z5
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z5, Z7
 	VMULPS    Z5, Z7, Z7
 	VMULPS    (AX)(SI*1), Z1, Z5
 	VADDPS    Z7, Z5, Z5
 	VPTESTMD  Z0, Z5, K1
 	VMOVUPS.Z Z5, K1, Z5
-	CMPQ      power+40(FP), $+2
-	JNE       other9
-	VSQRTPS   Z5, Z7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other9
+	VSQRTPS Z5, Z7
 
 raised12:
 	VMULPS  Z3, Z7, Z7
@@ -12496,7 +13484,9 @@ raised12:
 	JGE     loop7
 
 done8:
-	ADDQ      $0x00000040, BX
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
 	TESTQ     BX, BX
 	JZ        end13
 	SHRQ      $0x02, BX
@@ -12505,6 +13495,8 @@ done8:
 	DECQ      DI
 	KMOVW     DI, K1
 	VMOVUPS.Z (DX)(SI*1), K1, Z5
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (AX)(SI*1), K1, Z7
 	VMULPS    Z2, Z5, Z2
 	VMULPS    Z5, Z2, Z2
@@ -12512,9 +13504,11 @@ done8:
 	VADDPS    Z2, Z1, Z1
 	VPTESTMD  Z0, Z1, K2
 	VMOVUPS.Z Z1, K2, Z1
-	CMPQ      power+40(FP), $+2
-	JNE       other14
-	VSQRTPS   Z1, Z0
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other14
+	VSQRTPS Z1, Z0
 
 raised17:
 	VMULPS  Z3, Z0, Z0
@@ -12526,6 +13520,7 @@ end13:
 	VZEROUPPER
 	RET
 
+	// The powers 0, 1/2 and 2.
 other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
@@ -12546,6 +13541,7 @@ two5:
 	VMOVDQA64 Z7, Z9
 	JMP       raised6
 
+	// The powers 0, 1/2 and 2.
 other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
@@ -12562,6 +13558,7 @@ two11:
 	VMOVDQA64 Z5, Z7
 	JMP       raised12
 
+	// The powers 0, 1/2 and 2.
 other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
@@ -12581,13 +13578,15 @@ two16:
 // func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float32, exponent *float64)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·curvaturePowF32AVX512(SB), NOSPLIT, $272-48
-	MOVQ         v+0(FP), AX
-	MOVQ         den+8(FP), CX
-	MOVQ         d+16(FP), DX
-	MOVQ         n+24(FP), BX
-	SHLQ         $0x02, BX
-	XORQ         SI, SI
-	MOVQ         s+32(FP), DI
+	MOVQ v+0(FP), AX
+	MOVQ den+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+	MOVQ s+32(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
@@ -12604,17 +13603,22 @@ TEXT ·curvaturePowF32AVX512(SB), NOSPLIT, $272-48
 	VPXORD       Z5, Z6, Z5
 	VMOVQ        X5, (SP)
 	MOVQ         exponent+40(FP), DI
-	SUBQ         $0x00000080, BX
-	JL           done2
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, BX
+	JL   done2
 
 loop1:
-	VMOVUPS       (DX)(SI*1), Z5
-	VMULPS        Z2, Z5, Z6
-	VMULPS        Z5, Z6, Z6
-	VMULPS        (AX)(SI*1), Z1, Z5
-	VADDPS        Z6, Z5, Z5
-	VPTESTMD      Z0, Z5, K1
-	VMOVUPS.Z     Z5, K1, Z5
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS   (DX)(SI*1), Z5
+	VMULPS    Z2, Z5, Z6
+	VMULPS    Z5, Z6, Z6
+	VMULPS    (AX)(SI*1), Z1, Z5
+	VADDPS    Z6, Z5, Z5
+	VPTESTMD  Z0, Z5, K1
+	VMOVUPS.Z Z5, K1, Z5
+
+	// y = a*log2(v').
 	VPSUBD.BCST   powConstants<>+32(SB), Z5, Z6
 	VPSRAD        $0x17, Z6, Z7
 	VCVTDQ2PD     Y7, Z8
@@ -12664,13 +13668,17 @@ loop1:
 	VMOVUPS       Z7, 16(SP)
 	VMOVUPS       Z6, 80(SP)
 	VMOVUPS       Z5, (AX)(SI*1)
-	VMOVUPS       64(DX)(SI*1), Z5
-	VMULPS        Z2, Z5, Z6
-	VMULPS        Z5, Z6, Z6
-	VMULPS        64(AX)(SI*1), Z1, Z5
-	VADDPS        Z6, Z5, Z5
-	VPTESTMD      Z0, Z5, K1
-	VMOVUPS.Z     Z5, K1, Z5
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS   64(DX)(SI*1), Z5
+	VMULPS    Z2, Z5, Z6
+	VMULPS    Z5, Z6, Z6
+	VMULPS    64(AX)(SI*1), Z1, Z5
+	VADDPS    Z6, Z5, Z5
+	VPTESTMD  Z0, Z5, K1
+	VMOVUPS.Z Z5, K1, Z5
+
+	// y = a*log2(v').
 	VPSUBD.BCST   powConstants<>+32(SB), Z5, Z6
 	VPSRAD        $0x17, Z6, Z7
 	VCVTDQ2PD     Y7, Z8
@@ -12722,145 +13730,162 @@ loop1:
 	VMOVUPS       Z5, 64(AX)(SI*1)
 	VMOVUPS       16(SP), Z5
 	VMOVUPS       80(SP), Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z5, Z7
-	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
-	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
-	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
-	VSUBPD        Z9, Z5, Z5
-	VSUBPD        Z10, Z6, Z6
-	VMULPD        Z5, Z5, Z9
-	VMULPD        Z6, Z6, Z10
-	VMULPD.BCST   powConstants<>+352(SB), Z5, Z11
-	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
-	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
-	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
-	VMULPD        Z11, Z9, Z11
-	VMULPD        Z12, Z10, Z12
-	VMULPD.BCST   powConstants<>+416(SB), Z5, Z13
-	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
-	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
-	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
-	VADDPD        Z13, Z11, Z11
-	VADDPD        Z14, Z12, Z12
-	VMULPD.BCST   powConstants<>+480(SB), Z5, Z13
-	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
-	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
-	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
-	VMULPD        Z13, Z9, Z13
-	VMULPD        Z14, Z10, Z14
-	VMULPD.BCST   powConstants<>+544(SB), Z5, Z5
-	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+512(SB), Z5, Z5
-	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
-	VADDPD        Z5, Z13, Z5
-	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z9, Z9
-	VMULPD        Z10, Z10, Z10
-	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
-	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
-	VADDPD        Z5, Z13, Z5
-	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z5, Z5
-	VMULPD        Z10, Z6, Z6
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
-	VPSLLQ        $0x34, Z7, Z7
-	VPSLLQ        $0x34, Z8, Z8
-	VPADDQ        Z5, Z7, Z5
-	VPADDQ        Z6, Z8, Z6
-	VMOVAPD       Z5, Z7
-	VCVTPD2PS     Z5, Y7
-	VCVTPD2PS     Z6, Y5
-	VINSERTF64X4  $0x01, Y5, Z7, Z7
-	VMOVUPS       (AX)(SI*1), Z5
+
+	// 2^y.
+	VADDPD.BCST  powConstants<>+288(SB), Z5, Z7
+	VADDPD.BCST  powConstants<>+288(SB), Z6, Z8
+	VSUBPD.BCST  powConstants<>+288(SB), Z7, Z9
+	VSUBPD.BCST  powConstants<>+288(SB), Z8, Z10
+	VSUBPD       Z9, Z5, Z5
+	VSUBPD       Z10, Z6, Z6
+	VMULPD       Z5, Z5, Z9
+	VMULPD       Z6, Z6, Z10
+	VMULPD.BCST  powConstants<>+352(SB), Z5, Z11
+	VMULPD.BCST  powConstants<>+352(SB), Z6, Z12
+	VADDPD.BCST  powConstants<>+320(SB), Z11, Z11
+	VADDPD.BCST  powConstants<>+320(SB), Z12, Z12
+	VMULPD       Z11, Z9, Z11
+	VMULPD       Z12, Z10, Z12
+	VMULPD.BCST  powConstants<>+416(SB), Z5, Z13
+	VMULPD.BCST  powConstants<>+416(SB), Z6, Z14
+	VADDPD.BCST  powConstants<>+384(SB), Z13, Z13
+	VADDPD.BCST  powConstants<>+384(SB), Z14, Z14
+	VADDPD       Z13, Z11, Z11
+	VADDPD       Z14, Z12, Z12
+	VMULPD.BCST  powConstants<>+480(SB), Z5, Z13
+	VMULPD.BCST  powConstants<>+480(SB), Z6, Z14
+	VADDPD.BCST  powConstants<>+448(SB), Z13, Z13
+	VADDPD.BCST  powConstants<>+448(SB), Z14, Z14
+	VMULPD       Z13, Z9, Z13
+	VMULPD       Z14, Z10, Z14
+	VMULPD.BCST  powConstants<>+544(SB), Z5, Z5
+	VMULPD.BCST  powConstants<>+544(SB), Z6, Z6
+	VADDPD.BCST  powConstants<>+512(SB), Z5, Z5
+	VADDPD.BCST  powConstants<>+512(SB), Z6, Z6
+	VADDPD       Z5, Z13, Z5
+	VADDPD       Z6, Z14, Z6
+	VMULPD       Z9, Z9, Z9
+	VMULPD       Z10, Z10, Z10
+	VMULPD.BCST  powConstants<>+576(SB), Z9, Z13
+	VMULPD.BCST  powConstants<>+576(SB), Z10, Z14
+	VADDPD       Z5, Z13, Z5
+	VADDPD       Z6, Z14, Z6
+	VMULPD       Z9, Z5, Z5
+	VMULPD       Z10, Z6, Z6
+	VADDPD       Z11, Z5, Z5
+	VADDPD       Z12, Z6, Z6
+	VPSLLQ       $0x34, Z7, Z7
+	VPSLLQ       $0x34, Z8, Z8
+	VPADDQ       Z5, Z7, Z5
+	VPADDQ       Z6, Z8, Z6
+	VMOVAPD      Z5, Z7
+	VCVTPD2PS    Z5, Y7
+	VCVTPD2PS    Z6, Y5
+	VINSERTF64X4 $0x01, Y5, Z7, Z7
+	VMOVUPS      (AX)(SI*1), Z5
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z5, K1
 	VMOVAPS       Z5, K1, Z7
 	VPMOVD2M      Z5, K1
 	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
 	VPTESTMD.BCST powConstants<>+768(SB), Z5, K1
 	VMOVAPS.Z     Z7, K1, Z5
-	VMULPS        Z3, Z5, Z5
-	VADDPS        Z4, Z5, Z5
-	VMOVUPS       Z5, (CX)(SI*1)
-	VMOVUPS       144(SP), Z5
-	VMOVUPS       208(SP), Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z5, Z7
-	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
-	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
-	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
-	VSUBPD        Z9, Z5, Z5
-	VSUBPD        Z10, Z6, Z6
-	VMULPD        Z5, Z5, Z9
-	VMULPD        Z6, Z6, Z10
-	VMULPD.BCST   powConstants<>+352(SB), Z5, Z11
-	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
-	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
-	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
-	VMULPD        Z11, Z9, Z11
-	VMULPD        Z12, Z10, Z12
-	VMULPD.BCST   powConstants<>+416(SB), Z5, Z13
-	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
-	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
-	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
-	VADDPD        Z13, Z11, Z11
-	VADDPD        Z14, Z12, Z12
-	VMULPD.BCST   powConstants<>+480(SB), Z5, Z13
-	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
-	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
-	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
-	VMULPD        Z13, Z9, Z13
-	VMULPD        Z14, Z10, Z14
-	VMULPD.BCST   powConstants<>+544(SB), Z5, Z5
-	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+512(SB), Z5, Z5
-	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
-	VADDPD        Z5, Z13, Z5
-	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z9, Z9
-	VMULPD        Z10, Z10, Z10
-	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
-	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
-	VADDPD        Z5, Z13, Z5
-	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z5, Z5
-	VMULPD        Z10, Z6, Z6
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
-	VPSLLQ        $0x34, Z7, Z7
-	VPSLLQ        $0x34, Z8, Z8
-	VPADDQ        Z5, Z7, Z5
-	VPADDQ        Z6, Z8, Z6
-	VMOVAPD       Z5, Z7
-	VCVTPD2PS     Z5, Y7
-	VCVTPD2PS     Z6, Y5
-	VINSERTF64X4  $0x01, Y5, Z7, Z7
-	VMOVUPS       64(AX)(SI*1), Z5
+
+	// den = v'^(k/2)*r + e.
+	VMULPS  Z3, Z5, Z5
+	VADDPS  Z4, Z5, Z5
+	VMOVUPS Z5, (CX)(SI*1)
+	VMOVUPS 144(SP), Z5
+	VMOVUPS 208(SP), Z6
+
+	// 2^y.
+	VADDPD.BCST  powConstants<>+288(SB), Z5, Z7
+	VADDPD.BCST  powConstants<>+288(SB), Z6, Z8
+	VSUBPD.BCST  powConstants<>+288(SB), Z7, Z9
+	VSUBPD.BCST  powConstants<>+288(SB), Z8, Z10
+	VSUBPD       Z9, Z5, Z5
+	VSUBPD       Z10, Z6, Z6
+	VMULPD       Z5, Z5, Z9
+	VMULPD       Z6, Z6, Z10
+	VMULPD.BCST  powConstants<>+352(SB), Z5, Z11
+	VMULPD.BCST  powConstants<>+352(SB), Z6, Z12
+	VADDPD.BCST  powConstants<>+320(SB), Z11, Z11
+	VADDPD.BCST  powConstants<>+320(SB), Z12, Z12
+	VMULPD       Z11, Z9, Z11
+	VMULPD       Z12, Z10, Z12
+	VMULPD.BCST  powConstants<>+416(SB), Z5, Z13
+	VMULPD.BCST  powConstants<>+416(SB), Z6, Z14
+	VADDPD.BCST  powConstants<>+384(SB), Z13, Z13
+	VADDPD.BCST  powConstants<>+384(SB), Z14, Z14
+	VADDPD       Z13, Z11, Z11
+	VADDPD       Z14, Z12, Z12
+	VMULPD.BCST  powConstants<>+480(SB), Z5, Z13
+	VMULPD.BCST  powConstants<>+480(SB), Z6, Z14
+	VADDPD.BCST  powConstants<>+448(SB), Z13, Z13
+	VADDPD.BCST  powConstants<>+448(SB), Z14, Z14
+	VMULPD       Z13, Z9, Z13
+	VMULPD       Z14, Z10, Z14
+	VMULPD.BCST  powConstants<>+544(SB), Z5, Z5
+	VMULPD.BCST  powConstants<>+544(SB), Z6, Z6
+	VADDPD.BCST  powConstants<>+512(SB), Z5, Z5
+	VADDPD.BCST  powConstants<>+512(SB), Z6, Z6
+	VADDPD       Z5, Z13, Z5
+	VADDPD       Z6, Z14, Z6
+	VMULPD       Z9, Z9, Z9
+	VMULPD       Z10, Z10, Z10
+	VMULPD.BCST  powConstants<>+576(SB), Z9, Z13
+	VMULPD.BCST  powConstants<>+576(SB), Z10, Z14
+	VADDPD       Z5, Z13, Z5
+	VADDPD       Z6, Z14, Z6
+	VMULPD       Z9, Z5, Z5
+	VMULPD       Z10, Z6, Z6
+	VADDPD       Z11, Z5, Z5
+	VADDPD       Z12, Z6, Z6
+	VPSLLQ       $0x34, Z7, Z7
+	VPSLLQ       $0x34, Z8, Z8
+	VPADDQ       Z5, Z7, Z5
+	VPADDQ       Z6, Z8, Z6
+	VMOVAPD      Z5, Z7
+	VCVTPD2PS    Z5, Y7
+	VCVTPD2PS    Z6, Y5
+	VINSERTF64X4 $0x01, Y5, Z7, Z7
+	VMOVUPS      64(AX)(SI*1), Z5
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z5, K1
 	VMOVAPS       Z5, K1, Z7
 	VPMOVD2M      Z5, K1
 	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
 	VPTESTMD.BCST powConstants<>+768(SB), Z5, K1
 	VMOVAPS.Z     Z7, K1, Z5
-	VMULPS        Z3, Z5, Z5
-	VADDPS        Z4, Z5, Z5
-	VMOVUPS       Z5, 64(CX)(SI*1)
-	ADDQ          $0x00000080, SI
-	SUBQ          $0x00000080, BX
-	JGE           loop1
+
+	// den = v'^(k/2)*r + e.
+	VMULPS  Z3, Z5, Z5
+	VADDPS  Z4, Z5, Z5
+	VMOVUPS Z5, 64(CX)(SI*1)
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000080, BX
+	JGE     loop1
 
 done2:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000040, BX
 	JL   done4
 
 loop3:
-	VMOVUPS       (DX)(SI*1), Z5
-	VMULPS        Z2, Z5, Z6
-	VMULPS        Z5, Z6, Z6
-	VMULPS        (AX)(SI*1), Z1, Z5
-	VADDPS        Z6, Z5, Z5
-	VPTESTMD      Z0, Z5, K1
-	VMOVUPS.Z     Z5, K1, Z5
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS   (DX)(SI*1), Z5
+	VMULPS    Z2, Z5, Z6
+	VMULPS    Z5, Z6, Z6
+	VMULPS    (AX)(SI*1), Z1, Z5
+	VADDPS    Z6, Z5, Z5
+	VPTESTMD  Z0, Z5, K1
+	VMOVUPS.Z Z5, K1, Z5
+
+	// y = a*log2(v').
 	VPSUBD.BCST   powConstants<>+32(SB), Z5, Z6
 	VPSRAD        $0x17, Z6, Z7
 	VCVTDQ2PD     Y7, Z8
@@ -12912,87 +13937,99 @@ loop3:
 	VMOVUPS       Z5, (AX)(SI*1)
 	VMOVUPS       16(SP), Z5
 	VMOVUPS       80(SP), Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z5, Z7
-	VADDPD.BCST   powConstants<>+288(SB), Z6, Z8
-	VSUBPD.BCST   powConstants<>+288(SB), Z7, Z9
-	VSUBPD.BCST   powConstants<>+288(SB), Z8, Z10
-	VSUBPD        Z9, Z5, Z5
-	VSUBPD        Z10, Z6, Z6
-	VMULPD        Z5, Z5, Z9
-	VMULPD        Z6, Z6, Z10
-	VMULPD.BCST   powConstants<>+352(SB), Z5, Z11
-	VMULPD.BCST   powConstants<>+352(SB), Z6, Z12
-	VADDPD.BCST   powConstants<>+320(SB), Z11, Z11
-	VADDPD.BCST   powConstants<>+320(SB), Z12, Z12
-	VMULPD        Z11, Z9, Z11
-	VMULPD        Z12, Z10, Z12
-	VMULPD.BCST   powConstants<>+416(SB), Z5, Z13
-	VMULPD.BCST   powConstants<>+416(SB), Z6, Z14
-	VADDPD.BCST   powConstants<>+384(SB), Z13, Z13
-	VADDPD.BCST   powConstants<>+384(SB), Z14, Z14
-	VADDPD        Z13, Z11, Z11
-	VADDPD        Z14, Z12, Z12
-	VMULPD.BCST   powConstants<>+480(SB), Z5, Z13
-	VMULPD.BCST   powConstants<>+480(SB), Z6, Z14
-	VADDPD.BCST   powConstants<>+448(SB), Z13, Z13
-	VADDPD.BCST   powConstants<>+448(SB), Z14, Z14
-	VMULPD        Z13, Z9, Z13
-	VMULPD        Z14, Z10, Z14
-	VMULPD.BCST   powConstants<>+544(SB), Z5, Z5
-	VMULPD.BCST   powConstants<>+544(SB), Z6, Z6
-	VADDPD.BCST   powConstants<>+512(SB), Z5, Z5
-	VADDPD.BCST   powConstants<>+512(SB), Z6, Z6
-	VADDPD        Z5, Z13, Z5
-	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z9, Z9
-	VMULPD        Z10, Z10, Z10
-	VMULPD.BCST   powConstants<>+576(SB), Z9, Z13
-	VMULPD.BCST   powConstants<>+576(SB), Z10, Z14
-	VADDPD        Z5, Z13, Z5
-	VADDPD        Z6, Z14, Z6
-	VMULPD        Z9, Z5, Z5
-	VMULPD        Z10, Z6, Z6
-	VADDPD        Z11, Z5, Z5
-	VADDPD        Z12, Z6, Z6
-	VPSLLQ        $0x34, Z7, Z7
-	VPSLLQ        $0x34, Z8, Z8
-	VPADDQ        Z5, Z7, Z5
-	VPADDQ        Z6, Z8, Z6
-	VMOVAPD       Z5, Z7
-	VCVTPD2PS     Z5, Y7
-	VCVTPD2PS     Z6, Y5
-	VINSERTF64X4  $0x01, Y5, Z7, Z7
-	VMOVUPS       (AX)(SI*1), Z5
+
+	// 2^y.
+	VADDPD.BCST  powConstants<>+288(SB), Z5, Z7
+	VADDPD.BCST  powConstants<>+288(SB), Z6, Z8
+	VSUBPD.BCST  powConstants<>+288(SB), Z7, Z9
+	VSUBPD.BCST  powConstants<>+288(SB), Z8, Z10
+	VSUBPD       Z9, Z5, Z5
+	VSUBPD       Z10, Z6, Z6
+	VMULPD       Z5, Z5, Z9
+	VMULPD       Z6, Z6, Z10
+	VMULPD.BCST  powConstants<>+352(SB), Z5, Z11
+	VMULPD.BCST  powConstants<>+352(SB), Z6, Z12
+	VADDPD.BCST  powConstants<>+320(SB), Z11, Z11
+	VADDPD.BCST  powConstants<>+320(SB), Z12, Z12
+	VMULPD       Z11, Z9, Z11
+	VMULPD       Z12, Z10, Z12
+	VMULPD.BCST  powConstants<>+416(SB), Z5, Z13
+	VMULPD.BCST  powConstants<>+416(SB), Z6, Z14
+	VADDPD.BCST  powConstants<>+384(SB), Z13, Z13
+	VADDPD.BCST  powConstants<>+384(SB), Z14, Z14
+	VADDPD       Z13, Z11, Z11
+	VADDPD       Z14, Z12, Z12
+	VMULPD.BCST  powConstants<>+480(SB), Z5, Z13
+	VMULPD.BCST  powConstants<>+480(SB), Z6, Z14
+	VADDPD.BCST  powConstants<>+448(SB), Z13, Z13
+	VADDPD.BCST  powConstants<>+448(SB), Z14, Z14
+	VMULPD       Z13, Z9, Z13
+	VMULPD       Z14, Z10, Z14
+	VMULPD.BCST  powConstants<>+544(SB), Z5, Z5
+	VMULPD.BCST  powConstants<>+544(SB), Z6, Z6
+	VADDPD.BCST  powConstants<>+512(SB), Z5, Z5
+	VADDPD.BCST  powConstants<>+512(SB), Z6, Z6
+	VADDPD       Z5, Z13, Z5
+	VADDPD       Z6, Z14, Z6
+	VMULPD       Z9, Z9, Z9
+	VMULPD       Z10, Z10, Z10
+	VMULPD.BCST  powConstants<>+576(SB), Z9, Z13
+	VMULPD.BCST  powConstants<>+576(SB), Z10, Z14
+	VADDPD       Z5, Z13, Z5
+	VADDPD       Z6, Z14, Z6
+	VMULPD       Z9, Z5, Z5
+	VMULPD       Z10, Z6, Z6
+	VADDPD       Z11, Z5, Z5
+	VADDPD       Z12, Z6, Z6
+	VPSLLQ       $0x34, Z7, Z7
+	VPSLLQ       $0x34, Z8, Z8
+	VPADDQ       Z5, Z7, Z5
+	VPADDQ       Z6, Z8, Z6
+	VMOVAPD      Z5, Z7
+	VCVTPD2PS    Z5, Y7
+	VCVTPD2PS    Z6, Y5
+	VINSERTF64X4 $0x01, Y5, Z7, Z7
+	VMOVUPS      (AX)(SI*1), Z5
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z5, K1
 	VMOVAPS       Z5, K1, Z7
 	VPMOVD2M      Z5, K1
 	VBROADCASTSS  powConstants<>+736(SB), K1, Z7
 	VPTESTMD.BCST powConstants<>+768(SB), Z5, K1
 	VMOVAPS.Z     Z7, K1, Z5
-	VMULPS        Z3, Z5, Z5
-	VADDPS        Z4, Z5, Z5
-	VMOVUPS       Z5, (CX)(SI*1)
-	ADDQ          $0x00000040, SI
-	SUBQ          $0x00000040, BX
-	JGE           loop3
+
+	// den = v'^(k/2)*r + e.
+	VMULPS  Z3, Z5, Z5
+	VADDPS  Z4, Z5, Z5
+	VMOVUPS Z5, (CX)(SI*1)
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JGE     loop3
 
 done4:
-	ADDQ          $0x00000040, BX
-	TESTQ         BX, BX
-	JZ            end5
-	SHRQ          $0x02, BX
-	XORL          R8, R8
-	BTSQ          BX, R8
-	DECQ          R8
-	KMOVW         R8, K1
-	VMOVUPS.Z     (DX)(SI*1), K1, Z5
-	VMOVUPS.Z     (AX)(SI*1), K1, Z6
-	VMULPS        Z2, Z5, Z2
-	VMULPS        Z5, Z2, Z2
-	VMULPS        Z6, Z1, Z1
-	VADDPS        Z2, Z1, Z1
-	VPTESTMD      Z0, Z1, K2
-	VMOVUPS.Z     Z1, K2, Z1
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
+	TESTQ BX, BX
+	JZ    end5
+	SHRQ  $0x02, BX
+	XORL  R8, R8
+	BTSQ  BX, R8
+	DECQ  R8
+	KMOVW R8, K1
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(SI*1), K1, Z5
+	VMOVUPS.Z (AX)(SI*1), K1, Z6
+	VMULPS    Z2, Z5, Z2
+	VMULPS    Z5, Z2, Z2
+	VMULPS    Z6, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VPTESTMD  Z0, Z1, K2
+	VMOVUPS.Z Z1, K2, Z1
+
+	// y = a*log2(v').
 	VPSUBD.BCST   powConstants<>+32(SB), Z1, Z0
 	VPSRAD        $0x17, Z0, Z2
 	VCVTDQ2PD     Y2, Z5
@@ -13044,66 +14081,72 @@ done4:
 	VMOVUPS       Z1, K1, (AX)(SI*1)
 	VMOVUPS       16(SP), Z0
 	VMOVUPS       80(SP), Z1
-	VADDPD.BCST   powConstants<>+288(SB), Z0, Z2
-	VADDPD.BCST   powConstants<>+288(SB), Z1, Z5
-	VSUBPD.BCST   powConstants<>+288(SB), Z2, Z6
-	VSUBPD.BCST   powConstants<>+288(SB), Z5, Z7
-	VSUBPD        Z6, Z0, Z0
-	VSUBPD        Z7, Z1, Z1
-	VMULPD        Z0, Z0, Z6
-	VMULPD        Z1, Z1, Z7
-	VMULPD.BCST   powConstants<>+352(SB), Z0, Z8
-	VMULPD.BCST   powConstants<>+352(SB), Z1, Z9
-	VADDPD.BCST   powConstants<>+320(SB), Z8, Z8
-	VADDPD.BCST   powConstants<>+320(SB), Z9, Z9
-	VMULPD        Z8, Z6, Z8
-	VMULPD        Z9, Z7, Z9
-	VMULPD.BCST   powConstants<>+416(SB), Z0, Z10
-	VMULPD.BCST   powConstants<>+416(SB), Z1, Z11
-	VADDPD.BCST   powConstants<>+384(SB), Z10, Z10
-	VADDPD.BCST   powConstants<>+384(SB), Z11, Z11
-	VADDPD        Z10, Z8, Z8
-	VADDPD        Z11, Z9, Z9
-	VMULPD.BCST   powConstants<>+480(SB), Z0, Z10
-	VMULPD.BCST   powConstants<>+480(SB), Z1, Z11
-	VADDPD.BCST   powConstants<>+448(SB), Z10, Z10
-	VADDPD.BCST   powConstants<>+448(SB), Z11, Z11
-	VMULPD        Z10, Z6, Z10
-	VMULPD        Z11, Z7, Z11
-	VMULPD.BCST   powConstants<>+544(SB), Z0, Z0
-	VMULPD.BCST   powConstants<>+544(SB), Z1, Z1
-	VADDPD.BCST   powConstants<>+512(SB), Z0, Z0
-	VADDPD.BCST   powConstants<>+512(SB), Z1, Z1
-	VADDPD        Z0, Z10, Z0
-	VADDPD        Z1, Z11, Z1
-	VMULPD        Z6, Z6, Z6
-	VMULPD        Z7, Z7, Z7
-	VMULPD.BCST   powConstants<>+576(SB), Z6, Z10
-	VMULPD.BCST   powConstants<>+576(SB), Z7, Z11
-	VADDPD        Z0, Z10, Z0
-	VADDPD        Z1, Z11, Z1
-	VMULPD        Z6, Z0, Z0
-	VMULPD        Z7, Z1, Z1
-	VADDPD        Z8, Z0, Z0
-	VADDPD        Z9, Z1, Z1
-	VPSLLQ        $0x34, Z2, Z2
-	VPSLLQ        $0x34, Z5, Z5
-	VPADDQ        Z0, Z2, Z0
-	VPADDQ        Z1, Z5, Z1
-	VMOVAPD       Z0, Z2
-	VCVTPD2PS     Z0, Y2
-	VCVTPD2PS     Z1, Y0
-	VINSERTF64X4  $0x01, Y0, Z2, Z2
-	VMOVUPS.Z     (AX)(SI*1), K1, Z0
+
+	// 2^y.
+	VADDPD.BCST  powConstants<>+288(SB), Z0, Z2
+	VADDPD.BCST  powConstants<>+288(SB), Z1, Z5
+	VSUBPD.BCST  powConstants<>+288(SB), Z2, Z6
+	VSUBPD.BCST  powConstants<>+288(SB), Z5, Z7
+	VSUBPD       Z6, Z0, Z0
+	VSUBPD       Z7, Z1, Z1
+	VMULPD       Z0, Z0, Z6
+	VMULPD       Z1, Z1, Z7
+	VMULPD.BCST  powConstants<>+352(SB), Z0, Z8
+	VMULPD.BCST  powConstants<>+352(SB), Z1, Z9
+	VADDPD.BCST  powConstants<>+320(SB), Z8, Z8
+	VADDPD.BCST  powConstants<>+320(SB), Z9, Z9
+	VMULPD       Z8, Z6, Z8
+	VMULPD       Z9, Z7, Z9
+	VMULPD.BCST  powConstants<>+416(SB), Z0, Z10
+	VMULPD.BCST  powConstants<>+416(SB), Z1, Z11
+	VADDPD.BCST  powConstants<>+384(SB), Z10, Z10
+	VADDPD.BCST  powConstants<>+384(SB), Z11, Z11
+	VADDPD       Z10, Z8, Z8
+	VADDPD       Z11, Z9, Z9
+	VMULPD.BCST  powConstants<>+480(SB), Z0, Z10
+	VMULPD.BCST  powConstants<>+480(SB), Z1, Z11
+	VADDPD.BCST  powConstants<>+448(SB), Z10, Z10
+	VADDPD.BCST  powConstants<>+448(SB), Z11, Z11
+	VMULPD       Z10, Z6, Z10
+	VMULPD       Z11, Z7, Z11
+	VMULPD.BCST  powConstants<>+544(SB), Z0, Z0
+	VMULPD.BCST  powConstants<>+544(SB), Z1, Z1
+	VADDPD.BCST  powConstants<>+512(SB), Z0, Z0
+	VADDPD.BCST  powConstants<>+512(SB), Z1, Z1
+	VADDPD       Z0, Z10, Z0
+	VADDPD       Z1, Z11, Z1
+	VMULPD       Z6, Z6, Z6
+	VMULPD       Z7, Z7, Z7
+	VMULPD.BCST  powConstants<>+576(SB), Z6, Z10
+	VMULPD.BCST  powConstants<>+576(SB), Z7, Z11
+	VADDPD       Z0, Z10, Z0
+	VADDPD       Z1, Z11, Z1
+	VMULPD       Z6, Z0, Z0
+	VMULPD       Z7, Z1, Z1
+	VADDPD       Z8, Z0, Z0
+	VADDPD       Z9, Z1, Z1
+	VPSLLQ       $0x34, Z2, Z2
+	VPSLLQ       $0x34, Z5, Z5
+	VPADDQ       Z0, Z2, Z0
+	VPADDQ       Z1, Z5, Z1
+	VMOVAPD      Z0, Z2
+	VCVTPD2PS    Z0, Y2
+	VCVTPD2PS    Z1, Y0
+	VINSERTF64X4 $0x01, Y0, Z2, Z2
+	VMOVUPS.Z    (AX)(SI*1), K1, Z0
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VCMPPS.BCST   $0x06, powConstants<>+704(SB), Z0, K2
 	VMOVAPS       Z0, K2, Z2
 	VPMOVD2M      Z0, K2
 	VBROADCASTSS  powConstants<>+736(SB), K2, Z2
 	VPTESTMD.BCST powConstants<>+768(SB), Z0, K2
 	VMOVAPS.Z     Z2, K2, Z0
-	VMULPS        Z3, Z0, Z0
-	VADDPS        Z4, Z0, Z0
-	VMOVUPS       Z0, K1, (CX)(SI*1)
+
+	// den = v'^(k/2)*r + e.
+	VMULPS  Z3, Z0, Z0
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, K1, (CX)(SI*1)
 
 end5:
 	VZEROUPPER
@@ -13112,12 +14155,14 @@ end5:
 // func descendRowsF32AVX512(theta *float32, m *float32, grad *float32, den *float32, ahead *float32, outer int, block int, stride int, width int, s *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-80
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         grad+16(FP), DX
-	MOVQ         den+24(FP), BX
-	MOVQ         ahead+32(FP), SI
-	MOVQ         s+72(FP), DI
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ den+24(FP), BX
+	MOVQ ahead+32(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
@@ -13142,12 +14187,15 @@ TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-80
 	SHLQ         $0x02, R8
 
 slice:
+	// The elements, row after row.
 	MOVQ DI, R9
 
 row1:
 	MOVQ width+64(FP), R10
 	SHLQ $0x02, R10
 	XORQ R11, R11
+
+	// 2 vectors at a time.
 	SUBQ $0x00000080, R10
 	JL   done3
 
@@ -13160,28 +14208,33 @@ loop2:
 	PREFETCHT0 448(CX)(R11*1)
 	PREFETCHT0 384(AX)(R11*1)
 	PREFETCHT0 448(AX)(R11*1)
-	VMULPS     (CX)(R11*1), Z1, Z7
-	VMULPS     (DX)(R11*1), Z2, Z8
-	VADDPS     Z8, Z7, Z7
-	VPTESTMD   Z0, Z7, K1
-	VMOVUPS.Z  Z7, K1, Z7
-	VMULPS     (AX)(R11*1), Z3, Z8
-	VMOVUPS    (BX)(R11*1), Z9
-	VMULPS     Z4, Z7, Z10
-	VDIVPS     Z9, Z10, Z10
-	VMULPS     64(CX)(R11*1), Z1, Z9
-	VMULPS     64(DX)(R11*1), Z2, Z11
-	VADDPS     Z11, Z9, Z9
-	VPTESTMD   Z0, Z9, K1
-	VMOVUPS.Z  Z9, K1, Z9
-	VMULPS     64(AX)(R11*1), Z3, Z11
-	VMOVUPS    64(BX)(R11*1), Z12
-	VMULPS     Z4, Z9, Z13
-	VDIVPS     Z12, Z13, Z13
-	CMPQ       (SP), $+0
-	JNE        clamp4
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS    (CX)(R11*1), Z1, Z7
+	VMULPS    (DX)(R11*1), Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R11*1), Z3, Z8
+	VMOVUPS   (BX)(R11*1), Z9
+	VMULPS    Z4, Z7, Z10
+	VDIVPS    Z9, Z10, Z10
+	VMULPS    64(CX)(R11*1), Z1, Z9
+	VMULPS    64(DX)(R11*1), Z2, Z11
+	VADDPS    Z11, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    64(AX)(R11*1), Z3, Z11
+	VMOVUPS   64(BX)(R11*1), Z12
+	VMULPS    Z4, Z9, Z13
+	VDIVPS    Z12, Z13, Z13
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp4
 
 clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z8, Z8
 	VMOVUPS Z7, (CX)(R11*1)
 	VMOVUPS Z8, (AX)(R11*1)
@@ -13194,10 +14247,13 @@ clamped5:
 
 done3:
 	ADDQ $0x00000080, R10
+
+	// One vector at a time.
 	SUBQ $0x00000040, R10
 	JL   done7
 
 loop6:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R11*1), Z1, Z7
 	VMULPS    (DX)(R11*1), Z2, Z8
 	VADDPS    Z8, Z7, Z7
@@ -13207,10 +14263,13 @@ loop6:
 	VMOVUPS   (BX)(R11*1), Z9
 	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
-	CMPQ      (SP), $+0
-	JNE       clamp8
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp8
 
 clamped9:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z8, Z8
 	VMOVUPS Z7, (CX)(R11*1)
 	VMOVUPS Z8, (AX)(R11*1)
@@ -13219,14 +14278,18 @@ clamped9:
 	JGE     loop6
 
 done7:
-	ADDQ      $0x00000040, R10
-	TESTQ     R10, R10
-	JZ        end10
-	SHRQ      $0x02, R10
-	XORL      R12, R12
-	BTSQ      R10, R12
-	DECQ      R12
-	KMOVW     R12, K1
+	ADDQ $0x00000040, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end10
+	SHRQ  $0x02, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z (CX)(R11*1), K1, Z7
 	VMOVUPS.Z (DX)(R11*1), K1, Z8
 	VMULPS    Z7, Z1, Z7
@@ -13239,10 +14302,13 @@ done7:
 	VMOVUPS.Z (BX)(R11*1), K1, Z9
 	VMULPS    Z4, Z7, Z10
 	VDIVPS    Z9, Z10, Z10
-	CMPQ      (SP), $+0
-	JNE       clamp11
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp11
 
 clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z8, Z8
 	VMOVUPS Z7, K1, (CX)(R11*1)
 	VMOVUPS Z8, K1, (AX)(R11*1)
@@ -13286,7 +14352,9 @@ clamp11:
 // func descendBlocksF32AVX512(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·descendBlocksF32AVX512(SB), NOSPLIT, $16-56
-	MOVQ         s+48(FP), AX
+	MOVQ s+48(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
@@ -13306,6 +14374,8 @@ TEXT ·descendBlocksF32AVX512(SB), NOSPLIT, $16-56
 	VPSRLD       $0x01, Z7, Z7
 	VPXORD       Z5, Z7, Z7
 	VMOVQ        X7, (SP)
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+40(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
@@ -13330,9 +14400,11 @@ group:
 	VMOVUPS (BX), Z10
 
 done2:
-	ADDQ    $0x40, BX
-	IMULQ   block+40(FP), DI
-	SHLQ    $0x02, DI
+	ADDQ  $0x40, BX
+	IMULQ block+40(FP), DI
+	SHLQ  $0x02, DI
+
+	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32Wide<>+0(SB), Z7
 	MOVQ    DI, R8
 	ANDQ    $-64, R8
@@ -13347,21 +14419,26 @@ loop3:
 	PREFETCHT0 384(DX)(R8*1)
 	PREFETCHT0 384(CX)(R8*1)
 	PREFETCHT0 384(AX)(R8*1)
-	VMULPS     (CX)(R8*1), Z1, Z11
-	VMULPS     (DX)(R8*1), Z2, Z12
-	VADDPS     Z12, Z11, Z11
-	VPTESTMD   Z0, Z11, K1
-	VMOVUPS.Z  Z11, K1, Z11
-	VMULPS     (AX)(R8*1), Z3, Z12
-	VPMULLD    Z8, Z7, Z13
-	VPSRLD     $0x1c, Z13, Z13
-	VPERMPS    Z10, Z13, Z13
-	VMULPS     Z4, Z11, Z14
-	VDIVPS     Z13, Z14, Z14
-	CMPQ       (SP), $+0
-	JNE        clamp6
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS    (CX)(R8*1), Z1, Z11
+	VMULPS    (DX)(R8*1), Z2, Z12
+	VADDPS    Z12, Z11, Z11
+	VPTESTMD  Z0, Z11, K1
+	VMOVUPS.Z Z11, K1, Z11
+	VMULPS    (AX)(R8*1), Z3, Z12
+	VPMULLD   Z8, Z7, Z13
+	VPSRLD    $0x1c, Z13, Z13
+	VPERMPS   Z10, Z13, Z13
+	VMULPS    Z4, Z11, Z14
+	VDIVPS    Z13, Z14, Z14
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp6
 
 clamped7:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z14, Z12, Z12
 	VMOVUPS Z11, (CX)(R8*1)
 	VMOVUPS Z12, (AX)(R8*1)
@@ -13370,13 +14447,15 @@ clamped7:
 	JNZ     loop3
 
 rest4:
-	TESTQ     DI, DI
-	JZ        end5
-	SHRQ      $0x02, DI
-	XORL      R9, R9
-	BTSQ      DI, R9
-	DECQ      R9
-	KMOVW     R9, K1
+	TESTQ DI, DI
+	JZ    end5
+	SHRQ  $0x02, DI
+	XORL  R9, R9
+	BTSQ  DI, R9
+	DECQ  R9
+	KMOVW R9, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z (CX)(R8*1), K1, Z11
 	VMOVUPS.Z (DX)(R8*1), K1, Z12
 	VMULPS    Z11, Z1, Z11
@@ -13391,10 +14470,13 @@ rest4:
 	VPERMPS   Z10, Z7, Z7
 	VMULPS    Z4, Z11, Z10
 	VDIVPS    Z7, Z10, Z10
-	CMPQ      (SP), $+0
-	JNE       clamp8
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp8
 
 clamped9:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z12, Z12
 	VMOVUPS Z11, K1, (CX)(R8*1)
 	VMOVUPS Z12, K1, (AX)(R8*1)
@@ -13406,6 +14488,7 @@ done:
 	VZEROUPPER
 	RET
 
+	// The last group, of fewer blocks.
 some1:
 	MOVQ      DI, R8
 	SHLQ      $0x02, R8
@@ -13468,15 +14551,17 @@ GLOBL lanes32Wide<>(SB), RODATA|NOPTR, $128
 // func updateElementsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·updateElementsF32AVX512(SB), NOSPLIT, $16-64
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         n+40(FP), DI
-	SHLQ         $0x02, DI
-	XORQ         R8, R8
-	MOVQ         s+48(FP), R9
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ n+40(FP), DI
+	SHLQ $0x02, DI
+	XORQ R8, R8
+	MOVQ s+48(FP), R9
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
@@ -13511,6 +14596,7 @@ TEXT ·updateElementsF32AVX512(SB), NOSPLIT, $16-64
 	JGE          look1
 
 ordinary3:
+	// 2 vectors at a time.
 	SUBQ $0x00000080, DI
 	JL   done5
 
@@ -13527,12 +14613,15 @@ loop4:
 	PREFETCHT0 448(AX)(R8*1)
 	VMOVUPS    (SI)(R8*1), Z9
 	VMOVUPS    64(SI)(R8*1), Z14
-	CMPQ       (SP), $+0
-	JEQ        undivided6
-	VDIVPS     Z5, Z9, Z9
-	VDIVPS     Z5, Z14, Z14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided6
+	VDIVPS Z5, Z9, Z9
+	VDIVPS Z5, Z14, Z14
 
 undivided6:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z15
 	VMULPS    Z9, Z15, Z15
 	VMULPS    (DX)(R8*1), Z1, Z9
@@ -13545,16 +14634,20 @@ undivided6:
 	VADDPS    Z15, Z14, Z14
 	VPTESTMD  Z0, Z14, K1
 	VMOVUPS.Z Z14, K1, Z14
-	CMPQ      power+56(FP), $+2
-	JNE       other7
-	VSQRTPS   Z9, Z15
-	VSQRTPS   Z14, Z16
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other7
+	VSQRTPS Z9, Z15
+	VSQRTPS Z14, Z16
 
 raised10:
-	VMULPS    Z3, Z15, Z15
-	VADDPS    Z4, Z15, Z15
-	VMULPS    Z3, Z16, Z16
-	VADDPS    Z4, Z16, Z16
+	VMULPS Z3, Z15, Z15
+	VADDPS Z4, Z15, Z15
+	VMULPS Z3, Z16, Z16
+	VADDPS Z4, Z16, Z16
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R8*1), Z7, Z17
 	VMULPS    (BX)(R8*1), Z10, Z18
 	VADDPS    Z18, Z17, Z17
@@ -13571,10 +14664,13 @@ raised10:
 	VMULPS    64(AX)(R8*1), Z11, Z20
 	VMULPS    Z12, Z15, Z21
 	VDIVPS    Z16, Z21, Z21
-	CMPQ      8(SP), $+0
-	JNE       clamp11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp11
 
 clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z19, Z18, Z18
 	VMOVUPS Z17, (CX)(R8*1)
 	VMOVUPS Z18, (AX)(R8*1)
@@ -13589,29 +14685,38 @@ clamped12:
 
 done5:
 	ADDQ $0x00000080, DI
+
+	// One vector at a time.
 	SUBQ $0x00000040, DI
 	JL   done14
 
 loop13:
 	VMOVUPS (SI)(R8*1), Z9
-	CMPQ    (SP), $+0
-	JEQ     undivided15
-	VDIVPS  Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided15
+	VDIVPS Z5, Z9, Z9
 
 undivided15:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z14
 	VMULPS    Z9, Z14, Z14
 	VMULPS    (DX)(R8*1), Z1, Z9
 	VADDPS    Z14, Z9, Z9
 	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
-	CMPQ      power+56(FP), $+2
-	JNE       other16
-	VSQRTPS   Z9, Z14
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other16
+	VSQRTPS Z9, Z14
 
 raised19:
-	VMULPS    Z3, Z14, Z14
-	VADDPS    Z4, Z14, Z14
+	VMULPS Z3, Z14, Z14
+	VADDPS Z4, Z14, Z14
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R8*1), Z7, Z15
 	VMULPS    (BX)(R8*1), Z10, Z16
 	VADDPS    Z16, Z15, Z15
@@ -13620,10 +14725,13 @@ raised19:
 	VMULPS    (AX)(R8*1), Z11, Z16
 	VMULPS    Z12, Z15, Z17
 	VDIVPS    Z14, Z17, Z17
-	CMPQ      8(SP), $+0
-	JNE       clamp20
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp20
 
 clamped21:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z17, Z16, Z16
 	VMOVUPS Z15, (CX)(R8*1)
 	VMOVUPS Z16, (AX)(R8*1)
@@ -13633,7 +14741,9 @@ clamped21:
 	JGE     loop13
 
 done14:
-	ADDQ      $0x00000040, DI
+	ADDQ $0x00000040, DI
+
+	// The rest, a part of a vector.
 	TESTQ     DI, DI
 	JZ        end22
 	SHRQ      $0x02, DI
@@ -13642,11 +14752,14 @@ done14:
 	DECQ      R9
 	KMOVW     R9, K1
 	VMOVUPS.Z (SI)(R8*1), K1, Z9
-	CMPQ      (SP), $+0
-	JEQ       undivided23
-	VDIVPS    Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided23
+	VDIVPS Z5, Z9, Z9
 
 undivided23:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (DX)(R8*1), K1, Z5
 	VMULPS    Z2, Z9, Z2
 	VMULPS    Z9, Z2, Z2
@@ -13654,13 +14767,17 @@ undivided23:
 	VADDPS    Z2, Z1, Z1
 	VPTESTMD  Z0, Z1, K2
 	VMOVUPS.Z Z1, K2, Z1
-	CMPQ      power+56(FP), $+2
-	JNE       other24
-	VSQRTPS   Z1, Z2
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other24
+	VSQRTPS Z1, Z2
 
 raised27:
-	VMULPS    Z3, Z2, Z2
-	VADDPS    Z4, Z2, Z2
+	VMULPS Z3, Z2, Z2
+	VADDPS Z4, Z2, Z2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z (CX)(R8*1), K1, Z3
 	VMOVUPS.Z (BX)(R8*1), K1, Z4
 	VMULPS    Z3, Z7, Z3
@@ -13672,10 +14789,13 @@ raised27:
 	VMULPS    Z0, Z11, Z0
 	VMULPS    Z12, Z3, Z4
 	VDIVPS    Z2, Z4, Z4
-	CMPQ      8(SP), $+0
-	JNE       clamp28
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp28
 
 clamped29:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z4, Z0, Z0
 	VMOVUPS Z3, K1, (CX)(R8*1)
 	VMOVUPS Z0, K1, (AX)(R8*1)
@@ -13685,6 +14805,7 @@ end22:
 	VZEROUPPER
 	RET
 
+	// Do the first two vectors of grad, or of hz, vanish?
 look1:
 	VBROADCASTSS feltBits32<>+0(SB), Z9
 	VBROADCASTSS hiding32<>+0(SB), Z14
@@ -13708,6 +14829,7 @@ look30:
 	JNE      subnormal2
 	JMP      ordinary3
 
+	// Pairs of vectors, without the products that vanish.
 subnormal2:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 448(SI)(R8*1)
@@ -13721,12 +14843,15 @@ subnormal2:
 	PREFETCHT0 448(AX)(R8*1)
 	VMOVUPS    (SI)(R8*1), Z15
 	VMOVUPS    64(SI)(R8*1), Z16
-	CMPQ       (SP), $+0
-	JEQ        undivided31
-	VDIVPS     Z5, Z15, Z15
-	VDIVPS     Z5, Z16, Z16
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided31
+	VDIVPS Z5, Z15, Z15
+	VDIVPS Z5, Z16, Z16
 
 undivided31:
+	// v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.
 	VMULPS   (DX)(R8*1), Z1, Z17
 	VMULPS   64(DX)(R8*1), Z1, Z18
 	VPORD    Z15, Z16, Z19
@@ -13745,16 +14870,21 @@ zeros32:
 	VMOVUPS.Z Z17, K1, Z17
 	VPTESTMD  Z0, Z18, K1
 	VMOVUPS.Z Z18, K1, Z18
-	CMPQ      power+56(FP), $+2
-	JNE       other33
-	VSQRTPS   Z17, Z15
-	VSQRTPS   Z18, Z16
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other33
+	VSQRTPS Z17, Z15
+	VSQRTPS Z18, Z16
 
 raised36:
-	VMULPS    Z3, Z15, Z15
-	VADDPS    Z4, Z15, Z15
-	VMULPS    Z3, Z16, Z16
-	VADDPS    Z4, Z16, Z16
+	VMULPS Z3, Z15, Z15
+	VADDPS Z4, Z15, Z15
+	VMULPS Z3, Z16, Z16
+	VADDPS Z4, Z16, Z16
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	// b1*m hides c1*grad where that is subnormal, or else is 0.
 	VMULPS    (CX)(R8*1), Z7, Z19
 	VMULPS    64(CX)(R8*1), Z7, Z20
 	VMOVUPS   (BX)(R8*1), Z21
@@ -13786,10 +14916,13 @@ done38:
 	VMULPS 64(AX)(R8*1), Z11, Z15
 	VMULPS Z12, Z20, Z23
 	VDIVPS Z16, Z23, Z23
-	CMPQ   8(SP), $+0
-	JNE    clamp39
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp39
 
 clamped40:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z22, Z21, Z21
 	VMOVUPS Z19, (CX)(R8*1)
 	VMOVUPS Z21, (AX)(R8*1)
@@ -13804,6 +14937,7 @@ clamped40:
 	JGE     subnormal2
 	JMP     ordinary3
 
+	// The powers 0, 1/2 and 2.
 other7:
 	JG      two9
 	CMPQ    power+56(FP), $+1
@@ -13833,6 +14967,7 @@ clamp11:
 	VMAXPS  Z21, Z16, Z21
 	JMP     clamped12
 
+	// The powers 0, 1/2 and 2.
 other16:
 	JG      two18
 	CMPQ    power+56(FP), $+1
@@ -13856,6 +14991,7 @@ clamp20:
 	VMAXPS  Z17, Z14, Z17
 	JMP     clamped21
 
+	// The powers 0, 1/2 and 2.
 other24:
 	JG      two26
 	CMPQ    power+56(FP), $+1
@@ -13879,6 +15015,7 @@ clamp28:
 	VMAXPS  Z4, Z2, Z4
 	JMP     clamped29
 
+	// The powers 0, 1/2 and 2.
 other33:
 	JG      two35
 	CMPQ    power+56(FP), $+1
@@ -13899,6 +15036,7 @@ two35:
 	VMOVDQA64 Z18, Z16
 	JMP       raised36
 
+	// It does not: c1*grad counts.
 felt37:
 	VMULPS    (BX)(R8*1), Z10, Z21
 	VADDPS    Z21, Z19, Z19
@@ -13922,12 +15060,14 @@ clamp39:
 // func updateMultiF32AVX512(theta *[]float32, m *float32, v *float32, grad *[]float32, hz *[]float32, tensors int, s *float32, power int)
 // Requires: AVX, AVX512F
 TEXT ·updateMultiF32AVX512(SB), NOSPLIT, $16-64
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         s+48(FP), DI
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ s+48(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
@@ -13959,9 +15099,11 @@ TEXT ·updateMultiF32AVX512(SB), NOSPLIT, $16-64
 	VPXORD       Z13, Z9, Z9
 	VMOVQ        X9, 8(SP)
 	MOVQ         tensors+40(FP), DI
-	TESTQ        DI, DI
-	JZ           none2
-	MOVQ         DI, tensors+40(FP)
+
+	// Slice after slice.
+	TESTQ DI, DI
+	JZ    none2
+	MOVQ  DI, tensors+40(FP)
 
 each1:
 	MOVQ (AX), DI
@@ -13974,18 +15116,22 @@ each1:
 	JGE  look3
 
 ordinary5:
+	// 2 vectors at a time.
 	SUBQ $0x00000080, R10
 	JL   done7
 
 loop6:
 	VMOVUPS (R9)(R11*1), Z9
 	VMOVUPS 64(R9)(R11*1), Z14
-	CMPQ    (SP), $+0
-	JEQ     undivided8
-	VDIVPS  Z5, Z9, Z9
-	VDIVPS  Z5, Z14, Z14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided8
+	VDIVPS Z5, Z9, Z9
+	VDIVPS Z5, Z14, Z14
 
 undivided8:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z15
 	VMULPS    Z9, Z15, Z15
 	VMULPS    (DX)(R11*1), Z1, Z9
@@ -13998,16 +15144,20 @@ undivided8:
 	VADDPS    Z15, Z14, Z14
 	VPTESTMD  Z0, Z14, K1
 	VMOVUPS.Z Z14, K1, Z14
-	CMPQ      power+56(FP), $+2
-	JNE       other9
-	VSQRTPS   Z9, Z15
-	VSQRTPS   Z14, Z16
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other9
+	VSQRTPS Z9, Z15
+	VSQRTPS Z14, Z16
 
 raised12:
-	VMULPS    Z3, Z15, Z15
-	VADDPS    Z4, Z15, Z15
-	VMULPS    Z3, Z16, Z16
-	VADDPS    Z4, Z16, Z16
+	VMULPS Z3, Z15, Z15
+	VADDPS Z4, Z15, Z15
+	VMULPS Z3, Z16, Z16
+	VADDPS Z4, Z16, Z16
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R11*1), Z7, Z17
 	VMULPS    (R8)(R11*1), Z10, Z18
 	VADDPS    Z18, Z17, Z17
@@ -14024,10 +15174,13 @@ raised12:
 	VMULPS    64(DI)(R11*1), Z11, Z20
 	VMULPS    Z12, Z15, Z21
 	VDIVPS    Z16, Z21, Z21
-	CMPQ      8(SP), $+0
-	JNE       clamp13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp13
 
 clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z19, Z18, Z18
 	VMOVUPS Z17, (CX)(R11*1)
 	VMOVUPS Z18, (DI)(R11*1)
@@ -14042,29 +15195,38 @@ clamped14:
 
 done7:
 	ADDQ $0x00000080, R10
+
+	// One vector at a time.
 	SUBQ $0x00000040, R10
 	JL   done16
 
 loop15:
 	VMOVUPS (R9)(R11*1), Z9
-	CMPQ    (SP), $+0
-	JEQ     undivided17
-	VDIVPS  Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided17
+	VDIVPS Z5, Z9, Z9
 
 undivided17:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z14
 	VMULPS    Z9, Z14, Z14
 	VMULPS    (DX)(R11*1), Z1, Z9
 	VADDPS    Z14, Z9, Z9
 	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
-	CMPQ      power+56(FP), $+2
-	JNE       other18
-	VSQRTPS   Z9, Z14
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other18
+	VSQRTPS Z9, Z14
 
 raised21:
-	VMULPS    Z3, Z14, Z14
-	VADDPS    Z4, Z14, Z14
+	VMULPS Z3, Z14, Z14
+	VADDPS Z4, Z14, Z14
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R11*1), Z7, Z15
 	VMULPS    (R8)(R11*1), Z10, Z16
 	VADDPS    Z16, Z15, Z15
@@ -14073,10 +15235,13 @@ raised21:
 	VMULPS    (DI)(R11*1), Z11, Z16
 	VMULPS    Z12, Z15, Z17
 	VDIVPS    Z14, Z17, Z17
-	CMPQ      8(SP), $+0
-	JNE       clamp22
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp22
 
 clamped23:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z17, Z16, Z16
 	VMOVUPS Z15, (CX)(R11*1)
 	VMOVUPS Z16, (DI)(R11*1)
@@ -14086,7 +15251,9 @@ clamped23:
 	JGE     loop15
 
 done16:
-	ADDQ      $0x00000040, R10
+	ADDQ $0x00000040, R10
+
+	// The rest, a part of a vector.
 	TESTQ     R10, R10
 	JZ        end24
 	SHRQ      $0x02, R10
@@ -14095,11 +15262,14 @@ done16:
 	DECQ      R12
 	KMOVW     R12, K1
 	VMOVUPS.Z (R9)(R11*1), K1, Z9
-	CMPQ      (SP), $+0
-	JEQ       undivided25
-	VDIVPS    Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided25
+	VDIVPS Z5, Z9, Z9
 
 undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (DX)(R11*1), K1, Z14
 	VMULPS    Z2, Z9, Z15
 	VMULPS    Z9, Z15, Z15
@@ -14107,13 +15277,17 @@ undivided25:
 	VADDPS    Z15, Z9, Z9
 	VPTESTMD  Z0, Z9, K2
 	VMOVUPS.Z Z9, K2, Z9
-	CMPQ      power+56(FP), $+2
-	JNE       other26
-	VSQRTPS   Z9, Z14
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other26
+	VSQRTPS Z9, Z14
 
 raised29:
-	VMULPS    Z3, Z14, Z14
-	VADDPS    Z4, Z14, Z14
+	VMULPS Z3, Z14, Z14
+	VADDPS Z4, Z14, Z14
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z (CX)(R11*1), K1, Z15
 	VMOVUPS.Z (R8)(R11*1), K1, Z16
 	VMULPS    Z15, Z7, Z15
@@ -14125,16 +15299,20 @@ raised29:
 	VMULPS    Z16, Z11, Z16
 	VMULPS    Z12, Z15, Z17
 	VDIVPS    Z14, Z17, Z17
-	CMPQ      8(SP), $+0
-	JNE       clamp30
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp30
 
 clamped31:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z17, Z16, Z16
 	VMOVUPS Z15, K1, (CX)(R11*1)
 	VMOVUPS Z16, K1, (DI)(R11*1)
 	VMOVUPS Z9, K1, (DX)(R11*1)
 
 end24:
+	// On to the next tensor's m and v.
 	MOVQ 8(AX), DI
 	SHLQ $0x02, DI
 	ADDQ DI, CX
@@ -14149,6 +15327,7 @@ none2:
 	VZEROUPPER
 	RET
 
+	// Do the first two vectors of grad, or of hz, vanish?
 look3:
 	VBROADCASTSS feltBits32<>+0(SB), Z9
 	VBROADCASTSS hiding32<>+0(SB), Z14
@@ -14172,15 +15351,19 @@ look32:
 	JNE      subnormal4
 	JMP      ordinary5
 
+	// Pairs of vectors, without the products that vanish.
 subnormal4:
 	VMOVUPS (R9)(R11*1), Z15
 	VMOVUPS 64(R9)(R11*1), Z16
-	CMPQ    (SP), $+0
-	JEQ     undivided33
-	VDIVPS  Z5, Z15, Z15
-	VDIVPS  Z5, Z16, Z16
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided33
+	VDIVPS Z5, Z15, Z15
+	VDIVPS Z5, Z16, Z16
 
 undivided33:
+	// v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.
 	VMULPS   (DX)(R11*1), Z1, Z17
 	VMULPS   64(DX)(R11*1), Z1, Z18
 	VPORD    Z15, Z16, Z19
@@ -14199,16 +15382,21 @@ zeros34:
 	VMOVUPS.Z Z17, K1, Z17
 	VPTESTMD  Z0, Z18, K1
 	VMOVUPS.Z Z18, K1, Z18
-	CMPQ      power+56(FP), $+2
-	JNE       other35
-	VSQRTPS   Z17, Z15
-	VSQRTPS   Z18, Z16
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other35
+	VSQRTPS Z17, Z15
+	VSQRTPS Z18, Z16
 
 raised38:
-	VMULPS    Z3, Z15, Z15
-	VADDPS    Z4, Z15, Z15
-	VMULPS    Z3, Z16, Z16
-	VADDPS    Z4, Z16, Z16
+	VMULPS Z3, Z15, Z15
+	VADDPS Z4, Z15, Z15
+	VMULPS Z3, Z16, Z16
+	VADDPS Z4, Z16, Z16
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	// b1*m hides c1*grad where that is subnormal, or else is 0.
 	VMULPS    (CX)(R11*1), Z7, Z19
 	VMULPS    64(CX)(R11*1), Z7, Z20
 	VMOVUPS   (R8)(R11*1), Z21
@@ -14240,10 +15428,13 @@ done40:
 	VMULPS 64(DI)(R11*1), Z11, Z15
 	VMULPS Z12, Z20, Z23
 	VDIVPS Z16, Z23, Z23
-	CMPQ   8(SP), $+0
-	JNE    clamp41
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp41
 
 clamped42:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z22, Z21, Z21
 	VMOVUPS Z19, (CX)(R11*1)
 	VMOVUPS Z21, (DI)(R11*1)
@@ -14258,6 +15449,7 @@ clamped42:
 	JGE     subnormal4
 	JMP     ordinary5
 
+	// The powers 0, 1/2 and 2.
 other9:
 	JG      two11
 	CMPQ    power+56(FP), $+1
@@ -14287,6 +15479,7 @@ clamp13:
 	VMAXPS  Z21, Z16, Z21
 	JMP     clamped14
 
+	// The powers 0, 1/2 and 2.
 other18:
 	JG      two20
 	CMPQ    power+56(FP), $+1
@@ -14310,6 +15503,7 @@ clamp22:
 	VMAXPS  Z17, Z14, Z17
 	JMP     clamped23
 
+	// The powers 0, 1/2 and 2.
 other26:
 	JG      two28
 	CMPQ    power+56(FP), $+1
@@ -14333,6 +15527,7 @@ clamp30:
 	VMAXPS  Z17, Z14, Z17
 	JMP     clamped31
 
+	// The powers 0, 1/2 and 2.
 other35:
 	JG      two37
 	CMPQ    power+56(FP), $+1
@@ -14353,6 +15548,7 @@ two37:
 	VMOVDQA64 Z18, Z16
 	JMP       raised38
 
+	// It does not: c1*grad counts.
 felt39:
 	VMULPS    (R8)(R11*1), Z10, Z21
 	VADDPS    Z21, Z19, Z19
@@ -14376,7 +15572,9 @@ clamp41:
 // func updateBlocksF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·updateBlocksF32AVX512(SB), $1112-72
-	MOVQ         s+56(FP), AX
+	MOVQ s+56(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
@@ -14410,18 +15608,22 @@ TEXT ·updateBlocksF32AVX512(SB), $1112-72
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
 	VPSRLD       $0x01, Z10, Z10
-	MOVQ         hz+32(FP), CX
-	MOVQ         block+48(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         BX, SI
-	ANDQ         $+63, SI
-	SUBQ         SI, BX
-	MOVQ         SI, AX
-	SHRQ         $0x02, AX
-	XORL         DX, DX
-	BTSQ         AX, DX
-	DECQ         DX
-	KMOVW        DX, K1
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ  hz+32(FP), CX
+	MOVQ  block+48(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  BX, SI
+	ANDQ  $+63, SI
+	SUBQ  SI, BX
+	MOVQ  SI, AX
+	SHRQ  $0x02, AX
+	XORL  DX, DX
+	BTSQ  AX, DX
+	DECQ  DX
+	KMOVW DX, K1
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+48(FP), DI
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
@@ -14436,13 +15638,16 @@ TEXT ·updateBlocksF32AVX512(SB), $1112-72
 	XORQ         R11, R11
 	XORQ         R12, R12
 
+	// The second group: from its sums to v' and the denominators.
 group:
 	TESTQ   R11, R11
 	JZ      sums
 	VMOVUPS 16(SP), Z9
-	CMPQ    (SP), $+0
-	JEQ     undivided1
-	VDIVPS  Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided1
+	VDIVPS Z5, Z9, Z9
 
 undivided1:
 	CMPQ      R11, $0x10
@@ -14457,6 +15662,7 @@ undivided1:
 	VMOVUPS   Z9, (DI)
 
 done3:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
 	JNE     other4
 	VSQRTPS Z11, Z9
@@ -14467,13 +15673,16 @@ raised7:
 	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
+	// The third group: its sums.
 sums:
-	MOVQ       $0x0000000000000010, R10
-	CMPQ       R9, R10
-	CMOVQLT    R9, R10
-	SUBQ       R10, R9
-	TESTQ      R10, R10
-	JZ         elements
+	MOVQ    $0x0000000000000010, R10
+	CMPQ    R9, R10
+	CMOVQLT R9, R10
+	SUBQ    R10, R9
+	TESTQ   R10, R10
+	JZ      elements
+
+	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ       R10, $0x10
 	JNE        slots8
 	TESTQ      BX, BX
@@ -14640,7 +15849,9 @@ summed41:
 summed9:
 	VMOVUPS Z9, 16(SP)
 
+	// The first group: its elements.
 elements:
+	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32Wide<>+0(SB), Z9
 	MOVQ    R12, R13
 	ANDQ    $-64, R13
@@ -14655,21 +15866,26 @@ loop42:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(DX)(R13*1)
 	PREFETCHT0 384(AX)(R13*1)
-	VMULPS     (DX)(R13*1), Z7, Z20
-	VMULPS     (R8)(R13*1), Z14, Z21
-	VADDPS     Z21, Z20, Z20
-	VPTESTMD   Z0, Z20, K2
-	VMOVUPS.Z  Z20, K2, Z20
-	VMULPS     (AX)(R13*1), Z15, Z21
-	VPMULLD    Z18, Z9, Z22
-	VPSRLD     $0x1c, Z22, Z22
-	VPERMPS    Z12, Z22, Z22
-	VMULPS     Z16, Z20, Z23
-	VDIVPS     Z22, Z23, Z23
-	CMPQ       8(SP), $+0
-	JNE        clamp45
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS    (DX)(R13*1), Z7, Z20
+	VMULPS    (R8)(R13*1), Z14, Z21
+	VADDPS    Z21, Z20, Z20
+	VPTESTMD  Z0, Z20, K2
+	VMOVUPS.Z Z20, K2, Z20
+	VMULPS    (AX)(R13*1), Z15, Z21
+	VPMULLD   Z18, Z9, Z22
+	VPSRLD    $0x1c, Z22, Z22
+	VPERMPS   Z12, Z22, Z22
+	VMULPS    Z16, Z20, Z23
+	VDIVPS    Z22, Z23, Z23
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp45
 
 clamped46:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z20, (DX)(R13*1)
 	VMOVUPS Z21, (AX)(R13*1)
@@ -14678,13 +15894,15 @@ clamped46:
 	JNZ     loop42
 
 rest43:
-	TESTQ     R12, R12
-	JZ        end44
-	SHRQ      $0x02, R12
-	XORL      R14, R14
-	BTSQ      R12, R14
-	DECQ      R14
-	KMOVW     R14, K2
+	TESTQ R12, R12
+	JZ    end44
+	SHRQ  $0x02, R12
+	XORL  R14, R14
+	BTSQ  R12, R14
+	DECQ  R14
+	KMOVW R14, K2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z (DX)(R13*1), K2, Z20
 	VMOVUPS.Z (R8)(R13*1), K2, Z21
 	VMULPS    Z20, Z7, Z20
@@ -14699,15 +15917,19 @@ rest43:
 	VPERMPS   Z12, Z9, Z9
 	VMULPS    Z16, Z20, Z12
 	VDIVPS    Z9, Z12, Z12
-	CMPQ      8(SP), $+0
-	JNE       clamp47
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp47
 
 clamped48:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z12, Z21, Z21
 	VMOVUPS Z20, K2, (DX)(R13*1)
 	VMOVUPS Z21, K2, (AX)(R13*1)
 
 end44:
+	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R11, R12
 	IMULQ     block+48(FP), R12
@@ -14718,6 +15940,7 @@ end44:
 	VZEROUPPER
 	RET
 
+	// The last group, of fewer blocks.
 some2:
 	MOVQ      R11, R10
 	SHLQ      $0x02, R10
@@ -14737,6 +15960,7 @@ some2:
 	VMOVUPS   Z9, K2, (DI)
 	JMP       done3
 
+	// The powers 0, 1/2 and 2.
 other4:
 	JG      two6
 	CMPQ    power+64(FP), $+1
@@ -14753,6 +15977,7 @@ two6:
 	VMOVDQA64 Z11, Z9
 	JMP       raised7
 
+	// A block of 64 bytes or more.
 long10:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
@@ -14772,6 +15997,7 @@ rest50:
 	VADDPS   Z20, Z9, Z9
 	JMP      summed11
 
+	// A block of 64 bytes or more.
 long12:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
@@ -14791,6 +16017,7 @@ rest52:
 	VADDPS   Z21, Z20, Z20
 	JMP      summed13
 
+	// A block of 64 bytes or more.
 long14:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
@@ -14810,6 +16037,7 @@ rest54:
 	VADDPS   Z20, Z9, Z9
 	JMP      summed15
 
+	// A block of 64 bytes or more.
 long16:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
@@ -14829,6 +16057,7 @@ rest56:
 	VADDPS   Z22, Z20, Z20
 	JMP      summed17
 
+	// A block of 64 bytes or more.
 long18:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
@@ -14848,6 +16077,7 @@ rest58:
 	VADDPS   Z21, Z20, Z20
 	JMP      summed19
 
+	// A block of 64 bytes or more.
 long20:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
@@ -14867,6 +16097,7 @@ rest60:
 	VADDPS   Z22, Z21, Z21
 	JMP      summed21
 
+	// A block of 64 bytes or more.
 long22:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
@@ -14886,6 +16117,7 @@ rest62:
 	VADDPS   Z21, Z20, Z20
 	JMP      summed23
 
+	// A block of 64 bytes or more.
 long24:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
@@ -14905,6 +16137,7 @@ rest64:
 	VADDPS   Z23, Z21, Z21
 	JMP      summed25
 
+	// A block of 64 bytes or more.
 long26:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
@@ -14924,6 +16157,7 @@ rest66:
 	VADDPS   Z22, Z21, Z21
 	JMP      summed27
 
+	// A block of 64 bytes or more.
 long28:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z22
@@ -14943,6 +16177,7 @@ rest68:
 	VADDPS   Z23, Z22, Z22
 	JMP      summed29
 
+	// A block of 64 bytes or more.
 long30:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
@@ -14962,6 +16197,7 @@ rest70:
 	VADDPS   Z22, Z21, Z21
 	JMP      summed31
 
+	// A block of 64 bytes or more.
 long32:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z22
@@ -14981,6 +16217,7 @@ rest72:
 	VADDPS   Z24, Z22, Z22
 	JMP      summed33
 
+	// A block of 64 bytes or more.
 long34:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z22
@@ -15000,6 +16237,7 @@ rest74:
 	VADDPS   Z23, Z22, Z22
 	JMP      summed35
 
+	// A block of 64 bytes or more.
 long36:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z23
@@ -15019,6 +16257,7 @@ rest76:
 	VADDPS   Z24, Z23, Z23
 	JMP      summed37
 
+	// A block of 64 bytes or more.
 long38:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z22
@@ -15038,6 +16277,7 @@ rest78:
 	VADDPS   Z23, Z22, Z22
 	JMP      summed39
 
+	// A block of 64 bytes or more.
 long40:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z23
@@ -15057,6 +16297,7 @@ rest80:
 	VADDPS   Z25, Z23, Z23
 	JMP      summed41
 
+	// A group of longer blocks, or of fewer: one block after the other.
 slots8:
 	LEAQ 80(SP), R13
 	MOVQ R10, R14
@@ -15083,10 +16324,12 @@ rest83:
 	ADDQ     SI, CX
 
 done84:
-	VMOVUPS    Z13, (R13)
-	ADDQ       $0x40, R13
-	DECQ       R14
-	JNZ        block81
+	VMOVUPS Z13, (R13)
+	ADDQ    $0x40, R13
+	DECQ    R14
+	JNZ     block81
+
+	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    80(SP), Z9
 	VMOVUPS    144(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z9, Z21
@@ -15170,13 +16413,15 @@ clamp47:
 // func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·updateRowsF32AVX512(SB), NOSPLIT, $16-96
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         den+40(FP), DI
-	MOVQ         s+80(FP), R8
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ den+40(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
@@ -15215,13 +16460,17 @@ TEXT ·updateRowsF32AVX512(SB), NOSPLIT, $16-96
 	SHLQ         $0x02, R9
 
 slice:
+	// A slice: its sums into den.
 	MOVQ width+72(FP), R10
 	SHLQ $0x02, R10
 	XORQ R11, R11
+
+	// 4 vectors at a time.
 	SUBQ $0x00000100, R10
 	JL   done2
 
 loop1:
+	// The sums of |x| down the rows.
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
@@ -15251,10 +16500,13 @@ row3:
 
 done2:
 	ADDQ $0x00000100, R10
+
+	// One vector at a time.
 	SUBQ $0x00000040, R10
 	JL   done5
 
 loop4:
+	// The sums of |x| down the rows.
 	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
@@ -15271,14 +16523,18 @@ row6:
 	JGE     loop4
 
 done5:
-	ADDQ   $0x00000040, R10
-	TESTQ  R10, R10
-	JZ     end7
-	SHRQ   $0x02, R10
-	XORL   R12, R12
-	BTSQ   R10, R12
-	DECQ   R12
-	KMOVW  R12, K1
+	ADDQ $0x00000040, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end7
+	SHRQ  $0x02, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K1
+
+	// The sums of |x| down the rows.
 	VPXORD Z16, Z16, Z16
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   R8, R12
@@ -15292,24 +16548,32 @@ row8:
 	VMOVUPS  Z16, K1, (DI)(R11*1)
 
 end7:
+	// On to the next slice.
 	MOVQ  R9, R10
 	IMULQ R8, R10
 	ADDQ  R10, SI
-	MOVQ  width+72(FP), R10
-	SHLQ  $0x02, R10
-	XORQ  R11, R11
-	SUBQ  $0x00000080, R10
-	JL    done10
+
+	// From the sums to v' and the denominators.
+	MOVQ width+72(FP), R10
+	SHLQ $0x02, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, R10
+	JL   done10
 
 loop9:
 	VMOVUPS (DI)(R11*1), Z9
 	VMOVUPS 64(DI)(R11*1), Z21
-	CMPQ    (SP), $+0
-	JEQ     undivided11
-	VDIVPS  Z5, Z9, Z9
-	VDIVPS  Z5, Z21, Z21
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided11
+	VDIVPS Z5, Z9, Z9
+	VDIVPS Z5, Z21, Z21
 
 undivided11:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z22
 	VMULPS    Z9, Z22, Z22
 	VMULPS    (DX)(R11*1), Z1, Z9
@@ -15322,10 +16586,12 @@ undivided11:
 	VADDPS    Z22, Z21, Z21
 	VPTESTMD  Z0, Z21, K1
 	VMOVUPS.Z Z21, K1, Z21
-	CMPQ      power+88(FP), $+2
-	JNE       other12
-	VSQRTPS   Z9, Z22
-	VSQRTPS   Z21, Z23
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other12
+	VSQRTPS Z9, Z22
+	VSQRTPS Z21, Z23
 
 raised15:
 	VMULPS  Z3, Z22, Z22
@@ -15342,25 +16608,32 @@ raised15:
 
 done10:
 	ADDQ $0x00000080, R10
+
+	// One vector at a time.
 	SUBQ $0x00000040, R10
 	JL   done17
 
 loop16:
 	VMOVUPS (DI)(R11*1), Z9
-	CMPQ    (SP), $+0
-	JEQ     undivided18
-	VDIVPS  Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided18
+	VDIVPS Z5, Z9, Z9
 
 undivided18:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z21
 	VMULPS    Z9, Z21, Z21
 	VMULPS    (DX)(R11*1), Z1, Z9
 	VADDPS    Z21, Z9, Z9
 	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
-	CMPQ      power+88(FP), $+2
-	JNE       other19
-	VSQRTPS   Z9, Z21
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other19
+	VSQRTPS Z9, Z21
 
 raised22:
 	VMULPS  Z3, Z21, Z21
@@ -15372,7 +16645,9 @@ raised22:
 	JGE     loop16
 
 done17:
-	ADDQ      $0x00000040, R10
+	ADDQ $0x00000040, R10
+
+	// The rest, a part of a vector.
 	TESTQ     R10, R10
 	JZ        end23
 	SHRQ      $0x02, R10
@@ -15381,11 +16656,14 @@ done17:
 	DECQ      R12
 	KMOVW     R12, K1
 	VMOVUPS.Z (DI)(R11*1), K1, Z9
-	CMPQ      (SP), $+0
-	JEQ       undivided24
-	VDIVPS    Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided24
+	VDIVPS Z5, Z9, Z9
 
 undivided24:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (DX)(R11*1), K1, Z21
 	VMULPS    Z2, Z9, Z22
 	VMULPS    Z9, Z22, Z22
@@ -15393,9 +16671,11 @@ undivided24:
 	VADDPS    Z22, Z9, Z9
 	VPTESTMD  Z0, Z9, K2
 	VMOVUPS.Z Z9, K2, Z9
-	CMPQ      power+88(FP), $+2
-	JNE       other25
-	VSQRTPS   Z9, Z21
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other25
+	VSQRTPS Z9, Z21
 
 raised28:
 	VMULPS  Z3, Z21, Z21
@@ -15406,12 +16686,16 @@ raised28:
 end23:
 	ADDQ R9, DX
 	MOVQ SI, R10
+
+	// The elements, row after row.
 	MOVQ R8, R11
 
 row29:
 	MOVQ width+72(FP), R12
 	SHLQ $0x02, R12
 	XORQ R13, R13
+
+	// 2 vectors at a time.
 	SUBQ $0x00000080, R12
 	JL   done31
 
@@ -15424,28 +16708,33 @@ loop30:
 	PREFETCHT0 448(CX)(R13*1)
 	PREFETCHT0 384(AX)(R13*1)
 	PREFETCHT0 448(AX)(R13*1)
-	VMULPS     (CX)(R13*1), Z7, Z9
-	VMULPS     (BX)(R13*1), Z17, Z21
-	VADDPS     Z21, Z9, Z9
-	VPTESTMD   Z0, Z9, K1
-	VMOVUPS.Z  Z9, K1, Z9
-	VMULPS     (AX)(R13*1), Z18, Z21
-	VMOVUPS    (DI)(R13*1), Z22
-	VMULPS     Z19, Z9, Z23
-	VDIVPS     Z22, Z23, Z23
-	VMULPS     64(CX)(R13*1), Z7, Z22
-	VMULPS     64(BX)(R13*1), Z17, Z24
-	VADDPS     Z24, Z22, Z22
-	VPTESTMD   Z0, Z22, K1
-	VMOVUPS.Z  Z22, K1, Z22
-	VMULPS     64(AX)(R13*1), Z18, Z24
-	VMOVUPS    64(DI)(R13*1), Z25
-	VMULPS     Z19, Z22, Z26
-	VDIVPS     Z25, Z26, Z26
-	CMPQ       8(SP), $+0
-	JNE        clamp32
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS    (CX)(R13*1), Z7, Z9
+	VMULPS    (BX)(R13*1), Z17, Z21
+	VADDPS    Z21, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    (AX)(R13*1), Z18, Z21
+	VMOVUPS   (DI)(R13*1), Z22
+	VMULPS    Z19, Z9, Z23
+	VDIVPS    Z22, Z23, Z23
+	VMULPS    64(CX)(R13*1), Z7, Z22
+	VMULPS    64(BX)(R13*1), Z17, Z24
+	VADDPS    Z24, Z22, Z22
+	VPTESTMD  Z0, Z22, K1
+	VMOVUPS.Z Z22, K1, Z22
+	VMULPS    64(AX)(R13*1), Z18, Z24
+	VMOVUPS   64(DI)(R13*1), Z25
+	VMULPS    Z19, Z22, Z26
+	VDIVPS    Z25, Z26, Z26
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp32
 
 clamped33:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z9, (CX)(R13*1)
 	VMOVUPS Z21, (AX)(R13*1)
@@ -15458,10 +16747,13 @@ clamped33:
 
 done31:
 	ADDQ $0x00000080, R12
+
+	// One vector at a time.
 	SUBQ $0x00000040, R12
 	JL   done35
 
 loop34:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R13*1), Z7, Z9
 	VMULPS    (BX)(R13*1), Z17, Z21
 	VADDPS    Z21, Z9, Z9
@@ -15471,10 +16763,13 @@ loop34:
 	VMOVUPS   (DI)(R13*1), Z22
 	VMULPS    Z19, Z9, Z23
 	VDIVPS    Z22, Z23, Z23
-	CMPQ      8(SP), $+0
-	JNE       clamp36
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp36
 
 clamped37:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z9, (CX)(R13*1)
 	VMOVUPS Z21, (AX)(R13*1)
@@ -15483,14 +16778,18 @@ clamped37:
 	JGE     loop34
 
 done35:
-	ADDQ      $0x00000040, R12
-	TESTQ     R12, R12
-	JZ        end38
-	SHRQ      $0x02, R12
-	XORL      R14, R14
-	BTSQ      R12, R14
-	DECQ      R14
-	KMOVW     R14, K1
+	ADDQ $0x00000040, R12
+
+	// The rest, a part of a vector.
+	TESTQ R12, R12
+	JZ    end38
+	SHRQ  $0x02, R12
+	XORL  R14, R14
+	BTSQ  R12, R14
+	DECQ  R14
+	KMOVW R14, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z (CX)(R13*1), K1, Z9
 	VMOVUPS.Z (BX)(R13*1), K1, Z21
 	VMULPS    Z9, Z7, Z9
@@ -15503,10 +16802,13 @@ done35:
 	VMOVUPS.Z (DI)(R13*1), K1, Z22
 	VMULPS    Z19, Z9, Z23
 	VDIVPS    Z22, Z23, Z23
-	CMPQ      8(SP), $+0
-	JNE       clamp39
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp39
 
 clamped40:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z9, K1, (CX)(R13*1)
 	VMOVUPS Z21, K1, (AX)(R13*1)
@@ -15523,6 +16825,7 @@ end38:
 	VZEROUPPER
 	RET
 
+	// The powers 0, 1/2 and 2.
 other12:
 	JG      two14
 	CMPQ    power+88(FP), $+1
@@ -15543,6 +16846,7 @@ two14:
 	VMOVDQA64 Z21, Z23
 	JMP       raised15
 
+	// The powers 0, 1/2 and 2.
 other19:
 	JG      two21
 	CMPQ    power+88(FP), $+1
@@ -15559,6 +16863,7 @@ two21:
 	VMOVDQA64 Z9, Z21
 	JMP       raised22
 
+	// The powers 0, 1/2 and 2.
 other25:
 	JG      two27
 	CMPQ    power+88(FP), $+1
@@ -15630,8 +16935,10 @@ TEXT ·rademacherF64AVX512(SB), NOSPLIT, $264-40
 	VMOVUPD      signShifts64<>+192(SB), Z13
 
 batch:
-	TESTQ        CX, CX
-	JZ           done
+	TESTQ CX, CX
+	JZ    done
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
 	VPADDQ       Z5, Z12, Z15
@@ -15644,164 +16951,171 @@ batch:
 	VMOVDQA64    Z6, Z25
 	VMOVDQA64    Z7, Z26
 	ADDQ         $0x10, DX
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPSHUFD      $0xa0, Z14, K1, Z12
-	VPSHUFD      $0xa0, Z17, K1, Z16
-	VPUNPCKLQDQ  Z16, Z12, Z14
-	VPUNPCKHQDQ  Z16, Z12, Z12
-	VMOVUPD      Z14, (SP)
-	VMOVUPD      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z20, K1, Z15
-	VPSHUFD      $0xa0, Z22, K1, Z21
-	VPUNPCKLQDQ  Z21, Z15, Z12
-	VPUNPCKHQDQ  Z21, Z15, Z14
-	VMOVUPD      Z12, 128(SP)
-	VMOVUPD      Z14, 192(SP)
 
+	// The ten rounds of Philox.
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+
+	// The words of the blocks, in order.
+	VPSHUFD     $0xa0, Z14, K1, Z12
+	VPSHUFD     $0xa0, Z17, K1, Z16
+	VPUNPCKLQDQ Z16, Z12, Z14
+	VPUNPCKHQDQ Z16, Z12, Z12
+	VMOVUPD     Z14, (SP)
+	VMOVUPD     Z12, 64(SP)
+	VPSHUFD     $0xa0, Z20, K1, Z15
+	VPSHUFD     $0xa0, Z22, K1, Z21
+	VPUNPCKLQDQ Z21, Z15, Z12
+	VPUNPCKHQDQ Z21, Z15, Z14
+	VMOVUPD     Z12, 128(SP)
+	VMOVUPD     Z14, 192(SP)
+
+	// Are all signs of the batch wanted, and more? Then while the next is made.
 made:
-	TESTQ        BX, BX
-	JNZ          single
-	CMPQ         CX, $0x00000800
-	JLE          single
+	TESTQ BX, BX
+	JNZ   single
+	CMPQ  CX, $0x00000800
+	JLE   single
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
 	VPADDQ       Z5, Z12, Z15
@@ -15818,34 +17132,37 @@ made:
 	MOVQ         $0x00000004, R8
 
 pair:
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
+	// Two rounds of the next batch.
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+
+	// Words of bits into signs.
 	VPBROADCASTD (SI), Z18
 	VPSLLVQ      Z13, Z18, Z18
 	VPSLLQ       $0x18, Z18, Z19
@@ -16058,49 +17375,54 @@ pair:
 	ADDQ         $0x00001000, AX
 	DECQ         R8
 	JNZ          pair
-	VPMULUDQ     Z0, Z12, Z18
-	VPMULUDQ     Z1, Z16, Z19
-	VPSRLQ       $0x20, Z19, Z12
-	VPSRLQ       $0x20, Z18, Z16
-	VPTERNLOGD   $0x96, Z14, Z25, Z12
-	VPTERNLOGD   $0x96, Z17, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z23
-	VPMULUDQ     Z1, Z21, Z24
-	VPSRLQ       $0x20, Z24, Z15
-	VPSRLQ       $0x20, Z23, Z21
-	VPTERNLOGD   $0x96, Z20, Z25, Z15
-	VPTERNLOGD   $0x96, Z22, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z16, Z14
-	VPSRLQ       $0x20, Z14, Z12
-	VPSRLQ       $0x20, Z17, Z16
-	VPTERNLOGD   $0x96, Z19, Z25, Z12
-	VPTERNLOGD   $0x96, Z18, Z26, Z16
-	VPMULUDQ     Z0, Z15, Z22
-	VPMULUDQ     Z1, Z21, Z20
-	VPSRLQ       $0x20, Z20, Z15
-	VPSRLQ       $0x20, Z22, Z21
-	VPTERNLOGD   $0x96, Z24, Z25, Z15
-	VPTERNLOGD   $0x96, Z23, Z26, Z21
-	VPADDQ       Z2, Z25, Z25
-	VPADDQ       Z3, Z26, Z26
-	VPSHUFD      $0xa0, Z14, K1, Z12
-	VPSHUFD      $0xa0, Z17, K1, Z16
-	VPUNPCKLQDQ  Z16, Z12, Z14
-	VPUNPCKHQDQ  Z16, Z12, Z12
-	VMOVUPD      Z14, (SP)
-	VMOVUPD      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z20, K1, Z15
-	VPSHUFD      $0xa0, Z22, K1, Z21
-	VPUNPCKLQDQ  Z21, Z15, Z12
-	VPUNPCKHQDQ  Z21, Z15, Z14
-	VMOVUPD      Z12, 128(SP)
-	VMOVUPD      Z14, 192(SP)
-	SUBQ         $0x00000800, CX
-	JMP          made
 
+	// Two rounds of the next batch.
+	VPMULUDQ   Z0, Z12, Z18
+	VPMULUDQ   Z1, Z16, Z19
+	VPSRLQ     $0x20, Z19, Z12
+	VPSRLQ     $0x20, Z18, Z16
+	VPTERNLOGD $0x96, Z14, Z25, Z12
+	VPTERNLOGD $0x96, Z17, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z23
+	VPMULUDQ   Z1, Z21, Z24
+	VPSRLQ     $0x20, Z24, Z15
+	VPSRLQ     $0x20, Z23, Z21
+	VPTERNLOGD $0x96, Z20, Z25, Z15
+	VPTERNLOGD $0x96, Z22, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z16, Z14
+	VPSRLQ     $0x20, Z14, Z12
+	VPSRLQ     $0x20, Z17, Z16
+	VPTERNLOGD $0x96, Z19, Z25, Z12
+	VPTERNLOGD $0x96, Z18, Z26, Z16
+	VPMULUDQ   Z0, Z15, Z22
+	VPMULUDQ   Z1, Z21, Z20
+	VPSRLQ     $0x20, Z20, Z15
+	VPSRLQ     $0x20, Z22, Z21
+	VPTERNLOGD $0x96, Z24, Z25, Z15
+	VPTERNLOGD $0x96, Z23, Z26, Z21
+	VPADDQ     Z2, Z25, Z25
+	VPADDQ     Z3, Z26, Z26
+
+	// The words of the blocks, in order.
+	VPSHUFD     $0xa0, Z14, K1, Z12
+	VPSHUFD     $0xa0, Z17, K1, Z16
+	VPUNPCKLQDQ Z16, Z12, Z14
+	VPUNPCKHQDQ Z16, Z12, Z12
+	VMOVUPD     Z14, (SP)
+	VMOVUPD     Z12, 64(SP)
+	VPSHUFD     $0xa0, Z20, K1, Z15
+	VPSHUFD     $0xa0, Z22, K1, Z21
+	VPUNPCKLQDQ Z21, Z15, Z12
+	VPUNPCKHQDQ Z21, Z15, Z14
+	VMOVUPD     Z12, 128(SP)
+	VMOVUPD     Z14, 192(SP)
+	SUBQ        $0x00000800, CX
+	JMP         made
+
+	// Else those of this batch alone.
 single:
 	MOVQ    $0x00000800, R8
 	SUBQ    BX, R8
@@ -16117,6 +17439,7 @@ single:
 	JL      rest3
 
 words2:
+	// Words of bits into signs.
 	VPBROADCASTD (SI), Z12
 	VPSLLVQ      Z13, Z12, Z12
 	VPSLLQ       $0x18, Z12, Z14
@@ -16151,6 +17474,7 @@ words2:
 rest3:
 	ADDQ $0x40, R8
 
+	// Signs that begin or end at any bit, bytes of bits at a time.
 chunks1:
 	ANDQ         $0x07, BX
 	VMOVUPD      signShifts64<>+0(SB), Z12
@@ -16171,9 +17495,11 @@ chunk4:
 	JGE          chunk4
 
 rest5:
-	ADDQ         $0x08, R8
-	TESTQ        R8, R8
-	JZ           batch
+	ADDQ  $0x08, R8
+	TESTQ R8, R8
+	JZ    batch
+
+	// The last of them, a part of a vector.
 	SHLQ         $0x03, R8
 	VBROADCASTSD (SI), Z14
 	VPSLLVQ      Z12, Z14, Z12
@@ -16225,10 +17551,14 @@ TEXT ·streamRademacherF64AVX512(SB), NOSPLIT, $328-40
 	ANDQ         $0x07, SI
 	SHRQ         $0x03, BX
 	ANDQ         $0x0f, BX
+
+	// The bit of a block that every batch begins at.
 	VMOVUPD      signShifts64<>+64(SB), Z12
 	VPBROADCASTQ SI, Z13
 	VPSUBQ       Z13, Z12, Z12
 	VMOVUPD      Z12, 264(SP)
+
+	// A batch of blocks: their numbers, the draw and the key.
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
 	VPADDQ       Z5, Z12, Z14
@@ -16241,160 +17571,165 @@ TEXT ·streamRademacherF64AVX512(SB), NOSPLIT, $328-40
 	VMOVDQA64    Z6, Z24
 	VMOVDQA64    Z7, Z25
 	ADDQ         $0x0e, DX
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPSHUFD      $0xa0, Z13, K1, Z12
-	VPSHUFD      $0xa0, Z16, K1, Z15
-	VPUNPCKLQDQ  Z15, Z12, Z13
-	VPUNPCKHQDQ  Z15, Z12, Z12
-	VMOVUPD      Z13, (SP)
-	VMOVUPD      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z19, K1, Z14
-	VPSHUFD      $0xa0, Z21, K1, Z20
-	VPUNPCKLQDQ  Z20, Z14, Z12
-	VPUNPCKHQDQ  Z20, Z14, Z13
-	VMOVUPD      Z12, 128(SP)
-	VMOVUPD      Z13, 192(SP)
+
+	// The ten rounds of Philox.
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+
+	// The words of the blocks, in order.
+	VPSHUFD     $0xa0, Z13, K1, Z12
+	VPSHUFD     $0xa0, Z16, K1, Z15
+	VPUNPCKLQDQ Z15, Z12, Z13
+	VPUNPCKHQDQ Z15, Z12, Z12
+	VMOVUPD     Z13, (SP)
+	VMOVUPD     Z12, 64(SP)
+	VPSHUFD     $0xa0, Z19, K1, Z14
+	VPSHUFD     $0xa0, Z21, K1, Z20
+	VPUNPCKLQDQ Z20, Z14, Z12
+	VPUNPCKHQDQ Z20, Z14, Z13
+	VMOVUPD     Z12, 128(SP)
+	VMOVUPD     Z13, 192(SP)
 
 batch:
+	// A batch of blocks: their numbers, the draw and the key.
 	VPBROADCASTQ DX, Z12
 	VPADDQ       Z4, Z12, Z12
 	VPADDQ       Z5, Z12, Z14
@@ -16411,34 +17746,37 @@ batch:
 	MOVQ         $0x00000004, DI
 
 pair:
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
+	// Two rounds of the next batch.
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+
+	// Signs of the batch before, past the caches.
 	VBROADCASTSD (SI), Z17
 	VPSLLVQ      264(SP), Z17, Z17
 	VPSLLQ       $0x08, Z17, Z18
@@ -16639,48 +17977,52 @@ pair:
 	ADDQ         $0x00000e00, AX
 	DECQ         DI
 	JNZ          pair
-	VPMULUDQ     Z0, Z12, Z17
-	VPMULUDQ     Z1, Z15, Z18
-	VPSRLQ       $0x20, Z18, Z12
-	VPSRLQ       $0x20, Z17, Z15
-	VPTERNLOGD   $0x96, Z13, Z24, Z12
-	VPTERNLOGD   $0x96, Z16, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z22
-	VPMULUDQ     Z1, Z20, Z23
-	VPSRLQ       $0x20, Z23, Z14
-	VPSRLQ       $0x20, Z22, Z20
-	VPTERNLOGD   $0x96, Z19, Z24, Z14
-	VPTERNLOGD   $0x96, Z21, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPMULUDQ     Z0, Z12, Z16
-	VPMULUDQ     Z1, Z15, Z13
-	VPSRLQ       $0x20, Z13, Z12
-	VPSRLQ       $0x20, Z16, Z15
-	VPTERNLOGD   $0x96, Z18, Z24, Z12
-	VPTERNLOGD   $0x96, Z17, Z25, Z15
-	VPMULUDQ     Z0, Z14, Z21
-	VPMULUDQ     Z1, Z20, Z19
-	VPSRLQ       $0x20, Z19, Z14
-	VPSRLQ       $0x20, Z21, Z20
-	VPTERNLOGD   $0x96, Z23, Z24, Z14
-	VPTERNLOGD   $0x96, Z22, Z25, Z20
-	VPADDQ       Z2, Z24, Z24
-	VPADDQ       Z3, Z25, Z25
-	VPSHUFD      $0xa0, Z13, K1, Z12
-	VPSHUFD      $0xa0, Z16, K1, Z15
-	VPUNPCKLQDQ  Z15, Z12, Z13
-	VPUNPCKHQDQ  Z15, Z12, Z12
-	VMOVUPD      Z13, (SP)
-	VMOVUPD      Z12, 64(SP)
-	VPSHUFD      $0xa0, Z19, K1, Z14
-	VPSHUFD      $0xa0, Z21, K1, Z20
-	VPUNPCKLQDQ  Z20, Z14, Z12
-	VPUNPCKHQDQ  Z20, Z14, Z13
-	VMOVUPD      Z12, 128(SP)
-	VMOVUPD      Z13, 192(SP)
-	SUBQ         $0x00000700, CX
-	JNZ          batch
+
+	// Two rounds of the next batch.
+	VPMULUDQ   Z0, Z12, Z17
+	VPMULUDQ   Z1, Z15, Z18
+	VPSRLQ     $0x20, Z18, Z12
+	VPSRLQ     $0x20, Z17, Z15
+	VPTERNLOGD $0x96, Z13, Z24, Z12
+	VPTERNLOGD $0x96, Z16, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z22
+	VPMULUDQ   Z1, Z20, Z23
+	VPSRLQ     $0x20, Z23, Z14
+	VPSRLQ     $0x20, Z22, Z20
+	VPTERNLOGD $0x96, Z19, Z24, Z14
+	VPTERNLOGD $0x96, Z21, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+	VPMULUDQ   Z0, Z12, Z16
+	VPMULUDQ   Z1, Z15, Z13
+	VPSRLQ     $0x20, Z13, Z12
+	VPSRLQ     $0x20, Z16, Z15
+	VPTERNLOGD $0x96, Z18, Z24, Z12
+	VPTERNLOGD $0x96, Z17, Z25, Z15
+	VPMULUDQ   Z0, Z14, Z21
+	VPMULUDQ   Z1, Z20, Z19
+	VPSRLQ     $0x20, Z19, Z14
+	VPSRLQ     $0x20, Z21, Z20
+	VPTERNLOGD $0x96, Z23, Z24, Z14
+	VPTERNLOGD $0x96, Z22, Z25, Z20
+	VPADDQ     Z2, Z24, Z24
+	VPADDQ     Z3, Z25, Z25
+
+	// The words of the blocks, in order.
+	VPSHUFD     $0xa0, Z13, K1, Z12
+	VPSHUFD     $0xa0, Z16, K1, Z15
+	VPUNPCKLQDQ Z15, Z12, Z13
+	VPUNPCKHQDQ Z15, Z12, Z12
+	VMOVUPD     Z13, (SP)
+	VMOVUPD     Z12, 64(SP)
+	VPSHUFD     $0xa0, Z19, K1, Z14
+	VPSHUFD     $0xa0, Z21, K1, Z20
+	VPUNPCKLQDQ Z20, Z14, Z12
+	VPUNPCKHQDQ Z20, Z14, Z13
+	VMOVUPD     Z12, 128(SP)
+	VMOVUPD     Z13, 192(SP)
+	SUBQ        $0x00000700, CX
+	JNZ         batch
 	SFENCE
 	VZEROUPPER
 	RET
@@ -16694,10 +18036,13 @@ TEXT ·addProbeF64AVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	SHLQ $0x03, BX
 	XORQ SI, SI
+
+	// 4 vectors at a time.
 	SUBQ $0x00000100, BX
 	JL   done2
 
 loop1:
+	// acc' = acc + z*hz.
 	VMOVUPD (CX)(SI*1), Z0
 	VMULPD  (DX)(SI*1), Z0, Z0
 	VADDPD  (AX)(SI*1), Z0, Z0
@@ -16720,10 +18065,13 @@ loop1:
 
 done2:
 	ADDQ $0x00000100, BX
+
+	// One vector at a time.
 	SUBQ $0x00000040, BX
 	JL   done4
 
 loop3:
+	// acc' = acc + z*hz.
 	VMOVUPD (CX)(SI*1), Z0
 	VMULPD  (DX)(SI*1), Z0, Z0
 	VADDPD  (AX)(SI*1), Z0, Z0
@@ -16733,14 +18081,18 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ      $0x00000040, BX
-	TESTQ     BX, BX
-	JZ        end5
-	SHRQ      $0x03, BX
-	XORL      DI, DI
-	BTSQ      BX, DI
-	DECQ      DI
-	KMOVW     DI, K1
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
+	TESTQ BX, BX
+	JZ    end5
+	SHRQ  $0x03, BX
+	XORL  DI, DI
+	BTSQ  BX, DI
+	DECQ  DI
+	KMOVW DI, K1
+
+	// acc' = acc + z*hz.
 	VMOVUPD.Z (CX)(SI*1), K1, Z0
 	VMOVUPD.Z (DX)(SI*1), K1, Z1
 	VMULPD    Z1, Z0, Z0
@@ -16755,10 +18107,12 @@ end5:
 // func allFiniteF64AVX512(x *float64, n int) bool
 // Requires: AVX, AVX512F
 TEXT ·allFiniteF64AVX512(SB), NOSPLIT, $0-17
-	MOVQ       x+0(FP), AX
-	MOVQ       n+8(FP), CX
-	SHLQ       $0x03, CX
-	XORQ       DX, DX
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+	SHLQ $0x03, CX
+	XORQ DX, DX
+
+	// The mask of |x|, and the largest |x| of each chain.
 	VPXORD     Z0, Z0, Z0
 	VPTERNLOGD $0xff, Z0, Z0, Z0
 	VPSRLQ     $0x01, Z0, Z0
@@ -16768,14 +18122,16 @@ TEXT ·allFiniteF64AVX512(SB), NOSPLIT, $0-17
 	VPXORD     Z2, Z2, Z2
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
-	CMPQ       CX, $0x00001000
-	JL         whole
-	MOVQ       CX, BX
-	SHRQ       $0x02, BX
-	ANDQ       $-64, BX
-	LEAQ       (AX)(BX*1), SI
-	LEAQ       (SI)(BX*1), DI
-	LEAQ       (DI)(BX*1), R8
+
+	// Many elements: a line of each quarter in turn.
+	CMPQ CX, $0x00001000
+	JL   whole
+	MOVQ CX, BX
+	SHRQ $0x02, BX
+	ANDQ $-64, BX
+	LEAQ (AX)(BX*1), SI
+	LEAQ (SI)(BX*1), DI
+	LEAQ (DI)(BX*1), R8
 
 quarters:
 	VPANDD  (AX)(DX*1), Z0, Z5
@@ -16793,6 +18149,7 @@ quarters:
 	SUBQ    DX, CX
 
 whole:
+	// 4 vectors at a time.
 	SUBQ $0x00000100, CX
 	JL   done2
 
@@ -16811,6 +18168,8 @@ loop1:
 
 done2:
 	ADDQ $0x00000100, CX
+
+	// One vector at a time.
 	SUBQ $0x00000040, CX
 	JL   done4
 
@@ -16822,7 +18181,9 @@ loop3:
 	JGE     loop3
 
 done4:
-	ADDQ     $0x00000040, CX
+	ADDQ $0x00000040, CX
+
+	// The rest, a part of a vector.
 	TESTQ    CX, CX
 	JZ       end5
 	SHRQ     $0x03, CX
@@ -16834,6 +18195,7 @@ done4:
 	VPMAXSD  Z0, Z1, Z1
 
 end5:
+	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Z2, Z1, Z1
 	VPMAXSD      Z4, Z3, Z3
 	VPMAXSD      Z3, Z1, Z1
@@ -16849,7 +18211,9 @@ end5:
 // func allFiniteMultiF64AVX512(x *[]float64, slices int) bool
 // Requires: AVX, AVX512F
 TEXT ·allFiniteMultiF64AVX512(SB), NOSPLIT, $0-17
-	MOVQ       x+0(FP), AX
+	MOVQ x+0(FP), AX
+
+	// The mask of |x|, and the largest |x| of each chain.
 	VPXORD     Z0, Z0, Z0
 	VPTERNLOGD $0xff, Z0, Z0, Z0
 	VPSRLQ     $0x01, Z0, Z0
@@ -16860,15 +18224,19 @@ TEXT ·allFiniteMultiF64AVX512(SB), NOSPLIT, $0-17
 	VPXORD     Z3, Z3, Z3
 	VPXORD     Z4, Z4, Z4
 	MOVQ       slices+8(FP), CX
-	TESTQ      CX, CX
-	JZ         none2
-	MOVQ       CX, slices+8(FP)
+
+	// Slice after slice.
+	TESTQ CX, CX
+	JZ    none2
+	MOVQ  CX, slices+8(FP)
 
 each1:
 	XORQ CX, CX
 	MOVQ (AX), DX
 	MOVQ 8(AX), BX
 	SHLQ $0x03, BX
+
+	// 4 vectors at a time.
 	SUBQ $0x00000100, BX
 	JL   done4
 
@@ -16887,6 +18255,8 @@ loop3:
 
 done4:
 	ADDQ $0x00000100, BX
+
+	// One vector at a time.
 	SUBQ $0x00000040, BX
 	JL   done6
 
@@ -16898,7 +18268,9 @@ loop5:
 	JGE     loop5
 
 done6:
-	ADDQ     $0x00000040, BX
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
 	TESTQ    BX, BX
 	JZ       end7
 	SHRQ     $0x03, BX
@@ -16915,6 +18287,7 @@ end7:
 	JNZ  each1
 
 none2:
+	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Z2, Z1, Z1
 	VPMAXSD      Z4, Z3, Z3
 	VPMAXSD      Z3, Z1, Z1
@@ -16930,9 +18303,11 @@ none2:
 // func blockMeansF64AVX512(d *float64, x *float64, blocks int, block int, div float64)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·blockMeansF64AVX512(SB), $520-40
-	VPXORD       Z0, Z0, Z0
-	VPTERNLOGD   $0xff, Z0, Z0, Z0
-	VPSRLQ       $0x01, Z0, Z0
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLQ     $0x01, Z0, Z0
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ         x+8(FP), AX
 	MOVQ         block+24(FP), CX
 	SHLQ         $0x03, CX
@@ -16950,12 +18325,14 @@ TEXT ·blockMeansF64AVX512(SB), $520-40
 	VBROADCASTSD div+32(FP), Z1
 
 group:
-	TESTQ      SI, SI
-	JZ         done
-	MOVQ       $0x0000000000000008, DI
-	CMPQ       SI, DI
-	CMOVQLT    SI, DI
-	SUBQ       DI, SI
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000008, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ       DI, $0x08
 	JNE        slots1
 	TESTQ      CX, CX
@@ -17040,6 +18417,7 @@ summed18:
 	VMOVDQA64  Z6, Z2
 
 summed2:
+	// Their means.
 	VDIVPD  Z1, Z2, Z2
 	CMPQ    DI, $0x08
 	JNE     some19
@@ -17053,6 +18431,7 @@ done:
 	VZEROUPPER
 	RET
 
+	// A block of 64 bytes or more.
 long3:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z2
@@ -17072,6 +18451,7 @@ rest22:
 	VADDPD   Z4, Z2, Z2
 	JMP      summed4
 
+	// A block of 64 bytes or more.
 long5:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z4
@@ -17091,6 +18471,7 @@ rest24:
 	VADDPD   Z5, Z4, Z4
 	JMP      summed6
 
+	// A block of 64 bytes or more.
 long7:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z2
@@ -17110,6 +18491,7 @@ rest26:
 	VADDPD   Z4, Z2, Z2
 	JMP      summed8
 
+	// A block of 64 bytes or more.
 long9:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z4
@@ -17129,6 +18511,7 @@ rest28:
 	VADDPD   Z6, Z4, Z4
 	JMP      summed10
 
+	// A block of 64 bytes or more.
 long11:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z4
@@ -17148,6 +18531,7 @@ rest30:
 	VADDPD   Z5, Z4, Z4
 	JMP      summed12
 
+	// A block of 64 bytes or more.
 long13:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z5
@@ -17167,6 +18551,7 @@ rest32:
 	VADDPD   Z6, Z5, Z5
 	JMP      summed14
 
+	// A block of 64 bytes or more.
 long15:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z4
@@ -17186,6 +18571,7 @@ rest34:
 	VADDPD   Z5, Z4, Z4
 	JMP      summed16
 
+	// A block of 64 bytes or more.
 long17:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z5
@@ -17205,6 +18591,7 @@ rest36:
 	VADDPD   Z7, Z5, Z5
 	JMP      summed18
 
+	// A group of longer blocks, or of fewer: one block after the other.
 slots1:
 	LEAQ (SP), R8
 	MOVQ DI, R9
@@ -17231,10 +18618,12 @@ rest39:
 	ADDQ     DX, AX
 
 done40:
-	VMOVUPD    Z3, (R8)
-	ADDQ       $0x40, R8
-	DECQ       R9
-	JNZ        block37
+	VMOVUPD Z3, (R8)
+	ADDQ    $0x40, R8
+	DECQ    R9
+	JNZ     block37
+
+	// The blocks' partial sums, folded into one vector.
 	VMOVUPD    (SP), Z2
 	VMOVUPD    64(SP), Z4
 	VSHUFF64X2 $0x44, Z4, Z2, Z5
@@ -17269,6 +18658,7 @@ done40:
 	VMOVDQA64  Z6, Z2
 	JMP        summed2
 
+	// The last group, of fewer blocks.
 some19:
 	SHLQ    $0x03, DI
 	SHRQ    $0x03, DI
@@ -17307,14 +18697,19 @@ slice:
 	MOVQ width+40(FP), DI
 	SHLQ $0x03, DI
 	XORQ R8, R8
+
+	// 4 vectors at a time.
 	SUBQ $0x00000100, DI
 	JL   done2
 
 loop1:
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	// The sums of |x| down the rows.
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+
+	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh3
 	VMOVUPD (AX)(R8*1), Z2
@@ -17352,11 +18747,16 @@ row4:
 
 done2:
 	ADDQ $0x00000100, DI
+
+	// One vector at a time.
 	SUBQ $0x00000040, DI
 	JL   done6
 
 loop5:
-	VPXORD  Z7, Z7, Z7
+	// The sums of |x| down the rows.
+	VPXORD Z7, Z7, Z7
+
+	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh7
 	VMOVUPD (AX)(R8*1), Z7
@@ -17378,15 +18778,21 @@ row8:
 	JGE     loop5
 
 done6:
-	ADDQ      $0x00000040, DI
-	TESTQ     DI, DI
-	JZ        end9
-	SHRQ      $0x03, DI
-	XORL      R9, R9
-	BTSQ      DI, R9
-	DECQ      R9
-	KMOVW     R9, K1
-	VPXORD    Z8, Z8, Z8
+	ADDQ $0x00000040, DI
+
+	// The rest, a part of a vector.
+	TESTQ DI, DI
+	JZ    end9
+	SHRQ  $0x03, DI
+	XORL  R9, R9
+	BTSQ  DI, R9
+	DECQ  R9
+	KMOVW R9, K1
+
+	// The sums of |x| down the rows.
+	VPXORD Z8, Z8, Z8
+
+	// Go on from the sums in d, if asked to.
 	TESTL     DX, DX
 	JZ        fresh10
 	VMOVUPD.Z (AX)(R8*1), K1, Z8
@@ -17405,6 +18811,7 @@ row11:
 	VMOVUPD  Z8, K1, (AX)(R8*1)
 
 end9:
+	// On to the next slice.
 	MOVQ  SI, DI
 	IMULQ BX, DI
 	ADDQ  DI, CX
@@ -17417,13 +18824,15 @@ end9:
 // func curvatureF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, power int)
 // Requires: AVX, AVX512F
 TEXT ·curvatureF64AVX512(SB), NOSPLIT, $16-48
-	MOVQ         v+0(FP), AX
-	MOVQ         den+8(FP), CX
-	MOVQ         d+16(FP), DX
-	MOVQ         n+24(FP), BX
-	SHLQ         $0x03, BX
-	XORQ         SI, SI
-	MOVQ         s+32(FP), DI
+	MOVQ v+0(FP), AX
+	MOVQ den+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x03, BX
+	XORQ SI, SI
+	MOVQ s+32(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLQ       $0x35, Z0, Z0
@@ -17439,12 +18848,16 @@ TEXT ·curvatureF64AVX512(SB), NOSPLIT, $16-48
 	VPSRLQ       $0x02, Z6, Z6
 	VPXORD       Z5, Z6, Z5
 	VMOVQ        X5, (SP)
-	SUBQ         $0x00000080, BX
-	JL           done2
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, BX
+	JL   done2
 
 loop1:
-	VMOVUPD   (DX)(SI*1), Z5
-	VMOVUPD   64(DX)(SI*1), Z7
+	VMOVUPD (DX)(SI*1), Z5
+	VMOVUPD 64(DX)(SI*1), Z7
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z5, Z8
 	VMULPD    Z5, Z8, Z8
 	VMULPD    (AX)(SI*1), Z1, Z5
@@ -17457,10 +18870,12 @@ loop1:
 	VADDPD    Z8, Z7, Z7
 	VPTESTMQ  Z0, Z7, K1
 	VMOVUPD.Z Z7, K1, Z7
-	CMPQ      power+40(FP), $+2
-	JNE       other3
-	VSQRTPD   Z5, Z8
-	VSQRTPD   Z7, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other3
+	VSQRTPD Z5, Z8
+	VSQRTPD Z7, Z9
 
 raised6:
 	VMULPD  Z3, Z8, Z8
@@ -17477,20 +18892,26 @@ raised6:
 
 done2:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000040, BX
 	JL   done8
 
 loop7:
-	VMOVUPD   (DX)(SI*1), Z5
+	VMOVUPD (DX)(SI*1), Z5
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z5, Z7
 	VMULPD    Z5, Z7, Z7
 	VMULPD    (AX)(SI*1), Z1, Z5
 	VADDPD    Z7, Z5, Z5
 	VPTESTMQ  Z0, Z5, K1
 	VMOVUPD.Z Z5, K1, Z5
-	CMPQ      power+40(FP), $+2
-	JNE       other9
-	VSQRTPD   Z5, Z7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other9
+	VSQRTPD Z5, Z7
 
 raised12:
 	VMULPD  Z3, Z7, Z7
@@ -17502,7 +18923,9 @@ raised12:
 	JGE     loop7
 
 done8:
-	ADDQ      $0x00000040, BX
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
 	TESTQ     BX, BX
 	JZ        end13
 	SHRQ      $0x03, BX
@@ -17511,6 +18934,8 @@ done8:
 	DECQ      DI
 	KMOVW     DI, K1
 	VMOVUPD.Z (DX)(SI*1), K1, Z5
+
+	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPD.Z (AX)(SI*1), K1, Z7
 	VMULPD    Z2, Z5, Z2
 	VMULPD    Z5, Z2, Z2
@@ -17518,9 +18943,11 @@ done8:
 	VADDPD    Z2, Z1, Z1
 	VPTESTMQ  Z0, Z1, K2
 	VMOVUPD.Z Z1, K2, Z1
-	CMPQ      power+40(FP), $+2
-	JNE       other14
-	VSQRTPD   Z1, Z0
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+40(FP), $+2
+	JNE     other14
+	VSQRTPD Z1, Z0
 
 raised17:
 	VMULPD  Z3, Z0, Z0
@@ -17532,6 +18959,7 @@ end13:
 	VZEROUPPER
 	RET
 
+	// The powers 0, 1/2 and 2.
 other3:
 	JG      two5
 	CMPQ    power+40(FP), $+1
@@ -17552,6 +18980,7 @@ two5:
 	VMOVDQA64 Z7, Z9
 	JMP       raised6
 
+	// The powers 0, 1/2 and 2.
 other9:
 	JG      two11
 	CMPQ    power+40(FP), $+1
@@ -17568,6 +18997,7 @@ two11:
 	VMOVDQA64 Z5, Z7
 	JMP       raised12
 
+	// The powers 0, 1/2 and 2.
 other14:
 	JG      two16
 	CMPQ    power+40(FP), $+1
@@ -17587,13 +19017,15 @@ two16:
 // func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float64, exponent *float64)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·curvaturePowF64AVX512(SB), NOSPLIT, $400-48
-	MOVQ         v+0(FP), AX
-	MOVQ         den+8(FP), CX
-	MOVQ         d+16(FP), DX
-	MOVQ         n+24(FP), BX
-	SHLQ         $0x03, BX
-	XORQ         SI, SI
-	MOVQ         s+32(FP), DI
+	MOVQ v+0(FP), AX
+	MOVQ den+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHLQ $0x03, BX
+	XORQ SI, SI
+	MOVQ s+32(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLQ       $0x35, Z0, Z0
@@ -17610,506 +19042,550 @@ TEXT ·curvaturePowF64AVX512(SB), NOSPLIT, $400-48
 	VPXORD       Z5, Z6, Z5
 	VMOVQ        X5, (SP)
 	MOVQ         exponent+40(FP), DI
-	SUBQ         $0x00000080, BX
-	JL           done2
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, BX
+	JL   done2
 
 loop1:
-	VMOVUPD       (DX)(SI*1), Z5
-	VMULPD        Z2, Z5, Z6
-	VMULPD        Z5, Z6, Z6
-	VMULPD        (AX)(SI*1), Z1, Z5
-	VADDPD        Z6, Z5, Z5
-	VPTESTMQ      Z0, Z5, K1
-	VMOVUPD.Z     Z5, K1, Z5
-	VPADDQ.BCST   powConstants<>+800(SB), Z5, Z6
-	VPSRLQ        $0x34, Z6, Z7
-	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
-	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
-	VPANDQ.BCST   powConstants<>+896(SB), Z6, Z6
-	VPADDQ.BCST   powConstants<>+928(SB), Z6, Z6
-	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
-	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
-	VBROADCASTSD  powConstants<>+0(SB), Z10
-	VDIVPD        Z9, Z10, Z10
-	VMULPD        Z10, Z8, Z11
-	VADDPD.BCST   powConstants<>+960(SB), Z11, Z12
-	VSUBPD.BCST   powConstants<>+960(SB), Z12, Z12
-	VPANDQ.BCST   powConstants<>+992(SB), Z9, Z9
-	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
-	VSUBPD        Z13, Z6, Z6
-	VMULPD        Z9, Z12, Z9
-	VSUBPD        Z9, Z8, Z8
-	VMULPD        Z6, Z12, Z6
-	VSUBPD        Z6, Z8, Z6
-	VMULPD        Z10, Z6, Z6
-	VMULPD        Z11, Z11, Z8
-	VMULPD        Z8, Z8, Z9
-	VMULPD        Z9, Z9, Z10
-	VMULPD.BCST   24(DI), Z6, Z6
-	VMULPD.BCST   32(DI), Z11, Z13
-	VADDPD        Z13, Z6, Z6
-	VMULPD.BCST   16(DI), Z7, Z13
-	VADDPD        Z13, Z6, Z6
-	VMULPD.BCST   powConstants<>+1056(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+1024(SB), Z13, Z13
-	VMULPD.BCST   powConstants<>+1120(SB), Z8, Z14
-	VADDPD.BCST   powConstants<>+1088(SB), Z14, Z14
-	VMULPD        Z14, Z9, Z14
-	VADDPD        Z14, Z13, Z13
-	VMULPD.BCST   powConstants<>+1184(SB), Z8, Z14
-	VADDPD.BCST   powConstants<>+1152(SB), Z14, Z14
-	VMULPD.BCST   powConstants<>+1216(SB), Z9, Z9
-	VADDPD        Z9, Z14, Z9
-	VMULPD        Z9, Z10, Z9
-	VADDPD        Z9, Z13, Z9
-	VMULPD.BCST   (DI), Z11, Z10
-	VMULPD        Z8, Z10, Z8
-	VMULPD        Z9, Z8, Z8
-	VADDPD        Z6, Z8, Z6
-	VMULPD.BCST   8(DI), Z7, Z7
-	VMULPD.BCST   24(DI), Z12, Z8
-	VADDPD        Z8, Z7, Z9
-	VADDPD.BCST   powConstants<>+288(SB), Z9, Z9
-	VSUBPD.BCST   powConstants<>+288(SB), Z9, Z10
-	VSUBPD        Z10, Z7, Z7
-	VADDPD        Z8, Z7, Z7
-	VADDPD.BCST   powConstants<>+1248(SB), Z7, Z8
-	VSUBPD.BCST   powConstants<>+1248(SB), Z8, Z8
-	VSUBPD        Z8, Z7, Z7
-	VADDPD        Z6, Z7, Z6
-	VMOVUPD       Z8, 16(SP)
-	VMOVUPD       Z6, 80(SP)
-	VMOVUPD       Z9, 144(SP)
-	VMOVUPD       Z5, (AX)(SI*1)
-	VMOVUPD       64(DX)(SI*1), Z5
-	VMULPD        Z2, Z5, Z6
-	VMULPD        Z5, Z6, Z6
-	VMULPD        64(AX)(SI*1), Z1, Z5
-	VADDPD        Z6, Z5, Z5
-	VPTESTMQ      Z0, Z5, K1
-	VMOVUPD.Z     Z5, K1, Z5
-	VPADDQ.BCST   powConstants<>+800(SB), Z5, Z6
-	VPSRLQ        $0x34, Z6, Z7
-	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
-	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
-	VPANDQ.BCST   powConstants<>+896(SB), Z6, Z6
-	VPADDQ.BCST   powConstants<>+928(SB), Z6, Z6
-	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
-	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
-	VBROADCASTSD  powConstants<>+0(SB), Z10
-	VDIVPD        Z9, Z10, Z10
-	VMULPD        Z10, Z8, Z11
-	VADDPD.BCST   powConstants<>+960(SB), Z11, Z12
-	VSUBPD.BCST   powConstants<>+960(SB), Z12, Z12
-	VPANDQ.BCST   powConstants<>+992(SB), Z9, Z9
-	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
-	VSUBPD        Z13, Z6, Z6
-	VMULPD        Z9, Z12, Z9
-	VSUBPD        Z9, Z8, Z8
-	VMULPD        Z6, Z12, Z6
-	VSUBPD        Z6, Z8, Z6
-	VMULPD        Z10, Z6, Z6
-	VMULPD        Z11, Z11, Z8
-	VMULPD        Z8, Z8, Z9
-	VMULPD        Z9, Z9, Z10
-	VMULPD.BCST   24(DI), Z6, Z6
-	VMULPD.BCST   32(DI), Z11, Z13
-	VADDPD        Z13, Z6, Z6
-	VMULPD.BCST   16(DI), Z7, Z13
-	VADDPD        Z13, Z6, Z6
-	VMULPD.BCST   powConstants<>+1056(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+1024(SB), Z13, Z13
-	VMULPD.BCST   powConstants<>+1120(SB), Z8, Z14
-	VADDPD.BCST   powConstants<>+1088(SB), Z14, Z14
-	VMULPD        Z14, Z9, Z14
-	VADDPD        Z14, Z13, Z13
-	VMULPD.BCST   powConstants<>+1184(SB), Z8, Z14
-	VADDPD.BCST   powConstants<>+1152(SB), Z14, Z14
-	VMULPD.BCST   powConstants<>+1216(SB), Z9, Z9
-	VADDPD        Z9, Z14, Z9
-	VMULPD        Z9, Z10, Z9
-	VADDPD        Z9, Z13, Z9
-	VMULPD.BCST   (DI), Z11, Z10
-	VMULPD        Z8, Z10, Z8
-	VMULPD        Z9, Z8, Z8
-	VADDPD        Z6, Z8, Z6
-	VMULPD.BCST   8(DI), Z7, Z7
-	VMULPD.BCST   24(DI), Z12, Z8
-	VADDPD        Z8, Z7, Z9
-	VADDPD.BCST   powConstants<>+288(SB), Z9, Z9
-	VSUBPD.BCST   powConstants<>+288(SB), Z9, Z10
-	VSUBPD        Z10, Z7, Z7
-	VADDPD        Z8, Z7, Z7
-	VADDPD.BCST   powConstants<>+1248(SB), Z7, Z8
-	VSUBPD.BCST   powConstants<>+1248(SB), Z8, Z8
-	VSUBPD        Z8, Z7, Z7
-	VADDPD        Z6, Z7, Z6
-	VMOVUPD       Z8, 208(SP)
-	VMOVUPD       Z6, 272(SP)
-	VMOVUPD       Z9, 336(SP)
-	VMOVUPD       Z5, 64(AX)(SI*1)
-	VMOVUPD       16(SP), Z5
-	VMOVUPD       80(SP), Z6
-	VMOVUPD       144(SP), Z7
-	VADDPD        Z6, Z5, Z8
-	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z9
-	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
-	VMULPD        Z9, Z5, Z5
-	VADDPD.BCST   powConstants<>+0(SB), Z5, Z5
-	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD        Z6, Z9, Z6
-	VMULPD        Z8, Z8, Z9
-	VMULPD        Z9, Z9, Z10
-	VMULPD.BCST   powConstants<>+1344(SB), Z8, Z11
-	VADDPD.BCST   powConstants<>+1376(SB), Z11, Z11
-	VMULPD.BCST   powConstants<>+1440(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+1408(SB), Z12, Z12
-	VMULPD        Z12, Z9, Z12
-	VADDPD        Z12, Z11, Z11
-	VMULPD.BCST   powConstants<>+1504(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+1568(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+1536(SB), Z13, Z13
-	VMULPD        Z13, Z9, Z13
-	VADDPD        Z13, Z12, Z12
-	VMULPD        Z12, Z10, Z12
-	VADDPD        Z12, Z11, Z11
-	VMULPD.BCST   powConstants<>+1632(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+1600(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+1696(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+1664(SB), Z13, Z13
-	VMULPD        Z13, Z9, Z9
-	VADDPD        Z9, Z12, Z9
-	VMULPD        Z10, Z10, Z10
-	VMULPD        Z9, Z10, Z9
-	VADDPD        Z9, Z11, Z9
-	VMULPD        Z9, Z8, Z8
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z5, Z5
-	VPSLLQ        $0x34, Z7, Z6
-	VPADDQ        Z5, Z6, Z5
-	VMOVUPD       (AX)(SI*1), Z6
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD   (DX)(SI*1), Z5
+	VMULPD    Z2, Z5, Z6
+	VMULPD    Z5, Z6, Z6
+	VMULPD    (AX)(SI*1), Z1, Z5
+	VADDPD    Z6, Z5, Z5
+	VPTESTMQ  Z0, Z5, K1
+	VMOVUPD.Z Z5, K1, Z5
+
+	// a*log2(v') = n + r.
+	VPADDQ.BCST  powConstants<>+800(SB), Z5, Z6
+	VPSRLQ       $0x34, Z6, Z7
+	VPORQ.BCST   powConstants<>+832(SB), Z7, Z7
+	VSUBPD.BCST  powConstants<>+864(SB), Z7, Z7
+	VPANDQ.BCST  powConstants<>+896(SB), Z6, Z6
+	VPADDQ.BCST  powConstants<>+928(SB), Z6, Z6
+	VSUBPD.BCST  powConstants<>+0(SB), Z6, Z8
+	VADDPD.BCST  powConstants<>+0(SB), Z6, Z9
+	VBROADCASTSD powConstants<>+0(SB), Z10
+	VDIVPD       Z9, Z10, Z10
+	VMULPD       Z10, Z8, Z11
+	VADDPD.BCST  powConstants<>+960(SB), Z11, Z12
+	VSUBPD.BCST  powConstants<>+960(SB), Z12, Z12
+	VPANDQ.BCST  powConstants<>+992(SB), Z9, Z9
+	VSUBPD.BCST  powConstants<>+0(SB), Z9, Z13
+	VSUBPD       Z13, Z6, Z6
+	VMULPD       Z9, Z12, Z9
+	VSUBPD       Z9, Z8, Z8
+	VMULPD       Z6, Z12, Z6
+	VSUBPD       Z6, Z8, Z6
+	VMULPD       Z10, Z6, Z6
+	VMULPD       Z11, Z11, Z8
+	VMULPD       Z8, Z8, Z9
+	VMULPD       Z9, Z9, Z10
+	VMULPD.BCST  24(DI), Z6, Z6
+	VMULPD.BCST  32(DI), Z11, Z13
+	VADDPD       Z13, Z6, Z6
+	VMULPD.BCST  16(DI), Z7, Z13
+	VADDPD       Z13, Z6, Z6
+	VMULPD.BCST  powConstants<>+1056(SB), Z8, Z13
+	VADDPD.BCST  powConstants<>+1024(SB), Z13, Z13
+	VMULPD.BCST  powConstants<>+1120(SB), Z8, Z14
+	VADDPD.BCST  powConstants<>+1088(SB), Z14, Z14
+	VMULPD       Z14, Z9, Z14
+	VADDPD       Z14, Z13, Z13
+	VMULPD.BCST  powConstants<>+1184(SB), Z8, Z14
+	VADDPD.BCST  powConstants<>+1152(SB), Z14, Z14
+	VMULPD.BCST  powConstants<>+1216(SB), Z9, Z9
+	VADDPD       Z9, Z14, Z9
+	VMULPD       Z9, Z10, Z9
+	VADDPD       Z9, Z13, Z9
+	VMULPD.BCST  (DI), Z11, Z10
+	VMULPD       Z8, Z10, Z8
+	VMULPD       Z9, Z8, Z8
+	VADDPD       Z6, Z8, Z6
+	VMULPD.BCST  8(DI), Z7, Z7
+	VMULPD.BCST  24(DI), Z12, Z8
+	VADDPD       Z8, Z7, Z9
+	VADDPD.BCST  powConstants<>+288(SB), Z9, Z9
+	VSUBPD.BCST  powConstants<>+288(SB), Z9, Z10
+	VSUBPD       Z10, Z7, Z7
+	VADDPD       Z8, Z7, Z7
+	VADDPD.BCST  powConstants<>+1248(SB), Z7, Z8
+	VSUBPD.BCST  powConstants<>+1248(SB), Z8, Z8
+	VSUBPD       Z8, Z7, Z7
+	VADDPD       Z6, Z7, Z6
+	VMOVUPD      Z8, 16(SP)
+	VMOVUPD      Z6, 80(SP)
+	VMOVUPD      Z9, 144(SP)
+	VMOVUPD      Z5, (AX)(SI*1)
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD   64(DX)(SI*1), Z5
+	VMULPD    Z2, Z5, Z6
+	VMULPD    Z5, Z6, Z6
+	VMULPD    64(AX)(SI*1), Z1, Z5
+	VADDPD    Z6, Z5, Z5
+	VPTESTMQ  Z0, Z5, K1
+	VMOVUPD.Z Z5, K1, Z5
+
+	// a*log2(v') = n + r.
+	VPADDQ.BCST  powConstants<>+800(SB), Z5, Z6
+	VPSRLQ       $0x34, Z6, Z7
+	VPORQ.BCST   powConstants<>+832(SB), Z7, Z7
+	VSUBPD.BCST  powConstants<>+864(SB), Z7, Z7
+	VPANDQ.BCST  powConstants<>+896(SB), Z6, Z6
+	VPADDQ.BCST  powConstants<>+928(SB), Z6, Z6
+	VSUBPD.BCST  powConstants<>+0(SB), Z6, Z8
+	VADDPD.BCST  powConstants<>+0(SB), Z6, Z9
+	VBROADCASTSD powConstants<>+0(SB), Z10
+	VDIVPD       Z9, Z10, Z10
+	VMULPD       Z10, Z8, Z11
+	VADDPD.BCST  powConstants<>+960(SB), Z11, Z12
+	VSUBPD.BCST  powConstants<>+960(SB), Z12, Z12
+	VPANDQ.BCST  powConstants<>+992(SB), Z9, Z9
+	VSUBPD.BCST  powConstants<>+0(SB), Z9, Z13
+	VSUBPD       Z13, Z6, Z6
+	VMULPD       Z9, Z12, Z9
+	VSUBPD       Z9, Z8, Z8
+	VMULPD       Z6, Z12, Z6
+	VSUBPD       Z6, Z8, Z6
+	VMULPD       Z10, Z6, Z6
+	VMULPD       Z11, Z11, Z8
+	VMULPD       Z8, Z8, Z9
+	VMULPD       Z9, Z9, Z10
+	VMULPD.BCST  24(DI), Z6, Z6
+	VMULPD.BCST  32(DI), Z11, Z13
+	VADDPD       Z13, Z6, Z6
+	VMULPD.BCST  16(DI), Z7, Z13
+	VADDPD       Z13, Z6, Z6
+	VMULPD.BCST  powConstants<>+1056(SB), Z8, Z13
+	VADDPD.BCST  powConstants<>+1024(SB), Z13, Z13
+	VMULPD.BCST  powConstants<>+1120(SB), Z8, Z14
+	VADDPD.BCST  powConstants<>+1088(SB), Z14, Z14
+	VMULPD       Z14, Z9, Z14
+	VADDPD       Z14, Z13, Z13
+	VMULPD.BCST  powConstants<>+1184(SB), Z8, Z14
+	VADDPD.BCST  powConstants<>+1152(SB), Z14, Z14
+	VMULPD.BCST  powConstants<>+1216(SB), Z9, Z9
+	VADDPD       Z9, Z14, Z9
+	VMULPD       Z9, Z10, Z9
+	VADDPD       Z9, Z13, Z9
+	VMULPD.BCST  (DI), Z11, Z10
+	VMULPD       Z8, Z10, Z8
+	VMULPD       Z9, Z8, Z8
+	VADDPD       Z6, Z8, Z6
+	VMULPD.BCST  8(DI), Z7, Z7
+	VMULPD.BCST  24(DI), Z12, Z8
+	VADDPD       Z8, Z7, Z9
+	VADDPD.BCST  powConstants<>+288(SB), Z9, Z9
+	VSUBPD.BCST  powConstants<>+288(SB), Z9, Z10
+	VSUBPD       Z10, Z7, Z7
+	VADDPD       Z8, Z7, Z7
+	VADDPD.BCST  powConstants<>+1248(SB), Z7, Z8
+	VSUBPD.BCST  powConstants<>+1248(SB), Z8, Z8
+	VSUBPD       Z8, Z7, Z7
+	VADDPD       Z6, Z7, Z6
+	VMOVUPD      Z8, 208(SP)
+	VMOVUPD      Z6, 272(SP)
+	VMOVUPD      Z9, 336(SP)
+	VMOVUPD      Z5, 64(AX)(SI*1)
+	VMOVUPD      16(SP), Z5
+	VMOVUPD      80(SP), Z6
+	VMOVUPD      144(SP), Z7
+
+	// 2^(n+r).
+	VADDPD      Z6, Z5, Z8
+	VMULPD.BCST powConstants<>+1280(SB), Z5, Z9
+	VADDPD.BCST powConstants<>+1312(SB), Z9, Z9
+	VMULPD      Z9, Z5, Z5
+	VADDPD.BCST powConstants<>+0(SB), Z5, Z5
+	VMULPD.BCST powConstants<>+1280(SB), Z8, Z10
+	VADDPD      Z10, Z9, Z9
+	VMULPD      Z6, Z9, Z6
+	VMULPD      Z8, Z8, Z9
+	VMULPD      Z9, Z9, Z10
+	VMULPD.BCST powConstants<>+1344(SB), Z8, Z11
+	VADDPD.BCST powConstants<>+1376(SB), Z11, Z11
+	VMULPD.BCST powConstants<>+1440(SB), Z8, Z12
+	VADDPD.BCST powConstants<>+1408(SB), Z12, Z12
+	VMULPD      Z12, Z9, Z12
+	VADDPD      Z12, Z11, Z11
+	VMULPD.BCST powConstants<>+1504(SB), Z8, Z12
+	VADDPD.BCST powConstants<>+1472(SB), Z12, Z12
+	VMULPD.BCST powConstants<>+1568(SB), Z8, Z13
+	VADDPD.BCST powConstants<>+1536(SB), Z13, Z13
+	VMULPD      Z13, Z9, Z13
+	VADDPD      Z13, Z12, Z12
+	VMULPD      Z12, Z10, Z12
+	VADDPD      Z12, Z11, Z11
+	VMULPD.BCST powConstants<>+1632(SB), Z8, Z12
+	VADDPD.BCST powConstants<>+1600(SB), Z12, Z12
+	VMULPD.BCST powConstants<>+1696(SB), Z8, Z13
+	VADDPD.BCST powConstants<>+1664(SB), Z13, Z13
+	VMULPD      Z13, Z9, Z9
+	VADDPD      Z9, Z12, Z9
+	VMULPD      Z10, Z10, Z10
+	VMULPD      Z9, Z10, Z9
+	VADDPD      Z9, Z11, Z9
+	VMULPD      Z9, Z8, Z8
+	VADDPD      Z8, Z6, Z6
+	VADDPD      Z6, Z5, Z5
+	VPSLLQ      $0x34, Z7, Z6
+	VPADDQ      Z5, Z6, Z5
+	VMOVUPD     (AX)(SI*1), Z6
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
 	VMOVAPD       Z6, K1, Z5
 	VPMOVQ2M      Z6, K1
 	VBROADCASTSD  powConstants<>+640(SB), K1, Z5
 	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
 	VMOVAPD.Z     Z5, K1, Z5
-	VMULPD        Z3, Z5, Z5
-	VADDPD        Z4, Z5, Z5
-	VMOVUPD       Z5, (CX)(SI*1)
-	VMOVUPD       208(SP), Z5
-	VMOVUPD       272(SP), Z6
-	VMOVUPD       336(SP), Z7
-	VADDPD        Z6, Z5, Z8
-	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z9
-	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
-	VMULPD        Z9, Z5, Z5
-	VADDPD.BCST   powConstants<>+0(SB), Z5, Z5
-	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD        Z6, Z9, Z6
-	VMULPD        Z8, Z8, Z9
-	VMULPD        Z9, Z9, Z10
-	VMULPD.BCST   powConstants<>+1344(SB), Z8, Z11
-	VADDPD.BCST   powConstants<>+1376(SB), Z11, Z11
-	VMULPD.BCST   powConstants<>+1440(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+1408(SB), Z12, Z12
-	VMULPD        Z12, Z9, Z12
-	VADDPD        Z12, Z11, Z11
-	VMULPD.BCST   powConstants<>+1504(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+1568(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+1536(SB), Z13, Z13
-	VMULPD        Z13, Z9, Z13
-	VADDPD        Z13, Z12, Z12
-	VMULPD        Z12, Z10, Z12
-	VADDPD        Z12, Z11, Z11
-	VMULPD.BCST   powConstants<>+1632(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+1600(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+1696(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+1664(SB), Z13, Z13
-	VMULPD        Z13, Z9, Z9
-	VADDPD        Z9, Z12, Z9
-	VMULPD        Z10, Z10, Z10
-	VMULPD        Z9, Z10, Z9
-	VADDPD        Z9, Z11, Z9
-	VMULPD        Z9, Z8, Z8
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z5, Z5
-	VPSLLQ        $0x34, Z7, Z6
-	VPADDQ        Z5, Z6, Z5
-	VMOVUPD       64(AX)(SI*1), Z6
+
+	// den = v'^(k/2)*r + e.
+	VMULPD  Z3, Z5, Z5
+	VADDPD  Z4, Z5, Z5
+	VMOVUPD Z5, (CX)(SI*1)
+	VMOVUPD 208(SP), Z5
+	VMOVUPD 272(SP), Z6
+	VMOVUPD 336(SP), Z7
+
+	// 2^(n+r).
+	VADDPD      Z6, Z5, Z8
+	VMULPD.BCST powConstants<>+1280(SB), Z5, Z9
+	VADDPD.BCST powConstants<>+1312(SB), Z9, Z9
+	VMULPD      Z9, Z5, Z5
+	VADDPD.BCST powConstants<>+0(SB), Z5, Z5
+	VMULPD.BCST powConstants<>+1280(SB), Z8, Z10
+	VADDPD      Z10, Z9, Z9
+	VMULPD      Z6, Z9, Z6
+	VMULPD      Z8, Z8, Z9
+	VMULPD      Z9, Z9, Z10
+	VMULPD.BCST powConstants<>+1344(SB), Z8, Z11
+	VADDPD.BCST powConstants<>+1376(SB), Z11, Z11
+	VMULPD.BCST powConstants<>+1440(SB), Z8, Z12
+	VADDPD.BCST powConstants<>+1408(SB), Z12, Z12
+	VMULPD      Z12, Z9, Z12
+	VADDPD      Z12, Z11, Z11
+	VMULPD.BCST powConstants<>+1504(SB), Z8, Z12
+	VADDPD.BCST powConstants<>+1472(SB), Z12, Z12
+	VMULPD.BCST powConstants<>+1568(SB), Z8, Z13
+	VADDPD.BCST powConstants<>+1536(SB), Z13, Z13
+	VMULPD      Z13, Z9, Z13
+	VADDPD      Z13, Z12, Z12
+	VMULPD      Z12, Z10, Z12
+	VADDPD      Z12, Z11, Z11
+	VMULPD.BCST powConstants<>+1632(SB), Z8, Z12
+	VADDPD.BCST powConstants<>+1600(SB), Z12, Z12
+	VMULPD.BCST powConstants<>+1696(SB), Z8, Z13
+	VADDPD.BCST powConstants<>+1664(SB), Z13, Z13
+	VMULPD      Z13, Z9, Z9
+	VADDPD      Z9, Z12, Z9
+	VMULPD      Z10, Z10, Z10
+	VMULPD      Z9, Z10, Z9
+	VADDPD      Z9, Z11, Z9
+	VMULPD      Z9, Z8, Z8
+	VADDPD      Z8, Z6, Z6
+	VADDPD      Z6, Z5, Z5
+	VPSLLQ      $0x34, Z7, Z6
+	VPADDQ      Z5, Z6, Z5
+	VMOVUPD     64(AX)(SI*1), Z6
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
 	VMOVAPD       Z6, K1, Z5
 	VPMOVQ2M      Z6, K1
 	VBROADCASTSD  powConstants<>+640(SB), K1, Z5
 	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
 	VMOVAPD.Z     Z5, K1, Z5
-	VMULPD        Z3, Z5, Z5
-	VADDPD        Z4, Z5, Z5
-	VMOVUPD       Z5, 64(CX)(SI*1)
-	ADDQ          $0x00000080, SI
-	SUBQ          $0x00000080, BX
-	JGE           loop1
+
+	// den = v'^(k/2)*r + e.
+	VMULPD  Z3, Z5, Z5
+	VADDPD  Z4, Z5, Z5
+	VMOVUPD Z5, 64(CX)(SI*1)
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000080, BX
+	JGE     loop1
 
 done2:
 	ADDQ $0x00000080, BX
+
+	// One vector at a time.
 	SUBQ $0x00000040, BX
 	JL   done4
 
 loop3:
-	VMOVUPD       (DX)(SI*1), Z5
-	VMULPD        Z2, Z5, Z6
-	VMULPD        Z5, Z6, Z6
-	VMULPD        (AX)(SI*1), Z1, Z5
-	VADDPD        Z6, Z5, Z5
-	VPTESTMQ      Z0, Z5, K1
-	VMOVUPD.Z     Z5, K1, Z5
-	VPADDQ.BCST   powConstants<>+800(SB), Z5, Z6
-	VPSRLQ        $0x34, Z6, Z7
-	VPORQ.BCST    powConstants<>+832(SB), Z7, Z7
-	VSUBPD.BCST   powConstants<>+864(SB), Z7, Z7
-	VPANDQ.BCST   powConstants<>+896(SB), Z6, Z6
-	VPADDQ.BCST   powConstants<>+928(SB), Z6, Z6
-	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z8
-	VADDPD.BCST   powConstants<>+0(SB), Z6, Z9
-	VBROADCASTSD  powConstants<>+0(SB), Z10
-	VDIVPD        Z9, Z10, Z10
-	VMULPD        Z10, Z8, Z11
-	VADDPD.BCST   powConstants<>+960(SB), Z11, Z12
-	VSUBPD.BCST   powConstants<>+960(SB), Z12, Z12
-	VPANDQ.BCST   powConstants<>+992(SB), Z9, Z9
-	VSUBPD.BCST   powConstants<>+0(SB), Z9, Z13
-	VSUBPD        Z13, Z6, Z6
-	VMULPD        Z9, Z12, Z9
-	VSUBPD        Z9, Z8, Z8
-	VMULPD        Z6, Z12, Z6
-	VSUBPD        Z6, Z8, Z6
-	VMULPD        Z10, Z6, Z6
-	VMULPD        Z11, Z11, Z8
-	VMULPD        Z8, Z8, Z9
-	VMULPD        Z9, Z9, Z10
-	VMULPD.BCST   24(DI), Z6, Z6
-	VMULPD.BCST   32(DI), Z11, Z13
-	VADDPD        Z13, Z6, Z6
-	VMULPD.BCST   16(DI), Z7, Z13
-	VADDPD        Z13, Z6, Z6
-	VMULPD.BCST   powConstants<>+1056(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+1024(SB), Z13, Z13
-	VMULPD.BCST   powConstants<>+1120(SB), Z8, Z14
-	VADDPD.BCST   powConstants<>+1088(SB), Z14, Z14
-	VMULPD        Z14, Z9, Z14
-	VADDPD        Z14, Z13, Z13
-	VMULPD.BCST   powConstants<>+1184(SB), Z8, Z14
-	VADDPD.BCST   powConstants<>+1152(SB), Z14, Z14
-	VMULPD.BCST   powConstants<>+1216(SB), Z9, Z9
-	VADDPD        Z9, Z14, Z9
-	VMULPD        Z9, Z10, Z9
-	VADDPD        Z9, Z13, Z9
-	VMULPD.BCST   (DI), Z11, Z10
-	VMULPD        Z8, Z10, Z8
-	VMULPD        Z9, Z8, Z8
-	VADDPD        Z6, Z8, Z6
-	VMULPD.BCST   8(DI), Z7, Z7
-	VMULPD.BCST   24(DI), Z12, Z8
-	VADDPD        Z8, Z7, Z9
-	VADDPD.BCST   powConstants<>+288(SB), Z9, Z9
-	VSUBPD.BCST   powConstants<>+288(SB), Z9, Z10
-	VSUBPD        Z10, Z7, Z7
-	VADDPD        Z8, Z7, Z7
-	VADDPD.BCST   powConstants<>+1248(SB), Z7, Z8
-	VSUBPD.BCST   powConstants<>+1248(SB), Z8, Z8
-	VSUBPD        Z8, Z7, Z7
-	VADDPD        Z6, Z7, Z6
-	VMOVUPD       Z8, 16(SP)
-	VMOVUPD       Z6, 80(SP)
-	VMOVUPD       Z9, 144(SP)
-	VMOVUPD       Z5, (AX)(SI*1)
-	VMOVUPD       16(SP), Z5
-	VMOVUPD       80(SP), Z6
-	VMOVUPD       144(SP), Z7
-	VADDPD        Z6, Z5, Z8
-	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z9
-	VADDPD.BCST   powConstants<>+1312(SB), Z9, Z9
-	VMULPD        Z9, Z5, Z5
-	VADDPD.BCST   powConstants<>+0(SB), Z5, Z5
-	VMULPD.BCST   powConstants<>+1280(SB), Z8, Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD        Z6, Z9, Z6
-	VMULPD        Z8, Z8, Z9
-	VMULPD        Z9, Z9, Z10
-	VMULPD.BCST   powConstants<>+1344(SB), Z8, Z11
-	VADDPD.BCST   powConstants<>+1376(SB), Z11, Z11
-	VMULPD.BCST   powConstants<>+1440(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+1408(SB), Z12, Z12
-	VMULPD        Z12, Z9, Z12
-	VADDPD        Z12, Z11, Z11
-	VMULPD.BCST   powConstants<>+1504(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+1472(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+1568(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+1536(SB), Z13, Z13
-	VMULPD        Z13, Z9, Z13
-	VADDPD        Z13, Z12, Z12
-	VMULPD        Z12, Z10, Z12
-	VADDPD        Z12, Z11, Z11
-	VMULPD.BCST   powConstants<>+1632(SB), Z8, Z12
-	VADDPD.BCST   powConstants<>+1600(SB), Z12, Z12
-	VMULPD.BCST   powConstants<>+1696(SB), Z8, Z13
-	VADDPD.BCST   powConstants<>+1664(SB), Z13, Z13
-	VMULPD        Z13, Z9, Z9
-	VADDPD        Z9, Z12, Z9
-	VMULPD        Z10, Z10, Z10
-	VMULPD        Z9, Z10, Z9
-	VADDPD        Z9, Z11, Z9
-	VMULPD        Z9, Z8, Z8
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z5, Z5
-	VPSLLQ        $0x34, Z7, Z6
-	VPADDQ        Z5, Z6, Z5
-	VMOVUPD       (AX)(SI*1), Z6
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD   (DX)(SI*1), Z5
+	VMULPD    Z2, Z5, Z6
+	VMULPD    Z5, Z6, Z6
+	VMULPD    (AX)(SI*1), Z1, Z5
+	VADDPD    Z6, Z5, Z5
+	VPTESTMQ  Z0, Z5, K1
+	VMOVUPD.Z Z5, K1, Z5
+
+	// a*log2(v') = n + r.
+	VPADDQ.BCST  powConstants<>+800(SB), Z5, Z6
+	VPSRLQ       $0x34, Z6, Z7
+	VPORQ.BCST   powConstants<>+832(SB), Z7, Z7
+	VSUBPD.BCST  powConstants<>+864(SB), Z7, Z7
+	VPANDQ.BCST  powConstants<>+896(SB), Z6, Z6
+	VPADDQ.BCST  powConstants<>+928(SB), Z6, Z6
+	VSUBPD.BCST  powConstants<>+0(SB), Z6, Z8
+	VADDPD.BCST  powConstants<>+0(SB), Z6, Z9
+	VBROADCASTSD powConstants<>+0(SB), Z10
+	VDIVPD       Z9, Z10, Z10
+	VMULPD       Z10, Z8, Z11
+	VADDPD.BCST  powConstants<>+960(SB), Z11, Z12
+	VSUBPD.BCST  powConstants<>+960(SB), Z12, Z12
+	VPANDQ.BCST  powConstants<>+992(SB), Z9, Z9
+	VSUBPD.BCST  powConstants<>+0(SB), Z9, Z13
+	VSUBPD       Z13, Z6, Z6
+	VMULPD       Z9, Z12, Z9
+	VSUBPD       Z9, Z8, Z8
+	VMULPD       Z6, Z12, Z6
+	VSUBPD       Z6, Z8, Z6
+	VMULPD       Z10, Z6, Z6
+	VMULPD       Z11, Z11, Z8
+	VMULPD       Z8, Z8, Z9
+	VMULPD       Z9, Z9, Z10
+	VMULPD.BCST  24(DI), Z6, Z6
+	VMULPD.BCST  32(DI), Z11, Z13
+	VADDPD       Z13, Z6, Z6
+	VMULPD.BCST  16(DI), Z7, Z13
+	VADDPD       Z13, Z6, Z6
+	VMULPD.BCST  powConstants<>+1056(SB), Z8, Z13
+	VADDPD.BCST  powConstants<>+1024(SB), Z13, Z13
+	VMULPD.BCST  powConstants<>+1120(SB), Z8, Z14
+	VADDPD.BCST  powConstants<>+1088(SB), Z14, Z14
+	VMULPD       Z14, Z9, Z14
+	VADDPD       Z14, Z13, Z13
+	VMULPD.BCST  powConstants<>+1184(SB), Z8, Z14
+	VADDPD.BCST  powConstants<>+1152(SB), Z14, Z14
+	VMULPD.BCST  powConstants<>+1216(SB), Z9, Z9
+	VADDPD       Z9, Z14, Z9
+	VMULPD       Z9, Z10, Z9
+	VADDPD       Z9, Z13, Z9
+	VMULPD.BCST  (DI), Z11, Z10
+	VMULPD       Z8, Z10, Z8
+	VMULPD       Z9, Z8, Z8
+	VADDPD       Z6, Z8, Z6
+	VMULPD.BCST  8(DI), Z7, Z7
+	VMULPD.BCST  24(DI), Z12, Z8
+	VADDPD       Z8, Z7, Z9
+	VADDPD.BCST  powConstants<>+288(SB), Z9, Z9
+	VSUBPD.BCST  powConstants<>+288(SB), Z9, Z10
+	VSUBPD       Z10, Z7, Z7
+	VADDPD       Z8, Z7, Z7
+	VADDPD.BCST  powConstants<>+1248(SB), Z7, Z8
+	VSUBPD.BCST  powConstants<>+1248(SB), Z8, Z8
+	VSUBPD       Z8, Z7, Z7
+	VADDPD       Z6, Z7, Z6
+	VMOVUPD      Z8, 16(SP)
+	VMOVUPD      Z6, 80(SP)
+	VMOVUPD      Z9, 144(SP)
+	VMOVUPD      Z5, (AX)(SI*1)
+	VMOVUPD      16(SP), Z5
+	VMOVUPD      80(SP), Z6
+	VMOVUPD      144(SP), Z7
+
+	// 2^(n+r).
+	VADDPD      Z6, Z5, Z8
+	VMULPD.BCST powConstants<>+1280(SB), Z5, Z9
+	VADDPD.BCST powConstants<>+1312(SB), Z9, Z9
+	VMULPD      Z9, Z5, Z5
+	VADDPD.BCST powConstants<>+0(SB), Z5, Z5
+	VMULPD.BCST powConstants<>+1280(SB), Z8, Z10
+	VADDPD      Z10, Z9, Z9
+	VMULPD      Z6, Z9, Z6
+	VMULPD      Z8, Z8, Z9
+	VMULPD      Z9, Z9, Z10
+	VMULPD.BCST powConstants<>+1344(SB), Z8, Z11
+	VADDPD.BCST powConstants<>+1376(SB), Z11, Z11
+	VMULPD.BCST powConstants<>+1440(SB), Z8, Z12
+	VADDPD.BCST powConstants<>+1408(SB), Z12, Z12
+	VMULPD      Z12, Z9, Z12
+	VADDPD      Z12, Z11, Z11
+	VMULPD.BCST powConstants<>+1504(SB), Z8, Z12
+	VADDPD.BCST powConstants<>+1472(SB), Z12, Z12
+	VMULPD.BCST powConstants<>+1568(SB), Z8, Z13
+	VADDPD.BCST powConstants<>+1536(SB), Z13, Z13
+	VMULPD      Z13, Z9, Z13
+	VADDPD      Z13, Z12, Z12
+	VMULPD      Z12, Z10, Z12
+	VADDPD      Z12, Z11, Z11
+	VMULPD.BCST powConstants<>+1632(SB), Z8, Z12
+	VADDPD.BCST powConstants<>+1600(SB), Z12, Z12
+	VMULPD.BCST powConstants<>+1696(SB), Z8, Z13
+	VADDPD.BCST powConstants<>+1664(SB), Z13, Z13
+	VMULPD      Z13, Z9, Z9
+	VADDPD      Z9, Z12, Z9
+	VMULPD      Z10, Z10, Z10
+	VMULPD      Z9, Z10, Z9
+	VADDPD      Z9, Z11, Z9
+	VMULPD      Z9, Z8, Z8
+	VADDPD      Z8, Z6, Z6
+	VADDPD      Z6, Z5, Z5
+	VPSLLQ      $0x34, Z7, Z6
+	VPADDQ      Z5, Z6, Z5
+	VMOVUPD     (AX)(SI*1), Z6
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z6, K1
 	VMOVAPD       Z6, K1, Z5
 	VPMOVQ2M      Z6, K1
 	VBROADCASTSD  powConstants<>+640(SB), K1, Z5
 	VPTESTMQ.BCST powConstants<>+672(SB), Z6, K1
 	VMOVAPD.Z     Z5, K1, Z5
-	VMULPD        Z3, Z5, Z5
-	VADDPD        Z4, Z5, Z5
-	VMOVUPD       Z5, (CX)(SI*1)
-	ADDQ          $0x00000040, SI
-	SUBQ          $0x00000040, BX
-	JGE           loop3
+
+	// den = v'^(k/2)*r + e.
+	VMULPD  Z3, Z5, Z5
+	VADDPD  Z4, Z5, Z5
+	VMOVUPD Z5, (CX)(SI*1)
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JGE     loop3
 
 done4:
-	ADDQ          $0x00000040, BX
-	TESTQ         BX, BX
-	JZ            end5
-	SHRQ          $0x03, BX
-	XORL          R8, R8
-	BTSQ          BX, R8
-	DECQ          R8
-	KMOVW         R8, K1
-	VMOVUPD.Z     (DX)(SI*1), K1, Z5
-	VMOVUPD.Z     (AX)(SI*1), K1, Z6
-	VMULPD        Z2, Z5, Z2
-	VMULPD        Z5, Z2, Z2
-	VMULPD        Z6, Z1, Z1
-	VADDPD        Z2, Z1, Z1
-	VPTESTMQ      Z0, Z1, K2
-	VMOVUPD.Z     Z1, K2, Z1
-	VPADDQ.BCST   powConstants<>+800(SB), Z1, Z0
-	VPSRLQ        $0x34, Z0, Z2
-	VPORQ.BCST    powConstants<>+832(SB), Z2, Z2
-	VSUBPD.BCST   powConstants<>+864(SB), Z2, Z2
-	VPANDQ.BCST   powConstants<>+896(SB), Z0, Z0
-	VPADDQ.BCST   powConstants<>+928(SB), Z0, Z0
-	VSUBPD.BCST   powConstants<>+0(SB), Z0, Z5
-	VADDPD.BCST   powConstants<>+0(SB), Z0, Z6
-	VBROADCASTSD  powConstants<>+0(SB), Z7
-	VDIVPD        Z6, Z7, Z7
-	VMULPD        Z7, Z5, Z8
-	VADDPD.BCST   powConstants<>+960(SB), Z8, Z9
-	VSUBPD.BCST   powConstants<>+960(SB), Z9, Z9
-	VPANDQ.BCST   powConstants<>+992(SB), Z6, Z6
-	VSUBPD.BCST   powConstants<>+0(SB), Z6, Z10
-	VSUBPD        Z10, Z0, Z0
-	VMULPD        Z6, Z9, Z6
-	VSUBPD        Z6, Z5, Z5
-	VMULPD        Z0, Z9, Z0
-	VSUBPD        Z0, Z5, Z0
-	VMULPD        Z7, Z0, Z0
-	VMULPD        Z8, Z8, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMULPD.BCST   24(DI), Z0, Z0
-	VMULPD.BCST   32(DI), Z8, Z10
-	VADDPD        Z10, Z0, Z0
-	VMULPD.BCST   16(DI), Z2, Z10
-	VADDPD        Z10, Z0, Z0
-	VMULPD.BCST   powConstants<>+1056(SB), Z5, Z10
-	VADDPD.BCST   powConstants<>+1024(SB), Z10, Z10
-	VMULPD.BCST   powConstants<>+1120(SB), Z5, Z11
-	VADDPD.BCST   powConstants<>+1088(SB), Z11, Z11
-	VMULPD        Z11, Z6, Z11
-	VADDPD        Z11, Z10, Z10
-	VMULPD.BCST   powConstants<>+1184(SB), Z5, Z11
-	VADDPD.BCST   powConstants<>+1152(SB), Z11, Z11
-	VMULPD.BCST   powConstants<>+1216(SB), Z6, Z6
-	VADDPD        Z6, Z11, Z6
-	VMULPD        Z6, Z7, Z6
-	VADDPD        Z6, Z10, Z6
-	VMULPD.BCST   (DI), Z8, Z7
-	VMULPD        Z5, Z7, Z5
-	VMULPD        Z6, Z5, Z5
-	VADDPD        Z0, Z5, Z0
-	VMULPD.BCST   8(DI), Z2, Z2
-	VMULPD.BCST   24(DI), Z9, Z5
-	VADDPD        Z5, Z2, Z6
-	VADDPD.BCST   powConstants<>+288(SB), Z6, Z6
-	VSUBPD.BCST   powConstants<>+288(SB), Z6, Z7
-	VSUBPD        Z7, Z2, Z2
-	VADDPD        Z5, Z2, Z2
-	VADDPD.BCST   powConstants<>+1248(SB), Z2, Z5
-	VSUBPD.BCST   powConstants<>+1248(SB), Z5, Z5
-	VSUBPD        Z5, Z2, Z2
-	VADDPD        Z0, Z2, Z0
-	VMOVUPD       Z5, 16(SP)
-	VMOVUPD       Z0, 80(SP)
-	VMOVUPD       Z6, 144(SP)
-	VMOVUPD       Z1, K1, (AX)(SI*1)
-	VMOVUPD       16(SP), Z0
-	VMOVUPD       80(SP), Z1
-	VMOVUPD       144(SP), Z2
-	VADDPD        Z1, Z0, Z5
-	VMULPD.BCST   powConstants<>+1280(SB), Z0, Z6
-	VADDPD.BCST   powConstants<>+1312(SB), Z6, Z6
-	VMULPD        Z6, Z0, Z0
-	VADDPD.BCST   powConstants<>+0(SB), Z0, Z0
-	VMULPD.BCST   powConstants<>+1280(SB), Z5, Z7
-	VADDPD        Z7, Z6, Z6
-	VMULPD        Z1, Z6, Z1
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMULPD.BCST   powConstants<>+1344(SB), Z5, Z8
-	VADDPD.BCST   powConstants<>+1376(SB), Z8, Z8
-	VMULPD.BCST   powConstants<>+1440(SB), Z5, Z9
-	VADDPD.BCST   powConstants<>+1408(SB), Z9, Z9
-	VMULPD        Z9, Z6, Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD.BCST   powConstants<>+1504(SB), Z5, Z9
-	VADDPD.BCST   powConstants<>+1472(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+1568(SB), Z5, Z10
-	VADDPD.BCST   powConstants<>+1536(SB), Z10, Z10
-	VMULPD        Z10, Z6, Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD        Z9, Z7, Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD.BCST   powConstants<>+1632(SB), Z5, Z9
-	VADDPD.BCST   powConstants<>+1600(SB), Z9, Z9
-	VMULPD.BCST   powConstants<>+1696(SB), Z5, Z10
-	VADDPD.BCST   powConstants<>+1664(SB), Z10, Z10
-	VMULPD        Z10, Z6, Z6
-	VADDPD        Z6, Z9, Z6
-	VMULPD        Z7, Z7, Z7
-	VMULPD        Z6, Z7, Z6
-	VADDPD        Z6, Z8, Z6
-	VMULPD        Z6, Z5, Z5
-	VADDPD        Z5, Z1, Z1
-	VADDPD        Z1, Z0, Z0
-	VPSLLQ        $0x34, Z2, Z1
-	VPADDQ        Z0, Z1, Z0
-	VMOVUPD.Z     (AX)(SI*1), K1, Z1
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
+	TESTQ BX, BX
+	JZ    end5
+	SHRQ  $0x03, BX
+	XORL  R8, R8
+	BTSQ  BX, R8
+	DECQ  R8
+	KMOVW R8, K1
+
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD.Z (DX)(SI*1), K1, Z5
+	VMOVUPD.Z (AX)(SI*1), K1, Z6
+	VMULPD    Z2, Z5, Z2
+	VMULPD    Z5, Z2, Z2
+	VMULPD    Z6, Z1, Z1
+	VADDPD    Z2, Z1, Z1
+	VPTESTMQ  Z0, Z1, K2
+	VMOVUPD.Z Z1, K2, Z1
+
+	// a*log2(v') = n + r.
+	VPADDQ.BCST  powConstants<>+800(SB), Z1, Z0
+	VPSRLQ       $0x34, Z0, Z2
+	VPORQ.BCST   powConstants<>+832(SB), Z2, Z2
+	VSUBPD.BCST  powConstants<>+864(SB), Z2, Z2
+	VPANDQ.BCST  powConstants<>+896(SB), Z0, Z0
+	VPADDQ.BCST  powConstants<>+928(SB), Z0, Z0
+	VSUBPD.BCST  powConstants<>+0(SB), Z0, Z5
+	VADDPD.BCST  powConstants<>+0(SB), Z0, Z6
+	VBROADCASTSD powConstants<>+0(SB), Z7
+	VDIVPD       Z6, Z7, Z7
+	VMULPD       Z7, Z5, Z8
+	VADDPD.BCST  powConstants<>+960(SB), Z8, Z9
+	VSUBPD.BCST  powConstants<>+960(SB), Z9, Z9
+	VPANDQ.BCST  powConstants<>+992(SB), Z6, Z6
+	VSUBPD.BCST  powConstants<>+0(SB), Z6, Z10
+	VSUBPD       Z10, Z0, Z0
+	VMULPD       Z6, Z9, Z6
+	VSUBPD       Z6, Z5, Z5
+	VMULPD       Z0, Z9, Z0
+	VSUBPD       Z0, Z5, Z0
+	VMULPD       Z7, Z0, Z0
+	VMULPD       Z8, Z8, Z5
+	VMULPD       Z5, Z5, Z6
+	VMULPD       Z6, Z6, Z7
+	VMULPD.BCST  24(DI), Z0, Z0
+	VMULPD.BCST  32(DI), Z8, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD.BCST  16(DI), Z2, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD.BCST  powConstants<>+1056(SB), Z5, Z10
+	VADDPD.BCST  powConstants<>+1024(SB), Z10, Z10
+	VMULPD.BCST  powConstants<>+1120(SB), Z5, Z11
+	VADDPD.BCST  powConstants<>+1088(SB), Z11, Z11
+	VMULPD       Z11, Z6, Z11
+	VADDPD       Z11, Z10, Z10
+	VMULPD.BCST  powConstants<>+1184(SB), Z5, Z11
+	VADDPD.BCST  powConstants<>+1152(SB), Z11, Z11
+	VMULPD.BCST  powConstants<>+1216(SB), Z6, Z6
+	VADDPD       Z6, Z11, Z6
+	VMULPD       Z6, Z7, Z6
+	VADDPD       Z6, Z10, Z6
+	VMULPD.BCST  (DI), Z8, Z7
+	VMULPD       Z5, Z7, Z5
+	VMULPD       Z6, Z5, Z5
+	VADDPD       Z0, Z5, Z0
+	VMULPD.BCST  8(DI), Z2, Z2
+	VMULPD.BCST  24(DI), Z9, Z5
+	VADDPD       Z5, Z2, Z6
+	VADDPD.BCST  powConstants<>+288(SB), Z6, Z6
+	VSUBPD.BCST  powConstants<>+288(SB), Z6, Z7
+	VSUBPD       Z7, Z2, Z2
+	VADDPD       Z5, Z2, Z2
+	VADDPD.BCST  powConstants<>+1248(SB), Z2, Z5
+	VSUBPD.BCST  powConstants<>+1248(SB), Z5, Z5
+	VSUBPD       Z5, Z2, Z2
+	VADDPD       Z0, Z2, Z0
+	VMOVUPD      Z5, 16(SP)
+	VMOVUPD      Z0, 80(SP)
+	VMOVUPD      Z6, 144(SP)
+	VMOVUPD      Z1, K1, (AX)(SI*1)
+	VMOVUPD      16(SP), Z0
+	VMOVUPD      80(SP), Z1
+	VMOVUPD      144(SP), Z2
+
+	// 2^(n+r).
+	VADDPD      Z1, Z0, Z5
+	VMULPD.BCST powConstants<>+1280(SB), Z0, Z6
+	VADDPD.BCST powConstants<>+1312(SB), Z6, Z6
+	VMULPD      Z6, Z0, Z0
+	VADDPD.BCST powConstants<>+0(SB), Z0, Z0
+	VMULPD.BCST powConstants<>+1280(SB), Z5, Z7
+	VADDPD      Z7, Z6, Z6
+	VMULPD      Z1, Z6, Z1
+	VMULPD      Z5, Z5, Z6
+	VMULPD      Z6, Z6, Z7
+	VMULPD.BCST powConstants<>+1344(SB), Z5, Z8
+	VADDPD.BCST powConstants<>+1376(SB), Z8, Z8
+	VMULPD.BCST powConstants<>+1440(SB), Z5, Z9
+	VADDPD.BCST powConstants<>+1408(SB), Z9, Z9
+	VMULPD      Z9, Z6, Z9
+	VADDPD      Z9, Z8, Z8
+	VMULPD.BCST powConstants<>+1504(SB), Z5, Z9
+	VADDPD.BCST powConstants<>+1472(SB), Z9, Z9
+	VMULPD.BCST powConstants<>+1568(SB), Z5, Z10
+	VADDPD.BCST powConstants<>+1536(SB), Z10, Z10
+	VMULPD      Z10, Z6, Z10
+	VADDPD      Z10, Z9, Z9
+	VMULPD      Z9, Z7, Z9
+	VADDPD      Z9, Z8, Z8
+	VMULPD.BCST powConstants<>+1632(SB), Z5, Z9
+	VADDPD.BCST powConstants<>+1600(SB), Z9, Z9
+	VMULPD.BCST powConstants<>+1696(SB), Z5, Z10
+	VADDPD.BCST powConstants<>+1664(SB), Z10, Z10
+	VMULPD      Z10, Z6, Z6
+	VADDPD      Z6, Z9, Z6
+	VMULPD      Z7, Z7, Z7
+	VMULPD      Z6, Z7, Z6
+	VADDPD      Z6, Z8, Z6
+	VMULPD      Z6, Z5, Z5
+	VADDPD      Z5, Z1, Z1
+	VADDPD      Z1, Z0, Z0
+	VPSLLQ      $0x34, Z2, Z1
+	VPADDQ      Z0, Z1, Z0
+	VMOVUPD.Z   (AX)(SI*1), K1, Z1
+
+	// The powers of 0, infinity, NaN and negative numbers.
 	VCMPPD.BCST   $0x06, powConstants<>+608(SB), Z1, K2
 	VMOVAPD       Z1, K2, Z0
 	VPMOVQ2M      Z1, K2
 	VBROADCASTSD  powConstants<>+640(SB), K2, Z0
 	VPTESTMQ.BCST powConstants<>+672(SB), Z1, K2
 	VMOVAPD.Z     Z0, K2, Z0
-	VMULPD        Z3, Z0, Z0
-	VADDPD        Z4, Z0, Z0
-	VMOVUPD       Z0, K1, (CX)(SI*1)
+
+	// den = v'^(k/2)*r + e.
+	VMULPD  Z3, Z0, Z0
+	VADDPD  Z4, Z0, Z0
+	VMOVUPD Z0, K1, (CX)(SI*1)
 
 end5:
 	VZEROUPPER
@@ -18118,12 +19594,14 @@ end5:
 // func descendRowsF64AVX512(theta *float64, m *float64, grad *float64, den *float64, ahead *float64, outer int, block int, stride int, width int, s *float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-80
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         grad+16(FP), DX
-	MOVQ         den+24(FP), BX
-	MOVQ         ahead+32(FP), SI
-	MOVQ         s+72(FP), DI
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ den+24(FP), BX
+	MOVQ ahead+32(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLQ       $0x35, Z0, Z0
@@ -18148,12 +19626,15 @@ TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-80
 	SHLQ         $0x03, R8
 
 slice:
+	// The elements, row after row.
 	MOVQ DI, R9
 
 row1:
 	MOVQ width+64(FP), R10
 	SHLQ $0x03, R10
 	XORQ R11, R11
+
+	// 2 vectors at a time.
 	SUBQ $0x00000080, R10
 	JL   done3
 
@@ -18166,28 +19647,33 @@ loop2:
 	PREFETCHT0 448(CX)(R11*1)
 	PREFETCHT0 384(AX)(R11*1)
 	PREFETCHT0 448(AX)(R11*1)
-	VMULPD     (CX)(R11*1), Z1, Z7
-	VMULPD     (DX)(R11*1), Z2, Z8
-	VADDPD     Z8, Z7, Z7
-	VPTESTMQ   Z0, Z7, K1
-	VMOVUPD.Z  Z7, K1, Z7
-	VMULPD     (AX)(R11*1), Z3, Z8
-	VMOVUPD    (BX)(R11*1), Z9
-	VMULPD     Z4, Z7, Z10
-	VDIVPD     Z9, Z10, Z10
-	VMULPD     64(CX)(R11*1), Z1, Z9
-	VMULPD     64(DX)(R11*1), Z2, Z11
-	VADDPD     Z11, Z9, Z9
-	VPTESTMQ   Z0, Z9, K1
-	VMOVUPD.Z  Z9, K1, Z9
-	VMULPD     64(AX)(R11*1), Z3, Z11
-	VMOVUPD    64(BX)(R11*1), Z12
-	VMULPD     Z4, Z9, Z13
-	VDIVPD     Z12, Z13, Z13
-	CMPQ       (SP), $+0
-	JNE        clamp4
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD    (CX)(R11*1), Z1, Z7
+	VMULPD    (DX)(R11*1), Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K1
+	VMOVUPD.Z Z7, K1, Z7
+	VMULPD    (AX)(R11*1), Z3, Z8
+	VMOVUPD   (BX)(R11*1), Z9
+	VMULPD    Z4, Z7, Z10
+	VDIVPD    Z9, Z10, Z10
+	VMULPD    64(CX)(R11*1), Z1, Z9
+	VMULPD    64(DX)(R11*1), Z2, Z11
+	VADDPD    Z11, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    64(AX)(R11*1), Z3, Z11
+	VMOVUPD   64(BX)(R11*1), Z12
+	VMULPD    Z4, Z9, Z13
+	VDIVPD    Z12, Z13, Z13
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp4
 
 clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z8, Z8
 	VMOVUPD Z7, (CX)(R11*1)
 	VMOVUPD Z8, (AX)(R11*1)
@@ -18200,10 +19686,13 @@ clamped5:
 
 done3:
 	ADDQ $0x00000080, R10
+
+	// One vector at a time.
 	SUBQ $0x00000040, R10
 	JL   done7
 
 loop6:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R11*1), Z1, Z7
 	VMULPD    (DX)(R11*1), Z2, Z8
 	VADDPD    Z8, Z7, Z7
@@ -18213,10 +19702,13 @@ loop6:
 	VMOVUPD   (BX)(R11*1), Z9
 	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
-	CMPQ      (SP), $+0
-	JNE       clamp8
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp8
 
 clamped9:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z8, Z8
 	VMOVUPD Z7, (CX)(R11*1)
 	VMOVUPD Z8, (AX)(R11*1)
@@ -18225,14 +19717,18 @@ clamped9:
 	JGE     loop6
 
 done7:
-	ADDQ      $0x00000040, R10
-	TESTQ     R10, R10
-	JZ        end10
-	SHRQ      $0x03, R10
-	XORL      R12, R12
-	BTSQ      R10, R12
-	DECQ      R12
-	KMOVW     R12, K1
+	ADDQ $0x00000040, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end10
+	SHRQ  $0x03, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPD.Z (CX)(R11*1), K1, Z7
 	VMOVUPD.Z (DX)(R11*1), K1, Z8
 	VMULPD    Z7, Z1, Z7
@@ -18245,10 +19741,13 @@ done7:
 	VMOVUPD.Z (BX)(R11*1), K1, Z9
 	VMULPD    Z4, Z7, Z10
 	VDIVPD    Z9, Z10, Z10
-	CMPQ      (SP), $+0
-	JNE       clamp11
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp11
 
 clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z8, Z8
 	VMOVUPD Z7, K1, (CX)(R11*1)
 	VMOVUPD Z8, K1, (AX)(R11*1)
@@ -18292,7 +19791,9 @@ clamp11:
 // func descendBlocksF64AVX512(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·descendBlocksF64AVX512(SB), NOSPLIT, $16-56
-	MOVQ         s+48(FP), AX
+	MOVQ s+48(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLQ       $0x35, Z0, Z0
@@ -18312,6 +19813,8 @@ TEXT ·descendBlocksF64AVX512(SB), NOSPLIT, $16-56
 	VPSRLQ       $0x01, Z7, Z7
 	VPXORD       Z5, Z7, Z7
 	VMOVQ        X7, (SP)
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+40(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
@@ -18336,9 +19839,11 @@ group:
 	VMOVUPD (BX), Z10
 
 done2:
-	ADDQ    $0x40, BX
-	IMULQ   block+40(FP), DI
-	SHLQ    $0x03, DI
+	ADDQ  $0x40, BX
+	IMULQ block+40(FP), DI
+	SHLQ  $0x03, DI
+
+	// The elements of a group, each with its block's denominator.
 	VMOVUPD lanes64Wide<>+0(SB), Z7
 	MOVQ    DI, R8
 	ANDQ    $-64, R8
@@ -18353,21 +19858,26 @@ loop3:
 	PREFETCHT0 384(DX)(R8*1)
 	PREFETCHT0 384(CX)(R8*1)
 	PREFETCHT0 384(AX)(R8*1)
-	VMULPD     (CX)(R8*1), Z1, Z11
-	VMULPD     (DX)(R8*1), Z2, Z12
-	VADDPD     Z12, Z11, Z11
-	VPTESTMQ   Z0, Z11, K1
-	VMOVUPD.Z  Z11, K1, Z11
-	VMULPD     (AX)(R8*1), Z3, Z12
-	VPMULUDQ   Z8, Z7, Z13
-	VPSRLQ     $0x1c, Z13, Z13
-	VPERMPD    Z10, Z13, Z13
-	VMULPD     Z4, Z11, Z14
-	VDIVPD     Z13, Z14, Z14
-	CMPQ       (SP), $+0
-	JNE        clamp6
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD    (CX)(R8*1), Z1, Z11
+	VMULPD    (DX)(R8*1), Z2, Z12
+	VADDPD    Z12, Z11, Z11
+	VPTESTMQ  Z0, Z11, K1
+	VMOVUPD.Z Z11, K1, Z11
+	VMULPD    (AX)(R8*1), Z3, Z12
+	VPMULUDQ  Z8, Z7, Z13
+	VPSRLQ    $0x1c, Z13, Z13
+	VPERMPD   Z10, Z13, Z13
+	VMULPD    Z4, Z11, Z14
+	VDIVPD    Z13, Z14, Z14
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp6
 
 clamped7:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z14, Z12, Z12
 	VMOVUPD Z11, (CX)(R8*1)
 	VMOVUPD Z12, (AX)(R8*1)
@@ -18376,13 +19886,15 @@ clamped7:
 	JNZ     loop3
 
 rest4:
-	TESTQ     DI, DI
-	JZ        end5
-	SHRQ      $0x03, DI
-	XORL      R9, R9
-	BTSQ      DI, R9
-	DECQ      R9
-	KMOVW     R9, K1
+	TESTQ DI, DI
+	JZ    end5
+	SHRQ  $0x03, DI
+	XORL  R9, R9
+	BTSQ  DI, R9
+	DECQ  R9
+	KMOVW R9, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPD.Z (CX)(R8*1), K1, Z11
 	VMOVUPD.Z (DX)(R8*1), K1, Z12
 	VMULPD    Z11, Z1, Z11
@@ -18397,10 +19909,13 @@ rest4:
 	VPERMPD   Z10, Z7, Z7
 	VMULPD    Z4, Z11, Z10
 	VDIVPD    Z7, Z10, Z10
-	CMPQ      (SP), $+0
-	JNE       clamp8
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp8
 
 clamped9:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z12, Z12
 	VMOVUPD Z11, K1, (CX)(R8*1)
 	VMOVUPD Z12, K1, (AX)(R8*1)
@@ -18412,6 +19927,7 @@ done:
 	VZEROUPPER
 	RET
 
+	// The last group, of fewer blocks.
 some1:
 	MOVQ      DI, R8
 	SHLQ      $0x03, R8
@@ -18458,15 +19974,17 @@ GLOBL lanes64Wide<>(SB), RODATA|NOPTR, $128
 // func updateElementsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, n int, s *float64, power int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·updateElementsF64AVX512(SB), NOSPLIT, $16-64
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         n+40(FP), DI
-	SHLQ         $0x03, DI
-	XORQ         R8, R8
-	MOVQ         s+48(FP), R9
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ n+40(FP), DI
+	SHLQ $0x03, DI
+	XORQ R8, R8
+	MOVQ s+48(FP), R9
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLQ       $0x35, Z0, Z0
@@ -18501,6 +20019,7 @@ TEXT ·updateElementsF64AVX512(SB), NOSPLIT, $16-64
 	JGE          look1
 
 ordinary3:
+	// 2 vectors at a time.
 	SUBQ $0x00000080, DI
 	JL   done5
 
@@ -18517,12 +20036,15 @@ loop4:
 	PREFETCHT0 448(AX)(R8*1)
 	VMOVUPD    (SI)(R8*1), Z9
 	VMOVUPD    64(SI)(R8*1), Z14
-	CMPQ       (SP), $+0
-	JEQ        undivided6
-	VDIVPD     Z5, Z9, Z9
-	VDIVPD     Z5, Z14, Z14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided6
+	VDIVPD Z5, Z9, Z9
+	VDIVPD Z5, Z14, Z14
 
 undivided6:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z9, Z15
 	VMULPD    Z9, Z15, Z15
 	VMULPD    (DX)(R8*1), Z1, Z9
@@ -18535,16 +20057,20 @@ undivided6:
 	VADDPD    Z15, Z14, Z14
 	VPTESTMQ  Z0, Z14, K1
 	VMOVUPD.Z Z14, K1, Z14
-	CMPQ      power+56(FP), $+2
-	JNE       other7
-	VSQRTPD   Z9, Z15
-	VSQRTPD   Z14, Z16
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other7
+	VSQRTPD Z9, Z15
+	VSQRTPD Z14, Z16
 
 raised10:
-	VMULPD    Z3, Z15, Z15
-	VADDPD    Z4, Z15, Z15
-	VMULPD    Z3, Z16, Z16
-	VADDPD    Z4, Z16, Z16
+	VMULPD Z3, Z15, Z15
+	VADDPD Z4, Z15, Z15
+	VMULPD Z3, Z16, Z16
+	VADDPD Z4, Z16, Z16
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R8*1), Z7, Z17
 	VMULPD    (BX)(R8*1), Z10, Z18
 	VADDPD    Z18, Z17, Z17
@@ -18561,10 +20087,13 @@ raised10:
 	VMULPD    64(AX)(R8*1), Z11, Z20
 	VMULPD    Z12, Z15, Z21
 	VDIVPD    Z16, Z21, Z21
-	CMPQ      8(SP), $+0
-	JNE       clamp11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp11
 
 clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z19, Z18, Z18
 	VMOVUPD Z17, (CX)(R8*1)
 	VMOVUPD Z18, (AX)(R8*1)
@@ -18579,29 +20108,38 @@ clamped12:
 
 done5:
 	ADDQ $0x00000080, DI
+
+	// One vector at a time.
 	SUBQ $0x00000040, DI
 	JL   done14
 
 loop13:
 	VMOVUPD (SI)(R8*1), Z9
-	CMPQ    (SP), $+0
-	JEQ     undivided15
-	VDIVPD  Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided15
+	VDIVPD Z5, Z9, Z9
 
 undivided15:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z9, Z14
 	VMULPD    Z9, Z14, Z14
 	VMULPD    (DX)(R8*1), Z1, Z9
 	VADDPD    Z14, Z9, Z9
 	VPTESTMQ  Z0, Z9, K1
 	VMOVUPD.Z Z9, K1, Z9
-	CMPQ      power+56(FP), $+2
-	JNE       other16
-	VSQRTPD   Z9, Z14
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other16
+	VSQRTPD Z9, Z14
 
 raised19:
-	VMULPD    Z3, Z14, Z14
-	VADDPD    Z4, Z14, Z14
+	VMULPD Z3, Z14, Z14
+	VADDPD Z4, Z14, Z14
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R8*1), Z7, Z15
 	VMULPD    (BX)(R8*1), Z10, Z16
 	VADDPD    Z16, Z15, Z15
@@ -18610,10 +20148,13 @@ raised19:
 	VMULPD    (AX)(R8*1), Z11, Z16
 	VMULPD    Z12, Z15, Z17
 	VDIVPD    Z14, Z17, Z17
-	CMPQ      8(SP), $+0
-	JNE       clamp20
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp20
 
 clamped21:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z17, Z16, Z16
 	VMOVUPD Z15, (CX)(R8*1)
 	VMOVUPD Z16, (AX)(R8*1)
@@ -18623,7 +20164,9 @@ clamped21:
 	JGE     loop13
 
 done14:
-	ADDQ      $0x00000040, DI
+	ADDQ $0x00000040, DI
+
+	// The rest, a part of a vector.
 	TESTQ     DI, DI
 	JZ        end22
 	SHRQ      $0x03, DI
@@ -18632,11 +20175,14 @@ done14:
 	DECQ      R9
 	KMOVW     R9, K1
 	VMOVUPD.Z (SI)(R8*1), K1, Z9
-	CMPQ      (SP), $+0
-	JEQ       undivided23
-	VDIVPD    Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided23
+	VDIVPD Z5, Z9, Z9
 
 undivided23:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPD.Z (DX)(R8*1), K1, Z5
 	VMULPD    Z2, Z9, Z2
 	VMULPD    Z9, Z2, Z2
@@ -18644,13 +20190,17 @@ undivided23:
 	VADDPD    Z2, Z1, Z1
 	VPTESTMQ  Z0, Z1, K2
 	VMOVUPD.Z Z1, K2, Z1
-	CMPQ      power+56(FP), $+2
-	JNE       other24
-	VSQRTPD   Z1, Z2
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other24
+	VSQRTPD Z1, Z2
 
 raised27:
-	VMULPD    Z3, Z2, Z2
-	VADDPD    Z4, Z2, Z2
+	VMULPD Z3, Z2, Z2
+	VADDPD Z4, Z2, Z2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPD.Z (CX)(R8*1), K1, Z3
 	VMOVUPD.Z (BX)(R8*1), K1, Z4
 	VMULPD    Z3, Z7, Z3
@@ -18662,10 +20212,13 @@ raised27:
 	VMULPD    Z0, Z11, Z0
 	VMULPD    Z12, Z3, Z4
 	VDIVPD    Z2, Z4, Z4
-	CMPQ      8(SP), $+0
-	JNE       clamp28
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp28
 
 clamped29:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z4, Z0, Z0
 	VMOVUPD Z3, K1, (CX)(R8*1)
 	VMOVUPD Z0, K1, (AX)(R8*1)
@@ -18675,6 +20228,7 @@ end22:
 	VZEROUPPER
 	RET
 
+	// Do the first two vectors of grad, or of hz, vanish?
 look1:
 	VBROADCASTSD feltBits64<>+0(SB), Z9
 	VBROADCASTSD hiding64<>+0(SB), Z14
@@ -18698,6 +20252,7 @@ look30:
 	JNE      subnormal2
 	JMP      ordinary3
 
+	// Pairs of vectors, without the products that vanish.
 subnormal2:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 448(SI)(R8*1)
@@ -18711,12 +20266,15 @@ subnormal2:
 	PREFETCHT0 448(AX)(R8*1)
 	VMOVUPD    (SI)(R8*1), Z15
 	VMOVUPD    64(SI)(R8*1), Z16
-	CMPQ       (SP), $+0
-	JEQ        undivided31
-	VDIVPD     Z5, Z15, Z15
-	VDIVPD     Z5, Z16, Z16
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided31
+	VDIVPD Z5, Z15, Z15
+	VDIVPD Z5, Z16, Z16
 
 undivided31:
+	// v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.
 	VMULPD   (DX)(R8*1), Z1, Z17
 	VMULPD   64(DX)(R8*1), Z1, Z18
 	VPORD    Z15, Z16, Z19
@@ -18735,16 +20293,21 @@ zeros32:
 	VMOVUPD.Z Z17, K1, Z17
 	VPTESTMQ  Z0, Z18, K1
 	VMOVUPD.Z Z18, K1, Z18
-	CMPQ      power+56(FP), $+2
-	JNE       other33
-	VSQRTPD   Z17, Z15
-	VSQRTPD   Z18, Z16
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other33
+	VSQRTPD Z17, Z15
+	VSQRTPD Z18, Z16
 
 raised36:
-	VMULPD    Z3, Z15, Z15
-	VADDPD    Z4, Z15, Z15
-	VMULPD    Z3, Z16, Z16
-	VADDPD    Z4, Z16, Z16
+	VMULPD Z3, Z15, Z15
+	VADDPD Z4, Z15, Z15
+	VMULPD Z3, Z16, Z16
+	VADDPD Z4, Z16, Z16
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	// b1*m hides c1*grad where that is subnormal, or else is 0.
 	VMULPD    (CX)(R8*1), Z7, Z19
 	VMULPD    64(CX)(R8*1), Z7, Z20
 	VMOVUPD   (BX)(R8*1), Z21
@@ -18776,10 +20339,13 @@ done38:
 	VMULPD 64(AX)(R8*1), Z11, Z15
 	VMULPD Z12, Z20, Z23
 	VDIVPD Z16, Z23, Z23
-	CMPQ   8(SP), $+0
-	JNE    clamp39
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp39
 
 clamped40:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z22, Z21, Z21
 	VMOVUPD Z19, (CX)(R8*1)
 	VMOVUPD Z21, (AX)(R8*1)
@@ -18794,6 +20360,7 @@ clamped40:
 	JGE     subnormal2
 	JMP     ordinary3
 
+	// The powers 0, 1/2 and 2.
 other7:
 	JG      two9
 	CMPQ    power+56(FP), $+1
@@ -18823,6 +20390,7 @@ clamp11:
 	VMAXPD  Z21, Z16, Z21
 	JMP     clamped12
 
+	// The powers 0, 1/2 and 2.
 other16:
 	JG      two18
 	CMPQ    power+56(FP), $+1
@@ -18846,6 +20414,7 @@ clamp20:
 	VMAXPD  Z17, Z14, Z17
 	JMP     clamped21
 
+	// The powers 0, 1/2 and 2.
 other24:
 	JG      two26
 	CMPQ    power+56(FP), $+1
@@ -18869,6 +20438,7 @@ clamp28:
 	VMAXPD  Z4, Z2, Z4
 	JMP     clamped29
 
+	// The powers 0, 1/2 and 2.
 other33:
 	JG      two35
 	CMPQ    power+56(FP), $+1
@@ -18889,6 +20459,7 @@ two35:
 	VMOVDQA64 Z18, Z16
 	JMP       raised36
 
+	// It does not: c1*grad counts.
 felt37:
 	VMULPD    (BX)(R8*1), Z10, Z21
 	VADDPD    Z21, Z19, Z19
@@ -18912,12 +20483,14 @@ clamp39:
 // func updateMultiF64AVX512(theta *[]float64, m *float64, v *float64, grad *[]float64, hz *[]float64, tensors int, s *float64, power int)
 // Requires: AVX, AVX512F
 TEXT ·updateMultiF64AVX512(SB), NOSPLIT, $16-64
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         s+48(FP), DI
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ s+48(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLQ       $0x35, Z0, Z0
@@ -18949,9 +20522,11 @@ TEXT ·updateMultiF64AVX512(SB), NOSPLIT, $16-64
 	VPXORD       Z13, Z9, Z9
 	VMOVQ        X9, 8(SP)
 	MOVQ         tensors+40(FP), DI
-	TESTQ        DI, DI
-	JZ           none2
-	MOVQ         DI, tensors+40(FP)
+
+	// Slice after slice.
+	TESTQ DI, DI
+	JZ    none2
+	MOVQ  DI, tensors+40(FP)
 
 each1:
 	MOVQ (AX), DI
@@ -18964,18 +20539,22 @@ each1:
 	JGE  look3
 
 ordinary5:
+	// 2 vectors at a time.
 	SUBQ $0x00000080, R10
 	JL   done7
 
 loop6:
 	VMOVUPD (R9)(R11*1), Z9
 	VMOVUPD 64(R9)(R11*1), Z14
-	CMPQ    (SP), $+0
-	JEQ     undivided8
-	VDIVPD  Z5, Z9, Z9
-	VDIVPD  Z5, Z14, Z14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided8
+	VDIVPD Z5, Z9, Z9
+	VDIVPD Z5, Z14, Z14
 
 undivided8:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z9, Z15
 	VMULPD    Z9, Z15, Z15
 	VMULPD    (DX)(R11*1), Z1, Z9
@@ -18988,16 +20567,20 @@ undivided8:
 	VADDPD    Z15, Z14, Z14
 	VPTESTMQ  Z0, Z14, K1
 	VMOVUPD.Z Z14, K1, Z14
-	CMPQ      power+56(FP), $+2
-	JNE       other9
-	VSQRTPD   Z9, Z15
-	VSQRTPD   Z14, Z16
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other9
+	VSQRTPD Z9, Z15
+	VSQRTPD Z14, Z16
 
 raised12:
-	VMULPD    Z3, Z15, Z15
-	VADDPD    Z4, Z15, Z15
-	VMULPD    Z3, Z16, Z16
-	VADDPD    Z4, Z16, Z16
+	VMULPD Z3, Z15, Z15
+	VADDPD Z4, Z15, Z15
+	VMULPD Z3, Z16, Z16
+	VADDPD Z4, Z16, Z16
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R11*1), Z7, Z17
 	VMULPD    (R8)(R11*1), Z10, Z18
 	VADDPD    Z18, Z17, Z17
@@ -19014,10 +20597,13 @@ raised12:
 	VMULPD    64(DI)(R11*1), Z11, Z20
 	VMULPD    Z12, Z15, Z21
 	VDIVPD    Z16, Z21, Z21
-	CMPQ      8(SP), $+0
-	JNE       clamp13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp13
 
 clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z19, Z18, Z18
 	VMOVUPD Z17, (CX)(R11*1)
 	VMOVUPD Z18, (DI)(R11*1)
@@ -19032,29 +20618,38 @@ clamped14:
 
 done7:
 	ADDQ $0x00000080, R10
+
+	// One vector at a time.
 	SUBQ $0x00000040, R10
 	JL   done16
 
 loop15:
 	VMOVUPD (R9)(R11*1), Z9
-	CMPQ    (SP), $+0
-	JEQ     undivided17
-	VDIVPD  Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided17
+	VDIVPD Z5, Z9, Z9
 
 undivided17:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z9, Z14
 	VMULPD    Z9, Z14, Z14
 	VMULPD    (DX)(R11*1), Z1, Z9
 	VADDPD    Z14, Z9, Z9
 	VPTESTMQ  Z0, Z9, K1
 	VMOVUPD.Z Z9, K1, Z9
-	CMPQ      power+56(FP), $+2
-	JNE       other18
-	VSQRTPD   Z9, Z14
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other18
+	VSQRTPD Z9, Z14
 
 raised21:
-	VMULPD    Z3, Z14, Z14
-	VADDPD    Z4, Z14, Z14
+	VMULPD Z3, Z14, Z14
+	VADDPD Z4, Z14, Z14
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R11*1), Z7, Z15
 	VMULPD    (R8)(R11*1), Z10, Z16
 	VADDPD    Z16, Z15, Z15
@@ -19063,10 +20658,13 @@ raised21:
 	VMULPD    (DI)(R11*1), Z11, Z16
 	VMULPD    Z12, Z15, Z17
 	VDIVPD    Z14, Z17, Z17
-	CMPQ      8(SP), $+0
-	JNE       clamp22
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp22
 
 clamped23:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z17, Z16, Z16
 	VMOVUPD Z15, (CX)(R11*1)
 	VMOVUPD Z16, (DI)(R11*1)
@@ -19076,7 +20674,9 @@ clamped23:
 	JGE     loop15
 
 done16:
-	ADDQ      $0x00000040, R10
+	ADDQ $0x00000040, R10
+
+	// The rest, a part of a vector.
 	TESTQ     R10, R10
 	JZ        end24
 	SHRQ      $0x03, R10
@@ -19085,11 +20685,14 @@ done16:
 	DECQ      R12
 	KMOVW     R12, K1
 	VMOVUPD.Z (R9)(R11*1), K1, Z9
-	CMPQ      (SP), $+0
-	JEQ       undivided25
-	VDIVPD    Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided25
+	VDIVPD Z5, Z9, Z9
 
 undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPD.Z (DX)(R11*1), K1, Z14
 	VMULPD    Z2, Z9, Z15
 	VMULPD    Z9, Z15, Z15
@@ -19097,13 +20700,17 @@ undivided25:
 	VADDPD    Z15, Z9, Z9
 	VPTESTMQ  Z0, Z9, K2
 	VMOVUPD.Z Z9, K2, Z9
-	CMPQ      power+56(FP), $+2
-	JNE       other26
-	VSQRTPD   Z9, Z14
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other26
+	VSQRTPD Z9, Z14
 
 raised29:
-	VMULPD    Z3, Z14, Z14
-	VADDPD    Z4, Z14, Z14
+	VMULPD Z3, Z14, Z14
+	VADDPD Z4, Z14, Z14
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPD.Z (CX)(R11*1), K1, Z15
 	VMOVUPD.Z (R8)(R11*1), K1, Z16
 	VMULPD    Z15, Z7, Z15
@@ -19115,16 +20722,20 @@ raised29:
 	VMULPD    Z16, Z11, Z16
 	VMULPD    Z12, Z15, Z17
 	VDIVPD    Z14, Z17, Z17
-	CMPQ      8(SP), $+0
-	JNE       clamp30
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp30
 
 clamped31:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z17, Z16, Z16
 	VMOVUPD Z15, K1, (CX)(R11*1)
 	VMOVUPD Z16, K1, (DI)(R11*1)
 	VMOVUPD Z9, K1, (DX)(R11*1)
 
 end24:
+	// On to the next tensor's m and v.
 	MOVQ 8(AX), DI
 	SHLQ $0x03, DI
 	ADDQ DI, CX
@@ -19139,6 +20750,7 @@ none2:
 	VZEROUPPER
 	RET
 
+	// Do the first two vectors of grad, or of hz, vanish?
 look3:
 	VBROADCASTSD feltBits64<>+0(SB), Z9
 	VBROADCASTSD hiding64<>+0(SB), Z14
@@ -19162,15 +20774,19 @@ look32:
 	JNE      subnormal4
 	JMP      ordinary5
 
+	// Pairs of vectors, without the products that vanish.
 subnormal4:
 	VMOVUPD (R9)(R11*1), Z15
 	VMOVUPD 64(R9)(R11*1), Z16
-	CMPQ    (SP), $+0
-	JEQ     undivided33
-	VDIVPD  Z5, Z15, Z15
-	VDIVPD  Z5, Z16, Z16
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided33
+	VDIVPD Z5, Z15, Z15
+	VDIVPD Z5, Z16, Z16
 
 undivided33:
+	// v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.
 	VMULPD   (DX)(R11*1), Z1, Z17
 	VMULPD   64(DX)(R11*1), Z1, Z18
 	VPORD    Z15, Z16, Z19
@@ -19189,16 +20805,21 @@ zeros34:
 	VMOVUPD.Z Z17, K1, Z17
 	VPTESTMQ  Z0, Z18, K1
 	VMOVUPD.Z Z18, K1, Z18
-	CMPQ      power+56(FP), $+2
-	JNE       other35
-	VSQRTPD   Z17, Z15
-	VSQRTPD   Z18, Z16
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+56(FP), $+2
+	JNE     other35
+	VSQRTPD Z17, Z15
+	VSQRTPD Z18, Z16
 
 raised38:
-	VMULPD    Z3, Z15, Z15
-	VADDPD    Z4, Z15, Z15
-	VMULPD    Z3, Z16, Z16
-	VADDPD    Z4, Z16, Z16
+	VMULPD Z3, Z15, Z15
+	VADDPD Z4, Z15, Z15
+	VMULPD Z3, Z16, Z16
+	VADDPD Z4, Z16, Z16
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	// b1*m hides c1*grad where that is subnormal, or else is 0.
 	VMULPD    (CX)(R11*1), Z7, Z19
 	VMULPD    64(CX)(R11*1), Z7, Z20
 	VMOVUPD   (R8)(R11*1), Z21
@@ -19230,10 +20851,13 @@ done40:
 	VMULPD 64(DI)(R11*1), Z11, Z15
 	VMULPD Z12, Z20, Z23
 	VDIVPD Z16, Z23, Z23
-	CMPQ   8(SP), $+0
-	JNE    clamp41
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp41
 
 clamped42:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z22, Z21, Z21
 	VMOVUPD Z19, (CX)(R11*1)
 	VMOVUPD Z21, (DI)(R11*1)
@@ -19248,6 +20872,7 @@ clamped42:
 	JGE     subnormal4
 	JMP     ordinary5
 
+	// The powers 0, 1/2 and 2.
 other9:
 	JG      two11
 	CMPQ    power+56(FP), $+1
@@ -19277,6 +20902,7 @@ clamp13:
 	VMAXPD  Z21, Z16, Z21
 	JMP     clamped14
 
+	// The powers 0, 1/2 and 2.
 other18:
 	JG      two20
 	CMPQ    power+56(FP), $+1
@@ -19300,6 +20926,7 @@ clamp22:
 	VMAXPD  Z17, Z14, Z17
 	JMP     clamped23
 
+	// The powers 0, 1/2 and 2.
 other26:
 	JG      two28
 	CMPQ    power+56(FP), $+1
@@ -19323,6 +20950,7 @@ clamp30:
 	VMAXPD  Z17, Z14, Z17
 	JMP     clamped31
 
+	// The powers 0, 1/2 and 2.
 other35:
 	JG      two37
 	CMPQ    power+56(FP), $+1
@@ -19343,6 +20971,7 @@ two37:
 	VMOVDQA64 Z18, Z16
 	JMP       raised38
 
+	// It does not: c1*grad counts.
 felt39:
 	VMULPD    (R8)(R11*1), Z10, Z21
 	VADDPD    Z21, Z19, Z19
@@ -19366,7 +20995,9 @@ clamp41:
 // func updateBlocksF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·updateBlocksF64AVX512(SB), $600-72
-	MOVQ         s+56(FP), AX
+	MOVQ s+56(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLQ       $0x35, Z0, Z0
@@ -19400,18 +21031,22 @@ TEXT ·updateBlocksF64AVX512(SB), $600-72
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
 	VPSRLQ       $0x01, Z10, Z10
-	MOVQ         hz+32(FP), CX
-	MOVQ         block+48(FP), BX
-	SHLQ         $0x03, BX
-	MOVQ         BX, SI
-	ANDQ         $+63, SI
-	SUBQ         SI, BX
-	MOVQ         SI, AX
-	SHRQ         $0x03, AX
-	XORL         DX, DX
-	BTSQ         AX, DX
-	DECQ         DX
-	KMOVW        DX, K1
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ  hz+32(FP), CX
+	MOVQ  block+48(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  BX, SI
+	ANDQ  $+63, SI
+	SUBQ  SI, BX
+	MOVQ  SI, AX
+	SHRQ  $0x03, AX
+	XORL  DX, DX
+	BTSQ  AX, DX
+	DECQ  DX
+	KMOVW DX, K1
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+48(FP), DI
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
@@ -19426,13 +21061,16 @@ TEXT ·updateBlocksF64AVX512(SB), $600-72
 	XORQ         R11, R11
 	XORQ         R12, R12
 
+	// The second group: from its sums to v' and the denominators.
 group:
 	TESTQ   R11, R11
 	JZ      sums
 	VMOVUPD 16(SP), Z9
-	CMPQ    (SP), $+0
-	JEQ     undivided1
-	VDIVPD  Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided1
+	VDIVPD Z5, Z9, Z9
 
 undivided1:
 	CMPQ      R11, $0x08
@@ -19447,6 +21085,7 @@ undivided1:
 	VMOVUPD   Z9, (DI)
 
 done3:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
 	JNE     other4
 	VSQRTPD Z11, Z9
@@ -19457,13 +21096,16 @@ raised7:
 	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
+	// The third group: its sums.
 sums:
-	MOVQ       $0x0000000000000008, R10
-	CMPQ       R9, R10
-	CMOVQLT    R9, R10
-	SUBQ       R10, R9
-	TESTQ      R10, R10
-	JZ         elements
+	MOVQ    $0x0000000000000008, R10
+	CMPQ    R9, R10
+	CMOVQLT R9, R10
+	SUBQ    R10, R9
+	TESTQ   R10, R10
+	JZ      elements
+
+	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ       R10, $0x08
 	JNE        slots8
 	TESTQ      BX, BX
@@ -19550,7 +21192,9 @@ summed25:
 summed9:
 	VMOVUPD Z9, 16(SP)
 
+	// The first group: its elements.
 elements:
+	// The elements of a group, each with its block's denominator.
 	VMOVUPD lanes64Wide<>+0(SB), Z9
 	MOVQ    R12, R13
 	ANDQ    $-64, R13
@@ -19565,21 +21209,26 @@ loop26:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(DX)(R13*1)
 	PREFETCHT0 384(AX)(R13*1)
-	VMULPD     (DX)(R13*1), Z7, Z20
-	VMULPD     (R8)(R13*1), Z14, Z21
-	VADDPD     Z21, Z20, Z20
-	VPTESTMQ   Z0, Z20, K2
-	VMOVUPD.Z  Z20, K2, Z20
-	VMULPD     (AX)(R13*1), Z15, Z21
-	VPMULUDQ   Z18, Z9, Z22
-	VPSRLQ     $0x1c, Z22, Z22
-	VPERMPD    Z12, Z22, Z22
-	VMULPD     Z16, Z20, Z23
-	VDIVPD     Z22, Z23, Z23
-	CMPQ       8(SP), $+0
-	JNE        clamp29
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD    (DX)(R13*1), Z7, Z20
+	VMULPD    (R8)(R13*1), Z14, Z21
+	VADDPD    Z21, Z20, Z20
+	VPTESTMQ  Z0, Z20, K2
+	VMOVUPD.Z Z20, K2, Z20
+	VMULPD    (AX)(R13*1), Z15, Z21
+	VPMULUDQ  Z18, Z9, Z22
+	VPSRLQ    $0x1c, Z22, Z22
+	VPERMPD   Z12, Z22, Z22
+	VMULPD    Z16, Z20, Z23
+	VDIVPD    Z22, Z23, Z23
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp29
 
 clamped30:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z20, (DX)(R13*1)
 	VMOVUPD Z21, (AX)(R13*1)
@@ -19588,13 +21237,15 @@ clamped30:
 	JNZ     loop26
 
 rest27:
-	TESTQ     R12, R12
-	JZ        end28
-	SHRQ      $0x03, R12
-	XORL      R14, R14
-	BTSQ      R12, R14
-	DECQ      R14
-	KMOVW     R14, K2
+	TESTQ R12, R12
+	JZ    end28
+	SHRQ  $0x03, R12
+	XORL  R14, R14
+	BTSQ  R12, R14
+	DECQ  R14
+	KMOVW R14, K2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPD.Z (DX)(R13*1), K2, Z20
 	VMOVUPD.Z (R8)(R13*1), K2, Z21
 	VMULPD    Z20, Z7, Z20
@@ -19609,15 +21260,19 @@ rest27:
 	VPERMPD   Z12, Z9, Z9
 	VMULPD    Z16, Z20, Z12
 	VDIVPD    Z9, Z12, Z12
-	CMPQ      8(SP), $+0
-	JNE       clamp31
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp31
 
 clamped32:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z12, Z21, Z21
 	VMOVUPD Z20, K2, (DX)(R13*1)
 	VMOVUPD Z21, K2, (AX)(R13*1)
 
 end28:
+	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R11, R12
 	IMULQ     block+48(FP), R12
@@ -19628,6 +21283,7 @@ end28:
 	VZEROUPPER
 	RET
 
+	// The last group, of fewer blocks.
 some2:
 	MOVQ      R11, R10
 	SHLQ      $0x03, R10
@@ -19647,6 +21303,7 @@ some2:
 	VMOVUPD   Z9, K2, (DI)
 	JMP       done3
 
+	// The powers 0, 1/2 and 2.
 other4:
 	JG      two6
 	CMPQ    power+64(FP), $+1
@@ -19663,6 +21320,7 @@ two6:
 	VMOVDQA64 Z11, Z9
 	JMP       raised7
 
+	// A block of 64 bytes or more.
 long10:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
@@ -19682,6 +21340,7 @@ rest34:
 	VADDPD   Z20, Z9, Z9
 	JMP      summed11
 
+	// A block of 64 bytes or more.
 long12:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
@@ -19701,6 +21360,7 @@ rest36:
 	VADDPD   Z21, Z20, Z20
 	JMP      summed13
 
+	// A block of 64 bytes or more.
 long14:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
@@ -19720,6 +21380,7 @@ rest38:
 	VADDPD   Z20, Z9, Z9
 	JMP      summed15
 
+	// A block of 64 bytes or more.
 long16:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
@@ -19739,6 +21400,7 @@ rest40:
 	VADDPD   Z22, Z20, Z20
 	JMP      summed17
 
+	// A block of 64 bytes or more.
 long18:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
@@ -19758,6 +21420,7 @@ rest42:
 	VADDPD   Z21, Z20, Z20
 	JMP      summed19
 
+	// A block of 64 bytes or more.
 long20:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
@@ -19777,6 +21440,7 @@ rest44:
 	VADDPD   Z22, Z21, Z21
 	JMP      summed21
 
+	// A block of 64 bytes or more.
 long22:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
@@ -19796,6 +21460,7 @@ rest46:
 	VADDPD   Z21, Z20, Z20
 	JMP      summed23
 
+	// A block of 64 bytes or more.
 long24:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
@@ -19815,6 +21480,7 @@ rest48:
 	VADDPD   Z23, Z21, Z21
 	JMP      summed25
 
+	// A group of longer blocks, or of fewer: one block after the other.
 slots8:
 	LEAQ 80(SP), R13
 	MOVQ R10, R14
@@ -19841,10 +21507,12 @@ rest51:
 	ADDQ     SI, CX
 
 done52:
-	VMOVUPD    Z13, (R13)
-	ADDQ       $0x40, R13
-	DECQ       R14
-	JNZ        block49
+	VMOVUPD Z13, (R13)
+	ADDQ    $0x40, R13
+	DECQ    R14
+	JNZ     block49
+
+	// The blocks' partial sums, folded into one vector.
 	VMOVUPD    80(SP), Z9
 	VMOVUPD    144(SP), Z20
 	VSHUFF64X2 $0x44, Z20, Z9, Z21
@@ -19896,13 +21564,15 @@ clamp31:
 // func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·updateRowsF64AVX512(SB), NOSPLIT, $16-96
-	MOVQ         theta+0(FP), AX
-	MOVQ         m+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	MOVQ         hz+32(FP), SI
-	MOVQ         den+40(FP), DI
-	MOVQ         s+80(FP), R8
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ den+40(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLQ       $0x35, Z0, Z0
@@ -19941,13 +21611,17 @@ TEXT ·updateRowsF64AVX512(SB), NOSPLIT, $16-96
 	SHLQ         $0x03, R9
 
 slice:
+	// A slice: its sums into den.
 	MOVQ width+72(FP), R10
 	SHLQ $0x03, R10
 	XORQ R11, R11
+
+	// 4 vectors at a time.
 	SUBQ $0x00000100, R10
 	JL   done2
 
 loop1:
+	// The sums of |x| down the rows.
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
@@ -19977,10 +21651,13 @@ row3:
 
 done2:
 	ADDQ $0x00000100, R10
+
+	// One vector at a time.
 	SUBQ $0x00000040, R10
 	JL   done5
 
 loop4:
+	// The sums of |x| down the rows.
 	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
@@ -19997,14 +21674,18 @@ row6:
 	JGE     loop4
 
 done5:
-	ADDQ   $0x00000040, R10
-	TESTQ  R10, R10
-	JZ     end7
-	SHRQ   $0x03, R10
-	XORL   R12, R12
-	BTSQ   R10, R12
-	DECQ   R12
-	KMOVW  R12, K1
+	ADDQ $0x00000040, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end7
+	SHRQ  $0x03, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K1
+
+	// The sums of |x| down the rows.
 	VPXORD Z16, Z16, Z16
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   R8, R12
@@ -20018,24 +21699,32 @@ row8:
 	VMOVUPD  Z16, K1, (DI)(R11*1)
 
 end7:
+	// On to the next slice.
 	MOVQ  R9, R10
 	IMULQ R8, R10
 	ADDQ  R10, SI
-	MOVQ  width+72(FP), R10
-	SHLQ  $0x03, R10
-	XORQ  R11, R11
-	SUBQ  $0x00000080, R10
-	JL    done10
+
+	// From the sums to v' and the denominators.
+	MOVQ width+72(FP), R10
+	SHLQ $0x03, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, R10
+	JL   done10
 
 loop9:
 	VMOVUPD (DI)(R11*1), Z9
 	VMOVUPD 64(DI)(R11*1), Z21
-	CMPQ    (SP), $+0
-	JEQ     undivided11
-	VDIVPD  Z5, Z9, Z9
-	VDIVPD  Z5, Z21, Z21
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided11
+	VDIVPD Z5, Z9, Z9
+	VDIVPD Z5, Z21, Z21
 
 undivided11:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z9, Z22
 	VMULPD    Z9, Z22, Z22
 	VMULPD    (DX)(R11*1), Z1, Z9
@@ -20048,10 +21737,12 @@ undivided11:
 	VADDPD    Z22, Z21, Z21
 	VPTESTMQ  Z0, Z21, K1
 	VMOVUPD.Z Z21, K1, Z21
-	CMPQ      power+88(FP), $+2
-	JNE       other12
-	VSQRTPD   Z9, Z22
-	VSQRTPD   Z21, Z23
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other12
+	VSQRTPD Z9, Z22
+	VSQRTPD Z21, Z23
 
 raised15:
 	VMULPD  Z3, Z22, Z22
@@ -20068,25 +21759,32 @@ raised15:
 
 done10:
 	ADDQ $0x00000080, R10
+
+	// One vector at a time.
 	SUBQ $0x00000040, R10
 	JL   done17
 
 loop16:
 	VMOVUPD (DI)(R11*1), Z9
-	CMPQ    (SP), $+0
-	JEQ     undivided18
-	VDIVPD  Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided18
+	VDIVPD Z5, Z9, Z9
 
 undivided18:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z9, Z21
 	VMULPD    Z9, Z21, Z21
 	VMULPD    (DX)(R11*1), Z1, Z9
 	VADDPD    Z21, Z9, Z9
 	VPTESTMQ  Z0, Z9, K1
 	VMOVUPD.Z Z9, K1, Z9
-	CMPQ      power+88(FP), $+2
-	JNE       other19
-	VSQRTPD   Z9, Z21
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other19
+	VSQRTPD Z9, Z21
 
 raised22:
 	VMULPD  Z3, Z21, Z21
@@ -20098,7 +21796,9 @@ raised22:
 	JGE     loop16
 
 done17:
-	ADDQ      $0x00000040, R10
+	ADDQ $0x00000040, R10
+
+	// The rest, a part of a vector.
 	TESTQ     R10, R10
 	JZ        end23
 	SHRQ      $0x03, R10
@@ -20107,11 +21807,14 @@ done17:
 	DECQ      R12
 	KMOVW     R12, K1
 	VMOVUPD.Z (DI)(R11*1), K1, Z9
-	CMPQ      (SP), $+0
-	JEQ       undivided24
-	VDIVPD    Z5, Z9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided24
+	VDIVPD Z5, Z9, Z9
 
 undivided24:
+	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPD.Z (DX)(R11*1), K1, Z21
 	VMULPD    Z2, Z9, Z22
 	VMULPD    Z9, Z22, Z22
@@ -20119,9 +21822,11 @@ undivided24:
 	VADDPD    Z22, Z9, Z9
 	VPTESTMQ  Z0, Z9, K2
 	VMOVUPD.Z Z9, K2, Z9
-	CMPQ      power+88(FP), $+2
-	JNE       other25
-	VSQRTPD   Z9, Z21
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other25
+	VSQRTPD Z9, Z21
 
 raised28:
 	VMULPD  Z3, Z21, Z21
@@ -20132,12 +21837,16 @@ raised28:
 end23:
 	ADDQ R9, DX
 	MOVQ SI, R10
+
+	// The elements, row after row.
 	MOVQ R8, R11
 
 row29:
 	MOVQ width+72(FP), R12
 	SHLQ $0x03, R12
 	XORQ R13, R13
+
+	// 2 vectors at a time.
 	SUBQ $0x00000080, R12
 	JL   done31
 
@@ -20150,28 +21859,33 @@ loop30:
 	PREFETCHT0 448(CX)(R13*1)
 	PREFETCHT0 384(AX)(R13*1)
 	PREFETCHT0 448(AX)(R13*1)
-	VMULPD     (CX)(R13*1), Z7, Z9
-	VMULPD     (BX)(R13*1), Z17, Z21
-	VADDPD     Z21, Z9, Z9
-	VPTESTMQ   Z0, Z9, K1
-	VMOVUPD.Z  Z9, K1, Z9
-	VMULPD     (AX)(R13*1), Z18, Z21
-	VMOVUPD    (DI)(R13*1), Z22
-	VMULPD     Z19, Z9, Z23
-	VDIVPD     Z22, Z23, Z23
-	VMULPD     64(CX)(R13*1), Z7, Z22
-	VMULPD     64(BX)(R13*1), Z17, Z24
-	VADDPD     Z24, Z22, Z22
-	VPTESTMQ   Z0, Z22, K1
-	VMOVUPD.Z  Z22, K1, Z22
-	VMULPD     64(AX)(R13*1), Z18, Z24
-	VMOVUPD    64(DI)(R13*1), Z25
-	VMULPD     Z19, Z22, Z26
-	VDIVPD     Z25, Z26, Z26
-	CMPQ       8(SP), $+0
-	JNE        clamp32
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD    (CX)(R13*1), Z7, Z9
+	VMULPD    (BX)(R13*1), Z17, Z21
+	VADDPD    Z21, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    (AX)(R13*1), Z18, Z21
+	VMOVUPD   (DI)(R13*1), Z22
+	VMULPD    Z19, Z9, Z23
+	VDIVPD    Z22, Z23, Z23
+	VMULPD    64(CX)(R13*1), Z7, Z22
+	VMULPD    64(BX)(R13*1), Z17, Z24
+	VADDPD    Z24, Z22, Z22
+	VPTESTMQ  Z0, Z22, K1
+	VMOVUPD.Z Z22, K1, Z22
+	VMULPD    64(AX)(R13*1), Z18, Z24
+	VMOVUPD   64(DI)(R13*1), Z25
+	VMULPD    Z19, Z22, Z26
+	VDIVPD    Z25, Z26, Z26
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp32
 
 clamped33:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z9, (CX)(R13*1)
 	VMOVUPD Z21, (AX)(R13*1)
@@ -20184,10 +21898,13 @@ clamped33:
 
 done31:
 	ADDQ $0x00000080, R12
+
+	// One vector at a time.
 	SUBQ $0x00000040, R12
 	JL   done35
 
 loop34:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R13*1), Z7, Z9
 	VMULPD    (BX)(R13*1), Z17, Z21
 	VADDPD    Z21, Z9, Z9
@@ -20197,10 +21914,13 @@ loop34:
 	VMOVUPD   (DI)(R13*1), Z22
 	VMULPD    Z19, Z9, Z23
 	VDIVPD    Z22, Z23, Z23
-	CMPQ      8(SP), $+0
-	JNE       clamp36
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp36
 
 clamped37:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z9, (CX)(R13*1)
 	VMOVUPD Z21, (AX)(R13*1)
@@ -20209,14 +21929,18 @@ clamped37:
 	JGE     loop34
 
 done35:
-	ADDQ      $0x00000040, R12
-	TESTQ     R12, R12
-	JZ        end38
-	SHRQ      $0x03, R12
-	XORL      R14, R14
-	BTSQ      R12, R14
-	DECQ      R14
-	KMOVW     R14, K1
+	ADDQ $0x00000040, R12
+
+	// The rest, a part of a vector.
+	TESTQ R12, R12
+	JZ    end38
+	SHRQ  $0x03, R12
+	XORL  R14, R14
+	BTSQ  R12, R14
+	DECQ  R14
+	KMOVW R14, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPD.Z (CX)(R13*1), K1, Z9
 	VMOVUPD.Z (BX)(R13*1), K1, Z21
 	VMULPD    Z9, Z7, Z9
@@ -20229,10 +21953,13 @@ done35:
 	VMOVUPD.Z (DI)(R13*1), K1, Z22
 	VMULPD    Z19, Z9, Z23
 	VDIVPD    Z22, Z23, Z23
-	CMPQ      8(SP), $+0
-	JNE       clamp39
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp39
 
 clamped40:
+	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z9, K1, (CX)(R13*1)
 	VMOVUPD Z21, K1, (AX)(R13*1)
@@ -20249,6 +21976,7 @@ end38:
 	VZEROUPPER
 	RET
 
+	// The powers 0, 1/2 and 2.
 other12:
 	JG      two14
 	CMPQ    power+88(FP), $+1
@@ -20269,6 +21997,7 @@ two14:
 	VMOVDQA64 Z21, Z23
 	JMP       raised15
 
+	// The powers 0, 1/2 and 2.
 other19:
 	JG      two21
 	CMPQ    power+88(FP), $+1
@@ -20285,6 +22014,7 @@ two21:
 	VMOVDQA64 Z9, Z21
 	JMP       raised22
 
+	// The powers 0, 1/2 and 2.
 other25:
 	JG      two27
 	CMPQ    power+88(FP), $+1
