@@ -99,12 +99,15 @@ type Optimizer[T Float] struct {
 	options Options
 	tensors []tensor[T]
 	groups  []group[T]
+	cohorts []cohort[T]
 	counters
 	probes probes[T]
 	plan   plan[T]
 	pool   pool
 	call   stepCall[T]
 	memory memoryMap[T]
+
+	gradient *gradientStep[T] // made by the first StepGradient
 }
 
 // tensor is a Param with its state.
@@ -114,20 +117,18 @@ type tensor[T Float] struct {
 	layout Layout
 	offset uint64
 	group  int
+	cohort int
 	m, v   []T
-	d      []T // curvature of the last refresh; nil when UpdateEach = 1
-	next   []T // curvature of the refresh under way; nil where a step needs only the products
-}
-
-// group is the hyperparameters that some tensors share.
-type group[T Float] struct {
-	hyper *Hyper
-	where string // begins the name of a hyperparameter in an error
-	coef  Coefficients[T]
+	d      []T  // curvature of the last refresh; nil when UpdateEach = 1
+	curved bool // d has been set
+	next   []T  // curvature of the refresh under way; nil where a step needs only the products
 }
 
 // counters count what has been made.
-type counters struct{ steps, refreshes uint64 }
+type counters struct {
+	steps, refreshes uint64
+	age              uint64 // steps from the present curvature on; 0: there is none
+}
 
 // New returns an optimizer for the given parameters, with all its memory. The
 // moments are zero. It keeps each Value and Hyper, and not the slice params. No
@@ -151,32 +152,89 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 		o.options.Workers = runtime.GOMAXPROCS(0)
 	}
 	o.groups = []group[T]{{hyper: &o.options.Hyper, where: "Options.Hyper."}}
-	var next uint64
-	for i, p := range params {
-		t, err := o.newTensor(i, p, next)
-		if err != nil {
-			return nil, err
-		}
-		next = t.offset + uint64(len(t.value))
-		o.tensors = append(o.tensors, t)
-	}
-	if err := checkOverlap(o.tensors); err != nil {
+	if _, err := o.groups[0].at(1, opts.Samples); err != nil {
 		return nil, err
 	}
-	for i := range o.groups {
-		if _, err := o.groups[i].at(1, opts.Samples); err != nil {
-			return nil, err
+	if err := o.Add(params...); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// Add appends parameters behind the others, with moments of zero. Nothing else
+// changes a bit: the state of the others, their signs and their next steps are what
+// they would have been. The bias correction of a new parameter starts with its own
+// first step.
+//
+// Where Options.UpdateEach exceeds 1 and a refresh is not due, the new parameters
+// have no curvature yet. They are skipped until the next refresh, as if they had no
+// gradient (see Step).
+//
+// The arguments and the errors are those of New; a new Value must not overlap that of
+// a present parameter. On an error nothing has changed. Add makes memory, and must not
+// be called while a Step is under way.
+func (o *Optimizer[T]) Add(params ...Param[T]) error {
+	before, groups := len(o.tensors), len(o.groups)
+	err := o.appendTensors(params)
+	if err == nil {
+		err = checkOverlap(o.tensors)
+	}
+	for i := groups; i < len(o.groups) && err == nil; i++ {
+		_, err = o.groups[i].at(1, o.options.Samples)
+	}
+	if err == nil {
+		err = o.checkNew(before)
+	}
+	if err != nil {
+		o.tensors, o.groups = o.tensors[:before], o.groups[:groups]
+		return err
+	}
+	steps := make([]uint64, len(o.tensors))
+	for i := range before {
+		steps[i] = o.stepsOf(i)
+	}
+	o.gradient = nil
+	o.prepare(append(o.plan.buckets, o.makeState(makeBuckets(o.tensors, before))...))
+	o.setCohorts(steps)
+	return nil
+}
+
+// appendTensors checks the parameters one by one and appends them.
+func (o *Optimizer[T]) appendTensors(params []Param[T]) error {
+	for _, p := range params {
+		var next uint64
+		if n := len(o.tensors); n > 0 {
+			next = o.tensors[n-1].offset + uint64(len(o.tensors[n-1].value))
+		}
+		t, err := o.newTensor(len(o.tensors), p, next)
+		if err != nil {
+			return err
+		}
+		o.tensors = append(o.tensors, t)
+	}
+	return nil
+}
+
+// checkNew reports a Value of the tensors from the given one on that shares memory with
+// a moment.
+func (o *Optimizer[T]) checkNew(first int) error {
+	for i := first; i < len(o.tensors); i++ {
+		if err := o.memory.check(o.tensors, i, o.tensors[i].value, "Value"); err != nil {
+			return err
 		}
 	}
-	buckets := makeBuckets(o.tensors)
-	o.makeState(buckets)
+	return nil
+}
+
+// prepare makes what follows from the tensors and their memory.
+func (o *Optimizer[T]) prepare(buckets []bucket[T]) {
 	workers := workersFor(elementsOf(buckets), o.options.Workers)
 	o.plan = makePlan(o.tensors, buckets, workers)
-	o.call = makeStepCall(o.tensors, workers)
+	o.call = makeStepCall[T](len(o.tensors), len(o.plan.tasks), workers)
 	o.memory = makeMemoryMap(o.tensors)
+	o.cohorts = slices.Grow(o.cohorts, len(o.tensors)) // as many as there can be
 	o.pool.init(workers)
 	o.makePhases()
-	return o, nil
 }
 
 // newTensor checks p, the i-th parameter, and finds its group. Its indices
@@ -200,30 +258,14 @@ func (o *Optimizer[T]) newTensor(i int, p Param[T], next uint64) (tensor[T], err
 		return t, fmt.Errorf("%w: parameter %d %q: Offset %d and %d elements exceed 64 bits",
 			ErrOption, i, p.Name, t.offset, len(p.Value))
 	}
-	if p.Hyper == nil {
-		return t, nil
-	}
-	t.group = slices.IndexFunc(o.groups, func(g group[T]) bool { return g.hyper == p.Hyper })
-	if t.group < 0 {
-		t.group = len(o.groups)
-		o.groups = append(o.groups, group[T]{hyper: p.Hyper, where: fmt.Sprintf("parameter %d %q: Hyper.", i, p.Name)})
-	}
+	t.group = o.groupOf(p.Hyper, i, p.Name)
 	return t, nil
-}
-
-// at returns the group's coefficients of a step, or what is wrong with its
-// hyperparameters.
-func (g *group[T]) at(step uint64, samples int) (Coefficients[T], error) {
-	if err := g.hyper.check(g.where); err != nil {
-		return Coefficients[T]{}, err
-	}
-	return newCoefficients[T](g.hyper, g.where, step, samples)
 }
 
 // NeedsHessian reports whether the next Step will call its hvp: at the first
 // step and then at every UpdateEach-th.
 func (o *Optimizer[T]) NeedsHessian() bool {
-	return o.steps%uint64(o.options.UpdateEach) == 0
+	return o.age == 0 || o.age >= uint64(o.options.UpdateEach)
 }
 
 // Steps returns the number of steps made.
@@ -237,10 +279,62 @@ func (o *Optimizer[T]) SetLR(lr float64) error {
 	h := o.options.Hyper
 	h.LR = lr
 	g := group[T]{hyper: &h, where: "SetLR: "}
-	if _, err := g.at(o.steps+1, o.options.Samples); err != nil {
+	_, err := g.at(o.steps+1, o.options.Samples)
+	for i := range o.cohorts {
+		if c := &o.cohorts[i]; c.group == 0 && err == nil {
+			_, err = g.at(c.steps+1, o.options.Samples)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	o.options.Hyper.LR = lr
+	return nil
+}
+
+// SetUpdateEach sets Options.UpdateEach, from the next step on: more refreshes early
+// in a run, say, and fewer later. n is at least 1; else the error wraps ErrOption. A
+// refresh that is due stays due; else one becomes due n steps after the last. Going
+// from 1 to more makes memory for the curvature that is kept, one value for each
+// block, and going back to 1 drops it.
+func (o *Optimizer[T]) SetUpdateEach(n int) error {
+	if n < 1 {
+		return fmt.Errorf("%w: SetUpdateEach: n = %d, want at least 1", ErrOption, n)
+	}
+	due, kept := o.NeedsHessian(), o.options.UpdateEach > 1
+	o.options.UpdateEach = n
+	if due {
+		o.age = 0
+	}
+	if keep := n > 1; keep != kept {
+		o.keepCurvature(keep)
+	}
+	return nil
+}
+
+// SetSteps sets the number of steps made, by every parameter, where moments from
+// elsewhere have been written into what State returns: it decides the bias correction
+// of the next step, and the draw of its probes. steps is a multiple of
+// Options.UpdateEach, since a refresh is then due: the curvature that is kept in
+// between is not known. Else the error wraps ErrOption, as it does where scalars of
+// the next step overflow T, and nothing has changed.
+func (o *Optimizer[T]) SetSteps(steps uint64) error {
+	each := uint64(o.options.UpdateEach)
+	if steps%each != 0 {
+		return fmt.Errorf("%w: SetSteps: steps = %d, want a multiple of UpdateEach = %d", ErrOption, steps, each)
+	}
+	for i := range o.groups {
+		if _, err := o.groups[i].at(steps+1, o.options.Samples); err != nil {
+			return fmt.Errorf("SetSteps: %w", err)
+		}
+	}
+	own := make([]uint64, len(o.tensors))
+	for i := range own {
+		own[i] = steps
+		o.tensors[i].curved = false
+	}
+	o.counters = counters{steps: steps, refreshes: steps / each}
+	o.setCohorts(own)
 	return nil
 }
 

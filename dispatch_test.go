@@ -186,7 +186,8 @@ func eachISAAndType(t *testing.T, f32, f64 func(t *testing.T)) {
 	})
 }
 
-// TestMain prints which instruction sets the run has tested. The environment
+// TestMain prints which instruction sets the run has tested, and what its tests
+// have left to longer ones. The environment
 // variable ADAHESSIAN_REQUIRE, a list such as "avx2", makes it fail where one
 // of them was not, so that a green run proves what it claims.
 func TestMain(m *testing.M) {
@@ -197,6 +198,9 @@ func TestMain(m *testing.M) {
 	tested := slices.Sorted(maps.Keys(isaTested))
 	if len(tested) > 0 {
 		fmt.Fprintln(os.Stderr, "instruction sets tested:", strings.Join(tested, ", "))
+	}
+	for _, what := range slices.Sorted(maps.Keys(leftOut)) {
+		fmt.Fprintf(os.Stderr, "left out: %s (%s)\n", what, leftOut[what])
 	}
 	if missing := untested(os.Getenv("ADAHESSIAN_REQUIRE"), isaTested); len(missing) > 0 {
 		fmt.Fprintln(os.Stderr, "FAIL: ADAHESSIAN_REQUIRE names instruction sets that were not tested:", strings.Join(missing, ", "))

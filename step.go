@@ -6,15 +6,23 @@ import "fmt"
 type stepCall[T Float] struct {
 	grads      [][]T // the argument
 	draw       uint64
-	firstProbe bool   // of the refresh
-	due        bool   // there is a new product
-	replaced   bool   // hvp has put a slice of its own in the place of one
-	fromMeans  []bool // of each tensor: the inspection leaves its curvature for the step
-	scratch    [][]T  // of each worker
+	firstProbe bool     // of the refresh
+	due        bool     // there is a new product
+	replaced   bool     // hvp has put a slice of its own in the place of one
+	fromMeans  []bool   // of each tensor: the inspection leaves its curvature for the step
+	skipped    []bool   // of each tensor: it does not make this step
+	steps      []uint64 // of each tensor, while they are put into cohorts
+	lists      []int    // of each task that is a list: the cohort of its tensors
+	scratch    [][]T    // of each worker
 }
 
-func makeStepCall[T Float](tensors []tensor[T], workers int) stepCall[T] {
-	c := stepCall[T]{fromMeans: make([]bool, len(tensors))}
+func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
+	c := stepCall[T]{
+		fromMeans: make([]bool, tensors),
+		skipped:   make([]bool, tensors),
+		steps:     make([]uint64, tensors),
+		lists:     make([]int, tasks),
+	}
 	for w := range workers {
 		c.scratch = append(c.scratch, newArray[T](scratchLen, 7+w))
 	}
@@ -55,25 +63,22 @@ func makeStepCall[T Float](tensors []tensor[T], workers int) stepCall[T] {
 // vanishes, a parameter can become infinite itself, or with an Eps of 0 NaN: see
 // Hyper.MaxUpdate.
 func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
-	for i := range o.groups {
-		g := &o.groups[i]
-		c, err := g.at(o.steps+1, o.options.Samples)
-		if err != nil {
-			return err
-		}
-		g.coef = c
-	}
 	if len(grads) != len(o.tensors) {
 		return fmt.Errorf("%w: %d gradients for %d parameters", ErrShape, len(grads), len(o.tensors))
 	}
+	if err := o.coefficients(); err != nil {
+		return err
+	}
 	defer o.letGo()
+	o.call.grads = grads
 	o.call.due = o.NeedsHessian()
 	if o.call.due {
 		if err := o.probe(hvp); err != nil {
 			return err
 		}
+	} else if _, err := o.present(); err != nil {
+		return err
 	}
-	o.call.grads = grads
 	if err := o.checkGradients(); err != nil {
 		return err
 	}
@@ -88,10 +93,7 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 		}
 		o.run(phaseStep, phaseStep) // only a sum has overflowed
 	}
-	if o.call.due {
-		o.refreshes++
-	}
-	o.steps++
+	o.advance()
 	return nil
 }
 
@@ -101,7 +103,7 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 func (o *Optimizer[T]) settle() {
 	for _, i := range o.plan.averaged {
 		t := &o.tensors[i]
-		o.call.fromMeans[i] = o.call.due && (t.d != nil || !fitsOnePass(t.layout.panel(), o.groups[t.group].coef.power))
+		o.call.fromMeans[i] = o.call.due && (t.d != nil || !fitsOnePass(t.layout.panel(), o.cohorts[t.cohort].coef.power))
 	}
 }
 
@@ -123,6 +125,11 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 		copy(o.probes.zView, o.probes.z)
 		if err := hvp(o.probes.hzView, o.probes.zView); err != nil {
 			return fmt.Errorf("%w: step %d, probe %d: %w", ErrHVP, o.steps+1, s, err)
+		}
+		if changed, err := o.present(); err != nil {
+			return err
+		} else if changed && s > 0 {
+			return fmt.Errorf("%w: which gradients are nil has changed between the probes of one step", ErrShape)
 		}
 		if err := o.checkProducts(); err != nil {
 			return err
@@ -156,6 +163,9 @@ func (o *Optimizer[T]) nonFiniteIn() error {
 // firstNonFinite reports the first value of x that is not finite.
 func (o *Optimizer[T]) firstNonFinite(x [][]T, what string) error {
 	for i := range x {
+		if o.call.skipped[i] {
+			continue
+		}
 		if at := firstNonFinite(x[i]); at >= 0 {
 			return fmt.Errorf("%w: parameter %d %q: %s[%d] = %v",
 				ErrNonFinite, i, o.tensors[i].name, what, at, x[i][at])
