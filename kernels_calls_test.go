@@ -220,7 +220,7 @@ func (c stepCase[T]) String() string {
 
 // slice is the scalars as the assembly reads them.
 func (c stepCase[T]) slice() []T {
-	const fields = 10
+	fields := unsafe.Sizeof(c.s) / unsafe.Sizeof(c.s.b1)
 	return slices.Clone(unsafe.Slice((*T)(unsafe.Pointer(&c.s)), fields))
 }
 
