@@ -294,6 +294,48 @@ func Example_groups() {
 	// weights [0.9568 0.9568] [0.9568 0.9568], biases [1] [1]
 }
 
+// A batch that is too large to be held at once is gone through in micro-batches,
+// here of two, two and one example. All have the same z, and the number of examples
+// divides at the end: the Hessian of a mean is the mean of the Hessians, so the
+// product is that of the whole batch. With a z for each micro-batch it would be no
+// product with any Hessian. The optimizer makes one step for all of them.
+func Example_accumulation() {
+	// The model y = w·x + b, with the loss ½ mean (w·x + b − y)².
+	x := []float64{0, 1, 2, 3, 4}
+	y := []float64{1, 3, 5, 7, 9}
+	theta, g := make([]float64, 2), make([]float64, 2) // w, b
+
+	opt, err := adahessian.New(adahessian.DefaultOptions(), adahessian.Param[float64]{Name: "line", Value: theta})
+	if err != nil {
+		log.Fatal(err)
+	}
+	const micro = 2
+	hvp := func(hz, z [][]float64) error {
+		clear(g) // the gradient is accumulated beside the product
+		clear(hz[0])
+		for lo := 0; lo < len(x); lo += micro {
+			for i := lo; i < min(lo+micro, len(x)); i++ {
+				residual := theta[0]*x[i] + theta[1] - y[i]
+				along := z[0][0]*x[i] + z[0][1]
+				g[0], g[1] = g[0]+residual*x[i], g[1]+residual
+				hz[0][0], hz[0][1] = hz[0][0]+along*x[i], hz[0][1]+along
+			}
+		}
+		for i := range g {
+			g[i] /= float64(len(x))
+			hz[0][i] /= float64(len(x))
+		}
+		return nil
+	}
+	for range 1000 {
+		if err := opt.Step([][]float64{g}, hvp); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Printf("y = %.3f·x + %.3f\n", theta[0], theta[1])
+	// Output: y = 2.000·x + 1.000
+}
+
 // A learning rate that rises linearly for 10 steps and then falls to 0 along
 // half a cosine. SetLR sets it for every parameter without a Hyper of its own.
 func Example_schedule() {
@@ -335,10 +377,9 @@ func Example_schedule() {
 	// step 99: rate 0.0001, θ = [-0.00285 -0.00286]
 }
 
-// A tensor that is frozen for good is not given to New. Its neighbours keep
-// the signs that they would have beside it by an Offset of their own. A tensor
-// that is frozen for some steps gets a learning rate of 0 in a Hyper of its
-// own, and its moments go on.
+// A tensor that is frozen for good is left out of New. Its neighbours keep the
+// signs that they would have beside it by an Offset of their own. A tensor that is
+// frozen for some steps has no gradient in them.
 func Example_freezing() {
 	embedding, body, head := []float64{1, 1}, []float64{1, 1}, []float64{1}
 	var signs [][]float64
@@ -350,33 +391,29 @@ func Example_freezing() {
 		}
 		return nil
 	}
-	hyper := adahessian.DefaultHyper()
-	hyper.LR = 0 // frozen for now
 
 	opts := adahessian.DefaultOptions()
 	opts.Seed = 1
 	opt, err := adahessian.New(opts,
 		// The embedding is frozen for good: indices 0 and 1 stay unused, and
 		// the products of hvp are those with z = 0 there.
-		adahessian.Param[float64]{Name: "body", Value: body, Hyper: &hyper, Offset: uint64(len(embedding))},
+		adahessian.Param[float64]{Name: "body", Value: body, Offset: uint64(len(embedding))},
 		adahessian.Param[float64]{Name: "head", Value: head})
 	if err != nil {
 		log.Fatal(err)
 	}
-	step := func() {
-		// The gradient of this loss is the parameters themselves.
-		if err := opt.Step([][]float64{body, head}, hvp); err != nil {
+	step := func(grads ...[]float64) {
+		if err := opt.Step(grads, hvp); err != nil {
 			log.Fatal(err)
 		}
 	}
-	step()
+	step(nil, head) // The gradient of this loss is the parameters themselves.
 	all := make([]float64, 5)
 	adahessian.Rademacher(all, opts.Seed, 0, 0)
 	fmt.Println("signs", signs, "of", all)
 	fmt.Printf("body frozen: %v %.4f %.4f\n", embedding, body, head)
 
-	hyper.LR = opts.LR // from now on it learns
-	step()
+	step(body, head) // From now on the body learns.
 	fmt.Printf("body thawed: %v %.4f %.4f\n", embedding, body, head)
 	// Output:
 	// signs [[1 1] [-1]] of [1 1 1 1 -1]

@@ -79,7 +79,7 @@ func valueFaults[T Float](params []Param[T], what string, add func(name string, 
 				continue
 			}
 			wrong := make([]T, length)
-			if length == 0 {
+			if length == 0 && what != "gradient" { // a nil gradient skips its parameter
 				wrong = nil
 			}
 			add(fmt.Sprintf("%d has length %d", i, length), ErrShape, func(x [][]T) { x[i] = wrong },
