@@ -246,6 +246,10 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
+// endsWithParent makes the system end a program that a test starts with the test's
+// own, however that ends, where it can.
+var endsWithParent = func(*exec.Cmd) {}
+
 // printISA is the environment variable that makes TestISA print ISA().
 const printISA = "ADAHESSIAN_TEST_PRINT_ISA"
 
