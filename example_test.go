@@ -159,8 +159,8 @@ func ExampleCheckHVP() {
 		grads[1][0] = (a[0]*b[0] - 6) * a[0]
 		return nil
 	}
-	across := 2*a[0]*b[0] - 6
 	right := func(hz, z [][]float64) error {
+		across := 2*a[0]*b[0] - 6 // at the present values
 		hz[0][0] = b[0]*b[0]*z[0][0] + across*z[1][0]
 		hz[1][0] = across*z[0][0] + a[0]*a[0]*z[1][0]
 		return nil
