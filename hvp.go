@@ -20,9 +20,11 @@ import (
 // by differentiating the backward pass again (reverse over reverse), or in one
 // pass with tangents (forward over reverse). That is the Hessian matvec with
 // which Yao et al., AAAI 2021, arXiv 2006.00719, estimate the diagonal by
-// Hutchinson's method. It must be the product with the Hessian itself, not
-// with its absolute values, its diagonal, or a Gauss-Newton matrix, and so it
-// is linear in z. The loss is the one whose gradients the optimizer is given,
+// Hutchinson's method. It is linear in z. The product with another curvature
+// matrix serves too, a Gauss-Newton matrix, say: D is then an estimate of its
+// diagonal, and CheckHVP, which is for the Hessian, refuses it. Who has a diagonal
+// D already sets hz[i] to z[i]⊙D. (hz[i] = D is not linear: with one probe it
+// gives the same, but with several their signs cancel it.) The loss is the one whose gradients the optimizer is given,
 // on the same batch: if those are averaged over the batch, so is H. A random
 // part of the loss, such as dropout, must be the same at every call between
 // two steps, or off.
@@ -33,7 +35,7 @@ import (
 // calls; CheckHVP also passes other finite values, to test linearity.
 //
 // Aliasing: an HVP writes every element of hz[i], whose contents on entry mean
-// nothing, or puts a slice of its own of the same length into hz[i]. That is
+// nothing (Step puts NaN there, to see what stays unwritten), or puts a slice of its own of the same length into hz[i]. That is
 // only read, and not after the next call of the HVP or the end of the Step. The
 // HVP does not keep hz or z, and leaves z and the parameters as they are. (Step
 // tolerates one that writes into z; CheckHVP reports it.)

@@ -20,5 +20,6 @@ func disabled(isa string) bool {
 // "avx512", "avx2", "neon" or "generic". All of them give the same bits. The
 // environment variable ADAHESSIAN_DISABLE, a list such as "avx512,avx2" that
 // is read when the program starts, keeps the package from using some, and the
-// build tag purego from using any.
+// build tag purego from using any. GODEBUG=cpu.avx512f=off keeps every package that
+// asks golang.org/x/sys/cpu from using AVX-512.
 func ISA() string { return isa() }
