@@ -751,3 +751,81 @@ func TestAccumulation(t *testing.T) {
 		}
 	}
 }
+
+// TestSpike has a first product that is far larger than the others, and counts the
+// steps until a parameter moves at half the speed that it would have without.
+func TestSpike(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		spike, beta2 float64
+		bound        float64 // of hz, in the closure
+		want         int
+	}{
+		{"none", 1, 0.999, inf, 1},
+		{"the published algorithm", 1e3, 0.999, inf, 5811},
+		{"larger", 1e6, 0.999, inf, 19616},
+		{"a bound in the closure", 1e6, 0.999, 2, 1},
+		{"a smaller Beta2", 1e3, 0.9, inf, 100},
+	} {
+		opts := DefaultOptions()
+		opts.Beta2 = c.beta2
+		theta := []float64{0}
+		o, err := New(opts, Param[float64]{Value: theta})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, far := 0, opts.LR/(1+opts.Eps) // a step without a spike
+		for moved := 0.0; moved < far/2; got++ {
+			before := theta[0]
+			err := o.Step([][]float64{{1}}, func(hz, z [][]float64) error {
+				curvature := 1.0
+				if got == 0 {
+					curvature = c.spike
+				}
+				hz[0][0] = max(-c.bound, min(c.bound, curvature*z[0][0]))
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			moved = before - theta[0]
+		}
+		if got != c.want {
+			t.Errorf("%s: half the speed at step %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestDiagonal has a diagonal D of the caller's own in the place of a product. z⊙D is
+// right for any number of probes; D itself is for one, and vanishes for two whose signs
+// differ.
+func TestDiagonal(t *testing.T) {
+	diagonal := []float64{1, 2, 4, 8, 16, 32, 64, 128}
+	kept := func(samples int, linear bool) []float64 {
+		opts := DefaultOptions()
+		opts.Samples, opts.UpdateEach = samples, 2 // D is kept
+		o, err := New(opts, Param[float64]{Value: make([]float64, len(diagonal))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = o.Step([][]float64{diagonal}, func(hz, z [][]float64) error {
+			for e, d := range diagonal {
+				if hz[0][e] = d; linear {
+					hz[0][e] = d * z[0][e]
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.tensors[0].d
+	}
+	for samples := 1; samples <= 3; samples++ {
+		requireSame(t, kept(samples, true), diagonal, "%d probes of z⊙D: D", samples)
+	}
+	requireSame(t, kept(1, false), diagonal, "one probe of D: D")
+	if d := kept(2, false); !slices.Contains(d, 0) {
+		t.Errorf("two probes of D give %v, want some zeros", d)
+	}
+}
