@@ -4,7 +4,7 @@ import "testing"
 
 func benchmarkModel(b *testing.B) *Model[float32] {
 	s := Shape{Vocab: 169, Embed: 32, Width: 128, Kernel: 8, Batch: 32, Positions: 32, Workers: 2}
-	m := NewModel[float32](s, 1)
+	m := NewConv[float32](s, 1)
 	text := make([]uint8, 1<<16)
 	for i := range text {
 		text[i] = uint8(i * i % 97)
@@ -31,9 +31,9 @@ func BenchmarkGradient(b *testing.B) {
 
 func BenchmarkHessianVector(b *testing.B) {
 	m := benchmarkModel(b)
-	hz := zerosLike(m.Values[:])
+	hz := zerosLike(m.Values)
 	b.ReportAllocs()
 	for b.Loop() {
-		m.hessianVector(hz, m.Values[:])
+		hessianVector(m, hz, m.Values)
 	}
 }
