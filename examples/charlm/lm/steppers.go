@@ -45,11 +45,14 @@ func NewAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts []adah
 	a.hvp = func(hz, z [][]T) error {
 		start := time.Now()
 		a.gradient()
-		sequences := a.CurvatureBatch
-		if sequences == 0 {
-			sequences = m.Batch
+		part := a.CurvatureBatch
+		if part == 0 {
+			part = m.Batch
 		}
-		m.product(hz, z, sequences)
+		if part < 0 || part > m.Batch {
+			return fmt.Errorf("CurvatureBatch = %d, want 0 to %d sequences", part, m.Batch)
+		}
+		m.product(hz, z, part)
 		a.inside += time.Since(start)
 		return nil
 	}
