@@ -1,16 +1,35 @@
 package adahessian
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
-	"unsafe"
 )
 
 // Float is the element type of tensors and of the optimizer's state.
 type Float interface{ ~float32 | ~float64 }
+
+// The errors of this package. Every error that New, Step and the other
+// functions return wraps one of them, and names what is at fault, where it
+// applies the parameter, the index and the value; test with errors.Is.
+var (
+	// ErrOption reports a hyperparameter or an option outside its range.
+	ErrOption = errors.New("adahessian: invalid option")
+	// ErrLayout reports a layout that does not describe its tensor.
+	ErrLayout = errors.New("adahessian: invalid layout")
+	// ErrShape reports slices whose number or length does not fit, or that
+	// share memory where they must not.
+	ErrShape = errors.New("adahessian: shape mismatch")
+	// ErrNonFinite reports a NaN or an infinity where a finite value is needed.
+	ErrNonFinite = errors.New("adahessian: value is not finite")
+	// ErrState reports saved state that is damaged or belongs to another
+	// configuration, or a stream of it that fails.
+	ErrState = errors.New("adahessian: invalid state")
+	// ErrHVP reports a Hessian-vector product that is missing, failed, or is
+	// not one.
+	ErrHVP = errors.New("adahessian: Hessian-vector product failed")
+)
 
 // Options configures an Optimizer. Start from DefaultOptions: the zero value is
 // not valid.
@@ -77,40 +96,18 @@ type Param[T Float] struct {
 // An Optimizer trains tensors with AdaHessian (Yao et al., AAAI 2021,
 // arXiv 2006.00719). Its methods must not be called concurrently.
 type Optimizer[T Float] struct {
-	opts      Options
-	tensors   []tensor[T]
-	values    [][]T // of the tensors
-	groups    []group[T]
-	steps     uint64 // steps made
-	refreshes uint64 // Hessian refreshes made
+	options Options
+	tensors []tensor[T]
+	groups  []group[T]
+	cohorts []cohort[T]
+	counters
+	probes probes[T]
+	plan   plan[T]
+	pool   pool
+	call   stepCall[T]
+	memory memoryMap[T]
 
-	// A probe and its products, tensor by tensor.
-	z, hz [][]T // the probe, and room for its Hessian-vector product
-	sum   [][]T // of z⊙Hz over the probes; nil when Samples = 1
-
-	zView, hzView [][]T // what hvp gets: it may change these headers
-	h             [][]T // what the step reads: hzView or sum
-	grads         [][]T // the argument of the present Step
-
-	// The division of a step into items, and the stage under way (see split.go).
-	ranges  []range_[T]
-	batches []batch[T]
-	stream  bool   // the probe is written past the caches
-	scratch [][]T  // for each worker
-	worker  func() // the goroutine: made once, so that starting it allocates nothing
-
-	length      int                  // elements of all tensors
-	first, last stage                // of those under way
-	taken, left [stages]atomic.Int64 // items that have been taken, and that are not done
-	workers     atomic.Int64         // started
-	done        sync.WaitGroup
-	draw        uint64 // stageSigns
-	fresh       bool   // stageSum: the first probe of a refresh
-	due         bool   // stageInspect, stageStep: there is a new product
-	replaced    bool   // stageInspect: hvp has put a slice of its own in the place of one
-	nonFinite   atomic.Bool
-
-	overlap
+	gradient *gradientStep[T] // made by the first StepGradient
 }
 
 // tensor is a Param with its state.
@@ -120,16 +117,17 @@ type tensor[T Float] struct {
 	layout Layout
 	offset uint64
 	group  int
+	cohort int
 	m, v   []T
-	d      []T // curvature of the last refresh; nil when UpdateEach = 1
-	next   []T // curvature of the refresh under way; nil where a step needs only the products
+	d      []T  // curvature of the last refresh; nil when UpdateEach = 1
+	curved bool // d has been set
+	next   []T  // curvature of the refresh under way; nil where a step needs only the products
 }
 
-// group is the hyperparameters that some tensors share.
-type group[T Float] struct {
-	hyper *Hyper
-	where string // begins the name of a hyperparameter in an error
-	coef  Coefficients[T]
+// counters count what has been made.
+type counters struct {
+	steps, refreshes uint64
+	age              uint64 // steps from the present curvature on; 0: there is none
 }
 
 // New returns an optimizer for the given parameters, with all its memory. The
@@ -149,32 +147,94 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 			return nil, fmt.Errorf("%w: Options.%s = %d, want at least %d", ErrOption, f.name, f.value, f.min)
 		}
 	}
-	o := &Optimizer[T]{opts: opts}
-	if o.opts.Workers == 0 {
-		o.opts.Workers = runtime.GOMAXPROCS(0)
+	o := &Optimizer[T]{options: opts}
+	if o.options.Workers == 0 {
+		o.options.Workers = runtime.GOMAXPROCS(0)
 	}
-	o.groups = []group[T]{{hyper: &o.opts.Hyper, where: "Options.Hyper."}}
-	var next uint64
-	for i, p := range params {
-		t, err := o.newTensor(i, p, next)
-		if err != nil {
-			return nil, err
-		}
-		next = t.offset + uint64(len(t.value))
-		o.tensors = append(o.tensors, t)
-		o.values = append(o.values, t.value)
-	}
-	if err := o.checkOverlap(); err != nil {
+	o.groups = []group[T]{{hyper: &o.options.Hyper, where: "Options.Hyper."}}
+	if _, err := o.groups[0].at(1, opts.Samples); err != nil {
 		return nil, err
 	}
-	for i := range o.groups {
-		if _, err := o.groups[i].at(1, opts.Samples); err != nil {
-			return nil, err
+	if err := o.Add(params...); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// Add appends parameters behind the others, with moments of zero. Nothing else
+// changes a bit: the state of the others, their signs and their next steps are what
+// they would have been. The bias correction of a new parameter starts with its own
+// first step.
+//
+// Where Options.UpdateEach exceeds 1 and a refresh is not due, the new parameters
+// have no curvature yet. They are skipped until the next refresh, as if they had no
+// gradient (see Step).
+//
+// The arguments and the errors are those of New; a new Value must not overlap that of
+// a present parameter. On an error nothing has changed. Add makes memory, and must not
+// be called while a Step is under way.
+func (o *Optimizer[T]) Add(params ...Param[T]) error {
+	before, groups := len(o.tensors), len(o.groups)
+	err := o.appendTensors(params)
+	if err == nil {
+		err = checkOverlap(o.tensors)
+	}
+	for i := groups; i < len(o.groups) && err == nil; i++ {
+		_, err = o.groups[i].at(1, o.options.Samples)
+	}
+	if err == nil {
+		err = o.checkNew(before)
+	}
+	if err != nil {
+		o.tensors, o.groups = o.tensors[:before], o.groups[:groups]
+		return err
+	}
+	steps := make([]uint64, len(o.tensors))
+	for i := range before {
+		steps[i] = o.stepsOf(i)
+	}
+	o.gradient = nil
+	o.prepare(append(o.plan.buckets, o.makeState(makeBuckets(o.tensors, before))...))
+	o.setCohorts(steps)
+	return nil
+}
+
+// appendTensors checks the parameters one by one and appends them.
+func (o *Optimizer[T]) appendTensors(params []Param[T]) error {
+	for _, p := range params {
+		var next uint64
+		if n := len(o.tensors); n > 0 {
+			next = o.tensors[n-1].offset + uint64(len(o.tensors[n-1].value))
+		}
+		t, err := o.newTensor(len(o.tensors), p, next)
+		if err != nil {
+			return err
+		}
+		o.tensors = append(o.tensors, t)
+	}
+	return nil
+}
+
+// checkNew reports a Value of the tensors from the given one on that shares memory with
+// a moment.
+func (o *Optimizer[T]) checkNew(first int) error {
+	for i := first; i < len(o.tensors); i++ {
+		if err := o.memory.check(o.tensors, i, o.tensors[i].value, "Value"); err != nil {
+			return err
 		}
 	}
-	o.makeSplit(o.makeState())
-	o.makeOverlap()
-	return o, nil
+	return nil
+}
+
+// prepare makes what follows from the tensors and their memory.
+func (o *Optimizer[T]) prepare(buckets []bucket[T]) {
+	workers := workersFor(elementsOf(buckets), o.options.Workers)
+	o.plan = makePlan(o.tensors, buckets, workers)
+	o.call = makeStepCall[T](len(o.tensors), len(o.plan.tasks), workers)
+	o.memory = makeMemoryMap(o.tensors)
+	o.cohorts = slices.Grow(o.cohorts, len(o.tensors)) // as many as there can be
+	o.pool.init(workers)
+	o.makePhases()
 }
 
 // newTensor checks p, the i-th parameter, and finds its group. Its indices
@@ -198,74 +258,14 @@ func (o *Optimizer[T]) newTensor(i int, p Param[T], next uint64) (tensor[T], err
 		return t, fmt.Errorf("%w: parameter %d %q: Offset %d and %d elements exceed 64 bits",
 			ErrOption, i, p.Name, t.offset, len(p.Value))
 	}
-	if p.Hyper == nil {
-		return t, nil
-	}
-	t.group = slices.IndexFunc(o.groups, func(g group[T]) bool { return g.hyper == p.Hyper })
-	if t.group < 0 {
-		t.group = len(o.groups)
-		o.groups = append(o.groups, group[T]{hyper: p.Hyper, where: fmt.Sprintf("parameter %d %q: Hyper.", i, p.Name)})
-	}
+	t.group = o.groupOf(p.Hyper, i, p.Name)
 	return t, nil
-}
-
-// checkOverlap reports two parameters that share memory: each would undo the
-// other's step.
-func (o *Optimizer[T]) checkOverlap() error {
-	var order []int
-	for i := range o.tensors {
-		if len(o.tensors[i].value) > 0 {
-			order = append(order, i)
-		}
-	}
-	start := func(i int) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(o.tensors[i].value))) }
-	slices.SortFunc(order, func(a, b int) int {
-		if start(a) < start(b) {
-			return -1
-		}
-		return 1
-	})
-	for k := 1; k < len(order); k++ {
-		i, j := order[k-1], order[k]
-		if start(j)-start(i) < uintptr(len(o.tensors[i].value))*unsafe.Sizeof(T(0)) {
-			i, j = min(i, j), max(i, j)
-			return fmt.Errorf("%w: parameter %d %q: Value shares memory with that of parameter %d %q",
-				ErrShape, j, o.tensors[j].name, i, o.tensors[i].name)
-		}
-	}
-	return nil
-}
-
-// newArray makes n zeros. Long arrays start on a page, and arrays that one
-// kernel reads and writes together would then compete for the same cache sets
-// and look to the store buffer like the same addresses; each role therefore
-// starts some cache lines further into its page.
-func newArray[T Float](n, role int) []T {
-	const lines, pageBytes = 9, 4096
-	if n < 1024 {
-		return make([]T, n)
-	}
-	skip := role * lines * lanes512[T]()
-	a := make([]T, skip+n)
-	for i := 0; i < len(a); i += pageBytes / int(unsafe.Sizeof(a[0])) {
-		a[i] = 0 // have the page now, and not in the first step
-	}
-	return a[skip : skip+n : skip+n]
-}
-
-// at returns the group's coefficients of a step, or what is wrong with its
-// hyperparameters.
-func (g *group[T]) at(step uint64, samples int) (Coefficients[T], error) {
-	if err := g.hyper.check(g.where); err != nil {
-		return Coefficients[T]{}, err
-	}
-	return newCoefficients[T](g.hyper, g.where, step, samples)
 }
 
 // NeedsHessian reports whether the next Step will call its hvp: at the first
 // step and then at every UpdateEach-th.
 func (o *Optimizer[T]) NeedsHessian() bool {
-	return o.steps%uint64(o.opts.UpdateEach) == 0
+	return o.age == 0 || o.age >= uint64(o.options.UpdateEach)
 }
 
 // Steps returns the number of steps made.
@@ -276,13 +276,65 @@ func (o *Optimizer[T]) Steps() uint64 { return o.steps }
 // finite and at least 0. Else, or if the step's scalars overflow T with it, the
 // error wraps ErrOption and the rate is unchanged.
 func (o *Optimizer[T]) SetLR(lr float64) error {
-	h := o.opts.Hyper
+	h := o.options.Hyper
 	h.LR = lr
 	g := group[T]{hyper: &h, where: "SetLR: "}
-	if _, err := g.at(o.steps+1, o.opts.Samples); err != nil {
+	_, err := g.at(o.steps+1, o.options.Samples)
+	for i := range o.cohorts {
+		if c := &o.cohorts[i]; c.group == 0 && err == nil {
+			_, err = g.at(c.steps+1, o.options.Samples)
+		}
+	}
+	if err != nil {
 		return err
 	}
-	o.opts.Hyper.LR = lr
+	o.options.Hyper.LR = lr
+	return nil
+}
+
+// SetUpdateEach sets Options.UpdateEach, from the next step on: more refreshes early
+// in a run, say, and fewer later. n is at least 1; else the error wraps ErrOption. A
+// refresh that is due stays due; else one becomes due n steps after the last. Going
+// from 1 to more makes memory for the curvature that is kept, one value for each
+// block, and going back to 1 drops it.
+func (o *Optimizer[T]) SetUpdateEach(n int) error {
+	if n < 1 {
+		return fmt.Errorf("%w: SetUpdateEach: n = %d, want at least 1", ErrOption, n)
+	}
+	due, kept := o.NeedsHessian(), o.options.UpdateEach > 1
+	o.options.UpdateEach = n
+	if due {
+		o.age = 0
+	}
+	if keep := n > 1; keep != kept {
+		o.keepCurvature(keep)
+	}
+	return nil
+}
+
+// SetSteps sets the number of steps made, by every parameter, where moments from
+// elsewhere have been written into what State returns: it decides the bias correction
+// of the next step, and the draw of its probes. steps is a multiple of
+// Options.UpdateEach, since a refresh is then due: the curvature that is kept in
+// between is not known. Else the error wraps ErrOption, as it does where scalars of
+// the next step overflow T, and nothing has changed.
+func (o *Optimizer[T]) SetSteps(steps uint64) error {
+	each := uint64(o.options.UpdateEach)
+	if steps%each != 0 {
+		return fmt.Errorf("%w: SetSteps: steps = %d, want a multiple of UpdateEach = %d", ErrOption, steps, each)
+	}
+	for i := range o.groups {
+		if _, err := o.groups[i].at(steps+1, o.options.Samples); err != nil {
+			return fmt.Errorf("SetSteps: %w", err)
+		}
+	}
+	own := make([]uint64, len(o.tensors))
+	for i := range own {
+		own[i] = steps
+		o.tensors[i].curved = false
+	}
+	o.counters = counters{steps: steps, refreshes: steps / each}
+	o.setCohorts(own)
 	return nil
 }
 

@@ -213,7 +213,7 @@ func digestKernels[T Float]() *digestSum {
 	}
 	for i, l := range []Layout{
 		{3000, 1, 1}, {130, 2, 1}, {111, 3, 1}, {70, 9, 1}, {41, 32, 1}, {19, 100, 1}, {3, 1000, 1}, {1, maxCall + 77, 1},
-		{3, 9, 64}, {7, 3, 19}, {40, 2, 5}, {1, 9, 301}, {1, 70, 33}, {2, 3, pieceLen + 1}, {1, maxCall, 2},
+		{3, 9, 64}, {7, 3, 19}, {40, 2, 5}, {1, 9, 301}, {1, 70, 33}, {2, 3, onePassWidth + 1}, {1, maxCall, 2},
 	} {
 		run(exportedBlockMeanAbsCall[T](l))
 		for j, k := range []float64{0, 0.25, 0.5, 0.75, 1, 1.3, 2} {
@@ -227,7 +227,7 @@ func digestKernels[T Float]() *digestSum {
 				continue
 			}
 			run(exportedUpdateCall(l, &c))
-			run(keptCall(l, &c, i&1 == 0, pieceLen))
+			run(keptCall(l, &c, i&1 == 0, onePassWidth))
 		}
 	}
 	return d

@@ -74,7 +74,4 @@
 // too. The one exception is the payload and sign of a NaN.
 package adahessian
 
-//go:generate go -C _asm run ./amd64 -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg adahessian
-//go:generate go -C _asm run ./arm64 -out ../kernels_arm64.s -stubs ../kernels_arm64.go
-//go:generate go -C _asm run ./roofline -out ../internal/roofline/stream_amd64.s -stubs ../internal/roofline/stream_amd64.go -pkg roofline
-//go:generate go -C _asm run ./arm64 -roofline -out ../internal/roofline/stream_arm64.s -stubs ../internal/roofline/stream_arm64.go
+//go:generate go -C _asm run .

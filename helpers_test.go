@@ -3,6 +3,9 @@ package adahessian
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unsafe"
@@ -82,5 +85,205 @@ func (s snapshot[T]) require(t *testing.T, o *Optimizer[T]) {
 		requireSame(t, x.m, s.m[i], "parameter %d: m", i)
 		requireSame(t, x.v, s.v[i], "parameter %d: v", i)
 		requireSame(t, x.d, s.d[i], "parameter %d: D", i)
+	}
+}
+
+// weight and wide are types of a caller's own; a type switch would miss them.
+type (
+	weight float32
+	wide   float64
+)
+
+func bitsOf[T Float](x T) uint64 {
+	if unsafe.Sizeof(x) == 4 {
+		return uint64(math.Float32bits(float32(x)))
+	}
+	return math.Float64bits(float64(x))
+}
+
+func fromBits[T Float](b uint64) (x T) {
+	if unsafe.Sizeof(x) == 4 {
+		return T(math.Float32frombits(uint32(b)))
+	}
+	return T(math.Float64frombits(b))
+}
+
+// equalBits is the equality of the contract: +0 and −0 differ, and of a NaN
+// only that it is one matters.
+func equalBits[T Float](a, b T) bool { return bitsOf(a) == bitsOf(b) || a != a && b != b }
+
+// showBits is a number with its bits.
+func showBits[T Float](x T) string {
+	return fmt.Sprintf("%0*x (%g)", 2*unsafe.Sizeof(x), bitsOf(x), float64(x))
+}
+
+// firstDifference returns where the slices differ first, or −1.
+func firstDifference[T Float](a, b []T) int {
+	for i := range a {
+		if !equalBits(a[i], b[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
+// format describes T.
+type format struct {
+	mantissa              int // bits that are stored
+	minNormal, infinity   uint64
+	minSubnormal, largest float64
+}
+
+func formatOf[T Float]() format {
+	if unsafe.Sizeof(T(0)) == 4 {
+		return format{23, 0x00800000, 0x7f800000, math.SmallestNonzeroFloat32, math.MaxFloat32}
+	}
+	return format{52, 0x0010000000000000, 0x7ff0000000000000, math.SmallestNonzeroFloat64, math.MaxFloat64}
+}
+
+// specials returns values at which arithmetic changes its ways, of both signs.
+func specials[T Float]() (x []T) {
+	f := formatOf[T]()
+	for _, b := range []uint64{
+		0,
+		1, f.minNormal / 2, f.minNormal - 1, // subnormals
+		f.minNormal, f.minNormal + 1, 2 * f.minNormal, // the smallest normals
+		bitsOf(T(math.Sqrt(float64(fromBits[T](f.minNormal))))), // its square is the smallest normal
+		bitsOf(T(1)),
+		bitsOf(T(math.Sqrt(f.largest))), bitsOf(T(math.Sqrt(f.largest))) + 1, // the square overflows or nearly
+		f.infinity - f.minNormal, f.infinity - 1, // huge, and the largest finite
+		f.infinity, f.infinity + 1, f.infinity | f.minNormal>>1, // a signaling and a quiet NaN
+	} {
+		x = append(x, fromBits[T](b), -fromBits[T](b))
+	}
+	return x
+}
+
+// A mood is a kind of data.
+type mood int
+
+const (
+	plain  mood = iota // of moderate size
+	finite             // any finite numbers, with many zeros and subnormals
+	odd                // plain, with some specials
+	tiny               // around the smallest normal number
+	moods
+)
+
+func (m mood) String() string { return [...]string{"plain", "finite", "odd", "tiny"}[m] }
+
+func (m mood) value(r *rand.Rand) (bits func(f format) uint64) {
+	biased := func(lo, hi int) func(f format) uint64 { // exponents from lo up to hi
+		return func(f format) uint64 {
+			return uint64(lo+r.IntN(hi-lo))<<f.mantissa | r.Uint64N(1<<f.mantissa)
+		}
+	}
+	switch m {
+	case plain:
+		return func(f format) uint64 {
+			one := int(f.infinity>>f.mantissa) / 2
+			return biased(one-8, one+8)(f)
+		}
+	case finite:
+		switch r.IntN(8) {
+		case 0:
+			return func(format) uint64 { return 0 }
+		case 1, 2:
+			return tiny.value(r)
+		case 3:
+			return func(f format) uint64 { return r.Uint64N(f.infinity) }
+		}
+		return plain.value(r)
+	case tiny:
+		if r.IntN(8) == 0 {
+			return func(format) uint64 { return 0 }
+		}
+		return biased(0, 4)
+	}
+	return nil
+}
+
+// values returns n numbers of the mood.
+func values[T Float](m mood, n int, r *rand.Rand) []T {
+	x, f, special := make([]T, n), formatOf[T](), specials[T]()
+	for i := range x {
+		switch {
+		case m == odd && r.IntN(24) == 0:
+			x[i] = special[r.IntN(len(special))]
+			continue
+		case m == odd:
+			x[i] = fromBits[T](plain.value(r)(f))
+		default:
+			x[i] = fromBits[T](m.value(r)(f))
+		}
+		if r.IntN(2) == 0 {
+			x[i] = -x[i]
+		}
+	}
+	return x
+}
+
+// A source gives numbers without end, going round in a pool.
+type source[T Float] struct {
+	mood mood
+	pool []T
+	//lint:ignore U1000 of fill
+	next int
+}
+
+// sources returns one source for each mood.
+func sources[T Float]() (s [moods]*source[T]) {
+	r := rand.New(rand.NewPCG(20060719, 1))
+	for m := range moods {
+		s[m] = &source[T]{mood: m, pool: values[T](m, 4099, r)}
+	}
+	return s
+}
+
+//lint:ignore U1000 it is a method of filler, which the linter misses for a generic type
+func (s *source[T]) fill(x []T) {
+	for len(x) > 0 {
+		n := copy(x, s.pool[s.next:])
+		x = x[n:]
+		s.next = (s.next + n) % len(s.pool)
+	}
+}
+
+func (s *source[T]) String() string { return s.mood.String() }
+
+func TestSources(t *testing.T) {
+	t.Run("float32", testSources[float32])
+	t.Run("float64", testSources[float64])
+}
+
+// testSources checks that the data of the tests is what it is said to be.
+func testSources[T Float](t *testing.T) {
+	minNormal := float64(fromBits[T](formatOf[T]().minNormal))
+	for m, s := range sources[T]() {
+		var zero, subnormal, nan, inf, large int
+		for _, x := range s.pool {
+			switch a := math.Abs(float64(x)); {
+			case a == 0:
+				zero++
+			case a < minNormal:
+				subnormal++
+			case math.IsNaN(a):
+				nan++
+			case math.IsInf(a, 0):
+				inf++
+			case a > 1e30:
+				large++
+			}
+		}
+		got := [...]bool{zero > 0, subnormal > 0, nan > 0, inf > 0, large > 0}
+		want := [moods][5]bool{
+			plain:  {},
+			finite: {true, true, false, false, true},
+			odd:    {true, true, true, true, true},
+			tiny:   {true, true, false, false, false},
+		}[m]
+		if got != want {
+			t.Errorf("%v data has zeros, subnormals, NaNs, infinities, large values: %v, want %v", s, got, want)
+		}
 	}
 }

@@ -54,3 +54,130 @@ func (h *Hyper) check(where string) error {
 	}
 	return nil
 }
+
+// Coefficients holds the scalars of one step, computed in float64 and rounded
+// once to T. Make them with NewCoefficients; the zero value is not usable. The
+// same Coefficients serve any number of tensors, concurrently too.
+type Coefficients[T Float] struct {
+	scalars  scalars[T]
+	power    power
+	exponent float64 // HessianPower/2
+	samples  int
+}
+
+// scalars are what the kernels multiply by. The assembly reads them in this
+// order, so the order is part of its calling convention.
+type scalars[T Float] struct {
+	b1, c1 T // β1, 1−β1
+	b2, c2 T // β2, 1−β2
+	s      T // η/(1−β1^t)
+	w      T // 1−η·λ
+	r      T // 1/(1−β2^t)^(k/2)
+	e      T // ε
+	limit  T // η·MaxUpdate, +Inf without a bound
+	div    T // S; B·S in what scalarsFor returns
+}
+
+// power is the case of the Hessian power k that v'^(k/2) is computed by. The
+// assembly compares with these numbers.
+type power int
+
+const (
+	powerZero power = iota // 1
+	powerHalf              // √√v
+	powerOne               // √v
+	powerTwo               // v
+	powerAny               // pow(v, k/2)
+)
+
+func powerOf(k float64) power {
+	switch k {
+	case 0:
+		return powerZero
+	case 0.5:
+		return powerHalf
+	case 1:
+		return powerOne
+	case 2:
+		return powerTwo
+	}
+	return powerAny
+}
+
+// NewCoefficients returns the scalars of step number step (1, 2, …) with the
+// hyperparameters h, where the product passed to Update is a sum over samples
+// probes (1 for a plain Hessian-vector product).
+//
+// The error wraps ErrOption: a hyperparameter outside its range, step 0,
+// samples less than 1, or a scalar that overflows T.
+//
+// The bias corrections are those of Yao et al., AAAI 2021, arXiv 2006.00719,
+// algorithm 1.
+func NewCoefficients[T Float](h Hyper, step uint64, samples int) (Coefficients[T], error) {
+	if err := h.check("Hyper."); err != nil {
+		return Coefficients[T]{}, err
+	}
+	if step == 0 {
+		return Coefficients[T]{}, fmt.Errorf("%w: step = 0, want at least 1", ErrOption)
+	}
+	if samples < 1 {
+		return Coefficients[T]{}, fmt.Errorf("%w: samples = %d, want at least 1", ErrOption, samples)
+	}
+	return newCoefficients[T](&h, "Hyper.", step, samples)
+}
+
+// newCoefficients is NewCoefficients for arguments that have been checked;
+// only the overflow of T is left to find.
+func newCoefficients[T Float](h *Hyper, where string, step uint64, samples int) (Coefficients[T], error) {
+	bc1 := 1 - powInt(h.Beta1, step)
+	bc2 := 1 - powInt(h.Beta2, step)
+	k := powerOf(h.HessianPower)
+	limit := math.Inf(1)
+	if h.MaxUpdate != 0 {
+		limit = h.LR * h.MaxUpdate
+	}
+	c := Coefficients[T]{
+		scalars: scalars[T]{
+			b1: T(h.Beta1), c1: T(1 - h.Beta1),
+			b2: T(h.Beta2), c2: T(1 - h.Beta2),
+			s:     T(h.LR / bc1),
+			w:     T(1 - float64(h.LR*h.WeightDecay)),
+			r:     T(1 / raise(bc2, k, h.HessianPower/2)),
+			e:     T(h.Eps),
+			limit: T(limit),
+			div:   T(samples), // for blocks of one element
+		},
+		power:    k,
+		exponent: h.HessianPower / 2,
+		samples:  samples,
+	}
+	for _, f := range [...]struct {
+		name  string
+		value T
+	}{{"LR", c.scalars.s}, {"WeightDecay", c.scalars.w}, {"Eps", c.scalars.e}} {
+		if math.IsInf(float64(f.value), 0) {
+			return Coefficients[T]{}, fmt.Errorf("%w: %s%s is too large for %T: LR = %v, WeightDecay = %v, Eps = %v",
+				ErrOption, where, f.name, f.value, h.LR, h.WeightDecay, h.Eps)
+		}
+	}
+	return c, nil
+}
+
+// scalarsFor returns the scalars with the divisor of blocks of the given size.
+func (c *Coefficients[T]) scalarsFor(block int) scalars[T] {
+	s := c.scalars
+	s.div = T(float64(block) * float64(c.samples))
+	return s
+}
+
+// powInt returns b^n by repeated squaring, the same bits on every architecture.
+func powInt(b float64, n uint64) float64 {
+	p := 1.0
+	for ; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			p = float64(p * b) // the caller subtracts it
+		}
+		b *= b
+	}
+	return p
+}

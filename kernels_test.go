@@ -1,6 +1,9 @@
 package adahessian
 
 import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -14,8 +17,27 @@ import (
 // most is four of the widest vectors, of float32, and three elements.
 const most = 4*16 + 3
 
-// brief reports whether to try a part of the combinations only.
+// Tests of many combinations come in three lengths: brief ones, for whoever waits
+// for each, the usual ones, and long ones that try everything.
+var long = flag.Bool("long", false, "try every combination, as the gate does")
+
+// brief reports whether to try a small part of the combinations only.
 func brief() bool { return testing.Short() || underRace }
+
+// all reports whether to try all of them, and otherwise notes what is left out.
+func all(what string) bool {
+	if *long && !brief() {
+		return true
+	}
+	leave(what, "-long")
+	return false
+}
+
+// leave notes what a test leaves out, and with which flag or variable it does not.
+func leave(what, flag string) { leftOut[what] = flag }
+
+// leftOut is what the tests so far have left out.
+var leftOut = map[string]string{}
 
 // lengths returns 0 to most and some large ones.
 func lengths(large ...int) (n []int) {
@@ -69,18 +91,23 @@ type rota[T Float] struct {
 	exported bool // the calls are of the exported functions
 }
 
-// thin is which part of the calls is made, every third for example: what the
-// environment variable ADAHESSIAN_THIN says, for emulators, where a second is
-// a minute. It is to have no factor in common with the lengths of inner loops.
+// thin is which part of the calls is made where the environment variable
+// ADAHESSIAN_THIN says so, every third for example. It is for emulators, where a
+// second is a minute.
 var thin = func() int {
 	n, _ := strconv.Atoi(os.Getenv("ADAHESSIAN_THIN"))
 	return max(1, n)
 }()
 
-// skip reports whether a call is left out.
+// skip reports whether a call is left out. Of usual tests every third is made: that
+// has no factor in common with the lengths of inner loops, and neither is thin to.
 func (r *rota[T]) skip() bool {
+	every := thin
+	if thin == 1 && !brief() && !all("two of three calls of a kernel") {
+		every = 3
+	}
 	r.calls++
-	return r.calls%thin != 0
+	return r.calls%every != 0
 }
 
 func newRota[T Float]() *rota[T] { return &rota[T]{sources: sources[T]()} }
@@ -384,9 +411,9 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 	data := sources[T]()[plain]
 	n := 2*lanes512[T]() + 3
 	special := specials[T]()
-	calls := append(representatives[T](n, 2), allFiniteEachCall[T](n)) // which the digest does not have
+	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n)) // which the digest does not have
 	for _, c := range stepCases[T](kernelPowers, 3)[:len(kernelPowers)] {
-		calls = append(calls, updateEachCall(n, c))
+		calls = append(calls, updateMultiCall(n, c))
 	}
 	for turn, c := range calls {
 		for b, buffer := range c.buffers {
@@ -398,6 +425,8 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 			step := max(2, buffer.n/n)
 			if brief() || isa() == "generic" {
 				step = 13
+			} else if !all("three of four special values in each place") {
+				step = max(8, step)
 			}
 			for at := range buffer.n {
 				if brief() && (at+turn)%max(3, thin) != 0 {
@@ -527,11 +556,11 @@ func layouts() (l []Layout) {
 		l = append(l, Elementwise(n))
 	}
 	for _, block := range []int{2, 3, 9, 32} {
-		for _, blocks := range []int{0, 1, 7, 8, 9, 17, maxCall/block - 1, maxCall / block, maxCall/block + 1, pieceLen / block, 2*pieceLen/block + 1} {
+		for _, blocks := range []int{0, 1, 7, 8, 9, 17, maxCall/block - 1, maxCall / block, maxCall/block + 1, onePassWidth / block, 2*onePassWidth/block + 1} {
 			l = append(l, Layout{blocks, block, 1})
 		}
 	}
-	for _, block := range []int{1000, maxCall/8 - 1, maxCall / 8, maxCall/8 + 1, pieceLen, pieceLen + 1,
+	for _, block := range []int{1000, maxCall/8 - 1, maxCall / 8, maxCall/8 + 1, onePassWidth, onePassWidth + 1,
 		maxCall - 1, maxCall, maxCall + 1, 2*maxCall + 1, 40000} {
 		l = append(l, Layout{1, block, 1}, Layout{3, block, 1})
 	}
@@ -542,8 +571,8 @@ func layouts() (l []Layout) {
 	}
 	l = append(l,
 		Layout{0, 9, 7}, Layout{5, 9, 0}, Layout{0, 3, 0}, Layout{0, 1, 1}, Layout{3, 1, 0},
-		Layout{1000, 3, 11},                                                                                            // many slices
-		Layout{2, maxCall / pieceLen, pieceLen}, Layout{2, maxCall/pieceLen + 1, pieceLen}, Layout{2, 3, pieceLen + 1}, // either side of one pass
+		Layout{1000, 3, 11},                                                                                                                // many slices
+		Layout{2, maxCall / onePassWidth, onePassWidth}, Layout{2, maxCall/onePassWidth + 1, onePassWidth}, Layout{2, 3, onePassWidth + 1}, // either side of one pass
 		Layout{1, 3, 5000}, Layout{2, 2, scratchLen}, Layout{1, 3, scratchLen + 1}, Layout{1, 2, 2*scratchLen + 3}, // long rows
 		Layout{1, 20000, 3}, Layout{2, 17000, 2}, Layout{1, maxCall / 2, 4}, // high columns
 		Layout{1, 300, 130}, // both
@@ -573,7 +602,7 @@ func testUpdateExported[T Float](t *testing.T) {
 				t.Fatal(err)
 			}
 			r.checkNext(t, exportedUpdateCall(l, &c))
-			r.checkNext(t, keptCall(l, &c, true, pieceLen))
+			r.checkNext(t, keptCall(l, &c, true, onePassWidth))
 			if l.Len() < 1000 || k == 0.75 {
 				r.checkNext(t, exportedUpdateOverlayCall(l, &c))
 				r.checkNext(t, keptCall(l, &c, false, scratchLen))
@@ -660,5 +689,175 @@ func TestMisaligned(t *testing.T) {
 		if after[0] = 1; untouched(after) || !untouched(before) {
 			t.Error("untouched does not see a canary change")
 		}
+	}
+}
+
+// TestKernelSubnormal is of what a kernel may leave out: gradients and products so
+// small that they change nothing, next to numbers with which they do. A kernel
+// chooses by the first elements and by pairs of vectors, so the data begins with
+// what vanishes and comes in runs of one kind.
+func TestKernelSubnormal(t *testing.T) {
+	eachISAAndType(t, testKernelSubnormal[float32], testKernelSubnormal[float64])
+}
+
+func testKernelSubnormal[T Float](t *testing.T) {
+	f := formatOf[T]()
+	r := rand.New(rand.NewPCG(20060719, 2))
+	ulp := fromBits[T](1)
+	ones := scalars[T]{b1: 1, c1: 1, b2: 1, c2: 1, s: 1, w: 1, r: 1, e: 1, limit: 1, div: 1}
+	cases := []stepCase[T]{{name: "sums", k: powerTwo, s: ones}}
+	ones.div = 3
+	cases = append(cases, stepCase[T]{name: "thirds", k: powerTwo, s: ones})
+	for _, beta := range []float64{0, ulpBelowOne, 0.9, 0.5, float64(ulp), 0x1p-60, float64(fromBits[T](f.minNormal))} {
+		for _, other := range []float64{0, ulpBelowOne, 0.999} {
+			// Without Eps the denominators are all v: it would hide what vanishes.
+			k := len(cases)
+			h := Hyper{LR: 1, Beta1: beta, Beta2: other, Eps: float64(k / 4 % 2), HessianPower: []float64{1, 2, 0.5, 0}[k/2%4]}
+			turned := h
+			turned.Beta1, turned.Beta2, turned.Eps = other, beta, 1-h.Eps
+			for _, h := range []Hyper{h, turned} {
+				c, err := NewCoefficients[T](h, 3, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				cases = append(cases, stepCase[T]{fmt.Sprintf("%+v", h), c.scalarsFor(1), c.power, c.exponent})
+			}
+		}
+	}
+
+	// With m of every size, the largest gradient that may vanish, of either sign: the
+	// smallest m to hide it is a power of two, and of the other sign.
+	data := sources[T]()[plain]
+	pair, sizes := 2*lanes512[T](), 100
+	vanish := updateCall(panel{pair * sizes, 1, 1, 1}, cases[0])
+	for from := 0; from < int(f.infinity>>f.mantissa); from += sizes {
+		if from > 2*sizes && (brief() || thin > 1) {
+			break
+		}
+		for _, mantissa := range []uint64{0, 1<<f.mantissa - 1} {
+			for _, g := range []T{fromBits[T](f.minNormal - 1), -fromBits[T](f.minNormal - 1)} {
+				vanish.checkEdited(t, 0, data, func(x [][]T) {
+					for i := range x[1] {
+						x[1][i], x[3][i] = fromBits[T](min(f.infinity, uint64(from+i/pair)<<f.mantissa|mantissa)), g
+					}
+				})
+			}
+		}
+	}
+
+	n, rounds := 4096+13, 8
+	if brief() || thin > 1 || isa() == "generic" {
+		n, rounds = 1024+13, 3
+	} else if all("32 of 40 rounds with gradients that vanish") {
+		rounds = 40
+	}
+	for round := range rounds {
+		for i, c := range cases {
+			g := subnormalValues[T]{r, []exponents{subnormals, subnormals, subnormals, subnormals, subnormals, {0, 3}}}
+			hz := subnormalValues[T]{r, []exponents{
+				subnormals, f.around(0x1p-95, 0x1p-767), f.around(0x1p-75, 0x1p-538), f.around(0x1p-63, 0x1p-511)}}
+			m := subnormalValues[T]{r, []exponents{subnormals, {0, 3}, f.around(0x1p-101, 0x1p-968), f.around(0x1p-101, 0x1p-968)}}
+			v := subnormalValues[T]{r, []exponents{subnormals, {0, 3}, {1, 40}, {1, 3 * f.mantissa}}}
+			edit := func(theta [][]T, mv, vv []T, gs, hzs [][]T) {
+				for _, x := range theta {
+					for j := 0; j < len(x); j += 2 {
+						x[j] = 0 // in which the smallest update shows
+					}
+				}
+				m.fill(mv)
+				v.fill(vv)
+				for j := range vv {
+					if vv[j] < 0 {
+						vv[j] = -vv[j]
+					}
+				}
+				for j := range gs {
+					g.fill(gs[j])
+					hz.fill(hzs[j])
+					first := r.IntN(5) // the first elements choose the way
+					for k := range 2 * lanes512[T]() {
+						if first > 0 {
+							gs[j][k] = fromBits[T](1 + r.Uint64N(f.minNormal-1))
+						} else {
+							hzs[j][k] = fromBits[T](1 + r.Uint64N(f.minNormal-1))
+						}
+					}
+				}
+			}
+			if (i+round)%4 == 0 {
+				call := updateMultiCall(n/2, c)
+				call.checkEdited(t, r.IntN(16), data, func(x [][]T) { edit(x[:2], x[2], x[3], x[4:6], x[6:8]) })
+			} else {
+				call := updateCall(panel{n, 1, 1, 1}, c)
+				call.checkEdited(t, r.IntN(16), data, func(x [][]T) { edit(x[:1], x[1], x[2], x[3:4], x[4:5]) })
+			}
+		}
+	}
+}
+
+// ulpBelowOne is the largest Beta there is.
+const ulpBelowOne = 1 - 0x1p-53
+
+// exponents are biased exponents, from the first up to, not including, the second.
+type exponents [2]int
+
+var subnormals = exponents{0, 1}
+
+// around returns the exponents around that of x32, or of x64 for float64.
+func (f format) around(x32, x64 float64) exponents {
+	e := int(bitsOf(float32(x32)) >> 23)
+	if f.mantissa == 52 {
+		e = int(bitsOf(x64) >> 52)
+	}
+	return exponents{e - 3, e + 3}
+}
+
+// subnormalValues makes runs of numbers, each of one of the ranges of exponents, of
+// all of them, special, plain, or of all these kinds; or else numbers of all the
+// exponents there are, in rising order. Zeros are everywhere.
+type subnormalValues[T Float] struct {
+	r      *rand.Rand
+	ranges []exponents
+}
+
+func (v *subnormalValues[T]) fill(x []T) {
+	f, r := formatOf[T](), v.r
+	special := specials[T]()
+	sweep := r.IntN(3) == 0
+	for at := 0; at < len(x); {
+		n := min(1+r.IntN(200), len(x)-at)
+		kinds := len(v.ranges) + 4
+		kind, odd := r.IntN(kinds), r.IntN(2*n) // in half of the runs one number is of another kind
+		for i := range n {
+			k := kind
+			if i == odd || kind == kinds-1 {
+				k = r.IntN(kinds)
+			}
+			var e exponents
+			switch {
+			case sweep:
+				e[0] = (at + i) * int(f.infinity>>f.mantissa) / len(x)
+				e[1] = e[0] + 1
+			case k < len(v.ranges):
+				e = v.ranges[k]
+			case k == len(v.ranges):
+				e = v.ranges[r.IntN(len(v.ranges))]
+			case k == len(v.ranges)+1:
+				x[at+i] = special[r.IntN(len(special))]
+			default:
+				x[at+i] = T(r.NormFloat64())
+			}
+			if e[1] > 0 {
+				mantissa := [...]uint64{0, 1, 1<<f.mantissa - 1, r.Uint64N(1 << f.mantissa)}[r.IntN(4)]
+				x[at+i] = fromBits[T](uint64(e[0]+r.IntN(e[1]-e[0]))<<f.mantissa | mantissa)
+			}
+			if r.IntN(20) == 0 {
+				x[at+i] = 0
+			}
+			if r.IntN(2) == 0 {
+				x[at+i] = -x[at+i]
+			}
+		}
+		at += n
 	}
 }

@@ -228,12 +228,12 @@ func TestPanelPieces(t *testing.T) {
 			for _, minWidth := range []int{1, 8, 1000} {
 				p := l.panel()
 				elements, blocks := make([]int, l.Len()), make([]int, l.Blocks())
-				outer, width := p.grain(limit, minWidth)
+				outer, width := p.tileSize(limit, minWidth)
 				for o := 0; o < p.outer; o += outer {
 					for i := 0; i < p.width; i += width {
-						q, e, b := p.piece(o, i, outer, width)
+						q, e, b := p.tile(o, i, outer, width)
 						if q.outer > 1 && q.width != q.stride {
-							t.Fatalf("%+v limit=%d minWidth=%d: piece %v has gaps between slices", l, limit, minWidth, q)
+							t.Fatalf("%+v limit=%d minWidth=%d: tile %v has gaps between slices", l, limit, minWidth, q)
 						}
 						for qo := range q.outer {
 							for qi := range q.width {

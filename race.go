@@ -7,6 +7,10 @@ import (
 	"unsafe"
 )
 
+// underRace says that the race detector makes everything many times slower, and
+// tests shorter.
+const underRace = true
+
 // The race detector sees what compiled code reads and writes, and nothing of
 // assembly. Under it the functions that call kernels say so themselves, each
 // for the whole of its arguments.
@@ -57,7 +61,7 @@ func noteUpdate[T Float](theta, m, v, g, hz, cached []T, p panel) {
 	}
 }
 
-// noteUpdates notes what updateEach does.
+// noteUpdates notes what updateMulti does.
 func noteUpdates[T Float](theta [][]T, m, v []T, g, hz [][]T) {
 	noteWrite(m)
 	noteWrite(v)

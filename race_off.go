@@ -2,6 +2,8 @@
 
 package adahessian
 
+const underRace = false
+
 func noteRead[T Float](x []T)    {}
 func noteReads[T Float](x [][]T) {}
 func noteWrite[T Float](x []T)   {}

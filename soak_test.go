@@ -1,12 +1,17 @@
 package adahessian
 
 import (
+	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 var (
@@ -39,6 +44,7 @@ func TestSoak(t *testing.T) {
 	limit := *soakTime
 	if limit == 0 {
 		limit = 500 * time.Millisecond
+		leave("ordeals of more than half a second", "-soak 15s")
 	}
 	var n tally
 	var data []byte
@@ -61,4 +67,542 @@ func TestSoak(t *testing.T) {
 	if !n.everything() {
 		t.Error("not everything has happened")
 	}
+}
+
+// An ordeal drives optimizers through anything that may happen to them: all
+// configurations, tensors in one piece and in shards on several optimizers,
+// other numbers of workers and instruction sets on the way, faults of every
+// kind, and states that are saved, damaged and loaded. A model, which is never
+// told of all that, says what the bits are after every step.
+type ordeal[T Float] struct {
+	*testing.T
+	*choices
+	*tally
+
+	opts  Options
+	hosts []*host[T]
+
+	*problem[T] // of all tensors, whole
+	ref         *stepModel[T]
+	refProblem  *problem[T]
+}
+
+// host is an optimizer with shards of the ordeal's tensors.
+type host[T Float] struct {
+	opt    *Optimizer[T]
+	params []Param[T]
+	shards []shard
+}
+
+// shard is a range of a tensor's slices along its outermost axis.
+type shard struct{ tensor, lo, hi int }
+
+// tally is what ordeals have gone through.
+type tally struct {
+	runs, refused, steps, refreshes, faults, saved, loaded, damaged int
+	parallel, sharded                                               int // of the steps
+	bits                                                            uint64
+}
+
+func (n tally) String() string {
+	return fmt.Sprintf("%d runs, %d steps (%d on several goroutines, %d in shards), %d Hessian refreshes, %d faults injected, "+
+		"%d configurations refused, %d states saved and %d loaded, %d damaged ones refused, %d bits compared",
+		n.runs, n.steps, n.parallel, n.sharded, n.refreshes, n.faults, n.refused, n.saved, n.loaded, n.damaged, n.bits)
+}
+
+// everything reports whether something of each kind has happened.
+func (n tally) everything() bool {
+	return n.faults > 0 && n.refused > 0 && n.loaded > 0 && n.damaged > 0 && n.parallel > 0 && n.sharded > 0
+}
+
+// choices makes decisions out of bytes: where none is left, the first of each.
+type choices struct{ bytes []byte }
+
+func (c *choices) word(bytes int) (w uint64) {
+	for range bytes {
+		if len(c.bytes) > 0 {
+			w = w<<8 | uint64(c.bytes[0])
+			c.bytes = c.bytes[1:]
+		}
+	}
+	return w
+}
+
+// pick chooses one of n.
+func (c *choices) pick(n int) int {
+	bytes := 1
+	if n > 256 {
+		bytes = 3
+	}
+	return int(c.word(bytes) % uint64(max(1, n)))
+}
+
+// oneOf chooses one of the values.
+func oneOf[V any](c *choices, values ...V) V { return values[c.pick(len(values))] }
+
+// runOrdeal runs one of float32 or float64.
+func runOrdeal(t *testing.T, data []byte, n *tally) {
+	defer saveISA()()
+	c := &choices{data}
+	if c.pick(2) == 0 {
+		newOrdeal[float32](t, c, n).run()
+	} else {
+		newOrdeal[float64](t, c, n).run()
+	}
+}
+
+func newOrdeal[T Float](t *testing.T, c *choices, n *tally) *ordeal[T] {
+	o := &ordeal[T]{T: t, choices: c, tally: n}
+	o.opts = Options{
+		Hyper: o.hyper(), Samples: 1 + o.pick(3), UpdateEach: 1 + o.pick(4), Seed: o.word(8),
+		Workers: o.pick(4), SkipFiniteCheck: false,
+	}
+	sharded := o.pick(3) == 2
+	params := withValues(o.params(sharded))
+	o.ref = newModel(o.opts, params)
+	var theta [][]T
+	for _, x := range o.ref.tensors {
+		theta = append(theta, x.theta)
+	}
+	o.problem, o.refProblem = newProblem(valuesOf(params)), newProblem(theta)
+	o.split(params, sharded)
+	for _, h := range o.hosts {
+		o.refuse(h)
+		h.opt = o.newOptimizer(h)
+	}
+	return o
+}
+
+// hyper chooses hyperparameters that are allowed.
+func (o *ordeal[T]) hyper() Hyper {
+	return Hyper{
+		LR: oneOf(o.choices, 0.15, 0.01, 0, 0.7), Beta1: oneOf(o.choices, 0.9, 0, 0.5), Beta2: oneOf(o.choices, 0.999, 0, 0.9),
+		Eps: oneOf(o.choices, 1e-4, 1e-2), WeightDecay: oneOf(o.choices, 0, 0.1, 0.5),
+		HessianPower: oneOf(o.choices, 1, 0.5, 0, 2, 0.75, 1.3), MaxUpdate: oneOf(o.choices, 0, 1, 0.3),
+	}
+}
+
+// params chooses tensors. Those that will be cut have an Offset.
+func (o *ordeal[T]) params(sharded bool) (params []Param[T]) {
+	var groups []*Hyper
+	for range o.pick(3) {
+		h := o.hyper()
+		groups = append(groups, &h)
+	}
+	groups = append(groups, nil)
+	next := uint64(1) // index; one that is not 0 can be given as an Offset
+	for i := range 1 + o.pick(6) {
+		p := Param[T]{Name: fmt.Sprint("tensor ", i), Layout: o.layout(), Hyper: oneOf(o.choices, groups...)}
+		n := uint64(p.Layout.Len())
+		if o.pick(3) == 2 {
+			p.Offset = oneOf(o.choices, 1+o.word(8)>>1, 1<<39-n/2, -n-1, 3)
+		} else if sharded {
+			p.Offset = next
+		} else if i == 0 {
+			next = 0
+		}
+		if p.Offset != 0 {
+			next = p.Offset
+		}
+		if next+n < n { // the indices would wrap
+			p.Offset, next = 7, 7
+		}
+		next += n
+		params = append(params, p)
+	}
+	return params
+}
+
+// layout chooses one, of some hundred elements mostly.
+func (o *ordeal[T]) layout() Layout {
+	switch kind := o.pick(64); {
+	case kind >= 62: // of several items, for several workers
+		return oneOf(o.choices, Layout{taskLen + 1 + o.pick(70_000), 1, 1}, Layout{1 + o.pick(8000), 9, 1}, Layout{3, 3, 8000 + o.pick(999)})
+	case kind >= 58:
+		return Layout{o.pick(3), 1 + o.pick(3), o.pick(3)} // or none
+	case kind >= 40:
+		return Layout{1 + o.pick(6), 1 + o.pick(9), 1 + o.pick(40)}
+	case kind >= 20:
+		return Layout{1 + o.pick(40), 1 + o.pick(40), 1}
+	default:
+		return Elementwise(o.pick(400))
+	}
+}
+
+// split gives the tensors to hosts, whole to one or in shards to several.
+func (o *ordeal[T]) split(params []Param[T], sharded bool) {
+	if !sharded {
+		h := &host[T]{params: params}
+		for i, p := range params {
+			h.shards = append(h.shards, shard{i, 0, p.Layout.Outer})
+		}
+		o.hosts = []*host[T]{h}
+		return
+	}
+	for range 1 + o.pick(3) {
+		o.hosts = append(o.hosts, &host[T]{})
+	}
+	for i, p := range params {
+		l := p.Layout
+		slice := l.Block * l.Inner
+		for lo := 0; lo < l.Outer || lo == 0; {
+			hi := min(l.Outer, lo+1+o.pick(l.Outer))
+			q := p
+			q.Layout.Outer = hi - lo
+			q.Value = p.Value[lo*slice : hi*slice : hi*slice]
+			q.Offset = p.Offset + uint64(lo*slice)
+			h := oneOf(o.choices, o.hosts...)
+			h.params, h.shards = append(h.params, q), append(h.shards, shard{i, lo, hi})
+			if lo = hi; lo == 0 {
+				break // a tensor of nothing
+			}
+		}
+	}
+}
+
+func (o *ordeal[T]) newOptimizer(h *host[T]) *Optimizer[T] {
+	opts := o.opts
+	opts.Workers = o.pick(4)
+	opt, err := New(opts, h.params...)
+	if err != nil {
+		o.Fatal(err)
+	}
+	return opt
+}
+
+// refuse makes sure that New refuses a bad configuration of a host.
+func (o *ordeal[T]) refuse(h *host[T]) {
+	opts, params, want := o.opts, slices.Clone(h.params), ErrOption
+	switch kind := o.pick(8); {
+	case kind == 1:
+		opts.Samples = -o.pick(3)
+	case kind == 2:
+		opts.UpdateEach = -o.pick(3)
+	case kind == 3:
+		opts.Workers = -1 - o.pick(3)
+	case kind == 4:
+		oneOf(o.choices, hyperFaults...).edit(&opts.Hyper)
+	case len(params) == 0:
+		return
+	case kind == 5:
+		p := &params[o.pick(len(params))]
+		p.Layout.Outer, want = -1, ErrLayout
+	case kind == 6:
+		p := &params[o.pick(len(params))]
+		p.Value, want = append(slices.Clone(p.Value), 0), ErrLayout
+	case kind == 7:
+		p := params[o.pick(len(params))]
+		if len(p.Value) == 0 {
+			return
+		}
+		p.Offset, want = 1, ErrShape
+		params = append(params, p) // twice the same memory
+		for i := range params {
+			params[i].Offset = 1 // and no index wraps
+		}
+	default:
+		return
+	}
+	if opt, err := New(opts, params...); opt != nil || !errors.Is(err, want) {
+		o.Fatalf("New(%+v, …) = %v, %v, want %v", opts, opt, err, want)
+	}
+	o.refused++
+}
+
+// run goes through some events and, in between, good steps.
+func (o *ordeal[T]) run() {
+	o.runs++
+	for range 1 + o.pick(12) {
+		if len(o.hosts) > 0 {
+			h := oneOf(o.choices, o.hosts...)
+			switch o.pick(8) {
+			case 1, 2, 3:
+				o.fault(h)
+			case 4:
+				o.saveAndLoad(h)
+			case 5:
+				o.loadDamaged(h)
+			case 6:
+				o.reschedule()
+			case 7:
+				oneOf(o.choices, testedISAs()...).use()
+			}
+		}
+		if !o.step() {
+			return // the parameters have left the range of T
+		}
+	}
+}
+
+// step makes a good step of all hosts and of the model, and compares.
+func (o *ordeal[T]) step() bool {
+	grads := o.gradients()
+	for i := range grads {
+		if firstNonFinite(grads[i]) >= 0 {
+			return false
+		}
+	}
+	due := o.ref.steps%uint64(o.opts.UpdateEach) == 0
+	for _, h := range o.hosts {
+		if h.opt.NeedsHessian() != due {
+			o.Fatalf("after %d steps NeedsHessian is %v", o.ref.steps, !due)
+		}
+		hvp := h.hvp(o.problem, o.pick(4))
+		if !due && o.pick(2) == 1 {
+			hvp = nil
+		}
+		if err := h.opt.Step(h.cut(grads), hvp); err != nil {
+			o.Fatal(err)
+		}
+	}
+	o.ref.step(o.refProblem.gradients(), o.refProblem.hvp)
+	o.steps++
+	if due {
+		o.refreshes++
+	}
+	if len(o.hosts) > 1 {
+		o.sharded++
+	}
+	if slices.ContainsFunc(o.hosts, func(h *host[T]) bool { return len(h.opt.call.scratch) > 1 }) {
+		o.parallel++
+	}
+	o.compare()
+	return true
+}
+
+// cut returns the host's parts of x.
+func (h *host[T]) cut(x [][]T) [][]T {
+	parts := make([][]T, len(h.shards))
+	for k, s := range h.shards {
+		lo, hi := h.elements(k, s)
+		parts[k] = x[s.tensor][lo:hi:hi]
+	}
+	return parts
+}
+
+// elements returns where a shard lies in its tensor.
+func (h *host[T]) elements(k int, s shard) (lo, hi int) {
+	l := h.params[k].Layout
+	return s.lo * l.Block * l.Inner, s.hi * l.Block * l.Inner
+}
+
+// hvp returns the host's part of a product, computed in one of several ways.
+func (h *host[T]) hvp(p *problem[T], way int) HVP[T] {
+	return func(hz, z [][]T) error {
+		a, b := h.cut(p.a), h.cut(p.b)
+		for k := range hz {
+			switch way {
+			case 1:
+				hz[k] = make([]T, len(hz[k]))
+			case 2:
+				hz[k] = z[k] // in place
+			}
+			for e, s := range z[k] {
+				hz[k][e] = T(a[k][e]*s) + b[k][e]
+			}
+			if way == 3 {
+				clear(z[k])
+			}
+		}
+		return nil
+	}
+}
+
+// compare holds everything that the hosts have against the model.
+func (o *ordeal[T]) compare() {
+	isaTested[isa()] = true
+	for _, h := range o.hosts {
+		if h.opt.Steps() != o.ref.steps || h.opt.refreshes != o.ref.refreshes {
+			o.Fatalf("%d steps with %d refreshes, want %d with %d", h.opt.Steps(), h.opt.refreshes, o.ref.steps, o.ref.refreshes)
+		}
+		for k, s := range h.shards {
+			want, l := &o.ref.tensors[s.tensor], h.params[k].Layout
+			lo, hi := h.elements(k, s)
+			m, v := h.opt.State(k)
+			all := []struct {
+				what      string
+				got, want []T
+			}{{"θ", h.params[k].Value, want.theta}, {"m", m, want.m}, {"v", expand(v, l), want.v}}
+			if d := h.opt.tensors[k].d; d != nil {
+				all = append(all, struct {
+					what      string
+					got, want []T
+				}{"D", expand(d, l), want.d})
+			}
+			for _, x := range all {
+				requireSame(o.T, x.got, x.want[lo:hi], "%s, %d workers, step %d, tensor %d %+v, shard %d to %d: %s",
+					isa(), len(h.opt.call.scratch), o.ref.steps, s.tensor, want.layout, s.lo, s.hi, x.what)
+				o.bits += uint64(hi-lo) * uint64(unsafe.Sizeof(T(0))) * 8
+			}
+		}
+	}
+}
+
+// reschedule changes hyperparameters, as a schedule does.
+func (o *ordeal[T]) reschedule() {
+	rate := oneOf(o.choices, 0.1, 0.02, 0)
+	o.ref.opts.LR, o.opts.LR = rate, rate
+	for _, h := range o.hosts {
+		if err := h.opt.SetLR(rate); err != nil {
+			o.Fatal(err)
+		}
+		if err := h.opt.SetLR(-1); !errors.Is(err, ErrOption) {
+			o.Fatalf("SetLR(-1) = %v", err)
+		}
+	}
+	for i := range o.ref.tensors {
+		if own := o.ref.tensors[i].hyper; own != nil {
+			*own = o.hyper()
+		}
+	}
+}
+
+// saveAndLoad replaces a host's optimizer by another that loads its state.
+func (o *ordeal[T]) saveAndLoad(h *host[T]) {
+	var saved bytes.Buffer
+	if _, err := h.opt.WriteTo(&saved); err != nil {
+		o.Fatal(err)
+	}
+	o.saved++
+	before := takeSnapshot(h.opt)
+	if o.pick(2) == 1 { // load over a state that has moved on
+		copies := slices.Clone(h.params)
+		for i := range copies {
+			copies[i].Value = slices.Clone(copies[i].Value)
+		}
+		moved := &host[T]{params: copies, shards: h.shards}
+		moved.opt = o.newOptimizer(moved)
+		for range 1 + o.pick(3) {
+			grads := h.cut(o.c)
+			if err := moved.opt.Step(grads, h.hvp(o.problem, 0)); err != nil {
+				o.Fatal(err)
+			}
+		}
+		if err := moved.opt.UnmarshalBinary(saved.Bytes()); err != nil {
+			o.Fatal(err)
+		}
+		for i := range copies {
+			copy(copies[i].Value, h.params[i].Value)
+		}
+		before.require(o.T, moved.opt)
+		o.loaded++
+	}
+	h.opt = o.newOptimizer(h)
+	if _, err := h.opt.ReadFrom(&saved); err != nil {
+		o.Fatal(err)
+	}
+	o.loaded++
+	before.require(o.T, h.opt)
+}
+
+// loadDamaged tries to load a state that is not whole.
+func (o *ordeal[T]) loadDamaged(h *host[T]) {
+	saved, err := h.opt.MarshalBinary()
+	if err != nil {
+		o.Fatal(err)
+	}
+	o.saved++
+	at := o.pick(len(saved))
+	switch o.pick(4) {
+	case 0:
+		saved[at] ^= 1 << o.pick(8)
+	case 1:
+		saved = saved[:at]
+	case 2:
+		saved = append(saved, 0)
+	case 3:
+		saved = slices.Delete(saved, at, min(len(saved), at+1+o.pick(100)))
+	}
+	before := takeSnapshot(h.opt)
+	if err := h.opt.UnmarshalBinary(saved); !errors.Is(err, ErrState) {
+		o.Fatalf("a damaged state: %v", err)
+	}
+	before.require(o.T, h.opt)
+	o.damaged++
+}
+
+// fault spoils a step of a host. It must fail and change nothing.
+func (o *ordeal[T]) fault(h *host[T]) {
+	for _, g := range o.gradients() {
+		if firstNonFinite(g) >= 0 {
+			return
+		}
+	}
+	// A spoiled slice is a copy: shards of one tensor share the gradient's memory.
+	grads := h.cut(o.grads)
+	for k := range grads {
+		grads[k] = slices.Clone(grads[k])
+	}
+	good := h.hvp(o.problem, o.pick(4))
+	hvp, undo := good, func() {}
+	probe, k := o.pick(o.opts.Samples), o.pick(len(h.params))
+	bad := oneOf(o.choices, T(nan), T(inf), T(-inf))
+	var want error
+	spoil := func(f func(hz, z [][]T) error) { hvp = spoilProbe(good, probe, f) }
+	switch kind := o.pick(12); {
+	case kind == 0:
+		grads, want = append(grads, nil), ErrShape
+	case kind >= 6 && !h.opt.NeedsHessian():
+		return
+	case kind == 6:
+		hvp, want = nil, ErrHVP
+	case kind == 7:
+		spoil(func(_, _ [][]T) error { return errCaller })
+		want = errCaller
+	case kind == 8:
+		spoil(func(_, _ [][]T) error { panic(errCaller) })
+		want = errCaller
+	case len(h.params) == 0:
+		return
+	case kind == 1:
+		grads[k], want = append(grads[k], 0), ErrShape
+	case kind == 2 && h.params[k].Hyper != nil:
+		own := h.params[k].Hyper
+		before := *own
+		oneOf(o.choices, hyperFaults...).edit(own)
+		undo, want = func() { *own = before }, ErrOption
+	case kind == 9:
+		spoil(func(hz, _ [][]T) error { hz[k] = append(hz[k], 0); return nil })
+		want = ErrShape
+	case len(grads[k]) == 0:
+		return
+	case kind == 3:
+		grads[k], want = grads[k][:0], ErrShape
+	case kind == 4:
+		grads[k][o.pick(len(grads[k]))], want = bad, ErrNonFinite
+	case kind == 5:
+		grads[k], _ = h.opt.State(k)
+		want = ErrShape
+	case kind == 10:
+		at := o.pick(len(grads[k]))
+		spoil(func(hz, _ [][]T) error { hz[k][at] = bad; return nil })
+		want = ErrNonFinite
+	case kind == 11:
+		spoil(func(hz, z [][]T) error {
+			hz[k] = h.params[k].Value
+			clear(z[k])
+			return nil
+		})
+		want = ErrShape
+	default:
+		return
+	}
+	before := takeSnapshot(h.opt)
+	err := stepOrPanic(h.opt, grads, hvp)
+	undo()
+	if !errors.Is(err, want) {
+		o.Fatalf("a fault gives %v, want %v", err, want)
+	}
+	before.require(o.T, h.opt)
+	o.faults++
+}
+
+// stepOrPanic is Step; what it panics with, an error, is an error too.
+func stepOrPanic[T Float](opt *Optimizer[T], grads [][]T, hvp HVP[T]) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = r.(error)
+		}
+	}()
+	return opt.Step(grads, hvp)
 }

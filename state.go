@@ -147,9 +147,9 @@ func (o *Optimizer[T]) header() stateHeader {
 		Version:     stateVersion,
 		ElementSize: uint32(unsafe.Sizeof(T(0))),
 		Params:      uint64(len(o.tensors)),
-		Seed:        o.opts.Seed,
-		Samples:     uint64(o.opts.Samples),
-		UpdateEach:  uint64(o.opts.UpdateEach),
+		Seed:        o.options.Seed,
+		Samples:     uint64(o.options.Samples),
+		UpdateEach:  uint64(o.options.UpdateEach),
 		Steps:       o.steps,
 		Refreshes:   o.refreshes,
 	}
@@ -274,7 +274,13 @@ func (o *Optimizer[T]) takeOver(l loadedState[T]) {
 			copy(x, l.arrays[i][k])
 		}
 	}
-	o.steps, o.refreshes = l.steps, l.refreshes
+	each := uint64(o.options.UpdateEach)
+	o.counters = counters{steps: l.steps, refreshes: l.refreshes, age: l.steps % each}
+	for i := range o.tensors {
+		o.tensors[i].curved = l.steps > 0
+		o.call.steps[i] = l.steps
+	}
+	o.setCohorts(o.call.steps)
 }
 
 // readState reads and checks a state, and changes nothing.

@@ -3,10 +3,12 @@ package adahessian
 import (
 	"bytes"
 	"encoding"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math"
 	"os"
@@ -108,7 +110,7 @@ func (r *stateRun[T]) bits() string {
 
 // stateBits is everything that loading may change.
 func stateBits[T Float](o *Optimizer[T]) string {
-	b := fmt.Appendf(nil, "%+v %d %d;", o.opts, o.steps, o.refreshes)
+	b := fmt.Appendf(nil, "%+v %d %d;", o.options, o.steps, o.refreshes)
 	for i := range o.tensors {
 		t := &o.tensors[i]
 		b = fmt.Appendf(b, "%q %v %d;", t.name, t.layout, t.offset)
@@ -195,7 +197,7 @@ func testStateResume[T Float](t *testing.T, opts Options, first, second isaChoic
 	whole.train(t, n)
 	second.run(t)
 	resumed.train(t, n)
-	resumed.opts.Workers = whole.opts.Workers
+	resumed.options.Workers = whole.options.Workers
 	if whole.bits() != resumed.bits() {
 		t.Error("the resumed run differs")
 	}
@@ -214,8 +216,8 @@ func TestStateLoadsOnlyState(t *testing.T) {
 	if err := r.UnmarshalBinary(saved); err != nil {
 		t.Fatal(err)
 	}
-	if r.opts.LR != 0.5 || r.params[0].Value[0] != 42 {
-		t.Errorf("loading a state set LR = %v and a value = %v", r.opts.LR, r.params[0].Value[0])
+	if r.options.LR != 0.5 || r.params[0].Value[0] != 42 {
+		t.Errorf("loading a state set LR = %v and a value = %v", r.options.LR, r.params[0].Value[0])
 	}
 }
 
@@ -378,8 +380,8 @@ func modelOf[T Float](o *Optimizer[T]) *stateModel {
 	size := int(unsafe.Sizeof(T(0)))
 	m := &stateModel{
 		magic: "AdaHess\n", version: 1, size: uint32(size), elementBytes: size,
-		params: uint64(len(o.tensors)), seed: o.opts.Seed,
-		samples: uint64(o.opts.Samples), each: uint64(o.opts.UpdateEach),
+		params: uint64(len(o.tensors)), seed: o.options.Seed,
+		samples: uint64(o.options.Samples), each: uint64(o.options.UpdateEach),
 		steps: o.steps, refreshes: o.refreshes,
 	}
 	for i := range o.tensors {
@@ -389,7 +391,7 @@ func modelOf[T Float](o *Optimizer[T]) *stateModel {
 			offset: t.offset, nameLen: uint16(len(t.name)), name: t.name,
 		})
 		m.arrays = append(m.arrays, stateWords(t.m), stateWords(t.v))
-		if o.opts.UpdateEach > 1 {
+		if o.options.UpdateEach > 1 {
 			m.arrays = append(m.arrays, stateWords(t.d))
 		}
 	}
@@ -561,7 +563,7 @@ func testStateBitFlips[T Float](t *testing.T) {
 // hard to keep: signs of zero, subnormals, infinities, and NaN of every kind,
 // then 1, 2, 3, …
 func fillState[T Float](o *Optimizer[T]) {
-	o.steps, o.refreshes = 7, refreshesAfter(7, uint64(o.opts.UpdateEach))
+	o.steps, o.refreshes = 7, refreshesAfter(7, uint64(o.options.UpdateEach))
 	special := []uint64{0x80000000, 0x00000001, 0x7f800000, 0xff800000, 0x7fc12345, 0xff80abcd}
 	if unsafe.Sizeof(T(0)) == 8 {
 		special = []uint64{1 << 63, 1, 0x7ff0 << 48, 0xfff0 << 48, 0x7ff8_0123_4567_89ab, 0xfff0_0000_0000_abcd}
@@ -1151,4 +1153,75 @@ func BenchmarkState(b *testing.B) {
 			o.ReadFrom(bytes.NewReader(saved))
 		}
 	})
+}
+
+// FuzzUnmarshalBinary loads anything. What is not a state is an error and
+// changes nothing; what is a state is written again as the same bytes. With
+// seal the checksums are made right first, or they would hide all the rest.
+func FuzzUnmarshalBinary(f *testing.F) {
+	narrow, wide := goldenState[float32](f), goldenState[float64](f)
+	for _, o := range []interface{ MarshalBinary() ([]byte, error) }{narrow, wide} {
+		saved, err := o.MarshalBinary()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(saved, false)
+		f.Add(saved, true)
+		f.Add(saved[:len(saved)-1], false)
+		f.Add(append(bytes.Clone(saved), 0), false)
+		for _, at := range []int{0, 8, 12, 16, 24, 32, 40, 48, 56, 64, 68, 76, 84, 92, 100, 102, len(saved) / 2, len(saved) - 1} {
+			flipped := bytes.Clone(saved)
+			flipped[at] ^= 0x81
+			f.Add(flipped, true)
+		}
+	}
+	f.Add([]byte(nil), true)
+	f.Fuzz(func(t *testing.T, data []byte, seal bool) {
+		fuzzUnmarshal(t, narrow, data, seal)
+		fuzzUnmarshal(t, wide, data, seal)
+	})
+}
+
+func fuzzUnmarshal[T Float](t *testing.T, o *Optimizer[T], data []byte, seal bool) {
+	if seal {
+		data = sealState(o, data)
+	}
+	before := stateBits(o)
+	if err := o.UnmarshalBinary(data); err != nil {
+		if !errors.Is(err, ErrState) {
+			t.Errorf("error %v, want ErrState", err)
+		}
+		if stateBits(o) != before {
+			t.Error("a state that is an error has changed the optimizer")
+		}
+		return
+	}
+	saved, err := o.MarshalBinary()
+	if err != nil || !bytes.Equal(saved, data) {
+		t.Errorf("the state is written as %x, %v, and was read as %x", saved, err, data)
+	}
+}
+
+// sealState returns a copy of data with the checksums that it should have
+// where a state of o has its own.
+func sealState[T Float](o *Optimizer[T], data []byte) []byte {
+	data = bytes.Clone(data)
+	sum, at := uint32(0), 0
+	part := func(n int) {
+		if at+n+sumLen <= len(data) {
+			sum = crc32.Update(sum, crcTable, data[at:at+n])
+			binary.LittleEndian.PutUint32(data[at+n:], sum)
+		}
+		at += n + sumLen
+	}
+	part(headerLen)
+	for i := range o.tensors {
+		part(recordLen + len(o.tensors[i].name))
+	}
+	for i := range o.tensors {
+		for _, x := range o.tensors[i].saved() {
+			part(len(x) * binary.Size(T(0)))
+		}
+	}
+	return data
 }

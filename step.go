@@ -2,6 +2,33 @@ package adahessian
 
 import "fmt"
 
+// stepCall is what lives for one Step.
+type stepCall[T Float] struct {
+	grads      [][]T // the argument
+	draw       uint64
+	firstProbe bool     // of the refresh
+	due        bool     // there is a new product
+	replaced   bool     // hvp has put a slice of its own in the place of one
+	fromMeans  []bool   // of each tensor: the inspection leaves its curvature for the step
+	skipped    []bool   // of each tensor: it does not make this step
+	steps      []uint64 // of each tensor, while they are put into cohorts
+	lists      []int    // of each task that is a list: the cohort of its tensors
+	scratch    [][]T    // of each worker
+}
+
+func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
+	c := stepCall[T]{
+		fromMeans: make([]bool, tensors),
+		skipped:   make([]bool, tensors),
+		steps:     make([]uint64, tensors),
+		lists:     make([]int, tasks),
+	}
+	for w := range workers {
+		c.scratch = append(c.scratch, newArray[T](scratchLen, 7+w))
+	}
+	return c
+}
+
 // Step makes one step of every parameter (Yao et al., AAAI 2021,
 // arXiv 2006.00719, algorithm 1). grads[i] is the gradient of the loss for the
 // i-th parameter, row-major and of its length; hvp computes Hessian-vector
@@ -36,75 +63,83 @@ import "fmt"
 // vanishes, a parameter can become infinite itself, or with an Eps of 0 NaN: see
 // Hyper.MaxUpdate.
 func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
-	for i := range o.groups {
-		g := &o.groups[i]
-		c, err := g.at(o.steps+1, o.opts.Samples)
-		if err != nil {
-			return err
-		}
-		g.coef = c
-	}
 	if len(grads) != len(o.tensors) {
 		return fmt.Errorf("%w: %d gradients for %d parameters", ErrShape, len(grads), len(o.tensors))
 	}
+	if err := o.coefficients(); err != nil {
+		return err
+	}
 	defer o.letGo()
-	o.due = o.NeedsHessian()
-	if o.due {
+	o.call.grads = grads
+	o.call.due = o.NeedsHessian()
+	if o.call.due {
 		if err := o.probe(hvp); err != nil {
 			return err
 		}
+	} else if _, err := o.present(); err != nil {
+		return err
 	}
-	o.grads = grads
 	if err := o.checkGradients(); err != nil {
 		return err
 	}
-	if o.opts.SkipFiniteCheck {
-		o.run(stageStep, stageStep)
-	} else {
-		o.run(stageInspect, stageStep)
-		if o.nonFinite.Load() {
-			if err := o.nonFiniteIn(); err != nil {
-				return err
-			}
-			o.run(stageStep, stageStep) // only a sum has overflown
+	o.settle()
+	first := phaseInspect
+	if o.options.SkipFiniteCheck {
+		first = phaseStep
+	}
+	if !o.run(first, phaseStep) {
+		if err := o.nonFiniteIn(); err != nil {
+			return err
 		}
+		o.run(phaseStep, phaseStep) // only a sum has overflowed
 	}
-	if o.due {
-		o.refreshes++
-	}
-	o.steps++
+	o.advance()
 	return nil
+}
+
+// settle decides for each tensor whether the inspection leaves its curvature for
+// the step. A step in one pass reads the products at less cost than a pass of its
+// own does, and then needs none.
+func (o *Optimizer[T]) settle() {
+	for _, i := range o.plan.averaged {
+		t := &o.tensors[i]
+		o.call.fromMeans[i] = o.call.due && (t.d != nil || !fitsOnePass(t.layout.panel(), o.cohorts[t.cohort].coef.power))
+	}
 }
 
 // letGo forgets the slices that the caller has given: gradients, and products
 // in the place of the optimizer's own.
 func (o *Optimizer[T]) letGo() {
-	o.grads = nil
-	copy(o.hzView, o.hz)
+	o.call.grads = nil
+	copy(o.probes.hzView, o.probes.hz)
 }
 
-// probe draws the probes of a refresh and leaves the products in o.h.
+// probe draws the probes of a refresh and leaves the products in o.probes.products.
 func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 	if hvp == nil {
 		return fmt.Errorf("%w: hvp is nil, and step %d needs it", ErrHVP, o.steps+1)
 	}
-	for s := range o.opts.Samples {
-		o.draw = o.refreshes*uint64(o.opts.Samples) + uint64(s)
-		o.run(stageSigns, stageSigns)
-		copy(o.zView, o.z)
-		if err := hvp(o.hzView, o.zView); err != nil {
+	for s := range o.options.Samples {
+		o.call.draw = o.refreshes*uint64(o.options.Samples) + uint64(s)
+		o.run(phaseSigns, phaseSigns)
+		copy(o.probes.zView, o.probes.z)
+		if err := hvp(o.probes.hzView, o.probes.zView); err != nil {
 			return fmt.Errorf("%w: step %d, probe %d: %w", ErrHVP, o.steps+1, s, err)
+		}
+		if changed, err := o.present(); err != nil {
+			return err
+		} else if changed && s > 0 {
+			return fmt.Errorf("%w: which gradients are nil has changed between the probes of one step", ErrShape)
 		}
 		if err := o.checkProducts(); err != nil {
 			return err
 		}
-		if o.opts.Samples > 1 {
-			o.fresh = s == 0
-			o.run(stageSum, stageSum)
-			if o.nonFinite.Load() {
-				return o.firstNonFinite(o.hzView, product)
+		if o.options.Samples > 1 {
+			o.call.firstProbe = s == 0
+			if !o.run(phaseSum, phaseSum) {
+				return o.firstNonFinite(o.probes.hzView, product)
 			}
-			copy(o.hzView, o.hz)
+			copy(o.probes.hzView, o.probes.hz)
 		}
 	}
 	return nil
@@ -117,17 +152,20 @@ const product = "Hessian-vector product"
 // new, and the gradients. There may be none: the sum of a block's products can
 // exceed the largest number, which is no error.
 func (o *Optimizer[T]) nonFiniteIn() error {
-	if o.due && o.opts.Samples == 1 {
-		if err := o.firstNonFinite(o.hzView, product); err != nil {
+	if o.call.due && o.options.Samples == 1 {
+		if err := o.firstNonFinite(o.probes.hzView, product); err != nil {
 			return err
 		}
 	}
-	return o.firstNonFinite(o.grads, "gradient")
+	return o.firstNonFinite(o.call.grads, "gradient")
 }
 
 // firstNonFinite reports the first value of x that is not finite.
 func (o *Optimizer[T]) firstNonFinite(x [][]T, what string) error {
 	for i := range x {
+		if o.call.skipped[i] {
+			continue
+		}
 		if at := firstNonFinite(x[i]); at >= 0 {
 			return fmt.Errorf("%w: parameter %d %q: %s[%d] = %v",
 				ErrNonFinite, i, o.tensors[i].name, what, at, x[i][at])

@@ -2,6 +2,9 @@ package adahessian
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -28,10 +31,10 @@ func longLayouts[T Float]() []Param[T] {
 		{Layout: Layout{1, 2, scratchLen + 100}},
 		{Layout: Layout{3, maxCall / 8, 1}}, // the longest that is updated in one pass
 		{Layout: Layout{3, maxCall/8 + 1, 1}},
-		{Layout: Layout{2, 2, pieceLen}}, // the most columns of one pass
-		{Layout: Layout{2, 2, pieceLen + 1}},
-		{Layout: Layout{1, maxCall / pieceLen, pieceLen}},
-		{Layout: Layout{1, maxCall/pieceLen + 1, pieceLen}},
+		{Layout: Layout{2, 2, onePassWidth}}, // the most columns of one pass
+		{Layout: Layout{2, 2, onePassWidth + 1}},
+		{Layout: Layout{1, maxCall / onePassWidth, onePassWidth}},
+		{Layout: Layout{1, maxCall/onePassWidth + 1, onePassWidth}},
 	}
 }
 
@@ -292,6 +295,458 @@ func TestNoParameters(t *testing.T) {
 		tr := newTrial(t, DefaultOptions(), params...)
 		for range 3 {
 			tr.step(t)
+		}
+	}
+}
+
+// listLayouts are small tensors in lists of one and of many, of several groups,
+// with others and with empty ones among them.
+func listLayouts[T Float](groups ...*Hyper) (params []Param[T]) {
+	for i := range 120 {
+		p := Param[T]{Layout: Elementwise([]int{64, 1, 0, 17, 7, 129}[i%6]), Hyper: groups[i/10%len(groups)]}
+		if i%23 == 20 {
+			p.Layout = []Layout{{4, 9, 1}, {2, 3, 5}, {0, 3, 1}}[i/23%3]
+		}
+		params = append(params, p)
+	}
+	params[70].Offset = 1 << 40 // begins a run
+	return params
+}
+
+// TestLists compares steps of many small tensors with the model: where hvp
+// fills what it gets, where it puts in slices of its own, and where it does so
+// for some.
+func TestLists(t *testing.T) {
+	eachISAAndType(t, testLists[float32], testLists[float64])
+}
+
+func testLists[T Float](t *testing.T) {
+	for _, c := range []struct {
+		samples, each int
+		power         float64
+	}{{1, 1, 1}, {1, 1, 0.5}, {2, 1, 1}, {1, 2, 1}, {2, 3, 0.75}, {1, 1, 0.75}} {
+		t.Run(fmt.Sprintf("%d probes, each %d, power %v", c.samples, c.each, c.power), func(t *testing.T) {
+			opts, other := DefaultOptions(), DefaultHyper()
+			opts.Samples, opts.UpdateEach, opts.HessianPower = c.samples, c.each, c.power
+			other.LR, other.MaxUpdate, other.HessianPower = 0.01, 2, 2
+			tr := newTrial(t, opts, listLayouts[T](nil, &other)...)
+			lists, most := 0, 0
+			for _, b := range tr.opt.plan.tasks {
+				if b.tiles == nil {
+					lists++
+					most = max(most, b.last-b.first+1)
+				}
+			}
+			if lists < 12 || most < 9 {
+				t.Fatalf("%d lists, of up to %d tensors", lists, most)
+			}
+			fill := tr.hvp
+			for step := range 4 * c.each {
+				hvp := func(hz, z [][]T) error {
+					for i := range hz {
+						if step/c.each == 1 || step/c.each == 2 && i%3 == 0 {
+							hz[i] = slices.Clone(hz[i])
+						}
+					}
+					return fill(hz, z)
+				}
+				if err := tr.opt.Step(tr.gradients(), hvp); err != nil {
+					t.Fatal(err)
+				}
+				tr.ref.step(tr.refProblem.gradients(), tr.refProblem.hvp)
+				tr.compare(t)
+			}
+		})
+	}
+}
+
+// TestListFaults spoils one value after the other of small tensors, of a
+// gradient or a product: the step must find it and change nothing.
+func TestListFaults(t *testing.T) {
+	other := DefaultHyper()
+	for samples := 1; samples <= 2; samples++ {
+		opts := DefaultOptions()
+		opts.Samples = samples
+		r := newRunner(t, opts, listLayouts[float32](nil, &other)...)
+		r.step(t)
+		before := takeSnapshot(r.opt)
+		for i, x := range r.theta {
+			for _, e := range []int{0, len(x) / 2, len(x) - 1} {
+				if len(x) == 0 {
+					continue
+				}
+				what := fmt.Sprintf("parameter %d \"\": gradient[%d]", i, e)
+				grads := slices.Clone(r.gradients())
+				grads[i] = slices.Clone(grads[i])
+				grads[i][e] = float32(nan)
+				requireError(t, r.opt.Step(grads, r.hvp), ErrNonFinite, what)
+				for _, own := range []bool{false, true} {
+					spoil := func(hz, z [][]float32) error {
+						err := r.hvp(hz, z)
+						if own { // and what was there is finite
+							hz[i] = slices.Clone(hz[i])
+						}
+						hz[i][e] = float32(inf)
+						return err
+					}
+					what := fmt.Sprintf("parameter %d \"\": Hessian-vector product[%d]", i, e)
+					requireError(t, r.opt.Step(r.gradients(), spoil), ErrNonFinite, what)
+				}
+			}
+		}
+		before.require(t, r.opt)
+	}
+}
+
+// TestKernelUpdateMulti compares updateMulti with the definition, tensor by
+// tensor.
+func TestKernelUpdateMulti(t *testing.T) {
+	eachISAAndType(t, testKernelUpdateMulti[float32], testKernelUpdateMulti[float64])
+}
+
+func testKernelUpdateMulti[T Float](t *testing.T) {
+	var params []Param[T]
+	for _, n := range []int{5, 0, 64, 33, 1} {
+		params = append(params, Param[T]{Layout: Elementwise(n)})
+	}
+	for _, k := range []float64{0, 0.5, 1, 2} {
+		h := DefaultHyper()
+		h.HessianPower = k
+		c, err := NewCoefficients[T](h, 3, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := newProblem(valuesOf(withValues(params))), newProblem(valuesOf(withValues(params)))
+		m, v := make([]T, 103), make([]T, 103)
+		for i := range m {
+			m[i], v[i] = T(i-50), T(i)
+		}
+		wantM, wantV := slices.Clone(m), slices.Clone(v)
+		updateMulti(got.theta, m, v, got.gradients(), got.b, &c.scalars, c.power)
+		grads, at := want.gradients(), 0
+		for i, theta := range want.theta {
+			n := len(theta)
+			updateGeneric(theta, wantM[at:], wantV[at:], grads[i], want.b[i], panel{n, 1, 1, 1}, &c.scalars, c.power, 0)
+			requireSame(t, got.theta[i], theta, "power %v, tensor %d: θ", k, i)
+			at += n
+		}
+		requireSame(t, m, wantM, "power %v: m", k)
+		requireSame(t, v, wantV, "power %v: v", k)
+	}
+}
+
+// TestKernelAllFiniteMulti spoils one value after the other of slices of all
+// lengths around those of vectors.
+func TestKernelAllFiniteMulti(t *testing.T) {
+	eachISAAndType(t, testKernelAllFiniteMulti[float32], testKernelAllFiniteMulti[float64])
+}
+
+func testKernelAllFiniteMulti[T Float](t *testing.T) {
+	if !allFiniteMulti[T](nil) {
+		t.Error("no slices: not finite")
+	}
+	largest := T(formatOf[T]().largest)
+	var x [][]T
+	for n := range 70 {
+		s := make([]T, n)
+		for i := range s {
+			s[i] = []T{largest, -largest, 0, -1}[i%4]
+		}
+		x = append(x, s)
+	}
+	if !allFiniteMulti(x) {
+		t.Error("finite slices: not finite")
+	}
+	for _, spoilt := range []T{T(nan), T(inf), T(-inf)} {
+		for n, s := range x {
+			for i, was := range s {
+				s[i] = spoilt
+				if allFiniteMulti(x) {
+					t.Fatalf("slice of %d, element %d = %v: finite", n, i, spoilt)
+				}
+				s[i] = was
+			}
+		}
+	}
+}
+
+// TestProbes proves that hvp gets the signs of its draw: of refresh r and probe
+// p, draw r·Samples + p, at indices that run on from parameter to parameter
+// or start at an Offset.
+func TestProbes(t *testing.T) {
+	forFloats(t, testProbes[float32], testProbes[float64], testProbes[weight])
+}
+
+func testProbes[T Float](t *testing.T) {
+	const far = 1<<39 - 70 // the block number's low word overflows within
+	params := withValues([]Param[T]{
+		{Layout: Elementwise(5)}, {Layout: Elementwise(0)}, {Layout: Layout{30, 10, 1}},
+		{Layout: Elementwise(200), Offset: far}, {Layout: Layout{3, 2, 2}}, {Layout: Elementwise(9), Offset: 3},
+		{Layout: Elementwise(taskLen + 7)}, {Layout: Elementwise(3), Offset: 1<<64 - 4},
+	})
+	offsets := []uint64{0, 5, 5, far, far + 200, 3, 12, 1<<64 - 4}
+	opts := DefaultOptions()
+	opts.Samples, opts.UpdateEach, opts.Seed = 3, 2, 1<<40+77
+	eachISA(t, func(t *testing.T) {
+		opt, err := New(opts, params...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		draw := uint64(0)
+		hvp := func(hz, z [][]T) error {
+			for i := range params {
+				want := make([]T, len(params[i].Value))
+				Rademacher(want, opts.Seed, draw, offsets[i])
+				for e := range want {
+					if s := T(sign(opts.Seed, draw, offsets[i]+uint64(e))); want[e] != s {
+						t.Fatalf("Rademacher: draw %d, index %d is %v, want %v", draw, offsets[i]+uint64(e), want[e], s)
+					}
+				}
+				requireSame(t, z[i], want, "draw %d, parameter %d: z", draw, i)
+			}
+			draw++
+			return nil
+		}
+		for range 4 {
+			if err := opt.Step(valuesOf(params), hvp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if draw != 6 {
+			t.Errorf("%d draws in 4 steps, want 6", draw)
+		}
+	})
+}
+
+// TestShards cuts tensors at the bounds of their blocks and gives the parts to
+// several optimizers, in any order. Each part must become what it is in the
+// whole.
+func TestShards(t *testing.T) {
+	forFloats(t, testShards[float32], testShards[float64], testShards[weight])
+}
+
+func testShards[T Float](t *testing.T) {
+	const base = 1000
+	for _, l := range []Layout{{1003, 1, 1}, {101, 9, 1}, {50, 3, 7}, {20, 1000, 1}, {5000, 9, 2}} {
+		for _, samples := range []int{1, 2} {
+			opts := DefaultOptions()
+			opts.Samples, opts.UpdateEach, opts.Workers = samples, 2, 1
+			whole := newRunner(t, opts, Param[T]{Layout: l, Offset: base})
+
+			// Three parts: the last and the first in one optimizer, the middle in
+			// another that has other workers.
+			slice := l.Block * l.Inner
+			cuts := []int{0, l.Outer / 3, l.Outer/3 + 1, l.Outer}
+			parts := make([]Param[T], 3)
+			for k := range parts {
+				parts[k] = Param[T]{
+					Layout: Layout{cuts[k+1] - cuts[k], l.Block, l.Inner},
+					Value:  whole.theta[0][cuts[k]*slice : cuts[k+1]*slice],
+					Offset: base + uint64(cuts[k]*slice),
+				}
+			}
+			outer := newRunner(t, opts, parts[2], parts[0])
+			opts.Workers = 4
+			middle := newRunner(t, opts, parts[1])
+			shares := []struct {
+				runner[T]
+				tensor, part int
+			}{{outer, 0, 2}, {outer, 1, 0}, {middle, 0, 1}}
+			for _, s := range shares { // the same problem in parts
+				lo, hi := cuts[s.part]*slice, cuts[s.part+1]*slice
+				for _, x := range []struct{ part, whole [][]T }{{s.a, whole.a}, {s.b, whole.b}, {s.c, whole.c}} {
+					x.part[s.tensor] = x.whole[0][lo:hi]
+				}
+			}
+			for range 4 {
+				whole.step(t)
+				outer.step(t)
+				middle.step(t)
+				m, v := whole.opt.State(0)
+				for _, s := range shares {
+					lo, hi := cuts[s.part], cuts[s.part+1]
+					partM, partV := s.opt.State(s.tensor)
+					requireSame(t, s.theta[s.tensor], whole.theta[0][lo*slice:hi*slice], "%+v, part %d: θ", l, s.part)
+					requireSame(t, partM, m[lo*slice:hi*slice], "%+v, part %d: m", l, s.part)
+					requireSame(t, partV, v[lo*l.Inner:hi*l.Inner], "%+v, part %d: v", l, s.part)
+				}
+			}
+		}
+	}
+}
+
+// TestNamedTypeIsFloat32 proves that a type of a caller's own trains as the one
+// below it.
+func TestNamedTypeIsFloat32(t *testing.T) {
+	plain := newRunner(t, DefaultOptions(), smallLayouts[float32]()...)
+	named := newRunner(t, DefaultOptions(), smallLayouts[weight]()...)
+	for range 3 {
+		plain.step(t)
+		named.step(t)
+		for i := range plain.theta {
+			if !slices.EqualFunc(plain.theta[i], named.theta[i], func(a float32, b weight) bool { return a == float32(b) }) {
+				t.Fatalf("parameter %d differs", i)
+			}
+		}
+	}
+}
+
+// TestStepAllocates proves that no Step after the first allocates.
+func TestStepAllocates(t *testing.T) {
+	t.Run("float32", testStepAllocates[float32])
+	if !brief() {
+		t.Run("float64", testStepAllocates[float64])
+	}
+}
+
+func testStepAllocates[T Float](t *testing.T) {
+	hyper := DefaultHyper()
+	hyper.HessianPower = 0.75
+	params := smallLayouts[T]()
+	for i := range params {
+		if i%2 == 0 {
+			params[i].Hyper = &hyper
+		}
+	}
+	params = append(params, longLayouts[T]()...)
+	eachISA(t, func(t *testing.T) {
+		for _, workers := range []int{1, 4} {
+			for _, samples := range []int{1, 3} {
+				for _, each := range []int{1, 3} {
+					name := fmt.Sprintf("%d workers, %d probes, each %d", workers, samples, each)
+					t.Run(name, func(t *testing.T) {
+						opts := DefaultOptions()
+						opts.Workers, opts.Samples, opts.UpdateEach = workers, samples, each
+						r := newRunner(t, opts, params...)
+						if got := len(r.opt.call.scratch); got != workers {
+							t.Fatalf("%d workers are %d", workers, got)
+						}
+						grads := r.gradients()
+						var hvp HVP[T] = r.hvp
+						var failed error
+						allocs := testing.AllocsPerRun(2, func() { // once more, before it counts
+							for range each {
+								if err := r.opt.Step(grads, hvp); err != nil {
+									failed = err
+								}
+							}
+						})
+						if failed != nil {
+							t.Fatal(failed)
+						}
+						if allocs != 0 {
+							t.Errorf("%v allocations", allocs)
+						}
+					})
+				}
+			}
+		}
+	})
+}
+
+// line is the model y = w·x + b, with the loss ½ mean (w·x + b − y)².
+type line struct {
+	x, y  []float64
+	theta []float64 // w, b
+	grad  []float64 // of the mean loss of all the data
+}
+
+// add adds to g and hz what the examples from lo to hi have in the sums of
+// gradients and of products with z.
+func (l *line) add(g, hz, z []float64, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		residual := l.theta[0]*l.x[i] + l.theta[1] - l.y[i]
+		along := z[0]*l.x[i] + z[1]
+		g[0], g[1] = g[0]+residual*l.x[i], g[1]+residual
+		hz[0], hz[1] = hz[0]+along*l.x[i], hz[1]+along
+	}
+}
+
+// accumulate returns an HVP that goes through micro-batches as Example_accumulation
+// does, with the same z for all of them.
+func (l *line) accumulate(micro int) HVP[float64] {
+	return func(hz, z [][]float64) error {
+		clear(l.grad) // the gradient is accumulated beside it
+		clear(hz[0])
+		n := len(l.x)
+		for lo := 0; lo < n; lo += micro {
+			l.add(l.grad, hz[0], z[0], lo, min(lo+micro, n))
+		}
+		for i := range l.grad {
+			l.grad[i] /= float64(n)
+			hz[0][i] /= float64(n)
+		}
+		return nil
+	}
+}
+
+// newLine makes a line with n noisy examples.
+func newLine(n int) *line {
+	l := &line{theta: []float64{0.3, -0.2}, grad: make([]float64, 2)}
+	r := rand.New(rand.NewPCG(5, 6))
+	for range n {
+		x := r.NormFloat64()
+		l.x, l.y = append(l.x, x), append(l.y, 2*x+1+r.NormFloat64()/10)
+	}
+	return l
+}
+
+// train makes steps with the given product and returns the parameters.
+func (l *line) train(t *testing.T, hvp HVP[float64], steps int) []float64 {
+	opts := DefaultOptions()
+	opts.Samples = 2
+	o, err := New(opts, Param[float64]{Value: l.theta})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range steps {
+		if err := o.Step([][]float64{l.grad}, hvp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l.theta
+}
+
+// means is accumulate as frameworks that return means have to do it: the
+// means of the micro-batches, each with the share of its examples.
+func (l *line) means(micro int) HVP[float64] {
+	return func(hz, z [][]float64) error {
+		clear(l.grad)
+		clear(hz[0])
+		n := len(l.x)
+		for lo := 0; lo < n; lo += micro {
+			hi := min(lo+micro, n)
+			g, h := make([]float64, 2), make([]float64, 2)
+			l.add(g, h, z[0], lo, hi)
+			size, share := float64(hi-lo), float64(hi-lo)/float64(n)
+			for i := range g {
+				l.grad[i] += share * (g[i] / size)
+				hz[0][i] += share * (h[i] / size)
+			}
+		}
+		return nil
+	}
+}
+
+// TestAccumulation holds micro-batches against the whole batch. Sums that go
+// on from one micro-batch to the next make the same additions, and so the same
+// bits; weighted means round differently, within a few units in the last place
+// of a step.
+func TestAccumulation(t *testing.T) {
+	const n, steps = 103, 300
+	whole := newLine(n)
+	want := slices.Clone(whole.train(t, whole.accumulate(n), steps))
+	for _, micro := range []int{1, 7, 16, 64, 102} {
+		l := newLine(n)
+		if got := l.train(t, l.accumulate(micro), steps); !slices.Equal(got, want) {
+			t.Errorf("micro-batches of %d, sums: θ = %v, want the bits of the whole batch, %v", micro, got, want)
+		}
+		l = newLine(n)
+		got := l.train(t, l.means(micro), steps)
+		for i := range got {
+			if d := math.Abs(got[i] - want[i]); !(d <= 1e-12) {
+				t.Errorf("micro-batches of %d, means: θ[%d] is off by %g, want at most 1e-12", micro, i, d)
+			}
 		}
 	}
 }

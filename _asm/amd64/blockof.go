@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	"fmt"
@@ -77,7 +77,7 @@ func (k *kernel) newBlockOf(frame Mem) *blockOf {
 // elements.
 func (k *kernel) laneTable() Mem {
 	name := fmt.Sprintf("lanes%d%s", k.elem*8, map[bool]string{true: "Wide"}[k.wide()])
-	return table(name, func(add func(Constant)) {
+	return data(name, func(add func(Constant)) {
 		index := k.indexBytes()
 		indices := k.bytes() / index
 		words := k.elem / index // for each element

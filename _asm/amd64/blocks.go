@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -302,11 +302,7 @@ func (k *kernel) atMost(left, n reg.GPVirtual) {
 // denominators takes longer than the elements of a group, and a processor that
 // retires in order cannot begin the next one before it is through.
 func (k *kernel) updateBlocks() {
-	frame := k.text("updateBlocks", "func(theta, m, v, grad, hz *float, blocks, block int, s *float, power int)",
-		k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame(),
-		"makes a step of contiguous blocks of block elements each:",
-		"v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).",
-		"It requires block of at least 1.")
+	frame := k.begin("updateBlocks", k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame())
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	sum := frame.Offset(k.scalarsFrame())
 	frame = sum.Offset(k.bytes())
@@ -349,13 +345,10 @@ func (k *kernel) updateBlocks() {
 	k.ret()
 }
 
-// descendBlocks is the second of the two stages of a step, for contiguous
+// descendBlocks is the second of the two passes of a step, for contiguous
 // blocks.
 func (k *kernel) descendBlocks() {
-	frame := k.text("descendBlocks", "func(theta, m, grad, den *float, blocks, block int, s *float)", k.scalarsFrame()+k.blockOfFrame(),
-		"makes the second stage of a step of contiguous blocks, with one denominator for each:",
-		"for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).",
-		"It requires block of at least 1.")
+	frame := k.begin("descendBlocks", k.scalarsFrame()+k.blockOfFrame())
 	c := k.loadScalars(arg("s"), frame, ofParameters)
 	b := k.newBlockOf(frame.Offset(k.scalarsFrame()))
 	theta, m, g, den, left := arg("theta"), arg("m"), arg("grad"), arg("den"), arg("blocks")
@@ -378,9 +371,7 @@ func (k *kernel) descendBlocks() {
 
 // blockMeans is the mean over contiguous blocks.
 func (k *kernel) blockMeans() {
-	frame := k.text("blockMeans", "func(d, x *float, blocks, block int, div float)", k.sumsFrame(),
-		"sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.",
-		"It requires block of at least 1.")
+	frame := k.begin("blockMeans", k.sumsFrame())
 	s := k.newSums("x", k.absMask(), frame)
 	d, left := arg("d"), arg("blocks")
 	div := k.vec()
@@ -401,8 +392,7 @@ func (k *kernel) blockMeans() {
 
 // addAbs adds a piece of a long block to its partial sums.
 func (k *kernel) addAbs() {
-	k.text("addAbs", "func(p, x *float, n int)", 0,
-		"adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.")
+	k.begin("addAbs", 0)
 	p, x := arg("p"), arg("x")
 	n, index := k.count("n")
 	abs := k.absMask()

@@ -1,9 +1,11 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
 // The bodies that all kernels of the step share, in the order of the generic
@@ -67,7 +69,7 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 		}
 	}
 	other, half, two, raised := k.label("other"), k.label("half"), k.label("two"), k.label("raised")
-	CMPQ(mem("power"), I8(powerOne))
+	CMPQ(mem("power"), I8(table.PowerOne))
 	JNE(LabelRef(other))
 	each(func(i int) { k.sqrt(v[i], den[i]) })
 	Label(raised)
@@ -78,7 +80,7 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 	k.outOfLine = append(k.outOfLine, func() {
 		Label(other)
 		JG(LabelRef(two))
-		CMPQ(mem("power"), I8(powerHalf))
+		CMPQ(mem("power"), I8(table.PowerHalf))
 		JE(LabelRef(half))
 		each(func(i int) { k.mov(c.one, den[i]) })
 		JMP(LabelRef(raised))
@@ -115,12 +117,6 @@ func (c *scalars) curvature(v, den, d, index reg.GPVirtual, divide bool, nv int,
 		k.store(q[i], k.at(den, index, i), part)
 	}
 }
-
-// The Go constants of type power.
-const (
-	powerHalf = 1
-	powerOne  = 2
-)
 
 // firstMoment returns m' from the operands m and g.
 func (c *scalars) firstMoment(m, g Op) reg.VecVirtual {
@@ -182,8 +178,8 @@ func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements .
 	firstMoment := func(i int) reg.VecVirtual {
 		return c.firstMoment(k.operand(elements[i].m, part), k.operand(elements[i].g, part))
 	}
-	if c.vanishing != nil {
-		moments := c.vanishingFirstMoments(elements)
+	if c.subnormal != nil {
+		moments := c.subnormalFirstMoments(elements)
 		firstMoment = func(i int) reg.VecVirtual { return moments[i] }
 	}
 	for i, e := range elements {

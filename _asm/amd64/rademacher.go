@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	"fmt"
@@ -86,7 +86,7 @@ func (k *kernel) constant(m Mem) Op {
 // The blocks are numbered so that the lower and the upper halves of the 128-bit
 // lanes, which store takes apart, are runs of blocks.
 func (k *kernel) philoxTable() Mem {
-	return table(fmt.Sprintf("philox%d", k.bits), func(add func(Constant)) {
+	return data(fmt.Sprintf("philox%d", k.bits), func(add func(Constant)) {
 		lanes := k.bits / 64
 		each := func(x func(lane int) int) {
 			for l := range lanes {
@@ -250,7 +250,7 @@ func (k *kernel) startAt(bit reg.GPVirtual, shifts ...reg.VecVirtual) {
 // signShifts are the shifts that bring bit first + l of a word to the sign of
 // lane l.
 func (k *kernel) signShifts(first int) Mem {
-	return table(fmt.Sprintf("signShifts%d", k.elem*8), func(add func(Constant)) {
+	return data(fmt.Sprintf("signShifts%d", k.elem*8), func(add func(Constant)) {
 		for l := range 32 {
 			add(integer(k.elem, k.elem*8-1-l))
 		}
@@ -300,9 +300,7 @@ func (s *signs) run(bits reg.VecVirtual, n int, last Op, store func(ops ...Op), 
 // which may begin at any bit.
 func (k *kernel) rademacher() {
 	const beyond = 8 // a chunk's bits are read as a vector's lane
-	frame := k.text("rademacher", "func(z *float, n int, seed, draw, offset uint64)", k.batchBytes()+beyond,
-		"sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.",
-		"It requires that offset+n does not exceed 2^64.")
+	frame := k.begin("rademacher", k.batchBytes()+beyond)
 	z, n := arg("z"), arg("n")
 	c := k.newPhiloxConstants()
 	s := k.newSigns()

@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -17,9 +17,7 @@ func (k *kernel) streamRademacher() {
 		run    = 16 // signs, of which a lane has all bits wherever they begin in a byte
 		pairs  = 4  // of rounds, with which the batch before is turned into signs
 	)
-	frame := k.text("streamRademacher", "func(z *float, n int, seed, draw, offset uint64)", k.batchBytes()+beyond+k.bytes(),
-		"sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10, past the caches.",
-		"It requires that z is aligned to 64 bytes and that n is a positive multiple of 1,792.")
+	frame := k.begin("streamRademacher", k.batchBytes()+beyond+k.bytes())
 	shared := k.batch() / 8 // blocks of a batch that the next has too: the start of one block at least
 	blocks := k.batch() - shared
 	z, n := arg("z"), arg("n")

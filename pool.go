@@ -1,0 +1,91 @@
+package adahessian
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// A pool makes the phases of a step on several goroutines. A phase is a number
+// of tasks, which any goroutine takes one after the other. Each task writes
+// memory of its own, so the number of goroutines changes nothing but the time.
+// The pool knows nothing of what a task does.
+type pool struct {
+	phases  [phaseCount]work // made with the optimizer, then only read
+	workers int              // most goroutines, the caller's among them
+	worker  func()           // another goroutine: made once, so that starting it allocates nothing
+
+	first, last phase                    // of those under way
+	taken, left [phaseCount]atomic.Int64 // tasks that have been taken, and that are not done
+	started     atomic.Int64             // goroutines, the caller's not among them
+	done        sync.WaitGroup
+	stopped     atomic.Bool
+}
+
+// work is what a phase does.
+type work struct {
+	tasks int
+	do    func(task, worker int) // worker numbers the goroutine, from 0
+}
+
+func (p *pool) init(workers int) {
+	p.workers = workers
+	p.worker = func() {
+		p.take(int(p.started.Add(1)))
+		p.done.Done()
+	}
+}
+
+// run makes the phases from the first to the last, each when that before it is
+// through, on as many goroutines as there are, at most. It returns whether all
+// were made: a phase in which a task has called stop is the last.
+func (p *pool) run(first, last phase, workers int) (through bool) {
+	p.first, p.last = first, last
+	for f := first; f <= last; f++ {
+		p.taken[f].Store(0)
+		p.left[f].Store(int64(p.phases[f].tasks))
+	}
+	p.stopped.Store(false)
+	p.started.Store(0)
+	others := min(p.workers, workers) - 1
+	p.done.Add(others)
+	for range others {
+		go p.worker()
+	}
+	p.take(0)
+	p.done.Wait()
+	return !p.stopped.Load()
+}
+
+// stop makes the present phase the last. A task calls it.
+func (p *pool) stop() { p.stopped.Store(true) }
+
+// take takes part in the phases. A goroutine may take 70 µs to begin on a processor
+// that was idle, as long as some phases. So it stays for all of them, and waits in
+// between for the tasks that others are at, which is short, and not for goroutines
+// that have not begun.
+func (p *pool) take(worker int) {
+	for f := p.first; f <= p.last; f++ {
+		p.drain(f, worker)
+		for f < p.last && p.left[f].Load() > 0 {
+			runtime.Gosched()
+		}
+		if p.stopped.Load() {
+			return
+		}
+	}
+}
+
+// drain takes tasks until none is left.
+func (p *pool) drain(f phase, worker int) {
+	w := &p.phases[f]
+	took := 0
+	for ; ; took++ {
+		i := int(p.taken[f].Add(1)) - 1
+		if i >= w.tasks {
+			break
+		}
+		w.do(i, worker)
+	}
+	p.left[f].Add(int64(-took))
+}

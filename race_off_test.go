@@ -1,5 +1,0 @@
-//go:build !race
-
-package adahessian
-
-const underRace = false

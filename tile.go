@@ -1,0 +1,281 @@
+package adahessian
+
+import (
+	"unsafe"
+)
+
+const (
+	// maxCall is the most elements that one call of assembly works on.
+	// Assembly cannot be preempted, and would hold up the garbage collector.
+	maxCall = 16 << 10
+
+	// tileBytes is the most, about, that a step in two passes takes of each stream
+	// at a time: a tile stays in the L1 cache between the passes, and is so
+	// short that memory hardly notices the change. The power functions take
+	// groupBytes of blocks together; a smaller group costs as much.
+	tileBytes  = 2048
+	groupBytes = 128
+
+	// onePassWidth is the width up to which a step of strided blocks is made in one
+	// pass, and the columns for which Update has scratch on the stack.
+	onePassWidth = 1024
+
+	// scratchLen is the length of an optimizer's buffer for the denominators of
+	// a tile, and so the most columns of one. Short runs of many rows cost
+	// time in memory, where each run begins on a page of its own.
+	scratchLen = 4 << 10
+
+	// rowBytes is what a tile has of each row of strided blocks, at least.
+	rowBytes = 16 << 10
+
+	// aheadBytes is the most of a tile's products that are asked for while the
+	// tile before is worked on: they wait in the L2 cache.
+	aheadBytes = 256 << 10
+)
+
+// updatePanel makes a step of a panel. With cached not nil the curvature of
+// every block is kept there: where hz is nil it is used, else it is set from
+// hz. scratch holds at least onePassWidth values.
+func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficients[T], scratch []T) {
+	noteUpdate(theta, m, v, g, hz, cached, p)
+	if p.block == 1 && cached == nil && p.outer <= maxCall && c.power != powerAny {
+		update(theta, m, v, g, hz, nil, p, &c.scalars, c.power) // soon done, for small tensors
+		return
+	}
+	s := c.scalarsFor(p.block)
+	if cached == nil && fitsOnePass(p, c.power) {
+		updateOnePass(theta, m, v, g, hz, p, &s, c, scratch)
+	} else {
+		updateTwoPass(theta, m, v, g, hz, cached, p, &s, c, scratch)
+	}
+}
+
+// fitsOnePass reports whether a step of the panel is made in one pass by one kernel:
+// that holds for blocks of moderate size and a power with a special case.
+func fitsOnePass(p panel, k power) bool {
+	if k == powerAny {
+		return false
+	}
+	if p.contiguous() {
+		return p.block <= maxCall/8 // the kernels take groups of 8 or 16 blocks
+	}
+	return p.width <= onePassWidth && p.block*p.width <= maxCall
+}
+
+// updateOnePass makes a step of a panel that fits one pass.
+func updateOnePass[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
+	outer, _ := p.tileSize(maxCall, p.width)
+	for o := 0; o < p.outer; o += outer {
+		q, e, b := p.tile(o, 0, outer, p.width)
+		update(theta[e:], m[e:], v[b:], g[e:], hz[e:], scratch, q, s, c.power)
+	}
+}
+
+// updateTwoPass makes a step of a panel in two passes over each tile: its
+// denominators into scratch, then its elements.
+func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
+	size := int(unsafe.Sizeof(T(0)))
+	outer, width := p.tileSize(tileBytes/size, min(len(scratch), rowBytes/size))
+	if group := groupBytes / size; p.contiguous() && outer >= group/4 {
+		outer = (outer + group - 1) &^ (group - 1)
+	}
+	for o := 0; o < p.outer; o += outer {
+		for i := 0; i < p.width; i += width {
+			q, e, b := p.tile(o, i, outer, width)
+			den := scratch[:q.blocks()]
+			d := den
+			if cached != nil {
+				d = cached[b:][:len(den)]
+			}
+			if hz != nil {
+				meanPanel(d, hz[e:], q, s.div)
+			}
+			denominators(v[b:][:len(den)], den, d, s, c.power, c.exponent)
+			descendPanel(theta[e:], m[e:], g[e:], den, nextTile(hz, g[e:], p, o, i, outer, width), q, s)
+		}
+	}
+}
+
+// nextTile returns the products of the tile behind that of slice o and column
+// i, for descend to ask for, or other where there is no such tile, or so long a
+// one that the beginning has left the cache by the time that it is read.
+func nextTile[T Float](hz, other []T, p panel, o, i, outer, width int) []T {
+	if hz == nil || outer*p.block*width*int(unsafe.Sizeof(T(0))) > aheadBytes {
+		return other
+	}
+	if i += width; i >= p.width {
+		o, i = o+outer, 0
+	}
+	if o >= p.outer {
+		return other
+	}
+	_, e, _ := p.tile(o, i, outer, width)
+	return hz[e:]
+}
+
+// meanPanel sets d to the sums of |x| over the panel's blocks, divided by div.
+func meanPanel[T Float](d, x []T, p panel, div T) {
+	p = p.asRow()
+	switch {
+	case p.contiguous() && p.block <= maxCall:
+		outer := maxCall / p.block
+		for o := 0; o < p.outer; o += outer {
+			q, e, b := p.tile(o, 0, outer, 1)
+			blockMeans(d[b:][:q.outer], x[e:][:q.len()], p.block, div)
+		}
+	case p.contiguous():
+		for o := range d {
+			d[o] = longBlockMean(x[o*p.block:][:p.block], div)
+		}
+	default:
+		outer, width := p.tileSize(maxCall, 64)
+		for o := 0; o < p.outer; o += outer {
+			for i := 0; i < p.width; i += width {
+				q, e, _ := p.tile(o, i, outer, width)
+				stridedMeansTile(d[o*p.width+i:][:q.blocks()], x[e:], q, div)
+			}
+		}
+	}
+}
+
+// longBlockMean is the mean of a contiguous block of more than maxCall
+// elements.
+func longBlockMean[T Float](x []T, div T) T {
+	var p partialSums[T]
+	for len(x) > 0 {
+		n := min(len(x), maxCall)
+		addAbs(&p, x[:n])
+		x = x[n:]
+	}
+	return p.fold() / div
+}
+
+// stridedMeansTile is stridedMeans in calls of at most maxCall elements, or
+// of as many rows as that allows.
+func stridedMeansTile[T Float](d, x []T, p panel, div T) {
+	rows := max(1, maxCall/p.width)
+	if p.block <= rows {
+		stridedMeans(d, x, p, div, false)
+		return
+	}
+	for b := 0; b < p.block; b += rows {
+		q := panel{1, min(rows, p.block-b), p.stride, p.width}
+		by := T(1) // exact: only the last part divides
+		if b+q.block == p.block {
+			by = div
+		}
+		stridedMeans(d, x[b*p.stride:], q, by, b > 0)
+	}
+}
+
+// descendPanel is descend in calls of at most maxCall elements.
+func descendPanel[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
+	if p.len() <= maxCall {
+		descend(theta, m, g, den, ahead, p, s)
+		return
+	}
+	// Rows of a slice: with contiguous blocks, elements of a block.
+	rows := max(1, maxCall/p.width)
+	for o := range p.outer {
+		for b := 0; b < p.block; b += rows {
+			e := (o*p.block + b) * p.stride
+			descend(theta[e:], m[e:], g[e:], den[o*p.width:][:p.width], ahead[min(e, len(ahead)):],
+				panel{1, min(rows, p.block-b), p.stride, p.width}, s)
+		}
+	}
+}
+
+// panelFinite reports whether all elements of a panel are finite.
+func panelFinite[T Float](x []T, p panel) bool {
+	if p.width == p.stride {
+		return finiteRange(x[:p.len()])
+	}
+	for b := range p.block { // of one slice
+		if !finiteRange(x[b*p.stride:][:p.width]) {
+			return false
+		}
+	}
+	return true
+}
+
+// finiteRange is allFinite in calls of at most maxCall elements.
+func finiteRange[T Float](x []T) bool {
+	noteRead(x)
+	for len(x) > maxCall {
+		if !allFinite(x[:maxCall]) {
+			return false
+		}
+		x = x[maxCall:]
+	}
+	return allFinite(x)
+}
+
+// updateList makes the step of each of several tensors without blocks, of maxCall
+// elements in all at most, whose m and v lie together, for a power with a special
+// case.
+func updateList[T Float](theta [][]T, m, v []T, g, hz [][]T, c *Coefficients[T]) {
+	noteUpdates(theta, m, v, g, hz)
+	updateMulti(theta, m, v, g, hz, &c.scalars, c.power)
+}
+
+// eachFinite reports whether all elements of several slices, each of maxCall at
+// most, are finite.
+func eachFinite[T Float](x [][]T) bool {
+	noteReads(x)
+	return allFiniteMulti(x)
+}
+
+// update makes the step of a panel that fits one call. den has room for a
+// denominator of each column where the blocks are strided.
+func update[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k power) {
+	switch {
+	case !p.contiguous():
+		updateRows(theta, m, v, g, hz, den, p, s, k)
+	case p.block == 1:
+		updateElements(theta[:p.outer], m, v, g, hz, s, k)
+	default:
+		updateBlocks(theta, m, v, g, hz, p, s, k)
+	}
+}
+
+// denominators sets v to v' and den to the denominators, from the curvature d: the
+// first pass of a step. den may be d. a is k/2, and matters for powerAny.
+func denominators[T Float](v, den, d []T, s *scalars[T], k power, a float64) {
+	if k == powerAny {
+		e := newExponent(a)
+		curvaturePow(v, den, d, s, &e)
+	} else {
+		curvature(v, den, d, s, k)
+	}
+}
+
+// descend sets m to m' and theta to θ', with a denominator for each block: the
+// second pass of a step. ahead is what is read next.
+func descend[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
+	if p.contiguous() && p.block > 1 {
+		descendBlocks(theta, m, g, den, p, s)
+	} else {
+		descendRows(theta, m, g, den, ahead, p.asRow(), s)
+	}
+}
+
+// updateOneByOne is updateMulti where there is no kernel for that: it makes the
+// step of each of several tensors without blocks, of maxCall elements in all at
+// most, whose m and v lie together.
+func updateOneByOne[T Float](theta [][]T, m, v []T, g, hz [][]T, s *scalars[T], k power) {
+	for i, t := range theta {
+		updateElements(t, m, v, g[i], hz[i], s, k)
+		m, v = m[len(t):], v[len(t):]
+	}
+}
+
+// allFiniteOneByOne is allFiniteMulti, allFinite for each of several slices, where
+// there is no kernel for that.
+func allFiniteOneByOne[T Float](x [][]T) bool {
+	for _, x := range x {
+		if !allFinite(x) {
+			return false
+		}
+	}
+	return true
+}
