@@ -246,6 +246,10 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
+// endsWithParent makes the system end a program that a test starts with the test's
+// own, however that ends, where it can.
+var endsWithParent = func(*exec.Cmd) {}
+
 // printISA is the environment variable that makes TestISA print ISA().
 const printISA = "ADAHESSIAN_TEST_PRINT_ISA"
 
@@ -274,6 +278,7 @@ func TestISA(t *testing.T) {
 		{"ADAHESSIAN_DISABLE=All", "generic", ""},
 		{"ADAHESSIAN_DISABLE=avx,all,sse", "generic", "avx,sse"},
 		{"GODEBUG=cpu.avx512=off", defaultISA("avx512"), ""},
+		{"GODEBUG=cpu.avx512f=off", defaultISA("avx512"), ""},
 		{"GODEBUG=cpu.avx512bw=off", defaultISA("avx512"), ""},
 		{"GODEBUG=cpu.all=off", "generic", ""},
 	} {

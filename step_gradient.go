@@ -25,6 +25,9 @@ func (o *Optimizer[T]) StepGradient(grad func(grads [][]T) error) error {
 	if grad == nil {
 		return fmt.Errorf("%w: StepGradient: grad is nil", ErrOption)
 	}
+	if err := o.idle("StepGradient"); err != nil {
+		return err
+	}
 	if o.gradient == nil {
 		o.gradient = o.newGradientStep()
 	}
@@ -34,7 +37,7 @@ func (o *Optimizer[T]) StepGradient(grad func(grads [][]T) error) error {
 	for i, value := range o.memory.values {
 		s.fd.params[i].Value = value // Rebind moves it
 	}
-	if err := s.first(); err != nil {
+	if err := s.first(&o.usage); err != nil {
 		return err
 	}
 	return o.Step(s.grads, s.hvp)
@@ -66,7 +69,8 @@ func (o *Optimizer[T]) newGradientStep() *gradientStep[T] {
 }
 
 // first takes the gradient at the parameters' values.
-func (s *gradientStep[T]) first() error {
+func (s *gradientStep[T]) first(u *usage[T]) error {
+	defer u.enter("grad")()
 	for _, x := range s.own {
 		clear(x)
 	}

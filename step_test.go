@@ -481,10 +481,10 @@ func testProbes[T Float](t *testing.T) {
 	const far = 1<<39 - 70 // the block number's low word overflows within
 	params := withValues([]Param[T]{
 		{Layout: Elementwise(5)}, {Layout: Elementwise(0)}, {Layout: Layout{30, 10, 1}},
-		{Layout: Elementwise(200), Offset: far}, {Layout: Layout{3, 2, 2}}, {Layout: Elementwise(9), Offset: 3},
-		{Layout: Elementwise(taskLen + 7)}, {Layout: Elementwise(3), Offset: 1<<64 - 4},
+		{Layout: Elementwise(200), Offset: far}, {Layout: Layout{3, 2, 2}}, {Layout: Elementwise(9), Offset: 403},
+		{Layout: Elementwise(taskLen + 7)}, {Layout: Elementwise(135), Offset: 1<<64 - 135},
 	})
-	offsets := []uint64{0, 5, 5, far, far + 200, 3, 12, 1<<64 - 4}
+	offsets := []uint64{0, 5, 5, far, far + 200, 403, 412, 1<<64 - 135}
 	opts := DefaultOptions()
 	opts.Samples, opts.UpdateEach, opts.Seed = 3, 2, 1<<40+77
 	eachISA(t, func(t *testing.T) {
@@ -503,6 +503,7 @@ func testProbes[T Float](t *testing.T) {
 					}
 				}
 				requireSame(t, z[i], want, "draw %d, parameter %d: z", draw, i)
+				clear(hz[i])
 			}
 			draw++
 			return nil
