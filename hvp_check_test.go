@@ -317,8 +317,8 @@ func TestCheckHVPCalls(t *testing.T) {
 		},
 		func(hz, z [][]float64) error { toHVP++; return l.hvp(hz, z) }, 1)
 	wantError(t, err, ErrHVP, "cannot be decided in float64")
-	if toHVP > 18 || toGrad > 500 {
-		t.Errorf("%d calls of hvp and %d of grad, want at most 18 and 500", toHVP, toGrad)
+	if toHVP > 20 || toGrad > 600 {
+		t.Errorf("%d calls of hvp and %d of grad, want at most 20 and 600", toHVP, toGrad)
 	}
 }
 

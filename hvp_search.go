@@ -195,10 +195,15 @@ func (s *search[T]) evaluate(level int) (bool, error) {
 // gradients are as large as g.
 func (c *hvpCheck[T]) roundingAt(level int, g float64) float64 {
 	p := precisionOf[T]()
-	noise := max(float64(roundings*p.epsilon*max(g, p.normal)), c.rounding)
+	return c.roundingOf(max(float64(roundings*p.epsilon*max(g, p.normal)), c.rounding), level)
+}
+
+// roundingOf returns the H z that a rounding of gradients makes of none at a
+// level.
+func (c *hvpCheck[T]) roundingOf(rounding float64, level int) float64 {
 	sum := 0.0
 	for _, group := range c.fd.groups {
-		sum += noise / (group.step * stepFactor(level))
+		sum += rounding / (group.step * stepFactor(level))
 	}
 	return sum
 }
@@ -292,21 +297,22 @@ func (s *search[T]) hopeless(level int) bool {
 }
 
 // vanishes reports whether steps up to a level show that there is no curvature,
-// and hz is none but for the rounding of the default step.
+// and hz is none but for the rounding of the default step. Of the gradient only
+// one rounding is granted: more can hide the curvature of a loss that bends.
 func (s *search[T]) vanishes(level int) bool {
 	p := precisionOf[T]()
 	least := math.Inf(1)
 	for _, g := range s.fd.groups {
 		least = min(least, g.step/p.step)
 	}
-	none := negligible * max(s.gradient, p.normal) / least
+	one := func(l int) float64 { return s.roundingOf(0.6*p.epsilon*max(s.gradient, p.normal), l) }
 	for l := s.bottom; l <= level; l++ {
 		r := s.known(l)
-		if !(r.largest <= r.rounding) {
+		if !(r.largest <= one(l)) {
 			return false
 		}
-		if r.rounding <= none {
-			return r.against.diff <= r.rounding+s.granted()
+		if one(l) <= negligible*max(s.gradient, p.normal)/least {
+			return r.against.diff <= one(l)+one(0)
 		}
 	}
 	return false

@@ -154,8 +154,8 @@ func dropout[T adahessian.Float](p *problem[T], r *rand.Rand, anew bool) adahess
 
 // witness passes calls on to a product and measures how far it is from the
 // exact one, relative to the largest |H z|, as CheckHVP does: where the
-// parameters are at first, over all calls with signs, and over all with other
-// z; elsewhere, in each call.
+// parameters are at first, over all calls with signs; elsewhere, in each call. A
+// call with another z, 2z+y of signs, counts by a third.
 type witness[T adahessian.Float] struct {
 	p               *problem[T]
 	hvp             adahessian.HVP[T]
@@ -208,7 +208,8 @@ func (w *witness[T]) call(hz, z [][]T) error {
 
 // difference returns the largest relative difference.
 func (w *witness[T]) difference() float64 {
-	return max(w.signs.relative(), w.combined.relative(), w.elsewhere)
+	combined := distance{w.combined.most / 3, max(w.signs.largest, w.combined.largest/3)}
+	return max(w.signs.relative(), combined.relative(), w.elsewhere)
 }
 
 func same[T adahessian.Float](x, y [][]T) bool {
