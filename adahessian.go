@@ -65,7 +65,8 @@ func DefaultOptions() Options {
 	return Options{Hyper: DefaultHyper(), Samples: 1, UpdateEach: 1}
 }
 
-// Param is one tensor that an Optimizer trains. A frozen tensor is not given.
+// Param is one tensor that an Optimizer trains. To freeze a tensor for good, leave
+// it out; to freeze it for some steps, see Step.
 type Param[T Float] struct {
 	// Name stands in errors and in saved state. It may be empty, or that of
 	// another Param.
@@ -73,7 +74,8 @@ type Param[T Float] struct {
 
 	// Value is θ, row-major, of any length. The Optimizer keeps the slice, and
 	// Step updates its elements in place; the caller may change them between
-	// steps. No other Param may share its memory.
+	// steps, and Rebind gives the parameter another slice. No other Param may share
+	// its memory.
 	Value []T
 
 	// Layout says which elements share their curvature, and has as many
@@ -267,7 +269,8 @@ func (o *Optimizer[T]) newTensor(i int, p Param[T]) (tensor[T], error) {
 }
 
 // NeedsHessian reports whether the next Step will call its hvp: at the first
-// step and then at every UpdateEach-th. Within hvp it speaks of the present Step.
+// step, and then UpdateEach steps after the last refresh. Within hvp it speaks of the
+// present Step.
 func (o *Optimizer[T]) NeedsHessian() bool {
 	return o.usage.self != nil && (o.age == 0 || o.age >= uint64(o.options.UpdateEach))
 }

@@ -1,6 +1,7 @@
 package adahessian
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,8 +17,27 @@ import (
 // most is four of the widest vectors, of float32, and three elements.
 const most = 4*16 + 3
 
-// brief reports whether to try a part of the combinations only.
+// Tests of many combinations come in three lengths: brief ones, for whoever waits
+// for each, the usual ones, and long ones that try everything.
+var long = flag.Bool("long", false, "try every combination, as the gate does")
+
+// brief reports whether to try a small part of the combinations only.
 func brief() bool { return testing.Short() || underRace }
+
+// all reports whether to try all of them, and otherwise notes what is left out.
+func all(what string) bool {
+	if *long && !brief() {
+		return true
+	}
+	leave(what, "-long")
+	return false
+}
+
+// leave notes what a test leaves out, and with which flag or variable it does not.
+func leave(what, flag string) { leftOut[what] = flag }
+
+// leftOut is what the tests so far have left out.
+var leftOut = map[string]string{}
 
 // lengths returns 0 to most and some large ones.
 func lengths(large ...int) (n []int) {
@@ -71,18 +91,23 @@ type rota[T Float] struct {
 	exported bool // the calls are of the exported functions
 }
 
-// thin is which part of the calls is made, every third for example: what the
-// environment variable ADAHESSIAN_THIN says, for emulators, where a second is
-// a minute. It is to have no factor in common with the lengths of inner loops.
+// thin is which part of the calls is made where the environment variable
+// ADAHESSIAN_THIN says so, every third for example. It is for emulators, where a
+// second is a minute.
 var thin = func() int {
 	n, _ := strconv.Atoi(os.Getenv("ADAHESSIAN_THIN"))
 	return max(1, n)
 }()
 
-// skip reports whether a call is left out.
+// skip reports whether a call is left out. Of usual tests every third is made: that
+// has no factor in common with the lengths of inner loops, and neither is thin to.
 func (r *rota[T]) skip() bool {
+	every := thin
+	if thin == 1 && !brief() && !all("two of three calls of a kernel") {
+		every = 3
+	}
 	r.calls++
-	return r.calls%thin != 0
+	return r.calls%every != 0
 }
 
 func newRota[T Float]() *rota[T] { return &rota[T]{sources: sources[T]()} }
@@ -360,7 +385,7 @@ func testKernelUpdateRows[T Float](t *testing.T) {
 // first of stepHypers.
 func representatives[T Float](n, hypers int) (calls []call[T]) {
 	calls = []call[T]{
-		rademacherCall[T](n, 1, 2, 3), addProbeCall[T](n), allFiniteCall[T](n), addAbsCall[T](n),
+		rademacherCall[T](n, 1, 2, 3), addProbeCall[T](n), allFiniteCall[T](n),
 		blockMeansCall[T](n, 3, 3), stridedMeansCall[T](panel{1, 3, n + 2, n}, 3, true),
 	}
 	for _, c := range stepCases[T](curvaturePowers, 3)[:hypers*len(curvaturePowers)] {
@@ -386,7 +411,7 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 	data := sources[T]()[plain]
 	n := 2*lanes512[T]() + 3
 	special := specials[T]()
-	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n)) // which the digest does not have
+	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n), addAbsCall[T](n)) // which the digest does not have
 	for _, c := range stepCases[T](kernelPowers, 3)[:len(kernelPowers)] {
 		calls = append(calls, updateMultiCall(n, c))
 	}
@@ -400,6 +425,8 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 			step := max(2, buffer.n/n)
 			if brief() || isa() == "generic" {
 				step = 13
+			} else if !all("three of four special values in each place") {
+				step = max(8, step)
 			}
 			for at := range buffer.n {
 				if brief() && (at+turn)%max(3, thin) != 0 {
@@ -548,6 +575,8 @@ func layouts() (l []Layout) {
 		Layout{2, maxCall / onePassWidth, onePassWidth}, Layout{2, maxCall/onePassWidth + 1, onePassWidth}, Layout{2, 3, onePassWidth + 1}, // either side of one pass
 		Layout{1, 3, 5000}, Layout{2, 2, scratchLen}, Layout{1, 3, scratchLen + 1}, Layout{1, 2, 2*scratchLen + 3}, // long rows
 		Layout{1, 20000, 3}, Layout{2, 17000, 2}, Layout{1, maxCall / 2, 4}, // high columns
+		Layout{1, runLen, 3}, Layout{1, runLen + 1, 2}, Layout{1, 2 * runLen, 2}, Layout{3, 2*runLen + 5, 2}, // and runs of them
+		Layout{1, runLen + 3, meanColumns + 3}, Layout{2, 2 * runLen, 1}, Layout{1, 3*runLen - 1, 1}, Layout{1, 5*runLen + 33, 1},
 		Layout{1, 300, 130}, // both
 	)
 	return slices.DeleteFunc(l, func(l Layout) bool { return brief() && l.Len() > 3*maxCall })
@@ -718,10 +747,11 @@ func testKernelSubnormal[T Float](t *testing.T) {
 		}
 	}
 
-	n := 4096 + 13
-	rounds := 40
+	n, rounds := 4096+13, 8
 	if brief() || thin > 1 || isa() == "generic" {
 		n, rounds = 1024+13, 3
+	} else if all("32 of 40 rounds with gradients that vanish") {
+		rounds = 40
 	}
 	for round := range rounds {
 		for i, c := range cases {

@@ -42,6 +42,16 @@ func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
 // the product computed in place, is such a slice too: whatever hvp writes into
 // z, the step uses the signs that were drawn.
 //
+// A nil gradient skips its parameter in this step: the parameter, its moments, its
+// kept curvature and its own number of steps stay. Bias correction counts a
+// parameter's own steps (as PyTorch's optimizers do). Which gradients are nil is read
+// after the first product, and must not change until the last. The probe is drawn for a
+// skipped parameter all the same; hvp should take its z for zero, since the parameter is
+// a constant in this step, and what hvp leaves in its hz means nothing, NaN included.
+// Between refreshes a parameter that was skipped at every refresh so far has no
+// curvature to step by: it is skipped until the next one. At least one gradient must
+// not be nil.
+//
 // What hz[i] holds on entry means nothing: some elements are NaN, and where hvp
 // has not written one of these, or has only added to it, Step says so, also with
 // Options.SkipFiniteCheck. It marks the first and the last element, that in the

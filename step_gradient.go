@@ -29,6 +29,9 @@ func (o *Optimizer[T]) StepGradient(grad func(grads [][]T) error) error {
 	if grad == nil {
 		return fmt.Errorf("%w: StepGradient: grad is nil", ErrOption)
 	}
+	if err := o.idle("StepGradient"); err != nil {
+		return err
+	}
 	if o.gradient == nil {
 		o.gradient = o.newGradientStep()
 	}

@@ -28,6 +28,8 @@ func longLayouts[T Float]() []Param[T] {
 	return []Param[T]{
 		{Layout: Layout{2, maxCall + 600, 1}},
 		{Layout: Layout{1, maxCall + 5, 2}},
+		{Layout: Layout{1, 2*runLen + 9, 1}}, // several runs
+		{Layout: Layout{1, 2*runLen + 9, 3}},
 		{Layout: Layout{1, 2, scratchLen + 100}},
 		{Layout: Layout{3, maxCall / 8, 1}}, // the longest that is updated in one pass
 		{Layout: Layout{3, maxCall/8 + 1, 1}},
@@ -86,9 +88,12 @@ func TestStepLong(t *testing.T) {
 
 func testStepLong[T Float](t *testing.T) {
 	eachISA(t, func(t *testing.T) {
-		for each, power := range map[int]float64{1: 1, 2: 0.75} {
+		for i, workers := range []int{1, 3, 1, 3} {
 			opts := DefaultOptions()
-			opts.HessianPower, opts.UpdateEach = power, each
+			opts.HessianPower, opts.UpdateEach, opts.Workers = 1, 1, workers
+			if i >= 2 {
+				opts.HessianPower, opts.UpdateEach = 0.75, 2
+			}
 			tr := newTrial(t, opts, longLayouts[T]()...)
 			for range 2 {
 				tr.step(t)

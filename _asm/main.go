@@ -3,7 +3,9 @@
 //	go generate .        in the repository's root
 //	go -C _asm run .     the same
 //
-// A test compares: go -C _asm test .
+// A test compares, and writes with -update: go -C _asm test -count=1 .
+// Go keeps the results of tests, and does not notice when files outside of this
+// module change.
 package main
 
 import (

@@ -49,6 +49,7 @@ func (k *kernel) blockOfFrame() int {
 }
 
 func (k *kernel) newBlockOf(frame Mem) *blockOf {
+	Comment("The reciprocal of a block's length, 2^28/block rounded up.")
 	b := &blockOf{k: k, x: k.vec()}
 	block := GP64()
 	Load(Param("block"), block)

@@ -62,6 +62,7 @@ func (c *scalars) updateVectors(theta, m, v, g, hz, index reg.GPVirtual, nv int,
 	if c.subnormal != nil {
 		next = c.subnormalSecondMoments(d, v, index)
 	} else {
+		Comment("v' = flush(b2*v + (c2*d)*d).")
 		for i := range nv {
 			next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), part)))
 		}
@@ -89,6 +90,7 @@ func (k *kernel) addProbe() {
 	acc, z, hz := arg("acc"), arg("z"), arg("hz")
 	n, index := k.count("n")
 	k.vectors(n, index, 4, func(nv int, part *tail) {
+		Comment("acc' = acc + z*hz.")
 		var sums []reg.VecVirtual
 		for i := range nv {
 			t := k.load(k.at(z, index, i), part)
@@ -114,6 +116,7 @@ func (k *kernel) allFinite() {
 	x := arg("x")
 	n, index := k.count("n")
 	f := k.newFinite()
+	Comment("Many elements: a line of each quarter in turn.")
 	CMPQ(n, U32(quartersBytes))
 	JL(LabelRef("whole"))
 	quarter := GP64()
@@ -151,6 +154,7 @@ type finite struct {
 }
 
 func (k *kernel) newFinite() *finite {
+	Comment("The mask of |x|, and the largest |x| of each chain.")
 	f := &finite{k: k, abs: k.absMask()}
 	if k.elem == 8 { // only the upper half of |x|
 		VPSRLQ(U8(32), f.abs, f.abs)
@@ -181,6 +185,7 @@ func (f *finite) seeAll(x, n, index reg.GPVirtual) {
 // result returns from the kernel.
 func (f *finite) result() {
 	k, most := f.k, f.most
+	Comment("Is the largest exponent that of NaN and infinity?")
 	VPMAXSD(most[1], most[0], most[0])
 	VPMAXSD(most[3], most[2], most[2])
 	VPMAXSD(most[2], most[0], most[0])

@@ -11,6 +11,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
 
@@ -43,7 +44,7 @@ var vectorBits = map[string]int{table.AVX2.Name: 256, table.AVX512.Name: 512}
 // Kernels returns the assembly of all kernels. avo keeps what is built in a
 // variable of its own, so a program can call this once.
 func Kernels() ([]byte, error) {
-	ConstraintExpr("gc,!purego")
+	ConstraintExpr(strings.ReplaceAll(table.AMD64.Constraint(), " && ", ",")) // in the old syntax
 	pow := newPowConstants()
 	for _, set := range table.AMD64.Sets {
 		for _, elem := range table.Elems {

@@ -29,6 +29,7 @@ func (c *scalars) flush(x reg.VecVirtual) {
 
 // divide divides the sums a of |h| by the divisor, unless it is 1.
 func (c *scalars) divide(a []reg.VecVirtual) {
+	Comment("d = the sum / div, unless div is 1.")
 	label := c.k.label("undivided")
 	CMPQ(c.hasDiv, I8(0))
 	JEQ(LabelRef(label))
@@ -68,6 +69,7 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 			f(i)
 		}
 	}
+	Comment("den = v'^(k/2)*r + e, straight on for k = 1.")
 	other, half, two, raised := k.label("other"), k.label("half"), k.label("two"), k.label("raised")
 	CMPQ(mem("power"), I8(table.PowerOne))
 	JNE(LabelRef(other))
@@ -78,6 +80,7 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 		k.add(c.e, den[i], den[i])
 	})
 	k.outOfLine = append(k.outOfLine, func() {
+		Comment("The powers 0, 1/2 and 2.")
 		Label(other)
 		JG(LabelRef(two))
 		CMPQ(mem("power"), I8(table.PowerHalf))
@@ -108,6 +111,7 @@ func (c *scalars) curvature(v, den, d, index reg.GPVirtual, divide bool, nv int,
 	if divide {
 		c.divide(curvature)
 	}
+	Comment("v' = flush(b2*v + (c2*d)*d).")
 	for i := range nv {
 		next = append(next, c.secondMoment(curvature[i], k.operand(k.at(v, index, i), part)))
 	}
@@ -146,6 +150,7 @@ func (c *scalars) update(m, den reg.VecVirtual) reg.VecVirtual {
 // the whole call costs less than the loads. MIN and MAX return their second
 // source where one is NaN, so a NaN stays one.
 func (c *scalars) clamp(u []reg.VecVirtual) {
+	Comment("u within its bound, straight on where there is none.")
 	clamp, clamped := c.k.label("clamp"), c.k.label("clamped")
 	CMPQ(c.hasLimit, I8(0))
 	JNE(LabelRef(clamp))
@@ -174,6 +179,7 @@ type element struct{ theta, m, g Mem }
 // same addresses to a load that follows a store.
 func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements ...element) {
 	k := c.k
+	Comment("m' = flush(b1*m + c1*grad), u = (s*m')/den.")
 	var theta, m, u []reg.VecVirtual
 	firstMoment := func(i int) reg.VecVirtual {
 		return c.firstMoment(k.operand(elements[i].m, part), k.operand(elements[i].g, part))
@@ -189,6 +195,7 @@ func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements .
 		m, theta, u = append(m, next), append(theta, scaled), append(u, c.update(next, den(i)))
 	}
 	c.clamp(u)
+	Comment("theta' = w*theta - u; all loads come before the stores.")
 	for i, e := range elements {
 		k.sub(u[i], theta[i], theta[i])
 		k.store(m[i], e.m, part)

@@ -21,6 +21,7 @@ const (
 func (k *kernel) each(n string, body func(), headers ...reg.GPVirtual) {
 	left := arg(n)
 	loop, done := k.label("each"), k.label("none")
+	Comment("Slice after slice.")
 	TESTQ(left, left)
 	JZ(LabelRef(done))
 	MOVQ(left, mem(n))
@@ -60,6 +61,7 @@ func (k *kernel) updateMulti() {
 		XORQ(index, index)
 		c.subnormalPairs(g, hz, n, index, func(c *scalars) { c.updateVectors(theta, m, v, g, hz, index, 2, nil) })
 		k.vectors(n, index, 2, func(nv int, part *tail) { c.updateVectors(theta, m, v, g, hz, index, nv, part) })
+		Comment("On to the next tensor's m and v.")
 		bytes := k.sliceBytes(thetas)
 		ADDQ(bytes, m)
 		ADDQ(bytes, v)

@@ -182,6 +182,7 @@ const rootHalfWord = 0x3F3504F4
 // it is widened, in all lanes at a time. The boundary √½ is rounded up to a
 // float32, so that the same numbers lie above it.
 func (c *powConstants) log32(x reg.VecVirtual, a Mem) pair {
+	Comment("y = a*log2(v').")
 	log := func(i int) Mem { return c.coefficient("log32C%d", i) }
 	one := c.number(1)
 	b, exponent := wordSub(x, c.words(rootHalfWord)), vecLike(x)
@@ -199,6 +200,7 @@ func (c *powConstants) log32(x reg.VecVirtual, a Mem) pair {
 
 // exp32 returns 2^y, rounded to float32.
 func (c *powConstants) exp32(y pair) reg.VecVirtual {
+	Comment("2^y.")
 	exp := func(i int) Mem { return c.coefficient("exp32C%d", i) }
 	n, t := roundTo(y, c.number(table.Round0))
 	r := y.sub(n)
@@ -261,6 +263,7 @@ func (k *kernel) special(c *powConstants, x, y reg.VecVirtual) reg.VecVirtual {
 	if k.elem == 4 {
 		most, nan, magnitude = c.words(math.Float32bits(math.MaxFloat32)), c.words(math.Float32bits(float32(math.NaN()))), c.words(math.MaxInt32)
 	}
+	Comment("The powers of 0, infinity, NaN and negative numbers.")
 	out := k.vec()
 	if k.wide() {
 		odd, negative, notZero := K(), K(), K()
@@ -310,6 +313,7 @@ type powParams struct{ a, aHead, aTail, cHead, cTail Mem }
 // log64 returns rHead, rTail and t for a vector of float64 that are not
 // subnormal: a·log2(x) = n + r, and n is in the low bits of t.
 func (c *powConstants) log64(v reg.VecVirtual, p powParams) pair {
+	Comment("a*log2(v') = n + r.")
 	log := func(i int) Mem { return c.coefficient("log64C%d", i) }
 	one := c.number(1)
 	e, m := c.split(pair{v})
@@ -344,6 +348,7 @@ func (c *powConstants) log64(v reg.VecVirtual, p powParams) pair {
 // exp64 returns 2^(n+r) from what log64 returns.
 func (c *powConstants) exp64(half pair) reg.VecVirtual {
 	rHead, rTail, t := half[:1], half[1:2], half[2:]
+	Comment("2^(n+r).")
 	exp := func(i int) Mem { return c.coefficient("exp64C%d", i) }
 	r := rHead.add(rTail)
 	slope := rHead.mul(c.coefficient("exp64C2Head")).add(c.coefficient("exp64C1Head"))
@@ -397,6 +402,7 @@ func (k *kernel) curvaturePow() {
 	half := func(vector, i int) Mem { return frame.Offset(slots + (vector*halves+i)*k.bytes()) }
 	k.vectors(n, index, together, func(nv int, part *tail) {
 		for i := range nv {
+			Comment("v' = flush(b2*v + (c2*d)*d).")
 			next := c.secondMoment(k.load(k.at(d, index, i), part), k.operand(k.at(v, index, i), part))
 			var first pair
 			if k.elem == 4 {
@@ -421,6 +427,7 @@ func (k *kernel) curvaturePow() {
 				q = constants.exp64(first)
 			}
 			q = k.special(constants, k.load(k.at(v, index, i), part), q)
+			Comment("den = v'^(k/2)*r + e.")
 			k.mul(c.r, q, q)
 			k.add(c.e, q, q)
 			k.store(q, k.at(den, index, i), part)

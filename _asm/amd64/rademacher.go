@@ -151,6 +151,7 @@ type philoxBatch struct {
 
 // newBatch begins a batch of blocks from block on, which it moves on to the next.
 func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual, next int) *philoxBatch {
+	Comment("A batch of blocks: their numbers, the draw and the key.")
 	p := &philoxBatch{constants: c}
 	number := k.vec()
 	if k.wide() {
@@ -177,6 +178,7 @@ func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual, next int) *ph
 
 // rounds does some of the ten rounds.
 func (p *philoxBatch) rounds(n int) {
+	Comment(map[int]string{10: "The ten rounds of Philox.", 2: "Two rounds of the next batch."}[n])
 	for range n {
 		for _, g := range p.groups {
 			g.round(p.constants, p.key[0], p.key[1])
@@ -188,6 +190,7 @@ func (p *philoxBatch) rounds(n int) {
 }
 
 func (p *philoxBatch) store(dst Mem) {
+	Comment("The words of the blocks, in order.")
 	for i, g := range p.groups {
 		g.store(p.constants, dst.Offset(i*2*g.k.bytes()))
 	}
@@ -313,6 +316,7 @@ func (k *kernel) rademacher() {
 	const word = 32
 	last := k.constant(k.signShifts(word - k.lanes()))
 	words := func(n int) { // turns words of the batch into signs
+		Comment("Words of bits into signs.")
 		for w := range n {
 			bits := k.vec()
 			VPBROADCASTD(Mem{Base: from, Disp: 4 * w}, bits)
@@ -341,6 +345,7 @@ func (k *kernel) rademacher() {
 	batch.rounds(10)
 	batch.store(frame)
 
+	Comment("Are all signs of the batch wanted, and more? Then while the next is made.")
 	Label("made")
 	TESTQ(bit, bit)
 	JNZ(LabelRef("single"))
@@ -360,6 +365,7 @@ func (k *kernel) rademacher() {
 	SUBQ(U32(k.batchBytes()*8), n)
 	JMP(LabelRef("made"))
 
+	Comment("Else those of this batch alone.")
 	Label("single")
 	MOVQ(U32(k.batchBytes()*8), count)
 	SUBQ(bit, count)
@@ -381,6 +387,7 @@ func (k *kernel) rademacher() {
 		k.broadcast(Mem{Base: from}, bits)
 		return bits
 	}
+	Comment("Signs that begin or end at any bit, bytes of bits at a time.")
 	Label(chunks)
 	ANDQ(U8(7), bit)
 	s.from(bit)
@@ -395,6 +402,7 @@ func (k *kernel) rademacher() {
 	})
 	TESTQ(count, count)
 	JZ(LabelRef("batch"))
+	Comment("The last of them, a part of a vector.")
 	k.toBytes(count)
 	bits := chunk()
 	part := s.of(bits, 0)

@@ -63,6 +63,7 @@ func (p *panel) slices(body func()) {
 func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(sums []reg.VecVirtual, at func(i int) Mem, part *tail)) {
 	k := p.k
 	p.columns(256/k.bytes(), func(index reg.GPVirtual, nv int, part *tail) {
+		Comment("The sums of |x| down the rows.")
 		sums := make([]reg.VecVirtual, nv)
 		for i := range sums {
 			sums[i] = k.vec()
@@ -83,6 +84,7 @@ func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(
 			k.store(sums[i], at(i), part)
 		}
 	})
+	Comment("On to the next slice.")
 	slice := GP64()
 	MOVQ(p.stride, slice)
 	IMULQ(p.block, slice)
@@ -95,6 +97,7 @@ func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(
 // memory would wait for the processor in both.
 func (p *panel) descend(c *scalars, theta, m, g, den, ahead reg.GPVirtual) {
 	k := p.k
+	Comment("The elements, row after row.")
 	p.rows(func() {
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) {
 			if nv > 1 {
@@ -120,7 +123,9 @@ func (k *kernel) updateRows() {
 	abs := c.absMask()
 	p := k.newPanel()
 	p.slices(func() {
+		Comment("A slice: its sums into den.")
 		p.sums(den, hz, abs, noSums, noSums)
+		Comment("From the sums to v' and the denominators.")
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) { c.curvature(v, den, den, index, true, nv, part) })
 		ADDQ(p.stride, v)
 		next := GP64()
@@ -154,6 +159,7 @@ func (k *kernel) stridedMeans() {
 	more := GP32()
 	MOVBLZX(mem("more"), more)
 	resume := func(sums []reg.VecVirtual, at func(i int) Mem, part *tail) {
+		Comment("Go on from the sums in d, if asked to.")
 		fresh := k.label("fresh")
 		TESTL(more, more)
 		JZ(LabelRef(fresh))

@@ -51,6 +51,7 @@ func (k *kernel) scalarsFrame() int {
 // loadScalars expands the scalars that ptr points to.
 func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 	c := &scalars{k: k}
+	Comment("The scalars of the step, each in every lane of a vector.")
 	next := 0
 	slot := func(base Mem, size int) Mem {
 		next += size

@@ -31,6 +31,7 @@ func (k *kernel) streamRademacher() {
 	ANDQ(U8(7), bit)
 	SHRQ(U8(3), start)
 	ANDQ(U8(15), start) // the byte of the first sign
+	Comment("The bit of a block that every batch begins at.")
 	first := k.vec()
 	k.mov(k.signShifts(run-k.lanes()), first)
 	k.startAt(bit, first)
@@ -47,6 +48,7 @@ func (k *kernel) streamRademacher() {
 	MOVQ(U32(pairs), count)
 	Label("pair")
 	next.rounds(2)
+	Comment("Signs of the batch before, past the caches.")
 	part := blocks * 128 / pairs
 	for at := 0; at < part; at += run {
 		bits := k.vec()

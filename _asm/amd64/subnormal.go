@@ -79,6 +79,7 @@ func (c *scalars) subnormalPairs(g, hz, n, index reg.GPVirtual, body func(c *sca
 	JGE(LabelRef(look))
 	Label(ordinary)
 	k.outOfLine = append(k.outOfLine, func() {
+		Comment("Do the first two vectors of grad, or of hz, vanish?")
 		Label(look)
 		other := *c
 		other.subnormal = c.newSubnormal()
@@ -99,6 +100,7 @@ func (c *scalars) subnormalPairs(g, hz, n, index reg.GPVirtual, body func(c *sca
 			}
 		}
 		JMP(LabelRef(ordinary))
+		Comment("Pairs of vectors, without the products that vanish.")
 		Label(vanish)
 		body(&other)
 		ADDQ(pair, index)
@@ -124,6 +126,7 @@ func (k *kernel) haveBits(bits Op, x reg.VecVirtual) {
 // all of them vanish.
 func (c *scalars) subnormalSecondMoments(d []reg.VecVirtual, v, index reg.GPVirtual) []reg.VecVirtual {
 	k := c.k
+	Comment("v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.")
 	next := make([]reg.VecVirtual, len(d))
 	for i := range d {
 		next[i] = k.vec()
@@ -148,6 +151,7 @@ func (c *scalars) subnormalSecondMoments(d []reg.VecVirtual, v, index reg.GPVirt
 // if all of them vanish.
 func (c *scalars) subnormalFirstMoments(elements []element) []reg.VecVirtual {
 	k := c.k
+	Comment("b1*m hides c1*grad where that is subnormal, or else is 0.")
 	next := make([]reg.VecVirtual, len(elements))
 	for i, e := range elements {
 		next[i] = k.vec()
@@ -163,6 +167,7 @@ func (c *scalars) subnormalFirstMoments(elements []element) []reg.VecVirtual {
 	}
 	Label(done)
 	k.outOfLine = append(k.outOfLine, func() {
+		Comment("It does not: c1*grad counts.")
 		Label(felt)
 		for i, e := range elements {
 			c.addGradient(next[i], e.g)

@@ -198,6 +198,7 @@ func (k *kernel) minNormal() reg.VecVirtual {
 func (k *kernel) vectors(n, index reg.GPVirtual, unroll int, body func(nv int, part *tail)) {
 	for _, nv := range []int{unroll, 1} {
 		loop, done := k.label("loop"), k.label("done")
+		Comment(map[bool]string{true: "One vector at a time.", false: fmt.Sprintf("%d vectors at a time.", nv)}[nv == 1])
 		SUBQ(U32(nv*k.bytes()), n)
 		JL(LabelRef(done))
 		Label(loop)
@@ -212,6 +213,7 @@ func (k *kernel) vectors(n, index reg.GPVirtual, unroll int, body func(nv int, p
 		}
 	}
 	end := k.label("end")
+	Comment("The rest, a part of a vector.")
 	TESTQ(n, n)
 	JZ(LabelRef(end))
 	body(1, k.newTail(n))

@@ -41,9 +41,9 @@ var (
 // end in the architecture's.
 func (a Arch) Constraint() string {
 	if a.Sets == nil {
-		return "(!amd64 && !arm64) || !gc || purego"
+		return "(!amd64 && !arm64) || !gc || purego || asan || msan"
 	}
-	return "gc && !purego"
+	return "gc && !purego && !asan && !msan"
 }
 
 // Elems are the sizes of the elements' types, float32 and float64.
