@@ -571,6 +571,29 @@ func testUnwritten[T Float](t *testing.T) {
 		r.step(t)
 		refuse(forgetful, 7, 0)
 
+		// One that uses slices of its own for all but a tensor, which it fills.
+		mixed := func(hz, z [][]T) error {
+			own := hz[7]
+			err := replaced(hz, z)
+			copy(own, hz[7])
+			hz[7] = own
+			return err
+		}
+		if err := r.opt.Step(r.gradients(), mixed); err != nil {
+			t.Fatal(err)
+		}
+		refuse(forgetful, 7, 0)
+
+		// One that fills ours and then fails, after one that has left the marks.
+		if err := r.opt.Step(r.gradients(), replaced); err != nil {
+			t.Fatal(err)
+		}
+		requireError(t, r.opt.Step(r.gradients(), func(hz, z [][]T) error {
+			good(hz, z)
+			return errCaller
+		}), errCaller)
+		refuse(func(hz, z [][]T) error { return nil }, 0, 0)
+
 		// Adding to what is there is no writing.
 		err := r.opt.Step(r.gradients(), func(hz, z [][]T) error {
 			for i := range hz {
