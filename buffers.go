@@ -25,15 +25,23 @@ type probes[T Float] struct {
 
 	zView, hzView [][]T // what hvp gets: it may change these headers
 	products      [][]T // what the step reads: hzView or sum
+	marks         marks[T]
 }
 
-// makeBuckets divides the tensors into buckets, which have no memory yet.
-func makeBuckets[T Float](tensors []tensor[T]) (buckets []bucket[T]) {
+// reset forgets what hvp has put in the place of the optimizer's own slices.
+func (p *probes[T]) reset() {
+	copy(p.zView, p.z)
+	copy(p.hzView, p.hz)
+}
+
+// makeBuckets divides the tensors from the given one on into buckets, which have no
+// memory yet.
+func makeBuckets[T Float](tensors []tensor[T], from int) (buckets []bucket[T]) {
 	length := 0 // of the last bucket
-	for i := range tensors {
+	for i := from; i < len(tensors); i++ {
 		t := &tensors[i]
 		n := len(t.value)
-		if i > 0 && n < smallLen && len(tensors[i-1].value) < smallLen {
+		if i > from && n < smallLen && len(tensors[i-1].value) < smallLen {
 			b := &buckets[len(buckets)-1]
 			if length+n <= taskLen && tensors[b.first].offset+uint64(length) == t.offset {
 				b.last = i
@@ -47,8 +55,9 @@ func makeBuckets[T Float](tensors []tensor[T]) (buckets []bucket[T]) {
 	return buckets
 }
 
-// makeState makes the moments and the probes.
-func (o *Optimizer[T]) makeState(buckets []bucket[T]) {
+// makeState makes the moments and the probes of buckets of new tensors, and returns
+// the buckets.
+func (o *Optimizer[T]) makeState(buckets []bucket[T]) []bucket[T] {
 	p := &o.probes
 	for k := range buckets {
 		b := &buckets[k]
@@ -90,10 +99,32 @@ func (o *Optimizer[T]) makeState(buckets []bucket[T]) {
 		}
 	}
 	p.zView, p.hzView = slices.Clone(p.z), slices.Clone(p.hz)
+	p.marks = makeMarks(p.hz)
 	p.products = p.hzView
 	if o.options.Samples > 1 {
 		p.products = p.sum
 	}
+	return buckets
+}
+
+// keepCurvature makes room for the curvature of the last refresh, or drops it.
+func (o *Optimizer[T]) keepCurvature(keep bool) {
+	for k := range o.plan.buckets {
+		b := &o.plan.buckets[k]
+		b.d = nil
+		if keep {
+			b.d = newArray[T](len(b.v), 3)
+		}
+		rest := b.d
+		for i := b.first; i <= b.last; i++ {
+			t := &o.tensors[i]
+			t.d, t.curved = nil, false
+			if keep {
+				t.d = cut(&rest, len(t.v))
+			}
+		}
+	}
+	o.plan = makePlan(o.tensors, o.plan.buckets, o.pool.workers)
 }
 
 // keepsMeans reports whether the inspection of a tensor may leave the curvature

@@ -12,7 +12,7 @@ type Hyper struct {
 	LR           float64 // learning rate η, ≥ 0
 	Beta1        float64 // decay of the first moment m, in [0, 1)
 	Beta2        float64 // decay of the second moment v, in [0, 1)
-	Eps          float64 // ε, added to the denominator outside root and power, ≥ 0 (see below)
+	Eps          float64 // ε, added to the denominator outside root and power, ≥ 0 (see below); above 0 it must not be 0 in T
 	WeightDecay  float64 // λ, decoupled and scaled by the learning rate, ≥ 0
 	HessianPower float64 // k: the denominator is v̂^(k/2) + ε; in [0, 2]
 
@@ -21,7 +21,7 @@ type Hyper struct {
 	// Where the curvature vanishes the denominator is ε alone, and a step
 	// without a bound throws the parameter away (10,000·LR·m̂ at ε = 1e-4).
 	// With an Eps of 0 it becomes infinite there, which MaxUpdate prevents, or
-	// NaN where m is 0 too, which it does not.
+	// NaN where LR·m is 0 too, which it does not.
 	MaxUpdate float64
 }
 
@@ -109,7 +109,7 @@ func powerOf(k float64) power {
 // probes (1 for a plain Hessian-vector product).
 //
 // The error wraps ErrOption: a hyperparameter outside its range, step 0,
-// samples less than 1, or a scalar that overflows T.
+// samples less than 1, a scalar that overflows T, or an Eps above 0 that is 0 in T.
 //
 // The bias corrections are those of Yao et al., AAAI 2021, arXiv 2006.00719,
 // algorithm 1.
@@ -127,7 +127,7 @@ func NewCoefficients[T Float](h Hyper, step uint64, samples int) (Coefficients[T
 }
 
 // newCoefficients is NewCoefficients for arguments that have been checked;
-// only the overflow of T is left to find.
+// only what does not fit T is left to find.
 func newCoefficients[T Float](h *Hyper, where string, step uint64, samples int) (Coefficients[T], error) {
 	bc1 := 1 - powInt(h.Beta1, step)
 	bc2 := 1 - powInt(h.Beta2, step)
@@ -159,6 +159,9 @@ func newCoefficients[T Float](h *Hyper, where string, step uint64, samples int) 
 			return Coefficients[T]{}, fmt.Errorf("%w: %s%s is too large for %T: LR = %v, WeightDecay = %v, Eps = %v",
 				ErrOption, where, f.name, f.value, h.LR, h.WeightDecay, h.Eps)
 		}
+	}
+	if e := c.scalars.e; h.Eps > 0 && e == 0 {
+		return Coefficients[T]{}, fmt.Errorf("%w: %sEps = %v is too small for %T, which makes it 0", ErrOption, where, h.Eps, e)
 	}
 	return c, nil
 }

@@ -13,6 +13,7 @@ import (
 type memoryMap[T Float] struct {
 	values  [][]T     // of the tensors
 	written []region  // what a step writes, in rising order, and apart
+	spare   []region  // room for as many
 	apart   []uintptr // where the last gradient of each tensor lay that was found to be so
 	own     []uintptr // and the last product that hvp has put in the place of ours
 }
@@ -45,20 +46,32 @@ func sortRegions(regions []region) {
 	slices.SortFunc(regions, func(a, b region) int { return cmp.Compare(a.start, b.start) })
 }
 
+// value is what errors call a Value.
+const value = "Value"
+
 // checkOverlap reports two parameters that share memory: each would undo the
 // other's step.
 func checkOverlap[T Float](tensors []tensor[T]) error {
 	var values []region
 	for i := range tensors {
-		values = appendRegion(values, tensors[i].value, "Value", i)
+		values = appendRegion(values, tensors[i].value, value, i)
 	}
 	sortRegions(values)
-	for k := 1; k < len(values); k++ {
-		if a, b := values[k-1], values[k]; b.start < a.end {
-			i, j := min(a.tensor, b.tensor), max(a.tensor, b.tensor)
-			return fmt.Errorf("%w: parameter %d %q: Value shares memory with that of parameter %d %q",
-				ErrShape, j, tensors[j].name, i, tensors[i].name)
+	return checkApart(values, tensors)
+}
+
+// checkApart reports a Value that shares memory with another region, which are sorted.
+func checkApart[T Float](regions []region, tensors []tensor[T]) error {
+	for k := 1; k < len(regions); k++ {
+		a, b := regions[k-1], regions[k]
+		if b.start >= a.end {
+			continue
 		}
+		if a.what == value && (b.what != value || a.tensor > b.tensor) {
+			a, b = b, a
+		}
+		return fmt.Errorf("%w: parameter %d %q: Value shares memory with %s of parameter %d %q",
+			ErrShape, b.tensor, tensors[b.tensor].name, a.what, a.tensor, tensors[a.tensor].name)
 	}
 	return nil
 }
@@ -69,11 +82,12 @@ func makeMemoryMap[T Float](tensors []tensor[T]) memoryMap[T] {
 	for i := range tensors {
 		t := &tensors[i]
 		m.values = append(m.values, t.value)
-		m.written = appendRegion(m.written, t.value, "Value", i)
+		m.written = appendRegion(m.written, t.value, value, i)
 		m.written = appendRegion(m.written, t.m, "m", i)
 		m.written = appendRegion(m.written, t.v, "v", i)
 	}
 	sortRegions(m.written)
+	m.spare = make([]region, 0, len(m.written))
 	return m
 }
 
@@ -91,13 +105,29 @@ func (m *memoryMap[T]) find(x extent) *region {
 	return nil
 }
 
+// check reports where x shares memory with what a step writes. what says what x is, of
+// tensor i.
+func (m *memoryMap[T]) check(tensors []tensor[T], i int, x []T, what string) error {
+	if len(x) == 0 {
+		return nil
+	}
+	if w := m.find(extentOf(x)); w != nil {
+		return fmt.Errorf("%w: parameter %d %q: %s shares memory with %s of parameter %d %q",
+			ErrShape, i, tensors[i].name, what, w.what, w.tensor, tensors[w.tensor].name)
+	}
+	return nil
+}
+
 // checkInputs reports the first of x, one slice for each parameter, that has the
-// wrong length or shares memory with what the step writes; and whether any but mine
-// are among them, which may. No memory moves, so what was apart still is: apart says
-// where the latest lay that were.
-func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) (others bool, err error) {
+// wrong length or shares memory with what the step writes; and how many but mine
+// are among them, which may. Those of parameters without a gradient do not count. apart
+// says where the latest lay that shared nothing: they still do, until Rebind.
+func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) (others int, err error) {
 	for i, value := range o.memory.values {
 		if len(x[i]) != len(value) {
+			if o.call.grads[i] == nil {
+				continue
+			}
 			return others, fmt.Errorf("%w: parameter %d %q: %s has %d elements, want %d",
 				ErrShape, i, o.tensors[i].name, what, len(x[i]), len(value))
 		}
@@ -105,13 +135,15 @@ func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) 
 		if start == unsafe.SliceData(mine[i]) {
 			continue
 		}
-		others = true
-		if uintptr(unsafe.Pointer(start)) == apart[i] || len(value) == 0 {
+		if len(value) == 0 {
 			continue
 		}
-		if w := o.memory.find(extentOf(x[i])); w != nil {
-			return others, fmt.Errorf("%w: parameter %d %q: %s shares memory with %s of parameter %d %q",
-				ErrShape, i, o.tensors[i].name, what, w.what, w.tensor, o.tensors[w.tensor].name)
+		others++
+		if uintptr(unsafe.Pointer(start)) == apart[i] || o.call.grads[i] == nil {
+			continue
+		}
+		if err := o.memory.check(o.tensors, i, x[i], what); err != nil {
+			return others, err
 		}
 		apart[i] = uintptr(unsafe.Pointer(start))
 	}
@@ -126,7 +158,69 @@ func (o *Optimizer[T]) checkGradients() error {
 }
 
 // checkProducts is checkInputs for what hvp has left.
-func (o *Optimizer[T]) checkProducts() (err error) {
-	o.call.replaced, err = o.checkInputs(o.probes.hzView, o.probes.hz, o.memory.own, product)
+func (o *Optimizer[T]) checkProducts() error {
+	others, err := o.checkInputs(o.probes.hzView, o.probes.hz, o.memory.own, product)
+	o.call.replaced = others > 0
+	o.probes.marks.left = err == nil && others == o.probes.marks.tensors
 	return err
+}
+
+// Rebind makes values[i] the Value of parameter i, for a framework whose tensors move;
+// nil leaves it where it is. It has as many elements as before, and one slice for each
+// parameter. Nothing is copied: the state stays, values[i] holds what the parameter is
+// from now on, and the old memory is not touched again. Slices may change places.
+//
+// The error wraps ErrShape for a number or length of slices that does not fit, and where
+// the Values would overlap one another or the optimizer's moments. On an error nothing
+// has changed. Rebind allocates nothing. Within hvp it is an error that wraps ErrState.
+func (o *Optimizer[T]) Rebind(values [][]T) error {
+	if err := o.idle("Rebind"); err != nil {
+		return err
+	}
+	if len(values) != len(o.tensors) {
+		return fmt.Errorf("%w: Rebind: %d values for %d parameters", ErrShape, len(values), len(o.tensors))
+	}
+	moved := false
+	for i, own := range o.memory.values {
+		if values[i] == nil {
+			continue
+		}
+		if len(values[i]) != len(own) {
+			return fmt.Errorf("%w: Rebind: parameter %d %q: Value has %d elements, want %d",
+				ErrShape, i, o.tensors[i].name, len(values[i]), len(own))
+		}
+		moved = moved || unsafe.SliceData(values[i]) != unsafe.SliceData(own)
+	}
+	if !moved {
+		return nil
+	}
+	if err := o.memory.rebind(o.tensors, values); err != nil {
+		return err
+	}
+	for i := range values {
+		if values[i] != nil {
+			o.tensors[i].value, o.memory.values[i] = values[i], values[i]
+		}
+	}
+	return nil
+}
+
+// rebind replaces the regions of Values that move. What was apart from the old ones may
+// not be from the new.
+func (m *memoryMap[T]) rebind(tensors []tensor[T], values [][]T) error {
+	next := m.spare[:0]
+	for _, w := range m.written {
+		if w.what == value && values[w.tensor] != nil {
+			w.extent = extentOf(values[w.tensor])
+		}
+		next = append(next, w)
+	}
+	sortRegions(next)
+	if err := checkApart(next, tensors); err != nil {
+		return fmt.Errorf("Rebind: %w", err)
+	}
+	m.written, m.spare = next, m.written
+	clear(m.apart)
+	clear(m.own)
+	return nil
 }

@@ -20,8 +20,8 @@ func (o *Optimizer[T]) makePhases() {
 		phaseSum:   {len(p.chunks), func(i, worker int) { o.addProducts(&p.chunks[i], o.call.scratch[worker]) }},
 		// From the end: what hvp has written last, and what the step will
 		// read first, is then still in the cache.
-		phaseInspect: {len(p.tasks), func(i, _ int) { o.inspect(&p.tasks[len(p.tasks)-1-i]) }},
-		phaseStep:    {len(p.tasks), func(i, worker int) { o.step(&p.tasks[i], o.call.scratch[worker]) }},
+		phaseInspect: {len(p.tasks), func(i, _ int) { o.inspect(len(p.tasks) - 1 - i) }},
+		phaseStep:    {len(p.tasks), func(i, worker int) { o.step(i, o.call.scratch[worker]) }},
 	}
 }
 
@@ -45,10 +45,16 @@ func (o *Optimizer[T]) drawSigns(c *chunk[T]) {
 func (o *Optimizer[T]) addProducts(c *chunk[T], scratch []T) {
 	if c.first == c.last {
 		i := c.first
+		if o.call.skipped[i] {
+			return
+		}
 		o.addDrawn(o.probes.sum[i][c.lo:c.hi], o.probes.hzView[i][c.lo:c.hi], o.tensors[i].offset+uint64(c.lo), scratch)
 		return
 	}
 	for i := c.first; i <= c.last; i++ { // the chunk is the whole bucket
+		if o.call.skipped[i] {
+			continue
+		}
 		o.addDrawn(o.probes.sum[i], o.probes.hzView[i], o.tensors[i].offset, scratch)
 	}
 }
@@ -84,13 +90,16 @@ func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
 // before the first parameter changes, so they are read once more than a step
 // needs them; but where the step makes two passes, the first is made here: it reads
 // the products, and where one is not finite, neither is the mean.
-func (o *Optimizer[T]) inspect(k *task[T]) {
+func (o *Optimizer[T]) inspect(i int) {
+	k := &o.plan.tasks[i]
 	finite := true
 	if k.tiles == nil {
-		finite = o.inspectList(&k.tensorList)
+		finite = o.inspectList(&k.tensorList, o.call.lists[i])
 	}
 	for i := range k.tiles {
-		finite = o.inspectTile(&k.tiles[i]) && finite
+		if tl := &k.tiles[i]; !o.call.skipped[tl.tensor] {
+			finite = o.inspectTile(tl) && finite
+		}
 	}
 	if !finite {
 		o.pool.stop()
@@ -113,12 +122,18 @@ func (o *Optimizer[T]) inspectTile(tl *tile) (finite bool) {
 	t := &o.tensors[tl.tensor]
 	d := t.next[tl.block:][:p.blocks()]
 	noteMean(d, hz, p)
-	meanPanel(d, hz, p, o.groups[t.group].coef.scalarsFor(p.block).div)
+	meanPanel(d, hz, p, o.cohorts[t.cohort].coef.scalarsFor(p.block).div)
 	return (seen || finiteRange(d)) && finite
 }
 
-// inspectList is inspect for a list.
-func (o *Optimizer[T]) inspectList(l *tensorList[T]) (finite bool) {
+// inspectList is inspect for a list of tensors of a cohort.
+func (o *Optimizer[T]) inspectList(l *tensorList[T], cohort int) (finite bool) {
+	if cohort == mixed {
+		return o.inspectMixed(l)
+	}
+	if o.cohorts[cohort].skipped {
+		return true
+	}
 	finite = true
 	products := o.call.due && o.options.Samples == 1
 	if products && !o.call.replaced {
@@ -132,20 +147,38 @@ func (o *Optimizer[T]) inspectList(l *tensorList[T]) (finite bool) {
 	return finite
 }
 
+// inspectMixed is inspectList for tensors of several cohorts.
+func (o *Optimizer[T]) inspectMixed(l *tensorList[T]) (finite bool) {
+	finite = true
+	for i := l.first; i <= l.last; i++ {
+		if o.call.skipped[i] {
+			continue
+		}
+		finite = finiteRange(o.call.grads[i]) && finite
+		if o.call.due && o.options.Samples == 1 {
+			finite = finiteRange(o.probes.hzView[i]) && finite
+		}
+	}
+	return finite
+}
+
 // step makes the step of a task.
-func (o *Optimizer[T]) step(k *task[T], scratch []T) {
+func (o *Optimizer[T]) step(i int, scratch []T) {
+	k := &o.plan.tasks[i]
 	if k.tiles == nil {
-		o.stepList(&k.tensorList, scratch)
+		o.stepList(&k.tensorList, o.call.lists[i], scratch)
 	}
 	for i := range k.tiles {
-		o.stepTile(&k.tiles[i], scratch)
+		if tl := &k.tiles[i]; !o.call.skipped[tl.tensor] {
+			o.stepTile(tl, scratch)
+		}
 	}
 }
 
 // stepTile is step for a tile.
 func (o *Optimizer[T]) stepTile(tl *tile, scratch []T) {
 	t := &o.tensors[tl.tensor]
-	c := &o.groups[t.group].coef
+	c := &o.cohorts[t.cohort].coef
 	theta, m, v := t.value[tl.element:], t.m[tl.element:], t.v[tl.block:]
 	g := o.call.grads[tl.tensor][tl.element:]
 	var hz, d []T
@@ -164,25 +197,28 @@ func (o *Optimizer[T]) stepTile(tl *tile, scratch []T) {
 	updatePanel(theta, m, v, g, hz, d, tl.panel, c, scratch)
 }
 
-// stepList is step for a list.
-func (o *Optimizer[T]) stepList(l *tensorList[T], scratch []T) {
-	c := &o.groups[l.group].coef
-	end := l.last + 1
-	theta, grads, products := o.memory.values[l.first:end], o.call.grads[l.first:end], o.probes.products[l.first:end]
-	if l.d == nil && c.power != powerAny {
-		updateList(theta, l.m, l.v, grads, products, c)
-		return
+// stepList is step for a list of tensors of a cohort.
+func (o *Optimizer[T]) stepList(l *tensorList[T], cohort int, scratch []T) {
+	if cohort != mixed {
+		c := &o.cohorts[cohort]
+		if c.skipped {
+			return
+		}
+		if l.d == nil && c.coef.power != powerAny {
+			end := l.last + 1
+			updateList(o.memory.values[l.first:end], l.m, l.v, o.call.grads[l.first:end], o.probes.products[l.first:end], &c.coef)
+			return
+		}
 	}
-	at := 0
-	for i, t := range theta {
-		var hz, d []T
+	for i := l.first; i <= l.last; i++ {
+		t := &o.tensors[i]
+		if o.call.skipped[i] {
+			continue
+		}
+		var hz []T
 		if o.call.due {
-			hz = products[i]
+			hz = o.probes.products[i]
 		}
-		if l.d != nil {
-			d = l.d[at:]
-		}
-		updatePanel(t, l.m[at:], l.v[at:], grads[i], hz, d, panel{len(t), 1, 1, 1}, c, scratch)
-		at += len(t)
+		updatePanel(t.value, t.m, t.v, o.call.grads[i], hz, t.d, panel{len(t.value), 1, 1, 1}, &o.cohorts[t.cohort].coef, scratch)
 	}
 }

@@ -9,6 +9,7 @@ type plan[T Float] struct {
 	elements int        // of all tensors
 	stream   bool       // the probe is written past the caches
 	averaged []int      // tensors with room for what an inspection leaves
+	buckets  []bucket[T]
 }
 
 const (
@@ -63,7 +64,7 @@ func workersFor(elements, most int) int { return min(most, max(1, elements/worke
 // makePlan divides the tensors, which lie in the given buckets, for so many
 // goroutines.
 func makePlan[T Float](tensors []tensor[T], buckets []bucket[T], workers int) plan[T] {
-	p := plan[T]{elements: elementsOf(buckets)}
+	p := plan[T]{elements: elementsOf(buckets), buckets: buckets}
 	p.stream = streams[T](p.elements)
 	columns := scratchLen
 	if workers > 1 {

@@ -6,15 +6,23 @@ import "fmt"
 type stepCall[T Float] struct {
 	grads      [][]T // the argument
 	draw       uint64
-	firstProbe bool   // of the refresh
-	due        bool   // there is a new product
-	replaced   bool   // hvp has put a slice of its own in the place of one
-	fromMeans  []bool // of each tensor: the inspection leaves its curvature for the step
-	scratch    [][]T  // of each worker
+	firstProbe bool     // of the refresh
+	due        bool     // there is a new product
+	replaced   bool     // hvp has put a slice of its own in the place of one
+	fromMeans  []bool   // of each tensor: the inspection leaves its curvature for the step
+	skipped    []bool   // of each tensor: it does not make this step
+	steps      []uint64 // of each tensor, while they are put into cohorts
+	lists      []int    // of each task that is a list: the cohort of its tensors
+	scratch    [][]T    // of each worker
 }
 
-func makeStepCall[T Float](tensors []tensor[T], workers int) stepCall[T] {
-	c := stepCall[T]{fromMeans: make([]bool, len(tensors))}
+func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
+	c := stepCall[T]{
+		fromMeans: make([]bool, tensors),
+		skipped:   make([]bool, tensors),
+		steps:     make([]uint64, tensors),
+		lists:     make([]int, tasks),
+	}
 	for w := range workers {
 		c.scratch = append(c.scratch, newArray[T](scratchLen, 7+w))
 	}
@@ -34,10 +42,30 @@ func makeStepCall[T Float](tensors []tensor[T], workers int) stepCall[T] {
 // the product computed in place, is such a slice too: whatever hvp writes into
 // z, the step uses the signs that were drawn.
 //
+// A nil gradient skips its parameter in this step: the parameter, its moments, its
+// kept curvature and its own number of steps stay. Bias correction counts a
+// parameter's own steps (as PyTorch's optimizers do). Which gradients are nil is read
+// after the first product, and must not change until the last. The probe is drawn for a
+// skipped parameter all the same; hvp should take its z for zero, since the parameter is
+// a constant in this step, and what hvp leaves in its hz means nothing, NaN included.
+// Between refreshes a parameter that was skipped at every refresh so far has no
+// curvature to step by: it is skipped until the next one. At least one gradient must
+// not be nil.
+//
+// What hz[i] holds on entry means nothing: some elements are NaN, and where hvp
+// has not written one of these, or has only added to it, Step says so, also with
+// Options.SkipFiniteCheck. It marks the first and the last element, that in the
+// middle, and in tensors of more than 16384 elements every 8192nd.
+//
+// hvp may save the state (WriteTo, MarshalBinary and AppendBinary) and call
+// NeedsHessian, Steps and State: all of them speak of the time before the Step. The
+// other methods, Step among them, change the optimizer, and are an error within hvp.
+//
 // Step checks everything before it writes anything. The error wraps ErrShape
 // for a number or length of slices that does not fit, or memory that is shared
-// where it must not be; ErrHVP where hvp is due and is nil or fails (its own
-// error is wrapped too); ErrNonFinite for a gradient or product that is NaN or
+// where it must not be; ErrHVP where hvp is due and is nil, fails (its own error
+// is wrapped too), or leaves elements unwritten; ErrState within another call of
+// the optimizer's; ErrNonFinite for a gradient or product that is NaN or
 // infinite; and ErrOption for hyperparameters that have become invalid. On an
 // error nothing has changed, the position in the sequence of probes included,
 // and the same Step can be tried again. The same holds if hvp panics. (What hvp
@@ -50,30 +78,33 @@ func makeStepCall[T Float](tensors []tensor[T], workers int) stepCall[T] {
 // Finite values can still overflow, which is no error. Where the sum of the
 // products over the probes or a block, or the square of their mean, exceeds the
 // range of T, which in float32 takes a mean of 1e19 or more, v becomes infinite.
-// Its block then stays where it is, weight decay apart, until v is set to
-// something else; with a Beta2 of 0 it becomes NaN. And where the curvature
-// vanishes, a parameter can become infinite itself, or with an Eps of 0 NaN: see
-// Hyper.MaxUpdate.
+// With a HessianPower above 0 its block then stays where it is, weight decay apart,
+// until v is set to something else; with 0 it goes on, since v does not count. A
+// parameter can become infinite where LR·m̂ over the denominator exceeds T, as where
+// the curvature vanishes: see Hyper.MaxUpdate. And it can become NaN in three
+// ways: v is infinite and LR·m̂ exceeds T too (∞/∞: in float32 an LR of 100 with a
+// gradient of 3e38); v is infinite and Beta2 is 0 in T, at the step after (0·∞); or
+// Eps is 0, and so are v and LR·m̂ (0/0).
 func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
-	for i := range o.groups {
-		g := &o.groups[i]
-		c, err := g.at(o.steps+1, o.options.Samples)
-		if err != nil {
-			return err
-		}
-		g.coef = c
+	if err := o.idle("Step"); err != nil {
+		return err
 	}
 	if len(grads) != len(o.tensors) {
 		return fmt.Errorf("%w: %d gradients for %d parameters", ErrShape, len(grads), len(o.tensors))
 	}
+	if err := o.coefficients(); err != nil {
+		return err
+	}
 	defer o.letGo()
+	o.call.grads = grads
 	o.call.due = o.NeedsHessian()
 	if o.call.due {
 		if err := o.probe(hvp); err != nil {
 			return err
 		}
+	} else if _, err := o.present(); err != nil {
+		return err
 	}
-	o.call.grads = grads
 	if err := o.checkGradients(); err != nil {
 		return err
 	}
@@ -88,10 +119,7 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 		}
 		o.run(phaseStep, phaseStep) // only a sum has overflowed
 	}
-	if o.call.due {
-		o.refreshes++
-	}
-	o.steps++
+	o.advance()
 	return nil
 }
 
@@ -101,15 +129,16 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 func (o *Optimizer[T]) settle() {
 	for _, i := range o.plan.averaged {
 		t := &o.tensors[i]
-		o.call.fromMeans[i] = o.call.due && (t.d != nil || !fitsOnePass(t.layout.panel(), o.groups[t.group].coef.power))
+		o.call.fromMeans[i] = o.call.due && (t.d != nil || !fitsOnePass(t.layout.panel(), o.cohorts[t.cohort].coef.power))
 	}
 }
 
-// letGo forgets the slices that the caller has given: gradients, and products
-// in the place of the optimizer's own.
+// letGo ends the step: it forgets the slices that the caller has given, also where
+// hvp has panicked.
 func (o *Optimizer[T]) letGo() {
+	o.usage.within = ""
 	o.call.grads = nil
-	copy(o.probes.hzView, o.probes.hz)
+	o.probes.reset()
 }
 
 // probe draws the probes of a refresh and leaves the products in o.probes.products.
@@ -120,19 +149,32 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 	for s := range o.options.Samples {
 		o.call.draw = o.refreshes*uint64(o.options.Samples) + uint64(s)
 		o.run(phaseSigns, phaseSigns)
-		copy(o.probes.zView, o.probes.z)
-		if err := hvp(o.probes.hzView, o.probes.zView); err != nil {
+		o.probes.marks.set()
+		o.usage.within = "hvp"
+		err := hvp(o.probes.hzView, o.probes.zView)
+		o.usage.within = ""
+		if err != nil {
 			return fmt.Errorf("%w: step %d, probe %d: %w", ErrHVP, o.steps+1, s, err)
+		}
+		if changed, err := o.present(); err != nil {
+			return err
+		} else if changed && s > 0 {
+			return fmt.Errorf("%w: which gradients are nil has changed between the probes of one step", ErrShape)
 		}
 		if err := o.checkProducts(); err != nil {
 			return err
 		}
+		if o.options.SkipFiniteCheck {
+			if err := o.unwritten(); err != nil {
+				return err
+			}
+		}
 		if o.options.Samples > 1 {
 			o.call.firstProbe = s == 0
 			if !o.run(phaseSum, phaseSum) {
-				return o.firstNonFinite(o.probes.hzView, product)
+				return o.faultyProduct()
 			}
-			copy(o.probes.hzView, o.probes.hz)
+			o.probes.reset()
 		}
 	}
 	return nil
@@ -146,16 +188,28 @@ const product = "Hessian-vector product"
 // exceed the largest number, which is no error.
 func (o *Optimizer[T]) nonFiniteIn() error {
 	if o.call.due && o.options.Samples == 1 {
-		if err := o.firstNonFinite(o.probes.hzView, product); err != nil {
+		if err := o.faultyProduct(); err != nil {
 			return err
 		}
 	}
 	return o.firstNonFinite(o.call.grads, "gradient")
 }
 
+// faultyProduct reports the first element that hvp has not written, or else the
+// first that is not finite.
+func (o *Optimizer[T]) faultyProduct() error {
+	if err := o.unwritten(); err != nil {
+		return err
+	}
+	return o.firstNonFinite(o.probes.hzView, product)
+}
+
 // firstNonFinite reports the first value of x that is not finite.
 func (o *Optimizer[T]) firstNonFinite(x [][]T, what string) error {
 	for i := range x {
+		if o.call.skipped[i] {
+			continue
+		}
 		if at := firstNonFinite(x[i]); at >= 0 {
 			return fmt.Errorf("%w: parameter %d %q: %s[%d] = %v",
 				ErrNonFinite, i, o.tensors[i].name, what, at, x[i][at])

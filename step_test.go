@@ -403,13 +403,13 @@ func TestListFaults(t *testing.T) {
 	}
 }
 
-// TestKernelUpdateEach compares updateEach with the definition, tensor by
+// TestKernelUpdateMulti compares updateMulti with the definition, tensor by
 // tensor.
-func TestKernelUpdateEach(t *testing.T) {
-	eachISAAndType(t, testKernelUpdateEach[float32], testKernelUpdateEach[float64])
+func TestKernelUpdateMulti(t *testing.T) {
+	eachISAAndType(t, testKernelUpdateMulti[float32], testKernelUpdateMulti[float64])
 }
 
-func testKernelUpdateEach[T Float](t *testing.T) {
+func testKernelUpdateMulti[T Float](t *testing.T) {
 	var params []Param[T]
 	for _, n := range []int{5, 0, 64, 33, 1} {
 		params = append(params, Param[T]{Layout: Elementwise(n)})
@@ -427,7 +427,7 @@ func testKernelUpdateEach[T Float](t *testing.T) {
 			m[i], v[i] = T(i-50), T(i)
 		}
 		wantM, wantV := slices.Clone(m), slices.Clone(v)
-		updateEach(got.theta, m, v, got.gradients(), got.b, &c.scalars, c.power)
+		updateMulti(got.theta, m, v, got.gradients(), got.b, &c.scalars, c.power)
 		grads, at := want.gradients(), 0
 		for i, theta := range want.theta {
 			n := len(theta)
@@ -440,14 +440,14 @@ func testKernelUpdateEach[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelAllFiniteEach spoils one value after the other of slices of all
+// TestKernelAllFiniteMulti spoils one value after the other of slices of all
 // lengths around those of vectors.
-func TestKernelAllFiniteEach(t *testing.T) {
-	eachISAAndType(t, testKernelAllFiniteEach[float32], testKernelAllFiniteEach[float64])
+func TestKernelAllFiniteMulti(t *testing.T) {
+	eachISAAndType(t, testKernelAllFiniteMulti[float32], testKernelAllFiniteMulti[float64])
 }
 
-func testKernelAllFiniteEach[T Float](t *testing.T) {
-	if !allFiniteEach[T](nil) {
+func testKernelAllFiniteMulti[T Float](t *testing.T) {
+	if !allFiniteMulti[T](nil) {
 		t.Error("no slices: not finite")
 	}
 	largest := T(formatOf[T]().largest)
@@ -459,14 +459,14 @@ func testKernelAllFiniteEach[T Float](t *testing.T) {
 		}
 		x = append(x, s)
 	}
-	if !allFiniteEach(x) {
+	if !allFiniteMulti(x) {
 		t.Error("finite slices: not finite")
 	}
 	for _, spoilt := range []T{T(nan), T(inf), T(-inf)} {
 		for n, s := range x {
 			for i, was := range s {
 				s[i] = spoilt
-				if allFiniteEach(x) {
+				if allFiniteMulti(x) {
 					t.Fatalf("slice of %d, element %d = %v: finite", n, i, spoilt)
 				}
 				s[i] = was
@@ -486,10 +486,10 @@ func testProbes[T Float](t *testing.T) {
 	const far = 1<<39 - 70 // the block number's low word overflows within
 	params := withValues([]Param[T]{
 		{Layout: Elementwise(5)}, {Layout: Elementwise(0)}, {Layout: Layout{30, 10, 1}},
-		{Layout: Elementwise(200), Offset: far}, {Layout: Layout{3, 2, 2}}, {Layout: Elementwise(9), Offset: 3},
-		{Layout: Elementwise(taskLen + 7)}, {Layout: Elementwise(3), Offset: 1<<64 - 4},
+		{Layout: Elementwise(200), Offset: far}, {Layout: Layout{3, 2, 2}}, {Layout: Elementwise(9), Offset: 403},
+		{Layout: Elementwise(taskLen + 7)}, {Layout: Elementwise(135), Offset: 1<<64 - 135},
 	})
-	offsets := []uint64{0, 5, 5, far, far + 200, 3, 12, 1<<64 - 4}
+	offsets := []uint64{0, 5, 5, far, far + 200, 403, 412, 1<<64 - 135}
 	opts := DefaultOptions()
 	opts.Samples, opts.UpdateEach, opts.Seed = 3, 2, 1<<40+77
 	eachISA(t, func(t *testing.T) {
@@ -508,6 +508,7 @@ func testProbes[T Float](t *testing.T) {
 					}
 				}
 				requireSame(t, z[i], want, "draw %d, parameter %d: z", draw, i)
+				clear(hz[i])
 			}
 			draw++
 			return nil
@@ -753,5 +754,83 @@ func TestAccumulation(t *testing.T) {
 				t.Errorf("micro-batches of %d, means: θ[%d] is off by %g, want at most 1e-12", micro, i, d)
 			}
 		}
+	}
+}
+
+// TestSpike has a first product that is far larger than the others, and counts the
+// steps until a parameter moves at half the speed that it would have without.
+func TestSpike(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		spike, beta2 float64
+		bound        float64 // of hz, in the closure
+		want         int
+	}{
+		{"none", 1, 0.999, inf, 1},
+		{"the published algorithm", 1e3, 0.999, inf, 5811},
+		{"larger", 1e6, 0.999, inf, 19616},
+		{"a bound in the closure", 1e6, 0.999, 2, 1},
+		{"a smaller Beta2", 1e3, 0.9, inf, 100},
+	} {
+		opts := DefaultOptions()
+		opts.Beta2 = c.beta2
+		theta := []float64{0}
+		o, err := New(opts, Param[float64]{Value: theta})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, far := 0, opts.LR/(1+opts.Eps) // a step without a spike
+		for moved := 0.0; moved < far/2; got++ {
+			before := theta[0]
+			err := o.Step([][]float64{{1}}, func(hz, z [][]float64) error {
+				curvature := 1.0
+				if got == 0 {
+					curvature = c.spike
+				}
+				hz[0][0] = max(-c.bound, min(c.bound, curvature*z[0][0]))
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			moved = before - theta[0]
+		}
+		if got != c.want {
+			t.Errorf("%s: half the speed at step %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestDiagonal has a diagonal D of the caller's own in the place of a product. z⊙D is
+// right for any number of probes; D itself is for one, and vanishes for two whose signs
+// differ.
+func TestDiagonal(t *testing.T) {
+	diagonal := []float64{1, 2, 4, 8, 16, 32, 64, 128}
+	kept := func(samples int, linear bool) []float64 {
+		opts := DefaultOptions()
+		opts.Samples, opts.UpdateEach = samples, 2 // D is kept
+		o, err := New(opts, Param[float64]{Value: make([]float64, len(diagonal))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = o.Step([][]float64{diagonal}, func(hz, z [][]float64) error {
+			for e, d := range diagonal {
+				if hz[0][e] = d; linear {
+					hz[0][e] = d * z[0][e]
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.tensors[0].d
+	}
+	for samples := 1; samples <= 3; samples++ {
+		requireSame(t, kept(samples, true), diagonal, "%d probes of z⊙D: D", samples)
+	}
+	requireSame(t, kept(1, false), diagonal, "one probe of D: D")
+	if d := kept(2, false); !slices.Contains(d, 0) {
+		t.Errorf("two probes of D give %v, want some zeros", d)
 	}
 }
