@@ -235,7 +235,7 @@ func TestDefinitionLongBlocks(t *testing.T) {
 func testDefinitionLongBlocks[T Float](t *testing.T) {
 	r := rand.New(rand.NewPCG(14, 2))
 	m := model[T]{}
-	for _, n := range []int{16383, 16384, 16385, 16384 + 40, 2*16384 - 1, 2 * 16384, 3*16384 + 17} {
+	for _, n := range []int{16383, 16384, 16385, 16384 + 40, 2*16384 - 1, 2 * 16384, 4*16384 + 17, 7*16384 - 1} {
 		x := values[T](plain, n, r)
 		column := make([]T, 3*n)
 		for i, f := range x {
