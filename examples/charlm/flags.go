@@ -48,7 +48,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.IntVar(&c.workers, "workers", runtime.GOMAXPROCS(0), "processors to use")
 	f.IntVar(&c.updateEach, "update-each", 5, "AdaHessian: steps for each refresh of the Hessian")
 	f.IntVar(&c.curvatureBatch, "curvature-batch", 0, "AdaHessian: sequences of the batch, its first, whose Hessian it takes (default a quarter; the convolution: all)")
-	f.Float64Var(&c.maxUpdate, "max-update", 1, "AdaHessian: bound of a step, in learning rates; 0: none")
+	f.Float64Var(&c.maxUpdate, "max-update", 0.3, "AdaHessian: bound of a step, in learning rates; 0: none")
 	f.Float64Var(&c.decay, "decay", 1e-4, "weight decay of every optimizer, biases and gains excepted")
 	f.Uint64Var(&c.seed, "seed", 1, "seed of initial weights, batches and probes")
 	f.BoolVar(&c.sweep, "sweep", false, "try each optimizer's grid of learning rates on the tuning part instead")

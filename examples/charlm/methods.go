@@ -23,6 +23,8 @@ type tuning struct {
 //
 //	go -C examples run ./charlm -sweep
 //	go -C examples run ./charlm -sweep -model conv
+//
+// For the Transformer, AdaHessian had a -max-update of 0.3.
 var methods = []method{
 	{
 		name: "AdaHessian", flag: "lr-adahessian",
@@ -48,7 +50,7 @@ var methods = []method{
 	{
 		name: "AdamW", flag: "lr-adamw",
 		tuned: map[string]tuning{
-			transformer: {0.003, []float64{0.001, 0.003, 0.01, 0.03, 0.1}},
+			transformer: {0.01, []float64{0.001, 0.003, 0.01, 0.03, 0.1}},
 			conv:        {0.03, []float64{0.001, 0.003, 0.01, 0.03, 0.1}},
 		},
 		start: func(m *lm.Model[float32], c config) (lm.Stepper, error) {
@@ -58,7 +60,7 @@ var methods = []method{
 	{
 		name: "SGD, momentum", flag: "lr-sgd",
 		tuned: map[string]tuning{
-			transformer: {0.3, []float64{0.03, 0.1, 0.3, 1, 3}},
+			transformer: {1, []float64{0.03, 0.1, 0.3, 1, 3}},
 			conv:        {1, []float64{0.03, 0.1, 0.3, 1, 3}},
 		},
 		start: func(m *lm.Model[float32], c config) (lm.Stepper, error) {
