@@ -44,8 +44,8 @@ import (
 //
 // Aliasing: an HVP writes every element of hz[i], zeros too, or puts a slice of
 // its own of the same length into hz[i]. What hz[i] holds on entry means
-// nothing, and no element may be left as it is: it can be the product of an
-// earlier call. A slice that is put in is only read, and not after the next
+// nothing (Step puts NaN into some elements, to see what stays unwritten), and
+// no element may be left as it is: it can be the product of an earlier call. A slice that is put in is only read, and not after the next
 // call of the HVP or the end of the Step. The HVP does not keep hz or z, and
 // leaves z and the parameters as they are. (Step tolerates one that writes into
 // z; CheckHVP reports it.)
