@@ -88,12 +88,18 @@ type piece struct {
 	n        uint64
 }
 
+// savedParts is what the arrays of a state consist of.
+type savedParts struct {
+	tensors []savedArrays
+	pieces  []piece // of all tensors, in their order, and in each in rising order
+}
+
 // savedArrays says how long the arrays of a tensor of a state are.
 type savedArrays struct {
 	outer        uint64
 	slice, inner uint64 // elements and blocks of a slice
 	kept         bool
-	pieces       int // the end of its own, among those of the state
+	pieces       int // where its own end, among those of the state
 }
 
 func newLoader[T Float](o *Optimizer[T]) *loader[T] {
@@ -105,10 +111,10 @@ func (l *loader[T]) loadOwn(r *countingReader) error {
 	o := l.o
 	l.same = true
 	s := &stateReader{r: r, buf: make([]byte, stateChunk)}
-	if err := l.loadHeader(s, o.header()); err != nil {
+	if err := l.loadHeader(s); err != nil {
 		return err
 	}
-	return l.loadTensors(s, func(i int, saved *savedTensor, pieces []piece) ([]piece, error) {
+	parts, err := l.loadRecords(s, func(i int, saved *savedTensor, pieces []piece) ([]piece, error) {
 		own, name := o.record(i), o.tensors[i].name
 		switch {
 		case saved.name != name:
@@ -122,6 +128,10 @@ func (l *loader[T]) loadOwn(r *countingReader) error {
 		l.find(i, saved)
 		return append(pieces, piece{tensor: i, n: own.Outer}), nil
 	})
+	if err != nil {
+		return err
+	}
+	return l.loadArrays(s, parts)
 }
 
 // fits reports whether the layouts are the same.
@@ -136,8 +146,15 @@ func (l *loader[T]) find(i int, saved *savedTensor) {
 }
 
 // loadHeader reads a header and compares it with the optimizer's own.
-func (l *loader[T]) loadHeader(s *stateReader, own stateHeader) error {
+func (l *loader[T]) loadHeader(s *stateReader) error {
 	h, err := s.readHeader()
+	own := l.o.header()
+	if err == nil && !l.same {
+		if most := own.Params + foreignTensors; h.Params > most {
+			err = fmt.Errorf("number of parameters: saved with %d, want at most %d", h.Params, most)
+		}
+		own.Params = h.Params
+	}
 	if err == nil {
 		err = h.check(own)
 	}
@@ -148,32 +165,34 @@ func (l *loader[T]) loadHeader(s *stateReader, own stateHeader) error {
 	return nil
 }
 
-// loadTensors reads what follows the header. match appends the pieces of the i-th
-// saved tensor that belong to the optimizer, in rising order.
-func (l *loader[T]) loadTensors(s *stateReader, match func(i int, saved *savedTensor, pieces []piece) ([]piece, error)) error {
-	var arrays []savedArrays
-	var pieces []piece
+// loadRecords reads the records. match appends the pieces of the i-th saved tensor that
+// belong to the optimizer, in rising order.
+func (l *loader[T]) loadRecords(s *stateReader, match func(i int, saved *savedTensor, pieces []piece) ([]piece, error)) (parts savedParts, err error) {
 	for i := range int(l.header.Params) {
 		saved, err := s.readRecord(&l.header)
 		if err == nil {
 			err = saved.check(&l.header)
 		}
 		if err == nil {
-			pieces, err = match(i, &saved, pieces)
+			parts.pieces, err = match(i, &saved, parts.pieces)
 		}
 		if err != nil {
-			return l.inTensor(i, saved.name, err)
+			return parts, l.inTensor(i, saved.name, err)
 		}
-		arrays = append(arrays, savedArrays{
-			saved.Outer, saved.Block * saved.Inner, saved.Inner, saved.kept, len(pieces)})
+		parts.tensors = append(parts.tensors, savedArrays{
+			saved.Outer, saved.Block * saved.Inner, saved.Inner, saved.kept, len(parts.pieces)})
 	}
-	// What the optimizer takes has sizes of its own from here on.
+	return parts, nil
+}
+
+// loadArrays reads the arrays. All that it makes has sizes of the optimizer's own.
+func (l *loader[T]) loadArrays(s *stateReader, parts savedParts) error {
 	first := 0
-	for i, a := range arrays {
+	for i, a := range parts.tensors {
 		name := ""
-		own := pieces[first:a.pieces]
-		if first = a.pieces; len(own) > 0 {
-			name = l.o.tensors[own[0].tensor].name
+		pieces := parts.pieces[first:a.pieces]
+		if first = a.pieces; len(pieces) > 0 {
+			name = l.o.tensors[pieces[0].tensor].name
 		}
 		for k, what := range savedNames {
 			unit := a.inner
@@ -183,7 +202,8 @@ func (l *loader[T]) loadTensors(s *stateReader, match func(i int, saved *savedTe
 			if k == 2 && !a.kept {
 				continue
 			}
-			if err := readArray(s, a.outer*unit, unit, own, func(tensor int) []T { return l.array(tensor, k) }); err != nil {
+			err := readArray(s, a.outer*unit, unit, pieces, func(tensor int) []T { return l.array(tensor, k) })
+			if err != nil {
 				return l.inTensor(i, name, fmt.Errorf("%s: %w", what, err))
 			}
 		}
@@ -191,16 +211,13 @@ func (l *loader[T]) loadTensors(s *stateReader, match func(i int, saved *savedTe
 	return nil
 }
 
-// inTensor says in which tensor of a state an error is. Its name is not known where
-// it has not been read, or where the optimizer takes nothing of it.
+// inTensor says in which tensor of a state an error is. The name is "" where it has not
+// been read, or where the optimizer takes nothing of it.
 func (l *loader[T]) inTensor(i int, name string, err error) error {
 	if l.same {
-		name = l.o.tensors[i].name
+		return fmt.Errorf("parameter %d %.60q: %w", i, l.o.tensors[i].name, err)
 	}
-	if name == "" {
-		return fmt.Errorf("parameter %d: %w", i, err)
-	}
-	return fmt.Errorf("parameter %d %.60q: %w", i, name, err)
+	return fmt.Errorf("saved parameter %d %.60q: %w", i, name, err)
 }
 
 // array returns what the k-th array of a tensor is read into, or nil where it is not
@@ -388,8 +405,8 @@ func (t *savedTensor) check(h *stateHeader) error {
 	return err
 }
 
-// elements returns the number of elements, or an error where they, or their bytes, or
-// their global indices exceed 64 bits.
+// elements returns the number of elements, or an error where they or their
+// global indices exceed 64 bits.
 func (t *savedTensor) elements() (uint64, error) {
 	if t.Block == 0 {
 		return 0, fmt.Errorf("saved with Layout {%d 0 %d}", t.Outer, t.Inner)
@@ -399,7 +416,7 @@ func (t *savedTensor) elements() (uint64, error) {
 	}
 	wrapped, slice := bits.Mul64(t.Block, t.Inner)
 	more, n := bits.Mul64(t.Outer, slice)
-	if wrapped|more|n>>60 != 0 || t.Offset+n < n {
+	if wrapped|more != 0 || t.Offset+n < n {
 		return 0, fmt.Errorf("saved with Layout {%d %d %d} and Offset %d, which exceed 64 bits",
 			t.Outer, t.Block, t.Inner, t.Offset)
 	}

@@ -353,6 +353,171 @@ func testStateSetSteps[T Float](t *testing.T) {
 	}
 }
 
+// TestReadNamed goes on with a model that has grown behind: the run has the bits of one
+// to which the new parameters were added then.
+func TestReadNamed(t *testing.T) {
+	forFloats(t, testReadNamed[float32], testReadNamed[float64], testReadNamed[weight])
+}
+
+func testReadNamed[T Float](t *testing.T) {
+	late := func() []Param[T] {
+		return []Param[T]{
+			{Name: "head", Layout: Layout{2, 2, 3}, Value: make([]T, 12)},
+			{Name: "bias", Layout: Elementwise(7), Value: make([]T, 7)}, // as another
+		}
+	}
+	for _, row := range stateRows {
+		for steps := range 2 * row[1] {
+			opts := stateOptions(row[0], row[1])
+			whole := newStateRun[T](t, opts, 0)
+			whole.trainSome(t, steps, 4)
+			saved := whole.save(t)
+			grown := newStateRun[T](t, opts, 0)
+			for _, r := range []*stateRun[T]{whole, grown} {
+				more := late()
+				if err := r.Add(more...); err != nil {
+					t.Fatal(err)
+				}
+				r.params, r.grads = append(r.params, more...), append(r.grads, make([]T, 12), make([]T, 7))
+			}
+			copyValues(grown, whole.bits())
+			missing, unused, err := grown.ReadNamed(io.MultiReader(bytes.NewReader(saved), panicReader{}))
+			if err != nil || !slices.Equal(missing, []string{"head", "bias"}) || unused != nil {
+				t.Fatalf("ReadNamed = %q, %q, %v", missing, unused, err)
+			}
+			for range 2*row[1] + 1 {
+				if grown.bits() != whole.bits() {
+					t.Fatalf("Samples %d, UpdateEach %d, grown after %d steps: step %d differs", row[0], row[1], steps, whole.Steps())
+				}
+				whole.trainSome(t, 1, 5)
+				grown.trainSome(t, 1, 5)
+			}
+		}
+	}
+}
+
+// TestReadNamedFits takes what fits of a state with another order, other layouts and
+// names that occur several times.
+func TestReadNamedFits(t *testing.T) {
+	opts := stateOptions(1, 3)
+	saved := newStateOptimizer(t, opts, []Param[float64]{
+		{Name: "gone", Layout: Elementwise(3)},
+		{Name: "a", Layout: Elementwise(4)},
+		{Name: "w", Layout: Layout{2, 3, 2}},
+		{Name: "w", Layout: Layout{2, 3, 2}},
+		{Name: "reshaped", Layout: Layout{2, 3, 2}},
+		{Name: "same", Layout: Elementwise(2)},
+		{Name: "same", Layout: Elementwise(2)},
+		{Name: "same", Layout: Elementwise(2)},
+	})
+	saved.tensors[1].curved = false
+	saved.setCohorts([]uint64{7, 6, 5, 4, 7, 7, 7, 7})
+	o := newStateOptimizer(t, opts, []Param[float64]{
+		{Name: "w", Layout: Layout{2, 3, 2}, Offset: 1 << 50},
+		{Name: "new", Layout: Elementwise(5)},
+		{Name: "reshaped", Layout: Layout{4, 3, 1}},
+		{Name: "same", Layout: Elementwise(3)},
+		{Name: "same", Layout: Elementwise(2)},
+		{Name: "a", Layout: Elementwise(4)},
+		{Name: "w", Layout: Layout{2, 3, 2}},
+	})
+	setCounts(o, 4)
+	o.setCohorts([]uint64{1, 2, 3, 4, 4, 4, 4})
+	o.tensors[1].curved = false
+	before := takeSnapshot(o)
+	missing, unused, err := o.ReadNamed(bytes.NewReader(modelOf(saved).encode()))
+	if err != nil || !slices.Equal(missing, []string{"new", "reshaped", "same"}) || !slices.Equal(unused, []string{"gone", "reshaped", "same", "same"}) {
+		t.Fatalf("ReadNamed = %q, %q, %v", missing, unused, err)
+	}
+	if o.Steps() != 7 || o.refreshes != 3 || o.age != 1 {
+		t.Errorf("counts %+v", o.counters)
+	}
+	for i, from := range []int{2, -1, -1, -1, 6, 1, 3} {
+		own := &o.tensors[i]
+		m, v, d, steps, curved := before.m[i], before.v[i], before.d[i], uint64(i)+1, i != 1
+		if from >= 0 {
+			x := &saved.tensors[from]
+			m, v, d, steps, curved = x.m, x.v, x.d, saved.stepsOf(from), x.curved
+			if !curved {
+				d = make([]float64, len(d))
+			}
+		}
+		if i == 3 {
+			steps = 4
+		}
+		requireSame(t, own.m, m, "parameter %d: m", i)
+		requireSame(t, own.v, v, "parameter %d: v", i)
+		requireSame(t, own.d, d, "parameter %d: D", i)
+		if o.stepsOf(i) != steps || own.curved != curved {
+			t.Errorf("parameter %d: %d steps, curvature kept: %v, want %d, %v", i, o.stepsOf(i), own.curved, steps, curved)
+		}
+	}
+}
+
+// TestReadNamedFaults makes sure that what is not a state, or not of this run, changes
+// nothing.
+func TestReadNamedFaults(t *testing.T) {
+	o := newStateOptimizer(t, stateOptions(2, 3), append(stateParams(), Param[float32]{Name: "new", Layout: Elementwise(2)}))
+	setCounts(o, 5)
+	from := newStateOptimizer(t, stateOptions(2, 3), append(stateParams()[1:], Param[float32]{Name: "gone", Layout: Elementwise(3)}))
+	refuse := func(data []byte, want string) {
+		t.Helper()
+		before := stateBits(o)
+		missing, unused, err := o.ReadNamed(bytes.NewReader(data))
+		if !errors.Is(err, ErrState) || !strings.Contains(err.Error(), want) || missing != nil || unused != nil {
+			t.Errorf("ReadNamed = %q, %q, %v, want ErrState that says %q", missing, unused, err, want)
+		}
+		if stateBits(o) != before {
+			t.Error("a state that is an error has changed the optimizer")
+		}
+	}
+	saved := modelOf(from).encode()
+	for n := range saved {
+		refuse(saved[:n], "unexpected EOF")
+		for bit := range 8 {
+			flipped := bytes.Clone(saved)
+			flipped[n] ^= 1 << bit
+			refuse(flipped, "")
+		}
+	}
+	for _, c := range []struct {
+		name string
+		edit func(m *stateModel)
+		want string
+	}{
+		{"seed", func(m *stateModel) { m.seed = 5 }, "header: Seed: saved with 5"},
+		{"samples", func(m *stateModel) { m.samples = 3 }, "header: Samples: saved with 3, want 2"},
+		{"period", func(m *stateModel) { m.each = 4 }, "header: UpdateEach: saved with 4, want 3: 1 steps"},
+		{"type", func(m *stateModel) { m.size = 8 }, "header: bytes of an element"},
+		{"parameters", func(m *stateModel) { m.params = 1 << 40 }, "header: number of parameters: saved with 1099511627776, want at most 1048580"},
+		{"missing parameter ahead", func(m *stateModel) {
+			m.steps, m.refreshes, m.age = 4, 2, 1
+			for i := range m.records {
+				m.records[i].steps = 4
+			}
+		}, `parameter 0 "a", which is not in the state: it has made 5 steps, and the state 4`},
+		{"unused names", func(m *stateModel) {
+			m.params, m.records = 1<<20, nil
+			for range 257 {
+				m.records = append(m.records, recordModel{layout: [3]uint64{1, 1, 1}, nameLen: 65535, name: strings.Repeat("x", 65535)})
+			}
+		}, "saved parameter 256 \"xxx"},
+		{"elements without end", func(m *stateModel) { m.records[2].layout[0] = 1 << 60 }, "read failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.name == "unused names" {
+				t.Skip("it takes 17 MB")
+			}
+			m := modelOf(from)
+			c.edit(m)
+			refuse(m.encode(), c.want)
+		})
+	}
+	if _, _, err := o.ReadNamed(nil); !errors.Is(err, ErrState) {
+		t.Errorf("without a reader: %v", err)
+	}
+}
+
 // TestStateLoadsOnlyState makes sure that the hyperparameters and the values
 // stay the caller's.
 func TestStateLoadsOnlyState(t *testing.T) {
