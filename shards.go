@@ -33,6 +33,10 @@ import (
 // and the parameter and the range of global indices that are missing, or saved twice,
 // or with another layout. On an error the optimizer is as it was.
 func (o *Optimizer[T]) ReadShards(states ...io.Reader) error {
+	if err := o.idle("ReadShards"); err != nil {
+		return err
+	}
+	defer o.usage.enter("the Read of ReadShards")()
 	l := newShardLoader(o)
 	if err := l.loadAll(states); err != nil {
 		return fmt.Errorf("%w: %w", ErrState, err)
@@ -48,7 +52,7 @@ const foreignTensors = 1 << 20
 // shardLoader is a loader of states that together have every tensor.
 type shardLoader[T Float] struct {
 	loader[T]
-	order   []int            // the tensors by name and global index, but those without elements
+	order   []int            // the tensors by name and global index, of which no two have one; but those without elements
 	empty   map[string][]int // those, by name
 	covered [][]sliceRange   // of each tensor: what has been found; apart and in rising order at the end of a state
 	touched []int            // tensors of which the present state has something
@@ -72,16 +76,13 @@ func newShardLoader[T Float](o *Optimizer[T]) *shardLoader[T] {
 	return l
 }
 
-// end returns the global index after the last element.
-func (t *tensor[T]) end() uint64 { return t.offset + uint64(len(t.value)) }
+// last returns the global index of the last element, of which there is one.
+func (t *tensor[T]) last() uint64 { return t.offset + uint64(len(t.value)) - 1 }
 
 // loadAll loads the states.
 func (l *shardLoader[T]) loadAll(states []io.Reader) error {
 	if len(states) == 0 {
 		return errors.New("ReadShards without a state")
-	}
-	if err := l.checkDistinct(); err != nil {
-		return err
 	}
 	var first stateHeader
 	for i, r := range states {
@@ -117,19 +118,6 @@ func (l *shardLoader[T]) loadShards(s *stateReader) error {
 	return l.loadArrays(s, parts)
 }
 
-// checkDistinct reports two parameters of the optimizer that an element of a state
-// would belong to.
-func (l *shardLoader[T]) checkDistinct() error {
-	for k := 1; k < len(l.order); k++ {
-		i, j := l.order[k-1], l.order[k]
-		a, b := &l.o.tensors[i], &l.o.tensors[j]
-		if a.name == b.name && a.end() > b.offset {
-			return fmt.Errorf("parameters %d and %d have the same name %.60q and both the global index %d", i, j, a.name, b.offset)
-		}
-	}
-	return nil
-}
-
 // checkSame compares a header with that of the first state.
 func (h *stateHeader) checkSame(first *stateHeader) error {
 	for _, f := range [...]struct {
@@ -154,21 +142,21 @@ func (l *shardLoader[T]) match(_ int, saved *savedTensor, pieces []piece) ([]pie
 	if err != nil {
 		return nil, err
 	}
-	end := saved.Offset + n
 	for _, i := range l.empty[saved.name] {
-		if t := &l.o.tensors[i]; saved.Offset <= t.offset && t.offset <= end && !l.tensors[i].found {
+		if t := &l.o.tensors[i]; saved.Offset <= t.offset && t.offset-saved.Offset <= n && !l.tensors[i].found {
 			l.find(i, saved)
 		}
 	}
 	if n == 0 {
 		return pieces, nil
 	}
+	last := saved.Offset + n - 1
 	k, _ := slices.BinarySearchFunc(l.order, saved, func(i int, saved *savedTensor) int {
 		t := &l.o.tensors[i]
 		if c := cmp.Compare(t.name, saved.name); c != 0 {
 			return c
 		}
-		if t.end() <= saved.Offset {
+		if t.last() < saved.Offset {
 			return -1
 		}
 		return 1
@@ -176,10 +164,10 @@ func (l *shardLoader[T]) match(_ int, saved *savedTensor, pieces []piece) ([]pie
 	for ; k < len(l.order); k++ {
 		i := l.order[k]
 		t := &l.o.tensors[i]
-		if t.name != saved.name || t.offset >= end {
+		if t.name != saved.name || t.offset > last {
 			break
 		}
-		p, err := l.cover(i, saved, max(t.offset, saved.Offset), min(t.end(), end))
+		p, err := l.cover(i, saved, max(t.offset, saved.Offset), min(t.last(), last))
 		if err != nil {
 			return nil, err
 		}
@@ -188,7 +176,7 @@ func (l *shardLoader[T]) match(_ int, saved *savedTensor, pieces []piece) ([]pie
 	return pieces, nil
 }
 
-// cover notes that a saved tensor has a range of global indices of tensor i.
+// cover notes that a saved tensor has the global indices from lo to hi of tensor i.
 func (l *shardLoader[T]) cover(i int, saved *savedTensor, lo, hi uint64) (p piece, err error) {
 	t, own, from := &l.o.tensors[i], l.o.record(i), &l.tensors[i]
 	fault := func(format string, args ...any) error {
@@ -206,7 +194,7 @@ func (l *shardLoader[T]) cover(i int, saved *savedTensor, lo, hi uint64) (p piec
 			saved.Steps, curved, from.steps, from.curved)
 	}
 	l.find(i, saved)
-	p = piece{i, (lo - saved.Offset) / slice, (lo - t.offset) / slice, (hi - lo) / slice}
+	p = piece{i, (lo - saved.Offset) / slice, (lo - t.offset) / slice, (hi - lo + 1) / slice}
 	if n := len(l.touched); n == 0 || l.touched[n-1] != i {
 		l.touched = append(l.touched, i)
 	}
@@ -267,14 +255,14 @@ func (l *shardLoader[T]) checkComplete() error {
 	return nil
 }
 
-// global returns the global indices of a range of slices.
+// global returns the first and the last global index of a range of slices.
 func (l *shardLoader[T]) global(i int, r sliceRange) (lo, hi uint64) {
 	t := &l.o.tensors[i]
 	slice := uint64(t.layout.Block) * uint64(t.layout.Inner)
-	return t.offset + r.lo*slice, t.offset + r.hi*slice
+	return t.offset + r.lo*slice, t.offset + r.hi*slice - 1
 }
 
-// inRange says what is wrong with the global indices from lo to before hi.
+// inRange says what is wrong with the global indices from lo to hi.
 func (l *shardLoader[T]) inRange(i int, lo, hi uint64, what string) error {
-	return fmt.Errorf("parameter %d %.60q, global indices %d to %d: %s", i, l.o.tensors[i].name, lo, hi-1, what)
+	return fmt.Errorf("parameter %d %.60q, global indices %d to %d: %s", i, l.o.tensors[i].name, lo, hi, what)
 }

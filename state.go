@@ -65,11 +65,16 @@ var savedNames = [...]string{"m", "v", "curvature"}
 //
 // WriteTo writes in pieces of 64 KiB and changes nothing. The error wraps
 // ErrState, and w's own error. A name of more than 65535 bytes is an error,
-// before anything is written.
+// before anything is written. Within hvp it writes the state before the present
+// Step. w must not write to what State has returned.
 //
 // ReadFrom, ReadNamed and ReadShards read what WriteTo writes. docs/state.md has
 // the format, and how to replace a file safely.
 func (o *Optimizer[T]) WriteTo(w io.Writer) (int64, error) {
+	if err := o.made("WriteTo"); err != nil {
+		return 0, err
+	}
+	defer o.usage.enter("the Write of WriteTo")()
 	for i := range o.tensors {
 		if n := len(o.tensors[i].name); n > math.MaxUint16 {
 			return 0, fmt.Errorf("%w: parameter %d %.40q…: name of %d bytes, want at most %d",
@@ -84,8 +89,9 @@ func (o *Optimizer[T]) WriteTo(w io.Writer) (int64, error) {
 	return to.n, nil
 }
 
-// MarshalBinary returns the state as WriteTo writes it. The only error, which
-// wraps ErrState, is a name of more than 65535 bytes.
+// MarshalBinary returns the state as WriteTo writes it. The only errors, which
+// wrap ErrState, are a name of more than 65535 bytes and an Optimizer that New has
+// not made.
 func (o *Optimizer[T]) MarshalBinary() ([]byte, error) { return o.AppendBinary(nil) }
 
 // AppendBinary appends the state, as WriteTo writes it, to b. On an error, the

@@ -31,6 +31,10 @@ import (
 // optimizer is as it was. A missing parameter that has made more steps than the whole
 // state is an error too.
 func (o *Optimizer[T]) ReadNamed(r io.Reader) (missing, unused []string, err error) {
+	if err := o.idle("ReadNamed"); err != nil {
+		return nil, nil, err
+	}
+	defer o.usage.enter("the Read of ReadNamed")()
 	l := newLoader(o)
 	unused, err = l.loadNamed(&countingReader{r: r})
 	if err != nil {

@@ -31,6 +31,10 @@ import (
 // taken as they are, NaN included, since with SkipFiniteCheck they may be a
 // part of the state.
 func (o *Optimizer[T]) ReadFrom(r io.Reader) (int64, error) {
+	if err := o.idle("ReadFrom"); err != nil {
+		return 0, err
+	}
+	defer o.usage.enter("the Read of ReadFrom")()
 	l := newLoader(o)
 	from := &countingReader{r: r}
 	if err := l.loadOwn(from); err != nil {
@@ -43,6 +47,9 @@ func (o *Optimizer[T]) ReadFrom(r io.Reader) (int64, error) {
 // UnmarshalBinary is ReadFrom for a state that is the whole of data: bytes
 // that follow it are an error too. It does not keep data.
 func (o *Optimizer[T]) UnmarshalBinary(data []byte) error {
+	if err := o.idle("UnmarshalBinary"); err != nil {
+		return err
+	}
 	l := newLoader(o)
 	r := bytes.NewReader(data)
 	err := l.loadOwn(&countingReader{r: r})
@@ -416,7 +423,7 @@ func (t *savedTensor) elements() (uint64, error) {
 	}
 	wrapped, slice := bits.Mul64(t.Block, t.Inner)
 	more, n := bits.Mul64(t.Outer, slice)
-	if wrapped|more != 0 || t.Offset+n < n {
+	if wrapped|more != 0 || t.Offset+(n-1) < t.Offset {
 		return 0, fmt.Errorf("saved with Layout {%d %d %d} and Offset %d, which exceed 64 bits",
 			t.Outer, t.Block, t.Inner, t.Offset)
 	}
