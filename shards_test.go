@@ -591,3 +591,36 @@ func fuzzShards[T Float](t *testing.T, o *Optimizer[T], data []byte) {
 		t.Errorf("what was read is written as %x, which is read as something else: %v", saved, err)
 	}
 }
+
+// TestReadMisuse reads a state from within a step and from within its own reader, and
+// into an Optimizer that New has not made.
+func TestReadMisuse(t *testing.T) {
+	run := newStateRun[float32](t, stateOptions(1, 1), 0)
+	run.train(t, 1)
+	saved := run.save(t)
+	run.train(t, 1)
+	before := run.bits()
+	reads := map[string]func(o *Optimizer[float32], r io.Reader) error{
+		"ReadFrom":   func(o *Optimizer[float32], r io.Reader) error { _, err := o.ReadFrom(r); return err },
+		"ReadNamed":  func(o *Optimizer[float32], r io.Reader) error { _, _, err := o.ReadNamed(r); return err },
+		"ReadShards": func(o *Optimizer[float32], r io.Reader) error { return o.ReadShards(r) },
+	}
+	for name, read := range reads {
+		err := run.Step(run.grads, func(hz, z [][]float32) error { return read(run.Optimizer, bytes.NewReader(saved)) })
+		requireError(t, err, ErrState, name+" called within hvp")
+		for inner, again := range reads {
+			err := read(run.Optimizer, readerFunc(func([]byte) (int, error) {
+				return 0, again(run.Optimizer, bytes.NewReader(saved))
+			}))
+			requireError(t, err, ErrState, inner+" called within the Read of "+name)
+		}
+		requireError(t, read(&Optimizer[float32]{}, bytes.NewReader(saved)), ErrState, name+" of an Optimizer that New has not made")
+		if run.bits() != before {
+			t.Fatalf("%s: the optimizer has changed", name)
+		}
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
