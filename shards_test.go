@@ -621,6 +621,30 @@ func TestReadMisuse(t *testing.T) {
 	}
 }
 
-type readerFunc func(p []byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+// TestReadShardsEmpty gives parameters without elements the steps of those of the same
+// name and place, or of the state where it has none there.
+func TestReadShardsEmpty(t *testing.T) {
+	opts := stateOptions(1, 1)
+	params := func(offset uint64) []Param[float32] {
+		return []Param[float32]{
+			{Name: "w", Layout: Elementwise(4)},
+			{Name: "none", Layout: Elementwise(0), Offset: 100},
+			{Name: "none", Layout: Layout{3, 2, 0}, Offset: 50},
+			{Name: "w", Layout: Elementwise(0), Offset: offset},
+		}
+	}
+	saved := newStateOptimizer(t, opts, params(4)[:3])
+	for _, c := range []struct{ offset, steps uint64 }{{4, 3}, {5, 7}} { // at the end of w, and apart from it
+		saved.setCohorts([]uint64{3, 5, 6})
+		o := newStateOptimizer(t, opts, params(c.offset))
+		setCounts(o, 2)
+		if err := o.ReadShards(bytes.NewReader(modelOf(saved).encode())); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []uint64{3, 5, 6, c.steps} {
+			if got := o.stepsOf(i); got != want {
+				t.Errorf("parameter %d after %d steps, want %d", i, got, want)
+			}
+		}
+	}
+}
