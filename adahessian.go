@@ -24,7 +24,8 @@ var (
 	// ErrNonFinite reports a NaN or an infinity where a finite value is needed.
 	ErrNonFinite = errors.New("adahessian: value is not finite")
 	// ErrState reports saved state that is damaged or belongs to another
-	// configuration, or a stream of it that fails.
+	// configuration, or a stream of it that fails; and an Optimizer that New
+	// has not made, that is a copy, or that is in the middle of another call.
 	ErrState = errors.New("adahessian: invalid state")
 	// ErrHVP reports a Hessian-vector product that is missing, failed, or is
 	// not one.
@@ -64,7 +65,8 @@ func DefaultOptions() Options {
 	return Options{Hyper: DefaultHyper(), Samples: 1, UpdateEach: 1}
 }
 
-// Param is one tensor that an Optimizer trains. A frozen tensor is not given.
+// Param is one tensor that an Optimizer trains. To freeze a tensor for good, leave
+// it out; to freeze it for some steps, see Step.
 type Param[T Float] struct {
 	// Name stands in errors and in saved state. It may be empty, or that of
 	// another Param.
@@ -72,7 +74,8 @@ type Param[T Float] struct {
 
 	// Value is θ, row-major, of any length. The Optimizer keeps the slice, and
 	// Step updates its elements in place; the caller may change them between
-	// steps. No other Param may share its memory.
+	// steps, and Rebind gives the parameter another slice. No other Param may share
+	// its memory.
 	Value []T
 
 	// Layout says which elements share their curvature, and has as many
@@ -89,13 +92,17 @@ type Param[T Float] struct {
 	// shard of a tensor gives its own, and draws the signs that the whole
 	// tensor would. Since 0 cannot be given, a shard that begins at index 0
 	// must be the first Param. Shards are cut where one block ends and the next
-	// begins, between slices of the Layout's Outer axis.
+	// begins, between slices of the Layout's Outer axis. No two Params have an
+	// index in common, since they would draw the same signs.
 	Offset uint64
 }
 
 // An Optimizer trains tensors with AdaHessian (Yao et al., AAAI 2021,
-// arXiv 2006.00719). Its methods must not be called concurrently.
+// arXiv 2006.00719). New makes it. Its methods must not be called concurrently,
+// and it must not be copied: of the zero Optimizer, and of a copy, every method
+// that returns an error returns one, which wraps ErrState.
 type Optimizer[T Float] struct {
+	usage   usage[T]
 	options Options
 	tensors []tensor[T]
 	groups  []group[T]
@@ -106,6 +113,8 @@ type Optimizer[T Float] struct {
 	pool   pool
 	call   stepCall[T]
 	memory memoryMap[T]
+
+	gradient *gradientStep[T] // made by the first StepGradient
 }
 
 // tensor is a Param with its state.
@@ -133,19 +142,21 @@ type counters struct {
 // parameters at all, and parameters without elements, are allowed.
 //
 // The error wraps ErrOption for a hyperparameter, a number of samples, steps
-// or workers outside its range, or an Offset so large that the tensor's
-// indices wrap; ErrLayout for a Layout that does not describe its Value; and
-// ErrShape where the Values of two parameters overlap.
+// or workers outside its range, an Eps above 0 that is 0 in T, an Offset so large
+// that the tensor's indices wrap, or two parameters that have an index in common;
+// ErrLayout for a Layout that does not describe its Value; and ErrShape where the
+// Values of two parameters overlap.
 func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 	for _, f := range [...]struct {
 		name       string
 		value, min int
 	}{{"Samples", opts.Samples, 1}, {"UpdateEach", opts.UpdateEach, 1}, {"Workers", opts.Workers, 0}} {
 		if f.value < f.min {
-			return nil, fmt.Errorf("%w: Options.%s = %d, want at least %d", ErrOption, f.name, f.value, f.min)
+			return nil, fmt.Errorf("%w: Options.%s = %d, want at least %d: start from DefaultOptions", ErrOption, f.name, f.value, f.min)
 		}
 	}
 	o := &Optimizer[T]{options: opts}
+	o.usage.self = o
 	if o.options.Workers == 0 {
 		o.options.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -169,13 +180,19 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 // gradient (see Step).
 //
 // The arguments and the errors are those of New; a new Value must not overlap that of
-// a present parameter. On an error nothing has changed. Add makes memory, and must not
-// be called while a Step is under way.
+// a present parameter. On an error nothing has changed. Add makes memory. Within hvp it
+// is an error that wraps ErrState.
 func (o *Optimizer[T]) Add(params ...Param[T]) error {
+	if err := o.idle("Add"); err != nil {
+		return err
+	}
 	before, groups := len(o.tensors), len(o.groups)
 	err := o.appendTensors(params)
 	if err == nil {
 		err = checkOverlap(o.tensors)
+	}
+	if err == nil {
+		err = checkIndices(o.tensors)
 	}
 	for i := groups; i < len(o.groups) && err == nil; i++ {
 		_, err = o.groups[i].at(1, o.options.Samples)
@@ -191,6 +208,7 @@ func (o *Optimizer[T]) Add(params ...Param[T]) error {
 	for i := range before {
 		steps[i] = o.stepsOf(i)
 	}
+	o.gradient = nil
 	o.prepare(append(o.plan.buckets, o.makeState(makeBuckets(o.tensors, before))...))
 	o.setCohorts(steps)
 	return nil
@@ -199,11 +217,10 @@ func (o *Optimizer[T]) Add(params ...Param[T]) error {
 // appendTensors checks the parameters one by one and appends them.
 func (o *Optimizer[T]) appendTensors(params []Param[T]) error {
 	for _, p := range params {
-		var next uint64
-		if n := len(o.tensors); n > 0 {
-			next = o.tensors[n-1].offset + uint64(len(o.tensors[n-1].value))
+		t, err := o.newTensor(len(o.tensors), p)
+		if err == nil {
+			err = t.place(len(o.tensors), nextIndex(o.tensors))
 		}
-		t, err := o.newTensor(len(o.tensors), p, next)
 		if err != nil {
 			return err
 		}
@@ -234,9 +251,8 @@ func (o *Optimizer[T]) prepare(buckets []bucket[T]) {
 	o.makePhases()
 }
 
-// newTensor checks p, the i-th parameter, and finds its group. Its indices
-// start at next if it has no Offset.
-func (o *Optimizer[T]) newTensor(i int, p Param[T], next uint64) (tensor[T], error) {
+// newTensor checks p, the i-th parameter, and finds its group.
+func (o *Optimizer[T]) newTensor(i int, p Param[T]) (tensor[T], error) {
 	t := tensor[T]{name: p.Name, value: p.Value, layout: p.Layout, offset: p.Offset}
 	if t.layout == (Layout{}) {
 		t.layout = Elementwise(len(p.Value))
@@ -248,31 +264,29 @@ func (o *Optimizer[T]) newTensor(i int, p Param[T], next uint64) (tensor[T], err
 		return t, fmt.Errorf("%w: parameter %d %q: Layout %+v has %d elements, Value has %d",
 			ErrLayout, i, p.Name, t.layout, t.layout.Len(), len(p.Value))
 	}
-	if t.offset == 0 {
-		t.offset = next
-	}
-	if t.offset+uint64(len(p.Value)) < t.offset {
-		return t, fmt.Errorf("%w: parameter %d %q: Offset %d and %d elements exceed 64 bits",
-			ErrOption, i, p.Name, t.offset, len(p.Value))
-	}
 	t.group = o.groupOf(p.Hyper, i, p.Name)
 	return t, nil
 }
 
 // NeedsHessian reports whether the next Step will call its hvp: at the first
-// step and then at every UpdateEach-th.
+// step, and then UpdateEach steps after the last refresh. Within hvp it speaks of the
+// present Step.
 func (o *Optimizer[T]) NeedsHessian() bool {
-	return o.age == 0 || o.age >= uint64(o.options.UpdateEach)
+	return o.usage.self != nil && (o.age == 0 || o.age >= uint64(o.options.UpdateEach))
 }
 
-// Steps returns the number of steps made.
+// Steps returns the number of steps made; within hvp, without the present one.
 func (o *Optimizer[T]) Steps() uint64 { return o.steps }
 
 // SetLR sets the learning rate of Options.Hyper, that is, of every Param
 // without a Hyper of its own; a schedule sets the others in their Hyper. lr is
 // finite and at least 0. Else, or if the step's scalars overflow T with it, the
-// error wraps ErrOption and the rate is unchanged.
+// error wraps ErrOption and the rate is unchanged. Within hvp it is one that wraps
+// ErrState.
 func (o *Optimizer[T]) SetLR(lr float64) error {
+	if err := o.idle("SetLR"); err != nil {
+		return err
+	}
 	h := o.options.Hyper
 	h.LR = lr
 	g := group[T]{hyper: &h, where: "SetLR: "}
@@ -293,8 +307,11 @@ func (o *Optimizer[T]) SetLR(lr float64) error {
 // in a run, say, and fewer later. n is at least 1; else the error wraps ErrOption. A
 // refresh that is due stays due; else one becomes due n steps after the last. Going
 // from 1 to more makes memory for the curvature that is kept, one value for each
-// block, and going back to 1 drops it.
+// block, and going back to 1 drops it. Within hvp it is an error that wraps ErrState.
 func (o *Optimizer[T]) SetUpdateEach(n int) error {
+	if err := o.idle("SetUpdateEach"); err != nil {
+		return err
+	}
 	if n < 1 {
 		return fmt.Errorf("%w: SetUpdateEach: n = %d, want at least 1", ErrOption, n)
 	}
@@ -314,8 +331,11 @@ func (o *Optimizer[T]) SetUpdateEach(n int) error {
 // of the next step, and the draw of its probes. steps is a multiple of
 // Options.UpdateEach, since a refresh is then due: the curvature that is kept in
 // between is not known. Else the error wraps ErrOption, as it does where scalars of
-// the next step overflow T, and nothing has changed.
+// the next step overflow T, and nothing has changed. Within hvp it wraps ErrState.
 func (o *Optimizer[T]) SetSteps(steps uint64) error {
+	if err := o.idle("SetSteps"); err != nil {
+		return err
+	}
 	each := uint64(o.options.UpdateEach)
 	if steps%each != 0 {
 		return fmt.Errorf("%w: SetSteps: steps = %d, want a multiple of UpdateEach = %d", ErrOption, steps, each)
@@ -339,7 +359,8 @@ func (o *Optimizer[T]) SetSteps(steps uint64) error {
 // each element, and v with one for each block, Layout.Blocks(). Neither is
 // bias-corrected. The slices are the optimizer's own: they follow every step and
 // every ReadFrom, and what is written there between steps counts (v must not be
-// negative). State panics if i is out of range.
+// negative). Within hvp they are those before the present Step, and are only to
+// be read. State panics if i is out of range.
 func (o *Optimizer[T]) State(i int) (m, v []T) {
 	return o.tensors[i].m, o.tensors[i].v
 }

@@ -448,7 +448,7 @@ func benchCurvature[T Float](b *testing.B, n int, k float64) {
 		return func() {
 			for at := 0; at < n; at += onePassWidth {
 				end := min(at+onePassWidth, n)
-				curvature(v[at:end], den[at:end], d[at:end], &s, c.power, c.exponent)
+				denominators(v[at:end], den[at:end], d[at:end], &s, c.power, c.exponent)
 			}
 		}
 	}

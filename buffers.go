@@ -25,6 +25,13 @@ type probes[T Float] struct {
 
 	zView, hzView [][]T // what hvp gets: it may change these headers
 	products      [][]T // what the step reads: hzView or sum
+	marks         marks[T]
+}
+
+// reset forgets what hvp has put in the place of the optimizer's own slices.
+func (p *probes[T]) reset() {
+	copy(p.zView, p.z)
+	copy(p.hzView, p.hz)
 }
 
 // makeBuckets divides the tensors from the given one on into buckets, which have no
@@ -92,6 +99,7 @@ func (o *Optimizer[T]) makeState(buckets []bucket[T]) []bucket[T] {
 		}
 	}
 	p.zView, p.hzView = slices.Clone(p.z), slices.Clone(p.hz)
+	p.marks = makeMarks(p.hz)
 	p.products = p.hzView
 	if o.options.Samples > 1 {
 		p.products = p.sum

@@ -403,7 +403,7 @@ func testNothingFused[T Float](t *testing.T, cases []productSum[T]) {
 			if s.c2 = c.p / c.q; s.c2*c.q == c.p {
 				report("secondMoment", c, secondMoment(c.y, c.q, &s))
 				v := []T{c.y}
-				curvature(v, den, []T{c.q}, &s, powerOne, 0.5)
+				denominators(v, den, []T{c.q}, &s, powerOne, 0.5)
 				report("curvature's v", c, v[0])
 				v[0], mom[0] = c.y, 0
 				update(theta, mom, v, []T{0}, []T{c.q}, nil, panel{1, 1, 1, 1}, &s, powerOne)
@@ -419,7 +419,7 @@ func testNothingFused[T Float](t *testing.T, cases []productSum[T]) {
 		s = scalars[T]{b2: 1, r: c.y, e: pq, s: 1, w: c.x, limit: infinity, div: 1}
 		report("denominator", one, denominator(c.x, &s, powerTwo, 1))
 		v := []T{c.x}
-		curvature(v, den, []T{0}, &s, powerTwo, 1)
+		denominators(v, den, []T{0}, &s, powerTwo, 1)
 		report("curvature's den", one, den[0])
 		report("parameter", one, parameter(c.y, -pq, 1, &s))
 		theta[0], mom[0], den[0] = c.y, -pq, 1

@@ -1,28 +1,6 @@
 package adahessian
 
-import (
-	"math"
-	"os"
-	"strings"
-)
-
-// disabled reports whether the environment variable ADAHESSIAN_DISABLE, a list
-// such as "avx512,avx2", names the instruction set.
-func disabled(isa string) bool {
-	for _, name := range strings.Split(os.Getenv("ADAHESSIAN_DISABLE"), ",") {
-		if strings.EqualFold(strings.TrimSpace(name), isa) {
-			return true
-		}
-	}
-	return false
-}
-
-// ISA returns the instruction set that the kernels use on this machine:
-// "avx512", "avx2", "neon" or "generic". All of them give the same bits. The
-// environment variable ADAHESSIAN_DISABLE, a list such as "avx512,avx2" that
-// is read when the program starts, keeps the package from using some, and the
-// build tag purego from using any.
-func ISA() string { return isa() }
+import "math"
 
 // Rademacher sets every z[i] to +1 or −1, with equal probability: a probe for
 // Hutchinson's estimate of the Hessian's diagonal. z[i] is the sign with the
@@ -85,30 +63,62 @@ func BlockMeanAbs[T Float](d, x []T, l Layout) {
 // None of the slices may overlap another, except that g and hz may be the same
 // slice. Update does not look for values that are not finite.
 func Update[T Float](theta, m, v, g, hz []T, l Layout, c *Coefficients[T]) {
-	if l.check() != nil {
-		panic("adahessian: Update: invalid layout")
-	}
-	n := l.Len()
-	if len(theta) != n || len(m) != n || len(g) != n || len(hz) != n || len(v) != l.Blocks() {
+	checkUpdate("Update", theta, m, v, g, l, c)
+	if len(hz) != len(theta) {
 		panic("adahessian: Update: lengths do not fit the layout")
 	}
-	if c.samples < 1 {
-		panic("adahessian: Update: Coefficients not made by NewCoefficients")
+	updateTensor(theta, m, v, g, hz, nil, l.panel(), c)
+}
+
+// UpdateCurvature is Update from the curvature itself: d holds one value for each
+// block, at least 0, such as BlockMeanAbs gives, whatever number of samples c was made
+// for. It is for a framework that keeps the curvature and refreshes it every few steps.
+// From the d of a product UpdateCurvature has the bits that Update has from the product.
+//
+// d has l.Blocks() elements and is only read; it must not overlap the other slices. The
+// rest is as for Update, panics included.
+func UpdateCurvature[T Float](theta, m, v, g, d []T, l Layout, c *Coefficients[T]) {
+	checkUpdate("UpdateCurvature", theta, m, v, g, l, c)
+	if len(d) != len(v) {
+		panic("adahessian: UpdateCurvature: lengths do not fit the layout")
 	}
-	if p := l.panel(); p.width <= onePassWidth {
-		var scratch [onePassWidth]T
-		updatePanel(theta, m, v, g, hz, nil, p, c, scratch[:])
-	} else {
-		updateWide(theta, m, v, g, hz, p, c)
+	updateTensor(theta, m, v, g, nil, d, l.panel(), c)
+}
+
+// checkUpdate panics where the arguments of Update or UpdateCurvature do not fit.
+func checkUpdate[T Float](name string, theta, m, v, g []T, l Layout, c *Coefficients[T]) {
+	if l.check() != nil {
+		panic("adahessian: " + name + ": invalid layout")
+	}
+	n := l.Len()
+	if len(theta) != n || len(m) != n || len(g) != n || len(v) != l.Blocks() {
+		panic("adahessian: " + name + ": lengths do not fit the layout")
+	}
+	if c.samples < 1 {
+		panic("adahessian: " + name + ": Coefficients not made by NewCoefficients")
 	}
 }
 
-// updateWide is updatePanel for many columns. It is a function of its own
-// because its scratch takes longer to clear than a small step.
-func updateWide[T Float](theta, m, v, g, hz []T, p panel, c *Coefficients[T]) {
-	var scratch [scratchLen]T
-	updatePanel(theta, m, v, g, hz, nil, p, c, scratch[:])
+// updateTensor is updatePanel with scratch on the stack.
+func updateTensor[T Float](theta, m, v, g, hz, d []T, p panel, c *Coefficients[T]) {
+	if p.width <= onePassWidth {
+		var scratch [onePassWidth]T
+		updatePanel(theta, m, v, g, hz, d, p, c, scratch[:])
+	} else {
+		updateWide(theta, m, v, g, hz, d, p, c)
+	}
 }
+
+// updateWide is updateTensor for many columns. It is a function of its own
+// because its scratch takes longer to clear than a small step.
+func updateWide[T Float](theta, m, v, g, hz, d []T, p panel, c *Coefficients[T]) {
+	var scratch [scratchLen]T
+	updatePanel(theta, m, v, g, hz, d, p, c, scratch[:])
+}
+
+// FirstNonFinite returns the index of the first x that is NaN or infinite, or
+// −1 if all are finite.
+func FirstNonFinite[T Float](x []T) int { return firstNonFinite(x) }
 
 // firstNonFinite returns the index of the first x that is NaN or infinite, or
 // −1.

@@ -186,7 +186,8 @@ func eachISAAndType(t *testing.T, f32, f64 func(t *testing.T)) {
 	})
 }
 
-// TestMain prints which instruction sets the run has tested. The environment
+// TestMain prints which instruction sets the run has tested, and what its tests
+// have left to longer ones. The environment
 // variable ADAHESSIAN_REQUIRE, a list such as "avx2", makes it fail where one
 // of them was not, so that a green run proves what it claims.
 func TestMain(m *testing.M) {
@@ -197,6 +198,9 @@ func TestMain(m *testing.M) {
 	tested := slices.Sorted(maps.Keys(isaTested))
 	if len(tested) > 0 {
 		fmt.Fprintln(os.Stderr, "instruction sets tested:", strings.Join(tested, ", "))
+	}
+	for _, what := range slices.Sorted(maps.Keys(leftOut)) {
+		fmt.Fprintf(os.Stderr, "left out: %s (%s)\n", what, leftOut[what])
 	}
 	if missing := untested(os.Getenv("ADAHESSIAN_REQUIRE"), isaTested); len(missing) > 0 {
 		fmt.Fprintln(os.Stderr, "FAIL: ADAHESSIAN_REQUIRE names instruction sets that were not tested:", strings.Join(missing, ", "))
@@ -233,6 +237,7 @@ func TestDisabled(t *testing.T) {
 	}{
 		{"", "avx2", false}, {"avx2", "avx2", true}, {"avx512", "avx2", false}, {"avx2", "avx512", false},
 		{"avx512,avx2", "avx2", true}, {" avx512 , AVX2 ", "avx2", true}, {"avx", "avx2", false}, {"neon", "neon", true},
+		{"all", "avx2", true}, {"avx2, ALL", "avx512", true}, {"all,none", "neon", true}, {"al", "avx2", false}, {"generic", "avx2", false},
 	} {
 		t.Setenv("ADAHESSIAN_DISABLE", c.list)
 		if got := disabled(c.isa); got != c.want {
@@ -260,15 +265,18 @@ func TestISA(t *testing.T) {
 	if want := os.Getenv("ADAHESSIAN_DEFAULT"); want != "" && best != want {
 		t.Errorf("the default is %s, want %s", best, want)
 	}
-	for _, c := range []struct{ variable, want string }{
-		{"ADAHESSIAN_DISABLE=", best},
-		{"ADAHESSIAN_DISABLE=none", best},
-		{"ADAHESSIAN_DISABLE=avx512", defaultISA("avx512")},
-		{"ADAHESSIAN_DISABLE=avx2", defaultISA("avx2")},
-		{"ADAHESSIAN_DISABLE=avx512,avx2,neon", "generic"},
-		{"GODEBUG=cpu.avx512=off", defaultISA("avx512")},
-		{"GODEBUG=cpu.avx512bw=off", defaultISA("avx512")},
-		{"GODEBUG=cpu.all=off", "generic"},
+	for _, c := range []struct{ variable, want, unknown string }{
+		{"ADAHESSIAN_DISABLE=", best, ""},
+		{"ADAHESSIAN_DISABLE=none", best, "none"},
+		{"ADAHESSIAN_DISABLE=avx512", defaultISA("avx512"), ""},
+		{"ADAHESSIAN_DISABLE=avx2", defaultISA("avx2"), ""},
+		{"ADAHESSIAN_DISABLE=avx512,avx2,neon", "generic", ""},
+		{"ADAHESSIAN_DISABLE=All", "generic", ""},
+		{"ADAHESSIAN_DISABLE=avx,all,sse", "generic", "avx,sse"},
+		{"GODEBUG=cpu.avx512=off", defaultISA("avx512"), ""},
+		{"GODEBUG=cpu.avx512f=off", defaultISA("avx512"), ""},
+		{"GODEBUG=cpu.avx512bw=off", defaultISA("avx512"), ""},
+		{"GODEBUG=cpu.all=off", "generic", ""},
 	} {
 		if best == "neon" && strings.HasPrefix(c.variable, "GODEBUG") {
 			continue // every arm64 CPU has it
@@ -281,6 +289,13 @@ func TestISA(t *testing.T) {
 		}
 		if err != nil || !strings.Contains(string(out), "ISA="+c.want+"\n") {
 			t.Errorf("%s: want ISA() = %q (%v):\n%s", c.variable, c.want, err, out)
+		}
+		note, notes := fmt.Sprintf("ADAHESSIAN_DISABLE names no instruction set: %q", c.unknown), 0
+		if c.unknown != "" {
+			notes = 1
+		}
+		if all := strings.Count(string(out), "names no instruction set"); all != notes || strings.Count(string(out), note) != notes {
+			t.Errorf("%s: want %d notes on %q:\n%s", c.variable, notes, c.unknown, out)
 		}
 	}
 }

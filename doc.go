@@ -45,6 +45,8 @@
 // [Elementwise] not at all. The second moment has one value for each block, so
 // larger blocks take less memory, and less of its bandwidth.
 //
+// [Optimizer.StepGradient] does the same with gradients alone.
+//
 // Learning-rate schedules, groups without weight decay, freezing and gradient
 // accumulation each have an example below. In the repository, examples/ has
 // adapters for several frameworks, and docs/ the format of saved state.
@@ -59,9 +61,43 @@
 // # Kernels
 //
 // A framework that keeps state of its own uses the kernels [Rademacher],
-// [BlockMeanAbs] and [Update] with [NewCoefficients]. They are written in
+// [BlockMeanAbs], [Update], [UpdateCurvature] and [FirstNonFinite] with
+// [NewCoefficients]. They are written in
 // assembly for AVX-512, AVX2 and NEON, chosen at run time, and in Go for
 // everything else; see [ISA].
+//
+// # For framework authors
+//
+// An [Optimizer] holds moments and probes; a framework holds the parameters. What
+// frameworks do with these, and where an example or a test shows it:
+//
+//   - Memory that moves: [Optimizer.Rebind] in front of a step gives the present
+//     slices. It copies nothing, and is cheap enough for every step (ExampleOptimizer_Rebind).
+//   - Weights that come late, at the first forward pass, say: [Optimizer.Add]. Each starts
+//     with its own first step; the others do not change a bit (TestDynamic).
+//   - Tensors without a gradient, frozen or unused in this step: a nil gradient. Such a
+//     tensor keeps its value, its moments and its number of steps, and hvp treats its z as
+//     zero (Example_freezing).
+//   - Moments from elsewhere: write them into what [Optimizer.State] returns and call
+//     [Optimizer.SetSteps].
+//   - bfloat16 and float16: the optimizer has float32 masters; gradients and products are
+//     widened, and the rounded masters go back (Example_bfloat16). Saved state, sharding and
+//     resume are those of the masters.
+//   - Strided tensors and views: copy them in and out around a step (Example_strided).
+//   - Clipping: inside hvp, or before Step, since gradients are read after the product
+//     (Example_clipping).
+//   - Other estimates of the diagonal: hz = z⊙D hands in a D of one's own, whatever the
+//     number of samples (Example_diagonal); so do Gaussian probes (Example_gaussian).
+//   - Tied weights: one Param, with the sum of the gradients and products of all uses
+//     (Example_tied).
+//   - Sparse gradients: fill in the zeros. An element with a gradient of zero still moves
+//     by its momentum, as in Adam; a tensor whose rows are mostly unused is better left out
+//     of a step by a nil gradient.
+//   - Sharding: each process makes an Optimizer of its shards, with [Param].Offset, and draws
+//     the signs that the whole model would (TestShards, examples/mpi).
+//   - What is read when: Step calls hvp, then reads which gradients are nil, then the
+//     products, then the gradients; it writes parameters and moments last, and only when
+//     everything has been checked (TestFaults).
 //
 // # Reproducible bits
 //
@@ -74,7 +110,4 @@
 // too. The one exception is the payload and sign of a NaN.
 package adahessian
 
-//go:generate go -C _asm run ./amd64 -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg adahessian
-//go:generate go -C _asm run ./arm64 -out ../kernels_arm64.s -stubs ../kernels_arm64.go
-//go:generate go -C _asm run ./roofline -out ../internal/roofline/stream_amd64.s -stubs ../internal/roofline/stream_amd64.go -pkg roofline
-//go:generate go -C _asm run ./arm64 -roofline -out ../internal/roofline/stream_arm64.s -stubs ../internal/roofline/stream_arm64.go
+//go:generate go -C _asm run .

@@ -377,10 +377,9 @@ func Example_schedule() {
 	// step 99: rate 0.0001, θ = [-0.00285 -0.00286]
 }
 
-// A tensor that is frozen for good is not given to New. Its neighbours keep
-// the signs that they would have beside it by an Offset of their own. A tensor
-// that is frozen for some steps gets a learning rate of 0 in a Hyper of its
-// own, and its moments go on.
+// A tensor that is frozen for good is left out of New. Its neighbours keep the
+// signs that they would have beside it by an Offset of their own. A tensor that is
+// frozen for some steps has no gradient in them.
 func Example_freezing() {
 	embedding, body, head := []float64{1, 1}, []float64{1, 1}, []float64{1}
 	var signs [][]float64
@@ -392,33 +391,29 @@ func Example_freezing() {
 		}
 		return nil
 	}
-	hyper := adahessian.DefaultHyper()
-	hyper.LR = 0 // frozen for now
 
 	opts := adahessian.DefaultOptions()
 	opts.Seed = 1
 	opt, err := adahessian.New(opts,
 		// The embedding is frozen for good: indices 0 and 1 stay unused, and
 		// the products of hvp are those with z = 0 there.
-		adahessian.Param[float64]{Name: "body", Value: body, Hyper: &hyper, Offset: uint64(len(embedding))},
+		adahessian.Param[float64]{Name: "body", Value: body, Offset: uint64(len(embedding))},
 		adahessian.Param[float64]{Name: "head", Value: head})
 	if err != nil {
 		log.Fatal(err)
 	}
-	step := func() {
-		// The gradient of this loss is the parameters themselves.
-		if err := opt.Step([][]float64{body, head}, hvp); err != nil {
+	step := func(grads ...[]float64) {
+		if err := opt.Step(grads, hvp); err != nil {
 			log.Fatal(err)
 		}
 	}
-	step()
+	step(nil, head) // The gradient of this loss is the parameters themselves.
 	all := make([]float64, 5)
 	adahessian.Rademacher(all, opts.Seed, 0, 0)
 	fmt.Println("signs", signs, "of", all)
 	fmt.Printf("body frozen: %v %.4f %.4f\n", embedding, body, head)
 
-	hyper.LR = opts.LR // from now on it learns
-	step()
+	step(body, head) // From now on the body learns.
 	fmt.Printf("body thawed: %v %.4f %.4f\n", embedding, body, head)
 	// Output:
 	// signs [[1 1] [-1]] of [1 1 1 1 -1]

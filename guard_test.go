@@ -126,7 +126,7 @@ func testGuardPages[T Float](t *testing.T) {
 		}
 		check(addProbeCall[T](n))
 		check(allFiniteCall[T](n))
-		check(allFiniteEachCall[T](n))
+		check(allFiniteMultiCall[T](n))
 		check(addAbsCall[T](n))
 		for _, c := range stepCases[T](curvaturePowers, 1)[:2*len(curvaturePowers)] {
 			check(curvatureCall(n, c))
@@ -135,7 +135,7 @@ func testGuardPages[T Float](t *testing.T) {
 		for _, c := range stepCases[T](kernelPowers, 1)[:2*len(kernelPowers)] {
 			check(descendCall(panel{n, 1, 1, 1}, c))
 			check(updateCall(panel{n, 1, 1, 1}, c))
-			check(updateEachCall(n, c))
+			check(updateMultiCall(n, c))
 		}
 	}
 	for _, n := range []int{1000, 1023, 1024, 1025, 1100} {

@@ -109,7 +109,7 @@ func powerOf(k float64) power {
 // probes (1 for a plain Hessian-vector product).
 //
 // The error wraps ErrOption: a hyperparameter outside its range, step 0,
-// samples less than 1, or a scalar that overflows T.
+// samples less than 1, a scalar that overflows T, or an Eps above 0 that is 0 in T.
 //
 // The bias corrections are those of Yao et al., AAAI 2021, arXiv 2006.00719,
 // algorithm 1.
@@ -127,7 +127,7 @@ func NewCoefficients[T Float](h Hyper, step uint64, samples int) (Coefficients[T
 }
 
 // newCoefficients is NewCoefficients for arguments that have been checked;
-// only the overflow of T is left to find.
+// only what does not fit T is left to find.
 func newCoefficients[T Float](h *Hyper, where string, step uint64, samples int) (Coefficients[T], error) {
 	bc1 := 1 - powInt(h.Beta1, step)
 	bc2 := 1 - powInt(h.Beta2, step)
@@ -159,6 +159,9 @@ func newCoefficients[T Float](h *Hyper, where string, step uint64, samples int) 
 			return Coefficients[T]{}, fmt.Errorf("%w: %s%s is too large for %T: LR = %v, WeightDecay = %v, Eps = %v",
 				ErrOption, where, f.name, f.value, h.LR, h.WeightDecay, h.Eps)
 		}
+	}
+	if e := c.scalars.e; h.Eps > 0 && e == 0 {
+		return Coefficients[T]{}, fmt.Errorf("%w: %sEps = %v is too small for %T, which makes it 0", ErrOption, where, h.Eps, e)
 	}
 	return c, nil
 }

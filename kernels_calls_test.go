@@ -156,12 +156,12 @@ func allFiniteCall[T Float](n int) call[T] {
 	}
 }
 
-// allFiniteEachCall is allFiniteEach for slices of n, none and n + 3.
-func allFiniteEachCall[T Float](n int) call[T] {
+// allFiniteMultiCall is allFiniteMulti for slices of n, none and n + 3.
+func allFiniteMultiCall[T Float](n int) call[T] {
 	return call[T]{
-		name:    fmt.Sprintf("allFiniteEach n=%d", n),
+		name:    fmt.Sprintf("allFiniteMulti n=%d", n),
 		buffers: []buffer[T]{out[T]("result", 1), in[T]("x", n), in[T]("x", 0), in[T]("x", n+3)},
-		run:     answer(allFiniteEach[T]),
+		run:     answer(allFiniteMulti[T]),
 		define:  answer(func(x [][]T) bool { return allFiniteGeneric(x[0]) && allFiniteGeneric(x[2]) }),
 	}
 }
@@ -220,7 +220,7 @@ func (c stepCase[T]) String() string {
 
 // slice is the scalars as the assembly reads them.
 func (c stepCase[T]) slice() []T {
-	const fields = 10
+	fields := unsafe.Sizeof(c.s) / unsafe.Sizeof(c.s.b1)
 	return slices.Clone(unsafe.Slice((*T)(unsafe.Pointer(&c.s)), fields))
 }
 
@@ -270,7 +270,7 @@ func curvatureCall[T Float](n int, c stepCase[T]) call[T] {
 	return call[T]{
 		name:    fmt.Sprintf("curvature n=%d %v", n, c),
 		buffers: []buffer[T]{outPositive[T]("v", n), out[T]("den", n), in[T]("d", n), c.buffer()},
-		run:     func(x [][]T) { curvature(x[0], x[1], x[2], scalarsIn(x[3]), c.k, c.a) },
+		run:     func(x [][]T) { denominators(x[0], x[1], x[2], scalarsIn(x[3]), c.k, c.a) },
 		define:  func(x [][]T) { curvatureGeneric(x[0], x[1], x[2], scalarsIn(x[3]), c.k, c.a) },
 	}
 }
@@ -280,7 +280,7 @@ func curvatureOverlayCall[T Float](n int, c stepCase[T]) call[T] {
 	return call[T]{
 		name:    fmt.Sprintf("curvature with den = d n=%d %v", n, c),
 		buffers: []buffer[T]{outPositive[T]("v", n), out[T]("den", n), c.buffer()},
-		run:     func(x [][]T) { curvature(x[0], x[1], x[1], scalarsIn(x[2]), c.k, c.a) },
+		run:     func(x [][]T) { denominators(x[0], x[1], x[1], scalarsIn(x[2]), c.k, c.a) },
 		define:  func(x [][]T) { curvatureGeneric(x[0], x[1], slices.Clone(x[1]), scalarsIn(x[2]), c.k, c.a) },
 	}
 }
@@ -309,14 +309,14 @@ func updateCall[T Float](p panel, c stepCase[T]) call[T] {
 	}
 }
 
-// updateEachCall is updateEach for tensors of n and n + 5 elements.
-func updateEachCall[T Float](n int, c stepCase[T]) call[T] {
+// updateMultiCall is updateMulti for tensors of n and n + 5 elements.
+func updateMultiCall[T Float](n int, c stepCase[T]) call[T] {
 	all := 2*n + 5
 	return call[T]{
-		name: fmt.Sprintf("updateEach n=%d %v", n, c),
+		name: fmt.Sprintf("updateMulti n=%d %v", n, c),
 		buffers: []buffer[T]{out[T]("theta", n), out[T]("theta", n+5), out[T]("m", all), outPositive[T]("v", all),
 			in[T]("g", n), in[T]("g", n+5), in[T]("hz", n), in[T]("hz", n+5), c.buffer()},
-		run: func(x [][]T) { updateEach(x[:2], x[2], x[3], x[4:6], x[6:8], scalarsIn(x[8]), c.k) },
+		run: func(x [][]T) { updateMulti(x[:2], x[2], x[3], x[4:6], x[6:8], scalarsIn(x[8]), c.k) },
 		define: func(x [][]T) {
 			updateGeneric(x[0], x[2][:n], x[3][:n], x[4], x[6], panel{n, 1, 1, 1}, scalarsIn(x[8]), c.k, 0)
 			updateGeneric(x[1], x[2][n:], x[3][n:], x[5], x[7], panel{n + 5, 1, 1, 1}, scalarsIn(x[8]), c.k, 0)

@@ -1,6 +1,7 @@
 package adahessian
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,8 +17,27 @@ import (
 // most is four of the widest vectors, of float32, and three elements.
 const most = 4*16 + 3
 
-// brief reports whether to try a part of the combinations only.
+// Tests of many combinations come in three lengths: brief ones, for whoever waits
+// for each, the usual ones, and long ones that try everything.
+var long = flag.Bool("long", false, "try every combination, as the gate does")
+
+// brief reports whether to try a small part of the combinations only.
 func brief() bool { return testing.Short() || underRace }
+
+// all reports whether to try all of them, and otherwise notes what is left out.
+func all(what string) bool {
+	if *long && !brief() {
+		return true
+	}
+	leave(what, "-long")
+	return false
+}
+
+// leave notes what a test leaves out, and with which flag or variable it does not.
+func leave(what, flag string) { leftOut[what] = flag }
+
+// leftOut is what the tests so far have left out.
+var leftOut = map[string]string{}
 
 // lengths returns 0 to most and some large ones.
 func lengths(large ...int) (n []int) {
@@ -71,18 +91,23 @@ type rota[T Float] struct {
 	exported bool // the calls are of the exported functions
 }
 
-// thin is which part of the calls is made, every third for example: what the
-// environment variable ADAHESSIAN_THIN says, for emulators, where a second is
-// a minute. It is to have no factor in common with the lengths of inner loops.
+// thin is which part of the calls is made where the environment variable
+// ADAHESSIAN_THIN says so, every third for example. It is for emulators, where a
+// second is a minute.
 var thin = func() int {
 	n, _ := strconv.Atoi(os.Getenv("ADAHESSIAN_THIN"))
 	return max(1, n)
 }()
 
-// skip reports whether a call is left out.
+// skip reports whether a call is left out. Of usual tests every third is made: that
+// has no factor in common with the lengths of inner loops, and neither is thin to.
 func (r *rota[T]) skip() bool {
+	every := thin
+	if thin == 1 && !brief() && !all("two of three calls of a kernel") {
+		every = 3
+	}
 	r.calls++
-	return r.calls%thin != 0
+	return r.calls%every != 0
 }
 
 func newRota[T Float]() *rota[T] { return &rota[T]{sources: sources[T]()} }
@@ -386,9 +411,9 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 	data := sources[T]()[plain]
 	n := 2*lanes512[T]() + 3
 	special := specials[T]()
-	calls := append(representatives[T](n, 2), allFiniteEachCall[T](n)) // which the digest does not have
+	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n)) // which the digest does not have
 	for _, c := range stepCases[T](kernelPowers, 3)[:len(kernelPowers)] {
-		calls = append(calls, updateEachCall(n, c))
+		calls = append(calls, updateMultiCall(n, c))
 	}
 	for turn, c := range calls {
 		for b, buffer := range c.buffers {
@@ -400,6 +425,8 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 			step := max(2, buffer.n/n)
 			if brief() || isa() == "generic" {
 				step = 13
+			} else if !all("three of four special values in each place") {
+				step = max(8, step)
 			}
 			for at := range buffer.n {
 				if brief() && (at+turn)%max(3, thin) != 0 {
@@ -665,15 +692,15 @@ func TestMisaligned(t *testing.T) {
 	}
 }
 
-// TestKernelVanishing is of what a kernel may leave out: gradients and products so
+// TestKernelSubnormal is of what a kernel may leave out: gradients and products so
 // small that they change nothing, next to numbers with which they do. A kernel
 // chooses by the first elements and by pairs of vectors, so the data begins with
 // what vanishes and comes in runs of one kind.
-func TestKernelVanishing(t *testing.T) {
-	eachISAAndType(t, testKernelVanishing[float32], testKernelVanishing[float64])
+func TestKernelSubnormal(t *testing.T) {
+	eachISAAndType(t, testKernelSubnormal[float32], testKernelSubnormal[float64])
 }
 
-func testKernelVanishing[T Float](t *testing.T) {
+func testKernelSubnormal[T Float](t *testing.T) {
 	f := formatOf[T]()
 	r := rand.New(rand.NewPCG(20060719, 2))
 	ulp := fromBits[T](1)
@@ -718,18 +745,19 @@ func testKernelVanishing[T Float](t *testing.T) {
 		}
 	}
 
-	n := 4096 + 13
-	rounds := 40
+	n, rounds := 4096+13, 8
 	if brief() || thin > 1 || isa() == "generic" {
 		n, rounds = 1024+13, 3
+	} else if all("32 of 40 rounds with gradients that vanish") {
+		rounds = 40
 	}
 	for round := range rounds {
 		for i, c := range cases {
-			g := vanishingValues[T]{r, []exponents{subnormals, subnormals, subnormals, subnormals, subnormals, {0, 3}}}
-			hz := vanishingValues[T]{r, []exponents{
+			g := subnormalValues[T]{r, []exponents{subnormals, subnormals, subnormals, subnormals, subnormals, {0, 3}}}
+			hz := subnormalValues[T]{r, []exponents{
 				subnormals, f.around(0x1p-95, 0x1p-767), f.around(0x1p-75, 0x1p-538), f.around(0x1p-63, 0x1p-511)}}
-			m := vanishingValues[T]{r, []exponents{subnormals, {0, 3}, f.around(0x1p-101, 0x1p-968), f.around(0x1p-101, 0x1p-968)}}
-			v := vanishingValues[T]{r, []exponents{subnormals, {0, 3}, {1, 40}, {1, 3 * f.mantissa}}}
+			m := subnormalValues[T]{r, []exponents{subnormals, {0, 3}, f.around(0x1p-101, 0x1p-968), f.around(0x1p-101, 0x1p-968)}}
+			v := subnormalValues[T]{r, []exponents{subnormals, {0, 3}, {1, 40}, {1, 3 * f.mantissa}}}
 			edit := func(theta [][]T, mv, vv []T, gs, hzs [][]T) {
 				for _, x := range theta {
 					for j := 0; j < len(x); j += 2 {
@@ -757,7 +785,7 @@ func testKernelVanishing[T Float](t *testing.T) {
 				}
 			}
 			if (i+round)%4 == 0 {
-				call := updateEachCall(n/2, c)
+				call := updateMultiCall(n/2, c)
 				call.checkEdited(t, r.IntN(16), data, func(x [][]T) { edit(x[:2], x[2], x[3], x[4:6], x[6:8]) })
 			} else {
 				call := updateCall(panel{n, 1, 1, 1}, c)
@@ -784,15 +812,15 @@ func (f format) around(x32, x64 float64) exponents {
 	return exponents{e - 3, e + 3}
 }
 
-// vanishingValues makes runs of numbers, each of one of the ranges of exponents, of
+// subnormalValues makes runs of numbers, each of one of the ranges of exponents, of
 // all of them, special, plain, or of all these kinds; or else numbers of all the
 // exponents there are, in rising order. Zeros are everywhere.
-type vanishingValues[T Float] struct {
+type subnormalValues[T Float] struct {
 	r      *rand.Rand
 	ranges []exponents
 }
 
-func (v *vanishingValues[T]) fill(x []T) {
+func (v *subnormalValues[T]) fill(x []T) {
 	f, r := formatOf[T](), v.r
 	special := specials[T]()
 	sweep := r.IntN(3) == 0

@@ -119,10 +119,10 @@ func (m *memoryMap[T]) check(tensors []tensor[T], i int, x []T, what string) err
 }
 
 // checkInputs reports the first of x, one slice for each parameter, that has the
-// wrong length or shares memory with what the step writes; and whether any but mine
+// wrong length or shares memory with what the step writes; and how many but mine
 // are among them, which may. Those of parameters without a gradient do not count. apart
 // says where the latest lay that shared nothing: they still do, until Rebind.
-func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) (others bool, err error) {
+func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) (others int, err error) {
 	for i, value := range o.memory.values {
 		if len(x[i]) != len(value) {
 			if o.call.grads[i] == nil {
@@ -135,7 +135,10 @@ func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) 
 		if start == unsafe.SliceData(mine[i]) {
 			continue
 		}
-		others = true
+		if len(value) == 0 {
+			continue
+		}
+		others++
 		if uintptr(unsafe.Pointer(start)) == apart[i] || o.call.grads[i] == nil {
 			continue
 		}
@@ -155,8 +158,10 @@ func (o *Optimizer[T]) checkGradients() error {
 }
 
 // checkProducts is checkInputs for what hvp has left.
-func (o *Optimizer[T]) checkProducts() (err error) {
-	o.call.replaced, err = o.checkInputs(o.probes.hzView, o.probes.hz, o.memory.own, product)
+func (o *Optimizer[T]) checkProducts() error {
+	others, err := o.checkInputs(o.probes.hzView, o.probes.hz, o.memory.own, product)
+	o.call.replaced = others > 0
+	o.probes.marks.left = err == nil && others == o.probes.marks.tensors
 	return err
 }
 
@@ -167,9 +172,11 @@ func (o *Optimizer[T]) checkProducts() (err error) {
 //
 // The error wraps ErrShape for a number or length of slices that does not fit, and where
 // the Values would overlap one another or the optimizer's moments. On an error nothing
-// has changed. Rebind allocates nothing, and must not be called while a Step is under
-// way.
+// has changed. Rebind allocates nothing. Within hvp it is an error that wraps ErrState.
 func (o *Optimizer[T]) Rebind(values [][]T) error {
+	if err := o.idle("Rebind"); err != nil {
+		return err
+	}
 	if len(values) != len(o.tensors) {
 		return fmt.Errorf("%w: Rebind: %d values for %d parameters", ErrShape, len(values), len(o.tensors))
 	}

@@ -129,15 +129,15 @@ func pow32(x float32, a float64) float32 {
 	return float32(math.Float64frombits(math.Float64bits(q) + math.Float64bits(t)<<52))
 }
 
-// exponent is an a of pow64, 0 ≤ a ≤ 1, in the pieces that make products exact.
-type exponent struct {
+// powParams is an a of pow64, 0 ≤ a ≤ 1, in the pieces that make products exact.
+type powParams struct {
 	a            float64
 	aHead, aTail float64 // a; aHead is a multiple of 2^-40
 	cHead, cTail float64 // a·C0, C0 the first coefficient of log2; cHead is a multiple of 2^-26
 }
 
-func newExponent(a float64) exponent {
-	p := exponent{a: a}
+func newExponent(a float64) powParams {
+	p := powParams{a: a}
 	p.aHead = (a + round40) - round40
 	p.aTail = a - p.aHead // exact
 
@@ -193,7 +193,7 @@ func pow64(x, a float64) float64 {
 //
 // A subnormal result, which only a subnormal x has, is rounded a second time, to
 // the coarser grid of subnormal numbers: ¾ ulp and the above.
-func (p *exponent) pow64(x float64) float64 {
+func (p *powParams) pow64(x float64) float64 {
 	if !(x > 0 && x <= maxFloat64) {
 		return powSpecial(x)
 	}

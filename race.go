@@ -61,7 +61,7 @@ func noteUpdate[T Float](theta, m, v, g, hz, cached []T, p panel) {
 	}
 }
 
-// noteUpdates notes what updateEach does.
+// noteUpdates notes what updateMulti does.
 func noteUpdates[T Float](theta [][]T, m, v []T, g, hz [][]T) {
 	noteWrite(m)
 	noteWrite(v)

@@ -44,6 +44,7 @@ func TestSoak(t *testing.T) {
 	limit := *soakTime
 	if limit == 0 {
 		limit = 500 * time.Millisecond
+		leave("ordeals of more than half a second", "-soak 15s")
 	}
 	var n tally
 	var data []byte
@@ -190,11 +191,20 @@ func (o *ordeal[T]) params(sharded bool) (params []Param[T]) {
 	}
 	groups = append(groups, nil)
 	next := uint64(1) // index; one that is not 0 can be given as an Offset
+	var starts []uint64
+	taken := func(n uint64) bool { // are some of the next n?
+		for k, start := range starts {
+			if other := uint64(params[k].Layout.Len()); n > 0 && other > 0 && next <= start+other-1 && start <= next+n-1 {
+				return true
+			}
+		}
+		return false
+	}
 	for i := range 1 + o.pick(6) {
 		p := Param[T]{Name: fmt.Sprint("tensor ", i), Layout: o.layout(), Hyper: oneOf(o.choices, groups...)}
 		n := uint64(p.Layout.Len())
 		if o.pick(3) == 2 {
-			p.Offset = oneOf(o.choices, 1+o.word(8)>>1, 1<<39-n/2, -n-1, 3)
+			p.Offset = oneOf(o.choices, 1+o.word(8)>>1, 1<<39-n/2, -max(n, 1), 3)
 		} else if sharded {
 			p.Offset = next
 		} else if i == 0 {
@@ -203,9 +213,11 @@ func (o *ordeal[T]) params(sharded bool) (params []Param[T]) {
 		if p.Offset != 0 {
 			next = p.Offset
 		}
-		if next+n < n { // the indices would wrap
-			p.Offset, next = 7, 7
+		wraps := n > 0 && next+n-1 < next || next == 0 && i > 0
+		for free := uint64(1) << 45; wraps || taken(n); free += 1 << 45 {
+			p.Offset, next, wraps = free, free, false
 		}
+		starts = append(starts, next)
 		next += n
 		params = append(params, p)
 	}

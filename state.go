@@ -67,10 +67,15 @@ var savedNames = [...]string{"m", "v", "curvature"}
 //
 // WriteTo writes in pieces of 64 KiB and changes nothing. The error wraps
 // ErrState, and w's own error. A name of more than 65535 bytes is an error,
-// before anything is written.
+// before anything is written. Within hvp it writes the state before the present
+// Step. w must not write to what State has returned.
 //
 // docs/state.md has the format, and how to replace a file safely.
 func (o *Optimizer[T]) WriteTo(w io.Writer) (int64, error) {
+	if err := o.made("WriteTo"); err != nil {
+		return 0, err
+	}
+	defer o.usage.enter("the Write of WriteTo")()
 	for i := range o.tensors {
 		if n := len(o.tensors[i].name); n > math.MaxUint16 {
 			return 0, fmt.Errorf("%w: parameter %d %.40q…: name of %d bytes, want at most %d",
@@ -102,6 +107,10 @@ func (o *Optimizer[T]) WriteTo(w io.Writer) (int64, error) {
 // taken as they are, NaN included, since with SkipFiniteCheck they may be a
 // part of the state.
 func (o *Optimizer[T]) ReadFrom(r io.Reader) (int64, error) {
+	if err := o.idle("ReadFrom"); err != nil {
+		return 0, err
+	}
+	defer o.usage.enter("the Read of ReadFrom")()
 	from := &countingReader{r: r}
 	l, err := o.readState(from)
 	if err != nil {
@@ -111,8 +120,9 @@ func (o *Optimizer[T]) ReadFrom(r io.Reader) (int64, error) {
 	return from.n, nil
 }
 
-// MarshalBinary returns the state as WriteTo writes it. The only error, which
-// wraps ErrState, is a name of more than 65535 bytes.
+// MarshalBinary returns the state as WriteTo writes it. The only errors, which
+// wrap ErrState, are a name of more than 65535 bytes and an Optimizer that New has
+// not made.
 func (o *Optimizer[T]) MarshalBinary() ([]byte, error) { return o.AppendBinary(nil) }
 
 // AppendBinary appends the state, as WriteTo writes it, to b. On an error, the
@@ -128,6 +138,9 @@ func (o *Optimizer[T]) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary is ReadFrom for a state that is the whole of data: bytes
 // that follow it are an error too. It does not keep data.
 func (o *Optimizer[T]) UnmarshalBinary(data []byte) error {
+	if err := o.idle("UnmarshalBinary"); err != nil {
+		return err
+	}
 	r := bytes.NewReader(data)
 	l, err := o.readState(&countingReader{r: r})
 	if err == nil && r.Len() > 0 {

@@ -42,6 +42,16 @@ func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
 // the product computed in place, is such a slice too: whatever hvp writes into
 // z, the step uses the signs that were drawn.
 //
+// A nil gradient skips its parameter in this step: the parameter, its moments, its
+// kept curvature and its own number of steps stay. Bias correction counts a
+// parameter's own steps (as PyTorch's optimizers do). Which gradients are nil is read
+// after the first product, and must not change until the last. The probe is drawn for a
+// skipped parameter all the same; hvp should take its z for zero, since the parameter is
+// a constant in this step, and what hvp leaves in its hz means nothing, NaN included.
+// Between refreshes a parameter that was skipped at every refresh so far has no
+// curvature to step by: it is skipped until the next one. At least one gradient must
+// not be nil.
+//
 // Step checks everything before it writes anything. The error wraps ErrShape
 // for a number or length of slices that does not fit, or memory that is shared
 // where it must not be; ErrHVP where hvp is due and is nil or fails (its own
@@ -63,6 +73,9 @@ func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
 // vanishes, a parameter can become infinite itself, or with an Eps of 0 NaN: see
 // Hyper.MaxUpdate.
 func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
+	if err := o.idle("Step"); err != nil {
+		return err
+	}
 	if len(grads) != len(o.tensors) {
 		return fmt.Errorf("%w: %d gradients for %d parameters", ErrShape, len(grads), len(o.tensors))
 	}
@@ -107,11 +120,12 @@ func (o *Optimizer[T]) settle() {
 	}
 }
 
-// letGo forgets the slices that the caller has given: gradients, and products
-// in the place of the optimizer's own.
+// letGo ends the step: it forgets the slices that the caller has given, also where
+// hvp has panicked.
 func (o *Optimizer[T]) letGo() {
+	o.usage.within = ""
 	o.call.grads = nil
-	copy(o.probes.hzView, o.probes.hz)
+	o.probes.reset()
 }
 
 // probe draws the probes of a refresh and leaves the products in o.probes.products.
@@ -122,8 +136,11 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 	for s := range o.options.Samples {
 		o.call.draw = o.refreshes*uint64(o.options.Samples) + uint64(s)
 		o.run(phaseSigns, phaseSigns)
-		copy(o.probes.zView, o.probes.z)
-		if err := hvp(o.probes.hzView, o.probes.zView); err != nil {
+		o.probes.marks.set()
+		o.usage.within = "hvp"
+		err := hvp(o.probes.hzView, o.probes.zView)
+		o.usage.within = ""
+		if err != nil {
 			return fmt.Errorf("%w: step %d, probe %d: %w", ErrHVP, o.steps+1, s, err)
 		}
 		if changed, err := o.present(); err != nil {
@@ -134,12 +151,17 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 		if err := o.checkProducts(); err != nil {
 			return err
 		}
+		if o.options.SkipFiniteCheck {
+			if err := o.unwritten(); err != nil {
+				return err
+			}
+		}
 		if o.options.Samples > 1 {
 			o.call.firstProbe = s == 0
 			if !o.run(phaseSum, phaseSum) {
-				return o.firstNonFinite(o.probes.hzView, product)
+				return o.faultyProduct()
 			}
-			copy(o.probes.hzView, o.probes.hz)
+			o.probes.reset()
 		}
 	}
 	return nil
@@ -153,11 +175,20 @@ const product = "Hessian-vector product"
 // exceed the largest number, which is no error.
 func (o *Optimizer[T]) nonFiniteIn() error {
 	if o.call.due && o.options.Samples == 1 {
-		if err := o.firstNonFinite(o.probes.hzView, product); err != nil {
+		if err := o.faultyProduct(); err != nil {
 			return err
 		}
 	}
 	return o.firstNonFinite(o.call.grads, "gradient")
+}
+
+// faultyProduct reports the first element that hvp has not written, or else the
+// first that is not finite.
+func (o *Optimizer[T]) faultyProduct() error {
+	if err := o.unwritten(); err != nil {
+		return err
+	}
+	return o.firstNonFinite(o.probes.hzView, product)
 }
 
 // firstNonFinite reports the first value of x that is not finite.

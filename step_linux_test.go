@@ -24,7 +24,12 @@ func TestFirstStepFaults(t *testing.T) {
 				}
 				r := newRunner(t, opts, params...)
 				grads := r.gradients()
-				hvp := func(hz, z [][]float64) error { return nil } // products of 0
+				hvp := func(hz, z [][]float64) error {
+					for i := range hz {
+						clear(hz[i])
+					}
+					return nil
+				}
 				before := minorFaults(t)
 				if err := r.opt.Step(grads, hvp); err != nil {
 					t.Fatal(err)

@@ -398,13 +398,13 @@ func TestListFaults(t *testing.T) {
 	}
 }
 
-// TestKernelUpdateEach compares updateEach with the definition, tensor by
+// TestKernelUpdateMulti compares updateMulti with the definition, tensor by
 // tensor.
-func TestKernelUpdateEach(t *testing.T) {
-	eachISAAndType(t, testKernelUpdateEach[float32], testKernelUpdateEach[float64])
+func TestKernelUpdateMulti(t *testing.T) {
+	eachISAAndType(t, testKernelUpdateMulti[float32], testKernelUpdateMulti[float64])
 }
 
-func testKernelUpdateEach[T Float](t *testing.T) {
+func testKernelUpdateMulti[T Float](t *testing.T) {
 	var params []Param[T]
 	for _, n := range []int{5, 0, 64, 33, 1} {
 		params = append(params, Param[T]{Layout: Elementwise(n)})
@@ -422,7 +422,7 @@ func testKernelUpdateEach[T Float](t *testing.T) {
 			m[i], v[i] = T(i-50), T(i)
 		}
 		wantM, wantV := slices.Clone(m), slices.Clone(v)
-		updateEach(got.theta, m, v, got.gradients(), got.b, &c.scalars, c.power)
+		updateMulti(got.theta, m, v, got.gradients(), got.b, &c.scalars, c.power)
 		grads, at := want.gradients(), 0
 		for i, theta := range want.theta {
 			n := len(theta)
@@ -435,14 +435,14 @@ func testKernelUpdateEach[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelAllFiniteEach spoils one value after the other of slices of all
+// TestKernelAllFiniteMulti spoils one value after the other of slices of all
 // lengths around those of vectors.
-func TestKernelAllFiniteEach(t *testing.T) {
-	eachISAAndType(t, testKernelAllFiniteEach[float32], testKernelAllFiniteEach[float64])
+func TestKernelAllFiniteMulti(t *testing.T) {
+	eachISAAndType(t, testKernelAllFiniteMulti[float32], testKernelAllFiniteMulti[float64])
 }
 
-func testKernelAllFiniteEach[T Float](t *testing.T) {
-	if !allFiniteEach[T](nil) {
+func testKernelAllFiniteMulti[T Float](t *testing.T) {
+	if !allFiniteMulti[T](nil) {
 		t.Error("no slices: not finite")
 	}
 	largest := T(formatOf[T]().largest)
@@ -454,14 +454,14 @@ func testKernelAllFiniteEach[T Float](t *testing.T) {
 		}
 		x = append(x, s)
 	}
-	if !allFiniteEach(x) {
+	if !allFiniteMulti(x) {
 		t.Error("finite slices: not finite")
 	}
 	for _, spoilt := range []T{T(nan), T(inf), T(-inf)} {
 		for n, s := range x {
 			for i, was := range s {
 				s[i] = spoilt
-				if allFiniteEach(x) {
+				if allFiniteMulti(x) {
 					t.Fatalf("slice of %d, element %d = %v: finite", n, i, spoilt)
 				}
 				s[i] = was
@@ -481,10 +481,10 @@ func testProbes[T Float](t *testing.T) {
 	const far = 1<<39 - 70 // the block number's low word overflows within
 	params := withValues([]Param[T]{
 		{Layout: Elementwise(5)}, {Layout: Elementwise(0)}, {Layout: Layout{30, 10, 1}},
-		{Layout: Elementwise(200), Offset: far}, {Layout: Layout{3, 2, 2}}, {Layout: Elementwise(9), Offset: 3},
-		{Layout: Elementwise(taskLen + 7)}, {Layout: Elementwise(3), Offset: 1<<64 - 4},
+		{Layout: Elementwise(200), Offset: far}, {Layout: Layout{3, 2, 2}}, {Layout: Elementwise(9), Offset: 403},
+		{Layout: Elementwise(taskLen + 7)}, {Layout: Elementwise(135), Offset: 1<<64 - 135},
 	})
-	offsets := []uint64{0, 5, 5, far, far + 200, 3, 12, 1<<64 - 4}
+	offsets := []uint64{0, 5, 5, far, far + 200, 403, 412, 1<<64 - 135}
 	opts := DefaultOptions()
 	opts.Samples, opts.UpdateEach, opts.Seed = 3, 2, 1<<40+77
 	eachISA(t, func(t *testing.T) {
@@ -503,6 +503,7 @@ func testProbes[T Float](t *testing.T) {
 					}
 				}
 				requireSame(t, z[i], want, "draw %d, parameter %d: z", draw, i)
+				clear(hz[i])
 			}
 			draw++
 			return nil

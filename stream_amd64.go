@@ -1,4 +1,4 @@
-//go:build gc && !purego
+//go:build gc && !purego && !asan && !msan
 
 package adahessian
 
@@ -19,22 +19,4 @@ func streamFrom(cache int) int {
 		cache = usual
 	}
 	return cache / 2
-}
-
-func streamRademacher[T Float](z []T, seed, draw, offset uint64) {
-	if useAVX512 {
-		if is32[T]() {
-			streamRademacherF32AVX512(f32(z), len(z), seed, draw, offset)
-		} else {
-			streamRademacherF64AVX512(f64(z), len(z), seed, draw, offset)
-		}
-	} else if useAVX2 {
-		if is32[T]() {
-			streamRademacherF32AVX2(f32(z), len(z), seed, draw, offset)
-		} else {
-			streamRademacherF64AVX2(f64(z), len(z), seed, draw, offset)
-		}
-	} else {
-		rademacherGeneric(z, seed, draw, offset)
-	}
 }

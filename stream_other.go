@@ -1,4 +1,4 @@
-//go:build !amd64 || !gc || purego
+//go:build !amd64 || !gc || purego || asan || msan
 
 package adahessian
 
@@ -7,5 +7,3 @@ import "math"
 // streamBytes is more than any probe has: there are no kernels that write past
 // the caches.
 var streamBytes = math.MaxInt
-
-func streamRademacher[T Float](z []T, seed, draw, offset uint64) { rademacher(z, seed, draw, offset) }

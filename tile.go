@@ -90,7 +90,7 @@ func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[
 			if hz != nil {
 				meanPanel(d, hz[e:], q, s.div)
 			}
-			curvature(v[b:][:len(den)], den, d, s, c.power, c.exponent)
+			denominators(v[b:][:len(den)], den, d, s, c.power, c.exponent)
 			descendPanel(theta[e:], m[e:], g[e:], den, nextTile(hz, g[e:], p, o, i, outer, width), q, s)
 		}
 	}
@@ -215,30 +215,63 @@ func finiteRange[T Float](x []T) bool {
 // case.
 func updateList[T Float](theta [][]T, m, v []T, g, hz [][]T, c *Coefficients[T]) {
 	noteUpdates(theta, m, v, g, hz)
-	updateEach(theta, m, v, g, hz, &c.scalars, c.power)
+	updateMulti(theta, m, v, g, hz, &c.scalars, c.power)
 }
 
 // eachFinite reports whether all elements of several slices, each of maxCall at
 // most, are finite.
 func eachFinite[T Float](x [][]T) bool {
 	noteReads(x)
-	return allFiniteEach(x)
+	return allFiniteMulti(x)
 }
 
-// updateEachOf is updateEach, which makes the step of each of several tensors
-// without blocks, of maxCall elements in all at most, whose m and v lie together;
-// where there is no kernel for that.
-func updateEachOf[T Float](theta [][]T, m, v []T, g, hz [][]T, s *scalars[T], k power) {
-	for i, t := range theta {
-		n := len(t)
-		update(t, m, v, g[i], hz[i], nil, panel{n, 1, 1, 1}, s, k)
-		m, v = m[n:], v[n:]
+// update makes the step of a panel that fits one call. den has room for a
+// denominator of each column where the blocks are strided.
+func update[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k power) {
+	switch {
+	case !p.contiguous():
+		updateRows(theta, m, v, g, hz, den, p, s, k)
+	case p.block == 1:
+		updateElements(theta[:p.outer], m, v, g, hz, s, k)
+	default:
+		updateBlocks(theta, m, v, g, hz, p, s, k)
 	}
 }
 
-// allFiniteEachOf is allFiniteEach, allFinite for each of several slices, where
+// denominators sets v to v' and den to the denominators, from the curvature d: the
+// first pass of a step. den may be d. a is k/2, and matters for powerAny.
+func denominators[T Float](v, den, d []T, s *scalars[T], k power, a float64) {
+	if k == powerAny {
+		e := newExponent(a)
+		curvaturePow(v, den, d, s, &e)
+	} else {
+		curvature(v, den, d, s, k)
+	}
+}
+
+// descend sets m to m' and theta to θ', with a denominator for each block: the
+// second pass of a step. ahead is what is read next.
+func descend[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
+	if p.contiguous() && p.block > 1 {
+		descendBlocks(theta, m, g, den, p, s)
+	} else {
+		descendRows(theta, m, g, den, ahead, p.asRow(), s)
+	}
+}
+
+// updateOneByOne is updateMulti where there is no kernel for that: it makes the
+// step of each of several tensors without blocks, of maxCall elements in all at
+// most, whose m and v lie together.
+func updateOneByOne[T Float](theta [][]T, m, v []T, g, hz [][]T, s *scalars[T], k power) {
+	for i, t := range theta {
+		updateElements(t, m, v, g[i], hz[i], s, k)
+		m, v = m[len(t):], v[len(t):]
+	}
+}
+
+// allFiniteOneByOne is allFiniteMulti, allFinite for each of several slices, where
 // there is no kernel for that.
-func allFiniteEachOf[T Float](x [][]T) bool {
+func allFiniteOneByOne[T Float](x [][]T) bool {
 	for _, x := range x {
 		if !allFinite(x) {
 			return false

@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	"fmt"
@@ -49,6 +49,7 @@ func (k *kernel) blockOfFrame() int {
 }
 
 func (k *kernel) newBlockOf(frame Mem) *blockOf {
+	Comment("The reciprocal of a block's length, 2^28/block rounded up.")
 	b := &blockOf{k: k, x: k.vec()}
 	block := GP64()
 	Load(Param("block"), block)
@@ -77,7 +78,7 @@ func (k *kernel) newBlockOf(frame Mem) *blockOf {
 // elements.
 func (k *kernel) laneTable() Mem {
 	name := fmt.Sprintf("lanes%d%s", k.elem*8, map[bool]string{true: "Wide"}[k.wide()])
-	return table(name, func(add func(Constant)) {
+	return data(name, func(add func(Constant)) {
 		index := k.indexBytes()
 		indices := k.bytes() / index
 		words := k.elem / index // for each element

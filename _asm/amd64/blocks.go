@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -33,6 +33,7 @@ func (k *kernel) sumsFrame() int { return k.lanes()*k.bytes() + 8 }
 // newSums prepares for the blocks of the argument block's length in the
 // argument x.
 func (k *kernel) newSums(x string, abs reg.VecVirtual, frame Mem) *sums {
+	Comment("The length of a block, in whole runs of 64 bytes and the rest.")
 	s := &sums{k: k, x: arg(x), abs: abs, slots: frame, full: arg("block"), rest: GP64()}
 	k.toBytes(s.full)
 	if k.wide() {
@@ -101,6 +102,7 @@ func (k *kernel) folded(p []reg.VecVirtual) reg.VecVirtual {
 func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	k := s.k
 	total := k.vec()
+	Comment("The sums of |x| of a group of blocks, folded into one vector.")
 	slots, summed := k.label("slots"), k.label("summed")
 	CMPQ(n, U8(k.lanes()))
 	JNE(LabelRef(slots))
@@ -115,8 +117,10 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	}
 	Label(summed)
 	k.outOfLine = append(k.outOfLine, func() {
+		Comment("A group of longer blocks, or of fewer: one block after the other.")
 		Label(slots)
 		s.intoSlots(n)
+		Comment("The blocks' partial sums, folded into one vector.")
 		k.copy(k.foldSlots(s.slots), total)
 		JMP(LabelRef(summed))
 	})
@@ -172,6 +176,7 @@ func (s *sums) straight() reg.VecVirtual {
 	ADDQ(s.rest, s.x)
 	k.outOfLine = append(k.outOfLine, func() {
 		loop, end := k.label("loop"), k.label("rest")
+		Comment("A block of 64 bytes or more.")
 		Label(long)
 		MOVQ(s.full, left)
 		k.loadAbsInto(at, s.abs, nil, p)
@@ -239,6 +244,7 @@ func (s *sums) intoSlots(n reg.GPVirtual) {
 // group only.
 func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, theta, m, g, n reg.GPVirtual) {
 	k := c.k
+	Comment("The elements of a group, each with its block's denominator.")
 	b.reset()
 	loop, rest, end := k.label("loop"), k.label("rest"), k.label("end")
 	index := GP64()
@@ -278,6 +284,7 @@ func (k *kernel) partial(n reg.GPVirtual, body func(part *tail)) {
 	body(nil)
 	Label(done)
 	k.outOfLine = append(k.outOfLine, func() {
+		Comment("The last group, of fewer blocks.")
 		Label(some)
 		bytes := GP64()
 		MOVQ(n, bytes)
@@ -302,11 +309,7 @@ func (k *kernel) atMost(left, n reg.GPVirtual) {
 // denominators takes longer than the elements of a group, and a processor that
 // retires in order cannot begin the next one before it is through.
 func (k *kernel) updateBlocks() {
-	frame := k.text("updateBlocks", "func(theta, m, v, grad, hz *float, blocks, block int, s *float, power int)",
-		k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame(),
-		"makes a step of contiguous blocks of block elements each:",
-		"v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).",
-		"It requires block of at least 1.")
+	frame := k.begin("updateBlocks", k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame())
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	sum := frame.Offset(k.scalarsFrame())
 	frame = sum.Offset(k.bytes())
@@ -320,6 +323,7 @@ func (k *kernel) updateBlocks() {
 	summed, n, bytes := GP64(), GP64(), GP64() // blocks of the third and the second group, bytes of the first
 	XORQ(n, n)
 	XORQ(bytes, bytes)
+	Comment("The second group: from its sums to v' and the denominators.")
 	Label("group")
 	TESTQ(n, n)
 	JZ(LabelRef("sums"))
@@ -332,13 +336,16 @@ func (k *kernel) updateBlocks() {
 	})
 	k.copy(c.denominators([]reg.VecVirtual{ahead})[0], ahead)
 	ADDQ(U8(k.bytes()), v)
+	Comment("The third group: its sums.")
 	Label("sums")
 	k.atMost(left, summed)
 	TESTQ(summed, summed)
 	JZ(LabelRef("elements"))
 	k.mov(s.group(summed), sum)
+	Comment("The first group: its elements.")
 	Label("elements")
 	c.descendGroup(b, den, theta, m, g, bytes)
+	Comment("The groups move up.")
 	k.copy(ahead, den)
 	MOVQ(n, bytes)
 	IMULQ(mem("block"), bytes)
@@ -349,13 +356,10 @@ func (k *kernel) updateBlocks() {
 	k.ret()
 }
 
-// descendBlocks is the second of the two stages of a step, for contiguous
+// descendBlocks is the second of the two passes of a step, for contiguous
 // blocks.
 func (k *kernel) descendBlocks() {
-	frame := k.text("descendBlocks", "func(theta, m, grad, den *float, blocks, block int, s *float)", k.scalarsFrame()+k.blockOfFrame(),
-		"makes the second stage of a step of contiguous blocks, with one denominator for each:",
-		"for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).",
-		"It requires block of at least 1.")
+	frame := k.begin("descendBlocks", k.scalarsFrame()+k.blockOfFrame())
 	c := k.loadScalars(arg("s"), frame, ofParameters)
 	b := k.newBlockOf(frame.Offset(k.scalarsFrame()))
 	theta, m, g, den, left := arg("theta"), arg("m"), arg("grad"), arg("den"), arg("blocks")
@@ -378,9 +382,7 @@ func (k *kernel) descendBlocks() {
 
 // blockMeans is the mean over contiguous blocks.
 func (k *kernel) blockMeans() {
-	frame := k.text("blockMeans", "func(d, x *float, blocks, block int, div float)", k.sumsFrame(),
-		"sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.",
-		"It requires block of at least 1.")
+	frame := k.begin("blockMeans", k.sumsFrame())
 	s := k.newSums("x", k.absMask(), frame)
 	d, left := arg("d"), arg("blocks")
 	div := k.vec()
@@ -391,6 +393,7 @@ func (k *kernel) blockMeans() {
 	JZ(LabelRef("done"))
 	k.atMost(left, n)
 	sum := s.group(n)
+	Comment("Their means.")
 	k.div(div, sum, sum)
 	k.partial(n, func(part *tail) { k.store(sum, Mem{Base: d}, part) })
 	ADDQ(U8(k.bytes()), d)
@@ -401,11 +404,11 @@ func (k *kernel) blockMeans() {
 
 // addAbs adds a piece of a long block to its partial sums.
 func (k *kernel) addAbs() {
-	k.text("addAbs", "func(p, x *float, n int)", 0,
-		"adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.")
+	k.begin("addAbs", 0)
 	p, x := arg("p"), arg("x")
 	n, index := k.count("n")
 	abs := k.absMask()
+	Comment("64 bytes at a time.")
 	var sums []reg.VecVirtual
 	for i := range k.sumsVectors() {
 		sums = append(sums, k.load(k.at(p, nil, i), nil))
@@ -419,6 +422,7 @@ func (k *kernel) addAbs() {
 	ADDQ(U8(sumsBytes), index)
 	SUBQ(U8(sumsBytes), n)
 	JGE(LabelRef("loop"))
+	Comment("The rest, of fewer.")
 	Label("rest")
 	ADDQ(U8(sumsBytes), n)
 	for i, s := range sums {

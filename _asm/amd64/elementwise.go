@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -31,11 +31,9 @@ func (k *kernel) prefetch(index reg.GPVirtual, nv, distance int, streams ...reg.
 	}
 }
 
-// update is the step where each element is a block.
-func (k *kernel) update() {
-	frame := k.text("update", "func(theta, m, v, grad, hz *float, n int, s *float, power int)", k.scalarsFrame(),
-		"makes a step of n elements that each have their own curvature:",
-		"for i < n: v[i], den = curvature(v[i], |hz[i]|/s.div); m[i], theta[i] = descend(m[i], grad[i], theta[i], den).")
+// updateElements is the step where each element is a block.
+func (k *kernel) updateElements() {
+	frame := k.begin("updateElements", k.scalarsFrame())
 	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
 	n, index := k.count("n")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
@@ -45,12 +43,12 @@ func (k *kernel) update() {
 		}
 		c.updateVectors(theta, m, v, g, hz, index, nv, part)
 	}
-	c.vanishingPairs(g, hz, n, index, func(c *scalars) { vectors(c, 2, nil) })
+	c.subnormalPairs(g, hz, n, index, func(c *scalars) { vectors(c, 2, nil) })
 	k.vectors(n, index, 2, func(nv int, part *tail) { vectors(c, nv, part) })
 	k.ret()
 }
 
-// updateVectors is update for nv vectors. The curvature is only squared, so the
+// updateVectors is updateElements for nv vectors. The curvature is only squared, so the
 // sign of hz may stay.
 func (c *scalars) updateVectors(theta, m, v, g, hz, index reg.GPVirtual, nv int, part *tail) {
 	k := c.k
@@ -61,9 +59,10 @@ func (c *scalars) updateVectors(theta, m, v, g, hz, index reg.GPVirtual, nv int,
 		elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
 	}
 	c.divide(d)
-	if c.vanishing != nil {
-		next = c.vanishingSecondMoments(d, v, index)
+	if c.subnormal != nil {
+		next = c.subnormalSecondMoments(d, v, index)
 	} else {
+		Comment("v' = flush(b2*v + (c2*d)*d).")
 		for i := range nv {
 			next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), part)))
 		}
@@ -75,11 +74,9 @@ func (c *scalars) updateVectors(theta, m, v, g, hz, index reg.GPVirtual, nv int,
 	}
 }
 
-// curvature is the first of the two stages of a step.
+// curvature is the first of the two passes of a step.
 func (k *kernel) curvature() {
-	frame := k.text("curvature", "func(v, den, d *float, n int, s *float, power int)", k.scalarsFrame(),
-		"takes n blocks from their curvature to their denominators; den may be d:",
-		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.")
+	frame := k.begin("curvature", k.scalarsFrame())
 	v, den, d := arg("v"), arg("den"), arg("d")
 	n, index := k.count("n")
 	c := k.loadScalars(arg("s"), frame, ofCurvature)
@@ -89,11 +86,11 @@ func (k *kernel) curvature() {
 
 // addProbe adds the product with one probe to the sum over the probes.
 func (k *kernel) addProbe() {
-	k.text("addProbe", "func(acc, z, hz *float, n int)", 0,
-		"adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].")
+	k.begin("addProbe", 0)
 	acc, z, hz := arg("acc"), arg("z"), arg("hz")
 	n, index := k.count("n")
 	k.vectors(n, index, 4, func(nv int, part *tail) {
+		Comment("acc' = acc + z*hz.")
 		var sums []reg.VecVirtual
 		for i := range nv {
 			t := k.load(k.at(z, index, i), part)
@@ -115,11 +112,11 @@ const quartersBytes = 4096
 // chains reads a quarter of its own: a core has so many more lines under way than
 // its prefetchers fetch for a single stream.
 func (k *kernel) allFinite() {
-	k.text("allFinite", "func(x *float, n int) bool", 0,
-		"reports whether no x[i], i < n, is NaN or infinite.")
+	k.begin("allFinite", 0)
 	x := arg("x")
 	n, index := k.count("n")
 	f := k.newFinite()
+	Comment("Many elements: a line of each quarter in turn.")
 	CMPQ(n, U32(quartersBytes))
 	JL(LabelRef("whole"))
 	quarter := GP64()
@@ -157,6 +154,7 @@ type finite struct {
 }
 
 func (k *kernel) newFinite() *finite {
+	Comment("The mask of |x|, and the largest |x| of each chain.")
 	f := &finite{k: k, abs: k.absMask()}
 	if k.elem == 8 { // only the upper half of |x|
 		VPSRLQ(U8(32), f.abs, f.abs)
@@ -187,6 +185,7 @@ func (f *finite) seeAll(x, n, index reg.GPVirtual) {
 // result returns from the kernel.
 func (f *finite) result() {
 	k, most := f.k, f.most
+	Comment("Is the largest exponent that of NaN and infinity?")
 	VPMAXSD(most[1], most[0], most[0])
 	VPMAXSD(most[3], most[2], most[2])
 	VPMAXSD(most[2], most[0], most[0])

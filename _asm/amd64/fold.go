@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	"fmt"
@@ -71,7 +71,7 @@ func (k *kernel) foldWide(next func(block int) reg.VecVirtual) reg.VecVirtual {
 		first := k.meet(next(4*i), next(4*i+1), halves)
 		v = append(v, k.meet(first, k.meet(next(4*i+2), next(4*i+3), halves), evens))
 	}
-	order := k.load(table(fmt.Sprintf("neighbours%d", k.elem*8), func(add func(Constant)) {
+	order := k.load(data(fmt.Sprintf("neighbours%d", k.elem*8), func(add func(Constant)) {
 		for block := range k.lanes() {
 			add(integer(k.elem, block%4*quarter+block/4))
 		}

@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	"math"
@@ -51,7 +51,7 @@ const maskLen = 64
 
 // leadingOnes is a table of maskLen bytes of ones and as many zeros.
 func leadingOnes() Mem {
-	return table("leadingOnes", func(add func(Constant)) {
+	return data("leadingOnes", func(add func(Constant)) {
 		for i := range 2 * maskLen / 8 {
 			add(U64(uint64(math.MaxUint64) * uint64(1-i*8/maskLen)))
 		}

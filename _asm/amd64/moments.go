@@ -1,9 +1,11 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
 // The bodies that all kernels of the step share, in the order of the generic
@@ -27,6 +29,7 @@ func (c *scalars) flush(x reg.VecVirtual) {
 
 // divide divides the sums a of |h| by the divisor, unless it is 1.
 func (c *scalars) divide(a []reg.VecVirtual) {
+	Comment("d = the sum / div, unless div is 1.")
 	label := c.k.label("undivided")
 	CMPQ(c.hasDiv, I8(0))
 	JEQ(LabelRef(label))
@@ -66,8 +69,9 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 			f(i)
 		}
 	}
+	Comment("den = v'^(k/2)*r + e, straight on for k = 1.")
 	other, half, two, raised := k.label("other"), k.label("half"), k.label("two"), k.label("raised")
-	CMPQ(mem("power"), I8(powerOne))
+	CMPQ(mem("power"), I8(table.PowerOne))
 	JNE(LabelRef(other))
 	each(func(i int) { k.sqrt(v[i], den[i]) })
 	Label(raised)
@@ -76,9 +80,10 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 		k.add(c.e, den[i], den[i])
 	})
 	k.outOfLine = append(k.outOfLine, func() {
+		Comment("The powers 0, 1/2 and 2.")
 		Label(other)
 		JG(LabelRef(two))
-		CMPQ(mem("power"), I8(powerHalf))
+		CMPQ(mem("power"), I8(table.PowerHalf))
 		JE(LabelRef(half))
 		each(func(i int) { k.mov(c.one, den[i]) })
 		JMP(LabelRef(raised))
@@ -106,6 +111,7 @@ func (c *scalars) curvature(v, den, d, index reg.GPVirtual, divide bool, nv int,
 	if divide {
 		c.divide(curvature)
 	}
+	Comment("v' = flush(b2*v + (c2*d)*d).")
 	for i := range nv {
 		next = append(next, c.secondMoment(curvature[i], k.operand(k.at(v, index, i), part)))
 	}
@@ -115,12 +121,6 @@ func (c *scalars) curvature(v, den, d, index reg.GPVirtual, divide bool, nv int,
 		k.store(q[i], k.at(den, index, i), part)
 	}
 }
-
-// The Go constants of type power.
-const (
-	powerHalf = 1
-	powerOne  = 2
-)
 
 // firstMoment returns m' from the operands m and g.
 func (c *scalars) firstMoment(m, g Op) reg.VecVirtual {
@@ -150,6 +150,7 @@ func (c *scalars) update(m, den reg.VecVirtual) reg.VecVirtual {
 // the whole call costs less than the loads. MIN and MAX return their second
 // source where one is NaN, so a NaN stays one.
 func (c *scalars) clamp(u []reg.VecVirtual) {
+	Comment("u within its bound, straight on where there is none.")
 	clamp, clamped := c.k.label("clamp"), c.k.label("clamped")
 	CMPQ(c.hasLimit, I8(0))
 	JNE(LabelRef(clamp))
@@ -178,12 +179,13 @@ type element struct{ theta, m, g Mem }
 // same addresses to a load that follows a store.
 func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements ...element) {
 	k := c.k
+	Comment("m' = flush(b1*m + c1*grad), u = (s*m')/den.")
 	var theta, m, u []reg.VecVirtual
 	firstMoment := func(i int) reg.VecVirtual {
 		return c.firstMoment(k.operand(elements[i].m, part), k.operand(elements[i].g, part))
 	}
-	if c.vanishing != nil {
-		moments := c.vanishingFirstMoments(elements)
+	if c.subnormal != nil {
+		moments := c.subnormalFirstMoments(elements)
 		firstMoment = func(i int) reg.VecVirtual { return moments[i] }
 	}
 	for i, e := range elements {
@@ -193,6 +195,7 @@ func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements .
 		m, theta, u = append(m, next), append(theta, scaled), append(u, c.update(next, den(i)))
 	}
 	c.clamp(u)
+	Comment("theta' = w*theta - u; all loads come before the stores.")
 	for i, e := range elements {
 		k.sub(u[i], theta[i], theta[i])
 		k.store(m[i], e.m, part)

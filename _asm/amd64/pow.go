@@ -1,10 +1,10 @@
-package main
+package amd64
 
 import (
 	"fmt"
 	"math"
 
-	"github.com/adahessian-go/adahessian/internal/fitpow/fit"
+	"github.com/adahessian-go/adahessian/_asm/table"
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -27,21 +27,15 @@ type powConstants struct {
 const powTable = "powConstants"
 
 func newPowConstants() *powConstants {
-	polynomials, err := fit.Polynomials()
+	coefficients, err := table.Coefficients()
 	if err != nil {
 		panic(err)
 	}
-	c := &powConstants{
+	return &powConstants{
 		mem:          NewDataAddr(NewStaticSymbol(powTable), 0),
 		offset:       map[uint64]int{},
-		coefficients: map[string]float64{},
+		coefficients: coefficients,
 	}
-	for _, p := range polynomials {
-		for _, f := range p.Constants {
-			c.coefficients[f.Name] = f.Value
-		}
-	}
-	return c
 }
 
 // bits returns a vector of the 64 bits b. All kernels are emitted before the
@@ -178,18 +172,8 @@ func roundTo(x pair, shift Mem) (rounded, sum pair) {
 	return sum.sub(shift), sum
 }
 
-// The Go constants of pow.go that are not coefficients.
-const (
-	round0       = 0x1.8p+52
-	round10      = 0x1.8p+42
-	round24      = 0x1.8p+28
-	oneBits      = 0x3FF0000000000000
-	rootHalfBits = 0x3FE6A09E667F3BCD
-	rootHalfWord = 0x3F3504F4 // the smallest float32 from √½ on
-	twoTo52Bits  = 0x4330000000000000
-	mantissaMask = 1<<52 - 1
-	lowMask      = 1<<27 - 1
-)
+// rootHalfWord is the smallest float32 from √½ on.
+const rootHalfWord = 0x3F3504F4
 
 // log32 returns y = a·log2(x) of a vector of normal float32, in two vectors of
 // float64.
@@ -198,6 +182,7 @@ const (
 // it is widened, in all lanes at a time. The boundary √½ is rounded up to a
 // float32, so that the same numbers lie above it.
 func (c *powConstants) log32(x reg.VecVirtual, a Mem) pair {
+	Comment("y = a*log2(v').")
 	log := func(i int) Mem { return c.coefficient("log32C%d", i) }
 	one := c.number(1)
 	b, exponent := wordSub(x, c.words(rootHalfWord)), vecLike(x)
@@ -215,8 +200,9 @@ func (c *powConstants) log32(x reg.VecVirtual, a Mem) pair {
 
 // exp32 returns 2^y, rounded to float32.
 func (c *powConstants) exp32(y pair) reg.VecVirtual {
+	Comment("2^y.")
 	exp := func(i int) Mem { return c.coefficient("exp32C%d", i) }
-	n, t := roundTo(y, c.number(round0))
+	n, t := roundTo(y, c.number(table.Round0))
 	r := y.sub(n)
 	r2 := r.mul(r)
 	q0 := r2.mul(linear(exp(2), exp(3), r)).add(linear(exp(0), exp(1), r))
@@ -277,6 +263,7 @@ func (k *kernel) special(c *powConstants, x, y reg.VecVirtual) reg.VecVirtual {
 	if k.elem == 4 {
 		most, nan, magnitude = c.words(math.Float32bits(math.MaxFloat32)), c.words(math.Float32bits(float32(math.NaN()))), c.words(math.MaxInt32)
 	}
+	Comment("The powers of 0, infinity, NaN and negative numbers.")
 	out := k.vec()
 	if k.wide() {
 		odd, negative, notZero := K(), K(), K()
@@ -315,17 +302,18 @@ func (k *kernel) special(c *powConstants, x, y reg.VecVirtual) reg.VecVirtual {
 
 // split is powSplit for a bias of 1023.
 func (c *powConstants) split(x pair) (e, m pair) {
-	b := x.each(bitAdd, c.bits(oneBits-rootHalfBits))
-	e = b.each(shift52, right).each(bitOr, c.bits(twoTo52Bits)).sub(c.number(0x1p52 + 1023))
-	return e, b.each(bitAnd, c.bits(mantissaMask)).each(bitAdd, c.bits(rootHalfBits))
+	b := x.each(bitAdd, c.bits(table.OneBits-table.RootHalfBits))
+	e = b.each(shift52, right).each(bitOr, c.bits(table.TwoTo52Bits)).sub(c.number(0x1p52 + 1023))
+	return e, b.each(bitAnd, c.bits(table.MantissaMask)).each(bitAdd, c.bits(table.RootHalfBits))
 }
 
-// exponent is the Go struct, expanded.
-type exponent struct{ a, aHead, aTail, cHead, cTail Mem }
+// powParams is the Go struct, expanded.
+type powParams struct{ a, aHead, aTail, cHead, cTail Mem }
 
 // log64 returns rHead, rTail and t for a vector of float64 that are not
 // subnormal: a·log2(x) = n + r, and n is in the low bits of t.
-func (c *powConstants) log64(v reg.VecVirtual, p exponent) pair {
+func (c *powConstants) log64(v reg.VecVirtual, p powParams) pair {
+	Comment("a*log2(v') = n + r.")
 	log := func(i int) Mem { return c.coefficient("log64C%d", i) }
 	one := c.number(1)
 	e, m := c.split(pair{v})
@@ -333,8 +321,8 @@ func (c *powConstants) log64(v reg.VecVirtual, p exponent) pair {
 	d := m.add(one)
 	inverse := pair{c.register(one, v)}.div(d)
 	s := f.mul(inverse)
-	sHead, _ := roundTo(s, c.number(round24))
-	dHead := d.each(bitAnd, c.bits(^uint64(lowMask)))
+	sHead, _ := roundTo(s, c.number(table.Round24))
+	dHead := d.each(bitAnd, c.bits(^uint64(table.LowMask)))
 	dTail := m.sub(dHead.sub(one))
 	sTail := f.sub(sHead.mul(dHead)).sub(sHead.mul(dTail)).mul(inverse)
 
@@ -350,9 +338,9 @@ func (c *powConstants) log64(v reg.VecVirtual, p exponent) pair {
 
 	ae := e.mul(p.aHead)
 	cs := sHead.mul(p.cHead)
-	n, t := roundTo(ae.add(cs), c.number(round0))
+	n, t := roundTo(ae.add(cs), c.number(table.Round0))
 	yHead := ae.sub(n).add(cs)
-	rHead, _ := roundTo(yHead, c.number(round10))
+	rHead, _ := roundTo(yHead, c.number(table.Round10))
 	rTail := yHead.sub(rHead).add(yTail)
 	return pair{rHead[0], rTail[0], t[0]}
 }
@@ -360,6 +348,7 @@ func (c *powConstants) log64(v reg.VecVirtual, p exponent) pair {
 // exp64 returns 2^(n+r) from what log64 returns.
 func (c *powConstants) exp64(half pair) reg.VecVirtual {
 	rHead, rTail, t := half[:1], half[1:2], half[2:]
+	Comment("2^(n+r).")
 	exp := func(i int) Mem { return c.coefficient("exp64C%d", i) }
 	r := rHead.add(rTail)
 	slope := rHead.mul(c.coefficient("exp64C2Head")).add(c.coefficient("exp64C1Head"))
@@ -386,23 +375,21 @@ const powGroup = 128
 // schedulers of a processor are too small to reach beyond one and a half of
 // them. So some vectors are taken halfway before the first goes on: the ends of
 // each half then meet, which are half as far apart.
-func (k *kernel) curvaturePow(constants *powConstants) {
-	const fields = 5                          // of the Go struct exponent
+func (k *kernel) curvaturePow() {
+	constants := k.pow
 	halves := map[int]int{4: 2, 8: 3}[k.elem] // vectors that the first half leaves
-	expanded := fields
+	expanded := table.PowParams
 	if k.wide() {
 		expanded = 0 // its instructions repeat a number of memory by themselves
 	}
 	together := powGroup / k.bytes()
 	slots := k.scalarsFrame() + expanded*k.bytes()
-	frame := k.text("curvaturePow", "func(v, den, d *float, n int, s *float, exponent *float64)", slots+together*halves*k.bytes(),
-		"takes n blocks from their curvature to their denominators by the power function; den may be d:",
-		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.")
+	frame := k.begin("curvaturePow", slots+together*halves*k.bytes())
 	v, den, d := arg("v"), arg("den"), arg("d")
 	n, index := k.count("n")
 	c := k.loadScalars(arg("s"), frame, ofCurvature)
 	p := arg("exponent")
-	var a [fields]Mem
+	var a [table.PowParams]Mem
 	for i := range a {
 		a[i] = Mem{Base: p, Disp: i * 8}
 		if i < expanded {
@@ -415,12 +402,13 @@ func (k *kernel) curvaturePow(constants *powConstants) {
 	half := func(vector, i int) Mem { return frame.Offset(slots + (vector*halves+i)*k.bytes()) }
 	k.vectors(n, index, together, func(nv int, part *tail) {
 		for i := range nv {
+			Comment("v' = flush(b2*v + (c2*d)*d).")
 			next := c.secondMoment(k.load(k.at(d, index, i), part), k.operand(k.at(v, index, i), part))
 			var first pair
 			if k.elem == 4 {
-				first = constants.log32(next, a[0])
+				first = constants.log32(next, a[table.A])
 			} else {
-				first = constants.log64(next, exponent{a[0], a[1], a[2], a[3], a[4]})
+				first = constants.log64(next, powParams{a[table.A], a[table.AHead], a[table.ATail], a[table.CHead], a[table.CTail]})
 			}
 			for j, x := range first {
 				k.mov(x, half(i, j))
@@ -439,6 +427,7 @@ func (k *kernel) curvaturePow(constants *powConstants) {
 				q = constants.exp64(first)
 			}
 			q = k.special(constants, k.load(k.at(v, index, i), part), q)
+			Comment("den = v'^(k/2)*r + e.")
 			k.mul(c.r, q, q)
 			k.add(c.e, q, q)
 			k.store(q, k.at(den, index, i), part)

@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	"fmt"
@@ -86,7 +86,7 @@ func (k *kernel) constant(m Mem) Op {
 // The blocks are numbered so that the lower and the upper halves of the 128-bit
 // lanes, which store takes apart, are runs of blocks.
 func (k *kernel) philoxTable() Mem {
-	return table(fmt.Sprintf("philox%d", k.bits), func(add func(Constant)) {
+	return data(fmt.Sprintf("philox%d", k.bits), func(add func(Constant)) {
 		lanes := k.bits / 64
 		each := func(x func(lane int) int) {
 			for l := range lanes {
@@ -151,6 +151,7 @@ type philoxBatch struct {
 
 // newBatch begins a batch of blocks from block on, which it moves on to the next.
 func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual, next int) *philoxBatch {
+	Comment("A batch of blocks: their numbers, the draw and the key.")
 	p := &philoxBatch{constants: c}
 	number := k.vec()
 	if k.wide() {
@@ -177,6 +178,7 @@ func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual, next int) *ph
 
 // rounds does some of the ten rounds.
 func (p *philoxBatch) rounds(n int) {
+	Comment(map[int]string{10: "The ten rounds of Philox.", 2: "Two rounds of the next batch."}[n])
 	for range n {
 		for _, g := range p.groups {
 			g.round(p.constants, p.key[0], p.key[1])
@@ -188,6 +190,7 @@ func (p *philoxBatch) rounds(n int) {
 }
 
 func (p *philoxBatch) store(dst Mem) {
+	Comment("The words of the blocks, in order.")
 	for i, g := range p.groups {
 		g.store(p.constants, dst.Offset(i*2*g.k.bytes()))
 	}
@@ -250,7 +253,7 @@ func (k *kernel) startAt(bit reg.GPVirtual, shifts ...reg.VecVirtual) {
 // signShifts are the shifts that bring bit first + l of a word to the sign of
 // lane l.
 func (k *kernel) signShifts(first int) Mem {
-	return table(fmt.Sprintf("signShifts%d", k.elem*8), func(add func(Constant)) {
+	return data(fmt.Sprintf("signShifts%d", k.elem*8), func(add func(Constant)) {
 		for l := range 32 {
 			add(integer(k.elem, k.elem*8-1-l))
 		}
@@ -300,9 +303,7 @@ func (s *signs) run(bits reg.VecVirtual, n int, last Op, store func(ops ...Op), 
 // which may begin at any bit.
 func (k *kernel) rademacher() {
 	const beyond = 8 // a chunk's bits are read as a vector's lane
-	frame := k.text("rademacher", "func(z *float, n int, seed, draw, offset uint64)", k.batchBytes()+beyond,
-		"sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.",
-		"It requires that offset+n does not exceed 2^64.")
+	frame := k.begin("rademacher", k.batchBytes()+beyond)
 	z, n := arg("z"), arg("n")
 	c := k.newPhiloxConstants()
 	s := k.newSigns()
@@ -315,6 +316,7 @@ func (k *kernel) rademacher() {
 	const word = 32
 	last := k.constant(k.signShifts(word - k.lanes()))
 	words := func(n int) { // turns words of the batch into signs
+		Comment("Words of bits into signs.")
 		for w := range n {
 			bits := k.vec()
 			VPBROADCASTD(Mem{Base: from, Disp: 4 * w}, bits)
@@ -343,6 +345,7 @@ func (k *kernel) rademacher() {
 	batch.rounds(10)
 	batch.store(frame)
 
+	Comment("Are all signs of the batch wanted, and more? Then while the next is made.")
 	Label("made")
 	TESTQ(bit, bit)
 	JNZ(LabelRef("single"))
@@ -362,6 +365,7 @@ func (k *kernel) rademacher() {
 	SUBQ(U32(k.batchBytes()*8), n)
 	JMP(LabelRef("made"))
 
+	Comment("Else those of this batch alone.")
 	Label("single")
 	MOVQ(U32(k.batchBytes()*8), count)
 	SUBQ(bit, count)
@@ -383,6 +387,7 @@ func (k *kernel) rademacher() {
 		k.broadcast(Mem{Base: from}, bits)
 		return bits
 	}
+	Comment("Signs that begin or end at any bit, bytes of bits at a time.")
 	Label(chunks)
 	ANDQ(U8(7), bit)
 	s.from(bit)
@@ -397,6 +402,7 @@ func (k *kernel) rademacher() {
 	})
 	TESTQ(count, count)
 	JZ(LabelRef("batch"))
+	Comment("The last of them, a part of a vector.")
 	k.toBytes(count)
 	bits := chunk()
 	part := s.of(bits, 0)

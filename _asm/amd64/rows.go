@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -17,10 +17,6 @@ type panel struct {
 	k             *kernel
 	block, stride reg.GPVirtual // stride in bytes
 }
-
-const panelParams = "outer, block, stride, width int"
-
-const panelRequires = "It requires outer, block and width of at least 1, and width = stride if outer > 1."
 
 func (k *kernel) newPanel() *panel {
 	p := &panel{k: k, block: arg("block"), stride: arg("stride")}
@@ -67,6 +63,7 @@ func (p *panel) slices(body func()) {
 func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(sums []reg.VecVirtual, at func(i int) Mem, part *tail)) {
 	k := p.k
 	p.columns(256/k.bytes(), func(index reg.GPVirtual, nv int, part *tail) {
+		Comment("The sums of |x| down the rows.")
 		sums := make([]reg.VecVirtual, nv)
 		for i := range sums {
 			sums[i] = k.vec()
@@ -87,18 +84,20 @@ func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(
 			k.store(sums[i], at(i), part)
 		}
 	})
+	Comment("On to the next slice.")
 	slice := GP64()
 	MOVQ(p.stride, slice)
 	IMULQ(p.block, slice)
 	ADDQ(slice, x)
 }
 
-// descend is the second stage of a step for a slice, which the pointers but
+// descend is the second pass of a step for a slice, which the pointers but
 // den move on. Memory of the same shape at ahead, which is read next, is asked
 // for meanwhile: where a stage reads one stream alone and the other three,
 // memory would wait for the processor in both.
 func (p *panel) descend(c *scalars, theta, m, g, den, ahead reg.GPVirtual) {
 	k := p.k
+	Comment("The elements, row after row.")
 	p.rows(func() {
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) {
 			if nv > 1 {
@@ -118,16 +117,15 @@ func noSums([]reg.VecVirtual, func(int) Mem, *tail) {}
 
 // updateRows is the step where blocks are columns.
 func (k *kernel) updateRows() {
-	frame := k.text("updateRows", "func(theta, m, v, grad, hz, den *float, "+panelParams+", s *float, power int)", k.scalarsFrame(),
-		"makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:",
-		"v[j], den[j] = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den[j]).",
-		"den has room for width values. "+panelRequires)
+	frame := k.begin("updateRows", k.scalarsFrame())
 	theta, m, v, g, hz, den := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz"), arg("den")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	abs := c.absMask()
 	p := k.newPanel()
 	p.slices(func() {
+		Comment("A slice: its sums into den.")
 		p.sums(den, hz, abs, noSums, noSums)
+		Comment("From the sums to v' and the denominators.")
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) { c.curvature(v, den, den, index, true, nv, part) })
 		ADDQ(p.stride, v)
 		next := GP64()
@@ -137,13 +135,10 @@ func (k *kernel) updateRows() {
 	k.ret()
 }
 
-// descendRows is the second of the two stages of a step, for strided blocks,
+// descendRows is the second of the two passes of a step, for strided blocks,
 // and with block = 1 for elements that each have their own curvature.
 func (k *kernel) descendRows() {
-	frame := k.text("descendRows", "func(theta, m, grad, den, ahead *float, "+panelParams+", s *float)", k.scalarsFrame(),
-		"makes the second stage of a step of a panel of strided blocks, with one denominator for each column:",
-		"m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).",
-		"It asks for the memory at ahead, of the shape of grad, and does not read it. "+panelRequires)
+	frame := k.begin("descendRows", k.scalarsFrame())
 	theta, m, g, den, ahead := arg("theta"), arg("m"), arg("grad"), arg("den"), arg("ahead")
 	c := k.loadScalars(arg("s"), frame, ofParameters)
 	p := k.newPanel()
@@ -156,10 +151,7 @@ func (k *kernel) descendRows() {
 
 // stridedMeans is the mean over columns.
 func (k *kernel) stridedMeans() {
-	k.text("stridedMeans", "func(d, x *float, "+panelParams+", div float, more bool)", 0,
-		"sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;",
-		"with more the sum continues from d[j].",
-		panelRequires)
+	k.begin("stridedMeans", 0)
 	d, x := arg("d"), arg("x")
 	abs := k.absMask()
 	div := k.vec()
@@ -167,6 +159,7 @@ func (k *kernel) stridedMeans() {
 	more := GP32()
 	MOVBLZX(mem("more"), more)
 	resume := func(sums []reg.VecVirtual, at func(i int) Mem, part *tail) {
+		Comment("Go on from the sums in d, if asked to.")
 		fresh := k.label("fresh")
 		TESTL(more, more)
 		JZ(LabelRef(fresh))

@@ -1,23 +1,11 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
-)
 
-// The fields of the Go struct scalars, in its order.
-const (
-	fieldB1 = iota
-	fieldC1
-	fieldB2
-	fieldC2
-	fieldS
-	fieldW
-	fieldR
-	fieldE
-	fieldLimit
-	fieldDiv
+	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
 // scalars holds the scalars of a step as vectors. AVX2's sixteen registers do
@@ -38,7 +26,7 @@ type scalars struct {
 	div, one       Op
 	hasDiv         Mem // is the divisor other than 1?
 
-	vanishing *vanishing // where code is for vanishing inputs
+	subnormal *subnormal // where code is for vanishing inputs
 }
 
 // A kernel uses the scalars of the curvature, those of the parameters, or
@@ -63,6 +51,7 @@ func (k *kernel) scalarsFrame() int {
 // loadScalars expands the scalars that ptr points to.
 func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 	c := &scalars{k: k}
+	Comment("The scalars of the step, each in every lane of a vector.")
 	next := 0
 	slot := func(base Mem, size int) Mem {
 		next += size
@@ -101,15 +90,15 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 		return v
 	}
 	if which&ofCurvature != 0 {
-		c.b2 = field(fieldB2)
-		c.c2, c.r, c.e, c.div = keep(field(fieldC2)), keep(field(fieldR)), keep(field(fieldE)), keep(field(fieldDiv))
+		c.b2 = field(table.B2)
+		c.c2, c.r, c.e, c.div = keep(field(table.C2)), keep(field(table.R)), keep(field(table.E)), keep(field(table.Div))
 		one := k.one()
 		c.one = keep(one)
 		c.hasDiv = flag(difference(c.div, one))
 	}
 	if which&ofParameters != 0 {
-		c.b1, c.c1, c.w = field(fieldB1), field(fieldC1), field(fieldW)
-		c.s, c.limit = keep(field(fieldS)), keep(field(fieldLimit))
+		c.b1, c.c1, c.w = field(table.B1), field(table.C1), field(table.W)
+		c.s, c.limit = keep(field(table.S)), keep(field(table.Limit))
 		c.negated = keep(difference(c.limit, k.signBit()))
 		c.hasLimit = flag(difference(c.limit, k.infinity()))
 	}

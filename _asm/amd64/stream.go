@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -17,9 +17,7 @@ func (k *kernel) streamRademacher() {
 		run    = 16 // signs, of which a lane has all bits wherever they begin in a byte
 		pairs  = 4  // of rounds, with which the batch before is turned into signs
 	)
-	frame := k.text("streamRademacher", "func(z *float, n int, seed, draw, offset uint64)", k.batchBytes()+beyond+k.bytes(),
-		"sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10, past the caches.",
-		"It requires that z is aligned to 64 bytes and that n is a positive multiple of 1,792.")
+	frame := k.begin("streamRademacher", k.batchBytes()+beyond+k.bytes())
 	shared := k.batch() / 8 // blocks of a batch that the next has too: the start of one block at least
 	blocks := k.batch() - shared
 	z, n := arg("z"), arg("n")
@@ -33,6 +31,7 @@ func (k *kernel) streamRademacher() {
 	ANDQ(U8(7), bit)
 	SHRQ(U8(3), start)
 	ANDQ(U8(15), start) // the byte of the first sign
+	Comment("The bit of a block that every batch begins at.")
 	first := k.vec()
 	k.mov(k.signShifts(run-k.lanes()), first)
 	k.startAt(bit, first)
@@ -49,6 +48,7 @@ func (k *kernel) streamRademacher() {
 	MOVQ(U32(pairs), count)
 	Label("pair")
 	next.rounds(2)
+	Comment("Signs of the batch before, past the caches.")
 	part := blocks * 128 / pairs
 	for at := 0; at < part; at += run {
 		bits := k.vec()

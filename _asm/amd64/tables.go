@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	"github.com/mmcloughlin/avo/attr"
@@ -9,9 +9,9 @@ import (
 // tables are the read-only data, by their names.
 var tables = map[string]Mem{}
 
-// table returns the table of the name, which is made of the words that fill
+// data returns the table of the name, which is made of the words that fill
 // adds when it is first asked for.
-func table(name string, fill func(add func(word Constant))) Mem {
+func data(name string, fill func(add func(word Constant))) Mem {
 	if m, ok := tables[name]; ok {
 		return m
 	}

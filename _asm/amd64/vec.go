@@ -1,19 +1,22 @@
-package main
+package amd64
 
 import (
 	"fmt"
-	"regexp"
 
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
 // kernel is what distinguishes the variants of a kernel: the element's size in
 // bytes, the vector's in bits, and with them the instructions.
 type kernel struct {
 	elem, bits int
+	set        table.Set
+	pow        *powConstants
 
 	add, sub, mul, div, min, max func(ops ...Op) // Go's order: source 2, source 1, destination
 	sqrt, mov, stream            func(ops ...Op) // stream is past the caches, to aligned memory
@@ -63,9 +66,6 @@ func insn(f any) func(...Op) {
 	return f.(func(...Op))
 }
 
-// floatWord is the word that stands for the element's type in a signature.
-var floatWord = regexp.MustCompile(`\bfloat\b`)
-
 // maxNoSplit is the largest frame of a kernel that is entered without a look
 // at the stack's bound; the linker allows 792 bytes, those of the callers
 // included.
@@ -84,20 +84,15 @@ func (k *kernel) vec() reg.VecVirtual {
 func (k *kernel) bytes() int { return k.bits / 8 }
 func (k *kernel) lanes() int { return k.bits / 8 / k.elem }
 
-// text begins a kernel. The name tells type and instruction set, signature
-// says float for the element's type, and doc is the mathematics and what the
-// kernel requires.
-func (k *kernel) text(name, signature string, frame int, doc ...string) Mem {
-	typ := map[int]string{4: "float32", 8: "float64"}[k.elem]
-	name = fmt.Sprintf("%sF%d%s", name, k.elem*8, map[int]string{256: "AVX2", 512: "AVX512"}[k.bits])
+// begin begins the kernel of that name in the table, with a frame of so many
+// bytes.
+func (k *kernel) begin(name string, frame int) Mem {
+	row := table.Row(name)
 	flags := attr.NOSPLIT
 	if frame > maxNoSplit {
 		flags = 0
 	}
-	TEXT(name, flags, floatWord.ReplaceAllString(signature, typ))
-	doc[0] = name + " " + doc[0]
-	Doc(doc...)
-	Pragma("noescape")
+	TEXT(row.Symbol(k.set, k.elem), flags, "func"+row.Signature(k.set, k.elem))
 	k.outOfLine, k.labels = nil, 0
 	if frame == 0 {
 		return Mem{}
@@ -203,6 +198,7 @@ func (k *kernel) minNormal() reg.VecVirtual {
 func (k *kernel) vectors(n, index reg.GPVirtual, unroll int, body func(nv int, part *tail)) {
 	for _, nv := range []int{unroll, 1} {
 		loop, done := k.label("loop"), k.label("done")
+		Comment(map[bool]string{true: "One vector at a time.", false: fmt.Sprintf("%d vectors at a time.", nv)}[nv == 1])
 		SUBQ(U32(nv*k.bytes()), n)
 		JL(LabelRef(done))
 		Label(loop)
@@ -217,6 +213,7 @@ func (k *kernel) vectors(n, index reg.GPVirtual, unroll int, body func(nv int, p
 		}
 	}
 	end := k.label("end")
+	Comment("The rest, a part of a vector.")
 	TESTQ(n, n)
 	JZ(LabelRef(end))
 	body(1, k.newTail(n))

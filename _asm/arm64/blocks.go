@@ -1,4 +1,4 @@
-package main
+package arm64
 
 // Contiguous blocks are taken in groups of as many as a vector has lanes. The
 // sums of a group are folded into one vector, in which the curvature and the
@@ -17,9 +17,10 @@ type sums struct {
 	rest gp // bytes of a block beyond
 }
 
-// newSums prepares for blocks of the argument block's length.
-func (k *kernel) newSums() *sums {
-	s := &sums{k: k, x: k.arg("x"), full: k.arg("block"), rest: k.gp()}
+// newSums prepares for the blocks of the argument block's length in the
+// argument x.
+func (k *kernel) newSums(x string) *sums {
+	s := &sums{k: k, x: k.arg(x), full: k.arg("block"), rest: k.gp()}
 	k.toBytes(s.full)
 	k.ins("AND $%d, %v, %v", stride-1, s.full, s.rest)
 	k.ins("SUB %v, %v", s.rest, s.full)
@@ -317,13 +318,10 @@ func (k *kernel) storeGroup(v vec, p, n gp) {
 // updated: the long chain from the sums to the denominators then has those
 // elements' arithmetic to hide behind.
 func (k *kernel) updateBlocks() {
-	k.text("updateBlocks", "theta, m, v, grad, x *float, blocks, block int, s *float, power int", "", 0,
-		"makes a step of contiguous blocks of block elements each, x being the product:",
-		"v[j], den = curvature(v[j], sum of |x| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).",
-		"It requires block of at least 1.")
+	k.begin("updateBlocks", 0)
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
 	c.power = k.arg("power")
-	b, s := k.newBlockOf(), k.newSums()
+	b, s := k.newBlockOf(), k.newSums("hz")
 	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
 	v, block, left := k.arg("v"), k.arg("block"), k.arg("blocks")
 	k.toBytes(block)
@@ -354,13 +352,10 @@ func (k *kernel) updateBlocks() {
 	k.ret()
 }
 
-// descendBlocks is the second of the two stages of a step, for contiguous
+// descendBlocks is the second of the two passes of a step, for contiguous
 // blocks.
 func (k *kernel) descendBlocks() {
-	k.text("descendBlocks", "theta, m, grad, den *float, blocks, block int, s *float", "", 0,
-		"makes the second stage of a step of contiguous blocks, with one denominator for each:",
-		"for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).",
-		"It requires block of at least 1.")
+	k.begin("descendBlocks", 0)
 	c := k.loadScalars(k.arg("s"), ofParameters)
 	b := k.newBlockOf()
 	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
@@ -380,10 +375,8 @@ func (k *kernel) descendBlocks() {
 
 // blockMeans is the mean over contiguous blocks.
 func (k *kernel) blockMeans() {
-	k.text("blockMeans", "d, x *float, blocks, block int, div float", "", 0,
-		"sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.",
-		"It requires block of at least 1.")
-	s := k.newSums()
+	k.begin("blockMeans", 0)
+	s := k.newSums("x")
 	d, left, div, n := k.arg("d"), k.arg("blocks"), k.broadcastArg("div"), k.gp()
 	k.at("group")
 	k.ins("CBZ %v, done", left)
@@ -398,10 +391,9 @@ func (k *kernel) blockMeans() {
 	k.ret()
 }
 
-// addAbsTo adds a piece of a long block to its partial sums.
+// addAbs adds a piece of a long block to its partial sums.
 func (k *kernel) addAbs() {
-	k.text("addAbs", "p, x *float, n int", "", 0,
-		"adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.")
+	k.begin("addAbs", 0)
 	p, x, n := k.arg("p"), k.arg("x"), k.count("n")
 	sums := k.some(4)
 	k.load(sums, p, wholeVector)

@@ -1,10 +1,8 @@
-package main
+package arm64
 
-// update is the step where each element is a block.
-func (k *kernel) update() {
-	k.text("update", "theta, m, v, grad, hz *float, n int, s *float, power int", "", 0,
-		"makes a step of n elements that each have their own curvature:",
-		"for i < n: v[i], den = curvature(v[i], |hz[i]|/s.div); m[i], theta[i] = descend(m[i], grad[i], theta[i], den).")
+// updateElements is the step where each element is a block.
+func (k *kernel) updateElements() {
+	k.begin("updateElements", 0)
 	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
 	v, hz, n := k.arg("v"), k.arg("hz"), k.count("n")
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
@@ -28,11 +26,9 @@ func (k *kernel) update() {
 	k.ret()
 }
 
-// curvature is the first of the two stages of a step.
+// curvature is the first of the two passes of a step.
 func (k *kernel) curvature() {
-	k.text("curvature", "v, den, d *float, n int, s *float, power int", "", 0,
-		"takes n blocks from their curvature to their denominators; den may be d:",
-		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.")
+	k.begin("curvature", 0)
 	v, den, d, n := k.arg("v"), k.arg("den"), k.arg("d"), k.count("n")
 	c := k.loadScalars(k.arg("s"), ofCurvature)
 	c.power = k.arg("power")
@@ -42,8 +38,7 @@ func (k *kernel) curvature() {
 
 // addProbe adds the product with one probe to the sum over the probes.
 func (k *kernel) addProbe() {
-	k.text("addProbe", "acc, z, hz *float, n int", "", 0,
-		"adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i].")
+	k.begin("addProbe", 0)
 	acc, z, hz, n := k.arg("acc"), k.arg("z"), k.arg("hz"), k.count("n")
 	k.vectors(n, 4, func(nv, width int) {
 		x, y, sum := k.some(nv), k.some(nv), k.some(nv)
@@ -60,8 +55,7 @@ func (k *kernel) addProbe() {
 // allFinite gathers the bits of x − x, which is +0 for what is finite and else NaN,
 // in four chains.
 func (k *kernel) allFinite() {
-	k.text("allFinite", "x *float, n int", "bool", 0,
-		"reports whether no x[i], i < n, is NaN or infinite.")
+	k.begin("allFinite", 0)
 	x, n := k.arg("x"), k.count("n")
 	found := k.some(4)
 	for _, f := range found {

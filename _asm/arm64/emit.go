@@ -1,9 +1,10 @@
-package main
+package arm64
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
 // A kernel is the function that is being written: the element's size in bytes,
@@ -13,10 +14,9 @@ import (
 type kernel struct {
 	floats // of the element's type
 	elem   int
-	suffix string // of names: type and instruction set
+	pow    *pow
 
-	text_     strings.Builder // kernels_arm64.s
-	stubs     strings.Builder // its Go declarations
+	text_     strings.Builder
 	tables    *tables
 	params    map[string]param
 	frame     int
@@ -103,17 +103,20 @@ func (k *kernel) later(body func()) {
 
 // ---- functions -----------------------------------------------------------
 
-var (
-	floatWord = regexp.MustCompile(`\bfloat\b`)
-	paramList = regexp.MustCompile(`((?:\w+, )*\w+) (\*?\w+)`)
-)
+// begin begins the kernel of that name in the table, with a frame of so many
+// bytes.
+func (k *kernel) begin(name string, frame int) {
+	row := table.Row(name)
+	var params [][2]string
+	for _, a := range row.ArgsOf(table.NEON, k.elem) {
+		params = append(params, [2]string{a.Name, a.Type})
+	}
+	k.text(row.Symbol(table.NEON, k.elem), row.Signature(table.NEON, k.elem), params, row.Bool, frame, row.DocOf(table.NEON, k.elem))
+}
 
-// text begins a kernel. The name gets the suffix, params and
-// result say float for the element's type, and doc is the mathematics and what
-// the kernel requires.
-func (k *kernel) text(name, params, result string, frame int, doc ...string) {
-	name += k.suffix
-	params = floatWord.ReplaceAllString(params, fmt.Sprintf("float%d", k.elem*8))
+// text begins a function with the parameters, of which each has a name and a type,
+// and a bool as its result or none.
+func (k *kernel) text(name, signature string, params [][2]string, result bool, frame int, doc []string) {
 	k.params, k.frame, k.labels, k.outOfLine = map[string]param{}, frame, 0, nil
 	k.vecs, k.gps = newRegisters()
 	end := 0
@@ -126,26 +129,18 @@ func (k *kernel) text(name, params, result string, frame int, doc ...string) {
 		k.params[name] = param{end, size}
 		end += size
 	}
-	for _, group := range paramList.FindAllStringSubmatch(params, -1) {
-		for _, p := range strings.Split(group[1], ", ") {
-			place(p, group[2])
-		}
+	for _, p := range params {
+		place(p[0], p[1])
 	}
-	if result != "" {
+	if result {
 		end = (end + 7) / 8 * 8
-		place("ret", result)
-		result = " " + result
+		place("ret", "bool")
 	}
-	prototype := fmt.Sprintf("func %s(%s)%s", name, params, result)
-	fmt.Fprintf(&k.text_, "\n// %s\n", prototype)
-	doc[0] = name + " " + doc[0]
-	k.stubs.WriteString("\n")
+	fmt.Fprintf(&k.text_, "\n// func %s%s\n", name, signature)
 	for _, line := range doc {
 		fmt.Fprintf(&k.text_, "// %s\n", line)
-		fmt.Fprintf(&k.stubs, "// %s\n", line)
 	}
 	fmt.Fprintf(&k.text_, "TEXT ·%s(SB), NOSPLIT, $%d-%d\n", name, frame, end)
-	fmt.Fprintf(&k.stubs, "//\n//go:noescape\n%s\n", prototype)
 }
 
 // ret ends the kernel.

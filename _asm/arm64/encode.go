@@ -1,89 +1,93 @@
-package main
+package arm64
 
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
-	"runtime"
+	"strconv"
 	"strings"
 )
 
-// unencoded is the instruction that asm2plan9s fills in.
-const unencoded = "WORD $0x00000000"
-
-var wordLine = regexp.MustCompile(`(?m)^\tWORD \$0x([0-9a-f]{8}) // (.+)$`)
-
-// encode fills in the words of a text. asm2plan9s starts an assembler for each, so
-// it gets every instruction once.
-func encode(text string) (string, error) {
-	var lines []string
-	seen := map[string]bool{}
-	for _, m := range wordLine.FindAllStringSubmatch(text, -1) {
-		if !seen[m[2]] {
-			seen[m[2]] = true
-			lines = append(lines, m[0]+"\n")
-		}
-	}
-	dir, err := os.MkdirTemp("", "encode")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "words.s")
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "")), 0o644); err != nil {
-		return "", err
-	}
-	if err := asm2plan9s(dir, file); err != nil {
-		return "", err
-	}
-	encoded, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	words := map[string]string{}
-	for _, m := range wordLine.FindAllStringSubmatch(string(encoded), -1) {
-		words[m[2]] = m[0]
-	}
-	var missing error
-	text = wordLine.ReplaceAllStringFunc(text, func(line string) string {
-		insn := wordLine.FindStringSubmatch(line)[2]
-		if words[insn] == "" || strings.Contains(words[insn], unencoded) {
-			missing = fmt.Errorf("asm2plan9s has not encoded %q", insn)
-		}
-		return words[insn]
-	})
-	return text, missing
+// An encoding is an instruction that Go's assembler does not have: its word with
+// registers of number 0, and the arrangements of its operands, where T stands for 4s
+// or 2d, the element's type.
+type encoding struct {
+	word     uint32
+	operands string
 }
 
-// asm2plan9s runs that tool on a file. It encodes for the architecture that it
-// was built for, with the assembler "as" in PATH; elsewhere than on arm64 it runs
-// under emulation, beside a cross assembler under that name.
-func asm2plan9s(dir, file string) error {
-	find := exec.Command("go", "tool", "-n", "asm2plan9s")
-	find.Env = append(os.Environ(), "GOARCH=arm64", "GOOS=linux", "CGO_ENABLED=0")
-	find.Stderr = os.Stderr
-	tool, err := find.Output()
-	if err != nil {
-		return err
-	}
-	run := exec.Command(strings.TrimSpace(string(tool)), file)
-	if runtime.GOARCH != "arm64" {
-		emulator, err := exec.LookPath("qemu-aarch64")
-		as, err2 := exec.LookPath("aarch64-linux-gnu-as")
-		if err := errors.Join(err, err2); err != nil {
-			return fmt.Errorf("encoding for arm64 takes the packages qemu-user and binutils-aarch64-linux-gnu: %w", err)
+var encodings = map[string]encoding{
+	"fadd":   {0x4e20d400, "T T T"},
+	"fsub":   {0x4ea0d400, "T T T"},
+	"fmul":   {0x6e20dc00, "T T T"},
+	"fdiv":   {0x6e20fc00, "T T T"},
+	"fmin":   {0x4ea0f400, "T T T"},
+	"fmax":   {0x4e20f400, "T T T"},
+	"faddp":  {0x6e20d400, "T T T"},
+	"fabs":   {0x4ea0f800, "T T"},
+	"fneg":   {0x6ea0f800, "T T"},
+	"fsqrt":  {0x6ea1f800, "T T"},
+	"facgt":  {0x6ea0ec00, "T T T"},
+	"fcmgt":  {0x6ea0e400, "T T T"},
+	"cmhi":   {0x6ea03400, "T T T"},
+	"mul":    {0x4ea09c00, "4s 4s 4s"},
+	"bic":    {0x4e601c00, "16b 16b 16b"},
+	"umull":  {0x2ea0c000, "2d 2s 2s"},
+	"umull2": {0x6ea0c000, "2d 4s 4s"},
+	"fcvtl":  {0x0e617800, "2d 2s"},
+	"fcvtl2": {0x4e617800, "2d 4s"},
+	"fcvtn":  {0x0e616800, "2s 2d"},
+	"fcvtn2": {0x4e616800, "4s 2d"},
+}
+
+const doubles = 1 << 22 // is set for 2d, but not for 4s
+
+var (
+	register = regexp.MustCompile(`v(\d+)\.(\w+)`)
+	wordLine = regexp.MustCompile(`(?m)^\tWORD \$0x([0-9a-f]{8}) // (.+)$`)
+)
+
+// unencoded is the instruction that encode fills in.
+const unencoded = "WORD $0x00000000"
+
+// encode fills in the words of a text. It knows the operands by their order alone;
+// tests decode the words again, and have them encoded by an assembler.
+func encode(text string) (string, error) {
+	var faults []error
+	text = wordLine.ReplaceAllStringFunc(text, func(line string) string {
+		insn := wordLine.FindStringSubmatch(line)[2]
+		word, err := encodeOne(insn)
+		if err != nil {
+			faults = append(faults, err)
 		}
-		if err := os.Symlink(as, filepath.Join(dir, "as")); err != nil {
-			return err
+		return fmt.Sprintf("\tWORD $%#08x // %s", word, insn)
+	})
+	return text, errors.Join(faults...)
+}
+
+// encodeOne returns the word of an instruction in GNU syntax.
+func encodeOne(insn string) (uint32, error) {
+	name, operands, _ := strings.Cut(insn, " ")
+	e, ok := encodings[name]
+	if !ok {
+		return 0, fmt.Errorf("%q: no encoding", insn)
+	}
+	word := e.word
+	var arrangements []string
+	for i, m := range register.FindAllStringSubmatch(operands, -1) {
+		number, err := strconv.ParseUint(m[1], 10, 5)
+		if err != nil || i > 2 {
+			return 0, fmt.Errorf("%q: operand %d", insn, i)
 		}
-		run = exec.Command(emulator, run.Args...)
-		run.Env = append(os.Environ(), "PATH="+dir) // with no yasm in it, which it would prefer
+		word |= uint32(number) << [...]int{0, 5, 16}[i] // destination, first and second source
+		arrangements = append(arrangements, m[2])
 	}
-	if out, err := run.CombinedOutput(); err != nil {
-		return fmt.Errorf("asm2plan9s: %w: %s", err, out)
+	switch have := strings.Join(arrangements, " "); {
+	case have == strings.ReplaceAll(e.operands, "T", "4s"):
+	case have == strings.ReplaceAll(e.operands, "T", "2d"):
+		word |= doubles
+	default:
+		return 0, fmt.Errorf("%q: operands %s, want %s", insn, have, e.operands)
 	}
-	return nil
+	return word, nil
 }

@@ -1,4 +1,6 @@
-package main
+package arm64
+
+import "github.com/adahessian-go/adahessian/_asm/table"
 
 // The bodies that all kernels of the step share, in the order of the generic
 // definition: secondMoment, raise, denominator, firstMoment and the rest of
@@ -31,18 +33,12 @@ func (c *scalars) secondMoment(v, d, t []vec) {
 	each(len(v), func(i int) { c.flush(v[i], t[i]) })
 }
 
-// The Go constants of type power.
-const (
-	powerHalf = 1
-	powerOne  = 2
-)
-
 // denominators sets den from each v'. The branch on the power is the same for the
 // whole call, hence predicted, and the case of k = 1 falls through.
 func (c *scalars) denominators(den, v []vec) {
 	k := c.k
 	other, half, two, raised := k.label("other"), k.label("half"), k.label("two"), k.label("raised")
-	k.ins("CMP $%d, %v", powerOne, c.power)
+	k.ins("CMP $%d, %v", table.PowerOne, c.power)
 	k.ins("BNE %s", other)
 	each(len(v), func(i int) { k.sqrt(den[i], v[i]) })
 	k.at(raised)
@@ -50,7 +46,7 @@ func (c *scalars) denominators(den, v []vec) {
 	k.later(func() {
 		k.at(other)
 		k.ins("BGT %s", two)
-		k.ins("CMP $%d, %v", powerHalf, c.power)
+		k.ins("CMP $%d, %v", table.PowerHalf, c.power)
 		k.ins("BEQ %s", half)
 		each(len(v), func(i int) { k.fillInto(den[i], k.bits(1)) })
 		k.ins("B %s", raised)

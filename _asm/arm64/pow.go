@@ -1,10 +1,10 @@
-package main
+package arm64
 
 import (
 	"fmt"
 	"math"
 
-	"github.com/adahessian-go/adahessian/internal/fitpow/fit"
+	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
 // The power function of the Go file pow.go, operation by operation, on vectors
@@ -35,17 +35,11 @@ type value []vec
 const powTable = "powConstants"
 
 func newPow() *pow {
-	polynomials, err := fit.Polynomials()
+	coefficients, err := table.Coefficients()
 	if err != nil {
 		panic(err)
 	}
-	p := &pow{coefficients: map[string]float64{}, offset: map[uint64]int{}}
-	for _, polynomial := range polynomials {
-		for _, c := range polynomial.Constants {
-			p.coefficients[c.Name] = c.Value
-		}
-	}
-	return p
+	return &pow{coefficients: coefficients, offset: map[uint64]int{}}
 }
 
 // in prepares for a kernel that takes so many vectors of float64 together.
@@ -134,27 +128,15 @@ func (p *pow) free(x ...value) {
 	}
 }
 
-// The Go constants of pow.go that are not coefficients.
-const (
-	round0       = 0x1.8p+52
-	round10      = 0x1.8p+42
-	round24      = 0x1.8p+28
-	oneBits      = 0x3FF0000000000000
-	rootHalfBits = 0x3FE6A09E667F3BCD
-	twoTo52Bits  = 0x4330000000000000
-	mantissaMask = 1<<52 - 1
-	lowMask      = 1<<27 - 1
-)
-
 // split is powSplit for a bias of 1023.
 func (p *pow) split(x value) (e, m value) {
-	m = p.new(p.addInt, x, bits(oneBits-rootHalfBits))
+	m = p.new(p.addInt, x, bits(table.OneBits-table.RootHalfBits))
 	e = p.k.some(p.width)
 	each(p.width, func(i int) { p.shiftRight(e[i], m[i], 52) })
-	p.into(e, p.k.or, e, bits(twoTo52Bits))
+	p.into(e, p.k.or, e, bits(table.TwoTo52Bits))
 	p.minus(e, number(0x1p52+1023))
-	p.into(m, p.k.and, m, bits(mantissaMask))
-	p.into(m, p.addInt, m, bits(rootHalfBits))
+	p.into(m, p.k.and, m, bits(table.MantissaMask))
+	p.into(m, p.addInt, m, bits(table.RootHalfBits))
 	return e, m
 }
 
@@ -205,7 +187,7 @@ func (p *pow) pow32(x value, a vec) value {
 	p.times(l, s)
 	y := p.times(p.into(l, p.add, e, l), a)
 	p.free(s, e)
-	n, t := p.roundTo(y, number(round0))
+	n, t := p.roundTo(y, number(table.Round0))
 	r := p.into(y, p.sub, y, n)
 	p.free(n)
 	r2 := p.new(p.mul, r, r)
@@ -230,11 +212,11 @@ func (p *pow) pow32(x value, a vec) value {
 	return q
 }
 
-// exponent is the Go struct, each of its fields in every lane.
-type exponent struct{ a, aHead, aTail, cHead, cTail vec }
+// powParams is the Go struct, each of its fields in every lane.
+type powParams struct{ a, aHead, aTail, cHead, cTail vec }
 
 // pow64 is x^a for an x that is not subnormal.
-func (p *pow) pow64(x value, a exponent) value {
+func (p *pow) pow64(x value, a powParams) value {
 	log := func(i int) bits { return p.coefficient("log64C%d", i) }
 	exp := func(i int) bits { return p.coefficient("exp64C%d", i) }
 	e, m := p.split(x)
@@ -242,12 +224,12 @@ func (p *pow) pow64(x value, a exponent) value {
 	d := p.new(p.add, m, number(1))
 	inverse := value(p.k.some(p.width))
 	p.use(number(1), func(i int, one vec) { p.div(inverse[i], one, d[i]) })
-	dHead := p.into(d, p.k.and, d, bits(^uint64(lowMask)))
+	dHead := p.into(d, p.k.and, d, bits(^uint64(table.LowMask)))
 	t := p.new(p.sub, dHead, number(1))
 	dTail := p.into(m, p.sub, m, t)
 	p.free(t)
 	s := p.new(p.mul, f, inverse)
-	sHead, sum := p.roundTo(s, number(round24))
+	sHead, sum := p.roundTo(s, number(table.Round24))
 	p.free(sum)
 	sTail := p.into(f, p.sub, f, p.times(dHead, sHead))
 	p.minus(sTail, p.times(dTail, sHead))
@@ -284,12 +266,12 @@ func (p *pow) pow64(x value, a exponent) value {
 	ae := p.times(e, a.aHead)
 	cs := p.times(sHead, a.cHead)
 	sum = p.new(p.add, ae, cs)
-	n, t := p.roundTo(sum, number(round0))
+	n, t := p.roundTo(sum, number(table.Round0))
 	p.free(sum)
 	yHead := p.into(n, p.sub, ae, n)
 	p.plus(yHead, cs)
 	p.free(ae, cs)
-	rHead, sum := p.roundTo(yHead, number(round10))
+	rHead, sum := p.roundTo(yHead, number(table.Round10))
 	p.free(sum)
 	rTail := p.into(yHead, p.sub, yHead, rHead)
 	p.plus(rTail, yTail)
@@ -334,16 +316,15 @@ func (p *pow) pow64(x value, a exponent) value {
 
 // curvaturePow is curvature for a power without a special case. It takes the
 // prepared exponent; v' is never subnormal, which spares pow64 a case.
-func (k *kernel) curvaturePow(p *pow) {
-	k.text("curvaturePow", "v, den, d *float, n int, s *float, exponent *float64", "", 0,
-		"takes n blocks from their curvature to their denominators by the power function; den may be d:",
-		"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.")
+func (k *kernel) curvaturePow() {
+	p := k.pow
+	k.begin("curvaturePow", 0)
 	v, den, d, n := k.arg("v"), k.arg("den"), k.arg("d"), k.count("n")
 	c := k.loadScalars(k.arg("s"), ofCurvature)
 	from := k.arg("exponent")
-	var a [5]vec // the fields of the Go struct exponent
+	var a [table.PowParams]vec
 	for i := range a {
-		if i == 0 || k.elem == 8 {
+		if i == table.A || k.elem == 8 {
 			a[i] = k.vec()
 			k.ins("VLD1R.P 8(%v), [%s]", from, a[i].as("D2"))
 		}
@@ -362,12 +343,12 @@ func (k *kernel) curvaturePow(p *pow) {
 		})
 		var q value
 		if k.elem == 8 {
-			q = p.pow64(next, exponent{a[0], a[1], a[2], a[3], a[4]})
+			q = p.pow64(next, powParams{a[table.A], a[table.AHead], a[table.ATail], a[table.CHead], a[table.CTail]})
 		} else {
 			x := value(k.some(2))
 			k.word("fcvtl %s, %s", x[0].gnu("2d"), next[0].gnu("2s"))
 			k.word("fcvtl2 %s, %s", x[1].gnu("2d"), next[0].gnu("4s"))
-			q = p.pow32(x, a[0])
+			q = p.pow32(x, a[table.A])
 			k.word("fcvtn %s, %s", q[0].gnu("2s"), q[0].gnu("2d"))
 			k.word("fcvtn2 %s, %s", q[0].gnu("4s"), q[1].gnu("2d"))
 			q = q[:1]

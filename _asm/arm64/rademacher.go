@@ -1,4 +1,4 @@
-package main
+package arm64
 
 // batch is the number of blocks of Philox that are made together: two times four,
 // whose multiplications hide each other's latency. They are 1,024 signs.
@@ -161,9 +161,7 @@ func (s *signs) next(z, from gp) {
 // the frame and copied from there.
 func (k *kernel) rademacher() {
 	unit := k.unit()
-	k.text("rademacher", "z *float, n int, seed, draw, offset uint64", "", batchBytes+unit*k.elem,
-		"sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.",
-		"It requires that offset+n does not exceed 2^64.")
+	k.begin("rademacher", batchBytes+unit*k.elem)
 	z, n, block := k.arg("z"), k.arg("n"), k.arg("offset")
 	s := k.newSigns()
 	skip, from, units := k.gp(), k.gp(), k.gp() // skip: bits of the first block, then of a unit

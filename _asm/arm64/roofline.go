@@ -1,27 +1,41 @@
-package main
+package arm64
 
 import (
 	"fmt"
 	"strings"
+
+	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
-// roofline writes the loops of internal/roofline: as many arrays in and out as a
-// kernel has, and one addition for each array that is loaded.
-func roofline(k *kernel) {
-	k.suffix = "NEON"
-	k.stream(5, 3)
-	k.stream(4, 2)
-	k.stream(1, 0)
-	k.stream(0, 1)
+// Roofline returns the loops of internal/roofline, which have as many arrays in and
+// out as a kernel has, and one addition for each array that is loaded; and their
+// Go declarations.
+func Roofline() (text, stubs []byte, err error) {
+	f := newFile("gc")
+	k := f.kernel(4)
+	stubs = []byte(table.Header + "//go:build gc\n\npackage roofline\n")
+	for _, s := range [][2]int{{5, 3}, {4, 2}, {1, 0}, {0, 1}} {
+		stubs = append(stubs, k.stream(s[0], s[1])...)
+	}
+	f.text = k.text_.String()
+	text, err = f.assembly()
+	return text, stubs, err
 }
 
 // stream is a loop over arrays a to e: it loads the first reads of them, does one
 // addition for each that it loads, and stores the first writes. All loads of an
-// iteration, which takes a cache line of each array, come before its stores.
-func (k *kernel) stream(reads, writes int) {
+// iteration, which takes a cache line of each array, come before its stores. It
+// returns the loop's Go declaration.
+func (k *kernel) stream(reads, writes int) (stub string) {
 	names := []string{"a", "b", "c", "d", "e"}[:max(reads, writes)]
-	k.text(fmt.Sprintf("read%dwrite%d", reads, writes), strings.Join(names, ", ")+" *float, n int", "", 0,
-		fmt.Sprintf("streams %d arrays in and %d out, n elements each, a multiple of 64.", reads, writes))
+	var params [][2]string
+	for _, name := range names {
+		params = append(params, [2]string{name, "*float32"})
+	}
+	name := fmt.Sprintf("read%dwrite%dNEON", reads, writes)
+	signature := "(" + strings.Join(names, ", ") + " *float32, n int)"
+	doc := fmt.Sprintf("%s streams %d arrays in and %d out, n elements each, a multiple of 64.", name, reads, writes)
+	k.text(name, signature, append(params, [2]string{"n", "int"}), false, 0, []string{doc})
 	var base []gp
 	for _, name := range names {
 		base = append(base, k.arg(name))
@@ -63,4 +77,5 @@ func (k *kernel) stream(reads, writes int) {
 	k.ins("SUBS $%d, %v", stride, n)
 	k.ins("BNE loop")
 	k.ret()
+	return fmt.Sprintf("\n// %s\n//\n//go:noescape\nfunc %s%s\n", doc, name, signature)
 }

@@ -1,4 +1,4 @@
-package main
+package arm64
 
 // Strided blocks are columns of a slice of block rows: vectors of neighbouring
 // columns walk down the rows together, and no lane needs another. A slice is
@@ -10,10 +10,6 @@ type panel struct {
 	outer, block, stride gp // stride and width in bytes
 	width                gp
 }
-
-const panelParams = "outer, block, stride, width int"
-
-const panelRequires = "It requires outer, block and width of at least 1, and width = stride if outer > 1."
 
 func (k *kernel) newPanel() *panel {
 	p := &panel{k, k.arg("outer"), k.arg("block"), k.arg("stride"), k.arg("width")}
@@ -87,7 +83,7 @@ func (k *kernel) zeros(sums []vec, _ int) {
 	}
 }
 
-// descend is the second stage of a step for a slice, which the pointers move on
+// descend is the second pass of a step for a slice, which the pointers move on
 // along its rows, den excepted.
 func (p *panel) descend(c *scalars, e elements, den gp) {
 	k := p.k
@@ -110,10 +106,7 @@ func (p *panel) descend(c *scalars, e elements, den gp) {
 
 // updateRows is the step where blocks are columns.
 func (k *kernel) updateRows() {
-	k.text("updateRows", "theta, m, v, grad, hz, den *float, "+panelParams+", s *float, power int", "", 0,
-		"makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:",
-		"v[j], den[j] = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den[j]).",
-		"den has room for width values. "+panelRequires)
+	k.begin("updateRows", 0)
 	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
 	v, hz, den := k.arg("v"), k.arg("hz"), k.arg("den")
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
@@ -132,13 +125,10 @@ func (k *kernel) updateRows() {
 	k.ret()
 }
 
-// descendRows is the second of the two stages of a step, for strided blocks,
+// descendRows is the second of the two passes of a step, for strided blocks,
 // and with block = 1 for elements that each have their own curvature.
 func (k *kernel) descendRows() {
-	k.text("descendRows", "theta, m, grad, den *float, "+panelParams+", s *float", "", 0,
-		"makes the second stage of a step of a panel of strided blocks, with one denominator for each column:",
-		"m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).",
-		panelRequires)
+	k.begin("descendRows", 0)
 	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
 	den := k.arg("den")
 	c := k.loadScalars(k.arg("s"), ofParameters)
@@ -152,10 +142,7 @@ func (k *kernel) descendRows() {
 
 // stridedMeans is the mean over columns.
 func (k *kernel) stridedMeans() {
-	k.text("stridedMeans", "d, x *float, "+panelParams+", div float, more bool", "", 0,
-		"sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;",
-		"with more the sum continues from d[j].",
-		panelRequires)
+	k.begin("stridedMeans", 0)
 	d, x, more := k.arg("d"), k.arg("x"), k.arg("more")
 	div := k.broadcastArg("div")
 	p := k.newPanel()

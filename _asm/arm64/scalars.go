@@ -1,20 +1,9 @@
-package main
+package arm64
 
-import "math"
+import (
+	"math"
 
-// The fields of the Go struct scalars, in its order.
-const (
-	fieldB1 = iota
-	fieldC1
-	fieldB2
-	fieldC2
-	fieldS
-	fieldW
-	fieldR
-	fieldE
-	fieldLimit
-	fieldDiv
-	fields
+	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
 // A kernel uses the scalars of the curvature, those of the parameters, or both.
@@ -22,11 +11,6 @@ const (
 	ofCurvature = 1 << iota
 	ofParameters
 )
-
-var fieldUses = [fields]int{
-	fieldB1: ofParameters, fieldC1: ofParameters, fieldB2: ofCurvature, fieldC2: ofCurvature, fieldS: ofParameters,
-	fieldW: ofParameters, fieldR: ofCurvature, fieldE: ofCurvature, fieldLimit: ofParameters, fieldDiv: ofCurvature,
-}
 
 // scalars holds the scalars of a step as vectors. Of 32 registers they leave
 // twenty for the data, which is enough.
@@ -45,13 +29,22 @@ type scalars struct {
 // loadScalars expands the scalars that ptr points to, and moves that on.
 func (k *kernel) loadScalars(ptr gp, which int) *scalars {
 	c := &scalars{k: k, minNormal: k.fill(k.bits(k.minNormal()))}
-	for f, v := range [fields]*vec{&c.b1, &c.c1, &c.b2, &c.c2, &c.s, &c.w, &c.r, &c.e, &c.limit, &c.div} {
-		if fieldUses[f]&which == 0 {
+	for _, use := range []struct {
+		v  *vec
+		of int
+	}{
+		table.B1: {&c.b1, ofParameters}, table.C1: {&c.c1, ofParameters},
+		table.B2: {&c.b2, ofCurvature}, table.C2: {&c.c2, ofCurvature},
+		table.S: {&c.s, ofParameters}, table.W: {&c.w, ofParameters},
+		table.R: {&c.r, ofCurvature}, table.E: {&c.e, ofCurvature},
+		table.Limit: {&c.limit, ofParameters}, table.Div: {&c.div, ofCurvature},
+	} {
+		if use.of&which == 0 {
 			k.ins("ADD $%d, %v", k.elem, ptr)
 			continue
 		}
-		*v = k.vec()
-		k.ins("VLD1R.P %d(%v), [%s]", k.elem, ptr, v.as(k.goa))
+		*use.v = k.vec()
+		k.ins("VLD1R.P %d(%v), [%s]", k.elem, ptr, use.v.as(k.goa))
 	}
 	differs := func(v vec, from float64) gp {
 		r := k.gp()

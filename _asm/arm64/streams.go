@@ -1,4 +1,4 @@
-package main
+package arm64
 
 // NEON has no masked loads. What is left of a stream behind its last whole
 // vector is taken in parts of 8 and 4 bytes, as the bits of its length say: a

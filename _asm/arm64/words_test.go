@@ -1,4 +1,4 @@
-package main
+package arm64
 
 import (
 	"encoding/binary"
@@ -11,9 +11,11 @@ import (
 	"golang.org/x/arch/arm64/arm64asm"
 )
 
-// The encoder skips lines that it does not recognize, without a word. So what the
-// words are is not left to it: each is decoded again and compared with its comment,
-// by a program that has nothing in common with the assembler.
+// What the words are is not left to the encoder: each is decoded again and compared
+// with its comment, by a program that has nothing in common with it.
+
+// assemblyFiles have such words.
+var assemblyFiles = []string{"../../kernels_arm64.s", "../../internal/roofline/stream_arm64.s"}
 
 // anyWord finds raw machine code in every form that Go's assembler takes.
 var anyWord = regexp.MustCompile(`\b(WORD|DWORD|LONG|BYTE)\b`)
@@ -44,8 +46,8 @@ func wordFault(line string) string {
 
 func TestWords(t *testing.T) {
 	kinds := map[string]int{}
-	for _, file := range []string{"kernels_arm64.s", "internal/roofline/stream_arm64.s"} {
-		source, err := os.ReadFile("../../" + file)
+	for _, file := range assemblyFiles {
+		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}

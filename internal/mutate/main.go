@@ -292,7 +292,7 @@ func shortcut(lines []string) bool {
 // decides between the two a mutant may change, and also which bits show that
 // something does not vanish: with others as well, less is left out.
 var (
-	lookJump  = regexp.MustCompile(`^\tJ[A-Z]+\s+(look|vanish|ordinary)\d+$`)
+	lookJump  = regexp.MustCompile(`^\tJ[A-Z]+\s+(look|subnormal|ordinary)\d+$`)
 	anyJump   = regexp.MustCompile(`^\tJ|^TEXT`)
 	lookTable = regexp.MustCompile(`^(normal|felt)Bits(32|64)$`)
 )
@@ -529,10 +529,11 @@ func (t *tree) test(lines []string, tests string) (how string, err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("does not build: %s", bytes.TrimSpace(out))
 	}
-	for _, length := range []string{"-test.short=true", "-test.short=false"} {
+	for _, length := range [][]string{{"-test.short=true"}, {"-test.short=false", "-long"}} {
 		const limit = 2 * time.Minute
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		command := append(strings.Fields(*emulator), "./"+binary, "-test.run="+tests, "-test.failfast", length)
+		command := append(strings.Fields(*emulator), "./"+binary, "-test.run="+tests, "-test.failfast")
+		command = append(command, length...)
 		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.Dir = t.dir
 		out, err := cmd.CombinedOutput()

@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	. "github.com/mmcloughlin/avo/build"
@@ -21,6 +21,7 @@ const (
 func (k *kernel) each(n string, body func(), headers ...reg.GPVirtual) {
 	left := arg(n)
 	loop, done := k.label("each"), k.label("none")
+	Comment("Slice after slice.")
 	TESTQ(left, left)
 	JZ(LabelRef(done))
 	MOVQ(left, mem(n))
@@ -49,19 +50,18 @@ func (k *kernel) sliceBytes(header reg.GPVirtual) reg.GPVirtual {
 	return n
 }
 
-// updateEach is update for each of some tensors.
-func (k *kernel) updateEach() {
-	frame := k.text("updateEach", "func(theta *[]float, m, v *float, grad, hz *[]float, tensors int, s *float, power int)", k.scalarsFrame(),
-		"makes a step of some tensors, whose m and v lie one behind the other, of elements that each have their own curvature:",
-		"for t < tensors, i < len(theta[t]), j counting on: v[j], den = curvature(v[j], |hz[t][i]|/s.div); m[j], theta[t][i] = descend(m[j], grad[t][i], theta[t][i], den).")
+// updateMulti is updateElements for each of some tensors.
+func (k *kernel) updateMulti() {
+	frame := k.begin("updateMulti", k.scalarsFrame())
 	thetas, m, v, gs, hzs := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	k.each("tensors", func() {
 		theta, g, hz := slice(thetas), slice(gs), slice(hzs)
 		n, index := k.sliceBytes(thetas), GP64()
 		XORQ(index, index)
-		c.vanishingPairs(g, hz, n, index, func(c *scalars) { c.updateVectors(theta, m, v, g, hz, index, 2, nil) })
+		c.subnormalPairs(g, hz, n, index, func(c *scalars) { c.updateVectors(theta, m, v, g, hz, index, 2, nil) })
 		k.vectors(n, index, 2, func(nv int, part *tail) { c.updateVectors(theta, m, v, g, hz, index, nv, part) })
+		Comment("On to the next tensor's m and v.")
 		bytes := k.sliceBytes(thetas)
 		ADDQ(bytes, m)
 		ADDQ(bytes, v)
@@ -69,10 +69,9 @@ func (k *kernel) updateEach() {
 	k.ret()
 }
 
-// allFiniteEach is allFinite for each of some slices.
-func (k *kernel) allFiniteEach() {
-	k.text("allFiniteEach", "func(x *[]float, slices int) bool", 0,
-		"reports whether no x[s][i], s < slices, i < len(x[s]), is NaN or infinite.")
+// allFiniteMulti is allFinite for each of some slices.
+func (k *kernel) allFiniteMulti() {
+	k.begin("allFiniteMulti", 0)
 	xs := arg("x")
 	f := k.newFinite()
 	k.each("slices", func() {

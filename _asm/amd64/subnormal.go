@@ -1,4 +1,4 @@
-package main
+package amd64
 
 import (
 	"fmt"
@@ -16,8 +16,8 @@ import (
 // to pay for it: a call chooses its loop by its first two vectors. The results are the
 // same in both.
 
-// vanishing has the constants of that loop. c1 and c2 are 1−β1 and 1−β2, at most 1.
-type vanishing struct {
+// subnormal has the constants of that loop. c1 and c2 are 1−β1 and 1−β2, at most 1.
+type subnormal struct {
 	// normal is the exponent: a number that has none of its bits is subnormal or 0.
 	normal Op
 
@@ -37,16 +37,16 @@ type vanishing struct {
 	hiding Op
 }
 
-// vanishLeast is from how many bytes on a call looks at its first vectors. In
+// subnormalLeast is from how many bytes on a call looks at its first vectors. In
 // hundreds of small tensors even that would cost something.
-const vanishLeast = 1024
+const subnormalLeast = 1024
 
-// newVanishing emits the constants, which of AVX-512 are in registers: where they are
+// newSubnormal emits the constants, which of AVX-512 are in registers: where they are
 // needed, so that other inputs do not wait for them.
-func (c *scalars) newVanishing() *vanishing {
+func (c *scalars) newSubnormal() *subnormal {
 	k := c.k
 	constant := func(name string, of32, of64 int) Op {
-		m := table(fmt.Sprintf("%s%d", name, k.elem*8), func(add func(Constant)) {
+		m := data(fmt.Sprintf("%s%d", name, k.elem*8), func(add func(Constant)) {
 			for range 32 / k.elem {
 				add(integer(k.elem, map[int]int{4: of32, 8: of64}[k.elem]))
 			}
@@ -58,7 +58,7 @@ func (c *scalars) newVanishing() *vanishing {
 		k.broadcast(m, all)
 		return all
 	}
-	v := &vanishing{normal: c.exponent}
+	v := &subnormal{normal: c.exponent}
 	if !k.wide() {
 		v.normal = constant("normalBits", 0x7f800000, 0x7ff<<52)
 	}
@@ -67,27 +67,28 @@ func (c *scalars) newVanishing() *vanishing {
 	return v
 }
 
-// vanishingPairs emits the loop, and what decides for it: that in the first two
+// subnormalPairs emits the loop, and what decides for it: that in the first two
 // vectors of g, or of hz, everything vanishes and not everything is 0. Products of
 // zeros take no longer than others. body is for a pair of vectors; what remains is
 // left to the ordinary loops, which follow.
-func (c *scalars) vanishingPairs(g, hz, n, index reg.GPVirtual, body func(c *scalars)) {
+func (c *scalars) subnormalPairs(g, hz, n, index reg.GPVirtual, body func(c *scalars)) {
 	k := c.k
-	look, vanish, ordinary := k.label("look"), k.label("vanish"), k.label("ordinary")
+	look, vanish, ordinary := k.label("look"), k.label("subnormal"), k.label("ordinary")
 	pair := U32(2 * k.bytes())
-	CMPQ(n, U32(vanishLeast))
+	CMPQ(n, U32(subnormalLeast))
 	JGE(LabelRef(look))
 	Label(ordinary)
 	k.outOfLine = append(k.outOfLine, func() {
+		Comment("Do the first two vectors of grad, or of hz, vanish?")
 		Label(look)
 		other := *c
-		other.vanishing = c.newVanishing()
+		other.subnormal = c.newSubnormal()
 		inHz := k.label("look")
 		for _, s := range []struct {
 			x         reg.GPVirtual
 			bits      Op
 			otherwise string
-		}{{g, other.vanishing.normal, inHz}, {hz, other.vanishing.felt, ordinary}} {
+		}{{g, other.subnormal.normal, inHz}, {hz, other.subnormal.felt, ordinary}} {
 			x := k.load(k.at(s.x, index, 0), nil)
 			k.or(k.at(s.x, index, 1), x, x)
 			k.haveBits(s.bits, x)
@@ -99,6 +100,7 @@ func (c *scalars) vanishingPairs(g, hz, n, index reg.GPVirtual, body func(c *sca
 			}
 		}
 		JMP(LabelRef(ordinary))
+		Comment("Pairs of vectors, without the products that vanish.")
 		Label(vanish)
 		body(&other)
 		ADDQ(pair, index)
@@ -120,10 +122,11 @@ func (k *kernel) haveBits(bits Op, x reg.VecVirtual) {
 	VPTEST(bits, x)
 }
 
-// vanishingSecondMoments returns v' from a pair of d, without their products if
+// subnormalSecondMoments returns v' from a pair of d, without their products if
 // all of them vanish.
-func (c *scalars) vanishingSecondMoments(d []reg.VecVirtual, v, index reg.GPVirtual) []reg.VecVirtual {
+func (c *scalars) subnormalSecondMoments(d []reg.VecVirtual, v, index reg.GPVirtual) []reg.VecVirtual {
 	k := c.k
+	Comment("v' = flush(b2*v + (c2*d)*d), or flush(b2*v) for a d that vanishes.")
 	next := make([]reg.VecVirtual, len(d))
 	for i := range d {
 		next[i] = k.vec()
@@ -131,8 +134,8 @@ func (c *scalars) vanishingSecondMoments(d []reg.VecVirtual, v, index reg.GPVirt
 	}
 	all := k.vec()
 	k.or(d[0], d[1], all)
-	vanished := k.label("vanished")
-	k.haveBits(c.vanishing.felt, all)
+	vanished := k.label("zeros")
+	k.haveBits(c.subnormal.felt, all)
 	JEQ(LabelRef(vanished))
 	for i, d := range d {
 		k.add(c.square(d), next[i], next[i])
@@ -144,10 +147,11 @@ func (c *scalars) vanishingSecondMoments(d []reg.VecVirtual, v, index reg.GPVirt
 	return next
 }
 
-// vanishingFirstMoments returns m' of a pair of elements, without the products with g
+// subnormalFirstMoments returns m' of a pair of elements, without the products with g
 // if all of them vanish.
-func (c *scalars) vanishingFirstMoments(elements []element) []reg.VecVirtual {
+func (c *scalars) subnormalFirstMoments(elements []element) []reg.VecVirtual {
 	k := c.k
+	Comment("b1*m hides c1*grad where that is subnormal, or else is 0.")
 	next := make([]reg.VecVirtual, len(elements))
 	for i, e := range elements {
 		next[i] = k.vec()
@@ -156,13 +160,14 @@ func (c *scalars) vanishingFirstMoments(elements []element) []reg.VecVirtual {
 	all := k.load(elements[0].g, nil)
 	k.or(elements[1].g, all, all)
 	felt, done := k.label("felt"), k.label("done")
-	k.haveBits(c.vanishing.normal, all)
+	k.haveBits(c.subnormal.normal, all)
 	JNE(LabelRef(felt))
 	for _, x := range next {
 		c.hide(x, felt)
 	}
 	Label(done)
 	k.outOfLine = append(k.outOfLine, func() {
+		Comment("It does not: c1*grad counts.")
 		Label(felt)
 		for i, e := range elements {
 			c.addGradient(next[i], e.g)
@@ -182,7 +187,7 @@ func (c *scalars) hide(x reg.VecVirtual, label string) {
 		hides, others := K(), K()
 		k.shiftLeft(U8(1), x, size)
 		k.shiftRight(U8(1), size, size)
-		k.masks.above(c.vanishing.hiding, size, hides)
+		k.masks.above(c.subnormal.hiding, size, hides)
 		k.masks.test(size, size, others)
 		KANDNW(others, hides, others)
 		KORTESTW(others, others)
@@ -192,7 +197,7 @@ func (c *scalars) hide(x reg.VecVirtual, label string) {
 	}
 	hides := k.vec()
 	k.and(c.abs, x, size)
-	k.masks.greater(c.vanishing.hiding, size, hides)
+	k.masks.greater(c.subnormal.hiding, size, hides)
 	VPTEST(size, hides) // carry: size has no bit where hides has none
 	JCC(LabelRef(label))
 	k.and(hides, x, x)

@@ -1,0 +1,88 @@
+// Package amd64 writes the kernels of AVX2 and AVX-512.
+//
+// Each kernel is one function here, which is written once and emitted for
+// float32 and float64, AVX2 and AVX-512; the differences live in vec.go and
+// masks.go. What a kernel is called and takes is in the package table.
+package amd64
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+
+	. "github.com/mmcloughlin/avo/build"
+
+	"github.com/adahessian-go/adahessian/_asm/table"
+)
+
+// bodies are the kernels by their names in the table.
+var bodies = map[string]func(k *kernel){
+	"rademacher":       (*kernel).rademacher,
+	"streamRademacher": (*kernel).streamRademacher,
+	"addProbe":         (*kernel).addProbe,
+	"allFinite":        (*kernel).allFinite,
+	"allFiniteMulti":   (*kernel).allFiniteMulti,
+	"addAbs":           (*kernel).addAbs,
+	"blockMeans":       (*kernel).blockMeans,
+	"stridedMeans":     (*kernel).stridedMeans,
+	"curvature":        (*kernel).curvature,
+	"curvaturePow":     (*kernel).curvaturePow,
+	"descendRows":      (*kernel).descendRows,
+	"descendBlocks":    (*kernel).descendBlocks,
+	"updateElements":   (*kernel).updateElements,
+	"updateMulti":      (*kernel).updateMulti,
+	"updateBlocks":     (*kernel).updateBlocks,
+	"updateRows":       (*kernel).updateRows,
+}
+
+// vectorBits are the sizes of the vectors of the instruction sets.
+var vectorBits = map[string]int{table.AVX2.Name: 256, table.AVX512.Name: 512}
+
+// Kernels returns the assembly of all kernels. avo keeps what is built in a
+// variable of its own, so a program can call this once.
+func Kernels() ([]byte, error) {
+	ConstraintExpr(strings.ReplaceAll(table.AMD64.Constraint(), " && ", ",")) // in the old syntax
+	pow := newPowConstants()
+	for _, set := range table.AMD64.Sets {
+		for _, elem := range table.Elems {
+			for _, row := range table.Kernels {
+				if !row.In(set) {
+					continue
+				}
+				body, ok := bodies[row.Name]
+				if !ok {
+					return nil, errors.New("no body for amd64 of " + row.Name)
+				}
+				k := newKernel(elem, vectorBits[set.Name])
+				k.set, k.pow = set, pow
+				body(k)
+			}
+		}
+	}
+	pow.emit()
+	return generated()
+}
+
+// generated returns what avo has built. It writes that to the file that its flag
+// names, and begins with the command that it believes to be started by.
+func generated() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "amd64")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "kernels.s")
+	if err := flag.Set("out", file); err != nil {
+		return nil, err
+	}
+	Generate()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	_, text, _ = bytes.Cut(text, []byte("\n\n"))
+	return append([]byte(table.Header), text...), nil
+}

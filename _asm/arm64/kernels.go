@@ -1,0 +1,80 @@
+// Package arm64 writes the kernels of NEON.
+//
+// Each kernel is one function here, which is written once and emitted for
+// float32 and float64; the differences between the two live in vec.go. What Go's
+// assembler has no mnemonic for is written in GNU syntax and encoded at the end,
+// in encode.go. What a kernel is called and takes is in the package table.
+package arm64
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/adahessian-go/adahessian/_asm/table"
+)
+
+// bodies are the kernels by their names in the table.
+var bodies = map[string]func(k *kernel){
+	"rademacher":     (*kernel).rademacher,
+	"addProbe":       (*kernel).addProbe,
+	"allFinite":      (*kernel).allFinite,
+	"addAbs":         (*kernel).addAbs,
+	"blockMeans":     (*kernel).blockMeans,
+	"stridedMeans":   (*kernel).stridedMeans,
+	"curvature":      (*kernel).curvature,
+	"curvaturePow":   (*kernel).curvaturePow,
+	"descendRows":    (*kernel).descendRows,
+	"descendBlocks":  (*kernel).descendBlocks,
+	"updateElements": (*kernel).updateElements,
+	"updateBlocks":   (*kernel).updateBlocks,
+	"updateRows":     (*kernel).updateRows,
+}
+
+// Kernels returns the assembly of all kernels.
+func Kernels() ([]byte, error) {
+	f := newFile(table.ARM64.Constraint())
+	p := newPow()
+	for _, elem := range table.Elems {
+		k := f.kernel(elem)
+		k.pow = p
+		for _, row := range table.Kernels {
+			if !row.In(table.NEON) {
+				continue
+			}
+			body, ok := bodies[row.Name]
+			if !ok {
+				return nil, errors.New("no body for arm64 of " + row.Name)
+			}
+			body(k)
+		}
+		f.text += k.text_.String()
+	}
+	return f.assembly()
+}
+
+// A file is assembly that is being written.
+type file struct {
+	constraint, text string
+	tables           *tables
+}
+
+func newFile(constraint string) *file {
+	return &file{constraint: constraint, tables: &tables{words: map[string][]uint64{}}}
+}
+
+// kernel returns what writes kernels for elements of so many bytes.
+func (f *file) kernel(elem int) *kernel {
+	k := &kernel{elem: elem, tables: f.tables}
+	if elem == 4 {
+		k.floats = floats{k, "4s", "S4"}
+	} else {
+		k.floats = floats{k, "2d", "D2"}
+	}
+	return k
+}
+
+// assembly is the whole file.
+func (f *file) assembly() ([]byte, error) {
+	text, err := encode(fmt.Sprintf("%s//go:build %s\n\n#include \"textflag.h\"\n%s%s", table.Header, f.constraint, f.text, f.tables))
+	return []byte(text), err
+}

@@ -1,0 +1,158 @@
+package table
+
+import "slices"
+
+const panelRequires = "It requires outer, block and width of at least 1, and width = stride if outer > 1."
+
+// Kernels are the kernels, in the order in which they are emitted. Each is
+// emitted for float32 and float64 and for every set that has it.
+var Kernels = []Kernel{
+	{
+		Name: "rademacher",
+		Args: slices.Concat(slice("z"), length("n", "z"), plain("uint64", "seed", "draw", "offset")),
+		Sets: everywhere,
+		Else: "rademacherGeneric(z, seed, draw, offset)",
+		Doc: []string{
+			"sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.",
+			"It requires that offset+n does not exceed 2^64.",
+		},
+	}, {
+		Name: "streamRademacher",
+		Args: slices.Concat(slice("z"), length("n", "z"), plain("uint64", "seed", "draw", "offset")),
+		Sets: avx,
+		Else: "rademacher(z, seed, draw, offset)",
+		Doc: []string{
+			"sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10, past the caches.",
+			"It requires that z is aligned to 64 bytes and that n is a positive multiple of 1,792.",
+		},
+	}, {
+		Name: "addProbe",
+		Args: slices.Concat(slice("acc", "z", "hz"), length("n", "acc")),
+		Sets: everywhere,
+		Else: "addProbeGeneric(acc, z, hz)",
+		Doc:  []string{"adds the product with a probe to a sum: for i < n: acc[i] += z[i]*hz[i]."},
+	}, {
+		Name: "allFinite",
+		Args: slices.Concat(slice("x"), length("n", "x")),
+		Bool: true,
+		Sets: everywhere,
+		Else: "allFiniteGeneric(x)",
+		Doc:  []string{"reports whether no x[i], i < n, is NaN or infinite."},
+	}, {
+		Name: "allFiniteMulti",
+		Args: slices.Concat(multi("x"), length("slices", "x")),
+		Bool: true,
+		Sets: avx,
+		Else: "allFiniteOneByOne(x)",
+		Doc:  []string{"reports whether no x[s][i], s < slices, i < len(x[s]), is NaN or infinite."},
+	}, {
+		Name: "addAbs",
+		Args: slices.Concat([]Arg{{Name: "p", Type: "*float", Param: "p *partialSums[T]", Value: "f{bits}(p[:])"}}, slice("x"), length("n", "x")),
+		Sets: []Set{AVX2, NEON}, // one chain for each 64 bytes: no faster in 512 bits (docs/performance.md)
+		Else: "addAbsGeneric(p, x)",
+		Doc:  []string{"adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes."},
+	}, {
+		Name: "blockMeans",
+		Args: slices.Concat(slice("d", "x"), length("blocks", "d"), plain("int", "block"), divisor),
+		Sets: everywhere,
+		Else: "blockMeansGeneric(d, x, block, div)",
+		Doc: []string{
+			"sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.",
+			"It requires block of at least 1.",
+		},
+	}, {
+		Name: "stridedMeans",
+		Args: slices.Concat(slice("d", "x"), strided, divisor, plain("bool", "more")),
+		Sets: everywhere,
+		Else: "stridedMeansGeneric(d, x, p, div, more)",
+		Doc: []string{
+			"sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;",
+			"with more the sum continues from d[j].",
+			panelRequires,
+		},
+	}, {
+		Name: "curvature",
+		Args: slices.Concat(slice("v", "den", "d"), length("n", "v"), scalars, power),
+		Sets: everywhere,
+		Else: "curvatureGeneric(v, den, d, s, k, 0)",
+		Doc: []string{
+			"takes n blocks from their curvature to their denominators; den may be d:",
+			"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.",
+		},
+	}, {
+		Name: "curvaturePow",
+		Args: slices.Concat(slice("v", "den", "d"), length("n", "v"), scalars,
+			[]Arg{{Name: "exponent", Type: "*float64", Param: "e *powParams", Value: "&e.a"}}),
+		Sets: everywhere,
+		Else: "curvatureGeneric(v, den, d, s, powerAny, e.a)",
+		Doc: []string{
+			"takes n blocks from their curvature to their denominators by the power function; den may be d:",
+			"for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = pow(v[i], k/2)*r + e.",
+		},
+	}, {
+		Name: "descendRows",
+		Args: slices.Concat(slice("theta", "m", "g", "den"), []Arg{ahead}, strided, scalars),
+		Sets: everywhere,
+		Else: "descendGeneric(theta, m, g, den, p, s)",
+		Doc: []string{
+			"makes the second pass of a step of a panel of strided blocks, with one denominator for each column:",
+			"m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).",
+			panelRequires,
+		},
+	}, {
+		Name: "descendBlocks",
+		Args: slices.Concat(slice("theta", "m", "g", "den"), contiguous, scalars),
+		Sets: everywhere,
+		Else: "descendGeneric(theta, m, g, den, p, s)",
+		Doc: []string{
+			"makes the second pass of a step of contiguous blocks, with one denominator for each:",
+			"for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).",
+			"It requires block of at least 1.",
+		},
+	}, {
+		Name: "updateElements",
+		Args: slices.Concat(slice("theta", "m", "v", "g", "hz"), length("n", "theta"), scalars, power),
+		Sets: everywhere,
+		Else: "updateGeneric(theta, m, v, g, hz, panel{len(theta), 1, 1, 1}, s, k, 0)",
+		Doc: []string{
+			"makes a step of n elements that each have their own curvature:",
+			"for i < n: v[i], den = curvature(v[i], |hz[i]|/s.div); m[i], theta[i] = descend(m[i], grad[i], theta[i], den).",
+		},
+	}, {
+		Name: "updateMulti",
+		Args: slices.Concat(multi("theta"), slice("m", "v"), multi("g", "hz"), length("tensors", "theta"), scalars, power),
+		Sets: avx,
+		Else: "updateOneByOne(theta, m, v, g, hz, s, k)",
+		Doc: []string{
+			"makes a step of some tensors, whose m and v lie one behind the other, of elements that each have their own curvature:",
+			"for t < tensors, i < len(theta[t]), j counting on: v[j], den = curvature(v[j], |hz[t][i]|/s.div); m[j], theta[t][i] = descend(m[j], grad[t][i], theta[t][i], den).",
+		},
+	}, {
+		Name: "updateBlocks",
+		Args: slices.Concat(slice("theta", "m", "v", "g", "hz"), contiguous, scalars, power),
+		Sets: everywhere,
+		Else: "updateGeneric(theta, m, v, g, hz, p, s, k, 0)",
+		Doc: []string{
+			"makes a step of contiguous blocks of block elements each:",
+			"v[j], den = curvature(v[j], sum of |hz| over block j / s.div); for its elements i: m[i], theta[i] = descend(m[i], grad[i], theta[i], den).",
+			"It requires block of at least 1.",
+		},
+	}, {
+		Name: "updateRows",
+		Args: slices.Concat(slice("theta", "m", "v", "g", "hz", "den"), strided, scalars, power),
+		Sets: everywhere,
+		Else: "updateGeneric(theta, m, v, g, hz, p, s, k, 0)",
+		Doc: []string{
+			"makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:",
+			"v[j], den[j] = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den[j]).",
+			"den has room for width values. " + panelRequires,
+		},
+	},
+}
+
+// ahead is memory that is read next.
+var ahead = Arg{
+	Name: "ahead", Type: "*float", Param: "ahead []T", Value: "f{bits}(ahead)",
+	Without: []Set{NEON},
+	Doc:     "It asks for the memory at ahead, of the shape of grad, and does not read it.",
+}

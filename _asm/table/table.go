@@ -1,0 +1,185 @@
+// Package table is the list of the kernels, and what follows from it alone: their
+// prototypes, their Go declarations, and the functions that choose between them.
+//
+// A new kernel is a row in Kernels, a body in amd64 and one in arm64, and its
+// definition in the package itself, in kernels_generic.go.
+package table
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A Set is an instruction set that has kernels.
+type Set struct {
+	Name string // at the end of a kernel's name
+	ISA  string // as the function ISA returns it
+	Use  string // the variable that tells whether it is used
+}
+
+var (
+	AVX2   = Set{"AVX2", "avx2", "useAVX2"}
+	AVX512 = Set{"AVX512", "avx512", "useAVX512"}
+	NEON   = Set{"NEON", "neon", "useNEON"}
+)
+
+// An Arch is an architecture with its instruction sets, the best one last.
+type Arch struct {
+	Name string // GOARCH, or noasm for all that have no kernels
+	Sets []Set
+}
+
+var (
+	AMD64 = Arch{"amd64", []Set{AVX2, AVX512}}
+	ARM64 = Arch{"arm64", []Set{NEON}}
+	NoAsm = Arch{"noasm", nil}
+)
+
+// Constraint is the build constraint of the architecture's files, whose names
+// end in the architecture's.
+func (a Arch) Constraint() string {
+	if a.Sets == nil {
+		return "(!amd64 && !arm64) || !gc || purego || asan || msan"
+	}
+	return "gc && !purego && !asan && !msan"
+}
+
+// Elems are the sizes of the elements' types, float32 and float64.
+var Elems = []int{4, 8}
+
+// A Kernel is a row of the table.
+type Kernel struct {
+	Name string
+	Args []Arg
+	Bool bool     // it returns a bool
+	Sets []Set    // that have it; the others call Else
+	Else string   // the Go call that does the same without assembly
+	Doc  []string // the mathematics, and what the kernel requires
+}
+
+// An Arg is an argument of a kernel, and what it is made from in Go.
+type Arg struct {
+	Name, Type string // the kernel's; float stands for the element's type
+	Param      string // the Go function's parameter, unless another argument has it
+	Value      string // in Go; {bits} stands for 32 or 64
+	Without    []Set  // that do not have the argument
+	Doc        string // what the kernel's documentation says where it has the argument
+}
+
+// slice is arguments that point to the elements of slices, all alike.
+func slice(names ...string) (args []Arg) {
+	for _, name := range names {
+		args = append(args, Arg{Name: asmName(name), Type: "*float", Param: name + " []T", Value: "f{bits}(" + name + ")"})
+	}
+	return args
+}
+
+// multi is arguments that point to the first of several slices.
+func multi(names ...string) (args []Arg) {
+	for _, name := range names {
+		args = append(args, Arg{Name: asmName(name), Type: "*[]float", Param: name + " [][]T", Value: "multi{bits}(" + name + ")"})
+	}
+	return args
+}
+
+// asmName is the name in assembly: of arm64 g is a register.
+func asmName(name string) string {
+	if name == "g" {
+		return "grad"
+	}
+	return name
+}
+
+// length is the length of a slice.
+func length(name, of string) []Arg {
+	return []Arg{{Name: name, Type: "int", Value: "len(" + of + ")"}}
+}
+
+// plain is arguments that Go has under the same name and type.
+func plain(typ string, names ...string) (args []Arg) {
+	for _, name := range names {
+		args = append(args, Arg{Name: name, Type: typ, Param: name + " " + typ, Value: name})
+	}
+	return args
+}
+
+var (
+	scalars = []Arg{{Name: "s", Type: "*float", Param: "s *scalars[T]", Value: "s{bits}(s)"}}
+	power   = []Arg{{Name: "power", Type: "int", Param: "k power", Value: "int(k)"}}
+	divisor = []Arg{{Name: "div", Type: "float", Param: "div T", Value: "float{bits}(div)"}}
+
+	// The shape of a panel, of contiguous blocks and of strided ones.
+	contiguous = []Arg{
+		{Name: "blocks", Type: "int", Param: "p panel", Value: "p.outer"},
+		{Name: "block", Type: "int", Value: "p.block"},
+	}
+	strided = []Arg{
+		{Name: "outer", Type: "int", Param: "p panel", Value: "p.outer"},
+		{Name: "block", Type: "int", Value: "p.block"},
+		{Name: "stride", Type: "int", Value: "p.stride"},
+		{Name: "width", Type: "int", Value: "p.width"},
+	}
+)
+
+var (
+	everywhere = []Set{AVX2, AVX512, NEON}
+	avx        = []Set{AVX2, AVX512}
+)
+
+// Row returns the kernel of a name.
+func Row(name string) Kernel {
+	for _, k := range Kernels {
+		if k.Name == name {
+			return k
+		}
+	}
+	panic("no kernel " + name + " in the table")
+}
+
+// In reports whether an instruction set has the kernel.
+func (k Kernel) In(s Set) bool { return slices.Contains(k.Sets, s) }
+
+// Symbol is the name of the kernel for a type and an instruction set.
+func (k Kernel) Symbol(s Set, elem int) string { return fmt.Sprintf("%sF%d%s", k.Name, elem*8, s.Name) }
+
+var floatWord = regexp.MustCompile(`\bfloat\b`)
+
+// ArgsOf are the arguments for a type and an instruction set.
+func (k Kernel) ArgsOf(s Set, elem int) (args []Arg) {
+	bits := fmt.Sprint(elem * 8)
+	for _, a := range k.Args {
+		if !slices.Contains(a.Without, s) {
+			a.Type = floatWord.ReplaceAllString(a.Type, "float"+bits)
+			a.Value = strings.ReplaceAll(a.Value, "{bits}", bits)
+			args = append(args, a)
+		}
+	}
+	return args
+}
+
+// Signature is the type of the kernel as a function.
+func (k Kernel) Signature(s Set, elem int) string {
+	var params []string
+	for _, a := range k.ArgsOf(s, elem) {
+		params = append(params, a.Name+" "+a.Type)
+	}
+	signature := "(" + strings.Join(params, ", ") + ")"
+	if k.Bool {
+		signature += " bool"
+	}
+	return signature
+}
+
+// DocOf is the documentation for a type and an instruction set.
+func (k Kernel) DocOf(s Set, elem int) []string {
+	doc := slices.Clone(k.Doc)
+	doc[0] = k.Symbol(s, elem) + " " + doc[0]
+	for _, a := range k.ArgsOf(s, elem) {
+		if a.Doc != "" {
+			doc = append(doc, a.Doc)
+		}
+	}
+	return doc
+}

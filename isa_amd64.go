@@ -1,0 +1,45 @@
+//go:build gc && !purego && !asan && !msan
+
+package adahessian
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/cpu"
+)
+
+// has… tells what the machine has, use… what is used.
+var (
+	hasAVX2   = cpu.X86.HasAVX2
+	hasAVX512 = machine.hasAVX512()
+	useAVX2   = hasAVX2 && !disabled("avx2")
+	useAVX512 = hasAVX512 && machine.prefersAVX512() && !disabled("avx512")
+)
+
+// avx512 is what the choice of AVX-512 depends on.
+type avx512 struct {
+	os                      string // GOOS
+	saved                   bool   // by the operating system: the wide registers and the masks
+	f, dq, bw, vl, popcntdq bool
+}
+
+// In the package cpu, HasAVX512 is F where the operating system saves the
+// registers. The others are each a bit of its own.
+var machine = avx512{
+	os:    runtime.GOOS,
+	saved: cpu.X86.HasAVX512,
+	f:     cpu.X86.HasAVX512F, dq: cpu.X86.HasAVX512DQ, bw: cpu.X86.HasAVX512BW, vl: cpu.X86.HasAVX512VL,
+	popcntdq: cpu.X86.HasAVX512VPOPCNTDQ,
+}
+
+// hasAVX512 reports whether the kernels can run. Not on darwin: its kernel has
+// lost mask registers on the way into a signal handler (golang.org/issue/49233).
+func (a avx512) hasAVX512() bool {
+	return a.os != "darwin" && a.saved && a.f && a.dq && a.bw && a.vl
+}
+
+// prefersAVX512 reports whether a processor that has AVX-512 gains by it. The
+// ones without VPOPCNTDQ, Skylake-X and Cascade Lake, lower the clock of the
+// core for 512-bit code and for what runs after it, and divide no more numbers
+// in a cycle than with 256 bits.
+func (a avx512) prefersAVX512() bool { return a.popcntdq }

@@ -1,0 +1,6 @@
+//go:build gc && !purego && !asan && !msan
+
+package adahessian
+
+// useNEON tells whether the kernels are used; every arm64 processor has NEON.
+var useNEON = !disabled("neon")
