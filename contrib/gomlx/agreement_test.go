@@ -9,6 +9,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
 // given returns a drawFunc of the signs that adahessian.Optimizer draws with
@@ -142,10 +143,10 @@ func (r *reference[T]) step(t *testing.T, numbers *rand.Rand, n int) {
 	}
 }
 
-// TestAgreement: given the same signs, the step in the graph and the package's
-// Optimizer train alike. They round otherwise, and a step divides by small
-// curvatures: after 12 steps of training the difference, relative to the largest
-// element of a tensor, is within the tolerances below.
+// TestAgreement: given the same signs, the step in the graph, that by Kernels and
+// the package's Optimizer train alike. They may round otherwise, and a step
+// divides by small curvatures: after 12 steps the difference, relative to the
+// largest element of a tensor, is at most 1e-5 in float32 and 1e-12 in float64.
 func TestAgreement(t *testing.T) {
 	for name, c := range map[string]*Config{
 		"defaults":     New().LearningRate(0.1),
@@ -160,17 +161,24 @@ func TestAgreement(t *testing.T) {
 		"power 3/2":    New().LearningRate(0.1).HessianPower(1.5),
 		"power 2":      New().LearningRate(0.1).HessianPower(2),
 	} {
-		t.Run(name+"/float32", func(t *testing.T) { agree[float32](t, c, 1e-5) })
-		t.Run(name+"/float64", func(t *testing.T) { agree[float64](t, c, 1e-12) })
+		t.Run(name+"/float32", func(t *testing.T) { agree[float32](t, c, false, 1e-5) })
+		t.Run(name+"/float64", func(t *testing.T) { agree[float64](t, c, false, 1e-12) })
+		t.Run(name+"/kernels/float32", func(t *testing.T) { agree[float32](t, c, true, 1e-5) })
+		t.Run(name+"/kernels/float64", func(t *testing.T) { agree[float64](t, c, true, 1e-12) })
 	}
 }
 
-func agree[T float32 | float64](t *testing.T, c *Config, tolerance float64) {
+func agree[T float32 | float64](t *testing.T, c *Config, kernels bool, tolerance float64) {
 	const batch = 60
 	store := newStore(t, 1)
-	draw, put := given[T](t, store, c.samples)
-	trainer := newTrainer(store, &inGraph{*c, draw}, Tanh, 8, 8)
-	// A trainer for evaluation makes the variables of the model, and no others.
+	var opt optimizer.Interface = c.Kernels() // which draws the signs that Optimizer does
+	put := func(uint64) {}
+	if !kernels {
+		opt = &inGraph{*c, nil}
+		opt.(*inGraph).draw, put = given[T](t, store, c.samples)
+	}
+	trainer := newTrainer(store, opt, Tanh, 8, 8)
+	// An evaluation makes the variables of the model, and no others.
 	x, y := spirals[T](rand.New(rand.NewPCG(0, 0)), batch)
 	if _, err := model.CallOnce(backend, store, func(scope *model.Scope, x, y *Node) *Node {
 		return crossEntropy([]*Node{y}, perceptron(Tanh, []int{8, 8}, 3)(scope, nil, []*Node{x}))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/adahessian-go/adahessian"
 	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 	. "github.com/gomlx/gomlx/support/exceptions"
@@ -52,6 +53,7 @@ type Config struct {
 	updateEach int
 	dtype      dtypes.DType // invalid: the loss's
 	average    func(v *model.Variable) []int
+	seed       uint64 // of Kernels
 }
 
 // New returns a configuration of AdaHessian (Yao et al., AAAI 2021, arXiv
@@ -192,10 +194,26 @@ func (c *Config) DType(dtype dtypes.DType) *Config {
 	return c
 }
 
+// Seed sets the seed of the signs that Kernels draws. The default is 0. Done draws
+// them from the store's random number generator: see
+// model.Store.SetRNGStateFromSeed.
+func (c *Config) Seed(seed uint64) *Config {
+	c.seed = seed
+	return c
+}
+
 // Done returns the optimizer whose step is part of the graph, for any backend.
 // Later calls of the Config's methods do not change it.
 func (c *Config) Done() optimizer.Interface {
 	return &inGraph{*c, draw}
+}
+
+// Kernels returns the optimizer whose step is made by the kernels of the package
+// adahessian on the memory of the variables, in place, after the graph has been
+// executed. It is for backends whose buffers are memory of the process, as those
+// of GoMLX's Go backend are. See Kernels.
+func (c *Config) Kernels() *Kernels {
+	return &Kernels{config: *c, plans: map[GraphId]*plan{}, probed: map[string]*probed{}}
 }
 
 // resolve panics on the first setting outside its range, and returns the

@@ -34,73 +34,79 @@ func draw(state *Node, params []*param, _ int) (*Node, []*Node) {
 // earlier one.
 func (o *inGraph) curvatures(store *model.Store, params []*param, dtype dtypes.DType) []*Node {
 	g := params[0].value.Graph()
-	state := rng(store)
-	countdown := o.config.countdown
+	c, state := &o.config, rng(store)
 	estimate := func() []*Node {
-		next, d := o.estimate(state.NodeValue(g), params, dtype)
-		return append(d, next)
+		next, h := c.products(o.draw, state.NodeValue(g), params, dtype)
+		for i, p := range params {
+			h[i] = p.mean(h[i], c.samples)
+		}
+		return append(h, next)
 	}
-	if o.config.updateEach == 1 {
-		if v := store.GetVariable("/" + o.config.scope + "/" + countdownName); v != nil {
+	var d []*Node
+	if c.updateEach == 1 {
+		if v := store.GetVariable("/" + c.scope + "/" + countdown); v != nil {
 			v.SetNodeValue(ScalarZero(g, dtypes.Int64)) // what was kept is out of date
 		}
-		d := estimate()
-		state.SetNodeValue(d[len(params)])
-		return d[:len(params)]
-	}
-
-	// A variable that is new has no curvature, so one is due at once.
-	left := countdown(store).NodeValue(g)
-	fewest := left
-	for _, p := range params {
-		fewest = Min(fewest, p.steps.NodeValue(g))
-	}
-	due := Equal(fewest, ScalarZero(g, dtypes.Int64))
-	each := Scalar(g, dtypes.Int64, o.config.updateEach)
-	countdown(store).SetNodeValue(SubScalar(Where(due, each, left), 1))
-
-	last := make([]*Node, 0, len(params)+1)
-	for _, p := range params {
-		last = append(last, p.kept.NodeValue(g))
-	}
-	last = append(last, state.NodeValue(g))
-
-	d := either(due, estimate, last)
-	for i, p := range params {
-		p.kept.SetNodeValue(d[i])
+		d = estimate()
+	} else {
+		left := c.counter(store, countdown)
+		due := isDue(left.NodeValue(g), params)
+		each := Scalar(g, dtypes.Int64, c.updateEach)
+		last := make([]*Node, 0, len(params)+1)
+		for _, p := range params {
+			last = append(last, p.kept.NodeValue(g))
+		}
+		d = either(due, estimate, append(last, state.NodeValue(g)))
+		left.SetNodeValue(SubScalar(Where(due, each, left.NodeValue(g)), 1))
+		for i, p := range params {
+			p.kept.SetNodeValue(d[i])
+		}
 	}
 	state.SetNodeValue(d[len(params)])
 	return d[:len(params)]
 }
 
-// estimate returns the curvatures that new probes give, and the state of the
+// isDue reports whether the curvature is to be estimated: the countdown is over,
+// or there is a variable that has made no step, so has no curvature.
+func isDue(left *Node, params []*param) *Node {
+	g := left.Graph()
+	for _, p := range params {
+		left = Min(left, p.steps.NodeValue(g))
+	}
+	return Equal(left, ScalarZero(g, dtypes.Int64))
+}
+
+// products returns H z of a new probe, or the sum of z⊙Hz over Samples of them,
+// which is signed so that it tends to the true diagonal; and the state of the
 // generator after them.
-func (o *inGraph) estimate(state *Node, params []*param, dtype dtypes.DType) (next *Node, d []*Node) {
-	d = make([]*Node, len(params))
-	for s := range o.config.samples {
+func (c *Config) products(draw drawFunc, state *Node, params []*param, dtype dtypes.DType) (next *Node, h []*Node) {
+	h = make([]*Node, len(params))
+	for s := range c.samples {
 		var z []*Node
-		state, z = o.draw(state, params, s)
+		state, z = draw(state, params, s)
 		for i, hz := range product(params, z) {
-			hz = toDType(hz, dtype)
-			if o.config.samples > 1 { // signed, so that the sum tends to the true diagonal
-				hz = Mul(toDType(z[i], dtype), hz)
+			if c.samples > 1 {
+				hz = Mul(toDType(z[i], dtype), toDType(hz, dtype))
 			}
 			if s > 0 {
-				hz = Add(d[i], hz)
+				hz = Add(h[i], hz)
 			}
-			d[i] = hz
+			h[i] = toDType(hz, dtype)
 		}
 	}
-	for i, p := range params {
-		d[i] = Abs(d[i])
-		if p.layout.Block > 1 {
-			d[i] = ReduceAndKeep(d[i], ReduceSum, p.axes...)
-		}
-		if n := p.layout.Block * o.config.samples; n > 1 {
-			d[i] = Div(d[i], Scalar(d[i].Graph(), dtype, n))
-		}
+	return state, h
+}
+
+// mean returns the curvature of each block, of the sum h over samples.
+func (p *param) mean(h *Node, samples int) *Node {
+	d := Abs(h)
+	if p.layout.Block > 1 {
+		d = ReduceAndKeep(d, ReduceSum, p.axes...)
 	}
-	return state, d
+	if n := p.layout.Block * samples; n > 1 {
+		d = Div(d, Scalar(d.Graph(), d.DType(), n))
+	}
+	return d
 }
 
 // product returns H z, as the derivative of gᵀz.
@@ -126,8 +132,9 @@ func product(params []*param, z []*Node) []*Node {
 	return hz
 }
 
+// toDType converts x, unless dtype is invalid.
 func toDType(x *Node, dtype dtypes.DType) *Node {
-	if x.DType() == dtype {
+	if x.DType() == dtype || dtype == dtypes.InvalidDType {
 		return x
 	}
 	return ConvertDType(x, dtype)

@@ -83,7 +83,7 @@ func newStore(t testing.TB, seed int64) *model.Store {
 
 // newTrainer makes a trainer of a classifier of the spirals.
 func newTrainer(store *model.Store, opt optimizer.Interface, act activationFunc, hidden ...int) *train.Trainer {
-	return train.NewTrainer(backend, store, perceptron(act, hidden, 3), crossEntropy, opt, nil, nil)
+	return attach(train.NewTrainer(backend, store, perceptron(act, hidden, 3), crossEntropy, opt, nil, nil), opt)
 }
 
 // step makes a step on fresh tensors of a batch, and returns its loss.
@@ -155,8 +155,14 @@ func layoutOf(t testing.TB, v *model.Variable, average func(v *model.Variable) [
 func optimizers(c *Config) map[string]func() optimizer.Interface {
 	return map[string]func() optimizer.Interface{
 		"in the graph": func() optimizer.Interface { return c.Done() },
+		"kernels":      func() optimizer.Interface { return c.Kernels() },
 	}
 }
 
-// attach attaches the optimizer of a trainer to it, if it has to be.
-func attach(trainer *train.Trainer, t testing.TB) *train.Trainer { return trainer }
+// attach attaches an optimizer to its trainer, if it has to be.
+func attach(trainer *train.Trainer, opt optimizer.Interface) *train.Trainer {
+	if k, ok := opt.(*Kernels); ok {
+		k.AttachToTrainer(trainer)
+	}
+	return trainer
+}

@@ -29,7 +29,7 @@ type param struct {
 }
 
 // params returns the trainable variables below scope that g uses, with their
-// gradients. dtype is that of the moments.
+// gradients. dtype is that of the moments; invalid: each variable's own.
 func (c *Config) params(scope *model.Scope, g *Graph, loss *Node, dtype dtypes.DType) []*param {
 	// The list is made first, since making state adds to the variables.
 	var trained []*model.Variable
@@ -67,7 +67,9 @@ func (c *Config) newParam(store *model.Store, v *model.Variable, dtype dtypes.DT
 		panic(fmt.Errorf("ahgomlx: variable %q: %w", v.Path(), err))
 	}
 	moment := v.Shape().Clone()
-	moment.DType = dtype
+	if dtype != dtypes.InvalidDType {
+		moment.DType = dtype
+	}
 	mean := moment.Clone()
 	for _, axis := range p.axes {
 		mean.Dimensions[axis] = 1
@@ -89,16 +91,19 @@ func (c *Config) variable(store *model.Store, v *model.Variable, name string, sh
 		SetTrainable(false)
 }
 
-// countdown returns the variable that holds the number of steps, int64, until
-// the curvature is estimated again.
-func (c *Config) countdown(store *model.Store) *model.Variable {
+// counter returns a variable of the optimizer that counts, int64, from 0.
+func (c *Config) counter(store *model.Store, name string) *model.Variable {
 	return store.Scope("/"+c.scope).
 		WithInitializer(initializer.Zero).
-		VariableWithShape(countdownName, shapes.Make(dtypes.Int64)).
+		VariableWithShape(name, shapes.Make(dtypes.Int64)).
 		SetTrainable(false)
 }
 
-const countdownName = "steps_to_refresh"
+const (
+	countdown = "steps_to_refresh" // of the curvature
+	refreshes = "refreshes"        // made by Kernels
+	elements  = "elements"         // of all variables that Kernels has had
+)
 
 // rng returns the variable of the store's random number generator.
 func rng(store *model.Store) *model.Variable {

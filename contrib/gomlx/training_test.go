@@ -46,14 +46,14 @@ func TestTraining(t *testing.T) {
 // TestResume: training that is resumed from GoMLX's checkpoint, in the middle of
 // a period of UpdateEach, gives the bits of training that goes on.
 func TestResume(t *testing.T) {
-	for name, opt := range optimizers(New().LearningRate(0.1).UpdateEach(4).Average(perUnit)) {
+	for name, newOptimizer := range optimizers(New().LearningRate(0.1).UpdateEach(4).Average(perUnit)) {
 		dir := t.TempDir()
 		store := newStore(t, 7)
 		handler, err := checkpoint.Build(store).Dir(dir).Done()
 		if err != nil {
 			t.Fatal(err)
 		}
-		trainer := attach(newTrainer(store, opt(), Tanh, 8), t)
+		trainer := newTrainer(store, newOptimizer(), Tanh, 8)
 		r := rand.New(rand.NewPCG(1, 1))
 		for range 6 {
 			step[float32](t, trainer, r, 30)
@@ -65,7 +65,7 @@ func TestResume(t *testing.T) {
 		if _, err := checkpoint.Load(again).Dir(dir).Done(); err != nil {
 			t.Fatal(err)
 		}
-		resumed := attach(newTrainer(again, opt(), Tanh, 8), t)
+		resumed := newTrainer(again, newOptimizer(), Tanh, 8)
 		seed := r.Uint64()
 		a, b := rand.New(rand.NewPCG(seed, 0)), rand.New(rand.NewPCG(seed, 0))
 		for i := range 9 {
@@ -108,14 +108,15 @@ func TestUpdateEachSavesTime(t *testing.T) {
 
 // TestSchedule: GoMLX's schedules set the learning rate that a step uses.
 func TestSchedule(t *testing.T) {
-	for name, opt := range optimizers(New().LearningRate(0.1)) {
+	for name, newOptimizer := range optimizers(New().LearningRate(0.1)) {
 		store := newStore(t, 1)
 		f := perceptron(Tanh, []int{8}, 3)
 		scheduled := func(scope *model.Scope, spec any, in []*Node) []*Node {
 			cosineschedule.New(scope, in[0].Graph(), dtypes.Float32).PeriodSteps(4).LearningRate(0.1).MinLearningRate(0).Done()
 			return f(scope, spec, in)
 		}
-		trainer := attach(train.NewTrainer(backend, store, scheduled, crossEntropy, opt(), nil, nil), t)
+		opt := newOptimizer()
+		trainer := attach(train.NewTrainer(backend, store, scheduled, crossEntropy, opt, nil, nil), opt)
 		r := rand.New(rand.NewPCG(1, 1))
 		var before []float32
 		for i := range 4 {
@@ -140,7 +141,7 @@ func TestSchedule(t *testing.T) {
 // middle of a period too, and its own bias correction; one that a graph does not
 // use keeps all it has.
 func TestLateVariables(t *testing.T) {
-	for name, opt := range optimizers(New().LearningRate(0.01).MaxUpdate(0).Epsilon(0).Betas(0.9, 0.99).UpdateEach(10)) {
+	for name, newOptimizer := range optimizers(New().LearningRate(0.01).MaxUpdate(0).Epsilon(0).Betas(0.9, 0.99).UpdateEach(10)) {
 		store := newStore(t, 1)
 		// The spec chooses one of two heads on a common body. The loss is quadratic,
 		// so that the first step of a parameter is that of Newton, LR·g/|H|.
@@ -152,7 +153,8 @@ func TestLateVariables(t *testing.T) {
 			return []*Node{Add(Mul(Square(body), Const(in[0].Graph(), []float32{1, 2, 4})), Square(head))}
 		}
 		loss := func(_, out []*Node) *Node { return ReduceAllSum(out[0]) }
-		trainer := attach(train.NewTrainer(backend, store, f, loss, opt(), nil, nil), t)
+		opt := newOptimizer()
+		trainer := attach(train.NewTrainer(backend, store, f, loss, opt, nil, nil), opt)
 		one := func(spec string) {
 			x := tensors.FromValue([]float32{0})
 			if _, err := trainer.TrainStep(train.Batch{Spec: spec, Inputs: []*tensors.Tensor{x}}); err != nil {
@@ -183,7 +185,7 @@ func TestLateVariables(t *testing.T) {
 // TestConvolve: what GoMLX cannot differentiate twice gives an error that says
 // so, and trains with the layer frozen.
 func TestConvolve(t *testing.T) {
-	for name, opt := range optimizers(New()) {
+	for name, newOptimizer := range optimizers(New()) {
 		for _, frozen := range []bool{false, true} {
 			f := func(scope *model.Scope, _ any, in []*Node) []*Node {
 				kernel := scope.VariableWithShape("kernel", shapes.Make(dtypes.Float32, 3, 3, 1, 2)).SetTrainable(!frozen)
@@ -191,7 +193,8 @@ func TestConvolve(t *testing.T) {
 				return []*Node{dense(scope.In("out"), Reshape(x, 2, -1), 1)}
 			}
 			loss := func(_, out []*Node) *Node { return ReduceAllMean(Square(out[0])) }
-			trainer := attach(train.NewTrainer(backend, newStore(t, 1), f, loss, opt(), nil, nil), t)
+			opt := newOptimizer()
+			trainer := attach(train.NewTrainer(backend, newStore(t, 1), f, loss, opt, nil, nil), opt)
 			image := tensors.FromFlatDataAndDimensions(make([]float32, 2*8*8), 2, 8, 8, 1)
 			_, err := trainer.TrainStep(train.Batch{Inputs: []*tensors.Tensor{image}})
 			switch {
@@ -258,8 +261,8 @@ func TestBadSettings(t *testing.T) {
 		"DType = Int32":        New().DType(dtypes.Int32),
 		`variable "/hidden_0/`: New().Average(func(*model.Variable) []int { return []int{5} }),
 	} {
-		for name, opt := range optimizers(c) {
-			trainer := attach(newTrainer(newStore(t, 1), opt(), Tanh, 4), t)
+		for name, newOptimizer := range optimizers(c) {
+			trainer := newTrainer(newStore(t, 1), newOptimizer(), Tanh, 4)
 			x, y := spirals[float32](rand.New(rand.NewPCG(1, 1)), 30)
 			_, err := trainer.TrainStep(train.Batch{Inputs: []*tensors.Tensor{x}, Labels: []*tensors.Tensor{y}})
 			if err == nil || !strings.Contains(err.Error(), want) {
