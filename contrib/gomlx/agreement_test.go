@@ -154,6 +154,7 @@ func TestAgreement(t *testing.T) {
 		"per unit":     New().LearningRate(0.1).Average(perUnit),
 		"samples":      New().LearningRate(0.1).Samples(3).Average(perUnit),
 		"update each":  New().LearningRate(0.1).UpdateEach(5),
+		"all":          New().LearningRate(0.1).UpdateEach(4).Samples(2).Average(perUnit),
 		"weight decay": New().LearningRate(0.1).WeightDecay(0.1),
 		"betas":        New().LearningRate(0.1).Betas(0, 0.5),
 		"power 0":      New().LearningRate(0.1).HessianPower(0),

@@ -33,8 +33,11 @@ func TestKernelsInPlace(t *testing.T) {
 		}
 		return &flat.([]float32)[0]
 	}
-	at, before := address(), values[float32](t, store, "/hidden_0/w")
+	at := address()
+	before := values[float32](t, store, "/hidden_0/w")
 	for range 3 {
+		// A copy that is made for reading must not stay behind.
+		store.GetVariable("/hidden_0/w").MustValue().MaterializeLocal()
 		step[float32](t, trainer, r, 30)
 	}
 	if address() != at {

@@ -31,6 +31,10 @@ type param struct {
 // params returns the trainable variables below scope that g uses, with their
 // gradients. dtype is that of the moments; invalid: each variable's own.
 func (c *Config) params(scope *model.Scope, g *Graph, loss *Node, dtype dtypes.DType) []*param {
+	// A checkpoint gives it back as trainable.
+	if v := scope.Store().GetVariable("/" + model.RNGStateVariableName); v != nil {
+		v.SetTrainable(false)
+	}
 	// The list is made first, since making state adds to the variables.
 	var trained []*model.Variable
 	for v := range scope.IterVariables() {
@@ -114,7 +118,7 @@ func rng(store *model.Store) *model.Variable {
 		}
 		v = store.GetVariable("/" + model.RNGStateVariableName)
 	}
-	return v.SetTrainable(false)
+	return v
 }
 
 // clear deletes the state.

@@ -44,8 +44,13 @@ func TestTraining(t *testing.T) {
 }
 
 // TestResume: training that is resumed from GoMLX's checkpoint, in the middle of
-// a period of UpdateEach, gives the bits of training that goes on.
+// a period of UpdateEach, gives the bits of training that goes on, and so with
+// random numbers of the model's own.
 func TestResume(t *testing.T) {
+	dropout := func(x *Node) *Node {
+		keep := Scalar(x.Graph(), x.DType(), 0.75)
+		return Mul(Tanh(x), model.GetStore(x).RandomBernoulli(keep, x.Shape()))
+	}
 	for name, newOptimizer := range optimizers(New().LearningRate(0.1).UpdateEach(4).Average(perUnit)) {
 		dir := t.TempDir()
 		store := newStore(t, 7)
@@ -53,7 +58,7 @@ func TestResume(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		trainer := newTrainer(store, newOptimizer(), Tanh, 8)
+		trainer := newTrainer(store, newOptimizer(), dropout, 8)
 		r := rand.New(rand.NewPCG(1, 1))
 		for range 6 {
 			step[float32](t, trainer, r, 30)
@@ -65,7 +70,7 @@ func TestResume(t *testing.T) {
 		if _, err := checkpoint.Load(again).Dir(dir).Done(); err != nil {
 			t.Fatal(err)
 		}
-		resumed := newTrainer(again, newOptimizer(), Tanh, 8)
+		resumed := newTrainer(again, newOptimizer(), dropout, 8)
 		seed := r.Uint64()
 		a, b := rand.New(rand.NewPCG(seed, 0)), rand.New(rand.NewPCG(seed, 0))
 		for i := range 9 {
