@@ -1,20 +1,133 @@
-# What a developer runs; .ci/run is the whole gate.
-.PHONY: test test-avx512 asm bench ci
+# What a developer runs. make help lists it; .ci/run is the whole gate, which is legs
+# from here.
 
-test:
-	go test ./...
+# Legs that get a certain time, or that start more processes than there are processors.
+ALONE = fuzz soak mpi
 
-# The kernels of AVX-512, on a processor that Debian's Bochs emulates: no root,
-# nothing installed, 40 MB of packages in the user's cache. Two minutes.
-test-avx512:
-	bash .ci/avx512
+# The rest run two at a time. The first compiles what many of them need, the short ones
+# come last so that none runs long alone.
+TOGETHER = vet test-long test-race test-avx512 test-neon-a72 lint test-neon-max mutate-neon frameworks \
+	vulnerabilities mutate test-v3 $(EMULATED) test-purego test test-386 examples kills intrinsics evidence generated choice tidy format
 
-# Writes kernels_amd64.s and its declarations, and the roofline's.
-asm:
+EMULATED = $(addprefix test-,s390x ppc64 ppc64le arm loong64 riscv64)
+
+LEG = bash .ci/leg
+
+.PHONY: help alone together legs asm bench ci tools test-neon test-emulated $(ALONE) $(TOGETHER)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[^\t].*:.*## / { sub(/^\$$\(EMULATED\)/, "$(firstword $(EMULATED))", $$1); printf "%-17s %s\n", $$1, $$2 }' Makefile
+
+# ---- development
+
+asm: ## write the assembly and its declarations
 	go generate .
 
-bench:
+bench: ## measure everything
 	go test -run '^$$' -bench . -benchtime 200ms .
 
-ci:
+tools: ## install what the other targets need: as root, on Debian
+	@$(LEG) tools
+
+ci: ## the whole gate
 	bash .ci/run
+
+# ---- tests
+
+test: ## the command of README.md: half a minute
+	@$(LEG) readme
+
+test-long: ## every combination, with every instruction set that the processor has
+	@$(LEG) tests -long
+
+test-race: ## with the race detector
+	@$(LEG) tests -race -short
+
+test-purego: ## without assembly
+	@$(LEG) tests -long -tags purego
+
+test-v3: ## compiled for newer processors: GOAMD64=v3
+	@GOAMD64=v3 $(LEG) tests -long
+
+test-386: ## compiled for 386
+	@GOARCH=386 CGO_ENABLED=0 $(LEG) tests -short
+
+test-avx512: ## the kernels on an emulated processor with AVX-512: no root, 40 MB of packages in the user's cache, minutes
+	@$(LEG) avx512
+
+test-neon: test-neon-a72 test-neon-max ## everything on two emulated arm64 processors
+
+test-neon-a72: ## everything on an emulated Cortex-A72
+	@$(LEG) neon cortex-a72
+
+test-neon-max: ## everything on an emulated arm64 that has all there is
+	@$(LEG) neon max
+
+test-emulated: $(EMULATED) ## the arithmetic on six emulated architectures without assembly
+
+$(EMULATED): ## the arithmetic on one of them
+	@$(LEG) elsewhere $(@:test-%=%)
+
+choice: ## which instruction set is chosen, on several emulated processors
+	@$(LEG) choice
+
+fuzz: ## every fuzz target for FUZZTIME=5s
+	@$(LEG) fuzz
+
+soak: ## random ordeals for SOAKTIME=15s
+	@$(LEG) soak
+
+kills: ## a process that trains and saves is killed KILLS=100 times, for each type
+	@$(LEG) kills
+
+mutate: ## changed instructions that a test must notice
+	@$(LEG) mutate
+
+mutate-neon: ## the same of arm64, emulated
+	@$(LEG) mutate_neon
+
+# ---- source
+
+format: ## gofmt
+	@$(LEG) format
+
+vet: ## go vet for every architecture, with and without assembly
+	@$(LEG) vet
+
+lint: ## staticcheck and golangci-lint, of pinned versions
+	@$(LEG) lint
+
+vulnerabilities: ## govulncheck in every module
+	@$(LEG) vulnerabilities
+
+generated: ## the generators' tests: are the generated files what they write, does every raw word mean what its comment says?
+	@$(LEG) generated
+
+tidy: ## go mod tidy and verify, in every module
+	@$(LEG) tidy
+
+# ---- other modules
+
+examples: ## the examples' tests, and short runs of them
+	@$(LEG) examples
+
+frameworks: ## the modules for other frameworks
+	@$(LEG) frameworks
+
+mpi: ## the example with Open MPI, on 1, 2 and 4 ranks
+	@$(LEG) mpi
+
+evidence: ## a reduced run of the experiment on the paper's claims
+	@$(LEG) evidence
+
+intrinsics: ## C with intrinsics gives the same bits
+	@$(LEG) intrinsics
+
+# ---- lists of targets, for .ci/run and the workflow
+
+alone:
+	@echo $(ALONE)
+together:
+	@echo $(TOGETHER)
+legs:
+	@printf '%s\n' $(ALONE) $(TOGETHER) | sed 's/.*/"&"/' | paste -sd, | sed 's/.*/[&]/'

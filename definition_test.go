@@ -49,8 +49,21 @@ func (m model[T]) fma(x, y, z T) T {
 	return m.round(p.Add(p, m.of(z)))
 }
 
-// sum adds the absolute values of a block.
+// sum adds the absolute values of a block: the runs of a long one in float64.
 func (m model[T]) sum(x []T, contiguous bool) T {
+	const run = 16384
+	if len(x) <= run {
+		return m.runSum(x, contiguous)
+	}
+	wide, total := model[float64]{}, 0.0
+	for ; len(x) > run; x = x[run:] {
+		total = wide.add(total, float64(m.runSum(x[:run], contiguous)))
+	}
+	return m.round(big.NewFloat(wide.add(total, float64(m.runSum(x, contiguous)))))
+}
+
+// runSum adds the absolute values of a run.
+func (m model[T]) runSum(x []T, contiguous bool) T {
 	if !contiguous {
 		var a T
 		for _, h := range x {
@@ -209,6 +222,30 @@ func testSumOrder[T Float](t *testing.T, big T, l int) {
 		stridedMeansGeneric(d[:], x, panel{1, len(x), 1, 1}, 1, false)
 		if d[0] != c.rows {
 			t.Errorf("%s: sum down a column = %v, want %v", c.name, d[0], c.rows)
+		}
+	}
+}
+
+// TestDefinitionLongBlocks has blocks about multiples of the length of a run.
+func TestDefinitionLongBlocks(t *testing.T) {
+	t.Run("float32", testDefinitionLongBlocks[float32])
+	t.Run("float64", testDefinitionLongBlocks[float64])
+}
+
+func testDefinitionLongBlocks[T Float](t *testing.T) {
+	r := rand.New(rand.NewPCG(14, 2))
+	m := model[T]{}
+	for _, n := range []int{16383, 16384, 16385, 16384 + 40, 2*16384 - 1, 2 * 16384, 4*16384 + 17, 7*16384 - 1} {
+		x := values[T](plain, n, r)
+		column := make([]T, 3*n)
+		for i, f := range x {
+			column[3*i] = f
+		}
+		if got, want := blockSum(x, n, 1), m.sum(x, true); got != want {
+			t.Errorf("contiguous sum of %d = %s, want %s", n, showBits(got), showBits(want))
+		}
+		if got, want := blockSum(column, n, 3), m.sum(x, false); got != want {
+			t.Errorf("sum down a column of %d = %s, want %s", n, showBits(got), showBits(want))
 		}
 	}
 }

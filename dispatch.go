@@ -35,7 +35,9 @@ func fillSigns[T Float](z []T, seed, draw, offset uint64, stream bool) {
 
 // BlockMeanAbs sets d[j] to the mean of |x| over block j of the layout: the
 // curvature of the block when x is a Hessian-vector product. The order of the
-// additions is fixed, and the mean is the same on every machine.
+// additions is fixed, and the mean is the same on every machine. A block of more
+// than 2¹⁴ elements is added in runs of so many, and their sums in float64, so
+// that its length does not add to the error (docs/numerics.md).
 //
 // x has l.Len() elements and d l.Blocks(); BlockMeanAbs panics if they do not,
 // or if l is not a layout. d and x must not overlap, unless l.Block is 1 and

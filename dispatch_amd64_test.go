@@ -3,10 +3,12 @@
 package adahessian
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAVX512Choice(t *testing.T) {
@@ -41,6 +43,7 @@ func TestAVX512Choice(t *testing.T) {
 // TestChoiceOnOtherCPUs asks this program, on processors that qemu emulates,
 // what it uses. None of them has AVX-512, which qemu has not either.
 func TestChoiceOnOtherCPUs(t *testing.T) {
+	withoutSanitizer(t, "qemu gives its shadow memory more than 20 GB")
 	qemu, err := exec.LookPath("qemu-x86_64")
 	if err != nil {
 		t.Skip(err)
@@ -52,9 +55,12 @@ func TestChoiceOnOtherCPUs(t *testing.T) {
 	for _, c := range []struct{ cpu, want string }{
 		{"Haswell", "avx2"}, {"SandyBridge", "generic"}, {"Penryn", "generic"}, {"qemu64", "generic"},
 	} {
-		child := exec.Command(qemu, "-cpu", c.cpu, exe, "-test.run=^TestISA$", "-test.v")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		child := exec.CommandContext(ctx, qemu, "-cpu", c.cpu, exe, "-test.run=^TestISA$", "-test.v")
+		endsWithParent(child)
 		child.Env = append(os.Environ(), printISA+"=1", "ADAHESSIAN_REQUIRE=", "ADAHESSIAN_DISABLE=")
 		out, err := child.CombinedOutput()
+		cancel()
 		if c.want == "generic" && strings.Contains(string(out), "can only be run on AMD64 processors with") {
 			t.Logf("%s: built for newer processors", c.cpu) // with GOAMD64
 			continue

@@ -128,6 +128,21 @@ func testNoAllocations[T Float](t *testing.T) {
 	}
 }
 
+// TestLongBlocksDoNotAllocate has the sums of several runs.
+func TestLongBlocksDoNotAllocate(t *testing.T) {
+	x := make([]float32, 4*runLen)
+	eachISA(t, func(t *testing.T) {
+		for _, l := range []Layout{{1, 4 * runLen, 1}, {1, 2 * runLen, 2}} {
+			if allocs := testing.AllocsPerRun(3, func() {
+				var d [2]float32
+				BlockMeanAbs(d[:l.Blocks()], x, l)
+			}); allocs != 0 {
+				t.Errorf("%+v: %v allocations", l, allocs)
+			}
+		}
+	})
+}
+
 // An isaChoice is an instruction set that this build and this CPU have; use
 // makes the kernels use it. isaChoices, one for each dispatch file, lists them.
 type isaChoice struct {
@@ -245,6 +260,10 @@ func TestDisabled(t *testing.T) {
 		}
 	}
 }
+
+// endsWithParent makes the system end a program that a test starts with the test's
+// own, however that ends, where it can.
+var endsWithParent = func(*exec.Cmd) {}
 
 // printISA is the environment variable that makes TestISA print ISA().
 const printISA = "ADAHESSIAN_TEST_PRINT_ISA"

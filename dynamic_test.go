@@ -641,6 +641,17 @@ func TestStepGradientErrors(t *testing.T) {
 	requireError(t, opt.StepGradient(nil), ErrOption, "grad is nil")
 	before := takeSnapshot(opt)
 	mine := errors.New("mine")
+	for within := range 2 { // the gradient of the step, and one of a difference
+		calls := 0
+		err := opt.StepGradient(func(grads [][]float64) error {
+			if calls++; calls > within {
+				return opt.StepGradient(func(grads [][]float64) error { return nil })
+			}
+			return nil
+		})
+		requireError(t, err, ErrState, "StepGradient called within")
+		before.require(t, opt)
+	}
 	for fail := 1; fail <= 3; fail++ {
 		for kind := range 4 {
 			calls := 0

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/adahessian-go/adahessian"
@@ -159,8 +160,8 @@ func ExampleCheckHVP() {
 		grads[1][0] = (a[0]*b[0] - 6) * a[0]
 		return nil
 	}
-	across := 2*a[0]*b[0] - 6
 	right := func(hz, z [][]float64) error {
+		across := 2*a[0]*b[0] - 6 // at the present values
 		hz[0][0] = b[0]*b[0]*z[0][0] + across*z[1][0]
 		hz[1][0] = across*z[0][0] + a[0]*a[0]*z[1][0]
 		return nil
@@ -334,6 +335,52 @@ func Example_accumulation() {
 	}
 	fmt.Printf("y = %.3f·x + %.3f\n", theta[0], theta[1])
 	// Output: y = 2.000·x + 1.000
+}
+
+// Curvature at a part of its price: the gradient is that of a batch of 8, and
+// the product that of its first 2 examples, in every fifth step. Where the
+// examples of a batch are drawn at random, the product over a part of them is an
+// unbiased estimate of that over all. It has more noise, which makes the second
+// moment, a mean of squares, larger. And a part may have almost no curvature
+// where the batch has some: MaxUpdate bounds what a step then does.
+func Example_partOfABatch() {
+	theta, g := make([]float64, 2), make([]float64, 2) // w, b of y = w·x + b
+	opts := adahessian.DefaultOptions()
+	opts.UpdateEach = 5
+	opts.MaxUpdate = 1
+	opt, err := adahessian.New(opts, adahessian.Param[float64]{Name: "line", Value: theta})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	x := make([]float64, 8) // the batch
+	const part = 2
+	products := 0
+	hvp := func(hz, z [][]float64) error {
+		products++
+		clear(hz[0])
+		for _, x := range x[:part] {
+			along := z[0][0]*x + z[0][1]
+			hz[0][0], hz[0][1] = hz[0][0]+along*x/part, hz[0][1]+along/part
+		}
+		return nil
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 1000 {
+		for i := range x {
+			x[i] = 4 * rng.Float64()
+		}
+		clear(g)
+		for _, x := range x {
+			residual := theta[0]*x + theta[1] - (2*x + 1)
+			g[0], g[1] = g[0]+residual*x/8, g[1]+residual/8
+		}
+		if err := opt.Step([][]float64{g}, hvp); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Printf("y = %.3f·x + %.3f after %d steps and %d products\n", theta[0], theta[1], opt.Steps(), products)
+	// Output: y = 2.000·x + 1.000 after 1000 steps and 200 products
 }
 
 // A learning rate that rises linearly for 10 steps and then falls to 0 along

@@ -1,9 +1,15 @@
 package adahessian
 
 import (
+	"bytes"
+	"encoding/gob"
 	"errors"
 	"fmt"
+	"io"
+	"os/exec"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 )
@@ -333,7 +339,7 @@ func TestStepLetsGo(t *testing.T) {
 		a := attempt[float32]{slices.Clone(r.gradients()), r.hvp, &group}
 		a.hvp = spoilProbe(a.hvp, 0, func(hz, z [][]float32) error {
 			for i := range hz {
-				hz[i] = slices.Clone(hz[i])
+				hz[i], z[i] = slices.Clone(hz[i]), slices.Clone(z[i])
 			}
 			return nil
 		})
@@ -346,6 +352,9 @@ func TestStepLetsGo(t *testing.T) {
 		for i := range r.opt.probes.hz {
 			if unsafe.SliceData(r.opt.probes.hzView[i]) != unsafe.SliceData(r.opt.probes.hz[i]) {
 				t.Errorf("%s: a product is kept", f.name)
+			}
+			if unsafe.SliceData(r.opt.probes.zView[i]) != unsafe.SliceData(r.opt.probes.z[i]) {
+				t.Errorf("%s: what hvp has put into z is kept", f.name)
 			}
 		}
 	}
@@ -465,5 +474,364 @@ func testFaultsEverywhere[T Float](t *testing.T) {
 		}
 		takeSnapshot(twin.opt).require(t, spoiled.opt)
 		t.Logf("%d workers: %d elements", workers, tried)
+	}
+}
+
+// TestUnwritten has an hvp that leaves elements as it found them, in tensors of every
+// size: after good steps, so that a stale product would be there, and after steps in
+// which hvp used slices of its own.
+func TestUnwritten(t *testing.T) {
+	forFloats(t, testUnwritten[float32], testUnwritten[float64], testUnwritten[weight])
+}
+
+func testUnwritten[T Float](t *testing.T) {
+	params := append(smallLayouts[T](), listLayouts[T](nil)[1:20]...)
+	params = append(params, Param[T]{Name: "long", Layout: Elementwise(3*taskLen + 100)})
+	for _, c := range []struct {
+		workers, samples int
+		skip             bool
+	}{{1, 1, false}, {1, 1, true}, {2, 2, false}, {2, 2, true}} {
+		opts := DefaultOptions()
+		opts.Workers, opts.Samples, opts.SkipFiniteCheck = c.workers, c.samples, c.skip
+		r := newRunner(t, opts, params...)
+		good := HVP[T](r.hvp)
+		// leave is good but for the elements that left chooses, at the last probe.
+		leave := func(left func(i, e int) bool) HVP[T] {
+			calls := 0
+			return func(hz, z [][]T) error {
+				found := make([][]T, len(hz))
+				for i := range hz {
+					found[i] = slices.Clone(hz[i])
+				}
+				if err := good(hz, z); err != nil {
+					return err
+				}
+				if calls++; calls < c.samples {
+					return nil
+				}
+				for i := range hz {
+					for e := range hz[i] {
+						if left(i, e) {
+							copy(hz[i][e:e+1], found[i][e:])
+						}
+					}
+				}
+				return nil
+			}
+		}
+		refuse := func(hvp HVP[T], i, e int) {
+			t.Helper()
+			before := takeSnapshot(r.opt)
+			requireError(t, r.opt.Step(r.gradients(), hvp), ErrHVP,
+				fmt.Sprintf("parameter %d %q: hvp has not written hz[%d][%d]", i, params[i].Name, i, e))
+			before.require(t, r.opt)
+		}
+		r.step(t)
+		for i, x := range r.theta {
+			if len(x) == 0 {
+				continue
+			}
+			refuse(leave(func(k, _ int) bool { return k == i }), i, 0)
+			for _, at := range slices.Compact([]int{0, len(x) / 2, len(x) - 1}) {
+				if len(x) > 2*markEach && at == len(x)/2 {
+					at = 3 * markEach
+				}
+				refuse(leave(func(k, e int) bool { return k == i && e == at }), i, at)
+			}
+			if i%10 == 0 {
+				r.step(t)
+			}
+		}
+		refuse(func(hz, z [][]T) error { return nil }, 0, 0)
+
+		// Only the tail is missing, where several goroutines have shared it out.
+		long := len(params) - 1
+		refuse(leave(func(i, e int) bool { return i == long && e >= 2*markEach+1 }), long, 3*markEach)
+
+		// One that uses slices of its own leaves the marks for the next.
+		replaced := func(hz, z [][]T) error {
+			for i := range hz {
+				hz[i] = make([]T, len(hz[i]))
+			}
+			return good(hz, z)
+		}
+		for range 3 {
+			if err := r.opt.Step(r.gradients(), replaced); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refuse(func(hz, z [][]T) error { return nil }, 0, 0)
+		forgetful := func(hz, z [][]T) error { // as replaced, for all but one
+			own := hz[7]
+			err := replaced(hz, z)
+			hz[7] = own
+			return err
+		}
+		refuse(forgetful, 7, 0)
+		r.step(t)
+		refuse(forgetful, 7, 0)
+
+		// One that uses slices of its own for all but a tensor, which it fills.
+		mixed := func(hz, z [][]T) error {
+			own := hz[7]
+			err := replaced(hz, z)
+			copy(own, hz[7])
+			hz[7] = own
+			return err
+		}
+		if err := r.opt.Step(r.gradients(), mixed); err != nil {
+			t.Fatal(err)
+		}
+		refuse(forgetful, 7, 0)
+
+		// One that fills ours and then fails, after one that has left the marks.
+		if err := r.opt.Step(r.gradients(), replaced); err != nil {
+			t.Fatal(err)
+		}
+		requireError(t, r.opt.Step(r.gradients(), func(hz, z [][]T) error {
+			good(hz, z)
+			return errCaller
+		}), errCaller)
+		refuse(func(hz, z [][]T) error { return nil }, 0, 0)
+
+		// Adding to what is there is no writing.
+		err := r.opt.Step(r.gradients(), func(hz, z [][]T) error {
+			for i := range hz {
+				for e := range hz[i] {
+					hz[i][e] += z[i][e]
+				}
+			}
+			return nil
+		})
+		if !c.skip && !errors.Is(err, ErrHVP) && !errors.Is(err, ErrNonFinite) {
+			t.Errorf("an hvp that adds: %v", err)
+		}
+	}
+}
+
+// TestUnwrittenSkipped has a parameter without a gradient, whose product nobody needs.
+func TestUnwrittenSkipped(t *testing.T) {
+	for _, skip := range []bool{false, true} {
+		opts := DefaultOptions()
+		opts.SkipFiniteCheck = skip
+		r := newRunner(t, opts, Param[float32]{Layout: Elementwise(3)}, Param[float32]{Layout: Elementwise(5)}, Param[float32]{Layout: Layout{2, 3, 2}})
+		for _, without := range [][]int{{1}, {0, 2}, {2}} {
+			grads := slices.Clone(r.gradients())
+			for _, i := range without {
+				grads[i] = nil
+			}
+			err := r.opt.Step(grads, func(hz, z [][]float32) error {
+				for i := range hz {
+					if grads[i] != nil {
+						copy(hz[i], z[i])
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Errorf("without %v: %v", without, err)
+			}
+		}
+	}
+}
+
+// TestWithin calls every method within hvp, within the Write of WriteTo, the Read of
+// ReadFrom and the gradient of StepGradient. What changes the optimizer is refused
+// there, and what is not says what it said before; the outer call goes on, and the
+// optimizer ends where its twin does. Afterwards, and after a panic, all is allowed.
+func TestWithin(t *testing.T) {
+	opts := DefaultOptions()
+	opts.Samples, opts.UpdateEach = 2, 2
+	r, twin := newRunner(t, opts, smallLayouts[float64]()...), newRunner(t, opts, smallLayouts[float64]()...)
+	changes := func(state []byte) map[string]func() error {
+		return map[string]func() error{
+			"Step":            func() error { return r.opt.Step(r.grads, r.hvp) },
+			"StepGradient":    func() error { return r.opt.StepGradient(func([][]float64) error { return nil }) },
+			"ReadFrom":        func() error { _, err := r.opt.ReadFrom(bytes.NewReader(state)); return err },
+			"UnmarshalBinary": func() error { return r.opt.UnmarshalBinary(state) },
+			"SetLR":           func() error { return r.opt.SetLR(0.7) },
+			"SetSteps":        func() error { return r.opt.SetSteps(4) },
+			"SetUpdateEach":   func() error { return r.opt.SetUpdateEach(3) },
+			"Add":             func() error { return r.opt.Add(Param[float64]{Value: make([]float64, 3)}) },
+			"Rebind":          func() error { return r.opt.Rebind(r.theta) },
+		}
+	}
+	within := func(where string, before []byte) {
+		t.Helper()
+		for name, call := range changes(before) {
+			requireError(t, call(), ErrState, name+" called within "+where)
+		}
+		now, err := r.opt.MarshalBinary()
+		if err != nil || !bytes.Equal(now, before) {
+			t.Errorf("within %s the state is another (%v)", where, err)
+		}
+	}
+	save := func(o *Optimizer[float64]) []byte {
+		b, err := o.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for range 5 {
+		before := save(r.opt)
+		due, steps := r.opt.NeedsHessian(), r.opt.Steps()
+		err := r.opt.Step(r.gradients(), func(hz, z [][]float64) error {
+			within("hvp", before)
+			if r.opt.NeedsHessian() != due || r.opt.Steps() != steps {
+				t.Error("NeedsHessian or Steps has changed within hvp")
+			}
+			return r.hvp(hz, z)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		twin.step(t)
+		takeSnapshot(twin.opt).require(t, r.opt)
+
+		before = save(r.opt)
+		if _, err := r.opt.WriteTo(writerFunc(func(p []byte) (int, error) {
+			within("the Write of WriteTo", before)
+			return len(p), nil
+		})); err != nil {
+			t.Fatal(err)
+		}
+		from := bytes.NewReader(before)
+		if _, err := r.opt.ReadFrom(readerFunc(func(p []byte) (int, error) {
+			within("the Read of ReadFrom", before)
+			return from.Read(p)
+		})); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	// An error of the inner call that hvp returns ends the outer one.
+	for !r.opt.NeedsHessian() {
+		r.step(t)
+	}
+	before := takeSnapshot(r.opt)
+	err := r.opt.Step(r.gradients(), func(hz, z [][]float64) error { return r.opt.Step(r.grads, r.hvp) })
+	requireError(t, err, ErrHVP, "Step called within hvp")
+	requireError(t, err, ErrState)
+	before.require(t, r.opt)
+	state := save(r.opt)
+	err = r.opt.StepGradient(func([][]float64) error { within("grad", state); return errCaller })
+	requireError(t, err, errCaller)
+	before.require(t, r.opt)
+
+	for name, call := range map[string]func(){
+		"hvp":   func() { r.opt.Step(r.grads, func(hz, z [][]float64) error { panic(errCaller) }) },
+		"grad":  func() { r.opt.StepGradient(func([][]float64) error { panic(errCaller) }) },
+		"Write": func() { r.opt.WriteTo(writerFunc(func([]byte) (int, error) { panic(errCaller) })) },
+		"Read":  func() { r.opt.ReadFrom(readerFunc(func([]byte) (int, error) { panic(errCaller) })) },
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != errCaller {
+					t.Errorf("%s: recovered %v", name, got)
+				}
+			}()
+			call()
+		}()
+		if err := r.opt.SetLR(opts.LR); err != nil {
+			t.Errorf("after a panic in %s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"Step", "ReadFrom", "UnmarshalBinary", "SetLR", "SetUpdateEach", "Rebind", "Add"} {
+		if err := changes(save(r.opt))[name](); err != nil {
+			t.Errorf("%s afterwards: %v", name, err)
+		}
+	}
+}
+
+// writerFunc and readerFunc are an io.Writer and an io.Reader.
+type (
+	writerFunc func(p []byte) (int, error)
+	readerFunc func(p []byte) (int, error)
+)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+func (f readerFunc) Read(p []byte) (int, error)  { return f(p) }
+
+// unusable calls every method of an optimizer that cannot be used.
+func unusable(t *testing.T, o *Optimizer[float32], why string) {
+	t.Helper()
+	for name, call := range map[string]func() error{
+		"Step":            func() error { return o.Step(nil, nil) },
+		"StepGradient":    func() error { return o.StepGradient(func([][]float32) error { return nil }) },
+		"WriteTo":         func() error { _, err := o.WriteTo(io.Discard); return err },
+		"MarshalBinary":   func() error { _, err := o.MarshalBinary(); return err },
+		"AppendBinary":    func() error { _, err := o.AppendBinary(nil); return err },
+		"ReadFrom":        func() error { _, err := o.ReadFrom(bytes.NewReader(nil)); return err },
+		"UnmarshalBinary": func() error { return o.UnmarshalBinary(nil) },
+		"SetLR":           func() error { return o.SetLR(0.1) },
+		"SetSteps":        func() error { return o.SetSteps(0) },
+		"SetUpdateEach":   func() error { return o.SetUpdateEach(1) },
+		"Add":             func() error { return o.Add() },
+		"Rebind":          func() error { return o.Rebind(nil) },
+	} {
+		err := call()
+		if !errors.Is(err, ErrState) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want an ErrState that says %q", name, err, why)
+		}
+	}
+}
+
+// TestZeroOptimizer uses an Optimizer that New has not made, as gob makes one.
+func TestZeroOptimizer(t *testing.T) {
+	const why = "an Optimizer that New has not made"
+	var zero Optimizer[float32]
+	unusable(t, &zero, why)
+	if zero.NeedsHessian() || zero.Steps() != 0 {
+		t.Error("the zero Optimizer has steps or needs a Hessian")
+	}
+
+	r := newRunner(t, DefaultOptions(), smallLayouts[float32]()...)
+	r.step(t)
+	var saved bytes.Buffer
+	if err := gob.NewEncoder(&saved).Encode(r.opt); err != nil {
+		t.Fatal(err)
+	}
+	state, err := r.opt.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	requireError(t, zero.UnmarshalBinary(state), ErrState, why)
+	var decoded *Optimizer[float32]
+	requireError(t, gob.NewDecoder(bytes.NewReader(saved.Bytes())).Decode(&decoded), ErrState, why)
+	requireError(t, gob.NewEncoder(io.Discard).Encode(&zero), ErrState, why)
+
+	// Into one that New has made, gob decodes.
+	resumed := newRunner(t, DefaultOptions(), smallLayouts[float32]()...)
+	if err := gob.NewDecoder(&saved).Decode(resumed.opt); err != nil || resumed.opt.Steps() != 1 {
+		t.Errorf("gob into an Optimizer: %d steps, %v", resumed.opt.Steps(), err)
+	}
+}
+
+// TestCopiedOptimizer uses a copy by value, whose goroutines would work with the
+// options and the counters of the first. The first goes on.
+func TestCopiedOptimizer(t *testing.T) {
+	r, twin := newRunner(t, DefaultOptions(), smallLayouts[float32]()...), newRunner(t, DefaultOptions(), smallLayouts[float32]()...)
+	r.step(t)
+	twin.step(t)
+	dup := reflect.New(reflect.TypeOf(r.opt).Elem())
+	dup.Elem().Set(reflect.ValueOf(r.opt).Elem()) // as dup := *opt, which vet reports
+	unusable(t, dup.Interface().(*Optimizer[float32]), "a copy of an Optimizer")
+	r.step(t)
+	twin.step(t)
+	takeSnapshot(twin.opt).require(t, r.opt)
+}
+
+// TestVetSeesCopies runs go vet on a program that copies an Optimizer.
+func TestVetSeesCopies(t *testing.T) {
+	if brief() {
+		t.Skip("vet compiles the package")
+	}
+	out, err := exec.Command("go", "vet", "-copylocks", "./testdata/copies").CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip(err)
+	}
+	if err == nil || !strings.Contains(string(out), "assignment copies lock value to dup") {
+		t.Errorf("vet: %v\n%s", err, out)
 	}
 }

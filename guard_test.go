@@ -164,6 +164,29 @@ func testGuardPages[T Float](t *testing.T) {
 	}
 }
 
+// TestKernelGuardLongBlocks runs what sums and updates blocks of several runs.
+func TestKernelGuardLongBlocks(t *testing.T) {
+	eachISAAndType(t, testGuardLongBlocks[float32], testGuardLongBlocks[float64])
+}
+
+func testGuardLongBlocks[T Float](t *testing.T) {
+	g := newGuarded[T](t, 5, 6*runLen+100)
+	r := newRota[T]()
+	c, err := NewCoefficients[T](DefaultHyper(), 3, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range []Layout{
+		{1, runLen + 1, 1}, {2, runLen + 3, 1}, {1, 2 * runLen, 1}, {1, 2*runLen + 5, 1}, {3, 2*runLen - 1, 1},
+		{1, runLen + 1, 2}, {2, runLen + 7, 3}, {1, 2*runLen + 5, 3}, {1, runLen + 2, 5},
+	} {
+		for _, atEnd := range []bool{true, false} {
+			g.check(t, exportedBlockMeanAbsCall[T](l), atEnd, r.sources[i%len(r.sources)])
+			g.check(t, exportedUpdateCall(l, &c), atEnd, r.sources[plain])
+		}
+	}
+}
+
 // TestKernelGuardSeesAll makes sure that the test above would notice a kernel
 // that reads or writes one element too far or too early.
 func TestKernelGuardSeesAll(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"unsafe"
@@ -16,6 +17,20 @@ func forFloats(t *testing.T, f32, f64, named func(t *testing.T)) {
 	t.Run("float32", f32)
 	t.Run("float64", f64)
 	t.Run("weight", named)
+}
+
+// withoutSanitizer skips the test in a program that was built with -asan or -msan.
+func withoutSanitizer(t *testing.T, because string) {
+	t.Helper()
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return
+	}
+	for _, s := range info.Settings {
+		if (s.Key == "-asan" || s.Key == "-msan") && s.Value == "true" {
+			t.Skipf("built with %s: %s", s.Key, because)
+		}
+	}
 }
 
 // memory returns the bytes of x.

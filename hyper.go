@@ -12,7 +12,7 @@ type Hyper struct {
 	LR           float64 // learning rate η, ≥ 0
 	Beta1        float64 // decay of the first moment m, in [0, 1)
 	Beta2        float64 // decay of the second moment v, in [0, 1)
-	Eps          float64 // ε, added to the denominator outside root and power, ≥ 0 (see below)
+	Eps          float64 // ε, added to the denominator outside root and power, ≥ 0 (see below); above 0 it must not be 0 in T
 	WeightDecay  float64 // λ, decoupled and scaled by the learning rate, ≥ 0
 	HessianPower float64 // k: the denominator is v̂^(k/2) + ε; in [0, 2]
 
@@ -21,7 +21,7 @@ type Hyper struct {
 	// Where the curvature vanishes the denominator is ε alone, and a step
 	// without a bound throws the parameter away (10,000·LR·m̂ at ε = 1e-4).
 	// With an Eps of 0 it becomes infinite there, which MaxUpdate prevents, or
-	// NaN where m is 0 too, which it does not.
+	// NaN where LR·m is 0 too, which it does not.
 	MaxUpdate float64
 }
 

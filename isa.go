@@ -14,6 +14,8 @@ import (
 // is read when the program starts, keeps the package from using some, or with
 // "all" from using any. So does the build tag purego, and so do -asan and -msan:
 // they would not see what assembly reads and writes.
+// GODEBUG=cpu.avx512f=off keeps every package that asks golang.org/x/sys/cpu from
+// using AVX-512.
 func ISA() string { return isa() }
 
 // disableVariable is the environment variable that turns instruction sets off.

@@ -344,10 +344,10 @@ func exportedRademacherCall[T Float](n int, seed, draw, offset uint64) call[T] {
 
 // defineMeans is the definition of the blocks' means.
 func defineMeans[T Float](d, x []T, p panel, div T) {
-	if p.contiguous() {
-		blockMeansGeneric(d, x, p.block, div)
-	} else {
-		stridedMeansGeneric(d, x, p, div, false)
+	for o := range p.outer {
+		for i := range p.width {
+			d[o*p.stride+i] = blockSum(x[o*p.block*p.stride+i:], p.block, p.stride) / div
+		}
 	}
 }
 

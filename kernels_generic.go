@@ -82,14 +82,19 @@ func parameter[T Float](theta, m, den T, s *scalars[T]) T {
 
 // ---- curvature of a block ------------------------------------------------
 
-// partialSums accumulates the sum of |x| over a contiguous block: element i of
-// the block belongs to sum i mod L, where L is 16 for float32 and 8 for
+// runLen is the most elements of a block that are added in T. A longer block is
+// cut into runs of so many, whose sums are added in float64: in float32 a sum
+// stops growing at 2²⁴ times what is added.
+const runLen = 16 << 10
+
+// partialSums accumulates the sum of |x| over a contiguous run: element i of
+// the run belongs to sum i mod L, where L is 16 for float32 and 8 for
 // float64, as many as a 512-bit register holds.
 type partialSums[T Float] [16]T
 
 func lanes512[T Float]() int { return 64 / int(unsafe.Sizeof(T(0))) }
 
-// addAbsGeneric adds |x[i]| to sum i mod L. A block may come in pieces whose
+// addAbsGeneric adds |x[i]| to sum i mod L. A run may come in pieces whose
 // lengths, the last excepted, are multiples of L.
 func addAbsGeneric[T Float](p *partialSums[T], x []T) {
 	l := lanes512[T]()
@@ -108,27 +113,40 @@ func (p *partialSums[T]) fold() T {
 	return p[0]
 }
 
-// blockMeansGeneric sets d[j] to the sum of |x| over the j-th run of block
-// elements, divided by div.
+// blockSum returns the sum of |x| over a block of n elements, stride apart.
+func blockSum[T Float](x []T, n, stride int) T {
+	switch {
+	case n == 1:
+		return abs(x[0])
+	case n > runLen:
+		var total float64
+		for from := 0; from < n; from += runLen {
+			total += float64(blockSum(x[from*stride:], min(runLen, n-from), stride))
+		}
+		return T(total)
+	case stride == 1:
+		var p partialSums[T]
+		addAbsGeneric(&p, x[:n])
+		return p.fold()
+	}
+	var sum T
+	for i := range n {
+		sum += abs(x[i*stride])
+	}
+	return sum
+}
+
+// blockMeansGeneric sets d[j] to the sum of |x| over the j-th of contiguous
+// blocks, divided by div.
 func blockMeansGeneric[T Float](d, x []T, block int, div T) {
 	for j := range d {
-		d[j] = blockSum(x[j*block:][:block]) / div
+		d[j] = blockSum(x[j*block:][:block], block, 1) / div
 	}
 }
 
-// blockSum returns the sum of |x| over a contiguous block.
-func blockSum[T Float](x []T) T {
-	if len(x) == 1 {
-		return abs(x[0])
-	}
-	var p partialSums[T]
-	addAbsGeneric(&p, x)
-	return p.fold()
-}
-
-// stridedMeansGeneric is blockMeans for a panel whose blocks are columns. The
-// sums run down the rows; with more they continue from what d holds. Where the
-// panel is one row, d may be x.
+// stridedMeansGeneric is blockMeans for a panel whose blocks are columns, or the
+// same rows of one run of each. The sums run down the rows; with more they
+// continue from what d holds. Where the panel is one row, d may be x.
 func stridedMeansGeneric[T Float](d, x []T, p panel, div T, more bool) {
 	for o := range p.outer {
 		sums := d[o*p.width:][:p.width]
@@ -185,13 +203,8 @@ func descendGeneric[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {
 func updateGeneric[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], k power, a float64) {
 	for o := range p.outer {
 		for i := range p.width {
-			var d T
 			at := o*p.block*p.stride + i
-			if p.stride == 1 {
-				d = blockSum(hz[at:][:p.block]) / s.div
-			} else {
-				stridedMeansGeneric(unsafe.Slice(&d, 1), hz[at:], panel{1, p.block, p.stride, 1}, s.div, false)
-			}
+			d := blockSum(hz[at:], p.block, p.stride) / s.div
 			j := o*p.stride + i
 			v[j] = secondMoment(v[j], d, s)
 			den := denominator(v[j], s, k, a)

@@ -385,7 +385,7 @@ func testKernelUpdateRows[T Float](t *testing.T) {
 // first of stepHypers.
 func representatives[T Float](n, hypers int) (calls []call[T]) {
 	calls = []call[T]{
-		rademacherCall[T](n, 1, 2, 3), addProbeCall[T](n), allFiniteCall[T](n), addAbsCall[T](n),
+		rademacherCall[T](n, 1, 2, 3), addProbeCall[T](n), allFiniteCall[T](n),
 		blockMeansCall[T](n, 3, 3), stridedMeansCall[T](panel{1, 3, n + 2, n}, 3, true),
 	}
 	for _, c := range stepCases[T](curvaturePowers, 3)[:hypers*len(curvaturePowers)] {
@@ -411,7 +411,7 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 	data := sources[T]()[plain]
 	n := 2*lanes512[T]() + 3
 	special := specials[T]()
-	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n)) // which the digest does not have
+	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n), addAbsCall[T](n)) // which the digest does not have
 	for _, c := range stepCases[T](kernelPowers, 3)[:len(kernelPowers)] {
 		calls = append(calls, updateMultiCall(n, c))
 	}
@@ -575,6 +575,8 @@ func layouts() (l []Layout) {
 		Layout{2, maxCall / onePassWidth, onePassWidth}, Layout{2, maxCall/onePassWidth + 1, onePassWidth}, Layout{2, 3, onePassWidth + 1}, // either side of one pass
 		Layout{1, 3, 5000}, Layout{2, 2, scratchLen}, Layout{1, 3, scratchLen + 1}, Layout{1, 2, 2*scratchLen + 3}, // long rows
 		Layout{1, 20000, 3}, Layout{2, 17000, 2}, Layout{1, maxCall / 2, 4}, // high columns
+		Layout{1, runLen, 3}, Layout{1, runLen + 1, 2}, Layout{1, 2 * runLen, 2}, Layout{3, 2*runLen + 5, 2}, // and runs of them
+		Layout{1, runLen + 3, meanColumns + 3}, Layout{2, 2 * runLen, 1}, Layout{1, 3*runLen - 1, 1}, Layout{1, 5*runLen + 33, 1},
 		Layout{1, 300, 130}, // both
 	)
 	return slices.DeleteFunc(l, func(l Layout) bool { return brief() && l.Len() > 3*maxCall })

@@ -121,8 +121,20 @@ func (t *tensorModel[T]) average(h []T, samples int) {
 	}
 }
 
-// modelSum is the sum of |h| over a block.
+// modelSum is the sum of |h| over a block: in float64 over the runs of a long one.
 func modelSum[T Float](h []T, contiguous bool) T {
+	if len(h) <= 1<<14 {
+		return modelRunSum(h, contiguous)
+	}
+	var total float64
+	for run := range slices.Chunk(h, 1<<14) {
+		total += float64(modelRunSum(run, contiguous))
+	}
+	return T(total)
+}
+
+// modelRunSum is the sum of |h| over a run, in T.
+func modelRunSum[T Float](h []T, contiguous bool) T {
 	if !contiguous {
 		var sum T
 		for _, x := range h {

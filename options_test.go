@@ -104,7 +104,8 @@ func TestNewOptions(t *testing.T) {
 			requireRejected(t, opts, goodParams[float32](), ErrOption, c.words...)
 		})
 	}
-	requireRejected(t, Options{}, goodParams[float32](), ErrOption, "Options.Samples = 0")
+	requireRejected(t, Options{}, goodParams[float32](), ErrOption, "Options.Samples = 0", "start from DefaultOptions")
+	requireRejected(t, Options{Hyper: DefaultHyper(), Samples: 1}, goodParams[float32](), ErrOption, "Options.UpdateEach = 0", "start from DefaultOptions")
 
 	for _, h := range []Hyper{{}, {LR: 1, HessianPower: 2, MaxUpdate: 1e308, Eps: 1, WeightDecay: 1}} {
 		if _, err := New(Options{Hyper: h, Samples: 1, UpdateEach: 1}, goodParams[float32]()...); err != nil {
@@ -150,12 +151,34 @@ func TestNewParams(t *testing.T) {
 			[]string{`parameter 1 "weight"`, "Offset", "18446744073709551605", "12 elements"}},
 		{"indices wrap in the parameter after", func(p []Param[float32]) { p[1].Offset, p[2].Offset = 1<<64-20, 0 }, ErrOption,
 			[]string{`parameter 2 "filter"`, "Offset", "18446744073709551608", "12 elements"}},
+		{"same indices", func(p []Param[float32]) { p[0].Offset, p[2].Offset = 500, 500 }, ErrOption,
+			[]string{`parameter 0 "bias"`, `parameter 2 "filter"`, "500 to 504"}},
+		{"indices within indices", func(p []Param[float32]) { p[2].Offset = 3 }, ErrOption,
+			[]string{`parameter 0 "bias"`, `parameter 2 "filter"`, "3 to 4"}},
+		{"first index is a last one", func(p []Param[float32]) { p[0].Offset, p[2].Offset = 111, 100 }, ErrOption,
+			[]string{`parameter 0 "bias"`, `parameter 2 "filter"`, "111 to 111"}},
+		{"no index is left for more", func(p []Param[float32]) { p[1].Offset, p[2].Offset = 1<<64-12, 0 }, ErrOption,
+			[]string{`parameter 2 "filter"`, "18446744073709551615", "12 elements"}},
+		{"no index is left for one", func(p []Param[float32]) {
+			p[1].Offset = 1<<64 - 12
+			p[2] = Param[float32]{Name: "filter", Value: p[2].Value[:1]}
+		}, ErrOption, []string{`parameter 1 "weight"`, `parameter 2 "filter"`, "18446744073709551615 to 18446744073709551615"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			params := goodParams[float32]()
 			c.edit(params)
 			requireRejected(t, DefaultOptions(), params, c.sentinel, c.words...)
 		})
+	}
+
+	// The last indices there are, and nothing behind them. A tensor of nothing may share
+	// an index.
+	last := []Param[float32]{
+		{Value: make([]float32, 4), Offset: 1<<64 - 4}, {}, {Offset: 1<<64 - 2},
+		{Value: make([]float32, 4), Offset: 1<<64 - 8}, {Value: make([]float32, 3), Offset: 1<<64 - 11},
+	}
+	if _, err := New(DefaultOptions(), last...); err != nil {
+		t.Error(err)
 	}
 
 	// Neighbours share no memory, and neither do empty slices of one array.
@@ -185,6 +208,35 @@ func TestTooLargeForFloat32(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestEpsTooSmall has an Eps that float64 holds and float32 makes 0.
+func TestEpsTooSmall(t *testing.T) {
+	opts := DefaultOptions()
+	opts.Eps = 1e-46
+	requireRejected(t, opts, goodParams[float32](), ErrOption, "Options.Hyper.Eps = 1e-46", "too small for float32")
+	requireRejected(t, opts, goodParams[weight](), ErrOption, "Options.Hyper.Eps = 1e-46", "too small for")
+	if _, err := New(opts, goodParams[float64]()...); err != nil {
+		t.Error(err)
+	}
+	_, err := NewCoefficients[float32](opts.Hyper, 1, 1)
+	requireError(t, err, ErrOption, "Hyper.Eps = 1e-46", "too small for float32")
+
+	// The smallest number of float32 is one, and 0 is allowed too.
+	for _, eps := range []float64{math.SmallestNonzeroFloat32, 0} {
+		opts.Eps = eps
+		if _, err := New(opts, goodParams[float32]()...); err != nil {
+			t.Errorf("Eps %v: %v", eps, err)
+		}
+	}
+
+	// A Hyper that has become so is found by Step.
+	own := DefaultHyper()
+	r := newRunner(t, DefaultOptions(), Param[float32]{Layout: Elementwise(3), Hyper: &own})
+	own.Eps = 1e-46
+	before := takeSnapshot(r.opt)
+	requireError(t, r.opt.Step(r.gradients(), r.hvp), ErrOption, "Eps = 1e-46")
+	before.require(t, r.opt)
 }
 
 // TestSetLR sets the common rate, and leaves it where the new one is invalid.

@@ -223,3 +223,45 @@ func TestNoCurvature(t *testing.T) {
 		}
 	}
 }
+
+// TestNotFinite has each way in which finite input makes a parameter infinite or NaN,
+// and what an infinite v does beside.
+func TestNotFinite(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		edit     func(*Hyper)
+		grad, hz float32
+		want     [2]float32 // θ after each step, from 1
+	}{
+		{"v infinite, power 1: it stays", func(h *Hyper) {}, 1, 1e30, [2]float32{1, 1}},
+		{"and decays", func(h *Hyper) { h.LR, h.WeightDecay = 1, 0.5 }, 1, 1e30, [2]float32{0.5, 0.25}},
+		{"power 2", func(h *Hyper) { h.HessianPower = 2 }, 1, 1e30, [2]float32{1, 1}},
+		{"power 0: v does not count", func(h *Hyper) { h.HessianPower, h.LR, h.Eps = 0, 0.25, 0 }, 1, 1e30, [2]float32{0.75, 0.5}},
+		{"∞/∞", func(h *Hyper) { h.LR = 100 }, 3e38, 1e30, [2]float32{float32(nan), float32(nan)}},
+		{"∞/∞, bounded", func(h *Hyper) { h.LR, h.MaxUpdate = 100, 1 }, 3e38, 1e30, [2]float32{float32(nan), float32(nan)}},
+		{"power 0 has no ∞/∞", func(h *Hyper) { h.HessianPower, h.LR = 0, 100 }, 3e38, 1e30, [2]float32{float32(-inf), float32(-inf)}},
+		{"0·∞", func(h *Hyper) { h.Beta2 = 0 }, 1, 1e30, [2]float32{1, float32(nan)}},
+		{"0·∞ where Beta2 rounds to 0", func(h *Hyper) { h.Beta2 = 1e-60 }, 1, 1e30, [2]float32{1, float32(nan)}},
+		{"0/0: no gradient", func(h *Hyper) { h.Eps = 0 }, 0, 0, [2]float32{float32(nan), float32(nan)}},
+		{"0/0: no rate", func(h *Hyper) { h.Eps, h.LR = 0, 0 }, 1, 0, [2]float32{float32(nan), float32(nan)}},
+		{"LR·m̂ alone", func(h *Hyper) { h.LR = 100 }, 3e38, 1, [2]float32{float32(-inf), float32(-inf)}},
+		{"LR·m̂ alone, bounded", func(h *Hyper) { h.LR, h.MaxUpdate = 0.5, 0.5 }, 3e38, 1, [2]float32{0.75, 0.5}},
+	} {
+		opts := DefaultOptions()
+		c.edit(&opts.Hyper)
+		theta := []float32{1}
+		o, err := New(opts, Param[float32]{Value: theta})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, want := range c.want {
+			err := o.Step([][]float32{{c.grad}}, func(hz, z [][]float32) error { hz[0][0] = c.hz * z[0][0]; return nil })
+			if err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			if !equalBits(theta[0], want) {
+				t.Errorf("%s: θ = %v after step %d, want %v", c.name, theta[0], n+1, want)
+			}
+		}
+	}
+}

@@ -52,10 +52,20 @@ func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
 // curvature to step by: it is skipped until the next one. At least one gradient must
 // not be nil.
 //
+// What hz[i] holds on entry means nothing: some elements are NaN, and where hvp
+// has not written one of these, or has only added to it, Step says so, also with
+// Options.SkipFiniteCheck. It marks the first and the last element, that in the
+// middle, and in tensors of more than 16384 elements every 8192nd.
+//
+// hvp may save the state (WriteTo, MarshalBinary and AppendBinary) and call
+// NeedsHessian, Steps and State: all of them speak of the time before the Step. The
+// other methods, Step among them, change the optimizer, and are an error within hvp.
+//
 // Step checks everything before it writes anything. The error wraps ErrShape
 // for a number or length of slices that does not fit, or memory that is shared
-// where it must not be; ErrHVP where hvp is due and is nil or fails (its own
-// error is wrapped too); ErrNonFinite for a gradient or product that is NaN or
+// where it must not be; ErrHVP where hvp is due and is nil, fails (its own error
+// is wrapped too), or leaves elements unwritten; ErrState within another call of
+// the optimizer's; ErrNonFinite for a gradient or product that is NaN or
 // infinite; and ErrOption for hyperparameters that have become invalid. On an
 // error nothing has changed, the position in the sequence of probes included,
 // and the same Step can be tried again. The same holds if hvp panics. (What hvp
@@ -68,10 +78,13 @@ func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
 // Finite values can still overflow, which is no error. Where the sum of the
 // products over the probes or a block, or the square of their mean, exceeds the
 // range of T, which in float32 takes a mean of 1e19 or more, v becomes infinite.
-// Its block then stays where it is, weight decay apart, until v is set to
-// something else; with a Beta2 of 0 it becomes NaN. And where the curvature
-// vanishes, a parameter can become infinite itself, or with an Eps of 0 NaN: see
-// Hyper.MaxUpdate.
+// With a HessianPower above 0 its block then stays where it is, weight decay apart,
+// until v is set to something else; with 0 it goes on, since v does not count. A
+// parameter can become infinite where LR·m̂ over the denominator exceeds T, as where
+// the curvature vanishes: see Hyper.MaxUpdate. And it can become NaN in three
+// ways: v is infinite and LR·m̂ exceeds T too (∞/∞: in float32 an LR of 100 with a
+// gradient of 3e38); v is infinite and Beta2 is 0 in T, at the step after (0·∞); or
+// Eps is 0, and so are v and LR·m̂ (0/0).
 func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 	if err := o.idle("Step"); err != nil {
 		return err

@@ -19,11 +19,18 @@ import "fmt"
 // Step does: it then does not move in the later calls either.
 //
 // The errors are those of Step and of FiniteDifference; grad's own error is wrapped too,
-// with ErrHVP. On an error nothing has changed. The first StepGradient makes four
+// with ErrHVP. On an error nothing has changed. grad must not call what hvp must not
+// (see Step). The first StepGradient makes four
 // vectors as large as all parameters together; the later ones allocate nothing.
 func (o *Optimizer[T]) StepGradient(grad func(grads [][]T) error) error {
+	if err := o.idle("StepGradient"); err != nil {
+		return err
+	}
 	if grad == nil {
 		return fmt.Errorf("%w: StepGradient: grad is nil", ErrOption)
+	}
+	if err := o.idle("StepGradient"); err != nil {
+		return err
 	}
 	if o.gradient == nil {
 		o.gradient = o.newGradientStep()
@@ -34,10 +41,16 @@ func (o *Optimizer[T]) StepGradient(grad func(grads [][]T) error) error {
 	for i, value := range o.memory.values {
 		s.fd.params[i].Value = value // Rebind moves it
 	}
-	if err := s.first(); err != nil {
+	if err := o.firstGradient(); err != nil {
 		return err
 	}
 	return o.Step(s.grads, s.hvp)
+}
+
+// firstGradient takes the gradient at the parameters' values.
+func (o *Optimizer[T]) firstGradient() error {
+	defer o.usage.enter("grad")()
+	return o.gradient.first()
 }
 
 // gradientStep is what StepGradient keeps.
@@ -65,7 +78,7 @@ func (o *Optimizer[T]) newGradientStep() *gradientStep[T] {
 	return s
 }
 
-// first takes the gradient at the parameters' values.
+// first is firstGradient.
 func (s *gradientStep[T]) first() error {
 	for _, x := range s.own {
 		clear(x)

@@ -28,6 +28,8 @@ func longLayouts[T Float]() []Param[T] {
 	return []Param[T]{
 		{Layout: Layout{2, maxCall + 600, 1}},
 		{Layout: Layout{1, maxCall + 5, 2}},
+		{Layout: Layout{1, 2*runLen + 9, 1}}, // several runs
+		{Layout: Layout{1, 2*runLen + 9, 3}},
 		{Layout: Layout{1, 2, scratchLen + 100}},
 		{Layout: Layout{3, maxCall / 8, 1}}, // the longest that is updated in one pass
 		{Layout: Layout{3, maxCall/8 + 1, 1}},
@@ -86,9 +88,12 @@ func TestStepLong(t *testing.T) {
 
 func testStepLong[T Float](t *testing.T) {
 	eachISA(t, func(t *testing.T) {
-		for each, power := range map[int]float64{1: 1, 2: 0.75} {
+		for i, workers := range []int{1, 3, 1, 3} {
 			opts := DefaultOptions()
-			opts.HessianPower, opts.UpdateEach = power, each
+			opts.HessianPower, opts.UpdateEach, opts.Workers = 1, 1, workers
+			if i >= 2 {
+				opts.HessianPower, opts.UpdateEach = 0.75, 2
+			}
 			tr := newTrial(t, opts, longLayouts[T]()...)
 			for range 2 {
 				tr.step(t)
@@ -749,5 +754,83 @@ func TestAccumulation(t *testing.T) {
 				t.Errorf("micro-batches of %d, means: θ[%d] is off by %g, want at most 1e-12", micro, i, d)
 			}
 		}
+	}
+}
+
+// TestSpike has a first product that is far larger than the others, and counts the
+// steps until a parameter moves at half the speed that it would have without.
+func TestSpike(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		spike, beta2 float64
+		bound        float64 // of hz, in the closure
+		want         int
+	}{
+		{"none", 1, 0.999, inf, 1},
+		{"the published algorithm", 1e3, 0.999, inf, 5811},
+		{"larger", 1e6, 0.999, inf, 19616},
+		{"a bound in the closure", 1e6, 0.999, 2, 1},
+		{"a smaller Beta2", 1e3, 0.9, inf, 100},
+	} {
+		opts := DefaultOptions()
+		opts.Beta2 = c.beta2
+		theta := []float64{0}
+		o, err := New(opts, Param[float64]{Value: theta})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, far := 0, opts.LR/(1+opts.Eps) // a step without a spike
+		for moved := 0.0; moved < far/2; got++ {
+			before := theta[0]
+			err := o.Step([][]float64{{1}}, func(hz, z [][]float64) error {
+				curvature := 1.0
+				if got == 0 {
+					curvature = c.spike
+				}
+				hz[0][0] = max(-c.bound, min(c.bound, curvature*z[0][0]))
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			moved = before - theta[0]
+		}
+		if got != c.want {
+			t.Errorf("%s: half the speed at step %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestDiagonal has a diagonal D of the caller's own in the place of a product. z⊙D is
+// right for any number of probes; D itself is for one, and vanishes for two whose signs
+// differ.
+func TestDiagonal(t *testing.T) {
+	diagonal := []float64{1, 2, 4, 8, 16, 32, 64, 128}
+	kept := func(samples int, linear bool) []float64 {
+		opts := DefaultOptions()
+		opts.Samples, opts.UpdateEach = samples, 2 // D is kept
+		o, err := New(opts, Param[float64]{Value: make([]float64, len(diagonal))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = o.Step([][]float64{diagonal}, func(hz, z [][]float64) error {
+			for e, d := range diagonal {
+				if hz[0][e] = d; linear {
+					hz[0][e] = d * z[0][e]
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.tensors[0].d
+	}
+	for samples := 1; samples <= 3; samples++ {
+		requireSame(t, kept(samples, true), diagonal, "%d probes of z⊙D: D", samples)
+	}
+	requireSame(t, kept(1, false), diagonal, "one probe of D: D")
+	if d := kept(2, false); !slices.Contains(d, 0) {
+		t.Errorf("two probes of D give %v, want some zeros", d)
 	}
 }

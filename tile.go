@@ -7,7 +7,8 @@ import (
 const (
 	// maxCall is the most elements that one call of assembly works on.
 	// Assembly cannot be preempted, and would hold up the garbage collector.
-	maxCall = 16 << 10
+	// The sum of a run is one call.
+	maxCall = runLen
 
 	// tileBytes is the most, about, that a step in two passes takes of each stream
 	// at a time: a tile stays in the L1 cache between the passes, and is so
@@ -24,6 +25,10 @@ const (
 	// a tile, and so the most columns of one. Short runs of many rows cost
 	// time in memory, where each run begins on a page of its own.
 	scratchLen = 4 << 10
+
+	// meanColumns is the least columns of a tile of strided means, where there are so
+	// many, and the most of one whose blocks are longer than a run.
+	meanColumns = 64
 
 	// rowBytes is what a tile has of each row of strided blocks, at least.
 	rowBytes = 16 << 10
@@ -116,43 +121,41 @@ func nextTile[T Float](hz, other []T, p panel, o, i, outer, width int) []T {
 // meanPanel sets d to the sums of |x| over the panel's blocks, divided by div.
 func meanPanel[T Float](d, x []T, p panel, div T) {
 	p = p.asRow()
-	switch {
-	case p.contiguous() && p.block <= maxCall:
-		outer := maxCall / p.block
-		for o := 0; o < p.outer; o += outer {
-			q, e, b := p.tile(o, 0, outer, 1)
-			blockMeans(d[b:][:q.outer], x[e:][:q.len()], p.block, div)
-		}
-	case p.contiguous():
-		for o := range d {
-			d[o] = longBlockMean(x[o*p.block:][:p.block], div)
-		}
-	default:
-		outer, width := p.tileSize(maxCall, 64)
-		for o := 0; o < p.outer; o += outer {
-			for i := 0; i < p.width; i += width {
-				q, e, _ := p.tile(o, i, outer, width)
-				stridedMeansTile(d[o*p.width+i:][:q.blocks()], x[e:], q, div)
-			}
+	outer, width := p.tileSize(maxCall, meanColumns)
+	for o := 0; o < p.outer; o += outer {
+		for i := 0; i < p.width; i += width {
+			q, e, b := p.tile(o, i, outer, width)
+			meanTile(d[b:][:q.blocks()], x[e:], q, div)
 		}
 	}
 }
 
-// longBlockMean is the mean of a contiguous block of more than maxCall
-// elements.
-func longBlockMean[T Float](x []T, div T) T {
-	var p partialSums[T]
-	for len(x) > 0 {
-		n := min(len(x), maxCall)
-		addAbs(&p, x[:n])
-		x = x[n:]
+// meanTile is meanPanel for a tile of at most maxCall elements, or of one slice
+// and few columns. The sum of a run is in d until it is added.
+func meanTile[T Float](d, x []T, p panel, div T) {
+	if p.block <= runLen {
+		runMeans(d, x, p, div)
+		return
 	}
-	return p.fold() / div
+	var totals [meanColumns]float64
+	for b := 0; b < p.block; b += runLen {
+		runMeans(d, x[b*p.stride:], panel{1, min(runLen, p.block-b), p.stride, p.width}, 1)
+		for i, sum := range d {
+			totals[i] += float64(sum)
+		}
+	}
+	for i := range d {
+		d[i] = T(totals[i]) / div
+	}
 }
 
-// stridedMeansTile is stridedMeans in calls of at most maxCall elements, or
-// of as many rows as that allows.
-func stridedMeansTile[T Float](d, x []T, p panel, div T) {
+// runMeans is meanTile for blocks of at most runLen elements, in calls of at most
+// maxCall elements, or of as many rows as that allows.
+func runMeans[T Float](d, x []T, p panel, div T) {
+	if p.contiguous() {
+		blockMeans(d, x[:p.len()], p.block, div)
+		return
+	}
 	rows := max(1, maxCall/p.width)
 	if p.block <= rows {
 		stridedMeans(d, x, p, div, false)

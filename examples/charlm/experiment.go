@@ -23,7 +23,7 @@ const (
 // run trains one model from the initial weights and with the batches of the
 // config's seed, and measures it on held.
 func (e *experiment) run(me method, lr float64, held []uint8, label string) (lm.Record, error) {
-	m := lm.NewModel[float32](e.shape, e.seed)
+	m := e.newModel(e.seed)
 	s, err := me.start(m, e.config)
 	if err != nil {
 		return lm.Record{}, err
@@ -73,7 +73,7 @@ func (e *experiment) sweep() ([][]outcome, error) {
 	var all [][]outcome
 	for _, me := range methods {
 		var tried []outcome
-		for _, lr := range me.grid {
+		for _, lr := range me.tuned[e.model].grid {
 			r, err := e.run(me, lr, e.corpus.Tuning, fmt.Sprintf("%s %g", me.name, lr))
 			if err != nil {
 				return nil, err

@@ -1,5 +1,5 @@
-// Command charlm trains a character-level convolutional language model with
-// AdaHessian, with AdamW and with SGD with momentum, from the same initial
+// Command charlm trains a character-level language model, a Transformer or a
+// convolution, with AdaHessian, with AdamW and with SGD with momentum, from the same initial
 // weights on the same batches, and reports the validation loss of each against
 // steps and against time.
 package main
@@ -21,17 +21,17 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	// Both gonum and adahessian take their number of goroutines from here.
-	runtime.GOMAXPROCS(c.shape.Workers)
+	runtime.GOMAXPROCS(c.workers)
 
 	text, source, err := lm.ReadText(c.text)
 	if err != nil {
 		return err
 	}
-	corpus, err := lm.NewCorpus(text, c.shape.Span())
+	corpus, err := lm.NewCorpus(text, c.span())
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
-	c.shape.Vocab = len(corpus.Alphabet)
+	c.vocab = len(corpus.Alphabet)
 	printSetup(stdout, c, corpus, source)
 
 	e := &experiment{c, corpus, stderr}

@@ -15,12 +15,10 @@ import (
 // printSetup says what is trained on what.
 func printSetup(w io.Writer, c config, t *lm.Corpus, source string) {
 	bytes := len(t.Train) + len(t.Tuning) + len(t.Validation)
-	s := c.shape
 	fmt.Fprintf(w, "text: %s: %.1f MB of %d different bytes\n", source, float64(bytes)/1e6, len(t.Alphabet))
-	fmt.Fprintf(w, "model: embedding %d, convolution %d→%d over %d characters, tanh, softmax over %d; %d parameters, float32\n",
-		s.Embed, s.Embed, s.Width, s.Kernel, s.Vocab, s.Size())
+	fmt.Fprintf(w, "model: %s; %d parameters, float32\n", &c.modelConfig, c.newModel(c.seed).Size())
 	fmt.Fprintf(w, "training: %d steps of %d×%d characters; workers: %d; %s/%s, %s, kernels: %s\n",
-		c.steps, s.Batch, s.Positions, s.Workers, runtime.GOOS, runtime.GOARCH, runtime.Version(), adahessian.ISA())
+		c.steps, c.batch, c.positions, c.workers, runtime.GOOS, runtime.GOARCH, runtime.Version(), adahessian.ISA())
 }
 
 // printComparison prints the result of compare.

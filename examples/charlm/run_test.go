@@ -31,7 +31,7 @@ func smallRun(t *testing.T, text string, more ...string) []string {
 	t.Cleanup(func() { runtime.GOMAXPROCS(procs) })
 	return append([]string{
 		"-text", text, "-steps", "150", "-batch", "8", "-positions", "16",
-		"-embed", "8", "-width", "24", "-kernel", "4", "-workers", "2",
+		"-embed", "8", "-width", "24", "-heads", "2", "-kernel", "4", "-workers", "2",
 	}, more...)
 }
 
@@ -44,11 +44,17 @@ var (
 // each character is, twice the same to the last digit, and the plot must be a
 // picture with something on it.
 func TestRun(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) { testRun(t, "-model", kind) })
+	}
+}
+
+func testRun(t *testing.T, flags ...string) {
 	text := testfile.Sentences(t, 40_000)
 	path := filepath.Join(t.TempDir(), "loss.png")
 	results := func() string {
 		var stdout, stderr bytes.Buffer
-		if err := run(smallRun(t, text, "-out", path), &stdout, &stderr); err != nil {
+		if err := run(smallRun(t, text, append(flags, "-out", path)...), &stdout, &stderr); err != nil {
 			t.Fatal(err)
 		}
 		unigram := parse(t, unigramLine.FindStringSubmatch(stdout.String())[1])
@@ -121,7 +127,7 @@ func TestSweep(t *testing.T) {
 	}
 	for _, me := range methods {
 		best, bestAt, marked := math.Inf(1), 0.0, math.NaN()
-		for _, lr := range me.grid {
+		for _, lr := range me.tuned[transformer].grid {
 			row := regexp.MustCompile(fmt.Sprintf(`(?m)^ *%s +%g +([0-9.]+|diverged)( +best)?`, me.name, lr)).FindStringSubmatch(stdout.String())
 			if row == nil {
 				t.Fatalf("no line for %s at %g:\n%s", me.name, lr, stdout.String())
@@ -146,7 +152,7 @@ func TestPartsInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.shape.Vocab = 2
+	c.vocab = 2
 	part := make([]uint8, 100)
 	e := &experiment{c, &lm.Corpus{Train: part, Tuning: part}, new(bytes.Buffer)}
 	if _, err := e.sweep(); err != nil {
@@ -165,7 +171,7 @@ type witness struct {
 }
 
 func (w witness) Step(float64) (float64, time.Duration, error) {
-	*w.seen = append(*w.seen, clone(w.m.Values[:]), w.m.Loss()) // the loss tells batches apart
+	*w.seen = append(*w.seen, clone(w.m.Values), w.m.Loss()) // the loss tells batches apart
 	return 1, 0, nil
 }
 
@@ -174,7 +180,7 @@ func TestMethodsSeeTheSameWeightsAndBatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.shape.Vocab = 200
+	c.vocab = 200
 	part := make([]uint8, 200)
 	for i := range part {
 		part[i] = uint8(i)
@@ -222,6 +228,13 @@ func TestBadFlags(t *testing.T) {
 		{"-kernel", "0"},
 		{"-workers", "0"},
 		{"-update-each", "0"},
+		{"-model", "rnn"},
+		{"-heads", "5"},
+		{"-layers", "0"},
+		{"-curvature-batch", "33"},
+		{"-curvature-batch", "0"},
+		{"-max-update", "-1"},
+		{"-max-update", "+Inf"},
 		{"-decay", "-0.5"},
 		{"-decay", "NaN"},
 		{"-lr-adamw", "0"},

@@ -18,7 +18,7 @@ type experiment struct {
 func (e *experiment) newStepper(v variant, seed uint64) (*lm.Model[float32], lm.Stepper, error) {
 	shape := e.shape(v)
 	shape.Vocab = len(e.corpus.Alphabet)
-	m := lm.NewModel[float32](shape, seed)
+	m := lm.NewConv[float32](shape, seed)
 	switch v.Optimizer {
 	case adamW:
 		return m, lm.NewAdamW(m, e.Decay), nil
@@ -38,7 +38,7 @@ func (e *experiment) newStepper(v variant, seed uint64) (*lm.Model[float32], lm.
 	if v.Differences {
 		newOne = lm.NewAdaHessianDifferences[float32]
 	}
-	a, err := newOne(m, opts, all)
+	a, err := newOne(m, opts, all[:])
 	return m, a, err
 }
 

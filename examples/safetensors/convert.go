@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"unsafe"
 
@@ -23,16 +24,50 @@ const (
 type Tensor struct {
 	Param  string
 	Shape  []int
-	Layout adahessian.Layout
-	Offset uint64 // as it was given; 0: directly after the one before
+	Layout adahessian.Layout // as it was given; zero: Elementwise
+	Offset uint64            // as it was given; 0: directly after the one before
+}
+
+// complete returns the tensors with the layouts that the zero ones stand for. Two of
+// one name are an error, since a file has one tensor of a name.
+func complete(tensors []Tensor) ([]Tensor, error) {
+	tensors = slices.Clone(tensors)
+	seen := map[string]int{}
+	for i := range tensors {
+		t := &tensors[i]
+		if first, twice := seen[t.Param]; twice {
+			return nil, fmt.Errorf("tensors %d and %d are both named %q", first, i, t.Param)
+		}
+		seen[t.Param] = i
+		n := 1
+		for _, d := range t.Shape {
+			n *= d
+		}
+		if t.Layout == (adahessian.Layout{}) {
+			t.Layout = adahessian.Elementwise(n)
+		}
+		if t.Layout.Block < 1 || t.Layout.Len() != n {
+			return nil, fmt.Errorf("%s has Layout %+v, which does not describe the shape %v", t.Param, t.Layout, t.Shape)
+		}
+	}
+	return tensors, nil
 }
 
 // Export returns a safetensors file of the moments and the number of steps. The
-// second moment is expanded: an element has the value of its block.
+// second moment is expanded: an element has the value of its block. tensors are all
+// that opt was made with, in its order.
 func Export[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) ([]byte, error) {
+	tensors, err := complete(tensors)
+	if err != nil {
+		return nil, err
+	}
 	views := map[string]safetensors.TensorView{}
 	for i, t := range tensors {
 		m, v := opt.State(i)
+		if len(m) != t.Layout.Len() || len(v) != t.Layout.Blocks() {
+			return nil, fmt.Errorf("%s has Layout %+v, and the optimizer's parameter %d %d elements in %d blocks",
+				t.Param, t.Layout, i, len(m), len(v))
+		}
 		expanded := make([]T, len(m))
 		for e := range expanded {
 			expanded[e] = v[t.blockOf(e)]
@@ -57,6 +92,10 @@ func Export[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) 
 // one before which a refresh is due, since the file does not have the curvature
 // in between.
 func Import[T adahessian.Float](opt *adahessian.Optimizer[T], opts adahessian.Options, tensors []Tensor, data []byte) error {
+	tensors, err := complete(tensors)
+	if err != nil {
+		return err
+	}
 	file, err := safetensors.Deserialize(data)
 	if err != nil {
 		return err

@@ -51,6 +51,65 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// TestExportWithoutLayout has the zero Layout, which stands for Elementwise.
+func TestExportWithoutLayout(t *testing.T) {
+	m := trained(t)
+	want, err := Export(m.opt, m.tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.tensors[1].Layout = adahessian.Layout{}
+	got, err := Export(m.opt, m.tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("without a Layout the file is another")
+	}
+	other, err := newModel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Import(other.opt, m.opts, m.tensors, got); err != nil {
+		t.Fatal(err)
+	}
+	before, err := m.opt.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, err := other.opt.MarshalBinary(); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the state is another (%v)", err)
+	}
+}
+
+// TestRefusesTensors has descriptions that do not fit the optimizer, for both ways.
+func TestRefusesTensors(t *testing.T) {
+	m := trained(t)
+	good, err := Export(m.opt, m.tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		edit func(x []Tensor)
+		want string
+	}{
+		{"one name twice", func(x []Tensor) { x[1].Param = "conv.weight" }, `tensors 0 and 1 are both named "conv.weight"`},
+		{"layout of another shape", func(x []Tensor) { x[0].Layout = adahessian.Layout{Outer: 4, Block: 9, Inner: 1} }, "does not describe the shape [4 3 3 3]"},
+		{"layout that is none", func(x []Tensor) { x[0].Layout = adahessian.Layout{Outer: 108} }, "does not describe the shape"},
+		{"no layout where there was one", func(x []Tensor) { x[0].Layout = adahessian.Layout{} }, "Layout"},
+	} {
+		tensors := append([]Tensor{}, m.tensors...)
+		c.edit(tensors)
+		if _, err := Export(m.opt, tensors); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: Export: %v", c.name, err)
+		}
+		if err := Import(m.opt, m.opts, tensors, good); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: Import: %v", c.name, err)
+		}
+	}
+}
+
 // TestImport makes sure that the whole state comes back, to the bit, in a
 // layout of every kind, with offsets, and where no refresh is under way.
 func TestImport(t *testing.T) {

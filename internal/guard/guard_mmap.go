@@ -3,7 +3,9 @@
 package guard
 
 import (
+	"errors"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,3 +37,35 @@ func (p *Pages) SetReadOnly(on bool) error {
 
 // Close frees the pages.
 func (p *Pages) Close() error { return unix.Munmap(p.all) }
+
+// Repeat returns memory, only to be read, in which data, of whole pages, follows
+// upon itself so many times. It takes the memory of data once. Unmap frees it.
+func Repeat(data []byte, times int) ([]byte, error) {
+	f, err := os.CreateTemp("", "repeat")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, err
+	}
+	if _, err := f.Write(data); err != nil {
+		return nil, err
+	}
+	all, err := unix.MmapPtr(-1, 0, nil, uintptr(len(data)*times), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, err
+	}
+	for i := range times {
+		at := unsafe.Add(all, i*len(data))
+		if _, err := unix.MmapPtr(int(f.Fd()), 0, at, uintptr(len(data)), unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
+			return nil, errors.Join(err, unix.MunmapPtr(all, uintptr(len(data)*times)))
+		}
+	}
+	return unsafe.Slice((*byte)(all), len(data)*times), nil
+}
+
+// Unmap frees what Repeat has returned.
+func Unmap(b []byte) error {
+	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b)))
+}

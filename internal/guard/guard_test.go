@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"testing"
@@ -69,4 +70,31 @@ func TestRunLeavesPanicsAlone(t *testing.T) {
 		}
 	}()
 	Run(func() { panic("mine") })
+}
+
+// TestRepeat reads every page of a repetition.
+func TestRepeat(t *testing.T) {
+	page := os.Getpagesize()
+	data := make([]byte, 2*page)
+	for i := range data {
+		data[i] = byte(i / 100)
+	}
+	b, err := Repeat(data, 3)
+	if errors.Is(err, ErrUnsupported) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if want := bytes.Repeat(data, 3); !bytes.Equal(b, want) {
+		t.Error("the memory is not three times the data")
+	}
+	if fault := Run(func() { b[0] = 1 }); fault == nil {
+		t.Error("a write is not noticed")
+	}
+	if err := Unmap(b); err != nil {
+		t.Fatal(err)
+	}
+	if fault := Run(func() { sink = b[0] }); fault == nil {
+		t.Error("the memory is still there")
+	}
 }

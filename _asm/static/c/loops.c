@@ -12,14 +12,16 @@
 
 volatile long sink;
 
-static inline void philox(uint32_t c[4], uint64_t key, uint64_t block, uint64_t draw) {
-	uint32_t k0 = key, k1 = key >> 32, c0 = block, c1 = block >> 32, c2 = draw, c3 = draw >> 32;
-	for (int r = 0; r < 10; r++) {
-		uint64_t p0 = (uint64_t)0xD2511F53 * c0, p1 = (uint64_t)0xCD9E8D57 * c2;
-		c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0, c1 = p1, c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1, c3 = p0;
-		k0 += 0x9E3779B9, k1 += 0xBB67AE85;
+static inline void philox(uint32_t *restrict out, uint64_t key, uint64_t first, uint64_t draw, long blocks) {
+	for (long b = 0; b < blocks; b++) {
+		uint32_t k0 = key, k1 = key >> 32, c0 = first + b, c1 = (first + b) >> 32, c2 = draw, c3 = draw >> 32;
+		for (int r = 0; r < 10; r++) {
+			uint64_t p0 = (uint64_t)0xD2511F53 * c0, p1 = (uint64_t)0xCD9E8D57 * c2;
+			c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0, c1 = p1, c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1, c3 = p0;
+			k0 += 0x9E3779B9, k1 += 0xBB67AE85;
+		}
+		out[4 * b] = c0, out[4 * b + 1] = c1, out[4 * b + 2] = c2, out[4 * b + 3] = c3;
 	}
-	c[0] = c0, c[1] = c1, c[2] = c2, c[3] = c3;
 }
 
 // pow.go, its special cases chosen at the end. The coefficients are those printed
@@ -63,17 +65,19 @@ static inline void philox(uint32_t c[4], uint64_t key, uint64_t block, uint64_t 
 #define exp64C11 (0x1.ea0c8f49cf3a1p-32)
 #define exp64C12 (0x1.c2d4ab7f1e322p-36)
 
-typedef struct { double a, aHead, aTail, cHead, cTail; } exponent;
+typedef struct { double a, aHead, aTail, cHead, cTail; } powParams;
 
 static inline double from(uint64_t b) { double x; memcpy(&x, &b, 8); return x; }
 static inline uint64_t bits(double x) { uint64_t b; memcpy(&b, &x, 8); return b; }
 
+// A choice at a time, which gcc makes vectors of.
 static inline double special(double x, double y) {
-	double odd = x < 0 ? NAN : x + 0;
-	return x > 0 && x <= DBL_MAX ? y : odd;
+	y = x <= (double)INFINITY ? y : x;
+	y = x == (double)INFINITY ? x : y;
+	return x == 0 ? 0 : y;
 }
 
-static inline double f32_pow(double v, const exponent *p) {
+static inline double f32_pow(double v, const powParams *p) {
 	uint64_t b = bits(v) + (0x3FF0000000000000 - 0x3FE6A09E667F3BCD);
 	double e = from(b >> 52 | 0x4330000000000000) - (0x1p52 + 1023);
 	double m = from((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD);
@@ -88,7 +92,7 @@ static inline double f32_pow(double v, const exponent *p) {
 	return special(v, from(bits(q) + (bits(t) << 52)));
 }
 
-static inline double f64_pow(double v, const exponent *p) {
+static inline double f64_pow(double v, const powParams *p) {
 	uint64_t b = bits(v) + (0x3FF0000000000000 - 0x3FE6A09E667F3BCD);
 	double e = from(b >> 52 | 0x4330000000000000) - (0x1p52 + 1023);
 	double m = from((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD);

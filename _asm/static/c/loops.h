@@ -23,7 +23,7 @@ static inline T NAME(sum)(const T *x, long block) {
 	return p[0];
 }
 
-KERNEL NAME(update)(T *restrict theta, T *restrict m, T *restrict v, const T *restrict g, const T *restrict hz, long n, const NAME(scalars) *sp) {
+KERNEL NAME(updateElements)(T *restrict theta, T *restrict m, T *restrict v, const T *restrict g, const T *restrict hz, long n, const NAME(scalars) *sp) {
 	const NAME(scalars) s = *sp;
 	for (long i = 0; i < n; i++) {
 		v[i] = NAME(second)(v[i], FABS(hz[i]), &s);
@@ -78,9 +78,9 @@ KERNEL NAME(curvature)(T *restrict v, T *restrict den, const T *restrict d, long
 	}
 }
 
-KERNEL NAME(curvaturePow)(T *restrict v, T *restrict den, const T *restrict d, long n, const NAME(scalars) *sp, const exponent *ap) {
+KERNEL NAME(curvaturePow)(T *restrict v, T *restrict den, const T *restrict d, long n, const NAME(scalars) *sp, const powParams *ap) {
 	const NAME(scalars) s = *sp;
-	const exponent a = *ap;
+	const powParams a = *ap;
 	for (long i = 0; i < n; i++) {
 		v[i] = NAME(second)(v[i], d[i], &s);
 		den[i] = (T)NAME(pow)(v[i], &a) * s.r + s.e;
@@ -129,21 +129,22 @@ KERNEL NAME(allFinite)(const T *x, long n) {
 	sink = bad;
 }
 
-KERNEL NAME(rademacher)(T *restrict z, long n, uint64_t seed, uint64_t draw, uint64_t offset) {
-	for (long i = 0; i < n; i += 128) {
-		uint32_t c[4];
-		philox(c, seed, (offset + i) >> 7, draw);
-		for (long j = 0; j < 128 && i + j < n; j++) z[i + j] = 1 - 2 * (int)(c[j >> 5] >> (j & 31) & 1);
-	}
+KERNEL NAME(rademacher)(T *restrict z, long n, uint64_t seed, uint64_t draw, uint64_t offset) { // whole blocks, and at most N
+	uint32_t words[(N + 127) / 128 * 4];
+	philox(words, seed, offset >> 7, draw, (n + 127) / 128);
+	long w = 0;
+	for (; 32 * (w + 1) <= n; w++)
+		for (int i = 0; i < 32; i++) z[32 * w + i] = 1 - 2 * (int)(words[w] >> i & 1);
+	for (int i = 0; 32 * w + i < n; i++) z[32 * w + i] = 1 - 2 * (int)(words[w] >> i & 1);
 }
 
 static void NAME(call)(const char *kernel) {
 	static T theta[N], m[N], v[N], g[N], hz[N], den[N], p[SUMS];
 	for (int i = 0; i < N; i++) theta[i] = m[i] = v[i] = g[i] = hz[i] = den[i] = 1;
 	NAME(scalars) s = {0.9, 0.1, 0.999, 0.001, 0.5, 1, 18, 1e-4, INFINITY, 9};
-	exponent a = {0.375, 0.375, 0, 1.08, 1e-9};
+	powParams a = {0.375, 0.375, 0, 1.08, 1e-9};
 	long b = 9, k = N / 9;
-	if (!strcmp(kernel, "update")) NAME(update)(theta, m, v, g, hz, N, &s);
+	if (!strcmp(kernel, "updateElements")) NAME(updateElements)(theta, m, v, g, hz, N, &s);
 	if (!strcmp(kernel, "updateBlocks")) NAME(updateBlocks)(theta, m, v, g, hz, k, b, &s);
 	if (!strcmp(kernel, "updateRows")) NAME(updateRows)(theta, m, v, g, hz, den, b, k, &s);
 	if (!strcmp(kernel, "curvature")) NAME(curvature)(v, den, hz, N, &s);

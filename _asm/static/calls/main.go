@@ -4,12 +4,16 @@ package main
 
 import (
 	"os"
+	"runtime"
 
 	"github.com/adahessian-go/adahessian"
 )
 
 // n elements fit into one call of each kernel; they are blocks of 9.
 const n = 1008
+
+// What watches the program watches its first thread.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	if os.Args[2] == "f32" {
@@ -23,7 +27,7 @@ func call[T adahessian.Float](kernel string) {
 	elementwise, runs, columns := adahessian.Elementwise(n), adahessian.Layout{Outer: n / 9, Block: 9, Inner: 1}, adahessian.Layout{Outer: 1, Block: 9, Inner: n / 9}
 	long := adahessian.Layout{Outer: 1, Block: 16<<10 + n, Inner: 1}
 	switch kernel {
-	case "update":
+	case "updateElements":
 		update[T](elementwise, 1)
 	case "updateBlocks":
 		update[T](runs, 1)

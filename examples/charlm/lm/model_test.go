@@ -9,14 +9,9 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// tiny is small enough to differentiate element by element, and has more than
-// one sequence, and fewer symbols than places, so that symbols repeat.
-var tiny = Shape{Vocab: 7, Embed: 3, Width: 5, Kernel: 4, Batch: 2, Positions: 6, Workers: 1}
-
-// newTinyModel returns a model with a batch, and no parameter at 0.
-func newTinyModel[T Float](t testing.TB, s Shape) *Model[T] {
+// prepare gives m a batch, and moves every parameter away from 0.
+func prepare[T Float](t testing.TB, m *Model[T], vocab int) *Model[T] {
 	t.Helper()
-	m := NewModel[T](s, 3)
 	rng := rand.New(rand.NewPCG(5, 5))
 	for _, v := range m.Values {
 		for i := range v {
@@ -25,22 +20,54 @@ func newTinyModel[T Float](t testing.TB, s Shape) *Model[T] {
 	}
 	text := make([]uint8, 200)
 	for i := range text {
-		text[i] = uint8(rng.IntN(s.Vocab))
+		text[i] = uint8(rng.IntN(vocab))
 	}
-	m.Load(text, NewSampler(len(text), s.Span(), s.Batch, 1).Next())
+	m.Load(text, NewSampler(len(text), m.Span(), m.Batch, 1).Next())
 	return m
+}
+
+// newTinyModel returns a convolution with a batch, and no parameter at 0.
+func newTinyModel[T Float](t testing.TB, s Shape) *Model[T] {
+	return prepare(t, NewConv[T](s, 3), s.Vocab)
+}
+
+// tinyModels returns the two models, with a batch.
+func tinyModels[T Float](t testing.TB) map[string]*Model[T] {
+	return map[string]*Model[T]{
+		"convolution": newTinyModel[T](t, tiny),
+		"Transformer": prepare(t, NewTransformer[T](tinyTransformer, 3), tinyTransformer.Vocab),
+	}
+}
+
+// allModels returns the two models and those of one layer, with a batch.
+func allModels(t *testing.T) map[string]*Model[float64] {
+	models := layerModels()
+	for _, m := range models {
+		prepare(t, m, tiny.Vocab)
+	}
+	for name, m := range tinyModels[float64](t) {
+		models[name] = m
+	}
+	return models
 }
 
 // randomDirection returns normal values in the shape of a model's parameters.
 func randomDirection[T Float](m *Model[T], seed uint64) [][]T {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	z := zerosLike(m.Values[:])
+	z := zerosLike(m.Values)
 	for _, v := range z {
 		for i := range v {
 			v[i] = T(rng.NormFloat64())
 		}
 	}
 	return z
+}
+
+// hessianVector is gradient, and product over the whole batch.
+func hessianVector[T Float](m *Model[T], hz, z [][]T) float64 {
+	loss := m.gradient()
+	m.product(hz, z, m.Batch)
+	return loss
 }
 
 // clone returns a deep copy.
@@ -63,111 +90,73 @@ func distance[T Float](a, b []T) float64 {
 	return diff / top
 }
 
-// The loss, written again as the formulas of model's comment, one prediction
-// and one element at a time.
-func directLoss(m *Model[float64]) float64 {
-	s, v := m.Shape, m.Values
-	sum := 0.0
-	for b := range s.Batch {
-		symbols := m.symbols[b*s.Span() : (b+1)*s.Span()]
-		for t := s.Kernel; t < len(symbols); t++ {
-			h := make([]float64, s.Width)
-			for o := range h {
-				a := v[ConvBias][o]
-				for c := range s.Embed {
-					for k := range s.Kernel {
-						x := v[Embedding][int(symbols[t-s.Kernel+k])*s.Embed+c]
-						a += v[ConvWeight][(o*s.Embed+c)*s.Kernel+k] * x
-					}
-				}
-				h[o] = math.Tanh(a)
-			}
-			total, correct := 0.0, 0.0
-			for j := range s.Vocab {
-				y := v[OutBias][j]
-				for o := range h {
-					y += v[OutWeight][j*s.Width+o] * h[o]
-				}
-				total += math.Exp(y)
-				if j == int(symbols[t]) {
-					correct = y
-				}
-			}
-			sum += math.Log(total) - correct
-		}
-	}
-	return sum / float64(s.Batch*s.Positions)
-}
-
-func TestLossIsTheFormula(t *testing.T) {
-	m := newTinyModel[float64](t, tiny)
-	if got, want := m.Loss(), directLoss(m); math.Abs(got-want) > 1e-14*want {
-		t.Errorf("loss %.17g, want %.17g", got, want)
-	}
-}
-
 func TestGradientAgainstDifferencesOfLoss(t *testing.T) {
-	m := newTinyModel[float64](t, tiny)
-	m.gradient()
-	analytic := clone(m.grads[:])
-	const h = 1e-5
-	for i, value := range m.Values {
-		numeric := make([]float64, len(value))
-		for j, x := range value {
-			value[j] = x + h
-			plus := m.Loss()
-			value[j] = x - h
-			minus := m.Loss()
-			value[j] = x
-			numeric[j] = (plus - minus) / (2 * h)
-		}
-		if d := distance(analytic[i], numeric); !(d < 1e-8) {
-			t.Errorf("tensor %d: gradient differs from differences of the loss by %.2g", i, d)
+	for name, m := range allModels(t) {
+		m.gradient()
+		analytic := clone(m.grads)
+		const h = 1e-5
+		for i, value := range m.Values {
+			numeric := make([]float64, len(value))
+			for j, x := range value {
+				value[j] = x + h
+				plus := m.Loss()
+				value[j] = x - h
+				minus := m.Loss()
+				value[j] = x
+				numeric[j] = (plus - minus) / (2 * h)
+			}
+			if d := distance(analytic[i], numeric); !(d < 1e-8) {
+				t.Errorf("%s, %s: gradient differs from differences of the loss by %.2g", name, m.params[i].Name, d)
+			}
 		}
 	}
 }
 
 func TestHessianVectorAgainstDifferencesOfGradient(t *testing.T) {
-	m := newTinyModel[float64](t, tiny)
-	z := randomDirection(m, 1)
-	hz := zerosLike(z)
-	m.hessianVector(hz, z)
+	for name, m := range allModels(t) {
+		z := randomDirection(m, 1)
+		hz := zerosLike(z)
+		hessianVector(m, hz, z)
 
-	const h = 1e-5
-	at := clone(m.Values[:])
-	gradientAt := func(step float64) [][]float64 {
-		for i, value := range m.Values {
-			for j := range value {
-				value[j] = at[i][j] + step*z[i][j]
+		const h = 1e-4
+		at := clone(m.Values)
+		gradientAt := func(step float64) [][]float64 {
+			for i, value := range m.Values {
+				for j := range value {
+					value[j] = at[i][j] + step*z[i][j]
+				}
 			}
+			m.gradient()
+			return clone(m.grads)
 		}
-		m.gradient()
-		return clone(m.grads[:])
-	}
-	plus, minus := gradientAt(h), gradientAt(-h)
-	for i := range hz {
-		numeric := make([]float64, len(hz[i]))
-		for j := range numeric {
-			numeric[j] = (plus[i][j] - minus[i][j]) / (2 * h)
-		}
-		if d := distance(hz[i], numeric); !(d < 1e-8) {
-			t.Errorf("tensor %d: H z differs from differences of the gradient by %.2g", i, d)
+		// Of the fourth order: a Transformer bends.
+		plus, minus, plus2, minus2 := gradientAt(h), gradientAt(-h), gradientAt(2*h), gradientAt(-2*h)
+		for i := range hz {
+			numeric := make([]float64, len(hz[i]))
+			for j := range numeric {
+				numeric[j] = (8*(plus[i][j]-minus[i][j]) - (plus2[i][j] - minus2[i][j])) / (12 * h)
+			}
+			if d := distance(hz[i], numeric); !(d < 1e-8) {
+				t.Errorf("%s, %s: H z differs from differences of the gradient by %.2g", name, m.params[i].Name, d)
+			}
 		}
 	}
 }
 
 func TestCheckHVP(t *testing.T) {
-	t.Run("float64", testCheckHVP[float64])
-	t.Run("float32", testCheckHVP[float32])
+	for name, m := range allModels(t) {
+		testCheckHVP(t, name, m)
+	}
+	for name, m := range tinyModels[float32](t) {
+		testCheckHVP(t, name, m)
+	}
 }
 
-func testCheckHVP[T Float](t *testing.T) {
-	m := newTinyModel[T](t, tiny)
-	layouts, err := OverKernel(tiny)
+func testCheckHVP[T Float](t *testing.T, name string, m *Model[T]) {
+	params, err := m.forOptimizer(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	params := m.params(layouts, nil)
 	grad := func(grads [][]T) error {
 		m.gradient()
 		for i := range grads {
@@ -176,38 +165,87 @@ func testCheckHVP[T Float](t *testing.T) {
 		return nil
 	}
 	hvp := func(hz, z [][]T) error {
-		m.hessianVector(hz, z)
+		hessianVector(m, hz, z)
 		return nil
 	}
 	for seed := range uint64(5) {
 		if err := adahessian.CheckHVP(params, grad, hvp, seed); err != nil {
-			t.Error(err)
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	wrong := func(hz, z [][]T) error {
-		m.hessianVector(hz, z)
-		hz[ConvBias][2] *= 1.5
+		hessianVector(m, hz, z)
+		last := hz[len(hz)-1]
+		top := 0
+		for i, x := range last {
+			if math.Abs(float64(x)) > math.Abs(float64(last[top])) {
+				top = i
+			}
+		}
+		last[top] *= 1.5
 		return nil
 	}
 	if err := adahessian.CheckHVP(params, grad, wrong, 1); err == nil {
-		t.Error("a wrong element passes the check")
+		t.Errorf("%s: a wrong element passes the check", name)
+	}
+}
+
+// The product over a part of a batch is that of a batch of the part, whatever a
+// product over the whole has left behind, and does nothing for the rest.
+func TestProductOverAPart(t *testing.T) {
+	const part = 1
+	convolution, transformer := tiny, tinyTransformer
+	convolution.Batch, transformer.Batch = part, part
+	small := map[string]*Model[float64]{
+		"convolution": NewConv[float64](convolution, 3),
+		"Transformer": NewTransformer[float64](transformer, 3),
+	}
+	for name, m := range tinyModels[float64](t) {
+		s := small[name]
+		for i, v := range m.Values {
+			copy(s.Values[i], v)
+		}
+		copy(s.symbols, m.symbols)
+		z := randomDirection(m, 1)
+		got, want := zerosLike(z), zerosLike(z)
+		hessianVector(s, want, z)
+		m.gradient()
+		m.product(got, randomDirection(m, 2), m.Batch)
+		const untouched = 7
+		rd := m.layers[0].(*embedding[float64]).out.rd
+		rest := rd.data[part*m.Positions*rd.cols:]
+		for i := range rest {
+			rest[i] = untouched
+		}
+		m.product(got, z, part)
+		for i := range want {
+			if d := distance(got[i], want[i]); !(d < 1e-13) {
+				t.Errorf("%s, %s: H z over a part differs from that of a smaller batch by %.2g", name, m.params[i].Name, d)
+			}
+		}
+		for _, x := range rest {
+			if x != untouched {
+				t.Fatalf("%s: tangents of the rest of the batch", name)
+			}
+		}
 	}
 }
 
 func TestHessianVectorGivesLossAndGradient(t *testing.T) {
-	m := newTinyModel[float32](t, tiny)
-	loss := m.gradient()
-	grads := clone(m.grads[:])
-	for _, g := range m.grads {
-		clear(g)
-	}
-	z := randomDirection(m, 1)
-	if got := m.hessianVector(zerosLike(z), z); got != loss {
-		t.Errorf("loss %v, gradient gives %v", got, loss)
-	}
-	for i := range grads {
-		if !slices.Equal(m.grads[i], grads[i]) {
-			t.Errorf("tensor %d: gradient differs from that of gradient", i)
+	for name, m := range tinyModels[float32](t) {
+		loss := m.gradient()
+		grads := clone(m.grads)
+		for _, g := range m.grads {
+			clear(g)
+		}
+		z := randomDirection(m, 1)
+		if got := hessianVector(m, zerosLike(z), z); got != loss {
+			t.Errorf("%s: loss %v, gradient gives %v", name, got, loss)
+		}
+		for i := range grads {
+			if !slices.Equal(m.grads[i], grads[i]) {
+				t.Errorf("%s, %s: gradient differs from that of gradient", name, m.params[i].Name)
+			}
 		}
 	}
 }
@@ -215,23 +253,33 @@ func TestHessianVectorGivesLossAndGradient(t *testing.T) {
 // The number of workers must not change a single bit, also where gonum splits
 // its products.
 func TestWorkersGiveTheSameBits(t *testing.T) {
-	s := Shape{Vocab: 70, Embed: 16, Width: 80, Kernel: 5, Batch: 9, Positions: 31, Workers: 1}
-	results := func(workers int) ([][]float32, [][]float32, float64) {
-		s.Workers = workers
-		m := newTinyModel[float32](t, s)
-		hz := zerosLike(m.Values[:])
-		loss := m.hessianVector(hz, randomDirection(m, 2))
-		return m.grads[:], hz, loss
-	}
-	grads1, hz1, loss1 := results(1)
-	for _, workers := range []int{2, 3, 7} {
-		grads, hz, loss := results(workers)
-		if loss != loss1 {
-			t.Errorf("%d workers: loss %v, one gives %v", workers, loss, loss1)
+	for name, model := range map[string]func(workers int) *Model[float32]{
+		"convolution": func(workers int) *Model[float32] {
+			s := Shape{Vocab: 70, Embed: 16, Width: 80, Kernel: 5, Batch: 9, Positions: 31, Workers: workers}
+			return newTinyModel[float32](t, s)
+		},
+		"Transformer": func(workers int) *Model[float32] {
+			s := TransformerShape{Vocab: 70, Width: 40, Heads: 5, Layers: 2, Batch: 9, Positions: 31, Workers: workers}
+			return prepare(t, NewTransformer[float32](s, 3), s.Vocab)
+		},
+	} {
+		results := func(workers int) ([][]float32, [][]float32, float64) {
+			m := model(workers)
+			hz := zerosLike(m.Values)
+			loss := m.gradient()
+			m.product(hz, randomDirection(m, 2), 7)
+			return m.grads, hz, loss
 		}
-		for i := range grads {
-			if !slices.Equal(grads[i], grads1[i]) || !slices.Equal(hz[i], hz1[i]) {
-				t.Errorf("%d workers: tensor %d differs", workers, i)
+		grads1, hz1, loss1 := results(1)
+		for _, workers := range []int{2, 3, 7} {
+			grads, hz, loss := results(workers)
+			if loss != loss1 {
+				t.Errorf("%s, %d workers: loss %v, one gives %v", name, workers, loss, loss1)
+			}
+			for i := range grads {
+				if !slices.Equal(grads[i], grads1[i]) || !slices.Equal(hz[i], hz1[i]) {
+					t.Errorf("%s, %d workers: tensor %d differs", name, workers, i)
+				}
 			}
 		}
 	}
@@ -240,33 +288,17 @@ func TestWorkersGiveTheSameBits(t *testing.T) {
 // With one worker, and products below the size from which gonum starts
 // goroutines, nothing at all is allocated.
 func TestStepDoesNotAllocate(t *testing.T) {
-	m := newTinyModel[float32](t, tiny)
-	z := randomDirection(m, 1)
-	hz := zerosLike(z)
-	text := make([]uint8, 200)
-	batches := NewSampler(len(text), m.Span(), m.Batch, 1)
-	if n := testing.AllocsPerRun(20, func() {
-		m.Load(text, batches.Next())
-		m.hessianVector(hz, z)
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
-func TestContextIsCausal(t *testing.T) {
-	m := NewModel[float64](Shape{Vocab: 9, Embed: 1, Width: 1, Kernel: 3, Batch: 2, Positions: 2, Workers: 1}, 1)
-	m.Load([]uint8{0, 1, 2, 3, 4, 5, 6, 7, 8}, []int{0, 4})
-	for n, want := range []struct {
-		context []uint8
-		target  uint8
-	}{
-		{[]uint8{0, 1, 2}, 3},
-		{[]uint8{1, 2, 3}, 4},
-		{[]uint8{4, 5, 6}, 7},
-		{[]uint8{5, 6, 7}, 8},
-	} {
-		if got := m.context(n); !slices.Equal(got, want.context) || m.target(n) != want.target {
-			t.Errorf("prediction %d: %v → %d, want %v → %d", n, got, m.target(n), want.context, want.target)
+	for name, m := range tinyModels[float32](t) {
+		z := randomDirection(m, 1)
+		hz := zerosLike(z)
+		text := make([]uint8, 200)
+		batches := NewSampler(len(text), m.Span(), m.Batch, 1)
+		if n := testing.AllocsPerRun(20, func() {
+			m.Load(text, batches.Next())
+			m.gradient()
+			m.product(hz, z, 1)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
 }

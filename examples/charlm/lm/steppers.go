@@ -1,6 +1,7 @@
 package lm
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/adahessian-go/adahessian"
@@ -18,6 +19,10 @@ type Stepper interface {
 type AdaHessian[T Float] struct {
 	Optimizer *adahessian.Optimizer[T]
 
+	// CurvatureBatch is how many of a batch's sequences, its first, the exact
+	// products are taken over; 0: all. The gradient is that of all.
+	CurvatureBatch int
+
 	model  *Model[T]
 	biases *adahessian.Hyper // the group without weight decay
 	hvp    adahessian.HVP[T]
@@ -29,17 +34,25 @@ type AdaHessian[T Float] struct {
 }
 
 // NewAdaHessian takes the package's defaults but for what opts and layouts
-// have. Biases get no weight decay, through a group of their own.
-func NewAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts [Tensors]adahessian.Layout) (*AdaHessian[T], error) {
+// have; without layouts, those of OverKernel. Tensors that do not decay are a
+// group of their own.
+func NewAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts []adahessian.Layout) (*AdaHessian[T], error) {
 	a, _, err := newAdaHessian(m, opts, layouts)
 	if err != nil {
 		return nil, err
 	}
-	a.grads = m.grads[:]
+	a.grads = m.grads
 	a.hvp = func(hz, z [][]T) error {
 		start := time.Now()
 		a.gradient()
-		m.product(hz, z)
+		part := a.CurvatureBatch
+		if part == 0 {
+			part = m.Batch
+		}
+		if part < 0 || part > m.Batch {
+			return fmt.Errorf("CurvatureBatch = %d, want 0 to %d sequences", part, m.Batch)
+		}
+		m.product(hz, z, part)
 		a.inside += time.Since(start)
 		return nil
 	}
@@ -48,13 +61,13 @@ func NewAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts [Tenso
 
 // NewAdaHessianDifferences is NewAdaHessian with Hessian-vector products from
 // differences of two gradients each, in place of exact ones.
-func NewAdaHessianDifferences[T Float](m *Model[T], opts adahessian.Options, layouts [Tensors]adahessian.Layout) (*AdaHessian[T], error) {
+func NewAdaHessianDifferences[T Float](m *Model[T], opts adahessian.Options, layouts []adahessian.Layout) (*AdaHessian[T], error) {
 	a, params, err := newAdaHessian(m, opts, layouts)
 	if err != nil {
 		return nil, err
 	}
 	// The differences leave a gradient of another point in the model.
-	a.grads = zerosLike(m.grads[:])
+	a.grads = zerosLike(m.grads)
 	differences := adahessian.FiniteDifference(params, func(grads [][]T) error {
 		m.gradient()
 		for i := range grads {
@@ -72,14 +85,51 @@ func NewAdaHessianDifferences[T Float](m *Model[T], opts adahessian.Options, lay
 	return a, nil
 }
 
-func newAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts [Tensors]adahessian.Layout) (*AdaHessian[T], []adahessian.Param[T], error) {
+func newAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts []adahessian.Layout) (*AdaHessian[T], []adahessian.Param[T], error) {
 	biases := opts.Hyper
 	biases.WeightDecay = 0
 	a := &AdaHessian[T]{model: m, biases: &biases}
-	params := m.params(layouts, a.biases)
-	var err error
+	params, err := m.forOptimizer(layouts, a.biases)
+	if err != nil {
+		return nil, nil, err
+	}
 	a.Optimizer, err = adahessian.New(opts, params...)
 	return a, params, err
+}
+
+// forOptimizer returns the parameters for adahessian.New. Those without weight
+// decay belong to the group of biasHyper.
+func (m *Model[T]) forOptimizer(layouts []adahessian.Layout, biasHyper *adahessian.Hyper) ([]adahessian.Param[T], error) {
+	if layouts != nil && len(layouts) != len(m.params) {
+		return nil, fmt.Errorf("%d layouts for %d parameters", len(layouts), len(m.params))
+	}
+	params := make([]adahessian.Param[T], len(m.params))
+	for i, p := range m.params {
+		params[i] = adahessian.Param[T]{Name: p.Name, Value: p.value}
+		if layouts != nil {
+			params[i].Layout = layouts[i]
+		} else {
+			var err error
+			if params[i].Layout, err = overKernel(p.Shape); err != nil {
+				return nil, fmt.Errorf("layout of %s: %w", p.Name, err)
+			}
+		}
+		if !p.decays() {
+			params[i].Hyper = biasHyper
+		}
+	}
+	return params, nil
+}
+
+// decays returns the weight decay of each parameter.
+func (m *Model[T]) decays(decay float64) []float64 {
+	all := make([]float64, len(m.params))
+	for i, p := range m.params {
+		if p.decays() {
+			all[i] = decay
+		}
+	}
+	return all
 }
 
 // gradient sets the loss and the gradient of this step, once for all its
@@ -124,18 +174,18 @@ type firstOrder[T Float] struct {
 
 // NewAdamW trains m with AdamW, and the given weight decay but for biases.
 func NewAdamW[T Float](m *Model[T], decay float64) Stepper {
-	return &firstOrder[T]{m, newAdamWRule(m.Values[:], m.decays(decay))}
+	return &firstOrder[T]{m, newAdamWRule(m.Values, m.decays(decay))}
 }
 
 // NewSGD trains m with SGD with momentum, and the given weight decay but for
 // biases.
 func NewSGD[T Float](m *Model[T], decay float64) Stepper {
-	return &firstOrder[T]{m, newSGDRule(m.Values[:], m.decays(decay))}
+	return &firstOrder[T]{m, newSGDRule(m.Values, m.decays(decay))}
 }
 
 func (f *firstOrder[T]) Step(lr float64) (loss float64, own time.Duration, err error) {
 	loss = f.model.gradient()
 	start := time.Now()
-	f.rule.update(f.model.Values[:], f.model.grads[:], lr)
+	f.rule.update(f.model.Values, f.model.grads, lr)
 	return loss, time.Since(start), nil
 }

@@ -1,21 +1,23 @@
 package lm
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/adahessian-go/adahessian"
 )
 
-type newStepper = func(*Model[float64], adahessian.Options, [Tensors]adahessian.Layout) (*AdaHessian[float64], error)
+type newStepper = func(*Model[float64], adahessian.Options, []adahessian.Layout) (*AdaHessian[float64], error)
 
 func start(t *testing.T, m *Model[float64], opts adahessian.Options, newOne newStepper) *AdaHessian[float64] {
 	t.Helper()
-	layouts, err := OverKernel(m.Shape)
+	layouts, err := OverKernel(tiny)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := newOne(m, opts, layouts)
+	a, err := newOne(m, opts, layouts[:])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +42,77 @@ func TestUpdateEachSparesHessians(t *testing.T) {
 		}
 		if (a.inside > 0) != due {
 			t.Errorf("step %d: %v in Hessian-vector products, due: %v", i, a.inside, due)
+		}
+	}
+}
+
+// countingLayer counts the passes through one layer.
+type countingLayer struct {
+	layer
+	forwards, backwards   int
+	rForwards, rBackwards []int // sequences
+}
+
+func (l *countingLayer) forward()  { l.forwards++; l.layer.forward() }
+func (l *countingLayer) backward() { l.backwards++; l.layer.backward() }
+
+func (l *countingLayer) rForward(sequences int) {
+	l.rForwards = append(l.rForwards, sequences)
+	l.layer.rForward(sequences)
+}
+
+func (l *countingLayer) rBackward(sequences int) {
+	l.rBackwards = append(l.rBackwards, sequences)
+	l.layer.rBackward(sequences)
+}
+
+// Nothing is computed twice: the products of a step share its gradient's passes,
+// and take those of the tangents over their part of the batch alone.
+func TestPassesOfAStep(t *testing.T) {
+	for name, m := range tinyModels[float64](t) {
+		var counts []*countingLayer
+		for i, l := range m.layers {
+			counts = append(counts, &countingLayer{layer: l})
+			m.layers[i] = counts[i]
+		}
+		opts := adahessian.DefaultOptions()
+		opts.UpdateEach, opts.Samples = 2, 3
+		a, err := NewAdaHessian(m, opts, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.CurvatureBatch = 1
+		for step, want := range [][]int{{1, 1, 1}, {}, {1, 1, 1}} {
+			for _, c := range counts {
+				*c = countingLayer{layer: c.layer}
+			}
+			if _, _, err := a.Step(0.1); err != nil {
+				t.Fatal(err)
+			}
+			for i, c := range counts {
+				if c.forwards != 1 || c.backwards != 1 || !slices.Equal(c.rForwards, want) || !slices.Equal(c.rBackwards, want) {
+					t.Errorf("%s, step %d, layer %d: %d forward, %d backward, tangents over %v and %v sequences, want 1, 1 and twice %v",
+						name, step, i, c.forwards, c.backwards, c.rForwards, c.rBackwards, want)
+				}
+			}
+		}
+	}
+}
+
+// A part that the batch does not have is an error, and no step.
+func TestCurvatureBatchIsPartOfTheBatch(t *testing.T) {
+	for _, part := range []int{-1, tiny.Batch + 1} {
+		m := newTinyModel[float64](t, tiny)
+		a := start(t, m, adahessian.DefaultOptions(), NewAdaHessian[float64])
+		a.CurvatureBatch = part
+		before := clone(m.Values)
+		if _, _, err := a.Step(0.1); err == nil || !strings.Contains(err.Error(), fmt.Sprint("CurvatureBatch = ", part)) {
+			t.Errorf("%d: %v, want an error that says so", part, err)
+		}
+		for i := range before {
+			if !slices.Equal(m.Values[i], before[i]) {
+				t.Errorf("%d: tensor %d has moved", part, i)
+			}
 		}
 	}
 }

@@ -96,14 +96,3 @@ func Train[T Float](m *Model[T], s Stepper, p Plan, lr float64, progress func(bi
 	}
 	return r, nil
 }
-
-// Bits returns the mean loss on the sequences of text that begin at starts, in
-// Bits for each character.
-func (m *Model[T]) Bits(text []uint8, starts []int) float64 {
-	sum := 0.0
-	for i := 0; i < len(starts); i += m.Batch {
-		m.Load(text, starts[i:i+m.Batch])
-		sum += m.Loss()
-	}
-	return sum / float64(len(starts)/m.Batch) / math.Ln2
-}

@@ -2,9 +2,16 @@ package adahessian
 
 import (
 	"fmt"
+	"os/exec"
 	"syscall"
 	"testing"
 )
+
+func init() {
+	endsWithParent = func(child *exec.Cmd) {
+		child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	}
+}
 
 // TestFirstStepFaults proves that New has all the memory of a step, and not only
 // its addresses: the first Step takes no page from the system.
