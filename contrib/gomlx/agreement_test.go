@@ -202,7 +202,7 @@ func agree[T float32 | float64](t *testing.T, c *Config, kernels bool, tolerance
 			if len(got) != len(w) {
 				t.Fatalf("%s: %d elements, want %d", part, len(got), len(w))
 			}
-			if d := difference(got, w); !(d <= tolerance) {
+			if d := distance(got, w); !(d <= tolerance) {
 				t.Errorf("%s: differs by %.2g of its largest element, want at most %.0g", part, d, tolerance)
 			}
 		}

@@ -30,7 +30,7 @@ func TestBroadcasts(t *testing.T) {
 		}
 		got[each] = append(values[float32](t, store, "/"+DefaultScope+"/x_2nd_moment"), values[float32](t, store, "/"+DefaultScope+"/w_2nd_moment")...)
 	}
-	if d := difference(got[2], got[1]); !(d < 1e-6) {
+	if d := distance(got[2], got[1]); !(d < 1e-6) {
 		t.Errorf("second moment %v with a conditional, %v without", got[2], got[1])
 	}
 }

@@ -32,11 +32,11 @@ func draw(state *Node, params []*param, _ int) (*Node, []*Node) {
 // curvatures returns the mean over each block of |H z|, shaped as the second
 // moments, of probes that are drawn in this step or, with UpdateEach, in an
 // earlier one.
-func (o *inGraph) curvatures(store *model.Store, params []*param, dtype dtypes.DType) []*Node {
+func (o *inGraph) curvatures(store *model.Store, loss *Node, params []*param, dtype dtypes.DType) []*Node {
 	g := params[0].value.Graph()
 	c, state := &o.config, rng(store)
 	estimate := func() []*Node {
-		next, h := c.products(o.draw, state.NodeValue(g), params, dtype)
+		next, h := c.products(o.draw, state.NodeValue(g), loss, params, dtype)
 		for i, p := range params {
 			h[i] = p.mean(h[i], c.samples)
 		}
@@ -79,8 +79,12 @@ func isDue(left *Node, params []*param) *Node {
 // products returns H z of a new probe, or the sum of z⊙Hz over Samples of them,
 // which is signed so that it tends to the true diagonal; and the state of the
 // generator after them.
-func (c *Config) products(draw drawFunc, state *Node, params []*param, dtype dtypes.DType) (next *Node, h []*Node) {
+func (c *Config) products(draw drawFunc, state, loss *Node, params []*param, dtype dtypes.DType) (next *Node, h []*Node) {
 	h = make([]*Node, len(params))
+	product := product
+	if c.difference {
+		product = func(params []*param, z []*Node) []*Node { return difference(loss, params, z) }
+	}
 	for s := range c.samples {
 		var z []*Node
 		state, z = draw(state, params, s)
@@ -125,9 +129,8 @@ func product(params []*param, z []*Node) []*Node {
 	var hz []*Node
 	if err := exceptions.TryCatch[error](func() { hz = Gradient(along, values...) }); err != nil {
 		panic(fmt.Errorf("ahgomlx: GoMLX cannot differentiate the gradient of this loss, which AdaHessian needs "+
-			"(so with graph.Convolve and pooling): set SetTrainable(false) on the variables before the layer at fault, "+
-			"write the layer with operations that have second derivatives (a convolution as patches and MatMul), "+
-			"or train with a first-order optimizer: %w", err))
+			"(so with graph.Convolve and pooling): configure FiniteDifference, "+
+			"or set SetTrainable(false) on the variables before the layer at fault: %w", err))
 	}
 	return hz
 }

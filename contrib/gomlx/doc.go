@@ -24,8 +24,8 @@
 // # Bound on the update
 //
 // Unlike the published algorithm and the package adahessian, the defaults bound
-// a step to the learning rate (Config.MaxUpdate): without it a network dies where
-// its curvature vanishes.
+// a step to the learning rate (Config.MaxUpdate), which is 0.02 where nothing
+// else is set: without a bound a network dies where its curvature vanishes.
 //
 // # Cost
 //
@@ -35,8 +35,8 @@
 //
 // # Limits
 //
-// GoMLX has no second derivative of graph.Convolve and of pooling; the error says
-// so. Trainer.AccumulateGradients hands gradients on without the loss, which
+// GoMLX has no second derivative of graph.Convolve and of pooling: the error says
+// so, and Config.FiniteDifference trains such models. Trainer.AccumulateGradients hands gradients on without the loss, which
 // is not enough for AdaHessian, so that it refuses this optimizer.
 //
 // On machines of few cores GoMLX's Go backend can stop for ever when it executes

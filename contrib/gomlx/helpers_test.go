@@ -35,6 +35,12 @@ type activationFunc func(x *Node) *Node
 
 func relu(x *Node) *Node { return Max(x, ZerosLike(x)) }
 
+// dropout is tanh, with the store's random numbers.
+func dropout(x *Node) *Node {
+	keep := Scalar(x.Graph(), x.DType(), 0.75)
+	return Mul(Tanh(x), model.GetStore(x).RandomBernoulli(keep, x.Shape()))
+}
+
 // dense is x·w + b, with weights [in, out] named w and biases named b.
 func dense(scope *model.Scope, x *Node, width int) *Node {
 	g, in := x.Graph(), x.Shape().Dimensions[1]
@@ -126,8 +132,8 @@ func perUnit(v *model.Variable) []int {
 	return nil
 }
 
-// difference is the largest of |a−b|, over the largest |b|.
-func difference[T float32 | float64](a, b []T) float64 {
+// distance is the largest of |a−b|, over the largest |b|.
+func distance[T float32 | float64](a, b []T) float64 {
 	most, scale := 0.0, 0.0
 	for i := range a {
 		most = max(most, math.Abs(float64(a[i])-float64(b[i])))

@@ -132,7 +132,7 @@ func (k *Kernels) UpdateGraph(scope *model.Scope, g *Graph, loss *Node) {
 		return nil, z
 	}
 	products := func() []*Node {
-		_, h := c.products(draw, nil, p.params, dtypes.InvalidDType)
+		_, h := c.products(draw, nil, loss, p.params, dtypes.InvalidDType)
 		return h
 	}
 	var h []*Node

@@ -229,7 +229,7 @@ func TestSwitch(t *testing.T) {
 			}
 			got[to] = values[float32](t, again, "/hidden_0/w")
 		}
-		if d := difference(got["kernels"], got["in the graph"]); d > 1e-5 {
+		if d := distance(got["kernels"], got["in the graph"]); d > 1e-5 {
 			t.Errorf("from %s, the two differ by %.2g of the largest element, want at most 1e-5", from, d)
 		}
 	}

@@ -23,7 +23,7 @@ func (o *inGraph) UpdateGraph(scope *model.Scope, g *Graph, loss *Node) {
 	learningRate := optimizer.LearningRateVar(scope, dtype, lr).NodeValue(g)
 	optimizer.IncrementGlobalStep(g, dtypes.Int64)
 	params := o.config.params(scope, g, loss, dtype)
-	for i, d := range o.curvatures(scope.Store(), params, dtype) {
+	for i, d := range o.curvatures(scope.Store(), loss, params, dtype) {
 		o.config.update(scope, params[i], d, learningRate)
 	}
 }

@@ -20,25 +20,31 @@ import (
 )
 
 // TestTraining: at its defaults the optimizer trains a network of three hidden
-// layers, smooth or not.
+// layers, smooth or not. One that has died has a loss of ln 3 = 1.1.
 func TestTraining(t *testing.T) {
-	const steps, batch = 80, 512
-	for name, act := range map[string]activationFunc{"tanh": Tanh, "relu": relu} {
-		trainer := newTrainer(newStore(t, 1), New().Done(), act, 64, 64, 64)
+	const batch = 512
+	for _, c := range []struct {
+		name   string
+		act    activationFunc
+		config *Config
+		steps  int
+		want   float64
+	}{
+		{"tanh", Tanh, New(), 120, 0.8},
+		{"relu", relu, New(), 120, 0.8},
+		{"tanh, 0.15", Tanh, New().LearningRate(0.15), 80, 0.3},
+	} {
+		trainer := newTrainer(newStore(t, 1), c.config.Done(), c.act, 64, 64, 64)
 		r := rand.New(rand.NewPCG(3, 4))
-		first, last := 0.0, 0.0
-		for i := range steps {
-			loss := step[float32](t, trainer, r, batch)
-			if i < 10 {
-				first += loss / 10
-			}
-			if i >= steps-10 {
+		last := 0.0
+		for i := range c.steps {
+			if loss := step[float32](t, trainer, r, batch); i >= c.steps-10 {
 				last += loss / 10
 			}
 		}
-		t.Logf("%s: loss %.3f at first, %.3f at last", name, first, last)
-		if last > 0.3 {
-			t.Errorf("%s: loss %.3f after %d steps, want at most 0.3", name, last, steps)
+		t.Logf("%s: loss %.3f", c.name, last)
+		if last > c.want {
+			t.Errorf("%s: loss %.3f after %d steps, want at most %.1f", c.name, last, c.steps, c.want)
 		}
 	}
 }
@@ -47,10 +53,6 @@ func TestTraining(t *testing.T) {
 // a period of UpdateEach, gives the bits of training that goes on, and so with
 // random numbers of the model's own.
 func TestResume(t *testing.T) {
-	dropout := func(x *Node) *Node {
-		keep := Scalar(x.Graph(), x.DType(), 0.75)
-		return Mul(Tanh(x), model.GetStore(x).RandomBernoulli(keep, x.Shape()))
-	}
 	for name, newOptimizer := range optimizers(New().LearningRate(0.1).UpdateEach(4).Average(perUnit)) {
 		dir := t.TempDir()
 		store := newStore(t, 7)
@@ -176,7 +178,7 @@ func TestLateVariables(t *testing.T) {
 		}
 		// g = 2θ and H = 2, and with the bias corrected m̂ = g and v̂ = H².
 		want := []float32{1 - 0.01, 2 - 0.02, -3 + 0.03}
-		if got := values[float32](t, store, "/b"); difference(got, want) > 1e-6 {
+		if got := values[float32](t, store, "/b"); distance(got, want) > 1e-6 {
 			t.Errorf("%s: the first step of the late head leads to %v, want %v", name, got, want)
 		}
 		for path, want := range map[string]int64{"/body": 4, "/a": 3, "/b": 1} {
@@ -207,7 +209,7 @@ func TestConvolve(t *testing.T) {
 				t.Errorf("%s: with the layer frozen: %v", name, err)
 			case !frozen && err == nil:
 				t.Errorf("%s: GoMLX differentiates Convolve twice by now: say so", name)
-			case !frozen && !(strings.Contains(err.Error(), "cannot differentiate the gradient") && strings.Contains(err.Error(), "SetTrainable(false)")):
+			case !frozen && !(strings.Contains(err.Error(), "cannot differentiate the gradient") && strings.Contains(err.Error(), "FiniteDifference")):
 				t.Errorf("%s: another error: %v", name, err)
 			}
 		}
