@@ -57,7 +57,7 @@ func TestFiniteDifferenceOfConvolve(t *testing.T) {
 		}
 		return nil
 	}
-	for name, newOptimizer := range optimizers(New().FiniteDifference().Average(window).UpdateEach(3)) {
+	for name, newOptimizer := range optimizers(New().LearningRate(0.1).FiniteDifference().Average(window).UpdateEach(3)) {
 		opt := newOptimizer()
 		trainer := attach(train.NewTrainer(backend, newStore(t, 1), f, crossEntropy, opt, nil, nil), opt)
 		r := rand.New(rand.NewPCG(1, 1))
