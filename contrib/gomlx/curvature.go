@@ -129,7 +129,7 @@ func product(params []*param, z []*Node) []*Node {
 	var hz []*Node
 	if err := exceptions.TryCatch[error](func() { hz = Gradient(along, values...) }); err != nil {
 		panic(fmt.Errorf("ahgomlx: GoMLX cannot differentiate the gradient of this loss, which AdaHessian needs "+
-			"(so with graph.Convolve and pooling): configure FiniteDifference, "+
+			"(so with Convolve, pooling and slices of what is trained): configure FiniteDifference, "+
 			"or set SetTrainable(false) on the variables before the layer at fault: %w", err))
 	}
 	return hz

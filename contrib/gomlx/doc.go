@@ -36,7 +36,7 @@
 //
 // # Limits
 //
-// GoMLX has no second derivative of graph.Convolve and of pooling: the error says
+// GoMLX has no second derivative of convolutions, pooling and slices: the error says
 // so, and Config.FiniteDifference trains such models. Trainer.AccumulateGradients hands gradients on without the loss, which
 // is not enough for AdaHessian, so that it refuses this optimizer.
 //
