@@ -114,7 +114,7 @@ examples: ## the examples' tests, and short runs of them
 frameworks: ## the modules for other frameworks
 	@$(LEG) frameworks
 
-mpi: ## the example with Open MPI, on 1, 2 and 4 ranks
+mpi: ## the example with Open MPI, on 1 to 4 ranks
 	@$(LEG) mpi
 
 evidence: ## a reduced run of the experiment on the paper's claims

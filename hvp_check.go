@@ -68,10 +68,10 @@ import (
 // one or two elements.
 //
 // A loss without curvature has no |H z| to compare with. There a product of
-// zeros passes, or one that is no larger than what one rounding of the gradient
-// makes at the default step. Gradients must differ by one rounding at most
-// across a step where that hides at most 2⁻²² of the largest of them over
-// 1+‖θ‖∞, and across all finer steps.
+// zeros passes, or one that is the same as the differences of the default step.
+// Gradients must differ by one rounding at most across a step where that hides
+// at most 2⁻²² of the largest of them over 1+‖θ‖∞, and across all finer steps;
+// and not at all if those of neighbouring points are the same.
 //
 // A loss with many kinks near the parameters may be refused with an exact
 // product: its finite differences can agree with each other and still count
@@ -132,6 +132,7 @@ type hvpCheck[T Float] struct {
 	gradient float64 // max |g| at the parameters
 	met      float64 // max |g| over the calls of grad since it was set to 0
 	rounding float64 // of the gradient, as neighbouring points show it
+	jitter   float64 // the same, the largest found
 	lenient  error   // what a test has let pass as the rounding of gradients
 	left     error   // what grad has returned last, where it has no gradient
 	spoiled  error   // that grad has changed the parameters
@@ -264,7 +265,7 @@ func (c *hvpCheck[T]) measureRounding(g [][]T) error {
 		}
 	}
 	if slices.Sort(found); len(found) > 0 {
-		c.rounding = found[len(found)/2]
+		c.rounding, c.jitter = found[len(found)/2], found[len(found)-1]
 	}
 	return nil
 }

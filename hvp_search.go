@@ -33,6 +33,10 @@ const roundings = 2
 // goodSteps is which share of the tolerance the error of a step may have.
 const goodSteps = 1. / 2
 
+// oneRounding is how far two gradients across a step may be apart that should be
+// the same, in half units in the last place: one of them, with some room.
+const oneRounding = 0.6
+
 // negligible is the curvature that is taken for none, as a share of the
 // gradient over the size of the parameters.
 const negligible = 0x1p-22
@@ -297,22 +301,24 @@ func (s *search[T]) hopeless(level int) bool {
 }
 
 // vanishes reports whether steps up to a level show that there is no curvature,
-// and hz is none but for the rounding of the default step. Of the gradient only
-// one rounding is granted: more can hide the curvature of a loss that bends.
+// and hz is none either, or is made of the same rounding as the differences of
+// the default step. Of the gradient only one rounding is granted, and only if
+// neighbouring points show it: more can hide the curvature of a loss that bends.
 func (s *search[T]) vanishes(level int) bool {
 	p := precisionOf[T]()
 	least := math.Inf(1)
 	for _, g := range s.fd.groups {
 		least = min(least, g.step/p.step)
 	}
-	one := func(l int) float64 { return s.roundingOf(0.6*p.epsilon*max(s.gradient, p.normal), l) }
+	gradient := max(s.gradient, p.normal)
 	for l := s.bottom; l <= level; l++ {
-		r := s.known(l)
-		if !(r.largest <= one(l)) {
+		one := s.roundingOf(min(oneRounding*p.epsilon*gradient, s.jitter), l)
+		if s.known(l).largest > one {
 			return false
 		}
-		if one(l) <= negligible*max(s.gradient, p.normal)/least {
-			return r.against.diff <= one(l)+one(0)
+		if s.roundingOf(oneRounding*p.epsilon*gradient, l) <= negligible*gradient/least {
+			same := s.bottom <= 0 && s.top >= 0 && s.known(0).against.diff <= one
+			return same || maxAbs(s.hz) <= one
 		}
 	}
 	return false

@@ -21,6 +21,9 @@ type problem[T adahessian.Float] struct {
 	loss     loss[T]
 	exact    loss[float64] // the same in float64
 	constant [][]T
+
+	first [][]T // the first gradient that was asked for
+	flat  bool  // all gradients since have been the same
 }
 
 // ordinary reports whether the case is of the kind of which most can be decided
@@ -39,7 +42,12 @@ func (p *problem[T]) gradient(grads [][]T) error {
 	for i := range grads {
 		copy(grads[i], p.constant[i])
 	}
-	return p.loss.gradient(grads, p.theta)
+	err := p.loss.gradient(grads, p.theta)
+	if p.first == nil {
+		p.first, p.flat = convert[T](grads), true
+	}
+	p.flat = p.flat && err == nil && same(p.first, grads)
+	return err
 }
 
 // hessian sets hz to the right product at theta.
