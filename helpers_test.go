@@ -19,15 +19,24 @@ func forFloats(t *testing.T, f32, f64, named func(t *testing.T)) {
 	t.Run("weight", named)
 }
 
-// allocsPerRun is testing.AllocsPerRun, except in a program that was built with -asan
-// or -msan: that moves variables to the heap, so the allocations are not counted.
+// allocsPerRun is testing.AllocsPerRun, where Allocations is true, and otherwise 0.
 func allocsPerRun(runs int, f func()) float64 {
 	allocs := testing.AllocsPerRun(runs, f)
-	if with := sanitizer(); with != "" {
-		leave("counts of allocations", "without "+with)
+	if !Allocations() {
 		return 0
 	}
 	return allocs
+}
+
+// Allocations reports whether allocations are the package's own, and otherwise notes
+// that they are not counted: in a program that was built with -asan or -msan variables
+// are moved to the heap. It is for the tests outside of the package too.
+func Allocations() bool {
+	with := sanitizer()
+	if with != "" {
+		leave("counts of allocations", "without "+with)
+	}
+	return with == ""
 }
 
 // sanitizer returns the flag with which the program was built, if it was.
