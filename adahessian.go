@@ -358,9 +358,9 @@ func (o *Optimizer[T]) SetSteps(steps uint64) error {
 // State returns the moments of the i-th parameter, from 0: m with one value for
 // each element, and v with one for each block, Layout.Blocks(). Neither is
 // bias-corrected. The slices are the optimizer's own: they follow every step and
-// every ReadFrom, and what is written there between steps counts (v must not be
-// negative). Within hvp they are those before the present Step, and are only to
-// be read. State panics if i is out of range.
+// everything that is read into the optimizer, and what is written there between
+// steps counts (v must not be negative). Within hvp they are those before the
+// present Step, and are only to be read. State panics if i is out of range.
 func (o *Optimizer[T]) State(i int) (m, v []T) {
 	return o.tensors[i].m, o.tensors[i].v
 }

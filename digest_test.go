@@ -320,7 +320,7 @@ func digestSteps[T Float](t *testing.T, workers int) *digestSum {
 				if err != nil {
 					t.Fatal(err)
 				}
-				d.hash.Write(state)
+				d.hash.Write(modelOfVersion1(opt).encode()) // the digest is as old as that
 				if opt, err = New(opts, tr.params...); err != nil {
 					t.Fatal(err)
 				}

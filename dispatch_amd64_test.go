@@ -43,7 +43,6 @@ func TestAVX512Choice(t *testing.T) {
 // TestChoiceOnOtherCPUs asks this program, on processors that qemu emulates,
 // what it uses. None of them has AVX-512, which qemu has not either.
 func TestChoiceOnOtherCPUs(t *testing.T) {
-	withoutSanitizer(t, "qemu gives its shadow memory more than 20 GB")
 	qemu, err := exec.LookPath("qemu-x86_64")
 	if err != nil {
 		t.Skip(err)
@@ -71,27 +70,26 @@ func TestChoiceOnOtherCPUs(t *testing.T) {
 	}
 }
 
-// isaChoices lists what this build and this CPU have, the best one last.
-func isaChoices() []isaChoice {
-	choice := func(name string, avx2, avx512 bool) isaChoice {
-		return isaChoice{name: name, use: func() { useAVX2, useAVX512 = avx2, avx512 }}
+func init() {
+	isaChoices = func() []isaChoice {
+		choice := func(name string, avx2, avx512 bool) isaChoice {
+			return isaChoice{name: name, use: func() { useAVX2, useAVX512 = avx2, avx512 }}
+		}
+		choices := []isaChoice{choice("generic", false, false)}
+		if hasAVX2 {
+			choices = append(choices, choice("avx2", true, false))
+		}
+		if hasAVX512 {
+			c := choice("avx512", true, true)
+			c.slow = !machine.prefersAVX512()
+			choices = append(choices, c)
+		}
+		return choices
 	}
-	choices := []isaChoice{choice("generic", false, false)}
-	if hasAVX2 {
-		choices = append(choices, choice("avx2", true, false))
+	saveISA = func() func() {
+		avx2, avx512 := useAVX2, useAVX512
+		return func() { useAVX2, useAVX512 = avx2, avx512 }
 	}
-	if hasAVX512 {
-		c := choice("avx512", true, true)
-		c.slow = !machine.prefersAVX512()
-		choices = append(choices, c)
-	}
-	return choices
-}
-
-// saveISA returns a function that restores the present choice.
-func saveISA() func() {
-	avx2, avx512 := useAVX2, useAVX512
-	return func() { useAVX2, useAVX512 = avx2, avx512 }
 }
 
 func TestStreamFrom(t *testing.T) {

@@ -109,7 +109,7 @@ func TestKernelsDoNotAllocate(t *testing.T) {
 func testNoAllocations[T Float](t *testing.T) {
 	for _, k := range []float64{1, 0.75} {
 		for _, l := range []Layout{{90, 1, 1}, {10, 9, 1}, {2, 9, 5}} {
-			allocs := testing.AllocsPerRun(20, func() {
+			allocs := allocsPerRun(20, func() {
 				var theta, m, v, g, hz [90]T
 				h := DefaultHyper()
 				h.HessianPower = k
@@ -133,7 +133,7 @@ func TestLongBlocksDoNotAllocate(t *testing.T) {
 	x := make([]float32, 4*runLen)
 	eachISA(t, func(t *testing.T) {
 		for _, l := range []Layout{{1, 4 * runLen, 1}, {1, 2 * runLen, 2}} {
-			if allocs := testing.AllocsPerRun(3, func() {
+			if allocs := allocsPerRun(3, func() {
 				var d [2]float32
 				BlockMeanAbs(d[:l.Blocks()], x, l)
 			}); allocs != 0 {
@@ -144,12 +144,19 @@ func TestLongBlocksDoNotAllocate(t *testing.T) {
 }
 
 // An isaChoice is an instruction set that this build and this CPU have; use
-// makes the kernels use it. isaChoices, one for each dispatch file, lists them.
+// makes the kernels use it.
 type isaChoice struct {
 	name string
 	use  func()
 	slow bool // not used unless a test asks for it
 }
+
+// What this build and this CPU have, the best one last, and a function that restores
+// the present choice. An architecture with assembly has its own, in its file.
+var (
+	isaChoices = func() []isaChoice { return []isaChoice{{name: "generic", use: func() {}}} }
+	saveISA    = func() func() { return func() {} }
+)
 
 // testedISAs is isaChoices, or the one that the environment variable
 // ADAHESSIAN_ONLY names: in an emulator time is short.

@@ -518,7 +518,7 @@ func TestDynamicAllocates(t *testing.T) {
 		}
 	}
 	step()
-	if got := testing.AllocsPerRun(100, step); got != 0 {
+	if got := allocsPerRun(100, step); got != 0 {
 		t.Errorf("%v allocations", got)
 	}
 }
@@ -683,7 +683,7 @@ func TestStepGradientErrors(t *testing.T) {
 		t.Error(err)
 	}
 	grad := func(grads [][]float64) error { copy(grads[0], x); return nil }
-	if got := testing.AllocsPerRun(50, func() {
+	if got := allocsPerRun(50, func() {
 		if err := opt.StepGradient(grad); err != nil {
 			t.Fatal(err)
 		}

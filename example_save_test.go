@@ -1,6 +1,7 @@
 package adahessian_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -114,4 +115,70 @@ func ExampleOptimizer_WriteTo() {
 	train(w2, opt2, 5)
 	fmt.Println(opt2.Steps(), "steps, the same bits:", w[0] == w2[0] && w[1] == w2[1])
 	// Output: 10 steps, the same bits: true
+}
+
+// Two processes save their shards of a tensor, and one goes on with all of it. Each
+// shard has the name of the tensor, and its place in it. Without a name and an index
+// for every element, a state could be read only by as many processes as wrote it.
+func ExampleOptimizer_ReadShards() {
+	newShard := func(from, to int) *adahessian.Optimizer[float64] {
+		opt, err := adahessian.New(adahessian.DefaultOptions(), adahessian.Param[float64]{
+			Name: "w", Value: make([]float64, to-from), Offset: uint64(from)})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return opt
+	}
+	var states []io.Reader
+	for _, share := range [][2]int{{0, 3}, {3, 8}} {
+		opt := newShard(share[0], share[1])
+		grad := make([]float64, share[1]-share[0])
+		for i := range grad {
+			grad[i] = float64(share[0] + i)
+		}
+		if err := opt.Step([][]float64{grad}, func(hz, z [][]float64) error { copy(hz[0], z[0]); return nil }); err != nil {
+			log.Fatal(err)
+		}
+		var saved bytes.Buffer
+		if _, err := opt.WriteTo(&saved); err != nil {
+			log.Fatal(err)
+		}
+		states = append(states, &saved)
+	}
+
+	whole := newShard(0, 8)
+	if err := whole.ReadShards(states...); err != nil {
+		log.Fatal(err)
+	}
+	m, _ := whole.State(0)
+	fmt.Printf("%d step, m = %.1f\n", whole.Steps(), m)
+	// Output: 1 step, m = [0.0 0.1 0.2 0.3 0.4 0.5 0.6 0.7]
+}
+
+// A model gets a head. What was trained goes on; the head starts with its first step.
+func ExampleOptimizer_ReadNamed() {
+	body := adahessian.Param[float32]{Name: "body", Value: make([]float32, 4)}
+	head := adahessian.Param[float32]{Name: "head", Value: make([]float32, 2)}
+	before, err := adahessian.New(adahessian.DefaultOptions(), body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := before.SetSteps(5000); err != nil {
+		log.Fatal(err)
+	}
+	var saved bytes.Buffer
+	if _, err := before.WriteTo(&saved); err != nil {
+		log.Fatal(err)
+	}
+
+	after, err := adahessian.New(adahessian.DefaultOptions(), body, head)
+	if err != nil {
+		log.Fatal(err)
+	}
+	missing, unused, err := after.ReadNamed(&saved)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(after.Steps(), "steps; not in the state:", missing, "not in the model:", unused)
+	// Output: 5000 steps; not in the state: [head] not in the model: []
 }

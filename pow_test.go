@@ -25,9 +25,10 @@ const (
 )
 
 // powExhaustive makes the tests of the error take minutes: all positive finite
-// values of float32, and millions of float64.
+// values of float32, and millions of float64. Those of long blocks' means then go
+// up to 2³¹ elements.
 //
-//	ADAHESSIAN_EXHAUSTIVE=1 go test -run 'TestPow(32|64)Error' -v .
+//	ADAHESSIAN_EXHAUSTIVE=1 go test -run 'TestPow(32|64)Error|TestMeans' -v .
 var powExhaustive = os.Getenv("ADAHESSIAN_EXHAUSTIVE") != ""
 
 var powExponents = []float64{0.375, 0.05, 0.95}

@@ -20,17 +20,14 @@ import "fmt"
 //
 // The errors are those of Step and of FiniteDifference; grad's own error is wrapped too,
 // with ErrHVP. On an error nothing has changed. grad must not call what hvp must not
-// (see Step). The first StepGradient makes four
-// vectors as large as all parameters together; the later ones allocate nothing.
+// (see Step). The first StepGradient makes four vectors as large as all parameters
+// together; the later ones allocate nothing.
 func (o *Optimizer[T]) StepGradient(grad func(grads [][]T) error) error {
 	if err := o.idle("StepGradient"); err != nil {
 		return err
 	}
 	if grad == nil {
 		return fmt.Errorf("%w: StepGradient: grad is nil", ErrOption)
-	}
-	if err := o.idle("StepGradient"); err != nil {
-		return err
 	}
 	if o.gradient == nil {
 		o.gradient = o.newGradientStep()

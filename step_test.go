@@ -630,7 +630,7 @@ func testStepAllocates[T Float](t *testing.T) {
 						grads := r.gradients()
 						var hvp HVP[T] = r.hvp
 						var failed error
-						allocs := testing.AllocsPerRun(2, func() { // once more, before it counts
+						allocs := allocsPerRun(2, func() { // once more, before it counts
 							for range each {
 								if err := r.opt.Step(grads, hvp); err != nil {
 									failed = err

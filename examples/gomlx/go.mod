@@ -3,14 +3,16 @@ module github.com/adahessian-go/adahessian/examples/gomlx
 go 1.26.5
 
 require (
-	github.com/adahessian-go/adahessian v0.0.0
+	github.com/adahessian-go/adahessian/contrib/gomlx v0.1.0
 	github.com/adahessian-go/adahessian/examples/digits v0.0.0-00010101000000-000000000000
 	github.com/gomlx/compute v0.1.3
 	github.com/gomlx/gomlx v0.28.2
 )
 
 require (
+	github.com/adahessian-go/adahessian v0.1.0 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
+	github.com/google/uuid v1.6.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	golang.org/x/exp v0.0.0-20260410095643-746e56fc9e2f // indirect
@@ -20,5 +22,6 @@ require (
 
 replace (
 	github.com/adahessian-go/adahessian => ../..
+	github.com/adahessian-go/adahessian/contrib/gomlx => ../../contrib/gomlx
 	github.com/adahessian-go/adahessian/examples/digits => ../digits
 )

@@ -7,8 +7,8 @@ import (
 )
 
 // reader is a softmax regression, logits = W x + b. Its weights are one vector,
-// W in rows and then b, filled up with zeros to a length that the numbers of
-// ranks and the blocks divide.
+// W in rows and then b, filled up with zeros to whole blocks, of which 2 and 4 ranks
+// have as many each.
 const (
 	used   = digits.Classes * (digits.Pixels + 1)
 	block  = 4                     // elements that share a curvature

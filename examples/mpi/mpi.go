@@ -20,7 +20,7 @@ import (
 // the thread that started MPI.
 type comm struct {
 	rank, size int
-	sent       int64 // bytes that this rank has handed over to Allreduce and Allgather
+	sent       int64 // bytes that this rank has handed over to Allreduce and Allgatherv
 }
 
 // start joins the job that mpirun has started; without mpirun it is a job of
@@ -85,13 +85,21 @@ func (c *comm) allreduce(x []float64) error {
 	return check("Allreduce", C.MPI_Allreduce(pointer(in), pointer(x), n, C.f64(), C.sum(), C.world()))
 }
 
-// allgather fills all with every rank's part, in the order of the ranks. Every
-// part has the same length.
-func (c *comm) allgather(all, part []float64) error {
-	n, err := count("Allgather", part)
+// allgather fills all with every rank's part, in the order of the ranks. Rank r has
+// the elements from starts[r] to starts[r+1].
+func (c *comm) allgather(all, part []float64, starts []int) error {
+	n, err := count("Allgatherv", part)
 	if err != nil {
 		return err
 	}
+	if _, err := count("Allgatherv", all); err != nil {
+		return err
+	}
+	counts, displacements := make([]C.int, c.size), make([]C.int, c.size)
+	for r := range counts {
+		counts[r], displacements[r] = C.int(starts[r+1]-starts[r]), C.int(starts[r])
+	}
 	c.sent += int64(8 * len(part))
-	return check("Allgather", C.MPI_Allgather(pointer(part), n, C.f64(), pointer(all), n, C.f64(), C.world()))
+	return check("Allgatherv", C.MPI_Allgatherv(pointer(part), n, C.f64(),
+		pointer(all), &counts[0], &displacements[0], C.f64(), C.world()))
 }

@@ -118,7 +118,7 @@ func TestRanks(t *testing.T) {
 	for _, x := range want {
 		largest = max(largest, math.Abs(x))
 	}
-	for _, ranks := range []int{1, 2, 4} {
+	for _, ranks := range []int{1, 2, 3, 4} {
 		if !equal(train(t, ranks), want) {
 			t.Errorf("%d ranks, fixed order: not the bits of one process", ranks)
 		}
@@ -147,8 +147,8 @@ func TestDeath(t *testing.T) {
 			t.Errorf("%s: error %v, want one that says %q:\n%s", how.flag, err, how.says, out)
 		}
 		latest, err := os.ReadFile(filepath.Join(dir, "latest"))
-		if err != nil || string(bytes.TrimSpace(latest)) != "20" {
-			t.Fatalf("%s: latest saved step %q (%v), want 20", how.flag, latest, err)
+		if err != nil || string(bytes.TrimSpace(latest)) != "20 4" {
+			t.Fatalf("%s: latest saved step %q (%v), want 20 of 4 ranks", how.flag, latest, err)
 		}
 		// What a save leaves that one rank has finished and another has not.
 		for _, name := range []string{"step30-rank0of4", "step30-rank1of4.new"} {
@@ -156,12 +156,54 @@ func TestDeath(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if !equal(train(t, 4, "-dir", dir), want) {
-			t.Errorf("%s: the resumed job has other bits than one without interruption", how.flag)
+		for _, ranks := range []int{4, 3, 1} {
+			// Each goes on from step 20, which 4 ranks have saved.
+			copied := t.TempDir()
+			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+				t.Fatal(err)
+			}
+			if !equal(train(t, ranks, "-dir", copied), want) {
+				t.Errorf("%s, then %d ranks: the resumed job has other bits than one without interruption", how.flag, ranks)
+			}
 		}
-		if out, err := job(t, 2, "-dir", dir); err == nil || !strings.Contains(out, "another number of ranks") {
-			t.Errorf("%s: 2 ranks took the state of 4 (%v):\n%s", how.flag, err, out)
+	}
+}
+
+// TestResharding goes from 4 ranks to 3 and 1 and back, each from what the one before
+// has saved. A rank's file that is missing or damaged ends the job with an error.
+func TestResharding(t *testing.T) {
+	want := alone(t, 50)
+	dir := t.TempDir()
+	for i, ranks := range []int{4, 3, 1, 2} {
+		if out, err := job(t, ranks, "-dir", dir, "-steps", fmt.Sprint(10*(i+1))); err != nil || !strings.Contains(out, fmt.Sprintf("from step %d to %d", 10*i, 10*i+10)) {
+			t.Fatalf("%d ranks: %v\n%s", ranks, err, out)
 		}
+	}
+	damaged := t.TempDir()
+	if err := os.CopyFS(damaged, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if !equal(train(t, 4, "-dir", dir), want) {
+		t.Error("after 4, 3, 1, 2 and 4 ranks the weights have other bits than those of one process")
+	}
+
+	name := filepath.Join(damaged, "step40-rank1of2")
+	good, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good[len(good)-1] ^= 1
+	if err := os.WriteFile(name, good, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := job(t, 3, "-dir", damaged); err == nil || !strings.Contains(out, "states[1]") || !strings.Contains(out, "the state is damaged") {
+		t.Errorf("a damaged file (%v):\n%s", err, out)
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := job(t, 3, "-dir", damaged); err == nil || !strings.Contains(out, "no such file") {
+		t.Errorf("a missing file (%v):\n%s", err, out)
 	}
 }
 

@@ -5,11 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/adahessian-go/adahessian"
 	"github.com/adahessian-go/adahessian/examples/digits"
@@ -24,6 +23,7 @@ type worker struct {
 	batch int
 
 	theta  []float64 // the whole of it
+	starts []int     // of the ranges that the ranks step, and the end of the last
 	lo, hi int       // the range that this rank steps
 	opt    *adahessian.Optimizer[float64]
 	seed   uint64
@@ -38,15 +38,17 @@ type worker struct {
 const resultLen = 2*length + 1
 
 func newWorker(c *comm, fixed bool, set digits.Set[float64], batch int) (*worker, error) {
-	if parts%c.size != 0 || batch%parts != 0 {
-		return nil, fmt.Errorf("%d ranks and batches of %d images, want a number of ranks that divides %d and batches in %d parts", c.size, batch, parts, parts)
+	if c.size > parts || batch%parts != 0 {
+		return nil, fmt.Errorf("%d ranks and batches of %d images, want at most %d ranks and batches in as many parts", c.size, batch, parts)
 	}
 	w := &worker{comm: c, fixed: fixed, set: set, batch: batch, seed: 1,
 		theta: make([]float64, length), z: make([]float64, length),
 		result: make([]float64, resultLen), all: make([]float64, parts*resultLen)}
-	share := length / c.size
-	w.lo, w.hi = c.rank*share, (c.rank+1)*share
-	layout, err := adahessian.Flat(share, block)
+	for _, b := range c.split(length / block) {
+		w.starts = append(w.starts, b*block) // between blocks
+	}
+	w.lo, w.hi = w.starts[c.rank], w.starts[c.rank+1]
+	layout, err := adahessian.Flat(w.hi-w.lo, block)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +58,15 @@ func newWorker(c *comm, fixed bool, set digits.Set[float64], batch int) (*worker
 	w.opt, err = adahessian.New(opts, adahessian.Param[float64]{
 		Name: "weights", Value: w.theta[w.lo:w.hi], Layout: layout, Offset: uint64(w.lo)})
 	return w, err
+}
+
+// split divides n things among the ranks, as evenly as it can be. It returns where the
+// share of each begins, and the end of the last.
+func (c *comm) split(n int) (starts []int) {
+	for r := range c.size + 1 {
+		starts = append(starts, r*n/c.size)
+	}
+	return starts
 }
 
 // hvp computes the result of the whole batch on all ranks, and gives the
@@ -81,7 +92,8 @@ func (w *worker) hvp(hz, z [][]float64) error {
 // reduce sets result to the sums over the batch. Each rank computes its parts
 // of it, with the same z.
 func (w *worker) reduce() error {
-	mine := parts / w.size
+	shares := w.split(parts)
+	first, mine := shares[w.rank], shares[w.rank+1]-shares[w.rank]
 	size := w.batch / parts
 	own := w.all[:mine*resultLen]
 	if w.fixed {
@@ -90,13 +102,16 @@ func (w *worker) reduce() error {
 	clear(own)
 	for i := range mine {
 		r := own[i*resultLen:][:resultLen]
-		from := (w.rank*mine + i) * size
+		from := (first + i) * size
 		r[2*length] = sums(w.theta, w.z, r[:length], r[length:2*length], w.now.Slice(from, from+size))
 	}
 	clear(w.result)
 	if w.fixed {
 		// Every rank adds up all parts in their order, whoever made them.
-		if err := w.allgather(w.all, own); err != nil {
+		for r := range shares {
+			shares[r] *= resultLen
+		}
+		if err := w.allgather(w.all, own, shares); err != nil {
 			return err
 		}
 		own = w.all
@@ -122,15 +137,15 @@ func (w *worker) step() (float64, error) {
 		return 0, err
 	}
 	loss := w.result[2*length]
-	return loss, w.allgather(w.theta, append([]float64(nil), w.theta[w.lo:w.hi]...))
+	return loss, w.allgather(w.theta, append([]float64(nil), w.theta[w.lo:w.hi]...), w.starts)
 }
 
 // save writes each rank's state and weights, and then, when all ranks have,
-// that this is the latest step: a job that dies in between goes on from the
+// that this is the latest step, and of how many: a job that dies in between goes on from the
 // one before.
 func (w *worker) save(dir string) error {
 	step := w.opt.Steps()
-	if err := w.write(w.file(dir, step)); err != nil {
+	if err := w.write(file(dir, step, w.rank, w.size)); err != nil {
 		return err
 	}
 	if err := w.allreduce([]float64{1}); err != nil { // all are here
@@ -140,13 +155,14 @@ func (w *worker) save(dir string) error {
 		return nil
 	}
 	return replace(filepath.Join(dir, "latest"), func(f *os.File) error {
-		_, err := fmt.Fprintln(f, step)
+		_, err := fmt.Fprintln(f, step, w.size)
 		return err
 	})
 }
 
-func (w *worker) file(dir string, step uint64) string {
-	return filepath.Join(dir, fmt.Sprintf("step%d-rank%dof%d", step, w.rank, w.size))
+// file is what one of so many ranks has saved.
+func file(dir string, step uint64, rank, size int) string {
+	return filepath.Join(dir, fmt.Sprintf("step%d-rank%dof%d", step, rank, size))
 }
 
 func (w *worker) write(name string) error {
@@ -187,7 +203,9 @@ func replace(name string, write func(*os.File) error) error {
 	return dir.Sync()
 }
 
-// resume goes on from the latest saved state, if there is one.
+// resume goes on from the latest saved state, if there is one, whatever the number
+// of ranks that saved it: every rank reads the files of all, and takes of the state
+// what is its own.
 func (w *worker) resume(dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, "latest"))
 	if os.IsNotExist(err) {
@@ -196,19 +214,23 @@ func (w *worker) resume(dir string) error {
 	if err != nil {
 		return err
 	}
-	step, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil {
-		return err
+	var step uint64
+	var size int
+	if _, err := fmt.Sscan(string(text), &step, &size); err != nil {
+		return fmt.Errorf("latest: %w", err)
 	}
-	f, err := os.Open(w.file(dir, step))
-	if err != nil {
-		return fmt.Errorf("the state was saved by another number of ranks? %w", err)
+	var states []io.Reader
+	for rank := range size {
+		f, err := os.Open(file(dir, step, rank, size))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }()
+		r := bufio.NewReader(f)
+		if err := binary.Read(r, binary.LittleEndian, w.theta); err != nil { // the same in all
+			return err
+		}
+		states = append(states, r)
 	}
-	defer f.Close()
-	r := bufio.NewReader(f)
-	if err := binary.Read(r, binary.LittleEndian, w.theta); err != nil {
-		return err
-	}
-	_, err = w.opt.ReadFrom(r)
-	return err
+	return w.opt.ReadShards(states...)
 }

@@ -25,7 +25,6 @@ type Tensor struct {
 	Param  string
 	Shape  []int
 	Layout adahessian.Layout // as it was given; zero: Elementwise
-	Offset uint64            // as it was given; 0: directly after the one before
 }
 
 // complete returns the tensors with the layouts that the zero ones stand for. Two of
@@ -53,9 +52,9 @@ func complete(tensors []Tensor) ([]Tensor, error) {
 	return tensors, nil
 }
 
-// Export returns a safetensors file of the moments and the number of steps. The
-// second moment is expanded: an element has the value of its block. tensors are all
-// that opt was made with, in its order.
+// Export returns a safetensors file of the moments and the number of steps, which
+// every parameter has made. The second moment is expanded: an element has the value
+// of its block. tensors are all that opt was made with, in its order.
 func Export[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) ([]byte, error) {
 	tensors, err := complete(tensors)
 	if err != nil {
@@ -84,14 +83,14 @@ func Export[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) 
 }
 
 // Import sets the moments and the number of steps to those of a safetensors
-// file. opts and tensors are what opt was made with. On an error opt is as it
+// file. tensors are the parameters that opt was made with. On an error opt is as it
 // was.
 //
 // The values of a block must all be the same: a file of an optimizer that
 // averaged over other axes is an error. With UpdateEach > 1 the step must be
 // one before which a refresh is due, since the file does not have the curvature
 // in between.
-func Import[T adahessian.Float](opt *adahessian.Optimizer[T], opts adahessian.Options, tensors []Tensor, data []byte) error {
+func Import[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor, data []byte) error {
 	tensors, err := complete(tensors)
 	if err != nil {
 		return err
@@ -104,16 +103,17 @@ func Import[T adahessian.Float](opt *adahessian.Optimizer[T], opts adahessian.Op
 	if err != nil {
 		return err
 	}
-	if each := uint64(opts.UpdateEach); steps%each != 0 {
-		return fmt.Errorf("step %d is in the middle of %d that share a curvature", steps, each)
-	}
-	var moments []moment[T]
-	for _, t := range tensors {
-		m, err := read[T](file, t.Param+"."+firstMoment, t.Shape)
+	type moments struct{ m, v []T }
+	var read []moments
+	for i, t := range tensors {
+		if m, v := opt.State(i); t.Layout.Len() != len(m) || t.Layout.Blocks() != len(v) {
+			return fmt.Errorf("%s: Layout %+v, and the optimizer has %d elements in %d blocks", t.Param, t.Layout, len(m), len(v))
+		}
+		m, err := readTensor[T](file, t.Param+"."+firstMoment, t.Shape)
 		if err != nil {
 			return err
 		}
-		expanded, err := read[T](file, t.Param+"."+secondMoment, t.Shape)
+		expanded, err := readTensor[T](file, t.Param+"."+secondMoment, t.Shape)
 		if err != nil {
 			return err
 		}
@@ -126,9 +126,17 @@ func Import[T adahessian.Float](opt *adahessian.Optimizer[T], opts adahessian.Op
 			}
 			v[b], seen[b] = x, true
 		}
-		moments = append(moments, moment[T]{m, v})
+		read = append(read, moments{m, v})
 	}
-	return opt.UnmarshalBinary(encodeState(opts, tensors, steps, moments))
+	if err := opt.SetSteps(steps); err != nil { // before anything changes
+		return err
+	}
+	for i, x := range read {
+		m, v := opt.State(i)
+		copy(m, x.m)
+		copy(v, x.v)
+	}
+	return nil
 }
 
 // blockOf returns the block of an element.
@@ -145,7 +153,7 @@ func newView[T adahessian.Float](shape []int, x []T) (safetensors.TensorView, er
 	return safetensors.NewTensorView(dtype[T](), dims(shape), b.Bytes())
 }
 
-func read[T adahessian.Float](file safetensors.SafeTensors, name string, shape []int) ([]T, error) {
+func readTensor[T adahessian.Float](file safetensors.SafeTensors, name string, shape []int) ([]T, error) {
 	view, ok := file.Tensor(name)
 	if !ok {
 		return nil, fmt.Errorf("no tensor %s", name)

@@ -60,7 +60,7 @@ func run(path string) error {
 	if data, err = os.ReadFile(path); err != nil {
 		return err
 	}
-	if err := Import(second.opt, second.opts, second.tensors, data); err != nil {
+	if err := Import(second.opt, second.tensors, data); err != nil {
 		return err
 	}
 	if err := first.train(5); err != nil {
@@ -80,7 +80,6 @@ func run(path string) error {
 
 // model is a convolution's kernel, averaged over its axes, and a bias.
 type model struct {
-	opts    adahessian.Options
 	params  []adahessian.Param[float32]
 	tensors []Tensor
 	opt     *adahessian.Optimizer[float32]
@@ -92,7 +91,7 @@ func newModel() (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &model{opts: adahessian.DefaultOptions()}
+	m := &model{}
 	m.params = []adahessian.Param[float32]{
 		{Name: "conv.weight", Value: make([]float32, layout.Len()), Layout: layout},
 		{Name: "conv.bias", Value: make([]float32, 4), Layout: adahessian.Elementwise(4)},
@@ -103,7 +102,7 @@ func newModel() (*model, error) {
 		}
 	}
 	m.tensors = []Tensor{{Param: "conv.weight", Shape: shape, Layout: layout}, {Param: "conv.bias", Shape: []int{4}, Layout: adahessian.Elementwise(4)}}
-	m.opt, err = adahessian.New(m.opts, m.params...)
+	m.opt, err = adahessian.New(adahessian.DefaultOptions(), m.params...)
 	return m, err
 }
 

@@ -22,8 +22,7 @@ func (l *inputLayer) rBackward(n int) {
 // element to element.
 type squares struct {
 	*batch
-	in     *signal[float64]
-	losses []float64
+	in *signal[float64]
 }
 
 func (l *squares) weight(i int) float64 { return float64(i%7+1) / float64(l.rows()) }

@@ -1,8 +1,7 @@
 package lm
 
-// linear is y = x Wᵀ, or y += x Wᵀ on a residual stream. It has no bias: the
-// layers behind it add one where it is not the same as the bias of a layer norm
-// before it.
+// linear is y = x Wᵀ, or y += x Wᵀ onto a residual stream. A bias, where there is
+// one, belongs to the layer behind, which adds it in its own pass.
 type linear[T Float] struct {
 	*batch
 	in, out *signal[T]

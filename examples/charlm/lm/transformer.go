@@ -88,9 +88,9 @@ func (t *builder[T]) parameter(name string, deviation float64, shape ...int) *Pa
 // makes of them, which has outer channels, and a product back onto the stream,
 // whose deviation is the given one.
 func (t *builder[T]) branch(name string, inner, outer int, deviation float64, inside func(in, out *signal[T]) layer) {
-	// The stream is one matrix, and so are its tangents: what a layer norm sees
-	// of it, the norm keeps. The gradients of all its states are kept, for the
-	// tangents of the products in front of them.
+	// All states of the stream share one matrix, and so do their tangents: a
+	// layer norm keeps what it needs. Each state has its own gradient, which
+	// the tangents of the product in front of it need.
 	behind := *t.stream
 	behind.d = newMatrix[T](t.stream.d.rows, t.stream.d.cols)
 
