@@ -254,7 +254,7 @@ func (o *ordeal[T]) moveToGradient(h *host[T], k, j int) {
 		o.Fatal(err)
 	}
 	before.require(o.T, h.opt)
-	o.faults++
+	o.aliased++
 }
 
 // badAdd tries to add a parameter that cannot be, behind one that can.

@@ -112,7 +112,7 @@ type tally struct {
 	parallel, shards                                                int // of the steps
 	skipped, waited                                                 int // parameters, in a step
 	moved, added, periods, resharded                                int
-	allNil, badRebinds, badAdds, badShards                          int
+	allNil, badRebinds, aliased, badAdds, badShards                 int
 	bits                                                            uint64
 }
 
@@ -120,15 +120,15 @@ func (n tally) String() string {
 	return fmt.Sprintf("%d runs, %d steps (%d on several goroutines, %d in shards), %d Hessian refreshes, %d faults injected, "+
 		"%d configurations refused, %d states saved and %d loaded, %d damaged ones refused, "+
 		"%d parameters skipped and %d waiting, %d moved and %d added, %d periods set, %d states read by other shardings, "+
-		"%d steps without a gradient, %d Rebinds, %d Adds and %d ReadShards refused, %d bits compared",
+		"%d steps without a gradient, %d Rebinds, %d gradients in moved parameters, %d Adds and %d ReadShards refused, %d bits compared",
 		n.runs, n.steps, n.parallel, n.shards, n.refreshes, n.faults, n.refused, n.saved, n.loaded, n.damaged,
-		n.skipped, n.waited, n.moved, n.added, n.periods, n.resharded, n.allNil, n.badRebinds, n.badAdds, n.badShards, n.bits)
+		n.skipped, n.waited, n.moved, n.added, n.periods, n.resharded, n.allNil, n.badRebinds, n.aliased, n.badAdds, n.badShards, n.bits)
 }
 
 // everything reports whether something of each kind has happened.
 func (n tally) everything() bool {
 	return !slices.Contains([]int{n.faults, n.refused, n.loaded, n.damaged, n.parallel, n.shards, n.skipped, n.waited,
-		n.moved, n.added, n.periods, n.resharded, n.allNil, n.badRebinds, n.badAdds, n.badShards}, 0)
+		n.moved, n.added, n.periods, n.resharded, n.allNil, n.badRebinds, n.aliased, n.badAdds, n.badShards}, 0)
 }
 
 // choices makes decisions out of bytes: where none is left, the first of each.
@@ -672,7 +672,7 @@ func (o *ordeal[T]) fault(h *host[T]) {
 			}
 		}
 	}
-	good := h.hvp(o.problem, grads, way)
+	good, none := h.hvp(o.problem, grads, way), false
 	hvp, undo := good, func() {}
 	bad := oneOf(o.choices, T(nan), T(inf), T(-inf))
 	var want error
@@ -685,8 +685,7 @@ func (o *ordeal[T]) fault(h *host[T]) {
 			return
 		}
 		clear(grads)
-		want = ErrShape
-		o.allNil++
+		none, want = true, ErrShape
 	case kind >= 6 && !h.opt.NeedsHessian():
 		return
 	case kind == 6:
@@ -744,6 +743,9 @@ func (o *ordeal[T]) fault(h *host[T]) {
 	}
 	before.require(o.T, h.opt)
 	o.faults++
+	if none {
+		o.allNil++
+	}
 }
 
 // stepOrPanic is Step; what it panics with, an error, is an error too.
