@@ -13,7 +13,7 @@ EMULATED = $(addprefix test-,s390x ppc64 ppc64le arm loong64 riscv64)
 
 LEG = bash .ci/leg
 
-.PHONY: help alone together legs asm bench ci tools test-neon test-emulated $(ALONE) $(TOGETHER)
+.PHONY: help alone together legs asm bench ci tools test-neon test-emulated test-asan $(ALONE) $(TOGETHER)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[^\t].*:.*## / { sub(/^\$$\(EMULATED\)/, "$(firstword $(EMULATED))", $$1); printf "%-17s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ test-long: ## every combination, with every instruction set that the processor h
 
 test-race: ## with the race detector
 	@$(LEG) tests -race -short
+
+test-asan: ## with AddressSanitizer, without assembly; the gate leaves it out, since it takes ten minutes
+	@$(LEG) tests -asan -short
 
 test-purego: ## without assembly
 	@$(LEG) tests -long -tags purego

@@ -19,15 +19,24 @@ func forFloats(t *testing.T, f32, f64, named func(t *testing.T)) {
 	t.Run("weight", named)
 }
 
-// allocsPerRun is testing.AllocsPerRun, except in a program that was built with -asan
-// or -msan: that moves variables to the heap, so the allocations are not counted.
+// allocsPerRun is testing.AllocsPerRun, where Allocations is true, and otherwise 0.
 func allocsPerRun(runs int, f func()) float64 {
 	allocs := testing.AllocsPerRun(runs, f)
-	if with := sanitizer(); with != "" {
-		leave("counts of allocations", "without "+with)
+	if !Allocations() {
 		return 0
 	}
 	return allocs
+}
+
+// Allocations reports whether allocations are the package's own, and otherwise notes
+// that they are not counted: in a program that was built with -asan or -msan variables
+// are moved to the heap. It is for the tests outside of the package too.
+func Allocations() bool {
+	with := sanitizer()
+	if with != "" {
+		leave("counts of allocations", "without "+with)
+	}
+	return with == ""
 }
 
 // sanitizer returns the flag with which the program was built, if it was.
@@ -80,6 +89,8 @@ func requireError(t *testing.T, err, sentinel error, words ...string) {
 // snapshot is what a failed Step leaves as it is.
 type snapshot[T Float] struct {
 	theta, m, v, d   [][]T
+	own              []uint64 // steps
+	curved           []bool
 	steps, refreshes uint64
 	due              bool
 }
@@ -92,6 +103,7 @@ func takeSnapshot[T Float](o *Optimizer[T]) snapshot[T] {
 		s.m = append(s.m, append([]T(nil), t.m...))
 		s.v = append(s.v, append([]T(nil), t.v...))
 		s.d = append(s.d, append([]T(nil), t.d...))
+		s.own, s.curved = append(s.own, o.stepsOf(i)), append(s.curved, t.curved)
 	}
 	return s
 }
@@ -105,8 +117,14 @@ func (s snapshot[T]) require(t *testing.T, o *Optimizer[T]) {
 	if o.refreshes != s.refreshes {
 		t.Fatalf("%d refreshes drawn, want %d", o.refreshes, s.refreshes)
 	}
+	if len(o.tensors) != len(s.theta) {
+		t.Fatalf("%d parameters, want %d", len(o.tensors), len(s.theta))
+	}
 	for i := range o.tensors {
 		x := &o.tensors[i]
+		if o.stepsOf(i) != s.own[i] || x.curved != s.curved[i] {
+			t.Fatalf("parameter %d: %d steps, curvature kept: %v, want %d, %v", i, o.stepsOf(i), x.curved, s.own[i], s.curved[i])
+		}
 		requireSame(t, x.value, s.theta[i], "parameter %d: θ", i)
 		requireSame(t, x.m, s.m[i], "parameter %d: m", i)
 		requireSame(t, x.v, s.v[i], "parameter %d: v", i)

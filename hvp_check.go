@@ -77,7 +77,7 @@ import (
 // product: its finite differences can agree with each other and still count
 // the kinks as curvature.
 //
-// docs/reliability.md of the repository has what CheckHVP says of some ten
+// docs/reliability.md of the repository has what CheckHVP says of thirty
 // thousand right and wrong products.
 //
 // # Errors and cost

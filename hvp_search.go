@@ -24,7 +24,8 @@ func stepFactor(level int) float64 { return math.Ldexp(1, level) }
 // levelOf returns the level whose step is nearest below a displacement, of
 // parameters near 0.
 func levelOf[T Float](displacement float64) int {
-	return int(math.Floor(math.Log2(displacement / precisionOf[T]().step)))
+	_, exponent := math.Frexp(displacement / precisionOf[T]().step) // of a fraction in [½, 1)
+	return exponent - 1
 }
 
 // roundings is how many units in the last place a gradient is granted at least.

@@ -16,6 +16,7 @@ type stepModel[T Float] struct {
 	opts             Options
 	tensors          []tensorModel[T]
 	steps, refreshes uint64
+	age              int // steps from the present curvature on; 0: there is none
 }
 
 // tensorModel is a Param with its state, one value for each element.
@@ -23,13 +24,25 @@ type tensorModel[T Float] struct {
 	layout         Layout
 	hyper          *Hyper // nil: the model's
 	offset         uint64
+	steps          uint64 // of its own
+	curved         bool   // d may be used again
 	theta, m, v, d []T
 }
 
 // newModel makes a model of the parameters, with values of its own.
 func newModel[T Float](opts Options, params []Param[T]) *stepModel[T] {
 	mo := &stepModel[T]{opts: opts}
+	mo.add(params)
+	return mo
+}
+
+// add is Optimizer.Add.
+func (mo *stepModel[T]) add(params []Param[T]) {
 	next := uint64(0)
+	if n := len(mo.tensors); n > 0 {
+		last := &mo.tensors[n-1]
+		next = last.offset + uint64(len(last.theta))
+	}
 	for _, p := range params {
 		n := len(p.Value)
 		t := tensorModel[T]{layout: p.Layout, hyper: p.Hyper, offset: p.Offset}
@@ -43,27 +56,50 @@ func newModel[T Float](opts Options, params []Param[T]) *stepModel[T] {
 		next = t.offset + uint64(n)
 		mo.tensors = append(mo.tensors, t)
 	}
-	return mo
+}
+
+// due is Optimizer.NeedsHessian.
+func (mo *stepModel[T]) due() bool { return mo.age == 0 || mo.age >= mo.opts.UpdateEach }
+
+// setUpdateEach is Optimizer.SetUpdateEach.
+func (mo *stepModel[T]) setUpdateEach(n int) {
+	if mo.due() {
+		mo.age = 0
+	}
+	if (n > 1) != (mo.opts.UpdateEach > 1) { // no curvature has been kept, or none will be
+		for i := range mo.tensors {
+			mo.tensors[i].curved = false
+			clear(mo.tensors[i].d)
+		}
+	}
+	mo.opts.UpdateEach = n
 }
 
 // step is Optimizer.Step for calls without a fault.
 func (mo *stepModel[T]) step(grads [][]T, hvp HVP[T]) {
-	if mo.steps%uint64(mo.opts.UpdateEach) == 0 {
-		mo.refresh(hvp)
+	due := mo.due()
+	if due {
+		mo.refresh(grads, hvp)
+		mo.age = 0
 	}
 	mo.steps++
+	mo.age++
 	for i := range mo.tensors {
 		t := &mo.tensors[i]
+		if grads[i] == nil || !due && !t.curved {
+			continue
+		}
+		t.steps++
 		h := t.hyper
 		if h == nil {
 			h = &mo.opts.Hyper
 		}
-		t.step(grads[i], h, mo.steps)
+		t.step(grads[i], h, t.steps)
 	}
 }
 
-// refresh sets every d from new probes.
-func (mo *stepModel[T]) refresh(hvp HVP[T]) {
+// refresh sets d from new probes, of the tensors that have a gradient.
+func (mo *stepModel[T]) refresh(grads [][]T, hvp HVP[T]) {
 	samples := mo.opts.Samples
 	sum := mo.zeros()
 	for probe := range samples {
@@ -89,7 +125,10 @@ func (mo *stepModel[T]) refresh(hvp HVP[T]) {
 	}
 	mo.refreshes++
 	for i := range mo.tensors {
-		mo.tensors[i].average(sum[i], samples)
+		if t := &mo.tensors[i]; grads[i] != nil {
+			t.average(sum[i], samples)
+			t.curved = mo.opts.UpdateEach > 1
+		}
 	}
 }
 
@@ -239,10 +278,16 @@ type problem[T Float] struct {
 
 // newProblem makes a problem for the values theta, which it keeps.
 func newProblem[T Float](theta [][]T) *problem[T] {
-	p := &problem[T]{theta: theta}
-	for i, x := range theta {
+	p := &problem[T]{}
+	p.add(theta)
+	return p
+}
+
+// add appends values to the problem's.
+func (p *problem[T]) add(theta [][]T) {
+	for _, x := range theta {
 		n := len(x)
-		r := rand.New(rand.NewPCG(3, uint64(i)))
+		r := rand.New(rand.NewPCG(3, uint64(len(p.theta))))
 		a, b, c := make([]T, n), make([]T, n), make([]T, n)
 		for e := range n {
 			a[e], b[e], c[e] = T(math.Abs(r.NormFloat64())), T(r.NormFloat64()/2), T(r.NormFloat64())
@@ -259,9 +304,8 @@ func newProblem[T Float](theta [][]T) *problem[T] {
 			}
 		}
 		p.a, p.b, p.c = append(p.a, a), append(p.b, b), append(p.c, c)
-		p.grads = append(p.grads, make([]T, n))
+		p.theta, p.grads = append(p.theta, x), append(p.grads, make([]T, n))
 	}
-	return p
 }
 
 // gradients sets grads at the present values.
@@ -360,7 +404,7 @@ func newTrial[T Float](t *testing.T, opts Options, params ...Param[T]) trial[T] 
 // step makes a step of both and compares all that they hold.
 func (tr trial[T]) step(t *testing.T) {
 	t.Helper()
-	due := tr.ref.steps%uint64(tr.ref.opts.UpdateEach) == 0
+	due := tr.ref.due()
 	if tr.opt.NeedsHessian() != due {
 		t.Fatalf("after %d steps NeedsHessian is %v, want %v", tr.ref.steps, !due, due)
 	}

@@ -71,16 +71,22 @@ func TestSoak(t *testing.T) {
 
 // An ordeal drives optimizers through anything that may happen to them: all
 // configurations, tensors in one piece and in shards on several optimizers,
-// other numbers of workers and instruction sets on the way, faults of every
-// kind, and states that are saved, damaged and loaded. A model, which is never
-// told of all that, says what the bits are after every step.
+// other numbers of workers and instruction sets on the way, gradients that are
+// missing, tensors that move and tensors that come late, faults of every kind, and
+// states that are saved, damaged, loaded, and read by other shardings. A model, which
+// is told of the gradients, the new tensors and the hyperparameters alone, says what
+// the bits are after every step.
 type ordeal[T Float] struct {
 	*testing.T
 	*choices
 	*tally
 
-	opts  Options
-	hosts []*host[T]
+	opts    Options
+	hosts   []*host[T]
+	sharded bool     // tensors are cut, so each has an Offset
+	groups  []*Hyper // for the tensors to choose from
+	whole   []Param[T]
+	used    []indexRange // of each tensor
 
 	*problem[T] // of all tensors, whole
 	ref         *stepModel[T]
@@ -97,22 +103,32 @@ type host[T Float] struct {
 // shard is a range of a tensor's slices along its outermost axis.
 type shard struct{ tensor, lo, hi int }
 
+// indexRange is a range of global indices.
+type indexRange struct{ start, n uint64 }
+
 // tally is what ordeals have gone through.
 type tally struct {
 	runs, refused, steps, refreshes, faults, saved, loaded, damaged int
-	parallel, sharded                                               int // of the steps
+	parallel, shards                                                int // of the steps
+	skipped, waited                                                 int // parameters, in a step
+	moved, added, periods, resharded                                int
+	allNil, badRebinds, badAdds, badShards                          int
 	bits                                                            uint64
 }
 
 func (n tally) String() string {
 	return fmt.Sprintf("%d runs, %d steps (%d on several goroutines, %d in shards), %d Hessian refreshes, %d faults injected, "+
-		"%d configurations refused, %d states saved and %d loaded, %d damaged ones refused, %d bits compared",
-		n.runs, n.steps, n.parallel, n.sharded, n.refreshes, n.faults, n.refused, n.saved, n.loaded, n.damaged, n.bits)
+		"%d configurations refused, %d states saved and %d loaded, %d damaged ones refused, "+
+		"%d parameters skipped and %d waiting, %d moved and %d added, %d periods set, %d states read by other shardings, "+
+		"%d steps without a gradient, %d Rebinds, %d Adds and %d ReadShards refused, %d bits compared",
+		n.runs, n.steps, n.parallel, n.shards, n.refreshes, n.faults, n.refused, n.saved, n.loaded, n.damaged,
+		n.skipped, n.waited, n.moved, n.added, n.periods, n.resharded, n.allNil, n.badRebinds, n.badAdds, n.badShards, n.bits)
 }
 
 // everything reports whether something of each kind has happened.
 func (n tally) everything() bool {
-	return n.faults > 0 && n.refused > 0 && n.loaded > 0 && n.damaged > 0 && n.parallel > 0 && n.sharded > 0
+	return !slices.Contains([]int{n.faults, n.refused, n.loaded, n.damaged, n.parallel, n.shards, n.skipped, n.waited,
+		n.moved, n.added, n.periods, n.resharded, n.allNil, n.badRebinds, n.badAdds, n.badShards}, 0)
 }
 
 // choices makes decisions out of bytes: where none is left, the first of each.
@@ -157,15 +173,19 @@ func newOrdeal[T Float](t *testing.T, c *choices, n *tally) *ordeal[T] {
 		Hyper: o.hyper(), Samples: 1 + o.pick(3), UpdateEach: 1 + o.pick(4), Seed: o.word(8),
 		Workers: o.pick(4), SkipFiniteCheck: false,
 	}
-	sharded := o.pick(3) == 2
-	params := withValues(o.params(sharded))
-	o.ref = newModel(o.opts, params)
-	var theta [][]T
-	for _, x := range o.ref.tensors {
-		theta = append(theta, x.theta)
+	o.sharded = o.pick(3) == 2
+	for range o.pick(3) {
+		h := o.hyper()
+		o.groups = append(o.groups, &h)
 	}
-	o.problem, o.refProblem = newProblem(valuesOf(params)), newProblem(theta)
-	o.split(params, sharded)
+	o.groups = append(o.groups, nil)
+	hosts := 1
+	o.problem, o.refProblem, o.ref = newProblem[T](nil), newProblem[T](nil), newModel[T](o.opts, nil)
+	params := o.join(1 + o.pick(6))
+	if o.sharded {
+		hosts += o.pick(3)
+	}
+	o.hosts = o.split(params, makeHosts[T](hosts))
 	for _, h := range o.hosts {
 		o.refuse(h)
 		h.opt = o.newOptimizer(h)
@@ -182,30 +202,31 @@ func (o *ordeal[T]) hyper() Hyper {
 	}
 }
 
+// join makes tensors, of which it tells the problems and the model.
+func (o *ordeal[T]) join(count int) []Param[T] {
+	params := withValues(o.params(count))
+	before := len(o.ref.tensors)
+	o.ref.add(params)
+	for i, x := range o.ref.tensors[before:] {
+		o.refProblem.add([][]T{x.theta})
+		o.problem.add([][]T{params[i].Value})
+	}
+	o.whole = append(o.whole, params...)
+	return params
+}
+
 // params chooses tensors. Those that will be cut have an Offset.
-func (o *ordeal[T]) params(sharded bool) (params []Param[T]) {
-	var groups []*Hyper
-	for range o.pick(3) {
-		h := o.hyper()
-		groups = append(groups, &h)
-	}
-	groups = append(groups, nil)
-	next := uint64(1) // index; one that is not 0 can be given as an Offset
-	var starts []uint64
-	taken := func(n uint64) bool { // are some of the next n?
-		for k, start := range starts {
-			if other := uint64(params[k].Layout.Len()); n > 0 && other > 0 && next <= start+other-1 && start <= next+n-1 {
-				return true
-			}
+func (o *ordeal[T]) params(count int) (params []Param[T]) {
+	for range count {
+		i, next := len(o.used), uint64(1) // index; one that is not 0 can be given as an Offset
+		if i > 0 {
+			next = o.used[i-1].start + o.used[i-1].n
 		}
-		return false
-	}
-	for i := range 1 + o.pick(6) {
-		p := Param[T]{Name: fmt.Sprint("tensor ", i), Layout: o.layout(), Hyper: oneOf(o.choices, groups...)}
+		p := Param[T]{Name: fmt.Sprint("tensor ", i), Layout: o.layout(), Hyper: oneOf(o.choices, o.groups...)}
 		n := uint64(p.Layout.Len())
 		if o.pick(3) == 2 {
 			p.Offset = oneOf(o.choices, 1+o.word(8)>>1, 1<<39-n/2, -max(n, 1), 3)
-		} else if sharded {
+		} else if o.sharded {
 			p.Offset = next
 		} else if i == 0 {
 			next = 0
@@ -213,15 +234,30 @@ func (o *ordeal[T]) params(sharded bool) (params []Param[T]) {
 		if p.Offset != 0 {
 			next = p.Offset
 		}
-		wraps := n > 0 && next+n-1 < next || next == 0 && i > 0
-		for free := uint64(1) << 45; wraps || taken(n); free += 1 << 45 {
-			p.Offset, next, wraps = free, free, false
+		if wraps := n > 0 && next+n-1 < next || next == 0 && i > 0; wraps || o.taken(next, n) {
+			next = o.free(n)
+			p.Offset = next
 		}
-		starts = append(starts, next)
-		next += n
+		o.used = append(o.used, indexRange{next, n})
 		params = append(params, p)
 	}
 	return params
+}
+
+// taken reports whether a tensor has some of n indices.
+func (o *ordeal[T]) taken(start, n uint64) bool {
+	return slices.ContainsFunc(o.used, func(u indexRange) bool {
+		return n > 0 && u.n > 0 && start <= u.start+u.n-1 && u.start <= start+n-1
+	})
+}
+
+// free returns where n indices are free.
+func (o *ordeal[T]) free(n uint64) uint64 {
+	at := uint64(1) << 45
+	for o.taken(at, n) {
+		at += 1 << 45
+	}
+	return at
 }
 
 // layout chooses one, of some hundred elements mostly.
@@ -240,35 +276,44 @@ func (o *ordeal[T]) layout() Layout {
 	}
 }
 
-// split gives the tensors to hosts, whole to one or in shards to several.
-func (o *ordeal[T]) split(params []Param[T], sharded bool) {
-	if !sharded {
-		h := &host[T]{params: params}
-		for i, p := range params {
-			h.shards = append(h.shards, shard{i, 0, p.Layout.Outer})
-		}
-		o.hosts = []*host[T]{h}
-		return
+func makeHosts[T Float](n int) (hosts []*host[T]) {
+	for range n {
+		hosts = append(hosts, &host[T]{})
 	}
-	for range 1 + o.pick(3) {
-		o.hosts = append(o.hosts, &host[T]{})
-	}
+	return hosts
+}
+
+// split gives the last tensors to hosts, whole to one or in shards to several, and
+// returns the hosts.
+func (o *ordeal[T]) split(params []Param[T], hosts []*host[T]) []*host[T] {
 	for i, p := range params {
+		i += len(o.whole) - len(params)
 		l := p.Layout
+		if !o.sharded {
+			hosts[0].take(p, shard{i, 0, l.Outer})
+			continue
+		}
 		slice := l.Block * l.Inner
 		for lo := 0; lo < l.Outer || lo == 0; {
 			hi := min(l.Outer, lo+1+o.pick(l.Outer))
+			if slice == 0 {
+				hi = l.Outer
+			}
 			q := p
 			q.Layout.Outer = hi - lo
 			q.Value = p.Value[lo*slice : hi*slice : hi*slice]
 			q.Offset = p.Offset + uint64(lo*slice)
-			h := oneOf(o.choices, o.hosts...)
-			h.params, h.shards = append(h.params, q), append(h.shards, shard{i, lo, hi})
+			oneOf(o.choices, hosts...).take(q, shard{i, lo, hi})
 			if lo = hi; lo == 0 {
 				break // a tensor of nothing
 			}
 		}
 	}
+	return hosts
+}
+
+func (h *host[T]) take(p Param[T], s shard) {
+	h.params, h.shards = append(h.params, p), append(h.shards, s)
 }
 
 func (o *ordeal[T]) newOptimizer(h *host[T]) *Optimizer[T] {
@@ -326,7 +371,7 @@ func (o *ordeal[T]) run() {
 	for range 1 + o.pick(12) {
 		if len(o.hosts) > 0 {
 			h := oneOf(o.choices, o.hosts...)
-			switch o.pick(8) {
+			switch o.pick(15) {
 			case 1, 2, 3:
 				o.fault(h)
 			case 4:
@@ -337,6 +382,20 @@ func (o *ordeal[T]) run() {
 				o.reschedule()
 			case 7:
 				oneOf(o.choices, testedISAs()...).use()
+			case 8:
+				o.move()
+			case 9:
+				o.add()
+			case 10:
+				o.reshard()
+			case 11:
+				o.changePeriod()
+			case 12:
+				o.badRebind(h)
+			case 13:
+				o.badAdd(h)
+			case 14:
+				o.badShards(h)
 			}
 		}
 		if !o.step() {
@@ -353,26 +412,36 @@ func (o *ordeal[T]) step() bool {
 			return false
 		}
 	}
-	due := o.ref.steps%uint64(o.opts.UpdateEach) == 0
+	due := o.ref.due()
+	grads, refGrads := o.someMissing(grads), slices.Clone(o.refProblem.gradients())
+	for i := range grads {
+		if grads[i] == nil {
+			refGrads[i] = nil
+			o.tally.skipped++
+		} else if !due && !o.ref.tensors[i].curved {
+			o.waited++
+		}
+	}
 	for _, h := range o.hosts {
 		if h.opt.NeedsHessian() != due {
 			o.Fatalf("after %d steps NeedsHessian is %v", o.ref.steps, !due)
 		}
-		hvp := h.hvp(o.problem, o.pick(4))
+		own := h.cut(grads)
+		hvp := h.hvp(o.problem, own, o.pick(4))
 		if !due && o.pick(2) == 1 {
 			hvp = nil
 		}
-		if err := h.opt.Step(h.cut(grads), hvp); err != nil {
+		if err := h.opt.Step(own, hvp); err != nil {
 			o.Fatal(err)
 		}
 	}
-	o.ref.step(o.refProblem.gradients(), o.refProblem.hvp)
+	o.ref.step(refGrads, o.refProblem.hvp)
 	o.steps++
 	if due {
 		o.refreshes++
 	}
 	if len(o.hosts) > 1 {
-		o.sharded++
+		o.shards++
 	}
 	if slices.ContainsFunc(o.hosts, func(h *host[T]) bool { return len(h.opt.call.scratch) > 1 }) {
 		o.parallel++
@@ -381,12 +450,35 @@ func (o *ordeal[T]) step() bool {
 	return true
 }
 
-// cut returns the host's parts of x.
+// someMissing returns the gradients, at times some of them nil, but never all of a
+// host's.
+func (o *ordeal[T]) someMissing(grads [][]T) [][]T {
+	if o.pick(3) != 2 {
+		return grads
+	}
+	some := slices.Clone(grads)
+	for i := range some {
+		if o.pick(3) == 2 {
+			some[i] = nil
+		}
+	}
+	for _, h := range o.hosts {
+		if len(h.shards) > 0 && !slices.ContainsFunc(h.shards, func(s shard) bool { return some[s.tensor] != nil }) {
+			i := h.shards[0].tensor
+			some[i] = grads[i]
+		}
+	}
+	return some
+}
+
+// cut returns the host's parts of x; of nil, nil.
 func (h *host[T]) cut(x [][]T) [][]T {
 	parts := make([][]T, len(h.shards))
 	for k, s := range h.shards {
-		lo, hi := h.elements(k, s)
-		parts[k] = x[s.tensor][lo:hi:hi]
+		if whole := x[s.tensor]; whole != nil {
+			lo, hi := h.elements(k, s)
+			parts[k] = whole[lo:hi:hi]
+		}
 	}
 	return parts
 }
@@ -397,11 +489,16 @@ func (h *host[T]) elements(k int, s shard) (lo, hi int) {
 	return s.lo * l.Block * l.Inner, s.hi * l.Block * l.Inner
 }
 
-// hvp returns the host's part of a product, computed in one of several ways.
-func (h *host[T]) hvp(p *problem[T], way int) HVP[T] {
+// hvp returns the host's part of a product, computed in one of several ways, for those
+// of its gradients that are not nil.
+func (h *host[T]) hvp(p *problem[T], grads [][]T, way int) HVP[T] {
 	return func(hz, z [][]T) error {
 		a, b := h.cut(p.a), h.cut(p.b)
 		for k := range hz {
+			if k < len(grads) && grads[k] == nil {
+				h.leaveNothing(hz, k, way)
+				continue
+			}
 			switch way {
 			case 1:
 				hz[k] = make([]T, len(hz[k]))
@@ -419,6 +516,24 @@ func (h *host[T]) hvp(p *problem[T], way int) HVP[T] {
 	}
 }
 
+// leaveNothing leaves what means nothing as the product of parameter k.
+func (h *host[T]) leaveNothing(hz [][]T, k, way int) {
+	switch way {
+	case 1:
+		hz[k] = nil
+	case 2:
+		hz[k] = h.params[k].Value
+	default:
+		fillNaN(hz[k])
+	}
+}
+
+func fillNaN[T Float](x []T) {
+	for e := range x {
+		x[e] = T(nan)
+	}
+}
+
 // compare holds everything that the hosts have against the model.
 func (o *ordeal[T]) compare() {
 	isaTested[isa()] = true
@@ -429,6 +544,10 @@ func (o *ordeal[T]) compare() {
 		for k, s := range h.shards {
 			want, l := &o.ref.tensors[s.tensor], h.params[k].Layout
 			lo, hi := h.elements(k, s)
+			if own := h.opt.stepsOf(k); hi > lo && (own != want.steps || h.opt.tensors[k].curved != want.curved) {
+				o.Fatalf("step %d, tensor %d: %d steps of its own, curvature kept: %v, want %d, %v",
+					o.ref.steps, s.tensor, own, h.opt.tensors[k].curved, want.steps, want.curved)
+			}
 			m, v := h.opt.State(k)
 			all := []struct {
 				what      string
@@ -485,7 +604,7 @@ func (o *ordeal[T]) saveAndLoad(h *host[T]) {
 		moved.opt = o.newOptimizer(moved)
 		for range 1 + o.pick(3) {
 			grads := h.cut(o.c)
-			if err := moved.opt.Step(grads, h.hvp(o.problem, 0)); err != nil {
+			if err := moved.opt.Step(grads, h.hvp(o.problem, grads, 0)); err != nil {
 				o.Fatal(err)
 			}
 		}
@@ -544,15 +663,30 @@ func (o *ordeal[T]) fault(h *host[T]) {
 	for k := range grads {
 		grads[k] = slices.Clone(grads[k])
 	}
-	good := h.hvp(o.problem, o.pick(4))
-	hvp, undo := good, func() {}
+	way := o.pick(4)
 	probe, k := o.pick(o.opts.Samples), o.pick(len(h.params))
+	if o.pick(3) == 2 { // beside gradients that are missing
+		for j := range grads {
+			if j != k && o.pick(2) == 1 {
+				grads[j] = nil
+			}
+		}
+	}
+	good := h.hvp(o.problem, grads, way)
+	hvp, undo := good, func() {}
 	bad := oneOf(o.choices, T(nan), T(inf), T(-inf))
 	var want error
 	spoil := func(f func(hz, z [][]T) error) { hvp = spoilProbe(good, probe, f) }
-	switch kind := o.pick(12); {
+	switch kind := o.pick(14); {
 	case kind == 0:
 		grads, want = append(grads, nil), ErrShape
+	case kind == 12:
+		if h.elementsOf() == 0 {
+			return
+		}
+		clear(grads)
+		want = ErrShape
+		o.allNil++
 	case kind >= 6 && !h.opt.NeedsHessian():
 		return
 	case kind == 6:
@@ -579,7 +713,7 @@ func (o *ordeal[T]) fault(h *host[T]) {
 		return
 	case kind == 3:
 		grads[k], want = grads[k][:0], ErrShape
-	case kind == 4:
+	case kind == 4 && (h.opt.NeedsHessian() || h.opt.tensors[k].curved):
 		grads[k][o.pick(len(grads[k]))], want = bad, ErrNonFinite
 	case kind == 5:
 		grads[k], _ = h.opt.State(k)
@@ -594,6 +728,10 @@ func (o *ordeal[T]) fault(h *host[T]) {
 			clear(z[k])
 			return nil
 		})
+		want = ErrShape
+	case kind == 13 && o.opts.Samples > 1:
+		probe = 1 + probe%(o.opts.Samples-1)
+		spoil(func(_, _ [][]T) error { grads[k] = nil; return nil })
 		want = ErrShape
 	default:
 		return

@@ -73,7 +73,7 @@ var fromSource = sync.OnceValue(func() types.Importer {
 // Faults returns what is wrong in the package, and where.
 func (c *Check) Faults() []string {
 	config := types.Config{Importer: mathOnly{fromSource()}, Error: func(error) {}}
-	config.Check("p", c.set, c.files, c.info) // errors are those of the other packages
+	_, _ = config.Check("p", c.set, c.files, c.info) // errors are those of the other packages
 	for before := -1; before < len(c.product); {
 		before = len(c.product)
 		c.walk(c.follow)

@@ -42,7 +42,7 @@ func (p *problem[T]) gradient(grads [][]T) error {
 	for i := range grads {
 		copy(grads[i], p.constant[i])
 	}
-	err := p.loss.gradient(grads, p.theta)
+	err := p.loss.Gradient(grads, p.theta)
 	if p.first == nil {
 		p.first, p.flat = convert[T](grads), true
 	}
@@ -53,13 +53,13 @@ func (p *problem[T]) gradient(grads [][]T) error {
 // hessian sets hz to the right product at theta.
 func (p *problem[T]) hessian(hz, theta, z [][]T) {
 	zero(hz)
-	p.loss.hessian(hz, theta, z)
+	p.loss.Hessian(hz, theta, z)
 }
 
 // exactly returns the product at the present values, computed in float64.
 func (p *problem[T]) exactly(z [][]T) [][]float64 {
 	hz := like[float64](z)
-	p.exact.hessian(hz, convert[float64](p.theta), convert[float64](z))
+	p.exact.Hessian(hz, convert[float64](p.theta), convert[float64](z))
 	return hz
 }
 

@@ -1,3 +1,5 @@
+//lint:file-ignore U1000 the linter misses what implements loss, since it is generic
+
 package main
 
 import (
@@ -10,9 +12,9 @@ import (
 // loss is a loss whose gradient and products are known in closed form. It
 // keeps nothing between calls. The gradient and both products are added to out.
 type loss[T adahessian.Float] interface {
-	gradient(out, theta [][]T) error
-	hessian(out, theta, z [][]T)
-	gaussNewton(out, theta, z [][]T)
+	Gradient(out, theta [][]T) error
+	Hessian(out, theta, z [][]T)
+	GaussNewton(out, theta, z [][]T)
 }
 
 var errDomain = errors.New("outside of the domain")
@@ -24,12 +26,12 @@ type quadratic[T adahessian.Float] struct {
 	s T
 }
 
-func (q *quadratic[T]) gradient(out, theta [][]T) error {
-	q.hessian(out, theta, theta)
+func (q *quadratic[T]) Gradient(out, theta [][]T) error {
+	q.Hessian(out, theta, theta)
 	return nil
 }
 
-func (q *quadratic[T]) hessian(out, _, z [][]T) {
+func (q *quadratic[T]) Hessian(out, _, z [][]T) {
 	along := make([]T, len(q.u))
 	for r, u := range q.u {
 		along[r] = q.s * inner(u, z)
@@ -45,7 +47,7 @@ func (q *quadratic[T]) hessian(out, _, z [][]T) {
 	}
 }
 
-func (q *quadratic[T]) gaussNewton(out, theta, z [][]T) { q.hessian(out, theta, z) }
+func (q *quadratic[T]) GaussNewton(out, theta, z [][]T) { q.Hessian(out, theta, z) }
 
 // barrier is s·(mean over k of −ln(c_k − a_kᵀθ) + mean of θ ln θ) for θ > 0.
 type barrier[T adahessian.Float] struct {
@@ -58,7 +60,7 @@ type barrier[T adahessian.Float] struct {
 // slack returns c_k − a_kᵀθ.
 func (b *barrier[T]) slack(k int, theta [][]T) T { return b.c[k] - inner(b.a[k], theta) }
 
-func (b *barrier[T]) gradient(out, theta [][]T) error {
+func (b *barrier[T]) Gradient(out, theta [][]T) error {
 	for k, a := range b.a {
 		slack := b.slack(k, theta)
 		if slack <= 0 {
@@ -81,7 +83,7 @@ func (b *barrier[T]) gradient(out, theta [][]T) error {
 	return nil
 }
 
-func (b *barrier[T]) hessian(out, theta, z [][]T) {
+func (b *barrier[T]) Hessian(out, theta, z [][]T) {
 	for k, a := range b.a {
 		slack := b.slack(k, theta)
 		addScaled(out, b.s/T(len(b.a))*inner(a, z)/slack/slack, a)
@@ -94,7 +96,7 @@ func (b *barrier[T]) hessian(out, theta, z [][]T) {
 	}
 }
 
-func (b *barrier[T]) gaussNewton(out, theta, z [][]T) { b.hessian(out, theta, z) }
+func (b *barrier[T]) GaussNewton(out, theta, z [][]T) { b.Hessian(out, theta, z) }
 
 // inner returns xᵀy, by a plain loop in T.
 func inner[T adahessian.Float](x, y [][]T) T {

@@ -178,7 +178,7 @@ func one[T adahessian.Float](seed, k uint64, all *results, mu *sync.Mutex) {
 
 // print writes the results as a table.
 func (r *results) print(w io.Writer, name string) {
-	fmt.Fprintf(w, "| %s | right: accepted | refused | undecided | wrong: accepted | refused | undecided | near: accepted | refused | undecided |\n|---|---|---|---|---|---|---|---|---|---|\n", name)
+	fmt.Fprintf(w, "| %s | right: accepted | refused | undecided | wrong: accepted | refused | undecided | near |\n|---|---|---|---|---|---|---|---|\n", name)
 	for class, title := range []string{"ordinary", "all others"} {
 		var sum tally
 		for _, n := range r.names {
@@ -192,11 +192,12 @@ func (r *results) print(w io.Writer, name string) {
 
 func row(w io.Writer, name string, t *tally) {
 	fmt.Fprintf(w, "| %s |", name)
-	for _, verdicts := range t {
+	for _, verdicts := range t[:near] {
 		for _, n := range verdicts {
 			fmt.Fprintf(w, " %d |", n)
 		}
 	}
+	fmt.Fprintf(w, " %d |", t[near][accepted]+t[near][refused]+t[near][undecided])
 	fmt.Fprintln(w)
 }
 

@@ -1,3 +1,5 @@
+//lint:file-ignore U1000 the linter misses what implements loss, since it is generic
+
 package main
 
 import (
@@ -151,7 +153,7 @@ func (n *network[T]) tangents(p *pass[T], theta, z [][]T, x, y []T) {
 	}
 }
 
-func (n *network[T]) gradient(out, theta [][]T) error {
+func (n *network[T]) Gradient(out, theta [][]T) error {
 	p, back := n.newPass(), make([]T, n.hidden)
 	for k, x := range n.x {
 		n.forward(p, theta, x, n.y[k])
@@ -168,9 +170,9 @@ func (n *network[T]) gradient(out, theta [][]T) error {
 	return nil
 }
 
-func (n *network[T]) hessian(out, theta, z [][]T) { n.product(out, theta, z, true) }
+func (n *network[T]) Hessian(out, theta, z [][]T) { n.product(out, theta, z, true) }
 
-func (n *network[T]) gaussNewton(out, theta, z [][]T) { n.product(out, theta, z, false) }
+func (n *network[T]) GaussNewton(out, theta, z [][]T) { n.product(out, theta, z, false) }
 
 // product adds the product with the Hessian, or without what comes of the
 // curvature of the network itself: the Gauss-Newton matrix.

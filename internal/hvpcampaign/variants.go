@@ -28,7 +28,7 @@ func variants[T adahessian.Float]() []variant[T] {
 		{"Gauss-Newton", func(p *problem[T], _ *rand.Rand) adahessian.HVP[T] {
 			return func(hz, z [][]T) error {
 				zero(hz)
-				p.loss.gaussNewton(hz, p.theta, z)
+				p.loss.GaussNewton(hz, p.theta, z)
 				return nil
 			}
 		}},
