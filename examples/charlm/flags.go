@@ -37,7 +37,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.StringVar(&c.model, "model", transformer, "`kind` of model: "+transformer+", or "+conv+", which has defaults of its own for some of the other flags")
 	f.StringVar(&c.text, "text", "", "`file` to learn from; empty: the source of the Go standard library")
 	f.StringVar(&c.out, "out", "charlm.png", "`file` for the plot, a PNG")
-	f.IntVar(&c.steps, "steps", 800, "training steps of each optimizer")
+	f.IntVar(&c.steps, "steps", 600, "training steps of each optimizer")
 	f.IntVar(&c.batch, "batch", 32, "sequences in a batch")
 	f.IntVar(&c.positions, "positions", 32, "predictions in a sequence")
 	f.IntVar(&c.width, "width", 64, "channels of the Transformer, or of the convolution")
@@ -71,7 +71,7 @@ func (c *config) setDefaults(f *flag.FlagSet) error {
 	part := max(c.batch/4, 1)
 	if c.model == conv {
 		part = c.batch
-		defaults := map[string]string{"width": "128", "update-each": "1", "max-update": "0"}
+		defaults := map[string]string{"steps": "800", "width": "128", "update-each": "1", "max-update": "0"}
 		for _, me := range methods {
 			defaults[me.flag] = fmt.Sprint(me.tuned[conv].lr)
 		}

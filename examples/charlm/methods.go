@@ -21,7 +21,7 @@ type tuning struct {
 
 // The values of lr were found by
 //
-//	go -C examples run ./charlm -sweep
+//	go -C examples run ./charlm -sweep -steps 800
 //	go -C examples run ./charlm -sweep -model conv
 //
 // For the Transformer, AdaHessian had a -max-update of 0.3.

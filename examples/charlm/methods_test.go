@@ -131,7 +131,7 @@ func TestDefaultsOfTheConvolution(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.width != 128 || c.updateEach != 1 || c.curvatureBatch != c.batch || c.maxUpdate != 0 || !slices.Equal(c.rates, []float64{0.3, 0.03, 0.5}) {
+	if c.steps != 800 || c.width != 128 || c.updateEach != 1 || c.curvatureBatch != c.batch || c.maxUpdate != 0 || !slices.Equal(c.rates, []float64{0.3, 0.03, 0.5}) {
 		t.Errorf("defaults: %+v", c)
 	}
 	c, err = parseFlags([]string{"-model", conv, "-width", "64", "-update-each", "5", "-curvature-batch", "8", "-max-update", "1"}, new(bytes.Buffer))
