@@ -370,6 +370,13 @@ func TestNilGradients(t *testing.T) {
 	before := takeSnapshot(opt)
 	requireError(t, opt.Step([][]float64{nil, nil}, fill), ErrShape, "every gradient is nil")
 	before.require(t, opt)
+	shard, err := New(opts, Param[float64]{Value: []float64{1}}, Param[float64]{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shard.Step([][]float64{nil, {}}, fill); err != nil || shard.Steps() != 1 || shard.refreshes != 1 || shard.stepsOf(0) != 0 {
+		t.Errorf("%v; %d steps, %d refreshes, %d steps of its own", err, shard.Steps(), shard.refreshes, shard.stepsOf(0))
+	}
 	grads, calls := [][]float64{{1}, nil}, 0
 	err = opt.Step(grads, func(hz, z [][]float64) error {
 		if calls++; calls == 2 {

@@ -50,7 +50,8 @@ func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
 // a constant in this step, and what hvp leaves in its hz means nothing, NaN included.
 // Between refreshes a parameter that was skipped at every refresh so far has no
 // curvature to step by: it is skipped until the next one. At least one gradient must
-// not be nil.
+// not be nil. (A process of a sharded run that may have none adds a parameter without
+// elements, whose gradient is empty and not nil: it then keeps count with the others.)
 //
 // What hz[i] holds on entry means nothing: some elements are NaN, and where hvp
 // has not written one of these, or has only added to it, Step says so, also with
