@@ -289,6 +289,9 @@ func testUpdateIsStep[T Float](t *testing.T) {
 				Update(before.theta[i], before.m[i], before.v[i], grads[i], hz[i], r.opt.tensors[i].layout, &c)
 			}
 			before.steps, before.refreshes = n+1, n+1
+			for i := range before.own {
+				before.own[i] = n + 1
+			}
 			before.require(t, r.opt)
 		}
 	}
