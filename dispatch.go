@@ -120,11 +120,7 @@ func updateWide[T Float](theta, m, v, g, hz, d []T, p panel, c *Coefficients[T])
 
 // FirstNonFinite returns the index of the first x that is NaN or infinite, or
 // −1 if all are finite.
-func FirstNonFinite[T Float](x []T) int { return firstNonFinite(x) }
-
-// firstNonFinite returns the index of the first x that is NaN or infinite, or
-// −1.
-func firstNonFinite[T Float](x []T) int {
+func FirstNonFinite[T Float](x []T) int {
 	noteRead(x)
 	for from := 0; from < len(x); from += maxCall {
 		part := x[from:min(from+maxCall, len(x))]

@@ -659,8 +659,8 @@ func testFirstNonFinite[T Float](t *testing.T) {
 		for i := range x {
 			x[i] = largest * T(1-i%2*2)
 		}
-		if at := firstNonFinite(x); at != -1 {
-			t.Errorf("n=%d, all finite: firstNonFinite = %d", n, at)
+		if at := FirstNonFinite(x); at != -1 {
+			t.Errorf("n=%d, all finite: FirstNonFinite = %d", n, at)
 		}
 		for _, at := range []int{0, 1, 7, 8, 15, 16, 30, 31, 32, most - 1, maxCall - 1, maxCall, n - 2, n - 1} {
 			if at < 0 || at >= n {
@@ -669,8 +669,8 @@ func testFirstNonFinite[T Float](t *testing.T) {
 			for _, bad := range []T{infinity, -infinity, infinity - infinity, fromBits[T](formatOf[T]().infinity + 1)} {
 				keep := [2]T{x[at], x[n-1]}
 				x[n-1], x[at] = infinity, bad
-				if got := firstNonFinite(x); got != at {
-					t.Errorf("n=%d, x[%d] = %s: firstNonFinite = %d", n, at, showBits(bad), got)
+				if got := FirstNonFinite(x); got != at {
+					t.Errorf("n=%d, x[%d] = %s: FirstNonFinite = %d", n, at, showBits(bad), got)
 				}
 				x[n-1], x[at] = keep[1], keep[0]
 			}

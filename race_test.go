@@ -33,7 +33,7 @@ func racedCalls[T Float]() []racedCall[T] {
 	}
 	z, finite := of(), of()
 	add("Rademacher", nil, set{"z": z}, func() { Rademacher(z, 1, 2, 3) })
-	add("firstNonFinite", set{"x": finite}, nil, func() { firstNonFinite(finite) })
+	add("FirstNonFinite", set{"x": finite}, nil, func() { FirstNonFinite(finite) })
 	for _, l := range []Layout{{n, 1, 1}, {n / 9, 9, 1}, {2, 3, n / 6}} {
 		for samples := 1; samples <= 2; samples++ {
 			for _, k := range []float64{1, 0.75} {

@@ -408,7 +408,7 @@ func (o *ordeal[T]) run() {
 func (o *ordeal[T]) step() bool {
 	grads := o.gradients()
 	for i := range grads {
-		if firstNonFinite(grads[i]) >= 0 {
+		if FirstNonFinite(grads[i]) >= 0 {
 			return false
 		}
 	}
@@ -654,7 +654,7 @@ func (o *ordeal[T]) loadDamaged(h *host[T]) {
 // fault spoils a step of a host. It must fail and change nothing.
 func (o *ordeal[T]) fault(h *host[T]) {
 	for _, g := range o.gradients() {
-		if firstNonFinite(g) >= 0 {
+		if FirstNonFinite(g) >= 0 {
 			return
 		}
 	}

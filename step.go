@@ -193,7 +193,7 @@ func (o *Optimizer[T]) nonFiniteIn() error {
 			return err
 		}
 	}
-	return o.firstNonFinite(o.call.grads, "gradient")
+	return o.checkFinite(o.call.grads, "gradient")
 }
 
 // faultyProduct reports the first element that hvp has not written, or else the
@@ -202,16 +202,16 @@ func (o *Optimizer[T]) faultyProduct() error {
 	if err := o.unwritten(); err != nil {
 		return err
 	}
-	return o.firstNonFinite(o.probes.hzView, product)
+	return o.checkFinite(o.probes.hzView, product)
 }
 
-// firstNonFinite reports the first value of x that is not finite.
-func (o *Optimizer[T]) firstNonFinite(x [][]T, what string) error {
+// checkFinite reports the first value of x that is not finite.
+func (o *Optimizer[T]) checkFinite(x [][]T, what string) error {
 	for i := range x {
 		if o.call.skipped[i] {
 			continue
 		}
-		if at := firstNonFinite(x[i]); at >= 0 {
+		if at := FirstNonFinite(x[i]); at >= 0 {
 			return fmt.Errorf("%w: parameter %d %q: %s[%d] = %v",
 				ErrNonFinite, i, o.tensors[i].name, what, at, x[i][at])
 		}
