@@ -85,7 +85,7 @@
 //     tensor keeps its value, its moments and its number of steps, and hvp treats its z as
 //     zero (Example_freezing).
 //   - Moments from elsewhere: write them into what [Optimizer.State] returns and call
-//     [Optimizer.SetSteps].
+//     [Optimizer.SetSteps] (TestStateSetSteps, examples/safetensors).
 //   - bfloat16 and float16: the optimizer has float32 masters; gradients and products are
 //     widened, and the rounded masters go back (Example_bfloat16). Saved state, sharding and
 //     resume are those of the masters.
@@ -97,8 +97,8 @@
 //   - Tied weights: one Param, with the sum of the gradients and products of all uses
 //     (Example_tied).
 //   - Sparse gradients: fill in the zeros. An element with a gradient of zero still moves
-//     by its momentum, as in Adam; a tensor whose rows are mostly unused is better left out
-//     of a step by a nil gradient.
+//     by its momentum, as in Adam; a tensor that is not used at all is better left out of
+//     the step by a nil gradient (Example_sparse).
 //   - Sharding: each process makes an Optimizer of its shards, with [Param].Offset, and draws
 //     the signs that the whole model would (TestShards, examples/mpi).
 //   - What is read when: Step calls hvp, then reads which gradients are nil, then the

@@ -200,6 +200,31 @@ func Example_tied() {
 	// Output: [0.700]
 }
 
+// A sparse gradient is filled with zeros. A row that is not used in a step still moves
+// by its momentum, as it does with Adam; a whole tensor that is not used has no gradient,
+// and stays.
+func Example_sparse() {
+	used, unused := []float64{1, 1}, []float64{1, 1}
+	opt, err := adahessian.New(adahessian.DefaultOptions(),
+		adahessian.Param[float64]{Value: used}, adahessian.Param[float64]{Value: unused})
+	if err != nil {
+		log.Fatal(err)
+	}
+	hvp := func(hz, z [][]float64) error {
+		for i := range z {
+			copy(hz[i], z[i])
+		}
+		return nil
+	}
+	for _, grads := range [][][]float64{{{1, 1}, {1, 1}}, {{1, 0}, nil}} {
+		if err := opt.Step(grads, hvp); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Printf("%.3f %.3f\n", used, unused)
+	// Output: [0.700 0.779] [0.850 0.850]
+}
+
 // A tensor that does not lie row-major, such as a view, is staged: the Param has
 // memory of its own, copied in and out around each step.
 func Example_strided() {
