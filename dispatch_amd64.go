@@ -124,18 +124,6 @@ func allFiniteMulti[T Float](x [][]T) bool {
 	return allFiniteOneByOne(x)
 }
 
-func addAbs[T Float](p *partialSums[T], x []T) {
-	if useAVX2 {
-		if is32[T]() {
-			addAbsF32AVX2(f32(p[:]), f32(x), len(x))
-		} else {
-			addAbsF64AVX2(f64(p[:]), f64(x), len(x))
-		}
-	} else {
-		addAbsGeneric(p, x)
-	}
-}
-
 func blockMeans[T Float](d, x []T, block int, div T) {
 	if useAVX512 {
 		if is32[T]() {

@@ -75,18 +75,6 @@ func allFiniteMulti[T Float](x [][]T) bool {
 	return allFiniteOneByOne(x)
 }
 
-func addAbs[T Float](p *partialSums[T], x []T) {
-	if useNEON {
-		if is32[T]() {
-			addAbsF32NEON(f32(p[:]), f32(x), len(x))
-		} else {
-			addAbsF64NEON(f64(p[:]), f64(x), len(x))
-		}
-	} else {
-		addAbsGeneric(p, x)
-	}
-}
-
 func blockMeans[T Float](d, x []T, block int, div T) {
 	if useNEON {
 		if is32[T]() {

@@ -29,10 +29,6 @@ func allFiniteMulti[T Float](x [][]T) bool {
 	return allFiniteOneByOne(x)
 }
 
-func addAbs[T Float](p *partialSums[T], x []T) {
-	addAbsGeneric(p, x)
-}
-
 func blockMeans[T Float](d, x []T, block int, div T) {
 	blockMeansGeneric(d, x, block, div)
 }

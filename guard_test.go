@@ -127,7 +127,6 @@ func testGuardPages[T Float](t *testing.T) {
 		check(addProbeCall[T](n))
 		check(allFiniteCall[T](n))
 		check(allFiniteMultiCall[T](n))
-		check(addAbsCall[T](n))
 		for _, c := range stepCases[T](curvaturePowers, 1)[:2*len(curvaturePowers)] {
 			check(curvatureCall(n, c))
 			check(curvatureOverlayCall(n, c))

@@ -31,11 +31,6 @@ func allFiniteF32AVX2(x *float32, n int) bool
 //go:noescape
 func allFiniteMultiF32AVX2(x *[]float32, slices int) bool
 
-// addAbsF32AVX2 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
-//
-//go:noescape
-func addAbsF32AVX2(p *float32, x *float32, n int)
-
 // blockMeansF32AVX2 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.
 //
@@ -128,11 +123,6 @@ func allFiniteF64AVX2(x *float64, n int) bool
 //
 //go:noescape
 func allFiniteMultiF64AVX2(x *[]float64, slices int) bool
-
-// addAbsF64AVX2 adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
-//
-//go:noescape
-func addAbsF64AVX2(p *float64, x *float64, n int)
 
 // blockMeansF64AVX2 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.

@@ -1415,52 +1415,6 @@ none2:
 	VZEROUPPER
 	RET
 
-// func addAbsF32AVX2(p *float32, x *float32, n int)
-// Requires: AVX, AVX2
-TEXT ·addAbsF32AVX2(SB), NOSPLIT, $0-24
-	MOVQ     p+0(FP), AX
-	MOVQ     x+8(FP), CX
-	MOVQ     n+16(FP), DX
-	SHLQ     $0x02, DX
-	XORQ     BX, BX
-	VPCMPEQD Y0, Y0, Y0
-	VPSRLD   $0x01, Y0, Y0
-
-	// 64 bytes at a time.
-	VMOVUPS (AX), Y1
-	VMOVUPS 32(AX), Y2
-	SUBQ    $0x40, DX
-	JL      rest
-
-loop:
-	VPAND  (CX)(BX*1), Y0, Y3
-	VADDPS Y3, Y1, Y1
-	VPAND  32(CX)(BX*1), Y0, Y3
-	VADDPS Y3, Y2, Y2
-	ADDQ   $0x40, BX
-	SUBQ   $0x40, DX
-	JGE    loop
-
-	// The rest, of fewer.
-rest:
-	ADDQ       $0x40, DX
-	LEAQ       leadingOnes<>+64(SB), SI
-	SUBQ       DX, SI
-	VMOVDQU    (SI), Y3
-	VMASKMOVPS (CX)(BX*1), Y3, Y3
-	VPAND      Y3, Y0, Y3
-	VADDPS     Y3, Y1, Y1
-	VMOVUPS    Y1, (AX)
-	LEAQ       leadingOnes<>+96(SB), SI
-	SUBQ       DX, SI
-	VMOVDQU    (SI), Y1
-	VMASKMOVPS 32(CX)(BX*1), Y1, Y1
-	VPAND      Y1, Y0, Y0
-	VADDPS     Y0, Y2, Y2
-	VMOVUPS    Y2, 32(AX)
-	VZEROUPPER
-	RET
-
 // func blockMeansF32AVX2(d *float32, x *float32, blocks int, block int, div float32)
 // Requires: AVX, AVX2, CMOV
 TEXT ·blockMeansF32AVX2(SB), NOSPLIT, $264-36
@@ -7285,52 +7239,6 @@ none2:
 	VPTEST       Y1, Y1
 	SETEQ        AL
 	MOVB         AL, ret+16(FP)
-	VZEROUPPER
-	RET
-
-// func addAbsF64AVX2(p *float64, x *float64, n int)
-// Requires: AVX, AVX2
-TEXT ·addAbsF64AVX2(SB), NOSPLIT, $0-24
-	MOVQ     p+0(FP), AX
-	MOVQ     x+8(FP), CX
-	MOVQ     n+16(FP), DX
-	SHLQ     $0x03, DX
-	XORQ     BX, BX
-	VPCMPEQD Y0, Y0, Y0
-	VPSRLQ   $0x01, Y0, Y0
-
-	// 64 bytes at a time.
-	VMOVUPD (AX), Y1
-	VMOVUPD 32(AX), Y2
-	SUBQ    $0x40, DX
-	JL      rest
-
-loop:
-	VPAND  (CX)(BX*1), Y0, Y3
-	VADDPD Y3, Y1, Y1
-	VPAND  32(CX)(BX*1), Y0, Y3
-	VADDPD Y3, Y2, Y2
-	ADDQ   $0x40, BX
-	SUBQ   $0x40, DX
-	JGE    loop
-
-	// The rest, of fewer.
-rest:
-	ADDQ       $0x40, DX
-	LEAQ       leadingOnes<>+64(SB), SI
-	SUBQ       DX, SI
-	VMOVDQU    (SI), Y3
-	VMASKMOVPD (CX)(BX*1), Y3, Y3
-	VPAND      Y3, Y0, Y3
-	VADDPD     Y3, Y1, Y1
-	VMOVUPD    Y1, (AX)
-	LEAQ       leadingOnes<>+96(SB), SI
-	SUBQ       DX, SI
-	VMOVDQU    (SI), Y1
-	VMASKMOVPD 32(CX)(BX*1), Y1, Y1
-	VPAND      Y1, Y0, Y0
-	VADDPD     Y0, Y2, Y2
-	VMOVUPD    Y2, 32(AX)
 	VZEROUPPER
 	RET
 

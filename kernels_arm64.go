@@ -20,11 +20,6 @@ func addProbeF32NEON(acc *float32, z *float32, hz *float32, n int)
 //go:noescape
 func allFiniteF32NEON(x *float32, n int) bool
 
-// addAbsF32NEON adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
-//
-//go:noescape
-func addAbsF32NEON(p *float32, x *float32, n int)
-
 // blockMeansF32NEON sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.
 //
@@ -99,11 +94,6 @@ func addProbeF64NEON(acc *float64, z *float64, hz *float64, n int)
 //
 //go:noescape
 func allFiniteF64NEON(x *float64, n int) bool
-
-// addAbsF64NEON adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes.
-//
-//go:noescape
-func addAbsF64NEON(p *float64, x *float64, n int)
 
 // blockMeansF64NEON sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.

@@ -166,16 +166,6 @@ func allFiniteMultiCall[T Float](n int) call[T] {
 	}
 }
 
-func addAbsCall[T Float](n int) call[T] {
-	sums := func(x []T) *partialSums[T] { return (*partialSums[T])(x) }
-	return call[T]{
-		name:    fmt.Sprintf("addAbs n=%d", n),
-		buffers: []buffer[T]{outPositive[T]("p", len(partialSums[T]{})), in[T]("x", n)},
-		run:     func(x [][]T) { addAbs(sums(x[0]), x[1]) },
-		define:  func(x [][]T) { addAbsGeneric(sums(x[0]), x[1]) },
-	}
-}
-
 func blockMeansCall[T Float](blocks, block int, div T) call[T] {
 	return call[T]{
 		name:    fmt.Sprintf("blockMeans blocks=%d block=%d div=%v", blocks, block, div),

@@ -94,8 +94,7 @@ type partialSums[T Float] [16]T
 
 func lanes512[T Float]() int { return 64 / int(unsafe.Sizeof(T(0))) }
 
-// addAbsGeneric adds |x[i]| to sum i mod L. A run may come in pieces whose
-// lengths, the last excepted, are multiples of L.
+// addAbsGeneric adds |x[i]| to sum i mod L.
 func addAbsGeneric[T Float](p *partialSums[T], x []T) {
 	l := lanes512[T]()
 	for i, h := range x {

@@ -182,12 +182,6 @@ func TestKernelAllFinite(t *testing.T) {
 
 func testKernelAllFinite[T Float](t *testing.T) { testElementwise(t, allFiniteCall[T]) }
 
-func TestKernelAddAbs(t *testing.T) {
-	eachISAAndType(t, testKernelAddAbs[float32], testKernelAddAbs[float64])
-}
-
-func testKernelAddAbs[T Float](t *testing.T) { testElementwise(t, addAbsCall[T]) }
-
 // testElementwise tests a kernel that has nothing but a length, with all data.
 func testElementwise[T Float](t *testing.T, kernel func(n int) call[T]) {
 	r := newRota[T]()
@@ -411,7 +405,7 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 	data := sources[T]()[plain]
 	n := 2*lanes512[T]() + 3
 	special := specials[T]()
-	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n), addAbsCall[T](n)) // which the digest does not have
+	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n)) // which the digest does not have
 	for _, c := range stepCases[T](kernelPowers, 3)[:len(kernelPowers)] {
 		calls = append(calls, updateMultiCall(n, c))
 	}

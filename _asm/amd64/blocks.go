@@ -401,33 +401,3 @@ func (k *kernel) blockMeans() {
 	Label("done")
 	k.ret()
 }
-
-// addAbs adds a piece of a long block to its partial sums.
-func (k *kernel) addAbs() {
-	k.begin("addAbs", 0)
-	p, x := arg("p"), arg("x")
-	n, index := k.count("n")
-	abs := k.absMask()
-	Comment("64 bytes at a time.")
-	var sums []reg.VecVirtual
-	for i := range k.sumsVectors() {
-		sums = append(sums, k.load(k.at(p, nil, i), nil))
-	}
-	SUBQ(U8(sumsBytes), n)
-	JL(LabelRef("rest"))
-	Label("loop")
-	for i, s := range sums {
-		k.add(k.loadAbs(k.at(x, index, i), abs, nil), s, s)
-	}
-	ADDQ(U8(sumsBytes), index)
-	SUBQ(U8(sumsBytes), n)
-	JGE(LabelRef("loop"))
-	Comment("The rest, of fewer.")
-	Label("rest")
-	ADDQ(U8(sumsBytes), n)
-	for i, s := range sums {
-		k.add(k.loadAbs(k.at(x, index, i), abs, k.partOf(n, i)), s, s)
-		k.store(s, k.at(p, nil, i), nil)
-	}
-	k.ret()
-}

@@ -25,7 +25,6 @@ var bodies = map[string]func(k *kernel){
 	"addProbe":         (*kernel).addProbe,
 	"allFinite":        (*kernel).allFinite,
 	"allFiniteMulti":   (*kernel).allFiniteMulti,
-	"addAbs":           (*kernel).addAbs,
 	"blockMeans":       (*kernel).blockMeans,
 	"stridedMeans":     (*kernel).stridedMeans,
 	"curvature":        (*kernel).curvature,

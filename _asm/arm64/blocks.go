@@ -390,22 +390,3 @@ func (k *kernel) blockMeans() {
 	k.at("done")
 	k.ret()
 }
-
-// addAbs adds a piece of a long block to its partial sums.
-func (k *kernel) addAbs() {
-	k.begin("addAbs", 0)
-	p, x, n := k.arg("p"), k.arg("x"), k.count("n")
-	sums := k.some(4)
-	k.load(sums, p, wholeVector)
-	k.ins("SUBS $%d, %v", stride, n)
-	k.ins("BLT rest")
-	k.at("loop")
-	k.addStride(sums, x)
-	k.ins("SUBS $%d, %v", stride, n)
-	k.ins("BGE loop")
-	k.at("rest")
-	k.ins("ADD $%d, %v", stride, n)
-	k.addRest(sums, x, n)
-	k.store(sums, p, wholeVector)
-	k.ret()
-}

@@ -18,7 +18,6 @@ var bodies = map[string]func(k *kernel){
 	"rademacher":     (*kernel).rademacher,
 	"addProbe":       (*kernel).addProbe,
 	"allFinite":      (*kernel).allFinite,
-	"addAbs":         (*kernel).addAbs,
 	"blockMeans":     (*kernel).blockMeans,
 	"stridedMeans":   (*kernel).stridedMeans,
 	"curvature":      (*kernel).curvature,

@@ -29,7 +29,7 @@ import (
 const elements = 1008 // of each call; the programs have the same number
 
 var kernels = []string{"updateElements", "updateBlocks", "updateRows", "curvature", "curvaturePow", "descendRows", "descendBlocks",
-	"blockMeans", "stridedMeans", "addAbs", "addProbe", "allFinite", "rademacher"}
+	"blockMeans", "stridedMeans", "addProbe", "allFinite", "rademacher"}
 
 // A target is an architecture whose kernels are estimated.
 type target struct {

@@ -46,12 +46,6 @@ var Kernels = []Kernel{
 		Else: "allFiniteOneByOne(x)",
 		Doc:  []string{"reports whether no x[s][i], s < slices, i < len(x[s]), is NaN or infinite."},
 	}, {
-		Name: "addAbs",
-		Args: slices.Concat([]Arg{{Name: "p", Type: "*float", Param: "p *partialSums[T]", Value: "f{bits}(p[:])"}}, slice("x"), length("n", "x")),
-		Sets: []Set{AVX2, NEON}, // one chain for each 64 bytes: no faster in 512 bits (docs/performance.md)
-		Else: "addAbsGeneric(p, x)",
-		Doc:  []string{"adds |x[i]| to p[i mod L], i < n, where L is the number of elements in 64 bytes."},
-	}, {
 		Name: "blockMeans",
 		Args: slices.Concat(slice("d", "x"), length("blocks", "d"), plain("int", "block"), divisor),
 		Sets: everywhere,

@@ -58,7 +58,7 @@ var kernelName = regexp.MustCompile(`^([a-z]\w*?)F(32|64)(AVX2|AVX512|NEON)$`)
 
 // Stubs compares the functions of an assembly file with their Go declarations, in
 // both directions. It looks for both types of each and, on amd64, for both
-// instruction sets of all but addAbs. It returns what is wrong.
+// instruction sets. It returns what is wrong.
 func Stubs(funcs []Func, declarations string) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	stubs := map[string]string{}
@@ -91,7 +91,7 @@ func Stubs(funcs []Func, declarations string) (faults []string) {
 			continue
 		}
 		others := []string{m[1] + "F" + map[string]string{"32": "64", "64": "32"}[m[2]] + m[3]}
-		if set := map[string]string{"AVX2": "AVX512", "AVX512": "AVX2"}[m[3]]; set != "" && m[1] != "addAbs" {
+		if set := map[string]string{"AVX2": "AVX512", "AVX512": "AVX2"}[m[3]]; set != "" {
 			others = append(others, m[1]+"F"+m[2]+set)
 		}
 		for _, other := range others {

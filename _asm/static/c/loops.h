@@ -109,16 +109,6 @@ KERNEL NAME(stridedMeans)(T *restrict d, const T *restrict x, long block, long w
 	for (long i = 0; i < width; i++) d[i] /= div;
 }
 
-KERNEL NAME(addAbs)(T *restrict p, const T *restrict x, long n) {
-	T q[SUMS];
-	memcpy(q, p, sizeof q);
-	long i = 0;
-	for (; i + SUMS <= n; i += SUMS)
-		for (int j = 0; j < SUMS; j++) q[j] += FABS(x[i + j]);
-	for (int j = 0; i + j < n; j++) q[j] += FABS(x[i + j]);
-	memcpy(p, q, sizeof q);
-}
-
 KERNEL NAME(addProbe)(T *restrict acc, const T *restrict z, const T *restrict hz, long n) {
 	for (long i = 0; i < n; i++) acc[i] += z[i] * hz[i];
 }
@@ -139,7 +129,7 @@ KERNEL NAME(rademacher)(T *restrict z, long n, uint64_t seed, uint64_t draw, uin
 }
 
 static void NAME(call)(const char *kernel) {
-	static T theta[N], m[N], v[N], g[N], hz[N], den[N], p[SUMS];
+	static T theta[N], m[N], v[N], g[N], hz[N], den[N];
 	for (int i = 0; i < N; i++) theta[i] = m[i] = v[i] = g[i] = hz[i] = den[i] = 1;
 	NAME(scalars) s = {0.9, 0.1, 0.999, 0.001, 0.5, 1, 18, 1e-4, INFINITY, 9};
 	powParams a = {0.375, 0.375, 0, 1.08, 1e-9};
@@ -153,7 +143,6 @@ static void NAME(call)(const char *kernel) {
 	if (!strcmp(kernel, "descendBlocks")) NAME(descendBlocks)(theta, m, g, den, k, b, &s);
 	if (!strcmp(kernel, "blockMeans")) NAME(blockMeans)(v, hz, k, b, 9);
 	if (!strcmp(kernel, "stridedMeans")) NAME(stridedMeans)(v, hz, b, k, 9);
-	if (!strcmp(kernel, "addAbs")) NAME(addAbs)(p, hz, N);
 	if (!strcmp(kernel, "addProbe")) NAME(addProbe)(theta, g, hz, N);
 	if (!strcmp(kernel, "allFinite")) NAME(allFinite)(g, N);
 	if (!strcmp(kernel, "rademacher")) NAME(rademacher)(theta, N, 1, 2, 0);

@@ -25,7 +25,6 @@ func main() {
 
 func call[T adahessian.Float](kernel string) {
 	elementwise, runs, columns := adahessian.Elementwise(n), adahessian.Layout{Outer: n / 9, Block: 9, Inner: 1}, adahessian.Layout{Outer: 1, Block: 9, Inner: n / 9}
-	long := adahessian.Layout{Outer: 1, Block: 16<<10 + n, Inner: 1}
 	switch kernel {
 	case "updateElements":
 		update[T](elementwise, 1)
@@ -41,8 +40,6 @@ func call[T adahessian.Float](kernel string) {
 		means[T](runs)
 	case "stridedMeans":
 		means[T](columns)
-	case "addAbs": // the last call has the n elements
-		means[T](long)
 	case "rademacher":
 		adahessian.Rademacher(make([]T, n), 1, 2, 0)
 	case "addProbe", "allFinite", "curvature":
