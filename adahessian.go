@@ -345,13 +345,12 @@ func (o *Optimizer[T]) SetSteps(steps uint64) error {
 			return fmt.Errorf("SetSteps: %w", err)
 		}
 	}
-	own := make([]uint64, len(o.tensors))
-	for i := range own {
-		own[i] = steps
+	for i := range o.tensors {
+		o.call.steps[i] = steps
 		o.tensors[i].curved = false
 	}
 	o.counters = counters{steps: steps, refreshes: steps / each}
-	o.setCohorts(own)
+	o.setCohorts(o.call.steps)
 	return nil
 }
 

@@ -34,7 +34,7 @@ func extentOf[T Float](x []T) extent {
 	return extent{start, start + uintptr(len(x))*unsafe.Sizeof(T(0))}
 }
 
-// regions appends a region for x, unless it is empty.
+// appendRegion appends a region for x, unless it is empty.
 func appendRegion[T Float](regions []region, x []T, what string, tensor int) []region {
 	if len(x) == 0 {
 		return regions
