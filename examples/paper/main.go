@@ -25,13 +25,14 @@ func main() { command.Main("paper", run) }
 
 // config is what the command line says.
 type config struct {
-	reduced bool
-	text    string
-	out     string // folder
-	results string
-	stage   string
-	retime  bool
-	workers int
+	reduced  bool
+	text     string
+	out      string // folder of evidence.md
+	pictures string // folder
+	results  string
+	stage    string
+	retime   bool
+	workers  int
 }
 
 // The stages of the command, each of which needs those before it.
@@ -47,8 +48,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f := flag.NewFlagSet("paper", flag.ContinueOnError)
 	f.BoolVar(&c.reduced, "reduced", false, "tiny models and a few steps: tries the command, and shows nothing else")
 	f.StringVar(&c.text, "text", "", "`file` to learn from; empty: the source of the Go standard library")
-	f.StringVar(&c.out, "out", filepath.Join("..", "docs"), "`folder` for evidence.md, and for the folder evidence with its pictures")
-	f.StringVar(&c.results, "results", "", "`file` of finished runs; empty: evidence/results.jsonl in the folder of -out")
+	f.StringVar(&c.out, "out", "", "`folder` for evidence.md, and for the folder evidence with its pictures; empty: ../docs, and paper/evidence")
+	f.StringVar(&c.results, "results", "", "`file` of finished runs; empty: results.jsonl beside the pictures")
 	f.StringVar(&c.stage, "stage", stageAll, "`part` of the work: runs, timings, report or all")
 	f.BoolVar(&c.retime, "retime", false, "measure the time of a step again")
 	f.IntVar(&c.workers, "workers", runtime.GOMAXPROCS(0), "runs at a time; the results do not depend on it")
@@ -63,8 +64,12 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	default:
 		return c, fmt.Errorf("-stage %q: want runs, timings, report or all", c.stage)
 	}
+	c.pictures = filepath.Join(c.out, "evidence")
+	if c.out == "" { // the pictures are no part of the root module, which everyone downloads
+		c.out, c.pictures = filepath.Join("..", "docs"), filepath.Join("paper", "evidence")
+	}
 	if c.results == "" {
-		c.results = filepath.Join(c.out, "evidence", "results.jsonl")
+		c.results = filepath.Join(c.pictures, "results.jsonl")
 	}
 	return c, nil
 }
@@ -74,7 +79,7 @@ func run(args []string, stdout, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(c.out, "evidence"), 0o755); err != nil {
+	if err := os.MkdirAll(c.pictures, 0o755); err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
 	e, err := newExperiment(c)
@@ -131,7 +136,7 @@ func (e *experiment) stages(c config, r *results, stdout, stderr io.Writer) erro
 		}
 	}
 	if c.stage == stageReport || c.stage == stageAll {
-		if err := e.writeReport(r, c.out); err != nil {
+		if err := e.writeReport(r, c.out, c.pictures); err != nil {
 			return err
 		}
 		fmt.Fprintf(stdout, "report: %s\n", filepath.Join(c.out, "evidence.md"))

@@ -143,9 +143,9 @@ func categories(p *plot.Plot, names []string) {
 
 // writePicture draws plots in rows into a PNG file, and refers to it.
 func (r *report) writePicture(name, caption string, panels [][]*plot.Plot) error {
-	if err := chart.WritePNG(filepath.Join(r.folder, pictures, name), panels, 6*vg.Inch, 3.9*vg.Inch, 100); err != nil {
+	if err := chart.WritePNG(filepath.Join(r.pictures, name), panels, 6*vg.Inch, 3.9*vg.Inch, 100); err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
-	r.printf("![%s](%s/%s)\n\n", caption, pictures, name)
+	r.printf("![%s](%s/%s)\n\n", caption, r.link, name)
 	return nil
 }

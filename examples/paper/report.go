@@ -8,16 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// pictures is the folder of the plots, beside the text.
-const pictures = "evidence"
-
 // report makes a text of results. Every sentence about an outcome is made of
 // numbers.
 type report struct {
 	*experiment
 	results  *results
 	plan     plan
-	folder   string
+	pictures string // folder
+	link     string // the path of that folder from the text
 	on       string // the machine of the timings
 	body     strings.Builder
 	verdicts []verdict
@@ -38,9 +36,13 @@ func capital(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// writeReport writes evidence.md and its pictures into a folder.
-func (e *experiment) writeReport(results *results, folder string) error {
-	r := &report{experiment: e, results: results, plan: e.plan(e.tuningOf(results)), folder: folder}
+// writeReport writes evidence.md into one folder and its pictures into another.
+func (e *experiment) writeReport(results *results, folder, pictures string) error {
+	link, err := relative(folder, pictures)
+	if err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	r := &report{experiment: e, results: results, plan: e.plan(e.tuningOf(results)), pictures: pictures, link: link}
 	for _, t := range results.times {
 		r.on = max(r.on, t.On) // the same for all, unless times of two machines are mixed
 	}
@@ -59,10 +61,23 @@ func (e *experiment) writeReport(results *results, folder string) error {
 	return nil
 }
 
+// relative returns the path of a folder from another one, as a link has it.
+func relative(from, to string) (string, error) {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return "", err
+	}
+	if to, err = filepath.Abs(to); err != nil {
+		return "", err
+	}
+	path, err := filepath.Rel(from, to)
+	return filepath.ToSlash(path), err
+}
+
 func (r *report) introduction() string {
 	var b strings.Builder
 	b.WriteString("# What the paper claims, on real text\n\n")
-	b.WriteString("<!-- Written by examples/paper from the results in evidence/results.jsonl. Not edited by hand. -->\n\n")
+	fmt.Fprintf(&b, "<!-- Written by examples/paper from the results in %s/results.jsonl. Not edited by hand. -->\n\n", r.link)
 	command := "go -C examples run ./paper"
 	if r.reduced() {
 		b.WriteString("**A reduced run: it shows that the command works, and nothing about optimizers.**\n\n")

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"image/png"
+	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -37,11 +39,14 @@ func synthetic(t *testing.T, e *experiment, loss func(spec) float64, seconds fun
 
 func reportText(t *testing.T, e *experiment, r *results) string {
 	t.Helper()
-	folder := t.TempDir()
-	if err := os.Mkdir(filepath.Join(folder, pictures), 0o755); err != nil {
-		t.Fatal(err)
+	above := t.TempDir()
+	folder, pictures := filepath.Join(above, "text"), filepath.Join(above, "elsewhere", "pictures")
+	for _, dir := range []string{folder, pictures} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := e.writeReport(r, folder); err != nil {
+	if err := e.writeReport(r, folder, pictures); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "evidence.md"))
@@ -154,6 +159,33 @@ func TestReportOfNothing(t *testing.T) {
 	text := reportText(t, e, mustOpen(t, filepath.Join(t.TempDir(), "r.jsonl"), e.settings))
 	if !strings.Contains(text, "Not complete: 0 runs") || strings.Contains(text, "| "+holds) || strings.Contains(text, "| "+doesNotHold) {
 		t.Errorf("a report of nothing: %s", text[:1500])
+	}
+}
+
+// What the command writes without -out is what is committed: a text whose links lead to
+// the pictures, from the folder that the command is run in.
+func TestCommittedReport(t *testing.T) {
+	t.Chdir("..")
+	c, err := parseFlags(nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(c.out, "evidence.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPictures(t, c.out, string(text))
+	link, err := relative(c.out, c.pictures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range picture.FindAllStringSubmatch(string(text), -1) {
+		if path.Dir(m[1]) != link {
+			t.Errorf("a picture in %s, want %s", m[1], link)
+		}
+	}
+	if _, err := os.Stat(c.results); err != nil {
+		t.Error(err)
 	}
 }
 
