@@ -11,96 +11,96 @@ import (
 type Float interface{ ~float32 | ~float64 }
 
 // The errors of this package. Every error that New, Step and the other
-// functions return wraps one of them, and names what is at fault, where it
-// applies the parameter, the index and the value; test with errors.Is.
+// functions return wraps one of them; test with errors.Is. The text says what is
+// wrong and, where they apply, names the parameter, the index and the value.
 var (
 	// ErrOption reports a hyperparameter or an option outside its range.
 	ErrOption = errors.New("adahessian: invalid option")
 	// ErrLayout reports a layout that does not describe its tensor.
 	ErrLayout = errors.New("adahessian: invalid layout")
-	// ErrShape reports slices whose number or length does not fit, or that
-	// share memory where they must not.
+	// ErrShape reports the wrong number of slices, slices of the wrong length,
+	// and slices that must not share memory but do.
 	ErrShape = errors.New("adahessian: shape mismatch")
 	// ErrNonFinite reports a NaN or an infinity where a finite value is needed.
 	ErrNonFinite = errors.New("adahessian: value is not finite")
-	// ErrState reports saved state that is damaged or belongs to another
-	// configuration, or a stream of it that fails; and an Optimizer that New
-	// has not made, that is a copy, or that is in the middle of another call.
+	// ErrState reports saved state that is damaged, that belongs to another
+	// configuration, or whose stream fails. It also reports an Optimizer that
+	// was not made by New, that is a copy, or that is in the middle of another
+	// call.
 	ErrState = errors.New("adahessian: invalid state")
-	// ErrHVP reports a Hessian-vector product that is missing, failed, or is
-	// not one.
+	// ErrHVP reports a Hessian-vector product that is missing, incomplete or
+	// wrong, or that failed with an error of its own.
 	ErrHVP = errors.New("adahessian: Hessian-vector product failed")
 )
 
 // Options configures an Optimizer. Start from DefaultOptions: the zero value is
 // not valid.
 type Options struct {
-	Hyper // of every Param that has none of its own
+	Hyper // for every Param without a Hyper of its own
 
-	// Samples is the number of probes that are averaged for each Hessian
-	// refresh, that is, for each new estimate of the curvature; at least 1.
-	// z⊙Hz is averaged with its sign, so it tends to the diagonal.
+	// Samples is the number of probes averaged in each Hessian refresh (each new
+	// estimate of the curvature), at least 1. z⊙Hz is averaged with its sign, so the
+	// mean tends to the diagonal.
 	Samples int
 
-	// UpdateEach is the number of steps for each Hessian refresh, at least 1.
-	// The first step refreshes; between refreshes the last curvature is fed to
-	// the second moment again, and the Hessian-vector product is not called.
+	// UpdateEach is the number of steps from one Hessian refresh to the next, at least
+	// 1. The first step refreshes. Between refreshes the Hessian-vector product is not
+	// called, and the second moment is updated with the last curvature again.
 	UpdateEach int
 
-	// Seed selects the sequence of probes; any value, 0 too.
+	// Seed selects the sequence of probes. Any value is valid, 0 included.
 	Seed uint64
 
-	// Workers is the most goroutines of one step, at least 0; 0 means
+	// Workers is the maximum number of goroutines in one step, at least 0; 0 means
 	// GOMAXPROCS at the time of New. The results do not depend on it.
 	Workers int
 
-	// SkipFiniteCheck leaves out the search for NaN and infinite values in
-	// gradients and Hessian-vector products. With it such a value is not an
-	// error, and stays in the state for good.
+	// SkipFiniteCheck turns off the search for NaN and infinite values in gradients
+	// and Hessian-vector products. Such a value is then not an error, and it stays in
+	// the state for good.
 	SkipFiniteCheck bool
 }
 
-// DefaultOptions returns DefaultHyper with one probe at every step.
+// DefaultOptions returns the options with DefaultHyper and one probe in every step.
 func DefaultOptions() Options {
 	return Options{Hyper: DefaultHyper(), Samples: 1, UpdateEach: 1}
 }
 
-// Param is one tensor that an Optimizer trains. To freeze a tensor for good, leave
-// it out; to freeze it for some steps, see Step.
+// Param is one tensor that an Optimizer trains. To freeze a tensor for good, leave it
+// out. To freeze it for some steps, pass a nil gradient (see Step).
 type Param[T Float] struct {
-	// Name stands in errors and in saved state. It may be empty, or that of
-	// another Param.
+	// Name appears in errors and in saved state. It may be empty, and several Params
+	// may share one.
 	Name string
 
-	// Value is θ, row-major, of any length. The Optimizer keeps the slice, and
-	// Step updates its elements in place; the caller may change them between
-	// steps, and Rebind gives the parameter another slice. No other Param may share
-	// its memory.
+	// Value is θ, row-major, of any length. The Optimizer keeps the slice, and Step
+	// updates its elements in place. Between steps the caller may change them, and
+	// Rebind gives the parameter another slice. No other Param may share its memory.
 	Value []T
 
-	// Layout says which elements share their curvature, and has as many
-	// elements as Value; zero means Elementwise(len(Value)).
+	// Layout says which elements share their curvature. It has as many elements as
+	// Value; the zero Layout means Elementwise(len(Value)).
 	Layout Layout
 
-	// Hyper holds the hyperparameters; nil means Options.Hyper. Params that
-	// share one form a group. The pointer is kept and read at every step, so
-	// that a schedule may change what it points to between steps.
+	// Hyper holds the hyperparameters; nil means Options.Hyper. Params with the same
+	// pointer form a group. The Optimizer keeps the pointer and reads it at every
+	// step, so a schedule may change the values between steps.
 	Hyper *Hyper
 
-	// Offset is the global index of Value[0] for the signs of the probes; 0
-	// means directly after the previous Param, or index 0 for the first. A
-	// shard of a tensor gives its own, and draws the signs that the whole
-	// tensor would. Since 0 cannot be given, a shard that begins at index 0
-	// must be the first Param. Shards are cut where one block ends and the next
-	// begins, between slices of the Layout's Outer axis. No two Params have an
-	// index in common, since they would draw the same signs.
+	// Offset is the global index of Value[0], which selects the signs of the probes; 0
+	// means directly after the previous Param, or index 0 for the first. A shard of a
+	// tensor sets its own Offset and so draws the signs that the whole tensor would.
+	// Since 0 has this meaning, a shard that begins at index 0 must be the first
+	// Param. Cut shards between blocks, that is, between slices of the Layout's Outer
+	// axis. No two Params may have an index in common, because they would draw the
+	// same signs.
 	Offset uint64
 }
 
-// An Optimizer trains tensors with AdaHessian (Yao et al., AAAI 2021,
-// arXiv 2006.00719). New makes it. Its methods must not be called concurrently,
-// and it must not be copied: of the zero Optimizer, and of a copy, every method
-// that returns an error returns one, which wraps ErrState.
+// An Optimizer trains tensors with AdaHessian (Yao et al., AAAI 2021, arXiv
+// 2006.00719). Make one with New. Its methods must not be called concurrently. It must
+// not be copied: on a copy, as on the zero Optimizer, every method that returns an
+// error returns one that wraps ErrState.
 type Optimizer[T Float] struct {
 	usage   usage[T]
 	options Options
@@ -128,23 +128,23 @@ type tensor[T Float] struct {
 	m, v   []T
 	d      []T  // curvature of the last refresh; nil when UpdateEach = 1
 	curved bool // d has been set
-	next   []T  // curvature of the refresh under way; nil where a step needs only the products
+	next   []T  // new curvature during a refresh; nil where the step works from the products
 }
 
-// counters count what has been made.
+// counters count steps and refreshes.
 type counters struct {
 	steps, refreshes uint64
-	age              uint64 // steps from the present curvature on; 0: there is none
+	age              uint64 // steps made with the present curvature; 0: there is none
 }
 
-// New returns an optimizer for the given parameters, with all its memory. The
-// moments are zero. It keeps each Value and Hyper, and not the slice params. No
-// parameters at all, and parameters without elements, are allowed.
+// New returns an optimizer for the given parameters and allocates all its memory. The
+// moments start at zero. New keeps each Value and Hyper, but not the slice params.
+// There may be no parameters, and a parameter may have no elements.
 //
-// The error wraps ErrOption for a hyperparameter, a number of samples, steps
-// or workers outside its range, an Eps above 0 that is 0 in T, an Offset so large
-// that the tensor's indices wrap, or two parameters that have an index in common;
-// ErrLayout for a Layout that does not describe its Value; and ErrShape where the
+// The error wraps ErrOption for a hyperparameter, Samples, UpdateEach or Workers
+// outside its range, for an Eps above 0 that rounds to 0 in T, for an Offset so large
+// that the tensor's indices wrap, and for two parameters with an index in common. It
+// wraps ErrLayout for a Layout that does not describe its Value, and ErrShape if the
 // Values of two parameters overlap.
 func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 	for _, f := range [...]struct {
@@ -170,18 +170,18 @@ func New[T Float](opts Options, params ...Param[T]) (*Optimizer[T], error) {
 	return o, nil
 }
 
-// Add appends parameters behind the others, with moments of zero. Nothing else
-// changes a bit: the state of the others, their signs and their next steps are what
-// they would have been. The bias correction of a new parameter starts with its own
-// first step.
+// Add appends parameters after the present ones, with moments of zero. Nothing else
+// changes, not even a bit: the other parameters keep their state, their signs and
+// their next steps. The bias correction of a new parameter starts with its own first
+// step.
 //
-// Where Options.UpdateEach exceeds 1 and a refresh is not due, the new parameters
-// have no curvature yet. They are skipped until the next refresh, as if they had no
-// gradient (see Step).
+// If Options.UpdateEach exceeds 1 and no refresh is due, the new parameters have no
+// curvature yet. They are skipped until the next refresh, as if their gradients were
+// nil (see Step).
 //
 // The arguments and the errors are those of New; a new Value must not overlap that of
-// a present parameter. On an error nothing has changed. Add makes memory. Within hvp it
-// is an error that wraps ErrState.
+// a present parameter either. On an error nothing has changed. Add allocates memory.
+// Within hvp it returns an error that wraps ErrState.
 func (o *Optimizer[T]) Add(params ...Param[T]) error {
 	if err := o.idle("Add"); err != nil {
 		return err
@@ -229,8 +229,8 @@ func (o *Optimizer[T]) appendTensors(params []Param[T]) error {
 	return nil
 }
 
-// checkNew reports a Value of the tensors from the given one on that shares memory with
-// a moment.
+// checkNew reports a Value that shares memory with a moment, among the tensors from the
+// given one on.
 func (o *Optimizer[T]) checkNew(first int) error {
 	for i := first; i < len(o.tensors); i++ {
 		if err := o.memory.check(o.tensors, i, o.tensors[i].value, "Value"); err != nil {
@@ -240,7 +240,7 @@ func (o *Optimizer[T]) checkNew(first int) error {
 	return nil
 }
 
-// prepare makes what follows from the tensors and their memory.
+// prepare makes everything that depends on the tensors and their memory.
 func (o *Optimizer[T]) prepare(buckets []bucket[T]) {
 	workers := workersFor(elementsOf(buckets), o.options.Workers)
 	o.plan = makePlan(o.tensors, buckets, workers)
@@ -261,28 +261,28 @@ func (o *Optimizer[T]) newTensor(i int, p Param[T]) (tensor[T], error) {
 		return t, fmt.Errorf("%w (Layout of parameter %d %q)", err, i, p.Name)
 	}
 	if t.layout.Len() != len(p.Value) {
-		return t, fmt.Errorf("%w: parameter %d %q: Layout %+v has %d elements, Value has %d",
-			ErrLayout, i, p.Name, t.layout, t.layout.Len(), len(p.Value))
+		return t, fmt.Errorf("%w: parameter %d %q: Layout %+v has %d elements, Value has %d: %s",
+			ErrLayout, i, p.Name, t.layout, t.layout.Len(), len(p.Value), t.layout.fitting(len(p.Value)))
 	}
 	t.group = o.groupOf(p.Hyper, i, p.Name)
 	return t, nil
 }
 
-// NeedsHessian reports whether the next Step will call its hvp: at the first
-// step, and then UpdateEach steps after the last refresh. Within hvp it speaks of the
-// present Step.
+// NeedsHessian reports whether the next Step will call its hvp. It will in the first
+// step, and then UpdateEach steps after the last refresh. Within hvp, NeedsHessian
+// refers to the step in progress.
 func (o *Optimizer[T]) NeedsHessian() bool {
 	return o.usage.self != nil && (o.age == 0 || o.age >= uint64(o.options.UpdateEach))
 }
 
-// Steps returns the number of steps made; within hvp, without the present one.
+// Steps returns the number of steps made. Within hvp the step in progress is not
+// counted.
 func (o *Optimizer[T]) Steps() uint64 { return o.steps }
 
-// SetLR sets the learning rate of Options.Hyper, that is, of every Param
-// without a Hyper of its own; a schedule sets the others in their Hyper. lr is
-// finite and at least 0. Else, or if the step's scalars overflow T with it, the
-// error wraps ErrOption and the rate is unchanged. Within hvp it is one that wraps
-// ErrState.
+// SetLR sets the learning rate of Options.Hyper, which every Param without a Hyper of
+// its own uses; a schedule sets the others in their Hyper. lr must be finite and at
+// least 0. Otherwise, or if the scalars of the next step overflow T with it, the error
+// wraps ErrOption and the rate is unchanged. Within hvp the error wraps ErrState.
 func (o *Optimizer[T]) SetLR(lr float64) error {
 	if err := o.idle("SetLR"); err != nil {
 		return err
@@ -303,11 +303,12 @@ func (o *Optimizer[T]) SetLR(lr float64) error {
 	return nil
 }
 
-// SetUpdateEach sets Options.UpdateEach, from the next step on: more refreshes early
-// in a run, say, and fewer later. n is at least 1; else the error wraps ErrOption. A
-// refresh that is due stays due; else one becomes due n steps after the last. Going
-// from 1 to more makes memory for the curvature that is kept, one value for each
-// block, and going back to 1 drops it. Within hvp it is an error that wraps ErrState.
+// SetUpdateEach sets Options.UpdateEach from the next step on, for example to refresh
+// often early in a run and less often later. n must be at least 1; otherwise the error
+// wraps ErrOption. A refresh that is due stays due; otherwise one becomes due n steps
+// after the last. Going from 1 to more allocates memory for the curvature that is
+// kept, one value for each block; going back to 1 releases it. Within hvp the error
+// wraps ErrState.
 func (o *Optimizer[T]) SetUpdateEach(n int) error {
 	if err := o.idle("SetUpdateEach"); err != nil {
 		return err
@@ -326,12 +327,13 @@ func (o *Optimizer[T]) SetUpdateEach(n int) error {
 	return nil
 }
 
-// SetSteps sets the number of steps made, by every parameter, where moments from
-// elsewhere have been written into what State returns: it decides the bias correction
-// of the next step, and the draw of its probes. steps is a multiple of
-// Options.UpdateEach, since a refresh is then due: the curvature that is kept in
-// between is not known. Else the error wraps ErrOption, as it does where scalars of
-// the next step overflow T, and nothing has changed. Within hvp it wraps ErrState.
+// SetSteps sets the number of steps that the optimizer and every parameter have made.
+// Call it after writing moments from elsewhere into the slices of State: the number
+// determines the bias correction and the probes of the next step. steps must be a
+// multiple of Options.UpdateEach, so that a refresh is due, because the curvature that
+// is kept between refreshes is not known. Otherwise, or if scalars of the next step
+// overflow T, the error wraps ErrOption and nothing has changed. Within hvp the error
+// wraps ErrState.
 func (o *Optimizer[T]) SetSteps(steps uint64) error {
 	if err := o.idle("SetSteps"); err != nil {
 		return err
@@ -354,12 +356,12 @@ func (o *Optimizer[T]) SetSteps(steps uint64) error {
 	return nil
 }
 
-// State returns the moments of the i-th parameter, from 0: m with one value for
-// each element, and v with one for each block, Layout.Blocks(). Neither is
-// bias-corrected. The slices are the optimizer's own: they follow every step and
-// everything that is read into the optimizer, and what is written there between
-// steps counts (v must not be negative). Within hvp they are those before the
-// present Step, and are only to be read. State panics if i is out of range.
+// State returns the moments of parameter i, counted from 0: m with one value for each
+// element, and v with one for each block, Layout.Blocks() in all. Neither is
+// bias-corrected. The slices are the optimizer's own: every step changes them, as does
+// reading a saved state, and what is written to them between steps takes effect (v
+// must not be negative). Within hvp they hold the moments before the step in progress,
+// and must only be read. State panics if i is out of range.
 func (o *Optimizer[T]) State(i int) (m, v []T) {
 	return o.tensors[i].m, o.tensors[i].v
 }

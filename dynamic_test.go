@@ -384,7 +384,7 @@ func TestNilGradients(t *testing.T) {
 		}
 		return fill(hz, z)
 	})
-	requireError(t, err, ErrShape, "between the probes")
+	requireError(t, err, ErrShape, "between the probes of step 1: the same gradients must be nil for all of them")
 	before.require(t, opt)
 	// A closure may make the gradients in the pass in which it makes the product.
 	grads = make([][]float64, 2)
@@ -410,7 +410,7 @@ func TestRebindErrors(t *testing.T) {
 		values [][]float32
 		words  []string
 	}{
-		{[][]float32{nil, nil}, []string{"2 values for 3 parameters"}},
+		{[][]float32{nil, nil}, []string{"values has 2 slices, want 3, one for each parameter (nil leaves it where it is)"}},
 		{[][]float32{a[:2999], nil, nil}, []string{`parameter 0 "a"`, "2999 elements, want 3000"}},
 		{[][]float32{nil, nil, {1}}, []string{`parameter 2 "none"`, "1 elements, want 0"}},
 		{[][]float32{nil, a[10:15], nil}, []string{`parameter 1 "b"`, `Value of parameter 0 "a"`}},

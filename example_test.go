@@ -88,7 +88,7 @@ func ExampleAverageAxes() {
 	fmt.Println(err)
 	// Output:
 	// {128 9 1} <nil>
-	// adahessian: invalid layout: axes 0 and 2 are not adjacent, so no strides describe their blocks
+	// adahessian: invalid layout: axes 0 and 2 are not adjacent: name the axes between them too, or transpose the tensor
 }
 
 // A length that blocks of 32 do not divide is an error.

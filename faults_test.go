@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os/exec"
 	"reflect"
 	"slices"
@@ -105,9 +106,9 @@ func valueFaults[T Float](params []Param[T], what string, add func(name string, 
 
 func gradFaults[T Float](params []Param[T]) []fault[T] {
 	list := []fault[T]{
-		{"no gradients", false, func(a *attempt[T]) { a.grads = nil }, ErrShape, []string{"0 gradients", "4 parameters"}},
-		{"too few gradients", false, func(a *attempt[T]) { a.grads = a.grads[:3] }, ErrShape, []string{"3 gradients", "4 parameters"}},
-		{"too many gradients", false, func(a *attempt[T]) { a.grads = append(a.grads, nil) }, ErrShape, []string{"5 gradients", "4 parameters"}},
+		{"no gradients", false, func(a *attempt[T]) { a.grads = nil }, ErrShape, []string{"grads has 0 slices, want 4"}},
+		{"too few gradients", false, func(a *attempt[T]) { a.grads = a.grads[:3] }, ErrShape, []string{"grads has 3 slices, want 4"}},
+		{"too many gradients", false, func(a *attempt[T]) { a.grads = append(a.grads, nil) }, ErrShape, []string{"grads has 5 slices, want 4"}},
 	}
 	valueFaults(params, "gradient", func(name string, sentinel error, spoil func(x [][]T), words ...string) {
 		list = append(list, fault[T]{"gradient " + name, false, func(a *attempt[T]) { spoil(a.grads) }, sentinel, words})
@@ -661,7 +662,7 @@ func TestWithin(t *testing.T) {
 	within := func(where string, before []byte) {
 		t.Helper()
 		for name, call := range changes(before) {
-			requireError(t, call(), ErrState, name+" called within "+where)
+			requireError(t, call(), ErrState, name+" called within "+where+", which must not change the optimizer: call it afterwards")
 		}
 		now, err := r.opt.MarshalBinary()
 		if err != nil || !bytes.Equal(now, before) {
@@ -755,6 +756,73 @@ type (
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func (f readerFunc) Read(p []byte) (int, error)  { return f(p) }
 
+// TestFirstErrors has the whole text of the errors that a new user meets first: each
+// says what to do.
+func TestFirstErrors(t *testing.T) {
+	newOptimizer := func(layout Layout, elements int) (*Optimizer[float32], error) {
+		return New(DefaultOptions(), Param[float32]{Name: "w", Value: make([]float32, elements), Layout: layout})
+	}
+	layoutError := func(layout Layout, elements int) error {
+		_, err := newOptimizer(layout, elements)
+		return err
+	}
+	step := func(grads [][]float32, hvp HVP[float32]) error {
+		opt, err := newOptimizer(Layout{}, 2)
+		if err != nil {
+			return err
+		}
+		return opt.Step(grads, hvp)
+	}
+	stepGradient := func(grad func(grads [][]float32) error) error {
+		opt, err := newOptimizer(Layout{}, 2)
+		if err != nil {
+			return err
+		}
+		return opt.StepGradient(grad)
+	}
+	good := func(hz, z [][]float32) error { copy(hz[0], z[0]); return nil }
+	grads := [][]float32{{1, 1}}
+	var zero Optimizer[float32]
+	_, noOptions := New[float32](Options{})
+	calls := 0
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{noOptions, "invalid option: Options.Samples = 0, want at least 1: start from DefaultOptions"},
+		{zero.Step(grads, good), "invalid state: Step called on an Optimizer that was not made by New: call New first"},
+		{layoutError(Layout{2, 3, 2}, 24), `invalid layout: parameter 0 "w": Layout {Outer:2 Block:3 Inner:2} has 12 elements, Value has 24: Outer = 4 would fit`},
+		{layoutError(Layout{2, 3, 2}, 0), `invalid layout: parameter 0 "w": Layout {Outer:2 Block:3 Inner:2} has 12 elements, Value has 0: Outer = 0 would fit`},
+		{layoutError(Layout{2, 3, 2}, 20), `invalid layout: parameter 0 "w": Layout {Outer:2 Block:3 Inner:2} has 12 elements, Value has 20: no Outer fits, since 20 is not a multiple of Block·Inner`},
+		{layoutError(Layout{2, 3, 0}, 6), `invalid layout: parameter 0 "w": Layout {Outer:2 Block:3 Inner:0} has 0 elements, Value has 6: no Outer fits, since 6 is not a multiple of Block·Inner`},
+		{layoutError(Layout{0, math.MaxInt, 2}, 6), fmt.Sprintf(`invalid layout: parameter 0 "w": Layout {Outer:0 Block:%d Inner:2} has 0 elements, Value has 6: no Outer fits, since 6 is not a multiple of Block·Inner`, math.MaxInt)},
+		{step(grads, nil), "Hessian-vector product failed: hvp is nil, but step 1 needs it, as NeedsHessian reports: if you only have gradients, call StepGradient or pass FiniteDifference"},
+		{step(grads, func(hz, z [][]float32) error { return nil }),
+			`Hessian-vector product failed: step 1: parameter 0 "w": hvp has not written hz[0][0], or has only added to it: it must set every element, zeros included`},
+		{step(nil, good), "shape mismatch: grads has 0 slices, want 1, one for each parameter (nil skips it)"},
+		{step([][]float32{nil}, good), "shape mismatch: every gradient is nil, which skips every parameter: set at least one, or do not call Step"},
+		{step([][]float32{{1, 2, 3}}, good), `shape mismatch: parameter 0 "w": gradient has 3 elements, want 2, as many as Value`},
+		{step([][]float32{{}}, good), `shape mismatch: parameter 0 "w": gradient has 0 elements, want 2, as many as Value: only a nil gradient skips a parameter`},
+		{step(grads, func(hz, z [][]float32) error { hz[0] = nil; return nil }),
+			`shape mismatch: parameter 0 "w": Hessian-vector product has 0 elements, want 2, as many as Value`},
+		{step([][]float32{{1, float32(nan)}}, good), `value is not finite: parameter 0 "w": gradient[1] = NaN; the step changed nothing, so this batch can be skipped`},
+		{step(grads, func(hz, z [][]float32) error { hz[0][0], hz[0][1] = 1, float32(inf); return nil }),
+			`value is not finite: parameter 0 "w": Hessian-vector product[1] = +Inf; the step changed nothing, so this batch can be skipped`},
+		{stepGradient(nil), "invalid option: StepGradient: grad is nil: pass a function that fills grads with the gradient"},
+		{stepGradient(func(grads [][]float32) error {
+			if calls++; calls > 1 {
+				grads[0][1] = float32(inf)
+			}
+			return nil
+		}), `Hessian-vector product failed: step 1, probe 0: adahessian: value is not finite: parameter 0 "w": gradient[1] is +Inf at θ+h·z and +Inf at θ−h·z, h = 0.001953125: ` +
+			"the loss must be finite at both; FiniteDifference can take a smaller h"},
+	} {
+		if c.err == nil || c.err.Error() != "adahessian: "+c.want {
+			t.Errorf("got  %v\nwant adahessian: %s", c.err, c.want)
+		}
+	}
+}
+
 // unusable calls every method of an optimizer that cannot be used.
 func unusable(t *testing.T, o *Optimizer[float32], why string) {
 	t.Helper()
@@ -781,9 +849,9 @@ func unusable(t *testing.T, o *Optimizer[float32], why string) {
 	}
 }
 
-// TestZeroOptimizer uses an Optimizer that New has not made, as gob makes one.
+// TestZeroOptimizer uses an Optimizer that was not made by New, as gob makes one.
 func TestZeroOptimizer(t *testing.T) {
-	const why = "an Optimizer that New has not made"
+	const why = "an Optimizer that was not made by New: call New first"
 	var zero Optimizer[float32]
 	unusable(t, &zero, why)
 	if zero.NeedsHessian() || zero.Steps() != 0 {
@@ -820,7 +888,7 @@ func TestCopiedOptimizer(t *testing.T) {
 	twin.step(t)
 	dup := reflect.New(reflect.TypeOf(r.opt).Elem())
 	dup.Elem().Set(reflect.ValueOf(r.opt).Elem()) // as dup := *opt, which vet reports
-	unusable(t, dup.Interface().(*Optimizer[float32]), "a copy of an Optimizer")
+	unusable(t, dup.Interface().(*Optimizer[float32]), "a copy of an Optimizer: use the pointer that New returned")
 	r.step(t)
 	twin.step(t)
 	takeSnapshot(twin.opt).require(t, r.opt)

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// group is the hyperparameters that some tensors share.
+// group is a set of hyperparameters that some tensors share.
 type group[T Float] struct {
 	hyper *Hyper
-	where string // begins the name of a hyperparameter in an error
+	where string // what errors put in front of the name of a hyperparameter
 }
 
-// A cohort is tensors that take the same coefficients: those of one group that have
-// made the same number of steps, and that all make the present step or all do not.
-// A cohort without tensors is not kept.
+// A cohort is a set of tensors that take the same coefficients: they are of one group,
+// have made the same number of steps, and either all make the present step or none
+// does. A cohort without tensors is not kept.
 type cohort[T Float] struct {
 	group   int
 	steps   uint64 // that each of its tensors has made
@@ -21,11 +21,11 @@ type cohort[T Float] struct {
 	coef    Coefficients[T]
 }
 
-// mixed stands for the cohort of tensors that are not all of one.
+// mixed stands for the cohort of tensors that belong to several.
 const mixed = -1
 
-// groupOf returns the index of the group of a parameter's hyperparameters, which may
-// be a new one. where begins their name in an error.
+// groupOf returns the index of the group with these hyperparameters, and appends a
+// group if there is none. i and name are those of the parameter, for errors.
 func (o *Optimizer[T]) groupOf(h *Hyper, i int, name string) int {
 	if h == nil {
 		return 0
@@ -47,7 +47,7 @@ func (g *group[T]) at(step uint64, samples int) (Coefficients[T], error) {
 	return newCoefficients[T](g.hyper, g.where, step, samples)
 }
 
-// coefficients computes those of the next step of each cohort.
+// coefficients computes the coefficients of each cohort's next step.
 func (o *Optimizer[T]) coefficients() error {
 	for i := range o.groups {
 		if err := o.groups[i].hyper.check(o.groups[i].where); err != nil {
@@ -104,7 +104,7 @@ func (o *Optimizer[T]) cohortOf(first, last int) int {
 	return c
 }
 
-// regroup is setCohorts after it has changed which tensors make the present step.
+// regroup is setCohorts after a change in which tensors make the present step.
 func (o *Optimizer[T]) regroup() {
 	for i := range o.tensors {
 		o.call.steps[i] = o.stepsOf(i)
@@ -113,8 +113,7 @@ func (o *Optimizer[T]) regroup() {
 }
 
 // present notes which tensors make the present step: those that have a gradient and,
-// where the kept curvature is used again, that have one. It reports whether that is
-// other than it was.
+// between refreshes, a kept curvature. It reports whether they are others than before.
 func (o *Optimizer[T]) present() (changed bool, err error) {
 	found := o.plan.elements == 0
 	for i, g := range o.call.grads {
@@ -131,7 +130,7 @@ func (o *Optimizer[T]) present() (changed bool, err error) {
 		}
 	}
 	if !found {
-		err = fmt.Errorf("%w: every gradient is nil: no parameter is left to step", ErrShape)
+		err = fmt.Errorf("%w: every gradient is nil, which skips every parameter: set at least one, or do not call Step", ErrShape)
 	}
 	if !changed {
 		return false, err

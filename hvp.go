@@ -18,40 +18,38 @@ import (
 //	∂(gᵀz)/∂θ = (∂g/∂θ)ᵀ z = H z
 //
 // by differentiating the backward pass again (reverse over reverse), or in one
-// pass with tangents (forward over reverse). That is the Hessian matvec with
-// which Yao et al., AAAI 2021, arXiv 2006.00719, estimate the diagonal by
-// Hutchinson's method.
+// pass with tangents (forward over reverse). Yao et al., AAAI 2021, arXiv
+// 2006.00719, estimate the diagonal from this product by Hutchinson's method.
 //
 // Another matrix can take the place of H, as long as the product is linear in
 // z; D is then the estimate of its diagonal. The product with a Gauss-Newton
-// matrix works that way. A diagonal of one's own, say d, is handed in as
-// hz = z ⊙ d, for any number of samples: Step multiplies by z again. hz = d
-// comes to the same for one sample, where only |hz| counts, and to 0 for two
-// whose signs differ. CheckHVP is for the Hessian, and refuses the others.
+// matrix is an example. If you have an estimate d of the diagonal itself, return
+// hz = z ⊙ d, which is right for any number of samples, since Step multiplies by z
+// again. (hz = d gives the same for one sample, where only |hz| counts, but 0 for
+// two samples with different signs.) CheckHVP accepts the Hessian only.
 //
-// The loss is the one whose gradients the optimizer is given. If those are
-// averaged over the batch, so is H: a sum in the place of the mean makes D too
-// large by the size of the batch. The product may be averaged over a part of
-// the batch. If the part is chosen without regard to the data, that is an
-// unbiased estimate of the product over the whole, noisier and cheaper. A
-// random part of the loss, such as dropout, must be the same at every call
-// between two steps, or off.
+// The loss is the one whose gradients the optimizer gets. If they are averaged over
+// the batch, H must be too: a sum instead of the mean makes D too large by the size
+// of the batch. The product may be averaged over a part of the batch. If the part is
+// chosen without regard to the data, this is an unbiased estimate of the product over
+// the whole batch, cheaper and noisier. A random part of the loss, such as dropout,
+// must be the same at every call between two steps, or off.
 //
 // Shapes: hz and z each hold one slice for every parameter, in the order in
-// which the parameters were given, and hz[i] and z[i] are as long as
-// parameter i, row-major like it. The elements of z are +1 or −1 when Step
-// calls; CheckHVP also passes other finite values, to test linearity.
+// which the parameters were given. hz[i] and z[i] are as long as parameter i,
+// and row-major like it. When Step calls, the elements of z are +1 or −1;
+// CheckHVP also passes other finite values, to test linearity.
 //
-// Aliasing: an HVP writes every element of hz[i], zeros too, or puts a slice of
-// its own of the same length into hz[i]. What hz[i] holds on entry means
-// nothing (Step puts NaN into some elements, to see what stays unwritten), and
-// no element may be left as it is: it can be the product of an earlier call. A slice that is put in is only read, and not after the next
-// call of the HVP or the end of the Step. The HVP does not keep hz or z, and
-// leaves z and the parameters as they are. (Step tolerates one that writes into
-// z; CheckHVP reports it.)
+// Aliasing: an HVP writes every element of hz[i], zeros included, or replaces hz[i]
+// by a slice of its own of the same length. On entry the contents of hz[i] have no
+// meaning: an element can hold the product of an earlier call, or NaN, by which Step
+// notices what stays unwritten. A slice of the HVP's own is only read, and only until
+// the next call of the HVP or the end of the Step. The HVP does not keep hz or z, and
+// does not change z or the parameters. (Step tolerates an HVP that writes into z;
+// CheckHVP reports it.)
 //
-// Errors: one that it returns ends the Step, which changes nothing and returns
-// it, reachable by errors.Is and errors.As. What hz holds is then ignored.
+// Errors: if the HVP returns an error, the Step ends, changes nothing, ignores hz,
+// and returns an error that wraps it.
 //
 // CheckHVP tests an HVP; FiniteDifference makes one from gradients alone.
 type HVP[T Float] func(hz, z [][]T) error
@@ -65,10 +63,10 @@ type precision struct {
 	// difference is rounding, which falls as epsilon/step, plus truncation,
 	// which rises as step²; their sum is least near the cube root of epsilon
 	// (5e-3 and 6e-6). float32 stays below that, because a z of n signs moves
-	// the parameters by √n steps, and truncation counts that distance.
+	// the parameters by √n steps, and truncation depends on that distance.
 	step float64
 
-	// tolerance is the relative error that CheckHVP accepts; half of it is for
+	// tolerance is the relative error that CheckHVP accepts; half of it is left for
 	// the error of the finite differences.
 	tolerance float64
 }
@@ -82,75 +80,75 @@ func precisionOf[T Float]() precision {
 
 // FiniteDifference returns an HVP that needs gradients only, for models whose
 // framework cannot differentiate twice, and for tests. It takes the central
-// difference along z of the gradient g:
+// difference of the gradient g along z:
 //
 //	H z ≈ (g(θ + h·z) − g(θ − h·z)) / 2h
 //
-// One product costs two calls of grad, or two for each scale where the scales
-// of the parameters differ widely (see below), and up to three vectors as
-// large as all the parameters together are kept between the calls.
+// One product costs two calls of grad or, if the scales of the parameters differ
+// widely, two for each scale (see below). Up to three vectors, each as large as all
+// the parameters together, are kept between calls.
 //
-// params are the parameters of the loss; only Value, and Name for errors, is
-// used. The list is copied, the values are not: products are taken at the
-// present values. No element may belong to two parameters.
+// params are the parameters of the loss. Only Value is used, and Name in errors.
+// The list is copied but the values are not: a product is taken at the present
+// values. No element may belong to two parameters.
 //
-// grad fills grads[i] with the gradient of the loss with respect to
-// parameter i at the present values, and has the same loss at each call: same
-// batch, same dropout. grads has one slice for every parameter, as long as its
-// Value. The slices are zeroed before each call, so grad may add to them;
-// elements it leaves alone are taken for 0. It may also put a slice of its own
-// of the same length into grads[i], which is copied. It must not keep the ones
-// it is given. An error it returns ends the product.
+// grad fills grads[i] with the gradient of the loss with respect to parameter i at
+// the present values. The loss must be the same at each call: same batch, same
+// dropout. grads has one slice for every parameter, as long as its Value. The slices
+// are zeroed before each call, so grad may add to them, and elements that it does not
+// write are 0. grad may also replace grads[i] by a slice of its own of the same
+// length, which is copied. It must not keep the slices it is given. If it returns an
+// error, the product ends with that error.
 //
-// h > 0 is the step: element j of parameter i is moved by h·z[i][j] both ways,
-// so h has the units of the parameters over those of z. h = 0 picks a step
-// anew at each call: 2e-3·(1+‖θ‖∞)/‖z‖∞ in float32, 1e-5·(1+‖θ‖∞)/‖z‖∞ in
-// float64, rounded to the nearest power of two so that h·z and the division
-// are exact. ‖·‖∞ is the largest magnitude over all parameters together.
+// If h > 0, it is the step: element j of parameter i is moved by h·z[i][j] in both
+// directions, so h has the units of the parameters over those of z. If h = 0, each
+// call picks a step: 2e-3·(1+‖θ‖∞)/‖z‖∞ in float32 and 1e-5·(1+‖θ‖∞)/‖z‖∞ in
+// float64, rounded to the nearest power of two so that h·z and the division are
+// exact. ‖·‖∞ is the largest magnitude over all parameters together.
 //
-// Where one parameter is far larger than another, no single step serves both.
-// The parameters then fall into groups by the power of two below 1+‖θi‖∞: those
-// within a factor of 16 from the smallest power are the first group, those
-// within the next factor of 16 the second, and so on. Each group has its own
-// step, from the largest magnitude in it, and H z is the sum of the products
-// with the part of z in each group, since it is linear in z. That costs two
-// calls of grad for each group that is not empty; parameters whose powers
-// differ by less than 16 are one group. The groups follow from the values of
-// whole parameters alone: a tensor that is cut into several parameters can
-// come to lie in several groups, which changes the rounding of the result and
-// the cost. Elements of one parameter share their step: where a few of them
-// are far larger than the rest, make them a parameter of their own, or give an
-// h. An h that is given is the step of all parameters.
+// If one parameter is far larger than another, no single step suits both. With
+// h = 0 the parameters are therefore divided into groups, by the power of two below
+// 1+‖θi‖∞: those within a factor of 16 of the smallest power are the first group,
+// those within the next factor of 16 the second, and so on. Each group has its own
+// step, from the largest magnitude in it. Since H z is linear in z, it is the sum of
+// the products with the part of z in each group. That costs two calls of grad for
+// each group that is not empty. The groups depend only on the values of whole
+// parameters: if a tensor is cut into several parameters, these can fall into
+// different groups, which changes the rounding of the result and the cost. The
+// elements of one parameter share their step: if a few of them are far larger than
+// the rest, make them a parameter of their own, or pass an h, which is then the step
+// of all parameters.
 //
 // The error, relative to the largest |H z|, was 1e-4 to 2e-2 in float32 and
 // 1e-9 to 1e-6 in float64 for networks of one tanh layer with 2 to 1000 inputs
-// of unit variance. It grows as the square of what the step moves the input of
-// a unit by, so with many or large inputs. A loss with kinks, as of ReLU, has a
-// gradient that jumps when a step crosses one: there it can be as large as H z.
+// of unit variance. It grows as the square of the distance by which the step moves
+// the input of a unit, and so with the number and size of the inputs. If the loss has
+// kinks, as with ReLU, its gradient jumps when a step crosses one, and the error can
+// be as large as H z.
 //
-// A grad that also leaves its gradients in memory of the framework leaves those
-// of θ − h·z there. Step reads its grads after the product, so give it a copy that
-// was made before, or compute them again.
+// If grad also leaves its gradients in memory of the framework, those of θ − h·z
+// remain there. Step reads its grads after the product, so pass it a copy that was
+// made before, or compute them again.
 //
-// While the product is computed the parameters hold θ ± h·z. When it returns
-// they are restored to the bit, also after an error and when grad panics. After
-// an error hz holds nothing of use.
+// While the product is computed, the parameters hold θ ± h·z. When it returns they
+// are restored to the bit, even after an error or a panic of grad. After an error
+// the contents of hz have no meaning.
 //
-// Bad arguments are reported by the HVP, at each call, before grad is called.
-// Its errors name the parameter, the index and the value at fault, and wrap
+// The HVP reports bad arguments at each call, before it calls grad. Its errors name
+// the parameter, the index and the value, and wrap
 //
-//   - ErrOption: grad is nil; h is negative, NaN, infinite, 0 or infinite when
-//     rounded to T, or too small to move any parameter;
-//   - ErrShape: hz or z has the wrong number of slices; one of their slices or
-//     of those that grad returns has the wrong length; or a slice of hz or a
-//     Value shares memory with another slice of hz or z or another Value;
-//   - ErrNonFinite: a parameter, an element of z, a gradient, or the quotient is
+//   - ErrOption if grad is nil, or if h is negative, NaN or infinite, is 0 or
+//     infinite when rounded to T, or is too small to move any parameter;
+//   - ErrShape if hz or z has the wrong number of slices, if one of their slices or
+//     one that grad returns has the wrong length, or if a slice of hz or a Value
+//     shares memory with another slice of hz or z or with another Value;
+//   - ErrNonFinite if a parameter, an element of z, a gradient or the quotient is
 //     NaN or infinite;
-//   - ErrHVP, and the error itself: grad returned one.
+//   - ErrHVP and grad's own error if grad returns one.
 //
-// The HVP makes its buffers here, and allocates nothing when called. It is not
-// safe for concurrent use, neither with itself nor with anything that reads or
-// writes the parameters. The same gradients give the same bits everywhere.
+// All buffers are made here; the HVP allocates nothing when called. It is not safe
+// for concurrent use, neither with itself nor with anything that reads or writes the
+// parameters. The same gradients give the same bits everywhere.
 func FiniteDifference[T Float](params []Param[T], grad func(grads [][]T) error, h float64) HVP[T] {
 	return newFiniteDifference(params, grad, h).product
 }
@@ -162,16 +160,16 @@ type finiteDifference[T Float] struct {
 	h      float64
 
 	theta [][]T // the parameters as they were found
-	plus  [][]T // the gradient at θ + h·z of a second group; that of the first goes to hz
+	plus  [][]T // the gradient at θ + h·z of a later group; that of the first goes to hz
 	minus [][]T // the gradient at θ − h·z
-	arg   [][]T // what grad is given: it may replace the slices
+	arg   [][]T // passed to grad, which may replace the slices
 
 	group   []int       // of each parameter
 	groups  []stepGroup // in rising order of their scales
 	regions []region    // the memory of the arguments
 }
 
-// stepGroup is the parameters of similar scale.
+// stepGroup is a set of parameters of similar scale.
 type stepGroup struct {
 	scale   int     // how many factors of 16 above the smallest parameters
 	largest float64 // max |θ|
@@ -216,7 +214,7 @@ func (f *finiteDifference[T]) save() {
 	}
 }
 
-// restore sets the parameters to what save has kept.
+// restore sets the parameters to the values that save has kept.
 func (f *finiteDifference[T]) restore() {
 	for i, p := range f.params {
 		copy(p.Value, f.theta[i])
@@ -226,10 +224,10 @@ func (f *finiteDifference[T]) restore() {
 // check reports arguments with which no product can be computed.
 func (f *finiteDifference[T]) check(hz, z [][]T) error {
 	if f.grad == nil {
-		return fmt.Errorf("%w: FiniteDifference: grad is nil", ErrOption)
+		return fmt.Errorf("%w: FiniteDifference: grad is nil: pass a function that fills grads with the gradient", ErrOption)
 	}
 	if !(f.h >= 0) {
-		return fmt.Errorf("%w: FiniteDifference: h = %v, want at least 0", ErrOption, f.h)
+		return fmt.Errorf("%w: FiniteDifference: h = %v, want at least 0 (0 picks a step)", ErrOption, f.h)
 	}
 	if err := checkVectors(f.params, "hz", hz); err != nil {
 		return err
@@ -240,8 +238,8 @@ func (f *finiteDifference[T]) check(hz, z [][]T) error {
 	return f.checkMemory(hz, z)
 }
 
-// checkMemory reports memory that is written in the place of one argument and
-// belongs to another. Slices of z may share theirs: they are only read.
+// checkMemory reports memory that is written as part of one argument and also belongs
+// to another. Slices of z may share memory, since they are only read.
 func (f *finiteDifference[T]) checkMemory(hz, z [][]T) error {
 	r := f.regions[:0]
 	for i, p := range f.params {
@@ -250,7 +248,7 @@ func (f *finiteDifference[T]) checkMemory(hz, z [][]T) error {
 		r = appendRegion(r, p.Value, "Value", i)
 	}
 	sortRegions(r)
-	var read, written *region // those met that reach farthest
+	var read, written *region // of those seen, the ones that reach farthest
 	for k := range r {
 		x := &r[k]
 		if written != nil && x.start < written.end {
@@ -300,14 +298,15 @@ func (f *finiteDifference[T]) chooseSteps(z [][]T) error {
 			g.step = nearestPowerOfTwo(precisionOf[T]().step * (1 + g.largest) / zmax)
 		}
 		if h := g.step; T(h) == 0 || math.IsInf(float64(T(2*h)), 0) {
-			return fmt.Errorf("%w: FiniteDifference: the step h = %v has no reciprocal in %T", ErrOption, h, T(0))
+			return fmt.Errorf("%w: FiniteDifference: the step h = %v is too small or too large for %T: pass h = 0, which picks a step",
+				ErrOption, h, T(0))
 		}
 	}
 	return nil
 }
 
-// makeGroups finds the parameters of similar scale: all of them where h is
-// given. There is at least one group.
+// makeGroups finds the parameters of similar scale. If h was given, all parameters are
+// one group. There is at least one group.
 func (f *finiteDifference[T]) makeGroups() {
 	smallest := math.MaxInt
 	for i, x := range f.theta {
@@ -336,7 +335,7 @@ func (f *finiteDifference[T]) makeGroups() {
 	}
 }
 
-// groupOf returns where the group of a scale is, or is to be put.
+// groupOf returns the index of the group of a scale, or where to insert it.
 func (f *finiteDifference[T]) groupOf(scale int) (k int, known bool) {
 	return slices.BinarySearchFunc(f.groups, scale, func(g stepGroup, scale int) int { return g.scale - scale })
 }
@@ -347,8 +346,7 @@ func exponentOf[T Float](x []T) int {
 	return exponent - 1
 }
 
-// difference sets hz to the product, with steps that are factor times those
-// chosen.
+// difference sets hz to the product, with factor times the chosen steps.
 func (f *finiteDifference[T]) difference(hz, z [][]T, factor float64) error {
 	for k, g := range f.groups {
 		part := hz
@@ -377,7 +375,8 @@ func (f *finiteDifference[T]) difference(hz, z [][]T, factor float64) error {
 // gradientAt sets dst to the gradient at θ + h·z, with the z of a group alone.
 func (f *finiteDifference[T]) gradientAt(dst, z [][]T, group int, h float64) error {
 	if !f.move(z, group, T(h)) {
-		return fmt.Errorf("%w: FiniteDifference: h = %v is too small to move any parameter", ErrOption, math.Abs(h))
+		return fmt.Errorf("%w: FiniteDifference: h = %v is too small to move any parameter: pass a larger one, or 0, which picks a step",
+			ErrOption, math.Abs(h))
 	}
 	return f.gradient(dst)
 }
@@ -394,8 +393,8 @@ func (f *finiteDifference[T]) gradient(dst [][]T) error {
 	return take(f.params, "grads", dst, f.arg)
 }
 
-// move sets the parameters of a group to θ + h·z, and the others to θ. It
-// reports whether one has moved, or none was to.
+// move sets the parameters of a group to θ + h·z, and the others to θ. It reports
+// whether at least one has moved, or z is 0 and none had to.
 func (f *finiteDifference[T]) move(z [][]T, group int, h T) bool {
 	still, moved := true, false
 	for i, p := range f.params {
@@ -421,7 +420,7 @@ func (f *finiteDifference[T]) divide(plus [][]T, h float64) error {
 		for j, plus := range hz {
 			hz[j] = (plus - minus[j]) / width
 			if !isFinite(hz[j]) {
-				return fmt.Errorf("%w: parameter %d %q: gradient[%d] is %v at θ+h·z and %v at θ−h·z, h = %v",
+				return fmt.Errorf("%w: parameter %d %q: gradient[%d] is %v at θ+h·z and %v at θ−h·z, h = %v: the loss must be finite at both; FiniteDifference can take a smaller h",
 					ErrNonFinite, i, p.Name, j, plus, minus[j], h)
 			}
 		}
@@ -465,8 +464,8 @@ func checkVectors[T Float](params []Param[T], name string, x [][]T) error {
 	return nil
 }
 
-// take copies to x what a callback has returned: x itself, or slices of its
-// own in the place of some.
+// take copies to x what a callback has returned: x itself, or slices that it has put
+// in the place of some.
 func take[T Float](params []Param[T], name string, x, returned [][]T) error {
 	if err := checkVectors(params, name, returned); err != nil {
 		return err
@@ -489,7 +488,7 @@ func largest[T Float](params []Param[T], name string, x [][]T) (float64, error) 
 	return maxAbs(x), nil
 }
 
-// maxAbs returns max |x| of finite elements, 0 if there are none.
+// maxAbs returns max |x| of finite elements, or 0 if there are none.
 func maxAbs[T Float](x [][]T) float64 {
 	m := 0.0
 	for _, v := range x {
@@ -507,11 +506,11 @@ func maxOf[T Float](x []T) float64 {
 	return float64(m)
 }
 
-// isFinite reports whether x is neither NaN nor infinite: those minus
-// themselves are NaN.
+// isFinite reports whether x is neither NaN nor infinite: a NaN or an infinity minus
+// itself is NaN.
 func isFinite[T Float](x T) bool { return x-x == 0 }
 
-// nearestPowerOfTwo returns the power of two nearest to x > 0 in ratio.
+// nearestPowerOfTwo returns the power of two whose ratio to x > 0 is nearest to 1.
 func nearestPowerOfTwo(x float64) float64 {
 	fraction, exponent := math.Frexp(x)
 	if fraction < math.Sqrt2/2 {

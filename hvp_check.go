@@ -7,95 +7,94 @@ import (
 	"slices"
 )
 
-// CheckHVP tests whether hvp is the Hessian-vector product of the loss whose
-// gradient grad computes. It is for the tests of a framework, or for the first
-// step of a training run; the usual mistakes are cross terms left out, a
-// Gauss-Newton matrix in the place of the Hessian, a sum in the place of a mean,
-// dropout left on, and parameters or vectors that were kept from another call.
+// CheckHVP tests whether hvp is the Hessian-vector product of the loss whose gradient
+// grad computes. It is for the tests of a framework, or for the first step of a
+// training run. The usual mistakes are: missing cross terms, a Gauss-Newton matrix
+// instead of the Hessian, a sum instead of a mean, dropout left on, and parameters or
+// vectors kept from another call.
 //
 // With four vectors z of random signs, CheckHVP tests, in this order:
 //
-//   - that grad leaves the parameters as they are, then and later;
-//   - that hvp writes every element of hz, with finite values, and changes
-//     neither z nor a parameter;
-//   - that it gives the same answer when it is asked again;
-//   - that it is linear: H(2z+y) = 2·H z + H y;
-//   - that it is symmetric: zᵀ(H y) = yᵀ(H z);
-//   - that it agrees with finite differences of grad;
-//   - that one of the products agrees with them where the parameters have moved
-//     as well, by an eighth of 1+‖θ‖∞ or, if nothing can be decided there, less:
-//     then only if the product has changed, or it could be one that was kept.
+//   - that grad does not change the parameters, in this call or any later one;
+//   - that hvp writes every element of hz, with finite values, and changes neither z
+//     nor a parameter;
+//   - that hvp gives the same answer when it is asked again;
+//   - that hvp is linear: H(2z+y) = 2·H z + H y;
+//   - that hvp is symmetric: zᵀ(H y) = yᵀ(H z);
+//   - that hvp agrees with finite differences of grad;
+//   - that one of the products agrees with them after the parameters have moved too,
+//     by an eighth of 1+‖θ‖∞. If nothing can be decided there they move less far, and
+//     then the product must also have changed: otherwise it could be one that was
+//     kept.
 //
-// params, grad and its grads are as for FiniteDifference; the loss must be the
-// same at every call of grad and of hvp. seed chooses the vectors,
-// Rademacher(z, seed, draw, offset) with draws from 0 and the parameters one
-// after the other from offset 0.
+// params, grad and its grads are as for FiniteDifference. The loss must be the same at
+// every call of grad and of hvp. seed chooses the vectors: Rademacher(z, seed, draw,
+// offset) with draws from 0, and with the parameters one after the other from offset
+// 0.
 //
 // # How it decides
 //
-// Finite differences can be taken at many steps. Coarse ones bend with the
-// loss, fine ones drown in the rounding of the gradients, and which of them are
-// good cannot be known beforehand. So each step is judged by an error that is
-// estimated at that step, the sum of
+// A finite difference depends on its step. If the step is too coarse, the loss bends
+// within it; if it is too fine, the difference is lost in the rounding of the
+// gradients. Which steps are good is not known in advance. So each step is judged by
+// an estimate of its error, the sum of
 //
-//   - truncation and kinks: twice the distance from the result of half the
-//     step or, if it is larger, the distance from that to the result of a quarter;
-//   - rounding: two units in the last place of the largest gradient there or, if
-//     it is larger, what gradients of neighbouring points show, over the step;
-//   - what rounding makes of the displacement of the parameters.
+//   - truncation and kinks: twice the distance from the result of half the step or, if
+//     it is larger, the distance from that result to the result of a quarter;
+//   - rounding: two units in the last place of the largest gradient there or, if it is
+//     larger, the rounding that gradients of neighbouring points show, divided by the
+//     step;
+//   - the effect of rounding on the displacement of the parameters.
 //
-// Steps where grad fails or is not finite are skipped. A step is good if its
-// error is at most half the tolerance. The step of FiniteDifference is the first;
-// then finer ones are tried until rounding spoils them, and then coarser ones,
-// as long as their results come nearer to each other. The first that is good
-// decides: the product passes if it is within the tolerance less the error, and
-// is refused if it is not, unless the next coarser step agrees with it, in which
-// case neither counts. A vector for which no step is good is tried again where
-// the parameters have moved. If none is good there, CheckHVP cannot tell right
-// from wrong, and returns an error that says "cannot be decided in float32", or
-// float64. A check in float64 decides far more.
+// Steps at which grad fails or is not finite are skipped. A step is good if its error
+// is at most half the tolerance. The first step tried is that of FiniteDifference.
+// Then come finer ones, until rounding spoils them, and then coarser ones, as long as
+// their results approach each other. The first good step decides: the product passes
+// if it is within the tolerance less the error. Otherwise it is refused, unless the
+// next coarser step agrees with it, in which case neither step counts. If no step is
+// good for a vector, the vector is tried again where the parameters have moved. If no
+// step is good there either, CheckHVP cannot tell right from wrong, and returns an
+// error that says "cannot be decided in float32", or float64. A check in float64
+// decides far more.
 //
-// All of this is relative to the largest |H z|, of hvp and of the differences
-// (of these alone at coarser steps), over all parameters and, where the
-// parameters have not moved, over all vectors. The tolerance is 3e-2 in float32
-// and 1e-5 in float64: exact products repeat, add up and commute to 1e-5 and
-// 1e-13, and the rest is for the finite differences, which may also be the hvp
-// under test (see FiniteDifference for their error); the tests of sums and of
-// symmetry grant it the rounding of the default step besides. So a product
-// that passes is within the tolerance, and one that is refused is off by more
-// than half of it, as far as the estimates hold. Mistakes below that are not
-// seen, which includes those in a parameter whose share of the curvature is as
-// small. Since the vectors are random, a mistake can also escape in a model of
-// one or two elements.
+// All of this is relative to the largest |H z|, of hvp and of the differences (of the
+// differences alone at coarser steps), over all parameters and, where the parameters
+// have not moved, over all vectors. The tolerance is 3e-2 in float32 and 1e-5 in
+// float64. Exact products repeat, add up and commute to 1e-5 and 1e-13; the rest is
+// for the finite differences, which may also be the hvp under test (see
+// FiniteDifference for their error). The tests for linearity and symmetry also allow
+// for the rounding of the default step. So, as far as the estimates hold, a product
+// that passes is within the tolerance, and one that is refused is off by more than
+// half of it. Smaller mistakes are not seen, including those in a parameter whose
+// share of the curvature is that small. Since the vectors are random, a mistake can
+// also escape in a model of one or two elements.
 //
-// A loss without curvature has no |H z| to compare with. There a product of
-// zeros passes, or one that is the same as the differences of the default step.
-// Gradients must differ by one rounding at most across a step where that hides
-// at most 2⁻²² of the largest of them over 1+‖θ‖∞, and across all finer steps;
-// and not at all if those of neighbouring points are the same.
+// A loss without curvature has no |H z| to compare with. There a product of zeros
+// passes, and so does one that equals the differences of the default step. Across a
+// step, gradients may differ by one rounding at most, if that hides at most 2⁻²² of
+// the largest of them over 1+‖θ‖∞, and the same holds across all finer steps. They may
+// not differ at all if the gradients of neighbouring points are the same.
 //
-// A loss with many kinks near the parameters may be refused with an exact
-// product: its finite differences can agree with each other and still count
-// the kinks as curvature.
+// If a loss has many kinks near the parameters, an exact product may be refused: the
+// finite differences can agree with each other and still count the kinks as curvature.
 //
-// docs/reliability.md of the repository has what CheckHVP says of thirty
+// docs/reliability.md in the repository shows the results of CheckHVP for thirty
 // thousand right and wrong products.
 //
 // # Errors and cost
 //
-// The error wraps ErrHVP and says which test failed, by how much, and where:
-// the parameter, the index and both values of the worst element. It wraps
-// ErrNonFinite, ErrShape or ErrOption too where they apply, and errors that
-// hvp or grad return. The parameters are restored to the bit when CheckHVP
-// returns, whatever hvp and grad do. Without any elements there is nothing to
-// check, and hvp passes.
+// The error wraps ErrHVP and says which test failed, by how much, and where: the
+// parameter, the index and both values of the worst element. It also wraps
+// ErrNonFinite, ErrShape or ErrOption where they apply, and errors that hvp or grad
+// return. The parameters are restored to the bit when CheckHVP returns, whatever hvp
+// and grad do. If there are no elements there is nothing to check, and hvp passes.
 //
-// CheckHVP calls hvp 13 times and grad 38 times if the first steps are good, as
-// they are for most losses. Where no step is, it calls hvp some 18 times and grad
-// some 600 times; it never calls hvp more than 44 times and grad more than 2900
-// times. Where the scales of the parameters differ widely, each difference takes
-// more calls of grad (see FiniteDifference). It keeps 14 vectors as large as all
-// the parameters together.
+// CheckHVP calls hvp 13 times and grad 38 times if the first steps are good, as they
+// are for most losses. If no step is good, it calls hvp some 18 times and grad some
+// 600 times. It never calls hvp more than 44 times or grad more than 2900 times. If
+// the scales of the parameters differ widely, each difference takes more calls of grad
+// (see FiniteDifference). CheckHVP keeps 14 vectors, each as large as all the
+// parameters together.
 func CheckHVP[T Float](params []Param[T], grad func(grads [][]T) error, hvp HVP[T], seed uint64) error {
 	c := newHVPCheck(params, grad, hvp, seed)
 	defer c.leave()
@@ -107,8 +106,8 @@ func CheckHVP[T Float](params []Param[T], grad func(grads [][]T) error, hvp HVP[
 	return nil
 }
 
-// checkedVectors is how many vectors CheckHVP tries. The chance that all of
-// them miss a mistake halves with each in the worst case, two dimensions.
+// checkedVectors is how many vectors CheckHVP tries. In the worst case, two
+// dimensions, each more halves the chance that all of them miss a mistake.
 const checkedVectors = 4
 
 // hvpCheck holds the arguments and the buffers of a CheckHVP. Its methods are
@@ -123,20 +122,20 @@ type hvpCheck[T Float] struct {
 
 	z, y, out, next [][]T
 	sent            [][]T // what a callback must not change
-	argHZ, argZ     [][]T // what hvp is given: it may replace the slices
+	argHZ, argZ     [][]T // passed to hvp, which may replace the slices
 
 	products [checkedVectors][][]T // H z of each vector
-	moved    [][]T                 // and of one where the parameters have moved
+	moved    [][]T                 // H z of one vector where the parameters have moved
 	largest  float64               // max |H z| over the products
 	norm     float64               // max ‖H z‖₂ over the products
 
 	gradient float64 // max |g| at the parameters
 	met      float64 // max |g| over the calls of grad since it was set to 0
-	rounding float64 // of the gradient, as neighbouring points show it
-	jitter   float64 // the same, the largest found
-	lenient  error   // what a test has let pass as the rounding of gradients
-	left     error   // what grad has returned last, where it has no gradient
-	spoiled  error   // that grad has changed the parameters
+	rounding float64 // of the gradient, estimated from neighbouring points
+	jitter   float64 // the largest such estimate
+	lenient  error   // what a test has accepted as rounding of gradients
+	left     error   // the last error of grad
+	spoiled  error   // says that grad has changed the parameters
 
 	open  [checkedVectors]error // of the vectors for which no step was good
 	start int                   // the level at which to begin
@@ -177,15 +176,15 @@ func (c *hvpCheck[T]) leave() {
 // complete tests that there is something to call.
 func (c *hvpCheck[T]) complete() error {
 	if c.hvp == nil {
-		return errors.New("hvp is nil")
+		return errors.New("hvp is nil: pass the product to test")
 	}
 	if c.grad == nil {
-		return fmt.Errorf("%w: grad is nil", ErrOption)
+		return fmt.Errorf("%w: grad is nil: pass a function that fills grads with the gradient", ErrOption)
 	}
 	return c.fd.check(c.out, c.z)
 }
 
-// watched is grad, with an eye on the parameters and on the size of gradients.
+// watched calls grad, and watches the parameters and the size of the gradients.
 func (c *hvpCheck[T]) watched(grads [][]T) error {
 	for i, p := range c.params {
 		copy(c.sent[i], p.Value)
@@ -244,9 +243,9 @@ func (c *hvpCheck[T]) measureGradient(g [][]T) error {
 }
 
 // measureRounding estimates the rounding of gradients by second differences
-// between points that are so near each other that all else vanishes. Of three
-// distances and vectors the middle result counts: at the largest distance more
-// than rounding may be left, and at one of them rounding may not show by chance.
+// between points so close to each other that only rounding is left. It takes the
+// median for three distances and vectors: at the largest distance there may be more
+// than rounding, and at one of them rounding may not show by chance.
 func (c *hvpCheck[T]) measureRounding(g [][]T) error {
 	var found []float64
 	for k, level := range []int{-10, -12, -14} {
@@ -313,7 +312,7 @@ func (c *hvpCheck[T]) multiply() error {
 	return nil
 }
 
-// repeats tests that hvp gives the same answer again.
+// repeats tests that hvp gives the same answer when it is asked again.
 func (c *hvpCheck[T]) repeats() error {
 	for k, hz := range c.products {
 		c.draw(c.z, k)
@@ -329,7 +328,7 @@ func (c *hvpCheck[T]) repeats() error {
 	return nil
 }
 
-// linear tests H(2z+y) = 2·H z + H y. The weights do not add up to 1, or a
+// linear tests H(2z+y) = 2·H z + H y. The weights must not add up to 1, or a
 // constant offset would pass.
 func (c *hvpCheck[T]) linear() error {
 	for k, hz := range c.products {
@@ -372,7 +371,7 @@ func (c *hvpCheck[T]) symmetric() error {
 	return nil
 }
 
-// agrees tests that H z is what finite differences give, for each vector.
+// agrees tests that H z agrees with finite differences, for each vector.
 func (c *hvpCheck[T]) agrees() error {
 	for k, hz := range c.products {
 		c.draw(c.z, k)
@@ -385,15 +384,14 @@ func (c *hvpCheck[T]) agrees() error {
 		}
 	}
 	if c.shown > 0 {
-		return c.lenient // good steps know better: no rounding is as large
+		return c.lenient // good steps show that rounding is not that large
 	}
 	return nil
 }
 
-// agreesElsewhere tests that H z is what finite differences give where the
-// parameters have moved: for the vector that shows most curvature, and for
-// those that could not be decided where the parameters were, since kinks that
-// are too near there are not everywhere.
+// agreesElsewhere tests that H z agrees with finite differences where the parameters
+// have moved: for the vector with the most curvature, and for those that could not be
+// decided before, since kinks that are too near in one place may not be in another.
 func (c *hvpCheck[T]) agreesElsewhere() error {
 	most := 0
 	for k, hz := range c.products {
@@ -414,11 +412,11 @@ func (c *hvpCheck[T]) agreesElsewhere() error {
 	return nil
 }
 
-// agreesMoved does so for vector k, and moves the parameters less far until a
-// step is good.
+// agreesMoved is agreesElsewhere for vector k. It moves the parameters less and less
+// far until a step is good.
 func (c *hvpCheck[T]) agreesMoved(k int) error {
 	undecided := c.open[k]
-	farther := false // where nothing could be decided
+	farther := false // nothing could be decided at a larger distance
 	var outside error
 	for level := levelOf[T](1. / 8); level >= -8; level -= 3 {
 		c.draw(c.z, checkedVectors+k)
@@ -458,8 +456,8 @@ func (c *hvpCheck[T]) agreesMoved(k int) error {
 	return undecided
 }
 
-// hasMoved reports whether the product has changed with the parameters, so that
-// it cannot be one that was kept.
+// hasMoved reports whether the product has changed with the parameters: then it is not
+// one that was kept.
 func (c *hvpCheck[T]) hasMoved(k int) bool {
 	return farthest(c.moved, c.products[k]).diff > float64(2*precisionOf[T]().tolerance*c.largest)
 }
@@ -473,8 +471,8 @@ func (c *hvpCheck[T]) draw(z [][]T, k int) {
 	}
 }
 
-// call sets hz to hvp's product with z, and tests that hvp wrote that and
-// nothing else.
+// call sets hz to the product that hvp returns for z, and tests that hvp wrote all of
+// it and nothing else.
 func (c *hvpCheck[T]) call(hz, z [][]T) error {
 	for i := range hz {
 		// Elements that hvp adds to, or leaves alone, stay NaN.
@@ -501,13 +499,13 @@ func (c *hvpCheck[T]) call(hz, z [][]T) error {
 		}
 	}
 	if _, err := largest(c.params, "hz", hz); err != nil {
-		return fmt.Errorf("hvp set no finite product (hz was NaN before the call): %w", err)
+		return fmt.Errorf("hvp must set every element of hz to a finite value (hz was NaN before the call): %w", err)
 	}
 	return nil
 }
 
-// granted is the H z that the rounding of gradients makes of none at the
-// default step: as much may a product differ that is made of them itself.
+// granted is the H z that the rounding of gradients alone produces at the default
+// step. A product that is itself made of differences may be off by as much.
 func (c *hvpCheck[T]) granted() float64 { return c.roundingAt(0, c.gradient) }
 
 // compare returns where two products of hvp are farthest apart.
@@ -524,13 +522,13 @@ func (c *hvpCheck[T]) at(d discrepancy) string {
 		d.measure(), d.param, c.params[d.param].Name, d.index, d.got, d.want)
 }
 
-// discrepancy is how far two results that should be equal are apart.
+// discrepancy says how far apart two results are that should be equal.
 type discrepancy struct {
-	param, index int // where they are farthest apart
+	param, index int // the element where they are farthest apart
 	got, want    float64
 	diff         float64 // |got − want|
 	limit        float64 // the largest diff accepted
-	scale        float64 // what counts as 1 in the report; 0 only if diff is
+	scale        float64 // what errors are relative to; 0 only if diff is
 }
 
 func (d discrepancy) accepted() bool { return d.diff <= d.limit }

@@ -6,9 +6,9 @@ import (
 	"unsafe"
 )
 
-// The steps of finite differences that CheckHVP tries are levels: level l has
-// 2^l times the step of FiniteDifference. The finest displaces a parameter by a
-// few of its last places, the coarsest by several times its size.
+// CheckHVP tries finite differences at several levels: the step of level l is 2^l
+// times that of FiniteDifference. The finest moves a parameter by a few units in its
+// last place, the coarsest by several times its size.
 func levelsOf[T Float]() (finest, coarsest int) {
 	if unsafe.Sizeof(T(0)) == 4 {
 		return -14, 12
@@ -21,40 +21,41 @@ const mostLevels = 40
 // stepFactor returns 2^level.
 func stepFactor(level int) float64 { return math.Ldexp(1, level) }
 
-// levelOf returns the level whose step is nearest below a displacement, of
-// parameters near 0.
+// levelOf returns the level with the largest step that, for parameters near 0, does
+// not exceed a displacement.
 func levelOf[T Float](displacement float64) int {
 	_, exponent := math.Frexp(displacement / precisionOf[T]().step) // of a fraction in [½, 1)
 	return exponent - 1
 }
 
-// roundings is how many units in the last place a gradient is granted at least.
+// roundings is the least error that a gradient is assumed to have, in units in the
+// last place.
 const roundings = 2
 
-// goodSteps is which share of the tolerance the error of a step may have.
+// goodSteps is the largest error of a good step, as a share of the tolerance.
 const goodSteps = 1. / 2
 
-// oneRounding is how far two gradients across a step may be apart that should be
-// the same, in half units in the last place: one of them, with some room.
+// oneRounding is how far apart two gradients across a step may be that should be the
+// same: half a unit in the last place, with some room.
 const oneRounding = 0.6
 
-// negligible is the curvature that is taken for none, as a share of the
-// gradient over the size of the parameters.
+// negligible is the curvature that counts as none, as a share of the gradient over
+// the size of the parameters.
 const negligible = 0x1p-22
 
-// outcome is what finite differences say of a product.
+// outcome is what finite differences say about a product.
 type outcome int
 
 const (
 	open   outcome = iota // no step was good
 	right                 // they agree at a good step
 	wrong                 // they do not
-	failed                // a callback did what it must not
+	failed                // a callback broke a rule
 )
 
-// search compares a product along one vector with finite differences, at one
-// level after the other until one decides. Two differences are kept, those of
-// the coarsest and the finest level known.
+// search compares a product along one vector with finite differences, level by level
+// until one decides. It keeps two differences, those of the coarsest and the finest
+// level known.
 type search[T Float] struct {
 	*hvpCheck[T]
 	hz                  [][]T
@@ -64,14 +65,14 @@ type search[T Float] struct {
 	levels              [mostLevels]levelResult
 	best                float64 // the smallest error of a level, as a share of the scale
 	bestLevel           int
-	last                error // why the last level that was skipped was
+	last                error // why the last skipped level was skipped
 }
 
 // levelResult is what is known of the finite differences at a level.
 type levelResult struct {
-	against   discrepancy // of the product
+	against   discrepancy // from the product
 	largest   float64     // max |H z|
-	rounding  float64     // the H z that the rounding of gradients makes of none
+	rounding  float64     // the H z that the rounding of gradients alone produces
 	displaced float64     // the relative error of the displacements
 	gap       float64     // the distance from the next finer level; NaN if not known
 }
@@ -118,8 +119,8 @@ func (c *hvpCheck[T]) search(hz [][]T) (outcome, error) {
 	return s.undecided()
 }
 
-// begin finds the coarsest level at which there are gradients, from the start
-// down. It returns a level below the finest if there is none.
+// begin finds the coarsest level that has gradients, from the start down. If there is
+// none it returns a level below the finest.
 func (s *search[T]) begin() (int, error) {
 	for l := s.start; l >= s.finest; l-- {
 		known, err := s.evaluate(l)
@@ -136,8 +137,8 @@ func (s *search[T]) begin() (int, error) {
 	return s.finest - 1, nil
 }
 
-// finerTo adds levels below the finest known, down to l. It reports whether all
-// are known.
+// finerTo adds levels below the finest known one, down to l. It reports whether all of
+// them are known.
 func (s *search[T]) finerTo(l int) (bool, error) {
 	for s.bottom > l {
 		if s.bottom == s.finest {
@@ -154,8 +155,8 @@ func (s *search[T]) finerTo(l int) (bool, error) {
 	return true, nil
 }
 
-// coarser adds the level l above the coarsest known, unless it is known. It
-// reports whether it is now.
+// coarser adds level l above the coarsest known one, if it is not known yet. It reports
+// whether it is known now.
 func (s *search[T]) coarser(l int) (bool, error) {
 	if l <= s.top {
 		return true, nil
@@ -196,14 +197,14 @@ func (s *search[T]) evaluate(level int) (bool, error) {
 	return true, nil
 }
 
-// roundingAt returns the H z that rounding makes of none at a level, where
-// gradients are as large as g.
+// roundingAt returns the H z that rounding alone produces at a level, for gradients as
+// large as g.
 func (c *hvpCheck[T]) roundingAt(level int, g float64) float64 {
 	p := precisionOf[T]()
 	return c.roundingOf(max(float64(roundings*p.epsilon*max(g, p.normal)), c.rounding), level)
 }
 
-// roundingOf returns the H z that a rounding of gradients makes of none at a
+// roundingOf returns the H z that a given rounding of gradients alone produces at a
 // level.
 func (c *hvpCheck[T]) roundingOf(rounding float64, level int) float64 {
 	sum := 0.0
@@ -213,9 +214,8 @@ func (c *hvpCheck[T]) roundingOf(rounding float64, level int) float64 {
 	return sum
 }
 
-// displacedAt returns the relative error of the displacements of a level, as a
-// root mean square over the elements: the parameters round to where they are
-// moved.
+// displacedAt returns the relative error of the displacements of a level, as a root
+// mean square over the elements: a moved parameter is rounded.
 func (s *search[T]) displacedAt(level int) float64 {
 	sum := 0.0
 	for i, theta := range s.fd.theta {
@@ -228,11 +228,11 @@ func (s *search[T]) displacedAt(level int) float64 {
 	return math.Sqrt(sum / float64(max(1, elements(s.params))))
 }
 
-// errorOf returns the error of a level's differences and what it is relative to.
-// Two levels must come near this one, or a rounding that is larger than it was
-// found to be could look good by chance; it keeps finer levels twice as far
-// apart. Where the step is coarser than the default one, a product that is too
-// large must not make every step look good.
+// errorOf returns the error of a level's differences and the scale it is relative to.
+// Two finer levels must be close to this one: if rounding is larger than estimated, a
+// single one could be close by chance, and rounding keeps finer levels twice as far
+// apart. At steps coarser than the default one the product is not part of the scale,
+// since one that is too large would make every step look good.
 func (s *search[T]) errorOf(level int) (e, scale float64) {
 	r := s.known(level)
 	scale = max(r.largest, s.shown)
@@ -246,7 +246,7 @@ func (s *search[T]) errorOf(level int) (e, scale float64) {
 	return max(2*r.gap, next) + r.rounding + float64(r.displaced*scale), scale
 }
 
-// judge decides at a level of which the next finer one is known, if it is good.
+// judge decides at a level if it is good. The next finer one must be known.
 func (s *search[T]) judge(level int) (outcome, error) {
 	r, tolerance := s.known(level), precisionOf[T]().tolerance
 	e, scale := s.errorOf(level)
@@ -271,14 +271,14 @@ func (s *search[T]) judge(level int) (outcome, error) {
 	return wrong, fmt.Errorf("disagrees with finite differences: %s", s.at(d))
 }
 
-// decided keeps what the next vector can begin with.
+// decided keeps what the next vector can start from.
 func (s *search[T]) decided(level int) {
 	s.start, s.shown = level, max(s.shown, s.known(level).largest)
 }
 
-// settled reports whether differences of steps coarser than the default one
-// come nearer to each other from step to step, as they do where it is rounding
-// that keeps them apart. Those of a loss that bends come nearer only by chance.
+// settled reports whether the differences of steps coarser than the default one
+// approach each other from step to step, as they do if rounding keeps them apart. If
+// it is the bending of the loss, they do so only by chance.
 func (s *search[T]) settled(level int) bool {
 	if level <= 0 {
 		return true
@@ -287,24 +287,23 @@ func (s *search[T]) settled(level int) bool {
 	return r.gap < finer.gap || r.gap <= finer.rounding
 }
 
-// contradicted reports whether the next coarser level agrees with a product
-// that this one refuses: then neither counts.
+// contradicted reports whether the next coarser level agrees with a product that this
+// one refuses. Then neither level counts.
 func (s *search[T]) contradicted(level int, limit float64) (bool, error) {
 	known, err := s.coarser(level + 1)
 	return known && s.known(level+1).against.diff <= limit, err
 }
 
-// hopeless reports whether rounding alone spoils a level, and so all that are
-// finer.
+// hopeless reports whether rounding alone spoils a level, and with it all finer ones.
 func (s *search[T]) hopeless(level int) bool {
 	_, scale := s.errorOf(level)
 	return s.known(level).rounding > goodSteps*precisionOf[T]().tolerance*scale
 }
 
-// vanishes reports whether steps up to a level show that there is no curvature,
-// and hz is none either, or is made of the same rounding as the differences of
-// the default step. Of the gradient only one rounding is granted, and only if
-// neighbouring points show it: more can hide the curvature of a loss that bends.
+// vanishes reports whether steps up to a level show that there is no curvature, and
+// whether hz shows none either, or consists of the same rounding as the differences of
+// the default step. It allows only one rounding of the gradient, and only if
+// neighbouring points show it: more could hide the curvature of a loss that bends.
 func (s *search[T]) vanishes(level int) bool {
 	p := precisionOf[T]()
 	least := math.Inf(1)

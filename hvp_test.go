@@ -517,13 +517,13 @@ func TestFiniteDifferenceErrors(t *testing.T) {
 		want  error
 		words []string
 	}{
-		{name: "nil grad", want: ErrOption, words: []string{"grad is nil"}},
-		{name: "negative h", grad: none, h: -1e-3, want: ErrOption, words: []string{"h = -0.001"}},
+		{name: "nil grad", want: ErrOption, words: []string{"grad is nil: pass a function"}},
+		{name: "negative h", grad: none, h: -1e-3, want: ErrOption, words: []string{"h = -0.001, want at least 0 (0 picks a step)"}},
 		{name: "NaN h", grad: none, h: nan, want: ErrOption, words: []string{"h = NaN"}},
 		{name: "infinite h", grad: none, h: inf, want: ErrOption, words: []string{"h = +Inf"}},
-		{name: "h below float32", grad: none, h: 1e-60, want: ErrOption, words: []string{"1e-60", "float32"}},
-		{name: "2h above float32", grad: none, h: 2e38, want: ErrOption, words: []string{"2e+38", "float32"}},
-		{name: "h below ulp", grad: none, h: 1e-9, want: ErrOption, words: []string{"1e-09", "too small to move"}},
+		{name: "h below float32", grad: none, h: 1e-60, want: ErrOption, words: []string{"1e-60", "too small or too large for float32: pass h = 0"}},
+		{name: "2h above float32", grad: none, h: 2e38, want: ErrOption, words: []string{"2e+38", "too small or too large for float32: pass h = 0"}},
+		{name: "h below ulp", grad: none, h: 1e-9, want: ErrOption, words: []string{"1e-09", "too small to move any parameter: pass a larger one, or 0"}},
 		{name: "few hz", grad: none, spoil: func(_ []Param[float32], hz, _ *[][]float32) { *hz = (*hz)[:1] },
 			want: ErrShape, words: []string{"hz has 1 slices, want 2"}},
 		{name: "many z", grad: none, spoil: func(_ []Param[float32], _, z *[][]float32) { *z = append(*z, nil) },
@@ -1139,15 +1139,15 @@ func TestCheckHVPUnwritten(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantError(t, CheckHVP(l.params, l.grad, hvp, 1), ErrHVP, "NaN before", `parameter 0 "p0": hz[0] = NaN`)
+			wantError(t, CheckHVP(l.params, l.grad, hvp, 1), ErrHVP, "hvp must set every element of hz", "NaN before", `parameter 0 "p0": hz[0] = NaN`)
 		})
 	}
 }
 
 func TestCheckHVPNil(t *testing.T) {
 	l := someQuadratic[float64](1)
-	wantError(t, CheckHVP(l.params, l.grad, nil, 1), ErrHVP, "hvp is nil")
-	wantError(t, CheckHVP(l.params, nil, l.hvp, 1), ErrOption, "grad is nil")
+	wantError(t, CheckHVP(l.params, l.grad, nil, 1), ErrHVP, "hvp is nil: pass the product to test")
+	wantError(t, CheckHVP(l.params, nil, l.hvp, 1), ErrOption, "grad is nil: pass a function")
 	wantError(t, CheckHVP(l.params, nil, l.hvp, 1), ErrHVP)
 }
 

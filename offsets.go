@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// nextIndex returns the index directly after the last tensor's. Where none is left it
-// is the last there is: that one is taken, so only a tensor without elements fits.
+// nextIndex returns the index directly after the last tensor's. If none is left, it
+// returns the last index there is, which is taken: only a tensor without elements fits.
 func nextIndex[T Float](tensors []tensor[T]) uint64 {
 	if len(tensors) == 0 {
 		return 0
@@ -21,8 +21,8 @@ func nextIndex[T Float](tensors []tensor[T]) uint64 {
 	return next
 }
 
-// place sets the index of the tensor's first element to next where none is given. It
-// reports indices that exceed 64 bits; i is the tensor's number.
+// place sets the index of the tensor's first element to next if none is given. It
+// reports indices that exceed 64 bits; i is the number of the tensor.
 func (t *tensor[T]) place(i int, next uint64) error {
 	if t.offset == 0 {
 		t.offset = next
@@ -50,7 +50,7 @@ func checkIndices[T Float](tensors []tensor[T]) error {
 		a, b := order[k-1], order[k]
 		if from, to := tensors[b].offset, min(last(a), last(b)); from <= to {
 			i, j := min(a, b), max(a, b)
-			return fmt.Errorf("%w: parameter %d %q and parameter %d %q: their Offsets give both the indices %d to %d",
+			return fmt.Errorf("%w: parameter %d %q and parameter %d %q: by their Offsets both have the indices %d to %d",
 				ErrOption, i, tensors[i].name, j, tensors[j].name, from, to)
 		}
 	}

@@ -7,15 +7,15 @@ import (
 	"unsafe"
 )
 
-// memoryMap is what the optimizer knows of where slices lie. It finds those of the
-// caller's that share memory with what a step writes: there a step would read what
-// it has written already.
+// memoryMap knows where slices lie. It finds those of the caller's slices that share
+// memory with what a step writes: from these a step would read what it has just
+// written.
 type memoryMap[T Float] struct {
 	values  [][]T     // of the tensors
-	written []region  // what a step writes, in rising order, and apart
+	written []region  // what a step writes, in rising order, without overlap
 	spare   []region  // room for as many
-	apart   []uintptr // where the last gradient of each tensor lay that was found to be so
-	own     []uintptr // and the last product that hvp has put in the place of ours
+	apart   []uintptr // for each tensor: where its last gradient lay that overlaps none of these
+	own     []uintptr // the same for the last slice that hvp has put into hz
 }
 
 // extent is the memory of a slice.
@@ -49,8 +49,8 @@ func sortRegions(regions []region) {
 // value is what errors call a Value.
 const value = "Value"
 
-// checkOverlap reports two parameters that share memory: each would undo the
-// other's step.
+// checkOverlap reports two parameters that share memory: each would undo the step of
+// the other.
 func checkOverlap[T Float](tensors []tensor[T]) error {
 	var values []region
 	for i := range tensors {
@@ -60,7 +60,7 @@ func checkOverlap[T Float](tensors []tensor[T]) error {
 	return checkApart(values, tensors)
 }
 
-// checkApart reports a Value that shares memory with another region, which are sorted.
+// checkApart reports a Value that shares memory with another of the sorted regions.
 func checkApart[T Float](regions []region, tensors []tensor[T]) error {
 	for k := 1; k < len(regions); k++ {
 		a, b := regions[k-1], regions[k]
@@ -91,7 +91,7 @@ func makeMemoryMap[T Float](tensors []tensor[T]) memoryMap[T] {
 	return m
 }
 
-// find returns what is written first of the memory of x, or nil.
+// find returns the first region of written that overlaps x, or nil.
 func (m *memoryMap[T]) find(x extent) *region {
 	k, _ := slices.BinarySearchFunc(m.written, x.start, func(w region, start uintptr) int {
 		if w.end <= start {
@@ -105,8 +105,8 @@ func (m *memoryMap[T]) find(x extent) *region {
 	return nil
 }
 
-// check reports where x shares memory with what a step writes. what says what x is, of
-// tensor i.
+// check reports where x shares memory with what a step writes. In the error, x is the
+// what of tensor i.
 func (m *memoryMap[T]) check(tensors []tensor[T], i int, x []T, what string) error {
 	if len(x) == 0 {
 		return nil
@@ -118,18 +118,19 @@ func (m *memoryMap[T]) check(tensors []tensor[T], i int, x []T, what string) err
 	return nil
 }
 
-// checkInputs reports the first of x, one slice for each parameter, that has the
-// wrong length or shares memory with what the step writes; and how many but mine
-// are among them, which may. Those of parameters without a gradient do not count. apart
-// says where the latest lay that shared nothing: they still do, until Rebind.
+// checkInputs checks x, one slice for each parameter. It reports the first that has the
+// wrong length or shares memory with what the step writes. A slice that is its
+// parameter's own, in mine, may; others counts the slices that are not. Parameters
+// without a gradient are left out. apart has the addresses of slices that were found
+// to share nothing, which holds until Rebind.
 func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) (others int, err error) {
 	for i, value := range o.memory.values {
 		if len(x[i]) != len(value) {
 			if o.call.grads[i] == nil {
 				continue
 			}
-			return others, fmt.Errorf("%w: parameter %d %q: %s has %d elements, want %d",
-				ErrShape, i, o.tensors[i].name, what, len(x[i]), len(value))
+			return others, fmt.Errorf("%w: parameter %d %q: %s has %d elements, want %d, as many as Value%s",
+				ErrShape, i, o.tensors[i].name, what, len(x[i]), len(value), skipAdvice(what, x[i]))
 		}
 		start := unsafe.SliceData(x[i])
 		if start == unsafe.SliceData(mine[i]) {
@@ -150,14 +151,22 @@ func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) 
 	return others, nil
 }
 
-// checkGradients is checkInputs for the gradients. One may be its own parameter's
-// Value, as that of ½|θ|² is: every element is read before it is written.
+// skipAdvice says how to skip a parameter if its gradient is empty but not nil.
+func skipAdvice[T Float](what string, x []T) string {
+	if what == gradient && len(x) == 0 {
+		return ": only a nil gradient skips a parameter"
+	}
+	return ""
+}
+
+// checkGradients is checkInputs for the gradients. A gradient may be the Value of its
+// own parameter, as it is for ½|θ|²: every element is read before it is written.
 func (o *Optimizer[T]) checkGradients() error {
-	_, err := o.checkInputs(o.call.grads, o.memory.values, o.memory.apart, "gradient")
+	_, err := o.checkInputs(o.call.grads, o.memory.values, o.memory.apart, gradient)
 	return err
 }
 
-// checkProducts is checkInputs for what hvp has left.
+// checkProducts is checkInputs for the slices that hvp leaves in hz.
 func (o *Optimizer[T]) checkProducts() error {
 	others, err := o.checkInputs(o.probes.hzView, o.probes.hz, o.memory.own, product)
 	o.call.replaced = others > 0
@@ -166,19 +175,21 @@ func (o *Optimizer[T]) checkProducts() error {
 }
 
 // Rebind makes values[i] the Value of parameter i, for a framework whose tensors move;
-// nil leaves it where it is. It has as many elements as before, and one slice for each
-// parameter. Nothing is copied: the state stays, values[i] holds what the parameter is
-// from now on, and the old memory is not touched again. Slices may change places.
+// a nil slice leaves that parameter's Value where it is. values has one slice for each
+// parameter, each as long as the Value it replaces. Nothing is copied: the state
+// stays, values[i] holds the parameter from now on, and the old memory is not touched
+// again. Parameters may exchange their slices.
 //
-// The error wraps ErrShape for a number or length of slices that does not fit, and where
+// The error wraps ErrShape for the wrong number of slices or a wrong length, and if
 // the Values would overlap one another or the optimizer's moments. On an error nothing
-// has changed. Rebind allocates nothing. Within hvp it is an error that wraps ErrState.
+// has changed. Rebind allocates nothing. Within hvp the error wraps ErrState.
 func (o *Optimizer[T]) Rebind(values [][]T) error {
 	if err := o.idle("Rebind"); err != nil {
 		return err
 	}
 	if len(values) != len(o.tensors) {
-		return fmt.Errorf("%w: Rebind: %d values for %d parameters", ErrShape, len(values), len(o.tensors))
+		return fmt.Errorf("%w: Rebind: values has %d slices, want %d, one for each parameter (nil leaves it where it is)",
+			ErrShape, len(values), len(o.tensors))
 	}
 	moved := false
 	for i, own := range o.memory.values {
@@ -205,8 +216,8 @@ func (o *Optimizer[T]) Rebind(values [][]T) error {
 	return nil
 }
 
-// rebind replaces the regions of Values that move. What was apart from the old ones may
-// not be from the new.
+// rebind replaces the regions of Values that move. It forgets which slices shared no
+// memory with the old ones: they may with the new.
 func (m *memoryMap[T]) rebind(tensors []tensor[T], values [][]T) error {
 	next := m.spare[:0]
 	for _, w := range m.written {

@@ -593,7 +593,7 @@ func fuzzShards[T Float](t *testing.T, o *Optimizer[T], data []byte) {
 }
 
 // TestReadMisuse reads a state from within a step and from within its own reader, and
-// into an Optimizer that New has not made.
+// into an Optimizer that was not made by New.
 func TestReadMisuse(t *testing.T) {
 	run := newStateRun[float32](t, stateOptions(1, 1), 0)
 	run.train(t, 1)
@@ -614,7 +614,7 @@ func TestReadMisuse(t *testing.T) {
 			}))
 			requireError(t, err, ErrState, inner+" called within the Read of "+name)
 		}
-		requireError(t, read(&Optimizer[float32]{}, bytes.NewReader(saved)), ErrState, name+" of an Optimizer that New has not made")
+		requireError(t, read(&Optimizer[float32]{}, bytes.NewReader(saved)), ErrState, name+" called on an Optimizer that was not made by New")
 		if run.bits() != before {
 			t.Fatalf("%s: the optimizer has changed", name)
 		}

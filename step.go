@@ -2,18 +2,18 @@ package adahessian
 
 import "fmt"
 
-// stepCall is what lives for one Step.
+// stepCall is what one Step needs while it runs.
 type stepCall[T Float] struct {
 	grads      [][]T // the argument
 	draw       uint64
 	firstProbe bool     // of the refresh
 	due        bool     // there is a new product
-	replaced   bool     // hvp has put a slice of its own in the place of one
-	fromMeans  []bool   // of each tensor: the inspection leaves its curvature for the step
-	skipped    []bool   // of each tensor: it does not make this step
-	steps      []uint64 // of each tensor, while they are put into cohorts
-	lists      []int    // of each task that is a list: the cohort of its tensors
-	scratch    [][]T    // of each worker
+	replaced   bool     // hvp has replaced one of its slices by another
+	fromMeans  []bool   // for each tensor: the inspection leaves its curvature for the step
+	skipped    []bool   // for each tensor: it does not make this step
+	steps      []uint64 // for each tensor, while they are put into cohorts
+	lists      []int    // for each task that is a list: the cohort of its tensors
+	scratch    [][]T    // for each worker
 }
 
 func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
@@ -29,69 +29,72 @@ func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
 	return c
 }
 
-// Step makes one step of every parameter (Yao et al., AAAI 2021,
-// arXiv 2006.00719, algorithm 1). grads[i] is the gradient of the loss for the
-// i-th parameter, row-major and of its length; hvp computes Hessian-vector
-// products. Both belong to the parameters' present values.
+// Step makes one step of every parameter (Yao et al., AAAI 2021, arXiv 2006.00719,
+// algorithm 1). grads[i] is the gradient of the loss for parameter i, row-major and as
+// long as its Value. hvp computes Hessian-vector products. Both belong to the present
+// values of the parameters.
 //
-// When a Hessian refresh is due (see NeedsHessian), Step calls hvp first, once
-// for each of Options.Samples probes, and reads grads after, so hvp may fill
-// grads in the same pass. Else hvp is not called and may be nil. hvp may also
-// put a slice of its own into hz[i], of the same length, in place of filling
-// the one that is there; Step only reads it, and does not keep it. z[i], with
-// the product computed in place, is such a slice too: whatever hvp writes into
-// z, the step uses the signs that were drawn.
+// When a Hessian refresh is due (see NeedsHessian), Step first calls hvp once for each
+// of the Options.Samples probes, and reads grads afterwards, so hvp may fill grads in
+// the same pass. Otherwise Step does not call hvp, and hvp may be nil. Instead of
+// filling hz[i], hvp may replace it by a slice of its own of the same length; Step
+// only reads that slice and does not keep it. The slice may be z[i], with the product
+// computed in place: whatever hvp writes into z, the step uses the signs that were
+// drawn.
 //
 // A nil gradient skips its parameter in this step: the parameter, its moments, its
-// kept curvature and its own number of steps stay. Bias correction counts a
-// parameter's own steps (as PyTorch's optimizers do). Which gradients are nil is read
-// after the first product, and must not change until the last. The probe is drawn for a
-// skipped parameter all the same; hvp should take its z for zero, since the parameter is
-// a constant in this step, and what hvp leaves in its hz means nothing, NaN included.
-// Between refreshes a parameter that was skipped at every refresh so far has no
-// curvature to step by: it is skipped until the next one. At least one gradient must
-// not be nil. (A process of a sharded run that may have none adds a parameter without
-// elements, whose gradient is empty and not nil: it then keeps count with the others.)
+// kept curvature and its own number of steps stay the same. Bias correction counts a
+// parameter's own steps, as PyTorch's optimizers do. Which gradients are nil is read
+// after the first product, and must not change until the last. The probe has signs for
+// a skipped parameter too. hvp should treat its z as zero, because the parameter is
+// constant in this step; what hvp leaves in its hz is ignored, even NaN. A parameter
+// that was skipped at every refresh so far has no curvature to step by, so it is
+// skipped until the next refresh. At least one gradient must not be nil. (A process of
+// a sharded run that may have none adds a parameter without elements, whose gradient
+// is empty but not nil, and so counts the same steps as the others.)
 //
-// What hz[i] holds on entry means nothing: some elements are NaN, and where hvp
-// has not written one of these, or has only added to it, Step says so, also with
-// Options.SkipFiniteCheck. It marks the first and the last element, that in the
-// middle, and in tensors of more than 16384 elements every 8192nd.
+// On entry the contents of hz[i] have no meaning. Some elements are NaN. If hvp has
+// not written one of these, or has only added to it, Step returns an error, even with
+// Options.SkipFiniteCheck. These elements are the first, the middle and the last one
+// and, in tensors of more than 16384 elements, every 8192nd.
 //
-// hvp may save the state (WriteTo, MarshalBinary and AppendBinary) and call
-// NeedsHessian, Steps and State: all of them speak of the time before the Step. The
-// other methods, Step among them, change the optimizer, and are an error within hvp.
+// hvp may save the state (WriteTo, MarshalBinary, AppendBinary) and call NeedsHessian,
+// Steps and State; all of these see the optimizer as it was before the Step. The other
+// methods, Step included, change the optimizer and return an error within hvp.
 //
-// Step checks everything before it writes anything. The error wraps ErrShape
-// for a number or length of slices that does not fit, or memory that is shared
-// where it must not be; ErrHVP where hvp is due and is nil, fails (its own error
-// is wrapped too), or leaves elements unwritten; ErrState within another call of
-// the optimizer's; ErrNonFinite for a gradient or product that is NaN or
-// infinite; and ErrOption for hyperparameters that have become invalid. On an
-// error nothing has changed, the position in the sequence of probes included,
-// and the same Step can be tried again. The same holds if hvp panics. (What hvp
-// itself has written into the parameters stays there.)
+// Step checks everything before it writes anything. The error wraps ErrShape for the
+// wrong number of slices, a wrong length, or memory that is shared and must not be;
+// ErrHVP if hvp is due and is nil, fails (its own error is wrapped too), or leaves
+// elements unwritten; ErrState within another call on the same optimizer; ErrNonFinite
+// for a gradient or product that is NaN or infinite; and ErrOption for hyperparameters
+// that have become invalid. On an error nothing has changed, including the position in
+// the sequence of probes, and the same Step can be tried again. The same holds if hvp
+// panics. (What hvp itself has written into the parameters stays there.)
 //
-// grads and products are only read. They may share memory with one another, and
-// grads[i] may be the Value of parameter i itself. No other overlap with a
-// Value, or with a slice that State returns, is allowed.
+// Step only reads grads and products. They may share memory with one another, and
+// grads[i] may be the Value of parameter i itself. No other overlap with a Value, or
+// with a slice that State returns, is allowed.
 //
-// Finite values can still overflow, which is no error. Where the sum of the
-// products over the probes or a block, or the square of their mean, exceeds the
-// range of T, which in float32 takes a mean of 1e19 or more, v becomes infinite.
-// With a HessianPower above 0 its block then stays where it is, weight decay apart,
-// until v is set to something else; with 0 it goes on, since v does not count. A
-// parameter can become infinite where LR·m̂ over the denominator exceeds T, as where
-// the curvature vanishes: see Hyper.MaxUpdate. And it can become NaN in three
-// ways: v is infinite and LR·m̂ exceeds T too (∞/∞: in float32 an LR of 100 with a
-// gradient of 3e38); v is infinite and Beta2 is 0 in T, at the step after (0·∞); or
-// Eps is 0, and so are v and LR·m̂ (0/0).
+// Finite values can still overflow, which is not an error:
+//
+//   - v becomes infinite if the sum of the products over the probes or a block, or the
+//     square of their mean, exceeds the range of T. In float32 that takes a mean of
+//     1e19 or more. With a HessianPower above 0 the block then stays where it is,
+//     apart from weight decay, until v is set to something else. With a HessianPower
+//     of 0 it goes on, because v is not used.
+//   - A parameter becomes infinite if LR·m̂ over the denominator exceeds the range of
+//     T, as can happen where the curvature vanishes: see Hyper.MaxUpdate.
+//   - A parameter becomes NaN if v is infinite and LR·m̂ exceeds the range of T too
+//     (∞/∞: in float32, an LR of 100 with a gradient of 3e38); if v is infinite and
+//     Beta2 is 0 in T, at the step after (0·∞); or if Eps, v and LR·m̂ are all 0
+//     (0/0).
 func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 	if err := o.idle("Step"); err != nil {
 		return err
 	}
 	if len(grads) != len(o.tensors) {
-		return fmt.Errorf("%w: %d gradients for %d parameters", ErrShape, len(grads), len(o.tensors))
+		return fmt.Errorf("%w: grads has %d slices, want %d, one for each parameter (nil skips it)",
+			ErrShape, len(grads), len(o.tensors))
 	}
 	if err := o.coefficients(); err != nil {
 		return err
@@ -125,8 +128,8 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 }
 
 // settle decides for each tensor whether the inspection leaves its curvature for
-// the step. A step in one pass reads the products at less cost than a pass of its
-// own does, and then needs none.
+// the step. A step in one pass does not need it: reading the products again costs
+// it less than a pass of its own for the curvature would.
 func (o *Optimizer[T]) settle() {
 	for _, i := range o.plan.averaged {
 		t := &o.tensors[i]
@@ -134,8 +137,7 @@ func (o *Optimizer[T]) settle() {
 	}
 }
 
-// letGo ends the step: it forgets the slices that the caller has given, also where
-// hvp has panicked.
+// letGo ends the step, also after a panic of hvp: it drops the caller's slices.
 func (o *Optimizer[T]) letGo() {
 	o.usage.within = ""
 	o.call.grads = nil
@@ -145,7 +147,8 @@ func (o *Optimizer[T]) letGo() {
 // probe draws the probes of a refresh and leaves the products in o.probes.products.
 func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 	if hvp == nil {
-		return fmt.Errorf("%w: hvp is nil, and step %d needs it", ErrHVP, o.steps+1)
+		return fmt.Errorf("%w: hvp is nil, but step %d needs it, as NeedsHessian reports: if you only have gradients, call StepGradient or pass FiniteDifference",
+			ErrHVP, o.steps+1)
 	}
 	for s := range o.options.Samples {
 		o.call.draw = o.refreshes*uint64(o.options.Samples) + uint64(s)
@@ -160,7 +163,8 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 		if changed, err := o.present(); err != nil {
 			return err
 		} else if changed && s > 0 {
-			return fmt.Errorf("%w: which gradients are nil has changed between the probes of one step", ErrShape)
+			return fmt.Errorf("%w: hvp set or cleared a nil gradient between the probes of step %d: the same gradients must be nil for all of them",
+				ErrShape, o.steps+1)
 		}
 		if err := o.checkProducts(); err != nil {
 			return err
@@ -181,23 +185,26 @@ func (o *Optimizer[T]) probe(hvp HVP[T]) error {
 	return nil
 }
 
-// product is what errors call the result of hvp.
-const product = "Hessian-vector product"
+// What errors call the inputs of a step.
+const (
+	gradient = "gradient"
+	product  = "Hessian-vector product"
+)
 
-// nonFiniteIn finds the value that is not finite among the products, if they are
-// new, and the gradients. There may be none: the sum of a block's products can
-// exceed the largest number, which is no error.
+// nonFiniteIn finds the value that is not finite, among the products if they are
+// new, and among the gradients. There may be none: the sum of a block's products can
+// exceed the largest number, which is not an error.
 func (o *Optimizer[T]) nonFiniteIn() error {
 	if o.call.due && o.options.Samples == 1 {
 		if err := o.faultyProduct(); err != nil {
 			return err
 		}
 	}
-	return o.checkFinite(o.call.grads, "gradient")
+	return o.checkFinite(o.call.grads, gradient)
 }
 
-// faultyProduct reports the first element that hvp has not written, or else the
-// first that is not finite.
+// faultyProduct reports the first element that hvp has not written or, if there is
+// none, the first that is not finite.
 func (o *Optimizer[T]) faultyProduct() error {
 	if err := o.unwritten(); err != nil {
 		return err
@@ -212,7 +219,7 @@ func (o *Optimizer[T]) checkFinite(x [][]T, what string) error {
 			continue
 		}
 		if at := FirstNonFinite(x[i]); at >= 0 {
-			return fmt.Errorf("%w: parameter %d %q: %s[%d] = %v",
+			return fmt.Errorf("%w: parameter %d %q: %s[%d] = %v; the step changed nothing, so this batch can be skipped",
 				ErrNonFinite, i, o.tensors[i].name, what, at, x[i][at])
 		}
 	}

@@ -2,32 +2,33 @@ package adahessian
 
 import "fmt"
 
-// StepGradient makes one step from gradients alone: Step, with the Hessian-vector
-// product that FiniteDifference(params, grad, 0) computes for the optimizer's own
-// parameters, and with its bits. Three lines train any program that has gradients:
+// StepGradient makes one step from gradients alone. It is Step with the Hessian-vector
+// product of FiniteDifference(params, grad, 0) for the optimizer's own parameters, to
+// the bit. A program that has gradients needs no more than this:
 //
 //	opt, err := adahessian.New(adahessian.DefaultOptions(), params...)
 //	for range steps {
 //		err := opt.StepGradient(grad)
 //
 // grad is as for FiniteDifference: it fills grads[i], which holds zeros, with the
-// gradient of the loss for parameter i at the present values, and has the same loss at
-// each call of one StepGradient. It is called once, and where a refresh is due twice
-// more for each probe, with the parameters moved; they are restored after it, to the bit.
+// gradient of the loss for parameter i at the present values, and uses the same loss at
+// each call within one StepGradient. It is called once and, if a refresh is due, twice
+// more for each probe with the parameters moved, which are then restored to the bit.
+// (Where their scales differ widely it is called more often: see FiniteDifference.)
 //
-// grad may set grads[i] to nil in its first call of a step, which skips parameter i as
-// Step does: it then does not move in the later calls either.
+// In its first call of a step, grad may set grads[i] to nil. This skips parameter i, as
+// in Step, and the parameter is not moved in the later calls either.
 //
-// The errors are those of Step and of FiniteDifference; grad's own error is wrapped too,
-// with ErrHVP. On an error nothing has changed. grad must not call what hvp must not
-// (see Step). The first StepGradient makes four vectors as large as all parameters
-// together; the later ones allocate nothing.
+// The errors are those of Step and of FiniteDifference. An error of grad is wrapped
+// together with ErrHVP. On an error nothing has changed. grad must not call the methods
+// that hvp must not call (see Step). The first StepGradient allocates four vectors, each
+// as large as all parameters together; later ones allocate nothing.
 func (o *Optimizer[T]) StepGradient(grad func(grads [][]T) error) error {
 	if err := o.idle("StepGradient"); err != nil {
 		return err
 	}
 	if grad == nil {
-		return fmt.Errorf("%w: StepGradient: grad is nil", ErrOption)
+		return fmt.Errorf("%w: StepGradient: grad is nil: pass a function that fills grads with the gradient", ErrOption)
 	}
 	if o.gradient == nil {
 		o.gradient = o.newGradientStep()
@@ -50,12 +51,12 @@ func (o *Optimizer[T]) firstGradient() error {
 	return o.gradient.first()
 }
 
-// gradientStep is what StepGradient keeps.
+// gradientStep is what StepGradient keeps from call to call.
 type gradientStep[T Float] struct {
 	grad  func(grads [][]T) error // the argument
 	own   [][]T                   // room for the gradient at the parameters' values
-	grads [][]T                   // that gradient: own, or nil
-	given [][]T                   // what grad is given
+	grads [][]T                   // that gradient: own[i], or nil where grad has set nil
+	given [][]T                   // what is passed to grad
 	fd    *finiteDifference[T]
 	hvp   HVP[T]
 }
@@ -75,7 +76,7 @@ func (o *Optimizer[T]) newGradientStep() *gradientStep[T] {
 	return s
 }
 
-// first is firstGradient.
+// first implements firstGradient.
 func (s *gradientStep[T]) first() error {
 	for _, x := range s.own {
 		clear(x)
@@ -101,8 +102,8 @@ func (s *gradientStep[T]) first() error {
 	return nil
 }
 
-// moved is the gradient where the parameters have been moved. That of a skipped one
-// means nothing.
+// moved computes the gradient where the parameters have been moved. For a skipped
+// parameter it has no meaning.
 func (s *gradientStep[T]) moved(grads [][]T) error {
 	copy(s.given, grads)
 	err := s.grad(grads)
@@ -114,7 +115,7 @@ func (s *gradientStep[T]) moved(grads [][]T) error {
 	return err
 }
 
-// product is the HVP. Skipped parameters stay where they are.
+// product is the HVP. It does not move skipped parameters.
 func (s *gradientStep[T]) product(hz, z [][]T) error {
 	for i, g := range s.grads {
 		if g == nil {
@@ -124,7 +125,7 @@ func (s *gradientStep[T]) product(hz, z [][]T) error {
 	return s.fd.product(hz, z)
 }
 
-// letGo forgets what is the caller's.
+// letGo drops what belongs to the caller.
 func (s *gradientStep[T]) letGo() {
 	s.grad = nil
 	clear(s.given)

@@ -5,11 +5,11 @@ import (
 	"unsafe"
 )
 
-// An hvp that forgets to write an element would hand the last step's product to
-// this one, which looks like any other. So some elements of each product are
-// marked with a NaN before the call, one that no arithmetic gives by itself. The
-// search for values that are not finite then finds the marks that are left, at no
-// cost of its own; only without that search they are looked for.
+// If hvp forgets to write an element, the product of the last step would still be
+// there, and look like any other. So some elements of each product are marked before
+// the call, with a NaN that no arithmetic produces. The search for values that are not
+// finite then finds the marks that are left, at no extra cost; only without that
+// search are they looked for.
 
 // The bits of a mark: a quiet NaN, which loads and stores leave as it is.
 const (
@@ -25,12 +25,12 @@ type marks[T Float] struct {
 	own     []*T // in the optimizer's own slices
 	at      []elementIndex
 	tensors int  // that have elements
-	left    bool // hvp has put in slices of its own for all, and so left the marks
+	left    bool // hvp has replaced all slices by its own, so the marks are still there
 }
 
 type elementIndex struct{ tensor, element int }
 
-// makeMarks chooses the first and the last element of each product, and some
+// makeMarks chooses the first and the last element of each product, and some in
 // between.
 func makeMarks[T Float](hz [][]T) (m marks[T]) {
 	for i, x := range hz {
@@ -53,8 +53,8 @@ func (m *marks[T]) add(hz [][]T, tensor, element int) {
 	m.at = append(m.at, elementIndex{tensor, element})
 }
 
-// set marks the optimizer's own slices. Where hvp uses slices of its own the marks
-// are still there, and the cache need not hold both.
+// set marks the optimizer's own slices. If hvp uses slices of its own, the marks are
+// still there, and not touching them again saves room in the cache.
 func (m *marks[T]) set() {
 	if m.left {
 		m.left = false // unless it does so again
@@ -97,6 +97,6 @@ func (o *Optimizer[T]) unwritten() error {
 	if !found {
 		return nil
 	}
-	return fmt.Errorf("%w: step %d: parameter %d %q: hvp has not written hz[%d][%d], or has only added to it",
+	return fmt.Errorf("%w: step %d: parameter %d %q: hvp has not written hz[%d][%d], or has only added to it: it must set every element, zeros included",
 		ErrHVP, o.steps+1, at.tensor, o.tensors[at.tensor].name, at.tensor, at.element)
 }
