@@ -7,7 +7,7 @@ ALONE = fuzz soak mpi
 # The rest run two at a time. The first compiles what many of them need, the short ones
 # come last so that none runs long alone.
 TOGETHER = vet test-long test-race test-avx512 test-neon-a72 lint test-neon-max mutate-neon frameworks \
-	vulnerabilities mutate test-v3 $(EMULATED) test-purego test test-386 examples kills intrinsics evidence generated choice tidy format
+	vulnerabilities mutate test-v3 $(EMULATED) test-purego test outsider test-386 examples kills intrinsics evidence generated choice tidy format
 
 EMULATED = $(addprefix test-,s390x ppc64 ppc64le arm loong64 riscv64)
 
@@ -116,6 +116,9 @@ examples: ## the examples' tests, and short runs of them
 
 frameworks: ## the modules for other frameworks
 	@$(LEG) frameworks
+
+outsider: ## get the modules as someone does who does not have the repository, train, and run the tests of the zip
+	@$(LEG) outsider
 
 mpi: ## the example with Open MPI, on 1 to 4 ranks
 	@$(LEG) mpi
