@@ -9,29 +9,30 @@ import (
 )
 
 // ReadShards restores the optimizer from states that WriteTo wrote in any number of
-// processes, between which the tensors were divided in any way, and which together
-// hold at least what this optimizer has. A process that holds shards of tensors (see
-// Param.Offset) thus resumes what another number of processes has saved: all of them
-// read all states, and each takes its own. The next steps have the bits that they
-// would have had without the interruption, and those of tensors that were never cut.
+// processes. The tensors may have been divided among these processes in any way, as
+// long as the states together hold everything that this optimizer has. So a process
+// that holds shards of tensors (see Param.Offset) can resume from states that another
+// number of processes has saved: each process reads all states, and takes its own
+// part. The next steps have the same bits as without the interruption, which are those
+// of tensors that were never cut.
 //
 // An element is found by the name of its parameter and its global index. A shard has
-// the Name of its tensor, the same Block and Inner, and an Offset that counts from the
-// same index. Order and number of the parameters do not matter, and what a state has
-// of other parameters is passed over. A parameter without elements is never missing.
+// the Name of its tensor, the same Block and Inner, and an Offset counted from the
+// same index. The order and the number of parameters do not matter, and other
+// parameters in a state are ignored. A parameter without elements is never missing.
 //
-// All states must be of the same step and have the optimizer's Seed and Samples; for
-// UpdateEach see ReadFrom. Every element must be in exactly one of them, with the
-// same number of steps for all elements of a parameter.
+// All states must be of the same step, with the optimizer's Seed and Samples; for
+// UpdateEach see ReadFrom. Every element must be in exactly one state, and all
+// elements of a parameter must have made the same number of steps.
 //
-// Each state is read to its end and no further, in the order of the arguments, so
-// several may follow one another in one stream, which is then given several times.
-// The memory is a second set of moments, and some 100 bytes for each parameter in one
-// state, which may have 2²⁰ more than the optimizer.
+// The states are read in the order of the arguments, each to its end and no further.
+// So several states may follow one another in one stream; pass that stream once for
+// each. The memory needed is a second set of moments, and some 100 bytes for each
+// parameter in one state, which may have up to 2²⁰ more than the optimizer.
 //
-// The error wraps ErrState, and a reader's own error. It names the state by its index,
-// and the parameter and the range of global indices that are missing, or saved twice,
-// or with another layout. On an error the optimizer is as it was.
+// The error wraps ErrState and a reader's own error. It names the state by its index,
+// and the parameter and the range of global indices that are missing, saved twice, or
+// saved with another layout. On an error the optimizer is as it was.
 func (o *Optimizer[T]) ReadShards(states ...io.Reader) error {
 	if err := o.idle("ReadShards"); err != nil {
 		return err
@@ -45,17 +46,17 @@ func (o *Optimizer[T]) ReadShards(states ...io.Reader) error {
 	return nil
 }
 
-// foreignTensors is how many more tensors than the optimizer a state may have, so that
-// no stream, however long, makes the optimizer remember more.
+// foreignTensors is how many more tensors than the optimizer a state may have. It bounds
+// the memory that a stream can make the optimizer use, however long it is.
 const foreignTensors = 1 << 20
 
-// shardLoader is a loader of states that together have every tensor.
+// shardLoader is a loader of several states that together have every tensor.
 type shardLoader[T Float] struct {
 	loader[T]
-	order   []int            // the tensors by name and global index, of which no two have one; but those without elements
-	empty   map[string][]int // those, by name
-	covered [][]sliceRange   // of each tensor: what has been found; apart and in rising order at the end of a state
-	touched []int            // tensors of which the present state has something
+	order   []int            // the tensors with elements, by name and global index
+	empty   map[string][]int // the tensors without elements, by name
+	covered [][]sliceRange   // for each tensor: what has been found; sorted, without overlap, at the end of a state
+	touched []int            // the tensors that the present state has something of
 }
 
 // sliceRange is a range of the Outer slices of a tensor.
@@ -76,13 +77,13 @@ func newShardLoader[T Float](o *Optimizer[T]) *shardLoader[T] {
 	return l
 }
 
-// last returns the global index of the last element, of which there is one.
+// last returns the global index of the last element of a tensor that has one.
 func (t *tensor[T]) last() uint64 { return t.offset + uint64(len(t.value)) - 1 }
 
 // loadAll loads the states.
 func (l *shardLoader[T]) loadAll(states []io.Reader) error {
 	if len(states) == 0 {
-		return errors.New("ReadShards without a state")
+		return errors.New("ReadShards without a state: pass every state that was saved")
 	}
 	var first stateHeader
 	for i, r := range states {
@@ -136,7 +137,7 @@ func (h *stateHeader) checkSame(first *stateHeader) error {
 	return nil
 }
 
-// match finds what belongs to the optimizer of a saved tensor.
+// match finds the parts of a saved tensor that belong to the optimizer.
 func (l *shardLoader[T]) match(_ int, saved *savedTensor, pieces []piece) ([]piece, error) {
 	n, err := saved.elements()
 	if err != nil {
@@ -183,11 +184,11 @@ func (l *shardLoader[T]) cover(i int, saved *savedTensor, lo, hi uint64) (p piec
 		return l.inRange(i, lo, hi, fmt.Sprintf(format, args...))
 	}
 	if saved.Block != own.Block || saved.Inner != own.Inner {
-		return p, fault("saved with Layout {%d %d %d}, want {… %d %d}", saved.Outer, saved.Block, saved.Inner, own.Block, own.Inner)
+		return p, fault("saved with Layout {%d %d %d}, want Block %d and Inner %d", saved.Outer, saved.Block, saved.Inner, own.Block, own.Inner)
 	}
 	slice := own.Block * own.Inner
 	if apart := max(t.offset, saved.Offset) - min(t.offset, saved.Offset); apart%slice != 0 {
-		return p, fault("saved from the global index %d on, which is not whole slices of %d elements from %d", saved.Offset, slice, t.offset)
+		return p, fault("saved from global index %d on, which is not a whole number of slices (%d elements each) from %d", saved.Offset, slice, t.offset)
 	}
 	if curved := saved.Curved == 1; from.found && (from.steps != saved.Steps || from.curved != curved) {
 		return p, fault("saved after %d steps, curvature kept: %v, and another part after %d steps, curvature kept: %v",
@@ -199,14 +200,14 @@ func (l *shardLoader[T]) cover(i int, saved *savedTensor, lo, hi uint64) (p piec
 		l.touched = append(l.touched, i)
 	}
 	l.covered[i] = append(l.covered[i], sliceRange{p.to, p.to + p.n})
-	if uint64(len(l.covered[i])) > own.Outer { // one is there twice, and the stream may go on for ever
+	if uint64(len(l.covered[i])) > own.Outer { // one is there twice: settle reports it, and memory stays bounded
 		return p, l.settle(i)
 	}
 	return p, nil
 }
 
-// settle sorts what has been found of a tensor and joins what follows one another. It
-// reports what has been found twice.
+// settle sorts the ranges found of a tensor and joins adjacent ones. It reports what has
+// been found twice.
 func (l *shardLoader[T]) settle(i int) error {
 	found := l.covered[i]
 	slices.SortFunc(found, func(a, b sliceRange) int { return cmp.Compare(a.lo, b.lo) })
@@ -232,7 +233,7 @@ func (l *shardLoader[T]) checkComplete() error {
 	for i := range l.o.tensors {
 		t := &l.o.tensors[i]
 		if len(t.value) == 0 {
-			if !l.tensors[i].found { // there is nothing to miss but the number of its steps
+			if !l.tensors[i].found { // nothing is missing but the number of its steps
 				l.tensors[i].found, l.tensors[i].steps = true, l.header.Steps
 			}
 			continue
@@ -262,7 +263,7 @@ func (l *shardLoader[T]) global(i int, r sliceRange) (lo, hi uint64) {
 	return t.offset + r.lo*slice, t.offset + r.hi*slice - 1
 }
 
-// inRange says what is wrong with the global indices from lo to hi.
+// inRange returns an error that says what is wrong with the global indices lo to hi.
 func (l *shardLoader[T]) inRange(i int, lo, hi uint64, what string) error {
 	return fmt.Errorf("parameter %d %.60q, global indices %d to %d: %s", i, l.o.tensors[i].name, lo, hi, what)
 }

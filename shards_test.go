@@ -377,7 +377,7 @@ func testReadShardsFaults[T Float](t *testing.T) {
 		edit func(m []*stateModel) []*stateModel
 		want string
 	}{
-		{"no state", func(m []*stateModel) []*stateModel { return nil }, "ReadShards without a state"},
+		{"no state", func(m []*stateModel) []*stateModel { return nil }, "ReadShards without a state: pass every state that was saved"},
 		{"the first missing", func(m []*stateModel) []*stateModel { return m[1:] }, `parameter 0 "a", global indices 0 to 1: in none of the states`},
 		{"the second missing", func(m []*stateModel) []*stateModel { return m[:1] }, `parameter 0 "a", global indices 2 to 5: in none of the states`},
 		{"a parameter missing", func(m []*stateModel) []*stateModel { m[0].dropTensor(1); return m }, `parameter 1 "b", global indices 100 to 105: in none of the states`},
@@ -389,12 +389,12 @@ func testReadShardsFaults[T Float](t *testing.T) {
 		{"part of another", func(m []*stateModel) []*stateModel { m[0].records[2].offset = 112; return m }, `states[1]: parameter 1 "b", global indices 112 to 117: saved twice`},
 		{"twice in one state", func(m []*stateModel) []*stateModel { m[0].records[2].offset = 100; return m }, `states[0]: parameter 1 "b", global indices 100 to 105: saved twice`},
 		{"other blocks", func(m []*stateModel) []*stateModel { m[1].records[0].layout = [3]uint64{4, 3, 1}; return m },
-			`states[1]: saved parameter 0 "b": parameter 1 "b", global indices 106 to 117: saved with Layout {4 3 1}, want {… 3 2}`},
+			`states[1]: saved parameter 0 "b": parameter 1 "b", global indices 106 to 117: saved with Layout {4 3 1}, want Block 3 and Inner 2`},
 		{"other axes", func(m []*stateModel) []*stateModel { m[1].records[0].layout = [3]uint64{2, 2, 3}; return m },
-			`saved with Layout {2 2 3}, want {… 3 2}`},
+			`saved with Layout {2 2 3}, want Block 3 and Inner 2`},
 		{"cut within a slice", func(m []*stateModel) []*stateModel { m[0].records[1].offset = 98; return m },
-			`states[0]: saved parameter 1 "b": parameter 1 "b", global indices 100 to 103: saved from the global index 98 on, which is not whole slices of 6 elements from 100`},
-		{"cut within a slice, late", func(m []*stateModel) []*stateModel { m[0].records[1].offset = 101; return m }, `saved from the global index 101 on`},
+			`states[0]: saved parameter 1 "b": parameter 1 "b", global indices 100 to 103: saved from global index 98 on, which is not a whole number of slices (6 elements each) from 100`},
+		{"cut within a slice, late", func(m []*stateModel) []*stateModel { m[0].records[1].offset = 101; return m }, `saved from global index 101 on`},
 		{"other steps", func(m []*stateModel) []*stateModel { m[1].steps = 10; return m }, "states[1]: header: steps: saved with 10, and states[0] with 7"},
 		{"other refreshes", func(m []*stateModel) []*stateModel { m[1].refreshes = 2; return m }, "states[1]: header: refreshes: saved with 2, and states[0] with 3"},
 		{"another age", func(m []*stateModel) []*stateModel { m[1].age = 2; return m }, "states[1]: header: age of the curvature: saved with 2, and states[0] with 1"},

@@ -11,12 +11,12 @@ import (
 	"unsafe"
 )
 
-// Saved state is what the next step depends on and the caller does not hold.
+// Saved state is what the next step depends on, except what the caller holds.
 // docs/state.md describes the format for readers in other languages.
 
 const (
 	stateMagic   = "AdaHess\n"
-	stateVersion = 2 // of what is written; 1 is read too
+	stateVersion = 2 // of what WriteTo writes; version 1 is read too
 )
 
 // stateHeader begins a state, as it is encoded.
@@ -29,7 +29,7 @@ type stateHeader struct {
 	Samples          uint64
 	UpdateEach       uint64
 	Steps, Refreshes uint64
-	Age              uint64 // steps from the present curvature on; 0: a refresh is due. Since version 2
+	Age              uint64 // steps made with the present curvature; 0: a refresh is due. Since version 2
 }
 
 // stateRecord describes a parameter, as it is encoded; the name follows it.
@@ -56,19 +56,24 @@ var (
 // savedNames names the arrays of a tensor, in the order of the format.
 var savedNames = [...]string{"m", "v", "curvature"}
 
-// WriteTo writes the state to w and returns the number of bytes that w took:
-// the moments, the curvature that is kept where Options.UpdateEach exceeds 1,
-// the numbers of steps, of the optimizer and of every parameter, and of
-// refreshes, the Seed, Samples and UpdateEach of the options, and the name,
-// layout and offset of every parameter. It does not write the parameters' values
-// nor the hyperparameters: the caller holds them, and saves them beside the state.
+// WriteTo writes the state to w and returns the number of bytes that w has accepted.
+// The state is
 //
-// WriteTo writes in pieces of 64 KiB and changes nothing. The error wraps
-// ErrState, and w's own error. A name of more than 65535 bytes is an error,
-// before anything is written. Within hvp it writes the state before the present
-// Step. w must not write to what State has returned.
+//   - the moments and, if Options.UpdateEach exceeds 1, the curvature that is kept;
+//   - the number of steps of the optimizer and of every parameter, and the number of
+//     refreshes;
+//   - Seed, Samples and UpdateEach of the options;
+//   - the name, layout and offset of every parameter.
 //
-// ReadFrom, ReadNamed and ReadShards read what WriteTo writes. docs/state.md has
+// The values of the parameters and the hyperparameters are not part of it: the caller
+// holds them, and saves them beside the state.
+//
+// WriteTo writes in pieces of 64 KiB and changes nothing. The error wraps ErrState and
+// w's own error. A name of more than 65535 bytes is an error before anything is
+// written. Within hvp, WriteTo writes the state from before the step in progress. w
+// must not write to the slices that State returns.
+//
+// ReadFrom, ReadNamed and ReadShards read what WriteTo writes. docs/state.md describes
 // the format, and how to replace a file safely.
 func (o *Optimizer[T]) WriteTo(w io.Writer) (int64, error) {
 	if err := o.made("WriteTo"); err != nil {
@@ -89,13 +94,13 @@ func (o *Optimizer[T]) WriteTo(w io.Writer) (int64, error) {
 	return to.n, nil
 }
 
-// MarshalBinary returns the state as WriteTo writes it. The only errors, which
-// wrap ErrState, are a name of more than 65535 bytes and an Optimizer that New has
-// not made.
+// MarshalBinary returns the state as WriteTo writes it. There are only two errors: a
+// name of more than 65535 bytes, and an Optimizer that New has not made, or a copy of
+// one. Both wrap ErrState.
 func (o *Optimizer[T]) MarshalBinary() ([]byte, error) { return o.AppendBinary(nil) }
 
-// AppendBinary appends the state, as WriteTo writes it, to b. On an error, the
-// same as that of MarshalBinary, it returns b.
+// AppendBinary appends the state, as WriteTo writes it, to b. The errors are those of
+// MarshalBinary; on an error it returns b.
 func (o *Optimizer[T]) AppendBinary(b []byte) ([]byte, error) {
 	w := bytes.NewBuffer(slices.Grow(b, o.stateLen()))
 	if _, err := o.WriteTo(w); err != nil {
@@ -134,7 +139,7 @@ func (o *Optimizer[T]) record(i int) stateRecord {
 	return r
 }
 
-// saved returns what is saved of the tensor, in the order of the format.
+// saved returns the arrays of the tensor that are saved, in the order of the format.
 func (t *tensor[T]) saved() [][]T {
 	if !t.curved {
 		return [][]T{t.m, t.v}
@@ -155,8 +160,8 @@ func (o *Optimizer[T]) stateLen() int {
 	return n
 }
 
-// writeState writes the header, the records, and then the arrays: a reader
-// knows that the state fits before it comes to the bulk of it.
+// writeState writes the header, the records, and then the arrays, so that a reader
+// knows whether the state fits before it comes to the bulk of it.
 func (o *Optimizer[T]) writeState(s *stateWriter) error {
 	s.encode(o.header())
 	s.writeSum()

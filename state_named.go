@@ -5,31 +5,32 @@ import (
 	"io"
 )
 
-// ReadNamed restores what fits of a state that WriteTo wrote, where a model has grown
-// or lost parameters since, or has them in another order. A parameter takes the
-// moments, the curvature and the number of steps that were saved for a parameter of the
-// same name and the same Layout, of which the Outer, Block and Inner are the same. Where
-// several have one name, the first takes the first, the second the second, and so on.
-// All others stay as they are: a new one starts with its own first step.
+// ReadNamed restores the parts that fit from a state that WriteTo wrote. It is for a
+// model that has gained or lost parameters since, or has them in another order. A
+// parameter takes the moments, the curvature and the number of steps of the saved
+// parameter with the same name, if Outer, Block and Inner of their Layouts are the
+// same too. If several parameters share a name, the first takes the first, the second
+// the second, and so on. All others stay as they are; a new one starts with its own
+// first step.
 //
-// It returns the names of the optimizer's parameters that have taken nothing, in their
-// order, and those in the state that were not taken, in theirs. A parameter whose Layout
-// has changed is in both. Both are empty where all fits. A state of which nothing fits is
-// no error.
+// ReadNamed returns, in order, the names of the optimizer's parameters that have taken
+// nothing (missing) and those of the saved parameters that were not taken (unused). A
+// parameter whose Layout has changed is in both. If everything fits, both are empty.
+// It is not an error if nothing fits.
 //
-// The counts of the optimizer, Steps and the position in the sequence of probes, are
-// those of the state, which must have the same Seed and Samples; for UpdateEach see
-// ReadFrom. In the middle of a period new parameters wait for the next refresh, as those
-// of Add do. Offsets are not compared. A parameter draws the signs of its present Offset:
-// the next steps have the bits of an uninterrupted run where the Offsets are the same, as
-// they are where new parameters stand behind the others.
+// The counts of the optimizer, which are Steps and the position in the sequence of
+// probes, become those of the state. The state must have the same Seed and Samples;
+// for UpdateEach see ReadFrom. In the middle of a period new parameters wait for the
+// next refresh, as they do after Add. Offsets are not compared. A parameter draws the
+// signs of its present Offset, so the next steps have the bits of an uninterrupted run
+// if the Offsets are the same, as they are when new parameters come after the others.
 //
-// Like ReadFrom, it stops at the end of the state, and takes memory for a second set of
-// moments. Beside that it takes 100 bytes for each parameter in the state, which may
-// have 2²⁰ more than the optimizer, and the names that are unused, which may have 16 MiB.
-// The error wraps ErrState, and r's own error; with it the names are nil and the
-// optimizer is as it was. A missing parameter that has made more steps than the whole
-// state is an error too.
+// Like ReadFrom, it stops at the end of the state, and allocates a second set of
+// moments. In addition it needs 100 bytes for each parameter in the state, which may
+// have up to 2²⁰ more than the optimizer, and memory for the unused names, up to 16
+// MiB. The error wraps ErrState and r's own error; the names are then nil, and the
+// optimizer is as it was. It is also an error if a missing parameter has made more
+// steps than the state as a whole.
 func (o *Optimizer[T]) ReadNamed(r io.Reader) (missing, unused []string, err error) {
 	if err := o.idle("ReadNamed"); err != nil {
 		return nil, nil, err
@@ -49,11 +50,11 @@ func (o *Optimizer[T]) ReadNamed(r io.Reader) (missing, unused []string, err err
 	return missing, unused, nil
 }
 
-// unusedNames is how many bytes all unused names may have, so that no stream, however
-// long, makes the optimizer remember more.
+// unusedNames is how many bytes all unused names together may have. It bounds the memory
+// that a stream can make the optimizer use, however long it is.
 const unusedNames = 16 << 20
 
-// loadNamed loads what fits.
+// loadNamed loads the parameters that fit.
 func (l *loader[T]) loadNamed(r *countingReader) (unused []string, err error) {
 	o := l.o
 	s := &stateReader{r: r, buf: make([]byte, stateChunk)}

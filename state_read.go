@@ -9,27 +9,26 @@ import (
 	"unsafe"
 )
 
-// ReadFrom reads a state that WriteTo wrote, of an optimizer with the same
-// parameters in the same order, and the same Seed and Samples. Together with the
-// parameters' values and the hyperparameters of that time, the next steps then
-// give the bits that they would have given without the interruption. The slices
-// that State has returned stay live.
+// ReadFrom reads a state that WriteTo wrote for an optimizer with the same parameters
+// in the same order, and the same Seed and Samples. With the parameters' values and
+// the hyperparameters of that time, the next steps give the same bits as without the
+// interruption. The slices that State has returned stay valid and hold the restored
+// moments.
 //
-// A state that was saved in the middle of a period needs the same UpdateEach too.
-// One that was saved where a refresh was due loads whatever UpdateEach is, and a
-// refresh is due then: the next steps are those of an optimizer whose period
-// SetUpdateEach has changed there.
+// A state saved in the middle of a period also needs the same UpdateEach. A state
+// saved when a refresh was due can be loaded with any UpdateEach. A refresh is then
+// due, and the next steps are those of an optimizer whose period SetUpdateEach changed
+// at this point.
 //
-// Unlike other ReadFrom methods, it stops at the end of the state and reads
-// nothing after it, so more may follow in the same stream. It returns the
-// number of bytes read. While it reads, it takes memory for a second set of
-// moments; whatever r says, it takes no more.
+// Unlike other ReadFrom methods, it stops at the end of the state and reads nothing
+// after it, so more may follow in the same stream. It returns the number of bytes
+// read. While it reads, it allocates a second set of moments, and no more than that
+// whatever r contains.
 //
-// The error wraps ErrState, and r's own error; where r ends too early, that is
-// io.ErrUnexpectedEOF, at the first byte too. Everything is checked before
-// anything is changed: on an error the optimizer is as it was. The values are
-// taken as they are, NaN included, since with SkipFiniteCheck they may be a
-// part of the state.
+// The error wraps ErrState and r's own error. If r ends too early, even at the first
+// byte, that is io.ErrUnexpectedEOF. Everything is checked before anything is changed:
+// on an error the optimizer is as it was. Values are taken as they are, NaN included,
+// because with SkipFiniteCheck they can be part of the state.
 func (o *Optimizer[T]) ReadFrom(r io.Reader) (int64, error) {
 	if err := o.idle("ReadFrom"); err != nil {
 		return 0, err
@@ -44,8 +43,8 @@ func (o *Optimizer[T]) ReadFrom(r io.Reader) (int64, error) {
 	return from.n, nil
 }
 
-// UnmarshalBinary is ReadFrom for a state that is the whole of data: bytes
-// that follow it are an error too. It does not keep data.
+// UnmarshalBinary is ReadFrom for a state that is all of data: bytes after the state
+// are an error too. It does not keep data.
 func (o *Optimizer[T]) UnmarshalBinary(data []byte) error {
 	if err := o.idle("UnmarshalBinary"); err != nil {
 		return err
@@ -63,8 +62,8 @@ func (o *Optimizer[T]) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// A loader reads states into a second set of arrays and checks them. The optimizer
-// is as it was until takeOver.
+// A loader reads states into a second set of arrays and checks them. Until takeOver
+// the optimizer does not change.
 type loader[T Float] struct {
 	o       *Optimizer[T]
 	same    bool        // the state has the optimizer's parameters
@@ -77,25 +76,25 @@ type loadedTensor[T Float] struct {
 	found  bool
 	steps  uint64
 	curved bool
-	arrays [len(savedNames)][]T // those that are empty are not made
+	arrays [len(savedNames)][]T // nil if empty
 }
 
-// savedTensor is a tensor of a state.
+// savedTensor is a tensor in a state.
 type savedTensor struct {
 	stateRecord
 	name string
-	kept bool // a curvature follows v, which in version 1 may not have been set
+	kept bool // a curvature follows v; in version 1 it may not have been set yet
 }
 
-// A piece is a range of the Outer slices of a tensor of a state that belongs to a
-// tensor of the optimizer.
+// A piece is a range of Outer slices that a tensor in a state and a tensor of the
+// optimizer have in common.
 type piece struct {
 	tensor   int
-	from, to uint64 // its first slice, of the saved tensor and of the optimizer's
+	from, to uint64 // its first slice in the saved tensor and in the optimizer's
 	n        uint64
 }
 
-// savedParts is what the arrays of a state consist of.
+// savedParts says what the arrays of a state consist of.
 type savedParts struct {
 	tensors []savedArrays
 	pieces  []piece // of all tensors, in their order, and in each in rising order
@@ -106,7 +105,7 @@ type savedArrays struct {
 	outer        uint64
 	slice, inner uint64 // elements and blocks of a slice
 	kept         bool
-	pieces       int // where its own end, among those of the state
+	pieces       int // end of its own, in the pieces of the state
 }
 
 func newLoader[T Float](o *Optimizer[T]) *loader[T] {
@@ -146,7 +145,7 @@ func (r *stateRecord) fits(own *stateRecord) bool {
 	return r.Outer == own.Outer && r.Block == own.Block && r.Inner == own.Inner
 }
 
-// find notes that a tensor of the optimizer is in the state.
+// find notes that tensor i of the optimizer is in the state.
 func (l *loader[T]) find(i int, saved *savedTensor) {
 	t := &l.tensors[i]
 	t.found, t.steps, t.curved = true, saved.Steps, saved.Curved == 1
@@ -172,8 +171,8 @@ func (l *loader[T]) loadHeader(s *stateReader) error {
 	return nil
 }
 
-// loadRecords reads the records. match appends the pieces of the i-th saved tensor that
-// belong to the optimizer, in rising order.
+// loadRecords reads the records. match appends, in rising order, the pieces of the i-th
+// saved tensor that the optimizer takes.
 func (l *loader[T]) loadRecords(s *stateReader, match func(i int, saved *savedTensor, pieces []piece) ([]piece, error)) (parts savedParts, err error) {
 	for i := range int(l.header.Params) {
 		saved, err := s.readRecord(&l.header)
@@ -192,7 +191,7 @@ func (l *loader[T]) loadRecords(s *stateReader, match func(i int, saved *savedTe
 	return parts, nil
 }
 
-// loadArrays reads the arrays. All that it makes has sizes of the optimizer's own.
+// loadArrays reads the arrays. All that it allocates has the optimizer's own sizes.
 func (l *loader[T]) loadArrays(s *stateReader, parts savedParts) error {
 	first := 0
 	for i, a := range parts.tensors {
@@ -218,8 +217,8 @@ func (l *loader[T]) loadArrays(s *stateReader, parts savedParts) error {
 	return nil
 }
 
-// inTensor says in which tensor of a state an error is. The name is "" where it has not
-// been read, or where the optimizer takes nothing of it.
+// inTensor says in which tensor of a state an error is. The name is "" if it has not
+// been read, or if the optimizer takes nothing from that tensor.
 func (l *loader[T]) inTensor(i int, name string, err error) error {
 	if l.same {
 		return fmt.Errorf("parameter %d %.60q: %w", i, l.o.tensors[i].name, err)
@@ -227,8 +226,8 @@ func (l *loader[T]) inTensor(i int, name string, err error) error {
 	return fmt.Errorf("saved parameter %d %.60q: %w", i, name, err)
 }
 
-// array returns what the k-th array of a tensor is read into, or nil where it is not
-// kept.
+// array returns the slice that the k-th array of a tensor is read into, or nil if that
+// array is not needed.
 func (l *loader[T]) array(tensor, k int) []T {
 	own := &l.o.tensors[tensor]
 	t := &l.tensors[tensor]
@@ -241,8 +240,8 @@ func (l *loader[T]) array(tensor, k int) []T {
 	return t.arrays[k]
 }
 
-// takeOver makes what was loaded the optimizer's. It copies, because callers hold
-// views of the present arrays.
+// takeOver copies what was loaded into the optimizer. It does not exchange the arrays,
+// because callers hold views of the present ones.
 func (l *loader[T]) takeOver() {
 	o := l.o
 	for i := range o.tensors {
@@ -262,9 +261,9 @@ func (l *loader[T]) takeOver() {
 	o.setCohorts(o.call.steps)
 }
 
-// readHeader reads a header. It tells damage before other differences, and
-// reads no further than it must to tell another format or version, since
-// either may be shorter than a header.
+// readHeader reads a header. It reports damage before other differences. To recognize
+// another format or version it reads no further than it must, since either may be
+// shorter than a header.
 func (s *stateReader) readHeader() (h stateHeader, err error) {
 	encoded := make([]byte, headerLen)
 	read := 0
@@ -278,7 +277,7 @@ func (s *stateReader) readHeader() (h stateHeader, err error) {
 		return h, err
 	}
 	if magic := encoded[:len(stateMagic)]; string(magic) != stateMagic {
-		return h, fmt.Errorf("begins with %q, want %q: not a saved state", magic, stateMagic)
+		return h, fmt.Errorf("begins with %q, want %q: not a state that WriteTo wrote", magic, stateMagic)
 	}
 	version := binary.LittleEndian.Uint32(encoded[len(stateMagic):])
 	length := headerLen
@@ -336,7 +335,7 @@ func (h *stateHeader) check(own stateHeader) error {
 	return h.checkCounts()
 }
 
-// checkCounts reports counts that no run has: the first step refreshes, a refresh
+// checkCounts reports counts that no run can have: the first step refreshes, a refresh
 // takes a step, and the last one was made age steps ago.
 func (h *stateHeader) checkCounts() error {
 	switch {
@@ -351,8 +350,8 @@ func (h *stateHeader) checkCounts() error {
 	return nil
 }
 
-// refreshesAfter returns the number of refreshes that the given number of
-// steps makes: one at the first, and at every each-th after it.
+// refreshesAfter returns the number of refreshes in the given number of steps: one in
+// the first, and one in every each-th step after it.
 func refreshesAfter(steps, each uint64) uint64 {
 	n := steps / each
 	if steps%each != 0 {
@@ -396,8 +395,8 @@ func (s *stateReader) readRecord(h *stateHeader) (t savedTensor, err error) {
 	return t, nil
 }
 
-// check reports a tensor that no optimizer has, or that has made what its state has
-// not.
+// check reports a tensor that no optimizer can have, or whose counts contradict the
+// header.
 func (t *savedTensor) check(h *stateHeader) error {
 	if t.Curved > 1 {
 		return fmt.Errorf("flag of the curvature: saved with %d, want 0 or 1", t.Curved)
@@ -430,8 +429,9 @@ func (t *savedTensor) elements() (uint64, error) {
 	return n, nil
 }
 
-// readArray reads an array of so many elements, unit for each slice, and its checksum.
-// It keeps the pieces, each in the array of its tensor, unless that is nil.
+// readArray reads an array and its checksum. The array has the given number of elements,
+// unit of them in each slice. The pieces are kept, each in the array of its tensor,
+// unless that array is nil.
 func readArray[T Float](s *stateReader, elements, unit uint64, pieces []piece, array func(tensor int) []T) error {
 	size := uint64(unsafe.Sizeof(T(0)))
 	for at := uint64(0); at < elements; {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// stateChunk is how many bytes of a stream are held at a time. What a
-	// stream says about its own sizes never decides what is allocated.
+	// stateChunk is how many bytes of a stream are held at a time. The sizes that
+	// a stream claims never decide how much is allocated.
 	stateChunk = 64 << 10
 
 	sumLen = 4 // bytes of a checksum
@@ -22,11 +22,11 @@ const (
 // hardware.
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
-// A stateWriter keeps the running checksum. The first error stays in w, so
-// only the last of some calls needs a look at it.
+// A stateWriter keeps the running checksum. The first error stays in w, so of several
+// calls only the last one needs to be checked.
 type stateWriter struct {
 	w   *bufio.Writer
-	sum uint32 // CRC-32C of all that was written, the checksums left out
+	sum uint32 // CRC-32C of all that was written, except the checksums
 	buf []byte
 }
 
@@ -42,16 +42,15 @@ func (s *stateWriter) encode(fixed any) {
 	s.write(s.buf[:n])
 }
 
-// writeSum writes the checksum. It is not summed itself: a CRC that goes over
-// data and then their own CRC always has the same value, and would forget
-// what came before.
+// writeSum writes the checksum. The checksum itself is not summed: the CRC of data
+// followed by their own CRC is always the same, and would lose what came before.
 func (s *stateWriter) writeSum() error {
 	_, err := s.w.Write(binary.LittleEndian.AppendUint32(nil, s.sum))
 	return err
 }
 
-// A countingWriter counts the bytes that w took, and finds it out where it
-// claims impossible numbers of them. Of short writes bufio makes an error.
+// A countingWriter counts the bytes that w accepts, and reports a w that claims an
+// impossible number. A short write becomes an error in bufio.
 type countingWriter struct {
 	w io.Writer
 	n int64
@@ -66,16 +65,16 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A stateReader keeps the running checksum. It reads what it is asked for and
-// never ahead, since what follows the state is not its own.
+// A stateReader keeps the running checksum. It never reads ahead, since what follows
+// the state is not part of it.
 type stateReader struct {
 	r   *countingReader
-	sum uint32 // as in stateWriter
+	sum uint32 // as for stateWriter
 	buf []byte
 }
 
-// next reads the following n bytes, at most stateChunk. They are valid until
-// the next call.
+// next reads the next n bytes, at most stateChunk. They are valid until the next
+// call.
 func (s *stateReader) next(n int) ([]byte, error) {
 	b, err := s.read(n)
 	s.sum = crc32.Update(s.sum, crcTable, b)
@@ -100,17 +99,17 @@ func (s *stateReader) read(n int) ([]byte, error) {
 		return s.buf[:n], nil
 	}
 	if err == io.EOF {
-		err = io.ErrUnexpectedEOF // the state is not over
+		err = io.ErrUnexpectedEOF // the state is not complete
 	}
 	return nil, fmt.Errorf("read failed after %d bytes: %w", s.r.n, err)
 }
 
-// A countingReader counts the bytes that r gave, and finds it out where it
-// claims impossible numbers of them, or gives nothing for ever.
+// A countingReader counts the bytes that r delivers, and reports an r that claims an
+// impossible number or keeps delivering nothing.
 type countingReader struct {
 	r     io.Reader
 	n     int64
-	empty int // reads in a row that gave nothing
+	empty int // reads in a row without any bytes
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
@@ -157,8 +156,8 @@ func decodeWords[T Float](x []T, b []byte) {
 	}
 }
 
-// words views the memory of x as words of its size. Floating-point loads and
-// conversions may change a NaN.
+// words views the memory of x as integers of the same size: floating-point loads and
+// conversions could change a NaN.
 func words[W uint32 | uint64, T Float](x []T) []W {
 	return unsafe.Slice((*W)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }

@@ -1069,8 +1069,8 @@ func TestStateForged(t *testing.T) {
 		want string
 	}
 	for _, c := range []row{
-		{"magic", func(m *stateModel) { m.magic = "AdaHess\r" }, `header: begins with "AdaHess\r", want "AdaHess\n": not a saved state`},
-		{"line ends", func(m *stateModel) { m.magic = "AdaHess\r\n" }, "not a saved state"},
+		{"magic", func(m *stateModel) { m.magic = "AdaHess\r" }, `header: begins with "AdaHess\r", want "AdaHess\n": not a state that WriteTo wrote`},
+		{"line ends", func(m *stateModel) { m.magic = "AdaHess\r\n" }, "not a state that WriteTo wrote"},
 		{"version 0", func(m *stateModel) { m.version = 0 }, "header: version 0 of the format, want 1"},
 		{"version 3", func(m *stateModel) { m.version = 3 }, "header: version 3 of the format, want 1 or 2"},
 		{"big-endian", func(m *stateModel) { m.version = 1 << 24 }, "header: version 16777216 of the format, want 1"},
