@@ -5,10 +5,9 @@ import (
 	"unsafe"
 )
 
-// A bucket is a tensor, or several small ones that follow each other. What the
-// optimizer has of them lies together, in one array of each kind: a phase then
-// takes them in one call, or at least finds the next where it has already fetched
-// from.
+// A bucket is a tensor, or several small ones that follow each other. The optimizer's
+// memory for them is one array of each kind, so a phase can take all of them in one call
+// or, if not, finds the next one in memory that is already being fetched.
 type bucket[T Float] struct {
 	first, last int
 	z, hz       []T
@@ -18,24 +17,24 @@ type bucket[T Float] struct {
 // smallLen is the length below which tensors share a bucket.
 const smallLen = 1024
 
-// probes are a probe and its products, tensor by tensor.
+// probes holds a probe and its products, tensor by tensor.
 type probes[T Float] struct {
 	z, hz [][]T // the probe, and room for its Hessian-vector product
 	sum   [][]T // of z⊙Hz over the probes; nil when Samples = 1
 
-	zView, hzView [][]T // what hvp gets: it may change these headers
+	zView, hzView [][]T // passed to hvp, which may replace the slices
 	products      [][]T // what the step reads: hzView or sum
 	marks         marks[T]
 }
 
-// reset forgets what hvp has put in the place of the optimizer's own slices.
+// reset drops the slices that hvp has put in the place of the optimizer's own.
 func (p *probes[T]) reset() {
 	copy(p.zView, p.z)
 	copy(p.hzView, p.hz)
 }
 
-// makeBuckets divides the tensors from the given one on into buckets, which have no
-// memory yet.
+// makeBuckets divides the tensors from the given one on into buckets, still without
+// memory.
 func makeBuckets[T Float](tensors []tensor[T], from int) (buckets []bucket[T]) {
 	length := 0 // of the last bucket
 	for i := from; i < len(tensors); i++ {
@@ -127,17 +126,17 @@ func (o *Optimizer[T]) keepCurvature(keep bool) {
 	o.plan = makePlan(o.tensors, o.plan.buckets, o.pool.workers)
 }
 
-// keepsMeans reports whether the inspection of a tensor may leave the curvature
-// for the step, and so needs room for it. Whether it does depends on the power,
-// which may change (see settle).
+// keepsMeans reports whether the inspection of a tensor may leave its curvature for the
+// step, and so needs room for it. Whether it does depends on the Hessian power, which
+// may change (see settle).
 func (o *Optimizer[T]) keepsMeans(t *tensor[T]) bool {
 	return t.layout.panel().block > 1 && !o.options.SkipFiniteCheck
 }
 
-// newArray makes n zeros. Long arrays start on a page, and arrays that one
-// kernel reads and writes together would then compete for the same cache sets
-// and look to the store buffer like the same addresses; each role therefore
-// starts some cache lines further into its page.
+// newArray makes n zeros. A long array starts on a page. If the arrays that a kernel
+// reads and writes together all did, they would compete for the same cache sets, and
+// the store buffer would take their addresses for the same. So each role starts at
+// another cache line of its page.
 func newArray[T Float](n, role int) []T {
 	const lines, pageBytes = 9, 4096
 	if n < 1024 {
@@ -146,12 +145,12 @@ func newArray[T Float](n, role int) []T {
 	skip := role * lines * lanes512[T]()
 	a := make([]T, skip+n)
 	for i := 0; i < len(a); i += pageBytes / int(unsafe.Sizeof(a[0])) {
-		a[i] = 0 // have the page now, and not in the first step
+		a[i] = 0 // touch the page now, not in the first step
 	}
 	return a[skip : skip+n : skip+n]
 }
 
-// cut takes the first n elements of an array.
+// cut takes the first n elements off an array.
 func cut[T Float](array *[]T, n int) []T {
 	part := (*array)[:n:n]
 	*array = (*array)[n:]

@@ -3,20 +3,20 @@ package adahessian
 import "math"
 
 // Rademacher sets every z[i] to +1 or −1, with equal probability: a probe for
-// Hutchinson's estimate of the Hessian's diagonal. z[i] is the sign with the
-// global index offset+i of draw number draw, a function of these and the seed
-// alone, so any range of any draw can be made anywhere, in any order and in
-// parts; float32 and float64 have the same signs. Indices wrap at 2⁶⁴.
+// Hutchinson's estimate of the Hessian's diagonal. z[i] is the sign with global
+// index offset+i in draw number draw. It depends only on these and on the seed, so
+// any range of any draw can be made anywhere, in any order and in parts. float32 and
+// float64 have the same signs. Indices wrap at 2⁶⁴.
 //
-// The bits come from Philox4x32-10 (Salmon et al., SC 2011), one for each
-// sign. z may have any length. One that does not stay in the processor's caches
-// is written past them.
+// The signs are bits of Philox4x32-10 (Salmon et al., SC 2011), one for each. z may
+// have any length. If it is too long for the processor's caches, it is written past
+// them.
 func Rademacher[T Float](z []T, seed, draw, offset uint64) {
 	fillSigns(z, seed, draw, offset, streams[T](len(z)))
 }
 
-// fillSigns is Rademacher for a part of a probe, which as a whole is to be
-// written past the caches or not.
+// fillSigns is Rademacher for a part of a probe. stream says whether the probe as a
+// whole is written past the caches.
 func fillSigns[T Float](z []T, seed, draw, offset uint64, stream bool) {
 	noteWrite(z)
 	if stream {
@@ -34,14 +34,14 @@ func fillSigns[T Float](z []T, seed, draw, offset uint64, stream bool) {
 }
 
 // BlockMeanAbs sets d[j] to the mean of |x| over block j of the layout: the
-// curvature of the block when x is a Hessian-vector product. The order of the
-// additions is fixed, and the mean is the same on every machine. A block of more
-// than 2¹⁴ elements is added in runs of so many, and their sums in float64, so
-// that its length does not add to the error (docs/numerics.md).
+// curvature of the block if x is a Hessian-vector product. The additions have a
+// fixed order, so the mean is the same on every machine. A block of more than 2¹⁴
+// elements is summed in runs of 2¹⁴, and the sums of the runs are added in float64,
+// so that a longer block has no larger error (docs/numerics.md).
 //
-// x has l.Len() elements and d l.Blocks(); BlockMeanAbs panics if they do not,
-// or if l is not a layout. d and x must not overlap, unless l.Block is 1 and
-// they are the same slice.
+// x has l.Len() elements and d has l.Blocks(); BlockMeanAbs panics if they do not,
+// or if l is not a valid layout. d and x must not overlap, but may be the same slice
+// if l.Block is 1.
 func BlockMeanAbs[T Float](d, x []T, l Layout) {
 	if l.check() != nil {
 		panic("adahessian: BlockMeanAbs: invalid layout")
@@ -55,15 +55,15 @@ func BlockMeanAbs[T Float](d, x []T, l Layout) {
 
 // Update makes one step of a tensor (Yao et al., AAAI 2021, arXiv 2006.00719,
 // algorithm 1) from the gradient g and the Hessian-vector product hz at theta:
-// it sets m, v and theta to their values after the step that c belongs to. In
-// front of step 1, m and v are zero. Where c was made for several samples, hz is
-// the sum of z⊙Hz over the probes.
+// it sets m, v and theta to their values after the step that c belongs to. Before
+// step 1, m and v must be zero. If c was made for several samples, hz is the sum of
+// z⊙Hz over the probes.
 //
 // theta, m, g and hz have l.Len() elements, and v, the second moment, has one
-// for each block: l.Blocks(). Update panics if they do not, if l is not a
-// layout, or if c was not made by NewCoefficients. g and hz are only read.
-// None of the slices may overlap another, except that g and hz may be the same
-// slice. Update does not look for values that are not finite.
+// for each block, l.Blocks() in all. Update panics if they do not, if l is not a
+// valid layout, or if c was not made by NewCoefficients. g and hz are only read.
+// No slice may overlap another, except that g and hz may be the same slice. Update
+// does not look for values that are not finite.
 func Update[T Float](theta, m, v, g, hz []T, l Layout, c *Coefficients[T]) {
 	checkUpdate("Update", theta, m, v, g, l, c)
 	if len(hz) != len(theta) {
@@ -72,10 +72,11 @@ func Update[T Float](theta, m, v, g, hz []T, l Layout, c *Coefficients[T]) {
 	updateTensor(theta, m, v, g, hz, nil, l.panel(), c)
 }
 
-// UpdateCurvature is Update from the curvature itself: d holds one value for each
-// block, at least 0, such as BlockMeanAbs gives, whatever number of samples c was made
-// for. It is for a framework that keeps the curvature and refreshes it every few steps.
-// From the d of a product UpdateCurvature has the bits that Update has from the product.
+// UpdateCurvature is Update with the curvature itself: d holds one value for each
+// block, at least 0, such as BlockMeanAbs computes. The number of samples that c was
+// made for does not matter. UpdateCurvature is for a framework that keeps the curvature
+// and refreshes it every few steps. With the d of a product it gives the same bits as
+// Update with the product.
 //
 // d has l.Blocks() elements and is only read; it must not overlap the other slices. The
 // rest is as for Update, panics included.
@@ -87,7 +88,7 @@ func UpdateCurvature[T Float](theta, m, v, g, d []T, l Layout, c *Coefficients[T
 	updateTensor(theta, m, v, g, nil, d, l.panel(), c)
 }
 
-// checkUpdate panics where the arguments of Update or UpdateCurvature do not fit.
+// checkUpdate panics if the arguments of Update or UpdateCurvature do not fit.
 func checkUpdate[T Float](name string, theta, m, v, g []T, l Layout, c *Coefficients[T]) {
 	if l.check() != nil {
 		panic("adahessian: " + name + ": invalid layout")
@@ -118,8 +119,8 @@ func updateWide[T Float](theta, m, v, g, hz, d []T, p panel, c *Coefficients[T])
 	updatePanel(theta, m, v, g, hz, d, p, c, scratch[:])
 }
 
-// FirstNonFinite returns the index of the first x that is NaN or infinite, or
-// −1 if all are finite.
+// FirstNonFinite returns the index of the first element of x that is NaN or infinite,
+// or −1 if all are finite.
 func FirstNonFinite[T Float](x []T) int {
 	noteRead(x)
 	for from := 0; from < len(x); from += maxCall {

@@ -9,13 +9,13 @@ import (
 )
 
 // ISA returns the instruction set that the kernels use on this machine:
-// "avx512", "avx2", "neon" or "generic". All of them give the same bits. The
-// environment variable ADAHESSIAN_DISABLE, a list such as "avx512,avx2" that
-// is read when the program starts, keeps the package from using some, or with
-// "all" from using any. So does the build tag purego, and so do -asan and -msan:
-// they would not see what assembly reads and writes.
-// GODEBUG=cpu.avx512f=off keeps every package that asks golang.org/x/sys/cpu from
-// using AVX-512.
+// "avx512", "avx2", "neon" or "generic". All of them give the same bits.
+//
+// The environment variable ADAHESSIAN_DISABLE turns instruction sets off. It is a
+// list such as "avx512,avx2", or "all", and is read when the program starts. The
+// build tag purego turns all of them off, as do -asan and -msan, which cannot see
+// what assembly reads and writes. GODEBUG=cpu.avx512f=off turns AVX-512 off in every
+// package that asks golang.org/x/sys/cpu.
 func ISA() string { return isa() }
 
 // disableVariable is the environment variable that turns instruction sets off.
@@ -23,7 +23,7 @@ const disableVariable = "ADAHESSIAN_DISABLE"
 
 func init() { noteUnknown(os.Stderr, disabledNames()) }
 
-// disabledNames are the names in the environment variable.
+// disabledNames returns the names in the environment variable.
 func disabledNames() (names []string) {
 	for _, name := range strings.Split(os.Getenv(disableVariable), ",") {
 		if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
@@ -39,8 +39,9 @@ func disabled(isa string) bool {
 	return slices.ContainsFunc(disabledNames(), func(name string) bool { return name == isa || name == "all" })
 }
 
-// noteUnknown writes a line about the names that turn nothing off anywhere. Whoever
-// misspells one would otherwise measure or debug the kernels meant to be off.
+// noteUnknown writes a line about names that are no instruction set on any machine.
+// After a misspelling one would otherwise measure or debug the very kernels that
+// should be off.
 func noteUnknown(w io.Writer, names []string) {
 	unknown := slices.DeleteFunc(names, func(name string) bool {
 		return slices.Contains([]string{"avx512", "avx2", "neon", "all"}, name)

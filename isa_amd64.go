@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// has… tells what the machine has, use… what is used.
+// has… is what the machine has, use… what the kernels use.
 var (
 	hasAVX2   = cpu.X86.HasAVX2
 	hasAVX512 = machine.hasAVX512()
@@ -23,8 +23,8 @@ type avx512 struct {
 	f, dq, bw, vl, popcntdq bool
 }
 
-// In the package cpu, HasAVX512 is F where the operating system saves the
-// registers. The others are each a bit of its own.
+// In the package cpu, HasAVX512 means F on an operating system that saves the
+// registers. Each of the others is a CPUID bit alone.
 var machine = avx512{
 	os:    runtime.GOOS,
 	saved: cpu.X86.HasAVX512,
@@ -32,14 +32,14 @@ var machine = avx512{
 	popcntdq: cpu.X86.HasAVX512VPOPCNTDQ,
 }
 
-// hasAVX512 reports whether the kernels can run. Not on darwin: its kernel has
-// lost mask registers on the way into a signal handler (golang.org/issue/49233).
+// hasAVX512 reports whether the kernels can run. They cannot on darwin, whose kernel
+// has lost mask registers on entry to a signal handler (golang.org/issue/49233).
 func (a avx512) hasAVX512() bool {
 	return a.os != "darwin" && a.saved && a.f && a.dq && a.bw && a.vl
 }
 
-// prefersAVX512 reports whether a processor that has AVX-512 gains by it. The
-// ones without VPOPCNTDQ, Skylake-X and Cascade Lake, lower the clock of the
+// prefersAVX512 reports whether a processor with AVX-512 is faster with it. Those
+// without VPOPCNTDQ, Skylake-X and Cascade Lake, are not: they lower the clock of the
 // core for 512-bit code and for what runs after it, and divide no more numbers
 // in a cycle than with 256 bits.
 func (a avx512) prefersAVX512() bool { return a.popcntdq }

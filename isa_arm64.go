@@ -2,5 +2,5 @@
 
 package adahessian
 
-// useNEON tells whether the kernels are used; every arm64 processor has NEON.
+// useNEON says whether the kernels are used; every arm64 processor has NEON.
 var useNEON = !disabled("neon")

@@ -1,7 +1,7 @@
 package adahessian
 
-// phase is a part of a step: what is done to every chunk, or to every task, before
-// the next phase begins.
+// phase is a part of a step. It is done for every chunk, or for every task, before the
+// next phase begins.
 type phase int
 
 const (
@@ -18,15 +18,15 @@ func (o *Optimizer[T]) makePhases() {
 	o.pool.phases = [phaseCount]work{
 		phaseSigns: {len(p.chunks), func(i, _ int) { o.drawSigns(&p.chunks[i]) }},
 		phaseSum:   {len(p.chunks), func(i, worker int) { o.addProducts(&p.chunks[i], o.call.scratch[worker]) }},
-		// From the end: what hvp has written last, and what the step will
-		// read first, is then still in the cache.
+		// From the end, since what hvp has written last is still in the cache; and
+		// what is read last here is what the step reads first.
 		phaseInspect: {len(p.tasks), func(i, _ int) { o.inspect(len(p.tasks) - 1 - i) }},
 		phaseStep:    {len(p.tasks), func(i, worker int) { o.step(i, o.call.scratch[worker]) }},
 	}
 }
 
-// run makes the phases from the first to the last. It returns whether all were made:
-// one that has seen a value that is not finite is the last.
+// run runs the phases from the first to the last. It returns whether all were run: one
+// that finds a value that is not finite is the last.
 func (o *Optimizer[T]) run(first, last phase) (through bool) {
 	workers := o.pool.workers
 	if last == phaseSigns {
@@ -63,10 +63,9 @@ func (o *Optimizer[T]) addProducts(c *chunk[T], scratch []T) {
 // cache.
 const sumTile = 2 << 10
 
-// addDrawn adds z⊙hz to sum, or sets it for the first probe, where z is the
-// present draw from the given index on. It draws z again, into scratch: hvp was
-// given the other copy, and may have written to it, or have computed its
-// product in place there.
+// addDrawn adds z⊙hz to sum, or sets sum for the first probe, where z is the present
+// draw from the given index on. It draws z again, into scratch, because hvp may have
+// changed the copy that it was given, for example by computing its product in place.
 func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
 	noteWrite(sum)
 	noteRead(hz)
@@ -86,10 +85,10 @@ func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
 	}
 }
 
-// inspect looks for values that are not finite. All of them must have been seen
-// before the first parameter changes, so they are read once more than a step
-// needs them; but where the step makes two passes, the first is made here: it reads
-// the products, and where one is not finite, neither is the mean.
+// inspect looks for values that are not finite. All values must be checked before the
+// first parameter changes, so they are read once more than the step itself needs. But
+// if the step makes two passes, the first one is made here: it reads the products, and
+// if one of them is not finite, neither is the mean.
 func (o *Optimizer[T]) inspect(i int) {
 	k := &o.plan.tasks[i]
 	finite := true
@@ -110,7 +109,7 @@ func (o *Optimizer[T]) inspect(i int) {
 func (o *Optimizer[T]) inspectTile(tl *tile) (finite bool) {
 	p := tl.panel
 	finite = panelFinite(o.call.grads[tl.tensor][tl.element:], p)
-	seen := o.options.Samples > 1 // probe by probe, when they were added
+	seen := o.options.Samples > 1 // the products were inspected when they were added
 	fromMeans := o.call.fromMeans[tl.tensor]
 	if !o.call.due || seen && !fromMeans {
 		return finite

@@ -1,35 +1,35 @@
 package adahessian
 
-// A plan divides the tensors into what one goroutine takes at a time. It is made
-// with the optimizer and then only read. No result depends on how a tensor is
-// divided.
+// A plan divides the tensors into pieces of work, each for one goroutine. It is made
+// with the optimizer and then only read. No result depends on how a tensor is divided.
 type plan[T Float] struct {
-	chunks   []chunk[T] // of the phases that go through a probe
-	tasks    []task[T]  // of the phases that go through a step
+	chunks   []chunk[T] // for the phases that go through a probe
+	tasks    []task[T]  // for the phases that go through a step
 	elements int        // of all tensors
 	stream   bool       // the probe is written past the caches
-	averaged []int      // tensors with room for what an inspection leaves
+	averaged []int      // tensors with room for the curvature that an inspection leaves
 	buckets  []bucket[T]
 }
 
 const (
-	taskLen    = 16 << 10      // elements of a task, about: no more, or all wait for the last
-	columnsLen = 64 << 10      // and of one of several columns, since short rows cost time in memory
-	workerLen  = 32 << 10      // elements for which another goroutine is worth its start
-	signsLen   = 8 * workerLen // and of a phase that only draws signs
+	taskLen    = 16 << 10      // elements of a task, about; with more, all wait for the last task
+	columnsLen = 64 << 10      // the same for tasks of several columns, since short rows are slow in memory
+	workerLen  = 32 << 10      // elements that are worth starting another goroutine for
+	signsLen   = 8 * workerLen // the same in a phase that only draws signs
 )
 
 // Tensors that share a bucket, and so a tensorList, are one call of a kernel.
 const _ = uint(maxCall - taskLen)
 
-// chunk is a range of a bucket's elements: all of a bucket of several tensors.
+// chunk is a range of a bucket's elements. For a bucket of several tensors it is all of
+// them.
 type chunk[T Float] struct {
 	bucket[T]
 	lo, hi int
 }
 
-// task is a tile of a tensor, those of several small tensors, or a list of small
-// tensors, which has no tiles.
+// task is a tile of a tensor, the tiles of several small tensors, or a list of small
+// tensors without tiles.
 type task[T Float] struct {
 	tiles []tile
 	tensorList[T]
@@ -42,12 +42,12 @@ type tile struct {
 	element, block int // where the panel starts in the tensor, and its blocks in v
 }
 
-// A tensorList is tensors of a bucket, all of one group and without blocks of
-// several elements. They may be hundreds, and so small that what is done for each
-// counts more than what is done for its elements.
+// A tensorList is a range of a bucket's tensors, all of one group and without blocks of
+// several elements. There may be hundreds of them, so small that the work for each
+// tensor costs more than the work for its elements.
 type tensorList[T Float] struct {
 	first, last, group int
-	hz, m, v, d        []T // theirs of the bucket's
+	hz, m, v, d        []T // their parts of the bucket's arrays
 }
 
 // elementsOf returns the elements of all buckets together.
@@ -58,17 +58,17 @@ func elementsOf[T Float](buckets []bucket[T]) (n int) {
 	return n
 }
 
-// workersFor returns how many of at most so many goroutines are worth while.
+// workersFor returns how many goroutines are worth starting, up to most.
 func workersFor(elements, most int) int { return min(most, max(1, elements/workerLen)) }
 
-// makePlan divides the tensors, which lie in the given buckets, for so many
+// makePlan divides the tensors, which lie in the given buckets, for the given number of
 // goroutines.
 func makePlan[T Float](tensors []tensor[T], buckets []bucket[T], workers int) plan[T] {
 	p := plan[T]{elements: elementsOf(buckets), buckets: buckets}
 	p.stream = streams[T](p.elements)
 	columns := scratchLen
 	if workers > 1 {
-		columns /= 2 // one slice of so many is then work for two
+		columns /= 2 // a slice of scratchLen columns is then work for two
 	}
 	for i := range tensors {
 		if tensors[i].next != nil {
@@ -129,7 +129,8 @@ func appendShared[T Float](tasks []task[T], tensors []tensor[T], b bucket[T], co
 	return tasks
 }
 
-// tilesOf divides a tensor, of columns not fewer than the given number together.
+// tilesOf divides a tensor into tiles, each with at least the given number of columns if
+// the tensor has that many.
 func tilesOf[T Float](tensors []tensor[T], tensor, columns int) (tiles []tile) {
 	p := tensors[tensor].layout.panel()
 	limit := taskLen

@@ -6,18 +6,18 @@ import (
 	"sync/atomic"
 )
 
-// A pool makes the phases of a step on several goroutines. A phase is a number
-// of tasks, which any goroutine takes one after the other. Each task writes
-// memory of its own, so the number of goroutines changes nothing but the time.
-// The pool knows nothing of what a task does.
+// A pool runs the phases of a step on several goroutines. A phase is a number of tasks;
+// each goroutine takes one task after the other. Each task writes memory of its own, so
+// the number of goroutines changes nothing but the time. The pool does not know what a
+// task does.
 type pool struct {
 	phases  [phaseCount]work // made with the optimizer, then only read
-	workers int              // most goroutines, the caller's among them
-	worker  func()           // another goroutine: made once, so that starting it allocates nothing
+	workers int              // most goroutines, the caller's included
+	worker  func()           // what another goroutine runs: made once, so that starting it allocates nothing
 
-	first, last phase                    // of those under way
+	first, last phase                    // of the present run
 	taken, left [phaseCount]atomic.Int64 // tasks that have been taken, and that are not done
-	started     atomic.Int64             // goroutines, the caller's not among them
+	started     atomic.Int64             // goroutines, without the caller's
 	done        sync.WaitGroup
 	stopped     atomic.Bool
 }
@@ -25,7 +25,7 @@ type pool struct {
 // work is what a phase does.
 type work struct {
 	tasks int
-	do    func(task, worker int) // worker numbers the goroutine, from 0
+	do    func(task, worker int) // worker is the number of the goroutine, from 0
 }
 
 func (p *pool) init(workers int) {
@@ -36,9 +36,9 @@ func (p *pool) init(workers int) {
 	}
 }
 
-// run makes the phases from the first to the last, each when that before it is
-// through, on as many goroutines as there are, at most. It returns whether all
-// were made: a phase in which a task has called stop is the last.
+// run runs the phases from the first to the last, each after the one before it is done,
+// on the given number of goroutines at most. It returns whether all phases were run: one
+// in which a task calls stop is the last.
 func (p *pool) run(first, last phase, workers int) (through bool) {
 	p.first, p.last = first, last
 	for f := first; f <= last; f++ {
@@ -60,10 +60,9 @@ func (p *pool) run(first, last phase, workers int) (through bool) {
 // stop makes the present phase the last. A task calls it.
 func (p *pool) stop() { p.stopped.Store(true) }
 
-// take takes part in the phases. A goroutine may take 70 µs to begin on a processor
-// that was idle, as long as some phases. So it stays for all of them, and waits in
-// between for the tasks that others are at, which is short, and not for goroutines
-// that have not begun.
+// take takes part in all phases. Starting a goroutine on an idle processor can take
+// 70 µs, as long as a phase, so a goroutine stays for all of them. Between phases it
+// waits, briefly, for the tasks of others, but not for goroutines that have not begun.
 func (p *pool) take(worker int) {
 	for f := p.first; f <= p.last; f++ {
 		p.drain(f, worker)

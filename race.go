@@ -7,13 +7,13 @@ import (
 	"unsafe"
 )
 
-// underRace says that the race detector makes everything many times slower, and
-// tests shorter.
+// underRace is true with the race detector, which makes everything many times slower:
+// tests are then shorter.
 const underRace = true
 
-// The race detector sees what compiled code reads and writes, and nothing of
-// assembly. Under it the functions that call kernels say so themselves, each
-// for the whole of its arguments.
+// The race detector sees what compiled code reads and writes, but not what assembly
+// does. With the detector on, the functions that call kernels report it themselves,
+// each for all of its arguments.
 
 func noteRead[T Float](x []T) {
 	if len(x) > 0 {
@@ -27,8 +27,8 @@ func noteWrite[T Float](x []T) {
 	}
 }
 
-// unescaped is the slice's memory, hidden from the compiler: it would move the
-// memory to the heap where it is on a caller's stack.
+// unescaped returns the slice's memory, hidden from the compiler, which would otherwise
+// move memory on a caller's stack to the heap.
 func unescaped[T Float](x []T) unsafe.Pointer {
 	p := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
 	return *(*unsafe.Pointer)(unsafe.Pointer(&p))

@@ -2,13 +2,13 @@ package adahessian
 
 import "unsafe"
 
-// A probe that does not stay in the caches is written past them: an ordinary
-// store first fetches the line that it is going to overwrite, and so moves twice
-// the bytes.
+// A probe that is too long for the caches is written past them. An ordinary store
+// would first fetch the line that it is going to overwrite, and so move twice the
+// bytes.
 
 const (
-	// streamUnit is what the kernels make multiples of: the signs of a batch of
-	// 14 blocks, or of two of 7.
+	// streamUnit is the number of signs that the kernels make at a time: a batch of
+	// 14 blocks, or two of 7.
 	streamUnit  = 14 * 128
 	streamCall  = maxCall / streamUnit * streamUnit
 	streamAlign = 64 // bytes: a cache line, and the widest vector
@@ -17,9 +17,10 @@ const (
 // streams reports whether a probe of n elements in all is written past the caches.
 func streams[T Float](n int) bool { return n > streamBytes/int(unsafe.Sizeof(T(0))) }
 
-// streamSigns sets signs past the caches, from the first one on, but for those in
-// front of the first cache line. It returns how many it has set: what is left is less
-// than a unit, or all where the index wraps or z is not aligned to its elements.
+// streamSigns writes signs past the caches, from the first one on; only those before
+// the first whole cache line are written as usual. It returns how many signs it has
+// written. Less than a unit is left, or everything if the index wraps or z is not
+// aligned to its elements.
 func streamSigns[T Float](z []T, seed, draw, offset uint64) int {
 	at, size := uintptr(unsafe.Pointer(unsafe.SliceData(z))), unsafe.Sizeof(T(0))
 	front := int(-at % streamAlign / size)

@@ -4,15 +4,16 @@ package adahessian
 
 import "github.com/klauspost/cpuid/v2"
 
-// streamBytes is the size of a probe above which it is written past the caches:
-// half of the last level. On a Zen 3 with 32 MiB of it (BenchmarkStream), a probe of
-// 12 MiB or more takes 0.4 to 0.5 of the time so, and with hvp's reading behind it
-// 0.6 to 0.8. Of up to 8 MiB, ordinary stores may find the last step's probe still in the
-// cache, and leave the new one there: then they are up to twice as fast. Not less than half,
-// since other processors share their caches with fewer neighbours.
+// streamBytes is the size of a probe above which it is written past the caches: half of
+// the last level. On a Zen 3 whose last level has 32 MiB (BenchmarkStream), a probe of
+// 12 MiB or more then takes 0.4 to 0.5 of the time, and 0.6 to 0.8 together with a read
+// as by hvp. Up to 8 MiB, ordinary stores may find the last step's probe still in the
+// cache and leave the new one there, and are then up to twice as fast. The bound is not
+// below half, since other processors share their caches with fewer neighbours.
 var streamBytes = streamFrom(cpuid.CPU.Cache.L3)
 
-// streamFrom is streamBytes for a last-level cache of so many bytes, 0 or −1 if it is unknown.
+// streamFrom returns streamBytes for a last-level cache of the given number of bytes,
+// which is 0 or −1 if it is unknown.
 func streamFrom(cache int) int {
 	const usual = 32 << 20
 	if cache <= 0 {

@@ -4,6 +4,5 @@ package adahessian
 
 import "math"
 
-// streamBytes is more than any probe has: there are no kernels that write past
-// the caches.
+// streamBytes is more than any probe has, since no kernels here write past the caches.
 var streamBytes = math.MaxInt
