@@ -9,8 +9,8 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// descend makes steps of ½ Σ cᵢ·θᵢ², whose Hessian is diagonal, through the HVP that
-// wrap makes of the exact one.
+// descend minimizes ½ Σ cᵢ·θᵢ², whose Hessian is diagonal, with the HVP that wrap makes
+// from the exact one.
 func descend(steps int, opts adahessian.Options, wrap func(hvp adahessian.HVP[float64]) adahessian.HVP[float64]) []float64 {
 	curvature := []float64{1, 100}
 	theta, g := []float64{1, 1}, make([]float64, 2)
@@ -35,8 +35,8 @@ func descend(steps int, opts adahessian.Options, wrap func(hvp adahessian.HVP[fl
 	return theta
 }
 
-// A tensor that a framework moves between steps, one that it makes late, and one
-// that gets no gradient in a step.
+// A framework moves a tensor between two steps, adds another late, and has no gradient
+// for the first one in a step.
 func ExampleOptimizer_Rebind() {
 	body := []float32{1, 2}
 	opt, err := adahessian.New(adahessian.DefaultOptions(), adahessian.Param[float32]{Name: "body", Value: body})
@@ -71,9 +71,9 @@ func ExampleOptimizer_Rebind() {
 	// Output: [0.712 1.424] [0.850]
 }
 
-// Weights that live elsewhere as bfloat16, the upper half of a float32. The
-// optimizer has float32 masters; each step is made from widened gradients and
-// products, and the rounded masters go back.
+// The weights live elsewhere in bfloat16, the upper half of a float32. The optimizer
+// trains float32 masters: gradients and products are widened before each step, and the
+// rounded masters are copied back after it.
 func Example_bfloat16() {
 	widen := func(to []float32, from []uint16) {
 		for i, b := range from {
@@ -110,8 +110,8 @@ func Example_bfloat16() {
 	// Output: masters [0.58515 1.17031], weights [0.58594 1.17188]
 }
 
-// Gradients are clipped inside hvp, where it fills them, or before Step: they are
-// read after the product. The product is not clipped with them.
+// Clip gradients inside hvp, if hvp fills them, or else before Step: they are read after
+// the product. The product is not clipped.
 func Example_clipping() {
 	const most = 1.0
 	theta, g := []float64{30, 40}, make([]float64, 2)
@@ -136,8 +136,8 @@ func Example_clipping() {
 	// Output: g = [0.6 0.8], θ = [29.910 39.880]
 }
 
-// Another estimate D of the diagonal of the Hessian, one for each element, is handed
-// in as hz = z⊙D. That is right for any number of samples, and D may have any sign.
+// To use another estimate D of the diagonal of the Hessian, one value for each element,
+// return hz = z⊙D. This is right for any number of samples, and D may have any sign.
 func Example_diagonal() {
 	opts := adahessian.DefaultOptions()
 	opts.Samples = 2
@@ -153,8 +153,8 @@ func Example_diagonal() {
 	// Output: [0.0409 0.0409]
 }
 
-// Gaussian probes in the place of signs: with x the vector of normal numbers, the
-// estimate x⊙Hx of the diagonal is handed in as z⊙(x⊙Hx).
+// Gaussian probes instead of signs: if x is a vector of normal random numbers, x⊙Hx is
+// an estimate of the diagonal. Return it as z⊙(x⊙Hx).
 func Example_gaussian() {
 	rng := rand.New(rand.NewPCG(1, 2))
 	x := [][]float64{make([]float64, 2)}
@@ -176,8 +176,8 @@ func Example_gaussian() {
 	// Output: true true
 }
 
-// Weights that two layers share are one Param. The gradient is the sum over their
-// uses, and so is the product, since both derive by the one tensor.
+// Weights that two layers share are one Param. Its gradient is the sum over its uses, and
+// so is its product, since both are derivatives with respect to the one tensor.
 func Example_tied() {
 	// ½(w·x − 1)² + ½(w·y − 2)², with one w in both terms
 	const x, y = 1.0, 3.0
@@ -200,9 +200,9 @@ func Example_tied() {
 	// Output: [0.700]
 }
 
-// A sparse gradient is filled with zeros. A row that is not used in a step still moves
-// by its momentum, as it does with Adam; a whole tensor that is not used has no gradient,
-// and stays.
+// Fill a sparse gradient with zeros. A row that is not used in a step still moves by its
+// momentum, as with Adam. If a whole tensor is not used, pass a nil gradient, and it does
+// not move.
 func Example_sparse() {
 	used, unused := []float64{1, 1}, []float64{1, 1}
 	opt, err := adahessian.New(adahessian.DefaultOptions(),
@@ -225,8 +225,8 @@ func Example_sparse() {
 	// Output: [0.700 0.779] [0.850 0.850]
 }
 
-// A tensor that does not lie row-major, such as a view, is staged: the Param has
-// memory of its own, copied in and out around each step.
+// A tensor that is not stored row-major, such as a view, is staged: the Param has memory
+// of its own, which is copied in before each step and out after it.
 func Example_strided() {
 	framework := []float64{1, 9, 2, 9, 3, 9} // every second element is the tensor's
 	staged, g := make([]float64, 3), make([]float64, 3)
@@ -249,7 +249,7 @@ func Example_strided() {
 	// Output: [0.85 9.00 1.70 9.00 2.55 9.00]
 }
 
-// The optimizer in three lines, for a program that has gradients.
+// The optimizer in a few lines, for a program that has gradients.
 func ExampleOptimizer_StepGradient() {
 	w := []float64{0, 0}
 	grad := func(grads [][]float64) error { // of ½(w₀ − 3)² + 50(w₁ − 1)²
@@ -270,7 +270,7 @@ func ExampleOptimizer_StepGradient() {
 	// Output: [3.00 1.00]
 }
 
-// The curvature is refreshed at every third step and kept in between.
+// The curvature is refreshed in every third step and kept in between.
 func ExampleUpdateCurvature() {
 	theta, m, v, g := []float64{1, 2}, make([]float64, 2), make([]float64, 2), make([]float64, 2)
 	hz, d := make([]float64, 2), make([]float64, 2)

@@ -9,8 +9,8 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// logistic is a logistic regression: the chance of a pass after x hours of
-// study is σ(w·x + b).
+// logistic is a logistic regression: the probability of passing after x hours of study
+// is σ(w·x + b).
 type logistic struct {
 	hours  []float64
 	passed []float64 // 0 or 1
@@ -27,9 +27,9 @@ func newLogistic() *logistic {
 	}
 }
 
-// hessianVector is an adahessian.HVP, and sets the gradient in the same pass.
-// With p = σ(w·x + b), the mean loss has the gradient mean (p−y)·(x, 1) and
-// the Hessian mean p(1−p)·(x, 1)(x, 1)ᵀ. The term across w and b belongs to it.
+// hessianVector is an adahessian.HVP that also sets the gradient in the same pass.
+// With p = σ(w·x + b), the mean loss has the gradient mean (p−y)·(x, 1) and the
+// Hessian mean p(1−p)·(x, 1)(x, 1)ᵀ, cross term between w and b included.
 func (l *logistic) hessianVector(hz, z [][]float64) error {
 	l.gw[0], l.gb[0], hz[0][0], hz[1][0] = 0, 0, 0, 0
 	n := float64(len(l.hours))
@@ -57,8 +57,8 @@ func (l *logistic) optimizer() *adahessian.Optimizer[float64] {
 	return o
 }
 
-// An optimizer that is saved, and restored beside the parameters, goes on as
-// if nothing had happened, to the bit.
+// An optimizer that is saved and restored together with the parameters continues as if
+// nothing had happened, to the bit.
 func ExampleOptimizer() {
 	l := newLogistic()
 	opt := l.optimizer()
@@ -72,12 +72,12 @@ func ExampleOptimizer() {
 	}
 	train(l, opt, 100)
 
-	var saved bytes.Buffer // in earnest, a file
+	var saved bytes.Buffer // in a real program, a file
 	if _, err := opt.WriteTo(&saved); err != nil {
 		log.Fatal(err)
 	}
 	restored := newLogistic()
-	copy(restored.w, l.w) // the parameters are saved by whoever holds them
+	copy(restored.w, l.w) // the program saves the parameters itself
 	copy(restored.b, l.b)
 	resumed := restored.optimizer()
 	if _, err := resumed.ReadFrom(&saved); err != nil {

@@ -52,9 +52,9 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// Values and state are saved in one file, which is written beside the old one,
-// synced, and renamed: a crash at any moment leaves one that is whole. They are
-// loaded into an optimizer that is made as the first was.
+// Values and state are saved in one file. It is written next to the old one, synced, and
+// renamed, so that a crash at any moment leaves a whole file. To load it, make the
+// optimizer in the same way as the first one.
 func ExampleOptimizer_WriteTo() {
 	opts := adahessian.DefaultOptions()
 	opts.UpdateEach = 3
@@ -117,9 +117,9 @@ func ExampleOptimizer_WriteTo() {
 	// Output: 10 steps, the same bits: true
 }
 
-// Two processes save their shards of a tensor, and one goes on with all of it. Each
-// shard has the name of the tensor, and its place in it. Without a name and an index
-// for every element, a state could be read only by as many processes as wrote it.
+// Two processes save their shards of a tensor, and one process continues with the whole
+// tensor. Each shard has the name of the tensor, and its Offset in it. Without a name and
+// an index for every element, only as many processes as wrote the states could read them.
 func ExampleOptimizer_ReadShards() {
 	newShard := func(from, to int) *adahessian.Optimizer[float64] {
 		opt, err := adahessian.New(adahessian.DefaultOptions(), adahessian.Param[float64]{
@@ -155,7 +155,8 @@ func ExampleOptimizer_ReadShards() {
 	// Output: 1 step, m = [0.0 0.1 0.2 0.3 0.4 0.5 0.6 0.7]
 }
 
-// A model gets a head. What was trained goes on; the head starts with its first step.
+// A model gets a new head. The trained body continues; the head starts with its first
+// step.
 func ExampleOptimizer_ReadNamed() {
 	body := adahessian.Param[float32]{Name: "body", Value: make([]float32, 4)}
 	head := adahessian.Param[float32]{Name: "head", Value: make([]float32, 2)}

@@ -47,8 +47,8 @@ func Example() {
 	// Output: w = [1.000 2.000]
 }
 
-// A Layout names no axes of its own: it views the tensor as
-// [Outer][Block][Inner] and averages over Block. These are the usual ones.
+// A Layout views a tensor as [Outer][Block][Inner] and averages over Block. These are
+// the usual ones.
 func ExampleLayout() {
 	show := func(what string, l adahessian.Layout, err error) {
 		if err != nil {
@@ -79,8 +79,8 @@ func ExampleLayout() {
 	// bias, nothing averaged     {Outer:768 Block:1 Inner:1}: 768 elements, 768 curvatures
 }
 
-// The axes averaged over must be neighbours; an axis that is not is an error,
-// and never silently another average.
+// The axes to average over must be adjacent. If they are not, that is an error: no
+// other average is taken silently.
 func ExampleAverageAxes() {
 	l, err := adahessian.AverageAxes([]int{16, 8, 3, 3}, 2, 3)
 	fmt.Println(l, err)
@@ -91,7 +91,7 @@ func ExampleAverageAxes() {
 	// adahessian: invalid layout: axes 0 and 2 are not adjacent: name the axes between them too, or transpose the tensor
 }
 
-// A length that blocks of 32 do not divide is an error.
+// If the blocks do not divide the length, that is an error.
 func ExampleFlat() {
 	l, err := adahessian.Flat(4096, 32)
 	fmt.Println(l, err)
@@ -113,7 +113,7 @@ func ExampleElementwise() {
 //	⎡ b²       2ab − 6 ⎤
 //	⎣ 2ab − 6  a²      ⎦
 //
-// An HVP multiplies by all of it, the terms across tensors included.
+// An HVP multiplies by the whole matrix, cross terms between tensors included.
 func ExampleHVP() {
 	a, b := []float64{2}, []float64{4}
 	var hvp adahessian.HVP[float64] = func(hz, z [][]float64) error {
@@ -131,8 +131,8 @@ func ExampleHVP() {
 	// Output: [[6] [6]]
 }
 
-// FiniteDifference makes the product from a gradient. On a quadratic loss it
-// is exact but for rounding.
+// FiniteDifference makes the product from gradients. For a quadratic loss it is exact
+// except for rounding.
 func ExampleFiniteDifference() {
 	theta := []float64{1, 2}
 	params := []adahessian.Param[float64]{{Name: "theta", Value: theta}}
@@ -150,8 +150,8 @@ func ExampleFiniteDifference() {
 	// Output: H z = [5.000 -9.000], θ = [1 2] as before
 }
 
-// CheckHVP belongs in the tests of whoever writes an HVP. Here one leaves out
-// the terms across the two parameters, a usual mistake.
+// If you write an HVP, call CheckHVP in your tests. Here the wrong one lacks the cross
+// terms between the two parameters, a common mistake.
 func ExampleCheckHVP() {
 	a, b := []float64{2}, []float64{4}
 	params := []adahessian.Param[float64]{{Name: "a", Value: a}, {Name: "b", Value: b}}
@@ -181,8 +181,8 @@ func ExampleCheckHVP() {
 	// adahessian: Hessian-vector product failed: CheckHVP: disagrees with finite differences: relative error 0.385, tolerance 1e-05; worst at parameter 0 "a", index 0: 16, want 26
 }
 
-// The signs of a range of indices do not depend on how it is cut: a shard
-// draws what the whole tensor would.
+// The signs of a range of indices do not depend on how it is cut: a shard draws the same
+// signs as the whole tensor.
 func ExampleRademacher() {
 	const seed, draw = 42, 0
 	whole := make([]float32, 8)
@@ -206,8 +206,8 @@ func ExampleBlockMeanAbs() {
 	// Output: [2 20] [5.5 11.5 16]
 }
 
-// A framework that keeps its own state calls the kernels tensor by tensor. The
-// loss here is Σ cᵢ·θᵢ²/2, whose Hessian is the diagonal c.
+// A framework that keeps its own state calls the kernels tensor by tensor. The loss here
+// is Σ cᵢ·θᵢ²/2, whose Hessian is diagonal, with the elements c.
 func ExampleUpdate() {
 	c := []float32{1, 10, 100, 1000}
 	theta := []float32{1, 1, 1, 1}
@@ -228,14 +228,14 @@ func ExampleUpdate() {
 		}
 		adahessian.Update(theta, m, v, g, hz, layout, &coef)
 	}
-	// Each step is Newton's, times the learning rate: the same for every
+	// Each step is a Newton step times the learning rate: the same for every
 	// element, however different the curvatures are.
 	fmt.Printf("%.3f\n", theta)
 	// Output:
 	// [0.585 0.585 0.585 0.585]
 }
 
-// The scalars of a step are made once and serve every tensor of the group.
+// The scalars of a step are made once and used for every tensor of the group.
 func ExampleNewCoefficients() {
 	hyper := adahessian.DefaultHyper()
 	if _, err := adahessian.NewCoefficients[float32](hyper, 1, 1); err != nil {
@@ -258,7 +258,7 @@ func ExampleISA() {
 // The loss is flat here, so the decay is all that moves them.
 func Example_groups() {
 	opts := adahessian.DefaultOptions()
-	opts.WeightDecay = 0.1 // of every parameter without a Hyper of its own
+	opts.WeightDecay = 0.1 // for every parameter without a Hyper of its own
 	biases := opts.Hyper
 	biases.WeightDecay = 0
 
@@ -280,7 +280,7 @@ func Example_groups() {
 		return nil
 	}
 	for step := range 10 {
-		// A schedule sets the rate of each group. Step reads them every time.
+		// A schedule sets the rate of each group, and every Step reads it.
 		lr := 0.15 / float64(step+1)
 		if err := opt.SetLR(lr); err != nil {
 			log.Fatal(err)
@@ -295,10 +295,10 @@ func Example_groups() {
 	// weights [0.9568 0.9568] [0.9568 0.9568], biases [1] [1]
 }
 
-// A batch that is too large to be held at once is gone through in micro-batches,
-// here of two, two and one example. All have the same z, and the number of examples
-// divides at the end: the Hessian of a mean is the mean of the Hessians, so the
-// product is that of the whole batch. With a z for each micro-batch it would be no
+// A batch that is too large for memory is processed in micro-batches, here of two, two
+// and one example. Use the same z for all of them, and divide by the number of examples
+// at the end: the Hessian of a mean is the mean of the Hessians, so the result is the
+// product for the whole batch. With a different z for each micro-batch, it would not be a
 // product with any Hessian. The optimizer makes one step for all of them.
 func Example_accumulation() {
 	// The model y = w·x + b, with the loss ½ mean (w·x + b − y)².
@@ -312,7 +312,7 @@ func Example_accumulation() {
 	}
 	const micro = 2
 	hvp := func(hz, z [][]float64) error {
-		clear(g) // the gradient is accumulated beside the product
+		clear(g) // the gradient is accumulated along with the product
 		clear(hz[0])
 		for lo := 0; lo < len(x); lo += micro {
 			for i := lo; i < min(lo+micro, len(x)); i++ {
@@ -337,12 +337,12 @@ func Example_accumulation() {
 	// Output: y = 2.000·x + 1.000
 }
 
-// Curvature at a part of its price: the gradient is that of a batch of 8, and
-// the product that of its first 2 examples, in every fifth step. Where the
-// examples of a batch are drawn at random, the product over a part of them is an
-// unbiased estimate of that over all. It has more noise, which makes the second
-// moment, a mean of squares, larger. And a part may have almost no curvature
-// where the batch has some: MaxUpdate bounds what a step then does.
+// Curvature at a fraction of its cost: the gradient is that of a batch of 8 examples, the
+// product that of the first 2, and only every fifth step has one. If the examples of a
+// batch are drawn at random, the product over a part of them is an unbiased estimate of
+// the product over all. It has more noise, which makes the second moment, a mean of
+// squares, larger. And a part may have almost no curvature where the whole batch has
+// some: MaxUpdate then bounds the step.
 func Example_partOfABatch() {
 	theta, g := make([]float64, 2), make([]float64, 2) // w, b of y = w·x + b
 	opts := adahessian.DefaultOptions()
@@ -424,9 +424,9 @@ func Example_schedule() {
 	// step 99: rate 0.0001, θ = [-0.00285 -0.00286]
 }
 
-// A tensor that is frozen for good is left out of New. Its neighbours keep the
-// signs that they would have beside it by an Offset of their own. A tensor that is
-// frozen for some steps has no gradient in them.
+// To freeze a tensor for good, leave it out of New. An Offset in the next tensor skips
+// its indices, so the others keep the signs that they would have with it. To freeze a
+// tensor for some steps, pass a nil gradient in these steps.
 func Example_freezing() {
 	embedding, body, head := []float64{1, 1}, []float64{1, 1}, []float64{1}
 	var signs [][]float64
@@ -442,8 +442,8 @@ func Example_freezing() {
 	opts := adahessian.DefaultOptions()
 	opts.Seed = 1
 	opt, err := adahessian.New(opts,
-		// The embedding is frozen for good: indices 0 and 1 stay unused, and
-		// the products of hvp are those with z = 0 there.
+		// The embedding is frozen for good: indices 0 and 1 are not used, and
+		// hvp multiplies as if z were 0 there.
 		adahessian.Param[float64]{Name: "body", Value: body, Offset: uint64(len(embedding))},
 		adahessian.Param[float64]{Name: "head", Value: head})
 	if err != nil {
@@ -460,7 +460,7 @@ func Example_freezing() {
 	fmt.Println("signs", signs, "of", all)
 	fmt.Printf("body frozen: %v %.4f %.4f\n", embedding, body, head)
 
-	step(body, head) // From now on the body learns.
+	step(body, head) // From now on the body is trained.
 	fmt.Printf("body thawed: %v %.4f %.4f\n", embedding, body, head)
 	// Output:
 	// signs [[1 1] [-1]] of [1 1 1 1 -1]
