@@ -1,0 +1,53 @@
+package ahautograd
+
+import (
+	"math"
+
+	"github.com/adahessian-go/adahessian"
+)
+
+// What a field of AdaHessian that is 0 stands for.
+const (
+	// DefaultAlpha is below the published 0.15, which kills networks of ReLU even
+	// with the bound of DefaultMaxUpdate.
+	DefaultAlpha = 0.02
+
+	// DefaultMaxUpdate lets a step move an element by the learning rate at most.
+	DefaultMaxUpdate = 1.0
+)
+
+// settings returns what the fields say, or their defaults.
+func (o *AdaHessian) settings() adahessian.Hyper {
+	published := adahessian.DefaultHyper()
+	h := adahessian.Hyper{
+		LR:           or(o.Alpha, DefaultAlpha),
+		Beta1:        or(o.Beta1, published.Beta1),
+		Beta2:        or(o.Beta2, published.Beta2),
+		Eps:          or(o.Epsilon, published.Eps),
+		WeightDecay:  o.WeightDecay,
+		HessianPower: or(o.HessianPower, published.HessianPower),
+		MaxUpdate:    or(o.MaxUpdate, DefaultMaxUpdate),
+	}
+	if math.IsInf(h.MaxUpdate, 1) {
+		h.MaxUpdate = 0 // no bound
+	}
+	return h
+}
+
+// options is settings with the rest.
+func (o *AdaHessian) options() adahessian.Options {
+	return adahessian.Options{
+		Hyper:      o.settings(),
+		Samples:    or(o.Samples, 1),
+		UpdateEach: or(o.UpdateEach, 1),
+		Seed:       o.Seed,
+	}
+}
+
+// or returns x, or instead if that is 0.
+func or[T int | float64](x, instead T) T {
+	if x == 0 {
+		return instead
+	}
+	return x
+}
