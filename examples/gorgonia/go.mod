@@ -3,13 +3,14 @@ module github.com/adahessian-go/adahessian/examples/gorgonia
 go 1.24.0
 
 require (
-	github.com/adahessian-go/adahessian v0.0.0-00010101000000-000000000000
+	github.com/adahessian-go/adahessian/contrib/gorgonia v0.1.0
 	github.com/adahessian-go/adahessian/examples/digits v0.0.0-00010101000000-000000000000
 	gorgonia.org/gorgonia v0.9.18
 	gorgonia.org/tensor v0.9.24
 )
 
 require (
+	github.com/adahessian-go/adahessian v0.1.0 // indirect
 	github.com/apache/arrow/go/arrow v0.0.0-20211112161151-bc219186db40 // indirect
 	github.com/awalterschulze/gographviz v2.0.3+incompatible // indirect
 	github.com/chewxy/hm v1.0.0 // indirect
@@ -35,5 +36,6 @@ require (
 
 replace (
 	github.com/adahessian-go/adahessian => ../..
+	github.com/adahessian-go/adahessian/contrib/gorgonia => ../../contrib/gorgonia
 	github.com/adahessian-go/adahessian/examples/digits => ../digits
 )

@@ -7,7 +7,7 @@ import (
 	"log"
 	"math/rand/v2"
 
-	"github.com/adahessian-go/adahessian"
+	ahgorgonia "github.com/adahessian-go/adahessian/contrib/gorgonia"
 	"github.com/adahessian-go/adahessian/examples/digits"
 	g "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -75,18 +75,11 @@ func (n *network) run() error {
 	return n.machine.RunAll()
 }
 
-// layouts averages the curvature over the inputs of each unit: the weights are
-// [in, out], so over axis 0.
-func layouts() map[string]adahessian.Layout {
-	first, err := adahessian.AverageAxes([]int{digits.Pixels, hidden}, 0)
-	if err != nil {
-		log.Fatal(err)
-	}
-	second, err := adahessian.AverageAxes([]int{hidden, digits.Classes}, 0)
-	if err != nil {
-		log.Fatal(err)
-	}
-	return map[string]adahessian.Layout{"w1": first, "w2": second}
+// newSolver averages the curvature over the inputs of each unit: the weights are
+// [in, out], so over axis 0, and the biases [1, out].
+func newSolver(n *network) g.Solver {
+	return ahgorgonia.NewAdaHessianSolver(n.machine, ahgorgonia.WithLearnRate(0.1),
+		ahgorgonia.WithAverage(func(string, tensor.Shape) []int { return []int{0} }))
 }
 
 // train makes one pass over the set, and returns its mean loss.
@@ -134,9 +127,7 @@ func main() {
 		log.Fatal(err)
 	}
 	defer func() { _ = n.machine.Close() }()
-	opts := adahessian.DefaultOptions()
-	opts.LR = 0.1
-	var solver g.Solver = NewSolver[float64](n.run, opts, layouts())
+	solver := newSolver(n)
 	for epoch := range 10 {
 		loss, err := n.train(solver, train)
 		if err != nil {
