@@ -6,17 +6,16 @@ import (
 	"github.com/gomlx/gomlx/support/exceptions"
 )
 
-// either returns what make returns if due is true, else otherwise. Where the
-// backend has conditionals, what make adds to the graph is executed only if due
-// is true.
+// either returns what make returns if due is true, and otherwise if not. If the backend
+// has conditionals, what make adds to the graph is executed only if due is true.
 func either(due *Node, make func() []*Node, otherwise []*Node) []*Node {
 	g := due.Graph()
 	first := NodeId(len(g.Nodes()))
 	made := make()
 	if c := g.Backend().Capabilities(); c.Functions && c.Operations[compute.OpTypeIf] {
 		var chosen []*Node
-		// An operation that cannot be repeated in a closure, as a loop cannot,
-		// leaves the choice below.
+		// If an operation cannot be repeated in a closure, for example a loop, the
+		// choice below remains.
 		if exceptions.TryCatch[error](func() { chosen = branch(due, first, made, otherwise) }) == nil {
 			return chosen
 		}
@@ -28,14 +27,14 @@ func either(due *Node, make func() []*Node, otherwise []*Node) []*Node {
 	return chosen
 }
 
-// branch is either by If. What leads to made from the node number first on is
-// made again in a closure; what was made outside is unused, so not compiled.
+// branch implements either by If. The nodes from number first on that lead to made are
+// made again in a closure. Those outside are then unused, and so not compiled.
 //
-// It is not made in the closure alone for two reasons. GoMLX keeps scalar
-// constants for the whole graph, and one that a closure made first cannot be used
-// outside. And the Go backend compiles a closure before it lets binary
-// operations read the argument of a broadcast in place of its result, which
-// that closure then has not computed; so that broadcasts are hidden from it.
+// There are two reasons not to make them in the closure only. GoMLX keeps scalar
+// constants for the whole graph, and one that a closure makes first cannot be used
+// outside. And the Go backend compiles a closure before it lets binary operations read
+// the argument of a broadcast instead of its result, so the result that the closure needs
+// is not computed. Broadcasts are therefore hidden from the backend.
 func branch(due *Node, first NodeId, made, otherwise []*Node) []*Node {
 	g := due.Graph()
 	needed := map[*Node]bool{}
@@ -93,16 +92,16 @@ func branch(due *Node, first NodeId, made, otherwise []*Node) []*Node {
 	no := NewClosure(g, func(*Graph) []*Node { return append([]*Node(nil), otherwise...) })
 	chosen := If(due, yes, no)
 	if g.Backend().Capabilities().Operations[compute.OpTypeSchedulingBarrier] {
-		// The Go backend gives a closure what is used for the last time, and
-		// frees it after as if it had not. So use it once more.
+		// If a closure is the last to use a value, the Go backend gives the value
+		// to it, and then frees it all the same. So use it once more.
 		chosen[0] = SchedulingBarrier(chosen[0], held...)
 	}
 	return chosen
 }
 
-// shrinks reports whether the Go backend may compute x in a smaller shape and
-// broadcast it after, which a closure that uses x would not see: all its inputs
-// are broadcasts, or shrink too, or are smaller.
+// shrinks reports whether the Go backend may compute x in a smaller shape and broadcast
+// it afterwards, which a closure that uses x would not see. It may if every input of x is
+// a broadcast, shrinks too, or is smaller.
 func shrinks(x *Node, known map[*Node]bool) (yes bool) {
 	if yes, ok := known[x]; ok {
 		return yes

@@ -9,8 +9,8 @@ import (
 	"github.com/gomlx/gomlx/support/exceptions"
 )
 
-// A drawFunc returns probes, of random signs, shaped as the params' variables.
-// It goes from one state of a random number generator to the next.
+// A drawFunc returns probes of random signs, shaped like the params' variables. It also
+// returns the next state of the random number generator.
 type drawFunc func(state *Node, params []*param, sample int) (next *Node, z []*Node)
 
 // draw is the drawFunc of training.
@@ -29,9 +29,8 @@ func draw(state *Node, params []*param, _ int) (*Node, []*Node) {
 	return state, z
 }
 
-// curvatures returns the mean over each block of |H z|, shaped as the second
-// moments, of probes that are drawn in this step or, with UpdateEach, in an
-// earlier one.
+// curvatures returns the mean of |H z| over each block, shaped like the second moments.
+// The probes are drawn in this step or, with UpdateEach, in an earlier one.
 func (o *inGraph) curvatures(store *model.Store, loss *Node, params []*param, dtype dtypes.DType) []*Node {
 	g := params[0].value.Graph()
 	c, state := &o.config, rng(store)
@@ -66,8 +65,8 @@ func (o *inGraph) curvatures(store *model.Store, loss *Node, params []*param, dt
 	return d[:len(params)]
 }
 
-// isDue reports whether the curvature is to be estimated: the countdown is over,
-// or there is a variable that has made no step, so has no curvature.
+// isDue reports whether the curvature must be estimated: the countdown is over, or a
+// variable has made no step yet and so has no curvature.
 func isDue(left *Node, params []*param) *Node {
 	g := left.Graph()
 	for _, p := range params {
@@ -76,9 +75,9 @@ func isDue(left *Node, params []*param) *Node {
 	return Equal(left, ScalarZero(g, dtypes.Int64))
 }
 
-// products returns H z of a new probe, or the sum of z⊙Hz over Samples of them,
-// which is signed so that it tends to the true diagonal; and the state of the
-// generator after them.
+// products returns H z for a new probe or, with several Samples, the sum of z⊙Hz over
+// their probes, whose signs are kept so that it tends to the true diagonal. It also
+// returns the state of the generator afterwards.
 func (c *Config) products(draw drawFunc, state, loss *Node, params []*param, dtype dtypes.DType) (next *Node, h []*Node) {
 	h = make([]*Node, len(params))
 	product := product
@@ -101,7 +100,7 @@ func (c *Config) products(draw drawFunc, state, loss *Node, params []*param, dty
 	return state, h
 }
 
-// mean returns the curvature of each block, of the sum h over samples.
+// mean returns the curvature of each block from h, the sum over samples.
 func (p *param) mean(h *Node, samples int) *Node {
 	d := Abs(h)
 	if p.layout.Block > 1 {
@@ -129,8 +128,8 @@ func product(params []*param, z []*Node) []*Node {
 	var hz []*Node
 	if err := exceptions.TryCatch[error](func() { hz = Gradient(along, values...) }); err != nil {
 		panic(fmt.Errorf("ahgomlx: GoMLX cannot differentiate the gradient of this loss, which AdaHessian needs "+
-			"(so with Convolve, pooling and slices of what is trained): configure FiniteDifference, "+
-			"or set SetTrainable(false) on the variables before the layer at fault: %w", err))
+			"(Convolve, pooling and slices of trained values are such cases): configure FiniteDifference, "+
+			"or call SetTrainable(false) on the variables before that layer: %w", err))
 	}
 	return hz
 }

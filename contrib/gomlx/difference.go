@@ -9,9 +9,9 @@ import (
 	"github.com/gomlx/gomlx/support/exceptions"
 )
 
-// difference returns H z as the central difference of gradients: the part
-// of the graph from the variables to the loss is repeated at θ + hz and θ − hz,
-// with the random numbers of the model as they are. It needs first derivatives only.
+// difference returns H z as the central difference of gradients. The part of the graph
+// from the variables to the loss is repeated at θ + hz and θ − hz, with the same random
+// numbers. It needs first derivatives only.
 func difference(loss *Node, params []*param, z []*Node) []*Node {
 	h := differenceStep(params)
 	var hz []*Node
@@ -56,8 +56,9 @@ func gradientsAt(loss *Node, params []*param, z []*Node, h *Node) []*Node {
 	return Gradient(moved[loss], at...)
 }
 
-// differenceStep returns a power of two near 2e-3·(1+‖θ‖∞) in float32, 1e-5 in
-// float64: the step of adahessian.FiniteDifference, as signs have ‖z‖∞ = 1.
+// differenceStep returns a power of two near 2e-3·(1+‖θ‖∞) in float32 or 1e-5·(1+‖θ‖∞)
+// in float64. That is the step of adahessian.FiniteDifference, since signs have
+// ‖z‖∞ = 1.
 func differenceStep(params []*param) *Node {
 	var most *Node
 	step := 1e-5

@@ -17,26 +17,26 @@ import (
 // Kernels is the optimizer that Config.Kernels returns: AdaHessian with its step
 // outside the graph. The graph computes gradients and Hessian-vector products;
 // the kernels of the package adahessian then change the variables and their
-// moments where they lie.
+// moments in place.
 //
-// GoMLX runs no code of an optimizer outside the graph. The hook is the
-// logger of logged nodes, which every executor calls after an execution, so the
-// optimizer has to be attached: to the loop, or without one to the trainer.
+// GoMLX does not run an optimizer's code outside the graph. Kernels uses the logger of
+// logged nodes, which every executor calls after an execution. So it must be attached to
+// the loop or, without a loop, to the trainer.
 //
 //	opt := ahgomlx.New().Kernels()
 //	trainer := train.NewTrainer(backend, store, modelFn, lossFn, opt, nil, nil)
 //	loop := train.NewLoop(trainer)
 //	opt.AttachToLoop(loop)
 //
-// State and checkpoints are as those of Config.Done, and either can go on from
-// the other's; it adds the probes to the store, a tensor as large as each variable
-// for each sample, which are drawn by adahessian.Rademacher: seeded by
-// Config.Seed, and the same as adahessian.Optimizer draws.
+// State and checkpoints are those of Config.Done, and each can resume from the other's.
+// Kernels adds the probes to the store: for each sample, a tensor as large as each
+// variable. They are drawn by adahessian.Rademacher with the seed of Config.Seed, and are
+// the same as those of adahessian.Optimizer.
 //
-// Variables must be float32 or float64, and not be changed by the model itself.
-// A gradient or product that is not finite ends a loop with an error and
-// changes no variable and none of the optimizer's, unless the hyperparameter
-// "clip_nan" has it taken as zero.
+// Variables must be float32 or float64, and the model must not change them itself. If a
+// gradient or product is not finite, the loop ends with an error, and neither a variable
+// nor the optimizer's state has changed. With the hyperparameter "clip_nan" it counts as
+// zero instead.
 type Kernels struct {
 	config   Config
 	plans    map[GraphId]*plan
@@ -51,7 +51,7 @@ type plan struct {
 	params []*param
 	g, h   []NodeId
 	rate   NodeId
-	clip   float64 // of each step; 0: none
+	clip   float64 // bound on each step; 0: none
 
 	left, refreshed *model.Variable // counters
 }
@@ -62,20 +62,19 @@ type probed struct {
 	offset uint64 // of the variable's first element, for the signs
 }
 
-// logged marks nodes for the hook. Loggers attached later hand them on.
+// logged marks nodes for the hook. Loggers attached later pass them on.
 const logged = "#ahgomlx"
 
-// AttachToLoop makes the loop's trainer call the optimizer, and ends the loop
-// with an error where a step is refused. It must be called before the first step,
-// and after other loggers of nodes, such as a NanLogger, have been attached.
+// AttachToLoop makes the loop's trainer call the optimizer, and ends the loop with an
+// error if a step is refused. Call it before the first step, and after attaching other
+// loggers of nodes, such as a NanLogger.
 func (k *Kernels) AttachToLoop(loop *train.Loop) {
 	k.AttachToTrainer(loop.Trainer)
 	loop.OnStep("adahessian", -1000, func(*train.Loop, []*tensors.Tensor) error { return k.Err() })
 }
 
-// AttachToTrainer makes the trainer call the optimizer after each step, for those
-// who call TrainStep themselves: they have to look at Err after it. See
-// AttachToLoop.
+// AttachToTrainer makes the trainer call the optimizer after each step. Use it if you
+// call TrainStep yourself, and check Err after each call. See AttachToLoop.
 func (k *Kernels) AttachToTrainer(trainer *train.Trainer) {
 	k.attached = true
 	trainer.OnExecCreation(func(exec *model.Exec, graphType train.GraphType) {
@@ -85,8 +84,8 @@ func (k *Kernels) AttachToTrainer(trainer *train.Trainer) {
 	})
 }
 
-// Err returns why the last step changed nothing, or nil if it was made. It wraps
-// adahessian.ErrNonFinite if a gradient or product is not finite.
+// Err returns why the last step changed nothing, or nil if the step was made. The error
+// wraps adahessian.ErrNonFinite if a gradient or product is not finite.
 func (k *Kernels) Err() error { return k.err }
 
 // UpdateGraph adds gradients and Hessian-vector products to the graph. It
@@ -96,9 +95,9 @@ func (k *Kernels) UpdateGraph(scope *model.Scope, g *Graph, loss *Node) {
 	_, lr := c.begin(scope, loss)
 	switch {
 	case !k.attached:
-		Panicf("ahgomlx: call AttachToTrainer of Kernels before the first step")
+		Panicf("ahgomlx: Kernels is not attached: call AttachToLoop or AttachToTrainer before the first step")
 	case !g.Backend().HasSharedBuffers():
-		Panicf("ahgomlx: Kernels needs a backend with shared buffers, which %s has not: use Done", g.Backend().Name())
+		Panicf("ahgomlx: Kernels needs a backend with shared buffers, which %s does not have: use Done", g.Backend().Name())
 	case c.dtype != dtypes.InvalidDType:
 		Panicf("ahgomlx: Kernels works in the type of each variable: use Done for DType")
 	}
@@ -115,7 +114,7 @@ func (k *Kernels) UpdateGraph(scope *model.Scope, g *Graph, loss *Node) {
 	for _, param := range p.params {
 		v := param.variable
 		if dtype := v.DType(); dtype != dtypes.Float32 && dtype != dtypes.Float64 {
-			Panicf("ahgomlx: variable %q is %s, and Kernels has float32 and float64: use Done", v.Path(), dtype)
+			Panicf("ahgomlx: variable %q is %s, but Kernels needs float32 or float64: use Done", v.Path(), dtype)
 		}
 		if v.ChangedInGraph(g) {
 			Panicf("ahgomlx: variable %q is changed in the graph, which Kernels does not allow: use Done", v.Path())
@@ -139,7 +138,7 @@ func (k *Kernels) UpdateGraph(scope *model.Scope, g *Graph, loss *Node) {
 	if c.updateEach == 1 {
 		h = products()
 	} else {
-		_, nothing := draw(nil, p.params, 0) // not looked at
+		_, nothing := draw(nil, p.params, 0) // not used
 		h = either(isDue(p.left.NodeValue(g), p.params), products, nothing)
 	}
 	log := func(x *Node) NodeId {
@@ -162,8 +161,8 @@ func (k *Kernels) Clear(scope *model.Scope) error {
 	return k.config.clear(scope.Store())
 }
 
-// probe makes the probes of a variable, if it has none yet. Its signs are those
-// of the elements behind all that were there before.
+// probe makes the probes of a variable, if it has none yet. The indices of its signs
+// follow those of all earlier variables.
 func (k *Kernels) probe(store *model.Store, v *model.Variable) {
 	if k.probed[v.Path()] != nil {
 		return
@@ -211,7 +210,7 @@ func (k *Kernels) draw(p *plan) {
 	}
 }
 
-// hook returns the logger that makes a step, and hands other nodes on.
+// hook returns the logger that makes a step, and passes other nodes on.
 func (k *Kernels) hook(backend compute.Backend, previous LoggerFn) LoggerFn {
 	return func(g *Graph, messages []string, values []*tensors.Tensor, nodes []NodeId) {
 		mine := map[NodeId]*tensors.Tensor{}
@@ -235,8 +234,8 @@ func (k *Kernels) hook(backend compute.Backend, previous LoggerFn) LoggerFn {
 			return
 		}
 		if len(messages) != len(g.LoggedNodes()) {
-			// GoMLX's NanLogger, before this one, gives the values of other nodes
-			// from the second step on.
+			// From the second step on, GoMLX's NanLogger passes values of other nodes
+			// if it is called before this one.
 			Panicf("ahgomlx: a logger of nodes was attached after Kernels: attach Kernels last")
 		}
 		k.err = k.step(backend, p, mine)
@@ -265,7 +264,7 @@ func (k *Kernels) step(backend compute.Backend, p *plan, of map[NodeId]*tensors.
 		due = due || made == 0
 	}
 
-	// Nothing is changed before everything has been looked at.
+	// Nothing is changed before everything has been checked.
 	each := func(f func(i int, g, h any) error) error {
 		for i := range p.params {
 			g, err := memory(backend, of[p.g[i]])
@@ -350,7 +349,7 @@ func update[T adahessian.Float](backend compute.Backend, c *Config, p *param, hy
 	return nil
 }
 
-// finite returns an error that names the first element that is not.
+// finite returns an error that names the first element that is not finite.
 func finite(name, what string, flat any) error {
 	at, value := -1, 0.0
 	switch x := flat.(type) {
@@ -369,7 +368,7 @@ func finite(name, what string, flat any) error {
 	return fmt.Errorf("ahgomlx: %s: %s: element %d is %v: %w", name, what, at, value, adahessian.ErrNonFinite)
 }
 
-// memory returns the elements of a tensor where the backend has them.
+// memory returns the elements of a tensor in the memory of the backend.
 func memory(backend compute.Backend, t *tensors.Tensor) (any, error) {
 	buffer, err := t.Buffer(backend, 0)
 	if err != nil {
@@ -385,7 +384,7 @@ func memory(backend compute.Backend, t *tensors.Tensor) (any, error) {
 	return flat, nil
 }
 
-// set gives a counter its value.
+// set sets the value of a counter.
 func set(v *model.Variable, n int64) {
 	must(v.SetValue(tensors.FromScalar(n)))
 }

@@ -47,8 +47,8 @@ func (o *inGraph) Clear(scope *model.Scope) error {
 	return o.config.clear(scope.Store())
 }
 
-// update sets the variable and its moments to their values after the step: the
-// equations of the package adahessian, whose names for scalars it uses.
+// update sets the variable and its moments to their values after the step. It follows the
+// equations of the package adahessian, and uses the same names for scalars.
 func (c *Config) update(scope *model.Scope, p *param, d, learningRate *Node) {
 	g, dtype, h := d.Graph(), d.DType(), c.hyper
 	grad := toDType(p.grad, dtype)
@@ -90,7 +90,7 @@ func (c *Config) update(scope *model.Scope, p *param, d, learningRate *Node) {
 
 // correction returns 1 − β^t.
 func correction(t *Node, beta float64) *Node {
-	// Near 1, β^t is too coarse to be taken from 1 in float32.
+	// Near 1, β^t in float32 is too coarse to subtract it from 1.
 	return Neg(Expm1(MulScalar(t, math.Log(beta))))
 }
 

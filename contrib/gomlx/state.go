@@ -13,29 +13,29 @@ import (
 	. "github.com/gomlx/gomlx/support/exceptions"
 )
 
-// A param is a trainable variable in use by a graph, with its state.
+// A param is a trainable variable that a graph uses, with its state.
 type param struct {
 	variable *model.Variable
-	axes     []int // that the curvature is averaged over
+	axes     []int // over which the curvature is averaged
 	layout   adahessian.Layout
 
 	value, grad *Node
 
 	// Variables of the store, which its checkpoints save.
-	m     *model.Variable // first moment, shaped as the variable
-	v     *model.Variable // second moment, with 1 in each of axes
-	steps *model.Variable // that the variable has made; int64
-	kept  *model.Variable // curvature, shaped as v; nil if each step has its own
+	m     *model.Variable // first moment, shaped like the variable
+	v     *model.Variable // second moment, with dimension 1 in each of axes
+	steps *model.Variable // number of steps of the variable; int64
+	kept  *model.Variable // curvature, shaped like v; nil if every step estimates it
 }
 
-// params returns the trainable variables below scope that g uses, with their
-// gradients. dtype is that of the moments; invalid: each variable's own.
+// params returns the trainable variables below scope that g uses, with their gradients.
+// dtype is the type of the moments; if it is invalid, each variable's own.
 func (c *Config) params(scope *model.Scope, g *Graph, loss *Node, dtype dtypes.DType) []*param {
-	// A checkpoint gives it back as trainable.
+	// After loading a checkpoint it is trainable.
 	if v := scope.Store().GetVariable("/" + model.RNGStateVariableName); v != nil {
 		v.SetTrainable(false)
 	}
-	// The list is made first, since making state adds to the variables.
+	// The list is made first, since making state adds variables.
 	var trained []*model.Variable
 	for v := range scope.IterVariables() {
 		if v.Trainable && v.InUseByGraph(g) {
@@ -87,7 +87,7 @@ func (c *Config) newParam(store *model.Store, v *model.Variable, dtype dtypes.DT
 	return p
 }
 
-// variable returns a part of the state of v, as 0 where it is new.
+// variable returns a part of the state of v. If it is new, it is 0.
 func (c *Config) variable(store *model.Store, v *model.Variable, name string, shape shapes.Shape) *model.Variable {
 	return store.Scope(path.Join("/", c.scope, v.Scope())).
 		WithInitializer(initializer.Zero).
