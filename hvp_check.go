@@ -70,10 +70,11 @@ import (
 // also escape in a model of one or two elements.
 //
 // A loss without curvature has no |H z| to compare with. There a product of zeros
-// passes, and so does one that equals the differences of the default step. Across a
-// step, gradients may differ by one rounding at most, if that hides at most 2⁻²² of
-// the largest of them over 1+‖θ‖∞, and the same holds across all finer steps. They may
-// not differ at all if the gradients of neighbouring points are the same.
+// passes, and so does one that equals the differences of the default step. Two things
+// show that there is no curvature. At some step, one rounding of the gradients hides at
+// most 2⁻²² of the largest gradient over 1+‖θ‖∞; and across this step and all finer ones,
+// gradients differ by one rounding at most. They must not differ at all if those of
+// neighbouring points are the same.
 //
 // If a loss has many kinks near the parameters, an exact product may be refused: the
 // finite differences can agree with each other and still count the kinks as curvature.

@@ -9,6 +9,7 @@ import "fmt"
 //	opt, err := adahessian.New(adahessian.DefaultOptions(), params...)
 //	for range steps {
 //		err := opt.StepGradient(grad)
+//	}
 //
 // grad is as for FiniteDifference: it fills grads[i], which holds zeros, with the
 // gradient of the loss for parameter i at the present values, and uses the same loss at
