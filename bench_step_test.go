@@ -272,13 +272,20 @@ func adamW[T Float](theta, m, v, g []T) {
 	}
 }
 
-// BenchmarkStepSmall is a step of many small tensors, all in one goroutine.
+// BenchmarkStepSmall is a step of many small tensors, all in one goroutine. hvp puts
+// slices of its own in the place of those that it gets, or with "filled" copies its
+// products there.
 func BenchmarkStepSmall(b *testing.B) {
-	b.Run("type=float32/tensors=400/n=64", benchStepSmall[float32])
-	b.Run("type=float64/tensors=400/n=64", benchStepSmall[float64])
+	for _, c := range []struct {
+		name   string
+		filled bool
+	}{{"", false}, {"/filled", true}} {
+		b.Run("type=float32/tensors=400/n=64"+c.name, func(b *testing.B) { benchStepSmall[float32](b, c.filled) })
+		b.Run("type=float64/tensors=400/n=64"+c.name, func(b *testing.B) { benchStepSmall[float64](b, c.filled) })
+	}
 }
 
-func benchStepSmall[T Float](b *testing.B) {
+func benchStepSmall[T Float](b *testing.B, filled bool) {
 	const tensors, n = 400, 64
 	var params []Param[T]
 	var grads, products [][]T
@@ -294,7 +301,13 @@ func benchStepSmall[T Float](b *testing.B) {
 		b.Fatal(err)
 	}
 	hvp := func(hz, z [][]T) error {
-		copy(hz, products)
+		if !filled {
+			copy(hz, products)
+			return nil
+		}
+		for i := range hz {
+			copy(hz[i], products[i])
+		}
 		return nil
 	}
 	b.SetBytes(9 * tensors * n * int64(unsafe.Sizeof(T(0))))

@@ -80,6 +80,7 @@ func (o *Optimizer[T]) makeState(buckets []bucket[T]) []bucket[T] {
 			sum = newArray[T](n, 6)
 		}
 		next := newArray[T](means, 8)
+		p.marks.addBucket(o.tensors, b.first, b.last, b.hz)
 		rest := *b // what the tensors have not taken yet
 		for i := range tensors {
 			t := &tensors[i]
@@ -98,7 +99,6 @@ func (o *Optimizer[T]) makeState(buckets []bucket[T]) []bucket[T] {
 		}
 	}
 	p.zView, p.hzView = slices.Clone(p.z), slices.Clone(p.hz)
-	p.marks = makeMarks(p.hz)
 	p.products = p.hzView
 	if o.options.Samples > 1 {
 		p.products = p.sum

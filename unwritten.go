@@ -22,7 +22,8 @@ const markEach = 8 << 10
 
 // marks are the marked elements of the products.
 type marks[T Float] struct {
-	own     []*T // in the optimizer's own slices
+	single  []*T    // in the optimizer's own slices
+	pairs   []*[2]T // where one tensor of a bucket ends and the next begins: one store for both
 	at      []elementIndex
 	tensors int  // that have elements
 	left    bool // hvp has replaced all slices by its own, so the marks are still there
@@ -30,27 +31,38 @@ type marks[T Float] struct {
 
 type elementIndex struct{ tensor, element int }
 
-// makeMarks chooses the first and the last element of each product, and some in
-// between.
-func makeMarks[T Float](hz [][]T) (m marks[T]) {
-	for i, x := range hz {
-		if len(x) > 0 {
+// addBucket chooses the first and the last element of each product from first to
+// last, and some in between. The products lie one behind the other in hz, from its start.
+func (m *marks[T]) addBucket(tensors []tensor[T], first, last int, hz []T) {
+	var chosen []int // of hz
+	start := 0
+	for i := first; i <= last; i++ {
+		n := len(tensors[i].value)
+		if n > 0 {
 			m.tensors++
 		}
-		each := min(max(len(x)/2, 1), markEach)
-		for e := 0; e < len(x); e += each {
-			m.add(hz, i, e)
-			if last := len(x) - 1; e < last && last < e+each {
-				m.add(hz, i, last)
+		each := min(max(n/2, 1), markEach)
+		for e := 0; e < n; e += each {
+			m.at = append(m.at, elementIndex{i, e})
+			chosen = append(chosen, start+e)
+			if last := n - 1; e < last && last < e+each {
+				m.at = append(m.at, elementIndex{i, last})
+				chosen = append(chosen, start+last)
 			}
 		}
+		start += n
 	}
-	return m
-}
-
-func (m *marks[T]) add(hz [][]T, tensor, element int) {
-	m.own = append(m.own, &hz[tensor][element])
-	m.at = append(m.at, elementIndex{tensor, element})
+	for len(chosen) > 0 {
+		e := chosen[0]
+		if len(chosen) > 1 && chosen[1] == e+1 {
+			m.pairs = append(m.pairs, (*[2]T)(hz[e:]))
+			chosen = chosen[2:]
+		} else {
+			m.single = append(m.single, &hz[e])
+			chosen = chosen[1:]
+		}
+	}
+	m.left = false
 }
 
 // set marks the optimizer's own slices. If hvp uses slices of its own, the marks are
@@ -60,8 +72,11 @@ func (m *marks[T]) set() {
 		m.left = false // unless it does so again
 		return
 	}
-	for _, x := range m.own {
+	for _, x := range m.single {
 		setMark(x)
+	}
+	for _, x := range m.pairs {
+		setMarks(x)
 	}
 }
 
@@ -81,6 +96,14 @@ func setMark[T Float](x *T) {
 		*(*uint32)(unsafe.Pointer(x)) = mark32
 	} else {
 		*(*uint64)(unsafe.Pointer(x)) = mark64
+	}
+}
+
+func setMarks[T Float](x *[2]T) {
+	if unsafe.Sizeof(x[0]) == 4 {
+		*(*[2]uint32)(unsafe.Pointer(x)) = [2]uint32{mark32, mark32}
+	} else {
+		*(*[2]uint64)(unsafe.Pointer(x)) = [2]uint64{mark64, mark64}
 	}
 }
 
