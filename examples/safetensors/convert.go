@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -27,6 +28,47 @@ type Tensor struct {
 	Layout adahessian.Layout // as it was given; zero: Elementwise
 }
 
+// described returns the tensors with the layouts that the zero ones stand for. Others
+// than opt has, in number or size, are an error.
+func described[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) ([]Tensor, error) {
+	tensors, err := complete(tensors)
+	if err != nil {
+		return nil, err
+	}
+	n, err := parameters(opt)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range tensors {
+		if i >= n {
+			return nil, fmt.Errorf("tensor %d %q: the optimizer has %d parameters", i, t.Param, n)
+		}
+		if m, v := opt.State(i); len(m) != t.Layout.Len() || len(v) != t.Layout.Blocks() {
+			return nil, fmt.Errorf("tensor %d %q has Layout %+v, and the optimizer's parameter has %d elements in %d blocks",
+				i, t.Param, t.Layout, len(m), len(v))
+		}
+	}
+	if len(tensors) < n {
+		return nil, fmt.Errorf("%d tensors, and the optimizer has %d parameters", len(tensors), n)
+	}
+	return tensors, nil
+}
+
+// parameters returns how many parameters opt has. One that New has not made, and a copy,
+// are an error.
+func parameters[T adahessian.Float](opt *adahessian.Optimizer[T]) (n int, err error) {
+	if opt == nil {
+		return 0, errors.New("the optimizer is nil")
+	}
+	for { // Values that stay where they are: only their number is checked
+		err := opt.Rebind(make([][]T, n))
+		if !errors.Is(err, adahessian.ErrShape) {
+			return n, err
+		}
+		n++
+	}
+}
+
 // complete returns the tensors with the layouts that the zero ones stand for. Two of
 // one name are an error, since a file has one tensor of a name.
 func complete(tensors []Tensor) ([]Tensor, error) {
@@ -38,14 +80,14 @@ func complete(tensors []Tensor) ([]Tensor, error) {
 			return nil, fmt.Errorf("tensors %d and %d are both named %q", first, i, t.Param)
 		}
 		seen[t.Param] = i
-		n := 1
-		for _, d := range t.Shape {
-			n *= d
+		each, err := adahessian.AverageAxes(t.Shape) // Elementwise, if the shape is one
+		if err != nil {
+			return nil, fmt.Errorf("tensor %d %q: %w", i, t.Param, err)
 		}
 		if t.Layout == (adahessian.Layout{}) {
-			t.Layout = adahessian.Elementwise(n)
+			t.Layout = each
 		}
-		if t.Layout.Block < 1 || t.Layout.Len() != n {
+		if l := t.Layout; l.Outer < 0 || l.Block < 1 || l.Inner < 0 || l.Len() != each.Len() {
 			return nil, fmt.Errorf("%s has Layout %+v, which does not describe the shape %v", t.Param, t.Layout, t.Shape)
 		}
 	}
@@ -54,19 +96,16 @@ func complete(tensors []Tensor) ([]Tensor, error) {
 
 // Export returns a safetensors file of the moments and the number of steps, which
 // every parameter has made. The second moment is expanded: an element has the value
-// of its block. tensors are all that opt was made with, in its order.
+// of its block. tensors are all that opt was made with, in its order; another number
+// of them, and others of its elements or blocks, are an error. Names are the file's own.
 func Export[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) ([]byte, error) {
-	tensors, err := complete(tensors)
+	tensors, err := described(opt, tensors)
 	if err != nil {
 		return nil, err
 	}
 	views := map[string]safetensors.TensorView{}
 	for i, t := range tensors {
 		m, v := opt.State(i)
-		if len(m) != t.Layout.Len() || len(v) != t.Layout.Blocks() {
-			return nil, fmt.Errorf("%s has Layout %+v, and the optimizer's parameter %d %d elements in %d blocks",
-				t.Param, t.Layout, i, len(m), len(v))
-		}
 		expanded := make([]T, len(m))
 		for e := range expanded {
 			expanded[e] = v[t.blockOf(e)]
@@ -91,7 +130,7 @@ func Export[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) 
 // one before which a refresh is due, since the file does not have the curvature
 // in between.
 func Import[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor, data []byte) error {
-	tensors, err := complete(tensors)
+	tensors, err := described(opt, tensors)
 	if err != nil {
 		return err
 	}
@@ -105,10 +144,7 @@ func Import[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor, 
 	}
 	type moments struct{ m, v []T }
 	var read []moments
-	for i, t := range tensors {
-		if m, v := opt.State(i); t.Layout.Len() != len(m) || t.Layout.Blocks() != len(v) {
-			return fmt.Errorf("%s: Layout %+v, and the optimizer has %d elements in %d blocks", t.Param, t.Layout, len(m), len(v))
-		}
+	for _, t := range tensors {
 		m, err := readTensor[T](file, t.Param+"."+firstMoment, t.Shape)
 		if err != nil {
 			return err

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +84,41 @@ func TestExportWithoutLayout(t *testing.T) {
 	}
 }
 
+// set is an edit of the tensors that there are.
+func set(edit func(x []Tensor)) func(x []Tensor) []Tensor {
+	return func(x []Tensor) []Tensor {
+		edit(x)
+		return x
+	}
+}
+
+// TestRefusesOptimizer has optimizers that cannot be used, for both ways.
+func TestRefusesOptimizer(t *testing.T) {
+	m := trained(t)
+	good, err := Export(m.opt, m.tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := func(opt *adahessian.Optimizer[float32], tensors []Tensor, want string) {
+		t.Helper()
+		if _, err := Export(opt, tensors); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Export: %v, want %q", err, want)
+		}
+		if err := Import(opt, tensors, good); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Import: %v, want %q", err, want)
+		}
+	}
+	for _, tensors := range [][]Tensor{nil, m.tensors} {
+		refuse(nil, tensors, "the optimizer is nil")
+		refuse(new(adahessian.Optimizer[float32]), tensors, "an Optimizer that New has not made")
+	}
+	none, err := adahessian.New[float32](adahessian.DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse(none, m.tensors, `tensor 0 "conv.weight": the optimizer has 0 parameters`)
+}
+
 // TestRefusesTensors has descriptions that do not fit the optimizer, for both ways.
 func TestRefusesTensors(t *testing.T) {
 	m := trained(t)
@@ -91,16 +128,23 @@ func TestRefusesTensors(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		edit func(x []Tensor)
+		edit func(x []Tensor) []Tensor
 		want string
 	}{
-		{"one name twice", func(x []Tensor) { x[1].Param = "conv.weight" }, `tensors 0 and 1 are both named "conv.weight"`},
-		{"layout of another shape", func(x []Tensor) { x[0].Layout = adahessian.Layout{Outer: 4, Block: 9, Inner: 1} }, "does not describe the shape [4 3 3 3]"},
-		{"layout that is none", func(x []Tensor) { x[0].Layout = adahessian.Layout{Outer: 108} }, "does not describe the shape"},
-		{"no layout where there was one", func(x []Tensor) { x[0].Layout = adahessian.Layout{} }, "Layout"},
+		{"one more", func(x []Tensor) []Tensor { return append(x, Tensor{Param: "fc.weight", Shape: []int{4}}) }, `tensor 2 "fc.weight": the optimizer has 2 parameters`},
+		{"one less", func(x []Tensor) []Tensor { return x[:1] }, "1 tensors, and the optimizer has 2 parameters"},
+		{"none", func(x []Tensor) []Tensor { return nil }, "0 tensors, and the optimizer has 2 parameters"},
+		{"another length", set(func(x []Tensor) { x[1].Shape, x[1].Layout = []int{5}, adahessian.Layout{} }), `tensor 1 "conv.bias" has Layout {Outer:5 Block:1 Inner:1}, and the optimizer's parameter has 4 elements in 4 blocks`},
+		{"another order", set(slices.Reverse[[]Tensor]), `tensor 0 "conv.bias" has Layout`},
+		{"shape that is none", set(func(x []Tensor) { x[1].Shape = []int{-2, -2} }), `tensor 1 "conv.bias": adahessian: invalid layout: shape[0] = -2 is negative`},
+		{"shape that overflows", set(func(x []Tensor) { x[1].Shape = []int{math.MaxInt, math.MaxInt} }), `tensor 1 "conv.bias": adahessian: invalid layout`},
+		{"negative layout", set(func(x []Tensor) { x[1].Layout = adahessian.Layout{Outer: -2, Block: 1, Inner: -2} }), "does not describe the shape [4]"},
+		{"one name twice", set(func(x []Tensor) { x[1].Param = "conv.weight" }), `tensors 0 and 1 are both named "conv.weight"`},
+		{"layout of another shape", set(func(x []Tensor) { x[0].Layout = adahessian.Layout{Outer: 4, Block: 9, Inner: 1} }), "does not describe the shape [4 3 3 3]"},
+		{"layout that is none", set(func(x []Tensor) { x[0].Layout = adahessian.Layout{Outer: 108} }), "does not describe the shape"},
+		{"no layout where there was one", set(func(x []Tensor) { x[0].Layout = adahessian.Layout{} }), "Layout"},
 	} {
-		tensors := append([]Tensor{}, m.tensors...)
-		c.edit(tensors)
+		tensors := c.edit(slices.Clone(m.tensors))
 		if _, err := Export(m.opt, tensors); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: Export: %v", c.name, err)
 		}
@@ -251,7 +295,7 @@ func TestImportRefuses(t *testing.T) {
 	}{
 		{"shape", good, flat, "conv.weight.exp_avg is F32 [4 3 3 3], want F32 [12 9]"},
 		{"name", good, other, "no tensor other.exp_avg"},
-		{"layout", good, elementwise, "conv.weight: Layout {Outer:108 Block:1 Inner:1}, and the optimizer has 108 elements in 12 blocks"},
+		{"layout", good, elementwise, `tensor 0 "conv.weight" has Layout {Outer:108 Block:1 Inner:1}, and the optimizer's parameter has 108 elements in 12 blocks`},
 		{"values within a block", bytes.Replace(good, secondBytes(t, m), []byte{0, 0, 0x80, 0x3f}, 1), m.tensors, "another element of its block"},
 		{"cut off", good[:len(good)-1], m.tensors, ""},
 		{"no step", bytes.Replace(good, []byte(`"step":"3"`), []byte(`"pets":"3"`), 1), m.tensors, `metadata "step"`},
