@@ -624,6 +624,51 @@ func TestMeansError(t *testing.T) {
 	}
 }
 
+// TestMeansEqual holds the relative error of means of equal numbers, whose roundings all
+// go one way, against what docs/numerics.md says: the bound for any numbers, and the
+// largest that was seen.
+func TestMeansEqual(t *testing.T) {
+	t.Run("float32", func(t *testing.T) {
+		testMeansEqual[float32](t, map[int]limits{1: {1030 * 0x1p-24, 1.6e-5}, 2: {16386 * 0x1p-24, 2.4e-4}})
+	})
+	t.Run("float64", func(t *testing.T) {
+		const runs = 17
+		testMeansEqual[float64](t, map[int]limits{1: {(2053 + runs) * 0x1p-53, 5.3e-14}, 2: {(16386 + runs) * 0x1p-53, 4.5e-13}})
+	})
+}
+
+// limits are of a relative error: what no numbers exceed, and what these do not.
+type limits struct{ bound, seen float64 }
+
+func testMeansEqual[T Float](t *testing.T, limits map[int]limits) {
+	r := rand.New(rand.NewPCG(1, 2))
+	numbers := []T{0.1, 1. / 3, 1.1}
+	for range 60 {
+		numbers = append(numbers, T(1+r.Float64()))
+	}
+	for inner, limit := range limits {
+		worst := 0.0
+		for _, n := range []int{1 << 14, 1<<14 + 1, 3<<14 + 77, 17 << 14} {
+			x, d := make([]T, n*inner), make([]T, inner)
+			for _, h := range numbers {
+				for i := range x {
+					x[i] = h
+				}
+				l := Layout{1, n, inner}
+				BlockMeanAbs(d, x, l)
+				e := math.Abs(float64(d[inner-1])/float64(h) - 1)
+				if worst = max(worst, e); !(e <= limit.bound) {
+					t.Errorf("%+v of %v: %v, a relative error of %.2e, want at most %.2e", l, h, d[inner-1], e, limit.bound)
+				}
+			}
+		}
+		t.Logf("inner %d: largest relative error %.2e", inner, worst)
+		if !(worst <= limit.seen && worst > limit.seen/2) {
+			t.Errorf("inner %d: largest relative error %.2e, and docs/numerics.md has %.2e", inner, worst, limit.seen)
+		}
+	}
+}
+
 // repeated returns x so many times in a row, in no more memory where the system
 // can map it.
 func repeated(t *testing.T, x []float32, times int) (long []float32, free func()) {
