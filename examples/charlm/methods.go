@@ -54,7 +54,9 @@ var methods = []method{
 			conv:        {0.03, []float64{0.001, 0.003, 0.01, 0.03, 0.1}},
 		},
 		start: func(m *lm.Model[float32], c config) (lm.Stepper, error) {
-			return lm.NewAdamW(m, c.decay), nil
+			h := lm.DefaultAdamW()
+			h.Decay = c.decay
+			return lm.NewAdamW(m, h), nil
 		},
 	},
 	{

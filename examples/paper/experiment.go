@@ -21,7 +21,9 @@ func (e *experiment) newStepper(v variant, seed uint64) (*lm.Model[float32], lm.
 	m := lm.NewConv[float32](shape, seed)
 	switch v.Optimizer {
 	case adamW:
-		return m, lm.NewAdamW(m, e.Decay), nil
+		h := lm.DefaultAdamW()
+		h.Decay = e.Decay
+		return m, lm.NewAdamW(m, h), nil
 	case sgd:
 		return m, lm.NewSGD(m, e.Decay), nil
 	}

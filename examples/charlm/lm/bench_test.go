@@ -92,7 +92,7 @@ func benchmarkCost(b *testing.B, newModel func() *Model[float32]) {
 		m := newModel()
 		c := &contender{name: name, model: m, batch: NewSampler(len(text), m.Span(), m.Batch, 1)}
 		if each == 0 {
-			c.step = NewAdamW(m, 0)
+			c.step = NewAdamW(m, DefaultAdamW())
 		} else {
 			opts := adahessian.DefaultOptions()
 			opts.UpdateEach, opts.MaxUpdate, opts.Workers = each, 1, 1

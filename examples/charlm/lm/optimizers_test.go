@@ -10,7 +10,7 @@ import (
 
 func TestAdamWByHand(t *testing.T) {
 	values := [][]float64{{1}, {1}}
-	a := newAdamWRule(values, []float64{0.5, 0})
+	a := newAdamWRule(values, []float64{0.5, 0}, DefaultAdamW())
 
 	// t = 1, η = 0.1: m̂ = g, v̂ = g², so the step is η·(sign(g) + λ θ).
 	a.update(values, [][]float64{{2}, {-4}}, 0.1)
@@ -24,6 +24,16 @@ func TestAdamWByHand(t *testing.T) {
 	a.update(values, [][]float64{{1}, {0}}, 0.2)
 	near(t, "decayed, step 2", values[0][0], 0.85-0.2*(0.28/0.19/math.Sqrt(0.004996/0.001999)+0.5*0.85))
 	near(t, "undecayed, step 2", values[1][0], 1.1+0.2*0.36/0.19/math.Sqrt(0.015984/0.001999))
+}
+
+func TestAdamWTakesItsDecays(t *testing.T) {
+	values := [][]float64{{1}}
+	a := newAdamWRule(values, []float64{0}, AdamWHyper{Beta1: 0.5, Beta2: 0.75})
+	a.update(values, [][]float64{{2}}, 0.1)
+	near(t, "step 1", values[0][0], 0.9)
+	// m = 0.5·1 + 0.5·8 = 4.5, m̂ = 4.5/0.75; v = 0.75·1 + 0.25·64 = 16.75, v̂ = 16.75/0.4375
+	a.update(values, [][]float64{{8}}, 0.1)
+	near(t, "step 2", values[0][0], 0.9-0.1*6/math.Sqrt(16.75/0.4375))
 }
 
 func TestSGDByHand(t *testing.T) {

@@ -172,9 +172,9 @@ type firstOrder[T Float] struct {
 	}
 }
 
-// NewAdamW trains m with AdamW, and the given weight decay but for biases.
-func NewAdamW[T Float](m *Model[T], decay float64) Stepper {
-	return &firstOrder[T]{m, newAdamWRule(m.Values, m.decays(decay))}
+// NewAdamW trains m with AdamW. Biases and gains do not decay.
+func NewAdamW[T Float](m *Model[T], h AdamWHyper) Stepper {
+	return &firstOrder[T]{m, newAdamWRule(m.Values, m.decays(h.Decay), h)}
 }
 
 // NewSGD trains m with SGD with momentum, and the given weight decay but for
