@@ -16,23 +16,20 @@ type experiment struct {
 
 // newStepper returns a model and the optimizer of a variant that trains it.
 func (e *experiment) newStepper(v variant, seed uint64) (*lm.Model[float32], lm.Stepper, error) {
-	shape := e.shape(v)
-	shape.Vocab = len(e.corpus.Alphabet)
-	m := lm.NewConv[float32](shape, seed)
+	m := e.newModel(v, seed)
 	switch v.Optimizer {
 	case adamW:
-		h := lm.DefaultAdamW()
-		h.Decay = e.Decay
-		return m, lm.NewAdamW(m, h), nil
+		return m, lm.NewAdamW(m, lm.AdamWHyper{Beta1: v.Beta1, Beta2: v.Beta2, Decay: e.Decay}), nil
 	case sgd:
 		return m, lm.NewSGD(m, e.Decay), nil
 	}
 	opts := adahessian.DefaultOptions()
 	opts.WeightDecay = e.Decay
+	opts.Beta1, opts.Beta2 = v.Beta1, v.Beta2
 	opts.HessianPower, opts.Eps, opts.MaxUpdate = v.Power, v.Eps, v.MaxUpdate
 	opts.Samples, opts.UpdateEach = v.Probes, v.Each
 	opts.Seed, opts.Workers = seed, 1
-	all, err := layouts(shape, v.Block)
+	all, err := e.layouts(m, v)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -40,8 +37,38 @@ func (e *experiment) newStepper(v variant, seed uint64) (*lm.Model[float32], lm.
 	if v.Differences {
 		newOne = lm.NewAdaHessianDifferences[float32]
 	}
-	a, err := newOne(m, opts, all[:])
-	return m, a, err
+	a, err := newOne(m, opts, all)
+	if err != nil {
+		return nil, nil, err
+	}
+	a.CurvatureBatch = int(v.Part * float64(m.Batch))
+	return m, a, nil
+}
+
+// newModel returns the model of a variant, with the initial weights of a seed.
+func (e *experiment) newModel(v variant, seed uint64) *lm.Model[float32] {
+	if t, ok := e.transformer(v.Size); ok {
+		t.Shape.Vocab = len(e.corpus.Alphabet)
+		return lm.NewTransformer[float32](t.Shape, seed)
+	}
+	shape := e.shape(v)
+	shape.Vocab = len(e.corpus.Alphabet)
+	return lm.NewConv[float32](shape, seed)
+}
+
+// layouts returns the layout of each tensor of the model of a variant; none is
+// one for each element.
+func (e *experiment) layouts(m *lm.Model[float32], v variant) ([]adahessian.Layout, error) {
+	if _, ok := e.transformer(v.Size); ok {
+		if v.Block == blockRows {
+			return rowLayouts(m)
+		}
+		return nil, nil
+	}
+	shape := e.shape(v)
+	shape.Vocab = len(e.corpus.Alphabet)
+	all, err := layouts(shape, v.Block)
+	return all[:], err
 }
 
 // run makes one run. Its losses do not depend on what else runs.

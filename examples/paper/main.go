@@ -25,14 +25,15 @@ func main() { command.Main("paper", run) }
 
 // config is what the command line says.
 type config struct {
-	reduced  bool
-	text     string
-	out      string // folder of evidence.md
-	pictures string // folder
-	results  string
-	stage    string
-	retime   bool
-	workers  int
+	reduced       bool
+	text          string
+	out           string // folder of evidence.md
+	pictures      string // folder
+	results       string
+	onTransformer string // results of that part
+	stage         string
+	retime        bool
+	workers       int
 }
 
 // The stages of the command, each of which needs those before it.
@@ -49,7 +50,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.BoolVar(&c.reduced, "reduced", false, "tiny models and a few steps: tries the command, and shows nothing else")
 	f.StringVar(&c.text, "text", "", "`file` to learn from; empty: the source of the Go standard library")
 	f.StringVar(&c.out, "out", "", "`folder` for evidence.md, and for the folder evidence with its pictures; empty: ../docs, and paper/evidence")
-	f.StringVar(&c.results, "results", "", "`file` of finished runs; empty: results.jsonl beside the pictures")
+	f.StringVar(&c.results, "results", "", "`file` of finished runs of the convolution; empty: results.jsonl beside the pictures")
+	f.StringVar(&c.onTransformer, "transformer", "", "`file` of finished runs of the Transformer; empty: transformer.jsonl beside the pictures")
 	f.StringVar(&c.stage, "stage", stageAll, "`part` of the work: runs, timings, report or all")
 	f.BoolVar(&c.retime, "retime", false, "measure the time of a step again")
 	f.IntVar(&c.workers, "workers", runtime.GOMAXPROCS(0), "runs at a time; the results do not depend on it")
@@ -71,6 +73,9 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	if c.results == "" {
 		c.results = filepath.Join(c.pictures, "results.jsonl")
 	}
+	if c.onTransformer == "" {
+		c.onTransformer = filepath.Join(c.pictures, "transformer.jsonl")
+	}
 	return c, nil
 }
 
@@ -82,61 +87,80 @@ func run(args []string, stdout, stderr io.Writer) (err error) {
 	if err := os.MkdirAll(c.pictures, 0o755); err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
-	e, err := newExperiment(c)
+	conv, transformer, err := newExperiments(c)
 	if err != nil {
 		return err
 	}
-	r, err := openResults(c.results, e.settings)
-	if err != nil {
-		return err
+	parts := []*part{{experiment: conv, file: c.results}, {experiment: transformer, file: c.onTransformer}}
+	for _, p := range parts {
+		if p.results, err = openResults(p.file, p.settings); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, p.results.close()) }()
 	}
-	defer func() { err = errors.Join(err, r.close()) }()
-	return e.stages(c, r, stdout, stderr)
+	return stages(c, parts[0], parts[1], stdout, stderr)
 }
 
-// newExperiment reads the text, which is a part of the settings.
-func newExperiment(c config) (*experiment, error) {
-	s := fullSettings()
+// part is an experiment with its results.
+type part struct {
+	*experiment
+	results *results
+	file    string
+}
+
+// newExperiments reads the text, which is a part of the settings. There is one
+// experiment on the convolution and one on the Transformer.
+func newExperiments(c config) (conv, transformer *experiment, err error) {
+	s, t := fullSettings(), fullTransformer()
 	if c.reduced {
-		s = reducedSettings()
+		s, t = reducedSettings(), reducedTransformer()
 	}
 	text, source, err := lm.ReadText(c.text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	span := 0
 	for _, z := range s.Sizes {
 		span = max(span, z.Shape.Span())
 	}
+	for _, z := range t.Transformers {
+		span = max(span, 1+z.Shape.Positions)
+	}
 	corpus, err := lm.NewCorpus(text, span)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", source, err)
+		return nil, nil, fmt.Errorf("%s: %w", source, err)
 	}
 	sum := sha256.Sum256(text)
 	s.Text, s.TextBytes = hex.EncodeToString(sum[:8]), len(text)
-	return &experiment{s, corpus}, nil
+	t.Text, t.TextBytes = s.Text, s.TextBytes
+	return &experiment{s, corpus}, &experiment{t, corpus}, nil
 }
 
 // stages does the stages that the command line asks for.
-func (e *experiment) stages(c config, r *results, stdout, stderr io.Writer) error {
+func stages(c config, conv, transformer *part, stdout, stderr io.Writer) error {
+	parts := []*part{conv, transformer}
 	if c.stage == stageRuns || c.stage == stageAll {
-		// gonum's products take their goroutines from here: so many runs
-		// share so many processors. What they give does not depend on it.
-		before := runtime.GOMAXPROCS(c.workers)
-		made, err := e.runAll(r, c.workers, stderr)
-		runtime.GOMAXPROCS(before)
-		if err != nil {
-			return err
+		for _, p := range parts {
+			// gonum's products take their goroutines from here: so many runs
+			// share so many processors. What they give does not depend on it.
+			before := runtime.GOMAXPROCS(c.workers)
+			made, err := p.runAll(p.results, c.workers, stderr)
+			runtime.GOMAXPROCS(before)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(stdout, "runs: %d made, %d in %s\n", made, len(p.results.runs), p.file)
 		}
-		fmt.Fprintf(stdout, "runs: %d made, %d in %s\n", made, len(r.runs), c.results)
 	}
 	if c.stage == stageTimings || c.stage == stageAll {
-		if err := e.timings(r, c.retime, stderr); err != nil {
-			return err
+		for _, p := range parts {
+			if err := p.timings(p.results, c.retime, stderr); err != nil {
+				return err
+			}
 		}
 	}
 	if c.stage == stageReport || c.stage == stageAll {
-		if err := e.writeReport(r, c.out, c.pictures); err != nil {
+		if err := writeReport(conv, transformer, c.out, c.pictures); err != nil {
 			return err
 		}
 		fmt.Fprintf(stdout, "report: %s\n", filepath.Join(c.out, "evidence.md"))

@@ -32,10 +32,18 @@ func (m measured) losses() []float64 {
 
 // seedsOf returns the seeds that a variant is run with.
 func (s settings) seedsOf(v variant) []uint64 {
-	if v == s.defaultVariant(v.Size, v.Optimizer) {
+	if _, ok := s.transformer(v.Size); ok || v == s.defaultVariant(v.Size, v.Optimizer) {
 		return s.Seeds
 	}
 	return s.VariantSeeds
+}
+
+// searchSeedsOf returns the seeds whose losses on the tuning part decide.
+func (s settings) searchSeedsOf(v variant) []uint64 {
+	if t, ok := s.transformer(v.Size); ok {
+		return t.SearchSeeds
+	}
+	return s.seedsOf(v)
 }
 
 // at returns what is known of a variant at a rung.
@@ -85,15 +93,19 @@ func (r *report) tuned(v variant) float64 {
 	if !ok {
 		return math.Inf(1)
 	}
+	seeds := r.VariantSeeds // which all variants have
+	if t, ok := r.transformer(v.Size); ok {
+		seeds = t.SearchSeeds
+	}
 	sum := 0.0
-	for _, seed := range r.VariantSeeds { // which all variants have
+	for _, seed := range seeds {
 		loss, done := r.tuningOf(r.results)(spec{v, rung, seed})
 		if !done {
 			return math.Inf(1)
 		}
 		sum += loss
 	}
-	return sum / float64(len(r.VariantSeeds))
+	return sum / float64(len(seeds))
 }
 
 // minus returns the difference of two measurements. Where runs of one diverged
@@ -152,7 +164,12 @@ func (r *report) runSeconds(v variant) float64 { return r.stepMedian(v) * float6
 // ratios returns the times of a step relative to those of SGD on the same
 // model, round by round: both were measured within moments.
 func (r *report) ratios(v variant) []float64 {
-	times, base := r.stepSeconds(v), r.stepSeconds(r.defaultVariant(v.Size, sgd))
+	return r.ratiosTo(v, r.defaultVariant(v.Size, sgd))
+}
+
+// ratiosTo returns the times of a step relative to those of another variant.
+func (r *report) ratiosTo(v, other variant) []float64 {
+	times, base := r.stepSeconds(v), r.stepSeconds(other)
 	if len(times) == 0 || len(times) != len(base) {
 		return nil
 	}

@@ -15,6 +15,8 @@ type plan struct {
 	specs []spec
 	tried map[variant][]int // rungs, from the lowest
 	best  map[variant]int   // the rung with the lowest loss on the tuning part
+	// Of the families on the Transformer, the variant with the lowest such loss.
+	chosen map[familyKey]variant
 	// complete says that no finished run will add another to the plan.
 	complete bool
 }
@@ -41,7 +43,11 @@ type planner struct {
 // Those that may be a reason for less robustness get a sweep too.
 func (s settings) plan(tuning lookup) plan {
 	b := &planner{settings: s, tuning: tuning, known: map[spec]bool{}}
-	b.tried, b.best, b.complete = map[variant][]int{}, map[variant]int{}, true
+	b.tried, b.best, b.chosen, b.complete = map[variant][]int{}, map[variant]int{}, map[familyKey]variant{}, true
+	if len(s.Transformers) > 0 {
+		b.planTransformer()
+		return b.plan
+	}
 	for _, z := range s.Sizes {
 		if !b.searchOptimizers(z.Name) {
 			b.complete = false
@@ -52,7 +58,7 @@ func (s settings) plan(tuning lookup) plan {
 			b.need(v, sweepRungs(b.best[v]), s.Seeds)
 		}
 		for _, v := range s.variants(z.Name) {
-			if !b.searchVariant(v, b.best[s.defaultVariant(z.Name, v.Optimizer)]) {
+			if !b.searchVariant(v, b.best[s.defaultVariant(z.Name, v.Optimizer)], s.VariantSeeds) {
 				b.complete = false
 			} else if s.swept(v) {
 				b.need(v, sweepRungs(b.best[v]), s.VariantSeeds)
@@ -134,18 +140,18 @@ func (b *planner) searchOptimizers(size string) bool {
 
 // searchVariant reports whether the best rate of a variant is known. Its rates
 // are extended at the end where the best is, and only there.
-func (b *planner) searchVariant(v variant, centre int) bool {
+func (b *planner) searchVariant(v variant, centre int, seeds []uint64) bool {
 	if v.Differences {
 		// The question is whether the loss changes, all else being equal.
 		b.tried[v], b.best[v] = []int{centre}, centre
-		return b.need(v, []int{centre}, b.VariantSeeds)
+		return b.need(v, []int{centre}, seeds)
 	}
 	rungs := around(centre, b.VariantTries)
 	for {
-		if !b.need(v, rungs, b.VariantSeeds) {
+		if !b.need(v, rungs, seeds) {
 			return false
 		}
-		best := b.choose(v, rungs, b.VariantSeeds)
+		best := b.choose(v, rungs, seeds)
 		if len(rungs) >= b.MaxTries {
 			return true
 		}

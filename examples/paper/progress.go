@@ -79,10 +79,15 @@ func (p *progress) finish() {
 // work returns a guess of the floating-point work of a run: a gradient takes
 // about three products with the weights, and a Hessian-vector product six more.
 func (e *experiment) work(sp spec) float64 {
-	shape := e.shape(sp.variant)
 	passes := 3.0
 	if sp.Optimizer == adaHessian {
-		passes += 6 * float64(sp.Probes) / float64(sp.Each)
+		passes += 6 * float64(sp.Probes) * sp.Part / float64(sp.Each)
 	}
-	return passes * sp.Length * float64(shape.Batch*shape.Positions) * float64(shape.Width*(shape.Embed*shape.Kernel+150))
+	const symbols = 150 // about
+	if t, ok := e.transformer(sp.Size); ok {
+		s := t.Shape
+		return passes * float64(e.steps(sp.variant)) * float64(s.Batch*s.Positions) * float64(s.Width*(12*s.Width*s.Layers+symbols))
+	}
+	s := e.shape(sp.variant)
+	return passes * float64(e.steps(sp.variant)) * float64(s.Batch*s.Positions) * float64(s.Width*(s.Embed*s.Kernel+symbols))
 }

@@ -37,17 +37,14 @@ func capital(s string) string {
 }
 
 // writeReport writes evidence.md into one folder and its pictures into another.
-func (e *experiment) writeReport(results *results, folder, pictures string) error {
+func writeReport(conv, transformer *part, folder, pictures string) error {
 	link, err := relative(folder, pictures)
 	if err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
-	r := &report{experiment: e, results: results, plan: e.plan(e.tuningOf(results)), pictures: pictures, link: link}
-	for _, t := range results.times {
-		r.on = max(r.on, t.On) // the same for all, unless times of two machines are mixed
-	}
+	r, on := newReport(conv, pictures, link), newReport(transformer, pictures, link)
 	for _, section := range []func() error{
-		r.comparison, r.robustness, r.blocks, r.intervals, r.powersAndProbes, r.differences, r.reasons, r.tuning,
+		r.comparison, r.robustness, r.blocks, r.intervals, r.powersAndProbes, r.differences, r.reasons, on.onTransformer, on.appendTo(r), r.tuning,
 	} {
 		if err := section(); err != nil {
 			return err
@@ -59,6 +56,24 @@ func (e *experiment) writeReport(results *results, folder, pictures string) erro
 		return fmt.Errorf("-out: %w", err)
 	}
 	return nil
+}
+
+func newReport(p *part, pictures, link string) *report {
+	r := &report{experiment: p.experiment, results: p.results, plan: p.plan(p.tuningOf(p.results)), pictures: pictures, link: link}
+	for _, t := range p.results.times {
+		r.on = max(r.on, t.On) // the same for all, unless times of two machines are mixed
+	}
+	return r
+}
+
+// appendTo returns a function that puts r, which is finished by then, behind what
+// another report has so far.
+func (r *report) appendTo(other *report) func() error {
+	return func() error {
+		other.body.WriteString(r.body.String())
+		other.verdicts = append(other.verdicts, r.verdicts...)
+		return nil
+	}
 }
 
 // relative returns the path of a folder from another one, as a link has it.
@@ -77,22 +92,14 @@ func relative(from, to string) (string, error) {
 func (r *report) introduction() string {
 	var b strings.Builder
 	b.WriteString("# What the paper claims, on real text\n\n")
-	fmt.Fprintf(&b, "<!-- Written by examples/paper from the results in %s/results.jsonl. Not edited by hand. -->\n\n", r.link)
+	fmt.Fprintf(&b, "<!-- Written by examples/paper from the results in %s/*.jsonl. Not edited by hand. -->\n\n", r.link)
 	command := "go -C examples run ./paper"
 	if r.reduced() {
 		b.WriteString("**A reduced run: it shows that the command works, and nothing about optimizers.**\n\n")
 		command += " -reduced -out FOLDER"
 	}
-	done, diverged := 0, 0
-	for _, sp := range r.plan.specs {
-		if res, ok := r.results.run(r.key(sp)); ok {
-			done++
-			if res.Diverged {
-				diverged++
-			}
-		}
-	}
-	if !r.plan.complete || done < len(r.plan.specs) {
+	done, diverged, missing := r.counts()
+	if !r.plan.complete || missing > 0 {
 		fmt.Fprintf(&b, "**Not complete: %d runs of those planned are finished.**\n\n", done)
 	}
 	fmt.Fprintf(&b, "The claims of Yao et al., \"ADAHESSIAN: An Adaptive Second Order Optimizer for Machine Learning\" (AAAI 2021,\n"+
@@ -104,8 +111,8 @@ func (r *report) introduction() string {
 		fmt.Fprintf(&b, "| %s | %s |\n", v.claim, v.answer)
 	}
 	b.WriteString("\n## How it was measured\n\n")
-	fmt.Fprintf(&b, "The model is the character-level convolutional language model of [examples/charlm](../examples/README.md#charlm), on the source of the Go\n"+
-		"standard library (%.1f MB, SHA-256 %s…), in two sizes:\n\n", float64(r.TextBytes)/1e6, r.Text)
+	fmt.Fprintf(&b, "The models are the character-level language models of [examples/charlm](../examples/README.md#charlm), on the source of the Go standard library\n"+
+		"(%.1f MB, SHA-256 %s…): the Transformer in [8](#8-a-transformer-and-curvature-at-a-part-of-its-price), which says what is different there, and else the convolution, in two sizes:\n\n", float64(r.TextBytes)/1e6, r.Text)
 	rows := [][]string{{"", "parameters", "embedding", "channels", "kernel", "batch", "steps", "of them warm-up"}}
 	for _, z := range r.Sizes {
 		s := z.Shape
@@ -133,6 +140,20 @@ func (r *report) introduction() string {
 `, r.HeldSequences, r.Tries, r.MaxTries, r.VariantTries, r.Decay, len(r.Seeds), len(r.VariantSeeds), 100*margin, diverged, done,
 		r.timingRounds, r.timingSteps, r.machineText())
 	return b.String()
+}
+
+// counts returns how many runs are finished, how many of them diverged, and how
+// many are known to be missing.
+func (r *report) counts() (done, diverged, missing int) {
+	for _, sp := range r.plan.specs {
+		if res, ok := r.results.run(r.key(sp)); ok {
+			done++
+			if res.Diverged {
+				diverged++
+			}
+		}
+	}
+	return done, diverged, len(r.plan.specs) - done
 }
 
 func (r *report) machineText() string {

@@ -46,7 +46,8 @@ func reportText(t *testing.T, e *experiment, r *results) string {
 			t.Fatal(err)
 		}
 	}
-	if err := e.writeReport(r, folder, pictures); err != nil {
+	transformer := testTransformer(t)
+	if err := writeReport(&part{experiment: e, results: r}, transformer, folder, pictures); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "evidence.md"))
@@ -63,8 +64,8 @@ var picture = regexp.MustCompile(`!\[[^\]]+\]\(([^)]+)\)`)
 func checkPictures(t *testing.T, folder, text string) {
 	t.Helper()
 	all := picture.FindAllStringSubmatch(text, -1)
-	if len(all) != 7 {
-		t.Errorf("%d pictures, want 7", len(all))
+	if len(all) != 9 {
+		t.Errorf("%d pictures, want 9", len(all))
 	}
 	for _, m := range all {
 		f, err := os.Open(filepath.Join(folder, m[1]))
@@ -194,7 +195,7 @@ func TestCommittedReport(t *testing.T) {
 func TestRunAndResume(t *testing.T) {
 	folder := t.TempDir()
 	args := []string{"-reduced", "-text", testfile.Sentences(t, 20_000), "-out", folder}
-	run := func(made int, more ...string) string {
+	run := func(made, transformer int, more ...string) string {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
 		if err := run(append(args, more...), &stdout, &stderr); err != nil {
@@ -203,8 +204,11 @@ func TestRunAndResume(t *testing.T) {
 		if strings.ContainsAny(stderr.String(), "\r\x1b") {
 			t.Errorf("control characters where there is no terminal: %q", stderr.String())
 		}
-		if want := fmt.Sprintf("runs: %d made", made); made >= 0 && !strings.Contains(stdout.String(), want) {
-			t.Errorf("%q, want %q", stdout.String(), want)
+		for i, want := range []int{made, transformer} {
+			line := strings.Split(stdout.String(), "\n")[i]
+			if want >= 0 && !strings.HasPrefix(line, fmt.Sprintf("runs: %d made", want)) {
+				t.Errorf("%q, want %d runs made", line, want)
+			}
 		}
 		text, err := os.ReadFile(filepath.Join(folder, "evidence.md"))
 		if err != nil {
@@ -212,19 +216,26 @@ func TestRunAndResume(t *testing.T) {
 		}
 		return string(text)
 	}
-	text := run(-1, "-workers", "2")
+	text := run(-1, -1, "-workers", "2")
 	checkPictures(t, folder, text)
-	if again := run(0); again != text {
+	if again := run(0, 0); again != text {
 		t.Error("a second run changes the text")
 	}
+	removed := loseRuns(t, filepath.Join(folder, "evidence", "results.jsonl"))
+	onTransformer := loseRuns(t, filepath.Join(folder, "evidence", "transformer.jsonl"))
+	if again := run(removed, onTransformer, "-workers", "1"); again != text {
+		t.Error("an interrupted run ends with another text")
+	}
+}
 
-	path := filepath.Join(folder, "evidence", "results.jsonl")
+// loseRuns removes a fifth of the runs of a results file, and returns how many.
+func loseRuns(t *testing.T, path string) (removed int) {
+	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var kept []string
-	removed := 0
 	for i, line := range strings.SplitAfter(string(content), "\n") {
 		if i%5 == 3 && strings.HasPrefix(line, `{"run"`) {
 			removed++
@@ -235,7 +246,5 @@ func TestRunAndResume(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Join(kept, "")), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if again := run(removed, "-workers", "1"); again != text {
-		t.Error("an interrupted run ends with another text")
-	}
+	return removed
 }

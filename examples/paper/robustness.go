@@ -18,28 +18,13 @@ func (r *report) robustness() error {
 		"The final loss at 0.1 to 10 times the best learning rate. The last column is the mean, over the four other rates, of how much higher the loss is than at the best;\nwhere a run diverged or ended above the untrained model, the loss of the untrained model stands for it.\n\n")
 	panels := [][]*plot.Plot{nil}
 	for _, z := range r.Sizes {
-		rows := [][]string{{z.Name + " model", "best rate"}}
-		for _, f := range factorNames {
-			rows[0] = append(rows[0], "× "+f)
-		}
-		rows[0] = append(rows[0], "mean rise")
+		rows := [][]string{sweepHead(z.Name + " model")}
 		p := newPlot(z.Name+" model", "learning rate, relative to the best", lossLabel)
 		categories(p, factorNames)
 		p.Legend.Left, p.Legend.XOffs = true, vg.Points(10) // the highest losses are at the right
 		for k, o := range optimizers {
-			best := r.of(r.defaultVariant(z.Name, o))
-			row := []string{o, best.rateText()}
-			if !best.chosen {
-				row = append(row, missing, missing, missing, missing, missing)
-			}
-			var line []spreadPoint
-			for i, m := range r.sweep(best) {
-				row = append(row, m.String())
-				if mean, deviation := meanAndDeviation(m.losses()); !math.IsNaN(mean) && mean < m.start {
-					line = append(line, spreadPoint{float64(i) + dodge*float64(k-1), mean, deviation})
-				}
-			}
-			rows = append(rows, append(row, measured{finals: r.rises(best)}.String()))
+			row, line := r.sweepRow(o, r.of(r.defaultVariant(z.Name, o)), dodge*float64(k-1))
+			rows = append(rows, row)
 			if err := addErrorBars(p, o, colorOf(o), true, line); err != nil {
 				return err
 			}
@@ -55,15 +40,45 @@ func (r *report) robustness() error {
 	for _, z := range r.Sizes {
 		ada := r.riseOf(r.defaultVariant(z.Name, adaHessian))
 		for _, o := range []string{adamW, sgd} {
-			other := r.riseOf(r.defaultVariant(z.Name, o))
-			v := lowerLoss(fmt.Sprintf("AdaHessian is more robust to its learning rate than %s (%s)", o, z.Name), ada, other, "x", "y")
-			if v.answer != notMeasured {
-				v.reason = fmt.Sprintf("The mean rise of AdaHessian less that of %s is %v.", o, minus(ada, other))
-			}
-			r.judge(v)
+			r.judge(moreRobust(fmt.Sprintf("AdaHessian is more robust to its learning rate than %s (%s)", o, z.Name),
+				ada, r.riseOf(r.defaultVariant(z.Name, o)), adaHessian, o))
 		}
 	}
 	return nil
+}
+
+// sweepHead is the head of a table of sweeps.
+func sweepHead(title string) []string {
+	row := []string{title, "best rate"}
+	for _, f := range factorNames {
+		row = append(row, "× "+f)
+	}
+	return append(row, "mean rise")
+}
+
+// sweepRow returns a row of such a table, and its points for a plot, beside their
+// places by an offset.
+func (r *report) sweepRow(name string, best measured, offset float64) (row []string, line []spreadPoint) {
+	row = []string{name, best.rateText()}
+	if !best.chosen {
+		row = append(row, missing, missing, missing, missing, missing)
+	}
+	for i, m := range r.sweep(best) {
+		row = append(row, m.String())
+		if mean, deviation := meanAndDeviation(m.losses()); !math.IsNaN(mean) && mean < m.start {
+			line = append(line, spreadPoint{float64(i) + offset, mean, deviation})
+		}
+	}
+	return append(row, measured{finals: r.rises(best)}.String()), line
+}
+
+// moreRobust judges the claim that a has a lower mean rise than b.
+func moreRobust(claim string, a, b measured, nameA, nameB string) verdict {
+	v := lowerLoss(claim, a, b, nameA, nameB)
+	if v.answer != notMeasured {
+		v.reason = fmt.Sprintf("The mean rise of %s less that of %s is %v.", nameA, nameB, minus(a, b))
+	}
+	return v
 }
 
 // riseOf returns the rises of a variant as if they were losses.

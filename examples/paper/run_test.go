@@ -12,11 +12,21 @@ import (
 
 func testExperiment(t *testing.T) *experiment {
 	t.Helper()
-	e, err := newExperiment(config{reduced: true, text: testfile.Sentences(t, 20_000)})
+	e, _, err := newExperiments(config{reduced: true, text: testfile.Sentences(t, 20_000)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// testTransformer returns the part on the Transformer, without results.
+func testTransformer(t *testing.T) *part {
+	t.Helper()
+	_, e, err := newExperiments(config{reduced: true, text: testfile.Sentences(t, 20_000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &part{experiment: e, results: mustOpen(t, filepath.Join(t.TempDir(), "t.jsonl"), e.settings)}
 }
 
 // A choice must not change when all that it must not see does.

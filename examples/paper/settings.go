@@ -25,6 +25,9 @@ type settings struct {
 	Text          string   // hash of it
 	TextBytes     int
 
+	// Of the part on the Transformer, which has no Sizes.
+	Transformers []transformer `json:",omitempty"`
+
 	// Of the timings, which may be taken again: not a part of the hash.
 	timingRounds, timingSteps int
 }
@@ -83,7 +86,12 @@ func (s settings) hash() string {
 }
 
 // steps returns the number of training steps of a variant.
-func (s settings) steps(v variant) int { return int(float64(s.Steps) * v.Length) }
+func (s settings) steps(v variant) int {
+	if t, ok := s.transformer(v.Size); ok {
+		return t.steps(v)
+	}
+	return int(float64(s.Steps) * v.Length)
+}
 
 // shape returns the model of a variant, with its batch, but for the symbols.
 func (s settings) shape(v variant) lm.Shape {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
 // The optimizers that are compared.
@@ -22,10 +24,14 @@ type variant struct {
 	Warmup          int     // steps
 	Batch           float64 // times the batch of the size
 	Length          float64 // times the steps of the settings
+	Price           float64 // what the steps are divided by, for as much time as another optimizer takes; 0: they are not
+
+	Beta1, Beta2 float64 // of AdaHessian and AdamW
 
 	// Of AdaHessian alone.
-	Block       string // one of the keys of blocks
-	Each        int    // steps for each Hessian refresh
+	Part        float64 // of the batch, whose Hessian it takes
+	Block       string  // one of the keys of blocks
+	Each        int     // steps for each Hessian refresh
 	Power       float64
 	Probes      int
 	MaxUpdate   float64
@@ -37,8 +43,17 @@ type variant struct {
 // it by default.
 func (s settings) defaultVariant(size, optimizer string) variant {
 	v := variant{Size: size, Optimizer: optimizer, Warmup: s.Warmup, Batch: 1, Length: 1}
+	if optimizer != sgd {
+		v.Beta1, v.Beta2 = 0.9, 0.999
+	}
 	if optimizer == adaHessian {
-		v.Block, v.Each, v.Power, v.Probes, v.Eps = blockKernel, 1, 1, 1, 1e-4
+		v.Part, v.Block, v.Each, v.Power, v.Probes, v.Eps = 1, blockKernel, 1, 1, 1, 1e-4
+	}
+	if t, ok := s.transformer(size); ok {
+		v.Warmup = lm.DefaultWarmup(t.Steps)
+		if optimizer == adaHessian {
+			v.Block = blockOne
+		}
 	}
 	return v
 }
@@ -81,6 +96,10 @@ func (s settings) variantKey(v variant) string {
 	add(v.Warmup != d.Warmup, "warmup=%d", v.Warmup)
 	add(v.Batch != d.Batch, "batch=%g", v.Batch)
 	add(v.Length != d.Length, "length=%g", v.Length)
+	add(v.Price != d.Price, "price=%g", v.Price)
+	add(v.Beta1 != d.Beta1, "beta1=%g", v.Beta1)
+	add(v.Beta2 != d.Beta2, "beta2=%g", v.Beta2)
+	add(v.Part != d.Part, "part=%g", v.Part)
 	add(v.Block != d.Block, "block=%s", v.Block)
 	add(v.Each != d.Each, "each=%d", v.Each)
 	add(v.Power != d.Power, "power=%g", v.Power)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
@@ -15,6 +16,15 @@ const timingRate = 1e-3
 // timedVariants returns the variants whose steps may differ in time.
 func (s settings) timedVariants() []variant {
 	var all []variant
+	for _, t := range s.Transformers {
+		for _, f := range s.families(t, lengths[0]) {
+			for _, v := range f.all {
+				if v = s.timedAs(v); !slices.Contains(all, v) {
+					all = append(all, v)
+				}
+			}
+		}
+	}
 	for _, z := range s.Sizes {
 		for _, o := range optimizers {
 			all = append(all, s.defaultVariant(z.Name, o))
@@ -28,11 +38,12 @@ func (s settings) timedVariants() []variant {
 	return all
 }
 
-// timedAs returns the variant whose time of a step is that of v: bounds, ε and
-// the length of a schedule cost nothing.
+// timedAs returns the variant whose time of a step is that of v: bounds, ε, β
+// and the length of a schedule cost nothing.
 func (s settings) timedAs(v variant) variant {
 	d := s.defaultVariant(v.Size, v.Optimizer)
-	v.Warmup, v.Length, v.MaxUpdate, v.Eps = d.Warmup, d.Length, d.MaxUpdate, d.Eps
+	v.Warmup, v.Length, v.Price, v.MaxUpdate, v.Eps = d.Warmup, d.Length, d.Price, d.MaxUpdate, d.Eps
+	v.Beta1, v.Beta2 = d.Beta1, d.Beta2
 	return v
 }
 

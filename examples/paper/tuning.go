@@ -5,10 +5,12 @@ import "fmt"
 // tuning is how the learning rates were chosen.
 func (r *report) tuning() error {
 	r.printf("## Tuning\n\nThe mean final loss on the tuning part at each learning rate that was tried; the lowest was chosen. \"diverged\": a run of it did.\n\n")
+	var all []variant
 	for _, z := range r.Sizes {
 		rows := [][]string{{z.Name + " model", "rates tried", "loss on the tuning part", "chosen"}}
 		for _, o := range optimizers {
 			rows = append(rows, r.tuningRow(o, r.defaultVariant(z.Name, o)))
+			all = append(all, r.defaultVariant(z.Name, o))
 		}
 		for _, v := range r.variants(z.Name) {
 			if !v.Differences {
@@ -16,8 +18,9 @@ func (r *report) tuning() error {
 			}
 		}
 		table(&r.body, rows)
+		all = append(all, r.variants(z.Name)...)
 	}
-	r.edges()
+	r.edges(all)
 	return nil
 }
 
@@ -37,7 +40,7 @@ func (r *report) tuningRow(name string, v variant) []string {
 }
 
 func (r *report) tuningLoss(v variant, rung int) string {
-	sum, seeds := 0.0, r.seedsOf(v)
+	sum, seeds := 0.0, r.searchSeedsOf(v)
 	for _, seed := range seeds {
 		res, ok := r.results.run(r.key(spec{v, rung, seed}))
 		switch {
@@ -52,14 +55,12 @@ func (r *report) tuningLoss(v variant, rung int) string {
 }
 
 // edges names the searches that ended at the end of their rates.
-func (r *report) edges() {
+func (r *report) edges(all []variant) {
 	var names []string
-	for _, z := range r.Sizes {
-		for _, v := range append([]variant{r.defaultVariant(z.Name, adaHessian), r.defaultVariant(z.Name, adamW), r.defaultVariant(z.Name, sgd)}, r.variants(z.Name)...) {
-			tried := r.plan.tried[v]
-			if best := r.plan.best[v]; len(tried) > 1 && (best == tried[0] || best == tried[len(tried)-1]) {
-				names = append(names, "`"+r.variantKey(v)+"`")
-			}
+	for _, v := range all {
+		tried := r.plan.tried[v]
+		if best := r.plan.best[v]; len(tried) > 1 && (best == tried[0] || best == tried[len(tried)-1]) {
+			names = append(names, "`"+r.variantKey(v)+"`")
 		}
 	}
 	if len(names) > 0 {

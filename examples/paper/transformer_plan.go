@@ -1,0 +1,131 @@
+package main
+
+import "math"
+
+// key names a family among all of them.
+type familyKey struct {
+	size   string
+	length float64
+	name   string
+}
+
+// planTransformer plans the runs on the Transformer, as far as the finished ones
+// tell: first all that one size and one length need, then the next. What an
+// interrupted command leaves is a whole comparison, or several.
+func (b *planner) planTransformer() {
+	for i, t := range b.Transformers {
+		for _, length := range lengths {
+			if !b.compare(t, length) {
+				b.complete = false
+				return
+			}
+		}
+		if i == 0 {
+			b.sweepBounds(t)
+		}
+	}
+	b.reportBounds(b.Transformers[0])
+}
+
+// compare plans the families of one size and length: the search for the best of
+// each, its other seeds, and the same in the time that AdamW takes. It reports
+// whether all of that is finished.
+func (b *planner) compare(t transformer, length float64) bool {
+	families, searched := b.families(t, length), true
+	for _, f := range families {
+		if !b.searchFamily(f, t.SearchSeeds) {
+			searched = false
+			continue
+		}
+		b.chosen[familyKey{t.Name, length, f.name}] = b.bestOf(f, t.SearchSeeds)
+	}
+	if !searched {
+		return false
+	}
+	finished := true
+	for _, f := range families {
+		v := b.chosen[familyKey{t.Name, length, f.name}]
+		finished = b.need(v, []int{b.best[v]}, b.Seeds) && finished
+		if f.price == 0 {
+			continue
+		}
+		short := t.lasting(v, length, f.price)
+		if !b.searchVariant(short, b.best[v], t.SearchSeeds) {
+			finished = false
+			continue
+		}
+		finished = b.need(short, []int{b.best[short]}, b.Seeds) && finished
+	}
+	return finished
+}
+
+// searchFamily reports whether the best rates of all of a family are known.
+func (b *planner) searchFamily(f family, seeds []uint64) bool {
+	finished := true
+	for _, v := range f.all {
+		finished = b.searchVariant(v, b.transformerCentre(v), seeds) && finished
+	}
+	return finished
+}
+
+// transformerCentre is the rung around which a search begins: that of charlm's
+// convolution but for runs that are longer, which go on from the best of the
+// short ones.
+func (b *planner) transformerCentre(v variant) int {
+	t, _ := b.transformer(v.Size)
+	if best, ok := b.best[t.lasting(v, lengths[0], 0)]; ok {
+		return best
+	}
+	return centres[v.Optimizer]
+}
+
+// bestOf returns the member of a family with the lowest loss on the tuning part.
+func (b *planner) bestOf(f family, seeds []uint64) variant {
+	best, loss := f.all[0], math.Inf(1)
+	for _, v := range f.all {
+		sum := 0.0
+		for _, seed := range seeds {
+			l, _ := b.tuning(spec{v, b.best[v], seed})
+			sum += l
+		}
+		if sum < loss {
+			best, loss = v, sum
+		}
+	}
+	return best
+}
+
+// sweptOf returns the variants whose robustness to the learning rate is measured, in
+// short runs: the cheap product with every bound, and the others as they were
+// chosen.
+func (s settings) sweptOf(t transformer, p plan) []variant {
+	var all []variant
+	for _, f := range s.families(t, lengths[0]) {
+		switch f.name {
+		case curvatures[2].String():
+			all = append(all, f.all...)
+		case adamW, sgd:
+			all = append(all, p.chosen[familyKey{t.Name, lengths[0], f.name}])
+		}
+	}
+	return all
+}
+
+func (b *planner) sweepBounds(t transformer) {
+	for _, v := range b.sweptOf(t, b.plan) {
+		b.need(v, sweepRungs(b.best[v]), b.Seeds)
+	}
+}
+
+// reportBounds adds the seeds of the bounds that were not chosen.
+func (b *planner) reportBounds(t transformer) {
+	for _, length := range lengths {
+		for _, f := range b.families(t, length) {
+			for _, v := range f.all {
+				if f.price != 0 {
+					b.need(v, []int{b.best[v]}, b.Seeds)
+				}
+			}
+		}
+	}
+}

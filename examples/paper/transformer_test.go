@@ -1,0 +1,227 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The longer runs are to be four times the shorter ones, and those for equal time
+// as many as AdamW makes in it.
+func TestStepsOnTransformer(t *testing.T) {
+	s := fullTransformer()
+	for _, z := range s.Transformers {
+		v := s.defaultVariant(z.Name, adaHessian)
+		short, long := s.steps(z.lasting(v, lengths[0], 0)), s.steps(z.lasting(v, lengths[1], 0))
+		if short != z.Steps || long != 4*short {
+			t.Errorf("%s: %d and %d steps, want %d and four times that", z.Name, short, long, z.Steps)
+		}
+		if got := s.steps(z.lasting(v, 4, 2)); got != 2*z.Steps {
+			t.Errorf("%s: %d steps at twice the price of %d", z.Name, got, 4*z.Steps)
+		}
+	}
+}
+
+// Each family but that of SGD must choose from as many settings, and the keys of
+// all runs must differ.
+func TestFamilies(t *testing.T) {
+	s := fullTransformer()
+	seen := map[string]variant{}
+	for _, z := range s.Transformers {
+		for _, length := range lengths {
+			for _, f := range s.families(z, length) {
+				want := len(bounds)
+				if f.optimizer == sgd {
+					want = 1
+				}
+				if len(f.all) != want {
+					t.Errorf("%s: %d settings, want %d", f.name, len(f.all), want)
+				}
+				for _, v := range f.all {
+					if (v.Optimizer == adaHessian) != (f.price != 0) {
+						t.Errorf("%s: a price of %g", f.name, f.price)
+					}
+					key := s.key(spec{v, 0, 1})
+					if _, ok := seen[key]; ok {
+						t.Errorf("two variants are %s", key)
+					}
+					seen[key] = v
+				}
+			}
+		}
+	}
+}
+
+// The plan must choose by the tuning part alone, give the reported seeds to what
+// it chose, and begin a longer run's search at the best rate of the shorter.
+func TestPlanOnTransformer(t *testing.T) {
+	s := fullTransformer()
+	z := s.Transformers[0]
+	families := s.families(z, lengths[0])
+	p := s.plan(func(sp spec) (float64, bool) {
+		loss, _ := bowl(func(variant) int { return 1 })(sp)
+		switch {
+		case sp.Optimizer == adaHessian && sp.MaxUpdate == 1, sp.Optimizer == adamW && sp.Beta2 == 0.95:
+			loss -= 0.05
+		}
+		return loss, true
+	})
+	if !p.complete {
+		t.Error("the plan is not complete")
+	}
+	for _, f := range families {
+		v := p.chosen[familyKey{z.Name, lengths[0], f.name}]
+		if f.optimizer == adaHessian && f.name != adaTuned && v.MaxUpdate != 1 || f.optimizer == adamW && v.Beta2 != 0.95 {
+			t.Errorf("%s: chose %s", f.name, s.variantKey(v))
+		}
+		want := centres[f.optimizer] + 1
+		if p.best[v] != want {
+			t.Errorf("%s: rung %d, want %d", f.name, p.best[v], want)
+		}
+		if got := p.tried[z.lasting(v, lengths[1], 0)]; len(got) != s.VariantTries || got[1] != want {
+			t.Errorf("%s: the long runs try %v, want three around %d", f.name, got, want)
+		}
+		seeds := map[uint64]bool{}
+		for _, sp := range p.specs {
+			if sp.variant == v && sp.Rung == want {
+				seeds[sp.Seed] = true
+			}
+		}
+		if len(seeds) != len(s.Seeds) {
+			t.Errorf("%s: %d seeds of what was chosen, want %d", f.name, len(seeds), len(s.Seeds))
+		}
+	}
+}
+
+// An interrupted plan leaves whole comparisons: no run of the next size or length
+// before all of this one are finished.
+func TestPlanOnTransformerGoesStepByStep(t *testing.T) {
+	s := fullTransformer()
+	finished := map[spec]bool{}
+	for range 100 {
+		p := s.plan(func(sp spec) (float64, bool) {
+			loss, _ := bowl(centred)(sp)
+			return loss, finished[sp]
+		})
+		pending := map[[2]any]bool{}
+		before := len(finished)
+		for _, sp := range p.specs {
+			if !finished[sp] {
+				pending[[2]any{sp.Size, sp.Length}] = true
+				finished[sp] = true
+			}
+		}
+		if len(finished) == before {
+			if !p.complete {
+				t.Error("nothing is left to do, but the plan is not complete")
+			}
+			return
+		}
+		// The sweeps, which end nothing that follows, go along with the next.
+		if len(pending) > 3 {
+			t.Errorf("%d sizes and lengths at once", len(pending))
+		}
+	}
+	t.Error("the plan does not end")
+}
+
+// What a variant says must arrive: no two of a comparison may end alike.
+func TestEveryVariantRunsOnTransformer(t *testing.T) {
+	p := testTransformer(t)
+	z := p.Transformers[0]
+	losses := map[float64]string{}
+	for _, f := range p.families(z, 4) {
+		for _, v := range append(f.all, z.lasting(f.all[0], 4, 1.08)) {
+			res, err := p.run(spec{v, centres[v.Optimizer], 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := p.steps(v); !res.Diverged && res.Steps != want {
+				t.Errorf("%s: %d steps, want %d", res.Key, res.Steps, want)
+			}
+			if other, ok := losses[res.Validation]; ok && !res.Diverged && other != res.Key {
+				t.Errorf("%s and %s have the same loss: a setting does not arrive", res.Key, other)
+			}
+			losses[res.Validation] = res.Key
+		}
+	}
+}
+
+// transformerText is the report on a Transformer's results that a function gives.
+func transformerText(t *testing.T, loss func(spec) float64, seconds func(variant) float64) string {
+	t.Helper()
+	conv, on := testExperiment(t), testTransformer(t)
+	on.results = synthetic(t, on.experiment, loss, seconds)
+	folder := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(folder, "evidence"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	nothing := &part{experiment: conv, results: mustOpen(t, filepath.Join(folder, "r.jsonl"), conv.settings)}
+	if err := writeReport(nothing, on, folder, filepath.Join(folder, "evidence")); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "evidence.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPictures(t, folder, string(text))
+	return string(text)
+}
+
+// Every conclusion on the Transformer must follow the numbers, both ways.
+func TestReportOnTransformerFollowsTheNumbers(t *testing.T) {
+	seconds := func(v variant) float64 { // in which all runs for equal time are equally long
+		if v.Optimizer == adaHessian {
+			return 0.001 * (1 + 1.6*v.Part/float64(v.Each))
+		}
+		return 0.001
+	}
+	loss := func(ahead string, better, worse func(spec) bool) func(spec) float64 {
+		return func(sp spec) float64 {
+			loss, _ := bowl(centred)(sp)
+			if sp.Optimizer != ahead {
+				loss += 0.2
+			}
+			if better(sp) {
+				loss -= 0.1
+			}
+			if worse(sp) {
+				loss += 0.3
+			}
+			return loss
+		}
+	}
+	none := func(spec) bool { return false }
+	good := transformerText(t, loss(adaHessian, func(sp spec) bool { return sp.MaxUpdate == 0.3 || sp.Optimizer == adamW && sp.Beta1 == shortBeta1 }, none), seconds)
+	bad := transformerText(t, loss(adamW, none, func(sp spec) bool { return sp.Optimizer == adaHessian && sp.Each > 1 }), seconds)
+	for _, where := range []string{"smaller, 10 steps", "smaller, 40 steps", "larger, 10 steps", "larger, 40 steps"} {
+		for _, claim := range []string{
+			"Transformer, cheap product: AdaHessian ends lower than AdamW for equal steps (",
+			"Transformer, cheap product: AdaHessian ends no higher than AdamW for equal time (",
+			"Transformer, cheap product: AdaHessian ends lower than SGD for equal steps (",
+			"Transformer, cheap product: no higher than with the whole batch in every step (",
+			"Transformer, tuned: AdaHessian ends lower than AdamW for equal steps (",
+			"Transformer, tuned: AdaHessian ends no higher than AdamW for equal time (",
+		} {
+			if want := "| " + claim + where + ") | " + holds + " |"; !strings.Contains(good, want) {
+				t.Errorf("missing: %s", want)
+			}
+			if want := "| " + claim + where + ") | " + doesNotHold + " |"; !strings.Contains(bad, want) {
+				t.Errorf("missing: %s", want)
+			}
+		}
+	}
+	for _, want := range []string{
+		"| every 5th step, a quarter of the batch | MaxUpdate 0.3 | 0.3 | 2.920 ± 0.010 | −0.300 ± 0.000 | 1.08 ms | 1.08 (1.08 … 1.08) | 37 | 0.3 | 2.920 ± 0.010 | −0.300 ± 0.000 |",
+		"| AdaHessian, tuned | MaxUpdate 0.3, β 0.9, 0.95 | 0.3 | 2.920 ± 0.010 | −0.200 ± 0.000 |",
+		"`AdamW/beta2=0.95` | 0.01, 0.03, 0.1 | 4.300, 4.200, 4.300 | 0.03 |",
+	} {
+		if !strings.Contains(good, want) {
+			t.Errorf("missing: %s", want)
+		}
+	}
+	if strings.Contains(good+bad, "NaN") || strings.Contains(good+bad, "Inf") || strings.Contains(good+bad, "%!") {
+		t.Error("the text has values that are none")
+	}
+}
