@@ -83,6 +83,16 @@ func rate(rung int) float64 {
 	return lr
 }
 
+// rungOf returns the rung of a learning rate.
+func rungOf(lr float64) int {
+	for rung := -20; rung < 20; rung++ {
+		if rate(rung) == lr {
+			return rung
+		}
+	}
+	panic(fmt.Sprintf("%g is no rung", lr))
+}
+
 // key identifies a variant in a results file. What is as by default is left
 // out.
 func (s settings) variantKey(v variant) string {

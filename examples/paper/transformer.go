@@ -27,7 +27,7 @@ func fullTransformer() settings {
 	s.Measurements, s.MaxTries = 10, 7
 	s.Transformers = []transformer{
 		{smaller, lm.TransformerShape{Width: 32, Heads: 4, Layers: 1, Batch: 16, Positions: 16, Workers: 1}, 150, []uint64{1, 2}},
-		{larger, lm.TransformerShape{Width: 48, Heads: 4, Layers: 2, Batch: 16, Positions: 16, Workers: 1}, 150, []uint64{1, 2}},
+		{larger, lm.TransformerShape{Width: 48, Heads: 4, Layers: 2, Batch: 16, Positions: 16, Workers: 1}, 100, []uint64{1}},
 	}
 	return s
 }
@@ -120,6 +120,7 @@ const shortBeta1 = 0.8
 const (
 	adamW8   = "AdamW, β1 0.8"
 	adaTuned = "AdaHessian, tuned"
+	adaAsIs  = "AdaHessian, `NetworkHyper`"
 )
 
 // family is variants of which the tuning part chooses one.
@@ -128,6 +129,7 @@ type family struct {
 	price     float64 // of AdaHessian's, for runs in as much time as AdamW takes; 0: none
 	all       []variant
 	optimizer string
+	rung      *int // of its learning rate, where that is not searched
 }
 
 // families returns what is compared on one Transformer in runs of one length.
@@ -147,16 +149,24 @@ func (s settings) families(t transformer, length float64) []family {
 		{name: sgd, all: []variant{base(sgd)}, optimizer: sgd},
 	}
 	for _, c := range curvatures {
-		all = append(all, family{c.String(), c.price, vary(ada(c), bounds, bounded), adaHessian})
+		all = append(all, family{name: c.String(), price: c.price, all: vary(ada(c), bounds, bounded), optimizer: adaHessian})
 	}
-	short := base(adamW)
+	short, fifth := base(adamW), curvatures[2]
 	short.Beta1 = shortBeta1
-	fifth := curvatures[2]
+	asIs, rung := ada(fifth), rungOf(adahessian.NetworkHyper().LR)
+	asIs.set(adahessian.NetworkHyper())
 	return append(all,
+		family{adaAsIs, fifth.price, []variant{asIs}, adaHessian, &rung},
 		family{name: adamW8, all: vary(short, beta2s, forgetting), optimizer: adamW},
-		family{adaTuned, fifth.price, vary(ada(fifth), others, func(v *variant, o variant) {
+		family{name: adaTuned, price: fifth.price, all: vary(ada(fifth), others, func(v *variant, o variant) {
 			v.Beta1, v.Beta2, v.Block, v.MaxUpdate = o.Beta1, o.Beta2, blockRows, 0.3
-		}), adaHessian})
+		}), optimizer: adaHessian})
+}
+
+// set gives AdaHessian hyperparameters, all but the learning rate and the weight
+// decay.
+func (v *variant) set(h adahessian.Hyper) {
+	v.Beta1, v.Beta2, v.Eps, v.Power, v.MaxUpdate = h.Beta1, h.Beta2, h.Eps, h.HessianPower, h.MaxUpdate
 }
 
 // rowLayouts returns the layouts of blockRows.

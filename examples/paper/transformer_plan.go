@@ -50,7 +50,7 @@ func (b *planner) compare(t transformer, length float64) bool {
 			continue
 		}
 		short := t.lasting(v, length, f.price)
-		if !b.searchVariant(short, b.best[v], t.SearchSeeds) {
+		if !b.searchMember(f, short, b.best[v], t.SearchSeeds) {
 			finished = false
 			continue
 		}
@@ -63,9 +63,18 @@ func (b *planner) compare(t transformer, length float64) bool {
 func (b *planner) searchFamily(f family, seeds []uint64) bool {
 	finished := true
 	for _, v := range f.all {
-		finished = b.searchVariant(v, b.transformerCentre(v), seeds) && finished
+		finished = b.searchMember(f, v, b.transformerCentre(v), seeds) && finished
 	}
 	return finished
+}
+
+// searchMember is searchVariant for a variant of a family, whose rate may be given.
+func (b *planner) searchMember(f family, v variant, centre int, seeds []uint64) bool {
+	if f.rung == nil {
+		return b.searchVariant(v, centre, seeds)
+	}
+	b.tried[v], b.best[v] = []int{*f.rung}, *f.rung
+	return b.need(v, b.tried[v], seeds)
 }
 
 // transformerCentre is the rung around which a search begins: that of charlm's
@@ -117,7 +126,7 @@ func (b *planner) sweepBounds(t transformer) {
 	}
 }
 
-// reportBounds adds the seeds of the bounds that were not chosen.
+// reportBounds adds the other seeds of the bounds that were not chosen.
 func (b *planner) reportBounds(t transformer) {
 	for _, length := range lengths {
 		for _, f := range b.families(t, length) {
