@@ -1,0 +1,14 @@
+module github.com/adahessian-go/adahessian/contrib/spago
+
+go 1.24.0
+
+require (
+	github.com/adahessian-go/adahessian v0.1.0
+	github.com/nlpodyssey/spago v1.1.0
+)
+
+require (
+	github.com/google/flatbuffers v23.5.26+incompatible // indirect
+	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
+	golang.org/x/sys v0.36.0 // indirect
+)
