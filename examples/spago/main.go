@@ -1,5 +1,5 @@
-// Command spago trains a network on handwritten digits with AdaHessian as a
-// strategy of spaGO's optimizers.
+// Command spago trains a network on handwritten digits with AdaHessian as the
+// optimizer of a spaGO model.
 package main
 
 import (
@@ -7,12 +7,12 @@ import (
 	"log"
 	"math/rand/v2"
 
-	"github.com/adahessian-go/adahessian"
+	ahspago "github.com/adahessian-go/adahessian/contrib/spago"
 	"github.com/adahessian-go/adahessian/examples/digits"
 	"github.com/nlpodyssey/spago/ag"
 	"github.com/nlpodyssey/spago/mat"
+	"github.com/nlpodyssey/spago/mat/float"
 	"github.com/nlpodyssey/spago/nn"
-	"github.com/nlpodyssey/spago/optimizers"
 )
 
 const hidden = 16
@@ -45,8 +45,6 @@ func newNetwork(seed uint64) *network {
 	}
 }
 
-func (n *network) params() []*nn.Param { return []*nn.Param{n.W1, n.B1, n.W2, n.B2} }
-
 // see sets the batch.
 func (n *network) see(s digits.Set[float64]) {
 	row := func(n int) *mat.Dense[float64] {
@@ -74,31 +72,28 @@ func (n *network) compute() error {
 	return ag.Backward(loss)
 }
 
-// layouts averages the curvature over the inputs of each unit: the weights are
-// [out, in], so over the rows.
-func layouts() []adahessian.Layout {
-	first, err := adahessian.AverageAxes([]int{hidden, digits.Pixels}, 1)
-	if err != nil {
-		log.Fatal(err)
-	}
-	second, err := adahessian.AverageAxes([]int{digits.Classes, hidden}, 1)
-	if err != nil {
-		log.Fatal(err)
-	}
-	return []adahessian.Layout{first, {}, second, {}}
+// newOptimizer averages the curvature over the inputs of each unit: the weights are
+// [out, in], so over axis 1, and the biases [out, 1].
+func newOptimizer(n *network) *ahspago.AdaHessian {
+	c := ahspago.NewDefaultConfig()
+	c.StepSize = 0.1
+	c.Average = func(int, *nn.Param) []int { return []int{1} }
+	return ahspago.New(nn.Parameters(n), c, n.compute)
 }
 
 // train makes one pass over the set, and returns its mean loss.
-func (n *network) train(s *Strategy[float64], set digits.Set[float64], batch int) (float64, error) {
-	o := optimizers.New(nn.Parameters(n), s)
+func (n *network) train(o *ahspago.AdaHessian, set digits.Set[float64], batch int) (float64, error) {
 	mean := 0.0
 	for lo := 0; lo < set.Len(); lo += batch {
 		hi := min(lo+batch, set.Len())
 		n.see(set.Slice(lo, hi))
-		if err := s.Step(o); err != nil {
+		if err := n.compute(); err != nil {
 			return 0, err
 		}
 		mean += n.loss * float64(hi-lo) / float64(set.Len())
+		if err := o.Optimize(); err != nil {
+			return 0, err
+		}
 	}
 	return mean, nil
 }
@@ -107,16 +102,15 @@ func (n *network) train(s *Strategy[float64], set digits.Set[float64], batch int
 func (n *network) accuracy(set digits.Set[float64]) float64 {
 	n.see(set)
 	rows := n.outputs().Value().(mat.Matrix).T()
-	return float64(set.Correct(elements[float64](rows))) / float64(set.Len())
+	return float64(set.Correct(float.SliceValueOf[float64](rows.Data()))) / float64(set.Len())
 }
 
 func main() {
 	train, test := digits.Load[float64]()
 	n := newNetwork(1)
-	s := NewStrategy[float64](n.params(), layouts(), n.compute)
-	s.Hyper.LR = 0.1
+	o := newOptimizer(n)
 	for epoch := range 10 {
-		loss, err := n.train(s, train, 64)
+		loss, err := n.train(o, train, 64)
 		if err != nil {
 			log.Fatal(err)
 		}
