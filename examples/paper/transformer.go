@@ -27,7 +27,7 @@ func fullTransformer() settings {
 	s.Measurements, s.MaxTries = 10, 7
 	s.Transformers = []transformer{
 		{smaller, lm.TransformerShape{Width: 32, Heads: 4, Layers: 1, Batch: 16, Positions: 16, Workers: 1}, 150, []uint64{1, 2}},
-		{larger, lm.TransformerShape{Width: 48, Heads: 4, Layers: 2, Batch: 16, Positions: 16, Workers: 1}, 100, []uint64{1}},
+		{larger, lm.TransformerShape{Width: 40, Heads: 4, Layers: 2, Batch: 16, Positions: 16, Workers: 1}, 100, []uint64{1}},
 	}
 	return s
 }
