@@ -303,3 +303,54 @@ func updateRows[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k 
 		updateGeneric(theta, m, v, g, hz, p, s, k, 0)
 	}
 }
+
+func widen(x []float32, h []uint16, factor float32, f half) {
+	if useAVX512 {
+		if f == bfloat16 {
+			widenBF16AVX512(unsafe.SliceData(x), unsafe.SliceData(h), len(h), factor)
+		} else {
+			widenF16AVX512(unsafe.SliceData(x), unsafe.SliceData(h), len(h), factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			widenBF16AVX2(unsafe.SliceData(x), unsafe.SliceData(h), len(h), factor)
+		} else {
+			widenF16AVX2(unsafe.SliceData(x), unsafe.SliceData(h), len(h), factor)
+		}
+	} else {
+		widenGeneric(x, h, factor, f)
+	}
+}
+
+func narrow(h []uint16, x []float32, f half) {
+	if useAVX512 {
+		if f == bfloat16 {
+			narrowBF16AVX512(unsafe.SliceData(h), unsafe.SliceData(x), len(h))
+		} else {
+			narrowF16AVX512(unsafe.SliceData(h), unsafe.SliceData(x), len(h))
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			narrowBF16AVX2(unsafe.SliceData(h), unsafe.SliceData(x), len(h))
+		} else {
+			narrowF16AVX2(unsafe.SliceData(h), unsafe.SliceData(x), len(h))
+		}
+	} else {
+		narrowGeneric(h, x, f)
+	}
+}
+
+func allFiniteHalf(h []uint16, f half) bool {
+	if useAVX512 {
+		if f == bfloat16 {
+			return allFiniteHalfBF16AVX512(unsafe.SliceData(h), len(h))
+		}
+		return allFiniteHalfF16AVX512(unsafe.SliceData(h), len(h))
+	} else if useAVX2 {
+		if f == bfloat16 {
+			return allFiniteHalfBF16AVX2(unsafe.SliceData(h), len(h))
+		}
+		return allFiniteHalfF16AVX2(unsafe.SliceData(h), len(h))
+	}
+	return allFiniteHalfGeneric(h, f)
+}

@@ -41,7 +41,8 @@ func TestAVX512Choice(t *testing.T) {
 }
 
 // TestChoiceOnOtherCPUs asks this program, on processors that qemu emulates,
-// what it uses. None of them has AVX-512, which qemu has not either.
+// what it uses, and has it convert halves, for which AVX2 alone is not enough. None of
+// them has AVX-512, which qemu has not either.
 func TestChoiceOnOtherCPUs(t *testing.T) {
 	qemu, err := exec.LookPath("qemu-x86_64")
 	if err != nil {
@@ -52,10 +53,10 @@ func TestChoiceOnOtherCPUs(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, c := range []struct{ cpu, want string }{
-		{"Haswell", "avx2"}, {"SandyBridge", "generic"}, {"Penryn", "generic"}, {"qemu64", "generic"},
+		{"Haswell", "avx2"}, {"Haswell,-f16c", "avx2"}, {"SandyBridge", "generic"}, {"Penryn", "generic"}, {"qemu64", "generic"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		child := exec.CommandContext(ctx, qemu, "-cpu", c.cpu, exe, "-test.run=^TestISA$", "-test.v")
+		child := exec.CommandContext(ctx, qemu, "-cpu", c.cpu, exe, "-test.run=^(TestISA|TestKernelWidenAll)$", "-test.v")
 		endsWithParent(child)
 		child.Env = append(os.Environ(), printISA+"=1", "ADAHESSIAN_REQUIRE=", "ADAHESSIAN_DISABLE=")
 		out, err := child.CombinedOutput()
@@ -64,7 +65,7 @@ func TestChoiceOnOtherCPUs(t *testing.T) {
 			t.Logf("%s: built for newer processors", c.cpu) // with GOAMD64
 			continue
 		}
-		if err != nil || !strings.Contains(string(out), "ISA="+c.want+"\n") {
+		if err != nil || !strings.Contains(string(out), "ISA="+c.want+"\n") || !strings.Contains(string(out), "--- PASS: TestKernelWidenAll ") {
 			t.Errorf("%s: want ISA() = %q (%v):\n%s", c.cpu, c.want, err, out)
 		}
 	}

@@ -186,3 +186,37 @@ func updateRows[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k 
 		updateGeneric(theta, m, v, g, hz, p, s, k, 0)
 	}
 }
+
+func widen(x []float32, h []uint16, factor float32, f half) {
+	if useNEON {
+		if f == bfloat16 {
+			widenBF16NEON(unsafe.SliceData(x), unsafe.SliceData(h), len(h), factor)
+		} else {
+			widenF16NEON(unsafe.SliceData(x), unsafe.SliceData(h), len(h), factor)
+		}
+	} else {
+		widenGeneric(x, h, factor, f)
+	}
+}
+
+func narrow(h []uint16, x []float32, f half) {
+	if useNEON {
+		if f == bfloat16 {
+			narrowBF16NEON(unsafe.SliceData(h), unsafe.SliceData(x), len(h))
+		} else {
+			narrowF16NEON(unsafe.SliceData(h), unsafe.SliceData(x), len(h))
+		}
+	} else {
+		narrowGeneric(h, x, f)
+	}
+}
+
+func allFiniteHalf(h []uint16, f half) bool {
+	if useNEON {
+		if f == bfloat16 {
+			return allFiniteHalfBF16NEON(unsafe.SliceData(h), len(h))
+		}
+		return allFiniteHalfF16NEON(unsafe.SliceData(h), len(h))
+	}
+	return allFiniteHalfGeneric(h, f)
+}

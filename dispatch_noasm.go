@@ -68,3 +68,15 @@ func updateBlocks[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], k pow
 func updateRows[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k power) {
 	updateGeneric(theta, m, v, g, hz, p, s, k, 0)
 }
+
+func widen(x []float32, h []uint16, factor float32, f half) {
+	widenGeneric(x, h, factor, f)
+}
+
+func narrow(h []uint16, x []float32, f half) {
+	narrowGeneric(h, x, f)
+}
+
+func allFiniteHalf(h []uint16, f half) bool {
+	return allFiniteHalfGeneric(h, f)
+}

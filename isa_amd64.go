@@ -5,6 +5,7 @@ package adahessian
 import (
 	"runtime"
 
+	"github.com/klauspost/cpuid/v2"
 	"golang.org/x/sys/cpu"
 )
 
@@ -14,6 +15,11 @@ var (
 	hasAVX512 = machine.hasAVX512()
 	useAVX2   = hasAVX2 && !disabled("avx2")
 	useAVX512 = hasAVX512 && machine.prefersAVX512() && !disabled("avx512")
+
+	// useF16C tells whether AVX2's kernels convert float16. Every processor with AVX2 has
+	// F16C, but a virtual machine may hide one of the two. The package cpu does not
+	// know it. Of AVX-512 it is a part.
+	useF16C = cpuid.CPU.Supports(cpuid.F16C)
 )
 
 // avx512 is what the choice of AVX-512 depends on.

@@ -190,6 +190,36 @@ func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, 
 //go:noescape
 func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 
+// widenBF16AVX2 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
+//
+//go:noescape
+func widenBF16AVX2(x *float32, h *uint16, n int, factor float32)
+
+// narrowBF16AVX2 sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
+//
+//go:noescape
+func narrowBF16AVX2(h *uint16, x *float32, n int)
+
+// allFiniteHalfBF16AVX2 reports whether no h[i], i < n, is NaN or infinite.
+//
+//go:noescape
+func allFiniteHalfBF16AVX2(h *uint16, n int) bool
+
+// widenF16AVX2 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
+//
+//go:noescape
+func widenF16AVX2(x *float32, h *uint16, n int, factor float32)
+
+// narrowF16AVX2 sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
+//
+//go:noescape
+func narrowF16AVX2(h *uint16, x *float32, n int)
+
+// allFiniteHalfF16AVX2 reports whether no h[i], i < n, is NaN or infinite.
+//
+//go:noescape
+func allFiniteHalfF16AVX2(h *uint16, n int) bool
+
 // rademacherF32AVX512 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
 // It requires that offset+n does not exceed 2^64.
 //
@@ -375,3 +405,33 @@ func updateBlocksF64AVX512(theta *float64, m *float64, v *float64, grad *float64
 //
 //go:noescape
 func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
+
+// widenBF16AVX512 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
+//
+//go:noescape
+func widenBF16AVX512(x *float32, h *uint16, n int, factor float32)
+
+// narrowBF16AVX512 sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
+//
+//go:noescape
+func narrowBF16AVX512(h *uint16, x *float32, n int)
+
+// allFiniteHalfBF16AVX512 reports whether no h[i], i < n, is NaN or infinite.
+//
+//go:noescape
+func allFiniteHalfBF16AVX512(h *uint16, n int) bool
+
+// widenF16AVX512 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
+//
+//go:noescape
+func widenF16AVX512(x *float32, h *uint16, n int, factor float32)
+
+// narrowF16AVX512 sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
+//
+//go:noescape
+func narrowF16AVX512(h *uint16, x *float32, n int)
+
+// allFiniteHalfF16AVX512 reports whether no h[i], i < n, is NaN or infinite.
+//
+//go:noescape
+func allFiniteHalfF16AVX512(h *uint16, n int) bool

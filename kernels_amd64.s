@@ -11238,6 +11238,563 @@ clamp45:
 	VMAXPD  Y9, Y6, Y9
 	JMP     clamped46
 
+// func widenBF16AVX2(x *float32, h *uint16, n int, factor float32)
+// Requires: AVX, AVX2
+TEXT ·widenBF16AVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         h+8(FP), CX
+	MOVQ         n+16(FP), DX
+	SHLQ         $0x01, DX
+	XORQ         BX, BX
+	VBROADCASTSS factor+24(FP), Y0
+	CMPL         factor+24(FP), $0x3f800000
+	JE           plain1
+	SUBQ         $0x00000040, DX
+	JL           done4
+
+loop3:
+	VPMOVZXWD (CX)(BX*1), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VPMOVZXWD 16(CX)(BX*1), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VPMOVZXWD 32(CX)(BX*1), Y3
+	VPSLLD    $0x10, Y3, Y3
+	VPMOVZXWD 48(CX)(BX*1), Y4
+	VPSLLD    $0x10, Y4, Y4
+	VMULPS    Y0, Y1, Y1
+	VMOVUPS   Y1, (AX)(BX*2)
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 32(AX)(BX*2)
+	VMULPS    Y0, Y3, Y3
+	VMOVUPS   Y3, 64(AX)(BX*2)
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 96(AX)(BX*2)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000040, DX
+	JGE       loop3
+
+done4:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JL   done6
+
+loop5:
+	VPMOVZXWD (CX)(BX*1), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VMULPS    Y0, Y1, Y1
+	VMOVUPS   Y1, (AX)(BX*2)
+	ADDQ      $0x00000010, BX
+	SUBQ      $0x00000010, DX
+	JGE       loop5
+
+done6:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000002, DX
+	JL   done8
+
+loop7:
+	MOVWLZX (CX)(BX*1), SI
+	VMOVD   SI, X1
+	VPSLLD  $0x10, X1, X1
+	VMULSS  X0, X1, X1
+	VMOVSS  X1, (AX)(BX*2)
+	ADDQ    $0x00000002, BX
+	SUBQ    $0x00000002, DX
+	JGE     loop7
+
+done8:
+	ADDQ $0x00000002, DX
+	JMP  done2
+
+plain1:
+	SUBQ $0x00000040, DX
+	JL   done10
+
+loop9:
+	VPMOVZXWD (CX)(BX*1), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VPMOVZXWD 16(CX)(BX*1), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VPMOVZXWD 32(CX)(BX*1), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VPMOVZXWD 48(CX)(BX*1), Y3
+	VPSLLD    $0x10, Y3, Y3
+	VMOVUPS   Y0, (AX)(BX*2)
+	VMOVUPS   Y1, 32(AX)(BX*2)
+	VMOVUPS   Y2, 64(AX)(BX*2)
+	VMOVUPS   Y3, 96(AX)(BX*2)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000040, DX
+	JGE       loop9
+
+done10:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JL   done12
+
+loop11:
+	VPMOVZXWD (CX)(BX*1), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, (AX)(BX*2)
+	ADDQ      $0x00000010, BX
+	SUBQ      $0x00000010, DX
+	JGE       loop11
+
+done12:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000002, DX
+	JL   done14
+
+loop13:
+	MOVWLZX (CX)(BX*1), SI
+	VMOVD   SI, X0
+	VPSLLD  $0x10, X0, X0
+	VMOVSS  X0, (AX)(BX*2)
+	ADDQ    $0x00000002, BX
+	SUBQ    $0x00000002, DX
+	JGE     loop13
+
+done14:
+	ADDQ $0x00000002, DX
+
+done2:
+	VZEROUPPER
+	RET
+
+// func narrowBF16AVX2(h *uint16, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·narrowBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ         h+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	SHLQ         $0x01, DX
+	XORQ         BX, BX
+	MOVL         $0x7fc00000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00000001, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00007fff, SI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Y2
+	SUBQ         $0x00000040, DX
+	JL           done2
+
+loop1:
+	VMOVUPS   (CX)(BX*2), Y3
+	VMOVUPS   32(CX)(BX*2), Y4
+	VMOVUPS   64(CX)(BX*2), Y5
+	VMOVUPS   96(CX)(BX*2), Y6
+	VCMPPS    $0x03, Y3, Y3, Y7
+	VBLENDVPS Y7, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y7
+	VPAND     Y1, Y7, Y7
+	VPADDD    Y2, Y3, Y3
+	VPADDD    Y7, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VCMPPS    $0x03, Y4, Y4, Y7
+	VBLENDVPS Y7, Y0, Y4, Y4
+	VPSRLD    $0x10, Y4, Y7
+	VPAND     Y1, Y7, Y7
+	VPADDD    Y2, Y4, Y4
+	VPADDD    Y7, Y4, Y4
+	VPSRLD    $0x10, Y4, Y4
+	VCMPPS    $0x03, Y5, Y5, Y7
+	VBLENDVPS Y7, Y0, Y5, Y5
+	VPSRLD    $0x10, Y5, Y7
+	VPAND     Y1, Y7, Y7
+	VPADDD    Y2, Y5, Y5
+	VPADDD    Y7, Y5, Y5
+	VPSRLD    $0x10, Y5, Y5
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, Y0, Y6, Y6
+	VPSRLD    $0x10, Y6, Y7
+	VPAND     Y1, Y7, Y7
+	VPADDD    Y2, Y6, Y6
+	VPADDD    Y7, Y6, Y6
+	VPSRLD    $0x10, Y6, Y6
+	VPACKUSDW Y4, Y3, Y3
+	VPERMQ    $0xd8, Y3, Y3
+	VMOVDQU   Y3, (AX)(BX*1)
+	VPACKUSDW Y6, Y5, Y5
+	VPERMQ    $0xd8, Y5, Y5
+	VMOVDQU   Y5, 32(AX)(BX*1)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000040, DX
+	JGE       loop1
+
+done2:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JL   done4
+
+loop3:
+	VMOVUPS      (CX)(BX*2), Y3
+	VCMPPS       $0x03, Y3, Y3, Y4
+	VBLENDVPS    Y4, Y0, Y3, Y3
+	VPSRLD       $0x10, Y3, Y4
+	VPAND        Y1, Y4, Y4
+	VPADDD       Y2, Y3, Y3
+	VPADDD       Y4, Y3, Y3
+	VPSRLD       $0x10, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X4
+	VPACKUSDW    X4, X3, X3
+	VMOVDQU      X3, (AX)(BX*1)
+	ADDQ         $0x00000010, BX
+	SUBQ         $0x00000010, DX
+	JGE          loop3
+
+done4:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000002, DX
+	JL   done6
+
+loop5:
+	VMOVSS    (CX)(BX*2), X8
+	VCMPPS    $0x03, Y8, Y8, Y3
+	VBLENDVPS Y3, Y0, Y8, Y8
+	VPSRLD    $0x10, Y8, Y3
+	VPAND     Y1, Y3, Y3
+	VPADDD    Y2, Y8, Y8
+	VPADDD    Y3, Y8, Y8
+	VPSRLD    $0x10, Y8, Y8
+	VMOVD     X8, SI
+	MOVW      SI, (AX)(BX*1)
+	ADDQ      $0x00000002, BX
+	SUBQ      $0x00000002, DX
+	JGE       loop5
+
+done6:
+	ADDQ $0x00000002, DX
+	VZEROUPPER
+	RET
+
+// func allFiniteHalfBF16AVX2(h *uint16, n int) bool
+// Requires: AVX, AVX2
+TEXT ·allFiniteHalfBF16AVX2(SB), NOSPLIT, $0-17
+	MOVQ         h+0(FP), AX
+	MOVQ         n+8(FP), CX
+	SHLQ         $0x01, CX
+	XORQ         DX, DX
+	MOVL         $0x7fff7fff, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	SUBQ         $0x00000080, CX
+	JL           done2
+
+loop1:
+	VPAND   (AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y1, Y1
+	VPAND   32(AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y2, Y2
+	VPAND   64(AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y3, Y3
+	VPAND   96(AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y4, Y4
+	ADDQ    $0x00000080, DX
+	SUBQ    $0x00000080, CX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000020, CX
+	JL   done4
+
+loop3:
+	VPAND   (AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y1, Y1
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000020, CX
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000002, CX
+	JL   done6
+
+loop5:
+	MOVWLZX (AX)(DX*1), BX
+	VMOVD   BX, X6
+	VPAND   Y0, Y6, Y6
+	VPMAXSW Y6, Y1, Y1
+	ADDQ    $0x00000002, DX
+	SUBQ    $0x00000002, CX
+	JGE     loop5
+
+done6:
+	ADDQ         $0x00000002, CX
+	VPMAXSW      Y2, Y1, Y1
+	VPMAXSW      Y4, Y3, Y3
+	VPMAXSW      Y3, Y1, Y1
+	MOVL         $0x7f7f7f7f, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTW     Y0, Y1, Y1
+	VPTEST       Y1, Y1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func widenF16AVX2(x *float32, h *uint16, n int, factor float32)
+// Requires: AVX, F16C
+TEXT ·widenF16AVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         h+8(FP), CX
+	MOVQ         n+16(FP), DX
+	SHLQ         $0x01, DX
+	XORQ         BX, BX
+	VBROADCASTSS factor+24(FP), Y0
+	CMPL         factor+24(FP), $0x3f800000
+	JE           plain1
+	SUBQ         $0x00000040, DX
+	JL           done4
+
+loop3:
+	VCVTPH2PS (CX)(BX*1), Y1
+	VCVTPH2PS 16(CX)(BX*1), Y2
+	VCVTPH2PS 32(CX)(BX*1), Y3
+	VCVTPH2PS 48(CX)(BX*1), Y4
+	VMULPS    Y0, Y1, Y1
+	VMOVUPS   Y1, (AX)(BX*2)
+	VMULPS    Y0, Y2, Y2
+	VMOVUPS   Y2, 32(AX)(BX*2)
+	VMULPS    Y0, Y3, Y3
+	VMOVUPS   Y3, 64(AX)(BX*2)
+	VMULPS    Y0, Y4, Y4
+	VMOVUPS   Y4, 96(AX)(BX*2)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000040, DX
+	JGE       loop3
+
+done4:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JL   done6
+
+loop5:
+	VCVTPH2PS (CX)(BX*1), Y1
+	VMULPS    Y0, Y1, Y1
+	VMOVUPS   Y1, (AX)(BX*2)
+	ADDQ      $0x00000010, BX
+	SUBQ      $0x00000010, DX
+	JGE       loop5
+
+done6:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000002, DX
+	JL   done8
+
+loop7:
+	MOVWLZX   (CX)(BX*1), SI
+	VMOVD     SI, X1
+	VCVTPH2PS X1, X1
+	VMULSS    X0, X1, X1
+	VMOVSS    X1, (AX)(BX*2)
+	ADDQ      $0x00000002, BX
+	SUBQ      $0x00000002, DX
+	JGE       loop7
+
+done8:
+	ADDQ $0x00000002, DX
+	JMP  done2
+
+plain1:
+	SUBQ $0x00000040, DX
+	JL   done10
+
+loop9:
+	VCVTPH2PS (CX)(BX*1), Y0
+	VCVTPH2PS 16(CX)(BX*1), Y1
+	VCVTPH2PS 32(CX)(BX*1), Y2
+	VCVTPH2PS 48(CX)(BX*1), Y3
+	VMOVUPS   Y0, (AX)(BX*2)
+	VMOVUPS   Y1, 32(AX)(BX*2)
+	VMOVUPS   Y2, 64(AX)(BX*2)
+	VMOVUPS   Y3, 96(AX)(BX*2)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000040, DX
+	JGE       loop9
+
+done10:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JL   done12
+
+loop11:
+	VCVTPH2PS (CX)(BX*1), Y0
+	VMOVUPS   Y0, (AX)(BX*2)
+	ADDQ      $0x00000010, BX
+	SUBQ      $0x00000010, DX
+	JGE       loop11
+
+done12:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000002, DX
+	JL   done14
+
+loop13:
+	MOVWLZX   (CX)(BX*1), SI
+	VMOVD     SI, X0
+	VCVTPH2PS X0, X0
+	VMOVSS    X0, (AX)(BX*2)
+	ADDQ      $0x00000002, BX
+	SUBQ      $0x00000002, DX
+	JGE       loop13
+
+done14:
+	ADDQ $0x00000002, DX
+
+done2:
+	VZEROUPPER
+	RET
+
+// func narrowF16AVX2(h *uint16, x *float32, n int)
+// Requires: AVX, AVX2, F16C
+TEXT ·narrowF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ         h+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	SHLQ         $0x01, DX
+	XORQ         BX, BX
+	MOVL         $0x7fc00000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	SUBQ         $0x00000040, DX
+	JL           done2
+
+loop1:
+	VMOVUPS   (CX)(BX*2), Y1
+	VMOVUPS   32(CX)(BX*2), Y2
+	VMOVUPS   64(CX)(BX*2), Y3
+	VMOVUPS   96(CX)(BX*2), Y4
+	VCMPPS    $0x03, Y1, Y1, Y5
+	VBLENDVPS Y5, Y0, Y1, Y1
+	VCMPPS    $0x03, Y2, Y2, Y5
+	VBLENDVPS Y5, Y0, Y2, Y2
+	VCMPPS    $0x03, Y3, Y3, Y5
+	VBLENDVPS Y5, Y0, Y3, Y3
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y0, Y4, Y4
+	VCVTPS2PH $0x00, Y1, (AX)(BX*1)
+	VCVTPS2PH $0x00, Y2, 16(AX)(BX*1)
+	VCVTPS2PH $0x00, Y3, 32(AX)(BX*1)
+	VCVTPS2PH $0x00, Y4, 48(AX)(BX*1)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000040, DX
+	JGE       loop1
+
+done2:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JL   done4
+
+loop3:
+	VMOVUPS   (CX)(BX*2), Y1
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VCVTPS2PH $0x00, Y1, (AX)(BX*1)
+	ADDQ      $0x00000010, BX
+	SUBQ      $0x00000010, DX
+	JGE       loop3
+
+done4:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000002, DX
+	JL   done6
+
+loop5:
+	VMOVSS    (CX)(BX*2), X6
+	VCMPPS    $0x03, Y6, Y6, Y1
+	VBLENDVPS Y1, Y0, Y6, Y6
+	VCVTPS2PH $0x00, X6, X6
+	VMOVD     X6, SI
+	MOVW      SI, (AX)(BX*1)
+	ADDQ      $0x00000002, BX
+	SUBQ      $0x00000002, DX
+	JGE       loop5
+
+done6:
+	ADDQ $0x00000002, DX
+	VZEROUPPER
+	RET
+
+// func allFiniteHalfF16AVX2(h *uint16, n int) bool
+// Requires: AVX, AVX2
+TEXT ·allFiniteHalfF16AVX2(SB), NOSPLIT, $0-17
+	MOVQ         h+0(FP), AX
+	MOVQ         n+8(FP), CX
+	SHLQ         $0x01, CX
+	XORQ         DX, DX
+	MOVL         $0x7fff7fff, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	SUBQ         $0x00000080, CX
+	JL           done2
+
+loop1:
+	VPAND   (AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y1, Y1
+	VPAND   32(AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y2, Y2
+	VPAND   64(AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y3, Y3
+	VPAND   96(AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y4, Y4
+	ADDQ    $0x00000080, DX
+	SUBQ    $0x00000080, CX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000020, CX
+	JL   done4
+
+loop3:
+	VPAND   (AX)(DX*1), Y0, Y5
+	VPMAXSW Y5, Y1, Y1
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000020, CX
+	JGE     loop3
+
+done4:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000002, CX
+	JL   done6
+
+loop5:
+	MOVWLZX (AX)(DX*1), BX
+	VMOVD   BX, X6
+	VPAND   Y0, Y6, Y6
+	VPMAXSW Y6, Y1, Y1
+	ADDQ    $0x00000002, DX
+	SUBQ    $0x00000002, CX
+	JGE     loop5
+
+done6:
+	ADDQ         $0x00000002, CX
+	VPMAXSW      Y2, Y1, Y1
+	VPMAXSW      Y4, Y3, Y3
+	VPMAXSW      Y3, Y1, Y1
+	MOVL         $0x7bff7bff, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTW     Y0, Y1, Y1
+	VPTEST       Y1, Y1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
 // func rademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·rademacherF32AVX512(SB), NOSPLIT, $264-40
@@ -21961,6 +22518,530 @@ clamp39:
 	VMOVUPD Z8, Z22
 	VMAXPD  Z23, Z22, Z23
 	JMP     clamped40
+
+// func widenBF16AVX512(x *float32, h *uint16, n int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·widenBF16AVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         h+8(FP), CX
+	MOVQ         n+16(FP), DX
+	SHLQ         $0x01, DX
+	XORQ         BX, BX
+	VBROADCASTSS factor+24(FP), Z0
+	CMPL         factor+24(FP), $0x3f800000
+	JE           plain1
+	SUBQ         $0x00000080, DX
+	JL           done4
+
+loop3:
+	VPMOVZXWD (CX)(BX*1), Z1
+	VPSLLD    $0x10, Z1, Z1
+	VPMOVZXWD 32(CX)(BX*1), Z2
+	VPSLLD    $0x10, Z2, Z2
+	VPMOVZXWD 64(CX)(BX*1), Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPMOVZXWD 96(CX)(BX*1), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (AX)(BX*2)
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, 64(AX)(BX*2)
+	VMULPS    Z0, Z3, Z3
+	VMOVUPS   Z3, 128(AX)(BX*2)
+	VMULPS    Z0, Z4, Z4
+	VMOVUPS   Z4, 192(AX)(BX*2)
+	ADDQ      $0x00000080, BX
+	SUBQ      $0x00000080, DX
+	JGE       loop3
+
+done4:
+	ADDQ $0x00000080, DX
+	SUBQ $0x00000020, DX
+	JL   done6
+
+loop5:
+	VPMOVZXWD (CX)(BX*1), Z1
+	VPSLLD    $0x10, Z1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (AX)(BX*2)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000020, DX
+	JGE       loop5
+
+done6:
+	ADDQ        $0x00000020, DX
+	TESTQ       DX, DX
+	JZ          end7
+	SHRQ        $0x01, DX
+	XORL        SI, SI
+	BTSQ        DX, SI
+	DECQ        SI
+	KMOVD       SI, K1
+	VPMOVZXWD.Z (CX)(BX*1), K1, Z1
+	VPSLLD      $0x10, Z1, Z1
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, K1, (AX)(BX*2)
+
+end7:
+	JMP done2
+
+plain1:
+	SUBQ $0x00000080, DX
+	JL   done9
+
+loop8:
+	VPMOVZXWD (CX)(BX*1), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VPMOVZXWD 32(CX)(BX*1), Z1
+	VPSLLD    $0x10, Z1, Z1
+	VPMOVZXWD 64(CX)(BX*1), Z2
+	VPSLLD    $0x10, Z2, Z2
+	VPMOVZXWD 96(CX)(BX*1), Z3
+	VPSLLD    $0x10, Z3, Z3
+	VMOVUPS   Z0, (AX)(BX*2)
+	VMOVUPS   Z1, 64(AX)(BX*2)
+	VMOVUPS   Z2, 128(AX)(BX*2)
+	VMOVUPS   Z3, 192(AX)(BX*2)
+	ADDQ      $0x00000080, BX
+	SUBQ      $0x00000080, DX
+	JGE       loop8
+
+done9:
+	ADDQ $0x00000080, DX
+	SUBQ $0x00000020, DX
+	JL   done11
+
+loop10:
+	VPMOVZXWD (CX)(BX*1), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, (AX)(BX*2)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000020, DX
+	JGE       loop10
+
+done11:
+	ADDQ        $0x00000020, DX
+	TESTQ       DX, DX
+	JZ          end12
+	SHRQ        $0x01, DX
+	XORL        SI, SI
+	BTSQ        DX, SI
+	DECQ        SI
+	KMOVD       SI, K1
+	VPMOVZXWD.Z (CX)(BX*1), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
+	VMOVUPS     Z0, K1, (AX)(BX*2)
+
+end12:
+done2:
+	VZEROUPPER
+	RET
+
+// func narrowBF16AVX512(h *uint16, x *float32, n int)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·narrowBF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ         h+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	SHLQ         $0x01, DX
+	XORQ         BX, BX
+	MOVL         $0x7fc00000, SI
+	VPBROADCASTD SI, Z0
+	MOVL         $0x00000001, SI
+	VPBROADCASTD SI, Z1
+	MOVL         $0x00007fff, SI
+	VPBROADCASTD SI, Z2
+	SUBQ         $0x00000080, DX
+	JL           done2
+
+loop1:
+	VMOVUPS   (CX)(BX*2), Z3
+	VMOVUPS   64(CX)(BX*2), Z4
+	VMOVUPS   128(CX)(BX*2), Z5
+	VMOVUPS   192(CX)(BX*2), Z6
+	VCMPPS    $0x03, Z3, Z3, K1
+	VMOVDQA32 Z0, K1, Z3
+	VPSRLD    $0x10, Z3, Z7
+	VPANDD    Z1, Z7, Z7
+	VPADDD    Z2, Z3, Z3
+	VPADDD    Z7, Z3, Z3
+	VPSRLD    $0x10, Z3, Z3
+	VCMPPS    $0x03, Z4, Z4, K1
+	VMOVDQA32 Z0, K1, Z4
+	VPSRLD    $0x10, Z4, Z7
+	VPANDD    Z1, Z7, Z7
+	VPADDD    Z2, Z4, Z4
+	VPADDD    Z7, Z4, Z4
+	VPSRLD    $0x10, Z4, Z4
+	VCMPPS    $0x03, Z5, Z5, K1
+	VMOVDQA32 Z0, K1, Z5
+	VPSRLD    $0x10, Z5, Z7
+	VPANDD    Z1, Z7, Z7
+	VPADDD    Z2, Z5, Z5
+	VPADDD    Z7, Z5, Z5
+	VPSRLD    $0x10, Z5, Z5
+	VCMPPS    $0x03, Z6, Z6, K1
+	VMOVDQA32 Z0, K1, Z6
+	VPSRLD    $0x10, Z6, Z7
+	VPANDD    Z1, Z7, Z7
+	VPADDD    Z2, Z6, Z6
+	VPADDD    Z7, Z6, Z6
+	VPSRLD    $0x10, Z6, Z6
+	VPMOVDW   Z3, (AX)(BX*1)
+	VPMOVDW   Z4, 32(AX)(BX*1)
+	VPMOVDW   Z5, 64(AX)(BX*1)
+	VPMOVDW   Z6, 96(AX)(BX*1)
+	ADDQ      $0x00000080, BX
+	SUBQ      $0x00000080, DX
+	JGE       loop1
+
+done2:
+	ADDQ $0x00000080, DX
+	SUBQ $0x00000020, DX
+	JL   done4
+
+loop3:
+	VMOVUPS   (CX)(BX*2), Z3
+	VCMPPS    $0x03, Z3, Z3, K1
+	VMOVDQA32 Z0, K1, Z3
+	VPSRLD    $0x10, Z3, Z4
+	VPANDD    Z1, Z4, Z4
+	VPADDD    Z2, Z3, Z3
+	VPADDD    Z4, Z3, Z3
+	VPSRLD    $0x10, Z3, Z3
+	VPMOVDW   Z3, (AX)(BX*1)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000020, DX
+	JGE       loop3
+
+done4:
+	ADDQ      $0x00000020, DX
+	TESTQ     DX, DX
+	JZ        end5
+	SHRQ      $0x01, DX
+	XORL      SI, SI
+	BTSQ      DX, SI
+	DECQ      SI
+	KMOVD     SI, K1
+	VMOVUPS.Z (CX)(BX*2), K1, Z3
+	VCMPPS    $0x03, Z3, Z3, K2
+	VMOVDQA32 Z0, K2, Z3
+	VPSRLD    $0x10, Z3, Z0
+	VPANDD    Z1, Z0, Z0
+	VPADDD    Z2, Z3, Z3
+	VPADDD    Z0, Z3, Z3
+	VPSRLD    $0x10, Z3, Z3
+	VPMOVDW   Z3, K1, (AX)(BX*1)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func allFiniteHalfBF16AVX512(h *uint16, n int) bool
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·allFiniteHalfBF16AVX512(SB), NOSPLIT, $0-17
+	MOVQ         h+0(FP), AX
+	MOVQ         n+8(FP), CX
+	SHLQ         $0x01, CX
+	XORQ         DX, DX
+	MOVL         $0x7fff7fff, BX
+	VPBROADCASTD BX, Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	SUBQ         $0x00000100, CX
+	JL           done2
+
+loop1:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z1, Z1
+	VPANDD  64(AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z2, Z2
+	VPANDD  128(AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z3, Z3
+	VPANDD  192(AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z4, Z4
+	ADDQ    $0x00000100, DX
+	SUBQ    $0x00000100, CX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000100, CX
+	SUBQ $0x00000040, CX
+	JL   done4
+
+loop3:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z1, Z1
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000040, CX
+	JGE     loop3
+
+done4:
+	ADDQ        $0x00000040, CX
+	TESTQ       CX, CX
+	JZ          end5
+	SHRQ        $0x01, CX
+	XORL        BX, BX
+	BTSQ        CX, BX
+	DECQ        BX
+	KMOVD       BX, K1
+	VMOVDQU16.Z (AX)(DX*1), K1, Z5
+	VPANDD      Z0, Z5, Z5
+	VPMAXSW     Z5, Z1, Z1
+
+end5:
+	VPMAXSW      Z2, Z1, Z1
+	VPMAXSW      Z4, Z3, Z3
+	VPMAXSW      Z3, Z1, Z1
+	MOVL         $0x7f7f7f7f, AX
+	VPBROADCASTD AX, Z0
+	VPCMPGTW     Z0, Z1, K1
+	KORTESTD     K1, K1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func widenF16AVX512(x *float32, h *uint16, n int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·widenF16AVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         h+8(FP), CX
+	MOVQ         n+16(FP), DX
+	SHLQ         $0x01, DX
+	XORQ         BX, BX
+	VBROADCASTSS factor+24(FP), Z0
+	CMPL         factor+24(FP), $0x3f800000
+	JE           plain1
+	SUBQ         $0x00000080, DX
+	JL           done4
+
+loop3:
+	VCVTPH2PS (CX)(BX*1), Z1
+	VCVTPH2PS 32(CX)(BX*1), Z2
+	VCVTPH2PS 64(CX)(BX*1), Z3
+	VCVTPH2PS 96(CX)(BX*1), Z4
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (AX)(BX*2)
+	VMULPS    Z0, Z2, Z2
+	VMOVUPS   Z2, 64(AX)(BX*2)
+	VMULPS    Z0, Z3, Z3
+	VMOVUPS   Z3, 128(AX)(BX*2)
+	VMULPS    Z0, Z4, Z4
+	VMOVUPS   Z4, 192(AX)(BX*2)
+	ADDQ      $0x00000080, BX
+	SUBQ      $0x00000080, DX
+	JGE       loop3
+
+done4:
+	ADDQ $0x00000080, DX
+	SUBQ $0x00000020, DX
+	JL   done6
+
+loop5:
+	VCVTPH2PS (CX)(BX*1), Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (AX)(BX*2)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000020, DX
+	JGE       loop5
+
+done6:
+	ADDQ        $0x00000020, DX
+	TESTQ       DX, DX
+	JZ          end7
+	SHRQ        $0x01, DX
+	XORL        SI, SI
+	BTSQ        DX, SI
+	DECQ        SI
+	KMOVD       SI, K1
+	VCVTPH2PS.Z (CX)(BX*1), K1, Z1
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, K1, (AX)(BX*2)
+
+end7:
+	JMP done2
+
+plain1:
+	SUBQ $0x00000080, DX
+	JL   done9
+
+loop8:
+	VCVTPH2PS (CX)(BX*1), Z0
+	VCVTPH2PS 32(CX)(BX*1), Z1
+	VCVTPH2PS 64(CX)(BX*1), Z2
+	VCVTPH2PS 96(CX)(BX*1), Z3
+	VMOVUPS   Z0, (AX)(BX*2)
+	VMOVUPS   Z1, 64(AX)(BX*2)
+	VMOVUPS   Z2, 128(AX)(BX*2)
+	VMOVUPS   Z3, 192(AX)(BX*2)
+	ADDQ      $0x00000080, BX
+	SUBQ      $0x00000080, DX
+	JGE       loop8
+
+done9:
+	ADDQ $0x00000080, DX
+	SUBQ $0x00000020, DX
+	JL   done11
+
+loop10:
+	VCVTPH2PS (CX)(BX*1), Z0
+	VMOVUPS   Z0, (AX)(BX*2)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000020, DX
+	JGE       loop10
+
+done11:
+	ADDQ        $0x00000020, DX
+	TESTQ       DX, DX
+	JZ          end12
+	SHRQ        $0x01, DX
+	XORL        SI, SI
+	BTSQ        DX, SI
+	DECQ        SI
+	KMOVD       SI, K1
+	VCVTPH2PS.Z (CX)(BX*1), K1, Z0
+	VMOVUPS     Z0, K1, (AX)(BX*2)
+
+end12:
+done2:
+	VZEROUPPER
+	RET
+
+// func narrowF16AVX512(h *uint16, x *float32, n int)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·narrowF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ         h+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	SHLQ         $0x01, DX
+	XORQ         BX, BX
+	MOVL         $0x7fc00000, SI
+	VPBROADCASTD SI, Z0
+	SUBQ         $0x00000080, DX
+	JL           done2
+
+loop1:
+	VMOVUPS   (CX)(BX*2), Z1
+	VMOVUPS   64(CX)(BX*2), Z2
+	VMOVUPS   128(CX)(BX*2), Z3
+	VMOVUPS   192(CX)(BX*2), Z4
+	VCMPPS    $0x03, Z1, Z1, K1
+	VMOVDQA32 Z0, K1, Z1
+	VCMPPS    $0x03, Z2, Z2, K1
+	VMOVDQA32 Z0, K1, Z2
+	VCMPPS    $0x03, Z3, Z3, K1
+	VMOVDQA32 Z0, K1, Z3
+	VCMPPS    $0x03, Z4, Z4, K1
+	VMOVDQA32 Z0, K1, Z4
+	VCVTPS2PH $0x00, Z1, (AX)(BX*1)
+	VCVTPS2PH $0x00, Z2, 32(AX)(BX*1)
+	VCVTPS2PH $0x00, Z3, 64(AX)(BX*1)
+	VCVTPS2PH $0x00, Z4, 96(AX)(BX*1)
+	ADDQ      $0x00000080, BX
+	SUBQ      $0x00000080, DX
+	JGE       loop1
+
+done2:
+	ADDQ $0x00000080, DX
+	SUBQ $0x00000020, DX
+	JL   done4
+
+loop3:
+	VMOVUPS   (CX)(BX*2), Z1
+	VCMPPS    $0x03, Z1, Z1, K1
+	VMOVDQA32 Z0, K1, Z1
+	VCVTPS2PH $0x00, Z1, (AX)(BX*1)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000020, DX
+	JGE       loop3
+
+done4:
+	ADDQ      $0x00000020, DX
+	TESTQ     DX, DX
+	JZ        end5
+	SHRQ      $0x01, DX
+	XORL      SI, SI
+	BTSQ      DX, SI
+	DECQ      SI
+	KMOVD     SI, K1
+	VMOVUPS.Z (CX)(BX*2), K1, Z1
+	VCMPPS    $0x03, Z1, Z1, K2
+	VMOVDQA32 Z0, K2, Z1
+	VCVTPS2PH $0x00, Z1, K1, (AX)(BX*1)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func allFiniteHalfF16AVX512(h *uint16, n int) bool
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·allFiniteHalfF16AVX512(SB), NOSPLIT, $0-17
+	MOVQ         h+0(FP), AX
+	MOVQ         n+8(FP), CX
+	SHLQ         $0x01, CX
+	XORQ         DX, DX
+	MOVL         $0x7fff7fff, BX
+	VPBROADCASTD BX, Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	SUBQ         $0x00000100, CX
+	JL           done2
+
+loop1:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z1, Z1
+	VPANDD  64(AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z2, Z2
+	VPANDD  128(AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z3, Z3
+	VPANDD  192(AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z4, Z4
+	ADDQ    $0x00000100, DX
+	SUBQ    $0x00000100, CX
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000100, CX
+	SUBQ $0x00000040, CX
+	JL   done4
+
+loop3:
+	VPANDD  (AX)(DX*1), Z0, Z5
+	VPMAXSW Z5, Z1, Z1
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000040, CX
+	JGE     loop3
+
+done4:
+	ADDQ        $0x00000040, CX
+	TESTQ       CX, CX
+	JZ          end5
+	SHRQ        $0x01, CX
+	XORL        BX, BX
+	BTSQ        CX, BX
+	DECQ        BX
+	KMOVD       BX, K1
+	VMOVDQU16.Z (AX)(DX*1), K1, Z5
+	VPANDD      Z0, Z5, Z5
+	VPMAXSW     Z5, Z1, Z1
+
+end5:
+	VPMAXSW      Z2, Z1, Z1
+	VPMAXSW      Z4, Z3, Z3
+	VPMAXSW      Z3, Z1, Z1
+	MOVL         $0x7bff7bff, AX
+	VPBROADCASTD AX, Z0
+	VPCMPGTW     Z0, Z1, K1
+	KORTESTD     K1, K1
+	SETEQ        AL
+	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
 
 DATA powConstants<>+0(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+8(SB)/8, $0x3ff0000000000000

@@ -153,3 +153,33 @@ func updateBlocksF64NEON(theta *float64, m *float64, v *float64, grad *float64, 
 //
 //go:noescape
 func updateRowsF64NEON(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
+
+// widenBF16NEON sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
+//
+//go:noescape
+func widenBF16NEON(x *float32, h *uint16, n int, factor float32)
+
+// narrowBF16NEON sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
+//
+//go:noescape
+func narrowBF16NEON(h *uint16, x *float32, n int)
+
+// allFiniteHalfBF16NEON reports whether no h[i], i < n, is NaN or infinite.
+//
+//go:noescape
+func allFiniteHalfBF16NEON(h *uint16, n int) bool
+
+// widenF16NEON sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
+//
+//go:noescape
+func widenF16NEON(x *float32, h *uint16, n int, factor float32)
+
+// narrowF16NEON sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
+//
+//go:noescape
+func narrowF16NEON(h *uint16, x *float32, n int)
+
+// allFiniteHalfF16NEON reports whether no h[i], i < n, is NaN or infinite.
+//
+//go:noescape
+func allFiniteHalfF16NEON(h *uint16, n int) bool

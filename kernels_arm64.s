@@ -7002,6 +7002,552 @@ clamp39:
 	WORD $0x4e6bf5ef // fmax v15.2d, v15.2d, v11.2d
 	B clamped40
 
+// func widenBF16NEON(x *float32, h *uint16, n int, factor float32)
+// widenBF16NEON sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
+TEXT ·widenBF16NEON(SB), NOSPLIT, $0-28
+	MOVD x+0(FP), R0
+	MOVD h+8(FP), R1
+	MOVD n+16(FP), R2
+	LSL $2, R2
+	FMOVS factor+24(FP), F1
+	VDUP V1.S[0], V1.S4
+	VEOR V0.B16, V0.B16, V0.B16
+	MOVD $0x3f800000, R4
+	MOVWU factor+24(FP), R3
+	CMPW R4, R3
+	BEQ plain1
+	SUBS $64, R2
+	BLT done4
+loop3:
+	FMOVD.P 8(R1), F2
+	FMOVD.P 8(R1), F3
+	FMOVD.P 8(R1), F4
+	FMOVD.P 8(R1), F5
+	VZIP1 V2.H8, V0.H8, V2.H8
+	VZIP1 V3.H8, V0.H8, V3.H8
+	VZIP1 V4.H8, V0.H8, V4.H8
+	VZIP1 V5.H8, V0.H8, V5.H8
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	FSTPQ (F2, F3), 0(R0)
+	FSTPQ (F4, F5), 32(R0)
+	ADD $64, R0
+	SUBS $64, R2
+	BGE loop3
+done4:
+	ADD $64, R2
+	SUBS $16, R2
+	BLT done6
+loop5:
+	FMOVD.P 8(R1), F2
+	VZIP1 V2.H8, V0.H8, V2.H8
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	SUBS $16, R2
+	BGE loop5
+done6:
+	ADD $16, R2
+	TBZ $3, R2, skip7
+	FMOVS.P 4(R1), F2
+	VZIP1 V2.H8, V0.H8, V2.H8
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	FMOVD F2, 0(R0)
+	ADD $8, R0
+skip7:
+	TBZ $2, R2, skip8
+	VLD1.P 2(R1), V2.H[0]
+	VZIP1 V2.H8, V0.H8, V2.H8
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	FMOVS F2, 0(R0)
+	ADD $4, R0
+skip8:
+	B done2
+plain1:
+	SUBS $64, R2
+	BLT done10
+loop9:
+	FMOVD.P 8(R1), F2
+	FMOVD.P 8(R1), F3
+	FMOVD.P 8(R1), F4
+	FMOVD.P 8(R1), F5
+	VZIP1 V2.H8, V0.H8, V2.H8
+	VZIP1 V3.H8, V0.H8, V3.H8
+	VZIP1 V4.H8, V0.H8, V4.H8
+	VZIP1 V5.H8, V0.H8, V5.H8
+	FSTPQ (F2, F3), 0(R0)
+	FSTPQ (F4, F5), 32(R0)
+	ADD $64, R0
+	SUBS $64, R2
+	BGE loop9
+done10:
+	ADD $64, R2
+	SUBS $16, R2
+	BLT done12
+loop11:
+	FMOVD.P 8(R1), F2
+	VZIP1 V2.H8, V0.H8, V2.H8
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	SUBS $16, R2
+	BGE loop11
+done12:
+	ADD $16, R2
+	TBZ $3, R2, skip13
+	FMOVS.P 4(R1), F2
+	VZIP1 V2.H8, V0.H8, V2.H8
+	FMOVD F2, 0(R0)
+	ADD $8, R0
+skip13:
+	TBZ $2, R2, skip14
+	VLD1.P 2(R1), V2.H[0]
+	VZIP1 V2.H8, V0.H8, V2.H8
+	FMOVS F2, 0(R0)
+	ADD $4, R0
+skip14:
+done2:
+	RET
+
+// func narrowBF16NEON(h *uint16, x *float32, n int)
+// narrowBF16NEON sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
+TEXT ·narrowBF16NEON(SB), NOSPLIT, $0-24
+	MOVD h+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	LSL $2, R2
+	MOVD $0x7fffffff, R3
+	VDUP R3, V0.S4
+	MOVD $0x7f800000, R3
+	VDUP R3, V1.S4
+	MOVD $0x7fc00000, R3
+	VDUP R3, V2.S4
+	MOVD $0x1, R3
+	VDUP R3, V3.S4
+	MOVD $0x7fff, R3
+	VDUP R3, V4.S4
+	SUBS $64, R2
+	BLT done2
+loop1:
+	FLDPQ.P 64(R1), (F5, F6)
+	FLDPQ -32(R1), (F7, F8)
+	VAND V0.B16, V5.B16, V9.B16
+	VAND V0.B16, V6.B16, V10.B16
+	VAND V0.B16, V7.B16, V11.B16
+	VAND V0.B16, V8.B16, V12.B16
+	WORD $0x6ea13529 // cmhi v9.4s, v9.4s, v1.4s
+	WORD $0x6ea1354a // cmhi v10.4s, v10.4s, v1.4s
+	WORD $0x6ea1356b // cmhi v11.4s, v11.4s, v1.4s
+	WORD $0x6ea1358c // cmhi v12.4s, v12.4s, v1.4s
+	VBSL V5.B16, V2.B16, V9.B16
+	VBSL V6.B16, V2.B16, V10.B16
+	VBSL V7.B16, V2.B16, V11.B16
+	VBSL V8.B16, V2.B16, V12.B16
+	VUSHR $16, V9.S4, V13.S4
+	VUSHR $16, V10.S4, V14.S4
+	VUSHR $16, V11.S4, V15.S4
+	VUSHR $16, V12.S4, V16.S4
+	VAND V3.B16, V13.B16, V13.B16
+	VAND V3.B16, V14.B16, V14.B16
+	VAND V3.B16, V15.B16, V15.B16
+	VAND V3.B16, V16.B16, V16.B16
+	VADD V4.S4, V9.S4, V9.S4
+	VADD V4.S4, V10.S4, V10.S4
+	VADD V4.S4, V11.S4, V11.S4
+	VADD V4.S4, V12.S4, V12.S4
+	VADD V13.S4, V9.S4, V5.S4
+	VADD V14.S4, V10.S4, V6.S4
+	VADD V15.S4, V11.S4, V7.S4
+	VADD V16.S4, V12.S4, V8.S4
+	VUZP2 V5.H8, V5.H8, V5.H8
+	VUZP2 V6.H8, V6.H8, V6.H8
+	VUZP2 V7.H8, V7.H8, V7.H8
+	VUZP2 V8.H8, V8.H8, V8.H8
+	FMOVD.P F5, 8(R0)
+	FMOVD.P F6, 8(R0)
+	FMOVD.P F7, 8(R0)
+	FMOVD.P F8, 8(R0)
+	SUBS $64, R2
+	BGE loop1
+done2:
+	ADD $64, R2
+	SUBS $16, R2
+	BLT done4
+loop3:
+	FMOVQ.P 16(R1), F5
+	VAND V0.B16, V5.B16, V6.B16
+	WORD $0x6ea134c6 // cmhi v6.4s, v6.4s, v1.4s
+	VBSL V5.B16, V2.B16, V6.B16
+	VUSHR $16, V6.S4, V7.S4
+	VAND V3.B16, V7.B16, V7.B16
+	VADD V4.S4, V6.S4, V6.S4
+	VADD V7.S4, V6.S4, V5.S4
+	VUZP2 V5.H8, V5.H8, V5.H8
+	FMOVD.P F5, 8(R0)
+	SUBS $16, R2
+	BGE loop3
+done4:
+	ADD $16, R2
+	TBZ $3, R2, skip5
+	FMOVD.P 8(R1), F5
+	VAND V0.B16, V5.B16, V6.B16
+	WORD $0x6ea134c6 // cmhi v6.4s, v6.4s, v1.4s
+	VBSL V5.B16, V2.B16, V6.B16
+	VUSHR $16, V6.S4, V7.S4
+	VAND V3.B16, V7.B16, V7.B16
+	VADD V4.S4, V6.S4, V6.S4
+	VADD V7.S4, V6.S4, V5.S4
+	VUZP2 V5.H8, V5.H8, V5.H8
+	FMOVS.P F5, 4(R0)
+skip5:
+	TBZ $2, R2, skip6
+	FMOVS.P 4(R1), F5
+	VAND V0.B16, V5.B16, V6.B16
+	WORD $0x6ea134c6 // cmhi v6.4s, v6.4s, v1.4s
+	VBSL V5.B16, V2.B16, V6.B16
+	VUSHR $16, V6.S4, V7.S4
+	VAND V3.B16, V7.B16, V7.B16
+	VADD V4.S4, V6.S4, V6.S4
+	VADD V7.S4, V6.S4, V5.S4
+	VUZP2 V5.H8, V5.H8, V5.H8
+	VST1.P V5.H[0], 2(R0)
+skip6:
+	RET
+
+// func allFiniteHalfBF16NEON(h *uint16, n int) bool
+// allFiniteHalfBF16NEON reports whether no h[i], i < n, is NaN or infinite.
+TEXT ·allFiniteHalfBF16NEON(SB), NOSPLIT, $0-17
+	MOVD h+0(FP), R0
+	MOVD n+8(FP), R1
+	LSL $1, R1
+	MOVD $0x7fff, R2
+	VDUP R2, V0.H8
+	MOVD $0x7f7f, R2
+	VDUP R2, V1.H8
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	SUBS $64, R1
+	BLT done2
+loop1:
+	FLDPQ.P 64(R0), (F6, F7)
+	FLDPQ -32(R0), (F8, F9)
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+	VAND V0.B16, V7.B16, V7.B16
+	WORD $0x6e6134e7 // cmhi v7.8h, v7.8h, v1.8h
+	VORR V7.B16, V3.B16, V3.B16
+	VAND V0.B16, V8.B16, V8.B16
+	WORD $0x6e613508 // cmhi v8.8h, v8.8h, v1.8h
+	VORR V8.B16, V4.B16, V4.B16
+	VAND V0.B16, V9.B16, V9.B16
+	WORD $0x6e613529 // cmhi v9.8h, v9.8h, v1.8h
+	VORR V9.B16, V5.B16, V5.B16
+	SUBS $64, R1
+	BGE loop1
+done2:
+	ADD $64, R1
+	SUBS $16, R1
+	BLT done4
+loop3:
+	FMOVQ.P 16(R0), F6
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+	SUBS $16, R1
+	BGE loop3
+done4:
+	ADD $16, R1
+	TBZ $3, R1, skip5
+	FMOVD.P 8(R0), F6
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+skip5:
+	TBZ $2, R1, skip6
+	FMOVS.P 4(R0), F6
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+skip6:
+	TBZ $1, R1, skip7
+	VEOR V6.B16, V6.B16, V6.B16
+	VLD1 (R0), V6.H[0]
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+skip7:
+	VORR V3.B16, V2.B16, V2.B16
+	VORR V4.B16, V2.B16, V2.B16
+	VORR V5.B16, V2.B16, V2.B16
+	VMOV V2.D[0], R2
+	VMOV V2.D[1], R3
+	ORR R3, R2
+	CMP $0, R2
+	CSET EQ, R2
+	MOVB R2, ret+16(FP)
+	RET
+
+// func widenF16NEON(x *float32, h *uint16, n int, factor float32)
+// widenF16NEON sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
+TEXT ·widenF16NEON(SB), NOSPLIT, $0-28
+	MOVD x+0(FP), R0
+	MOVD h+8(FP), R1
+	MOVD n+16(FP), R2
+	LSL $2, R2
+	FMOVS factor+24(FP), F1
+	VDUP V1.S[0], V1.S4
+	VEOR V0.B16, V0.B16, V0.B16
+	MOVD $0x3f800000, R4
+	MOVWU factor+24(FP), R3
+	CMPW R4, R3
+	BEQ plain1
+	SUBS $64, R2
+	BLT done4
+loop3:
+	FMOVD.P 8(R1), F2
+	FMOVD.P 8(R1), F3
+	FMOVD.P 8(R1), F4
+	FMOVD.P 8(R1), F5
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	FSTPQ (F2, F3), 0(R0)
+	FSTPQ (F4, F5), 32(R0)
+	ADD $64, R0
+	SUBS $64, R2
+	BGE loop3
+done4:
+	ADD $64, R2
+	SUBS $16, R2
+	BLT done6
+loop5:
+	FMOVD.P 8(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	SUBS $16, R2
+	BGE loop5
+done6:
+	ADD $16, R2
+	TBZ $3, R2, skip7
+	FMOVS.P 4(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	FMOVD F2, 0(R0)
+	ADD $8, R0
+skip7:
+	TBZ $2, R2, skip8
+	VLD1.P 2(R1), V2.H[0]
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	FMOVS F2, 0(R0)
+	ADD $4, R0
+skip8:
+	B done2
+plain1:
+	SUBS $64, R2
+	BLT done10
+loop9:
+	FMOVD.P 8(R1), F2
+	FMOVD.P 8(R1), F3
+	FMOVD.P 8(R1), F4
+	FMOVD.P 8(R1), F5
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	FSTPQ (F2, F3), 0(R0)
+	FSTPQ (F4, F5), 32(R0)
+	ADD $64, R0
+	SUBS $64, R2
+	BGE loop9
+done10:
+	ADD $64, R2
+	SUBS $16, R2
+	BLT done12
+loop11:
+	FMOVD.P 8(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	SUBS $16, R2
+	BGE loop11
+done12:
+	ADD $16, R2
+	TBZ $3, R2, skip13
+	FMOVS.P 4(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	FMOVD F2, 0(R0)
+	ADD $8, R0
+skip13:
+	TBZ $2, R2, skip14
+	VLD1.P 2(R1), V2.H[0]
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	FMOVS F2, 0(R0)
+	ADD $4, R0
+skip14:
+done2:
+	RET
+
+// func narrowF16NEON(h *uint16, x *float32, n int)
+// narrowF16NEON sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
+TEXT ·narrowF16NEON(SB), NOSPLIT, $0-24
+	MOVD h+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	LSL $2, R2
+	MOVD $0x7fffffff, R3
+	VDUP R3, V0.S4
+	MOVD $0x7f800000, R3
+	VDUP R3, V1.S4
+	MOVD $0x7fc00000, R3
+	VDUP R3, V2.S4
+	SUBS $64, R2
+	BLT done2
+loop1:
+	FLDPQ.P 64(R1), (F3, F4)
+	FLDPQ -32(R1), (F5, F6)
+	VAND V0.B16, V3.B16, V7.B16
+	VAND V0.B16, V4.B16, V8.B16
+	VAND V0.B16, V5.B16, V9.B16
+	VAND V0.B16, V6.B16, V10.B16
+	WORD $0x6ea134e7 // cmhi v7.4s, v7.4s, v1.4s
+	WORD $0x6ea13508 // cmhi v8.4s, v8.4s, v1.4s
+	WORD $0x6ea13529 // cmhi v9.4s, v9.4s, v1.4s
+	WORD $0x6ea1354a // cmhi v10.4s, v10.4s, v1.4s
+	VBSL V3.B16, V2.B16, V7.B16
+	VBSL V4.B16, V2.B16, V8.B16
+	VBSL V5.B16, V2.B16, V9.B16
+	VBSL V6.B16, V2.B16, V10.B16
+	WORD $0x0e2168e3 // fcvtn v3.4h, v7.4s
+	WORD $0x0e216904 // fcvtn v4.4h, v8.4s
+	WORD $0x0e216925 // fcvtn v5.4h, v9.4s
+	WORD $0x0e216946 // fcvtn v6.4h, v10.4s
+	FMOVD.P F3, 8(R0)
+	FMOVD.P F4, 8(R0)
+	FMOVD.P F5, 8(R0)
+	FMOVD.P F6, 8(R0)
+	SUBS $64, R2
+	BGE loop1
+done2:
+	ADD $64, R2
+	SUBS $16, R2
+	BLT done4
+loop3:
+	FMOVQ.P 16(R1), F3
+	VAND V0.B16, V3.B16, V4.B16
+	WORD $0x6ea13484 // cmhi v4.4s, v4.4s, v1.4s
+	VBSL V3.B16, V2.B16, V4.B16
+	WORD $0x0e216883 // fcvtn v3.4h, v4.4s
+	FMOVD.P F3, 8(R0)
+	SUBS $16, R2
+	BGE loop3
+done4:
+	ADD $16, R2
+	TBZ $3, R2, skip5
+	FMOVD.P 8(R1), F3
+	VAND V0.B16, V3.B16, V4.B16
+	WORD $0x6ea13484 // cmhi v4.4s, v4.4s, v1.4s
+	VBSL V3.B16, V2.B16, V4.B16
+	WORD $0x0e216883 // fcvtn v3.4h, v4.4s
+	FMOVS.P F3, 4(R0)
+skip5:
+	TBZ $2, R2, skip6
+	FMOVS.P 4(R1), F3
+	VAND V0.B16, V3.B16, V4.B16
+	WORD $0x6ea13484 // cmhi v4.4s, v4.4s, v1.4s
+	VBSL V3.B16, V2.B16, V4.B16
+	WORD $0x0e216883 // fcvtn v3.4h, v4.4s
+	VST1.P V3.H[0], 2(R0)
+skip6:
+	RET
+
+// func allFiniteHalfF16NEON(h *uint16, n int) bool
+// allFiniteHalfF16NEON reports whether no h[i], i < n, is NaN or infinite.
+TEXT ·allFiniteHalfF16NEON(SB), NOSPLIT, $0-17
+	MOVD h+0(FP), R0
+	MOVD n+8(FP), R1
+	LSL $1, R1
+	MOVD $0x7fff, R2
+	VDUP R2, V0.H8
+	MOVD $0x7bff, R2
+	VDUP R2, V1.H8
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	SUBS $64, R1
+	BLT done2
+loop1:
+	FLDPQ.P 64(R0), (F6, F7)
+	FLDPQ -32(R0), (F8, F9)
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+	VAND V0.B16, V7.B16, V7.B16
+	WORD $0x6e6134e7 // cmhi v7.8h, v7.8h, v1.8h
+	VORR V7.B16, V3.B16, V3.B16
+	VAND V0.B16, V8.B16, V8.B16
+	WORD $0x6e613508 // cmhi v8.8h, v8.8h, v1.8h
+	VORR V8.B16, V4.B16, V4.B16
+	VAND V0.B16, V9.B16, V9.B16
+	WORD $0x6e613529 // cmhi v9.8h, v9.8h, v1.8h
+	VORR V9.B16, V5.B16, V5.B16
+	SUBS $64, R1
+	BGE loop1
+done2:
+	ADD $64, R1
+	SUBS $16, R1
+	BLT done4
+loop3:
+	FMOVQ.P 16(R0), F6
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+	SUBS $16, R1
+	BGE loop3
+done4:
+	ADD $16, R1
+	TBZ $3, R1, skip5
+	FMOVD.P 8(R0), F6
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+skip5:
+	TBZ $2, R1, skip6
+	FMOVS.P 4(R0), F6
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+skip6:
+	TBZ $1, R1, skip7
+	VEOR V6.B16, V6.B16, V6.B16
+	VLD1 (R0), V6.H[0]
+	VAND V0.B16, V6.B16, V6.B16
+	WORD $0x6e6134c6 // cmhi v6.8h, v6.8h, v1.8h
+	VORR V6.B16, V2.B16, V2.B16
+skip7:
+	VORR V3.B16, V2.B16, V2.B16
+	VORR V4.B16, V2.B16, V2.B16
+	VORR V5.B16, V2.B16, V2.B16
+	VMOV V2.D[0], R2
+	VMOV V2.D[1], R3
+	ORR R3, R2
+	CMP $0, R2
+	CSET EQ, R2
+	MOVB R2, ret+16(FP)
+	RET
+
 DATA signMasks32<>+0(SB)/8, $0x0000000200000001
 DATA signMasks32<>+8(SB)/8, $0x0000000800000004
 DATA signMasks32<>+16(SB)/8, $0x0000002000000010

@@ -15,21 +15,21 @@ const underRace = true
 // does. With the detector on, the functions that call kernels report it themselves,
 // each for all of its arguments.
 
-func noteRead[T Float](x []T) {
+func noteRead[T any](x []T) {
 	if len(x) > 0 {
-		runtime.RaceReadRange(unescaped(x), len(x)*int(unsafe.Sizeof(T(0))))
+		runtime.RaceReadRange(unescaped(x), len(x)*int(unsafe.Sizeof(x[0])))
 	}
 }
 
-func noteWrite[T Float](x []T) {
+func noteWrite[T any](x []T) {
 	if len(x) > 0 {
-		runtime.RaceWriteRange(unescaped(x), len(x)*int(unsafe.Sizeof(T(0))))
+		runtime.RaceWriteRange(unescaped(x), len(x)*int(unsafe.Sizeof(x[0])))
 	}
 }
 
 // unescaped returns the slice's memory, hidden from the compiler, which would otherwise
 // move memory on a caller's stack to the heap.
-func unescaped[T Float](x []T) unsafe.Pointer {
+func unescaped[T any](x []T) unsafe.Pointer {
 	p := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
 	return *(*unsafe.Pointer)(unsafe.Pointer(&p))
 }
@@ -82,4 +82,14 @@ func noteReads[T Float](x [][]T) {
 func noteMean[T Float](d, x []T, p panel) {
 	noteRows(noteRead[T], x, p)
 	noteWrite(d[:p.blocks()])
+}
+
+// noteUpdateHalf notes what UpdateHalf does.
+func noteUpdateHalf[H Half](theta []float32, out, g, hz []H, m, v []float32) {
+	noteWrite(theta)
+	noteWrite(out)
+	noteRead(g)
+	noteRead(hz)
+	noteWrite(m)
+	noteWrite(v)
 }

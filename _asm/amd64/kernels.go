@@ -35,6 +35,9 @@ var bodies = map[string]func(k *kernel){
 	"updateMulti":      (*kernel).updateMulti,
 	"updateBlocks":     (*kernel).updateBlocks,
 	"updateRows":       (*kernel).updateRows,
+	"widen":            (*kernel).widen,
+	"narrow":           (*kernel).narrow,
+	"allFiniteHalf":    (*kernel).allFiniteHalf,
 }
 
 // vectorBits are the sizes of the vectors of the instruction sets.
@@ -46,17 +49,17 @@ func Kernels() ([]byte, error) {
 	ConstraintExpr(strings.ReplaceAll(table.AMD64.Constraint(), " && ", ",")) // in the old syntax
 	pow := newPowConstants()
 	for _, set := range table.AMD64.Sets {
-		for _, elem := range table.Elems {
+		for _, t := range table.Types {
 			for _, row := range table.Kernels {
-				if !row.In(set) {
+				if !row.Of(set, t) {
 					continue
 				}
 				body, ok := bodies[row.Name]
 				if !ok {
 					return nil, errors.New("no body for amd64 of " + row.Name)
 				}
-				k := newKernel(elem, vectorBits[set.Name])
-				k.set, k.pow = set, pow
+				k := newKernel(t.Size, vectorBits[set.Name])
+				k.set, k.typ, k.pow = set, t, pow
 				body(k)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 type kernel struct {
 	elem, bits int
 	set        table.Set
+	typ        table.Type
 	pow        *powConstants
 
 	add, sub, mul, div, min, max func(ops ...Op) // Go's order: source 2, source 1, destination
@@ -92,7 +93,7 @@ func (k *kernel) begin(name string, frame int) Mem {
 	if frame > maxNoSplit {
 		flags = 0
 	}
-	TEXT(row.Symbol(k.set, k.elem), flags, "func"+row.Signature(k.set, k.elem))
+	TEXT(row.Symbol(k.set, k.typ), flags, "func"+row.Signature(k.set, k.typ))
 	k.outOfLine, k.labels = nil, 0
 	if frame == 0 {
 		return Mem{}

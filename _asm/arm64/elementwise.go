@@ -67,6 +67,12 @@ func (k *kernel) allFinite() {
 		each(nv, func(i int) { k.sub(t[i], t[i], t[i]) })
 		each(nv, func(i int) { k.or(found[i], found[i], t[i]) })
 	})
+	k.noBit(found)
+	k.ret()
+}
+
+// noBit sets the result to whether no bit is set in the vectors.
+func (k *kernel) noBit(found []vec) {
 	for _, f := range found[1:] {
 		k.or(found[0], found[0], f)
 	}
@@ -77,5 +83,4 @@ func (k *kernel) allFinite() {
 	k.ins("CMP $0, %v", low)
 	k.ins("CSET EQ, %v", low)
 	k.ins("MOVB %v, %s", low, k.mem("ret"))
-	k.ret()
 }

@@ -14,6 +14,7 @@ import (
 type kernel struct {
 	floats // of the element's type
 	elem   int
+	typ    table.Type
 	pow    *pow
 
 	text_     strings.Builder
@@ -108,10 +109,10 @@ func (k *kernel) later(body func()) {
 func (k *kernel) begin(name string, frame int) {
 	row := table.Row(name)
 	var params [][2]string
-	for _, a := range row.ArgsOf(table.NEON, k.elem) {
+	for _, a := range row.ArgsOf(table.NEON, k.typ) {
 		params = append(params, [2]string{a.Name, a.Type})
 	}
-	k.text(row.Symbol(table.NEON, k.elem), row.Signature(table.NEON, k.elem), params, row.Bool, frame, row.DocOf(table.NEON, k.elem))
+	k.text(row.Symbol(table.NEON, k.typ), row.Signature(table.NEON, k.typ), params, row.Bool, frame, row.DocOf(table.NEON, k.typ))
 }
 
 // text begins a function with the parameters, of which each has a name and a type,

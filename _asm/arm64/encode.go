@@ -40,10 +40,18 @@ var encodings = map[string]encoding{
 	"fcvtn2": {0x4e616800, "4s 2d"},
 }
 
+// halfEncodings are those of the same names with halves among their operands.
+var halfEncodings = map[string]encoding{
+	"fcvtl": {0x0e217800, "4s 4h"},
+	"fcvtn": {0x0e216800, "4h 4s"},
+	"cmhi":  {0x6e603400, "8h 8h 8h"},
+}
+
 const doubles = 1 << 22 // is set for 2d, but not for 4s
 
 var (
 	register = regexp.MustCompile(`v(\d+)\.(\w+)`)
+	halves   = regexp.MustCompile(`\.[48]h\b`)
 	wordLine = regexp.MustCompile(`(?m)^\tWORD \$0x([0-9a-f]{8}) // (.+)$`)
 )
 
@@ -68,7 +76,11 @@ func encode(text string) (string, error) {
 // encodeOne returns the word of an instruction in GNU syntax.
 func encodeOne(insn string) (uint32, error) {
 	name, operands, _ := strings.Cut(insn, " ")
-	e, ok := encodings[name]
+	of := encodings
+	if halves.MatchString(operands) {
+		of = halfEncodings
+	}
+	e, ok := of[name]
 	if !ok {
 		return 0, fmt.Errorf("%q: no encoding", insn)
 	}

@@ -27,17 +27,20 @@ var bodies = map[string]func(k *kernel){
 	"updateElements": (*kernel).updateElements,
 	"updateBlocks":   (*kernel).updateBlocks,
 	"updateRows":     (*kernel).updateRows,
+	"widen":          (*kernel).widen,
+	"narrow":         (*kernel).narrow,
+	"allFiniteHalf":  (*kernel).allFiniteHalf,
 }
 
 // Kernels returns the assembly of all kernels.
 func Kernels() ([]byte, error) {
 	f := newFile(table.ARM64.Constraint())
 	p := newPow()
-	for _, elem := range table.Elems {
-		k := f.kernel(elem)
+	for _, t := range table.Types {
+		k := f.kernel(t)
 		k.pow = p
 		for _, row := range table.Kernels {
-			if !row.In(table.NEON) {
+			if !row.Of(table.NEON, t) {
 				continue
 			}
 			body, ok := bodies[row.Name]
@@ -61,10 +64,10 @@ func newFile(constraint string) *file {
 	return &file{constraint: constraint, tables: &tables{words: map[string][]uint64{}}}
 }
 
-// kernel returns what writes kernels for elements of so many bytes.
-func (f *file) kernel(elem int) *kernel {
-	k := &kernel{elem: elem, tables: f.tables}
-	if elem == 4 {
+// kernel returns what writes kernels for elements of the type.
+func (f *file) kernel(t table.Type) *kernel {
+	k := &kernel{elem: t.Size, typ: t, tables: f.tables}
+	if t.Size == 4 {
 		k.floats = floats{k, "4s", "S4"}
 	} else {
 		k.floats = floats{k, "2d", "D2"}

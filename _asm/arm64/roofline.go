@@ -12,7 +12,7 @@ import (
 // Go declarations.
 func Roofline() (text, stubs []byte, err error) {
 	f := newFile("gc")
-	k := f.kernel(4)
+	k := f.kernel(table.F32)
 	stubs = []byte(table.Header + "//go:build gc\n\npackage roofline\n")
 	for _, s := range [][2]int{{5, 3}, {4, 2}, {1, 0}, {0, 1}} {
 		stubs = append(stubs, k.stream(s[0], s[1])...)

@@ -19,16 +19,16 @@ func Declarations(a Arch) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s//go:build %s\n\npackage adahessian\n", Header, a.Constraint())
 	for _, s := range a.Sets {
-		for _, elem := range Elems {
+		for _, t := range Types {
 			for _, k := range Kernels {
-				if !k.In(s) {
+				if !k.Of(s, t) {
 					continue
 				}
 				b.WriteByte('\n')
-				for _, line := range k.DocOf(s, elem) {
+				for _, line := range k.DocOf(s, t) {
 					fmt.Fprintf(&b, "// %s\n", line)
 				}
-				fmt.Fprintf(&b, "//\n//go:noescape\nfunc %s%s\n", k.Symbol(s, elem), k.Signature(s, elem))
+				fmt.Fprintf(&b, "//\n//go:noescape\nfunc %s%s\n", k.Symbol(s, t), k.Signature(s, t))
 			}
 		}
 	}
@@ -82,17 +82,25 @@ func (k Kernel) dispatch(b *strings.Builder, a Arch) {
 	if k.Bool {
 		result, call = " bool", "return "
 	}
-	fmt.Fprintf(b, "\nfunc %s[T Float](%s)%s {\n", k.Name, k.params(), result)
+	types, generic, first := k.Types(), "[T Float]", "is32[T]()"
+	if k.Half {
+		generic, first = "", "f == bfloat16"
+	}
+	fmt.Fprintf(b, "\nfunc %s%s(%s)%s {\n", k.Name, generic, k.params(), result)
 	otherwise := ""
 	for _, s := range slices.Backward(a.Sets) {
 		if !k.In(s) {
 			continue
 		}
-		fmt.Fprintf(b, "%sif %s {\n", otherwise, s.Use)
+		use := s.Use
+		if also := k.Also[s]; also != "" {
+			use += " && " + also
+		}
+		fmt.Fprintf(b, "%sif %s {\n", otherwise, use)
 		if k.Bool {
-			fmt.Fprintf(b, "if is32[T]() {\n%s%s\n}\n%[1]s%[3]s\n", call, k.call(s, 4), k.call(s, 8))
+			fmt.Fprintf(b, "if %s {\n%s%s\n}\n%[2]s%[4]s\n", first, call, k.call(s, types[0]), k.call(s, types[1]))
 		} else {
-			fmt.Fprintf(b, "if is32[T]() {\n%s\n} else {\n%s\n}\n", k.call(s, 4), k.call(s, 8))
+			fmt.Fprintf(b, "if %s {\n%s\n} else {\n%s\n}\n", first, k.call(s, types[0]), k.call(s, types[1]))
 		}
 		b.WriteString("}")
 		otherwise = " else "
@@ -108,12 +116,12 @@ func (k Kernel) dispatch(b *strings.Builder, a Arch) {
 }
 
 // call is the Go call of the kernel for a type.
-func (k Kernel) call(s Set, elem int) string {
+func (k Kernel) call(s Set, t Type) string {
 	var values []string
-	for _, a := range k.ArgsOf(s, elem) {
+	for _, a := range k.ArgsOf(s, t) {
 		values = append(values, a.Value)
 	}
-	return k.Symbol(s, elem) + "(" + strings.Join(values, ", ") + ")"
+	return k.Symbol(s, t) + "(" + strings.Join(values, ", ") + ")"
 }
 
 // params are the parameters of the Go function, neighbours of one type together.

@@ -141,8 +141,35 @@ var Kernels = []Kernel{
 			"v[j], den[j] = curvature(v[j], sum over b of |hz[b][j]| / s.div); for b: m[b][j], theta[b][j] = descend(m[b][j], grad[b][j], theta[b][j], den[j]).",
 			"den has room for width values. " + panelRequires,
 		},
+	}, {
+		Name: "widen",
+		Half: true,
+		Args: slices.Concat(singles("x"), halves("h"), length("n", "h"), factor, ofHalf),
+		Sets: everywhere,
+		Also: f16c,
+		Else: "widenGeneric(x, h, factor, f)",
+		Doc:  []string{"sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1."},
+	}, {
+		Name: "narrow",
+		Half: true,
+		Args: slices.Concat(halves("h"), singles("x"), length("n", "h"), ofHalf),
+		Sets: everywhere,
+		Also: f16c,
+		Else: "narrowGeneric(h, x, f)",
+		Doc:  []string{"sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload."},
+	}, {
+		Name: "allFiniteHalf",
+		Half: true,
+		Args: slices.Concat(halves("h"), length("n", "h"), ofHalf),
+		Bool: true,
+		Sets: everywhere,
+		Else: "allFiniteHalfGeneric(h, f)",
+		Doc:  []string{"reports whether no h[i], i < n, is NaN or infinite."},
 	},
 }
+
+// f16c is what AVX2 needs for the conversions of float16, which are a feature of their own.
+var f16c = map[Set]string{AVX2: "(f == bfloat16 || useF16C)"}
 
 // ahead is memory that is read next.
 var ahead = Arg{

@@ -46,22 +46,54 @@ func (a Arch) Constraint() string {
 	return "gc && !purego && !asan && !msan"
 }
 
-// Elems are the sizes of the elements' types, float32 and float64.
-var Elems = []int{4, 8}
+// A Type is what a kernel's elements are.
+type Type struct {
+	Name string // in a kernel's name
+	Size int    // bytes of what the kernel computes with
+}
+
+// The types. Halves are converted from and to float32.
+var (
+	F32  = Type{"F32", 4}
+	F64  = Type{"F64", 8}
+	BF16 = Type{"BF16", 4}
+	F16  = Type{"F16", 4}
+)
+
+// Types are all types, in the order in which their kernels are emitted.
+var Types = []Type{F32, F64, BF16, F16}
 
 // A Kernel is a row of the table.
 type Kernel struct {
 	Name string
 	Args []Arg
+	Half bool     // its types are the halves, else the floats
 	Bool bool     // it returns a bool
 	Sets []Set    // that have it; the others call Else
 	Else string   // the Go call that does the same without assembly
 	Doc  []string // the mathematics, and what the kernel requires
+
+	// Also is what an instruction set is asked for beside its own variable, in Go.
+	Also map[Set]string
+}
+
+// Types are the two types that there is the kernel for.
+func (k Kernel) Types() [2]Type {
+	if k.Half {
+		return [2]Type{BF16, F16}
+	}
+	return [2]Type{F32, F64}
+}
+
+// Of reports whether the set has the kernel for a type.
+func (k Kernel) Of(s Set, t Type) bool {
+	types := k.Types()
+	return k.In(s) && slices.Contains(types[:], t)
 }
 
 // An Arg is an argument of a kernel, and what it is made from in Go.
 type Arg struct {
-	Name, Type string // the kernel's; float stands for the element's type
+	Name, Type string // the kernel's, where it has it; float stands for the element's type
 	Param      string // the Go function's parameter, unless another argument has it
 	Value      string // in Go; {bits} stands for 32 or 64
 	Without    []Set  // that do not have the argument
@@ -92,6 +124,15 @@ func asmName(name string) string {
 	return name
 }
 
+// halves is arguments that point to the bits of halves, and singles to float32s.
+func halves(name string) []Arg {
+	return []Arg{{Name: name, Type: "*uint16", Param: name + " []uint16", Value: "unsafe.SliceData(" + name + ")"}}
+}
+
+func singles(name string) []Arg {
+	return []Arg{{Name: name, Type: "*float32", Param: name + " []float32", Value: "unsafe.SliceData(" + name + ")"}}
+}
+
 // length is the length of a slice.
 func length(name, of string) []Arg {
 	return []Arg{{Name: name, Type: "int", Value: "len(" + of + ")"}}
@@ -108,6 +149,8 @@ func plain(typ string, names ...string) (args []Arg) {
 var (
 	scalars = []Arg{{Name: "s", Type: "*float", Param: "s *scalars[T]", Value: "s{bits}(s)"}}
 	power   = []Arg{{Name: "power", Type: "int", Param: "k power", Value: "int(k)"}}
+	factor  = []Arg{{Name: "factor", Type: "float32", Param: "factor float32", Value: "factor"}}
+	ofHalf  = []Arg{{Param: "f half"}} // only Go has it: it chooses the kernel
 	divisor = []Arg{{Name: "div", Type: "float", Param: "div T", Value: "float{bits}(div)"}}
 
 	// The shape of a panel, of contiguous blocks and of strided ones.
@@ -142,15 +185,15 @@ func Row(name string) Kernel {
 func (k Kernel) In(s Set) bool { return slices.Contains(k.Sets, s) }
 
 // Symbol is the name of the kernel for a type and an instruction set.
-func (k Kernel) Symbol(s Set, elem int) string { return fmt.Sprintf("%sF%d%s", k.Name, elem*8, s.Name) }
+func (k Kernel) Symbol(s Set, t Type) string { return k.Name + t.Name + s.Name }
 
 var floatWord = regexp.MustCompile(`\bfloat\b`)
 
 // ArgsOf are the arguments for a type and an instruction set.
-func (k Kernel) ArgsOf(s Set, elem int) (args []Arg) {
-	bits := fmt.Sprint(elem * 8)
+func (k Kernel) ArgsOf(s Set, t Type) (args []Arg) {
+	bits := fmt.Sprint(t.Size * 8)
 	for _, a := range k.Args {
-		if !slices.Contains(a.Without, s) {
+		if a.Name != "" && !slices.Contains(a.Without, s) {
 			a.Type = floatWord.ReplaceAllString(a.Type, "float"+bits)
 			a.Value = strings.ReplaceAll(a.Value, "{bits}", bits)
 			args = append(args, a)
@@ -160,9 +203,9 @@ func (k Kernel) ArgsOf(s Set, elem int) (args []Arg) {
 }
 
 // Signature is the type of the kernel as a function.
-func (k Kernel) Signature(s Set, elem int) string {
+func (k Kernel) Signature(s Set, t Type) string {
 	var params []string
-	for _, a := range k.ArgsOf(s, elem) {
+	for _, a := range k.ArgsOf(s, t) {
 		params = append(params, a.Name+" "+a.Type)
 	}
 	signature := "(" + strings.Join(params, ", ") + ")"
@@ -173,10 +216,10 @@ func (k Kernel) Signature(s Set, elem int) string {
 }
 
 // DocOf is the documentation for a type and an instruction set.
-func (k Kernel) DocOf(s Set, elem int) []string {
+func (k Kernel) DocOf(s Set, t Type) []string {
 	doc := slices.Clone(k.Doc)
-	doc[0] = k.Symbol(s, elem) + " " + doc[0]
-	for _, a := range k.ArgsOf(s, elem) {
+	doc[0] = k.Symbol(s, t) + " " + doc[0]
+	for _, a := range k.ArgsOf(s, t) {
 		if a.Doc != "" {
 			doc = append(doc, a.Doc)
 		}

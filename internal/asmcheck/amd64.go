@@ -16,7 +16,7 @@ var (
 		`|VCVTT?P[SD]2U?QQ|VCVTU?QQ2P[SD]|VCVTT?P[SD]2UDQ|VCVTUDQ2P[SD]|V(EXTRACT|INSERT)[FI](32|64)X\d|VBROADCAST[FI](32|64)X\d|VSHUF[FI](32|64)X\d)\b` +
 		`|\.(BCST|SAE|Z)\b`)
 
-	// What dispatch asks of a processor. CMOV every amd64 has, and PREFETCH,
+	// What dispatch asks of a processor, and F16C for the kernels of float16. CMOV every amd64 has, and PREFETCH,
 	// which avo counts with what came after MMX; AVX-512 includes AVX2.
 	allowed = map[string][]string{
 		"AVX2":   {"AVX", "AVX2", "CMOV", "MMX+"},
@@ -41,7 +41,7 @@ func (f Func) AMD64() (faults []string) {
 		return []string{"no instructions"}
 	}
 	for _, set := range f.Requires {
-		if !slices.Contains(allowed[m[3]], set) {
+		if !slices.Contains(allowed[m[3]], set) && !(set == "F16C" && m[2] == "F16") {
 			faults = append(faults, "requires "+set)
 		}
 	}

@@ -52,7 +52,7 @@ func (f Func) ARM64() (faults []string) {
 			faults = append(faults, "touches a control register: "+line)
 		case reserved.MatchString(line):
 			faults = append(faults, "uses a reserved register: "+line)
-		case m[2] == "64" && singles.MatchString(what), m[2] == "32" && doubles.MatchString(what) && m[1] != "curvaturePow":
+		case m[2] == "F64" && singles.MatchString(what), m[2] != "F64" && doubles.MatchString(what) && m[1] != "curvaturePow":
 			faults = append(faults, "of the other type: "+line)
 		case name == "RET":
 			returns++

@@ -54,7 +54,7 @@ func Parse(source string) (funcs []Func) {
 }
 
 // kernelName has a kernel's purpose, type and instruction set.
-var kernelName = regexp.MustCompile(`^([a-z]\w*?)F(32|64)(AVX2|AVX512|NEON)$`)
+var kernelName = regexp.MustCompile(`^([a-z]\w*?)(F32|F64|BF16|F16)(AVX2|AVX512|NEON)$`)
 
 // Stubs compares the functions of an assembly file with their Go declarations, in
 // both directions. It looks for both types of each and, on amd64, for both
@@ -90,9 +90,9 @@ func Stubs(funcs []Func, declarations string) (faults []string) {
 			fault("%s: the name has no type and instruction set", name)
 			continue
 		}
-		others := []string{m[1] + "F" + map[string]string{"32": "64", "64": "32"}[m[2]] + m[3]}
+		others := []string{m[1] + map[string]string{"F32": "F64", "F64": "F32", "BF16": "F16", "F16": "BF16"}[m[2]] + m[3]}
 		if set := map[string]string{"AVX2": "AVX512", "AVX512": "AVX2"}[m[3]]; set != "" {
-			others = append(others, m[1]+"F"+m[2]+set)
+			others = append(others, m[1]+m[2]+set)
 		}
 		for _, other := range others {
 			if !slices.Contains(names, other) {

@@ -134,10 +134,11 @@ func TestAssemblyCheckSees(t *testing.T) {
 		ok        bool
 	}{
 		{"xF32AVX2", "AVX2", true}, {"xF32AVX2", "FMA3", false}, {"xF32AVX2", "AVX512F", false}, {"xF32AVX2", "BMI2", false},
+		{"xF32AVX2", "F16C", false}, {"xBF16AVX2", "F16C", false}, {"xF16AVX2", "F16C", true}, {"xBF16AVX2", "AVX2", true},
 		{"xF32AVX512", "AVX512F", true}, {"xF32AVX512", "AVX512VL", true}, {"xF32AVX512", "AVX512VBMI", false}, {"xF32AVX512", "AVX512CD", false},
 	} {
 		f := Func{Name: c.name, Requires: []string{"AVX", c.set}, Body: wide}
-		if c.name == "xF32AVX2" {
+		if strings.HasSuffix(c.name, "AVX2") {
 			f.Body = good
 		}
 		if got := f.AMD64(); (len(got) == 0) != c.ok {
@@ -157,6 +158,9 @@ func TestNEONCheckSees(t *testing.T) {
 		{"xF64NEON", "WORD $0x4e62d420 // fadd v0.2d, v1.2d, v2.2d", true},
 		{"xF64NEON", "WORD $0x4e22d420 // fadd v0.4s, v1.4s, v2.4s", false},
 		{"xF32NEON", "WORD $0x4e62d420 // fadd v0.2d, v1.2d, v2.2d", false},
+		{"xBF16NEON", "WORD $0x4e22d420 // fadd v0.4s, v1.4s, v2.4s", true},
+		{"xF16NEON", "WORD $0x0e217820 // fcvtl v0.4s, v1.4h", true},
+		{"xF16NEON", "WORD $0x4e62d420 // fadd v0.2d, v1.2d, v2.2d", false},
 		{"curvaturePowF32NEON", "WORD $0x4e62d420 // fadd v0.2d, v1.2d, v2.2d", true},
 		{"xF64NEON", "WORD $0x4ea19c00 // mul v0.4s, v0.4s, v1.4s", true},
 		{"xF32NEON", "WORD $0x4e22cc20 // fmla v0.4s, v1.4s, v2.4s", false},

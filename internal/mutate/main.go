@@ -348,11 +348,12 @@ var kindsOf = map[string][]kind{"amd64": amd64Kinds, "arm64": arm64Kinds}
 var amd64Kinds = []kind{
 	named("sum", another("VADD", "VMUL", "VSUB", "VADD")),
 	named("product", another("VMUL", "VADD", "VDIV", "VMUL")),
-	named("bound", another("VMIN", "VMAX", "VMAX", "VMIN", "VPMAXSD", "VPMINSD")),
+	named("bound", another("VMIN", "VMAX", "VMAX", "VMIN", "VPMAXSD", "VPMINSD", "VPMAXSW", "VPMINSW")),
 	named("logic", another("VPAND", "VPOR", "VPOR", "VPAND", "VPANDN", "VPAND",
 		"VPANDD", "VPORD", "VPANDD.Z", "VPORD.Z", "VPANDQ.Z", "VPORQ.Z", "VPTESTMD", "VPTESTNMD", "VPTESTMQ", "VPTESTNMQ")),
 	named("integer sum", another("VPADDD", "VPSUBD", "VPSUBD", "VPADDD", "VPADDQ", "VPSUBQ")),
 	named("shuffle", another("VUNPCKLPD", "VUNPCKHPD", "VUNPCKHPD", "VUNPCKLPD", "VPUNPCKLQDQ", "VPUNPCKHQDQ", "VPUNPCKHQDQ", "VPUNPCKLQDQ")),
+	named("packing", another("VPACKUSDW", "VPACKSSDW")),
 	{"choice turned", func(insn string, ops []string) string {
 		if !strings.HasPrefix(insn, "VBLENDV") {
 			return ""
@@ -387,6 +388,12 @@ var amd64Kinds = []kind{
 			return join(insn, append([]string{"$0x00"}, ops[1:]...))
 		case "VPTERNLOGD":
 			return join(insn, append([]string{map[string]string{"$0xff": "$0x00", "$0x96": "$0x9e", "$0xec": "$0xee"}[ops[0]]}, ops[1:]...))
+		case "VCMPPS": // ordered
+			return join(insn, append([]string{"$0x07"}, ops[1:]...))
+		case "VCVTPS2PH": // towards zero
+			return join(insn, append([]string{"$0x03"}, ops[1:]...))
+		case "VPERMQ":
+			return join(insn, append([]string{"$0xe4"}, ops[1:]...))
 		case "VPBLENDD":
 			return join(insn, append([]string{"$0x55"}, ops[1:]...))
 		}
@@ -431,10 +438,10 @@ var amd64Kinds = []kind{
 		return join(strings.TrimSuffix(insn, ".Z"), []string{ops[0], ops[2]})
 	}},
 	{"mask of all lanes", func(insn string, ops []string) string {
-		if insn != "KMOVW" || !maskRegister.MatchString(ops[1]) {
+		if insn != "KMOVW" && insn != "KMOVD" || !maskRegister.MatchString(ops[1]) {
 			return ""
 		}
-		return join("KXNORW", []string{ops[1], ops[1], ops[1]})
+		return join(strings.Replace(insn, "MOV", "XNOR", 1), []string{ops[1], ops[1], ops[1]})
 	}},
 	{"mask of one element more", func(insn string, ops []string) string {
 		if m := maskTable.FindStringSubmatch(ops[0]); insn == "LEAQ" && m != nil {
@@ -504,7 +511,7 @@ func (t *tree) remove() {
 
 var failLine = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
-var nameSuffix = regexp.MustCompile(`F(32|64)([A-Z0-9]+)$`)
+var nameSuffix = regexp.MustCompile(`(F32|F64|BF16|F16)([A-Z0-9]+)$`)
 
 // subtests selects those of a function's type and instruction set: nothing but
 // time is lost with the others.
@@ -513,7 +520,7 @@ func subtests(function string) string {
 	if m == nil {
 		return "" // a table
 	}
-	return fmt.Sprintf("/^%s$/^float%s$", strings.ToLower(m[2]), m[1])
+	return fmt.Sprintf("/^%s$/^%s$", strings.ToLower(m[2]), strings.Replace(strings.ToLower(m[1]), "f", "float", 1))
 }
 
 // test runs the tests with the given assembly, first the short ones. It

@@ -1,0 +1,55 @@
+package adahessian
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"unsafe"
+)
+
+// BenchmarkHalf is UpdateHalf, whose "ratio" is its time divided by that of Update of the same
+// layout, and "ratio-apart" by that of Widen, Widen, Update and Narrow one after the other. Memory
+// moves 22 + 8/B bytes an element for a block of B, and 2 more where the line that out is
+// written to is fetched first; for Update 24 + 8/B.
+func BenchmarkHalf(b *testing.B) {
+	for _, layout := range []string{"1", "9", "9-strided", "9-columns", "32"} {
+		for _, n := range ratioLengths {
+			for _, f := range halfTypes {
+				b.Run(fmt.Sprintf("block=%s/n=%.0e/type=%s", layout, float64(n), f.bits.Name), func(b *testing.B) { benchHalf(b, f, benchLayouts(n)[layout]) })
+			}
+		}
+	}
+}
+
+func benchHalf(b *testing.B, f halfType, l Layout) {
+	n := l.Len()
+	a := benchArrays[float32](n, n, l.Blocks(), n, n)
+	theta, m, v, g32, hz32 := a[0], a[1], a[2], a[3], a[4]
+	clear(v)
+	halves := func(role int) []halfBits {
+		words := newArray[float32](max(n/2+1, 1024), role)
+		return unsafe.Slice((*halfBits)(unsafe.Pointer(&words[0])), n)
+	}
+	g, hz, out := halves(7), halves(9), halves(11)
+	f.narrow(g, g32)
+	f.narrow(hz, hz32)
+	c, err := NewCoefficients[float32](DefaultHyper(), 10, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	update := func() { Update(theta, m, v, g32, hz32, l, &c) }
+	half := func() { f.update(theta, out, g, hz, m, v, l, &c, 1) }
+	apart := func() {
+		f.widen(g32, g)
+		f.widen(hz32, hz)
+		update()
+		f.narrow(out, theta)
+	}
+	benchAgainst(b, n, half, update)
+	b.ReportMetric(ratioOf(max(1, 200_000/n), half, apart), "ratio-apart")
+	for _, x := range theta {
+		if math.IsNaN(float64(x)) {
+			b.Fatal("NaN")
+		}
+	}
+}
