@@ -443,7 +443,7 @@ func (c *hvpCheck[T]) agreesMoved(k int) error {
 			if !farther || c.hasMoved(k) {
 				return nil
 			}
-			err = fmt.Errorf("cannot be decided in %s: H z changes too little where a step is good", nameOf[T]())
+			err = fmt.Errorf("%s: H z changes too little where a step is good", undecidedIn[T]())
 		case failed:
 			return err
 		case wrong:
@@ -452,7 +452,7 @@ func (c *hvpCheck[T]) agreesMoved(k int) error {
 		undecided, farther = err, true
 	}
 	if undecided == nil {
-		return fmt.Errorf("cannot be decided in %s: there is nothing to compare where the parameters have moved: %w", nameOf[T](), outside)
+		return fmt.Errorf("%s: there is nothing to compare where the parameters have moved: %w", undecidedIn[T](), outside)
 	}
 	return undecided
 }

@@ -326,21 +326,21 @@ func (s *search[T]) vanishes(level int) bool {
 
 // undecided is the outcome where no step is good.
 func (s *search[T]) undecided() (outcome, error) {
-	name := nameOf[T]()
+	undecided := undecidedIn[T]()
 	if math.IsInf(s.best, 1) {
 		if s.last != nil {
-			return open, fmt.Errorf("cannot be decided in %s: no step has finite gradients on both sides: %w", name, s.last)
+			return open, fmt.Errorf("%s: no step has finite gradients on both sides: %w", undecided, s.last)
 		}
-		return open, fmt.Errorf("cannot be decided in %s: H z vanishes in the rounding of gradients of %.3g", name, s.gradient)
+		return open, fmt.Errorf("%s: H z vanishes in the rounding of gradients of %.3g", undecided, s.gradient)
 	}
-	return open, fmt.Errorf("cannot be decided in %s: the finite differences have an estimated error of %.3g of the largest |H z|, at %.3g times the default step; wanted at most %.3g",
-		name, s.best, stepFactor(s.bestLevel), goodSteps*precisionOf[T]().tolerance)
+	return open, fmt.Errorf("%s: the finite differences have an estimated error of %.3g of the largest |H z|, at %.3g times the default step; want at most %.3g",
+		undecided, s.best, stepFactor(s.bestLevel), goodSteps*precisionOf[T]().tolerance)
 }
 
-// nameOf returns the name of the type that T is.
-func nameOf[T Float]() string {
+// undecidedIn begins the errors that say that nothing can be decided.
+func undecidedIn[T Float]() string {
 	if unsafe.Sizeof(T(0)) == 4 {
-		return "float32"
+		return "cannot be decided in float32 (a check in float64 decides more)"
 	}
-	return "float64"
+	return "cannot be decided in float64"
 }

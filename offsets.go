@@ -50,7 +50,7 @@ func checkIndices[T Float](tensors []tensor[T]) error {
 		a, b := order[k-1], order[k]
 		if from, to := tensors[b].offset, min(last(a), last(b)); from <= to {
 			i, j := min(a, b), max(a, b)
-			return fmt.Errorf("%w: parameter %d %q and parameter %d %q: by their Offsets both have the indices %d to %d",
+			return fmt.Errorf("%w: parameter %d %q and parameter %d %q: by their Offsets both have the indices %d to %d: move one of them",
 				ErrOption, i, tensors[i].name, j, tensors[j].name, from, to)
 		}
 	}

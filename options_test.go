@@ -140,7 +140,7 @@ func TestNewParams(t *testing.T) {
 		{"no values", func(p []Param[float32]) { p[1].Value = nil }, ErrLayout,
 			[]string{`parameter 1 "weight"`, "12 elements", "0"}},
 		{"same values", func(p []Param[float32]) { p[2].Value = p[1].Value }, ErrShape,
-			[]string{`parameter 2 "filter"`, `parameter 1 "weight"`}},
+			[]string{`parameter 2 "filter": Value shares memory with Value of parameter 1 "weight": make tied weights one parameter`}},
 		{"values within values", func(p []Param[float32]) {
 			p[1].Layout, p[1].Value = Elementwise(40), memory
 			p[0].Value = memory[7:12]
@@ -152,7 +152,7 @@ func TestNewParams(t *testing.T) {
 		{"indices wrap in the parameter after", func(p []Param[float32]) { p[1].Offset, p[2].Offset = 1<<64-20, 0 }, ErrOption,
 			[]string{`parameter 2 "filter"`, "Offset", "18446744073709551608", "12 elements"}},
 		{"same indices", func(p []Param[float32]) { p[0].Offset, p[2].Offset = 500, 500 }, ErrOption,
-			[]string{`parameter 0 "bias"`, `parameter 2 "filter"`, "500 to 504"}},
+			[]string{`parameter 0 "bias"`, `parameter 2 "filter"`, "500 to 504: move one of them"}},
 		{"indices within indices", func(p []Param[float32]) { p[2].Offset = 3 }, ErrOption,
 			[]string{`parameter 0 "bias"`, `parameter 2 "filter"`, "3 to 4"}},
 		{"first index is a last one", func(p []Param[float32]) { p[0].Offset, p[2].Offset = 111, 100 }, ErrOption,

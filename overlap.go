@@ -70,8 +70,12 @@ func checkApart[T Float](regions []region, tensors []tensor[T]) error {
 		if a.what == value && (b.what != value || a.tensor > b.tensor) {
 			a, b = b, a
 		}
-		return fmt.Errorf("%w: parameter %d %q: Value shares memory with %s of parameter %d %q",
-			ErrShape, b.tensor, tensors[b.tensor].name, a.what, a.tensor, tensors[a.tensor].name)
+		advice := ""
+		if a.what == value {
+			advice = ": make tied weights one parameter"
+		}
+		return fmt.Errorf("%w: parameter %d %q: Value shares memory with %s of parameter %d %q%s",
+			ErrShape, b.tensor, tensors[b.tensor].name, a.what, a.tensor, tensors[a.tensor].name, advice)
 	}
 	return nil
 }
