@@ -108,7 +108,7 @@ func precisionOf[T Float]() precision {
 //
 // If one parameter is far larger than another, no single step suits both. With
 // h = 0 the parameters are therefore divided into groups, by the power of two below
-// 1+‖θi‖∞: those within a factor of 16 of the smallest power are the first group,
+// 1+‖θi‖∞: those with less than 16 times the smallest power are the first group,
 // those within the next factor of 16 the second, and so on. Each group has its own
 // step, from the largest magnitude in it. Since H z is linear in z, it is the sum of
 // the products with the part of z in each group. That costs two calls of grad for
