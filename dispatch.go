@@ -1,9 +1,6 @@
 package adahessian
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // Rademacher sets every z[i] to +1 or −1, with equal probability: a probe for
 // Hutchinson's estimate of the Hessian's diagonal. z[i] is the sign with global
@@ -49,8 +46,9 @@ func BlockMeanAbs[T Float](d, x []T, l Layout) {
 	if l.check() != nil {
 		panic("adahessian: BlockMeanAbs: invalid layout")
 	}
-	checkLen("BlockMeanAbs", "x", len(x), l.Len(), l)
-	checkLen("BlockMeanAbs", "d", len(d), l.Blocks(), l)
+	if len(x) != l.Len() || len(d) != l.Blocks() {
+		panic("adahessian: BlockMeanAbs: lengths do not fit the layout")
+	}
 	noteMean(d, x, l.panel())
 	meanPanel(d, x, l.panel(), T(l.Block))
 }
@@ -68,7 +66,9 @@ func BlockMeanAbs[T Float](d, x []T, l Layout) {
 // does not look for values that are not finite.
 func Update[T Float](theta, m, v, g, hz []T, l Layout, c *Coefficients[T]) {
 	checkUpdate("Update", theta, m, v, g, l, c)
-	checkLen("Update", "hz", len(hz), len(theta), l)
+	if len(hz) != len(theta) {
+		panic("adahessian: Update: lengths do not fit the layout")
+	}
 	updateTensor(theta, m, v, g, hz, nil, l.panel(), c)
 }
 
@@ -82,7 +82,9 @@ func Update[T Float](theta, m, v, g, hz []T, l Layout, c *Coefficients[T]) {
 // rest is as for Update, panics included.
 func UpdateCurvature[T Float](theta, m, v, g, d []T, l Layout, c *Coefficients[T]) {
 	checkUpdate("UpdateCurvature", theta, m, v, g, l, c)
-	checkLen("UpdateCurvature", "d", len(d), len(v), l)
+	if len(d) != len(v) {
+		panic("adahessian: UpdateCurvature: lengths do not fit the layout")
+	}
 	updateTensor(theta, m, v, g, nil, d, l.panel(), c)
 }
 
@@ -92,28 +94,12 @@ func checkUpdate[T Float](name string, theta, m, v, g []T, l Layout, c *Coeffici
 		panic("adahessian: " + name + ": invalid layout")
 	}
 	n := l.Len()
-	checkLen(name, "theta", len(theta), n, l)
-	checkLen(name, "m", len(m), n, l)
-	checkLen(name, "v", len(v), l.Blocks(), l)
-	checkLen(name, "g", len(g), n, l)
+	if len(theta) != n || len(m) != n || len(g) != n || len(v) != l.Blocks() {
+		panic("adahessian: " + name + ": lengths do not fit the layout")
+	}
 	if c.samples < 1 {
 		panic("adahessian: " + name + ": Coefficients not made by NewCoefficients")
 	}
-}
-
-// checkLen panics if an argument of a kernel does not have the length that the layout
-// gives it.
-func checkLen(kernel, argument string, length, want int, l Layout) {
-	if length != want {
-		panicLen(kernel, argument, length, want, l)
-	}
-}
-
-// panicLen is the rest of checkLen, which is small enough to be inlined without it.
-//
-//go:noinline
-func panicLen(kernel, argument string, length, want int, l Layout) {
-	panic(fmt.Sprintf("adahessian: %s: %s has %d elements, want %d for Layout %+v", kernel, argument, length, want, l))
 }
 
 // updateTensor is updatePanel with scratch on the stack.

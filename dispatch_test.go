@@ -41,22 +41,17 @@ func TestUpdatePanics(t *testing.T) {
 	lengths := func(theta, m, v, g, hz int) func() {
 		return func() { Update(x[:theta], x[:m], x[:v], x[:g], x[:hz], Layout{2, 9, 1}, &c) }
 	}
-	text := func(argument string, length, want int) string {
-		return fmt.Sprintf("adahessian: Update: %s has %d elements, want %d for Layout {Outer:2 Block:9 Inner:1}", argument, length, want)
-	}
+	const text = "adahessian: Update: lengths do not fit the layout"
 	for _, by := range []int{-1, 1} {
-		wantPanic(t, "theta", text("theta", 18+by, 18), lengths(18+by, 18, 2, 18, 18))
-		wantPanic(t, "m", text("m", 18+by, 18), lengths(18, 18+by, 2, 18, 18))
-		wantPanic(t, "v", text("v", 2+by, 2), lengths(18, 18, 2+by, 18, 18))
-		wantPanic(t, "g", text("g", 18+by, 18), lengths(18, 18, 2, 18+by, 18))
-		wantPanic(t, "hz", text("hz", 18+by, 18), lengths(18, 18, 2, 18, 18+by))
+		wantPanic(t, "theta", text, lengths(18+by, 18, 2, 18, 18))
+		wantPanic(t, "m", text, lengths(18, 18+by, 2, 18, 18))
+		wantPanic(t, "v", text, lengths(18, 18, 2+by, 18, 18))
+		wantPanic(t, "g", text, lengths(18, 18, 2, 18+by, 18))
+		wantPanic(t, "hz", text, lengths(18, 18, 2, 18, 18+by))
 	}
-	wantPanic(t, "v with one value for each element", text("v", 18, 2), lengths(18, 18, 18, 18, 18))
+	wantPanic(t, "v with one value for each element", text, lengths(18, 18, 18, 18, 18))
 	wantPanic(t, "zero Coefficients", "adahessian: Update: Coefficients not made by NewCoefficients", func() {
 		Update(x[:18], x[:18], x[:2], x[:18], x[:18], Layout{2, 9, 1}, new(Coefficients[float32]))
-	})
-	wantPanic(t, "d", "adahessian: UpdateCurvature: d has 3 elements, want 2 for Layout {Outer:2 Block:9 Inner:1}", func() {
-		UpdateCurvature(x[:18], x[:18], x[:2], x[:18], x[:3], Layout{2, 9, 1}, &c)
 	})
 	for i, f := range x {
 		if f != 0 {
@@ -70,13 +65,9 @@ func TestBlockMeanAbsPanics(t *testing.T) {
 	for _, l := range badLayouts {
 		wantPanic(t, "bad layout", "adahessian: BlockMeanAbs: invalid layout", func() { BlockMeanAbs(x, x, l) })
 	}
-	for _, c := range []struct {
-		d, x int
-		want string
-	}{{1, 18, "d has 1 elements, want 2"}, {3, 18, "d has 3 elements, want 2"}, {2, 17, "x has 17 elements, want 18"},
-		{2, 19, "x has 19 elements, want 18"}, {0, 0, "x has 0 elements, want 18"}, {18, 18, "d has 18 elements, want 2"}} {
-		wantPanic(t, "lengths", "adahessian: BlockMeanAbs: "+c.want+" for Layout {Outer:2 Block:9 Inner:1}",
-			func() { BlockMeanAbs(x[:c.d], x[50:][:c.x], Layout{2, 9, 1}) })
+	const text = "adahessian: BlockMeanAbs: lengths do not fit the layout"
+	for _, c := range []struct{ d, x int }{{1, 18}, {3, 18}, {2, 17}, {2, 19}, {0, 0}, {18, 18}} {
+		wantPanic(t, "lengths", text, func() { BlockMeanAbs(x[:c.d], x[50:][:c.x], Layout{2, 9, 1}) })
 	}
 	wantPanic(t, "nothing wrong", nil, func() { BlockMeanAbs(x[:2], x[50:][:18], Layout{2, 9, 1}) })
 }
