@@ -54,8 +54,8 @@
 // sooner.
 //
 // Learning-rate schedules, groups without weight decay, freezing and gradient
-// accumulation each have an example below. In the repository, examples/ has
-// adapters for several frameworks, and docs/ the format of saved state.
+// accumulation each have an example below. In the repository, contrib/ has
+// optimizers for several frameworks, and docs/ the format of saved state.
 //
 // # Settings for networks
 //
