@@ -13,7 +13,7 @@ EMULATED = $(addprefix test-,s390x ppc64 ppc64le arm loong64 riscv64)
 
 LEG = bash .ci/leg
 
-.PHONY: help alone together legs asm bench ci tools test-neon test-emulated test-asan $(ALONE) $(TOGETHER)
+.PHONY: help alone together legs asm bench ci workspace tools test-neon test-emulated test-asan $(ALONE) $(TOGETHER)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[^\t].*:.*## / { sub(/^\$$\(EMULATED\)/, "$(firstword $(EMULATED))", $$1); printf "%-17s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ asm: ## write the assembly and its declarations
 
 bench: ## measure everything
 	go test -run '^$$' -bench . -benchtime 200ms .
+
+workspace: ## write a go.work of all modules, which git ignores: for an editor, and changes to several modules
+	@$(LEG) workspace
 
 tools: ## install what the other targets need: as root, on Debian
 	@$(LEG) tools

@@ -493,7 +493,7 @@ func newTree(root string) (*tree, error) {
 			}
 			return os.MkdirAll(filepath.Join(dir, rel), 0o755)
 		}
-		if !d.Type().IsRegular() {
+		if !d.Type().IsRegular() || strings.HasPrefix(d.Name(), "go.work") { // names modules that are not copied
 			return nil
 		}
 		data, err := os.ReadFile(path)
