@@ -7,13 +7,13 @@ ALONE = fuzz soak mpi
 # The rest run two at a time. The first compiles what many of them need, the short ones
 # come last so that none runs long alone.
 TOGETHER = vet test-long test-race test-avx512 test-neon-a72 lint test-neon-max mutate-neon frameworks \
-	vulnerabilities mutate test-v3 $(EMULATED) test-purego test outsider test-386 examples kills intrinsics evidence generated choice tidy format
+	vulnerabilities mutate test-v3 $(EMULATED) test-purego test outsider test-386 sanitizers examples kills intrinsics evidence generated choice tidy format
 
 EMULATED = $(addprefix test-,s390x ppc64 ppc64le arm loong64 riscv64)
 
 LEG = bash .ci/leg
 
-.PHONY: help alone together legs asm bench ci workspace tools test-neon test-emulated test-asan $(ALONE) $(TOGETHER)
+.PHONY: help alone together legs asm bench ci workspace tools test-neon test-emulated test-asan test-msan $(ALONE) $(TOGETHER)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[^\t].*:.*## / { sub(/^\$$\(EMULATED\)/, "$(firstword $(EMULATED))", $$1); printf "%-17s %s\n", $$1, $$2 }' Makefile
@@ -46,8 +46,14 @@ test-long: ## every combination, with every instruction set that the processor h
 test-race: ## with the race detector
 	@$(LEG) tests -race -short
 
-test-asan: ## with AddressSanitizer, without assembly; the gate leaves it out, since it takes ten minutes
+test-asan: ## with AddressSanitizer, without assembly; ten minutes, so the gate has sanitizers in its place
 	@$(LEG) tests -asan -short
+
+test-msan: ## with MemorySanitizer, which needs clang, without assembly; eight minutes, as above
+	@$(LEG) tests -msan -short
+
+sanitizers: ## with both, the tests that reach the most of what is unsafe: a minute or two
+	@$(LEG) sanitizers
 
 test-purego: ## without assembly
 	@$(LEG) tests -long -tags purego
