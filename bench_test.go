@@ -33,6 +33,7 @@ func benchLayouts(n int) map[string]Layout {
 		"9-columns": {1, 9, n / 9},
 		"9-pages":   {1, 9, max(1024, n/9&^1023)}, // rows of whole pages of 4,096 bytes
 		"32":        {n / 32, 32, 1},
+		"all":       {1, n, 1}, // in runs, where n is more than runLen
 	}
 }
 
@@ -165,7 +166,7 @@ func benchRademacher[T Float](b *testing.B, l Layout) {
 }
 
 func BenchmarkBlockMeanAbs(b *testing.B) {
-	eachCase(b, layoutNames[1:], benchBlockMeanAbs[float32], benchBlockMeanAbs[float64])
+	eachCase(b, append(slices.Clone(layoutNames[1:]), "all"), benchBlockMeanAbs[float32], benchBlockMeanAbs[float64])
 }
 
 func benchBlockMeanAbs[T Float](b *testing.B, l Layout) {
