@@ -1,11 +1,11 @@
-// Package emulate runs programs on an emulated processor with AVX-512, on any
-// Linux machine with Debian's package tools and without root: Debian's emulator
-// Bochs boots Debian's kernel with a small first process, which runs them.
+// Package emulate runs programs on an emulated processor with AVX-512. It works without
+// root on any Linux machine that has Debian's package tools: Debian's emulator Bochs boots
+// Debian's kernel with a small first process, which runs the programs.
 //
-// The emulated processor is a Skylake-X. It has AVX-512 F, CD, DQ, BW and VL,
-// and none of the later sets, of which Bochs 2.7 has some wrong. About 40
-// million instructions run in a second, after a boot of some 10 seconds. Time
-// inside is simulated: it says nothing about speed.
+// The emulated processor is a Skylake-X. It has AVX-512 F, CD, DQ, BW and VL, but none of
+// the later sets, some of which are wrong in Bochs 2.7. It takes some 10 seconds to boot
+// and then runs about 40 million instructions a second. Time inside is simulated, so it
+// says nothing about speed.
 package emulate
 
 import (

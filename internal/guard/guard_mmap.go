@@ -38,8 +38,9 @@ func (p *Pages) SetReadOnly(on bool) error {
 // Close frees the pages.
 func (p *Pages) Close() error { return unix.Munmap(p.all) }
 
-// Repeat returns memory, only to be read, in which data, of whole pages, follows
-// upon itself so many times. It takes the memory of data once. Unmap frees it.
+// Repeat returns read-only memory that holds data the given number of times in a row. The
+// length of data must be a whole number of pages. All repetitions share the memory of
+// one. Unmap frees it.
 func Repeat(data []byte, times int) ([]byte, error) {
 	f, err := os.CreateTemp("", "repeat")
 	if err != nil {

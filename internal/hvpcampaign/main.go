@@ -1,16 +1,15 @@
-// Command hvpcampaign measures what adahessian.CheckHVP says of right and wrong
+// Command hvpcampaign measures what adahessian.CheckHVP says about right and wrong
 // Hessian-vector products of random losses, and prints tables in Markdown.
 //
 //	go run ./internal/hvpcampaign
 //
-// It fails if a wrong product is accepted or a right one is refused. A product is
-// wrong if in any call that CheckHVP makes it is farther from the exact one,
-// computed in float64, than the tolerance of CheckHVP; right if it is never
-// farther than half of that; and near in between, where CheckHVP may say either.
-// So a mistake that does not show in a case, such as cross terms left out where
-// there are none, counts as right there. A product of zeros is right where every
-// gradient had the same bits: the constant swallows all else, and what CheckHVP
-// is given is a loss without curvature.
+// It fails if a wrong product is accepted or a right one is refused. Each product is
+// compared with the exact one, computed in float64, in every call that CheckHVP makes.
+// It is wrong if the distance ever exceeds CheckHVP's tolerance, right if it never
+// exceeds half of that, and near in between, where CheckHVP may say either. So a mistake
+// that does not show in a case counts as right there, for example missing cross terms in
+// a loss that has none. A product of zeros is right if every gradient had the same bits:
+// the constant has then swallowed the rest, and CheckHVP sees a loss without curvature.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command mutate proves that the tests of the kernels see: it changes one
+// Command mutate proves that the tests of the kernels notice mistakes. It changes one
 // instruction of the assembly at a time, in a copy of the module, and runs the
 // tests there, which must fail.
 //
@@ -10,7 +10,7 @@
 //	go run ./internal/mutate -file kernels_arm64.s -exec qemu-aarch64
 //	                                    another architecture's, under emulation
 //
-// Functions for which this processor has not the instructions are left out.
+// Functions that need instructions which this processor lacks are left out.
 // It prints one line for each mutant, and exits with status 1 if the tests
 // pass with one of them.
 package main

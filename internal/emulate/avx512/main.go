@@ -3,10 +3,10 @@
 //
 //	go run ./internal/emulate/avx512 -test.short -test.v
 //
-// The arguments are the test program's, and so are the environment variables
-// that begin with ADAHESSIAN_. It exits with the tests' status, and with 99
-// where the machine gave none. EMULATE_LIMIT is the longest time it may take,
-// 170s if it is not set.
+// The arguments are passed to the test program, as are the environment variables that
+// begin with ADAHESSIAN_. The command exits with the status of the tests, or with 99 if
+// the machine returned none. EMULATE_LIMIT is the longest time that it may take; the
+// default is 170s.
 package main
 
 import (
