@@ -13047,7 +13047,7 @@ none2:
 	RET
 
 // func blockMeansF32AVX512(d *float32, x *float32, blocks int, block int, div float32)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·blockMeansF32AVX512(SB), $1032-36
 	VPXORD     Z0, Z0, Z0
 	VPTERNLOGD $0xff, Z0, Z0, Z0
@@ -13579,35 +13579,58 @@ rest68:
 
 	// A group of longer blocks, or of fewer: one block after the other.
 slots1:
+	CMPQ DI, $0x01
+	JNE  many69
+
+	// One block, as a run of a longer one is.
+	TESTQ      CX, CX
+	JNZ        long70
+	VPANDD.Z   (AX), Z0, K1, Z2
+	PREFETCHT0 2048(AX)
+
+summed71:
+	ADDQ          DX, AX
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X4
+	VADDPS        X4, X2, X2
+	VPERMILPD     $0x01, X2, X4
+	VADDPS        X4, X2, X2
+	VPERMILPS     $0x01, X2, X4
+	VADDPS        X4, X2, X2
+	VMOVDQA64     Z2, Z2
+	JMP           summed2
+
+many69:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block69:
+block72:
 	VPXORD Z3, Z3, Z3
 	MOVQ   CX, R10
 	TESTQ  R10, R10
-	JZ     rest71
+	JZ     rest74
 
-pair70:
+pair73:
 	VPANDD     (AX), Z0, Z2
 	VADDPS     Z2, Z3, Z3
 	PREFETCHT0 2048(AX)
 	ADDQ       $0x40, AX
 	SUBQ       $0x40, R10
-	JNZ        pair70
+	JNZ        pair73
 	TESTQ      DX, DX
-	JZ         done72
+	JZ         done75
 
-rest71:
+rest74:
 	VPANDD.Z (AX), Z0, K1, Z2
 	VADDPS   Z2, Z3, Z3
 	ADDQ     DX, AX
 
-done72:
+done75:
 	VMOVUPS Z3, (R8)
 	ADDQ    $0x40, R8
 	DECQ    R9
-	JNZ     block69
+	JNZ     block72
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    (SP), Z2
@@ -13686,6 +13709,26 @@ some35:
 	KMOVW   R8, K2
 	VMOVUPS Z2, K2, (BX)
 	JMP     done36
+
+	// A block of 64 bytes or more.
+long70:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z2
+
+loop76:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest77
+	VPANDD (AX), Z0, Z4
+	VADDPS Z4, Z2, Z2
+	JMP    loop76
+
+rest77:
+	TESTQ    DX, DX
+	JZ       summed71
+	VPANDD.Z (AX), Z0, K1, Z4
+	VADDPS   Z4, Z2, Z2
+	JMP      summed71
 
 DATA neighbours32<>+0(SB)/4, $0x00000000
 DATA neighbours32<>+4(SB)/4, $0x00000004
@@ -16035,7 +16078,7 @@ clamp41:
 	JMP     clamped42
 
 // func updateBlocksF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·updateBlocksF32AVX512(SB), $1112-72
 	MOVQ s+56(FP), AX
 
@@ -16764,35 +16807,58 @@ rest80:
 
 	// A group of longer blocks, or of fewer: one block after the other.
 slots8:
+	CMPQ R10, $0x01
+	JNE  many81
+
+	// One block, as a run of a longer one is.
+	TESTQ      BX, BX
+	JNZ        long82
+	VPANDD.Z   (CX), Z10, K1, Z9
+	PREFETCHT0 2048(CX)
+
+summed83:
+	ADDQ          SI, CX
+	VEXTRACTF64X4 $0x01, Z9, Y20
+	VADDPS        Y20, Y9, Y9
+	VEXTRACTF32X4 $0x01, Y9, X20
+	VADDPS        X20, X9, X9
+	VPERMILPD     $0x01, X9, X20
+	VADDPS        X20, X9, X9
+	VPERMILPS     $0x01, X9, X20
+	VADDPS        X20, X9, X9
+	VMOVDQA64     Z9, Z9
+	JMP           summed9
+
+many81:
 	LEAQ 80(SP), R13
 	MOVQ R10, R14
 
-block81:
+block84:
 	VPXORD Z13, Z13, Z13
 	MOVQ   BX, R15
 	TESTQ  R15, R15
-	JZ     rest83
+	JZ     rest86
 
-pair82:
+pair85:
 	VPANDD     (CX), Z10, Z9
 	VADDPS     Z9, Z13, Z13
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x40, CX
 	SUBQ       $0x40, R15
-	JNZ        pair82
+	JNZ        pair85
 	TESTQ      SI, SI
-	JZ         done84
+	JZ         done87
 
-rest83:
+rest86:
 	VPANDD.Z (CX), Z10, K1, Z9
 	VADDPS   Z9, Z13, Z13
 	ADDQ     SI, CX
 
-done84:
+done87:
 	VMOVUPS Z13, (R13)
 	ADDQ    $0x40, R13
 	DECQ    R14
-	JNZ     block81
+	JNZ     block84
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    80(SP), Z9
@@ -16874,6 +16940,26 @@ clamp47:
 	VMOVUPS Z8, Z9
 	VMAXPS  Z12, Z9, Z12
 	JMP     clamped48
+
+	// A block of 64 bytes or more.
+long82:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z9
+
+loop88:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest89
+	VPANDD (CX), Z10, Z20
+	VADDPS Z20, Z9, Z9
+	JMP    loop88
+
+rest89:
+	TESTQ    SI, SI
+	JZ       summed83
+	VPANDD.Z (CX), Z10, K1, Z20
+	VADDPS   Z20, Z9, Z9
+	JMP      summed83
 
 // func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX512F, MMX+
@@ -18766,7 +18852,7 @@ none2:
 	RET
 
 // func blockMeansF64AVX512(d *float64, x *float64, blocks int, block int, div float64)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·blockMeansF64AVX512(SB), $520-40
 	VPXORD     Z0, Z0, Z0
 	VPTERNLOGD $0xff, Z0, Z0, Z0
@@ -19058,35 +19144,56 @@ rest36:
 
 	// A group of longer blocks, or of fewer: one block after the other.
 slots1:
+	CMPQ DI, $0x01
+	JNE  many37
+
+	// One block, as a run of a longer one is.
+	TESTQ      CX, CX
+	JNZ        long38
+	VPANDQ.Z   (AX), Z0, K1, Z2
+	PREFETCHT0 2048(AX)
+
+summed39:
+	ADDQ          DX, AX
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPD        Y4, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X4
+	VADDPD        X4, X2, X2
+	VPERMILPD     $0x01, X2, X4
+	VADDPD        X4, X2, X2
+	VMOVDQA64     Z2, Z2
+	JMP           summed2
+
+many37:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block37:
+block40:
 	VPXORD Z3, Z3, Z3
 	MOVQ   CX, R10
 	TESTQ  R10, R10
-	JZ     rest39
+	JZ     rest42
 
-pair38:
+pair41:
 	VPANDD     (AX), Z0, Z2
 	VADDPD     Z2, Z3, Z3
 	PREFETCHT0 2048(AX)
 	ADDQ       $0x40, AX
 	SUBQ       $0x40, R10
-	JNZ        pair38
+	JNZ        pair41
 	TESTQ      DX, DX
-	JZ         done40
+	JZ         done43
 
-rest39:
+rest42:
 	VPANDQ.Z (AX), Z0, K1, Z2
 	VADDPD   Z2, Z3, Z3
 	ADDQ     DX, AX
 
-done40:
+done43:
 	VMOVUPD Z3, (R8)
 	ADDQ    $0x40, R8
 	DECQ    R9
-	JNZ     block37
+	JNZ     block40
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPD    (SP), Z2
@@ -19133,6 +19240,26 @@ some19:
 	KMOVW   R8, K2
 	VMOVUPD Z2, K2, (BX)
 	JMP     done20
+
+	// A block of 64 bytes or more.
+long38:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z2
+
+loop44:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest45
+	VPANDD (AX), Z0, Z4
+	VADDPD Z4, Z2, Z2
+	JMP    loop44
+
+rest45:
+	TESTQ    DX, DX
+	JZ       summed39
+	VPANDQ.Z (AX), Z0, K1, Z4
+	VADDPD   Z4, Z2, Z2
+	JMP      summed39
 
 DATA neighbours64<>+0(SB)/8, $0x0000000000000000
 DATA neighbours64<>+8(SB)/8, $0x0000000000000002
@@ -21458,7 +21585,7 @@ clamp41:
 	JMP     clamped42
 
 // func updateBlocksF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·updateBlocksF64AVX512(SB), $600-72
 	MOVQ s+56(FP), AX
 
@@ -21947,35 +22074,56 @@ rest48:
 
 	// A group of longer blocks, or of fewer: one block after the other.
 slots8:
+	CMPQ R10, $0x01
+	JNE  many49
+
+	// One block, as a run of a longer one is.
+	TESTQ      BX, BX
+	JNZ        long50
+	VPANDQ.Z   (CX), Z10, K1, Z9
+	PREFETCHT0 2048(CX)
+
+summed51:
+	ADDQ          SI, CX
+	VEXTRACTF64X4 $0x01, Z9, Y20
+	VADDPD        Y20, Y9, Y9
+	VEXTRACTF32X4 $0x01, Y9, X20
+	VADDPD        X20, X9, X9
+	VPERMILPD     $0x01, X9, X20
+	VADDPD        X20, X9, X9
+	VMOVDQA64     Z9, Z9
+	JMP           summed9
+
+many49:
 	LEAQ 80(SP), R13
 	MOVQ R10, R14
 
-block49:
+block52:
 	VPXORD Z13, Z13, Z13
 	MOVQ   BX, R15
 	TESTQ  R15, R15
-	JZ     rest51
+	JZ     rest54
 
-pair50:
+pair53:
 	VPANDD     (CX), Z10, Z9
 	VADDPD     Z9, Z13, Z13
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x40, CX
 	SUBQ       $0x40, R15
-	JNZ        pair50
+	JNZ        pair53
 	TESTQ      SI, SI
-	JZ         done52
+	JZ         done55
 
-rest51:
+rest54:
 	VPANDQ.Z (CX), Z10, K1, Z9
 	VADDPD   Z9, Z13, Z13
 	ADDQ     SI, CX
 
-done52:
+done55:
 	VMOVUPD Z13, (R13)
 	ADDQ    $0x40, R13
 	DECQ    R14
-	JNZ     block49
+	JNZ     block52
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPD    80(SP), Z9
@@ -22025,6 +22173,26 @@ clamp31:
 	VMOVUPD Z8, Z9
 	VMAXPD  Z12, Z9, Z12
 	JMP     clamped32
+
+	// A block of 64 bytes or more.
+long50:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z9
+
+loop56:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest57
+	VPANDD (CX), Z10, Z20
+	VADDPD Z20, Z9, Z9
+	JMP    loop56
+
+rest57:
+	TESTQ    SI, SI
+	JZ       summed51
+	VPANDQ.Z (CX), Z10, K1, Z20
+	VADDPD   Z20, Z9, Z9
+	JMP      summed51
 
 // func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX512F, MMX+

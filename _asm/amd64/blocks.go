@@ -119,6 +119,15 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	k.outOfLine = append(k.outOfLine, func() {
 		Comment("A group of longer blocks, or of fewer: one block after the other.")
 		Label(slots)
+		if k.wide() {
+			many := k.label("many")
+			CMPQ(n, U8(1))
+			JNE(LabelRef(many))
+			Comment("One block, as a run of a longer one is.")
+			k.copy(k.foldOne(s.straight()), total)
+			JMP(LabelRef(summed))
+			Label(many)
+		}
 		s.intoSlots(n)
 		Comment("The blocks' partial sums, folded into one vector.")
 		k.copy(k.foldSlots(s.slots), total)

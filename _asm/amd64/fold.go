@@ -33,6 +33,23 @@ func (k *kernel) fold(next func(block int) reg.VecVirtual) reg.VecVirtual {
 	return k.foldLanes(v)
 }
 
+// foldOne is fold for 512 bits and one block: a vector of which the first element
+// counts.
+func (k *kernel) foldOne(p reg.VecVirtual) reg.VecVirtual {
+	high := k.vec()
+	VEXTRACTF64X4(U8(1), p, high.AsY())
+	k.add(high.AsY(), p.AsY(), p.AsY())
+	VEXTRACTF32X4(U8(1), p.AsY(), high.AsX())
+	k.add(high.AsX(), p.AsX(), p.AsX())
+	VPERMILPD(U8(1), p.AsX(), high.AsX())
+	k.add(high.AsX(), p.AsX(), p.AsX())
+	if k.elem == 4 {
+		VPERMILPS(U8(1), p.AsX(), high.AsX())
+		k.add(high.AsX(), p.AsX(), p.AsX())
+	}
+	return p
+}
+
 // foldSlots is fold for partial sums in memory, a vector for each block.
 func (k *kernel) foldSlots(slots Mem) reg.VecVirtual {
 	if k.wide() {
