@@ -64,7 +64,8 @@ type bound struct {
 // have it from o.Backward, of one loss or of several.
 //
 // As the other optimizers do, Update gives a parameter a new tensor and does not
-// write to the old one. On an error nothing has changed.
+// write to the old one. On an error neither model nor moments have changed; to try again,
+// call Backward first.
 func (o *AdaHessian) Update(model optimizer.Model) error {
 	defer o.graph.forget()
 	params := model.Params()

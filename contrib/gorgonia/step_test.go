@@ -328,3 +328,14 @@ func TestErrors(t *testing.T) {
 		t.Error("a step without parameters is no error")
 	}
 }
+
+// TestDropout: Gorgonia's own Dropout is found out.
+func TestDropout(t *testing.T) {
+	half := func(x *gorgonia.Node) (*gorgonia.Node, error) { return gorgonia.Dropout(x, 0.5) }
+	n := newNetwork[float64](t, 1, half, 2, 24, 3)
+	n.see(t, rand.New(rand.NewPCG(1, 2)))
+	n.run(t)
+	if err := NewAdaHessianSolver(n.machine).Step(n.model()); !errors.Is(err, ErrRandom) {
+		t.Errorf("error %v, want ErrRandom", err)
+	}
+}
