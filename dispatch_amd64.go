@@ -354,3 +354,21 @@ func allFiniteHalf(h []uint16, f half) bool {
 	}
 	return allFiniteHalfGeneric(h, f)
 }
+
+func updateHalf(theta, m, v []float32, out, g, hz []uint16, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	if useAVX512 {
+		if f == bfloat16 {
+			updateHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+		} else {
+			updateHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			updateHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+		} else {
+			updateHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+		}
+	} else {
+		updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)
+	}
+}

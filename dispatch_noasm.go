@@ -80,3 +80,7 @@ func narrow(h []uint16, x []float32, f half) {
 func allFiniteHalf(h []uint16, f half) bool {
 	return allFiniteHalfGeneric(h, f)
 }
+
+func updateHalf(theta, m, v []float32, out, g, hz []uint16, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)
+}

@@ -47,8 +47,10 @@ func (s *halfStep) run(p panel) {
 	}
 	switch {
 	case p.len() == 0:
+	case p.block == 1 && s.power != powerAny:
+		s.elements(p.outer, w)
 	case fitsOnePass(p, s.power) && least <= (maxCall-halfPad)/2:
-		s.onePass(p, w)
+		updateHalfTiles(s.theta, s.m, s.v, s.out, s.g, s.hz, p, &s.scalars, s.power, s.factor, s.format, w)
 	case p.contiguous():
 		s.blocks(p, w)
 	default:
@@ -57,20 +59,17 @@ func (s *halfStep) run(p panel) {
 	halfScratches.Put(w)
 }
 
-// onePass makes the step of a panel of which a group of blocks fits the buffer twice.
-func (s *halfStep) onePass(p panel, w *halfScratch) {
-	outer := max(1, halfTile/(p.block*p.width))
-	if p.contiguous() {
-		outer = (outer + halfGroup - 1) &^ (halfGroup - 1)
-	}
-	g, hz := w.wide[maxCall/2+halfPad/2:], w.wide[:]
-	for o := 0; o < p.outer; o += outer {
-		q, e, b := p.tile(o, 0, outer, p.width)
-		n := q.len()
-		widen(hz[:n], s.hz[e:][:n], s.factor, s.format)
-		widen(g[:n], s.g[e:][:n], s.factor, s.format)
-		update(s.theta[e:], s.m[e:], s.v[b:], g[:n], hz[:n], w.den[:], q, &s.scalars, s.power)
-		narrow(s.out[e:][:n], s.theta[e:][:n], s.format)
+// halfUnit is what the kernel for halves without blocks takes a multiple of.
+const halfUnit = 32
+
+// elements makes the step of n elements that each have their own curvature.
+func (s *halfStep) elements(n int, w *halfScratch) {
+	for o := 0; o < n; o += maxCall {
+		end := min(n, o+maxCall)
+		rest := end - (end-o)%halfUnit
+		updateHalf(s.theta[o:rest], s.m[o:], s.v[o:], s.out[o:rest], s.g[o:rest], s.hz[o:rest], &s.scalars, s.power, s.factor, s.format, w)
+		p := panel{end - rest, 1, 1, 1}
+		updateHalfTiles(s.theta[rest:end], s.m[rest:], s.v[rest:], s.out[rest:end], s.g[rest:end], s.hz[rest:end], p, &s.scalars, s.power, s.factor, s.format, w)
 	}
 }
 
@@ -175,4 +174,22 @@ func (s *halfStep) descend(e int, den []float32, p panel, w *halfScratch) {
 	p.stride = p.width
 	descend(theta, s.m[e:][:n], g, den, g, p, &s.scalars)
 	narrow(s.out[e:][:n], theta, s.format)
+}
+
+// updateHalfTiles makes the step of a panel of which a group of blocks fits the buffer twice,
+// in one pass over tiles.
+func updateHalfTiles(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	outer := max(1, halfTile/(p.block*p.width))
+	if p.contiguous() {
+		outer = (outer + halfGroup - 1) &^ (halfGroup - 1)
+	}
+	wideG, wideHz := w.wide[maxCall/2+halfPad/2:], w.wide[:]
+	for o := 0; o < p.outer; o += outer {
+		q, e, b := p.tile(o, 0, outer, p.width)
+		n := q.len()
+		widen(wideHz[:n], hz[e:][:n], factor, f)
+		widen(wideG[:n], g[e:][:n], factor, f)
+		update(theta[e:], m[e:], v[b:], wideG[:n], wideHz[:n], w.den[:], q, s, k)
+		narrow(out[e:][:n], theta[e:][:n], f)
+	}
 }

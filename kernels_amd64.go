@@ -205,6 +205,13 @@ func narrowBF16AVX2(h *uint16, x *float32, n int)
 //go:noescape
 func allFiniteHalfBF16AVX2(h *uint16, n int) bool
 
+// updateHalfBF16AVX2 makes a step of n elements that each have their own curvature, from halves:
+// for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.
+// It requires that n is a multiple of 32.
+//
+//go:noescape
+func updateHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+
 // widenF16AVX2 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 //
 //go:noescape
@@ -219,6 +226,13 @@ func narrowF16AVX2(h *uint16, x *float32, n int)
 //
 //go:noescape
 func allFiniteHalfF16AVX2(h *uint16, n int) bool
+
+// updateHalfF16AVX2 makes a step of n elements that each have their own curvature, from halves:
+// for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.
+// It requires that n is a multiple of 32.
+//
+//go:noescape
+func updateHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 
 // rademacherF32AVX512 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
 // It requires that offset+n does not exceed 2^64.
@@ -421,6 +435,13 @@ func narrowBF16AVX512(h *uint16, x *float32, n int)
 //go:noescape
 func allFiniteHalfBF16AVX512(h *uint16, n int) bool
 
+// updateHalfBF16AVX512 makes a step of n elements that each have their own curvature, from halves:
+// for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.
+// It requires that n is a multiple of 32.
+//
+//go:noescape
+func updateHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+
 // widenF16AVX512 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 //
 //go:noescape
@@ -435,3 +456,10 @@ func narrowF16AVX512(h *uint16, x *float32, n int)
 //
 //go:noescape
 func allFiniteHalfF16AVX512(h *uint16, n int) bool
+
+// updateHalfF16AVX512 makes a step of n elements that each have their own curvature, from halves:
+// for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.
+// It requires that n is a multiple of 32.
+//
+//go:noescape
+func updateHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)

@@ -11364,62 +11364,53 @@ done2:
 // func narrowBF16AVX2(h *uint16, x *float32, n int)
 // Requires: AVX, AVX2
 TEXT ·narrowBF16AVX2(SB), NOSPLIT, $0-24
-	MOVQ         h+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), DX
-	SHLQ         $0x01, DX
-	XORQ         BX, BX
-	MOVL         $0x7fc00000, SI
-	VMOVD        SI, X0
-	VPBROADCASTD X0, Y0
-	MOVL         $0x00000001, SI
-	VMOVD        SI, X1
-	VPBROADCASTD X1, Y1
-	MOVL         $0x00007fff, SI
-	VMOVD        SI, X2
-	VPBROADCASTD X2, Y2
-	SUBQ         $0x00000040, DX
-	JL           done2
+	MOVQ h+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	SHLQ $0x01, DX
+	XORQ BX, BX
+	SUBQ $0x00000040, DX
+	JL   done2
 
 loop1:
-	VMOVUPS   (CX)(BX*2), Y3
-	VMOVUPS   32(CX)(BX*2), Y4
-	VMOVUPS   64(CX)(BX*2), Y5
-	VMOVUPS   96(CX)(BX*2), Y6
-	VCMPPS    $0x03, Y3, Y3, Y7
-	VBLENDVPS Y7, Y0, Y3, Y3
-	VPSRLD    $0x10, Y3, Y7
-	VPAND     Y1, Y7, Y7
-	VPADDD    Y2, Y3, Y3
-	VPADDD    Y7, Y3, Y3
+	VMOVUPS   (CX)(BX*2), Y0
+	VMOVUPS   32(CX)(BX*2), Y1
+	VMOVUPS   64(CX)(BX*2), Y2
+	VMOVUPS   96(CX)(BX*2), Y3
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, quietNaNs<>+0(SB), Y0, Y0
+	VPSRLD    $0x10, Y0, Y4
+	VPAND     lastBits<>+0(SB), Y4, Y4
+	VPADDD    belowHalves<>+0(SB), Y0, Y0
+	VPADDD    Y4, Y0, Y0
+	VPSRLD    $0x10, Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, quietNaNs<>+0(SB), Y1, Y1
+	VPSRLD    $0x10, Y1, Y4
+	VPAND     lastBits<>+0(SB), Y4, Y4
+	VPADDD    belowHalves<>+0(SB), Y1, Y1
+	VPADDD    Y4, Y1, Y1
+	VPSRLD    $0x10, Y1, Y1
+	VCMPPS    $0x03, Y2, Y2, Y4
+	VBLENDVPS Y4, quietNaNs<>+0(SB), Y2, Y2
+	VPSRLD    $0x10, Y2, Y4
+	VPAND     lastBits<>+0(SB), Y4, Y4
+	VPADDD    belowHalves<>+0(SB), Y2, Y2
+	VPADDD    Y4, Y2, Y2
+	VPSRLD    $0x10, Y2, Y2
+	VCMPPS    $0x03, Y3, Y3, Y4
+	VBLENDVPS Y4, quietNaNs<>+0(SB), Y3, Y3
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     lastBits<>+0(SB), Y4, Y4
+	VPADDD    belowHalves<>+0(SB), Y3, Y3
+	VPADDD    Y4, Y3, Y3
 	VPSRLD    $0x10, Y3, Y3
-	VCMPPS    $0x03, Y4, Y4, Y7
-	VBLENDVPS Y7, Y0, Y4, Y4
-	VPSRLD    $0x10, Y4, Y7
-	VPAND     Y1, Y7, Y7
-	VPADDD    Y2, Y4, Y4
-	VPADDD    Y7, Y4, Y4
-	VPSRLD    $0x10, Y4, Y4
-	VCMPPS    $0x03, Y5, Y5, Y7
-	VBLENDVPS Y7, Y0, Y5, Y5
-	VPSRLD    $0x10, Y5, Y7
-	VPAND     Y1, Y7, Y7
-	VPADDD    Y2, Y5, Y5
-	VPADDD    Y7, Y5, Y5
-	VPSRLD    $0x10, Y5, Y5
-	VCMPPS    $0x03, Y6, Y6, Y7
-	VBLENDVPS Y7, Y0, Y6, Y6
-	VPSRLD    $0x10, Y6, Y7
-	VPAND     Y1, Y7, Y7
-	VPADDD    Y2, Y6, Y6
-	VPADDD    Y7, Y6, Y6
-	VPSRLD    $0x10, Y6, Y6
-	VPACKUSDW Y4, Y3, Y3
-	VPERMQ    $0xd8, Y3, Y3
-	VMOVDQU   Y3, (AX)(BX*1)
-	VPACKUSDW Y6, Y5, Y5
-	VPERMQ    $0xd8, Y5, Y5
-	VMOVDQU   Y5, 32(AX)(BX*1)
+	VPACKUSDW Y1, Y0, Y0
+	VPERMQ    $0xd8, Y0, Y0
+	VMOVDQU   Y0, (AX)(BX*1)
+	VPACKUSDW Y3, Y2, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VMOVDQU   Y2, 32(AX)(BX*1)
 	ADDQ      $0x00000040, BX
 	SUBQ      $0x00000040, DX
 	JGE       loop1
@@ -11430,17 +11421,17 @@ done2:
 	JL   done4
 
 loop3:
-	VMOVUPS      (CX)(BX*2), Y3
-	VCMPPS       $0x03, Y3, Y3, Y4
-	VBLENDVPS    Y4, Y0, Y3, Y3
-	VPSRLD       $0x10, Y3, Y4
-	VPAND        Y1, Y4, Y4
-	VPADDD       Y2, Y3, Y3
-	VPADDD       Y4, Y3, Y3
-	VPSRLD       $0x10, Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X4
-	VPACKUSDW    X4, X3, X3
-	VMOVDQU      X3, (AX)(BX*1)
+	VMOVUPS      (CX)(BX*2), Y0
+	VCMPPS       $0x03, Y0, Y0, Y1
+	VBLENDVPS    Y1, quietNaNs<>+0(SB), Y0, Y0
+	VPSRLD       $0x10, Y0, Y1
+	VPAND        lastBits<>+0(SB), Y1, Y1
+	VPADDD       belowHalves<>+0(SB), Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPSRLD       $0x10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VMOVDQU      X0, (AX)(BX*1)
 	ADDQ         $0x00000010, BX
 	SUBQ         $0x00000010, DX
 	JGE          loop3
@@ -11451,15 +11442,15 @@ done4:
 	JL   done6
 
 loop5:
-	VMOVSS    (CX)(BX*2), X8
-	VCMPPS    $0x03, Y8, Y8, Y3
-	VBLENDVPS Y3, Y0, Y8, Y8
-	VPSRLD    $0x10, Y8, Y3
-	VPAND     Y1, Y3, Y3
-	VPADDD    Y2, Y8, Y8
-	VPADDD    Y3, Y8, Y8
-	VPSRLD    $0x10, Y8, Y8
-	VMOVD     X8, SI
+	VMOVSS    (CX)(BX*2), X5
+	VCMPPS    $0x03, Y5, Y5, Y0
+	VBLENDVPS Y0, quietNaNs<>+0(SB), Y5, Y5
+	VPSRLD    $0x10, Y5, Y0
+	VPAND     lastBits<>+0(SB), Y0, Y0
+	VPADDD    belowHalves<>+0(SB), Y5, Y5
+	VPADDD    Y0, Y5, Y5
+	VPSRLD    $0x10, Y5, Y5
+	VMOVD     X5, SI
 	MOVW      SI, (AX)(BX*1)
 	ADDQ      $0x00000002, BX
 	SUBQ      $0x00000002, DX
@@ -11469,6 +11460,36 @@ done6:
 	ADDQ $0x00000002, DX
 	VZEROUPPER
 	RET
+
+DATA quietNaNs<>+0(SB)/4, $0x7fc00000
+DATA quietNaNs<>+4(SB)/4, $0x7fc00000
+DATA quietNaNs<>+8(SB)/4, $0x7fc00000
+DATA quietNaNs<>+12(SB)/4, $0x7fc00000
+DATA quietNaNs<>+16(SB)/4, $0x7fc00000
+DATA quietNaNs<>+20(SB)/4, $0x7fc00000
+DATA quietNaNs<>+24(SB)/4, $0x7fc00000
+DATA quietNaNs<>+28(SB)/4, $0x7fc00000
+GLOBL quietNaNs<>(SB), RODATA|NOPTR, $32
+
+DATA lastBits<>+0(SB)/4, $0x00000001
+DATA lastBits<>+4(SB)/4, $0x00000001
+DATA lastBits<>+8(SB)/4, $0x00000001
+DATA lastBits<>+12(SB)/4, $0x00000001
+DATA lastBits<>+16(SB)/4, $0x00000001
+DATA lastBits<>+20(SB)/4, $0x00000001
+DATA lastBits<>+24(SB)/4, $0x00000001
+DATA lastBits<>+28(SB)/4, $0x00000001
+GLOBL lastBits<>(SB), RODATA|NOPTR, $32
+
+DATA belowHalves<>+0(SB)/4, $0x00007fff
+DATA belowHalves<>+4(SB)/4, $0x00007fff
+DATA belowHalves<>+8(SB)/4, $0x00007fff
+DATA belowHalves<>+12(SB)/4, $0x00007fff
+DATA belowHalves<>+16(SB)/4, $0x00007fff
+DATA belowHalves<>+20(SB)/4, $0x00007fff
+DATA belowHalves<>+24(SB)/4, $0x00007fff
+DATA belowHalves<>+28(SB)/4, $0x00007fff
+GLOBL belowHalves<>(SB), RODATA|NOPTR, $32
 
 // func allFiniteHalfBF16AVX2(h *uint16, n int) bool
 // Requires: AVX, AVX2
@@ -11540,6 +11561,351 @@ done6:
 	MOVB         AL, ret+16(FP)
 	VZEROUPPER
 	RET
+
+// func updateHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·updateHalfBF16AVX2(SB), NOSPLIT, $352-76
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ grad+32(FP), SI
+	MOVQ hz+40(FP), DI
+	MOVQ n+48(FP), R8
+	SHLQ $0x01, R8
+	XORQ R9, R9
+	MOVQ s+56(FP), R10
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R11
+	ANDQ         $-32, R11
+	VBROADCASTSS 8(R10), Y2
+	VBROADCASTSS 12(R10), Y3
+	VMOVUPS      Y3, (R11)
+	VBROADCASTSS 24(R10), Y3
+	VMOVUPS      Y3, 32(R11)
+	VBROADCASTSS 28(R10), Y3
+	VMOVUPS      Y3, 64(R11)
+	VBROADCASTSS 36(R10), Y3
+	VMOVUPS      Y3, 96(R11)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(R11)
+	VPXOR        96(R11), Y3, Y3
+	VMOVUPS      Y3, 160(R11)
+	VBROADCASTSS (R10), Y3
+	VBROADCASTSS 4(R10), Y4
+	VBROADCASTSS 20(R10), Y5
+	VBROADCASTSS 16(R10), Y6
+	VMOVUPS      Y6, 192(R11)
+	VBROADCASTSS 32(R10), Y6
+	VMOVUPS      Y6, 224(R11)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x1f, Y6, Y6
+	VPXOR        224(R11), Y6, Y6
+	VMOVUPS      Y6, 256(R11)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R11), Y6, Y6
+	VMOVUPS      Y6, 288(R11)
+	VBROADCASTSS factor+72(FP), Y6
+	TESTQ        R8, R8
+	JZ           done2
+	CMPL         factor+72(FP), $0x3f800000
+	JE           plain1
+
+loop3:
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(DX)(R9*2)
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(BX)(R9*1)
+	VPMOVZXWD  (DI)(R9*1), Y7
+	VPSLLD     $0x10, Y7, Y7
+	VMULPS     Y6, Y7, Y7
+	VPMOVZXWD  16(DI)(R9*1), Y8
+	VPSLLD     $0x10, Y8, Y8
+	VMULPS     Y6, Y8, Y8
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided4
+	VDIVPS 96(R11), Y7, Y7
+	VDIVPS 96(R11), Y8, Y8
+
+undivided4:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y7, Y9
+	VMULPS   Y7, Y9, Y9
+	VMULPS   (DX)(R9*2), Y2, Y7
+	VADDPS   Y9, Y7, Y7
+	VPAND    Y0, Y7, Y9
+	VPCMPGTD Y9, Y1, Y9
+	VPANDN   Y7, Y9, Y7
+	VMULPS   (R11), Y8, Y9
+	VMULPS   Y8, Y9, Y9
+	VMULPS   32(DX)(R9*2), Y2, Y8
+	VADDPS   Y9, Y8, Y8
+	VPAND    Y0, Y8, Y9
+	VPCMPGTD Y9, Y1, Y9
+	VPANDN   Y8, Y9, Y8
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other5
+	VSQRTPS Y7, Y9
+	VSQRTPS Y8, Y10
+
+raised8:
+	VMULPS  32(R11), Y9, Y9
+	VADDPS  64(R11), Y9, Y9
+	VMULPS  32(R11), Y10, Y10
+	VADDPS  64(R11), Y10, Y10
+	VMOVUPS Y7, (DX)(R9*2)
+	VMOVUPS Y8, 32(DX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (SI)(R9*1), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    Y6, Y7, Y7
+	VMULPS    (CX)(R9*2), Y3, Y8
+	VMULPS    Y7, Y4, Y7
+	VADDPS    Y7, Y8, Y8
+	VPAND     Y0, Y8, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y8, Y7, Y8
+	VMULPS    (AX)(R9*2), Y5, Y7
+	VMULPS    192(R11), Y8, Y11
+	VDIVPS    Y9, Y11, Y11
+	VPMOVZXWD 16(SI)(R9*1), Y9
+	VPSLLD    $0x10, Y9, Y9
+	VMULPS    Y6, Y9, Y9
+	VMULPS    32(CX)(R9*2), Y3, Y12
+	VMULPS    Y9, Y4, Y9
+	VADDPS    Y9, Y12, Y12
+	VPAND     Y0, Y12, Y9
+	VPCMPGTD  Y9, Y1, Y9
+	VPANDN    Y12, Y9, Y12
+	VMULPS    32(AX)(R9*2), Y5, Y9
+	VMULPS    192(R11), Y12, Y13
+	VDIVPS    Y10, Y13, Y13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp9
+
+clamped10:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VBLENDVPS Y11, quietNaNs<>+0(SB), Y10, Y10
+	VPSRLD    $0x10, Y10, Y11
+	VPAND     lastBits<>+0(SB), Y11, Y11
+	VPADDD    belowHalves<>+0(SB), Y10, Y10
+	VPADDD    Y11, Y10, Y10
+	VPSRLD    $0x10, Y10, Y10
+	VMOVUPS   Y8, (CX)(R9*2)
+	VMOVUPS   Y7, (AX)(R9*2)
+	VSUBPS    Y13, Y9, Y9
+	VMOVDQA   Y9, Y7
+	VCMPPS    $0x03, Y7, Y7, Y8
+	VBLENDVPS Y8, quietNaNs<>+0(SB), Y7, Y7
+	VPSRLD    $0x10, Y7, Y8
+	VPAND     lastBits<>+0(SB), Y8, Y8
+	VPADDD    belowHalves<>+0(SB), Y7, Y7
+	VPADDD    Y8, Y7, Y7
+	VPSRLD    $0x10, Y7, Y7
+	VPACKUSDW Y7, Y10, Y10
+	VPERMQ    $0xd8, Y10, Y10
+	VMOVDQU   Y10, (BX)(R9*1)
+	VMOVUPS   Y12, 32(CX)(R9*2)
+	VMOVUPS   Y9, 32(AX)(R9*2)
+	ADDQ      $0x20, R9
+	SUBQ      $0x20, R8
+	JNZ       loop3
+	JMP       done2
+
+plain1:
+loop11:
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(DX)(R9*2)
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(BX)(R9*1)
+	VPMOVZXWD  (DI)(R9*1), Y6
+	VPSLLD     $0x10, Y6, Y6
+	VPMOVZXWD  16(DI)(R9*1), Y7
+	VPSLLD     $0x10, Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided12
+	VDIVPS 96(R11), Y6, Y6
+	VDIVPS 96(R11), Y7, Y7
+
+undivided12:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R9*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R11), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R9*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other13
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised16:
+	VMULPS  32(R11), Y8, Y8
+	VADDPS  64(R11), Y8, Y8
+	VMULPS  32(R11), Y9, Y9
+	VADDPS  64(R11), Y9, Y9
+	VMOVUPS Y6, (DX)(R9*2)
+	VMOVUPS Y7, 32(DX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (SI)(R9*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    (CX)(R9*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R9*2), Y5, Y6
+	VMULPS    192(R11), Y7, Y10
+	VDIVPS    Y8, Y10, Y10
+	VPMOVZXWD 16(SI)(R9*1), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    32(CX)(R9*2), Y3, Y11
+	VMULPS    Y8, Y4, Y8
+	VADDPS    Y8, Y11, Y11
+	VPAND     Y0, Y11, Y8
+	VPCMPGTD  Y8, Y1, Y8
+	VPANDN    Y11, Y8, Y11
+	VMULPS    32(AX)(R9*2), Y5, Y8
+	VMULPS    192(R11), Y11, Y12
+	VDIVPS    Y9, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp17
+
+clamped18:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VCMPPS    $0x03, Y9, Y9, Y10
+	VBLENDVPS Y10, quietNaNs<>+0(SB), Y9, Y9
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     lastBits<>+0(SB), Y10, Y10
+	VPADDD    belowHalves<>+0(SB), Y9, Y9
+	VPADDD    Y10, Y9, Y9
+	VPSRLD    $0x10, Y9, Y9
+	VMOVUPS   Y7, (CX)(R9*2)
+	VMOVUPS   Y6, (AX)(R9*2)
+	VSUBPS    Y12, Y8, Y8
+	VMOVDQA   Y8, Y6
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs<>+0(SB), Y6, Y6
+	VPSRLD    $0x10, Y6, Y7
+	VPAND     lastBits<>+0(SB), Y7, Y7
+	VPADDD    belowHalves<>+0(SB), Y6, Y6
+	VPADDD    Y7, Y6, Y6
+	VPSRLD    $0x10, Y6, Y6
+	VPACKUSDW Y6, Y9, Y9
+	VPERMQ    $0xd8, Y9, Y9
+	VMOVDQU   Y9, (BX)(R9*1)
+	VMOVUPS   Y11, 32(CX)(R9*2)
+	VMOVUPS   Y8, 32(AX)(R9*2)
+	ADDQ      $0x20, R9
+	SUBQ      $0x20, R8
+	JNZ       loop11
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other5:
+	JG      two7
+	CMPQ    power+64(FP), $+1
+	JE      half6
+	VMOVUPS 128(R11), Y9
+	VMOVUPS 128(R11), Y10
+	JMP     raised8
+
+half6:
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	VSQRTPS Y8, Y10
+	VSQRTPS Y10, Y10
+	JMP     raised8
+
+two7:
+	VMOVDQA Y7, Y9
+	VMOVDQA Y8, Y10
+	JMP     raised8
+
+clamp9:
+	VMOVUPS 224(R11), Y10
+	VMINPS  Y11, Y10, Y11
+	VMINPS  Y13, Y10, Y13
+	VMOVUPS 256(R11), Y10
+	VMAXPS  Y11, Y10, Y11
+	VMAXPS  Y13, Y10, Y13
+	JMP     clamped10
+
+	// The powers 0, 1/2 and 2.
+other13:
+	JG      two15
+	CMPQ    power+64(FP), $+1
+	JE      half14
+	VMOVUPS 128(R11), Y8
+	VMOVUPS 128(R11), Y9
+	JMP     raised16
+
+half14:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised16
+
+two15:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised16
+
+clamp17:
+	VMOVUPS 224(R11), Y9
+	VMINPS  Y10, Y9, Y10
+	VMINPS  Y12, Y9, Y12
+	VMOVUPS 256(R11), Y9
+	VMAXPS  Y10, Y9, Y10
+	VMAXPS  Y12, Y9, Y12
+	JMP     clamped18
 
 // func widenF16AVX2(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, F16C
@@ -11655,36 +12021,33 @@ done2:
 	RET
 
 // func narrowF16AVX2(h *uint16, x *float32, n int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, F16C
 TEXT ·narrowF16AVX2(SB), NOSPLIT, $0-24
-	MOVQ         h+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), DX
-	SHLQ         $0x01, DX
-	XORQ         BX, BX
-	MOVL         $0x7fc00000, SI
-	VMOVD        SI, X0
-	VPBROADCASTD X0, Y0
-	SUBQ         $0x00000040, DX
-	JL           done2
+	MOVQ h+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	SHLQ $0x01, DX
+	XORQ BX, BX
+	SUBQ $0x00000040, DX
+	JL   done2
 
 loop1:
-	VMOVUPS   (CX)(BX*2), Y1
-	VMOVUPS   32(CX)(BX*2), Y2
-	VMOVUPS   64(CX)(BX*2), Y3
-	VMOVUPS   96(CX)(BX*2), Y4
-	VCMPPS    $0x03, Y1, Y1, Y5
-	VBLENDVPS Y5, Y0, Y1, Y1
-	VCMPPS    $0x03, Y2, Y2, Y5
-	VBLENDVPS Y5, Y0, Y2, Y2
-	VCMPPS    $0x03, Y3, Y3, Y5
-	VBLENDVPS Y5, Y0, Y3, Y3
-	VCMPPS    $0x03, Y4, Y4, Y5
-	VBLENDVPS Y5, Y0, Y4, Y4
-	VCVTPS2PH $0x00, Y1, (AX)(BX*1)
-	VCVTPS2PH $0x00, Y2, 16(AX)(BX*1)
-	VCVTPS2PH $0x00, Y3, 32(AX)(BX*1)
-	VCVTPS2PH $0x00, Y4, 48(AX)(BX*1)
+	VMOVUPS   (CX)(BX*2), Y0
+	VMOVUPS   32(CX)(BX*2), Y1
+	VMOVUPS   64(CX)(BX*2), Y2
+	VMOVUPS   96(CX)(BX*2), Y3
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, quietNaNs<>+0(SB), Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, quietNaNs<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y2, Y2, Y4
+	VBLENDVPS Y4, quietNaNs<>+0(SB), Y2, Y2
+	VCMPPS    $0x03, Y3, Y3, Y4
+	VBLENDVPS Y4, quietNaNs<>+0(SB), Y3, Y3
+	VCVTPS2PH $0x00, Y0, (AX)(BX*1)
+	VCVTPS2PH $0x00, Y1, 16(AX)(BX*1)
+	VCVTPS2PH $0x00, Y2, 32(AX)(BX*1)
+	VCVTPS2PH $0x00, Y3, 48(AX)(BX*1)
 	ADDQ      $0x00000040, BX
 	SUBQ      $0x00000040, DX
 	JGE       loop1
@@ -11695,10 +12058,10 @@ done2:
 	JL   done4
 
 loop3:
-	VMOVUPS   (CX)(BX*2), Y1
-	VCMPPS    $0x03, Y1, Y1, Y2
-	VBLENDVPS Y2, Y0, Y1, Y1
-	VCVTPS2PH $0x00, Y1, (AX)(BX*1)
+	VMOVUPS   (CX)(BX*2), Y0
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VBLENDVPS Y1, quietNaNs<>+0(SB), Y0, Y0
+	VCVTPS2PH $0x00, Y0, (AX)(BX*1)
 	ADDQ      $0x00000010, BX
 	SUBQ      $0x00000010, DX
 	JGE       loop3
@@ -11709,11 +12072,11 @@ done4:
 	JL   done6
 
 loop5:
-	VMOVSS    (CX)(BX*2), X6
-	VCMPPS    $0x03, Y6, Y6, Y1
-	VBLENDVPS Y1, Y0, Y6, Y6
-	VCVTPS2PH $0x00, X6, X6
-	VMOVD     X6, SI
+	VMOVSS    (CX)(BX*2), X5
+	VCMPPS    $0x03, Y5, Y5, Y0
+	VBLENDVPS Y0, quietNaNs<>+0(SB), Y5, Y5
+	VCVTPS2PH $0x00, X5, X5
+	VMOVD     X5, SI
 	MOVW      SI, (AX)(BX*1)
 	ADDQ      $0x00000002, BX
 	SUBQ      $0x00000002, DX
@@ -11794,6 +12157,321 @@ done6:
 	MOVB         AL, ret+16(FP)
 	VZEROUPPER
 	RET
+
+// func updateHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·updateHalfF16AVX2(SB), NOSPLIT, $352-76
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ grad+32(FP), SI
+	MOVQ hz+40(FP), DI
+	MOVQ n+48(FP), R8
+	SHLQ $0x01, R8
+	XORQ R9, R9
+	MOVQ s+56(FP), R10
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R11
+	ANDQ         $-32, R11
+	VBROADCASTSS 8(R10), Y2
+	VBROADCASTSS 12(R10), Y3
+	VMOVUPS      Y3, (R11)
+	VBROADCASTSS 24(R10), Y3
+	VMOVUPS      Y3, 32(R11)
+	VBROADCASTSS 28(R10), Y3
+	VMOVUPS      Y3, 64(R11)
+	VBROADCASTSS 36(R10), Y3
+	VMOVUPS      Y3, 96(R11)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(R11)
+	VPXOR        96(R11), Y3, Y3
+	VMOVUPS      Y3, 160(R11)
+	VBROADCASTSS (R10), Y3
+	VBROADCASTSS 4(R10), Y4
+	VBROADCASTSS 20(R10), Y5
+	VBROADCASTSS 16(R10), Y6
+	VMOVUPS      Y6, 192(R11)
+	VBROADCASTSS 32(R10), Y6
+	VMOVUPS      Y6, 224(R11)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x1f, Y6, Y6
+	VPXOR        224(R11), Y6, Y6
+	VMOVUPS      Y6, 256(R11)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R11), Y6, Y6
+	VMOVUPS      Y6, 288(R11)
+	VBROADCASTSS factor+72(FP), Y6
+	TESTQ        R8, R8
+	JZ           done2
+	CMPL         factor+72(FP), $0x3f800000
+	JE           plain1
+
+loop3:
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(DX)(R9*2)
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(BX)(R9*1)
+	VCVTPH2PS  (DI)(R9*1), Y7
+	VMULPS     Y6, Y7, Y7
+	VCVTPH2PS  16(DI)(R9*1), Y8
+	VMULPS     Y6, Y8, Y8
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided4
+	VDIVPS 96(R11), Y7, Y7
+	VDIVPS 96(R11), Y8, Y8
+
+undivided4:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y7, Y9
+	VMULPS   Y7, Y9, Y9
+	VMULPS   (DX)(R9*2), Y2, Y7
+	VADDPS   Y9, Y7, Y7
+	VPAND    Y0, Y7, Y9
+	VPCMPGTD Y9, Y1, Y9
+	VPANDN   Y7, Y9, Y7
+	VMULPS   (R11), Y8, Y9
+	VMULPS   Y8, Y9, Y9
+	VMULPS   32(DX)(R9*2), Y2, Y8
+	VADDPS   Y9, Y8, Y8
+	VPAND    Y0, Y8, Y9
+	VPCMPGTD Y9, Y1, Y9
+	VPANDN   Y8, Y9, Y8
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other5
+	VSQRTPS Y7, Y9
+	VSQRTPS Y8, Y10
+
+raised8:
+	VMULPS  32(R11), Y9, Y9
+	VADDPS  64(R11), Y9, Y9
+	VMULPS  32(R11), Y10, Y10
+	VADDPS  64(R11), Y10, Y10
+	VMOVUPS Y7, (DX)(R9*2)
+	VMOVUPS Y8, 32(DX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (SI)(R9*1), Y7
+	VMULPS    Y6, Y7, Y7
+	VMULPS    (CX)(R9*2), Y3, Y8
+	VMULPS    Y7, Y4, Y7
+	VADDPS    Y7, Y8, Y8
+	VPAND     Y0, Y8, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y8, Y7, Y8
+	VMULPS    (AX)(R9*2), Y5, Y7
+	VMULPS    192(R11), Y8, Y11
+	VDIVPS    Y9, Y11, Y11
+	VCVTPH2PS 16(SI)(R9*1), Y9
+	VMULPS    Y6, Y9, Y9
+	VMULPS    32(CX)(R9*2), Y3, Y12
+	VMULPS    Y9, Y4, Y9
+	VADDPS    Y9, Y12, Y12
+	VPAND     Y0, Y12, Y9
+	VPCMPGTD  Y9, Y1, Y9
+	VPANDN    Y12, Y9, Y12
+	VMULPS    32(AX)(R9*2), Y5, Y9
+	VMULPS    192(R11), Y12, Y13
+	VDIVPS    Y10, Y13, Y13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp9
+
+clamped10:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y10
+	VCMPPS    $0x03, Y10, Y10, Y11
+	VBLENDVPS Y11, quietNaNs<>+0(SB), Y10, Y10
+	VMOVUPS   Y8, (CX)(R9*2)
+	VMOVUPS   Y7, (AX)(R9*2)
+	VSUBPS    Y13, Y9, Y9
+	VMOVDQA   Y9, Y7
+	VCMPPS    $0x03, Y7, Y7, Y8
+	VBLENDVPS Y8, quietNaNs<>+0(SB), Y7, Y7
+	VCVTPS2PH $0x00, Y10, (BX)(R9*1)
+	VCVTPS2PH $0x00, Y7, 16(BX)(R9*1)
+	VMOVUPS   Y12, 32(CX)(R9*2)
+	VMOVUPS   Y9, 32(AX)(R9*2)
+	ADDQ      $0x20, R9
+	SUBQ      $0x20, R8
+	JNZ       loop3
+	JMP       done2
+
+plain1:
+loop11:
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(DX)(R9*2)
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(BX)(R9*1)
+	VCVTPH2PS  (DI)(R9*1), Y6
+	VCVTPH2PS  16(DI)(R9*1), Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided12
+	VDIVPS 96(R11), Y6, Y6
+	VDIVPS 96(R11), Y7, Y7
+
+undivided12:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R9*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R11), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R9*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other13
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised16:
+	VMULPS  32(R11), Y8, Y8
+	VADDPS  64(R11), Y8, Y8
+	VMULPS  32(R11), Y9, Y9
+	VADDPS  64(R11), Y9, Y9
+	VMOVUPS Y6, (DX)(R9*2)
+	VMOVUPS Y7, 32(DX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (SI)(R9*1), Y6
+	VMULPS    (CX)(R9*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R9*2), Y5, Y6
+	VMULPS    192(R11), Y7, Y10
+	VDIVPS    Y8, Y10, Y10
+	VCVTPH2PS 16(SI)(R9*1), Y8
+	VMULPS    32(CX)(R9*2), Y3, Y11
+	VMULPS    Y8, Y4, Y8
+	VADDPS    Y8, Y11, Y11
+	VPAND     Y0, Y11, Y8
+	VPCMPGTD  Y8, Y1, Y8
+	VPANDN    Y11, Y8, Y11
+	VMULPS    32(AX)(R9*2), Y5, Y8
+	VMULPS    192(R11), Y11, Y12
+	VDIVPS    Y9, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp17
+
+clamped18:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VCMPPS    $0x03, Y9, Y9, Y10
+	VBLENDVPS Y10, quietNaNs<>+0(SB), Y9, Y9
+	VMOVUPS   Y7, (CX)(R9*2)
+	VMOVUPS   Y6, (AX)(R9*2)
+	VSUBPS    Y12, Y8, Y8
+	VMOVDQA   Y8, Y6
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y9, (BX)(R9*1)
+	VCVTPS2PH $0x00, Y6, 16(BX)(R9*1)
+	VMOVUPS   Y11, 32(CX)(R9*2)
+	VMOVUPS   Y8, 32(AX)(R9*2)
+	ADDQ      $0x20, R9
+	SUBQ      $0x20, R8
+	JNZ       loop11
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other5:
+	JG      two7
+	CMPQ    power+64(FP), $+1
+	JE      half6
+	VMOVUPS 128(R11), Y9
+	VMOVUPS 128(R11), Y10
+	JMP     raised8
+
+half6:
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	VSQRTPS Y8, Y10
+	VSQRTPS Y10, Y10
+	JMP     raised8
+
+two7:
+	VMOVDQA Y7, Y9
+	VMOVDQA Y8, Y10
+	JMP     raised8
+
+clamp9:
+	VMOVUPS 224(R11), Y10
+	VMINPS  Y11, Y10, Y11
+	VMINPS  Y13, Y10, Y13
+	VMOVUPS 256(R11), Y10
+	VMAXPS  Y11, Y10, Y11
+	VMAXPS  Y13, Y10, Y13
+	JMP     clamped10
+
+	// The powers 0, 1/2 and 2.
+other13:
+	JG      two15
+	CMPQ    power+64(FP), $+1
+	JE      half14
+	VMOVUPS 128(R11), Y8
+	VMOVUPS 128(R11), Y9
+	JMP     raised16
+
+half14:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised16
+
+two15:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised16
+
+clamp17:
+	VMOVUPS 224(R11), Y9
+	VMINPS  Y10, Y9, Y10
+	VMINPS  Y12, Y9, Y12
+	VMOVUPS 256(R11), Y9
+	VMAXPS  Y10, Y9, Y10
+	VMAXPS  Y12, Y9, Y12
+	JMP     clamped18
 
 // func rademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX512F, CMOV
@@ -22818,47 +23496,44 @@ TEXT ·narrowBF16AVX512(SB), NOSPLIT, $0-24
 	MOVL         $0x00000001, SI
 	VPBROADCASTD SI, Z1
 	MOVL         $0x00007fff, SI
-	VPBROADCASTD SI, Z2
+	VPBROADCASTD SI, Z1
+	MOVL         $0x00010000, SI
+	VPBROADCASTD SI, Z3
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VMOVUPS      upperHalves<>+0(SB), Z4
 	SUBQ         $0x00000080, DX
 	JL           done2
 
 loop1:
-	VMOVUPS   (CX)(BX*2), Z3
-	VMOVUPS   64(CX)(BX*2), Z4
-	VMOVUPS   128(CX)(BX*2), Z5
-	VMOVUPS   192(CX)(BX*2), Z6
-	VCMPPS    $0x03, Z3, Z3, K1
-	VMOVDQA32 Z0, K1, Z3
-	VPSRLD    $0x10, Z3, Z7
-	VPANDD    Z1, Z7, Z7
-	VPADDD    Z2, Z3, Z3
-	VPADDD    Z7, Z3, Z3
-	VPSRLD    $0x10, Z3, Z3
-	VCMPPS    $0x03, Z4, Z4, K1
-	VMOVDQA32 Z0, K1, Z4
-	VPSRLD    $0x10, Z4, Z7
-	VPANDD    Z1, Z7, Z7
-	VPADDD    Z2, Z4, Z4
-	VPADDD    Z7, Z4, Z4
-	VPSRLD    $0x10, Z4, Z4
+	VMOVUPS   (CX)(BX*2), Z5
+	VMOVUPS   64(CX)(BX*2), Z6
+	VMOVUPS   128(CX)(BX*2), Z7
+	VMOVUPS   192(CX)(BX*2), Z8
 	VCMPPS    $0x03, Z5, Z5, K1
 	VMOVDQA32 Z0, K1, Z5
-	VPSRLD    $0x10, Z5, Z7
-	VPANDD    Z1, Z7, Z7
-	VPADDD    Z2, Z5, Z5
-	VPADDD    Z7, Z5, Z5
-	VPSRLD    $0x10, Z5, Z5
+	VPTESTMD  Z3, Z5, K1
+	VPADDD    Z1, Z5, Z5
+	VPSUBD    Z2, Z5, K1, Z5
 	VCMPPS    $0x03, Z6, Z6, K1
 	VMOVDQA32 Z0, K1, Z6
-	VPSRLD    $0x10, Z6, Z7
-	VPANDD    Z1, Z7, Z7
-	VPADDD    Z2, Z6, Z6
-	VPADDD    Z7, Z6, Z6
-	VPSRLD    $0x10, Z6, Z6
-	VPMOVDW   Z3, (AX)(BX*1)
-	VPMOVDW   Z4, 32(AX)(BX*1)
-	VPMOVDW   Z5, 64(AX)(BX*1)
-	VPMOVDW   Z6, 96(AX)(BX*1)
+	VPTESTMD  Z3, Z6, K1
+	VPADDD    Z1, Z6, Z6
+	VPSUBD    Z2, Z6, K1, Z6
+	VCMPPS    $0x03, Z7, Z7, K1
+	VMOVDQA32 Z0, K1, Z7
+	VPTESTMD  Z3, Z7, K1
+	VPADDD    Z1, Z7, Z7
+	VPSUBD    Z2, Z7, K1, Z7
+	VCMPPS    $0x03, Z8, Z8, K1
+	VMOVDQA32 Z0, K1, Z8
+	VPTESTMD  Z3, Z8, K1
+	VPADDD    Z1, Z8, Z8
+	VPSUBD    Z2, Z8, K1, Z8
+	VPERMT2W  Z6, Z4, Z5
+	VMOVDQU16 Z5, (AX)(BX*1)
+	VPERMT2W  Z8, Z4, Z7
+	VMOVDQU16 Z7, 64(AX)(BX*1)
 	ADDQ      $0x00000080, BX
 	SUBQ      $0x00000080, DX
 	JGE       loop1
@@ -22869,15 +23544,14 @@ done2:
 	JL   done4
 
 loop3:
-	VMOVUPS   (CX)(BX*2), Z3
-	VCMPPS    $0x03, Z3, Z3, K1
-	VMOVDQA32 Z0, K1, Z3
-	VPSRLD    $0x10, Z3, Z4
-	VPANDD    Z1, Z4, Z4
-	VPADDD    Z2, Z3, Z3
-	VPADDD    Z4, Z3, Z3
-	VPSRLD    $0x10, Z3, Z3
-	VPMOVDW   Z3, (AX)(BX*1)
+	VMOVUPS   (CX)(BX*2), Z4
+	VCMPPS    $0x03, Z4, Z4, K1
+	VMOVDQA32 Z0, K1, Z4
+	VPTESTMD  Z3, Z4, K1
+	VPADDD    Z1, Z4, Z4
+	VPSUBD    Z2, Z4, K1, Z4
+	VPSRLD    $0x10, Z4, Z4
+	VPMOVDW   Z4, (AX)(BX*1)
 	ADDQ      $0x00000020, BX
 	SUBQ      $0x00000020, DX
 	JGE       loop3
@@ -22891,19 +23565,36 @@ done4:
 	BTSQ      DX, SI
 	DECQ      SI
 	KMOVD     SI, K1
-	VMOVUPS.Z (CX)(BX*2), K1, Z3
-	VCMPPS    $0x03, Z3, Z3, K2
-	VMOVDQA32 Z0, K2, Z3
-	VPSRLD    $0x10, Z3, Z0
-	VPANDD    Z1, Z0, Z0
-	VPADDD    Z2, Z3, Z3
-	VPADDD    Z0, Z3, Z3
-	VPSRLD    $0x10, Z3, Z3
-	VPMOVDW   Z3, K1, (AX)(BX*1)
+	VMOVUPS.Z (CX)(BX*2), K1, Z4
+	VCMPPS    $0x03, Z4, Z4, K2
+	VMOVDQA32 Z0, K2, Z4
+	VPTESTMD  Z3, Z4, K2
+	VPADDD    Z1, Z4, Z4
+	VPSUBD    Z2, Z4, K2, Z4
+	VPSRLD    $0x10, Z4, Z4
+	VPMOVDW   Z4, K1, (AX)(BX*1)
 
 end5:
 	VZEROUPPER
 	RET
+
+DATA upperHalves<>+0(SB)/4, $0x00030001
+DATA upperHalves<>+4(SB)/4, $0x00070005
+DATA upperHalves<>+8(SB)/4, $0x000b0009
+DATA upperHalves<>+12(SB)/4, $0x000f000d
+DATA upperHalves<>+16(SB)/4, $0x00130011
+DATA upperHalves<>+20(SB)/4, $0x00170015
+DATA upperHalves<>+24(SB)/4, $0x001b0019
+DATA upperHalves<>+28(SB)/4, $0x001f001d
+DATA upperHalves<>+32(SB)/4, $0x00230021
+DATA upperHalves<>+36(SB)/4, $0x00270025
+DATA upperHalves<>+40(SB)/4, $0x002b0029
+DATA upperHalves<>+44(SB)/4, $0x002f002d
+DATA upperHalves<>+48(SB)/4, $0x00330031
+DATA upperHalves<>+52(SB)/4, $0x00370035
+DATA upperHalves<>+56(SB)/4, $0x003b0039
+DATA upperHalves<>+60(SB)/4, $0x003f003d
+GLOBL upperHalves<>(SB), RODATA|NOPTR, $64
 
 // func allFiniteHalfBF16AVX512(h *uint16, n int) bool
 // Requires: AVX, AVX512BW, AVX512F
@@ -22971,6 +23662,342 @@ end5:
 	MOVB         AL, ret+16(FP)
 	VZEROUPPER
 	RET
+
+// func updateHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·updateHalfBF16AVX512(SB), NOSPLIT, $16-76
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ grad+32(FP), SI
+	MOVQ hz+40(FP), DI
+	MOVQ n+48(FP), R8
+	SHLQ $0x01, R8
+	XORQ R9, R9
+	MOVQ s+56(FP), R10
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS 8(R10), Z1
+	VBROADCASTSS 12(R10), Z2
+	VBROADCASTSS 24(R10), Z3
+	VBROADCASTSS 28(R10), Z4
+	VBROADCASTSS 36(R10), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R10), Z7
+	VBROADCASTSS 4(R10), Z11
+	VBROADCASTSS 20(R10), Z12
+	VBROADCASTSS 16(R10), Z13
+	VBROADCASTSS 32(R10), Z14
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z14, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z14, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	MOVL         $0x7fc00000, R10
+	VPBROADCASTD R10, Z15
+	MOVL         $0x00000001, R10
+	VPBROADCASTD R10, Z9
+	MOVL         $0x00007fff, R10
+	VPBROADCASTD R10, Z16
+	MOVL         $0x00010000, R10
+	VPBROADCASTD R10, Z17
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VMOVUPS      upperHalves<>+0(SB), Z18
+	VBROADCASTSS factor+72(FP), Z9
+	TESTQ        R8, R8
+	JZ           done2
+	CMPL         factor+72(FP), $0x3f800000
+	JE           plain1
+
+loop3:
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(AX)(R9*2)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 448(CX)(R9*2)
+	PREFETCHT0 384(DX)(R9*2)
+	PREFETCHT0 448(DX)(R9*2)
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(BX)(R9*1)
+	VPMOVZXWD  (DI)(R9*1), Z19
+	VPSLLD     $0x10, Z19, Z19
+	VMULPS     Z9, Z19, Z19
+	VPMOVZXWD  32(DI)(R9*1), Z20
+	VPSLLD     $0x10, Z20, Z20
+	VMULPS     Z9, Z20, Z20
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided4
+	VDIVPS Z5, Z19, Z19
+	VDIVPS Z5, Z20, Z20
+
+undivided4:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z19, Z21
+	VMULPS    Z19, Z21, Z21
+	VMULPS    (DX)(R9*2), Z1, Z19
+	VADDPS    Z21, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    Z2, Z20, Z21
+	VMULPS    Z20, Z21, Z21
+	VMULPS    64(DX)(R9*2), Z1, Z20
+	VADDPS    Z21, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other5
+	VSQRTPS Z19, Z21
+	VSQRTPS Z20, Z22
+
+raised8:
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMULPS  Z3, Z22, Z22
+	VADDPS  Z4, Z22, Z22
+	VMOVUPS Z19, (DX)(R9*2)
+	VMOVUPS Z20, 64(DX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (SI)(R9*1), Z19
+	VPSLLD    $0x10, Z19, Z19
+	VMULPS    Z9, Z19, Z19
+	VMULPS    (CX)(R9*2), Z7, Z20
+	VMULPS    Z19, Z11, Z19
+	VADDPS    Z19, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+	VMULPS    (AX)(R9*2), Z12, Z19
+	VMULPS    Z13, Z20, Z23
+	VDIVPS    Z21, Z23, Z23
+	VPMOVZXWD 32(SI)(R9*1), Z21
+	VPSLLD    $0x10, Z21, Z21
+	VMULPS    Z9, Z21, Z21
+	VMULPS    64(CX)(R9*2), Z7, Z24
+	VMULPS    Z21, Z11, Z21
+	VADDPS    Z21, Z24, Z24
+	VPTESTMD  Z0, Z24, K1
+	VMOVUPS.Z Z24, K1, Z24
+	VMULPS    64(AX)(R9*2), Z12, Z21
+	VMULPS    Z13, Z24, Z25
+	VDIVPS    Z22, Z25, Z25
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp9
+
+clamped10:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Z23, Z19, Z19
+	VMOVDQA64 Z19, Z22
+	VCMPPS    $0x03, Z22, Z22, K1
+	VMOVDQA32 Z15, K1, Z22
+	VPTESTMD  Z17, Z22, K1
+	VPADDD    Z16, Z22, Z22
+	VPSUBD    Z10, Z22, K1, Z22
+	VMOVUPS   Z20, (CX)(R9*2)
+	VMOVUPS   Z19, (AX)(R9*2)
+	VSUBPS    Z25, Z21, Z21
+	VMOVDQA64 Z21, Z19
+	VCMPPS    $0x03, Z19, Z19, K1
+	VMOVDQA32 Z15, K1, Z19
+	VPTESTMD  Z17, Z19, K1
+	VPADDD    Z16, Z19, Z19
+	VPSUBD    Z10, Z19, K1, Z19
+	VPERMT2W  Z19, Z18, Z22
+	VMOVDQU16 Z22, (BX)(R9*1)
+	VMOVUPS   Z24, 64(CX)(R9*2)
+	VMOVUPS   Z21, 64(AX)(R9*2)
+	ADDQ      $0x40, R9
+	SUBQ      $0x40, R8
+	JNZ       loop3
+	JMP       done2
+
+plain1:
+loop11:
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(AX)(R9*2)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 448(CX)(R9*2)
+	PREFETCHT0 384(DX)(R9*2)
+	PREFETCHT0 448(DX)(R9*2)
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(BX)(R9*1)
+	VPMOVZXWD  (DI)(R9*1), Z9
+	VPSLLD     $0x10, Z9, Z9
+	VPMOVZXWD  32(DI)(R9*1), Z19
+	VPSLLD     $0x10, Z19, Z19
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided12
+	VDIVPS Z5, Z9, Z9
+	VDIVPS Z5, Z19, Z19
+
+undivided12:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z20
+	VMULPS    Z9, Z20, Z20
+	VMULPS    (DX)(R9*2), Z1, Z9
+	VADDPS    Z20, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z19, Z20
+	VMULPS    Z19, Z20, Z20
+	VMULPS    64(DX)(R9*2), Z1, Z19
+	VADDPS    Z20, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other13
+	VSQRTPS Z9, Z20
+	VSQRTPS Z19, Z21
+
+raised16:
+	VMULPS  Z3, Z20, Z20
+	VADDPS  Z4, Z20, Z20
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z9, (DX)(R9*2)
+	VMOVUPS Z19, 64(DX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (SI)(R9*1), Z9
+	VPSLLD    $0x10, Z9, Z9
+	VMULPS    (CX)(R9*2), Z7, Z19
+	VMULPS    Z9, Z11, Z9
+	VADDPS    Z9, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    (AX)(R9*2), Z12, Z9
+	VMULPS    Z13, Z19, Z22
+	VDIVPS    Z20, Z22, Z22
+	VPMOVZXWD 32(SI)(R9*1), Z20
+	VPSLLD    $0x10, Z20, Z20
+	VMULPS    64(CX)(R9*2), Z7, Z23
+	VMULPS    Z20, Z11, Z20
+	VADDPS    Z20, Z23, Z23
+	VPTESTMD  Z0, Z23, K1
+	VMOVUPS.Z Z23, K1, Z23
+	VMULPS    64(AX)(R9*2), Z12, Z20
+	VMULPS    Z13, Z23, Z24
+	VDIVPS    Z21, Z24, Z24
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp17
+
+clamped18:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Z22, Z9, Z9
+	VMOVDQA64 Z9, Z21
+	VCMPPS    $0x03, Z21, Z21, K1
+	VMOVDQA32 Z15, K1, Z21
+	VPTESTMD  Z17, Z21, K1
+	VPADDD    Z16, Z21, Z21
+	VPSUBD    Z10, Z21, K1, Z21
+	VMOVUPS   Z19, (CX)(R9*2)
+	VMOVUPS   Z9, (AX)(R9*2)
+	VSUBPS    Z24, Z20, Z20
+	VMOVDQA64 Z20, Z9
+	VCMPPS    $0x03, Z9, Z9, K1
+	VMOVDQA32 Z15, K1, Z9
+	VPTESTMD  Z17, Z9, K1
+	VPADDD    Z16, Z9, Z9
+	VPSUBD    Z10, Z9, K1, Z9
+	VPERMT2W  Z9, Z18, Z21
+	VMOVDQU16 Z21, (BX)(R9*1)
+	VMOVUPS   Z23, 64(CX)(R9*2)
+	VMOVUPS   Z20, 64(AX)(R9*2)
+	ADDQ      $0x40, R9
+	SUBQ      $0x40, R8
+	JNZ       loop11
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other5:
+	JG      two7
+	CMPQ    power+64(FP), $+1
+	JE      half6
+	VMOVUPS Z6, Z21
+	VMOVUPS Z6, Z22
+	JMP     raised8
+
+half6:
+	VSQRTPS Z19, Z21
+	VSQRTPS Z21, Z21
+	VSQRTPS Z20, Z22
+	VSQRTPS Z22, Z22
+	JMP     raised8
+
+two7:
+	VMOVDQA64 Z19, Z21
+	VMOVDQA64 Z20, Z22
+	JMP       raised8
+
+clamp9:
+	VMOVUPS Z14, Z22
+	VMINPS  Z23, Z22, Z23
+	VMINPS  Z25, Z22, Z25
+	VMOVUPS Z8, Z22
+	VMAXPS  Z23, Z22, Z23
+	VMAXPS  Z25, Z22, Z25
+	JMP     clamped10
+
+	// The powers 0, 1/2 and 2.
+other13:
+	JG      two15
+	CMPQ    power+64(FP), $+1
+	JE      half14
+	VMOVUPS Z6, Z20
+	VMOVUPS Z6, Z21
+	JMP     raised16
+
+half14:
+	VSQRTPS Z9, Z20
+	VSQRTPS Z20, Z20
+	VSQRTPS Z19, Z21
+	VSQRTPS Z21, Z21
+	JMP     raised16
+
+two15:
+	VMOVDQA64 Z9, Z20
+	VMOVDQA64 Z19, Z21
+	JMP       raised16
+
+clamp17:
+	VMOVUPS Z14, Z21
+	VMINPS  Z22, Z21, Z22
+	VMINPS  Z24, Z21, Z24
+	VMOVUPS Z8, Z21
+	VMAXPS  Z22, Z21, Z22
+	VMAXPS  Z24, Z21, Z24
+	JMP     clamped18
 
 // func widenF16AVX512(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F
@@ -23210,6 +24237,313 @@ end5:
 	MOVB         AL, ret+16(FP)
 	VZEROUPPER
 	RET
+
+// func updateHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·updateHalfF16AVX512(SB), NOSPLIT, $16-76
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ out+24(FP), BX
+	MOVQ grad+32(FP), SI
+	MOVQ hz+40(FP), DI
+	MOVQ n+48(FP), R8
+	SHLQ $0x01, R8
+	XORQ R9, R9
+	MOVQ s+56(FP), R10
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS 8(R10), Z1
+	VBROADCASTSS 12(R10), Z2
+	VBROADCASTSS 24(R10), Z3
+	VBROADCASTSS 28(R10), Z4
+	VBROADCASTSS 36(R10), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R10), Z7
+	VBROADCASTSS 4(R10), Z10
+	VBROADCASTSS 20(R10), Z11
+	VBROADCASTSS 16(R10), Z12
+	VBROADCASTSS 32(R10), Z13
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z13, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z13, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	MOVL         $0x7fc00000, R10
+	VPBROADCASTD R10, Z14
+	VBROADCASTSS factor+72(FP), Z9
+	TESTQ        R8, R8
+	JZ           done2
+	CMPL         factor+72(FP), $0x3f800000
+	JE           plain1
+
+loop3:
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(AX)(R9*2)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 448(CX)(R9*2)
+	PREFETCHT0 384(DX)(R9*2)
+	PREFETCHT0 448(DX)(R9*2)
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(BX)(R9*1)
+	VCVTPH2PS  (DI)(R9*1), Z15
+	VMULPS     Z9, Z15, Z15
+	VCVTPH2PS  32(DI)(R9*1), Z16
+	VMULPS     Z9, Z16, Z16
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided4
+	VDIVPS Z5, Z15, Z15
+	VDIVPS Z5, Z16, Z16
+
+undivided4:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z15, Z17
+	VMULPS    Z15, Z17, Z17
+	VMULPS    (DX)(R9*2), Z1, Z15
+	VADDPS    Z17, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    Z2, Z16, Z17
+	VMULPS    Z16, Z17, Z17
+	VMULPS    64(DX)(R9*2), Z1, Z16
+	VADDPS    Z17, Z16, Z16
+	VPTESTMD  Z0, Z16, K1
+	VMOVUPS.Z Z16, K1, Z16
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other5
+	VSQRTPS Z15, Z17
+	VSQRTPS Z16, Z18
+
+raised8:
+	VMULPS  Z3, Z17, Z17
+	VADDPS  Z4, Z17, Z17
+	VMULPS  Z3, Z18, Z18
+	VADDPS  Z4, Z18, Z18
+	VMOVUPS Z15, (DX)(R9*2)
+	VMOVUPS Z16, 64(DX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (SI)(R9*1), Z15
+	VMULPS    Z9, Z15, Z15
+	VMULPS    (CX)(R9*2), Z7, Z16
+	VMULPS    Z15, Z10, Z15
+	VADDPS    Z15, Z16, Z16
+	VPTESTMD  Z0, Z16, K1
+	VMOVUPS.Z Z16, K1, Z16
+	VMULPS    (AX)(R9*2), Z11, Z15
+	VMULPS    Z12, Z16, Z19
+	VDIVPS    Z17, Z19, Z19
+	VCVTPH2PS 32(SI)(R9*1), Z17
+	VMULPS    Z9, Z17, Z17
+	VMULPS    64(CX)(R9*2), Z7, Z20
+	VMULPS    Z17, Z10, Z17
+	VADDPS    Z17, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+	VMULPS    64(AX)(R9*2), Z11, Z17
+	VMULPS    Z12, Z20, Z21
+	VDIVPS    Z18, Z21, Z21
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp9
+
+clamped10:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Z19, Z15, Z15
+	VMOVDQA64 Z15, Z18
+	VCMPPS    $0x03, Z18, Z18, K1
+	VMOVDQA32 Z14, K1, Z18
+	VMOVUPS   Z16, (CX)(R9*2)
+	VMOVUPS   Z15, (AX)(R9*2)
+	VSUBPS    Z21, Z17, Z17
+	VMOVDQA64 Z17, Z15
+	VCMPPS    $0x03, Z15, Z15, K1
+	VMOVDQA32 Z14, K1, Z15
+	VCVTPS2PH $0x00, Z18, (BX)(R9*1)
+	VCVTPS2PH $0x00, Z15, 32(BX)(R9*1)
+	VMOVUPS   Z20, 64(CX)(R9*2)
+	VMOVUPS   Z17, 64(AX)(R9*2)
+	ADDQ      $0x40, R9
+	SUBQ      $0x40, R8
+	JNZ       loop3
+	JMP       done2
+
+plain1:
+loop11:
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(AX)(R9*2)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 448(CX)(R9*2)
+	PREFETCHT0 384(DX)(R9*2)
+	PREFETCHT0 448(DX)(R9*2)
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(BX)(R9*1)
+	VCVTPH2PS  (DI)(R9*1), Z9
+	VCVTPH2PS  32(DI)(R9*1), Z15
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided12
+	VDIVPS Z5, Z9, Z9
+	VDIVPS Z5, Z15, Z15
+
+undivided12:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z16
+	VMULPS    Z9, Z16, Z16
+	VMULPS    (DX)(R9*2), Z1, Z9
+	VADDPS    Z16, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z15, Z16
+	VMULPS    Z15, Z16, Z16
+	VMULPS    64(DX)(R9*2), Z1, Z15
+	VADDPS    Z16, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other13
+	VSQRTPS Z9, Z16
+	VSQRTPS Z15, Z17
+
+raised16:
+	VMULPS  Z3, Z16, Z16
+	VADDPS  Z4, Z16, Z16
+	VMULPS  Z3, Z17, Z17
+	VADDPS  Z4, Z17, Z17
+	VMOVUPS Z9, (DX)(R9*2)
+	VMOVUPS Z15, 64(DX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (SI)(R9*1), Z9
+	VMULPS    (CX)(R9*2), Z7, Z15
+	VMULPS    Z9, Z10, Z9
+	VADDPS    Z9, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    (AX)(R9*2), Z11, Z9
+	VMULPS    Z12, Z15, Z18
+	VDIVPS    Z16, Z18, Z18
+	VCVTPH2PS 32(SI)(R9*1), Z16
+	VMULPS    64(CX)(R9*2), Z7, Z19
+	VMULPS    Z16, Z10, Z16
+	VADDPS    Z16, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    64(AX)(R9*2), Z11, Z16
+	VMULPS    Z12, Z19, Z20
+	VDIVPS    Z17, Z20, Z20
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp17
+
+clamped18:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Z18, Z9, Z9
+	VMOVDQA64 Z9, Z17
+	VCMPPS    $0x03, Z17, Z17, K1
+	VMOVDQA32 Z14, K1, Z17
+	VMOVUPS   Z15, (CX)(R9*2)
+	VMOVUPS   Z9, (AX)(R9*2)
+	VSUBPS    Z20, Z16, Z16
+	VMOVDQA64 Z16, Z9
+	VCMPPS    $0x03, Z9, Z9, K1
+	VMOVDQA32 Z14, K1, Z9
+	VCVTPS2PH $0x00, Z17, (BX)(R9*1)
+	VCVTPS2PH $0x00, Z9, 32(BX)(R9*1)
+	VMOVUPS   Z19, 64(CX)(R9*2)
+	VMOVUPS   Z16, 64(AX)(R9*2)
+	ADDQ      $0x40, R9
+	SUBQ      $0x40, R8
+	JNZ       loop11
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other5:
+	JG      two7
+	CMPQ    power+64(FP), $+1
+	JE      half6
+	VMOVUPS Z6, Z17
+	VMOVUPS Z6, Z18
+	JMP     raised8
+
+half6:
+	VSQRTPS Z15, Z17
+	VSQRTPS Z17, Z17
+	VSQRTPS Z16, Z18
+	VSQRTPS Z18, Z18
+	JMP     raised8
+
+two7:
+	VMOVDQA64 Z15, Z17
+	VMOVDQA64 Z16, Z18
+	JMP       raised8
+
+clamp9:
+	VMOVUPS Z13, Z18
+	VMINPS  Z19, Z18, Z19
+	VMINPS  Z21, Z18, Z21
+	VMOVUPS Z8, Z18
+	VMAXPS  Z19, Z18, Z19
+	VMAXPS  Z21, Z18, Z21
+	JMP     clamped10
+
+	// The powers 0, 1/2 and 2.
+other13:
+	JG      two15
+	CMPQ    power+64(FP), $+1
+	JE      half14
+	VMOVUPS Z6, Z16
+	VMOVUPS Z6, Z17
+	JMP     raised16
+
+half14:
+	VSQRTPS Z9, Z16
+	VSQRTPS Z16, Z16
+	VSQRTPS Z15, Z17
+	VSQRTPS Z17, Z17
+	JMP     raised16
+
+two15:
+	VMOVDQA64 Z9, Z16
+	VMOVDQA64 Z15, Z17
+	JMP       raised16
+
+clamp17:
+	VMOVUPS Z13, Z17
+	VMINPS  Z18, Z17, Z18
+	VMINPS  Z20, Z17, Z20
+	VMOVUPS Z8, Z17
+	VMAXPS  Z18, Z17, Z18
+	VMAXPS  Z20, Z17, Z20
+	JMP     clamped18
 
 DATA powConstants<>+0(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+8(SB)/8, $0x3ff0000000000000

@@ -201,16 +201,37 @@ func (k *kernel) narrow() {
 	k.ret()
 }
 
-// rounding has the constants of narrow.
+// rounding has the constants of narrow, of AVX2 in memory.
 type rounding struct {
-	k                    *kernel
-	nan, one, belowHalf_ reg.VecVirtual
+	k               *kernel
+	nan, one, below Op
+
+	minusOne, upper reg.VecVirtual // AVX-512; the indices of the upper halves of two vectors' lanes
 }
 
 func (k *kernel) newRounding() *rounding {
-	r := &rounding{k: k, nan: k.number(quietNaN)}
+	number := func(name string, bits int) Op {
+		if k.wide() {
+			return k.number(uint32(bits))
+		}
+		return data(name, func(add func(Constant)) {
+			for range k.lanes() {
+				add(integer(k.elem, bits))
+			}
+		})
+	}
+	r := &rounding{k: k, nan: number("quietNaNs", quietNaN)}
 	if k.bfloat16() {
-		r.one, r.belowHalf_ = k.number(1), k.number(belowHalf)
+		r.one, r.below = number("lastBits", 1), number("belowHalves", belowHalf)
+	}
+	if k.bfloat16() && k.wide() {
+		r.one, r.minusOne = k.number(1<<bf16Shift), k.vec()
+		k.ones(r.minusOne)
+		r.upper = k.load(data("upperHalves", func(add func(Constant)) {
+			for i := range k.bytes() / 4 {
+				add(U32((4*i+3)<<16 | (4*i + 1)))
+			}
+		}), nil)
 	}
 	return r
 }
@@ -232,10 +253,17 @@ func (r *rounding) round(v reg.VecVirtual) {
 	if !k.bfloat16() {
 		return
 	}
+	if k.wide() {
+		odd := K()
+		VPTESTMD(r.one, v, odd)
+		VPADDD(r.below, v, v)
+		VPSUBD(r.minusOne, v, odd, v)
+		return
+	}
 	odd := k.vec()
 	VPSRLD(U8(bf16Shift), v, odd)
 	k.and(r.one, odd, odd)
-	VPADDD(r.belowHalf_, v, v)
+	VPADDD(r.below, v, v)
 	VPADDD(odd, v, v)
 	VPSRLD(U8(bf16Shift), v, v)
 }
@@ -251,8 +279,14 @@ func (r *rounding) store(f []reg.VecVirtual, rest reg.Register, at func(i int) M
 		case !k.bfloat16():
 			VCVTPS2PH(U8(toNearest), v, at(i))
 		case rest != nil:
+			VPSRLD(U8(bf16Shift), v, v)
 			VPMOVDW(v, rest, at(i))
+		case k.wide() && i+1 < len(f): // two at once
+			VPERMT2W(f[i+1], r.upper, v)
+			VMOVDQU16(v, at(i))
+			i++
 		case k.wide():
+			VPSRLD(U8(bf16Shift), v, v)
 			VPMOVDW(v, at(i))
 		case i+1 < len(f): // two at once
 			VPACKUSDW(f[i+1], v, v)
@@ -312,5 +346,80 @@ func (k *kernel) allFiniteHalf() {
 	}
 	SETEQ(ok)
 	Store(ok, ReturnIndex(0))
+	k.ret()
+}
+
+// updateHalf is updateElements with gradients and products of halves, which are widened in
+// registers, and so is what of theta goes to out narrowed: in tiles that are widened into the
+// L1 cache, memory would wait for the processor while it does that.
+func (k *kernel) updateHalf() {
+	frame := k.begin("updateHalf", k.scalarsFrame())
+	theta, m, v, out, g, hz := arg("theta"), arg("m"), arg("v"), arg("out"), arg("grad"), arg("hz")
+	n, index := k.countHalves()
+	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
+	factor, r := k.vec(), k.newRounding()
+	k.broadcast(mem("factor"), factor)
+	const nv = 2
+	pair := func(scale bool) {
+		for _, p := range []reg.GPVirtual{theta, m, v} {
+			for line := 0; line < nv*k.bytes(); line += 64 {
+				PREFETCHT0(Mem{Base: p, Index: index, Scale: floatScale, Disp: prefetchStreams + line})
+			}
+		}
+		for _, p := range []reg.GPVirtual{g, hz, out} {
+			PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: prefetchStreams})
+		}
+		widened := func(h Mem) reg.VecVirtual {
+			x := k.vec()
+			k.loadWide(h, nil, x)
+			if scale {
+				k.mul(factor, x, x)
+			}
+			return x
+		}
+		c.widened = func(g Mem) Op { return widened(g) }
+		var d, next, narrowed []reg.VecVirtual
+		var elements []element
+		for i := range nv {
+			d = append(d, widened(k.half(hz, index, i)))
+			elements = append(elements, element{k.float(theta, index, i), k.float(m, index, i), k.half(g, index, i)})
+		}
+		c.divide(d)
+		Comment("v' = flush(b2*v + (c2*d)*d).")
+		for i := range nv {
+			next = append(next, c.secondMoment(d[i], k.float(v, index, i)))
+		}
+		den := c.denominators(next)
+		for i := range nv {
+			k.mov(next[i], k.float(v, index, i))
+		}
+		c.narrowed = func(i int, theta reg.VecVirtual) {
+			x := k.vec()
+			k.copy(theta, x)
+			r.round(x)
+			if narrowed = append(narrowed, x); i == nv-1 {
+				r.store(narrowed, nil, func(i int) Mem { return k.half(out, index, i) })
+			}
+		}
+		c.descend(nil, func(i int) reg.VecVirtual { return den[i] }, elements...)
+	}
+	plain, done := k.label("plain"), k.label("done")
+	TESTQ(n, n)
+	JZ(LabelRef(done))
+	CMPL(mem("factor"), U32(0x3f800000))
+	JE(LabelRef(plain))
+	for _, scale := range []bool{true, false} {
+		if !scale {
+			JMP(LabelRef(done))
+			Label(plain)
+		}
+		loop := k.label("loop")
+		Label(loop)
+		pair(scale)
+		ADDQ(U8(nv*k.bytes()/floatScale), index)
+		SUBQ(U8(nv*k.bytes()/floatScale), n)
+		JNZ(LabelRef(loop))
+	}
+	Label(done)
 	k.ret()
 }

@@ -38,6 +38,7 @@ var bodies = map[string]func(k *kernel){
 	"widen":            (*kernel).widen,
 	"narrow":           (*kernel).narrow,
 	"allFiniteHalf":    (*kernel).allFiniteHalf,
+	"updateHalf":       (*kernel).updateHalf,
 }
 
 // vectorBits are the sizes of the vectors of the instruction sets.

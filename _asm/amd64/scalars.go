@@ -27,6 +27,9 @@ type scalars struct {
 	hasDiv         Mem // is the divisor other than 1?
 
 	subnormal *subnormal // where code is for vanishing inputs
+
+	widened  func(g Mem) Op                    // where gradients are halves
+	narrowed func(i int, theta reg.VecVirtual) // is told the i-th vector of θ', before it is stored
 }
 
 // A kernel uses the scalars of the curvature, those of the parameters, or

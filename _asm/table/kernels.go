@@ -165,6 +165,19 @@ var Kernels = []Kernel{
 		Sets: everywhere,
 		Else: "allFiniteHalfGeneric(h, f)",
 		Doc:  []string{"reports whether no h[i], i < n, is NaN or infinite."},
+	}, {
+		Name: "updateHalf",
+		Half: true,
+		Args: slices.Concat(singles("theta"), singles("m"), singles("v"), halves("out"), halves("g"), halves("hz"), length("n", "theta"),
+			[]Arg{{Name: "s", Type: "*float32", Param: "s *scalars[float32]", Value: "s32(s)"}}, power, factor, ofHalf, []Arg{{Param: "w *halfScratch"}}),
+		Sets: avx,
+		Also: f16c,
+		Else: "updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)",
+		Doc: []string{
+			"makes a step of n elements that each have their own curvature, from halves:",
+			"for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.",
+			"It requires that n is a multiple of 32.",
+		},
 	},
 }
 

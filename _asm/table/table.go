@@ -126,7 +126,7 @@ func asmName(name string) string {
 
 // halves is arguments that point to the bits of halves, and singles to float32s.
 func halves(name string) []Arg {
-	return []Arg{{Name: name, Type: "*uint16", Param: name + " []uint16", Value: "unsafe.SliceData(" + name + ")"}}
+	return []Arg{{Name: asmName(name), Type: "*uint16", Param: name + " []uint16", Value: "unsafe.SliceData(" + name + ")"}}
 }
 
 func singles(name string) []Arg {
