@@ -72,14 +72,26 @@ func BenchmarkRatioBlocks(b *testing.B) {
 	for _, layout := range layoutNames[1:] {
 		b.Run("block="+layout, func(b *testing.B) {
 			benchBothTypes(b, ratioLengths,
-				func(b *testing.B, n int) { benchRatioBlocks[float32](b, n, layout) },
-				func(b *testing.B, n int) { benchRatioBlocks[float64](b, n, layout) })
+				func(b *testing.B, n int) { benchRatioBlocks[float32](b, benchLayouts(n)[layout]) },
+				func(b *testing.B, n int) { benchRatioBlocks[float64](b, benchLayouts(n)[layout]) })
 		})
 	}
 }
 
-func benchRatioBlocks[T Float](b *testing.B, n int, layout string) {
-	l := benchLayouts(n)[layout]
+// BenchmarkRatioRows is BenchmarkRatioBlocks for blocks of more and fewer rows than 9,
+// in as many columns as make up the length: a dense layer of so many inputs.
+func BenchmarkRatioRows(b *testing.B) {
+	for _, rows := range []int{3, 9, 25, 64, 128, 1024, 4096} {
+		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
+			benchBothTypes(b, []int{1e5, 1e7},
+				func(b *testing.B, n int) { benchRatioBlocks[float32](b, Layout{1, rows, n / rows}) },
+				func(b *testing.B, n int) { benchRatioBlocks[float64](b, Layout{1, rows, n / rows}) })
+		})
+	}
+}
+
+func benchRatioBlocks[T Float](b *testing.B, l Layout) {
+	n := l.Len()
 	a := benchArrays[T](n, n, n, n, n)
 	clear(a[4])
 	c, err := NewCoefficients[T](DefaultHyper(), 10, 1)

@@ -181,6 +181,18 @@ func benchBlockMeanAbs[T Float](b *testing.B, l Layout) {
 	reportRoofline(b, roofline.Read1, l.Len()*size, mean)
 }
 
+// BenchmarkMeanRows is BlockMeanAbs over blocks of more and fewer rows, in as many columns
+// as make up the length.
+func BenchmarkMeanRows(b *testing.B) {
+	for _, rows := range []int{3, 9, 25, 64, 128, 1024, 4096} {
+		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
+			benchBothTypes(b, []int{1e5, 1e7},
+				func(b *testing.B, n int) { benchBlockMeanAbs[float32](b, Layout{1, rows, n / rows}) },
+				func(b *testing.B, n int) { benchBlockMeanAbs[float64](b, Layout{1, rows, n / rows}) })
+		})
+	}
+}
+
 // BenchmarkStep is a whole step of one tensor: the probe, the finite check and
 // the update, with a Hessian-vector product that costs nothing.
 func BenchmarkStep(b *testing.B) {

@@ -560,7 +560,7 @@ func TestMeansDoNotStall(t *testing.T) {
 			for _, e := range heights {
 				n := 1 << e
 				var d [2]float32
-				meanPanel(d[:], []float32{h, h}, panel{1, n, 0, 2}, float32(n))
+				meanPanel(d[:], []float32{h, h}, panel{1, n, 0, 2}, float32(n), 0)
 				if d != [2]float32{want, want} {
 					t.Errorf("columns of 2^%d times %v: means %v", e, h, d)
 				}

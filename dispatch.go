@@ -50,7 +50,7 @@ func BlockMeanAbs[T Float](d, x []T, l Layout) {
 		panic("adahessian: BlockMeanAbs: lengths do not fit the layout")
 	}
 	noteMean(d, x, l.panel())
-	meanPanel(d, x, l.panel(), T(l.Block))
+	meanPanel(d, x, l.panel(), T(l.Block), 0)
 }
 
 // Update makes one step of a tensor (Yao et al., AAAI 2021, arXiv 2006.00719,

@@ -142,18 +142,18 @@ func blockMeans[T Float](d, x []T, block int, div T) {
 	}
 }
 
-func stridedMeans[T Float](d, x []T, p panel, div T, more bool) {
+func stridedMeans[T Float](d, x []T, p panel, div T, more bool, next int) {
 	if useAVX512 {
 		if is32[T]() {
-			stridedMeansF32AVX512(f32(d), f32(x), p.outer, p.block, p.stride, p.width, float32(div), more)
+			stridedMeansF32AVX512(f32(d), f32(x), p.outer, p.block, p.stride, p.width, float32(div), more, next)
 		} else {
-			stridedMeansF64AVX512(f64(d), f64(x), p.outer, p.block, p.stride, p.width, float64(div), more)
+			stridedMeansF64AVX512(f64(d), f64(x), p.outer, p.block, p.stride, p.width, float64(div), more, next)
 		}
 	} else if useAVX2 {
 		if is32[T]() {
-			stridedMeansF32AVX2(f32(d), f32(x), p.outer, p.block, p.stride, p.width, float32(div), more)
+			stridedMeansF32AVX2(f32(d), f32(x), p.outer, p.block, p.stride, p.width, float32(div), more, next)
 		} else {
-			stridedMeansF64AVX2(f64(d), f64(x), p.outer, p.block, p.stride, p.width, float64(div), more)
+			stridedMeansF64AVX2(f64(d), f64(x), p.outer, p.block, p.stride, p.width, float64(div), more, next)
 		}
 	} else {
 		stridedMeansGeneric(d, x, p, div, more)
@@ -211,6 +211,24 @@ func descendRows[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
 		}
 	} else {
 		descendGeneric(theta, m, g, den, p, s)
+	}
+}
+
+func descendTogether[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int) {
+	if useAVX512 {
+		if is32[T]() {
+			descendTogetherF32AVX512(f32(theta), f32(m), f32(g), f32(den), p.outer, p.block, p.stride, p.width, s32(s), next)
+		} else {
+			descendTogetherF64AVX512(f64(theta), f64(m), f64(g), f64(den), p.outer, p.block, p.stride, p.width, s64(s), next)
+		}
+	} else if useAVX2 {
+		if is32[T]() {
+			descendTogetherF32AVX2(f32(theta), f32(m), f32(g), f32(den), p.outer, p.block, p.stride, p.width, s32(s), next)
+		} else {
+			descendTogetherF64AVX2(f64(theta), f64(m), f64(g), f64(den), p.outer, p.block, p.stride, p.width, s64(s), next)
+		}
+	} else {
+		descendRows(theta, m, g, den, g, p, s)
 	}
 }
 

@@ -87,7 +87,7 @@ func blockMeans[T Float](d, x []T, block int, div T) {
 	}
 }
 
-func stridedMeans[T Float](d, x []T, p panel, div T, more bool) {
+func stridedMeans[T Float](d, x []T, p panel, div T, more bool, next int) {
 	if useNEON {
 		if is32[T]() {
 			stridedMeansF32NEON(f32(d), f32(x), p.outer, p.block, p.stride, p.width, float32(div), more)
@@ -133,6 +133,10 @@ func descendRows[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
 	} else {
 		descendGeneric(theta, m, g, den, p, s)
 	}
+}
+
+func descendTogether[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int) {
+	descendRows(theta, m, g, den, g, p, s)
 }
 
 func descendBlocks[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {

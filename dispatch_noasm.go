@@ -33,7 +33,7 @@ func blockMeans[T Float](d, x []T, block int, div T) {
 	blockMeansGeneric(d, x, block, div)
 }
 
-func stridedMeans[T Float](d, x []T, p panel, div T, more bool) {
+func stridedMeans[T Float](d, x []T, p panel, div T, more bool, next int) {
 	stridedMeansGeneric(d, x, p, div, more)
 }
 
@@ -47,6 +47,10 @@ func curvaturePow[T Float](v, den, d []T, s *scalars[T], e *powParams) {
 
 func descendRows[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
 	descendGeneric(theta, m, g, den, p, s)
+}
+
+func descendTogether[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int) {
+	descendRows(theta, m, g, den, g, p, s)
 }
 
 func descendBlocks[T Float](theta, m, g, den []T, p panel, s *scalars[T]) {

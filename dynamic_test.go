@@ -86,7 +86,7 @@ func (k *kernelModel[T]) step(t *testing.T, grads [][]T, hvp HVP[T]) {
 		Update(p.theta, p.m, p.v, grads[i], h[i], p.Layout, &c)
 		if k.opts.UpdateEach > 1 {
 			p.curved = true
-			meanPanel(p.d, h[i], p.Layout.panel(), T(p.Layout.Block*k.opts.Samples)) // BlockMeanAbs, for one sample
+			meanPanel(p.d, h[i], p.Layout.panel(), T(p.Layout.Block*k.opts.Samples), 0) // BlockMeanAbs, for one sample
 		}
 	}
 }

@@ -158,6 +158,7 @@ func testGuardPages[T Float](t *testing.T) {
 			c := cases[i%len(cases)]
 			check(stridedMeansCall(p, T(p.block), i%2 == 0))
 			check(descendCall(p, c))
+			check(descendTogetherCall(p, c))
 			check(updateCall(p, c))
 		}
 	}

@@ -151,7 +151,7 @@ func (s *halfStep) columnMeans(d []float32, e int, p panel, w *halfScratch) {
 			}
 			x := w.wide[:q.len()]
 			widen(x, s.hz[e+r*p.stride:][:len(x)], s.factor, s.format)
-			stridedMeans(d, x, q, div, r > from)
+			stridedMeans(d, x, q, div, r > from, 0)
 		}
 		if long {
 			for i, sum := range d {

@@ -40,9 +40,10 @@ func blockMeansF32AVX2(d *float32, x *float32, blocks int, block int, div float3
 // stridedMeansF32AVX2 sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;
 // with more the sum continues from d[j].
 // It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
 //
 //go:noescape
-func stridedMeansF32AVX2(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool)
+func stridedMeansF32AVX2(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool, next int)
 
 // curvatureF32AVX2 takes n blocks from their curvature to their denominators; den may be d:
 // for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.
@@ -63,6 +64,13 @@ func curvaturePowF32AVX2(v *float32, den *float32, d *float32, n int, s *float32
 //
 //go:noescape
 func descendRowsF32AVX2(theta *float32, m *float32, grad *float32, den *float32, ahead *float32, outer int, block int, stride int, width int, s *float32)
+
+// descendTogetherF32AVX2 is descendRows with all rows of a slice at a time, a few columns further on in each turn.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func descendTogetherF32AVX2(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32, next int)
 
 // descendBlocksF32AVX2 makes the second pass of a step of contiguous blocks, with one denominator for each:
 // for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).
@@ -133,9 +141,10 @@ func blockMeansF64AVX2(d *float64, x *float64, blocks int, block int, div float6
 // stridedMeansF64AVX2 sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;
 // with more the sum continues from d[j].
 // It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
 //
 //go:noescape
-func stridedMeansF64AVX2(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool)
+func stridedMeansF64AVX2(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool, next int)
 
 // curvatureF64AVX2 takes n blocks from their curvature to their denominators; den may be d:
 // for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.
@@ -156,6 +165,13 @@ func curvaturePowF64AVX2(v *float64, den *float64, d *float64, n int, s *float64
 //
 //go:noescape
 func descendRowsF64AVX2(theta *float64, m *float64, grad *float64, den *float64, ahead *float64, outer int, block int, stride int, width int, s *float64)
+
+// descendTogetherF64AVX2 is descendRows with all rows of a slice at a time, a few columns further on in each turn.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func descendTogetherF64AVX2(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64, next int)
 
 // descendBlocksF64AVX2 makes the second pass of a step of contiguous blocks, with one denominator for each:
 // for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).
@@ -270,9 +286,10 @@ func blockMeansF32AVX512(d *float32, x *float32, blocks int, block int, div floa
 // stridedMeansF32AVX512 sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;
 // with more the sum continues from d[j].
 // It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
 //
 //go:noescape
-func stridedMeansF32AVX512(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool)
+func stridedMeansF32AVX512(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool, next int)
 
 // curvatureF32AVX512 takes n blocks from their curvature to their denominators; den may be d:
 // for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.
@@ -293,6 +310,13 @@ func curvaturePowF32AVX512(v *float32, den *float32, d *float32, n int, s *float
 //
 //go:noescape
 func descendRowsF32AVX512(theta *float32, m *float32, grad *float32, den *float32, ahead *float32, outer int, block int, stride int, width int, s *float32)
+
+// descendTogetherF32AVX512 is descendRows with all rows of a slice at a time, a few columns further on in each turn.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func descendTogetherF32AVX512(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32, next int)
 
 // descendBlocksF32AVX512 makes the second pass of a step of contiguous blocks, with one denominator for each:
 // for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).
@@ -363,9 +387,10 @@ func blockMeansF64AVX512(d *float64, x *float64, blocks int, block int, div floa
 // stridedMeansF64AVX512 sets d[j] to the sum of |x[b][j]| over the rows b of each slice, in rising order, divided by div;
 // with more the sum continues from d[j].
 // It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
 //
 //go:noescape
-func stridedMeansF64AVX512(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool)
+func stridedMeansF64AVX512(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool, next int)
 
 // curvatureF64AVX512 takes n blocks from their curvature to their denominators; den may be d:
 // for i < n: v[i] = flush(b2*v[i] + (c2*d[i])*d[i]); den[i] = v[i]^(k/2)*r + e.
@@ -386,6 +411,13 @@ func curvaturePowF64AVX512(v *float64, den *float64, d *float64, n int, s *float
 //
 //go:noescape
 func descendRowsF64AVX512(theta *float64, m *float64, grad *float64, den *float64, ahead *float64, outer int, block int, stride int, width int, s *float64)
+
+// descendTogetherF64AVX512 is descendRows with all rows of a slice at a time, a few columns further on in each turn.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func descendTogetherF64AVX512(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64, next int)
 
 // descendBlocksF64AVX512 makes the second pass of a step of contiguous blocks, with one denominator for each:
 // for the elements i of block j: m[i] = flush(b1*m[i] + c1*grad[i]); theta[i] = w*theta[i] - clamp((s*m[i])/den[j], -limit, limit).

@@ -1639,9 +1639,9 @@ no10:
 no11:
 	JMP done4
 
-// func stridedMeansF32AVX2(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool)
-// Requires: AVX, AVX2
-TEXT ·stridedMeansF32AVX2(SB), NOSPLIT, $0-53
+// func stridedMeansF32AVX2(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool, next int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·stridedMeansF32AVX2(SB), NOSPLIT, $0-64
 	MOVQ         d+0(FP), AX
 	MOVQ         x+8(FP), CX
 	VPCMPEQD     Y0, Y0, Y0
@@ -1651,14 +1651,16 @@ TEXT ·stridedMeansF32AVX2(SB), NOSPLIT, $0-53
 	MOVQ         block+24(FP), BX
 	MOVQ         stride+32(FP), SI
 	SHLQ         $0x02, SI
+	MOVQ         next+56(FP), DI
+	SHLQ         $0x02, DI
 
 slice:
-	MOVQ width+40(FP), DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+	MOVQ width+40(FP), R8
+	SHLQ $0x02, R8
+	XORQ R9, R9
 
 	// 8 vectors at a time.
-	SUBQ $0x00000100, DI
+	SUBQ $0x00000100, R8
 	JL   done2
 
 loop1:
@@ -1675,39 +1677,72 @@ loop1:
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh3
-	VMOVUPS (AX)(R8*1), Y2
-	VMOVUPS 32(AX)(R8*1), Y3
-	VMOVUPS 64(AX)(R8*1), Y4
-	VMOVUPS 96(AX)(R8*1), Y5
-	VMOVUPS 128(AX)(R8*1), Y6
-	VMOVUPS 160(AX)(R8*1), Y7
-	VMOVUPS 192(AX)(R8*1), Y8
-	VMOVUPS 224(AX)(R8*1), Y9
+	VMOVUPS (AX)(R9*1), Y2
+	VMOVUPS 32(AX)(R9*1), Y3
+	VMOVUPS 64(AX)(R9*1), Y4
+	VMOVUPS 96(AX)(R9*1), Y5
+	VMOVUPS 128(AX)(R9*1), Y6
+	VMOVUPS 160(AX)(R9*1), Y7
+	VMOVUPS 192(AX)(R9*1), Y8
+	VMOVUPS 224(AX)(R9*1), Y9
 
 fresh3:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+	LEAQ  (CX)(R9*1), R10
+	TESTQ DI, DI
+	JZ    here4
+	MOVQ  BX, R11
 
-row4:
-	VPAND   (R9), Y0, Y10
-	VADDPS  Y10, Y2, Y2
-	VPAND   32(R9), Y0, Y10
-	VADDPS  Y10, Y3, Y3
-	VPAND   64(R9), Y0, Y10
-	VADDPS  Y10, Y4, Y4
-	VPAND   96(R9), Y0, Y10
-	VADDPS  Y10, Y5, Y5
-	VPAND   128(R9), Y0, Y10
-	VADDPS  Y10, Y6, Y6
-	VPAND   160(R9), Y0, Y10
-	VADDPS  Y10, Y7, Y7
-	VPAND   192(R9), Y0, Y10
-	VADDPS  Y10, Y8, Y8
-	VPAND   224(R9), Y0, Y10
-	VADDPS  Y10, Y9, Y9
-	ADDQ    SI, R9
-	DECQ    R10
-	JNZ     row4
+row6:
+	PREFETCHT1 (R10)(DI*1)
+	PREFETCHT1 64(R10)(DI*1)
+	PREFETCHT1 128(R10)(DI*1)
+	PREFETCHT1 192(R10)(DI*1)
+	VPAND      (R10), Y0, Y10
+	VADDPS     Y10, Y2, Y2
+	VPAND      32(R10), Y0, Y10
+	VADDPS     Y10, Y3, Y3
+	VPAND      64(R10), Y0, Y10
+	VADDPS     Y10, Y4, Y4
+	VPAND      96(R10), Y0, Y10
+	VADDPS     Y10, Y5, Y5
+	VPAND      128(R10), Y0, Y10
+	VADDPS     Y10, Y6, Y6
+	VPAND      160(R10), Y0, Y10
+	VADDPS     Y10, Y7, Y7
+	VPAND      192(R10), Y0, Y10
+	VADDPS     Y10, Y8, Y8
+	VPAND      224(R10), Y0, Y10
+	VADDPS     Y10, Y9, Y9
+	ADDQ       SI, R10
+	DECQ       R11
+	JNZ        row6
+	JMP        summed5
+
+here4:
+	MOVQ BX, R11
+
+row7:
+	VPAND  (R10), Y0, Y10
+	VADDPS Y10, Y2, Y2
+	VPAND  32(R10), Y0, Y10
+	VADDPS Y10, Y3, Y3
+	VPAND  64(R10), Y0, Y10
+	VADDPS Y10, Y4, Y4
+	VPAND  96(R10), Y0, Y10
+	VADDPS Y10, Y5, Y5
+	VPAND  128(R10), Y0, Y10
+	VADDPS Y10, Y6, Y6
+	VPAND  160(R10), Y0, Y10
+	VADDPS Y10, Y7, Y7
+	VPAND  192(R10), Y0, Y10
+	VADDPS Y10, Y8, Y8
+	VPAND  224(R10), Y0, Y10
+	VADDPS Y10, Y9, Y9
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    row7
+
+summed5:
 	VDIVPS  Y1, Y2, Y2
 	VDIVPS  Y1, Y3, Y3
 	VDIVPS  Y1, Y4, Y4
@@ -1716,105 +1751,105 @@ row4:
 	VDIVPS  Y1, Y7, Y7
 	VDIVPS  Y1, Y8, Y8
 	VDIVPS  Y1, Y9, Y9
-	VMOVUPS Y2, (AX)(R8*1)
-	VMOVUPS Y3, 32(AX)(R8*1)
-	VMOVUPS Y4, 64(AX)(R8*1)
-	VMOVUPS Y5, 96(AX)(R8*1)
-	VMOVUPS Y6, 128(AX)(R8*1)
-	VMOVUPS Y7, 160(AX)(R8*1)
-	VMOVUPS Y8, 192(AX)(R8*1)
-	VMOVUPS Y9, 224(AX)(R8*1)
-	ADDQ    $0x00000100, R8
-	SUBQ    $0x00000100, DI
+	VMOVUPS Y2, (AX)(R9*1)
+	VMOVUPS Y3, 32(AX)(R9*1)
+	VMOVUPS Y4, 64(AX)(R9*1)
+	VMOVUPS Y5, 96(AX)(R9*1)
+	VMOVUPS Y6, 128(AX)(R9*1)
+	VMOVUPS Y7, 160(AX)(R9*1)
+	VMOVUPS Y8, 192(AX)(R9*1)
+	VMOVUPS Y9, 224(AX)(R9*1)
+	ADDQ    $0x00000100, R9
+	SUBQ    $0x00000100, R8
 	JGE     loop1
 
 done2:
-	ADDQ $0x00000100, DI
+	ADDQ $0x00000100, R8
 
 	// One vector at a time.
-	SUBQ $0x00000020, DI
-	JL   done6
+	SUBQ $0x00000020, R8
+	JL   done9
 
-loop5:
+loop8:
 	// The sums of |x| down the rows.
 	VPXOR Y2, Y2, Y2
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh7
-	VMOVUPS (AX)(R8*1), Y2
+	JZ      fresh10
+	VMOVUPS (AX)(R9*1), Y2
 
-fresh7:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+fresh10:
+	LEAQ (CX)(R9*1), R10
+	MOVQ BX, R11
 
-row8:
-	VPAND   (R9), Y0, Y3
+row11:
+	VPAND   (R10), Y0, Y3
 	VADDPS  Y3, Y2, Y2
-	ADDQ    SI, R9
-	DECQ    R10
-	JNZ     row8
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     row11
 	VDIVPS  Y1, Y2, Y2
-	VMOVUPS Y2, (AX)(R8*1)
-	ADDQ    $0x00000020, R8
-	SUBQ    $0x00000020, DI
-	JGE     loop5
+	VMOVUPS Y2, (AX)(R9*1)
+	ADDQ    $0x00000020, R9
+	SUBQ    $0x00000020, R8
+	JGE     loop8
 
-done6:
-	ADDQ $0x00000020, DI
+done9:
+	ADDQ $0x00000020, R8
 
 	// The rest, a part of a vector.
-	TESTQ   DI, DI
-	JZ      end9
-	LEAQ    leadingOnes<>+64(SB), R9
-	SUBQ    DI, R9
-	VMOVDQU (R9), Y2
+	TESTQ   R8, R8
+	JZ      end12
+	LEAQ    leadingOnes<>+64(SB), R10
+	SUBQ    R8, R10
+	VMOVDQU (R10), Y2
 
 	// The sums of |x| down the rows.
 	VPXOR Y3, Y3, Y3
 
 	// Go on from the sums in d, if asked to.
 	TESTL      DX, DX
-	JZ         fresh10
-	VMASKMOVPS (AX)(R8*1), Y2, Y3
+	JZ         fresh13
+	VMASKMOVPS (AX)(R9*1), Y2, Y3
 
-fresh10:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+fresh13:
+	LEAQ (CX)(R9*1), R10
+	MOVQ BX, R11
 
-row11:
-	VMASKMOVPS   (R9), Y2, Y4
+row14:
+	VMASKMOVPS   (R10), Y2, Y4
 	VPAND        Y4, Y0, Y4
 	VADDPS       Y4, Y3, Y3
-	ADDQ         SI, R9
-	DECQ         R10
-	JNZ          row11
+	ADDQ         SI, R10
+	DECQ         R11
+	JNZ          row14
 	VDIVPS       Y1, Y3, Y3
-	LEAQ         (AX)(R8*1), R8
-	TESTB        $0x10, DI
-	JZ           no12
-	VMOVUPS      X3, (R8)
+	LEAQ         (AX)(R9*1), R9
+	TESTB        $0x10, R8
+	JZ           no15
+	VMOVUPS      X3, (R9)
 	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, R8
+	ADDQ         $0x10, R9
 
-no12:
-	TESTB   $0x08, DI
-	JZ      no13
-	VMOVLPS X3, (R8)
+no15:
+	TESTB   $0x08, R8
+	JZ      no16
+	VMOVLPS X3, (R9)
 	VPSRLDQ $0x08, Y3, Y3
-	ADDQ    $0x08, R8
+	ADDQ    $0x08, R9
 
-no13:
-	TESTB  $0x04, DI
-	JZ     no14
-	VMOVSS X3, (R8)
+no16:
+	TESTB  $0x04, R8
+	JZ     no17
+	VMOVSS X3, (R9)
 
-no14:
-end9:
+no17:
+end12:
 	// On to the next slice.
-	MOVQ  SI, DI
-	IMULQ BX, DI
-	ADDQ  DI, CX
+	MOVQ  SI, R8
+	IMULQ BX, R8
+	ADDQ  R8, CX
 	ADDQ  SI, AX
 	DECQ  outer+16(FP)
 	JNZ   slice
@@ -3198,6 +3233,267 @@ clamp11:
 	VMOVUPS 64(R8), Y5
 	VMAXPS  Y8, Y5, Y8
 	JMP     clamped12
+
+// func descendTogetherF32AVX2(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32, next int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·descendTogetherF32AVX2(SB), NOSPLIT, $352-80
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ den+24(FP), BX
+	MOVQ s+64(FP), SI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), DI
+	ANDQ         $-32, DI
+	VBROADCASTSS (SI), Y2
+	VBROADCASTSS 4(SI), Y3
+	VBROADCASTSS 20(SI), Y4
+	VBROADCASTSS 16(SI), Y5
+	VMOVUPS      Y5, (DI)
+	VBROADCASTSS 32(SI), Y5
+	VMOVUPS      Y5, 32(DI)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VPXOR        32(DI), Y5, Y5
+	VMOVUPS      Y5, 64(DI)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(DI), Y5, Y5
+	VMOVUPS      Y5, 96(DI)
+	MOVQ         block+40(FP), SI
+	MOVQ         stride+48(FP), R8
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, next+72(FP)
+
+slice:
+	MOVQ width+56(FP), R9
+	SHLQ $0x02, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R9
+	JL   done2
+
+loop1:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+72(FP), R12
+	MOVQ SI, R13
+
+row3:
+	PREFETCHT1 (DX)(R12*1)
+	PREFETCHT1 (CX)(R12*1)
+	PREFETCHT1 (AX)(R12*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS   (CX)(R11*1), Y2, Y5
+	VMULPS   (DX)(R11*1), Y3, Y6
+	VADDPS   Y6, Y5, Y5
+	VPAND    Y0, Y5, Y6
+	VPCMPGTD Y6, Y1, Y6
+	VPANDN   Y5, Y6, Y5
+	VMULPS   (AX)(R11*1), Y4, Y6
+	VMOVUPS  (BX)(R10*1), Y7
+	VMULPS   (DI), Y5, Y8
+	VDIVPS   Y7, Y8, Y8
+	VMULPS   32(CX)(R11*1), Y2, Y7
+	VMULPS   32(DX)(R11*1), Y3, Y9
+	VADDPS   Y9, Y7, Y7
+	VPAND    Y0, Y7, Y9
+	VPCMPGTD Y9, Y1, Y9
+	VPANDN   Y7, Y9, Y7
+	VMULPS   32(AX)(R11*1), Y4, Y9
+	VMOVUPS  32(BX)(R10*1), Y10
+	VMULPS   (DI), Y7, Y11
+	VDIVPS   Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DI), $+0
+	JNE  clamp4
+
+clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS Y5, (CX)(R11*1)
+	VMOVUPS Y6, (AX)(R11*1)
+	VSUBPS  Y11, Y9, Y9
+	VMOVUPS Y7, 32(CX)(R11*1)
+	VMOVUPS Y9, 32(AX)(R11*1)
+	ADDQ    R8, R11
+	ADDQ    R8, R12
+	DECQ    R13
+	JNZ     row3
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R9
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000040, R9
+
+	// One vector at a time.
+	SUBQ $0x00000020, R9
+	JL   done7
+
+loop6:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+72(FP), R12
+	MOVQ SI, R13
+
+row8:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS   (CX)(R11*1), Y2, Y5
+	VMULPS   (DX)(R11*1), Y3, Y6
+	VADDPS   Y6, Y5, Y5
+	VPAND    Y0, Y5, Y6
+	VPCMPGTD Y6, Y1, Y6
+	VPANDN   Y5, Y6, Y5
+	VMULPS   (AX)(R11*1), Y4, Y6
+	VMOVUPS  (BX)(R10*1), Y7
+	VMULPS   (DI), Y5, Y8
+	VDIVPS   Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DI), $+0
+	JNE  clamp9
+
+clamped10:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS Y5, (CX)(R11*1)
+	VMOVUPS Y6, (AX)(R11*1)
+	ADDQ    R8, R11
+	ADDQ    R8, R12
+	DECQ    R13
+	JNZ     row8
+	ADDQ    $0x00000020, R10
+	SUBQ    $0x00000020, R9
+	JGE     loop6
+
+done7:
+	ADDQ $0x00000020, R9
+
+	// The rest, a part of a vector.
+	TESTQ   R9, R9
+	JZ      end11
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y5
+	MOVQ    R10, R11
+	MOVQ    R10, R12
+	ADDQ    next+72(FP), R12
+	MOVQ    SI, R13
+
+row12:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R11*1), Y5, Y6
+	VMASKMOVPS (DX)(R11*1), Y5, Y7
+	VMULPS     Y6, Y2, Y6
+	VMULPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPS (AX)(R11*1), Y5, Y7
+	VMULPS     Y7, Y4, Y7
+	VMASKMOVPS (BX)(R10*1), Y5, Y8
+	VMULPS     (DI), Y6, Y9
+	VDIVPS     Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DI), $+0
+	JNE  clamp13
+
+clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y7, Y7
+	LEAQ         (CX)(R11*1), R14
+	TESTB        $0x10, R9
+	JZ           no15
+	VMOVUPS      X6, (R14)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R14
+
+no15:
+	TESTB   $0x08, R9
+	JZ      no16
+	VMOVLPS X6, (R14)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R14
+
+no16:
+	TESTB  $0x04, R9
+	JZ     no17
+	VMOVSS X6, (R14)
+
+no17:
+	LEAQ         (AX)(R11*1), R14
+	TESTB        $0x10, R9
+	JZ           no18
+	VMOVUPS      X7, (R14)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R14
+
+no18:
+	TESTB   $0x08, R9
+	JZ      no19
+	VMOVLPS X7, (R14)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R14
+
+no19:
+	TESTB  $0x04, R9
+	JZ     no20
+	VMOVSS X7, (R14)
+
+no20:
+	ADDQ R8, R11
+	ADDQ R8, R12
+	DECQ R13
+	JNZ  row12
+
+end11:
+	// On to the next slice.
+	MOVQ  R8, R9
+	IMULQ SI, R9
+	ADDQ  R9, AX
+	ADDQ  R9, CX
+	ADDQ  R9, DX
+	ADDQ  R8, BX
+	DECQ  outer+32(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPS 32(DI), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(DI), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped5
+
+clamp9:
+	VMOVUPS 32(DI), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(DI), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped10
+
+clamp13:
+	VMOVUPS 32(DI), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 64(DI), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped14
 
 // func descendBlocksF32AVX2(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -7415,9 +7711,9 @@ no9:
 no10:
 	JMP done4
 
-// func stridedMeansF64AVX2(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool)
-// Requires: AVX, AVX2
-TEXT ·stridedMeansF64AVX2(SB), NOSPLIT, $0-57
+// func stridedMeansF64AVX2(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool, next int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·stridedMeansF64AVX2(SB), NOSPLIT, $0-72
 	MOVQ         d+0(FP), AX
 	MOVQ         x+8(FP), CX
 	VPCMPEQD     Y0, Y0, Y0
@@ -7427,14 +7723,16 @@ TEXT ·stridedMeansF64AVX2(SB), NOSPLIT, $0-57
 	MOVQ         block+24(FP), BX
 	MOVQ         stride+32(FP), SI
 	SHLQ         $0x03, SI
+	MOVQ         next+64(FP), DI
+	SHLQ         $0x03, DI
 
 slice:
-	MOVQ width+40(FP), DI
-	SHLQ $0x03, DI
-	XORQ R8, R8
+	MOVQ width+40(FP), R8
+	SHLQ $0x03, R8
+	XORQ R9, R9
 
 	// 8 vectors at a time.
-	SUBQ $0x00000100, DI
+	SUBQ $0x00000100, R8
 	JL   done2
 
 loop1:
@@ -7451,39 +7749,72 @@ loop1:
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh3
-	VMOVUPD (AX)(R8*1), Y2
-	VMOVUPD 32(AX)(R8*1), Y3
-	VMOVUPD 64(AX)(R8*1), Y4
-	VMOVUPD 96(AX)(R8*1), Y5
-	VMOVUPD 128(AX)(R8*1), Y6
-	VMOVUPD 160(AX)(R8*1), Y7
-	VMOVUPD 192(AX)(R8*1), Y8
-	VMOVUPD 224(AX)(R8*1), Y9
+	VMOVUPD (AX)(R9*1), Y2
+	VMOVUPD 32(AX)(R9*1), Y3
+	VMOVUPD 64(AX)(R9*1), Y4
+	VMOVUPD 96(AX)(R9*1), Y5
+	VMOVUPD 128(AX)(R9*1), Y6
+	VMOVUPD 160(AX)(R9*1), Y7
+	VMOVUPD 192(AX)(R9*1), Y8
+	VMOVUPD 224(AX)(R9*1), Y9
 
 fresh3:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+	LEAQ  (CX)(R9*1), R10
+	TESTQ DI, DI
+	JZ    here4
+	MOVQ  BX, R11
 
-row4:
-	VPAND   (R9), Y0, Y10
-	VADDPD  Y10, Y2, Y2
-	VPAND   32(R9), Y0, Y10
-	VADDPD  Y10, Y3, Y3
-	VPAND   64(R9), Y0, Y10
-	VADDPD  Y10, Y4, Y4
-	VPAND   96(R9), Y0, Y10
-	VADDPD  Y10, Y5, Y5
-	VPAND   128(R9), Y0, Y10
-	VADDPD  Y10, Y6, Y6
-	VPAND   160(R9), Y0, Y10
-	VADDPD  Y10, Y7, Y7
-	VPAND   192(R9), Y0, Y10
-	VADDPD  Y10, Y8, Y8
-	VPAND   224(R9), Y0, Y10
-	VADDPD  Y10, Y9, Y9
-	ADDQ    SI, R9
-	DECQ    R10
-	JNZ     row4
+row6:
+	PREFETCHT1 (R10)(DI*1)
+	PREFETCHT1 64(R10)(DI*1)
+	PREFETCHT1 128(R10)(DI*1)
+	PREFETCHT1 192(R10)(DI*1)
+	VPAND      (R10), Y0, Y10
+	VADDPD     Y10, Y2, Y2
+	VPAND      32(R10), Y0, Y10
+	VADDPD     Y10, Y3, Y3
+	VPAND      64(R10), Y0, Y10
+	VADDPD     Y10, Y4, Y4
+	VPAND      96(R10), Y0, Y10
+	VADDPD     Y10, Y5, Y5
+	VPAND      128(R10), Y0, Y10
+	VADDPD     Y10, Y6, Y6
+	VPAND      160(R10), Y0, Y10
+	VADDPD     Y10, Y7, Y7
+	VPAND      192(R10), Y0, Y10
+	VADDPD     Y10, Y8, Y8
+	VPAND      224(R10), Y0, Y10
+	VADDPD     Y10, Y9, Y9
+	ADDQ       SI, R10
+	DECQ       R11
+	JNZ        row6
+	JMP        summed5
+
+here4:
+	MOVQ BX, R11
+
+row7:
+	VPAND  (R10), Y0, Y10
+	VADDPD Y10, Y2, Y2
+	VPAND  32(R10), Y0, Y10
+	VADDPD Y10, Y3, Y3
+	VPAND  64(R10), Y0, Y10
+	VADDPD Y10, Y4, Y4
+	VPAND  96(R10), Y0, Y10
+	VADDPD Y10, Y5, Y5
+	VPAND  128(R10), Y0, Y10
+	VADDPD Y10, Y6, Y6
+	VPAND  160(R10), Y0, Y10
+	VADDPD Y10, Y7, Y7
+	VPAND  192(R10), Y0, Y10
+	VADDPD Y10, Y8, Y8
+	VPAND  224(R10), Y0, Y10
+	VADDPD Y10, Y9, Y9
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    row7
+
+summed5:
 	VDIVPD  Y1, Y2, Y2
 	VDIVPD  Y1, Y3, Y3
 	VDIVPD  Y1, Y4, Y4
@@ -7492,98 +7823,98 @@ row4:
 	VDIVPD  Y1, Y7, Y7
 	VDIVPD  Y1, Y8, Y8
 	VDIVPD  Y1, Y9, Y9
-	VMOVUPD Y2, (AX)(R8*1)
-	VMOVUPD Y3, 32(AX)(R8*1)
-	VMOVUPD Y4, 64(AX)(R8*1)
-	VMOVUPD Y5, 96(AX)(R8*1)
-	VMOVUPD Y6, 128(AX)(R8*1)
-	VMOVUPD Y7, 160(AX)(R8*1)
-	VMOVUPD Y8, 192(AX)(R8*1)
-	VMOVUPD Y9, 224(AX)(R8*1)
-	ADDQ    $0x00000100, R8
-	SUBQ    $0x00000100, DI
+	VMOVUPD Y2, (AX)(R9*1)
+	VMOVUPD Y3, 32(AX)(R9*1)
+	VMOVUPD Y4, 64(AX)(R9*1)
+	VMOVUPD Y5, 96(AX)(R9*1)
+	VMOVUPD Y6, 128(AX)(R9*1)
+	VMOVUPD Y7, 160(AX)(R9*1)
+	VMOVUPD Y8, 192(AX)(R9*1)
+	VMOVUPD Y9, 224(AX)(R9*1)
+	ADDQ    $0x00000100, R9
+	SUBQ    $0x00000100, R8
 	JGE     loop1
 
 done2:
-	ADDQ $0x00000100, DI
+	ADDQ $0x00000100, R8
 
 	// One vector at a time.
-	SUBQ $0x00000020, DI
-	JL   done6
+	SUBQ $0x00000020, R8
+	JL   done9
 
-loop5:
+loop8:
 	// The sums of |x| down the rows.
 	VPXOR Y2, Y2, Y2
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh7
-	VMOVUPD (AX)(R8*1), Y2
+	JZ      fresh10
+	VMOVUPD (AX)(R9*1), Y2
 
-fresh7:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+fresh10:
+	LEAQ (CX)(R9*1), R10
+	MOVQ BX, R11
 
-row8:
-	VPAND   (R9), Y0, Y3
+row11:
+	VPAND   (R10), Y0, Y3
 	VADDPD  Y3, Y2, Y2
-	ADDQ    SI, R9
-	DECQ    R10
-	JNZ     row8
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     row11
 	VDIVPD  Y1, Y2, Y2
-	VMOVUPD Y2, (AX)(R8*1)
-	ADDQ    $0x00000020, R8
-	SUBQ    $0x00000020, DI
-	JGE     loop5
+	VMOVUPD Y2, (AX)(R9*1)
+	ADDQ    $0x00000020, R9
+	SUBQ    $0x00000020, R8
+	JGE     loop8
 
-done6:
-	ADDQ $0x00000020, DI
+done9:
+	ADDQ $0x00000020, R8
 
 	// The rest, a part of a vector.
-	TESTQ   DI, DI
-	JZ      end9
-	LEAQ    leadingOnes<>+64(SB), R9
-	SUBQ    DI, R9
-	VMOVDQU (R9), Y2
+	TESTQ   R8, R8
+	JZ      end12
+	LEAQ    leadingOnes<>+64(SB), R10
+	SUBQ    R8, R10
+	VMOVDQU (R10), Y2
 
 	// The sums of |x| down the rows.
 	VPXOR Y3, Y3, Y3
 
 	// Go on from the sums in d, if asked to.
 	TESTL      DX, DX
-	JZ         fresh10
-	VMASKMOVPD (AX)(R8*1), Y2, Y3
+	JZ         fresh13
+	VMASKMOVPD (AX)(R9*1), Y2, Y3
 
-fresh10:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+fresh13:
+	LEAQ (CX)(R9*1), R10
+	MOVQ BX, R11
 
-row11:
-	VMASKMOVPD   (R9), Y2, Y4
+row14:
+	VMASKMOVPD   (R10), Y2, Y4
 	VPAND        Y4, Y0, Y4
 	VADDPD       Y4, Y3, Y3
-	ADDQ         SI, R9
-	DECQ         R10
-	JNZ          row11
+	ADDQ         SI, R10
+	DECQ         R11
+	JNZ          row14
 	VDIVPD       Y1, Y3, Y3
-	LEAQ         (AX)(R8*1), R8
-	TESTB        $0x10, DI
-	JZ           no12
-	VMOVUPS      X3, (R8)
+	LEAQ         (AX)(R9*1), R9
+	TESTB        $0x10, R8
+	JZ           no15
+	VMOVUPS      X3, (R9)
 	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, R8
+	ADDQ         $0x10, R9
 
-no12:
-	TESTB   $0x08, DI
-	JZ      no13
-	VMOVLPD X3, (R8)
+no15:
+	TESTB   $0x08, R8
+	JZ      no16
+	VMOVLPD X3, (R9)
 
-no13:
-end9:
+no16:
+end12:
 	// On to the next slice.
-	MOVQ  SI, DI
-	IMULQ BX, DI
-	ADDQ  DI, CX
+	MOVQ  SI, R8
+	IMULQ BX, R8
+	ADDQ  R8, CX
 	ADDQ  SI, AX
 	DECQ  outer+16(FP)
 	JNZ   slice
@@ -8925,6 +9256,253 @@ clamp11:
 	VMOVUPD 64(R8), Y5
 	VMAXPD  Y8, Y5, Y8
 	JMP     clamped12
+
+// func descendTogetherF64AVX2(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64, next int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·descendTogetherF64AVX2(SB), NOSPLIT, $352-80
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ den+24(FP), BX
+	MOVQ s+64(FP), SI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLQ       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLQ       $0x3f, Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	LEAQ         31(SP), DI
+	ANDQ         $-32, DI
+	VBROADCASTSD (SI), Y2
+	VBROADCASTSD 8(SI), Y3
+	VBROADCASTSD 40(SI), Y4
+	VBROADCASTSD 32(SI), Y5
+	VMOVUPD      Y5, (DI)
+	VBROADCASTSD 64(SI), Y5
+	VMOVUPD      Y5, 32(DI)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLQ       $0x3f, Y5, Y5
+	VPXOR        32(DI), Y5, Y5
+	VMOVUPD      Y5, 64(DI)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLQ       $0x35, Y5, Y5
+	VPSRLQ       $0x01, Y5, Y5
+	VPXOR        32(DI), Y5, Y5
+	VMOVUPD      Y5, 96(DI)
+	MOVQ         block+40(FP), SI
+	MOVQ         stride+48(FP), R8
+	SHLQ         $0x03, R8
+	SHLQ         $0x03, next+72(FP)
+
+slice:
+	MOVQ width+56(FP), R9
+	SHLQ $0x03, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R9
+	JL   done2
+
+loop1:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+72(FP), R12
+	MOVQ SI, R13
+
+row3:
+	PREFETCHT1 (DX)(R12*1)
+	PREFETCHT1 (CX)(R12*1)
+	PREFETCHT1 (AX)(R12*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD   (CX)(R11*1), Y2, Y5
+	VMULPD   (DX)(R11*1), Y3, Y6
+	VADDPD   Y6, Y5, Y5
+	VPAND    Y0, Y5, Y6
+	VPCMPGTQ Y6, Y1, Y6
+	VPANDN   Y5, Y6, Y5
+	VMULPD   (AX)(R11*1), Y4, Y6
+	VMOVUPD  (BX)(R10*1), Y7
+	VMULPD   (DI), Y5, Y8
+	VDIVPD   Y7, Y8, Y8
+	VMULPD   32(CX)(R11*1), Y2, Y7
+	VMULPD   32(DX)(R11*1), Y3, Y9
+	VADDPD   Y9, Y7, Y7
+	VPAND    Y0, Y7, Y9
+	VPCMPGTQ Y9, Y1, Y9
+	VPANDN   Y7, Y9, Y7
+	VMULPD   32(AX)(R11*1), Y4, Y9
+	VMOVUPD  32(BX)(R10*1), Y10
+	VMULPD   (DI), Y7, Y11
+	VDIVPD   Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DI), $+0
+	JNE  clamp4
+
+clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Y8, Y6, Y6
+	VMOVUPD Y5, (CX)(R11*1)
+	VMOVUPD Y6, (AX)(R11*1)
+	VSUBPD  Y11, Y9, Y9
+	VMOVUPD Y7, 32(CX)(R11*1)
+	VMOVUPD Y9, 32(AX)(R11*1)
+	ADDQ    R8, R11
+	ADDQ    R8, R12
+	DECQ    R13
+	JNZ     row3
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R9
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000040, R9
+
+	// One vector at a time.
+	SUBQ $0x00000020, R9
+	JL   done7
+
+loop6:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+72(FP), R12
+	MOVQ SI, R13
+
+row8:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD   (CX)(R11*1), Y2, Y5
+	VMULPD   (DX)(R11*1), Y3, Y6
+	VADDPD   Y6, Y5, Y5
+	VPAND    Y0, Y5, Y6
+	VPCMPGTQ Y6, Y1, Y6
+	VPANDN   Y5, Y6, Y5
+	VMULPD   (AX)(R11*1), Y4, Y6
+	VMOVUPD  (BX)(R10*1), Y7
+	VMULPD   (DI), Y5, Y8
+	VDIVPD   Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DI), $+0
+	JNE  clamp9
+
+clamped10:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Y8, Y6, Y6
+	VMOVUPD Y5, (CX)(R11*1)
+	VMOVUPD Y6, (AX)(R11*1)
+	ADDQ    R8, R11
+	ADDQ    R8, R12
+	DECQ    R13
+	JNZ     row8
+	ADDQ    $0x00000020, R10
+	SUBQ    $0x00000020, R9
+	JGE     loop6
+
+done7:
+	ADDQ $0x00000020, R9
+
+	// The rest, a part of a vector.
+	TESTQ   R9, R9
+	JZ      end11
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y5
+	MOVQ    R10, R11
+	MOVQ    R10, R12
+	ADDQ    next+72(FP), R12
+	MOVQ    SI, R13
+
+row12:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPD (CX)(R11*1), Y5, Y6
+	VMASKMOVPD (DX)(R11*1), Y5, Y7
+	VMULPD     Y6, Y2, Y6
+	VMULPD     Y7, Y3, Y7
+	VADDPD     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTQ   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPD (AX)(R11*1), Y5, Y7
+	VMULPD     Y7, Y4, Y7
+	VMASKMOVPD (BX)(R10*1), Y5, Y8
+	VMULPD     (DI), Y6, Y9
+	VDIVPD     Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DI), $+0
+	JNE  clamp13
+
+clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD       Y9, Y7, Y7
+	LEAQ         (CX)(R11*1), R14
+	TESTB        $0x10, R9
+	JZ           no15
+	VMOVUPS      X6, (R14)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R14
+
+no15:
+	TESTB   $0x08, R9
+	JZ      no16
+	VMOVLPD X6, (R14)
+
+no16:
+	LEAQ         (AX)(R11*1), R14
+	TESTB        $0x10, R9
+	JZ           no17
+	VMOVUPS      X7, (R14)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R14
+
+no17:
+	TESTB   $0x08, R9
+	JZ      no18
+	VMOVLPD X7, (R14)
+
+no18:
+	ADDQ R8, R11
+	ADDQ R8, R12
+	DECQ R13
+	JNZ  row12
+
+end11:
+	// On to the next slice.
+	MOVQ  R8, R9
+	IMULQ SI, R9
+	ADDQ  R9, AX
+	ADDQ  R9, CX
+	ADDQ  R9, DX
+	ADDQ  R8, BX
+	DECQ  outer+32(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPD 32(DI), Y10
+	VMINPD  Y8, Y10, Y8
+	VMINPD  Y11, Y10, Y11
+	VMOVUPD 64(DI), Y10
+	VMAXPD  Y8, Y10, Y8
+	VMAXPD  Y11, Y10, Y11
+	JMP     clamped5
+
+clamp9:
+	VMOVUPD 32(DI), Y7
+	VMINPD  Y8, Y7, Y8
+	VMOVUPD 64(DI), Y7
+	VMAXPD  Y8, Y7, Y8
+	JMP     clamped10
+
+clamp13:
+	VMOVUPD 32(DI), Y8
+	VMINPD  Y9, Y8, Y9
+	VMOVUPD 64(DI), Y8
+	VMAXPD  Y9, Y8, Y9
+	JMP     clamped14
 
 // func descendBlocksF64AVX2(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -14426,9 +15004,9 @@ DATA neighbours32<>+56(SB)/4, $0x0000000b
 DATA neighbours32<>+60(SB)/4, $0x0000000f
 GLOBL neighbours32<>(SB), RODATA|NOPTR, $64
 
-// func stridedMeansF32AVX512(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool)
-// Requires: AVX, AVX512F
-TEXT ·stridedMeansF32AVX512(SB), NOSPLIT, $0-53
+// func stridedMeansF32AVX512(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool, next int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·stridedMeansF32AVX512(SB), NOSPLIT, $0-64
 	MOVQ         d+0(FP), AX
 	MOVQ         x+8(FP), CX
 	VPXORD       Z0, Z0, Z0
@@ -14439,14 +15017,16 @@ TEXT ·stridedMeansF32AVX512(SB), NOSPLIT, $0-53
 	MOVQ         block+24(FP), BX
 	MOVQ         stride+32(FP), SI
 	SHLQ         $0x02, SI
+	MOVQ         next+56(FP), DI
+	SHLQ         $0x02, DI
 
 slice:
-	MOVQ width+40(FP), DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+	MOVQ width+40(FP), R8
+	SHLQ $0x02, R8
+	XORQ R9, R9
 
 	// 4 vectors at a time.
-	SUBQ $0x00000100, DI
+	SUBQ $0x00000100, R8
 	JL   done2
 
 loop1:
@@ -14459,109 +15039,134 @@ loop1:
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh3
-	VMOVUPS (AX)(R8*1), Z2
-	VMOVUPS 64(AX)(R8*1), Z3
-	VMOVUPS 128(AX)(R8*1), Z4
-	VMOVUPS 192(AX)(R8*1), Z5
+	VMOVUPS (AX)(R9*1), Z2
+	VMOVUPS 64(AX)(R9*1), Z3
+	VMOVUPS 128(AX)(R9*1), Z4
+	VMOVUPS 192(AX)(R9*1), Z5
 
 fresh3:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+	LEAQ  (CX)(R9*1), R10
+	TESTQ DI, DI
+	JZ    here4
+	MOVQ  BX, R11
 
-row4:
-	VPANDD  (R9), Z0, Z6
-	VADDPS  Z6, Z2, Z2
-	VPANDD  64(R9), Z0, Z6
-	VADDPS  Z6, Z3, Z3
-	VPANDD  128(R9), Z0, Z6
-	VADDPS  Z6, Z4, Z4
-	VPANDD  192(R9), Z0, Z6
-	VADDPS  Z6, Z5, Z5
-	ADDQ    SI, R9
-	DECQ    R10
-	JNZ     row4
+row6:
+	PREFETCHT1 (R10)(DI*1)
+	PREFETCHT1 64(R10)(DI*1)
+	PREFETCHT1 128(R10)(DI*1)
+	PREFETCHT1 192(R10)(DI*1)
+	VPANDD     (R10), Z0, Z6
+	VADDPS     Z6, Z2, Z2
+	VPANDD     64(R10), Z0, Z6
+	VADDPS     Z6, Z3, Z3
+	VPANDD     128(R10), Z0, Z6
+	VADDPS     Z6, Z4, Z4
+	VPANDD     192(R10), Z0, Z6
+	VADDPS     Z6, Z5, Z5
+	ADDQ       SI, R10
+	DECQ       R11
+	JNZ        row6
+	JMP        summed5
+
+here4:
+	MOVQ BX, R11
+
+row7:
+	VPANDD (R10), Z0, Z6
+	VADDPS Z6, Z2, Z2
+	VPANDD 64(R10), Z0, Z6
+	VADDPS Z6, Z3, Z3
+	VPANDD 128(R10), Z0, Z6
+	VADDPS Z6, Z4, Z4
+	VPANDD 192(R10), Z0, Z6
+	VADDPS Z6, Z5, Z5
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    row7
+
+summed5:
 	VDIVPS  Z1, Z2, Z2
 	VDIVPS  Z1, Z3, Z3
 	VDIVPS  Z1, Z4, Z4
 	VDIVPS  Z1, Z5, Z5
-	VMOVUPS Z2, (AX)(R8*1)
-	VMOVUPS Z3, 64(AX)(R8*1)
-	VMOVUPS Z4, 128(AX)(R8*1)
-	VMOVUPS Z5, 192(AX)(R8*1)
-	ADDQ    $0x00000100, R8
-	SUBQ    $0x00000100, DI
+	VMOVUPS Z2, (AX)(R9*1)
+	VMOVUPS Z3, 64(AX)(R9*1)
+	VMOVUPS Z4, 128(AX)(R9*1)
+	VMOVUPS Z5, 192(AX)(R9*1)
+	ADDQ    $0x00000100, R9
+	SUBQ    $0x00000100, R8
 	JGE     loop1
 
 done2:
-	ADDQ $0x00000100, DI
+	ADDQ $0x00000100, R8
 
 	// One vector at a time.
-	SUBQ $0x00000040, DI
-	JL   done6
+	SUBQ $0x00000040, R8
+	JL   done9
 
-loop5:
+loop8:
 	// The sums of |x| down the rows.
 	VPXORD Z7, Z7, Z7
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh7
-	VMOVUPS (AX)(R8*1), Z7
+	JZ      fresh10
+	VMOVUPS (AX)(R9*1), Z7
 
-fresh7:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+fresh10:
+	LEAQ (CX)(R9*1), R10
+	MOVQ BX, R11
 
-row8:
-	VPANDD  (R9), Z0, Z6
+row11:
+	VPANDD  (R10), Z0, Z6
 	VADDPS  Z6, Z7, Z7
-	ADDQ    SI, R9
-	DECQ    R10
-	JNZ     row8
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     row11
 	VDIVPS  Z1, Z7, Z7
-	VMOVUPS Z7, (AX)(R8*1)
-	ADDQ    $0x00000040, R8
-	SUBQ    $0x00000040, DI
-	JGE     loop5
+	VMOVUPS Z7, (AX)(R9*1)
+	ADDQ    $0x00000040, R9
+	SUBQ    $0x00000040, R8
+	JGE     loop8
 
-done6:
-	ADDQ $0x00000040, DI
+done9:
+	ADDQ $0x00000040, R8
 
 	// The rest, a part of a vector.
-	TESTQ DI, DI
-	JZ    end9
-	SHRQ  $0x02, DI
-	XORL  R9, R9
-	BTSQ  DI, R9
-	DECQ  R9
-	KMOVW R9, K1
+	TESTQ R8, R8
+	JZ    end12
+	SHRQ  $0x02, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K1
 
 	// The sums of |x| down the rows.
 	VPXORD Z8, Z8, Z8
 
 	// Go on from the sums in d, if asked to.
 	TESTL     DX, DX
-	JZ        fresh10
-	VMOVUPS.Z (AX)(R8*1), K1, Z8
+	JZ        fresh13
+	VMOVUPS.Z (AX)(R9*1), K1, Z8
 
-fresh10:
-	LEAQ (CX)(R8*1), DI
-	MOVQ BX, R9
+fresh13:
+	LEAQ (CX)(R9*1), R8
+	MOVQ BX, R10
 
-row11:
-	VPANDD.Z (DI), Z0, K1, Z6
+row14:
+	VPANDD.Z (R8), Z0, K1, Z6
 	VADDPS   Z6, Z8, Z8
-	ADDQ     SI, DI
-	DECQ     R9
-	JNZ      row11
+	ADDQ     SI, R8
+	DECQ     R10
+	JNZ      row14
 	VDIVPS   Z1, Z8, Z8
-	VMOVUPS  Z8, K1, (AX)(R8*1)
+	VMOVUPS  Z8, K1, (AX)(R9*1)
 
-end9:
+end12:
 	// On to the next slice.
-	MOVQ  SI, DI
-	IMULQ BX, DI
-	ADDQ  DI, CX
+	MOVQ  SI, R8
+	IMULQ BX, R8
+	ADDQ  R8, CX
 	ADDQ  SI, AX
 	DECQ  outer+16(FP)
 	JNZ   slice
@@ -15534,6 +16139,226 @@ clamp11:
 	VMOVUPS Z6, Z9
 	VMAXPS  Z10, Z9, Z10
 	JMP     clamped12
+
+// func descendTogetherF32AVX512(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32, next int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·descendTogetherF32AVX512(SB), NOSPLIT, $16-80
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ den+24(FP), BX
+	MOVQ s+64(FP), SI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS (SI), Z1
+	VBROADCASTSS 4(SI), Z2
+	VBROADCASTSS 20(SI), Z3
+	VBROADCASTSS 16(SI), Z4
+	VBROADCASTSS 32(SI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
+	MOVQ         block+40(FP), SI
+	MOVQ         stride+48(FP), DI
+	SHLQ         $0x02, DI
+	SHLQ         $0x02, next+72(FP)
+
+slice:
+	MOVQ width+56(FP), R8
+	SHLQ $0x02, R8
+	XORQ R9, R9
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, R8
+	JL   done2
+
+loop1:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+72(FP), R11
+	MOVQ SI, R12
+
+row3:
+	PREFETCHT1 (DX)(R11*1)
+	PREFETCHT1 64(DX)(R11*1)
+	PREFETCHT1 (CX)(R11*1)
+	PREFETCHT1 64(CX)(R11*1)
+	PREFETCHT1 (AX)(R11*1)
+	PREFETCHT1 64(AX)(R11*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS    (CX)(R10*1), Z1, Z7
+	VMULPS    (DX)(R10*1), Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R10*1), Z3, Z8
+	VMOVUPS   (BX)(R9*1), Z9
+	VMULPS    Z4, Z7, Z10
+	VDIVPS    Z9, Z10, Z10
+	VMULPS    64(CX)(R10*1), Z1, Z9
+	VMULPS    64(DX)(R10*1), Z2, Z11
+	VADDPS    Z11, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    64(AX)(R10*1), Z3, Z11
+	VMOVUPS   64(BX)(R9*1), Z12
+	VMULPS    Z4, Z9, Z13
+	VDIVPS    Z12, Z13, Z13
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp4
+
+clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Z10, Z8, Z8
+	VMOVUPS Z7, (CX)(R10*1)
+	VMOVUPS Z8, (AX)(R10*1)
+	VSUBPS  Z13, Z11, Z11
+	VMOVUPS Z9, 64(CX)(R10*1)
+	VMOVUPS Z11, 64(AX)(R10*1)
+	ADDQ    DI, R10
+	ADDQ    DI, R11
+	DECQ    R12
+	JNZ     row3
+	ADDQ    $0x00000080, R9
+	SUBQ    $0x00000080, R8
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, R8
+
+	// One vector at a time.
+	SUBQ $0x00000040, R8
+	JL   done7
+
+loop6:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+72(FP), R11
+	MOVQ SI, R12
+
+row8:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS    (CX)(R10*1), Z1, Z7
+	VMULPS    (DX)(R10*1), Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R10*1), Z3, Z8
+	VMOVUPS   (BX)(R9*1), Z9
+	VMULPS    Z4, Z7, Z10
+	VDIVPS    Z9, Z10, Z10
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp9
+
+clamped10:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Z10, Z8, Z8
+	VMOVUPS Z7, (CX)(R10*1)
+	VMOVUPS Z8, (AX)(R10*1)
+	ADDQ    DI, R10
+	ADDQ    DI, R11
+	DECQ    R12
+	JNZ     row8
+	ADDQ    $0x00000040, R9
+	SUBQ    $0x00000040, R8
+	JGE     loop6
+
+done7:
+	ADDQ $0x00000040, R8
+
+	// The rest, a part of a vector.
+	TESTQ R8, R8
+	JZ    end11
+	SHRQ  $0x02, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K1
+	MOVQ  R9, R8
+	MOVQ  R9, R10
+	ADDQ  next+72(FP), R10
+	MOVQ  SI, R11
+
+row12:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z (CX)(R8*1), K1, Z7
+	VMOVUPS.Z (DX)(R8*1), K1, Z8
+	VMULPS    Z7, Z1, Z7
+	VMULPS    Z8, Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
+	VMOVUPS.Z (AX)(R8*1), K1, Z8
+	VMULPS    Z8, Z3, Z8
+	VMOVUPS.Z (BX)(R9*1), K1, Z9
+	VMULPS    Z4, Z7, Z10
+	VDIVPS    Z9, Z10, Z10
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp13
+
+clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Z10, Z8, Z8
+	VMOVUPS Z7, K1, (CX)(R8*1)
+	VMOVUPS Z8, K1, (AX)(R8*1)
+	ADDQ    DI, R8
+	ADDQ    DI, R10
+	DECQ    R11
+	JNZ     row12
+
+end11:
+	// On to the next slice.
+	MOVQ  DI, R8
+	IMULQ SI, R8
+	ADDQ  R8, AX
+	ADDQ  R8, CX
+	ADDQ  R8, DX
+	ADDQ  DI, BX
+	DECQ  outer+32(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPS Z5, Z12
+	VMINPS  Z10, Z12, Z10
+	VMINPS  Z13, Z12, Z13
+	VMOVUPS Z6, Z12
+	VMAXPS  Z10, Z12, Z10
+	VMAXPS  Z13, Z12, Z13
+	JMP     clamped5
+
+clamp9:
+	VMOVUPS Z5, Z9
+	VMINPS  Z10, Z9, Z10
+	VMOVUPS Z6, Z9
+	VMAXPS  Z10, Z9, Z10
+	JMP     clamped10
+
+clamp13:
+	VMOVUPS Z5, Z9
+	VMINPS  Z10, Z9, Z10
+	VMOVUPS Z6, Z9
+	VMAXPS  Z10, Z9, Z10
+	JMP     clamped14
 
 // func descendBlocksF32AVX512(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
 // Requires: AVX, AVX512F, CMOV, MMX+
@@ -19949,9 +20774,9 @@ DATA neighbours64<>+48(SB)/8, $0x0000000000000005
 DATA neighbours64<>+56(SB)/8, $0x0000000000000007
 GLOBL neighbours64<>(SB), RODATA|NOPTR, $64
 
-// func stridedMeansF64AVX512(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool)
-// Requires: AVX, AVX512F
-TEXT ·stridedMeansF64AVX512(SB), NOSPLIT, $0-57
+// func stridedMeansF64AVX512(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool, next int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·stridedMeansF64AVX512(SB), NOSPLIT, $0-72
 	MOVQ         d+0(FP), AX
 	MOVQ         x+8(FP), CX
 	VPXORD       Z0, Z0, Z0
@@ -19962,14 +20787,16 @@ TEXT ·stridedMeansF64AVX512(SB), NOSPLIT, $0-57
 	MOVQ         block+24(FP), BX
 	MOVQ         stride+32(FP), SI
 	SHLQ         $0x03, SI
+	MOVQ         next+64(FP), DI
+	SHLQ         $0x03, DI
 
 slice:
-	MOVQ width+40(FP), DI
-	SHLQ $0x03, DI
-	XORQ R8, R8
+	MOVQ width+40(FP), R8
+	SHLQ $0x03, R8
+	XORQ R9, R9
 
 	// 4 vectors at a time.
-	SUBQ $0x00000100, DI
+	SUBQ $0x00000100, R8
 	JL   done2
 
 loop1:
@@ -19982,109 +20809,134 @@ loop1:
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
 	JZ      fresh3
-	VMOVUPD (AX)(R8*1), Z2
-	VMOVUPD 64(AX)(R8*1), Z3
-	VMOVUPD 128(AX)(R8*1), Z4
-	VMOVUPD 192(AX)(R8*1), Z5
+	VMOVUPD (AX)(R9*1), Z2
+	VMOVUPD 64(AX)(R9*1), Z3
+	VMOVUPD 128(AX)(R9*1), Z4
+	VMOVUPD 192(AX)(R9*1), Z5
 
 fresh3:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+	LEAQ  (CX)(R9*1), R10
+	TESTQ DI, DI
+	JZ    here4
+	MOVQ  BX, R11
 
-row4:
-	VPANDD  (R9), Z0, Z6
-	VADDPD  Z6, Z2, Z2
-	VPANDD  64(R9), Z0, Z6
-	VADDPD  Z6, Z3, Z3
-	VPANDD  128(R9), Z0, Z6
-	VADDPD  Z6, Z4, Z4
-	VPANDD  192(R9), Z0, Z6
-	VADDPD  Z6, Z5, Z5
-	ADDQ    SI, R9
-	DECQ    R10
-	JNZ     row4
+row6:
+	PREFETCHT1 (R10)(DI*1)
+	PREFETCHT1 64(R10)(DI*1)
+	PREFETCHT1 128(R10)(DI*1)
+	PREFETCHT1 192(R10)(DI*1)
+	VPANDD     (R10), Z0, Z6
+	VADDPD     Z6, Z2, Z2
+	VPANDD     64(R10), Z0, Z6
+	VADDPD     Z6, Z3, Z3
+	VPANDD     128(R10), Z0, Z6
+	VADDPD     Z6, Z4, Z4
+	VPANDD     192(R10), Z0, Z6
+	VADDPD     Z6, Z5, Z5
+	ADDQ       SI, R10
+	DECQ       R11
+	JNZ        row6
+	JMP        summed5
+
+here4:
+	MOVQ BX, R11
+
+row7:
+	VPANDD (R10), Z0, Z6
+	VADDPD Z6, Z2, Z2
+	VPANDD 64(R10), Z0, Z6
+	VADDPD Z6, Z3, Z3
+	VPANDD 128(R10), Z0, Z6
+	VADDPD Z6, Z4, Z4
+	VPANDD 192(R10), Z0, Z6
+	VADDPD Z6, Z5, Z5
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    row7
+
+summed5:
 	VDIVPD  Z1, Z2, Z2
 	VDIVPD  Z1, Z3, Z3
 	VDIVPD  Z1, Z4, Z4
 	VDIVPD  Z1, Z5, Z5
-	VMOVUPD Z2, (AX)(R8*1)
-	VMOVUPD Z3, 64(AX)(R8*1)
-	VMOVUPD Z4, 128(AX)(R8*1)
-	VMOVUPD Z5, 192(AX)(R8*1)
-	ADDQ    $0x00000100, R8
-	SUBQ    $0x00000100, DI
+	VMOVUPD Z2, (AX)(R9*1)
+	VMOVUPD Z3, 64(AX)(R9*1)
+	VMOVUPD Z4, 128(AX)(R9*1)
+	VMOVUPD Z5, 192(AX)(R9*1)
+	ADDQ    $0x00000100, R9
+	SUBQ    $0x00000100, R8
 	JGE     loop1
 
 done2:
-	ADDQ $0x00000100, DI
+	ADDQ $0x00000100, R8
 
 	// One vector at a time.
-	SUBQ $0x00000040, DI
-	JL   done6
+	SUBQ $0x00000040, R8
+	JL   done9
 
-loop5:
+loop8:
 	// The sums of |x| down the rows.
 	VPXORD Z7, Z7, Z7
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh7
-	VMOVUPD (AX)(R8*1), Z7
+	JZ      fresh10
+	VMOVUPD (AX)(R9*1), Z7
 
-fresh7:
-	LEAQ (CX)(R8*1), R9
-	MOVQ BX, R10
+fresh10:
+	LEAQ (CX)(R9*1), R10
+	MOVQ BX, R11
 
-row8:
-	VPANDD  (R9), Z0, Z6
+row11:
+	VPANDD  (R10), Z0, Z6
 	VADDPD  Z6, Z7, Z7
-	ADDQ    SI, R9
-	DECQ    R10
-	JNZ     row8
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     row11
 	VDIVPD  Z1, Z7, Z7
-	VMOVUPD Z7, (AX)(R8*1)
-	ADDQ    $0x00000040, R8
-	SUBQ    $0x00000040, DI
-	JGE     loop5
+	VMOVUPD Z7, (AX)(R9*1)
+	ADDQ    $0x00000040, R9
+	SUBQ    $0x00000040, R8
+	JGE     loop8
 
-done6:
-	ADDQ $0x00000040, DI
+done9:
+	ADDQ $0x00000040, R8
 
 	// The rest, a part of a vector.
-	TESTQ DI, DI
-	JZ    end9
-	SHRQ  $0x03, DI
-	XORL  R9, R9
-	BTSQ  DI, R9
-	DECQ  R9
-	KMOVW R9, K1
+	TESTQ R8, R8
+	JZ    end12
+	SHRQ  $0x03, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K1
 
 	// The sums of |x| down the rows.
 	VPXORD Z8, Z8, Z8
 
 	// Go on from the sums in d, if asked to.
 	TESTL     DX, DX
-	JZ        fresh10
-	VMOVUPD.Z (AX)(R8*1), K1, Z8
+	JZ        fresh13
+	VMOVUPD.Z (AX)(R9*1), K1, Z8
 
-fresh10:
-	LEAQ (CX)(R8*1), DI
-	MOVQ BX, R9
+fresh13:
+	LEAQ (CX)(R9*1), R8
+	MOVQ BX, R10
 
-row11:
-	VPANDQ.Z (DI), Z0, K1, Z6
+row14:
+	VPANDQ.Z (R8), Z0, K1, Z6
 	VADDPD   Z6, Z8, Z8
-	ADDQ     SI, DI
-	DECQ     R9
-	JNZ      row11
+	ADDQ     SI, R8
+	DECQ     R10
+	JNZ      row14
 	VDIVPD   Z1, Z8, Z8
-	VMOVUPD  Z8, K1, (AX)(R8*1)
+	VMOVUPD  Z8, K1, (AX)(R9*1)
 
-end9:
+end12:
 	// On to the next slice.
-	MOVQ  SI, DI
-	IMULQ BX, DI
-	ADDQ  DI, CX
+	MOVQ  SI, R8
+	IMULQ BX, R8
+	ADDQ  R8, CX
 	ADDQ  SI, AX
 	DECQ  outer+16(FP)
 	JNZ   slice
@@ -21057,6 +21909,226 @@ clamp11:
 	VMOVUPD Z6, Z9
 	VMAXPD  Z10, Z9, Z10
 	JMP     clamped12
+
+// func descendTogetherF64AVX512(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64, next int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·descendTogetherF64AVX512(SB), NOSPLIT, $16-80
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ den+24(FP), BX
+	MOVQ s+64(FP), SI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VBROADCASTSD (SI), Z1
+	VBROADCASTSD 8(SI), Z2
+	VBROADCASTSD 40(SI), Z3
+	VBROADCASTSD 32(SI), Z4
+	VBROADCASTSD 64(SI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x3f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLQ       $0x35, Z7, Z7
+	VPSRLQ       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
+	MOVQ         block+40(FP), SI
+	MOVQ         stride+48(FP), DI
+	SHLQ         $0x03, DI
+	SHLQ         $0x03, next+72(FP)
+
+slice:
+	MOVQ width+56(FP), R8
+	SHLQ $0x03, R8
+	XORQ R9, R9
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, R8
+	JL   done2
+
+loop1:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+72(FP), R11
+	MOVQ SI, R12
+
+row3:
+	PREFETCHT1 (DX)(R11*1)
+	PREFETCHT1 64(DX)(R11*1)
+	PREFETCHT1 (CX)(R11*1)
+	PREFETCHT1 64(CX)(R11*1)
+	PREFETCHT1 (AX)(R11*1)
+	PREFETCHT1 64(AX)(R11*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD    (CX)(R10*1), Z1, Z7
+	VMULPD    (DX)(R10*1), Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K1
+	VMOVUPD.Z Z7, K1, Z7
+	VMULPD    (AX)(R10*1), Z3, Z8
+	VMOVUPD   (BX)(R9*1), Z9
+	VMULPD    Z4, Z7, Z10
+	VDIVPD    Z9, Z10, Z10
+	VMULPD    64(CX)(R10*1), Z1, Z9
+	VMULPD    64(DX)(R10*1), Z2, Z11
+	VADDPD    Z11, Z9, Z9
+	VPTESTMQ  Z0, Z9, K1
+	VMOVUPD.Z Z9, K1, Z9
+	VMULPD    64(AX)(R10*1), Z3, Z11
+	VMOVUPD   64(BX)(R9*1), Z12
+	VMULPD    Z4, Z9, Z13
+	VDIVPD    Z12, Z13, Z13
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp4
+
+clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Z10, Z8, Z8
+	VMOVUPD Z7, (CX)(R10*1)
+	VMOVUPD Z8, (AX)(R10*1)
+	VSUBPD  Z13, Z11, Z11
+	VMOVUPD Z9, 64(CX)(R10*1)
+	VMOVUPD Z11, 64(AX)(R10*1)
+	ADDQ    DI, R10
+	ADDQ    DI, R11
+	DECQ    R12
+	JNZ     row3
+	ADDQ    $0x00000080, R9
+	SUBQ    $0x00000080, R8
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, R8
+
+	// One vector at a time.
+	SUBQ $0x00000040, R8
+	JL   done7
+
+loop6:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+72(FP), R11
+	MOVQ SI, R12
+
+row8:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD    (CX)(R10*1), Z1, Z7
+	VMULPD    (DX)(R10*1), Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K1
+	VMOVUPD.Z Z7, K1, Z7
+	VMULPD    (AX)(R10*1), Z3, Z8
+	VMOVUPD   (BX)(R9*1), Z9
+	VMULPD    Z4, Z7, Z10
+	VDIVPD    Z9, Z10, Z10
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp9
+
+clamped10:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Z10, Z8, Z8
+	VMOVUPD Z7, (CX)(R10*1)
+	VMOVUPD Z8, (AX)(R10*1)
+	ADDQ    DI, R10
+	ADDQ    DI, R11
+	DECQ    R12
+	JNZ     row8
+	ADDQ    $0x00000040, R9
+	SUBQ    $0x00000040, R8
+	JGE     loop6
+
+done7:
+	ADDQ $0x00000040, R8
+
+	// The rest, a part of a vector.
+	TESTQ R8, R8
+	JZ    end11
+	SHRQ  $0x03, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K1
+	MOVQ  R9, R8
+	MOVQ  R9, R10
+	ADDQ  next+72(FP), R10
+	MOVQ  SI, R11
+
+row12:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPD.Z (CX)(R8*1), K1, Z7
+	VMOVUPD.Z (DX)(R8*1), K1, Z8
+	VMULPD    Z7, Z1, Z7
+	VMULPD    Z8, Z2, Z8
+	VADDPD    Z8, Z7, Z7
+	VPTESTMQ  Z0, Z7, K2
+	VMOVUPD.Z Z7, K2, Z7
+	VMOVUPD.Z (AX)(R8*1), K1, Z8
+	VMULPD    Z8, Z3, Z8
+	VMOVUPD.Z (BX)(R9*1), K1, Z9
+	VMULPD    Z4, Z7, Z10
+	VDIVPD    Z9, Z10, Z10
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp13
+
+clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Z10, Z8, Z8
+	VMOVUPD Z7, K1, (CX)(R8*1)
+	VMOVUPD Z8, K1, (AX)(R8*1)
+	ADDQ    DI, R8
+	ADDQ    DI, R10
+	DECQ    R11
+	JNZ     row12
+
+end11:
+	// On to the next slice.
+	MOVQ  DI, R8
+	IMULQ SI, R8
+	ADDQ  R8, AX
+	ADDQ  R8, CX
+	ADDQ  R8, DX
+	ADDQ  DI, BX
+	DECQ  outer+32(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPD Z5, Z12
+	VMINPD  Z10, Z12, Z10
+	VMINPD  Z13, Z12, Z13
+	VMOVUPD Z6, Z12
+	VMAXPD  Z10, Z12, Z10
+	VMAXPD  Z13, Z12, Z13
+	JMP     clamped5
+
+clamp9:
+	VMOVUPD Z5, Z9
+	VMINPD  Z10, Z9, Z10
+	VMOVUPD Z6, Z9
+	VMAXPD  Z10, Z9, Z10
+	JMP     clamped10
+
+clamp13:
+	VMOVUPD Z5, Z9
+	VMINPD  Z10, Z9, Z10
+	VMOVUPD Z6, Z9
+	VMAXPD  Z10, Z9, Z10
+	JMP     clamped14
 
 // func descendBlocksF64AVX512(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
 // Requires: AVX, AVX512F, CMOV, MMX+

@@ -188,10 +188,11 @@ func (p panel) String() string {
 }
 
 func stridedMeansCall[T Float](p panel, div T, more bool) call[T] {
+	next := p.width % 2 * p.span() // what is asked for need not be there
 	return call[T]{
 		name:    fmt.Sprintf("stridedMeans %v div=%v more=%v", p, div, more),
 		buffers: []buffer[T]{outPositive[T]("d", p.blocks()), in[T]("x", p.span())},
-		run:     func(x [][]T) { stridedMeans(x[0], x[1], p, div, more) },
+		run:     func(x [][]T) { stridedMeans(x[0], x[1], p, div, more, next) },
 		define:  func(x [][]T) { stridedMeansGeneric(x[0], x[1], p, div, more) },
 	}
 }
@@ -281,6 +282,18 @@ func descendCall[T Float](p panel, c stepCase[T]) call[T] {
 		name:    fmt.Sprintf("descend %v %v", p, c),
 		buffers: []buffer[T]{out[T]("theta", n), out[T]("m", n), in[T]("g", n), in[T]("den", p.blocks()), c.buffer()},
 		run:     func(x [][]T) { descend(x[0], x[1], x[2], x[3], x[2], p, scalarsIn(x[4])) },
+		define:  func(x [][]T) { descendGeneric(x[0], x[1], x[2], x[3], p, scalarsIn(x[4])) },
+	}
+}
+
+// descendTogetherCall is descendTogether.
+func descendTogetherCall[T Float](p panel, c stepCase[T]) call[T] {
+	n := p.span()
+	next := p.width % 2 * n
+	return call[T]{
+		name:    fmt.Sprintf("descendTogether %v %v", p, c),
+		buffers: []buffer[T]{out[T]("theta", n), out[T]("m", n), in[T]("g", n), in[T]("den", p.blocks()), c.buffer()},
+		run:     func(x [][]T) { descendTogether(x[0], x[1], x[2], x[3], p, scalarsIn(x[4]), next) },
 		define:  func(x [][]T) { descendGeneric(x[0], x[1], x[2], x[3], p, scalarsIn(x[4])) },
 	}
 }

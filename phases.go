@@ -121,7 +121,7 @@ func (o *Optimizer[T]) inspectTile(tl *tile) (finite bool) {
 	t := &o.tensors[tl.tensor]
 	d := t.next[tl.block:][:p.blocks()]
 	noteMean(d, hz, p)
-	meanPanel(d, hz, p, o.cohorts[t.cohort].coef.scalarsFor(p.block).div)
+	meanPanel(d, hz, p, o.cohorts[t.cohort].coef.scalarsFor(p.block).div, 0)
 	return (seen || finiteRange(d)) && finite
 }
 

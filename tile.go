@@ -23,15 +23,24 @@ const (
 
 	// scratchLen is the length of an optimizer's buffer for the denominators of
 	// a tile, and so the most columns of one. Short runs of many rows cost
-	// time in memory, where each run begins on a page of its own.
-	scratchLen = 4 << 10
+	// time in memory, where each run begins on a page of its own. Three rows of
+	// so many are one call.
+	scratchLen = 5376
 
 	// meanColumns is the least columns of a tile of strided means, where there are so
 	// many, and the most of one whose blocks are longer than a run.
 	meanColumns = 64
 
 	// rowBytes is what a tile has of each row of strided blocks, at least.
-	rowBytes = 16 << 10
+	rowBytes = scratchLen * 4
+
+	// Long rows, of longRow bytes at least, in slices of longSlice bytes at least, are
+	// summed and updated a few at a time, and as many are asked for that follow. What
+	// is shorter stays in the caches.
+	longRow     = 1 << 10
+	longSlice   = 256 << 10
+	rowsSummed  = 8
+	rowsUpdated = 4
 
 	// aheadBytes is the most of a tile's products that are asked for while the
 	// tile before is worked on: they wait in the L2 cache.
@@ -92,54 +101,97 @@ func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[
 			if cached != nil {
 				d = cached[b:][:len(den)]
 			}
+			next := p.nextTile(o, i, outer, width)
+			soon := next // but the beginning of a long tile has left the cache by the time that it is read
+			if q.len()*size > aheadBytes {
+				soon = 0
+			}
 			if hz != nil {
-				meanPanel(d, hz[e:], q, s.div)
+				meanPanel(d, hz[e:], q, s.div, soon)
 			}
 			denominators(v[b:][:len(den)], den, d, s, c.power, c.exponent)
-			descendPanel(theta[e:], m[e:], g[e:], den, nextTile(hz, g[e:], p, o, i, outer, width), q, s)
+			if longRows[T](q) {
+				descendLong(theta[e:], m[e:], g[e:], den, q, s, next)
+				continue
+			}
+			ahead := g[e:]
+			if hz != nil && soon > 0 {
+				ahead = hz[e+soon:]
+			}
+			descendPanel(theta[e:], m[e:], g[e:], den, ahead, q, s)
 		}
 	}
 }
 
-// nextTile returns the products of the tile behind that of slice o and column
-// i, for descend to ask for, or other where there is no such tile, or so long a
-// one that the beginning has left the cache by the time that it is read.
-func nextTile[T Float](hz, other []T, p panel, o, i, outer, width int) []T {
-	if hz == nil || outer*p.block*width*int(unsafe.Sizeof(T(0))) > aheadBytes {
-		return other
-	}
+// nextTile returns how many elements lie between the beginning of the tile of slice o
+// and column i and that of the tile behind it, or 0 where there is none.
+func (p panel) nextTile(o, i, outer, width int) int {
+	_, e, _ := p.tile(o, i, outer, width)
 	if i += width; i >= p.width {
 		o, i = o+outer, 0
 	}
 	if o >= p.outer {
-		return other
+		return 0
 	}
-	_, e, _ := p.tile(o, i, outer, width)
-	return hz[e:]
+	_, next, _ := p.tile(o, i, outer, width)
+	return next - e
 }
 
-// meanPanel sets d to the sums of |x| over the panel's blocks, divided by div.
-func meanPanel[T Float](d, x []T, p panel, div T) {
+// longRows reports whether a tile is a part of one slice of strided blocks, and its
+// rows and the slice are long enough for the rows to be taken a few at a time.
+func longRows[T Float](p panel) bool {
+	size := int(unsafe.Sizeof(T(0)))
+	return p.outer == 1 && p.block > 1 && !p.contiguous() && p.width*size >= longRow && p.block*p.stride*size >= longSlice
+}
+
+// rowGroup divides the rows of a slice into groups of at most so many, all about
+// alike, and returns the one from row b on, and what lies next elements from the
+// slice's beginning, seen from its own. After the last group that is next, and in
+// between the group behind.
+func (p panel) rowGroup(b, most, next int) (q panel, ahead int) {
+	most = max(1, min(most, maxCall/p.width))
+	groups := (p.block - b + most - 1) / most
+	rows := (p.block - b + groups - 1) / groups
+	q = panel{1, rows, p.stride, p.width}
+	switch {
+	case groups > 1:
+		ahead = rows * p.stride
+	case next != 0:
+		ahead = next - b*p.stride
+	}
+	return q, ahead
+}
+
+// meanPanel sets d to the sums of |x| over the panel's blocks, divided by div. next is
+// how far from the panel's beginning in x that lies which is read next, or 0.
+func meanPanel[T Float](d, x []T, p panel, div T, next int) {
 	p = p.asRow()
 	outer, width := p.tileSize(maxCall, meanColumns)
+	if p.outer == 1 && longRows[T](p) && p.block <= runLen {
+		width = min(p.width, maxCall/rowsSummed)
+	}
 	for o := 0; o < p.outer; o += outer {
 		for i := 0; i < p.width; i += width {
 			q, e, b := p.tile(o, i, outer, width)
-			meanTile(d[b:][:q.blocks()], x[e:], q, div)
+			after := p.nextTile(o, i, outer, width)
+			if after == 0 && next > 0 {
+				after = next - e
+			}
+			meanTile(d[b:][:q.blocks()], x[e:], q, div, after)
 		}
 	}
 }
 
 // meanTile is meanPanel for a tile of at most maxCall elements, or of one slice
-// and few columns. The sum of a run is in d until it is added.
-func meanTile[T Float](d, x []T, p panel, div T) {
+// and few columns, or of long rows. The sum of a run is in d until it is added.
+func meanTile[T Float](d, x []T, p panel, div T, next int) {
 	if p.block <= runLen {
-		runMeans(d, x, p, div)
+		runMeans(d, x, p, div, next)
 		return
 	}
 	var totals [meanColumns]float64
 	for b := 0; b < p.block; b += runLen {
-		runMeans(d, x[b*p.stride:], panel{1, min(runLen, p.block-b), p.stride, p.width}, 1)
+		runMeans(d, x[b*p.stride:], panel{1, min(runLen, p.block-b), p.stride, p.width}, 1, 0)
 		for i, sum := range d {
 			totals[i] += float64(sum)
 		}
@@ -151,23 +203,38 @@ func meanTile[T Float](d, x []T, p panel, div T) {
 
 // runMeans is meanTile for blocks of at most runLen elements, in calls of at most
 // maxCall elements, or of as many rows as that allows.
-func runMeans[T Float](d, x []T, p panel, div T) {
+func runMeans[T Float](d, x []T, p panel, div T, next int) {
 	if p.contiguous() {
 		blockMeans(d, x[:p.len()], p.block, div)
 		return
 	}
-	rows := max(1, maxCall/p.width)
-	if p.block <= rows {
-		stridedMeans(d, x, p, div, false)
+	if p.outer > 1 {
+		stridedMeans(d, x, p, div, false, 0)
 		return
 	}
-	for b := 0; b < p.block; b += rows {
-		q := panel{1, min(rows, p.block-b), p.stride, p.width}
+	most := p.block
+	if longRows[T](p) {
+		most = rowsSummed
+	}
+	for b := 0; b < p.block; {
+		q, ahead := p.rowGroup(b, most, next)
 		by := T(1) // exact: only the last part divides
 		if b+q.block == p.block {
 			by = div
 		}
-		stridedMeans(d, x[b*p.stride:], q, by, b > 0)
+		stridedMeans(d, x[b*p.stride:], q, by, b > 0, ahead)
+		b += q.block
+	}
+}
+
+// descendLong is descend for long rows, a few at a time. next is how far from the
+// beginning of the tile that lies which is worked on next, or 0.
+func descendLong[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int) {
+	for b := 0; b < p.block; {
+		q, ahead := p.rowGroup(b, rowsUpdated, next)
+		e := b * p.stride
+		descendTogether(theta[e:], m[e:], g[e:], den, q, s, ahead)
+		b += q.block
 	}
 }
 

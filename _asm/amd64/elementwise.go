@@ -16,7 +16,7 @@ func (k *kernel) count(name string) (n, index reg.GPVirtual) {
 }
 
 // toBytes turns a number of elements into a number of bytes.
-func (k *kernel) toBytes(n reg.GPVirtual) { SHLQ(U8(map[int]int{4: 2, 8: 3}[k.elem]), n) }
+func (k *kernel) toBytes(n Op) { SHLQ(U8(map[int]int{4: 2, 8: 3}[k.elem]), n) }
 
 // prefetchStreams is how many bytes ahead of its loads a step asks for its
 // streams. The processor's own prefetchers follow them, but not quite as far.
@@ -27,6 +27,16 @@ func (k *kernel) prefetch(index reg.GPVirtual, nv, distance int, streams ...reg.
 	for _, p := range streams {
 		for line := 0; line < nv*k.bytes(); line += 64 {
 			PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: distance + line})
+		}
+	}
+}
+
+// prefetchFar asks for the lines of nv vectors of each stream at an index far ahead,
+// whole rows or tiles: they go into the L2 cache, since that of L1 has no room for them.
+func (k *kernel) prefetchFar(index reg.Register, nv int, streams ...reg.GPVirtual) {
+	for _, p := range streams {
+		for line := 0; line < nv*k.bytes(); line += 64 {
+			PREFETCHT1(Mem{Base: p, Index: index, Scale: 1, Disp: line})
 		}
 	}
 }

@@ -30,6 +30,7 @@ var bodies = map[string]func(k *kernel){
 	"curvature":        (*kernel).curvature,
 	"curvaturePow":     (*kernel).curvaturePow,
 	"descendRows":      (*kernel).descendRows,
+	"descendTogether":  (*kernel).descendTogether,
 	"descendBlocks":    (*kernel).descendBlocks,
 	"updateElements":   (*kernel).updateElements,
 	"updateMulti":      (*kernel).updateMulti,

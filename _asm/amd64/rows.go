@@ -59,8 +59,9 @@ func (p *panel) slices(body func()) {
 // Of 256 bits, eight vectors of columns are as many chains of additions as hide
 // their latency, and long enough runs for the prefetchers; of 512, four are no
 // shorter, and do not pass over narrow tensors. start prepares the sums; they
-// are zero.
-func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(sums []reg.VecVirtual, at func(i int) Mem, part *tail)) {
+// are zero. next, unless it is nil or 0, is how many bytes further on the rows are
+// that are read next: they are asked for.
+func (p *panel) sums(d, x reg.GPVirtual, next reg.Register, abs reg.VecVirtual, start, finish func(sums []reg.VecVirtual, at func(i int) Mem, part *tail)) {
 	k := p.k
 	p.columns(256/k.bytes(), func(index reg.GPVirtual, nv int, part *tail) {
 		Comment("The sums of |x| down the rows.")
@@ -73,12 +74,27 @@ func (p *panel) sums(d, x reg.GPVirtual, abs reg.VecVirtual, start, finish func(
 		start(sums, at, part)
 		row := GP64()
 		LEAQ(Mem{Base: x, Index: index, Scale: 1}, row)
-		p.rows(func() {
+		add := func() {
 			for i := range sums {
 				h := k.loadAbs(k.at(row, nil, i), abs, part)
 				k.add(h, sums[i], sums[i])
 			}
-		}, row)
+		}
+		if next != nil && nv > 1 {
+			here, summed := k.label("here"), k.label("summed")
+			TESTQ(next, next)
+			JZ(LabelRef(here))
+			p.rows(func() {
+				k.prefetchFar(next, nv, row)
+				add()
+			}, row)
+			JMP(LabelRef(summed))
+			Label(here)
+			p.rows(add, row)
+			Label(summed)
+		} else {
+			p.rows(add, row)
+		}
 		finish(sums, at, part)
 		for i := range sums {
 			k.store(sums[i], at(i), part)
@@ -124,13 +140,13 @@ func (k *kernel) updateRows() {
 	p := k.newPanel()
 	p.slices(func() {
 		Comment("A slice: its sums into den.")
-		p.sums(den, hz, abs, noSums, noSums)
+		p.sums(den, hz, nil, abs, noSums, noSums)
 		Comment("From the sums to v' and the denominators.")
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) { c.curvature(v, den, den, index, true, nv, part) })
 		ADDQ(p.stride, v)
-		next := GP64()
-		MOVQ(hz, next)
-		p.descend(c, theta, m, g, den, next)
+		ahead := GP64()
+		MOVQ(hz, ahead)
+		p.descend(c, theta, m, g, den, ahead)
 	})
 	k.ret()
 }
@@ -144,6 +160,45 @@ func (k *kernel) descendRows() {
 	p := k.newPanel()
 	p.slices(func() {
 		p.descend(c, theta, m, g, den, ahead)
+		ADDQ(p.stride, den)
+	})
+	k.ret()
+}
+
+// descendTogether is descendRows for long rows, of which some are updated at a
+// time. From memory each row begins anew for the prefetchers; so the rows that
+// follow are asked for here, and there are fewer beginnings.
+func (k *kernel) descendTogether() {
+	frame := k.begin("descendTogether", k.scalarsFrame())
+	theta, m, g, den := arg("theta"), arg("m"), arg("grad"), arg("den")
+	c := k.loadScalars(arg("s"), frame, ofParameters)
+	p := k.newPanel()
+	next := mem("next")
+	k.toBytes(next)
+	p.slices(func() {
+		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) {
+			at, far := GP64(), GP64()
+			MOVQ(index, at)
+			MOVQ(index, far)
+			ADDQ(next, far)
+			p.rows(func() {
+				if nv > 1 {
+					k.prefetchFar(far, nv, g, m, theta)
+				}
+				var elements []element
+				for i := range nv {
+					elements = append(elements, element{k.at(theta, at, i), k.at(m, at, i), k.at(g, at, i)})
+				}
+				c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, elements...)
+			}, at, far)
+		})
+		Comment("On to the next slice.")
+		slice := GP64()
+		MOVQ(p.stride, slice)
+		IMULQ(p.block, slice)
+		for _, q := range []reg.GPVirtual{theta, m, g} {
+			ADDQ(slice, q)
+		}
 		ADDQ(p.stride, den)
 	})
 	k.ret()
@@ -174,8 +229,10 @@ func (k *kernel) stridedMeans() {
 		}
 	}
 	p := k.newPanel()
+	next := arg("next")
+	k.toBytes(next)
 	p.slices(func() {
-		p.sums(d, x, abs, resume, divide)
+		p.sums(d, x, next, abs, resume, divide)
 		ADDQ(p.stride, d)
 	})
 	k.ret()

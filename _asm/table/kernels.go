@@ -56,7 +56,7 @@ var Kernels = []Kernel{
 		},
 	}, {
 		Name: "stridedMeans",
-		Args: slices.Concat(slice("d", "x"), strided, divisor, plain("bool", "more")),
+		Args: slices.Concat(slice("d", "x"), strided, divisor, plain("bool", "more"), []Arg{next}),
 		Sets: everywhere,
 		Else: "stridedMeansGeneric(d, x, p, div, more)",
 		Doc: []string{
@@ -91,6 +91,15 @@ var Kernels = []Kernel{
 		Doc: []string{
 			"makes the second pass of a step of a panel of strided blocks, with one denominator for each column:",
 			"m[b][j] = flush(b1*m[b][j] + c1*grad[b][j]); theta[b][j] = w*theta[b][j] - clamp((s*m[b][j])/den[j], -limit, limit).",
+			panelRequires,
+		},
+	}, {
+		Name: "descendTogether",
+		Args: slices.Concat(slice("theta", "m", "g", "den"), strided, scalars, []Arg{next}),
+		Sets: avx,
+		Else: "descendRows(theta, m, g, den, g, p, s)",
+		Doc: []string{
+			"is descendRows with all rows of a slice at a time, a few columns further on in each turn.",
 			panelRequires,
 		},
 	}, {
@@ -183,6 +192,13 @@ var Kernels = []Kernel{
 
 // f16c is what AVX2 needs for the conversions of float16, which are a feature of their own.
 var f16c = map[Set]string{AVX2: "(f == bfloat16 || useF16C)"}
+
+// next is where the memory is that is read next.
+var next = Arg{
+	Name: "next", Type: "int", Param: "next int", Value: "next",
+	Without: []Set{NEON},
+	Doc:     "It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.",
+}
 
 // ahead is memory that is read next.
 var ahead = Arg{
