@@ -284,3 +284,116 @@ func benchStream[T Float](b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRatioISA tells for each kernel and length which instruction set is the faster
+// one here: "avx2/avx512" is the time with AVX2 divided by that with AVX-512, measured in
+// turns, and "choice" the time with the set that is used by default divided by the
+// shorter of the two: well above 1, the choice is wrong.
+func BenchmarkRatioISA(b *testing.B) {
+	var sets [2]isaChoice
+	for _, c := range isaChoices() {
+		switch c.name {
+		case "avx2":
+			sets[0] = c
+		case "avx512":
+			sets[1] = c
+		}
+	}
+	if sets[0].use == nil || sets[1].use == nil {
+		b.Skip("not both AVX2 and AVX-512")
+	}
+	b.Cleanup(saveISA())
+	for _, name := range isaCaseNames {
+		b.Run("kernel="+name, func(b *testing.B) {
+			benchBothTypes(b, []int{1e3, 2e4, 1e5, 1e7},
+				func(b *testing.B, n int) { benchRatioISA(b, n, sets, isaCases[float32](n)[name]) },
+				func(b *testing.B, n int) { benchRatioISA(b, n, sets, isaCases[float64](n)[name]) })
+		})
+	}
+}
+
+func benchRatioISA(b *testing.B, n int, sets [2]isaChoice, prepare func() func()) {
+	run := prepare()
+	with := func(c isaChoice) func() {
+		return func() {
+			c.use()
+			run()
+		}
+	}
+	avx2, avx512 := with(sets[0]), with(sets[1])
+	avx2()
+	for b.Loop() {
+		avx512()
+	}
+	perElement(b, n)
+	b.StopTimer()
+	ratio := ratioOf(max(1, 200_000/n), avx2, avx512)
+	b.ReportMetric(ratio, "avx2/avx512")
+	choice := max(1, ratio)
+	if defaultISA() == sets[1].name {
+		choice = max(1, 1/ratio)
+	}
+	b.ReportMetric(choice, "choice")
+}
+
+var isaCaseNames = []string{"rademacher", "addProbe", "allFinite", "blockMeans-9", "blockMeans-32", "stridedMeans-9",
+	"updateElements", "updateBlocks-9", "updateBlocks-32", "updateRows-9", "descendTogether-9", "curvaturePow+descendBlocks-9",
+	"curvaturePow+descendRows-9", "curvature+descendRows"}
+
+// isaCases prepare, by the name of the kernels, a call for about n elements.
+func isaCases[T Float](n int) map[string]func() func() {
+	mean := func(layout string) func() func() {
+		return func() func() {
+			l := benchLayouts(n)[layout]
+			a := benchArrays[T](l.Len(), l.Blocks())
+			return func() { BlockMeanAbs(a[1], a[0], l) }
+		}
+	}
+	step := func(layout string, k float64, kept bool) func() func() {
+		return func() func() {
+			l := benchLayouts(n)[layout]
+			a := benchArrays[T](l.Len(), l.Len(), l.Blocks(), l.Len(), l.Len())
+			clear(a[2])
+			c, err := NewCoefficients[T](powerHyper(k), 10, 1)
+			if err != nil {
+				panic(err)
+			}
+			if kept {
+				d := benchArrays[T](l.Blocks())[0]
+				BlockMeanAbs(d, d, Elementwise(len(d)))
+				return func() { UpdateCurvature(a[0], a[1], a[2], a[3], d, l, &c) }
+			}
+			return func() { Update(a[0], a[1], a[2], a[3], a[4], l, &c) }
+		}
+	}
+	return map[string]func() func(){
+		"rademacher": func() func() {
+			z := benchArrays[T](n)[0]
+			return func() { Rademacher(z, 1, 2, 3) }
+		},
+		"addProbe": func() func() {
+			a := benchArrays[T](n, n, n)
+			return func() {
+				for at := 0; at < n; at += maxCall {
+					end := min(n, at+maxCall)
+					addProbe(a[0][at:end], a[1][at:end], a[2][at:end])
+				}
+			}
+		},
+		"allFinite": func() func() {
+			x := benchArrays[T](n)[0]
+			return func() { finiteRange(x) }
+		},
+		"blockMeans-9":                 mean("9"),
+		"blockMeans-32":                mean("32"),
+		"stridedMeans-9":               mean("9-columns"),
+		"updateElements":               step("1", 1, false),
+		"updateBlocks-9":               step("9", 1, false),
+		"updateBlocks-32":              step("32", 1, false),
+		"updateRows-9":                 step("9-strided", 1, false),
+		"descendTogether-9":            step("9-columns", 1, false),
+		"curvaturePow+descendBlocks-9": step("9", 0.75, false),
+		"curvaturePow+descendRows-9":   step("9-strided", 0.75, false),
+		"curvature+descendRows":        step("1", 1, true),
+	}
+}
