@@ -25,6 +25,9 @@ func number(x float64, digits int) string {
 	if math.IsNaN(x) {
 		return missing
 	}
+	if math.Abs(x) >= 1e4 {
+		return fmt.Sprintf("%.0e", x)
+	}
 	return strings.Replace(fmt.Sprintf("%.*f", digits, x), "-", "−", 1)
 }
 

@@ -14,6 +14,7 @@ type transformer struct {
 	Shape       lm.TransformerShape
 	Steps       int      // of a short run
 	SearchSeeds []uint64 // of the runs that choose
+	Carry       bool     // long runs have the settings that were chosen in short ones, and search their rates alone
 }
 
 // lengths are those of the runs on the Transformer, in short ones.
@@ -26,8 +27,8 @@ func fullTransformer() settings {
 	s.Sizes, s.Steps, s.Warmup, s.VariantSeeds, s.Tries = nil, 0, 0, nil, 0
 	s.Measurements, s.MaxTries = 10, 7
 	s.Transformers = []transformer{
-		{smaller, lm.TransformerShape{Width: 32, Heads: 4, Layers: 1, Batch: 16, Positions: 16, Workers: 1}, 150, []uint64{1, 2}},
-		{larger, lm.TransformerShape{Width: 40, Heads: 4, Layers: 2, Batch: 16, Positions: 16, Workers: 1}, 100, []uint64{1}},
+		{smaller, lm.TransformerShape{Width: 32, Heads: 4, Layers: 1, Batch: 16, Positions: 16, Workers: 1}, 150, []uint64{1, 2}, false},
+		{larger, lm.TransformerShape{Width: 40, Heads: 4, Layers: 2, Batch: 16, Positions: 16, Workers: 1}, 100, []uint64{1}, true},
 	}
 	return s
 }
@@ -37,8 +38,8 @@ func reducedTransformer() settings {
 	s := reducedSettings()
 	s.Sizes, s.Steps, s.Warmup, s.VariantSeeds, s.Tries = nil, 0, 0, nil, 0
 	s.Transformers = []transformer{
-		{smaller, lm.TransformerShape{Width: 4, Heads: 2, Layers: 1, Batch: 4, Positions: 4, Workers: 1}, 10, []uint64{1}},
-		{larger, lm.TransformerShape{Width: 8, Heads: 2, Layers: 2, Batch: 4, Positions: 4, Workers: 1}, 10, []uint64{1}},
+		{smaller, lm.TransformerShape{Width: 4, Heads: 2, Layers: 1, Batch: 4, Positions: 4, Workers: 1}, 10, []uint64{1}, false},
+		{larger, lm.TransformerShape{Width: 8, Heads: 2, Layers: 2, Batch: 4, Positions: 4, Workers: 1}, 10, []uint64{1}, true},
 	}
 	return s
 }

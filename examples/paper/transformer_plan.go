@@ -24,14 +24,28 @@ func (b *planner) planTransformer() {
 			b.sweepBounds(t)
 		}
 	}
-	b.reportBounds(b.Transformers[0])
+}
+
+// familiesOf returns the families of one size and length, as a plan has them: where
+// settings are carried over from short runs, each has a single member.
+func (s settings) familiesOf(t transformer, length float64, p plan) []family {
+	all := s.families(t, length)
+	if !t.Carry || length == lengths[0] {
+		return all
+	}
+	for i, f := range all {
+		if v, ok := p.chosen[familyKey{t.Name, lengths[0], f.name}]; ok {
+			all[i].all = []variant{t.lasting(v, length, 0)}
+		}
+	}
+	return all
 }
 
 // compare plans the families of one size and length: the search for the best of
 // each, its other seeds, and the same in the time that AdamW takes. It reports
 // whether all of that is finished.
 func (b *planner) compare(t transformer, length float64) bool {
-	families, searched := b.families(t, length), true
+	families, searched := b.familiesOf(t, length, b.plan), true
 	for _, f := range families {
 		if !b.searchFamily(f, t.SearchSeeds) {
 			searched = false
@@ -105,13 +119,13 @@ func (b *planner) bestOf(f family, seeds []uint64) variant {
 }
 
 // sweptOf returns the variants whose robustness to the learning rate is measured, in
-// short runs: the cheap product with every bound, and the others as they were
-// chosen.
+// short runs: the cheap product with every bound, NetworkHyper, and the others as they
+// were chosen.
 func (s settings) sweptOf(t transformer, p plan) []variant {
 	var all []variant
 	for _, f := range s.families(t, lengths[0]) {
 		switch f.name {
-		case curvatures[2].String():
+		case curvatures[2].String(), adaAsIs:
 			all = append(all, f.all...)
 		case adamW, sgd:
 			all = append(all, p.chosen[familyKey{t.Name, lengths[0], f.name}])
@@ -123,18 +137,5 @@ func (s settings) sweptOf(t transformer, p plan) []variant {
 func (b *planner) sweepBounds(t transformer) {
 	for _, v := range b.sweptOf(t, b.plan) {
 		b.need(v, sweepRungs(b.best[v]), b.Seeds)
-	}
-}
-
-// reportBounds adds the other seeds of the bounds that were not chosen.
-func (b *planner) reportBounds(t transformer) {
-	for _, length := range lengths {
-		for _, f := range b.families(t, length) {
-			for _, v := range f.all {
-				if f.price != 0 {
-					b.need(v, []int{b.best[v]}, b.Seeds)
-				}
-			}
-		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"math"
 
+	"github.com/adahessian-go/adahessian"
 	"github.com/adahessian-go/adahessian/examples/internal/chart"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -131,6 +132,9 @@ func (r *report) robustnessOnTransformer(t transformer) error {
 			if v.MaxUpdate == 0 {
 				c = chart.Colors[3]
 			}
+			if v.MaxUpdate == adahessian.NetworkHyper().MaxUpdate {
+				c = color.NRGBA{A: 0xff}
+			}
 		}
 		rises[name] = r.riseOf(v)
 		row, line := r.sweepRow(name, best, dodge*(float64(k)-2))
@@ -147,11 +151,13 @@ func (r *report) robustnessOnTransformer(t transformer) error {
 	if err := r.writePicture("transformer_robustness.png", "Validation loss at multiples of the best learning rate, on the Transformer", [][]*plot.Plot{{p}}); err != nil {
 		return err
 	}
+	asIs := adaHessian + ", " + boundText(adahessian.NetworkHyper().MaxUpdate)
 	bounded, free := adaHessian+", "+boundText(bounds[2]), adaHessian+", "+boundText(bounds[0])
 	for _, c := range []struct{ claim, a, b string }{
 		{"Transformer: a bound makes AdaHessian more robust to its learning rate", bounded, free},
 		{"Transformer: AdaHessian with a bound is more robust to its learning rate than AdamW", bounded, adamW},
 		{"Transformer: AdaHessian with a bound is more robust to its learning rate than SGD", bounded, sgd},
+		{"Transformer: AdaHessian with the bound of NetworkHyper is more robust to its learning rate than AdamW", asIs, adamW},
 	} {
 		r.judge(moreRobust(c.claim, rises[c.a], rises[c.b], c.a, c.b))
 	}

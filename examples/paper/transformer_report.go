@@ -58,7 +58,7 @@ func (r *report) howOnTransformer() {
 	r.printf(`The rules are those above, but for these:
 
 - **Choices.** For each way to take the product AdaHessian has three settings, MaxUpdate none, 1 and 0.3; AdamW has three, β2 0.999, 0.99 and 0.95. Each setting gets %d
-  learning rates, and more beyond the end where the best is, up to %d. The tuning part chooses the setting and the rate, by the loss of %s.
+  learning rates, and more beyond the end where the best is, up to %d. The tuning part chooses the setting and the rate, by the loss of %s.%s
   SGD has momentum 0.9 and no other setting. The two last rows are what a search on the tuning part found to help runs as short as these: a β1 of %g, which helps both. AdamW gets it with each β2, and
   AdaHessian, with a product of a quarter of the batch in every 5th step, a MaxUpdate of 0.3 and curvature averaged over rows of weights and over the whole of a bias or gain, (β1, β2) of %s.
 - **Curvature** is otherwise kept for each element.
@@ -67,7 +67,27 @@ func (r *report) howOnTransformer() {
 - **Divergence.** %d of %d runs diverged.
 - **Spread:** %d seeds for all.
 
-`, r.VariantTries, r.MaxTries, plural(len(r.Transformers[0].SearchSeeds), "seed"), shortBeta1, tunedText(), list(prices), onText(r.on), diverged, done, len(r.Seeds))
+`, r.VariantTries, r.MaxTries, r.searchText(), r.carryText(), shortBeta1, tunedText(), list(prices), onText(r.on), diverged, done, len(r.Seeds))
+}
+
+// searchText says by how many seeds the tuning part chooses.
+func (r *report) searchText() string {
+	var all []string
+	for _, t := range r.Transformers {
+		all = append(all, plural(len(t.SearchSeeds), "seed")+" on the "+t.Name+" model")
+	}
+	return list(all)
+}
+
+// carryText says where settings are not chosen anew.
+func (r *report) carryText() string {
+	text := ""
+	for _, t := range r.Transformers {
+		if t.Carry {
+			text += " The long runs on the " + t.Name + " model have the settings that the short ones chose, and search their rates alone."
+		}
+	}
+	return text
 }
 
 func onText(on string) string {
@@ -221,7 +241,8 @@ func (r *report) noWorseInTime(claim string, ada, other measured) verdict {
 
 // boundsOnTransformer is what MaxUpdate does, with each way to take the product.
 func (r *report) boundsOnTransformer(t transformer) {
-	r.printf("### The bound\n\nThe final loss of each MaxUpdate at its own best learning rate, on the %s model. The tuning part chose from these.\n\n", t.Name)
+	r.printf("### The bound\n\nThe final loss of each MaxUpdate at its own best learning rate, on the %s model. The tuning part chose from these. Those that it did not choose, and that are\n"+
+		"not in the sweeps below, have %s.\n\n", t.Name, plural(len(t.SearchSeeds), "seed"))
 	for _, length := range lengths {
 		rows := [][]string{{fmt.Sprintf("%g steps", float64(t.Steps)*length)}}
 		for _, x := range bounds {
@@ -252,12 +273,12 @@ func boundText(x float64) string {
 // tuningOnTransformer is how the settings and learning rates were chosen.
 func (r *report) tuningOnTransformer() {
 	r.printf("### Tuning on the Transformer\n\nAs in [Tuning](#tuning), by %s. The lowest of a family was chosen; the rate for equal time was searched with that setting.\n\n",
-		plural(len(r.Transformers[0].SearchSeeds), "seed"))
+		r.searchText())
 	var all []variant
 	for _, t := range r.Transformers {
 		for _, length := range lengths {
 			rows := [][]string{{title(t, length), "rates tried", "loss on the tuning part", "chosen"}}
-			for _, f := range r.families(t, length) {
+			for _, f := range r.familiesOf(t, length, r.plan) {
 				some := f.all
 				if v, ok := r.plan.chosen[familyKey{t.Name, length, f.name}]; ok && f.price != 0 {
 					some = append(some[:len(some):len(some)], t.lasting(v, length, f.price))

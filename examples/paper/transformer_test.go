@@ -99,6 +99,40 @@ func TestPlanOnTransformer(t *testing.T) {
 	}
 }
 
+// Where settings are carried over, the long runs must have those of the short ones and
+// no others, for every optimizer.
+func TestPlanCarriesSettings(t *testing.T) {
+	s := fullTransformer()
+	p := s.plan(func(sp spec) (float64, bool) {
+		loss, _ := bowl(centred)(sp)
+		if sp.MaxUpdate == 1 || sp.Optimizer == adamW && sp.Beta2 == 0.99 {
+			loss -= 0.05
+		}
+		if sp.Length == lengths[1] && (sp.MaxUpdate == 0.3 || sp.Beta2 == 0.95) {
+			loss -= 0.2 // better there, which is not to be seen
+		}
+		return loss, true
+	})
+	for _, z := range s.Transformers {
+		members := map[variant]bool{}
+		for _, f := range s.families(z, lengths[1]) {
+			short, long := p.chosen[familyKey{z.Name, lengths[0], f.name}], p.chosen[familyKey{z.Name, lengths[1], f.name}]
+			if same := long == z.lasting(short, lengths[1], 0); z.Carry && !same {
+				t.Errorf("%s, %s: %s after %s", z.Name, f.name, s.variantKey(long), s.variantKey(short))
+			} else if !z.Carry && same && len(f.all) > 1 && f.name != adaTuned {
+				t.Errorf("%s, %s: %s was not chosen anew", z.Name, f.name, s.variantKey(long))
+			}
+			members[long], members[z.lasting(long, lengths[1], f.price)] = true, true
+		}
+		for _, sp := range p.specs {
+			if z.Carry && sp.Size == z.Name && sp.Length == lengths[1] && !members[sp.variant] {
+				t.Errorf("%s: a run of %s", z.Name, s.variantKey(sp.variant))
+				break
+			}
+		}
+	}
+}
+
 // An interrupted plan leaves whole comparisons: no run of the next size or length
 // before all of this one are finished.
 func TestPlanOnTransformerGoesStepByStep(t *testing.T) {
