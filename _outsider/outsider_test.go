@@ -72,8 +72,9 @@ func requireTraining(t *testing.T, printed string) {
 	}
 }
 
-// An outsider runs the go command with a proxy, and with a module cache that is new:
-// what an earlier run published under the same version must not be found.
+// An outsider runs the go command with a proxy, and with a module cache whose path is new:
+// what an earlier run published under the same version must not be found, and the go
+// command's cache of builds remembers which files a folder of a module cache had.
 type outsider struct{ env []string }
 
 func newOutsider(t *testing.T, proxy string) *outsider {
