@@ -116,11 +116,26 @@ func (r *report) transformerGaps(t transformer) (*plot.Plot, error) {
 	return p, nil
 }
 
+// lost counts the runs of a sweep that diverged or ended above the untrained model.
+func (r *report) lost(best measured) string {
+	lost, all := 0, 0
+	for _, m := range r.sweep(best) {
+		lost += m.diverged
+		all += m.diverged + len(m.finals)
+		for _, loss := range m.finals {
+			if loss > m.start {
+				lost++
+			}
+		}
+	}
+	return fmt.Sprintf("%d of %d", lost, all)
+}
+
 // robustnessOnTransformer is the loss at rates around the best, with every bound.
 func (r *report) robustnessOnTransformer(t transformer) error {
 	r.printf("### Robustness to the learning rate, on the Transformer\n\nAs in [2](#2-robustness-to-the-learning-rate), in the short runs on the %s model, with a product of %s.\n\n",
 		t.Name, curvatures[2])
-	rows := [][]string{sweepHead(title(t, lengths[0]))}
+	rows := [][]string{append(sweepHead(title(t, lengths[0])), "lost")}
 	p := newPlot(title(t, lengths[0]), "learning rate, relative to the best", lossLabel)
 	categories(p, factorNames)
 	p.Legend.Left, p.Legend.XOffs = true, vg.Points(10)
@@ -138,7 +153,7 @@ func (r *report) robustnessOnTransformer(t transformer) error {
 		}
 		rises[name] = r.riseOf(v)
 		row, line := r.sweepRow(name, best, dodge*(float64(k)-2))
-		rows = append(rows, row)
+		rows = append(rows, append(row, r.lost(best)))
 		if v.MaxUpdate == 1 {
 			continue // as many lines as there are colours
 		}
@@ -147,17 +162,20 @@ func (r *report) robustnessOnTransformer(t transformer) error {
 		}
 	}
 	room(p)
+	p.Y.Max += 0.3 * (p.Y.Max - p.Y.Min) // five lines in the legend
 	table(&r.body, rows)
+	r.printf("\"Lost\" are the runs that diverged or ended above the untrained model.\n\n")
 	if err := r.writePicture("transformer_robustness.png", "Validation loss at multiples of the best learning rate, on the Transformer", [][]*plot.Plot{{p}}); err != nil {
 		return err
 	}
 	asIs := adaHessian + ", " + boundText(adahessian.NetworkHyper().MaxUpdate)
+	limit := boundText(bounds[2])
 	bounded, free := adaHessian+", "+boundText(bounds[2]), adaHessian+", "+boundText(bounds[0])
 	for _, c := range []struct{ claim, a, b string }{
-		{"Transformer: a bound makes AdaHessian more robust to its learning rate", bounded, free},
-		{"Transformer: AdaHessian with a bound is more robust to its learning rate than AdamW", bounded, adamW},
-		{"Transformer: AdaHessian with a bound is more robust to its learning rate than SGD", bounded, sgd},
-		{"Transformer: AdaHessian with the bound of NetworkHyper is more robust to its learning rate than AdamW", asIs, adamW},
+		{"Transformer: " + limit + " makes AdaHessian more robust to its learning rate", bounded, free},
+		{"Transformer: AdaHessian with " + limit + " is more robust to its learning rate than AdamW", bounded, adamW},
+		{"Transformer: AdaHessian with " + limit + " is more robust to its learning rate than SGD", bounded, sgd},
+		{"Transformer: `NetworkHyper` is more robust to its learning rate than AdamW", asIs, adamW},
 	} {
 		r.judge(moreRobust(c.claim, rises[c.a], rises[c.b], c.a, c.b))
 	}
