@@ -134,8 +134,13 @@ func (s settings) sweptOf(t transformer, p plan) []variant {
 	return all
 }
 
+// sweepBounds plans the sweeps, and all seeds of the same bounds in long runs.
 func (b *planner) sweepBounds(t transformer) {
 	for _, v := range b.sweptOf(t, b.plan) {
 		b.need(v, sweepRungs(b.best[v]), b.Seeds)
+		long := t.lasting(v, lengths[1], 0)
+		if rung, ok := b.best[long]; ok {
+			b.need(long, []int{rung}, b.Seeds)
+		}
 	}
 }

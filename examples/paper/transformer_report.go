@@ -241,8 +241,8 @@ func (r *report) noWorseInTime(claim string, ada, other measured) verdict {
 
 // boundsOnTransformer is what MaxUpdate does, with each way to take the product.
 func (r *report) boundsOnTransformer(t transformer) {
-	r.printf("### The bound\n\nThe final loss of each MaxUpdate at its own best learning rate, on the %s model. The tuning part chose from these. Those that it did not choose, and that are\n"+
-		"not in the sweeps below, have %s.\n\n", t.Name, plural(len(t.SearchSeeds), "seed"))
+	r.printf("### The bound\n\nThe final loss of each MaxUpdate at its own best learning rate, on the %s model. The tuning part chose from these. Those that it did not choose\n"+
+		"have %s, but for those of %s, which have all.\n\n", t.Name, plural(len(t.SearchSeeds), "seed"), curvatures[2])
 	for _, length := range lengths {
 		rows := [][]string{{fmt.Sprintf("%g steps", float64(t.Steps)*length)}}
 		for _, x := range bounds {
