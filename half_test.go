@@ -127,7 +127,7 @@ func TestKernelNarrowMany(t *testing.T) {
 		for bits := 0; bits <= math.MaxUint32; bits += step {
 			x = append(x, math.Float32frombits(uint32(bits)))
 		}
-		for h := range int(f.bits.Infinity()) + 1 {
+		for h := 0; h <= int(f.bits.Infinity()); h += thin {
 			low := f.bits.Value(uint16(h))
 			high := f.bits.Value(uint16(h + 1))
 			if high > low && !math.IsInf(high, 0) {
@@ -403,6 +403,7 @@ func halfLayouts() []Layout {
 		{1, runLen, 1}, {2, runLen + 1, 1}, {1, 2*runLen + 77, 1},
 		{1, 9, 2}, {3, 9, 64}, {40, 3, 19}, {2, 4, 1000}, {2, 9, onePassWidth + 1}, {1, 3, scratchLen}, {2, 3, scratchLen + 1}, {1, 2, 3*scratchLen - 5},
 		{1, 5000, 3}, {2, 300, 50}, {1, runLen, 2}, {2, runLen + 3, 3}, {1, 2*runLen + 5, 2},
+		{halfNear/9 + 10, 9, 1}, {halfNear/27 + 10, 9, 3},
 	}
 }
 
@@ -447,7 +448,123 @@ func TestKernelUpdateHalf(t *testing.T) {
 	})
 }
 
-// TestUpdateHalfLosses shows that a factor undoes the scale of a loss where the scaled
+// TestKernelGuardHalves runs UpdateHalf between pages that fault, and where it only reads
+// in pages that it may not write.
+func TestKernelGuardHalves(t *testing.T) {
+	eachHalf(t, func(t *testing.T, f halfType) {
+		const most = 1200
+		var pages [6]*guard.Pages
+		for i := range pages {
+			p, err := guard.New(4 * most)
+			if errors.Is(err, guard.ErrUnsupported) {
+				t.Skip(err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { p.Close() })
+			pages[i] = p
+		}
+		r := rand.New(rand.NewPCG(18, uint64(f.f)))
+		for i, l := range []Layout{{1, 1, 1}, {31, 1, 1}, {32, 1, 1}, {64, 1, 1}, {97, 1, 1}, {1100, 1, 1}, {33, 9, 1}, {100, 9, 1}, {2, 500, 1}, {2, 9, 7}, {1, 9, 130}} {
+			for _, atEnd := range []bool{false, true} {
+				for _, k := range kernelPowers[i%2*2:][:2] {
+					h := stepHypers[i%len(stepHypers)]
+					h.h.HessianPower = k
+					c, err := NewCoefficients[float32](h.h, h.step, h.samples)
+					if err != nil {
+						t.Fatal(err)
+					}
+					want := newHalfCase(r, f, l)
+					var got halfCase
+					put := func(i, bytes int) unsafe.Pointer {
+						if atEnd {
+							return unsafe.Pointer(unsafe.SliceData(pages[i].End(bytes)))
+						}
+						return unsafe.Pointer(unsafe.SliceData(pages[i].Start(bytes)))
+					}
+					for i, x := range []struct{ to, from *[]float32 }{{&got.theta, &want.theta}, {&got.m, &want.m}, {&got.v, &want.v}} {
+						*x.to = unsafe.Slice((*float32)(put(i, 4*len(*x.from))), len(*x.from))
+						copy(*x.to, *x.from)
+					}
+					for i, x := range []struct{ to, from *[]halfBits }{{&got.out, &want.out}, {&got.g, &want.g}, {&got.hz, &want.hz}} {
+						*x.to = unsafe.Slice((*halfBits)(put(3+i, 2*len(*x.from))), len(*x.from))
+						copy(*x.to, *x.from)
+					}
+					how := fmt.Sprintf("%+v k=%v atEnd=%v", l, k, atEnd)
+					readOnly := func(on bool) {
+						if err := errors.Join(pages[4].SetReadOnly(on), pages[5].SetReadOnly(on)); err != nil {
+							t.Fatal(err)
+						}
+					}
+					readOnly(true)
+					fault := guard.Run(func() { f.update(got.theta, got.out, got.g, got.hz, got.m, got.v, l, &c, 0.5) })
+					readOnly(false)
+					if fault != nil {
+						t.Fatalf("%s: %v", how, fault.Err)
+					}
+					want.define(f, l, &c, 0.5)
+					got.require(t, want, how)
+				}
+			}
+		}
+	})
+}
+
+// FuzzHalf runs every kernel of halves, and UpdateHalf, on the fuzzer's bytes.
+func FuzzHalf(f *testing.F) {
+	for i, n := range widths {
+		f.Add(fuzzData[i%len(fuzzData)], n, uint8(1+i), uint8(1), uint8(i))
+		f.Add(fuzzData[i%len(fuzzData)], n, uint8(i), uint8(1+i%5), uint8(3*i))
+	}
+	f.Fuzz(func(t *testing.T, bytes []byte, n uint16, block, inner, at uint8) {
+		defer saveISA()()
+		l := Layout{1 + int(n%1500), 1 + int(block), 1 + int(inner%20)}
+		for l.Len() > 5000 {
+			l.Outer, l.Block = max(1, l.Outer/2), max(1, l.Block/2)
+		}
+		if n%3 == 0 {
+			l = Elementwise(int(n % 1500))
+		}
+		h := stepHypers[int(at)%len(stepHypers)]
+		h.h.HessianPower = curvaturePowers[int(n)%len(curvaturePowers)]
+		k, err := NewCoefficients[float32](h.h, h.step, h.samples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range testedISAs() {
+			c.use()
+			isaTested[c.name] = true
+			for _, f := range halfTypes {
+				data := &fuzzBytes[float32]{bytes: bytes}
+				halves := func(h []uint16) {
+					x := make([]float32, (len(h)+1)/2)
+					data.fill(x)
+					copy(h, unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(x))), 2*len(x)))
+				}
+				checkHalfKernels(t, canaries(int(n%1500), int(at%32)), f, "", func(x []float32, h []uint16) {
+					data.fill(x)
+					halves(h)
+				})
+				got := halfCase{make([]float32, l.Len()), make([]float32, l.Len()), make([]float32, l.Blocks()),
+					make([]halfBits, l.Len()), make([]halfBits, l.Len()), make([]halfBits, l.Len())}
+				data.fill(got.theta)
+				data.fill(got.m)
+				data.fill(got.v)
+				for i := range got.v {
+					got.v[i] = abs(got.v[i])
+				}
+				halves(bitsOfHalves(got.g))
+				halves(bitsOfHalves(got.hz))
+				want, factor := got.clone(), [...]float32{1, 0.25, 3}[at%3]
+				f.update(got.theta, got.out, got.g, got.hz, got.m, got.v, l, &k, factor)
+				want.define(f, l, &k, factor)
+				got.require(t, want, fmt.Sprintf("%s %s %+v", c.name, f.bits.Name, l))
+			}
+		}
+	})
+}
+
+// TestUpdateHalfFactor shows that a factor undoes the scale of a loss where the scaled
 // gradients are not rounded.
 func TestUpdateHalfFactor(t *testing.T) {
 	c, err := NewCoefficients[float32](DefaultHyper(), 1, 1)

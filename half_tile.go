@@ -6,8 +6,13 @@ import "sync"
 // read it. Then the kernels are those of any step.
 
 const (
-	// halfTile is the elements of a tile, about. Their streams of float32 are five.
-	halfTile = 1024
+	// halfTile is the elements of a tile, about. Each has calls of four kernels, whose
+	// beginnings cost something, but from memory short ones take turns sooner: what is
+	// asked for ahead of a tile's end is on its way while the next one is widened. Then it is
+	// halfTileFar, in steps of more than halfNear elements.
+	halfTile    = 1024
+	halfTileFar = 256
+	halfNear    = 64 << 10
 
 	// halfGroup is the contiguous blocks that the kernels take together, at most.
 	halfGroup = 16
@@ -179,7 +184,11 @@ func (s *halfStep) descend(e int, den []float32, p panel, w *halfScratch) {
 // updateHalfTiles makes the step of a panel of which a group of blocks fits the buffer twice,
 // in one pass over tiles.
 func updateHalfTiles(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
-	outer := max(1, halfTile/(p.block*p.width))
+	size := halfTile
+	if p.len() > halfNear {
+		size = halfTileFar
+	}
+	outer := max(1, size/(p.block*p.width))
 	if p.contiguous() {
 		outer = (outer + halfGroup - 1) &^ (halfGroup - 1)
 	}
