@@ -90,7 +90,8 @@
 //
 // A framework that keeps state of its own uses the kernels [Rademacher],
 // [BlockMeanAbs], [Update], [UpdateCurvature] and [FirstNonFinite] with
-// [NewCoefficients]. They are written in
+// [NewCoefficients], and for numbers of 16 bits [Widen], [Narrow], [UpdateHalf] and
+// [FirstNonFiniteHalf]. They are written in
 // assembly for AVX-512, AVX2 and NEON, chosen at run time, and in Go for
 // everything else; see [ISA].
 //
@@ -109,8 +110,10 @@
 //   - Moments from elsewhere: write them into what [Optimizer.State] returns and call
 //     [Optimizer.SetSteps] (TestStateSetSteps, examples/safetensors).
 //   - bfloat16 and float16: the optimizer has float32 masters; gradients and products are
-//     widened, and the rounded masters go back (Example_bfloat16). Saved state, sharding and
-//     resume are those of the masters.
+//     widened, and the rounded masters go back, by [Widen] and [Narrow] around a step
+//     (Example_bfloat16) or tensor by tensor by [UpdateHalf] (ExampleUpdateHalf,
+//     examples/offload). Saved state, sharding and resume are those of the float32 masters: a
+//     state is complete with them and the moments, and the 16 bits follow by Narrow.
 //   - Strided tensors and views: copy them in and out around a step (Example_strided).
 //   - Clipping: inside hvp, or before Step, since gradients are read after the product
 //     (Example_clipping).

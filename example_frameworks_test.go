@@ -75,27 +75,16 @@ func ExampleOptimizer_Rebind() {
 // trains float32 masters: gradients and products are widened before each step, and the
 // rounded masters are copied back after it.
 func Example_bfloat16() {
-	widen := func(to []float32, from []uint16) {
-		for i, b := range from {
-			to[i] = math.Float32frombits(uint32(b) << 16)
-		}
-	}
-	narrow := func(to []uint16, from []float32) { // to nearest, ties to even; no NaN here
-		for i, x := range from {
-			b := math.Float32bits(x)
-			to[i] = uint16((b + 0x7fff + b>>16&1) >> 16)
-		}
-	}
 	weights := []uint16{0x3f80, 0x4000} // 1 and 2, on the accelerator
 	master, g := make([]float32, 2), make([]float32, 2)
-	widen(master, weights)
+	adahessian.Widen[adahessian.BFloat16](master, weights)
 	opt, err := adahessian.New(adahessian.DefaultOptions(), adahessian.Param[float32]{Name: "w", Value: master})
 	if err != nil {
 		log.Fatal(err)
 	}
 	for range 3 {
 		gradient := weights // that of ½ Σ wᵢ², in bfloat16
-		widen(g, gradient)
+		adahessian.Widen[adahessian.BFloat16](g, gradient)
 		err := opt.Step([][]float32{g}, func(hz, z [][]float32) error {
 			copy(hz[0], z[0])
 			return nil
@@ -103,11 +92,35 @@ func Example_bfloat16() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		narrow(weights, master)
+		adahessian.Narrow[adahessian.BFloat16](weights, master)
 	}
-	widen(g, weights)
+	adahessian.Widen[adahessian.BFloat16](g, weights)
 	fmt.Printf("masters %.5f, weights %.5f\n", master, g)
 	// Output: masters [0.58515 1.17031], weights [0.58594 1.17188]
+}
+
+// The same step without an optimizer: the masters and moments of a tensor, its weights,
+// gradient and product in bfloat16, of a loss that was scaled by 256.
+func ExampleUpdateHalf() {
+	const scale = 256
+	weights := []adahessian.BFloat16{0x3f80, 0x4000}  // 1 and 2
+	gradient := []adahessian.BFloat16{0x4380, 0x4400} // 256 times that: the loss is ½ Σ wᵢ²
+	product := []adahessian.BFloat16{0x4380, 0xc380}  // 256 times the signs of a probe
+	master, m, v := make([]float32, 2), make([]float32, 2), make([]float32, 2)
+	adahessian.Widen[adahessian.BFloat16](master, weights)
+
+	for _, x := range [][]adahessian.BFloat16{gradient, product} {
+		if i := adahessian.FirstNonFiniteHalf[adahessian.BFloat16](x); i >= 0 {
+			log.Fatalf("element %d is not finite: make the scale smaller, and leave the step out", i)
+		}
+	}
+	c, err := adahessian.NewCoefficients[float32](adahessian.DefaultHyper(), 1, 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	adahessian.UpdateHalf[adahessian.BFloat16](master, weights, gradient, product, m, v, adahessian.Elementwise(2), &c, 1./scale)
+	fmt.Printf("masters %.5f, weights %#04x\n", master, weights)
+	// Output: masters [0.85001 1.70003], weights [0x3f5a 0x3fda]
 }
 
 // Clip gradients inside hvp, if hvp fills them, or else before Step: they are read after
