@@ -39,7 +39,7 @@ func (r *report) transformerCurves(t transformer) (*plot.Plot, error) {
 	p := newPlot(title(t, length), "training time, s", lossLabel)
 	cheap := r.cheapest(t, length).name
 	for _, f := range r.families(t, length) {
-		c := color.NRGBA{}
+		var c color.NRGBA
 		switch f.name {
 		case adamW, sgd:
 			c = colorOf(f.name)
