@@ -390,3 +390,21 @@ func updateHalf(theta, m, v []float32, out, g, hz []uint16, s *scalars[float32],
 		updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)
 	}
 }
+
+func descendHalf(theta, m []float32, out, g []uint16, den []float32, s *scalars[float32], factor float32, f half, w *halfScratch) {
+	if useAVX512 {
+		if f == bfloat16 {
+			descendHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), len(theta), s32(s), factor)
+		} else {
+			descendHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), len(theta), s32(s), factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			descendHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), len(theta), s32(s), factor)
+		} else {
+			descendHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), len(theta), s32(s), factor)
+		}
+	} else {
+		descendHalfTiles(theta, m, out, g, den, s, factor, f, w)
+	}
+}

@@ -228,3 +228,7 @@ func allFiniteHalf(h []uint16, f half) bool {
 func updateHalf(theta, m, v []float32, out, g, hz []uint16, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
 	updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)
 }
+
+func descendHalf(theta, m []float32, out, g []uint16, den []float32, s *scalars[float32], factor float32, f half, w *halfScratch) {
+	descendHalfTiles(theta, m, out, g, den, s, factor, f, w)
+}

@@ -64,7 +64,7 @@ func (s *halfStep) run(p panel) {
 	halfScratches.Put(w)
 }
 
-// halfUnit is what the kernel for halves without blocks takes a multiple of.
+// halfUnit is what the kernels that make a step from halves take a multiple of.
 const halfUnit = 32
 
 // elements makes the step of n elements that each have their own curvature.
@@ -87,7 +87,7 @@ func (s *halfStep) blocks(p panel, w *halfScratch) {
 		s.blockMeans(d, e, p.block, w)
 		denominators(s.v[b:][:len(d)], d, d, &s.scalars, s.power, s.exponent)
 		if p.block <= halfTile {
-			s.descend(e, d, q, w)
+			s.descend(e, d, q.asRow(), w)
 			continue
 		}
 		for from := 0; from < p.block; from += halfTile {
@@ -173,12 +173,26 @@ func (s *halfStep) columnMeans(d []float32, e int, p panel, w *halfScratch) {
 
 // descend makes the second pass of adjacent elements, from e on.
 func (s *halfStep) descend(e int, den []float32, p panel, w *halfScratch) {
-	n := p.len()
-	g, theta := w.wide[:n], s.theta[e:][:n]
-	widen(g, s.g[e:][:n], s.factor, s.format)
+	if n := p.width &^ (halfUnit - 1); p.block == 1 && n > 0 { // a row, whose beginning the kernel makes
+		descendHalf(s.theta[e:][:n], s.m[e:], s.out[e:][:n], s.g[e:][:n], den, &s.scalars, s.factor, s.format, w)
+		if n == p.width {
+			return
+		}
+		e, den, p.width = e+n, den[n:], p.width-n
+	}
 	p.stride = p.width
-	descend(theta, s.m[e:][:n], g, den, g, p, &s.scalars)
-	narrow(s.out[e:][:n], theta, s.format)
+	g, theta := w.wide[:p.len()], s.theta[e:][:p.len()]
+	widen(g, s.g[e:][:len(g)], s.factor, s.format)
+	descend(theta, s.m[e:][:len(g)], g, den, g, p, &s.scalars)
+	narrow(s.out[e:][:len(g)], theta, s.format)
+}
+
+// descendHalfTiles is descendHalf where there is no kernel for that.
+func descendHalfTiles(theta, m []float32, out, g []uint16, den []float32, s *scalars[float32], factor float32, f half, w *halfScratch) {
+	x := w.wide[:len(theta)]
+	widen(x, g, factor, f)
+	descend(theta, m, x, den, x, panel{1, 1, len(x), len(x)}, s)
+	narrow(out, theta, f)
 }
 
 // updateHalfTiles makes the step of a panel of which a group of blocks fits the buffer twice,

@@ -228,6 +228,13 @@ func allFiniteHalfBF16AVX2(h *uint16, n int) bool
 //go:noescape
 func updateHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 
+// descendHalfBF16AVX2 makes the second pass of a step of n elements from halves, with a denominator for each:
+// for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.
+// It requires that n is a multiple of 32.
+//
+//go:noescape
+func descendHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+
 // widenF16AVX2 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 //
 //go:noescape
@@ -249,6 +256,13 @@ func allFiniteHalfF16AVX2(h *uint16, n int) bool
 //
 //go:noescape
 func updateHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+
+// descendHalfF16AVX2 makes the second pass of a step of n elements from halves, with a denominator for each:
+// for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.
+// It requires that n is a multiple of 32.
+//
+//go:noescape
+func descendHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
 
 // rademacherF32AVX512 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
 // It requires that offset+n does not exceed 2^64.
@@ -474,6 +488,13 @@ func allFiniteHalfBF16AVX512(h *uint16, n int) bool
 //go:noescape
 func updateHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 
+// descendHalfBF16AVX512 makes the second pass of a step of n elements from halves, with a denominator for each:
+// for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.
+// It requires that n is a multiple of 32.
+//
+//go:noescape
+func descendHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+
 // widenF16AVX512 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 //
 //go:noescape
@@ -495,3 +516,10 @@ func allFiniteHalfF16AVX512(h *uint16, n int) bool
 //
 //go:noescape
 func updateHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+
+// descendHalfF16AVX512 makes the second pass of a step of n elements from halves, with a denominator for each:
+// for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.
+// It requires that n is a multiple of 32.
+//
+//go:noescape
+func descendHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)

@@ -12143,16 +12143,9 @@ done6:
 // func updateHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·updateHalfBF16AVX2(SB), NOSPLIT, $352-76
-	MOVQ theta+0(FP), AX
-	MOVQ m+8(FP), CX
-	MOVQ v+16(FP), DX
-	MOVQ out+24(FP), BX
-	MOVQ grad+32(FP), SI
-	MOVQ hz+40(FP), DI
-	MOVQ n+48(FP), R8
-	SHLQ $0x01, R8
-	XORQ R9, R9
-	MOVQ s+56(FP), R10
+	MOVQ v+16(FP), AX
+	MOVQ hz+40(FP), CX
+	MOVQ s+56(FP), DX
 
 	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
@@ -12160,77 +12153,84 @@ TEXT ·updateHalfBF16AVX2(SB), NOSPLIT, $352-76
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLD       $0x1f, Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	LEAQ         31(SP), R11
-	ANDQ         $-32, R11
-	VBROADCASTSS 8(R10), Y2
-	VBROADCASTSS 12(R10), Y3
-	VMOVUPS      Y3, (R11)
-	VBROADCASTSS 24(R10), Y3
-	VMOVUPS      Y3, 32(R11)
-	VBROADCASTSS 28(R10), Y3
-	VMOVUPS      Y3, 64(R11)
-	VBROADCASTSS 36(R10), Y3
-	VMOVUPS      Y3, 96(R11)
+	LEAQ         31(SP), BX
+	ANDQ         $-32, BX
+	VBROADCASTSS 8(DX), Y2
+	VBROADCASTSS 12(DX), Y3
+	VMOVUPS      Y3, (BX)
+	VBROADCASTSS 24(DX), Y3
+	VMOVUPS      Y3, 32(BX)
+	VBROADCASTSS 28(DX), Y3
+	VMOVUPS      Y3, 64(BX)
+	VBROADCASTSS 36(DX), Y3
+	VMOVUPS      Y3, 96(BX)
 	VPCMPEQD     Y3, Y3, Y3
 	VPSLLD       $0x19, Y3, Y3
 	VPSRLD       $0x02, Y3, Y3
-	VMOVUPS      Y3, 128(R11)
-	VPXOR        96(R11), Y3, Y3
-	VMOVUPS      Y3, 160(R11)
-	VBROADCASTSS (R10), Y3
-	VBROADCASTSS 4(R10), Y4
-	VBROADCASTSS 20(R10), Y5
-	VBROADCASTSS 16(R10), Y6
-	VMOVUPS      Y6, 192(R11)
-	VBROADCASTSS 32(R10), Y6
-	VMOVUPS      Y6, 224(R11)
+	VMOVUPS      Y3, 128(BX)
+	VPXOR        96(BX), Y3, Y3
+	VMOVUPS      Y3, 160(BX)
+	VBROADCASTSS (DX), Y3
+	VBROADCASTSS 4(DX), Y4
+	VBROADCASTSS 20(DX), Y5
+	VBROADCASTSS 16(DX), Y6
+	VMOVUPS      Y6, 192(BX)
+	VBROADCASTSS 32(DX), Y6
+	VMOVUPS      Y6, 224(BX)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLD       $0x1f, Y6, Y6
-	VPXOR        224(R11), Y6, Y6
-	VMOVUPS      Y6, 256(R11)
+	VPXOR        224(BX), Y6, Y6
+	VMOVUPS      Y6, 256(BX)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLD       $0x18, Y6, Y6
 	VPSRLD       $0x01, Y6, Y6
-	VPXOR        224(R11), Y6, Y6
-	VMOVUPS      Y6, 288(R11)
+	VPXOR        224(BX), Y6, Y6
+	VMOVUPS      Y6, 288(BX)
+	MOVQ         theta+0(FP), DX
+	MOVQ         m+8(FP), SI
+	MOVQ         out+24(FP), DI
+	MOVQ         grad+32(FP), R8
+	MOVQ         n+48(FP), R9
+	SHLQ         $0x01, R9
+	XORQ         R10, R10
 	VBROADCASTSS factor+72(FP), Y6
-	TESTQ        R8, R8
+	TESTQ        R9, R9
 	JZ           done2
 	CMPL         factor+72(FP), $0x3f800000
 	JE           plain1
 
 loop3:
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(DX)(R9*2)
-	PREFETCHT0 384(SI)(R9*1)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(BX)(R9*1)
-	VPMOVZXWD  (DI)(R9*1), Y7
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 384(SI)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
+	PREFETCHT0 384(R8)(R10*1)
+	PREFETCHT0 384(DI)(R10*1)
+	PREFETCHT0 384(CX)(R10*1)
+	VPMOVZXWD  (CX)(R10*1), Y7
 	VPSLLD     $0x10, Y7, Y7
 	VMULPS     Y6, Y7, Y7
-	VPMOVZXWD  16(DI)(R9*1), Y8
+	VPMOVZXWD  16(CX)(R10*1), Y8
 	VPSLLD     $0x10, Y8, Y8
 	VMULPS     Y6, Y8, Y8
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   160(R11), $+0
+	CMPQ   160(BX), $+0
 	JEQ    undivided4
-	VDIVPS 96(R11), Y7, Y7
-	VDIVPS 96(R11), Y8, Y8
+	VDIVPS 96(BX), Y7, Y7
+	VDIVPS 96(BX), Y8, Y8
 
 undivided4:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS   (R11), Y7, Y9
+	VMULPS   (BX), Y7, Y9
 	VMULPS   Y7, Y9, Y9
-	VMULPS   (DX)(R9*2), Y2, Y7
+	VMULPS   (AX)(R10*2), Y2, Y7
 	VADDPS   Y9, Y7, Y7
 	VPAND    Y0, Y7, Y9
 	VPCMPGTD Y9, Y1, Y9
 	VPANDN   Y7, Y9, Y7
-	VMULPS   (R11), Y8, Y9
+	VMULPS   (BX), Y8, Y9
 	VMULPS   Y8, Y9, Y9
-	VMULPS   32(DX)(R9*2), Y2, Y8
+	VMULPS   32(AX)(R10*2), Y2, Y8
 	VADDPS   Y9, Y8, Y8
 	VPAND    Y0, Y8, Y9
 	VPCMPGTD Y9, Y1, Y9
@@ -12243,41 +12243,41 @@ undivided4:
 	VSQRTPS Y8, Y10
 
 raised8:
-	VMULPS  32(R11), Y9, Y9
-	VADDPS  64(R11), Y9, Y9
-	VMULPS  32(R11), Y10, Y10
-	VADDPS  64(R11), Y10, Y10
-	VMOVUPS Y7, (DX)(R9*2)
-	VMOVUPS Y8, 32(DX)(R9*2)
+	VMULPS  32(BX), Y9, Y9
+	VADDPS  64(BX), Y9, Y9
+	VMULPS  32(BX), Y10, Y10
+	VADDPS  64(BX), Y10, Y10
+	VMOVUPS Y7, (AX)(R10*2)
+	VMOVUPS Y8, 32(AX)(R10*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (SI)(R9*1), Y7
+	VPMOVZXWD (R8)(R10*1), Y7
 	VPSLLD    $0x10, Y7, Y7
 	VMULPS    Y6, Y7, Y7
-	VMULPS    (CX)(R9*2), Y3, Y8
+	VMULPS    (SI)(R10*2), Y3, Y8
 	VMULPS    Y7, Y4, Y7
 	VADDPS    Y7, Y8, Y8
 	VPAND     Y0, Y8, Y7
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y8, Y7, Y8
-	VMULPS    (AX)(R9*2), Y5, Y7
-	VMULPS    192(R11), Y8, Y11
+	VMULPS    (DX)(R10*2), Y5, Y7
+	VMULPS    192(BX), Y8, Y11
 	VDIVPS    Y9, Y11, Y11
-	VPMOVZXWD 16(SI)(R9*1), Y9
+	VPMOVZXWD 16(R8)(R10*1), Y9
 	VPSLLD    $0x10, Y9, Y9
 	VMULPS    Y6, Y9, Y9
-	VMULPS    32(CX)(R9*2), Y3, Y12
+	VMULPS    32(SI)(R10*2), Y3, Y12
 	VMULPS    Y9, Y4, Y9
 	VADDPS    Y9, Y12, Y12
 	VPAND     Y0, Y12, Y9
 	VPCMPGTD  Y9, Y1, Y9
 	VPANDN    Y12, Y9, Y12
-	VMULPS    32(AX)(R9*2), Y5, Y9
-	VMULPS    192(R11), Y12, Y13
+	VMULPS    32(DX)(R10*2), Y5, Y9
+	VMULPS    192(BX), Y12, Y13
 	VDIVPS    Y10, Y13, Y13
 
 	// u within its bound, straight on where there is none.
-	CMPQ 288(R11), $+0
+	CMPQ 288(BX), $+0
 	JNE  clamp9
 
 clamped10:
@@ -12291,8 +12291,8 @@ clamped10:
 	VPADDD    belowHalves<>+0(SB), Y10, Y10
 	VPADDD    Y11, Y10, Y10
 	VPSRLD    $0x10, Y10, Y10
-	VMOVUPS   Y8, (CX)(R9*2)
-	VMOVUPS   Y7, (AX)(R9*2)
+	VMOVUPS   Y8, (SI)(R10*2)
+	VMOVUPS   Y7, (DX)(R10*2)
 	VSUBPS    Y13, Y9, Y9
 	VMOVDQA   Y9, Y7
 	VCMPPS    $0x03, Y7, Y7, Y8
@@ -12304,45 +12304,45 @@ clamped10:
 	VPSRLD    $0x10, Y7, Y7
 	VPACKUSDW Y7, Y10, Y10
 	VPERMQ    $0xd8, Y10, Y10
-	VMOVDQU   Y10, (BX)(R9*1)
-	VMOVUPS   Y12, 32(CX)(R9*2)
-	VMOVUPS   Y9, 32(AX)(R9*2)
-	ADDQ      $0x20, R9
-	SUBQ      $0x20, R8
+	VMOVDQU   Y10, (DI)(R10*1)
+	VMOVUPS   Y12, 32(SI)(R10*2)
+	VMOVUPS   Y9, 32(DX)(R10*2)
+	ADDQ      $0x20, R10
+	SUBQ      $0x20, R9
 	JNZ       loop3
 	JMP       done2
 
 plain1:
 loop11:
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(DX)(R9*2)
-	PREFETCHT0 384(SI)(R9*1)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(BX)(R9*1)
-	VPMOVZXWD  (DI)(R9*1), Y6
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 384(SI)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
+	PREFETCHT0 384(R8)(R10*1)
+	PREFETCHT0 384(DI)(R10*1)
+	PREFETCHT0 384(CX)(R10*1)
+	VPMOVZXWD  (CX)(R10*1), Y6
 	VPSLLD     $0x10, Y6, Y6
-	VPMOVZXWD  16(DI)(R9*1), Y7
+	VPMOVZXWD  16(CX)(R10*1), Y7
 	VPSLLD     $0x10, Y7, Y7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   160(R11), $+0
+	CMPQ   160(BX), $+0
 	JEQ    undivided12
-	VDIVPS 96(R11), Y6, Y6
-	VDIVPS 96(R11), Y7, Y7
+	VDIVPS 96(BX), Y6, Y6
+	VDIVPS 96(BX), Y7, Y7
 
 undivided12:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS   (R11), Y6, Y8
+	VMULPS   (BX), Y6, Y8
 	VMULPS   Y6, Y8, Y8
-	VMULPS   (DX)(R9*2), Y2, Y6
+	VMULPS   (AX)(R10*2), Y2, Y6
 	VADDPS   Y8, Y6, Y6
 	VPAND    Y0, Y6, Y8
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y6, Y8, Y6
-	VMULPS   (R11), Y7, Y8
+	VMULPS   (BX), Y7, Y8
 	VMULPS   Y7, Y8, Y8
-	VMULPS   32(DX)(R9*2), Y2, Y7
+	VMULPS   32(AX)(R10*2), Y2, Y7
 	VADDPS   Y8, Y7, Y7
 	VPAND    Y0, Y7, Y8
 	VPCMPGTD Y8, Y1, Y8
@@ -12355,39 +12355,39 @@ undivided12:
 	VSQRTPS Y7, Y9
 
 raised16:
-	VMULPS  32(R11), Y8, Y8
-	VADDPS  64(R11), Y8, Y8
-	VMULPS  32(R11), Y9, Y9
-	VADDPS  64(R11), Y9, Y9
-	VMOVUPS Y6, (DX)(R9*2)
-	VMOVUPS Y7, 32(DX)(R9*2)
+	VMULPS  32(BX), Y8, Y8
+	VADDPS  64(BX), Y8, Y8
+	VMULPS  32(BX), Y9, Y9
+	VADDPS  64(BX), Y9, Y9
+	VMOVUPS Y6, (AX)(R10*2)
+	VMOVUPS Y7, 32(AX)(R10*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (SI)(R9*1), Y6
+	VPMOVZXWD (R8)(R10*1), Y6
 	VPSLLD    $0x10, Y6, Y6
-	VMULPS    (CX)(R9*2), Y3, Y7
+	VMULPS    (SI)(R10*2), Y3, Y7
 	VMULPS    Y6, Y4, Y6
 	VADDPS    Y6, Y7, Y7
 	VPAND     Y0, Y7, Y6
 	VPCMPGTD  Y6, Y1, Y6
 	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R9*2), Y5, Y6
-	VMULPS    192(R11), Y7, Y10
+	VMULPS    (DX)(R10*2), Y5, Y6
+	VMULPS    192(BX), Y7, Y10
 	VDIVPS    Y8, Y10, Y10
-	VPMOVZXWD 16(SI)(R9*1), Y8
+	VPMOVZXWD 16(R8)(R10*1), Y8
 	VPSLLD    $0x10, Y8, Y8
-	VMULPS    32(CX)(R9*2), Y3, Y11
+	VMULPS    32(SI)(R10*2), Y3, Y11
 	VMULPS    Y8, Y4, Y8
 	VADDPS    Y8, Y11, Y11
 	VPAND     Y0, Y11, Y8
 	VPCMPGTD  Y8, Y1, Y8
 	VPANDN    Y11, Y8, Y11
-	VMULPS    32(AX)(R9*2), Y5, Y8
-	VMULPS    192(R11), Y11, Y12
+	VMULPS    32(DX)(R10*2), Y5, Y8
+	VMULPS    192(BX), Y11, Y12
 	VDIVPS    Y9, Y12, Y12
 
 	// u within its bound, straight on where there is none.
-	CMPQ 288(R11), $+0
+	CMPQ 288(BX), $+0
 	JNE  clamp17
 
 clamped18:
@@ -12401,8 +12401,8 @@ clamped18:
 	VPADDD    belowHalves<>+0(SB), Y9, Y9
 	VPADDD    Y10, Y9, Y9
 	VPSRLD    $0x10, Y9, Y9
-	VMOVUPS   Y7, (CX)(R9*2)
-	VMOVUPS   Y6, (AX)(R9*2)
+	VMOVUPS   Y7, (SI)(R10*2)
+	VMOVUPS   Y6, (DX)(R10*2)
 	VSUBPS    Y12, Y8, Y8
 	VMOVDQA   Y8, Y6
 	VCMPPS    $0x03, Y6, Y6, Y7
@@ -12414,11 +12414,11 @@ clamped18:
 	VPSRLD    $0x10, Y6, Y6
 	VPACKUSDW Y6, Y9, Y9
 	VPERMQ    $0xd8, Y9, Y9
-	VMOVDQU   Y9, (BX)(R9*1)
-	VMOVUPS   Y11, 32(CX)(R9*2)
-	VMOVUPS   Y8, 32(AX)(R9*2)
-	ADDQ      $0x20, R9
-	SUBQ      $0x20, R8
+	VMOVDQU   Y9, (DI)(R10*1)
+	VMOVUPS   Y11, 32(SI)(R10*2)
+	VMOVUPS   Y8, 32(DX)(R10*2)
+	ADDQ      $0x20, R10
+	SUBQ      $0x20, R9
 	JNZ       loop11
 
 done2:
@@ -12430,8 +12430,8 @@ other5:
 	JG      two7
 	CMPQ    power+64(FP), $+1
 	JE      half6
-	VMOVUPS 128(R11), Y9
-	VMOVUPS 128(R11), Y10
+	VMOVUPS 128(BX), Y9
+	VMOVUPS 128(BX), Y10
 	JMP     raised8
 
 half6:
@@ -12447,10 +12447,10 @@ two7:
 	JMP     raised8
 
 clamp9:
-	VMOVUPS 224(R11), Y10
+	VMOVUPS 224(BX), Y10
 	VMINPS  Y11, Y10, Y11
 	VMINPS  Y13, Y10, Y13
-	VMOVUPS 256(R11), Y10
+	VMOVUPS 256(BX), Y10
 	VMAXPS  Y11, Y10, Y11
 	VMAXPS  Y13, Y10, Y13
 	JMP     clamped10
@@ -12460,8 +12460,8 @@ other13:
 	JG      two15
 	CMPQ    power+64(FP), $+1
 	JE      half14
-	VMOVUPS 128(R11), Y8
-	VMOVUPS 128(R11), Y9
+	VMOVUPS 128(BX), Y8
+	VMOVUPS 128(BX), Y9
 	JMP     raised16
 
 half14:
@@ -12477,13 +12477,216 @@ two15:
 	JMP     raised16
 
 clamp17:
-	VMOVUPS 224(R11), Y9
+	VMOVUPS 224(BX), Y9
 	VMINPS  Y10, Y9, Y10
 	VMINPS  Y12, Y9, Y12
-	VMOVUPS 256(R11), Y9
+	VMOVUPS 256(BX), Y9
 	VMAXPS  Y10, Y9, Y10
 	VMAXPS  Y12, Y9, Y12
 	JMP     clamped18
+
+// func descendHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·descendHalfBF16AVX2(SB), NOSPLIT, $352-60
+	MOVQ den+32(FP), AX
+	MOVQ s+48(FP), CX
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), DX
+	ANDQ         $-32, DX
+	VBROADCASTSS (CX), Y2
+	VBROADCASTSS 4(CX), Y3
+	VBROADCASTSS 20(CX), Y4
+	VBROADCASTSS 16(CX), Y5
+	VMOVUPS      Y5, (DX)
+	VBROADCASTSS 32(CX), Y5
+	VMOVUPS      Y5, 32(DX)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VPXOR        32(DX), Y5, Y5
+	VMOVUPS      Y5, 64(DX)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(DX), Y5, Y5
+	VMOVUPS      Y5, 96(DX)
+	MOVQ         theta+0(FP), CX
+	MOVQ         m+8(FP), BX
+	MOVQ         out+16(FP), SI
+	MOVQ         grad+24(FP), DI
+	MOVQ         n+40(FP), R8
+	SHLQ         $0x01, R8
+	XORQ         R9, R9
+	VBROADCASTSS factor+56(FP), Y5
+	TESTQ        R8, R8
+	JZ           done2
+	CMPL         factor+56(FP), $0x3f800000
+	JE           plain1
+
+loop3:
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(BX)(R9*2)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(SI)(R9*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DI)(R9*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    Y5, Y6, Y6
+	VMULPS    (BX)(R9*2), Y2, Y7
+	VMULPS    Y6, Y3, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (CX)(R9*2), Y4, Y6
+	VMOVUPS   (AX)(R9*2), Y8
+	VMULPS    (DX), Y7, Y9
+	VDIVPS    Y8, Y9, Y9
+	VPMOVZXWD 16(DI)(R9*1), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    Y5, Y8, Y8
+	VMULPS    32(BX)(R9*2), Y2, Y10
+	VMULPS    Y8, Y3, Y8
+	VADDPS    Y8, Y10, Y10
+	VPAND     Y0, Y10, Y8
+	VPCMPGTD  Y8, Y1, Y8
+	VPANDN    Y10, Y8, Y10
+	VMULPS    32(CX)(R9*2), Y4, Y8
+	VMOVUPS   32(AX)(R9*2), Y11
+	VMULPS    (DX), Y10, Y12
+	VDIVPS    Y11, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DX), $+0
+	JNE  clamp4
+
+clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VCMPPS    $0x03, Y9, Y9, Y11
+	VBLENDVPS Y11, quietNaNs<>+0(SB), Y9, Y9
+	VPSRLD    $0x10, Y9, Y11
+	VPAND     lastBits<>+0(SB), Y11, Y11
+	VPADDD    belowHalves<>+0(SB), Y9, Y9
+	VPADDD    Y11, Y9, Y9
+	VPSRLD    $0x10, Y9, Y9
+	VMOVUPS   Y7, (BX)(R9*2)
+	VMOVUPS   Y6, (CX)(R9*2)
+	VSUBPS    Y12, Y8, Y8
+	VMOVDQA   Y8, Y6
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs<>+0(SB), Y6, Y6
+	VPSRLD    $0x10, Y6, Y7
+	VPAND     lastBits<>+0(SB), Y7, Y7
+	VPADDD    belowHalves<>+0(SB), Y6, Y6
+	VPADDD    Y7, Y6, Y6
+	VPSRLD    $0x10, Y6, Y6
+	VPACKUSDW Y6, Y9, Y9
+	VPERMQ    $0xd8, Y9, Y9
+	VMOVDQU   Y9, (SI)(R9*1)
+	VMOVUPS   Y10, 32(BX)(R9*2)
+	VMOVUPS   Y8, 32(CX)(R9*2)
+	ADDQ      $0x20, R9
+	SUBQ      $0x20, R8
+	JNZ       loop3
+	JMP       done2
+
+plain1:
+loop6:
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(BX)(R9*2)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(SI)(R9*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DI)(R9*1), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VMULPS    (BX)(R9*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (CX)(R9*2), Y4, Y5
+	VMOVUPS   (AX)(R9*2), Y7
+	VMULPS    (DX), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+	VPMOVZXWD 16(DI)(R9*1), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    32(BX)(R9*2), Y2, Y9
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y9, Y9
+	VPAND     Y0, Y9, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y9, Y7, Y9
+	VMULPS    32(CX)(R9*2), Y4, Y7
+	VMOVUPS   32(AX)(R9*2), Y10
+	VMULPS    (DX), Y9, Y11
+	VDIVPS    Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DX), $+0
+	JNE  clamp7
+
+clamped8:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VCMPPS    $0x03, Y8, Y8, Y10
+	VBLENDVPS Y10, quietNaNs<>+0(SB), Y8, Y8
+	VPSRLD    $0x10, Y8, Y10
+	VPAND     lastBits<>+0(SB), Y10, Y10
+	VPADDD    belowHalves<>+0(SB), Y8, Y8
+	VPADDD    Y10, Y8, Y8
+	VPSRLD    $0x10, Y8, Y8
+	VMOVUPS   Y6, (BX)(R9*2)
+	VMOVUPS   Y5, (CX)(R9*2)
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y5
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs<>+0(SB), Y5, Y5
+	VPSRLD    $0x10, Y5, Y6
+	VPAND     lastBits<>+0(SB), Y6, Y6
+	VPADDD    belowHalves<>+0(SB), Y5, Y5
+	VPADDD    Y6, Y5, Y5
+	VPSRLD    $0x10, Y5, Y5
+	VPACKUSDW Y5, Y8, Y8
+	VPERMQ    $0xd8, Y8, Y8
+	VMOVDQU   Y8, (SI)(R9*1)
+	VMOVUPS   Y9, 32(BX)(R9*2)
+	VMOVUPS   Y7, 32(CX)(R9*2)
+	ADDQ      $0x20, R9
+	SUBQ      $0x20, R8
+	JNZ       loop6
+
+done2:
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPS 32(DX), Y11
+	VMINPS  Y9, Y11, Y9
+	VMINPS  Y12, Y11, Y12
+	VMOVUPS 64(DX), Y11
+	VMAXPS  Y9, Y11, Y9
+	VMAXPS  Y12, Y11, Y12
+	JMP     clamped5
+
+clamp7:
+	VMOVUPS 32(DX), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(DX), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped8
 
 // func widenF16AVX2(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, F16C
@@ -12739,16 +12942,9 @@ done6:
 // func updateHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·updateHalfF16AVX2(SB), NOSPLIT, $352-76
-	MOVQ theta+0(FP), AX
-	MOVQ m+8(FP), CX
-	MOVQ v+16(FP), DX
-	MOVQ out+24(FP), BX
-	MOVQ grad+32(FP), SI
-	MOVQ hz+40(FP), DI
-	MOVQ n+48(FP), R8
-	SHLQ $0x01, R8
-	XORQ R9, R9
-	MOVQ s+56(FP), R10
+	MOVQ v+16(FP), AX
+	MOVQ hz+40(FP), CX
+	MOVQ s+56(FP), DX
 
 	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
@@ -12756,75 +12952,82 @@ TEXT ·updateHalfF16AVX2(SB), NOSPLIT, $352-76
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLD       $0x1f, Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	LEAQ         31(SP), R11
-	ANDQ         $-32, R11
-	VBROADCASTSS 8(R10), Y2
-	VBROADCASTSS 12(R10), Y3
-	VMOVUPS      Y3, (R11)
-	VBROADCASTSS 24(R10), Y3
-	VMOVUPS      Y3, 32(R11)
-	VBROADCASTSS 28(R10), Y3
-	VMOVUPS      Y3, 64(R11)
-	VBROADCASTSS 36(R10), Y3
-	VMOVUPS      Y3, 96(R11)
+	LEAQ         31(SP), BX
+	ANDQ         $-32, BX
+	VBROADCASTSS 8(DX), Y2
+	VBROADCASTSS 12(DX), Y3
+	VMOVUPS      Y3, (BX)
+	VBROADCASTSS 24(DX), Y3
+	VMOVUPS      Y3, 32(BX)
+	VBROADCASTSS 28(DX), Y3
+	VMOVUPS      Y3, 64(BX)
+	VBROADCASTSS 36(DX), Y3
+	VMOVUPS      Y3, 96(BX)
 	VPCMPEQD     Y3, Y3, Y3
 	VPSLLD       $0x19, Y3, Y3
 	VPSRLD       $0x02, Y3, Y3
-	VMOVUPS      Y3, 128(R11)
-	VPXOR        96(R11), Y3, Y3
-	VMOVUPS      Y3, 160(R11)
-	VBROADCASTSS (R10), Y3
-	VBROADCASTSS 4(R10), Y4
-	VBROADCASTSS 20(R10), Y5
-	VBROADCASTSS 16(R10), Y6
-	VMOVUPS      Y6, 192(R11)
-	VBROADCASTSS 32(R10), Y6
-	VMOVUPS      Y6, 224(R11)
+	VMOVUPS      Y3, 128(BX)
+	VPXOR        96(BX), Y3, Y3
+	VMOVUPS      Y3, 160(BX)
+	VBROADCASTSS (DX), Y3
+	VBROADCASTSS 4(DX), Y4
+	VBROADCASTSS 20(DX), Y5
+	VBROADCASTSS 16(DX), Y6
+	VMOVUPS      Y6, 192(BX)
+	VBROADCASTSS 32(DX), Y6
+	VMOVUPS      Y6, 224(BX)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLD       $0x1f, Y6, Y6
-	VPXOR        224(R11), Y6, Y6
-	VMOVUPS      Y6, 256(R11)
+	VPXOR        224(BX), Y6, Y6
+	VMOVUPS      Y6, 256(BX)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLD       $0x18, Y6, Y6
 	VPSRLD       $0x01, Y6, Y6
-	VPXOR        224(R11), Y6, Y6
-	VMOVUPS      Y6, 288(R11)
+	VPXOR        224(BX), Y6, Y6
+	VMOVUPS      Y6, 288(BX)
+	MOVQ         theta+0(FP), DX
+	MOVQ         m+8(FP), SI
+	MOVQ         out+24(FP), DI
+	MOVQ         grad+32(FP), R8
+	MOVQ         n+48(FP), R9
+	SHLQ         $0x01, R9
+	XORQ         R10, R10
 	VBROADCASTSS factor+72(FP), Y6
-	TESTQ        R8, R8
+	TESTQ        R9, R9
 	JZ           done2
 	CMPL         factor+72(FP), $0x3f800000
 	JE           plain1
 
 loop3:
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(DX)(R9*2)
-	PREFETCHT0 384(SI)(R9*1)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(BX)(R9*1)
-	VCVTPH2PS  (DI)(R9*1), Y7
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 384(SI)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
+	PREFETCHT0 384(R8)(R10*1)
+	PREFETCHT0 384(DI)(R10*1)
+	PREFETCHT0 384(CX)(R10*1)
+	VCVTPH2PS  (CX)(R10*1), Y7
 	VMULPS     Y6, Y7, Y7
-	VCVTPH2PS  16(DI)(R9*1), Y8
+	VCVTPH2PS  16(CX)(R10*1), Y8
 	VMULPS     Y6, Y8, Y8
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   160(R11), $+0
+	CMPQ   160(BX), $+0
 	JEQ    undivided4
-	VDIVPS 96(R11), Y7, Y7
-	VDIVPS 96(R11), Y8, Y8
+	VDIVPS 96(BX), Y7, Y7
+	VDIVPS 96(BX), Y8, Y8
 
 undivided4:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS   (R11), Y7, Y9
+	VMULPS   (BX), Y7, Y9
 	VMULPS   Y7, Y9, Y9
-	VMULPS   (DX)(R9*2), Y2, Y7
+	VMULPS   (AX)(R10*2), Y2, Y7
 	VADDPS   Y9, Y7, Y7
 	VPAND    Y0, Y7, Y9
 	VPCMPGTD Y9, Y1, Y9
 	VPANDN   Y7, Y9, Y7
-	VMULPS   (R11), Y8, Y9
+	VMULPS   (BX), Y8, Y9
 	VMULPS   Y8, Y9, Y9
-	VMULPS   32(DX)(R9*2), Y2, Y8
+	VMULPS   32(AX)(R10*2), Y2, Y8
 	VADDPS   Y9, Y8, Y8
 	VPAND    Y0, Y8, Y9
 	VPCMPGTD Y9, Y1, Y9
@@ -12837,39 +13040,39 @@ undivided4:
 	VSQRTPS Y8, Y10
 
 raised8:
-	VMULPS  32(R11), Y9, Y9
-	VADDPS  64(R11), Y9, Y9
-	VMULPS  32(R11), Y10, Y10
-	VADDPS  64(R11), Y10, Y10
-	VMOVUPS Y7, (DX)(R9*2)
-	VMOVUPS Y8, 32(DX)(R9*2)
+	VMULPS  32(BX), Y9, Y9
+	VADDPS  64(BX), Y9, Y9
+	VMULPS  32(BX), Y10, Y10
+	VADDPS  64(BX), Y10, Y10
+	VMOVUPS Y7, (AX)(R10*2)
+	VMOVUPS Y8, 32(AX)(R10*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (SI)(R9*1), Y7
+	VCVTPH2PS (R8)(R10*1), Y7
 	VMULPS    Y6, Y7, Y7
-	VMULPS    (CX)(R9*2), Y3, Y8
+	VMULPS    (SI)(R10*2), Y3, Y8
 	VMULPS    Y7, Y4, Y7
 	VADDPS    Y7, Y8, Y8
 	VPAND     Y0, Y8, Y7
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y8, Y7, Y8
-	VMULPS    (AX)(R9*2), Y5, Y7
-	VMULPS    192(R11), Y8, Y11
+	VMULPS    (DX)(R10*2), Y5, Y7
+	VMULPS    192(BX), Y8, Y11
 	VDIVPS    Y9, Y11, Y11
-	VCVTPH2PS 16(SI)(R9*1), Y9
+	VCVTPH2PS 16(R8)(R10*1), Y9
 	VMULPS    Y6, Y9, Y9
-	VMULPS    32(CX)(R9*2), Y3, Y12
+	VMULPS    32(SI)(R10*2), Y3, Y12
 	VMULPS    Y9, Y4, Y9
 	VADDPS    Y9, Y12, Y12
 	VPAND     Y0, Y12, Y9
 	VPCMPGTD  Y9, Y1, Y9
 	VPANDN    Y12, Y9, Y12
-	VMULPS    32(AX)(R9*2), Y5, Y9
-	VMULPS    192(R11), Y12, Y13
+	VMULPS    32(DX)(R10*2), Y5, Y9
+	VMULPS    192(BX), Y12, Y13
 	VDIVPS    Y10, Y13, Y13
 
 	// u within its bound, straight on where there is none.
-	CMPQ 288(R11), $+0
+	CMPQ 288(BX), $+0
 	JNE  clamp9
 
 clamped10:
@@ -12878,50 +13081,50 @@ clamped10:
 	VMOVDQA   Y7, Y10
 	VCMPPS    $0x03, Y10, Y10, Y11
 	VBLENDVPS Y11, quietNaNs<>+0(SB), Y10, Y10
-	VMOVUPS   Y8, (CX)(R9*2)
-	VMOVUPS   Y7, (AX)(R9*2)
+	VMOVUPS   Y8, (SI)(R10*2)
+	VMOVUPS   Y7, (DX)(R10*2)
 	VSUBPS    Y13, Y9, Y9
 	VMOVDQA   Y9, Y7
 	VCMPPS    $0x03, Y7, Y7, Y8
 	VBLENDVPS Y8, quietNaNs<>+0(SB), Y7, Y7
-	VCVTPS2PH $0x00, Y10, (BX)(R9*1)
-	VCVTPS2PH $0x00, Y7, 16(BX)(R9*1)
-	VMOVUPS   Y12, 32(CX)(R9*2)
-	VMOVUPS   Y9, 32(AX)(R9*2)
-	ADDQ      $0x20, R9
-	SUBQ      $0x20, R8
+	VCVTPS2PH $0x00, Y10, (DI)(R10*1)
+	VCVTPS2PH $0x00, Y7, 16(DI)(R10*1)
+	VMOVUPS   Y12, 32(SI)(R10*2)
+	VMOVUPS   Y9, 32(DX)(R10*2)
+	ADDQ      $0x20, R10
+	SUBQ      $0x20, R9
 	JNZ       loop3
 	JMP       done2
 
 plain1:
 loop11:
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(DX)(R9*2)
-	PREFETCHT0 384(SI)(R9*1)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(BX)(R9*1)
-	VCVTPH2PS  (DI)(R9*1), Y6
-	VCVTPH2PS  16(DI)(R9*1), Y7
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 384(SI)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
+	PREFETCHT0 384(R8)(R10*1)
+	PREFETCHT0 384(DI)(R10*1)
+	PREFETCHT0 384(CX)(R10*1)
+	VCVTPH2PS  (CX)(R10*1), Y6
+	VCVTPH2PS  16(CX)(R10*1), Y7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   160(R11), $+0
+	CMPQ   160(BX), $+0
 	JEQ    undivided12
-	VDIVPS 96(R11), Y6, Y6
-	VDIVPS 96(R11), Y7, Y7
+	VDIVPS 96(BX), Y6, Y6
+	VDIVPS 96(BX), Y7, Y7
 
 undivided12:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS   (R11), Y6, Y8
+	VMULPS   (BX), Y6, Y8
 	VMULPS   Y6, Y8, Y8
-	VMULPS   (DX)(R9*2), Y2, Y6
+	VMULPS   (AX)(R10*2), Y2, Y6
 	VADDPS   Y8, Y6, Y6
 	VPAND    Y0, Y6, Y8
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y6, Y8, Y6
-	VMULPS   (R11), Y7, Y8
+	VMULPS   (BX), Y7, Y8
 	VMULPS   Y7, Y8, Y8
-	VMULPS   32(DX)(R9*2), Y2, Y7
+	VMULPS   32(AX)(R10*2), Y2, Y7
 	VADDPS   Y8, Y7, Y7
 	VPAND    Y0, Y7, Y8
 	VPCMPGTD Y8, Y1, Y8
@@ -12934,37 +13137,37 @@ undivided12:
 	VSQRTPS Y7, Y9
 
 raised16:
-	VMULPS  32(R11), Y8, Y8
-	VADDPS  64(R11), Y8, Y8
-	VMULPS  32(R11), Y9, Y9
-	VADDPS  64(R11), Y9, Y9
-	VMOVUPS Y6, (DX)(R9*2)
-	VMOVUPS Y7, 32(DX)(R9*2)
+	VMULPS  32(BX), Y8, Y8
+	VADDPS  64(BX), Y8, Y8
+	VMULPS  32(BX), Y9, Y9
+	VADDPS  64(BX), Y9, Y9
+	VMOVUPS Y6, (AX)(R10*2)
+	VMOVUPS Y7, 32(AX)(R10*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (SI)(R9*1), Y6
-	VMULPS    (CX)(R9*2), Y3, Y7
+	VCVTPH2PS (R8)(R10*1), Y6
+	VMULPS    (SI)(R10*2), Y3, Y7
 	VMULPS    Y6, Y4, Y6
 	VADDPS    Y6, Y7, Y7
 	VPAND     Y0, Y7, Y6
 	VPCMPGTD  Y6, Y1, Y6
 	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R9*2), Y5, Y6
-	VMULPS    192(R11), Y7, Y10
+	VMULPS    (DX)(R10*2), Y5, Y6
+	VMULPS    192(BX), Y7, Y10
 	VDIVPS    Y8, Y10, Y10
-	VCVTPH2PS 16(SI)(R9*1), Y8
-	VMULPS    32(CX)(R9*2), Y3, Y11
+	VCVTPH2PS 16(R8)(R10*1), Y8
+	VMULPS    32(SI)(R10*2), Y3, Y11
 	VMULPS    Y8, Y4, Y8
 	VADDPS    Y8, Y11, Y11
 	VPAND     Y0, Y11, Y8
 	VPCMPGTD  Y8, Y1, Y8
 	VPANDN    Y11, Y8, Y11
-	VMULPS    32(AX)(R9*2), Y5, Y8
-	VMULPS    192(R11), Y11, Y12
+	VMULPS    32(DX)(R10*2), Y5, Y8
+	VMULPS    192(BX), Y11, Y12
 	VDIVPS    Y9, Y12, Y12
 
 	// u within its bound, straight on where there is none.
-	CMPQ 288(R11), $+0
+	CMPQ 288(BX), $+0
 	JNE  clamp17
 
 clamped18:
@@ -12973,18 +13176,18 @@ clamped18:
 	VMOVDQA   Y6, Y9
 	VCMPPS    $0x03, Y9, Y9, Y10
 	VBLENDVPS Y10, quietNaNs<>+0(SB), Y9, Y9
-	VMOVUPS   Y7, (CX)(R9*2)
-	VMOVUPS   Y6, (AX)(R9*2)
+	VMOVUPS   Y7, (SI)(R10*2)
+	VMOVUPS   Y6, (DX)(R10*2)
 	VSUBPS    Y12, Y8, Y8
 	VMOVDQA   Y8, Y6
 	VCMPPS    $0x03, Y6, Y6, Y7
 	VBLENDVPS Y7, quietNaNs<>+0(SB), Y6, Y6
-	VCVTPS2PH $0x00, Y9, (BX)(R9*1)
-	VCVTPS2PH $0x00, Y6, 16(BX)(R9*1)
-	VMOVUPS   Y11, 32(CX)(R9*2)
-	VMOVUPS   Y8, 32(AX)(R9*2)
-	ADDQ      $0x20, R9
-	SUBQ      $0x20, R8
+	VCVTPS2PH $0x00, Y9, (DI)(R10*1)
+	VCVTPS2PH $0x00, Y6, 16(DI)(R10*1)
+	VMOVUPS   Y11, 32(SI)(R10*2)
+	VMOVUPS   Y8, 32(DX)(R10*2)
+	ADDQ      $0x20, R10
+	SUBQ      $0x20, R9
 	JNZ       loop11
 
 done2:
@@ -12996,8 +13199,8 @@ other5:
 	JG      two7
 	CMPQ    power+64(FP), $+1
 	JE      half6
-	VMOVUPS 128(R11), Y9
-	VMOVUPS 128(R11), Y10
+	VMOVUPS 128(BX), Y9
+	VMOVUPS 128(BX), Y10
 	JMP     raised8
 
 half6:
@@ -13013,10 +13216,10 @@ two7:
 	JMP     raised8
 
 clamp9:
-	VMOVUPS 224(R11), Y10
+	VMOVUPS 224(BX), Y10
 	VMINPS  Y11, Y10, Y11
 	VMINPS  Y13, Y10, Y13
-	VMOVUPS 256(R11), Y10
+	VMOVUPS 256(BX), Y10
 	VMAXPS  Y11, Y10, Y11
 	VMAXPS  Y13, Y10, Y13
 	JMP     clamped10
@@ -13026,8 +13229,8 @@ other13:
 	JG      two15
 	CMPQ    power+64(FP), $+1
 	JE      half14
-	VMOVUPS 128(R11), Y8
-	VMOVUPS 128(R11), Y9
+	VMOVUPS 128(BX), Y8
+	VMOVUPS 128(BX), Y9
 	JMP     raised16
 
 half14:
@@ -13043,13 +13246,190 @@ two15:
 	JMP     raised16
 
 clamp17:
-	VMOVUPS 224(R11), Y9
+	VMOVUPS 224(BX), Y9
 	VMINPS  Y10, Y9, Y10
 	VMINPS  Y12, Y9, Y12
-	VMOVUPS 256(R11), Y9
+	VMOVUPS 256(BX), Y9
 	VMAXPS  Y10, Y9, Y10
 	VMAXPS  Y12, Y9, Y12
 	JMP     clamped18
+
+// func descendHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·descendHalfF16AVX2(SB), NOSPLIT, $352-60
+	MOVQ den+32(FP), AX
+	MOVQ s+48(FP), CX
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), DX
+	ANDQ         $-32, DX
+	VBROADCASTSS (CX), Y2
+	VBROADCASTSS 4(CX), Y3
+	VBROADCASTSS 20(CX), Y4
+	VBROADCASTSS 16(CX), Y5
+	VMOVUPS      Y5, (DX)
+	VBROADCASTSS 32(CX), Y5
+	VMOVUPS      Y5, 32(DX)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VPXOR        32(DX), Y5, Y5
+	VMOVUPS      Y5, 64(DX)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(DX), Y5, Y5
+	VMOVUPS      Y5, 96(DX)
+	MOVQ         theta+0(FP), CX
+	MOVQ         m+8(FP), BX
+	MOVQ         out+16(FP), SI
+	MOVQ         grad+24(FP), DI
+	MOVQ         n+40(FP), R8
+	SHLQ         $0x01, R8
+	XORQ         R9, R9
+	VBROADCASTSS factor+56(FP), Y5
+	TESTQ        R8, R8
+	JZ           done2
+	CMPL         factor+56(FP), $0x3f800000
+	JE           plain1
+
+loop3:
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(BX)(R9*2)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(SI)(R9*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DI)(R9*1), Y6
+	VMULPS    Y5, Y6, Y6
+	VMULPS    (BX)(R9*2), Y2, Y7
+	VMULPS    Y6, Y3, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (CX)(R9*2), Y4, Y6
+	VMOVUPS   (AX)(R9*2), Y8
+	VMULPS    (DX), Y7, Y9
+	VDIVPS    Y8, Y9, Y9
+	VCVTPH2PS 16(DI)(R9*1), Y8
+	VMULPS    Y5, Y8, Y8
+	VMULPS    32(BX)(R9*2), Y2, Y10
+	VMULPS    Y8, Y3, Y8
+	VADDPS    Y8, Y10, Y10
+	VPAND     Y0, Y10, Y8
+	VPCMPGTD  Y8, Y1, Y8
+	VPANDN    Y10, Y8, Y10
+	VMULPS    32(CX)(R9*2), Y4, Y8
+	VMOVUPS   32(AX)(R9*2), Y11
+	VMULPS    (DX), Y10, Y12
+	VDIVPS    Y11, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DX), $+0
+	JNE  clamp4
+
+clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VCMPPS    $0x03, Y9, Y9, Y11
+	VBLENDVPS Y11, quietNaNs<>+0(SB), Y9, Y9
+	VMOVUPS   Y7, (BX)(R9*2)
+	VMOVUPS   Y6, (CX)(R9*2)
+	VSUBPS    Y12, Y8, Y8
+	VMOVDQA   Y8, Y6
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y9, (SI)(R9*1)
+	VCVTPS2PH $0x00, Y6, 16(SI)(R9*1)
+	VMOVUPS   Y10, 32(BX)(R9*2)
+	VMOVUPS   Y8, 32(CX)(R9*2)
+	ADDQ      $0x20, R9
+	SUBQ      $0x20, R8
+	JNZ       loop3
+	JMP       done2
+
+plain1:
+loop6:
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(BX)(R9*2)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(SI)(R9*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DI)(R9*1), Y5
+	VMULPS    (BX)(R9*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (CX)(R9*2), Y4, Y5
+	VMOVUPS   (AX)(R9*2), Y7
+	VMULPS    (DX), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+	VCVTPH2PS 16(DI)(R9*1), Y7
+	VMULPS    32(BX)(R9*2), Y2, Y9
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y9, Y9
+	VPAND     Y0, Y9, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y9, Y7, Y9
+	VMULPS    32(CX)(R9*2), Y4, Y7
+	VMOVUPS   32(AX)(R9*2), Y10
+	VMULPS    (DX), Y9, Y11
+	VDIVPS    Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(DX), $+0
+	JNE  clamp7
+
+clamped8:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VCMPPS    $0x03, Y8, Y8, Y10
+	VBLENDVPS Y10, quietNaNs<>+0(SB), Y8, Y8
+	VMOVUPS   Y6, (BX)(R9*2)
+	VMOVUPS   Y5, (CX)(R9*2)
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y5
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs<>+0(SB), Y5, Y5
+	VCVTPS2PH $0x00, Y8, (SI)(R9*1)
+	VCVTPS2PH $0x00, Y5, 16(SI)(R9*1)
+	VMOVUPS   Y9, 32(BX)(R9*2)
+	VMOVUPS   Y7, 32(CX)(R9*2)
+	ADDQ      $0x20, R9
+	SUBQ      $0x20, R8
+	JNZ       loop6
+
+done2:
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPS 32(DX), Y11
+	VMINPS  Y9, Y11, Y9
+	VMINPS  Y12, Y11, Y12
+	VMOVUPS 64(DX), Y11
+	VMAXPS  Y9, Y11, Y9
+	VMAXPS  Y12, Y11, Y12
+	JMP     clamped5
+
+clamp7:
+	VMOVUPS 32(DX), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(DX), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped8
 
 // func rademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX512F, CMOV
@@ -24738,38 +25118,31 @@ end5:
 // func updateHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·updateHalfBF16AVX512(SB), NOSPLIT, $16-76
-	MOVQ theta+0(FP), AX
-	MOVQ m+8(FP), CX
-	MOVQ v+16(FP), DX
-	MOVQ out+24(FP), BX
-	MOVQ grad+32(FP), SI
-	MOVQ hz+40(FP), DI
-	MOVQ n+48(FP), R8
-	SHLQ $0x01, R8
-	XORQ R9, R9
-	MOVQ s+56(FP), R10
+	MOVQ v+16(FP), AX
+	MOVQ hz+40(FP), CX
+	MOVQ s+56(FP), DX
 
 	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VBROADCASTSS 8(R10), Z1
-	VBROADCASTSS 12(R10), Z2
-	VBROADCASTSS 24(R10), Z3
-	VBROADCASTSS 28(R10), Z4
-	VBROADCASTSS 36(R10), Z5
+	VBROADCASTSS 8(DX), Z1
+	VBROADCASTSS 12(DX), Z2
+	VBROADCASTSS 24(DX), Z3
+	VBROADCASTSS 28(DX), Z4
+	VBROADCASTSS 36(DX), Z5
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
 	VPXORD       Z5, Z6, Z7
 	VMOVQ        X7, (SP)
-	VBROADCASTSS (R10), Z7
-	VBROADCASTSS 4(R10), Z11
-	VBROADCASTSS 20(R10), Z12
-	VBROADCASTSS 16(R10), Z13
-	VBROADCASTSS 32(R10), Z14
+	VBROADCASTSS (DX), Z7
+	VBROADCASTSS 4(DX), Z11
+	VBROADCASTSS 20(DX), Z12
+	VBROADCASTSS 16(DX), Z13
+	VBROADCASTSS 32(DX), Z14
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
 	VPSLLD       $0x1f, Z8, Z8
@@ -24780,6 +25153,13 @@ TEXT ·updateHalfBF16AVX512(SB), NOSPLIT, $16-76
 	VPSRLD       $0x01, Z9, Z9
 	VPXORD       Z14, Z9, Z9
 	VMOVQ        X9, 8(SP)
+	MOVQ         theta+0(FP), DX
+	MOVQ         m+8(FP), BX
+	MOVQ         out+24(FP), SI
+	MOVQ         grad+32(FP), DI
+	MOVQ         n+48(FP), R8
+	SHLQ         $0x01, R8
+	XORQ         R9, R9
 	MOVL         $0x7fc00000, R10
 	VPBROADCASTD R10, Z15
 	MOVL         $0x00000001, R10
@@ -24798,19 +25178,19 @@ TEXT ·updateHalfBF16AVX512(SB), NOSPLIT, $16-76
 	JE           plain1
 
 loop3:
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 448(AX)(R9*2)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 448(CX)(R9*2)
 	PREFETCHT0 384(DX)(R9*2)
 	PREFETCHT0 448(DX)(R9*2)
-	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(BX)(R9*2)
+	PREFETCHT0 448(BX)(R9*2)
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(AX)(R9*2)
 	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(BX)(R9*1)
-	VPMOVZXWD  (DI)(R9*1), Z19
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(CX)(R9*1)
+	VPMOVZXWD  (CX)(R9*1), Z19
 	VPSLLD     $0x10, Z19, Z19
 	VMULPS     Z9, Z19, Z19
-	VPMOVZXWD  32(DI)(R9*1), Z20
+	VPMOVZXWD  32(CX)(R9*1), Z20
 	VPSLLD     $0x10, Z20, Z20
 	VMULPS     Z9, Z20, Z20
 
@@ -24824,13 +25204,13 @@ undivided4:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z19, Z21
 	VMULPS    Z19, Z21, Z21
-	VMULPS    (DX)(R9*2), Z1, Z19
+	VMULPS    (AX)(R9*2), Z1, Z19
 	VADDPS    Z21, Z19, Z19
 	VPTESTMD  Z0, Z19, K1
 	VMOVUPS.Z Z19, K1, Z19
 	VMULPS    Z2, Z20, Z21
 	VMULPS    Z20, Z21, Z21
-	VMULPS    64(DX)(R9*2), Z1, Z20
+	VMULPS    64(AX)(R9*2), Z1, Z20
 	VADDPS    Z21, Z20, Z20
 	VPTESTMD  Z0, Z20, K1
 	VMOVUPS.Z Z20, K1, Z20
@@ -24846,30 +25226,30 @@ raised8:
 	VADDPS  Z4, Z21, Z21
 	VMULPS  Z3, Z22, Z22
 	VADDPS  Z4, Z22, Z22
-	VMOVUPS Z19, (DX)(R9*2)
-	VMOVUPS Z20, 64(DX)(R9*2)
+	VMOVUPS Z19, (AX)(R9*2)
+	VMOVUPS Z20, 64(AX)(R9*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (SI)(R9*1), Z19
+	VPMOVZXWD (DI)(R9*1), Z19
 	VPSLLD    $0x10, Z19, Z19
 	VMULPS    Z9, Z19, Z19
-	VMULPS    (CX)(R9*2), Z7, Z20
+	VMULPS    (BX)(R9*2), Z7, Z20
 	VMULPS    Z19, Z11, Z19
 	VADDPS    Z19, Z20, Z20
 	VPTESTMD  Z0, Z20, K1
 	VMOVUPS.Z Z20, K1, Z20
-	VMULPS    (AX)(R9*2), Z12, Z19
+	VMULPS    (DX)(R9*2), Z12, Z19
 	VMULPS    Z13, Z20, Z23
 	VDIVPS    Z21, Z23, Z23
-	VPMOVZXWD 32(SI)(R9*1), Z21
+	VPMOVZXWD 32(DI)(R9*1), Z21
 	VPSLLD    $0x10, Z21, Z21
 	VMULPS    Z9, Z21, Z21
-	VMULPS    64(CX)(R9*2), Z7, Z24
+	VMULPS    64(BX)(R9*2), Z7, Z24
 	VMULPS    Z21, Z11, Z21
 	VADDPS    Z21, Z24, Z24
 	VPTESTMD  Z0, Z24, K1
 	VMOVUPS.Z Z24, K1, Z24
-	VMULPS    64(AX)(R9*2), Z12, Z21
+	VMULPS    64(DX)(R9*2), Z12, Z21
 	VMULPS    Z13, Z24, Z25
 	VDIVPS    Z22, Z25, Z25
 
@@ -24886,8 +25266,8 @@ clamped10:
 	VPTESTMD  Z17, Z22, K1
 	VPADDD    Z16, Z22, Z22
 	VPSUBD    Z10, Z22, K1, Z22
-	VMOVUPS   Z20, (CX)(R9*2)
-	VMOVUPS   Z19, (AX)(R9*2)
+	VMOVUPS   Z20, (BX)(R9*2)
+	VMOVUPS   Z19, (DX)(R9*2)
 	VSUBPS    Z25, Z21, Z21
 	VMOVDQA64 Z21, Z19
 	VCMPPS    $0x03, Z19, Z19, K1
@@ -24896,9 +25276,9 @@ clamped10:
 	VPADDD    Z16, Z19, Z19
 	VPSUBD    Z10, Z19, K1, Z19
 	VPERMT2W  Z19, Z18, Z22
-	VMOVDQU16 Z22, (BX)(R9*1)
-	VMOVUPS   Z24, 64(CX)(R9*2)
-	VMOVUPS   Z21, 64(AX)(R9*2)
+	VMOVDQU16 Z22, (SI)(R9*1)
+	VMOVUPS   Z24, 64(BX)(R9*2)
+	VMOVUPS   Z21, 64(DX)(R9*2)
 	ADDQ      $0x40, R9
 	SUBQ      $0x40, R8
 	JNZ       loop3
@@ -24906,18 +25286,18 @@ clamped10:
 
 plain1:
 loop11:
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 448(AX)(R9*2)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 448(CX)(R9*2)
 	PREFETCHT0 384(DX)(R9*2)
 	PREFETCHT0 448(DX)(R9*2)
-	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(BX)(R9*2)
+	PREFETCHT0 448(BX)(R9*2)
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(AX)(R9*2)
 	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(BX)(R9*1)
-	VPMOVZXWD  (DI)(R9*1), Z9
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(CX)(R9*1)
+	VPMOVZXWD  (CX)(R9*1), Z9
 	VPSLLD     $0x10, Z9, Z9
-	VPMOVZXWD  32(DI)(R9*1), Z19
+	VPMOVZXWD  32(CX)(R9*1), Z19
 	VPSLLD     $0x10, Z19, Z19
 
 	// d = the sum / div, unless div is 1.
@@ -24930,13 +25310,13 @@ undivided12:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z20
 	VMULPS    Z9, Z20, Z20
-	VMULPS    (DX)(R9*2), Z1, Z9
+	VMULPS    (AX)(R9*2), Z1, Z9
 	VADDPS    Z20, Z9, Z9
 	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
 	VMULPS    Z2, Z19, Z20
 	VMULPS    Z19, Z20, Z20
-	VMULPS    64(DX)(R9*2), Z1, Z19
+	VMULPS    64(AX)(R9*2), Z1, Z19
 	VADDPS    Z20, Z19, Z19
 	VPTESTMD  Z0, Z19, K1
 	VMOVUPS.Z Z19, K1, Z19
@@ -24952,28 +25332,28 @@ raised16:
 	VADDPS  Z4, Z20, Z20
 	VMULPS  Z3, Z21, Z21
 	VADDPS  Z4, Z21, Z21
-	VMOVUPS Z9, (DX)(R9*2)
-	VMOVUPS Z19, 64(DX)(R9*2)
+	VMOVUPS Z9, (AX)(R9*2)
+	VMOVUPS Z19, 64(AX)(R9*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (SI)(R9*1), Z9
+	VPMOVZXWD (DI)(R9*1), Z9
 	VPSLLD    $0x10, Z9, Z9
-	VMULPS    (CX)(R9*2), Z7, Z19
+	VMULPS    (BX)(R9*2), Z7, Z19
 	VMULPS    Z9, Z11, Z9
 	VADDPS    Z9, Z19, Z19
 	VPTESTMD  Z0, Z19, K1
 	VMOVUPS.Z Z19, K1, Z19
-	VMULPS    (AX)(R9*2), Z12, Z9
+	VMULPS    (DX)(R9*2), Z12, Z9
 	VMULPS    Z13, Z19, Z22
 	VDIVPS    Z20, Z22, Z22
-	VPMOVZXWD 32(SI)(R9*1), Z20
+	VPMOVZXWD 32(DI)(R9*1), Z20
 	VPSLLD    $0x10, Z20, Z20
-	VMULPS    64(CX)(R9*2), Z7, Z23
+	VMULPS    64(BX)(R9*2), Z7, Z23
 	VMULPS    Z20, Z11, Z20
 	VADDPS    Z20, Z23, Z23
 	VPTESTMD  Z0, Z23, K1
 	VMOVUPS.Z Z23, K1, Z23
-	VMULPS    64(AX)(R9*2), Z12, Z20
+	VMULPS    64(DX)(R9*2), Z12, Z20
 	VMULPS    Z13, Z23, Z24
 	VDIVPS    Z21, Z24, Z24
 
@@ -24990,8 +25370,8 @@ clamped18:
 	VPTESTMD  Z17, Z21, K1
 	VPADDD    Z16, Z21, Z21
 	VPSUBD    Z10, Z21, K1, Z21
-	VMOVUPS   Z19, (CX)(R9*2)
-	VMOVUPS   Z9, (AX)(R9*2)
+	VMOVUPS   Z19, (BX)(R9*2)
+	VMOVUPS   Z9, (DX)(R9*2)
 	VSUBPS    Z24, Z20, Z20
 	VMOVDQA64 Z20, Z9
 	VCMPPS    $0x03, Z9, Z9, K1
@@ -25000,9 +25380,9 @@ clamped18:
 	VPADDD    Z16, Z9, Z9
 	VPSUBD    Z10, Z9, K1, Z9
 	VPERMT2W  Z9, Z18, Z21
-	VMOVDQU16 Z21, (BX)(R9*1)
-	VMOVUPS   Z23, 64(CX)(R9*2)
-	VMOVUPS   Z20, 64(AX)(R9*2)
+	VMOVDQU16 Z21, (SI)(R9*1)
+	VMOVUPS   Z23, 64(BX)(R9*2)
+	VMOVUPS   Z20, 64(DX)(R9*2)
 	ADDQ      $0x40, R9
 	SUBQ      $0x40, R8
 	JNZ       loop11
@@ -25070,6 +25450,206 @@ clamp17:
 	VMAXPS  Z22, Z21, Z22
 	VMAXPS  Z24, Z21, Z24
 	JMP     clamped18
+
+// func descendHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·descendHalfBF16AVX512(SB), NOSPLIT, $16-60
+	MOVQ den+32(FP), AX
+	MOVQ s+48(FP), CX
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS (CX), Z1
+	VBROADCASTSS 4(CX), Z2
+	VBROADCASTSS 20(CX), Z3
+	VBROADCASTSS 16(CX), Z4
+	VBROADCASTSS 32(CX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
+	MOVQ         theta+0(FP), CX
+	MOVQ         m+8(FP), DX
+	MOVQ         out+16(FP), BX
+	MOVQ         grad+24(FP), SI
+	MOVQ         n+40(FP), DI
+	SHLQ         $0x01, DI
+	XORQ         R8, R8
+	MOVL         $0x7fc00000, R9
+	VPBROADCASTD R9, Z9
+	MOVL         $0x00000001, R9
+	VPBROADCASTD R9, Z7
+	MOVL         $0x00007fff, R9
+	VPBROADCASTD R9, Z10
+	MOVL         $0x00010000, R9
+	VPBROADCASTD R9, Z11
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VMOVUPS      upperHalves<>+0(SB), Z12
+	VBROADCASTSS factor+56(FP), Z7
+	TESTQ        DI, DI
+	JZ           done2
+	CMPL         factor+56(FP), $0x3f800000
+	JE           plain1
+
+loop3:
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 448(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 448(DX)(R8*2)
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (SI)(R8*1), Z13
+	VPSLLD    $0x10, Z13, Z13
+	VMULPS    Z7, Z13, Z13
+	VMULPS    (DX)(R8*2), Z1, Z14
+	VMULPS    Z13, Z2, Z13
+	VADDPS    Z13, Z14, Z14
+	VPTESTMD  Z0, Z14, K1
+	VMOVUPS.Z Z14, K1, Z14
+	VMULPS    (CX)(R8*2), Z3, Z13
+	VMOVUPS   (AX)(R8*2), Z15
+	VMULPS    Z4, Z14, Z16
+	VDIVPS    Z15, Z16, Z16
+	VPMOVZXWD 32(SI)(R8*1), Z15
+	VPSLLD    $0x10, Z15, Z15
+	VMULPS    Z7, Z15, Z15
+	VMULPS    64(DX)(R8*2), Z1, Z17
+	VMULPS    Z15, Z2, Z15
+	VADDPS    Z15, Z17, Z17
+	VPTESTMD  Z0, Z17, K1
+	VMOVUPS.Z Z17, K1, Z17
+	VMULPS    64(CX)(R8*2), Z3, Z15
+	VMOVUPS   64(AX)(R8*2), Z18
+	VMULPS    Z4, Z17, Z19
+	VDIVPS    Z18, Z19, Z19
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp4
+
+clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Z16, Z13, Z13
+	VMOVDQA64 Z13, Z16
+	VCMPPS    $0x03, Z16, Z16, K1
+	VMOVDQA32 Z9, K1, Z16
+	VPTESTMD  Z11, Z16, K1
+	VPADDD    Z10, Z16, Z16
+	VPSUBD    Z8, Z16, K1, Z16
+	VMOVUPS   Z14, (DX)(R8*2)
+	VMOVUPS   Z13, (CX)(R8*2)
+	VSUBPS    Z19, Z15, Z15
+	VMOVDQA64 Z15, Z13
+	VCMPPS    $0x03, Z13, Z13, K1
+	VMOVDQA32 Z9, K1, Z13
+	VPTESTMD  Z11, Z13, K1
+	VPADDD    Z10, Z13, Z13
+	VPSUBD    Z8, Z13, K1, Z13
+	VPERMT2W  Z13, Z12, Z16
+	VMOVDQU16 Z16, (BX)(R8*1)
+	VMOVUPS   Z17, 64(DX)(R8*2)
+	VMOVUPS   Z15, 64(CX)(R8*2)
+	ADDQ      $0x40, R8
+	SUBQ      $0x40, DI
+	JNZ       loop3
+	JMP       done2
+
+plain1:
+loop6:
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 448(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 448(DX)(R8*2)
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (SI)(R8*1), Z7
+	VPSLLD    $0x10, Z7, Z7
+	VMULPS    (DX)(R8*2), Z1, Z13
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z13, Z13
+	VPTESTMD  Z0, Z13, K1
+	VMOVUPS.Z Z13, K1, Z13
+	VMULPS    (CX)(R8*2), Z3, Z7
+	VMOVUPS   (AX)(R8*2), Z14
+	VMULPS    Z4, Z13, Z15
+	VDIVPS    Z14, Z15, Z15
+	VPMOVZXWD 32(SI)(R8*1), Z14
+	VPSLLD    $0x10, Z14, Z14
+	VMULPS    64(DX)(R8*2), Z1, Z16
+	VMULPS    Z14, Z2, Z14
+	VADDPS    Z14, Z16, Z16
+	VPTESTMD  Z0, Z16, K1
+	VMOVUPS.Z Z16, K1, Z16
+	VMULPS    64(CX)(R8*2), Z3, Z14
+	VMOVUPS   64(AX)(R8*2), Z17
+	VMULPS    Z4, Z16, Z18
+	VDIVPS    Z17, Z18, Z18
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp7
+
+clamped8:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Z15, Z7, Z7
+	VMOVDQA64 Z7, Z15
+	VCMPPS    $0x03, Z15, Z15, K1
+	VMOVDQA32 Z9, K1, Z15
+	VPTESTMD  Z11, Z15, K1
+	VPADDD    Z10, Z15, Z15
+	VPSUBD    Z8, Z15, K1, Z15
+	VMOVUPS   Z13, (DX)(R8*2)
+	VMOVUPS   Z7, (CX)(R8*2)
+	VSUBPS    Z18, Z14, Z14
+	VMOVDQA64 Z14, Z7
+	VCMPPS    $0x03, Z7, Z7, K1
+	VMOVDQA32 Z9, K1, Z7
+	VPTESTMD  Z11, Z7, K1
+	VPADDD    Z10, Z7, Z7
+	VPSUBD    Z8, Z7, K1, Z7
+	VPERMT2W  Z7, Z12, Z15
+	VMOVDQU16 Z15, (BX)(R8*1)
+	VMOVUPS   Z16, 64(DX)(R8*2)
+	VMOVUPS   Z14, 64(CX)(R8*2)
+	ADDQ      $0x40, R8
+	SUBQ      $0x40, DI
+	JNZ       loop6
+
+done2:
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPS Z5, Z18
+	VMINPS  Z16, Z18, Z16
+	VMINPS  Z19, Z18, Z19
+	VMOVUPS Z6, Z18
+	VMAXPS  Z16, Z18, Z16
+	VMAXPS  Z19, Z18, Z19
+	JMP     clamped5
+
+clamp7:
+	VMOVUPS Z5, Z17
+	VMINPS  Z15, Z17, Z15
+	VMINPS  Z18, Z17, Z18
+	VMOVUPS Z6, Z17
+	VMAXPS  Z15, Z17, Z15
+	VMAXPS  Z18, Z17, Z18
+	JMP     clamped8
 
 // func widenF16AVX512(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F
@@ -25313,38 +25893,31 @@ end5:
 // func updateHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·updateHalfF16AVX512(SB), NOSPLIT, $16-76
-	MOVQ theta+0(FP), AX
-	MOVQ m+8(FP), CX
-	MOVQ v+16(FP), DX
-	MOVQ out+24(FP), BX
-	MOVQ grad+32(FP), SI
-	MOVQ hz+40(FP), DI
-	MOVQ n+48(FP), R8
-	SHLQ $0x01, R8
-	XORQ R9, R9
-	MOVQ s+56(FP), R10
+	MOVQ v+16(FP), AX
+	MOVQ hz+40(FP), CX
+	MOVQ s+56(FP), DX
 
 	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VBROADCASTSS 8(R10), Z1
-	VBROADCASTSS 12(R10), Z2
-	VBROADCASTSS 24(R10), Z3
-	VBROADCASTSS 28(R10), Z4
-	VBROADCASTSS 36(R10), Z5
+	VBROADCASTSS 8(DX), Z1
+	VBROADCASTSS 12(DX), Z2
+	VBROADCASTSS 24(DX), Z3
+	VBROADCASTSS 28(DX), Z4
+	VBROADCASTSS 36(DX), Z5
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
 	VPXORD       Z5, Z6, Z7
 	VMOVQ        X7, (SP)
-	VBROADCASTSS (R10), Z7
-	VBROADCASTSS 4(R10), Z10
-	VBROADCASTSS 20(R10), Z11
-	VBROADCASTSS 16(R10), Z12
-	VBROADCASTSS 32(R10), Z13
+	VBROADCASTSS (DX), Z7
+	VBROADCASTSS 4(DX), Z10
+	VBROADCASTSS 20(DX), Z11
+	VBROADCASTSS 16(DX), Z12
+	VBROADCASTSS 32(DX), Z13
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
 	VPSLLD       $0x1f, Z8, Z8
@@ -25355,6 +25928,13 @@ TEXT ·updateHalfF16AVX512(SB), NOSPLIT, $16-76
 	VPSRLD       $0x01, Z9, Z9
 	VPXORD       Z13, Z9, Z9
 	VMOVQ        X9, 8(SP)
+	MOVQ         theta+0(FP), DX
+	MOVQ         m+8(FP), BX
+	MOVQ         out+24(FP), SI
+	MOVQ         grad+32(FP), DI
+	MOVQ         n+48(FP), R8
+	SHLQ         $0x01, R8
+	XORQ         R9, R9
 	MOVL         $0x7fc00000, R10
 	VPBROADCASTD R10, Z14
 	VBROADCASTSS factor+72(FP), Z9
@@ -25364,18 +25944,18 @@ TEXT ·updateHalfF16AVX512(SB), NOSPLIT, $16-76
 	JE           plain1
 
 loop3:
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 448(AX)(R9*2)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 448(CX)(R9*2)
 	PREFETCHT0 384(DX)(R9*2)
 	PREFETCHT0 448(DX)(R9*2)
-	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(BX)(R9*2)
+	PREFETCHT0 448(BX)(R9*2)
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(AX)(R9*2)
 	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(BX)(R9*1)
-	VCVTPH2PS  (DI)(R9*1), Z15
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(CX)(R9*1)
+	VCVTPH2PS  (CX)(R9*1), Z15
 	VMULPS     Z9, Z15, Z15
-	VCVTPH2PS  32(DI)(R9*1), Z16
+	VCVTPH2PS  32(CX)(R9*1), Z16
 	VMULPS     Z9, Z16, Z16
 
 	// d = the sum / div, unless div is 1.
@@ -25388,13 +25968,13 @@ undivided4:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z15, Z17
 	VMULPS    Z15, Z17, Z17
-	VMULPS    (DX)(R9*2), Z1, Z15
+	VMULPS    (AX)(R9*2), Z1, Z15
 	VADDPS    Z17, Z15, Z15
 	VPTESTMD  Z0, Z15, K1
 	VMOVUPS.Z Z15, K1, Z15
 	VMULPS    Z2, Z16, Z17
 	VMULPS    Z16, Z17, Z17
-	VMULPS    64(DX)(R9*2), Z1, Z16
+	VMULPS    64(AX)(R9*2), Z1, Z16
 	VADDPS    Z17, Z16, Z16
 	VPTESTMD  Z0, Z16, K1
 	VMOVUPS.Z Z16, K1, Z16
@@ -25410,28 +25990,28 @@ raised8:
 	VADDPS  Z4, Z17, Z17
 	VMULPS  Z3, Z18, Z18
 	VADDPS  Z4, Z18, Z18
-	VMOVUPS Z15, (DX)(R9*2)
-	VMOVUPS Z16, 64(DX)(R9*2)
+	VMOVUPS Z15, (AX)(R9*2)
+	VMOVUPS Z16, 64(AX)(R9*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (SI)(R9*1), Z15
+	VCVTPH2PS (DI)(R9*1), Z15
 	VMULPS    Z9, Z15, Z15
-	VMULPS    (CX)(R9*2), Z7, Z16
+	VMULPS    (BX)(R9*2), Z7, Z16
 	VMULPS    Z15, Z10, Z15
 	VADDPS    Z15, Z16, Z16
 	VPTESTMD  Z0, Z16, K1
 	VMOVUPS.Z Z16, K1, Z16
-	VMULPS    (AX)(R9*2), Z11, Z15
+	VMULPS    (DX)(R9*2), Z11, Z15
 	VMULPS    Z12, Z16, Z19
 	VDIVPS    Z17, Z19, Z19
-	VCVTPH2PS 32(SI)(R9*1), Z17
+	VCVTPH2PS 32(DI)(R9*1), Z17
 	VMULPS    Z9, Z17, Z17
-	VMULPS    64(CX)(R9*2), Z7, Z20
+	VMULPS    64(BX)(R9*2), Z7, Z20
 	VMULPS    Z17, Z10, Z17
 	VADDPS    Z17, Z20, Z20
 	VPTESTMD  Z0, Z20, K1
 	VMOVUPS.Z Z20, K1, Z20
-	VMULPS    64(AX)(R9*2), Z11, Z17
+	VMULPS    64(DX)(R9*2), Z11, Z17
 	VMULPS    Z12, Z20, Z21
 	VDIVPS    Z18, Z21, Z21
 
@@ -25445,16 +26025,16 @@ clamped10:
 	VMOVDQA64 Z15, Z18
 	VCMPPS    $0x03, Z18, Z18, K1
 	VMOVDQA32 Z14, K1, Z18
-	VMOVUPS   Z16, (CX)(R9*2)
-	VMOVUPS   Z15, (AX)(R9*2)
+	VMOVUPS   Z16, (BX)(R9*2)
+	VMOVUPS   Z15, (DX)(R9*2)
 	VSUBPS    Z21, Z17, Z17
 	VMOVDQA64 Z17, Z15
 	VCMPPS    $0x03, Z15, Z15, K1
 	VMOVDQA32 Z14, K1, Z15
-	VCVTPS2PH $0x00, Z18, (BX)(R9*1)
-	VCVTPS2PH $0x00, Z15, 32(BX)(R9*1)
-	VMOVUPS   Z20, 64(CX)(R9*2)
-	VMOVUPS   Z17, 64(AX)(R9*2)
+	VCVTPS2PH $0x00, Z18, (SI)(R9*1)
+	VCVTPS2PH $0x00, Z15, 32(SI)(R9*1)
+	VMOVUPS   Z20, 64(BX)(R9*2)
+	VMOVUPS   Z17, 64(DX)(R9*2)
 	ADDQ      $0x40, R9
 	SUBQ      $0x40, R8
 	JNZ       loop3
@@ -25462,17 +26042,17 @@ clamped10:
 
 plain1:
 loop11:
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 448(AX)(R9*2)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 448(CX)(R9*2)
 	PREFETCHT0 384(DX)(R9*2)
 	PREFETCHT0 448(DX)(R9*2)
-	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(BX)(R9*2)
+	PREFETCHT0 448(BX)(R9*2)
+	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(AX)(R9*2)
 	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(BX)(R9*1)
-	VCVTPH2PS  (DI)(R9*1), Z9
-	VCVTPH2PS  32(DI)(R9*1), Z15
+	PREFETCHT0 384(SI)(R9*1)
+	PREFETCHT0 384(CX)(R9*1)
+	VCVTPH2PS  (CX)(R9*1), Z9
+	VCVTPH2PS  32(CX)(R9*1), Z15
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
@@ -25484,13 +26064,13 @@ undivided12:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z16
 	VMULPS    Z9, Z16, Z16
-	VMULPS    (DX)(R9*2), Z1, Z9
+	VMULPS    (AX)(R9*2), Z1, Z9
 	VADDPS    Z16, Z9, Z9
 	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
 	VMULPS    Z2, Z15, Z16
 	VMULPS    Z15, Z16, Z16
-	VMULPS    64(DX)(R9*2), Z1, Z15
+	VMULPS    64(AX)(R9*2), Z1, Z15
 	VADDPS    Z16, Z15, Z15
 	VPTESTMD  Z0, Z15, K1
 	VMOVUPS.Z Z15, K1, Z15
@@ -25506,26 +26086,26 @@ raised16:
 	VADDPS  Z4, Z16, Z16
 	VMULPS  Z3, Z17, Z17
 	VADDPS  Z4, Z17, Z17
-	VMOVUPS Z9, (DX)(R9*2)
-	VMOVUPS Z15, 64(DX)(R9*2)
+	VMOVUPS Z9, (AX)(R9*2)
+	VMOVUPS Z15, 64(AX)(R9*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (SI)(R9*1), Z9
-	VMULPS    (CX)(R9*2), Z7, Z15
+	VCVTPH2PS (DI)(R9*1), Z9
+	VMULPS    (BX)(R9*2), Z7, Z15
 	VMULPS    Z9, Z10, Z9
 	VADDPS    Z9, Z15, Z15
 	VPTESTMD  Z0, Z15, K1
 	VMOVUPS.Z Z15, K1, Z15
-	VMULPS    (AX)(R9*2), Z11, Z9
+	VMULPS    (DX)(R9*2), Z11, Z9
 	VMULPS    Z12, Z15, Z18
 	VDIVPS    Z16, Z18, Z18
-	VCVTPH2PS 32(SI)(R9*1), Z16
-	VMULPS    64(CX)(R9*2), Z7, Z19
+	VCVTPH2PS 32(DI)(R9*1), Z16
+	VMULPS    64(BX)(R9*2), Z7, Z19
 	VMULPS    Z16, Z10, Z16
 	VADDPS    Z16, Z19, Z19
 	VPTESTMD  Z0, Z19, K1
 	VMOVUPS.Z Z19, K1, Z19
-	VMULPS    64(AX)(R9*2), Z11, Z16
+	VMULPS    64(DX)(R9*2), Z11, Z16
 	VMULPS    Z12, Z19, Z20
 	VDIVPS    Z17, Z20, Z20
 
@@ -25539,16 +26119,16 @@ clamped18:
 	VMOVDQA64 Z9, Z17
 	VCMPPS    $0x03, Z17, Z17, K1
 	VMOVDQA32 Z14, K1, Z17
-	VMOVUPS   Z15, (CX)(R9*2)
-	VMOVUPS   Z9, (AX)(R9*2)
+	VMOVUPS   Z15, (BX)(R9*2)
+	VMOVUPS   Z9, (DX)(R9*2)
 	VSUBPS    Z20, Z16, Z16
 	VMOVDQA64 Z16, Z9
 	VCMPPS    $0x03, Z9, Z9, K1
 	VMOVDQA32 Z14, K1, Z9
-	VCVTPS2PH $0x00, Z17, (BX)(R9*1)
-	VCVTPS2PH $0x00, Z9, 32(BX)(R9*1)
-	VMOVUPS   Z19, 64(CX)(R9*2)
-	VMOVUPS   Z16, 64(AX)(R9*2)
+	VCVTPS2PH $0x00, Z17, (SI)(R9*1)
+	VCVTPS2PH $0x00, Z9, 32(SI)(R9*1)
+	VMOVUPS   Z19, 64(BX)(R9*2)
+	VMOVUPS   Z16, 64(DX)(R9*2)
 	ADDQ      $0x40, R9
 	SUBQ      $0x40, R8
 	JNZ       loop11
@@ -25616,6 +26196,181 @@ clamp17:
 	VMAXPS  Z18, Z17, Z18
 	VMAXPS  Z20, Z17, Z20
 	JMP     clamped18
+
+// func descendHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·descendHalfF16AVX512(SB), NOSPLIT, $16-60
+	MOVQ den+32(FP), AX
+	MOVQ s+48(FP), CX
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS (CX), Z1
+	VBROADCASTSS 4(CX), Z2
+	VBROADCASTSS 20(CX), Z3
+	VBROADCASTSS 16(CX), Z4
+	VBROADCASTSS 32(CX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
+	MOVQ         theta+0(FP), CX
+	MOVQ         m+8(FP), DX
+	MOVQ         out+16(FP), BX
+	MOVQ         grad+24(FP), SI
+	MOVQ         n+40(FP), DI
+	SHLQ         $0x01, DI
+	XORQ         R8, R8
+	MOVL         $0x7fc00000, R9
+	VPBROADCASTD R9, Z8
+	VBROADCASTSS factor+56(FP), Z7
+	TESTQ        DI, DI
+	JZ           done2
+	CMPL         factor+56(FP), $0x3f800000
+	JE           plain1
+
+loop3:
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 448(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 448(DX)(R8*2)
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (SI)(R8*1), Z9
+	VMULPS    Z7, Z9, Z9
+	VMULPS    (DX)(R8*2), Z1, Z10
+	VMULPS    Z9, Z2, Z9
+	VADDPS    Z9, Z10, Z10
+	VPTESTMD  Z0, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    (CX)(R8*2), Z3, Z9
+	VMOVUPS   (AX)(R8*2), Z11
+	VMULPS    Z4, Z10, Z12
+	VDIVPS    Z11, Z12, Z12
+	VCVTPH2PS 32(SI)(R8*1), Z11
+	VMULPS    Z7, Z11, Z11
+	VMULPS    64(DX)(R8*2), Z1, Z13
+	VMULPS    Z11, Z2, Z11
+	VADDPS    Z11, Z13, Z13
+	VPTESTMD  Z0, Z13, K1
+	VMOVUPS.Z Z13, K1, Z13
+	VMULPS    64(CX)(R8*2), Z3, Z11
+	VMOVUPS   64(AX)(R8*2), Z14
+	VMULPS    Z4, Z13, Z15
+	VDIVPS    Z14, Z15, Z15
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp4
+
+clamped5:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Z12, Z9, Z9
+	VMOVDQA64 Z9, Z12
+	VCMPPS    $0x03, Z12, Z12, K1
+	VMOVDQA32 Z8, K1, Z12
+	VMOVUPS   Z10, (DX)(R8*2)
+	VMOVUPS   Z9, (CX)(R8*2)
+	VSUBPS    Z15, Z11, Z11
+	VMOVDQA64 Z11, Z9
+	VCMPPS    $0x03, Z9, Z9, K1
+	VMOVDQA32 Z8, K1, Z9
+	VCVTPS2PH $0x00, Z12, (BX)(R8*1)
+	VCVTPS2PH $0x00, Z9, 32(BX)(R8*1)
+	VMOVUPS   Z13, 64(DX)(R8*2)
+	VMOVUPS   Z11, 64(CX)(R8*2)
+	ADDQ      $0x40, R8
+	SUBQ      $0x40, DI
+	JNZ       loop3
+	JMP       done2
+
+plain1:
+loop6:
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 448(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 448(DX)(R8*2)
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (SI)(R8*1), Z7
+	VMULPS    (DX)(R8*2), Z1, Z9
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    (CX)(R8*2), Z3, Z7
+	VMOVUPS   (AX)(R8*2), Z10
+	VMULPS    Z4, Z9, Z11
+	VDIVPS    Z10, Z11, Z11
+	VCVTPH2PS 32(SI)(R8*1), Z10
+	VMULPS    64(DX)(R8*2), Z1, Z12
+	VMULPS    Z10, Z2, Z10
+	VADDPS    Z10, Z12, Z12
+	VPTESTMD  Z0, Z12, K1
+	VMOVUPS.Z Z12, K1, Z12
+	VMULPS    64(CX)(R8*2), Z3, Z10
+	VMOVUPS   64(AX)(R8*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp7
+
+clamped8:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Z11, Z7, Z7
+	VMOVDQA64 Z7, Z11
+	VCMPPS    $0x03, Z11, Z11, K1
+	VMOVDQA32 Z8, K1, Z11
+	VMOVUPS   Z9, (DX)(R8*2)
+	VMOVUPS   Z7, (CX)(R8*2)
+	VSUBPS    Z14, Z10, Z10
+	VMOVDQA64 Z10, Z7
+	VCMPPS    $0x03, Z7, Z7, K1
+	VMOVDQA32 Z8, K1, Z7
+	VCVTPS2PH $0x00, Z11, (BX)(R8*1)
+	VCVTPS2PH $0x00, Z7, 32(BX)(R8*1)
+	VMOVUPS   Z12, 64(DX)(R8*2)
+	VMOVUPS   Z10, 64(CX)(R8*2)
+	ADDQ      $0x40, R8
+	SUBQ      $0x40, DI
+	JNZ       loop6
+
+done2:
+	VZEROUPPER
+	RET
+
+clamp4:
+	VMOVUPS Z5, Z14
+	VMINPS  Z12, Z14, Z12
+	VMINPS  Z15, Z14, Z15
+	VMOVUPS Z6, Z14
+	VMAXPS  Z12, Z14, Z12
+	VMAXPS  Z15, Z14, Z15
+	JMP     clamped5
+
+clamp7:
+	VMOVUPS Z5, Z13
+	VMINPS  Z11, Z13, Z11
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS Z6, Z13
+	VMAXPS  Z11, Z13, Z11
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped8
 
 DATA powConstants<>+0(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+8(SB)/8, $0x3ff0000000000000

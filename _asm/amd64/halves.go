@@ -354,19 +354,35 @@ func (k *kernel) allFiniteHalf() {
 // L1 cache, memory would wait for the processor while it does that.
 func (k *kernel) updateHalf() {
 	frame := k.begin("updateHalf", k.scalarsFrame())
-	theta, m, v, out, g, hz := arg("theta"), arg("m"), arg("v"), arg("out"), arg("grad"), arg("hz")
+	v, hz := arg("v"), arg("hz")
+	k.stepHalf(k.loadScalars(arg("s"), frame, ofCurvature|ofParameters), v, hz, nil)
+}
+
+// descendHalf is the second pass of such a step, with a denominator for each element.
+func (k *kernel) descendHalf() {
+	frame := k.begin("descendHalf", k.scalarsFrame())
+	den := arg("den")
+	k.stepHalf(k.loadScalars(arg("s"), frame, ofParameters), nil, nil, den)
+}
+
+// stepHalf is the rest of updateHalf, or of descendHalf where there is den.
+func (k *kernel) stepHalf(c *scalars, v, hz, den reg.Register) {
+	theta, m, out, g := arg("theta"), arg("m"), arg("out"), arg("grad")
 	n, index := k.countHalves()
-	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
+	floats, halves := []reg.Register{theta, m}, []reg.Register{g, out}
+	if den == nil {
+		floats, halves = append(floats, v), append(halves, hz)
+	}
 	factor, r := k.vec(), k.newRounding()
 	k.broadcast(mem("factor"), factor)
 	const nv = 2
 	pair := func(scale bool) {
-		for _, p := range []reg.GPVirtual{theta, m, v} {
+		for _, p := range floats {
 			for line := 0; line < nv*k.bytes(); line += 64 {
 				PREFETCHT0(Mem{Base: p, Index: index, Scale: floatScale, Disp: prefetchStreams + line})
 			}
 		}
-		for _, p := range []reg.GPVirtual{g, hz, out} {
+		for _, p := range halves {
 			PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: prefetchStreams})
 		}
 		widened := func(h Mem) reg.VecVirtual {
@@ -378,20 +394,27 @@ func (k *kernel) updateHalf() {
 			return x
 		}
 		c.widened = func(g Mem) Op { return widened(g) }
-		var d, next, narrowed []reg.VecVirtual
+		var narrowed []reg.VecVirtual
 		var elements []element
 		for i := range nv {
-			d = append(d, widened(k.half(hz, index, i)))
 			elements = append(elements, element{k.float(theta, index, i), k.float(m, index, i), k.half(g, index, i)})
 		}
-		c.divide(d)
-		Comment("v' = flush(b2*v + (c2*d)*d).")
-		for i := range nv {
-			next = append(next, c.secondMoment(d[i], k.float(v, index, i)))
-		}
-		den := c.denominators(next)
-		for i := range nv {
-			k.mov(next[i], k.float(v, index, i))
+		denominator := func(i int) reg.VecVirtual { return k.load(k.float(den, index, i), nil) }
+		if den == nil {
+			var d, next []reg.VecVirtual
+			for i := range nv {
+				d = append(d, widened(k.half(hz, index, i)))
+			}
+			c.divide(d)
+			Comment("v' = flush(b2*v + (c2*d)*d).")
+			for i := range nv {
+				next = append(next, c.secondMoment(d[i], k.float(v, index, i)))
+			}
+			den := c.denominators(next)
+			for i := range nv {
+				k.mov(next[i], k.float(v, index, i))
+			}
+			denominator = func(i int) reg.VecVirtual { return den[i] }
 		}
 		c.narrowed = func(i int, theta reg.VecVirtual) {
 			x := k.vec()
@@ -401,7 +424,7 @@ func (k *kernel) updateHalf() {
 				r.store(narrowed, nil, func(i int) Mem { return k.half(out, index, i) })
 			}
 		}
-		c.descend(nil, func(i int) reg.VecVirtual { return den[i] }, elements...)
+		c.descend(nil, denominator, elements...)
 	}
 	plain, done := k.label("plain"), k.label("done")
 	TESTQ(n, n)

@@ -40,6 +40,7 @@ var bodies = map[string]func(k *kernel){
 	"narrow":           (*kernel).narrow,
 	"allFiniteHalf":    (*kernel).allFiniteHalf,
 	"updateHalf":       (*kernel).updateHalf,
+	"descendHalf":      (*kernel).descendHalf,
 }
 
 // vectorBits are the sizes of the vectors of the instruction sets.

@@ -178,13 +178,26 @@ var Kernels = []Kernel{
 		Name: "updateHalf",
 		Half: true,
 		Args: slices.Concat(singles("theta"), singles("m"), singles("v"), halves("out"), halves("g"), halves("hz"), length("n", "theta"),
-			[]Arg{{Name: "s", Type: "*float32", Param: "s *scalars[float32]", Value: "s32(s)"}}, power, factor, ofHalf, []Arg{{Param: "w *halfScratch"}}),
+			[]Arg{scalars32}, power, factor, ofHalf, []Arg{{Param: "w *halfScratch"}}),
 		Sets: avx,
 		Also: f16c,
 		Else: "updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)",
 		Doc: []string{
 			"makes a step of n elements that each have their own curvature, from halves:",
 			"for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.",
+			"It requires that n is a multiple of 32.",
+		},
+	}, {
+		Name: "descendHalf",
+		Half: true,
+		Args: slices.Concat(singles("theta"), singles("m"), halves("out"), halves("g"), singles("den"), length("n", "theta"),
+			[]Arg{scalars32}, factor, ofHalf, []Arg{{Param: "w *halfScratch"}}),
+		Sets: avx,
+		Also: f16c,
+		Else: "descendHalfTiles(theta, m, out, g, den, s, factor, f, w)",
+		Doc: []string{
+			"makes the second pass of a step of n elements from halves, with a denominator for each:",
+			"for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.",
 			"It requires that n is a multiple of 32.",
 		},
 	},
@@ -199,6 +212,9 @@ var next = Arg{
 	Without: []Set{NEON},
 	Doc:     "It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.",
 }
+
+// scalars32 is the scalars of float32.
+var scalars32 = Arg{Name: "s", Type: "*float32", Param: "s *scalars[float32]", Value: "s32(s)"}
 
 // ahead is memory that is read next.
 var ahead = Arg{
