@@ -86,7 +86,7 @@ func (e *experiment) run(sp spec) (runResult, error) {
 		Warmup:    sp.Warmup,
 		EvalEvery: max(e.steps(sp.variant)/e.Measurements, 1),
 		Seed:      sp.Seed,
-	}, rate(sp.Rung), func(float64) {})
+	}, sp.rate(sp.Rung), func(float64) {})
 	if err != nil {
 		return res, fmt.Errorf("%s: %w", res.Key, err)
 	}

@@ -173,6 +173,6 @@ func expected(tuning lookup) lookup {
 		if loss, done := tuning(sp); done {
 			return loss, true
 		}
-		return 100 + math.Abs(float64(sp.Rung-centres[sp.Optimizer])), true
+		return 100 + 10*math.Abs(float64(sp.Rung-centres[sp.Optimizer])), true
 	}
 }

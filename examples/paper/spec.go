@@ -27,6 +27,7 @@ type variant struct {
 	Price           float64 // what the steps are divided by, for as much time as another optimizer takes; 0: they are not
 
 	Beta1, Beta2 float64 // of AdaHessian and AdamW
+	Between      bool    // its rungs are the rates between those of the ladder and the next; no part of keys, which have the rate
 
 	// Of AdaHessian alone.
 	Part        float64 // of the batch, whose Hessian it takes
@@ -83,6 +84,22 @@ func rate(rung int) float64 {
 	return lr
 }
 
+// rate returns the learning rate of a rung of a variant.
+func (v variant) rate(rung int) float64 {
+	if !v.Between {
+		return rate(rung)
+	}
+	digit := 2.0 // between 1 and 3
+	if rung%2 != 0 {
+		digit = 5 // between 3 and 10
+	}
+	lr, err := strconv.ParseFloat(fmt.Sprintf("%ge%d", digit, (rung-rung&1)/2), 64)
+	if err != nil {
+		panic(err) // it is a number
+	}
+	return lr
+}
+
 // rungOf returns the rung of a learning rate.
 func rungOf(lr float64) int {
 	for rung := -20; rung < 20; rung++ {
@@ -122,5 +139,5 @@ func (s settings) variantKey(v variant) string {
 
 // key identifies a run in a results file.
 func (s settings) key(sp spec) string {
-	return fmt.Sprintf("%s/lr=%g/seed=%d", s.variantKey(sp.variant), rate(sp.Rung), sp.Seed)
+	return fmt.Sprintf("%s/lr=%g/seed=%d", s.variantKey(sp.variant), sp.rate(sp.Rung), sp.Seed)
 }

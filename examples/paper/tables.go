@@ -68,7 +68,7 @@ func (m measured) rateText() string {
 	if !m.chosen {
 		return missing
 	}
-	return fmt.Sprintf("%g", rate(m.rung))
+	return fmt.Sprintf("%g", m.rate(m.rung))
 }
 
 // secondsText and milliseconds write a time.

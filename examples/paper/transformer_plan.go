@@ -1,6 +1,9 @@
 package main
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // key names a family among all of them.
 type familyKey struct {
@@ -35,6 +38,7 @@ func (s settings) familiesOf(t transformer, length float64, p plan) []family {
 	}
 	for i, f := range all {
 		if v, ok := p.chosen[familyKey{t.Name, lengths[0], f.name}]; ok {
+			v.Between = false
 			all[i].all = []variant{t.lasting(v, length, 0)}
 		}
 	}
@@ -51,7 +55,9 @@ func (b *planner) compare(t transformer, length float64) bool {
 			searched = false
 			continue
 		}
-		b.chosen[familyKey{t.Name, length, f.name}] = b.bestOf(f, t.SearchSeeds)
+		v, known := b.refined(b.bestOf(f, t.SearchSeeds), t.SearchSeeds)
+		b.chosen[familyKey{t.Name, length, f.name}] = v
+		searched = searched && known
 	}
 	if !searched {
 		return false
@@ -64,6 +70,7 @@ func (b *planner) compare(t transformer, length float64) bool {
 			continue
 		}
 		short := t.lasting(v, length, f.price)
+		short.Between = false
 		if !b.searchMember(f, short, b.best[v], t.SearchSeeds) {
 			finished = false
 			continue
@@ -71,6 +78,45 @@ func (b *planner) compare(t transformer, length float64) bool {
 		finished = b.need(short, []int{b.best[short]}, b.Seeds) && finished
 	}
 	return finished
+}
+
+// refined returns v, or the same at the rate between its best and a neighbour of that,
+// if the two are so close that the best may lie between them, and it does. It reports
+// whether that is known.
+func (b *planner) refined(v variant, seeds []uint64) (variant, bool) {
+	tried := b.tried[v]
+	i := slices.Index(tried, b.best[v])
+	neighbour, loss := i, math.Inf(1)
+	for _, j := range []int{i - 1, i + 1} {
+		if j >= 0 && j < len(tried) && b.mean(v, tried[j], seeds) < loss {
+			neighbour, loss = j, b.mean(v, tried[j], seeds)
+		}
+	}
+	best := b.mean(v, b.best[v], seeds)
+	if !(loss-best <= margin*best) {
+		return v, true
+	}
+	between := v
+	between.Between = true
+	rung := min(tried[i], tried[neighbour])
+	b.tried[between], b.best[between] = []int{rung}, rung
+	if !b.need(between, []int{rung}, seeds) {
+		return v, false
+	}
+	if b.mean(between, rung, seeds) < best {
+		return between, true
+	}
+	return v, true
+}
+
+// mean returns the mean loss on the tuning part.
+func (b *planner) mean(v variant, rung int, seeds []uint64) float64 {
+	sum := 0.0
+	for _, seed := range seeds {
+		l, _ := b.tuning(spec{v, rung, seed})
+		sum += l
+	}
+	return sum / float64(len(seeds))
 }
 
 // searchFamily reports whether the best rates of all of a family are known.
@@ -106,13 +152,8 @@ func (b *planner) transformerCentre(v variant) int {
 func (b *planner) bestOf(f family, seeds []uint64) variant {
 	best, loss := f.all[0], math.Inf(1)
 	for _, v := range f.all {
-		sum := 0.0
-		for _, seed := range seeds {
-			l, _ := b.tuning(spec{v, b.best[v], seed})
-			sum += l
-		}
-		if sum < loss {
-			best, loss = v, sum
+		if l := b.mean(v, b.best[v], seeds); l < loss {
+			best, loss = v, l
 		}
 	}
 	return best

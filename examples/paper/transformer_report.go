@@ -58,7 +58,7 @@ func (r *report) howOnTransformer() {
 	r.printf(`The rules are those above, but for these:
 
 - **Choices.** For each way to take the product AdaHessian has three settings, MaxUpdate none, 1 and 0.3; AdamW has three, β2 0.999, 0.99 and 0.95. Each setting gets %d
-  learning rates, and more beyond the end where the best is, up to %d. The tuning part chooses the setting and the rate, by the loss of %s.%s
+  learning rates, and more beyond the end where the best is, up to %d; where the best two are neighbours within %g %%, the rate between them too. The tuning part chooses the setting and the rate, by the loss of %s.%s
   SGD has momentum 0.9 and no other setting. The two last rows are what a search on the tuning part found to help runs as short as these: a β1 of %g, which helps both. AdamW gets it with each β2, and
   AdaHessian, with a product of a quarter of the batch in every 5th step, a MaxUpdate of 0.3 and curvature averaged over rows of weights and over the whole of a bias or gain, (β1, β2) of %s.
 - **Curvature** is otherwise kept for each element.
@@ -67,7 +67,7 @@ func (r *report) howOnTransformer() {
 - **Divergence.** %d of %d runs diverged.
 - **Spread:** %d seeds for all.
 
-`, r.VariantTries, r.MaxTries, r.searchText(), r.carryText(), shortBeta1, tunedText(), list(prices), onText(r.on), diverged, done, len(r.Seeds))
+`, r.VariantTries, r.MaxTries, 100*margin, r.searchText(), r.carryText(), shortBeta1, tunedText(), list(prices), onText(r.on), diverged, done, len(r.Seeds))
 }
 
 // searchText says by how many seeds the tuning part chooses.
@@ -113,7 +113,9 @@ func (r *report) ofFamily(t transformer, length float64, f family) (equalSteps, 
 		return measured{}, measured{}
 	}
 	if f.price != 0 {
-		equalTime = r.of(t.lasting(v, length, f.price))
+		short := t.lasting(v, length, f.price)
+		short.Between = false
+		equalTime = r.of(short)
 	}
 	return r.of(v), equalTime
 }
@@ -280,8 +282,15 @@ func (r *report) tuningOnTransformer() {
 			rows := [][]string{{title(t, length), "rates tried", "loss on the tuning part", "chosen"}}
 			for _, f := range r.familiesOf(t, length, r.plan) {
 				some := f.all
+				for _, v := range f.all {
+					if v.Between = true; r.plan.tried[v] != nil {
+						some = append(some[:len(some):len(some)], v)
+					}
+				}
 				if v, ok := r.plan.chosen[familyKey{t.Name, length, f.name}]; ok && f.price != 0 {
-					some = append(some[:len(some):len(some)], t.lasting(v, length, f.price))
+					short := t.lasting(v, length, f.price)
+					short.Between = false
+					some = append(some[:len(some):len(some)], short)
 				}
 				for _, v := range some {
 					rows = append(rows, r.tuningRow("`"+r.variantKey(v)[len(t.Name)+1:]+"`", v))

@@ -99,6 +99,38 @@ func TestPlanOnTransformer(t *testing.T) {
 	}
 }
 
+// Where the best two rates are level, the one between them must be tried, and taken if
+// it is better.
+func TestPlanTriesBetweenLevelRates(t *testing.T) {
+	s := fullTransformer()
+	z := s.Transformers[0]
+	for better, want := range map[float64]string{-0.1: "0.02", 0.1: "0.03"} {
+		p := s.plan(func(sp spec) (float64, bool) {
+			loss, _ := bowl(centred)(sp)
+			if sp.Optimizer == adamW && sp.Rung == -4 {
+				loss = 3.01 // at 0.01, beside 3 at 0.03
+			}
+			if sp.Between {
+				loss = 3 + better
+			}
+			return loss, true
+		})
+		v := p.chosen[familyKey{z.Name, lengths[0], adamW}]
+		if got := (measured{variant: v, rung: p.best[v], chosen: true}).rateText(); got != want {
+			t.Errorf("a loss that is %g higher between two rates: %s was chosen, want %s", better, got, want)
+		}
+		ada := p.chosen[familyKey{z.Name, lengths[0], curvatures[0].String()}]
+		if ada.Between = true; p.tried[ada] != nil {
+			t.Error("a rate between two that are not level")
+		}
+	}
+	for rung, want := range map[int]float64{-4: 0.02, -3: 0.05, -1: 0.5, 0: 2, 1: 5} {
+		if got := (variant{Between: true}).rate(rung); got != want {
+			t.Errorf("rung %d and a half: %g, want %g", rung, got, want)
+		}
+	}
+}
+
 // Where settings are carried over, the long runs must have those of the short ones and
 // no others, for every optimizer.
 func TestPlanCarriesSettings(t *testing.T) {

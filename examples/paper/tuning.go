@@ -30,13 +30,13 @@ func (r *report) tuningRow(name string, v variant) []string {
 		if i > 0 {
 			rates, losses = rates+", ", losses+", "
 		}
-		rates += fmt.Sprintf("%g", rate(rung))
+		rates += fmt.Sprintf("%g", v.rate(rung))
 		losses += r.tuningLoss(v, rung)
 	}
 	if rates == "" {
 		return []string{name, missing, missing, missing}
 	}
-	return []string{name, rates, losses, fmt.Sprintf("%g", rate(r.plan.best[v]))}
+	return []string{name, rates, losses, fmt.Sprintf("%g", v.rate(r.plan.best[v]))}
 }
 
 func (r *report) tuningLoss(v variant, rung int) string {
