@@ -573,10 +573,11 @@ func layouts() (l []Layout) {
 		Layout{1, 20000, 3}, Layout{2, 17000, 2}, Layout{1, maxCall / 2, 4}, // high columns
 		Layout{1, runLen, 3}, Layout{1, runLen + 1, 2}, Layout{1, 2 * runLen, 2}, Layout{3, 2*runLen + 5, 2}, // and runs of them
 		Layout{1, runLen + 3, meanColumns + 3}, Layout{2, 2 * runLen, 1}, Layout{1, 3*runLen - 1, 1}, Layout{1, 5*runLen + 33, 1},
-		Layout{1, 300, 130},                                                                                                                // both
-		Layout{1, 5, longSlice/4/5 + 1}, Layout{1, 3, longSlice / 4}, Layout{1, 100, longSlice/4/100 + 1}, Layout{2, 13, 2*scratchLen + 3}, // long slices
+		Layout{1, 300, 130},                                                                               // both
+		Layout{1, 3, longSlice / 4}, Layout{1, 100, longSlice/4/100 + 1}, Layout{2, 29, 2*scratchLen + 3}, // long slices
 	)
-	return slices.DeleteFunc(l, func(l Layout) bool { return brief() && l.Len() > 5*maxCall })
+	l = slices.DeleteFunc(l, func(l Layout) bool { return brief() && l.Len() > 3*maxCall })
+	return append(l, Layout{1, 5, longSlice/4/5 + 1}) // a long slice, always
 }
 
 func TestKernelUpdateExported(t *testing.T) {

@@ -38,7 +38,7 @@ const (
 	// summed and updated a few at a time, and as many are asked for that follow. What
 	// is shorter stays in the caches.
 	longRow     = 1 << 10
-	longSlice   = 256 << 10
+	longSlice   = 1 << 20
 	rowsSummed  = 8
 	rowsUpdated = 4
 
