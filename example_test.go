@@ -13,24 +13,23 @@ import (
 
 // The loss ½ mean (x·w − y)² of a linear model has the gradient
 // mean x (x·w − y) and the Hessian mean x xᵀ, so one pass over the data gives
-// the gradient and the product H z.
+// the gradient and the product H z. The inputs have the units 1, 10 and 100.
 func Example() {
-	x := [][]float64{{1, 0.5}, {1, 2}, {1, 3.5}, {1, 4}}
-	y := []float64{2, 5, 8, 9} // 1 + 2·x[1]
-	w := make([]float64, 2)
+	xs := [][]float64{{1, 10, 100}, {-1, 10, -100}, {1, -10, -100}, {-1, -10, 100}}
+	ys := []float64{6, -10, 0, 4} // 3·x₀ − 0.2·x₁ + 0.05·x₂
 
-	opt, err := adahessian.New(adahessian.DefaultOptions(),
-		adahessian.Param[float64]{Name: "w", Value: w})
+	w := make([]float64, 3)
+	opt, err := adahessian.New(adahessian.DefaultOptions(), adahessian.Param[float64]{Name: "w", Value: w})
 	if err != nil {
 		log.Fatal(err)
 	}
-	g := make([]float64, 2)
-	hvp := func(hz, z [][]float64) error {
+	g := make([]float64, 3)
+	product := func(hz, z [][]float64) error { // and the gradient, in g
 		clear(g)
 		clear(hz[0])
-		for i, x := range x {
-			residual := x[0]*w[0] + x[1]*w[1] - y[i]
-			along := x[0]*z[0][0] + x[1]*z[0][1] // x·z
+		for i, x := range xs {
+			residual := x[0]*w[0] + x[1]*w[1] + x[2]*w[2] - ys[i]
+			along := x[0]*z[0][0] + x[1]*z[0][1] + x[2]*z[0][2] // x·z
 			for j := range w {
 				g[j] += x[j] * residual / 4
 				hz[0][j] += x[j] * along / 4
@@ -38,13 +37,13 @@ func Example() {
 		}
 		return nil
 	}
-	for range 1000 {
-		if err := opt.Step([][]float64{g}, hvp); err != nil {
+	for range 150 {
+		if err := opt.Step([][]float64{g}, product); err != nil {
 			log.Fatal(err)
 		}
 	}
 	fmt.Printf("w = %.3f\n", w)
-	// Output: w = [1.000 2.000]
+	// Output: w = [3.000 -0.200 0.050]
 }
 
 // A Layout views a tensor as [Outer][Block][Inner] and averages over Block. These are
