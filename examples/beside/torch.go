@@ -41,17 +41,17 @@ func startTorch(python string) (*torch, error) {
 	}
 	line, err := t.out.ReadString('\n')
 	if err != nil {
-		t.cmd.Wait()
+		err := t.cmd.Wait()
 		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-		return nil, fmt.Errorf("%s: %s", python, lines[len(lines)-1])
+		return nil, fmt.Errorf("%s: %w: %s", python, err, lines[len(lines)-1])
 	}
 	t.release = strings.TrimSpace(line)
 	return t, nil
 }
 
+// stop ends the process, which has given its times by then.
 func (t *torch) stop() {
-	t.in.Close()
-	t.cmd.Wait()
+	_, _ = t.in.Close(), t.cmd.Wait()
 }
 
 func (t *torch) version() string {
@@ -86,7 +86,8 @@ func (t *torch) contenders() (all []contender) {
 				return nil, nil, err
 			}
 			turn := func(least time.Duration) (time.Duration, error) { return t.ask("turn %s %g", c.kind, least.Seconds()) }
-			return turn, func() { t.ask("drop %s", c.kind) }, nil
+			drop := func() { _, _ = t.ask("drop %s", c.kind) } // if this fails, so does the next turn
+			return turn, drop, nil
 		}})
 	}
 	return all
