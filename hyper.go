@@ -46,7 +46,7 @@ func DefaultHyper() Hyper {
 //
 //	MaxUpdate                                         0.03   0.3    1      none
 //	runs lost of 25 at 0.1 to 10 times the best rate  0      5      10     11
-//	final loss after 600 steps, bits per character    3.770  3.740  3.752  3.917
+//	final loss after 600 steps, bits per character    3.770  3.740  3.749  3.847 and one of 5 diverged
 //
 // Its loss rose with a wrong rate as AdamW's did. The bound is also the widest known to train
 // a perceptron with ReLU at a rate of 0.15 (contrib/gomlx/results.md), and TestNetworkHyper
