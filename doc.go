@@ -68,7 +68,7 @@
 //     the Transformer 0.3 ended lowest, and 0.03 was as robust to the learning rate
 //     as AdamW; a perceptron with ReLU trained with 0.03, and died with 0.1 and 1, at
 //     a rate of 0.15.
-//   - Learning rate: 0.3 on both language models, ten times that of AdamW.
+//   - Learning rate: 0.3 on both language models, about ten times that of AdamW.
 //   - Warm-up: linear, over a twentieth of the steps. Without any the convolution ended
 //     higher; more made no clear difference.
 //   - UpdateEach and the part of the batch: a closure that takes the product of a quarter of the batch,
