@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// key names a family among all of them.
+// familyKey names a family among all of them.
 type familyKey struct {
 	size   string
 	length float64
