@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"unsafe"
@@ -140,11 +141,40 @@ func TestKernelNarrowMany(t *testing.T) {
 		h := make([]halfBits, len(x))
 		f.narrow(h, x)
 		for i, x := range x {
-			if want := r.Round(x); uint16(h[i]) != want {
+			want := r.Round(x)
+			if tiesAway && f.f == float16 && isa() == "avx512" {
+				want = f.roundAway(r, x)
+			}
+			if uint16(h[i]) != want {
 				t.Fatalf("%#08x (%g) becomes %#04x, want %#04x", math.Float32bits(x), x, h[i], want)
 			}
 		}
 	})
+}
+
+// tiesAway says that the processor is one that bochs emulates: its VCVTPS2PH rounds a float32
+// in the middle between two float16 away from zero, where the immediate says to the even
+// one, as real processors do (all 2³² of internal/halfbits/all). The test then wants that
+// for ties, and for nothing else.
+var tiesAway = os.Getenv("ADAHESSIAN_F16_TIES") == "away"
+
+// roundAway is Round where a tie goes away from zero.
+func (h halfType) roundAway(r *halfbits.Rounder, x float32) uint16 {
+	want := r.Round(x)
+	if x != x || math.IsInf(float64(x), 0) {
+		return want
+	}
+	above := r.Round(math.Float32frombits(math.Float32bits(x) + 1))
+	value := func(h16 uint16) float64 {
+		if v := h.bits.Value(h16); !math.IsInf(v, 0) {
+			return v
+		}
+		return math.Copysign(0x1p16, float64(x)) // where the exponents would go on
+	}
+	if math.Abs(value(above)-float64(x)) == math.Abs(value(want)-float64(x)) {
+		return above
+	}
+	return want
 }
 
 // ---- the kernels in memory -----------------------------------------------
@@ -353,7 +383,15 @@ func newHalfCase(r *rand.Rand, f halfType, l Layout) halfCase {
 	}
 	halfData(r, f, bitsOfHalves(c.g), true)
 	halfData(r, f, bitsOfHalves(c.hz), true)
-	if n > 20 {
+	if r.IntN(3) == 0 { // moments that die out
+		halfSources[tiny].fill(c.m)
+		halfSources[tiny].fill(c.v)
+		for i := range c.v {
+			c.v[i] = abs(c.v[i])
+		}
+		clear(c.g)
+		clear(c.hz)
+	} else if n > 20 {
 		c.g[n/2], c.g[n/3], c.hz[n/4] = halfBits(f.bits.Infinity()), 1<<16-1, halfBits(f.bits.Infinity())+1
 	}
 	return c

@@ -24818,7 +24818,7 @@ clamp39:
 	JMP     clamped40
 
 // func widenBF16AVX512(x *float32, h *uint16, n int, factor float32)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·widenBF16AVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         h+8(FP), CX
@@ -24875,7 +24875,8 @@ done6:
 	BTSQ        DX, SI
 	DECQ        SI
 	KMOVD       SI, K1
-	VPMOVZXWD.Z (CX)(BX*1), K1, Z1
+	VMOVDQU16.Z (CX)(BX*1), K1, Y1
+	VPMOVZXWD   Y1, Z1
 	VPSLLD      $0x10, Z1, Z1
 	VMULPS      Z0, Z1, Z1
 	VMOVUPS     Z1, K1, (AX)(BX*2)
@@ -24926,7 +24927,8 @@ done11:
 	BTSQ        DX, SI
 	DECQ        SI
 	KMOVD       SI, K1
-	VPMOVZXWD.Z (CX)(BX*1), K1, Z0
+	VMOVDQU16.Z (CX)(BX*1), K1, Y0
+	VPMOVZXWD   Y0, Z0
 	VPSLLD      $0x10, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)(BX*2)
 
@@ -24936,7 +24938,7 @@ done2:
 	RET
 
 // func narrowBF16AVX512(h *uint16, x *float32, n int)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·narrowBF16AVX512(SB), NOSPLIT, $0-24
 	MOVQ         h+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -25024,7 +25026,8 @@ done4:
 	VPADDD    Z1, Z4, Z4
 	VPSUBD    Z2, Z4, K2, Z4
 	VPSRLD    $0x10, Z4, Z4
-	VPMOVDW   Z4, K1, (AX)(BX*1)
+	VPMOVDW   Z4, Y0
+	VMOVDQU16 Y0, K1, (AX)(BX*1)
 
 end5:
 	VZEROUPPER
@@ -25652,7 +25655,7 @@ clamp7:
 	JMP     clamped8
 
 // func widenF16AVX512(x *float32, h *uint16, n int, factor float32)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·widenF16AVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         h+8(FP), CX
@@ -25704,7 +25707,8 @@ done6:
 	BTSQ        DX, SI
 	DECQ        SI
 	KMOVD       SI, K1
-	VCVTPH2PS.Z (CX)(BX*1), K1, Z1
+	VMOVDQU16.Z (CX)(BX*1), K1, Y1
+	VCVTPH2PS   Y1, Z1
 	VMULPS      Z0, Z1, Z1
 	VMOVUPS     Z1, K1, (AX)(BX*2)
 
@@ -25749,7 +25753,8 @@ done11:
 	BTSQ        DX, SI
 	DECQ        SI
 	KMOVD       SI, K1
-	VCVTPH2PS.Z (CX)(BX*1), K1, Z0
+	VMOVDQU16.Z (CX)(BX*1), K1, Y0
+	VCVTPH2PS   Y0, Z0
 	VMOVUPS     Z0, K1, (AX)(BX*2)
 
 end12:
@@ -25758,7 +25763,7 @@ done2:
 	RET
 
 // func narrowF16AVX512(h *uint16, x *float32, n int)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·narrowF16AVX512(SB), NOSPLIT, $0-24
 	MOVQ         h+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -25817,7 +25822,8 @@ done4:
 	VMOVUPS.Z (CX)(BX*2), K1, Z1
 	VCMPPS    $0x03, Z1, Z1, K2
 	VMOVDQA32 Z0, K2, Z1
-	VCVTPS2PH $0x00, Z1, K1, (AX)(BX*1)
+	VCVTPS2PH $0x00, Z1, Y0
+	VMOVDQU16 Y0, K1, (AX)(BX*1)
 
 end5:
 	VZEROUPPER

@@ -151,19 +151,18 @@ func (k *kernel) widen() {
 
 // loadWide loads halves as float32.
 func (k *kernel) loadWide(src Mem, rest reg.Register, dst reg.VecVirtual) {
-	switch {
-	case !k.bfloat16() && rest != nil:
-		VCVTPH2PS_Z(src, rest, dst)
-	case !k.bfloat16():
-		VCVTPH2PS(src, dst)
-	case rest != nil:
-		VPMOVZXWD_Z(src, rest, dst)
-	default:
-		VPMOVZXWD(src, dst)
+	var halves Op = src
+	if rest != nil { // a plain load has no fault beyond its mask in emulators too
+		y := YMM()
+		VMOVDQU16_Z(src, rest, y)
+		halves = y
 	}
-	if k.bfloat16() {
-		VPSLLD(U8(bf16Shift), dst, dst)
+	if !k.bfloat16() {
+		VCVTPH2PS(halves, dst)
+		return
 	}
+	VPMOVZXWD(halves, dst)
+	VPSLLD(U8(bf16Shift), dst, dst)
 }
 
 // narrow rounds float32s to halves.
@@ -274,13 +273,17 @@ func (r *rounding) store(f []reg.VecVirtual, rest reg.Register, at func(i int) M
 	for i := 0; i < len(f); i++ {
 		v := f[i]
 		switch {
-		case !k.bfloat16() && rest != nil:
-			VCVTPS2PH(U8(toNearest), v, rest, at(i))
+		case rest != nil:
+			halves := YMM()
+			if k.bfloat16() {
+				VPSRLD(U8(bf16Shift), v, v)
+				VPMOVDW(v, halves)
+			} else {
+				VCVTPS2PH(U8(toNearest), v, halves)
+			}
+			VMOVDQU16(halves, rest, at(i))
 		case !k.bfloat16():
 			VCVTPS2PH(U8(toNearest), v, at(i))
-		case rest != nil:
-			VPSRLD(U8(bf16Shift), v, v)
-			VPMOVDW(v, rest, at(i))
 		case k.wide() && i+1 < len(f): // two at once
 			VPERMT2W(f[i+1], r.upper, v)
 			VMOVDQU16(v, at(i))

@@ -14,7 +14,7 @@ import (
 )
 
 // emulatedEnv makes the tests short, and fail where AVX-512 was not used.
-var emulatedEnv = []string{"ADAHESSIAN_ONLY=avx512", "ADAHESSIAN_REQUIRE=avx512", "ADAHESSIAN_THIN=7"}
+var emulatedEnv = []string{"ADAHESSIAN_ONLY=avx512", "ADAHESSIAN_REQUIRE=avx512", "ADAHESSIAN_THIN=7", "ADAHESSIAN_F16_TIES=away"}
 
 // emulateAll tests all mutants on one emulated machine, and first the code as
 // it is, on a part of what the mutants are tested on.

@@ -355,7 +355,7 @@ var amd64Kinds = []kind{
 	named("shuffle", another("VUNPCKLPD", "VUNPCKHPD", "VUNPCKHPD", "VUNPCKLPD", "VPUNPCKLQDQ", "VPUNPCKHQDQ", "VPUNPCKHQDQ", "VPUNPCKLQDQ")),
 	named("packing", another("VPACKUSDW", "VPACKSSDW")),
 	{"choice turned", func(insn string, ops []string) string {
-		if !strings.HasPrefix(insn, "VBLENDV") {
+		if !strings.HasPrefix(insn, "VBLENDV") || !vector.MatchString(ops[1]) {
 			return ""
 		}
 		return join(insn, []string{ops[0], ops[2], ops[1], ops[3]})
