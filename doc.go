@@ -1,8 +1,8 @@
-// Package adahessian implements AdaHessian, the adaptive second-order
-// optimizer of Yao, Gholami, Shen, Mustafa, Keutzer and Mahoney,
-// "ADAHESSIAN: An Adaptive Second Order Optimizer for Machine Learning"
-// (AAAI 2021, arXiv 2006.00719), for any Go program that can compute gradients
-// and Hessian-vector products.
+// Package adahessian implements AdaHessian, a second-order optimizer for machine learning.
+//
+// It works with any Go program that computes gradients, or better, Hessian-vector products.
+// The algorithm is that of Yao, Gholami, Shen, Mustafa, Keutzer and Mahoney, "ADAHESSIAN:
+// An Adaptive Second Order Optimizer for Machine Learning" (AAAI 2021, arXiv 2006.00719).
 //
 // Where Adam divides by a running average of squared gradients, AdaHessian
 // divides by one of the squared diagonal of the Hessian H, the matrix of second
@@ -36,8 +36,8 @@
 //		})
 //	}
 //
-// Where a framework cannot differentiate twice, [FiniteDifference] makes an
-// HVP from gradients alone. [CheckHVP] tests an HVP: that it is linear,
+// Where a framework cannot differentiate twice, [Optimizer.StepGradient] makes a step from
+// gradients alone, and [FiniteDifference] an HVP. [CheckHVP] tests an HVP: that it is linear,
 // symmetric, and agrees with differences of gradients.
 //
 // A [Layout] says which elements share their curvature: [AverageAxes] averages
@@ -45,13 +45,10 @@
 // [Elementwise] not at all. The second moment has one value for each block, so
 // larger blocks take less memory, and less of its bandwidth.
 //
-// [Optimizer.StepGradient] does the same with gradients alone.
-//
-// One spike of the curvature early in a run holds the steps back for long, here as in
-// the published algorithm: with the default Beta2 of 0.999, a first product of 1000
-// where later ones are 1 keeps them below half their speed for 5,810 steps. Either the
-// closure bounds the elements of hz to what is plausible, or a smaller Beta2 forgets
-// sooner.
+// A single spike of the curvature early in a run keeps the steps small for a long time, here
+// as in the published algorithm: with the default Beta2 of 0.999, a first product of 1000
+// where later ones are 1 keeps them below half their size for 5,810 steps. To avoid that,
+// bound the elements of hz in the closure, or take a smaller Beta2, which forgets sooner.
 //
 // Learning-rate schedules, groups without weight decay, freezing and gradient
 // accumulation each have an example below. In the repository, contrib/ has
@@ -97,35 +94,36 @@
 //
 // # For framework authors
 //
-// An [Optimizer] holds moments and probes; a framework holds the parameters. What
-// frameworks do with these, and where an example or a test shows it:
+// An [Optimizer] holds moments and probes; a framework holds the parameters. This is how
+// to do what frameworks do with them, with the example or test that shows it:
 //
-//   - Memory that moves: [Optimizer.Rebind] in front of a step gives the present
-//     slices. It copies nothing, and is cheap enough for every step (ExampleOptimizer_Rebind).
-//   - Weights that come late, at the first forward pass, say: [Optimizer.Add]. Each starts
-//     with its own first step; the others do not change a bit (TestDynamic).
+//   - Memory that moves: before a step, [Optimizer.Rebind] tells the optimizer where the
+//     parameters are now. It copies nothing, and is cheap enough for every step
+//     (ExampleOptimizer_Rebind).
+//   - Weights that appear late, for example at the first forward pass: [Optimizer.Add]. Each
+//     starts with its own first step; the others do not change a bit (TestDynamic).
 //   - Tensors without a gradient, frozen or unused in this step: a nil gradient. Such a
 //     tensor keeps its value, its moments and its number of steps, and hvp treats its z as
 //     zero (Example_freezing).
 //   - Moments from elsewhere: write them into what [Optimizer.State] returns and call
 //     [Optimizer.SetSteps] (TestStateSetSteps, examples/safetensors).
-//   - bfloat16 and float16: the optimizer has float32 masters; gradients and products are
-//     widened, and the rounded masters go back, by [Widen] and [Narrow] around a step
-//     (Example_bfloat16) or tensor by tensor by [UpdateHalf] (ExampleUpdateHalf,
-//     examples/offload). Saved state, sharding and resume are those of the float32 masters: a
-//     state is complete with them and the moments, and the 16 bits follow by Narrow.
+//   - bfloat16 and float16: the optimizer trains float32 masters. Widen gradients and products
+//     and copy the rounded masters back, with [Widen] and [Narrow] around a step
+//     (Example_bfloat16), or tensor by tensor with [UpdateHalf] (ExampleUpdateHalf,
+//     examples/offload). Saved state, sharding and resume are those of the float32 masters:
+//     save them with the moments, and Narrow gives the weights of 16 bits.
 //   - Strided tensors and views: copy them in and out around a step (Example_strided).
 //   - Clipping: inside hvp, or before Step, since gradients are read after the product
 //     (Example_clipping).
-//   - Other estimates of the diagonal: hz = z⊙D hands in a D of one's own, whatever the
-//     number of samples (Example_diagonal); so do Gaussian probes (Example_gaussian).
+//   - Other estimates of the diagonal: set hz = z⊙D to use your own D, with any number of
+//     samples (Example_diagonal). Gaussian probes work the same way (Example_gaussian).
 //   - Tied weights: one Param, with the sum of the gradients and products of all uses
 //     (Example_tied).
 //   - Sparse gradients: fill in the zeros. An element with a gradient of zero still moves
-//     by its momentum, as in Adam; a tensor that is not used at all is better left out of
-//     the step by a nil gradient (Example_sparse).
-//   - Sharding: each process makes an Optimizer of its shards, with [Param].Offset, and draws
-//     the signs that the whole model would (TestShards, examples/mpi).
+//     by its momentum, as in Adam. For a tensor that a step does not use at all, give a nil
+//     gradient instead (Example_sparse).
+//   - Sharding: each process makes an Optimizer for its shards, with [Param].Offset. It draws
+//     the signs that the whole model would draw (TestShards, examples/mpi).
 //   - What is read when: Step calls hvp, then reads which gradients are nil, then the
 //     products, then the gradients; it writes parameters and moments last, and only when
 //     everything has been checked (TestFaults).
