@@ -110,7 +110,7 @@ func TestRefusesOptimizer(t *testing.T) {
 	}
 	for _, tensors := range [][]Tensor{nil, m.tensors} {
 		refuse(nil, tensors, "the optimizer is nil")
-		refuse(new(adahessian.Optimizer[float32]), tensors, "an Optimizer that New has not made")
+		refuse(new(adahessian.Optimizer[float32]), tensors, "an Optimizer that was not made by New")
 	}
 	none, err := adahessian.New[float32](adahessian.DefaultOptions())
 	if err != nil {
