@@ -181,17 +181,21 @@ func (s *halfStep) descend(e int, den []float32, p panel, w *halfScratch) {
 		e, den, p.width = e+n, den[n:], p.width-n
 	}
 	p.stride = p.width
-	g, theta := w.wide[:p.len()], s.theta[e:][:p.len()]
-	widen(g, s.g[e:][:len(g)], s.factor, s.format)
-	descend(theta, s.m[e:][:len(g)], g, den, g, p, &s.scalars)
-	narrow(s.out[e:][:len(g)], theta, s.format)
+	n := p.len()
+	descendHalfPanel(s.theta[e:][:n], s.m[e:][:n], s.out[e:][:n], s.g[e:][:n], den, p, &s.scalars, s.factor, s.format, w)
 }
 
 // descendHalfTiles is descendHalf where there is no kernel for that.
 func descendHalfTiles(theta, m []float32, out, g []uint16, den []float32, s *scalars[float32], factor float32, f half, w *halfScratch) {
+	descendHalfPanel(theta, m, out, g, den, panel{1, 1, len(theta), len(theta)}, s, factor, f, w)
+}
+
+// descendHalfPanel makes the second pass of a panel of adjacent elements with widened
+// gradients.
+func descendHalfPanel(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], factor float32, f half, w *halfScratch) {
 	x := w.wide[:len(theta)]
 	widen(x, g, factor, f)
-	descend(theta, m, x, den, x, panel{1, 1, len(x), len(x)}, s)
+	descend(theta, m, x, den, x, p, s)
 	narrow(out, theta, f)
 }
 
