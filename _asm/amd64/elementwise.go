@@ -203,14 +203,20 @@ func (f *finite) result() {
 	limit, bits := k.vec(), GP32()
 	MOVL(U32(map[int]uint32{4: 0x7f7fffff, 8: 0x7fefffff}[k.elem]), bits)
 	k.broadcast32(bits, limit)
+	k.returnNoneAbove(limit, most[0], VPCMPGTD, KORTESTW)
+}
+
+// returnNoneAbove returns from a kernel whether no number of most is above the limit, by the
+// comparison of such numbers and the test of its mask.
+func (k *kernel) returnNoneAbove(limit, most reg.VecVirtual, compare func(...Op), test func(k, k1 Op)) {
 	ok := GP8()
 	if k.wide() {
 		above := K()
-		VPCMPGTD(limit, most[0], above)
-		KORTESTW(above, above)
+		compare(limit, most, above)
+		test(above, above)
 	} else {
-		VPCMPGTD(limit, most[0], most[0])
-		VPTEST(most[0], most[0])
+		compare(limit, most, most)
+		VPTEST(most, most)
 	}
 	SETEQ(ok)
 	Store(ok, ReturnIndex(0))

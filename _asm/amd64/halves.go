@@ -338,18 +338,7 @@ func (k *kernel) allFiniteHalf() {
 	VPMAXSW(most[3], most[2], most[2])
 	VPMAXSW(most[2], most[0], most[0])
 	limit := k.number(map[bool]uint32{true: 0x7f7f7f7f, false: 0x7bff7bff}[k.bfloat16()]) // the largest finite
-	ok := GP8()
-	if k.wide() {
-		above := K()
-		VPCMPGTW(limit, most[0], above)
-		KORTESTD(above, above)
-	} else {
-		VPCMPGTW(limit, most[0], most[0])
-		VPTEST(most[0], most[0])
-	}
-	SETEQ(ok)
-	Store(ok, ReturnIndex(0))
-	k.ret()
+	k.returnNoneAbove(limit, most[0], VPCMPGTW, KORTESTD)
 }
 
 // updateHalf is updateElements with gradients and products of halves, which are widened in
