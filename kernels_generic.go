@@ -17,7 +17,14 @@ import (
 
 // ---- scalars -------------------------------------------------------------
 
-func abs[T Float](x T) T { return T(math.Abs(float64(x))) }
+// abs clears the sign in integers. By way of math.Abs a float32 would be converted to
+// float64 and back.
+func abs[T Float](x T) T {
+	if unsafe.Sizeof(x) == 4 {
+		return T(math.Float32frombits(math.Float32bits(float32(x)) &^ (1 << 31)))
+	}
+	return T(math.Float64frombits(math.Float64bits(float64(x)) &^ (1 << 63)))
+}
 
 // sqrt is rounded once: for float32 the compiler emits the float32 square
 // root, and where it does not, float64 has more than twice the digits, which
@@ -151,12 +158,14 @@ func stridedMeansGeneric[T Float](d, x []T, p panel, div T, more bool) {
 		sums := d[o*p.width:][:p.width]
 		for b := range p.block {
 			row := x[(o*p.block+b)*p.stride:][:p.width]
-			for i, h := range row {
-				if b == 0 && !more {
+			if b == 0 && !more {
+				for i, h := range row {
 					sums[i] = abs(h)
-				} else {
-					sums[i] += abs(h)
 				}
+				continue
+			}
+			for i, h := range row {
+				sums[i] += abs(h)
 			}
 		}
 		for i := range sums {
