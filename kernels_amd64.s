@@ -1577,7 +1577,21 @@ done8:
 	ADDQ    $0x20, R8
 	DECQ    R9
 	JNZ     block5
+	CMPQ    DI, $0x01
+	JNE     many9
 
+	// One block, as a run of a longer one is.
+	VMOVUPS      (SP), Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPS       X5, X4, X4
+	VPERMILPD    $0x01, X4, X5
+	VADDPS       X5, X4, X4
+	VPERMILPS    $0x01, X4, X5
+	VADDPS       X5, X4, X4
+	VMOVDQA      Y4, Y4
+	JMP          summed2
+
+many9:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 128(SP), Y4, Y4
@@ -1619,24 +1633,24 @@ some3:
 	VMOVDQU      (R8), Y5
 	LEAQ         (BX), R8
 	TESTB        $0x10, DI
-	JZ           no9
+	JZ           no10
 	VMOVUPS      X4, (R8)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R8
 
-no9:
+no10:
 	TESTB   $0x08, DI
-	JZ      no10
+	JZ      no11
 	VMOVLPS X4, (R8)
 	VPSRLDQ $0x08, Y4, Y4
 	ADDQ    $0x08, R8
 
-no10:
+no11:
 	TESTB  $0x04, DI
-	JZ     no11
+	JZ     no12
 	VMOVSS X4, (R8)
 
-no11:
+no12:
 	JMP done4
 
 // func stridedMeansF32AVX2(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool, next int)
@@ -5310,7 +5324,21 @@ done29:
 	ADDQ    $0x20, R14
 	DECQ    R15
 	JNZ     block26
+	CMPQ    R11, $0x01
+	JNE     many30
 
+	// One block, as a run of a longer one is.
+	VMOVUPS      384(SP), Y10
+	VEXTRACTF128 $0x01, Y10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPD    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPS    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VMOVDQA      Y10, Y10
+	JMP          summed9
+
+many30:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 384(SP), Y10
 	VINSERTF128    $0x01, 512(SP), Y10, Y10
@@ -7672,7 +7700,19 @@ done8:
 	ADDQ    $0x20, R8
 	DECQ    R9
 	JNZ     block5
+	CMPQ    DI, $0x01
+	JNE     many9
 
+	// One block, as a run of a longer one is.
+	VMOVUPD      (SP), Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPD       X5, X4, X4
+	VPERMILPD    $0x01, X4, X5
+	VADDPD       X5, X4, X4
+	VMOVDQA      Y4, Y4
+	JMP          summed2
+
+many9:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 64(SP), Y4, Y4
@@ -7698,17 +7738,17 @@ some3:
 	VMOVDQU      (R8), Y5
 	LEAQ         (BX), R8
 	TESTB        $0x10, DI
-	JZ           no9
+	JZ           no10
 	VMOVUPS      X4, (R8)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R8
 
-no9:
+no10:
 	TESTB   $0x08, DI
-	JZ      no10
+	JZ      no11
 	VMOVLPD X4, (R8)
 
-no10:
+no11:
 	JMP done4
 
 // func stridedMeansF64AVX2(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool, next int)
@@ -11214,7 +11254,19 @@ done26:
 	ADDQ    $0x20, R14
 	DECQ    R15
 	JNZ     block23
+	CMPQ    R11, $0x01
+	JNE     many27
 
+	// One block, as a run of a longer one is.
+	VMOVUPD      384(SP), Y10
+	VEXTRACTF128 $0x01, Y10, X11
+	VADDPD       X11, X10, X10
+	VPERMILPD    $0x01, X10, X11
+	VADDPD       X11, X10, X10
+	VMOVDQA      Y10, Y10
+	JMP          summed9
+
+many27:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 384(SP), Y10
 	VINSERTF128    $0x01, 448(SP), Y10, Y10

@@ -129,6 +129,15 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 			Label(many)
 		}
 		s.intoSlots(n)
+		if !k.wide() {
+			many := k.label("many")
+			CMPQ(n, U8(1))
+			JNE(LabelRef(many))
+			Comment("One block, as a run of a longer one is.")
+			k.copy(k.foldOne(k.load(s.slots, nil)), total)
+			JMP(LabelRef(summed))
+			Label(many)
+		}
 		Comment("The blocks' partial sums, folded into one vector.")
 		k.copy(k.foldSlots(s.slots), total)
 		JMP(LabelRef(summed))

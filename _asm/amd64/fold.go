@@ -33,13 +33,18 @@ func (k *kernel) fold(next func(block int) reg.VecVirtual) reg.VecVirtual {
 	return k.foldLanes(v)
 }
 
-// foldOne is fold for 512 bits and one block: a vector of which the first element
-// counts.
+// foldOne is fold for one block: a vector of which the first element counts.
 func (k *kernel) foldOne(p reg.VecVirtual) reg.VecVirtual {
 	high := k.vec()
-	VEXTRACTF64X4(U8(1), p, high.AsY())
-	k.add(high.AsY(), p.AsY(), p.AsY())
-	VEXTRACTF32X4(U8(1), p.AsY(), high.AsX())
+	if k.wide() {
+		VEXTRACTF64X4(U8(1), p, high.AsY())
+		k.add(high.AsY(), p.AsY(), p.AsY())
+	}
+	if k.wide() { // the upper registers too
+		VEXTRACTF32X4(U8(1), p.AsY(), high.AsX())
+	} else {
+		VEXTRACTF128(U8(1), p.AsY(), high.AsX())
+	}
 	k.add(high.AsX(), p.AsX(), p.AsX())
 	VPERMILPD(U8(1), p.AsX(), high.AsX())
 	k.add(high.AsX(), p.AsX(), p.AsX())
