@@ -1,6 +1,9 @@
 package adahessian
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // Rademacher sets every z[i] to +1 or −1, with equal probability: a probe for
 // Hutchinson's estimate of the Hessian's diagonal. z[i] is the sign with global
@@ -104,19 +107,27 @@ func checkUpdate[T Float](name string, theta, m, v, g []T, l Layout, c *Coeffici
 
 // updateTensor is updatePanel with scratch on the stack.
 func updateTensor[T Float](theta, m, v, g, hz, d []T, p panel, c *Coefficients[T]) {
-	if p.width <= onePassWidth {
+	switch {
+	case p.width <= onePassWidth:
 		var scratch [onePassWidth]T
 		updatePanel(theta, m, v, g, hz, d, p, c, scratch[:])
-	} else {
+	case p.width <= scratchLen || !longSlices[T](p):
 		updateWide(theta, m, v, g, hz, d, p, c)
+	default:
+		updateLong(theta, m, v, g, hz, d, p, c)
 	}
 }
 
-// updateWide is updateTensor for many columns. It is a function of its own
-// because its scratch takes longer to clear than a small step.
+// updateWide is updateTensor for many columns, and updateLong for more. They are functions
+// of their own because their scratch takes longer to clear than a small step.
 func updateWide[T Float](theta, m, v, g, hz, d []T, p panel, c *Coefficients[T]) {
 	var scratch [scratchLen]T
 	updatePanel(theta, m, v, g, hz, d, p, c, scratch[:])
+}
+
+func updateLong[T Float](theta, m, v, g, hz, d []T, p panel, c *Coefficients[T]) {
+	var scratch [longBytes / 8]float64 // of either type
+	updatePanel(theta, m, v, g, hz, d, p, c, unsafe.Slice((*T)(unsafe.Pointer(&scratch)), longBytes/unsafe.Sizeof(T(0))))
 }
 
 // FirstNonFinite returns the index of the first element of x that is NaN or infinite,

@@ -28,19 +28,28 @@ const (
 	scratchLen = 5376
 
 	// meanColumns is the least columns of a tile of strided means, where there are so
-	// many, and the most of one whose blocks are longer than a run.
-	meanColumns = 64
+	// many. A tile whose blocks are longer than a run has totalColumns at most, for
+	// which there are totals on the stack.
+	meanColumns  = 64
+	totalColumns = 2048
 
 	// rowBytes is what a tile has of each row of strided blocks, at least.
 	rowBytes = scratchLen * 4
 
 	// Long rows, of longRow bytes at least, in slices of longSlice bytes at least, are
-	// summed and updated a few at a time, and as many are asked for that follow. What
-	// is shorter stays in the caches.
+	// summed and updated a few at a time. What is shorter stays in the caches. A
+	// tile has at most longBytes of each row, whose denominators stay in the L2 cache.
 	longRow     = 1 << 10
 	longSlice   = 1 << 20
+	longBytes   = 128 << 10
 	rowsSummed  = 8
 	rowsUpdated = 4
+
+	// Where a tile has nearRow bytes of each row or more, the processor's prefetchers
+	// follow the rows, and what is nearBytes further on in each is asked for. In shorter
+	// ones they begin too often, and the rows that follow are asked for.
+	nearRow   = 16 << 10
+	nearBytes = 384
 
 	// aheadBytes is the most of a tile's products that are asked for while the
 	// tile before is worked on: they wait in the L2 cache.
@@ -93,6 +102,9 @@ func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[
 	if group := groupBytes / size; p.contiguous() && outer >= group/4 {
 		outer = (outer + group - 1) &^ (group - 1)
 	}
+	if longSlices[T](p) {
+		width = p.evenWidth(len(scratch))
+	}
 	for o := 0; o < p.outer; o += outer {
 		for i := 0; i < p.width; i += width {
 			q, e, b := p.tile(o, i, outer, width)
@@ -137,29 +149,52 @@ func (p panel) nextTile(o, i, outer, width int) int {
 	return next - e
 }
 
-// longRows reports whether a tile is a part of one slice of strided blocks, and its
-// rows and the slice are long enough for the rows to be taken a few at a time.
-func longRows[T Float](p panel) bool {
+// longSlices reports whether the rows and the slices of strided blocks are long enough
+// for the rows to be taken a few at a time.
+func longSlices[T Float](p panel) bool {
 	size := int(unsafe.Sizeof(T(0)))
-	return p.outer == 1 && p.block > 1 && !p.contiguous() && p.width*size >= longRow && p.block*p.stride*size >= longSlice
+	return p.block > 1 && !p.contiguous() && p.width*size >= longRow && p.block*p.stride*size >= longSlice
+}
+
+// longRows reports whether that holds for a tile that is a part of one slice.
+func longRows[T Float](p panel) bool { return p.outer == 1 && longSlices[T](p) }
+
+// evenWidth returns the columns of tiles of about the same width, whole cache lines and
+// at most so many.
+func (p panel) evenWidth(most int) int {
+	tiles := (p.width + most - 1) / most
+	const line = 64 // elements: a line at least
+	return min(most, ((p.width+tiles-1)/tiles+line-1)&^(line-1))
 }
 
 // rowGroup divides the rows of a slice into groups of at most so many, all about
-// alike, and returns the one from row b on, and what lies next elements from the
-// slice's beginning, seen from its own. After the last group that is next, and in
-// between the group behind.
-func (p panel) rowGroup(b, most, next int) (q panel, ahead int) {
-	most = max(1, min(most, maxCall/p.width))
+// alike, and returns the one from row b on, and how far ahead of its elements lies what
+// is asked for meanwhile. That is a little further on in long rows. In shorter ones it
+// is the group behind, or after the last group what lies next elements from the
+// slice's beginning, if that is not 0.
+func rowGroup[T Float](p panel, b, most, next int) (q panel, ahead int) {
 	groups := (p.block - b + most - 1) / most
 	rows := (p.block - b + groups - 1) / groups
-	q = panel{1, rows, p.stride, p.width}
+	size := int(unsafe.Sizeof(T(0)))
 	switch {
+	case p.width*size >= nearRow:
+		ahead = nearBytes / size
 	case groups > 1:
 		ahead = rows * p.stride
 	case next != 0:
 		ahead = next - b*p.stride
 	}
-	return q, ahead
+	return panel{1, rows, p.stride, p.width}, ahead
+}
+
+// callWidth returns the columns of a panel that a call works on: those of whole cache
+// lines where there are more than one call's.
+func (p panel) callWidth() int {
+	if p.block*p.width <= maxCall {
+		return p.width
+	}
+	const line = 64 // elements: a line at least
+	return maxCall / p.block &^ (line - 1)
 }
 
 // meanPanel sets d to the sums of |x| over the panel's blocks, divided by div. next is
@@ -167,8 +202,11 @@ func (p panel) rowGroup(b, most, next int) (q panel, ahead int) {
 func meanPanel[T Float](d, x []T, p panel, div T, next int) {
 	p = p.asRow()
 	outer, width := p.tileSize(maxCall, meanColumns)
-	if p.outer == 1 && longRows[T](p) && p.block <= runLen {
-		width = min(p.width, maxCall/rowsSummed)
+	if longSlices[T](p) {
+		width = p.evenWidth(longBytes / int(unsafe.Sizeof(T(0))))
+		if p.block > runLen {
+			width = min(width, totalColumns)
+		}
 	}
 	for o := 0; o < p.outer; o += outer {
 		for i := 0; i < p.width; i += width {
@@ -185,11 +223,20 @@ func meanPanel[T Float](d, x []T, p panel, div T, next int) {
 // meanTile is meanPanel for a tile of at most maxCall elements, or of one slice
 // and few columns, or of long rows. The sum of a run is in d until it is added.
 func meanTile[T Float](d, x []T, p panel, div T, next int) {
-	if p.block <= runLen {
+	switch {
+	case p.block <= runLen:
 		runMeans(d, x, p, div, next)
-		return
+	case p.width <= meanColumns:
+		var totals [meanColumns]float64
+		addRuns(totals[:len(d)], d, x, p, div)
+	default:
+		var totals [totalColumns]float64
+		addRuns(totals[:len(d)], d, x, p, div)
 	}
-	var totals [meanColumns]float64
+}
+
+// addRuns is meanTile for blocks of several runs. totals are zero.
+func addRuns[T Float](totals []float64, d, x []T, p panel, div T) {
 	for b := 0; b < p.block; b += runLen {
 		runMeans(d, x[b*p.stride:], panel{1, min(runLen, p.block-b), p.stride, p.width}, 1, 0)
 		for i, sum := range d {
@@ -212,17 +259,21 @@ func runMeans[T Float](d, x []T, p panel, div T, next int) {
 		stridedMeans(d, x, p, div, false, 0)
 		return
 	}
-	most := p.block
+	most := max(1, maxCall/p.width)
 	if longRows[T](p) {
 		most = rowsSummed
 	}
 	for b := 0; b < p.block; {
-		q, ahead := p.rowGroup(b, most, next)
+		q, ahead := rowGroup[T](p, b, most, next)
 		by := T(1) // exact: only the last part divides
 		if b+q.block == p.block {
 			by = div
 		}
-		stridedMeans(d, x[b*p.stride:], q, by, b > 0, ahead)
+		width := q.callWidth()
+		for i := 0; i < p.width; i += width {
+			q.width = min(width, p.width-i)
+			stridedMeans(d[i:][:q.width], x[b*p.stride+i:], q, by, b > 0, ahead)
+		}
 		b += q.block
 	}
 }
@@ -231,9 +282,13 @@ func runMeans[T Float](d, x []T, p panel, div T, next int) {
 // beginning of the tile that lies which is worked on next, or 0.
 func descendLong[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int) {
 	for b := 0; b < p.block; {
-		q, ahead := p.rowGroup(b, rowsUpdated, next)
-		e := b * p.stride
-		descendTogether(theta[e:], m[e:], g[e:], den, q, s, ahead)
+		q, ahead := rowGroup[T](p, b, rowsUpdated, next)
+		width := q.callWidth()
+		for i := 0; i < p.width; i += width {
+			q.width = min(width, p.width-i)
+			e := b*p.stride + i
+			descendTogether(theta[e:], m[e:], g[e:], den[i:][:q.width], q, s, ahead)
+		}
 		b += q.block
 	}
 }
