@@ -322,6 +322,24 @@ func updateRows[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k 
 	}
 }
 
+func updateTogether[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k power) {
+	if useAVX512 {
+		if is32[T]() {
+			updateTogetherF32AVX512(f32(theta), f32(m), f32(v), f32(g), f32(hz), p.outer, p.block, p.stride, p.width, s32(s), int(k))
+		} else {
+			updateTogetherF64AVX512(f64(theta), f64(m), f64(v), f64(g), f64(hz), p.outer, p.block, p.stride, p.width, s64(s), int(k))
+		}
+	} else if useAVX2 {
+		if is32[T]() {
+			updateTogetherF32AVX2(f32(theta), f32(m), f32(v), f32(g), f32(hz), p.outer, p.block, p.stride, p.width, s32(s), int(k))
+		} else {
+			updateTogetherF64AVX2(f64(theta), f64(m), f64(v), f64(g), f64(hz), p.outer, p.block, p.stride, p.width, s64(s), int(k))
+		}
+	} else {
+		updateRows(theta, m, v, g, hz, den, p, s, k)
+	}
+}
+
 func widen(x []float32, h []uint16, factor float32, f half) {
 	if useAVX512 {
 		if f == bfloat16 {

@@ -191,6 +191,10 @@ func updateRows[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k 
 	}
 }
 
+func updateTogether[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k power) {
+	updateRows(theta, m, v, g, hz, den, p, s, k)
+}
+
 func widen(x []float32, h []uint16, factor float32, f half) {
 	if useNEON {
 		if f == bfloat16 {

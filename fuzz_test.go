@@ -251,6 +251,12 @@ func FuzzUpdate(f *testing.F) {
 		fuzzCheck(t, data, at,
 			func(f *fuzzBytes[float32]) call[float32] { return updateCall(p, fuzzStep(f, k, div)) },
 			func(f *fuzzBytes[float64]) call[float64] { return updateCall(p, fuzzStep(f, k, div)) })
+		if p.contiguous() {
+			return
+		}
+		fuzzCheck(t, data, at,
+			func(f *fuzzBytes[float32]) call[float32] { return updateTogetherCall(p, fuzzStep(f, k, div)) },
+			func(f *fuzzBytes[float64]) call[float64] { return updateTogetherCall(p, fuzzStep(f, k, div)) })
 	})
 }
 

@@ -160,6 +160,7 @@ func testGuardPages[T Float](t *testing.T) {
 			check(descendCall(p, c))
 			check(descendTogetherCall(p, c))
 			check(updateCall(p, c))
+			check(updateTogetherCall(p, c))
 		}
 	}
 }

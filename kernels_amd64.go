@@ -105,6 +105,12 @@ func updateBlocksF32AVX2(theta *float32, m *float32, v *float32, grad *float32, 
 //go:noescape
 func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 
+// updateTogetherF32AVX2 is updateRows for a few rows, with all rows of a slice at a time, a few columns further on in each turn.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateTogetherF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, outer int, block int, stride int, width int, s *float32, power int)
+
 // rademacherF64AVX2 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
 // It requires that offset+n does not exceed 2^64.
 //
@@ -205,6 +211,12 @@ func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, 
 //
 //go:noescape
 func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
+
+// updateTogetherF64AVX2 is updateRows for a few rows, with all rows of a slice at a time, a few columns further on in each turn.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateTogetherF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, outer int, block int, stride int, width int, s *float64, power int)
 
 // widenBF16AVX2 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 //
@@ -365,6 +377,12 @@ func updateBlocksF32AVX512(theta *float32, m *float32, v *float32, grad *float32
 //go:noescape
 func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 
+// updateTogetherF32AVX512 is updateRows for a few rows, with all rows of a slice at a time, a few columns further on in each turn.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateTogetherF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, outer int, block int, stride int, width int, s *float32, power int)
+
 // rademacherF64AVX512 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
 // It requires that offset+n does not exceed 2^64.
 //
@@ -465,6 +483,12 @@ func updateBlocksF64AVX512(theta *float64, m *float64, v *float64, grad *float64
 //
 //go:noescape
 func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
+
+// updateTogetherF64AVX512 is updateRows for a few rows, with all rows of a slice at a time, a few columns further on in each turn.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateTogetherF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, outer int, block int, stride int, width int, s *float64, power int)
 
 // widenBF16AVX512 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 //

@@ -5991,6 +5991,477 @@ clamp48:
 	VMAXPS  Y9, Y6, Y9
 	JMP     clamped49
 
+// func updateTogetherF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, outer int, block int, stride int, width int, s *float32, power int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·updateTogetherF32AVX2(SB), NOSPLIT, $352-88
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R8
+	ANDQ         $-32, R8
+	VBROADCASTSS 8(DI), Y2
+	VBROADCASTSS 12(DI), Y3
+	VMOVUPS      Y3, (R8)
+	VBROADCASTSS 24(DI), Y3
+	VMOVUPS      Y3, 32(R8)
+	VBROADCASTSS 28(DI), Y3
+	VMOVUPS      Y3, 64(R8)
+	VBROADCASTSS 36(DI), Y3
+	VMOVUPS      Y3, 96(R8)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(R8)
+	VPXOR        96(R8), Y3, Y3
+	VMOVUPS      Y3, 160(R8)
+	VBROADCASTSS (DI), Y3
+	VBROADCASTSS 4(DI), Y4
+	VBROADCASTSS 20(DI), Y5
+	VBROADCASTSS 16(DI), Y6
+	VMOVUPS      Y6, 192(R8)
+	VBROADCASTSS 32(DI), Y6
+	VMOVUPS      Y6, 224(R8)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x1f, Y6, Y6
+	VPXOR        224(R8), Y6, Y6
+	VMOVUPS      Y6, 256(R8)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R8), Y6, Y6
+	VMOVUPS      Y6, 288(R8)
+	MOVQ         block+48(FP), DI
+	MOVQ         stride+56(FP), R9
+	SHLQ         $0x02, R9
+
+slice:
+	MOVQ width+64(FP), R10
+	SHLQ $0x02, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done2
+
+loop1:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  DI, R13
+
+row3:
+	PREFETCHT0 384(SI)(R12*1)
+	VPAND      (SI)(R12*1), Y0, Y8
+	VADDPS     Y8, Y6, Y6
+	VPAND      32(SI)(R12*1), Y0, Y8
+	VADDPS     Y8, Y7, Y7
+	ADDQ       R9, R12
+	DECQ       R13
+	JNZ        row3
+	PREFETCHT0 384(DX)(R11*1)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided4
+	VDIVPS 96(R8), Y6, Y6
+	VDIVPS 96(R8), Y7, Y7
+
+undivided4:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R8), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R11*1), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R8), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R11*1), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other5
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised8:
+	VMULPS  32(R8), Y8, Y8
+	VADDPS  64(R8), Y8, Y8
+	VMULPS  32(R8), Y9, Y9
+	VADDPS  64(R8), Y9, Y9
+	VMOVUPS Y6, (DX)(R11*1)
+	VMOVUPS Y7, 32(DX)(R11*1)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ DI, R13
+
+row9:
+	PREFETCHT0 384(BX)(R12*1)
+	PREFETCHT0 384(CX)(R12*1)
+	PREFETCHT0 384(AX)(R12*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS   (CX)(R12*1), Y3, Y6
+	VMULPS   (BX)(R12*1), Y4, Y7
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	VMULPS   (AX)(R12*1), Y5, Y7
+	VMULPS   192(R8), Y6, Y10
+	VDIVPS   Y8, Y10, Y10
+	VMULPS   32(CX)(R12*1), Y3, Y11
+	VMULPS   32(BX)(R12*1), Y4, Y12
+	VADDPS   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTD Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	VMULPS   32(AX)(R12*1), Y5, Y12
+	VMULPS   192(R8), Y11, Y13
+	VDIVPS   Y9, Y13, Y13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp10
+
+clamped11:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Y10, Y7, Y7
+	VMOVUPS Y6, (CX)(R12*1)
+	VMOVUPS Y7, (AX)(R12*1)
+	VSUBPS  Y13, Y12, Y12
+	VMOVUPS Y11, 32(CX)(R12*1)
+	VMOVUPS Y12, 32(AX)(R12*1)
+	ADDQ    R9, R12
+	DECQ    R13
+	JNZ     row9
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done13
+
+loop12:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	MOVQ  R11, R12
+	MOVQ  DI, R13
+
+row14:
+	VPAND  (SI)(R12*1), Y0, Y7
+	VADDPS Y7, Y6, Y6
+	ADDQ   R9, R12
+	DECQ   R13
+	JNZ    row14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided15
+	VDIVPS 96(R8), Y6, Y6
+
+undivided15:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R8), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R11*1), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other16
+	VSQRTPS Y6, Y7
+
+raised19:
+	VMULPS  32(R8), Y7, Y7
+	VADDPS  64(R8), Y7, Y7
+	VMOVUPS Y6, (DX)(R11*1)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ DI, R13
+
+row20:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS   (CX)(R12*1), Y3, Y6
+	VMULPS   (BX)(R12*1), Y4, Y8
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (AX)(R12*1), Y5, Y8
+	VMULPS   192(R8), Y6, Y9
+	VDIVPS   Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp21
+
+clamped22:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Y9, Y8, Y8
+	VMOVUPS Y6, (CX)(R12*1)
+	VMOVUPS Y8, (AX)(R12*1)
+	ADDQ    R9, R12
+	DECQ    R13
+	JNZ     row20
+	ADDQ    $0x00000020, R11
+	SUBQ    $0x00000020, R10
+	JGE     loop12
+
+done13:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ   R10, R10
+	JZ      end23
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R10, R12
+	VMOVDQU (R12), Y6
+
+	// The sums of |hz| down the rows.
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  DI, R13
+
+row24:
+	VMASKMOVPS (SI)(R12*1), Y6, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPS     Y8, Y7, Y7
+	ADDQ       R9, R12
+	DECQ       R13
+	JNZ        row24
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided25
+	VDIVPS 96(R8), Y7, Y7
+
+undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R11*1), Y6, Y8
+	VMULPS     (R8), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y7
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other26
+	VSQRTPS Y7, Y8
+
+raised29:
+	VMULPS       32(R8), Y8, Y8
+	VADDPS       64(R8), Y8, Y8
+	LEAQ         (DX)(R11*1), R12
+	TESTB        $0x10, R10
+	JZ           no30
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no30:
+	TESTB   $0x08, R10
+	JZ      no31
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no31:
+	TESTB  $0x04, R10
+	JZ     no32
+	VMOVSS X7, (R12)
+
+no32:
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ DI, R11
+
+row33:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R12*1), Y6, Y7
+	VMASKMOVPS (BX)(R12*1), Y6, Y9
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y9, Y4, Y9
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y7, Y9, Y7
+	VMASKMOVPS (AX)(R12*1), Y6, Y9
+	VMULPS     Y9, Y5, Y9
+	VMULPS     192(R8), Y7, Y10
+	VDIVPS     Y8, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp34
+
+clamped35:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y10, Y9, Y9
+	LEAQ         (CX)(R12*1), R13
+	TESTB        $0x10, R10
+	JZ           no36
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no36:
+	TESTB   $0x08, R10
+	JZ      no37
+	VMOVLPS X7, (R13)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R13
+
+no37:
+	TESTB  $0x04, R10
+	JZ     no38
+	VMOVSS X7, (R13)
+
+no38:
+	LEAQ         (AX)(R12*1), R13
+	TESTB        $0x10, R10
+	JZ           no39
+	VMOVUPS      X9, (R13)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, R13
+
+no39:
+	TESTB   $0x08, R10
+	JZ      no40
+	VMOVLPS X9, (R13)
+	VPSRLDQ $0x08, Y9, Y9
+	ADDQ    $0x08, R13
+
+no40:
+	TESTB  $0x04, R10
+	JZ     no41
+	VMOVSS X9, (R13)
+
+no41:
+	ADDQ R9, R12
+	DECQ R11
+	JNZ  row33
+
+end23:
+	// On to the next slice.
+	MOVQ  R9, R10
+	IMULQ DI, R10
+	ADDQ  R10, AX
+	ADDQ  R10, CX
+	ADDQ  R10, BX
+	ADDQ  R10, SI
+	ADDQ  R9, DX
+	DECQ  outer+40(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other5:
+	JG      two7
+	CMPQ    power+80(FP), $+1
+	JE      half6
+	VMOVUPS 128(R8), Y8
+	VMOVUPS 128(R8), Y9
+	JMP     raised8
+
+half6:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised8
+
+two7:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised8
+
+clamp10:
+	VMOVUPS 224(R8), Y14
+	VMINPS  Y10, Y14, Y10
+	VMINPS  Y13, Y14, Y13
+	VMOVUPS 256(R8), Y14
+	VMAXPS  Y10, Y14, Y10
+	VMAXPS  Y13, Y14, Y13
+	JMP     clamped11
+
+	// The powers 0, 1/2 and 2.
+other16:
+	JG      two18
+	CMPQ    power+80(FP), $+1
+	JE      half17
+	VMOVUPS 128(R8), Y7
+	JMP     raised19
+
+half17:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised19
+
+two18:
+	VMOVDQA Y6, Y7
+	JMP     raised19
+
+clamp21:
+	VMOVUPS 224(R8), Y10
+	VMINPS  Y9, Y10, Y9
+	VMOVUPS 256(R8), Y10
+	VMAXPS  Y9, Y10, Y9
+	JMP     clamped22
+
+	// The powers 0, 1/2 and 2.
+other26:
+	JG      two28
+	CMPQ    power+80(FP), $+1
+	JE      half27
+	VMOVUPS 128(R8), Y8
+	JMP     raised29
+
+half27:
+	VSQRTPS Y7, Y8
+	VSQRTPS Y8, Y8
+	JMP     raised29
+
+two28:
+	VMOVDQA Y7, Y8
+	JMP     raised29
+
+clamp34:
+	VMOVUPS 224(R8), Y11
+	VMINPS  Y10, Y11, Y10
+	VMOVUPS 256(R8), Y11
+	VMAXPS  Y10, Y11, Y10
+	JMP     clamped35
+
 // func rademacherF64AVX2(z *float64, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX2, CMOV
 TEXT ·rademacherF64AVX2(SB), NOSPLIT, $136-40
@@ -11867,6 +12338,456 @@ clamp45:
 	VMOVUPD 256(R9), Y6
 	VMAXPD  Y9, Y6, Y9
 	JMP     clamped46
+
+// func updateTogetherF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, outer int, block int, stride int, width int, s *float64, power int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·updateTogetherF64AVX2(SB), NOSPLIT, $352-88
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLQ       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLQ       $0x3f, Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	LEAQ         31(SP), R8
+	ANDQ         $-32, R8
+	VBROADCASTSD 16(DI), Y2
+	VBROADCASTSD 24(DI), Y3
+	VMOVUPD      Y3, (R8)
+	VBROADCASTSD 48(DI), Y3
+	VMOVUPD      Y3, 32(R8)
+	VBROADCASTSD 56(DI), Y3
+	VMOVUPD      Y3, 64(R8)
+	VBROADCASTSD 72(DI), Y3
+	VMOVUPD      Y3, 96(R8)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLQ       $0x36, Y3, Y3
+	VPSRLQ       $0x02, Y3, Y3
+	VMOVUPD      Y3, 128(R8)
+	VPXOR        96(R8), Y3, Y3
+	VMOVUPD      Y3, 160(R8)
+	VBROADCASTSD (DI), Y3
+	VBROADCASTSD 8(DI), Y4
+	VBROADCASTSD 40(DI), Y5
+	VBROADCASTSD 32(DI), Y6
+	VMOVUPD      Y6, 192(R8)
+	VBROADCASTSD 64(DI), Y6
+	VMOVUPD      Y6, 224(R8)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLQ       $0x3f, Y6, Y6
+	VPXOR        224(R8), Y6, Y6
+	VMOVUPD      Y6, 256(R8)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLQ       $0x35, Y6, Y6
+	VPSRLQ       $0x01, Y6, Y6
+	VPXOR        224(R8), Y6, Y6
+	VMOVUPD      Y6, 288(R8)
+	MOVQ         block+48(FP), DI
+	MOVQ         stride+56(FP), R9
+	SHLQ         $0x03, R9
+
+slice:
+	MOVQ width+64(FP), R10
+	SHLQ $0x03, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done2
+
+loop1:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  DI, R13
+
+row3:
+	PREFETCHT0 384(SI)(R12*1)
+	VPAND      (SI)(R12*1), Y0, Y8
+	VADDPD     Y8, Y6, Y6
+	VPAND      32(SI)(R12*1), Y0, Y8
+	VADDPD     Y8, Y7, Y7
+	ADDQ       R9, R12
+	DECQ       R13
+	JNZ        row3
+	PREFETCHT0 384(DX)(R11*1)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided4
+	VDIVPD 96(R8), Y6, Y6
+	VDIVPD 96(R8), Y7, Y7
+
+undivided4:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPD   (R8), Y6, Y8
+	VMULPD   Y6, Y8, Y8
+	VMULPD   (DX)(R11*1), Y2, Y6
+	VADDPD   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTQ Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPD   (R8), Y7, Y8
+	VMULPD   Y7, Y8, Y8
+	VMULPD   32(DX)(R11*1), Y2, Y7
+	VADDPD   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTQ Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other5
+	VSQRTPD Y6, Y8
+	VSQRTPD Y7, Y9
+
+raised8:
+	VMULPD  32(R8), Y8, Y8
+	VADDPD  64(R8), Y8, Y8
+	VMULPD  32(R8), Y9, Y9
+	VADDPD  64(R8), Y9, Y9
+	VMOVUPD Y6, (DX)(R11*1)
+	VMOVUPD Y7, 32(DX)(R11*1)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ DI, R13
+
+row9:
+	PREFETCHT0 384(BX)(R12*1)
+	PREFETCHT0 384(CX)(R12*1)
+	PREFETCHT0 384(AX)(R12*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD   (CX)(R12*1), Y3, Y6
+	VMULPD   (BX)(R12*1), Y4, Y7
+	VADDPD   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTQ Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+	VMULPD   (AX)(R12*1), Y5, Y7
+	VMULPD   192(R8), Y6, Y10
+	VDIVPD   Y8, Y10, Y10
+	VMULPD   32(CX)(R12*1), Y3, Y11
+	VMULPD   32(BX)(R12*1), Y4, Y12
+	VADDPD   Y12, Y11, Y11
+	VPAND    Y0, Y11, Y12
+	VPCMPGTQ Y12, Y1, Y12
+	VPANDN   Y11, Y12, Y11
+	VMULPD   32(AX)(R12*1), Y5, Y12
+	VMULPD   192(R8), Y11, Y13
+	VDIVPD   Y9, Y13, Y13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp10
+
+clamped11:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Y10, Y7, Y7
+	VMOVUPD Y6, (CX)(R12*1)
+	VMOVUPD Y7, (AX)(R12*1)
+	VSUBPD  Y13, Y12, Y12
+	VMOVUPD Y11, 32(CX)(R12*1)
+	VMOVUPD Y12, 32(AX)(R12*1)
+	ADDQ    R9, R12
+	DECQ    R13
+	JNZ     row9
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done13
+
+loop12:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	MOVQ  R11, R12
+	MOVQ  DI, R13
+
+row14:
+	VPAND  (SI)(R12*1), Y0, Y7
+	VADDPD Y7, Y6, Y6
+	ADDQ   R9, R12
+	DECQ   R13
+	JNZ    row14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided15
+	VDIVPD 96(R8), Y6, Y6
+
+undivided15:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPD   (R8), Y6, Y7
+	VMULPD   Y6, Y7, Y7
+	VMULPD   (DX)(R11*1), Y2, Y6
+	VADDPD   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTQ Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other16
+	VSQRTPD Y6, Y7
+
+raised19:
+	VMULPD  32(R8), Y7, Y7
+	VADDPD  64(R8), Y7, Y7
+	VMOVUPD Y6, (DX)(R11*1)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ DI, R13
+
+row20:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD   (CX)(R12*1), Y3, Y6
+	VMULPD   (BX)(R12*1), Y4, Y8
+	VADDPD   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTQ Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPD   (AX)(R12*1), Y5, Y8
+	VMULPD   192(R8), Y6, Y9
+	VDIVPD   Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp21
+
+clamped22:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Y9, Y8, Y8
+	VMOVUPD Y6, (CX)(R12*1)
+	VMOVUPD Y8, (AX)(R12*1)
+	ADDQ    R9, R12
+	DECQ    R13
+	JNZ     row20
+	ADDQ    $0x00000020, R11
+	SUBQ    $0x00000020, R10
+	JGE     loop12
+
+done13:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ   R10, R10
+	JZ      end23
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R10, R12
+	VMOVDQU (R12), Y6
+
+	// The sums of |hz| down the rows.
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  DI, R13
+
+row24:
+	VMASKMOVPD (SI)(R12*1), Y6, Y8
+	VPAND      Y8, Y0, Y8
+	VADDPD     Y8, Y7, Y7
+	ADDQ       R9, R12
+	DECQ       R13
+	JNZ        row24
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R8), $+0
+	JEQ    undivided25
+	VDIVPD 96(R8), Y7, Y7
+
+undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPD (DX)(R11*1), Y6, Y8
+	VMULPD     (R8), Y7, Y9
+	VMULPD     Y7, Y9, Y9
+	VMULPD     Y8, Y2, Y7
+	VADDPD     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTQ   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other26
+	VSQRTPD Y7, Y8
+
+raised29:
+	VMULPD       32(R8), Y8, Y8
+	VADDPD       64(R8), Y8, Y8
+	LEAQ         (DX)(R11*1), R12
+	TESTB        $0x10, R10
+	JZ           no30
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no30:
+	TESTB   $0x08, R10
+	JZ      no31
+	VMOVLPD X7, (R12)
+
+no31:
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ DI, R11
+
+row32:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPD (CX)(R12*1), Y6, Y7
+	VMASKMOVPD (BX)(R12*1), Y6, Y9
+	VMULPD     Y7, Y3, Y7
+	VMULPD     Y9, Y4, Y9
+	VADDPD     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y9
+	VPCMPGTQ   Y9, Y1, Y9
+	VPANDN     Y7, Y9, Y7
+	VMASKMOVPD (AX)(R12*1), Y6, Y9
+	VMULPD     Y9, Y5, Y9
+	VMULPD     192(R8), Y7, Y10
+	VDIVPD     Y8, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R8), $+0
+	JNE  clamp33
+
+clamped34:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD       Y10, Y9, Y9
+	LEAQ         (CX)(R12*1), R13
+	TESTB        $0x10, R10
+	JZ           no35
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no35:
+	TESTB   $0x08, R10
+	JZ      no36
+	VMOVLPD X7, (R13)
+
+no36:
+	LEAQ         (AX)(R12*1), R13
+	TESTB        $0x10, R10
+	JZ           no37
+	VMOVUPS      X9, (R13)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, R13
+
+no37:
+	TESTB   $0x08, R10
+	JZ      no38
+	VMOVLPD X9, (R13)
+
+no38:
+	ADDQ R9, R12
+	DECQ R11
+	JNZ  row32
+
+end23:
+	// On to the next slice.
+	MOVQ  R9, R10
+	IMULQ DI, R10
+	ADDQ  R10, AX
+	ADDQ  R10, CX
+	ADDQ  R10, BX
+	ADDQ  R10, SI
+	ADDQ  R9, DX
+	DECQ  outer+40(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other5:
+	JG      two7
+	CMPQ    power+80(FP), $+1
+	JE      half6
+	VMOVUPD 128(R8), Y8
+	VMOVUPD 128(R8), Y9
+	JMP     raised8
+
+half6:
+	VSQRTPD Y6, Y8
+	VSQRTPD Y8, Y8
+	VSQRTPD Y7, Y9
+	VSQRTPD Y9, Y9
+	JMP     raised8
+
+two7:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised8
+
+clamp10:
+	VMOVUPD 224(R8), Y14
+	VMINPD  Y10, Y14, Y10
+	VMINPD  Y13, Y14, Y13
+	VMOVUPD 256(R8), Y14
+	VMAXPD  Y10, Y14, Y10
+	VMAXPD  Y13, Y14, Y13
+	JMP     clamped11
+
+	// The powers 0, 1/2 and 2.
+other16:
+	JG      two18
+	CMPQ    power+80(FP), $+1
+	JE      half17
+	VMOVUPD 128(R8), Y7
+	JMP     raised19
+
+half17:
+	VSQRTPD Y6, Y7
+	VSQRTPD Y7, Y7
+	JMP     raised19
+
+two18:
+	VMOVDQA Y6, Y7
+	JMP     raised19
+
+clamp21:
+	VMOVUPD 224(R8), Y10
+	VMINPD  Y9, Y10, Y9
+	VMOVUPD 256(R8), Y10
+	VMAXPD  Y9, Y10, Y9
+	JMP     clamped22
+
+	// The powers 0, 1/2 and 2.
+other26:
+	JG      two28
+	CMPQ    power+80(FP), $+1
+	JE      half27
+	VMOVUPD 128(R8), Y8
+	JMP     raised29
+
+half27:
+	VSQRTPD Y7, Y8
+	VSQRTPD Y8, Y8
+	JMP     raised29
+
+two28:
+	VMOVDQA Y7, Y8
+	JMP     raised29
+
+clamp33:
+	VMOVUPD 224(R8), Y11
+	VMINPD  Y10, Y11, Y10
+	VMOVUPD 256(R8), Y11
+	VMAXPD  Y10, Y11, Y10
+	JMP     clamped34
 
 // func widenBF16AVX2(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, AVX2
@@ -19389,6 +20310,414 @@ clamp39:
 	VMAXPS  Z23, Z22, Z23
 	JMP     clamped40
 
+// func updateTogetherF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, outer int, block int, stride int, width int, s *float32, power int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·updateTogetherF32AVX512(SB), NOSPLIT, $16-88
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 12(DI), Z2
+	VBROADCASTSS 24(DI), Z3
+	VBROADCASTSS 28(DI), Z4
+	VBROADCASTSS 36(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (DI), Z7
+	VBROADCASTSS 4(DI), Z15
+	VBROADCASTSS 20(DI), Z16
+	VBROADCASTSS 16(DI), Z17
+	VBROADCASTSS 32(DI), Z18
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z18, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z18, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSRLD       $0x01, Z10, Z10
+	MOVQ         block+48(FP), DI
+	MOVQ         stride+56(FP), R8
+	SHLQ         $0x02, R8
+
+slice:
+	MOVQ width+64(FP), R9
+	SHLQ $0x02, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, R9
+	JL   done2
+
+loop1:
+	// The sums of |hz| down the rows.
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	MOVQ   R10, R11
+	MOVQ   DI, R12
+
+row3:
+	PREFETCHT0 384(SI)(R11*1)
+	PREFETCHT0 448(SI)(R11*1)
+	VPANDD     (SI)(R11*1), Z10, Z9
+	VADDPS     Z9, Z11, Z11
+	VPANDD     64(SI)(R11*1), Z10, Z9
+	VADDPS     Z9, Z12, Z12
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row3
+	PREFETCHT0 384(DX)(R10*1)
+	PREFETCHT0 448(DX)(R10*1)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided4
+	VDIVPS Z5, Z11, Z11
+	VDIVPS Z5, Z12, Z12
+
+undivided4:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z11, Z9
+	VMULPS    Z11, Z9, Z9
+	VMULPS    (DX)(R10*1), Z1, Z19
+	VADDPS    Z9, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    Z2, Z12, Z9
+	VMULPS    Z12, Z9, Z9
+	VMULPS    64(DX)(R10*1), Z1, Z20
+	VADDPS    Z9, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other5
+	VSQRTPS Z19, Z9
+	VSQRTPS Z20, Z21
+
+raised8:
+	VMULPS  Z3, Z9, Z9
+	VADDPS  Z4, Z9, Z9
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z19, (DX)(R10*1)
+	VMOVUPS Z20, 64(DX)(R10*1)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ DI, R12
+
+row9:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 448(BX)(R11*1)
+	PREFETCHT0 384(CX)(R11*1)
+	PREFETCHT0 448(CX)(R11*1)
+	PREFETCHT0 384(AX)(R11*1)
+	PREFETCHT0 448(AX)(R11*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS    (CX)(R11*1), Z7, Z19
+	VMULPS    (BX)(R11*1), Z15, Z20
+	VADDPS    Z20, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    (AX)(R11*1), Z16, Z20
+	VMULPS    Z17, Z19, Z22
+	VDIVPS    Z9, Z22, Z22
+	VMULPS    64(CX)(R11*1), Z7, Z23
+	VMULPS    64(BX)(R11*1), Z15, Z24
+	VADDPS    Z24, Z23, Z23
+	VPTESTMD  Z0, Z23, K1
+	VMOVUPS.Z Z23, K1, Z23
+	VMULPS    64(AX)(R11*1), Z16, Z24
+	VMULPS    Z17, Z23, Z25
+	VDIVPS    Z21, Z25, Z25
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp10
+
+clamped11:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Z22, Z20, Z20
+	VMOVUPS Z19, (CX)(R11*1)
+	VMOVUPS Z20, (AX)(R11*1)
+	VSUBPS  Z25, Z24, Z24
+	VMOVUPS Z23, 64(CX)(R11*1)
+	VMOVUPS Z24, 64(AX)(R11*1)
+	ADDQ    R8, R11
+	DECQ    R12
+	JNZ     row9
+	ADDQ    $0x00000080, R10
+	SUBQ    $0x00000080, R9
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, R9
+
+	// One vector at a time.
+	SUBQ $0x00000040, R9
+	JL   done13
+
+loop12:
+	// The sums of |hz| down the rows.
+	VPXORD Z13, Z13, Z13
+	MOVQ   R10, R11
+	MOVQ   DI, R12
+
+row14:
+	VPANDD (SI)(R11*1), Z10, Z9
+	VADDPS Z9, Z13, Z13
+	ADDQ   R8, R11
+	DECQ   R12
+	JNZ    row14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided15
+	VDIVPS Z5, Z13, Z13
+
+undivided15:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z13, Z9
+	VMULPS    Z13, Z9, Z9
+	VMULPS    (DX)(R10*1), Z1, Z19
+	VADDPS    Z9, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other16
+	VSQRTPS Z19, Z9
+
+raised19:
+	VMULPS  Z3, Z9, Z9
+	VADDPS  Z4, Z9, Z9
+	VMOVUPS Z19, (DX)(R10*1)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ DI, R12
+
+row20:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPS    (CX)(R11*1), Z7, Z19
+	VMULPS    (BX)(R11*1), Z15, Z20
+	VADDPS    Z20, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    (AX)(R11*1), Z16, Z20
+	VMULPS    Z17, Z19, Z21
+	VDIVPS    Z9, Z21, Z21
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp21
+
+clamped22:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Z21, Z20, Z20
+	VMOVUPS Z19, (CX)(R11*1)
+	VMOVUPS Z20, (AX)(R11*1)
+	ADDQ    R8, R11
+	DECQ    R12
+	JNZ     row20
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R9
+	JGE     loop12
+
+done13:
+	ADDQ $0x00000040, R9
+
+	// The rest, a part of a vector.
+	TESTQ R9, R9
+	JZ    end23
+	SHRQ  $0x02, R9
+	XORL  R11, R11
+	BTSQ  R9, R11
+	DECQ  R11
+	KMOVW R11, K1
+
+	// The sums of |hz| down the rows.
+	VPXORD Z14, Z14, Z14
+	MOVQ   R10, R9
+	MOVQ   DI, R11
+
+row24:
+	VPANDD.Z (SI)(R9*1), Z10, K1, Z9
+	VADDPS   Z9, Z14, Z14
+	ADDQ     R8, R9
+	DECQ     R11
+	JNZ      row24
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided25
+	VDIVPS Z5, Z14, Z14
+
+undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R10*1), K1, Z9
+	VMULPS    Z2, Z14, Z19
+	VMULPS    Z14, Z19, Z19
+	VMULPS    Z9, Z1, Z9
+	VADDPS    Z19, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other26
+	VSQRTPS Z9, Z19
+
+raised29:
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMOVUPS Z9, K1, (DX)(R10*1)
+
+	// The elements, row after row.
+	MOVQ R10, R9
+	MOVQ DI, R10
+
+row30:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z (CX)(R9*1), K1, Z9
+	VMOVUPS.Z (BX)(R9*1), K1, Z20
+	VMULPS    Z9, Z7, Z9
+	VMULPS    Z20, Z15, Z20
+	VADDPS    Z20, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+	VMOVUPS.Z (AX)(R9*1), K1, Z20
+	VMULPS    Z20, Z16, Z20
+	VMULPS    Z17, Z9, Z21
+	VDIVPS    Z19, Z21, Z21
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp31
+
+clamped32:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS  Z21, Z20, Z20
+	VMOVUPS Z9, K1, (CX)(R9*1)
+	VMOVUPS Z20, K1, (AX)(R9*1)
+	ADDQ    R8, R9
+	DECQ    R10
+	JNZ     row30
+
+end23:
+	// On to the next slice.
+	MOVQ  R8, R9
+	IMULQ DI, R9
+	ADDQ  R9, AX
+	ADDQ  R9, CX
+	ADDQ  R9, BX
+	ADDQ  R9, SI
+	ADDQ  R8, DX
+	DECQ  outer+40(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other5:
+	JG      two7
+	CMPQ    power+80(FP), $+1
+	JE      half6
+	VMOVUPS Z6, Z9
+	VMOVUPS Z6, Z21
+	JMP     raised8
+
+half6:
+	VSQRTPS Z19, Z9
+	VSQRTPS Z9, Z9
+	VSQRTPS Z20, Z21
+	VSQRTPS Z21, Z21
+	JMP     raised8
+
+two7:
+	VMOVDQA64 Z19, Z9
+	VMOVDQA64 Z20, Z21
+	JMP       raised8
+
+clamp10:
+	VMOVUPS Z18, Z26
+	VMINPS  Z22, Z26, Z22
+	VMINPS  Z25, Z26, Z25
+	VMOVUPS Z8, Z26
+	VMAXPS  Z22, Z26, Z22
+	VMAXPS  Z25, Z26, Z25
+	JMP     clamped11
+
+	// The powers 0, 1/2 and 2.
+other16:
+	JG      two18
+	CMPQ    power+80(FP), $+1
+	JE      half17
+	VMOVUPS Z6, Z9
+	JMP     raised19
+
+half17:
+	VSQRTPS Z19, Z9
+	VSQRTPS Z9, Z9
+	JMP     raised19
+
+two18:
+	VMOVDQA64 Z19, Z9
+	JMP       raised19
+
+clamp21:
+	VMOVUPS Z18, Z22
+	VMINPS  Z21, Z22, Z21
+	VMOVUPS Z8, Z22
+	VMAXPS  Z21, Z22, Z21
+	JMP     clamped22
+
+	// The powers 0, 1/2 and 2.
+other26:
+	JG      two28
+	CMPQ    power+80(FP), $+1
+	JE      half27
+	VMOVUPS Z6, Z19
+	JMP     raised29
+
+half27:
+	VSQRTPS Z9, Z19
+	VSQRTPS Z19, Z19
+	JMP     raised29
+
+two28:
+	VMOVDQA64 Z9, Z19
+	JMP       raised29
+
+clamp31:
+	VMOVUPS Z18, Z22
+	VMINPS  Z21, Z22, Z21
+	VMOVUPS Z8, Z22
+	VMAXPS  Z21, Z22, Z21
+	JMP     clamped32
+
 // func rademacherF64AVX512(z *float64, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·rademacherF64AVX512(SB), NOSPLIT, $264-40
@@ -24868,6 +26197,414 @@ clamp39:
 	VMOVUPD Z8, Z22
 	VMAXPD  Z23, Z22, Z23
 	JMP     clamped40
+
+// func updateTogetherF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, outer int, block int, stride int, width int, s *float64, power int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·updateTogetherF64AVX512(SB), NOSPLIT, $16-88
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ hz+32(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLQ       $0x35, Z0, Z0
+	VPSRLQ       $0x01, Z0, Z0
+	VBROADCASTSD 16(DI), Z1
+	VBROADCASTSD 24(DI), Z2
+	VBROADCASTSD 48(DI), Z3
+	VBROADCASTSD 56(DI), Z4
+	VBROADCASTSD 72(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLQ       $0x36, Z6, Z6
+	VPSRLQ       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSD (DI), Z7
+	VBROADCASTSD 8(DI), Z15
+	VBROADCASTSD 40(DI), Z16
+	VBROADCASTSD 32(DI), Z17
+	VBROADCASTSD 64(DI), Z18
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLQ       $0x3f, Z8, Z8
+	VPXORD       Z18, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLQ       $0x35, Z9, Z9
+	VPSRLQ       $0x01, Z9, Z9
+	VPXORD       Z18, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSRLQ       $0x01, Z10, Z10
+	MOVQ         block+48(FP), DI
+	MOVQ         stride+56(FP), R8
+	SHLQ         $0x03, R8
+
+slice:
+	MOVQ width+64(FP), R9
+	SHLQ $0x03, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000080, R9
+	JL   done2
+
+loop1:
+	// The sums of |hz| down the rows.
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	MOVQ   R10, R11
+	MOVQ   DI, R12
+
+row3:
+	PREFETCHT0 384(SI)(R11*1)
+	PREFETCHT0 448(SI)(R11*1)
+	VPANDD     (SI)(R11*1), Z10, Z9
+	VADDPD     Z9, Z11, Z11
+	VPANDD     64(SI)(R11*1), Z10, Z9
+	VADDPD     Z9, Z12, Z12
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row3
+	PREFETCHT0 384(DX)(R10*1)
+	PREFETCHT0 448(DX)(R10*1)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided4
+	VDIVPD Z5, Z11, Z11
+	VDIVPD Z5, Z12, Z12
+
+undivided4:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPD    Z2, Z11, Z9
+	VMULPD    Z11, Z9, Z9
+	VMULPD    (DX)(R10*1), Z1, Z19
+	VADDPD    Z9, Z19, Z19
+	VPTESTMQ  Z0, Z19, K1
+	VMOVUPD.Z Z19, K1, Z19
+	VMULPD    Z2, Z12, Z9
+	VMULPD    Z12, Z9, Z9
+	VMULPD    64(DX)(R10*1), Z1, Z20
+	VADDPD    Z9, Z20, Z20
+	VPTESTMQ  Z0, Z20, K1
+	VMOVUPD.Z Z20, K1, Z20
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other5
+	VSQRTPD Z19, Z9
+	VSQRTPD Z20, Z21
+
+raised8:
+	VMULPD  Z3, Z9, Z9
+	VADDPD  Z4, Z9, Z9
+	VMULPD  Z3, Z21, Z21
+	VADDPD  Z4, Z21, Z21
+	VMOVUPD Z19, (DX)(R10*1)
+	VMOVUPD Z20, 64(DX)(R10*1)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ DI, R12
+
+row9:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 448(BX)(R11*1)
+	PREFETCHT0 384(CX)(R11*1)
+	PREFETCHT0 448(CX)(R11*1)
+	PREFETCHT0 384(AX)(R11*1)
+	PREFETCHT0 448(AX)(R11*1)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD    (CX)(R11*1), Z7, Z19
+	VMULPD    (BX)(R11*1), Z15, Z20
+	VADDPD    Z20, Z19, Z19
+	VPTESTMQ  Z0, Z19, K1
+	VMOVUPD.Z Z19, K1, Z19
+	VMULPD    (AX)(R11*1), Z16, Z20
+	VMULPD    Z17, Z19, Z22
+	VDIVPD    Z9, Z22, Z22
+	VMULPD    64(CX)(R11*1), Z7, Z23
+	VMULPD    64(BX)(R11*1), Z15, Z24
+	VADDPD    Z24, Z23, Z23
+	VPTESTMQ  Z0, Z23, K1
+	VMOVUPD.Z Z23, K1, Z23
+	VMULPD    64(AX)(R11*1), Z16, Z24
+	VMULPD    Z17, Z23, Z25
+	VDIVPD    Z21, Z25, Z25
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp10
+
+clamped11:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Z22, Z20, Z20
+	VMOVUPD Z19, (CX)(R11*1)
+	VMOVUPD Z20, (AX)(R11*1)
+	VSUBPD  Z25, Z24, Z24
+	VMOVUPD Z23, 64(CX)(R11*1)
+	VMOVUPD Z24, 64(AX)(R11*1)
+	ADDQ    R8, R11
+	DECQ    R12
+	JNZ     row9
+	ADDQ    $0x00000080, R10
+	SUBQ    $0x00000080, R9
+	JGE     loop1
+
+done2:
+	ADDQ $0x00000080, R9
+
+	// One vector at a time.
+	SUBQ $0x00000040, R9
+	JL   done13
+
+loop12:
+	// The sums of |hz| down the rows.
+	VPXORD Z13, Z13, Z13
+	MOVQ   R10, R11
+	MOVQ   DI, R12
+
+row14:
+	VPANDD (SI)(R11*1), Z10, Z9
+	VADDPD Z9, Z13, Z13
+	ADDQ   R8, R11
+	DECQ   R12
+	JNZ    row14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided15
+	VDIVPD Z5, Z13, Z13
+
+undivided15:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPD    Z2, Z13, Z9
+	VMULPD    Z13, Z9, Z9
+	VMULPD    (DX)(R10*1), Z1, Z19
+	VADDPD    Z9, Z19, Z19
+	VPTESTMQ  Z0, Z19, K1
+	VMOVUPD.Z Z19, K1, Z19
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other16
+	VSQRTPD Z19, Z9
+
+raised19:
+	VMULPD  Z3, Z9, Z9
+	VADDPD  Z4, Z9, Z9
+	VMOVUPD Z19, (DX)(R10*1)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ DI, R12
+
+row20:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMULPD    (CX)(R11*1), Z7, Z19
+	VMULPD    (BX)(R11*1), Z15, Z20
+	VADDPD    Z20, Z19, Z19
+	VPTESTMQ  Z0, Z19, K1
+	VMOVUPD.Z Z19, K1, Z19
+	VMULPD    (AX)(R11*1), Z16, Z20
+	VMULPD    Z17, Z19, Z21
+	VDIVPD    Z9, Z21, Z21
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp21
+
+clamped22:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Z21, Z20, Z20
+	VMOVUPD Z19, (CX)(R11*1)
+	VMOVUPD Z20, (AX)(R11*1)
+	ADDQ    R8, R11
+	DECQ    R12
+	JNZ     row20
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R9
+	JGE     loop12
+
+done13:
+	ADDQ $0x00000040, R9
+
+	// The rest, a part of a vector.
+	TESTQ R9, R9
+	JZ    end23
+	SHRQ  $0x03, R9
+	XORL  R11, R11
+	BTSQ  R9, R11
+	DECQ  R11
+	KMOVW R11, K1
+
+	// The sums of |hz| down the rows.
+	VPXORD Z14, Z14, Z14
+	MOVQ   R10, R9
+	MOVQ   DI, R11
+
+row24:
+	VPANDQ.Z (SI)(R9*1), Z10, K1, Z9
+	VADDPD   Z9, Z14, Z14
+	ADDQ     R8, R9
+	DECQ     R11
+	JNZ      row24
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided25
+	VDIVPD Z5, Z14, Z14
+
+undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPD.Z (DX)(R10*1), K1, Z9
+	VMULPD    Z2, Z14, Z19
+	VMULPD    Z14, Z19, Z19
+	VMULPD    Z9, Z1, Z9
+	VADDPD    Z19, Z9, Z9
+	VPTESTMQ  Z0, Z9, K2
+	VMOVUPD.Z Z9, K2, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+80(FP), $+2
+	JNE     other26
+	VSQRTPD Z9, Z19
+
+raised29:
+	VMULPD  Z3, Z19, Z19
+	VADDPD  Z4, Z19, Z19
+	VMOVUPD Z9, K1, (DX)(R10*1)
+
+	// The elements, row after row.
+	MOVQ R10, R9
+	MOVQ DI, R10
+
+row30:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPD.Z (CX)(R9*1), K1, Z9
+	VMOVUPD.Z (BX)(R9*1), K1, Z20
+	VMULPD    Z9, Z7, Z9
+	VMULPD    Z20, Z15, Z20
+	VADDPD    Z20, Z9, Z9
+	VPTESTMQ  Z0, Z9, K2
+	VMOVUPD.Z Z9, K2, Z9
+	VMOVUPD.Z (AX)(R9*1), K1, Z20
+	VMULPD    Z20, Z16, Z20
+	VMULPD    Z17, Z9, Z21
+	VDIVPD    Z19, Z21, Z21
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp31
+
+clamped32:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPD  Z21, Z20, Z20
+	VMOVUPD Z9, K1, (CX)(R9*1)
+	VMOVUPD Z20, K1, (AX)(R9*1)
+	ADDQ    R8, R9
+	DECQ    R10
+	JNZ     row30
+
+end23:
+	// On to the next slice.
+	MOVQ  R8, R9
+	IMULQ DI, R9
+	ADDQ  R9, AX
+	ADDQ  R9, CX
+	ADDQ  R9, BX
+	ADDQ  R9, SI
+	ADDQ  R8, DX
+	DECQ  outer+40(FP)
+	JNZ   slice
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other5:
+	JG      two7
+	CMPQ    power+80(FP), $+1
+	JE      half6
+	VMOVUPD Z6, Z9
+	VMOVUPD Z6, Z21
+	JMP     raised8
+
+half6:
+	VSQRTPD Z19, Z9
+	VSQRTPD Z9, Z9
+	VSQRTPD Z20, Z21
+	VSQRTPD Z21, Z21
+	JMP     raised8
+
+two7:
+	VMOVDQA64 Z19, Z9
+	VMOVDQA64 Z20, Z21
+	JMP       raised8
+
+clamp10:
+	VMOVUPD Z18, Z26
+	VMINPD  Z22, Z26, Z22
+	VMINPD  Z25, Z26, Z25
+	VMOVUPD Z8, Z26
+	VMAXPD  Z22, Z26, Z22
+	VMAXPD  Z25, Z26, Z25
+	JMP     clamped11
+
+	// The powers 0, 1/2 and 2.
+other16:
+	JG      two18
+	CMPQ    power+80(FP), $+1
+	JE      half17
+	VMOVUPD Z6, Z9
+	JMP     raised19
+
+half17:
+	VSQRTPD Z19, Z9
+	VSQRTPD Z9, Z9
+	JMP     raised19
+
+two18:
+	VMOVDQA64 Z19, Z9
+	JMP       raised19
+
+clamp21:
+	VMOVUPD Z18, Z22
+	VMINPD  Z21, Z22, Z21
+	VMOVUPD Z8, Z22
+	VMAXPD  Z21, Z22, Z21
+	JMP     clamped22
+
+	// The powers 0, 1/2 and 2.
+other26:
+	JG      two28
+	CMPQ    power+80(FP), $+1
+	JE      half27
+	VMOVUPD Z6, Z19
+	JMP     raised29
+
+half27:
+	VSQRTPD Z9, Z19
+	VSQRTPD Z19, Z19
+	JMP     raised29
+
+two28:
+	VMOVDQA64 Z9, Z19
+	JMP       raised29
+
+clamp31:
+	VMOVUPD Z18, Z22
+	VMINPD  Z21, Z22, Z21
+	VMOVUPD Z8, Z22
+	VMAXPD  Z21, Z22, Z21
+	JMP     clamped32
 
 // func widenBF16AVX512(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL

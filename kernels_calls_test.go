@@ -312,6 +312,14 @@ func updateCall[T Float](p panel, c stepCase[T]) call[T] {
 	}
 }
 
+// updateTogetherCall is updateTogether.
+func updateTogetherCall[T Float](p panel, c stepCase[T]) call[T] {
+	u := updateCall(p, c)
+	u.name = fmt.Sprintf("updateTogether %v %v", p, c)
+	u.run = func(x [][]T) { updateTogether(x[0], x[1], x[2], x[3], x[4], x[6], p, scalarsIn(x[5]), c.k) }
+	return u
+}
+
 // updateMultiCall is updateMulti for tensors of n and n + 5 elements.
 func updateMultiCall[T Float](n int, c stepCase[T]) call[T] {
 	all := 2*n + 5

@@ -366,12 +366,17 @@ func testKernelUpdateRows[T Float](t *testing.T) {
 	for _, p := range stridedPanels() {
 		cases := stepCases[T](kernelPowers, p.block)
 		for i := range len(kernelPowers) * 2 {
-			r.checkNext(t, updateCall(p, cases[(i*7+r.next(len(cases)))%len(cases)]))
+			c := cases[(i*7+r.next(len(cases)))%len(cases)]
+			r.checkNext(t, updateCall(p, c))
+			if p.block <= 2*fewRows {
+				r.checkNext(t, updateTogetherCall(p, c))
+			}
 		}
 	}
 	for _, c := range stepCases[T](kernelPowers, 5) {
 		for _, offset := range offsets(0) {
 			r.check(t, updateCall(panel{1, 5, 40, 37}, c), offset)
+			r.check(t, updateTogetherCall(panel{1, 3, 40, 37}, c), offset)
 		}
 	}
 }
@@ -409,7 +414,7 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 	special := specials[T]()
 	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n)) // which the digest does not have
 	for _, c := range stepCases[T](kernelPowers, 3)[:len(kernelPowers)] {
-		calls = append(calls, updateMultiCall(n, c))
+		calls = append(calls, updateMultiCall(n, c), updateTogetherCall(panel{1, 3, n + 2, n}, c))
 	}
 	for turn, c := range calls {
 		for b, buffer := range c.buffers {
@@ -575,6 +580,7 @@ func layouts() (l []Layout) {
 		Layout{1, runLen + 3, meanColumns + 3}, Layout{2, 2 * runLen, 1}, Layout{1, 3*runLen - 1, 1}, Layout{1, 5*runLen + 33, 1},
 		Layout{1, 300, 130},                                                                               // both
 		Layout{1, 3, longSlice / 4}, Layout{1, 100, longSlice/4/100 + 1}, Layout{2, 29, 2*scratchLen + 3}, // long slices
+		Layout{2, 2, longSlice/8 + 77}, Layout{1, 9, longBytes/4 + 1001}, // and wide tiles
 	)
 	l = slices.DeleteFunc(l, func(l Layout) bool { return brief() && l.Len() > 3*maxCall })
 	return append(l, Layout{1, 5, longSlice/4/5 + 1}) // a long slice, always

@@ -45,6 +45,9 @@ const (
 	rowsSummed  = 8
 	rowsUpdated = 4
 
+	// So many long rows are updated in one pass, all together.
+	fewRows = 3
+
 	// Where a tile has nearRow bytes of each row or more, the processor's prefetchers
 	// follow the rows, and what is nearBytes further on in each is asked for. In shorter
 	// ones they begin too often, and the rows that follow are asked for.
@@ -66,9 +69,12 @@ func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficien
 		return
 	}
 	s := c.scalarsFor(p.block)
-	if cached == nil && fitsOnePass(p, c.power) {
+	switch {
+	case cached == nil && fitsOnePass(p, c.power):
 		updateOnePass(theta, m, v, g, hz, p, &s, c, scratch)
-	} else {
+	case cached == nil && p.block <= fewRows && c.power != powerAny && longSlices[T](p):
+		updateFewRows(theta, m, v, g, hz, p, &s, c, scratch)
+	default:
 		updateTwoPass(theta, m, v, g, hz, cached, p, &s, c, scratch)
 	}
 }
@@ -91,6 +97,17 @@ func updateOnePass[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *C
 	for o := 0; o < p.outer; o += outer {
 		q, e, b := p.tile(o, 0, outer, p.width)
 		update(theta[e:], m[e:], v[b:], g[e:], hz[e:], scratch, q, s, c.power)
+	}
+}
+
+// updateFewRows makes a step of a panel of long slices of a few rows, in one pass.
+func updateFewRows[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
+	width := p.evenWidth(min(maxCall/p.block, len(scratch)))
+	for o := range p.outer {
+		for i := 0; i < p.width; i += width {
+			q, e, b := p.tile(o, i, 1, width)
+			updateTogether(theta[e:], m[e:], v[b:], g[e:], hz[e:], scratch, q, s, c.power)
+		}
 	}
 }
 

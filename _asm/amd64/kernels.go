@@ -36,6 +36,7 @@ var bodies = map[string]func(k *kernel){
 	"updateMulti":      (*kernel).updateMulti,
 	"updateBlocks":     (*kernel).updateBlocks,
 	"updateRows":       (*kernel).updateRows,
+	"updateTogether":   (*kernel).updateTogether,
 	"widen":            (*kernel).widen,
 	"narrow":           (*kernel).narrow,
 	"allFiniteHalf":    (*kernel).allFiniteHalf,

@@ -55,6 +55,25 @@ func (p *panel) slices(body func()) {
 	JNZ(LabelRef("slice"))
 }
 
+// nextSlice moves pointers from the beginning of a slice to that of the next.
+func (p *panel) nextSlice(pointers ...reg.GPVirtual) {
+	Comment("On to the next slice.")
+	slice := GP64()
+	MOVQ(p.stride, slice)
+	IMULQ(p.block, slice)
+	for _, q := range pointers {
+		ADDQ(slice, q)
+	}
+}
+
+// elements are nv vectors of the streams that descend reads and writes.
+func (k *kernel) elements(theta, m, g, index reg.GPVirtual, nv int) (e []element) {
+	for i := range nv {
+		e = append(e, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
+	}
+	return e
+}
+
 // sums sets d to the sums of |x| down the rows of a slice, which x moves on.
 // Of 256 bits, eight vectors of columns are as many chains of additions as hide
 // their latency, and long enough runs for the prefetchers; of 512, four are no
@@ -100,11 +119,7 @@ func (p *panel) sums(d, x reg.GPVirtual, next reg.Register, abs reg.VecVirtual, 
 			k.store(sums[i], at(i), part)
 		}
 	})
-	Comment("On to the next slice.")
-	slice := GP64()
-	MOVQ(p.stride, slice)
-	IMULQ(p.block, slice)
-	ADDQ(slice, x)
+	p.nextSlice(x)
 }
 
 // descend is the second pass of a step for a slice, which the pointers but
@@ -120,11 +135,7 @@ func (p *panel) descend(c *scalars, theta, m, g, den, ahead reg.GPVirtual) {
 				k.prefetch(index, nv, 0, ahead)
 				k.prefetch(index, nv, prefetchStreams, g, m, theta)
 			}
-			var elements []element
-			for i := range nv {
-				elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
-			}
-			c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, elements...)
+			c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, k.elements(theta, m, g, index, nv)...)
 		})
 	}, theta, m, g, ahead)
 }
@@ -185,21 +196,65 @@ func (k *kernel) descendTogether() {
 				if nv > 1 {
 					k.prefetchFar(far, nv, g, m, theta)
 				}
-				var elements []element
-				for i := range nv {
-					elements = append(elements, element{k.at(theta, at, i), k.at(m, at, i), k.at(g, at, i)})
-				}
-				c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, elements...)
+				c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, k.elements(theta, m, g, at, nv)...)
 			}, at, far)
 		})
-		Comment("On to the next slice.")
-		slice := GP64()
-		MOVQ(p.stride, slice)
-		IMULQ(p.block, slice)
-		for _, q := range []reg.GPVirtual{theta, m, g} {
-			ADDQ(slice, q)
-		}
+		p.nextSlice(theta, m, g)
 		ADDQ(p.stride, den)
+	})
+	k.ret()
+}
+
+// updateTogether is updateRows for two or three rows: all of them at a time, with the
+// denominators in registers. Of so few rows the processor follows every stream.
+func (k *kernel) updateTogether() {
+	frame := k.begin("updateTogether", k.scalarsFrame())
+	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
+	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
+	abs := c.absMask()
+	p := k.newPanel()
+	p.slices(func() {
+		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) {
+			Comment("The sums of |hz| down the rows.")
+			sums, next := make([]reg.VecVirtual, nv), make([]reg.VecVirtual, nv)
+			for i := range sums {
+				sums[i] = k.vec()
+				k.zero(sums[i])
+			}
+			at := GP64()
+			MOVQ(index, at)
+			p.rows(func() {
+				if nv > 1 {
+					k.prefetch(at, nv, prefetchStreams, hz)
+				}
+				for i := range sums {
+					h := k.loadAbs(k.at(hz, at, i), abs, part)
+					k.add(h, sums[i], sums[i])
+				}
+			}, at)
+			if nv > 1 {
+				k.prefetch(index, nv, prefetchStreams, v)
+			}
+			c.divide(sums)
+			Comment("v' = flush(b2*v + (c2*d)*d).")
+			for i := range nv {
+				next[i] = c.secondMoment(sums[i], k.operand(k.at(v, index, i), part))
+			}
+			den := c.denominators(next)
+			for i := range nv {
+				k.store(next[i], k.at(v, index, i), part)
+			}
+			Comment("The elements, row after row.")
+			MOVQ(index, at)
+			p.rows(func() {
+				if nv > 1 {
+					k.prefetch(at, nv, prefetchStreams, g, m, theta)
+				}
+				c.descend(part, func(i int) reg.VecVirtual { return den[i] }, k.elements(theta, m, g, at, nv)...)
+			}, at)
+		})
+		p.nextSlice(theta, m, g, hz)
+		ADDQ(p.stride, v)
 	})
 	k.ret()
 }

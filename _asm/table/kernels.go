@@ -151,6 +151,15 @@ var Kernels = []Kernel{
 			"den has room for width values. " + panelRequires,
 		},
 	}, {
+		Name: "updateTogether",
+		Args: slices.Concat(slice("theta", "m", "v", "g", "hz"), []Arg{{Param: "den []T"}}, strided, scalars, power),
+		Sets: avx,
+		Else: "updateRows(theta, m, v, g, hz, den, p, s, k)",
+		Doc: []string{
+			"is updateRows for a few rows, with all rows of a slice at a time, a few columns further on in each turn.",
+			panelRequires,
+		},
+	}, {
 		Name: "widen",
 		Half: true,
 		Args: slices.Concat(singles("x"), halves("h"), length("n", "h"), factor, ofHalf),
