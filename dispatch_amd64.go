@@ -124,6 +124,21 @@ func allFiniteMulti[T Float](x [][]T) bool {
 	return allFiniteOneByOne(x)
 }
 
+func bothFinite[T Float](x, y []T, next int) bool {
+	if useAVX512 {
+		if is32[T]() {
+			return bothFiniteF32AVX512(f32(x), f32(y), len(x), next)
+		}
+		return bothFiniteF64AVX512(f64(x), f64(y), len(x), next)
+	} else if useAVX2 {
+		if is32[T]() {
+			return bothFiniteF32AVX2(f32(x), f32(y), len(x), next)
+		}
+		return bothFiniteF64AVX2(f64(x), f64(y), len(x), next)
+	}
+	return allFinite(x) && allFinite(y)
+}
+
 func blockMeans[T Float](d, x []T, block int, div T) {
 	if useAVX512 {
 		if is32[T]() {

@@ -29,6 +29,10 @@ func allFiniteMulti[T Float](x [][]T) bool {
 	return allFiniteOneByOne(x)
 }
 
+func bothFinite[T Float](x, y []T, next int) bool {
+	return allFinite(x) && allFinite(y)
+}
+
 func blockMeans[T Float](d, x []T, block int, div T) {
 	blockMeansGeneric(d, x, block, div)
 }

@@ -151,6 +151,9 @@ func fuzzElementwise(f *testing.F, f32 func(n int) call[float32], f64 func(n int
 
 func FuzzAddProbe(f *testing.F)  { fuzzElementwise(f, addProbeCall[float32], addProbeCall[float64]) }
 func FuzzAllFinite(f *testing.F) { fuzzElementwise(f, allFiniteCall[float32], allFiniteCall[float64]) }
+func FuzzBothFinite(f *testing.F) {
+	fuzzElementwise(f, bothFiniteCall[float32], bothFiniteCall[float64])
+}
 
 func FuzzBlockMeans(f *testing.F) {
 	for i, n := range widths {

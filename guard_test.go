@@ -127,6 +127,7 @@ func testGuardPages[T Float](t *testing.T) {
 		check(addProbeCall[T](n))
 		check(allFiniteCall[T](n))
 		check(allFiniteMultiCall[T](n))
+		check(bothFiniteCall[T](n))
 		for _, c := range stepCases[T](curvaturePowers, 1)[:2*len(curvaturePowers)] {
 			check(curvatureCall(n, c))
 			check(curvatureOverlayCall(n, c))
@@ -139,6 +140,7 @@ func testGuardPages[T Float](t *testing.T) {
 	}
 	for _, n := range []int{1000, 1023, 1024, 1025, 1100} {
 		check(rademacherCall[T](n, 1, 2, 3))
+		check(bothFiniteCall[T](n))
 	}
 	for n := range 2 * most {
 		check(streamedRademacherCall[T](streamUnit-1+n, 1, 2, uint64(61*n)))

@@ -31,6 +31,12 @@ func allFiniteF32AVX2(x *float32, n int) bool
 //go:noescape
 func allFiniteMultiF32AVX2(x *[]float32, slices int) bool
 
+// bothFiniteF32AVX2 reports whether no x[i] and no y[i], i < n, is NaN or infinite.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func bothFiniteF32AVX2(x *float32, y *float32, n int, next int) bool
+
 // blockMeansF32AVX2 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.
 //
@@ -137,6 +143,12 @@ func allFiniteF64AVX2(x *float64, n int) bool
 //
 //go:noescape
 func allFiniteMultiF64AVX2(x *[]float64, slices int) bool
+
+// bothFiniteF64AVX2 reports whether no x[i] and no y[i], i < n, is NaN or infinite.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func bothFiniteF64AVX2(x *float64, y *float64, n int, next int) bool
 
 // blockMeansF64AVX2 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.
@@ -303,6 +315,12 @@ func allFiniteF32AVX512(x *float32, n int) bool
 //go:noescape
 func allFiniteMultiF32AVX512(x *[]float32, slices int) bool
 
+// bothFiniteF32AVX512 reports whether no x[i] and no y[i], i < n, is NaN or infinite.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func bothFiniteF32AVX512(x *float32, y *float32, n int, next int) bool
+
 // blockMeansF32AVX512 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.
 //
@@ -409,6 +427,12 @@ func allFiniteF64AVX512(x *float64, n int) bool
 //
 //go:noescape
 func allFiniteMultiF64AVX512(x *[]float64, slices int) bool
+
+// bothFiniteF64AVX512 reports whether no x[i] and no y[i], i < n, is NaN or infinite.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func bothFiniteF64AVX512(x *float64, y *float64, n int, next int) bool
 
 // blockMeansF64AVX512 sets d[j] to the sum of |x| over the j-th run of block elements, in the contract's order, divided by div.
 // It requires block of at least 1.

@@ -1235,7 +1235,7 @@ TEXT ·allFiniteF32AVX2(SB), NOSPLIT, $0-17
 
 	// Many elements: a line of each quarter in turn.
 	CMPQ CX, $0x00001000
-	JL   whole
+	JL   whole1
 	MOVQ CX, BX
 	SHRQ $0x02, BX
 	ANDQ $-64, BX
@@ -1243,7 +1243,7 @@ TEXT ·allFiniteF32AVX2(SB), NOSPLIT, $0-17
 	LEAQ (SI)(BX*1), DI
 	LEAQ (DI)(BX*1), R8
 
-quarters:
+quarters3:
 	VPAND   (AX)(DX*1), Y0, Y5
 	VPMAXSD Y5, Y1, Y1
 	VPAND   32(AX)(DX*1), Y0, Y5
@@ -1262,16 +1262,16 @@ quarters:
 	VPMAXSD Y5, Y4, Y4
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      quarters
+	JL      quarters3
 	SHLQ    $0x02, DX
 	SUBQ    DX, CX
 
-whole:
+whole1:
 	// 4 vectors at a time.
 	SUBQ $0x00000080, CX
-	JL   done2
+	JL   done5
 
-loop1:
+loop4:
 	VPAND   (AX)(DX*1), Y0, Y5
 	VPMAXSD Y5, Y1, Y1
 	VPAND   32(AX)(DX*1), Y0, Y5
@@ -1282,28 +1282,28 @@ loop1:
 	VPMAXSD Y5, Y4, Y4
 	ADDQ    $0x00000080, DX
 	SUBQ    $0x00000080, CX
-	JGE     loop1
+	JGE     loop4
 
-done2:
+done5:
 	ADDQ $0x00000080, CX
 
 	// One vector at a time.
 	SUBQ $0x00000020, CX
-	JL   done4
+	JL   done7
 
-loop3:
+loop6:
 	VPAND   (AX)(DX*1), Y0, Y5
 	VPMAXSD Y5, Y1, Y1
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000020, CX
-	JGE     loop3
+	JGE     loop6
 
-done4:
+done7:
 	ADDQ $0x00000020, CX
 
 	// The rest, a part of a vector.
 	TESTQ      CX, CX
-	JZ         end5
+	JZ         end8
 	LEAQ       leadingOnes<>+64(SB), BX
 	SUBQ       CX, BX
 	VMOVDQU    (BX), Y5
@@ -1311,7 +1311,7 @@ done4:
 	VPAND      Y5, Y0, Y0
 	VPMAXSD    Y0, Y1, Y1
 
-end5:
+end8:
 	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Y2, Y1, Y1
 	VPMAXSD      Y4, Y3, Y3
@@ -1412,6 +1412,237 @@ none2:
 	VPTEST       Y1, Y1
 	SETEQ        AL
 	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func bothFiniteF32AVX2(x *float32, y *float32, n int, next int) bool
+// Requires: AVX, AVX2, MMX+
+TEXT ·bothFiniteF32AVX2(SB), NOSPLIT, $0-33
+	MOVQ x+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ next+24(FP), DX
+	MOVQ n+16(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+	SHLQ $0x02, DX
+
+	// The mask of |x|, and the largest |x| of each chain.
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLD   $0x01, Y0, Y0
+	VPXOR    Y1, Y1, Y1
+	VPXOR    Y2, Y2, Y2
+	VPXOR    Y3, Y3, Y3
+	VPXOR    Y4, Y4, Y4
+
+	// Many elements: a line of each quarter in turn.
+	CMPQ  BX, $0x00001000
+	JL    whole1
+	MOVQ  BX, DI
+	SHRQ  $0x02, DI
+	ANDQ  $-64, DI
+	LEAQ  (AX)(DI*1), R8
+	LEAQ  (R8)(DI*1), R9
+	LEAQ  (R9)(DI*1), R10
+	LEAQ  (CX)(DI*1), R11
+	LEAQ  (R11)(DI*1), R12
+	LEAQ  (R12)(DI*1), R13
+	TESTQ DX, DX
+	JZ    here3
+
+quarters4:
+	PREFETCHT1 (AX)(DX*1)
+	VPAND      (AX)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+	VPAND      32(AX)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+	PREFETCHT1 (R8)(DX*1)
+	VPAND      (R8)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y2, Y2
+	VPAND      32(R8)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y2, Y2
+	PREFETCHT1 (R9)(DX*1)
+	VPAND      (R9)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y3, Y3
+	VPAND      32(R9)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y3, Y3
+	PREFETCHT1 (R10)(DX*1)
+	VPAND      (R10)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y4, Y4
+	VPAND      32(R10)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y4, Y4
+	PREFETCHT1 (CX)(DX*1)
+	VPAND      (CX)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+	VPAND      32(CX)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+	PREFETCHT1 (R11)(DX*1)
+	VPAND      (R11)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y2, Y2
+	VPAND      32(R11)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y2, Y2
+	PREFETCHT1 (R12)(DX*1)
+	VPAND      (R12)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y3, Y3
+	VPAND      32(R12)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y3, Y3
+	PREFETCHT1 (R13)(DX*1)
+	VPAND      (R13)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y4, Y4
+	VPAND      32(R13)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y4, Y4
+	ADDQ       $0x40, SI
+	ADDQ       $0x40, DX
+	CMPQ       SI, DI
+	JL         quarters4
+	JMP        taken2
+
+here3:
+quarters5:
+	VPAND   (AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   (R8)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   32(R8)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   (R9)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   32(R9)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   (R10)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	VPAND   32(R10)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	VPAND   (CX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(CX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   (R11)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   32(R11)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   (R12)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   32(R12)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   (R13)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	VPAND   32(R13)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x40, SI
+	CMPQ    SI, DI
+	JL      quarters5
+
+taken2:
+	SHLQ $0x02, SI
+	SUBQ SI, BX
+
+whole1:
+	MOVQ BX, DX
+	MOVQ SI, DI
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, BX
+	JL   done7
+
+loop6:
+	VPAND   (AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   64(AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   96(AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000080, BX
+	JGE     loop6
+
+done7:
+	ADDQ $0x00000080, BX
+
+	// One vector at a time.
+	SUBQ $0x00000020, BX
+	JL   done9
+
+loop8:
+	VPAND   (AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000020, BX
+	JGE     loop8
+
+done9:
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
+	TESTQ      BX, BX
+	JZ         end10
+	LEAQ       leadingOnes<>+64(SB), R8
+	SUBQ       BX, R8
+	VMOVDQU    (R8), Y5
+	VMASKMOVPS (AX)(SI*1), Y5, Y5
+	VPAND      Y5, Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+
+end10:
+	// 4 vectors at a time.
+	SUBQ $0x00000080, DX
+	JL   done12
+
+loop11:
+	VPAND   (CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   64(CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   96(CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x00000080, DI
+	SUBQ    $0x00000080, DX
+	JGE     loop11
+
+done12:
+	ADDQ $0x00000080, DX
+
+	// One vector at a time.
+	SUBQ $0x00000020, DX
+	JL   done14
+
+loop13:
+	VPAND   (CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	ADDQ    $0x00000020, DI
+	SUBQ    $0x00000020, DX
+	JGE     loop13
+
+done14:
+	ADDQ $0x00000020, DX
+
+	// The rest, a part of a vector.
+	TESTQ      DX, DX
+	JZ         end15
+	LEAQ       leadingOnes<>+64(SB), AX
+	SUBQ       DX, AX
+	VMOVDQU    (AX), Y5
+	VMASKMOVPS (CX)(DI*1), Y5, Y5
+	VPAND      Y5, Y0, Y0
+	VPMAXSD    Y0, Y1, Y1
+
+end15:
+	// Is the largest exponent that of NaN and infinity?
+	VPMAXSD      Y2, Y1, Y1
+	VPMAXSD      Y4, Y3, Y3
+	VPMAXSD      Y3, Y1, Y1
+	MOVL         $0x7f7fffff, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     Y0, Y1, Y1
+	VPTEST       Y1, Y1
+	SETEQ        AL
+	MOVB         AL, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -7855,7 +8086,7 @@ TEXT ·allFiniteF64AVX2(SB), NOSPLIT, $0-17
 
 	// Many elements: a line of each quarter in turn.
 	CMPQ CX, $0x00001000
-	JL   whole
+	JL   whole1
 	MOVQ CX, BX
 	SHRQ $0x02, BX
 	ANDQ $-64, BX
@@ -7863,7 +8094,7 @@ TEXT ·allFiniteF64AVX2(SB), NOSPLIT, $0-17
 	LEAQ (SI)(BX*1), DI
 	LEAQ (DI)(BX*1), R8
 
-quarters:
+quarters3:
 	VPAND   (AX)(DX*1), Y0, Y5
 	VPMAXSD Y5, Y1, Y1
 	VPAND   32(AX)(DX*1), Y0, Y5
@@ -7882,16 +8113,16 @@ quarters:
 	VPMAXSD Y5, Y4, Y4
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      quarters
+	JL      quarters3
 	SHLQ    $0x02, DX
 	SUBQ    DX, CX
 
-whole:
+whole1:
 	// 4 vectors at a time.
 	SUBQ $0x00000080, CX
-	JL   done2
+	JL   done5
 
-loop1:
+loop4:
 	VPAND   (AX)(DX*1), Y0, Y5
 	VPMAXSD Y5, Y1, Y1
 	VPAND   32(AX)(DX*1), Y0, Y5
@@ -7902,28 +8133,28 @@ loop1:
 	VPMAXSD Y5, Y4, Y4
 	ADDQ    $0x00000080, DX
 	SUBQ    $0x00000080, CX
-	JGE     loop1
+	JGE     loop4
 
-done2:
+done5:
 	ADDQ $0x00000080, CX
 
 	// One vector at a time.
 	SUBQ $0x00000020, CX
-	JL   done4
+	JL   done7
 
-loop3:
+loop6:
 	VPAND   (AX)(DX*1), Y0, Y5
 	VPMAXSD Y5, Y1, Y1
 	ADDQ    $0x00000020, DX
 	SUBQ    $0x00000020, CX
-	JGE     loop3
+	JGE     loop6
 
-done4:
+done7:
 	ADDQ $0x00000020, CX
 
 	// The rest, a part of a vector.
 	TESTQ      CX, CX
-	JZ         end5
+	JZ         end8
 	LEAQ       leadingOnes<>+64(SB), BX
 	SUBQ       CX, BX
 	VMOVDQU    (BX), Y5
@@ -7931,7 +8162,7 @@ done4:
 	VPAND      Y5, Y0, Y0
 	VPMAXSD    Y0, Y1, Y1
 
-end5:
+end8:
 	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Y2, Y1, Y1
 	VPMAXSD      Y4, Y3, Y3
@@ -8034,6 +8265,239 @@ none2:
 	VPTEST       Y1, Y1
 	SETEQ        AL
 	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func bothFiniteF64AVX2(x *float64, y *float64, n int, next int) bool
+// Requires: AVX, AVX2, MMX+
+TEXT ·bothFiniteF64AVX2(SB), NOSPLIT, $0-33
+	MOVQ x+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ next+24(FP), DX
+	MOVQ n+16(FP), BX
+	SHLQ $0x03, BX
+	XORQ SI, SI
+	SHLQ $0x03, DX
+
+	// The mask of |x|, and the largest |x| of each chain.
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLQ   $0x01, Y0, Y0
+	VPSRLQ   $0x20, Y0, Y0
+	VPSLLQ   $0x20, Y0, Y0
+	VPXOR    Y1, Y1, Y1
+	VPXOR    Y2, Y2, Y2
+	VPXOR    Y3, Y3, Y3
+	VPXOR    Y4, Y4, Y4
+
+	// Many elements: a line of each quarter in turn.
+	CMPQ  BX, $0x00001000
+	JL    whole1
+	MOVQ  BX, DI
+	SHRQ  $0x02, DI
+	ANDQ  $-64, DI
+	LEAQ  (AX)(DI*1), R8
+	LEAQ  (R8)(DI*1), R9
+	LEAQ  (R9)(DI*1), R10
+	LEAQ  (CX)(DI*1), R11
+	LEAQ  (R11)(DI*1), R12
+	LEAQ  (R12)(DI*1), R13
+	TESTQ DX, DX
+	JZ    here3
+
+quarters4:
+	PREFETCHT1 (AX)(DX*1)
+	VPAND      (AX)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+	VPAND      32(AX)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+	PREFETCHT1 (R8)(DX*1)
+	VPAND      (R8)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y2, Y2
+	VPAND      32(R8)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y2, Y2
+	PREFETCHT1 (R9)(DX*1)
+	VPAND      (R9)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y3, Y3
+	VPAND      32(R9)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y3, Y3
+	PREFETCHT1 (R10)(DX*1)
+	VPAND      (R10)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y4, Y4
+	VPAND      32(R10)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y4, Y4
+	PREFETCHT1 (CX)(DX*1)
+	VPAND      (CX)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+	VPAND      32(CX)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+	PREFETCHT1 (R11)(DX*1)
+	VPAND      (R11)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y2, Y2
+	VPAND      32(R11)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y2, Y2
+	PREFETCHT1 (R12)(DX*1)
+	VPAND      (R12)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y3, Y3
+	VPAND      32(R12)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y3, Y3
+	PREFETCHT1 (R13)(DX*1)
+	VPAND      (R13)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y4, Y4
+	VPAND      32(R13)(SI*1), Y0, Y5
+	VPMAXSD    Y5, Y4, Y4
+	ADDQ       $0x40, SI
+	ADDQ       $0x40, DX
+	CMPQ       SI, DI
+	JL         quarters4
+	JMP        taken2
+
+here3:
+quarters5:
+	VPAND   (AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   (R8)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   32(R8)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   (R9)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   32(R9)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   (R10)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	VPAND   32(R10)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	VPAND   (CX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(CX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   (R11)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   32(R11)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   (R12)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   32(R12)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   (R13)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	VPAND   32(R13)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x40, SI
+	CMPQ    SI, DI
+	JL      quarters5
+
+taken2:
+	SHLQ $0x02, SI
+	SUBQ SI, BX
+
+whole1:
+	MOVQ BX, DX
+	MOVQ SI, DI
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, BX
+	JL   done7
+
+loop6:
+	VPAND   (AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   64(AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   96(AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000080, BX
+	JGE     loop6
+
+done7:
+	ADDQ $0x00000080, BX
+
+	// One vector at a time.
+	SUBQ $0x00000020, BX
+	JL   done9
+
+loop8:
+	VPAND   (AX)(SI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000020, BX
+	JGE     loop8
+
+done9:
+	ADDQ $0x00000020, BX
+
+	// The rest, a part of a vector.
+	TESTQ      BX, BX
+	JZ         end10
+	LEAQ       leadingOnes<>+64(SB), R8
+	SUBQ       BX, R8
+	VMOVDQU    (R8), Y5
+	VMASKMOVPD (AX)(SI*1), Y5, Y5
+	VPAND      Y5, Y0, Y5
+	VPMAXSD    Y5, Y1, Y1
+
+end10:
+	// 4 vectors at a time.
+	SUBQ $0x00000080, DX
+	JL   done12
+
+loop11:
+	VPAND   (CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	VPAND   32(CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y2, Y2
+	VPAND   64(CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y3, Y3
+	VPAND   96(CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y4, Y4
+	ADDQ    $0x00000080, DI
+	SUBQ    $0x00000080, DX
+	JGE     loop11
+
+done12:
+	ADDQ $0x00000080, DX
+
+	// One vector at a time.
+	SUBQ $0x00000020, DX
+	JL   done14
+
+loop13:
+	VPAND   (CX)(DI*1), Y0, Y5
+	VPMAXSD Y5, Y1, Y1
+	ADDQ    $0x00000020, DI
+	SUBQ    $0x00000020, DX
+	JGE     loop13
+
+done14:
+	ADDQ $0x00000020, DX
+
+	// The rest, a part of a vector.
+	TESTQ      DX, DX
+	JZ         end15
+	LEAQ       leadingOnes<>+64(SB), AX
+	SUBQ       DX, AX
+	VMOVDQU    (AX), Y5
+	VMASKMOVPD (CX)(DI*1), Y5, Y5
+	VPAND      Y5, Y0, Y0
+	VPMAXSD    Y0, Y1, Y1
+
+end15:
+	// Is the largest exponent that of NaN and infinity?
+	VPMAXSD      Y2, Y1, Y1
+	VPMAXSD      Y4, Y3, Y3
+	VPMAXSD      Y3, Y1, Y1
+	MOVL         $0x7fefffff, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     Y0, Y1, Y1
+	VPTEST       Y1, Y1
+	SETEQ        AL
+	MOVB         AL, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -15482,7 +15946,7 @@ TEXT ·allFiniteF32AVX512(SB), NOSPLIT, $0-17
 
 	// Many elements: a line of each quarter in turn.
 	CMPQ CX, $0x00001000
-	JL   whole
+	JL   whole1
 	MOVQ CX, BX
 	SHRQ $0x02, BX
 	ANDQ $-64, BX
@@ -15490,7 +15954,7 @@ TEXT ·allFiniteF32AVX512(SB), NOSPLIT, $0-17
 	LEAQ (SI)(BX*1), DI
 	LEAQ (DI)(BX*1), R8
 
-quarters:
+quarters3:
 	VPANDD  (AX)(DX*1), Z0, Z5
 	VPMAXSD Z5, Z1, Z1
 	VPANDD  (SI)(DX*1), Z0, Z5
@@ -15501,16 +15965,16 @@ quarters:
 	VPMAXSD Z5, Z4, Z4
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      quarters
+	JL      quarters3
 	SHLQ    $0x02, DX
 	SUBQ    DX, CX
 
-whole:
+whole1:
 	// 4 vectors at a time.
 	SUBQ $0x00000100, CX
-	JL   done2
+	JL   done5
 
-loop1:
+loop4:
 	VPANDD  (AX)(DX*1), Z0, Z5
 	VPMAXSD Z5, Z1, Z1
 	VPANDD  64(AX)(DX*1), Z0, Z5
@@ -15521,28 +15985,28 @@ loop1:
 	VPMAXSD Z5, Z4, Z4
 	ADDQ    $0x00000100, DX
 	SUBQ    $0x00000100, CX
-	JGE     loop1
+	JGE     loop4
 
-done2:
+done5:
 	ADDQ $0x00000100, CX
 
 	// One vector at a time.
 	SUBQ $0x00000040, CX
-	JL   done4
+	JL   done7
 
-loop3:
+loop6:
 	VPANDD  (AX)(DX*1), Z0, Z5
 	VPMAXSD Z5, Z1, Z1
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000040, CX
-	JGE     loop3
+	JGE     loop6
 
-done4:
+done7:
 	ADDQ $0x00000040, CX
 
 	// The rest, a part of a vector.
 	TESTQ    CX, CX
-	JZ       end5
+	JZ       end8
 	SHRQ     $0x02, CX
 	XORL     BX, BX
 	BTSQ     CX, BX
@@ -15551,7 +16015,7 @@ done4:
 	VPANDD.Z (AX)(DX*1), Z0, K1, Z0
 	VPMAXSD  Z0, Z1, Z1
 
-end5:
+end8:
 	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Z2, Z1, Z1
 	VPMAXSD      Z4, Z3, Z3
@@ -15652,6 +16116,208 @@ none2:
 	KORTESTW     K1, K1
 	SETEQ        AL
 	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func bothFiniteF32AVX512(x *float32, y *float32, n int, next int) bool
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bothFiniteF32AVX512(SB), NOSPLIT, $0-33
+	MOVQ x+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ next+24(FP), DX
+	MOVQ n+16(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+	SHLQ $0x02, DX
+
+	// The mask of |x|, and the largest |x| of each chain.
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLD     $0x01, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+
+	// Many elements: a line of each quarter in turn.
+	CMPQ  BX, $0x00001000
+	JL    whole1
+	MOVQ  BX, DI
+	SHRQ  $0x02, DI
+	ANDQ  $-64, DI
+	LEAQ  (AX)(DI*1), R8
+	LEAQ  (R8)(DI*1), R9
+	LEAQ  (R9)(DI*1), R10
+	LEAQ  (CX)(DI*1), R11
+	LEAQ  (R11)(DI*1), R12
+	LEAQ  (R12)(DI*1), R13
+	TESTQ DX, DX
+	JZ    here3
+
+quarters4:
+	PREFETCHT1 (AX)(DX*1)
+	VPANDD     (AX)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z1, Z1
+	PREFETCHT1 (R8)(DX*1)
+	VPANDD     (R8)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z2, Z2
+	PREFETCHT1 (R9)(DX*1)
+	VPANDD     (R9)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z3, Z3
+	PREFETCHT1 (R10)(DX*1)
+	VPANDD     (R10)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z4, Z4
+	PREFETCHT1 (CX)(DX*1)
+	VPANDD     (CX)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z1, Z1
+	PREFETCHT1 (R11)(DX*1)
+	VPANDD     (R11)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z2, Z2
+	PREFETCHT1 (R12)(DX*1)
+	VPANDD     (R12)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z3, Z3
+	PREFETCHT1 (R13)(DX*1)
+	VPANDD     (R13)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z4, Z4
+	ADDQ       $0x40, SI
+	ADDQ       $0x40, DX
+	CMPQ       SI, DI
+	JL         quarters4
+	JMP        taken2
+
+here3:
+quarters5:
+	VPANDD  (AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  (R8)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  (R9)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  (R10)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	VPANDD  (CX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  (R11)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  (R12)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  (R13)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x40, SI
+	CMPQ    SI, DI
+	JL      quarters5
+
+taken2:
+	SHLQ $0x02, SI
+	SUBQ SI, BX
+
+whole1:
+	MOVQ BX, DX
+	MOVQ SI, DI
+
+	// 4 vectors at a time.
+	SUBQ $0x00000100, BX
+	JL   done7
+
+loop6:
+	VPANDD  (AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  64(AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  128(AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  192(AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x00000100, SI
+	SUBQ    $0x00000100, BX
+	JGE     loop6
+
+done7:
+	ADDQ $0x00000100, BX
+
+	// One vector at a time.
+	SUBQ $0x00000040, BX
+	JL   done9
+
+loop8:
+	VPANDD  (AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JGE     loop8
+
+done9:
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
+	TESTQ    BX, BX
+	JZ       end10
+	SHRQ     $0x02, BX
+	XORL     R8, R8
+	BTSQ     BX, R8
+	DECQ     R8
+	KMOVW    R8, K1
+	VPANDD.Z (AX)(SI*1), Z0, K1, Z5
+	VPMAXSD  Z5, Z1, Z1
+
+end10:
+	// 4 vectors at a time.
+	SUBQ $0x00000100, DX
+	JL   done12
+
+loop11:
+	VPANDD  (CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  64(CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  128(CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  192(CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x00000100, DI
+	SUBQ    $0x00000100, DX
+	JGE     loop11
+
+done12:
+	ADDQ $0x00000100, DX
+
+	// One vector at a time.
+	SUBQ $0x00000040, DX
+	JL   done14
+
+loop13:
+	VPANDD  (CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	ADDQ    $0x00000040, DI
+	SUBQ    $0x00000040, DX
+	JGE     loop13
+
+done14:
+	ADDQ $0x00000040, DX
+
+	// The rest, a part of a vector.
+	TESTQ    DX, DX
+	JZ       end15
+	MOVQ     DX, AX
+	SHRQ     $0x02, AX
+	XORL     DX, DX
+	BTSQ     AX, DX
+	DECQ     DX
+	KMOVW    DX, K1
+	VPANDD.Z (CX)(DI*1), Z0, K1, Z0
+	VPMAXSD  Z0, Z1, Z1
+
+end15:
+	// Is the largest exponent that of NaN and infinity?
+	VPMAXSD      Z2, Z1, Z1
+	VPMAXSD      Z4, Z3, Z3
+	VPMAXSD      Z3, Z1, Z1
+	MOVL         $0x7f7fffff, AX
+	VPBROADCASTD AX, Z0
+	VPCMPGTD     Z0, Z1, K1
+	KORTESTW     K1, K1
+	SETEQ        AL
+	MOVB         AL, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -21940,7 +22606,7 @@ TEXT ·allFiniteF64AVX512(SB), NOSPLIT, $0-17
 
 	// Many elements: a line of each quarter in turn.
 	CMPQ CX, $0x00001000
-	JL   whole
+	JL   whole1
 	MOVQ CX, BX
 	SHRQ $0x02, BX
 	ANDQ $-64, BX
@@ -21948,7 +22614,7 @@ TEXT ·allFiniteF64AVX512(SB), NOSPLIT, $0-17
 	LEAQ (SI)(BX*1), DI
 	LEAQ (DI)(BX*1), R8
 
-quarters:
+quarters3:
 	VPANDD  (AX)(DX*1), Z0, Z5
 	VPMAXSD Z5, Z1, Z1
 	VPANDD  (SI)(DX*1), Z0, Z5
@@ -21959,16 +22625,16 @@ quarters:
 	VPMAXSD Z5, Z4, Z4
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      quarters
+	JL      quarters3
 	SHLQ    $0x02, DX
 	SUBQ    DX, CX
 
-whole:
+whole1:
 	// 4 vectors at a time.
 	SUBQ $0x00000100, CX
-	JL   done2
+	JL   done5
 
-loop1:
+loop4:
 	VPANDD  (AX)(DX*1), Z0, Z5
 	VPMAXSD Z5, Z1, Z1
 	VPANDD  64(AX)(DX*1), Z0, Z5
@@ -21979,28 +22645,28 @@ loop1:
 	VPMAXSD Z5, Z4, Z4
 	ADDQ    $0x00000100, DX
 	SUBQ    $0x00000100, CX
-	JGE     loop1
+	JGE     loop4
 
-done2:
+done5:
 	ADDQ $0x00000100, CX
 
 	// One vector at a time.
 	SUBQ $0x00000040, CX
-	JL   done4
+	JL   done7
 
-loop3:
+loop6:
 	VPANDD  (AX)(DX*1), Z0, Z5
 	VPMAXSD Z5, Z1, Z1
 	ADDQ    $0x00000040, DX
 	SUBQ    $0x00000040, CX
-	JGE     loop3
+	JGE     loop6
 
-done4:
+done7:
 	ADDQ $0x00000040, CX
 
 	// The rest, a part of a vector.
 	TESTQ    CX, CX
-	JZ       end5
+	JZ       end8
 	SHRQ     $0x03, CX
 	XORL     BX, BX
 	BTSQ     CX, BX
@@ -22009,7 +22675,7 @@ done4:
 	VPANDQ.Z (AX)(DX*1), Z0, K1, Z0
 	VPMAXSD  Z0, Z1, Z1
 
-end5:
+end8:
 	// Is the largest exponent that of NaN and infinity?
 	VPMAXSD      Z2, Z1, Z1
 	VPMAXSD      Z4, Z3, Z3
@@ -22112,6 +22778,210 @@ none2:
 	KORTESTW     K1, K1
 	SETEQ        AL
 	MOVB         AL, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func bothFiniteF64AVX512(x *float64, y *float64, n int, next int) bool
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bothFiniteF64AVX512(SB), NOSPLIT, $0-33
+	MOVQ x+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ next+24(FP), DX
+	MOVQ n+16(FP), BX
+	SHLQ $0x03, BX
+	XORQ SI, SI
+	SHLQ $0x03, DX
+
+	// The mask of |x|, and the largest |x| of each chain.
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VPSRLQ     $0x01, Z0, Z0
+	VPSRLQ     $0x20, Z0, Z0
+	VPSLLQ     $0x20, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+
+	// Many elements: a line of each quarter in turn.
+	CMPQ  BX, $0x00001000
+	JL    whole1
+	MOVQ  BX, DI
+	SHRQ  $0x02, DI
+	ANDQ  $-64, DI
+	LEAQ  (AX)(DI*1), R8
+	LEAQ  (R8)(DI*1), R9
+	LEAQ  (R9)(DI*1), R10
+	LEAQ  (CX)(DI*1), R11
+	LEAQ  (R11)(DI*1), R12
+	LEAQ  (R12)(DI*1), R13
+	TESTQ DX, DX
+	JZ    here3
+
+quarters4:
+	PREFETCHT1 (AX)(DX*1)
+	VPANDD     (AX)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z1, Z1
+	PREFETCHT1 (R8)(DX*1)
+	VPANDD     (R8)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z2, Z2
+	PREFETCHT1 (R9)(DX*1)
+	VPANDD     (R9)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z3, Z3
+	PREFETCHT1 (R10)(DX*1)
+	VPANDD     (R10)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z4, Z4
+	PREFETCHT1 (CX)(DX*1)
+	VPANDD     (CX)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z1, Z1
+	PREFETCHT1 (R11)(DX*1)
+	VPANDD     (R11)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z2, Z2
+	PREFETCHT1 (R12)(DX*1)
+	VPANDD     (R12)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z3, Z3
+	PREFETCHT1 (R13)(DX*1)
+	VPANDD     (R13)(SI*1), Z0, Z5
+	VPMAXSD    Z5, Z4, Z4
+	ADDQ       $0x40, SI
+	ADDQ       $0x40, DX
+	CMPQ       SI, DI
+	JL         quarters4
+	JMP        taken2
+
+here3:
+quarters5:
+	VPANDD  (AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  (R8)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  (R9)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  (R10)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	VPANDD  (CX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  (R11)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  (R12)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  (R13)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x40, SI
+	CMPQ    SI, DI
+	JL      quarters5
+
+taken2:
+	SHLQ $0x02, SI
+	SUBQ SI, BX
+
+whole1:
+	MOVQ BX, DX
+	MOVQ SI, DI
+
+	// 4 vectors at a time.
+	SUBQ $0x00000100, BX
+	JL   done7
+
+loop6:
+	VPANDD  (AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  64(AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  128(AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  192(AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x00000100, SI
+	SUBQ    $0x00000100, BX
+	JGE     loop6
+
+done7:
+	ADDQ $0x00000100, BX
+
+	// One vector at a time.
+	SUBQ $0x00000040, BX
+	JL   done9
+
+loop8:
+	VPANDD  (AX)(SI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000040, BX
+	JGE     loop8
+
+done9:
+	ADDQ $0x00000040, BX
+
+	// The rest, a part of a vector.
+	TESTQ    BX, BX
+	JZ       end10
+	SHRQ     $0x03, BX
+	XORL     R8, R8
+	BTSQ     BX, R8
+	DECQ     R8
+	KMOVW    R8, K1
+	VPANDQ.Z (AX)(SI*1), Z0, K1, Z5
+	VPMAXSD  Z5, Z1, Z1
+
+end10:
+	// 4 vectors at a time.
+	SUBQ $0x00000100, DX
+	JL   done12
+
+loop11:
+	VPANDD  (CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	VPANDD  64(CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z2, Z2
+	VPANDD  128(CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z3, Z3
+	VPANDD  192(CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z4, Z4
+	ADDQ    $0x00000100, DI
+	SUBQ    $0x00000100, DX
+	JGE     loop11
+
+done12:
+	ADDQ $0x00000100, DX
+
+	// One vector at a time.
+	SUBQ $0x00000040, DX
+	JL   done14
+
+loop13:
+	VPANDD  (CX)(DI*1), Z0, Z5
+	VPMAXSD Z5, Z1, Z1
+	ADDQ    $0x00000040, DI
+	SUBQ    $0x00000040, DX
+	JGE     loop13
+
+done14:
+	ADDQ $0x00000040, DX
+
+	// The rest, a part of a vector.
+	TESTQ    DX, DX
+	JZ       end15
+	MOVQ     DX, AX
+	SHRQ     $0x03, AX
+	XORL     DX, DX
+	BTSQ     AX, DX
+	DECQ     DX
+	KMOVW    DX, K1
+	VPANDQ.Z (CX)(DI*1), Z0, K1, Z0
+	VPMAXSD  Z0, Z1, Z1
+
+end15:
+	// Is the largest exponent that of NaN and infinity?
+	VPMAXSD      Z2, Z1, Z1
+	VPMAXSD      Z4, Z3, Z3
+	VPMAXSD      Z3, Z1, Z1
+	MOVL         $0x7fefffff, AX
+	VPBROADCASTD AX, Z0
+	VPCMPGTD     Z0, Z1, K1
+	KORTESTW     K1, K1
+	SETEQ        AL
+	MOVB         AL, ret+32(FP)
 	VZEROUPPER
 	RET
 

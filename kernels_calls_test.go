@@ -166,6 +166,16 @@ func allFiniteMultiCall[T Float](n int) call[T] {
 	}
 }
 
+// bothFiniteCall is bothFinite. What it asks for need not be there.
+func bothFiniteCall[T Float](n int) call[T] {
+	return call[T]{
+		name:    fmt.Sprintf("bothFinite n=%d", n),
+		buffers: []buffer[T]{out[T]("result", 1), in[T]("x", n), in[T]("y", n)},
+		run:     answer(func(x [][]T) bool { return bothFinite(x[0], x[1], -(n%2)*n) }),
+		define:  answer(func(x [][]T) bool { return allFiniteGeneric(x[0]) && allFiniteGeneric(x[1]) }),
+	}
+}
+
 func blockMeansCall[T Float](blocks, block int, div T) call[T] {
 	return call[T]{
 		name:    fmt.Sprintf("blockMeans blocks=%d block=%d div=%v", blocks, block, div),

@@ -182,6 +182,22 @@ func TestKernelAllFinite(t *testing.T) {
 
 func testKernelAllFinite[T Float](t *testing.T) { testElementwise(t, allFiniteCall[T]) }
 
+func TestKernelBothFinite(t *testing.T) {
+	eachISAAndType(t, testKernelBothFinite[float32], testKernelBothFinite[float64])
+}
+
+// testKernelBothFinite also spoils a value in each quarter of each array, and in what is left.
+func testKernelBothFinite[T Float](t *testing.T) {
+	testElementwise(t, bothFiniteCall[T])
+	for _, n := range []int{700, 1279, 1280, 4099, maxCall} {
+		c := bothFiniteCall[T](n)
+		for i := range 100 {
+			spoil := func(x [][]T) { x[1+i%2][i*(n-1)/99] = []T{T(nan), T(inf), T(-inf)}[i%3] }
+			c.checkEdited(t, i%16, sources[T]()[plain], spoil)
+		}
+	}
+}
+
 // testElementwise tests a kernel that has nothing but a length, with all data.
 func testElementwise[T Float](t *testing.T, kernel func(n int) call[T]) {
 	r := newRota[T]()
@@ -412,7 +428,7 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 	data := sources[T]()[plain]
 	n := 2*lanes512[T]() + 3
 	special := specials[T]()
-	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n)) // which the digest does not have
+	calls := append(representatives[T](n, 2), allFiniteMultiCall[T](n), bothFiniteCall[T](n)) // the digest does not have these two
 	for _, c := range stepCases[T](kernelPowers, 3)[:len(kernelPowers)] {
 		calls = append(calls, updateMultiCall(n, c), updateTogetherCall(panel{1, 3, n + 2, n}, c))
 	}

@@ -107,18 +107,22 @@ func (o *Optimizer[T]) inspect(i int) {
 
 // inspectTile is inspect for a tile.
 func (o *Optimizer[T]) inspectTile(tl *tile) (finite bool) {
-	p := tl.panel
-	finite = panelFinite(o.call.grads[tl.tensor][tl.element:], p)
+	t, p := &o.tensors[tl.tensor], tl.panel
+	g := o.call.grads[tl.tensor][tl.element:]
 	seen := o.options.Samples > 1 // the products were inspected when they were added
 	fromMeans := o.call.fromMeans[tl.tensor]
 	if !o.call.due || seen && !fromMeans {
-		return finite
+		return panelFinite(g, p)
 	}
 	hz := o.probes.products[tl.tensor][tl.element:]
 	if !fromMeans {
-		return panelFinite(hz, p) && finite
+		before := 0
+		if o.plan.far {
+			before = tl.element
+		}
+		return panelsFinite(g, hz, p, before)
 	}
-	t := &o.tensors[tl.tensor]
+	finite = panelFinite(g, p)
 	d := t.next[tl.block:][:p.blocks()]
 	noteMean(d, hz, p)
 	meanPanel(d, hz, p, o.cohorts[t.cohort].coef.scalarsFor(p.block).div, 0)

@@ -7,6 +7,7 @@ type plan[T Float] struct {
 	tasks    []task[T]  // for the phases that go through a step
 	elements int        // of all tensors
 	stream   bool       // the probe is written past the caches
+	far      bool       // a phase finds in memory what the phase before has read
 	averaged []int      // tensors with room for the curvature that an inspection leaves
 	buckets  []bucket[T]
 }
@@ -65,7 +66,7 @@ func workersFor(elements, most int) int { return min(most, max(1, elements/worke
 // goroutines.
 func makePlan[T Float](tensors []tensor[T], buckets []bucket[T], workers int) plan[T] {
 	p := plan[T]{elements: elementsOf(buckets), buckets: buckets}
-	p.stream = streams[T](p.elements)
+	p.stream, p.far = streams[T](p.elements), far[T](p.elements)
 	columns := scratchLen
 	if workers > 1 {
 		columns /= 2 // a slice of scratchLen columns is then work for two

@@ -17,6 +17,10 @@ const (
 // streams reports whether a probe of n elements in all is written past the caches.
 func streams[T Float](n int) bool { return n > streamBytes/int(unsafe.Sizeof(T(0))) }
 
+// far reports whether the five arrays that a step of n elements in all reads are more than the
+// last-level cache, of which streamBytes is half.
+func far[T Float](n int) bool { return n > streamBytes/5*2/int(unsafe.Sizeof(T(0))) }
+
 // streamSigns writes signs past the caches, from the first one on; only those before
 // the first whole cache line are written as usual. It returns how many signs it has
 // written. Less than a unit is left, or everything if the index wraps or z is not

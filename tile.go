@@ -352,6 +352,39 @@ func finiteRange[T Float](x []T) bool {
 	return allFinite(x)
 }
 
+// panelsFinite is panelFinite for two arrays at a time. before is how many elements in front
+// of the panel are looked at next and have to be fetched from memory.
+func panelsFinite[T Float](x, y []T, p panel, before int) bool {
+	if p.width == p.stride {
+		return bothRanges(x[:p.len()], y[:p.len()], before)
+	}
+	for b := range p.block { // of one slice
+		if !bothRanges(x[b*p.stride:][:p.width], y[b*p.stride:][:p.width], 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// bothRanges is bothFinite in calls of at most maxCall elements, the last ones first, as the
+// inspection goes on. before is as for panelsFinite.
+func bothRanges[T Float](x, y []T, before int) bool {
+	noteRead(x)
+	noteRead(y)
+	for end := len(x); end > 0; {
+		from := (end - 1) / maxCall * maxCall
+		next := 0
+		if before > 0 {
+			next = -min(before+from, maxCall)
+		}
+		if !bothFinite(x[from:end], y[from:end], next) {
+			return false
+		}
+		end = from
+	}
+	return true
+}
+
 // updateList makes the step of each of several tensors without blocks, of maxCall
 // elements in all at most, whose m and v lie together, for a power with a special
 // case.

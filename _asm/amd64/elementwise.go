@@ -115,7 +115,7 @@ func (k *kernel) addProbe() {
 	k.ret()
 }
 
-// quartersBytes is the size from which allFinite reads in four places at once.
+// quartersBytes is the size from which allFinite and bothFinite read in four places at once.
 const quartersBytes = 4096
 
 // allFinite reports whether all values are finite. From memory each of its four
@@ -126,33 +126,82 @@ func (k *kernel) allFinite() {
 	x := arg("x")
 	n, index := k.count("n")
 	f := k.newFinite()
+	f.quarters(n, index, nil, x)
+	f.seeAll(x, n, index)
+	f.result()
+}
+
+// bothFinite is allFinite for two arrays at a time, which doubles the lines under way. What
+// is read next is asked for, into the L2 cache: each call begins anew for the prefetchers.
+func (k *kernel) bothFinite() {
+	k.begin("bothFinite", 0)
+	x, y, next := arg("x"), arg("y"), arg("next")
+	n, index := k.count("n")
+	k.toBytes(next)
+	f := k.newFinite()
+	f.quarters(n, index, next, x, y)
+	left, from := GP64(), GP64()
+	MOVQ(n, left)
+	MOVQ(index, from)
+	f.seeAll(x, n, index)
+	f.seeAll(y, left, from)
+	f.result()
+}
+
+// quarters takes most of n bytes of each array, if they are many, from four places of each.
+// It sets the index to what it has taken, and n to the rest. next, unless it is nil or 0, is
+// how many bytes further on lies what is read next.
+func (f *finite) quarters(n, index reg.GPVirtual, next reg.Register, arrays ...reg.GPVirtual) {
+	k := f.k
+	whole := k.label("whole")
 	Comment("Many elements: a line of each quarter in turn.")
 	CMPQ(n, U32(quartersBytes))
-	JL(LabelRef("whole"))
+	JL(LabelRef(whole))
 	quarter := GP64()
 	MOVQ(n, quarter)
 	SHRQ(U8(2), quarter)
 	ANDQ(I8(-64), quarter)
-	starts := []reg.GPVirtual{x}
-	for len(starts) < len(f.most) {
-		start := GP64()
-		LEAQ(Mem{Base: starts[len(starts)-1], Index: quarter, Scale: 1}, start)
+	var starts []reg.GPVirtual
+	for _, start := range arrays {
 		starts = append(starts, start)
-	}
-	Label("quarters")
-	for chain, start := range starts {
-		for v := range 64 / k.bytes() {
-			f.see(k.at(start, index, v), chain, nil)
+		for range 3 {
+			after := GP64()
+			LEAQ(Mem{Base: start, Index: quarter, Scale: 1}, after)
+			starts = append(starts, after)
+			start = after
 		}
 	}
-	ADDQ(U8(64), index)
-	CMPQ(index, quarter)
-	JL(LabelRef("quarters"))
+	loop := func(each func(start reg.GPVirtual)) {
+		again := k.label("quarters")
+		Label(again)
+		for i, start := range starts {
+			each(start)
+			for v := range 64 / k.bytes() {
+				f.see(k.at(start, index, v), i%len(f.most), nil)
+			}
+		}
+		ADDQ(U8(64), index)
+		if next != nil {
+			ADDQ(U8(64), next)
+		}
+		CMPQ(index, quarter)
+		JL(LabelRef(again))
+	}
+	taken := k.label("taken")
+	if next != nil {
+		here := k.label("here")
+		TESTQ(next, next)
+		JZ(LabelRef(here))
+		loop(func(start reg.GPVirtual) { PREFETCHT1(Mem{Base: start, Index: next, Scale: 1}) })
+		JMP(LabelRef(taken))
+		Label(here)
+		next = nil
+	}
+	loop(func(reg.GPVirtual) {})
+	Label(taken)
 	SHLQ(U8(2), index)
 	SUBQ(index, n)
-	Label("whole")
-	f.seeAll(x, n, index)
-	f.result()
+	Label(whole)
 }
 
 // finite looks at exponents only: those of NaN and infinity are all ones. It takes

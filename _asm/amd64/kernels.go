@@ -25,6 +25,7 @@ var bodies = map[string]func(k *kernel){
 	"addProbe":         (*kernel).addProbe,
 	"allFinite":        (*kernel).allFinite,
 	"allFiniteMulti":   (*kernel).allFiniteMulti,
+	"bothFinite":       (*kernel).bothFinite,
 	"blockMeans":       (*kernel).blockMeans,
 	"stridedMeans":     (*kernel).stridedMeans,
 	"curvature":        (*kernel).curvature,

@@ -46,6 +46,13 @@ var Kernels = []Kernel{
 		Else: "allFiniteOneByOne(x)",
 		Doc:  []string{"reports whether no x[s][i], s < slices, i < len(x[s]), is NaN or infinite."},
 	}, {
+		Name: "bothFinite",
+		Args: slices.Concat(slice("x", "y"), length("n", "x"), []Arg{next}),
+		Bool: true,
+		Sets: avx,
+		Else: "allFinite(x) && allFinite(y)",
+		Doc:  []string{"reports whether no x[i] and no y[i], i < n, is NaN or infinite."},
+	}, {
 		Name: "blockMeans",
 		Args: slices.Concat(slice("d", "x"), length("blocks", "d"), plain("int", "block"), divisor),
 		Sets: everywhere,
