@@ -106,7 +106,7 @@ format: ## gofmt
 vet: ## go vet for every architecture, with and without assembly
 	@$(LEG) vet
 
-lint: ## staticcheck and golangci-lint, of pinned versions
+lint: ## golangci-lint, with staticcheck in it, of a pinned version
 	@$(LEG) lint
 
 vulnerabilities: ## govulncheck in every module
