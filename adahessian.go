@@ -244,7 +244,7 @@ func (o *Optimizer[T]) checkNew(first int) error {
 func (o *Optimizer[T]) prepare(buckets []bucket[T]) {
 	workers := workersFor(elementsOf(buckets), o.options.Workers)
 	o.plan = makePlan(o.tensors, buckets, workers)
-	o.call = makeStepCall[T](len(o.tensors), len(o.plan.tasks), workers)
+	o.call = makeStepCall[T](len(o.tensors), len(o.plan.tasks), workers, o.plan.columns)
 	o.memory = makeMemoryMap(o.tensors)
 	o.cohorts = slices.Grow(o.cohorts, len(o.tensors)) // as many as there can be
 	o.pool.init(workers)

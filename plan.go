@@ -1,5 +1,7 @@
 package adahessian
 
+import "unsafe"
+
 // A plan divides the tensors into pieces of work, each for one goroutine. It is made
 // with the optimizer and then only read. No result depends on how a tensor is divided.
 type plan[T Float] struct {
@@ -10,6 +12,7 @@ type plan[T Float] struct {
 	far      bool       // a phase finds in memory what the phase before has read
 	averaged []int      // tensors with room for the curvature that an inspection leaves
 	buckets  []bucket[T]
+	columns  int // the most that a tile of strided blocks has, or scratchLen
 }
 
 const (
@@ -17,6 +20,7 @@ const (
 	columnsLen = 64 << 10      // the same for tasks of several columns, since short rows are slow in memory
 	workerLen  = 32 << 10      // elements that are worth starting another goroutine for
 	signsLen   = 8 * workerLen // the same in a phase that only draws signs
+	longTasks  = 8             // for each of several workers, of a tensor with long rows: its tasks are longer
 )
 
 // Tensors that share a bucket, and so a tensorList, are one call of a kernel.
@@ -65,12 +69,8 @@ func workersFor(elements, most int) int { return min(most, max(1, elements/worke
 // makePlan divides the tensors, which lie in the given buckets, for the given number of
 // goroutines.
 func makePlan[T Float](tensors []tensor[T], buckets []bucket[T], workers int) plan[T] {
-	p := plan[T]{elements: elementsOf(buckets), buckets: buckets}
+	p := plan[T]{elements: elementsOf(buckets), buckets: buckets, columns: scratchLen}
 	p.stream, p.far = streams[T](p.elements), far[T](p.elements)
-	columns := scratchLen
-	if workers > 1 {
-		columns /= 2 // a slice of scratchLen columns is then work for two
-	}
 	for i := range tensors {
 		if tensors[i].next != nil {
 			p.averaged = append(p.averaged, i)
@@ -79,14 +79,17 @@ func makePlan[T Float](tensors []tensor[T], buckets []bucket[T], workers int) pl
 	for _, b := range buckets {
 		if b.first < b.last {
 			p.chunks = append(p.chunks, chunk[T]{b, 0, len(b.m)})
-			p.tasks = appendShared(p.tasks, tensors, b, columns)
+			p.tasks = appendShared(p.tasks, tensors, b, workers)
 			continue
 		}
 		for lo := 0; lo < len(b.m); lo += taskLen {
 			p.chunks = append(p.chunks, chunk[T]{b, lo, min(lo+taskLen, len(b.m))})
 		}
-		for _, tl := range tilesOf(tensors, b.first, columns) {
+		for _, tl := range tilesOf(tensors, b.first, workers) {
 			p.tasks = append(p.tasks, task[T]{tiles: []tile{tl}})
+			if !tl.panel.contiguous() {
+				p.columns = max(p.columns, tl.panel.width)
+			}
 		}
 	}
 	return p
@@ -94,7 +97,7 @@ func makePlan[T Float](tensors []tensor[T], buckets []bucket[T], workers int) pl
 
 // appendShared appends the tasks of a bucket of several tensors: lists, and tiles
 // of the tensors that have blocks of several elements.
-func appendShared[T Float](tasks []task[T], tensors []tensor[T], b bucket[T], columns int) []task[T] {
+func appendShared[T Float](tasks []task[T], tensors []tensor[T], b bucket[T], workers int) []task[T] {
 	for i := b.first; i <= b.last; {
 		var k task[T]
 		first := &tensors[i]
@@ -111,7 +114,7 @@ func appendShared[T Float](tasks []task[T], tensors []tensor[T], b bucket[T], co
 			elements += len(t.value)
 			blocks += t.layout.Blocks()
 			if !listed {
-				k.tiles = append(k.tiles, tilesOf(tensors, i, columns)...)
+				k.tiles = append(k.tiles, tilesOf(tensors, i, workers)...)
 			}
 		}
 		hz, m, v := cut(&b.hz, elements), cut(&b.m, elements), cut(&b.v, blocks)
@@ -130,15 +133,22 @@ func appendShared[T Float](tasks []task[T], tensors []tensor[T], b bucket[T], co
 	return tasks
 }
 
-// tilesOf divides a tensor into tiles, each with at least the given number of columns if
-// the tensor has that many.
-func tilesOf[T Float](tensors []tensor[T], tensor, columns int) (tiles []tile) {
+// tilesOf divides a tensor into tiles for so many workers.
+func tilesOf[T Float](tensors []tensor[T], tensor, workers int) (tiles []tile) {
+	columns, share := scratchLen, 1
+	if workers > 1 {
+		columns /= 2 // a slice of scratchLen columns is then work for two
+		share = longTasks * workers
+	}
 	p := tensors[tensor].layout.panel()
 	limit := taskLen
 	if !p.contiguous() {
 		limit = columnsLen
 	}
 	outer, width := p.tileSize(limit, columns)
+	if longSlices[T](p) {
+		width = p.evenWidth(min(longBytes/int(unsafe.Sizeof(T(0))), max(columns, p.width/share)))
+	}
 	for at := 0; at < p.outer; at += outer {
 		for col := 0; col < p.width; col += width {
 			q, e, b := p.tile(at, col, outer, width)

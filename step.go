@@ -13,10 +13,10 @@ type stepCall[T Float] struct {
 	skipped    []bool   // for each tensor: it does not make this step
 	steps      []uint64 // for each tensor, while they are put into cohorts
 	lists      []int    // for each task that is a list: the cohort of its tensors
-	scratch    [][]T    // for each worker
+	scratch    [][]T    // for each worker: the denominators of a tile's columns
 }
 
-func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
+func makeStepCall[T Float](tensors, tasks, workers, columns int) stepCall[T] {
 	c := stepCall[T]{
 		fromMeans: make([]bool, tensors),
 		skipped:   make([]bool, tensors),
@@ -24,7 +24,7 @@ func makeStepCall[T Float](tensors, tasks, workers int) stepCall[T] {
 		lists:     make([]int, tasks),
 	}
 	for w := range workers {
-		c.scratch = append(c.scratch, newArray[T](scratchLen, 7+w))
+		c.scratch = append(c.scratch, newArray[T](columns, 7+w))
 	}
 	return c
 }
