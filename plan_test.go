@@ -19,6 +19,7 @@ func splitLayouts[T Float]() []Param[T] {
 		{Layout: Layout{300, 9, 31}},
 		{Layout: Layout{1, 33, scratchLen - 3}}, // by several workers only
 		{Layout: Layout{1, 5, longSlice/4/5 + 1}}, // long rows
+		{Layout: Layout{1, 3, longSlice/4/3 + 1}}, // and few of them
 	}
 	for i := range 90 { // and many small tensors
 		params = append(params, Param[T]{Layout: []Layout{{i, 1, 1}, {i, 9, 1}, {i % 3, 3, 11}}[i%3]})

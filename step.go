@@ -133,7 +133,7 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 func (o *Optimizer[T]) settle() {
 	for _, i := range o.plan.averaged {
 		t := &o.tensors[i]
-		o.call.fromMeans[i] = o.call.due && (t.d != nil || !fitsOnePass(t.layout.panel(), o.cohorts[t.cohort].coef.power))
+		o.call.fromMeans[i] = o.call.due && (t.d != nil || !inOnePass[T](t.layout.panel(), o.cohorts[t.cohort].coef.power))
 	}
 }
 

@@ -72,7 +72,7 @@ func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficien
 	switch {
 	case cached == nil && fitsOnePass(p, c.power):
 		updateOnePass(theta, m, v, g, hz, p, &s, c, scratch)
-	case cached == nil && p.block <= fewRows && c.power != powerAny && longSlices[T](p):
+	case cached == nil && hasFewRows[T](p, c.power):
 		updateFewRows(theta, m, v, g, hz, p, &s, c, scratch)
 	default:
 		updateTwoPass(theta, m, v, g, hz, cached, p, &s, c, scratch)
@@ -90,6 +90,15 @@ func fitsOnePass(p panel, k power) bool {
 	}
 	return p.width <= onePassWidth && p.block*p.width <= maxCall
 }
+
+// hasFewRows reports whether a step of the panel is made in one pass over all its rows,
+// which are long and few: that holds for a power with a special case.
+func hasFewRows[T Float](p panel, k power) bool {
+	return k != powerAny && p.block <= fewRows && longSlices[T](p)
+}
+
+// inOnePass reports whether a step of the panel is made in one pass, in either way.
+func inOnePass[T Float](p panel, k power) bool { return fitsOnePass(p, k) || hasFewRows[T](p, k) }
 
 // updateOnePass makes a step of a panel that fits one pass.
 func updateOnePass[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
