@@ -110,7 +110,7 @@ func benchRatioBlocks[T Float](b *testing.B, l Layout) {
 // more than the machine gives, no step can have. A turn is of many steps: in a
 // training run no other optimizer takes the caches in between.
 func BenchmarkRatioWorkers(b *testing.B) {
-	benchBothTypes(b, []int{1e6, 1e7}, benchRatioWorkers[float32], benchRatioWorkers[float64])
+	benchBothTypes(b, []int{5e4, 1e5, 2e5, 3e5, 1e6, 1e7}, benchRatioWorkers[float32], benchRatioWorkers[float64])
 }
 
 func benchRatioWorkers[T Float](b *testing.B, n int) {

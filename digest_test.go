@@ -306,7 +306,7 @@ func digestSteps[T Float](t *testing.T, workers int) *digestSum {
 		{60, 1, 2, small, Hyper{LR: 0.1, Beta1: 0.9, Beta2: 0.9, Eps: 1e-2, HessianPower: 0.5}},
 		{60, 3, 1, small, Hyper{LR: 0.05, Beta1: 0.9, Beta2: 0.999, Eps: 1e-2, WeightDecay: 0.1, HessianPower: 2, MaxUpdate: 1}},
 		{20, 1, 1, small, Hyper{LR: 0.2, Beta1: 0.5, Beta2: 0.5, Eps: 1}}, // power 0
-		{4, 1, 2, []Layout{{64<<10 + 1003, 1, 1}, {4000, 9, 1}, {1, 4, 3*workerLen/4 + 1}}, DefaultHyper()},
+		{4, 1, 2, []Layout{{64<<10 + 1003, 1, 1}, {4000, 9, 1}, {1, 4, 24<<10 + 1}}, DefaultHyper()},
 	} {
 		opts := Options{Hyper: run.h, Samples: run.samples, UpdateEach: run.each, Seed: 0x243f6a8885a308d3, Workers: workers}
 		tr := newDigestTraining[T](run.layouts...)

@@ -213,6 +213,10 @@ func eachISAAndType(t *testing.T, f32, f64 func(t *testing.T)) {
 // variable ADAHESSIAN_REQUIRE, a list such as "avx2", makes it fail where one
 // of them was not, so that a green run proves what it claims.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() == "" {
+		workerLen = 32 << 10 // so that several goroutines share tensors that take little time
+	}
 	code := m.Run()
 	if worker := flag.Lookup("test.fuzzworker"); worker != nil && worker.Value.String() == "true" {
 		os.Exit(code)

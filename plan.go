@@ -12,16 +12,19 @@ type plan[T Float] struct {
 	far      bool       // a phase finds in memory what the phase before has read
 	averaged []int      // tensors with room for the curvature that an inspection leaves
 	buckets  []bucket[T]
-	columns  int // the most that a tile of strided blocks has, or scratchLen
+	columns  int        // the most that a tile of strided blocks has, or scratchLen
 }
 
 const (
-	taskLen    = 16 << 10      // elements of a task, about; with more, all wait for the last task
-	columnsLen = 64 << 10      // the same for tasks of several columns, since short rows are slow in memory
-	workerLen  = 32 << 10      // elements that are worth starting another goroutine for
-	signsLen   = 8 * workerLen // the same in a phase that only draws signs
-	longTasks  = 8             // for each of several workers, of a tensor with long rows: its tasks are longer
+	taskLen    = 16 << 10  // elements of a task, about; with more, all wait for the last task
+	columnsLen = 64 << 10  // the same for tasks of several columns, since short rows are slow in memory
+	signsLen   = 256 << 10 // elements that are worth starting another goroutine for in a phase that only draws signs
+	longTasks  = 8         // for each of several workers, of a tensor with long rows: its tasks are longer
 )
+
+// workerLen is how many elements for each are worth starting another goroutine for: with
+// fewer, the step is over before it starts. The tests have a smaller one.
+var workerLen = 128 << 10
 
 // Tensors that share a bucket, and so a tensorList, are one call of a kernel.
 const _ = uint(maxCall - taskLen)
