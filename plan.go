@@ -12,7 +12,7 @@ type plan[T Float] struct {
 	far      bool       // a phase finds in memory what the phase before has read
 	averaged []int      // tensors with room for the curvature that an inspection leaves
 	buckets  []bucket[T]
-	columns  int        // the most that a tile of strided blocks has, or scratchLen
+	columns  int // the most that a tile of strided blocks has, or scratchLen
 }
 
 const (

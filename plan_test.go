@@ -17,7 +17,7 @@ func splitLayouts[T Float]() []Param[T] {
 		{Layout: Layout{2, 3, 30011}},
 		{Layout: Layout{1, taskLen/2 + 10, 3}},
 		{Layout: Layout{300, 9, 31}},
-		{Layout: Layout{1, 33, scratchLen - 3}}, // by several workers only
+		{Layout: Layout{1, 33, scratchLen - 3}},   // by several workers only
 		{Layout: Layout{1, 5, longSlice/4/5 + 1}}, // long rows
 		{Layout: Layout{1, 3, longSlice/4/3 + 1}}, // and few of them
 	}
