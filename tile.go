@@ -42,7 +42,7 @@ const (
 	longRow     = 1 << 10
 	longSlice   = 1 << 20
 	longBytes   = 128 << 10
-	rowsSummed  = 8
+	rowsSummed  = 12
 	rowsUpdated = 4
 
 	// So many long rows are updated in one pass, all together.
