@@ -81,7 +81,7 @@ func BenchmarkRatioBlocks(b *testing.B) {
 // BenchmarkRatioRows is BenchmarkRatioBlocks for blocks of more and fewer rows than 9,
 // in as many columns as make up the length: a dense layer of so many inputs.
 func BenchmarkRatioRows(b *testing.B) {
-	for _, rows := range []int{3, 9, 25, 64, 128, 1024, 4096} {
+	for _, rows := range []int{3, 4, 9, 25, 64, 128, 1024, 4096, 20000} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
 			benchBothTypes(b, []int{1e5, 1e7},
 				func(b *testing.B, n int) { benchRatioBlocks[float32](b, Layout{1, rows, n / rows}) },

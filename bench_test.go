@@ -184,7 +184,7 @@ func benchBlockMeanAbs[T Float](b *testing.B, l Layout) {
 // BenchmarkMeanRows is BlockMeanAbs over blocks of more and fewer rows, in as many columns
 // as make up the length.
 func BenchmarkMeanRows(b *testing.B) {
-	for _, rows := range []int{3, 9, 25, 64, 128, 1024, 4096} {
+	for _, rows := range []int{3, 4, 9, 25, 64, 128, 1024, 4096, 20000} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
 			benchBothTypes(b, []int{1e5, 1e7},
 				func(b *testing.B, n int) { benchBlockMeanAbs[float32](b, Layout{1, rows, n / rows}) },

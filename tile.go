@@ -31,7 +31,7 @@ const (
 	// many. A tile whose blocks are longer than a run has totalColumns at most, for
 	// which there are totals on the stack.
 	meanColumns  = 64
-	totalColumns = 2048
+	totalColumns = 4096
 
 	// rowBytes is what a tile has of each row of strided blocks, at least.
 	rowBytes = scratchLen * 4
