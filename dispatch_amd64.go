@@ -406,38 +406,164 @@ func allFiniteHalf(h []uint16, f half) bool {
 	return allFiniteHalfGeneric(h, f)
 }
 
-func updateHalf(theta, m, v []float32, out, g, hz []uint16, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+func updateElementsHalf(theta, m, v []float32, out, g, hz []uint16, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
 	if useAVX512 {
 		if f == bfloat16 {
-			updateHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+			updateElementsHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
 		} else {
-			updateHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+			updateElementsHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
 		}
 	} else if useAVX2 && (f == bfloat16 || useF16C) {
 		if f == bfloat16 {
-			updateHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+			updateElementsHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
 		} else {
-			updateHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+			updateElementsHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
 		}
 	} else {
 		updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)
 	}
 }
 
-func descendHalf(theta, m []float32, out, g []uint16, den []float32, s *scalars[float32], factor float32, f half, w *halfScratch) {
+func updateBlocksHalf(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
 	if useAVX512 {
 		if f == bfloat16 {
-			descendHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), len(theta), s32(s), factor)
+			updateBlocksHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, s32(s), int(k), factor)
 		} else {
-			descendHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), len(theta), s32(s), factor)
+			updateBlocksHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, s32(s), int(k), factor)
 		}
 	} else if useAVX2 && (f == bfloat16 || useF16C) {
 		if f == bfloat16 {
-			descendHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), len(theta), s32(s), factor)
+			updateBlocksHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, s32(s), int(k), factor)
 		} else {
-			descendHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), len(theta), s32(s), factor)
+			updateBlocksHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, s32(s), int(k), factor)
 		}
 	} else {
-		descendHalfTiles(theta, m, out, g, den, s, factor, f, w)
+		updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	}
+}
+
+func updateRowsHalf(theta, m, v []float32, out, g, hz []uint16, den []float32, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	if useAVX512 {
+		if f == bfloat16 {
+			updateRowsHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		} else {
+			updateRowsHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			updateRowsHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		} else {
+			updateRowsHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		}
+	} else {
+		updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	}
+}
+
+func blockMeansHalf(d []float32, x []uint16, block int, div, factor float32, f half, w *halfScratch) {
+	if useAVX512 {
+		if f == bfloat16 {
+			blockMeansHalfBF16AVX512(unsafe.SliceData(d), unsafe.SliceData(x), len(d), block, div, factor)
+		} else {
+			blockMeansHalfF16AVX512(unsafe.SliceData(d), unsafe.SliceData(x), len(d), block, div, factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			blockMeansHalfBF16AVX2(unsafe.SliceData(d), unsafe.SliceData(x), len(d), block, div, factor)
+		} else {
+			blockMeansHalfF16AVX2(unsafe.SliceData(d), unsafe.SliceData(x), len(d), block, div, factor)
+		}
+	} else {
+		blockMeansHalfTiles(d, x, block, div, factor, f, w)
+	}
+}
+
+func stridedMeansHalf(d []float32, x []uint16, p panel, div float32, more bool, next int, factor float32, f half, w *halfScratch) {
+	if useAVX512 {
+		if f == bfloat16 {
+			stridedMeansHalfBF16AVX512(unsafe.SliceData(d), unsafe.SliceData(x), p.outer, p.block, p.stride, p.width, div, more, next, factor)
+		} else {
+			stridedMeansHalfF16AVX512(unsafe.SliceData(d), unsafe.SliceData(x), p.outer, p.block, p.stride, p.width, div, more, next, factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			stridedMeansHalfBF16AVX2(unsafe.SliceData(d), unsafe.SliceData(x), p.outer, p.block, p.stride, p.width, div, more, next, factor)
+		} else {
+			stridedMeansHalfF16AVX2(unsafe.SliceData(d), unsafe.SliceData(x), p.outer, p.block, p.stride, p.width, div, more, next, factor)
+		}
+	} else {
+		stridedMeansHalfTiles(d, x, p, div, more, factor, f, w)
+	}
+}
+
+func descendBlocksHalf(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], factor float32, f half, w *halfScratch) {
+	if useAVX512 {
+		if f == bfloat16 {
+			descendBlocksHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, s32(s), factor)
+		} else {
+			descendBlocksHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, s32(s), factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			descendBlocksHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, s32(s), factor)
+		} else {
+			descendBlocksHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, s32(s), factor)
+		}
+	} else {
+		descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)
+	}
+}
+
+func updateTogetherHalf(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	if useAVX512 {
+		if f == bfloat16 {
+			updateTogetherHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		} else {
+			updateTogetherHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			updateTogetherHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		} else {
+			updateTogetherHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		}
+	} else {
+		updateHalfTogether(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	}
+}
+
+func descendTogetherHalf(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], next int, factor float32, f half, w *halfScratch) {
+	if useAVX512 {
+		if f == bfloat16 {
+			descendTogetherHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), next, factor)
+		} else {
+			descendTogetherHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), next, factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			descendTogetherHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), next, factor)
+		} else {
+			descendTogetherHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), next, factor)
+		}
+	} else {
+		descendRowsHalf(theta, m, out, g, den, g, p, s, factor, f, w)
+	}
+}
+
+func descendRowsHalf(theta, m []float32, out, g []uint16, den []float32, ahead []uint16, p panel, s *scalars[float32], factor float32, f half, w *halfScratch) {
+	if useAVX512 {
+		if f == bfloat16 {
+			descendRowsHalfBF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), unsafe.SliceData(ahead), p.outer, p.block, p.stride, p.width, s32(s), factor)
+		} else {
+			descendRowsHalfF16AVX512(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), unsafe.SliceData(ahead), p.outer, p.block, p.stride, p.width, s32(s), factor)
+		}
+	} else if useAVX2 && (f == bfloat16 || useF16C) {
+		if f == bfloat16 {
+			descendRowsHalfBF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), unsafe.SliceData(ahead), p.outer, p.block, p.stride, p.width, s32(s), factor)
+		} else {
+			descendRowsHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), unsafe.SliceData(ahead), p.outer, p.block, p.stride, p.width, s32(s), factor)
+		}
+	} else {
+		descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)
 	}
 }

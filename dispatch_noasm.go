@@ -93,10 +93,38 @@ func allFiniteHalf(h []uint16, f half) bool {
 	return allFiniteHalfGeneric(h, f)
 }
 
-func updateHalf(theta, m, v []float32, out, g, hz []uint16, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+func updateElementsHalf(theta, m, v []float32, out, g, hz []uint16, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
 	updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)
 }
 
-func descendHalf(theta, m []float32, out, g []uint16, den []float32, s *scalars[float32], factor float32, f half, w *halfScratch) {
-	descendHalfTiles(theta, m, out, g, den, s, factor, f, w)
+func updateBlocksHalf(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+}
+
+func updateRowsHalf(theta, m, v []float32, out, g, hz []uint16, den []float32, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+}
+
+func blockMeansHalf(d []float32, x []uint16, block int, div, factor float32, f half, w *halfScratch) {
+	blockMeansHalfTiles(d, x, block, div, factor, f, w)
+}
+
+func stridedMeansHalf(d []float32, x []uint16, p panel, div float32, more bool, next int, factor float32, f half, w *halfScratch) {
+	stridedMeansHalfTiles(d, x, p, div, more, factor, f, w)
+}
+
+func descendBlocksHalf(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], factor float32, f half, w *halfScratch) {
+	descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)
+}
+
+func updateTogetherHalf(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	updateHalfTogether(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+}
+
+func descendTogetherHalf(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], next int, factor float32, f half, w *halfScratch) {
+	descendRowsHalf(theta, m, out, g, den, g, p, s, factor, f, w)
+}
+
+func descendRowsHalf(theta, m []float32, out, g []uint16, den []float32, ahead []uint16, p panel, s *scalars[float32], factor float32, f half, w *halfScratch) {
+	descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)
 }

@@ -436,14 +436,24 @@ func (c halfCase) require(t testing.TB, want halfCase, how string) {
 // halfLayouts have every way through UpdateHalf.
 func halfLayouts() []Layout {
 	return []Layout{
-		{0, 1, 1}, {0, 9, 4}, {1, 1, 1}, {5, 1, 1}, {halfTile - 1, 1, 1}, {3*halfTile + 5, 1, 1}, {30, 1, 40},
-		{1, 9, 1}, {7, 9, 1}, {500, 9, 1}, {100, 32, 1}, {40, 100, 1}, {17, 510, 1}, {33, 511, 1}, {5, 1000, 1}, {3, halfTile, 1}, {3, halfTile + 1, 1}, {2, 3000, 1},
+		{0, 1, 1}, {0, 9, 4}, {1, 1, 1}, {5, 1, 1}, {1024 - 1, 1, 1}, {3*1024 + 5, 1, 1}, {30, 1, 40},
+		{1, 9, 1}, {7, 9, 1}, {500, 9, 1}, {100, 32, 1}, {40, 100, 1}, {17, 510, 1}, {33, 511, 1}, {5, 1000, 1}, {3, 1024, 1}, {3, 1024 + 1, 1}, {2, 3000, 1},
 		{1, runLen, 1}, {2, runLen + 1, 1}, {1, 2*runLen + 77, 1},
 		{1, 9, 2}, {3, 9, 64}, {40, 3, 19}, {2, 4, 1000}, {2, 9, onePassWidth + 1}, {1, 3, 4096}, {2, 3, 4097}, {1, 2, 12283}, // for the digest
 		{1, 5000, 3}, {2, 300, 50}, {1, runLen, 2}, {2, runLen + 3, 3}, {1, 2*runLen + 5, 2},
-		{halfNear/9 + 10, 9, 1}, {halfNear/27 + 10, 9, 3},
+		{65536/9 + 10, 9, 1}, {65536/27 + 10, 9, 3},
 		{2, 3, scratchLen}, {2, 3, scratchLen + 1}, {1, 2, 3*scratchLen - 5},
+		{1, longSlice/4/8500 + 1, 8500}, {1, 3, longSlice/4/3 + 50}, // long rows
 	}
+}
+
+// smallHalfLayouts have every length of a block, and every number of columns, up to some
+// vectors of them.
+func smallHalfLayouts() (l []Layout) {
+	for n := 2; n <= 40; n++ {
+		l = append(l, Layout{1 + 7*n%19, n, 1}, Layout{1 + n%3, 2 + n%3, n})
+	}
+	return l
 }
 
 // TestKernelUpdateHalf compares UpdateHalf with Widen, Update and Narrow.
@@ -451,7 +461,7 @@ func TestKernelUpdateHalf(t *testing.T) {
 	eachHalf(t, func(t *testing.T, f halfType) {
 		r := rand.New(rand.NewPCG(17, uint64(f.f)))
 		turn := 0
-		for i, l := range halfLayouts() {
+		for i, l := range append(halfLayouts(), smallHalfLayouts()...) {
 			for j, k := range curvaturePowers {
 				turn++
 				large := l.Len() > 5000 && (brief() || !all("4 of 5 powers of large steps of halves"))
@@ -504,9 +514,12 @@ func TestKernelGuardHalves(t *testing.T) {
 			pages[i] = p
 		}
 		r := rand.New(rand.NewPCG(18, uint64(f.f)))
-		for i, l := range []Layout{{1, 1, 1}, {31, 1, 1}, {32, 1, 1}, {64, 1, 1}, {97, 1, 1}, {1100, 1, 1}, {33, 9, 1}, {100, 9, 1}, {2, 500, 1}, {2, 9, 7}, {1, 9, 130}} {
+		layouts := []Layout{{1, 1, 1}, {31, 1, 1}, {32, 1, 1}, {64, 1, 1}, {97, 1, 1}, {1100, 1, 1}, {33, 9, 1}, {100, 9, 1}, {2, 500, 1}, {2, 9, 7}, {1, 9, 130}}
+		for i, l := range append(layouts, smallHalfLayouts()...) {
 			for _, atEnd := range []bool{false, true} {
-				for _, k := range kernelPowers[i%2*2:][:2] {
+				for j := range 4 {
+					k := []float64{kernelPowers[i%len(kernelPowers)], 0.75}[j%2] // in one pass and in two
+					factor := []float32{1, 0.5}[j/2]
 					h := stepHypers[i%len(stepHypers)]
 					h.h.HessianPower = k
 					c, err := NewCoefficients[float32](h.h, h.step, h.samples)
@@ -529,19 +542,19 @@ func TestKernelGuardHalves(t *testing.T) {
 						*x.to = unsafe.Slice((*halfBits)(put(3+i, 2*len(*x.from))), len(*x.from))
 						copy(*x.to, *x.from)
 					}
-					how := fmt.Sprintf("%+v k=%v atEnd=%v", l, k, atEnd)
+					how := fmt.Sprintf("%+v k=%v factor=%v atEnd=%v", l, k, factor, atEnd)
 					readOnly := func(on bool) {
 						if err := errors.Join(pages[4].SetReadOnly(on), pages[5].SetReadOnly(on)); err != nil {
 							t.Fatal(err)
 						}
 					}
 					readOnly(true)
-					fault := guard.Run(func() { f.update(got.theta, got.out, got.g, got.hz, got.m, got.v, l, &c, 0.5) })
+					fault := guard.Run(func() { f.update(got.theta, got.out, got.g, got.hz, got.m, got.v, l, &c, factor) })
 					readOnly(false)
 					if fault != nil {
 						t.Fatalf("%s: %v", how, fault.Err)
 					}
-					want.define(f, l, &c, 0.5)
+					want.define(f, l, &c, factor)
 					got.require(t, want, how)
 				}
 			}

@@ -2,17 +2,14 @@ package adahessian
 
 import "sync"
 
-// A step of halves is cut so that what it widens stays in the L1 cache until the step has
-// read it. Then the kernels are those of any step.
+// A step of halves is cut as any step is. Where there is a kernel for it, that widens and
+// narrows in registers; else there are tiles of what is widened, which stay in the L1 cache
+// until the kernels of any step have read them.
 
 const (
 	// halfTile is the elements of a tile, about. Each has calls of four kernels, whose
-	// beginnings cost something, but from memory short ones take turns sooner: what is
-	// asked for ahead of a tile's end is on its way while the next one is widened. Then it is
-	// halfTileFar, in steps of more than halfNear elements.
-	halfTile    = 1024
-	halfTileFar = 256
-	halfNear    = 64 << 10
+	// beginnings cost something, but from memory short ones take turns sooner.
+	halfTile = 512
 
 	// halfGroup is the contiguous blocks that the kernels take together, at most.
 	halfGroup = 16
@@ -24,9 +21,9 @@ const (
 
 // halfScratch is what a step of halves works in.
 type halfScratch struct {
-	wide   [maxCall]float32    // a run of a block, or a tile's products and its gradients
-	den    [scratchLen]float32 // denominators
-	totals [scratchLen]float64 // sums of the runs of long blocks
+	den    [scratchLen]float32          // denominators
+	totals [scratchLen]float64          // sums of the runs of long blocks
+	wide   [2*maxCall + halfPad]float32 // widened halves, where there is no kernel
 }
 
 var halfScratches = sync.Pool{New: func() any { return new(halfScratch) }}
@@ -46,171 +43,170 @@ type halfStep struct {
 func (s *halfStep) run(p panel) {
 	// Not in s: what goes back to the pool is on the heap, and would take the slices there.
 	w := halfScratches.Get().(*halfScratch)
-	least := p.block * p.width
-	if p.contiguous() {
-		least = halfGroup * p.block
-	}
 	switch {
 	case p.len() == 0:
-	case p.block == 1 && s.power != powerAny:
-		s.elements(p.outer, w)
-	case fitsOnePass(p, s.power) && least <= (maxCall-halfPad)/2:
-		updateHalfTiles(s.theta, s.m, s.v, s.out, s.g, s.hz, p, &s.scalars, s.power, s.factor, s.format, w)
-	case p.contiguous():
-		s.blocks(p, w)
+	case fitsOnePass(p, s.power):
+		s.onePass(p, w)
+	case p.block <= fewRows && s.power != powerAny && longSlices[float32](p):
+		s.fewRows(p, w)
 	default:
-		s.columns(p, w)
+		s.twoPass(p, w)
 	}
 	halfScratches.Put(w)
 }
 
-// halfUnit is what the kernels that make a step from halves take a multiple of.
-const halfUnit = 32
-
-// elements makes the step of n elements that each have their own curvature.
-func (s *halfStep) elements(n int, w *halfScratch) {
-	for o := 0; o < n; o += maxCall {
-		end := min(n, o+maxCall)
-		rest := end - (end-o)%halfUnit
-		updateHalf(s.theta[o:rest], s.m[o:], s.v[o:], s.out[o:rest], s.g[o:rest], s.hz[o:rest], &s.scalars, s.power, s.factor, s.format, w)
-		p := panel{end - rest, 1, 1, 1}
-		updateHalfTiles(s.theta[rest:end], s.m[rest:], s.v[rest:], s.out[rest:end], s.g[rest:end], s.hz[rest:end], p, &s.scalars, s.power, s.factor, s.format, w)
-	}
-}
-
-// blocks makes the step of contiguous blocks in two passes.
-func (s *halfStep) blocks(p panel, w *halfScratch) {
-	outer := max(1, halfTile/p.block)
+// onePass makes the step of a panel that fits one pass, as updateOnePass does.
+func (s *halfStep) onePass(p panel, w *halfScratch) {
+	outer, _ := p.tileSize(maxCall, p.width)
 	for o := 0; o < p.outer; o += outer {
-		q, e, b := p.tile(o, 0, outer, 1)
-		d := w.den[:q.outer]
-		s.blockMeans(d, e, p.block, w)
-		denominators(s.v[b:][:len(d)], d, d, &s.scalars, s.power, s.exponent)
-		if p.block <= halfTile {
-			s.descend(e, d, q.asRow(), w)
-			continue
-		}
-		for from := 0; from < p.block; from += halfTile {
-			s.descend(e+from, d, panel{1, min(halfTile, p.block-from), 1, 1}, w)
+		q, e, b := p.tile(o, 0, outer, p.width)
+		n := q.len()
+		theta, m, v, out, g, hz := s.theta[e:][:n], s.m[e:], s.v[b:], s.out[e:], s.g[e:], s.hz[e:]
+		switch {
+		case !q.contiguous():
+			updateRowsHalf(theta, m, v, out, g, hz, w.den[:], q, &s.scalars, s.power, s.factor, s.format, w)
+		case q.block == 1:
+			updateElementsHalf(theta, m, v, out, g, hz, &s.scalars, s.power, s.factor, s.format, w)
+		default:
+			updateBlocksHalf(theta, m, v, out, g, hz, q, &s.scalars, s.power, s.factor, s.format, w)
 		}
 	}
 }
 
-// blockMeans sets d to the means of the blocks from element e on, of which there is one
-// alone where they are longer than a run.
-func (s *halfStep) blockMeans(d []float32, e, block int, w *halfScratch) {
-	if block <= runLen {
-		x := w.wide[:len(d)*block]
-		widen(x, s.hz[e:][:len(x)], s.factor, s.format)
-		blockMeans(d, x, block, s.scalars.div)
+// fewRows makes the step of a panel of long slices of a few rows, as updateFewRows does.
+func (s *halfStep) fewRows(p panel, w *halfScratch) {
+	width := p.evenWidth(min(maxCall/p.block, len(w.den)))
+	for o := range p.outer {
+		for i := 0; i < p.width; i += width {
+			q, e, b := p.tile(o, i, 1, width)
+			updateTogetherHalf(s.theta[e:], s.m[e:], s.v[b:], s.out[e:], s.g[e:], s.hz[e:], q, &s.scalars, s.power, s.factor, s.format, w)
+		}
+	}
+}
+
+// twoPass makes the step of a panel in two passes over each tile, as updateTwoPass does.
+func (s *halfStep) twoPass(p panel, w *halfScratch) {
+	outer, width := p.tileSize(tileBytes/4, len(w.den))
+	if group := groupBytes / 4; p.contiguous() && outer >= group/4 {
+		outer = (outer + group - 1) &^ (group - 1)
+	}
+	if longSlices[float32](p) {
+		width = p.evenWidth(len(w.den))
+	}
+	for o := 0; o < p.outer; o += outer {
+		for i := 0; i < p.width; i += width {
+			q, e, b := p.tile(o, i, outer, width)
+			next, soon := p.nextTile(o, i, outer, width), 0
+			if q.len()*4 <= aheadBytes {
+				soon = next
+			}
+			d := w.den[:q.blocks()]
+			s.means(d, e, q.asRow(), soon, w)
+			denominators(s.v[b:][:len(d)], d, d, &s.scalars, s.power, s.exponent)
+			s.descend(d, e, q.asRow(), next, w)
+		}
+	}
+}
+
+// means sets d to the means over the blocks of a tile, from element e on.
+func (s *halfStep) means(d []float32, e int, p panel, next int, w *halfScratch) {
+	if p.block <= runLen {
+		s.runMeans(d, e, p, s.scalars.div, next, w)
 		return
 	}
-	total := 0.0
-	for from := 0; from < block; from += runLen {
-		x := w.wide[:min(runLen, block-from)]
-		widen(x, s.hz[e+from:][:len(x)], s.factor, s.format)
-		blockMeans(d, x, len(x), 1)
-		total += float64(d[0])
+	totals := w.totals[:len(d)] // of one slice
+	clear(totals)
+	for b := 0; b < p.block; b += runLen {
+		s.runMeans(d, e+b*p.stride, panel{1, min(runLen, p.block-b), p.stride, p.width}, 1, 0, w)
+		for i, sum := range d {
+			totals[i] += float64(sum)
+		}
 	}
-	d[0] = float32(total) / s.scalars.div
+	for i := range d {
+		d[i] = float32(totals[i]) / s.scalars.div
+	}
 }
 
-// columns makes the step of strided blocks in two passes, for as many columns as there are
-// denominators.
-func (s *halfStep) columns(p panel, w *halfScratch) {
-	for o := range p.outer {
-		for i := 0; i < p.width; i += len(w.den) {
-			q, e, b := p.tile(o, i, 1, len(w.den))
-			d := w.den[:q.width]
-			s.columnMeans(d, e, q, w)
-			denominators(s.v[b:][:len(d)], d, d, &s.scalars, s.power, s.exponent)
-			rows := q.rowsAtOnce()
-			for r := 0; r < q.block; r += rows {
-				s.descend(e+r*q.stride, d, panel{1, min(rows, q.block-r), q.stride, q.width}, w)
+// runMeans is means for blocks of at most runLen elements, in calls of about maxCall.
+func (s *halfStep) runMeans(d []float32, e int, p panel, div float32, next int, w *halfScratch) {
+	switch {
+	case p.contiguous():
+		blockMeansHalf(d, s.hz[e:], p.block, div, s.factor, s.format, w)
+	case p.outer > 1: // little enough for one call
+		stridedMeansHalf(d, s.hz[e:], p, div, false, 0, s.factor, s.format, w)
+	default:
+		most := max(1, maxCall/p.width)
+		if longRows[float32](p) {
+			most = rowsSummed
+		}
+		p.eachGroup(most, next, func(q panel, r, i, ahead int) {
+			by := float32(1) // exact: only the last part divides
+			if r+q.block == p.block {
+				by = div
 			}
+			stridedMeansHalf(d[i:], s.hz[e+r*p.stride+i:], q, by, r > 0, ahead, s.factor, s.format, w)
+		})
+	}
+}
+
+// descend makes the second pass of a tile from element e on.
+func (s *halfStep) descend(d []float32, e int, p panel, next int, w *halfScratch) {
+	if longRows[float32](p) {
+		p.eachGroup(rowsUpdated, next, func(q panel, r, i, ahead int) {
+			at := e + r*p.stride + i
+			descendTogetherHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[i:], q, &s.scalars, ahead, s.factor, s.format, w)
+		})
+		return
+	}
+	p.eachPiece(maxCall, func(q panel, at, b int) {
+		at += e
+		if q.contiguous() {
+			descendBlocksHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[b:], q, &s.scalars, s.factor, s.format, w)
+		} else {
+			descendRowsHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[b:], s.g[at:], q, &s.scalars, s.factor, s.format, w)
 		}
-	}
+	})
 }
 
-// rowsAtOnce is how many rows of a slice are widened together: one where they lie apart.
-func (p panel) rowsAtOnce() int {
-	if p.width < p.stride {
-		return 1
-	}
-	return max(1, halfTile/p.width)
-}
-
-// columnMeans sets d to the means of the columns of a slice, from element e on.
-func (s *halfStep) columnMeans(d []float32, e int, p panel, w *halfScratch) {
-	long, rows := p.block > runLen, p.rowsAtOnce()
-	if long {
-		clear(w.totals[:len(d)])
-	}
-	for from := 0; from < p.block; from += runLen {
-		end := min(from+runLen, p.block)
-		for r := from; r < end; r += rows {
-			q := panel{1, min(rows, end-r), p.width, p.width}
-			div := float32(1) // exact: only the last part divides
-			if !long && r+q.block == end {
-				div = s.scalars.div
-			}
-			x := w.wide[:q.len()]
-			widen(x, s.hz[e+r*p.stride:][:len(x)], s.factor, s.format)
-			stridedMeans(d, x, q, div, r > from, 0)
+// eachGroup calls f for the rows of a slice, at most so many at a time and in calls of at most
+// maxCall elements, from row r and column i on. ahead is what rowGroup says.
+func (p panel) eachGroup(most, next int, f func(q panel, r, i, ahead int)) {
+	for r := 0; r < p.block; {
+		q, ahead := rowGroup[float32](p, r, most, next)
+		width := q.callWidth()
+		for i := 0; i < p.width; i += width {
+			q.width = min(width, p.width-i)
+			f(q, r, i, ahead)
 		}
-		if long {
-			for i, sum := range d {
-				w.totals[i] += float64(sum)
-			}
-		}
-	}
-	if long {
-		for i := range d {
-			d[i] = float32(w.totals[i]) / s.scalars.div
-		}
+		r += q.block
 	}
 }
 
-// descend makes the second pass of adjacent elements, from e on.
-func (s *halfStep) descend(e int, den []float32, p panel, w *halfScratch) {
-	if n := p.width &^ (halfUnit - 1); p.block == 1 && n > 0 { // a row, whose beginning the kernel makes
-		descendHalf(s.theta[e:][:n], s.m[e:], s.out[e:][:n], s.g[e:][:n], den, &s.scalars, s.factor, s.format, w)
-		if n == p.width {
-			return
-		}
-		e, den, p.width = e+n, den[n:], p.width-n
-	}
-	p.stride = p.width
-	n := p.len()
-	descendHalfPanel(s.theta[e:][:n], s.m[e:][:n], s.out[e:][:n], s.g[e:][:n], den, p, &s.scalars, s.factor, s.format, w)
-}
-
-// descendHalfTiles is descendHalf where there is no kernel for that.
-func descendHalfTiles(theta, m []float32, out, g []uint16, den []float32, s *scalars[float32], factor float32, f half, w *halfScratch) {
-	descendHalfPanel(theta, m, out, g, den, panel{1, 1, len(theta), len(theta)}, s, factor, f, w)
-}
-
-// descendHalfPanel makes the second pass of a panel of adjacent elements with widened
-// gradients.
-func descendHalfPanel(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], factor float32, f half, w *halfScratch) {
-	x := w.wide[:len(theta)]
-	widen(x, g, factor, f)
-	descend(theta, m, x, den, x, p, s)
-	narrow(out, theta, f)
-}
-
-// updateHalfTiles makes the step of a panel of which a group of blocks fits the buffer twice,
-// in one pass over tiles.
-func updateHalfTiles(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
-	size := halfTile
-	if p.len() > halfNear {
-		size = halfTileFar
-	}
-	outer := max(1, size/(p.block*p.width))
+// eachPiece calls f for pieces of a panel of at most so many elements, or a row: blocks or a
+// part of one where they are contiguous, else rows of a slice. It gets the piece, its first
+// element and its first block.
+func (p panel) eachPiece(most int, f func(q panel, e, b int)) {
+	blocks, rows := 1, max(1, most/p.width)
 	if p.contiguous() {
+		blocks = max(1, most/p.block)
+	}
+	for o := 0; o < p.outer; o += blocks {
+		for r := 0; r < p.block; r += rows {
+			q := panel{min(blocks, p.outer-o), min(rows, p.block-r), p.stride, p.width}
+			f(q, (o*p.block+r)*p.stride, o*p.width)
+		}
+	}
+}
+
+// ---- without kernels for it ----------------------------------------------
+
+// updateHalfTiles makes the step of a panel that fits one pass.
+func updateHalfTiles(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	outer := max(1, halfTile/(p.block*p.width))
+	if p.contiguous() && halfGroup*p.block <= maxCall {
 		outer = (outer + halfGroup - 1) &^ (halfGroup - 1)
 	}
-	wideG, wideHz := w.wide[maxCall/2+halfPad/2:], w.wide[:]
+	wideHz, wideG := w.wide[:maxCall], w.wide[maxCall+halfPad:]
 	for o := 0; o < p.outer; o += outer {
 		q, e, b := p.tile(o, 0, outer, p.width)
 		n := q.len()
@@ -219,4 +215,62 @@ func updateHalfTiles(theta, m, v []float32, out, g, hz []uint16, p panel, s *sca
 		update(theta[e:], m[e:], v[b:], wideG[:n], wideHz[:n], w.den[:], q, s, k)
 		narrow(out[e:][:n], theta[e:][:n], f)
 	}
+}
+
+// updateHalfTogether makes the step of some columns of a slice.
+func updateHalfTogether(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	d := w.den[:p.width]
+	stridedMeansHalfTiles(d, hz, p, s.div, false, factor, f, w)
+	curvature(v[:len(d)], d, d, s, k)
+	descendHalfTiles(theta, m, out, g, d, p, s, factor, f, w)
+}
+
+// descendHalfTiles makes the second pass of a panel.
+func descendHalfTiles(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], factor float32, f half, w *halfScratch) {
+	p.eachPacked(func(q panel, e, b int) {
+		n := q.len()
+		x := w.wide[:n]
+		widen(x, g[e:][:n], factor, f)
+		descend(theta[e:], m[e:], x, den[b:], x, q, s)
+		narrow(out[e:][:n], theta[e:][:n], f)
+	})
+}
+
+// blockMeansHalfTiles sets d to the means over contiguous blocks.
+func blockMeansHalfTiles(d []float32, x []uint16, block int, div, factor float32, f half, w *halfScratch) {
+	blocks := max(1, halfTile/block)
+	for j := 0; j < len(d); j += blocks {
+		d := d[j:min(j+blocks, len(d))]
+		wide := w.wide[:len(d)*block]
+		widen(wide, x[j*block:][:len(wide)], factor, f)
+		blockMeans(d, wide, block, div)
+	}
+}
+
+// stridedMeansHalfTiles sets d to the means over a part of one slice's columns, going on from d with more.
+func stridedMeansHalfTiles(d []float32, x []uint16, p panel, div float32, more bool, factor float32, f half, w *halfScratch) {
+	p.eachPacked(func(q panel, e, b int) {
+		n := q.len()
+		r := e / p.stride % p.block
+		by := float32(1)
+		if r+q.block == p.block {
+			by = div
+		}
+		widen(w.wide[:n], x[e:][:n], factor, f)
+		stridedMeans(d[b:], w.wide[:n], q, by, more || r > 0, 0)
+	})
+}
+
+// eachPacked calls f for the pieces of a panel that make tiles of adjacent elements.
+func (p panel) eachPacked(f func(q panel, e, b int)) {
+	most := halfTile
+	if p.width < p.stride {
+		most = 1
+	}
+	p.eachPiece(most, func(q panel, e, b int) {
+		if !q.contiguous() {
+			q.stride = q.width
+		}
+		f(q, e, b)
+	})
 }

@@ -245,19 +245,70 @@ func narrowBF16AVX2(h *uint16, x *float32, n int)
 //go:noescape
 func allFiniteHalfBF16AVX2(h *uint16, n int) bool
 
-// updateHalfBF16AVX2 makes a step of n elements that each have their own curvature, from halves:
-// for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.
-// It requires that n is a multiple of 32.
+// updateElementsHalfBF16AVX2 is updateElements with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
 //
 //go:noescape
-func updateHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+func updateElementsHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 
-// descendHalfBF16AVX2 makes the second pass of a step of n elements from halves, with a denominator for each:
-// for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.
-// It requires that n is a multiple of 32.
+// updateBlocksHalfBF16AVX2 is updateBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
 //
 //go:noescape
-func descendHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+func updateBlocksHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+
+// updateRowsHalfBF16AVX2 is updateRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateRowsHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// blockMeansHalfBF16AVX2 is blockMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func blockMeansHalfBF16AVX2(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+
+// stridedMeansHalfBF16AVX2 is stridedMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func stridedMeansHalfBF16AVX2(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
+
+// descendBlocksHalfBF16AVX2 is descendBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func descendBlocksHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+
+// updateTogetherHalfBF16AVX2 is updateTogether with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateTogetherHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// descendTogetherHalfBF16AVX2 is descendTogether with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func descendTogetherHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
+
+// descendRowsHalfBF16AVX2 is descendRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for the memory at ahead, of the shape of grad, and does not read it.
+//
+//go:noescape
+func descendRowsHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
 
 // widenF16AVX2 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 //
@@ -274,19 +325,70 @@ func narrowF16AVX2(h *uint16, x *float32, n int)
 //go:noescape
 func allFiniteHalfF16AVX2(h *uint16, n int) bool
 
-// updateHalfF16AVX2 makes a step of n elements that each have their own curvature, from halves:
-// for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.
-// It requires that n is a multiple of 32.
+// updateElementsHalfF16AVX2 is updateElements with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
 //
 //go:noescape
-func updateHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+func updateElementsHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 
-// descendHalfF16AVX2 makes the second pass of a step of n elements from halves, with a denominator for each:
-// for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.
-// It requires that n is a multiple of 32.
+// updateBlocksHalfF16AVX2 is updateBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
 //
 //go:noescape
-func descendHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+func updateBlocksHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+
+// updateRowsHalfF16AVX2 is updateRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateRowsHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// blockMeansHalfF16AVX2 is blockMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func blockMeansHalfF16AVX2(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+
+// stridedMeansHalfF16AVX2 is stridedMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func stridedMeansHalfF16AVX2(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
+
+// descendBlocksHalfF16AVX2 is descendBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func descendBlocksHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+
+// updateTogetherHalfF16AVX2 is updateTogether with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateTogetherHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// descendTogetherHalfF16AVX2 is descendTogether with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func descendTogetherHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
+
+// descendRowsHalfF16AVX2 is descendRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for the memory at ahead, of the shape of grad, and does not read it.
+//
+//go:noescape
+func descendRowsHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
 
 // rademacherF32AVX512 sets z[i] = 1 - 2*bit(offset+i) for i < n, with the bits of Philox4x32-10.
 // It requires that offset+n does not exceed 2^64.
@@ -529,19 +631,70 @@ func narrowBF16AVX512(h *uint16, x *float32, n int)
 //go:noescape
 func allFiniteHalfBF16AVX512(h *uint16, n int) bool
 
-// updateHalfBF16AVX512 makes a step of n elements that each have their own curvature, from halves:
-// for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.
-// It requires that n is a multiple of 32.
+// updateElementsHalfBF16AVX512 is updateElements with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
 //
 //go:noescape
-func updateHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+func updateElementsHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 
-// descendHalfBF16AVX512 makes the second pass of a step of n elements from halves, with a denominator for each:
-// for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.
-// It requires that n is a multiple of 32.
+// updateBlocksHalfBF16AVX512 is updateBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
 //
 //go:noescape
-func descendHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+func updateBlocksHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+
+// updateRowsHalfBF16AVX512 is updateRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateRowsHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// blockMeansHalfBF16AVX512 is blockMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func blockMeansHalfBF16AVX512(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+
+// stridedMeansHalfBF16AVX512 is stridedMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func stridedMeansHalfBF16AVX512(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
+
+// descendBlocksHalfBF16AVX512 is descendBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func descendBlocksHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+
+// updateTogetherHalfBF16AVX512 is updateTogether with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateTogetherHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// descendTogetherHalfBF16AVX512 is descendTogether with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func descendTogetherHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
+
+// descendRowsHalfBF16AVX512 is descendRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for the memory at ahead, of the shape of grad, and does not read it.
+//
+//go:noescape
+func descendRowsHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
 
 // widenF16AVX512 sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 //
@@ -558,16 +711,67 @@ func narrowF16AVX512(h *uint16, x *float32, n int)
 //go:noescape
 func allFiniteHalfF16AVX512(h *uint16, n int) bool
 
-// updateHalfF16AVX512 makes a step of n elements that each have their own curvature, from halves:
-// for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.
-// It requires that n is a multiple of 32.
+// updateElementsHalfF16AVX512 is updateElements with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
 //
 //go:noescape
-func updateHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+func updateElementsHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 
-// descendHalfF16AVX512 makes the second pass of a step of n elements from halves, with a denominator for each:
-// for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.
-// It requires that n is a multiple of 32.
+// updateBlocksHalfF16AVX512 is updateBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
 //
 //go:noescape
-func descendHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
+func updateBlocksHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+
+// updateRowsHalfF16AVX512 is updateRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateRowsHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// blockMeansHalfF16AVX512 is blockMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func blockMeansHalfF16AVX512(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+
+// stridedMeansHalfF16AVX512 is stridedMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func stridedMeansHalfF16AVX512(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
+
+// descendBlocksHalfF16AVX512 is descendBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func descendBlocksHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+
+// updateTogetherHalfF16AVX512 is updateTogether with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateTogetherHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// descendTogetherHalfF16AVX512 is descendTogether with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for what lies next elements further on in each stream that it reads but does not sum into, unless next is 0.
+//
+//go:noescape
+func descendTogetherHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
+
+// descendRowsHalfF16AVX512 is descendRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+// It asks for the memory at ahead, of the shape of grad, and does not read it.
+//
+//go:noescape
+func descendRowsHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)

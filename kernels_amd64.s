@@ -1899,16 +1899,16 @@ TEXT ·stridedMeansF32AVX2(SB), NOSPLIT, $0-64
 	MOVQ         next+56(FP), DI
 	SHLQ         $0x02, DI
 
-slice:
+slice1:
 	MOVQ width+40(FP), R8
 	SHLQ $0x02, R8
 	XORQ R9, R9
 
 	// 8 vectors at a time.
 	SUBQ $0x00000100, R8
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |x| down the rows.
 	VPXOR Y2, Y2, Y2
 	VPXOR Y3, Y3, Y3
@@ -1921,7 +1921,7 @@ loop1:
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh3
+	JZ      fresh4
 	VMOVUPS (AX)(R9*1), Y2
 	VMOVUPS 32(AX)(R9*1), Y3
 	VMOVUPS 64(AX)(R9*1), Y4
@@ -1931,13 +1931,13 @@ loop1:
 	VMOVUPS 192(AX)(R9*1), Y8
 	VMOVUPS 224(AX)(R9*1), Y9
 
-fresh3:
+fresh4:
 	LEAQ  (CX)(R9*1), R10
 	TESTQ DI, DI
-	JZ    here4
+	JZ    here5
 	MOVQ  BX, R11
 
-row6:
+row7:
 	PREFETCHT1 (R10)(DI*1)
 	PREFETCHT1 64(R10)(DI*1)
 	PREFETCHT1 128(R10)(DI*1)
@@ -1960,13 +1960,13 @@ row6:
 	VADDPS     Y10, Y9, Y9
 	ADDQ       SI, R10
 	DECQ       R11
-	JNZ        row6
-	JMP        summed5
+	JNZ        row7
+	JMP        summed6
 
-here4:
+here5:
 	MOVQ BX, R11
 
-row7:
+row8:
 	VPAND  (R10), Y0, Y10
 	VADDPS Y10, Y2, Y2
 	VPAND  32(R10), Y0, Y10
@@ -1985,9 +1985,9 @@ row7:
 	VADDPS Y10, Y9, Y9
 	ADDQ   SI, R10
 	DECQ   R11
-	JNZ    row7
+	JNZ    row8
 
-summed5:
+summed6:
 	VDIVPS  Y1, Y2, Y2
 	VDIVPS  Y1, Y3, Y3
 	VDIVPS  Y1, Y4, Y4
@@ -2006,46 +2006,46 @@ summed5:
 	VMOVUPS Y9, 224(AX)(R9*1)
 	ADDQ    $0x00000100, R9
 	SUBQ    $0x00000100, R8
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000100, R8
 
 	// One vector at a time.
 	SUBQ $0x00000020, R8
-	JL   done9
+	JL   done10
 
-loop8:
+loop9:
 	// The sums of |x| down the rows.
 	VPXOR Y2, Y2, Y2
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh10
+	JZ      fresh11
 	VMOVUPS (AX)(R9*1), Y2
 
-fresh10:
+fresh11:
 	LEAQ (CX)(R9*1), R10
 	MOVQ BX, R11
 
-row11:
+row12:
 	VPAND   (R10), Y0, Y3
 	VADDPS  Y3, Y2, Y2
 	ADDQ    SI, R10
 	DECQ    R11
-	JNZ     row11
+	JNZ     row12
 	VDIVPS  Y1, Y2, Y2
 	VMOVUPS Y2, (AX)(R9*1)
 	ADDQ    $0x00000020, R9
 	SUBQ    $0x00000020, R8
-	JGE     loop8
+	JGE     loop9
 
-done9:
+done10:
 	ADDQ $0x00000020, R8
 
 	// The rest, a part of a vector.
 	TESTQ   R8, R8
-	JZ      end12
+	JZ      end13
 	LEAQ    leadingOnes<>+64(SB), R10
 	SUBQ    R8, R10
 	VMOVDQU (R10), Y2
@@ -2055,49 +2055,49 @@ done9:
 
 	// Go on from the sums in d, if asked to.
 	TESTL      DX, DX
-	JZ         fresh13
+	JZ         fresh14
 	VMASKMOVPS (AX)(R9*1), Y2, Y3
 
-fresh13:
+fresh14:
 	LEAQ (CX)(R9*1), R10
 	MOVQ BX, R11
 
-row14:
+row15:
 	VMASKMOVPS   (R10), Y2, Y4
 	VPAND        Y4, Y0, Y4
 	VADDPS       Y4, Y3, Y3
 	ADDQ         SI, R10
 	DECQ         R11
-	JNZ          row14
+	JNZ          row15
 	VDIVPS       Y1, Y3, Y3
 	LEAQ         (AX)(R9*1), R9
 	TESTB        $0x10, R8
-	JZ           no15
+	JZ           no16
 	VMOVUPS      X3, (R9)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, R9
 
-no15:
+no16:
 	TESTB   $0x08, R8
-	JZ      no16
+	JZ      no17
 	VMOVLPS X3, (R9)
 	VPSRLDQ $0x08, Y3, Y3
 	ADDQ    $0x08, R9
 
-no16:
+no17:
 	TESTB  $0x04, R8
-	JZ     no17
+	JZ     no18
 	VMOVSS X3, (R9)
 
-no17:
-end12:
+no18:
+end13:
 	// On to the next slice.
 	MOVQ  SI, R8
 	IMULQ BX, R8
 	ADDQ  R8, CX
 	ADDQ  SI, AX
 	DECQ  outer+16(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
@@ -3281,20 +3281,20 @@ TEXT ·descendRowsF32AVX2(SB), NOSPLIT, $352-80
 	MOVQ         stride+56(FP), R9
 	SHLQ         $0x02, R9
 
-slice:
+slice1:
 	// The elements, row after row.
 	MOVQ DI, R10
 
-row1:
+row2:
 	MOVQ width+64(FP), R11
 	SHLQ $0x02, R11
 	XORQ R12, R12
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R11
-	JL   done3
+	JL   done4
 
-loop2:
+loop3:
 	PREFETCHT0 (SI)(R12*1)
 	PREFETCHT0 384(DX)(R12*1)
 	PREFETCHT0 384(CX)(R12*1)
@@ -3324,9 +3324,9 @@ loop2:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp4
+	JNE  clamp5
 
-clamped5:
+clamped6:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y8, Y6, Y6
 	VMOVUPS Y5, (CX)(R12*1)
@@ -3336,16 +3336,16 @@ clamped5:
 	VMOVUPS Y9, 32(AX)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
-	JGE     loop2
+	JGE     loop3
 
-done3:
+done4:
 	ADDQ $0x00000040, R11
 
 	// One vector at a time.
 	SUBQ $0x00000020, R11
-	JL   done7
+	JL   done8
 
-loop6:
+loop7:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R12*1), Y2, Y5
 	VMULPS   (DX)(R12*1), Y3, Y6
@@ -3360,23 +3360,23 @@ loop6:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp8
+	JNE  clamp9
 
-clamped9:
+clamped10:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y8, Y6, Y6
 	VMOVUPS Y5, (CX)(R12*1)
 	VMOVUPS Y6, (AX)(R12*1)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop6
+	JGE     loop7
 
-done7:
+done8:
 	ADDQ $0x00000020, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end10
+	JZ      end11
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	VMOVDQU (R13), Y5
@@ -3398,86 +3398,86 @@ done7:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp11
+	JNE  clamp12
 
-clamped12:
+clamped13:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y7, Y7
 	LEAQ         (CX)(R12*1), R13
 	TESTB        $0x10, R11
-	JZ           no13
+	JZ           no14
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no13:
+no14:
 	TESTB   $0x08, R11
-	JZ      no14
+	JZ      no15
 	VMOVLPS X6, (R13)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R13
 
-no14:
+no15:
 	TESTB  $0x04, R11
-	JZ     no15
+	JZ     no16
 	VMOVSS X6, (R13)
 
-no15:
+no16:
 	LEAQ         (AX)(R12*1), R12
 	TESTB        $0x10, R11
-	JZ           no16
+	JZ           no17
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no16:
+no17:
 	TESTB   $0x08, R11
-	JZ      no17
+	JZ      no18
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no17:
+no18:
 	TESTB  $0x04, R11
-	JZ     no18
+	JZ     no19
 	VMOVSS X7, (R12)
 
-no18:
-end10:
+no19:
+end11:
 	ADDQ R9, AX
 	ADDQ R9, CX
 	ADDQ R9, DX
 	ADDQ R9, SI
 	DECQ R10
-	JNZ  row1
+	JNZ  row2
 	ADDQ R9, BX
 	DECQ outer+40(FP)
-	JNZ  slice
+	JNZ  slice1
 	VZEROUPPER
 	RET
 
-clamp4:
+clamp5:
 	VMOVUPS 32(R8), Y10
 	VMINPS  Y8, Y10, Y8
 	VMINPS  Y11, Y10, Y11
 	VMOVUPS 64(R8), Y10
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y11, Y10, Y11
-	JMP     clamped5
+	JMP     clamped6
 
-clamp8:
+clamp9:
 	VMOVUPS 32(R8), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(R8), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped9
+	JMP     clamped10
 
-clamp11:
+clamp12:
 	VMOVUPS 32(R8), Y5
 	VMINPS  Y8, Y5, Y8
 	VMOVUPS 64(R8), Y5
 	VMAXPS  Y8, Y5, Y8
-	JMP     clamped12
+	JMP     clamped13
 
 // func descendTogetherF32AVX2(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32, next int)
 // Requires: AVX, AVX2, MMX+
@@ -3517,22 +3517,22 @@ TEXT ·descendTogetherF32AVX2(SB), NOSPLIT, $352-80
 	SHLQ         $0x02, R8
 	SHLQ         $0x02, next+72(FP)
 
-slice:
+slice1:
 	MOVQ width+56(FP), R9
 	SHLQ $0x02, R9
 	XORQ R10, R10
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R9
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+72(FP), R12
 	MOVQ SI, R13
 
-row3:
+row4:
 	PREFETCHT1 (DX)(R12*1)
 	PREFETCHT1 (CX)(R12*1)
 	PREFETCHT1 (AX)(R12*1)
@@ -3561,9 +3561,9 @@ row3:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(DI), $+0
-	JNE  clamp4
+	JNE  clamp5
 
-clamped5:
+clamped6:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y8, Y6, Y6
 	VMOVUPS Y5, (CX)(R11*1)
@@ -3574,25 +3574,25 @@ clamped5:
 	ADDQ    R8, R11
 	ADDQ    R8, R12
 	DECQ    R13
-	JNZ     row3
+	JNZ     row4
 	ADDQ    $0x00000040, R10
 	SUBQ    $0x00000040, R9
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000040, R9
 
 	// One vector at a time.
 	SUBQ $0x00000020, R9
-	JL   done7
+	JL   done8
 
-loop6:
+loop7:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+72(FP), R12
 	MOVQ SI, R13
 
-row8:
+row9:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R11*1), Y2, Y5
 	VMULPS   (DX)(R11*1), Y3, Y6
@@ -3607,9 +3607,9 @@ row8:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(DI), $+0
-	JNE  clamp9
+	JNE  clamp10
 
-clamped10:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y8, Y6, Y6
 	VMOVUPS Y5, (CX)(R11*1)
@@ -3617,17 +3617,17 @@ clamped10:
 	ADDQ    R8, R11
 	ADDQ    R8, R12
 	DECQ    R13
-	JNZ     row8
+	JNZ     row9
 	ADDQ    $0x00000020, R10
 	SUBQ    $0x00000020, R9
-	JGE     loop6
+	JGE     loop7
 
-done7:
+done8:
 	ADDQ $0x00000020, R9
 
 	// The rest, a part of a vector.
 	TESTQ   R9, R9
-	JZ      end11
+	JZ      end12
 	LEAQ    leadingOnes<>+64(SB), R11
 	SUBQ    R9, R11
 	VMOVDQU (R11), Y5
@@ -3636,7 +3636,7 @@ done7:
 	ADDQ    next+72(FP), R12
 	MOVQ    SI, R13
 
-row12:
+row13:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R11*1), Y5, Y6
 	VMASKMOVPS (DX)(R11*1), Y5, Y7
@@ -3654,57 +3654,57 @@ row12:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(DI), $+0
-	JNE  clamp13
+	JNE  clamp14
 
-clamped14:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y7, Y7
 	LEAQ         (CX)(R11*1), R14
 	TESTB        $0x10, R9
-	JZ           no15
+	JZ           no16
 	VMOVUPS      X6, (R14)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R14
 
-no15:
+no16:
 	TESTB   $0x08, R9
-	JZ      no16
+	JZ      no17
 	VMOVLPS X6, (R14)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R14
 
-no16:
+no17:
 	TESTB  $0x04, R9
-	JZ     no17
+	JZ     no18
 	VMOVSS X6, (R14)
 
-no17:
+no18:
 	LEAQ         (AX)(R11*1), R14
 	TESTB        $0x10, R9
-	JZ           no18
+	JZ           no19
 	VMOVUPS      X7, (R14)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R14
 
-no18:
+no19:
 	TESTB   $0x08, R9
-	JZ      no19
+	JZ      no20
 	VMOVLPS X7, (R14)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R14
 
-no19:
+no20:
 	TESTB  $0x04, R9
-	JZ     no20
+	JZ     no21
 	VMOVSS X7, (R14)
 
-no20:
+no21:
 	ADDQ R8, R11
 	ADDQ R8, R12
 	DECQ R13
-	JNZ  row12
+	JNZ  row13
 
-end11:
+end12:
 	// On to the next slice.
 	MOVQ  R8, R9
 	IMULQ SI, R9
@@ -3713,32 +3713,32 @@ end11:
 	ADDQ  R9, DX
 	ADDQ  R8, BX
 	DECQ  outer+32(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
-clamp4:
+clamp5:
 	VMOVUPS 32(DI), Y10
 	VMINPS  Y8, Y10, Y8
 	VMINPS  Y11, Y10, Y11
 	VMOVUPS 64(DI), Y10
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y11, Y10, Y11
-	JMP     clamped5
+	JMP     clamped6
 
-clamp9:
+clamp10:
 	VMOVUPS 32(DI), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(DI), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped10
+	JMP     clamped11
 
-clamp13:
+clamp14:
 	VMOVUPS 32(DI), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 64(DI), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped14
+	JMP     clamped15
 
 // func descendBlocksF32AVX2(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -3784,18 +3784,18 @@ TEXT ·descendBlocksF32AVX2(SB), NOSPLIT, $384-56
 	MOVQ         den+24(FP), SI
 	MOVQ         blocks+32(FP), DI
 
-group:
+group1:
 	TESTQ   DI, DI
-	JZ      done
+	JZ      done2
 	MOVQ    $0x0000000000000008, R8
 	CMPQ    DI, R8
 	CMOVQLT DI, R8
 	SUBQ    R8, DI
 	CMPQ    R8, $0x08
-	JNE     some1
+	JNE     some3
 	VMOVUPS (SI), Y6
 
-done2:
+done4:
 	ADDQ  $0x20, SI
 	IMULQ block+40(FP), R8
 	SHLQ  $0x02, R8
@@ -3809,9 +3809,9 @@ done2:
 	ADDQ    R9, DX
 	ADDQ    R9, BX
 	NEGQ    R9
-	JZ      rest4
+	JZ      rest6
 
-loop3:
+loop5:
 	PREFETCHT0 384(BX)(R9*1)
 	PREFETCHT0 384(DX)(R9*1)
 	PREFETCHT0 384(AX)(R9*1)
@@ -3832,20 +3832,20 @@ loop3:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp6
+	JNE  clamp8
 
-clamped7:
+clamped9:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y10, Y8, Y8
 	VMOVUPS Y7, (DX)(R9*1)
 	VMOVUPS Y8, (AX)(R9*1)
 	VPADDD  lanes32<>+32(SB), Y5, Y5
 	ADDQ    $0x20, R9
-	JNZ     loop3
+	JNZ     loop5
 
-rest4:
+rest6:
 	TESTQ   R8, R8
-	JZ      end5
+	JZ      end7
 	LEAQ    leadingOnes<>+64(SB), R10
 	SUBQ    R8, R10
 	VMOVDQU (R10), Y7
@@ -3869,81 +3869,81 @@ rest4:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp8
+	JNE  clamp10
 
-clamped9:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y6, Y7, Y7
 	LEAQ         (DX)(R9*1), R10
 	TESTB        $0x10, R8
-	JZ           no10
+	JZ           no12
 	VMOVUPS      X8, (R10)
 	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, R10
 
-no10:
+no12:
 	TESTB   $0x08, R8
-	JZ      no11
+	JZ      no13
 	VMOVLPS X8, (R10)
 	VPSRLDQ $0x08, Y8, Y8
 	ADDQ    $0x08, R10
 
-no11:
+no13:
 	TESTB  $0x04, R8
-	JZ     no12
+	JZ     no14
 	VMOVSS X8, (R10)
 
-no12:
+no14:
 	LEAQ         (AX)(R9*1), R9
 	TESTB        $0x10, R8
-	JZ           no13
+	JZ           no15
 	VMOVUPS      X7, (R9)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R9
 
-no13:
+no15:
 	TESTB   $0x08, R8
-	JZ      no14
+	JZ      no16
 	VMOVLPS X7, (R9)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R9
 
-no14:
+no16:
 	TESTB  $0x04, R8
-	JZ     no15
+	JZ     no17
 	VMOVSS X7, (R9)
 
-no15:
-end5:
-	JMP group
+no17:
+end7:
+	JMP group1
 
-done:
+done2:
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
-some1:
+some3:
 	MOVQ       R8, R9
 	SHLQ       $0x02, R9
 	LEAQ       leadingOnes<>+64(SB), R10
 	SUBQ       R9, R10
 	VMOVDQU    (R10), Y5
 	VMASKMOVPS (SI), Y5, Y6
-	JMP        done2
+	JMP        done4
 
-clamp6:
+clamp8:
 	VMOVUPS 32(CX), Y9
 	VMINPS  Y10, Y9, Y10
 	VMOVUPS 64(CX), Y9
 	VMAXPS  Y10, Y9, Y10
-	JMP     clamped7
+	JMP     clamped9
 
-clamp8:
+clamp10:
 	VMOVUPS 32(CX), Y5
 	VMINPS  Y6, Y5, Y6
 	VMOVUPS 64(CX), Y5
 	VMAXPS  Y6, Y5, Y6
-	JMP     clamped9
+	JMP     clamped11
 
 DATA lanes32<>+0(SB)/4, $0x00000000
 DATA lanes32<>+4(SB)/4, $0x00000001
@@ -5210,19 +5210,19 @@ TEXT ·updateBlocksF32AVX2(SB), $680-72
 	XORQ         R13, R13
 
 	// The second group: from its sums to v' and the denominators.
-group:
+group1:
 	TESTQ   R12, R12
-	JZ      sums
+	JZ      sums2
 	VMOVUPS 352(SP), Y10
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(CX), $+0
-	JEQ    undivided1
+	JEQ    undivided4
 	VDIVPS 96(CX), Y10, Y10
 
-undivided1:
+undivided4:
 	CMPQ     R12, $0x08
-	JNE      some2
+	JNE      some5
 	VMULPS   (CX), Y10, Y4
 	VMULPS   Y10, Y4, Y4
 	VMULPS   (R8), Y2, Y10
@@ -5233,34 +5233,34 @@ undivided1:
 	VMOVDQA  Y10, Y4
 	VMOVUPS  Y10, (R8)
 
-done3:
+done6:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other4
+	JNE     other7
 	VSQRTPS Y4, Y4
 
-raised7:
+raised10:
 	VMULPS  32(CX), Y4, Y4
 	VADDPS  64(CX), Y4, Y4
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, R8
 
 	// The third group: its sums.
-sums:
+sums2:
 	MOVQ    $0x0000000000000008, R11
 	CMPQ    R10, R11
 	CMOVQLT R10, R11
 	SUBQ    R11, R10
 	TESTQ   R11, R11
-	JZ      elements
+	JZ      elements3
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R11, $0x08
-	JNE         slots8
+	JNE         slots11
 	TESTQ       SI, SI
-	JNZ         slots8
+	JNZ         slots11
 	CMPQ        BX, 640(SP)
-	JHI         slots8
+	JHI         slots11
 	VPAND       (BX), Y8, Y10
 	VPAND       32(BX), Y9, Y11
 	PREFETCHT0  1024(BX)
@@ -5324,11 +5324,11 @@ sums:
 	VADDPS      Y10, Y11, Y11
 	VMOVDQA     Y11, Y10
 
-summed9:
+summed12:
 	VMOVUPS Y10, 352(SP)
 
 	// The first group: its elements.
-elements:
+elements3:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32<>+0(SB), Y10
 	MOVQ    R13, R14
@@ -5338,9 +5338,9 @@ elements:
 	ADDQ    R14, DX
 	ADDQ    R14, R9
 	NEGQ    R14
-	JZ      rest11
+	JZ      rest14
 
-loop10:
+loop13:
 	PREFETCHT0 384(R9)(R14*1)
 	PREFETCHT0 384(DX)(R14*1)
 	PREFETCHT0 384(AX)(R14*1)
@@ -5361,20 +5361,20 @@ loop10:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp13
+	JNE  clamp16
 
-clamped14:
+clamped17:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y14, Y12, Y12
 	VMOVUPS Y11, (DX)(R14*1)
 	VMOVUPS Y12, (AX)(R14*1)
 	VPADDD  lanes32<>+32(SB), Y10, Y10
 	ADDQ    $0x20, R14
-	JNZ     loop10
+	JNZ     loop13
 
-rest11:
+rest14:
 	TESTQ   R13, R13
-	JZ      end12
+	JZ      end15
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	VMOVDQU (R15), Y11
@@ -5398,52 +5398,52 @@ rest11:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp15
+	JNE  clamp18
 
-clamped16:
+clamped19:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	LEAQ         (DX)(R14*1), R15
 	TESTB        $0x10, R13
-	JZ           no17
+	JZ           no20
 	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
 	ADDQ         $0x10, R15
 
-no17:
+no20:
 	TESTB   $0x08, R13
-	JZ      no18
+	JZ      no21
 	VMOVLPS X12, (R15)
 	VPSRLDQ $0x08, Y12, Y12
 	ADDQ    $0x08, R15
 
-no18:
+no21:
 	TESTB  $0x04, R13
-	JZ     no19
+	JZ     no22
 	VMOVSS X12, (R15)
 
-no19:
+no22:
 	LEAQ         (AX)(R14*1), R14
 	TESTB        $0x10, R13
-	JZ           no20
+	JZ           no23
 	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
 	ADDQ         $0x10, R14
 
-no20:
+no23:
 	TESTB   $0x08, R13
-	JZ      no21
+	JZ      no24
 	VMOVLPS X11, (R14)
 	VPSRLDQ $0x08, Y11, Y11
 	ADDQ    $0x08, R14
 
-no21:
+no24:
 	TESTB  $0x04, R13
-	JZ     no22
+	JZ     no25
 	VMOVSS X11, (R14)
 
-no22:
-end12:
+no25:
+end15:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R12, R13
@@ -5451,12 +5451,12 @@ end12:
 	SHLQ    $0x02, R13
 	MOVQ    R11, R12
 	ORQ     R13, R11
-	JNZ     group
+	JNZ     group1
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
-some2:
+some5:
 	MOVQ         R12, R11
 	SHLQ         $0x02, R11
 	LEAQ         leadingOnes<>+64(SB), R14
@@ -5473,45 +5473,45 @@ some2:
 	VMOVDQA      Y10, Y4
 	LEAQ         (R8), R14
 	TESTB        $0x10, R11
-	JZ           no23
+	JZ           no26
 	VMOVUPS      X10, (R14)
 	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, R14
 
-no23:
+no26:
 	TESTB   $0x08, R11
-	JZ      no24
+	JZ      no27
 	VMOVLPS X10, (R14)
 	VPSRLDQ $0x08, Y10, Y10
 	ADDQ    $0x08, R14
 
-no24:
+no27:
 	TESTB  $0x04, R11
-	JZ     no25
+	JZ     no28
 	VMOVSS X10, (R14)
 
-no25:
-	JMP done3
+no28:
+	JMP done6
 
 	// The powers 0, 1/2 and 2.
-other4:
-	JG      two6
+other7:
+	JG      two9
 	CMPQ    power+64(FP), $+1
-	JE      half5
+	JE      half8
 	VMOVUPS 128(CX), Y4
-	JMP     raised7
+	JMP     raised10
 
-half5:
+half8:
 	VSQRTPS Y4, Y4
 	VSQRTPS Y4, Y4
-	JMP     raised7
+	JMP     raised10
 
-two6:
+two9:
 	VMOVDQA Y4, Y4
-	JMP     raised7
+	JMP     raised10
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots8:
+slots11:
 	LEAQ    leadingOnes<>+64(SB), R14
 	SUBQ    DI, R14
 	VMOVDQU (R14), Y10
@@ -5521,14 +5521,14 @@ slots8:
 	LEAQ    384(SP), R14
 	MOVQ    R11, R15
 
-block26:
+block29:
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	MOVQ  SI, BP
 	TESTQ BP, BP
-	JZ    rest28
+	JZ    rest31
 
-pair27:
+pair30:
 	VPAND      (BX), Y0, Y14
 	VADDPS     Y14, Y12, Y12
 	VPAND      32(BX), Y0, Y14
@@ -5536,11 +5536,11 @@ pair27:
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x40, BX
 	SUBQ       $0x40, BP
-	JNZ        pair27
+	JNZ        pair30
 	TESTQ      DI, DI
-	JZ         done29
+	JZ         done32
 
-rest28:
+rest31:
 	VMASKMOVPS (BX), Y10, Y14
 	VPAND      Y14, Y0, Y14
 	VADDPS     Y14, Y12, Y12
@@ -5549,14 +5549,14 @@ rest28:
 	VADDPS     Y14, Y13, Y13
 	ADDQ       DI, BX
 
-done29:
+done32:
 	VADDPS  Y13, Y12, Y12
 	VMOVUPS Y12, (R14)
 	ADDQ    $0x20, R14
 	DECQ    R15
-	JNZ     block26
+	JNZ     block29
 	CMPQ    R11, $0x01
-	JNE     many30
+	JNE     many33
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      384(SP), Y10
@@ -5567,9 +5567,9 @@ done29:
 	VPERMILPS    $0x01, X10, X11
 	VADDPS       X11, X10, X10
 	VMOVDQA      Y10, Y10
-	JMP          summed9
+	JMP          summed12
 
-many30:
+many33:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 384(SP), Y10
 	VINSERTF128    $0x01, 512(SP), Y10, Y10
@@ -5601,21 +5601,21 @@ many30:
 	VSHUFPS        $0xdd, Y10, Y14, Y10
 	VADDPS         Y10, Y11, Y11
 	VMOVDQA        Y11, Y10
-	JMP            summed9
+	JMP            summed12
 
-clamp13:
+clamp16:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped14
+	JMP     clamped17
 
-clamp15:
+clamp18:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped16
+	JMP     clamped19
 
 // func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX2, MMX+
@@ -5671,7 +5671,7 @@ TEXT ·updateRowsF32AVX2(SB), NOSPLIT, $352-96
 	MOVQ         stride+64(FP), R10
 	SHLQ         $0x02, R10
 
-slice:
+slice1:
 	// A slice: its sums into den.
 	MOVQ width+72(FP), R11
 	SHLQ $0x02, R11
@@ -5679,9 +5679,9 @@ slice:
 
 	// 8 vectors at a time.
 	SUBQ $0x00000100, R11
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
@@ -5694,7 +5694,7 @@ loop1:
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  R8, R14
 
-row3:
+row4:
 	VPAND   (R13), Y0, Y14
 	VADDPS  Y14, Y6, Y6
 	VPAND   32(R13), Y0, Y14
@@ -5713,7 +5713,7 @@ row3:
 	VADDPS  Y14, Y13, Y13
 	ADDQ    R10, R13
 	DECQ    R14
-	JNZ     row3
+	JNZ     row4
 	VMOVUPS Y6, (DI)(R12*1)
 	VMOVUPS Y7, 32(DI)(R12*1)
 	VMOVUPS Y8, 64(DI)(R12*1)
@@ -5724,38 +5724,38 @@ row3:
 	VMOVUPS Y13, 224(DI)(R12*1)
 	ADDQ    $0x00000100, R12
 	SUBQ    $0x00000100, R11
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000100, R11
 
 	// One vector at a time.
 	SUBQ $0x00000020, R11
-	JL   done5
+	JL   done6
 
-loop4:
+loop5:
 	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  R8, R14
 
-row6:
+row7:
 	VPAND   (R13), Y0, Y7
 	VADDPS  Y7, Y6, Y6
 	ADDQ    R10, R13
 	DECQ    R14
-	JNZ     row6
+	JNZ     row7
 	VMOVUPS Y6, (DI)(R12*1)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop4
+	JGE     loop5
 
-done5:
+done6:
 	ADDQ $0x00000020, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end7
+	JZ      end8
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	VMOVDQU (R13), Y6
@@ -5765,34 +5765,34 @@ done5:
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  R8, R14
 
-row8:
+row9:
 	VMASKMOVPS   (R13), Y6, Y8
 	VPAND        Y8, Y0, Y8
 	VADDPS       Y8, Y7, Y7
 	ADDQ         R10, R13
 	DECQ         R14
-	JNZ          row8
+	JNZ          row9
 	LEAQ         (DI)(R12*1), R12
 	TESTB        $0x10, R11
-	JZ           no9
+	JZ           no10
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no9:
+no10:
 	TESTB   $0x08, R11
-	JZ      no10
+	JZ      no11
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no10:
+no11:
 	TESTB  $0x04, R11
-	JZ     no11
+	JZ     no12
 	VMOVSS X7, (R12)
 
-no11:
-end7:
+no12:
+end8:
 	// On to the next slice.
 	MOVQ  R10, R11
 	IMULQ R8, R11
@@ -5805,19 +5805,19 @@ end7:
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R11
-	JL   done13
+	JL   done14
 
-loop12:
+loop13:
 	VMOVUPS (DI)(R12*1), Y6
 	VMOVUPS 32(DI)(R12*1), Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided14
+	JEQ    undivided15
 	VDIVPS 96(R9), Y6, Y6
 	VDIVPS 96(R9), Y7, Y7
 
-undivided14:
+undivided15:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y8
 	VMULPS   Y6, Y8, Y8
@@ -5836,11 +5836,11 @@ undivided14:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other15
+	JNE     other16
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised18:
+raised19:
 	VMULPS  32(R9), Y8, Y8
 	VADDPS  64(R9), Y8, Y8
 	VMULPS  32(R9), Y9, Y9
@@ -5851,24 +5851,24 @@ raised18:
 	VMOVUPS Y9, 32(DI)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
-	JGE     loop12
+	JGE     loop13
 
-done13:
+done14:
 	ADDQ $0x00000040, R11
 
 	// One vector at a time.
 	SUBQ $0x00000020, R11
-	JL   done20
+	JL   done21
 
-loop19:
+loop20:
 	VMOVUPS (DI)(R12*1), Y6
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided21
+	JEQ    undivided22
 	VDIVPS 96(R9), Y6, Y6
 
-undivided21:
+undivided22:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -5880,24 +5880,24 @@ undivided21:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other22
+	JNE     other23
 	VSQRTPS Y6, Y7
 
-raised25:
+raised26:
 	VMULPS  32(R9), Y7, Y7
 	VADDPS  64(R9), Y7, Y7
 	VMOVUPS Y6, (DX)(R12*1)
 	VMOVUPS Y7, (DI)(R12*1)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop19
+	JGE     loop20
 
-done20:
+done21:
 	ADDQ $0x00000020, R11
 
 	// The rest, a part of a vector.
 	TESTQ      R11, R11
-	JZ         end26
+	JZ         end27
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	VMOVDQU    (R13), Y6
@@ -5905,10 +5905,10 @@ done20:
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided27
+	JEQ    undivided28
 	VDIVPS 96(R9), Y7, Y7
 
-undivided27:
+undivided28:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R12*1), Y6, Y6
 	VMULPS     (R9), Y7, Y8
@@ -5921,69 +5921,69 @@ undivided27:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other28
+	JNE     other29
 	VSQRTPS Y6, Y7
 
-raised31:
+raised32:
 	VMULPS       32(R9), Y7, Y7
 	VADDPS       64(R9), Y7, Y7
 	LEAQ         (DX)(R12*1), R13
 	TESTB        $0x10, R11
-	JZ           no32
+	JZ           no33
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no32:
+no33:
 	TESTB   $0x08, R11
-	JZ      no33
+	JZ      no34
 	VMOVLPS X6, (R13)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R13
 
-no33:
+no34:
 	TESTB  $0x04, R11
-	JZ     no34
+	JZ     no35
 	VMOVSS X6, (R13)
 
-no34:
+no35:
 	LEAQ         (DI)(R12*1), R12
 	TESTB        $0x10, R11
-	JZ           no35
+	JZ           no36
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no35:
+no36:
 	TESTB   $0x08, R11
-	JZ      no36
+	JZ      no37
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no36:
+no37:
 	TESTB  $0x04, R11
-	JZ     no37
+	JZ     no38
 	VMOVSS X7, (R12)
 
-no37:
-end26:
+no38:
+end27:
 	ADDQ R10, DX
 	MOVQ SI, R11
 
 	// The elements, row after row.
 	MOVQ R8, R12
 
-row38:
+row39:
 	MOVQ width+72(FP), R13
 	SHLQ $0x02, R13
 	XORQ R14, R14
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R13
-	JL   done40
+	JL   done41
 
-loop39:
+loop40:
 	PREFETCHT0 (R11)(R14*1)
 	PREFETCHT0 384(BX)(R14*1)
 	PREFETCHT0 384(CX)(R14*1)
@@ -6013,9 +6013,9 @@ loop39:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp41
+	JNE  clamp42
 
-clamped42:
+clamped43:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y9, Y7, Y7
 	VMOVUPS Y6, (CX)(R14*1)
@@ -6025,16 +6025,16 @@ clamped42:
 	VMOVUPS Y10, 32(AX)(R14*1)
 	ADDQ    $0x00000040, R14
 	SUBQ    $0x00000040, R13
-	JGE     loop39
+	JGE     loop40
 
-done40:
+done41:
 	ADDQ $0x00000040, R13
 
 	// One vector at a time.
 	SUBQ $0x00000020, R13
-	JL   done44
+	JL   done45
 
-loop43:
+loop44:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R14*1), Y3, Y6
 	VMULPS   (BX)(R14*1), Y4, Y7
@@ -6049,23 +6049,23 @@ loop43:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp45
+	JNE  clamp46
 
-clamped46:
+clamped47:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y9, Y7, Y7
 	VMOVUPS Y6, (CX)(R14*1)
 	VMOVUPS Y7, (AX)(R14*1)
 	ADDQ    $0x00000020, R14
 	SUBQ    $0x00000020, R13
-	JGE     loop43
+	JGE     loop44
 
-done44:
+done45:
 	ADDQ $0x00000020, R13
 
 	// The rest, a part of a vector.
 	TESTQ   R13, R13
-	JZ      end47
+	JZ      end48
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	VMOVDQU (R15), Y6
@@ -6087,140 +6087,140 @@ done44:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp48
+	JNE  clamp49
 
-clamped49:
+clamped50:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y8, Y8
 	LEAQ         (CX)(R14*1), R15
 	TESTB        $0x10, R13
-	JZ           no50
+	JZ           no51
 	VMOVUPS      X7, (R15)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R15
 
-no50:
+no51:
 	TESTB   $0x08, R13
-	JZ      no51
+	JZ      no52
 	VMOVLPS X7, (R15)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R15
 
-no51:
+no52:
 	TESTB  $0x04, R13
-	JZ     no52
+	JZ     no53
 	VMOVSS X7, (R15)
 
-no52:
+no53:
 	LEAQ         (AX)(R14*1), R14
 	TESTB        $0x10, R13
-	JZ           no53
+	JZ           no54
 	VMOVUPS      X8, (R14)
 	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, R14
 
-no53:
+no54:
 	TESTB   $0x08, R13
-	JZ      no54
+	JZ      no55
 	VMOVLPS X8, (R14)
 	VPSRLDQ $0x08, Y8, Y8
 	ADDQ    $0x08, R14
 
-no54:
+no55:
 	TESTB  $0x04, R13
-	JZ     no55
+	JZ     no56
 	VMOVSS X8, (R14)
 
-no55:
-end47:
+no56:
+end48:
 	ADDQ R10, AX
 	ADDQ R10, CX
 	ADDQ R10, BX
 	ADDQ R10, R11
 	DECQ R12
-	JNZ  row38
+	JNZ  row39
 	DECQ outer+48(FP)
-	JNZ  slice
+	JNZ  slice1
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other15:
-	JG      two17
+other16:
+	JG      two18
 	CMPQ    power+88(FP), $+1
-	JE      half16
+	JE      half17
 	VMOVUPS 128(R9), Y8
 	VMOVUPS 128(R9), Y9
-	JMP     raised18
+	JMP     raised19
 
-half16:
+half17:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised18
+	JMP     raised19
 
-two17:
+two18:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised18
+	JMP     raised19
 
 	// The powers 0, 1/2 and 2.
-other22:
-	JG      two24
+other23:
+	JG      two25
 	CMPQ    power+88(FP), $+1
-	JE      half23
+	JE      half24
 	VMOVUPS 128(R9), Y7
-	JMP     raised25
+	JMP     raised26
 
-half23:
+half24:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised25
+	JMP     raised26
 
-two24:
+two25:
 	VMOVDQA Y6, Y7
-	JMP     raised25
+	JMP     raised26
 
 	// The powers 0, 1/2 and 2.
-other28:
-	JG      two30
+other29:
+	JG      two31
 	CMPQ    power+88(FP), $+1
-	JE      half29
+	JE      half30
 	VMOVUPS 128(R9), Y7
-	JMP     raised31
+	JMP     raised32
 
-half29:
+half30:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised31
+	JMP     raised32
 
-two30:
+two31:
 	VMOVDQA Y6, Y7
-	JMP     raised31
+	JMP     raised32
 
-clamp41:
+clamp42:
 	VMOVUPS 224(R9), Y11
 	VMINPS  Y9, Y11, Y9
 	VMINPS  Y12, Y11, Y12
 	VMOVUPS 256(R9), Y11
 	VMAXPS  Y9, Y11, Y9
 	VMAXPS  Y12, Y11, Y12
-	JMP     clamped42
+	JMP     clamped43
 
-clamp45:
+clamp46:
 	VMOVUPS 224(R9), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 256(R9), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped46
+	JMP     clamped47
 
-clamp48:
+clamp49:
 	VMOVUPS 224(R9), Y6
 	VMINPS  Y9, Y6, Y9
 	VMOVUPS 256(R9), Y6
 	VMAXPS  Y9, Y6, Y9
-	JMP     clamped49
+	JMP     clamped50
 
 // func updateTogetherF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX2, MMX+
@@ -6275,23 +6275,23 @@ TEXT ·updateTogetherF32AVX2(SB), NOSPLIT, $352-88
 	MOVQ         stride+56(FP), R9
 	SHLQ         $0x02, R9
 
-slice:
+slice1:
 	MOVQ width+64(FP), R10
 	SHLQ $0x02, R10
 	XORQ R11, R11
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R10
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 	MOVQ  R11, R12
 	MOVQ  DI, R13
 
-row3:
+row4:
 	PREFETCHT0 384(SI)(R12*1)
 	VPAND      (SI)(R12*1), Y0, Y8
 	VADDPS     Y8, Y6, Y6
@@ -6299,16 +6299,16 @@ row3:
 	VADDPS     Y8, Y7, Y7
 	ADDQ       R9, R12
 	DECQ       R13
-	JNZ        row3
+	JNZ        row4
 	PREFETCHT0 384(DX)(R11*1)
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R8), $+0
-	JEQ    undivided4
+	JEQ    undivided5
 	VDIVPS 96(R8), Y6, Y6
 	VDIVPS 96(R8), Y7, Y7
 
-undivided4:
+undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R8), Y6, Y8
 	VMULPS   Y6, Y8, Y8
@@ -6327,11 +6327,11 @@ undivided4:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other5
+	JNE     other6
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised8:
+raised9:
 	VMULPS  32(R8), Y8, Y8
 	VADDPS  64(R8), Y8, Y8
 	VMULPS  32(R8), Y9, Y9
@@ -6343,7 +6343,7 @@ raised8:
 	MOVQ R11, R12
 	MOVQ DI, R13
 
-row9:
+row10:
 	PREFETCHT0 384(BX)(R12*1)
 	PREFETCHT0 384(CX)(R12*1)
 	PREFETCHT0 384(AX)(R12*1)
@@ -6370,9 +6370,9 @@ row9:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R8), $+0
-	JNE  clamp10
+	JNE  clamp11
 
-clamped11:
+clamped12:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y10, Y7, Y7
 	VMOVUPS Y6, (CX)(R12*1)
@@ -6382,37 +6382,37 @@ clamped11:
 	VMOVUPS Y12, 32(AX)(R12*1)
 	ADDQ    R9, R12
 	DECQ    R13
-	JNZ     row9
+	JNZ     row10
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000040, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done13
+	JL   done14
 
-loop12:
+loop13:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	MOVQ  R11, R12
 	MOVQ  DI, R13
 
-row14:
+row15:
 	VPAND  (SI)(R12*1), Y0, Y7
 	VADDPS Y7, Y6, Y6
 	ADDQ   R9, R12
 	DECQ   R13
-	JNZ    row14
+	JNZ    row15
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R8), $+0
-	JEQ    undivided15
+	JEQ    undivided16
 	VDIVPS 96(R8), Y6, Y6
 
-undivided15:
+undivided16:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R8), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -6424,10 +6424,10 @@ undivided15:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other16
+	JNE     other17
 	VSQRTPS Y6, Y7
 
-raised19:
+raised20:
 	VMULPS  32(R8), Y7, Y7
 	VADDPS  64(R8), Y7, Y7
 	VMOVUPS Y6, (DX)(R11*1)
@@ -6436,7 +6436,7 @@ raised19:
 	MOVQ R11, R12
 	MOVQ DI, R13
 
-row20:
+row21:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS   (CX)(R12*1), Y3, Y6
 	VMULPS   (BX)(R12*1), Y4, Y8
@@ -6450,26 +6450,26 @@ row20:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R8), $+0
-	JNE  clamp21
+	JNE  clamp22
 
-clamped22:
+clamped23:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y9, Y8, Y8
 	VMOVUPS Y6, (CX)(R12*1)
 	VMOVUPS Y8, (AX)(R12*1)
 	ADDQ    R9, R12
 	DECQ    R13
-	JNZ     row20
+	JNZ     row21
 	ADDQ    $0x00000020, R11
 	SUBQ    $0x00000020, R10
-	JGE     loop12
+	JGE     loop13
 
-done13:
+done14:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ   R10, R10
-	JZ      end23
+	JZ      end24
 	LEAQ    leadingOnes<>+64(SB), R12
 	SUBQ    R10, R12
 	VMOVDQU (R12), Y6
@@ -6479,20 +6479,20 @@ done13:
 	MOVQ  R11, R12
 	MOVQ  DI, R13
 
-row24:
+row25:
 	VMASKMOVPS (SI)(R12*1), Y6, Y8
 	VPAND      Y8, Y0, Y8
 	VADDPS     Y8, Y7, Y7
 	ADDQ       R9, R12
 	DECQ       R13
-	JNZ        row24
+	JNZ        row25
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R8), $+0
-	JEQ    undivided25
+	JEQ    undivided26
 	VDIVPS 96(R8), Y7, Y7
 
-undivided25:
+undivided26:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R11*1), Y6, Y8
 	VMULPS     (R8), Y7, Y9
@@ -6505,37 +6505,37 @@ undivided25:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other26
+	JNE     other27
 	VSQRTPS Y7, Y8
 
-raised29:
+raised30:
 	VMULPS       32(R8), Y8, Y8
 	VADDPS       64(R8), Y8, Y8
 	LEAQ         (DX)(R11*1), R12
 	TESTB        $0x10, R10
-	JZ           no30
+	JZ           no31
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no30:
+no31:
 	TESTB   $0x08, R10
-	JZ      no31
+	JZ      no32
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no31:
+no32:
 	TESTB  $0x04, R10
-	JZ     no32
+	JZ     no33
 	VMOVSS X7, (R12)
 
-no32:
+no33:
 	// The elements, row after row.
 	MOVQ R11, R12
 	MOVQ DI, R11
 
-row33:
+row34:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R12*1), Y6, Y7
 	VMASKMOVPS (BX)(R12*1), Y6, Y9
@@ -6552,56 +6552,56 @@ row33:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R8), $+0
-	JNE  clamp34
+	JNE  clamp35
 
-clamped35:
+clamped36:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y10, Y9, Y9
 	LEAQ         (CX)(R12*1), R13
 	TESTB        $0x10, R10
-	JZ           no36
+	JZ           no37
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no36:
+no37:
 	TESTB   $0x08, R10
-	JZ      no37
+	JZ      no38
 	VMOVLPS X7, (R13)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R13
 
-no37:
+no38:
 	TESTB  $0x04, R10
-	JZ     no38
+	JZ     no39
 	VMOVSS X7, (R13)
 
-no38:
+no39:
 	LEAQ         (AX)(R12*1), R13
 	TESTB        $0x10, R10
-	JZ           no39
+	JZ           no40
 	VMOVUPS      X9, (R13)
 	VEXTRACTF128 $0x01, Y9, X9
 	ADDQ         $0x10, R13
 
-no39:
+no40:
 	TESTB   $0x08, R10
-	JZ      no40
+	JZ      no41
 	VMOVLPS X9, (R13)
 	VPSRLDQ $0x08, Y9, Y9
 	ADDQ    $0x08, R13
 
-no40:
+no41:
 	TESTB  $0x04, R10
-	JZ     no41
+	JZ     no42
 	VMOVSS X9, (R13)
 
-no41:
+no42:
 	ADDQ R9, R12
 	DECQ R11
-	JNZ  row33
+	JNZ  row34
 
-end23:
+end24:
 	// On to the next slice.
 	MOVQ  R9, R10
 	IMULQ DI, R10
@@ -6611,87 +6611,87 @@ end23:
 	ADDQ  R10, SI
 	ADDQ  R9, DX
 	DECQ  outer+40(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other5:
-	JG      two7
+other6:
+	JG      two8
 	CMPQ    power+80(FP), $+1
-	JE      half6
+	JE      half7
 	VMOVUPS 128(R8), Y8
 	VMOVUPS 128(R8), Y9
-	JMP     raised8
+	JMP     raised9
 
-half6:
+half7:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised8
+	JMP     raised9
 
-two7:
+two8:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised8
+	JMP     raised9
 
-clamp10:
+clamp11:
 	VMOVUPS 224(R8), Y14
 	VMINPS  Y10, Y14, Y10
 	VMINPS  Y13, Y14, Y13
 	VMOVUPS 256(R8), Y14
 	VMAXPS  Y10, Y14, Y10
 	VMAXPS  Y13, Y14, Y13
-	JMP     clamped11
+	JMP     clamped12
 
 	// The powers 0, 1/2 and 2.
-other16:
-	JG      two18
+other17:
+	JG      two19
 	CMPQ    power+80(FP), $+1
-	JE      half17
+	JE      half18
 	VMOVUPS 128(R8), Y7
-	JMP     raised19
+	JMP     raised20
 
-half17:
+half18:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised19
+	JMP     raised20
 
-two18:
+two19:
 	VMOVDQA Y6, Y7
-	JMP     raised19
+	JMP     raised20
 
-clamp21:
+clamp22:
 	VMOVUPS 224(R8), Y10
 	VMINPS  Y9, Y10, Y9
 	VMOVUPS 256(R8), Y10
 	VMAXPS  Y9, Y10, Y9
-	JMP     clamped22
+	JMP     clamped23
 
 	// The powers 0, 1/2 and 2.
-other26:
-	JG      two28
+other27:
+	JG      two29
 	CMPQ    power+80(FP), $+1
-	JE      half27
+	JE      half28
 	VMOVUPS 128(R8), Y8
-	JMP     raised29
+	JMP     raised30
 
-half27:
+half28:
 	VSQRTPS Y7, Y8
 	VSQRTPS Y8, Y8
-	JMP     raised29
+	JMP     raised30
 
-two28:
+two29:
 	VMOVDQA Y7, Y8
-	JMP     raised29
+	JMP     raised30
 
-clamp34:
+clamp35:
 	VMOVUPS 224(R8), Y11
 	VMINPS  Y10, Y11, Y10
 	VMOVUPS 256(R8), Y11
 	VMAXPS  Y10, Y11, Y10
-	JMP     clamped35
+	JMP     clamped36
 
 // func rademacherF64AVX2(z *float64, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX2, CMOV
@@ -8701,16 +8701,16 @@ TEXT ·stridedMeansF64AVX2(SB), NOSPLIT, $0-72
 	MOVQ         next+64(FP), DI
 	SHLQ         $0x03, DI
 
-slice:
+slice1:
 	MOVQ width+40(FP), R8
 	SHLQ $0x03, R8
 	XORQ R9, R9
 
 	// 8 vectors at a time.
 	SUBQ $0x00000100, R8
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |x| down the rows.
 	VPXOR Y2, Y2, Y2
 	VPXOR Y3, Y3, Y3
@@ -8723,7 +8723,7 @@ loop1:
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh3
+	JZ      fresh4
 	VMOVUPD (AX)(R9*1), Y2
 	VMOVUPD 32(AX)(R9*1), Y3
 	VMOVUPD 64(AX)(R9*1), Y4
@@ -8733,13 +8733,13 @@ loop1:
 	VMOVUPD 192(AX)(R9*1), Y8
 	VMOVUPD 224(AX)(R9*1), Y9
 
-fresh3:
+fresh4:
 	LEAQ  (CX)(R9*1), R10
 	TESTQ DI, DI
-	JZ    here4
+	JZ    here5
 	MOVQ  BX, R11
 
-row6:
+row7:
 	PREFETCHT1 (R10)(DI*1)
 	PREFETCHT1 64(R10)(DI*1)
 	PREFETCHT1 128(R10)(DI*1)
@@ -8762,13 +8762,13 @@ row6:
 	VADDPD     Y10, Y9, Y9
 	ADDQ       SI, R10
 	DECQ       R11
-	JNZ        row6
-	JMP        summed5
+	JNZ        row7
+	JMP        summed6
 
-here4:
+here5:
 	MOVQ BX, R11
 
-row7:
+row8:
 	VPAND  (R10), Y0, Y10
 	VADDPD Y10, Y2, Y2
 	VPAND  32(R10), Y0, Y10
@@ -8787,9 +8787,9 @@ row7:
 	VADDPD Y10, Y9, Y9
 	ADDQ   SI, R10
 	DECQ   R11
-	JNZ    row7
+	JNZ    row8
 
-summed5:
+summed6:
 	VDIVPD  Y1, Y2, Y2
 	VDIVPD  Y1, Y3, Y3
 	VDIVPD  Y1, Y4, Y4
@@ -8808,46 +8808,46 @@ summed5:
 	VMOVUPD Y9, 224(AX)(R9*1)
 	ADDQ    $0x00000100, R9
 	SUBQ    $0x00000100, R8
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000100, R8
 
 	// One vector at a time.
 	SUBQ $0x00000020, R8
-	JL   done9
+	JL   done10
 
-loop8:
+loop9:
 	// The sums of |x| down the rows.
 	VPXOR Y2, Y2, Y2
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh10
+	JZ      fresh11
 	VMOVUPD (AX)(R9*1), Y2
 
-fresh10:
+fresh11:
 	LEAQ (CX)(R9*1), R10
 	MOVQ BX, R11
 
-row11:
+row12:
 	VPAND   (R10), Y0, Y3
 	VADDPD  Y3, Y2, Y2
 	ADDQ    SI, R10
 	DECQ    R11
-	JNZ     row11
+	JNZ     row12
 	VDIVPD  Y1, Y2, Y2
 	VMOVUPD Y2, (AX)(R9*1)
 	ADDQ    $0x00000020, R9
 	SUBQ    $0x00000020, R8
-	JGE     loop8
+	JGE     loop9
 
-done9:
+done10:
 	ADDQ $0x00000020, R8
 
 	// The rest, a part of a vector.
 	TESTQ   R8, R8
-	JZ      end12
+	JZ      end13
 	LEAQ    leadingOnes<>+64(SB), R10
 	SUBQ    R8, R10
 	VMOVDQU (R10), Y2
@@ -8857,42 +8857,42 @@ done9:
 
 	// Go on from the sums in d, if asked to.
 	TESTL      DX, DX
-	JZ         fresh13
+	JZ         fresh14
 	VMASKMOVPD (AX)(R9*1), Y2, Y3
 
-fresh13:
+fresh14:
 	LEAQ (CX)(R9*1), R10
 	MOVQ BX, R11
 
-row14:
+row15:
 	VMASKMOVPD   (R10), Y2, Y4
 	VPAND        Y4, Y0, Y4
 	VADDPD       Y4, Y3, Y3
 	ADDQ         SI, R10
 	DECQ         R11
-	JNZ          row14
+	JNZ          row15
 	VDIVPD       Y1, Y3, Y3
 	LEAQ         (AX)(R9*1), R9
 	TESTB        $0x10, R8
-	JZ           no15
+	JZ           no16
 	VMOVUPS      X3, (R9)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, R9
 
-no15:
+no16:
 	TESTB   $0x08, R8
-	JZ      no16
+	JZ      no17
 	VMOVLPD X3, (R9)
 
-no16:
-end12:
+no17:
+end13:
 	// On to the next slice.
 	MOVQ  SI, R8
 	IMULQ BX, R8
 	ADDQ  R8, CX
 	ADDQ  SI, AX
 	DECQ  outer+16(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
@@ -10048,20 +10048,20 @@ TEXT ·descendRowsF64AVX2(SB), NOSPLIT, $352-80
 	MOVQ         stride+56(FP), R9
 	SHLQ         $0x03, R9
 
-slice:
+slice1:
 	// The elements, row after row.
 	MOVQ DI, R10
 
-row1:
+row2:
 	MOVQ width+64(FP), R11
 	SHLQ $0x03, R11
 	XORQ R12, R12
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R11
-	JL   done3
+	JL   done4
 
-loop2:
+loop3:
 	PREFETCHT0 (SI)(R12*1)
 	PREFETCHT0 384(DX)(R12*1)
 	PREFETCHT0 384(CX)(R12*1)
@@ -10091,9 +10091,9 @@ loop2:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp4
+	JNE  clamp5
 
-clamped5:
+clamped6:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y8, Y6, Y6
 	VMOVUPD Y5, (CX)(R12*1)
@@ -10103,16 +10103,16 @@ clamped5:
 	VMOVUPD Y9, 32(AX)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
-	JGE     loop2
+	JGE     loop3
 
-done3:
+done4:
 	ADDQ $0x00000040, R11
 
 	// One vector at a time.
 	SUBQ $0x00000020, R11
-	JL   done7
+	JL   done8
 
-loop6:
+loop7:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R12*1), Y2, Y5
 	VMULPD   (DX)(R12*1), Y3, Y6
@@ -10127,23 +10127,23 @@ loop6:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp8
+	JNE  clamp9
 
-clamped9:
+clamped10:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y8, Y6, Y6
 	VMOVUPD Y5, (CX)(R12*1)
 	VMOVUPD Y6, (AX)(R12*1)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop6
+	JGE     loop7
 
-done7:
+done8:
 	ADDQ $0x00000020, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end10
+	JZ      end11
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	VMOVDQU (R13), Y5
@@ -10165,72 +10165,72 @@ done7:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp11
+	JNE  clamp12
 
-clamped12:
+clamped13:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y8, Y7, Y7
 	LEAQ         (CX)(R12*1), R13
 	TESTB        $0x10, R11
-	JZ           no13
+	JZ           no14
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no13:
+no14:
 	TESTB   $0x08, R11
-	JZ      no14
+	JZ      no15
 	VMOVLPD X6, (R13)
 
-no14:
+no15:
 	LEAQ         (AX)(R12*1), R12
 	TESTB        $0x10, R11
-	JZ           no15
+	JZ           no16
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no15:
+no16:
 	TESTB   $0x08, R11
-	JZ      no16
+	JZ      no17
 	VMOVLPD X7, (R12)
 
-no16:
-end10:
+no17:
+end11:
 	ADDQ R9, AX
 	ADDQ R9, CX
 	ADDQ R9, DX
 	ADDQ R9, SI
 	DECQ R10
-	JNZ  row1
+	JNZ  row2
 	ADDQ R9, BX
 	DECQ outer+40(FP)
-	JNZ  slice
+	JNZ  slice1
 	VZEROUPPER
 	RET
 
-clamp4:
+clamp5:
 	VMOVUPD 32(R8), Y10
 	VMINPD  Y8, Y10, Y8
 	VMINPD  Y11, Y10, Y11
 	VMOVUPD 64(R8), Y10
 	VMAXPD  Y8, Y10, Y8
 	VMAXPD  Y11, Y10, Y11
-	JMP     clamped5
+	JMP     clamped6
 
-clamp8:
+clamp9:
 	VMOVUPD 32(R8), Y7
 	VMINPD  Y8, Y7, Y8
 	VMOVUPD 64(R8), Y7
 	VMAXPD  Y8, Y7, Y8
-	JMP     clamped9
+	JMP     clamped10
 
-clamp11:
+clamp12:
 	VMOVUPD 32(R8), Y5
 	VMINPD  Y8, Y5, Y8
 	VMOVUPD 64(R8), Y5
 	VMAXPD  Y8, Y5, Y8
-	JMP     clamped12
+	JMP     clamped13
 
 // func descendTogetherF64AVX2(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64, next int)
 // Requires: AVX, AVX2, MMX+
@@ -10270,22 +10270,22 @@ TEXT ·descendTogetherF64AVX2(SB), NOSPLIT, $352-80
 	SHLQ         $0x03, R8
 	SHLQ         $0x03, next+72(FP)
 
-slice:
+slice1:
 	MOVQ width+56(FP), R9
 	SHLQ $0x03, R9
 	XORQ R10, R10
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R9
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+72(FP), R12
 	MOVQ SI, R13
 
-row3:
+row4:
 	PREFETCHT1 (DX)(R12*1)
 	PREFETCHT1 (CX)(R12*1)
 	PREFETCHT1 (AX)(R12*1)
@@ -10314,9 +10314,9 @@ row3:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(DI), $+0
-	JNE  clamp4
+	JNE  clamp5
 
-clamped5:
+clamped6:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y8, Y6, Y6
 	VMOVUPD Y5, (CX)(R11*1)
@@ -10327,25 +10327,25 @@ clamped5:
 	ADDQ    R8, R11
 	ADDQ    R8, R12
 	DECQ    R13
-	JNZ     row3
+	JNZ     row4
 	ADDQ    $0x00000040, R10
 	SUBQ    $0x00000040, R9
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000040, R9
 
 	// One vector at a time.
 	SUBQ $0x00000020, R9
-	JL   done7
+	JL   done8
 
-loop6:
+loop7:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+72(FP), R12
 	MOVQ SI, R13
 
-row8:
+row9:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R11*1), Y2, Y5
 	VMULPD   (DX)(R11*1), Y3, Y6
@@ -10360,9 +10360,9 @@ row8:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(DI), $+0
-	JNE  clamp9
+	JNE  clamp10
 
-clamped10:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y8, Y6, Y6
 	VMOVUPD Y5, (CX)(R11*1)
@@ -10370,17 +10370,17 @@ clamped10:
 	ADDQ    R8, R11
 	ADDQ    R8, R12
 	DECQ    R13
-	JNZ     row8
+	JNZ     row9
 	ADDQ    $0x00000020, R10
 	SUBQ    $0x00000020, R9
-	JGE     loop6
+	JGE     loop7
 
-done7:
+done8:
 	ADDQ $0x00000020, R9
 
 	// The rest, a part of a vector.
 	TESTQ   R9, R9
-	JZ      end11
+	JZ      end12
 	LEAQ    leadingOnes<>+64(SB), R11
 	SUBQ    R9, R11
 	VMOVDQU (R11), Y5
@@ -10389,7 +10389,7 @@ done7:
 	ADDQ    next+72(FP), R12
 	MOVQ    SI, R13
 
-row12:
+row13:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPD (CX)(R11*1), Y5, Y6
 	VMASKMOVPD (DX)(R11*1), Y5, Y7
@@ -10407,43 +10407,43 @@ row12:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(DI), $+0
-	JNE  clamp13
+	JNE  clamp14
 
-clamped14:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y9, Y7, Y7
 	LEAQ         (CX)(R11*1), R14
 	TESTB        $0x10, R9
-	JZ           no15
+	JZ           no16
 	VMOVUPS      X6, (R14)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R14
 
-no15:
+no16:
 	TESTB   $0x08, R9
-	JZ      no16
+	JZ      no17
 	VMOVLPD X6, (R14)
 
-no16:
+no17:
 	LEAQ         (AX)(R11*1), R14
 	TESTB        $0x10, R9
-	JZ           no17
+	JZ           no18
 	VMOVUPS      X7, (R14)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R14
 
-no17:
+no18:
 	TESTB   $0x08, R9
-	JZ      no18
+	JZ      no19
 	VMOVLPD X7, (R14)
 
-no18:
+no19:
 	ADDQ R8, R11
 	ADDQ R8, R12
 	DECQ R13
-	JNZ  row12
+	JNZ  row13
 
-end11:
+end12:
 	// On to the next slice.
 	MOVQ  R8, R9
 	IMULQ SI, R9
@@ -10452,32 +10452,32 @@ end11:
 	ADDQ  R9, DX
 	ADDQ  R8, BX
 	DECQ  outer+32(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
-clamp4:
+clamp5:
 	VMOVUPD 32(DI), Y10
 	VMINPD  Y8, Y10, Y8
 	VMINPD  Y11, Y10, Y11
 	VMOVUPD 64(DI), Y10
 	VMAXPD  Y8, Y10, Y8
 	VMAXPD  Y11, Y10, Y11
-	JMP     clamped5
+	JMP     clamped6
 
-clamp9:
+clamp10:
 	VMOVUPD 32(DI), Y7
 	VMINPD  Y8, Y7, Y8
 	VMOVUPD 64(DI), Y7
 	VMAXPD  Y8, Y7, Y8
-	JMP     clamped10
+	JMP     clamped11
 
-clamp13:
+clamp14:
 	VMOVUPD 32(DI), Y8
 	VMINPD  Y9, Y8, Y9
 	VMOVUPD 64(DI), Y8
 	VMAXPD  Y9, Y8, Y9
-	JMP     clamped14
+	JMP     clamped15
 
 // func descendBlocksF64AVX2(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -10523,18 +10523,18 @@ TEXT ·descendBlocksF64AVX2(SB), NOSPLIT, $384-56
 	MOVQ         den+24(FP), SI
 	MOVQ         blocks+32(FP), DI
 
-group:
+group1:
 	TESTQ   DI, DI
-	JZ      done
+	JZ      done2
 	MOVQ    $0x0000000000000004, R8
 	CMPQ    DI, R8
 	CMOVQLT DI, R8
 	SUBQ    R8, DI
 	CMPQ    R8, $0x04
-	JNE     some1
+	JNE     some3
 	VMOVUPD (SI), Y6
 
-done2:
+done4:
 	ADDQ  $0x20, SI
 	IMULQ block+40(FP), R8
 	SHLQ  $0x03, R8
@@ -10548,9 +10548,9 @@ done2:
 	ADDQ    R9, DX
 	ADDQ    R9, BX
 	NEGQ    R9
-	JZ      rest4
+	JZ      rest6
 
-loop3:
+loop5:
 	PREFETCHT0 384(BX)(R9*1)
 	PREFETCHT0 384(DX)(R9*1)
 	PREFETCHT0 384(AX)(R9*1)
@@ -10573,20 +10573,20 @@ loop3:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp6
+	JNE  clamp8
 
-clamped7:
+clamped9:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y10, Y8, Y8
 	VMOVUPD Y7, (DX)(R9*1)
 	VMOVUPD Y8, (AX)(R9*1)
 	VPADDD  lanes64<>+32(SB), Y5, Y5
 	ADDQ    $0x20, R9
-	JNZ     loop3
+	JNZ     loop5
 
-rest4:
+rest6:
 	TESTQ   R8, R8
-	JZ      end5
+	JZ      end7
 	LEAQ    leadingOnes<>+64(SB), R10
 	SUBQ    R8, R10
 	VMOVDQU (R10), Y7
@@ -10612,67 +10612,67 @@ rest4:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp8
+	JNE  clamp10
 
-clamped9:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y6, Y7, Y7
 	LEAQ         (DX)(R9*1), R10
 	TESTB        $0x10, R8
-	JZ           no10
+	JZ           no12
 	VMOVUPS      X8, (R10)
 	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, R10
 
-no10:
+no12:
 	TESTB   $0x08, R8
-	JZ      no11
+	JZ      no13
 	VMOVLPD X8, (R10)
 
-no11:
+no13:
 	LEAQ         (AX)(R9*1), R9
 	TESTB        $0x10, R8
-	JZ           no12
+	JZ           no14
 	VMOVUPS      X7, (R9)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R9
 
-no12:
+no14:
 	TESTB   $0x08, R8
-	JZ      no13
+	JZ      no15
 	VMOVLPD X7, (R9)
 
-no13:
-end5:
-	JMP group
+no15:
+end7:
+	JMP group1
 
-done:
+done2:
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
-some1:
+some3:
 	MOVQ       R8, R9
 	SHLQ       $0x03, R9
 	LEAQ       leadingOnes<>+64(SB), R10
 	SUBQ       R9, R10
 	VMOVDQU    (R10), Y5
 	VMASKMOVPD (SI), Y5, Y6
-	JMP        done2
+	JMP        done4
 
-clamp6:
+clamp8:
 	VMOVUPD 32(CX), Y9
 	VMINPD  Y10, Y9, Y10
 	VMOVUPD 64(CX), Y9
 	VMAXPD  Y10, Y9, Y10
-	JMP     clamped7
+	JMP     clamped9
 
-clamp8:
+clamp10:
 	VMOVUPD 32(CX), Y5
 	VMINPD  Y6, Y5, Y6
 	VMOVUPD 64(CX), Y5
 	VMAXPD  Y6, Y5, Y6
-	JMP     clamped9
+	JMP     clamped11
 
 DATA lanes64<>+0(SB)/4, $0x00000000
 DATA lanes64<>+4(SB)/4, $0x00000000
@@ -11893,19 +11893,19 @@ TEXT ·updateBlocksF64AVX2(SB), $552-72
 	XORQ         R13, R13
 
 	// The second group: from its sums to v' and the denominators.
-group:
+group1:
 	TESTQ   R12, R12
-	JZ      sums
+	JZ      sums2
 	VMOVUPD 352(SP), Y10
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(CX), $+0
-	JEQ    undivided1
+	JEQ    undivided4
 	VDIVPD 96(CX), Y10, Y10
 
-undivided1:
+undivided4:
 	CMPQ     R12, $0x04
-	JNE      some2
+	JNE      some5
 	VMULPD   (CX), Y10, Y4
 	VMULPD   Y10, Y4, Y4
 	VMULPD   (R8), Y2, Y10
@@ -11916,34 +11916,34 @@ undivided1:
 	VMOVDQA  Y10, Y4
 	VMOVUPD  Y10, (R8)
 
-done3:
+done6:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other4
+	JNE     other7
 	VSQRTPD Y4, Y4
 
-raised7:
+raised10:
 	VMULPD  32(CX), Y4, Y4
 	VADDPD  64(CX), Y4, Y4
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, R8
 
 	// The third group: its sums.
-sums:
+sums2:
 	MOVQ    $0x0000000000000004, R11
 	CMPQ    R10, R11
 	CMOVQLT R10, R11
 	SUBQ    R11, R10
 	TESTQ   R11, R11
-	JZ      elements
+	JZ      elements3
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R11, $0x04
-	JNE         slots8
+	JNE         slots11
 	TESTQ       SI, SI
-	JNZ         slots8
+	JNZ         slots11
 	CMPQ        BX, 512(SP)
-	JHI         slots8
+	JHI         slots11
 	VPAND       (BX), Y8, Y10
 	VPAND       32(BX), Y9, Y11
 	PREFETCHT0  1024(BX)
@@ -11975,11 +11975,11 @@ sums:
 	VADDPD      Y11, Y10, Y10
 	VMOVDQA     Y10, Y10
 
-summed9:
+summed12:
 	VMOVUPD Y10, 352(SP)
 
 	// The first group: its elements.
-elements:
+elements3:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPD lanes64<>+0(SB), Y10
 	MOVQ    R13, R14
@@ -11989,9 +11989,9 @@ elements:
 	ADDQ    R14, DX
 	ADDQ    R14, R9
 	NEGQ    R14
-	JZ      rest11
+	JZ      rest14
 
-loop10:
+loop13:
 	PREFETCHT0 384(R9)(R14*1)
 	PREFETCHT0 384(DX)(R14*1)
 	PREFETCHT0 384(AX)(R14*1)
@@ -12014,20 +12014,20 @@ loop10:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp13
+	JNE  clamp16
 
-clamped14:
+clamped17:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y14, Y12, Y12
 	VMOVUPD Y11, (DX)(R14*1)
 	VMOVUPD Y12, (AX)(R14*1)
 	VPADDD  lanes64<>+32(SB), Y10, Y10
 	ADDQ    $0x20, R14
-	JNZ     loop10
+	JNZ     loop13
 
-rest11:
+rest14:
 	TESTQ   R13, R13
-	JZ      end12
+	JZ      end15
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	VMOVDQU (R15), Y11
@@ -12053,38 +12053,38 @@ rest11:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp15
+	JNE  clamp18
 
-clamped16:
+clamped19:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y5, Y11, Y11
 	LEAQ         (DX)(R14*1), R15
 	TESTB        $0x10, R13
-	JZ           no17
+	JZ           no20
 	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
 	ADDQ         $0x10, R15
 
-no17:
+no20:
 	TESTB   $0x08, R13
-	JZ      no18
+	JZ      no21
 	VMOVLPD X12, (R15)
 
-no18:
+no21:
 	LEAQ         (AX)(R14*1), R14
 	TESTB        $0x10, R13
-	JZ           no19
+	JZ           no22
 	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
 	ADDQ         $0x10, R14
 
-no19:
+no22:
 	TESTB   $0x08, R13
-	JZ      no20
+	JZ      no23
 	VMOVLPD X11, (R14)
 
-no20:
-end12:
+no23:
+end15:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R12, R13
@@ -12092,12 +12092,12 @@ end12:
 	SHLQ    $0x03, R13
 	MOVQ    R11, R12
 	ORQ     R13, R11
-	JNZ     group
+	JNZ     group1
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
-some2:
+some5:
 	MOVQ         R12, R11
 	SHLQ         $0x03, R11
 	LEAQ         leadingOnes<>+64(SB), R14
@@ -12114,38 +12114,38 @@ some2:
 	VMOVDQA      Y10, Y4
 	LEAQ         (R8), R14
 	TESTB        $0x10, R11
-	JZ           no21
+	JZ           no24
 	VMOVUPS      X10, (R14)
 	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, R14
 
-no21:
+no24:
 	TESTB   $0x08, R11
-	JZ      no22
+	JZ      no25
 	VMOVLPD X10, (R14)
 
-no22:
-	JMP done3
+no25:
+	JMP done6
 
 	// The powers 0, 1/2 and 2.
-other4:
-	JG      two6
+other7:
+	JG      two9
 	CMPQ    power+64(FP), $+1
-	JE      half5
+	JE      half8
 	VMOVUPD 128(CX), Y4
-	JMP     raised7
+	JMP     raised10
 
-half5:
+half8:
 	VSQRTPD Y4, Y4
 	VSQRTPD Y4, Y4
-	JMP     raised7
+	JMP     raised10
 
-two6:
+two9:
 	VMOVDQA Y4, Y4
-	JMP     raised7
+	JMP     raised10
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots8:
+slots11:
 	LEAQ    leadingOnes<>+64(SB), R14
 	SUBQ    DI, R14
 	VMOVDQU (R14), Y10
@@ -12155,14 +12155,14 @@ slots8:
 	LEAQ    384(SP), R14
 	MOVQ    R11, R15
 
-block23:
+block26:
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	MOVQ  SI, BP
 	TESTQ BP, BP
-	JZ    rest25
+	JZ    rest28
 
-pair24:
+pair27:
 	VPAND      (BX), Y0, Y14
 	VADDPD     Y14, Y12, Y12
 	VPAND      32(BX), Y0, Y14
@@ -12170,11 +12170,11 @@ pair24:
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x40, BX
 	SUBQ       $0x40, BP
-	JNZ        pair24
+	JNZ        pair27
 	TESTQ      DI, DI
-	JZ         done26
+	JZ         done29
 
-rest25:
+rest28:
 	VMASKMOVPD (BX), Y10, Y14
 	VPAND      Y14, Y0, Y14
 	VADDPD     Y14, Y12, Y12
@@ -12183,14 +12183,14 @@ rest25:
 	VADDPD     Y14, Y13, Y13
 	ADDQ       DI, BX
 
-done26:
+done29:
 	VADDPD  Y13, Y12, Y12
 	VMOVUPD Y12, (R14)
 	ADDQ    $0x20, R14
 	DECQ    R15
-	JNZ     block23
+	JNZ     block26
 	CMPQ    R11, $0x01
-	JNE     many27
+	JNE     many30
 
 	// One block, as a run of a longer one is.
 	VMOVUPD      384(SP), Y10
@@ -12199,9 +12199,9 @@ done26:
 	VPERMILPD    $0x01, X10, X11
 	VADDPD       X11, X10, X10
 	VMOVDQA      Y10, Y10
-	JMP          summed9
+	JMP          summed12
 
-many27:
+many30:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 384(SP), Y10
 	VINSERTF128    $0x01, 448(SP), Y10, Y10
@@ -12217,21 +12217,21 @@ many27:
 	VUNPCKHPD      Y11, Y10, Y10
 	VADDPD         Y10, Y12, Y12
 	VMOVDQA        Y12, Y10
-	JMP            summed9
+	JMP            summed12
 
-clamp13:
+clamp16:
 	VMOVUPD 224(CX), Y13
 	VMINPD  Y14, Y13, Y14
 	VMOVUPD 256(CX), Y13
 	VMAXPD  Y14, Y13, Y14
-	JMP     clamped14
+	JMP     clamped17
 
-clamp15:
+clamp18:
 	VMOVUPD 224(CX), Y10
 	VMINPD  Y5, Y10, Y5
 	VMOVUPD 256(CX), Y10
 	VMAXPD  Y5, Y10, Y5
-	JMP     clamped16
+	JMP     clamped19
 
 // func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX2, MMX+
@@ -12287,7 +12287,7 @@ TEXT ·updateRowsF64AVX2(SB), NOSPLIT, $352-96
 	MOVQ         stride+64(FP), R10
 	SHLQ         $0x03, R10
 
-slice:
+slice1:
 	// A slice: its sums into den.
 	MOVQ width+72(FP), R11
 	SHLQ $0x03, R11
@@ -12295,9 +12295,9 @@ slice:
 
 	// 8 vectors at a time.
 	SUBQ $0x00000100, R11
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
@@ -12310,7 +12310,7 @@ loop1:
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  R8, R14
 
-row3:
+row4:
 	VPAND   (R13), Y0, Y14
 	VADDPD  Y14, Y6, Y6
 	VPAND   32(R13), Y0, Y14
@@ -12329,7 +12329,7 @@ row3:
 	VADDPD  Y14, Y13, Y13
 	ADDQ    R10, R13
 	DECQ    R14
-	JNZ     row3
+	JNZ     row4
 	VMOVUPD Y6, (DI)(R12*1)
 	VMOVUPD Y7, 32(DI)(R12*1)
 	VMOVUPD Y8, 64(DI)(R12*1)
@@ -12340,38 +12340,38 @@ row3:
 	VMOVUPD Y13, 224(DI)(R12*1)
 	ADDQ    $0x00000100, R12
 	SUBQ    $0x00000100, R11
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000100, R11
 
 	// One vector at a time.
 	SUBQ $0x00000020, R11
-	JL   done5
+	JL   done6
 
-loop4:
+loop5:
 	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  R8, R14
 
-row6:
+row7:
 	VPAND   (R13), Y0, Y7
 	VADDPD  Y7, Y6, Y6
 	ADDQ    R10, R13
 	DECQ    R14
-	JNZ     row6
+	JNZ     row7
 	VMOVUPD Y6, (DI)(R12*1)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop4
+	JGE     loop5
 
-done5:
+done6:
 	ADDQ $0x00000020, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end7
+	JZ      end8
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	VMOVDQU (R13), Y6
@@ -12381,27 +12381,27 @@ done5:
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  R8, R14
 
-row8:
+row9:
 	VMASKMOVPD   (R13), Y6, Y8
 	VPAND        Y8, Y0, Y8
 	VADDPD       Y8, Y7, Y7
 	ADDQ         R10, R13
 	DECQ         R14
-	JNZ          row8
+	JNZ          row9
 	LEAQ         (DI)(R12*1), R12
 	TESTB        $0x10, R11
-	JZ           no9
+	JZ           no10
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no9:
+no10:
 	TESTB   $0x08, R11
-	JZ      no10
+	JZ      no11
 	VMOVLPD X7, (R12)
 
-no10:
-end7:
+no11:
+end8:
 	// On to the next slice.
 	MOVQ  R10, R11
 	IMULQ R8, R11
@@ -12414,19 +12414,19 @@ end7:
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R11
-	JL   done12
+	JL   done13
 
-loop11:
+loop12:
 	VMOVUPD (DI)(R12*1), Y6
 	VMOVUPD 32(DI)(R12*1), Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided13
+	JEQ    undivided14
 	VDIVPD 96(R9), Y6, Y6
 	VDIVPD 96(R9), Y7, Y7
 
-undivided13:
+undivided14:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R9), Y6, Y8
 	VMULPD   Y6, Y8, Y8
@@ -12445,11 +12445,11 @@ undivided13:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other14
+	JNE     other15
 	VSQRTPD Y6, Y8
 	VSQRTPD Y7, Y9
 
-raised17:
+raised18:
 	VMULPD  32(R9), Y8, Y8
 	VADDPD  64(R9), Y8, Y8
 	VMULPD  32(R9), Y9, Y9
@@ -12460,24 +12460,24 @@ raised17:
 	VMOVUPD Y9, 32(DI)(R12*1)
 	ADDQ    $0x00000040, R12
 	SUBQ    $0x00000040, R11
-	JGE     loop11
+	JGE     loop12
 
-done12:
+done13:
 	ADDQ $0x00000040, R11
 
 	// One vector at a time.
 	SUBQ $0x00000020, R11
-	JL   done19
+	JL   done20
 
-loop18:
+loop19:
 	VMOVUPD (DI)(R12*1), Y6
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided20
+	JEQ    undivided21
 	VDIVPD 96(R9), Y6, Y6
 
-undivided20:
+undivided21:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R9), Y6, Y7
 	VMULPD   Y6, Y7, Y7
@@ -12489,24 +12489,24 @@ undivided20:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other21
+	JNE     other22
 	VSQRTPD Y6, Y7
 
-raised24:
+raised25:
 	VMULPD  32(R9), Y7, Y7
 	VADDPD  64(R9), Y7, Y7
 	VMOVUPD Y6, (DX)(R12*1)
 	VMOVUPD Y7, (DI)(R12*1)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop18
+	JGE     loop19
 
-done19:
+done20:
 	ADDQ $0x00000020, R11
 
 	// The rest, a part of a vector.
 	TESTQ      R11, R11
-	JZ         end25
+	JZ         end26
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	VMOVDQU    (R13), Y6
@@ -12514,10 +12514,10 @@ done19:
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided26
+	JEQ    undivided27
 	VDIVPD 96(R9), Y7, Y7
 
-undivided26:
+undivided27:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPD (DX)(R12*1), Y6, Y6
 	VMULPD     (R9), Y7, Y8
@@ -12530,55 +12530,55 @@ undivided26:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other27
+	JNE     other28
 	VSQRTPD Y6, Y7
 
-raised30:
+raised31:
 	VMULPD       32(R9), Y7, Y7
 	VADDPD       64(R9), Y7, Y7
 	LEAQ         (DX)(R12*1), R13
 	TESTB        $0x10, R11
-	JZ           no31
+	JZ           no32
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no31:
+no32:
 	TESTB   $0x08, R11
-	JZ      no32
+	JZ      no33
 	VMOVLPD X6, (R13)
 
-no32:
+no33:
 	LEAQ         (DI)(R12*1), R12
 	TESTB        $0x10, R11
-	JZ           no33
+	JZ           no34
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no33:
+no34:
 	TESTB   $0x08, R11
-	JZ      no34
+	JZ      no35
 	VMOVLPD X7, (R12)
 
-no34:
-end25:
+no35:
+end26:
 	ADDQ R10, DX
 	MOVQ SI, R11
 
 	// The elements, row after row.
 	MOVQ R8, R12
 
-row35:
+row36:
 	MOVQ width+72(FP), R13
 	SHLQ $0x03, R13
 	XORQ R14, R14
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R13
-	JL   done37
+	JL   done38
 
-loop36:
+loop37:
 	PREFETCHT0 (R11)(R14*1)
 	PREFETCHT0 384(BX)(R14*1)
 	PREFETCHT0 384(CX)(R14*1)
@@ -12608,9 +12608,9 @@ loop36:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp38
+	JNE  clamp39
 
-clamped39:
+clamped40:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y9, Y7, Y7
 	VMOVUPD Y6, (CX)(R14*1)
@@ -12620,16 +12620,16 @@ clamped39:
 	VMOVUPD Y10, 32(AX)(R14*1)
 	ADDQ    $0x00000040, R14
 	SUBQ    $0x00000040, R13
-	JGE     loop36
+	JGE     loop37
 
-done37:
+done38:
 	ADDQ $0x00000040, R13
 
 	// One vector at a time.
 	SUBQ $0x00000020, R13
-	JL   done41
+	JL   done42
 
-loop40:
+loop41:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R14*1), Y3, Y6
 	VMULPD   (BX)(R14*1), Y4, Y7
@@ -12644,23 +12644,23 @@ loop40:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp42
+	JNE  clamp43
 
-clamped43:
+clamped44:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y9, Y7, Y7
 	VMOVUPD Y6, (CX)(R14*1)
 	VMOVUPD Y7, (AX)(R14*1)
 	ADDQ    $0x00000020, R14
 	SUBQ    $0x00000020, R13
-	JGE     loop40
+	JGE     loop41
 
-done41:
+done42:
 	ADDQ $0x00000020, R13
 
 	// The rest, a part of a vector.
 	TESTQ   R13, R13
-	JZ      end44
+	JZ      end45
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	VMOVDQU (R15), Y6
@@ -12682,126 +12682,126 @@ done41:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp45
+	JNE  clamp46
 
-clamped46:
+clamped47:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y9, Y8, Y8
 	LEAQ         (CX)(R14*1), R15
 	TESTB        $0x10, R13
-	JZ           no47
+	JZ           no48
 	VMOVUPS      X7, (R15)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R15
 
-no47:
+no48:
 	TESTB   $0x08, R13
-	JZ      no48
+	JZ      no49
 	VMOVLPD X7, (R15)
 
-no48:
+no49:
 	LEAQ         (AX)(R14*1), R14
 	TESTB        $0x10, R13
-	JZ           no49
+	JZ           no50
 	VMOVUPS      X8, (R14)
 	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, R14
 
-no49:
+no50:
 	TESTB   $0x08, R13
-	JZ      no50
+	JZ      no51
 	VMOVLPD X8, (R14)
 
-no50:
-end44:
+no51:
+end45:
 	ADDQ R10, AX
 	ADDQ R10, CX
 	ADDQ R10, BX
 	ADDQ R10, R11
 	DECQ R12
-	JNZ  row35
+	JNZ  row36
 	DECQ outer+48(FP)
-	JNZ  slice
+	JNZ  slice1
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other14:
-	JG      two16
+other15:
+	JG      two17
 	CMPQ    power+88(FP), $+1
-	JE      half15
+	JE      half16
 	VMOVUPD 128(R9), Y8
 	VMOVUPD 128(R9), Y9
-	JMP     raised17
+	JMP     raised18
 
-half15:
+half16:
 	VSQRTPD Y6, Y8
 	VSQRTPD Y8, Y8
 	VSQRTPD Y7, Y9
 	VSQRTPD Y9, Y9
-	JMP     raised17
+	JMP     raised18
 
-two16:
+two17:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised17
+	JMP     raised18
 
 	// The powers 0, 1/2 and 2.
-other21:
-	JG      two23
+other22:
+	JG      two24
 	CMPQ    power+88(FP), $+1
-	JE      half22
+	JE      half23
 	VMOVUPD 128(R9), Y7
-	JMP     raised24
+	JMP     raised25
 
-half22:
+half23:
 	VSQRTPD Y6, Y7
 	VSQRTPD Y7, Y7
-	JMP     raised24
+	JMP     raised25
 
-two23:
+two24:
 	VMOVDQA Y6, Y7
-	JMP     raised24
+	JMP     raised25
 
 	// The powers 0, 1/2 and 2.
-other27:
-	JG      two29
+other28:
+	JG      two30
 	CMPQ    power+88(FP), $+1
-	JE      half28
+	JE      half29
 	VMOVUPD 128(R9), Y7
-	JMP     raised30
+	JMP     raised31
 
-half28:
+half29:
 	VSQRTPD Y6, Y7
 	VSQRTPD Y7, Y7
-	JMP     raised30
+	JMP     raised31
 
-two29:
+two30:
 	VMOVDQA Y6, Y7
-	JMP     raised30
+	JMP     raised31
 
-clamp38:
+clamp39:
 	VMOVUPD 224(R9), Y11
 	VMINPD  Y9, Y11, Y9
 	VMINPD  Y12, Y11, Y12
 	VMOVUPD 256(R9), Y11
 	VMAXPD  Y9, Y11, Y9
 	VMAXPD  Y12, Y11, Y12
-	JMP     clamped39
+	JMP     clamped40
 
-clamp42:
+clamp43:
 	VMOVUPD 224(R9), Y8
 	VMINPD  Y9, Y8, Y9
 	VMOVUPD 256(R9), Y8
 	VMAXPD  Y9, Y8, Y9
-	JMP     clamped43
+	JMP     clamped44
 
-clamp45:
+clamp46:
 	VMOVUPD 224(R9), Y6
 	VMINPD  Y9, Y6, Y9
 	VMOVUPD 256(R9), Y6
 	VMAXPD  Y9, Y6, Y9
-	JMP     clamped46
+	JMP     clamped47
 
 // func updateTogetherF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX2, MMX+
@@ -12856,23 +12856,23 @@ TEXT ·updateTogetherF64AVX2(SB), NOSPLIT, $352-88
 	MOVQ         stride+56(FP), R9
 	SHLQ         $0x03, R9
 
-slice:
+slice1:
 	MOVQ width+64(FP), R10
 	SHLQ $0x03, R10
 	XORQ R11, R11
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R10
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 	MOVQ  R11, R12
 	MOVQ  DI, R13
 
-row3:
+row4:
 	PREFETCHT0 384(SI)(R12*1)
 	VPAND      (SI)(R12*1), Y0, Y8
 	VADDPD     Y8, Y6, Y6
@@ -12880,16 +12880,16 @@ row3:
 	VADDPD     Y8, Y7, Y7
 	ADDQ       R9, R12
 	DECQ       R13
-	JNZ        row3
+	JNZ        row4
 	PREFETCHT0 384(DX)(R11*1)
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R8), $+0
-	JEQ    undivided4
+	JEQ    undivided5
 	VDIVPD 96(R8), Y6, Y6
 	VDIVPD 96(R8), Y7, Y7
 
-undivided4:
+undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R8), Y6, Y8
 	VMULPD   Y6, Y8, Y8
@@ -12908,11 +12908,11 @@ undivided4:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other5
+	JNE     other6
 	VSQRTPD Y6, Y8
 	VSQRTPD Y7, Y9
 
-raised8:
+raised9:
 	VMULPD  32(R8), Y8, Y8
 	VADDPD  64(R8), Y8, Y8
 	VMULPD  32(R8), Y9, Y9
@@ -12924,7 +12924,7 @@ raised8:
 	MOVQ R11, R12
 	MOVQ DI, R13
 
-row9:
+row10:
 	PREFETCHT0 384(BX)(R12*1)
 	PREFETCHT0 384(CX)(R12*1)
 	PREFETCHT0 384(AX)(R12*1)
@@ -12951,9 +12951,9 @@ row9:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R8), $+0
-	JNE  clamp10
+	JNE  clamp11
 
-clamped11:
+clamped12:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y10, Y7, Y7
 	VMOVUPD Y6, (CX)(R12*1)
@@ -12963,37 +12963,37 @@ clamped11:
 	VMOVUPD Y12, 32(AX)(R12*1)
 	ADDQ    R9, R12
 	DECQ    R13
-	JNZ     row9
+	JNZ     row10
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000040, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done13
+	JL   done14
 
-loop12:
+loop13:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	MOVQ  R11, R12
 	MOVQ  DI, R13
 
-row14:
+row15:
 	VPAND  (SI)(R12*1), Y0, Y7
 	VADDPD Y7, Y6, Y6
 	ADDQ   R9, R12
 	DECQ   R13
-	JNZ    row14
+	JNZ    row15
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R8), $+0
-	JEQ    undivided15
+	JEQ    undivided16
 	VDIVPD 96(R8), Y6, Y6
 
-undivided15:
+undivided16:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD   (R8), Y6, Y7
 	VMULPD   Y6, Y7, Y7
@@ -13005,10 +13005,10 @@ undivided15:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other16
+	JNE     other17
 	VSQRTPD Y6, Y7
 
-raised19:
+raised20:
 	VMULPD  32(R8), Y7, Y7
 	VADDPD  64(R8), Y7, Y7
 	VMOVUPD Y6, (DX)(R11*1)
@@ -13017,7 +13017,7 @@ raised19:
 	MOVQ R11, R12
 	MOVQ DI, R13
 
-row20:
+row21:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD   (CX)(R12*1), Y3, Y6
 	VMULPD   (BX)(R12*1), Y4, Y8
@@ -13031,26 +13031,26 @@ row20:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R8), $+0
-	JNE  clamp21
+	JNE  clamp22
 
-clamped22:
+clamped23:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y9, Y8, Y8
 	VMOVUPD Y6, (CX)(R12*1)
 	VMOVUPD Y8, (AX)(R12*1)
 	ADDQ    R9, R12
 	DECQ    R13
-	JNZ     row20
+	JNZ     row21
 	ADDQ    $0x00000020, R11
 	SUBQ    $0x00000020, R10
-	JGE     loop12
+	JGE     loop13
 
-done13:
+done14:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ   R10, R10
-	JZ      end23
+	JZ      end24
 	LEAQ    leadingOnes<>+64(SB), R12
 	SUBQ    R10, R12
 	VMOVDQU (R12), Y6
@@ -13060,20 +13060,20 @@ done13:
 	MOVQ  R11, R12
 	MOVQ  DI, R13
 
-row24:
+row25:
 	VMASKMOVPD (SI)(R12*1), Y6, Y8
 	VPAND      Y8, Y0, Y8
 	VADDPD     Y8, Y7, Y7
 	ADDQ       R9, R12
 	DECQ       R13
-	JNZ        row24
+	JNZ        row25
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R8), $+0
-	JEQ    undivided25
+	JEQ    undivided26
 	VDIVPD 96(R8), Y7, Y7
 
-undivided25:
+undivided26:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPD (DX)(R11*1), Y6, Y8
 	VMULPD     (R8), Y7, Y9
@@ -13086,30 +13086,30 @@ undivided25:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other26
+	JNE     other27
 	VSQRTPD Y7, Y8
 
-raised29:
+raised30:
 	VMULPD       32(R8), Y8, Y8
 	VADDPD       64(R8), Y8, Y8
 	LEAQ         (DX)(R11*1), R12
 	TESTB        $0x10, R10
-	JZ           no30
+	JZ           no31
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no30:
+no31:
 	TESTB   $0x08, R10
-	JZ      no31
+	JZ      no32
 	VMOVLPD X7, (R12)
 
-no31:
+no32:
 	// The elements, row after row.
 	MOVQ R11, R12
 	MOVQ DI, R11
 
-row32:
+row33:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPD (CX)(R12*1), Y6, Y7
 	VMASKMOVPD (BX)(R12*1), Y6, Y9
@@ -13126,42 +13126,42 @@ row32:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R8), $+0
-	JNE  clamp33
+	JNE  clamp34
 
-clamped34:
+clamped35:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y10, Y9, Y9
 	LEAQ         (CX)(R12*1), R13
 	TESTB        $0x10, R10
-	JZ           no35
+	JZ           no36
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no35:
+no36:
 	TESTB   $0x08, R10
-	JZ      no36
+	JZ      no37
 	VMOVLPD X7, (R13)
 
-no36:
+no37:
 	LEAQ         (AX)(R12*1), R13
 	TESTB        $0x10, R10
-	JZ           no37
+	JZ           no38
 	VMOVUPS      X9, (R13)
 	VEXTRACTF128 $0x01, Y9, X9
 	ADDQ         $0x10, R13
 
-no37:
+no38:
 	TESTB   $0x08, R10
-	JZ      no38
+	JZ      no39
 	VMOVLPD X9, (R13)
 
-no38:
+no39:
 	ADDQ R9, R12
 	DECQ R11
-	JNZ  row32
+	JNZ  row33
 
-end23:
+end24:
 	// On to the next slice.
 	MOVQ  R9, R10
 	IMULQ DI, R10
@@ -13171,87 +13171,87 @@ end23:
 	ADDQ  R10, SI
 	ADDQ  R9, DX
 	DECQ  outer+40(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other5:
-	JG      two7
+other6:
+	JG      two8
 	CMPQ    power+80(FP), $+1
-	JE      half6
+	JE      half7
 	VMOVUPD 128(R8), Y8
 	VMOVUPD 128(R8), Y9
-	JMP     raised8
+	JMP     raised9
 
-half6:
+half7:
 	VSQRTPD Y6, Y8
 	VSQRTPD Y8, Y8
 	VSQRTPD Y7, Y9
 	VSQRTPD Y9, Y9
-	JMP     raised8
+	JMP     raised9
 
-two7:
+two8:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised8
+	JMP     raised9
 
-clamp10:
+clamp11:
 	VMOVUPD 224(R8), Y14
 	VMINPD  Y10, Y14, Y10
 	VMINPD  Y13, Y14, Y13
 	VMOVUPD 256(R8), Y14
 	VMAXPD  Y10, Y14, Y10
 	VMAXPD  Y13, Y14, Y13
-	JMP     clamped11
+	JMP     clamped12
 
 	// The powers 0, 1/2 and 2.
-other16:
-	JG      two18
+other17:
+	JG      two19
 	CMPQ    power+80(FP), $+1
-	JE      half17
+	JE      half18
 	VMOVUPD 128(R8), Y7
-	JMP     raised19
+	JMP     raised20
 
-half17:
+half18:
 	VSQRTPD Y6, Y7
 	VSQRTPD Y7, Y7
-	JMP     raised19
+	JMP     raised20
 
-two18:
+two19:
 	VMOVDQA Y6, Y7
-	JMP     raised19
+	JMP     raised20
 
-clamp21:
+clamp22:
 	VMOVUPD 224(R8), Y10
 	VMINPD  Y9, Y10, Y9
 	VMOVUPD 256(R8), Y10
 	VMAXPD  Y9, Y10, Y9
-	JMP     clamped22
+	JMP     clamped23
 
 	// The powers 0, 1/2 and 2.
-other26:
-	JG      two28
+other27:
+	JG      two29
 	CMPQ    power+80(FP), $+1
-	JE      half27
+	JE      half28
 	VMOVUPD 128(R8), Y8
-	JMP     raised29
+	JMP     raised30
 
-half27:
+half28:
 	VSQRTPD Y7, Y8
 	VSQRTPD Y8, Y8
-	JMP     raised29
+	JMP     raised30
 
-two28:
+two29:
 	VMOVDQA Y7, Y8
-	JMP     raised29
+	JMP     raised30
 
-clamp33:
+clamp34:
 	VMOVUPD 224(R8), Y11
 	VMINPD  Y10, Y11, Y10
 	VMOVUPD 256(R8), Y11
 	VMAXPD  Y10, Y11, Y10
-	JMP     clamped34
+	JMP     clamped35
 
 // func widenBF16AVX2(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, AVX2
@@ -13393,31 +13393,31 @@ loop1:
 	VMOVUPS   64(CX)(BX*2), Y2
 	VMOVUPS   96(CX)(BX*2), Y3
 	VCMPPS    $0x03, Y0, Y0, Y4
-	VBLENDVPS Y4, quietNaNs<>+0(SB), Y0, Y0
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
 	VPSRLD    $0x10, Y0, Y4
-	VPAND     lastBits<>+0(SB), Y4, Y4
-	VPADDD    belowHalves<>+0(SB), Y0, Y0
+	VPAND     lastBits256<>+0(SB), Y4, Y4
+	VPADDD    belowHalves256<>+0(SB), Y0, Y0
 	VPADDD    Y4, Y0, Y0
 	VPSRLD    $0x10, Y0, Y0
 	VCMPPS    $0x03, Y1, Y1, Y4
-	VBLENDVPS Y4, quietNaNs<>+0(SB), Y1, Y1
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
 	VPSRLD    $0x10, Y1, Y4
-	VPAND     lastBits<>+0(SB), Y4, Y4
-	VPADDD    belowHalves<>+0(SB), Y1, Y1
+	VPAND     lastBits256<>+0(SB), Y4, Y4
+	VPADDD    belowHalves256<>+0(SB), Y1, Y1
 	VPADDD    Y4, Y1, Y1
 	VPSRLD    $0x10, Y1, Y1
 	VCMPPS    $0x03, Y2, Y2, Y4
-	VBLENDVPS Y4, quietNaNs<>+0(SB), Y2, Y2
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y2, Y2
 	VPSRLD    $0x10, Y2, Y4
-	VPAND     lastBits<>+0(SB), Y4, Y4
-	VPADDD    belowHalves<>+0(SB), Y2, Y2
+	VPAND     lastBits256<>+0(SB), Y4, Y4
+	VPADDD    belowHalves256<>+0(SB), Y2, Y2
 	VPADDD    Y4, Y2, Y2
 	VPSRLD    $0x10, Y2, Y2
 	VCMPPS    $0x03, Y3, Y3, Y4
-	VBLENDVPS Y4, quietNaNs<>+0(SB), Y3, Y3
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y3, Y3
 	VPSRLD    $0x10, Y3, Y4
-	VPAND     lastBits<>+0(SB), Y4, Y4
-	VPADDD    belowHalves<>+0(SB), Y3, Y3
+	VPAND     lastBits256<>+0(SB), Y4, Y4
+	VPADDD    belowHalves256<>+0(SB), Y3, Y3
 	VPADDD    Y4, Y3, Y3
 	VPSRLD    $0x10, Y3, Y3
 	VPACKUSDW Y1, Y0, Y0
@@ -13438,10 +13438,10 @@ done2:
 loop3:
 	VMOVUPS      (CX)(BX*2), Y0
 	VCMPPS       $0x03, Y0, Y0, Y1
-	VBLENDVPS    Y1, quietNaNs<>+0(SB), Y0, Y0
+	VBLENDVPS    Y1, quietNaNs256<>+0(SB), Y0, Y0
 	VPSRLD       $0x10, Y0, Y1
-	VPAND        lastBits<>+0(SB), Y1, Y1
-	VPADDD       belowHalves<>+0(SB), Y0, Y0
+	VPAND        lastBits256<>+0(SB), Y1, Y1
+	VPADDD       belowHalves256<>+0(SB), Y0, Y0
 	VPADDD       Y1, Y0, Y0
 	VPSRLD       $0x10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -13459,10 +13459,10 @@ done4:
 loop5:
 	VMOVSS    (CX)(BX*2), X5
 	VCMPPS    $0x03, Y5, Y5, Y0
-	VBLENDVPS Y0, quietNaNs<>+0(SB), Y5, Y5
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y5, Y5
 	VPSRLD    $0x10, Y5, Y0
-	VPAND     lastBits<>+0(SB), Y0, Y0
-	VPADDD    belowHalves<>+0(SB), Y5, Y5
+	VPAND     lastBits256<>+0(SB), Y0, Y0
+	VPADDD    belowHalves256<>+0(SB), Y5, Y5
 	VPADDD    Y0, Y5, Y5
 	VPSRLD    $0x10, Y5, Y5
 	VMOVD     X5, SI
@@ -13476,35 +13476,35 @@ done6:
 	VZEROUPPER
 	RET
 
-DATA quietNaNs<>+0(SB)/4, $0x7fc00000
-DATA quietNaNs<>+4(SB)/4, $0x7fc00000
-DATA quietNaNs<>+8(SB)/4, $0x7fc00000
-DATA quietNaNs<>+12(SB)/4, $0x7fc00000
-DATA quietNaNs<>+16(SB)/4, $0x7fc00000
-DATA quietNaNs<>+20(SB)/4, $0x7fc00000
-DATA quietNaNs<>+24(SB)/4, $0x7fc00000
-DATA quietNaNs<>+28(SB)/4, $0x7fc00000
-GLOBL quietNaNs<>(SB), RODATA|NOPTR, $32
+DATA quietNaNs256<>+0(SB)/4, $0x7fc00000
+DATA quietNaNs256<>+4(SB)/4, $0x7fc00000
+DATA quietNaNs256<>+8(SB)/4, $0x7fc00000
+DATA quietNaNs256<>+12(SB)/4, $0x7fc00000
+DATA quietNaNs256<>+16(SB)/4, $0x7fc00000
+DATA quietNaNs256<>+20(SB)/4, $0x7fc00000
+DATA quietNaNs256<>+24(SB)/4, $0x7fc00000
+DATA quietNaNs256<>+28(SB)/4, $0x7fc00000
+GLOBL quietNaNs256<>(SB), RODATA|NOPTR, $32
 
-DATA lastBits<>+0(SB)/4, $0x00000001
-DATA lastBits<>+4(SB)/4, $0x00000001
-DATA lastBits<>+8(SB)/4, $0x00000001
-DATA lastBits<>+12(SB)/4, $0x00000001
-DATA lastBits<>+16(SB)/4, $0x00000001
-DATA lastBits<>+20(SB)/4, $0x00000001
-DATA lastBits<>+24(SB)/4, $0x00000001
-DATA lastBits<>+28(SB)/4, $0x00000001
-GLOBL lastBits<>(SB), RODATA|NOPTR, $32
+DATA belowHalves256<>+0(SB)/4, $0x00007fff
+DATA belowHalves256<>+4(SB)/4, $0x00007fff
+DATA belowHalves256<>+8(SB)/4, $0x00007fff
+DATA belowHalves256<>+12(SB)/4, $0x00007fff
+DATA belowHalves256<>+16(SB)/4, $0x00007fff
+DATA belowHalves256<>+20(SB)/4, $0x00007fff
+DATA belowHalves256<>+24(SB)/4, $0x00007fff
+DATA belowHalves256<>+28(SB)/4, $0x00007fff
+GLOBL belowHalves256<>(SB), RODATA|NOPTR, $32
 
-DATA belowHalves<>+0(SB)/4, $0x00007fff
-DATA belowHalves<>+4(SB)/4, $0x00007fff
-DATA belowHalves<>+8(SB)/4, $0x00007fff
-DATA belowHalves<>+12(SB)/4, $0x00007fff
-DATA belowHalves<>+16(SB)/4, $0x00007fff
-DATA belowHalves<>+20(SB)/4, $0x00007fff
-DATA belowHalves<>+24(SB)/4, $0x00007fff
-DATA belowHalves<>+28(SB)/4, $0x00007fff
-GLOBL belowHalves<>(SB), RODATA|NOPTR, $32
+DATA lastBits256<>+0(SB)/4, $0x00000001
+DATA lastBits256<>+4(SB)/4, $0x00000001
+DATA lastBits256<>+8(SB)/4, $0x00000001
+DATA lastBits256<>+12(SB)/4, $0x00000001
+DATA lastBits256<>+16(SB)/4, $0x00000001
+DATA lastBits256<>+20(SB)/4, $0x00000001
+DATA lastBits256<>+24(SB)/4, $0x00000001
+DATA lastBits256<>+28(SB)/4, $0x00000001
+GLOBL lastBits256<>(SB), RODATA|NOPTR, $32
 
 // func allFiniteHalfBF16AVX2(h *uint16, n int) bool
 // Requires: AVX, AVX2
@@ -13577,12 +13577,19 @@ done6:
 	VZEROUPPER
 	RET
 
-// func updateHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// func updateElementsHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·updateHalfBF16AVX2(SB), NOSPLIT, $352-76
-	MOVQ v+16(FP), AX
-	MOVQ hz+40(FP), CX
-	MOVQ s+56(FP), DX
+TEXT ·updateElementsHalfBF16AVX2(SB), NOSPLIT, $416-76
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ n+48(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+	MOVQ out+24(FP), R9
+	MOVQ s+56(FP), R10
 
 	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
@@ -13590,196 +13597,80 @@ TEXT ·updateHalfBF16AVX2(SB), NOSPLIT, $352-76
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLD       $0x1f, Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	LEAQ         31(SP), BX
-	ANDQ         $-32, BX
-	VBROADCASTSS 8(DX), Y2
-	VBROADCASTSS 12(DX), Y3
-	VMOVUPS      Y3, (BX)
-	VBROADCASTSS 24(DX), Y3
-	VMOVUPS      Y3, 32(BX)
-	VBROADCASTSS 28(DX), Y3
-	VMOVUPS      Y3, 64(BX)
-	VBROADCASTSS 36(DX), Y3
-	VMOVUPS      Y3, 96(BX)
+	LEAQ         31(SP), R11
+	ANDQ         $-32, R11
+	VBROADCASTSS 8(R10), Y2
+	VBROADCASTSS 12(R10), Y3
+	VMOVUPS      Y3, (R11)
+	VBROADCASTSS 24(R10), Y3
+	VMOVUPS      Y3, 32(R11)
+	VBROADCASTSS 28(R10), Y3
+	VMOVUPS      Y3, 64(R11)
+	VBROADCASTSS 36(R10), Y3
+	VMOVUPS      Y3, 96(R11)
 	VPCMPEQD     Y3, Y3, Y3
 	VPSLLD       $0x19, Y3, Y3
 	VPSRLD       $0x02, Y3, Y3
-	VMOVUPS      Y3, 128(BX)
-	VPXOR        96(BX), Y3, Y3
-	VMOVUPS      Y3, 160(BX)
-	VBROADCASTSS (DX), Y3
-	VBROADCASTSS 4(DX), Y4
-	VBROADCASTSS 20(DX), Y5
-	VBROADCASTSS 16(DX), Y6
-	VMOVUPS      Y6, 192(BX)
-	VBROADCASTSS 32(DX), Y6
-	VMOVUPS      Y6, 224(BX)
+	VMOVUPS      Y3, 128(R11)
+	VPXOR        96(R11), Y3, Y3
+	VMOVUPS      Y3, 160(R11)
+	VBROADCASTSS (R10), Y3
+	VBROADCASTSS 4(R10), Y4
+	VBROADCASTSS 20(R10), Y5
+	VBROADCASTSS 16(R10), Y6
+	VMOVUPS      Y6, 192(R11)
+	VBROADCASTSS 32(R10), Y6
+	VMOVUPS      Y6, 224(R11)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLD       $0x1f, Y6, Y6
-	VPXOR        224(BX), Y6, Y6
-	VMOVUPS      Y6, 256(BX)
+	VPXOR        224(R11), Y6, Y6
+	VMOVUPS      Y6, 256(R11)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLD       $0x18, Y6, Y6
 	VPSRLD       $0x01, Y6, Y6
-	VPXOR        224(BX), Y6, Y6
-	VMOVUPS      Y6, 288(BX)
-	MOVQ         theta+0(FP), DX
-	MOVQ         m+8(FP), SI
-	MOVQ         out+24(FP), DI
-	MOVQ         grad+32(FP), R8
-	MOVQ         n+48(FP), R9
-	SHLQ         $0x01, R9
-	XORQ         R10, R10
+	VPXOR        224(R11), Y6, Y6
+	VMOVUPS      Y6, 288(R11)
 	VBROADCASTSS factor+72(FP), Y6
-	TESTQ        R9, R9
-	JZ           done2
+	VMOVUPS      Y6, 384(SP)
 	CMPL         factor+72(FP), $0x3f800000
 	JE           plain1
 
+	// 2 vectors at a time.
+	SUBQ $0x00000020, DI
+	JL   done4
+
 loop3:
-	PREFETCHT0 384(DX)(R10*2)
-	PREFETCHT0 384(SI)(R10*2)
-	PREFETCHT0 384(AX)(R10*2)
-	PREFETCHT0 384(R8)(R10*1)
-	PREFETCHT0 384(DI)(R10*1)
-	PREFETCHT0 384(CX)(R10*1)
-	VPMOVZXWD  (CX)(R10*1), Y7
-	VPSLLD     $0x10, Y7, Y7
-	VMULPS     Y6, Y7, Y7
-	VPMOVZXWD  16(CX)(R10*1), Y8
-	VPSLLD     $0x10, Y8, Y8
-	VMULPS     Y6, Y8, Y8
-
-	// d = the sum / div, unless div is 1.
-	CMPQ   160(BX), $+0
-	JEQ    undivided4
-	VDIVPS 96(BX), Y7, Y7
-	VDIVPS 96(BX), Y8, Y8
-
-undivided4:
-	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS   (BX), Y7, Y9
-	VMULPS   Y7, Y9, Y9
-	VMULPS   (AX)(R10*2), Y2, Y7
-	VADDPS   Y9, Y7, Y7
-	VPAND    Y0, Y7, Y9
-	VPCMPGTD Y9, Y1, Y9
-	VPANDN   Y7, Y9, Y7
-	VMULPS   (BX), Y8, Y9
-	VMULPS   Y8, Y9, Y9
-	VMULPS   32(AX)(R10*2), Y2, Y8
-	VADDPS   Y9, Y8, Y8
-	VPAND    Y0, Y8, Y9
-	VPCMPGTD Y9, Y1, Y9
-	VPANDN   Y8, Y9, Y8
-
-	// den = v'^(k/2)*r + e, straight on for k = 1.
-	CMPQ    power+64(FP), $+2
-	JNE     other5
-	VSQRTPS Y7, Y9
-	VSQRTPS Y8, Y10
-
-raised8:
-	VMULPS  32(BX), Y9, Y9
-	VADDPS  64(BX), Y9, Y9
-	VMULPS  32(BX), Y10, Y10
-	VADDPS  64(BX), Y10, Y10
-	VMOVUPS Y7, (AX)(R10*2)
-	VMOVUPS Y8, 32(AX)(R10*2)
-
-	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (R8)(R10*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    Y6, Y7, Y7
-	VMULPS    (SI)(R10*2), Y3, Y8
-	VMULPS    Y7, Y4, Y7
-	VADDPS    Y7, Y8, Y8
-	VPAND     Y0, Y8, Y7
-	VPCMPGTD  Y7, Y1, Y7
-	VPANDN    Y8, Y7, Y8
-	VMULPS    (DX)(R10*2), Y5, Y7
-	VMULPS    192(BX), Y8, Y11
-	VDIVPS    Y9, Y11, Y11
-	VPMOVZXWD 16(R8)(R10*1), Y9
-	VPSLLD    $0x10, Y9, Y9
-	VMULPS    Y6, Y9, Y9
-	VMULPS    32(SI)(R10*2), Y3, Y12
-	VMULPS    Y9, Y4, Y9
-	VADDPS    Y9, Y12, Y12
-	VPAND     Y0, Y12, Y9
-	VPCMPGTD  Y9, Y1, Y9
-	VPANDN    Y12, Y9, Y12
-	VMULPS    32(DX)(R10*2), Y5, Y9
-	VMULPS    192(BX), Y12, Y13
-	VDIVPS    Y10, Y13, Y13
-
-	// u within its bound, straight on where there is none.
-	CMPQ 288(BX), $+0
-	JNE  clamp9
-
-clamped10:
-	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y10
-	VCMPPS    $0x03, Y10, Y10, Y11
-	VBLENDVPS Y11, quietNaNs<>+0(SB), Y10, Y10
-	VPSRLD    $0x10, Y10, Y11
-	VPAND     lastBits<>+0(SB), Y11, Y11
-	VPADDD    belowHalves<>+0(SB), Y10, Y10
-	VPADDD    Y11, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VMOVUPS   Y8, (SI)(R10*2)
-	VMOVUPS   Y7, (DX)(R10*2)
-	VSUBPS    Y13, Y9, Y9
-	VMOVDQA   Y9, Y7
-	VCMPPS    $0x03, Y7, Y7, Y8
-	VBLENDVPS Y8, quietNaNs<>+0(SB), Y7, Y7
-	VPSRLD    $0x10, Y7, Y8
-	VPAND     lastBits<>+0(SB), Y8, Y8
-	VPADDD    belowHalves<>+0(SB), Y7, Y7
-	VPADDD    Y8, Y7, Y7
-	VPSRLD    $0x10, Y7, Y7
-	VPACKUSDW Y7, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVDQU   Y10, (DI)(R10*1)
-	VMOVUPS   Y12, 32(SI)(R10*2)
-	VMOVUPS   Y9, 32(DX)(R10*2)
-	ADDQ      $0x20, R10
-	SUBQ      $0x20, R9
-	JNZ       loop3
-	JMP       done2
-
-plain1:
-loop11:
-	PREFETCHT0 384(DX)(R10*2)
-	PREFETCHT0 384(SI)(R10*2)
-	PREFETCHT0 384(AX)(R10*2)
-	PREFETCHT0 384(R8)(R10*1)
-	PREFETCHT0 384(DI)(R10*1)
-	PREFETCHT0 384(CX)(R10*1)
-	VPMOVZXWD  (CX)(R10*1), Y6
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(R9)(R8*1)
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 384(AX)(R8*2)
+	VPMOVZXWD  (SI)(R8*1), Y6
 	VPSLLD     $0x10, Y6, Y6
-	VPMOVZXWD  16(CX)(R10*1), Y7
+	VMULPS     384(SP), Y6, Y6
+	VPMOVZXWD  16(SI)(R8*1), Y7
 	VPSLLD     $0x10, Y7, Y7
+	VMULPS     384(SP), Y7, Y7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   160(BX), $+0
-	JEQ    undivided12
-	VDIVPS 96(BX), Y6, Y6
-	VDIVPS 96(BX), Y7, Y7
+	CMPQ   160(R11), $+0
+	JEQ    undivided5
+	VDIVPS 96(R11), Y6, Y6
+	VDIVPS 96(R11), Y7, Y7
 
-undivided12:
+undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS   (BX), Y6, Y8
+	VMULPS   (R11), Y6, Y8
 	VMULPS   Y6, Y8, Y8
-	VMULPS   (AX)(R10*2), Y2, Y6
+	VMULPS   (DX)(R8*2), Y2, Y6
 	VADDPS   Y8, Y6, Y6
 	VPAND    Y0, Y6, Y8
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y6, Y8, Y6
-	VMULPS   (BX), Y7, Y8
+	VMULPS   (R11), Y7, Y8
 	VMULPS   Y7, Y8, Y8
-	VMULPS   32(AX)(R10*2), Y2, Y7
+	VMULPS   32(DX)(R8*2), Y2, Y7
 	VADDPS   Y8, Y7, Y7
 	VPAND    Y0, Y7, Y8
 	VPCMPGTD Y8, Y1, Y8
@@ -13787,146 +13678,916 @@ undivided12:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other13
+	JNE     other6
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised16:
-	VMULPS  32(BX), Y8, Y8
-	VADDPS  64(BX), Y8, Y8
-	VMULPS  32(BX), Y9, Y9
-	VADDPS  64(BX), Y9, Y9
-	VMOVUPS Y6, (AX)(R10*2)
-	VMOVUPS Y7, 32(AX)(R10*2)
+raised9:
+	VMULPS  32(R11), Y8, Y8
+	VADDPS  64(R11), Y8, Y8
+	VMULPS  32(R11), Y9, Y9
+	VADDPS  64(R11), Y9, Y9
+	VMOVUPS Y6, (DX)(R8*2)
+	VMOVUPS Y7, 32(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (R8)(R10*1), Y6
+	VPMOVZXWD (BX)(R8*1), Y6
 	VPSLLD    $0x10, Y6, Y6
-	VMULPS    (SI)(R10*2), Y3, Y7
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R8*2), Y3, Y7
 	VMULPS    Y6, Y4, Y6
 	VADDPS    Y6, Y7, Y7
 	VPAND     Y0, Y7, Y6
 	VPCMPGTD  Y6, Y1, Y6
 	VPANDN    Y7, Y6, Y7
-	VMULPS    (DX)(R10*2), Y5, Y6
-	VMULPS    192(BX), Y7, Y10
+	VMULPS    (AX)(R8*2), Y5, Y6
+	VMULPS    192(R11), Y7, Y10
 	VDIVPS    Y8, Y10, Y10
-	VPMOVZXWD 16(R8)(R10*1), Y8
+	VPMOVZXWD 16(BX)(R8*1), Y8
 	VPSLLD    $0x10, Y8, Y8
-	VMULPS    32(SI)(R10*2), Y3, Y11
+	VMULPS    384(SP), Y8, Y8
+	VMULPS    32(CX)(R8*2), Y3, Y11
 	VMULPS    Y8, Y4, Y8
 	VADDPS    Y8, Y11, Y11
 	VPAND     Y0, Y11, Y8
 	VPCMPGTD  Y8, Y1, Y8
 	VPANDN    Y11, Y8, Y11
-	VMULPS    32(DX)(R10*2), Y5, Y8
-	VMULPS    192(BX), Y11, Y12
+	VMULPS    32(AX)(R8*2), Y5, Y8
+	VMULPS    192(R11), Y11, Y12
 	VDIVPS    Y9, Y12, Y12
 
 	// u within its bound, straight on where there is none.
-	CMPQ 288(BX), $+0
-	JNE  clamp17
+	CMPQ 288(R11), $+0
+	JNE  clamp10
 
-clamped18:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y9
-	VCMPPS    $0x03, Y9, Y9, Y10
-	VBLENDVPS Y10, quietNaNs<>+0(SB), Y9, Y9
-	VPSRLD    $0x10, Y9, Y10
-	VPAND     lastBits<>+0(SB), Y10, Y10
-	VPADDD    belowHalves<>+0(SB), Y9, Y9
-	VPADDD    Y10, Y9, Y9
-	VPSRLD    $0x10, Y9, Y9
-	VMOVUPS   Y7, (SI)(R10*2)
-	VMOVUPS   Y6, (DX)(R10*2)
+	VMOVDQA   Y6, Y10
+	VMOVUPS   Y7, (CX)(R8*2)
+	VMOVUPS   Y6, (AX)(R8*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y6
-	VCMPPS    $0x03, Y6, Y6, Y7
-	VBLENDVPS Y7, quietNaNs<>+0(SB), Y6, Y6
-	VPSRLD    $0x10, Y6, Y7
-	VPAND     lastBits<>+0(SB), Y7, Y7
-	VPADDD    belowHalves<>+0(SB), Y6, Y6
-	VPADDD    Y7, Y6, Y6
-	VPSRLD    $0x10, Y6, Y6
-	VPACKUSDW Y6, Y9, Y9
-	VPERMQ    $0xd8, Y9, Y9
-	VMOVDQU   Y9, (DI)(R10*1)
-	VMOVUPS   Y11, 32(SI)(R10*2)
-	VMOVUPS   Y8, 32(DX)(R10*2)
-	ADDQ      $0x20, R10
-	SUBQ      $0x20, R9
-	JNZ       loop11
+	VMOVDQA   Y8, Y12
+	VMOVUPS   Y11, 32(CX)(R8*2)
+	VMOVUPS   Y8, 32(AX)(R8*2)
+	VCMPPS    $0x03, Y10, Y10, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD    $0x10, Y10, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y10, Y10
+	VPADDD    Y6, Y10, Y10
+	VPSRLD    $0x10, Y10, Y10
+	VCMPPS    $0x03, Y12, Y12, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
+	VPSRLD    $0x10, Y12, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y12, Y12
+	VPADDD    Y6, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPACKUSDW Y12, Y10, Y10
+	VPERMQ    $0xd8, Y10, Y10
+	VMOVDQU   Y10, (R9)(R8*1)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop3
 
+done4:
+	ADDQ $0x00000020, DI
+
+	// One vector at a time.
+	SUBQ $0x00000010, DI
+	JL   done13
+
+loop12:
+	VPMOVZXWD (SI)(R8*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    384(SP), Y6, Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided14
+	VDIVPS 96(R11), Y6, Y6
+
+undivided14:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R8*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other15
+	VSQRTPS Y6, Y7
+
+raised18:
+	VMULPS  32(R11), Y7, Y7
+	VADDPS  64(R11), Y7, Y7
+	VMOVUPS Y6, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R8*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R8*2), Y3, Y8
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y8, Y8
+	VPAND     Y0, Y8, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y8, Y6, Y8
+	VMULPS    (AX)(R8*2), Y5, Y6
+	VMULPS    192(R11), Y8, Y9
+	VDIVPS    Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp19
+
+clamped20:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y6, Y6
+	VMOVDQA      Y6, Y9
+	VMOVUPS      Y8, (CX)(R8*2)
+	VMOVUPS      Y6, (AX)(R8*2)
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, (R9)(R8*1)
+	ADDQ         $0x00000010, R8
+	SUBQ         $0x00000010, DI
+	JGE          loop12
+
+done13:
+	ADDQ $0x00000010, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end21
+	LEAQ    leadingOnes<>+64(SB), R10
+	SUBQ    DI, R10
+	SUBQ    DI, R10
+	VMOVDQU (R10), Y6
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU X7, 352(SP)
+	LEAQ    (SI)(R8*1), SI
+	CMPQ    DI, $0x08
+	JL      less23
+	MOVQ    (SI), R10
+	MOVQ    R10, 352(SP)
+	MOVQ    -8(SI)(DI*1), R10
+	MOVQ    R10, 344(SP)(DI*1)
+	JMP     copied22
+
+less23:
+	CMPQ DI, $0x04
+	JL   less24
+	MOVL (SI), R10
+	MOVL R10, 352(SP)
+	MOVL -4(SI)(DI*1), R10
+	MOVL R10, 348(SP)(DI*1)
+	JMP  copied22
+
+less24:
+	MOVW (SI), R10
+	MOVW R10, 352(SP)
+
+copied22:
+	VPMOVZXWD 352(SP), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    384(SP), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided25
+	VDIVPS 96(R11), Y7, Y7
+
+undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R8*2), Y6, Y8
+	VMULPS     (R11), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y2
+	VADDPS     Y9, Y2, Y2
+	VPAND      Y0, Y2, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y2, Y7, Y2
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other26
+	VSQRTPS Y2, Y7
+
+raised29:
+	VMULPS       32(R11), Y7, Y7
+	VADDPS       64(R11), Y7, Y7
+	LEAQ         (DX)(R8*2), DX
+	TESTB        $0x08, DI
+	JZ           no30
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DX
+
+no30:
+	TESTB   $0x04, DI
+	JZ      no31
+	VMOVLPS X2, (DX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, DX
+
+no31:
+	TESTB  $0x02, DI
+	JZ     no32
+	VMOVSS X2, (DX)
+
+no32:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R8*2), Y6, Y2
+	VPXOR      Y8, Y8, Y8
+	VMOVDQU    X8, 352(SP)
+	LEAQ       (BX)(R8*1), DX
+	CMPQ       DI, $0x08
+	JL         less34
+	MOVQ       (DX), BX
+	MOVQ       BX, 352(SP)
+	MOVQ       -8(DX)(DI*1), BX
+	MOVQ       BX, 344(SP)(DI*1)
+	JMP        copied33
+
+less34:
+	CMPQ DI, $0x04
+	JL   less35
+	MOVL (DX), BX
+	MOVL BX, 352(SP)
+	MOVL -4(DX)(DI*1), BX
+	MOVL BX, 348(SP)(DI*1)
+	JMP  copied33
+
+less35:
+	MOVW (DX), BX
+	MOVW BX, 352(SP)
+
+copied33:
+	VPMOVZXWD  352(SP), Y8
+	VPSLLD     $0x10, Y8, Y8
+	VMULPS     384(SP), Y8, Y8
+	VMULPS     Y2, Y3, Y2
+	VMULPS     Y8, Y4, Y3
+	VADDPS     Y3, Y2, Y2
+	VPAND      Y0, Y2, Y0
+	VPCMPGTD   Y0, Y1, Y0
+	VPANDN     Y2, Y0, Y2
+	VMASKMOVPS (AX)(R8*2), Y6, Y0
+	VMULPS     Y0, Y5, Y0
+	VMULPS     192(R11), Y2, Y1
+	VDIVPS     Y7, Y1, Y1
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp36
+
+clamped37:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y1, Y0, Y0
+	VMOVDQA      Y0, Y1
+	LEAQ         (CX)(R8*2), CX
+	TESTB        $0x08, DI
+	JZ           no38
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, CX
+
+no38:
+	TESTB   $0x04, DI
+	JZ      no39
+	VMOVLPS X2, (CX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, CX
+
+no39:
+	TESTB  $0x02, DI
+	JZ     no40
+	VMOVSS X2, (CX)
+
+no40:
+	LEAQ         (AX)(R8*2), AX
+	TESTB        $0x08, DI
+	JZ           no41
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no41:
+	TESTB   $0x04, DI
+	JZ      no42
+	VMOVLPS X0, (AX)
+	VPSRLDQ $0x08, Y0, Y0
+	ADDQ    $0x08, AX
+
+no42:
+	TESTB  $0x02, DI
+	JZ     no43
+	VMOVSS X0, (AX)
+
+no43:
+	VCMPPS       $0x03, Y1, Y1, Y0
+	VBLENDVPS    Y0, quietNaNs256<>+0(SB), Y1, Y1
+	VPSRLD       $0x10, Y1, Y0
+	VPAND        lastBits256<>+0(SB), Y0, Y0
+	VPADDD       belowHalves256<>+0(SB), Y1, Y1
+	VPADDD       Y0, Y1, Y1
+	VPSRLD       $0x10, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPACKUSDW    X0, X1, X1
+	VMOVDQU      X1, 352(SP)
+	LEAQ         (R9)(R8*1), AX
+	CMPQ         DI, $0x08
+	JL           less45
+	MOVQ         352(SP), CX
+	MOVQ         CX, (AX)
+	MOVQ         344(SP)(DI*1), CX
+	MOVQ         CX, -8(AX)(DI*1)
+	JMP          copied44
+
+less45:
+	CMPQ DI, $0x04
+	JL   less46
+	MOVL 352(SP), CX
+	MOVL CX, (AX)
+	MOVL 348(SP)(DI*1), CX
+	MOVL CX, -4(AX)(DI*1)
+	JMP  copied44
+
+less46:
+	MOVW 352(SP), CX
+	MOVW CX, (AX)
+
+copied44:
+end21:
+	JMP done2
+
+plain1:
+	// 2 vectors at a time.
+	SUBQ $0x00000020, DI
+	JL   done48
+
+loop47:
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(R9)(R8*1)
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 384(AX)(R8*2)
+	VPMOVZXWD  (SI)(R8*1), Y6
+	VPSLLD     $0x10, Y6, Y6
+	VPMOVZXWD  16(SI)(R8*1), Y7
+	VPSLLD     $0x10, Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided49
+	VDIVPS 96(R11), Y6, Y6
+	VDIVPS 96(R11), Y7, Y7
+
+undivided49:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R8*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R11), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R8*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other50
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised53:
+	VMULPS  32(R11), Y8, Y8
+	VADDPS  64(R11), Y8, Y8
+	VMULPS  32(R11), Y9, Y9
+	VADDPS  64(R11), Y9, Y9
+	VMOVUPS Y6, (DX)(R8*2)
+	VMOVUPS Y7, 32(DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R8*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    (CX)(R8*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R8*2), Y5, Y6
+	VMULPS    192(R11), Y7, Y10
+	VDIVPS    Y8, Y10, Y10
+	VPMOVZXWD 16(BX)(R8*1), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    32(CX)(R8*2), Y3, Y11
+	VMULPS    Y8, Y4, Y8
+	VADDPS    Y8, Y11, Y11
+	VPAND     Y0, Y11, Y8
+	VPCMPGTD  Y8, Y1, Y8
+	VPANDN    Y11, Y8, Y11
+	VMULPS    32(AX)(R8*2), Y5, Y8
+	VMULPS    192(R11), Y11, Y12
+	VDIVPS    Y9, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp54
+
+clamped55:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y6, Y6
+	VMOVDQA   Y6, Y10
+	VMOVUPS   Y7, (CX)(R8*2)
+	VMOVUPS   Y6, (AX)(R8*2)
+	VSUBPS    Y12, Y8, Y8
+	VMOVDQA   Y8, Y12
+	VMOVUPS   Y11, 32(CX)(R8*2)
+	VMOVUPS   Y8, 32(AX)(R8*2)
+	VCMPPS    $0x03, Y10, Y10, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD    $0x10, Y10, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y10, Y10
+	VPADDD    Y6, Y10, Y10
+	VPSRLD    $0x10, Y10, Y10
+	VCMPPS    $0x03, Y12, Y12, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
+	VPSRLD    $0x10, Y12, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y12, Y12
+	VPADDD    Y6, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPACKUSDW Y12, Y10, Y10
+	VPERMQ    $0xd8, Y10, Y10
+	VMOVDQU   Y10, (R9)(R8*1)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop47
+
+done48:
+	ADDQ $0x00000020, DI
+
+	// One vector at a time.
+	SUBQ $0x00000010, DI
+	JL   done57
+
+loop56:
+	VPMOVZXWD (SI)(R8*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided58
+	VDIVPS 96(R11), Y6, Y6
+
+undivided58:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R8*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other59
+	VSQRTPS Y6, Y7
+
+raised62:
+	VMULPS  32(R11), Y7, Y7
+	VADDPS  64(R11), Y7, Y7
+	VMOVUPS Y6, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R8*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    (CX)(R8*2), Y3, Y8
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y8, Y8
+	VPAND     Y0, Y8, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y8, Y6, Y8
+	VMULPS    (AX)(R8*2), Y5, Y6
+	VMULPS    192(R11), Y8, Y9
+	VDIVPS    Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp63
+
+clamped64:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y6, Y6
+	VMOVDQA      Y6, Y9
+	VMOVUPS      Y8, (CX)(R8*2)
+	VMOVUPS      Y6, (AX)(R8*2)
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, (R9)(R8*1)
+	ADDQ         $0x00000010, R8
+	SUBQ         $0x00000010, DI
+	JGE          loop56
+
+done57:
+	ADDQ $0x00000010, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end65
+	LEAQ    leadingOnes<>+64(SB), R10
+	SUBQ    DI, R10
+	SUBQ    DI, R10
+	VMOVDQU (R10), Y6
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU X7, 352(SP)
+	LEAQ    (SI)(R8*1), SI
+	CMPQ    DI, $0x08
+	JL      less67
+	MOVQ    (SI), R10
+	MOVQ    R10, 352(SP)
+	MOVQ    -8(SI)(DI*1), R10
+	MOVQ    R10, 344(SP)(DI*1)
+	JMP     copied66
+
+less67:
+	CMPQ DI, $0x04
+	JL   less68
+	MOVL (SI), R10
+	MOVL R10, 352(SP)
+	MOVL -4(SI)(DI*1), R10
+	MOVL R10, 348(SP)(DI*1)
+	JMP  copied66
+
+less68:
+	MOVW (SI), R10
+	MOVW R10, 352(SP)
+
+copied66:
+	VPMOVZXWD 352(SP), Y7
+	VPSLLD    $0x10, Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided69
+	VDIVPS 96(R11), Y7, Y7
+
+undivided69:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R8*2), Y6, Y8
+	VMULPS     (R11), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y2
+	VADDPS     Y9, Y2, Y2
+	VPAND      Y0, Y2, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y2, Y7, Y2
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other70
+	VSQRTPS Y2, Y7
+
+raised73:
+	VMULPS       32(R11), Y7, Y7
+	VADDPS       64(R11), Y7, Y7
+	LEAQ         (DX)(R8*2), DX
+	TESTB        $0x08, DI
+	JZ           no74
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DX
+
+no74:
+	TESTB   $0x04, DI
+	JZ      no75
+	VMOVLPS X2, (DX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, DX
+
+no75:
+	TESTB  $0x02, DI
+	JZ     no76
+	VMOVSS X2, (DX)
+
+no76:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R8*2), Y6, Y2
+	VPXOR      Y8, Y8, Y8
+	VMOVDQU    X8, 352(SP)
+	LEAQ       (BX)(R8*1), DX
+	CMPQ       DI, $0x08
+	JL         less78
+	MOVQ       (DX), BX
+	MOVQ       BX, 352(SP)
+	MOVQ       -8(DX)(DI*1), BX
+	MOVQ       BX, 344(SP)(DI*1)
+	JMP        copied77
+
+less78:
+	CMPQ DI, $0x04
+	JL   less79
+	MOVL (DX), BX
+	MOVL BX, 352(SP)
+	MOVL -4(DX)(DI*1), BX
+	MOVL BX, 348(SP)(DI*1)
+	JMP  copied77
+
+less79:
+	MOVW (DX), BX
+	MOVW BX, 352(SP)
+
+copied77:
+	VPMOVZXWD  352(SP), Y8
+	VPSLLD     $0x10, Y8, Y8
+	VMULPS     Y2, Y3, Y2
+	VMULPS     Y8, Y4, Y3
+	VADDPS     Y3, Y2, Y2
+	VPAND      Y0, Y2, Y0
+	VPCMPGTD   Y0, Y1, Y0
+	VPANDN     Y2, Y0, Y2
+	VMASKMOVPS (AX)(R8*2), Y6, Y0
+	VMULPS     Y0, Y5, Y0
+	VMULPS     192(R11), Y2, Y1
+	VDIVPS     Y7, Y1, Y1
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp80
+
+clamped81:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y1, Y0, Y0
+	VMOVDQA      Y0, Y1
+	LEAQ         (CX)(R8*2), CX
+	TESTB        $0x08, DI
+	JZ           no82
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, CX
+
+no82:
+	TESTB   $0x04, DI
+	JZ      no83
+	VMOVLPS X2, (CX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, CX
+
+no83:
+	TESTB  $0x02, DI
+	JZ     no84
+	VMOVSS X2, (CX)
+
+no84:
+	LEAQ         (AX)(R8*2), AX
+	TESTB        $0x08, DI
+	JZ           no85
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no85:
+	TESTB   $0x04, DI
+	JZ      no86
+	VMOVLPS X0, (AX)
+	VPSRLDQ $0x08, Y0, Y0
+	ADDQ    $0x08, AX
+
+no86:
+	TESTB  $0x02, DI
+	JZ     no87
+	VMOVSS X0, (AX)
+
+no87:
+	VCMPPS       $0x03, Y1, Y1, Y0
+	VBLENDVPS    Y0, quietNaNs256<>+0(SB), Y1, Y1
+	VPSRLD       $0x10, Y1, Y0
+	VPAND        lastBits256<>+0(SB), Y0, Y0
+	VPADDD       belowHalves256<>+0(SB), Y1, Y1
+	VPADDD       Y0, Y1, Y1
+	VPSRLD       $0x10, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPACKUSDW    X0, X1, X1
+	VMOVDQU      X1, 352(SP)
+	LEAQ         (R9)(R8*1), AX
+	CMPQ         DI, $0x08
+	JL           less89
+	MOVQ         352(SP), CX
+	MOVQ         CX, (AX)
+	MOVQ         344(SP)(DI*1), CX
+	MOVQ         CX, -8(AX)(DI*1)
+	JMP          copied88
+
+less89:
+	CMPQ DI, $0x04
+	JL   less90
+	MOVL 352(SP), CX
+	MOVL CX, (AX)
+	MOVL 348(SP)(DI*1), CX
+	MOVL CX, -4(AX)(DI*1)
+	JMP  copied88
+
+less90:
+	MOVW 352(SP), CX
+	MOVW CX, (AX)
+
+copied88:
+end65:
 done2:
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other5:
-	JG      two7
+other6:
+	JG      two8
 	CMPQ    power+64(FP), $+1
-	JE      half6
-	VMOVUPS 128(BX), Y9
-	VMOVUPS 128(BX), Y10
-	JMP     raised8
+	JE      half7
+	VMOVUPS 128(R11), Y8
+	VMOVUPS 128(R11), Y9
+	JMP     raised9
 
-half6:
-	VSQRTPS Y7, Y9
-	VSQRTPS Y9, Y9
-	VSQRTPS Y8, Y10
-	VSQRTPS Y10, Y10
-	JMP     raised8
-
-two7:
-	VMOVDQA Y7, Y9
-	VMOVDQA Y8, Y10
-	JMP     raised8
-
-clamp9:
-	VMOVUPS 224(BX), Y10
-	VMINPS  Y11, Y10, Y11
-	VMINPS  Y13, Y10, Y13
-	VMOVUPS 256(BX), Y10
-	VMAXPS  Y11, Y10, Y11
-	VMAXPS  Y13, Y10, Y13
-	JMP     clamped10
-
-	// The powers 0, 1/2 and 2.
-other13:
-	JG      two15
-	CMPQ    power+64(FP), $+1
-	JE      half14
-	VMOVUPS 128(BX), Y8
-	VMOVUPS 128(BX), Y9
-	JMP     raised16
-
-half14:
+half7:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised16
+	JMP     raised9
 
-two15:
+two8:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised16
+	JMP     raised9
 
-clamp17:
-	VMOVUPS 224(BX), Y9
+clamp10:
+	VMOVUPS 224(R11), Y9
 	VMINPS  Y10, Y9, Y10
 	VMINPS  Y12, Y9, Y12
-	VMOVUPS 256(BX), Y9
+	VMOVUPS 256(R11), Y9
 	VMAXPS  Y10, Y9, Y10
 	VMAXPS  Y12, Y9, Y12
-	JMP     clamped18
+	JMP     clamped11
 
-// func descendHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
-// Requires: AVX, AVX2, MMX+
-TEXT ·descendHalfBF16AVX2(SB), NOSPLIT, $352-60
-	MOVQ den+32(FP), AX
-	MOVQ s+48(FP), CX
+	// The powers 0, 1/2 and 2.
+other15:
+	JG      two17
+	CMPQ    power+64(FP), $+1
+	JE      half16
+	VMOVUPS 128(R11), Y7
+	JMP     raised18
+
+half16:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised18
+
+two17:
+	VMOVDQA Y6, Y7
+	JMP     raised18
+
+clamp19:
+	VMOVUPS 224(R11), Y7
+	VMINPS  Y9, Y7, Y9
+	VMOVUPS 256(R11), Y7
+	VMAXPS  Y9, Y7, Y9
+	JMP     clamped20
+
+	// The powers 0, 1/2 and 2.
+other26:
+	JG      two28
+	CMPQ    power+64(FP), $+1
+	JE      half27
+	VMOVUPS 128(R11), Y7
+	JMP     raised29
+
+half27:
+	VSQRTPS Y2, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised29
+
+two28:
+	VMOVDQA Y2, Y7
+	JMP     raised29
+
+clamp36:
+	VMOVUPS 224(R11), Y3
+	VMINPS  Y1, Y3, Y1
+	VMOVUPS 256(R11), Y3
+	VMAXPS  Y1, Y3, Y1
+	JMP     clamped37
+
+	// The powers 0, 1/2 and 2.
+other50:
+	JG      two52
+	CMPQ    power+64(FP), $+1
+	JE      half51
+	VMOVUPS 128(R11), Y8
+	VMOVUPS 128(R11), Y9
+	JMP     raised53
+
+half51:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised53
+
+two52:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised53
+
+clamp54:
+	VMOVUPS 224(R11), Y9
+	VMINPS  Y10, Y9, Y10
+	VMINPS  Y12, Y9, Y12
+	VMOVUPS 256(R11), Y9
+	VMAXPS  Y10, Y9, Y10
+	VMAXPS  Y12, Y9, Y12
+	JMP     clamped55
+
+	// The powers 0, 1/2 and 2.
+other59:
+	JG      two61
+	CMPQ    power+64(FP), $+1
+	JE      half60
+	VMOVUPS 128(R11), Y7
+	JMP     raised62
+
+half60:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised62
+
+two61:
+	VMOVDQA Y6, Y7
+	JMP     raised62
+
+clamp63:
+	VMOVUPS 224(R11), Y7
+	VMINPS  Y9, Y7, Y9
+	VMOVUPS 256(R11), Y7
+	VMAXPS  Y9, Y7, Y9
+	JMP     clamped64
+
+	// The powers 0, 1/2 and 2.
+other70:
+	JG      two72
+	CMPQ    power+64(FP), $+1
+	JE      half71
+	VMOVUPS 128(R11), Y7
+	JMP     raised73
+
+half71:
+	VSQRTPS Y2, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised73
+
+two72:
+	VMOVDQA Y2, Y7
+	JMP     raised73
+
+clamp80:
+	VMOVUPS 224(R11), Y3
+	VMINPS  Y1, Y3, Y1
+	VMOVUPS 256(R11), Y3
+	VMAXPS  Y1, Y3, Y1
+	JMP     clamped81
+
+// func updateBlocksHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·updateBlocksHalfBF16AVX2(SB), $752-84
+	MOVQ s+64(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
@@ -13934,196 +14595,6618 @@ TEXT ·descendHalfBF16AVX2(SB), NOSPLIT, $352-60
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLD       $0x1f, Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	LEAQ         31(SP), DX
-	ANDQ         $-32, DX
-	VBROADCASTSS (CX), Y2
-	VBROADCASTSS 4(CX), Y3
-	VBROADCASTSS 20(CX), Y4
-	VBROADCASTSS 16(CX), Y5
-	VMOVUPS      Y5, (DX)
-	VBROADCASTSS 32(CX), Y5
-	VMOVUPS      Y5, 32(DX)
-	VPCMPEQD     Y5, Y5, Y5
-	VPSLLD       $0x1f, Y5, Y5
-	VPXOR        32(DX), Y5, Y5
-	VMOVUPS      Y5, 64(DX)
-	VPCMPEQD     Y5, Y5, Y5
-	VPSLLD       $0x18, Y5, Y5
-	VPSRLD       $0x01, Y5, Y5
-	VPXOR        32(DX), Y5, Y5
-	VMOVUPS      Y5, 96(DX)
-	MOVQ         theta+0(FP), CX
-	MOVQ         m+8(FP), BX
-	MOVQ         out+16(FP), SI
-	MOVQ         grad+24(FP), DI
-	MOVQ         n+40(FP), R8
-	SHLQ         $0x01, R8
-	XORQ         R9, R9
-	VBROADCASTSS factor+56(FP), Y5
-	TESTQ        R8, R8
-	JZ           done2
-	CMPL         factor+56(FP), $0x3f800000
+	LEAQ         31(SP), CX
+	ANDQ         $-32, CX
+	VBROADCASTSS 8(AX), Y2
+	VBROADCASTSS 12(AX), Y3
+	VMOVUPS      Y3, (CX)
+	VBROADCASTSS 24(AX), Y3
+	VMOVUPS      Y3, 32(CX)
+	VBROADCASTSS 28(AX), Y3
+	VMOVUPS      Y3, 64(CX)
+	VBROADCASTSS 36(AX), Y3
+	VMOVUPS      Y3, 96(CX)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(CX)
+	VPXOR        96(CX), Y3, Y3
+	VMOVUPS      Y3, 160(CX)
+	VBROADCASTSS (AX), Y3
+	VBROADCASTSS 4(AX), Y6
+	VBROADCASTSS 20(AX), Y7
+	VBROADCASTSS 16(AX), Y8
+	VMOVUPS      Y8, 192(CX)
+	VBROADCASTSS 32(AX), Y8
+	VMOVUPS      Y8, 224(CX)
+	VPCMPEQD     Y8, Y8, Y8
+	VPSLLD       $0x1f, Y8, Y8
+	VPXOR        224(CX), Y8, Y8
+	VMOVUPS      Y8, 256(CX)
+	VPCMPEQD     Y8, Y8, Y8
+	VPSLLD       $0x18, Y8, Y8
+	VPSRLD       $0x01, Y8, Y8
+	VPXOR        224(CX), Y8, Y8
+	VMOVUPS      Y8, 288(CX)
+	VBROADCASTSS factor+80(FP), Y8
+	VMOVUPS      Y8, 384(SP)
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ    hz+40(FP), BX
+	MOVQ    block+56(FP), SI
+	SHLQ    $0x01, SI
+	MOVQ    blocks+48(FP), AX
+	IMULQ   SI, AX
+	ADDQ    BX, AX
+	MOVQ    SI, DX
+	IMUL3Q  $0x07, DX, DX
+	SUBQ    DX, AX
+	SUBQ    $+32, AX
+	MOVQ    AX, 704(SP)
+	ADDQ    DX, AX
+	MOVQ    AX, 712(SP)
+	MOVQ    SI, DI
+	ANDQ    $+31, DI
+	SUBQ    DI, SI
+	LEAQ    leadingOnes<>+64(SB), AX
+	SUBQ    DI, AX
+	SUBQ    DI, AX
+	VMOVDQU (AX), Y8
+	LEAQ    leadingOnes<>+96(SB), AX
+	SUBQ    DI, AX
+	SUBQ    DI, AX
+	VMOVDQU (AX), Y9
+	VPAND   Y0, Y8, Y8
+	VPAND   Y0, Y9, Y9
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
+	MOVQ         block+56(FP), R8
+	LEAQ         268435455(R8), AX
+	XORL         DX, DX
+	DIVQ         R8
+	VMOVD        AX, X10
+	VPBROADCASTD X10, Y10
+	VMOVDQU      Y10, 720(SP)
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
+	MOVQ         grad+32(FP), R8
+	MOVQ         out+24(FP), R9
+	XORQ         R11, R11
+	XORQ         R12, R12
+	CMPL         factor+80(FP), $0x3f800000
 	JE           plain1
 
-loop3:
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(BX)(R9*2)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(SI)(R9*1)
+	// The second group: from its sums to v' and the denominators.
+group3:
+	TESTQ   R11, R11
+	JZ      sums4
+	VMOVUPS 416(SP), Y10
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(CX), $+0
+	JEQ    undivided6
+	VDIVPS 96(CX), Y10, Y10
+
+undivided6:
+	CMPQ     R11, $0x08
+	JNE      some7
+	MOVQ     v+16(FP), R10
+	VMULPS   (CX), Y10, Y4
+	VMULPS   Y10, Y4, Y4
+	VMULPS   (R10), Y2, Y10
+	VADDPS   Y4, Y10, Y10
+	VPAND    Y0, Y10, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y10, Y4, Y10
+	VMOVDQA  Y10, Y4
+	VMOVUPS  Y10, (R10)
+
+done8:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+72(FP), $+2
+	JNE     other9
+	VSQRTPS Y4, Y4
+
+raised12:
+	VMULPS  32(CX), Y4, Y4
+	VADDPS  64(CX), Y4, Y4
+	VMOVDQA Y4, Y4
+	ADDQ    $0x20, v+16(FP)
+
+	// The third group: its sums.
+sums4:
+	MOVQ    $0x0000000000000008, R10
+	CMPQ    blocks+48(FP), R10
+	CMOVQLT blocks+48(FP), R10
+	SUBQ    R10, blocks+48(FP)
+	TESTQ   R10, R10
+	JZ      elements5
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        R10, $0x08
+	JNE         slots13
+	TESTQ       SI, SI
+	JNZ         slots13
+	CMPQ        BX, 704(SP)
+	JHI         slots13
+	VPMOVZXWD   (BX), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VMULPS      384(SP), Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VPMOVZXWD   16(BX), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VMULPS      384(SP), Y11, Y11
+	VPAND       Y9, Y11, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VPMOVZXWD   (BX), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VMULPS      384(SP), Y11, Y11
+	VPAND       Y8, Y11, Y11
+	VPMOVZXWD   16(BX), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VMULPS      384(SP), Y12, Y12
+	VPAND       Y9, Y12, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y12, Y11, Y11
+	VPMOVZXWD   (BX), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VMULPS      384(SP), Y12, Y12
+	VPAND       Y8, Y12, Y12
+	VPMOVZXWD   16(BX), Y13
+	VPSLLD      $0x10, Y13, Y13
+	VMULPS      384(SP), Y13, Y13
+	VPAND       Y9, Y13, Y13
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y13, Y12, Y12
+	VPMOVZXWD   (BX), Y13
+	VPSLLD      $0x10, Y13, Y13
+	VMULPS      384(SP), Y13, Y13
+	VPAND       Y8, Y13, Y13
+	VPMOVZXWD   16(BX), Y14
+	VPSLLD      $0x10, Y14, Y14
+	VMULPS      384(SP), Y14, Y14
+	VPAND       Y9, Y14, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y14, Y13, Y13
+	VPMOVZXWD   (BX), Y14
+	VPSLLD      $0x10, Y14, Y14
+	VMULPS      384(SP), Y14, Y14
+	VPAND       Y8, Y14, Y14
+	VPMOVZXWD   16(BX), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VMULPS      384(SP), Y15, Y15
+	VPAND       Y9, Y15, Y15
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y15, Y14, Y14
+	VINSERTF128 $0x01, X14, Y10, Y15
+	VPERM2F128  $0x31, Y14, Y10, Y14
+	VADDPS      Y14, Y15, Y15
+	VPMOVZXWD   (BX), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VMULPS      384(SP), Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VPMOVZXWD   16(BX), Y14
+	VPSLLD      $0x10, Y14, Y14
+	VMULPS      384(SP), Y14, Y14
+	VPAND       Y9, Y14, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y14, Y10, Y10
+	VINSERTF128 $0x01, X10, Y11, Y14
+	VPERM2F128  $0x31, Y10, Y11, Y10
+	VADDPS      Y10, Y14, Y14
+	VPMOVZXWD   (BX), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VMULPS      384(SP), Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VPMOVZXWD   16(BX), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VMULPS      384(SP), Y11, Y11
+	VPAND       Y9, Y11, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VINSERTF128 $0x01, X10, Y12, Y11
+	VPERM2F128  $0x31, Y10, Y12, Y10
+	VADDPS      Y10, Y11, Y11
+	VPMOVZXWD   (BX), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VMULPS      384(SP), Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VPMOVZXWD   16(BX), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VMULPS      384(SP), Y12, Y12
+	VPAND       Y9, Y12, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y12, Y10, Y10
+	VINSERTF128 $0x01, X10, Y13, Y12
+	VPERM2F128  $0x31, Y10, Y13, Y10
+	VADDPS      Y10, Y12, Y12
+	VSHUFPS     $0x44, Y14, Y15, Y10
+	VSHUFPS     $0xee, Y14, Y15, Y13
+	VADDPS      Y13, Y10, Y10
+	VSHUFPS     $0x44, Y12, Y11, Y13
+	VSHUFPS     $0xee, Y12, Y11, Y11
+	VADDPS      Y11, Y13, Y13
+	VSHUFPS     $0x88, Y13, Y10, Y11
+	VSHUFPS     $0xdd, Y13, Y10, Y10
+	VADDPS      Y10, Y11, Y11
+	VMOVDQA     Y11, Y10
+
+summed14:
+	VMOVUPS Y10, 416(SP)
+
+	// The first group: its elements.
+elements5:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32<>+0(SB), Y10
+	MOVQ    R12, R13
+	ANDQ    $-16, R13
+	SUBQ    R13, R12
+	LEAQ    (AX)(R13*2), AX
+	LEAQ    (DX)(R13*2), DX
+	ADDQ    R13, R8
+	ADDQ    R13, R9
+	NEGQ    R13
+	JZ      rest16
+
+loop15:
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(R9)(R13*1)
+	PREFETCHT0 384(DX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DI)(R9*1), Y6
+	VPMOVZXWD (R8)(R13*1), Y11
+	VPSLLD    $0x10, Y11, Y11
+	VMULPS    384(SP), Y11, Y11
+	VMULPS    (DX)(R13*2), Y3, Y12
+	VMULPS    Y11, Y6, Y11
+	VADDPS    Y11, Y12, Y12
+	VPAND     Y0, Y12, Y11
+	VPCMPGTD  Y11, Y1, Y11
+	VPANDN    Y12, Y11, Y12
+	VMULPS    (AX)(R13*2), Y7, Y11
+	VPMULLD   720(SP), Y10, Y13
+	VPSRLD    $0x1c, Y13, Y13
+	VPERMPS   Y5, Y13, Y13
+	VMULPS    192(CX), Y12, Y14
+	VDIVPS    Y13, Y14, Y14
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp18
+
+clamped19:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y14, Y11, Y11
+	VMOVDQA      Y11, Y14
+	VMOVUPS      Y12, (DX)(R13*2)
+	VMOVUPS      Y11, (AX)(R13*2)
+	VCMPPS       $0x03, Y14, Y14, Y11
+	VBLENDVPS    Y11, quietNaNs256<>+0(SB), Y14, Y14
+	VPSRLD       $0x10, Y14, Y11
+	VPAND        lastBits256<>+0(SB), Y11, Y11
+	VPADDD       belowHalves256<>+0(SB), Y14, Y14
+	VPADDD       Y11, Y14, Y14
+	VPSRLD       $0x10, Y14, Y14
+	VEXTRACTI128 $0x01, Y14, X11
+	VPACKUSDW    X11, X14, X14
+	VMOVDQU      X14, (R9)(R13*1)
+	VPADDD       lanes32<>+32(SB), Y10, Y10
+	ADDQ         $0x10, R13
+	JNZ          loop15
+
+rest16:
+	TESTQ   R12, R12
+	JZ      end17
+	LEAQ    leadingOnes<>+64(SB), R14
+	SUBQ    R12, R14
+	SUBQ    R12, R14
+	VMOVDQU (R14), Y11
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (DX)(R13*2), Y11, Y12
+	VPXOR      Y13, Y13, Y13
+	VMOVDQU    X13, 352(SP)
+	LEAQ       (R8)(R13*1), R14
+	CMPQ       R12, $0x08
+	JL         less21
+	MOVQ       (R14), R15
+	MOVQ       R15, 352(SP)
+	MOVQ       -8(R14)(R12*1), R15
+	MOVQ       R15, 344(SP)(R12*1)
+	JMP        copied20
+
+less21:
+	CMPQ R12, $0x04
+	JL   less22
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R12*1), R15
+	MOVL R15, 348(SP)(R12*1)
+	JMP  copied20
+
+less22:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied20:
+	VPMOVZXWD  352(SP), Y13
+	VPSLLD     $0x10, Y13, Y13
+	VMULPS     384(SP), Y13, Y13
+	VMULPS     Y12, Y3, Y12
+	VMULPS     Y13, Y6, Y13
+	VADDPS     Y13, Y12, Y12
+	VPAND      Y0, Y12, Y13
+	VPCMPGTD   Y13, Y1, Y13
+	VPANDN     Y12, Y13, Y12
+	VMASKMOVPS (AX)(R13*2), Y11, Y11
+	VMULPS     Y11, Y7, Y11
+	VPMULLD    720(SP), Y10, Y10
+	VPSRLD     $0x1c, Y10, Y10
+	VPERMPS    Y5, Y10, Y10
+	VMULPS     192(CX), Y12, Y5
+	VDIVPS     Y10, Y5, Y5
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp23
+
+clamped24:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y5, Y11, Y11
+	VMOVDQA      Y11, Y5
+	LEAQ         (DX)(R13*2), R14
+	TESTB        $0x08, R12
+	JZ           no25
+	VMOVUPS      X12, (R14)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $0x10, R14
+
+no25:
+	TESTB   $0x04, R12
+	JZ      no26
+	VMOVLPS X12, (R14)
+	VPSRLDQ $0x08, Y12, Y12
+	ADDQ    $0x08, R14
+
+no26:
+	TESTB  $0x02, R12
+	JZ     no27
+	VMOVSS X12, (R14)
+
+no27:
+	LEAQ         (AX)(R13*2), R14
+	TESTB        $0x08, R12
+	JZ           no28
+	VMOVUPS      X11, (R14)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $0x10, R14
+
+no28:
+	TESTB   $0x04, R12
+	JZ      no29
+	VMOVLPS X11, (R14)
+	VPSRLDQ $0x08, Y11, Y11
+	ADDQ    $0x08, R14
+
+no29:
+	TESTB  $0x02, R12
+	JZ     no30
+	VMOVSS X11, (R14)
+
+no30:
+	VCMPPS       $0x03, Y5, Y5, Y10
+	VBLENDVPS    Y10, quietNaNs256<>+0(SB), Y5, Y5
+	VPSRLD       $0x10, Y5, Y10
+	VPAND        lastBits256<>+0(SB), Y10, Y10
+	VPADDD       belowHalves256<>+0(SB), Y5, Y5
+	VPADDD       Y10, Y5, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X10
+	VPACKUSDW    X10, X5, X5
+	VMOVDQU      X5, 352(SP)
+	LEAQ         (R9)(R13*1), R13
+	CMPQ         R12, $0x08
+	JL           less32
+	MOVQ         352(SP), R14
+	MOVQ         R14, (R13)
+	MOVQ         344(SP)(R12*1), R14
+	MOVQ         R14, -8(R13)(R12*1)
+	JMP          copied31
+
+less32:
+	CMPQ R12, $0x04
+	JL   less33
+	MOVL 352(SP), R14
+	MOVL R14, (R13)
+	MOVL 348(SP)(R12*1), R14
+	MOVL R14, -4(R13)(R12*1)
+	JMP  copied31
+
+less33:
+	MOVW 352(SP), R14
+	MOVW R14, (R13)
+
+copied31:
+end17:
+	// The groups move up.
+	VMOVDQA Y4, Y5
+	MOVQ    R11, R12
+	IMULQ   block+56(FP), R12
+	SHLQ    $0x01, R12
+	MOVQ    R10, R11
+	ORQ     R12, R10
+	JNZ     group3
+	JMP     done2
+
+plain1:
+	// The second group: from its sums to v' and the denominators.
+group34:
+	TESTQ   R11, R11
+	JZ      sums35
+	VMOVUPS 416(SP), Y10
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(CX), $+0
+	JEQ    undivided37
+	VDIVPS 96(CX), Y10, Y10
+
+undivided37:
+	CMPQ     R11, $0x08
+	JNE      some38
+	MOVQ     v+16(FP), R10
+	VMULPS   (CX), Y10, Y4
+	VMULPS   Y10, Y4, Y4
+	VMULPS   (R10), Y2, Y10
+	VADDPS   Y4, Y10, Y10
+	VPAND    Y0, Y10, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y10, Y4, Y10
+	VMOVDQA  Y10, Y4
+	VMOVUPS  Y10, (R10)
+
+done39:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+72(FP), $+2
+	JNE     other40
+	VSQRTPS Y4, Y4
+
+raised43:
+	VMULPS  32(CX), Y4, Y4
+	VADDPS  64(CX), Y4, Y4
+	VMOVDQA Y4, Y4
+	ADDQ    $0x20, v+16(FP)
+
+	// The third group: its sums.
+sums35:
+	MOVQ    $0x0000000000000008, R10
+	CMPQ    blocks+48(FP), R10
+	CMOVQLT blocks+48(FP), R10
+	SUBQ    R10, blocks+48(FP)
+	TESTQ   R10, R10
+	JZ      elements36
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        R10, $0x08
+	JNE         slots44
+	TESTQ       SI, SI
+	JNZ         slots44
+	CMPQ        BX, 704(SP)
+	JHI         slots44
+	VPMOVZXWD   (BX), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VPMOVZXWD   16(BX), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VPAND       Y9, Y11, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VPMOVZXWD   (BX), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VPAND       Y8, Y11, Y11
+	VPMOVZXWD   16(BX), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VPAND       Y9, Y12, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y12, Y11, Y11
+	VPMOVZXWD   (BX), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VPAND       Y8, Y12, Y12
+	VPMOVZXWD   16(BX), Y13
+	VPSLLD      $0x10, Y13, Y13
+	VPAND       Y9, Y13, Y13
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y13, Y12, Y12
+	VPMOVZXWD   (BX), Y13
+	VPSLLD      $0x10, Y13, Y13
+	VPAND       Y8, Y13, Y13
+	VPMOVZXWD   16(BX), Y14
+	VPSLLD      $0x10, Y14, Y14
+	VPAND       Y9, Y14, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y14, Y13, Y13
+	VPMOVZXWD   (BX), Y14
+	VPSLLD      $0x10, Y14, Y14
+	VPAND       Y8, Y14, Y14
+	VPMOVZXWD   16(BX), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VPAND       Y9, Y15, Y15
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y15, Y14, Y14
+	VINSERTF128 $0x01, X14, Y10, Y15
+	VPERM2F128  $0x31, Y14, Y10, Y14
+	VADDPS      Y14, Y15, Y15
+	VPMOVZXWD   (BX), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VPMOVZXWD   16(BX), Y14
+	VPSLLD      $0x10, Y14, Y14
+	VPAND       Y9, Y14, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y14, Y10, Y10
+	VINSERTF128 $0x01, X10, Y11, Y14
+	VPERM2F128  $0x31, Y10, Y11, Y10
+	VADDPS      Y10, Y14, Y14
+	VPMOVZXWD   (BX), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VPMOVZXWD   16(BX), Y11
+	VPSLLD      $0x10, Y11, Y11
+	VPAND       Y9, Y11, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VINSERTF128 $0x01, X10, Y12, Y11
+	VPERM2F128  $0x31, Y10, Y12, Y10
+	VADDPS      Y10, Y11, Y11
+	VPMOVZXWD   (BX), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VPMOVZXWD   16(BX), Y12
+	VPSLLD      $0x10, Y12, Y12
+	VPAND       Y9, Y12, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y12, Y10, Y10
+	VINSERTF128 $0x01, X10, Y13, Y12
+	VPERM2F128  $0x31, Y10, Y13, Y10
+	VADDPS      Y10, Y12, Y12
+	VSHUFPS     $0x44, Y14, Y15, Y10
+	VSHUFPS     $0xee, Y14, Y15, Y13
+	VADDPS      Y13, Y10, Y10
+	VSHUFPS     $0x44, Y12, Y11, Y13
+	VSHUFPS     $0xee, Y12, Y11, Y11
+	VADDPS      Y11, Y13, Y13
+	VSHUFPS     $0x88, Y13, Y10, Y11
+	VSHUFPS     $0xdd, Y13, Y10, Y10
+	VADDPS      Y10, Y11, Y11
+	VMOVDQA     Y11, Y10
+
+summed45:
+	VMOVUPS Y10, 416(SP)
+
+	// The first group: its elements.
+elements36:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32<>+0(SB), Y10
+	MOVQ    R12, R13
+	ANDQ    $-16, R13
+	SUBQ    R13, R12
+	LEAQ    (AX)(R13*2), AX
+	LEAQ    (DX)(R13*2), DX
+	ADDQ    R13, R8
+	ADDQ    R13, R9
+	NEGQ    R13
+	JZ      rest47
+
+loop46:
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(R9)(R13*1)
+	PREFETCHT0 384(DX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (R8)(R13*1), Y11
+	VPSLLD    $0x10, Y11, Y11
+	VMULPS    (DX)(R13*2), Y3, Y12
+	VMULPS    Y11, Y6, Y11
+	VADDPS    Y11, Y12, Y12
+	VPAND     Y0, Y12, Y11
+	VPCMPGTD  Y11, Y1, Y11
+	VPANDN    Y12, Y11, Y12
+	VMULPS    (AX)(R13*2), Y7, Y11
+	VPMULLD   720(SP), Y10, Y13
+	VPSRLD    $0x1c, Y13, Y13
+	VPERMPS   Y5, Y13, Y13
+	VMULPS    192(CX), Y12, Y14
+	VDIVPS    Y13, Y14, Y14
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp49
+
+clamped50:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y14, Y11, Y11
+	VMOVDQA      Y11, Y14
+	VMOVUPS      Y12, (DX)(R13*2)
+	VMOVUPS      Y11, (AX)(R13*2)
+	VCMPPS       $0x03, Y14, Y14, Y11
+	VBLENDVPS    Y11, quietNaNs256<>+0(SB), Y14, Y14
+	VPSRLD       $0x10, Y14, Y11
+	VPAND        lastBits256<>+0(SB), Y11, Y11
+	VPADDD       belowHalves256<>+0(SB), Y14, Y14
+	VPADDD       Y11, Y14, Y14
+	VPSRLD       $0x10, Y14, Y14
+	VEXTRACTI128 $0x01, Y14, X11
+	VPACKUSDW    X11, X14, X14
+	VMOVDQU      X14, (R9)(R13*1)
+	VPADDD       lanes32<>+32(SB), Y10, Y10
+	ADDQ         $0x10, R13
+	JNZ          loop46
+
+rest47:
+	TESTQ   R12, R12
+	JZ      end48
+	LEAQ    leadingOnes<>+64(SB), R14
+	SUBQ    R12, R14
+	SUBQ    R12, R14
+	VMOVDQU (R14), Y11
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (DX)(R13*2), Y11, Y12
+	VPXOR      Y13, Y13, Y13
+	VMOVDQU    X13, 352(SP)
+	LEAQ       (R8)(R13*1), R14
+	CMPQ       R12, $0x08
+	JL         less52
+	MOVQ       (R14), R15
+	MOVQ       R15, 352(SP)
+	MOVQ       -8(R14)(R12*1), R15
+	MOVQ       R15, 344(SP)(R12*1)
+	JMP        copied51
+
+less52:
+	CMPQ R12, $0x04
+	JL   less53
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R12*1), R15
+	MOVL R15, 348(SP)(R12*1)
+	JMP  copied51
+
+less53:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied51:
+	VPMOVZXWD  352(SP), Y13
+	VPSLLD     $0x10, Y13, Y13
+	VMULPS     Y12, Y3, Y12
+	VMULPS     Y13, Y6, Y13
+	VADDPS     Y13, Y12, Y12
+	VPAND      Y0, Y12, Y13
+	VPCMPGTD   Y13, Y1, Y13
+	VPANDN     Y12, Y13, Y12
+	VMASKMOVPS (AX)(R13*2), Y11, Y11
+	VMULPS     Y11, Y7, Y11
+	VPMULLD    720(SP), Y10, Y10
+	VPSRLD     $0x1c, Y10, Y10
+	VPERMPS    Y5, Y10, Y10
+	VMULPS     192(CX), Y12, Y5
+	VDIVPS     Y10, Y5, Y5
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp54
+
+clamped55:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y5, Y11, Y11
+	VMOVDQA      Y11, Y5
+	LEAQ         (DX)(R13*2), R14
+	TESTB        $0x08, R12
+	JZ           no56
+	VMOVUPS      X12, (R14)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $0x10, R14
+
+no56:
+	TESTB   $0x04, R12
+	JZ      no57
+	VMOVLPS X12, (R14)
+	VPSRLDQ $0x08, Y12, Y12
+	ADDQ    $0x08, R14
+
+no57:
+	TESTB  $0x02, R12
+	JZ     no58
+	VMOVSS X12, (R14)
+
+no58:
+	LEAQ         (AX)(R13*2), R14
+	TESTB        $0x08, R12
+	JZ           no59
+	VMOVUPS      X11, (R14)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $0x10, R14
+
+no59:
+	TESTB   $0x04, R12
+	JZ      no60
+	VMOVLPS X11, (R14)
+	VPSRLDQ $0x08, Y11, Y11
+	ADDQ    $0x08, R14
+
+no60:
+	TESTB  $0x02, R12
+	JZ     no61
+	VMOVSS X11, (R14)
+
+no61:
+	VCMPPS       $0x03, Y5, Y5, Y10
+	VBLENDVPS    Y10, quietNaNs256<>+0(SB), Y5, Y5
+	VPSRLD       $0x10, Y5, Y10
+	VPAND        lastBits256<>+0(SB), Y10, Y10
+	VPADDD       belowHalves256<>+0(SB), Y5, Y5
+	VPADDD       Y10, Y5, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X10
+	VPACKUSDW    X10, X5, X5
+	VMOVDQU      X5, 352(SP)
+	LEAQ         (R9)(R13*1), R13
+	CMPQ         R12, $0x08
+	JL           less63
+	MOVQ         352(SP), R14
+	MOVQ         R14, (R13)
+	MOVQ         344(SP)(R12*1), R14
+	MOVQ         R14, -8(R13)(R12*1)
+	JMP          copied62
+
+less63:
+	CMPQ R12, $0x04
+	JL   less64
+	MOVL 352(SP), R14
+	MOVL R14, (R13)
+	MOVL 348(SP)(R12*1), R14
+	MOVL R14, -4(R13)(R12*1)
+	JMP  copied62
+
+less64:
+	MOVW 352(SP), R14
+	MOVW R14, (R13)
+
+copied62:
+end48:
+	// The groups move up.
+	VMOVDQA Y4, Y5
+	MOVQ    R11, R12
+	IMULQ   block+56(FP), R12
+	SHLQ    $0x01, R12
+	MOVQ    R10, R11
+	ORQ     R12, R10
+	JNZ     group34
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The last group, of fewer blocks.
+some7:
+	MOVQ         R11, R10
+	SHLQ         $0x01, R10
+	LEAQ         leadingOnes<>+64(SB), R13
+	SUBQ         R10, R13
+	SUBQ         R10, R13
+	VMOVDQU      (R13), Y4
+	MOVQ         v+16(FP), R13
+	VMASKMOVPS   (R13), Y4, Y4
+	VMULPS       (CX), Y10, Y11
+	VMULPS       Y10, Y11, Y11
+	VMULPS       Y4, Y2, Y10
+	VADDPS       Y11, Y10, Y10
+	VPAND        Y0, Y10, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y10, Y4, Y10
+	VMOVDQA      Y10, Y4
+	LEAQ         (R13), R13
+	TESTB        $0x08, R10
+	JZ           no65
+	VMOVUPS      X10, (R13)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $0x10, R13
+
+no65:
+	TESTB   $0x04, R10
+	JZ      no66
+	VMOVLPS X10, (R13)
+	VPSRLDQ $0x08, Y10, Y10
+	ADDQ    $0x08, R13
+
+no66:
+	TESTB  $0x02, R10
+	JZ     no67
+	VMOVSS X10, (R13)
+
+no67:
+	JMP done8
+
+	// The powers 0, 1/2 and 2.
+other9:
+	JG      two11
+	CMPQ    power+72(FP), $+1
+	JE      half10
+	VMOVUPS 128(CX), Y4
+	JMP     raised12
+
+half10:
+	VSQRTPS Y4, Y4
+	VSQRTPS Y4, Y4
+	JMP     raised12
+
+two11:
+	VMOVDQA Y4, Y4
+	JMP     raised12
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots13:
+	LEAQ 448(SP), R13
+	MOVQ R10, R14
+
+block68:
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ  SI, R15
+	TESTQ R15, R15
+	JZ    rest70
+
+pair69:
+	VPMOVZXWD  (BX), Y12
+	VPSLLD     $0x10, Y12, Y12
+	VMULPS     384(SP), Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VADDPS     Y12, Y10, Y10
+	VPMOVZXWD  16(BX), Y12
+	VPSLLD     $0x10, Y12, Y12
+	VMULPS     384(SP), Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VADDPS     Y12, Y11, Y11
+	PREFETCHT0 1024(BX)
+	ADDQ       $0x20, BX
+	SUBQ       $0x20, R15
+	JNZ        pair69
+	TESTQ      DI, DI
+	JZ         done71
+
+rest70:
+	MOVQ BX, R15
+	CMPQ R15, 712(SP)
+	JHI  near72
+
+there73:
+	VPMOVZXWD (R15), Y12
+	VPSLLD    $0x10, Y12, Y12
+	VMULPS    384(SP), Y12, Y12
+	VPAND     Y8, Y12, Y12
+	VADDPS    Y12, Y10, Y10
+	VPMOVZXWD 16(R15), Y12
+	VPSLLD    $0x10, Y12, Y12
+	VMULPS    384(SP), Y12, Y12
+	VPAND     Y9, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	ADDQ      DI, BX
+
+done71:
+	VADDPS  Y11, Y10, Y10
+	VMOVUPS Y10, (R13)
+	ADDQ    $0x20, R13
+	DECQ    R14
+	JNZ     block68
+	CMPQ    R10, $0x01
+	JNE     many74
+
+	// One block, as a run of a longer one is.
+	VMOVUPS      448(SP), Y10
+	VEXTRACTF128 $0x01, Y10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPD    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPS    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VMOVDQA      Y10, Y10
+	JMP          summed14
+
+many74:
+	// The blocks' partial sums, folded into one vector.
+	VBROADCASTF128 448(SP), Y10
+	VINSERTF128    $0x01, 576(SP), Y10, Y10
+	VBROADCASTF128 464(SP), Y11
+	VINSERTF128    $0x01, 592(SP), Y11, Y11
+	VADDPS         Y11, Y10, Y10
+	VBROADCASTF128 480(SP), Y11
+	VINSERTF128    $0x01, 608(SP), Y11, Y11
+	VBROADCASTF128 496(SP), Y12
+	VINSERTF128    $0x01, 624(SP), Y12, Y12
+	VADDPS         Y12, Y11, Y11
+	VBROADCASTF128 512(SP), Y12
+	VINSERTF128    $0x01, 640(SP), Y12, Y12
+	VBROADCASTF128 528(SP), Y13
+	VINSERTF128    $0x01, 656(SP), Y13, Y13
+	VADDPS         Y13, Y12, Y12
+	VBROADCASTF128 544(SP), Y13
+	VINSERTF128    $0x01, 672(SP), Y13, Y13
+	VBROADCASTF128 560(SP), Y14
+	VINSERTF128    $0x01, 688(SP), Y14, Y14
+	VADDPS         Y14, Y13, Y13
+	VSHUFPS        $0x44, Y11, Y10, Y14
+	VSHUFPS        $0xee, Y11, Y10, Y10
+	VADDPS         Y10, Y14, Y14
+	VSHUFPS        $0x44, Y13, Y12, Y10
+	VSHUFPS        $0xee, Y13, Y12, Y11
+	VADDPS         Y11, Y10, Y10
+	VSHUFPS        $0x88, Y10, Y14, Y11
+	VSHUFPS        $0xdd, Y10, Y14, Y10
+	VADDPS         Y10, Y11, Y11
+	VMOVDQA        Y11, Y10
+	JMP            summed14
+
+clamp18:
+	VMOVUPS 224(CX), Y13
+	VMINPS  Y14, Y13, Y14
+	VMOVUPS 256(CX), Y13
+	VMAXPS  Y14, Y13, Y14
+	JMP     clamped19
+
+clamp23:
+	VMOVUPS 224(CX), Y10
+	VMINPS  Y5, Y10, Y5
+	VMOVUPS 256(CX), Y10
+	VMAXPS  Y5, Y10, Y5
+	JMP     clamped24
+
+	// The last group, of fewer blocks.
+some38:
+	MOVQ         R11, R10
+	SHLQ         $0x01, R10
+	LEAQ         leadingOnes<>+64(SB), R13
+	SUBQ         R10, R13
+	SUBQ         R10, R13
+	VMOVDQU      (R13), Y4
+	MOVQ         v+16(FP), R13
+	VMASKMOVPS   (R13), Y4, Y4
+	VMULPS       (CX), Y10, Y11
+	VMULPS       Y10, Y11, Y11
+	VMULPS       Y4, Y2, Y10
+	VADDPS       Y11, Y10, Y10
+	VPAND        Y0, Y10, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y10, Y4, Y10
+	VMOVDQA      Y10, Y4
+	LEAQ         (R13), R13
+	TESTB        $0x08, R10
+	JZ           no75
+	VMOVUPS      X10, (R13)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $0x10, R13
+
+no75:
+	TESTB   $0x04, R10
+	JZ      no76
+	VMOVLPS X10, (R13)
+	VPSRLDQ $0x08, Y10, Y10
+	ADDQ    $0x08, R13
+
+no76:
+	TESTB  $0x02, R10
+	JZ     no77
+	VMOVSS X10, (R13)
+
+no77:
+	JMP done39
+
+	// The powers 0, 1/2 and 2.
+other40:
+	JG      two42
+	CMPQ    power+72(FP), $+1
+	JE      half41
+	VMOVUPS 128(CX), Y4
+	JMP     raised43
+
+half41:
+	VSQRTPS Y4, Y4
+	VSQRTPS Y4, Y4
+	JMP     raised43
+
+two42:
+	VMOVDQA Y4, Y4
+	JMP     raised43
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots44:
+	LEAQ 448(SP), R13
+	MOVQ R10, R14
+
+block78:
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ  SI, R15
+	TESTQ R15, R15
+	JZ    rest80
+
+pair79:
+	VPMOVZXWD  (BX), Y12
+	VPSLLD     $0x10, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VADDPS     Y12, Y10, Y10
+	VPMOVZXWD  16(BX), Y12
+	VPSLLD     $0x10, Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VADDPS     Y12, Y11, Y11
+	PREFETCHT0 1024(BX)
+	ADDQ       $0x20, BX
+	SUBQ       $0x20, R15
+	JNZ        pair79
+	TESTQ      DI, DI
+	JZ         done81
+
+rest80:
+	MOVQ BX, R15
+	CMPQ R15, 712(SP)
+	JHI  near82
+
+there83:
+	VPMOVZXWD (R15), Y12
+	VPSLLD    $0x10, Y12, Y12
+	VPAND     Y8, Y12, Y12
+	VADDPS    Y12, Y10, Y10
+	VPMOVZXWD 16(R15), Y12
+	VPSLLD    $0x10, Y12, Y12
+	VPAND     Y9, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	ADDQ      DI, BX
+
+done81:
+	VADDPS  Y11, Y10, Y10
+	VMOVUPS Y10, (R13)
+	ADDQ    $0x20, R13
+	DECQ    R14
+	JNZ     block78
+	CMPQ    R10, $0x01
+	JNE     many84
+
+	// One block, as a run of a longer one is.
+	VMOVUPS      448(SP), Y10
+	VEXTRACTF128 $0x01, Y10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPD    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPS    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VMOVDQA      Y10, Y10
+	JMP          summed45
+
+many84:
+	// The blocks' partial sums, folded into one vector.
+	VBROADCASTF128 448(SP), Y10
+	VINSERTF128    $0x01, 576(SP), Y10, Y10
+	VBROADCASTF128 464(SP), Y11
+	VINSERTF128    $0x01, 592(SP), Y11, Y11
+	VADDPS         Y11, Y10, Y10
+	VBROADCASTF128 480(SP), Y11
+	VINSERTF128    $0x01, 608(SP), Y11, Y11
+	VBROADCASTF128 496(SP), Y12
+	VINSERTF128    $0x01, 624(SP), Y12, Y12
+	VADDPS         Y12, Y11, Y11
+	VBROADCASTF128 512(SP), Y12
+	VINSERTF128    $0x01, 640(SP), Y12, Y12
+	VBROADCASTF128 528(SP), Y13
+	VINSERTF128    $0x01, 656(SP), Y13, Y13
+	VADDPS         Y13, Y12, Y12
+	VBROADCASTF128 544(SP), Y13
+	VINSERTF128    $0x01, 672(SP), Y13, Y13
+	VBROADCASTF128 560(SP), Y14
+	VINSERTF128    $0x01, 688(SP), Y14, Y14
+	VADDPS         Y14, Y13, Y13
+	VSHUFPS        $0x44, Y11, Y10, Y14
+	VSHUFPS        $0xee, Y11, Y10, Y10
+	VADDPS         Y10, Y14, Y14
+	VSHUFPS        $0x44, Y13, Y12, Y10
+	VSHUFPS        $0xee, Y13, Y12, Y11
+	VADDPS         Y11, Y10, Y10
+	VSHUFPS        $0x88, Y10, Y14, Y11
+	VSHUFPS        $0xdd, Y10, Y14, Y10
+	VADDPS         Y10, Y11, Y11
+	VMOVDQA        Y11, Y10
+	JMP            summed45
+
+clamp49:
+	VMOVUPS 224(CX), Y13
+	VMINPS  Y14, Y13, Y14
+	VMOVUPS 256(CX), Y13
+	VMAXPS  Y14, Y13, Y14
+	JMP     clamped50
+
+clamp54:
+	VMOVUPS 224(CX), Y10
+	VMINPS  Y5, Y10, Y5
+	VMOVUPS 256(CX), Y10
+	VMAXPS  Y5, Y10, Y5
+	JMP     clamped55
+
+near72:
+	CMPQ    DI, $0x10
+	JL      less86
+	VMOVDQU (BX), X12
+	VMOVDQU X12, 352(SP)
+	VMOVDQU -16(BX)(DI*1), X12
+	VMOVDQU X12, 336(SP)(DI*1)
+	JMP     copied85
+
+less86:
+	CMPQ DI, $0x08
+	JL   less87
+	MOVQ (BX), R15
+	MOVQ R15, 352(SP)
+	MOVQ -8(BX)(DI*1), R15
+	MOVQ R15, 344(SP)(DI*1)
+	JMP  copied85
+
+less87:
+	CMPQ DI, $0x04
+	JL   less88
+	MOVL (BX), R15
+	MOVL R15, 352(SP)
+	MOVL -4(BX)(DI*1), R15
+	MOVL R15, 348(SP)(DI*1)
+	JMP  copied85
+
+less88:
+	MOVW (BX), R15
+	MOVW R15, 352(SP)
+
+copied85:
+	LEAQ 352(SP), R15
+	JMP  there73
+
+near82:
+	CMPQ    DI, $0x10
+	JL      less90
+	VMOVDQU (BX), X12
+	VMOVDQU X12, 352(SP)
+	VMOVDQU -16(BX)(DI*1), X12
+	VMOVDQU X12, 336(SP)(DI*1)
+	JMP     copied89
+
+less90:
+	CMPQ DI, $0x08
+	JL   less91
+	MOVQ (BX), R15
+	MOVQ R15, 352(SP)
+	MOVQ -8(BX)(DI*1), R15
+	MOVQ R15, 344(SP)(DI*1)
+	JMP  copied89
+
+less91:
+	CMPQ DI, $0x04
+	JL   less92
+	MOVL (BX), R15
+	MOVL R15, 352(SP)
+	MOVL -4(BX)(DI*1), R15
+	MOVL R15, 348(SP)(DI*1)
+	JMP  copied89
+
+less92:
+	MOVW (BX), R15
+	MOVW R15, 352(SP)
+
+copied89:
+	LEAQ 352(SP), R15
+	JMP  there83
+
+// func updateRowsHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·updateRowsHalfBF16AVX2(SB), NOSPLIT, $416-108
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ den+48(FP), DI
+	MOVQ out+24(FP), R8
+	MOVQ s+88(FP), R9
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R10
+	ANDQ         $-32, R10
+	VBROADCASTSS 8(R9), Y2
+	VBROADCASTSS 12(R9), Y3
+	VMOVUPS      Y3, (R10)
+	VBROADCASTSS 24(R9), Y3
+	VMOVUPS      Y3, 32(R10)
+	VBROADCASTSS 28(R9), Y3
+	VMOVUPS      Y3, 64(R10)
+	VBROADCASTSS 36(R9), Y3
+	VMOVUPS      Y3, 96(R10)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(R10)
+	VPXOR        96(R10), Y3, Y3
+	VMOVUPS      Y3, 160(R10)
+	VBROADCASTSS (R9), Y3
+	VBROADCASTSS 4(R9), Y4
+	VBROADCASTSS 20(R9), Y5
+	VBROADCASTSS 16(R9), Y6
+	VMOVUPS      Y6, 192(R10)
+	VBROADCASTSS 32(R9), Y6
+	VMOVUPS      Y6, 224(R10)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x1f, Y6, Y6
+	VPXOR        224(R10), Y6, Y6
+	VMOVUPS      Y6, 256(R10)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R10), Y6, Y6
+	VMOVUPS      Y6, 288(R10)
+	VBROADCASTSS factor+104(FP), Y6
+	VMOVUPS      Y6, 384(SP)
+	MOVQ         stride+72(FP), R9
+	SHLQ         $0x01, R9
+	CMPL         factor+104(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	// A slice: its sums into den.
+	MOVQ width+80(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 8 vectors at a time.
+	SUBQ $0x00000080, R11
+	JL   done5
+
+loop4:
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	VPXOR Y12, Y12, Y12
+	VPXOR Y13, Y13, Y13
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row6:
+	VPMOVZXWD (R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y6, Y6
+	VPMOVZXWD 16(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y7, Y7
+	VPMOVZXWD 32(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y8, Y8
+	VPMOVZXWD 48(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y9, Y9
+	VPMOVZXWD 64(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y10, Y10
+	VPMOVZXWD 80(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y11, Y11
+	VPMOVZXWD 96(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y12, Y12
+	VPMOVZXWD 112(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	ADDQ      R9, R13
+	DECQ      R14
+	JNZ       row6
+	VMOVUPS   Y6, (DI)(R12*2)
+	VMOVUPS   Y7, 32(DI)(R12*2)
+	VMOVUPS   Y8, 64(DI)(R12*2)
+	VMOVUPS   Y9, 96(DI)(R12*2)
+	VMOVUPS   Y10, 128(DI)(R12*2)
+	VMOVUPS   Y11, 160(DI)(R12*2)
+	VMOVUPS   Y12, 192(DI)(R12*2)
+	VMOVUPS   Y13, 224(DI)(R12*2)
+	ADDQ      $0x00000080, R12
+	SUBQ      $0x00000080, R11
+	JGE       loop4
+
+done5:
+	ADDQ $0x00000080, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done8
+
+loop7:
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row9:
+	VPMOVZXWD (R13), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    384(SP), Y7, Y7
+	VPAND     Y0, Y7, Y7
+	VADDPS    Y7, Y6, Y6
+	ADDQ      R9, R13
+	DECQ      R14
+	JNZ       row9
+	VMOVUPS   Y6, (DI)(R12*2)
+	ADDQ      $0x00000010, R12
+	SUBQ      $0x00000010, R11
+	JGE       loop7
+
+done8:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end10
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y6
+
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row11:
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU X7, 352(SP)
+	LEAQ    (R13), R15
+	CMPQ    R11, $0x08
+	JL      less13
+	MOVQ    (R15), BP
+	MOVQ    BP, 352(SP)
+	MOVQ    -8(R15)(R11*1), BP
+	MOVQ    BP, 344(SP)(R11*1)
+	JMP     copied12
+
+less13:
+	CMPQ R11, $0x04
+	JL   less14
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R11*1), BP
+	MOVL BP, 348(SP)(R11*1)
+	JMP  copied12
+
+less14:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
+
+copied12:
+	VPMOVZXWD    352(SP), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VMULPS       384(SP), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	ADDQ         R9, R13
+	DECQ         R14
+	JNZ          row11
+	LEAQ         (DI)(R12*2), R12
+	TESTB        $0x08, R11
+	JZ           no15
+	VMOVUPS      X6, (R12)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R12
+
+no15:
+	TESTB   $0x04, R11
+	JZ      no16
+	VMOVLPS X6, (R12)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R12
+
+no16:
+	TESTB  $0x02, R11
+	JZ     no17
+	VMOVSS X6, (R12)
+
+no17:
+end10:
+	// On to the next slice.
+	MOVQ  R9, R11
+	IMULQ block+64(FP), R11
+	ADDQ  R11, SI
+
+	// From the sums to v' and the denominators.
+	MOVQ width+80(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R11
+	JL   done19
+
+loop18:
+	VMOVUPS (DI)(R12*2), Y6
+	VMOVUPS 32(DI)(R12*2), Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided20
+	VDIVPS 96(R10), Y6, Y6
+	VDIVPS 96(R10), Y7, Y7
+
+undivided20:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R10), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R12*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R10), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R12*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other21
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised24:
+	VMULPS  32(R10), Y8, Y8
+	VADDPS  64(R10), Y8, Y8
+	VMULPS  32(R10), Y9, Y9
+	VADDPS  64(R10), Y9, Y9
+	VMOVUPS Y6, (DX)(R12*2)
+	VMOVUPS Y8, (DI)(R12*2)
+	VMOVUPS Y7, 32(DX)(R12*2)
+	VMOVUPS Y9, 32(DI)(R12*2)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop18
+
+done19:
+	ADDQ $0x00000020, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done26
+
+loop25:
+	VMOVUPS (DI)(R12*2), Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided27
+	VDIVPS 96(R10), Y6, Y6
+
+undivided27:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R10), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R12*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other28
+	VSQRTPS Y6, Y7
+
+raised31:
+	VMULPS  32(R10), Y7, Y7
+	VADDPS  64(R10), Y7, Y7
+	VMOVUPS Y6, (DX)(R12*2)
+	VMOVUPS Y7, (DI)(R12*2)
+	ADDQ    $0x00000010, R12
+	SUBQ    $0x00000010, R11
+	JGE     loop25
+
+done26:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ      R11, R11
+	JZ         end32
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y6
+	VMASKMOVPS (DI)(R12*2), Y6, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided33
+	VDIVPS 96(R10), Y7, Y7
+
+undivided33:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R12*2), Y6, Y6
+	VMULPS     (R10), Y7, Y8
+	VMULPS     Y7, Y8, Y8
+	VMULPS     Y6, Y2, Y6
+	VADDPS     Y8, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other34
+	VSQRTPS Y6, Y7
+
+raised37:
+	VMULPS       32(R10), Y7, Y7
+	VADDPS       64(R10), Y7, Y7
+	LEAQ         (DX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no38
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no38:
+	TESTB   $0x04, R11
+	JZ      no39
+	VMOVLPS X6, (R13)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R13
+
+no39:
+	TESTB  $0x02, R11
+	JZ     no40
+	VMOVSS X6, (R13)
+
+no40:
+	LEAQ         (DI)(R12*2), R12
+	TESTB        $0x08, R11
+	JZ           no41
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no41:
+	TESTB   $0x04, R11
+	JZ      no42
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no42:
+	TESTB  $0x02, R11
+	JZ     no43
+	VMOVSS X7, (R12)
+
+no43:
+end32:
+	LEAQ (DX)(R9*2), DX
+	MOVQ SI, R11
+
+	// The elements, row after row.
+	MOVQ block+64(FP), R12
+
+row44:
+	MOVQ width+80(FP), R13
+	SHLQ $0x01, R13
+	XORQ R14, R14
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R13
+	JL   done46
+
+loop45:
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 384(BX)(R14*1)
+	PREFETCHT0 384(R8)(R14*1)
+	PREFETCHT0 384(CX)(R14*2)
+	PREFETCHT0 384(AX)(R14*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R14*1), Y6
 	VPSLLD    $0x10, Y6, Y6
-	VMULPS    Y5, Y6, Y6
-	VMULPS    (BX)(R9*2), Y2, Y7
-	VMULPS    Y6, Y3, Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R14*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
 	VADDPS    Y6, Y7, Y7
 	VPAND     Y0, Y7, Y6
 	VPCMPGTD  Y6, Y1, Y6
 	VPANDN    Y7, Y6, Y7
-	VMULPS    (CX)(R9*2), Y4, Y6
-	VMOVUPS   (AX)(R9*2), Y8
-	VMULPS    (DX), Y7, Y9
+	VMULPS    (AX)(R14*2), Y5, Y6
+	VMOVUPS   (DI)(R14*2), Y8
+	VMULPS    192(R10), Y7, Y9
 	VDIVPS    Y8, Y9, Y9
-	VPMOVZXWD 16(DI)(R9*1), Y8
+	VPMOVZXWD 16(BX)(R14*1), Y8
 	VPSLLD    $0x10, Y8, Y8
-	VMULPS    Y5, Y8, Y8
-	VMULPS    32(BX)(R9*2), Y2, Y10
-	VMULPS    Y8, Y3, Y8
+	VMULPS    384(SP), Y8, Y8
+	VMULPS    32(CX)(R14*2), Y3, Y10
+	VMULPS    Y8, Y4, Y8
 	VADDPS    Y8, Y10, Y10
 	VPAND     Y0, Y10, Y8
 	VPCMPGTD  Y8, Y1, Y8
 	VPANDN    Y10, Y8, Y10
-	VMULPS    32(CX)(R9*2), Y4, Y8
-	VMOVUPS   32(AX)(R9*2), Y11
-	VMULPS    (DX), Y10, Y12
+	VMULPS    32(AX)(R14*2), Y5, Y8
+	VMOVUPS   32(DI)(R14*2), Y11
+	VMULPS    192(R10), Y10, Y12
 	VDIVPS    Y11, Y12, Y12
 
 	// u within its bound, straight on where there is none.
-	CMPQ 96(DX), $+0
-	JNE  clamp4
+	CMPQ 288(R10), $+0
+	JNE  clamp47
 
-clamped5:
+clamped48:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
 	VMOVDQA   Y6, Y9
-	VCMPPS    $0x03, Y9, Y9, Y11
-	VBLENDVPS Y11, quietNaNs<>+0(SB), Y9, Y9
-	VPSRLD    $0x10, Y9, Y11
-	VPAND     lastBits<>+0(SB), Y11, Y11
-	VPADDD    belowHalves<>+0(SB), Y9, Y9
-	VPADDD    Y11, Y9, Y9
-	VPSRLD    $0x10, Y9, Y9
-	VMOVUPS   Y7, (BX)(R9*2)
-	VMOVUPS   Y6, (CX)(R9*2)
+	VMOVUPS   Y7, (CX)(R14*2)
+	VMOVUPS   Y6, (AX)(R14*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y6
-	VCMPPS    $0x03, Y6, Y6, Y7
-	VBLENDVPS Y7, quietNaNs<>+0(SB), Y6, Y6
-	VPSRLD    $0x10, Y6, Y7
-	VPAND     lastBits<>+0(SB), Y7, Y7
-	VPADDD    belowHalves<>+0(SB), Y6, Y6
-	VPADDD    Y7, Y6, Y6
-	VPSRLD    $0x10, Y6, Y6
-	VPACKUSDW Y6, Y9, Y9
+	VMOVDQA   Y8, Y12
+	VMOVUPS   Y10, 32(CX)(R14*2)
+	VMOVUPS   Y8, 32(AX)(R14*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD    $0x10, Y9, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y9, Y9
+	VPADDD    Y6, Y9, Y9
+	VPSRLD    $0x10, Y9, Y9
+	VCMPPS    $0x03, Y12, Y12, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
+	VPSRLD    $0x10, Y12, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y12, Y12
+	VPADDD    Y6, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPACKUSDW Y12, Y9, Y9
 	VPERMQ    $0xd8, Y9, Y9
-	VMOVDQU   Y9, (SI)(R9*1)
-	VMOVUPS   Y10, 32(BX)(R9*2)
-	VMOVUPS   Y8, 32(CX)(R9*2)
-	ADDQ      $0x20, R9
-	SUBQ      $0x20, R8
-	JNZ       loop3
-	JMP       done2
+	VMOVDQU   Y9, (R8)(R14*1)
+	ADDQ      $0x00000020, R14
+	SUBQ      $0x00000020, R13
+	JGE       loop45
 
-plain1:
-loop6:
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(BX)(R9*2)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(SI)(R9*1)
+done46:
+	ADDQ $0x00000020, R13
+
+	// One vector at a time.
+	SUBQ $0x00000010, R13
+	JL   done50
+
+loop49:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R14*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R14*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R14*2), Y5, Y6
+	VMOVUPS   (DI)(R14*2), Y8
+	VMULPS    192(R10), Y7, Y9
+	VDIVPS    Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp51
+
+clamped52:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y6, Y6
+	VMOVDQA      Y6, Y9
+	VMOVUPS      Y7, (CX)(R14*2)
+	VMOVUPS      Y6, (AX)(R14*2)
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, (R8)(R14*1)
+	ADDQ         $0x00000010, R14
+	SUBQ         $0x00000010, R13
+	JGE          loop49
+
+done50:
+	ADDQ $0x00000010, R13
+
+	// The rest, a part of a vector.
+	TESTQ   R13, R13
+	JZ      end53
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R13, R15
+	SUBQ    R13, R15
+	VMOVDQU (R15), Y6
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DI)(R9*1), Y5
+	VMASKMOVPS (CX)(R14*2), Y6, Y7
+	VPXOR      Y8, Y8, Y8
+	VMOVDQU    X8, 352(SP)
+	LEAQ       (BX)(R14*1), R15
+	CMPQ       R13, $0x08
+	JL         less55
+	MOVQ       (R15), BP
+	MOVQ       BP, 352(SP)
+	MOVQ       -8(R15)(R13*1), BP
+	MOVQ       BP, 344(SP)(R13*1)
+	JMP        copied54
+
+less55:
+	CMPQ R13, $0x04
+	JL   less56
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R13*1), BP
+	MOVL BP, 348(SP)(R13*1)
+	JMP  copied54
+
+less56:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
+
+copied54:
+	VPMOVZXWD  352(SP), Y8
+	VPSLLD     $0x10, Y8, Y8
+	VMULPS     384(SP), Y8, Y8
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y8, Y4, Y8
+	VADDPS     Y8, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+	VMASKMOVPS (AX)(R14*2), Y6, Y8
+	VMULPS     Y8, Y5, Y8
+	VMASKMOVPS (DI)(R14*2), Y6, Y6
+	VMULPS     192(R10), Y7, Y9
+	VDIVPS     Y6, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp57
+
+clamped58:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y8, Y8
+	VMOVDQA      Y8, Y9
+	LEAQ         (CX)(R14*2), R15
+	TESTB        $0x08, R13
+	JZ           no59
+	VMOVUPS      X7, (R15)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R15
+
+no59:
+	TESTB   $0x04, R13
+	JZ      no60
+	VMOVLPS X7, (R15)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R15
+
+no60:
+	TESTB  $0x02, R13
+	JZ     no61
+	VMOVSS X7, (R15)
+
+no61:
+	LEAQ         (AX)(R14*2), R15
+	TESTB        $0x08, R13
+	JZ           no62
+	VMOVUPS      X8, (R15)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R15
+
+no62:
+	TESTB   $0x04, R13
+	JZ      no63
+	VMOVLPS X8, (R15)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R15
+
+no63:
+	TESTB  $0x02, R13
+	JZ     no64
+	VMOVSS X8, (R15)
+
+no64:
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, 352(SP)
+	LEAQ         (R8)(R14*1), R14
+	CMPQ         R13, $0x08
+	JL           less66
+	MOVQ         352(SP), R15
+	MOVQ         R15, (R14)
+	MOVQ         344(SP)(R13*1), R15
+	MOVQ         R15, -8(R14)(R13*1)
+	JMP          copied65
+
+less66:
+	CMPQ R13, $0x04
+	JL   less67
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R13*1), R15
+	MOVL R15, -4(R14)(R13*1)
+	JMP  copied65
+
+less67:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
+
+copied65:
+end53:
+	LEAQ (AX)(R9*2), AX
+	LEAQ (CX)(R9*2), CX
+	ADDQ R9, BX
+	ADDQ R9, R8
+	ADDQ R9, R11
+	DECQ R12
+	JNZ  row44
+	DECQ outer+56(FP)
+	JNZ  slice3
+	JMP  done2
+
+plain1:
+slice68:
+	// A slice: its sums into den.
+	MOVQ width+80(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 8 vectors at a time.
+	SUBQ $0x00000080, R11
+	JL   done70
+
+loop69:
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	VPXOR Y12, Y12, Y12
+	VPXOR Y13, Y13, Y13
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row71:
+	VPMOVZXWD (R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y6, Y6
+	VPMOVZXWD 16(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y7, Y7
+	VPMOVZXWD 32(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y8, Y8
+	VPMOVZXWD 48(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y9, Y9
+	VPMOVZXWD 64(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y10, Y10
+	VPMOVZXWD 80(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y11, Y11
+	VPMOVZXWD 96(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y12, Y12
+	VPMOVZXWD 112(R13), Y14
+	VPSLLD    $0x10, Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	ADDQ      R9, R13
+	DECQ      R14
+	JNZ       row71
+	VMOVUPS   Y6, (DI)(R12*2)
+	VMOVUPS   Y7, 32(DI)(R12*2)
+	VMOVUPS   Y8, 64(DI)(R12*2)
+	VMOVUPS   Y9, 96(DI)(R12*2)
+	VMOVUPS   Y10, 128(DI)(R12*2)
+	VMOVUPS   Y11, 160(DI)(R12*2)
+	VMOVUPS   Y12, 192(DI)(R12*2)
+	VMOVUPS   Y13, 224(DI)(R12*2)
+	ADDQ      $0x00000080, R12
+	SUBQ      $0x00000080, R11
+	JGE       loop69
+
+done70:
+	ADDQ $0x00000080, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done73
+
+loop72:
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row74:
+	VPMOVZXWD (R13), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VPAND     Y0, Y7, Y7
+	VADDPS    Y7, Y6, Y6
+	ADDQ      R9, R13
+	DECQ      R14
+	JNZ       row74
+	VMOVUPS   Y6, (DI)(R12*2)
+	ADDQ      $0x00000010, R12
+	SUBQ      $0x00000010, R11
+	JGE       loop72
+
+done73:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end75
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y6
+
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row76:
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU X7, 352(SP)
+	LEAQ    (R13), R15
+	CMPQ    R11, $0x08
+	JL      less78
+	MOVQ    (R15), BP
+	MOVQ    BP, 352(SP)
+	MOVQ    -8(R15)(R11*1), BP
+	MOVQ    BP, 344(SP)(R11*1)
+	JMP     copied77
+
+less78:
+	CMPQ R11, $0x04
+	JL   less79
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R11*1), BP
+	MOVL BP, 348(SP)(R11*1)
+	JMP  copied77
+
+less79:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
+
+copied77:
+	VPMOVZXWD    352(SP), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	ADDQ         R9, R13
+	DECQ         R14
+	JNZ          row76
+	LEAQ         (DI)(R12*2), R12
+	TESTB        $0x08, R11
+	JZ           no80
+	VMOVUPS      X6, (R12)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R12
+
+no80:
+	TESTB   $0x04, R11
+	JZ      no81
+	VMOVLPS X6, (R12)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R12
+
+no81:
+	TESTB  $0x02, R11
+	JZ     no82
+	VMOVSS X6, (R12)
+
+no82:
+end75:
+	// On to the next slice.
+	MOVQ  R9, R11
+	IMULQ block+64(FP), R11
+	ADDQ  R11, SI
+
+	// From the sums to v' and the denominators.
+	MOVQ width+80(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R11
+	JL   done84
+
+loop83:
+	VMOVUPS (DI)(R12*2), Y6
+	VMOVUPS 32(DI)(R12*2), Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided85
+	VDIVPS 96(R10), Y6, Y6
+	VDIVPS 96(R10), Y7, Y7
+
+undivided85:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R10), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R12*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R10), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R12*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other86
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised89:
+	VMULPS  32(R10), Y8, Y8
+	VADDPS  64(R10), Y8, Y8
+	VMULPS  32(R10), Y9, Y9
+	VADDPS  64(R10), Y9, Y9
+	VMOVUPS Y6, (DX)(R12*2)
+	VMOVUPS Y8, (DI)(R12*2)
+	VMOVUPS Y7, 32(DX)(R12*2)
+	VMOVUPS Y9, 32(DI)(R12*2)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop83
+
+done84:
+	ADDQ $0x00000020, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done91
+
+loop90:
+	VMOVUPS (DI)(R12*2), Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided92
+	VDIVPS 96(R10), Y6, Y6
+
+undivided92:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R10), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R12*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other93
+	VSQRTPS Y6, Y7
+
+raised96:
+	VMULPS  32(R10), Y7, Y7
+	VADDPS  64(R10), Y7, Y7
+	VMOVUPS Y6, (DX)(R12*2)
+	VMOVUPS Y7, (DI)(R12*2)
+	ADDQ    $0x00000010, R12
+	SUBQ    $0x00000010, R11
+	JGE     loop90
+
+done91:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ      R11, R11
+	JZ         end97
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y6
+	VMASKMOVPS (DI)(R12*2), Y6, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided98
+	VDIVPS 96(R10), Y7, Y7
+
+undivided98:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R12*2), Y6, Y6
+	VMULPS     (R10), Y7, Y8
+	VMULPS     Y7, Y8, Y8
+	VMULPS     Y6, Y2, Y6
+	VADDPS     Y8, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other99
+	VSQRTPS Y6, Y7
+
+raised102:
+	VMULPS       32(R10), Y7, Y7
+	VADDPS       64(R10), Y7, Y7
+	LEAQ         (DX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no103
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no103:
+	TESTB   $0x04, R11
+	JZ      no104
+	VMOVLPS X6, (R13)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R13
+
+no104:
+	TESTB  $0x02, R11
+	JZ     no105
+	VMOVSS X6, (R13)
+
+no105:
+	LEAQ         (DI)(R12*2), R12
+	TESTB        $0x08, R11
+	JZ           no106
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no106:
+	TESTB   $0x04, R11
+	JZ      no107
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no107:
+	TESTB  $0x02, R11
+	JZ     no108
+	VMOVSS X7, (R12)
+
+no108:
+end97:
+	LEAQ (DX)(R9*2), DX
+	MOVQ SI, R11
+
+	// The elements, row after row.
+	MOVQ block+64(FP), R12
+
+row109:
+	MOVQ width+80(FP), R13
+	SHLQ $0x01, R13
+	XORQ R14, R14
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R13
+	JL   done111
+
+loop110:
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 384(BX)(R14*1)
+	PREFETCHT0 384(R8)(R14*1)
+	PREFETCHT0 384(CX)(R14*2)
+	PREFETCHT0 384(AX)(R14*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R14*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    (CX)(R14*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R14*2), Y5, Y6
+	VMOVUPS   (DI)(R14*2), Y8
+	VMULPS    192(R10), Y7, Y9
+	VDIVPS    Y8, Y9, Y9
+	VPMOVZXWD 16(BX)(R14*1), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    32(CX)(R14*2), Y3, Y10
+	VMULPS    Y8, Y4, Y8
+	VADDPS    Y8, Y10, Y10
+	VPAND     Y0, Y10, Y8
+	VPCMPGTD  Y8, Y1, Y8
+	VPANDN    Y10, Y8, Y10
+	VMULPS    32(AX)(R14*2), Y5, Y8
+	VMOVUPS   32(DI)(R14*2), Y11
+	VMULPS    192(R10), Y10, Y12
+	VDIVPS    Y11, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp112
+
+clamped113:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VMOVUPS   Y7, (CX)(R14*2)
+	VMOVUPS   Y6, (AX)(R14*2)
+	VSUBPS    Y12, Y8, Y8
+	VMOVDQA   Y8, Y12
+	VMOVUPS   Y10, 32(CX)(R14*2)
+	VMOVUPS   Y8, 32(AX)(R14*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD    $0x10, Y9, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y9, Y9
+	VPADDD    Y6, Y9, Y9
+	VPSRLD    $0x10, Y9, Y9
+	VCMPPS    $0x03, Y12, Y12, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
+	VPSRLD    $0x10, Y12, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y12, Y12
+	VPADDD    Y6, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPACKUSDW Y12, Y9, Y9
+	VPERMQ    $0xd8, Y9, Y9
+	VMOVDQU   Y9, (R8)(R14*1)
+	ADDQ      $0x00000020, R14
+	SUBQ      $0x00000020, R13
+	JGE       loop110
+
+done111:
+	ADDQ $0x00000020, R13
+
+	// One vector at a time.
+	SUBQ $0x00000010, R13
+	JL   done115
+
+loop114:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R14*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    (CX)(R14*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R14*2), Y5, Y6
+	VMOVUPS   (DI)(R14*2), Y8
+	VMULPS    192(R10), Y7, Y9
+	VDIVPS    Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp116
+
+clamped117:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y6, Y6
+	VMOVDQA      Y6, Y9
+	VMOVUPS      Y7, (CX)(R14*2)
+	VMOVUPS      Y6, (AX)(R14*2)
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, (R8)(R14*1)
+	ADDQ         $0x00000010, R14
+	SUBQ         $0x00000010, R13
+	JGE          loop114
+
+done115:
+	ADDQ $0x00000010, R13
+
+	// The rest, a part of a vector.
+	TESTQ   R13, R13
+	JZ      end118
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R13, R15
+	SUBQ    R13, R15
+	VMOVDQU (R15), Y6
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R14*2), Y6, Y7
+	VPXOR      Y8, Y8, Y8
+	VMOVDQU    X8, 352(SP)
+	LEAQ       (BX)(R14*1), R15
+	CMPQ       R13, $0x08
+	JL         less120
+	MOVQ       (R15), BP
+	MOVQ       BP, 352(SP)
+	MOVQ       -8(R15)(R13*1), BP
+	MOVQ       BP, 344(SP)(R13*1)
+	JMP        copied119
+
+less120:
+	CMPQ R13, $0x04
+	JL   less121
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R13*1), BP
+	MOVL BP, 348(SP)(R13*1)
+	JMP  copied119
+
+less121:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
+
+copied119:
+	VPMOVZXWD  352(SP), Y8
+	VPSLLD     $0x10, Y8, Y8
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y8, Y4, Y8
+	VADDPS     Y8, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+	VMASKMOVPS (AX)(R14*2), Y6, Y8
+	VMULPS     Y8, Y5, Y8
+	VMASKMOVPS (DI)(R14*2), Y6, Y6
+	VMULPS     192(R10), Y7, Y9
+	VDIVPS     Y6, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp122
+
+clamped123:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y8, Y8
+	VMOVDQA      Y8, Y9
+	LEAQ         (CX)(R14*2), R15
+	TESTB        $0x08, R13
+	JZ           no124
+	VMOVUPS      X7, (R15)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R15
+
+no124:
+	TESTB   $0x04, R13
+	JZ      no125
+	VMOVLPS X7, (R15)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R15
+
+no125:
+	TESTB  $0x02, R13
+	JZ     no126
+	VMOVSS X7, (R15)
+
+no126:
+	LEAQ         (AX)(R14*2), R15
+	TESTB        $0x08, R13
+	JZ           no127
+	VMOVUPS      X8, (R15)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R15
+
+no127:
+	TESTB   $0x04, R13
+	JZ      no128
+	VMOVLPS X8, (R15)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R15
+
+no128:
+	TESTB  $0x02, R13
+	JZ     no129
+	VMOVSS X8, (R15)
+
+no129:
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, 352(SP)
+	LEAQ         (R8)(R14*1), R14
+	CMPQ         R13, $0x08
+	JL           less131
+	MOVQ         352(SP), R15
+	MOVQ         R15, (R14)
+	MOVQ         344(SP)(R13*1), R15
+	MOVQ         R15, -8(R14)(R13*1)
+	JMP          copied130
+
+less131:
+	CMPQ R13, $0x04
+	JL   less132
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R13*1), R15
+	MOVL R15, -4(R14)(R13*1)
+	JMP  copied130
+
+less132:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
+
+copied130:
+end118:
+	LEAQ (AX)(R9*2), AX
+	LEAQ (CX)(R9*2), CX
+	ADDQ R9, BX
+	ADDQ R9, R8
+	ADDQ R9, R11
+	DECQ R12
+	JNZ  row109
+	DECQ outer+56(FP)
+	JNZ  slice68
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other21:
+	JG      two23
+	CMPQ    power+96(FP), $+1
+	JE      half22
+	VMOVUPS 128(R10), Y8
+	VMOVUPS 128(R10), Y9
+	JMP     raised24
+
+half22:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised24
+
+two23:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised24
+
+	// The powers 0, 1/2 and 2.
+other28:
+	JG      two30
+	CMPQ    power+96(FP), $+1
+	JE      half29
+	VMOVUPS 128(R10), Y7
+	JMP     raised31
+
+half29:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised31
+
+two30:
+	VMOVDQA Y6, Y7
+	JMP     raised31
+
+	// The powers 0, 1/2 and 2.
+other34:
+	JG      two36
+	CMPQ    power+96(FP), $+1
+	JE      half35
+	VMOVUPS 128(R10), Y7
+	JMP     raised37
+
+half35:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised37
+
+two36:
+	VMOVDQA Y6, Y7
+	JMP     raised37
+
+clamp47:
+	VMOVUPS 224(R10), Y11
+	VMINPS  Y9, Y11, Y9
+	VMINPS  Y12, Y11, Y12
+	VMOVUPS 256(R10), Y11
+	VMAXPS  Y9, Y11, Y9
+	VMAXPS  Y12, Y11, Y12
+	JMP     clamped48
+
+clamp51:
+	VMOVUPS 224(R10), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 256(R10), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped52
+
+clamp57:
+	VMOVUPS 224(R10), Y6
+	VMINPS  Y9, Y6, Y9
+	VMOVUPS 256(R10), Y6
+	VMAXPS  Y9, Y6, Y9
+	JMP     clamped58
+
+	// The powers 0, 1/2 and 2.
+other86:
+	JG      two88
+	CMPQ    power+96(FP), $+1
+	JE      half87
+	VMOVUPS 128(R10), Y8
+	VMOVUPS 128(R10), Y9
+	JMP     raised89
+
+half87:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised89
+
+two88:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised89
+
+	// The powers 0, 1/2 and 2.
+other93:
+	JG      two95
+	CMPQ    power+96(FP), $+1
+	JE      half94
+	VMOVUPS 128(R10), Y7
+	JMP     raised96
+
+half94:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised96
+
+two95:
+	VMOVDQA Y6, Y7
+	JMP     raised96
+
+	// The powers 0, 1/2 and 2.
+other99:
+	JG      two101
+	CMPQ    power+96(FP), $+1
+	JE      half100
+	VMOVUPS 128(R10), Y7
+	JMP     raised102
+
+half100:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised102
+
+two101:
+	VMOVDQA Y6, Y7
+	JMP     raised102
+
+clamp112:
+	VMOVUPS 224(R10), Y11
+	VMINPS  Y9, Y11, Y9
+	VMINPS  Y12, Y11, Y12
+	VMOVUPS 256(R10), Y11
+	VMAXPS  Y9, Y11, Y9
+	VMAXPS  Y12, Y11, Y12
+	JMP     clamped113
+
+clamp116:
+	VMOVUPS 224(R10), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 256(R10), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped117
+
+clamp122:
+	VMOVUPS 224(R10), Y6
+	VMINPS  Y9, Y6, Y9
+	VMOVUPS 256(R10), Y6
+	VMAXPS  Y9, Y6, Y9
+	JMP     clamped123
+
+// func blockMeansHalfBF16AVX2(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·blockMeansHalfBF16AVX2(SB), NOSPLIT, $336-40
+	VBROADCASTSS factor+36(FP), Y0
+	VMOVUPS      Y0, 304(SP)
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ         x+8(FP), AX
+	MOVQ         block+24(FP), CX
+	SHLQ         $0x01, CX
+	MOVQ         blocks+16(FP), DX
+	IMULQ        CX, DX
+	ADDQ         AX, DX
+	MOVQ         CX, BX
+	IMUL3Q       $0x07, BX, BX
+	SUBQ         BX, DX
+	SUBQ         $+32, DX
+	MOVQ         DX, 256(SP)
+	ADDQ         BX, DX
+	MOVQ         DX, 264(SP)
+	MOVQ         CX, DX
+	ANDQ         $+31, DX
+	SUBQ         DX, CX
+	LEAQ         leadingOnes<>+64(SB), BX
+	SUBQ         DX, BX
+	SUBQ         DX, BX
+	VMOVDQU      (BX), Y1
+	LEAQ         leadingOnes<>+96(SB), BX
+	SUBQ         DX, BX
+	SUBQ         DX, BX
+	VMOVDQU      (BX), Y2
+	VPAND        Y0, Y1, Y1
+	VPAND        Y0, Y2, Y2
+	MOVQ         d+0(FP), BX
+	MOVQ         blocks+16(FP), SI
+	VBROADCASTSS div+32(FP), Y3
+
+group:
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000008, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        DI, $0x08
+	JNE         slots1
+	TESTQ       CX, CX
+	JNZ         slots1
+	CMPQ        AX, 256(SP)
+	JHI         slots1
+	VPMOVZXWD   (AX), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VMULPS      304(SP), Y4, Y4
+	VPAND       Y1, Y4, Y4
+	VPMOVZXWD   16(AX), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMULPS      304(SP), Y5, Y5
+	VPAND       Y2, Y5, Y5
+	ADDQ        DX, AX
+	VADDPS      Y5, Y4, Y4
+	VPMOVZXWD   (AX), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMULPS      304(SP), Y5, Y5
+	VPAND       Y1, Y5, Y5
+	VPMOVZXWD   16(AX), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VMULPS      304(SP), Y6, Y6
+	VPAND       Y2, Y6, Y6
+	ADDQ        DX, AX
+	VADDPS      Y6, Y5, Y5
+	VPMOVZXWD   (AX), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VMULPS      304(SP), Y6, Y6
+	VPAND       Y1, Y6, Y6
+	VPMOVZXWD   16(AX), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VMULPS      304(SP), Y7, Y7
+	VPAND       Y2, Y7, Y7
+	ADDQ        DX, AX
+	VADDPS      Y7, Y6, Y6
+	VPMOVZXWD   (AX), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VMULPS      304(SP), Y7, Y7
+	VPAND       Y1, Y7, Y7
+	VPMOVZXWD   16(AX), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VMULPS      304(SP), Y8, Y8
+	VPAND       Y2, Y8, Y8
+	ADDQ        DX, AX
+	VADDPS      Y8, Y7, Y7
+	VPMOVZXWD   (AX), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VMULPS      304(SP), Y8, Y8
+	VPAND       Y1, Y8, Y8
+	VPMOVZXWD   16(AX), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VMULPS      304(SP), Y9, Y9
+	VPAND       Y2, Y9, Y9
+	ADDQ        DX, AX
+	VADDPS      Y9, Y8, Y8
+	VINSERTF128 $0x01, X8, Y4, Y9
+	VPERM2F128  $0x31, Y8, Y4, Y8
+	VADDPS      Y8, Y9, Y9
+	VPMOVZXWD   (AX), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VMULPS      304(SP), Y4, Y4
+	VPAND       Y1, Y4, Y4
+	VPMOVZXWD   16(AX), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VMULPS      304(SP), Y8, Y8
+	VPAND       Y2, Y8, Y8
+	ADDQ        DX, AX
+	VADDPS      Y8, Y4, Y4
+	VINSERTF128 $0x01, X4, Y5, Y8
+	VPERM2F128  $0x31, Y4, Y5, Y4
+	VADDPS      Y4, Y8, Y8
+	VPMOVZXWD   (AX), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VMULPS      304(SP), Y4, Y4
+	VPAND       Y1, Y4, Y4
+	VPMOVZXWD   16(AX), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMULPS      304(SP), Y5, Y5
+	VPAND       Y2, Y5, Y5
+	ADDQ        DX, AX
+	VADDPS      Y5, Y4, Y4
+	VINSERTF128 $0x01, X4, Y6, Y5
+	VPERM2F128  $0x31, Y4, Y6, Y4
+	VADDPS      Y4, Y5, Y5
+	VPMOVZXWD   (AX), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VMULPS      304(SP), Y4, Y4
+	VPAND       Y1, Y4, Y4
+	VPMOVZXWD   16(AX), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VMULPS      304(SP), Y6, Y6
+	VPAND       Y2, Y6, Y6
+	ADDQ        DX, AX
+	VADDPS      Y6, Y4, Y4
+	VINSERTF128 $0x01, X4, Y7, Y6
+	VPERM2F128  $0x31, Y4, Y7, Y4
+	VADDPS      Y4, Y6, Y6
+	VSHUFPS     $0x44, Y8, Y9, Y4
+	VSHUFPS     $0xee, Y8, Y9, Y7
+	VADDPS      Y7, Y4, Y4
+	VSHUFPS     $0x44, Y6, Y5, Y7
+	VSHUFPS     $0xee, Y6, Y5, Y5
+	VADDPS      Y5, Y7, Y7
+	VSHUFPS     $0x88, Y7, Y4, Y5
+	VSHUFPS     $0xdd, Y7, Y4, Y4
+	VADDPS      Y4, Y5, Y5
+	VMOVDQA     Y5, Y4
+
+summed2:
+	// Their means.
+	VDIVPS  Y3, Y4, Y4
+	CMPQ    DI, $0x08
+	JNE     some3
+	VMOVUPS Y4, (BX)
+
+done4:
+	ADDQ $0x20, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots1:
+	LEAQ (SP), R8
+	MOVQ DI, R9
+
+block5:
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	MOVQ  CX, R10
+	TESTQ R10, R10
+	JZ    rest7
+
+pair6:
+	VPMOVZXWD (AX), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    304(SP), Y6, Y6
+	VPAND     Y0, Y6, Y6
+	VADDPS    Y6, Y4, Y4
+	VPMOVZXWD 16(AX), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    304(SP), Y6, Y6
+	VPAND     Y0, Y6, Y6
+	VADDPS    Y6, Y5, Y5
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R10
+	JNZ       pair6
+	TESTQ     DX, DX
+	JZ        done8
+
+rest7:
+	MOVQ AX, R10
+	CMPQ R10, 264(SP)
+	JHI  near9
+
+there10:
+	VPMOVZXWD (R10), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    304(SP), Y6, Y6
+	VPAND     Y1, Y6, Y6
+	VADDPS    Y6, Y4, Y4
+	VPMOVZXWD 16(R10), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    304(SP), Y6, Y6
+	VPAND     Y2, Y6, Y6
+	VADDPS    Y6, Y5, Y5
+	ADDQ      DX, AX
+
+done8:
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (R8)
+	ADDQ    $0x20, R8
+	DECQ    R9
+	JNZ     block5
+	CMPQ    DI, $0x01
+	JNE     many11
+
+	// One block, as a run of a longer one is.
+	VMOVUPS      (SP), Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPS       X5, X4, X4
+	VPERMILPD    $0x01, X4, X5
+	VADDPS       X5, X4, X4
+	VPERMILPS    $0x01, X4, X5
+	VADDPS       X5, X4, X4
+	VMOVDQA      Y4, Y4
+	JMP          summed2
+
+many11:
+	// The blocks' partial sums, folded into one vector.
+	VBROADCASTF128 (SP), Y4
+	VINSERTF128    $0x01, 128(SP), Y4, Y4
+	VBROADCASTF128 16(SP), Y5
+	VINSERTF128    $0x01, 144(SP), Y5, Y5
+	VADDPS         Y5, Y4, Y4
+	VBROADCASTF128 32(SP), Y5
+	VINSERTF128    $0x01, 160(SP), Y5, Y5
+	VBROADCASTF128 48(SP), Y6
+	VINSERTF128    $0x01, 176(SP), Y6, Y6
+	VADDPS         Y6, Y5, Y5
+	VBROADCASTF128 64(SP), Y6
+	VINSERTF128    $0x01, 192(SP), Y6, Y6
+	VBROADCASTF128 80(SP), Y7
+	VINSERTF128    $0x01, 208(SP), Y7, Y7
+	VADDPS         Y7, Y6, Y6
+	VBROADCASTF128 96(SP), Y7
+	VINSERTF128    $0x01, 224(SP), Y7, Y7
+	VBROADCASTF128 112(SP), Y8
+	VINSERTF128    $0x01, 240(SP), Y8, Y8
+	VADDPS         Y8, Y7, Y7
+	VSHUFPS        $0x44, Y5, Y4, Y8
+	VSHUFPS        $0xee, Y5, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VSHUFPS        $0x44, Y7, Y6, Y4
+	VSHUFPS        $0xee, Y7, Y6, Y5
+	VADDPS         Y5, Y4, Y4
+	VSHUFPS        $0x88, Y4, Y8, Y5
+	VSHUFPS        $0xdd, Y4, Y8, Y4
+	VADDPS         Y4, Y5, Y5
+	VMOVDQA        Y5, Y4
+	JMP            summed2
+
+	// The last group, of fewer blocks.
+some3:
+	SHLQ         $0x01, DI
+	LEAQ         leadingOnes<>+64(SB), R8
+	SUBQ         DI, R8
+	SUBQ         DI, R8
+	VMOVDQU      (R8), Y5
+	LEAQ         (BX), R8
+	TESTB        $0x08, DI
+	JZ           no12
+	VMOVUPS      X4, (R8)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, R8
+
+no12:
+	TESTB   $0x04, DI
+	JZ      no13
+	VMOVLPS X4, (R8)
+	VPSRLDQ $0x08, Y4, Y4
+	ADDQ    $0x08, R8
+
+no13:
+	TESTB  $0x02, DI
+	JZ     no14
+	VMOVSS X4, (R8)
+
+no14:
+	JMP done4
+
+near9:
+	CMPQ    DX, $0x10
+	JL      less16
+	VMOVDQU (AX), X6
+	VMOVDQU X6, 272(SP)
+	VMOVDQU -16(AX)(DX*1), X6
+	VMOVDQU X6, 256(SP)(DX*1)
+	JMP     copied15
+
+less16:
+	CMPQ DX, $0x08
+	JL   less17
+	MOVQ (AX), R10
+	MOVQ R10, 272(SP)
+	MOVQ -8(AX)(DX*1), R10
+	MOVQ R10, 264(SP)(DX*1)
+	JMP  copied15
+
+less17:
+	CMPQ DX, $0x04
+	JL   less18
+	MOVL (AX), R10
+	MOVL R10, 272(SP)
+	MOVL -4(AX)(DX*1), R10
+	MOVL R10, 268(SP)(DX*1)
+	JMP  copied15
+
+less18:
+	MOVW (AX), R10
+	MOVW R10, 272(SP)
+
+copied15:
+	LEAQ 272(SP), R10
+	JMP  there10
+
+// func stridedMeansHalfBF16AVX2(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·stridedMeansHalfBF16AVX2(SB), NOSPLIT, $64-68
+	VBROADCASTSS factor+64(FP), Y0
+	VMOVUPS      Y0, 32(SP)
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VBROADCASTSS div+48(FP), Y1
+	MOVBLZX      more+52(FP), DX
+	MOVQ         stride+32(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         next+56(FP), SI
+	SHLQ         $0x01, SI
+	CMPL         factor+64(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+40(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+
+	// 8 vectors at a time.
+	SUBQ $0x00000080, DI
+	JL   done5
+
+loop4:
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh6
+	VMOVUPS (AX)(R8*2), Y2
+	VMOVUPS 32(AX)(R8*2), Y3
+	VMOVUPS 64(AX)(R8*2), Y4
+	VMOVUPS 96(AX)(R8*2), Y5
+	VMOVUPS 128(AX)(R8*2), Y6
+	VMOVUPS 160(AX)(R8*2), Y7
+	VMOVUPS 192(AX)(R8*2), Y8
+	VMOVUPS 224(AX)(R8*2), Y9
+
+fresh6:
+	LEAQ  (CX)(R8*1), R9
+	TESTQ SI, SI
+	JZ    here7
+	MOVQ  block+24(FP), R10
+
+row9:
+	PREFETCHT1 (R9)(SI*1)
+	PREFETCHT1 64(R9)(SI*1)
+	VPMOVZXWD  (R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y2, Y2
+	VPMOVZXWD  16(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y3, Y3
+	VPMOVZXWD  32(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y4, Y4
+	VPMOVZXWD  48(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y5, Y5
+	VPMOVZXWD  64(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y6, Y6
+	VPMOVZXWD  80(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y7, Y7
+	VPMOVZXWD  96(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y8, Y8
+	VPMOVZXWD  112(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y9, Y9
+	ADDQ       BX, R9
+	DECQ       R10
+	JNZ        row9
+	JMP        summed8
+
+here7:
+	MOVQ block+24(FP), R10
+
+row10:
+	VPMOVZXWD (R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y2, Y2
+	VPMOVZXWD 16(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y3, Y3
+	VPMOVZXWD 32(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y4, Y4
+	VPMOVZXWD 48(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y5, Y5
+	VPMOVZXWD 64(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y6, Y6
+	VPMOVZXWD 80(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y7, Y7
+	VPMOVZXWD 96(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y8, Y8
+	VPMOVZXWD 112(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y9, Y9
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row10
+
+summed8:
+	VDIVPS  Y1, Y2, Y2
+	VDIVPS  Y1, Y3, Y3
+	VDIVPS  Y1, Y4, Y4
+	VDIVPS  Y1, Y5, Y5
+	VDIVPS  Y1, Y6, Y6
+	VDIVPS  Y1, Y7, Y7
+	VDIVPS  Y1, Y8, Y8
+	VDIVPS  Y1, Y9, Y9
+	VMOVUPS Y2, (AX)(R8*2)
+	VMOVUPS Y3, 32(AX)(R8*2)
+	VMOVUPS Y4, 64(AX)(R8*2)
+	VMOVUPS Y5, 96(AX)(R8*2)
+	VMOVUPS Y6, 128(AX)(R8*2)
+	VMOVUPS Y7, 160(AX)(R8*2)
+	VMOVUPS Y8, 192(AX)(R8*2)
+	VMOVUPS Y9, 224(AX)(R8*2)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop4
+
+done5:
+	ADDQ $0x00000080, DI
+
+	// One vector at a time.
+	SUBQ $0x00000010, DI
+	JL   done12
+
+loop11:
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh13
+	VMOVUPS (AX)(R8*2), Y2
+
+fresh13:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row14:
+	VPMOVZXWD (R9), Y3
+	VPSLLD    $0x10, Y3, Y3
+	VMULPS    32(SP), Y3, Y3
+	VPAND     Y0, Y3, Y3
+	VADDPS    Y3, Y2, Y2
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row14
+	VDIVPS    Y1, Y2, Y2
+	VMOVUPS   Y2, (AX)(R8*2)
+	ADDQ      $0x00000010, R8
+	SUBQ      $0x00000010, DI
+	JGE       loop11
+
+done12:
+	ADDQ $0x00000010, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end15
+	LEAQ    leadingOnes<>+64(SB), R9
+	SUBQ    DI, R9
+	SUBQ    DI, R9
+	VMOVDQU (R9), Y2
+
+	// The sums of |x| down the rows.
+	VPXOR Y3, Y3, Y3
+
+	// Go on from the sums in d, if asked to.
+	TESTL      DX, DX
+	JZ         fresh16
+	VMASKMOVPS (AX)(R8*2), Y2, Y3
+
+fresh16:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row17:
+	VPXOR   Y2, Y2, Y2
+	VMOVDQU X2, (SP)
+	LEAQ    (R9), R11
+	CMPQ    DI, $0x08
+	JL      less19
+	MOVQ    (R11), R12
+	MOVQ    R12, (SP)
+	MOVQ    -8(R11)(DI*1), R12
+	MOVQ    R12, -8(SP)(DI*1)
+	JMP     copied18
+
+less19:
+	CMPQ DI, $0x04
+	JL   less20
+	MOVL (R11), R12
+	MOVL R12, (SP)
+	MOVL -4(R11)(DI*1), R12
+	MOVL R12, -4(SP)(DI*1)
+	JMP  copied18
+
+less20:
+	MOVW (R11), R12
+	MOVW R12, (SP)
+
+copied18:
+	VPMOVZXWD    (SP), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VMULPS       32(SP), Y2, Y2
+	VPAND        Y0, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	ADDQ         BX, R9
+	DECQ         R10
+	JNZ          row17
+	VDIVPS       Y1, Y3, Y3
+	LEAQ         (AX)(R8*2), R8
+	TESTB        $0x08, DI
+	JZ           no21
+	VMOVUPS      X3, (R8)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, R8
+
+no21:
+	TESTB   $0x04, DI
+	JZ      no22
+	VMOVLPS X3, (R8)
+	VPSRLDQ $0x08, Y3, Y3
+	ADDQ    $0x08, R8
+
+no22:
+	TESTB  $0x02, DI
+	JZ     no23
+	VMOVSS X3, (R8)
+
+no23:
+end15:
+	// On to the next slice.
+	MOVQ  BX, DI
+	IMULQ block+24(FP), DI
+	ADDQ  DI, CX
+	LEAQ  (AX)(BX*2), AX
+	DECQ  outer+16(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice24:
+	MOVQ width+40(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+
+	// 8 vectors at a time.
+	SUBQ $0x00000080, DI
+	JL   done26
+
+loop25:
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh27
+	VMOVUPS (AX)(R8*2), Y2
+	VMOVUPS 32(AX)(R8*2), Y3
+	VMOVUPS 64(AX)(R8*2), Y4
+	VMOVUPS 96(AX)(R8*2), Y5
+	VMOVUPS 128(AX)(R8*2), Y6
+	VMOVUPS 160(AX)(R8*2), Y7
+	VMOVUPS 192(AX)(R8*2), Y8
+	VMOVUPS 224(AX)(R8*2), Y9
+
+fresh27:
+	LEAQ  (CX)(R8*1), R9
+	TESTQ SI, SI
+	JZ    here28
+	MOVQ  block+24(FP), R10
+
+row30:
+	PREFETCHT1 (R9)(SI*1)
+	PREFETCHT1 64(R9)(SI*1)
+	VPMOVZXWD  (R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y2, Y2
+	VPMOVZXWD  16(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y3, Y3
+	VPMOVZXWD  32(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y4, Y4
+	VPMOVZXWD  48(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y5, Y5
+	VPMOVZXWD  64(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y6, Y6
+	VPMOVZXWD  80(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y7, Y7
+	VPMOVZXWD  96(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y8, Y8
+	VPMOVZXWD  112(R9), Y10
+	VPSLLD     $0x10, Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y9, Y9
+	ADDQ       BX, R9
+	DECQ       R10
+	JNZ        row30
+	JMP        summed29
+
+here28:
+	MOVQ block+24(FP), R10
+
+row31:
+	VPMOVZXWD (R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y2, Y2
+	VPMOVZXWD 16(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y3, Y3
+	VPMOVZXWD 32(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y4, Y4
+	VPMOVZXWD 48(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y5, Y5
+	VPMOVZXWD 64(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y6, Y6
+	VPMOVZXWD 80(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y7, Y7
+	VPMOVZXWD 96(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y8, Y8
+	VPMOVZXWD 112(R9), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y9, Y9
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row31
+
+summed29:
+	VDIVPS  Y1, Y2, Y2
+	VDIVPS  Y1, Y3, Y3
+	VDIVPS  Y1, Y4, Y4
+	VDIVPS  Y1, Y5, Y5
+	VDIVPS  Y1, Y6, Y6
+	VDIVPS  Y1, Y7, Y7
+	VDIVPS  Y1, Y8, Y8
+	VDIVPS  Y1, Y9, Y9
+	VMOVUPS Y2, (AX)(R8*2)
+	VMOVUPS Y3, 32(AX)(R8*2)
+	VMOVUPS Y4, 64(AX)(R8*2)
+	VMOVUPS Y5, 96(AX)(R8*2)
+	VMOVUPS Y6, 128(AX)(R8*2)
+	VMOVUPS Y7, 160(AX)(R8*2)
+	VMOVUPS Y8, 192(AX)(R8*2)
+	VMOVUPS Y9, 224(AX)(R8*2)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop25
+
+done26:
+	ADDQ $0x00000080, DI
+
+	// One vector at a time.
+	SUBQ $0x00000010, DI
+	JL   done33
+
+loop32:
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh34
+	VMOVUPS (AX)(R8*2), Y2
+
+fresh34:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row35:
+	VPMOVZXWD (R9), Y3
+	VPSLLD    $0x10, Y3, Y3
+	VPAND     Y0, Y3, Y3
+	VADDPS    Y3, Y2, Y2
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row35
+	VDIVPS    Y1, Y2, Y2
+	VMOVUPS   Y2, (AX)(R8*2)
+	ADDQ      $0x00000010, R8
+	SUBQ      $0x00000010, DI
+	JGE       loop32
+
+done33:
+	ADDQ $0x00000010, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end36
+	LEAQ    leadingOnes<>+64(SB), R9
+	SUBQ    DI, R9
+	SUBQ    DI, R9
+	VMOVDQU (R9), Y2
+
+	// The sums of |x| down the rows.
+	VPXOR Y3, Y3, Y3
+
+	// Go on from the sums in d, if asked to.
+	TESTL      DX, DX
+	JZ         fresh37
+	VMASKMOVPS (AX)(R8*2), Y2, Y3
+
+fresh37:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row38:
+	VPXOR   Y2, Y2, Y2
+	VMOVDQU X2, (SP)
+	LEAQ    (R9), R11
+	CMPQ    DI, $0x08
+	JL      less40
+	MOVQ    (R11), R12
+	MOVQ    R12, (SP)
+	MOVQ    -8(R11)(DI*1), R12
+	MOVQ    R12, -8(SP)(DI*1)
+	JMP     copied39
+
+less40:
+	CMPQ DI, $0x04
+	JL   less41
+	MOVL (R11), R12
+	MOVL R12, (SP)
+	MOVL -4(R11)(DI*1), R12
+	MOVL R12, -4(SP)(DI*1)
+	JMP  copied39
+
+less41:
+	MOVW (R11), R12
+	MOVW R12, (SP)
+
+copied39:
+	VPMOVZXWD    (SP), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VPAND        Y0, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	ADDQ         BX, R9
+	DECQ         R10
+	JNZ          row38
+	VDIVPS       Y1, Y3, Y3
+	LEAQ         (AX)(R8*2), R8
+	TESTB        $0x08, DI
+	JZ           no42
+	VMOVUPS      X3, (R8)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, R8
+
+no42:
+	TESTB   $0x04, DI
+	JZ      no43
+	VMOVLPS X3, (R8)
+	VPSRLDQ $0x08, Y3, Y3
+	ADDQ    $0x08, R8
+
+no43:
+	TESTB  $0x02, DI
+	JZ     no44
+	VMOVSS X3, (R8)
+
+no44:
+end36:
+	// On to the next slice.
+	MOVQ  BX, DI
+	IMULQ block+24(FP), DI
+	ADDQ  DI, CX
+	LEAQ  (AX)(BX*2), AX
+	DECQ  outer+16(FP)
+	JNZ   slice24
+
+done2:
+	VZEROUPPER
+	RET
+
+// func descendBlocksHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·descendBlocksHalfBF16AVX2(SB), NOSPLIT, $448-68
+	MOVQ s+56(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), CX
+	ANDQ         $-32, CX
+	VBROADCASTSS (AX), Y2
+	VBROADCASTSS 4(AX), Y3
+	VBROADCASTSS 20(AX), Y4
+	VBROADCASTSS 16(AX), Y5
+	VMOVUPS      Y5, (CX)
+	VBROADCASTSS 32(AX), Y5
+	VMOVUPS      Y5, 32(CX)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VPXOR        32(CX), Y5, Y5
+	VMOVUPS      Y5, 64(CX)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(CX), Y5, Y5
+	VMOVUPS      Y5, 96(CX)
+	VBROADCASTSS factor+64(FP), Y5
+	VMOVUPS      Y5, 384(SP)
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
+	MOVQ         block+48(FP), BX
+	LEAQ         268435455(BX), AX
+	XORL         DX, DX
+	DIVQ         BX
+	VMOVD        AX, X5
+	VPBROADCASTD X5, Y5
+	VMOVDQU      Y5, 416(SP)
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         den+32(FP), SI
+	MOVQ         blocks+40(FP), DI
+	MOVQ         out+16(FP), R8
+	CMPL         factor+64(FP), $0x3f800000
+	JE           plain1
+
+group3:
+	TESTQ   DI, DI
+	JZ      done4
+	MOVQ    $0x0000000000000008, R9
+	CMPQ    DI, R9
+	CMOVQLT DI, R9
+	SUBQ    R9, DI
+	CMPQ    R9, $0x08
+	JNE     some5
+	VMOVUPS (SI), Y6
+
+done6:
+	ADDQ  $0x20, SI
+	IMULQ block+48(FP), R9
+	SHLQ  $0x01, R9
+
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32<>+0(SB), Y5
+	MOVQ    R9, R10
+	ANDQ    $-16, R10
+	SUBQ    R10, R9
+	LEAQ    (AX)(R10*2), AX
+	LEAQ    (DX)(R10*2), DX
+	ADDQ    R10, BX
+	ADDQ    R10, R8
+	NEGQ    R10
+	JZ      rest8
+
+loop7:
+	PREFETCHT0 384(BX)(R10*1)
+	PREFETCHT0 384(R8)(R10*1)
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R10*1), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    384(SP), Y7, Y7
+	VMULPS    (DX)(R10*2), Y2, Y8
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y8, Y8
+	VPAND     Y0, Y8, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y8, Y7, Y8
+	VMULPS    (AX)(R10*2), Y4, Y7
+	VPMULLD   416(SP), Y5, Y9
+	VPSRLD    $0x1c, Y9, Y9
+	VPERMPS   Y6, Y9, Y9
+	VMULPS    (CX), Y8, Y10
+	VDIVPS    Y9, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp10
+
+clamped11:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y10, Y7, Y7
+	VMOVDQA      Y7, Y10
+	VMOVUPS      Y8, (DX)(R10*2)
+	VMOVUPS      Y7, (AX)(R10*2)
+	VCMPPS       $0x03, Y10, Y10, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y10, Y10
+	VPADDD       Y7, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X7
+	VPACKUSDW    X7, X10, X10
+	VMOVDQU      X10, (R8)(R10*1)
+	VPADDD       lanes32<>+32(SB), Y5, Y5
+	ADDQ         $0x10, R10
+	JNZ          loop7
+
+rest8:
+	TESTQ   R9, R9
+	JZ      end9
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (DX)(R10*2), Y7, Y8
+	VPXOR      Y9, Y9, Y9
+	VMOVDQU    X9, 352(SP)
+	LEAQ       (BX)(R10*1), R11
+	CMPQ       R9, $0x08
+	JL         less13
+	MOVQ       (R11), R12
+	MOVQ       R12, 352(SP)
+	MOVQ       -8(R11)(R9*1), R12
+	MOVQ       R12, 344(SP)(R9*1)
+	JMP        copied12
+
+less13:
+	CMPQ R9, $0x04
+	JL   less14
+	MOVL (R11), R12
+	MOVL R12, 352(SP)
+	MOVL -4(R11)(R9*1), R12
+	MOVL R12, 348(SP)(R9*1)
+	JMP  copied12
+
+less14:
+	MOVW (R11), R12
+	MOVW R12, 352(SP)
+
+copied12:
+	VPMOVZXWD  352(SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMULPS     384(SP), Y9, Y9
+	VMULPS     Y8, Y2, Y8
+	VMULPS     Y9, Y3, Y9
+	VADDPS     Y9, Y8, Y8
+	VPAND      Y0, Y8, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y8, Y9, Y8
+	VMASKMOVPS (AX)(R10*2), Y7, Y7
+	VMULPS     Y7, Y4, Y7
+	VPMULLD    416(SP), Y5, Y5
+	VPSRLD     $0x1c, Y5, Y5
+	VPERMPS    Y6, Y5, Y5
+	VMULPS     (CX), Y8, Y6
+	VDIVPS     Y5, Y6, Y6
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp15
+
+clamped16:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y6, Y7, Y7
+	VMOVDQA      Y7, Y6
+	LEAQ         (DX)(R10*2), R11
+	TESTB        $0x08, R9
+	JZ           no17
+	VMOVUPS      X8, (R11)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R11
+
+no17:
+	TESTB   $0x04, R9
+	JZ      no18
+	VMOVLPS X8, (R11)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R11
+
+no18:
+	TESTB  $0x02, R9
+	JZ     no19
+	VMOVSS X8, (R11)
+
+no19:
+	LEAQ         (AX)(R10*2), R11
+	TESTB        $0x08, R9
+	JZ           no20
+	VMOVUPS      X7, (R11)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R11
+
+no20:
+	TESTB   $0x04, R9
+	JZ      no21
+	VMOVLPS X7, (R11)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R11
+
+no21:
+	TESTB  $0x02, R9
+	JZ     no22
+	VMOVSS X7, (R11)
+
+no22:
+	VCMPPS       $0x03, Y6, Y6, Y5
+	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y6, Y6
+	VPSRLD       $0x10, Y6, Y5
+	VPAND        lastBits256<>+0(SB), Y5, Y5
+	VPADDD       belowHalves256<>+0(SB), Y6, Y6
+	VPADDD       Y5, Y6, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X5
+	VPACKUSDW    X5, X6, X6
+	VMOVDQU      X6, 352(SP)
+	LEAQ         (R8)(R10*1), R10
+	CMPQ         R9, $0x08
+	JL           less24
+	MOVQ         352(SP), R11
+	MOVQ         R11, (R10)
+	MOVQ         344(SP)(R9*1), R11
+	MOVQ         R11, -8(R10)(R9*1)
+	JMP          copied23
+
+less24:
+	CMPQ R9, $0x04
+	JL   less25
+	MOVL 352(SP), R11
+	MOVL R11, (R10)
+	MOVL 348(SP)(R9*1), R11
+	MOVL R11, -4(R10)(R9*1)
+	JMP  copied23
+
+less25:
+	MOVW 352(SP), R11
+	MOVW R11, (R10)
+
+copied23:
+end9:
+	JMP group3
+
+done4:
+	JMP done2
+
+plain1:
+group26:
+	TESTQ   DI, DI
+	JZ      done27
+	MOVQ    $0x0000000000000008, R9
+	CMPQ    DI, R9
+	CMOVQLT DI, R9
+	SUBQ    R9, DI
+	CMPQ    R9, $0x08
+	JNE     some28
+	VMOVUPS (SI), Y6
+
+done29:
+	ADDQ  $0x20, SI
+	IMULQ block+48(FP), R9
+	SHLQ  $0x01, R9
+
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32<>+0(SB), Y5
+	MOVQ    R9, R10
+	ANDQ    $-16, R10
+	SUBQ    R10, R9
+	LEAQ    (AX)(R10*2), AX
+	LEAQ    (DX)(R10*2), DX
+	ADDQ    R10, BX
+	ADDQ    R10, R8
+	NEGQ    R10
+	JZ      rest31
+
+loop30:
+	PREFETCHT0 384(BX)(R10*1)
+	PREFETCHT0 384(R8)(R10*1)
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R10*1), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    (DX)(R10*2), Y2, Y8
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y8, Y8
+	VPAND     Y0, Y8, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y8, Y7, Y8
+	VMULPS    (AX)(R10*2), Y4, Y7
+	VPMULLD   416(SP), Y5, Y9
+	VPSRLD    $0x1c, Y9, Y9
+	VPERMPS   Y6, Y9, Y9
+	VMULPS    (CX), Y8, Y10
+	VDIVPS    Y9, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp33
+
+clamped34:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y10, Y7, Y7
+	VMOVDQA      Y7, Y10
+	VMOVUPS      Y8, (DX)(R10*2)
+	VMOVUPS      Y7, (AX)(R10*2)
+	VCMPPS       $0x03, Y10, Y10, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y10, Y10
+	VPADDD       Y7, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X7
+	VPACKUSDW    X7, X10, X10
+	VMOVDQU      X10, (R8)(R10*1)
+	VPADDD       lanes32<>+32(SB), Y5, Y5
+	ADDQ         $0x10, R10
+	JNZ          loop30
+
+rest31:
+	TESTQ   R9, R9
+	JZ      end32
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (DX)(R10*2), Y7, Y8
+	VPXOR      Y9, Y9, Y9
+	VMOVDQU    X9, 352(SP)
+	LEAQ       (BX)(R10*1), R11
+	CMPQ       R9, $0x08
+	JL         less36
+	MOVQ       (R11), R12
+	MOVQ       R12, 352(SP)
+	MOVQ       -8(R11)(R9*1), R12
+	MOVQ       R12, 344(SP)(R9*1)
+	JMP        copied35
+
+less36:
+	CMPQ R9, $0x04
+	JL   less37
+	MOVL (R11), R12
+	MOVL R12, 352(SP)
+	MOVL -4(R11)(R9*1), R12
+	MOVL R12, 348(SP)(R9*1)
+	JMP  copied35
+
+less37:
+	MOVW (R11), R12
+	MOVW R12, 352(SP)
+
+copied35:
+	VPMOVZXWD  352(SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMULPS     Y8, Y2, Y8
+	VMULPS     Y9, Y3, Y9
+	VADDPS     Y9, Y8, Y8
+	VPAND      Y0, Y8, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y8, Y9, Y8
+	VMASKMOVPS (AX)(R10*2), Y7, Y7
+	VMULPS     Y7, Y4, Y7
+	VPMULLD    416(SP), Y5, Y5
+	VPSRLD     $0x1c, Y5, Y5
+	VPERMPS    Y6, Y5, Y5
+	VMULPS     (CX), Y8, Y6
+	VDIVPS     Y5, Y6, Y6
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp38
+
+clamped39:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y6, Y7, Y7
+	VMOVDQA      Y7, Y6
+	LEAQ         (DX)(R10*2), R11
+	TESTB        $0x08, R9
+	JZ           no40
+	VMOVUPS      X8, (R11)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R11
+
+no40:
+	TESTB   $0x04, R9
+	JZ      no41
+	VMOVLPS X8, (R11)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R11
+
+no41:
+	TESTB  $0x02, R9
+	JZ     no42
+	VMOVSS X8, (R11)
+
+no42:
+	LEAQ         (AX)(R10*2), R11
+	TESTB        $0x08, R9
+	JZ           no43
+	VMOVUPS      X7, (R11)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R11
+
+no43:
+	TESTB   $0x04, R9
+	JZ      no44
+	VMOVLPS X7, (R11)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R11
+
+no44:
+	TESTB  $0x02, R9
+	JZ     no45
+	VMOVSS X7, (R11)
+
+no45:
+	VCMPPS       $0x03, Y6, Y6, Y5
+	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y6, Y6
+	VPSRLD       $0x10, Y6, Y5
+	VPAND        lastBits256<>+0(SB), Y5, Y5
+	VPADDD       belowHalves256<>+0(SB), Y6, Y6
+	VPADDD       Y5, Y6, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X5
+	VPACKUSDW    X5, X6, X6
+	VMOVDQU      X6, 352(SP)
+	LEAQ         (R8)(R10*1), R10
+	CMPQ         R9, $0x08
+	JL           less47
+	MOVQ         352(SP), R11
+	MOVQ         R11, (R10)
+	MOVQ         344(SP)(R9*1), R11
+	MOVQ         R11, -8(R10)(R9*1)
+	JMP          copied46
+
+less47:
+	CMPQ R9, $0x04
+	JL   less48
+	MOVL 352(SP), R11
+	MOVL R11, (R10)
+	MOVL 348(SP)(R9*1), R11
+	MOVL R11, -4(R10)(R9*1)
+	JMP  copied46
+
+less48:
+	MOVW 352(SP), R11
+	MOVW R11, (R10)
+
+copied46:
+end32:
+	JMP group26
+
+done27:
+done2:
+	VZEROUPPER
+	RET
+
+	// The last group, of fewer blocks.
+some5:
+	MOVQ       R9, R10
+	SHLQ       $0x01, R10
+	LEAQ       leadingOnes<>+64(SB), R11
+	SUBQ       R10, R11
+	SUBQ       R10, R11
+	VMOVDQU    (R11), Y5
+	VMASKMOVPS (SI), Y5, Y6
+	JMP        done6
+
+clamp10:
+	VMOVUPS 32(CX), Y9
+	VMINPS  Y10, Y9, Y10
+	VMOVUPS 64(CX), Y9
+	VMAXPS  Y10, Y9, Y10
+	JMP     clamped11
+
+clamp15:
+	VMOVUPS 32(CX), Y5
+	VMINPS  Y6, Y5, Y6
+	VMOVUPS 64(CX), Y5
+	VMAXPS  Y6, Y5, Y6
+	JMP     clamped16
+
+	// The last group, of fewer blocks.
+some28:
+	MOVQ       R9, R10
+	SHLQ       $0x01, R10
+	LEAQ       leadingOnes<>+64(SB), R11
+	SUBQ       R10, R11
+	SUBQ       R10, R11
+	VMOVDQU    (R11), Y5
+	VMASKMOVPS (SI), Y5, Y6
+	JMP        done29
+
+clamp33:
+	VMOVUPS 32(CX), Y9
+	VMINPS  Y10, Y9, Y10
+	VMOVUPS 64(CX), Y9
+	VMAXPS  Y10, Y9, Y10
+	JMP     clamped34
+
+clamp38:
+	VMOVUPS 32(CX), Y5
+	VMINPS  Y6, Y5, Y6
+	VMOVUPS 64(CX), Y5
+	VMAXPS  Y6, Y5, Y6
+	JMP     clamped39
+
+// func updateTogetherHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·updateTogetherHalfBF16AVX2(SB), NOSPLIT, $416-100
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ out+24(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R9
+	ANDQ         $-32, R9
+	VBROADCASTSS 8(R8), Y2
+	VBROADCASTSS 12(R8), Y3
+	VMOVUPS      Y3, (R9)
+	VBROADCASTSS 24(R8), Y3
+	VMOVUPS      Y3, 32(R9)
+	VBROADCASTSS 28(R8), Y3
+	VMOVUPS      Y3, 64(R9)
+	VBROADCASTSS 36(R8), Y3
+	VMOVUPS      Y3, 96(R9)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(R9)
+	VPXOR        96(R9), Y3, Y3
+	VMOVUPS      Y3, 160(R9)
+	VBROADCASTSS (R8), Y3
+	VBROADCASTSS 4(R8), Y4
+	VBROADCASTSS 20(R8), Y5
+	VBROADCASTSS 16(R8), Y6
+	VMOVUPS      Y6, 192(R9)
+	VBROADCASTSS 32(R8), Y6
+	VMOVUPS      Y6, 224(R9)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x1f, Y6, Y6
+	VPXOR        224(R9), Y6, Y6
+	VMOVUPS      Y6, 256(R9)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R9), Y6, Y6
+	VMOVUPS      Y6, 288(R9)
+	VBROADCASTSS factor+96(FP), Y6
+	VMOVUPS      Y6, 384(SP)
+	MOVQ         stride+64(FP), R8
+	SHLQ         $0x01, R8
+	CMPL         factor+96(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+72(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R10
+	JL   done5
+
+loop4:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row6:
+	PREFETCHT0 384(SI)(R12*1)
+	VPMOVZXWD  (SI)(R12*1), Y8
+	VPSLLD     $0x10, Y8, Y8
+	VMULPS     384(SP), Y8, Y8
+	VPAND      Y0, Y8, Y8
+	VADDPS     Y8, Y6, Y6
+	VPMOVZXWD  16(SI)(R12*1), Y8
+	VPSLLD     $0x10, Y8, Y8
+	VMULPS     384(SP), Y8, Y8
+	VPAND      Y0, Y8, Y8
+	VADDPS     Y8, Y7, Y7
+	ADDQ       R8, R12
+	DECQ       R13
+	JNZ        row6
+	PREFETCHT0 384(DX)(R11*2)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided7
+	VDIVPS 96(R9), Y6, Y6
+	VDIVPS 96(R9), Y7, Y7
+
+undivided7:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R9), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R11*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R9), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R11*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other8
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised11:
+	VMULPS  32(R9), Y8, Y8
+	VADDPS  64(R9), Y8, Y8
+	VMULPS  32(R9), Y9, Y9
+	VADDPS  64(R9), Y9, Y9
+	VMOVUPS Y6, (DX)(R11*2)
+	VMOVUPS Y7, 32(DX)(R11*2)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R13
+
+row12:
+	PREFETCHT0 384(BX)(R12*1)
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(CX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R12*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R12*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R12*2), Y5, Y6
+	VMULPS    192(R9), Y7, Y10
+	VDIVPS    Y8, Y10, Y10
+	VPMOVZXWD 16(BX)(R12*1), Y11
+	VPSLLD    $0x10, Y11, Y11
+	VMULPS    384(SP), Y11, Y11
+	VMULPS    32(CX)(R12*2), Y3, Y12
+	VMULPS    Y11, Y4, Y11
+	VADDPS    Y11, Y12, Y12
+	VPAND     Y0, Y12, Y11
+	VPCMPGTD  Y11, Y1, Y11
+	VPANDN    Y12, Y11, Y12
+	VMULPS    32(AX)(R12*2), Y5, Y11
+	VMULPS    192(R9), Y12, Y13
+	VDIVPS    Y9, Y13, Y13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp13
+
+clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y6, Y6
+	VMOVDQA   Y6, Y10
+	VMOVUPS   Y7, (CX)(R12*2)
+	VMOVUPS   Y6, (AX)(R12*2)
+	VSUBPS    Y13, Y11, Y11
+	VMOVDQA   Y11, Y13
+	VMOVUPS   Y12, 32(CX)(R12*2)
+	VMOVUPS   Y11, 32(AX)(R12*2)
+	VCMPPS    $0x03, Y10, Y10, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD    $0x10, Y10, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y10, Y10
+	VPADDD    Y6, Y10, Y10
+	VPSRLD    $0x10, Y10, Y10
+	VCMPPS    $0x03, Y13, Y13, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y13, Y13
+	VPSRLD    $0x10, Y13, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y13, Y13
+	VPADDD    Y6, Y13, Y13
+	VPSRLD    $0x10, Y13, Y13
+	VPACKUSDW Y13, Y10, Y10
+	VPERMQ    $0xd8, Y10, Y10
+	VMOVDQU   Y10, (DI)(R12*1)
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row12
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop4
+
+done5:
+	ADDQ $0x00000020, R10
+
+	// One vector at a time.
+	SUBQ $0x00000010, R10
+	JL   done16
+
+loop15:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row17:
+	VPMOVZXWD (SI)(R12*1), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    384(SP), Y7, Y7
+	VPAND     Y0, Y7, Y7
+	VADDPS    Y7, Y6, Y6
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row17
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided18
+	VDIVPS 96(R9), Y6, Y6
+
+undivided18:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R9), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R11*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other19
+	VSQRTPS Y6, Y7
+
+raised22:
+	VMULPS  32(R9), Y7, Y7
+	VADDPS  64(R9), Y7, Y7
+	VMOVUPS Y6, (DX)(R11*2)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R13
+
+row23:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R12*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R12*2), Y3, Y8
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y8, Y8
+	VPAND     Y0, Y8, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y8, Y6, Y8
+	VMULPS    (AX)(R12*2), Y5, Y6
+	VMULPS    192(R9), Y8, Y9
+	VDIVPS    Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp24
+
+clamped25:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y6, Y6
+	VMOVDQA      Y6, Y9
+	VMOVUPS      Y8, (CX)(R12*2)
+	VMOVUPS      Y6, (AX)(R12*2)
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, (DI)(R12*1)
+	ADDQ         R8, R12
+	DECQ         R13
+	JNZ          row23
+	ADDQ         $0x00000010, R11
+	SUBQ         $0x00000010, R10
+	JGE          loop15
+
+done16:
+	ADDQ $0x00000010, R10
+
+	// The rest, a part of a vector.
+	TESTQ   R10, R10
+	JZ      end26
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R10, R12
+	SUBQ    R10, R12
+	VMOVDQU (R12), Y6
+
+	// The sums of |hz| down the rows.
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row27:
+	VPXOR   Y8, Y8, Y8
+	VMOVDQU X8, 352(SP)
+	LEAQ    (SI)(R12*1), R14
+	CMPQ    R10, $0x08
+	JL      less29
+	MOVQ    (R14), R15
+	MOVQ    R15, 352(SP)
+	MOVQ    -8(R14)(R10*1), R15
+	MOVQ    R15, 344(SP)(R10*1)
+	JMP     copied28
+
+less29:
+	CMPQ R10, $0x04
+	JL   less30
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R10*1), R15
+	MOVL R15, 348(SP)(R10*1)
+	JMP  copied28
+
+less30:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied28:
+	VPMOVZXWD 352(SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    384(SP), Y8, Y8
+	VPAND     Y0, Y8, Y8
+	VADDPS    Y8, Y7, Y7
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row27
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided31
+	VDIVPS 96(R9), Y7, Y7
+
+undivided31:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R11*2), Y6, Y8
+	VMULPS     (R9), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y7
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other32
+	VSQRTPS Y7, Y8
+
+raised35:
+	VMULPS       32(R9), Y8, Y8
+	VADDPS       64(R9), Y8, Y8
+	LEAQ         (DX)(R11*2), R12
+	TESTB        $0x08, R10
+	JZ           no36
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no36:
+	TESTB   $0x04, R10
+	JZ      no37
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no37:
+	TESTB  $0x02, R10
+	JZ     no38
+	VMOVSS X7, (R12)
+
+no38:
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R11
+
+row39:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R12*2), Y6, Y7
+	VPXOR      Y9, Y9, Y9
+	VMOVDQU    X9, 352(SP)
+	LEAQ       (BX)(R12*1), R13
+	CMPQ       R10, $0x08
+	JL         less41
+	MOVQ       (R13), R14
+	MOVQ       R14, 352(SP)
+	MOVQ       -8(R13)(R10*1), R14
+	MOVQ       R14, 344(SP)(R10*1)
+	JMP        copied40
+
+less41:
+	CMPQ R10, $0x04
+	JL   less42
+	MOVL (R13), R14
+	MOVL R14, 352(SP)
+	MOVL -4(R13)(R10*1), R14
+	MOVL R14, 348(SP)(R10*1)
+	JMP  copied40
+
+less42:
+	MOVW (R13), R14
+	MOVW R14, 352(SP)
+
+copied40:
+	VPMOVZXWD  352(SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMULPS     384(SP), Y9, Y9
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y9, Y4, Y9
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y7, Y9, Y7
+	VMASKMOVPS (AX)(R12*2), Y6, Y9
+	VMULPS     Y9, Y5, Y9
+	VMULPS     192(R9), Y7, Y10
+	VDIVPS     Y8, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp43
+
+clamped44:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y10, Y9, Y9
+	VMOVDQA      Y9, Y10
+	LEAQ         (CX)(R12*2), R13
+	TESTB        $0x08, R10
+	JZ           no45
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no45:
+	TESTB   $0x04, R10
+	JZ      no46
+	VMOVLPS X7, (R13)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R13
+
+no46:
+	TESTB  $0x02, R10
+	JZ     no47
+	VMOVSS X7, (R13)
+
+no47:
+	LEAQ         (AX)(R12*2), R13
+	TESTB        $0x08, R10
+	JZ           no48
+	VMOVUPS      X9, (R13)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, R13
+
+no48:
+	TESTB   $0x04, R10
+	JZ      no49
+	VMOVLPS X9, (R13)
+	VPSRLDQ $0x08, Y9, Y9
+	ADDQ    $0x08, R13
+
+no49:
+	TESTB  $0x02, R10
+	JZ     no50
+	VMOVSS X9, (R13)
+
+no50:
+	VCMPPS       $0x03, Y10, Y10, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y10, Y10
+	VPADDD       Y7, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X7
+	VPACKUSDW    X7, X10, X10
+	VMOVDQU      X10, 352(SP)
+	LEAQ         (DI)(R12*1), R13
+	CMPQ         R10, $0x08
+	JL           less52
+	MOVQ         352(SP), R14
+	MOVQ         R14, (R13)
+	MOVQ         344(SP)(R10*1), R14
+	MOVQ         R14, -8(R13)(R10*1)
+	JMP          copied51
+
+less52:
+	CMPQ R10, $0x04
+	JL   less53
+	MOVL 352(SP), R14
+	MOVL R14, (R13)
+	MOVL 348(SP)(R10*1), R14
+	MOVL R14, -4(R13)(R10*1)
+	JMP  copied51
+
+less53:
+	MOVW 352(SP), R14
+	MOVW R14, (R13)
+
+copied51:
+	ADDQ R8, R12
+	DECQ R11
+	JNZ  row39
+
+end26:
+	// On to the next slice.
+	MOVQ  R8, R10
+	IMULQ block+56(FP), R10
+	LEAQ  (AX)(R10*2), AX
+	LEAQ  (CX)(R10*2), CX
+	ADDQ  R10, BX
+	ADDQ  R10, DI
+	ADDQ  R10, SI
+	LEAQ  (DX)(R8*2), DX
+	DECQ  outer+48(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice54:
+	MOVQ width+72(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R10
+	JL   done56
+
+loop55:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row57:
+	PREFETCHT0 384(SI)(R12*1)
+	VPMOVZXWD  (SI)(R12*1), Y8
+	VPSLLD     $0x10, Y8, Y8
+	VPAND      Y0, Y8, Y8
+	VADDPS     Y8, Y6, Y6
+	VPMOVZXWD  16(SI)(R12*1), Y8
+	VPSLLD     $0x10, Y8, Y8
+	VPAND      Y0, Y8, Y8
+	VADDPS     Y8, Y7, Y7
+	ADDQ       R8, R12
+	DECQ       R13
+	JNZ        row57
+	PREFETCHT0 384(DX)(R11*2)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided58
+	VDIVPS 96(R9), Y6, Y6
+	VDIVPS 96(R9), Y7, Y7
+
+undivided58:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R9), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R11*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R9), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R11*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other59
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised62:
+	VMULPS  32(R9), Y8, Y8
+	VADDPS  64(R9), Y8, Y8
+	VMULPS  32(R9), Y9, Y9
+	VADDPS  64(R9), Y9, Y9
+	VMOVUPS Y6, (DX)(R11*2)
+	VMOVUPS Y7, 32(DX)(R11*2)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R13
+
+row63:
+	PREFETCHT0 384(BX)(R12*1)
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(CX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R12*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    (CX)(R12*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R12*2), Y5, Y6
+	VMULPS    192(R9), Y7, Y10
+	VDIVPS    Y8, Y10, Y10
+	VPMOVZXWD 16(BX)(R12*1), Y11
+	VPSLLD    $0x10, Y11, Y11
+	VMULPS    32(CX)(R12*2), Y3, Y12
+	VMULPS    Y11, Y4, Y11
+	VADDPS    Y11, Y12, Y12
+	VPAND     Y0, Y12, Y11
+	VPCMPGTD  Y11, Y1, Y11
+	VPANDN    Y12, Y11, Y12
+	VMULPS    32(AX)(R12*2), Y5, Y11
+	VMULPS    192(R9), Y12, Y13
+	VDIVPS    Y9, Y13, Y13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp64
+
+clamped65:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y6, Y6
+	VMOVDQA   Y6, Y10
+	VMOVUPS   Y7, (CX)(R12*2)
+	VMOVUPS   Y6, (AX)(R12*2)
+	VSUBPS    Y13, Y11, Y11
+	VMOVDQA   Y11, Y13
+	VMOVUPS   Y12, 32(CX)(R12*2)
+	VMOVUPS   Y11, 32(AX)(R12*2)
+	VCMPPS    $0x03, Y10, Y10, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD    $0x10, Y10, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y10, Y10
+	VPADDD    Y6, Y10, Y10
+	VPSRLD    $0x10, Y10, Y10
+	VCMPPS    $0x03, Y13, Y13, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y13, Y13
+	VPSRLD    $0x10, Y13, Y6
+	VPAND     lastBits256<>+0(SB), Y6, Y6
+	VPADDD    belowHalves256<>+0(SB), Y13, Y13
+	VPADDD    Y6, Y13, Y13
+	VPSRLD    $0x10, Y13, Y13
+	VPACKUSDW Y13, Y10, Y10
+	VPERMQ    $0xd8, Y10, Y10
+	VMOVDQU   Y10, (DI)(R12*1)
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row63
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop55
+
+done56:
+	ADDQ $0x00000020, R10
+
+	// One vector at a time.
+	SUBQ $0x00000010, R10
+	JL   done67
+
+loop66:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row68:
+	VPMOVZXWD (SI)(R12*1), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VPAND     Y0, Y7, Y7
+	VADDPS    Y7, Y6, Y6
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row68
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided69
+	VDIVPS 96(R9), Y6, Y6
+
+undivided69:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R9), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R11*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other70
+	VSQRTPS Y6, Y7
+
+raised73:
+	VMULPS  32(R9), Y7, Y7
+	VADDPS  64(R9), Y7, Y7
+	VMOVUPS Y6, (DX)(R11*2)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R13
+
+row74:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (BX)(R12*1), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    (CX)(R12*2), Y3, Y8
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y8, Y8
+	VPAND     Y0, Y8, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y8, Y6, Y8
+	VMULPS    (AX)(R12*2), Y5, Y6
+	VMULPS    192(R9), Y8, Y9
+	VDIVPS    Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp75
+
+clamped76:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y6, Y6
+	VMOVDQA      Y6, Y9
+	VMOVUPS      Y8, (CX)(R12*2)
+	VMOVUPS      Y6, (AX)(R12*2)
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, (DI)(R12*1)
+	ADDQ         R8, R12
+	DECQ         R13
+	JNZ          row74
+	ADDQ         $0x00000010, R11
+	SUBQ         $0x00000010, R10
+	JGE          loop66
+
+done67:
+	ADDQ $0x00000010, R10
+
+	// The rest, a part of a vector.
+	TESTQ   R10, R10
+	JZ      end77
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R10, R12
+	SUBQ    R10, R12
+	VMOVDQU (R12), Y6
+
+	// The sums of |hz| down the rows.
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row78:
+	VPXOR   Y8, Y8, Y8
+	VMOVDQU X8, 352(SP)
+	LEAQ    (SI)(R12*1), R14
+	CMPQ    R10, $0x08
+	JL      less80
+	MOVQ    (R14), R15
+	MOVQ    R15, 352(SP)
+	MOVQ    -8(R14)(R10*1), R15
+	MOVQ    R15, 344(SP)(R10*1)
+	JMP     copied79
+
+less80:
+	CMPQ R10, $0x04
+	JL   less81
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R10*1), R15
+	MOVL R15, 348(SP)(R10*1)
+	JMP  copied79
+
+less81:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied79:
+	VPMOVZXWD 352(SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VPAND     Y0, Y8, Y8
+	VADDPS    Y8, Y7, Y7
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row78
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided82
+	VDIVPS 96(R9), Y7, Y7
+
+undivided82:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R11*2), Y6, Y8
+	VMULPS     (R9), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y7
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other83
+	VSQRTPS Y7, Y8
+
+raised86:
+	VMULPS       32(R9), Y8, Y8
+	VADDPS       64(R9), Y8, Y8
+	LEAQ         (DX)(R11*2), R12
+	TESTB        $0x08, R10
+	JZ           no87
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no87:
+	TESTB   $0x04, R10
+	JZ      no88
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no88:
+	TESTB  $0x02, R10
+	JZ     no89
+	VMOVSS X7, (R12)
+
+no89:
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R11
+
+row90:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R12*2), Y6, Y7
+	VPXOR      Y9, Y9, Y9
+	VMOVDQU    X9, 352(SP)
+	LEAQ       (BX)(R12*1), R13
+	CMPQ       R10, $0x08
+	JL         less92
+	MOVQ       (R13), R14
+	MOVQ       R14, 352(SP)
+	MOVQ       -8(R13)(R10*1), R14
+	MOVQ       R14, 344(SP)(R10*1)
+	JMP        copied91
+
+less92:
+	CMPQ R10, $0x04
+	JL   less93
+	MOVL (R13), R14
+	MOVL R14, 352(SP)
+	MOVL -4(R13)(R10*1), R14
+	MOVL R14, 348(SP)(R10*1)
+	JMP  copied91
+
+less93:
+	MOVW (R13), R14
+	MOVW R14, 352(SP)
+
+copied91:
+	VPMOVZXWD  352(SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y9, Y4, Y9
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y7, Y9, Y7
+	VMASKMOVPS (AX)(R12*2), Y6, Y9
+	VMULPS     Y9, Y5, Y9
+	VMULPS     192(R9), Y7, Y10
+	VDIVPS     Y8, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp94
+
+clamped95:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y10, Y9, Y9
+	VMOVDQA      Y9, Y10
+	LEAQ         (CX)(R12*2), R13
+	TESTB        $0x08, R10
+	JZ           no96
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no96:
+	TESTB   $0x04, R10
+	JZ      no97
+	VMOVLPS X7, (R13)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R13
+
+no97:
+	TESTB  $0x02, R10
+	JZ     no98
+	VMOVSS X7, (R13)
+
+no98:
+	LEAQ         (AX)(R12*2), R13
+	TESTB        $0x08, R10
+	JZ           no99
+	VMOVUPS      X9, (R13)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, R13
+
+no99:
+	TESTB   $0x04, R10
+	JZ      no100
+	VMOVLPS X9, (R13)
+	VPSRLDQ $0x08, Y9, Y9
+	ADDQ    $0x08, R13
+
+no100:
+	TESTB  $0x02, R10
+	JZ     no101
+	VMOVSS X9, (R13)
+
+no101:
+	VCMPPS       $0x03, Y10, Y10, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y10, Y10
+	VPADDD       Y7, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X7
+	VPACKUSDW    X7, X10, X10
+	VMOVDQU      X10, 352(SP)
+	LEAQ         (DI)(R12*1), R13
+	CMPQ         R10, $0x08
+	JL           less103
+	MOVQ         352(SP), R14
+	MOVQ         R14, (R13)
+	MOVQ         344(SP)(R10*1), R14
+	MOVQ         R14, -8(R13)(R10*1)
+	JMP          copied102
+
+less103:
+	CMPQ R10, $0x04
+	JL   less104
+	MOVL 352(SP), R14
+	MOVL R14, (R13)
+	MOVL 348(SP)(R10*1), R14
+	MOVL R14, -4(R13)(R10*1)
+	JMP  copied102
+
+less104:
+	MOVW 352(SP), R14
+	MOVW R14, (R13)
+
+copied102:
+	ADDQ R8, R12
+	DECQ R11
+	JNZ  row90
+
+end77:
+	// On to the next slice.
+	MOVQ  R8, R10
+	IMULQ block+56(FP), R10
+	LEAQ  (AX)(R10*2), AX
+	LEAQ  (CX)(R10*2), CX
+	ADDQ  R10, BX
+	ADDQ  R10, DI
+	ADDQ  R10, SI
+	LEAQ  (DX)(R8*2), DX
+	DECQ  outer+48(FP)
+	JNZ   slice54
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other8:
+	JG      two10
+	CMPQ    power+88(FP), $+1
+	JE      half9
+	VMOVUPS 128(R9), Y8
+	VMOVUPS 128(R9), Y9
+	JMP     raised11
+
+half9:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised11
+
+two10:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised11
+
+clamp13:
+	VMOVUPS 224(R9), Y14
+	VMINPS  Y10, Y14, Y10
+	VMINPS  Y13, Y14, Y13
+	VMOVUPS 256(R9), Y14
+	VMAXPS  Y10, Y14, Y10
+	VMAXPS  Y13, Y14, Y13
+	JMP     clamped14
+
+	// The powers 0, 1/2 and 2.
+other19:
+	JG      two21
+	CMPQ    power+88(FP), $+1
+	JE      half20
+	VMOVUPS 128(R9), Y7
+	JMP     raised22
+
+half20:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised22
+
+two21:
+	VMOVDQA Y6, Y7
+	JMP     raised22
+
+clamp24:
+	VMOVUPS 224(R9), Y10
+	VMINPS  Y9, Y10, Y9
+	VMOVUPS 256(R9), Y10
+	VMAXPS  Y9, Y10, Y9
+	JMP     clamped25
+
+	// The powers 0, 1/2 and 2.
+other32:
+	JG      two34
+	CMPQ    power+88(FP), $+1
+	JE      half33
+	VMOVUPS 128(R9), Y8
+	JMP     raised35
+
+half33:
+	VSQRTPS Y7, Y8
+	VSQRTPS Y8, Y8
+	JMP     raised35
+
+two34:
+	VMOVDQA Y7, Y8
+	JMP     raised35
+
+clamp43:
+	VMOVUPS 224(R9), Y11
+	VMINPS  Y10, Y11, Y10
+	VMOVUPS 256(R9), Y11
+	VMAXPS  Y10, Y11, Y10
+	JMP     clamped44
+
+	// The powers 0, 1/2 and 2.
+other59:
+	JG      two61
+	CMPQ    power+88(FP), $+1
+	JE      half60
+	VMOVUPS 128(R9), Y8
+	VMOVUPS 128(R9), Y9
+	JMP     raised62
+
+half60:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised62
+
+two61:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised62
+
+clamp64:
+	VMOVUPS 224(R9), Y14
+	VMINPS  Y10, Y14, Y10
+	VMINPS  Y13, Y14, Y13
+	VMOVUPS 256(R9), Y14
+	VMAXPS  Y10, Y14, Y10
+	VMAXPS  Y13, Y14, Y13
+	JMP     clamped65
+
+	// The powers 0, 1/2 and 2.
+other70:
+	JG      two72
+	CMPQ    power+88(FP), $+1
+	JE      half71
+	VMOVUPS 128(R9), Y7
+	JMP     raised73
+
+half71:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised73
+
+two72:
+	VMOVDQA Y6, Y7
+	JMP     raised73
+
+clamp75:
+	VMOVUPS 224(R9), Y10
+	VMINPS  Y9, Y10, Y9
+	VMOVUPS 256(R9), Y10
+	VMAXPS  Y9, Y10, Y9
+	JMP     clamped76
+
+	// The powers 0, 1/2 and 2.
+other83:
+	JG      two85
+	CMPQ    power+88(FP), $+1
+	JE      half84
+	VMOVUPS 128(R9), Y8
+	JMP     raised86
+
+half84:
+	VSQRTPS Y7, Y8
+	VSQRTPS Y8, Y8
+	JMP     raised86
+
+two85:
+	VMOVDQA Y7, Y8
+	JMP     raised86
+
+clamp94:
+	VMOVUPS 224(R9), Y11
+	VMINPS  Y10, Y11, Y10
+	VMOVUPS 256(R9), Y11
+	VMAXPS  Y10, Y11, Y10
+	JMP     clamped95
+
+// func descendTogetherHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·descendTogetherHalfBF16AVX2(SB), NOSPLIT, $416-92
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+24(FP), DX
+	MOVQ den+32(FP), BX
+	MOVQ out+16(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R8
+	ANDQ         $-32, R8
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS 4(DI), Y3
+	VBROADCASTSS 20(DI), Y4
+	VBROADCASTSS 16(DI), Y5
+	VMOVUPS      Y5, (R8)
+	VBROADCASTSS 32(DI), Y5
+	VMOVUPS      Y5, 32(R8)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VPXOR        32(R8), Y5, Y5
+	VMOVUPS      Y5, 64(R8)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(R8), Y5, Y5
+	VMOVUPS      Y5, 96(R8)
+	VBROADCASTSS factor+88(FP), Y5
+	VMOVUPS      Y5, 384(SP)
+	MOVQ         stride+56(FP), DI
+	SHLQ         $0x01, DI
+	SHLQ         $0x01, next+80(FP)
+	CMPL         factor+88(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+64(FP), R9
+	SHLQ $0x01, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R9
+	JL   done5
+
+loop4:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+80(FP), R12
+	MOVQ block+48(FP), R13
+
+row6:
+	PREFETCHT1 (DX)(R12*1)
+	PREFETCHT1 (SI)(R12*1)
+	PREFETCHT1 (CX)(R12*2)
+	PREFETCHT1 (AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DX)(R11*1), Y5
 	VPSLLD    $0x10, Y5, Y5
-	VMULPS    (BX)(R9*2), Y2, Y6
+	VMULPS    384(SP), Y5, Y5
+	VMULPS    (CX)(R11*2), Y2, Y6
 	VMULPS    Y5, Y3, Y5
 	VADDPS    Y5, Y6, Y6
 	VPAND     Y0, Y6, Y5
 	VPCMPGTD  Y5, Y1, Y5
 	VPANDN    Y6, Y5, Y6
-	VMULPS    (CX)(R9*2), Y4, Y5
-	VMOVUPS   (AX)(R9*2), Y7
-	VMULPS    (DX), Y6, Y8
+	VMULPS    (AX)(R11*2), Y4, Y5
+	VMOVUPS   (BX)(R10*2), Y7
+	VMULPS    (R8), Y6, Y8
 	VDIVPS    Y7, Y8, Y8
-	VPMOVZXWD 16(DI)(R9*1), Y7
+	VPMOVZXWD 16(DX)(R11*1), Y7
 	VPSLLD    $0x10, Y7, Y7
-	VMULPS    32(BX)(R9*2), Y2, Y9
+	VMULPS    384(SP), Y7, Y7
+	VMULPS    32(CX)(R11*2), Y2, Y9
 	VMULPS    Y7, Y3, Y7
 	VADDPS    Y7, Y9, Y9
 	VPAND     Y0, Y9, Y7
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y9, Y7, Y9
-	VMULPS    32(CX)(R9*2), Y4, Y7
-	VMOVUPS   32(AX)(R9*2), Y10
-	VMULPS    (DX), Y9, Y11
+	VMULPS    32(AX)(R11*2), Y4, Y7
+	VMOVUPS   32(BX)(R10*2), Y10
+	VMULPS    (R8), Y9, Y11
 	VDIVPS    Y10, Y11, Y11
 
 	// u within its bound, straight on where there is none.
-	CMPQ 96(DX), $+0
+	CMPQ 96(R8), $+0
 	JNE  clamp7
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
 	VMOVDQA   Y5, Y8
-	VCMPPS    $0x03, Y8, Y8, Y10
-	VBLENDVPS Y10, quietNaNs<>+0(SB), Y8, Y8
-	VPSRLD    $0x10, Y8, Y10
-	VPAND     lastBits<>+0(SB), Y10, Y10
-	VPADDD    belowHalves<>+0(SB), Y8, Y8
-	VPADDD    Y10, Y8, Y8
-	VPSRLD    $0x10, Y8, Y8
-	VMOVUPS   Y6, (BX)(R9*2)
-	VMOVUPS   Y5, (CX)(R9*2)
+	VMOVUPS   Y6, (CX)(R11*2)
+	VMOVUPS   Y5, (AX)(R11*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y5
-	VCMPPS    $0x03, Y5, Y5, Y6
-	VBLENDVPS Y6, quietNaNs<>+0(SB), Y5, Y5
-	VPSRLD    $0x10, Y5, Y6
-	VPAND     lastBits<>+0(SB), Y6, Y6
-	VPADDD    belowHalves<>+0(SB), Y5, Y5
-	VPADDD    Y6, Y5, Y5
-	VPSRLD    $0x10, Y5, Y5
-	VPACKUSDW Y5, Y8, Y8
+	VMOVDQA   Y7, Y11
+	VMOVUPS   Y9, 32(CX)(R11*2)
+	VMOVUPS   Y7, 32(AX)(R11*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD    $0x10, Y8, Y5
+	VPAND     lastBits256<>+0(SB), Y5, Y5
+	VPADDD    belowHalves256<>+0(SB), Y8, Y8
+	VPADDD    Y5, Y8, Y8
+	VPSRLD    $0x10, Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
+	VPSRLD    $0x10, Y11, Y5
+	VPAND     lastBits256<>+0(SB), Y5, Y5
+	VPADDD    belowHalves256<>+0(SB), Y11, Y11
+	VPADDD    Y5, Y11, Y11
+	VPSRLD    $0x10, Y11, Y11
+	VPACKUSDW Y11, Y8, Y8
 	VPERMQ    $0xd8, Y8, Y8
-	VMOVDQU   Y8, (SI)(R9*1)
-	VMOVUPS   Y9, 32(BX)(R9*2)
-	VMOVUPS   Y7, 32(CX)(R9*2)
-	ADDQ      $0x20, R9
-	SUBQ      $0x20, R8
-	JNZ       loop6
+	VMOVDQU   Y8, (SI)(R11*1)
+	ADDQ      DI, R11
+	ADDQ      DI, R12
+	DECQ      R13
+	JNZ       row6
+	ADDQ      $0x00000020, R10
+	SUBQ      $0x00000020, R9
+	JGE       loop4
+
+done5:
+	ADDQ $0x00000020, R9
+
+	// One vector at a time.
+	SUBQ $0x00000010, R9
+	JL   done10
+
+loop9:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+80(FP), R12
+	MOVQ block+48(FP), R13
+
+row11:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DX)(R11*1), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VMULPS    384(SP), Y5, Y5
+	VMULPS    (CX)(R11*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R11*2), Y4, Y5
+	VMOVUPS   (BX)(R10*2), Y7
+	VMULPS    (R8), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp12
+
+clamped13:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y8, Y5, Y5
+	VMOVDQA      Y5, Y8
+	VMOVUPS      Y6, (CX)(R11*2)
+	VMOVUPS      Y5, (AX)(R11*2)
+	VCMPPS       $0x03, Y8, Y8, Y5
+	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD       $0x10, Y8, Y5
+	VPAND        lastBits256<>+0(SB), Y5, Y5
+	VPADDD       belowHalves256<>+0(SB), Y8, Y8
+	VPADDD       Y5, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X5
+	VPACKUSDW    X5, X8, X8
+	VMOVDQU      X8, (SI)(R11*1)
+	ADDQ         DI, R11
+	ADDQ         DI, R12
+	DECQ         R13
+	JNZ          row11
+	ADDQ         $0x00000010, R10
+	SUBQ         $0x00000010, R9
+	JGE          loop9
+
+done10:
+	ADDQ $0x00000010, R9
+
+	// The rest, a part of a vector.
+	TESTQ   R9, R9
+	JZ      end14
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y5
+	MOVQ    R10, R11
+	MOVQ    R10, R12
+	ADDQ    next+80(FP), R12
+	MOVQ    block+48(FP), R13
+
+row15:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R11*2), Y5, Y6
+	VPXOR      Y7, Y7, Y7
+	VMOVDQU    X7, 352(SP)
+	LEAQ       (DX)(R11*1), R14
+	CMPQ       R9, $0x08
+	JL         less17
+	MOVQ       (R14), R15
+	MOVQ       R15, 352(SP)
+	MOVQ       -8(R14)(R9*1), R15
+	MOVQ       R15, 344(SP)(R9*1)
+	JMP        copied16
+
+less17:
+	CMPQ R9, $0x04
+	JL   less18
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R9*1), R15
+	MOVL R15, 348(SP)(R9*1)
+	JMP  copied16
+
+less18:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied16:
+	VPMOVZXWD  352(SP), Y7
+	VPSLLD     $0x10, Y7, Y7
+	VMULPS     384(SP), Y7, Y7
+	VMULPS     Y6, Y2, Y6
+	VMULPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPS (AX)(R11*2), Y5, Y7
+	VMULPS     Y7, Y4, Y7
+	VMASKMOVPS (BX)(R10*2), Y5, Y8
+	VMULPS     (R8), Y6, Y9
+	VDIVPS     Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp19
+
+clamped20:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y7, Y7
+	VMOVDQA      Y7, Y9
+	LEAQ         (CX)(R11*2), R14
+	TESTB        $0x08, R9
+	JZ           no21
+	VMOVUPS      X6, (R14)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R14
+
+no21:
+	TESTB   $0x04, R9
+	JZ      no22
+	VMOVLPS X6, (R14)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R14
+
+no22:
+	TESTB  $0x02, R9
+	JZ     no23
+	VMOVSS X6, (R14)
+
+no23:
+	LEAQ         (AX)(R11*2), R14
+	TESTB        $0x08, R9
+	JZ           no24
+	VMOVUPS      X7, (R14)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R14
+
+no24:
+	TESTB   $0x04, R9
+	JZ      no25
+	VMOVLPS X7, (R14)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R14
+
+no25:
+	TESTB  $0x02, R9
+	JZ     no26
+	VMOVSS X7, (R14)
+
+no26:
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, 352(SP)
+	LEAQ         (SI)(R11*1), R14
+	CMPQ         R9, $0x08
+	JL           less28
+	MOVQ         352(SP), R15
+	MOVQ         R15, (R14)
+	MOVQ         344(SP)(R9*1), R15
+	MOVQ         R15, -8(R14)(R9*1)
+	JMP          copied27
+
+less28:
+	CMPQ R9, $0x04
+	JL   less29
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R9*1), R15
+	MOVL R15, -4(R14)(R9*1)
+	JMP  copied27
+
+less29:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
+
+copied27:
+	ADDQ DI, R11
+	ADDQ DI, R12
+	DECQ R13
+	JNZ  row15
+
+end14:
+	// On to the next slice.
+	MOVQ  DI, R9
+	IMULQ block+48(FP), R9
+	LEAQ  (AX)(R9*2), AX
+	LEAQ  (CX)(R9*2), CX
+	ADDQ  R9, DX
+	ADDQ  R9, SI
+	LEAQ  (BX)(DI*2), BX
+	DECQ  outer+40(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice30:
+	MOVQ width+64(FP), R9
+	SHLQ $0x01, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R9
+	JL   done32
+
+loop31:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+80(FP), R12
+	MOVQ block+48(FP), R13
+
+row33:
+	PREFETCHT1 (DX)(R12*1)
+	PREFETCHT1 (SI)(R12*1)
+	PREFETCHT1 (CX)(R12*2)
+	PREFETCHT1 (AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DX)(R11*1), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VMULPS    (CX)(R11*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R11*2), Y4, Y5
+	VMOVUPS   (BX)(R10*2), Y7
+	VMULPS    (R8), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+	VPMOVZXWD 16(DX)(R11*1), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    32(CX)(R11*2), Y2, Y9
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y9, Y9
+	VPAND     Y0, Y9, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y9, Y7, Y9
+	VMULPS    32(AX)(R11*2), Y4, Y7
+	VMOVUPS   32(BX)(R10*2), Y10
+	VMULPS    (R8), Y9, Y11
+	VDIVPS    Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp34
+
+clamped35:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R11*2)
+	VMOVUPS   Y5, (AX)(R11*2)
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y11
+	VMOVUPS   Y9, 32(CX)(R11*2)
+	VMOVUPS   Y7, 32(AX)(R11*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD    $0x10, Y8, Y5
+	VPAND     lastBits256<>+0(SB), Y5, Y5
+	VPADDD    belowHalves256<>+0(SB), Y8, Y8
+	VPADDD    Y5, Y8, Y8
+	VPSRLD    $0x10, Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
+	VPSRLD    $0x10, Y11, Y5
+	VPAND     lastBits256<>+0(SB), Y5, Y5
+	VPADDD    belowHalves256<>+0(SB), Y11, Y11
+	VPADDD    Y5, Y11, Y11
+	VPSRLD    $0x10, Y11, Y11
+	VPACKUSDW Y11, Y8, Y8
+	VPERMQ    $0xd8, Y8, Y8
+	VMOVDQU   Y8, (SI)(R11*1)
+	ADDQ      DI, R11
+	ADDQ      DI, R12
+	DECQ      R13
+	JNZ       row33
+	ADDQ      $0x00000020, R10
+	SUBQ      $0x00000020, R9
+	JGE       loop31
+
+done32:
+	ADDQ $0x00000020, R9
+
+	// One vector at a time.
+	SUBQ $0x00000010, R9
+	JL   done37
+
+loop36:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+80(FP), R12
+	MOVQ block+48(FP), R13
+
+row38:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DX)(R11*1), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VMULPS    (CX)(R11*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R11*2), Y4, Y5
+	VMOVUPS   (BX)(R10*2), Y7
+	VMULPS    (R8), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp39
+
+clamped40:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y8, Y5, Y5
+	VMOVDQA      Y5, Y8
+	VMOVUPS      Y6, (CX)(R11*2)
+	VMOVUPS      Y5, (AX)(R11*2)
+	VCMPPS       $0x03, Y8, Y8, Y5
+	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD       $0x10, Y8, Y5
+	VPAND        lastBits256<>+0(SB), Y5, Y5
+	VPADDD       belowHalves256<>+0(SB), Y8, Y8
+	VPADDD       Y5, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X5
+	VPACKUSDW    X5, X8, X8
+	VMOVDQU      X8, (SI)(R11*1)
+	ADDQ         DI, R11
+	ADDQ         DI, R12
+	DECQ         R13
+	JNZ          row38
+	ADDQ         $0x00000010, R10
+	SUBQ         $0x00000010, R9
+	JGE          loop36
+
+done37:
+	ADDQ $0x00000010, R9
+
+	// The rest, a part of a vector.
+	TESTQ   R9, R9
+	JZ      end41
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y5
+	MOVQ    R10, R11
+	MOVQ    R10, R12
+	ADDQ    next+80(FP), R12
+	MOVQ    block+48(FP), R13
+
+row42:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R11*2), Y5, Y6
+	VPXOR      Y7, Y7, Y7
+	VMOVDQU    X7, 352(SP)
+	LEAQ       (DX)(R11*1), R14
+	CMPQ       R9, $0x08
+	JL         less44
+	MOVQ       (R14), R15
+	MOVQ       R15, 352(SP)
+	MOVQ       -8(R14)(R9*1), R15
+	MOVQ       R15, 344(SP)(R9*1)
+	JMP        copied43
+
+less44:
+	CMPQ R9, $0x04
+	JL   less45
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R9*1), R15
+	MOVL R15, 348(SP)(R9*1)
+	JMP  copied43
+
+less45:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied43:
+	VPMOVZXWD  352(SP), Y7
+	VPSLLD     $0x10, Y7, Y7
+	VMULPS     Y6, Y2, Y6
+	VMULPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPS (AX)(R11*2), Y5, Y7
+	VMULPS     Y7, Y4, Y7
+	VMASKMOVPS (BX)(R10*2), Y5, Y8
+	VMULPS     (R8), Y6, Y9
+	VDIVPS     Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp46
+
+clamped47:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y7, Y7
+	VMOVDQA      Y7, Y9
+	LEAQ         (CX)(R11*2), R14
+	TESTB        $0x08, R9
+	JZ           no48
+	VMOVUPS      X6, (R14)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R14
+
+no48:
+	TESTB   $0x04, R9
+	JZ      no49
+	VMOVLPS X6, (R14)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R14
+
+no49:
+	TESTB  $0x02, R9
+	JZ     no50
+	VMOVSS X6, (R14)
+
+no50:
+	LEAQ         (AX)(R11*2), R14
+	TESTB        $0x08, R9
+	JZ           no51
+	VMOVUPS      X7, (R14)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R14
+
+no51:
+	TESTB   $0x04, R9
+	JZ      no52
+	VMOVLPS X7, (R14)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R14
+
+no52:
+	TESTB  $0x02, R9
+	JZ     no53
+	VMOVSS X7, (R14)
+
+no53:
+	VCMPPS       $0x03, Y9, Y9, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VPSRLD       $0x10, Y9, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y9, Y9
+	VPADDD       Y6, Y9, Y9
+	VPSRLD       $0x10, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X6
+	VPACKUSDW    X6, X9, X9
+	VMOVDQU      X9, 352(SP)
+	LEAQ         (SI)(R11*1), R14
+	CMPQ         R9, $0x08
+	JL           less55
+	MOVQ         352(SP), R15
+	MOVQ         R15, (R14)
+	MOVQ         344(SP)(R9*1), R15
+	MOVQ         R15, -8(R14)(R9*1)
+	JMP          copied54
+
+less55:
+	CMPQ R9, $0x04
+	JL   less56
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R9*1), R15
+	MOVL R15, -4(R14)(R9*1)
+	JMP  copied54
+
+less56:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
+
+copied54:
+	ADDQ DI, R11
+	ADDQ DI, R12
+	DECQ R13
+	JNZ  row42
+
+end41:
+	// On to the next slice.
+	MOVQ  DI, R9
+	IMULQ block+48(FP), R9
+	LEAQ  (AX)(R9*2), AX
+	LEAQ  (CX)(R9*2), CX
+	ADDQ  R9, DX
+	ADDQ  R9, SI
+	LEAQ  (BX)(DI*2), BX
+	DECQ  outer+40(FP)
+	JNZ   slice30
 
 done2:
 	VZEROUPPER
 	RET
 
-clamp4:
-	VMOVUPS 32(DX), Y11
-	VMINPS  Y9, Y11, Y9
-	VMINPS  Y12, Y11, Y12
-	VMOVUPS 64(DX), Y11
-	VMAXPS  Y9, Y11, Y9
-	VMAXPS  Y12, Y11, Y12
-	JMP     clamped5
-
 clamp7:
-	VMOVUPS 32(DX), Y10
+	VMOVUPS 32(R8), Y10
 	VMINPS  Y8, Y10, Y8
 	VMINPS  Y11, Y10, Y11
-	VMOVUPS 64(DX), Y10
+	VMOVUPS 64(R8), Y10
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y11, Y10, Y11
 	JMP     clamped8
+
+clamp12:
+	VMOVUPS 32(R8), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(R8), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped13
+
+clamp19:
+	VMOVUPS 32(R8), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 64(R8), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped20
+
+clamp34:
+	VMOVUPS 32(R8), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(R8), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped35
+
+clamp39:
+	VMOVUPS 32(R8), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(R8), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped40
+
+clamp46:
+	VMOVUPS 32(R8), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 64(R8), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped47
+
+// func descendRowsHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·descendRowsHalfBF16AVX2(SB), NOSPLIT, $416-92
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+24(FP), DX
+	MOVQ den+32(FP), BX
+	MOVQ ahead+40(FP), SI
+	MOVQ out+16(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R9
+	ANDQ         $-32, R9
+	VBROADCASTSS (R8), Y2
+	VBROADCASTSS 4(R8), Y3
+	VBROADCASTSS 20(R8), Y4
+	VBROADCASTSS 16(R8), Y5
+	VMOVUPS      Y5, (R9)
+	VBROADCASTSS 32(R8), Y5
+	VMOVUPS      Y5, 32(R9)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VPXOR        32(R9), Y5, Y5
+	VMOVUPS      Y5, 64(R9)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
+	VBROADCASTSS factor+88(FP), Y5
+	VMOVUPS      Y5, 384(SP)
+	MOVQ         stride+64(FP), R8
+	SHLQ         $0x01, R8
+	CMPL         factor+88(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	// The elements, row after row.
+	MOVQ block+56(FP), R10
+
+row4:
+	MOVQ width+72(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R11
+	JL   done6
+
+loop5:
+	PREFETCHT0 (SI)(R12*1)
+	PREFETCHT0 384(DX)(R12*1)
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(CX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DX)(R12*1), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VMULPS    384(SP), Y5, Y5
+	VMULPS    (CX)(R12*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R12*2), Y4, Y5
+	VMOVUPS   (BX)(R12*2), Y7
+	VMULPS    (R9), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+	VPMOVZXWD 16(DX)(R12*1), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    384(SP), Y7, Y7
+	VMULPS    32(CX)(R12*2), Y2, Y9
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y9, Y9
+	VPAND     Y0, Y9, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y9, Y7, Y9
+	VMULPS    32(AX)(R12*2), Y4, Y7
+	VMOVUPS   32(BX)(R12*2), Y10
+	VMULPS    (R9), Y9, Y11
+	VDIVPS    Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp7
+
+clamped8:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R12*2)
+	VMOVUPS   Y5, (AX)(R12*2)
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y11
+	VMOVUPS   Y9, 32(CX)(R12*2)
+	VMOVUPS   Y7, 32(AX)(R12*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD    $0x10, Y8, Y5
+	VPAND     lastBits256<>+0(SB), Y5, Y5
+	VPADDD    belowHalves256<>+0(SB), Y8, Y8
+	VPADDD    Y5, Y8, Y8
+	VPSRLD    $0x10, Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
+	VPSRLD    $0x10, Y11, Y5
+	VPAND     lastBits256<>+0(SB), Y5, Y5
+	VPADDD    belowHalves256<>+0(SB), Y11, Y11
+	VPADDD    Y5, Y11, Y11
+	VPSRLD    $0x10, Y11, Y11
+	VPACKUSDW Y11, Y8, Y8
+	VPERMQ    $0xd8, Y8, Y8
+	VMOVDQU   Y8, (DI)(R12*1)
+	ADDQ      $0x00000020, R12
+	SUBQ      $0x00000020, R11
+	JGE       loop5
+
+done6:
+	ADDQ $0x00000020, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done10
+
+loop9:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DX)(R12*1), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VMULPS    384(SP), Y5, Y5
+	VMULPS    (CX)(R12*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R12*2), Y4, Y5
+	VMOVUPS   (BX)(R12*2), Y7
+	VMULPS    (R9), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp11
+
+clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y8, Y5, Y5
+	VMOVDQA      Y5, Y8
+	VMOVUPS      Y6, (CX)(R12*2)
+	VMOVUPS      Y5, (AX)(R12*2)
+	VCMPPS       $0x03, Y8, Y8, Y5
+	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD       $0x10, Y8, Y5
+	VPAND        lastBits256<>+0(SB), Y5, Y5
+	VPADDD       belowHalves256<>+0(SB), Y8, Y8
+	VPADDD       Y5, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X5
+	VPACKUSDW    X5, X8, X8
+	VMOVDQU      X8, (DI)(R12*1)
+	ADDQ         $0x00000010, R12
+	SUBQ         $0x00000010, R11
+	JGE          loop9
+
+done10:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end13
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y5
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R12*2), Y5, Y6
+	VPXOR      Y7, Y7, Y7
+	VMOVDQU    X7, 352(SP)
+	LEAQ       (DX)(R12*1), R13
+	CMPQ       R11, $0x08
+	JL         less15
+	MOVQ       (R13), R14
+	MOVQ       R14, 352(SP)
+	MOVQ       -8(R13)(R11*1), R14
+	MOVQ       R14, 344(SP)(R11*1)
+	JMP        copied14
+
+less15:
+	CMPQ R11, $0x04
+	JL   less16
+	MOVL (R13), R14
+	MOVL R14, 352(SP)
+	MOVL -4(R13)(R11*1), R14
+	MOVL R14, 348(SP)(R11*1)
+	JMP  copied14
+
+less16:
+	MOVW (R13), R14
+	MOVW R14, 352(SP)
+
+copied14:
+	VPMOVZXWD  352(SP), Y7
+	VPSLLD     $0x10, Y7, Y7
+	VMULPS     384(SP), Y7, Y7
+	VMULPS     Y6, Y2, Y6
+	VMULPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPS (AX)(R12*2), Y5, Y7
+	VMULPS     Y7, Y4, Y7
+	VMASKMOVPS (BX)(R12*2), Y5, Y5
+	VMULPS     (R9), Y6, Y8
+	VDIVPS     Y5, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp17
+
+clamped18:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y8, Y7, Y7
+	VMOVDQA      Y7, Y8
+	LEAQ         (CX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no19
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no19:
+	TESTB   $0x04, R11
+	JZ      no20
+	VMOVLPS X6, (R13)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R13
+
+no20:
+	TESTB  $0x02, R11
+	JZ     no21
+	VMOVSS X6, (R13)
+
+no21:
+	LEAQ         (AX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no22
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no22:
+	TESTB   $0x04, R11
+	JZ      no23
+	VMOVLPS X7, (R13)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R13
+
+no23:
+	TESTB  $0x02, R11
+	JZ     no24
+	VMOVSS X7, (R13)
+
+no24:
+	VCMPPS       $0x03, Y8, Y8, Y5
+	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD       $0x10, Y8, Y5
+	VPAND        lastBits256<>+0(SB), Y5, Y5
+	VPADDD       belowHalves256<>+0(SB), Y8, Y8
+	VPADDD       Y5, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X5
+	VPACKUSDW    X5, X8, X8
+	VMOVDQU      X8, 352(SP)
+	LEAQ         (DI)(R12*1), R12
+	CMPQ         R11, $0x08
+	JL           less26
+	MOVQ         352(SP), R13
+	MOVQ         R13, (R12)
+	MOVQ         344(SP)(R11*1), R13
+	MOVQ         R13, -8(R12)(R11*1)
+	JMP          copied25
+
+less26:
+	CMPQ R11, $0x04
+	JL   less27
+	MOVL 352(SP), R13
+	MOVL R13, (R12)
+	MOVL 348(SP)(R11*1), R13
+	MOVL R13, -4(R12)(R11*1)
+	JMP  copied25
+
+less27:
+	MOVW 352(SP), R13
+	MOVW R13, (R12)
+
+copied25:
+end13:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	ADDQ R8, DX
+	ADDQ R8, DI
+	ADDQ R8, SI
+	DECQ R10
+	JNZ  row4
+	LEAQ (BX)(R8*2), BX
+	DECQ outer+48(FP)
+	JNZ  slice3
+	JMP  done2
+
+plain1:
+slice28:
+	// The elements, row after row.
+	MOVQ block+56(FP), R10
+
+row29:
+	MOVQ width+72(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R11
+	JL   done31
+
+loop30:
+	PREFETCHT0 (SI)(R12*1)
+	PREFETCHT0 384(DX)(R12*1)
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(CX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DX)(R12*1), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VMULPS    (CX)(R12*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R12*2), Y4, Y5
+	VMOVUPS   (BX)(R12*2), Y7
+	VMULPS    (R9), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+	VPMOVZXWD 16(DX)(R12*1), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VMULPS    32(CX)(R12*2), Y2, Y9
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y9, Y9
+	VPAND     Y0, Y9, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y9, Y7, Y9
+	VMULPS    32(AX)(R12*2), Y4, Y7
+	VMOVUPS   32(BX)(R12*2), Y10
+	VMULPS    (R9), Y9, Y11
+	VDIVPS    Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp32
+
+clamped33:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R12*2)
+	VMOVUPS   Y5, (AX)(R12*2)
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y11
+	VMOVUPS   Y9, 32(CX)(R12*2)
+	VMOVUPS   Y7, 32(AX)(R12*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD    $0x10, Y8, Y5
+	VPAND     lastBits256<>+0(SB), Y5, Y5
+	VPADDD    belowHalves256<>+0(SB), Y8, Y8
+	VPADDD    Y5, Y8, Y8
+	VPSRLD    $0x10, Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
+	VPSRLD    $0x10, Y11, Y5
+	VPAND     lastBits256<>+0(SB), Y5, Y5
+	VPADDD    belowHalves256<>+0(SB), Y11, Y11
+	VPADDD    Y5, Y11, Y11
+	VPSRLD    $0x10, Y11, Y11
+	VPACKUSDW Y11, Y8, Y8
+	VPERMQ    $0xd8, Y8, Y8
+	VMOVDQU   Y8, (DI)(R12*1)
+	ADDQ      $0x00000020, R12
+	SUBQ      $0x00000020, R11
+	JGE       loop30
+
+done31:
+	ADDQ $0x00000020, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done35
+
+loop34:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VPMOVZXWD (DX)(R12*1), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VMULPS    (CX)(R12*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R12*2), Y4, Y5
+	VMOVUPS   (BX)(R12*2), Y7
+	VMULPS    (R9), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp36
+
+clamped37:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y8, Y5, Y5
+	VMOVDQA      Y5, Y8
+	VMOVUPS      Y6, (CX)(R12*2)
+	VMOVUPS      Y5, (AX)(R12*2)
+	VCMPPS       $0x03, Y8, Y8, Y5
+	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD       $0x10, Y8, Y5
+	VPAND        lastBits256<>+0(SB), Y5, Y5
+	VPADDD       belowHalves256<>+0(SB), Y8, Y8
+	VPADDD       Y5, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X5
+	VPACKUSDW    X5, X8, X8
+	VMOVDQU      X8, (DI)(R12*1)
+	ADDQ         $0x00000010, R12
+	SUBQ         $0x00000010, R11
+	JGE          loop34
+
+done35:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end38
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y5
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R12*2), Y5, Y6
+	VPXOR      Y7, Y7, Y7
+	VMOVDQU    X7, 352(SP)
+	LEAQ       (DX)(R12*1), R13
+	CMPQ       R11, $0x08
+	JL         less40
+	MOVQ       (R13), R14
+	MOVQ       R14, 352(SP)
+	MOVQ       -8(R13)(R11*1), R14
+	MOVQ       R14, 344(SP)(R11*1)
+	JMP        copied39
+
+less40:
+	CMPQ R11, $0x04
+	JL   less41
+	MOVL (R13), R14
+	MOVL R14, 352(SP)
+	MOVL -4(R13)(R11*1), R14
+	MOVL R14, 348(SP)(R11*1)
+	JMP  copied39
+
+less41:
+	MOVW (R13), R14
+	MOVW R14, 352(SP)
+
+copied39:
+	VPMOVZXWD  352(SP), Y7
+	VPSLLD     $0x10, Y7, Y7
+	VMULPS     Y6, Y2, Y6
+	VMULPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPS (AX)(R12*2), Y5, Y7
+	VMULPS     Y7, Y4, Y7
+	VMASKMOVPS (BX)(R12*2), Y5, Y5
+	VMULPS     (R9), Y6, Y8
+	VDIVPS     Y5, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp42
+
+clamped43:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y8, Y7, Y7
+	VMOVDQA      Y7, Y8
+	LEAQ         (CX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no44
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no44:
+	TESTB   $0x04, R11
+	JZ      no45
+	VMOVLPS X6, (R13)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R13
+
+no45:
+	TESTB  $0x02, R11
+	JZ     no46
+	VMOVSS X6, (R13)
+
+no46:
+	LEAQ         (AX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no47
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no47:
+	TESTB   $0x04, R11
+	JZ      no48
+	VMOVLPS X7, (R13)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R13
+
+no48:
+	TESTB  $0x02, R11
+	JZ     no49
+	VMOVSS X7, (R13)
+
+no49:
+	VCMPPS       $0x03, Y8, Y8, Y5
+	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VPSRLD       $0x10, Y8, Y5
+	VPAND        lastBits256<>+0(SB), Y5, Y5
+	VPADDD       belowHalves256<>+0(SB), Y8, Y8
+	VPADDD       Y5, Y8, Y8
+	VPSRLD       $0x10, Y8, Y8
+	VEXTRACTI128 $0x01, Y8, X5
+	VPACKUSDW    X5, X8, X8
+	VMOVDQU      X8, 352(SP)
+	LEAQ         (DI)(R12*1), R12
+	CMPQ         R11, $0x08
+	JL           less51
+	MOVQ         352(SP), R13
+	MOVQ         R13, (R12)
+	MOVQ         344(SP)(R11*1), R13
+	MOVQ         R13, -8(R12)(R11*1)
+	JMP          copied50
+
+less51:
+	CMPQ R11, $0x04
+	JL   less52
+	MOVL 352(SP), R13
+	MOVL R13, (R12)
+	MOVL 348(SP)(R11*1), R13
+	MOVL R13, -4(R12)(R11*1)
+	JMP  copied50
+
+less52:
+	MOVW 352(SP), R13
+	MOVW R13, (R12)
+
+copied50:
+end38:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	ADDQ R8, DX
+	ADDQ R8, DI
+	ADDQ R8, SI
+	DECQ R10
+	JNZ  row29
+	LEAQ (BX)(R8*2), BX
+	DECQ outer+48(FP)
+	JNZ  slice28
+
+done2:
+	VZEROUPPER
+	RET
+
+clamp7:
+	VMOVUPS 32(R9), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(R9), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped8
+
+clamp11:
+	VMOVUPS 32(R9), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(R9), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped12
+
+clamp17:
+	VMOVUPS 32(R9), Y5
+	VMINPS  Y8, Y5, Y8
+	VMOVUPS 64(R9), Y5
+	VMAXPS  Y8, Y5, Y8
+	JMP     clamped18
+
+clamp32:
+	VMOVUPS 32(R9), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(R9), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped33
+
+clamp36:
+	VMOVUPS 32(R9), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(R9), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped37
+
+clamp42:
+	VMOVUPS 32(R9), Y5
+	VMINPS  Y8, Y5, Y8
+	VMOVUPS 64(R9), Y5
+	VMAXPS  Y8, Y5, Y8
+	JMP     clamped43
 
 // func widenF16AVX2(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, F16C
@@ -14255,13 +21338,13 @@ loop1:
 	VMOVUPS   64(CX)(BX*2), Y2
 	VMOVUPS   96(CX)(BX*2), Y3
 	VCMPPS    $0x03, Y0, Y0, Y4
-	VBLENDVPS Y4, quietNaNs<>+0(SB), Y0, Y0
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
 	VCMPPS    $0x03, Y1, Y1, Y4
-	VBLENDVPS Y4, quietNaNs<>+0(SB), Y1, Y1
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
 	VCMPPS    $0x03, Y2, Y2, Y4
-	VBLENDVPS Y4, quietNaNs<>+0(SB), Y2, Y2
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y2, Y2
 	VCMPPS    $0x03, Y3, Y3, Y4
-	VBLENDVPS Y4, quietNaNs<>+0(SB), Y3, Y3
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y3, Y3
 	VCVTPS2PH $0x00, Y0, (AX)(BX*1)
 	VCVTPS2PH $0x00, Y1, 16(AX)(BX*1)
 	VCVTPS2PH $0x00, Y2, 32(AX)(BX*1)
@@ -14278,7 +21361,7 @@ done2:
 loop3:
 	VMOVUPS   (CX)(BX*2), Y0
 	VCMPPS    $0x03, Y0, Y0, Y1
-	VBLENDVPS Y1, quietNaNs<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, quietNaNs256<>+0(SB), Y0, Y0
 	VCVTPS2PH $0x00, Y0, (AX)(BX*1)
 	ADDQ      $0x00000010, BX
 	SUBQ      $0x00000010, DX
@@ -14292,7 +21375,7 @@ done4:
 loop5:
 	VMOVSS    (CX)(BX*2), X5
 	VCMPPS    $0x03, Y5, Y5, Y0
-	VBLENDVPS Y0, quietNaNs<>+0(SB), Y5, Y5
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y5, Y5
 	VCVTPS2PH $0x00, X5, X5
 	VMOVD     X5, SI
 	MOVW      SI, (AX)(BX*1)
@@ -14376,12 +21459,19 @@ done6:
 	VZEROUPPER
 	RET
 
-// func updateHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// func updateElementsHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·updateHalfF16AVX2(SB), NOSPLIT, $352-76
-	MOVQ v+16(FP), AX
-	MOVQ hz+40(FP), CX
-	MOVQ s+56(FP), DX
+TEXT ·updateElementsHalfF16AVX2(SB), NOSPLIT, $416-76
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ n+48(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+	MOVQ out+24(FP), R9
+	MOVQ s+56(FP), R10
 
 	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
@@ -14389,179 +21479,78 @@ TEXT ·updateHalfF16AVX2(SB), NOSPLIT, $352-76
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLD       $0x1f, Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	LEAQ         31(SP), BX
-	ANDQ         $-32, BX
-	VBROADCASTSS 8(DX), Y2
-	VBROADCASTSS 12(DX), Y3
-	VMOVUPS      Y3, (BX)
-	VBROADCASTSS 24(DX), Y3
-	VMOVUPS      Y3, 32(BX)
-	VBROADCASTSS 28(DX), Y3
-	VMOVUPS      Y3, 64(BX)
-	VBROADCASTSS 36(DX), Y3
-	VMOVUPS      Y3, 96(BX)
+	LEAQ         31(SP), R11
+	ANDQ         $-32, R11
+	VBROADCASTSS 8(R10), Y2
+	VBROADCASTSS 12(R10), Y3
+	VMOVUPS      Y3, (R11)
+	VBROADCASTSS 24(R10), Y3
+	VMOVUPS      Y3, 32(R11)
+	VBROADCASTSS 28(R10), Y3
+	VMOVUPS      Y3, 64(R11)
+	VBROADCASTSS 36(R10), Y3
+	VMOVUPS      Y3, 96(R11)
 	VPCMPEQD     Y3, Y3, Y3
 	VPSLLD       $0x19, Y3, Y3
 	VPSRLD       $0x02, Y3, Y3
-	VMOVUPS      Y3, 128(BX)
-	VPXOR        96(BX), Y3, Y3
-	VMOVUPS      Y3, 160(BX)
-	VBROADCASTSS (DX), Y3
-	VBROADCASTSS 4(DX), Y4
-	VBROADCASTSS 20(DX), Y5
-	VBROADCASTSS 16(DX), Y6
-	VMOVUPS      Y6, 192(BX)
-	VBROADCASTSS 32(DX), Y6
-	VMOVUPS      Y6, 224(BX)
+	VMOVUPS      Y3, 128(R11)
+	VPXOR        96(R11), Y3, Y3
+	VMOVUPS      Y3, 160(R11)
+	VBROADCASTSS (R10), Y3
+	VBROADCASTSS 4(R10), Y4
+	VBROADCASTSS 20(R10), Y5
+	VBROADCASTSS 16(R10), Y6
+	VMOVUPS      Y6, 192(R11)
+	VBROADCASTSS 32(R10), Y6
+	VMOVUPS      Y6, 224(R11)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLD       $0x1f, Y6, Y6
-	VPXOR        224(BX), Y6, Y6
-	VMOVUPS      Y6, 256(BX)
+	VPXOR        224(R11), Y6, Y6
+	VMOVUPS      Y6, 256(R11)
 	VPCMPEQD     Y6, Y6, Y6
 	VPSLLD       $0x18, Y6, Y6
 	VPSRLD       $0x01, Y6, Y6
-	VPXOR        224(BX), Y6, Y6
-	VMOVUPS      Y6, 288(BX)
-	MOVQ         theta+0(FP), DX
-	MOVQ         m+8(FP), SI
-	MOVQ         out+24(FP), DI
-	MOVQ         grad+32(FP), R8
-	MOVQ         n+48(FP), R9
-	SHLQ         $0x01, R9
-	XORQ         R10, R10
+	VPXOR        224(R11), Y6, Y6
+	VMOVUPS      Y6, 288(R11)
 	VBROADCASTSS factor+72(FP), Y6
-	TESTQ        R9, R9
-	JZ           done2
+	VMOVUPS      Y6, 384(SP)
 	CMPL         factor+72(FP), $0x3f800000
 	JE           plain1
 
+	// 2 vectors at a time.
+	SUBQ $0x00000020, DI
+	JL   done4
+
 loop3:
-	PREFETCHT0 384(DX)(R10*2)
-	PREFETCHT0 384(SI)(R10*2)
-	PREFETCHT0 384(AX)(R10*2)
-	PREFETCHT0 384(R8)(R10*1)
-	PREFETCHT0 384(DI)(R10*1)
-	PREFETCHT0 384(CX)(R10*1)
-	VCVTPH2PS  (CX)(R10*1), Y7
-	VMULPS     Y6, Y7, Y7
-	VCVTPH2PS  16(CX)(R10*1), Y8
-	VMULPS     Y6, Y8, Y8
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(R9)(R8*1)
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 384(AX)(R8*2)
+	VCVTPH2PS  (SI)(R8*1), Y6
+	VMULPS     384(SP), Y6, Y6
+	VCVTPH2PS  16(SI)(R8*1), Y7
+	VMULPS     384(SP), Y7, Y7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   160(BX), $+0
-	JEQ    undivided4
-	VDIVPS 96(BX), Y7, Y7
-	VDIVPS 96(BX), Y8, Y8
+	CMPQ   160(R11), $+0
+	JEQ    undivided5
+	VDIVPS 96(R11), Y6, Y6
+	VDIVPS 96(R11), Y7, Y7
 
-undivided4:
+undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS   (BX), Y7, Y9
-	VMULPS   Y7, Y9, Y9
-	VMULPS   (AX)(R10*2), Y2, Y7
-	VADDPS   Y9, Y7, Y7
-	VPAND    Y0, Y7, Y9
-	VPCMPGTD Y9, Y1, Y9
-	VPANDN   Y7, Y9, Y7
-	VMULPS   (BX), Y8, Y9
-	VMULPS   Y8, Y9, Y9
-	VMULPS   32(AX)(R10*2), Y2, Y8
-	VADDPS   Y9, Y8, Y8
-	VPAND    Y0, Y8, Y9
-	VPCMPGTD Y9, Y1, Y9
-	VPANDN   Y8, Y9, Y8
-
-	// den = v'^(k/2)*r + e, straight on for k = 1.
-	CMPQ    power+64(FP), $+2
-	JNE     other5
-	VSQRTPS Y7, Y9
-	VSQRTPS Y8, Y10
-
-raised8:
-	VMULPS  32(BX), Y9, Y9
-	VADDPS  64(BX), Y9, Y9
-	VMULPS  32(BX), Y10, Y10
-	VADDPS  64(BX), Y10, Y10
-	VMOVUPS Y7, (AX)(R10*2)
-	VMOVUPS Y8, 32(AX)(R10*2)
-
-	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (R8)(R10*1), Y7
-	VMULPS    Y6, Y7, Y7
-	VMULPS    (SI)(R10*2), Y3, Y8
-	VMULPS    Y7, Y4, Y7
-	VADDPS    Y7, Y8, Y8
-	VPAND     Y0, Y8, Y7
-	VPCMPGTD  Y7, Y1, Y7
-	VPANDN    Y8, Y7, Y8
-	VMULPS    (DX)(R10*2), Y5, Y7
-	VMULPS    192(BX), Y8, Y11
-	VDIVPS    Y9, Y11, Y11
-	VCVTPH2PS 16(R8)(R10*1), Y9
-	VMULPS    Y6, Y9, Y9
-	VMULPS    32(SI)(R10*2), Y3, Y12
-	VMULPS    Y9, Y4, Y9
-	VADDPS    Y9, Y12, Y12
-	VPAND     Y0, Y12, Y9
-	VPCMPGTD  Y9, Y1, Y9
-	VPANDN    Y12, Y9, Y12
-	VMULPS    32(DX)(R10*2), Y5, Y9
-	VMULPS    192(BX), Y12, Y13
-	VDIVPS    Y10, Y13, Y13
-
-	// u within its bound, straight on where there is none.
-	CMPQ 288(BX), $+0
-	JNE  clamp9
-
-clamped10:
-	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y10
-	VCMPPS    $0x03, Y10, Y10, Y11
-	VBLENDVPS Y11, quietNaNs<>+0(SB), Y10, Y10
-	VMOVUPS   Y8, (SI)(R10*2)
-	VMOVUPS   Y7, (DX)(R10*2)
-	VSUBPS    Y13, Y9, Y9
-	VMOVDQA   Y9, Y7
-	VCMPPS    $0x03, Y7, Y7, Y8
-	VBLENDVPS Y8, quietNaNs<>+0(SB), Y7, Y7
-	VCVTPS2PH $0x00, Y10, (DI)(R10*1)
-	VCVTPS2PH $0x00, Y7, 16(DI)(R10*1)
-	VMOVUPS   Y12, 32(SI)(R10*2)
-	VMOVUPS   Y9, 32(DX)(R10*2)
-	ADDQ      $0x20, R10
-	SUBQ      $0x20, R9
-	JNZ       loop3
-	JMP       done2
-
-plain1:
-loop11:
-	PREFETCHT0 384(DX)(R10*2)
-	PREFETCHT0 384(SI)(R10*2)
-	PREFETCHT0 384(AX)(R10*2)
-	PREFETCHT0 384(R8)(R10*1)
-	PREFETCHT0 384(DI)(R10*1)
-	PREFETCHT0 384(CX)(R10*1)
-	VCVTPH2PS  (CX)(R10*1), Y6
-	VCVTPH2PS  16(CX)(R10*1), Y7
-
-	// d = the sum / div, unless div is 1.
-	CMPQ   160(BX), $+0
-	JEQ    undivided12
-	VDIVPS 96(BX), Y6, Y6
-	VDIVPS 96(BX), Y7, Y7
-
-undivided12:
-	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS   (BX), Y6, Y8
+	VMULPS   (R11), Y6, Y8
 	VMULPS   Y6, Y8, Y8
-	VMULPS   (AX)(R10*2), Y2, Y6
+	VMULPS   (DX)(R8*2), Y2, Y6
 	VADDPS   Y8, Y6, Y6
 	VPAND    Y0, Y6, Y8
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y6, Y8, Y6
-	VMULPS   (BX), Y7, Y8
+	VMULPS   (R11), Y7, Y8
 	VMULPS   Y7, Y8, Y8
-	VMULPS   32(AX)(R10*2), Y2, Y7
+	VMULPS   32(DX)(R8*2), Y2, Y7
 	VADDPS   Y8, Y7, Y7
 	VPAND    Y0, Y7, Y8
 	VPCMPGTD Y8, Y1, Y8
@@ -14569,133 +21558,852 @@ undivided12:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other13
+	JNE     other6
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised16:
-	VMULPS  32(BX), Y8, Y8
-	VADDPS  64(BX), Y8, Y8
-	VMULPS  32(BX), Y9, Y9
-	VADDPS  64(BX), Y9, Y9
-	VMOVUPS Y6, (AX)(R10*2)
-	VMOVUPS Y7, 32(AX)(R10*2)
+raised9:
+	VMULPS  32(R11), Y8, Y8
+	VADDPS  64(R11), Y8, Y8
+	VMULPS  32(R11), Y9, Y9
+	VADDPS  64(R11), Y9, Y9
+	VMOVUPS Y6, (DX)(R8*2)
+	VMOVUPS Y7, 32(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (R8)(R10*1), Y6
-	VMULPS    (SI)(R10*2), Y3, Y7
+	VCVTPH2PS (BX)(R8*1), Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R8*2), Y3, Y7
 	VMULPS    Y6, Y4, Y6
 	VADDPS    Y6, Y7, Y7
 	VPAND     Y0, Y7, Y6
 	VPCMPGTD  Y6, Y1, Y6
 	VPANDN    Y7, Y6, Y7
-	VMULPS    (DX)(R10*2), Y5, Y6
-	VMULPS    192(BX), Y7, Y10
+	VMULPS    (AX)(R8*2), Y5, Y6
+	VMULPS    192(R11), Y7, Y10
 	VDIVPS    Y8, Y10, Y10
-	VCVTPH2PS 16(R8)(R10*1), Y8
-	VMULPS    32(SI)(R10*2), Y3, Y11
+	VCVTPH2PS 16(BX)(R8*1), Y8
+	VMULPS    384(SP), Y8, Y8
+	VMULPS    32(CX)(R8*2), Y3, Y11
 	VMULPS    Y8, Y4, Y8
 	VADDPS    Y8, Y11, Y11
 	VPAND     Y0, Y11, Y8
 	VPCMPGTD  Y8, Y1, Y8
 	VPANDN    Y11, Y8, Y11
-	VMULPS    32(DX)(R10*2), Y5, Y8
-	VMULPS    192(BX), Y11, Y12
+	VMULPS    32(AX)(R8*2), Y5, Y8
+	VMULPS    192(R11), Y11, Y12
 	VDIVPS    Y9, Y12, Y12
 
 	// u within its bound, straight on where there is none.
-	CMPQ 288(BX), $+0
-	JNE  clamp17
+	CMPQ 288(R11), $+0
+	JNE  clamp10
 
-clamped18:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y9
-	VCMPPS    $0x03, Y9, Y9, Y10
-	VBLENDVPS Y10, quietNaNs<>+0(SB), Y9, Y9
-	VMOVUPS   Y7, (SI)(R10*2)
-	VMOVUPS   Y6, (DX)(R10*2)
+	VMOVDQA   Y6, Y10
+	VMOVUPS   Y7, (CX)(R8*2)
+	VMOVUPS   Y6, (AX)(R8*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y6
-	VCMPPS    $0x03, Y6, Y6, Y7
-	VBLENDVPS Y7, quietNaNs<>+0(SB), Y6, Y6
-	VCVTPS2PH $0x00, Y9, (DI)(R10*1)
-	VCVTPS2PH $0x00, Y6, 16(DI)(R10*1)
-	VMOVUPS   Y11, 32(SI)(R10*2)
-	VMOVUPS   Y8, 32(DX)(R10*2)
-	ADDQ      $0x20, R10
-	SUBQ      $0x20, R9
-	JNZ       loop11
+	VMOVDQA   Y8, Y12
+	VMOVUPS   Y11, 32(CX)(R8*2)
+	VMOVUPS   Y8, 32(AX)(R8*2)
+	VCMPPS    $0x03, Y10, Y10, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
+	VCMPPS    $0x03, Y12, Y12, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
+	VCVTPS2PH $0x00, Y10, (R9)(R8*1)
+	VCVTPS2PH $0x00, Y12, 16(R9)(R8*1)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop3
 
+done4:
+	ADDQ $0x00000020, DI
+
+	// One vector at a time.
+	SUBQ $0x00000010, DI
+	JL   done13
+
+loop12:
+	VCVTPH2PS (SI)(R8*1), Y6
+	VMULPS    384(SP), Y6, Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided14
+	VDIVPS 96(R11), Y6, Y6
+
+undivided14:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R8*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other15
+	VSQRTPS Y6, Y7
+
+raised18:
+	VMULPS  32(R11), Y7, Y7
+	VADDPS  64(R11), Y7, Y7
+	VMOVUPS Y6, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R8*1), Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R8*2), Y3, Y8
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y8, Y8
+	VPAND     Y0, Y8, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y8, Y6, Y8
+	VMULPS    (AX)(R8*2), Y5, Y6
+	VMULPS    192(R11), Y8, Y9
+	VDIVPS    Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp19
+
+clamped20:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VMOVUPS   Y8, (CX)(R8*2)
+	VMOVUPS   Y6, (AX)(R8*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, (R9)(R8*1)
+	ADDQ      $0x00000010, R8
+	SUBQ      $0x00000010, DI
+	JGE       loop12
+
+done13:
+	ADDQ $0x00000010, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end21
+	LEAQ    leadingOnes<>+64(SB), R10
+	SUBQ    DI, R10
+	SUBQ    DI, R10
+	VMOVDQU (R10), Y6
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU X7, 352(SP)
+	LEAQ    (SI)(R8*1), SI
+	CMPQ    DI, $0x08
+	JL      less23
+	MOVQ    (SI), R10
+	MOVQ    R10, 352(SP)
+	MOVQ    -8(SI)(DI*1), R10
+	MOVQ    R10, 344(SP)(DI*1)
+	JMP     copied22
+
+less23:
+	CMPQ DI, $0x04
+	JL   less24
+	MOVL (SI), R10
+	MOVL R10, 352(SP)
+	MOVL -4(SI)(DI*1), R10
+	MOVL R10, 348(SP)(DI*1)
+	JMP  copied22
+
+less24:
+	MOVW (SI), R10
+	MOVW R10, 352(SP)
+
+copied22:
+	VCVTPH2PS 352(SP), Y7
+	VMULPS    384(SP), Y7, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided25
+	VDIVPS 96(R11), Y7, Y7
+
+undivided25:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R8*2), Y6, Y8
+	VMULPS     (R11), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y2
+	VADDPS     Y9, Y2, Y2
+	VPAND      Y0, Y2, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y2, Y7, Y2
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other26
+	VSQRTPS Y2, Y7
+
+raised29:
+	VMULPS       32(R11), Y7, Y7
+	VADDPS       64(R11), Y7, Y7
+	LEAQ         (DX)(R8*2), DX
+	TESTB        $0x08, DI
+	JZ           no30
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DX
+
+no30:
+	TESTB   $0x04, DI
+	JZ      no31
+	VMOVLPS X2, (DX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, DX
+
+no31:
+	TESTB  $0x02, DI
+	JZ     no32
+	VMOVSS X2, (DX)
+
+no32:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R8*2), Y6, Y2
+	VPXOR      Y8, Y8, Y8
+	VMOVDQU    X8, 352(SP)
+	LEAQ       (BX)(R8*1), DX
+	CMPQ       DI, $0x08
+	JL         less34
+	MOVQ       (DX), BX
+	MOVQ       BX, 352(SP)
+	MOVQ       -8(DX)(DI*1), BX
+	MOVQ       BX, 344(SP)(DI*1)
+	JMP        copied33
+
+less34:
+	CMPQ DI, $0x04
+	JL   less35
+	MOVL (DX), BX
+	MOVL BX, 352(SP)
+	MOVL -4(DX)(DI*1), BX
+	MOVL BX, 348(SP)(DI*1)
+	JMP  copied33
+
+less35:
+	MOVW (DX), BX
+	MOVW BX, 352(SP)
+
+copied33:
+	VCVTPH2PS  352(SP), Y8
+	VMULPS     384(SP), Y8, Y8
+	VMULPS     Y2, Y3, Y2
+	VMULPS     Y8, Y4, Y3
+	VADDPS     Y3, Y2, Y2
+	VPAND      Y0, Y2, Y0
+	VPCMPGTD   Y0, Y1, Y0
+	VPANDN     Y2, Y0, Y2
+	VMASKMOVPS (AX)(R8*2), Y6, Y0
+	VMULPS     Y0, Y5, Y0
+	VMULPS     192(R11), Y2, Y1
+	VDIVPS     Y7, Y1, Y1
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp36
+
+clamped37:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y1, Y0, Y0
+	VMOVDQA      Y0, Y1
+	LEAQ         (CX)(R8*2), CX
+	TESTB        $0x08, DI
+	JZ           no38
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, CX
+
+no38:
+	TESTB   $0x04, DI
+	JZ      no39
+	VMOVLPS X2, (CX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, CX
+
+no39:
+	TESTB  $0x02, DI
+	JZ     no40
+	VMOVSS X2, (CX)
+
+no40:
+	LEAQ         (AX)(R8*2), AX
+	TESTB        $0x08, DI
+	JZ           no41
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no41:
+	TESTB   $0x04, DI
+	JZ      no42
+	VMOVLPS X0, (AX)
+	VPSRLDQ $0x08, Y0, Y0
+	ADDQ    $0x08, AX
+
+no42:
+	TESTB  $0x02, DI
+	JZ     no43
+	VMOVSS X0, (AX)
+
+no43:
+	VCMPPS    $0x03, Y1, Y1, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y1, Y1
+	VCVTPS2PH $0x00, Y1, 352(SP)
+	LEAQ      (R9)(R8*1), AX
+	CMPQ      DI, $0x08
+	JL        less45
+	MOVQ      352(SP), CX
+	MOVQ      CX, (AX)
+	MOVQ      344(SP)(DI*1), CX
+	MOVQ      CX, -8(AX)(DI*1)
+	JMP       copied44
+
+less45:
+	CMPQ DI, $0x04
+	JL   less46
+	MOVL 352(SP), CX
+	MOVL CX, (AX)
+	MOVL 348(SP)(DI*1), CX
+	MOVL CX, -4(AX)(DI*1)
+	JMP  copied44
+
+less46:
+	MOVW 352(SP), CX
+	MOVW CX, (AX)
+
+copied44:
+end21:
+	JMP done2
+
+plain1:
+	// 2 vectors at a time.
+	SUBQ $0x00000020, DI
+	JL   done48
+
+loop47:
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(R9)(R8*1)
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 384(AX)(R8*2)
+	VCVTPH2PS  (SI)(R8*1), Y6
+	VCVTPH2PS  16(SI)(R8*1), Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided49
+	VDIVPS 96(R11), Y6, Y6
+	VDIVPS 96(R11), Y7, Y7
+
+undivided49:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R8*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R11), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R8*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other50
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised53:
+	VMULPS  32(R11), Y8, Y8
+	VADDPS  64(R11), Y8, Y8
+	VMULPS  32(R11), Y9, Y9
+	VADDPS  64(R11), Y9, Y9
+	VMOVUPS Y6, (DX)(R8*2)
+	VMOVUPS Y7, 32(DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R8*1), Y6
+	VMULPS    (CX)(R8*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R8*2), Y5, Y6
+	VMULPS    192(R11), Y7, Y10
+	VDIVPS    Y8, Y10, Y10
+	VCVTPH2PS 16(BX)(R8*1), Y8
+	VMULPS    32(CX)(R8*2), Y3, Y11
+	VMULPS    Y8, Y4, Y8
+	VADDPS    Y8, Y11, Y11
+	VPAND     Y0, Y11, Y8
+	VPCMPGTD  Y8, Y1, Y8
+	VPANDN    Y11, Y8, Y11
+	VMULPS    32(AX)(R8*2), Y5, Y8
+	VMULPS    192(R11), Y11, Y12
+	VDIVPS    Y9, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp54
+
+clamped55:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y6, Y6
+	VMOVDQA   Y6, Y10
+	VMOVUPS   Y7, (CX)(R8*2)
+	VMOVUPS   Y6, (AX)(R8*2)
+	VSUBPS    Y12, Y8, Y8
+	VMOVDQA   Y8, Y12
+	VMOVUPS   Y11, 32(CX)(R8*2)
+	VMOVUPS   Y8, 32(AX)(R8*2)
+	VCMPPS    $0x03, Y10, Y10, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
+	VCMPPS    $0x03, Y12, Y12, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
+	VCVTPS2PH $0x00, Y10, (R9)(R8*1)
+	VCVTPS2PH $0x00, Y12, 16(R9)(R8*1)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop47
+
+done48:
+	ADDQ $0x00000020, DI
+
+	// One vector at a time.
+	SUBQ $0x00000010, DI
+	JL   done57
+
+loop56:
+	VCVTPH2PS (SI)(R8*1), Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided58
+	VDIVPS 96(R11), Y6, Y6
+
+undivided58:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R11), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R8*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other59
+	VSQRTPS Y6, Y7
+
+raised62:
+	VMULPS  32(R11), Y7, Y7
+	VADDPS  64(R11), Y7, Y7
+	VMOVUPS Y6, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R8*1), Y6
+	VMULPS    (CX)(R8*2), Y3, Y8
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y8, Y8
+	VPAND     Y0, Y8, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y8, Y6, Y8
+	VMULPS    (AX)(R8*2), Y5, Y6
+	VMULPS    192(R11), Y8, Y9
+	VDIVPS    Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp63
+
+clamped64:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VMOVUPS   Y8, (CX)(R8*2)
+	VMOVUPS   Y6, (AX)(R8*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, (R9)(R8*1)
+	ADDQ      $0x00000010, R8
+	SUBQ      $0x00000010, DI
+	JGE       loop56
+
+done57:
+	ADDQ $0x00000010, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end65
+	LEAQ    leadingOnes<>+64(SB), R10
+	SUBQ    DI, R10
+	SUBQ    DI, R10
+	VMOVDQU (R10), Y6
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU X7, 352(SP)
+	LEAQ    (SI)(R8*1), SI
+	CMPQ    DI, $0x08
+	JL      less67
+	MOVQ    (SI), R10
+	MOVQ    R10, 352(SP)
+	MOVQ    -8(SI)(DI*1), R10
+	MOVQ    R10, 344(SP)(DI*1)
+	JMP     copied66
+
+less67:
+	CMPQ DI, $0x04
+	JL   less68
+	MOVL (SI), R10
+	MOVL R10, 352(SP)
+	MOVL -4(SI)(DI*1), R10
+	MOVL R10, 348(SP)(DI*1)
+	JMP  copied66
+
+less68:
+	MOVW (SI), R10
+	MOVW R10, 352(SP)
+
+copied66:
+	VCVTPH2PS 352(SP), Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R11), $+0
+	JEQ    undivided69
+	VDIVPS 96(R11), Y7, Y7
+
+undivided69:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R8*2), Y6, Y8
+	VMULPS     (R11), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y2
+	VADDPS     Y9, Y2, Y2
+	VPAND      Y0, Y2, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y2, Y7, Y2
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other70
+	VSQRTPS Y2, Y7
+
+raised73:
+	VMULPS       32(R11), Y7, Y7
+	VADDPS       64(R11), Y7, Y7
+	LEAQ         (DX)(R8*2), DX
+	TESTB        $0x08, DI
+	JZ           no74
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DX
+
+no74:
+	TESTB   $0x04, DI
+	JZ      no75
+	VMOVLPS X2, (DX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, DX
+
+no75:
+	TESTB  $0x02, DI
+	JZ     no76
+	VMOVSS X2, (DX)
+
+no76:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R8*2), Y6, Y2
+	VPXOR      Y8, Y8, Y8
+	VMOVDQU    X8, 352(SP)
+	LEAQ       (BX)(R8*1), DX
+	CMPQ       DI, $0x08
+	JL         less78
+	MOVQ       (DX), BX
+	MOVQ       BX, 352(SP)
+	MOVQ       -8(DX)(DI*1), BX
+	MOVQ       BX, 344(SP)(DI*1)
+	JMP        copied77
+
+less78:
+	CMPQ DI, $0x04
+	JL   less79
+	MOVL (DX), BX
+	MOVL BX, 352(SP)
+	MOVL -4(DX)(DI*1), BX
+	MOVL BX, 348(SP)(DI*1)
+	JMP  copied77
+
+less79:
+	MOVW (DX), BX
+	MOVW BX, 352(SP)
+
+copied77:
+	VCVTPH2PS  352(SP), Y8
+	VMULPS     Y2, Y3, Y2
+	VMULPS     Y8, Y4, Y3
+	VADDPS     Y3, Y2, Y2
+	VPAND      Y0, Y2, Y0
+	VPCMPGTD   Y0, Y1, Y0
+	VPANDN     Y2, Y0, Y2
+	VMASKMOVPS (AX)(R8*2), Y6, Y0
+	VMULPS     Y0, Y5, Y0
+	VMULPS     192(R11), Y2, Y1
+	VDIVPS     Y7, Y1, Y1
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R11), $+0
+	JNE  clamp80
+
+clamped81:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y1, Y0, Y0
+	VMOVDQA      Y0, Y1
+	LEAQ         (CX)(R8*2), CX
+	TESTB        $0x08, DI
+	JZ           no82
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, CX
+
+no82:
+	TESTB   $0x04, DI
+	JZ      no83
+	VMOVLPS X2, (CX)
+	VPSRLDQ $0x08, Y2, Y2
+	ADDQ    $0x08, CX
+
+no83:
+	TESTB  $0x02, DI
+	JZ     no84
+	VMOVSS X2, (CX)
+
+no84:
+	LEAQ         (AX)(R8*2), AX
+	TESTB        $0x08, DI
+	JZ           no85
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+no85:
+	TESTB   $0x04, DI
+	JZ      no86
+	VMOVLPS X0, (AX)
+	VPSRLDQ $0x08, Y0, Y0
+	ADDQ    $0x08, AX
+
+no86:
+	TESTB  $0x02, DI
+	JZ     no87
+	VMOVSS X0, (AX)
+
+no87:
+	VCMPPS    $0x03, Y1, Y1, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y1, Y1
+	VCVTPS2PH $0x00, Y1, 352(SP)
+	LEAQ      (R9)(R8*1), AX
+	CMPQ      DI, $0x08
+	JL        less89
+	MOVQ      352(SP), CX
+	MOVQ      CX, (AX)
+	MOVQ      344(SP)(DI*1), CX
+	MOVQ      CX, -8(AX)(DI*1)
+	JMP       copied88
+
+less89:
+	CMPQ DI, $0x04
+	JL   less90
+	MOVL 352(SP), CX
+	MOVL CX, (AX)
+	MOVL 348(SP)(DI*1), CX
+	MOVL CX, -4(AX)(DI*1)
+	JMP  copied88
+
+less90:
+	MOVW 352(SP), CX
+	MOVW CX, (AX)
+
+copied88:
+end65:
 done2:
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other5:
-	JG      two7
+other6:
+	JG      two8
 	CMPQ    power+64(FP), $+1
-	JE      half6
-	VMOVUPS 128(BX), Y9
-	VMOVUPS 128(BX), Y10
-	JMP     raised8
+	JE      half7
+	VMOVUPS 128(R11), Y8
+	VMOVUPS 128(R11), Y9
+	JMP     raised9
 
-half6:
-	VSQRTPS Y7, Y9
-	VSQRTPS Y9, Y9
-	VSQRTPS Y8, Y10
-	VSQRTPS Y10, Y10
-	JMP     raised8
-
-two7:
-	VMOVDQA Y7, Y9
-	VMOVDQA Y8, Y10
-	JMP     raised8
-
-clamp9:
-	VMOVUPS 224(BX), Y10
-	VMINPS  Y11, Y10, Y11
-	VMINPS  Y13, Y10, Y13
-	VMOVUPS 256(BX), Y10
-	VMAXPS  Y11, Y10, Y11
-	VMAXPS  Y13, Y10, Y13
-	JMP     clamped10
-
-	// The powers 0, 1/2 and 2.
-other13:
-	JG      two15
-	CMPQ    power+64(FP), $+1
-	JE      half14
-	VMOVUPS 128(BX), Y8
-	VMOVUPS 128(BX), Y9
-	JMP     raised16
-
-half14:
+half7:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised16
+	JMP     raised9
 
-two15:
+two8:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised16
+	JMP     raised9
 
-clamp17:
-	VMOVUPS 224(BX), Y9
+clamp10:
+	VMOVUPS 224(R11), Y9
 	VMINPS  Y10, Y9, Y10
 	VMINPS  Y12, Y9, Y12
-	VMOVUPS 256(BX), Y9
+	VMOVUPS 256(R11), Y9
 	VMAXPS  Y10, Y9, Y10
 	VMAXPS  Y12, Y9, Y12
-	JMP     clamped18
+	JMP     clamped11
 
-// func descendHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
-// Requires: AVX, AVX2, F16C, MMX+
-TEXT ·descendHalfF16AVX2(SB), NOSPLIT, $352-60
-	MOVQ den+32(FP), AX
-	MOVQ s+48(FP), CX
+	// The powers 0, 1/2 and 2.
+other15:
+	JG      two17
+	CMPQ    power+64(FP), $+1
+	JE      half16
+	VMOVUPS 128(R11), Y7
+	JMP     raised18
+
+half16:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised18
+
+two17:
+	VMOVDQA Y6, Y7
+	JMP     raised18
+
+clamp19:
+	VMOVUPS 224(R11), Y7
+	VMINPS  Y9, Y7, Y9
+	VMOVUPS 256(R11), Y7
+	VMAXPS  Y9, Y7, Y9
+	JMP     clamped20
+
+	// The powers 0, 1/2 and 2.
+other26:
+	JG      two28
+	CMPQ    power+64(FP), $+1
+	JE      half27
+	VMOVUPS 128(R11), Y7
+	JMP     raised29
+
+half27:
+	VSQRTPS Y2, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised29
+
+two28:
+	VMOVDQA Y2, Y7
+	JMP     raised29
+
+clamp36:
+	VMOVUPS 224(R11), Y3
+	VMINPS  Y1, Y3, Y1
+	VMOVUPS 256(R11), Y3
+	VMAXPS  Y1, Y3, Y1
+	JMP     clamped37
+
+	// The powers 0, 1/2 and 2.
+other50:
+	JG      two52
+	CMPQ    power+64(FP), $+1
+	JE      half51
+	VMOVUPS 128(R11), Y8
+	VMOVUPS 128(R11), Y9
+	JMP     raised53
+
+half51:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised53
+
+two52:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised53
+
+clamp54:
+	VMOVUPS 224(R11), Y9
+	VMINPS  Y10, Y9, Y10
+	VMINPS  Y12, Y9, Y12
+	VMOVUPS 256(R11), Y9
+	VMAXPS  Y10, Y9, Y10
+	VMAXPS  Y12, Y9, Y12
+	JMP     clamped55
+
+	// The powers 0, 1/2 and 2.
+other59:
+	JG      two61
+	CMPQ    power+64(FP), $+1
+	JE      half60
+	VMOVUPS 128(R11), Y7
+	JMP     raised62
+
+half60:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised62
+
+two61:
+	VMOVDQA Y6, Y7
+	JMP     raised62
+
+clamp63:
+	VMOVUPS 224(R11), Y7
+	VMINPS  Y9, Y7, Y9
+	VMOVUPS 256(R11), Y7
+	VMAXPS  Y9, Y7, Y9
+	JMP     clamped64
+
+	// The powers 0, 1/2 and 2.
+other70:
+	JG      two72
+	CMPQ    power+64(FP), $+1
+	JE      half71
+	VMOVUPS 128(R11), Y7
+	JMP     raised73
+
+half71:
+	VSQRTPS Y2, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised73
+
+two72:
+	VMOVDQA Y2, Y7
+	JMP     raised73
+
+clamp80:
+	VMOVUPS 224(R11), Y3
+	VMINPS  Y1, Y3, Y1
+	VMOVUPS 256(R11), Y3
+	VMAXPS  Y1, Y3, Y1
+	JMP     clamped81
+
+// func updateBlocksHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+// Requires: AVX, AVX2, CMOV, F16C, MMX+
+TEXT ·updateBlocksHalfF16AVX2(SB), $752-84
+	MOVQ s+64(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
 	VPCMPEQD     Y0, Y0, Y0
@@ -14703,170 +22411,6198 @@ TEXT ·descendHalfF16AVX2(SB), NOSPLIT, $352-60
 	VPCMPEQD     Y1, Y1, Y1
 	VPSRLD       $0x1f, Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	LEAQ         31(SP), DX
-	ANDQ         $-32, DX
-	VBROADCASTSS (CX), Y2
-	VBROADCASTSS 4(CX), Y3
-	VBROADCASTSS 20(CX), Y4
-	VBROADCASTSS 16(CX), Y5
-	VMOVUPS      Y5, (DX)
-	VBROADCASTSS 32(CX), Y5
-	VMOVUPS      Y5, 32(DX)
-	VPCMPEQD     Y5, Y5, Y5
-	VPSLLD       $0x1f, Y5, Y5
-	VPXOR        32(DX), Y5, Y5
-	VMOVUPS      Y5, 64(DX)
-	VPCMPEQD     Y5, Y5, Y5
-	VPSLLD       $0x18, Y5, Y5
-	VPSRLD       $0x01, Y5, Y5
-	VPXOR        32(DX), Y5, Y5
-	VMOVUPS      Y5, 96(DX)
-	MOVQ         theta+0(FP), CX
-	MOVQ         m+8(FP), BX
-	MOVQ         out+16(FP), SI
-	MOVQ         grad+24(FP), DI
-	MOVQ         n+40(FP), R8
-	SHLQ         $0x01, R8
-	XORQ         R9, R9
-	VBROADCASTSS factor+56(FP), Y5
-	TESTQ        R8, R8
-	JZ           done2
-	CMPL         factor+56(FP), $0x3f800000
+	LEAQ         31(SP), CX
+	ANDQ         $-32, CX
+	VBROADCASTSS 8(AX), Y2
+	VBROADCASTSS 12(AX), Y3
+	VMOVUPS      Y3, (CX)
+	VBROADCASTSS 24(AX), Y3
+	VMOVUPS      Y3, 32(CX)
+	VBROADCASTSS 28(AX), Y3
+	VMOVUPS      Y3, 64(CX)
+	VBROADCASTSS 36(AX), Y3
+	VMOVUPS      Y3, 96(CX)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(CX)
+	VPXOR        96(CX), Y3, Y3
+	VMOVUPS      Y3, 160(CX)
+	VBROADCASTSS (AX), Y3
+	VBROADCASTSS 4(AX), Y6
+	VBROADCASTSS 20(AX), Y7
+	VBROADCASTSS 16(AX), Y8
+	VMOVUPS      Y8, 192(CX)
+	VBROADCASTSS 32(AX), Y8
+	VMOVUPS      Y8, 224(CX)
+	VPCMPEQD     Y8, Y8, Y8
+	VPSLLD       $0x1f, Y8, Y8
+	VPXOR        224(CX), Y8, Y8
+	VMOVUPS      Y8, 256(CX)
+	VPCMPEQD     Y8, Y8, Y8
+	VPSLLD       $0x18, Y8, Y8
+	VPSRLD       $0x01, Y8, Y8
+	VPXOR        224(CX), Y8, Y8
+	VMOVUPS      Y8, 288(CX)
+	VBROADCASTSS factor+80(FP), Y8
+	VMOVUPS      Y8, 384(SP)
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ    hz+40(FP), BX
+	MOVQ    block+56(FP), SI
+	SHLQ    $0x01, SI
+	MOVQ    blocks+48(FP), AX
+	IMULQ   SI, AX
+	ADDQ    BX, AX
+	MOVQ    SI, DX
+	IMUL3Q  $0x07, DX, DX
+	SUBQ    DX, AX
+	SUBQ    $+32, AX
+	MOVQ    AX, 704(SP)
+	ADDQ    DX, AX
+	MOVQ    AX, 712(SP)
+	MOVQ    SI, DI
+	ANDQ    $+31, DI
+	SUBQ    DI, SI
+	LEAQ    leadingOnes<>+64(SB), AX
+	SUBQ    DI, AX
+	SUBQ    DI, AX
+	VMOVDQU (AX), Y8
+	LEAQ    leadingOnes<>+96(SB), AX
+	SUBQ    DI, AX
+	SUBQ    DI, AX
+	VMOVDQU (AX), Y9
+	VPAND   Y0, Y8, Y8
+	VPAND   Y0, Y9, Y9
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
+	MOVQ         block+56(FP), R8
+	LEAQ         268435455(R8), AX
+	XORL         DX, DX
+	DIVQ         R8
+	VMOVD        AX, X10
+	VPBROADCASTD X10, Y10
+	VMOVDQU      Y10, 720(SP)
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
+	MOVQ         grad+32(FP), R8
+	MOVQ         out+24(FP), R9
+	XORQ         R11, R11
+	XORQ         R12, R12
+	CMPL         factor+80(FP), $0x3f800000
 	JE           plain1
 
-loop3:
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(BX)(R9*2)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(SI)(R9*1)
+	// The second group: from its sums to v' and the denominators.
+group3:
+	TESTQ   R11, R11
+	JZ      sums4
+	VMOVUPS 416(SP), Y10
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(CX), $+0
+	JEQ    undivided6
+	VDIVPS 96(CX), Y10, Y10
+
+undivided6:
+	CMPQ     R11, $0x08
+	JNE      some7
+	MOVQ     v+16(FP), R10
+	VMULPS   (CX), Y10, Y4
+	VMULPS   Y10, Y4, Y4
+	VMULPS   (R10), Y2, Y10
+	VADDPS   Y4, Y10, Y10
+	VPAND    Y0, Y10, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y10, Y4, Y10
+	VMOVDQA  Y10, Y4
+	VMOVUPS  Y10, (R10)
+
+done8:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+72(FP), $+2
+	JNE     other9
+	VSQRTPS Y4, Y4
+
+raised12:
+	VMULPS  32(CX), Y4, Y4
+	VADDPS  64(CX), Y4, Y4
+	VMOVDQA Y4, Y4
+	ADDQ    $0x20, v+16(FP)
+
+	// The third group: its sums.
+sums4:
+	MOVQ    $0x0000000000000008, R10
+	CMPQ    blocks+48(FP), R10
+	CMOVQLT blocks+48(FP), R10
+	SUBQ    R10, blocks+48(FP)
+	TESTQ   R10, R10
+	JZ      elements5
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        R10, $0x08
+	JNE         slots13
+	TESTQ       SI, SI
+	JNZ         slots13
+	CMPQ        BX, 704(SP)
+	JHI         slots13
+	VCVTPH2PS   (BX), Y10
+	VMULPS      384(SP), Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VCVTPH2PS   16(BX), Y11
+	VMULPS      384(SP), Y11, Y11
+	VPAND       Y9, Y11, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VCVTPH2PS   (BX), Y11
+	VMULPS      384(SP), Y11, Y11
+	VPAND       Y8, Y11, Y11
+	VCVTPH2PS   16(BX), Y12
+	VMULPS      384(SP), Y12, Y12
+	VPAND       Y9, Y12, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y12, Y11, Y11
+	VCVTPH2PS   (BX), Y12
+	VMULPS      384(SP), Y12, Y12
+	VPAND       Y8, Y12, Y12
+	VCVTPH2PS   16(BX), Y13
+	VMULPS      384(SP), Y13, Y13
+	VPAND       Y9, Y13, Y13
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y13, Y12, Y12
+	VCVTPH2PS   (BX), Y13
+	VMULPS      384(SP), Y13, Y13
+	VPAND       Y8, Y13, Y13
+	VCVTPH2PS   16(BX), Y14
+	VMULPS      384(SP), Y14, Y14
+	VPAND       Y9, Y14, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y14, Y13, Y13
+	VCVTPH2PS   (BX), Y14
+	VMULPS      384(SP), Y14, Y14
+	VPAND       Y8, Y14, Y14
+	VCVTPH2PS   16(BX), Y15
+	VMULPS      384(SP), Y15, Y15
+	VPAND       Y9, Y15, Y15
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y15, Y14, Y14
+	VINSERTF128 $0x01, X14, Y10, Y15
+	VPERM2F128  $0x31, Y14, Y10, Y14
+	VADDPS      Y14, Y15, Y15
+	VCVTPH2PS   (BX), Y10
+	VMULPS      384(SP), Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VCVTPH2PS   16(BX), Y14
+	VMULPS      384(SP), Y14, Y14
+	VPAND       Y9, Y14, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y14, Y10, Y10
+	VINSERTF128 $0x01, X10, Y11, Y14
+	VPERM2F128  $0x31, Y10, Y11, Y10
+	VADDPS      Y10, Y14, Y14
+	VCVTPH2PS   (BX), Y10
+	VMULPS      384(SP), Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VCVTPH2PS   16(BX), Y11
+	VMULPS      384(SP), Y11, Y11
+	VPAND       Y9, Y11, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VINSERTF128 $0x01, X10, Y12, Y11
+	VPERM2F128  $0x31, Y10, Y12, Y10
+	VADDPS      Y10, Y11, Y11
+	VCVTPH2PS   (BX), Y10
+	VMULPS      384(SP), Y10, Y10
+	VPAND       Y8, Y10, Y10
+	VCVTPH2PS   16(BX), Y12
+	VMULPS      384(SP), Y12, Y12
+	VPAND       Y9, Y12, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y12, Y10, Y10
+	VINSERTF128 $0x01, X10, Y13, Y12
+	VPERM2F128  $0x31, Y10, Y13, Y10
+	VADDPS      Y10, Y12, Y12
+	VSHUFPS     $0x44, Y14, Y15, Y10
+	VSHUFPS     $0xee, Y14, Y15, Y13
+	VADDPS      Y13, Y10, Y10
+	VSHUFPS     $0x44, Y12, Y11, Y13
+	VSHUFPS     $0xee, Y12, Y11, Y11
+	VADDPS      Y11, Y13, Y13
+	VSHUFPS     $0x88, Y13, Y10, Y11
+	VSHUFPS     $0xdd, Y13, Y10, Y10
+	VADDPS      Y10, Y11, Y11
+	VMOVDQA     Y11, Y10
+
+summed14:
+	VMOVUPS Y10, 416(SP)
+
+	// The first group: its elements.
+elements5:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32<>+0(SB), Y10
+	MOVQ    R12, R13
+	ANDQ    $-16, R13
+	SUBQ    R13, R12
+	LEAQ    (AX)(R13*2), AX
+	LEAQ    (DX)(R13*2), DX
+	ADDQ    R13, R8
+	ADDQ    R13, R9
+	NEGQ    R13
+	JZ      rest16
+
+loop15:
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(R9)(R13*1)
+	PREFETCHT0 384(DX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DI)(R9*1), Y6
-	VMULPS    Y5, Y6, Y6
-	VMULPS    (BX)(R9*2), Y2, Y7
-	VMULPS    Y6, Y3, Y6
+	VCVTPH2PS (R8)(R13*1), Y11
+	VMULPS    384(SP), Y11, Y11
+	VMULPS    (DX)(R13*2), Y3, Y12
+	VMULPS    Y11, Y6, Y11
+	VADDPS    Y11, Y12, Y12
+	VPAND     Y0, Y12, Y11
+	VPCMPGTD  Y11, Y1, Y11
+	VPANDN    Y12, Y11, Y12
+	VMULPS    (AX)(R13*2), Y7, Y11
+	VPMULLD   720(SP), Y10, Y13
+	VPSRLD    $0x1c, Y13, Y13
+	VPERMPS   Y5, Y13, Y13
+	VMULPS    192(CX), Y12, Y14
+	VDIVPS    Y13, Y14, Y14
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp18
+
+clamped19:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y14, Y11, Y11
+	VMOVDQA   Y11, Y14
+	VMOVUPS   Y12, (DX)(R13*2)
+	VMOVUPS   Y11, (AX)(R13*2)
+	VCMPPS    $0x03, Y14, Y14, Y11
+	VBLENDVPS Y11, quietNaNs256<>+0(SB), Y14, Y14
+	VCVTPS2PH $0x00, Y14, (R9)(R13*1)
+	VPADDD    lanes32<>+32(SB), Y10, Y10
+	ADDQ      $0x10, R13
+	JNZ       loop15
+
+rest16:
+	TESTQ   R12, R12
+	JZ      end17
+	LEAQ    leadingOnes<>+64(SB), R14
+	SUBQ    R12, R14
+	SUBQ    R12, R14
+	VMOVDQU (R14), Y11
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (DX)(R13*2), Y11, Y12
+	VPXOR      Y13, Y13, Y13
+	VMOVDQU    X13, 352(SP)
+	LEAQ       (R8)(R13*1), R14
+	CMPQ       R12, $0x08
+	JL         less21
+	MOVQ       (R14), R15
+	MOVQ       R15, 352(SP)
+	MOVQ       -8(R14)(R12*1), R15
+	MOVQ       R15, 344(SP)(R12*1)
+	JMP        copied20
+
+less21:
+	CMPQ R12, $0x04
+	JL   less22
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R12*1), R15
+	MOVL R15, 348(SP)(R12*1)
+	JMP  copied20
+
+less22:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied20:
+	VCVTPH2PS  352(SP), Y13
+	VMULPS     384(SP), Y13, Y13
+	VMULPS     Y12, Y3, Y12
+	VMULPS     Y13, Y6, Y13
+	VADDPS     Y13, Y12, Y12
+	VPAND      Y0, Y12, Y13
+	VPCMPGTD   Y13, Y1, Y13
+	VPANDN     Y12, Y13, Y12
+	VMASKMOVPS (AX)(R13*2), Y11, Y11
+	VMULPS     Y11, Y7, Y11
+	VPMULLD    720(SP), Y10, Y10
+	VPSRLD     $0x1c, Y10, Y10
+	VPERMPS    Y5, Y10, Y10
+	VMULPS     192(CX), Y12, Y5
+	VDIVPS     Y10, Y5, Y5
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp23
+
+clamped24:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y5, Y11, Y11
+	VMOVDQA      Y11, Y5
+	LEAQ         (DX)(R13*2), R14
+	TESTB        $0x08, R12
+	JZ           no25
+	VMOVUPS      X12, (R14)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $0x10, R14
+
+no25:
+	TESTB   $0x04, R12
+	JZ      no26
+	VMOVLPS X12, (R14)
+	VPSRLDQ $0x08, Y12, Y12
+	ADDQ    $0x08, R14
+
+no26:
+	TESTB  $0x02, R12
+	JZ     no27
+	VMOVSS X12, (R14)
+
+no27:
+	LEAQ         (AX)(R13*2), R14
+	TESTB        $0x08, R12
+	JZ           no28
+	VMOVUPS      X11, (R14)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $0x10, R14
+
+no28:
+	TESTB   $0x04, R12
+	JZ      no29
+	VMOVLPS X11, (R14)
+	VPSRLDQ $0x08, Y11, Y11
+	ADDQ    $0x08, R14
+
+no29:
+	TESTB  $0x02, R12
+	JZ     no30
+	VMOVSS X11, (R14)
+
+no30:
+	VCMPPS    $0x03, Y5, Y5, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
+	VCVTPS2PH $0x00, Y5, 352(SP)
+	LEAQ      (R9)(R13*1), R13
+	CMPQ      R12, $0x08
+	JL        less32
+	MOVQ      352(SP), R14
+	MOVQ      R14, (R13)
+	MOVQ      344(SP)(R12*1), R14
+	MOVQ      R14, -8(R13)(R12*1)
+	JMP       copied31
+
+less32:
+	CMPQ R12, $0x04
+	JL   less33
+	MOVL 352(SP), R14
+	MOVL R14, (R13)
+	MOVL 348(SP)(R12*1), R14
+	MOVL R14, -4(R13)(R12*1)
+	JMP  copied31
+
+less33:
+	MOVW 352(SP), R14
+	MOVW R14, (R13)
+
+copied31:
+end17:
+	// The groups move up.
+	VMOVDQA Y4, Y5
+	MOVQ    R11, R12
+	IMULQ   block+56(FP), R12
+	SHLQ    $0x01, R12
+	MOVQ    R10, R11
+	ORQ     R12, R10
+	JNZ     group3
+	JMP     done2
+
+plain1:
+	// The second group: from its sums to v' and the denominators.
+group34:
+	TESTQ   R11, R11
+	JZ      sums35
+	VMOVUPS 416(SP), Y10
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(CX), $+0
+	JEQ    undivided37
+	VDIVPS 96(CX), Y10, Y10
+
+undivided37:
+	CMPQ     R11, $0x08
+	JNE      some38
+	MOVQ     v+16(FP), R10
+	VMULPS   (CX), Y10, Y4
+	VMULPS   Y10, Y4, Y4
+	VMULPS   (R10), Y2, Y10
+	VADDPS   Y4, Y10, Y10
+	VPAND    Y0, Y10, Y4
+	VPCMPGTD Y4, Y1, Y4
+	VPANDN   Y10, Y4, Y10
+	VMOVDQA  Y10, Y4
+	VMOVUPS  Y10, (R10)
+
+done39:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+72(FP), $+2
+	JNE     other40
+	VSQRTPS Y4, Y4
+
+raised43:
+	VMULPS  32(CX), Y4, Y4
+	VADDPS  64(CX), Y4, Y4
+	VMOVDQA Y4, Y4
+	ADDQ    $0x20, v+16(FP)
+
+	// The third group: its sums.
+sums35:
+	MOVQ    $0x0000000000000008, R10
+	CMPQ    blocks+48(FP), R10
+	CMOVQLT blocks+48(FP), R10
+	SUBQ    R10, blocks+48(FP)
+	TESTQ   R10, R10
+	JZ      elements36
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        R10, $0x08
+	JNE         slots44
+	TESTQ       SI, SI
+	JNZ         slots44
+	CMPQ        BX, 704(SP)
+	JHI         slots44
+	VCVTPH2PS   (BX), Y10
+	VPAND       Y8, Y10, Y10
+	VCVTPH2PS   16(BX), Y11
+	VPAND       Y9, Y11, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VCVTPH2PS   (BX), Y11
+	VPAND       Y8, Y11, Y11
+	VCVTPH2PS   16(BX), Y12
+	VPAND       Y9, Y12, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y12, Y11, Y11
+	VCVTPH2PS   (BX), Y12
+	VPAND       Y8, Y12, Y12
+	VCVTPH2PS   16(BX), Y13
+	VPAND       Y9, Y13, Y13
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y13, Y12, Y12
+	VCVTPH2PS   (BX), Y13
+	VPAND       Y8, Y13, Y13
+	VCVTPH2PS   16(BX), Y14
+	VPAND       Y9, Y14, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y14, Y13, Y13
+	VCVTPH2PS   (BX), Y14
+	VPAND       Y8, Y14, Y14
+	VCVTPH2PS   16(BX), Y15
+	VPAND       Y9, Y15, Y15
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y15, Y14, Y14
+	VINSERTF128 $0x01, X14, Y10, Y15
+	VPERM2F128  $0x31, Y14, Y10, Y14
+	VADDPS      Y14, Y15, Y15
+	VCVTPH2PS   (BX), Y10
+	VPAND       Y8, Y10, Y10
+	VCVTPH2PS   16(BX), Y14
+	VPAND       Y9, Y14, Y14
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y14, Y10, Y10
+	VINSERTF128 $0x01, X10, Y11, Y14
+	VPERM2F128  $0x31, Y10, Y11, Y10
+	VADDPS      Y10, Y14, Y14
+	VCVTPH2PS   (BX), Y10
+	VPAND       Y8, Y10, Y10
+	VCVTPH2PS   16(BX), Y11
+	VPAND       Y9, Y11, Y11
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y11, Y10, Y10
+	VINSERTF128 $0x01, X10, Y12, Y11
+	VPERM2F128  $0x31, Y10, Y12, Y10
+	VADDPS      Y10, Y11, Y11
+	VCVTPH2PS   (BX), Y10
+	VPAND       Y8, Y10, Y10
+	VCVTPH2PS   16(BX), Y12
+	VPAND       Y9, Y12, Y12
+	PREFETCHT0  1024(BX)
+	ADDQ        DI, BX
+	VADDPS      Y12, Y10, Y10
+	VINSERTF128 $0x01, X10, Y13, Y12
+	VPERM2F128  $0x31, Y10, Y13, Y10
+	VADDPS      Y10, Y12, Y12
+	VSHUFPS     $0x44, Y14, Y15, Y10
+	VSHUFPS     $0xee, Y14, Y15, Y13
+	VADDPS      Y13, Y10, Y10
+	VSHUFPS     $0x44, Y12, Y11, Y13
+	VSHUFPS     $0xee, Y12, Y11, Y11
+	VADDPS      Y11, Y13, Y13
+	VSHUFPS     $0x88, Y13, Y10, Y11
+	VSHUFPS     $0xdd, Y13, Y10, Y10
+	VADDPS      Y10, Y11, Y11
+	VMOVDQA     Y11, Y10
+
+summed45:
+	VMOVUPS Y10, 416(SP)
+
+	// The first group: its elements.
+elements36:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32<>+0(SB), Y10
+	MOVQ    R12, R13
+	ANDQ    $-16, R13
+	SUBQ    R13, R12
+	LEAQ    (AX)(R13*2), AX
+	LEAQ    (DX)(R13*2), DX
+	ADDQ    R13, R8
+	ADDQ    R13, R9
+	NEGQ    R13
+	JZ      rest47
+
+loop46:
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(R9)(R13*1)
+	PREFETCHT0 384(DX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (R8)(R13*1), Y11
+	VMULPS    (DX)(R13*2), Y3, Y12
+	VMULPS    Y11, Y6, Y11
+	VADDPS    Y11, Y12, Y12
+	VPAND     Y0, Y12, Y11
+	VPCMPGTD  Y11, Y1, Y11
+	VPANDN    Y12, Y11, Y12
+	VMULPS    (AX)(R13*2), Y7, Y11
+	VPMULLD   720(SP), Y10, Y13
+	VPSRLD    $0x1c, Y13, Y13
+	VPERMPS   Y5, Y13, Y13
+	VMULPS    192(CX), Y12, Y14
+	VDIVPS    Y13, Y14, Y14
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp49
+
+clamped50:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y14, Y11, Y11
+	VMOVDQA   Y11, Y14
+	VMOVUPS   Y12, (DX)(R13*2)
+	VMOVUPS   Y11, (AX)(R13*2)
+	VCMPPS    $0x03, Y14, Y14, Y11
+	VBLENDVPS Y11, quietNaNs256<>+0(SB), Y14, Y14
+	VCVTPS2PH $0x00, Y14, (R9)(R13*1)
+	VPADDD    lanes32<>+32(SB), Y10, Y10
+	ADDQ      $0x10, R13
+	JNZ       loop46
+
+rest47:
+	TESTQ   R12, R12
+	JZ      end48
+	LEAQ    leadingOnes<>+64(SB), R14
+	SUBQ    R12, R14
+	SUBQ    R12, R14
+	VMOVDQU (R14), Y11
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (DX)(R13*2), Y11, Y12
+	VPXOR      Y13, Y13, Y13
+	VMOVDQU    X13, 352(SP)
+	LEAQ       (R8)(R13*1), R14
+	CMPQ       R12, $0x08
+	JL         less52
+	MOVQ       (R14), R15
+	MOVQ       R15, 352(SP)
+	MOVQ       -8(R14)(R12*1), R15
+	MOVQ       R15, 344(SP)(R12*1)
+	JMP        copied51
+
+less52:
+	CMPQ R12, $0x04
+	JL   less53
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R12*1), R15
+	MOVL R15, 348(SP)(R12*1)
+	JMP  copied51
+
+less53:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied51:
+	VCVTPH2PS  352(SP), Y13
+	VMULPS     Y12, Y3, Y12
+	VMULPS     Y13, Y6, Y13
+	VADDPS     Y13, Y12, Y12
+	VPAND      Y0, Y12, Y13
+	VPCMPGTD   Y13, Y1, Y13
+	VPANDN     Y12, Y13, Y12
+	VMASKMOVPS (AX)(R13*2), Y11, Y11
+	VMULPS     Y11, Y7, Y11
+	VPMULLD    720(SP), Y10, Y10
+	VPSRLD     $0x1c, Y10, Y10
+	VPERMPS    Y5, Y10, Y10
+	VMULPS     192(CX), Y12, Y5
+	VDIVPS     Y10, Y5, Y5
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(CX), $+0
+	JNE  clamp54
+
+clamped55:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y5, Y11, Y11
+	VMOVDQA      Y11, Y5
+	LEAQ         (DX)(R13*2), R14
+	TESTB        $0x08, R12
+	JZ           no56
+	VMOVUPS      X12, (R14)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $0x10, R14
+
+no56:
+	TESTB   $0x04, R12
+	JZ      no57
+	VMOVLPS X12, (R14)
+	VPSRLDQ $0x08, Y12, Y12
+	ADDQ    $0x08, R14
+
+no57:
+	TESTB  $0x02, R12
+	JZ     no58
+	VMOVSS X12, (R14)
+
+no58:
+	LEAQ         (AX)(R13*2), R14
+	TESTB        $0x08, R12
+	JZ           no59
+	VMOVUPS      X11, (R14)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $0x10, R14
+
+no59:
+	TESTB   $0x04, R12
+	JZ      no60
+	VMOVLPS X11, (R14)
+	VPSRLDQ $0x08, Y11, Y11
+	ADDQ    $0x08, R14
+
+no60:
+	TESTB  $0x02, R12
+	JZ     no61
+	VMOVSS X11, (R14)
+
+no61:
+	VCMPPS    $0x03, Y5, Y5, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
+	VCVTPS2PH $0x00, Y5, 352(SP)
+	LEAQ      (R9)(R13*1), R13
+	CMPQ      R12, $0x08
+	JL        less63
+	MOVQ      352(SP), R14
+	MOVQ      R14, (R13)
+	MOVQ      344(SP)(R12*1), R14
+	MOVQ      R14, -8(R13)(R12*1)
+	JMP       copied62
+
+less63:
+	CMPQ R12, $0x04
+	JL   less64
+	MOVL 352(SP), R14
+	MOVL R14, (R13)
+	MOVL 348(SP)(R12*1), R14
+	MOVL R14, -4(R13)(R12*1)
+	JMP  copied62
+
+less64:
+	MOVW 352(SP), R14
+	MOVW R14, (R13)
+
+copied62:
+end48:
+	// The groups move up.
+	VMOVDQA Y4, Y5
+	MOVQ    R11, R12
+	IMULQ   block+56(FP), R12
+	SHLQ    $0x01, R12
+	MOVQ    R10, R11
+	ORQ     R12, R10
+	JNZ     group34
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The last group, of fewer blocks.
+some7:
+	MOVQ         R11, R10
+	SHLQ         $0x01, R10
+	LEAQ         leadingOnes<>+64(SB), R13
+	SUBQ         R10, R13
+	SUBQ         R10, R13
+	VMOVDQU      (R13), Y4
+	MOVQ         v+16(FP), R13
+	VMASKMOVPS   (R13), Y4, Y4
+	VMULPS       (CX), Y10, Y11
+	VMULPS       Y10, Y11, Y11
+	VMULPS       Y4, Y2, Y10
+	VADDPS       Y11, Y10, Y10
+	VPAND        Y0, Y10, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y10, Y4, Y10
+	VMOVDQA      Y10, Y4
+	LEAQ         (R13), R13
+	TESTB        $0x08, R10
+	JZ           no65
+	VMOVUPS      X10, (R13)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $0x10, R13
+
+no65:
+	TESTB   $0x04, R10
+	JZ      no66
+	VMOVLPS X10, (R13)
+	VPSRLDQ $0x08, Y10, Y10
+	ADDQ    $0x08, R13
+
+no66:
+	TESTB  $0x02, R10
+	JZ     no67
+	VMOVSS X10, (R13)
+
+no67:
+	JMP done8
+
+	// The powers 0, 1/2 and 2.
+other9:
+	JG      two11
+	CMPQ    power+72(FP), $+1
+	JE      half10
+	VMOVUPS 128(CX), Y4
+	JMP     raised12
+
+half10:
+	VSQRTPS Y4, Y4
+	VSQRTPS Y4, Y4
+	JMP     raised12
+
+two11:
+	VMOVDQA Y4, Y4
+	JMP     raised12
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots13:
+	LEAQ 448(SP), R13
+	MOVQ R10, R14
+
+block68:
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ  SI, R15
+	TESTQ R15, R15
+	JZ    rest70
+
+pair69:
+	VCVTPH2PS  (BX), Y12
+	VMULPS     384(SP), Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VADDPS     Y12, Y10, Y10
+	VCVTPH2PS  16(BX), Y12
+	VMULPS     384(SP), Y12, Y12
+	VPAND      Y0, Y12, Y12
+	VADDPS     Y12, Y11, Y11
+	PREFETCHT0 1024(BX)
+	ADDQ       $0x20, BX
+	SUBQ       $0x20, R15
+	JNZ        pair69
+	TESTQ      DI, DI
+	JZ         done71
+
+rest70:
+	MOVQ BX, R15
+	CMPQ R15, 712(SP)
+	JHI  near72
+
+there73:
+	VCVTPH2PS (R15), Y12
+	VMULPS    384(SP), Y12, Y12
+	VPAND     Y8, Y12, Y12
+	VADDPS    Y12, Y10, Y10
+	VCVTPH2PS 16(R15), Y12
+	VMULPS    384(SP), Y12, Y12
+	VPAND     Y9, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	ADDQ      DI, BX
+
+done71:
+	VADDPS  Y11, Y10, Y10
+	VMOVUPS Y10, (R13)
+	ADDQ    $0x20, R13
+	DECQ    R14
+	JNZ     block68
+	CMPQ    R10, $0x01
+	JNE     many74
+
+	// One block, as a run of a longer one is.
+	VMOVUPS      448(SP), Y10
+	VEXTRACTF128 $0x01, Y10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPD    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPS    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VMOVDQA      Y10, Y10
+	JMP          summed14
+
+many74:
+	// The blocks' partial sums, folded into one vector.
+	VBROADCASTF128 448(SP), Y10
+	VINSERTF128    $0x01, 576(SP), Y10, Y10
+	VBROADCASTF128 464(SP), Y11
+	VINSERTF128    $0x01, 592(SP), Y11, Y11
+	VADDPS         Y11, Y10, Y10
+	VBROADCASTF128 480(SP), Y11
+	VINSERTF128    $0x01, 608(SP), Y11, Y11
+	VBROADCASTF128 496(SP), Y12
+	VINSERTF128    $0x01, 624(SP), Y12, Y12
+	VADDPS         Y12, Y11, Y11
+	VBROADCASTF128 512(SP), Y12
+	VINSERTF128    $0x01, 640(SP), Y12, Y12
+	VBROADCASTF128 528(SP), Y13
+	VINSERTF128    $0x01, 656(SP), Y13, Y13
+	VADDPS         Y13, Y12, Y12
+	VBROADCASTF128 544(SP), Y13
+	VINSERTF128    $0x01, 672(SP), Y13, Y13
+	VBROADCASTF128 560(SP), Y14
+	VINSERTF128    $0x01, 688(SP), Y14, Y14
+	VADDPS         Y14, Y13, Y13
+	VSHUFPS        $0x44, Y11, Y10, Y14
+	VSHUFPS        $0xee, Y11, Y10, Y10
+	VADDPS         Y10, Y14, Y14
+	VSHUFPS        $0x44, Y13, Y12, Y10
+	VSHUFPS        $0xee, Y13, Y12, Y11
+	VADDPS         Y11, Y10, Y10
+	VSHUFPS        $0x88, Y10, Y14, Y11
+	VSHUFPS        $0xdd, Y10, Y14, Y10
+	VADDPS         Y10, Y11, Y11
+	VMOVDQA        Y11, Y10
+	JMP            summed14
+
+clamp18:
+	VMOVUPS 224(CX), Y13
+	VMINPS  Y14, Y13, Y14
+	VMOVUPS 256(CX), Y13
+	VMAXPS  Y14, Y13, Y14
+	JMP     clamped19
+
+clamp23:
+	VMOVUPS 224(CX), Y10
+	VMINPS  Y5, Y10, Y5
+	VMOVUPS 256(CX), Y10
+	VMAXPS  Y5, Y10, Y5
+	JMP     clamped24
+
+	// The last group, of fewer blocks.
+some38:
+	MOVQ         R11, R10
+	SHLQ         $0x01, R10
+	LEAQ         leadingOnes<>+64(SB), R13
+	SUBQ         R10, R13
+	SUBQ         R10, R13
+	VMOVDQU      (R13), Y4
+	MOVQ         v+16(FP), R13
+	VMASKMOVPS   (R13), Y4, Y4
+	VMULPS       (CX), Y10, Y11
+	VMULPS       Y10, Y11, Y11
+	VMULPS       Y4, Y2, Y10
+	VADDPS       Y11, Y10, Y10
+	VPAND        Y0, Y10, Y4
+	VPCMPGTD     Y4, Y1, Y4
+	VPANDN       Y10, Y4, Y10
+	VMOVDQA      Y10, Y4
+	LEAQ         (R13), R13
+	TESTB        $0x08, R10
+	JZ           no75
+	VMOVUPS      X10, (R13)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $0x10, R13
+
+no75:
+	TESTB   $0x04, R10
+	JZ      no76
+	VMOVLPS X10, (R13)
+	VPSRLDQ $0x08, Y10, Y10
+	ADDQ    $0x08, R13
+
+no76:
+	TESTB  $0x02, R10
+	JZ     no77
+	VMOVSS X10, (R13)
+
+no77:
+	JMP done39
+
+	// The powers 0, 1/2 and 2.
+other40:
+	JG      two42
+	CMPQ    power+72(FP), $+1
+	JE      half41
+	VMOVUPS 128(CX), Y4
+	JMP     raised43
+
+half41:
+	VSQRTPS Y4, Y4
+	VSQRTPS Y4, Y4
+	JMP     raised43
+
+two42:
+	VMOVDQA Y4, Y4
+	JMP     raised43
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots44:
+	LEAQ 448(SP), R13
+	MOVQ R10, R14
+
+block78:
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ  SI, R15
+	TESTQ R15, R15
+	JZ    rest80
+
+pair79:
+	VCVTPH2PS  (BX), Y12
+	VPAND      Y0, Y12, Y12
+	VADDPS     Y12, Y10, Y10
+	VCVTPH2PS  16(BX), Y12
+	VPAND      Y0, Y12, Y12
+	VADDPS     Y12, Y11, Y11
+	PREFETCHT0 1024(BX)
+	ADDQ       $0x20, BX
+	SUBQ       $0x20, R15
+	JNZ        pair79
+	TESTQ      DI, DI
+	JZ         done81
+
+rest80:
+	MOVQ BX, R15
+	CMPQ R15, 712(SP)
+	JHI  near82
+
+there83:
+	VCVTPH2PS (R15), Y12
+	VPAND     Y8, Y12, Y12
+	VADDPS    Y12, Y10, Y10
+	VCVTPH2PS 16(R15), Y12
+	VPAND     Y9, Y12, Y12
+	VADDPS    Y12, Y11, Y11
+	ADDQ      DI, BX
+
+done81:
+	VADDPS  Y11, Y10, Y10
+	VMOVUPS Y10, (R13)
+	ADDQ    $0x20, R13
+	DECQ    R14
+	JNZ     block78
+	CMPQ    R10, $0x01
+	JNE     many84
+
+	// One block, as a run of a longer one is.
+	VMOVUPS      448(SP), Y10
+	VEXTRACTF128 $0x01, Y10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPD    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VPERMILPS    $0x01, X10, X11
+	VADDPS       X11, X10, X10
+	VMOVDQA      Y10, Y10
+	JMP          summed45
+
+many84:
+	// The blocks' partial sums, folded into one vector.
+	VBROADCASTF128 448(SP), Y10
+	VINSERTF128    $0x01, 576(SP), Y10, Y10
+	VBROADCASTF128 464(SP), Y11
+	VINSERTF128    $0x01, 592(SP), Y11, Y11
+	VADDPS         Y11, Y10, Y10
+	VBROADCASTF128 480(SP), Y11
+	VINSERTF128    $0x01, 608(SP), Y11, Y11
+	VBROADCASTF128 496(SP), Y12
+	VINSERTF128    $0x01, 624(SP), Y12, Y12
+	VADDPS         Y12, Y11, Y11
+	VBROADCASTF128 512(SP), Y12
+	VINSERTF128    $0x01, 640(SP), Y12, Y12
+	VBROADCASTF128 528(SP), Y13
+	VINSERTF128    $0x01, 656(SP), Y13, Y13
+	VADDPS         Y13, Y12, Y12
+	VBROADCASTF128 544(SP), Y13
+	VINSERTF128    $0x01, 672(SP), Y13, Y13
+	VBROADCASTF128 560(SP), Y14
+	VINSERTF128    $0x01, 688(SP), Y14, Y14
+	VADDPS         Y14, Y13, Y13
+	VSHUFPS        $0x44, Y11, Y10, Y14
+	VSHUFPS        $0xee, Y11, Y10, Y10
+	VADDPS         Y10, Y14, Y14
+	VSHUFPS        $0x44, Y13, Y12, Y10
+	VSHUFPS        $0xee, Y13, Y12, Y11
+	VADDPS         Y11, Y10, Y10
+	VSHUFPS        $0x88, Y10, Y14, Y11
+	VSHUFPS        $0xdd, Y10, Y14, Y10
+	VADDPS         Y10, Y11, Y11
+	VMOVDQA        Y11, Y10
+	JMP            summed45
+
+clamp49:
+	VMOVUPS 224(CX), Y13
+	VMINPS  Y14, Y13, Y14
+	VMOVUPS 256(CX), Y13
+	VMAXPS  Y14, Y13, Y14
+	JMP     clamped50
+
+clamp54:
+	VMOVUPS 224(CX), Y10
+	VMINPS  Y5, Y10, Y5
+	VMOVUPS 256(CX), Y10
+	VMAXPS  Y5, Y10, Y5
+	JMP     clamped55
+
+near72:
+	CMPQ    DI, $0x10
+	JL      less86
+	VMOVDQU (BX), X12
+	VMOVDQU X12, 352(SP)
+	VMOVDQU -16(BX)(DI*1), X12
+	VMOVDQU X12, 336(SP)(DI*1)
+	JMP     copied85
+
+less86:
+	CMPQ DI, $0x08
+	JL   less87
+	MOVQ (BX), R15
+	MOVQ R15, 352(SP)
+	MOVQ -8(BX)(DI*1), R15
+	MOVQ R15, 344(SP)(DI*1)
+	JMP  copied85
+
+less87:
+	CMPQ DI, $0x04
+	JL   less88
+	MOVL (BX), R15
+	MOVL R15, 352(SP)
+	MOVL -4(BX)(DI*1), R15
+	MOVL R15, 348(SP)(DI*1)
+	JMP  copied85
+
+less88:
+	MOVW (BX), R15
+	MOVW R15, 352(SP)
+
+copied85:
+	LEAQ 352(SP), R15
+	JMP  there73
+
+near82:
+	CMPQ    DI, $0x10
+	JL      less90
+	VMOVDQU (BX), X12
+	VMOVDQU X12, 352(SP)
+	VMOVDQU -16(BX)(DI*1), X12
+	VMOVDQU X12, 336(SP)(DI*1)
+	JMP     copied89
+
+less90:
+	CMPQ DI, $0x08
+	JL   less91
+	MOVQ (BX), R15
+	MOVQ R15, 352(SP)
+	MOVQ -8(BX)(DI*1), R15
+	MOVQ R15, 344(SP)(DI*1)
+	JMP  copied89
+
+less91:
+	CMPQ DI, $0x04
+	JL   less92
+	MOVL (BX), R15
+	MOVL R15, 352(SP)
+	MOVL -4(BX)(DI*1), R15
+	MOVL R15, 348(SP)(DI*1)
+	JMP  copied89
+
+less92:
+	MOVW (BX), R15
+	MOVW R15, 352(SP)
+
+copied89:
+	LEAQ 352(SP), R15
+	JMP  there83
+
+// func updateRowsHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·updateRowsHalfF16AVX2(SB), NOSPLIT, $416-108
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ den+48(FP), DI
+	MOVQ out+24(FP), R8
+	MOVQ s+88(FP), R9
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R10
+	ANDQ         $-32, R10
+	VBROADCASTSS 8(R9), Y2
+	VBROADCASTSS 12(R9), Y3
+	VMOVUPS      Y3, (R10)
+	VBROADCASTSS 24(R9), Y3
+	VMOVUPS      Y3, 32(R10)
+	VBROADCASTSS 28(R9), Y3
+	VMOVUPS      Y3, 64(R10)
+	VBROADCASTSS 36(R9), Y3
+	VMOVUPS      Y3, 96(R10)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(R10)
+	VPXOR        96(R10), Y3, Y3
+	VMOVUPS      Y3, 160(R10)
+	VBROADCASTSS (R9), Y3
+	VBROADCASTSS 4(R9), Y4
+	VBROADCASTSS 20(R9), Y5
+	VBROADCASTSS 16(R9), Y6
+	VMOVUPS      Y6, 192(R10)
+	VBROADCASTSS 32(R9), Y6
+	VMOVUPS      Y6, 224(R10)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x1f, Y6, Y6
+	VPXOR        224(R10), Y6, Y6
+	VMOVUPS      Y6, 256(R10)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R10), Y6, Y6
+	VMOVUPS      Y6, 288(R10)
+	VBROADCASTSS factor+104(FP), Y6
+	VMOVUPS      Y6, 384(SP)
+	MOVQ         stride+72(FP), R9
+	SHLQ         $0x01, R9
+	CMPL         factor+104(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	// A slice: its sums into den.
+	MOVQ width+80(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 8 vectors at a time.
+	SUBQ $0x00000080, R11
+	JL   done5
+
+loop4:
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	VPXOR Y12, Y12, Y12
+	VPXOR Y13, Y13, Y13
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row6:
+	VCVTPH2PS (R13), Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y6, Y6
+	VCVTPH2PS 16(R13), Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y7, Y7
+	VCVTPH2PS 32(R13), Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y8, Y8
+	VCVTPH2PS 48(R13), Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y9, Y9
+	VCVTPH2PS 64(R13), Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y10, Y10
+	VCVTPH2PS 80(R13), Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y11, Y11
+	VCVTPH2PS 96(R13), Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y12, Y12
+	VCVTPH2PS 112(R13), Y14
+	VMULPS    384(SP), Y14, Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	ADDQ      R9, R13
+	DECQ      R14
+	JNZ       row6
+	VMOVUPS   Y6, (DI)(R12*2)
+	VMOVUPS   Y7, 32(DI)(R12*2)
+	VMOVUPS   Y8, 64(DI)(R12*2)
+	VMOVUPS   Y9, 96(DI)(R12*2)
+	VMOVUPS   Y10, 128(DI)(R12*2)
+	VMOVUPS   Y11, 160(DI)(R12*2)
+	VMOVUPS   Y12, 192(DI)(R12*2)
+	VMOVUPS   Y13, 224(DI)(R12*2)
+	ADDQ      $0x00000080, R12
+	SUBQ      $0x00000080, R11
+	JGE       loop4
+
+done5:
+	ADDQ $0x00000080, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done8
+
+loop7:
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row9:
+	VCVTPH2PS (R13), Y7
+	VMULPS    384(SP), Y7, Y7
+	VPAND     Y0, Y7, Y7
+	VADDPS    Y7, Y6, Y6
+	ADDQ      R9, R13
+	DECQ      R14
+	JNZ       row9
+	VMOVUPS   Y6, (DI)(R12*2)
+	ADDQ      $0x00000010, R12
+	SUBQ      $0x00000010, R11
+	JGE       loop7
+
+done8:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end10
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y6
+
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row11:
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU X7, 352(SP)
+	LEAQ    (R13), R15
+	CMPQ    R11, $0x08
+	JL      less13
+	MOVQ    (R15), BP
+	MOVQ    BP, 352(SP)
+	MOVQ    -8(R15)(R11*1), BP
+	MOVQ    BP, 344(SP)(R11*1)
+	JMP     copied12
+
+less13:
+	CMPQ R11, $0x04
+	JL   less14
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R11*1), BP
+	MOVL BP, 348(SP)(R11*1)
+	JMP  copied12
+
+less14:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
+
+copied12:
+	VCVTPH2PS    352(SP), Y7
+	VMULPS       384(SP), Y7, Y7
+	VPAND        Y0, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	ADDQ         R9, R13
+	DECQ         R14
+	JNZ          row11
+	LEAQ         (DI)(R12*2), R12
+	TESTB        $0x08, R11
+	JZ           no15
+	VMOVUPS      X6, (R12)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R12
+
+no15:
+	TESTB   $0x04, R11
+	JZ      no16
+	VMOVLPS X6, (R12)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R12
+
+no16:
+	TESTB  $0x02, R11
+	JZ     no17
+	VMOVSS X6, (R12)
+
+no17:
+end10:
+	// On to the next slice.
+	MOVQ  R9, R11
+	IMULQ block+64(FP), R11
+	ADDQ  R11, SI
+
+	// From the sums to v' and the denominators.
+	MOVQ width+80(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R11
+	JL   done19
+
+loop18:
+	VMOVUPS (DI)(R12*2), Y6
+	VMOVUPS 32(DI)(R12*2), Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided20
+	VDIVPS 96(R10), Y6, Y6
+	VDIVPS 96(R10), Y7, Y7
+
+undivided20:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R10), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R12*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R10), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R12*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other21
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised24:
+	VMULPS  32(R10), Y8, Y8
+	VADDPS  64(R10), Y8, Y8
+	VMULPS  32(R10), Y9, Y9
+	VADDPS  64(R10), Y9, Y9
+	VMOVUPS Y6, (DX)(R12*2)
+	VMOVUPS Y8, (DI)(R12*2)
+	VMOVUPS Y7, 32(DX)(R12*2)
+	VMOVUPS Y9, 32(DI)(R12*2)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop18
+
+done19:
+	ADDQ $0x00000020, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done26
+
+loop25:
+	VMOVUPS (DI)(R12*2), Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided27
+	VDIVPS 96(R10), Y6, Y6
+
+undivided27:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R10), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R12*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other28
+	VSQRTPS Y6, Y7
+
+raised31:
+	VMULPS  32(R10), Y7, Y7
+	VADDPS  64(R10), Y7, Y7
+	VMOVUPS Y6, (DX)(R12*2)
+	VMOVUPS Y7, (DI)(R12*2)
+	ADDQ    $0x00000010, R12
+	SUBQ    $0x00000010, R11
+	JGE     loop25
+
+done26:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ      R11, R11
+	JZ         end32
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y6
+	VMASKMOVPS (DI)(R12*2), Y6, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided33
+	VDIVPS 96(R10), Y7, Y7
+
+undivided33:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R12*2), Y6, Y6
+	VMULPS     (R10), Y7, Y8
+	VMULPS     Y7, Y8, Y8
+	VMULPS     Y6, Y2, Y6
+	VADDPS     Y8, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other34
+	VSQRTPS Y6, Y7
+
+raised37:
+	VMULPS       32(R10), Y7, Y7
+	VADDPS       64(R10), Y7, Y7
+	LEAQ         (DX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no38
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no38:
+	TESTB   $0x04, R11
+	JZ      no39
+	VMOVLPS X6, (R13)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R13
+
+no39:
+	TESTB  $0x02, R11
+	JZ     no40
+	VMOVSS X6, (R13)
+
+no40:
+	LEAQ         (DI)(R12*2), R12
+	TESTB        $0x08, R11
+	JZ           no41
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no41:
+	TESTB   $0x04, R11
+	JZ      no42
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no42:
+	TESTB  $0x02, R11
+	JZ     no43
+	VMOVSS X7, (R12)
+
+no43:
+end32:
+	LEAQ (DX)(R9*2), DX
+	MOVQ SI, R11
+
+	// The elements, row after row.
+	MOVQ block+64(FP), R12
+
+row44:
+	MOVQ width+80(FP), R13
+	SHLQ $0x01, R13
+	XORQ R14, R14
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R13
+	JL   done46
+
+loop45:
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 384(BX)(R14*1)
+	PREFETCHT0 384(R8)(R14*1)
+	PREFETCHT0 384(CX)(R14*2)
+	PREFETCHT0 384(AX)(R14*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R14*1), Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R14*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
 	VADDPS    Y6, Y7, Y7
 	VPAND     Y0, Y7, Y6
 	VPCMPGTD  Y6, Y1, Y6
 	VPANDN    Y7, Y6, Y7
-	VMULPS    (CX)(R9*2), Y4, Y6
-	VMOVUPS   (AX)(R9*2), Y8
-	VMULPS    (DX), Y7, Y9
+	VMULPS    (AX)(R14*2), Y5, Y6
+	VMOVUPS   (DI)(R14*2), Y8
+	VMULPS    192(R10), Y7, Y9
 	VDIVPS    Y8, Y9, Y9
-	VCVTPH2PS 16(DI)(R9*1), Y8
-	VMULPS    Y5, Y8, Y8
-	VMULPS    32(BX)(R9*2), Y2, Y10
-	VMULPS    Y8, Y3, Y8
+	VCVTPH2PS 16(BX)(R14*1), Y8
+	VMULPS    384(SP), Y8, Y8
+	VMULPS    32(CX)(R14*2), Y3, Y10
+	VMULPS    Y8, Y4, Y8
 	VADDPS    Y8, Y10, Y10
 	VPAND     Y0, Y10, Y8
 	VPCMPGTD  Y8, Y1, Y8
 	VPANDN    Y10, Y8, Y10
-	VMULPS    32(CX)(R9*2), Y4, Y8
-	VMOVUPS   32(AX)(R9*2), Y11
-	VMULPS    (DX), Y10, Y12
+	VMULPS    32(AX)(R14*2), Y5, Y8
+	VMOVUPS   32(DI)(R14*2), Y11
+	VMULPS    192(R10), Y10, Y12
 	VDIVPS    Y11, Y12, Y12
 
 	// u within its bound, straight on where there is none.
-	CMPQ 96(DX), $+0
-	JNE  clamp4
+	CMPQ 288(R10), $+0
+	JNE  clamp47
 
-clamped5:
+clamped48:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
 	VMOVDQA   Y6, Y9
-	VCMPPS    $0x03, Y9, Y9, Y11
-	VBLENDVPS Y11, quietNaNs<>+0(SB), Y9, Y9
-	VMOVUPS   Y7, (BX)(R9*2)
-	VMOVUPS   Y6, (CX)(R9*2)
+	VMOVUPS   Y7, (CX)(R14*2)
+	VMOVUPS   Y6, (AX)(R14*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y6
-	VCMPPS    $0x03, Y6, Y6, Y7
-	VBLENDVPS Y7, quietNaNs<>+0(SB), Y6, Y6
-	VCVTPS2PH $0x00, Y9, (SI)(R9*1)
-	VCVTPS2PH $0x00, Y6, 16(SI)(R9*1)
-	VMOVUPS   Y10, 32(BX)(R9*2)
-	VMOVUPS   Y8, 32(CX)(R9*2)
-	ADDQ      $0x20, R9
-	SUBQ      $0x20, R8
-	JNZ       loop3
-	JMP       done2
+	VMOVDQA   Y8, Y12
+	VMOVUPS   Y10, 32(CX)(R14*2)
+	VMOVUPS   Y8, 32(AX)(R14*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCMPPS    $0x03, Y12, Y12, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
+	VCVTPS2PH $0x00, Y9, (R8)(R14*1)
+	VCVTPS2PH $0x00, Y12, 16(R8)(R14*1)
+	ADDQ      $0x00000020, R14
+	SUBQ      $0x00000020, R13
+	JGE       loop45
 
-plain1:
-loop6:
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(BX)(R9*2)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(SI)(R9*1)
+done46:
+	ADDQ $0x00000020, R13
+
+	// One vector at a time.
+	SUBQ $0x00000010, R13
+	JL   done50
+
+loop49:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R14*1), Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R14*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R14*2), Y5, Y6
+	VMOVUPS   (DI)(R14*2), Y8
+	VMULPS    192(R10), Y7, Y9
+	VDIVPS    Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp51
+
+clamped52:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VMOVUPS   Y7, (CX)(R14*2)
+	VMOVUPS   Y6, (AX)(R14*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, (R8)(R14*1)
+	ADDQ      $0x00000010, R14
+	SUBQ      $0x00000010, R13
+	JGE       loop49
+
+done50:
+	ADDQ $0x00000010, R13
+
+	// The rest, a part of a vector.
+	TESTQ   R13, R13
+	JZ      end53
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R13, R15
+	SUBQ    R13, R15
+	VMOVDQU (R15), Y6
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DI)(R9*1), Y5
-	VMULPS    (BX)(R9*2), Y2, Y6
+	VMASKMOVPS (CX)(R14*2), Y6, Y7
+	VPXOR      Y8, Y8, Y8
+	VMOVDQU    X8, 352(SP)
+	LEAQ       (BX)(R14*1), R15
+	CMPQ       R13, $0x08
+	JL         less55
+	MOVQ       (R15), BP
+	MOVQ       BP, 352(SP)
+	MOVQ       -8(R15)(R13*1), BP
+	MOVQ       BP, 344(SP)(R13*1)
+	JMP        copied54
+
+less55:
+	CMPQ R13, $0x04
+	JL   less56
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R13*1), BP
+	MOVL BP, 348(SP)(R13*1)
+	JMP  copied54
+
+less56:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
+
+copied54:
+	VCVTPH2PS  352(SP), Y8
+	VMULPS     384(SP), Y8, Y8
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y8, Y4, Y8
+	VADDPS     Y8, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+	VMASKMOVPS (AX)(R14*2), Y6, Y8
+	VMULPS     Y8, Y5, Y8
+	VMASKMOVPS (DI)(R14*2), Y6, Y6
+	VMULPS     192(R10), Y7, Y9
+	VDIVPS     Y6, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp57
+
+clamped58:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y8, Y8
+	VMOVDQA      Y8, Y9
+	LEAQ         (CX)(R14*2), R15
+	TESTB        $0x08, R13
+	JZ           no59
+	VMOVUPS      X7, (R15)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R15
+
+no59:
+	TESTB   $0x04, R13
+	JZ      no60
+	VMOVLPS X7, (R15)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R15
+
+no60:
+	TESTB  $0x02, R13
+	JZ     no61
+	VMOVSS X7, (R15)
+
+no61:
+	LEAQ         (AX)(R14*2), R15
+	TESTB        $0x08, R13
+	JZ           no62
+	VMOVUPS      X8, (R15)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R15
+
+no62:
+	TESTB   $0x04, R13
+	JZ      no63
+	VMOVLPS X8, (R15)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R15
+
+no63:
+	TESTB  $0x02, R13
+	JZ     no64
+	VMOVSS X8, (R15)
+
+no64:
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, 352(SP)
+	LEAQ      (R8)(R14*1), R14
+	CMPQ      R13, $0x08
+	JL        less66
+	MOVQ      352(SP), R15
+	MOVQ      R15, (R14)
+	MOVQ      344(SP)(R13*1), R15
+	MOVQ      R15, -8(R14)(R13*1)
+	JMP       copied65
+
+less66:
+	CMPQ R13, $0x04
+	JL   less67
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R13*1), R15
+	MOVL R15, -4(R14)(R13*1)
+	JMP  copied65
+
+less67:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
+
+copied65:
+end53:
+	LEAQ (AX)(R9*2), AX
+	LEAQ (CX)(R9*2), CX
+	ADDQ R9, BX
+	ADDQ R9, R8
+	ADDQ R9, R11
+	DECQ R12
+	JNZ  row44
+	DECQ outer+56(FP)
+	JNZ  slice3
+	JMP  done2
+
+plain1:
+slice68:
+	// A slice: its sums into den.
+	MOVQ width+80(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 8 vectors at a time.
+	SUBQ $0x00000080, R11
+	JL   done70
+
+loop69:
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	VPXOR Y12, Y12, Y12
+	VPXOR Y13, Y13, Y13
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row71:
+	VCVTPH2PS (R13), Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y6, Y6
+	VCVTPH2PS 16(R13), Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y7, Y7
+	VCVTPH2PS 32(R13), Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y8, Y8
+	VCVTPH2PS 48(R13), Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y9, Y9
+	VCVTPH2PS 64(R13), Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y10, Y10
+	VCVTPH2PS 80(R13), Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y11, Y11
+	VCVTPH2PS 96(R13), Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y12, Y12
+	VCVTPH2PS 112(R13), Y14
+	VPAND     Y0, Y14, Y14
+	VADDPS    Y14, Y13, Y13
+	ADDQ      R9, R13
+	DECQ      R14
+	JNZ       row71
+	VMOVUPS   Y6, (DI)(R12*2)
+	VMOVUPS   Y7, 32(DI)(R12*2)
+	VMOVUPS   Y8, 64(DI)(R12*2)
+	VMOVUPS   Y9, 96(DI)(R12*2)
+	VMOVUPS   Y10, 128(DI)(R12*2)
+	VMOVUPS   Y11, 160(DI)(R12*2)
+	VMOVUPS   Y12, 192(DI)(R12*2)
+	VMOVUPS   Y13, 224(DI)(R12*2)
+	ADDQ      $0x00000080, R12
+	SUBQ      $0x00000080, R11
+	JGE       loop69
+
+done70:
+	ADDQ $0x00000080, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done73
+
+loop72:
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row74:
+	VCVTPH2PS (R13), Y7
+	VPAND     Y0, Y7, Y7
+	VADDPS    Y7, Y6, Y6
+	ADDQ      R9, R13
+	DECQ      R14
+	JNZ       row74
+	VMOVUPS   Y6, (DI)(R12*2)
+	ADDQ      $0x00000010, R12
+	SUBQ      $0x00000010, R11
+	JGE       loop72
+
+done73:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end75
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y6
+
+	// The sums of |x| down the rows.
+	VPXOR Y6, Y6, Y6
+	LEAQ  (SI)(R12*1), R13
+	MOVQ  block+64(FP), R14
+
+row76:
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU X7, 352(SP)
+	LEAQ    (R13), R15
+	CMPQ    R11, $0x08
+	JL      less78
+	MOVQ    (R15), BP
+	MOVQ    BP, 352(SP)
+	MOVQ    -8(R15)(R11*1), BP
+	MOVQ    BP, 344(SP)(R11*1)
+	JMP     copied77
+
+less78:
+	CMPQ R11, $0x04
+	JL   less79
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R11*1), BP
+	MOVL BP, 348(SP)(R11*1)
+	JMP  copied77
+
+less79:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
+
+copied77:
+	VCVTPH2PS    352(SP), Y7
+	VPAND        Y0, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	ADDQ         R9, R13
+	DECQ         R14
+	JNZ          row76
+	LEAQ         (DI)(R12*2), R12
+	TESTB        $0x08, R11
+	JZ           no80
+	VMOVUPS      X6, (R12)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R12
+
+no80:
+	TESTB   $0x04, R11
+	JZ      no81
+	VMOVLPS X6, (R12)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R12
+
+no81:
+	TESTB  $0x02, R11
+	JZ     no82
+	VMOVSS X6, (R12)
+
+no82:
+end75:
+	// On to the next slice.
+	MOVQ  R9, R11
+	IMULQ block+64(FP), R11
+	ADDQ  R11, SI
+
+	// From the sums to v' and the denominators.
+	MOVQ width+80(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R11
+	JL   done84
+
+loop83:
+	VMOVUPS (DI)(R12*2), Y6
+	VMOVUPS 32(DI)(R12*2), Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided85
+	VDIVPS 96(R10), Y6, Y6
+	VDIVPS 96(R10), Y7, Y7
+
+undivided85:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R10), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R12*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R10), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R12*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other86
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised89:
+	VMULPS  32(R10), Y8, Y8
+	VADDPS  64(R10), Y8, Y8
+	VMULPS  32(R10), Y9, Y9
+	VADDPS  64(R10), Y9, Y9
+	VMOVUPS Y6, (DX)(R12*2)
+	VMOVUPS Y8, (DI)(R12*2)
+	VMOVUPS Y7, 32(DX)(R12*2)
+	VMOVUPS Y9, 32(DI)(R12*2)
+	ADDQ    $0x00000020, R12
+	SUBQ    $0x00000020, R11
+	JGE     loop83
+
+done84:
+	ADDQ $0x00000020, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done91
+
+loop90:
+	VMOVUPS (DI)(R12*2), Y6
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided92
+	VDIVPS 96(R10), Y6, Y6
+
+undivided92:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R10), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R12*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other93
+	VSQRTPS Y6, Y7
+
+raised96:
+	VMULPS  32(R10), Y7, Y7
+	VADDPS  64(R10), Y7, Y7
+	VMOVUPS Y6, (DX)(R12*2)
+	VMOVUPS Y7, (DI)(R12*2)
+	ADDQ    $0x00000010, R12
+	SUBQ    $0x00000010, R11
+	JGE     loop90
+
+done91:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ      R11, R11
+	JZ         end97
+	LEAQ       leadingOnes<>+64(SB), R13
+	SUBQ       R11, R13
+	SUBQ       R11, R13
+	VMOVDQU    (R13), Y6
+	VMASKMOVPS (DI)(R12*2), Y6, Y7
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R10), $+0
+	JEQ    undivided98
+	VDIVPS 96(R10), Y7, Y7
+
+undivided98:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R12*2), Y6, Y6
+	VMULPS     (R10), Y7, Y8
+	VMULPS     Y7, Y8, Y8
+	VMULPS     Y6, Y2, Y6
+	VADDPS     Y8, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other99
+	VSQRTPS Y6, Y7
+
+raised102:
+	VMULPS       32(R10), Y7, Y7
+	VADDPS       64(R10), Y7, Y7
+	LEAQ         (DX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no103
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no103:
+	TESTB   $0x04, R11
+	JZ      no104
+	VMOVLPS X6, (R13)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R13
+
+no104:
+	TESTB  $0x02, R11
+	JZ     no105
+	VMOVSS X6, (R13)
+
+no105:
+	LEAQ         (DI)(R12*2), R12
+	TESTB        $0x08, R11
+	JZ           no106
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no106:
+	TESTB   $0x04, R11
+	JZ      no107
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no107:
+	TESTB  $0x02, R11
+	JZ     no108
+	VMOVSS X7, (R12)
+
+no108:
+end97:
+	LEAQ (DX)(R9*2), DX
+	MOVQ SI, R11
+
+	// The elements, row after row.
+	MOVQ block+64(FP), R12
+
+row109:
+	MOVQ width+80(FP), R13
+	SHLQ $0x01, R13
+	XORQ R14, R14
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R13
+	JL   done111
+
+loop110:
+	PREFETCHT0 (R11)(R14*1)
+	PREFETCHT0 384(BX)(R14*1)
+	PREFETCHT0 384(R8)(R14*1)
+	PREFETCHT0 384(CX)(R14*2)
+	PREFETCHT0 384(AX)(R14*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R14*1), Y6
+	VMULPS    (CX)(R14*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R14*2), Y5, Y6
+	VMOVUPS   (DI)(R14*2), Y8
+	VMULPS    192(R10), Y7, Y9
+	VDIVPS    Y8, Y9, Y9
+	VCVTPH2PS 16(BX)(R14*1), Y8
+	VMULPS    32(CX)(R14*2), Y3, Y10
+	VMULPS    Y8, Y4, Y8
+	VADDPS    Y8, Y10, Y10
+	VPAND     Y0, Y10, Y8
+	VPCMPGTD  Y8, Y1, Y8
+	VPANDN    Y10, Y8, Y10
+	VMULPS    32(AX)(R14*2), Y5, Y8
+	VMOVUPS   32(DI)(R14*2), Y11
+	VMULPS    192(R10), Y10, Y12
+	VDIVPS    Y11, Y12, Y12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp112
+
+clamped113:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VMOVUPS   Y7, (CX)(R14*2)
+	VMOVUPS   Y6, (AX)(R14*2)
+	VSUBPS    Y12, Y8, Y8
+	VMOVDQA   Y8, Y12
+	VMOVUPS   Y10, 32(CX)(R14*2)
+	VMOVUPS   Y8, 32(AX)(R14*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCMPPS    $0x03, Y12, Y12, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
+	VCVTPS2PH $0x00, Y9, (R8)(R14*1)
+	VCVTPS2PH $0x00, Y12, 16(R8)(R14*1)
+	ADDQ      $0x00000020, R14
+	SUBQ      $0x00000020, R13
+	JGE       loop110
+
+done111:
+	ADDQ $0x00000020, R13
+
+	// One vector at a time.
+	SUBQ $0x00000010, R13
+	JL   done115
+
+loop114:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R14*1), Y6
+	VMULPS    (CX)(R14*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R14*2), Y5, Y6
+	VMOVUPS   (DI)(R14*2), Y8
+	VMULPS    192(R10), Y7, Y9
+	VDIVPS    Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp116
+
+clamped117:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VMOVUPS   Y7, (CX)(R14*2)
+	VMOVUPS   Y6, (AX)(R14*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, (R8)(R14*1)
+	ADDQ      $0x00000010, R14
+	SUBQ      $0x00000010, R13
+	JGE       loop114
+
+done115:
+	ADDQ $0x00000010, R13
+
+	// The rest, a part of a vector.
+	TESTQ   R13, R13
+	JZ      end118
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R13, R15
+	SUBQ    R13, R15
+	VMOVDQU (R15), Y6
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R14*2), Y6, Y7
+	VPXOR      Y8, Y8, Y8
+	VMOVDQU    X8, 352(SP)
+	LEAQ       (BX)(R14*1), R15
+	CMPQ       R13, $0x08
+	JL         less120
+	MOVQ       (R15), BP
+	MOVQ       BP, 352(SP)
+	MOVQ       -8(R15)(R13*1), BP
+	MOVQ       BP, 344(SP)(R13*1)
+	JMP        copied119
+
+less120:
+	CMPQ R13, $0x04
+	JL   less121
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R13*1), BP
+	MOVL BP, 348(SP)(R13*1)
+	JMP  copied119
+
+less121:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
+
+copied119:
+	VCVTPH2PS  352(SP), Y8
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y8, Y4, Y8
+	VADDPS     Y8, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+	VMASKMOVPS (AX)(R14*2), Y6, Y8
+	VMULPS     Y8, Y5, Y8
+	VMASKMOVPS (DI)(R14*2), Y6, Y6
+	VMULPS     192(R10), Y7, Y9
+	VDIVPS     Y6, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R10), $+0
+	JNE  clamp122
+
+clamped123:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y8, Y8
+	VMOVDQA      Y8, Y9
+	LEAQ         (CX)(R14*2), R15
+	TESTB        $0x08, R13
+	JZ           no124
+	VMOVUPS      X7, (R15)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R15
+
+no124:
+	TESTB   $0x04, R13
+	JZ      no125
+	VMOVLPS X7, (R15)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R15
+
+no125:
+	TESTB  $0x02, R13
+	JZ     no126
+	VMOVSS X7, (R15)
+
+no126:
+	LEAQ         (AX)(R14*2), R15
+	TESTB        $0x08, R13
+	JZ           no127
+	VMOVUPS      X8, (R15)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R15
+
+no127:
+	TESTB   $0x04, R13
+	JZ      no128
+	VMOVLPS X8, (R15)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R15
+
+no128:
+	TESTB  $0x02, R13
+	JZ     no129
+	VMOVSS X8, (R15)
+
+no129:
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, 352(SP)
+	LEAQ      (R8)(R14*1), R14
+	CMPQ      R13, $0x08
+	JL        less131
+	MOVQ      352(SP), R15
+	MOVQ      R15, (R14)
+	MOVQ      344(SP)(R13*1), R15
+	MOVQ      R15, -8(R14)(R13*1)
+	JMP       copied130
+
+less131:
+	CMPQ R13, $0x04
+	JL   less132
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R13*1), R15
+	MOVL R15, -4(R14)(R13*1)
+	JMP  copied130
+
+less132:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
+
+copied130:
+end118:
+	LEAQ (AX)(R9*2), AX
+	LEAQ (CX)(R9*2), CX
+	ADDQ R9, BX
+	ADDQ R9, R8
+	ADDQ R9, R11
+	DECQ R12
+	JNZ  row109
+	DECQ outer+56(FP)
+	JNZ  slice68
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other21:
+	JG      two23
+	CMPQ    power+96(FP), $+1
+	JE      half22
+	VMOVUPS 128(R10), Y8
+	VMOVUPS 128(R10), Y9
+	JMP     raised24
+
+half22:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised24
+
+two23:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised24
+
+	// The powers 0, 1/2 and 2.
+other28:
+	JG      two30
+	CMPQ    power+96(FP), $+1
+	JE      half29
+	VMOVUPS 128(R10), Y7
+	JMP     raised31
+
+half29:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised31
+
+two30:
+	VMOVDQA Y6, Y7
+	JMP     raised31
+
+	// The powers 0, 1/2 and 2.
+other34:
+	JG      two36
+	CMPQ    power+96(FP), $+1
+	JE      half35
+	VMOVUPS 128(R10), Y7
+	JMP     raised37
+
+half35:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised37
+
+two36:
+	VMOVDQA Y6, Y7
+	JMP     raised37
+
+clamp47:
+	VMOVUPS 224(R10), Y11
+	VMINPS  Y9, Y11, Y9
+	VMINPS  Y12, Y11, Y12
+	VMOVUPS 256(R10), Y11
+	VMAXPS  Y9, Y11, Y9
+	VMAXPS  Y12, Y11, Y12
+	JMP     clamped48
+
+clamp51:
+	VMOVUPS 224(R10), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 256(R10), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped52
+
+clamp57:
+	VMOVUPS 224(R10), Y6
+	VMINPS  Y9, Y6, Y9
+	VMOVUPS 256(R10), Y6
+	VMAXPS  Y9, Y6, Y9
+	JMP     clamped58
+
+	// The powers 0, 1/2 and 2.
+other86:
+	JG      two88
+	CMPQ    power+96(FP), $+1
+	JE      half87
+	VMOVUPS 128(R10), Y8
+	VMOVUPS 128(R10), Y9
+	JMP     raised89
+
+half87:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised89
+
+two88:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised89
+
+	// The powers 0, 1/2 and 2.
+other93:
+	JG      two95
+	CMPQ    power+96(FP), $+1
+	JE      half94
+	VMOVUPS 128(R10), Y7
+	JMP     raised96
+
+half94:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised96
+
+two95:
+	VMOVDQA Y6, Y7
+	JMP     raised96
+
+	// The powers 0, 1/2 and 2.
+other99:
+	JG      two101
+	CMPQ    power+96(FP), $+1
+	JE      half100
+	VMOVUPS 128(R10), Y7
+	JMP     raised102
+
+half100:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised102
+
+two101:
+	VMOVDQA Y6, Y7
+	JMP     raised102
+
+clamp112:
+	VMOVUPS 224(R10), Y11
+	VMINPS  Y9, Y11, Y9
+	VMINPS  Y12, Y11, Y12
+	VMOVUPS 256(R10), Y11
+	VMAXPS  Y9, Y11, Y9
+	VMAXPS  Y12, Y11, Y12
+	JMP     clamped113
+
+clamp116:
+	VMOVUPS 224(R10), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 256(R10), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped117
+
+clamp122:
+	VMOVUPS 224(R10), Y6
+	VMINPS  Y9, Y6, Y9
+	VMOVUPS 256(R10), Y6
+	VMAXPS  Y9, Y6, Y9
+	JMP     clamped123
+
+// func blockMeansHalfF16AVX2(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+// Requires: AVX, AVX2, CMOV, F16C
+TEXT ·blockMeansHalfF16AVX2(SB), NOSPLIT, $336-40
+	VBROADCASTSS factor+36(FP), Y0
+	VMOVUPS      Y0, 304(SP)
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ         x+8(FP), AX
+	MOVQ         block+24(FP), CX
+	SHLQ         $0x01, CX
+	MOVQ         blocks+16(FP), DX
+	IMULQ        CX, DX
+	ADDQ         AX, DX
+	MOVQ         CX, BX
+	IMUL3Q       $0x07, BX, BX
+	SUBQ         BX, DX
+	SUBQ         $+32, DX
+	MOVQ         DX, 256(SP)
+	ADDQ         BX, DX
+	MOVQ         DX, 264(SP)
+	MOVQ         CX, DX
+	ANDQ         $+31, DX
+	SUBQ         DX, CX
+	LEAQ         leadingOnes<>+64(SB), BX
+	SUBQ         DX, BX
+	SUBQ         DX, BX
+	VMOVDQU      (BX), Y1
+	LEAQ         leadingOnes<>+96(SB), BX
+	SUBQ         DX, BX
+	SUBQ         DX, BX
+	VMOVDQU      (BX), Y2
+	VPAND        Y0, Y1, Y1
+	VPAND        Y0, Y2, Y2
+	MOVQ         d+0(FP), BX
+	MOVQ         blocks+16(FP), SI
+	VBROADCASTSS div+32(FP), Y3
+
+group:
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000008, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        DI, $0x08
+	JNE         slots1
+	TESTQ       CX, CX
+	JNZ         slots1
+	CMPQ        AX, 256(SP)
+	JHI         slots1
+	VCVTPH2PS   (AX), Y4
+	VMULPS      304(SP), Y4, Y4
+	VPAND       Y1, Y4, Y4
+	VCVTPH2PS   16(AX), Y5
+	VMULPS      304(SP), Y5, Y5
+	VPAND       Y2, Y5, Y5
+	ADDQ        DX, AX
+	VADDPS      Y5, Y4, Y4
+	VCVTPH2PS   (AX), Y5
+	VMULPS      304(SP), Y5, Y5
+	VPAND       Y1, Y5, Y5
+	VCVTPH2PS   16(AX), Y6
+	VMULPS      304(SP), Y6, Y6
+	VPAND       Y2, Y6, Y6
+	ADDQ        DX, AX
+	VADDPS      Y6, Y5, Y5
+	VCVTPH2PS   (AX), Y6
+	VMULPS      304(SP), Y6, Y6
+	VPAND       Y1, Y6, Y6
+	VCVTPH2PS   16(AX), Y7
+	VMULPS      304(SP), Y7, Y7
+	VPAND       Y2, Y7, Y7
+	ADDQ        DX, AX
+	VADDPS      Y7, Y6, Y6
+	VCVTPH2PS   (AX), Y7
+	VMULPS      304(SP), Y7, Y7
+	VPAND       Y1, Y7, Y7
+	VCVTPH2PS   16(AX), Y8
+	VMULPS      304(SP), Y8, Y8
+	VPAND       Y2, Y8, Y8
+	ADDQ        DX, AX
+	VADDPS      Y8, Y7, Y7
+	VCVTPH2PS   (AX), Y8
+	VMULPS      304(SP), Y8, Y8
+	VPAND       Y1, Y8, Y8
+	VCVTPH2PS   16(AX), Y9
+	VMULPS      304(SP), Y9, Y9
+	VPAND       Y2, Y9, Y9
+	ADDQ        DX, AX
+	VADDPS      Y9, Y8, Y8
+	VINSERTF128 $0x01, X8, Y4, Y9
+	VPERM2F128  $0x31, Y8, Y4, Y8
+	VADDPS      Y8, Y9, Y9
+	VCVTPH2PS   (AX), Y4
+	VMULPS      304(SP), Y4, Y4
+	VPAND       Y1, Y4, Y4
+	VCVTPH2PS   16(AX), Y8
+	VMULPS      304(SP), Y8, Y8
+	VPAND       Y2, Y8, Y8
+	ADDQ        DX, AX
+	VADDPS      Y8, Y4, Y4
+	VINSERTF128 $0x01, X4, Y5, Y8
+	VPERM2F128  $0x31, Y4, Y5, Y4
+	VADDPS      Y4, Y8, Y8
+	VCVTPH2PS   (AX), Y4
+	VMULPS      304(SP), Y4, Y4
+	VPAND       Y1, Y4, Y4
+	VCVTPH2PS   16(AX), Y5
+	VMULPS      304(SP), Y5, Y5
+	VPAND       Y2, Y5, Y5
+	ADDQ        DX, AX
+	VADDPS      Y5, Y4, Y4
+	VINSERTF128 $0x01, X4, Y6, Y5
+	VPERM2F128  $0x31, Y4, Y6, Y4
+	VADDPS      Y4, Y5, Y5
+	VCVTPH2PS   (AX), Y4
+	VMULPS      304(SP), Y4, Y4
+	VPAND       Y1, Y4, Y4
+	VCVTPH2PS   16(AX), Y6
+	VMULPS      304(SP), Y6, Y6
+	VPAND       Y2, Y6, Y6
+	ADDQ        DX, AX
+	VADDPS      Y6, Y4, Y4
+	VINSERTF128 $0x01, X4, Y7, Y6
+	VPERM2F128  $0x31, Y4, Y7, Y4
+	VADDPS      Y4, Y6, Y6
+	VSHUFPS     $0x44, Y8, Y9, Y4
+	VSHUFPS     $0xee, Y8, Y9, Y7
+	VADDPS      Y7, Y4, Y4
+	VSHUFPS     $0x44, Y6, Y5, Y7
+	VSHUFPS     $0xee, Y6, Y5, Y5
+	VADDPS      Y5, Y7, Y7
+	VSHUFPS     $0x88, Y7, Y4, Y5
+	VSHUFPS     $0xdd, Y7, Y4, Y4
+	VADDPS      Y4, Y5, Y5
+	VMOVDQA     Y5, Y4
+
+summed2:
+	// Their means.
+	VDIVPS  Y3, Y4, Y4
+	CMPQ    DI, $0x08
+	JNE     some3
+	VMOVUPS Y4, (BX)
+
+done4:
+	ADDQ $0x20, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots1:
+	LEAQ (SP), R8
+	MOVQ DI, R9
+
+block5:
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	MOVQ  CX, R10
+	TESTQ R10, R10
+	JZ    rest7
+
+pair6:
+	VCVTPH2PS (AX), Y6
+	VMULPS    304(SP), Y6, Y6
+	VPAND     Y0, Y6, Y6
+	VADDPS    Y6, Y4, Y4
+	VCVTPH2PS 16(AX), Y6
+	VMULPS    304(SP), Y6, Y6
+	VPAND     Y0, Y6, Y6
+	VADDPS    Y6, Y5, Y5
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R10
+	JNZ       pair6
+	TESTQ     DX, DX
+	JZ        done8
+
+rest7:
+	MOVQ AX, R10
+	CMPQ R10, 264(SP)
+	JHI  near9
+
+there10:
+	VCVTPH2PS (R10), Y6
+	VMULPS    304(SP), Y6, Y6
+	VPAND     Y1, Y6, Y6
+	VADDPS    Y6, Y4, Y4
+	VCVTPH2PS 16(R10), Y6
+	VMULPS    304(SP), Y6, Y6
+	VPAND     Y2, Y6, Y6
+	VADDPS    Y6, Y5, Y5
+	ADDQ      DX, AX
+
+done8:
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (R8)
+	ADDQ    $0x20, R8
+	DECQ    R9
+	JNZ     block5
+	CMPQ    DI, $0x01
+	JNE     many11
+
+	// One block, as a run of a longer one is.
+	VMOVUPS      (SP), Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPS       X5, X4, X4
+	VPERMILPD    $0x01, X4, X5
+	VADDPS       X5, X4, X4
+	VPERMILPS    $0x01, X4, X5
+	VADDPS       X5, X4, X4
+	VMOVDQA      Y4, Y4
+	JMP          summed2
+
+many11:
+	// The blocks' partial sums, folded into one vector.
+	VBROADCASTF128 (SP), Y4
+	VINSERTF128    $0x01, 128(SP), Y4, Y4
+	VBROADCASTF128 16(SP), Y5
+	VINSERTF128    $0x01, 144(SP), Y5, Y5
+	VADDPS         Y5, Y4, Y4
+	VBROADCASTF128 32(SP), Y5
+	VINSERTF128    $0x01, 160(SP), Y5, Y5
+	VBROADCASTF128 48(SP), Y6
+	VINSERTF128    $0x01, 176(SP), Y6, Y6
+	VADDPS         Y6, Y5, Y5
+	VBROADCASTF128 64(SP), Y6
+	VINSERTF128    $0x01, 192(SP), Y6, Y6
+	VBROADCASTF128 80(SP), Y7
+	VINSERTF128    $0x01, 208(SP), Y7, Y7
+	VADDPS         Y7, Y6, Y6
+	VBROADCASTF128 96(SP), Y7
+	VINSERTF128    $0x01, 224(SP), Y7, Y7
+	VBROADCASTF128 112(SP), Y8
+	VINSERTF128    $0x01, 240(SP), Y8, Y8
+	VADDPS         Y8, Y7, Y7
+	VSHUFPS        $0x44, Y5, Y4, Y8
+	VSHUFPS        $0xee, Y5, Y4, Y4
+	VADDPS         Y4, Y8, Y8
+	VSHUFPS        $0x44, Y7, Y6, Y4
+	VSHUFPS        $0xee, Y7, Y6, Y5
+	VADDPS         Y5, Y4, Y4
+	VSHUFPS        $0x88, Y4, Y8, Y5
+	VSHUFPS        $0xdd, Y4, Y8, Y4
+	VADDPS         Y4, Y5, Y5
+	VMOVDQA        Y5, Y4
+	JMP            summed2
+
+	// The last group, of fewer blocks.
+some3:
+	SHLQ         $0x01, DI
+	LEAQ         leadingOnes<>+64(SB), R8
+	SUBQ         DI, R8
+	SUBQ         DI, R8
+	VMOVDQU      (R8), Y5
+	LEAQ         (BX), R8
+	TESTB        $0x08, DI
+	JZ           no12
+	VMOVUPS      X4, (R8)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, R8
+
+no12:
+	TESTB   $0x04, DI
+	JZ      no13
+	VMOVLPS X4, (R8)
+	VPSRLDQ $0x08, Y4, Y4
+	ADDQ    $0x08, R8
+
+no13:
+	TESTB  $0x02, DI
+	JZ     no14
+	VMOVSS X4, (R8)
+
+no14:
+	JMP done4
+
+near9:
+	CMPQ    DX, $0x10
+	JL      less16
+	VMOVDQU (AX), X6
+	VMOVDQU X6, 272(SP)
+	VMOVDQU -16(AX)(DX*1), X6
+	VMOVDQU X6, 256(SP)(DX*1)
+	JMP     copied15
+
+less16:
+	CMPQ DX, $0x08
+	JL   less17
+	MOVQ (AX), R10
+	MOVQ R10, 272(SP)
+	MOVQ -8(AX)(DX*1), R10
+	MOVQ R10, 264(SP)(DX*1)
+	JMP  copied15
+
+less17:
+	CMPQ DX, $0x04
+	JL   less18
+	MOVL (AX), R10
+	MOVL R10, 272(SP)
+	MOVL -4(AX)(DX*1), R10
+	MOVL R10, 268(SP)(DX*1)
+	JMP  copied15
+
+less18:
+	MOVW (AX), R10
+	MOVW R10, 272(SP)
+
+copied15:
+	LEAQ 272(SP), R10
+	JMP  there10
+
+// func stridedMeansHalfF16AVX2(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·stridedMeansHalfF16AVX2(SB), NOSPLIT, $64-68
+	VBROADCASTSS factor+64(FP), Y0
+	VMOVUPS      Y0, 32(SP)
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VBROADCASTSS div+48(FP), Y1
+	MOVBLZX      more+52(FP), DX
+	MOVQ         stride+32(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         next+56(FP), SI
+	SHLQ         $0x01, SI
+	CMPL         factor+64(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+40(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+
+	// 8 vectors at a time.
+	SUBQ $0x00000080, DI
+	JL   done5
+
+loop4:
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh6
+	VMOVUPS (AX)(R8*2), Y2
+	VMOVUPS 32(AX)(R8*2), Y3
+	VMOVUPS 64(AX)(R8*2), Y4
+	VMOVUPS 96(AX)(R8*2), Y5
+	VMOVUPS 128(AX)(R8*2), Y6
+	VMOVUPS 160(AX)(R8*2), Y7
+	VMOVUPS 192(AX)(R8*2), Y8
+	VMOVUPS 224(AX)(R8*2), Y9
+
+fresh6:
+	LEAQ  (CX)(R8*1), R9
+	TESTQ SI, SI
+	JZ    here7
+	MOVQ  block+24(FP), R10
+
+row9:
+	PREFETCHT1 (R9)(SI*1)
+	PREFETCHT1 64(R9)(SI*1)
+	VCVTPH2PS  (R9), Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y2, Y2
+	VCVTPH2PS  16(R9), Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y3, Y3
+	VCVTPH2PS  32(R9), Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y4, Y4
+	VCVTPH2PS  48(R9), Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y5, Y5
+	VCVTPH2PS  64(R9), Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y6, Y6
+	VCVTPH2PS  80(R9), Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y7, Y7
+	VCVTPH2PS  96(R9), Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y8, Y8
+	VCVTPH2PS  112(R9), Y10
+	VMULPS     32(SP), Y10, Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y9, Y9
+	ADDQ       BX, R9
+	DECQ       R10
+	JNZ        row9
+	JMP        summed8
+
+here7:
+	MOVQ block+24(FP), R10
+
+row10:
+	VCVTPH2PS (R9), Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y2, Y2
+	VCVTPH2PS 16(R9), Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y3, Y3
+	VCVTPH2PS 32(R9), Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y4, Y4
+	VCVTPH2PS 48(R9), Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y5, Y5
+	VCVTPH2PS 64(R9), Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y6, Y6
+	VCVTPH2PS 80(R9), Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y7, Y7
+	VCVTPH2PS 96(R9), Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y8, Y8
+	VCVTPH2PS 112(R9), Y10
+	VMULPS    32(SP), Y10, Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y9, Y9
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row10
+
+summed8:
+	VDIVPS  Y1, Y2, Y2
+	VDIVPS  Y1, Y3, Y3
+	VDIVPS  Y1, Y4, Y4
+	VDIVPS  Y1, Y5, Y5
+	VDIVPS  Y1, Y6, Y6
+	VDIVPS  Y1, Y7, Y7
+	VDIVPS  Y1, Y8, Y8
+	VDIVPS  Y1, Y9, Y9
+	VMOVUPS Y2, (AX)(R8*2)
+	VMOVUPS Y3, 32(AX)(R8*2)
+	VMOVUPS Y4, 64(AX)(R8*2)
+	VMOVUPS Y5, 96(AX)(R8*2)
+	VMOVUPS Y6, 128(AX)(R8*2)
+	VMOVUPS Y7, 160(AX)(R8*2)
+	VMOVUPS Y8, 192(AX)(R8*2)
+	VMOVUPS Y9, 224(AX)(R8*2)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop4
+
+done5:
+	ADDQ $0x00000080, DI
+
+	// One vector at a time.
+	SUBQ $0x00000010, DI
+	JL   done12
+
+loop11:
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh13
+	VMOVUPS (AX)(R8*2), Y2
+
+fresh13:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row14:
+	VCVTPH2PS (R9), Y3
+	VMULPS    32(SP), Y3, Y3
+	VPAND     Y0, Y3, Y3
+	VADDPS    Y3, Y2, Y2
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row14
+	VDIVPS    Y1, Y2, Y2
+	VMOVUPS   Y2, (AX)(R8*2)
+	ADDQ      $0x00000010, R8
+	SUBQ      $0x00000010, DI
+	JGE       loop11
+
+done12:
+	ADDQ $0x00000010, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end15
+	LEAQ    leadingOnes<>+64(SB), R9
+	SUBQ    DI, R9
+	SUBQ    DI, R9
+	VMOVDQU (R9), Y2
+
+	// The sums of |x| down the rows.
+	VPXOR Y3, Y3, Y3
+
+	// Go on from the sums in d, if asked to.
+	TESTL      DX, DX
+	JZ         fresh16
+	VMASKMOVPS (AX)(R8*2), Y2, Y3
+
+fresh16:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row17:
+	VPXOR   Y2, Y2, Y2
+	VMOVDQU X2, (SP)
+	LEAQ    (R9), R11
+	CMPQ    DI, $0x08
+	JL      less19
+	MOVQ    (R11), R12
+	MOVQ    R12, (SP)
+	MOVQ    -8(R11)(DI*1), R12
+	MOVQ    R12, -8(SP)(DI*1)
+	JMP     copied18
+
+less19:
+	CMPQ DI, $0x04
+	JL   less20
+	MOVL (R11), R12
+	MOVL R12, (SP)
+	MOVL -4(R11)(DI*1), R12
+	MOVL R12, -4(SP)(DI*1)
+	JMP  copied18
+
+less20:
+	MOVW (R11), R12
+	MOVW R12, (SP)
+
+copied18:
+	VCVTPH2PS    (SP), Y2
+	VMULPS       32(SP), Y2, Y2
+	VPAND        Y0, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	ADDQ         BX, R9
+	DECQ         R10
+	JNZ          row17
+	VDIVPS       Y1, Y3, Y3
+	LEAQ         (AX)(R8*2), R8
+	TESTB        $0x08, DI
+	JZ           no21
+	VMOVUPS      X3, (R8)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, R8
+
+no21:
+	TESTB   $0x04, DI
+	JZ      no22
+	VMOVLPS X3, (R8)
+	VPSRLDQ $0x08, Y3, Y3
+	ADDQ    $0x08, R8
+
+no22:
+	TESTB  $0x02, DI
+	JZ     no23
+	VMOVSS X3, (R8)
+
+no23:
+end15:
+	// On to the next slice.
+	MOVQ  BX, DI
+	IMULQ block+24(FP), DI
+	ADDQ  DI, CX
+	LEAQ  (AX)(BX*2), AX
+	DECQ  outer+16(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice24:
+	MOVQ width+40(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+
+	// 8 vectors at a time.
+	SUBQ $0x00000080, DI
+	JL   done26
+
+loop25:
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh27
+	VMOVUPS (AX)(R8*2), Y2
+	VMOVUPS 32(AX)(R8*2), Y3
+	VMOVUPS 64(AX)(R8*2), Y4
+	VMOVUPS 96(AX)(R8*2), Y5
+	VMOVUPS 128(AX)(R8*2), Y6
+	VMOVUPS 160(AX)(R8*2), Y7
+	VMOVUPS 192(AX)(R8*2), Y8
+	VMOVUPS 224(AX)(R8*2), Y9
+
+fresh27:
+	LEAQ  (CX)(R8*1), R9
+	TESTQ SI, SI
+	JZ    here28
+	MOVQ  block+24(FP), R10
+
+row30:
+	PREFETCHT1 (R9)(SI*1)
+	PREFETCHT1 64(R9)(SI*1)
+	VCVTPH2PS  (R9), Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y2, Y2
+	VCVTPH2PS  16(R9), Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y3, Y3
+	VCVTPH2PS  32(R9), Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y4, Y4
+	VCVTPH2PS  48(R9), Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y5, Y5
+	VCVTPH2PS  64(R9), Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y6, Y6
+	VCVTPH2PS  80(R9), Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y7, Y7
+	VCVTPH2PS  96(R9), Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y8, Y8
+	VCVTPH2PS  112(R9), Y10
+	VPAND      Y0, Y10, Y10
+	VADDPS     Y10, Y9, Y9
+	ADDQ       BX, R9
+	DECQ       R10
+	JNZ        row30
+	JMP        summed29
+
+here28:
+	MOVQ block+24(FP), R10
+
+row31:
+	VCVTPH2PS (R9), Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y2, Y2
+	VCVTPH2PS 16(R9), Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y3, Y3
+	VCVTPH2PS 32(R9), Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y4, Y4
+	VCVTPH2PS 48(R9), Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y5, Y5
+	VCVTPH2PS 64(R9), Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y6, Y6
+	VCVTPH2PS 80(R9), Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y7, Y7
+	VCVTPH2PS 96(R9), Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y8, Y8
+	VCVTPH2PS 112(R9), Y10
+	VPAND     Y0, Y10, Y10
+	VADDPS    Y10, Y9, Y9
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row31
+
+summed29:
+	VDIVPS  Y1, Y2, Y2
+	VDIVPS  Y1, Y3, Y3
+	VDIVPS  Y1, Y4, Y4
+	VDIVPS  Y1, Y5, Y5
+	VDIVPS  Y1, Y6, Y6
+	VDIVPS  Y1, Y7, Y7
+	VDIVPS  Y1, Y8, Y8
+	VDIVPS  Y1, Y9, Y9
+	VMOVUPS Y2, (AX)(R8*2)
+	VMOVUPS Y3, 32(AX)(R8*2)
+	VMOVUPS Y4, 64(AX)(R8*2)
+	VMOVUPS Y5, 96(AX)(R8*2)
+	VMOVUPS Y6, 128(AX)(R8*2)
+	VMOVUPS Y7, 160(AX)(R8*2)
+	VMOVUPS Y8, 192(AX)(R8*2)
+	VMOVUPS Y9, 224(AX)(R8*2)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop25
+
+done26:
+	ADDQ $0x00000080, DI
+
+	// One vector at a time.
+	SUBQ $0x00000010, DI
+	JL   done33
+
+loop32:
+	// The sums of |x| down the rows.
+	VPXOR Y2, Y2, Y2
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh34
+	VMOVUPS (AX)(R8*2), Y2
+
+fresh34:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row35:
+	VCVTPH2PS (R9), Y3
+	VPAND     Y0, Y3, Y3
+	VADDPS    Y3, Y2, Y2
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row35
+	VDIVPS    Y1, Y2, Y2
+	VMOVUPS   Y2, (AX)(R8*2)
+	ADDQ      $0x00000010, R8
+	SUBQ      $0x00000010, DI
+	JGE       loop32
+
+done33:
+	ADDQ $0x00000010, DI
+
+	// The rest, a part of a vector.
+	TESTQ   DI, DI
+	JZ      end36
+	LEAQ    leadingOnes<>+64(SB), R9
+	SUBQ    DI, R9
+	SUBQ    DI, R9
+	VMOVDQU (R9), Y2
+
+	// The sums of |x| down the rows.
+	VPXOR Y3, Y3, Y3
+
+	// Go on from the sums in d, if asked to.
+	TESTL      DX, DX
+	JZ         fresh37
+	VMASKMOVPS (AX)(R8*2), Y2, Y3
+
+fresh37:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row38:
+	VPXOR   Y2, Y2, Y2
+	VMOVDQU X2, (SP)
+	LEAQ    (R9), R11
+	CMPQ    DI, $0x08
+	JL      less40
+	MOVQ    (R11), R12
+	MOVQ    R12, (SP)
+	MOVQ    -8(R11)(DI*1), R12
+	MOVQ    R12, -8(SP)(DI*1)
+	JMP     copied39
+
+less40:
+	CMPQ DI, $0x04
+	JL   less41
+	MOVL (R11), R12
+	MOVL R12, (SP)
+	MOVL -4(R11)(DI*1), R12
+	MOVL R12, -4(SP)(DI*1)
+	JMP  copied39
+
+less41:
+	MOVW (R11), R12
+	MOVW R12, (SP)
+
+copied39:
+	VCVTPH2PS    (SP), Y2
+	VPAND        Y0, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	ADDQ         BX, R9
+	DECQ         R10
+	JNZ          row38
+	VDIVPS       Y1, Y3, Y3
+	LEAQ         (AX)(R8*2), R8
+	TESTB        $0x08, DI
+	JZ           no42
+	VMOVUPS      X3, (R8)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, R8
+
+no42:
+	TESTB   $0x04, DI
+	JZ      no43
+	VMOVLPS X3, (R8)
+	VPSRLDQ $0x08, Y3, Y3
+	ADDQ    $0x08, R8
+
+no43:
+	TESTB  $0x02, DI
+	JZ     no44
+	VMOVSS X3, (R8)
+
+no44:
+end36:
+	// On to the next slice.
+	MOVQ  BX, DI
+	IMULQ block+24(FP), DI
+	ADDQ  DI, CX
+	LEAQ  (AX)(BX*2), AX
+	DECQ  outer+16(FP)
+	JNZ   slice24
+
+done2:
+	VZEROUPPER
+	RET
+
+// func descendBlocksHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+// Requires: AVX, AVX2, CMOV, F16C, MMX+
+TEXT ·descendBlocksHalfF16AVX2(SB), NOSPLIT, $448-68
+	MOVQ s+56(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), CX
+	ANDQ         $-32, CX
+	VBROADCASTSS (AX), Y2
+	VBROADCASTSS 4(AX), Y3
+	VBROADCASTSS 20(AX), Y4
+	VBROADCASTSS 16(AX), Y5
+	VMOVUPS      Y5, (CX)
+	VBROADCASTSS 32(AX), Y5
+	VMOVUPS      Y5, 32(CX)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VPXOR        32(CX), Y5, Y5
+	VMOVUPS      Y5, 64(CX)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(CX), Y5, Y5
+	VMOVUPS      Y5, 96(CX)
+	VBROADCASTSS factor+64(FP), Y5
+	VMOVUPS      Y5, 384(SP)
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
+	MOVQ         block+48(FP), BX
+	LEAQ         268435455(BX), AX
+	XORL         DX, DX
+	DIVQ         BX
+	VMOVD        AX, X5
+	VPBROADCASTD X5, Y5
+	VMOVDQU      Y5, 416(SP)
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         den+32(FP), SI
+	MOVQ         blocks+40(FP), DI
+	MOVQ         out+16(FP), R8
+	CMPL         factor+64(FP), $0x3f800000
+	JE           plain1
+
+group3:
+	TESTQ   DI, DI
+	JZ      done4
+	MOVQ    $0x0000000000000008, R9
+	CMPQ    DI, R9
+	CMOVQLT DI, R9
+	SUBQ    R9, DI
+	CMPQ    R9, $0x08
+	JNE     some5
+	VMOVUPS (SI), Y6
+
+done6:
+	ADDQ  $0x20, SI
+	IMULQ block+48(FP), R9
+	SHLQ  $0x01, R9
+
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32<>+0(SB), Y5
+	MOVQ    R9, R10
+	ANDQ    $-16, R10
+	SUBQ    R10, R9
+	LEAQ    (AX)(R10*2), AX
+	LEAQ    (DX)(R10*2), DX
+	ADDQ    R10, BX
+	ADDQ    R10, R8
+	NEGQ    R10
+	JZ      rest8
+
+loop7:
+	PREFETCHT0 384(BX)(R10*1)
+	PREFETCHT0 384(R8)(R10*1)
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R10*1), Y7
+	VMULPS    384(SP), Y7, Y7
+	VMULPS    (DX)(R10*2), Y2, Y8
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y8, Y8
+	VPAND     Y0, Y8, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y8, Y7, Y8
+	VMULPS    (AX)(R10*2), Y4, Y7
+	VPMULLD   416(SP), Y5, Y9
+	VPSRLD    $0x1c, Y9, Y9
+	VPERMPS   Y6, Y9, Y9
+	VMULPS    (CX), Y8, Y10
+	VDIVPS    Y9, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp10
+
+clamped11:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y7, Y7
+	VMOVDQA   Y7, Y10
+	VMOVUPS   Y8, (DX)(R10*2)
+	VMOVUPS   Y7, (AX)(R10*2)
+	VCMPPS    $0x03, Y10, Y10, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
+	VCVTPS2PH $0x00, Y10, (R8)(R10*1)
+	VPADDD    lanes32<>+32(SB), Y5, Y5
+	ADDQ      $0x10, R10
+	JNZ       loop7
+
+rest8:
+	TESTQ   R9, R9
+	JZ      end9
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (DX)(R10*2), Y7, Y8
+	VPXOR      Y9, Y9, Y9
+	VMOVDQU    X9, 352(SP)
+	LEAQ       (BX)(R10*1), R11
+	CMPQ       R9, $0x08
+	JL         less13
+	MOVQ       (R11), R12
+	MOVQ       R12, 352(SP)
+	MOVQ       -8(R11)(R9*1), R12
+	MOVQ       R12, 344(SP)(R9*1)
+	JMP        copied12
+
+less13:
+	CMPQ R9, $0x04
+	JL   less14
+	MOVL (R11), R12
+	MOVL R12, 352(SP)
+	MOVL -4(R11)(R9*1), R12
+	MOVL R12, 348(SP)(R9*1)
+	JMP  copied12
+
+less14:
+	MOVW (R11), R12
+	MOVW R12, 352(SP)
+
+copied12:
+	VCVTPH2PS  352(SP), Y9
+	VMULPS     384(SP), Y9, Y9
+	VMULPS     Y8, Y2, Y8
+	VMULPS     Y9, Y3, Y9
+	VADDPS     Y9, Y8, Y8
+	VPAND      Y0, Y8, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y8, Y9, Y8
+	VMASKMOVPS (AX)(R10*2), Y7, Y7
+	VMULPS     Y7, Y4, Y7
+	VPMULLD    416(SP), Y5, Y5
+	VPSRLD     $0x1c, Y5, Y5
+	VPERMPS    Y6, Y5, Y5
+	VMULPS     (CX), Y8, Y6
+	VDIVPS     Y5, Y6, Y6
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp15
+
+clamped16:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y6, Y7, Y7
+	VMOVDQA      Y7, Y6
+	LEAQ         (DX)(R10*2), R11
+	TESTB        $0x08, R9
+	JZ           no17
+	VMOVUPS      X8, (R11)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R11
+
+no17:
+	TESTB   $0x04, R9
+	JZ      no18
+	VMOVLPS X8, (R11)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R11
+
+no18:
+	TESTB  $0x02, R9
+	JZ     no19
+	VMOVSS X8, (R11)
+
+no19:
+	LEAQ         (AX)(R10*2), R11
+	TESTB        $0x08, R9
+	JZ           no20
+	VMOVUPS      X7, (R11)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R11
+
+no20:
+	TESTB   $0x04, R9
+	JZ      no21
+	VMOVLPS X7, (R11)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R11
+
+no21:
+	TESTB  $0x02, R9
+	JZ     no22
+	VMOVSS X7, (R11)
+
+no22:
+	VCMPPS    $0x03, Y6, Y6, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y6, 352(SP)
+	LEAQ      (R8)(R10*1), R10
+	CMPQ      R9, $0x08
+	JL        less24
+	MOVQ      352(SP), R11
+	MOVQ      R11, (R10)
+	MOVQ      344(SP)(R9*1), R11
+	MOVQ      R11, -8(R10)(R9*1)
+	JMP       copied23
+
+less24:
+	CMPQ R9, $0x04
+	JL   less25
+	MOVL 352(SP), R11
+	MOVL R11, (R10)
+	MOVL 348(SP)(R9*1), R11
+	MOVL R11, -4(R10)(R9*1)
+	JMP  copied23
+
+less25:
+	MOVW 352(SP), R11
+	MOVW R11, (R10)
+
+copied23:
+end9:
+	JMP group3
+
+done4:
+	JMP done2
+
+plain1:
+group26:
+	TESTQ   DI, DI
+	JZ      done27
+	MOVQ    $0x0000000000000008, R9
+	CMPQ    DI, R9
+	CMOVQLT DI, R9
+	SUBQ    R9, DI
+	CMPQ    R9, $0x08
+	JNE     some28
+	VMOVUPS (SI), Y6
+
+done29:
+	ADDQ  $0x20, SI
+	IMULQ block+48(FP), R9
+	SHLQ  $0x01, R9
+
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32<>+0(SB), Y5
+	MOVQ    R9, R10
+	ANDQ    $-16, R10
+	SUBQ    R10, R9
+	LEAQ    (AX)(R10*2), AX
+	LEAQ    (DX)(R10*2), DX
+	ADDQ    R10, BX
+	ADDQ    R10, R8
+	NEGQ    R10
+	JZ      rest31
+
+loop30:
+	PREFETCHT0 384(BX)(R10*1)
+	PREFETCHT0 384(R8)(R10*1)
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R10*1), Y7
+	VMULPS    (DX)(R10*2), Y2, Y8
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y8, Y8
+	VPAND     Y0, Y8, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y8, Y7, Y8
+	VMULPS    (AX)(R10*2), Y4, Y7
+	VPMULLD   416(SP), Y5, Y9
+	VPSRLD    $0x1c, Y9, Y9
+	VPERMPS   Y6, Y9, Y9
+	VMULPS    (CX), Y8, Y10
+	VDIVPS    Y9, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp33
+
+clamped34:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y7, Y7
+	VMOVDQA   Y7, Y10
+	VMOVUPS   Y8, (DX)(R10*2)
+	VMOVUPS   Y7, (AX)(R10*2)
+	VCMPPS    $0x03, Y10, Y10, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
+	VCVTPS2PH $0x00, Y10, (R8)(R10*1)
+	VPADDD    lanes32<>+32(SB), Y5, Y5
+	ADDQ      $0x10, R10
+	JNZ       loop30
+
+rest31:
+	TESTQ   R9, R9
+	JZ      end32
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y7
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (DX)(R10*2), Y7, Y8
+	VPXOR      Y9, Y9, Y9
+	VMOVDQU    X9, 352(SP)
+	LEAQ       (BX)(R10*1), R11
+	CMPQ       R9, $0x08
+	JL         less36
+	MOVQ       (R11), R12
+	MOVQ       R12, 352(SP)
+	MOVQ       -8(R11)(R9*1), R12
+	MOVQ       R12, 344(SP)(R9*1)
+	JMP        copied35
+
+less36:
+	CMPQ R9, $0x04
+	JL   less37
+	MOVL (R11), R12
+	MOVL R12, 352(SP)
+	MOVL -4(R11)(R9*1), R12
+	MOVL R12, 348(SP)(R9*1)
+	JMP  copied35
+
+less37:
+	MOVW (R11), R12
+	MOVW R12, 352(SP)
+
+copied35:
+	VCVTPH2PS  352(SP), Y9
+	VMULPS     Y8, Y2, Y8
+	VMULPS     Y9, Y3, Y9
+	VADDPS     Y9, Y8, Y8
+	VPAND      Y0, Y8, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y8, Y9, Y8
+	VMASKMOVPS (AX)(R10*2), Y7, Y7
+	VMULPS     Y7, Y4, Y7
+	VPMULLD    416(SP), Y5, Y5
+	VPSRLD     $0x1c, Y5, Y5
+	VPERMPS    Y6, Y5, Y5
+	VMULPS     (CX), Y8, Y6
+	VDIVPS     Y5, Y6, Y6
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(CX), $+0
+	JNE  clamp38
+
+clamped39:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y6, Y7, Y7
+	VMOVDQA      Y7, Y6
+	LEAQ         (DX)(R10*2), R11
+	TESTB        $0x08, R9
+	JZ           no40
+	VMOVUPS      X8, (R11)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R11
+
+no40:
+	TESTB   $0x04, R9
+	JZ      no41
+	VMOVLPS X8, (R11)
+	VPSRLDQ $0x08, Y8, Y8
+	ADDQ    $0x08, R11
+
+no41:
+	TESTB  $0x02, R9
+	JZ     no42
+	VMOVSS X8, (R11)
+
+no42:
+	LEAQ         (AX)(R10*2), R11
+	TESTB        $0x08, R9
+	JZ           no43
+	VMOVUPS      X7, (R11)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R11
+
+no43:
+	TESTB   $0x04, R9
+	JZ      no44
+	VMOVLPS X7, (R11)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R11
+
+no44:
+	TESTB  $0x02, R9
+	JZ     no45
+	VMOVSS X7, (R11)
+
+no45:
+	VCMPPS    $0x03, Y6, Y6, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y6, 352(SP)
+	LEAQ      (R8)(R10*1), R10
+	CMPQ      R9, $0x08
+	JL        less47
+	MOVQ      352(SP), R11
+	MOVQ      R11, (R10)
+	MOVQ      344(SP)(R9*1), R11
+	MOVQ      R11, -8(R10)(R9*1)
+	JMP       copied46
+
+less47:
+	CMPQ R9, $0x04
+	JL   less48
+	MOVL 352(SP), R11
+	MOVL R11, (R10)
+	MOVL 348(SP)(R9*1), R11
+	MOVL R11, -4(R10)(R9*1)
+	JMP  copied46
+
+less48:
+	MOVW 352(SP), R11
+	MOVW R11, (R10)
+
+copied46:
+end32:
+	JMP group26
+
+done27:
+done2:
+	VZEROUPPER
+	RET
+
+	// The last group, of fewer blocks.
+some5:
+	MOVQ       R9, R10
+	SHLQ       $0x01, R10
+	LEAQ       leadingOnes<>+64(SB), R11
+	SUBQ       R10, R11
+	SUBQ       R10, R11
+	VMOVDQU    (R11), Y5
+	VMASKMOVPS (SI), Y5, Y6
+	JMP        done6
+
+clamp10:
+	VMOVUPS 32(CX), Y9
+	VMINPS  Y10, Y9, Y10
+	VMOVUPS 64(CX), Y9
+	VMAXPS  Y10, Y9, Y10
+	JMP     clamped11
+
+clamp15:
+	VMOVUPS 32(CX), Y5
+	VMINPS  Y6, Y5, Y6
+	VMOVUPS 64(CX), Y5
+	VMAXPS  Y6, Y5, Y6
+	JMP     clamped16
+
+	// The last group, of fewer blocks.
+some28:
+	MOVQ       R9, R10
+	SHLQ       $0x01, R10
+	LEAQ       leadingOnes<>+64(SB), R11
+	SUBQ       R10, R11
+	SUBQ       R10, R11
+	VMOVDQU    (R11), Y5
+	VMASKMOVPS (SI), Y5, Y6
+	JMP        done29
+
+clamp33:
+	VMOVUPS 32(CX), Y9
+	VMINPS  Y10, Y9, Y10
+	VMOVUPS 64(CX), Y9
+	VMAXPS  Y10, Y9, Y10
+	JMP     clamped34
+
+clamp38:
+	VMOVUPS 32(CX), Y5
+	VMINPS  Y6, Y5, Y6
+	VMOVUPS 64(CX), Y5
+	VMAXPS  Y6, Y5, Y6
+	JMP     clamped39
+
+// func updateTogetherHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·updateTogetherHalfF16AVX2(SB), NOSPLIT, $416-100
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ out+24(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R9
+	ANDQ         $-32, R9
+	VBROADCASTSS 8(R8), Y2
+	VBROADCASTSS 12(R8), Y3
+	VMOVUPS      Y3, (R9)
+	VBROADCASTSS 24(R8), Y3
+	VMOVUPS      Y3, 32(R9)
+	VBROADCASTSS 28(R8), Y3
+	VMOVUPS      Y3, 64(R9)
+	VBROADCASTSS 36(R8), Y3
+	VMOVUPS      Y3, 96(R9)
+	VPCMPEQD     Y3, Y3, Y3
+	VPSLLD       $0x19, Y3, Y3
+	VPSRLD       $0x02, Y3, Y3
+	VMOVUPS      Y3, 128(R9)
+	VPXOR        96(R9), Y3, Y3
+	VMOVUPS      Y3, 160(R9)
+	VBROADCASTSS (R8), Y3
+	VBROADCASTSS 4(R8), Y4
+	VBROADCASTSS 20(R8), Y5
+	VBROADCASTSS 16(R8), Y6
+	VMOVUPS      Y6, 192(R9)
+	VBROADCASTSS 32(R8), Y6
+	VMOVUPS      Y6, 224(R9)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x1f, Y6, Y6
+	VPXOR        224(R9), Y6, Y6
+	VMOVUPS      Y6, 256(R9)
+	VPCMPEQD     Y6, Y6, Y6
+	VPSLLD       $0x18, Y6, Y6
+	VPSRLD       $0x01, Y6, Y6
+	VPXOR        224(R9), Y6, Y6
+	VMOVUPS      Y6, 288(R9)
+	VBROADCASTSS factor+96(FP), Y6
+	VMOVUPS      Y6, 384(SP)
+	MOVQ         stride+64(FP), R8
+	SHLQ         $0x01, R8
+	CMPL         factor+96(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+72(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R10
+	JL   done5
+
+loop4:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row6:
+	PREFETCHT0 384(SI)(R12*1)
+	VCVTPH2PS  (SI)(R12*1), Y8
+	VMULPS     384(SP), Y8, Y8
+	VPAND      Y0, Y8, Y8
+	VADDPS     Y8, Y6, Y6
+	VCVTPH2PS  16(SI)(R12*1), Y8
+	VMULPS     384(SP), Y8, Y8
+	VPAND      Y0, Y8, Y8
+	VADDPS     Y8, Y7, Y7
+	ADDQ       R8, R12
+	DECQ       R13
+	JNZ        row6
+	PREFETCHT0 384(DX)(R11*2)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided7
+	VDIVPS 96(R9), Y6, Y6
+	VDIVPS 96(R9), Y7, Y7
+
+undivided7:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R9), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R11*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R9), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R11*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other8
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised11:
+	VMULPS  32(R9), Y8, Y8
+	VADDPS  64(R9), Y8, Y8
+	VMULPS  32(R9), Y9, Y9
+	VADDPS  64(R9), Y9, Y9
+	VMOVUPS Y6, (DX)(R11*2)
+	VMOVUPS Y7, 32(DX)(R11*2)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R13
+
+row12:
+	PREFETCHT0 384(BX)(R12*1)
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(CX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R12*1), Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R12*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R12*2), Y5, Y6
+	VMULPS    192(R9), Y7, Y10
+	VDIVPS    Y8, Y10, Y10
+	VCVTPH2PS 16(BX)(R12*1), Y11
+	VMULPS    384(SP), Y11, Y11
+	VMULPS    32(CX)(R12*2), Y3, Y12
+	VMULPS    Y11, Y4, Y11
+	VADDPS    Y11, Y12, Y12
+	VPAND     Y0, Y12, Y11
+	VPCMPGTD  Y11, Y1, Y11
+	VPANDN    Y12, Y11, Y12
+	VMULPS    32(AX)(R12*2), Y5, Y11
+	VMULPS    192(R9), Y12, Y13
+	VDIVPS    Y9, Y13, Y13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp13
+
+clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y6, Y6
+	VMOVDQA   Y6, Y10
+	VMOVUPS   Y7, (CX)(R12*2)
+	VMOVUPS   Y6, (AX)(R12*2)
+	VSUBPS    Y13, Y11, Y11
+	VMOVDQA   Y11, Y13
+	VMOVUPS   Y12, 32(CX)(R12*2)
+	VMOVUPS   Y11, 32(AX)(R12*2)
+	VCMPPS    $0x03, Y10, Y10, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
+	VCMPPS    $0x03, Y13, Y13, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y13, Y13
+	VCVTPS2PH $0x00, Y10, (DI)(R12*1)
+	VCVTPS2PH $0x00, Y13, 16(DI)(R12*1)
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row12
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop4
+
+done5:
+	ADDQ $0x00000020, R10
+
+	// One vector at a time.
+	SUBQ $0x00000010, R10
+	JL   done16
+
+loop15:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row17:
+	VCVTPH2PS (SI)(R12*1), Y7
+	VMULPS    384(SP), Y7, Y7
+	VPAND     Y0, Y7, Y7
+	VADDPS    Y7, Y6, Y6
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row17
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided18
+	VDIVPS 96(R9), Y6, Y6
+
+undivided18:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R9), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R11*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other19
+	VSQRTPS Y6, Y7
+
+raised22:
+	VMULPS  32(R9), Y7, Y7
+	VADDPS  64(R9), Y7, Y7
+	VMOVUPS Y6, (DX)(R11*2)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R13
+
+row23:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R12*1), Y6
+	VMULPS    384(SP), Y6, Y6
+	VMULPS    (CX)(R12*2), Y3, Y8
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y8, Y8
+	VPAND     Y0, Y8, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y8, Y6, Y8
+	VMULPS    (AX)(R12*2), Y5, Y6
+	VMULPS    192(R9), Y8, Y9
+	VDIVPS    Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp24
+
+clamped25:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VMOVUPS   Y8, (CX)(R12*2)
+	VMOVUPS   Y6, (AX)(R12*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, (DI)(R12*1)
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row23
+	ADDQ      $0x00000010, R11
+	SUBQ      $0x00000010, R10
+	JGE       loop15
+
+done16:
+	ADDQ $0x00000010, R10
+
+	// The rest, a part of a vector.
+	TESTQ   R10, R10
+	JZ      end26
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R10, R12
+	SUBQ    R10, R12
+	VMOVDQU (R12), Y6
+
+	// The sums of |hz| down the rows.
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row27:
+	VPXOR   Y8, Y8, Y8
+	VMOVDQU X8, 352(SP)
+	LEAQ    (SI)(R12*1), R14
+	CMPQ    R10, $0x08
+	JL      less29
+	MOVQ    (R14), R15
+	MOVQ    R15, 352(SP)
+	MOVQ    -8(R14)(R10*1), R15
+	MOVQ    R15, 344(SP)(R10*1)
+	JMP     copied28
+
+less29:
+	CMPQ R10, $0x04
+	JL   less30
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R10*1), R15
+	MOVL R15, 348(SP)(R10*1)
+	JMP  copied28
+
+less30:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied28:
+	VCVTPH2PS 352(SP), Y8
+	VMULPS    384(SP), Y8, Y8
+	VPAND     Y0, Y8, Y8
+	VADDPS    Y8, Y7, Y7
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row27
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided31
+	VDIVPS 96(R9), Y7, Y7
+
+undivided31:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R11*2), Y6, Y8
+	VMULPS     (R9), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y7
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other32
+	VSQRTPS Y7, Y8
+
+raised35:
+	VMULPS       32(R9), Y8, Y8
+	VADDPS       64(R9), Y8, Y8
+	LEAQ         (DX)(R11*2), R12
+	TESTB        $0x08, R10
+	JZ           no36
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no36:
+	TESTB   $0x04, R10
+	JZ      no37
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no37:
+	TESTB  $0x02, R10
+	JZ     no38
+	VMOVSS X7, (R12)
+
+no38:
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R11
+
+row39:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R12*2), Y6, Y7
+	VPXOR      Y9, Y9, Y9
+	VMOVDQU    X9, 352(SP)
+	LEAQ       (BX)(R12*1), R13
+	CMPQ       R10, $0x08
+	JL         less41
+	MOVQ       (R13), R14
+	MOVQ       R14, 352(SP)
+	MOVQ       -8(R13)(R10*1), R14
+	MOVQ       R14, 344(SP)(R10*1)
+	JMP        copied40
+
+less41:
+	CMPQ R10, $0x04
+	JL   less42
+	MOVL (R13), R14
+	MOVL R14, 352(SP)
+	MOVL -4(R13)(R10*1), R14
+	MOVL R14, 348(SP)(R10*1)
+	JMP  copied40
+
+less42:
+	MOVW (R13), R14
+	MOVW R14, 352(SP)
+
+copied40:
+	VCVTPH2PS  352(SP), Y9
+	VMULPS     384(SP), Y9, Y9
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y9, Y4, Y9
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y7, Y9, Y7
+	VMASKMOVPS (AX)(R12*2), Y6, Y9
+	VMULPS     Y9, Y5, Y9
+	VMULPS     192(R9), Y7, Y10
+	VDIVPS     Y8, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp43
+
+clamped44:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y10, Y9, Y9
+	VMOVDQA      Y9, Y10
+	LEAQ         (CX)(R12*2), R13
+	TESTB        $0x08, R10
+	JZ           no45
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no45:
+	TESTB   $0x04, R10
+	JZ      no46
+	VMOVLPS X7, (R13)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R13
+
+no46:
+	TESTB  $0x02, R10
+	JZ     no47
+	VMOVSS X7, (R13)
+
+no47:
+	LEAQ         (AX)(R12*2), R13
+	TESTB        $0x08, R10
+	JZ           no48
+	VMOVUPS      X9, (R13)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, R13
+
+no48:
+	TESTB   $0x04, R10
+	JZ      no49
+	VMOVLPS X9, (R13)
+	VPSRLDQ $0x08, Y9, Y9
+	ADDQ    $0x08, R13
+
+no49:
+	TESTB  $0x02, R10
+	JZ     no50
+	VMOVSS X9, (R13)
+
+no50:
+	VCMPPS    $0x03, Y10, Y10, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
+	VCVTPS2PH $0x00, Y10, 352(SP)
+	LEAQ      (DI)(R12*1), R13
+	CMPQ      R10, $0x08
+	JL        less52
+	MOVQ      352(SP), R14
+	MOVQ      R14, (R13)
+	MOVQ      344(SP)(R10*1), R14
+	MOVQ      R14, -8(R13)(R10*1)
+	JMP       copied51
+
+less52:
+	CMPQ R10, $0x04
+	JL   less53
+	MOVL 352(SP), R14
+	MOVL R14, (R13)
+	MOVL 348(SP)(R10*1), R14
+	MOVL R14, -4(R13)(R10*1)
+	JMP  copied51
+
+less53:
+	MOVW 352(SP), R14
+	MOVW R14, (R13)
+
+copied51:
+	ADDQ R8, R12
+	DECQ R11
+	JNZ  row39
+
+end26:
+	// On to the next slice.
+	MOVQ  R8, R10
+	IMULQ block+56(FP), R10
+	LEAQ  (AX)(R10*2), AX
+	LEAQ  (CX)(R10*2), CX
+	ADDQ  R10, BX
+	ADDQ  R10, DI
+	ADDQ  R10, SI
+	LEAQ  (DX)(R8*2), DX
+	DECQ  outer+48(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice54:
+	MOVQ width+72(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R10
+	JL   done56
+
+loop55:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row57:
+	PREFETCHT0 384(SI)(R12*1)
+	VCVTPH2PS  (SI)(R12*1), Y8
+	VPAND      Y0, Y8, Y8
+	VADDPS     Y8, Y6, Y6
+	VCVTPH2PS  16(SI)(R12*1), Y8
+	VPAND      Y0, Y8, Y8
+	VADDPS     Y8, Y7, Y7
+	ADDQ       R8, R12
+	DECQ       R13
+	JNZ        row57
+	PREFETCHT0 384(DX)(R11*2)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided58
+	VDIVPS 96(R9), Y6, Y6
+	VDIVPS 96(R9), Y7, Y7
+
+undivided58:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R9), Y6, Y8
+	VMULPS   Y6, Y8, Y8
+	VMULPS   (DX)(R11*2), Y2, Y6
+	VADDPS   Y8, Y6, Y6
+	VPAND    Y0, Y6, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y6, Y8, Y6
+	VMULPS   (R9), Y7, Y8
+	VMULPS   Y7, Y8, Y8
+	VMULPS   32(DX)(R11*2), Y2, Y7
+	VADDPS   Y8, Y7, Y7
+	VPAND    Y0, Y7, Y8
+	VPCMPGTD Y8, Y1, Y8
+	VPANDN   Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other59
+	VSQRTPS Y6, Y8
+	VSQRTPS Y7, Y9
+
+raised62:
+	VMULPS  32(R9), Y8, Y8
+	VADDPS  64(R9), Y8, Y8
+	VMULPS  32(R9), Y9, Y9
+	VADDPS  64(R9), Y9, Y9
+	VMOVUPS Y6, (DX)(R11*2)
+	VMOVUPS Y7, 32(DX)(R11*2)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R13
+
+row63:
+	PREFETCHT0 384(BX)(R12*1)
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(CX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R12*1), Y6
+	VMULPS    (CX)(R12*2), Y3, Y7
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y7, Y7
+	VPAND     Y0, Y7, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y7, Y6, Y7
+	VMULPS    (AX)(R12*2), Y5, Y6
+	VMULPS    192(R9), Y7, Y10
+	VDIVPS    Y8, Y10, Y10
+	VCVTPH2PS 16(BX)(R12*1), Y11
+	VMULPS    32(CX)(R12*2), Y3, Y12
+	VMULPS    Y11, Y4, Y11
+	VADDPS    Y11, Y12, Y12
+	VPAND     Y0, Y12, Y11
+	VPCMPGTD  Y11, Y1, Y11
+	VPANDN    Y12, Y11, Y12
+	VMULPS    32(AX)(R12*2), Y5, Y11
+	VMULPS    192(R9), Y12, Y13
+	VDIVPS    Y9, Y13, Y13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp64
+
+clamped65:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y10, Y6, Y6
+	VMOVDQA   Y6, Y10
+	VMOVUPS   Y7, (CX)(R12*2)
+	VMOVUPS   Y6, (AX)(R12*2)
+	VSUBPS    Y13, Y11, Y11
+	VMOVDQA   Y11, Y13
+	VMOVUPS   Y12, 32(CX)(R12*2)
+	VMOVUPS   Y11, 32(AX)(R12*2)
+	VCMPPS    $0x03, Y10, Y10, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
+	VCMPPS    $0x03, Y13, Y13, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y13, Y13
+	VCVTPS2PH $0x00, Y10, (DI)(R12*1)
+	VCVTPS2PH $0x00, Y13, 16(DI)(R12*1)
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row63
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop55
+
+done56:
+	ADDQ $0x00000020, R10
+
+	// One vector at a time.
+	SUBQ $0x00000010, R10
+	JL   done67
+
+loop66:
+	// The sums of |hz| down the rows.
+	VPXOR Y6, Y6, Y6
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row68:
+	VCVTPH2PS (SI)(R12*1), Y7
+	VPAND     Y0, Y7, Y7
+	VADDPS    Y7, Y6, Y6
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row68
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided69
+	VDIVPS 96(R9), Y6, Y6
+
+undivided69:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS   (R9), Y6, Y7
+	VMULPS   Y6, Y7, Y7
+	VMULPS   (DX)(R11*2), Y2, Y6
+	VADDPS   Y7, Y6, Y6
+	VPAND    Y0, Y6, Y7
+	VPCMPGTD Y7, Y1, Y7
+	VPANDN   Y6, Y7, Y6
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other70
+	VSQRTPS Y6, Y7
+
+raised73:
+	VMULPS  32(R9), Y7, Y7
+	VADDPS  64(R9), Y7, Y7
+	VMOVUPS Y6, (DX)(R11*2)
+
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R13
+
+row74:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R12*1), Y6
+	VMULPS    (CX)(R12*2), Y3, Y8
+	VMULPS    Y6, Y4, Y6
+	VADDPS    Y6, Y8, Y8
+	VPAND     Y0, Y8, Y6
+	VPCMPGTD  Y6, Y1, Y6
+	VPANDN    Y8, Y6, Y8
+	VMULPS    (AX)(R12*2), Y5, Y6
+	VMULPS    192(R9), Y8, Y9
+	VDIVPS    Y7, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp75
+
+clamped76:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y9, Y6, Y6
+	VMOVDQA   Y6, Y9
+	VMOVUPS   Y8, (CX)(R12*2)
+	VMOVUPS   Y6, (AX)(R12*2)
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, (DI)(R12*1)
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row74
+	ADDQ      $0x00000010, R11
+	SUBQ      $0x00000010, R10
+	JGE       loop66
+
+done67:
+	ADDQ $0x00000010, R10
+
+	// The rest, a part of a vector.
+	TESTQ   R10, R10
+	JZ      end77
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R10, R12
+	SUBQ    R10, R12
+	VMOVDQU (R12), Y6
+
+	// The sums of |hz| down the rows.
+	VPXOR Y7, Y7, Y7
+	MOVQ  R11, R12
+	MOVQ  block+56(FP), R13
+
+row78:
+	VPXOR   Y8, Y8, Y8
+	VMOVDQU X8, 352(SP)
+	LEAQ    (SI)(R12*1), R14
+	CMPQ    R10, $0x08
+	JL      less80
+	MOVQ    (R14), R15
+	MOVQ    R15, 352(SP)
+	MOVQ    -8(R14)(R10*1), R15
+	MOVQ    R15, 344(SP)(R10*1)
+	JMP     copied79
+
+less80:
+	CMPQ R10, $0x04
+	JL   less81
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R10*1), R15
+	MOVL R15, 348(SP)(R10*1)
+	JMP  copied79
+
+less81:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied79:
+	VCVTPH2PS 352(SP), Y8
+	VPAND     Y0, Y8, Y8
+	VADDPS    Y8, Y7, Y7
+	ADDQ      R8, R12
+	DECQ      R13
+	JNZ       row78
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   160(R9), $+0
+	JEQ    undivided82
+	VDIVPS 96(R9), Y7, Y7
+
+undivided82:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMASKMOVPS (DX)(R11*2), Y6, Y8
+	VMULPS     (R9), Y7, Y9
+	VMULPS     Y7, Y9, Y9
+	VMULPS     Y8, Y2, Y7
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y8
+	VPCMPGTD   Y8, Y1, Y8
+	VPANDN     Y7, Y8, Y7
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other83
+	VSQRTPS Y7, Y8
+
+raised86:
+	VMULPS       32(R9), Y8, Y8
+	VADDPS       64(R9), Y8, Y8
+	LEAQ         (DX)(R11*2), R12
+	TESTB        $0x08, R10
+	JZ           no87
+	VMOVUPS      X7, (R12)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R12
+
+no87:
+	TESTB   $0x04, R10
+	JZ      no88
+	VMOVLPS X7, (R12)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R12
+
+no88:
+	TESTB  $0x02, R10
+	JZ     no89
+	VMOVSS X7, (R12)
+
+no89:
+	// The elements, row after row.
+	MOVQ R11, R12
+	MOVQ block+56(FP), R11
+
+row90:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R12*2), Y6, Y7
+	VPXOR      Y9, Y9, Y9
+	VMOVDQU    X9, 352(SP)
+	LEAQ       (BX)(R12*1), R13
+	CMPQ       R10, $0x08
+	JL         less92
+	MOVQ       (R13), R14
+	MOVQ       R14, 352(SP)
+	MOVQ       -8(R13)(R10*1), R14
+	MOVQ       R14, 344(SP)(R10*1)
+	JMP        copied91
+
+less92:
+	CMPQ R10, $0x04
+	JL   less93
+	MOVL (R13), R14
+	MOVL R14, 352(SP)
+	MOVL -4(R13)(R10*1), R14
+	MOVL R14, 348(SP)(R10*1)
+	JMP  copied91
+
+less93:
+	MOVW (R13), R14
+	MOVW R14, 352(SP)
+
+copied91:
+	VCVTPH2PS  352(SP), Y9
+	VMULPS     Y7, Y3, Y7
+	VMULPS     Y9, Y4, Y9
+	VADDPS     Y9, Y7, Y7
+	VPAND      Y0, Y7, Y9
+	VPCMPGTD   Y9, Y1, Y9
+	VPANDN     Y7, Y9, Y7
+	VMASKMOVPS (AX)(R12*2), Y6, Y9
+	VMULPS     Y9, Y5, Y9
+	VMULPS     192(R9), Y7, Y10
+	VDIVPS     Y8, Y10, Y10
+
+	// u within its bound, straight on where there is none.
+	CMPQ 288(R9), $+0
+	JNE  clamp94
+
+clamped95:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y10, Y9, Y9
+	VMOVDQA      Y9, Y10
+	LEAQ         (CX)(R12*2), R13
+	TESTB        $0x08, R10
+	JZ           no96
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no96:
+	TESTB   $0x04, R10
+	JZ      no97
+	VMOVLPS X7, (R13)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R13
+
+no97:
+	TESTB  $0x02, R10
+	JZ     no98
+	VMOVSS X7, (R13)
+
+no98:
+	LEAQ         (AX)(R12*2), R13
+	TESTB        $0x08, R10
+	JZ           no99
+	VMOVUPS      X9, (R13)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, R13
+
+no99:
+	TESTB   $0x04, R10
+	JZ      no100
+	VMOVLPS X9, (R13)
+	VPSRLDQ $0x08, Y9, Y9
+	ADDQ    $0x08, R13
+
+no100:
+	TESTB  $0x02, R10
+	JZ     no101
+	VMOVSS X9, (R13)
+
+no101:
+	VCMPPS    $0x03, Y10, Y10, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
+	VCVTPS2PH $0x00, Y10, 352(SP)
+	LEAQ      (DI)(R12*1), R13
+	CMPQ      R10, $0x08
+	JL        less103
+	MOVQ      352(SP), R14
+	MOVQ      R14, (R13)
+	MOVQ      344(SP)(R10*1), R14
+	MOVQ      R14, -8(R13)(R10*1)
+	JMP       copied102
+
+less103:
+	CMPQ R10, $0x04
+	JL   less104
+	MOVL 352(SP), R14
+	MOVL R14, (R13)
+	MOVL 348(SP)(R10*1), R14
+	MOVL R14, -4(R13)(R10*1)
+	JMP  copied102
+
+less104:
+	MOVW 352(SP), R14
+	MOVW R14, (R13)
+
+copied102:
+	ADDQ R8, R12
+	DECQ R11
+	JNZ  row90
+
+end77:
+	// On to the next slice.
+	MOVQ  R8, R10
+	IMULQ block+56(FP), R10
+	LEAQ  (AX)(R10*2), AX
+	LEAQ  (CX)(R10*2), CX
+	ADDQ  R10, BX
+	ADDQ  R10, DI
+	ADDQ  R10, SI
+	LEAQ  (DX)(R8*2), DX
+	DECQ  outer+48(FP)
+	JNZ   slice54
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other8:
+	JG      two10
+	CMPQ    power+88(FP), $+1
+	JE      half9
+	VMOVUPS 128(R9), Y8
+	VMOVUPS 128(R9), Y9
+	JMP     raised11
+
+half9:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised11
+
+two10:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised11
+
+clamp13:
+	VMOVUPS 224(R9), Y14
+	VMINPS  Y10, Y14, Y10
+	VMINPS  Y13, Y14, Y13
+	VMOVUPS 256(R9), Y14
+	VMAXPS  Y10, Y14, Y10
+	VMAXPS  Y13, Y14, Y13
+	JMP     clamped14
+
+	// The powers 0, 1/2 and 2.
+other19:
+	JG      two21
+	CMPQ    power+88(FP), $+1
+	JE      half20
+	VMOVUPS 128(R9), Y7
+	JMP     raised22
+
+half20:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised22
+
+two21:
+	VMOVDQA Y6, Y7
+	JMP     raised22
+
+clamp24:
+	VMOVUPS 224(R9), Y10
+	VMINPS  Y9, Y10, Y9
+	VMOVUPS 256(R9), Y10
+	VMAXPS  Y9, Y10, Y9
+	JMP     clamped25
+
+	// The powers 0, 1/2 and 2.
+other32:
+	JG      two34
+	CMPQ    power+88(FP), $+1
+	JE      half33
+	VMOVUPS 128(R9), Y8
+	JMP     raised35
+
+half33:
+	VSQRTPS Y7, Y8
+	VSQRTPS Y8, Y8
+	JMP     raised35
+
+two34:
+	VMOVDQA Y7, Y8
+	JMP     raised35
+
+clamp43:
+	VMOVUPS 224(R9), Y11
+	VMINPS  Y10, Y11, Y10
+	VMOVUPS 256(R9), Y11
+	VMAXPS  Y10, Y11, Y10
+	JMP     clamped44
+
+	// The powers 0, 1/2 and 2.
+other59:
+	JG      two61
+	CMPQ    power+88(FP), $+1
+	JE      half60
+	VMOVUPS 128(R9), Y8
+	VMOVUPS 128(R9), Y9
+	JMP     raised62
+
+half60:
+	VSQRTPS Y6, Y8
+	VSQRTPS Y8, Y8
+	VSQRTPS Y7, Y9
+	VSQRTPS Y9, Y9
+	JMP     raised62
+
+two61:
+	VMOVDQA Y6, Y8
+	VMOVDQA Y7, Y9
+	JMP     raised62
+
+clamp64:
+	VMOVUPS 224(R9), Y14
+	VMINPS  Y10, Y14, Y10
+	VMINPS  Y13, Y14, Y13
+	VMOVUPS 256(R9), Y14
+	VMAXPS  Y10, Y14, Y10
+	VMAXPS  Y13, Y14, Y13
+	JMP     clamped65
+
+	// The powers 0, 1/2 and 2.
+other70:
+	JG      two72
+	CMPQ    power+88(FP), $+1
+	JE      half71
+	VMOVUPS 128(R9), Y7
+	JMP     raised73
+
+half71:
+	VSQRTPS Y6, Y7
+	VSQRTPS Y7, Y7
+	JMP     raised73
+
+two72:
+	VMOVDQA Y6, Y7
+	JMP     raised73
+
+clamp75:
+	VMOVUPS 224(R9), Y10
+	VMINPS  Y9, Y10, Y9
+	VMOVUPS 256(R9), Y10
+	VMAXPS  Y9, Y10, Y9
+	JMP     clamped76
+
+	// The powers 0, 1/2 and 2.
+other83:
+	JG      two85
+	CMPQ    power+88(FP), $+1
+	JE      half84
+	VMOVUPS 128(R9), Y8
+	JMP     raised86
+
+half84:
+	VSQRTPS Y7, Y8
+	VSQRTPS Y8, Y8
+	JMP     raised86
+
+two85:
+	VMOVDQA Y7, Y8
+	JMP     raised86
+
+clamp94:
+	VMOVUPS 224(R9), Y11
+	VMINPS  Y10, Y11, Y10
+	VMOVUPS 256(R9), Y11
+	VMAXPS  Y10, Y11, Y10
+	JMP     clamped95
+
+// func descendTogetherHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·descendTogetherHalfF16AVX2(SB), NOSPLIT, $416-92
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+24(FP), DX
+	MOVQ den+32(FP), BX
+	MOVQ out+16(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R8
+	ANDQ         $-32, R8
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS 4(DI), Y3
+	VBROADCASTSS 20(DI), Y4
+	VBROADCASTSS 16(DI), Y5
+	VMOVUPS      Y5, (R8)
+	VBROADCASTSS 32(DI), Y5
+	VMOVUPS      Y5, 32(R8)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VPXOR        32(R8), Y5, Y5
+	VMOVUPS      Y5, 64(R8)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(R8), Y5, Y5
+	VMOVUPS      Y5, 96(R8)
+	VBROADCASTSS factor+88(FP), Y5
+	VMOVUPS      Y5, 384(SP)
+	MOVQ         stride+56(FP), DI
+	SHLQ         $0x01, DI
+	SHLQ         $0x01, next+80(FP)
+	CMPL         factor+88(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+64(FP), R9
+	SHLQ $0x01, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R9
+	JL   done5
+
+loop4:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+80(FP), R12
+	MOVQ block+48(FP), R13
+
+row6:
+	PREFETCHT1 (DX)(R12*1)
+	PREFETCHT1 (SI)(R12*1)
+	PREFETCHT1 (CX)(R12*2)
+	PREFETCHT1 (AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R11*1), Y5
+	VMULPS    384(SP), Y5, Y5
+	VMULPS    (CX)(R11*2), Y2, Y6
 	VMULPS    Y5, Y3, Y5
 	VADDPS    Y5, Y6, Y6
 	VPAND     Y0, Y6, Y5
 	VPCMPGTD  Y5, Y1, Y5
 	VPANDN    Y6, Y5, Y6
-	VMULPS    (CX)(R9*2), Y4, Y5
-	VMOVUPS   (AX)(R9*2), Y7
-	VMULPS    (DX), Y6, Y8
+	VMULPS    (AX)(R11*2), Y4, Y5
+	VMOVUPS   (BX)(R10*2), Y7
+	VMULPS    (R8), Y6, Y8
 	VDIVPS    Y7, Y8, Y8
-	VCVTPH2PS 16(DI)(R9*1), Y7
-	VMULPS    32(BX)(R9*2), Y2, Y9
+	VCVTPH2PS 16(DX)(R11*1), Y7
+	VMULPS    384(SP), Y7, Y7
+	VMULPS    32(CX)(R11*2), Y2, Y9
 	VMULPS    Y7, Y3, Y7
 	VADDPS    Y7, Y9, Y9
 	VPAND     Y0, Y9, Y7
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y9, Y7, Y9
-	VMULPS    32(CX)(R9*2), Y4, Y7
-	VMOVUPS   32(AX)(R9*2), Y10
-	VMULPS    (DX), Y9, Y11
+	VMULPS    32(AX)(R11*2), Y4, Y7
+	VMOVUPS   32(BX)(R10*2), Y10
+	VMULPS    (R8), Y9, Y11
 	VDIVPS    Y10, Y11, Y11
 
 	// u within its bound, straight on where there is none.
-	CMPQ 96(DX), $+0
+	CMPQ 96(R8), $+0
 	JNE  clamp7
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
 	VMOVDQA   Y5, Y8
-	VCMPPS    $0x03, Y8, Y8, Y10
-	VBLENDVPS Y10, quietNaNs<>+0(SB), Y8, Y8
-	VMOVUPS   Y6, (BX)(R9*2)
-	VMOVUPS   Y5, (CX)(R9*2)
+	VMOVUPS   Y6, (CX)(R11*2)
+	VMOVUPS   Y5, (AX)(R11*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y5
-	VCMPPS    $0x03, Y5, Y5, Y6
-	VBLENDVPS Y6, quietNaNs<>+0(SB), Y5, Y5
-	VCVTPS2PH $0x00, Y8, (SI)(R9*1)
-	VCVTPS2PH $0x00, Y5, 16(SI)(R9*1)
-	VMOVUPS   Y9, 32(BX)(R9*2)
-	VMOVUPS   Y7, 32(CX)(R9*2)
-	ADDQ      $0x20, R9
-	SUBQ      $0x20, R8
-	JNZ       loop6
+	VMOVDQA   Y7, Y11
+	VMOVUPS   Y9, 32(CX)(R11*2)
+	VMOVUPS   Y7, 32(AX)(R11*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
+	VCVTPS2PH $0x00, Y8, (SI)(R11*1)
+	VCVTPS2PH $0x00, Y11, 16(SI)(R11*1)
+	ADDQ      DI, R11
+	ADDQ      DI, R12
+	DECQ      R13
+	JNZ       row6
+	ADDQ      $0x00000020, R10
+	SUBQ      $0x00000020, R9
+	JGE       loop4
+
+done5:
+	ADDQ $0x00000020, R9
+
+	// One vector at a time.
+	SUBQ $0x00000010, R9
+	JL   done10
+
+loop9:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+80(FP), R12
+	MOVQ block+48(FP), R13
+
+row11:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R11*1), Y5
+	VMULPS    384(SP), Y5, Y5
+	VMULPS    (CX)(R11*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R11*2), Y4, Y5
+	VMOVUPS   (BX)(R10*2), Y7
+	VMULPS    (R8), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp12
+
+clamped13:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R11*2)
+	VMOVUPS   Y5, (AX)(R11*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCVTPS2PH $0x00, Y8, (SI)(R11*1)
+	ADDQ      DI, R11
+	ADDQ      DI, R12
+	DECQ      R13
+	JNZ       row11
+	ADDQ      $0x00000010, R10
+	SUBQ      $0x00000010, R9
+	JGE       loop9
+
+done10:
+	ADDQ $0x00000010, R9
+
+	// The rest, a part of a vector.
+	TESTQ   R9, R9
+	JZ      end14
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y5
+	MOVQ    R10, R11
+	MOVQ    R10, R12
+	ADDQ    next+80(FP), R12
+	MOVQ    block+48(FP), R13
+
+row15:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R11*2), Y5, Y6
+	VPXOR      Y7, Y7, Y7
+	VMOVDQU    X7, 352(SP)
+	LEAQ       (DX)(R11*1), R14
+	CMPQ       R9, $0x08
+	JL         less17
+	MOVQ       (R14), R15
+	MOVQ       R15, 352(SP)
+	MOVQ       -8(R14)(R9*1), R15
+	MOVQ       R15, 344(SP)(R9*1)
+	JMP        copied16
+
+less17:
+	CMPQ R9, $0x04
+	JL   less18
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R9*1), R15
+	MOVL R15, 348(SP)(R9*1)
+	JMP  copied16
+
+less18:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied16:
+	VCVTPH2PS  352(SP), Y7
+	VMULPS     384(SP), Y7, Y7
+	VMULPS     Y6, Y2, Y6
+	VMULPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPS (AX)(R11*2), Y5, Y7
+	VMULPS     Y7, Y4, Y7
+	VMASKMOVPS (BX)(R10*2), Y5, Y8
+	VMULPS     (R8), Y6, Y9
+	VDIVPS     Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp19
+
+clamped20:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y7, Y7
+	VMOVDQA      Y7, Y9
+	LEAQ         (CX)(R11*2), R14
+	TESTB        $0x08, R9
+	JZ           no21
+	VMOVUPS      X6, (R14)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R14
+
+no21:
+	TESTB   $0x04, R9
+	JZ      no22
+	VMOVLPS X6, (R14)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R14
+
+no22:
+	TESTB  $0x02, R9
+	JZ     no23
+	VMOVSS X6, (R14)
+
+no23:
+	LEAQ         (AX)(R11*2), R14
+	TESTB        $0x08, R9
+	JZ           no24
+	VMOVUPS      X7, (R14)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R14
+
+no24:
+	TESTB   $0x04, R9
+	JZ      no25
+	VMOVLPS X7, (R14)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R14
+
+no25:
+	TESTB  $0x02, R9
+	JZ     no26
+	VMOVSS X7, (R14)
+
+no26:
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, 352(SP)
+	LEAQ      (SI)(R11*1), R14
+	CMPQ      R9, $0x08
+	JL        less28
+	MOVQ      352(SP), R15
+	MOVQ      R15, (R14)
+	MOVQ      344(SP)(R9*1), R15
+	MOVQ      R15, -8(R14)(R9*1)
+	JMP       copied27
+
+less28:
+	CMPQ R9, $0x04
+	JL   less29
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R9*1), R15
+	MOVL R15, -4(R14)(R9*1)
+	JMP  copied27
+
+less29:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
+
+copied27:
+	ADDQ DI, R11
+	ADDQ DI, R12
+	DECQ R13
+	JNZ  row15
+
+end14:
+	// On to the next slice.
+	MOVQ  DI, R9
+	IMULQ block+48(FP), R9
+	LEAQ  (AX)(R9*2), AX
+	LEAQ  (CX)(R9*2), CX
+	ADDQ  R9, DX
+	ADDQ  R9, SI
+	LEAQ  (BX)(DI*2), BX
+	DECQ  outer+40(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice30:
+	MOVQ width+64(FP), R9
+	SHLQ $0x01, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R9
+	JL   done32
+
+loop31:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+80(FP), R12
+	MOVQ block+48(FP), R13
+
+row33:
+	PREFETCHT1 (DX)(R12*1)
+	PREFETCHT1 (SI)(R12*1)
+	PREFETCHT1 (CX)(R12*2)
+	PREFETCHT1 (AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R11*1), Y5
+	VMULPS    (CX)(R11*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R11*2), Y4, Y5
+	VMOVUPS   (BX)(R10*2), Y7
+	VMULPS    (R8), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+	VCVTPH2PS 16(DX)(R11*1), Y7
+	VMULPS    32(CX)(R11*2), Y2, Y9
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y9, Y9
+	VPAND     Y0, Y9, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y9, Y7, Y9
+	VMULPS    32(AX)(R11*2), Y4, Y7
+	VMOVUPS   32(BX)(R10*2), Y10
+	VMULPS    (R8), Y9, Y11
+	VDIVPS    Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp34
+
+clamped35:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R11*2)
+	VMOVUPS   Y5, (AX)(R11*2)
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y11
+	VMOVUPS   Y9, 32(CX)(R11*2)
+	VMOVUPS   Y7, 32(AX)(R11*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
+	VCVTPS2PH $0x00, Y8, (SI)(R11*1)
+	VCVTPS2PH $0x00, Y11, 16(SI)(R11*1)
+	ADDQ      DI, R11
+	ADDQ      DI, R12
+	DECQ      R13
+	JNZ       row33
+	ADDQ      $0x00000020, R10
+	SUBQ      $0x00000020, R9
+	JGE       loop31
+
+done32:
+	ADDQ $0x00000020, R9
+
+	// One vector at a time.
+	SUBQ $0x00000010, R9
+	JL   done37
+
+loop36:
+	MOVQ R10, R11
+	MOVQ R10, R12
+	ADDQ next+80(FP), R12
+	MOVQ block+48(FP), R13
+
+row38:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R11*1), Y5
+	VMULPS    (CX)(R11*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R11*2), Y4, Y5
+	VMOVUPS   (BX)(R10*2), Y7
+	VMULPS    (R8), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp39
+
+clamped40:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R11*2)
+	VMOVUPS   Y5, (AX)(R11*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCVTPS2PH $0x00, Y8, (SI)(R11*1)
+	ADDQ      DI, R11
+	ADDQ      DI, R12
+	DECQ      R13
+	JNZ       row38
+	ADDQ      $0x00000010, R10
+	SUBQ      $0x00000010, R9
+	JGE       loop36
+
+done37:
+	ADDQ $0x00000010, R9
+
+	// The rest, a part of a vector.
+	TESTQ   R9, R9
+	JZ      end41
+	LEAQ    leadingOnes<>+64(SB), R11
+	SUBQ    R9, R11
+	SUBQ    R9, R11
+	VMOVDQU (R11), Y5
+	MOVQ    R10, R11
+	MOVQ    R10, R12
+	ADDQ    next+80(FP), R12
+	MOVQ    block+48(FP), R13
+
+row42:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R11*2), Y5, Y6
+	VPXOR      Y7, Y7, Y7
+	VMOVDQU    X7, 352(SP)
+	LEAQ       (DX)(R11*1), R14
+	CMPQ       R9, $0x08
+	JL         less44
+	MOVQ       (R14), R15
+	MOVQ       R15, 352(SP)
+	MOVQ       -8(R14)(R9*1), R15
+	MOVQ       R15, 344(SP)(R9*1)
+	JMP        copied43
+
+less44:
+	CMPQ R9, $0x04
+	JL   less45
+	MOVL (R14), R15
+	MOVL R15, 352(SP)
+	MOVL -4(R14)(R9*1), R15
+	MOVL R15, 348(SP)(R9*1)
+	JMP  copied43
+
+less45:
+	MOVW (R14), R15
+	MOVW R15, 352(SP)
+
+copied43:
+	VCVTPH2PS  352(SP), Y7
+	VMULPS     Y6, Y2, Y6
+	VMULPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPS (AX)(R11*2), Y5, Y7
+	VMULPS     Y7, Y4, Y7
+	VMASKMOVPS (BX)(R10*2), Y5, Y8
+	VMULPS     (R8), Y6, Y9
+	VDIVPS     Y8, Y9, Y9
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R8), $+0
+	JNE  clamp46
+
+clamped47:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y9, Y7, Y7
+	VMOVDQA      Y7, Y9
+	LEAQ         (CX)(R11*2), R14
+	TESTB        $0x08, R9
+	JZ           no48
+	VMOVUPS      X6, (R14)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R14
+
+no48:
+	TESTB   $0x04, R9
+	JZ      no49
+	VMOVLPS X6, (R14)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R14
+
+no49:
+	TESTB  $0x02, R9
+	JZ     no50
+	VMOVSS X6, (R14)
+
+no50:
+	LEAQ         (AX)(R11*2), R14
+	TESTB        $0x08, R9
+	JZ           no51
+	VMOVUPS      X7, (R14)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R14
+
+no51:
+	TESTB   $0x04, R9
+	JZ      no52
+	VMOVLPS X7, (R14)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R14
+
+no52:
+	TESTB  $0x02, R9
+	JZ     no53
+	VMOVSS X7, (R14)
+
+no53:
+	VCMPPS    $0x03, Y9, Y9, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
+	VCVTPS2PH $0x00, Y9, 352(SP)
+	LEAQ      (SI)(R11*1), R14
+	CMPQ      R9, $0x08
+	JL        less55
+	MOVQ      352(SP), R15
+	MOVQ      R15, (R14)
+	MOVQ      344(SP)(R9*1), R15
+	MOVQ      R15, -8(R14)(R9*1)
+	JMP       copied54
+
+less55:
+	CMPQ R9, $0x04
+	JL   less56
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R9*1), R15
+	MOVL R15, -4(R14)(R9*1)
+	JMP  copied54
+
+less56:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
+
+copied54:
+	ADDQ DI, R11
+	ADDQ DI, R12
+	DECQ R13
+	JNZ  row42
+
+end41:
+	// On to the next slice.
+	MOVQ  DI, R9
+	IMULQ block+48(FP), R9
+	LEAQ  (AX)(R9*2), AX
+	LEAQ  (CX)(R9*2), CX
+	ADDQ  R9, DX
+	ADDQ  R9, SI
+	LEAQ  (BX)(DI*2), BX
+	DECQ  outer+40(FP)
+	JNZ   slice30
 
 done2:
 	VZEROUPPER
 	RET
 
-clamp4:
-	VMOVUPS 32(DX), Y11
-	VMINPS  Y9, Y11, Y9
-	VMINPS  Y12, Y11, Y12
-	VMOVUPS 64(DX), Y11
-	VMAXPS  Y9, Y11, Y9
-	VMAXPS  Y12, Y11, Y12
-	JMP     clamped5
-
 clamp7:
-	VMOVUPS 32(DX), Y10
+	VMOVUPS 32(R8), Y10
 	VMINPS  Y8, Y10, Y8
 	VMINPS  Y11, Y10, Y11
-	VMOVUPS 64(DX), Y10
+	VMOVUPS 64(R8), Y10
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y11, Y10, Y11
 	JMP     clamped8
+
+clamp12:
+	VMOVUPS 32(R8), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(R8), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped13
+
+clamp19:
+	VMOVUPS 32(R8), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 64(R8), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped20
+
+clamp34:
+	VMOVUPS 32(R8), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(R8), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped35
+
+clamp39:
+	VMOVUPS 32(R8), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(R8), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped40
+
+clamp46:
+	VMOVUPS 32(R8), Y8
+	VMINPS  Y9, Y8, Y9
+	VMOVUPS 64(R8), Y8
+	VMAXPS  Y9, Y8, Y9
+	JMP     clamped47
+
+// func descendRowsHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·descendRowsHalfF16AVX2(SB), NOSPLIT, $416-92
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+24(FP), DX
+	MOVQ den+32(FP), BX
+	MOVQ ahead+40(FP), SI
+	MOVQ out+16(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
+	VPCMPEQD     Y0, Y0, Y0
+	VPSRLD       $0x01, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPSRLD       $0x1f, Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	LEAQ         31(SP), R9
+	ANDQ         $-32, R9
+	VBROADCASTSS (R8), Y2
+	VBROADCASTSS 4(R8), Y3
+	VBROADCASTSS 20(R8), Y4
+	VBROADCASTSS 16(R8), Y5
+	VMOVUPS      Y5, (R9)
+	VBROADCASTSS 32(R8), Y5
+	VMOVUPS      Y5, 32(R9)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VPXOR        32(R9), Y5, Y5
+	VMOVUPS      Y5, 64(R9)
+	VPCMPEQD     Y5, Y5, Y5
+	VPSLLD       $0x18, Y5, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPXOR        32(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
+	VBROADCASTSS factor+88(FP), Y5
+	VMOVUPS      Y5, 384(SP)
+	MOVQ         stride+64(FP), R8
+	SHLQ         $0x01, R8
+	CMPL         factor+88(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	// The elements, row after row.
+	MOVQ block+56(FP), R10
+
+row4:
+	MOVQ width+72(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R11
+	JL   done6
+
+loop5:
+	PREFETCHT0 (SI)(R12*1)
+	PREFETCHT0 384(DX)(R12*1)
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(CX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R12*1), Y5
+	VMULPS    384(SP), Y5, Y5
+	VMULPS    (CX)(R12*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R12*2), Y4, Y5
+	VMOVUPS   (BX)(R12*2), Y7
+	VMULPS    (R9), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+	VCVTPH2PS 16(DX)(R12*1), Y7
+	VMULPS    384(SP), Y7, Y7
+	VMULPS    32(CX)(R12*2), Y2, Y9
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y9, Y9
+	VPAND     Y0, Y9, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y9, Y7, Y9
+	VMULPS    32(AX)(R12*2), Y4, Y7
+	VMOVUPS   32(BX)(R12*2), Y10
+	VMULPS    (R9), Y9, Y11
+	VDIVPS    Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp7
+
+clamped8:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R12*2)
+	VMOVUPS   Y5, (AX)(R12*2)
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y11
+	VMOVUPS   Y9, 32(CX)(R12*2)
+	VMOVUPS   Y7, 32(AX)(R12*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
+	VCVTPS2PH $0x00, Y8, (DI)(R12*1)
+	VCVTPS2PH $0x00, Y11, 16(DI)(R12*1)
+	ADDQ      $0x00000020, R12
+	SUBQ      $0x00000020, R11
+	JGE       loop5
+
+done6:
+	ADDQ $0x00000020, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done10
+
+loop9:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R12*1), Y5
+	VMULPS    384(SP), Y5, Y5
+	VMULPS    (CX)(R12*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R12*2), Y4, Y5
+	VMOVUPS   (BX)(R12*2), Y7
+	VMULPS    (R9), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp11
+
+clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R12*2)
+	VMOVUPS   Y5, (AX)(R12*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCVTPS2PH $0x00, Y8, (DI)(R12*1)
+	ADDQ      $0x00000010, R12
+	SUBQ      $0x00000010, R11
+	JGE       loop9
+
+done10:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end13
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y5
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R12*2), Y5, Y6
+	VPXOR      Y7, Y7, Y7
+	VMOVDQU    X7, 352(SP)
+	LEAQ       (DX)(R12*1), R13
+	CMPQ       R11, $0x08
+	JL         less15
+	MOVQ       (R13), R14
+	MOVQ       R14, 352(SP)
+	MOVQ       -8(R13)(R11*1), R14
+	MOVQ       R14, 344(SP)(R11*1)
+	JMP        copied14
+
+less15:
+	CMPQ R11, $0x04
+	JL   less16
+	MOVL (R13), R14
+	MOVL R14, 352(SP)
+	MOVL -4(R13)(R11*1), R14
+	MOVL R14, 348(SP)(R11*1)
+	JMP  copied14
+
+less16:
+	MOVW (R13), R14
+	MOVW R14, 352(SP)
+
+copied14:
+	VCVTPH2PS  352(SP), Y7
+	VMULPS     384(SP), Y7, Y7
+	VMULPS     Y6, Y2, Y6
+	VMULPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPS (AX)(R12*2), Y5, Y7
+	VMULPS     Y7, Y4, Y7
+	VMASKMOVPS (BX)(R12*2), Y5, Y5
+	VMULPS     (R9), Y6, Y8
+	VDIVPS     Y5, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp17
+
+clamped18:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y8, Y7, Y7
+	VMOVDQA      Y7, Y8
+	LEAQ         (CX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no19
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no19:
+	TESTB   $0x04, R11
+	JZ      no20
+	VMOVLPS X6, (R13)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R13
+
+no20:
+	TESTB  $0x02, R11
+	JZ     no21
+	VMOVSS X6, (R13)
+
+no21:
+	LEAQ         (AX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no22
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no22:
+	TESTB   $0x04, R11
+	JZ      no23
+	VMOVLPS X7, (R13)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R13
+
+no23:
+	TESTB  $0x02, R11
+	JZ     no24
+	VMOVSS X7, (R13)
+
+no24:
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCVTPS2PH $0x00, Y8, 352(SP)
+	LEAQ      (DI)(R12*1), R12
+	CMPQ      R11, $0x08
+	JL        less26
+	MOVQ      352(SP), R13
+	MOVQ      R13, (R12)
+	MOVQ      344(SP)(R11*1), R13
+	MOVQ      R13, -8(R12)(R11*1)
+	JMP       copied25
+
+less26:
+	CMPQ R11, $0x04
+	JL   less27
+	MOVL 352(SP), R13
+	MOVL R13, (R12)
+	MOVL 348(SP)(R11*1), R13
+	MOVL R13, -4(R12)(R11*1)
+	JMP  copied25
+
+less27:
+	MOVW 352(SP), R13
+	MOVW R13, (R12)
+
+copied25:
+end13:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	ADDQ R8, DX
+	ADDQ R8, DI
+	ADDQ R8, SI
+	DECQ R10
+	JNZ  row4
+	LEAQ (BX)(R8*2), BX
+	DECQ outer+48(FP)
+	JNZ  slice3
+	JMP  done2
+
+plain1:
+slice28:
+	// The elements, row after row.
+	MOVQ block+56(FP), R10
+
+row29:
+	MOVQ width+72(FP), R11
+	SHLQ $0x01, R11
+	XORQ R12, R12
+
+	// 2 vectors at a time.
+	SUBQ $0x00000020, R11
+	JL   done31
+
+loop30:
+	PREFETCHT0 (SI)(R12*1)
+	PREFETCHT0 384(DX)(R12*1)
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(CX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R12*1), Y5
+	VMULPS    (CX)(R12*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R12*2), Y4, Y5
+	VMOVUPS   (BX)(R12*2), Y7
+	VMULPS    (R9), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+	VCVTPH2PS 16(DX)(R12*1), Y7
+	VMULPS    32(CX)(R12*2), Y2, Y9
+	VMULPS    Y7, Y3, Y7
+	VADDPS    Y7, Y9, Y9
+	VPAND     Y0, Y9, Y7
+	VPCMPGTD  Y7, Y1, Y7
+	VPANDN    Y9, Y7, Y9
+	VMULPS    32(AX)(R12*2), Y4, Y7
+	VMOVUPS   32(BX)(R12*2), Y10
+	VMULPS    (R9), Y9, Y11
+	VDIVPS    Y10, Y11, Y11
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp32
+
+clamped33:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R12*2)
+	VMOVUPS   Y5, (AX)(R12*2)
+	VSUBPS    Y11, Y7, Y7
+	VMOVDQA   Y7, Y11
+	VMOVUPS   Y9, 32(CX)(R12*2)
+	VMOVUPS   Y7, 32(AX)(R12*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCMPPS    $0x03, Y11, Y11, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
+	VCVTPS2PH $0x00, Y8, (DI)(R12*1)
+	VCVTPS2PH $0x00, Y11, 16(DI)(R12*1)
+	ADDQ      $0x00000020, R12
+	SUBQ      $0x00000020, R11
+	JGE       loop30
+
+done31:
+	ADDQ $0x00000020, R11
+
+	// One vector at a time.
+	SUBQ $0x00000010, R11
+	JL   done35
+
+loop34:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R12*1), Y5
+	VMULPS    (CX)(R12*2), Y2, Y6
+	VMULPS    Y5, Y3, Y5
+	VADDPS    Y5, Y6, Y6
+	VPAND     Y0, Y6, Y5
+	VPCMPGTD  Y5, Y1, Y5
+	VPANDN    Y6, Y5, Y6
+	VMULPS    (AX)(R12*2), Y4, Y5
+	VMOVUPS   (BX)(R12*2), Y7
+	VMULPS    (R9), Y6, Y8
+	VDIVPS    Y7, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp36
+
+clamped37:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS    Y8, Y5, Y5
+	VMOVDQA   Y5, Y8
+	VMOVUPS   Y6, (CX)(R12*2)
+	VMOVUPS   Y5, (AX)(R12*2)
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCVTPS2PH $0x00, Y8, (DI)(R12*1)
+	ADDQ      $0x00000010, R12
+	SUBQ      $0x00000010, R11
+	JGE       loop34
+
+done35:
+	ADDQ $0x00000010, R11
+
+	// The rest, a part of a vector.
+	TESTQ   R11, R11
+	JZ      end38
+	LEAQ    leadingOnes<>+64(SB), R13
+	SUBQ    R11, R13
+	SUBQ    R11, R13
+	VMOVDQU (R13), Y5
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMASKMOVPS (CX)(R12*2), Y5, Y6
+	VPXOR      Y7, Y7, Y7
+	VMOVDQU    X7, 352(SP)
+	LEAQ       (DX)(R12*1), R13
+	CMPQ       R11, $0x08
+	JL         less40
+	MOVQ       (R13), R14
+	MOVQ       R14, 352(SP)
+	MOVQ       -8(R13)(R11*1), R14
+	MOVQ       R14, 344(SP)(R11*1)
+	JMP        copied39
+
+less40:
+	CMPQ R11, $0x04
+	JL   less41
+	MOVL (R13), R14
+	MOVL R14, 352(SP)
+	MOVL -4(R13)(R11*1), R14
+	MOVL R14, 348(SP)(R11*1)
+	JMP  copied39
+
+less41:
+	MOVW (R13), R14
+	MOVW R14, 352(SP)
+
+copied39:
+	VCVTPH2PS  352(SP), Y7
+	VMULPS     Y6, Y2, Y6
+	VMULPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y6
+	VPAND      Y0, Y6, Y7
+	VPCMPGTD   Y7, Y1, Y7
+	VPANDN     Y6, Y7, Y6
+	VMASKMOVPS (AX)(R12*2), Y5, Y7
+	VMULPS     Y7, Y4, Y7
+	VMASKMOVPS (BX)(R12*2), Y5, Y5
+	VMULPS     (R9), Y6, Y8
+	VDIVPS     Y5, Y8, Y8
+
+	// u within its bound, straight on where there is none.
+	CMPQ 96(R9), $+0
+	JNE  clamp42
+
+clamped43:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS       Y8, Y7, Y7
+	VMOVDQA      Y7, Y8
+	LEAQ         (CX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no44
+	VMOVUPS      X6, (R13)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R13
+
+no44:
+	TESTB   $0x04, R11
+	JZ      no45
+	VMOVLPS X6, (R13)
+	VPSRLDQ $0x08, Y6, Y6
+	ADDQ    $0x08, R13
+
+no45:
+	TESTB  $0x02, R11
+	JZ     no46
+	VMOVSS X6, (R13)
+
+no46:
+	LEAQ         (AX)(R12*2), R13
+	TESTB        $0x08, R11
+	JZ           no47
+	VMOVUPS      X7, (R13)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, R13
+
+no47:
+	TESTB   $0x04, R11
+	JZ      no48
+	VMOVLPS X7, (R13)
+	VPSRLDQ $0x08, Y7, Y7
+	ADDQ    $0x08, R13
+
+no48:
+	TESTB  $0x02, R11
+	JZ     no49
+	VMOVSS X7, (R13)
+
+no49:
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCVTPS2PH $0x00, Y8, 352(SP)
+	LEAQ      (DI)(R12*1), R12
+	CMPQ      R11, $0x08
+	JL        less51
+	MOVQ      352(SP), R13
+	MOVQ      R13, (R12)
+	MOVQ      344(SP)(R11*1), R13
+	MOVQ      R13, -8(R12)(R11*1)
+	JMP       copied50
+
+less51:
+	CMPQ R11, $0x04
+	JL   less52
+	MOVL 352(SP), R13
+	MOVL R13, (R12)
+	MOVL 348(SP)(R11*1), R13
+	MOVL R13, -4(R12)(R11*1)
+	JMP  copied50
+
+less52:
+	MOVW 352(SP), R13
+	MOVW R13, (R12)
+
+copied50:
+end38:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	ADDQ R8, DX
+	ADDQ R8, DI
+	ADDQ R8, SI
+	DECQ R10
+	JNZ  row29
+	LEAQ (BX)(R8*2), BX
+	DECQ outer+48(FP)
+	JNZ  slice28
+
+done2:
+	VZEROUPPER
+	RET
+
+clamp7:
+	VMOVUPS 32(R9), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(R9), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped8
+
+clamp11:
+	VMOVUPS 32(R9), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(R9), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped12
+
+clamp17:
+	VMOVUPS 32(R9), Y5
+	VMINPS  Y8, Y5, Y8
+	VMOVUPS 64(R9), Y5
+	VMAXPS  Y8, Y5, Y8
+	JMP     clamped18
+
+clamp32:
+	VMOVUPS 32(R9), Y10
+	VMINPS  Y8, Y10, Y8
+	VMINPS  Y11, Y10, Y11
+	VMOVUPS 64(R9), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMAXPS  Y11, Y10, Y11
+	JMP     clamped33
+
+clamp36:
+	VMOVUPS 32(R9), Y7
+	VMINPS  Y8, Y7, Y8
+	VMOVUPS 64(R9), Y7
+	VMAXPS  Y8, Y7, Y8
+	JMP     clamped37
+
+clamp42:
+	VMOVUPS 32(R9), Y5
+	VMINPS  Y8, Y5, Y8
+	VMOVUPS 64(R9), Y5
+	VMAXPS  Y8, Y5, Y8
+	JMP     clamped43
 
 // func rademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX512F, CMOV
@@ -17039,16 +30775,16 @@ TEXT ·stridedMeansF32AVX512(SB), NOSPLIT, $0-64
 	MOVQ         next+56(FP), DI
 	SHLQ         $0x02, DI
 
-slice:
+slice1:
 	MOVQ width+40(FP), R8
 	SHLQ $0x02, R8
 	XORQ R9, R9
 
 	// 4 vectors at a time.
 	SUBQ $0x00000100, R8
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |x| down the rows.
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
@@ -17057,19 +30793,19 @@ loop1:
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh3
+	JZ      fresh4
 	VMOVUPS (AX)(R9*1), Z2
 	VMOVUPS 64(AX)(R9*1), Z3
 	VMOVUPS 128(AX)(R9*1), Z4
 	VMOVUPS 192(AX)(R9*1), Z5
 
-fresh3:
+fresh4:
 	LEAQ  (CX)(R9*1), R10
 	TESTQ DI, DI
-	JZ    here4
+	JZ    here5
 	MOVQ  BX, R11
 
-row6:
+row7:
 	PREFETCHT1 (R10)(DI*1)
 	PREFETCHT1 64(R10)(DI*1)
 	PREFETCHT1 128(R10)(DI*1)
@@ -17084,13 +30820,13 @@ row6:
 	VADDPS     Z6, Z5, Z5
 	ADDQ       SI, R10
 	DECQ       R11
-	JNZ        row6
-	JMP        summed5
+	JNZ        row7
+	JMP        summed6
 
-here4:
+here5:
 	MOVQ BX, R11
 
-row7:
+row8:
 	VPANDD (R10), Z0, Z6
 	VADDPS Z6, Z2, Z2
 	VPANDD 64(R10), Z0, Z6
@@ -17101,9 +30837,9 @@ row7:
 	VADDPS Z6, Z5, Z5
 	ADDQ   SI, R10
 	DECQ   R11
-	JNZ    row7
+	JNZ    row8
 
-summed5:
+summed6:
 	VDIVPS  Z1, Z2, Z2
 	VDIVPS  Z1, Z3, Z3
 	VDIVPS  Z1, Z4, Z4
@@ -17114,46 +30850,46 @@ summed5:
 	VMOVUPS Z5, 192(AX)(R9*1)
 	ADDQ    $0x00000100, R9
 	SUBQ    $0x00000100, R8
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000100, R8
 
 	// One vector at a time.
 	SUBQ $0x00000040, R8
-	JL   done9
+	JL   done10
 
-loop8:
+loop9:
 	// The sums of |x| down the rows.
 	VPXORD Z7, Z7, Z7
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh10
+	JZ      fresh11
 	VMOVUPS (AX)(R9*1), Z7
 
-fresh10:
+fresh11:
 	LEAQ (CX)(R9*1), R10
 	MOVQ BX, R11
 
-row11:
+row12:
 	VPANDD  (R10), Z0, Z6
 	VADDPS  Z6, Z7, Z7
 	ADDQ    SI, R10
 	DECQ    R11
-	JNZ     row11
+	JNZ     row12
 	VDIVPS  Z1, Z7, Z7
 	VMOVUPS Z7, (AX)(R9*1)
 	ADDQ    $0x00000040, R9
 	SUBQ    $0x00000040, R8
-	JGE     loop8
+	JGE     loop9
 
-done9:
+done10:
 	ADDQ $0x00000040, R8
 
 	// The rest, a part of a vector.
 	TESTQ R8, R8
-	JZ    end12
+	JZ    end13
 	SHRQ  $0x02, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -17165,30 +30901,30 @@ done9:
 
 	// Go on from the sums in d, if asked to.
 	TESTL     DX, DX
-	JZ        fresh13
+	JZ        fresh14
 	VMOVUPS.Z (AX)(R9*1), K1, Z8
 
-fresh13:
+fresh14:
 	LEAQ (CX)(R9*1), R8
 	MOVQ BX, R10
 
-row14:
+row15:
 	VPANDD.Z (R8), Z0, K1, Z6
 	VADDPS   Z6, Z8, Z8
 	ADDQ     SI, R8
 	DECQ     R10
-	JNZ      row14
+	JNZ      row15
 	VDIVPS   Z1, Z8, Z8
 	VMOVUPS  Z8, K1, (AX)(R9*1)
 
-end12:
+end13:
 	// On to the next slice.
 	MOVQ  SI, R8
 	IMULQ BX, R8
 	ADDQ  R8, CX
 	ADDQ  SI, AX
 	DECQ  outer+16(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
@@ -17996,20 +31732,20 @@ TEXT ·descendRowsF32AVX512(SB), NOSPLIT, $16-80
 	MOVQ         stride+56(FP), R8
 	SHLQ         $0x02, R8
 
-slice:
+slice1:
 	// The elements, row after row.
 	MOVQ DI, R9
 
-row1:
+row2:
 	MOVQ width+64(FP), R10
 	SHLQ $0x02, R10
 	XORQ R11, R11
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R10
-	JL   done3
+	JL   done4
 
-loop2:
+loop3:
 	PREFETCHT0 (SI)(R11*1)
 	PREFETCHT0 64(SI)(R11*1)
 	PREFETCHT0 384(DX)(R11*1)
@@ -18041,9 +31777,9 @@ loop2:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp4
+	JNE  clamp5
 
-clamped5:
+clamped6:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z8, Z8
 	VMOVUPS Z7, (CX)(R11*1)
@@ -18053,16 +31789,16 @@ clamped5:
 	VMOVUPS Z11, 64(AX)(R11*1)
 	ADDQ    $0x00000080, R11
 	SUBQ    $0x00000080, R10
-	JGE     loop2
+	JGE     loop3
 
-done3:
+done4:
 	ADDQ $0x00000080, R10
 
 	// One vector at a time.
 	SUBQ $0x00000040, R10
-	JL   done7
+	JL   done8
 
-loop6:
+loop7:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R11*1), Z1, Z7
 	VMULPS    (DX)(R11*1), Z2, Z8
@@ -18076,23 +31812,23 @@ loop6:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp8
+	JNE  clamp9
 
-clamped9:
+clamped10:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z8, Z8
 	VMOVUPS Z7, (CX)(R11*1)
 	VMOVUPS Z8, (AX)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop6
+	JGE     loop7
 
-done7:
+done8:
 	ADDQ $0x00000040, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end10
+	JZ    end11
 	SHRQ  $0x02, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -18115,49 +31851,49 @@ done7:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp11
+	JNE  clamp12
 
-clamped12:
+clamped13:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z8, Z8
 	VMOVUPS Z7, K1, (CX)(R11*1)
 	VMOVUPS Z8, K1, (AX)(R11*1)
 
-end10:
+end11:
 	ADDQ R8, AX
 	ADDQ R8, CX
 	ADDQ R8, DX
 	ADDQ R8, SI
 	DECQ R9
-	JNZ  row1
+	JNZ  row2
 	ADDQ R8, BX
 	DECQ outer+40(FP)
-	JNZ  slice
+	JNZ  slice1
 	VZEROUPPER
 	RET
 
-clamp4:
+clamp5:
 	VMOVUPS Z5, Z12
 	VMINPS  Z10, Z12, Z10
 	VMINPS  Z13, Z12, Z13
 	VMOVUPS Z6, Z12
 	VMAXPS  Z10, Z12, Z10
 	VMAXPS  Z13, Z12, Z13
-	JMP     clamped5
+	JMP     clamped6
 
-clamp8:
+clamp9:
 	VMOVUPS Z5, Z9
 	VMINPS  Z10, Z9, Z10
 	VMOVUPS Z6, Z9
 	VMAXPS  Z10, Z9, Z10
-	JMP     clamped9
+	JMP     clamped10
 
-clamp11:
+clamp12:
 	VMOVUPS Z5, Z9
 	VMINPS  Z10, Z9, Z10
 	VMOVUPS Z6, Z9
 	VMAXPS  Z10, Z9, Z10
-	JMP     clamped12
+	JMP     clamped13
 
 // func descendTogetherF32AVX512(theta *float32, m *float32, grad *float32, den *float32, outer int, block int, stride int, width int, s *float32, next int)
 // Requires: AVX, AVX512F, MMX+
@@ -18193,22 +31929,22 @@ TEXT ·descendTogetherF32AVX512(SB), NOSPLIT, $16-80
 	SHLQ         $0x02, DI
 	SHLQ         $0x02, next+72(FP)
 
-slice:
+slice1:
 	MOVQ width+56(FP), R8
 	SHLQ $0x02, R8
 	XORQ R9, R9
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R8
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+72(FP), R11
 	MOVQ SI, R12
 
-row3:
+row4:
 	PREFETCHT1 (DX)(R11*1)
 	PREFETCHT1 64(DX)(R11*1)
 	PREFETCHT1 (CX)(R11*1)
@@ -18238,9 +31974,9 @@ row3:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp4
+	JNE  clamp5
 
-clamped5:
+clamped6:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z8, Z8
 	VMOVUPS Z7, (CX)(R10*1)
@@ -18251,25 +31987,25 @@ clamped5:
 	ADDQ    DI, R10
 	ADDQ    DI, R11
 	DECQ    R12
-	JNZ     row3
+	JNZ     row4
 	ADDQ    $0x00000080, R9
 	SUBQ    $0x00000080, R8
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000080, R8
 
 	// One vector at a time.
 	SUBQ $0x00000040, R8
-	JL   done7
+	JL   done8
 
-loop6:
+loop7:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+72(FP), R11
 	MOVQ SI, R12
 
-row8:
+row9:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R10*1), Z1, Z7
 	VMULPS    (DX)(R10*1), Z2, Z8
@@ -18283,9 +32019,9 @@ row8:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp9
+	JNE  clamp10
 
-clamped10:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z8, Z8
 	VMOVUPS Z7, (CX)(R10*1)
@@ -18293,17 +32029,17 @@ clamped10:
 	ADDQ    DI, R10
 	ADDQ    DI, R11
 	DECQ    R12
-	JNZ     row8
+	JNZ     row9
 	ADDQ    $0x00000040, R9
 	SUBQ    $0x00000040, R8
-	JGE     loop6
+	JGE     loop7
 
-done7:
+done8:
 	ADDQ $0x00000040, R8
 
 	// The rest, a part of a vector.
 	TESTQ R8, R8
-	JZ    end11
+	JZ    end12
 	SHRQ  $0x02, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -18314,7 +32050,7 @@ done7:
 	ADDQ  next+72(FP), R10
 	MOVQ  SI, R11
 
-row12:
+row13:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z (CX)(R8*1), K1, Z7
 	VMOVUPS.Z (DX)(R8*1), K1, Z8
@@ -18331,9 +32067,9 @@ row12:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp13
+	JNE  clamp14
 
-clamped14:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z8, Z8
 	VMOVUPS Z7, K1, (CX)(R8*1)
@@ -18341,9 +32077,9 @@ clamped14:
 	ADDQ    DI, R8
 	ADDQ    DI, R10
 	DECQ    R11
-	JNZ     row12
+	JNZ     row13
 
-end11:
+end12:
 	// On to the next slice.
 	MOVQ  DI, R8
 	IMULQ SI, R8
@@ -18352,32 +32088,32 @@ end11:
 	ADDQ  R8, DX
 	ADDQ  DI, BX
 	DECQ  outer+32(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
-clamp4:
+clamp5:
 	VMOVUPS Z5, Z12
 	VMINPS  Z10, Z12, Z10
 	VMINPS  Z13, Z12, Z13
 	VMOVUPS Z6, Z12
 	VMAXPS  Z10, Z12, Z10
 	VMAXPS  Z13, Z12, Z13
-	JMP     clamped5
+	JMP     clamped6
 
-clamp9:
+clamp10:
 	VMOVUPS Z5, Z9
 	VMINPS  Z10, Z9, Z10
 	VMOVUPS Z6, Z9
 	VMAXPS  Z10, Z9, Z10
-	JMP     clamped10
+	JMP     clamped11
 
-clamp13:
+clamp14:
 	VMOVUPS Z5, Z9
 	VMINPS  Z10, Z9, Z10
 	VMOVUPS Z6, Z9
 	VMAXPS  Z10, Z9, Z10
-	JMP     clamped14
+	JMP     clamped15
 
 // func descendBlocksF32AVX512(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
 // Requires: AVX, AVX512F, CMOV, MMX+
@@ -18418,18 +32154,18 @@ TEXT ·descendBlocksF32AVX512(SB), NOSPLIT, $16-56
 	MOVQ         den+24(FP), BX
 	MOVQ         blocks+32(FP), SI
 
-group:
+group1:
 	TESTQ   SI, SI
-	JZ      done
+	JZ      done2
 	MOVQ    $0x0000000000000010, DI
 	CMPQ    SI, DI
 	CMOVQLT SI, DI
 	SUBQ    DI, SI
 	CMPQ    DI, $0x10
-	JNE     some1
+	JNE     some3
 	VMOVUPS (BX), Z10
 
-done2:
+done4:
 	ADDQ  $0x40, BX
 	IMULQ block+40(FP), DI
 	SHLQ  $0x02, DI
@@ -18443,9 +32179,9 @@ done2:
 	ADDQ    R8, CX
 	ADDQ    R8, DX
 	NEGQ    R8
-	JZ      rest4
+	JZ      rest6
 
-loop3:
+loop5:
 	PREFETCHT0 384(DX)(R8*1)
 	PREFETCHT0 384(CX)(R8*1)
 	PREFETCHT0 384(AX)(R8*1)
@@ -18465,20 +32201,20 @@ loop3:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp6
+	JNE  clamp8
 
-clamped7:
+clamped9:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z14, Z12, Z12
 	VMOVUPS Z11, (CX)(R8*1)
 	VMOVUPS Z12, (AX)(R8*1)
 	VPADDD  Z9, Z7, Z7
 	ADDQ    $0x40, R8
-	JNZ     loop3
+	JNZ     loop5
 
-rest4:
+rest6:
 	TESTQ DI, DI
-	JZ    end5
+	JZ    end7
 	SHRQ  $0x02, DI
 	XORL  R9, R9
 	BTSQ  DI, R9
@@ -18503,23 +32239,23 @@ rest4:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp8
+	JNE  clamp10
 
-clamped9:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z10, Z12, Z12
 	VMOVUPS Z11, K1, (CX)(R8*1)
 	VMOVUPS Z12, K1, (AX)(R8*1)
 
-end5:
-	JMP group
+end7:
+	JMP group1
 
-done:
+done2:
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
-some1:
+some3:
 	MOVQ      DI, R8
 	SHLQ      $0x02, R8
 	SHRQ      $0x02, R8
@@ -18528,21 +32264,21 @@ some1:
 	DECQ      R9
 	KMOVW     R9, K1
 	VMOVUPS.Z (BX), K1, Z10
-	JMP       done2
+	JMP       done4
 
-clamp6:
+clamp8:
 	VMOVUPS Z5, Z13
 	VMINPS  Z14, Z13, Z14
 	VMOVUPS Z6, Z13
 	VMAXPS  Z14, Z13, Z14
-	JMP     clamped7
+	JMP     clamped9
 
-clamp8:
+clamp10:
 	VMOVUPS Z5, Z7
 	VMINPS  Z10, Z7, Z10
 	VMOVUPS Z6, Z7
 	VMAXPS  Z10, Z7, Z10
-	JMP     clamped9
+	JMP     clamped11
 
 DATA lanes32Wide<>+0(SB)/4, $0x00000000
 DATA lanes32Wide<>+4(SB)/4, $0x00000001
@@ -19669,19 +33405,19 @@ TEXT ·updateBlocksF32AVX512(SB), $1112-72
 	XORQ         R12, R12
 
 	// The second group: from its sums to v' and the denominators.
-group:
+group1:
 	TESTQ   R11, R11
-	JZ      sums
+	JZ      sums2
 	VMOVUPS 16(SP), Z9
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided1
+	JEQ    undivided4
 	VDIVPS Z5, Z9, Z9
 
-undivided1:
+undivided4:
 	CMPQ      R11, $0x10
-	JNE       some2
+	JNE       some5
 	VMULPS    Z2, Z9, Z11
 	VMULPS    Z9, Z11, Z11
 	VMULPS    (DI), Z1, Z9
@@ -19691,60 +33427,60 @@ undivided1:
 	VMOVDQA64 Z9, Z11
 	VMOVUPS   Z9, (DI)
 
-done3:
+done6:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other4
+	JNE     other7
 	VSQRTPS Z11, Z9
 
-raised7:
+raised10:
 	VMULPS    Z3, Z9, Z9
 	VADDPS    Z4, Z9, Z9
 	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
 	// The third group: its sums.
-sums:
+sums2:
 	MOVQ    $0x0000000000000010, R10
 	CMPQ    R9, R10
 	CMOVQLT R9, R10
 	SUBQ    R10, R9
 	TESTQ   R10, R10
-	JZ      elements
+	JZ      elements3
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ       R10, $0x10
-	JNE        slots8
+	JNE        slots11
 	TESTQ      BX, BX
-	JNZ        long10
+	JNZ        long13
 	VPANDD.Z   (CX), Z10, K1, Z9
 	PREFETCHT0 2048(CX)
 
-summed11:
+summed14:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long12
+	JNZ        long15
 	VPANDD.Z   (CX), Z10, K1, Z20
 	PREFETCHT0 2048(CX)
 
-summed13:
+summed16:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z20, Z9, Z21
 	VSHUFF64X2 $0xee, Z20, Z9, Z9
 	VADDPS     Z9, Z21, Z21
 	TESTQ      BX, BX
-	JNZ        long14
+	JNZ        long17
 	VPANDD.Z   (CX), Z10, K1, Z9
 	PREFETCHT0 2048(CX)
 
-summed15:
+summed18:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long16
+	JNZ        long19
 	VPANDD.Z   (CX), Z10, K1, Z20
 	PREFETCHT0 2048(CX)
 
-summed17:
+summed20:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z20, Z9, Z22
 	VSHUFF64X2 $0xee, Z20, Z9, Z9
@@ -19753,35 +33489,35 @@ summed17:
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPS     Z20, Z9, Z9
 	TESTQ      BX, BX
-	JNZ        long18
+	JNZ        long21
 	VPANDD.Z   (CX), Z10, K1, Z20
 	PREFETCHT0 2048(CX)
 
-summed19:
+summed22:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long20
+	JNZ        long23
 	VPANDD.Z   (CX), Z10, K1, Z21
 	PREFETCHT0 2048(CX)
 
-summed21:
+summed24:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z21, Z20, Z22
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPS     Z20, Z22, Z22
 	TESTQ      BX, BX
-	JNZ        long22
+	JNZ        long25
 	VPANDD.Z   (CX), Z10, K1, Z20
 	PREFETCHT0 2048(CX)
 
-summed23:
+summed26:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long24
+	JNZ        long27
 	VPANDD.Z   (CX), Z10, K1, Z21
 	PREFETCHT0 2048(CX)
 
-summed25:
+summed28:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z21, Z20, Z23
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
@@ -19790,35 +33526,35 @@ summed25:
 	VSHUFF64X2 $0xdd, Z23, Z22, Z21
 	VADDPS     Z21, Z20, Z20
 	TESTQ      BX, BX
-	JNZ        long26
+	JNZ        long29
 	VPANDD.Z   (CX), Z10, K1, Z21
 	PREFETCHT0 2048(CX)
 
-summed27:
+summed30:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long28
+	JNZ        long31
 	VPANDD.Z   (CX), Z10, K1, Z22
 	PREFETCHT0 2048(CX)
 
-summed29:
+summed32:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z22, Z21, Z23
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
 	VADDPS     Z21, Z23, Z23
 	TESTQ      BX, BX
-	JNZ        long30
+	JNZ        long33
 	VPANDD.Z   (CX), Z10, K1, Z21
 	PREFETCHT0 2048(CX)
 
-summed31:
+summed34:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long32
+	JNZ        long35
 	VPANDD.Z   (CX), Z10, K1, Z22
 	PREFETCHT0 2048(CX)
 
-summed33:
+summed36:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z22, Z21, Z24
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
@@ -19827,35 +33563,35 @@ summed33:
 	VSHUFF64X2 $0xdd, Z24, Z23, Z22
 	VADDPS     Z22, Z21, Z21
 	TESTQ      BX, BX
-	JNZ        long34
+	JNZ        long37
 	VPANDD.Z   (CX), Z10, K1, Z22
 	PREFETCHT0 2048(CX)
 
-summed35:
+summed38:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long36
+	JNZ        long39
 	VPANDD.Z   (CX), Z10, K1, Z23
 	PREFETCHT0 2048(CX)
 
-summed37:
+summed40:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z23, Z22, Z24
 	VSHUFF64X2 $0xee, Z23, Z22, Z22
 	VADDPS     Z22, Z24, Z24
 	TESTQ      BX, BX
-	JNZ        long38
+	JNZ        long41
 	VPANDD.Z   (CX), Z10, K1, Z22
 	PREFETCHT0 2048(CX)
 
-summed39:
+summed42:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long40
+	JNZ        long43
 	VPANDD.Z   (CX), Z10, K1, Z23
 	PREFETCHT0 2048(CX)
 
-summed41:
+summed44:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z23, Z22, Z25
 	VSHUFF64X2 $0xee, Z23, Z22, Z22
@@ -19876,11 +33612,11 @@ summed41:
 	VPERMPS    Z20, Z23, Z20
 	VMOVDQA64  Z20, Z9
 
-summed9:
+summed12:
 	VMOVUPS Z9, 16(SP)
 
 	// The first group: its elements.
-elements:
+elements3:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32Wide<>+0(SB), Z9
 	MOVQ    R12, R13
@@ -19890,9 +33626,9 @@ elements:
 	ADDQ    R13, DX
 	ADDQ    R13, R8
 	NEGQ    R13
-	JZ      rest43
+	JZ      rest46
 
-loop42:
+loop45:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(DX)(R13*1)
 	PREFETCHT0 384(AX)(R13*1)
@@ -19912,20 +33648,20 @@ loop42:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp45
+	JNE  clamp48
 
-clamped46:
+clamped49:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z20, (DX)(R13*1)
 	VMOVUPS Z21, (AX)(R13*1)
 	VPADDD  Z19, Z9, Z9
 	ADDQ    $0x40, R13
-	JNZ     loop42
+	JNZ     loop45
 
-rest43:
+rest46:
 	TESTQ R12, R12
-	JZ    end44
+	JZ    end47
 	SHRQ  $0x02, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
@@ -19950,15 +33686,15 @@ rest43:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp47
+	JNE  clamp50
 
-clamped48:
+clamped51:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z12, Z21, Z21
 	VMOVUPS Z20, K2, (DX)(R13*1)
 	VMOVUPS Z21, K2, (AX)(R13*1)
 
-end44:
+end47:
 	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R11, R12
@@ -19966,12 +33702,12 @@ end44:
 	SHLQ      $0x02, R12
 	MOVQ      R10, R11
 	ORQ       R12, R10
-	JNZ       group
+	JNZ       group1
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
-some2:
+some5:
 	MOVQ      R11, R10
 	SHLQ      $0x02, R10
 	SHRQ      $0x02, R10
@@ -19988,357 +33724,357 @@ some2:
 	VMOVUPS.Z Z9, K3, Z9
 	VMOVDQA64 Z9, Z11
 	VMOVUPS   Z9, K2, (DI)
-	JMP       done3
+	JMP       done6
 
 	// The powers 0, 1/2 and 2.
-other4:
-	JG      two6
+other7:
+	JG      two9
 	CMPQ    power+64(FP), $+1
-	JE      half5
+	JE      half8
 	VMOVUPS Z6, Z9
-	JMP     raised7
+	JMP     raised10
 
-half5:
+half8:
 	VSQRTPS Z11, Z9
 	VSQRTPS Z9, Z9
-	JMP     raised7
+	JMP     raised10
 
-two6:
+two9:
 	VMOVDQA64 Z11, Z9
-	JMP       raised7
+	JMP       raised10
 
 	// A block of 64 bytes or more.
-long10:
+long13:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
 
-loop49:
+loop52:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest50
+	JZ     rest53
 	VPANDD (CX), Z10, Z20
 	VADDPS Z20, Z9, Z9
-	JMP    loop49
+	JMP    loop52
 
-rest50:
+rest53:
 	TESTQ    SI, SI
-	JZ       summed11
+	JZ       summed14
 	VPANDD.Z (CX), Z10, K1, Z20
 	VADDPS   Z20, Z9, Z9
-	JMP      summed11
+	JMP      summed14
 
 	// A block of 64 bytes or more.
-long12:
+long15:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
 
-loop51:
+loop54:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest52
+	JZ     rest55
 	VPANDD (CX), Z10, Z21
 	VADDPS Z21, Z20, Z20
-	JMP    loop51
+	JMP    loop54
 
-rest52:
+rest55:
 	TESTQ    SI, SI
-	JZ       summed13
+	JZ       summed16
 	VPANDD.Z (CX), Z10, K1, Z21
 	VADDPS   Z21, Z20, Z20
-	JMP      summed13
+	JMP      summed16
 
 	// A block of 64 bytes or more.
-long14:
+long17:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
 
-loop53:
+loop56:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest54
+	JZ     rest57
 	VPANDD (CX), Z10, Z20
 	VADDPS Z20, Z9, Z9
-	JMP    loop53
+	JMP    loop56
 
-rest54:
+rest57:
 	TESTQ    SI, SI
-	JZ       summed15
+	JZ       summed18
 	VPANDD.Z (CX), Z10, K1, Z20
 	VADDPS   Z20, Z9, Z9
-	JMP      summed15
+	JMP      summed18
 
 	// A block of 64 bytes or more.
-long16:
+long19:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
 
-loop55:
+loop58:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest56
+	JZ     rest59
 	VPANDD (CX), Z10, Z22
 	VADDPS Z22, Z20, Z20
-	JMP    loop55
+	JMP    loop58
 
-rest56:
+rest59:
 	TESTQ    SI, SI
-	JZ       summed17
+	JZ       summed20
 	VPANDD.Z (CX), Z10, K1, Z22
 	VADDPS   Z22, Z20, Z20
-	JMP      summed17
+	JMP      summed20
 
 	// A block of 64 bytes or more.
-long18:
+long21:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
 
-loop57:
+loop60:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest58
+	JZ     rest61
 	VPANDD (CX), Z10, Z21
 	VADDPS Z21, Z20, Z20
-	JMP    loop57
+	JMP    loop60
 
-rest58:
+rest61:
 	TESTQ    SI, SI
-	JZ       summed19
+	JZ       summed22
 	VPANDD.Z (CX), Z10, K1, Z21
 	VADDPS   Z21, Z20, Z20
-	JMP      summed19
+	JMP      summed22
 
 	// A block of 64 bytes or more.
-long20:
+long23:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
 
-loop59:
+loop62:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest60
+	JZ     rest63
 	VPANDD (CX), Z10, Z22
 	VADDPS Z22, Z21, Z21
-	JMP    loop59
+	JMP    loop62
 
-rest60:
+rest63:
 	TESTQ    SI, SI
-	JZ       summed21
+	JZ       summed24
 	VPANDD.Z (CX), Z10, K1, Z22
 	VADDPS   Z22, Z21, Z21
-	JMP      summed21
+	JMP      summed24
 
 	// A block of 64 bytes or more.
-long22:
+long25:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
 
-loop61:
+loop64:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest62
+	JZ     rest65
 	VPANDD (CX), Z10, Z21
 	VADDPS Z21, Z20, Z20
-	JMP    loop61
+	JMP    loop64
 
-rest62:
+rest65:
 	TESTQ    SI, SI
-	JZ       summed23
+	JZ       summed26
 	VPANDD.Z (CX), Z10, K1, Z21
 	VADDPS   Z21, Z20, Z20
-	JMP      summed23
+	JMP      summed26
 
 	// A block of 64 bytes or more.
-long24:
+long27:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
 
-loop63:
+loop66:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest64
+	JZ     rest67
 	VPANDD (CX), Z10, Z23
 	VADDPS Z23, Z21, Z21
-	JMP    loop63
+	JMP    loop66
 
-rest64:
+rest67:
 	TESTQ    SI, SI
-	JZ       summed25
+	JZ       summed28
 	VPANDD.Z (CX), Z10, K1, Z23
 	VADDPS   Z23, Z21, Z21
-	JMP      summed25
+	JMP      summed28
 
 	// A block of 64 bytes or more.
-long26:
+long29:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
 
-loop65:
+loop68:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest66
+	JZ     rest69
 	VPANDD (CX), Z10, Z22
 	VADDPS Z22, Z21, Z21
-	JMP    loop65
+	JMP    loop68
 
-rest66:
+rest69:
 	TESTQ    SI, SI
-	JZ       summed27
+	JZ       summed30
 	VPANDD.Z (CX), Z10, K1, Z22
 	VADDPS   Z22, Z21, Z21
-	JMP      summed27
+	JMP      summed30
 
 	// A block of 64 bytes or more.
-long28:
+long31:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z22
 
-loop67:
+loop70:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest68
+	JZ     rest71
 	VPANDD (CX), Z10, Z23
 	VADDPS Z23, Z22, Z22
-	JMP    loop67
+	JMP    loop70
 
-rest68:
+rest71:
 	TESTQ    SI, SI
-	JZ       summed29
+	JZ       summed32
 	VPANDD.Z (CX), Z10, K1, Z23
 	VADDPS   Z23, Z22, Z22
-	JMP      summed29
+	JMP      summed32
 
 	// A block of 64 bytes or more.
-long30:
+long33:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
 
-loop69:
+loop72:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest70
+	JZ     rest73
 	VPANDD (CX), Z10, Z22
 	VADDPS Z22, Z21, Z21
-	JMP    loop69
+	JMP    loop72
 
-rest70:
+rest73:
 	TESTQ    SI, SI
-	JZ       summed31
+	JZ       summed34
 	VPANDD.Z (CX), Z10, K1, Z22
 	VADDPS   Z22, Z21, Z21
-	JMP      summed31
+	JMP      summed34
 
 	// A block of 64 bytes or more.
-long32:
+long35:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z22
 
-loop71:
+loop74:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest72
+	JZ     rest75
 	VPANDD (CX), Z10, Z24
 	VADDPS Z24, Z22, Z22
-	JMP    loop71
+	JMP    loop74
 
-rest72:
+rest75:
 	TESTQ    SI, SI
-	JZ       summed33
+	JZ       summed36
 	VPANDD.Z (CX), Z10, K1, Z24
 	VADDPS   Z24, Z22, Z22
-	JMP      summed33
+	JMP      summed36
 
 	// A block of 64 bytes or more.
-long34:
+long37:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z22
 
-loop73:
+loop76:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest74
+	JZ     rest77
 	VPANDD (CX), Z10, Z23
 	VADDPS Z23, Z22, Z22
-	JMP    loop73
+	JMP    loop76
 
-rest74:
+rest77:
 	TESTQ    SI, SI
-	JZ       summed35
+	JZ       summed38
 	VPANDD.Z (CX), Z10, K1, Z23
 	VADDPS   Z23, Z22, Z22
-	JMP      summed35
+	JMP      summed38
 
 	// A block of 64 bytes or more.
-long36:
+long39:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z23
 
-loop75:
+loop78:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest76
+	JZ     rest79
 	VPANDD (CX), Z10, Z24
 	VADDPS Z24, Z23, Z23
-	JMP    loop75
+	JMP    loop78
 
-rest76:
+rest79:
 	TESTQ    SI, SI
-	JZ       summed37
+	JZ       summed40
 	VPANDD.Z (CX), Z10, K1, Z24
 	VADDPS   Z24, Z23, Z23
-	JMP      summed37
+	JMP      summed40
 
 	// A block of 64 bytes or more.
-long38:
+long41:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z22
 
-loop77:
+loop80:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest78
+	JZ     rest81
 	VPANDD (CX), Z10, Z23
 	VADDPS Z23, Z22, Z22
-	JMP    loop77
+	JMP    loop80
 
-rest78:
+rest81:
 	TESTQ    SI, SI
-	JZ       summed39
+	JZ       summed42
 	VPANDD.Z (CX), Z10, K1, Z23
 	VADDPS   Z23, Z22, Z22
-	JMP      summed39
+	JMP      summed42
 
 	// A block of 64 bytes or more.
-long40:
+long43:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z23
 
-loop79:
+loop82:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest80
+	JZ     rest83
 	VPANDD (CX), Z10, Z25
 	VADDPS Z25, Z23, Z23
-	JMP    loop79
+	JMP    loop82
 
-rest80:
+rest83:
 	TESTQ    SI, SI
-	JZ       summed41
+	JZ       summed44
 	VPANDD.Z (CX), Z10, K1, Z25
 	VADDPS   Z25, Z23, Z23
-	JMP      summed41
+	JMP      summed44
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots8:
+slots11:
 	CMPQ R10, $0x01
-	JNE  many81
+	JNE  many84
 
 	// One block, as a run of a longer one is.
 	TESTQ      BX, BX
-	JNZ        long82
+	JNZ        long85
 	VPANDD.Z   (CX), Z10, K1, Z9
 	PREFETCHT0 2048(CX)
 
-summed83:
+summed86:
 	ADDQ          SI, CX
 	VEXTRACTF64X4 $0x01, Z9, Y20
 	VADDPS        Y20, Y9, Y9
@@ -20349,38 +34085,38 @@ summed83:
 	VPERMILPS     $0x01, X9, X20
 	VADDPS        X20, X9, X9
 	VMOVDQA64     Z9, Z9
-	JMP           summed9
+	JMP           summed12
 
-many81:
+many84:
 	LEAQ 80(SP), R13
 	MOVQ R10, R14
 
-block84:
+block87:
 	VPXORD Z13, Z13, Z13
 	MOVQ   BX, R15
 	TESTQ  R15, R15
-	JZ     rest86
+	JZ     rest89
 
-pair85:
+pair88:
 	VPANDD     (CX), Z10, Z9
 	VADDPS     Z9, Z13, Z13
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x40, CX
 	SUBQ       $0x40, R15
-	JNZ        pair85
+	JNZ        pair88
 	TESTQ      SI, SI
-	JZ         done87
+	JZ         done90
 
-rest86:
+rest89:
 	VPANDD.Z (CX), Z10, K1, Z9
 	VADDPS   Z9, Z13, Z13
 	ADDQ     SI, CX
 
-done87:
+done90:
 	VMOVUPS Z13, (R13)
 	ADDQ    $0x40, R13
 	DECQ    R14
-	JNZ     block84
+	JNZ     block87
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    80(SP), Z9
@@ -20447,41 +34183,41 @@ done87:
 	VADDPS     Z9, Z20, Z20
 	VPERMPS    Z20, Z23, Z20
 	VMOVDQA64  Z20, Z9
-	JMP        summed9
+	JMP        summed12
 
-clamp45:
+clamp48:
 	VMOVUPS Z17, Z22
 	VMINPS  Z23, Z22, Z23
 	VMOVUPS Z8, Z22
 	VMAXPS  Z23, Z22, Z23
-	JMP     clamped46
+	JMP     clamped49
 
-clamp47:
+clamp50:
 	VMOVUPS Z17, Z9
 	VMINPS  Z12, Z9, Z12
 	VMOVUPS Z8, Z9
 	VMAXPS  Z12, Z9, Z12
-	JMP     clamped48
+	JMP     clamped51
 
 	// A block of 64 bytes or more.
-long82:
+long85:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
 
-loop88:
+loop91:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest89
+	JZ     rest92
 	VPANDD (CX), Z10, Z20
 	VADDPS Z20, Z9, Z9
-	JMP    loop88
+	JMP    loop91
 
-rest89:
+rest92:
 	TESTQ    SI, SI
-	JZ       summed83
+	JZ       summed86
 	VPANDD.Z (CX), Z10, K1, Z20
 	VADDPS   Z20, Z9, Z9
-	JMP      summed83
+	JMP      summed86
 
 // func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX512F, MMX+
@@ -20532,7 +34268,7 @@ TEXT ·updateRowsF32AVX512(SB), NOSPLIT, $16-96
 	MOVQ         stride+64(FP), R9
 	SHLQ         $0x02, R9
 
-slice:
+slice1:
 	// A slice: its sums into den.
 	MOVQ width+72(FP), R10
 	SHLQ $0x02, R10
@@ -20540,9 +34276,9 @@ slice:
 
 	// 4 vectors at a time.
 	SUBQ $0x00000100, R10
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |x| down the rows.
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
@@ -20551,7 +34287,7 @@ loop1:
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
 
-row3:
+row4:
 	VPANDD  (R12), Z10, Z9
 	VADDPS  Z9, Z11, Z11
 	VPANDD  64(R12), Z10, Z9
@@ -20562,45 +34298,45 @@ row3:
 	VADDPS  Z9, Z14, Z14
 	ADDQ    R9, R12
 	DECQ    R13
-	JNZ     row3
+	JNZ     row4
 	VMOVUPS Z11, (DI)(R11*1)
 	VMOVUPS Z12, 64(DI)(R11*1)
 	VMOVUPS Z13, 128(DI)(R11*1)
 	VMOVUPS Z14, 192(DI)(R11*1)
 	ADDQ    $0x00000100, R11
 	SUBQ    $0x00000100, R10
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000100, R10
 
 	// One vector at a time.
 	SUBQ $0x00000040, R10
-	JL   done5
+	JL   done6
 
-loop4:
+loop5:
 	// The sums of |x| down the rows.
 	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
 
-row6:
+row7:
 	VPANDD  (R12), Z10, Z9
 	VADDPS  Z9, Z15, Z15
 	ADDQ    R9, R12
 	DECQ    R13
-	JNZ     row6
+	JNZ     row7
 	VMOVUPS Z15, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop4
+	JGE     loop5
 
-done5:
+done6:
 	ADDQ $0x00000040, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end7
+	JZ    end8
 	SHRQ  $0x02, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -20612,15 +34348,15 @@ done5:
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   R8, R12
 
-row8:
+row9:
 	VPANDD.Z (R10), Z10, K1, Z9
 	VADDPS   Z9, Z16, Z16
 	ADDQ     R9, R10
 	DECQ     R12
-	JNZ      row8
+	JNZ      row9
 	VMOVUPS  Z16, K1, (DI)(R11*1)
 
-end7:
+end8:
 	// On to the next slice.
 	MOVQ  R9, R10
 	IMULQ R8, R10
@@ -20633,19 +34369,19 @@ end7:
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R10
-	JL   done10
+	JL   done11
 
-loop9:
+loop10:
 	VMOVUPS (DI)(R11*1), Z9
 	VMOVUPS 64(DI)(R11*1), Z21
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided11
+	JEQ    undivided12
 	VDIVPS Z5, Z9, Z9
 	VDIVPS Z5, Z21, Z21
 
-undivided11:
+undivided12:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z22
 	VMULPS    Z9, Z22, Z22
@@ -20662,11 +34398,11 @@ undivided11:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other12
+	JNE     other13
 	VSQRTPS Z9, Z22
 	VSQRTPS Z21, Z23
 
-raised15:
+raised16:
 	VMULPS  Z3, Z22, Z22
 	VADDPS  Z4, Z22, Z22
 	VMULPS  Z3, Z23, Z23
@@ -20677,24 +34413,24 @@ raised15:
 	VMOVUPS Z23, 64(DI)(R11*1)
 	ADDQ    $0x00000080, R11
 	SUBQ    $0x00000080, R10
-	JGE     loop9
+	JGE     loop10
 
-done10:
+done11:
 	ADDQ $0x00000080, R10
 
 	// One vector at a time.
 	SUBQ $0x00000040, R10
-	JL   done17
+	JL   done18
 
-loop16:
+loop17:
 	VMOVUPS (DI)(R11*1), Z9
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided18
+	JEQ    undivided19
 	VDIVPS Z5, Z9, Z9
 
-undivided18:
+undivided19:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z9, Z21
 	VMULPS    Z9, Z21, Z21
@@ -20705,24 +34441,24 @@ undivided18:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other19
+	JNE     other20
 	VSQRTPS Z9, Z21
 
-raised22:
+raised23:
 	VMULPS  Z3, Z21, Z21
 	VADDPS  Z4, Z21, Z21
 	VMOVUPS Z9, (DX)(R11*1)
 	VMOVUPS Z21, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop16
+	JGE     loop17
 
-done17:
+done18:
 	ADDQ $0x00000040, R10
 
 	// The rest, a part of a vector.
 	TESTQ     R10, R10
-	JZ        end23
+	JZ        end24
 	SHRQ      $0x02, R10
 	XORL      R12, R12
 	BTSQ      R10, R12
@@ -20732,10 +34468,10 @@ done17:
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided24
+	JEQ    undivided25
 	VDIVPS Z5, Z9, Z9
 
-undivided24:
+undivided25:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (DX)(R11*1), K1, Z21
 	VMULPS    Z2, Z9, Z22
@@ -20747,32 +34483,32 @@ undivided24:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other25
+	JNE     other26
 	VSQRTPS Z9, Z21
 
-raised28:
+raised29:
 	VMULPS  Z3, Z21, Z21
 	VADDPS  Z4, Z21, Z21
 	VMOVUPS Z9, K1, (DX)(R11*1)
 	VMOVUPS Z21, K1, (DI)(R11*1)
 
-end23:
+end24:
 	ADDQ R9, DX
 	MOVQ SI, R10
 
 	// The elements, row after row.
 	MOVQ R8, R11
 
-row29:
+row30:
 	MOVQ width+72(FP), R12
 	SHLQ $0x02, R12
 	XORQ R13, R13
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R12
-	JL   done31
+	JL   done32
 
-loop30:
+loop31:
 	PREFETCHT0 (R10)(R13*1)
 	PREFETCHT0 64(R10)(R13*1)
 	PREFETCHT0 384(BX)(R13*1)
@@ -20804,9 +34540,9 @@ loop30:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp32
+	JNE  clamp33
 
-clamped33:
+clamped34:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z9, (CX)(R13*1)
@@ -20816,16 +34552,16 @@ clamped33:
 	VMOVUPS Z24, 64(AX)(R13*1)
 	ADDQ    $0x00000080, R13
 	SUBQ    $0x00000080, R12
-	JGE     loop30
+	JGE     loop31
 
-done31:
+done32:
 	ADDQ $0x00000080, R12
 
 	// One vector at a time.
 	SUBQ $0x00000040, R12
-	JL   done35
+	JL   done36
 
-loop34:
+loop35:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R13*1), Z7, Z9
 	VMULPS    (BX)(R13*1), Z17, Z21
@@ -20839,23 +34575,23 @@ loop34:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp36
+	JNE  clamp37
 
-clamped37:
+clamped38:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z9, (CX)(R13*1)
 	VMOVUPS Z21, (AX)(R13*1)
 	ADDQ    $0x00000040, R13
 	SUBQ    $0x00000040, R12
-	JGE     loop34
+	JGE     loop35
 
-done35:
+done36:
 	ADDQ $0x00000040, R12
 
 	// The rest, a part of a vector.
 	TESTQ R12, R12
-	JZ    end38
+	JZ    end39
 	SHRQ  $0x02, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
@@ -20878,103 +34614,103 @@ done35:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp39
+	JNE  clamp40
 
-clamped40:
+clamped41:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z23, Z21, Z21
 	VMOVUPS Z9, K1, (CX)(R13*1)
 	VMOVUPS Z21, K1, (AX)(R13*1)
 
-end38:
+end39:
 	ADDQ R9, AX
 	ADDQ R9, CX
 	ADDQ R9, BX
 	ADDQ R9, R10
 	DECQ R11
-	JNZ  row29
+	JNZ  row30
 	DECQ outer+48(FP)
-	JNZ  slice
+	JNZ  slice1
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other12:
-	JG      two14
+other13:
+	JG      two15
 	CMPQ    power+88(FP), $+1
-	JE      half13
+	JE      half14
 	VMOVUPS Z6, Z22
 	VMOVUPS Z6, Z23
-	JMP     raised15
+	JMP     raised16
 
-half13:
+half14:
 	VSQRTPS Z9, Z22
 	VSQRTPS Z22, Z22
 	VSQRTPS Z21, Z23
 	VSQRTPS Z23, Z23
-	JMP     raised15
+	JMP     raised16
 
-two14:
+two15:
 	VMOVDQA64 Z9, Z22
 	VMOVDQA64 Z21, Z23
-	JMP       raised15
+	JMP       raised16
 
 	// The powers 0, 1/2 and 2.
-other19:
-	JG      two21
+other20:
+	JG      two22
 	CMPQ    power+88(FP), $+1
-	JE      half20
+	JE      half21
 	VMOVUPS Z6, Z21
-	JMP     raised22
+	JMP     raised23
 
-half20:
+half21:
 	VSQRTPS Z9, Z21
 	VSQRTPS Z21, Z21
-	JMP     raised22
+	JMP     raised23
 
-two21:
+two22:
 	VMOVDQA64 Z9, Z21
-	JMP       raised22
+	JMP       raised23
 
 	// The powers 0, 1/2 and 2.
-other25:
-	JG      two27
+other26:
+	JG      two28
 	CMPQ    power+88(FP), $+1
-	JE      half26
+	JE      half27
 	VMOVUPS Z6, Z21
-	JMP     raised28
+	JMP     raised29
 
-half26:
+half27:
 	VSQRTPS Z9, Z21
 	VSQRTPS Z21, Z21
-	JMP     raised28
+	JMP     raised29
 
-two27:
+two28:
 	VMOVDQA64 Z9, Z21
-	JMP       raised28
+	JMP       raised29
 
-clamp32:
+clamp33:
 	VMOVUPS Z20, Z25
 	VMINPS  Z23, Z25, Z23
 	VMINPS  Z26, Z25, Z26
 	VMOVUPS Z8, Z25
 	VMAXPS  Z23, Z25, Z23
 	VMAXPS  Z26, Z25, Z26
-	JMP     clamped33
+	JMP     clamped34
 
-clamp36:
+clamp37:
 	VMOVUPS Z20, Z22
 	VMINPS  Z23, Z22, Z23
 	VMOVUPS Z8, Z22
 	VMAXPS  Z23, Z22, Z23
-	JMP     clamped37
+	JMP     clamped38
 
-clamp39:
+clamp40:
 	VMOVUPS Z20, Z22
 	VMINPS  Z23, Z22, Z23
 	VMOVUPS Z8, Z22
 	VMAXPS  Z23, Z22, Z23
-	JMP     clamped40
+	JMP     clamped41
 
 // func updateTogetherF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX512F, MMX+
@@ -21024,23 +34760,23 @@ TEXT ·updateTogetherF32AVX512(SB), NOSPLIT, $16-88
 	MOVQ         stride+56(FP), R8
 	SHLQ         $0x02, R8
 
-slice:
+slice1:
 	MOVQ width+64(FP), R9
 	SHLQ $0x02, R9
 	XORQ R10, R10
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R9
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |hz| down the rows.
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	MOVQ   R10, R11
 	MOVQ   DI, R12
 
-row3:
+row4:
 	PREFETCHT0 384(SI)(R11*1)
 	PREFETCHT0 448(SI)(R11*1)
 	VPANDD     (SI)(R11*1), Z10, Z9
@@ -21049,17 +34785,17 @@ row3:
 	VADDPS     Z9, Z12, Z12
 	ADDQ       R8, R11
 	DECQ       R12
-	JNZ        row3
+	JNZ        row4
 	PREFETCHT0 384(DX)(R10*1)
 	PREFETCHT0 448(DX)(R10*1)
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided4
+	JEQ    undivided5
 	VDIVPS Z5, Z11, Z11
 	VDIVPS Z5, Z12, Z12
 
-undivided4:
+undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z11, Z9
 	VMULPS    Z11, Z9, Z9
@@ -21076,11 +34812,11 @@ undivided4:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other5
+	JNE     other6
 	VSQRTPS Z19, Z9
 	VSQRTPS Z20, Z21
 
-raised8:
+raised9:
 	VMULPS  Z3, Z9, Z9
 	VADDPS  Z4, Z9, Z9
 	VMULPS  Z3, Z21, Z21
@@ -21092,7 +34828,7 @@ raised8:
 	MOVQ R10, R11
 	MOVQ DI, R12
 
-row9:
+row10:
 	PREFETCHT0 384(BX)(R11*1)
 	PREFETCHT0 448(BX)(R11*1)
 	PREFETCHT0 384(CX)(R11*1)
@@ -21120,9 +34856,9 @@ row9:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp10
+	JNE  clamp11
 
-clamped11:
+clamped12:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z22, Z20, Z20
 	VMOVUPS Z19, (CX)(R11*1)
@@ -21132,37 +34868,37 @@ clamped11:
 	VMOVUPS Z24, 64(AX)(R11*1)
 	ADDQ    R8, R11
 	DECQ    R12
-	JNZ     row9
+	JNZ     row10
 	ADDQ    $0x00000080, R10
 	SUBQ    $0x00000080, R9
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000080, R9
 
 	// One vector at a time.
 	SUBQ $0x00000040, R9
-	JL   done13
+	JL   done14
 
-loop12:
+loop13:
 	// The sums of |hz| down the rows.
 	VPXORD Z13, Z13, Z13
 	MOVQ   R10, R11
 	MOVQ   DI, R12
 
-row14:
+row15:
 	VPANDD (SI)(R11*1), Z10, Z9
 	VADDPS Z9, Z13, Z13
 	ADDQ   R8, R11
 	DECQ   R12
-	JNZ    row14
+	JNZ    row15
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided15
+	JEQ    undivided16
 	VDIVPS Z5, Z13, Z13
 
-undivided15:
+undivided16:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS    Z2, Z13, Z9
 	VMULPS    Z13, Z9, Z9
@@ -21173,10 +34909,10 @@ undivided15:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other16
+	JNE     other17
 	VSQRTPS Z19, Z9
 
-raised19:
+raised20:
 	VMULPS  Z3, Z9, Z9
 	VADDPS  Z4, Z9, Z9
 	VMOVUPS Z19, (DX)(R10*1)
@@ -21185,7 +34921,7 @@ raised19:
 	MOVQ R10, R11
 	MOVQ DI, R12
 
-row20:
+row21:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPS    (CX)(R11*1), Z7, Z19
 	VMULPS    (BX)(R11*1), Z15, Z20
@@ -21198,26 +34934,26 @@ row20:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp21
+	JNE  clamp22
 
-clamped22:
+clamped23:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z21, Z20, Z20
 	VMOVUPS Z19, (CX)(R11*1)
 	VMOVUPS Z20, (AX)(R11*1)
 	ADDQ    R8, R11
 	DECQ    R12
-	JNZ     row20
+	JNZ     row21
 	ADDQ    $0x00000040, R10
 	SUBQ    $0x00000040, R9
-	JGE     loop12
+	JGE     loop13
 
-done13:
+done14:
 	ADDQ $0x00000040, R9
 
 	// The rest, a part of a vector.
 	TESTQ R9, R9
-	JZ    end23
+	JZ    end24
 	SHRQ  $0x02, R9
 	XORL  R11, R11
 	BTSQ  R9, R11
@@ -21229,19 +34965,19 @@ done13:
 	MOVQ   R10, R9
 	MOVQ   DI, R11
 
-row24:
+row25:
 	VPANDD.Z (SI)(R9*1), Z10, K1, Z9
 	VADDPS   Z9, Z14, Z14
 	ADDQ     R8, R9
 	DECQ     R11
-	JNZ      row24
+	JNZ      row25
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided25
+	JEQ    undivided26
 	VDIVPS Z5, Z14, Z14
 
-undivided25:
+undivided26:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (DX)(R10*1), K1, Z9
 	VMULPS    Z2, Z14, Z19
@@ -21253,10 +34989,10 @@ undivided25:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other26
+	JNE     other27
 	VSQRTPS Z9, Z19
 
-raised29:
+raised30:
 	VMULPS  Z3, Z19, Z19
 	VADDPS  Z4, Z19, Z19
 	VMOVUPS Z9, K1, (DX)(R10*1)
@@ -21265,7 +35001,7 @@ raised29:
 	MOVQ R10, R9
 	MOVQ DI, R10
 
-row30:
+row31:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z (CX)(R9*1), K1, Z9
 	VMOVUPS.Z (BX)(R9*1), K1, Z20
@@ -21281,18 +35017,18 @@ row30:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp31
+	JNE  clamp32
 
-clamped32:
+clamped33:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Z21, Z20, Z20
 	VMOVUPS Z9, K1, (CX)(R9*1)
 	VMOVUPS Z20, K1, (AX)(R9*1)
 	ADDQ    R8, R9
 	DECQ    R10
-	JNZ     row30
+	JNZ     row31
 
-end23:
+end24:
 	// On to the next slice.
 	MOVQ  R8, R9
 	IMULQ DI, R9
@@ -21302,87 +35038,87 @@ end23:
 	ADDQ  R9, SI
 	ADDQ  R8, DX
 	DECQ  outer+40(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other5:
-	JG      two7
+other6:
+	JG      two8
 	CMPQ    power+80(FP), $+1
-	JE      half6
+	JE      half7
 	VMOVUPS Z6, Z9
 	VMOVUPS Z6, Z21
-	JMP     raised8
+	JMP     raised9
 
-half6:
+half7:
 	VSQRTPS Z19, Z9
 	VSQRTPS Z9, Z9
 	VSQRTPS Z20, Z21
 	VSQRTPS Z21, Z21
-	JMP     raised8
+	JMP     raised9
 
-two7:
+two8:
 	VMOVDQA64 Z19, Z9
 	VMOVDQA64 Z20, Z21
-	JMP       raised8
+	JMP       raised9
 
-clamp10:
+clamp11:
 	VMOVUPS Z18, Z26
 	VMINPS  Z22, Z26, Z22
 	VMINPS  Z25, Z26, Z25
 	VMOVUPS Z8, Z26
 	VMAXPS  Z22, Z26, Z22
 	VMAXPS  Z25, Z26, Z25
-	JMP     clamped11
+	JMP     clamped12
 
 	// The powers 0, 1/2 and 2.
-other16:
-	JG      two18
+other17:
+	JG      two19
 	CMPQ    power+80(FP), $+1
-	JE      half17
+	JE      half18
 	VMOVUPS Z6, Z9
-	JMP     raised19
+	JMP     raised20
 
-half17:
+half18:
 	VSQRTPS Z19, Z9
 	VSQRTPS Z9, Z9
-	JMP     raised19
+	JMP     raised20
 
-two18:
+two19:
 	VMOVDQA64 Z19, Z9
-	JMP       raised19
+	JMP       raised20
 
-clamp21:
+clamp22:
 	VMOVUPS Z18, Z22
 	VMINPS  Z21, Z22, Z21
 	VMOVUPS Z8, Z22
 	VMAXPS  Z21, Z22, Z21
-	JMP     clamped22
+	JMP     clamped23
 
 	// The powers 0, 1/2 and 2.
-other26:
-	JG      two28
+other27:
+	JG      two29
 	CMPQ    power+80(FP), $+1
-	JE      half27
+	JE      half28
 	VMOVUPS Z6, Z19
-	JMP     raised29
+	JMP     raised30
 
-half27:
+half28:
 	VSQRTPS Z9, Z19
 	VSQRTPS Z19, Z19
-	JMP     raised29
+	JMP     raised30
 
-two28:
+two29:
 	VMOVDQA64 Z9, Z19
-	JMP       raised29
+	JMP       raised30
 
-clamp31:
+clamp32:
 	VMOVUPS Z18, Z22
 	VMINPS  Z21, Z22, Z21
 	VMOVUPS Z8, Z22
 	VMAXPS  Z21, Z22, Z21
-	JMP     clamped32
+	JMP     clamped33
 
 // func rademacherF64AVX512(z *float64, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX512F, CMOV
@@ -23421,16 +37157,16 @@ TEXT ·stridedMeansF64AVX512(SB), NOSPLIT, $0-72
 	MOVQ         next+64(FP), DI
 	SHLQ         $0x03, DI
 
-slice:
+slice1:
 	MOVQ width+40(FP), R8
 	SHLQ $0x03, R8
 	XORQ R9, R9
 
 	// 4 vectors at a time.
 	SUBQ $0x00000100, R8
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |x| down the rows.
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
@@ -23439,19 +37175,19 @@ loop1:
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh3
+	JZ      fresh4
 	VMOVUPD (AX)(R9*1), Z2
 	VMOVUPD 64(AX)(R9*1), Z3
 	VMOVUPD 128(AX)(R9*1), Z4
 	VMOVUPD 192(AX)(R9*1), Z5
 
-fresh3:
+fresh4:
 	LEAQ  (CX)(R9*1), R10
 	TESTQ DI, DI
-	JZ    here4
+	JZ    here5
 	MOVQ  BX, R11
 
-row6:
+row7:
 	PREFETCHT1 (R10)(DI*1)
 	PREFETCHT1 64(R10)(DI*1)
 	PREFETCHT1 128(R10)(DI*1)
@@ -23466,13 +37202,13 @@ row6:
 	VADDPD     Z6, Z5, Z5
 	ADDQ       SI, R10
 	DECQ       R11
-	JNZ        row6
-	JMP        summed5
+	JNZ        row7
+	JMP        summed6
 
-here4:
+here5:
 	MOVQ BX, R11
 
-row7:
+row8:
 	VPANDD (R10), Z0, Z6
 	VADDPD Z6, Z2, Z2
 	VPANDD 64(R10), Z0, Z6
@@ -23483,9 +37219,9 @@ row7:
 	VADDPD Z6, Z5, Z5
 	ADDQ   SI, R10
 	DECQ   R11
-	JNZ    row7
+	JNZ    row8
 
-summed5:
+summed6:
 	VDIVPD  Z1, Z2, Z2
 	VDIVPD  Z1, Z3, Z3
 	VDIVPD  Z1, Z4, Z4
@@ -23496,46 +37232,46 @@ summed5:
 	VMOVUPD Z5, 192(AX)(R9*1)
 	ADDQ    $0x00000100, R9
 	SUBQ    $0x00000100, R8
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000100, R8
 
 	// One vector at a time.
 	SUBQ $0x00000040, R8
-	JL   done9
+	JL   done10
 
-loop8:
+loop9:
 	// The sums of |x| down the rows.
 	VPXORD Z7, Z7, Z7
 
 	// Go on from the sums in d, if asked to.
 	TESTL   DX, DX
-	JZ      fresh10
+	JZ      fresh11
 	VMOVUPD (AX)(R9*1), Z7
 
-fresh10:
+fresh11:
 	LEAQ (CX)(R9*1), R10
 	MOVQ BX, R11
 
-row11:
+row12:
 	VPANDD  (R10), Z0, Z6
 	VADDPD  Z6, Z7, Z7
 	ADDQ    SI, R10
 	DECQ    R11
-	JNZ     row11
+	JNZ     row12
 	VDIVPD  Z1, Z7, Z7
 	VMOVUPD Z7, (AX)(R9*1)
 	ADDQ    $0x00000040, R9
 	SUBQ    $0x00000040, R8
-	JGE     loop8
+	JGE     loop9
 
-done9:
+done10:
 	ADDQ $0x00000040, R8
 
 	// The rest, a part of a vector.
 	TESTQ R8, R8
-	JZ    end12
+	JZ    end13
 	SHRQ  $0x03, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -23547,30 +37283,30 @@ done9:
 
 	// Go on from the sums in d, if asked to.
 	TESTL     DX, DX
-	JZ        fresh13
+	JZ        fresh14
 	VMOVUPD.Z (AX)(R9*1), K1, Z8
 
-fresh13:
+fresh14:
 	LEAQ (CX)(R9*1), R8
 	MOVQ BX, R10
 
-row14:
+row15:
 	VPANDQ.Z (R8), Z0, K1, Z6
 	VADDPD   Z6, Z8, Z8
 	ADDQ     SI, R8
 	DECQ     R10
-	JNZ      row14
+	JNZ      row15
 	VDIVPD   Z1, Z8, Z8
 	VMOVUPD  Z8, K1, (AX)(R9*1)
 
-end12:
+end13:
 	// On to the next slice.
 	MOVQ  SI, R8
 	IMULQ BX, R8
 	ADDQ  R8, CX
 	ADDQ  SI, AX
 	DECQ  outer+16(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
@@ -24378,20 +38114,20 @@ TEXT ·descendRowsF64AVX512(SB), NOSPLIT, $16-80
 	MOVQ         stride+56(FP), R8
 	SHLQ         $0x03, R8
 
-slice:
+slice1:
 	// The elements, row after row.
 	MOVQ DI, R9
 
-row1:
+row2:
 	MOVQ width+64(FP), R10
 	SHLQ $0x03, R10
 	XORQ R11, R11
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R10
-	JL   done3
+	JL   done4
 
-loop2:
+loop3:
 	PREFETCHT0 (SI)(R11*1)
 	PREFETCHT0 64(SI)(R11*1)
 	PREFETCHT0 384(DX)(R11*1)
@@ -24423,9 +38159,9 @@ loop2:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp4
+	JNE  clamp5
 
-clamped5:
+clamped6:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z8, Z8
 	VMOVUPD Z7, (CX)(R11*1)
@@ -24435,16 +38171,16 @@ clamped5:
 	VMOVUPD Z11, 64(AX)(R11*1)
 	ADDQ    $0x00000080, R11
 	SUBQ    $0x00000080, R10
-	JGE     loop2
+	JGE     loop3
 
-done3:
+done4:
 	ADDQ $0x00000080, R10
 
 	// One vector at a time.
 	SUBQ $0x00000040, R10
-	JL   done7
+	JL   done8
 
-loop6:
+loop7:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R11*1), Z1, Z7
 	VMULPD    (DX)(R11*1), Z2, Z8
@@ -24458,23 +38194,23 @@ loop6:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp8
+	JNE  clamp9
 
-clamped9:
+clamped10:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z8, Z8
 	VMOVUPD Z7, (CX)(R11*1)
 	VMOVUPD Z8, (AX)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop6
+	JGE     loop7
 
-done7:
+done8:
 	ADDQ $0x00000040, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end10
+	JZ    end11
 	SHRQ  $0x03, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -24497,49 +38233,49 @@ done7:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp11
+	JNE  clamp12
 
-clamped12:
+clamped13:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z8, Z8
 	VMOVUPD Z7, K1, (CX)(R11*1)
 	VMOVUPD Z8, K1, (AX)(R11*1)
 
-end10:
+end11:
 	ADDQ R8, AX
 	ADDQ R8, CX
 	ADDQ R8, DX
 	ADDQ R8, SI
 	DECQ R9
-	JNZ  row1
+	JNZ  row2
 	ADDQ R8, BX
 	DECQ outer+40(FP)
-	JNZ  slice
+	JNZ  slice1
 	VZEROUPPER
 	RET
 
-clamp4:
+clamp5:
 	VMOVUPD Z5, Z12
 	VMINPD  Z10, Z12, Z10
 	VMINPD  Z13, Z12, Z13
 	VMOVUPD Z6, Z12
 	VMAXPD  Z10, Z12, Z10
 	VMAXPD  Z13, Z12, Z13
-	JMP     clamped5
+	JMP     clamped6
 
-clamp8:
+clamp9:
 	VMOVUPD Z5, Z9
 	VMINPD  Z10, Z9, Z10
 	VMOVUPD Z6, Z9
 	VMAXPD  Z10, Z9, Z10
-	JMP     clamped9
+	JMP     clamped10
 
-clamp11:
+clamp12:
 	VMOVUPD Z5, Z9
 	VMINPD  Z10, Z9, Z10
 	VMOVUPD Z6, Z9
 	VMAXPD  Z10, Z9, Z10
-	JMP     clamped12
+	JMP     clamped13
 
 // func descendTogetherF64AVX512(theta *float64, m *float64, grad *float64, den *float64, outer int, block int, stride int, width int, s *float64, next int)
 // Requires: AVX, AVX512F, MMX+
@@ -24575,22 +38311,22 @@ TEXT ·descendTogetherF64AVX512(SB), NOSPLIT, $16-80
 	SHLQ         $0x03, DI
 	SHLQ         $0x03, next+72(FP)
 
-slice:
+slice1:
 	MOVQ width+56(FP), R8
 	SHLQ $0x03, R8
 	XORQ R9, R9
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R8
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+72(FP), R11
 	MOVQ SI, R12
 
-row3:
+row4:
 	PREFETCHT1 (DX)(R11*1)
 	PREFETCHT1 64(DX)(R11*1)
 	PREFETCHT1 (CX)(R11*1)
@@ -24620,9 +38356,9 @@ row3:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp4
+	JNE  clamp5
 
-clamped5:
+clamped6:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z8, Z8
 	VMOVUPD Z7, (CX)(R10*1)
@@ -24633,25 +38369,25 @@ clamped5:
 	ADDQ    DI, R10
 	ADDQ    DI, R11
 	DECQ    R12
-	JNZ     row3
+	JNZ     row4
 	ADDQ    $0x00000080, R9
 	SUBQ    $0x00000080, R8
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000080, R8
 
 	// One vector at a time.
 	SUBQ $0x00000040, R8
-	JL   done7
+	JL   done8
 
-loop6:
+loop7:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+72(FP), R11
 	MOVQ SI, R12
 
-row8:
+row9:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R10*1), Z1, Z7
 	VMULPD    (DX)(R10*1), Z2, Z8
@@ -24665,9 +38401,9 @@ row8:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp9
+	JNE  clamp10
 
-clamped10:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z8, Z8
 	VMOVUPD Z7, (CX)(R10*1)
@@ -24675,17 +38411,17 @@ clamped10:
 	ADDQ    DI, R10
 	ADDQ    DI, R11
 	DECQ    R12
-	JNZ     row8
+	JNZ     row9
 	ADDQ    $0x00000040, R9
 	SUBQ    $0x00000040, R8
-	JGE     loop6
+	JGE     loop7
 
-done7:
+done8:
 	ADDQ $0x00000040, R8
 
 	// The rest, a part of a vector.
 	TESTQ R8, R8
-	JZ    end11
+	JZ    end12
 	SHRQ  $0x03, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -24696,7 +38432,7 @@ done7:
 	ADDQ  next+72(FP), R10
 	MOVQ  SI, R11
 
-row12:
+row13:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPD.Z (CX)(R8*1), K1, Z7
 	VMOVUPD.Z (DX)(R8*1), K1, Z8
@@ -24713,9 +38449,9 @@ row12:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp13
+	JNE  clamp14
 
-clamped14:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z8, Z8
 	VMOVUPD Z7, K1, (CX)(R8*1)
@@ -24723,9 +38459,9 @@ clamped14:
 	ADDQ    DI, R8
 	ADDQ    DI, R10
 	DECQ    R11
-	JNZ     row12
+	JNZ     row13
 
-end11:
+end12:
 	// On to the next slice.
 	MOVQ  DI, R8
 	IMULQ SI, R8
@@ -24734,32 +38470,32 @@ end11:
 	ADDQ  R8, DX
 	ADDQ  DI, BX
 	DECQ  outer+32(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
-clamp4:
+clamp5:
 	VMOVUPD Z5, Z12
 	VMINPD  Z10, Z12, Z10
 	VMINPD  Z13, Z12, Z13
 	VMOVUPD Z6, Z12
 	VMAXPD  Z10, Z12, Z10
 	VMAXPD  Z13, Z12, Z13
-	JMP     clamped5
+	JMP     clamped6
 
-clamp9:
+clamp10:
 	VMOVUPD Z5, Z9
 	VMINPD  Z10, Z9, Z10
 	VMOVUPD Z6, Z9
 	VMAXPD  Z10, Z9, Z10
-	JMP     clamped10
+	JMP     clamped11
 
-clamp13:
+clamp14:
 	VMOVUPD Z5, Z9
 	VMINPD  Z10, Z9, Z10
 	VMOVUPD Z6, Z9
 	VMAXPD  Z10, Z9, Z10
-	JMP     clamped14
+	JMP     clamped15
 
 // func descendBlocksF64AVX512(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
 // Requires: AVX, AVX512F, CMOV, MMX+
@@ -24800,18 +38536,18 @@ TEXT ·descendBlocksF64AVX512(SB), NOSPLIT, $16-56
 	MOVQ         den+24(FP), BX
 	MOVQ         blocks+32(FP), SI
 
-group:
+group1:
 	TESTQ   SI, SI
-	JZ      done
+	JZ      done2
 	MOVQ    $0x0000000000000008, DI
 	CMPQ    SI, DI
 	CMOVQLT SI, DI
 	SUBQ    DI, SI
 	CMPQ    DI, $0x08
-	JNE     some1
+	JNE     some3
 	VMOVUPD (BX), Z10
 
-done2:
+done4:
 	ADDQ  $0x40, BX
 	IMULQ block+40(FP), DI
 	SHLQ  $0x03, DI
@@ -24825,9 +38561,9 @@ done2:
 	ADDQ    R8, CX
 	ADDQ    R8, DX
 	NEGQ    R8
-	JZ      rest4
+	JZ      rest6
 
-loop3:
+loop5:
 	PREFETCHT0 384(DX)(R8*1)
 	PREFETCHT0 384(CX)(R8*1)
 	PREFETCHT0 384(AX)(R8*1)
@@ -24847,20 +38583,20 @@ loop3:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp6
+	JNE  clamp8
 
-clamped7:
+clamped9:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z14, Z12, Z12
 	VMOVUPD Z11, (CX)(R8*1)
 	VMOVUPD Z12, (AX)(R8*1)
 	VPADDQ  Z9, Z7, Z7
 	ADDQ    $0x40, R8
-	JNZ     loop3
+	JNZ     loop5
 
-rest4:
+rest6:
 	TESTQ DI, DI
-	JZ    end5
+	JZ    end7
 	SHRQ  $0x03, DI
 	XORL  R9, R9
 	BTSQ  DI, R9
@@ -24885,23 +38621,23 @@ rest4:
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp8
+	JNE  clamp10
 
-clamped9:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z10, Z12, Z12
 	VMOVUPD Z11, K1, (CX)(R8*1)
 	VMOVUPD Z12, K1, (AX)(R8*1)
 
-end5:
-	JMP group
+end7:
+	JMP group1
 
-done:
+done2:
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
-some1:
+some3:
 	MOVQ      DI, R8
 	SHLQ      $0x03, R8
 	SHRQ      $0x03, R8
@@ -24910,21 +38646,21 @@ some1:
 	DECQ      R9
 	KMOVW     R9, K1
 	VMOVUPD.Z (BX), K1, Z10
-	JMP       done2
+	JMP       done4
 
-clamp6:
+clamp8:
 	VMOVUPD Z5, Z13
 	VMINPD  Z14, Z13, Z14
 	VMOVUPD Z6, Z13
 	VMAXPD  Z14, Z13, Z14
-	JMP     clamped7
+	JMP     clamped9
 
-clamp8:
+clamp10:
 	VMOVUPD Z5, Z7
 	VMINPD  Z10, Z7, Z10
 	VMOVUPD Z6, Z7
 	VMAXPD  Z10, Z7, Z10
-	JMP     clamped9
+	JMP     clamped11
 
 DATA lanes64Wide<>+0(SB)/8, $0x0000000000000000
 DATA lanes64Wide<>+8(SB)/8, $0x0000000000000001
@@ -26035,19 +39771,19 @@ TEXT ·updateBlocksF64AVX512(SB), $600-72
 	XORQ         R12, R12
 
 	// The second group: from its sums to v' and the denominators.
-group:
+group1:
 	TESTQ   R11, R11
-	JZ      sums
+	JZ      sums2
 	VMOVUPD 16(SP), Z9
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided1
+	JEQ    undivided4
 	VDIVPD Z5, Z9, Z9
 
-undivided1:
+undivided4:
 	CMPQ      R11, $0x08
-	JNE       some2
+	JNE       some5
 	VMULPD    Z2, Z9, Z11
 	VMULPD    Z9, Z11, Z11
 	VMULPD    (DI), Z1, Z9
@@ -26057,60 +39793,60 @@ undivided1:
 	VMOVDQA64 Z9, Z11
 	VMOVUPD   Z9, (DI)
 
-done3:
+done6:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other4
+	JNE     other7
 	VSQRTPD Z11, Z9
 
-raised7:
+raised10:
 	VMULPD    Z3, Z9, Z9
 	VADDPD    Z4, Z9, Z9
 	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, DI
 
 	// The third group: its sums.
-sums:
+sums2:
 	MOVQ    $0x0000000000000008, R10
 	CMPQ    R9, R10
 	CMOVQLT R9, R10
 	SUBQ    R10, R9
 	TESTQ   R10, R10
-	JZ      elements
+	JZ      elements3
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ       R10, $0x08
-	JNE        slots8
+	JNE        slots11
 	TESTQ      BX, BX
-	JNZ        long10
+	JNZ        long13
 	VPANDQ.Z   (CX), Z10, K1, Z9
 	PREFETCHT0 2048(CX)
 
-summed11:
+summed14:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long12
+	JNZ        long15
 	VPANDQ.Z   (CX), Z10, K1, Z20
 	PREFETCHT0 2048(CX)
 
-summed13:
+summed16:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z20, Z9, Z21
 	VSHUFF64X2 $0xee, Z20, Z9, Z9
 	VADDPD     Z9, Z21, Z21
 	TESTQ      BX, BX
-	JNZ        long14
+	JNZ        long17
 	VPANDQ.Z   (CX), Z10, K1, Z9
 	PREFETCHT0 2048(CX)
 
-summed15:
+summed18:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long16
+	JNZ        long19
 	VPANDQ.Z   (CX), Z10, K1, Z20
 	PREFETCHT0 2048(CX)
 
-summed17:
+summed20:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z20, Z9, Z22
 	VSHUFF64X2 $0xee, Z20, Z9, Z9
@@ -26119,35 +39855,35 @@ summed17:
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPD     Z20, Z9, Z9
 	TESTQ      BX, BX
-	JNZ        long18
+	JNZ        long21
 	VPANDQ.Z   (CX), Z10, K1, Z20
 	PREFETCHT0 2048(CX)
 
-summed19:
+summed22:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long20
+	JNZ        long23
 	VPANDQ.Z   (CX), Z10, K1, Z21
 	PREFETCHT0 2048(CX)
 
-summed21:
+summed24:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z21, Z20, Z22
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPD     Z20, Z22, Z22
 	TESTQ      BX, BX
-	JNZ        long22
+	JNZ        long25
 	VPANDQ.Z   (CX), Z10, K1, Z20
 	PREFETCHT0 2048(CX)
 
-summed23:
+summed26:
 	ADDQ       SI, CX
 	TESTQ      BX, BX
-	JNZ        long24
+	JNZ        long27
 	VPANDQ.Z   (CX), Z10, K1, Z21
 	PREFETCHT0 2048(CX)
 
-summed25:
+summed28:
 	ADDQ       SI, CX
 	VSHUFF64X2 $0x44, Z21, Z20, Z23
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
@@ -26162,11 +39898,11 @@ summed25:
 	VPERMPD    Z22, Z21, Z22
 	VMOVDQA64  Z22, Z9
 
-summed9:
+summed12:
 	VMOVUPD Z9, 16(SP)
 
 	// The first group: its elements.
-elements:
+elements3:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPD lanes64Wide<>+0(SB), Z9
 	MOVQ    R12, R13
@@ -26176,9 +39912,9 @@ elements:
 	ADDQ    R13, DX
 	ADDQ    R13, R8
 	NEGQ    R13
-	JZ      rest27
+	JZ      rest30
 
-loop26:
+loop29:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(DX)(R13*1)
 	PREFETCHT0 384(AX)(R13*1)
@@ -26198,20 +39934,20 @@ loop26:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp29
+	JNE  clamp32
 
-clamped30:
+clamped33:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z20, (DX)(R13*1)
 	VMOVUPD Z21, (AX)(R13*1)
 	VPADDQ  Z19, Z9, Z9
 	ADDQ    $0x40, R13
-	JNZ     loop26
+	JNZ     loop29
 
-rest27:
+rest30:
 	TESTQ R12, R12
-	JZ    end28
+	JZ    end31
 	SHRQ  $0x03, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
@@ -26236,15 +39972,15 @@ rest27:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp31
+	JNE  clamp34
 
-clamped32:
+clamped35:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z12, Z21, Z21
 	VMOVUPD Z20, K2, (DX)(R13*1)
 	VMOVUPD Z21, K2, (AX)(R13*1)
 
-end28:
+end31:
 	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R11, R12
@@ -26252,12 +39988,12 @@ end28:
 	SHLQ      $0x03, R12
 	MOVQ      R10, R11
 	ORQ       R12, R10
-	JNZ       group
+	JNZ       group1
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
-some2:
+some5:
 	MOVQ      R11, R10
 	SHLQ      $0x03, R10
 	SHRQ      $0x03, R10
@@ -26274,197 +40010,197 @@ some2:
 	VMOVUPD.Z Z9, K3, Z9
 	VMOVDQA64 Z9, Z11
 	VMOVUPD   Z9, K2, (DI)
-	JMP       done3
+	JMP       done6
 
 	// The powers 0, 1/2 and 2.
-other4:
-	JG      two6
+other7:
+	JG      two9
 	CMPQ    power+64(FP), $+1
-	JE      half5
+	JE      half8
 	VMOVUPD Z6, Z9
-	JMP     raised7
+	JMP     raised10
 
-half5:
+half8:
 	VSQRTPD Z11, Z9
 	VSQRTPD Z9, Z9
-	JMP     raised7
+	JMP     raised10
 
-two6:
+two9:
 	VMOVDQA64 Z11, Z9
-	JMP       raised7
+	JMP       raised10
 
 	// A block of 64 bytes or more.
-long10:
+long13:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
 
-loop33:
+loop36:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest34
+	JZ     rest37
 	VPANDD (CX), Z10, Z20
 	VADDPD Z20, Z9, Z9
-	JMP    loop33
+	JMP    loop36
 
-rest34:
+rest37:
 	TESTQ    SI, SI
-	JZ       summed11
+	JZ       summed14
 	VPANDQ.Z (CX), Z10, K1, Z20
 	VADDPD   Z20, Z9, Z9
-	JMP      summed11
+	JMP      summed14
 
 	// A block of 64 bytes or more.
-long12:
+long15:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
 
-loop35:
+loop38:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest36
+	JZ     rest39
 	VPANDD (CX), Z10, Z21
 	VADDPD Z21, Z20, Z20
-	JMP    loop35
+	JMP    loop38
 
-rest36:
+rest39:
 	TESTQ    SI, SI
-	JZ       summed13
+	JZ       summed16
 	VPANDQ.Z (CX), Z10, K1, Z21
 	VADDPD   Z21, Z20, Z20
-	JMP      summed13
+	JMP      summed16
 
 	// A block of 64 bytes or more.
-long14:
+long17:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
 
-loop37:
+loop40:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest38
+	JZ     rest41
 	VPANDD (CX), Z10, Z20
 	VADDPD Z20, Z9, Z9
-	JMP    loop37
+	JMP    loop40
 
-rest38:
+rest41:
 	TESTQ    SI, SI
-	JZ       summed15
+	JZ       summed18
 	VPANDQ.Z (CX), Z10, K1, Z20
 	VADDPD   Z20, Z9, Z9
-	JMP      summed15
+	JMP      summed18
 
 	// A block of 64 bytes or more.
-long16:
+long19:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
 
-loop39:
+loop42:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest40
+	JZ     rest43
 	VPANDD (CX), Z10, Z22
 	VADDPD Z22, Z20, Z20
-	JMP    loop39
+	JMP    loop42
 
-rest40:
+rest43:
 	TESTQ    SI, SI
-	JZ       summed17
+	JZ       summed20
 	VPANDQ.Z (CX), Z10, K1, Z22
 	VADDPD   Z22, Z20, Z20
-	JMP      summed17
+	JMP      summed20
 
 	// A block of 64 bytes or more.
-long18:
+long21:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
 
-loop41:
+loop44:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest42
+	JZ     rest45
 	VPANDD (CX), Z10, Z21
 	VADDPD Z21, Z20, Z20
-	JMP    loop41
+	JMP    loop44
 
-rest42:
+rest45:
 	TESTQ    SI, SI
-	JZ       summed19
+	JZ       summed22
 	VPANDQ.Z (CX), Z10, K1, Z21
 	VADDPD   Z21, Z20, Z20
-	JMP      summed19
+	JMP      summed22
 
 	// A block of 64 bytes or more.
-long20:
+long23:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
 
-loop43:
+loop46:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest44
+	JZ     rest47
 	VPANDD (CX), Z10, Z22
 	VADDPD Z22, Z21, Z21
-	JMP    loop43
+	JMP    loop46
 
-rest44:
+rest47:
 	TESTQ    SI, SI
-	JZ       summed21
+	JZ       summed24
 	VPANDQ.Z (CX), Z10, K1, Z22
 	VADDPD   Z22, Z21, Z21
-	JMP      summed21
+	JMP      summed24
 
 	// A block of 64 bytes or more.
-long22:
+long25:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z20
 
-loop45:
+loop48:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest46
+	JZ     rest49
 	VPANDD (CX), Z10, Z21
 	VADDPD Z21, Z20, Z20
-	JMP    loop45
+	JMP    loop48
 
-rest46:
+rest49:
 	TESTQ    SI, SI
-	JZ       summed23
+	JZ       summed26
 	VPANDQ.Z (CX), Z10, K1, Z21
 	VADDPD   Z21, Z20, Z20
-	JMP      summed23
+	JMP      summed26
 
 	// A block of 64 bytes or more.
-long24:
+long27:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
 
-loop47:
+loop50:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest48
+	JZ     rest51
 	VPANDD (CX), Z10, Z23
 	VADDPD Z23, Z21, Z21
-	JMP    loop47
+	JMP    loop50
 
-rest48:
+rest51:
 	TESTQ    SI, SI
-	JZ       summed25
+	JZ       summed28
 	VPANDQ.Z (CX), Z10, K1, Z23
 	VADDPD   Z23, Z21, Z21
-	JMP      summed25
+	JMP      summed28
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots8:
+slots11:
 	CMPQ R10, $0x01
-	JNE  many49
+	JNE  many52
 
 	// One block, as a run of a longer one is.
 	TESTQ      BX, BX
-	JNZ        long50
+	JNZ        long53
 	VPANDQ.Z   (CX), Z10, K1, Z9
 	PREFETCHT0 2048(CX)
 
-summed51:
+summed54:
 	ADDQ          SI, CX
 	VEXTRACTF64X4 $0x01, Z9, Y20
 	VADDPD        Y20, Y9, Y9
@@ -26473,38 +40209,38 @@ summed51:
 	VPERMILPD     $0x01, X9, X20
 	VADDPD        X20, X9, X9
 	VMOVDQA64     Z9, Z9
-	JMP           summed9
+	JMP           summed12
 
-many49:
+many52:
 	LEAQ 80(SP), R13
 	MOVQ R10, R14
 
-block52:
+block55:
 	VPXORD Z13, Z13, Z13
 	MOVQ   BX, R15
 	TESTQ  R15, R15
-	JZ     rest54
+	JZ     rest57
 
-pair53:
+pair56:
 	VPANDD     (CX), Z10, Z9
 	VADDPD     Z9, Z13, Z13
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x40, CX
 	SUBQ       $0x40, R15
-	JNZ        pair53
+	JNZ        pair56
 	TESTQ      SI, SI
-	JZ         done55
+	JZ         done58
 
-rest54:
+rest57:
 	VPANDQ.Z (CX), Z10, K1, Z9
 	VADDPD   Z9, Z13, Z13
 	ADDQ     SI, CX
 
-done55:
+done58:
 	VMOVUPD Z13, (R13)
 	ADDQ    $0x40, R13
 	DECQ    R14
-	JNZ     block52
+	JNZ     block55
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPD    80(SP), Z9
@@ -26539,41 +40275,41 @@ done55:
 	VADDPD     Z9, Z22, Z22
 	VPERMPD    Z22, Z21, Z22
 	VMOVDQA64  Z22, Z9
-	JMP        summed9
+	JMP        summed12
 
-clamp29:
+clamp32:
 	VMOVUPD Z17, Z22
 	VMINPD  Z23, Z22, Z23
 	VMOVUPD Z8, Z22
 	VMAXPD  Z23, Z22, Z23
-	JMP     clamped30
+	JMP     clamped33
 
-clamp31:
+clamp34:
 	VMOVUPD Z17, Z9
 	VMINPD  Z12, Z9, Z12
 	VMOVUPD Z8, Z9
 	VMAXPD  Z12, Z9, Z12
-	JMP     clamped32
+	JMP     clamped35
 
 	// A block of 64 bytes or more.
-long50:
+long53:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
 
-loop56:
+loop59:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest57
+	JZ     rest60
 	VPANDD (CX), Z10, Z20
 	VADDPD Z20, Z9, Z9
-	JMP    loop56
+	JMP    loop59
 
-rest57:
+rest60:
 	TESTQ    SI, SI
-	JZ       summed51
+	JZ       summed54
 	VPANDQ.Z (CX), Z10, K1, Z20
 	VADDPD   Z20, Z9, Z9
-	JMP      summed51
+	JMP      summed54
 
 // func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX512F, MMX+
@@ -26624,7 +40360,7 @@ TEXT ·updateRowsF64AVX512(SB), NOSPLIT, $16-96
 	MOVQ         stride+64(FP), R9
 	SHLQ         $0x03, R9
 
-slice:
+slice1:
 	// A slice: its sums into den.
 	MOVQ width+72(FP), R10
 	SHLQ $0x03, R10
@@ -26632,9 +40368,9 @@ slice:
 
 	// 4 vectors at a time.
 	SUBQ $0x00000100, R10
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |x| down the rows.
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
@@ -26643,7 +40379,7 @@ loop1:
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
 
-row3:
+row4:
 	VPANDD  (R12), Z10, Z9
 	VADDPD  Z9, Z11, Z11
 	VPANDD  64(R12), Z10, Z9
@@ -26654,45 +40390,45 @@ row3:
 	VADDPD  Z9, Z14, Z14
 	ADDQ    R9, R12
 	DECQ    R13
-	JNZ     row3
+	JNZ     row4
 	VMOVUPD Z11, (DI)(R11*1)
 	VMOVUPD Z12, 64(DI)(R11*1)
 	VMOVUPD Z13, 128(DI)(R11*1)
 	VMOVUPD Z14, 192(DI)(R11*1)
 	ADDQ    $0x00000100, R11
 	SUBQ    $0x00000100, R10
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000100, R10
 
 	// One vector at a time.
 	SUBQ $0x00000040, R10
-	JL   done5
+	JL   done6
 
-loop4:
+loop5:
 	// The sums of |x| down the rows.
 	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   R8, R13
 
-row6:
+row7:
 	VPANDD  (R12), Z10, Z9
 	VADDPD  Z9, Z15, Z15
 	ADDQ    R9, R12
 	DECQ    R13
-	JNZ     row6
+	JNZ     row7
 	VMOVUPD Z15, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop4
+	JGE     loop5
 
-done5:
+done6:
 	ADDQ $0x00000040, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end7
+	JZ    end8
 	SHRQ  $0x03, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -26704,15 +40440,15 @@ done5:
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   R8, R12
 
-row8:
+row9:
 	VPANDQ.Z (R10), Z10, K1, Z9
 	VADDPD   Z9, Z16, Z16
 	ADDQ     R9, R10
 	DECQ     R12
-	JNZ      row8
+	JNZ      row9
 	VMOVUPD  Z16, K1, (DI)(R11*1)
 
-end7:
+end8:
 	// On to the next slice.
 	MOVQ  R9, R10
 	IMULQ R8, R10
@@ -26725,19 +40461,19 @@ end7:
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R10
-	JL   done10
+	JL   done11
 
-loop9:
+loop10:
 	VMOVUPD (DI)(R11*1), Z9
 	VMOVUPD 64(DI)(R11*1), Z21
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided11
+	JEQ    undivided12
 	VDIVPD Z5, Z9, Z9
 	VDIVPD Z5, Z21, Z21
 
-undivided11:
+undivided12:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z9, Z22
 	VMULPD    Z9, Z22, Z22
@@ -26754,11 +40490,11 @@ undivided11:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other12
+	JNE     other13
 	VSQRTPD Z9, Z22
 	VSQRTPD Z21, Z23
 
-raised15:
+raised16:
 	VMULPD  Z3, Z22, Z22
 	VADDPD  Z4, Z22, Z22
 	VMULPD  Z3, Z23, Z23
@@ -26769,24 +40505,24 @@ raised15:
 	VMOVUPD Z23, 64(DI)(R11*1)
 	ADDQ    $0x00000080, R11
 	SUBQ    $0x00000080, R10
-	JGE     loop9
+	JGE     loop10
 
-done10:
+done11:
 	ADDQ $0x00000080, R10
 
 	// One vector at a time.
 	SUBQ $0x00000040, R10
-	JL   done17
+	JL   done18
 
-loop16:
+loop17:
 	VMOVUPD (DI)(R11*1), Z9
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided18
+	JEQ    undivided19
 	VDIVPD Z5, Z9, Z9
 
-undivided18:
+undivided19:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z9, Z21
 	VMULPD    Z9, Z21, Z21
@@ -26797,24 +40533,24 @@ undivided18:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other19
+	JNE     other20
 	VSQRTPD Z9, Z21
 
-raised22:
+raised23:
 	VMULPD  Z3, Z21, Z21
 	VADDPD  Z4, Z21, Z21
 	VMOVUPD Z9, (DX)(R11*1)
 	VMOVUPD Z21, (DI)(R11*1)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop16
+	JGE     loop17
 
-done17:
+done18:
 	ADDQ $0x00000040, R10
 
 	// The rest, a part of a vector.
 	TESTQ     R10, R10
-	JZ        end23
+	JZ        end24
 	SHRQ      $0x03, R10
 	XORL      R12, R12
 	BTSQ      R10, R12
@@ -26824,10 +40560,10 @@ done17:
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided24
+	JEQ    undivided25
 	VDIVPD Z5, Z9, Z9
 
-undivided24:
+undivided25:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPD.Z (DX)(R11*1), K1, Z21
 	VMULPD    Z2, Z9, Z22
@@ -26839,32 +40575,32 @@ undivided24:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other25
+	JNE     other26
 	VSQRTPD Z9, Z21
 
-raised28:
+raised29:
 	VMULPD  Z3, Z21, Z21
 	VADDPD  Z4, Z21, Z21
 	VMOVUPD Z9, K1, (DX)(R11*1)
 	VMOVUPD Z21, K1, (DI)(R11*1)
 
-end23:
+end24:
 	ADDQ R9, DX
 	MOVQ SI, R10
 
 	// The elements, row after row.
 	MOVQ R8, R11
 
-row29:
+row30:
 	MOVQ width+72(FP), R12
 	SHLQ $0x03, R12
 	XORQ R13, R13
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R12
-	JL   done31
+	JL   done32
 
-loop30:
+loop31:
 	PREFETCHT0 (R10)(R13*1)
 	PREFETCHT0 64(R10)(R13*1)
 	PREFETCHT0 384(BX)(R13*1)
@@ -26896,9 +40632,9 @@ loop30:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp32
+	JNE  clamp33
 
-clamped33:
+clamped34:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z9, (CX)(R13*1)
@@ -26908,16 +40644,16 @@ clamped33:
 	VMOVUPD Z24, 64(AX)(R13*1)
 	ADDQ    $0x00000080, R13
 	SUBQ    $0x00000080, R12
-	JGE     loop30
+	JGE     loop31
 
-done31:
+done32:
 	ADDQ $0x00000080, R12
 
 	// One vector at a time.
 	SUBQ $0x00000040, R12
-	JL   done35
+	JL   done36
 
-loop34:
+loop35:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R13*1), Z7, Z9
 	VMULPD    (BX)(R13*1), Z17, Z21
@@ -26931,23 +40667,23 @@ loop34:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp36
+	JNE  clamp37
 
-clamped37:
+clamped38:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z9, (CX)(R13*1)
 	VMOVUPD Z21, (AX)(R13*1)
 	ADDQ    $0x00000040, R13
 	SUBQ    $0x00000040, R12
-	JGE     loop34
+	JGE     loop35
 
-done35:
+done36:
 	ADDQ $0x00000040, R12
 
 	// The rest, a part of a vector.
 	TESTQ R12, R12
-	JZ    end38
+	JZ    end39
 	SHRQ  $0x03, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
@@ -26970,103 +40706,103 @@ done35:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp39
+	JNE  clamp40
 
-clamped40:
+clamped41:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z23, Z21, Z21
 	VMOVUPD Z9, K1, (CX)(R13*1)
 	VMOVUPD Z21, K1, (AX)(R13*1)
 
-end38:
+end39:
 	ADDQ R9, AX
 	ADDQ R9, CX
 	ADDQ R9, BX
 	ADDQ R9, R10
 	DECQ R11
-	JNZ  row29
+	JNZ  row30
 	DECQ outer+48(FP)
-	JNZ  slice
+	JNZ  slice1
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other12:
-	JG      two14
+other13:
+	JG      two15
 	CMPQ    power+88(FP), $+1
-	JE      half13
+	JE      half14
 	VMOVUPD Z6, Z22
 	VMOVUPD Z6, Z23
-	JMP     raised15
+	JMP     raised16
 
-half13:
+half14:
 	VSQRTPD Z9, Z22
 	VSQRTPD Z22, Z22
 	VSQRTPD Z21, Z23
 	VSQRTPD Z23, Z23
-	JMP     raised15
+	JMP     raised16
 
-two14:
+two15:
 	VMOVDQA64 Z9, Z22
 	VMOVDQA64 Z21, Z23
-	JMP       raised15
+	JMP       raised16
 
 	// The powers 0, 1/2 and 2.
-other19:
-	JG      two21
+other20:
+	JG      two22
 	CMPQ    power+88(FP), $+1
-	JE      half20
+	JE      half21
 	VMOVUPD Z6, Z21
-	JMP     raised22
+	JMP     raised23
 
-half20:
+half21:
 	VSQRTPD Z9, Z21
 	VSQRTPD Z21, Z21
-	JMP     raised22
+	JMP     raised23
 
-two21:
+two22:
 	VMOVDQA64 Z9, Z21
-	JMP       raised22
+	JMP       raised23
 
 	// The powers 0, 1/2 and 2.
-other25:
-	JG      two27
+other26:
+	JG      two28
 	CMPQ    power+88(FP), $+1
-	JE      half26
+	JE      half27
 	VMOVUPD Z6, Z21
-	JMP     raised28
+	JMP     raised29
 
-half26:
+half27:
 	VSQRTPD Z9, Z21
 	VSQRTPD Z21, Z21
-	JMP     raised28
+	JMP     raised29
 
-two27:
+two28:
 	VMOVDQA64 Z9, Z21
-	JMP       raised28
+	JMP       raised29
 
-clamp32:
+clamp33:
 	VMOVUPD Z20, Z25
 	VMINPD  Z23, Z25, Z23
 	VMINPD  Z26, Z25, Z26
 	VMOVUPD Z8, Z25
 	VMAXPD  Z23, Z25, Z23
 	VMAXPD  Z26, Z25, Z26
-	JMP     clamped33
+	JMP     clamped34
 
-clamp36:
+clamp37:
 	VMOVUPD Z20, Z22
 	VMINPD  Z23, Z22, Z23
 	VMOVUPD Z8, Z22
 	VMAXPD  Z23, Z22, Z23
-	JMP     clamped37
+	JMP     clamped38
 
-clamp39:
+clamp40:
 	VMOVUPD Z20, Z22
 	VMINPD  Z23, Z22, Z23
 	VMOVUPD Z8, Z22
 	VMAXPD  Z23, Z22, Z23
-	JMP     clamped40
+	JMP     clamped41
 
 // func updateTogetherF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX512F, MMX+
@@ -27116,23 +40852,23 @@ TEXT ·updateTogetherF64AVX512(SB), NOSPLIT, $16-88
 	MOVQ         stride+56(FP), R8
 	SHLQ         $0x03, R8
 
-slice:
+slice1:
 	MOVQ width+64(FP), R9
 	SHLQ $0x03, R9
 	XORQ R10, R10
 
 	// 2 vectors at a time.
 	SUBQ $0x00000080, R9
-	JL   done2
+	JL   done3
 
-loop1:
+loop2:
 	// The sums of |hz| down the rows.
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	MOVQ   R10, R11
 	MOVQ   DI, R12
 
-row3:
+row4:
 	PREFETCHT0 384(SI)(R11*1)
 	PREFETCHT0 448(SI)(R11*1)
 	VPANDD     (SI)(R11*1), Z10, Z9
@@ -27141,17 +40877,17 @@ row3:
 	VADDPD     Z9, Z12, Z12
 	ADDQ       R8, R11
 	DECQ       R12
-	JNZ        row3
+	JNZ        row4
 	PREFETCHT0 384(DX)(R10*1)
 	PREFETCHT0 448(DX)(R10*1)
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided4
+	JEQ    undivided5
 	VDIVPD Z5, Z11, Z11
 	VDIVPD Z5, Z12, Z12
 
-undivided4:
+undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z11, Z9
 	VMULPD    Z11, Z9, Z9
@@ -27168,11 +40904,11 @@ undivided4:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other5
+	JNE     other6
 	VSQRTPD Z19, Z9
 	VSQRTPD Z20, Z21
 
-raised8:
+raised9:
 	VMULPD  Z3, Z9, Z9
 	VADDPD  Z4, Z9, Z9
 	VMULPD  Z3, Z21, Z21
@@ -27184,7 +40920,7 @@ raised8:
 	MOVQ R10, R11
 	MOVQ DI, R12
 
-row9:
+row10:
 	PREFETCHT0 384(BX)(R11*1)
 	PREFETCHT0 448(BX)(R11*1)
 	PREFETCHT0 384(CX)(R11*1)
@@ -27212,9 +40948,9 @@ row9:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp10
+	JNE  clamp11
 
-clamped11:
+clamped12:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z22, Z20, Z20
 	VMOVUPD Z19, (CX)(R11*1)
@@ -27224,37 +40960,37 @@ clamped11:
 	VMOVUPD Z24, 64(AX)(R11*1)
 	ADDQ    R8, R11
 	DECQ    R12
-	JNZ     row9
+	JNZ     row10
 	ADDQ    $0x00000080, R10
 	SUBQ    $0x00000080, R9
-	JGE     loop1
+	JGE     loop2
 
-done2:
+done3:
 	ADDQ $0x00000080, R9
 
 	// One vector at a time.
 	SUBQ $0x00000040, R9
-	JL   done13
+	JL   done14
 
-loop12:
+loop13:
 	// The sums of |hz| down the rows.
 	VPXORD Z13, Z13, Z13
 	MOVQ   R10, R11
 	MOVQ   DI, R12
 
-row14:
+row15:
 	VPANDD (SI)(R11*1), Z10, Z9
 	VADDPD Z9, Z13, Z13
 	ADDQ   R8, R11
 	DECQ   R12
-	JNZ    row14
+	JNZ    row15
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided15
+	JEQ    undivided16
 	VDIVPD Z5, Z13, Z13
 
-undivided15:
+undivided16:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPD    Z2, Z13, Z9
 	VMULPD    Z13, Z9, Z9
@@ -27265,10 +41001,10 @@ undivided15:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other16
+	JNE     other17
 	VSQRTPD Z19, Z9
 
-raised19:
+raised20:
 	VMULPD  Z3, Z9, Z9
 	VADDPD  Z4, Z9, Z9
 	VMOVUPD Z19, (DX)(R10*1)
@@ -27277,7 +41013,7 @@ raised19:
 	MOVQ R10, R11
 	MOVQ DI, R12
 
-row20:
+row21:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMULPD    (CX)(R11*1), Z7, Z19
 	VMULPD    (BX)(R11*1), Z15, Z20
@@ -27290,26 +41026,26 @@ row20:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp21
+	JNE  clamp22
 
-clamped22:
+clamped23:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z21, Z20, Z20
 	VMOVUPD Z19, (CX)(R11*1)
 	VMOVUPD Z20, (AX)(R11*1)
 	ADDQ    R8, R11
 	DECQ    R12
-	JNZ     row20
+	JNZ     row21
 	ADDQ    $0x00000040, R10
 	SUBQ    $0x00000040, R9
-	JGE     loop12
+	JGE     loop13
 
-done13:
+done14:
 	ADDQ $0x00000040, R9
 
 	// The rest, a part of a vector.
 	TESTQ R9, R9
-	JZ    end23
+	JZ    end24
 	SHRQ  $0x03, R9
 	XORL  R11, R11
 	BTSQ  R9, R11
@@ -27321,19 +41057,19 @@ done13:
 	MOVQ   R10, R9
 	MOVQ   DI, R11
 
-row24:
+row25:
 	VPANDQ.Z (SI)(R9*1), Z10, K1, Z9
 	VADDPD   Z9, Z14, Z14
 	ADDQ     R8, R9
 	DECQ     R11
-	JNZ      row24
+	JNZ      row25
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided25
+	JEQ    undivided26
 	VDIVPD Z5, Z14, Z14
 
-undivided25:
+undivided26:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPD.Z (DX)(R10*1), K1, Z9
 	VMULPD    Z2, Z14, Z19
@@ -27345,10 +41081,10 @@ undivided25:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+80(FP), $+2
-	JNE     other26
+	JNE     other27
 	VSQRTPD Z9, Z19
 
-raised29:
+raised30:
 	VMULPD  Z3, Z19, Z19
 	VADDPD  Z4, Z19, Z19
 	VMOVUPD Z9, K1, (DX)(R10*1)
@@ -27357,7 +41093,7 @@ raised29:
 	MOVQ R10, R9
 	MOVQ DI, R10
 
-row30:
+row31:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPD.Z (CX)(R9*1), K1, Z9
 	VMOVUPD.Z (BX)(R9*1), K1, Z20
@@ -27373,18 +41109,18 @@ row30:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp31
+	JNE  clamp32
 
-clamped32:
+clamped33:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Z21, Z20, Z20
 	VMOVUPD Z9, K1, (CX)(R9*1)
 	VMOVUPD Z20, K1, (AX)(R9*1)
 	ADDQ    R8, R9
 	DECQ    R10
-	JNZ     row30
+	JNZ     row31
 
-end23:
+end24:
 	// On to the next slice.
 	MOVQ  R8, R9
 	IMULQ DI, R9
@@ -27394,87 +41130,87 @@ end23:
 	ADDQ  R9, SI
 	ADDQ  R8, DX
 	DECQ  outer+40(FP)
-	JNZ   slice
+	JNZ   slice1
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other5:
-	JG      two7
+other6:
+	JG      two8
 	CMPQ    power+80(FP), $+1
-	JE      half6
+	JE      half7
 	VMOVUPD Z6, Z9
 	VMOVUPD Z6, Z21
-	JMP     raised8
+	JMP     raised9
 
-half6:
+half7:
 	VSQRTPD Z19, Z9
 	VSQRTPD Z9, Z9
 	VSQRTPD Z20, Z21
 	VSQRTPD Z21, Z21
-	JMP     raised8
+	JMP     raised9
 
-two7:
+two8:
 	VMOVDQA64 Z19, Z9
 	VMOVDQA64 Z20, Z21
-	JMP       raised8
+	JMP       raised9
 
-clamp10:
+clamp11:
 	VMOVUPD Z18, Z26
 	VMINPD  Z22, Z26, Z22
 	VMINPD  Z25, Z26, Z25
 	VMOVUPD Z8, Z26
 	VMAXPD  Z22, Z26, Z22
 	VMAXPD  Z25, Z26, Z25
-	JMP     clamped11
+	JMP     clamped12
 
 	// The powers 0, 1/2 and 2.
-other16:
-	JG      two18
+other17:
+	JG      two19
 	CMPQ    power+80(FP), $+1
-	JE      half17
+	JE      half18
 	VMOVUPD Z6, Z9
-	JMP     raised19
+	JMP     raised20
 
-half17:
+half18:
 	VSQRTPD Z19, Z9
 	VSQRTPD Z9, Z9
-	JMP     raised19
+	JMP     raised20
 
-two18:
+two19:
 	VMOVDQA64 Z19, Z9
-	JMP       raised19
+	JMP       raised20
 
-clamp21:
+clamp22:
 	VMOVUPD Z18, Z22
 	VMINPD  Z21, Z22, Z21
 	VMOVUPD Z8, Z22
 	VMAXPD  Z21, Z22, Z21
-	JMP     clamped22
+	JMP     clamped23
 
 	// The powers 0, 1/2 and 2.
-other26:
-	JG      two28
+other27:
+	JG      two29
 	CMPQ    power+80(FP), $+1
-	JE      half27
+	JE      half28
 	VMOVUPD Z6, Z19
-	JMP     raised29
+	JMP     raised30
 
-half27:
+half28:
 	VSQRTPD Z9, Z19
 	VSQRTPD Z19, Z19
-	JMP     raised29
+	JMP     raised30
 
-two28:
+two29:
 	VMOVDQA64 Z9, Z19
-	JMP       raised29
+	JMP       raised30
 
-clamp31:
+clamp32:
 	VMOVUPD Z18, Z22
 	VMINPD  Z21, Z22, Z21
 	VMOVUPD Z8, Z22
 	VMAXPD  Z21, Z22, Z21
-	JMP     clamped32
+	JMP     clamped33
 
 // func widenBF16AVX512(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
@@ -27599,57 +41335,53 @@ done2:
 // func narrowBF16AVX512(h *uint16, x *float32, n int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·narrowBF16AVX512(SB), NOSPLIT, $0-24
-	MOVQ         h+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), DX
-	SHLQ         $0x01, DX
-	XORQ         BX, BX
-	MOVL         $0x7fc00000, SI
-	VPBROADCASTD SI, Z0
-	MOVL         $0x00000001, SI
-	VPBROADCASTD SI, Z1
-	MOVL         $0x00007fff, SI
-	VPBROADCASTD SI, Z1
-	MOVL         $0x00010000, SI
-	VPBROADCASTD SI, Z3
-	VPXORD       Z2, Z2, Z2
-	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VMOVUPS      upperHalves<>+0(SB), Z4
-	SUBQ         $0x00000080, DX
-	JL           done2
+	MOVQ       h+0(FP), AX
+	MOVQ       x+8(FP), CX
+	MOVQ       n+16(FP), DX
+	SHLQ       $0x01, DX
+	XORQ       BX, BX
+	VPXORD     Z0, Z0, Z0
+	VPTERNLOGD $0xff, Z0, Z0, Z0
+	VMOVUPS    upperHalves<>+0(SB), Z1
+	SUBQ       $0x00000080, DX
+	JL         done2
 
 loop1:
-	VMOVUPS   (CX)(BX*2), Z5
-	VMOVUPS   64(CX)(BX*2), Z6
-	VMOVUPS   128(CX)(BX*2), Z7
-	VMOVUPS   192(CX)(BX*2), Z8
-	VCMPPS    $0x03, Z5, Z5, K1
-	VMOVDQA32 Z0, K1, Z5
-	VPTESTMD  Z3, Z5, K1
-	VPADDD    Z1, Z5, Z5
-	VPSUBD    Z2, Z5, K1, Z5
-	VCMPPS    $0x03, Z6, Z6, K1
-	VMOVDQA32 Z0, K1, Z6
-	VPTESTMD  Z3, Z6, K1
-	VPADDD    Z1, Z6, Z6
-	VPSUBD    Z2, Z6, K1, Z6
-	VCMPPS    $0x03, Z7, Z7, K1
-	VMOVDQA32 Z0, K1, Z7
-	VPTESTMD  Z3, Z7, K1
-	VPADDD    Z1, Z7, Z7
-	VPSUBD    Z2, Z7, K1, Z7
-	VCMPPS    $0x03, Z8, Z8, K1
-	VMOVDQA32 Z0, K1, Z8
-	VPTESTMD  Z3, Z8, K1
-	VPADDD    Z1, Z8, Z8
-	VPSUBD    Z2, Z8, K1, Z8
-	VPERMT2W  Z6, Z4, Z5
-	VMOVDQU16 Z5, (AX)(BX*1)
-	VPERMT2W  Z8, Z4, Z7
-	VMOVDQU16 Z7, 64(AX)(BX*1)
-	ADDQ      $0x00000080, BX
-	SUBQ      $0x00000080, DX
-	JGE       loop1
+	VMOVUPS     (CX)(BX*2), Z2
+	VMOVUPS     64(CX)(BX*2), Z3
+	VMOVUPS     128(CX)(BX*2), Z4
+	VMOVUPS     192(CX)(BX*2), Z5
+	VMOVDQA64   Z2, Z6
+	VMOVUPS     quietNaNs512<>+0(SB), Z2
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z6, Z2
+	VPTESTMD    lastBits512<>+0(SB), Z2, K1
+	VPADDD      belowHalves512<>+0(SB), Z2, Z2
+	VPSUBD      Z0, Z2, K1, Z2
+	VMOVDQA64   Z3, Z6
+	VMOVUPS     quietNaNs512<>+0(SB), Z3
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z6, Z3
+	VPTESTMD    lastBits512<>+0(SB), Z3, K1
+	VPADDD      belowHalves512<>+0(SB), Z3, Z3
+	VPSUBD      Z0, Z3, K1, Z3
+	VMOVDQA64   Z4, Z6
+	VMOVUPS     quietNaNs512<>+0(SB), Z4
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z6, Z4
+	VPTESTMD    lastBits512<>+0(SB), Z4, K1
+	VPADDD      belowHalves512<>+0(SB), Z4, Z4
+	VPSUBD      Z0, Z4, K1, Z4
+	VMOVDQA64   Z5, Z6
+	VMOVUPS     quietNaNs512<>+0(SB), Z5
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z6, Z5
+	VPTESTMD    lastBits512<>+0(SB), Z5, K1
+	VPADDD      belowHalves512<>+0(SB), Z5, Z5
+	VPSUBD      Z0, Z5, K1, Z5
+	VPERMT2W    Z3, Z1, Z2
+	VMOVDQU16   Z2, (AX)(BX*1)
+	VPERMT2W    Z5, Z1, Z4
+	VMOVDQU16   Z4, 64(AX)(BX*1)
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000080, DX
+	JGE         loop1
 
 done2:
 	ADDQ $0x00000080, DX
@@ -27657,40 +41389,114 @@ done2:
 	JL   done4
 
 loop3:
-	VMOVUPS   (CX)(BX*2), Z4
-	VCMPPS    $0x03, Z4, Z4, K1
-	VMOVDQA32 Z0, K1, Z4
-	VPTESTMD  Z3, Z4, K1
-	VPADDD    Z1, Z4, Z4
-	VPSUBD    Z2, Z4, K1, Z4
-	VPSRLD    $0x10, Z4, Z4
-	VPMOVDW   Z4, (AX)(BX*1)
-	ADDQ      $0x00000020, BX
-	SUBQ      $0x00000020, DX
-	JGE       loop3
+	VMOVUPS     (CX)(BX*2), Z2
+	VMOVDQA64   Z2, Z3
+	VMOVUPS     quietNaNs512<>+0(SB), Z2
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z3, Z2
+	VPTESTMD    lastBits512<>+0(SB), Z2, K1
+	VPADDD      belowHalves512<>+0(SB), Z2, Z2
+	VPSUBD      Z0, Z2, K1, Z2
+	VPERMW      Z2, Z1, Z2
+	VMOVDQU16   Y2, (AX)(BX*1)
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000020, DX
+	JGE         loop3
 
 done4:
-	ADDQ      $0x00000020, DX
-	TESTQ     DX, DX
-	JZ        end5
-	SHRQ      $0x01, DX
-	XORL      SI, SI
-	BTSQ      DX, SI
-	DECQ      SI
-	KMOVD     SI, K1
-	VMOVUPS.Z (CX)(BX*2), K1, Z4
-	VCMPPS    $0x03, Z4, Z4, K2
-	VMOVDQA32 Z0, K2, Z4
-	VPTESTMD  Z3, Z4, K2
-	VPADDD    Z1, Z4, Z4
-	VPSUBD    Z2, Z4, K2, Z4
-	VPSRLD    $0x10, Z4, Z4
-	VPMOVDW   Z4, Y0
-	VMOVDQU16 Y0, K1, (AX)(BX*1)
+	ADDQ        $0x00000020, DX
+	TESTQ       DX, DX
+	JZ          end5
+	SHRQ        $0x01, DX
+	XORL        SI, SI
+	BTSQ        DX, SI
+	DECQ        SI
+	KMOVD       SI, K1
+	VMOVUPS.Z   (CX)(BX*2), K1, Z1
+	VMOVDQA64   Z1, Z2
+	VMOVUPS     quietNaNs512<>+0(SB), Z1
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z2, Z1
+	VPTESTMD    lastBits512<>+0(SB), Z1, K2
+	VPADDD      belowHalves512<>+0(SB), Z1, Z1
+	VPSUBD      Z0, Z1, K2, Z1
+	VPSRLD      $0x10, Z1, Z1
+	VPMOVDW     Z1, Y0
+	VMOVDQU16   Y0, K1, (AX)(BX*1)
 
 end5:
 	VZEROUPPER
 	RET
+
+DATA quietNaNs512<>+0(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+4(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+8(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+12(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+16(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+20(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+24(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+28(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+32(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+36(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+40(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+44(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+48(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+52(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+56(SB)/4, $0x7fc00000
+DATA quietNaNs512<>+60(SB)/4, $0x7fc00000
+GLOBL quietNaNs512<>(SB), RODATA|NOPTR, $64
+
+DATA keepNaNs512<>+0(SB)/4, $0x11111100
+DATA keepNaNs512<>+4(SB)/4, $0x11111100
+DATA keepNaNs512<>+8(SB)/4, $0x11111100
+DATA keepNaNs512<>+12(SB)/4, $0x11111100
+DATA keepNaNs512<>+16(SB)/4, $0x11111100
+DATA keepNaNs512<>+20(SB)/4, $0x11111100
+DATA keepNaNs512<>+24(SB)/4, $0x11111100
+DATA keepNaNs512<>+28(SB)/4, $0x11111100
+DATA keepNaNs512<>+32(SB)/4, $0x11111100
+DATA keepNaNs512<>+36(SB)/4, $0x11111100
+DATA keepNaNs512<>+40(SB)/4, $0x11111100
+DATA keepNaNs512<>+44(SB)/4, $0x11111100
+DATA keepNaNs512<>+48(SB)/4, $0x11111100
+DATA keepNaNs512<>+52(SB)/4, $0x11111100
+DATA keepNaNs512<>+56(SB)/4, $0x11111100
+DATA keepNaNs512<>+60(SB)/4, $0x11111100
+GLOBL keepNaNs512<>(SB), RODATA|NOPTR, $64
+
+DATA belowHalves512<>+0(SB)/4, $0x00007fff
+DATA belowHalves512<>+4(SB)/4, $0x00007fff
+DATA belowHalves512<>+8(SB)/4, $0x00007fff
+DATA belowHalves512<>+12(SB)/4, $0x00007fff
+DATA belowHalves512<>+16(SB)/4, $0x00007fff
+DATA belowHalves512<>+20(SB)/4, $0x00007fff
+DATA belowHalves512<>+24(SB)/4, $0x00007fff
+DATA belowHalves512<>+28(SB)/4, $0x00007fff
+DATA belowHalves512<>+32(SB)/4, $0x00007fff
+DATA belowHalves512<>+36(SB)/4, $0x00007fff
+DATA belowHalves512<>+40(SB)/4, $0x00007fff
+DATA belowHalves512<>+44(SB)/4, $0x00007fff
+DATA belowHalves512<>+48(SB)/4, $0x00007fff
+DATA belowHalves512<>+52(SB)/4, $0x00007fff
+DATA belowHalves512<>+56(SB)/4, $0x00007fff
+DATA belowHalves512<>+60(SB)/4, $0x00007fff
+GLOBL belowHalves512<>(SB), RODATA|NOPTR, $64
+
+DATA lastBits512<>+0(SB)/4, $0x00010000
+DATA lastBits512<>+4(SB)/4, $0x00010000
+DATA lastBits512<>+8(SB)/4, $0x00010000
+DATA lastBits512<>+12(SB)/4, $0x00010000
+DATA lastBits512<>+16(SB)/4, $0x00010000
+DATA lastBits512<>+20(SB)/4, $0x00010000
+DATA lastBits512<>+24(SB)/4, $0x00010000
+DATA lastBits512<>+28(SB)/4, $0x00010000
+DATA lastBits512<>+32(SB)/4, $0x00010000
+DATA lastBits512<>+36(SB)/4, $0x00010000
+DATA lastBits512<>+40(SB)/4, $0x00010000
+DATA lastBits512<>+44(SB)/4, $0x00010000
+DATA lastBits512<>+48(SB)/4, $0x00010000
+DATA lastBits512<>+52(SB)/4, $0x00010000
+DATA lastBits512<>+56(SB)/4, $0x00010000
+DATA lastBits512<>+60(SB)/4, $0x00010000
+GLOBL lastBits512<>(SB), RODATA|NOPTR, $64
 
 DATA upperHalves<>+0(SB)/4, $0x00030001
 DATA upperHalves<>+4(SB)/4, $0x00070005
@@ -27777,358 +41583,5206 @@ end5:
 	VZEROUPPER
 	RET
 
-// func updateHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
-// Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·updateHalfBF16AVX512(SB), NOSPLIT, $16-76
-	MOVQ v+16(FP), AX
-	MOVQ hz+40(FP), CX
-	MOVQ s+56(FP), DX
+// func updateElementsHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·updateElementsHalfBF16AVX512(SB), NOSPLIT, $16-76
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ n+48(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+	MOVQ out+24(FP), R9
+	MOVQ s+56(FP), R10
 
 	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VBROADCASTSS 8(DX), Z1
-	VBROADCASTSS 12(DX), Z2
-	VBROADCASTSS 24(DX), Z3
-	VBROADCASTSS 28(DX), Z4
-	VBROADCASTSS 36(DX), Z5
+	VBROADCASTSS 8(R10), Z1
+	VBROADCASTSS 12(R10), Z2
+	VBROADCASTSS 24(R10), Z3
+	VBROADCASTSS 28(R10), Z4
+	VBROADCASTSS 36(R10), Z5
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
 	VPXORD       Z5, Z6, Z7
 	VMOVQ        X7, (SP)
-	VBROADCASTSS (DX), Z7
-	VBROADCASTSS 4(DX), Z11
-	VBROADCASTSS 20(DX), Z12
-	VBROADCASTSS 16(DX), Z13
-	VBROADCASTSS 32(DX), Z14
+	VBROADCASTSS (R10), Z7
+	VBROADCASTSS 4(R10), Z12
+	VBROADCASTSS 20(R10), Z13
+	VBROADCASTSS 16(R10), Z14
+	VBROADCASTSS 32(R10), Z15
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
 	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z14, Z8, Z8
+	VPXORD       Z15, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
 	VPSLLD       $0x18, Z9, Z9
 	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z14, Z9, Z9
+	VPXORD       Z15, Z9, Z9
 	VMOVQ        X9, 8(SP)
-	MOVQ         theta+0(FP), DX
-	MOVQ         m+8(FP), BX
-	MOVQ         out+24(FP), SI
-	MOVQ         grad+32(FP), DI
-	MOVQ         n+48(FP), R8
-	SHLQ         $0x01, R8
-	XORQ         R9, R9
-	MOVL         $0x7fc00000, R10
-	VPBROADCASTD R10, Z15
-	MOVL         $0x00000001, R10
-	VPBROADCASTD R10, Z9
-	MOVL         $0x00007fff, R10
-	VPBROADCASTD R10, Z16
-	MOVL         $0x00010000, R10
-	VPBROADCASTD R10, Z17
+	VBROADCASTSS factor+72(FP), Z9
+	VMOVUPS      lanes32Wide<>+0(SB), Z16
+	VPSLLD       $0x10, Z16, Z16
+	MOVL         $0xaaaaaaaa, R10
+	KMOVD        R10, K1
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VMOVUPS      upperHalves<>+0(SB), Z18
-	VBROADCASTSS factor+72(FP), Z9
-	TESTQ        R8, R8
-	JZ           done2
+	VMOVUPS      upperHalves<>+0(SB), Z17
 	CMPL         factor+72(FP), $0x3f800000
 	JE           plain1
 
+	// 2 vectors at a time.
+	SUBQ $0x00000040, DI
+	JL   done4
+
 loop3:
-	PREFETCHT0 384(DX)(R9*2)
-	PREFETCHT0 448(DX)(R9*2)
-	PREFETCHT0 384(BX)(R9*2)
-	PREFETCHT0 448(BX)(R9*2)
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 448(AX)(R9*2)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(SI)(R9*1)
-	PREFETCHT0 384(CX)(R9*1)
-	VPMOVZXWD  (CX)(R9*1), Z19
-	VPSLLD     $0x10, Z19, Z19
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(R9)(R8*1)
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 448(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 448(DX)(R8*2)
+	PREFETCHT0 384(AX)(R8*2)
+	PREFETCHT0 448(AX)(R8*2)
+	VMOVDQU16  (SI)(R8*1), Y11
+	VPERMW.Z   Z11, Z16, K1, Z18
+	VMULPS     Z9, Z18, Z18
+	VMOVDQU16  32(SI)(R8*1), Y11
+	VPERMW.Z   Z11, Z16, K1, Z19
 	VMULPS     Z9, Z19, Z19
-	VPMOVZXWD  32(CX)(R9*1), Z20
-	VPSLLD     $0x10, Z20, Z20
-	VMULPS     Z9, Z20, Z20
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided4
-	VDIVPS Z5, Z19, Z19
-	VDIVPS Z5, Z20, Z20
-
-undivided4:
-	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z19, Z21
-	VMULPS    Z19, Z21, Z21
-	VMULPS    (AX)(R9*2), Z1, Z19
-	VADDPS    Z21, Z19, Z19
-	VPTESTMD  Z0, Z19, K1
-	VMOVUPS.Z Z19, K1, Z19
-	VMULPS    Z2, Z20, Z21
-	VMULPS    Z20, Z21, Z21
-	VMULPS    64(AX)(R9*2), Z1, Z20
-	VADDPS    Z21, Z20, Z20
-	VPTESTMD  Z0, Z20, K1
-	VMOVUPS.Z Z20, K1, Z20
-
-	// den = v'^(k/2)*r + e, straight on for k = 1.
-	CMPQ    power+64(FP), $+2
-	JNE     other5
-	VSQRTPS Z19, Z21
-	VSQRTPS Z20, Z22
-
-raised8:
-	VMULPS  Z3, Z21, Z21
-	VADDPS  Z4, Z21, Z21
-	VMULPS  Z3, Z22, Z22
-	VADDPS  Z4, Z22, Z22
-	VMOVUPS Z19, (AX)(R9*2)
-	VMOVUPS Z20, 64(AX)(R9*2)
-
-	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DI)(R9*1), Z19
-	VPSLLD    $0x10, Z19, Z19
-	VMULPS    Z9, Z19, Z19
-	VMULPS    (BX)(R9*2), Z7, Z20
-	VMULPS    Z19, Z11, Z19
-	VADDPS    Z19, Z20, Z20
-	VPTESTMD  Z0, Z20, K1
-	VMOVUPS.Z Z20, K1, Z20
-	VMULPS    (DX)(R9*2), Z12, Z19
-	VMULPS    Z13, Z20, Z23
-	VDIVPS    Z21, Z23, Z23
-	VPMOVZXWD 32(DI)(R9*1), Z21
-	VPSLLD    $0x10, Z21, Z21
-	VMULPS    Z9, Z21, Z21
-	VMULPS    64(BX)(R9*2), Z7, Z24
-	VMULPS    Z21, Z11, Z21
-	VADDPS    Z21, Z24, Z24
-	VPTESTMD  Z0, Z24, K1
-	VMOVUPS.Z Z24, K1, Z24
-	VMULPS    64(DX)(R9*2), Z12, Z21
-	VMULPS    Z13, Z24, Z25
-	VDIVPS    Z22, Z25, Z25
-
-	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp9
-
-clamped10:
-	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z23, Z19, Z19
-	VMOVDQA64 Z19, Z22
-	VCMPPS    $0x03, Z22, Z22, K1
-	VMOVDQA32 Z15, K1, Z22
-	VPTESTMD  Z17, Z22, K1
-	VPADDD    Z16, Z22, Z22
-	VPSUBD    Z10, Z22, K1, Z22
-	VMOVUPS   Z20, (BX)(R9*2)
-	VMOVUPS   Z19, (DX)(R9*2)
-	VSUBPS    Z25, Z21, Z21
-	VMOVDQA64 Z21, Z19
-	VCMPPS    $0x03, Z19, Z19, K1
-	VMOVDQA32 Z15, K1, Z19
-	VPTESTMD  Z17, Z19, K1
-	VPADDD    Z16, Z19, Z19
-	VPSUBD    Z10, Z19, K1, Z19
-	VPERMT2W  Z19, Z18, Z22
-	VMOVDQU16 Z22, (SI)(R9*1)
-	VMOVUPS   Z24, 64(BX)(R9*2)
-	VMOVUPS   Z21, 64(DX)(R9*2)
-	ADDQ      $0x40, R9
-	SUBQ      $0x40, R8
-	JNZ       loop3
-	JMP       done2
-
-plain1:
-loop11:
-	PREFETCHT0 384(DX)(R9*2)
-	PREFETCHT0 448(DX)(R9*2)
-	PREFETCHT0 384(BX)(R9*2)
-	PREFETCHT0 448(BX)(R9*2)
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 448(AX)(R9*2)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(SI)(R9*1)
-	PREFETCHT0 384(CX)(R9*1)
-	VPMOVZXWD  (CX)(R9*1), Z9
-	VPSLLD     $0x10, Z9, Z9
-	VPMOVZXWD  32(CX)(R9*1), Z19
-	VPSLLD     $0x10, Z19, Z19
-
-	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided12
-	VDIVPS Z5, Z9, Z9
+	JEQ    undivided5
+	VDIVPS Z5, Z18, Z18
 	VDIVPS Z5, Z19, Z19
 
-undivided12:
+undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z20
-	VMULPS    Z9, Z20, Z20
-	VMULPS    (AX)(R9*2), Z1, Z9
-	VADDPS    Z20, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z18, Z20
+	VMULPS    Z18, Z20, Z20
+	VMULPS    (DX)(R8*2), Z1, Z18
+	VADDPS    Z20, Z18, Z18
+	VPTESTMD  Z0, Z18, K2
+	VMOVUPS.Z Z18, K2, Z18
 	VMULPS    Z2, Z19, Z20
 	VMULPS    Z19, Z20, Z20
-	VMULPS    64(AX)(R9*2), Z1, Z19
+	VMULPS    64(DX)(R8*2), Z1, Z19
 	VADDPS    Z20, Z19, Z19
-	VPTESTMD  Z0, Z19, K1
-	VMOVUPS.Z Z19, K1, Z19
+	VPTESTMD  Z0, Z19, K2
+	VMOVUPS.Z Z19, K2, Z19
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other13
-	VSQRTPS Z9, Z20
+	JNE     other6
+	VSQRTPS Z18, Z20
 	VSQRTPS Z19, Z21
 
-raised16:
+raised9:
 	VMULPS  Z3, Z20, Z20
 	VADDPS  Z4, Z20, Z20
 	VMULPS  Z3, Z21, Z21
 	VADDPS  Z4, Z21, Z21
-	VMOVUPS Z9, (AX)(R9*2)
-	VMOVUPS Z19, 64(AX)(R9*2)
+	VMOVUPS Z18, (DX)(R8*2)
+	VMOVUPS Z19, 64(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DI)(R9*1), Z9
-	VPSLLD    $0x10, Z9, Z9
-	VMULPS    (BX)(R9*2), Z7, Z19
-	VMULPS    Z9, Z11, Z9
-	VADDPS    Z9, Z19, Z19
-	VPTESTMD  Z0, Z19, K1
-	VMOVUPS.Z Z19, K1, Z19
-	VMULPS    (DX)(R9*2), Z12, Z9
-	VMULPS    Z13, Z19, Z22
+	VMOVDQU16 (BX)(R8*1), Y11
+	VPERMW.Z  Z11, Z16, K1, Z18
+	VMULPS    Z9, Z18, Z18
+	VMULPS    (CX)(R8*2), Z7, Z19
+	VMULPS    Z18, Z12, Z18
+	VADDPS    Z18, Z19, Z19
+	VPTESTMD  Z0, Z19, K2
+	VMOVUPS.Z Z19, K2, Z19
+	VMULPS    (AX)(R8*2), Z13, Z18
+	VMULPS    Z14, Z19, Z22
 	VDIVPS    Z20, Z22, Z22
-	VPMOVZXWD 32(DI)(R9*1), Z20
-	VPSLLD    $0x10, Z20, Z20
-	VMULPS    64(BX)(R9*2), Z7, Z23
-	VMULPS    Z20, Z11, Z20
+	VMOVDQU16 32(BX)(R8*1), Y11
+	VPERMW.Z  Z11, Z16, K1, Z20
+	VMULPS    Z9, Z20, Z20
+	VMULPS    64(CX)(R8*2), Z7, Z23
+	VMULPS    Z20, Z12, Z20
 	VADDPS    Z20, Z23, Z23
-	VPTESTMD  Z0, Z23, K1
-	VMOVUPS.Z Z23, K1, Z23
-	VMULPS    64(DX)(R9*2), Z12, Z20
-	VMULPS    Z13, Z23, Z24
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
+	VMULPS    64(AX)(R8*2), Z13, Z20
+	VMULPS    Z14, Z23, Z24
 	VDIVPS    Z21, Z24, Z24
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp17
+	JNE  clamp10
 
-clamped18:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z22, Z9, Z9
-	VMOVDQA64 Z9, Z21
-	VCMPPS    $0x03, Z21, Z21, K1
-	VMOVDQA32 Z15, K1, Z21
-	VPTESTMD  Z17, Z21, K1
-	VPADDD    Z16, Z21, Z21
-	VPSUBD    Z10, Z21, K1, Z21
-	VMOVUPS   Z19, (BX)(R9*2)
-	VMOVUPS   Z9, (DX)(R9*2)
-	VSUBPS    Z24, Z20, Z20
-	VMOVDQA64 Z20, Z9
-	VCMPPS    $0x03, Z9, Z9, K1
-	VMOVDQA32 Z15, K1, Z9
-	VPTESTMD  Z17, Z9, K1
-	VPADDD    Z16, Z9, Z9
-	VPSUBD    Z10, Z9, K1, Z9
-	VPERMT2W  Z9, Z18, Z21
-	VMOVDQU16 Z21, (SI)(R9*1)
-	VMOVUPS   Z23, 64(BX)(R9*2)
-	VMOVUPS   Z20, 64(DX)(R9*2)
-	ADDQ      $0x40, R9
-	SUBQ      $0x40, R8
-	JNZ       loop11
+	VSUBPS      Z22, Z18, Z18
+	VMOVDQA64   Z18, Z22
+	VMOVUPS     Z19, (CX)(R8*2)
+	VMOVUPS     Z18, (AX)(R8*2)
+	VSUBPS      Z24, Z20, Z20
+	VMOVDQA64   Z20, Z24
+	VMOVUPS     Z23, 64(CX)(R8*2)
+	VMOVUPS     Z20, 64(AX)(R8*2)
+	VMOVDQA64   Z22, Z18
+	VMOVUPS     quietNaNs512<>+0(SB), Z22
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z18, Z22
+	VPTESTMD    lastBits512<>+0(SB), Z22, K2
+	VPADDD      belowHalves512<>+0(SB), Z22, Z22
+	VPSUBD      Z10, Z22, K2, Z22
+	VMOVDQA64   Z24, Z18
+	VMOVUPS     quietNaNs512<>+0(SB), Z24
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z18, Z24
+	VPTESTMD    lastBits512<>+0(SB), Z24, K2
+	VPADDD      belowHalves512<>+0(SB), Z24, Z24
+	VPSUBD      Z10, Z24, K2, Z24
+	VPERMT2W    Z24, Z17, Z22
+	VMOVDQU16   Z22, (R9)(R8*1)
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x00000040, DI
+	JGE         loop3
 
+done4:
+	ADDQ $0x00000040, DI
+
+	// One vector at a time.
+	SUBQ $0x00000020, DI
+	JL   done13
+
+loop12:
+	VMOVDQU16 (SI)(R8*1), Y11
+	VPERMW.Z  Z11, Z16, K1, Z18
+	VMULPS    Z9, Z18, Z18
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided14
+	VDIVPS Z5, Z18, Z18
+
+undivided14:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z18, Z19
+	VMULPS    Z18, Z19, Z19
+	VMULPS    (DX)(R8*2), Z1, Z18
+	VADDPS    Z19, Z18, Z18
+	VPTESTMD  Z0, Z18, K2
+	VMOVUPS.Z Z18, K2, Z18
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other15
+	VSQRTPS Z18, Z19
+
+raised18:
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMOVUPS Z18, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R8*1), Y11
+	VPERMW.Z  Z11, Z16, K1, Z18
+	VMULPS    Z9, Z18, Z18
+	VMULPS    (CX)(R8*2), Z7, Z20
+	VMULPS    Z18, Z12, Z18
+	VADDPS    Z18, Z20, Z20
+	VPTESTMD  Z0, Z20, K2
+	VMOVUPS.Z Z20, K2, Z20
+	VMULPS    (AX)(R8*2), Z13, Z18
+	VMULPS    Z14, Z20, Z21
+	VDIVPS    Z19, Z21, Z21
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp19
+
+clamped20:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z21, Z18, Z18
+	VMOVDQA64   Z18, Z21
+	VMOVUPS     Z20, (CX)(R8*2)
+	VMOVUPS     Z18, (AX)(R8*2)
+	VMOVDQA64   Z21, Z18
+	VMOVUPS     quietNaNs512<>+0(SB), Z21
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z18, Z21
+	VPTESTMD    lastBits512<>+0(SB), Z21, K2
+	VPADDD      belowHalves512<>+0(SB), Z21, Z21
+	VPSUBD      Z10, Z21, K2, Z21
+	VPERMW      Z21, Z17, Z21
+	VMOVDQU16   Y21, (R9)(R8*1)
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x00000020, DI
+	JGE         loop12
+
+done13:
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ       DI, DI
+	JZ          end21
+	SHRQ        $0x01, DI
+	XORL        R10, R10
+	BTSQ        DI, R10
+	DECQ        R10
+	KMOVW       R10, K2
+	VMOVDQU16.Z (SI)(R8*1), K2, Y11
+	VPERMW.Z    Z11, Z16, K1, Z17
+	VMULPS      Z9, Z17, Z17
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided22
+	VDIVPS Z5, Z17, Z17
+
+undivided22:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R8*2), K2, Z5
+	VMULPS    Z2, Z17, Z2
+	VMULPS    Z17, Z2, Z2
+	VMULPS    Z5, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VPTESTMD  Z0, Z1, K3
+	VMOVUPS.Z Z1, K3, Z1
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other23
+	VSQRTPS Z1, Z2
+
+raised26:
+	VMULPS  Z3, Z2, Z2
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS Z1, K2, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R8*2), K2, Z1
+	VMOVDQU16.Z (BX)(R8*1), K2, Y11
+	VPERMW.Z    Z11, Z16, K1, Z3
+	VMULPS      Z9, Z3, Z3
+	VMULPS      Z1, Z7, Z1
+	VMULPS      Z3, Z12, Z3
+	VADDPS      Z3, Z1, Z1
+	VPTESTMD    Z0, Z1, K1
+	VMOVUPS.Z   Z1, K1, Z1
+	VMOVUPS.Z   (AX)(R8*2), K2, Z0
+	VMULPS      Z0, Z13, Z0
+	VMULPS      Z14, Z1, Z3
+	VDIVPS      Z2, Z3, Z3
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp27
+
+clamped28:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z3, Z0, Z0
+	VMOVDQA64   Z0, Z3
+	VMOVUPS     Z1, K2, (CX)(R8*2)
+	VMOVUPS     Z0, K2, (AX)(R8*2)
+	VMOVDQA64   Z3, Z0
+	VMOVUPS     quietNaNs512<>+0(SB), Z3
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z0, Z3
+	VPTESTMD    lastBits512<>+0(SB), Z3, K1
+	VPADDD      belowHalves512<>+0(SB), Z3, Z3
+	VPSUBD      Z10, Z3, K1, Z3
+	VPSRLD      $0x10, Z3, Z3
+	VPMOVDW     Z3, Y0
+	VMOVDQU16   Y0, K2, (R9)(R8*1)
+
+end21:
+	JMP done2
+
+plain1:
+	// 2 vectors at a time.
+	SUBQ $0x00000040, DI
+	JL   done30
+
+loop29:
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(R9)(R8*1)
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 448(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 448(DX)(R8*2)
+	PREFETCHT0 384(AX)(R8*2)
+	PREFETCHT0 448(AX)(R8*2)
+	VMOVDQU16  (SI)(R8*1), Y11
+	VPERMW.Z   Z11, Z16, K1, Z9
+	VMOVDQU16  32(SI)(R8*1), Y11
+	VPERMW.Z   Z11, Z16, K1, Z18
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided31
+	VDIVPS Z5, Z9, Z9
+	VDIVPS Z5, Z18, Z18
+
+undivided31:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z19
+	VMULPS    Z9, Z19, Z19
+	VMULPS    (DX)(R8*2), Z1, Z9
+	VADDPS    Z19, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+	VMULPS    Z2, Z18, Z19
+	VMULPS    Z18, Z19, Z19
+	VMULPS    64(DX)(R8*2), Z1, Z18
+	VADDPS    Z19, Z18, Z18
+	VPTESTMD  Z0, Z18, K2
+	VMOVUPS.Z Z18, K2, Z18
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other32
+	VSQRTPS Z9, Z19
+	VSQRTPS Z18, Z20
+
+raised35:
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMULPS  Z3, Z20, Z20
+	VADDPS  Z4, Z20, Z20
+	VMOVUPS Z9, (DX)(R8*2)
+	VMOVUPS Z18, 64(DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R8*1), Y11
+	VPERMW.Z  Z11, Z16, K1, Z9
+	VMULPS    (CX)(R8*2), Z7, Z18
+	VMULPS    Z9, Z12, Z9
+	VADDPS    Z9, Z18, Z18
+	VPTESTMD  Z0, Z18, K2
+	VMOVUPS.Z Z18, K2, Z18
+	VMULPS    (AX)(R8*2), Z13, Z9
+	VMULPS    Z14, Z18, Z21
+	VDIVPS    Z19, Z21, Z21
+	VMOVDQU16 32(BX)(R8*1), Y11
+	VPERMW.Z  Z11, Z16, K1, Z19
+	VMULPS    64(CX)(R8*2), Z7, Z22
+	VMULPS    Z19, Z12, Z19
+	VADDPS    Z19, Z22, Z22
+	VPTESTMD  Z0, Z22, K2
+	VMOVUPS.Z Z22, K2, Z22
+	VMULPS    64(AX)(R8*2), Z13, Z19
+	VMULPS    Z14, Z22, Z23
+	VDIVPS    Z20, Z23, Z23
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp36
+
+clamped37:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z21, Z9, Z9
+	VMOVDQA64   Z9, Z21
+	VMOVUPS     Z18, (CX)(R8*2)
+	VMOVUPS     Z9, (AX)(R8*2)
+	VSUBPS      Z23, Z19, Z19
+	VMOVDQA64   Z19, Z23
+	VMOVUPS     Z22, 64(CX)(R8*2)
+	VMOVUPS     Z19, 64(AX)(R8*2)
+	VMOVDQA64   Z21, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z21
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z21
+	VPTESTMD    lastBits512<>+0(SB), Z21, K2
+	VPADDD      belowHalves512<>+0(SB), Z21, Z21
+	VPSUBD      Z10, Z21, K2, Z21
+	VMOVDQA64   Z23, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z23
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
+	VPTESTMD    lastBits512<>+0(SB), Z23, K2
+	VPADDD      belowHalves512<>+0(SB), Z23, Z23
+	VPSUBD      Z10, Z23, K2, Z23
+	VPERMT2W    Z23, Z17, Z21
+	VMOVDQU16   Z21, (R9)(R8*1)
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x00000040, DI
+	JGE         loop29
+
+done30:
+	ADDQ $0x00000040, DI
+
+	// One vector at a time.
+	SUBQ $0x00000020, DI
+	JL   done39
+
+loop38:
+	VMOVDQU16 (SI)(R8*1), Y11
+	VPERMW.Z  Z11, Z16, K1, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided40
+	VDIVPS Z5, Z9, Z9
+
+undivided40:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z18
+	VMULPS    Z9, Z18, Z18
+	VMULPS    (DX)(R8*2), Z1, Z9
+	VADDPS    Z18, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other41
+	VSQRTPS Z9, Z18
+
+raised44:
+	VMULPS  Z3, Z18, Z18
+	VADDPS  Z4, Z18, Z18
+	VMOVUPS Z9, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R8*1), Y11
+	VPERMW.Z  Z11, Z16, K1, Z9
+	VMULPS    (CX)(R8*2), Z7, Z19
+	VMULPS    Z9, Z12, Z9
+	VADDPS    Z9, Z19, Z19
+	VPTESTMD  Z0, Z19, K2
+	VMOVUPS.Z Z19, K2, Z19
+	VMULPS    (AX)(R8*2), Z13, Z9
+	VMULPS    Z14, Z19, Z20
+	VDIVPS    Z18, Z20, Z20
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp45
+
+clamped46:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z20, Z9, Z9
+	VMOVDQA64   Z9, Z20
+	VMOVUPS     Z19, (CX)(R8*2)
+	VMOVUPS     Z9, (AX)(R8*2)
+	VMOVDQA64   Z20, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z20
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z20
+	VPTESTMD    lastBits512<>+0(SB), Z20, K2
+	VPADDD      belowHalves512<>+0(SB), Z20, Z20
+	VPSUBD      Z10, Z20, K2, Z20
+	VPERMW      Z20, Z17, Z20
+	VMOVDQU16   Y20, (R9)(R8*1)
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x00000020, DI
+	JGE         loop38
+
+done39:
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ       DI, DI
+	JZ          end47
+	SHRQ        $0x01, DI
+	XORL        R10, R10
+	BTSQ        DI, R10
+	DECQ        R10
+	KMOVW       R10, K2
+	VMOVDQU16.Z (SI)(R8*1), K2, Y11
+	VPERMW.Z    Z11, Z16, K1, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided48
+	VDIVPS Z5, Z9, Z9
+
+undivided48:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R8*2), K2, Z5
+	VMULPS    Z2, Z9, Z2
+	VMULPS    Z9, Z2, Z2
+	VMULPS    Z5, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VPTESTMD  Z0, Z1, K3
+	VMOVUPS.Z Z1, K3, Z1
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other49
+	VSQRTPS Z1, Z2
+
+raised52:
+	VMULPS  Z3, Z2, Z2
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS Z1, K2, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R8*2), K2, Z1
+	VMOVDQU16.Z (BX)(R8*1), K2, Y11
+	VPERMW.Z    Z11, Z16, K1, Z3
+	VMULPS      Z1, Z7, Z1
+	VMULPS      Z3, Z12, Z3
+	VADDPS      Z3, Z1, Z1
+	VPTESTMD    Z0, Z1, K1
+	VMOVUPS.Z   Z1, K1, Z1
+	VMOVUPS.Z   (AX)(R8*2), K2, Z0
+	VMULPS      Z0, Z13, Z0
+	VMULPS      Z14, Z1, Z3
+	VDIVPS      Z2, Z3, Z3
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp53
+
+clamped54:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z3, Z0, Z0
+	VMOVDQA64   Z0, Z3
+	VMOVUPS     Z1, K2, (CX)(R8*2)
+	VMOVUPS     Z0, K2, (AX)(R8*2)
+	VMOVDQA64   Z3, Z0
+	VMOVUPS     quietNaNs512<>+0(SB), Z3
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z0, Z3
+	VPTESTMD    lastBits512<>+0(SB), Z3, K1
+	VPADDD      belowHalves512<>+0(SB), Z3, Z3
+	VPSUBD      Z10, Z3, K1, Z3
+	VPSRLD      $0x10, Z3, Z3
+	VPMOVDW     Z3, Y0
+	VMOVDQU16   Y0, K2, (R9)(R8*1)
+
+end47:
 done2:
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other5:
-	JG      two7
+other6:
+	JG      two8
 	CMPQ    power+64(FP), $+1
-	JE      half6
-	VMOVUPS Z6, Z21
-	VMOVUPS Z6, Z22
-	JMP     raised8
-
-half6:
-	VSQRTPS Z19, Z21
-	VSQRTPS Z21, Z21
-	VSQRTPS Z20, Z22
-	VSQRTPS Z22, Z22
-	JMP     raised8
-
-two7:
-	VMOVDQA64 Z19, Z21
-	VMOVDQA64 Z20, Z22
-	JMP       raised8
-
-clamp9:
-	VMOVUPS Z14, Z22
-	VMINPS  Z23, Z22, Z23
-	VMINPS  Z25, Z22, Z25
-	VMOVUPS Z8, Z22
-	VMAXPS  Z23, Z22, Z23
-	VMAXPS  Z25, Z22, Z25
-	JMP     clamped10
-
-	// The powers 0, 1/2 and 2.
-other13:
-	JG      two15
-	CMPQ    power+64(FP), $+1
-	JE      half14
+	JE      half7
 	VMOVUPS Z6, Z20
 	VMOVUPS Z6, Z21
-	JMP     raised16
+	JMP     raised9
 
-half14:
-	VSQRTPS Z9, Z20
+half7:
+	VSQRTPS Z18, Z20
 	VSQRTPS Z20, Z20
 	VSQRTPS Z19, Z21
 	VSQRTPS Z21, Z21
-	JMP     raised16
+	JMP     raised9
 
-two15:
-	VMOVDQA64 Z9, Z20
+two8:
+	VMOVDQA64 Z18, Z20
 	VMOVDQA64 Z19, Z21
-	JMP       raised16
+	JMP       raised9
 
-clamp17:
-	VMOVUPS Z14, Z21
+clamp10:
+	VMOVUPS Z15, Z21
 	VMINPS  Z22, Z21, Z22
 	VMINPS  Z24, Z21, Z24
 	VMOVUPS Z8, Z21
 	VMAXPS  Z22, Z21, Z22
 	VMAXPS  Z24, Z21, Z24
-	JMP     clamped18
+	JMP     clamped11
 
-// func descendHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
-// Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·descendHalfBF16AVX512(SB), NOSPLIT, $16-60
-	MOVQ den+32(FP), AX
-	MOVQ s+48(FP), CX
+	// The powers 0, 1/2 and 2.
+other15:
+	JG      two17
+	CMPQ    power+64(FP), $+1
+	JE      half16
+	VMOVUPS Z6, Z19
+	JMP     raised18
+
+half16:
+	VSQRTPS Z18, Z19
+	VSQRTPS Z19, Z19
+	JMP     raised18
+
+two17:
+	VMOVDQA64 Z18, Z19
+	JMP       raised18
+
+clamp19:
+	VMOVUPS Z15, Z19
+	VMINPS  Z21, Z19, Z21
+	VMOVUPS Z8, Z19
+	VMAXPS  Z21, Z19, Z21
+	JMP     clamped20
+
+	// The powers 0, 1/2 and 2.
+other23:
+	JG      two25
+	CMPQ    power+64(FP), $+1
+	JE      half24
+	VMOVUPS Z6, Z2
+	JMP     raised26
+
+half24:
+	VSQRTPS Z1, Z2
+	VSQRTPS Z2, Z2
+	JMP     raised26
+
+two25:
+	VMOVDQA64 Z1, Z2
+	JMP       raised26
+
+clamp27:
+	VMOVUPS Z15, Z2
+	VMINPS  Z3, Z2, Z3
+	VMOVUPS Z8, Z2
+	VMAXPS  Z3, Z2, Z3
+	JMP     clamped28
+
+	// The powers 0, 1/2 and 2.
+other32:
+	JG      two34
+	CMPQ    power+64(FP), $+1
+	JE      half33
+	VMOVUPS Z6, Z19
+	VMOVUPS Z6, Z20
+	JMP     raised35
+
+half33:
+	VSQRTPS Z9, Z19
+	VSQRTPS Z19, Z19
+	VSQRTPS Z18, Z20
+	VSQRTPS Z20, Z20
+	JMP     raised35
+
+two34:
+	VMOVDQA64 Z9, Z19
+	VMOVDQA64 Z18, Z20
+	JMP       raised35
+
+clamp36:
+	VMOVUPS Z15, Z20
+	VMINPS  Z21, Z20, Z21
+	VMINPS  Z23, Z20, Z23
+	VMOVUPS Z8, Z20
+	VMAXPS  Z21, Z20, Z21
+	VMAXPS  Z23, Z20, Z23
+	JMP     clamped37
+
+	// The powers 0, 1/2 and 2.
+other41:
+	JG      two43
+	CMPQ    power+64(FP), $+1
+	JE      half42
+	VMOVUPS Z6, Z18
+	JMP     raised44
+
+half42:
+	VSQRTPS Z9, Z18
+	VSQRTPS Z18, Z18
+	JMP     raised44
+
+two43:
+	VMOVDQA64 Z9, Z18
+	JMP       raised44
+
+clamp45:
+	VMOVUPS Z15, Z18
+	VMINPS  Z20, Z18, Z20
+	VMOVUPS Z8, Z18
+	VMAXPS  Z20, Z18, Z20
+	JMP     clamped46
+
+	// The powers 0, 1/2 and 2.
+other49:
+	JG      two51
+	CMPQ    power+64(FP), $+1
+	JE      half50
+	VMOVUPS Z6, Z2
+	JMP     raised52
+
+half50:
+	VSQRTPS Z1, Z2
+	VSQRTPS Z2, Z2
+	JMP     raised52
+
+two51:
+	VMOVDQA64 Z1, Z2
+	JMP       raised52
+
+clamp53:
+	VMOVUPS Z15, Z2
+	VMINPS  Z3, Z2, Z3
+	VMOVUPS Z8, Z2
+	VMAXPS  Z3, Z2, Z3
+	JMP     clamped54
+
+// func updateBlocksHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·updateBlocksHalfBF16AVX512(SB), $1120-84
+	MOVQ s+64(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VBROADCASTSS (CX), Z1
-	VBROADCASTSS 4(CX), Z2
-	VBROADCASTSS 20(CX), Z3
-	VBROADCASTSS 16(CX), Z4
-	VBROADCASTSS 32(CX), Z5
+	VBROADCASTSS 8(AX), Z1
+	VBROADCASTSS 12(AX), Z2
+	VBROADCASTSS 24(AX), Z3
+	VBROADCASTSS 28(AX), Z4
+	VBROADCASTSS 36(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (AX), Z7
+	VBROADCASTSS 4(AX), Z16
+	VBROADCASTSS 20(AX), Z17
+	VBROADCASTSS 16(AX), Z18
+	VBROADCASTSS 32(AX), Z19
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z19, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z19, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	VBROADCASTSS factor+80(FP), Z9
+	VMOVUPS      lanes32Wide<>+0(SB), Z20
+	VPSLLD       $0x10, Z20, Z20
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K1
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VMOVUPS      upperHalves<>+0(SB), Z21
+	VPXORD       Z11, Z11, Z11
+	VPTERNLOGD   $0xff, Z11, Z11, Z11
+	VPSRLD       $0x01, Z11, Z11
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ  hz+40(FP), CX
+	MOVQ  block+56(FP), BX
+	SHLQ  $0x01, BX
+	MOVQ  BX, SI
+	ANDQ  $+31, SI
+	SUBQ  SI, BX
+	MOVQ  SI, AX
+	SHRQ  $0x01, AX
+	XORL  DX, DX
+	BTSQ  AX, DX
+	DECQ  DX
+	KMOVW DX, K2
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
+	MOVQ         block+56(FP), DI
+	LEAQ         268435455(DI), AX
+	XORL         DX, DX
+	DIVQ         DI
+	VPBROADCASTD AX, Z23
+	VMOVUPS      lanes32Wide<>+64(SB), Z24
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
+	MOVQ         grad+32(FP), DI
+	MOVQ         out+24(FP), R8
+	XORQ         R10, R10
+	XORQ         R11, R11
+	CMPL         factor+80(FP), $0x3f800000
+	JE           plain1
+
+	// The second group: from its sums to v' and the denominators.
+group3:
+	TESTQ   R10, R10
+	JZ      sums4
+	VMOVUPS 16(SP), Z22
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided6
+	VDIVPS Z5, Z22, Z22
+
+undivided6:
+	CMPQ      R10, $0x10
+	JNE       some7
+	MOVQ      v+16(FP), R9
+	VMULPS    Z2, Z22, Z12
+	VMULPS    Z22, Z12, Z12
+	VMULPS    (R9), Z1, Z22
+	VADDPS    Z12, Z22, Z22
+	VPTESTMD  Z0, Z22, K3
+	VMOVUPS.Z Z22, K3, Z22
+	VMOVDQA64 Z22, Z12
+	VMOVUPS   Z22, (R9)
+
+done8:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+72(FP), $+2
+	JNE     other9
+	VSQRTPS Z12, Z12
+
+raised12:
+	VMULPS    Z3, Z12, Z12
+	VADDPS    Z4, Z12, Z12
+	VMOVDQA64 Z12, Z12
+	ADDQ      $0x40, v+16(FP)
+
+	// The third group: its sums.
+sums4:
+	MOVQ    $0x0000000000000010, R9
+	CMPQ    blocks+48(FP), R9
+	CMOVQLT blocks+48(FP), R9
+	SUBQ    R9, blocks+48(FP)
+	TESTQ   R9, R9
+	JZ      elements5
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        R9, $0x10
+	JNE         slots13
+	TESTQ       BX, BX
+	JNZ         long15
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z11, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed16:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long17
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z11, Z25, Z25
+	PREFETCHT0  2048(CX)
+
+summed18:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z25, Z22, Z26
+	VSHUFF64X2  $0xee, Z25, Z22, Z22
+	VADDPS      Z22, Z26, Z26
+	TESTQ       BX, BX
+	JNZ         long19
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z11, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed20:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long21
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z11, Z25, Z25
+	PREFETCHT0  2048(CX)
+
+summed22:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z25, Z22, Z27
+	VSHUFF64X2  $0xee, Z25, Z22, Z22
+	VADDPS      Z22, Z27, Z27
+	VSHUFF64X2  $0x88, Z27, Z26, Z22
+	VSHUFF64X2  $0xdd, Z27, Z26, Z25
+	VADDPS      Z25, Z22, Z22
+	TESTQ       BX, BX
+	JNZ         long23
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z11, Z25, Z25
+	PREFETCHT0  2048(CX)
+
+summed24:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long25
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z11, Z26, Z26
+	PREFETCHT0  2048(CX)
+
+summed26:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z26, Z25, Z27
+	VSHUFF64X2  $0xee, Z26, Z25, Z25
+	VADDPS      Z25, Z27, Z27
+	TESTQ       BX, BX
+	JNZ         long27
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z11, Z25, Z25
+	PREFETCHT0  2048(CX)
+
+summed28:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long29
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z11, Z26, Z26
+	PREFETCHT0  2048(CX)
+
+summed30:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z26, Z25, Z28
+	VSHUFF64X2  $0xee, Z26, Z25, Z25
+	VADDPS      Z25, Z28, Z28
+	VSHUFF64X2  $0x88, Z28, Z27, Z25
+	VSHUFF64X2  $0xdd, Z28, Z27, Z26
+	VADDPS      Z26, Z25, Z25
+	TESTQ       BX, BX
+	JNZ         long31
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z11, Z26, Z26
+	PREFETCHT0  2048(CX)
+
+summed32:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long33
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	PREFETCHT0  2048(CX)
+
+summed34:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z27, Z26, Z28
+	VSHUFF64X2  $0xee, Z27, Z26, Z26
+	VADDPS      Z26, Z28, Z28
+	TESTQ       BX, BX
+	JNZ         long35
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z11, Z26, Z26
+	PREFETCHT0  2048(CX)
+
+summed36:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long37
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	PREFETCHT0  2048(CX)
+
+summed38:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z27, Z26, Z29
+	VSHUFF64X2  $0xee, Z27, Z26, Z26
+	VADDPS      Z26, Z29, Z29
+	VSHUFF64X2  $0x88, Z29, Z28, Z26
+	VSHUFF64X2  $0xdd, Z29, Z28, Z27
+	VADDPS      Z27, Z26, Z26
+	TESTQ       BX, BX
+	JNZ         long39
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	PREFETCHT0  2048(CX)
+
+summed40:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long41
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	PREFETCHT0  2048(CX)
+
+summed42:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z28, Z27, Z29
+	VSHUFF64X2  $0xee, Z28, Z27, Z27
+	VADDPS      Z27, Z29, Z29
+	TESTQ       BX, BX
+	JNZ         long43
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	PREFETCHT0  2048(CX)
+
+summed44:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long45
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	PREFETCHT0  2048(CX)
+
+summed46:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z28, Z27, Z30
+	VSHUFF64X2 $0xee, Z28, Z27, Z27
+	VADDPS     Z27, Z30, Z30
+	VSHUFF64X2 $0x88, Z30, Z29, Z27
+	VSHUFF64X2 $0xdd, Z30, Z29, Z28
+	VADDPS     Z28, Z27, Z27
+	VMOVUPS    neighbours32<>+0(SB), Z28
+	VSHUFPS    $0x44, Z25, Z22, Z29
+	VSHUFPS    $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z29, Z29
+	VSHUFPS    $0x44, Z27, Z26, Z22
+	VSHUFPS    $0xee, Z27, Z26, Z25
+	VADDPS     Z25, Z22, Z22
+	VSHUFPS    $0x88, Z22, Z29, Z25
+	VSHUFPS    $0xdd, Z22, Z29, Z22
+	VADDPS     Z22, Z25, Z25
+	VPERMPS    Z25, Z28, Z25
+	VMOVDQA64  Z25, Z22
+
+summed14:
+	VMOVUPS Z22, 16(SP)
+
+	// The first group: its elements.
+elements5:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32Wide<>+0(SB), Z22
+	MOVQ    R11, R12
+	ANDQ    $-32, R12
+	SUBQ    R12, R11
+	LEAQ    (AX)(R12*2), AX
+	LEAQ    (DX)(R12*2), DX
+	ADDQ    R12, DI
+	ADDQ    R12, R8
+	NEGQ    R12
+	JZ      rest48
+
+loop47:
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(R8)(R12*1)
+	PREFETCHT0 384(DX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DI)(R12*1), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VMULPS    (DX)(R12*2), Z7, Z26
+	VMULPS    Z25, Z16, Z25
+	VADDPS    Z25, Z26, Z26
+	VPTESTMD  Z0, Z26, K3
+	VMOVUPS.Z Z26, K3, Z26
+	VMULPS    (AX)(R12*2), Z17, Z25
+	VPMULLD   Z23, Z22, Z27
+	VPSRLD    $0x1c, Z27, Z27
+	VPERMPS   Z13, Z27, Z27
+	VMULPS    Z18, Z26, Z28
+	VDIVPS    Z27, Z28, Z28
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp50
+
+clamped51:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z28, Z25, Z25
+	VMOVDQA64   Z25, Z28
+	VMOVUPS     Z26, (DX)(R12*2)
+	VMOVUPS     Z25, (AX)(R12*2)
+	VMOVDQA64   Z28, Z25
+	VMOVUPS     quietNaNs512<>+0(SB), Z28
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z28
+	VPTESTMD    lastBits512<>+0(SB), Z28, K3
+	VPADDD      belowHalves512<>+0(SB), Z28, Z28
+	VPSUBD      Z10, Z28, K3, Z28
+	VPERMW      Z28, Z21, Z28
+	VMOVDQU16   Y28, (R8)(R12*1)
+	VPADDD      Z24, Z22, Z22
+	ADDQ        $0x20, R12
+	JNZ         loop47
+
+rest48:
+	TESTQ R11, R11
+	JZ    end49
+	SHRQ  $0x01, R11
+	XORL  R13, R13
+	BTSQ  R11, R13
+	DECQ  R13
+	KMOVW R13, K3
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (DX)(R12*2), K3, Z25
+	VMOVDQU16.Z (DI)(R12*1), K3, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VMULPS      Z25, Z7, Z25
+	VMULPS      Z26, Z16, Z26
+	VADDPS      Z26, Z25, Z25
+	VPTESTMD    Z0, Z25, K4
+	VMOVUPS.Z   Z25, K4, Z25
+	VMOVUPS.Z   (AX)(R12*2), K3, Z26
+	VMULPS      Z26, Z17, Z26
+	VPMULLD     Z23, Z22, Z22
+	VPSRLD      $0x1c, Z22, Z22
+	VPERMPS     Z13, Z22, Z22
+	VMULPS      Z18, Z25, Z13
+	VDIVPS      Z22, Z13, Z13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp52
+
+clamped53:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z13, Z26, Z26
+	VMOVDQA64   Z26, Z13
+	VMOVUPS     Z25, K3, (DX)(R12*2)
+	VMOVUPS     Z26, K3, (AX)(R12*2)
+	VMOVDQA64   Z13, Z22
+	VMOVUPS     quietNaNs512<>+0(SB), Z13
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z22, Z13
+	VPTESTMD    lastBits512<>+0(SB), Z13, K4
+	VPADDD      belowHalves512<>+0(SB), Z13, Z13
+	VPSUBD      Z10, Z13, K4, Z13
+	VPSRLD      $0x10, Z13, Z13
+	VPMOVDW     Z13, Y13
+	VMOVDQU16   Y13, K3, (R8)(R12*1)
+
+end49:
+	// The groups move up.
+	VMOVDQA64 Z12, Z13
+	MOVQ      R10, R11
+	IMULQ     block+56(FP), R11
+	SHLQ      $0x01, R11
+	MOVQ      R9, R10
+	ORQ       R11, R9
+	JNZ       group3
+	JMP       done2
+
+plain1:
+	// The second group: from its sums to v' and the denominators.
+group54:
+	TESTQ   R10, R10
+	JZ      sums55
+	VMOVUPS 16(SP), Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided57
+	VDIVPS Z5, Z9, Z9
+
+undivided57:
+	CMPQ      R10, $0x10
+	JNE       some58
+	MOVQ      v+16(FP), R9
+	VMULPS    Z2, Z9, Z12
+	VMULPS    Z9, Z12, Z12
+	VMULPS    (R9), Z1, Z9
+	VADDPS    Z12, Z9, Z9
+	VPTESTMD  Z0, Z9, K3
+	VMOVUPS.Z Z9, K3, Z9
+	VMOVDQA64 Z9, Z12
+	VMOVUPS   Z9, (R9)
+
+done59:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+72(FP), $+2
+	JNE     other60
+	VSQRTPS Z12, Z9
+
+raised63:
+	VMULPS    Z3, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMOVDQA64 Z9, Z12
+	ADDQ      $0x40, v+16(FP)
+
+	// The third group: its sums.
+sums55:
+	MOVQ    $0x0000000000000010, R9
+	CMPQ    blocks+48(FP), R9
+	CMOVQLT blocks+48(FP), R9
+	SUBQ    R9, blocks+48(FP)
+	TESTQ   R9, R9
+	JZ      elements56
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        R9, $0x10
+	JNE         slots64
+	TESTQ       BX, BX
+	JNZ         long66
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z9
+	VPANDD      Z11, Z9, Z9
+	PREFETCHT0  2048(CX)
+
+summed67:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long68
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VPANDD      Z11, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed69:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z22, Z9, Z25
+	VSHUFF64X2  $0xee, Z22, Z9, Z9
+	VADDPS      Z9, Z25, Z25
+	TESTQ       BX, BX
+	JNZ         long70
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z9
+	VPANDD      Z11, Z9, Z9
+	PREFETCHT0  2048(CX)
+
+summed71:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long72
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VPANDD      Z11, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed73:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z22, Z9, Z26
+	VSHUFF64X2  $0xee, Z22, Z9, Z9
+	VADDPS      Z9, Z26, Z26
+	VSHUFF64X2  $0x88, Z26, Z25, Z9
+	VSHUFF64X2  $0xdd, Z26, Z25, Z22
+	VADDPS      Z22, Z9, Z9
+	TESTQ       BX, BX
+	JNZ         long74
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VPANDD      Z11, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed75:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long76
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	PREFETCHT0  2048(CX)
+
+summed77:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z25, Z22, Z26
+	VSHUFF64X2  $0xee, Z25, Z22, Z22
+	VADDPS      Z22, Z26, Z26
+	TESTQ       BX, BX
+	JNZ         long78
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VPANDD      Z11, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed79:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long80
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	PREFETCHT0  2048(CX)
+
+summed81:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z25, Z22, Z27
+	VSHUFF64X2  $0xee, Z25, Z22, Z22
+	VADDPS      Z22, Z27, Z27
+	VSHUFF64X2  $0x88, Z27, Z26, Z22
+	VSHUFF64X2  $0xdd, Z27, Z26, Z25
+	VADDPS      Z25, Z22, Z22
+	TESTQ       BX, BX
+	JNZ         long82
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	PREFETCHT0  2048(CX)
+
+summed83:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long84
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	PREFETCHT0  2048(CX)
+
+summed85:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z26, Z25, Z27
+	VSHUFF64X2  $0xee, Z26, Z25, Z25
+	VADDPS      Z25, Z27, Z27
+	TESTQ       BX, BX
+	JNZ         long86
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	PREFETCHT0  2048(CX)
+
+summed87:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long88
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	PREFETCHT0  2048(CX)
+
+summed89:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z26, Z25, Z28
+	VSHUFF64X2  $0xee, Z26, Z25, Z25
+	VADDPS      Z25, Z28, Z28
+	VSHUFF64X2  $0x88, Z28, Z27, Z25
+	VSHUFF64X2  $0xdd, Z28, Z27, Z26
+	VADDPS      Z26, Z25, Z25
+	TESTQ       BX, BX
+	JNZ         long90
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	PREFETCHT0  2048(CX)
+
+summed91:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long92
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	PREFETCHT0  2048(CX)
+
+summed93:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z27, Z26, Z28
+	VSHUFF64X2  $0xee, Z27, Z26, Z26
+	VADDPS      Z26, Z28, Z28
+	TESTQ       BX, BX
+	JNZ         long94
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	PREFETCHT0  2048(CX)
+
+summed95:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long96
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	PREFETCHT0  2048(CX)
+
+summed97:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z27, Z26, Z29
+	VSHUFF64X2 $0xee, Z27, Z26, Z26
+	VADDPS     Z26, Z29, Z29
+	VSHUFF64X2 $0x88, Z29, Z28, Z26
+	VSHUFF64X2 $0xdd, Z29, Z28, Z27
+	VADDPS     Z27, Z26, Z26
+	VMOVUPS    neighbours32<>+0(SB), Z27
+	VSHUFPS    $0x44, Z22, Z9, Z28
+	VSHUFPS    $0xee, Z22, Z9, Z9
+	VADDPS     Z9, Z28, Z28
+	VSHUFPS    $0x44, Z26, Z25, Z9
+	VSHUFPS    $0xee, Z26, Z25, Z22
+	VADDPS     Z22, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z28, Z22
+	VSHUFPS    $0xdd, Z9, Z28, Z9
+	VADDPS     Z9, Z22, Z22
+	VPERMPS    Z22, Z27, Z22
+	VMOVDQA64  Z22, Z9
+
+summed65:
+	VMOVUPS Z9, 16(SP)
+
+	// The first group: its elements.
+elements56:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32Wide<>+0(SB), Z22
+	MOVQ    R11, R12
+	ANDQ    $-32, R12
+	SUBQ    R12, R11
+	LEAQ    (AX)(R12*2), AX
+	LEAQ    (DX)(R12*2), DX
+	ADDQ    R12, DI
+	ADDQ    R12, R8
+	NEGQ    R12
+	JZ      rest99
+
+loop98:
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(R8)(R12*1)
+	PREFETCHT0 384(DX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DI)(R12*1), Y14
+	VPERMW.Z  Z14, Z20, K1, Z9
+	VMULPS    (DX)(R12*2), Z7, Z25
+	VMULPS    Z9, Z16, Z9
+	VADDPS    Z9, Z25, Z25
+	VPTESTMD  Z0, Z25, K3
+	VMOVUPS.Z Z25, K3, Z25
+	VMULPS    (AX)(R12*2), Z17, Z9
+	VPMULLD   Z23, Z22, Z26
+	VPSRLD    $0x1c, Z26, Z26
+	VPERMPS   Z13, Z26, Z26
+	VMULPS    Z18, Z25, Z27
+	VDIVPS    Z26, Z27, Z27
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp101
+
+clamped102:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z27, Z9, Z9
+	VMOVDQA64   Z9, Z27
+	VMOVUPS     Z25, (DX)(R12*2)
+	VMOVUPS     Z9, (AX)(R12*2)
+	VMOVDQA64   Z27, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z27
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z27
+	VPTESTMD    lastBits512<>+0(SB), Z27, K3
+	VPADDD      belowHalves512<>+0(SB), Z27, Z27
+	VPSUBD      Z10, Z27, K3, Z27
+	VPERMW      Z27, Z21, Z27
+	VMOVDQU16   Y27, (R8)(R12*1)
+	VPADDD      Z24, Z22, Z22
+	ADDQ        $0x20, R12
+	JNZ         loop98
+
+rest99:
+	TESTQ R11, R11
+	JZ    end100
+	SHRQ  $0x01, R11
+	XORL  R13, R13
+	BTSQ  R11, R13
+	DECQ  R13
+	KMOVW R13, K3
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (DX)(R12*2), K3, Z9
+	VMOVDQU16.Z (DI)(R12*1), K3, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VMULPS      Z9, Z7, Z9
+	VMULPS      Z25, Z16, Z25
+	VADDPS      Z25, Z9, Z9
+	VPTESTMD    Z0, Z9, K4
+	VMOVUPS.Z   Z9, K4, Z9
+	VMOVUPS.Z   (AX)(R12*2), K3, Z25
+	VMULPS      Z25, Z17, Z25
+	VPMULLD     Z23, Z22, Z22
+	VPSRLD      $0x1c, Z22, Z22
+	VPERMPS     Z13, Z22, Z22
+	VMULPS      Z18, Z9, Z13
+	VDIVPS      Z22, Z13, Z13
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp103
+
+clamped104:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z13, Z25, Z25
+	VMOVDQA64   Z25, Z13
+	VMOVUPS     Z9, K3, (DX)(R12*2)
+	VMOVUPS     Z25, K3, (AX)(R12*2)
+	VMOVDQA64   Z13, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z13
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z13
+	VPTESTMD    lastBits512<>+0(SB), Z13, K4
+	VPADDD      belowHalves512<>+0(SB), Z13, Z13
+	VPSUBD      Z10, Z13, K4, Z13
+	VPSRLD      $0x10, Z13, Z13
+	VPMOVDW     Z13, Y9
+	VMOVDQU16   Y9, K3, (R8)(R12*1)
+
+end100:
+	// The groups move up.
+	VMOVDQA64 Z12, Z13
+	MOVQ      R10, R11
+	IMULQ     block+56(FP), R11
+	SHLQ      $0x01, R11
+	MOVQ      R9, R10
+	ORQ       R11, R9
+	JNZ       group54
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The last group, of fewer blocks.
+some7:
+	MOVQ      R10, R9
+	SHLQ      $0x01, R9
+	SHRQ      $0x01, R9
+	XORL      R12, R12
+	BTSQ      R9, R12
+	DECQ      R12
+	KMOVW     R12, K3
+	MOVQ      v+16(FP), R9
+	VMOVUPS.Z (R9), K3, Z12
+	VMULPS    Z2, Z22, Z25
+	VMULPS    Z22, Z25, Z25
+	VMULPS    Z12, Z1, Z22
+	VADDPS    Z25, Z22, Z22
+	VPTESTMD  Z0, Z22, K4
+	VMOVUPS.Z Z22, K4, Z22
+	VMOVDQA64 Z22, Z12
+	VMOVUPS   Z22, K3, (R9)
+	JMP       done8
+
+	// The powers 0, 1/2 and 2.
+other9:
+	JG      two11
+	CMPQ    power+72(FP), $+1
+	JE      half10
+	VMOVUPS Z6, Z12
+	JMP     raised12
+
+half10:
+	VSQRTPS Z12, Z12
+	VSQRTPS Z12, Z12
+	JMP     raised12
+
+two11:
+	VMOVDQA64 Z12, Z12
+	JMP       raised12
+
+	// A block of 64 bytes or more.
+long15:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z11, Z22, Z22
+
+loop105:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest106
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop105
+
+rest106:
+	TESTQ       SI, SI
+	JZ          summed16
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	JMP         summed16
+
+	// A block of 64 bytes or more.
+long17:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop107:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest108
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop107
+
+rest108:
+	TESTQ       SI, SI
+	JZ          summed18
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	JMP         summed18
+
+	// A block of 64 bytes or more.
+long19:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z11, Z22, Z22
+
+loop109:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest110
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop109
+
+rest110:
+	TESTQ       SI, SI
+	JZ          summed20
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	JMP         summed20
+
+	// A block of 64 bytes or more.
+long21:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop111:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest112
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z25, Z25
+	JMP       loop111
+
+rest112:
+	TESTQ       SI, SI
+	JZ          summed22
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z25, Z25
+	JMP         summed22
+
+	// A block of 64 bytes or more.
+long23:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop113:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest114
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop113
+
+rest114:
+	TESTQ       SI, SI
+	JZ          summed24
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	JMP         summed24
+
+	// A block of 64 bytes or more.
+long25:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop115:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest116
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop115
+
+rest116:
+	TESTQ       SI, SI
+	JZ          summed26
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	JMP         summed26
+
+	// A block of 64 bytes or more.
+long27:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop117:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest118
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop117
+
+rest118:
+	TESTQ       SI, SI
+	JZ          summed28
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	JMP         summed28
+
+	// A block of 64 bytes or more.
+long29:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop119:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest120
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z26, Z26
+	JMP       loop119
+
+rest120:
+	TESTQ       SI, SI
+	JZ          summed30
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z26, Z26
+	JMP         summed30
+
+	// A block of 64 bytes or more.
+long31:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop121:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest122
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop121
+
+rest122:
+	TESTQ       SI, SI
+	JZ          summed32
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	JMP         summed32
+
+	// A block of 64 bytes or more.
+long33:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+
+loop123:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest124
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z27, Z27
+	JMP       loop123
+
+rest124:
+	TESTQ       SI, SI
+	JZ          summed34
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z27, Z27
+	JMP         summed34
+
+	// A block of 64 bytes or more.
+long35:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop125:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest126
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop125
+
+rest126:
+	TESTQ       SI, SI
+	JZ          summed36
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	JMP         summed36
+
+	// A block of 64 bytes or more.
+long37:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+
+loop127:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest128
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z29
+	VMULPS    Z9, Z29, Z29
+	VPANDD    Z11, Z29, Z29
+	VADDPS    Z29, Z27, Z27
+	JMP       loop127
+
+rest128:
+	TESTQ       SI, SI
+	JZ          summed38
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z29
+	VMULPS      Z9, Z29, Z29
+	VPANDD      Z11, Z29, Z29
+	VADDPS      Z29, Z27, Z27
+	JMP         summed38
+
+	// A block of 64 bytes or more.
+long39:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+
+loop129:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest130
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z27, Z27
+	JMP       loop129
+
+rest130:
+	TESTQ       SI, SI
+	JZ          summed40
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z27, Z27
+	JMP         summed40
+
+	// A block of 64 bytes or more.
+long41:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+
+loop131:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest132
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z29
+	VMULPS    Z9, Z29, Z29
+	VPANDD    Z11, Z29, Z29
+	VADDPS    Z29, Z28, Z28
+	JMP       loop131
+
+rest132:
+	TESTQ       SI, SI
+	JZ          summed42
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z29
+	VMULPS      Z9, Z29, Z29
+	VPANDD      Z11, Z29, Z29
+	VADDPS      Z29, Z28, Z28
+	JMP         summed42
+
+	// A block of 64 bytes or more.
+long43:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+
+loop133:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest134
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z27, Z27
+	JMP       loop133
+
+rest134:
+	TESTQ       SI, SI
+	JZ          summed44
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z27, Z27
+	JMP         summed44
+
+	// A block of 64 bytes or more.
+long45:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+
+loop135:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest136
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z30
+	VMULPS    Z9, Z30, Z30
+	VPANDD    Z11, Z30, Z30
+	VADDPS    Z30, Z28, Z28
+	JMP       loop135
+
+rest136:
+	TESTQ       SI, SI
+	JZ          summed46
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z30
+	VMULPS      Z9, Z30, Z30
+	VPANDD      Z11, Z30, Z30
+	VADDPS      Z30, Z28, Z28
+	JMP         summed46
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots13:
+	CMPQ R9, $0x01
+	JNE  many137
+
+	// One block, as a run of a longer one is.
+	TESTQ       BX, BX
+	JNZ         long138
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z11, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed139:
+	ADDQ          SI, CX
+	VEXTRACTF64X4 $0x01, Z22, Y14
+	VADDPS        Y14, Y22, Y22
+	VEXTRACTF32X4 $0x01, Y22, X14
+	VADDPS        X14, X22, X22
+	VPERMILPD     $0x01, X22, X14
+	VADDPS        X14, X22, X22
+	VPERMILPS     $0x01, X22, X14
+	VADDPS        X14, X22, X22
+	VMOVDQA64     Z22, Z22
+	JMP           summed14
+
+many137:
+	LEAQ 80(SP), R12
+	MOVQ R9, R13
+
+block140:
+	VPXORD Z15, Z15, Z15
+	MOVQ   BX, R14
+	TESTQ  R14, R14
+	JZ     rest142
+
+pair141:
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z22
+	VMULPS     Z9, Z22, Z22
+	VPANDD     Z11, Z22, Z22
+	VADDPS     Z22, Z15, Z15
+	PREFETCHT0 2048(CX)
+	ADDQ       $0x20, CX
+	SUBQ       $0x20, R14
+	JNZ        pair141
+	TESTQ      SI, SI
+	JZ         done143
+
+rest142:
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z11, Z22, Z22
+	VADDPS      Z22, Z15, Z15
+	ADDQ        SI, CX
+
+done143:
+	VMOVUPS Z15, (R12)
+	ADDQ    $0x40, R12
+	DECQ    R13
+	JNZ     block140
+
+	// The blocks' partial sums, folded into one vector.
+	VMOVUPS    80(SP), Z22
+	VMOVUPS    144(SP), Z25
+	VSHUFF64X2 $0x44, Z25, Z22, Z26
+	VSHUFF64X2 $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z26, Z26
+	VMOVUPS    208(SP), Z22
+	VMOVUPS    272(SP), Z25
+	VSHUFF64X2 $0x44, Z25, Z22, Z27
+	VSHUFF64X2 $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z27, Z27
+	VSHUFF64X2 $0x88, Z27, Z26, Z22
+	VSHUFF64X2 $0xdd, Z27, Z26, Z25
+	VADDPS     Z25, Z22, Z22
+	VMOVUPS    336(SP), Z25
+	VMOVUPS    400(SP), Z26
+	VSHUFF64X2 $0x44, Z26, Z25, Z27
+	VSHUFF64X2 $0xee, Z26, Z25, Z25
+	VADDPS     Z25, Z27, Z27
+	VMOVUPS    464(SP), Z25
+	VMOVUPS    528(SP), Z26
+	VSHUFF64X2 $0x44, Z26, Z25, Z28
+	VSHUFF64X2 $0xee, Z26, Z25, Z25
+	VADDPS     Z25, Z28, Z28
+	VSHUFF64X2 $0x88, Z28, Z27, Z25
+	VSHUFF64X2 $0xdd, Z28, Z27, Z26
+	VADDPS     Z26, Z25, Z25
+	VMOVUPS    592(SP), Z26
+	VMOVUPS    656(SP), Z27
+	VSHUFF64X2 $0x44, Z27, Z26, Z28
+	VSHUFF64X2 $0xee, Z27, Z26, Z26
+	VADDPS     Z26, Z28, Z28
+	VMOVUPS    720(SP), Z26
+	VMOVUPS    784(SP), Z27
+	VSHUFF64X2 $0x44, Z27, Z26, Z29
+	VSHUFF64X2 $0xee, Z27, Z26, Z26
+	VADDPS     Z26, Z29, Z29
+	VSHUFF64X2 $0x88, Z29, Z28, Z26
+	VSHUFF64X2 $0xdd, Z29, Z28, Z27
+	VADDPS     Z27, Z26, Z26
+	VMOVUPS    848(SP), Z27
+	VMOVUPS    912(SP), Z28
+	VSHUFF64X2 $0x44, Z28, Z27, Z29
+	VSHUFF64X2 $0xee, Z28, Z27, Z27
+	VADDPS     Z27, Z29, Z29
+	VMOVUPS    976(SP), Z27
+	VMOVUPS    1040(SP), Z28
+	VSHUFF64X2 $0x44, Z28, Z27, Z30
+	VSHUFF64X2 $0xee, Z28, Z27, Z27
+	VADDPS     Z27, Z30, Z30
+	VSHUFF64X2 $0x88, Z30, Z29, Z27
+	VSHUFF64X2 $0xdd, Z30, Z29, Z28
+	VADDPS     Z28, Z27, Z27
+	VMOVUPS    neighbours32<>+0(SB), Z28
+	VSHUFPS    $0x44, Z25, Z22, Z29
+	VSHUFPS    $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z29, Z29
+	VSHUFPS    $0x44, Z27, Z26, Z22
+	VSHUFPS    $0xee, Z27, Z26, Z25
+	VADDPS     Z25, Z22, Z22
+	VSHUFPS    $0x88, Z22, Z29, Z25
+	VSHUFPS    $0xdd, Z22, Z29, Z22
+	VADDPS     Z22, Z25, Z25
+	VPERMPS    Z25, Z28, Z25
+	VMOVDQA64  Z25, Z22
+	JMP        summed14
+
+clamp50:
+	VMOVUPS Z19, Z27
+	VMINPS  Z28, Z27, Z28
+	VMOVUPS Z8, Z27
+	VMAXPS  Z28, Z27, Z28
+	JMP     clamped51
+
+clamp52:
+	VMOVUPS Z19, Z22
+	VMINPS  Z13, Z22, Z13
+	VMOVUPS Z8, Z22
+	VMAXPS  Z13, Z22, Z13
+	JMP     clamped53
+
+	// The last group, of fewer blocks.
+some58:
+	MOVQ      R10, R9
+	SHLQ      $0x01, R9
+	SHRQ      $0x01, R9
+	XORL      R12, R12
+	BTSQ      R9, R12
+	DECQ      R12
+	KMOVW     R12, K3
+	MOVQ      v+16(FP), R9
+	VMOVUPS.Z (R9), K3, Z12
+	VMULPS    Z2, Z9, Z22
+	VMULPS    Z9, Z22, Z22
+	VMULPS    Z12, Z1, Z9
+	VADDPS    Z22, Z9, Z9
+	VPTESTMD  Z0, Z9, K4
+	VMOVUPS.Z Z9, K4, Z9
+	VMOVDQA64 Z9, Z12
+	VMOVUPS   Z9, K3, (R9)
+	JMP       done59
+
+	// The powers 0, 1/2 and 2.
+other60:
+	JG      two62
+	CMPQ    power+72(FP), $+1
+	JE      half61
+	VMOVUPS Z6, Z9
+	JMP     raised63
+
+half61:
+	VSQRTPS Z12, Z9
+	VSQRTPS Z9, Z9
+	JMP     raised63
+
+two62:
+	VMOVDQA64 Z12, Z9
+	JMP       raised63
+
+	// A block of 64 bytes or more.
+long66:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z9
+	VPANDD    Z11, Z9, Z9
+
+loop144:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest145
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+	VADDPS    Z22, Z9, Z9
+	JMP       loop144
+
+rest145:
+	TESTQ       SI, SI
+	JZ          summed67
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VPANDD      Z11, Z22, Z22
+	VADDPS      Z22, Z9, Z9
+	JMP         summed67
+
+	// A block of 64 bytes or more.
+long68:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+
+loop146:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest147
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop146
+
+rest147:
+	TESTQ       SI, SI
+	JZ          summed69
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	JMP         summed69
+
+	// A block of 64 bytes or more.
+long70:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z9
+	VPANDD    Z11, Z9, Z9
+
+loop148:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest149
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+	VADDPS    Z22, Z9, Z9
+	JMP       loop148
+
+rest149:
+	TESTQ       SI, SI
+	JZ          summed71
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VPANDD      Z11, Z22, Z22
+	VADDPS      Z22, Z9, Z9
+	JMP         summed71
+
+	// A block of 64 bytes or more.
+long72:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+
+loop150:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest151
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z22, Z22
+	JMP       loop150
+
+rest151:
+	TESTQ       SI, SI
+	JZ          summed73
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z22, Z22
+	JMP         summed73
+
+	// A block of 64 bytes or more.
+long74:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+
+loop152:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest153
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop152
+
+rest153:
+	TESTQ       SI, SI
+	JZ          summed75
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	JMP         summed75
+
+	// A block of 64 bytes or more.
+long76:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop154:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest155
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop154
+
+rest155:
+	TESTQ       SI, SI
+	JZ          summed77
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	JMP         summed77
+
+	// A block of 64 bytes or more.
+long78:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+
+loop156:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest157
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop156
+
+rest157:
+	TESTQ       SI, SI
+	JZ          summed79
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	JMP         summed79
+
+	// A block of 64 bytes or more.
+long80:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop158:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest159
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z25, Z25
+	JMP       loop158
+
+rest159:
+	TESTQ       SI, SI
+	JZ          summed81
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z25, Z25
+	JMP         summed81
+
+	// A block of 64 bytes or more.
+long82:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop160:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest161
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop160
+
+rest161:
+	TESTQ       SI, SI
+	JZ          summed83
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	JMP         summed83
+
+	// A block of 64 bytes or more.
+long84:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop162:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest163
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop162
+
+rest163:
+	TESTQ       SI, SI
+	JZ          summed85
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	JMP         summed85
+
+	// A block of 64 bytes or more.
+long86:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop164:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest165
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop164
+
+rest165:
+	TESTQ       SI, SI
+	JZ          summed87
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	JMP         summed87
+
+	// A block of 64 bytes or more.
+long88:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop166:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest167
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z26, Z26
+	JMP       loop166
+
+rest167:
+	TESTQ       SI, SI
+	JZ          summed89
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z26, Z26
+	JMP         summed89
+
+	// A block of 64 bytes or more.
+long90:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop168:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest169
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop168
+
+rest169:
+	TESTQ       SI, SI
+	JZ          summed91
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	JMP         summed91
+
+	// A block of 64 bytes or more.
+long92:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+
+loop170:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest171
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z27, Z27
+	JMP       loop170
+
+rest171:
+	TESTQ       SI, SI
+	JZ          summed93
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z27, Z27
+	JMP         summed93
+
+	// A block of 64 bytes or more.
+long94:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop172:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest173
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop172
+
+rest173:
+	TESTQ       SI, SI
+	JZ          summed95
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	JMP         summed95
+
+	// A block of 64 bytes or more.
+long96:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+
+loop174:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest175
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z29
+	VPANDD    Z11, Z29, Z29
+	VADDPS    Z29, Z27, Z27
+	JMP       loop174
+
+rest175:
+	TESTQ       SI, SI
+	JZ          summed97
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z29
+	VPANDD      Z11, Z29, Z29
+	VADDPS      Z29, Z27, Z27
+	JMP         summed97
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots64:
+	CMPQ R9, $0x01
+	JNE  many176
+
+	// One block, as a run of a longer one is.
+	TESTQ       BX, BX
+	JNZ         long177
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z9
+	VPANDD      Z11, Z9, Z9
+	PREFETCHT0  2048(CX)
+
+summed178:
+	ADDQ          SI, CX
+	VEXTRACTF64X4 $0x01, Z9, Y14
+	VADDPS        Y14, Y9, Y9
+	VEXTRACTF32X4 $0x01, Y9, X14
+	VADDPS        X14, X9, X9
+	VPERMILPD     $0x01, X9, X14
+	VADDPS        X14, X9, X9
+	VPERMILPS     $0x01, X9, X14
+	VADDPS        X14, X9, X9
+	VMOVDQA64     Z9, Z9
+	JMP           summed65
+
+many176:
+	LEAQ 80(SP), R12
+	MOVQ R9, R13
+
+block179:
+	VPXORD Z15, Z15, Z15
+	MOVQ   BX, R14
+	TESTQ  R14, R14
+	JZ     rest181
+
+pair180:
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z9
+	VPANDD     Z11, Z9, Z9
+	VADDPS     Z9, Z15, Z15
+	PREFETCHT0 2048(CX)
+	ADDQ       $0x20, CX
+	SUBQ       $0x20, R14
+	JNZ        pair180
+	TESTQ      SI, SI
+	JZ         done182
+
+rest181:
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z9
+	VPANDD      Z11, Z9, Z9
+	VADDPS      Z9, Z15, Z15
+	ADDQ        SI, CX
+
+done182:
+	VMOVUPS Z15, (R12)
+	ADDQ    $0x40, R12
+	DECQ    R13
+	JNZ     block179
+
+	// The blocks' partial sums, folded into one vector.
+	VMOVUPS    80(SP), Z9
+	VMOVUPS    144(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z9, Z25
+	VSHUFF64X2 $0xee, Z22, Z9, Z9
+	VADDPS     Z9, Z25, Z25
+	VMOVUPS    208(SP), Z9
+	VMOVUPS    272(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z9, Z26
+	VSHUFF64X2 $0xee, Z22, Z9, Z9
+	VADDPS     Z9, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z9
+	VSHUFF64X2 $0xdd, Z26, Z25, Z22
+	VADDPS     Z22, Z9, Z9
+	VMOVUPS    336(SP), Z22
+	VMOVUPS    400(SP), Z25
+	VSHUFF64X2 $0x44, Z25, Z22, Z26
+	VSHUFF64X2 $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z26, Z26
+	VMOVUPS    464(SP), Z22
+	VMOVUPS    528(SP), Z25
+	VSHUFF64X2 $0x44, Z25, Z22, Z27
+	VSHUFF64X2 $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z27, Z27
+	VSHUFF64X2 $0x88, Z27, Z26, Z22
+	VSHUFF64X2 $0xdd, Z27, Z26, Z25
+	VADDPS     Z25, Z22, Z22
+	VMOVUPS    592(SP), Z25
+	VMOVUPS    656(SP), Z26
+	VSHUFF64X2 $0x44, Z26, Z25, Z27
+	VSHUFF64X2 $0xee, Z26, Z25, Z25
+	VADDPS     Z25, Z27, Z27
+	VMOVUPS    720(SP), Z25
+	VMOVUPS    784(SP), Z26
+	VSHUFF64X2 $0x44, Z26, Z25, Z28
+	VSHUFF64X2 $0xee, Z26, Z25, Z25
+	VADDPS     Z25, Z28, Z28
+	VSHUFF64X2 $0x88, Z28, Z27, Z25
+	VSHUFF64X2 $0xdd, Z28, Z27, Z26
+	VADDPS     Z26, Z25, Z25
+	VMOVUPS    848(SP), Z26
+	VMOVUPS    912(SP), Z27
+	VSHUFF64X2 $0x44, Z27, Z26, Z28
+	VSHUFF64X2 $0xee, Z27, Z26, Z26
+	VADDPS     Z26, Z28, Z28
+	VMOVUPS    976(SP), Z26
+	VMOVUPS    1040(SP), Z27
+	VSHUFF64X2 $0x44, Z27, Z26, Z29
+	VSHUFF64X2 $0xee, Z27, Z26, Z26
+	VADDPS     Z26, Z29, Z29
+	VSHUFF64X2 $0x88, Z29, Z28, Z26
+	VSHUFF64X2 $0xdd, Z29, Z28, Z27
+	VADDPS     Z27, Z26, Z26
+	VMOVUPS    neighbours32<>+0(SB), Z27
+	VSHUFPS    $0x44, Z22, Z9, Z28
+	VSHUFPS    $0xee, Z22, Z9, Z9
+	VADDPS     Z9, Z28, Z28
+	VSHUFPS    $0x44, Z26, Z25, Z9
+	VSHUFPS    $0xee, Z26, Z25, Z22
+	VADDPS     Z22, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z28, Z22
+	VSHUFPS    $0xdd, Z9, Z28, Z9
+	VADDPS     Z9, Z22, Z22
+	VPERMPS    Z22, Z27, Z22
+	VMOVDQA64  Z22, Z9
+	JMP        summed65
+
+clamp101:
+	VMOVUPS Z19, Z26
+	VMINPS  Z27, Z26, Z27
+	VMOVUPS Z8, Z26
+	VMAXPS  Z27, Z26, Z27
+	JMP     clamped102
+
+clamp103:
+	VMOVUPS Z19, Z22
+	VMINPS  Z13, Z22, Z13
+	VMOVUPS Z8, Z22
+	VMAXPS  Z13, Z22, Z13
+	JMP     clamped104
+
+	// A block of 64 bytes or more.
+long138:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z11, Z22, Z22
+
+loop183:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest184
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop183
+
+rest184:
+	TESTQ       SI, SI
+	JZ          summed139
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	JMP         summed139
+
+	// A block of 64 bytes or more.
+long177:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z9
+	VPANDD    Z11, Z9, Z9
+
+loop185:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest186
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+	VADDPS    Z22, Z9, Z9
+	JMP       loop185
+
+rest186:
+	TESTQ       SI, SI
+	JZ          summed178
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VPANDD      Z11, Z22, Z22
+	VADDPS      Z22, Z9, Z9
+	JMP         summed178
+
+// func updateRowsHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·updateRowsHalfBF16AVX512(SB), NOSPLIT, $16-108
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ den+48(FP), DI
+	MOVQ out+24(FP), R8
+	MOVQ s+88(FP), R9
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS 8(R9), Z1
+	VBROADCASTSS 12(R9), Z2
+	VBROADCASTSS 24(R9), Z3
+	VBROADCASTSS 28(R9), Z4
+	VBROADCASTSS 36(R9), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R9), Z7
+	VBROADCASTSS 4(R9), Z19
+	VBROADCASTSS 20(R9), Z20
+	VBROADCASTSS 16(R9), Z21
+	VBROADCASTSS 32(R9), Z22
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z22, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z22, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	VBROADCASTSS factor+104(FP), Z9
+	VMOVUPS      lanes32Wide<>+0(SB), Z23
+	VPSLLD       $0x10, Z23, Z23
+	MOVL         $0xaaaaaaaa, R9
+	KMOVD        R9, K1
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VMOVUPS      upperHalves<>+0(SB), Z24
+	VPXORD       Z11, Z11, Z11
+	VPTERNLOGD   $0xff, Z11, Z11, Z11
+	VPSRLD       $0x01, Z11, Z11
+	MOVQ         stride+72(FP), R9
+	SHLQ         $0x01, R9
+	CMPL         factor+104(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	// A slice: its sums into den.
+	MOVQ width+80(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, R10
+	JL   done5
+
+loop4:
+	// The sums of |x| down the rows.
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   block+64(FP), R13
+
+row6:
+	VMOVDQU16 (R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z12, Z12
+	VMOVDQU16 32(R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z13, Z13
+	VMOVDQU16 64(R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z14, Z14
+	VMOVDQU16 96(R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z15, Z15
+	ADDQ      R9, R12
+	DECQ      R13
+	JNZ       row6
+	VMOVUPS   Z12, (DI)(R11*2)
+	VMOVUPS   Z13, 64(DI)(R11*2)
+	VMOVUPS   Z14, 128(DI)(R11*2)
+	VMOVUPS   Z15, 192(DI)(R11*2)
+	ADDQ      $0x00000080, R11
+	SUBQ      $0x00000080, R10
+	JGE       loop4
+
+done5:
+	ADDQ $0x00000080, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done8
+
+loop7:
+	// The sums of |x| down the rows.
+	VPXORD Z17, Z17, Z17
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   block+64(FP), R13
+
+row9:
+	VMOVDQU16 (R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z17, Z17
+	ADDQ      R9, R12
+	DECQ      R13
+	JNZ       row9
+	VMOVUPS   Z17, (DI)(R11*2)
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop7
+
+done8:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end10
+	SHRQ  $0x01, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K2
+
+	// The sums of |x| down the rows.
+	VPXORD Z18, Z18, Z18
+	LEAQ   (SI)(R11*1), R10
+	MOVQ   block+64(FP), R12
+
+row11:
+	VMOVDQU16.Z (R10), K2, Y16
+	VPERMW.Z    Z16, Z23, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z18, Z18
+	ADDQ        R9, R10
+	DECQ        R12
+	JNZ         row11
+	VMOVUPS     Z18, K2, (DI)(R11*2)
+
+end10:
+	// On to the next slice.
+	MOVQ  R9, R10
+	IMULQ block+64(FP), R10
+	ADDQ  R10, SI
+
+	// From the sums to v' and the denominators.
+	MOVQ width+80(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done13
+
+loop12:
+	VMOVUPS (DI)(R11*2), Z25
+	VMOVUPS 64(DI)(R11*2), Z26
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided14
+	VDIVPS Z5, Z25, Z25
+	VDIVPS Z5, Z26, Z26
+
+undivided14:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z25, Z27
+	VMULPS    Z25, Z27, Z27
+	VMULPS    (DX)(R11*2), Z1, Z25
+	VADDPS    Z27, Z25, Z25
+	VPTESTMD  Z0, Z25, K2
+	VMOVUPS.Z Z25, K2, Z25
+	VMULPS    Z2, Z26, Z27
+	VMULPS    Z26, Z27, Z27
+	VMULPS    64(DX)(R11*2), Z1, Z26
+	VADDPS    Z27, Z26, Z26
+	VPTESTMD  Z0, Z26, K2
+	VMOVUPS.Z Z26, K2, Z26
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other15
+	VSQRTPS Z25, Z27
+	VSQRTPS Z26, Z28
+
+raised18:
+	VMULPS  Z3, Z27, Z27
+	VADDPS  Z4, Z27, Z27
+	VMULPS  Z3, Z28, Z28
+	VADDPS  Z4, Z28, Z28
+	VMOVUPS Z25, (DX)(R11*2)
+	VMOVUPS Z27, (DI)(R11*2)
+	VMOVUPS Z26, 64(DX)(R11*2)
+	VMOVUPS Z28, 64(DI)(R11*2)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop12
+
+done13:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done20
+
+loop19:
+	VMOVUPS (DI)(R11*2), Z25
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided21
+	VDIVPS Z5, Z25, Z25
+
+undivided21:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z25, Z26
+	VMULPS    Z25, Z26, Z26
+	VMULPS    (DX)(R11*2), Z1, Z25
+	VADDPS    Z26, Z25, Z25
+	VPTESTMD  Z0, Z25, K2
+	VMOVUPS.Z Z25, K2, Z25
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other22
+	VSQRTPS Z25, Z26
+
+raised25:
+	VMULPS  Z3, Z26, Z26
+	VADDPS  Z4, Z26, Z26
+	VMOVUPS Z25, (DX)(R11*2)
+	VMOVUPS Z26, (DI)(R11*2)
+	ADDQ    $0x00000020, R11
+	SUBQ    $0x00000020, R10
+	JGE     loop19
+
+done20:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ     R10, R10
+	JZ        end26
+	SHRQ      $0x01, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K2
+	VMOVUPS.Z (DI)(R11*2), K2, Z25
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided27
+	VDIVPS Z5, Z25, Z25
+
+undivided27:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R11*2), K2, Z26
+	VMULPS    Z2, Z25, Z27
+	VMULPS    Z25, Z27, Z27
+	VMULPS    Z26, Z1, Z25
+	VADDPS    Z27, Z25, Z25
+	VPTESTMD  Z0, Z25, K3
+	VMOVUPS.Z Z25, K3, Z25
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other28
+	VSQRTPS Z25, Z26
+
+raised31:
+	VMULPS  Z3, Z26, Z26
+	VADDPS  Z4, Z26, Z26
+	VMOVUPS Z25, K2, (DX)(R11*2)
+	VMOVUPS Z26, K2, (DI)(R11*2)
+
+end26:
+	LEAQ (DX)(R9*2), DX
+	MOVQ SI, R10
+
+	// The elements, row after row.
+	MOVQ block+64(FP), R11
+
+row32:
+	MOVQ width+80(FP), R12
+	SHLQ $0x01, R12
+	XORQ R13, R13
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R12
+	JL   done34
+
+loop33:
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 384(BX)(R13*1)
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(CX)(R13*2)
+	PREFETCHT0 448(CX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
+	PREFETCHT0 448(AX)(R13*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R13*1), Y16
+	VPERMW.Z  Z16, Z23, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VMULPS    (CX)(R13*2), Z7, Z26
+	VMULPS    Z25, Z19, Z25
+	VADDPS    Z25, Z26, Z26
+	VPTESTMD  Z0, Z26, K2
+	VMOVUPS.Z Z26, K2, Z26
+	VMULPS    (AX)(R13*2), Z20, Z25
+	VMOVUPS   (DI)(R13*2), Z27
+	VMULPS    Z21, Z26, Z28
+	VDIVPS    Z27, Z28, Z28
+	VMOVDQU16 32(BX)(R13*1), Y16
+	VPERMW.Z  Z16, Z23, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VMULPS    64(CX)(R13*2), Z7, Z29
+	VMULPS    Z27, Z19, Z27
+	VADDPS    Z27, Z29, Z29
+	VPTESTMD  Z0, Z29, K2
+	VMOVUPS.Z Z29, K2, Z29
+	VMULPS    64(AX)(R13*2), Z20, Z27
+	VMOVUPS   64(DI)(R13*2), Z30
+	VMULPS    Z21, Z29, Z31
+	VDIVPS    Z30, Z31, Z31
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp35
+
+clamped36:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z28, Z25, Z25
+	VMOVDQA64   Z25, Z28
+	VMOVUPS     Z26, (CX)(R13*2)
+	VMOVUPS     Z25, (AX)(R13*2)
+	VSUBPS      Z31, Z27, Z27
+	VMOVDQA64   Z27, Z31
+	VMOVUPS     Z29, 64(CX)(R13*2)
+	VMOVUPS     Z27, 64(AX)(R13*2)
+	VMOVDQA64   Z28, Z25
+	VMOVUPS     quietNaNs512<>+0(SB), Z28
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z28
+	VPTESTMD    lastBits512<>+0(SB), Z28, K2
+	VPADDD      belowHalves512<>+0(SB), Z28, Z28
+	VPSUBD      Z10, Z28, K2, Z28
+	VMOVDQA64   Z31, Z25
+	VMOVUPS     quietNaNs512<>+0(SB), Z31
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z31
+	VPTESTMD    lastBits512<>+0(SB), Z31, K2
+	VPADDD      belowHalves512<>+0(SB), Z31, Z31
+	VPSUBD      Z10, Z31, K2, Z31
+	VPERMT2W    Z31, Z24, Z28
+	VMOVDQU16   Z28, (R8)(R13*1)
+	ADDQ        $0x00000040, R13
+	SUBQ        $0x00000040, R12
+	JGE         loop33
+
+done34:
+	ADDQ $0x00000040, R12
+
+	// One vector at a time.
+	SUBQ $0x00000020, R12
+	JL   done38
+
+loop37:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R13*1), Y16
+	VPERMW.Z  Z16, Z23, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VMULPS    (CX)(R13*2), Z7, Z26
+	VMULPS    Z25, Z19, Z25
+	VADDPS    Z25, Z26, Z26
+	VPTESTMD  Z0, Z26, K2
+	VMOVUPS.Z Z26, K2, Z26
+	VMULPS    (AX)(R13*2), Z20, Z25
+	VMOVUPS   (DI)(R13*2), Z27
+	VMULPS    Z21, Z26, Z28
+	VDIVPS    Z27, Z28, Z28
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp39
+
+clamped40:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z28, Z25, Z25
+	VMOVDQA64   Z25, Z28
+	VMOVUPS     Z26, (CX)(R13*2)
+	VMOVUPS     Z25, (AX)(R13*2)
+	VMOVDQA64   Z28, Z25
+	VMOVUPS     quietNaNs512<>+0(SB), Z28
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z28
+	VPTESTMD    lastBits512<>+0(SB), Z28, K2
+	VPADDD      belowHalves512<>+0(SB), Z28, Z28
+	VPSUBD      Z10, Z28, K2, Z28
+	VPERMW      Z28, Z24, Z28
+	VMOVDQU16   Y28, (R8)(R13*1)
+	ADDQ        $0x00000020, R13
+	SUBQ        $0x00000020, R12
+	JGE         loop37
+
+done38:
+	ADDQ $0x00000020, R12
+
+	// The rest, a part of a vector.
+	TESTQ R12, R12
+	JZ    end41
+	SHRQ  $0x01, R12
+	XORL  R14, R14
+	BTSQ  R12, R14
+	DECQ  R14
+	KMOVW R14, K2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R13*2), K2, Z25
+	VMOVDQU16.Z (BX)(R13*1), K2, Y16
+	VPERMW.Z    Z16, Z23, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VMULPS      Z25, Z7, Z25
+	VMULPS      Z26, Z19, Z26
+	VADDPS      Z26, Z25, Z25
+	VPTESTMD    Z0, Z25, K3
+	VMOVUPS.Z   Z25, K3, Z25
+	VMOVUPS.Z   (AX)(R13*2), K2, Z26
+	VMULPS      Z26, Z20, Z26
+	VMOVUPS.Z   (DI)(R13*2), K2, Z27
+	VMULPS      Z21, Z25, Z28
+	VDIVPS      Z27, Z28, Z28
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp42
+
+clamped43:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z28, Z26, Z26
+	VMOVDQA64   Z26, Z28
+	VMOVUPS     Z25, K2, (CX)(R13*2)
+	VMOVUPS     Z26, K2, (AX)(R13*2)
+	VMOVDQA64   Z28, Z25
+	VMOVUPS     quietNaNs512<>+0(SB), Z28
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z28
+	VPTESTMD    lastBits512<>+0(SB), Z28, K3
+	VPADDD      belowHalves512<>+0(SB), Z28, Z28
+	VPSUBD      Z10, Z28, K3, Z28
+	VPSRLD      $0x10, Z28, Z28
+	VPMOVDW     Z28, Y16
+	VMOVDQU16   Y16, K2, (R8)(R13*1)
+
+end41:
+	LEAQ (AX)(R9*2), AX
+	LEAQ (CX)(R9*2), CX
+	ADDQ R9, BX
+	ADDQ R9, R8
+	ADDQ R9, R10
+	DECQ R11
+	JNZ  row32
+	DECQ outer+56(FP)
+	JNZ  slice3
+	JMP  done2
+
+plain1:
+slice44:
+	// A slice: its sums into den.
+	MOVQ width+80(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, R10
+	JL   done46
+
+loop45:
+	// The sums of |x| down the rows.
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   block+64(FP), R13
+
+row47:
+	VMOVDQU16 (R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z9
+	VPANDD    Z11, Z9, Z9
+	VADDPS    Z9, Z12, Z12
+	VMOVDQU16 32(R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z9
+	VPANDD    Z11, Z9, Z9
+	VADDPS    Z9, Z13, Z13
+	VMOVDQU16 64(R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z9
+	VPANDD    Z11, Z9, Z9
+	VADDPS    Z9, Z14, Z14
+	VMOVDQU16 96(R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z9
+	VPANDD    Z11, Z9, Z9
+	VADDPS    Z9, Z15, Z15
+	ADDQ      R9, R12
+	DECQ      R13
+	JNZ       row47
+	VMOVUPS   Z12, (DI)(R11*2)
+	VMOVUPS   Z13, 64(DI)(R11*2)
+	VMOVUPS   Z14, 128(DI)(R11*2)
+	VMOVUPS   Z15, 192(DI)(R11*2)
+	ADDQ      $0x00000080, R11
+	SUBQ      $0x00000080, R10
+	JGE       loop45
+
+done46:
+	ADDQ $0x00000080, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done49
+
+loop48:
+	// The sums of |x| down the rows.
+	VPXORD Z17, Z17, Z17
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   block+64(FP), R13
+
+row50:
+	VMOVDQU16 (R12), Y16
+	VPERMW.Z  Z16, Z23, K1, Z9
+	VPANDD    Z11, Z9, Z9
+	VADDPS    Z9, Z17, Z17
+	ADDQ      R9, R12
+	DECQ      R13
+	JNZ       row50
+	VMOVUPS   Z17, (DI)(R11*2)
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop48
+
+done49:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end51
+	SHRQ  $0x01, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K2
+
+	// The sums of |x| down the rows.
+	VPXORD Z18, Z18, Z18
+	LEAQ   (SI)(R11*1), R10
+	MOVQ   block+64(FP), R12
+
+row52:
+	VMOVDQU16.Z (R10), K2, Y16
+	VPERMW.Z    Z16, Z23, K1, Z9
+	VPANDD      Z11, Z9, Z9
+	VADDPS      Z9, Z18, Z18
+	ADDQ        R9, R10
+	DECQ        R12
+	JNZ         row52
+	VMOVUPS     Z18, K2, (DI)(R11*2)
+
+end51:
+	// On to the next slice.
+	MOVQ  R9, R10
+	IMULQ block+64(FP), R10
+	ADDQ  R10, SI
+
+	// From the sums to v' and the denominators.
+	MOVQ width+80(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done54
+
+loop53:
+	VMOVUPS (DI)(R11*2), Z9
+	VMOVUPS 64(DI)(R11*2), Z25
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided55
+	VDIVPS Z5, Z9, Z9
+	VDIVPS Z5, Z25, Z25
+
+undivided55:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z26
+	VMULPS    Z9, Z26, Z26
+	VMULPS    (DX)(R11*2), Z1, Z9
+	VADDPS    Z26, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+	VMULPS    Z2, Z25, Z26
+	VMULPS    Z25, Z26, Z26
+	VMULPS    64(DX)(R11*2), Z1, Z25
+	VADDPS    Z26, Z25, Z25
+	VPTESTMD  Z0, Z25, K2
+	VMOVUPS.Z Z25, K2, Z25
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other56
+	VSQRTPS Z9, Z26
+	VSQRTPS Z25, Z27
+
+raised59:
+	VMULPS  Z3, Z26, Z26
+	VADDPS  Z4, Z26, Z26
+	VMULPS  Z3, Z27, Z27
+	VADDPS  Z4, Z27, Z27
+	VMOVUPS Z9, (DX)(R11*2)
+	VMOVUPS Z26, (DI)(R11*2)
+	VMOVUPS Z25, 64(DX)(R11*2)
+	VMOVUPS Z27, 64(DI)(R11*2)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop53
+
+done54:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done61
+
+loop60:
+	VMOVUPS (DI)(R11*2), Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided62
+	VDIVPS Z5, Z9, Z9
+
+undivided62:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z25
+	VMULPS    Z9, Z25, Z25
+	VMULPS    (DX)(R11*2), Z1, Z9
+	VADDPS    Z25, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other63
+	VSQRTPS Z9, Z25
+
+raised66:
+	VMULPS  Z3, Z25, Z25
+	VADDPS  Z4, Z25, Z25
+	VMOVUPS Z9, (DX)(R11*2)
+	VMOVUPS Z25, (DI)(R11*2)
+	ADDQ    $0x00000020, R11
+	SUBQ    $0x00000020, R10
+	JGE     loop60
+
+done61:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ     R10, R10
+	JZ        end67
+	SHRQ      $0x01, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K2
+	VMOVUPS.Z (DI)(R11*2), K2, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided68
+	VDIVPS Z5, Z9, Z9
+
+undivided68:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R11*2), K2, Z25
+	VMULPS    Z2, Z9, Z26
+	VMULPS    Z9, Z26, Z26
+	VMULPS    Z25, Z1, Z9
+	VADDPS    Z26, Z9, Z9
+	VPTESTMD  Z0, Z9, K3
+	VMOVUPS.Z Z9, K3, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other69
+	VSQRTPS Z9, Z25
+
+raised72:
+	VMULPS  Z3, Z25, Z25
+	VADDPS  Z4, Z25, Z25
+	VMOVUPS Z9, K2, (DX)(R11*2)
+	VMOVUPS Z25, K2, (DI)(R11*2)
+
+end67:
+	LEAQ (DX)(R9*2), DX
+	MOVQ SI, R10
+
+	// The elements, row after row.
+	MOVQ block+64(FP), R11
+
+row73:
+	MOVQ width+80(FP), R12
+	SHLQ $0x01, R12
+	XORQ R13, R13
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R12
+	JL   done75
+
+loop74:
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 384(BX)(R13*1)
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(CX)(R13*2)
+	PREFETCHT0 448(CX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
+	PREFETCHT0 448(AX)(R13*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R13*1), Y16
+	VPERMW.Z  Z16, Z23, K1, Z9
+	VMULPS    (CX)(R13*2), Z7, Z25
+	VMULPS    Z9, Z19, Z9
+	VADDPS    Z9, Z25, Z25
+	VPTESTMD  Z0, Z25, K2
+	VMOVUPS.Z Z25, K2, Z25
+	VMULPS    (AX)(R13*2), Z20, Z9
+	VMOVUPS   (DI)(R13*2), Z26
+	VMULPS    Z21, Z25, Z27
+	VDIVPS    Z26, Z27, Z27
+	VMOVDQU16 32(BX)(R13*1), Y16
+	VPERMW.Z  Z16, Z23, K1, Z26
+	VMULPS    64(CX)(R13*2), Z7, Z28
+	VMULPS    Z26, Z19, Z26
+	VADDPS    Z26, Z28, Z28
+	VPTESTMD  Z0, Z28, K2
+	VMOVUPS.Z Z28, K2, Z28
+	VMULPS    64(AX)(R13*2), Z20, Z26
+	VMOVUPS   64(DI)(R13*2), Z29
+	VMULPS    Z21, Z28, Z30
+	VDIVPS    Z29, Z30, Z30
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp76
+
+clamped77:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z27, Z9, Z9
+	VMOVDQA64   Z9, Z27
+	VMOVUPS     Z25, (CX)(R13*2)
+	VMOVUPS     Z9, (AX)(R13*2)
+	VSUBPS      Z30, Z26, Z26
+	VMOVDQA64   Z26, Z30
+	VMOVUPS     Z28, 64(CX)(R13*2)
+	VMOVUPS     Z26, 64(AX)(R13*2)
+	VMOVDQA64   Z27, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z27
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z27
+	VPTESTMD    lastBits512<>+0(SB), Z27, K2
+	VPADDD      belowHalves512<>+0(SB), Z27, Z27
+	VPSUBD      Z10, Z27, K2, Z27
+	VMOVDQA64   Z30, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z30
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z30
+	VPTESTMD    lastBits512<>+0(SB), Z30, K2
+	VPADDD      belowHalves512<>+0(SB), Z30, Z30
+	VPSUBD      Z10, Z30, K2, Z30
+	VPERMT2W    Z30, Z24, Z27
+	VMOVDQU16   Z27, (R8)(R13*1)
+	ADDQ        $0x00000040, R13
+	SUBQ        $0x00000040, R12
+	JGE         loop74
+
+done75:
+	ADDQ $0x00000040, R12
+
+	// One vector at a time.
+	SUBQ $0x00000020, R12
+	JL   done79
+
+loop78:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R13*1), Y16
+	VPERMW.Z  Z16, Z23, K1, Z9
+	VMULPS    (CX)(R13*2), Z7, Z25
+	VMULPS    Z9, Z19, Z9
+	VADDPS    Z9, Z25, Z25
+	VPTESTMD  Z0, Z25, K2
+	VMOVUPS.Z Z25, K2, Z25
+	VMULPS    (AX)(R13*2), Z20, Z9
+	VMOVUPS   (DI)(R13*2), Z26
+	VMULPS    Z21, Z25, Z27
+	VDIVPS    Z26, Z27, Z27
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp80
+
+clamped81:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z27, Z9, Z9
+	VMOVDQA64   Z9, Z27
+	VMOVUPS     Z25, (CX)(R13*2)
+	VMOVUPS     Z9, (AX)(R13*2)
+	VMOVDQA64   Z27, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z27
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z27
+	VPTESTMD    lastBits512<>+0(SB), Z27, K2
+	VPADDD      belowHalves512<>+0(SB), Z27, Z27
+	VPSUBD      Z10, Z27, K2, Z27
+	VPERMW      Z27, Z24, Z27
+	VMOVDQU16   Y27, (R8)(R13*1)
+	ADDQ        $0x00000020, R13
+	SUBQ        $0x00000020, R12
+	JGE         loop78
+
+done79:
+	ADDQ $0x00000020, R12
+
+	// The rest, a part of a vector.
+	TESTQ R12, R12
+	JZ    end82
+	SHRQ  $0x01, R12
+	XORL  R14, R14
+	BTSQ  R12, R14
+	DECQ  R14
+	KMOVW R14, K2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R13*2), K2, Z9
+	VMOVDQU16.Z (BX)(R13*1), K2, Y16
+	VPERMW.Z    Z16, Z23, K1, Z25
+	VMULPS      Z9, Z7, Z9
+	VMULPS      Z25, Z19, Z25
+	VADDPS      Z25, Z9, Z9
+	VPTESTMD    Z0, Z9, K3
+	VMOVUPS.Z   Z9, K3, Z9
+	VMOVUPS.Z   (AX)(R13*2), K2, Z25
+	VMULPS      Z25, Z20, Z25
+	VMOVUPS.Z   (DI)(R13*2), K2, Z26
+	VMULPS      Z21, Z9, Z27
+	VDIVPS      Z26, Z27, Z27
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp83
+
+clamped84:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z27, Z25, Z25
+	VMOVDQA64   Z25, Z27
+	VMOVUPS     Z9, K2, (CX)(R13*2)
+	VMOVUPS     Z25, K2, (AX)(R13*2)
+	VMOVDQA64   Z27, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z27
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z27
+	VPTESTMD    lastBits512<>+0(SB), Z27, K3
+	VPADDD      belowHalves512<>+0(SB), Z27, Z27
+	VPSUBD      Z10, Z27, K3, Z27
+	VPSRLD      $0x10, Z27, Z27
+	VPMOVDW     Z27, Y9
+	VMOVDQU16   Y9, K2, (R8)(R13*1)
+
+end82:
+	LEAQ (AX)(R9*2), AX
+	LEAQ (CX)(R9*2), CX
+	ADDQ R9, BX
+	ADDQ R9, R8
+	ADDQ R9, R10
+	DECQ R11
+	JNZ  row73
+	DECQ outer+56(FP)
+	JNZ  slice44
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other15:
+	JG      two17
+	CMPQ    power+96(FP), $+1
+	JE      half16
+	VMOVUPS Z6, Z27
+	VMOVUPS Z6, Z28
+	JMP     raised18
+
+half16:
+	VSQRTPS Z25, Z27
+	VSQRTPS Z27, Z27
+	VSQRTPS Z26, Z28
+	VSQRTPS Z28, Z28
+	JMP     raised18
+
+two17:
+	VMOVDQA64 Z25, Z27
+	VMOVDQA64 Z26, Z28
+	JMP       raised18
+
+	// The powers 0, 1/2 and 2.
+other22:
+	JG      two24
+	CMPQ    power+96(FP), $+1
+	JE      half23
+	VMOVUPS Z6, Z26
+	JMP     raised25
+
+half23:
+	VSQRTPS Z25, Z26
+	VSQRTPS Z26, Z26
+	JMP     raised25
+
+two24:
+	VMOVDQA64 Z25, Z26
+	JMP       raised25
+
+	// The powers 0, 1/2 and 2.
+other28:
+	JG      two30
+	CMPQ    power+96(FP), $+1
+	JE      half29
+	VMOVUPS Z6, Z26
+	JMP     raised31
+
+half29:
+	VSQRTPS Z25, Z26
+	VSQRTPS Z26, Z26
+	JMP     raised31
+
+two30:
+	VMOVDQA64 Z25, Z26
+	JMP       raised31
+
+clamp35:
+	VMOVUPS Z22, Z30
+	VMINPS  Z28, Z30, Z28
+	VMINPS  Z31, Z30, Z31
+	VMOVUPS Z8, Z30
+	VMAXPS  Z28, Z30, Z28
+	VMAXPS  Z31, Z30, Z31
+	JMP     clamped36
+
+clamp39:
+	VMOVUPS Z22, Z27
+	VMINPS  Z28, Z27, Z28
+	VMOVUPS Z8, Z27
+	VMAXPS  Z28, Z27, Z28
+	JMP     clamped40
+
+clamp42:
+	VMOVUPS Z22, Z27
+	VMINPS  Z28, Z27, Z28
+	VMOVUPS Z8, Z27
+	VMAXPS  Z28, Z27, Z28
+	JMP     clamped43
+
+	// The powers 0, 1/2 and 2.
+other56:
+	JG      two58
+	CMPQ    power+96(FP), $+1
+	JE      half57
+	VMOVUPS Z6, Z26
+	VMOVUPS Z6, Z27
+	JMP     raised59
+
+half57:
+	VSQRTPS Z9, Z26
+	VSQRTPS Z26, Z26
+	VSQRTPS Z25, Z27
+	VSQRTPS Z27, Z27
+	JMP     raised59
+
+two58:
+	VMOVDQA64 Z9, Z26
+	VMOVDQA64 Z25, Z27
+	JMP       raised59
+
+	// The powers 0, 1/2 and 2.
+other63:
+	JG      two65
+	CMPQ    power+96(FP), $+1
+	JE      half64
+	VMOVUPS Z6, Z25
+	JMP     raised66
+
+half64:
+	VSQRTPS Z9, Z25
+	VSQRTPS Z25, Z25
+	JMP     raised66
+
+two65:
+	VMOVDQA64 Z9, Z25
+	JMP       raised66
+
+	// The powers 0, 1/2 and 2.
+other69:
+	JG      two71
+	CMPQ    power+96(FP), $+1
+	JE      half70
+	VMOVUPS Z6, Z25
+	JMP     raised72
+
+half70:
+	VSQRTPS Z9, Z25
+	VSQRTPS Z25, Z25
+	JMP     raised72
+
+two71:
+	VMOVDQA64 Z9, Z25
+	JMP       raised72
+
+clamp76:
+	VMOVUPS Z22, Z29
+	VMINPS  Z27, Z29, Z27
+	VMINPS  Z30, Z29, Z30
+	VMOVUPS Z8, Z29
+	VMAXPS  Z27, Z29, Z27
+	VMAXPS  Z30, Z29, Z30
+	JMP     clamped77
+
+clamp80:
+	VMOVUPS Z22, Z26
+	VMINPS  Z27, Z26, Z27
+	VMOVUPS Z8, Z26
+	VMAXPS  Z27, Z26, Z27
+	JMP     clamped81
+
+clamp83:
+	VMOVUPS Z22, Z26
+	VMINPS  Z27, Z26, Z27
+	VMOVUPS Z8, Z26
+	VMAXPS  Z27, Z26, Z27
+	JMP     clamped84
+
+// func blockMeansHalfBF16AVX512(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·blockMeansHalfBF16AVX512(SB), $1040-40
+	VBROADCASTSS factor+36(FP), Z0
+	VMOVUPS      lanes32Wide<>+0(SB), Z1
+	VPSLLD       $0x10, Z1, Z1
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K1
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSRLD       $0x01, Z2, Z2
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ         x+8(FP), AX
+	MOVQ         block+24(FP), CX
+	SHLQ         $0x01, CX
+	MOVQ         CX, DX
+	ANDQ         $+31, DX
+	SUBQ         DX, CX
+	MOVQ         DX, BX
+	SHRQ         $0x01, BX
+	XORL         SI, SI
+	BTSQ         BX, SI
+	DECQ         SI
+	KMOVW        SI, K2
+	MOVQ         d+0(FP), BX
+	MOVQ         blocks+16(FP), SI
+	VBROADCASTSS div+32(FP), Z3
+
+group:
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000010, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        DI, $0x10
+	JNE         slots1
+	TESTQ       CX, CX
+	JNZ         long3
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z4
+	VMULPS      Z0, Z4, Z4
+	VPANDD      Z2, Z4, Z4
+	PREFETCHT0  2048(AX)
+
+summed4:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long5
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	PREFETCHT0  2048(AX)
+
+summed6:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z7, Z4, Z8
+	VSHUFF64X2  $0xee, Z7, Z4, Z4
+	VADDPS      Z4, Z8, Z8
+	TESTQ       CX, CX
+	JNZ         long7
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z4
+	VMULPS      Z0, Z4, Z4
+	VPANDD      Z2, Z4, Z4
+	PREFETCHT0  2048(AX)
+
+summed8:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long9
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	PREFETCHT0  2048(AX)
+
+summed10:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z7, Z4, Z9
+	VSHUFF64X2  $0xee, Z7, Z4, Z4
+	VADDPS      Z4, Z9, Z9
+	VSHUFF64X2  $0x88, Z9, Z8, Z4
+	VSHUFF64X2  $0xdd, Z9, Z8, Z7
+	VADDPS      Z7, Z4, Z4
+	TESTQ       CX, CX
+	JNZ         long11
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	PREFETCHT0  2048(AX)
+
+summed12:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long13
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	PREFETCHT0  2048(AX)
+
+summed14:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z8, Z7, Z9
+	VSHUFF64X2  $0xee, Z8, Z7, Z7
+	VADDPS      Z7, Z9, Z9
+	TESTQ       CX, CX
+	JNZ         long15
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	PREFETCHT0  2048(AX)
+
+summed16:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long17
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	PREFETCHT0  2048(AX)
+
+summed18:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z8, Z7, Z10
+	VSHUFF64X2  $0xee, Z8, Z7, Z7
+	VADDPS      Z7, Z10, Z10
+	VSHUFF64X2  $0x88, Z10, Z9, Z7
+	VSHUFF64X2  $0xdd, Z10, Z9, Z8
+	VADDPS      Z8, Z7, Z7
+	TESTQ       CX, CX
+	JNZ         long19
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	PREFETCHT0  2048(AX)
+
+summed20:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long21
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	PREFETCHT0  2048(AX)
+
+summed22:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z9, Z8, Z10
+	VSHUFF64X2  $0xee, Z9, Z8, Z8
+	VADDPS      Z8, Z10, Z10
+	TESTQ       CX, CX
+	JNZ         long23
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	PREFETCHT0  2048(AX)
+
+summed24:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long25
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	PREFETCHT0  2048(AX)
+
+summed26:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z9, Z8, Z11
+	VSHUFF64X2  $0xee, Z9, Z8, Z8
+	VADDPS      Z8, Z11, Z11
+	VSHUFF64X2  $0x88, Z11, Z10, Z8
+	VSHUFF64X2  $0xdd, Z11, Z10, Z9
+	VADDPS      Z9, Z8, Z8
+	TESTQ       CX, CX
+	JNZ         long27
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	PREFETCHT0  2048(AX)
+
+summed28:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long29
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	PREFETCHT0  2048(AX)
+
+summed30:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z10, Z9, Z11
+	VSHUFF64X2  $0xee, Z10, Z9, Z9
+	VADDPS      Z9, Z11, Z11
+	TESTQ       CX, CX
+	JNZ         long31
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	PREFETCHT0  2048(AX)
+
+summed32:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long33
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	PREFETCHT0  2048(AX)
+
+summed34:
+	ADDQ       DX, AX
+	VSHUFF64X2 $0x44, Z10, Z9, Z12
+	VSHUFF64X2 $0xee, Z10, Z9, Z9
+	VADDPS     Z9, Z12, Z12
+	VSHUFF64X2 $0x88, Z12, Z11, Z9
+	VSHUFF64X2 $0xdd, Z12, Z11, Z10
+	VADDPS     Z10, Z9, Z9
+	VMOVUPS    neighbours32<>+0(SB), Z10
+	VSHUFPS    $0x44, Z7, Z4, Z11
+	VSHUFPS    $0xee, Z7, Z4, Z4
+	VADDPS     Z4, Z11, Z11
+	VSHUFPS    $0x44, Z9, Z8, Z4
+	VSHUFPS    $0xee, Z9, Z8, Z7
+	VADDPS     Z7, Z4, Z4
+	VSHUFPS    $0x88, Z4, Z11, Z7
+	VSHUFPS    $0xdd, Z4, Z11, Z4
+	VADDPS     Z4, Z7, Z7
+	VPERMPS    Z7, Z10, Z7
+	VMOVDQA64  Z7, Z4
+
+summed2:
+	// Their means.
+	VDIVPS  Z3, Z4, Z4
+	CMPQ    DI, $0x10
+	JNE     some35
+	VMOVUPS Z4, (BX)
+
+done36:
+	ADDQ $0x40, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+	// A block of 64 bytes or more.
+long3:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z4
+	VMULPS    Z0, Z4, Z4
+	VPANDD    Z2, Z4, Z4
+
+loop37:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest38
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+	VADDPS    Z7, Z4, Z4
+	JMP       loop37
+
+rest38:
+	TESTQ       DX, DX
+	JZ          summed4
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	VADDPS      Z7, Z4, Z4
+	JMP         summed4
+
+	// A block of 64 bytes or more.
+long5:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+
+loop39:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest40
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop39
+
+rest40:
+	TESTQ       DX, DX
+	JZ          summed6
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	JMP         summed6
+
+	// A block of 64 bytes or more.
+long7:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z4
+	VMULPS    Z0, Z4, Z4
+	VPANDD    Z2, Z4, Z4
+
+loop41:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest42
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+	VADDPS    Z7, Z4, Z4
+	JMP       loop41
+
+rest42:
+	TESTQ       DX, DX
+	JZ          summed8
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	VADDPS      Z7, Z4, Z4
+	JMP         summed8
+
+	// A block of 64 bytes or more.
+long9:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+
+loop43:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest44
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+	VADDPS    Z9, Z7, Z7
+	JMP       loop43
+
+rest44:
+	TESTQ       DX, DX
+	JZ          summed10
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	VADDPS      Z9, Z7, Z7
+	JMP         summed10
+
+	// A block of 64 bytes or more.
+long11:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+
+loop45:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest46
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop45
+
+rest46:
+	TESTQ       DX, DX
+	JZ          summed12
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	JMP         summed12
+
+	// A block of 64 bytes or more.
+long13:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+
+loop47:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest48
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+	VADDPS    Z9, Z8, Z8
+	JMP       loop47
+
+rest48:
+	TESTQ       DX, DX
+	JZ          summed14
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	JMP         summed14
+
+	// A block of 64 bytes or more.
+long15:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+
+loop49:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest50
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop49
+
+rest50:
+	TESTQ       DX, DX
+	JZ          summed16
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	JMP         summed16
+
+	// A block of 64 bytes or more.
+long17:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+
+loop51:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest52
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+	VADDPS    Z10, Z8, Z8
+	JMP       loop51
+
+rest52:
+	TESTQ       DX, DX
+	JZ          summed18
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	VADDPS      Z10, Z8, Z8
+	JMP         summed18
+
+	// A block of 64 bytes or more.
+long19:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+
+loop53:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest54
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+	VADDPS    Z9, Z8, Z8
+	JMP       loop53
+
+rest54:
+	TESTQ       DX, DX
+	JZ          summed20
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	JMP         summed20
+
+	// A block of 64 bytes or more.
+long21:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+
+loop55:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest56
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+	VADDPS    Z10, Z9, Z9
+	JMP       loop55
+
+rest56:
+	TESTQ       DX, DX
+	JZ          summed22
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	VADDPS      Z10, Z9, Z9
+	JMP         summed22
+
+	// A block of 64 bytes or more.
+long23:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+
+loop57:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest58
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+	VADDPS    Z9, Z8, Z8
+	JMP       loop57
+
+rest58:
+	TESTQ       DX, DX
+	JZ          summed24
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	JMP         summed24
+
+	// A block of 64 bytes or more.
+long25:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+
+loop59:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest60
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z11
+	VMULPS    Z0, Z11, Z11
+	VPANDD    Z2, Z11, Z11
+	VADDPS    Z11, Z9, Z9
+	JMP       loop59
+
+rest60:
+	TESTQ       DX, DX
+	JZ          summed26
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z11
+	VMULPS      Z0, Z11, Z11
+	VPANDD      Z2, Z11, Z11
+	VADDPS      Z11, Z9, Z9
+	JMP         summed26
+
+	// A block of 64 bytes or more.
+long27:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+
+loop61:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest62
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+	VADDPS    Z10, Z9, Z9
+	JMP       loop61
+
+rest62:
+	TESTQ       DX, DX
+	JZ          summed28
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	VADDPS      Z10, Z9, Z9
+	JMP         summed28
+
+	// A block of 64 bytes or more.
+long29:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+
+loop63:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest64
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z11
+	VMULPS    Z0, Z11, Z11
+	VPANDD    Z2, Z11, Z11
+	VADDPS    Z11, Z10, Z10
+	JMP       loop63
+
+rest64:
+	TESTQ       DX, DX
+	JZ          summed30
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z11
+	VMULPS      Z0, Z11, Z11
+	VPANDD      Z2, Z11, Z11
+	VADDPS      Z11, Z10, Z10
+	JMP         summed30
+
+	// A block of 64 bytes or more.
+long31:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+
+loop65:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest66
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+	VADDPS    Z10, Z9, Z9
+	JMP       loop65
+
+rest66:
+	TESTQ       DX, DX
+	JZ          summed32
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	VADDPS      Z10, Z9, Z9
+	JMP         summed32
+
+	// A block of 64 bytes or more.
+long33:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+
+loop67:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest68
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z12
+	VMULPS    Z0, Z12, Z12
+	VPANDD    Z2, Z12, Z12
+	VADDPS    Z12, Z10, Z10
+	JMP       loop67
+
+rest68:
+	TESTQ       DX, DX
+	JZ          summed34
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z12
+	VMULPS      Z0, Z12, Z12
+	VPANDD      Z2, Z12, Z12
+	VADDPS      Z12, Z10, Z10
+	JMP         summed34
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots1:
+	CMPQ DI, $0x01
+	JNE  many69
+
+	// One block, as a run of a longer one is.
+	TESTQ       CX, CX
+	JNZ         long70
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z4
+	VMULPS      Z0, Z4, Z4
+	VPANDD      Z2, Z4, Z4
+	PREFETCHT0  2048(AX)
+
+summed71:
+	ADDQ          DX, AX
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VADDPS        Y5, Y4, Y4
+	VEXTRACTF32X4 $0x01, Y4, X5
+	VADDPS        X5, X4, X4
+	VPERMILPD     $0x01, X4, X5
+	VADDPS        X5, X4, X4
+	VPERMILPS     $0x01, X4, X5
+	VADDPS        X5, X4, X4
+	VMOVDQA64     Z4, Z4
+	JMP           summed2
+
+many69:
+	LEAQ (SP), R8
+	MOVQ DI, R9
+
+block72:
+	VPXORD Z6, Z6, Z6
+	MOVQ   CX, R10
+	TESTQ  R10, R10
+	JZ     rest74
+
+pair73:
+	VMOVDQU16  (AX), Y5
+	VPERMW.Z   Z5, Z1, K1, Z4
+	VMULPS     Z0, Z4, Z4
+	VPANDD     Z2, Z4, Z4
+	VADDPS     Z4, Z6, Z6
+	PREFETCHT0 2048(AX)
+	ADDQ       $0x20, AX
+	SUBQ       $0x20, R10
+	JNZ        pair73
+	TESTQ      DX, DX
+	JZ         done75
+
+rest74:
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z4
+	VMULPS      Z0, Z4, Z4
+	VPANDD      Z2, Z4, Z4
+	VADDPS      Z4, Z6, Z6
+	ADDQ        DX, AX
+
+done75:
+	VMOVUPS Z6, (R8)
+	ADDQ    $0x40, R8
+	DECQ    R9
+	JNZ     block72
+
+	// The blocks' partial sums, folded into one vector.
+	VMOVUPS    (SP), Z4
+	VMOVUPS    64(SP), Z7
+	VSHUFF64X2 $0x44, Z7, Z4, Z8
+	VSHUFF64X2 $0xee, Z7, Z4, Z4
+	VADDPS     Z4, Z8, Z8
+	VMOVUPS    128(SP), Z4
+	VMOVUPS    192(SP), Z7
+	VSHUFF64X2 $0x44, Z7, Z4, Z9
+	VSHUFF64X2 $0xee, Z7, Z4, Z4
+	VADDPS     Z4, Z9, Z9
+	VSHUFF64X2 $0x88, Z9, Z8, Z4
+	VSHUFF64X2 $0xdd, Z9, Z8, Z7
+	VADDPS     Z7, Z4, Z4
+	VMOVUPS    256(SP), Z7
+	VMOVUPS    320(SP), Z8
+	VSHUFF64X2 $0x44, Z8, Z7, Z9
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z9, Z9
+	VMOVUPS    384(SP), Z7
+	VMOVUPS    448(SP), Z8
+	VSHUFF64X2 $0x44, Z8, Z7, Z10
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z10, Z10
+	VSHUFF64X2 $0x88, Z10, Z9, Z7
+	VSHUFF64X2 $0xdd, Z10, Z9, Z8
+	VADDPS     Z8, Z7, Z7
+	VMOVUPS    512(SP), Z8
+	VMOVUPS    576(SP), Z9
+	VSHUFF64X2 $0x44, Z9, Z8, Z10
+	VSHUFF64X2 $0xee, Z9, Z8, Z8
+	VADDPS     Z8, Z10, Z10
+	VMOVUPS    640(SP), Z8
+	VMOVUPS    704(SP), Z9
+	VSHUFF64X2 $0x44, Z9, Z8, Z11
+	VSHUFF64X2 $0xee, Z9, Z8, Z8
+	VADDPS     Z8, Z11, Z11
+	VSHUFF64X2 $0x88, Z11, Z10, Z8
+	VSHUFF64X2 $0xdd, Z11, Z10, Z9
+	VADDPS     Z9, Z8, Z8
+	VMOVUPS    768(SP), Z9
+	VMOVUPS    832(SP), Z10
+	VSHUFF64X2 $0x44, Z10, Z9, Z11
+	VSHUFF64X2 $0xee, Z10, Z9, Z9
+	VADDPS     Z9, Z11, Z11
+	VMOVUPS    896(SP), Z9
+	VMOVUPS    960(SP), Z10
+	VSHUFF64X2 $0x44, Z10, Z9, Z12
+	VSHUFF64X2 $0xee, Z10, Z9, Z9
+	VADDPS     Z9, Z12, Z12
+	VSHUFF64X2 $0x88, Z12, Z11, Z9
+	VSHUFF64X2 $0xdd, Z12, Z11, Z10
+	VADDPS     Z10, Z9, Z9
+	VMOVUPS    neighbours32<>+0(SB), Z10
+	VSHUFPS    $0x44, Z7, Z4, Z11
+	VSHUFPS    $0xee, Z7, Z4, Z4
+	VADDPS     Z4, Z11, Z11
+	VSHUFPS    $0x44, Z9, Z8, Z4
+	VSHUFPS    $0xee, Z9, Z8, Z7
+	VADDPS     Z7, Z4, Z4
+	VSHUFPS    $0x88, Z4, Z11, Z7
+	VSHUFPS    $0xdd, Z4, Z11, Z4
+	VADDPS     Z4, Z7, Z7
+	VPERMPS    Z7, Z10, Z7
+	VMOVDQA64  Z7, Z4
+	JMP        summed2
+
+	// The last group, of fewer blocks.
+some35:
+	SHLQ    $0x01, DI
+	SHRQ    $0x01, DI
+	XORL    R8, R8
+	BTSQ    DI, R8
+	DECQ    R8
+	KMOVW   R8, K3
+	VMOVUPS Z4, K3, (BX)
+	JMP     done36
+
+	// A block of 64 bytes or more.
+long70:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z4
+	VMULPS    Z0, Z4, Z4
+	VPANDD    Z2, Z4, Z4
+
+loop76:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest77
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+	VADDPS    Z7, Z4, Z4
+	JMP       loop76
+
+rest77:
+	TESTQ       DX, DX
+	JZ          summed71
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	VADDPS      Z7, Z4, Z4
+	JMP         summed71
+
+// func stridedMeansHalfBF16AVX512(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·stridedMeansHalfBF16AVX512(SB), NOSPLIT, $0-68
+	VBROADCASTSS factor+64(FP), Z0
+	VMOVUPS      lanes32Wide<>+0(SB), Z1
+	VPSLLD       $0x10, Z1, Z1
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K1
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VPXORD       Z2, Z2, Z2
+	VPTERNLOGD   $0xff, Z2, Z2, Z2
+	VPSRLD       $0x01, Z2, Z2
+	VBROADCASTSS div+48(FP), Z3
+	MOVBLZX      more+52(FP), DX
+	MOVQ         stride+32(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         next+56(FP), SI
+	SHLQ         $0x01, SI
+	CMPL         factor+64(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+40(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, DI
+	JL   done5
+
+loop4:
+	// The sums of |x| down the rows.
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh6
+	VMOVUPS (AX)(R8*2), Z4
+	VMOVUPS 64(AX)(R8*2), Z5
+	VMOVUPS 128(AX)(R8*2), Z6
+	VMOVUPS 192(AX)(R8*2), Z7
+
+fresh6:
+	LEAQ  (CX)(R8*1), R9
+	TESTQ SI, SI
+	JZ    here7
+	MOVQ  block+24(FP), R10
+
+row9:
+	PREFETCHT1 (R9)(SI*1)
+	PREFETCHT1 64(R9)(SI*1)
+	VMOVDQU16  (R9), Y9
+	VPERMW.Z   Z9, Z1, K1, Z8
+	VMULPS     Z0, Z8, Z8
+	VPANDD     Z2, Z8, Z8
+	VADDPS     Z8, Z4, Z4
+	VMOVDQU16  32(R9), Y9
+	VPERMW.Z   Z9, Z1, K1, Z8
+	VMULPS     Z0, Z8, Z8
+	VPANDD     Z2, Z8, Z8
+	VADDPS     Z8, Z5, Z5
+	VMOVDQU16  64(R9), Y9
+	VPERMW.Z   Z9, Z1, K1, Z8
+	VMULPS     Z0, Z8, Z8
+	VPANDD     Z2, Z8, Z8
+	VADDPS     Z8, Z6, Z6
+	VMOVDQU16  96(R9), Y9
+	VPERMW.Z   Z9, Z1, K1, Z8
+	VMULPS     Z0, Z8, Z8
+	VPANDD     Z2, Z8, Z8
+	VADDPS     Z8, Z7, Z7
+	ADDQ       BX, R9
+	DECQ       R10
+	JNZ        row9
+	JMP        summed8
+
+here7:
+	MOVQ block+24(FP), R10
+
+row10:
+	VMOVDQU16 (R9), Y9
+	VPERMW.Z  Z9, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z4, Z4
+	VMOVDQU16 32(R9), Y9
+	VPERMW.Z  Z9, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z5, Z5
+	VMOVDQU16 64(R9), Y9
+	VPERMW.Z  Z9, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z6, Z6
+	VMOVDQU16 96(R9), Y9
+	VPERMW.Z  Z9, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row10
+
+summed8:
+	VDIVPS  Z3, Z4, Z4
+	VDIVPS  Z3, Z5, Z5
+	VDIVPS  Z3, Z6, Z6
+	VDIVPS  Z3, Z7, Z7
+	VMOVUPS Z4, (AX)(R8*2)
+	VMOVUPS Z5, 64(AX)(R8*2)
+	VMOVUPS Z6, 128(AX)(R8*2)
+	VMOVUPS Z7, 192(AX)(R8*2)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop4
+
+done5:
+	ADDQ $0x00000080, DI
+
+	// One vector at a time.
+	SUBQ $0x00000020, DI
+	JL   done12
+
+loop11:
+	// The sums of |x| down the rows.
+	VPXORD Z10, Z10, Z10
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh13
+	VMOVUPS (AX)(R8*2), Z10
+
+fresh13:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row14:
+	VMOVDQU16 (R9), Y9
+	VPERMW.Z  Z9, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z10, Z10
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row14
+	VDIVPS    Z3, Z10, Z10
+	VMOVUPS   Z10, (AX)(R8*2)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop11
+
+done12:
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ DI, DI
+	JZ    end15
+	SHRQ  $0x01, DI
+	XORL  R9, R9
+	BTSQ  DI, R9
+	DECQ  R9
+	KMOVW R9, K2
+
+	// The sums of |x| down the rows.
+	VPXORD Z11, Z11, Z11
+
+	// Go on from the sums in d, if asked to.
+	TESTL     DX, DX
+	JZ        fresh16
+	VMOVUPS.Z (AX)(R8*2), K2, Z11
+
+fresh16:
+	LEAQ (CX)(R8*1), DI
+	MOVQ block+24(FP), R9
+
+row17:
+	VMOVDQU16.Z (DI), K2, Y9
+	VPERMW.Z    Z9, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	VADDPS      Z8, Z11, Z11
+	ADDQ        BX, DI
+	DECQ        R9
+	JNZ         row17
+	VDIVPS      Z3, Z11, Z11
+	VMOVUPS     Z11, K2, (AX)(R8*2)
+
+end15:
+	// On to the next slice.
+	MOVQ  BX, DI
+	IMULQ block+24(FP), DI
+	ADDQ  DI, CX
+	LEAQ  (AX)(BX*2), AX
+	DECQ  outer+16(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice18:
+	MOVQ width+40(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, DI
+	JL   done20
+
+loop19:
+	// The sums of |x| down the rows.
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh21
+	VMOVUPS (AX)(R8*2), Z4
+	VMOVUPS 64(AX)(R8*2), Z5
+	VMOVUPS 128(AX)(R8*2), Z6
+	VMOVUPS 192(AX)(R8*2), Z7
+
+fresh21:
+	LEAQ  (CX)(R8*1), R9
+	TESTQ SI, SI
+	JZ    here22
+	MOVQ  block+24(FP), R10
+
+row24:
+	PREFETCHT1 (R9)(SI*1)
+	PREFETCHT1 64(R9)(SI*1)
+	VMOVDQU16  (R9), Y8
+	VPERMW.Z   Z8, Z1, K1, Z0
+	VPANDD     Z2, Z0, Z0
+	VADDPS     Z0, Z4, Z4
+	VMOVDQU16  32(R9), Y8
+	VPERMW.Z   Z8, Z1, K1, Z0
+	VPANDD     Z2, Z0, Z0
+	VADDPS     Z0, Z5, Z5
+	VMOVDQU16  64(R9), Y8
+	VPERMW.Z   Z8, Z1, K1, Z0
+	VPANDD     Z2, Z0, Z0
+	VADDPS     Z0, Z6, Z6
+	VMOVDQU16  96(R9), Y8
+	VPERMW.Z   Z8, Z1, K1, Z0
+	VPANDD     Z2, Z0, Z0
+	VADDPS     Z0, Z7, Z7
+	ADDQ       BX, R9
+	DECQ       R10
+	JNZ        row24
+	JMP        summed23
+
+here22:
+	MOVQ block+24(FP), R10
+
+row25:
+	VMOVDQU16 (R9), Y8
+	VPERMW.Z  Z8, Z1, K1, Z0
+	VPANDD    Z2, Z0, Z0
+	VADDPS    Z0, Z4, Z4
+	VMOVDQU16 32(R9), Y8
+	VPERMW.Z  Z8, Z1, K1, Z0
+	VPANDD    Z2, Z0, Z0
+	VADDPS    Z0, Z5, Z5
+	VMOVDQU16 64(R9), Y8
+	VPERMW.Z  Z8, Z1, K1, Z0
+	VPANDD    Z2, Z0, Z0
+	VADDPS    Z0, Z6, Z6
+	VMOVDQU16 96(R9), Y8
+	VPERMW.Z  Z8, Z1, K1, Z0
+	VPANDD    Z2, Z0, Z0
+	VADDPS    Z0, Z7, Z7
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row25
+
+summed23:
+	VDIVPS  Z3, Z4, Z4
+	VDIVPS  Z3, Z5, Z5
+	VDIVPS  Z3, Z6, Z6
+	VDIVPS  Z3, Z7, Z7
+	VMOVUPS Z4, (AX)(R8*2)
+	VMOVUPS Z5, 64(AX)(R8*2)
+	VMOVUPS Z6, 128(AX)(R8*2)
+	VMOVUPS Z7, 192(AX)(R8*2)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop19
+
+done20:
+	ADDQ $0x00000080, DI
+
+	// One vector at a time.
+	SUBQ $0x00000020, DI
+	JL   done27
+
+loop26:
+	// The sums of |x| down the rows.
+	VPXORD Z9, Z9, Z9
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh28
+	VMOVUPS (AX)(R8*2), Z9
+
+fresh28:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row29:
+	VMOVDQU16 (R9), Y8
+	VPERMW.Z  Z8, Z1, K1, Z0
+	VPANDD    Z2, Z0, Z0
+	VADDPS    Z0, Z9, Z9
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row29
+	VDIVPS    Z3, Z9, Z9
+	VMOVUPS   Z9, (AX)(R8*2)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop26
+
+done27:
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ DI, DI
+	JZ    end30
+	SHRQ  $0x01, DI
+	XORL  R9, R9
+	BTSQ  DI, R9
+	DECQ  R9
+	KMOVW R9, K2
+
+	// The sums of |x| down the rows.
+	VPXORD Z10, Z10, Z10
+
+	// Go on from the sums in d, if asked to.
+	TESTL     DX, DX
+	JZ        fresh31
+	VMOVUPS.Z (AX)(R8*2), K2, Z10
+
+fresh31:
+	LEAQ (CX)(R8*1), DI
+	MOVQ block+24(FP), R9
+
+row32:
+	VMOVDQU16.Z (DI), K2, Y8
+	VPERMW.Z    Z8, Z1, K1, Z0
+	VPANDD      Z2, Z0, Z0
+	VADDPS      Z0, Z10, Z10
+	ADDQ        BX, DI
+	DECQ        R9
+	JNZ         row32
+	VDIVPS      Z3, Z10, Z10
+	VMOVUPS     Z10, K2, (AX)(R8*2)
+
+end30:
+	// On to the next slice.
+	MOVQ  BX, DI
+	IMULQ block+24(FP), DI
+	ADDQ  DI, CX
+	LEAQ  (AX)(BX*2), AX
+	DECQ  outer+16(FP)
+	JNZ   slice18
+
+done2:
+	VZEROUPPER
+	RET
+
+// func descendBlocksHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·descendBlocksHalfBF16AVX512(SB), NOSPLIT, $16-68
+	MOVQ s+56(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS (AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 20(AX), Z3
+	VBROADCASTSS 16(AX), Z4
+	VBROADCASTSS 32(AX), Z5
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x1f, Z6, Z6
@@ -28139,125 +46793,1312 @@ TEXT ·descendHalfBF16AVX512(SB), NOSPLIT, $16-60
 	VPSRLD       $0x01, Z7, Z7
 	VPXORD       Z5, Z7, Z7
 	VMOVQ        X7, (SP)
-	MOVQ         theta+0(FP), CX
-	MOVQ         m+8(FP), DX
-	MOVQ         out+16(FP), BX
-	MOVQ         grad+24(FP), SI
-	MOVQ         n+40(FP), DI
-	SHLQ         $0x01, DI
-	XORQ         R8, R8
-	MOVL         $0x7fc00000, R9
-	VPBROADCASTD R9, Z9
-	MOVL         $0x00000001, R9
-	VPBROADCASTD R9, Z7
-	MOVL         $0x00007fff, R9
-	VPBROADCASTD R9, Z10
-	MOVL         $0x00010000, R9
-	VPBROADCASTD R9, Z11
+	VBROADCASTSS factor+64(FP), Z7
+	VMOVUPS      lanes32Wide<>+0(SB), Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K1
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VMOVUPS      upperHalves<>+0(SB), Z12
-	VBROADCASTSS factor+56(FP), Z7
-	TESTQ        DI, DI
-	JZ           done2
-	CMPL         factor+56(FP), $0x3f800000
+	VMOVUPS      upperHalves<>+0(SB), Z11
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
+	MOVQ         block+48(FP), CX
+	LEAQ         268435455(CX), AX
+	XORL         DX, DX
+	DIVQ         CX
+	VPBROADCASTD AX, Z13
+	VMOVUPS      lanes32Wide<>+64(SB), Z14
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         den+32(FP), BX
+	MOVQ         blocks+40(FP), SI
+	MOVQ         out+16(FP), DI
+	CMPL         factor+64(FP), $0x3f800000
 	JE           plain1
 
-loop3:
-	PREFETCHT0 384(CX)(R8*2)
-	PREFETCHT0 448(CX)(R8*2)
-	PREFETCHT0 384(DX)(R8*2)
-	PREFETCHT0 448(DX)(R8*2)
-	PREFETCHT0 384(SI)(R8*1)
-	PREFETCHT0 384(BX)(R8*1)
+group3:
+	TESTQ   SI, SI
+	JZ      done4
+	MOVQ    $0x0000000000000010, R8
+	CMPQ    SI, R8
+	CMOVQLT SI, R8
+	SUBQ    R8, SI
+	CMPQ    R8, $0x10
+	JNE     some5
+	VMOVUPS (BX), Z15
+
+done6:
+	ADDQ  $0x40, BX
+	IMULQ block+48(FP), R8
+	SHLQ  $0x01, R8
+
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32Wide<>+0(SB), Z12
+	MOVQ    R8, R9
+	ANDQ    $-32, R9
+	SUBQ    R9, R8
+	LEAQ    (AX)(R9*2), AX
+	LEAQ    (CX)(R9*2), CX
+	ADDQ    R9, DX
+	ADDQ    R9, DI
+	NEGQ    R9
+	JZ      rest8
+
+loop7:
+	PREFETCHT0 384(DX)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(AX)(R9*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (SI)(R8*1), Z13
-	VPSLLD    $0x10, Z13, Z13
-	VMULPS    Z7, Z13, Z13
-	VMULPS    (DX)(R8*2), Z1, Z14
-	VMULPS    Z13, Z2, Z13
-	VADDPS    Z13, Z14, Z14
-	VPTESTMD  Z0, Z14, K1
-	VMOVUPS.Z Z14, K1, Z14
-	VMULPS    (CX)(R8*2), Z3, Z13
-	VMOVUPS   (AX)(R8*2), Z15
-	VMULPS    Z4, Z14, Z16
-	VDIVPS    Z15, Z16, Z16
-	VPMOVZXWD 32(SI)(R8*1), Z15
-	VPSLLD    $0x10, Z15, Z15
-	VMULPS    Z7, Z15, Z15
-	VMULPS    64(DX)(R8*2), Z1, Z17
-	VMULPS    Z15, Z2, Z15
-	VADDPS    Z15, Z17, Z17
-	VPTESTMD  Z0, Z17, K1
-	VMOVUPS.Z Z17, K1, Z17
-	VMULPS    64(CX)(R8*2), Z3, Z15
-	VMOVUPS   64(AX)(R8*2), Z18
+	VMOVDQU16 (DX)(R9*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z16
+	VMULPS    Z7, Z16, Z16
+	VMULPS    (CX)(R9*2), Z1, Z17
+	VMULPS    Z16, Z2, Z16
+	VADDPS    Z16, Z17, Z17
+	VPTESTMD  Z0, Z17, K2
+	VMOVUPS.Z Z17, K2, Z17
+	VMULPS    (AX)(R9*2), Z3, Z16
+	VPMULLD   Z13, Z12, Z18
+	VPSRLD    $0x1c, Z18, Z18
+	VPERMPS   Z15, Z18, Z18
 	VMULPS    Z4, Z17, Z19
 	VDIVPS    Z18, Z19, Z19
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp4
+	JNE  clamp10
 
-clamped5:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z16, Z13, Z13
-	VMOVDQA64 Z13, Z16
-	VCMPPS    $0x03, Z16, Z16, K1
-	VMOVDQA32 Z9, K1, Z16
-	VPTESTMD  Z11, Z16, K1
-	VPADDD    Z10, Z16, Z16
-	VPSUBD    Z8, Z16, K1, Z16
-	VMOVUPS   Z14, (DX)(R8*2)
-	VMOVUPS   Z13, (CX)(R8*2)
-	VSUBPS    Z19, Z15, Z15
-	VMOVDQA64 Z15, Z13
-	VCMPPS    $0x03, Z13, Z13, K1
-	VMOVDQA32 Z9, K1, Z13
-	VPTESTMD  Z11, Z13, K1
-	VPADDD    Z10, Z13, Z13
-	VPSUBD    Z8, Z13, K1, Z13
-	VPERMT2W  Z13, Z12, Z16
-	VMOVDQU16 Z16, (BX)(R8*1)
-	VMOVUPS   Z17, 64(DX)(R8*2)
-	VMOVUPS   Z15, 64(CX)(R8*2)
-	ADDQ      $0x40, R8
-	SUBQ      $0x40, DI
-	JNZ       loop3
-	JMP       done2
+	VSUBPS      Z19, Z16, Z16
+	VMOVDQA64   Z16, Z19
+	VMOVUPS     Z17, (CX)(R9*2)
+	VMOVUPS     Z16, (AX)(R9*2)
+	VMOVDQA64   Z19, Z16
+	VMOVUPS     quietNaNs512<>+0(SB), Z19
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z16, Z19
+	VPTESTMD    lastBits512<>+0(SB), Z19, K2
+	VPADDD      belowHalves512<>+0(SB), Z19, Z19
+	VPSUBD      Z8, Z19, K2, Z19
+	VPERMW      Z19, Z11, Z19
+	VMOVDQU16   Y19, (DI)(R9*1)
+	VPADDD      Z14, Z12, Z12
+	ADDQ        $0x20, R9
+	JNZ         loop7
 
-plain1:
-loop6:
-	PREFETCHT0 384(CX)(R8*2)
-	PREFETCHT0 448(CX)(R8*2)
-	PREFETCHT0 384(DX)(R8*2)
-	PREFETCHT0 448(DX)(R8*2)
-	PREFETCHT0 384(SI)(R8*1)
-	PREFETCHT0 384(BX)(R8*1)
+rest8:
+	TESTQ R8, R8
+	JZ    end9
+	SHRQ  $0x01, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (SI)(R8*1), Z7
-	VPSLLD    $0x10, Z7, Z7
-	VMULPS    (DX)(R8*2), Z1, Z13
+	VMOVUPS.Z   (CX)(R9*2), K2, Z16
+	VMOVDQU16.Z (DX)(R9*1), K2, Y9
+	VPERMW.Z    Z9, Z10, K1, Z17
+	VMULPS      Z7, Z17, Z17
+	VMULPS      Z16, Z1, Z16
+	VMULPS      Z17, Z2, Z17
+	VADDPS      Z17, Z16, Z16
+	VPTESTMD    Z0, Z16, K3
+	VMOVUPS.Z   Z16, K3, Z16
+	VMOVUPS.Z   (AX)(R9*2), K2, Z17
+	VMULPS      Z17, Z3, Z17
+	VPMULLD     Z13, Z12, Z12
+	VPSRLD      $0x1c, Z12, Z12
+	VPERMPS     Z15, Z12, Z12
+	VMULPS      Z4, Z16, Z15
+	VDIVPS      Z12, Z15, Z15
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp12
+
+clamped13:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z15, Z17, Z17
+	VMOVDQA64   Z17, Z15
+	VMOVUPS     Z16, K2, (CX)(R9*2)
+	VMOVUPS     Z17, K2, (AX)(R9*2)
+	VMOVDQA64   Z15, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z15
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
+	VPTESTMD    lastBits512<>+0(SB), Z15, K3
+	VPADDD      belowHalves512<>+0(SB), Z15, Z15
+	VPSUBD      Z8, Z15, K3, Z15
+	VPSRLD      $0x10, Z15, Z15
+	VPMOVDW     Z15, Y9
+	VMOVDQU16   Y9, K2, (DI)(R9*1)
+
+end9:
+	JMP group3
+
+done4:
+	JMP done2
+
+plain1:
+group14:
+	TESTQ   SI, SI
+	JZ      done15
+	MOVQ    $0x0000000000000010, R8
+	CMPQ    SI, R8
+	CMOVQLT SI, R8
+	SUBQ    R8, SI
+	CMPQ    R8, $0x10
+	JNE     some16
+	VMOVUPS (BX), Z15
+
+done17:
+	ADDQ  $0x40, BX
+	IMULQ block+48(FP), R8
+	SHLQ  $0x01, R8
+
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32Wide<>+0(SB), Z12
+	MOVQ    R8, R9
+	ANDQ    $-32, R9
+	SUBQ    R9, R8
+	LEAQ    (AX)(R9*2), AX
+	LEAQ    (CX)(R9*2), CX
+	ADDQ    R9, DX
+	ADDQ    R9, DI
+	NEGQ    R9
+	JZ      rest19
+
+loop18:
+	PREFETCHT0 384(DX)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(AX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DX)(R9*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z7
+	VMULPS    (CX)(R9*2), Z1, Z16
 	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z13, Z13
-	VPTESTMD  Z0, Z13, K1
-	VMOVUPS.Z Z13, K1, Z13
-	VMULPS    (CX)(R8*2), Z3, Z7
-	VMOVUPS   (AX)(R8*2), Z14
+	VADDPS    Z7, Z16, Z16
+	VPTESTMD  Z0, Z16, K2
+	VMOVUPS.Z Z16, K2, Z16
+	VMULPS    (AX)(R9*2), Z3, Z7
+	VPMULLD   Z13, Z12, Z17
+	VPSRLD    $0x1c, Z17, Z17
+	VPERMPS   Z15, Z17, Z17
+	VMULPS    Z4, Z16, Z18
+	VDIVPS    Z17, Z18, Z18
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp21
+
+clamped22:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z18, Z7, Z7
+	VMOVDQA64   Z7, Z18
+	VMOVUPS     Z16, (CX)(R9*2)
+	VMOVUPS     Z7, (AX)(R9*2)
+	VMOVDQA64   Z18, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z18
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z18
+	VPTESTMD    lastBits512<>+0(SB), Z18, K2
+	VPADDD      belowHalves512<>+0(SB), Z18, Z18
+	VPSUBD      Z8, Z18, K2, Z18
+	VPERMW      Z18, Z11, Z18
+	VMOVDQU16   Y18, (DI)(R9*1)
+	VPADDD      Z14, Z12, Z12
+	ADDQ        $0x20, R9
+	JNZ         loop18
+
+rest19:
+	TESTQ R8, R8
+	JZ    end20
+	SHRQ  $0x01, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R9*2), K2, Z7
+	VMOVDQU16.Z (DX)(R9*1), K2, Y9
+	VPERMW.Z    Z9, Z10, K1, Z16
+	VMULPS      Z7, Z1, Z7
+	VMULPS      Z16, Z2, Z16
+	VADDPS      Z16, Z7, Z7
+	VPTESTMD    Z0, Z7, K3
+	VMOVUPS.Z   Z7, K3, Z7
+	VMOVUPS.Z   (AX)(R9*2), K2, Z16
+	VMULPS      Z16, Z3, Z16
+	VPMULLD     Z13, Z12, Z12
+	VPSRLD      $0x1c, Z12, Z12
+	VPERMPS     Z15, Z12, Z12
+	VMULPS      Z4, Z7, Z15
+	VDIVPS      Z12, Z15, Z15
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp23
+
+clamped24:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z15, Z16, Z16
+	VMOVDQA64   Z16, Z15
+	VMOVUPS     Z7, K2, (CX)(R9*2)
+	VMOVUPS     Z16, K2, (AX)(R9*2)
+	VMOVDQA64   Z15, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z15
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z15
+	VPTESTMD    lastBits512<>+0(SB), Z15, K3
+	VPADDD      belowHalves512<>+0(SB), Z15, Z15
+	VPSUBD      Z8, Z15, K3, Z15
+	VPSRLD      $0x10, Z15, Z15
+	VPMOVDW     Z15, Y7
+	VMOVDQU16   Y7, K2, (DI)(R9*1)
+
+end20:
+	JMP group14
+
+done15:
+done2:
+	VZEROUPPER
+	RET
+
+	// The last group, of fewer blocks.
+some5:
+	MOVQ      R8, R9
+	SHLQ      $0x01, R9
+	SHRQ      $0x01, R9
+	XORL      R10, R10
+	BTSQ      R9, R10
+	DECQ      R10
+	KMOVW     R10, K2
+	VMOVUPS.Z (BX), K2, Z15
+	JMP       done6
+
+clamp10:
+	VMOVUPS Z5, Z18
+	VMINPS  Z19, Z18, Z19
+	VMOVUPS Z6, Z18
+	VMAXPS  Z19, Z18, Z19
+	JMP     clamped11
+
+clamp12:
+	VMOVUPS Z5, Z12
+	VMINPS  Z15, Z12, Z15
+	VMOVUPS Z6, Z12
+	VMAXPS  Z15, Z12, Z15
+	JMP     clamped13
+
+	// The last group, of fewer blocks.
+some16:
+	MOVQ      R8, R9
+	SHLQ      $0x01, R9
+	SHRQ      $0x01, R9
+	XORL      R10, R10
+	BTSQ      R9, R10
+	DECQ      R10
+	KMOVW     R10, K2
+	VMOVUPS.Z (BX), K2, Z15
+	JMP       done17
+
+clamp21:
+	VMOVUPS Z5, Z17
+	VMINPS  Z18, Z17, Z18
+	VMOVUPS Z6, Z17
+	VMAXPS  Z18, Z17, Z18
+	JMP     clamped22
+
+clamp23:
+	VMOVUPS Z5, Z12
+	VMINPS  Z15, Z12, Z15
+	VMOVUPS Z6, Z12
+	VMAXPS  Z15, Z12, Z15
+	JMP     clamped24
+
+// func updateTogetherHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·updateTogetherHalfBF16AVX512(SB), NOSPLIT, $16-100
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ out+24(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS 8(R8), Z1
+	VBROADCASTSS 12(R8), Z2
+	VBROADCASTSS 24(R8), Z3
+	VBROADCASTSS 28(R8), Z4
+	VBROADCASTSS 36(R8), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R8), Z7
+	VBROADCASTSS 4(R8), Z17
+	VBROADCASTSS 20(R8), Z18
+	VBROADCASTSS 16(R8), Z19
+	VBROADCASTSS 32(R8), Z20
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z20, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z20, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	VBROADCASTSS factor+96(FP), Z9
+	VMOVUPS      lanes32Wide<>+0(SB), Z21
+	VPSLLD       $0x10, Z21, Z21
+	MOVL         $0xaaaaaaaa, R8
+	KMOVD        R8, K1
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VMOVUPS      upperHalves<>+0(SB), Z22
+	VPXORD       Z11, Z11, Z11
+	VPTERNLOGD   $0xff, Z11, Z11, Z11
+	VPSRLD       $0x01, Z11, Z11
+	MOVQ         stride+64(FP), R8
+	SHLQ         $0x01, R8
+	CMPL         factor+96(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+72(FP), R9
+	SHLQ $0x01, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R9
+	JL   done5
+
+loop4:
+	// The sums of |hz| down the rows.
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	MOVQ   R10, R11
+	MOVQ   block+56(FP), R12
+
+row6:
+	PREFETCHT0 384(SI)(R11*1)
+	VMOVDQU16  (SI)(R11*1), Y14
+	VPERMW.Z   Z14, Z21, K1, Z23
+	VMULPS     Z9, Z23, Z23
+	VPANDD     Z11, Z23, Z23
+	VADDPS     Z23, Z12, Z12
+	VMOVDQU16  32(SI)(R11*1), Y14
+	VPERMW.Z   Z14, Z21, K1, Z23
+	VMULPS     Z9, Z23, Z23
+	VPANDD     Z11, Z23, Z23
+	VADDPS     Z23, Z13, Z13
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row6
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 448(DX)(R10*2)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided7
+	VDIVPS Z5, Z12, Z12
+	VDIVPS Z5, Z13, Z13
+
+undivided7:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z12, Z23
+	VMULPS    Z12, Z23, Z23
+	VMULPS    (DX)(R10*2), Z1, Z24
+	VADDPS    Z23, Z24, Z24
+	VPTESTMD  Z0, Z24, K2
+	VMOVUPS.Z Z24, K2, Z24
+	VMULPS    Z2, Z13, Z23
+	VMULPS    Z13, Z23, Z23
+	VMULPS    64(DX)(R10*2), Z1, Z25
+	VADDPS    Z23, Z25, Z25
+	VPTESTMD  Z0, Z25, K2
+	VMOVUPS.Z Z25, K2, Z25
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other8
+	VSQRTPS Z24, Z23
+	VSQRTPS Z25, Z26
+
+raised11:
+	VMULPS  Z3, Z23, Z23
+	VADDPS  Z4, Z23, Z23
+	VMULPS  Z3, Z26, Z26
+	VADDPS  Z4, Z26, Z26
+	VMOVUPS Z24, (DX)(R10*2)
+	VMOVUPS Z25, 64(DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ block+56(FP), R12
+
+row12:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 384(DI)(R11*1)
+	PREFETCHT0 384(CX)(R11*2)
+	PREFETCHT0 448(CX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
+	PREFETCHT0 448(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R11*1), Y14
+	VPERMW.Z  Z14, Z21, K1, Z24
+	VMULPS    Z9, Z24, Z24
+	VMULPS    (CX)(R11*2), Z7, Z25
+	VMULPS    Z24, Z17, Z24
+	VADDPS    Z24, Z25, Z25
+	VPTESTMD  Z0, Z25, K2
+	VMOVUPS.Z Z25, K2, Z25
+	VMULPS    (AX)(R11*2), Z18, Z24
+	VMULPS    Z19, Z25, Z27
+	VDIVPS    Z23, Z27, Z27
+	VMOVDQU16 32(BX)(R11*1), Y14
+	VPERMW.Z  Z14, Z21, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VMULPS    64(CX)(R11*2), Z7, Z29
+	VMULPS    Z28, Z17, Z28
+	VADDPS    Z28, Z29, Z29
+	VPTESTMD  Z0, Z29, K2
+	VMOVUPS.Z Z29, K2, Z29
+	VMULPS    64(AX)(R11*2), Z18, Z28
+	VMULPS    Z19, Z29, Z30
+	VDIVPS    Z26, Z30, Z30
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp13
+
+clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z27, Z24, Z24
+	VMOVDQA64   Z24, Z27
+	VMOVUPS     Z25, (CX)(R11*2)
+	VMOVUPS     Z24, (AX)(R11*2)
+	VSUBPS      Z30, Z28, Z28
+	VMOVDQA64   Z28, Z30
+	VMOVUPS     Z29, 64(CX)(R11*2)
+	VMOVUPS     Z28, 64(AX)(R11*2)
+	VMOVDQA64   Z27, Z24
+	VMOVUPS     quietNaNs512<>+0(SB), Z27
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z24, Z27
+	VPTESTMD    lastBits512<>+0(SB), Z27, K2
+	VPADDD      belowHalves512<>+0(SB), Z27, Z27
+	VPSUBD      Z10, Z27, K2, Z27
+	VMOVDQA64   Z30, Z24
+	VMOVUPS     quietNaNs512<>+0(SB), Z30
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z24, Z30
+	VPTESTMD    lastBits512<>+0(SB), Z30, K2
+	VPADDD      belowHalves512<>+0(SB), Z30, Z30
+	VPSUBD      Z10, Z30, K2, Z30
+	VPERMT2W    Z30, Z22, Z27
+	VMOVDQU16   Z27, (DI)(R11*1)
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         row12
+	ADDQ        $0x00000040, R10
+	SUBQ        $0x00000040, R9
+	JGE         loop4
+
+done5:
+	ADDQ $0x00000040, R9
+
+	// One vector at a time.
+	SUBQ $0x00000020, R9
+	JL   done16
+
+loop15:
+	// The sums of |hz| down the rows.
+	VPXORD Z15, Z15, Z15
+	MOVQ   R10, R11
+	MOVQ   block+56(FP), R12
+
+row17:
+	VMOVDQU16 (SI)(R11*1), Y14
+	VPERMW.Z  Z14, Z21, K1, Z23
+	VMULPS    Z9, Z23, Z23
+	VPANDD    Z11, Z23, Z23
+	VADDPS    Z23, Z15, Z15
+	ADDQ      R8, R11
+	DECQ      R12
+	JNZ       row17
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided18
+	VDIVPS Z5, Z15, Z15
+
+undivided18:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z15, Z23
+	VMULPS    Z15, Z23, Z23
+	VMULPS    (DX)(R10*2), Z1, Z24
+	VADDPS    Z23, Z24, Z24
+	VPTESTMD  Z0, Z24, K2
+	VMOVUPS.Z Z24, K2, Z24
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other19
+	VSQRTPS Z24, Z23
+
+raised22:
+	VMULPS  Z3, Z23, Z23
+	VADDPS  Z4, Z23, Z23
+	VMOVUPS Z24, (DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ block+56(FP), R12
+
+row23:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R11*1), Y14
+	VPERMW.Z  Z14, Z21, K1, Z24
+	VMULPS    Z9, Z24, Z24
+	VMULPS    (CX)(R11*2), Z7, Z25
+	VMULPS    Z24, Z17, Z24
+	VADDPS    Z24, Z25, Z25
+	VPTESTMD  Z0, Z25, K2
+	VMOVUPS.Z Z25, K2, Z25
+	VMULPS    (AX)(R11*2), Z18, Z24
+	VMULPS    Z19, Z25, Z26
+	VDIVPS    Z23, Z26, Z26
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp24
+
+clamped25:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z26, Z24, Z24
+	VMOVDQA64   Z24, Z26
+	VMOVUPS     Z25, (CX)(R11*2)
+	VMOVUPS     Z24, (AX)(R11*2)
+	VMOVDQA64   Z26, Z24
+	VMOVUPS     quietNaNs512<>+0(SB), Z26
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z24, Z26
+	VPTESTMD    lastBits512<>+0(SB), Z26, K2
+	VPADDD      belowHalves512<>+0(SB), Z26, Z26
+	VPSUBD      Z10, Z26, K2, Z26
+	VPERMW      Z26, Z22, Z26
+	VMOVDQU16   Y26, (DI)(R11*1)
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         row23
+	ADDQ        $0x00000020, R10
+	SUBQ        $0x00000020, R9
+	JGE         loop15
+
+done16:
+	ADDQ $0x00000020, R9
+
+	// The rest, a part of a vector.
+	TESTQ R9, R9
+	JZ    end26
+	SHRQ  $0x01, R9
+	XORL  R11, R11
+	BTSQ  R9, R11
+	DECQ  R11
+	KMOVW R11, K2
+
+	// The sums of |hz| down the rows.
+	VPXORD Z16, Z16, Z16
+	MOVQ   R10, R9
+	MOVQ   block+56(FP), R11
+
+row27:
+	VMOVDQU16.Z (SI)(R9*1), K2, Y14
+	VPERMW.Z    Z14, Z21, K1, Z23
+	VMULPS      Z9, Z23, Z23
+	VPANDD      Z11, Z23, Z23
+	VADDPS      Z23, Z16, Z16
+	ADDQ        R8, R9
+	DECQ        R11
+	JNZ         row27
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided28
+	VDIVPS Z5, Z16, Z16
+
+undivided28:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R10*2), K2, Z23
+	VMULPS    Z2, Z16, Z24
+	VMULPS    Z16, Z24, Z24
+	VMULPS    Z23, Z1, Z23
+	VADDPS    Z24, Z23, Z23
+	VPTESTMD  Z0, Z23, K3
+	VMOVUPS.Z Z23, K3, Z23
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other29
+	VSQRTPS Z23, Z24
+
+raised32:
+	VMULPS  Z3, Z24, Z24
+	VADDPS  Z4, Z24, Z24
+	VMOVUPS Z23, K2, (DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R9
+	MOVQ block+56(FP), R10
+
+row33:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R9*2), K2, Z23
+	VMOVDQU16.Z (BX)(R9*1), K2, Y14
+	VPERMW.Z    Z14, Z21, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VMULPS      Z23, Z7, Z23
+	VMULPS      Z25, Z17, Z25
+	VADDPS      Z25, Z23, Z23
+	VPTESTMD    Z0, Z23, K3
+	VMOVUPS.Z   Z23, K3, Z23
+	VMOVUPS.Z   (AX)(R9*2), K2, Z25
+	VMULPS      Z25, Z18, Z25
+	VMULPS      Z19, Z23, Z26
+	VDIVPS      Z24, Z26, Z26
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp34
+
+clamped35:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z26, Z25, Z25
+	VMOVDQA64   Z25, Z26
+	VMOVUPS     Z23, K2, (CX)(R9*2)
+	VMOVUPS     Z25, K2, (AX)(R9*2)
+	VMOVDQA64   Z26, Z23
+	VMOVUPS     quietNaNs512<>+0(SB), Z26
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z23, Z26
+	VPTESTMD    lastBits512<>+0(SB), Z26, K3
+	VPADDD      belowHalves512<>+0(SB), Z26, Z26
+	VPSUBD      Z10, Z26, K3, Z26
+	VPSRLD      $0x10, Z26, Z26
+	VPMOVDW     Z26, Y14
+	VMOVDQU16   Y14, K2, (DI)(R9*1)
+	ADDQ        R8, R9
+	DECQ        R10
+	JNZ         row33
+
+end26:
+	// On to the next slice.
+	MOVQ  R8, R9
+	IMULQ block+56(FP), R9
+	LEAQ  (AX)(R9*2), AX
+	LEAQ  (CX)(R9*2), CX
+	ADDQ  R9, BX
+	ADDQ  R9, DI
+	ADDQ  R9, SI
+	LEAQ  (DX)(R8*2), DX
+	DECQ  outer+48(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice36:
+	MOVQ width+72(FP), R9
+	SHLQ $0x01, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R9
+	JL   done38
+
+loop37:
+	// The sums of |hz| down the rows.
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	MOVQ   R10, R11
+	MOVQ   block+56(FP), R12
+
+row39:
+	PREFETCHT0 384(SI)(R11*1)
+	VMOVDQU16  (SI)(R11*1), Y14
+	VPERMW.Z   Z14, Z21, K1, Z9
+	VPANDD     Z11, Z9, Z9
+	VADDPS     Z9, Z12, Z12
+	VMOVDQU16  32(SI)(R11*1), Y14
+	VPERMW.Z   Z14, Z21, K1, Z9
+	VPANDD     Z11, Z9, Z9
+	VADDPS     Z9, Z13, Z13
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row39
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 448(DX)(R10*2)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided40
+	VDIVPS Z5, Z12, Z12
+	VDIVPS Z5, Z13, Z13
+
+undivided40:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z12, Z9
+	VMULPS    Z12, Z9, Z9
+	VMULPS    (DX)(R10*2), Z1, Z23
+	VADDPS    Z9, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
+	VMULPS    Z2, Z13, Z9
+	VMULPS    Z13, Z9, Z9
+	VMULPS    64(DX)(R10*2), Z1, Z24
+	VADDPS    Z9, Z24, Z24
+	VPTESTMD  Z0, Z24, K2
+	VMOVUPS.Z Z24, K2, Z24
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other41
+	VSQRTPS Z23, Z9
+	VSQRTPS Z24, Z25
+
+raised44:
+	VMULPS  Z3, Z9, Z9
+	VADDPS  Z4, Z9, Z9
+	VMULPS  Z3, Z25, Z25
+	VADDPS  Z4, Z25, Z25
+	VMOVUPS Z23, (DX)(R10*2)
+	VMOVUPS Z24, 64(DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ block+56(FP), R12
+
+row45:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 384(DI)(R11*1)
+	PREFETCHT0 384(CX)(R11*2)
+	PREFETCHT0 448(CX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
+	PREFETCHT0 448(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R11*1), Y14
+	VPERMW.Z  Z14, Z21, K1, Z23
+	VMULPS    (CX)(R11*2), Z7, Z24
+	VMULPS    Z23, Z17, Z23
+	VADDPS    Z23, Z24, Z24
+	VPTESTMD  Z0, Z24, K2
+	VMOVUPS.Z Z24, K2, Z24
+	VMULPS    (AX)(R11*2), Z18, Z23
+	VMULPS    Z19, Z24, Z26
+	VDIVPS    Z9, Z26, Z26
+	VMOVDQU16 32(BX)(R11*1), Y14
+	VPERMW.Z  Z14, Z21, K1, Z27
+	VMULPS    64(CX)(R11*2), Z7, Z28
+	VMULPS    Z27, Z17, Z27
+	VADDPS    Z27, Z28, Z28
+	VPTESTMD  Z0, Z28, K2
+	VMOVUPS.Z Z28, K2, Z28
+	VMULPS    64(AX)(R11*2), Z18, Z27
+	VMULPS    Z19, Z28, Z29
+	VDIVPS    Z25, Z29, Z29
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp46
+
+clamped47:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z26, Z23, Z23
+	VMOVDQA64   Z23, Z26
+	VMOVUPS     Z24, (CX)(R11*2)
+	VMOVUPS     Z23, (AX)(R11*2)
+	VSUBPS      Z29, Z27, Z27
+	VMOVDQA64   Z27, Z29
+	VMOVUPS     Z28, 64(CX)(R11*2)
+	VMOVUPS     Z27, 64(AX)(R11*2)
+	VMOVDQA64   Z26, Z23
+	VMOVUPS     quietNaNs512<>+0(SB), Z26
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z23, Z26
+	VPTESTMD    lastBits512<>+0(SB), Z26, K2
+	VPADDD      belowHalves512<>+0(SB), Z26, Z26
+	VPSUBD      Z10, Z26, K2, Z26
+	VMOVDQA64   Z29, Z23
+	VMOVUPS     quietNaNs512<>+0(SB), Z29
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z23, Z29
+	VPTESTMD    lastBits512<>+0(SB), Z29, K2
+	VPADDD      belowHalves512<>+0(SB), Z29, Z29
+	VPSUBD      Z10, Z29, K2, Z29
+	VPERMT2W    Z29, Z22, Z26
+	VMOVDQU16   Z26, (DI)(R11*1)
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         row45
+	ADDQ        $0x00000040, R10
+	SUBQ        $0x00000040, R9
+	JGE         loop37
+
+done38:
+	ADDQ $0x00000040, R9
+
+	// One vector at a time.
+	SUBQ $0x00000020, R9
+	JL   done49
+
+loop48:
+	// The sums of |hz| down the rows.
+	VPXORD Z15, Z15, Z15
+	MOVQ   R10, R11
+	MOVQ   block+56(FP), R12
+
+row50:
+	VMOVDQU16 (SI)(R11*1), Y14
+	VPERMW.Z  Z14, Z21, K1, Z9
+	VPANDD    Z11, Z9, Z9
+	VADDPS    Z9, Z15, Z15
+	ADDQ      R8, R11
+	DECQ      R12
+	JNZ       row50
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided51
+	VDIVPS Z5, Z15, Z15
+
+undivided51:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z15, Z9
+	VMULPS    Z15, Z9, Z9
+	VMULPS    (DX)(R10*2), Z1, Z23
+	VADDPS    Z9, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other52
+	VSQRTPS Z23, Z9
+
+raised55:
+	VMULPS  Z3, Z9, Z9
+	VADDPS  Z4, Z9, Z9
+	VMOVUPS Z23, (DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ block+56(FP), R12
+
+row56:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (BX)(R11*1), Y14
+	VPERMW.Z  Z14, Z21, K1, Z23
+	VMULPS    (CX)(R11*2), Z7, Z24
+	VMULPS    Z23, Z17, Z23
+	VADDPS    Z23, Z24, Z24
+	VPTESTMD  Z0, Z24, K2
+	VMOVUPS.Z Z24, K2, Z24
+	VMULPS    (AX)(R11*2), Z18, Z23
+	VMULPS    Z19, Z24, Z25
+	VDIVPS    Z9, Z25, Z25
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp57
+
+clamped58:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z25, Z23, Z23
+	VMOVDQA64   Z23, Z25
+	VMOVUPS     Z24, (CX)(R11*2)
+	VMOVUPS     Z23, (AX)(R11*2)
+	VMOVDQA64   Z25, Z23
+	VMOVUPS     quietNaNs512<>+0(SB), Z25
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z23, Z25
+	VPTESTMD    lastBits512<>+0(SB), Z25, K2
+	VPADDD      belowHalves512<>+0(SB), Z25, Z25
+	VPSUBD      Z10, Z25, K2, Z25
+	VPERMW      Z25, Z22, Z25
+	VMOVDQU16   Y25, (DI)(R11*1)
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         row56
+	ADDQ        $0x00000020, R10
+	SUBQ        $0x00000020, R9
+	JGE         loop48
+
+done49:
+	ADDQ $0x00000020, R9
+
+	// The rest, a part of a vector.
+	TESTQ R9, R9
+	JZ    end59
+	SHRQ  $0x01, R9
+	XORL  R11, R11
+	BTSQ  R9, R11
+	DECQ  R11
+	KMOVW R11, K2
+
+	// The sums of |hz| down the rows.
+	VPXORD Z16, Z16, Z16
+	MOVQ   R10, R9
+	MOVQ   block+56(FP), R11
+
+row60:
+	VMOVDQU16.Z (SI)(R9*1), K2, Y14
+	VPERMW.Z    Z14, Z21, K1, Z9
+	VPANDD      Z11, Z9, Z9
+	VADDPS      Z9, Z16, Z16
+	ADDQ        R8, R9
+	DECQ        R11
+	JNZ         row60
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided61
+	VDIVPS Z5, Z16, Z16
+
+undivided61:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R10*2), K2, Z9
+	VMULPS    Z2, Z16, Z23
+	VMULPS    Z16, Z23, Z23
+	VMULPS    Z9, Z1, Z9
+	VADDPS    Z23, Z9, Z9
+	VPTESTMD  Z0, Z9, K3
+	VMOVUPS.Z Z9, K3, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other62
+	VSQRTPS Z9, Z23
+
+raised65:
+	VMULPS  Z3, Z23, Z23
+	VADDPS  Z4, Z23, Z23
+	VMOVUPS Z9, K2, (DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R9
+	MOVQ block+56(FP), R10
+
+row66:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R9*2), K2, Z9
+	VMOVDQU16.Z (BX)(R9*1), K2, Y14
+	VPERMW.Z    Z14, Z21, K1, Z24
+	VMULPS      Z9, Z7, Z9
+	VMULPS      Z24, Z17, Z24
+	VADDPS      Z24, Z9, Z9
+	VPTESTMD    Z0, Z9, K3
+	VMOVUPS.Z   Z9, K3, Z9
+	VMOVUPS.Z   (AX)(R9*2), K2, Z24
+	VMULPS      Z24, Z18, Z24
+	VMULPS      Z19, Z9, Z25
+	VDIVPS      Z23, Z25, Z25
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp67
+
+clamped68:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z25, Z24, Z24
+	VMOVDQA64   Z24, Z25
+	VMOVUPS     Z9, K2, (CX)(R9*2)
+	VMOVUPS     Z24, K2, (AX)(R9*2)
+	VMOVDQA64   Z25, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z25
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z25
+	VPTESTMD    lastBits512<>+0(SB), Z25, K3
+	VPADDD      belowHalves512<>+0(SB), Z25, Z25
+	VPSUBD      Z10, Z25, K3, Z25
+	VPSRLD      $0x10, Z25, Z25
+	VPMOVDW     Z25, Y9
+	VMOVDQU16   Y9, K2, (DI)(R9*1)
+	ADDQ        R8, R9
+	DECQ        R10
+	JNZ         row66
+
+end59:
+	// On to the next slice.
+	MOVQ  R8, R9
+	IMULQ block+56(FP), R9
+	LEAQ  (AX)(R9*2), AX
+	LEAQ  (CX)(R9*2), CX
+	ADDQ  R9, BX
+	ADDQ  R9, DI
+	ADDQ  R9, SI
+	LEAQ  (DX)(R8*2), DX
+	DECQ  outer+48(FP)
+	JNZ   slice36
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other8:
+	JG      two10
+	CMPQ    power+88(FP), $+1
+	JE      half9
+	VMOVUPS Z6, Z23
+	VMOVUPS Z6, Z26
+	JMP     raised11
+
+half9:
+	VSQRTPS Z24, Z23
+	VSQRTPS Z23, Z23
+	VSQRTPS Z25, Z26
+	VSQRTPS Z26, Z26
+	JMP     raised11
+
+two10:
+	VMOVDQA64 Z24, Z23
+	VMOVDQA64 Z25, Z26
+	JMP       raised11
+
+clamp13:
+	VMOVUPS Z20, Z31
+	VMINPS  Z27, Z31, Z27
+	VMINPS  Z30, Z31, Z30
+	VMOVUPS Z8, Z31
+	VMAXPS  Z27, Z31, Z27
+	VMAXPS  Z30, Z31, Z30
+	JMP     clamped14
+
+	// The powers 0, 1/2 and 2.
+other19:
+	JG      two21
+	CMPQ    power+88(FP), $+1
+	JE      half20
+	VMOVUPS Z6, Z23
+	JMP     raised22
+
+half20:
+	VSQRTPS Z24, Z23
+	VSQRTPS Z23, Z23
+	JMP     raised22
+
+two21:
+	VMOVDQA64 Z24, Z23
+	JMP       raised22
+
+clamp24:
+	VMOVUPS Z20, Z27
+	VMINPS  Z26, Z27, Z26
+	VMOVUPS Z8, Z27
+	VMAXPS  Z26, Z27, Z26
+	JMP     clamped25
+
+	// The powers 0, 1/2 and 2.
+other29:
+	JG      two31
+	CMPQ    power+88(FP), $+1
+	JE      half30
+	VMOVUPS Z6, Z24
+	JMP     raised32
+
+half30:
+	VSQRTPS Z23, Z24
+	VSQRTPS Z24, Z24
+	JMP     raised32
+
+two31:
+	VMOVDQA64 Z23, Z24
+	JMP       raised32
+
+clamp34:
+	VMOVUPS Z20, Z27
+	VMINPS  Z26, Z27, Z26
+	VMOVUPS Z8, Z27
+	VMAXPS  Z26, Z27, Z26
+	JMP     clamped35
+
+	// The powers 0, 1/2 and 2.
+other41:
+	JG      two43
+	CMPQ    power+88(FP), $+1
+	JE      half42
+	VMOVUPS Z6, Z9
+	VMOVUPS Z6, Z25
+	JMP     raised44
+
+half42:
+	VSQRTPS Z23, Z9
+	VSQRTPS Z9, Z9
+	VSQRTPS Z24, Z25
+	VSQRTPS Z25, Z25
+	JMP     raised44
+
+two43:
+	VMOVDQA64 Z23, Z9
+	VMOVDQA64 Z24, Z25
+	JMP       raised44
+
+clamp46:
+	VMOVUPS Z20, Z30
+	VMINPS  Z26, Z30, Z26
+	VMINPS  Z29, Z30, Z29
+	VMOVUPS Z8, Z30
+	VMAXPS  Z26, Z30, Z26
+	VMAXPS  Z29, Z30, Z29
+	JMP     clamped47
+
+	// The powers 0, 1/2 and 2.
+other52:
+	JG      two54
+	CMPQ    power+88(FP), $+1
+	JE      half53
+	VMOVUPS Z6, Z9
+	JMP     raised55
+
+half53:
+	VSQRTPS Z23, Z9
+	VSQRTPS Z9, Z9
+	JMP     raised55
+
+two54:
+	VMOVDQA64 Z23, Z9
+	JMP       raised55
+
+clamp57:
+	VMOVUPS Z20, Z26
+	VMINPS  Z25, Z26, Z25
+	VMOVUPS Z8, Z26
+	VMAXPS  Z25, Z26, Z25
+	JMP     clamped58
+
+	// The powers 0, 1/2 and 2.
+other62:
+	JG      two64
+	CMPQ    power+88(FP), $+1
+	JE      half63
+	VMOVUPS Z6, Z23
+	JMP     raised65
+
+half63:
+	VSQRTPS Z9, Z23
+	VSQRTPS Z23, Z23
+	JMP     raised65
+
+two64:
+	VMOVDQA64 Z9, Z23
+	JMP       raised65
+
+clamp67:
+	VMOVUPS Z20, Z26
+	VMINPS  Z25, Z26, Z25
+	VMOVUPS Z8, Z26
+	VMAXPS  Z25, Z26, Z25
+	JMP     clamped68
+
+// func descendTogetherHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·descendTogetherHalfBF16AVX512(SB), NOSPLIT, $16-92
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+24(FP), DX
+	MOVQ den+32(FP), BX
+	MOVQ out+16(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS (DI), Z1
+	VBROADCASTSS 4(DI), Z2
+	VBROADCASTSS 20(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 32(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS factor+88(FP), Z7
+	VMOVUPS      lanes32Wide<>+0(SB), Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVL         $0xaaaaaaaa, DI
+	KMOVD        DI, K1
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VMOVUPS      upperHalves<>+0(SB), Z11
+	MOVQ         stride+56(FP), DI
+	SHLQ         $0x01, DI
+	SHLQ         $0x01, next+80(FP)
+	CMPL         factor+88(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+64(FP), R8
+	SHLQ $0x01, R8
+	XORQ R9, R9
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R8
+	JL   done5
+
+loop4:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+80(FP), R11
+	MOVQ block+48(FP), R12
+
+row6:
+	PREFETCHT1 (DX)(R11*1)
+	PREFETCHT1 (SI)(R11*1)
+	PREFETCHT1 (CX)(R11*2)
+	PREFETCHT1 64(CX)(R11*2)
+	PREFETCHT1 (AX)(R11*2)
+	PREFETCHT1 64(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DX)(R10*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z12
+	VMULPS    Z7, Z12, Z12
+	VMULPS    (CX)(R10*2), Z1, Z13
+	VMULPS    Z12, Z2, Z12
+	VADDPS    Z12, Z13, Z13
+	VPTESTMD  Z0, Z13, K2
+	VMOVUPS.Z Z13, K2, Z13
+	VMULPS    (AX)(R10*2), Z3, Z12
+	VMOVUPS   (BX)(R9*2), Z14
 	VMULPS    Z4, Z13, Z15
 	VDIVPS    Z14, Z15, Z15
-	VPMOVZXWD 32(SI)(R8*1), Z14
-	VPSLLD    $0x10, Z14, Z14
-	VMULPS    64(DX)(R8*2), Z1, Z16
+	VMOVDQU16 32(DX)(R10*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z14
+	VMULPS    Z7, Z14, Z14
+	VMULPS    64(CX)(R10*2), Z1, Z16
 	VMULPS    Z14, Z2, Z14
 	VADDPS    Z14, Z16, Z16
-	VPTESTMD  Z0, Z16, K1
-	VMOVUPS.Z Z16, K1, Z16
-	VMULPS    64(CX)(R8*2), Z3, Z14
-	VMOVUPS   64(AX)(R8*2), Z17
+	VPTESTMD  Z0, Z16, K2
+	VMOVUPS.Z Z16, K2, Z16
+	VMULPS    64(AX)(R10*2), Z3, Z14
+	VMOVUPS   64(BX)(R9*2), Z17
 	VMULPS    Z4, Z16, Z18
 	VDIVPS    Z17, Z18, Z18
 
@@ -28267,42 +48108,368 @@ loop6:
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z15, Z7, Z7
-	VMOVDQA64 Z7, Z15
-	VCMPPS    $0x03, Z15, Z15, K1
-	VMOVDQA32 Z9, K1, Z15
-	VPTESTMD  Z11, Z15, K1
-	VPADDD    Z10, Z15, Z15
-	VPSUBD    Z8, Z15, K1, Z15
-	VMOVUPS   Z13, (DX)(R8*2)
-	VMOVUPS   Z7, (CX)(R8*2)
-	VSUBPS    Z18, Z14, Z14
-	VMOVDQA64 Z14, Z7
-	VCMPPS    $0x03, Z7, Z7, K1
-	VMOVDQA32 Z9, K1, Z7
-	VPTESTMD  Z11, Z7, K1
-	VPADDD    Z10, Z7, Z7
-	VPSUBD    Z8, Z7, K1, Z7
-	VPERMT2W  Z7, Z12, Z15
-	VMOVDQU16 Z15, (BX)(R8*1)
-	VMOVUPS   Z16, 64(DX)(R8*2)
-	VMOVUPS   Z14, 64(CX)(R8*2)
-	ADDQ      $0x40, R8
-	SUBQ      $0x40, DI
-	JNZ       loop6
+	VSUBPS      Z15, Z12, Z12
+	VMOVDQA64   Z12, Z15
+	VMOVUPS     Z13, (CX)(R10*2)
+	VMOVUPS     Z12, (AX)(R10*2)
+	VSUBPS      Z18, Z14, Z14
+	VMOVDQA64   Z14, Z18
+	VMOVUPS     Z16, 64(CX)(R10*2)
+	VMOVUPS     Z14, 64(AX)(R10*2)
+	VMOVDQA64   Z15, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z15
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
+	VPTESTMD    lastBits512<>+0(SB), Z15, K2
+	VPADDD      belowHalves512<>+0(SB), Z15, Z15
+	VPSUBD      Z8, Z15, K2, Z15
+	VMOVDQA64   Z18, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z18
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z18
+	VPTESTMD    lastBits512<>+0(SB), Z18, K2
+	VPADDD      belowHalves512<>+0(SB), Z18, Z18
+	VPSUBD      Z8, Z18, K2, Z18
+	VPERMT2W    Z18, Z11, Z15
+	VMOVDQU16   Z15, (SI)(R10*1)
+	ADDQ        DI, R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         row6
+	ADDQ        $0x00000040, R9
+	SUBQ        $0x00000040, R8
+	JGE         loop4
+
+done5:
+	ADDQ $0x00000040, R8
+
+	// One vector at a time.
+	SUBQ $0x00000020, R8
+	JL   done10
+
+loop9:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+80(FP), R11
+	MOVQ block+48(FP), R12
+
+row11:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DX)(R10*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z12
+	VMULPS    Z7, Z12, Z12
+	VMULPS    (CX)(R10*2), Z1, Z13
+	VMULPS    Z12, Z2, Z12
+	VADDPS    Z12, Z13, Z13
+	VPTESTMD  Z0, Z13, K2
+	VMOVUPS.Z Z13, K2, Z13
+	VMULPS    (AX)(R10*2), Z3, Z12
+	VMOVUPS   (BX)(R9*2), Z14
+	VMULPS    Z4, Z13, Z15
+	VDIVPS    Z14, Z15, Z15
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp12
+
+clamped13:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z15, Z12, Z12
+	VMOVDQA64   Z12, Z15
+	VMOVUPS     Z13, (CX)(R10*2)
+	VMOVUPS     Z12, (AX)(R10*2)
+	VMOVDQA64   Z15, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z15
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
+	VPTESTMD    lastBits512<>+0(SB), Z15, K2
+	VPADDD      belowHalves512<>+0(SB), Z15, Z15
+	VPSUBD      Z8, Z15, K2, Z15
+	VPERMW      Z15, Z11, Z15
+	VMOVDQU16   Y15, (SI)(R10*1)
+	ADDQ        DI, R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         row11
+	ADDQ        $0x00000020, R9
+	SUBQ        $0x00000020, R8
+	JGE         loop9
+
+done10:
+	ADDQ $0x00000020, R8
+
+	// The rest, a part of a vector.
+	TESTQ R8, R8
+	JZ    end14
+	SHRQ  $0x01, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K2
+	MOVQ  R9, R8
+	MOVQ  R9, R10
+	ADDQ  next+80(FP), R10
+	MOVQ  block+48(FP), R11
+
+row15:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R8*2), K2, Z12
+	VMOVDQU16.Z (DX)(R8*1), K2, Y9
+	VPERMW.Z    Z9, Z10, K1, Z13
+	VMULPS      Z7, Z13, Z13
+	VMULPS      Z12, Z1, Z12
+	VMULPS      Z13, Z2, Z13
+	VADDPS      Z13, Z12, Z12
+	VPTESTMD    Z0, Z12, K3
+	VMOVUPS.Z   Z12, K3, Z12
+	VMOVUPS.Z   (AX)(R8*2), K2, Z13
+	VMULPS      Z13, Z3, Z13
+	VMOVUPS.Z   (BX)(R9*2), K2, Z14
+	VMULPS      Z4, Z12, Z15
+	VDIVPS      Z14, Z15, Z15
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp16
+
+clamped17:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z15, Z13, Z13
+	VMOVDQA64   Z13, Z15
+	VMOVUPS     Z12, K2, (CX)(R8*2)
+	VMOVUPS     Z13, K2, (AX)(R8*2)
+	VMOVDQA64   Z15, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z15
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
+	VPTESTMD    lastBits512<>+0(SB), Z15, K3
+	VPADDD      belowHalves512<>+0(SB), Z15, Z15
+	VPSUBD      Z8, Z15, K3, Z15
+	VPSRLD      $0x10, Z15, Z15
+	VPMOVDW     Z15, Y9
+	VMOVDQU16   Y9, K2, (SI)(R8*1)
+	ADDQ        DI, R8
+	ADDQ        DI, R10
+	DECQ        R11
+	JNZ         row15
+
+end14:
+	// On to the next slice.
+	MOVQ  DI, R8
+	IMULQ block+48(FP), R8
+	LEAQ  (AX)(R8*2), AX
+	LEAQ  (CX)(R8*2), CX
+	ADDQ  R8, DX
+	ADDQ  R8, SI
+	LEAQ  (BX)(DI*2), BX
+	DECQ  outer+40(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice18:
+	MOVQ width+64(FP), R8
+	SHLQ $0x01, R8
+	XORQ R9, R9
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R8
+	JL   done20
+
+loop19:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+80(FP), R11
+	MOVQ block+48(FP), R12
+
+row21:
+	PREFETCHT1 (DX)(R11*1)
+	PREFETCHT1 (SI)(R11*1)
+	PREFETCHT1 (CX)(R11*2)
+	PREFETCHT1 64(CX)(R11*2)
+	PREFETCHT1 (AX)(R11*2)
+	PREFETCHT1 64(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DX)(R10*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z7
+	VMULPS    (CX)(R10*2), Z1, Z12
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z12, Z12
+	VPTESTMD  Z0, Z12, K2
+	VMOVUPS.Z Z12, K2, Z12
+	VMULPS    (AX)(R10*2), Z3, Z7
+	VMOVUPS   (BX)(R9*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
+	VMOVDQU16 32(DX)(R10*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z13
+	VMULPS    64(CX)(R10*2), Z1, Z15
+	VMULPS    Z13, Z2, Z13
+	VADDPS    Z13, Z15, Z15
+	VPTESTMD  Z0, Z15, K2
+	VMOVUPS.Z Z15, K2, Z15
+	VMULPS    64(AX)(R10*2), Z3, Z13
+	VMOVUPS   64(BX)(R9*2), Z16
+	VMULPS    Z4, Z15, Z17
+	VDIVPS    Z16, Z17, Z17
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp22
+
+clamped23:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z14, Z7, Z7
+	VMOVDQA64   Z7, Z14
+	VMOVUPS     Z12, (CX)(R10*2)
+	VMOVUPS     Z7, (AX)(R10*2)
+	VSUBPS      Z17, Z13, Z13
+	VMOVDQA64   Z13, Z17
+	VMOVUPS     Z15, 64(CX)(R10*2)
+	VMOVUPS     Z13, 64(AX)(R10*2)
+	VMOVDQA64   Z14, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z14
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
+	VPTESTMD    lastBits512<>+0(SB), Z14, K2
+	VPADDD      belowHalves512<>+0(SB), Z14, Z14
+	VPSUBD      Z8, Z14, K2, Z14
+	VMOVDQA64   Z17, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z17
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z17
+	VPTESTMD    lastBits512<>+0(SB), Z17, K2
+	VPADDD      belowHalves512<>+0(SB), Z17, Z17
+	VPSUBD      Z8, Z17, K2, Z17
+	VPERMT2W    Z17, Z11, Z14
+	VMOVDQU16   Z14, (SI)(R10*1)
+	ADDQ        DI, R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         row21
+	ADDQ        $0x00000040, R9
+	SUBQ        $0x00000040, R8
+	JGE         loop19
+
+done20:
+	ADDQ $0x00000040, R8
+
+	// One vector at a time.
+	SUBQ $0x00000020, R8
+	JL   done25
+
+loop24:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+80(FP), R11
+	MOVQ block+48(FP), R12
+
+row26:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DX)(R10*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z7
+	VMULPS    (CX)(R10*2), Z1, Z12
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z12, Z12
+	VPTESTMD  Z0, Z12, K2
+	VMOVUPS.Z Z12, K2, Z12
+	VMULPS    (AX)(R10*2), Z3, Z7
+	VMOVUPS   (BX)(R9*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp27
+
+clamped28:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z14, Z7, Z7
+	VMOVDQA64   Z7, Z14
+	VMOVUPS     Z12, (CX)(R10*2)
+	VMOVUPS     Z7, (AX)(R10*2)
+	VMOVDQA64   Z14, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z14
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
+	VPTESTMD    lastBits512<>+0(SB), Z14, K2
+	VPADDD      belowHalves512<>+0(SB), Z14, Z14
+	VPSUBD      Z8, Z14, K2, Z14
+	VPERMW      Z14, Z11, Z14
+	VMOVDQU16   Y14, (SI)(R10*1)
+	ADDQ        DI, R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         row26
+	ADDQ        $0x00000020, R9
+	SUBQ        $0x00000020, R8
+	JGE         loop24
+
+done25:
+	ADDQ $0x00000020, R8
+
+	// The rest, a part of a vector.
+	TESTQ R8, R8
+	JZ    end29
+	SHRQ  $0x01, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K2
+	MOVQ  R9, R8
+	MOVQ  R9, R10
+	ADDQ  next+80(FP), R10
+	MOVQ  block+48(FP), R11
+
+row30:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R8*2), K2, Z7
+	VMOVDQU16.Z (DX)(R8*1), K2, Y9
+	VPERMW.Z    Z9, Z10, K1, Z12
+	VMULPS      Z7, Z1, Z7
+	VMULPS      Z12, Z2, Z12
+	VADDPS      Z12, Z7, Z7
+	VPTESTMD    Z0, Z7, K3
+	VMOVUPS.Z   Z7, K3, Z7
+	VMOVUPS.Z   (AX)(R8*2), K2, Z12
+	VMULPS      Z12, Z3, Z12
+	VMOVUPS.Z   (BX)(R9*2), K2, Z13
+	VMULPS      Z4, Z7, Z14
+	VDIVPS      Z13, Z14, Z14
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp31
+
+clamped32:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z14, Z12, Z12
+	VMOVDQA64   Z12, Z14
+	VMOVUPS     Z7, K2, (CX)(R8*2)
+	VMOVUPS     Z12, K2, (AX)(R8*2)
+	VMOVDQA64   Z14, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z14
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
+	VPTESTMD    lastBits512<>+0(SB), Z14, K3
+	VPADDD      belowHalves512<>+0(SB), Z14, Z14
+	VPSUBD      Z8, Z14, K3, Z14
+	VPSRLD      $0x10, Z14, Z14
+	VPMOVDW     Z14, Y7
+	VMOVDQU16   Y7, K2, (SI)(R8*1)
+	ADDQ        DI, R8
+	ADDQ        DI, R10
+	DECQ        R11
+	JNZ         row30
+
+end29:
+	// On to the next slice.
+	MOVQ  DI, R8
+	IMULQ block+48(FP), R8
+	LEAQ  (AX)(R8*2), AX
+	LEAQ  (CX)(R8*2), CX
+	ADDQ  R8, DX
+	ADDQ  R8, SI
+	LEAQ  (BX)(DI*2), BX
+	DECQ  outer+40(FP)
+	JNZ   slice18
 
 done2:
 	VZEROUPPER
 	RET
-
-clamp4:
-	VMOVUPS Z5, Z18
-	VMINPS  Z16, Z18, Z16
-	VMINPS  Z19, Z18, Z19
-	VMOVUPS Z6, Z18
-	VMAXPS  Z16, Z18, Z16
-	VMAXPS  Z19, Z18, Z19
-	JMP     clamped5
 
 clamp7:
 	VMOVUPS Z5, Z17
@@ -28312,6 +48479,503 @@ clamp7:
 	VMAXPS  Z15, Z17, Z15
 	VMAXPS  Z18, Z17, Z18
 	JMP     clamped8
+
+clamp12:
+	VMOVUPS Z5, Z14
+	VMINPS  Z15, Z14, Z15
+	VMOVUPS Z6, Z14
+	VMAXPS  Z15, Z14, Z15
+	JMP     clamped13
+
+clamp16:
+	VMOVUPS Z5, Z14
+	VMINPS  Z15, Z14, Z15
+	VMOVUPS Z6, Z14
+	VMAXPS  Z15, Z14, Z15
+	JMP     clamped17
+
+clamp22:
+	VMOVUPS Z5, Z16
+	VMINPS  Z14, Z16, Z14
+	VMINPS  Z17, Z16, Z17
+	VMOVUPS Z6, Z16
+	VMAXPS  Z14, Z16, Z14
+	VMAXPS  Z17, Z16, Z17
+	JMP     clamped23
+
+clamp27:
+	VMOVUPS Z5, Z13
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS Z6, Z13
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped28
+
+clamp31:
+	VMOVUPS Z5, Z13
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS Z6, Z13
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped32
+
+// func descendRowsHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·descendRowsHalfBF16AVX512(SB), NOSPLIT, $16-92
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+24(FP), DX
+	MOVQ den+32(FP), BX
+	MOVQ ahead+40(FP), SI
+	MOVQ out+16(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS (R8), Z1
+	VBROADCASTSS 4(R8), Z2
+	VBROADCASTSS 20(R8), Z3
+	VBROADCASTSS 16(R8), Z4
+	VBROADCASTSS 32(R8), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS factor+88(FP), Z7
+	VMOVUPS      lanes32Wide<>+0(SB), Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVL         $0xaaaaaaaa, R8
+	KMOVD        R8, K1
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VMOVUPS      upperHalves<>+0(SB), Z11
+	MOVQ         stride+64(FP), R8
+	SHLQ         $0x01, R8
+	CMPL         factor+88(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	// The elements, row after row.
+	MOVQ block+56(FP), R9
+
+row4:
+	MOVQ width+72(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done6
+
+loop5:
+	PREFETCHT0 (SI)(R11*1)
+	PREFETCHT0 384(DX)(R11*1)
+	PREFETCHT0 384(DI)(R11*1)
+	PREFETCHT0 384(CX)(R11*2)
+	PREFETCHT0 448(CX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
+	PREFETCHT0 448(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DX)(R11*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z12
+	VMULPS    Z7, Z12, Z12
+	VMULPS    (CX)(R11*2), Z1, Z13
+	VMULPS    Z12, Z2, Z12
+	VADDPS    Z12, Z13, Z13
+	VPTESTMD  Z0, Z13, K2
+	VMOVUPS.Z Z13, K2, Z13
+	VMULPS    (AX)(R11*2), Z3, Z12
+	VMOVUPS   (BX)(R11*2), Z14
+	VMULPS    Z4, Z13, Z15
+	VDIVPS    Z14, Z15, Z15
+	VMOVDQU16 32(DX)(R11*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z14
+	VMULPS    Z7, Z14, Z14
+	VMULPS    64(CX)(R11*2), Z1, Z16
+	VMULPS    Z14, Z2, Z14
+	VADDPS    Z14, Z16, Z16
+	VPTESTMD  Z0, Z16, K2
+	VMOVUPS.Z Z16, K2, Z16
+	VMULPS    64(AX)(R11*2), Z3, Z14
+	VMOVUPS   64(BX)(R11*2), Z17
+	VMULPS    Z4, Z16, Z18
+	VDIVPS    Z17, Z18, Z18
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp7
+
+clamped8:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z15, Z12, Z12
+	VMOVDQA64   Z12, Z15
+	VMOVUPS     Z13, (CX)(R11*2)
+	VMOVUPS     Z12, (AX)(R11*2)
+	VSUBPS      Z18, Z14, Z14
+	VMOVDQA64   Z14, Z18
+	VMOVUPS     Z16, 64(CX)(R11*2)
+	VMOVUPS     Z14, 64(AX)(R11*2)
+	VMOVDQA64   Z15, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z15
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
+	VPTESTMD    lastBits512<>+0(SB), Z15, K2
+	VPADDD      belowHalves512<>+0(SB), Z15, Z15
+	VPSUBD      Z8, Z15, K2, Z15
+	VMOVDQA64   Z18, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z18
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z18
+	VPTESTMD    lastBits512<>+0(SB), Z18, K2
+	VPADDD      belowHalves512<>+0(SB), Z18, Z18
+	VPSUBD      Z8, Z18, K2, Z18
+	VPERMT2W    Z18, Z11, Z15
+	VMOVDQU16   Z15, (DI)(R11*1)
+	ADDQ        $0x00000040, R11
+	SUBQ        $0x00000040, R10
+	JGE         loop5
+
+done6:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done10
+
+loop9:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DX)(R11*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z12
+	VMULPS    Z7, Z12, Z12
+	VMULPS    (CX)(R11*2), Z1, Z13
+	VMULPS    Z12, Z2, Z12
+	VADDPS    Z12, Z13, Z13
+	VPTESTMD  Z0, Z13, K2
+	VMOVUPS.Z Z13, K2, Z13
+	VMULPS    (AX)(R11*2), Z3, Z12
+	VMOVUPS   (BX)(R11*2), Z14
+	VMULPS    Z4, Z13, Z15
+	VDIVPS    Z14, Z15, Z15
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp11
+
+clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z15, Z12, Z12
+	VMOVDQA64   Z12, Z15
+	VMOVUPS     Z13, (CX)(R11*2)
+	VMOVUPS     Z12, (AX)(R11*2)
+	VMOVDQA64   Z15, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z15
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
+	VPTESTMD    lastBits512<>+0(SB), Z15, K2
+	VPADDD      belowHalves512<>+0(SB), Z15, Z15
+	VPSUBD      Z8, Z15, K2, Z15
+	VPERMW      Z15, Z11, Z15
+	VMOVDQU16   Y15, (DI)(R11*1)
+	ADDQ        $0x00000020, R11
+	SUBQ        $0x00000020, R10
+	JGE         loop9
+
+done10:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end13
+	SHRQ  $0x01, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R11*2), K2, Z12
+	VMOVDQU16.Z (DX)(R11*1), K2, Y9
+	VPERMW.Z    Z9, Z10, K1, Z13
+	VMULPS      Z7, Z13, Z13
+	VMULPS      Z12, Z1, Z12
+	VMULPS      Z13, Z2, Z13
+	VADDPS      Z13, Z12, Z12
+	VPTESTMD    Z0, Z12, K3
+	VMOVUPS.Z   Z12, K3, Z12
+	VMOVUPS.Z   (AX)(R11*2), K2, Z13
+	VMULPS      Z13, Z3, Z13
+	VMOVUPS.Z   (BX)(R11*2), K2, Z14
+	VMULPS      Z4, Z12, Z15
+	VDIVPS      Z14, Z15, Z15
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp14
+
+clamped15:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z15, Z13, Z13
+	VMOVDQA64   Z13, Z15
+	VMOVUPS     Z12, K2, (CX)(R11*2)
+	VMOVUPS     Z13, K2, (AX)(R11*2)
+	VMOVDQA64   Z15, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z15
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
+	VPTESTMD    lastBits512<>+0(SB), Z15, K3
+	VPADDD      belowHalves512<>+0(SB), Z15, Z15
+	VPSUBD      Z8, Z15, K3, Z15
+	VPSRLD      $0x10, Z15, Z15
+	VPMOVDW     Z15, Y9
+	VMOVDQU16   Y9, K2, (DI)(R11*1)
+
+end13:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	ADDQ R8, DX
+	ADDQ R8, DI
+	ADDQ R8, SI
+	DECQ R9
+	JNZ  row4
+	LEAQ (BX)(R8*2), BX
+	DECQ outer+48(FP)
+	JNZ  slice3
+	JMP  done2
+
+plain1:
+slice16:
+	// The elements, row after row.
+	MOVQ block+56(FP), R9
+
+row17:
+	MOVQ width+72(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done19
+
+loop18:
+	PREFETCHT0 (SI)(R11*1)
+	PREFETCHT0 384(DX)(R11*1)
+	PREFETCHT0 384(DI)(R11*1)
+	PREFETCHT0 384(CX)(R11*2)
+	PREFETCHT0 448(CX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
+	PREFETCHT0 448(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DX)(R11*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z7
+	VMULPS    (CX)(R11*2), Z1, Z12
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z12, Z12
+	VPTESTMD  Z0, Z12, K2
+	VMOVUPS.Z Z12, K2, Z12
+	VMULPS    (AX)(R11*2), Z3, Z7
+	VMOVUPS   (BX)(R11*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
+	VMOVDQU16 32(DX)(R11*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z13
+	VMULPS    64(CX)(R11*2), Z1, Z15
+	VMULPS    Z13, Z2, Z13
+	VADDPS    Z13, Z15, Z15
+	VPTESTMD  Z0, Z15, K2
+	VMOVUPS.Z Z15, K2, Z15
+	VMULPS    64(AX)(R11*2), Z3, Z13
+	VMOVUPS   64(BX)(R11*2), Z16
+	VMULPS    Z4, Z15, Z17
+	VDIVPS    Z16, Z17, Z17
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp20
+
+clamped21:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z14, Z7, Z7
+	VMOVDQA64   Z7, Z14
+	VMOVUPS     Z12, (CX)(R11*2)
+	VMOVUPS     Z7, (AX)(R11*2)
+	VSUBPS      Z17, Z13, Z13
+	VMOVDQA64   Z13, Z17
+	VMOVUPS     Z15, 64(CX)(R11*2)
+	VMOVUPS     Z13, 64(AX)(R11*2)
+	VMOVDQA64   Z14, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z14
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
+	VPTESTMD    lastBits512<>+0(SB), Z14, K2
+	VPADDD      belowHalves512<>+0(SB), Z14, Z14
+	VPSUBD      Z8, Z14, K2, Z14
+	VMOVDQA64   Z17, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z17
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z17
+	VPTESTMD    lastBits512<>+0(SB), Z17, K2
+	VPADDD      belowHalves512<>+0(SB), Z17, Z17
+	VPSUBD      Z8, Z17, K2, Z17
+	VPERMT2W    Z17, Z11, Z14
+	VMOVDQU16   Z14, (DI)(R11*1)
+	ADDQ        $0x00000040, R11
+	SUBQ        $0x00000040, R10
+	JGE         loop18
+
+done19:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done23
+
+loop22:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVDQU16 (DX)(R11*1), Y9
+	VPERMW.Z  Z9, Z10, K1, Z7
+	VMULPS    (CX)(R11*2), Z1, Z12
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z12, Z12
+	VPTESTMD  Z0, Z12, K2
+	VMOVUPS.Z Z12, K2, Z12
+	VMULPS    (AX)(R11*2), Z3, Z7
+	VMOVUPS   (BX)(R11*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp24
+
+clamped25:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z14, Z7, Z7
+	VMOVDQA64   Z7, Z14
+	VMOVUPS     Z12, (CX)(R11*2)
+	VMOVUPS     Z7, (AX)(R11*2)
+	VMOVDQA64   Z14, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z14
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
+	VPTESTMD    lastBits512<>+0(SB), Z14, K2
+	VPADDD      belowHalves512<>+0(SB), Z14, Z14
+	VPSUBD      Z8, Z14, K2, Z14
+	VPERMW      Z14, Z11, Z14
+	VMOVDQU16   Y14, (DI)(R11*1)
+	ADDQ        $0x00000020, R11
+	SUBQ        $0x00000020, R10
+	JGE         loop22
+
+done23:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end26
+	SHRQ  $0x01, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R11*2), K2, Z7
+	VMOVDQU16.Z (DX)(R11*1), K2, Y9
+	VPERMW.Z    Z9, Z10, K1, Z12
+	VMULPS      Z7, Z1, Z7
+	VMULPS      Z12, Z2, Z12
+	VADDPS      Z12, Z7, Z7
+	VPTESTMD    Z0, Z7, K3
+	VMOVUPS.Z   Z7, K3, Z7
+	VMOVUPS.Z   (AX)(R11*2), K2, Z12
+	VMULPS      Z12, Z3, Z12
+	VMOVUPS.Z   (BX)(R11*2), K2, Z13
+	VMULPS      Z4, Z7, Z14
+	VDIVPS      Z13, Z14, Z14
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp27
+
+clamped28:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z14, Z12, Z12
+	VMOVDQA64   Z12, Z14
+	VMOVUPS     Z7, K2, (CX)(R11*2)
+	VMOVUPS     Z12, K2, (AX)(R11*2)
+	VMOVDQA64   Z14, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z14
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
+	VPTESTMD    lastBits512<>+0(SB), Z14, K3
+	VPADDD      belowHalves512<>+0(SB), Z14, Z14
+	VPSUBD      Z8, Z14, K3, Z14
+	VPSRLD      $0x10, Z14, Z14
+	VPMOVDW     Z14, Y7
+	VMOVDQU16   Y7, K2, (DI)(R11*1)
+
+end26:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	ADDQ R8, DX
+	ADDQ R8, DI
+	ADDQ R8, SI
+	DECQ R9
+	JNZ  row17
+	LEAQ (BX)(R8*2), BX
+	DECQ outer+48(FP)
+	JNZ  slice16
+
+done2:
+	VZEROUPPER
+	RET
+
+clamp7:
+	VMOVUPS Z5, Z17
+	VMINPS  Z15, Z17, Z15
+	VMINPS  Z18, Z17, Z18
+	VMOVUPS Z6, Z17
+	VMAXPS  Z15, Z17, Z15
+	VMAXPS  Z18, Z17, Z18
+	JMP     clamped8
+
+clamp11:
+	VMOVUPS Z5, Z14
+	VMINPS  Z15, Z14, Z15
+	VMOVUPS Z6, Z14
+	VMAXPS  Z15, Z14, Z15
+	JMP     clamped12
+
+clamp14:
+	VMOVUPS Z5, Z14
+	VMINPS  Z15, Z14, Z15
+	VMOVUPS Z6, Z14
+	VMAXPS  Z15, Z14, Z15
+	JMP     clamped15
+
+clamp20:
+	VMOVUPS Z5, Z16
+	VMINPS  Z14, Z16, Z14
+	VMINPS  Z17, Z16, Z17
+	VMOVUPS Z6, Z16
+	VMAXPS  Z14, Z16, Z14
+	VMAXPS  Z17, Z16, Z17
+	JMP     clamped21
+
+clamp24:
+	VMOVUPS Z5, Z13
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS Z6, Z13
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped25
+
+clamp27:
+	VMOVUPS Z5, Z13
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS Z6, Z13
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped28
 
 // func widenF16AVX512(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
@@ -28424,36 +49088,38 @@ done2:
 // func narrowF16AVX512(h *uint16, x *float32, n int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·narrowF16AVX512(SB), NOSPLIT, $0-24
-	MOVQ         h+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), DX
-	SHLQ         $0x01, DX
-	XORQ         BX, BX
-	MOVL         $0x7fc00000, SI
-	VPBROADCASTD SI, Z0
-	SUBQ         $0x00000080, DX
-	JL           done2
+	MOVQ h+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	SHLQ $0x01, DX
+	XORQ BX, BX
+	SUBQ $0x00000080, DX
+	JL   done2
 
 loop1:
-	VMOVUPS   (CX)(BX*2), Z1
-	VMOVUPS   64(CX)(BX*2), Z2
-	VMOVUPS   128(CX)(BX*2), Z3
-	VMOVUPS   192(CX)(BX*2), Z4
-	VCMPPS    $0x03, Z1, Z1, K1
-	VMOVDQA32 Z0, K1, Z1
-	VCMPPS    $0x03, Z2, Z2, K1
-	VMOVDQA32 Z0, K1, Z2
-	VCMPPS    $0x03, Z3, Z3, K1
-	VMOVDQA32 Z0, K1, Z3
-	VCMPPS    $0x03, Z4, Z4, K1
-	VMOVDQA32 Z0, K1, Z4
-	VCVTPS2PH $0x00, Z1, (AX)(BX*1)
-	VCVTPS2PH $0x00, Z2, 32(AX)(BX*1)
-	VCVTPS2PH $0x00, Z3, 64(AX)(BX*1)
-	VCVTPS2PH $0x00, Z4, 96(AX)(BX*1)
-	ADDQ      $0x00000080, BX
-	SUBQ      $0x00000080, DX
-	JGE       loop1
+	VMOVUPS     (CX)(BX*2), Z0
+	VMOVUPS     64(CX)(BX*2), Z1
+	VMOVUPS     128(CX)(BX*2), Z2
+	VMOVUPS     192(CX)(BX*2), Z3
+	VMOVDQA64   Z0, Z4
+	VMOVUPS     quietNaNs512<>+0(SB), Z0
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z4, Z0
+	VMOVDQA64   Z1, Z4
+	VMOVUPS     quietNaNs512<>+0(SB), Z1
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z4, Z1
+	VMOVDQA64   Z2, Z4
+	VMOVUPS     quietNaNs512<>+0(SB), Z2
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z4, Z2
+	VMOVDQA64   Z3, Z4
+	VMOVUPS     quietNaNs512<>+0(SB), Z3
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z4, Z3
+	VCVTPS2PH   $0x00, Z0, (AX)(BX*1)
+	VCVTPS2PH   $0x00, Z1, 32(AX)(BX*1)
+	VCVTPS2PH   $0x00, Z2, 64(AX)(BX*1)
+	VCVTPS2PH   $0x00, Z3, 96(AX)(BX*1)
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000080, DX
+	JGE         loop1
 
 done2:
 	ADDQ $0x00000080, DX
@@ -28461,28 +49127,30 @@ done2:
 	JL   done4
 
 loop3:
-	VMOVUPS   (CX)(BX*2), Z1
-	VCMPPS    $0x03, Z1, Z1, K1
-	VMOVDQA32 Z0, K1, Z1
-	VCVTPS2PH $0x00, Z1, (AX)(BX*1)
-	ADDQ      $0x00000020, BX
-	SUBQ      $0x00000020, DX
-	JGE       loop3
+	VMOVUPS     (CX)(BX*2), Z0
+	VMOVDQA64   Z0, Z1
+	VMOVUPS     quietNaNs512<>+0(SB), Z0
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z1, Z0
+	VCVTPS2PH   $0x00, Z0, (AX)(BX*1)
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000020, DX
+	JGE         loop3
 
 done4:
-	ADDQ      $0x00000020, DX
-	TESTQ     DX, DX
-	JZ        end5
-	SHRQ      $0x01, DX
-	XORL      SI, SI
-	BTSQ      DX, SI
-	DECQ      SI
-	KMOVD     SI, K1
-	VMOVUPS.Z (CX)(BX*2), K1, Z1
-	VCMPPS    $0x03, Z1, Z1, K2
-	VMOVDQA32 Z0, K2, Z1
-	VCVTPS2PH $0x00, Z1, Y0
-	VMOVDQU16 Y0, K1, (AX)(BX*1)
+	ADDQ        $0x00000020, DX
+	TESTQ       DX, DX
+	JZ          end5
+	SHRQ        $0x01, DX
+	XORL        SI, SI
+	BTSQ        DX, SI
+	DECQ        SI
+	KMOVD       SI, K1
+	VMOVUPS.Z   (CX)(BX*2), K1, Z0
+	VMOVDQA64   Z0, Z1
+	VMOVUPS     quietNaNs512<>+0(SB), Z0
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z1, Z0
+	VCVTPS2PH   $0x00, Z0, Y0
+	VMOVDQU16   Y0, K1, (AX)(BX*1)
 
 end5:
 	VZEROUPPER
@@ -28555,34 +49223,41 @@ end5:
 	VZEROUPPER
 	RET
 
-// func updateHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·updateHalfF16AVX512(SB), NOSPLIT, $16-76
-	MOVQ v+16(FP), AX
-	MOVQ hz+40(FP), CX
-	MOVQ s+56(FP), DX
+// func updateElementsHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·updateElementsHalfF16AVX512(SB), NOSPLIT, $16-76
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ n+48(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+	MOVQ out+24(FP), R9
+	MOVQ s+56(FP), R10
 
 	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VBROADCASTSS 8(DX), Z1
-	VBROADCASTSS 12(DX), Z2
-	VBROADCASTSS 24(DX), Z3
-	VBROADCASTSS 28(DX), Z4
-	VBROADCASTSS 36(DX), Z5
+	VBROADCASTSS 8(R10), Z1
+	VBROADCASTSS 12(R10), Z2
+	VBROADCASTSS 24(R10), Z3
+	VBROADCASTSS 28(R10), Z4
+	VBROADCASTSS 36(R10), Z5
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
 	VPXORD       Z5, Z6, Z7
 	VMOVQ        X7, (SP)
-	VBROADCASTSS (DX), Z7
-	VBROADCASTSS 4(DX), Z10
-	VBROADCASTSS 20(DX), Z11
-	VBROADCASTSS 16(DX), Z12
-	VBROADCASTSS 32(DX), Z13
+	VBROADCASTSS (R10), Z7
+	VBROADCASTSS 4(R10), Z10
+	VBROADCASTSS 20(R10), Z11
+	VBROADCASTSS 16(R10), Z12
+	VBROADCASTSS 32(R10), Z13
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
 	VPSLLD       $0x1f, Z8, Z8
@@ -28593,291 +49268,4907 @@ TEXT ·updateHalfF16AVX512(SB), NOSPLIT, $16-76
 	VPSRLD       $0x01, Z9, Z9
 	VPXORD       Z13, Z9, Z9
 	VMOVQ        X9, 8(SP)
-	MOVQ         theta+0(FP), DX
-	MOVQ         m+8(FP), BX
-	MOVQ         out+24(FP), SI
-	MOVQ         grad+32(FP), DI
-	MOVQ         n+48(FP), R8
-	SHLQ         $0x01, R8
-	XORQ         R9, R9
-	MOVL         $0x7fc00000, R10
-	VPBROADCASTD R10, Z14
 	VBROADCASTSS factor+72(FP), Z9
-	TESTQ        R8, R8
-	JZ           done2
 	CMPL         factor+72(FP), $0x3f800000
 	JE           plain1
 
+	// 2 vectors at a time.
+	SUBQ $0x00000040, DI
+	JL   done4
+
 loop3:
-	PREFETCHT0 384(DX)(R9*2)
-	PREFETCHT0 448(DX)(R9*2)
-	PREFETCHT0 384(BX)(R9*2)
-	PREFETCHT0 448(BX)(R9*2)
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 448(AX)(R9*2)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(SI)(R9*1)
-	PREFETCHT0 384(CX)(R9*1)
-	VCVTPH2PS  (CX)(R9*1), Z15
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(R9)(R8*1)
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 448(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 448(DX)(R8*2)
+	PREFETCHT0 384(AX)(R8*2)
+	PREFETCHT0 448(AX)(R8*2)
+	VCVTPH2PS  (SI)(R8*1), Z14
+	VMULPS     Z9, Z14, Z14
+	VCVTPH2PS  32(SI)(R8*1), Z15
 	VMULPS     Z9, Z15, Z15
-	VCVTPH2PS  32(CX)(R9*1), Z16
-	VMULPS     Z9, Z16, Z16
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided4
-	VDIVPS Z5, Z15, Z15
-	VDIVPS Z5, Z16, Z16
-
-undivided4:
-	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z15, Z17
-	VMULPS    Z15, Z17, Z17
-	VMULPS    (AX)(R9*2), Z1, Z15
-	VADDPS    Z17, Z15, Z15
-	VPTESTMD  Z0, Z15, K1
-	VMOVUPS.Z Z15, K1, Z15
-	VMULPS    Z2, Z16, Z17
-	VMULPS    Z16, Z17, Z17
-	VMULPS    64(AX)(R9*2), Z1, Z16
-	VADDPS    Z17, Z16, Z16
-	VPTESTMD  Z0, Z16, K1
-	VMOVUPS.Z Z16, K1, Z16
-
-	// den = v'^(k/2)*r + e, straight on for k = 1.
-	CMPQ    power+64(FP), $+2
-	JNE     other5
-	VSQRTPS Z15, Z17
-	VSQRTPS Z16, Z18
-
-raised8:
-	VMULPS  Z3, Z17, Z17
-	VADDPS  Z4, Z17, Z17
-	VMULPS  Z3, Z18, Z18
-	VADDPS  Z4, Z18, Z18
-	VMOVUPS Z15, (AX)(R9*2)
-	VMOVUPS Z16, 64(AX)(R9*2)
-
-	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DI)(R9*1), Z15
-	VMULPS    Z9, Z15, Z15
-	VMULPS    (BX)(R9*2), Z7, Z16
-	VMULPS    Z15, Z10, Z15
-	VADDPS    Z15, Z16, Z16
-	VPTESTMD  Z0, Z16, K1
-	VMOVUPS.Z Z16, K1, Z16
-	VMULPS    (DX)(R9*2), Z11, Z15
-	VMULPS    Z12, Z16, Z19
-	VDIVPS    Z17, Z19, Z19
-	VCVTPH2PS 32(DI)(R9*1), Z17
-	VMULPS    Z9, Z17, Z17
-	VMULPS    64(BX)(R9*2), Z7, Z20
-	VMULPS    Z17, Z10, Z17
-	VADDPS    Z17, Z20, Z20
-	VPTESTMD  Z0, Z20, K1
-	VMOVUPS.Z Z20, K1, Z20
-	VMULPS    64(DX)(R9*2), Z11, Z17
-	VMULPS    Z12, Z20, Z21
-	VDIVPS    Z18, Z21, Z21
-
-	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp9
-
-clamped10:
-	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z19, Z15, Z15
-	VMOVDQA64 Z15, Z18
-	VCMPPS    $0x03, Z18, Z18, K1
-	VMOVDQA32 Z14, K1, Z18
-	VMOVUPS   Z16, (BX)(R9*2)
-	VMOVUPS   Z15, (DX)(R9*2)
-	VSUBPS    Z21, Z17, Z17
-	VMOVDQA64 Z17, Z15
-	VCMPPS    $0x03, Z15, Z15, K1
-	VMOVDQA32 Z14, K1, Z15
-	VCVTPS2PH $0x00, Z18, (SI)(R9*1)
-	VCVTPS2PH $0x00, Z15, 32(SI)(R9*1)
-	VMOVUPS   Z20, 64(BX)(R9*2)
-	VMOVUPS   Z17, 64(DX)(R9*2)
-	ADDQ      $0x40, R9
-	SUBQ      $0x40, R8
-	JNZ       loop3
-	JMP       done2
-
-plain1:
-loop11:
-	PREFETCHT0 384(DX)(R9*2)
-	PREFETCHT0 448(DX)(R9*2)
-	PREFETCHT0 384(BX)(R9*2)
-	PREFETCHT0 448(BX)(R9*2)
-	PREFETCHT0 384(AX)(R9*2)
-	PREFETCHT0 448(AX)(R9*2)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(SI)(R9*1)
-	PREFETCHT0 384(CX)(R9*1)
-	VCVTPH2PS  (CX)(R9*1), Z9
-	VCVTPH2PS  32(CX)(R9*1), Z15
-
-	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided12
-	VDIVPS Z5, Z9, Z9
+	JEQ    undivided5
+	VDIVPS Z5, Z14, Z14
 	VDIVPS Z5, Z15, Z15
 
-undivided12:
+undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z16
-	VMULPS    Z9, Z16, Z16
-	VMULPS    (AX)(R9*2), Z1, Z9
-	VADDPS    Z16, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z14, Z16
+	VMULPS    Z14, Z16, Z16
+	VMULPS    (DX)(R8*2), Z1, Z14
+	VADDPS    Z16, Z14, Z14
+	VPTESTMD  Z0, Z14, K1
+	VMOVUPS.Z Z14, K1, Z14
 	VMULPS    Z2, Z15, Z16
 	VMULPS    Z15, Z16, Z16
-	VMULPS    64(AX)(R9*2), Z1, Z15
+	VMULPS    64(DX)(R8*2), Z1, Z15
 	VADDPS    Z16, Z15, Z15
 	VPTESTMD  Z0, Z15, K1
 	VMOVUPS.Z Z15, K1, Z15
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other13
-	VSQRTPS Z9, Z16
+	JNE     other6
+	VSQRTPS Z14, Z16
 	VSQRTPS Z15, Z17
 
-raised16:
+raised9:
 	VMULPS  Z3, Z16, Z16
 	VADDPS  Z4, Z16, Z16
 	VMULPS  Z3, Z17, Z17
 	VADDPS  Z4, Z17, Z17
-	VMOVUPS Z9, (AX)(R9*2)
-	VMOVUPS Z15, 64(AX)(R9*2)
+	VMOVUPS Z14, (DX)(R8*2)
+	VMOVUPS Z15, 64(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DI)(R9*1), Z9
-	VMULPS    (BX)(R9*2), Z7, Z15
-	VMULPS    Z9, Z10, Z9
-	VADDPS    Z9, Z15, Z15
+	VCVTPH2PS (BX)(R8*1), Z14
+	VMULPS    Z9, Z14, Z14
+	VMULPS    (CX)(R8*2), Z7, Z15
+	VMULPS    Z14, Z10, Z14
+	VADDPS    Z14, Z15, Z15
 	VPTESTMD  Z0, Z15, K1
 	VMOVUPS.Z Z15, K1, Z15
-	VMULPS    (DX)(R9*2), Z11, Z9
+	VMULPS    (AX)(R8*2), Z11, Z14
 	VMULPS    Z12, Z15, Z18
 	VDIVPS    Z16, Z18, Z18
-	VCVTPH2PS 32(DI)(R9*1), Z16
-	VMULPS    64(BX)(R9*2), Z7, Z19
+	VCVTPH2PS 32(BX)(R8*1), Z16
+	VMULPS    Z9, Z16, Z16
+	VMULPS    64(CX)(R8*2), Z7, Z19
 	VMULPS    Z16, Z10, Z16
 	VADDPS    Z16, Z19, Z19
 	VPTESTMD  Z0, Z19, K1
 	VMOVUPS.Z Z19, K1, Z19
-	VMULPS    64(DX)(R9*2), Z11, Z16
+	VMULPS    64(AX)(R8*2), Z11, Z16
 	VMULPS    Z12, Z19, Z20
 	VDIVPS    Z17, Z20, Z20
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp17
+	JNE  clamp10
 
-clamped18:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z18, Z9, Z9
-	VMOVDQA64 Z9, Z17
-	VCMPPS    $0x03, Z17, Z17, K1
-	VMOVDQA32 Z14, K1, Z17
-	VMOVUPS   Z15, (BX)(R9*2)
-	VMOVUPS   Z9, (DX)(R9*2)
-	VSUBPS    Z20, Z16, Z16
-	VMOVDQA64 Z16, Z9
-	VCMPPS    $0x03, Z9, Z9, K1
-	VMOVDQA32 Z14, K1, Z9
-	VCVTPS2PH $0x00, Z17, (SI)(R9*1)
-	VCVTPS2PH $0x00, Z9, 32(SI)(R9*1)
-	VMOVUPS   Z19, 64(BX)(R9*2)
-	VMOVUPS   Z16, 64(DX)(R9*2)
-	ADDQ      $0x40, R9
-	SUBQ      $0x40, R8
-	JNZ       loop11
+	VSUBPS      Z18, Z14, Z14
+	VMOVDQA64   Z14, Z18
+	VMOVUPS     Z15, (CX)(R8*2)
+	VMOVUPS     Z14, (AX)(R8*2)
+	VSUBPS      Z20, Z16, Z16
+	VMOVDQA64   Z16, Z20
+	VMOVUPS     Z19, 64(CX)(R8*2)
+	VMOVUPS     Z16, 64(AX)(R8*2)
+	VMOVDQA64   Z18, Z14
+	VMOVUPS     quietNaNs512<>+0(SB), Z18
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z14, Z18
+	VMOVDQA64   Z20, Z14
+	VMOVUPS     quietNaNs512<>+0(SB), Z20
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z14, Z20
+	VCVTPS2PH   $0x00, Z18, (R9)(R8*1)
+	VCVTPS2PH   $0x00, Z20, 32(R9)(R8*1)
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x00000040, DI
+	JGE         loop3
 
+done4:
+	ADDQ $0x00000040, DI
+
+	// One vector at a time.
+	SUBQ $0x00000020, DI
+	JL   done13
+
+loop12:
+	VCVTPH2PS (SI)(R8*1), Z14
+	VMULPS    Z9, Z14, Z14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided14
+	VDIVPS Z5, Z14, Z14
+
+undivided14:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z14, Z15
+	VMULPS    Z14, Z15, Z15
+	VMULPS    (DX)(R8*2), Z1, Z14
+	VADDPS    Z15, Z14, Z14
+	VPTESTMD  Z0, Z14, K1
+	VMOVUPS.Z Z14, K1, Z14
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other15
+	VSQRTPS Z14, Z15
+
+raised18:
+	VMULPS  Z3, Z15, Z15
+	VADDPS  Z4, Z15, Z15
+	VMOVUPS Z14, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R8*1), Z14
+	VMULPS    Z9, Z14, Z14
+	VMULPS    (CX)(R8*2), Z7, Z16
+	VMULPS    Z14, Z10, Z14
+	VADDPS    Z14, Z16, Z16
+	VPTESTMD  Z0, Z16, K1
+	VMOVUPS.Z Z16, K1, Z16
+	VMULPS    (AX)(R8*2), Z11, Z14
+	VMULPS    Z12, Z16, Z17
+	VDIVPS    Z15, Z17, Z17
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp19
+
+clamped20:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z17, Z14, Z14
+	VMOVDQA64   Z14, Z17
+	VMOVUPS     Z16, (CX)(R8*2)
+	VMOVUPS     Z14, (AX)(R8*2)
+	VMOVDQA64   Z17, Z14
+	VMOVUPS     quietNaNs512<>+0(SB), Z17
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z14, Z17
+	VCVTPS2PH   $0x00, Z17, (R9)(R8*1)
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x00000020, DI
+	JGE         loop12
+
+done13:
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ       DI, DI
+	JZ          end21
+	SHRQ        $0x01, DI
+	XORL        R10, R10
+	BTSQ        DI, R10
+	DECQ        R10
+	KMOVW       R10, K1
+	VMOVDQU16.Z (SI)(R8*1), K1, Y14
+	VCVTPH2PS   Y14, Z14
+	VMULPS      Z9, Z14, Z14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided22
+	VDIVPS Z5, Z14, Z14
+
+undivided22:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R8*2), K1, Z5
+	VMULPS    Z2, Z14, Z2
+	VMULPS    Z14, Z2, Z2
+	VMULPS    Z5, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VPTESTMD  Z0, Z1, K2
+	VMOVUPS.Z Z1, K2, Z1
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other23
+	VSQRTPS Z1, Z2
+
+raised26:
+	VMULPS  Z3, Z2, Z2
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS Z1, K1, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R8*2), K1, Z1
+	VMOVDQU16.Z (BX)(R8*1), K1, Y3
+	VCVTPH2PS   Y3, Z3
+	VMULPS      Z9, Z3, Z3
+	VMULPS      Z1, Z7, Z1
+	VMULPS      Z3, Z10, Z3
+	VADDPS      Z3, Z1, Z1
+	VPTESTMD    Z0, Z1, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VMOVUPS.Z   (AX)(R8*2), K1, Z0
+	VMULPS      Z0, Z11, Z0
+	VMULPS      Z12, Z1, Z3
+	VDIVPS      Z2, Z3, Z3
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp27
+
+clamped28:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z3, Z0, Z0
+	VMOVDQA64   Z0, Z3
+	VMOVUPS     Z1, K1, (CX)(R8*2)
+	VMOVUPS     Z0, K1, (AX)(R8*2)
+	VMOVDQA64   Z3, Z0
+	VMOVUPS     quietNaNs512<>+0(SB), Z3
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z0, Z3
+	VCVTPS2PH   $0x00, Z3, Y0
+	VMOVDQU16   Y0, K1, (R9)(R8*1)
+
+end21:
+	JMP done2
+
+plain1:
+	// 2 vectors at a time.
+	SUBQ $0x00000040, DI
+	JL   done30
+
+loop29:
+	PREFETCHT0 384(SI)(R8*1)
+	PREFETCHT0 384(BX)(R8*1)
+	PREFETCHT0 384(R9)(R8*1)
+	PREFETCHT0 384(CX)(R8*2)
+	PREFETCHT0 448(CX)(R8*2)
+	PREFETCHT0 384(DX)(R8*2)
+	PREFETCHT0 448(DX)(R8*2)
+	PREFETCHT0 384(AX)(R8*2)
+	PREFETCHT0 448(AX)(R8*2)
+	VCVTPH2PS  (SI)(R8*1), Z9
+	VCVTPH2PS  32(SI)(R8*1), Z14
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided31
+	VDIVPS Z5, Z9, Z9
+	VDIVPS Z5, Z14, Z14
+
+undivided31:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z15
+	VMULPS    Z9, Z15, Z15
+	VMULPS    (DX)(R8*2), Z1, Z9
+	VADDPS    Z15, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z14, Z15
+	VMULPS    Z14, Z15, Z15
+	VMULPS    64(DX)(R8*2), Z1, Z14
+	VADDPS    Z15, Z14, Z14
+	VPTESTMD  Z0, Z14, K1
+	VMOVUPS.Z Z14, K1, Z14
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other32
+	VSQRTPS Z9, Z15
+	VSQRTPS Z14, Z16
+
+raised35:
+	VMULPS  Z3, Z15, Z15
+	VADDPS  Z4, Z15, Z15
+	VMULPS  Z3, Z16, Z16
+	VADDPS  Z4, Z16, Z16
+	VMOVUPS Z9, (DX)(R8*2)
+	VMOVUPS Z14, 64(DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R8*1), Z9
+	VMULPS    (CX)(R8*2), Z7, Z14
+	VMULPS    Z9, Z10, Z9
+	VADDPS    Z9, Z14, Z14
+	VPTESTMD  Z0, Z14, K1
+	VMOVUPS.Z Z14, K1, Z14
+	VMULPS    (AX)(R8*2), Z11, Z9
+	VMULPS    Z12, Z14, Z17
+	VDIVPS    Z15, Z17, Z17
+	VCVTPH2PS 32(BX)(R8*1), Z15
+	VMULPS    64(CX)(R8*2), Z7, Z18
+	VMULPS    Z15, Z10, Z15
+	VADDPS    Z15, Z18, Z18
+	VPTESTMD  Z0, Z18, K1
+	VMOVUPS.Z Z18, K1, Z18
+	VMULPS    64(AX)(R8*2), Z11, Z15
+	VMULPS    Z12, Z18, Z19
+	VDIVPS    Z16, Z19, Z19
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp36
+
+clamped37:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z17, Z9, Z9
+	VMOVDQA64   Z9, Z17
+	VMOVUPS     Z14, (CX)(R8*2)
+	VMOVUPS     Z9, (AX)(R8*2)
+	VSUBPS      Z19, Z15, Z15
+	VMOVDQA64   Z15, Z19
+	VMOVUPS     Z18, 64(CX)(R8*2)
+	VMOVUPS     Z15, 64(AX)(R8*2)
+	VMOVDQA64   Z17, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z17
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z17
+	VMOVDQA64   Z19, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z19
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z19
+	VCVTPS2PH   $0x00, Z17, (R9)(R8*1)
+	VCVTPS2PH   $0x00, Z19, 32(R9)(R8*1)
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x00000040, DI
+	JGE         loop29
+
+done30:
+	ADDQ $0x00000040, DI
+
+	// One vector at a time.
+	SUBQ $0x00000020, DI
+	JL   done39
+
+loop38:
+	VCVTPH2PS (SI)(R8*1), Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided40
+	VDIVPS Z5, Z9, Z9
+
+undivided40:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z14
+	VMULPS    Z9, Z14, Z14
+	VMULPS    (DX)(R8*2), Z1, Z9
+	VADDPS    Z14, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other41
+	VSQRTPS Z9, Z14
+
+raised44:
+	VMULPS  Z3, Z14, Z14
+	VADDPS  Z4, Z14, Z14
+	VMOVUPS Z9, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R8*1), Z9
+	VMULPS    (CX)(R8*2), Z7, Z15
+	VMULPS    Z9, Z10, Z9
+	VADDPS    Z9, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    (AX)(R8*2), Z11, Z9
+	VMULPS    Z12, Z15, Z16
+	VDIVPS    Z14, Z16, Z16
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp45
+
+clamped46:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z16, Z9, Z9
+	VMOVDQA64   Z9, Z16
+	VMOVUPS     Z15, (CX)(R8*2)
+	VMOVUPS     Z9, (AX)(R8*2)
+	VMOVDQA64   Z16, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z16
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z16
+	VCVTPS2PH   $0x00, Z16, (R9)(R8*1)
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x00000020, DI
+	JGE         loop38
+
+done39:
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ       DI, DI
+	JZ          end47
+	SHRQ        $0x01, DI
+	XORL        R10, R10
+	BTSQ        DI, R10
+	DECQ        R10
+	KMOVW       R10, K1
+	VMOVDQU16.Z (SI)(R8*1), K1, Y9
+	VCVTPH2PS   Y9, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided48
+	VDIVPS Z5, Z9, Z9
+
+undivided48:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R8*2), K1, Z5
+	VMULPS    Z2, Z9, Z2
+	VMULPS    Z9, Z2, Z2
+	VMULPS    Z5, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VPTESTMD  Z0, Z1, K2
+	VMOVUPS.Z Z1, K2, Z1
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+64(FP), $+2
+	JNE     other49
+	VSQRTPS Z1, Z2
+
+raised52:
+	VMULPS  Z3, Z2, Z2
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS Z1, K1, (DX)(R8*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R8*2), K1, Z1
+	VMOVDQU16.Z (BX)(R8*1), K1, Y3
+	VCVTPH2PS   Y3, Z3
+	VMULPS      Z1, Z7, Z1
+	VMULPS      Z3, Z10, Z3
+	VADDPS      Z3, Z1, Z1
+	VPTESTMD    Z0, Z1, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VMOVUPS.Z   (AX)(R8*2), K1, Z0
+	VMULPS      Z0, Z11, Z0
+	VMULPS      Z12, Z1, Z3
+	VDIVPS      Z2, Z3, Z3
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp53
+
+clamped54:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z3, Z0, Z0
+	VMOVDQA64   Z0, Z3
+	VMOVUPS     Z1, K1, (CX)(R8*2)
+	VMOVUPS     Z0, K1, (AX)(R8*2)
+	VMOVDQA64   Z3, Z0
+	VMOVUPS     quietNaNs512<>+0(SB), Z3
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z0, Z3
+	VCVTPS2PH   $0x00, Z3, Y0
+	VMOVDQU16   Y0, K1, (R9)(R8*1)
+
+end47:
 done2:
 	VZEROUPPER
 	RET
 
 	// The powers 0, 1/2 and 2.
-other5:
-	JG      two7
+other6:
+	JG      two8
 	CMPQ    power+64(FP), $+1
-	JE      half6
-	VMOVUPS Z6, Z17
-	VMOVUPS Z6, Z18
-	JMP     raised8
-
-half6:
-	VSQRTPS Z15, Z17
-	VSQRTPS Z17, Z17
-	VSQRTPS Z16, Z18
-	VSQRTPS Z18, Z18
-	JMP     raised8
-
-two7:
-	VMOVDQA64 Z15, Z17
-	VMOVDQA64 Z16, Z18
-	JMP       raised8
-
-clamp9:
-	VMOVUPS Z13, Z18
-	VMINPS  Z19, Z18, Z19
-	VMINPS  Z21, Z18, Z21
-	VMOVUPS Z8, Z18
-	VMAXPS  Z19, Z18, Z19
-	VMAXPS  Z21, Z18, Z21
-	JMP     clamped10
-
-	// The powers 0, 1/2 and 2.
-other13:
-	JG      two15
-	CMPQ    power+64(FP), $+1
-	JE      half14
+	JE      half7
 	VMOVUPS Z6, Z16
 	VMOVUPS Z6, Z17
-	JMP     raised16
+	JMP     raised9
 
-half14:
-	VSQRTPS Z9, Z16
+half7:
+	VSQRTPS Z14, Z16
 	VSQRTPS Z16, Z16
 	VSQRTPS Z15, Z17
 	VSQRTPS Z17, Z17
-	JMP     raised16
+	JMP     raised9
 
-two15:
-	VMOVDQA64 Z9, Z16
+two8:
+	VMOVDQA64 Z14, Z16
 	VMOVDQA64 Z15, Z17
-	JMP       raised16
+	JMP       raised9
 
-clamp17:
+clamp10:
 	VMOVUPS Z13, Z17
 	VMINPS  Z18, Z17, Z18
 	VMINPS  Z20, Z17, Z20
 	VMOVUPS Z8, Z17
 	VMAXPS  Z18, Z17, Z18
 	VMAXPS  Z20, Z17, Z20
-	JMP     clamped18
+	JMP     clamped11
 
-// func descendHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, n int, s *float32, factor float32)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·descendHalfF16AVX512(SB), NOSPLIT, $16-60
-	MOVQ den+32(FP), AX
-	MOVQ s+48(FP), CX
+	// The powers 0, 1/2 and 2.
+other15:
+	JG      two17
+	CMPQ    power+64(FP), $+1
+	JE      half16
+	VMOVUPS Z6, Z15
+	JMP     raised18
+
+half16:
+	VSQRTPS Z14, Z15
+	VSQRTPS Z15, Z15
+	JMP     raised18
+
+two17:
+	VMOVDQA64 Z14, Z15
+	JMP       raised18
+
+clamp19:
+	VMOVUPS Z13, Z15
+	VMINPS  Z17, Z15, Z17
+	VMOVUPS Z8, Z15
+	VMAXPS  Z17, Z15, Z17
+	JMP     clamped20
+
+	// The powers 0, 1/2 and 2.
+other23:
+	JG      two25
+	CMPQ    power+64(FP), $+1
+	JE      half24
+	VMOVUPS Z6, Z2
+	JMP     raised26
+
+half24:
+	VSQRTPS Z1, Z2
+	VSQRTPS Z2, Z2
+	JMP     raised26
+
+two25:
+	VMOVDQA64 Z1, Z2
+	JMP       raised26
+
+clamp27:
+	VMOVUPS Z13, Z2
+	VMINPS  Z3, Z2, Z3
+	VMOVUPS Z8, Z2
+	VMAXPS  Z3, Z2, Z3
+	JMP     clamped28
+
+	// The powers 0, 1/2 and 2.
+other32:
+	JG      two34
+	CMPQ    power+64(FP), $+1
+	JE      half33
+	VMOVUPS Z6, Z15
+	VMOVUPS Z6, Z16
+	JMP     raised35
+
+half33:
+	VSQRTPS Z9, Z15
+	VSQRTPS Z15, Z15
+	VSQRTPS Z14, Z16
+	VSQRTPS Z16, Z16
+	JMP     raised35
+
+two34:
+	VMOVDQA64 Z9, Z15
+	VMOVDQA64 Z14, Z16
+	JMP       raised35
+
+clamp36:
+	VMOVUPS Z13, Z16
+	VMINPS  Z17, Z16, Z17
+	VMINPS  Z19, Z16, Z19
+	VMOVUPS Z8, Z16
+	VMAXPS  Z17, Z16, Z17
+	VMAXPS  Z19, Z16, Z19
+	JMP     clamped37
+
+	// The powers 0, 1/2 and 2.
+other41:
+	JG      two43
+	CMPQ    power+64(FP), $+1
+	JE      half42
+	VMOVUPS Z6, Z14
+	JMP     raised44
+
+half42:
+	VSQRTPS Z9, Z14
+	VSQRTPS Z14, Z14
+	JMP     raised44
+
+two43:
+	VMOVDQA64 Z9, Z14
+	JMP       raised44
+
+clamp45:
+	VMOVUPS Z13, Z14
+	VMINPS  Z16, Z14, Z16
+	VMOVUPS Z8, Z14
+	VMAXPS  Z16, Z14, Z16
+	JMP     clamped46
+
+	// The powers 0, 1/2 and 2.
+other49:
+	JG      two51
+	CMPQ    power+64(FP), $+1
+	JE      half50
+	VMOVUPS Z6, Z2
+	JMP     raised52
+
+half50:
+	VSQRTPS Z1, Z2
+	VSQRTPS Z2, Z2
+	JMP     raised52
+
+two51:
+	VMOVDQA64 Z1, Z2
+	JMP       raised52
+
+clamp53:
+	VMOVUPS Z13, Z2
+	VMINPS  Z3, Z2, Z3
+	VMOVUPS Z8, Z2
+	VMAXPS  Z3, Z2, Z3
+	JMP     clamped54
+
+// func updateBlocksHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·updateBlocksHalfF16AVX512(SB), $1120-84
+	MOVQ s+64(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
 	VPXORD       Z0, Z0, Z0
 	VPTERNLOGD   $0xff, Z0, Z0, Z0
 	VPSLLD       $0x18, Z0, Z0
 	VPSRLD       $0x01, Z0, Z0
-	VBROADCASTSS (CX), Z1
-	VBROADCASTSS 4(CX), Z2
-	VBROADCASTSS 20(CX), Z3
-	VBROADCASTSS 16(CX), Z4
-	VBROADCASTSS 32(CX), Z5
+	VBROADCASTSS 8(AX), Z1
+	VBROADCASTSS 12(AX), Z2
+	VBROADCASTSS 24(AX), Z3
+	VBROADCASTSS 28(AX), Z4
+	VBROADCASTSS 36(AX), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (AX), Z7
+	VBROADCASTSS 4(AX), Z14
+	VBROADCASTSS 20(AX), Z15
+	VBROADCASTSS 16(AX), Z16
+	VBROADCASTSS 32(AX), Z17
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z17, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z17, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	VBROADCASTSS factor+80(FP), Z9
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSRLD       $0x01, Z10, Z10
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ  hz+40(FP), CX
+	MOVQ  block+56(FP), BX
+	SHLQ  $0x01, BX
+	MOVQ  BX, SI
+	ANDQ  $+31, SI
+	SUBQ  SI, BX
+	MOVQ  SI, AX
+	SHRQ  $0x01, AX
+	XORL  DX, DX
+	BTSQ  AX, DX
+	DECQ  DX
+	KMOVW DX, K1
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
+	MOVQ         block+56(FP), DI
+	LEAQ         268435455(DI), AX
+	XORL         DX, DX
+	DIVQ         DI
+	VPBROADCASTD AX, Z19
+	VMOVUPS      lanes32Wide<>+64(SB), Z20
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), DX
+	MOVQ         grad+32(FP), DI
+	MOVQ         out+24(FP), R8
+	XORQ         R10, R10
+	XORQ         R11, R11
+	CMPL         factor+80(FP), $0x3f800000
+	JE           plain1
+
+	// The second group: from its sums to v' and the denominators.
+group3:
+	TESTQ   R10, R10
+	JZ      sums4
+	VMOVUPS 16(SP), Z18
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided6
+	VDIVPS Z5, Z18, Z18
+
+undivided6:
+	CMPQ      R10, $0x10
+	JNE       some7
+	MOVQ      v+16(FP), R9
+	VMULPS    Z2, Z18, Z11
+	VMULPS    Z18, Z11, Z11
+	VMULPS    (R9), Z1, Z18
+	VADDPS    Z11, Z18, Z18
+	VPTESTMD  Z0, Z18, K2
+	VMOVUPS.Z Z18, K2, Z18
+	VMOVDQA64 Z18, Z11
+	VMOVUPS   Z18, (R9)
+
+done8:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+72(FP), $+2
+	JNE     other9
+	VSQRTPS Z11, Z11
+
+raised12:
+	VMULPS    Z3, Z11, Z11
+	VADDPS    Z4, Z11, Z11
+	VMOVDQA64 Z11, Z11
+	ADDQ      $0x40, v+16(FP)
+
+	// The third group: its sums.
+sums4:
+	MOVQ    $0x0000000000000010, R9
+	CMPQ    blocks+48(FP), R9
+	CMOVQLT blocks+48(FP), R9
+	SUBQ    R9, blocks+48(FP)
+	TESTQ   R9, R9
+	JZ      elements5
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        R9, $0x10
+	JNE         slots13
+	TESTQ       BX, BX
+	JNZ         long15
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z9, Z18, Z18
+	VPANDD      Z10, Z18, Z18
+	PREFETCHT0  2048(CX)
+
+summed16:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long17
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	PREFETCHT0  2048(CX)
+
+summed18:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z21, Z18, Z22
+	VSHUFF64X2  $0xee, Z21, Z18, Z18
+	VADDPS      Z18, Z22, Z22
+	TESTQ       BX, BX
+	JNZ         long19
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z9, Z18, Z18
+	VPANDD      Z10, Z18, Z18
+	PREFETCHT0  2048(CX)
+
+summed20:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long21
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	PREFETCHT0  2048(CX)
+
+summed22:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z21, Z18, Z23
+	VSHUFF64X2  $0xee, Z21, Z18, Z18
+	VADDPS      Z18, Z23, Z23
+	VSHUFF64X2  $0x88, Z23, Z22, Z18
+	VSHUFF64X2  $0xdd, Z23, Z22, Z21
+	VADDPS      Z21, Z18, Z18
+	TESTQ       BX, BX
+	JNZ         long23
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	PREFETCHT0  2048(CX)
+
+summed24:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long25
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z10, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed26:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z22, Z21, Z23
+	VSHUFF64X2  $0xee, Z22, Z21, Z21
+	VADDPS      Z21, Z23, Z23
+	TESTQ       BX, BX
+	JNZ         long27
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	PREFETCHT0  2048(CX)
+
+summed28:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long29
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z10, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed30:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z22, Z21, Z24
+	VSHUFF64X2  $0xee, Z22, Z21, Z21
+	VADDPS      Z21, Z24, Z24
+	VSHUFF64X2  $0x88, Z24, Z23, Z21
+	VSHUFF64X2  $0xdd, Z24, Z23, Z22
+	VADDPS      Z22, Z21, Z21
+	TESTQ       BX, BX
+	JNZ         long31
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z10, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed32:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long33
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VMULPS      Z9, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+
+summed34:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z23, Z22, Z24
+	VSHUFF64X2  $0xee, Z23, Z22, Z22
+	VADDPS      Z22, Z24, Z24
+	TESTQ       BX, BX
+	JNZ         long35
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z10, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed36:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long37
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VMULPS      Z9, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+
+summed38:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z23, Z22, Z25
+	VSHUFF64X2  $0xee, Z23, Z22, Z22
+	VADDPS      Z22, Z25, Z25
+	VSHUFF64X2  $0x88, Z25, Z24, Z22
+	VSHUFF64X2  $0xdd, Z25, Z24, Z23
+	VADDPS      Z23, Z22, Z22
+	TESTQ       BX, BX
+	JNZ         long39
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VMULPS      Z9, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+
+summed40:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long41
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VMULPS      Z9, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+
+summed42:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z24, Z23, Z25
+	VSHUFF64X2  $0xee, Z24, Z23, Z23
+	VADDPS      Z23, Z25, Z25
+	TESTQ       BX, BX
+	JNZ         long43
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VMULPS      Z9, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+
+summed44:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long45
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VMULPS      Z9, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+
+summed46:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z24, Z23, Z26
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z23
+	VSHUFF64X2 $0xdd, Z26, Z25, Z24
+	VADDPS     Z24, Z23, Z23
+	VMOVUPS    neighbours32<>+0(SB), Z24
+	VSHUFPS    $0x44, Z21, Z18, Z25
+	VSHUFPS    $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z25, Z25
+	VSHUFPS    $0x44, Z23, Z22, Z18
+	VSHUFPS    $0xee, Z23, Z22, Z21
+	VADDPS     Z21, Z18, Z18
+	VSHUFPS    $0x88, Z18, Z25, Z21
+	VSHUFPS    $0xdd, Z18, Z25, Z18
+	VADDPS     Z18, Z21, Z21
+	VPERMPS    Z21, Z24, Z21
+	VMOVDQA64  Z21, Z18
+
+summed14:
+	VMOVUPS Z18, 16(SP)
+
+	// The first group: its elements.
+elements5:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32Wide<>+0(SB), Z18
+	MOVQ    R11, R12
+	ANDQ    $-32, R12
+	SUBQ    R12, R11
+	LEAQ    (AX)(R12*2), AX
+	LEAQ    (DX)(R12*2), DX
+	ADDQ    R12, DI
+	ADDQ    R12, R8
+	NEGQ    R12
+	JZ      rest48
+
+loop47:
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(R8)(R12*1)
+	PREFETCHT0 384(DX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DI)(R12*1), Z21
+	VMULPS    Z9, Z21, Z21
+	VMULPS    (DX)(R12*2), Z7, Z22
+	VMULPS    Z21, Z14, Z21
+	VADDPS    Z21, Z22, Z22
+	VPTESTMD  Z0, Z22, K2
+	VMOVUPS.Z Z22, K2, Z22
+	VMULPS    (AX)(R12*2), Z15, Z21
+	VPMULLD   Z19, Z18, Z23
+	VPSRLD    $0x1c, Z23, Z23
+	VPERMPS   Z12, Z23, Z23
+	VMULPS    Z16, Z22, Z24
+	VDIVPS    Z23, Z24, Z24
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp50
+
+clamped51:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z24, Z21, Z21
+	VMOVDQA64   Z21, Z24
+	VMOVUPS     Z22, (DX)(R12*2)
+	VMOVUPS     Z21, (AX)(R12*2)
+	VMOVDQA64   Z24, Z21
+	VMOVUPS     quietNaNs512<>+0(SB), Z24
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z24
+	VCVTPS2PH   $0x00, Z24, (R8)(R12*1)
+	VPADDD      Z20, Z18, Z18
+	ADDQ        $0x20, R12
+	JNZ         loop47
+
+rest48:
+	TESTQ R11, R11
+	JZ    end49
+	SHRQ  $0x01, R11
+	XORL  R13, R13
+	BTSQ  R11, R13
+	DECQ  R13
+	KMOVW R13, K2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (DX)(R12*2), K2, Z21
+	VMOVDQU16.Z (DI)(R12*1), K2, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z9, Z22, Z22
+	VMULPS      Z21, Z7, Z21
+	VMULPS      Z22, Z14, Z22
+	VADDPS      Z22, Z21, Z21
+	VPTESTMD    Z0, Z21, K3
+	VMOVUPS.Z   Z21, K3, Z21
+	VMOVUPS.Z   (AX)(R12*2), K2, Z22
+	VMULPS      Z22, Z15, Z22
+	VPMULLD     Z19, Z18, Z18
+	VPSRLD      $0x1c, Z18, Z18
+	VPERMPS     Z12, Z18, Z18
+	VMULPS      Z16, Z21, Z12
+	VDIVPS      Z18, Z12, Z12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp52
+
+clamped53:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z12, Z22, Z22
+	VMOVDQA64   Z22, Z12
+	VMOVUPS     Z21, K2, (DX)(R12*2)
+	VMOVUPS     Z22, K2, (AX)(R12*2)
+	VMOVDQA64   Z12, Z18
+	VMOVUPS     quietNaNs512<>+0(SB), Z12
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z18, Z12
+	VCVTPS2PH   $0x00, Z12, Y12
+	VMOVDQU16   Y12, K2, (R8)(R12*1)
+
+end49:
+	// The groups move up.
+	VMOVDQA64 Z11, Z12
+	MOVQ      R10, R11
+	IMULQ     block+56(FP), R11
+	SHLQ      $0x01, R11
+	MOVQ      R9, R10
+	ORQ       R11, R9
+	JNZ       group3
+	JMP       done2
+
+plain1:
+	// The second group: from its sums to v' and the denominators.
+group54:
+	TESTQ   R10, R10
+	JZ      sums55
+	VMOVUPS 16(SP), Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided57
+	VDIVPS Z5, Z9, Z9
+
+undivided57:
+	CMPQ      R10, $0x10
+	JNE       some58
+	MOVQ      v+16(FP), R9
+	VMULPS    Z2, Z9, Z11
+	VMULPS    Z9, Z11, Z11
+	VMULPS    (R9), Z1, Z9
+	VADDPS    Z11, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPS   Z9, (R9)
+
+done59:
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+72(FP), $+2
+	JNE     other60
+	VSQRTPS Z11, Z9
+
+raised63:
+	VMULPS    Z3, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMOVDQA64 Z9, Z11
+	ADDQ      $0x40, v+16(FP)
+
+	// The third group: its sums.
+sums55:
+	MOVQ    $0x0000000000000010, R9
+	CMPQ    blocks+48(FP), R9
+	CMOVQLT blocks+48(FP), R9
+	SUBQ    R9, blocks+48(FP)
+	TESTQ   R9, R9
+	JZ      elements56
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        R9, $0x10
+	JNE         slots64
+	TESTQ       BX, BX
+	JNZ         long66
+	VMOVDQU16.Z (CX), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VPANDD      Z10, Z9, Z9
+	PREFETCHT0  2048(CX)
+
+summed67:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long68
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z10, Z18, Z18
+	PREFETCHT0  2048(CX)
+
+summed69:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z18, Z9, Z21
+	VSHUFF64X2  $0xee, Z18, Z9, Z9
+	VADDPS      Z9, Z21, Z21
+	TESTQ       BX, BX
+	JNZ         long70
+	VMOVDQU16.Z (CX), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VPANDD      Z10, Z9, Z9
+	PREFETCHT0  2048(CX)
+
+summed71:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long72
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z10, Z18, Z18
+	PREFETCHT0  2048(CX)
+
+summed73:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z18, Z9, Z22
+	VSHUFF64X2  $0xee, Z18, Z9, Z9
+	VADDPS      Z9, Z22, Z22
+	VSHUFF64X2  $0x88, Z22, Z21, Z9
+	VSHUFF64X2  $0xdd, Z22, Z21, Z18
+	VADDPS      Z18, Z9, Z9
+	TESTQ       BX, BX
+	JNZ         long74
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z10, Z18, Z18
+	PREFETCHT0  2048(CX)
+
+summed75:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long76
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	PREFETCHT0  2048(CX)
+
+summed77:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z21, Z18, Z22
+	VSHUFF64X2  $0xee, Z21, Z18, Z18
+	VADDPS      Z18, Z22, Z22
+	TESTQ       BX, BX
+	JNZ         long78
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z10, Z18, Z18
+	PREFETCHT0  2048(CX)
+
+summed79:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long80
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	PREFETCHT0  2048(CX)
+
+summed81:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z21, Z18, Z23
+	VSHUFF64X2  $0xee, Z21, Z18, Z18
+	VADDPS      Z18, Z23, Z23
+	VSHUFF64X2  $0x88, Z23, Z22, Z18
+	VSHUFF64X2  $0xdd, Z23, Z22, Z21
+	VADDPS      Z21, Z18, Z18
+	TESTQ       BX, BX
+	JNZ         long82
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	PREFETCHT0  2048(CX)
+
+summed83:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long84
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed85:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z22, Z21, Z23
+	VSHUFF64X2  $0xee, Z22, Z21, Z21
+	VADDPS      Z21, Z23, Z23
+	TESTQ       BX, BX
+	JNZ         long86
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	PREFETCHT0  2048(CX)
+
+summed87:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long88
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed89:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z22, Z21, Z24
+	VSHUFF64X2  $0xee, Z22, Z21, Z21
+	VADDPS      Z21, Z24, Z24
+	VSHUFF64X2  $0x88, Z24, Z23, Z21
+	VSHUFF64X2  $0xdd, Z24, Z23, Z22
+	VADDPS      Z22, Z21, Z21
+	TESTQ       BX, BX
+	JNZ         long90
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed91:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long92
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+
+summed93:
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z23, Z22, Z24
+	VSHUFF64X2  $0xee, Z23, Z22, Z22
+	VADDPS      Z22, Z24, Z24
+	TESTQ       BX, BX
+	JNZ         long94
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	PREFETCHT0  2048(CX)
+
+summed95:
+	ADDQ        SI, CX
+	TESTQ       BX, BX
+	JNZ         long96
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+
+summed97:
+	ADDQ       SI, CX
+	VSHUFF64X2 $0x44, Z23, Z22, Z25
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z22
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z22, Z22
+	VMOVUPS    neighbours32<>+0(SB), Z23
+	VSHUFPS    $0x44, Z18, Z9, Z24
+	VSHUFPS    $0xee, Z18, Z9, Z9
+	VADDPS     Z9, Z24, Z24
+	VSHUFPS    $0x44, Z22, Z21, Z9
+	VSHUFPS    $0xee, Z22, Z21, Z18
+	VADDPS     Z18, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z24, Z18
+	VSHUFPS    $0xdd, Z9, Z24, Z9
+	VADDPS     Z9, Z18, Z18
+	VPERMPS    Z18, Z23, Z18
+	VMOVDQA64  Z18, Z9
+
+summed65:
+	VMOVUPS Z9, 16(SP)
+
+	// The first group: its elements.
+elements56:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32Wide<>+0(SB), Z18
+	MOVQ    R11, R12
+	ANDQ    $-32, R12
+	SUBQ    R12, R11
+	LEAQ    (AX)(R12*2), AX
+	LEAQ    (DX)(R12*2), DX
+	ADDQ    R12, DI
+	ADDQ    R12, R8
+	NEGQ    R12
+	JZ      rest99
+
+loop98:
+	PREFETCHT0 384(DI)(R12*1)
+	PREFETCHT0 384(R8)(R12*1)
+	PREFETCHT0 384(DX)(R12*2)
+	PREFETCHT0 384(AX)(R12*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DI)(R12*1), Z9
+	VMULPS    (DX)(R12*2), Z7, Z21
+	VMULPS    Z9, Z14, Z9
+	VADDPS    Z9, Z21, Z21
+	VPTESTMD  Z0, Z21, K2
+	VMOVUPS.Z Z21, K2, Z21
+	VMULPS    (AX)(R12*2), Z15, Z9
+	VPMULLD   Z19, Z18, Z22
+	VPSRLD    $0x1c, Z22, Z22
+	VPERMPS   Z12, Z22, Z22
+	VMULPS    Z16, Z21, Z23
+	VDIVPS    Z22, Z23, Z23
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp101
+
+clamped102:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z23, Z9, Z9
+	VMOVDQA64   Z9, Z23
+	VMOVUPS     Z21, (DX)(R12*2)
+	VMOVUPS     Z9, (AX)(R12*2)
+	VMOVDQA64   Z23, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z23
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
+	VCVTPS2PH   $0x00, Z23, (R8)(R12*1)
+	VPADDD      Z20, Z18, Z18
+	ADDQ        $0x20, R12
+	JNZ         loop98
+
+rest99:
+	TESTQ R11, R11
+	JZ    end100
+	SHRQ  $0x01, R11
+	XORL  R13, R13
+	BTSQ  R11, R13
+	DECQ  R13
+	KMOVW R13, K2
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (DX)(R12*2), K2, Z9
+	VMOVDQU16.Z (DI)(R12*1), K2, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z7, Z9
+	VMULPS      Z21, Z14, Z21
+	VADDPS      Z21, Z9, Z9
+	VPTESTMD    Z0, Z9, K3
+	VMOVUPS.Z   Z9, K3, Z9
+	VMOVUPS.Z   (AX)(R12*2), K2, Z21
+	VMULPS      Z21, Z15, Z21
+	VPMULLD     Z19, Z18, Z18
+	VPSRLD      $0x1c, Z18, Z18
+	VPERMPS     Z12, Z18, Z18
+	VMULPS      Z16, Z9, Z12
+	VDIVPS      Z18, Z12, Z12
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp103
+
+clamped104:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z12, Z21, Z21
+	VMOVDQA64   Z21, Z12
+	VMOVUPS     Z9, K2, (DX)(R12*2)
+	VMOVUPS     Z21, K2, (AX)(R12*2)
+	VMOVDQA64   Z12, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z12
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z12
+	VCVTPS2PH   $0x00, Z12, Y9
+	VMOVDQU16   Y9, K2, (R8)(R12*1)
+
+end100:
+	// The groups move up.
+	VMOVDQA64 Z11, Z12
+	MOVQ      R10, R11
+	IMULQ     block+56(FP), R11
+	SHLQ      $0x01, R11
+	MOVQ      R9, R10
+	ORQ       R11, R9
+	JNZ       group54
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The last group, of fewer blocks.
+some7:
+	MOVQ      R10, R9
+	SHLQ      $0x01, R9
+	SHRQ      $0x01, R9
+	XORL      R12, R12
+	BTSQ      R9, R12
+	DECQ      R12
+	KMOVW     R12, K2
+	MOVQ      v+16(FP), R9
+	VMOVUPS.Z (R9), K2, Z11
+	VMULPS    Z2, Z18, Z21
+	VMULPS    Z18, Z21, Z21
+	VMULPS    Z11, Z1, Z18
+	VADDPS    Z21, Z18, Z18
+	VPTESTMD  Z0, Z18, K3
+	VMOVUPS.Z Z18, K3, Z18
+	VMOVDQA64 Z18, Z11
+	VMOVUPS   Z18, K2, (R9)
+	JMP       done8
+
+	// The powers 0, 1/2 and 2.
+other9:
+	JG      two11
+	CMPQ    power+72(FP), $+1
+	JE      half10
+	VMOVUPS Z6, Z11
+	JMP     raised12
+
+half10:
+	VSQRTPS Z11, Z11
+	VSQRTPS Z11, Z11
+	JMP     raised12
+
+two11:
+	VMOVDQA64 Z11, Z11
+	JMP       raised12
+
+	// A block of 64 bytes or more.
+long15:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VMULPS    Z9, Z18, Z18
+	VPANDD    Z10, Z18, Z18
+
+loop105:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest106
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop105
+
+rest106:
+	TESTQ       SI, SI
+	JZ          summed16
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	JMP         summed16
+
+	// A block of 64 bytes or more.
+long17:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+
+loop107:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest108
+	VCVTPH2PS (CX), Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop107
+
+rest108:
+	TESTQ       SI, SI
+	JZ          summed18
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z21, Z21
+	JMP         summed18
+
+	// A block of 64 bytes or more.
+long19:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VMULPS    Z9, Z18, Z18
+	VPANDD    Z10, Z18, Z18
+
+loop109:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest110
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop109
+
+rest110:
+	TESTQ       SI, SI
+	JZ          summed20
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	JMP         summed20
+
+	// A block of 64 bytes or more.
+long21:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+
+loop111:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest112
+	VCVTPH2PS (CX), Z23
+	VMULPS    Z9, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z21, Z21
+	JMP       loop111
+
+rest112:
+	TESTQ       SI, SI
+	JZ          summed22
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VMULPS      Z9, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z21, Z21
+	JMP         summed22
+
+	// A block of 64 bytes or more.
+long23:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+
+loop113:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest114
+	VCVTPH2PS (CX), Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop113
+
+rest114:
+	TESTQ       SI, SI
+	JZ          summed24
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z21, Z21
+	JMP         summed24
+
+	// A block of 64 bytes or more.
+long25:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z10, Z22, Z22
+
+loop115:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest116
+	VCVTPH2PS (CX), Z23
+	VMULPS    Z9, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z22, Z22
+	JMP       loop115
+
+rest116:
+	TESTQ       SI, SI
+	JZ          summed26
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VMULPS      Z9, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z22, Z22
+	JMP         summed26
+
+	// A block of 64 bytes or more.
+long27:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+
+loop117:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest118
+	VCVTPH2PS (CX), Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop117
+
+rest118:
+	TESTQ       SI, SI
+	JZ          summed28
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z9, Z22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z21, Z21
+	JMP         summed28
+
+	// A block of 64 bytes or more.
+long29:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z10, Z22, Z22
+
+loop119:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest120
+	VCVTPH2PS (CX), Z24
+	VMULPS    Z9, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z22, Z22
+	JMP       loop119
+
+rest120:
+	TESTQ       SI, SI
+	JZ          summed30
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VMULPS      Z9, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z22, Z22
+	JMP         summed30
+
+	// A block of 64 bytes or more.
+long31:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z10, Z22, Z22
+
+loop121:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest122
+	VCVTPH2PS (CX), Z23
+	VMULPS    Z9, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z22, Z22
+	JMP       loop121
+
+rest122:
+	TESTQ       SI, SI
+	JZ          summed32
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VMULPS      Z9, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z22, Z22
+	JMP         summed32
+
+	// A block of 64 bytes or more.
+long33:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z23
+	VMULPS    Z9, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+
+loop123:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest124
+	VCVTPH2PS (CX), Z24
+	VMULPS    Z9, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop123
+
+rest124:
+	TESTQ       SI, SI
+	JZ          summed34
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VMULPS      Z9, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	JMP         summed34
+
+	// A block of 64 bytes or more.
+long35:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VMULPS    Z9, Z22, Z22
+	VPANDD    Z10, Z22, Z22
+
+loop125:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest126
+	VCVTPH2PS (CX), Z23
+	VMULPS    Z9, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z22, Z22
+	JMP       loop125
+
+rest126:
+	TESTQ       SI, SI
+	JZ          summed36
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VMULPS      Z9, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z22, Z22
+	JMP         summed36
+
+	// A block of 64 bytes or more.
+long37:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z23
+	VMULPS    Z9, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+
+loop127:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest128
+	VCVTPH2PS (CX), Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z23, Z23
+	JMP       loop127
+
+rest128:
+	TESTQ       SI, SI
+	JZ          summed38
+	VMOVDQU16.Z (CX), K1, Y25
+	VCVTPH2PS   Y25, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z23, Z23
+	JMP         summed38
+
+	// A block of 64 bytes or more.
+long39:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z23
+	VMULPS    Z9, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+
+loop129:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest130
+	VCVTPH2PS (CX), Z24
+	VMULPS    Z9, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop129
+
+rest130:
+	TESTQ       SI, SI
+	JZ          summed40
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VMULPS      Z9, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	JMP         summed40
+
+	// A block of 64 bytes or more.
+long41:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z24
+	VMULPS    Z9, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+
+loop131:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest132
+	VCVTPH2PS (CX), Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z24, Z24
+	JMP       loop131
+
+rest132:
+	TESTQ       SI, SI
+	JZ          summed42
+	VMOVDQU16.Z (CX), K1, Y25
+	VCVTPH2PS   Y25, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z24, Z24
+	JMP         summed42
+
+	// A block of 64 bytes or more.
+long43:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z23
+	VMULPS    Z9, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+
+loop133:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest134
+	VCVTPH2PS (CX), Z24
+	VMULPS    Z9, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop133
+
+rest134:
+	TESTQ       SI, SI
+	JZ          summed44
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VMULPS      Z9, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	JMP         summed44
+
+	// A block of 64 bytes or more.
+long45:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z24
+	VMULPS    Z9, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+
+loop135:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest136
+	VCVTPH2PS (CX), Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z10, Z26, Z26
+	VADDPS    Z26, Z24, Z24
+	JMP       loop135
+
+rest136:
+	TESTQ       SI, SI
+	JZ          summed46
+	VMOVDQU16.Z (CX), K1, Y26
+	VCVTPH2PS   Y26, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z10, Z26, Z26
+	VADDPS      Z26, Z24, Z24
+	JMP         summed46
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots13:
+	CMPQ R9, $0x01
+	JNE  many137
+
+	// One block, as a run of a longer one is.
+	TESTQ       BX, BX
+	JNZ         long138
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z9, Z18, Z18
+	VPANDD      Z10, Z18, Z18
+	PREFETCHT0  2048(CX)
+
+summed139:
+	ADDQ          SI, CX
+	VEXTRACTF64X4 $0x01, Z18, Y21
+	VADDPS        Y21, Y18, Y18
+	VEXTRACTF32X4 $0x01, Y18, X21
+	VADDPS        X21, X18, X18
+	VPERMILPD     $0x01, X18, X21
+	VADDPS        X21, X18, X18
+	VPERMILPS     $0x01, X18, X21
+	VADDPS        X21, X18, X18
+	VMOVDQA64     Z18, Z18
+	JMP           summed14
+
+many137:
+	LEAQ 80(SP), R12
+	MOVQ R9, R13
+
+block140:
+	VPXORD Z13, Z13, Z13
+	MOVQ   BX, R14
+	TESTQ  R14, R14
+	JZ     rest142
+
+pair141:
+	VCVTPH2PS  (CX), Z18
+	VMULPS     Z9, Z18, Z18
+	VPANDD     Z10, Z18, Z18
+	VADDPS     Z18, Z13, Z13
+	PREFETCHT0 2048(CX)
+	ADDQ       $0x20, CX
+	SUBQ       $0x20, R14
+	JNZ        pair141
+	TESTQ      SI, SI
+	JZ         done143
+
+rest142:
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z9, Z18, Z18
+	VPANDD      Z10, Z18, Z18
+	VADDPS      Z18, Z13, Z13
+	ADDQ        SI, CX
+
+done143:
+	VMOVUPS Z13, (R12)
+	ADDQ    $0x40, R12
+	DECQ    R13
+	JNZ     block140
+
+	// The blocks' partial sums, folded into one vector.
+	VMOVUPS    80(SP), Z18
+	VMOVUPS    144(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z18, Z22
+	VSHUFF64X2 $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z22, Z22
+	VMOVUPS    208(SP), Z18
+	VMOVUPS    272(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z18, Z23
+	VSHUFF64X2 $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z18
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z18, Z18
+	VMOVUPS    336(SP), Z21
+	VMOVUPS    400(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z23, Z23
+	VMOVUPS    464(SP), Z21
+	VMOVUPS    528(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPS     Z22, Z21, Z21
+	VMOVUPS    592(SP), Z22
+	VMOVUPS    656(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z22, Z24
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z24, Z24
+	VMOVUPS    720(SP), Z22
+	VMOVUPS    784(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z22, Z25
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z22
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z22, Z22
+	VMOVUPS    848(SP), Z23
+	VMOVUPS    912(SP), Z24
+	VSHUFF64X2 $0x44, Z24, Z23, Z25
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z25, Z25
+	VMOVUPS    976(SP), Z23
+	VMOVUPS    1040(SP), Z24
+	VSHUFF64X2 $0x44, Z24, Z23, Z26
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z23
+	VSHUFF64X2 $0xdd, Z26, Z25, Z24
+	VADDPS     Z24, Z23, Z23
+	VMOVUPS    neighbours32<>+0(SB), Z24
+	VSHUFPS    $0x44, Z21, Z18, Z25
+	VSHUFPS    $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z25, Z25
+	VSHUFPS    $0x44, Z23, Z22, Z18
+	VSHUFPS    $0xee, Z23, Z22, Z21
+	VADDPS     Z21, Z18, Z18
+	VSHUFPS    $0x88, Z18, Z25, Z21
+	VSHUFPS    $0xdd, Z18, Z25, Z18
+	VADDPS     Z18, Z21, Z21
+	VPERMPS    Z21, Z24, Z21
+	VMOVDQA64  Z21, Z18
+	JMP        summed14
+
+clamp50:
+	VMOVUPS Z17, Z23
+	VMINPS  Z24, Z23, Z24
+	VMOVUPS Z8, Z23
+	VMAXPS  Z24, Z23, Z24
+	JMP     clamped51
+
+clamp52:
+	VMOVUPS Z17, Z18
+	VMINPS  Z12, Z18, Z12
+	VMOVUPS Z8, Z18
+	VMAXPS  Z12, Z18, Z12
+	JMP     clamped53
+
+	// The last group, of fewer blocks.
+some58:
+	MOVQ      R10, R9
+	SHLQ      $0x01, R9
+	SHRQ      $0x01, R9
+	XORL      R12, R12
+	BTSQ      R9, R12
+	DECQ      R12
+	KMOVW     R12, K2
+	MOVQ      v+16(FP), R9
+	VMOVUPS.Z (R9), K2, Z11
+	VMULPS    Z2, Z9, Z18
+	VMULPS    Z9, Z18, Z18
+	VMULPS    Z11, Z1, Z9
+	VADDPS    Z18, Z9, Z9
+	VPTESTMD  Z0, Z9, K3
+	VMOVUPS.Z Z9, K3, Z9
+	VMOVDQA64 Z9, Z11
+	VMOVUPS   Z9, K2, (R9)
+	JMP       done59
+
+	// The powers 0, 1/2 and 2.
+other60:
+	JG      two62
+	CMPQ    power+72(FP), $+1
+	JE      half61
+	VMOVUPS Z6, Z9
+	JMP     raised63
+
+half61:
+	VSQRTPS Z11, Z9
+	VSQRTPS Z9, Z9
+	JMP     raised63
+
+two62:
+	VMOVDQA64 Z11, Z9
+	JMP       raised63
+
+	// A block of 64 bytes or more.
+long66:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z9
+	VPANDD    Z10, Z9, Z9
+
+loop144:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest145
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+	VADDPS    Z18, Z9, Z9
+	JMP       loop144
+
+rest145:
+	TESTQ       SI, SI
+	JZ          summed67
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z10, Z18, Z18
+	VADDPS      Z18, Z9, Z9
+	JMP         summed67
+
+	// A block of 64 bytes or more.
+long68:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+
+loop146:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest147
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop146
+
+rest147:
+	TESTQ       SI, SI
+	JZ          summed69
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	JMP         summed69
+
+	// A block of 64 bytes or more.
+long70:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z9
+	VPANDD    Z10, Z9, Z9
+
+loop148:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest149
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+	VADDPS    Z18, Z9, Z9
+	JMP       loop148
+
+rest149:
+	TESTQ       SI, SI
+	JZ          summed71
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z10, Z18, Z18
+	VADDPS      Z18, Z9, Z9
+	JMP         summed71
+
+	// A block of 64 bytes or more.
+long72:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+
+loop150:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest151
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z18, Z18
+	JMP       loop150
+
+rest151:
+	TESTQ       SI, SI
+	JZ          summed73
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z18, Z18
+	JMP         summed73
+
+	// A block of 64 bytes or more.
+long74:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+
+loop152:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest153
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop152
+
+rest153:
+	TESTQ       SI, SI
+	JZ          summed75
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	JMP         summed75
+
+	// A block of 64 bytes or more.
+long76:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+
+loop154:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest155
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop154
+
+rest155:
+	TESTQ       SI, SI
+	JZ          summed77
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z21, Z21
+	JMP         summed77
+
+	// A block of 64 bytes or more.
+long78:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+
+loop156:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest157
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop156
+
+rest157:
+	TESTQ       SI, SI
+	JZ          summed79
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	JMP         summed79
+
+	// A block of 64 bytes or more.
+long80:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+
+loop158:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest159
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z21, Z21
+	JMP       loop158
+
+rest159:
+	TESTQ       SI, SI
+	JZ          summed81
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z21, Z21
+	JMP         summed81
+
+	// A block of 64 bytes or more.
+long82:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+
+loop160:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest161
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop160
+
+rest161:
+	TESTQ       SI, SI
+	JZ          summed83
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z21, Z21
+	JMP         summed83
+
+	// A block of 64 bytes or more.
+long84:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+
+loop162:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest163
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z22, Z22
+	JMP       loop162
+
+rest163:
+	TESTQ       SI, SI
+	JZ          summed85
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z22, Z22
+	JMP         summed85
+
+	// A block of 64 bytes or more.
+long86:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+
+loop164:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest165
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop164
+
+rest165:
+	TESTQ       SI, SI
+	JZ          summed87
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z21, Z21
+	JMP         summed87
+
+	// A block of 64 bytes or more.
+long88:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+
+loop166:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest167
+	VCVTPH2PS (CX), Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z22, Z22
+	JMP       loop166
+
+rest167:
+	TESTQ       SI, SI
+	JZ          summed89
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z22, Z22
+	JMP         summed89
+
+	// A block of 64 bytes or more.
+long90:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+
+loop168:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest169
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z22, Z22
+	JMP       loop168
+
+rest169:
+	TESTQ       SI, SI
+	JZ          summed91
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z22, Z22
+	JMP         summed91
+
+	// A block of 64 bytes or more.
+long92:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+
+loop170:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest171
+	VCVTPH2PS (CX), Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop170
+
+rest171:
+	TESTQ       SI, SI
+	JZ          summed93
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	JMP         summed93
+
+	// A block of 64 bytes or more.
+long94:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+
+loop172:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest173
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z22, Z22
+	JMP       loop172
+
+rest173:
+	TESTQ       SI, SI
+	JZ          summed95
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z22, Z22
+	JMP         summed95
+
+	// A block of 64 bytes or more.
+long96:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+
+loop174:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest175
+	VCVTPH2PS (CX), Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z23, Z23
+	JMP       loop174
+
+rest175:
+	TESTQ       SI, SI
+	JZ          summed97
+	VMOVDQU16.Z (CX), K1, Y25
+	VCVTPH2PS   Y25, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z23, Z23
+	JMP         summed97
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots64:
+	CMPQ R9, $0x01
+	JNE  many176
+
+	// One block, as a run of a longer one is.
+	TESTQ       BX, BX
+	JNZ         long177
+	VMOVDQU16.Z (CX), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VPANDD      Z10, Z9, Z9
+	PREFETCHT0  2048(CX)
+
+summed178:
+	ADDQ          SI, CX
+	VEXTRACTF64X4 $0x01, Z9, Y18
+	VADDPS        Y18, Y9, Y9
+	VEXTRACTF32X4 $0x01, Y9, X18
+	VADDPS        X18, X9, X9
+	VPERMILPD     $0x01, X9, X18
+	VADDPS        X18, X9, X9
+	VPERMILPS     $0x01, X9, X18
+	VADDPS        X18, X9, X9
+	VMOVDQA64     Z9, Z9
+	JMP           summed65
+
+many176:
+	LEAQ 80(SP), R12
+	MOVQ R9, R13
+
+block179:
+	VPXORD Z13, Z13, Z13
+	MOVQ   BX, R14
+	TESTQ  R14, R14
+	JZ     rest181
+
+pair180:
+	VCVTPH2PS  (CX), Z9
+	VPANDD     Z10, Z9, Z9
+	VADDPS     Z9, Z13, Z13
+	PREFETCHT0 2048(CX)
+	ADDQ       $0x20, CX
+	SUBQ       $0x20, R14
+	JNZ        pair180
+	TESTQ      SI, SI
+	JZ         done182
+
+rest181:
+	VMOVDQU16.Z (CX), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VPANDD      Z10, Z9, Z9
+	VADDPS      Z9, Z13, Z13
+	ADDQ        SI, CX
+
+done182:
+	VMOVUPS Z13, (R12)
+	ADDQ    $0x40, R12
+	DECQ    R13
+	JNZ     block179
+
+	// The blocks' partial sums, folded into one vector.
+	VMOVUPS    80(SP), Z9
+	VMOVUPS    144(SP), Z18
+	VSHUFF64X2 $0x44, Z18, Z9, Z21
+	VSHUFF64X2 $0xee, Z18, Z9, Z9
+	VADDPS     Z9, Z21, Z21
+	VMOVUPS    208(SP), Z9
+	VMOVUPS    272(SP), Z18
+	VSHUFF64X2 $0x44, Z18, Z9, Z22
+	VSHUFF64X2 $0xee, Z18, Z9, Z9
+	VADDPS     Z9, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z9
+	VSHUFF64X2 $0xdd, Z22, Z21, Z18
+	VADDPS     Z18, Z9, Z9
+	VMOVUPS    336(SP), Z18
+	VMOVUPS    400(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z18, Z22
+	VSHUFF64X2 $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z22, Z22
+	VMOVUPS    464(SP), Z18
+	VMOVUPS    528(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z18, Z23
+	VSHUFF64X2 $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z18
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z18, Z18
+	VMOVUPS    592(SP), Z21
+	VMOVUPS    656(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z23, Z23
+	VMOVUPS    720(SP), Z21
+	VMOVUPS    784(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPS     Z22, Z21, Z21
+	VMOVUPS    848(SP), Z22
+	VMOVUPS    912(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z22, Z24
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z24, Z24
+	VMOVUPS    976(SP), Z22
+	VMOVUPS    1040(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z22, Z25
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z22
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z22, Z22
+	VMOVUPS    neighbours32<>+0(SB), Z23
+	VSHUFPS    $0x44, Z18, Z9, Z24
+	VSHUFPS    $0xee, Z18, Z9, Z9
+	VADDPS     Z9, Z24, Z24
+	VSHUFPS    $0x44, Z22, Z21, Z9
+	VSHUFPS    $0xee, Z22, Z21, Z18
+	VADDPS     Z18, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z24, Z18
+	VSHUFPS    $0xdd, Z9, Z24, Z9
+	VADDPS     Z9, Z18, Z18
+	VPERMPS    Z18, Z23, Z18
+	VMOVDQA64  Z18, Z9
+	JMP        summed65
+
+clamp101:
+	VMOVUPS Z17, Z22
+	VMINPS  Z23, Z22, Z23
+	VMOVUPS Z8, Z22
+	VMAXPS  Z23, Z22, Z23
+	JMP     clamped102
+
+clamp103:
+	VMOVUPS Z17, Z18
+	VMINPS  Z12, Z18, Z12
+	VMOVUPS Z8, Z18
+	VMAXPS  Z12, Z18, Z12
+	JMP     clamped104
+
+	// A block of 64 bytes or more.
+long138:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VMULPS    Z9, Z18, Z18
+	VPANDD    Z10, Z18, Z18
+
+loop183:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest184
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop183
+
+rest184:
+	TESTQ       SI, SI
+	JZ          summed139
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	JMP         summed139
+
+	// A block of 64 bytes or more.
+long177:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z9
+	VPANDD    Z10, Z9, Z9
+
+loop185:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest186
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+	VADDPS    Z18, Z9, Z9
+	JMP       loop185
+
+rest186:
+	TESTQ       SI, SI
+	JZ          summed178
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z10, Z18, Z18
+	VADDPS      Z18, Z9, Z9
+	JMP         summed178
+
+// func updateRowsHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·updateRowsHalfF16AVX512(SB), NOSPLIT, $16-108
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ den+48(FP), DI
+	MOVQ out+24(FP), R8
+	MOVQ s+88(FP), R9
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS 8(R9), Z1
+	VBROADCASTSS 12(R9), Z2
+	VBROADCASTSS 24(R9), Z3
+	VBROADCASTSS 28(R9), Z4
+	VBROADCASTSS 36(R9), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R9), Z7
+	VBROADCASTSS 4(R9), Z17
+	VBROADCASTSS 20(R9), Z18
+	VBROADCASTSS 16(R9), Z19
+	VBROADCASTSS 32(R9), Z20
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z20, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z20, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	VBROADCASTSS factor+104(FP), Z9
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSRLD       $0x01, Z10, Z10
+	MOVQ         stride+72(FP), R9
+	SHLQ         $0x01, R9
+	CMPL         factor+104(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	// A slice: its sums into den.
+	MOVQ width+80(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, R10
+	JL   done5
+
+loop4:
+	// The sums of |x| down the rows.
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   block+64(FP), R13
+
+row6:
+	VCVTPH2PS (R12), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z11, Z11
+	VCVTPH2PS 32(R12), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z12, Z12
+	VCVTPH2PS 64(R12), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z13, Z13
+	VCVTPH2PS 96(R12), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z14, Z14
+	ADDQ      R9, R12
+	DECQ      R13
+	JNZ       row6
+	VMOVUPS   Z11, (DI)(R11*2)
+	VMOVUPS   Z12, 64(DI)(R11*2)
+	VMOVUPS   Z13, 128(DI)(R11*2)
+	VMOVUPS   Z14, 192(DI)(R11*2)
+	ADDQ      $0x00000080, R11
+	SUBQ      $0x00000080, R10
+	JGE       loop4
+
+done5:
+	ADDQ $0x00000080, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done8
+
+loop7:
+	// The sums of |x| down the rows.
+	VPXORD Z15, Z15, Z15
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   block+64(FP), R13
+
+row9:
+	VCVTPH2PS (R12), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z15, Z15
+	ADDQ      R9, R12
+	DECQ      R13
+	JNZ       row9
+	VMOVUPS   Z15, (DI)(R11*2)
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop7
+
+done8:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end10
+	SHRQ  $0x01, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K1
+
+	// The sums of |x| down the rows.
+	VPXORD Z16, Z16, Z16
+	LEAQ   (SI)(R11*1), R10
+	MOVQ   block+64(FP), R12
+
+row11:
+	VMOVDQU16.Z (R10), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z16, Z16
+	ADDQ        R9, R10
+	DECQ        R12
+	JNZ         row11
+	VMOVUPS     Z16, K1, (DI)(R11*2)
+
+end10:
+	// On to the next slice.
+	MOVQ  R9, R10
+	IMULQ block+64(FP), R10
+	ADDQ  R10, SI
+
+	// From the sums to v' and the denominators.
+	MOVQ width+80(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done13
+
+loop12:
+	VMOVUPS (DI)(R11*2), Z21
+	VMOVUPS 64(DI)(R11*2), Z22
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided14
+	VDIVPS Z5, Z21, Z21
+	VDIVPS Z5, Z22, Z22
+
+undivided14:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z21, Z23
+	VMULPS    Z21, Z23, Z23
+	VMULPS    (DX)(R11*2), Z1, Z21
+	VADDPS    Z23, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+	VMULPS    Z2, Z22, Z23
+	VMULPS    Z22, Z23, Z23
+	VMULPS    64(DX)(R11*2), Z1, Z22
+	VADDPS    Z23, Z22, Z22
+	VPTESTMD  Z0, Z22, K1
+	VMOVUPS.Z Z22, K1, Z22
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other15
+	VSQRTPS Z21, Z23
+	VSQRTPS Z22, Z24
+
+raised18:
+	VMULPS  Z3, Z23, Z23
+	VADDPS  Z4, Z23, Z23
+	VMULPS  Z3, Z24, Z24
+	VADDPS  Z4, Z24, Z24
+	VMOVUPS Z21, (DX)(R11*2)
+	VMOVUPS Z23, (DI)(R11*2)
+	VMOVUPS Z22, 64(DX)(R11*2)
+	VMOVUPS Z24, 64(DI)(R11*2)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop12
+
+done13:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done20
+
+loop19:
+	VMOVUPS (DI)(R11*2), Z21
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided21
+	VDIVPS Z5, Z21, Z21
+
+undivided21:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z21, Z22
+	VMULPS    Z21, Z22, Z22
+	VMULPS    (DX)(R11*2), Z1, Z21
+	VADDPS    Z22, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other22
+	VSQRTPS Z21, Z22
+
+raised25:
+	VMULPS  Z3, Z22, Z22
+	VADDPS  Z4, Z22, Z22
+	VMOVUPS Z21, (DX)(R11*2)
+	VMOVUPS Z22, (DI)(R11*2)
+	ADDQ    $0x00000020, R11
+	SUBQ    $0x00000020, R10
+	JGE     loop19
+
+done20:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ     R10, R10
+	JZ        end26
+	SHRQ      $0x01, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (DI)(R11*2), K1, Z21
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided27
+	VDIVPS Z5, Z21, Z21
+
+undivided27:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R11*2), K1, Z22
+	VMULPS    Z2, Z21, Z23
+	VMULPS    Z21, Z23, Z23
+	VMULPS    Z22, Z1, Z21
+	VADDPS    Z23, Z21, Z21
+	VPTESTMD  Z0, Z21, K2
+	VMOVUPS.Z Z21, K2, Z21
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other28
+	VSQRTPS Z21, Z22
+
+raised31:
+	VMULPS  Z3, Z22, Z22
+	VADDPS  Z4, Z22, Z22
+	VMOVUPS Z21, K1, (DX)(R11*2)
+	VMOVUPS Z22, K1, (DI)(R11*2)
+
+end26:
+	LEAQ (DX)(R9*2), DX
+	MOVQ SI, R10
+
+	// The elements, row after row.
+	MOVQ block+64(FP), R11
+
+row32:
+	MOVQ width+80(FP), R12
+	SHLQ $0x01, R12
+	XORQ R13, R13
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R12
+	JL   done34
+
+loop33:
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 384(BX)(R13*1)
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(CX)(R13*2)
+	PREFETCHT0 448(CX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
+	PREFETCHT0 448(AX)(R13*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R13*1), Z21
+	VMULPS    Z9, Z21, Z21
+	VMULPS    (CX)(R13*2), Z7, Z22
+	VMULPS    Z21, Z17, Z21
+	VADDPS    Z21, Z22, Z22
+	VPTESTMD  Z0, Z22, K1
+	VMOVUPS.Z Z22, K1, Z22
+	VMULPS    (AX)(R13*2), Z18, Z21
+	VMOVUPS   (DI)(R13*2), Z23
+	VMULPS    Z19, Z22, Z24
+	VDIVPS    Z23, Z24, Z24
+	VCVTPH2PS 32(BX)(R13*1), Z23
+	VMULPS    Z9, Z23, Z23
+	VMULPS    64(CX)(R13*2), Z7, Z25
+	VMULPS    Z23, Z17, Z23
+	VADDPS    Z23, Z25, Z25
+	VPTESTMD  Z0, Z25, K1
+	VMOVUPS.Z Z25, K1, Z25
+	VMULPS    64(AX)(R13*2), Z18, Z23
+	VMOVUPS   64(DI)(R13*2), Z26
+	VMULPS    Z19, Z25, Z27
+	VDIVPS    Z26, Z27, Z27
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp35
+
+clamped36:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z24, Z21, Z21
+	VMOVDQA64   Z21, Z24
+	VMOVUPS     Z22, (CX)(R13*2)
+	VMOVUPS     Z21, (AX)(R13*2)
+	VSUBPS      Z27, Z23, Z23
+	VMOVDQA64   Z23, Z27
+	VMOVUPS     Z25, 64(CX)(R13*2)
+	VMOVUPS     Z23, 64(AX)(R13*2)
+	VMOVDQA64   Z24, Z21
+	VMOVUPS     quietNaNs512<>+0(SB), Z24
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z24
+	VMOVDQA64   Z27, Z21
+	VMOVUPS     quietNaNs512<>+0(SB), Z27
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z27
+	VCVTPS2PH   $0x00, Z24, (R8)(R13*1)
+	VCVTPS2PH   $0x00, Z27, 32(R8)(R13*1)
+	ADDQ        $0x00000040, R13
+	SUBQ        $0x00000040, R12
+	JGE         loop33
+
+done34:
+	ADDQ $0x00000040, R12
+
+	// One vector at a time.
+	SUBQ $0x00000020, R12
+	JL   done38
+
+loop37:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R13*1), Z21
+	VMULPS    Z9, Z21, Z21
+	VMULPS    (CX)(R13*2), Z7, Z22
+	VMULPS    Z21, Z17, Z21
+	VADDPS    Z21, Z22, Z22
+	VPTESTMD  Z0, Z22, K1
+	VMOVUPS.Z Z22, K1, Z22
+	VMULPS    (AX)(R13*2), Z18, Z21
+	VMOVUPS   (DI)(R13*2), Z23
+	VMULPS    Z19, Z22, Z24
+	VDIVPS    Z23, Z24, Z24
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp39
+
+clamped40:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z24, Z21, Z21
+	VMOVDQA64   Z21, Z24
+	VMOVUPS     Z22, (CX)(R13*2)
+	VMOVUPS     Z21, (AX)(R13*2)
+	VMOVDQA64   Z24, Z21
+	VMOVUPS     quietNaNs512<>+0(SB), Z24
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z24
+	VCVTPS2PH   $0x00, Z24, (R8)(R13*1)
+	ADDQ        $0x00000020, R13
+	SUBQ        $0x00000020, R12
+	JGE         loop37
+
+done38:
+	ADDQ $0x00000020, R12
+
+	// The rest, a part of a vector.
+	TESTQ R12, R12
+	JZ    end41
+	SHRQ  $0x01, R12
+	XORL  R14, R14
+	BTSQ  R12, R14
+	DECQ  R14
+	KMOVW R14, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R13*2), K1, Z21
+	VMOVDQU16.Z (BX)(R13*1), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z9, Z22, Z22
+	VMULPS      Z21, Z7, Z21
+	VMULPS      Z22, Z17, Z22
+	VADDPS      Z22, Z21, Z21
+	VPTESTMD    Z0, Z21, K2
+	VMOVUPS.Z   Z21, K2, Z21
+	VMOVUPS.Z   (AX)(R13*2), K1, Z22
+	VMULPS      Z22, Z18, Z22
+	VMOVUPS.Z   (DI)(R13*2), K1, Z23
+	VMULPS      Z19, Z21, Z24
+	VDIVPS      Z23, Z24, Z24
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp42
+
+clamped43:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z24, Z22, Z22
+	VMOVDQA64   Z22, Z24
+	VMOVUPS     Z21, K1, (CX)(R13*2)
+	VMOVUPS     Z22, K1, (AX)(R13*2)
+	VMOVDQA64   Z24, Z21
+	VMOVUPS     quietNaNs512<>+0(SB), Z24
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z24
+	VCVTPS2PH   $0x00, Z24, Y21
+	VMOVDQU16   Y21, K1, (R8)(R13*1)
+
+end41:
+	LEAQ (AX)(R9*2), AX
+	LEAQ (CX)(R9*2), CX
+	ADDQ R9, BX
+	ADDQ R9, R8
+	ADDQ R9, R10
+	DECQ R11
+	JNZ  row32
+	DECQ outer+56(FP)
+	JNZ  slice3
+	JMP  done2
+
+plain1:
+slice44:
+	// A slice: its sums into den.
+	MOVQ width+80(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, R10
+	JL   done46
+
+loop45:
+	// The sums of |x| down the rows.
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   block+64(FP), R13
+
+row47:
+	VCVTPH2PS (R12), Z9
+	VPANDD    Z10, Z9, Z9
+	VADDPS    Z9, Z11, Z11
+	VCVTPH2PS 32(R12), Z9
+	VPANDD    Z10, Z9, Z9
+	VADDPS    Z9, Z12, Z12
+	VCVTPH2PS 64(R12), Z9
+	VPANDD    Z10, Z9, Z9
+	VADDPS    Z9, Z13, Z13
+	VCVTPH2PS 96(R12), Z9
+	VPANDD    Z10, Z9, Z9
+	VADDPS    Z9, Z14, Z14
+	ADDQ      R9, R12
+	DECQ      R13
+	JNZ       row47
+	VMOVUPS   Z11, (DI)(R11*2)
+	VMOVUPS   Z12, 64(DI)(R11*2)
+	VMOVUPS   Z13, 128(DI)(R11*2)
+	VMOVUPS   Z14, 192(DI)(R11*2)
+	ADDQ      $0x00000080, R11
+	SUBQ      $0x00000080, R10
+	JGE       loop45
+
+done46:
+	ADDQ $0x00000080, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done49
+
+loop48:
+	// The sums of |x| down the rows.
+	VPXORD Z15, Z15, Z15
+	LEAQ   (SI)(R11*1), R12
+	MOVQ   block+64(FP), R13
+
+row50:
+	VCVTPH2PS (R12), Z9
+	VPANDD    Z10, Z9, Z9
+	VADDPS    Z9, Z15, Z15
+	ADDQ      R9, R12
+	DECQ      R13
+	JNZ       row50
+	VMOVUPS   Z15, (DI)(R11*2)
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop48
+
+done49:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end51
+	SHRQ  $0x01, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K1
+
+	// The sums of |x| down the rows.
+	VPXORD Z16, Z16, Z16
+	LEAQ   (SI)(R11*1), R10
+	MOVQ   block+64(FP), R12
+
+row52:
+	VMOVDQU16.Z (R10), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VPANDD      Z10, Z9, Z9
+	VADDPS      Z9, Z16, Z16
+	ADDQ        R9, R10
+	DECQ        R12
+	JNZ         row52
+	VMOVUPS     Z16, K1, (DI)(R11*2)
+
+end51:
+	// On to the next slice.
+	MOVQ  R9, R10
+	IMULQ block+64(FP), R10
+	ADDQ  R10, SI
+
+	// From the sums to v' and the denominators.
+	MOVQ width+80(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done54
+
+loop53:
+	VMOVUPS (DI)(R11*2), Z9
+	VMOVUPS 64(DI)(R11*2), Z21
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided55
+	VDIVPS Z5, Z9, Z9
+	VDIVPS Z5, Z21, Z21
+
+undivided55:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z22
+	VMULPS    Z9, Z22, Z22
+	VMULPS    (DX)(R11*2), Z1, Z9
+	VADDPS    Z22, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z21, Z22
+	VMULPS    Z21, Z22, Z22
+	VMULPS    64(DX)(R11*2), Z1, Z21
+	VADDPS    Z22, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other56
+	VSQRTPS Z9, Z22
+	VSQRTPS Z21, Z23
+
+raised59:
+	VMULPS  Z3, Z22, Z22
+	VADDPS  Z4, Z22, Z22
+	VMULPS  Z3, Z23, Z23
+	VADDPS  Z4, Z23, Z23
+	VMOVUPS Z9, (DX)(R11*2)
+	VMOVUPS Z22, (DI)(R11*2)
+	VMOVUPS Z21, 64(DX)(R11*2)
+	VMOVUPS Z23, 64(DI)(R11*2)
+	ADDQ    $0x00000040, R11
+	SUBQ    $0x00000040, R10
+	JGE     loop53
+
+done54:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done61
+
+loop60:
+	VMOVUPS (DI)(R11*2), Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided62
+	VDIVPS Z5, Z9, Z9
+
+undivided62:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z9, Z21
+	VMULPS    Z9, Z21, Z21
+	VMULPS    (DX)(R11*2), Z1, Z9
+	VADDPS    Z21, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other63
+	VSQRTPS Z9, Z21
+
+raised66:
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z9, (DX)(R11*2)
+	VMOVUPS Z21, (DI)(R11*2)
+	ADDQ    $0x00000020, R11
+	SUBQ    $0x00000020, R10
+	JGE     loop60
+
+done61:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ     R10, R10
+	JZ        end67
+	SHRQ      $0x01, R10
+	XORL      R12, R12
+	BTSQ      R10, R12
+	DECQ      R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (DI)(R11*2), K1, Z9
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided68
+	VDIVPS Z5, Z9, Z9
+
+undivided68:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R11*2), K1, Z21
+	VMULPS    Z2, Z9, Z22
+	VMULPS    Z9, Z22, Z22
+	VMULPS    Z21, Z1, Z9
+	VADDPS    Z22, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+96(FP), $+2
+	JNE     other69
+	VSQRTPS Z9, Z21
+
+raised72:
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z9, K1, (DX)(R11*2)
+	VMOVUPS Z21, K1, (DI)(R11*2)
+
+end67:
+	LEAQ (DX)(R9*2), DX
+	MOVQ SI, R10
+
+	// The elements, row after row.
+	MOVQ block+64(FP), R11
+
+row73:
+	MOVQ width+80(FP), R12
+	SHLQ $0x01, R12
+	XORQ R13, R13
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R12
+	JL   done75
+
+loop74:
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 384(BX)(R13*1)
+	PREFETCHT0 384(R8)(R13*1)
+	PREFETCHT0 384(CX)(R13*2)
+	PREFETCHT0 448(CX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
+	PREFETCHT0 448(AX)(R13*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R13*1), Z9
+	VMULPS    (CX)(R13*2), Z7, Z21
+	VMULPS    Z9, Z17, Z9
+	VADDPS    Z9, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+	VMULPS    (AX)(R13*2), Z18, Z9
+	VMOVUPS   (DI)(R13*2), Z22
+	VMULPS    Z19, Z21, Z23
+	VDIVPS    Z22, Z23, Z23
+	VCVTPH2PS 32(BX)(R13*1), Z22
+	VMULPS    64(CX)(R13*2), Z7, Z24
+	VMULPS    Z22, Z17, Z22
+	VADDPS    Z22, Z24, Z24
+	VPTESTMD  Z0, Z24, K1
+	VMOVUPS.Z Z24, K1, Z24
+	VMULPS    64(AX)(R13*2), Z18, Z22
+	VMOVUPS   64(DI)(R13*2), Z25
+	VMULPS    Z19, Z24, Z26
+	VDIVPS    Z25, Z26, Z26
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp76
+
+clamped77:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z23, Z9, Z9
+	VMOVDQA64   Z9, Z23
+	VMOVUPS     Z21, (CX)(R13*2)
+	VMOVUPS     Z9, (AX)(R13*2)
+	VSUBPS      Z26, Z22, Z22
+	VMOVDQA64   Z22, Z26
+	VMOVUPS     Z24, 64(CX)(R13*2)
+	VMOVUPS     Z22, 64(AX)(R13*2)
+	VMOVDQA64   Z23, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z23
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
+	VMOVDQA64   Z26, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z26
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z26
+	VCVTPS2PH   $0x00, Z23, (R8)(R13*1)
+	VCVTPS2PH   $0x00, Z26, 32(R8)(R13*1)
+	ADDQ        $0x00000040, R13
+	SUBQ        $0x00000040, R12
+	JGE         loop74
+
+done75:
+	ADDQ $0x00000040, R12
+
+	// One vector at a time.
+	SUBQ $0x00000020, R12
+	JL   done79
+
+loop78:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R13*1), Z9
+	VMULPS    (CX)(R13*2), Z7, Z21
+	VMULPS    Z9, Z17, Z9
+	VADDPS    Z9, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+	VMULPS    (AX)(R13*2), Z18, Z9
+	VMOVUPS   (DI)(R13*2), Z22
+	VMULPS    Z19, Z21, Z23
+	VDIVPS    Z22, Z23, Z23
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp80
+
+clamped81:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z23, Z9, Z9
+	VMOVDQA64   Z9, Z23
+	VMOVUPS     Z21, (CX)(R13*2)
+	VMOVUPS     Z9, (AX)(R13*2)
+	VMOVDQA64   Z23, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z23
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
+	VCVTPS2PH   $0x00, Z23, (R8)(R13*1)
+	ADDQ        $0x00000020, R13
+	SUBQ        $0x00000020, R12
+	JGE         loop78
+
+done79:
+	ADDQ $0x00000020, R12
+
+	// The rest, a part of a vector.
+	TESTQ R12, R12
+	JZ    end82
+	SHRQ  $0x01, R12
+	XORL  R14, R14
+	BTSQ  R12, R14
+	DECQ  R14
+	KMOVW R14, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R13*2), K1, Z9
+	VMOVDQU16.Z (BX)(R13*1), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z7, Z9
+	VMULPS      Z21, Z17, Z21
+	VADDPS      Z21, Z9, Z9
+	VPTESTMD    Z0, Z9, K2
+	VMOVUPS.Z   Z9, K2, Z9
+	VMOVUPS.Z   (AX)(R13*2), K1, Z21
+	VMULPS      Z21, Z18, Z21
+	VMOVUPS.Z   (DI)(R13*2), K1, Z22
+	VMULPS      Z19, Z9, Z23
+	VDIVPS      Z22, Z23, Z23
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp83
+
+clamped84:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z23, Z21, Z21
+	VMOVDQA64   Z21, Z23
+	VMOVUPS     Z9, K1, (CX)(R13*2)
+	VMOVUPS     Z21, K1, (AX)(R13*2)
+	VMOVDQA64   Z23, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z23
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
+	VCVTPS2PH   $0x00, Z23, Y9
+	VMOVDQU16   Y9, K1, (R8)(R13*1)
+
+end82:
+	LEAQ (AX)(R9*2), AX
+	LEAQ (CX)(R9*2), CX
+	ADDQ R9, BX
+	ADDQ R9, R8
+	ADDQ R9, R10
+	DECQ R11
+	JNZ  row73
+	DECQ outer+56(FP)
+	JNZ  slice44
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other15:
+	JG      two17
+	CMPQ    power+96(FP), $+1
+	JE      half16
+	VMOVUPS Z6, Z23
+	VMOVUPS Z6, Z24
+	JMP     raised18
+
+half16:
+	VSQRTPS Z21, Z23
+	VSQRTPS Z23, Z23
+	VSQRTPS Z22, Z24
+	VSQRTPS Z24, Z24
+	JMP     raised18
+
+two17:
+	VMOVDQA64 Z21, Z23
+	VMOVDQA64 Z22, Z24
+	JMP       raised18
+
+	// The powers 0, 1/2 and 2.
+other22:
+	JG      two24
+	CMPQ    power+96(FP), $+1
+	JE      half23
+	VMOVUPS Z6, Z22
+	JMP     raised25
+
+half23:
+	VSQRTPS Z21, Z22
+	VSQRTPS Z22, Z22
+	JMP     raised25
+
+two24:
+	VMOVDQA64 Z21, Z22
+	JMP       raised25
+
+	// The powers 0, 1/2 and 2.
+other28:
+	JG      two30
+	CMPQ    power+96(FP), $+1
+	JE      half29
+	VMOVUPS Z6, Z22
+	JMP     raised31
+
+half29:
+	VSQRTPS Z21, Z22
+	VSQRTPS Z22, Z22
+	JMP     raised31
+
+two30:
+	VMOVDQA64 Z21, Z22
+	JMP       raised31
+
+clamp35:
+	VMOVUPS Z20, Z26
+	VMINPS  Z24, Z26, Z24
+	VMINPS  Z27, Z26, Z27
+	VMOVUPS Z8, Z26
+	VMAXPS  Z24, Z26, Z24
+	VMAXPS  Z27, Z26, Z27
+	JMP     clamped36
+
+clamp39:
+	VMOVUPS Z20, Z23
+	VMINPS  Z24, Z23, Z24
+	VMOVUPS Z8, Z23
+	VMAXPS  Z24, Z23, Z24
+	JMP     clamped40
+
+clamp42:
+	VMOVUPS Z20, Z23
+	VMINPS  Z24, Z23, Z24
+	VMOVUPS Z8, Z23
+	VMAXPS  Z24, Z23, Z24
+	JMP     clamped43
+
+	// The powers 0, 1/2 and 2.
+other56:
+	JG      two58
+	CMPQ    power+96(FP), $+1
+	JE      half57
+	VMOVUPS Z6, Z22
+	VMOVUPS Z6, Z23
+	JMP     raised59
+
+half57:
+	VSQRTPS Z9, Z22
+	VSQRTPS Z22, Z22
+	VSQRTPS Z21, Z23
+	VSQRTPS Z23, Z23
+	JMP     raised59
+
+two58:
+	VMOVDQA64 Z9, Z22
+	VMOVDQA64 Z21, Z23
+	JMP       raised59
+
+	// The powers 0, 1/2 and 2.
+other63:
+	JG      two65
+	CMPQ    power+96(FP), $+1
+	JE      half64
+	VMOVUPS Z6, Z21
+	JMP     raised66
+
+half64:
+	VSQRTPS Z9, Z21
+	VSQRTPS Z21, Z21
+	JMP     raised66
+
+two65:
+	VMOVDQA64 Z9, Z21
+	JMP       raised66
+
+	// The powers 0, 1/2 and 2.
+other69:
+	JG      two71
+	CMPQ    power+96(FP), $+1
+	JE      half70
+	VMOVUPS Z6, Z21
+	JMP     raised72
+
+half70:
+	VSQRTPS Z9, Z21
+	VSQRTPS Z21, Z21
+	JMP     raised72
+
+two71:
+	VMOVDQA64 Z9, Z21
+	JMP       raised72
+
+clamp76:
+	VMOVUPS Z20, Z25
+	VMINPS  Z23, Z25, Z23
+	VMINPS  Z26, Z25, Z26
+	VMOVUPS Z8, Z25
+	VMAXPS  Z23, Z25, Z23
+	VMAXPS  Z26, Z25, Z26
+	JMP     clamped77
+
+clamp80:
+	VMOVUPS Z20, Z22
+	VMINPS  Z23, Z22, Z23
+	VMOVUPS Z8, Z22
+	VMAXPS  Z23, Z22, Z23
+	JMP     clamped81
+
+clamp83:
+	VMOVUPS Z20, Z22
+	VMINPS  Z23, Z22, Z23
+	VMOVUPS Z8, Z22
+	VMAXPS  Z23, Z22, Z23
+	JMP     clamped84
+
+// func blockMeansHalfF16AVX512(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·blockMeansHalfF16AVX512(SB), $1040-40
+	VBROADCASTSS factor+36(FP), Z0
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+
+	// The length of a block, in whole runs of 64 bytes and the rest.
+	MOVQ         x+8(FP), AX
+	MOVQ         block+24(FP), CX
+	SHLQ         $0x01, CX
+	MOVQ         CX, DX
+	ANDQ         $+31, DX
+	SUBQ         DX, CX
+	MOVQ         DX, BX
+	SHRQ         $0x01, BX
+	XORL         SI, SI
+	BTSQ         BX, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	MOVQ         d+0(FP), BX
+	MOVQ         blocks+16(FP), SI
+	VBROADCASTSS div+32(FP), Z2
+
+group:
+	TESTQ   SI, SI
+	JZ      done
+	MOVQ    $0x0000000000000010, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+	// The sums of |x| of a group of blocks, folded into one vector.
+	CMPQ        DI, $0x10
+	JNE         slots1
+	TESTQ       CX, CX
+	JNZ         long3
+	VMOVDQU16.Z (AX), K1, Y3
+	VCVTPH2PS   Y3, Z3
+	VMULPS      Z0, Z3, Z3
+	VPANDD      Z1, Z3, Z3
+	PREFETCHT0  2048(AX)
+
+summed4:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long5
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	PREFETCHT0  2048(AX)
+
+summed6:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z5, Z3, Z6
+	VSHUFF64X2  $0xee, Z5, Z3, Z3
+	VADDPS      Z3, Z6, Z6
+	TESTQ       CX, CX
+	JNZ         long7
+	VMOVDQU16.Z (AX), K1, Y3
+	VCVTPH2PS   Y3, Z3
+	VMULPS      Z0, Z3, Z3
+	VPANDD      Z1, Z3, Z3
+	PREFETCHT0  2048(AX)
+
+summed8:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long9
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	PREFETCHT0  2048(AX)
+
+summed10:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z5, Z3, Z7
+	VSHUFF64X2  $0xee, Z5, Z3, Z3
+	VADDPS      Z3, Z7, Z7
+	VSHUFF64X2  $0x88, Z7, Z6, Z3
+	VSHUFF64X2  $0xdd, Z7, Z6, Z5
+	VADDPS      Z5, Z3, Z3
+	TESTQ       CX, CX
+	JNZ         long11
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	PREFETCHT0  2048(AX)
+
+summed12:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long13
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	PREFETCHT0  2048(AX)
+
+summed14:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z6, Z5, Z7
+	VSHUFF64X2  $0xee, Z6, Z5, Z5
+	VADDPS      Z5, Z7, Z7
+	TESTQ       CX, CX
+	JNZ         long15
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	PREFETCHT0  2048(AX)
+
+summed16:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long17
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	PREFETCHT0  2048(AX)
+
+summed18:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z6, Z5, Z8
+	VSHUFF64X2  $0xee, Z6, Z5, Z5
+	VADDPS      Z5, Z8, Z8
+	VSHUFF64X2  $0x88, Z8, Z7, Z5
+	VSHUFF64X2  $0xdd, Z8, Z7, Z6
+	VADDPS      Z6, Z5, Z5
+	TESTQ       CX, CX
+	JNZ         long19
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	PREFETCHT0  2048(AX)
+
+summed20:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long21
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	PREFETCHT0  2048(AX)
+
+summed22:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z7, Z6, Z8
+	VSHUFF64X2  $0xee, Z7, Z6, Z6
+	VADDPS      Z6, Z8, Z8
+	TESTQ       CX, CX
+	JNZ         long23
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	PREFETCHT0  2048(AX)
+
+summed24:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long25
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	PREFETCHT0  2048(AX)
+
+summed26:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z7, Z6, Z9
+	VSHUFF64X2  $0xee, Z7, Z6, Z6
+	VADDPS      Z6, Z9, Z9
+	VSHUFF64X2  $0x88, Z9, Z8, Z6
+	VSHUFF64X2  $0xdd, Z9, Z8, Z7
+	VADDPS      Z7, Z6, Z6
+	TESTQ       CX, CX
+	JNZ         long27
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	PREFETCHT0  2048(AX)
+
+summed28:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long29
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	PREFETCHT0  2048(AX)
+
+summed30:
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z8, Z7, Z9
+	VSHUFF64X2  $0xee, Z8, Z7, Z7
+	VADDPS      Z7, Z9, Z9
+	TESTQ       CX, CX
+	JNZ         long31
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	PREFETCHT0  2048(AX)
+
+summed32:
+	ADDQ        DX, AX
+	TESTQ       CX, CX
+	JNZ         long33
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	PREFETCHT0  2048(AX)
+
+summed34:
+	ADDQ       DX, AX
+	VSHUFF64X2 $0x44, Z8, Z7, Z10
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z10, Z10
+	VSHUFF64X2 $0x88, Z10, Z9, Z7
+	VSHUFF64X2 $0xdd, Z10, Z9, Z8
+	VADDPS     Z8, Z7, Z7
+	VMOVUPS    neighbours32<>+0(SB), Z8
+	VSHUFPS    $0x44, Z5, Z3, Z9
+	VSHUFPS    $0xee, Z5, Z3, Z3
+	VADDPS     Z3, Z9, Z9
+	VSHUFPS    $0x44, Z7, Z6, Z3
+	VSHUFPS    $0xee, Z7, Z6, Z5
+	VADDPS     Z5, Z3, Z3
+	VSHUFPS    $0x88, Z3, Z9, Z5
+	VSHUFPS    $0xdd, Z3, Z9, Z3
+	VADDPS     Z3, Z5, Z5
+	VPERMPS    Z5, Z8, Z5
+	VMOVDQA64  Z5, Z3
+
+summed2:
+	// Their means.
+	VDIVPS  Z2, Z3, Z3
+	CMPQ    DI, $0x10
+	JNE     some35
+	VMOVUPS Z3, (BX)
+
+done36:
+	ADDQ $0x40, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+	// A block of 64 bytes or more.
+long3:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z3
+	VMULPS    Z0, Z3, Z3
+	VPANDD    Z1, Z3, Z3
+
+loop37:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest38
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+	VADDPS    Z5, Z3, Z3
+	JMP       loop37
+
+rest38:
+	TESTQ       DX, DX
+	JZ          summed4
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	VADDPS      Z5, Z3, Z3
+	JMP         summed4
+
+	// A block of 64 bytes or more.
+long5:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+
+loop39:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest40
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+	VADDPS    Z6, Z5, Z5
+	JMP       loop39
+
+rest40:
+	TESTQ       DX, DX
+	JZ          summed6
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	VADDPS      Z6, Z5, Z5
+	JMP         summed6
+
+	// A block of 64 bytes or more.
+long7:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z3
+	VMULPS    Z0, Z3, Z3
+	VPANDD    Z1, Z3, Z3
+
+loop41:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest42
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+	VADDPS    Z5, Z3, Z3
+	JMP       loop41
+
+rest42:
+	TESTQ       DX, DX
+	JZ          summed8
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	VADDPS      Z5, Z3, Z3
+	JMP         summed8
+
+	// A block of 64 bytes or more.
+long9:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+
+loop43:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest44
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z5, Z5
+	JMP       loop43
+
+rest44:
+	TESTQ       DX, DX
+	JZ          summed10
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	VADDPS      Z7, Z5, Z5
+	JMP         summed10
+
+	// A block of 64 bytes or more.
+long11:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+
+loop45:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest46
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+	VADDPS    Z6, Z5, Z5
+	JMP       loop45
+
+rest46:
+	TESTQ       DX, DX
+	JZ          summed12
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	VADDPS      Z6, Z5, Z5
+	JMP         summed12
+
+	// A block of 64 bytes or more.
+long13:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+
+loop47:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest48
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	JMP       loop47
+
+rest48:
+	TESTQ       DX, DX
+	JZ          summed14
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	JMP         summed14
+
+	// A block of 64 bytes or more.
+long15:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+
+loop49:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest50
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+	VADDPS    Z6, Z5, Z5
+	JMP       loop49
+
+rest50:
+	TESTQ       DX, DX
+	JZ          summed16
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	VADDPS      Z6, Z5, Z5
+	JMP         summed16
+
+	// A block of 64 bytes or more.
+long17:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+
+loop51:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest52
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+	VADDPS    Z8, Z6, Z6
+	JMP       loop51
+
+rest52:
+	TESTQ       DX, DX
+	JZ          summed18
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	VADDPS      Z8, Z6, Z6
+	JMP         summed18
+
+	// A block of 64 bytes or more.
+long19:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+
+loop53:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest54
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	JMP       loop53
+
+rest54:
+	TESTQ       DX, DX
+	JZ          summed20
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	JMP         summed20
+
+	// A block of 64 bytes or more.
+long21:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+
+loop55:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest56
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop55
+
+rest56:
+	TESTQ       DX, DX
+	JZ          summed22
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	JMP         summed22
+
+	// A block of 64 bytes or more.
+long23:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+
+loop57:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest58
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	JMP       loop57
+
+rest58:
+	TESTQ       DX, DX
+	JZ          summed24
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	JMP         summed24
+
+	// A block of 64 bytes or more.
+long25:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+
+loop59:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest60
+	VCVTPH2PS (AX), Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z1, Z9, Z9
+	VADDPS    Z9, Z7, Z7
+	JMP       loop59
+
+rest60:
+	TESTQ       DX, DX
+	JZ          summed26
+	VMOVDQU16.Z (AX), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z1, Z9, Z9
+	VADDPS      Z9, Z7, Z7
+	JMP         summed26
+
+	// A block of 64 bytes or more.
+long27:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+
+loop61:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest62
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop61
+
+rest62:
+	TESTQ       DX, DX
+	JZ          summed28
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	JMP         summed28
+
+	// A block of 64 bytes or more.
+long29:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+
+loop63:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest64
+	VCVTPH2PS (AX), Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z1, Z9, Z9
+	VADDPS    Z9, Z8, Z8
+	JMP       loop63
+
+rest64:
+	TESTQ       DX, DX
+	JZ          summed30
+	VMOVDQU16.Z (AX), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z1, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	JMP         summed30
+
+	// A block of 64 bytes or more.
+long31:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+
+loop65:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest66
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop65
+
+rest66:
+	TESTQ       DX, DX
+	JZ          summed32
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	JMP         summed32
+
+	// A block of 64 bytes or more.
+long33:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+
+loop67:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest68
+	VCVTPH2PS (AX), Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z1, Z10, Z10
+	VADDPS    Z10, Z8, Z8
+	JMP       loop67
+
+rest68:
+	TESTQ       DX, DX
+	JZ          summed34
+	VMOVDQU16.Z (AX), K1, Y10
+	VCVTPH2PS   Y10, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z1, Z10, Z10
+	VADDPS      Z10, Z8, Z8
+	JMP         summed34
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots1:
+	CMPQ DI, $0x01
+	JNE  many69
+
+	// One block, as a run of a longer one is.
+	TESTQ       CX, CX
+	JNZ         long70
+	VMOVDQU16.Z (AX), K1, Y3
+	VCVTPH2PS   Y3, Z3
+	VMULPS      Z0, Z3, Z3
+	VPANDD      Z1, Z3, Z3
+	PREFETCHT0  2048(AX)
+
+summed71:
+	ADDQ          DX, AX
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VADDPS        Y5, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X5
+	VADDPS        X5, X3, X3
+	VPERMILPD     $0x01, X3, X5
+	VADDPS        X5, X3, X3
+	VPERMILPS     $0x01, X3, X5
+	VADDPS        X5, X3, X3
+	VMOVDQA64     Z3, Z3
+	JMP           summed2
+
+many69:
+	LEAQ (SP), R8
+	MOVQ DI, R9
+
+block72:
+	VPXORD Z4, Z4, Z4
+	MOVQ   CX, R10
+	TESTQ  R10, R10
+	JZ     rest74
+
+pair73:
+	VCVTPH2PS  (AX), Z3
+	VMULPS     Z0, Z3, Z3
+	VPANDD     Z1, Z3, Z3
+	VADDPS     Z3, Z4, Z4
+	PREFETCHT0 2048(AX)
+	ADDQ       $0x20, AX
+	SUBQ       $0x20, R10
+	JNZ        pair73
+	TESTQ      DX, DX
+	JZ         done75
+
+rest74:
+	VMOVDQU16.Z (AX), K1, Y3
+	VCVTPH2PS   Y3, Z3
+	VMULPS      Z0, Z3, Z3
+	VPANDD      Z1, Z3, Z3
+	VADDPS      Z3, Z4, Z4
+	ADDQ        DX, AX
+
+done75:
+	VMOVUPS Z4, (R8)
+	ADDQ    $0x40, R8
+	DECQ    R9
+	JNZ     block72
+
+	// The blocks' partial sums, folded into one vector.
+	VMOVUPS    (SP), Z3
+	VMOVUPS    64(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z3, Z6
+	VSHUFF64X2 $0xee, Z5, Z3, Z3
+	VADDPS     Z3, Z6, Z6
+	VMOVUPS    128(SP), Z3
+	VMOVUPS    192(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z3, Z7
+	VSHUFF64X2 $0xee, Z5, Z3, Z3
+	VADDPS     Z3, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z3
+	VSHUFF64X2 $0xdd, Z7, Z6, Z5
+	VADDPS     Z5, Z3, Z3
+	VMOVUPS    256(SP), Z5
+	VMOVUPS    320(SP), Z6
+	VSHUFF64X2 $0x44, Z6, Z5, Z7
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z7, Z7
+	VMOVUPS    384(SP), Z5
+	VMOVUPS    448(SP), Z6
+	VSHUFF64X2 $0x44, Z6, Z5, Z8
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z8, Z8
+	VSHUFF64X2 $0x88, Z8, Z7, Z5
+	VSHUFF64X2 $0xdd, Z8, Z7, Z6
+	VADDPS     Z6, Z5, Z5
+	VMOVUPS    512(SP), Z6
+	VMOVUPS    576(SP), Z7
+	VSHUFF64X2 $0x44, Z7, Z6, Z8
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z8, Z8
+	VMOVUPS    640(SP), Z6
+	VMOVUPS    704(SP), Z7
+	VSHUFF64X2 $0x44, Z7, Z6, Z9
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z9, Z9
+	VSHUFF64X2 $0x88, Z9, Z8, Z6
+	VSHUFF64X2 $0xdd, Z9, Z8, Z7
+	VADDPS     Z7, Z6, Z6
+	VMOVUPS    768(SP), Z7
+	VMOVUPS    832(SP), Z8
+	VSHUFF64X2 $0x44, Z8, Z7, Z9
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z9, Z9
+	VMOVUPS    896(SP), Z7
+	VMOVUPS    960(SP), Z8
+	VSHUFF64X2 $0x44, Z8, Z7, Z10
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z10, Z10
+	VSHUFF64X2 $0x88, Z10, Z9, Z7
+	VSHUFF64X2 $0xdd, Z10, Z9, Z8
+	VADDPS     Z8, Z7, Z7
+	VMOVUPS    neighbours32<>+0(SB), Z8
+	VSHUFPS    $0x44, Z5, Z3, Z9
+	VSHUFPS    $0xee, Z5, Z3, Z3
+	VADDPS     Z3, Z9, Z9
+	VSHUFPS    $0x44, Z7, Z6, Z3
+	VSHUFPS    $0xee, Z7, Z6, Z5
+	VADDPS     Z5, Z3, Z3
+	VSHUFPS    $0x88, Z3, Z9, Z5
+	VSHUFPS    $0xdd, Z3, Z9, Z3
+	VADDPS     Z3, Z5, Z5
+	VPERMPS    Z5, Z8, Z5
+	VMOVDQA64  Z5, Z3
+	JMP        summed2
+
+	// The last group, of fewer blocks.
+some35:
+	SHLQ    $0x01, DI
+	SHRQ    $0x01, DI
+	XORL    R8, R8
+	BTSQ    DI, R8
+	DECQ    R8
+	KMOVW   R8, K2
+	VMOVUPS Z3, K2, (BX)
+	JMP     done36
+
+	// A block of 64 bytes or more.
+long70:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z3
+	VMULPS    Z0, Z3, Z3
+	VPANDD    Z1, Z3, Z3
+
+loop76:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest77
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+	VADDPS    Z5, Z3, Z3
+	JMP       loop76
+
+rest77:
+	TESTQ       DX, DX
+	JZ          summed71
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	VADDPS      Z5, Z3, Z3
+	JMP         summed71
+
+// func stridedMeansHalfF16AVX512(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·stridedMeansHalfF16AVX512(SB), NOSPLIT, $0-68
+	VBROADCASTSS factor+64(FP), Z0
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VPXORD       Z1, Z1, Z1
+	VPTERNLOGD   $0xff, Z1, Z1, Z1
+	VPSRLD       $0x01, Z1, Z1
+	VBROADCASTSS div+48(FP), Z2
+	MOVBLZX      more+52(FP), DX
+	MOVQ         stride+32(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         next+56(FP), SI
+	SHLQ         $0x01, SI
+	CMPL         factor+64(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+40(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, DI
+	JL   done5
+
+loop4:
+	// The sums of |x| down the rows.
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh6
+	VMOVUPS (AX)(R8*2), Z3
+	VMOVUPS 64(AX)(R8*2), Z4
+	VMOVUPS 128(AX)(R8*2), Z5
+	VMOVUPS 192(AX)(R8*2), Z6
+
+fresh6:
+	LEAQ  (CX)(R8*1), R9
+	TESTQ SI, SI
+	JZ    here7
+	MOVQ  block+24(FP), R10
+
+row9:
+	PREFETCHT1 (R9)(SI*1)
+	PREFETCHT1 64(R9)(SI*1)
+	VCVTPH2PS  (R9), Z7
+	VMULPS     Z0, Z7, Z7
+	VPANDD     Z1, Z7, Z7
+	VADDPS     Z7, Z3, Z3
+	VCVTPH2PS  32(R9), Z7
+	VMULPS     Z0, Z7, Z7
+	VPANDD     Z1, Z7, Z7
+	VADDPS     Z7, Z4, Z4
+	VCVTPH2PS  64(R9), Z7
+	VMULPS     Z0, Z7, Z7
+	VPANDD     Z1, Z7, Z7
+	VADDPS     Z7, Z5, Z5
+	VCVTPH2PS  96(R9), Z7
+	VMULPS     Z0, Z7, Z7
+	VPANDD     Z1, Z7, Z7
+	VADDPS     Z7, Z6, Z6
+	ADDQ       BX, R9
+	DECQ       R10
+	JNZ        row9
+	JMP        summed8
+
+here7:
+	MOVQ block+24(FP), R10
+
+row10:
+	VCVTPH2PS (R9), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z3, Z3
+	VCVTPH2PS 32(R9), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z4, Z4
+	VCVTPH2PS 64(R9), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z5, Z5
+	VCVTPH2PS 96(R9), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row10
+
+summed8:
+	VDIVPS  Z2, Z3, Z3
+	VDIVPS  Z2, Z4, Z4
+	VDIVPS  Z2, Z5, Z5
+	VDIVPS  Z2, Z6, Z6
+	VMOVUPS Z3, (AX)(R8*2)
+	VMOVUPS Z4, 64(AX)(R8*2)
+	VMOVUPS Z5, 128(AX)(R8*2)
+	VMOVUPS Z6, 192(AX)(R8*2)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop4
+
+done5:
+	ADDQ $0x00000080, DI
+
+	// One vector at a time.
+	SUBQ $0x00000020, DI
+	JL   done12
+
+loop11:
+	// The sums of |x| down the rows.
+	VPXORD Z8, Z8, Z8
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh13
+	VMOVUPS (AX)(R8*2), Z8
+
+fresh13:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row14:
+	VCVTPH2PS (R9), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z8, Z8
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row14
+	VDIVPS    Z2, Z8, Z8
+	VMOVUPS   Z8, (AX)(R8*2)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop11
+
+done12:
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ DI, DI
+	JZ    end15
+	SHRQ  $0x01, DI
+	XORL  R9, R9
+	BTSQ  DI, R9
+	DECQ  R9
+	KMOVW R9, K1
+
+	// The sums of |x| down the rows.
+	VPXORD Z9, Z9, Z9
+
+	// Go on from the sums in d, if asked to.
+	TESTL     DX, DX
+	JZ        fresh16
+	VMOVUPS.Z (AX)(R8*2), K1, Z9
+
+fresh16:
+	LEAQ (CX)(R8*1), DI
+	MOVQ block+24(FP), R9
+
+row17:
+	VMOVDQU16.Z (DI), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	VADDPS      Z7, Z9, Z9
+	ADDQ        BX, DI
+	DECQ        R9
+	JNZ         row17
+	VDIVPS      Z2, Z9, Z9
+	VMOVUPS     Z9, K1, (AX)(R8*2)
+
+end15:
+	// On to the next slice.
+	MOVQ  BX, DI
+	IMULQ block+24(FP), DI
+	ADDQ  DI, CX
+	LEAQ  (AX)(BX*2), AX
+	DECQ  outer+16(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice18:
+	MOVQ width+40(FP), DI
+	SHLQ $0x01, DI
+	XORQ R8, R8
+
+	// 4 vectors at a time.
+	SUBQ $0x00000080, DI
+	JL   done20
+
+loop19:
+	// The sums of |x| down the rows.
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh21
+	VMOVUPS (AX)(R8*2), Z3
+	VMOVUPS 64(AX)(R8*2), Z4
+	VMOVUPS 128(AX)(R8*2), Z5
+	VMOVUPS 192(AX)(R8*2), Z6
+
+fresh21:
+	LEAQ  (CX)(R8*1), R9
+	TESTQ SI, SI
+	JZ    here22
+	MOVQ  block+24(FP), R10
+
+row24:
+	PREFETCHT1 (R9)(SI*1)
+	PREFETCHT1 64(R9)(SI*1)
+	VCVTPH2PS  (R9), Z0
+	VPANDD     Z1, Z0, Z0
+	VADDPS     Z0, Z3, Z3
+	VCVTPH2PS  32(R9), Z0
+	VPANDD     Z1, Z0, Z0
+	VADDPS     Z0, Z4, Z4
+	VCVTPH2PS  64(R9), Z0
+	VPANDD     Z1, Z0, Z0
+	VADDPS     Z0, Z5, Z5
+	VCVTPH2PS  96(R9), Z0
+	VPANDD     Z1, Z0, Z0
+	VADDPS     Z0, Z6, Z6
+	ADDQ       BX, R9
+	DECQ       R10
+	JNZ        row24
+	JMP        summed23
+
+here22:
+	MOVQ block+24(FP), R10
+
+row25:
+	VCVTPH2PS (R9), Z0
+	VPANDD    Z1, Z0, Z0
+	VADDPS    Z0, Z3, Z3
+	VCVTPH2PS 32(R9), Z0
+	VPANDD    Z1, Z0, Z0
+	VADDPS    Z0, Z4, Z4
+	VCVTPH2PS 64(R9), Z0
+	VPANDD    Z1, Z0, Z0
+	VADDPS    Z0, Z5, Z5
+	VCVTPH2PS 96(R9), Z0
+	VPANDD    Z1, Z0, Z0
+	VADDPS    Z0, Z6, Z6
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row25
+
+summed23:
+	VDIVPS  Z2, Z3, Z3
+	VDIVPS  Z2, Z4, Z4
+	VDIVPS  Z2, Z5, Z5
+	VDIVPS  Z2, Z6, Z6
+	VMOVUPS Z3, (AX)(R8*2)
+	VMOVUPS Z4, 64(AX)(R8*2)
+	VMOVUPS Z5, 128(AX)(R8*2)
+	VMOVUPS Z6, 192(AX)(R8*2)
+	ADDQ    $0x00000080, R8
+	SUBQ    $0x00000080, DI
+	JGE     loop19
+
+done20:
+	ADDQ $0x00000080, DI
+
+	// One vector at a time.
+	SUBQ $0x00000020, DI
+	JL   done27
+
+loop26:
+	// The sums of |x| down the rows.
+	VPXORD Z7, Z7, Z7
+
+	// Go on from the sums in d, if asked to.
+	TESTL   DX, DX
+	JZ      fresh28
+	VMOVUPS (AX)(R8*2), Z7
+
+fresh28:
+	LEAQ (CX)(R8*1), R9
+	MOVQ block+24(FP), R10
+
+row29:
+	VCVTPH2PS (R9), Z0
+	VPANDD    Z1, Z0, Z0
+	VADDPS    Z0, Z7, Z7
+	ADDQ      BX, R9
+	DECQ      R10
+	JNZ       row29
+	VDIVPS    Z2, Z7, Z7
+	VMOVUPS   Z7, (AX)(R8*2)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop26
+
+done27:
+	ADDQ $0x00000020, DI
+
+	// The rest, a part of a vector.
+	TESTQ DI, DI
+	JZ    end30
+	SHRQ  $0x01, DI
+	XORL  R9, R9
+	BTSQ  DI, R9
+	DECQ  R9
+	KMOVW R9, K1
+
+	// The sums of |x| down the rows.
+	VPXORD Z8, Z8, Z8
+
+	// Go on from the sums in d, if asked to.
+	TESTL     DX, DX
+	JZ        fresh31
+	VMOVUPS.Z (AX)(R8*2), K1, Z8
+
+fresh31:
+	LEAQ (CX)(R8*1), DI
+	MOVQ block+24(FP), R9
+
+row32:
+	VMOVDQU16.Z (DI), K1, Y0
+	VCVTPH2PS   Y0, Z0
+	VPANDD      Z1, Z0, Z0
+	VADDPS      Z0, Z8, Z8
+	ADDQ        BX, DI
+	DECQ        R9
+	JNZ         row32
+	VDIVPS      Z2, Z8, Z8
+	VMOVUPS     Z8, K1, (AX)(R8*2)
+
+end30:
+	// On to the next slice.
+	MOVQ  BX, DI
+	IMULQ block+24(FP), DI
+	ADDQ  DI, CX
+	LEAQ  (AX)(BX*2), AX
+	DECQ  outer+16(FP)
+	JNZ   slice18
+
+done2:
+	VZEROUPPER
+	RET
+
+// func descendBlocksHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·descendBlocksHalfF16AVX512(SB), NOSPLIT, $16-68
+	MOVQ s+56(FP), AX
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS (AX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VBROADCASTSS 20(AX), Z3
+	VBROADCASTSS 16(AX), Z4
+	VBROADCASTSS 32(AX), Z5
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x1f, Z6, Z6
@@ -28888,106 +54179,1231 @@ TEXT ·descendHalfF16AVX512(SB), NOSPLIT, $16-60
 	VPSRLD       $0x01, Z7, Z7
 	VPXORD       Z5, Z7, Z7
 	VMOVQ        X7, (SP)
-	MOVQ         theta+0(FP), CX
-	MOVQ         m+8(FP), DX
-	MOVQ         out+16(FP), BX
-	MOVQ         grad+24(FP), SI
-	MOVQ         n+40(FP), DI
-	SHLQ         $0x01, DI
-	XORQ         R8, R8
-	MOVL         $0x7fc00000, R9
-	VPBROADCASTD R9, Z8
-	VBROADCASTSS factor+56(FP), Z7
-	TESTQ        DI, DI
-	JZ           done2
-	CMPL         factor+56(FP), $0x3f800000
+	VBROADCASTSS factor+64(FP), Z7
+
+	// The reciprocal of a block's length, 2^28/block rounded up.
+	MOVQ         block+48(FP), CX
+	LEAQ         268435455(CX), AX
+	XORL         DX, DX
+	DIVQ         CX
+	VPBROADCASTD AX, Z9
+	VMOVUPS      lanes32Wide<>+64(SB), Z10
+	MOVQ         theta+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         den+32(FP), BX
+	MOVQ         blocks+40(FP), SI
+	MOVQ         out+16(FP), DI
+	CMPL         factor+64(FP), $0x3f800000
 	JE           plain1
 
-loop3:
-	PREFETCHT0 384(CX)(R8*2)
-	PREFETCHT0 448(CX)(R8*2)
-	PREFETCHT0 384(DX)(R8*2)
-	PREFETCHT0 448(DX)(R8*2)
-	PREFETCHT0 384(SI)(R8*1)
-	PREFETCHT0 384(BX)(R8*1)
+group3:
+	TESTQ   SI, SI
+	JZ      done4
+	MOVQ    $0x0000000000000010, R8
+	CMPQ    SI, R8
+	CMOVQLT SI, R8
+	SUBQ    R8, SI
+	CMPQ    R8, $0x10
+	JNE     some5
+	VMOVUPS (BX), Z11
+
+done6:
+	ADDQ  $0x40, BX
+	IMULQ block+48(FP), R8
+	SHLQ  $0x01, R8
+
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32Wide<>+0(SB), Z8
+	MOVQ    R8, R9
+	ANDQ    $-32, R9
+	SUBQ    R9, R8
+	LEAQ    (AX)(R9*2), AX
+	LEAQ    (CX)(R9*2), CX
+	ADDQ    R9, DX
+	ADDQ    R9, DI
+	NEGQ    R9
+	JZ      rest8
+
+loop7:
+	PREFETCHT0 384(DX)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(AX)(R9*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (SI)(R8*1), Z9
-	VMULPS    Z7, Z9, Z9
-	VMULPS    (DX)(R8*2), Z1, Z10
-	VMULPS    Z9, Z2, Z9
-	VADDPS    Z9, Z10, Z10
-	VPTESTMD  Z0, Z10, K1
-	VMOVUPS.Z Z10, K1, Z10
-	VMULPS    (CX)(R8*2), Z3, Z9
-	VMOVUPS   (AX)(R8*2), Z11
-	VMULPS    Z4, Z10, Z12
-	VDIVPS    Z11, Z12, Z12
-	VCVTPH2PS 32(SI)(R8*1), Z11
-	VMULPS    Z7, Z11, Z11
-	VMULPS    64(DX)(R8*2), Z1, Z13
-	VMULPS    Z11, Z2, Z11
-	VADDPS    Z11, Z13, Z13
+	VCVTPH2PS (DX)(R9*1), Z12
+	VMULPS    Z7, Z12, Z12
+	VMULPS    (CX)(R9*2), Z1, Z13
+	VMULPS    Z12, Z2, Z12
+	VADDPS    Z12, Z13, Z13
 	VPTESTMD  Z0, Z13, K1
 	VMOVUPS.Z Z13, K1, Z13
-	VMULPS    64(CX)(R8*2), Z3, Z11
-	VMOVUPS   64(AX)(R8*2), Z14
+	VMULPS    (AX)(R9*2), Z3, Z12
+	VPMULLD   Z9, Z8, Z14
+	VPSRLD    $0x1c, Z14, Z14
+	VPERMPS   Z11, Z14, Z14
 	VMULPS    Z4, Z13, Z15
 	VDIVPS    Z14, Z15, Z15
 
 	// u within its bound, straight on where there is none.
 	CMPQ (SP), $+0
-	JNE  clamp4
+	JNE  clamp10
 
-clamped5:
+clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z12, Z9, Z9
-	VMOVDQA64 Z9, Z12
-	VCMPPS    $0x03, Z12, Z12, K1
-	VMOVDQA32 Z8, K1, Z12
-	VMOVUPS   Z10, (DX)(R8*2)
-	VMOVUPS   Z9, (CX)(R8*2)
-	VSUBPS    Z15, Z11, Z11
-	VMOVDQA64 Z11, Z9
-	VCMPPS    $0x03, Z9, Z9, K1
-	VMOVDQA32 Z8, K1, Z9
-	VCVTPS2PH $0x00, Z12, (BX)(R8*1)
-	VCVTPS2PH $0x00, Z9, 32(BX)(R8*1)
-	VMOVUPS   Z13, 64(DX)(R8*2)
-	VMOVUPS   Z11, 64(CX)(R8*2)
-	ADDQ      $0x40, R8
-	SUBQ      $0x40, DI
-	JNZ       loop3
-	JMP       done2
+	VSUBPS      Z15, Z12, Z12
+	VMOVDQA64   Z12, Z15
+	VMOVUPS     Z13, (CX)(R9*2)
+	VMOVUPS     Z12, (AX)(R9*2)
+	VMOVDQA64   Z15, Z12
+	VMOVUPS     quietNaNs512<>+0(SB), Z15
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
+	VCVTPS2PH   $0x00, Z15, (DI)(R9*1)
+	VPADDD      Z10, Z8, Z8
+	ADDQ        $0x20, R9
+	JNZ         loop7
 
-plain1:
-loop6:
-	PREFETCHT0 384(CX)(R8*2)
-	PREFETCHT0 448(CX)(R8*2)
-	PREFETCHT0 384(DX)(R8*2)
-	PREFETCHT0 448(DX)(R8*2)
-	PREFETCHT0 384(SI)(R8*1)
-	PREFETCHT0 384(BX)(R8*1)
+rest8:
+	TESTQ R8, R8
+	JZ    end9
+	SHRQ  $0x01, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K1
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (SI)(R8*1), Z7
-	VMULPS    (DX)(R8*2), Z1, Z9
+	VMOVUPS.Z   (CX)(R9*2), K1, Z12
+	VMOVDQU16.Z (DX)(R9*1), K1, Y13
+	VCVTPH2PS   Y13, Z13
+	VMULPS      Z7, Z13, Z13
+	VMULPS      Z12, Z1, Z12
+	VMULPS      Z13, Z2, Z13
+	VADDPS      Z13, Z12, Z12
+	VPTESTMD    Z0, Z12, K2
+	VMOVUPS.Z   Z12, K2, Z12
+	VMOVUPS.Z   (AX)(R9*2), K1, Z13
+	VMULPS      Z13, Z3, Z13
+	VPMULLD     Z9, Z8, Z8
+	VPSRLD      $0x1c, Z8, Z8
+	VPERMPS     Z11, Z8, Z8
+	VMULPS      Z4, Z12, Z11
+	VDIVPS      Z8, Z11, Z11
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp12
+
+clamped13:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z11, Z13, Z13
+	VMOVDQA64   Z13, Z11
+	VMOVUPS     Z12, K1, (CX)(R9*2)
+	VMOVUPS     Z13, K1, (AX)(R9*2)
+	VMOVDQA64   Z11, Z8
+	VMOVUPS     quietNaNs512<>+0(SB), Z11
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
+	VCVTPS2PH   $0x00, Z11, Y8
+	VMOVDQU16   Y8, K1, (DI)(R9*1)
+
+end9:
+	JMP group3
+
+done4:
+	JMP done2
+
+plain1:
+group14:
+	TESTQ   SI, SI
+	JZ      done15
+	MOVQ    $0x0000000000000010, R8
+	CMPQ    SI, R8
+	CMOVQLT SI, R8
+	SUBQ    R8, SI
+	CMPQ    R8, $0x10
+	JNE     some16
+	VMOVUPS (BX), Z11
+
+done17:
+	ADDQ  $0x40, BX
+	IMULQ block+48(FP), R8
+	SHLQ  $0x01, R8
+
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS lanes32Wide<>+0(SB), Z8
+	MOVQ    R8, R9
+	ANDQ    $-32, R9
+	SUBQ    R9, R8
+	LEAQ    (AX)(R9*2), AX
+	LEAQ    (CX)(R9*2), CX
+	ADDQ    R9, DX
+	ADDQ    R9, DI
+	NEGQ    R9
+	JZ      rest19
+
+loop18:
+	PREFETCHT0 384(DX)(R9*1)
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 384(CX)(R9*2)
+	PREFETCHT0 384(AX)(R9*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R9*1), Z7
+	VMULPS    (CX)(R9*2), Z1, Z12
 	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z9, Z9
+	VADDPS    Z7, Z12, Z12
+	VPTESTMD  Z0, Z12, K1
+	VMOVUPS.Z Z12, K1, Z12
+	VMULPS    (AX)(R9*2), Z3, Z7
+	VPMULLD   Z9, Z8, Z13
+	VPSRLD    $0x1c, Z13, Z13
+	VPERMPS   Z11, Z13, Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp21
+
+clamped22:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z14, Z7, Z7
+	VMOVDQA64   Z7, Z14
+	VMOVUPS     Z12, (CX)(R9*2)
+	VMOVUPS     Z7, (AX)(R9*2)
+	VMOVDQA64   Z14, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z14
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
+	VCVTPS2PH   $0x00, Z14, (DI)(R9*1)
+	VPADDD      Z10, Z8, Z8
+	ADDQ        $0x20, R9
+	JNZ         loop18
+
+rest19:
+	TESTQ R8, R8
+	JZ    end20
+	SHRQ  $0x01, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R9*2), K1, Z7
+	VMOVDQU16.Z (DX)(R9*1), K1, Y12
+	VCVTPH2PS   Y12, Z12
+	VMULPS      Z7, Z1, Z7
+	VMULPS      Z12, Z2, Z12
+	VADDPS      Z12, Z7, Z7
+	VPTESTMD    Z0, Z7, K2
+	VMOVUPS.Z   Z7, K2, Z7
+	VMOVUPS.Z   (AX)(R9*2), K1, Z12
+	VMULPS      Z12, Z3, Z12
+	VPMULLD     Z9, Z8, Z8
+	VPSRLD      $0x1c, Z8, Z8
+	VPERMPS     Z11, Z8, Z8
+	VMULPS      Z4, Z7, Z11
+	VDIVPS      Z8, Z11, Z11
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp23
+
+clamped24:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z11, Z12, Z12
+	VMOVDQA64   Z12, Z11
+	VMOVUPS     Z7, K1, (CX)(R9*2)
+	VMOVUPS     Z12, K1, (AX)(R9*2)
+	VMOVDQA64   Z11, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z11
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z11
+	VCVTPS2PH   $0x00, Z11, Y7
+	VMOVDQU16   Y7, K1, (DI)(R9*1)
+
+end20:
+	JMP group14
+
+done15:
+done2:
+	VZEROUPPER
+	RET
+
+	// The last group, of fewer blocks.
+some5:
+	MOVQ      R8, R9
+	SHLQ      $0x01, R9
+	SHRQ      $0x01, R9
+	XORL      R10, R10
+	BTSQ      R9, R10
+	DECQ      R10
+	KMOVW     R10, K1
+	VMOVUPS.Z (BX), K1, Z11
+	JMP       done6
+
+clamp10:
+	VMOVUPS Z5, Z14
+	VMINPS  Z15, Z14, Z15
+	VMOVUPS Z6, Z14
+	VMAXPS  Z15, Z14, Z15
+	JMP     clamped11
+
+clamp12:
+	VMOVUPS Z5, Z8
+	VMINPS  Z11, Z8, Z11
+	VMOVUPS Z6, Z8
+	VMAXPS  Z11, Z8, Z11
+	JMP     clamped13
+
+	// The last group, of fewer blocks.
+some16:
+	MOVQ      R8, R9
+	SHLQ      $0x01, R9
+	SHRQ      $0x01, R9
+	XORL      R10, R10
+	BTSQ      R9, R10
+	DECQ      R10
+	KMOVW     R10, K1
+	VMOVUPS.Z (BX), K1, Z11
+	JMP       done17
+
+clamp21:
+	VMOVUPS Z5, Z13
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS Z6, Z13
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped22
+
+clamp23:
+	VMOVUPS Z5, Z8
+	VMINPS  Z11, Z8, Z11
+	VMOVUPS Z6, Z8
+	VMAXPS  Z11, Z8, Z11
+	JMP     clamped24
+
+// func updateTogetherHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·updateTogetherHalfF16AVX512(SB), NOSPLIT, $16-100
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ grad+32(FP), BX
+	MOVQ hz+40(FP), SI
+	MOVQ out+24(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS 8(R8), Z1
+	VBROADCASTSS 12(R8), Z2
+	VBROADCASTSS 24(R8), Z3
+	VBROADCASTSS 28(R8), Z4
+	VBROADCASTSS 36(R8), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x19, Z6, Z6
+	VPSRLD       $0x02, Z6, Z6
+	VPXORD       Z5, Z6, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS (R8), Z7
+	VBROADCASTSS 4(R8), Z15
+	VBROADCASTSS 20(R8), Z16
+	VBROADCASTSS 16(R8), Z17
+	VBROADCASTSS 32(R8), Z18
+	VPXORD       Z8, Z8, Z8
+	VPTERNLOGD   $0xff, Z8, Z8, Z8
+	VPSLLD       $0x1f, Z8, Z8
+	VPXORD       Z18, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSLLD       $0x18, Z9, Z9
+	VPSRLD       $0x01, Z9, Z9
+	VPXORD       Z18, Z9, Z9
+	VMOVQ        X9, 8(SP)
+	VBROADCASTSS factor+96(FP), Z9
+	VPXORD       Z10, Z10, Z10
+	VPTERNLOGD   $0xff, Z10, Z10, Z10
+	VPSRLD       $0x01, Z10, Z10
+	MOVQ         stride+64(FP), R8
+	SHLQ         $0x01, R8
+	CMPL         factor+96(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+72(FP), R9
+	SHLQ $0x01, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R9
+	JL   done5
+
+loop4:
+	// The sums of |hz| down the rows.
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	MOVQ   R10, R11
+	MOVQ   block+56(FP), R12
+
+row6:
+	PREFETCHT0 384(SI)(R11*1)
+	VCVTPH2PS  (SI)(R11*1), Z19
+	VMULPS     Z9, Z19, Z19
+	VPANDD     Z10, Z19, Z19
+	VADDPS     Z19, Z11, Z11
+	VCVTPH2PS  32(SI)(R11*1), Z19
+	VMULPS     Z9, Z19, Z19
+	VPANDD     Z10, Z19, Z19
+	VADDPS     Z19, Z12, Z12
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row6
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 448(DX)(R10*2)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided7
+	VDIVPS Z5, Z11, Z11
+	VDIVPS Z5, Z12, Z12
+
+undivided7:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z11, Z19
+	VMULPS    Z11, Z19, Z19
+	VMULPS    (DX)(R10*2), Z1, Z20
+	VADDPS    Z19, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+	VMULPS    Z2, Z12, Z19
+	VMULPS    Z12, Z19, Z19
+	VMULPS    64(DX)(R10*2), Z1, Z21
+	VADDPS    Z19, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other8
+	VSQRTPS Z20, Z19
+	VSQRTPS Z21, Z22
+
+raised11:
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMULPS  Z3, Z22, Z22
+	VADDPS  Z4, Z22, Z22
+	VMOVUPS Z20, (DX)(R10*2)
+	VMOVUPS Z21, 64(DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ block+56(FP), R12
+
+row12:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 384(DI)(R11*1)
+	PREFETCHT0 384(CX)(R11*2)
+	PREFETCHT0 448(CX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
+	PREFETCHT0 448(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R11*1), Z20
+	VMULPS    Z9, Z20, Z20
+	VMULPS    (CX)(R11*2), Z7, Z21
+	VMULPS    Z20, Z15, Z20
+	VADDPS    Z20, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+	VMULPS    (AX)(R11*2), Z16, Z20
+	VMULPS    Z17, Z21, Z23
+	VDIVPS    Z19, Z23, Z23
+	VCVTPH2PS 32(BX)(R11*1), Z24
+	VMULPS    Z9, Z24, Z24
+	VMULPS    64(CX)(R11*2), Z7, Z25
+	VMULPS    Z24, Z15, Z24
+	VADDPS    Z24, Z25, Z25
+	VPTESTMD  Z0, Z25, K1
+	VMOVUPS.Z Z25, K1, Z25
+	VMULPS    64(AX)(R11*2), Z16, Z24
+	VMULPS    Z17, Z25, Z26
+	VDIVPS    Z22, Z26, Z26
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp13
+
+clamped14:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z23, Z20, Z20
+	VMOVDQA64   Z20, Z23
+	VMOVUPS     Z21, (CX)(R11*2)
+	VMOVUPS     Z20, (AX)(R11*2)
+	VSUBPS      Z26, Z24, Z24
+	VMOVDQA64   Z24, Z26
+	VMOVUPS     Z25, 64(CX)(R11*2)
+	VMOVUPS     Z24, 64(AX)(R11*2)
+	VMOVDQA64   Z23, Z20
+	VMOVUPS     quietNaNs512<>+0(SB), Z23
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z20, Z23
+	VMOVDQA64   Z26, Z20
+	VMOVUPS     quietNaNs512<>+0(SB), Z26
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z20, Z26
+	VCVTPS2PH   $0x00, Z23, (DI)(R11*1)
+	VCVTPS2PH   $0x00, Z26, 32(DI)(R11*1)
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         row12
+	ADDQ        $0x00000040, R10
+	SUBQ        $0x00000040, R9
+	JGE         loop4
+
+done5:
+	ADDQ $0x00000040, R9
+
+	// One vector at a time.
+	SUBQ $0x00000020, R9
+	JL   done16
+
+loop15:
+	// The sums of |hz| down the rows.
+	VPXORD Z13, Z13, Z13
+	MOVQ   R10, R11
+	MOVQ   block+56(FP), R12
+
+row17:
+	VCVTPH2PS (SI)(R11*1), Z19
+	VMULPS    Z9, Z19, Z19
+	VPANDD    Z10, Z19, Z19
+	VADDPS    Z19, Z13, Z13
+	ADDQ      R8, R11
+	DECQ      R12
+	JNZ       row17
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided18
+	VDIVPS Z5, Z13, Z13
+
+undivided18:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z13, Z19
+	VMULPS    Z13, Z19, Z19
+	VMULPS    (DX)(R10*2), Z1, Z20
+	VADDPS    Z19, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other19
+	VSQRTPS Z20, Z19
+
+raised22:
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMOVUPS Z20, (DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ block+56(FP), R12
+
+row23:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R11*1), Z20
+	VMULPS    Z9, Z20, Z20
+	VMULPS    (CX)(R11*2), Z7, Z21
+	VMULPS    Z20, Z15, Z20
+	VADDPS    Z20, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+	VMULPS    (AX)(R11*2), Z16, Z20
+	VMULPS    Z17, Z21, Z22
+	VDIVPS    Z19, Z22, Z22
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp24
+
+clamped25:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z22, Z20, Z20
+	VMOVDQA64   Z20, Z22
+	VMOVUPS     Z21, (CX)(R11*2)
+	VMOVUPS     Z20, (AX)(R11*2)
+	VMOVDQA64   Z22, Z20
+	VMOVUPS     quietNaNs512<>+0(SB), Z22
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z20, Z22
+	VCVTPS2PH   $0x00, Z22, (DI)(R11*1)
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         row23
+	ADDQ        $0x00000020, R10
+	SUBQ        $0x00000020, R9
+	JGE         loop15
+
+done16:
+	ADDQ $0x00000020, R9
+
+	// The rest, a part of a vector.
+	TESTQ R9, R9
+	JZ    end26
+	SHRQ  $0x01, R9
+	XORL  R11, R11
+	BTSQ  R9, R11
+	DECQ  R11
+	KMOVW R11, K1
+
+	// The sums of |hz| down the rows.
+	VPXORD Z14, Z14, Z14
+	MOVQ   R10, R9
+	MOVQ   block+56(FP), R11
+
+row27:
+	VMOVDQU16.Z (SI)(R9*1), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z9, Z19, Z19
+	VPANDD      Z10, Z19, Z19
+	VADDPS      Z19, Z14, Z14
+	ADDQ        R8, R9
+	DECQ        R11
+	JNZ         row27
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided28
+	VDIVPS Z5, Z14, Z14
+
+undivided28:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R10*2), K1, Z19
+	VMULPS    Z2, Z14, Z20
+	VMULPS    Z14, Z20, Z20
+	VMULPS    Z19, Z1, Z19
+	VADDPS    Z20, Z19, Z19
+	VPTESTMD  Z0, Z19, K2
+	VMOVUPS.Z Z19, K2, Z19
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other29
+	VSQRTPS Z19, Z20
+
+raised32:
+	VMULPS  Z3, Z20, Z20
+	VADDPS  Z4, Z20, Z20
+	VMOVUPS Z19, K1, (DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R9
+	MOVQ block+56(FP), R10
+
+row33:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R9*2), K1, Z19
+	VMOVDQU16.Z (BX)(R9*1), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VMULPS      Z19, Z7, Z19
+	VMULPS      Z21, Z15, Z21
+	VADDPS      Z21, Z19, Z19
+	VPTESTMD    Z0, Z19, K2
+	VMOVUPS.Z   Z19, K2, Z19
+	VMOVUPS.Z   (AX)(R9*2), K1, Z21
+	VMULPS      Z21, Z16, Z21
+	VMULPS      Z17, Z19, Z22
+	VDIVPS      Z20, Z22, Z22
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp34
+
+clamped35:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z22, Z21, Z21
+	VMOVDQA64   Z21, Z22
+	VMOVUPS     Z19, K1, (CX)(R9*2)
+	VMOVUPS     Z21, K1, (AX)(R9*2)
+	VMOVDQA64   Z22, Z19
+	VMOVUPS     quietNaNs512<>+0(SB), Z22
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z19, Z22
+	VCVTPS2PH   $0x00, Z22, Y19
+	VMOVDQU16   Y19, K1, (DI)(R9*1)
+	ADDQ        R8, R9
+	DECQ        R10
+	JNZ         row33
+
+end26:
+	// On to the next slice.
+	MOVQ  R8, R9
+	IMULQ block+56(FP), R9
+	LEAQ  (AX)(R9*2), AX
+	LEAQ  (CX)(R9*2), CX
+	ADDQ  R9, BX
+	ADDQ  R9, DI
+	ADDQ  R9, SI
+	LEAQ  (DX)(R8*2), DX
+	DECQ  outer+48(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice36:
+	MOVQ width+72(FP), R9
+	SHLQ $0x01, R9
+	XORQ R10, R10
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R9
+	JL   done38
+
+loop37:
+	// The sums of |hz| down the rows.
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	MOVQ   R10, R11
+	MOVQ   block+56(FP), R12
+
+row39:
+	PREFETCHT0 384(SI)(R11*1)
+	VCVTPH2PS  (SI)(R11*1), Z9
+	VPANDD     Z10, Z9, Z9
+	VADDPS     Z9, Z11, Z11
+	VCVTPH2PS  32(SI)(R11*1), Z9
+	VPANDD     Z10, Z9, Z9
+	VADDPS     Z9, Z12, Z12
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row39
+	PREFETCHT0 384(DX)(R10*2)
+	PREFETCHT0 448(DX)(R10*2)
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided40
+	VDIVPS Z5, Z11, Z11
+	VDIVPS Z5, Z12, Z12
+
+undivided40:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z11, Z9
+	VMULPS    Z11, Z9, Z9
+	VMULPS    (DX)(R10*2), Z1, Z19
+	VADDPS    Z9, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    Z2, Z12, Z9
+	VMULPS    Z12, Z9, Z9
+	VMULPS    64(DX)(R10*2), Z1, Z20
+	VADDPS    Z9, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other41
+	VSQRTPS Z19, Z9
+	VSQRTPS Z20, Z21
+
+raised44:
+	VMULPS  Z3, Z9, Z9
+	VADDPS  Z4, Z9, Z9
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z19, (DX)(R10*2)
+	VMOVUPS Z20, 64(DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ block+56(FP), R12
+
+row45:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 384(DI)(R11*1)
+	PREFETCHT0 384(CX)(R11*2)
+	PREFETCHT0 448(CX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
+	PREFETCHT0 448(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R11*1), Z19
+	VMULPS    (CX)(R11*2), Z7, Z20
+	VMULPS    Z19, Z15, Z19
+	VADDPS    Z19, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+	VMULPS    (AX)(R11*2), Z16, Z19
+	VMULPS    Z17, Z20, Z22
+	VDIVPS    Z9, Z22, Z22
+	VCVTPH2PS 32(BX)(R11*1), Z23
+	VMULPS    64(CX)(R11*2), Z7, Z24
+	VMULPS    Z23, Z15, Z23
+	VADDPS    Z23, Z24, Z24
+	VPTESTMD  Z0, Z24, K1
+	VMOVUPS.Z Z24, K1, Z24
+	VMULPS    64(AX)(R11*2), Z16, Z23
+	VMULPS    Z17, Z24, Z25
+	VDIVPS    Z21, Z25, Z25
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp46
+
+clamped47:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z22, Z19, Z19
+	VMOVDQA64   Z19, Z22
+	VMOVUPS     Z20, (CX)(R11*2)
+	VMOVUPS     Z19, (AX)(R11*2)
+	VSUBPS      Z25, Z23, Z23
+	VMOVDQA64   Z23, Z25
+	VMOVUPS     Z24, 64(CX)(R11*2)
+	VMOVUPS     Z23, 64(AX)(R11*2)
+	VMOVDQA64   Z22, Z19
+	VMOVUPS     quietNaNs512<>+0(SB), Z22
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z19, Z22
+	VMOVDQA64   Z25, Z19
+	VMOVUPS     quietNaNs512<>+0(SB), Z25
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z19, Z25
+	VCVTPS2PH   $0x00, Z22, (DI)(R11*1)
+	VCVTPS2PH   $0x00, Z25, 32(DI)(R11*1)
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         row45
+	ADDQ        $0x00000040, R10
+	SUBQ        $0x00000040, R9
+	JGE         loop37
+
+done38:
+	ADDQ $0x00000040, R9
+
+	// One vector at a time.
+	SUBQ $0x00000020, R9
+	JL   done49
+
+loop48:
+	// The sums of |hz| down the rows.
+	VPXORD Z13, Z13, Z13
+	MOVQ   R10, R11
+	MOVQ   block+56(FP), R12
+
+row50:
+	VCVTPH2PS (SI)(R11*1), Z9
+	VPANDD    Z10, Z9, Z9
+	VADDPS    Z9, Z13, Z13
+	ADDQ      R8, R11
+	DECQ      R12
+	JNZ       row50
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided51
+	VDIVPS Z5, Z13, Z13
+
+undivided51:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMULPS    Z2, Z13, Z9
+	VMULPS    Z13, Z9, Z9
+	VMULPS    (DX)(R10*2), Z1, Z19
+	VADDPS    Z9, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other52
+	VSQRTPS Z19, Z9
+
+raised55:
+	VMULPS  Z3, Z9, Z9
+	VADDPS  Z4, Z9, Z9
+	VMOVUPS Z19, (DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R11
+	MOVQ block+56(FP), R12
+
+row56:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (BX)(R11*1), Z19
+	VMULPS    (CX)(R11*2), Z7, Z20
+	VMULPS    Z19, Z15, Z19
+	VADDPS    Z19, Z20, Z20
+	VPTESTMD  Z0, Z20, K1
+	VMOVUPS.Z Z20, K1, Z20
+	VMULPS    (AX)(R11*2), Z16, Z19
+	VMULPS    Z17, Z20, Z21
+	VDIVPS    Z9, Z21, Z21
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp57
+
+clamped58:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z21, Z19, Z19
+	VMOVDQA64   Z19, Z21
+	VMOVUPS     Z20, (CX)(R11*2)
+	VMOVUPS     Z19, (AX)(R11*2)
+	VMOVDQA64   Z21, Z19
+	VMOVUPS     quietNaNs512<>+0(SB), Z21
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z19, Z21
+	VCVTPS2PH   $0x00, Z21, (DI)(R11*1)
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         row56
+	ADDQ        $0x00000020, R10
+	SUBQ        $0x00000020, R9
+	JGE         loop48
+
+done49:
+	ADDQ $0x00000020, R9
+
+	// The rest, a part of a vector.
+	TESTQ R9, R9
+	JZ    end59
+	SHRQ  $0x01, R9
+	XORL  R11, R11
+	BTSQ  R9, R11
+	DECQ  R11
+	KMOVW R11, K1
+
+	// The sums of |hz| down the rows.
+	VPXORD Z14, Z14, Z14
+	MOVQ   R10, R9
+	MOVQ   block+56(FP), R11
+
+row60:
+	VMOVDQU16.Z (SI)(R9*1), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VPANDD      Z10, Z9, Z9
+	VADDPS      Z9, Z14, Z14
+	ADDQ        R8, R9
+	DECQ        R11
+	JNZ         row60
+
+	// d = the sum / div, unless div is 1.
+	CMPQ   (SP), $+0
+	JEQ    undivided61
+	VDIVPS Z5, Z14, Z14
+
+undivided61:
+	// v' = flush(b2*v + (c2*d)*d).
+	VMOVUPS.Z (DX)(R10*2), K1, Z9
+	VMULPS    Z2, Z14, Z19
+	VMULPS    Z14, Z19, Z19
+	VMULPS    Z9, Z1, Z9
+	VADDPS    Z19, Z9, Z9
+	VPTESTMD  Z0, Z9, K2
+	VMOVUPS.Z Z9, K2, Z9
+
+	// den = v'^(k/2)*r + e, straight on for k = 1.
+	CMPQ    power+88(FP), $+2
+	JNE     other62
+	VSQRTPS Z9, Z19
+
+raised65:
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMOVUPS Z9, K1, (DX)(R10*2)
+
+	// The elements, row after row.
+	MOVQ R10, R9
+	MOVQ block+56(FP), R10
+
+row66:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R9*2), K1, Z9
+	VMOVDQU16.Z (BX)(R9*1), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VMULPS      Z9, Z7, Z9
+	VMULPS      Z20, Z15, Z20
+	VADDPS      Z20, Z9, Z9
+	VPTESTMD    Z0, Z9, K2
+	VMOVUPS.Z   Z9, K2, Z9
+	VMOVUPS.Z   (AX)(R9*2), K1, Z20
+	VMULPS      Z20, Z16, Z20
+	VMULPS      Z17, Z9, Z21
+	VDIVPS      Z19, Z21, Z21
+
+	// u within its bound, straight on where there is none.
+	CMPQ 8(SP), $+0
+	JNE  clamp67
+
+clamped68:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z21, Z20, Z20
+	VMOVDQA64   Z20, Z21
+	VMOVUPS     Z9, K1, (CX)(R9*2)
+	VMOVUPS     Z20, K1, (AX)(R9*2)
+	VMOVDQA64   Z21, Z9
+	VMOVUPS     quietNaNs512<>+0(SB), Z21
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z21
+	VCVTPS2PH   $0x00, Z21, Y9
+	VMOVDQU16   Y9, K1, (DI)(R9*1)
+	ADDQ        R8, R9
+	DECQ        R10
+	JNZ         row66
+
+end59:
+	// On to the next slice.
+	MOVQ  R8, R9
+	IMULQ block+56(FP), R9
+	LEAQ  (AX)(R9*2), AX
+	LEAQ  (CX)(R9*2), CX
+	ADDQ  R9, BX
+	ADDQ  R9, DI
+	ADDQ  R9, SI
+	LEAQ  (DX)(R8*2), DX
+	DECQ  outer+48(FP)
+	JNZ   slice36
+
+done2:
+	VZEROUPPER
+	RET
+
+	// The powers 0, 1/2 and 2.
+other8:
+	JG      two10
+	CMPQ    power+88(FP), $+1
+	JE      half9
+	VMOVUPS Z6, Z19
+	VMOVUPS Z6, Z22
+	JMP     raised11
+
+half9:
+	VSQRTPS Z20, Z19
+	VSQRTPS Z19, Z19
+	VSQRTPS Z21, Z22
+	VSQRTPS Z22, Z22
+	JMP     raised11
+
+two10:
+	VMOVDQA64 Z20, Z19
+	VMOVDQA64 Z21, Z22
+	JMP       raised11
+
+clamp13:
+	VMOVUPS Z18, Z27
+	VMINPS  Z23, Z27, Z23
+	VMINPS  Z26, Z27, Z26
+	VMOVUPS Z8, Z27
+	VMAXPS  Z23, Z27, Z23
+	VMAXPS  Z26, Z27, Z26
+	JMP     clamped14
+
+	// The powers 0, 1/2 and 2.
+other19:
+	JG      two21
+	CMPQ    power+88(FP), $+1
+	JE      half20
+	VMOVUPS Z6, Z19
+	JMP     raised22
+
+half20:
+	VSQRTPS Z20, Z19
+	VSQRTPS Z19, Z19
+	JMP     raised22
+
+two21:
+	VMOVDQA64 Z20, Z19
+	JMP       raised22
+
+clamp24:
+	VMOVUPS Z18, Z23
+	VMINPS  Z22, Z23, Z22
+	VMOVUPS Z8, Z23
+	VMAXPS  Z22, Z23, Z22
+	JMP     clamped25
+
+	// The powers 0, 1/2 and 2.
+other29:
+	JG      two31
+	CMPQ    power+88(FP), $+1
+	JE      half30
+	VMOVUPS Z6, Z20
+	JMP     raised32
+
+half30:
+	VSQRTPS Z19, Z20
+	VSQRTPS Z20, Z20
+	JMP     raised32
+
+two31:
+	VMOVDQA64 Z19, Z20
+	JMP       raised32
+
+clamp34:
+	VMOVUPS Z18, Z23
+	VMINPS  Z22, Z23, Z22
+	VMOVUPS Z8, Z23
+	VMAXPS  Z22, Z23, Z22
+	JMP     clamped35
+
+	// The powers 0, 1/2 and 2.
+other41:
+	JG      two43
+	CMPQ    power+88(FP), $+1
+	JE      half42
+	VMOVUPS Z6, Z9
+	VMOVUPS Z6, Z21
+	JMP     raised44
+
+half42:
+	VSQRTPS Z19, Z9
+	VSQRTPS Z9, Z9
+	VSQRTPS Z20, Z21
+	VSQRTPS Z21, Z21
+	JMP     raised44
+
+two43:
+	VMOVDQA64 Z19, Z9
+	VMOVDQA64 Z20, Z21
+	JMP       raised44
+
+clamp46:
+	VMOVUPS Z18, Z26
+	VMINPS  Z22, Z26, Z22
+	VMINPS  Z25, Z26, Z25
+	VMOVUPS Z8, Z26
+	VMAXPS  Z22, Z26, Z22
+	VMAXPS  Z25, Z26, Z25
+	JMP     clamped47
+
+	// The powers 0, 1/2 and 2.
+other52:
+	JG      two54
+	CMPQ    power+88(FP), $+1
+	JE      half53
+	VMOVUPS Z6, Z9
+	JMP     raised55
+
+half53:
+	VSQRTPS Z19, Z9
+	VSQRTPS Z9, Z9
+	JMP     raised55
+
+two54:
+	VMOVDQA64 Z19, Z9
+	JMP       raised55
+
+clamp57:
+	VMOVUPS Z18, Z22
+	VMINPS  Z21, Z22, Z21
+	VMOVUPS Z8, Z22
+	VMAXPS  Z21, Z22, Z21
+	JMP     clamped58
+
+	// The powers 0, 1/2 and 2.
+other62:
+	JG      two64
+	CMPQ    power+88(FP), $+1
+	JE      half63
+	VMOVUPS Z6, Z19
+	JMP     raised65
+
+half63:
+	VSQRTPS Z9, Z19
+	VSQRTPS Z19, Z19
+	JMP     raised65
+
+two64:
+	VMOVDQA64 Z9, Z19
+	JMP       raised65
+
+clamp67:
+	VMOVUPS Z18, Z22
+	VMINPS  Z21, Z22, Z21
+	VMOVUPS Z8, Z22
+	VMAXPS  Z21, Z22, Z21
+	JMP     clamped68
+
+// func descendTogetherHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·descendTogetherHalfF16AVX512(SB), NOSPLIT, $16-92
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+24(FP), DX
+	MOVQ den+32(FP), BX
+	MOVQ out+16(FP), SI
+	MOVQ s+72(FP), DI
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS (DI), Z1
+	VBROADCASTSS 4(DI), Z2
+	VBROADCASTSS 20(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 32(DI), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS factor+88(FP), Z7
+	MOVQ         stride+56(FP), DI
+	SHLQ         $0x01, DI
+	SHLQ         $0x01, next+80(FP)
+	CMPL         factor+88(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	MOVQ width+64(FP), R8
+	SHLQ $0x01, R8
+	XORQ R9, R9
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R8
+	JL   done5
+
+loop4:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+80(FP), R11
+	MOVQ block+48(FP), R12
+
+row6:
+	PREFETCHT1 (DX)(R11*1)
+	PREFETCHT1 (SI)(R11*1)
+	PREFETCHT1 (CX)(R11*2)
+	PREFETCHT1 64(CX)(R11*2)
+	PREFETCHT1 (AX)(R11*2)
+	PREFETCHT1 64(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R10*1), Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (CX)(R10*2), Z1, Z9
+	VMULPS    Z8, Z2, Z8
+	VADDPS    Z8, Z9, Z9
 	VPTESTMD  Z0, Z9, K1
 	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    (CX)(R8*2), Z3, Z7
-	VMOVUPS   (AX)(R8*2), Z10
+	VMULPS    (AX)(R10*2), Z3, Z8
+	VMOVUPS   (BX)(R9*2), Z10
 	VMULPS    Z4, Z9, Z11
 	VDIVPS    Z10, Z11, Z11
-	VCVTPH2PS 32(SI)(R8*1), Z10
-	VMULPS    64(DX)(R8*2), Z1, Z12
+	VCVTPH2PS 32(DX)(R10*1), Z10
+	VMULPS    Z7, Z10, Z10
+	VMULPS    64(CX)(R10*2), Z1, Z12
 	VMULPS    Z10, Z2, Z10
 	VADDPS    Z10, Z12, Z12
 	VPTESTMD  Z0, Z12, K1
 	VMOVUPS.Z Z12, K1, Z12
-	VMULPS    64(CX)(R8*2), Z3, Z10
-	VMOVUPS   64(AX)(R8*2), Z13
+	VMULPS    64(AX)(R10*2), Z3, Z10
+	VMOVUPS   64(BX)(R9*2), Z13
 	VMULPS    Z4, Z12, Z14
 	VDIVPS    Z13, Z14, Z14
 
@@ -28997,36 +55413,336 @@ loop6:
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z11, Z7, Z7
-	VMOVDQA64 Z7, Z11
-	VCMPPS    $0x03, Z11, Z11, K1
-	VMOVDQA32 Z8, K1, Z11
-	VMOVUPS   Z9, (DX)(R8*2)
-	VMOVUPS   Z7, (CX)(R8*2)
-	VSUBPS    Z14, Z10, Z10
-	VMOVDQA64 Z10, Z7
-	VCMPPS    $0x03, Z7, Z7, K1
-	VMOVDQA32 Z8, K1, Z7
-	VCVTPS2PH $0x00, Z11, (BX)(R8*1)
-	VCVTPS2PH $0x00, Z7, 32(BX)(R8*1)
-	VMOVUPS   Z12, 64(DX)(R8*2)
-	VMOVUPS   Z10, 64(CX)(R8*2)
-	ADDQ      $0x40, R8
-	SUBQ      $0x40, DI
-	JNZ       loop6
+	VSUBPS      Z11, Z8, Z8
+	VMOVDQA64   Z8, Z11
+	VMOVUPS     Z9, (CX)(R10*2)
+	VMOVUPS     Z8, (AX)(R10*2)
+	VSUBPS      Z14, Z10, Z10
+	VMOVDQA64   Z10, Z14
+	VMOVUPS     Z12, 64(CX)(R10*2)
+	VMOVUPS     Z10, 64(AX)(R10*2)
+	VMOVDQA64   Z11, Z8
+	VMOVUPS     quietNaNs512<>+0(SB), Z11
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
+	VMOVDQA64   Z14, Z8
+	VMOVUPS     quietNaNs512<>+0(SB), Z14
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z14
+	VCVTPS2PH   $0x00, Z11, (SI)(R10*1)
+	VCVTPS2PH   $0x00, Z14, 32(SI)(R10*1)
+	ADDQ        DI, R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         row6
+	ADDQ        $0x00000040, R9
+	SUBQ        $0x00000040, R8
+	JGE         loop4
+
+done5:
+	ADDQ $0x00000040, R8
+
+	// One vector at a time.
+	SUBQ $0x00000020, R8
+	JL   done10
+
+loop9:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+80(FP), R11
+	MOVQ block+48(FP), R12
+
+row11:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R10*1), Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (CX)(R10*2), Z1, Z9
+	VMULPS    Z8, Z2, Z8
+	VADDPS    Z8, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    (AX)(R10*2), Z3, Z8
+	VMOVUPS   (BX)(R9*2), Z10
+	VMULPS    Z4, Z9, Z11
+	VDIVPS    Z10, Z11, Z11
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp12
+
+clamped13:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z11, Z8, Z8
+	VMOVDQA64   Z8, Z11
+	VMOVUPS     Z9, (CX)(R10*2)
+	VMOVUPS     Z8, (AX)(R10*2)
+	VMOVDQA64   Z11, Z8
+	VMOVUPS     quietNaNs512<>+0(SB), Z11
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
+	VCVTPS2PH   $0x00, Z11, (SI)(R10*1)
+	ADDQ        DI, R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         row11
+	ADDQ        $0x00000020, R9
+	SUBQ        $0x00000020, R8
+	JGE         loop9
+
+done10:
+	ADDQ $0x00000020, R8
+
+	// The rest, a part of a vector.
+	TESTQ R8, R8
+	JZ    end14
+	SHRQ  $0x01, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K1
+	MOVQ  R9, R8
+	MOVQ  R9, R10
+	ADDQ  next+80(FP), R10
+	MOVQ  block+48(FP), R11
+
+row15:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R8*2), K1, Z8
+	VMOVDQU16.Z (DX)(R8*1), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VMULPS      Z7, Z9, Z9
+	VMULPS      Z8, Z1, Z8
+	VMULPS      Z9, Z2, Z9
+	VADDPS      Z9, Z8, Z8
+	VPTESTMD    Z0, Z8, K2
+	VMOVUPS.Z   Z8, K2, Z8
+	VMOVUPS.Z   (AX)(R8*2), K1, Z9
+	VMULPS      Z9, Z3, Z9
+	VMOVUPS.Z   (BX)(R9*2), K1, Z10
+	VMULPS      Z4, Z8, Z11
+	VDIVPS      Z10, Z11, Z11
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp16
+
+clamped17:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z11, Z9, Z9
+	VMOVDQA64   Z9, Z11
+	VMOVUPS     Z8, K1, (CX)(R8*2)
+	VMOVUPS     Z9, K1, (AX)(R8*2)
+	VMOVDQA64   Z11, Z8
+	VMOVUPS     quietNaNs512<>+0(SB), Z11
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
+	VCVTPS2PH   $0x00, Z11, Y8
+	VMOVDQU16   Y8, K1, (SI)(R8*1)
+	ADDQ        DI, R8
+	ADDQ        DI, R10
+	DECQ        R11
+	JNZ         row15
+
+end14:
+	// On to the next slice.
+	MOVQ  DI, R8
+	IMULQ block+48(FP), R8
+	LEAQ  (AX)(R8*2), AX
+	LEAQ  (CX)(R8*2), CX
+	ADDQ  R8, DX
+	ADDQ  R8, SI
+	LEAQ  (BX)(DI*2), BX
+	DECQ  outer+40(FP)
+	JNZ   slice3
+	JMP   done2
+
+plain1:
+slice18:
+	MOVQ width+64(FP), R8
+	SHLQ $0x01, R8
+	XORQ R9, R9
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R8
+	JL   done20
+
+loop19:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+80(FP), R11
+	MOVQ block+48(FP), R12
+
+row21:
+	PREFETCHT1 (DX)(R11*1)
+	PREFETCHT1 (SI)(R11*1)
+	PREFETCHT1 (CX)(R11*2)
+	PREFETCHT1 64(CX)(R11*2)
+	PREFETCHT1 (AX)(R11*2)
+	PREFETCHT1 64(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R10*1), Z7
+	VMULPS    (CX)(R10*2), Z1, Z8
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    (AX)(R10*2), Z3, Z7
+	VMOVUPS   (BX)(R9*2), Z9
+	VMULPS    Z4, Z8, Z10
+	VDIVPS    Z9, Z10, Z10
+	VCVTPH2PS 32(DX)(R10*1), Z9
+	VMULPS    64(CX)(R10*2), Z1, Z11
+	VMULPS    Z9, Z2, Z9
+	VADDPS    Z9, Z11, Z11
+	VPTESTMD  Z0, Z11, K1
+	VMOVUPS.Z Z11, K1, Z11
+	VMULPS    64(AX)(R10*2), Z3, Z9
+	VMOVUPS   64(BX)(R9*2), Z12
+	VMULPS    Z4, Z11, Z13
+	VDIVPS    Z12, Z13, Z13
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp22
+
+clamped23:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z10, Z7, Z7
+	VMOVDQA64   Z7, Z10
+	VMOVUPS     Z8, (CX)(R10*2)
+	VMOVUPS     Z7, (AX)(R10*2)
+	VSUBPS      Z13, Z9, Z9
+	VMOVDQA64   Z9, Z13
+	VMOVUPS     Z11, 64(CX)(R10*2)
+	VMOVUPS     Z9, 64(AX)(R10*2)
+	VMOVDQA64   Z10, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z10
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
+	VMOVDQA64   Z13, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z13
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z13
+	VCVTPS2PH   $0x00, Z10, (SI)(R10*1)
+	VCVTPS2PH   $0x00, Z13, 32(SI)(R10*1)
+	ADDQ        DI, R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         row21
+	ADDQ        $0x00000040, R9
+	SUBQ        $0x00000040, R8
+	JGE         loop19
+
+done20:
+	ADDQ $0x00000040, R8
+
+	// One vector at a time.
+	SUBQ $0x00000020, R8
+	JL   done25
+
+loop24:
+	MOVQ R9, R10
+	MOVQ R9, R11
+	ADDQ next+80(FP), R11
+	MOVQ block+48(FP), R12
+
+row26:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R10*1), Z7
+	VMULPS    (CX)(R10*2), Z1, Z8
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    (AX)(R10*2), Z3, Z7
+	VMOVUPS   (BX)(R9*2), Z9
+	VMULPS    Z4, Z8, Z10
+	VDIVPS    Z9, Z10, Z10
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp27
+
+clamped28:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z10, Z7, Z7
+	VMOVDQA64   Z7, Z10
+	VMOVUPS     Z8, (CX)(R10*2)
+	VMOVUPS     Z7, (AX)(R10*2)
+	VMOVDQA64   Z10, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z10
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
+	VCVTPS2PH   $0x00, Z10, (SI)(R10*1)
+	ADDQ        DI, R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         row26
+	ADDQ        $0x00000020, R9
+	SUBQ        $0x00000020, R8
+	JGE         loop24
+
+done25:
+	ADDQ $0x00000020, R8
+
+	// The rest, a part of a vector.
+	TESTQ R8, R8
+	JZ    end29
+	SHRQ  $0x01, R8
+	XORL  R10, R10
+	BTSQ  R8, R10
+	DECQ  R10
+	KMOVW R10, K1
+	MOVQ  R9, R8
+	MOVQ  R9, R10
+	ADDQ  next+80(FP), R10
+	MOVQ  block+48(FP), R11
+
+row30:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R8*2), K1, Z7
+	VMOVDQU16.Z (DX)(R8*1), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z7, Z1, Z7
+	VMULPS      Z8, Z2, Z8
+	VADDPS      Z8, Z7, Z7
+	VPTESTMD    Z0, Z7, K2
+	VMOVUPS.Z   Z7, K2, Z7
+	VMOVUPS.Z   (AX)(R8*2), K1, Z8
+	VMULPS      Z8, Z3, Z8
+	VMOVUPS.Z   (BX)(R9*2), K1, Z9
+	VMULPS      Z4, Z7, Z10
+	VDIVPS      Z9, Z10, Z10
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp31
+
+clamped32:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z10, Z8, Z8
+	VMOVDQA64   Z8, Z10
+	VMOVUPS     Z7, K1, (CX)(R8*2)
+	VMOVUPS     Z8, K1, (AX)(R8*2)
+	VMOVDQA64   Z10, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z10
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
+	VCVTPS2PH   $0x00, Z10, Y7
+	VMOVDQU16   Y7, K1, (SI)(R8*1)
+	ADDQ        DI, R8
+	ADDQ        DI, R10
+	DECQ        R11
+	JNZ         row30
+
+end29:
+	// On to the next slice.
+	MOVQ  DI, R8
+	IMULQ block+48(FP), R8
+	LEAQ  (AX)(R8*2), AX
+	LEAQ  (CX)(R8*2), CX
+	ADDQ  R8, DX
+	ADDQ  R8, SI
+	LEAQ  (BX)(DI*2), BX
+	DECQ  outer+40(FP)
+	JNZ   slice18
 
 done2:
 	VZEROUPPER
 	RET
-
-clamp4:
-	VMOVUPS Z5, Z14
-	VMINPS  Z12, Z14, Z12
-	VMINPS  Z15, Z14, Z15
-	VMOVUPS Z6, Z14
-	VMAXPS  Z12, Z14, Z12
-	VMAXPS  Z15, Z14, Z15
-	JMP     clamped5
 
 clamp7:
 	VMOVUPS Z5, Z13
@@ -29036,6 +55752,462 @@ clamp7:
 	VMAXPS  Z11, Z13, Z11
 	VMAXPS  Z14, Z13, Z14
 	JMP     clamped8
+
+clamp12:
+	VMOVUPS Z5, Z10
+	VMINPS  Z11, Z10, Z11
+	VMOVUPS Z6, Z10
+	VMAXPS  Z11, Z10, Z11
+	JMP     clamped13
+
+clamp16:
+	VMOVUPS Z5, Z10
+	VMINPS  Z11, Z10, Z11
+	VMOVUPS Z6, Z10
+	VMAXPS  Z11, Z10, Z11
+	JMP     clamped17
+
+clamp22:
+	VMOVUPS Z5, Z12
+	VMINPS  Z10, Z12, Z10
+	VMINPS  Z13, Z12, Z13
+	VMOVUPS Z6, Z12
+	VMAXPS  Z10, Z12, Z10
+	VMAXPS  Z13, Z12, Z13
+	JMP     clamped23
+
+clamp27:
+	VMOVUPS Z5, Z9
+	VMINPS  Z10, Z9, Z10
+	VMOVUPS Z6, Z9
+	VMAXPS  Z10, Z9, Z10
+	JMP     clamped28
+
+clamp31:
+	VMOVUPS Z5, Z9
+	VMINPS  Z10, Z9, Z10
+	VMOVUPS Z6, Z9
+	VMAXPS  Z10, Z9, Z10
+	JMP     clamped32
+
+// func descendRowsHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·descendRowsHalfF16AVX512(SB), NOSPLIT, $16-92
+	MOVQ theta+0(FP), AX
+	MOVQ m+8(FP), CX
+	MOVQ grad+24(FP), DX
+	MOVQ den+32(FP), BX
+	MOVQ ahead+40(FP), SI
+	MOVQ out+16(FP), DI
+	MOVQ s+80(FP), R8
+
+	// The scalars of the step, each in every lane of a vector.
+	VPXORD       Z0, Z0, Z0
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	VPSLLD       $0x18, Z0, Z0
+	VPSRLD       $0x01, Z0, Z0
+	VBROADCASTSS (R8), Z1
+	VBROADCASTSS 4(R8), Z2
+	VBROADCASTSS 20(R8), Z3
+	VBROADCASTSS 16(R8), Z4
+	VBROADCASTSS 32(R8), Z5
+	VPXORD       Z6, Z6, Z6
+	VPTERNLOGD   $0xff, Z6, Z6, Z6
+	VPSLLD       $0x1f, Z6, Z6
+	VPXORD       Z5, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x18, Z7, Z7
+	VPSRLD       $0x01, Z7, Z7
+	VPXORD       Z5, Z7, Z7
+	VMOVQ        X7, (SP)
+	VBROADCASTSS factor+88(FP), Z7
+	MOVQ         stride+64(FP), R8
+	SHLQ         $0x01, R8
+	CMPL         factor+88(FP), $0x3f800000
+	JE           plain1
+
+slice3:
+	// The elements, row after row.
+	MOVQ block+56(FP), R9
+
+row4:
+	MOVQ width+72(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done6
+
+loop5:
+	PREFETCHT0 (SI)(R11*1)
+	PREFETCHT0 384(DX)(R11*1)
+	PREFETCHT0 384(DI)(R11*1)
+	PREFETCHT0 384(CX)(R11*2)
+	PREFETCHT0 448(CX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
+	PREFETCHT0 448(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R11*1), Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (CX)(R11*2), Z1, Z9
+	VMULPS    Z8, Z2, Z8
+	VADDPS    Z8, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    (AX)(R11*2), Z3, Z8
+	VMOVUPS   (BX)(R11*2), Z10
+	VMULPS    Z4, Z9, Z11
+	VDIVPS    Z10, Z11, Z11
+	VCVTPH2PS 32(DX)(R11*1), Z10
+	VMULPS    Z7, Z10, Z10
+	VMULPS    64(CX)(R11*2), Z1, Z12
+	VMULPS    Z10, Z2, Z10
+	VADDPS    Z10, Z12, Z12
+	VPTESTMD  Z0, Z12, K1
+	VMOVUPS.Z Z12, K1, Z12
+	VMULPS    64(AX)(R11*2), Z3, Z10
+	VMOVUPS   64(BX)(R11*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp7
+
+clamped8:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z11, Z8, Z8
+	VMOVDQA64   Z8, Z11
+	VMOVUPS     Z9, (CX)(R11*2)
+	VMOVUPS     Z8, (AX)(R11*2)
+	VSUBPS      Z14, Z10, Z10
+	VMOVDQA64   Z10, Z14
+	VMOVUPS     Z12, 64(CX)(R11*2)
+	VMOVUPS     Z10, 64(AX)(R11*2)
+	VMOVDQA64   Z11, Z8
+	VMOVUPS     quietNaNs512<>+0(SB), Z11
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
+	VMOVDQA64   Z14, Z8
+	VMOVUPS     quietNaNs512<>+0(SB), Z14
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z14
+	VCVTPS2PH   $0x00, Z11, (DI)(R11*1)
+	VCVTPS2PH   $0x00, Z14, 32(DI)(R11*1)
+	ADDQ        $0x00000040, R11
+	SUBQ        $0x00000040, R10
+	JGE         loop5
+
+done6:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done10
+
+loop9:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R11*1), Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (CX)(R11*2), Z1, Z9
+	VMULPS    Z8, Z2, Z8
+	VADDPS    Z8, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    (AX)(R11*2), Z3, Z8
+	VMOVUPS   (BX)(R11*2), Z10
+	VMULPS    Z4, Z9, Z11
+	VDIVPS    Z10, Z11, Z11
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp11
+
+clamped12:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z11, Z8, Z8
+	VMOVDQA64   Z8, Z11
+	VMOVUPS     Z9, (CX)(R11*2)
+	VMOVUPS     Z8, (AX)(R11*2)
+	VMOVDQA64   Z11, Z8
+	VMOVUPS     quietNaNs512<>+0(SB), Z11
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
+	VCVTPS2PH   $0x00, Z11, (DI)(R11*1)
+	ADDQ        $0x00000020, R11
+	SUBQ        $0x00000020, R10
+	JGE         loop9
+
+done10:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end13
+	SHRQ  $0x01, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R11*2), K1, Z8
+	VMOVDQU16.Z (DX)(R11*1), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VMULPS      Z7, Z9, Z9
+	VMULPS      Z8, Z1, Z8
+	VMULPS      Z9, Z2, Z9
+	VADDPS      Z9, Z8, Z8
+	VPTESTMD    Z0, Z8, K2
+	VMOVUPS.Z   Z8, K2, Z8
+	VMOVUPS.Z   (AX)(R11*2), K1, Z9
+	VMULPS      Z9, Z3, Z9
+	VMOVUPS.Z   (BX)(R11*2), K1, Z10
+	VMULPS      Z4, Z8, Z11
+	VDIVPS      Z10, Z11, Z11
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp14
+
+clamped15:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z11, Z9, Z9
+	VMOVDQA64   Z9, Z11
+	VMOVUPS     Z8, K1, (CX)(R11*2)
+	VMOVUPS     Z9, K1, (AX)(R11*2)
+	VMOVDQA64   Z11, Z8
+	VMOVUPS     quietNaNs512<>+0(SB), Z11
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
+	VCVTPS2PH   $0x00, Z11, Y8
+	VMOVDQU16   Y8, K1, (DI)(R11*1)
+
+end13:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	ADDQ R8, DX
+	ADDQ R8, DI
+	ADDQ R8, SI
+	DECQ R9
+	JNZ  row4
+	LEAQ (BX)(R8*2), BX
+	DECQ outer+48(FP)
+	JNZ  slice3
+	JMP  done2
+
+plain1:
+slice16:
+	// The elements, row after row.
+	MOVQ block+56(FP), R9
+
+row17:
+	MOVQ width+72(FP), R10
+	SHLQ $0x01, R10
+	XORQ R11, R11
+
+	// 2 vectors at a time.
+	SUBQ $0x00000040, R10
+	JL   done19
+
+loop18:
+	PREFETCHT0 (SI)(R11*1)
+	PREFETCHT0 384(DX)(R11*1)
+	PREFETCHT0 384(DI)(R11*1)
+	PREFETCHT0 384(CX)(R11*2)
+	PREFETCHT0 448(CX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
+	PREFETCHT0 448(AX)(R11*2)
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R11*1), Z7
+	VMULPS    (CX)(R11*2), Z1, Z8
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    (AX)(R11*2), Z3, Z7
+	VMOVUPS   (BX)(R11*2), Z9
+	VMULPS    Z4, Z8, Z10
+	VDIVPS    Z9, Z10, Z10
+	VCVTPH2PS 32(DX)(R11*1), Z9
+	VMULPS    64(CX)(R11*2), Z1, Z11
+	VMULPS    Z9, Z2, Z9
+	VADDPS    Z9, Z11, Z11
+	VPTESTMD  Z0, Z11, K1
+	VMOVUPS.Z Z11, K1, Z11
+	VMULPS    64(AX)(R11*2), Z3, Z9
+	VMOVUPS   64(BX)(R11*2), Z12
+	VMULPS    Z4, Z11, Z13
+	VDIVPS    Z12, Z13, Z13
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp20
+
+clamped21:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z10, Z7, Z7
+	VMOVDQA64   Z7, Z10
+	VMOVUPS     Z8, (CX)(R11*2)
+	VMOVUPS     Z7, (AX)(R11*2)
+	VSUBPS      Z13, Z9, Z9
+	VMOVDQA64   Z9, Z13
+	VMOVUPS     Z11, 64(CX)(R11*2)
+	VMOVUPS     Z9, 64(AX)(R11*2)
+	VMOVDQA64   Z10, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z10
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
+	VMOVDQA64   Z13, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z13
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z13
+	VCVTPS2PH   $0x00, Z10, (DI)(R11*1)
+	VCVTPS2PH   $0x00, Z13, 32(DI)(R11*1)
+	ADDQ        $0x00000040, R11
+	SUBQ        $0x00000040, R10
+	JGE         loop18
+
+done19:
+	ADDQ $0x00000040, R10
+
+	// One vector at a time.
+	SUBQ $0x00000020, R10
+	JL   done23
+
+loop22:
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VCVTPH2PS (DX)(R11*1), Z7
+	VMULPS    (CX)(R11*2), Z1, Z8
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    (AX)(R11*2), Z3, Z7
+	VMOVUPS   (BX)(R11*2), Z9
+	VMULPS    Z4, Z8, Z10
+	VDIVPS    Z9, Z10, Z10
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp24
+
+clamped25:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z10, Z7, Z7
+	VMOVDQA64   Z7, Z10
+	VMOVUPS     Z8, (CX)(R11*2)
+	VMOVUPS     Z7, (AX)(R11*2)
+	VMOVDQA64   Z10, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z10
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
+	VCVTPS2PH   $0x00, Z10, (DI)(R11*1)
+	ADDQ        $0x00000020, R11
+	SUBQ        $0x00000020, R10
+	JGE         loop22
+
+done23:
+	ADDQ $0x00000020, R10
+
+	// The rest, a part of a vector.
+	TESTQ R10, R10
+	JZ    end26
+	SHRQ  $0x01, R10
+	XORL  R12, R12
+	BTSQ  R10, R12
+	DECQ  R12
+	KMOVW R12, K1
+
+	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
+	VMOVUPS.Z   (CX)(R11*2), K1, Z7
+	VMOVDQU16.Z (DX)(R11*1), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z7, Z1, Z7
+	VMULPS      Z8, Z2, Z8
+	VADDPS      Z8, Z7, Z7
+	VPTESTMD    Z0, Z7, K2
+	VMOVUPS.Z   Z7, K2, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z8
+	VMULPS      Z8, Z3, Z8
+	VMOVUPS.Z   (BX)(R11*2), K1, Z9
+	VMULPS      Z4, Z7, Z10
+	VDIVPS      Z9, Z10, Z10
+
+	// u within its bound, straight on where there is none.
+	CMPQ (SP), $+0
+	JNE  clamp27
+
+clamped28:
+	// theta' = w*theta - u; all loads come before the stores.
+	VSUBPS      Z10, Z8, Z8
+	VMOVDQA64   Z8, Z10
+	VMOVUPS     Z7, K1, (CX)(R11*2)
+	VMOVUPS     Z8, K1, (AX)(R11*2)
+	VMOVDQA64   Z10, Z7
+	VMOVUPS     quietNaNs512<>+0(SB), Z10
+	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
+	VCVTPS2PH   $0x00, Z10, Y7
+	VMOVDQU16   Y7, K1, (DI)(R11*1)
+
+end26:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	ADDQ R8, DX
+	ADDQ R8, DI
+	ADDQ R8, SI
+	DECQ R9
+	JNZ  row17
+	LEAQ (BX)(R8*2), BX
+	DECQ outer+48(FP)
+	JNZ  slice16
+
+done2:
+	VZEROUPPER
+	RET
+
+clamp7:
+	VMOVUPS Z5, Z13
+	VMINPS  Z11, Z13, Z11
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS Z6, Z13
+	VMAXPS  Z11, Z13, Z11
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped8
+
+clamp11:
+	VMOVUPS Z5, Z10
+	VMINPS  Z11, Z10, Z11
+	VMOVUPS Z6, Z10
+	VMAXPS  Z11, Z10, Z11
+	JMP     clamped12
+
+clamp14:
+	VMOVUPS Z5, Z10
+	VMINPS  Z11, Z10, Z11
+	VMOVUPS Z6, Z10
+	VMAXPS  Z11, Z10, Z11
+	JMP     clamped15
+
+clamp20:
+	VMOVUPS Z5, Z12
+	VMINPS  Z10, Z12, Z10
+	VMINPS  Z13, Z12, Z13
+	VMOVUPS Z6, Z12
+	VMAXPS  Z10, Z12, Z10
+	VMAXPS  Z13, Z12, Z13
+	JMP     clamped21
+
+clamp24:
+	VMOVUPS Z5, Z9
+	VMINPS  Z10, Z9, Z10
+	VMOVUPS Z6, Z9
+	VMAXPS  Z10, Z9, Z10
+	JMP     clamped25
+
+clamp27:
+	VMOVUPS Z5, Z9
+	VMINPS  Z10, Z9, Z10
+	VMOVUPS Z6, Z9
+	VMAXPS  Z10, Z9, Z10
+	JMP     clamped28
 
 DATA powConstants<>+0(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+8(SB)/8, $0x3ff0000000000000

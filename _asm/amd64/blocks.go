@@ -25,10 +25,11 @@ type sums struct {
 	part  *tail            // AVX-512: of the rest
 	masks []reg.VecVirtual // AVX2: the absolute values of the rest, for each vector of 64 bytes
 	last  Mem              // AVX2: where the last group begins that has 64 bytes for each block
+	near  Mem              // AVX2: where the last 64 bytes begin
 }
 
 // sumsFrame is the size of the frame for sums.
-func (k *kernel) sumsFrame() int { return k.lanes()*k.bytes() + 8 }
+func (k *kernel) sumsFrame() int { return k.lanes()*k.bytes() + 8*k.scale() }
 
 // newSums prepares for the blocks of the argument block's length in the
 // argument x.
@@ -43,14 +44,19 @@ func (k *kernel) newSums(x string, abs reg.VecVirtual, frame Mem) *sums {
 	}
 	// The last block of such a group begins 64 bytes in front of the end.
 	s.last = frame.Offset(k.lanes() * k.bytes())
+	s.near = s.last.Offset(8)
 	end, group := arg("blocks"), GP64()
 	IMULQ(s.full, end)
 	ADDQ(s.x, end)
 	MOVQ(s.full, group)
 	IMUL3Q(U8(k.lanes()-1), group, group)
 	SUBQ(group, end)
-	SUBQ(I8(sumsBytes), end)
+	SUBQ(I8(s.bytes()), end)
 	MOVQ(end, s.last)
+	if k.ofHalves() {
+		ADDQ(group, end)
+		MOVQ(end, s.near)
+	}
 	s.divideBlock()
 	for _, part := range s.parts() {
 		k.and(abs, part.mask, part.mask)
@@ -62,7 +68,7 @@ func (k *kernel) newSums(x string, abs reg.VecVirtual, frame Mem) *sums {
 // divideBlock divides the bytes of a block.
 func (s *sums) divideBlock() {
 	MOVQ(s.full, s.rest)
-	ANDQ(I8(sumsBytes-1), s.rest)
+	ANDQ(I8(s.bytes()-1), s.rest)
 	SUBQ(s.rest, s.full)
 }
 
@@ -77,6 +83,9 @@ func (s *sums) parts() (parts []*tail) {
 // sumsBytes is the size of the partial sums p[0] … p[L−1] of the contract: a
 // pair of 256-bit vectors, whose addition is the first folding, or one of 512.
 const sumsBytes = 64
+
+// bytes is the size of what is added to them.
+func (s *sums) bytes() int { return sumsBytes / s.k.scale() }
 
 func (k *kernel) sumsVectors() int { return sumsBytes / k.bytes() }
 
@@ -170,7 +179,7 @@ func (s *sums) short() reg.VecVirtual {
 	var p []reg.VecVirtual
 	for i, mask := range s.masks {
 		v := k.vec()
-		k.and(k.at(s.x, nil, i), mask, v)
+		k.loadInputAbsInto(k.input(s.x, nil, i), mask, nil, v)
 		p = append(p, v)
 	}
 	s.prefetch()
@@ -184,11 +193,11 @@ func (s *sums) short() reg.VecVirtual {
 func (s *sums) straight() reg.VecVirtual {
 	k, rest := s.k, s.part
 	p, left := k.vec(), GP64()
-	at := k.at(s.x, nil, 0)
+	at := k.input(s.x, nil, 0)
 	long, summed := k.label("long"), k.label("summed")
 	TESTQ(s.full, s.full)
 	JNZ(LabelRef(long))
-	k.loadAbsInto(at, s.abs, rest, p)
+	k.loadInputAbsInto(at, s.abs, rest, p)
 	s.prefetch()
 	Label(summed)
 	ADDQ(s.rest, s.x)
@@ -197,20 +206,55 @@ func (s *sums) straight() reg.VecVirtual {
 		Comment("A block of 64 bytes or more.")
 		Label(long)
 		MOVQ(s.full, left)
-		k.loadAbsInto(at, s.abs, nil, p)
+		k.loadInputAbsInto(at, s.abs, nil, p)
 		Label(loop)
-		ADDQ(U8(sumsBytes), s.x)
-		SUBQ(U8(sumsBytes), left)
+		ADDQ(U8(s.bytes()), s.x)
+		SUBQ(U8(s.bytes()), left)
 		JZ(LabelRef(end))
-		k.add(k.loadAbs(at, s.abs, nil), p, p)
+		s.add(at, nil, p)
 		JMP(LabelRef(loop))
 		Label(end)
 		TESTQ(s.rest, s.rest)
 		JZ(LabelRef(summed))
-		k.add(k.loadAbs(at, s.abs, rest), p, p)
+		s.add(at, rest, p)
 		JMP(LabelRef(summed))
 	})
 	return p
+}
+
+// add adds the absolute values of a vector to p.
+func (s *sums) add(at Mem, part *tail, p reg.VecVirtual) {
+	v := s.k.vec()
+	s.k.loadInputAbsInto(at, s.abs, part, v)
+	s.k.add(v, p, p)
+}
+
+// addRest adds those of the rest of a block. AVX2 has no masked loads of halves: it loads
+// what lies behind as well, or near the end what has been copied.
+func (s *sums) addRest(parts []*tail, p []reg.VecVirtual) {
+	k := s.k
+	if k.wide() || !k.ofHalves() {
+		for i, part := range parts {
+			s.add(k.input(s.x, nil, i), part, p[i])
+		}
+		return
+	}
+	at, near, there := GP64(), k.label("near"), k.label("there")
+	MOVQ(s.x, at)
+	CMPQ(at, s.near)
+	JHI(LabelRef(near))
+	Label(there)
+	for i, mask := range s.masks {
+		v := k.vec()
+		k.loadInputAbsInto(k.input(at, nil, i), mask, nil, v)
+		k.add(v, p[i], p[i])
+	}
+	k.outOfLine = append(k.outOfLine, func() {
+		Label(near)
+		k.copyHalves(s.rest, s.bytes()/2, s.x, at, false)
+		LEAQ(k.conversion.buffer, at)
+		JMP(LabelRef(there))
+	})
 }
 
 // intoSlots leaves the partial sums of n blocks of any length in the slots.
@@ -218,13 +262,13 @@ func (s *sums) intoSlots(n reg.GPVirtual) {
 	k := s.k
 	slot, left, bytes := GP64(), GP64(), GP64()
 	parts := []*tail{s.part}
-	if !k.wide() {
+	if !k.wide() && !k.ofHalves() {
 		parts = s.parts()
 	}
 	LEAQ(s.slots, slot)
 	MOVQ(n, left)
 	block, pair, rest, done := k.label("block"), k.label("pair"), k.label("rest"), k.label("done")
-	p := make([]reg.VecVirtual, len(parts))
+	p := make([]reg.VecVirtual, k.sumsVectors())
 	for i := range p {
 		p[i] = k.vec()
 	}
@@ -237,18 +281,16 @@ func (s *sums) intoSlots(n reg.GPVirtual) {
 	JZ(LabelRef(rest))
 	Label(pair)
 	for i := range p {
-		k.add(k.loadAbs(k.at(s.x, nil, i), s.abs, nil), p[i], p[i])
+		s.add(k.input(s.x, nil, i), nil, p[i])
 	}
 	s.prefetch()
-	ADDQ(U8(sumsBytes), s.x)
-	SUBQ(U8(sumsBytes), bytes)
+	ADDQ(U8(s.bytes()), s.x)
+	SUBQ(U8(s.bytes()), bytes)
 	JNZ(LabelRef(pair))
 	TESTQ(s.rest, s.rest)
 	JZ(LabelRef(done))
 	Label(rest)
-	for i, part := range parts {
-		k.add(k.loadAbs(k.at(s.x, nil, i), s.abs, part), p[i], p[i])
-	}
+	s.addRest(parts, p)
 	ADDQ(s.rest, s.x)
 	Label(done)
 	k.mov(k.folded(p), Mem{Base: slot})
@@ -260,31 +302,31 @@ func (s *sums) intoSlots(n reg.GPVirtual) {
 // descendGroup updates n bytes of elements, those of a group of blocks, and
 // moves the pointers on past its whole vectors. A rest occurs in the last
 // group only.
-func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, theta, m, g, n reg.GPVirtual) {
+func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, e *streams, n reg.GPVirtual) {
 	k := c.k
 	Comment("The elements of a group, each with its block's denominator.")
 	b.reset()
 	loop, rest, end := k.label("loop"), k.label("rest"), k.label("end")
 	index := GP64()
 	MOVQ(n, index)
-	ANDQ(I8(-k.bytes()), index)
+	ANDQ(I8(-k.step()), index)
 	SUBQ(index, n)
-	for _, p := range []reg.GPVirtual{theta, m, g} {
+	k.move(index, e.floats()...)
+	for _, p := range e.inputs {
 		ADDQ(index, p)
 	}
 	NEGQ(index) // counts up to 0
 	JZ(LabelRef(rest))
 	vector := func(part *tail) {
 		if part == nil {
-			k.prefetch(index, 1, prefetchStreams, g, m, theta)
+			e.prefetch(index, 1)
 		}
-		c.descend(part, func(int) reg.VecVirtual { return b.take(den) },
-			element{k.at(theta, index, 0), k.at(m, index, 0), k.at(g, index, 0)})
+		c.descend(part, func(int) reg.VecVirtual { return b.take(den) }, e.elements(index, 1)...)
 	}
 	Label(loop)
 	vector(nil)
 	b.advance()
-	ADDQ(U8(k.bytes()), index)
+	ADDQ(U8(k.step()), index)
 	JNZ(LabelRef(loop))
 	Label(rest)
 	TESTQ(n, n)
@@ -313,7 +355,7 @@ func (k *kernel) partial(n reg.GPVirtual, body func(part *tail)) {
 }
 
 // atMost sets n to the smaller of left and the lanes, and takes it from left.
-func (k *kernel) atMost(left, n reg.GPVirtual) {
+func (k *kernel) atMost(left Op, n reg.GPVirtual) {
 	MOVQ(U64(k.lanes()), n)
 	CMPQ(left, n)
 	CMOVQLT(left, n)
@@ -327,7 +369,7 @@ func (k *kernel) atMost(left, n reg.GPVirtual) {
 // denominators takes longer than the elements of a group, and a processor that
 // retires in order cannot begin the next one before it is through.
 func (k *kernel) updateBlocks() {
-	frame := k.begin("updateBlocks", k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame())
+	frame := k.begin(k.named("updateBlocks"), k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame())
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	sum := frame.Offset(k.scalarsFrame())
 	frame = sum.Offset(k.bytes())
@@ -336,71 +378,81 @@ func (k *kernel) updateBlocks() {
 		s.ahead = prefetchBlocks
 	}
 	b := k.newBlockOf(frame.Offset(k.sumsFrame()))
-	theta, m, v, g, left := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("blocks")
+	theta, m, v, g, left := arg("theta"), arg("m"), k.spare("v"), arg("grad"), k.spare("blocks")
+	e := k.newStreams(theta, m, g)
 	ahead, den := k.vec(), k.vec()
 	summed, n, bytes := GP64(), GP64(), GP64() // blocks of the third and the second group, bytes of the first
 	XORQ(n, n)
 	XORQ(bytes, bytes)
-	Comment("The second group: from its sums to v' and the denominators.")
-	Label("group")
-	TESTQ(n, n)
-	JZ(LabelRef("sums"))
-	d := k.load(sum, nil)
-	c.divide([]reg.VecVirtual{d})
-	k.partial(n, func(part *tail) {
-		next := c.secondMoment(d, k.operand(Mem{Base: v}, part))
-		k.copy(next, ahead)
-		k.store(next, Mem{Base: v}, part)
+	k.byFactor(func() {
+		group, sums, elements := k.label("group"), k.label("sums"), k.label("elements")
+		Comment("The second group: from its sums to v' and the denominators.")
+		Label(group)
+		TESTQ(n, n)
+		JZ(LabelRef(sums))
+		d := k.load(sum, nil)
+		c.divide([]reg.VecVirtual{d})
+		k.partial(n, func(part *tail) {
+			v := Mem{Base: k.inRegister(v)}
+			next := c.secondMoment(d, k.operand(v, part))
+			k.copy(next, ahead)
+			k.store(next, v, part)
+		})
+		k.copy(c.denominators([]reg.VecVirtual{ahead})[0], ahead)
+		ADDQ(U8(k.bytes()), v)
+		Comment("The third group: its sums.")
+		Label(sums)
+		k.atMost(left, summed)
+		TESTQ(summed, summed)
+		JZ(LabelRef(elements))
+		k.mov(s.group(summed), sum)
+		Comment("The first group: its elements.")
+		Label(elements)
+		c.descendGroup(b, den, e, bytes)
+		Comment("The groups move up.")
+		k.copy(ahead, den)
+		MOVQ(n, bytes)
+		IMULQ(mem("block"), bytes)
+		k.toBytes(bytes)
+		MOVQ(summed, n)
+		ORQ(bytes, summed)
+		JNZ(LabelRef(group))
 	})
-	k.copy(c.denominators([]reg.VecVirtual{ahead})[0], ahead)
-	ADDQ(U8(k.bytes()), v)
-	Comment("The third group: its sums.")
-	Label("sums")
-	k.atMost(left, summed)
-	TESTQ(summed, summed)
-	JZ(LabelRef("elements"))
-	k.mov(s.group(summed), sum)
-	Comment("The first group: its elements.")
-	Label("elements")
-	c.descendGroup(b, den, theta, m, g, bytes)
-	Comment("The groups move up.")
-	k.copy(ahead, den)
-	MOVQ(n, bytes)
-	IMULQ(mem("block"), bytes)
-	k.toBytes(bytes)
-	MOVQ(summed, n)
-	ORQ(bytes, summed)
-	JNZ(LabelRef("group"))
 	k.ret()
 }
 
 // descendBlocks is the second of the two passes of a step, for contiguous
 // blocks.
 func (k *kernel) descendBlocks() {
-	frame := k.begin("descendBlocks", k.scalarsFrame()+k.blockOfFrame())
+	frame := k.begin(k.named("descendBlocks"), k.scalarsFrame()+k.blockOfFrame())
 	c := k.loadScalars(arg("s"), frame, ofParameters)
 	b := k.newBlockOf(frame.Offset(k.scalarsFrame()))
 	theta, m, g, den, left := arg("theta"), arg("m"), arg("grad"), arg("den"), arg("blocks")
+	e := k.newStreams(theta, m, g)
 	n, bytes := GP64(), GP64()
 	group := k.vec()
-	Label("group")
-	TESTQ(left, left)
-	JZ(LabelRef("done"))
-	k.atMost(left, n)
-	k.partial(n, func(part *tail) { k.loadInto(Mem{Base: den}, part, group) })
-	ADDQ(U8(k.bytes()), den)
-	MOVQ(n, bytes)
-	IMULQ(mem("block"), bytes)
-	k.toBytes(bytes)
-	c.descendGroup(b, group, theta, m, g, bytes)
-	JMP(LabelRef("group"))
-	Label("done")
+	k.byFactor(func() {
+		next, done := k.label("group"), k.label("done")
+		Label(next)
+		TESTQ(left, left)
+		JZ(LabelRef(done))
+		k.atMost(left, n)
+		k.partial(n, func(part *tail) { k.loadInto(Mem{Base: den}, part, group) })
+		ADDQ(U8(k.bytes()), den)
+		MOVQ(n, bytes)
+		IMULQ(mem("block"), bytes)
+		k.toBytes(bytes)
+		c.descendGroup(b, group, e, bytes)
+		JMP(LabelRef(next))
+		Label(done)
+	})
 	k.ret()
 }
 
 // blockMeans is the mean over contiguous blocks.
 func (k *kernel) blockMeans() {
-	frame := k.begin("blockMeans", k.sumsFrame())
+	frame := k.begin(k.named("blockMeans"), k.sumsFrame()+k.conversionFrame())
+	k.newConversion(frame.Offset(k.sumsFrame()), false)
 	s := k.newSums("x", k.absMask(), frame)
 	d, left := arg("d"), arg("blocks")
 	div := k.vec()

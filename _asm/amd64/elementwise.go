@@ -1,6 +1,8 @@
 package amd64
 
 import (
+	"math/bits"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -15,58 +17,79 @@ func (k *kernel) count(name string) (n, index reg.GPVirtual) {
 	return n, index
 }
 
-// toBytes turns a number of elements into a number of bytes.
-func (k *kernel) toBytes(n Op) { SHLQ(U8(map[int]int{4: 2, 8: 3}[k.elem]), n) }
+// toBytes turns a number of elements into a number of bytes, as an index counts them:
+// two to the elementShift for each.
+func (k *kernel) toBytes(n Op) { SHLQ(U8(k.elementShift()), n) }
+
+func (k *kernel) elementShift() int { return bits.TrailingZeros(uint(k.elem / k.scale())) }
 
 // prefetchStreams is how many bytes ahead of its loads a step asks for its
 // streams. The processor's own prefetchers follow them, but not quite as far.
 const prefetchStreams = 384
 
-// prefetch asks for the lines of nv vectors of each stream, distance bytes ahead.
+// prefetch asks for the lines of nv vectors of each stream of floats, distance bytes ahead,
+// and prefetchInputs for those of each input.
 func (k *kernel) prefetch(index reg.GPVirtual, nv, distance int, streams ...reg.GPVirtual) {
 	for _, p := range streams {
-		for line := 0; line < nv*k.bytes(); line += 64 {
-			PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: distance + line})
-		}
+		ask(PREFETCHT0, k.at(p, index, 0).Offset(distance), nv*k.bytes())
 	}
 }
 
-// prefetchFar asks for the lines of nv vectors of each stream at an index far ahead,
-// whole rows or tiles: they go into the L2 cache, since that of L1 has no room for them.
+func (k *kernel) prefetchInputs(index reg.GPVirtual, nv, distance int, streams ...reg.GPVirtual) {
+	for _, p := range streams {
+		ask(PREFETCHT0, k.input(p, index, 0).Offset(distance), nv*k.step())
+	}
+}
+
+// prefetchFar and prefetchFarInputs are these at an index far ahead, whole rows or tiles: they
+// ask for lines into the L2 cache, since that of L1 has no room for them.
 func (k *kernel) prefetchFar(index reg.Register, nv int, streams ...reg.GPVirtual) {
 	for _, p := range streams {
-		for line := 0; line < nv*k.bytes(); line += 64 {
-			PREFETCHT1(Mem{Base: p, Index: index, Scale: 1, Disp: line})
-		}
+		ask(PREFETCHT1, k.at(p, index, 0), nv*k.bytes())
+	}
+}
+
+func (k *kernel) prefetchFarInputs(index reg.Register, nv int, streams ...reg.GPVirtual) {
+	for _, p := range streams {
+		ask(PREFETCHT1, k.input(p, index, 0), nv*k.step())
+	}
+}
+
+// ask asks for the lines of so many bytes.
+func ask(prefetch func(Op), at Mem, bytes int) {
+	for line := 0; line < bytes; line += 64 {
+		prefetch(at.Offset(line))
 	}
 }
 
 // updateElements is the step where each element is a block.
 func (k *kernel) updateElements() {
-	frame := k.begin("updateElements", k.scalarsFrame())
+	frame := k.begin(k.named("updateElements"), k.scalarsFrame())
 	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
 	n, index := k.count("n")
+	e := k.newStreams(theta, m, g)
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	vectors := func(c *scalars, nv int, part *tail) {
 		if nv > 1 {
-			k.prefetch(index, nv, prefetchStreams, hz, g, m, v, theta)
+			k.prefetchInputs(index, nv, prefetchStreams, append([]reg.GPVirtual{hz}, e.inputs...)...)
+			k.prefetch(index, nv, prefetchStreams, m, v, theta)
 		}
-		c.updateVectors(theta, m, v, g, hz, index, nv, part)
+		c.updateVectors(e, v, hz, index, nv, part)
 	}
-	c.subnormalPairs(g, hz, n, index, func(c *scalars) { vectors(c, 2, nil) })
-	k.vectors(n, index, 2, func(nv int, part *tail) { vectors(c, nv, part) })
+	if !k.ofHalves() {
+		c.subnormalPairs(g, hz, n, index, func(c *scalars) { vectors(c, 2, nil) })
+	}
+	k.byFactor(func() { k.vectors(n, index, 2, func(nv int, part *tail) { vectors(c, nv, part) }) })
 	k.ret()
 }
 
 // updateVectors is updateElements for nv vectors. The curvature is only squared, so the
 // sign of hz may stay.
-func (c *scalars) updateVectors(theta, m, v, g, hz, index reg.GPVirtual, nv int, part *tail) {
+func (c *scalars) updateVectors(e *streams, v, hz, index reg.GPVirtual, nv int, part *tail) {
 	k := c.k
 	var d, next []reg.VecVirtual
-	var elements []element
 	for i := range nv {
-		d = append(d, k.load(k.at(hz, index, i), part))
-		elements = append(elements, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
+		d = append(d, k.loadInput(k.input(hz, index, i), part))
 	}
 	c.divide(d)
 	if c.subnormal != nil {
@@ -78,10 +101,17 @@ func (c *scalars) updateVectors(theta, m, v, g, hz, index reg.GPVirtual, nv int,
 		}
 	}
 	den := c.denominators(next)
-	c.descend(part, func(i int) reg.VecVirtual { return den[i] }, elements...)
-	for i := range nv {
-		k.store(next[i], k.at(v, index, i), part)
+	store := func() {
+		for i := range nv {
+			k.store(next[i], k.at(v, index, i), part)
+		}
 	}
+	if k.ofHalves() { // memory was found to keep up better so, and with floats not
+		store()
+		store = func() {}
+	}
+	c.descend(part, func(i int) reg.VecVirtual { return den[i] }, e.elements(index, nv)...)
+	store()
 }
 
 // curvature is the first of the two passes of a step.

@@ -1,11 +1,11 @@
 package amd64
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
-
-	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
 // The kernels of bfloat16 and float16, whose vectors are of float32. bfloat16 is the upper
@@ -25,26 +25,14 @@ const (
 	floatScale = 4 / halfSize         // bytes of a float32 for a byte of a half
 )
 
-// bfloat16 tells the two types apart.
-func (k *kernel) bfloat16() bool { return k.typ == table.BF16 }
-
-// countHalves is count in bytes of halves.
-func (k *kernel) countHalves() (n, index reg.GPVirtual) {
-	n, index = arg("n"), GP64()
-	SHLQ(U8(1), n)
-	XORQ(index, index)
-	return n, index
-}
-
-// float is the memory of the float32 that belongs to the half behind h + index, v
-// vectors further on.
-func (k *kernel) float(x, index reg.Register, v int) Mem {
-	return Mem{Base: x, Index: index, Scale: floatScale, Disp: v * k.bytes()}
-}
-
-// half is that half: a vector of float32 has half as many bytes of halves.
+// half is the memory of the halves of a vector of float32, which has half as many bytes of
+// them, v vectors behind h + index.
 func (k *kernel) half(h, index reg.Register, v int) Mem {
-	return Mem{Base: h, Index: index, Scale: 1, Disp: v * k.bytes() / floatScale}
+	m := Mem{Base: h, Disp: v * k.step()}
+	if index != nil {
+		m.Index, m.Scale = index, 1
+	}
+	return m
 }
 
 // halves emits vectors for n bytes of halves, counted down: for strides of unroll vectors of
@@ -104,11 +92,11 @@ func (k *kernel) number(bits uint32) reg.VecVirtual {
 func (k *kernel) widen() {
 	k.begin("widen", 0)
 	x, h := arg("x"), arg("h")
-	n, index := k.countHalves()
+	n, index := k.count("n")
 	factor := k.vec()
 	k.broadcast(mem("factor"), factor)
 	all := func(scale bool) {
-		k.halves(n, index, k.bytes()/floatScale, 4, func(nv int, rest reg.Register) {
+		k.halves(n, index, k.step(), 4, func(nv int, rest reg.Register) {
 			var f []reg.VecVirtual
 			for i := range nv {
 				v := k.vec()
@@ -120,9 +108,9 @@ func (k *kernel) widen() {
 					k.mul(factor, v, v)
 				}
 				if rest != nil {
-					k.mov(v, rest, k.float(x, index, i))
+					k.mov(v, rest, k.at(x, index, i))
 				} else {
-					k.mov(v, k.float(x, index, i))
+					k.mov(v, k.at(x, index, i))
 				}
 			}
 		}, func() {
@@ -135,7 +123,7 @@ func (k *kernel) widen() {
 			if scale {
 				VMULSS(factor.AsX(), v, v)
 			}
-			VMOVSS(v, k.float(x, index, 0))
+			VMOVSS(v, k.at(x, index, 0))
 		})
 	}
 	plain, done := k.label("plain"), k.label("done")
@@ -161,6 +149,15 @@ func (k *kernel) loadWide(src Mem, rest reg.Register, dst reg.VecVirtual) {
 		VCVTPH2PS(halves, dst)
 		return
 	}
+	if c := k.conversion; c != nil && k.wide() {
+		y, ok := halves.(reg.VecVirtual)
+		if !ok {
+			y = YMM()
+			VMOVDQU16(src, y)
+		}
+		VPERMW_Z(y.AsZ(), c.spread, c.odd, dst)
+		return
+	}
 	VPMOVZXWD(halves, dst)
 	VPSLLD(U8(bf16Shift), dst, dst)
 }
@@ -169,16 +166,16 @@ func (k *kernel) loadWide(src Mem, rest reg.Register, dst reg.VecVirtual) {
 func (k *kernel) narrow() {
 	k.begin("narrow", 0)
 	h, x := arg("h"), arg("x")
-	n, index := k.countHalves()
+	n, index := k.count("n")
 	r := k.newRounding()
-	k.halves(n, index, k.bytes()/floatScale, 4, func(nv int, rest reg.Register) {
+	k.halves(n, index, k.step(), 4, func(nv int, rest reg.Register) {
 		var f []reg.VecVirtual
 		for i := range nv {
 			v := k.vec()
 			if rest != nil {
-				k.masks.loadZeroing(k.float(x, index, i), rest, v)
+				k.masks.loadZeroing(k.at(x, index, i), rest, v)
 			} else {
-				k.mov(k.float(x, index, i), v)
+				k.mov(k.at(x, index, i), v)
 			}
 			f = append(f, v)
 		}
@@ -188,7 +185,7 @@ func (k *kernel) narrow() {
 		r.store(f, rest, func(i int) Mem { return k.half(h, index, i) })
 	}, func() {
 		v := k.vec()
-		VMOVSS(k.float(x, index, 0), v.AsX())
+		VMOVSS(k.at(x, index, 0), v.AsX())
 		r.round(v)
 		if !k.bfloat16() {
 			VCVTPS2PH(U8(toNearest), v.AsX(), v.AsX())
@@ -200,50 +197,61 @@ func (k *kernel) narrow() {
 	k.ret()
 }
 
-// rounding has the constants of narrow, of AVX2 in memory.
+// rounding has the constants of narrow, those in memory that are used once for each vector.
 type rounding struct {
 	k               *kernel
-	nan, one, below Op
-
-	minusOne, upper reg.VecVirtual // AVX-512; the indices of the upper halves of two vectors' lanes
+	nan, one, below Mem
+	keep            Mem            // AVX-512: what VFIXUPIMMPS does with each kind of number
+	minusOne, upper reg.VecVirtual // AVX-512; the second has the indices of the upper halves of two vectors' lanes
 }
 
+// keepNaN has four bits for each kind of number, from the two kinds of NaN on: 0 is for the
+// destination's number, 1 for the source's.
+const keepNaN = 0x11111100
+
 func (k *kernel) newRounding() *rounding {
-	number := func(name string, bits int) Op {
-		if k.wide() {
-			return k.number(uint32(bits))
+	r := &rounding{k: k, nan: k.same("quietNaNs", quietNaN)}
+	if k.wide() {
+		r.keep = k.same("keepNaNs", keepNaN)
+	}
+	if !k.bfloat16() {
+		return r
+	}
+	r.below = k.same("belowHalves", belowHalf)
+	if !k.wide() {
+		r.one = k.same("lastBits", 1)
+		return r
+	}
+	r.one, r.minusOne = k.same("lastBits", 1<<bf16Shift), k.vec()
+	k.ones(r.minusOne)
+	r.upper = k.load(data("upperHalves", func(add func(Constant)) {
+		for i := range k.lanes() {
+			add(U32((4*i+3)<<16 | (4*i + 1)))
 		}
-		return data(name, func(add func(Constant)) {
-			for range k.lanes() {
-				add(integer(k.elem, bits))
-			}
-		})
-	}
-	r := &rounding{k: k, nan: number("quietNaNs", quietNaN)}
-	if k.bfloat16() {
-		r.one, r.below = number("lastBits", 1), number("belowHalves", belowHalf)
-	}
-	if k.bfloat16() && k.wide() {
-		r.one, r.minusOne = k.number(1<<bf16Shift), k.vec()
-		k.ones(r.minusOne)
-		r.upper = k.load(data("upperHalves", func(add func(Constant)) {
-			for i := range k.bytes() / 4 {
-				add(U32((4*i+3)<<16 | (4*i + 1)))
-			}
-		}), nil)
-	}
+	}), nil)
 	return r
 }
 
+// same is a vector in memory of 32 bits, the same in each lane.
+func (k *kernel) same(name string, bits uint32) Mem {
+	return data(fmt.Sprintf("%s%d", name, k.bits), func(add func(Constant)) {
+		for range k.lanes() {
+			add(U32(bits))
+		}
+	})
+}
+
 // round makes any NaN the quiet one and, for bfloat16, rounds into the lower half of each
-// lane: it adds just below a half of the last place that stays, and one more where that
-// is odd.
+// lane, or with AVX-512 the upper: it adds just below a half of the last place that stays, and
+// one more where that is odd. Where MXCSR.DAZ is set, which Go does not, VFIXUPIMMPS takes
+// subnormal numbers for 0.
 func (r *rounding) round(v reg.VecVirtual) {
 	k := r.k
 	if k.wide() {
-		isNaN := K()
-		VCMPPS(U8(unordered), v, v, isNaN)
-		VMOVDQA32(r.nan, isNaN, v)
+		number := k.vec()
+		k.copy(v, number)
+		k.mov(r.nan, v)
+		VFIXUPIMMPS(U8(0), r.keep, number, v)
 	} else {
 		isNaN := k.vec()
 		VCMPPS(U8(unordered), v, v, isNaN)
@@ -289,8 +297,8 @@ func (r *rounding) store(f []reg.VecVirtual, rest reg.Register, at func(i int) M
 			VMOVDQU16(v, at(i))
 			i++
 		case k.wide():
-			VPSRLD(U8(bf16Shift), v, v)
-			VPMOVDW(v, at(i))
+			VPERMW(v, r.upper, v)
+			VMOVDQU16(v.AsY(), at(i))
 		case i+1 < len(f): // two at once
 			VPACKUSDW(f[i+1], v, v)
 			VPERMQ(U8(0xd8), v, v) // it packs within each half of the vector
@@ -310,7 +318,7 @@ func (r *rounding) store(f []reg.VecVirtual, rest reg.Register, at func(i int) M
 func (k *kernel) allFiniteHalf() {
 	k.begin("allFiniteHalf", 0)
 	h := arg("h")
-	n, index := k.countHalves()
+	n, index := k.count("n")
 	abs := k.number(0x7fff7fff)
 	var most [4]reg.VecVirtual
 	for i := range most {
@@ -322,10 +330,10 @@ func (k *kernel) allFiniteHalf() {
 		for i := range nv {
 			v := k.vec()
 			if rest != nil {
-				VMOVDQU16_Z(k.at(h, index, i), rest, v)
+				VMOVDQU16_Z(k.half(h, index, i*floatScale), rest, v)
 				k.and(abs, v, v)
 			} else {
-				k.and(k.at(h, index, i), abs, v)
+				k.and(k.half(h, index, i*floatScale), abs, v)
 			}
 			see(v, i)
 		}
@@ -339,102 +347,4 @@ func (k *kernel) allFiniteHalf() {
 	VPMAXSW(most[2], most[0], most[0])
 	limit := k.number(map[bool]uint32{true: 0x7f7f7f7f, false: 0x7bff7bff}[k.bfloat16()]) // the largest finite
 	k.returnNoneAbove(limit, most[0], VPCMPGTW, KORTESTD)
-}
-
-// updateHalf is updateElements with gradients and products of halves, which are widened in
-// registers, and so is what of theta goes to out narrowed: in tiles that are widened into the
-// L1 cache, memory would wait for the processor while it does that.
-func (k *kernel) updateHalf() {
-	frame := k.begin("updateHalf", k.scalarsFrame())
-	v, hz := arg("v"), arg("hz")
-	k.stepHalf(k.loadScalars(arg("s"), frame, ofCurvature|ofParameters), v, hz, nil)
-}
-
-// descendHalf is the second pass of such a step, with a denominator for each element.
-func (k *kernel) descendHalf() {
-	frame := k.begin("descendHalf", k.scalarsFrame())
-	den := arg("den")
-	k.stepHalf(k.loadScalars(arg("s"), frame, ofParameters), nil, nil, den)
-}
-
-// stepHalf is the rest of updateHalf, or of descendHalf where there is den.
-func (k *kernel) stepHalf(c *scalars, v, hz, den reg.Register) {
-	theta, m, out, g := arg("theta"), arg("m"), arg("out"), arg("grad")
-	n, index := k.countHalves()
-	floats, halves := []reg.Register{theta, m}, []reg.Register{g, out}
-	if den == nil {
-		floats, halves = append(floats, v), append(halves, hz)
-	}
-	factor, r := k.vec(), k.newRounding()
-	k.broadcast(mem("factor"), factor)
-	const nv = 2
-	pair := func(scale bool) {
-		for _, p := range floats {
-			for line := 0; line < nv*k.bytes(); line += 64 {
-				PREFETCHT0(Mem{Base: p, Index: index, Scale: floatScale, Disp: prefetchStreams + line})
-			}
-		}
-		for _, p := range halves {
-			PREFETCHT0(Mem{Base: p, Index: index, Scale: 1, Disp: prefetchStreams})
-		}
-		widened := func(h Mem) reg.VecVirtual {
-			x := k.vec()
-			k.loadWide(h, nil, x)
-			if scale {
-				k.mul(factor, x, x)
-			}
-			return x
-		}
-		c.widened = func(g Mem) Op { return widened(g) }
-		var narrowed []reg.VecVirtual
-		var elements []element
-		for i := range nv {
-			elements = append(elements, element{k.float(theta, index, i), k.float(m, index, i), k.half(g, index, i)})
-		}
-		denominator := func(i int) reg.VecVirtual { return k.load(k.float(den, index, i), nil) }
-		if den == nil {
-			var d, next []reg.VecVirtual
-			for i := range nv {
-				d = append(d, widened(k.half(hz, index, i)))
-			}
-			c.divide(d)
-			Comment("v' = flush(b2*v + (c2*d)*d).")
-			for i := range nv {
-				next = append(next, c.secondMoment(d[i], k.float(v, index, i)))
-			}
-			den := c.denominators(next)
-			for i := range nv {
-				k.mov(next[i], k.float(v, index, i))
-			}
-			denominator = func(i int) reg.VecVirtual { return den[i] }
-		}
-		c.narrowed = func(i int, theta reg.VecVirtual) {
-			x := k.vec()
-			k.copy(theta, x)
-			r.round(x)
-			if narrowed = append(narrowed, x); i == nv-1 {
-				r.store(narrowed, nil, func(i int) Mem { return k.half(out, index, i) })
-			}
-		}
-		c.descend(nil, denominator, elements...)
-	}
-	plain, done := k.label("plain"), k.label("done")
-	TESTQ(n, n)
-	JZ(LabelRef(done))
-	CMPL(mem("factor"), U32(0x3f800000))
-	JE(LabelRef(plain))
-	for _, scale := range []bool{true, false} {
-		if !scale {
-			JMP(LabelRef(done))
-			Label(plain)
-		}
-		loop := k.label("loop")
-		Label(loop)
-		pair(scale)
-		ADDQ(U8(nv*k.bytes()/floatScale), index)
-		SUBQ(U8(nv*k.bytes()/floatScale), n)
-		JNZ(LabelRef(loop))
-	}
-	Label(done)
-	k.ret()
 }

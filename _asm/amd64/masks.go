@@ -59,13 +59,13 @@ func leadingOnes() Mem {
 }
 
 // partOf returns the part of vector v that lies in the first n bytes, fewer
-// than maskLen, of some vectors.
+// than maskLen, of some vectors. They are counted as those of an index.
 func (k *kernel) partOf(n reg.GPVirtual, v int) *tail {
 	if k.wide() { // v = 0: a vector has maskLen bytes
 		t := &tail{lanes: K()}
 		lanes, ones := GP64(), GP64()
 		MOVQ(n, lanes)
-		SHRQ(U8(map[int]int{4: 2, 8: 3}[k.elem]), lanes)
+		SHRQ(U8(k.elementShift()), lanes)
 		XORL(ones.As32(), ones.As32())
 		BTSQ(lanes, ones)
 		DECQ(ones)
@@ -75,7 +75,9 @@ func (k *kernel) partOf(n reg.GPVirtual, v int) *tail {
 	t := &tail{mask: k.vec(), bytes: n}
 	p := GP64()
 	LEAQ(leadingOnes().Offset(maskLen+v*k.bytes()), p)
-	SUBQ(n, p)
+	for range k.scale() {
+		SUBQ(n, p)
+	}
 	VMOVDQU(Mem{Base: p}, t.mask)
 	return t
 }
@@ -145,7 +147,7 @@ func (k *kernel) store(v reg.VecVirtual, dst Mem, t *tail) {
 	LEAQ(dst, p)
 	part := func(size int, store func(), next func()) {
 		skip := k.label("no")
-		TESTB(U8(size), t.bytes.As8())
+		TESTB(U8(size/k.scale()), t.bytes.As8())
 		JZ(LabelRef(skip))
 		store()
 		if next != nil {

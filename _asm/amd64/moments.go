@@ -170,16 +170,8 @@ func (c *scalars) clamp(u []reg.VecVirtual) {
 	})
 }
 
-// element is one vector of the streams that descend reads and writes.
-type element struct{ theta, m, g Mem }
-
-// grad returns the operand g, or halves that have been widened.
-func (c *scalars) grad(g Mem, part *tail) Op {
-	if c.widened != nil {
-		return c.widened(g)
-	}
-	return c.k.operand(g, part)
-}
+// element is one vector of the streams that descend reads and writes, out of halves.
+type element struct{ theta, m, g, out Mem }
 
 // descend updates vectors of elements that all have the same denominators, or
 // each its own: den(i) is asked for the i-th. All loads come before the first
@@ -190,7 +182,7 @@ func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements .
 	Comment("m' = flush(b1*m + c1*grad), u = (s*m')/den.")
 	var theta, m, u []reg.VecVirtual
 	firstMoment := func(i int) reg.VecVirtual {
-		return c.firstMoment(k.operand(elements[i].m, part), c.grad(elements[i].g, part))
+		return c.firstMoment(k.operand(elements[i].m, part), k.inputOperand(elements[i].g, part))
 	}
 	if c.subnormal != nil {
 		moments := c.subnormalFirstMoments(elements)
@@ -206,10 +198,13 @@ func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements .
 	Comment("theta' = w*theta - u; all loads come before the stores.")
 	for i, e := range elements {
 		k.sub(u[i], theta[i], theta[i])
-		if c.narrowed != nil {
-			c.narrowed(i, theta[i])
+		if k.ofHalves() {
+			k.copy(theta[i], u[i])
 		}
 		k.store(m[i], e.m, part)
 		k.store(theta[i], e.theta, part)
+	}
+	if k.ofHalves() {
+		k.storeNarrowed(u, part, func(i int) Mem { return elements[i].out })
 	}
 }

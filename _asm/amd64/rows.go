@@ -14,12 +14,13 @@ import (
 
 // panel is the shape of the slices that a kernel works on, in registers.
 type panel struct {
-	k             *kernel
-	block, stride reg.GPVirtual // stride in bytes
+	k      *kernel
+	block  Op
+	stride reg.GPVirtual // in bytes
 }
 
 func (k *kernel) newPanel() *panel {
-	p := &panel{k: k, block: arg("block"), stride: arg("stride")}
+	p := &panel{k: k, block: k.spare("block"), stride: arg("stride")}
 	k.toBytes(p.stride)
 	return p
 }
@@ -33,13 +34,15 @@ func (p *panel) columns(unroll int, body func(index reg.GPVirtual, nv int, part 
 	p.k.vectors(n, index, unroll, func(nv int, part *tail) { body(index, nv, part) })
 }
 
-// rows emits body for each of the rows, moving the pointers down.
-func (p *panel) rows(body func(), pointers ...reg.GPVirtual) {
+// rows emits body for each of the rows, moving the pointers down: those to floats, and
+// those to inputs.
+func (p *panel) rows(body func(), floats, inputs []reg.GPVirtual) {
 	left, loop := GP64(), p.k.label("row")
 	MOVQ(p.block, left)
 	Label(loop)
 	body()
-	for _, q := range pointers {
+	p.k.move(p.stride, floats...)
+	for _, q := range inputs {
 		ADDQ(p.stride, q)
 	}
 	DECQ(left)
@@ -49,29 +52,26 @@ func (p *panel) rows(body func(), pointers ...reg.GPVirtual) {
 // slices emits body for each of the slices. Pointers that body has moved down
 // the rows are in the next slice by then.
 func (p *panel) slices(body func()) {
-	Label("slice")
-	body()
-	DECQ(mem("outer"))
-	JNZ(LabelRef("slice"))
+	p.k.byFactor(func() {
+		slice := p.k.label("slice")
+		Label(slice)
+		body()
+		DECQ(mem("outer"))
+		JNZ(LabelRef(slice))
+	})
 }
 
-// nextSlice moves pointers from the beginning of a slice to that of the next.
-func (p *panel) nextSlice(pointers ...reg.GPVirtual) {
+// nextSlice moves pointers from the beginning of a slice to that of the next: those to floats,
+// and those to inputs.
+func (p *panel) nextSlice(floats, inputs []reg.GPVirtual) {
 	Comment("On to the next slice.")
 	slice := GP64()
 	MOVQ(p.stride, slice)
 	IMULQ(p.block, slice)
-	for _, q := range pointers {
+	p.k.move(slice, floats...)
+	for _, q := range inputs {
 		ADDQ(slice, q)
 	}
-}
-
-// elements are nv vectors of the streams that descend reads and writes.
-func (k *kernel) elements(theta, m, g, index reg.GPVirtual, nv int) (e []element) {
-	for i := range nv {
-		e = append(e, element{k.at(theta, index, i), k.at(m, index, i), k.at(g, index, i)})
-	}
-	return e
 }
 
 // sums sets d to the sums of |x| down the rows of a slice, which x moves on.
@@ -95,7 +95,8 @@ func (p *panel) sums(d, x reg.GPVirtual, next reg.Register, abs reg.VecVirtual, 
 		LEAQ(Mem{Base: x, Index: index, Scale: 1}, row)
 		add := func() {
 			for i := range sums {
-				h := k.loadAbs(k.at(row, nil, i), abs, part)
+				h := k.vec()
+				k.loadInputAbsInto(k.input(row, nil, i), abs, part, h)
 				k.add(h, sums[i], sums[i])
 			}
 		}
@@ -104,48 +105,49 @@ func (p *panel) sums(d, x reg.GPVirtual, next reg.Register, abs reg.VecVirtual, 
 			TESTQ(next, next)
 			JZ(LabelRef(here))
 			p.rows(func() {
-				k.prefetchFar(next, nv, row)
+				k.prefetchFarInputs(next, nv, row)
 				add()
-			}, row)
+			}, nil, []reg.GPVirtual{row})
 			JMP(LabelRef(summed))
 			Label(here)
-			p.rows(add, row)
+			p.rows(add, nil, []reg.GPVirtual{row})
 			Label(summed)
 		} else {
-			p.rows(add, row)
+			p.rows(add, nil, []reg.GPVirtual{row})
 		}
 		finish(sums, at, part)
 		for i := range sums {
 			k.store(sums[i], at(i), part)
 		}
 	})
-	p.nextSlice(x)
+	p.nextSlice(nil, []reg.GPVirtual{x})
 }
 
 // descend is the second pass of a step for a slice, which the pointers but
 // den move on. Memory of the same shape at ahead, which is read next, is asked
 // for meanwhile: where a stage reads one stream alone and the other three,
 // memory would wait for the processor in both.
-func (p *panel) descend(c *scalars, theta, m, g, den, ahead reg.GPVirtual) {
+func (p *panel) descend(c *scalars, e *streams, den, ahead reg.GPVirtual) {
 	k := p.k
 	Comment("The elements, row after row.")
 	p.rows(func() {
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) {
 			if nv > 1 {
-				k.prefetch(index, nv, 0, ahead)
-				k.prefetch(index, nv, prefetchStreams, g, m, theta)
+				k.prefetchInputs(index, nv, 0, ahead)
+				e.prefetch(index, nv)
 			}
-			c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, k.elements(theta, m, g, index, nv)...)
+			c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, e.elements(index, nv)...)
 		})
-	}, theta, m, g, ahead)
+	}, e.floats(), append(e.inputs, ahead))
 }
 
 func noSums([]reg.VecVirtual, func(int) Mem, *tail) {}
 
 // updateRows is the step where blocks are columns.
 func (k *kernel) updateRows() {
-	frame := k.begin("updateRows", k.scalarsFrame())
+	frame := k.begin(k.named("updateRows"), k.scalarsFrame())
 	theta, m, v, g, hz, den := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz"), arg("den")
+	e := k.newStreams(theta, m, g)
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	abs := c.absMask()
 	p := k.newPanel()
@@ -154,10 +156,10 @@ func (k *kernel) updateRows() {
 		p.sums(den, hz, nil, abs, noSums, noSums)
 		Comment("From the sums to v' and the denominators.")
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) { c.curvature(v, den, den, index, true, nv, part) })
-		ADDQ(p.stride, v)
+		k.move(p.stride, v)
 		ahead := GP64()
 		MOVQ(hz, ahead)
-		p.descend(c, theta, m, g, den, ahead)
+		p.descend(c, e, den, ahead)
 	})
 	k.ret()
 }
@@ -165,13 +167,14 @@ func (k *kernel) updateRows() {
 // descendRows is the second of the two passes of a step, for strided blocks,
 // and with block = 1 for elements that each have their own curvature.
 func (k *kernel) descendRows() {
-	frame := k.begin("descendRows", k.scalarsFrame())
+	frame := k.begin(k.named("descendRows"), k.scalarsFrame())
 	theta, m, g, den, ahead := arg("theta"), arg("m"), arg("grad"), arg("den"), arg("ahead")
+	e := k.newStreams(theta, m, g)
 	c := k.loadScalars(arg("s"), frame, ofParameters)
 	p := k.newPanel()
 	p.slices(func() {
-		p.descend(c, theta, m, g, den, ahead)
-		ADDQ(p.stride, den)
+		p.descend(c, e, den, ahead)
+		k.move(p.stride, den)
 	})
 	k.ret()
 }
@@ -180,8 +183,9 @@ func (k *kernel) descendRows() {
 // time. From memory each row begins anew for the prefetchers; so the rows that
 // follow are asked for here, and there are fewer beginnings.
 func (k *kernel) descendTogether() {
-	frame := k.begin("descendTogether", k.scalarsFrame())
+	frame := k.begin(k.named("descendTogether"), k.scalarsFrame())
 	theta, m, g, den := arg("theta"), arg("m"), arg("grad"), arg("den")
+	e := k.newStreams(theta, m, g)
 	c := k.loadScalars(arg("s"), frame, ofParameters)
 	p := k.newPanel()
 	next := mem("next")
@@ -194,13 +198,14 @@ func (k *kernel) descendTogether() {
 			ADDQ(next, far)
 			p.rows(func() {
 				if nv > 1 {
-					k.prefetchFar(far, nv, g, m, theta)
+					k.prefetchFarInputs(far, nv, e.inputs...)
+					k.prefetchFar(far, nv, m, theta)
 				}
-				c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, k.elements(theta, m, g, at, nv)...)
-			}, at, far)
+				c.descend(part, func(i int) reg.VecVirtual { return k.load(k.at(den, index, i), part) }, e.elements(at, nv)...)
+			}, nil, []reg.GPVirtual{at, far})
 		})
-		p.nextSlice(theta, m, g)
-		ADDQ(p.stride, den)
+		p.nextSlice(e.floats(), e.inputs)
+		k.move(p.stride, den)
 	})
 	k.ret()
 }
@@ -208,8 +213,9 @@ func (k *kernel) descendTogether() {
 // updateTogether is updateRows for two or three rows: all of them at a time, with the
 // denominators in registers. Of so few rows the processor follows every stream.
 func (k *kernel) updateTogether() {
-	frame := k.begin("updateTogether", k.scalarsFrame())
+	frame := k.begin(k.named("updateTogether"), k.scalarsFrame())
 	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
+	e := k.newStreams(theta, m, g)
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	abs := c.absMask()
 	p := k.newPanel()
@@ -225,13 +231,14 @@ func (k *kernel) updateTogether() {
 			MOVQ(index, at)
 			p.rows(func() {
 				if nv > 1 {
-					k.prefetch(at, nv, prefetchStreams, hz)
+					k.prefetchInputs(at, nv, prefetchStreams, hz)
 				}
 				for i := range sums {
-					h := k.loadAbs(k.at(hz, at, i), abs, part)
+					h := k.vec()
+					k.loadInputAbsInto(k.input(hz, at, i), abs, part, h)
 					k.add(h, sums[i], sums[i])
 				}
-			}, at)
+			}, nil, []reg.GPVirtual{at})
 			if nv > 1 {
 				k.prefetch(index, nv, prefetchStreams, v)
 			}
@@ -248,20 +255,20 @@ func (k *kernel) updateTogether() {
 			MOVQ(index, at)
 			p.rows(func() {
 				if nv > 1 {
-					k.prefetch(at, nv, prefetchStreams, g, m, theta)
+					e.prefetch(at, nv)
 				}
-				c.descend(part, func(i int) reg.VecVirtual { return den[i] }, k.elements(theta, m, g, at, nv)...)
-			}, at)
+				c.descend(part, func(i int) reg.VecVirtual { return den[i] }, e.elements(at, nv)...)
+			}, nil, []reg.GPVirtual{at})
 		})
-		p.nextSlice(theta, m, g, hz)
-		ADDQ(p.stride, v)
+		p.nextSlice(e.floats(), append(e.inputs, hz))
+		k.move(p.stride, v)
 	})
 	k.ret()
 }
 
 // stridedMeans is the mean over columns.
 func (k *kernel) stridedMeans() {
-	k.begin("stridedMeans", 0)
+	k.newConversion(k.begin(k.named("stridedMeans"), k.conversionFrame()), false)
 	d, x := arg("d"), arg("x")
 	abs := k.absMask()
 	div := k.vec()
@@ -288,7 +295,7 @@ func (k *kernel) stridedMeans() {
 	k.toBytes(next)
 	p.slices(func() {
 		p.sums(d, x, next, abs, resume, divide)
-		ADDQ(p.stride, d)
+		k.move(p.stride, d)
 	})
 	k.ret()
 }

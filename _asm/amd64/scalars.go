@@ -27,9 +27,6 @@ type scalars struct {
 	hasDiv         Mem // is the divisor other than 1?
 
 	subnormal *subnormal // where code is for vanishing inputs
-
-	widened  func(g Mem) Op                    // where gradients are halves
-	narrowed func(i int, theta reg.VecVirtual) // is told the i-th vector of θ', before it is stored
 }
 
 // A kernel uses the scalars of the curvature, those of the parameters, or
@@ -48,7 +45,7 @@ func (k *kernel) scalarsFrame() int {
 	if k.wide() {
 		return 2 * 8
 	}
-	return (frameScalars + 1) * k.bytes()
+	return (frameScalars+1)*k.bytes() + k.conversionFrame()
 }
 
 // loadScalars expands the scalars that ptr points to.
@@ -105,6 +102,7 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 		c.negated = keep(difference(c.limit, k.signBit()))
 		c.hasLimit = flag(difference(c.limit, k.infinity()))
 	}
+	k.newConversion(frame.Offset((frameScalars+1)*k.bytes()), which&ofParameters != 0)
 	return c
 }
 

@@ -27,6 +27,7 @@ type kernel struct {
 	shiftLeftBy                  func(ops ...Op) // each by a count of its own
 	blend                        func(ops ...Op) // AVX2, by the sign of the first
 	masks                        maskInsns
+	conversion                   *conversion // where inputs are halves
 
 	outOfLine []func() // code to be placed behind the kernel's RET
 	labels    int
@@ -94,7 +95,7 @@ func (k *kernel) begin(name string, frame int) Mem {
 		flags = 0
 	}
 	TEXT(row.Symbol(k.set, k.typ), flags, "func"+row.Signature(k.set, k.typ))
-	k.outOfLine, k.labels = nil, 0
+	k.outOfLine, k.labels, k.conversion = nil, 0, nil
 	if frame == 0 {
 		return Mem{}
 	}
@@ -119,14 +120,25 @@ func (k *kernel) label(word string) string {
 // arg loads an argument into a general register.
 func arg(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 
-// at is the vector behind base + index, v vectors further on.
+// at is the vector behind base + index, v vectors further on. An index counts bytes of
+// what a kernel reads most of: of halves, where it has them.
 func (k *kernel) at(base, index reg.Register, v int) Mem {
 	m := Mem{Base: base, Disp: v * k.bytes()}
 	if index != nil {
-		m.Index, m.Scale = index, 1
+		m.Index, m.Scale = index, uint8(k.scale())
 	}
 	return m
 }
+
+// scale is the bytes of a vector for a byte of an index, and step how far an index goes
+// with a vector.
+func (k *kernel) scale() int {
+	if k.ofHalves() {
+		return floatScale
+	}
+	return 1
+}
+func (k *kernel) step() int { return k.bytes() / k.scale() }
 
 // zero and ones set all bits of v.
 func (k *kernel) zero(v reg.VecVirtual) { k.xor(v, v, v) }
@@ -200,15 +212,15 @@ func (k *kernel) vectors(n, index reg.GPVirtual, unroll int, body func(nv int, p
 	for _, nv := range []int{unroll, 1} {
 		loop, done := k.label("loop"), k.label("done")
 		Comment(map[bool]string{true: "One vector at a time.", false: fmt.Sprintf("%d vectors at a time.", nv)}[nv == 1])
-		SUBQ(U32(nv*k.bytes()), n)
+		SUBQ(U32(nv*k.step()), n)
 		JL(LabelRef(done))
 		Label(loop)
 		body(nv, nil)
-		ADDQ(U32(nv*k.bytes()), index)
-		SUBQ(U32(nv*k.bytes()), n)
+		ADDQ(U32(nv*k.step()), index)
+		SUBQ(U32(nv*k.step()), n)
 		JGE(LabelRef(loop))
 		Label(done)
-		ADDQ(U32(nv*k.bytes()), n)
+		ADDQ(U32(nv*k.step()), n)
 		if unroll == 1 {
 			break
 		}

@@ -191,33 +191,126 @@ var Kernels = []Kernel{
 		Else: "allFiniteHalfGeneric(h, f)",
 		Doc:  []string{"reports whether no h[i], i < n, is NaN or infinite."},
 	}, {
-		Name: "updateHalf",
+		Name: "updateElementsHalf",
 		Half: true,
-		Args: slices.Concat(singles("theta"), singles("m"), singles("v"), halves("out"), halves("g"), halves("hz"), length("n", "theta"),
-			[]Arg{scalars32}, power, factor, ofHalf, []Arg{{Param: "w *halfScratch"}}),
+		Args: slices.Concat(stepOfHalves, length("n", "theta"), []Arg{scalars32}, power, factor, ofHalf, tiles),
 		Sets: avx,
 		Also: f16c,
 		Else: "updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)",
 		Doc: []string{
-			"makes a step of n elements that each have their own curvature, from halves:",
-			"for i < n: v[i], den = curvature(v[i], |hz[i]*factor|/s.div); m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den); out[i] = theta[i], rounded as by narrow.",
-			"It requires that n is a multiple of 32.",
+			"is updateElements with inputs of halves:",
+			inputsOfHalves,
 		},
 	}, {
-		Name: "descendHalf",
+		Name: "updateBlocksHalf",
 		Half: true,
-		Args: slices.Concat(singles("theta"), singles("m"), halves("out"), halves("g"), singles("den"), length("n", "theta"),
-			[]Arg{scalars32}, factor, ofHalf, []Arg{{Param: "w *halfScratch"}}),
+		Args: slices.Concat(stepOfHalves, contiguous, []Arg{scalars32}, power, factor, ofHalf, tiles),
 		Sets: avx,
 		Also: f16c,
-		Else: "descendHalfTiles(theta, m, out, g, den, s, factor, f, w)",
+		Else: "updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)",
 		Doc: []string{
-			"makes the second pass of a step of n elements from halves, with a denominator for each:",
-			"for i < n: m[i], theta[i] = descend(m[i], grad[i]*factor, theta[i], den[i]); out[i] = theta[i], rounded as by narrow.",
-			"It requires that n is a multiple of 32.",
+			"is updateBlocks with inputs of halves:",
+			inputsOfHalves,
+			"It requires block of at least 1.",
+		},
+	}, {
+		Name: "updateRowsHalf",
+		Half: true,
+		Args: slices.Concat(stepOfHalves, singles("den"), strided, []Arg{scalars32}, power, factor, ofHalf, tiles),
+		Sets: avx,
+		Also: f16c,
+		Else: "updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)",
+		Doc: []string{
+			"is updateRows with inputs of halves:",
+			inputsOfHalves,
+			"den has room for width values. " + panelRequires,
+		},
+	}, {
+		Name: "blockMeansHalf",
+		Half: true,
+		Args: slices.Concat(singles("d"), halves("x"), length("blocks", "d"), plain("int", "block"), plain("float32", "div"), factor, ofHalf, tiles),
+		Sets: avx,
+		Also: f16c,
+		Else: "blockMeansHalfTiles(d, x, block, div, factor, f, w)",
+		Doc: []string{
+			"is blockMeans with inputs of halves:",
+			inputsOfHalves,
+			"It requires block of at least 1.",
+		},
+	}, {
+		Name: "stridedMeansHalf",
+		Half: true,
+		Args: slices.Concat(singles("d"), halves("x"), strided, plain("float32", "div"), plain("bool", "more"), []Arg{next}, factor, ofHalf, tiles),
+		Sets: avx,
+		Also: f16c,
+		Else: "stridedMeansHalfTiles(d, x, p, div, more, factor, f, w)",
+		Doc: []string{
+			"is stridedMeans with inputs of halves:",
+			inputsOfHalves,
+			panelRequires,
+		},
+	}, {
+		Name: "descendBlocksHalf",
+		Half: true,
+		Args: slices.Concat(singles("theta"), singles("m"), halves("out"), halves("g"), singles("den"), contiguous,
+			[]Arg{scalars32}, factor, ofHalf, tiles),
+		Sets: avx,
+		Also: f16c,
+		Else: "descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)",
+		Doc: []string{
+			"is descendBlocks with inputs of halves:",
+			inputsOfHalves,
+			"It requires block of at least 1.",
+		},
+	}, {
+		Name: "updateTogetherHalf",
+		Half: true,
+		Args: slices.Concat(stepOfHalves, strided, []Arg{scalars32}, power, factor, ofHalf, tiles),
+		Sets: avx,
+		Also: f16c,
+		Else: "updateHalfTogether(theta, m, v, out, g, hz, p, s, k, factor, f, w)",
+		Doc: []string{
+			"is updateTogether with inputs of halves:",
+			inputsOfHalves,
+			panelRequires,
+		},
+	}, {
+		Name: "descendTogetherHalf",
+		Half: true,
+		Args: slices.Concat(singles("theta"), singles("m"), halves("out"), halves("g"), singles("den"), strided, []Arg{scalars32, next}, factor, ofHalf, tiles),
+		Sets: avx,
+		Also: f16c,
+		Else: "descendRowsHalf(theta, m, out, g, den, g, p, s, factor, f, w)",
+		Doc: []string{
+			"is descendTogether with inputs of halves:",
+			inputsOfHalves,
+			panelRequires,
+		},
+	}, {
+		Name: "descendRowsHalf",
+		Half: true,
+		Args: slices.Concat(singles("theta"), singles("m"), halves("out"), halves("g"), singles("den"),
+			[]Arg{{Name: "ahead", Type: "*uint16", Param: "ahead []uint16", Value: "unsafe.SliceData(ahead)", Doc: ahead.Doc}},
+			strided, []Arg{scalars32}, factor, ofHalf, tiles),
+		Sets: avx,
+		Also: f16c,
+		Else: "descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)",
+		Doc: []string{
+			"is descendRows with inputs of halves:",
+			inputsOfHalves,
+			panelRequires,
 		},
 	},
 }
+
+// The arguments of a step of halves, what its kernels do with them, and what it works in
+// where there is no kernel.
+var (
+	stepOfHalves = slices.Concat(singles("theta"), singles("m"), singles("v"), halves("out"), halves("g"), halves("hz"))
+	tiles        = []Arg{{Param: "w *halfScratch"}}
+)
+
+const inputsOfHalves = "what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow."
 
 // f16c is what AVX2 needs for the conversions of float16, which are a feature of their own.
 var f16c = map[Set]string{AVX2: "(f == bfloat16 || useF16C)"}

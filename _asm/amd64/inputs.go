@@ -1,0 +1,287 @@
+package amd64
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/adahessian-go/adahessian/_asm/table"
+)
+
+// A step and a mean are written once for gradients and products of floats and for those of
+// halves, which are widened in registers. From here on these two streams are the inputs.
+// With halves a step also has the stream out, of narrowed parameters.
+
+// ofHalves reports whether the kernel's types are the halves, and bfloat16 tells the two apart.
+func (k *kernel) ofHalves() bool { return k.bfloat16() || k.typ == table.F16 }
+func (k *kernel) bfloat16() bool { return k.typ == table.BF16 }
+
+// named is the name of the kernel for its inputs.
+func (k *kernel) named(name string) string {
+	if k.ofHalves() {
+		return name + "Half"
+	}
+	return name
+}
+
+// conversion is what a kernel of halves converts with.
+type conversion struct {
+	factor   Op        // what inputs are multiplied by, or nil for 1
+	rounding *rounding // of out
+
+	// AVX2: memory of conversionBytes, for what loads and stores have no masks for.
+	buffer Mem
+
+	// AVX-512 and bfloat16: the words that halves go to, by a permutation and its mask.
+	spread reg.VecVirtual
+	odd    reg.OpmaskVirtual
+}
+
+// conversionBytes is the size of the buffer, which has half a vector of halves, or the rest of
+// a block; conversionFrame that of the frame for a conversion.
+const conversionBytes = sumsBytes / floatScale
+
+func (k *kernel) conversionFrame() int {
+	if k.wide() || !k.ofHalves() {
+		return 0
+	}
+	return conversionBytes + k.bytes()
+}
+
+// newConversion prepares for inputs of halves, which are multiplied by the argument factor,
+// and for out, if the kernel has it.
+func (k *kernel) newConversion(frame Mem, out bool) {
+	if !k.ofHalves() {
+		return
+	}
+	factor := k.vec()
+	k.broadcast(mem("factor"), factor)
+	k.conversion = &conversion{factor: factor, buffer: frame}
+	if !k.wide() {
+		kept := frame.Offset(conversionBytes)
+		k.mov(factor, kept)
+		k.conversion.factor = kept
+	}
+	if k.wide() && k.bfloat16() {
+		c := k.conversion
+		c.spread, c.odd = k.load(k.laneTable(), nil), K()
+		VPSLLD(U8(bf16Shift), c.spread, c.spread)
+		odd := GP32()
+		MOVL(U32(0xaaaaaaaa), odd)
+		KMOVD(odd, c.odd)
+	}
+	if out {
+		k.conversion.rounding = k.newRounding()
+	}
+}
+
+// byFactor emits body, with halves twice: with a multiplication by the factor, and
+// without one for the factor 1.
+func (k *kernel) byFactor(body func()) {
+	if !k.ofHalves() {
+		body()
+		return
+	}
+	plain, done := k.label("plain"), k.label("done")
+	CMPL(mem("factor"), U32(0x3f800000))
+	JE(LabelRef(plain))
+	without := *k.conversion
+	without.factor = nil
+	k.converting(k.conversion, body)
+	JMP(LabelRef(done))
+	Label(plain)
+	k.converting(&without, body)
+	Label(done)
+}
+
+// converting emits body, and later what it leaves to be emitted out of line, with a conversion.
+func (k *kernel) converting(c *conversion, body func()) {
+	from := len(k.outOfLine)
+	old := k.conversion
+	k.conversion = c
+	body()
+	k.conversion = old
+	for i, f := range k.outOfLine[from:] {
+		k.outOfLine[from+i] = func() { k.converting(c, f) }
+	}
+}
+
+// input is at for an input.
+func (k *kernel) input(base, index reg.Register, v int) Mem {
+	if k.ofHalves() {
+		return k.half(base, index, v)
+	}
+	return k.at(base, index, v)
+}
+
+// inputOperand, loadInput and loadInputAbsInto are operand, load and loadAbsInto for an input.
+// Of halves their part is one of a vector, not of the rest of a block.
+func (k *kernel) inputOperand(src Mem, t *tail) Op {
+	if k.ofHalves() {
+		return k.loadInput(src, t)
+	}
+	return k.operand(src, t)
+}
+
+func (k *kernel) loadInput(src Mem, t *tail) reg.VecVirtual {
+	if !k.ofHalves() {
+		return k.load(src, t)
+	}
+	v := k.vec()
+	k.loadInputInto(src, t, v)
+	return v
+}
+
+func (k *kernel) loadInputInto(src Mem, t *tail, dst reg.VecVirtual) {
+	var lanes reg.Register
+	switch {
+	case t == nil:
+	case k.wide():
+		lanes = t.lanes
+	default:
+		k.zero(dst)
+		VMOVDQU(dst.AsX(), k.conversion.buffer)
+		p := GP64()
+		LEAQ(src, p)
+		k.copyHalves(t.bytes, k.step()/2, p, GP64(), false)
+		src = k.conversion.buffer
+	}
+	k.loadWide(src, lanes, dst)
+	if k.conversion.factor != nil {
+		k.mul(k.conversion.factor, dst, dst)
+	}
+}
+
+func (k *kernel) loadInputAbsInto(src Mem, abs reg.VecVirtual, t *tail, dst reg.VecVirtual) {
+	if !k.ofHalves() {
+		k.loadAbsInto(src, abs, t, dst)
+		return
+	}
+	k.loadInputInto(src, t, dst)
+	k.and(abs, dst, dst)
+}
+
+// copyHalves copies n bytes of halves at p, at least one and less than twice most, from or to
+// the conversion's buffer: the two ends of them, which may overlap. word is lost.
+func (k *kernel) copyHalves(n reg.GPVirtual, most int, p, word reg.GPVirtual, out bool) {
+	copied := k.label("copied")
+	piece := func(size int, atEnd bool) {
+		from, to := Mem{Base: p}, k.conversion.buffer
+		if atEnd {
+			from, to = from.Idx(n, 1).Offset(-size), to.Idx(n, 1).Offset(-size)
+		}
+		if out {
+			from, to = to, from
+		}
+		switch size {
+		case 16:
+			x := XMM()
+			VMOVDQU(from, x)
+			VMOVDQU(x, to)
+		case 8:
+			MOVQ(from, word)
+			MOVQ(word, to)
+		case 4:
+			MOVL(from, word.As32())
+			MOVL(word.As32(), to)
+		default:
+			MOVW(from, word.As16())
+			MOVW(word.As16(), to)
+		}
+	}
+	for size := most; size > halfSize; size /= 2 {
+		less := k.label("less")
+		CMPQ(n, U8(size))
+		JL(LabelRef(less))
+		piece(size, false)
+		piece(size, true)
+		JMP(LabelRef(copied))
+		Label(less)
+	}
+	piece(halfSize, false)
+	Label(copied)
+}
+
+// storeNarrowed stores vectors of θ' to out, or the part of a single one. It consumes them.
+func (k *kernel) storeNarrowed(theta []reg.VecVirtual, part *tail, at func(i int) Mem) {
+	r := k.conversion.rounding
+	for _, v := range theta {
+		r.round(v)
+	}
+	switch {
+	case part == nil:
+		r.store(theta, nil, at)
+	case k.wide():
+		r.store(theta, part.lanes, at)
+	default:
+		r.store(theta, nil, func(int) Mem { return k.conversion.buffer })
+		p := GP64()
+		LEAQ(at(0), p)
+		k.copyHalves(part.bytes, k.step()/2, p, GP64(), true)
+	}
+}
+
+// streams are the pointers to what a step has of each element, v and hz apart.
+type streams struct {
+	k        *kernel
+	theta, m reg.GPVirtual
+	inputs   []reg.GPVirtual // g, and with halves out
+}
+
+func (k *kernel) newStreams(theta, m, g reg.GPVirtual) *streams {
+	s := &streams{k, theta, m, []reg.GPVirtual{g}}
+	if k.ofHalves() {
+		s.inputs = append(s.inputs, arg("out"))
+	}
+	return s
+}
+
+// floats are the other two.
+func (s *streams) floats() []reg.GPVirtual { return []reg.GPVirtual{s.theta, s.m} }
+
+// elements are nv vectors of the streams.
+func (s *streams) elements(index reg.Register, nv int) (e []element) {
+	k := s.k
+	for i := range nv {
+		e = append(e, element{k.at(s.theta, index, i), k.at(s.m, index, i), k.input(s.inputs[0], index, i), Mem{}})
+		if k.ofHalves() {
+			e[i].out = k.half(s.inputs[1], index, i)
+		}
+	}
+	return e
+}
+
+// prefetch asks for nv vectors of each stream.
+func (s *streams) prefetch(index reg.GPVirtual, nv int) {
+	s.k.prefetchInputs(index, nv, prefetchStreams, s.inputs...)
+	s.k.prefetch(index, nv, prefetchStreams, s.m, s.theta)
+}
+
+// spare is an argument that is used in memory where halves need the register for out.
+func (k *kernel) spare(name string) Op {
+	if k.ofHalves() {
+		return mem(name)
+	}
+	return arg(name)
+}
+
+// inRegister is such an argument where it is used.
+func (k *kernel) inRegister(argument Op) reg.GPVirtual {
+	r, ok := argument.(reg.GPVirtual)
+	if !ok {
+		r = GP64()
+		MOVQ(argument, r)
+	}
+	return r
+}
+
+// move moves pointers to floats on by so many bytes of an index.
+func (k *kernel) move(by reg.GPVirtual, floats ...reg.GPVirtual) {
+	for _, p := range floats {
+		if k.ofHalves() {
+			LEAQ(Mem{Base: p, Index: by, Scale: floatScale}, p)
+		} else {
+			ADDQ(by, p)
+		}
+	}
+}
