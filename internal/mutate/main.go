@@ -412,10 +412,19 @@ var amd64Kinds = []kind{
 		return ""
 	}},
 	{"permutation left out", func(insn string, ops []string) string {
-		if insn != "VPERMPS" && insn != "VPERMPD" {
+		switch insn {
+		case "VPERMPS", "VPERMPD", "VPERMW":
+			return join("VMOVUPS", []string{ops[0], ops[2]})
+		case "VPERMW.Z":
+			return join("VMOVDQU16.Z", []string{ops[0], ops[2], ops[3]})
+		}
+		return ""
+	}},
+	{"NaN as it is", func(insn string, ops []string) string {
+		if insn != "VFIXUPIMMPS" {
 			return ""
 		}
-		return join("VMOVUPS", []string{ops[0], ops[2]})
+		return join("VMOVUPS", ops[2:])
 	}},
 	{"load without its mask", func(insn string, ops []string) string {
 		base, ok := strings.CutPrefix(insn, "VMASKMOV")
