@@ -465,7 +465,7 @@ func TestKernelUpdateHalf(t *testing.T) {
 			for j, k := range curvaturePowers {
 				turn++
 				large := l.Len() > 5000 && (brief() || !all("4 of 5 powers of large steps of halves"))
-				if turn%thin != 0 || large && j != i%len(curvaturePowers) {
+				if turn%thin != 0 || large && j != i%len(curvaturePowers) || brief() && l.Len() >= longSlice/4 { // whose kernels TestKernelTogetherHalves has
 					continue
 				}
 				h := stepHypers[(i+j)%len(stepHypers)]
@@ -501,18 +501,7 @@ func TestKernelUpdateHalf(t *testing.T) {
 // in pages that it may not write.
 func TestKernelGuardHalves(t *testing.T) {
 	eachHalf(t, func(t *testing.T, f halfType) {
-		const most = 1200
-		var pages [6]*guard.Pages
-		for i := range pages {
-			p, err := guard.New(4 * most)
-			if errors.Is(err, guard.ErrUnsupported) {
-				t.Skip(err)
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { p.Close() })
-			pages[i] = p
-		}
+		guarded := guardedHalves(t, 1200)
 		r := rand.New(rand.NewPCG(18, uint64(f.f)))
 		layouts := []Layout{{1, 1, 1}, {31, 1, 1}, {32, 1, 1}, {64, 1, 1}, {97, 1, 1}, {1100, 1, 1}, {33, 9, 1}, {100, 9, 1}, {2, 500, 1}, {2, 9, 7}, {1, 9, 130}}
 		for i, l := range append(layouts, smallHalfLayouts()...) {
@@ -527,36 +516,126 @@ func TestKernelGuardHalves(t *testing.T) {
 						t.Fatal(err)
 					}
 					want := newHalfCase(r, f, l)
-					var got halfCase
-					put := func(i, bytes int) unsafe.Pointer {
-						if atEnd {
-							return unsafe.Pointer(unsafe.SliceData(pages[i].End(bytes)))
-						}
-						return unsafe.Pointer(unsafe.SliceData(pages[i].Start(bytes)))
-					}
-					for i, x := range []struct{ to, from *[]float32 }{{&got.theta, &want.theta}, {&got.m, &want.m}, {&got.v, &want.v}} {
-						*x.to = unsafe.Slice((*float32)(put(i, 4*len(*x.from))), len(*x.from))
-						copy(*x.to, *x.from)
-					}
-					for i, x := range []struct{ to, from *[]halfBits }{{&got.out, &want.out}, {&got.g, &want.g}, {&got.hz, &want.hz}} {
-						*x.to = unsafe.Slice((*halfBits)(put(3+i, 2*len(*x.from))), len(*x.from))
-						copy(*x.to, *x.from)
-					}
+					got, run := guarded(want, atEnd)
 					how := fmt.Sprintf("%+v k=%v factor=%v atEnd=%v", l, k, factor, atEnd)
-					readOnly := func(on bool) {
-						if err := errors.Join(pages[4].SetReadOnly(on), pages[5].SetReadOnly(on)); err != nil {
-							t.Fatal(err)
-						}
-					}
-					readOnly(true)
-					fault := guard.Run(func() { f.update(got.theta, got.out, got.g, got.hz, got.m, got.v, l, &c, factor) })
-					readOnly(false)
-					if fault != nil {
-						t.Fatalf("%s: %v", how, fault.Err)
-					}
+					run(how, func() { f.update(got.theta, got.out, got.g, got.hz, got.m, got.v, l, &c, factor) })
 					want.define(f, l, &c, factor)
 					got.require(t, want, how)
 				}
+			}
+		}
+	})
+}
+
+// guardedHalves returns what copies arguments between pages that fault, and runs a function
+// while g and hz may only be read.
+func guardedHalves(t *testing.T, most int) func(c halfCase, atEnd bool) (got halfCase, run func(how string, f func())) {
+	t.Helper()
+	var pages [6]*guard.Pages
+	for i := range pages {
+		p, err := guard.New(4 * most)
+		if errors.Is(err, guard.ErrUnsupported) {
+			t.Skip(err)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		pages[i] = p
+	}
+	readOnly := func(on bool) {
+		if err := errors.Join(pages[4].SetReadOnly(on), pages[5].SetReadOnly(on)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func(c halfCase, atEnd bool) (got halfCase, run func(how string, f func())) {
+		put := func(i, bytes int) unsafe.Pointer {
+			if atEnd {
+				return unsafe.Pointer(unsafe.SliceData(pages[i].End(bytes)))
+			}
+			return unsafe.Pointer(unsafe.SliceData(pages[i].Start(bytes)))
+		}
+		for i, x := range []struct{ to, from *[]float32 }{{&got.theta, &c.theta}, {&got.m, &c.m}, {&got.v, &c.v}} {
+			*x.to = unsafe.Slice((*float32)(put(i, 4*len(*x.from))), len(*x.from))
+			copy(*x.to, *x.from)
+		}
+		for i, x := range []struct{ to, from *[]halfBits }{{&got.out, &c.out}, {&got.g, &c.g}, {&got.hz, &c.hz}} {
+			*x.to = unsafe.Slice((*halfBits)(put(3+i, 2*len(*x.from))), len(*x.from))
+			copy(*x.to, *x.from)
+		}
+		return got, func(how string, f func()) {
+			t.Helper()
+			readOnly(true)
+			fault := guard.Run(f)
+			readOnly(false)
+			if fault != nil {
+				t.Fatalf("%s: %v", how, fault.Err)
+			}
+		}
+	}
+}
+
+// TestKernelTogetherHalves runs the kernels for parts of long rows on short ones, which
+// UpdateHalf does not give them.
+func TestKernelTogetherHalves(t *testing.T) {
+	eachHalf(t, func(t *testing.T, f halfType) {
+		guarded, w := guardedHalves(t, 400), new(halfScratch)
+		r := rand.New(rand.NewPCG(19, uint64(f.f)))
+		turn := 0
+		for width := 1; width <= 70; width++ {
+			for variant := range 8 {
+				if turn++; turn%thin != 0 || brief() && width%5 != variant%5 {
+					continue
+				}
+				atEnd, factor, gap := variant%2 == 0, []float32{1, 0.5}[variant/2%2], 5*(variant/4)
+				l := Layout{1, 1 + (width+variant)%4, width + gap}
+				h := stepHypers[turn%len(stepHypers)]
+				h.h.HessianPower = kernelPowers[turn%len(kernelPowers)]
+				c, err := NewCoefficients[float32](h.h, h.step, h.samples)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := c.scalarsFor(l.Block)
+				p := panel{1, l.Block, l.Inner, width}
+				e := 0
+				if atEnd { // the last columns
+					e = gap
+				}
+				how := fmt.Sprintf("%+v width=%d k=%v factor=%v atEnd=%v", l, width, h.h.HessianPower, factor, atEnd)
+				check := func(name string, kernel func(c halfCase), define func(c halfCase, g, hz []float32)) {
+					want := newHalfCase(r, f, l)
+					got, run := guarded(want, atEnd)
+					run(name+" "+how, func() { kernel(got) })
+					g, hz := make([]float32, len(want.g)), make([]float32, len(want.g))
+					widenGeneric(g, bitsOfHalves(want.g), factor, f.f)
+					widenGeneric(hz, bitsOfHalves(want.hz), factor, f.f)
+					define(want, g[e:], hz[e:])
+					got.require(t, want, name+" "+how)
+				}
+				narrowed := func(c halfCase) {
+					for b := range l.Block {
+						at := e + b*l.Inner
+						narrowGeneric(bitsOfHalves(c.out[at:][:width]), c.theta[at:][:width], f.f)
+					}
+				}
+				check("updateTogetherHalf", func(x halfCase) {
+					updateTogetherHalf(x.theta[e:], x.m[e:], x.v[e:], bitsOfHalves(x.out)[e:], bitsOfHalves(x.g)[e:], bitsOfHalves(x.hz)[e:],
+						p, &s, c.power, factor, f.f, w)
+				}, func(x halfCase, g, hz []float32) {
+					updateGeneric(x.theta[e:], x.m[e:], x.v[e:], g, hz, p, &s, c.power, 0)
+					narrowed(x)
+				})
+				next := 16 * (variant % 3)
+				check("descendTogetherHalf", func(x halfCase) {
+					descendTogetherHalf(x.theta[e:], x.m[e:], bitsOfHalves(x.out)[e:], bitsOfHalves(x.g)[e:], x.v[e:], p, &s, next, factor, f.f, w)
+				}, func(x halfCase, g, hz []float32) {
+					descendGeneric(x.theta[e:], x.m[e:], g, x.v[e:], p, &s)
+					narrowed(x)
+				})
+				check("stridedMeansHalf", func(x halfCase) {
+					stridedMeansHalf(x.v[e:], bitsOfHalves(x.hz)[e:], p, s.div, variant%3 == 0, next, factor, f.f, w)
+				}, func(x halfCase, g, hz []float32) {
+					stridedMeansGeneric(x.v[e:], hz, p, s.div, variant%3 == 0)
+				})
 			}
 		}
 	})
