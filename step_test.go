@@ -478,6 +478,43 @@ func testKernelAllFiniteMulti[T Float](t *testing.T) {
 	}
 }
 
+// TestPanelFinite spoils one value after the other of panels of some rows, of one array and
+// of two, and those in between, which are not looked at.
+func TestPanelFinite(t *testing.T) {
+	for rows := 1; rows <= 5; rows++ {
+		p := panel{1, rows, 40, 33}
+		x, y := make([]float32, rows*p.stride), make([]float32, rows*p.stride)
+		for _, spoilt := range [][]float32{x, y} {
+			for i := range spoilt {
+				spoilt[i] = float32(nan)
+				inside := i%p.stride < p.width
+				if got := panelFinite(x, p); got != (!inside || &spoilt[0] == &y[0]) {
+					t.Fatalf("%d rows, element %d: panelFinite = %v", rows, i, got)
+				}
+				if got := panelsFinite(x, y, p, i%2); got == inside {
+					t.Fatalf("%d rows, element %d: panelsFinite = %v", rows, i, got)
+				}
+				spoilt[i] = 0
+			}
+		}
+	}
+	n := 2*maxCall + 100 // several calls
+	p := panel{n, 1, 1, 1}
+	x, y := make([]float32, n), make([]float32, n)
+	for _, i := range []int{0, 1000, maxCall - 1, maxCall, 2*maxCall - 1, 2 * maxCall, n - 1} {
+		for _, spoilt := range [][]float32{x, y} {
+			spoilt[i] = float32(inf)
+			if panelsFinite(x, y, p, 0) || panelsFinite(x, y, p, n) {
+				t.Fatalf("element %d of %d: panelsFinite", i, n)
+			}
+			spoilt[i] = 0
+		}
+	}
+	if !panelsFinite(x, y, p, n) {
+		t.Error("finite: not panelsFinite")
+	}
+}
+
 // TestProbes proves that hvp gets the signs of its draw: of refresh r and probe
 // p, draw r·Samples + p, at indices that run on from parameter to parameter
 // or start at an Offset.

@@ -341,8 +341,13 @@ func panelFinite[T Float](x []T, p panel) bool {
 	if p.width == p.stride {
 		return finiteRange(x[:p.len()])
 	}
-	for b := range p.block { // of one slice
-		if !finiteRange(x[b*p.stride:][:p.width]) {
+	row := func(b int) []T { return x[b*p.stride:][:p.width] } // of one slice
+	b := p.block % 2
+	if b == 1 && !finiteRange(row(0)) {
+		return false
+	}
+	for ; b < p.block; b += 2 {
+		if !bothRanges(row(b), row(b+1), 0) {
 			return false
 		}
 	}
