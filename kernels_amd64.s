@@ -1753,10 +1753,10 @@ summed2:
 	// Their means.
 	VDIVPS  Y3, Y4, Y4
 	CMPQ    DI, $0x08
-	JNE     some3
+	JNE     some4
 	VMOVUPS Y4, (BX)
 
-done4:
+done5:
 	ADDQ $0x20, BX
 	JMP  group
 
@@ -1775,25 +1775,25 @@ slots1:
 	LEAQ    (SP), R8
 	MOVQ    DI, R9
 
-block5:
+block6:
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 	MOVQ  CX, R10
 	TESTQ R10, R10
-	JZ    rest7
+	JZ    rest8
 
-pair6:
+pair7:
 	VPAND  (AX), Y0, Y8
 	VADDPS Y8, Y6, Y6
 	VPAND  32(AX), Y0, Y8
 	VADDPS Y8, Y7, Y7
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R10
-	JNZ    pair6
+	JNZ    pair7
 	TESTQ  DX, DX
-	JZ     done8
+	JZ     done9
 
-rest7:
+rest8:
 	VMASKMOVPS (AX), Y4, Y8
 	VPAND      Y8, Y0, Y8
 	VADDPS     Y8, Y6, Y6
@@ -1802,14 +1802,14 @@ rest7:
 	VADDPS     Y8, Y7, Y7
 	ADDQ       DX, AX
 
-done8:
+done9:
 	VADDPS  Y7, Y6, Y6
 	VMOVUPS Y6, (R8)
 	ADDQ    $0x20, R8
 	DECQ    R9
-	JNZ     block5
+	JNZ     block6
 	CMPQ    DI, $0x01
-	JNE     many9
+	JNE     many10
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      (SP), Y4
@@ -1822,7 +1822,7 @@ done8:
 	VMOVDQA      Y4, Y4
 	JMP          summed2
 
-many9:
+many10:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 128(SP), Y4, Y4
@@ -1857,32 +1857,32 @@ many9:
 	JMP            summed2
 
 	// The last group, of fewer blocks.
-some3:
+some4:
 	SHLQ         $0x02, DI
 	LEAQ         leadingOnes<>+64(SB), R8
 	SUBQ         DI, R8
 	VMOVDQU      (R8), Y5
 	LEAQ         (BX), R8
 	TESTB        $0x10, DI
-	JZ           no10
+	JZ           no11
 	VMOVUPS      X4, (R8)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R8
 
-no10:
+no11:
 	TESTB   $0x08, DI
-	JZ      no11
+	JZ      no12
 	VMOVLPS X4, (R8)
 	VPSRLDQ $0x08, Y4, Y4
 	ADDQ    $0x08, R8
 
-no11:
+no12:
 	TESTB  $0x04, DI
-	JZ     no12
+	JZ     no13
 	VMOVSS X4, (R8)
 
-no12:
-	JMP done4
+no13:
+	JMP done5
 
 // func stridedMeansF32AVX2(d *float32, x *float32, outer int, block int, stride int, width int, div float32, more bool, next int)
 // Requires: AVX, AVX2, MMX+
@@ -5338,9 +5338,9 @@ elements3:
 	ADDQ    R14, DX
 	ADDQ    R14, R9
 	NEGQ    R14
-	JZ      rest14
+	JZ      rest15
 
-loop13:
+loop14:
 	PREFETCHT0 384(R9)(R14*1)
 	PREFETCHT0 384(DX)(R14*1)
 	PREFETCHT0 384(AX)(R14*1)
@@ -5361,20 +5361,20 @@ loop13:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp16
+	JNE  clamp17
 
-clamped17:
+clamped18:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS  Y14, Y12, Y12
 	VMOVUPS Y11, (DX)(R14*1)
 	VMOVUPS Y12, (AX)(R14*1)
 	VPADDD  lanes32<>+32(SB), Y10, Y10
 	ADDQ    $0x20, R14
-	JNZ     loop13
+	JNZ     loop14
 
-rest14:
+rest15:
 	TESTQ   R13, R13
-	JZ      end15
+	JZ      end16
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	VMOVDQU (R15), Y11
@@ -5398,52 +5398,52 @@ rest14:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp18
+	JNE  clamp19
 
-clamped19:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	LEAQ         (DX)(R14*1), R15
 	TESTB        $0x10, R13
-	JZ           no20
+	JZ           no21
 	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
 	ADDQ         $0x10, R15
 
-no20:
+no21:
 	TESTB   $0x08, R13
-	JZ      no21
+	JZ      no22
 	VMOVLPS X12, (R15)
 	VPSRLDQ $0x08, Y12, Y12
 	ADDQ    $0x08, R15
 
-no21:
+no22:
 	TESTB  $0x04, R13
-	JZ     no22
+	JZ     no23
 	VMOVSS X12, (R15)
 
-no22:
+no23:
 	LEAQ         (AX)(R14*1), R14
 	TESTB        $0x10, R13
-	JZ           no23
+	JZ           no24
 	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
 	ADDQ         $0x10, R14
 
-no23:
+no24:
 	TESTB   $0x08, R13
-	JZ      no24
+	JZ      no25
 	VMOVLPS X11, (R14)
 	VPSRLDQ $0x08, Y11, Y11
 	ADDQ    $0x08, R14
 
-no24:
+no25:
 	TESTB  $0x04, R13
-	JZ     no25
+	JZ     no26
 	VMOVSS X11, (R14)
 
-no25:
-end15:
+no26:
+end16:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R12, R13
@@ -5473,24 +5473,24 @@ some5:
 	VMOVDQA      Y10, Y4
 	LEAQ         (R8), R14
 	TESTB        $0x10, R11
-	JZ           no26
+	JZ           no27
 	VMOVUPS      X10, (R14)
 	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, R14
 
-no26:
+no27:
 	TESTB   $0x08, R11
-	JZ      no27
+	JZ      no28
 	VMOVLPS X10, (R14)
 	VPSRLDQ $0x08, Y10, Y10
 	ADDQ    $0x08, R14
 
-no27:
+no28:
 	TESTB  $0x04, R11
-	JZ     no28
+	JZ     no29
 	VMOVSS X10, (R14)
 
-no28:
+no29:
 	JMP done6
 
 	// The powers 0, 1/2 and 2.
@@ -5521,14 +5521,14 @@ slots11:
 	LEAQ    384(SP), R14
 	MOVQ    R11, R15
 
-block29:
+block30:
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	MOVQ  SI, BP
 	TESTQ BP, BP
-	JZ    rest31
+	JZ    rest32
 
-pair30:
+pair31:
 	VPAND      (BX), Y0, Y14
 	VADDPS     Y14, Y12, Y12
 	VPAND      32(BX), Y0, Y14
@@ -5536,11 +5536,11 @@ pair30:
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x40, BX
 	SUBQ       $0x40, BP
-	JNZ        pair30
+	JNZ        pair31
 	TESTQ      DI, DI
-	JZ         done32
+	JZ         done33
 
-rest31:
+rest32:
 	VMASKMOVPS (BX), Y10, Y14
 	VPAND      Y14, Y0, Y14
 	VADDPS     Y14, Y12, Y12
@@ -5549,14 +5549,14 @@ rest31:
 	VADDPS     Y14, Y13, Y13
 	ADDQ       DI, BX
 
-done32:
+done33:
 	VADDPS  Y13, Y12, Y12
 	VMOVUPS Y12, (R14)
 	ADDQ    $0x20, R14
 	DECQ    R15
-	JNZ     block29
+	JNZ     block30
 	CMPQ    R11, $0x01
-	JNE     many33
+	JNE     many34
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      384(SP), Y10
@@ -5569,7 +5569,7 @@ done32:
 	VMOVDQA      Y10, Y10
 	JMP          summed12
 
-many33:
+many34:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 384(SP), Y10
 	VINSERTF128    $0x01, 512(SP), Y10, Y10
@@ -5603,19 +5603,19 @@ many33:
 	VMOVDQA        Y11, Y10
 	JMP            summed12
 
-clamp16:
+clamp17:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped17
+	JMP     clamped18
 
-clamp18:
+clamp19:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped19
+	JMP     clamped20
 
 // func updateRowsF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX2, MMX+
@@ -8580,10 +8580,10 @@ summed2:
 	// Their means.
 	VDIVPD  Y3, Y4, Y4
 	CMPQ    DI, $0x04
-	JNE     some3
+	JNE     some4
 	VMOVUPD Y4, (BX)
 
-done4:
+done5:
 	ADDQ $0x20, BX
 	JMP  group
 
@@ -8602,25 +8602,25 @@ slots1:
 	LEAQ    (SP), R8
 	MOVQ    DI, R9
 
-block5:
+block6:
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 	MOVQ  CX, R10
 	TESTQ R10, R10
-	JZ    rest7
+	JZ    rest8
 
-pair6:
+pair7:
 	VPAND  (AX), Y0, Y8
 	VADDPD Y8, Y6, Y6
 	VPAND  32(AX), Y0, Y8
 	VADDPD Y8, Y7, Y7
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R10
-	JNZ    pair6
+	JNZ    pair7
 	TESTQ  DX, DX
-	JZ     done8
+	JZ     done9
 
-rest7:
+rest8:
 	VMASKMOVPD (AX), Y4, Y8
 	VPAND      Y8, Y0, Y8
 	VADDPD     Y8, Y6, Y6
@@ -8629,14 +8629,14 @@ rest7:
 	VADDPD     Y8, Y7, Y7
 	ADDQ       DX, AX
 
-done8:
+done9:
 	VADDPD  Y7, Y6, Y6
 	VMOVUPD Y6, (R8)
 	ADDQ    $0x20, R8
 	DECQ    R9
-	JNZ     block5
+	JNZ     block6
 	CMPQ    DI, $0x01
-	JNE     many9
+	JNE     many10
 
 	// One block, as a run of a longer one is.
 	VMOVUPD      (SP), Y4
@@ -8647,7 +8647,7 @@ done8:
 	VMOVDQA      Y4, Y4
 	JMP          summed2
 
-many9:
+many10:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 64(SP), Y4, Y4
@@ -8666,25 +8666,25 @@ many9:
 	JMP            summed2
 
 	// The last group, of fewer blocks.
-some3:
+some4:
 	SHLQ         $0x03, DI
 	LEAQ         leadingOnes<>+64(SB), R8
 	SUBQ         DI, R8
 	VMOVDQU      (R8), Y5
 	LEAQ         (BX), R8
 	TESTB        $0x10, DI
-	JZ           no10
+	JZ           no11
 	VMOVUPS      X4, (R8)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R8
 
-no10:
+no11:
 	TESTB   $0x08, DI
-	JZ      no11
+	JZ      no12
 	VMOVLPD X4, (R8)
 
-no11:
-	JMP done4
+no12:
+	JMP done5
 
 // func stridedMeansF64AVX2(d *float64, x *float64, outer int, block int, stride int, width int, div float64, more bool, next int)
 // Requires: AVX, AVX2, MMX+
@@ -11989,9 +11989,9 @@ elements3:
 	ADDQ    R14, DX
 	ADDQ    R14, R9
 	NEGQ    R14
-	JZ      rest14
+	JZ      rest15
 
-loop13:
+loop14:
 	PREFETCHT0 384(R9)(R14*1)
 	PREFETCHT0 384(DX)(R14*1)
 	PREFETCHT0 384(AX)(R14*1)
@@ -12014,20 +12014,20 @@ loop13:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp16
+	JNE  clamp17
 
-clamped17:
+clamped18:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD  Y14, Y12, Y12
 	VMOVUPD Y11, (DX)(R14*1)
 	VMOVUPD Y12, (AX)(R14*1)
 	VPADDD  lanes64<>+32(SB), Y10, Y10
 	ADDQ    $0x20, R14
-	JNZ     loop13
+	JNZ     loop14
 
-rest14:
+rest15:
 	TESTQ   R13, R13
-	JZ      end15
+	JZ      end16
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	VMOVDQU (R15), Y11
@@ -12053,38 +12053,38 @@ rest14:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp18
+	JNE  clamp19
 
-clamped19:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPD       Y5, Y11, Y11
 	LEAQ         (DX)(R14*1), R15
 	TESTB        $0x10, R13
-	JZ           no20
+	JZ           no21
 	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
 	ADDQ         $0x10, R15
 
-no20:
+no21:
 	TESTB   $0x08, R13
-	JZ      no21
+	JZ      no22
 	VMOVLPD X12, (R15)
 
-no21:
+no22:
 	LEAQ         (AX)(R14*1), R14
 	TESTB        $0x10, R13
-	JZ           no22
+	JZ           no23
 	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
 	ADDQ         $0x10, R14
 
-no22:
+no23:
 	TESTB   $0x08, R13
-	JZ      no23
+	JZ      no24
 	VMOVLPD X11, (R14)
 
-no23:
-end15:
+no24:
+end16:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R12, R13
@@ -12114,17 +12114,17 @@ some5:
 	VMOVDQA      Y10, Y4
 	LEAQ         (R8), R14
 	TESTB        $0x10, R11
-	JZ           no24
+	JZ           no25
 	VMOVUPS      X10, (R14)
 	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, R14
 
-no24:
+no25:
 	TESTB   $0x08, R11
-	JZ      no25
+	JZ      no26
 	VMOVLPD X10, (R14)
 
-no25:
+no26:
 	JMP done6
 
 	// The powers 0, 1/2 and 2.
@@ -12155,14 +12155,14 @@ slots11:
 	LEAQ    384(SP), R14
 	MOVQ    R11, R15
 
-block26:
+block27:
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	MOVQ  SI, BP
 	TESTQ BP, BP
-	JZ    rest28
+	JZ    rest29
 
-pair27:
+pair28:
 	VPAND      (BX), Y0, Y14
 	VADDPD     Y14, Y12, Y12
 	VPAND      32(BX), Y0, Y14
@@ -12170,11 +12170,11 @@ pair27:
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x40, BX
 	SUBQ       $0x40, BP
-	JNZ        pair27
+	JNZ        pair28
 	TESTQ      DI, DI
-	JZ         done29
+	JZ         done30
 
-rest28:
+rest29:
 	VMASKMOVPD (BX), Y10, Y14
 	VPAND      Y14, Y0, Y14
 	VADDPD     Y14, Y12, Y12
@@ -12183,14 +12183,14 @@ rest28:
 	VADDPD     Y14, Y13, Y13
 	ADDQ       DI, BX
 
-done29:
+done30:
 	VADDPD  Y13, Y12, Y12
 	VMOVUPD Y12, (R14)
 	ADDQ    $0x20, R14
 	DECQ    R15
-	JNZ     block26
+	JNZ     block27
 	CMPQ    R11, $0x01
-	JNE     many30
+	JNE     many31
 
 	// One block, as a run of a longer one is.
 	VMOVUPD      384(SP), Y10
@@ -12201,7 +12201,7 @@ done29:
 	VMOVDQA      Y10, Y10
 	JMP          summed12
 
-many30:
+many31:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 384(SP), Y10
 	VINSERTF128    $0x01, 448(SP), Y10, Y10
@@ -12219,19 +12219,19 @@ many30:
 	VMOVDQA        Y12, Y10
 	JMP            summed12
 
-clamp16:
+clamp17:
 	VMOVUPD 224(CX), Y13
 	VMINPD  Y14, Y13, Y14
 	VMOVUPD 256(CX), Y13
 	VMAXPD  Y14, Y13, Y14
-	JMP     clamped17
+	JMP     clamped18
 
-clamp18:
+clamp19:
 	VMOVUPD 224(CX), Y10
 	VMINPD  Y5, Y10, Y5
 	VMOVUPD 256(CX), Y10
 	VMAXPD  Y5, Y10, Y5
-	JMP     clamped19
+	JMP     clamped20
 
 // func updateRowsF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX2, MMX+
@@ -14855,9 +14855,9 @@ elements5:
 	ADDQ    R13, R8
 	ADDQ    R13, R9
 	NEGQ    R13
-	JZ      rest16
+	JZ      rest17
 
-loop15:
+loop16:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(R9)(R13*1)
 	PREFETCHT0 384(DX)(R13*2)
@@ -14882,9 +14882,9 @@ loop15:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp18
+	JNE  clamp19
 
-clamped19:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y14, Y11, Y11
 	VMOVDQA      Y11, Y14
@@ -14902,11 +14902,11 @@ clamped19:
 	VMOVDQU      X14, (R9)(R13*1)
 	VPADDD       lanes32<>+32(SB), Y10, Y10
 	ADDQ         $0x10, R13
-	JNZ          loop15
+	JNZ          loop16
 
-rest16:
+rest17:
 	TESTQ   R12, R12
-	JZ      end17
+	JZ      end18
 	LEAQ    leadingOnes<>+64(SB), R14
 	SUBQ    R12, R14
 	SUBQ    R12, R14
@@ -14918,27 +14918,27 @@ rest16:
 	VMOVDQU    X13, 352(SP)
 	LEAQ       (R8)(R13*1), R14
 	CMPQ       R12, $0x08
-	JL         less21
+	JL         less22
 	MOVQ       (R14), R15
 	MOVQ       R15, 352(SP)
 	MOVQ       -8(R14)(R12*1), R15
 	MOVQ       R15, 344(SP)(R12*1)
-	JMP        copied20
+	JMP        copied21
 
-less21:
+less22:
 	CMPQ R12, $0x04
-	JL   less22
+	JL   less23
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R12*1), R15
 	MOVL R15, 348(SP)(R12*1)
-	JMP  copied20
+	JMP  copied21
 
-less22:
+less23:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied20:
+copied21:
 	VPMOVZXWD  352(SP), Y13
 	VPSLLD     $0x10, Y13, Y13
 	VMULPS     384(SP), Y13, Y13
@@ -14958,52 +14958,52 @@ copied20:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp23
+	JNE  clamp24
 
-clamped24:
+clamped25:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	VMOVDQA      Y11, Y5
 	LEAQ         (DX)(R13*2), R14
 	TESTB        $0x08, R12
-	JZ           no25
+	JZ           no26
 	VMOVUPS      X12, (R14)
 	VEXTRACTF128 $0x01, Y12, X12
 	ADDQ         $0x10, R14
 
-no25:
+no26:
 	TESTB   $0x04, R12
-	JZ      no26
+	JZ      no27
 	VMOVLPS X12, (R14)
 	VPSRLDQ $0x08, Y12, Y12
 	ADDQ    $0x08, R14
 
-no26:
+no27:
 	TESTB  $0x02, R12
-	JZ     no27
+	JZ     no28
 	VMOVSS X12, (R14)
 
-no27:
+no28:
 	LEAQ         (AX)(R13*2), R14
 	TESTB        $0x08, R12
-	JZ           no28
+	JZ           no29
 	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
 	ADDQ         $0x10, R14
 
-no28:
+no29:
 	TESTB   $0x04, R12
-	JZ      no29
+	JZ      no30
 	VMOVLPS X11, (R14)
 	VPSRLDQ $0x08, Y11, Y11
 	ADDQ    $0x08, R14
 
-no29:
+no30:
 	TESTB  $0x02, R12
-	JZ     no30
+	JZ     no31
 	VMOVSS X11, (R14)
 
-no30:
+no31:
 	VCMPPS       $0x03, Y5, Y5, Y10
 	VBLENDVPS    Y10, quietNaNs256<>+0(SB), Y5, Y5
 	VPSRLD       $0x10, Y5, Y10
@@ -15016,28 +15016,28 @@ no30:
 	VMOVDQU      X5, 352(SP)
 	LEAQ         (R9)(R13*1), R13
 	CMPQ         R12, $0x08
-	JL           less32
+	JL           less33
 	MOVQ         352(SP), R14
 	MOVQ         R14, (R13)
 	MOVQ         344(SP)(R12*1), R14
 	MOVQ         R14, -8(R13)(R12*1)
-	JMP          copied31
+	JMP          copied32
 
-less32:
+less33:
 	CMPQ R12, $0x04
-	JL   less33
+	JL   less34
 	MOVL 352(SP), R14
 	MOVL R14, (R13)
 	MOVL 348(SP)(R12*1), R14
 	MOVL R14, -4(R13)(R12*1)
-	JMP  copied31
+	JMP  copied32
 
-less33:
+less34:
 	MOVW 352(SP), R14
 	MOVW R14, (R13)
 
-copied31:
-end17:
+copied32:
+end18:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
@@ -15050,19 +15050,19 @@ end17:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group34:
+group35:
 	TESTQ   R11, R11
-	JZ      sums35
+	JZ      sums36
 	VMOVUPS 416(SP), Y10
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(CX), $+0
-	JEQ    undivided37
+	JEQ    undivided38
 	VDIVPS 96(CX), Y10, Y10
 
-undivided37:
+undivided38:
 	CMPQ     R11, $0x08
-	JNE      some38
+	JNE      some39
 	MOVQ     v+16(FP), R10
 	VMULPS   (CX), Y10, Y4
 	VMULPS   Y10, Y4, Y4
@@ -15074,34 +15074,34 @@ undivided37:
 	VMOVDQA  Y10, Y4
 	VMOVUPS  Y10, (R10)
 
-done39:
+done40:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other40
+	JNE     other41
 	VSQRTPS Y4, Y4
 
-raised43:
+raised44:
 	VMULPS  32(CX), Y4, Y4
 	VADDPS  64(CX), Y4, Y4
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, v+16(FP)
 
 	// The third group: its sums.
-sums35:
+sums36:
 	MOVQ    $0x0000000000000008, R10
 	CMPQ    blocks+48(FP), R10
 	CMOVQLT blocks+48(FP), R10
 	SUBQ    R10, blocks+48(FP)
 	TESTQ   R10, R10
-	JZ      elements36
+	JZ      elements37
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R10, $0x08
-	JNE         slots44
+	JNE         slots45
 	TESTQ       SI, SI
-	JNZ         slots44
+	JNZ         slots45
 	CMPQ        BX, 704(SP)
-	JHI         slots44
+	JHI         slots45
 	VPMOVZXWD   (BX), Y10
 	VPSLLD      $0x10, Y10, Y10
 	VPAND       Y8, Y10, Y10
@@ -15197,11 +15197,11 @@ sums35:
 	VADDPS      Y10, Y11, Y11
 	VMOVDQA     Y11, Y10
 
-summed45:
+summed46:
 	VMOVUPS Y10, 416(SP)
 
 	// The first group: its elements.
-elements36:
+elements37:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32<>+0(SB), Y10
 	MOVQ    R12, R13
@@ -15212,9 +15212,9 @@ elements36:
 	ADDQ    R13, R8
 	ADDQ    R13, R9
 	NEGQ    R13
-	JZ      rest47
+	JZ      rest49
 
-loop46:
+loop48:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(R9)(R13*1)
 	PREFETCHT0 384(DX)(R13*2)
@@ -15238,9 +15238,9 @@ loop46:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp49
+	JNE  clamp51
 
-clamped50:
+clamped52:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y14, Y11, Y11
 	VMOVDQA      Y11, Y14
@@ -15258,11 +15258,11 @@ clamped50:
 	VMOVDQU      X14, (R9)(R13*1)
 	VPADDD       lanes32<>+32(SB), Y10, Y10
 	ADDQ         $0x10, R13
-	JNZ          loop46
+	JNZ          loop48
 
-rest47:
+rest49:
 	TESTQ   R12, R12
-	JZ      end48
+	JZ      end50
 	LEAQ    leadingOnes<>+64(SB), R14
 	SUBQ    R12, R14
 	SUBQ    R12, R14
@@ -15274,27 +15274,27 @@ rest47:
 	VMOVDQU    X13, 352(SP)
 	LEAQ       (R8)(R13*1), R14
 	CMPQ       R12, $0x08
-	JL         less52
+	JL         less54
 	MOVQ       (R14), R15
 	MOVQ       R15, 352(SP)
 	MOVQ       -8(R14)(R12*1), R15
 	MOVQ       R15, 344(SP)(R12*1)
-	JMP        copied51
+	JMP        copied53
 
-less52:
+less54:
 	CMPQ R12, $0x04
-	JL   less53
+	JL   less55
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R12*1), R15
 	MOVL R15, 348(SP)(R12*1)
-	JMP  copied51
+	JMP  copied53
 
-less53:
+less55:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied51:
+copied53:
 	VPMOVZXWD  352(SP), Y13
 	VPSLLD     $0x10, Y13, Y13
 	VMULPS     Y12, Y3, Y12
@@ -15313,52 +15313,52 @@ copied51:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp54
+	JNE  clamp56
 
-clamped55:
+clamped57:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	VMOVDQA      Y11, Y5
 	LEAQ         (DX)(R13*2), R14
 	TESTB        $0x08, R12
-	JZ           no56
+	JZ           no58
 	VMOVUPS      X12, (R14)
 	VEXTRACTF128 $0x01, Y12, X12
 	ADDQ         $0x10, R14
 
-no56:
+no58:
 	TESTB   $0x04, R12
-	JZ      no57
+	JZ      no59
 	VMOVLPS X12, (R14)
 	VPSRLDQ $0x08, Y12, Y12
 	ADDQ    $0x08, R14
 
-no57:
+no59:
 	TESTB  $0x02, R12
-	JZ     no58
+	JZ     no60
 	VMOVSS X12, (R14)
 
-no58:
+no60:
 	LEAQ         (AX)(R13*2), R14
 	TESTB        $0x08, R12
-	JZ           no59
+	JZ           no61
 	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
 	ADDQ         $0x10, R14
 
-no59:
+no61:
 	TESTB   $0x04, R12
-	JZ      no60
+	JZ      no62
 	VMOVLPS X11, (R14)
 	VPSRLDQ $0x08, Y11, Y11
 	ADDQ    $0x08, R14
 
-no60:
+no62:
 	TESTB  $0x02, R12
-	JZ     no61
+	JZ     no63
 	VMOVSS X11, (R14)
 
-no61:
+no63:
 	VCMPPS       $0x03, Y5, Y5, Y10
 	VBLENDVPS    Y10, quietNaNs256<>+0(SB), Y5, Y5
 	VPSRLD       $0x10, Y5, Y10
@@ -15371,28 +15371,28 @@ no61:
 	VMOVDQU      X5, 352(SP)
 	LEAQ         (R9)(R13*1), R13
 	CMPQ         R12, $0x08
-	JL           less63
+	JL           less65
 	MOVQ         352(SP), R14
 	MOVQ         R14, (R13)
 	MOVQ         344(SP)(R12*1), R14
 	MOVQ         R14, -8(R13)(R12*1)
-	JMP          copied62
+	JMP          copied64
 
-less63:
+less65:
 	CMPQ R12, $0x04
-	JL   less64
+	JL   less66
 	MOVL 352(SP), R14
 	MOVL R14, (R13)
 	MOVL 348(SP)(R12*1), R14
 	MOVL R14, -4(R13)(R12*1)
-	JMP  copied62
+	JMP  copied64
 
-less64:
+less66:
 	MOVW 352(SP), R14
 	MOVW R14, (R13)
 
-copied62:
-end48:
+copied64:
+end50:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
@@ -15400,7 +15400,7 @@ end48:
 	SHLQ    $0x01, R12
 	MOVQ    R10, R11
 	ORQ     R12, R10
-	JNZ     group34
+	JNZ     group35
 
 done2:
 	VZEROUPPER
@@ -15426,24 +15426,24 @@ some7:
 	VMOVDQA      Y10, Y4
 	LEAQ         (R13), R13
 	TESTB        $0x08, R10
-	JZ           no65
+	JZ           no67
 	VMOVUPS      X10, (R13)
 	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, R13
 
-no65:
+no67:
 	TESTB   $0x04, R10
-	JZ      no66
+	JZ      no68
 	VMOVLPS X10, (R13)
 	VPSRLDQ $0x08, Y10, Y10
 	ADDQ    $0x08, R13
 
-no66:
+no68:
 	TESTB  $0x02, R10
-	JZ     no67
+	JZ     no69
 	VMOVSS X10, (R13)
 
-no67:
+no69:
 	JMP done8
 
 	// The powers 0, 1/2 and 2.
@@ -15468,14 +15468,14 @@ slots13:
 	LEAQ 448(SP), R13
 	MOVQ R10, R14
 
-block68:
+block70:
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
 	MOVQ  SI, R15
 	TESTQ R15, R15
-	JZ    rest70
+	JZ    rest72
 
-pair69:
+pair71:
 	VPMOVZXWD  (BX), Y12
 	VPSLLD     $0x10, Y12, Y12
 	VMULPS     384(SP), Y12, Y12
@@ -15489,16 +15489,16 @@ pair69:
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x20, BX
 	SUBQ       $0x20, R15
-	JNZ        pair69
+	JNZ        pair71
 	TESTQ      DI, DI
-	JZ         done71
+	JZ         done73
 
-rest70:
+rest72:
 	MOVQ BX, R15
 	CMPQ R15, 712(SP)
-	JHI  near72
+	JHI  near74
 
-there73:
+there75:
 	VPMOVZXWD (R15), Y12
 	VPSLLD    $0x10, Y12, Y12
 	VMULPS    384(SP), Y12, Y12
@@ -15511,14 +15511,14 @@ there73:
 	VADDPS    Y12, Y11, Y11
 	ADDQ      DI, BX
 
-done71:
+done73:
 	VADDPS  Y11, Y10, Y10
 	VMOVUPS Y10, (R13)
 	ADDQ    $0x20, R13
 	DECQ    R14
-	JNZ     block68
+	JNZ     block70
 	CMPQ    R10, $0x01
-	JNE     many74
+	JNE     many76
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      448(SP), Y10
@@ -15531,7 +15531,7 @@ done71:
 	VMOVDQA      Y10, Y10
 	JMP          summed14
 
-many74:
+many76:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 448(SP), Y10
 	VINSERTF128    $0x01, 576(SP), Y10, Y10
@@ -15565,22 +15565,22 @@ many74:
 	VMOVDQA        Y11, Y10
 	JMP            summed14
 
-clamp18:
+clamp19:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped19
+	JMP     clamped20
 
-clamp23:
+clamp24:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped24
+	JMP     clamped25
 
 	// The last group, of fewer blocks.
-some38:
+some39:
 	MOVQ         R11, R10
 	SHLQ         $0x01, R10
 	LEAQ         leadingOnes<>+64(SB), R13
@@ -15599,56 +15599,56 @@ some38:
 	VMOVDQA      Y10, Y4
 	LEAQ         (R13), R13
 	TESTB        $0x08, R10
-	JZ           no75
+	JZ           no77
 	VMOVUPS      X10, (R13)
 	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, R13
 
-no75:
+no77:
 	TESTB   $0x04, R10
-	JZ      no76
+	JZ      no78
 	VMOVLPS X10, (R13)
 	VPSRLDQ $0x08, Y10, Y10
 	ADDQ    $0x08, R13
 
-no76:
+no78:
 	TESTB  $0x02, R10
-	JZ     no77
+	JZ     no79
 	VMOVSS X10, (R13)
 
-no77:
-	JMP done39
+no79:
+	JMP done40
 
 	// The powers 0, 1/2 and 2.
-other40:
-	JG      two42
+other41:
+	JG      two43
 	CMPQ    power+72(FP), $+1
-	JE      half41
+	JE      half42
 	VMOVUPS 128(CX), Y4
-	JMP     raised43
+	JMP     raised44
 
-half41:
+half42:
 	VSQRTPS Y4, Y4
 	VSQRTPS Y4, Y4
-	JMP     raised43
+	JMP     raised44
 
-two42:
+two43:
 	VMOVDQA Y4, Y4
-	JMP     raised43
+	JMP     raised44
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots44:
+slots45:
 	LEAQ 448(SP), R13
 	MOVQ R10, R14
 
-block78:
+block80:
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
 	MOVQ  SI, R15
 	TESTQ R15, R15
-	JZ    rest80
+	JZ    rest82
 
-pair79:
+pair81:
 	VPMOVZXWD  (BX), Y12
 	VPSLLD     $0x10, Y12, Y12
 	VPAND      Y0, Y12, Y12
@@ -15660,16 +15660,16 @@ pair79:
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x20, BX
 	SUBQ       $0x20, R15
-	JNZ        pair79
+	JNZ        pair81
 	TESTQ      DI, DI
-	JZ         done81
+	JZ         done83
 
-rest80:
+rest82:
 	MOVQ BX, R15
 	CMPQ R15, 712(SP)
-	JHI  near82
+	JHI  near84
 
-there83:
+there85:
 	VPMOVZXWD (R15), Y12
 	VPSLLD    $0x10, Y12, Y12
 	VPAND     Y8, Y12, Y12
@@ -15680,14 +15680,14 @@ there83:
 	VADDPS    Y12, Y11, Y11
 	ADDQ      DI, BX
 
-done81:
+done83:
 	VADDPS  Y11, Y10, Y10
 	VMOVUPS Y10, (R13)
 	ADDQ    $0x20, R13
 	DECQ    R14
-	JNZ     block78
+	JNZ     block80
 	CMPQ    R10, $0x01
-	JNE     many84
+	JNE     many86
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      448(SP), Y10
@@ -15698,9 +15698,9 @@ done81:
 	VPERMILPS    $0x01, X10, X11
 	VADDPS       X11, X10, X10
 	VMOVDQA      Y10, Y10
-	JMP          summed45
+	JMP          summed46
 
-many84:
+many86:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 448(SP), Y10
 	VINSERTF128    $0x01, 576(SP), Y10, Y10
@@ -15732,91 +15732,91 @@ many84:
 	VSHUFPS        $0xdd, Y10, Y14, Y10
 	VADDPS         Y10, Y11, Y11
 	VMOVDQA        Y11, Y10
-	JMP            summed45
+	JMP            summed46
 
-clamp49:
+clamp51:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped50
+	JMP     clamped52
 
-clamp54:
+clamp56:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped55
+	JMP     clamped57
 
-near72:
+near74:
 	CMPQ    DI, $0x10
-	JL      less86
+	JL      less88
 	VMOVDQU (BX), X12
 	VMOVDQU X12, 352(SP)
 	VMOVDQU -16(BX)(DI*1), X12
 	VMOVDQU X12, 336(SP)(DI*1)
-	JMP     copied85
-
-less86:
-	CMPQ DI, $0x08
-	JL   less87
-	MOVQ (BX), R15
-	MOVQ R15, 352(SP)
-	MOVQ -8(BX)(DI*1), R15
-	MOVQ R15, 344(SP)(DI*1)
-	JMP  copied85
-
-less87:
-	CMPQ DI, $0x04
-	JL   less88
-	MOVL (BX), R15
-	MOVL R15, 352(SP)
-	MOVL -4(BX)(DI*1), R15
-	MOVL R15, 348(SP)(DI*1)
-	JMP  copied85
+	JMP     copied87
 
 less88:
-	MOVW (BX), R15
-	MOVW R15, 352(SP)
-
-copied85:
-	LEAQ 352(SP), R15
-	JMP  there73
-
-near82:
-	CMPQ    DI, $0x10
-	JL      less90
-	VMOVDQU (BX), X12
-	VMOVDQU X12, 352(SP)
-	VMOVDQU -16(BX)(DI*1), X12
-	VMOVDQU X12, 336(SP)(DI*1)
-	JMP     copied89
-
-less90:
 	CMPQ DI, $0x08
-	JL   less91
+	JL   less89
 	MOVQ (BX), R15
 	MOVQ R15, 352(SP)
 	MOVQ -8(BX)(DI*1), R15
 	MOVQ R15, 344(SP)(DI*1)
-	JMP  copied89
+	JMP  copied87
 
-less91:
+less89:
 	CMPQ DI, $0x04
-	JL   less92
+	JL   less90
 	MOVL (BX), R15
 	MOVL R15, 352(SP)
 	MOVL -4(BX)(DI*1), R15
 	MOVL R15, 348(SP)(DI*1)
-	JMP  copied89
+	JMP  copied87
 
-less92:
+less90:
 	MOVW (BX), R15
 	MOVW R15, 352(SP)
 
-copied89:
+copied87:
 	LEAQ 352(SP), R15
-	JMP  there83
+	JMP  there75
+
+near84:
+	CMPQ    DI, $0x10
+	JL      less92
+	VMOVDQU (BX), X12
+	VMOVDQU X12, 352(SP)
+	VMOVDQU -16(BX)(DI*1), X12
+	VMOVDQU X12, 336(SP)(DI*1)
+	JMP     copied91
+
+less92:
+	CMPQ DI, $0x08
+	JL   less93
+	MOVQ (BX), R15
+	MOVQ R15, 352(SP)
+	MOVQ -8(BX)(DI*1), R15
+	MOVQ R15, 344(SP)(DI*1)
+	JMP  copied91
+
+less93:
+	CMPQ DI, $0x04
+	JL   less94
+	MOVL (BX), R15
+	MOVL R15, 352(SP)
+	MOVL -4(BX)(DI*1), R15
+	MOVL R15, 348(SP)(DI*1)
+	JMP  copied91
+
+less94:
+	MOVW (BX), R15
+	MOVW R15, 352(SP)
+
+copied91:
+	LEAQ 352(SP), R15
+	JMP  there85
 
 // func updateRowsHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, MMX+
@@ -17445,10 +17445,10 @@ summed2:
 	// Their means.
 	VDIVPS  Y3, Y4, Y4
 	CMPQ    DI, $0x08
-	JNE     some3
+	JNE     some4
 	VMOVUPS Y4, (BX)
 
-done4:
+done5:
 	ADDQ $0x20, BX
 	JMP  group
 
@@ -17461,14 +17461,14 @@ slots1:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block5:
+block6:
 	VPXOR Y4, Y4, Y4
 	VPXOR Y5, Y5, Y5
 	MOVQ  CX, R10
 	TESTQ R10, R10
-	JZ    rest7
+	JZ    rest8
 
-pair6:
+pair7:
 	VPMOVZXWD (AX), Y6
 	VPSLLD    $0x10, Y6, Y6
 	VMULPS    304(SP), Y6, Y6
@@ -17481,16 +17481,16 @@ pair6:
 	VADDPS    Y6, Y5, Y5
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R10
-	JNZ       pair6
+	JNZ       pair7
 	TESTQ     DX, DX
-	JZ        done8
+	JZ        done9
 
-rest7:
+rest8:
 	MOVQ AX, R10
 	CMPQ R10, 264(SP)
-	JHI  near9
+	JHI  near10
 
-there10:
+there11:
 	VPMOVZXWD (R10), Y6
 	VPSLLD    $0x10, Y6, Y6
 	VMULPS    304(SP), Y6, Y6
@@ -17503,14 +17503,14 @@ there10:
 	VADDPS    Y6, Y5, Y5
 	ADDQ      DX, AX
 
-done8:
+done9:
 	VADDPS  Y5, Y4, Y4
 	VMOVUPS Y4, (R8)
 	ADDQ    $0x20, R8
 	DECQ    R9
-	JNZ     block5
+	JNZ     block6
 	CMPQ    DI, $0x01
-	JNE     many11
+	JNE     many12
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      (SP), Y4
@@ -17523,7 +17523,7 @@ done8:
 	VMOVDQA      Y4, Y4
 	JMP          summed2
 
-many11:
+many12:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 128(SP), Y4, Y4
@@ -17558,7 +17558,7 @@ many11:
 	JMP            summed2
 
 	// The last group, of fewer blocks.
-some3:
+some4:
 	SHLQ         $0x01, DI
 	LEAQ         leadingOnes<>+64(SB), R8
 	SUBQ         DI, R8
@@ -17566,60 +17566,60 @@ some3:
 	VMOVDQU      (R8), Y5
 	LEAQ         (BX), R8
 	TESTB        $0x08, DI
-	JZ           no12
+	JZ           no13
 	VMOVUPS      X4, (R8)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R8
 
-no12:
+no13:
 	TESTB   $0x04, DI
-	JZ      no13
+	JZ      no14
 	VMOVLPS X4, (R8)
 	VPSRLDQ $0x08, Y4, Y4
 	ADDQ    $0x08, R8
 
-no13:
+no14:
 	TESTB  $0x02, DI
-	JZ     no14
+	JZ     no15
 	VMOVSS X4, (R8)
 
-no14:
-	JMP done4
+no15:
+	JMP done5
 
-near9:
+near10:
 	CMPQ    DX, $0x10
-	JL      less16
+	JL      less17
 	VMOVDQU (AX), X6
 	VMOVDQU X6, 272(SP)
 	VMOVDQU -16(AX)(DX*1), X6
 	VMOVDQU X6, 256(SP)(DX*1)
-	JMP     copied15
+	JMP     copied16
 
-less16:
+less17:
 	CMPQ DX, $0x08
-	JL   less17
+	JL   less18
 	MOVQ (AX), R10
 	MOVQ R10, 272(SP)
 	MOVQ -8(AX)(DX*1), R10
 	MOVQ R10, 264(SP)(DX*1)
-	JMP  copied15
+	JMP  copied16
 
-less17:
+less18:
 	CMPQ DX, $0x04
-	JL   less18
+	JL   less19
 	MOVL (AX), R10
 	MOVL R10, 272(SP)
 	MOVL -4(AX)(DX*1), R10
 	MOVL R10, 268(SP)(DX*1)
-	JMP  copied15
+	JMP  copied16
 
-less18:
+less19:
 	MOVW (AX), R10
 	MOVW R10, 272(SP)
 
-copied15:
+copied16:
 	LEAQ 272(SP), R10
-	JMP  there10
+	JMP  there11
 
 // func stridedMeansHalfBF16AVX2(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
 // Requires: AVX, AVX2, MMX+
@@ -22655,9 +22655,9 @@ elements5:
 	ADDQ    R13, R8
 	ADDQ    R13, R9
 	NEGQ    R13
-	JZ      rest16
+	JZ      rest17
 
-loop15:
+loop16:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(R9)(R13*1)
 	PREFETCHT0 384(DX)(R13*2)
@@ -22681,9 +22681,9 @@ loop15:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp18
+	JNE  clamp19
 
-clamped19:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y14, Y11, Y11
 	VMOVDQA   Y11, Y14
@@ -22694,11 +22694,11 @@ clamped19:
 	VCVTPS2PH $0x00, Y14, (R9)(R13*1)
 	VPADDD    lanes32<>+32(SB), Y10, Y10
 	ADDQ      $0x10, R13
-	JNZ       loop15
+	JNZ       loop16
 
-rest16:
+rest17:
 	TESTQ   R12, R12
-	JZ      end17
+	JZ      end18
 	LEAQ    leadingOnes<>+64(SB), R14
 	SUBQ    R12, R14
 	SUBQ    R12, R14
@@ -22710,27 +22710,27 @@ rest16:
 	VMOVDQU    X13, 352(SP)
 	LEAQ       (R8)(R13*1), R14
 	CMPQ       R12, $0x08
-	JL         less21
+	JL         less22
 	MOVQ       (R14), R15
 	MOVQ       R15, 352(SP)
 	MOVQ       -8(R14)(R12*1), R15
 	MOVQ       R15, 344(SP)(R12*1)
-	JMP        copied20
+	JMP        copied21
 
-less21:
+less22:
 	CMPQ R12, $0x04
-	JL   less22
+	JL   less23
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R12*1), R15
 	MOVL R15, 348(SP)(R12*1)
-	JMP  copied20
+	JMP  copied21
 
-less22:
+less23:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied20:
+copied21:
 	VCVTPH2PS  352(SP), Y13
 	VMULPS     384(SP), Y13, Y13
 	VMULPS     Y12, Y3, Y12
@@ -22749,79 +22749,79 @@ copied20:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp23
+	JNE  clamp24
 
-clamped24:
+clamped25:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	VMOVDQA      Y11, Y5
 	LEAQ         (DX)(R13*2), R14
 	TESTB        $0x08, R12
-	JZ           no25
+	JZ           no26
 	VMOVUPS      X12, (R14)
 	VEXTRACTF128 $0x01, Y12, X12
 	ADDQ         $0x10, R14
 
-no25:
+no26:
 	TESTB   $0x04, R12
-	JZ      no26
+	JZ      no27
 	VMOVLPS X12, (R14)
 	VPSRLDQ $0x08, Y12, Y12
 	ADDQ    $0x08, R14
 
-no26:
+no27:
 	TESTB  $0x02, R12
-	JZ     no27
+	JZ     no28
 	VMOVSS X12, (R14)
 
-no27:
+no28:
 	LEAQ         (AX)(R13*2), R14
 	TESTB        $0x08, R12
-	JZ           no28
+	JZ           no29
 	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
 	ADDQ         $0x10, R14
 
-no28:
+no29:
 	TESTB   $0x04, R12
-	JZ      no29
+	JZ      no30
 	VMOVLPS X11, (R14)
 	VPSRLDQ $0x08, Y11, Y11
 	ADDQ    $0x08, R14
 
-no29:
+no30:
 	TESTB  $0x02, R12
-	JZ     no30
+	JZ     no31
 	VMOVSS X11, (R14)
 
-no30:
+no31:
 	VCMPPS    $0x03, Y5, Y5, Y10
 	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
 	VCVTPS2PH $0x00, Y5, 352(SP)
 	LEAQ      (R9)(R13*1), R13
 	CMPQ      R12, $0x08
-	JL        less32
+	JL        less33
 	MOVQ      352(SP), R14
 	MOVQ      R14, (R13)
 	MOVQ      344(SP)(R12*1), R14
 	MOVQ      R14, -8(R13)(R12*1)
-	JMP       copied31
+	JMP       copied32
 
-less32:
+less33:
 	CMPQ R12, $0x04
-	JL   less33
+	JL   less34
 	MOVL 352(SP), R14
 	MOVL R14, (R13)
 	MOVL 348(SP)(R12*1), R14
 	MOVL R14, -4(R13)(R12*1)
-	JMP  copied31
+	JMP  copied32
 
-less33:
+less34:
 	MOVW 352(SP), R14
 	MOVW R14, (R13)
 
-copied31:
-end17:
+copied32:
+end18:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
@@ -22834,19 +22834,19 @@ end17:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group34:
+group35:
 	TESTQ   R11, R11
-	JZ      sums35
+	JZ      sums36
 	VMOVUPS 416(SP), Y10
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(CX), $+0
-	JEQ    undivided37
+	JEQ    undivided38
 	VDIVPS 96(CX), Y10, Y10
 
-undivided37:
+undivided38:
 	CMPQ     R11, $0x08
-	JNE      some38
+	JNE      some39
 	MOVQ     v+16(FP), R10
 	VMULPS   (CX), Y10, Y4
 	VMULPS   Y10, Y4, Y4
@@ -22858,34 +22858,34 @@ undivided37:
 	VMOVDQA  Y10, Y4
 	VMOVUPS  Y10, (R10)
 
-done39:
+done40:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other40
+	JNE     other41
 	VSQRTPS Y4, Y4
 
-raised43:
+raised44:
 	VMULPS  32(CX), Y4, Y4
 	VADDPS  64(CX), Y4, Y4
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, v+16(FP)
 
 	// The third group: its sums.
-sums35:
+sums36:
 	MOVQ    $0x0000000000000008, R10
 	CMPQ    blocks+48(FP), R10
 	CMOVQLT blocks+48(FP), R10
 	SUBQ    R10, blocks+48(FP)
 	TESTQ   R10, R10
-	JZ      elements36
+	JZ      elements37
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R10, $0x08
-	JNE         slots44
+	JNE         slots45
 	TESTQ       SI, SI
-	JNZ         slots44
+	JNZ         slots45
 	CMPQ        BX, 704(SP)
-	JHI         slots44
+	JHI         slots45
 	VCVTPH2PS   (BX), Y10
 	VPAND       Y8, Y10, Y10
 	VCVTPH2PS   16(BX), Y11
@@ -22965,11 +22965,11 @@ sums35:
 	VADDPS      Y10, Y11, Y11
 	VMOVDQA     Y11, Y10
 
-summed45:
+summed46:
 	VMOVUPS Y10, 416(SP)
 
 	// The first group: its elements.
-elements36:
+elements37:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32<>+0(SB), Y10
 	MOVQ    R12, R13
@@ -22980,9 +22980,9 @@ elements36:
 	ADDQ    R13, R8
 	ADDQ    R13, R9
 	NEGQ    R13
-	JZ      rest47
+	JZ      rest49
 
-loop46:
+loop48:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(R9)(R13*1)
 	PREFETCHT0 384(DX)(R13*2)
@@ -23005,9 +23005,9 @@ loop46:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp49
+	JNE  clamp51
 
-clamped50:
+clamped52:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y14, Y11, Y11
 	VMOVDQA   Y11, Y14
@@ -23018,11 +23018,11 @@ clamped50:
 	VCVTPS2PH $0x00, Y14, (R9)(R13*1)
 	VPADDD    lanes32<>+32(SB), Y10, Y10
 	ADDQ      $0x10, R13
-	JNZ       loop46
+	JNZ       loop48
 
-rest47:
+rest49:
 	TESTQ   R12, R12
-	JZ      end48
+	JZ      end50
 	LEAQ    leadingOnes<>+64(SB), R14
 	SUBQ    R12, R14
 	SUBQ    R12, R14
@@ -23034,27 +23034,27 @@ rest47:
 	VMOVDQU    X13, 352(SP)
 	LEAQ       (R8)(R13*1), R14
 	CMPQ       R12, $0x08
-	JL         less52
+	JL         less54
 	MOVQ       (R14), R15
 	MOVQ       R15, 352(SP)
 	MOVQ       -8(R14)(R12*1), R15
 	MOVQ       R15, 344(SP)(R12*1)
-	JMP        copied51
+	JMP        copied53
 
-less52:
+less54:
 	CMPQ R12, $0x04
-	JL   less53
+	JL   less55
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R12*1), R15
 	MOVL R15, 348(SP)(R12*1)
-	JMP  copied51
+	JMP  copied53
 
-less53:
+less55:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied51:
+copied53:
 	VCVTPH2PS  352(SP), Y13
 	VMULPS     Y12, Y3, Y12
 	VMULPS     Y13, Y6, Y13
@@ -23072,79 +23072,79 @@ copied51:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp54
+	JNE  clamp56
 
-clamped55:
+clamped57:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	VMOVDQA      Y11, Y5
 	LEAQ         (DX)(R13*2), R14
 	TESTB        $0x08, R12
-	JZ           no56
+	JZ           no58
 	VMOVUPS      X12, (R14)
 	VEXTRACTF128 $0x01, Y12, X12
 	ADDQ         $0x10, R14
 
-no56:
+no58:
 	TESTB   $0x04, R12
-	JZ      no57
+	JZ      no59
 	VMOVLPS X12, (R14)
 	VPSRLDQ $0x08, Y12, Y12
 	ADDQ    $0x08, R14
 
-no57:
+no59:
 	TESTB  $0x02, R12
-	JZ     no58
+	JZ     no60
 	VMOVSS X12, (R14)
 
-no58:
+no60:
 	LEAQ         (AX)(R13*2), R14
 	TESTB        $0x08, R12
-	JZ           no59
+	JZ           no61
 	VMOVUPS      X11, (R14)
 	VEXTRACTF128 $0x01, Y11, X11
 	ADDQ         $0x10, R14
 
-no59:
+no61:
 	TESTB   $0x04, R12
-	JZ      no60
+	JZ      no62
 	VMOVLPS X11, (R14)
 	VPSRLDQ $0x08, Y11, Y11
 	ADDQ    $0x08, R14
 
-no60:
+no62:
 	TESTB  $0x02, R12
-	JZ     no61
+	JZ     no63
 	VMOVSS X11, (R14)
 
-no61:
+no63:
 	VCMPPS    $0x03, Y5, Y5, Y10
 	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
 	VCVTPS2PH $0x00, Y5, 352(SP)
 	LEAQ      (R9)(R13*1), R13
 	CMPQ      R12, $0x08
-	JL        less63
+	JL        less65
 	MOVQ      352(SP), R14
 	MOVQ      R14, (R13)
 	MOVQ      344(SP)(R12*1), R14
 	MOVQ      R14, -8(R13)(R12*1)
-	JMP       copied62
+	JMP       copied64
 
-less63:
+less65:
 	CMPQ R12, $0x04
-	JL   less64
+	JL   less66
 	MOVL 352(SP), R14
 	MOVL R14, (R13)
 	MOVL 348(SP)(R12*1), R14
 	MOVL R14, -4(R13)(R12*1)
-	JMP  copied62
+	JMP  copied64
 
-less64:
+less66:
 	MOVW 352(SP), R14
 	MOVW R14, (R13)
 
-copied62:
-end48:
+copied64:
+end50:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
@@ -23152,7 +23152,7 @@ end48:
 	SHLQ    $0x01, R12
 	MOVQ    R10, R11
 	ORQ     R12, R10
-	JNZ     group34
+	JNZ     group35
 
 done2:
 	VZEROUPPER
@@ -23178,24 +23178,24 @@ some7:
 	VMOVDQA      Y10, Y4
 	LEAQ         (R13), R13
 	TESTB        $0x08, R10
-	JZ           no65
+	JZ           no67
 	VMOVUPS      X10, (R13)
 	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, R13
 
-no65:
+no67:
 	TESTB   $0x04, R10
-	JZ      no66
+	JZ      no68
 	VMOVLPS X10, (R13)
 	VPSRLDQ $0x08, Y10, Y10
 	ADDQ    $0x08, R13
 
-no66:
+no68:
 	TESTB  $0x02, R10
-	JZ     no67
+	JZ     no69
 	VMOVSS X10, (R13)
 
-no67:
+no69:
 	JMP done8
 
 	// The powers 0, 1/2 and 2.
@@ -23220,14 +23220,14 @@ slots13:
 	LEAQ 448(SP), R13
 	MOVQ R10, R14
 
-block68:
+block70:
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
 	MOVQ  SI, R15
 	TESTQ R15, R15
-	JZ    rest70
+	JZ    rest72
 
-pair69:
+pair71:
 	VCVTPH2PS  (BX), Y12
 	VMULPS     384(SP), Y12, Y12
 	VPAND      Y0, Y12, Y12
@@ -23239,16 +23239,16 @@ pair69:
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x20, BX
 	SUBQ       $0x20, R15
-	JNZ        pair69
+	JNZ        pair71
 	TESTQ      DI, DI
-	JZ         done71
+	JZ         done73
 
-rest70:
+rest72:
 	MOVQ BX, R15
 	CMPQ R15, 712(SP)
-	JHI  near72
+	JHI  near74
 
-there73:
+there75:
 	VCVTPH2PS (R15), Y12
 	VMULPS    384(SP), Y12, Y12
 	VPAND     Y8, Y12, Y12
@@ -23259,14 +23259,14 @@ there73:
 	VADDPS    Y12, Y11, Y11
 	ADDQ      DI, BX
 
-done71:
+done73:
 	VADDPS  Y11, Y10, Y10
 	VMOVUPS Y10, (R13)
 	ADDQ    $0x20, R13
 	DECQ    R14
-	JNZ     block68
+	JNZ     block70
 	CMPQ    R10, $0x01
-	JNE     many74
+	JNE     many76
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      448(SP), Y10
@@ -23279,7 +23279,7 @@ done71:
 	VMOVDQA      Y10, Y10
 	JMP          summed14
 
-many74:
+many76:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 448(SP), Y10
 	VINSERTF128    $0x01, 576(SP), Y10, Y10
@@ -23313,22 +23313,22 @@ many74:
 	VMOVDQA        Y11, Y10
 	JMP            summed14
 
-clamp18:
+clamp19:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped19
+	JMP     clamped20
 
-clamp23:
+clamp24:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped24
+	JMP     clamped25
 
 	// The last group, of fewer blocks.
-some38:
+some39:
 	MOVQ         R11, R10
 	SHLQ         $0x01, R10
 	LEAQ         leadingOnes<>+64(SB), R13
@@ -23347,56 +23347,56 @@ some38:
 	VMOVDQA      Y10, Y4
 	LEAQ         (R13), R13
 	TESTB        $0x08, R10
-	JZ           no75
+	JZ           no77
 	VMOVUPS      X10, (R13)
 	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, R13
 
-no75:
+no77:
 	TESTB   $0x04, R10
-	JZ      no76
+	JZ      no78
 	VMOVLPS X10, (R13)
 	VPSRLDQ $0x08, Y10, Y10
 	ADDQ    $0x08, R13
 
-no76:
+no78:
 	TESTB  $0x02, R10
-	JZ     no77
+	JZ     no79
 	VMOVSS X10, (R13)
 
-no77:
-	JMP done39
+no79:
+	JMP done40
 
 	// The powers 0, 1/2 and 2.
-other40:
-	JG      two42
+other41:
+	JG      two43
 	CMPQ    power+72(FP), $+1
-	JE      half41
+	JE      half42
 	VMOVUPS 128(CX), Y4
-	JMP     raised43
+	JMP     raised44
 
-half41:
+half42:
 	VSQRTPS Y4, Y4
 	VSQRTPS Y4, Y4
-	JMP     raised43
+	JMP     raised44
 
-two42:
+two43:
 	VMOVDQA Y4, Y4
-	JMP     raised43
+	JMP     raised44
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots44:
+slots45:
 	LEAQ 448(SP), R13
 	MOVQ R10, R14
 
-block78:
+block80:
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
 	MOVQ  SI, R15
 	TESTQ R15, R15
-	JZ    rest80
+	JZ    rest82
 
-pair79:
+pair81:
 	VCVTPH2PS  (BX), Y12
 	VPAND      Y0, Y12, Y12
 	VADDPS     Y12, Y10, Y10
@@ -23406,16 +23406,16 @@ pair79:
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x20, BX
 	SUBQ       $0x20, R15
-	JNZ        pair79
+	JNZ        pair81
 	TESTQ      DI, DI
-	JZ         done81
+	JZ         done83
 
-rest80:
+rest82:
 	MOVQ BX, R15
 	CMPQ R15, 712(SP)
-	JHI  near82
+	JHI  near84
 
-there83:
+there85:
 	VCVTPH2PS (R15), Y12
 	VPAND     Y8, Y12, Y12
 	VADDPS    Y12, Y10, Y10
@@ -23424,14 +23424,14 @@ there83:
 	VADDPS    Y12, Y11, Y11
 	ADDQ      DI, BX
 
-done81:
+done83:
 	VADDPS  Y11, Y10, Y10
 	VMOVUPS Y10, (R13)
 	ADDQ    $0x20, R13
 	DECQ    R14
-	JNZ     block78
+	JNZ     block80
 	CMPQ    R10, $0x01
-	JNE     many84
+	JNE     many86
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      448(SP), Y10
@@ -23442,9 +23442,9 @@ done81:
 	VPERMILPS    $0x01, X10, X11
 	VADDPS       X11, X10, X10
 	VMOVDQA      Y10, Y10
-	JMP          summed45
+	JMP          summed46
 
-many84:
+many86:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 448(SP), Y10
 	VINSERTF128    $0x01, 576(SP), Y10, Y10
@@ -23476,91 +23476,91 @@ many84:
 	VSHUFPS        $0xdd, Y10, Y14, Y10
 	VADDPS         Y10, Y11, Y11
 	VMOVDQA        Y11, Y10
-	JMP            summed45
+	JMP            summed46
 
-clamp49:
+clamp51:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped50
+	JMP     clamped52
 
-clamp54:
+clamp56:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped55
+	JMP     clamped57
 
-near72:
+near74:
 	CMPQ    DI, $0x10
-	JL      less86
+	JL      less88
 	VMOVDQU (BX), X12
 	VMOVDQU X12, 352(SP)
 	VMOVDQU -16(BX)(DI*1), X12
 	VMOVDQU X12, 336(SP)(DI*1)
-	JMP     copied85
-
-less86:
-	CMPQ DI, $0x08
-	JL   less87
-	MOVQ (BX), R15
-	MOVQ R15, 352(SP)
-	MOVQ -8(BX)(DI*1), R15
-	MOVQ R15, 344(SP)(DI*1)
-	JMP  copied85
-
-less87:
-	CMPQ DI, $0x04
-	JL   less88
-	MOVL (BX), R15
-	MOVL R15, 352(SP)
-	MOVL -4(BX)(DI*1), R15
-	MOVL R15, 348(SP)(DI*1)
-	JMP  copied85
+	JMP     copied87
 
 less88:
-	MOVW (BX), R15
-	MOVW R15, 352(SP)
-
-copied85:
-	LEAQ 352(SP), R15
-	JMP  there73
-
-near82:
-	CMPQ    DI, $0x10
-	JL      less90
-	VMOVDQU (BX), X12
-	VMOVDQU X12, 352(SP)
-	VMOVDQU -16(BX)(DI*1), X12
-	VMOVDQU X12, 336(SP)(DI*1)
-	JMP     copied89
-
-less90:
 	CMPQ DI, $0x08
-	JL   less91
+	JL   less89
 	MOVQ (BX), R15
 	MOVQ R15, 352(SP)
 	MOVQ -8(BX)(DI*1), R15
 	MOVQ R15, 344(SP)(DI*1)
-	JMP  copied89
+	JMP  copied87
 
-less91:
+less89:
 	CMPQ DI, $0x04
-	JL   less92
+	JL   less90
 	MOVL (BX), R15
 	MOVL R15, 352(SP)
 	MOVL -4(BX)(DI*1), R15
 	MOVL R15, 348(SP)(DI*1)
-	JMP  copied89
+	JMP  copied87
 
-less92:
+less90:
 	MOVW (BX), R15
 	MOVW R15, 352(SP)
 
-copied89:
+copied87:
 	LEAQ 352(SP), R15
-	JMP  there83
+	JMP  there75
+
+near84:
+	CMPQ    DI, $0x10
+	JL      less92
+	VMOVDQU (BX), X12
+	VMOVDQU X12, 352(SP)
+	VMOVDQU -16(BX)(DI*1), X12
+	VMOVDQU X12, 336(SP)(DI*1)
+	JMP     copied91
+
+less92:
+	CMPQ DI, $0x08
+	JL   less93
+	MOVQ (BX), R15
+	MOVQ R15, 352(SP)
+	MOVQ -8(BX)(DI*1), R15
+	MOVQ R15, 344(SP)(DI*1)
+	JMP  copied91
+
+less93:
+	CMPQ DI, $0x04
+	JL   less94
+	MOVL (BX), R15
+	MOVL R15, 352(SP)
+	MOVL -4(BX)(DI*1), R15
+	MOVL R15, 348(SP)(DI*1)
+	JMP  copied91
+
+less94:
+	MOVW (BX), R15
+	MOVW R15, 352(SP)
+
+copied91:
+	LEAQ 352(SP), R15
+	JMP  there85
 
 // func updateRowsHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, F16C, MMX+
@@ -25095,10 +25095,10 @@ summed2:
 	// Their means.
 	VDIVPS  Y3, Y4, Y4
 	CMPQ    DI, $0x08
-	JNE     some3
+	JNE     some4
 	VMOVUPS Y4, (BX)
 
-done4:
+done5:
 	ADDQ $0x20, BX
 	JMP  group
 
@@ -25111,14 +25111,14 @@ slots1:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block5:
+block6:
 	VPXOR Y4, Y4, Y4
 	VPXOR Y5, Y5, Y5
 	MOVQ  CX, R10
 	TESTQ R10, R10
-	JZ    rest7
+	JZ    rest8
 
-pair6:
+pair7:
 	VCVTPH2PS (AX), Y6
 	VMULPS    304(SP), Y6, Y6
 	VPAND     Y0, Y6, Y6
@@ -25129,16 +25129,16 @@ pair6:
 	VADDPS    Y6, Y5, Y5
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R10
-	JNZ       pair6
+	JNZ       pair7
 	TESTQ     DX, DX
-	JZ        done8
+	JZ        done9
 
-rest7:
+rest8:
 	MOVQ AX, R10
 	CMPQ R10, 264(SP)
-	JHI  near9
+	JHI  near10
 
-there10:
+there11:
 	VCVTPH2PS (R10), Y6
 	VMULPS    304(SP), Y6, Y6
 	VPAND     Y1, Y6, Y6
@@ -25149,14 +25149,14 @@ there10:
 	VADDPS    Y6, Y5, Y5
 	ADDQ      DX, AX
 
-done8:
+done9:
 	VADDPS  Y5, Y4, Y4
 	VMOVUPS Y4, (R8)
 	ADDQ    $0x20, R8
 	DECQ    R9
-	JNZ     block5
+	JNZ     block6
 	CMPQ    DI, $0x01
-	JNE     many11
+	JNE     many12
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      (SP), Y4
@@ -25169,7 +25169,7 @@ done8:
 	VMOVDQA      Y4, Y4
 	JMP          summed2
 
-many11:
+many12:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 (SP), Y4
 	VINSERTF128    $0x01, 128(SP), Y4, Y4
@@ -25204,7 +25204,7 @@ many11:
 	JMP            summed2
 
 	// The last group, of fewer blocks.
-some3:
+some4:
 	SHLQ         $0x01, DI
 	LEAQ         leadingOnes<>+64(SB), R8
 	SUBQ         DI, R8
@@ -25212,60 +25212,60 @@ some3:
 	VMOVDQU      (R8), Y5
 	LEAQ         (BX), R8
 	TESTB        $0x08, DI
-	JZ           no12
+	JZ           no13
 	VMOVUPS      X4, (R8)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R8
 
-no12:
+no13:
 	TESTB   $0x04, DI
-	JZ      no13
+	JZ      no14
 	VMOVLPS X4, (R8)
 	VPSRLDQ $0x08, Y4, Y4
 	ADDQ    $0x08, R8
 
-no13:
+no14:
 	TESTB  $0x02, DI
-	JZ     no14
+	JZ     no15
 	VMOVSS X4, (R8)
 
-no14:
-	JMP done4
+no15:
+	JMP done5
 
-near9:
+near10:
 	CMPQ    DX, $0x10
-	JL      less16
+	JL      less17
 	VMOVDQU (AX), X6
 	VMOVDQU X6, 272(SP)
 	VMOVDQU -16(AX)(DX*1), X6
 	VMOVDQU X6, 256(SP)(DX*1)
-	JMP     copied15
+	JMP     copied16
 
-less16:
+less17:
 	CMPQ DX, $0x08
-	JL   less17
+	JL   less18
 	MOVQ (AX), R10
 	MOVQ R10, 272(SP)
 	MOVQ -8(AX)(DX*1), R10
 	MOVQ R10, 264(SP)(DX*1)
-	JMP  copied15
+	JMP  copied16
 
-less17:
+less18:
 	CMPQ DX, $0x04
-	JL   less18
+	JL   less19
 	MOVL (AX), R10
 	MOVL R10, 272(SP)
 	MOVL -4(AX)(DX*1), R10
 	MOVL R10, 268(SP)(DX*1)
-	JMP  copied15
+	JMP  copied16
 
-less18:
+less19:
 	MOVW (AX), R10
 	MOVW R10, 272(SP)
 
-copied15:
+copied16:
 	LEAQ 272(SP), R10
-	JMP  there10
+	JMP  there11
 
 // func stridedMeansHalfF16AVX2(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
 // Requires: AVX, AVX2, F16C, MMX+
@@ -30077,6 +30077,7 @@ TEXT ·blockMeansF32AVX512(SB), $1032-36
 	BTSQ         BX, SI
 	DECQ         SI
 	KMOVW        SI, K1
+	KSHIFTRW     $0x08, K1, K2
 	MOVQ         d+0(FP), BX
 	MOVQ         blocks+16(FP), SI
 	VBROADCASTSS div+32(FP), Z1
@@ -30090,177 +30091,142 @@ group:
 	SUBQ    DI, SI
 
 	// The sums of |x| of a group of blocks, folded into one vector.
-	CMPQ       DI, $0x10
-	JNE        slots1
-	TESTQ      CX, CX
-	JNZ        long3
-	VPANDD.Z   (AX), Z0, K1, Z2
-	PREFETCHT0 2048(AX)
-
-summed4:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long5
-	VPANDD.Z   (AX), Z0, K1, Z4
-	PREFETCHT0 2048(AX)
-
-summed6:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z4, Z2, Z5
-	VSHUFF64X2 $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z5, Z5
-	TESTQ      CX, CX
-	JNZ        long7
-	VPANDD.Z   (AX), Z0, K1, Z2
-	PREFETCHT0 2048(AX)
-
-summed8:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long9
-	VPANDD.Z   (AX), Z0, K1, Z4
-	PREFETCHT0 2048(AX)
-
-summed10:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z4, Z2, Z6
-	VSHUFF64X2 $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z6, Z6
-	VSHUFF64X2 $0x88, Z6, Z5, Z2
-	VSHUFF64X2 $0xdd, Z6, Z5, Z4
-	VADDPS     Z4, Z2, Z2
-	TESTQ      CX, CX
-	JNZ        long11
-	VPANDD.Z   (AX), Z0, K1, Z4
-	PREFETCHT0 2048(AX)
-
-summed12:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long13
-	VPANDD.Z   (AX), Z0, K1, Z5
-	PREFETCHT0 2048(AX)
-
-summed14:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z5, Z4, Z6
-	VSHUFF64X2 $0xee, Z5, Z4, Z4
-	VADDPS     Z4, Z6, Z6
-	TESTQ      CX, CX
-	JNZ        long15
-	VPANDD.Z   (AX), Z0, K1, Z4
-	PREFETCHT0 2048(AX)
-
-summed16:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long17
-	VPANDD.Z   (AX), Z0, K1, Z5
-	PREFETCHT0 2048(AX)
-
-summed18:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z5, Z4, Z7
-	VSHUFF64X2 $0xee, Z5, Z4, Z4
-	VADDPS     Z4, Z7, Z7
-	VSHUFF64X2 $0x88, Z7, Z6, Z4
-	VSHUFF64X2 $0xdd, Z7, Z6, Z5
-	VADDPS     Z5, Z4, Z4
-	TESTQ      CX, CX
-	JNZ        long19
-	VPANDD.Z   (AX), Z0, K1, Z5
-	PREFETCHT0 2048(AX)
-
-summed20:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long21
-	VPANDD.Z   (AX), Z0, K1, Z6
-	PREFETCHT0 2048(AX)
-
-summed22:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z6, Z5, Z7
-	VSHUFF64X2 $0xee, Z6, Z5, Z5
-	VADDPS     Z5, Z7, Z7
-	TESTQ      CX, CX
-	JNZ        long23
-	VPANDD.Z   (AX), Z0, K1, Z5
-	PREFETCHT0 2048(AX)
-
-summed24:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long25
-	VPANDD.Z   (AX), Z0, K1, Z6
-	PREFETCHT0 2048(AX)
-
-summed26:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z6, Z5, Z8
-	VSHUFF64X2 $0xee, Z6, Z5, Z5
-	VADDPS     Z5, Z8, Z8
-	VSHUFF64X2 $0x88, Z8, Z7, Z5
-	VSHUFF64X2 $0xdd, Z8, Z7, Z6
-	VADDPS     Z6, Z5, Z5
-	TESTQ      CX, CX
-	JNZ        long27
-	VPANDD.Z   (AX), Z0, K1, Z6
-	PREFETCHT0 2048(AX)
-
-summed28:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long29
-	VPANDD.Z   (AX), Z0, K1, Z7
-	PREFETCHT0 2048(AX)
-
-summed30:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z7, Z6, Z8
-	VSHUFF64X2 $0xee, Z7, Z6, Z6
-	VADDPS     Z6, Z8, Z8
-	TESTQ      CX, CX
-	JNZ        long31
-	VPANDD.Z   (AX), Z0, K1, Z6
-	PREFETCHT0 2048(AX)
-
-summed32:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long33
-	VPANDD.Z   (AX), Z0, K1, Z7
-	PREFETCHT0 2048(AX)
-
-summed34:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z7, Z6, Z9
-	VSHUFF64X2 $0xee, Z7, Z6, Z6
-	VADDPS     Z6, Z9, Z9
-	VSHUFF64X2 $0x88, Z9, Z8, Z6
-	VSHUFF64X2 $0xdd, Z9, Z8, Z7
-	VADDPS     Z7, Z6, Z6
-	VMOVUPS    neighbours32<>+0(SB), Z7
-	VSHUFPS    $0x44, Z4, Z2, Z8
-	VSHUFPS    $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z8, Z8
-	VSHUFPS    $0x44, Z6, Z5, Z2
-	VSHUFPS    $0xee, Z6, Z5, Z4
-	VADDPS     Z4, Z2, Z2
-	VSHUFPS    $0x88, Z2, Z8, Z4
-	VSHUFPS    $0xdd, Z2, Z8, Z2
-	VADDPS     Z2, Z4, Z4
-	VPERMPS    Z4, Z7, Z4
-	VMOVDQA64  Z4, Z2
+	CMPQ         DI, $0x10
+	JNE          slots1
+	TESTQ        CX, CX
+	JNZ          long3
+	VPANDD.Z     (AX), Y0, K1, Y7
+	VPANDD.Z     32(AX), Y0, K2, Y2
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y2, Y7, Y7
+	VPANDD.Z     (AX), Y0, K1, Y3
+	VPANDD.Z     32(AX), Y0, K2, Y2
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y2, Y3, Y3
+	VPANDD.Z     (AX), Y0, K1, Y6
+	VPANDD.Z     32(AX), Y0, K2, Y2
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y2, Y6, Y6
+	VPANDD.Z     (AX), Y0, K1, Y2
+	VPANDD.Z     32(AX), Y0, K2, Y5
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y5, Y2, Y2
+	VPANDD.Z     (AX), Y0, K1, Y8
+	VPANDD.Z     32(AX), Y0, K2, Y5
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y5, Y8, Y8
+	VSHUFF64X2   $0x00, Y8, Y7, Y5
+	VSHUFF64X2   $0x03, Y8, Y7, Y8
+	VADDPS       Y8, Y5, Y5
+	VPANDD.Z     (AX), Y0, K1, Y8
+	VPANDD.Z     32(AX), Y0, K2, Y7
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y7, Y8, Y8
+	VSHUFF64X2   $0x00, Y8, Y3, Y7
+	VSHUFF64X2   $0x03, Y8, Y3, Y8
+	VADDPS       Y8, Y7, Y7
+	VPANDD.Z     (AX), Y0, K1, Y8
+	VPANDD.Z     32(AX), Y0, K2, Y3
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y3, Y8, Y8
+	VSHUFF64X2   $0x00, Y8, Y6, Y3
+	VSHUFF64X2   $0x03, Y8, Y6, Y8
+	VADDPS       Y8, Y3, Y3
+	VPANDD.Z     (AX), Y0, K1, Y8
+	VPANDD.Z     32(AX), Y0, K2, Y6
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y6, Y8, Y8
+	VSHUFF64X2   $0x00, Y8, Y2, Y6
+	VSHUFF64X2   $0x03, Y8, Y2, Y8
+	VADDPS       Y8, Y6, Y6
+	VSHUFPS      $0x44, Y7, Y5, Y2
+	VSHUFPS      $0xee, Y7, Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VSHUFPS      $0x44, Y6, Y3, Y5
+	VSHUFPS      $0xee, Y6, Y3, Y3
+	VADDPS       Y3, Y5, Y5
+	VSHUFPS      $0x88, Y5, Y2, Y3
+	VSHUFPS      $0xdd, Y5, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	VPANDD.Z     (AX), Y0, K1, Y2
+	VPANDD.Z     32(AX), Y0, K2, Y5
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y5, Y2, Y2
+	VPANDD.Z     (AX), Y0, K1, Y5
+	VPANDD.Z     32(AX), Y0, K2, Y6
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y6, Y5, Y5
+	VPANDD.Z     (AX), Y0, K1, Y6
+	VPANDD.Z     32(AX), Y0, K2, Y7
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y7, Y6, Y6
+	VPANDD.Z     (AX), Y0, K1, Y7
+	VPANDD.Z     32(AX), Y0, K2, Y8
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y8, Y7, Y7
+	VPANDD.Z     (AX), Y0, K1, Y8
+	VPANDD.Z     32(AX), Y0, K2, Y9
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y9, Y8, Y8
+	VSHUFF64X2   $0x00, Y8, Y2, Y9
+	VSHUFF64X2   $0x03, Y8, Y2, Y8
+	VADDPS       Y8, Y9, Y9
+	VPANDD.Z     (AX), Y0, K1, Y2
+	VPANDD.Z     32(AX), Y0, K2, Y8
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y8, Y2, Y2
+	VSHUFF64X2   $0x00, Y2, Y5, Y8
+	VSHUFF64X2   $0x03, Y2, Y5, Y2
+	VADDPS       Y2, Y8, Y8
+	VPANDD.Z     (AX), Y0, K1, Y2
+	VPANDD.Z     32(AX), Y0, K2, Y5
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y5, Y2, Y2
+	VSHUFF64X2   $0x00, Y2, Y6, Y5
+	VSHUFF64X2   $0x03, Y2, Y6, Y2
+	VADDPS       Y2, Y5, Y5
+	VPANDD.Z     (AX), Y0, K1, Y2
+	VPANDD.Z     32(AX), Y0, K2, Y6
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPS       Y6, Y2, Y2
+	VSHUFF64X2   $0x00, Y2, Y7, Y6
+	VSHUFF64X2   $0x03, Y2, Y7, Y2
+	VADDPS       Y2, Y6, Y6
+	VSHUFPS      $0x44, Y8, Y9, Y2
+	VSHUFPS      $0xee, Y8, Y9, Y7
+	VADDPS       Y7, Y2, Y2
+	VSHUFPS      $0x44, Y6, Y5, Y7
+	VSHUFPS      $0xee, Y6, Y5, Y5
+	VADDPS       Y5, Y7, Y7
+	VSHUFPS      $0x88, Y7, Y2, Y5
+	VSHUFPS      $0xdd, Y7, Y2, Y2
+	VADDPS       Y2, Y5, Y5
+	VINSERTF64X4 $0x01, Y5, Z3, Z2
 
 summed2:
 	// Their means.
 	VDIVPS  Z1, Z2, Z2
 	CMPQ    DI, $0x10
-	JNE     some35
+	JNE     some4
 	VMOVUPS Z2, (BX)
 
-done36:
+done5:
 	ADDQ $0x40, BX
 	JMP  group
 
@@ -30268,478 +30234,508 @@ done:
 	VZEROUPPER
 	RET
 
-	// A block of 64 bytes or more.
+	// A group of longer blocks.
 long3:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z2
 
-loop37:
+loop6:
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
-	JZ     rest38
-	VPANDD (AX), Z0, Z4
-	VADDPS Z4, Z2, Z2
-	JMP    loop37
-
-rest38:
-	TESTQ    DX, DX
-	JZ       summed4
-	VPANDD.Z (AX), Z0, K1, Z4
-	VADDPS   Z4, Z2, Z2
-	JMP      summed4
-
-	// A block of 64 bytes or more.
-long5:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z4
-
-loop39:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest40
+	JZ     rest7
 	VPANDD (AX), Z0, Z5
-	VADDPS Z5, Z4, Z4
-	JMP    loop39
+	VADDPS Z5, Z2, Z2
+	JMP    loop6
 
-rest40:
-	TESTQ    DX, DX
-	JZ       summed6
-	VPANDD.Z (AX), Z0, K1, Z5
-	VADDPS   Z5, Z4, Z4
-	JMP      summed6
-
-	// A block of 64 bytes or more.
-long7:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z2
-
-loop41:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest42
-	VPANDD (AX), Z0, Z4
-	VADDPS Z4, Z2, Z2
-	JMP    loop41
-
-rest42:
+rest7:
 	TESTQ    DX, DX
 	JZ       summed8
-	VPANDD.Z (AX), Z0, K1, Z4
-	VADDPS   Z4, Z2, Z2
-	JMP      summed8
-
-	// A block of 64 bytes or more.
-long9:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z4
-
-loop43:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest44
-	VPANDD (AX), Z0, Z6
-	VADDPS Z6, Z4, Z4
-	JMP    loop43
-
-rest44:
-	TESTQ    DX, DX
-	JZ       summed10
-	VPANDD.Z (AX), Z0, K1, Z6
-	VADDPS   Z6, Z4, Z4
-	JMP      summed10
-
-	// A block of 64 bytes or more.
-long11:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z4
-
-loop45:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest46
-	VPANDD (AX), Z0, Z5
-	VADDPS Z5, Z4, Z4
-	JMP    loop45
-
-rest46:
-	TESTQ    DX, DX
-	JZ       summed12
 	VPANDD.Z (AX), Z0, K1, Z5
-	VADDPS   Z5, Z4, Z4
-	JMP      summed12
+	VADDPS   Z5, Z2, Z2
+	ADDQ     DX, AX
 
-	// A block of 64 bytes or more.
-long13:
+summed8:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z5
 
-loop47:
+loop9:
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
-	JZ     rest48
+	JZ     rest10
 	VPANDD (AX), Z0, Z6
 	VADDPS Z6, Z5, Z5
-	JMP    loop47
+	JMP    loop9
 
-rest48:
+rest10:
 	TESTQ    DX, DX
-	JZ       summed14
+	JZ       summed11
 	VPANDD.Z (AX), Z0, K1, Z6
 	VADDPS   Z6, Z5, Z5
-	JMP      summed14
+	ADDQ     DX, AX
 
-	// A block of 64 bytes or more.
-long15:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z4
+summed11:
+	VSHUFF64X2 $0x44, Z5, Z2, Z6
+	VSHUFF64X2 $0xee, Z5, Z2, Z2
+	VADDPS     Z2, Z6, Z6
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z2
 
-loop49:
+loop12:
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
-	JZ     rest50
+	JZ     rest13
 	VPANDD (AX), Z0, Z5
-	VADDPS Z5, Z4, Z4
-	JMP    loop49
+	VADDPS Z5, Z2, Z2
+	JMP    loop12
 
-rest50:
+rest13:
 	TESTQ    DX, DX
-	JZ       summed16
+	JZ       summed14
 	VPANDD.Z (AX), Z0, K1, Z5
-	VADDPS   Z5, Z4, Z4
-	JMP      summed16
+	VADDPS   Z5, Z2, Z2
+	ADDQ     DX, AX
 
-	// A block of 64 bytes or more.
-long17:
+summed14:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z5
 
-loop51:
+loop15:
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
-	JZ     rest52
+	JZ     rest16
 	VPANDD (AX), Z0, Z7
 	VADDPS Z7, Z5, Z5
-	JMP    loop51
+	JMP    loop15
 
-rest52:
+rest16:
 	TESTQ    DX, DX
-	JZ       summed18
+	JZ       summed17
 	VPANDD.Z (AX), Z0, K1, Z7
 	VADDPS   Z7, Z5, Z5
-	JMP      summed18
+	ADDQ     DX, AX
 
-	// A block of 64 bytes or more.
-long19:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z5
+summed17:
+	VSHUFF64X2 $0x44, Z5, Z2, Z7
+	VSHUFF64X2 $0xee, Z5, Z2, Z2
+	VADDPS     Z2, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z2
+	VSHUFF64X2 $0xdd, Z7, Z6, Z5
+	VADDPS     Z5, Z2, Z2
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z5
 
-loop53:
+loop18:
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
-	JZ     rest54
+	JZ     rest19
 	VPANDD (AX), Z0, Z6
 	VADDPS Z6, Z5, Z5
-	JMP    loop53
+	JMP    loop18
 
-rest54:
+rest19:
 	TESTQ    DX, DX
 	JZ       summed20
 	VPANDD.Z (AX), Z0, K1, Z6
 	VADDPS   Z6, Z5, Z5
-	JMP      summed20
-
-	// A block of 64 bytes or more.
-long21:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z6
-
-loop55:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest56
-	VPANDD (AX), Z0, Z7
-	VADDPS Z7, Z6, Z6
-	JMP    loop55
-
-rest56:
-	TESTQ    DX, DX
-	JZ       summed22
-	VPANDD.Z (AX), Z0, K1, Z7
-	VADDPS   Z7, Z6, Z6
-	JMP      summed22
-
-	// A block of 64 bytes or more.
-long23:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z5
-
-loop57:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest58
-	VPANDD (AX), Z0, Z6
-	VADDPS Z6, Z5, Z5
-	JMP    loop57
-
-rest58:
-	TESTQ    DX, DX
-	JZ       summed24
-	VPANDD.Z (AX), Z0, K1, Z6
-	VADDPS   Z6, Z5, Z5
-	JMP      summed24
-
-	// A block of 64 bytes or more.
-long25:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z6
-
-loop59:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest60
-	VPANDD (AX), Z0, Z8
-	VADDPS Z8, Z6, Z6
-	JMP    loop59
-
-rest60:
-	TESTQ    DX, DX
-	JZ       summed26
-	VPANDD.Z (AX), Z0, K1, Z8
-	VADDPS   Z8, Z6, Z6
-	JMP      summed26
-
-	// A block of 64 bytes or more.
-long27:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z6
-
-loop61:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest62
-	VPANDD (AX), Z0, Z7
-	VADDPS Z7, Z6, Z6
-	JMP    loop61
-
-rest62:
-	TESTQ    DX, DX
-	JZ       summed28
-	VPANDD.Z (AX), Z0, K1, Z7
-	VADDPS   Z7, Z6, Z6
-	JMP      summed28
-
-	// A block of 64 bytes or more.
-long29:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z7
-
-loop63:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest64
-	VPANDD (AX), Z0, Z8
-	VADDPS Z8, Z7, Z7
-	JMP    loop63
-
-rest64:
-	TESTQ    DX, DX
-	JZ       summed30
-	VPANDD.Z (AX), Z0, K1, Z8
-	VADDPS   Z8, Z7, Z7
-	JMP      summed30
-
-	// A block of 64 bytes or more.
-long31:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z6
-
-loop65:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest66
-	VPANDD (AX), Z0, Z7
-	VADDPS Z7, Z6, Z6
-	JMP    loop65
-
-rest66:
-	TESTQ    DX, DX
-	JZ       summed32
-	VPANDD.Z (AX), Z0, K1, Z7
-	VADDPS   Z7, Z6, Z6
-	JMP      summed32
-
-	// A block of 64 bytes or more.
-long33:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z7
-
-loop67:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest68
-	VPANDD (AX), Z0, Z9
-	VADDPS Z9, Z7, Z7
-	JMP    loop67
-
-rest68:
-	TESTQ    DX, DX
-	JZ       summed34
-	VPANDD.Z (AX), Z0, K1, Z9
-	VADDPS   Z9, Z7, Z7
-	JMP      summed34
-
-	// A group of longer blocks, or of fewer: one block after the other.
-slots1:
-	CMPQ DI, $0x01
-	JNE  many69
-
-	// One block, as a run of a longer one is.
-	TESTQ      CX, CX
-	JNZ        long70
-	VPANDD.Z   (AX), Z0, K1, Z2
-	PREFETCHT0 2048(AX)
-
-summed71:
-	ADDQ          DX, AX
-	VEXTRACTF64X4 $0x01, Z2, Y4
-	VADDPS        Y4, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X4
-	VADDPS        X4, X2, X2
-	VPERMILPD     $0x01, X2, X4
-	VADDPS        X4, X2, X2
-	VPERMILPS     $0x01, X2, X4
-	VADDPS        X4, X2, X2
-	VMOVDQA64     Z2, Z2
-	JMP           summed2
-
-many69:
-	LEAQ (SP), R8
-	MOVQ DI, R9
-
-block72:
-	VPXORD Z3, Z3, Z3
-	MOVQ   CX, R10
-	TESTQ  R10, R10
-	JZ     rest74
-
-pair73:
-	VPANDD     (AX), Z0, Z2
-	VADDPS     Z2, Z3, Z3
-	PREFETCHT0 2048(AX)
-	ADDQ       $0x40, AX
-	SUBQ       $0x40, R10
-	JNZ        pair73
-	TESTQ      DX, DX
-	JZ         done75
-
-rest74:
-	VPANDD.Z (AX), Z0, K1, Z2
-	VADDPS   Z2, Z3, Z3
 	ADDQ     DX, AX
 
-done75:
-	VMOVUPS Z3, (R8)
-	ADDQ    $0x40, R8
-	DECQ    R9
-	JNZ     block72
+summed20:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z6
 
-	// The blocks' partial sums, folded into one vector.
-	VMOVUPS    (SP), Z2
-	VMOVUPS    64(SP), Z4
-	VSHUFF64X2 $0x44, Z4, Z2, Z5
-	VSHUFF64X2 $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z5, Z5
-	VMOVUPS    128(SP), Z2
-	VMOVUPS    192(SP), Z4
-	VSHUFF64X2 $0x44, Z4, Z2, Z6
-	VSHUFF64X2 $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z6, Z6
-	VSHUFF64X2 $0x88, Z6, Z5, Z2
-	VSHUFF64X2 $0xdd, Z6, Z5, Z4
-	VADDPS     Z4, Z2, Z2
-	VMOVUPS    256(SP), Z4
-	VMOVUPS    320(SP), Z5
-	VSHUFF64X2 $0x44, Z5, Z4, Z6
-	VSHUFF64X2 $0xee, Z5, Z4, Z4
-	VADDPS     Z4, Z6, Z6
-	VMOVUPS    384(SP), Z4
-	VMOVUPS    448(SP), Z5
-	VSHUFF64X2 $0x44, Z5, Z4, Z7
-	VSHUFF64X2 $0xee, Z5, Z4, Z4
-	VADDPS     Z4, Z7, Z7
-	VSHUFF64X2 $0x88, Z7, Z6, Z4
-	VSHUFF64X2 $0xdd, Z7, Z6, Z5
-	VADDPS     Z5, Z4, Z4
-	VMOVUPS    512(SP), Z5
-	VMOVUPS    576(SP), Z6
+loop21:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest22
+	VPANDD (AX), Z0, Z7
+	VADDPS Z7, Z6, Z6
+	JMP    loop21
+
+rest22:
+	TESTQ    DX, DX
+	JZ       summed23
+	VPANDD.Z (AX), Z0, K1, Z7
+	VADDPS   Z7, Z6, Z6
+	ADDQ     DX, AX
+
+summed23:
 	VSHUFF64X2 $0x44, Z6, Z5, Z7
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z7, Z7
-	VMOVUPS    640(SP), Z5
-	VMOVUPS    704(SP), Z6
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z5
+
+loop24:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest25
+	VPANDD (AX), Z0, Z6
+	VADDPS Z6, Z5, Z5
+	JMP    loop24
+
+rest25:
+	TESTQ    DX, DX
+	JZ       summed26
+	VPANDD.Z (AX), Z0, K1, Z6
+	VADDPS   Z6, Z5, Z5
+	ADDQ     DX, AX
+
+summed26:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z6
+
+loop27:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest28
+	VPANDD (AX), Z0, Z8
+	VADDPS Z8, Z6, Z6
+	JMP    loop27
+
+rest28:
+	TESTQ    DX, DX
+	JZ       summed29
+	VPANDD.Z (AX), Z0, K1, Z8
+	VADDPS   Z8, Z6, Z6
+	ADDQ     DX, AX
+
+summed29:
 	VSHUFF64X2 $0x44, Z6, Z5, Z8
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z8, Z8
 	VSHUFF64X2 $0x88, Z8, Z7, Z5
 	VSHUFF64X2 $0xdd, Z8, Z7, Z6
 	VADDPS     Z6, Z5, Z5
-	VMOVUPS    768(SP), Z6
-	VMOVUPS    832(SP), Z7
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z6
+
+loop30:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest31
+	VPANDD (AX), Z0, Z7
+	VADDPS Z7, Z6, Z6
+	JMP    loop30
+
+rest31:
+	TESTQ    DX, DX
+	JZ       summed32
+	VPANDD.Z (AX), Z0, K1, Z7
+	VADDPS   Z7, Z6, Z6
+	ADDQ     DX, AX
+
+summed32:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z7
+
+loop33:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest34
+	VPANDD (AX), Z0, Z8
+	VADDPS Z8, Z7, Z7
+	JMP    loop33
+
+rest34:
+	TESTQ    DX, DX
+	JZ       summed35
+	VPANDD.Z (AX), Z0, K1, Z8
+	VADDPS   Z8, Z7, Z7
+	ADDQ     DX, AX
+
+summed35:
 	VSHUFF64X2 $0x44, Z7, Z6, Z8
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z8, Z8
-	VMOVUPS    896(SP), Z6
-	VMOVUPS    960(SP), Z7
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z6
+
+loop36:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest37
+	VPANDD (AX), Z0, Z7
+	VADDPS Z7, Z6, Z6
+	JMP    loop36
+
+rest37:
+	TESTQ    DX, DX
+	JZ       summed38
+	VPANDD.Z (AX), Z0, K1, Z7
+	VADDPS   Z7, Z6, Z6
+	ADDQ     DX, AX
+
+summed38:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z7
+
+loop39:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest40
+	VPANDD (AX), Z0, Z9
+	VADDPS Z9, Z7, Z7
+	JMP    loop39
+
+rest40:
+	TESTQ    DX, DX
+	JZ       summed41
+	VPANDD.Z (AX), Z0, K1, Z9
+	VADDPS   Z9, Z7, Z7
+	ADDQ     DX, AX
+
+summed41:
 	VSHUFF64X2 $0x44, Z7, Z6, Z9
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z9, Z9
 	VSHUFF64X2 $0x88, Z9, Z8, Z6
 	VSHUFF64X2 $0xdd, Z9, Z8, Z7
 	VADDPS     Z7, Z6, Z6
-	VMOVUPS    neighbours32<>+0(SB), Z7
-	VSHUFPS    $0x44, Z4, Z2, Z8
-	VSHUFPS    $0xee, Z4, Z2, Z2
-	VADDPS     Z2, Z8, Z8
-	VSHUFPS    $0x44, Z6, Z5, Z2
-	VSHUFPS    $0xee, Z6, Z5, Z4
-	VADDPS     Z4, Z2, Z2
-	VSHUFPS    $0x88, Z2, Z8, Z4
-	VSHUFPS    $0xdd, Z2, Z8, Z2
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z7
+
+loop42:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest43
+	VPANDD (AX), Z0, Z8
+	VADDPS Z8, Z7, Z7
+	JMP    loop42
+
+rest43:
+	TESTQ    DX, DX
+	JZ       summed44
+	VPANDD.Z (AX), Z0, K1, Z8
+	VADDPS   Z8, Z7, Z7
+	ADDQ     DX, AX
+
+summed44:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z8
+
+loop45:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest46
+	VPANDD (AX), Z0, Z9
+	VADDPS Z9, Z8, Z8
+	JMP    loop45
+
+rest46:
+	TESTQ    DX, DX
+	JZ       summed47
+	VPANDD.Z (AX), Z0, K1, Z9
+	VADDPS   Z9, Z8, Z8
+	ADDQ     DX, AX
+
+summed47:
+	VSHUFF64X2 $0x44, Z8, Z7, Z9
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z9, Z9
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z7
+
+loop48:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest49
+	VPANDD (AX), Z0, Z8
+	VADDPS Z8, Z7, Z7
+	JMP    loop48
+
+rest49:
+	TESTQ    DX, DX
+	JZ       summed50
+	VPANDD.Z (AX), Z0, K1, Z8
+	VADDPS   Z8, Z7, Z7
+	ADDQ     DX, AX
+
+summed50:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z8
+
+loop51:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest52
+	VPANDD (AX), Z0, Z10
+	VADDPS Z10, Z8, Z8
+	JMP    loop51
+
+rest52:
+	TESTQ    DX, DX
+	JZ       summed53
+	VPANDD.Z (AX), Z0, K1, Z10
+	VADDPS   Z10, Z8, Z8
+	ADDQ     DX, AX
+
+summed53:
+	VSHUFF64X2 $0x44, Z8, Z7, Z10
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z10, Z10
+	VSHUFF64X2 $0x88, Z10, Z9, Z7
+	VSHUFF64X2 $0xdd, Z10, Z9, Z8
+	VADDPS     Z8, Z7, Z7
+	VMOVUPS    neighbours32<>+0(SB), Z8
+	VSHUFPS    $0x44, Z5, Z2, Z9
+	VSHUFPS    $0xee, Z5, Z2, Z2
+	VADDPS     Z2, Z9, Z9
+	VSHUFPS    $0x44, Z7, Z6, Z2
+	VSHUFPS    $0xee, Z7, Z6, Z5
+	VADDPS     Z5, Z2, Z2
+	VSHUFPS    $0x88, Z2, Z9, Z5
+	VSHUFPS    $0xdd, Z2, Z9, Z2
+	VADDPS     Z2, Z5, Z5
+	VPERMPS    Z5, Z8, Z5
+	VMOVDQA64  Z5, Z2
+	JMP        summed2
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots1:
+	CMPQ  DI, $0x01
+	JNE   many54
+	TESTQ CX, CX
+	JZ    many54
+
+	// One block, as a run of a longer one is.
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z2
+
+loop55:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest56
+	VPANDD (AX), Z0, Z5
+	VADDPS Z5, Z2, Z2
+	JMP    loop55
+
+rest56:
+	TESTQ    DX, DX
+	JZ       summed57
+	VPANDD.Z (AX), Z0, K1, Z5
+	VADDPS   Z5, Z2, Z2
+	ADDQ     DX, AX
+
+summed57:
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VADDPS        Y3, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X3
+	VADDPS        X3, X2, X2
+	VPERMILPD     $0x01, X2, X3
+	VADDPS        X3, X2, X2
+	VPERMILPS     $0x01, X2, X3
+	VADDPS        X3, X2, X2
+	VMOVDQA64     Z2, Z2
+	JMP           summed2
+
+many54:
+	LEAQ (SP), R8
+	MOVQ DI, R9
+
+block58:
+	VPXORD Z4, Z4, Z4
+	MOVQ   CX, R10
+	TESTQ  R10, R10
+	JZ     rest60
+
+pair59:
+	VPANDD     (AX), Z0, Z2
 	VADDPS     Z2, Z4, Z4
-	VPERMPS    Z4, Z7, Z4
-	VMOVDQA64  Z4, Z2
+	PREFETCHT0 2048(AX)
+	ADDQ       $0x40, AX
+	SUBQ       $0x40, R10
+	JNZ        pair59
+	TESTQ      DX, DX
+	JZ         done61
+
+rest60:
+	VPANDD.Z (AX), Z0, K1, Z2
+	VADDPS   Z2, Z4, Z4
+	ADDQ     DX, AX
+
+done61:
+	VMOVUPS Z4, (R8)
+	ADDQ    $0x40, R8
+	DECQ    R9
+	JNZ     block58
+
+	// The blocks' partial sums, folded into one vector.
+	VMOVUPS    (SP), Z2
+	VMOVUPS    64(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z2, Z6
+	VSHUFF64X2 $0xee, Z5, Z2, Z2
+	VADDPS     Z2, Z6, Z6
+	VMOVUPS    128(SP), Z2
+	VMOVUPS    192(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z2, Z7
+	VSHUFF64X2 $0xee, Z5, Z2, Z2
+	VADDPS     Z2, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z2
+	VSHUFF64X2 $0xdd, Z7, Z6, Z5
+	VADDPS     Z5, Z2, Z2
+	VMOVUPS    256(SP), Z5
+	VMOVUPS    320(SP), Z6
+	VSHUFF64X2 $0x44, Z6, Z5, Z7
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z7, Z7
+	VMOVUPS    384(SP), Z5
+	VMOVUPS    448(SP), Z6
+	VSHUFF64X2 $0x44, Z6, Z5, Z8
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z8, Z8
+	VSHUFF64X2 $0x88, Z8, Z7, Z5
+	VSHUFF64X2 $0xdd, Z8, Z7, Z6
+	VADDPS     Z6, Z5, Z5
+	VMOVUPS    512(SP), Z6
+	VMOVUPS    576(SP), Z7
+	VSHUFF64X2 $0x44, Z7, Z6, Z8
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z8, Z8
+	VMOVUPS    640(SP), Z6
+	VMOVUPS    704(SP), Z7
+	VSHUFF64X2 $0x44, Z7, Z6, Z9
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z9, Z9
+	VSHUFF64X2 $0x88, Z9, Z8, Z6
+	VSHUFF64X2 $0xdd, Z9, Z8, Z7
+	VADDPS     Z7, Z6, Z6
+	VMOVUPS    768(SP), Z7
+	VMOVUPS    832(SP), Z8
+	VSHUFF64X2 $0x44, Z8, Z7, Z9
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z9, Z9
+	VMOVUPS    896(SP), Z7
+	VMOVUPS    960(SP), Z8
+	VSHUFF64X2 $0x44, Z8, Z7, Z10
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z10, Z10
+	VSHUFF64X2 $0x88, Z10, Z9, Z7
+	VSHUFF64X2 $0xdd, Z10, Z9, Z8
+	VADDPS     Z8, Z7, Z7
+	VMOVUPS    neighbours32<>+0(SB), Z8
+	VSHUFPS    $0x44, Z5, Z2, Z9
+	VSHUFPS    $0xee, Z5, Z2, Z2
+	VADDPS     Z2, Z9, Z9
+	VSHUFPS    $0x44, Z7, Z6, Z2
+	VSHUFPS    $0xee, Z7, Z6, Z5
+	VADDPS     Z5, Z2, Z2
+	VSHUFPS    $0x88, Z2, Z9, Z5
+	VSHUFPS    $0xdd, Z2, Z9, Z2
+	VADDPS     Z2, Z5, Z5
+	VPERMPS    Z5, Z8, Z5
+	VMOVDQA64  Z5, Z2
 	JMP        summed2
 
 	// The last group, of fewer blocks.
-some35:
+some4:
 	SHLQ    $0x02, DI
 	SHRQ    $0x02, DI
 	XORL    R8, R8
 	BTSQ    DI, R8
 	DECQ    R8
-	KMOVW   R8, K2
-	VMOVUPS Z2, K2, (BX)
-	JMP     done36
-
-	// A block of 64 bytes or more.
-long70:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z2
-
-loop76:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest77
-	VPANDD (AX), Z0, Z4
-	VADDPS Z4, Z2, Z2
-	JMP    loop76
-
-rest77:
-	TESTQ    DX, DX
-	JZ       summed71
-	VPANDD.Z (AX), Z0, K1, Z4
-	VADDPS   Z4, Z2, Z2
-	JMP      summed71
+	KMOVW   R8, K3
+	VMOVUPS Z2, K3, (BX)
+	JMP     done5
 
 DATA neighbours32<>+0(SB)/4, $0x00000000
 DATA neighbours32<>+4(SB)/4, $0x00000004
@@ -33357,45 +33353,46 @@ TEXT ·updateBlocksF32AVX512(SB), $1112-72
 	VPXORD       Z5, Z6, Z7
 	VMOVQ        X7, (SP)
 	VBROADCASTSS (AX), Z7
-	VBROADCASTSS 4(AX), Z14
-	VBROADCASTSS 20(AX), Z15
-	VBROADCASTSS 16(AX), Z16
-	VBROADCASTSS 32(AX), Z17
+	VBROADCASTSS 4(AX), Z15
+	VBROADCASTSS 20(AX), Z16
+	VBROADCASTSS 16(AX), Z17
+	VBROADCASTSS 32(AX), Z18
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
 	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z17, Z8, Z8
+	VPXORD       Z18, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
 	VPSLLD       $0x18, Z9, Z9
 	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z17, Z9, Z9
+	VPXORD       Z18, Z9, Z9
 	VMOVQ        X9, 8(SP)
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
 	VPSRLD       $0x01, Z10, Z10
 
 	// The length of a block, in whole runs of 64 bytes and the rest.
-	MOVQ  hz+32(FP), CX
-	MOVQ  block+48(FP), BX
-	SHLQ  $0x02, BX
-	MOVQ  BX, SI
-	ANDQ  $+63, SI
-	SUBQ  SI, BX
-	MOVQ  SI, AX
-	SHRQ  $0x02, AX
-	XORL  DX, DX
-	BTSQ  AX, DX
-	DECQ  DX
-	KMOVW DX, K1
+	MOVQ     hz+32(FP), CX
+	MOVQ     block+48(FP), BX
+	SHLQ     $0x02, BX
+	MOVQ     BX, SI
+	ANDQ     $+63, SI
+	SUBQ     SI, BX
+	MOVQ     SI, AX
+	SHRQ     $0x02, AX
+	XORL     DX, DX
+	BTSQ     AX, DX
+	DECQ     DX
+	KMOVW    DX, K1
+	KSHIFTRW $0x08, K1, K2
 
 	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+48(FP), DI
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
 	DIVQ         DI
-	VPBROADCASTD AX, Z18
-	VMOVUPS      lanes32Wide<>+64(SB), Z19
+	VPBROADCASTD AX, Z19
+	VMOVUPS      lanes32Wide<>+64(SB), Z20
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), DI
@@ -33422,8 +33419,8 @@ undivided4:
 	VMULPS    Z9, Z11, Z11
 	VMULPS    (DI), Z1, Z9
 	VADDPS    Z11, Z9, Z9
-	VPTESTMD  Z0, Z9, K2
-	VMOVUPS.Z Z9, K2, Z9
+	VPTESTMD  Z0, Z9, K3
+	VMOVUPS.Z Z9, K3, Z9
 	VMOVDQA64 Z9, Z11
 	VMOVUPS   Z9, (DI)
 
@@ -33449,168 +33446,133 @@ sums2:
 	JZ      elements3
 
 	// The sums of |x| of a group of blocks, folded into one vector.
-	CMPQ       R10, $0x10
-	JNE        slots11
-	TESTQ      BX, BX
-	JNZ        long13
-	VPANDD.Z   (CX), Z10, K1, Z9
-	PREFETCHT0 2048(CX)
-
-summed14:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long15
-	VPANDD.Z   (CX), Z10, K1, Z20
-	PREFETCHT0 2048(CX)
-
-summed16:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z20, Z9, Z21
-	VSHUFF64X2 $0xee, Z20, Z9, Z9
-	VADDPS     Z9, Z21, Z21
-	TESTQ      BX, BX
-	JNZ        long17
-	VPANDD.Z   (CX), Z10, K1, Z9
-	PREFETCHT0 2048(CX)
-
-summed18:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long19
-	VPANDD.Z   (CX), Z10, K1, Z20
-	PREFETCHT0 2048(CX)
-
-summed20:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z20, Z9, Z22
-	VSHUFF64X2 $0xee, Z20, Z9, Z9
-	VADDPS     Z9, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z9
-	VSHUFF64X2 $0xdd, Z22, Z21, Z20
-	VADDPS     Z20, Z9, Z9
-	TESTQ      BX, BX
-	JNZ        long21
-	VPANDD.Z   (CX), Z10, K1, Z20
-	PREFETCHT0 2048(CX)
-
-summed22:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long23
-	VPANDD.Z   (CX), Z10, K1, Z21
-	PREFETCHT0 2048(CX)
-
-summed24:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z21, Z20, Z22
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPS     Z20, Z22, Z22
-	TESTQ      BX, BX
-	JNZ        long25
-	VPANDD.Z   (CX), Z10, K1, Z20
-	PREFETCHT0 2048(CX)
-
-summed26:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long27
-	VPANDD.Z   (CX), Z10, K1, Z21
-	PREFETCHT0 2048(CX)
-
-summed28:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z21, Z20, Z23
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPS     Z20, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z20
-	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPS     Z21, Z20, Z20
-	TESTQ      BX, BX
-	JNZ        long29
-	VPANDD.Z   (CX), Z10, K1, Z21
-	PREFETCHT0 2048(CX)
-
-summed30:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long31
-	VPANDD.Z   (CX), Z10, K1, Z22
-	PREFETCHT0 2048(CX)
-
-summed32:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z22, Z21, Z23
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z23, Z23
-	TESTQ      BX, BX
-	JNZ        long33
-	VPANDD.Z   (CX), Z10, K1, Z21
-	PREFETCHT0 2048(CX)
-
-summed34:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long35
-	VPANDD.Z   (CX), Z10, K1, Z22
-	PREFETCHT0 2048(CX)
-
-summed36:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z22, Z21, Z24
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z24, Z24
-	VSHUFF64X2 $0x88, Z24, Z23, Z21
-	VSHUFF64X2 $0xdd, Z24, Z23, Z22
-	VADDPS     Z22, Z21, Z21
-	TESTQ      BX, BX
-	JNZ        long37
-	VPANDD.Z   (CX), Z10, K1, Z22
-	PREFETCHT0 2048(CX)
-
-summed38:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long39
-	VPANDD.Z   (CX), Z10, K1, Z23
-	PREFETCHT0 2048(CX)
-
-summed40:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z23, Z22, Z24
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z24, Z24
-	TESTQ      BX, BX
-	JNZ        long41
-	VPANDD.Z   (CX), Z10, K1, Z22
-	PREFETCHT0 2048(CX)
-
-summed42:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long43
-	VPANDD.Z   (CX), Z10, K1, Z23
-	PREFETCHT0 2048(CX)
-
-summed44:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z23, Z22, Z25
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z25, Z25
-	VSHUFF64X2 $0x88, Z25, Z24, Z22
-	VSHUFF64X2 $0xdd, Z25, Z24, Z23
-	VADDPS     Z23, Z22, Z22
-	VMOVUPS    neighbours32<>+0(SB), Z23
-	VSHUFPS    $0x44, Z20, Z9, Z24
-	VSHUFPS    $0xee, Z20, Z9, Z9
-	VADDPS     Z9, Z24, Z24
-	VSHUFPS    $0x44, Z22, Z21, Z9
-	VSHUFPS    $0xee, Z22, Z21, Z20
-	VADDPS     Z20, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z24, Z20
-	VSHUFPS    $0xdd, Z9, Z24, Z9
-	VADDPS     Z9, Z20, Z20
-	VPERMPS    Z20, Z23, Z20
-	VMOVDQA64  Z20, Z9
+	CMPQ         R10, $0x10
+	JNE          slots11
+	TESTQ        BX, BX
+	JNZ          long13
+	VPANDD.Z     (CX), Y10, K1, Y23
+	VPANDD.Z     32(CX), Y10, K2, Y9
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y9, Y23, Y23
+	VPANDD.Z     (CX), Y10, K1, Y13
+	VPANDD.Z     32(CX), Y10, K2, Y9
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y9, Y13, Y13
+	VPANDD.Z     (CX), Y10, K1, Y22
+	VPANDD.Z     32(CX), Y10, K2, Y9
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y9, Y22, Y22
+	VPANDD.Z     (CX), Y10, K1, Y9
+	VPANDD.Z     32(CX), Y10, K2, Y21
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y21, Y9, Y9
+	VPANDD.Z     (CX), Y10, K1, Y24
+	VPANDD.Z     32(CX), Y10, K2, Y21
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y21, Y24, Y24
+	VSHUFF64X2   $0x00, Y24, Y23, Y21
+	VSHUFF64X2   $0x03, Y24, Y23, Y24
+	VADDPS       Y24, Y21, Y21
+	VPANDD.Z     (CX), Y10, K1, Y24
+	VPANDD.Z     32(CX), Y10, K2, Y23
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y23, Y24, Y24
+	VSHUFF64X2   $0x00, Y24, Y13, Y23
+	VSHUFF64X2   $0x03, Y24, Y13, Y24
+	VADDPS       Y24, Y23, Y23
+	VPANDD.Z     (CX), Y10, K1, Y24
+	VPANDD.Z     32(CX), Y10, K2, Y13
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y13, Y24, Y24
+	VSHUFF64X2   $0x00, Y24, Y22, Y13
+	VSHUFF64X2   $0x03, Y24, Y22, Y24
+	VADDPS       Y24, Y13, Y13
+	VPANDD.Z     (CX), Y10, K1, Y24
+	VPANDD.Z     32(CX), Y10, K2, Y22
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y22, Y24, Y24
+	VSHUFF64X2   $0x00, Y24, Y9, Y22
+	VSHUFF64X2   $0x03, Y24, Y9, Y24
+	VADDPS       Y24, Y22, Y22
+	VSHUFPS      $0x44, Y23, Y21, Y9
+	VSHUFPS      $0xee, Y23, Y21, Y21
+	VADDPS       Y21, Y9, Y9
+	VSHUFPS      $0x44, Y22, Y13, Y21
+	VSHUFPS      $0xee, Y22, Y13, Y13
+	VADDPS       Y13, Y21, Y21
+	VSHUFPS      $0x88, Y21, Y9, Y13
+	VSHUFPS      $0xdd, Y21, Y9, Y9
+	VADDPS       Y9, Y13, Y13
+	VPANDD.Z     (CX), Y10, K1, Y9
+	VPANDD.Z     32(CX), Y10, K2, Y21
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y21, Y9, Y9
+	VPANDD.Z     (CX), Y10, K1, Y21
+	VPANDD.Z     32(CX), Y10, K2, Y22
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y22, Y21, Y21
+	VPANDD.Z     (CX), Y10, K1, Y22
+	VPANDD.Z     32(CX), Y10, K2, Y23
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y23, Y22, Y22
+	VPANDD.Z     (CX), Y10, K1, Y23
+	VPANDD.Z     32(CX), Y10, K2, Y24
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y24, Y23, Y23
+	VPANDD.Z     (CX), Y10, K1, Y24
+	VPANDD.Z     32(CX), Y10, K2, Y25
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y25, Y24, Y24
+	VSHUFF64X2   $0x00, Y24, Y9, Y25
+	VSHUFF64X2   $0x03, Y24, Y9, Y24
+	VADDPS       Y24, Y25, Y25
+	VPANDD.Z     (CX), Y10, K1, Y9
+	VPANDD.Z     32(CX), Y10, K2, Y24
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y24, Y9, Y9
+	VSHUFF64X2   $0x00, Y9, Y21, Y24
+	VSHUFF64X2   $0x03, Y9, Y21, Y9
+	VADDPS       Y9, Y24, Y24
+	VPANDD.Z     (CX), Y10, K1, Y9
+	VPANDD.Z     32(CX), Y10, K2, Y21
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y21, Y9, Y9
+	VSHUFF64X2   $0x00, Y9, Y22, Y21
+	VSHUFF64X2   $0x03, Y9, Y22, Y9
+	VADDPS       Y9, Y21, Y21
+	VPANDD.Z     (CX), Y10, K1, Y9
+	VPANDD.Z     32(CX), Y10, K2, Y22
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPS       Y22, Y9, Y9
+	VSHUFF64X2   $0x00, Y9, Y23, Y22
+	VSHUFF64X2   $0x03, Y9, Y23, Y9
+	VADDPS       Y9, Y22, Y22
+	VSHUFPS      $0x44, Y24, Y25, Y9
+	VSHUFPS      $0xee, Y24, Y25, Y23
+	VADDPS       Y23, Y9, Y9
+	VSHUFPS      $0x44, Y22, Y21, Y23
+	VSHUFPS      $0xee, Y22, Y21, Y21
+	VADDPS       Y21, Y23, Y23
+	VSHUFPS      $0x88, Y23, Y9, Y21
+	VSHUFPS      $0xdd, Y23, Y9, Y9
+	VADDPS       Y9, Y21, Y21
+	VINSERTF64X4 $0x01, Y21, Z13, Z9
 
 summed12:
 	VMOVUPS Z9, 16(SP)
@@ -33626,75 +33588,75 @@ elements3:
 	ADDQ    R13, DX
 	ADDQ    R13, R8
 	NEGQ    R13
-	JZ      rest46
+	JZ      rest15
 
-loop45:
+loop14:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(DX)(R13*1)
 	PREFETCHT0 384(AX)(R13*1)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMULPS    (DX)(R13*1), Z7, Z20
-	VMULPS    (R8)(R13*1), Z14, Z21
-	VADDPS    Z21, Z20, Z20
-	VPTESTMD  Z0, Z20, K2
-	VMOVUPS.Z Z20, K2, Z20
-	VMULPS    (AX)(R13*1), Z15, Z21
-	VPMULLD   Z18, Z9, Z22
-	VPSRLD    $0x1c, Z22, Z22
-	VPERMPS   Z12, Z22, Z22
-	VMULPS    Z16, Z20, Z23
-	VDIVPS    Z22, Z23, Z23
+	VMULPS    (DX)(R13*1), Z7, Z21
+	VMULPS    (R8)(R13*1), Z15, Z22
+	VADDPS    Z22, Z21, Z21
+	VPTESTMD  Z0, Z21, K3
+	VMOVUPS.Z Z21, K3, Z21
+	VMULPS    (AX)(R13*1), Z16, Z22
+	VPMULLD   Z19, Z9, Z23
+	VPSRLD    $0x1c, Z23, Z23
+	VPERMPS   Z12, Z23, Z23
+	VMULPS    Z17, Z21, Z24
+	VDIVPS    Z23, Z24, Z24
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp48
+	JNE  clamp17
 
-clamped49:
+clamped18:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS  Z23, Z21, Z21
-	VMOVUPS Z20, (DX)(R13*1)
-	VMOVUPS Z21, (AX)(R13*1)
-	VPADDD  Z19, Z9, Z9
+	VSUBPS  Z24, Z22, Z22
+	VMOVUPS Z21, (DX)(R13*1)
+	VMOVUPS Z22, (AX)(R13*1)
+	VPADDD  Z20, Z9, Z9
 	ADDQ    $0x40, R13
-	JNZ     loop45
+	JNZ     loop14
 
-rest46:
+rest15:
 	TESTQ R12, R12
-	JZ    end47
+	JZ    end16
 	SHRQ  $0x02, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
 	DECQ  R14
-	KMOVW R14, K2
+	KMOVW R14, K3
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z (DX)(R13*1), K2, Z20
-	VMOVUPS.Z (R8)(R13*1), K2, Z21
-	VMULPS    Z20, Z7, Z20
-	VMULPS    Z21, Z14, Z21
-	VADDPS    Z21, Z20, Z20
-	VPTESTMD  Z0, Z20, K3
-	VMOVUPS.Z Z20, K3, Z20
-	VMOVUPS.Z (AX)(R13*1), K2, Z21
-	VMULPS    Z21, Z15, Z21
-	VPMULLD   Z18, Z9, Z9
+	VMOVUPS.Z (DX)(R13*1), K3, Z21
+	VMOVUPS.Z (R8)(R13*1), K3, Z22
+	VMULPS    Z21, Z7, Z21
+	VMULPS    Z22, Z15, Z22
+	VADDPS    Z22, Z21, Z21
+	VPTESTMD  Z0, Z21, K4
+	VMOVUPS.Z Z21, K4, Z21
+	VMOVUPS.Z (AX)(R13*1), K3, Z22
+	VMULPS    Z22, Z16, Z22
+	VPMULLD   Z19, Z9, Z9
 	VPSRLD    $0x1c, Z9, Z9
 	VPERMPS   Z12, Z9, Z9
-	VMULPS    Z16, Z20, Z12
+	VMULPS    Z17, Z21, Z12
 	VDIVPS    Z9, Z12, Z12
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp50
+	JNE  clamp19
 
-clamped51:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS  Z12, Z21, Z21
-	VMOVUPS Z20, K2, (DX)(R13*1)
-	VMOVUPS Z21, K2, (AX)(R13*1)
+	VSUBPS  Z12, Z22, Z22
+	VMOVUPS Z21, K3, (DX)(R13*1)
+	VMOVUPS Z22, K3, (AX)(R13*1)
 
-end47:
+end16:
 	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R11, R12
@@ -33714,16 +33676,16 @@ some5:
 	XORL      R13, R13
 	BTSQ      R10, R13
 	DECQ      R13
-	KMOVW     R13, K2
-	VMOVUPS.Z (DI), K2, Z11
-	VMULPS    Z2, Z9, Z20
-	VMULPS    Z9, Z20, Z20
+	KMOVW     R13, K3
+	VMOVUPS.Z (DI), K3, Z11
+	VMULPS    Z2, Z9, Z21
+	VMULPS    Z9, Z21, Z21
 	VMULPS    Z11, Z1, Z9
-	VADDPS    Z20, Z9, Z9
-	VPTESTMD  Z0, Z9, K3
-	VMOVUPS.Z Z9, K3, Z9
+	VADDPS    Z21, Z9, Z9
+	VPTESTMD  Z0, Z9, K4
+	VMOVUPS.Z Z9, K4, Z9
 	VMOVDQA64 Z9, Z11
-	VMOVUPS   Z9, K2, (DI)
+	VMOVUPS   Z9, K3, (DI)
 	JMP       done6
 
 	// The powers 0, 1/2 and 2.
@@ -33743,481 +33705,511 @@ two9:
 	VMOVDQA64 Z11, Z9
 	JMP       raised10
 
-	// A block of 64 bytes or more.
+	// A group of longer blocks.
 long13:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
 
-loop52:
+loop21:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest53
-	VPANDD (CX), Z10, Z20
-	VADDPS Z20, Z9, Z9
-	JMP    loop52
-
-rest53:
-	TESTQ    SI, SI
-	JZ       summed14
-	VPANDD.Z (CX), Z10, K1, Z20
-	VADDPS   Z20, Z9, Z9
-	JMP      summed14
-
-	// A block of 64 bytes or more.
-long15:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z20
-
-loop54:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest55
+	JZ     rest22
 	VPANDD (CX), Z10, Z21
-	VADDPS Z21, Z20, Z20
-	JMP    loop54
+	VADDPS Z21, Z9, Z9
+	JMP    loop21
 
-rest55:
+rest22:
 	TESTQ    SI, SI
-	JZ       summed16
+	JZ       summed23
 	VPANDD.Z (CX), Z10, K1, Z21
-	VADDPS   Z21, Z20, Z20
-	JMP      summed16
+	VADDPS   Z21, Z9, Z9
+	ADDQ     SI, CX
 
-	// A block of 64 bytes or more.
-long17:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z9
-
-loop56:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest57
-	VPANDD (CX), Z10, Z20
-	VADDPS Z20, Z9, Z9
-	JMP    loop56
-
-rest57:
-	TESTQ    SI, SI
-	JZ       summed18
-	VPANDD.Z (CX), Z10, K1, Z20
-	VADDPS   Z20, Z9, Z9
-	JMP      summed18
-
-	// A block of 64 bytes or more.
-long19:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z20
-
-loop58:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest59
-	VPANDD (CX), Z10, Z22
-	VADDPS Z22, Z20, Z20
-	JMP    loop58
-
-rest59:
-	TESTQ    SI, SI
-	JZ       summed20
-	VPANDD.Z (CX), Z10, K1, Z22
-	VADDPS   Z22, Z20, Z20
-	JMP      summed20
-
-	// A block of 64 bytes or more.
-long21:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z20
-
-loop60:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest61
-	VPANDD (CX), Z10, Z21
-	VADDPS Z21, Z20, Z20
-	JMP    loop60
-
-rest61:
-	TESTQ    SI, SI
-	JZ       summed22
-	VPANDD.Z (CX), Z10, K1, Z21
-	VADDPS   Z21, Z20, Z20
-	JMP      summed22
-
-	// A block of 64 bytes or more.
-long23:
+summed23:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z21
 
-loop62:
+loop24:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest63
+	JZ     rest25
 	VPANDD (CX), Z10, Z22
 	VADDPS Z22, Z21, Z21
-	JMP    loop62
+	JMP    loop24
 
-rest63:
-	TESTQ    SI, SI
-	JZ       summed24
-	VPANDD.Z (CX), Z10, K1, Z22
-	VADDPS   Z22, Z21, Z21
-	JMP      summed24
-
-	// A block of 64 bytes or more.
-long25:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z20
-
-loop64:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest65
-	VPANDD (CX), Z10, Z21
-	VADDPS Z21, Z20, Z20
-	JMP    loop64
-
-rest65:
+rest25:
 	TESTQ    SI, SI
 	JZ       summed26
-	VPANDD.Z (CX), Z10, K1, Z21
-	VADDPS   Z21, Z20, Z20
-	JMP      summed26
-
-	// A block of 64 bytes or more.
-long27:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z21
-
-loop66:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest67
-	VPANDD (CX), Z10, Z23
-	VADDPS Z23, Z21, Z21
-	JMP    loop66
-
-rest67:
-	TESTQ    SI, SI
-	JZ       summed28
-	VPANDD.Z (CX), Z10, K1, Z23
-	VADDPS   Z23, Z21, Z21
-	JMP      summed28
-
-	// A block of 64 bytes or more.
-long29:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z21
-
-loop68:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest69
-	VPANDD (CX), Z10, Z22
-	VADDPS Z22, Z21, Z21
-	JMP    loop68
-
-rest69:
-	TESTQ    SI, SI
-	JZ       summed30
 	VPANDD.Z (CX), Z10, K1, Z22
 	VADDPS   Z22, Z21, Z21
-	JMP      summed30
+	ADDQ     SI, CX
 
-	// A block of 64 bytes or more.
-long31:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z22
+summed26:
+	VSHUFF64X2 $0x44, Z21, Z9, Z22
+	VSHUFF64X2 $0xee, Z21, Z9, Z9
+	VADDPS     Z9, Z22, Z22
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z9
 
-loop70:
+loop27:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest71
-	VPANDD (CX), Z10, Z23
-	VADDPS Z23, Z22, Z22
-	JMP    loop70
+	JZ     rest28
+	VPANDD (CX), Z10, Z21
+	VADDPS Z21, Z9, Z9
+	JMP    loop27
 
-rest71:
+rest28:
+	TESTQ    SI, SI
+	JZ       summed29
+	VPANDD.Z (CX), Z10, K1, Z21
+	VADDPS   Z21, Z9, Z9
+	ADDQ     SI, CX
+
+summed29:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z21
+
+loop30:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest31
+	VPANDD (CX), Z10, Z23
+	VADDPS Z23, Z21, Z21
+	JMP    loop30
+
+rest31:
 	TESTQ    SI, SI
 	JZ       summed32
 	VPANDD.Z (CX), Z10, K1, Z23
-	VADDPS   Z23, Z22, Z22
-	JMP      summed32
+	VADDPS   Z23, Z21, Z21
+	ADDQ     SI, CX
 
-	// A block of 64 bytes or more.
-long33:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z21
+summed32:
+	VSHUFF64X2 $0x44, Z21, Z9, Z23
+	VSHUFF64X2 $0xee, Z21, Z9, Z9
+	VADDPS     Z9, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z9
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z9, Z9
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z21
 
-loop72:
+loop33:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest73
+	JZ     rest34
 	VPANDD (CX), Z10, Z22
 	VADDPS Z22, Z21, Z21
-	JMP    loop72
+	JMP    loop33
 
-rest73:
+rest34:
 	TESTQ    SI, SI
-	JZ       summed34
+	JZ       summed35
 	VPANDD.Z (CX), Z10, K1, Z22
 	VADDPS   Z22, Z21, Z21
-	JMP      summed34
+	ADDQ     SI, CX
 
-	// A block of 64 bytes or more.
-long35:
+summed35:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z22
 
-loop74:
+loop36:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest75
-	VPANDD (CX), Z10, Z24
-	VADDPS Z24, Z22, Z22
-	JMP    loop74
-
-rest75:
-	TESTQ    SI, SI
-	JZ       summed36
-	VPANDD.Z (CX), Z10, K1, Z24
-	VADDPS   Z24, Z22, Z22
-	JMP      summed36
-
-	// A block of 64 bytes or more.
-long37:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z22
-
-loop76:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest77
+	JZ     rest37
 	VPANDD (CX), Z10, Z23
 	VADDPS Z23, Z22, Z22
-	JMP    loop76
+	JMP    loop36
 
-rest77:
+rest37:
 	TESTQ    SI, SI
 	JZ       summed38
 	VPANDD.Z (CX), Z10, K1, Z23
 	VADDPS   Z23, Z22, Z22
-	JMP      summed38
-
-	// A block of 64 bytes or more.
-long39:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z23
-
-loop78:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest79
-	VPANDD (CX), Z10, Z24
-	VADDPS Z24, Z23, Z23
-	JMP    loop78
-
-rest79:
-	TESTQ    SI, SI
-	JZ       summed40
-	VPANDD.Z (CX), Z10, K1, Z24
-	VADDPS   Z24, Z23, Z23
-	JMP      summed40
-
-	// A block of 64 bytes or more.
-long41:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z22
-
-loop80:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest81
-	VPANDD (CX), Z10, Z23
-	VADDPS Z23, Z22, Z22
-	JMP    loop80
-
-rest81:
-	TESTQ    SI, SI
-	JZ       summed42
-	VPANDD.Z (CX), Z10, K1, Z23
-	VADDPS   Z23, Z22, Z22
-	JMP      summed42
-
-	// A block of 64 bytes or more.
-long43:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z23
-
-loop82:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest83
-	VPANDD (CX), Z10, Z25
-	VADDPS Z25, Z23, Z23
-	JMP    loop82
-
-rest83:
-	TESTQ    SI, SI
-	JZ       summed44
-	VPANDD.Z (CX), Z10, K1, Z25
-	VADDPS   Z25, Z23, Z23
-	JMP      summed44
-
-	// A group of longer blocks, or of fewer: one block after the other.
-slots11:
-	CMPQ R10, $0x01
-	JNE  many84
-
-	// One block, as a run of a longer one is.
-	TESTQ      BX, BX
-	JNZ        long85
-	VPANDD.Z   (CX), Z10, K1, Z9
-	PREFETCHT0 2048(CX)
-
-summed86:
-	ADDQ          SI, CX
-	VEXTRACTF64X4 $0x01, Z9, Y20
-	VADDPS        Y20, Y9, Y9
-	VEXTRACTF32X4 $0x01, Y9, X20
-	VADDPS        X20, X9, X9
-	VPERMILPD     $0x01, X9, X20
-	VADDPS        X20, X9, X9
-	VPERMILPS     $0x01, X9, X20
-	VADDPS        X20, X9, X9
-	VMOVDQA64     Z9, Z9
-	JMP           summed12
-
-many84:
-	LEAQ 80(SP), R13
-	MOVQ R10, R14
-
-block87:
-	VPXORD Z13, Z13, Z13
-	MOVQ   BX, R15
-	TESTQ  R15, R15
-	JZ     rest89
-
-pair88:
-	VPANDD     (CX), Z10, Z9
-	VADDPS     Z9, Z13, Z13
-	PREFETCHT0 2048(CX)
-	ADDQ       $0x40, CX
-	SUBQ       $0x40, R15
-	JNZ        pair88
-	TESTQ      SI, SI
-	JZ         done90
-
-rest89:
-	VPANDD.Z (CX), Z10, K1, Z9
-	VADDPS   Z9, Z13, Z13
 	ADDQ     SI, CX
 
-done90:
-	VMOVUPS Z13, (R13)
-	ADDQ    $0x40, R13
-	DECQ    R14
-	JNZ     block87
-
-	// The blocks' partial sums, folded into one vector.
-	VMOVUPS    80(SP), Z9
-	VMOVUPS    144(SP), Z20
-	VSHUFF64X2 $0x44, Z20, Z9, Z21
-	VSHUFF64X2 $0xee, Z20, Z9, Z9
-	VADDPS     Z9, Z21, Z21
-	VMOVUPS    208(SP), Z9
-	VMOVUPS    272(SP), Z20
-	VSHUFF64X2 $0x44, Z20, Z9, Z22
-	VSHUFF64X2 $0xee, Z20, Z9, Z9
-	VADDPS     Z9, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z9
-	VSHUFF64X2 $0xdd, Z22, Z21, Z20
-	VADDPS     Z20, Z9, Z9
-	VMOVUPS    336(SP), Z20
-	VMOVUPS    400(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z20, Z22
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPS     Z20, Z22, Z22
-	VMOVUPS    464(SP), Z20
-	VMOVUPS    528(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z20, Z23
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPS     Z20, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z20
-	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPS     Z21, Z20, Z20
-	VMOVUPS    592(SP), Z21
-	VMOVUPS    656(SP), Z22
+summed38:
 	VSHUFF64X2 $0x44, Z22, Z21, Z23
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
 	VADDPS     Z21, Z23, Z23
-	VMOVUPS    720(SP), Z21
-	VMOVUPS    784(SP), Z22
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z21
+
+loop39:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest40
+	VPANDD (CX), Z10, Z22
+	VADDPS Z22, Z21, Z21
+	JMP    loop39
+
+rest40:
+	TESTQ    SI, SI
+	JZ       summed41
+	VPANDD.Z (CX), Z10, K1, Z22
+	VADDPS   Z22, Z21, Z21
+	ADDQ     SI, CX
+
+summed41:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z22
+
+loop42:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest43
+	VPANDD (CX), Z10, Z24
+	VADDPS Z24, Z22, Z22
+	JMP    loop42
+
+rest43:
+	TESTQ    SI, SI
+	JZ       summed44
+	VPANDD.Z (CX), Z10, K1, Z24
+	VADDPS   Z24, Z22, Z22
+	ADDQ     SI, CX
+
+summed44:
 	VSHUFF64X2 $0x44, Z22, Z21, Z24
 	VSHUFF64X2 $0xee, Z22, Z21, Z21
 	VADDPS     Z21, Z24, Z24
 	VSHUFF64X2 $0x88, Z24, Z23, Z21
 	VSHUFF64X2 $0xdd, Z24, Z23, Z22
 	VADDPS     Z22, Z21, Z21
-	VMOVUPS    848(SP), Z22
-	VMOVUPS    912(SP), Z23
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z22
+
+loop45:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest46
+	VPANDD (CX), Z10, Z23
+	VADDPS Z23, Z22, Z22
+	JMP    loop45
+
+rest46:
+	TESTQ    SI, SI
+	JZ       summed47
+	VPANDD.Z (CX), Z10, K1, Z23
+	VADDPS   Z23, Z22, Z22
+	ADDQ     SI, CX
+
+summed47:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z23
+
+loop48:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest49
+	VPANDD (CX), Z10, Z24
+	VADDPS Z24, Z23, Z23
+	JMP    loop48
+
+rest49:
+	TESTQ    SI, SI
+	JZ       summed50
+	VPANDD.Z (CX), Z10, K1, Z24
+	VADDPS   Z24, Z23, Z23
+	ADDQ     SI, CX
+
+summed50:
 	VSHUFF64X2 $0x44, Z23, Z22, Z24
 	VSHUFF64X2 $0xee, Z23, Z22, Z22
 	VADDPS     Z22, Z24, Z24
-	VMOVUPS    976(SP), Z22
-	VMOVUPS    1040(SP), Z23
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z22
+
+loop51:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest52
+	VPANDD (CX), Z10, Z23
+	VADDPS Z23, Z22, Z22
+	JMP    loop51
+
+rest52:
+	TESTQ    SI, SI
+	JZ       summed53
+	VPANDD.Z (CX), Z10, K1, Z23
+	VADDPS   Z23, Z22, Z22
+	ADDQ     SI, CX
+
+summed53:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z23
+
+loop54:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest55
+	VPANDD (CX), Z10, Z25
+	VADDPS Z25, Z23, Z23
+	JMP    loop54
+
+rest55:
+	TESTQ    SI, SI
+	JZ       summed56
+	VPANDD.Z (CX), Z10, K1, Z25
+	VADDPS   Z25, Z23, Z23
+	ADDQ     SI, CX
+
+summed56:
 	VSHUFF64X2 $0x44, Z23, Z22, Z25
 	VSHUFF64X2 $0xee, Z23, Z22, Z22
 	VADDPS     Z22, Z25, Z25
 	VSHUFF64X2 $0x88, Z25, Z24, Z22
 	VSHUFF64X2 $0xdd, Z25, Z24, Z23
 	VADDPS     Z23, Z22, Z22
-	VMOVUPS    neighbours32<>+0(SB), Z23
-	VSHUFPS    $0x44, Z20, Z9, Z24
-	VSHUFPS    $0xee, Z20, Z9, Z9
-	VADDPS     Z9, Z24, Z24
-	VSHUFPS    $0x44, Z22, Z21, Z9
-	VSHUFPS    $0xee, Z22, Z21, Z20
-	VADDPS     Z20, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z24, Z20
-	VSHUFPS    $0xdd, Z9, Z24, Z9
-	VADDPS     Z9, Z20, Z20
-	VPERMPS    Z20, Z23, Z20
-	VMOVDQA64  Z20, Z9
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z23
+
+loop57:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest58
+	VPANDD (CX), Z10, Z24
+	VADDPS Z24, Z23, Z23
+	JMP    loop57
+
+rest58:
+	TESTQ    SI, SI
+	JZ       summed59
+	VPANDD.Z (CX), Z10, K1, Z24
+	VADDPS   Z24, Z23, Z23
+	ADDQ     SI, CX
+
+summed59:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z24
+
+loop60:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest61
+	VPANDD (CX), Z10, Z25
+	VADDPS Z25, Z24, Z24
+	JMP    loop60
+
+rest61:
+	TESTQ    SI, SI
+	JZ       summed62
+	VPANDD.Z (CX), Z10, K1, Z25
+	VADDPS   Z25, Z24, Z24
+	ADDQ     SI, CX
+
+summed62:
+	VSHUFF64X2 $0x44, Z24, Z23, Z25
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z25, Z25
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z23
+
+loop63:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest64
+	VPANDD (CX), Z10, Z24
+	VADDPS Z24, Z23, Z23
+	JMP    loop63
+
+rest64:
+	TESTQ    SI, SI
+	JZ       summed65
+	VPANDD.Z (CX), Z10, K1, Z24
+	VADDPS   Z24, Z23, Z23
+	ADDQ     SI, CX
+
+summed65:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z24
+
+loop66:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest67
+	VPANDD (CX), Z10, Z26
+	VADDPS Z26, Z24, Z24
+	JMP    loop66
+
+rest67:
+	TESTQ    SI, SI
+	JZ       summed68
+	VPANDD.Z (CX), Z10, K1, Z26
+	VADDPS   Z26, Z24, Z24
+	ADDQ     SI, CX
+
+summed68:
+	VSHUFF64X2 $0x44, Z24, Z23, Z26
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z23
+	VSHUFF64X2 $0xdd, Z26, Z25, Z24
+	VADDPS     Z24, Z23, Z23
+	VMOVUPS    neighbours32<>+0(SB), Z24
+	VSHUFPS    $0x44, Z21, Z9, Z25
+	VSHUFPS    $0xee, Z21, Z9, Z9
+	VADDPS     Z9, Z25, Z25
+	VSHUFPS    $0x44, Z23, Z22, Z9
+	VSHUFPS    $0xee, Z23, Z22, Z21
+	VADDPS     Z21, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z25, Z21
+	VSHUFPS    $0xdd, Z9, Z25, Z9
+	VADDPS     Z9, Z21, Z21
+	VPERMPS    Z21, Z24, Z21
+	VMOVDQA64  Z21, Z9
 	JMP        summed12
 
-clamp48:
-	VMOVUPS Z17, Z22
-	VMINPS  Z23, Z22, Z23
-	VMOVUPS Z8, Z22
-	VMAXPS  Z23, Z22, Z23
-	JMP     clamped49
+	// A group of longer blocks, or of fewer: one block after the other.
+slots11:
+	CMPQ  R10, $0x01
+	JNE   many69
+	TESTQ BX, BX
+	JZ    many69
 
-clamp50:
-	VMOVUPS Z17, Z9
-	VMINPS  Z12, Z9, Z12
-	VMOVUPS Z8, Z9
-	VMAXPS  Z12, Z9, Z12
-	JMP     clamped51
-
-	// A block of 64 bytes or more.
-long85:
+	// One block, as a run of a longer one is.
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
 
-loop91:
+loop70:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest92
-	VPANDD (CX), Z10, Z20
-	VADDPS Z20, Z9, Z9
-	JMP    loop91
+	JZ     rest71
+	VPANDD (CX), Z10, Z21
+	VADDPS Z21, Z9, Z9
+	JMP    loop70
 
-rest92:
+rest71:
 	TESTQ    SI, SI
-	JZ       summed86
-	VPANDD.Z (CX), Z10, K1, Z20
-	VADDPS   Z20, Z9, Z9
-	JMP      summed86
+	JZ       summed72
+	VPANDD.Z (CX), Z10, K1, Z21
+	VADDPS   Z21, Z9, Z9
+	ADDQ     SI, CX
+
+summed72:
+	VEXTRACTF64X4 $0x01, Z9, Y13
+	VADDPS        Y13, Y9, Y9
+	VEXTRACTF32X4 $0x01, Y9, X13
+	VADDPS        X13, X9, X9
+	VPERMILPD     $0x01, X9, X13
+	VADDPS        X13, X9, X9
+	VPERMILPS     $0x01, X9, X13
+	VADDPS        X13, X9, X9
+	VMOVDQA64     Z9, Z9
+	JMP           summed12
+
+many69:
+	LEAQ 80(SP), R13
+	MOVQ R10, R14
+
+block73:
+	VPXORD Z14, Z14, Z14
+	MOVQ   BX, R15
+	TESTQ  R15, R15
+	JZ     rest75
+
+pair74:
+	VPANDD     (CX), Z10, Z9
+	VADDPS     Z9, Z14, Z14
+	PREFETCHT0 2048(CX)
+	ADDQ       $0x40, CX
+	SUBQ       $0x40, R15
+	JNZ        pair74
+	TESTQ      SI, SI
+	JZ         done76
+
+rest75:
+	VPANDD.Z (CX), Z10, K1, Z9
+	VADDPS   Z9, Z14, Z14
+	ADDQ     SI, CX
+
+done76:
+	VMOVUPS Z14, (R13)
+	ADDQ    $0x40, R13
+	DECQ    R14
+	JNZ     block73
+
+	// The blocks' partial sums, folded into one vector.
+	VMOVUPS    80(SP), Z9
+	VMOVUPS    144(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z9, Z22
+	VSHUFF64X2 $0xee, Z21, Z9, Z9
+	VADDPS     Z9, Z22, Z22
+	VMOVUPS    208(SP), Z9
+	VMOVUPS    272(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z9, Z23
+	VSHUFF64X2 $0xee, Z21, Z9, Z9
+	VADDPS     Z9, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z9
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z9, Z9
+	VMOVUPS    336(SP), Z21
+	VMOVUPS    400(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z23, Z23
+	VMOVUPS    464(SP), Z21
+	VMOVUPS    528(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPS     Z22, Z21, Z21
+	VMOVUPS    592(SP), Z22
+	VMOVUPS    656(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z22, Z24
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z24, Z24
+	VMOVUPS    720(SP), Z22
+	VMOVUPS    784(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z22, Z25
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z22
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z22, Z22
+	VMOVUPS    848(SP), Z23
+	VMOVUPS    912(SP), Z24
+	VSHUFF64X2 $0x44, Z24, Z23, Z25
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z25, Z25
+	VMOVUPS    976(SP), Z23
+	VMOVUPS    1040(SP), Z24
+	VSHUFF64X2 $0x44, Z24, Z23, Z26
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z23
+	VSHUFF64X2 $0xdd, Z26, Z25, Z24
+	VADDPS     Z24, Z23, Z23
+	VMOVUPS    neighbours32<>+0(SB), Z24
+	VSHUFPS    $0x44, Z21, Z9, Z25
+	VSHUFPS    $0xee, Z21, Z9, Z9
+	VADDPS     Z9, Z25, Z25
+	VSHUFPS    $0x44, Z23, Z22, Z9
+	VSHUFPS    $0xee, Z23, Z22, Z21
+	VADDPS     Z21, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z25, Z21
+	VSHUFPS    $0xdd, Z9, Z25, Z9
+	VADDPS     Z9, Z21, Z21
+	VPERMPS    Z21, Z24, Z21
+	VMOVDQA64  Z21, Z9
+	JMP        summed12
+
+clamp17:
+	VMOVUPS Z18, Z23
+	VMINPS  Z24, Z23, Z24
+	VMOVUPS Z8, Z23
+	VMAXPS  Z24, Z23, Z24
+	JMP     clamped18
+
+clamp19:
+	VMOVUPS Z18, Z9
+	VMINPS  Z12, Z9, Z12
+	VMOVUPS Z8, Z9
+	VMAXPS  Z12, Z9, Z12
+	JMP     clamped20
 
 // func updateRowsF32AVX512(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // Requires: AVX, AVX512F, MMX+
@@ -36741,6 +36733,7 @@ TEXT ·blockMeansF64AVX512(SB), $520-40
 	BTSQ         BX, SI
 	DECQ         SI
 	KMOVW        SI, K1
+	KSHIFTRW     $0x04, K1, K2
 	MOVQ         d+0(FP), BX
 	MOVQ         blocks+16(FP), SI
 	VBROADCASTSD div+32(FP), Z1
@@ -36754,97 +36747,78 @@ group:
 	SUBQ    DI, SI
 
 	// The sums of |x| of a group of blocks, folded into one vector.
-	CMPQ       DI, $0x08
-	JNE        slots1
-	TESTQ      CX, CX
-	JNZ        long3
-	VPANDQ.Z   (AX), Z0, K1, Z2
-	PREFETCHT0 2048(AX)
-
-summed4:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long5
-	VPANDQ.Z   (AX), Z0, K1, Z4
-	PREFETCHT0 2048(AX)
-
-summed6:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z4, Z2, Z5
-	VSHUFF64X2 $0xee, Z4, Z2, Z2
-	VADDPD     Z2, Z5, Z5
-	TESTQ      CX, CX
-	JNZ        long7
-	VPANDQ.Z   (AX), Z0, K1, Z2
-	PREFETCHT0 2048(AX)
-
-summed8:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long9
-	VPANDQ.Z   (AX), Z0, K1, Z4
-	PREFETCHT0 2048(AX)
-
-summed10:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z4, Z2, Z6
-	VSHUFF64X2 $0xee, Z4, Z2, Z2
-	VADDPD     Z2, Z6, Z6
-	VSHUFF64X2 $0x88, Z6, Z5, Z2
-	VSHUFF64X2 $0xdd, Z6, Z5, Z4
-	VADDPD     Z4, Z2, Z2
-	TESTQ      CX, CX
-	JNZ        long11
-	VPANDQ.Z   (AX), Z0, K1, Z4
-	PREFETCHT0 2048(AX)
-
-summed12:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long13
-	VPANDQ.Z   (AX), Z0, K1, Z5
-	PREFETCHT0 2048(AX)
-
-summed14:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z5, Z4, Z6
-	VSHUFF64X2 $0xee, Z5, Z4, Z4
-	VADDPD     Z4, Z6, Z6
-	TESTQ      CX, CX
-	JNZ        long15
-	VPANDQ.Z   (AX), Z0, K1, Z4
-	PREFETCHT0 2048(AX)
-
-summed16:
-	ADDQ       DX, AX
-	TESTQ      CX, CX
-	JNZ        long17
-	VPANDQ.Z   (AX), Z0, K1, Z5
-	PREFETCHT0 2048(AX)
-
-summed18:
-	ADDQ       DX, AX
-	VSHUFF64X2 $0x44, Z5, Z4, Z7
-	VSHUFF64X2 $0xee, Z5, Z4, Z4
-	VADDPD     Z4, Z7, Z7
-	VSHUFF64X2 $0x88, Z7, Z6, Z4
-	VSHUFF64X2 $0xdd, Z7, Z6, Z5
-	VADDPD     Z5, Z4, Z4
-	VMOVUPD    neighbours64<>+0(SB), Z5
-	VUNPCKLPD  Z4, Z2, Z6
-	VUNPCKHPD  Z4, Z2, Z2
-	VADDPD     Z2, Z6, Z6
-	VPERMPD    Z6, Z5, Z6
-	VMOVDQA64  Z6, Z2
+	CMPQ         DI, $0x08
+	JNE          slots1
+	TESTQ        CX, CX
+	JNZ          long3
+	VPANDQ.Z     (AX), Y0, K1, Y5
+	VPANDQ.Z     32(AX), Y0, K2, Y2
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPD       Y2, Y5, Y5
+	VPANDQ.Z     (AX), Y0, K1, Y3
+	VPANDQ.Z     32(AX), Y0, K2, Y2
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPD       Y2, Y3, Y3
+	VPANDQ.Z     (AX), Y0, K1, Y6
+	VPANDQ.Z     32(AX), Y0, K2, Y2
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPD       Y2, Y6, Y6
+	VSHUFF64X2   $0x00, Y6, Y5, Y2
+	VSHUFF64X2   $0x03, Y6, Y5, Y6
+	VADDPD       Y6, Y2, Y2
+	VPANDQ.Z     (AX), Y0, K1, Y6
+	VPANDQ.Z     32(AX), Y0, K2, Y5
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPD       Y5, Y6, Y6
+	VSHUFF64X2   $0x00, Y6, Y3, Y5
+	VSHUFF64X2   $0x03, Y6, Y3, Y6
+	VADDPD       Y6, Y5, Y5
+	VUNPCKLPD    Y5, Y2, Y3
+	VUNPCKHPD    Y5, Y2, Y2
+	VADDPD       Y2, Y3, Y3
+	VPANDQ.Z     (AX), Y0, K1, Y2
+	VPANDQ.Z     32(AX), Y0, K2, Y5
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPD       Y5, Y2, Y2
+	VPANDQ.Z     (AX), Y0, K1, Y5
+	VPANDQ.Z     32(AX), Y0, K2, Y6
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPD       Y6, Y5, Y5
+	VPANDQ.Z     (AX), Y0, K1, Y6
+	VPANDQ.Z     32(AX), Y0, K2, Y7
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPD       Y7, Y6, Y6
+	VSHUFF64X2   $0x00, Y6, Y2, Y7
+	VSHUFF64X2   $0x03, Y6, Y2, Y6
+	VADDPD       Y6, Y7, Y7
+	VPANDQ.Z     (AX), Y0, K1, Y2
+	VPANDQ.Z     32(AX), Y0, K2, Y6
+	PREFETCHT0   2048(AX)
+	ADDQ         DX, AX
+	VADDPD       Y6, Y2, Y2
+	VSHUFF64X2   $0x00, Y2, Y5, Y6
+	VSHUFF64X2   $0x03, Y2, Y5, Y2
+	VADDPD       Y2, Y6, Y6
+	VUNPCKLPD    Y6, Y7, Y2
+	VUNPCKHPD    Y6, Y7, Y5
+	VADDPD       Y5, Y2, Y2
+	VINSERTF64X4 $0x01, Y2, Z3, Z2
 
 summed2:
 	// Their means.
 	VDIVPD  Z1, Z2, Z2
 	CMPQ    DI, $0x08
-	JNE     some19
+	JNE     some4
 	VMOVUPD Z2, (BX)
 
-done20:
+done5:
 	ADDQ $0x40, BX
 	JMP  group
 
@@ -36852,284 +36826,298 @@ done:
 	VZEROUPPER
 	RET
 
-	// A block of 64 bytes or more.
+	// A group of longer blocks.
 long3:
 	MOVQ   CX, R8
 	VPANDD (AX), Z0, Z2
+
+loop6:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest7
+	VPANDD (AX), Z0, Z5
+	VADDPD Z5, Z2, Z2
+	JMP    loop6
+
+rest7:
+	TESTQ    DX, DX
+	JZ       summed8
+	VPANDQ.Z (AX), Z0, K1, Z5
+	VADDPD   Z5, Z2, Z2
+	ADDQ     DX, AX
+
+summed8:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z5
+
+loop9:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest10
+	VPANDD (AX), Z0, Z6
+	VADDPD Z6, Z5, Z5
+	JMP    loop9
+
+rest10:
+	TESTQ    DX, DX
+	JZ       summed11
+	VPANDQ.Z (AX), Z0, K1, Z6
+	VADDPD   Z6, Z5, Z5
+	ADDQ     DX, AX
+
+summed11:
+	VSHUFF64X2 $0x44, Z5, Z2, Z6
+	VSHUFF64X2 $0xee, Z5, Z2, Z2
+	VADDPD     Z2, Z6, Z6
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z2
+
+loop12:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest13
+	VPANDD (AX), Z0, Z5
+	VADDPD Z5, Z2, Z2
+	JMP    loop12
+
+rest13:
+	TESTQ    DX, DX
+	JZ       summed14
+	VPANDQ.Z (AX), Z0, K1, Z5
+	VADDPD   Z5, Z2, Z2
+	ADDQ     DX, AX
+
+summed14:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z5
+
+loop15:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest16
+	VPANDD (AX), Z0, Z7
+	VADDPD Z7, Z5, Z5
+	JMP    loop15
+
+rest16:
+	TESTQ    DX, DX
+	JZ       summed17
+	VPANDQ.Z (AX), Z0, K1, Z7
+	VADDPD   Z7, Z5, Z5
+	ADDQ     DX, AX
+
+summed17:
+	VSHUFF64X2 $0x44, Z5, Z2, Z7
+	VSHUFF64X2 $0xee, Z5, Z2, Z2
+	VADDPD     Z2, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z2
+	VSHUFF64X2 $0xdd, Z7, Z6, Z5
+	VADDPD     Z5, Z2, Z2
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z5
+
+loop18:
+	ADDQ   $0x40, AX
+	SUBQ   $0x40, R8
+	JZ     rest19
+	VPANDD (AX), Z0, Z6
+	VADDPD Z6, Z5, Z5
+	JMP    loop18
+
+rest19:
+	TESTQ    DX, DX
+	JZ       summed20
+	VPANDQ.Z (AX), Z0, K1, Z6
+	VADDPD   Z6, Z5, Z5
+	ADDQ     DX, AX
+
+summed20:
+	MOVQ   CX, R8
+	VPANDD (AX), Z0, Z6
 
 loop21:
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest22
-	VPANDD (AX), Z0, Z4
-	VADDPD Z4, Z2, Z2
+	VPANDD (AX), Z0, Z7
+	VADDPD Z7, Z6, Z6
 	JMP    loop21
 
 rest22:
 	TESTQ    DX, DX
-	JZ       summed4
-	VPANDQ.Z (AX), Z0, K1, Z4
-	VADDPD   Z4, Z2, Z2
-	JMP      summed4
+	JZ       summed23
+	VPANDQ.Z (AX), Z0, K1, Z7
+	VADDPD   Z7, Z6, Z6
+	ADDQ     DX, AX
 
-	// A block of 64 bytes or more.
-long5:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z4
+summed23:
+	VSHUFF64X2 $0x44, Z6, Z5, Z7
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPD     Z5, Z7, Z7
+	MOVQ       CX, R8
+	VPANDD     (AX), Z0, Z5
 
-loop23:
+loop24:
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
-	JZ     rest24
-	VPANDD (AX), Z0, Z5
-	VADDPD Z5, Z4, Z4
-	JMP    loop23
+	JZ     rest25
+	VPANDD (AX), Z0, Z6
+	VADDPD Z6, Z5, Z5
+	JMP    loop24
 
-rest24:
+rest25:
 	TESTQ    DX, DX
-	JZ       summed6
-	VPANDQ.Z (AX), Z0, K1, Z5
-	VADDPD   Z5, Z4, Z4
-	JMP      summed6
+	JZ       summed26
+	VPANDQ.Z (AX), Z0, K1, Z6
+	VADDPD   Z6, Z5, Z5
+	ADDQ     DX, AX
 
-	// A block of 64 bytes or more.
-long7:
+summed26:
 	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z2
-
-loop25:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest26
-	VPANDD (AX), Z0, Z4
-	VADDPD Z4, Z2, Z2
-	JMP    loop25
-
-rest26:
-	TESTQ    DX, DX
-	JZ       summed8
-	VPANDQ.Z (AX), Z0, K1, Z4
-	VADDPD   Z4, Z2, Z2
-	JMP      summed8
-
-	// A block of 64 bytes or more.
-long9:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z4
+	VPANDD (AX), Z0, Z6
 
 loop27:
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest28
-	VPANDD (AX), Z0, Z6
-	VADDPD Z6, Z4, Z4
+	VPANDD (AX), Z0, Z8
+	VADDPD Z8, Z6, Z6
 	JMP    loop27
 
 rest28:
 	TESTQ    DX, DX
-	JZ       summed10
-	VPANDQ.Z (AX), Z0, K1, Z6
-	VADDPD   Z6, Z4, Z4
-	JMP      summed10
+	JZ       summed29
+	VPANDQ.Z (AX), Z0, K1, Z8
+	VADDPD   Z8, Z6, Z6
+	ADDQ     DX, AX
 
-	// A block of 64 bytes or more.
-long11:
+summed29:
+	VSHUFF64X2 $0x44, Z6, Z5, Z8
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPD     Z5, Z8, Z8
+	VSHUFF64X2 $0x88, Z8, Z7, Z5
+	VSHUFF64X2 $0xdd, Z8, Z7, Z6
+	VADDPD     Z6, Z5, Z5
+	VMOVUPD    neighbours64<>+0(SB), Z6
+	VUNPCKLPD  Z5, Z2, Z7
+	VUNPCKHPD  Z5, Z2, Z2
+	VADDPD     Z2, Z7, Z7
+	VPERMPD    Z7, Z6, Z7
+	VMOVDQA64  Z7, Z2
+	JMP        summed2
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots1:
+	CMPQ  DI, $0x01
+	JNE   many30
+	TESTQ CX, CX
+	JZ    many30
+
+	// One block, as a run of a longer one is.
 	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z4
-
-loop29:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest30
-	VPANDD (AX), Z0, Z5
-	VADDPD Z5, Z4, Z4
-	JMP    loop29
-
-rest30:
-	TESTQ    DX, DX
-	JZ       summed12
-	VPANDQ.Z (AX), Z0, K1, Z5
-	VADDPD   Z5, Z4, Z4
-	JMP      summed12
-
-	// A block of 64 bytes or more.
-long13:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z5
+	VPANDD (AX), Z0, Z2
 
 loop31:
 	ADDQ   $0x40, AX
 	SUBQ   $0x40, R8
 	JZ     rest32
-	VPANDD (AX), Z0, Z6
-	VADDPD Z6, Z5, Z5
+	VPANDD (AX), Z0, Z5
+	VADDPD Z5, Z2, Z2
 	JMP    loop31
 
 rest32:
 	TESTQ    DX, DX
-	JZ       summed14
-	VPANDQ.Z (AX), Z0, K1, Z6
-	VADDPD   Z6, Z5, Z5
-	JMP      summed14
-
-	// A block of 64 bytes or more.
-long15:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z4
-
-loop33:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest34
-	VPANDD (AX), Z0, Z5
-	VADDPD Z5, Z4, Z4
-	JMP    loop33
-
-rest34:
-	TESTQ    DX, DX
-	JZ       summed16
+	JZ       summed33
 	VPANDQ.Z (AX), Z0, K1, Z5
-	VADDPD   Z5, Z4, Z4
-	JMP      summed16
+	VADDPD   Z5, Z2, Z2
+	ADDQ     DX, AX
 
-	// A block of 64 bytes or more.
-long17:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z5
-
-loop35:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest36
-	VPANDD (AX), Z0, Z7
-	VADDPD Z7, Z5, Z5
-	JMP    loop35
-
-rest36:
-	TESTQ    DX, DX
-	JZ       summed18
-	VPANDQ.Z (AX), Z0, K1, Z7
-	VADDPD   Z7, Z5, Z5
-	JMP      summed18
-
-	// A group of longer blocks, or of fewer: one block after the other.
-slots1:
-	CMPQ DI, $0x01
-	JNE  many37
-
-	// One block, as a run of a longer one is.
-	TESTQ      CX, CX
-	JNZ        long38
-	VPANDQ.Z   (AX), Z0, K1, Z2
-	PREFETCHT0 2048(AX)
-
-summed39:
-	ADDQ          DX, AX
-	VEXTRACTF64X4 $0x01, Z2, Y4
-	VADDPD        Y4, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X4
-	VADDPD        X4, X2, X2
-	VPERMILPD     $0x01, X2, X4
-	VADDPD        X4, X2, X2
+summed33:
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VADDPD        Y3, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X3
+	VADDPD        X3, X2, X2
+	VPERMILPD     $0x01, X2, X3
+	VADDPD        X3, X2, X2
 	VMOVDQA64     Z2, Z2
 	JMP           summed2
 
-many37:
+many30:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block40:
-	VPXORD Z3, Z3, Z3
+block34:
+	VPXORD Z4, Z4, Z4
 	MOVQ   CX, R10
 	TESTQ  R10, R10
-	JZ     rest42
+	JZ     rest36
 
-pair41:
+pair35:
 	VPANDD     (AX), Z0, Z2
-	VADDPD     Z2, Z3, Z3
+	VADDPD     Z2, Z4, Z4
 	PREFETCHT0 2048(AX)
 	ADDQ       $0x40, AX
 	SUBQ       $0x40, R10
-	JNZ        pair41
+	JNZ        pair35
 	TESTQ      DX, DX
-	JZ         done43
+	JZ         done37
 
-rest42:
+rest36:
 	VPANDQ.Z (AX), Z0, K1, Z2
-	VADDPD   Z2, Z3, Z3
+	VADDPD   Z2, Z4, Z4
 	ADDQ     DX, AX
 
-done43:
-	VMOVUPD Z3, (R8)
+done37:
+	VMOVUPD Z4, (R8)
 	ADDQ    $0x40, R8
 	DECQ    R9
-	JNZ     block40
+	JNZ     block34
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPD    (SP), Z2
-	VMOVUPD    64(SP), Z4
-	VSHUFF64X2 $0x44, Z4, Z2, Z5
-	VSHUFF64X2 $0xee, Z4, Z2, Z2
-	VADDPD     Z2, Z5, Z5
+	VMOVUPD    64(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z2, Z6
+	VSHUFF64X2 $0xee, Z5, Z2, Z2
+	VADDPD     Z2, Z6, Z6
 	VMOVUPD    128(SP), Z2
-	VMOVUPD    192(SP), Z4
-	VSHUFF64X2 $0x44, Z4, Z2, Z6
-	VSHUFF64X2 $0xee, Z4, Z2, Z2
-	VADDPD     Z2, Z6, Z6
-	VSHUFF64X2 $0x88, Z6, Z5, Z2
-	VSHUFF64X2 $0xdd, Z6, Z5, Z4
-	VADDPD     Z4, Z2, Z2
-	VMOVUPD    256(SP), Z4
-	VMOVUPD    320(SP), Z5
-	VSHUFF64X2 $0x44, Z5, Z4, Z6
-	VSHUFF64X2 $0xee, Z5, Z4, Z4
-	VADDPD     Z4, Z6, Z6
-	VMOVUPD    384(SP), Z4
-	VMOVUPD    448(SP), Z5
-	VSHUFF64X2 $0x44, Z5, Z4, Z7
-	VSHUFF64X2 $0xee, Z5, Z4, Z4
-	VADDPD     Z4, Z7, Z7
-	VSHUFF64X2 $0x88, Z7, Z6, Z4
+	VMOVUPD    192(SP), Z5
+	VSHUFF64X2 $0x44, Z5, Z2, Z7
+	VSHUFF64X2 $0xee, Z5, Z2, Z2
+	VADDPD     Z2, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z2
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
-	VADDPD     Z5, Z4, Z4
-	VMOVUPD    neighbours64<>+0(SB), Z5
-	VUNPCKLPD  Z4, Z2, Z6
-	VUNPCKHPD  Z4, Z2, Z2
-	VADDPD     Z2, Z6, Z6
-	VPERMPD    Z6, Z5, Z6
-	VMOVDQA64  Z6, Z2
+	VADDPD     Z5, Z2, Z2
+	VMOVUPD    256(SP), Z5
+	VMOVUPD    320(SP), Z6
+	VSHUFF64X2 $0x44, Z6, Z5, Z7
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPD     Z5, Z7, Z7
+	VMOVUPD    384(SP), Z5
+	VMOVUPD    448(SP), Z6
+	VSHUFF64X2 $0x44, Z6, Z5, Z8
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPD     Z5, Z8, Z8
+	VSHUFF64X2 $0x88, Z8, Z7, Z5
+	VSHUFF64X2 $0xdd, Z8, Z7, Z6
+	VADDPD     Z6, Z5, Z5
+	VMOVUPD    neighbours64<>+0(SB), Z6
+	VUNPCKLPD  Z5, Z2, Z7
+	VUNPCKHPD  Z5, Z2, Z2
+	VADDPD     Z2, Z7, Z7
+	VPERMPD    Z7, Z6, Z7
+	VMOVDQA64  Z7, Z2
 	JMP        summed2
 
 	// The last group, of fewer blocks.
-some19:
+some4:
 	SHLQ    $0x03, DI
 	SHRQ    $0x03, DI
 	XORL    R8, R8
 	BTSQ    DI, R8
 	DECQ    R8
-	KMOVW   R8, K2
-	VMOVUPD Z2, K2, (BX)
-	JMP     done20
-
-	// A block of 64 bytes or more.
-long38:
-	MOVQ   CX, R8
-	VPANDD (AX), Z0, Z2
-
-loop44:
-	ADDQ   $0x40, AX
-	SUBQ   $0x40, R8
-	JZ     rest45
-	VPANDD (AX), Z0, Z4
-	VADDPD Z4, Z2, Z2
-	JMP    loop44
-
-rest45:
-	TESTQ    DX, DX
-	JZ       summed39
-	VPANDQ.Z (AX), Z0, K1, Z4
-	VADDPD   Z4, Z2, Z2
-	JMP      summed39
+	KMOVW   R8, K3
+	VMOVUPD Z2, K3, (BX)
+	JMP     done5
 
 DATA neighbours64<>+0(SB)/8, $0x0000000000000000
 DATA neighbours64<>+8(SB)/8, $0x0000000000000002
@@ -39723,45 +39711,46 @@ TEXT ·updateBlocksF64AVX512(SB), $600-72
 	VPXORD       Z5, Z6, Z7
 	VMOVQ        X7, (SP)
 	VBROADCASTSD (AX), Z7
-	VBROADCASTSD 8(AX), Z14
-	VBROADCASTSD 40(AX), Z15
-	VBROADCASTSD 32(AX), Z16
-	VBROADCASTSD 64(AX), Z17
+	VBROADCASTSD 8(AX), Z15
+	VBROADCASTSD 40(AX), Z16
+	VBROADCASTSD 32(AX), Z17
+	VBROADCASTSD 64(AX), Z18
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
 	VPSLLQ       $0x3f, Z8, Z8
-	VPXORD       Z17, Z8, Z8
+	VPXORD       Z18, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
 	VPSLLQ       $0x35, Z9, Z9
 	VPSRLQ       $0x01, Z9, Z9
-	VPXORD       Z17, Z9, Z9
+	VPXORD       Z18, Z9, Z9
 	VMOVQ        X9, 8(SP)
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
 	VPSRLQ       $0x01, Z10, Z10
 
 	// The length of a block, in whole runs of 64 bytes and the rest.
-	MOVQ  hz+32(FP), CX
-	MOVQ  block+48(FP), BX
-	SHLQ  $0x03, BX
-	MOVQ  BX, SI
-	ANDQ  $+63, SI
-	SUBQ  SI, BX
-	MOVQ  SI, AX
-	SHRQ  $0x03, AX
-	XORL  DX, DX
-	BTSQ  AX, DX
-	DECQ  DX
-	KMOVW DX, K1
+	MOVQ     hz+32(FP), CX
+	MOVQ     block+48(FP), BX
+	SHLQ     $0x03, BX
+	MOVQ     BX, SI
+	ANDQ     $+63, SI
+	SUBQ     SI, BX
+	MOVQ     SI, AX
+	SHRQ     $0x03, AX
+	XORL     DX, DX
+	BTSQ     AX, DX
+	DECQ     DX
+	KMOVW    DX, K1
+	KSHIFTRW $0x04, K1, K2
 
 	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+48(FP), DI
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
 	DIVQ         DI
-	VPBROADCASTQ AX, Z18
-	VMOVUPD      lanes64Wide<>+64(SB), Z19
+	VPBROADCASTQ AX, Z19
+	VMOVUPD      lanes64Wide<>+64(SB), Z20
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), DI
@@ -39788,8 +39777,8 @@ undivided4:
 	VMULPD    Z9, Z11, Z11
 	VMULPD    (DI), Z1, Z9
 	VADDPD    Z11, Z9, Z9
-	VPTESTMQ  Z0, Z9, K2
-	VMOVUPD.Z Z9, K2, Z9
+	VPTESTMQ  Z0, Z9, K3
+	VMOVUPD.Z Z9, K3, Z9
 	VMOVDQA64 Z9, Z11
 	VMOVUPD   Z9, (DI)
 
@@ -39815,88 +39804,69 @@ sums2:
 	JZ      elements3
 
 	// The sums of |x| of a group of blocks, folded into one vector.
-	CMPQ       R10, $0x08
-	JNE        slots11
-	TESTQ      BX, BX
-	JNZ        long13
-	VPANDQ.Z   (CX), Z10, K1, Z9
-	PREFETCHT0 2048(CX)
-
-summed14:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long15
-	VPANDQ.Z   (CX), Z10, K1, Z20
-	PREFETCHT0 2048(CX)
-
-summed16:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z20, Z9, Z21
-	VSHUFF64X2 $0xee, Z20, Z9, Z9
-	VADDPD     Z9, Z21, Z21
-	TESTQ      BX, BX
-	JNZ        long17
-	VPANDQ.Z   (CX), Z10, K1, Z9
-	PREFETCHT0 2048(CX)
-
-summed18:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long19
-	VPANDQ.Z   (CX), Z10, K1, Z20
-	PREFETCHT0 2048(CX)
-
-summed20:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z20, Z9, Z22
-	VSHUFF64X2 $0xee, Z20, Z9, Z9
-	VADDPD     Z9, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z9
-	VSHUFF64X2 $0xdd, Z22, Z21, Z20
-	VADDPD     Z20, Z9, Z9
-	TESTQ      BX, BX
-	JNZ        long21
-	VPANDQ.Z   (CX), Z10, K1, Z20
-	PREFETCHT0 2048(CX)
-
-summed22:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long23
-	VPANDQ.Z   (CX), Z10, K1, Z21
-	PREFETCHT0 2048(CX)
-
-summed24:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z21, Z20, Z22
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPD     Z20, Z22, Z22
-	TESTQ      BX, BX
-	JNZ        long25
-	VPANDQ.Z   (CX), Z10, K1, Z20
-	PREFETCHT0 2048(CX)
-
-summed26:
-	ADDQ       SI, CX
-	TESTQ      BX, BX
-	JNZ        long27
-	VPANDQ.Z   (CX), Z10, K1, Z21
-	PREFETCHT0 2048(CX)
-
-summed28:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z21, Z20, Z23
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPD     Z20, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z20
-	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPD     Z21, Z20, Z20
-	VMOVUPD    neighbours64<>+0(SB), Z21
-	VUNPCKLPD  Z20, Z9, Z22
-	VUNPCKHPD  Z20, Z9, Z9
-	VADDPD     Z9, Z22, Z22
-	VPERMPD    Z22, Z21, Z22
-	VMOVDQA64  Z22, Z9
+	CMPQ         R10, $0x08
+	JNE          slots11
+	TESTQ        BX, BX
+	JNZ          long13
+	VPANDQ.Z     (CX), Y10, K1, Y21
+	VPANDQ.Z     32(CX), Y10, K2, Y9
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPD       Y9, Y21, Y21
+	VPANDQ.Z     (CX), Y10, K1, Y13
+	VPANDQ.Z     32(CX), Y10, K2, Y9
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPD       Y9, Y13, Y13
+	VPANDQ.Z     (CX), Y10, K1, Y22
+	VPANDQ.Z     32(CX), Y10, K2, Y9
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPD       Y9, Y22, Y22
+	VSHUFF64X2   $0x00, Y22, Y21, Y9
+	VSHUFF64X2   $0x03, Y22, Y21, Y22
+	VADDPD       Y22, Y9, Y9
+	VPANDQ.Z     (CX), Y10, K1, Y22
+	VPANDQ.Z     32(CX), Y10, K2, Y21
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPD       Y21, Y22, Y22
+	VSHUFF64X2   $0x00, Y22, Y13, Y21
+	VSHUFF64X2   $0x03, Y22, Y13, Y22
+	VADDPD       Y22, Y21, Y21
+	VUNPCKLPD    Y21, Y9, Y13
+	VUNPCKHPD    Y21, Y9, Y9
+	VADDPD       Y9, Y13, Y13
+	VPANDQ.Z     (CX), Y10, K1, Y9
+	VPANDQ.Z     32(CX), Y10, K2, Y21
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPD       Y21, Y9, Y9
+	VPANDQ.Z     (CX), Y10, K1, Y21
+	VPANDQ.Z     32(CX), Y10, K2, Y22
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPD       Y22, Y21, Y21
+	VPANDQ.Z     (CX), Y10, K1, Y22
+	VPANDQ.Z     32(CX), Y10, K2, Y23
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPD       Y23, Y22, Y22
+	VSHUFF64X2   $0x00, Y22, Y9, Y23
+	VSHUFF64X2   $0x03, Y22, Y9, Y22
+	VADDPD       Y22, Y23, Y23
+	VPANDQ.Z     (CX), Y10, K1, Y9
+	VPANDQ.Z     32(CX), Y10, K2, Y22
+	PREFETCHT0   2048(CX)
+	ADDQ         SI, CX
+	VADDPD       Y22, Y9, Y9
+	VSHUFF64X2   $0x00, Y9, Y21, Y22
+	VSHUFF64X2   $0x03, Y9, Y21, Y9
+	VADDPD       Y9, Y22, Y22
+	VUNPCKLPD    Y22, Y23, Y9
+	VUNPCKHPD    Y22, Y23, Y21
+	VADDPD       Y21, Y9, Y9
+	VINSERTF64X4 $0x01, Y9, Z13, Z9
 
 summed12:
 	VMOVUPD Z9, 16(SP)
@@ -39912,75 +39882,75 @@ elements3:
 	ADDQ    R13, DX
 	ADDQ    R13, R8
 	NEGQ    R13
-	JZ      rest30
+	JZ      rest15
 
-loop29:
+loop14:
 	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(DX)(R13*1)
 	PREFETCHT0 384(AX)(R13*1)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMULPD    (DX)(R13*1), Z7, Z20
-	VMULPD    (R8)(R13*1), Z14, Z21
-	VADDPD    Z21, Z20, Z20
-	VPTESTMQ  Z0, Z20, K2
-	VMOVUPD.Z Z20, K2, Z20
-	VMULPD    (AX)(R13*1), Z15, Z21
-	VPMULUDQ  Z18, Z9, Z22
-	VPSRLQ    $0x1c, Z22, Z22
-	VPERMPD   Z12, Z22, Z22
-	VMULPD    Z16, Z20, Z23
-	VDIVPD    Z22, Z23, Z23
+	VMULPD    (DX)(R13*1), Z7, Z21
+	VMULPD    (R8)(R13*1), Z15, Z22
+	VADDPD    Z22, Z21, Z21
+	VPTESTMQ  Z0, Z21, K3
+	VMOVUPD.Z Z21, K3, Z21
+	VMULPD    (AX)(R13*1), Z16, Z22
+	VPMULUDQ  Z19, Z9, Z23
+	VPSRLQ    $0x1c, Z23, Z23
+	VPERMPD   Z12, Z23, Z23
+	VMULPD    Z17, Z21, Z24
+	VDIVPD    Z23, Z24, Z24
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp32
+	JNE  clamp17
 
-clamped33:
+clamped18:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPD  Z23, Z21, Z21
-	VMOVUPD Z20, (DX)(R13*1)
-	VMOVUPD Z21, (AX)(R13*1)
-	VPADDQ  Z19, Z9, Z9
+	VSUBPD  Z24, Z22, Z22
+	VMOVUPD Z21, (DX)(R13*1)
+	VMOVUPD Z22, (AX)(R13*1)
+	VPADDQ  Z20, Z9, Z9
 	ADDQ    $0x40, R13
-	JNZ     loop29
+	JNZ     loop14
 
-rest30:
+rest15:
 	TESTQ R12, R12
-	JZ    end31
+	JZ    end16
 	SHRQ  $0x03, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
 	DECQ  R14
-	KMOVW R14, K2
+	KMOVW R14, K3
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPD.Z (DX)(R13*1), K2, Z20
-	VMOVUPD.Z (R8)(R13*1), K2, Z21
-	VMULPD    Z20, Z7, Z20
-	VMULPD    Z21, Z14, Z21
-	VADDPD    Z21, Z20, Z20
-	VPTESTMQ  Z0, Z20, K3
-	VMOVUPD.Z Z20, K3, Z20
-	VMOVUPD.Z (AX)(R13*1), K2, Z21
-	VMULPD    Z21, Z15, Z21
-	VPMULUDQ  Z18, Z9, Z9
+	VMOVUPD.Z (DX)(R13*1), K3, Z21
+	VMOVUPD.Z (R8)(R13*1), K3, Z22
+	VMULPD    Z21, Z7, Z21
+	VMULPD    Z22, Z15, Z22
+	VADDPD    Z22, Z21, Z21
+	VPTESTMQ  Z0, Z21, K4
+	VMOVUPD.Z Z21, K4, Z21
+	VMOVUPD.Z (AX)(R13*1), K3, Z22
+	VMULPD    Z22, Z16, Z22
+	VPMULUDQ  Z19, Z9, Z9
 	VPSRLQ    $0x1c, Z9, Z9
 	VPERMPD   Z12, Z9, Z9
-	VMULPD    Z16, Z20, Z12
+	VMULPD    Z17, Z21, Z12
 	VDIVPD    Z9, Z12, Z12
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp34
+	JNE  clamp19
 
-clamped35:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPD  Z12, Z21, Z21
-	VMOVUPD Z20, K2, (DX)(R13*1)
-	VMOVUPD Z21, K2, (AX)(R13*1)
+	VSUBPD  Z12, Z22, Z22
+	VMOVUPD Z21, K3, (DX)(R13*1)
+	VMOVUPD Z22, K3, (AX)(R13*1)
 
-end31:
+end16:
 	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R11, R12
@@ -40000,16 +39970,16 @@ some5:
 	XORL      R13, R13
 	BTSQ      R10, R13
 	DECQ      R13
-	KMOVW     R13, K2
-	VMOVUPD.Z (DI), K2, Z11
-	VMULPD    Z2, Z9, Z20
-	VMULPD    Z9, Z20, Z20
+	KMOVW     R13, K3
+	VMOVUPD.Z (DI), K3, Z11
+	VMULPD    Z2, Z9, Z21
+	VMULPD    Z9, Z21, Z21
 	VMULPD    Z11, Z1, Z9
-	VADDPD    Z20, Z9, Z9
-	VPTESTMQ  Z0, Z9, K3
-	VMOVUPD.Z Z9, K3, Z9
+	VADDPD    Z21, Z9, Z9
+	VPTESTMQ  Z0, Z9, K4
+	VMOVUPD.Z Z9, K4, Z9
 	VMOVDQA64 Z9, Z11
-	VMOVUPD   Z9, K2, (DI)
+	VMOVUPD   Z9, K3, (DI)
 	JMP       done6
 
 	// The powers 0, 1/2 and 2.
@@ -40029,287 +39999,301 @@ two9:
 	VMOVDQA64 Z11, Z9
 	JMP       raised10
 
-	// A block of 64 bytes or more.
+	// A group of longer blocks.
 long13:
 	MOVQ   BX, R13
 	VPANDD (CX), Z10, Z9
+
+loop21:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest22
+	VPANDD (CX), Z10, Z21
+	VADDPD Z21, Z9, Z9
+	JMP    loop21
+
+rest22:
+	TESTQ    SI, SI
+	JZ       summed23
+	VPANDQ.Z (CX), Z10, K1, Z21
+	VADDPD   Z21, Z9, Z9
+	ADDQ     SI, CX
+
+summed23:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z21
+
+loop24:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest25
+	VPANDD (CX), Z10, Z22
+	VADDPD Z22, Z21, Z21
+	JMP    loop24
+
+rest25:
+	TESTQ    SI, SI
+	JZ       summed26
+	VPANDQ.Z (CX), Z10, K1, Z22
+	VADDPD   Z22, Z21, Z21
+	ADDQ     SI, CX
+
+summed26:
+	VSHUFF64X2 $0x44, Z21, Z9, Z22
+	VSHUFF64X2 $0xee, Z21, Z9, Z9
+	VADDPD     Z9, Z22, Z22
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z9
+
+loop27:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest28
+	VPANDD (CX), Z10, Z21
+	VADDPD Z21, Z9, Z9
+	JMP    loop27
+
+rest28:
+	TESTQ    SI, SI
+	JZ       summed29
+	VPANDQ.Z (CX), Z10, K1, Z21
+	VADDPD   Z21, Z9, Z9
+	ADDQ     SI, CX
+
+summed29:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z21
+
+loop30:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest31
+	VPANDD (CX), Z10, Z23
+	VADDPD Z23, Z21, Z21
+	JMP    loop30
+
+rest31:
+	TESTQ    SI, SI
+	JZ       summed32
+	VPANDQ.Z (CX), Z10, K1, Z23
+	VADDPD   Z23, Z21, Z21
+	ADDQ     SI, CX
+
+summed32:
+	VSHUFF64X2 $0x44, Z21, Z9, Z23
+	VSHUFF64X2 $0xee, Z21, Z9, Z9
+	VADDPD     Z9, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z9
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPD     Z21, Z9, Z9
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z21
+
+loop33:
+	ADDQ   $0x40, CX
+	SUBQ   $0x40, R13
+	JZ     rest34
+	VPANDD (CX), Z10, Z22
+	VADDPD Z22, Z21, Z21
+	JMP    loop33
+
+rest34:
+	TESTQ    SI, SI
+	JZ       summed35
+	VPANDQ.Z (CX), Z10, K1, Z22
+	VADDPD   Z22, Z21, Z21
+	ADDQ     SI, CX
+
+summed35:
+	MOVQ   BX, R13
+	VPANDD (CX), Z10, Z22
 
 loop36:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
 	JZ     rest37
-	VPANDD (CX), Z10, Z20
-	VADDPD Z20, Z9, Z9
+	VPANDD (CX), Z10, Z23
+	VADDPD Z23, Z22, Z22
 	JMP    loop36
 
 rest37:
 	TESTQ    SI, SI
-	JZ       summed14
-	VPANDQ.Z (CX), Z10, K1, Z20
-	VADDPD   Z20, Z9, Z9
-	JMP      summed14
+	JZ       summed38
+	VPANDQ.Z (CX), Z10, K1, Z23
+	VADDPD   Z23, Z22, Z22
+	ADDQ     SI, CX
 
-	// A block of 64 bytes or more.
-long15:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z20
+summed38:
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPD     Z21, Z23, Z23
+	MOVQ       BX, R13
+	VPANDD     (CX), Z10, Z21
 
-loop38:
+loop39:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
-	JZ     rest39
-	VPANDD (CX), Z10, Z21
-	VADDPD Z21, Z20, Z20
-	JMP    loop38
+	JZ     rest40
+	VPANDD (CX), Z10, Z22
+	VADDPD Z22, Z21, Z21
+	JMP    loop39
 
-rest39:
+rest40:
 	TESTQ    SI, SI
-	JZ       summed16
-	VPANDQ.Z (CX), Z10, K1, Z21
-	VADDPD   Z21, Z20, Z20
-	JMP      summed16
+	JZ       summed41
+	VPANDQ.Z (CX), Z10, K1, Z22
+	VADDPD   Z22, Z21, Z21
+	ADDQ     SI, CX
 
-	// A block of 64 bytes or more.
-long17:
+summed41:
 	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z9
-
-loop40:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest41
-	VPANDD (CX), Z10, Z20
-	VADDPD Z20, Z9, Z9
-	JMP    loop40
-
-rest41:
-	TESTQ    SI, SI
-	JZ       summed18
-	VPANDQ.Z (CX), Z10, K1, Z20
-	VADDPD   Z20, Z9, Z9
-	JMP      summed18
-
-	// A block of 64 bytes or more.
-long19:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z20
+	VPANDD (CX), Z10, Z22
 
 loop42:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
 	JZ     rest43
-	VPANDD (CX), Z10, Z22
-	VADDPD Z22, Z20, Z20
+	VPANDD (CX), Z10, Z24
+	VADDPD Z24, Z22, Z22
 	JMP    loop42
 
 rest43:
 	TESTQ    SI, SI
-	JZ       summed20
-	VPANDQ.Z (CX), Z10, K1, Z22
-	VADDPD   Z22, Z20, Z20
-	JMP      summed20
+	JZ       summed44
+	VPANDQ.Z (CX), Z10, K1, Z24
+	VADDPD   Z24, Z22, Z22
+	ADDQ     SI, CX
 
-	// A block of 64 bytes or more.
-long21:
+summed44:
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPD     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPD     Z22, Z21, Z21
+	VMOVUPD    neighbours64<>+0(SB), Z22
+	VUNPCKLPD  Z21, Z9, Z23
+	VUNPCKHPD  Z21, Z9, Z9
+	VADDPD     Z9, Z23, Z23
+	VPERMPD    Z23, Z22, Z23
+	VMOVDQA64  Z23, Z9
+	JMP        summed12
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots11:
+	CMPQ  R10, $0x01
+	JNE   many45
+	TESTQ BX, BX
+	JZ    many45
+
+	// One block, as a run of a longer one is.
 	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z20
-
-loop44:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest45
-	VPANDD (CX), Z10, Z21
-	VADDPD Z21, Z20, Z20
-	JMP    loop44
-
-rest45:
-	TESTQ    SI, SI
-	JZ       summed22
-	VPANDQ.Z (CX), Z10, K1, Z21
-	VADDPD   Z21, Z20, Z20
-	JMP      summed22
-
-	// A block of 64 bytes or more.
-long23:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z21
+	VPANDD (CX), Z10, Z9
 
 loop46:
 	ADDQ   $0x40, CX
 	SUBQ   $0x40, R13
 	JZ     rest47
-	VPANDD (CX), Z10, Z22
-	VADDPD Z22, Z21, Z21
+	VPANDD (CX), Z10, Z21
+	VADDPD Z21, Z9, Z9
 	JMP    loop46
 
 rest47:
 	TESTQ    SI, SI
-	JZ       summed24
-	VPANDQ.Z (CX), Z10, K1, Z22
-	VADDPD   Z22, Z21, Z21
-	JMP      summed24
-
-	// A block of 64 bytes or more.
-long25:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z20
-
-loop48:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest49
-	VPANDD (CX), Z10, Z21
-	VADDPD Z21, Z20, Z20
-	JMP    loop48
-
-rest49:
-	TESTQ    SI, SI
-	JZ       summed26
+	JZ       summed48
 	VPANDQ.Z (CX), Z10, K1, Z21
-	VADDPD   Z21, Z20, Z20
-	JMP      summed26
+	VADDPD   Z21, Z9, Z9
+	ADDQ     SI, CX
 
-	// A block of 64 bytes or more.
-long27:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z21
-
-loop50:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest51
-	VPANDD (CX), Z10, Z23
-	VADDPD Z23, Z21, Z21
-	JMP    loop50
-
-rest51:
-	TESTQ    SI, SI
-	JZ       summed28
-	VPANDQ.Z (CX), Z10, K1, Z23
-	VADDPD   Z23, Z21, Z21
-	JMP      summed28
-
-	// A group of longer blocks, or of fewer: one block after the other.
-slots11:
-	CMPQ R10, $0x01
-	JNE  many52
-
-	// One block, as a run of a longer one is.
-	TESTQ      BX, BX
-	JNZ        long53
-	VPANDQ.Z   (CX), Z10, K1, Z9
-	PREFETCHT0 2048(CX)
-
-summed54:
-	ADDQ          SI, CX
-	VEXTRACTF64X4 $0x01, Z9, Y20
-	VADDPD        Y20, Y9, Y9
-	VEXTRACTF32X4 $0x01, Y9, X20
-	VADDPD        X20, X9, X9
-	VPERMILPD     $0x01, X9, X20
-	VADDPD        X20, X9, X9
+summed48:
+	VEXTRACTF64X4 $0x01, Z9, Y13
+	VADDPD        Y13, Y9, Y9
+	VEXTRACTF32X4 $0x01, Y9, X13
+	VADDPD        X13, X9, X9
+	VPERMILPD     $0x01, X9, X13
+	VADDPD        X13, X9, X9
 	VMOVDQA64     Z9, Z9
 	JMP           summed12
 
-many52:
+many45:
 	LEAQ 80(SP), R13
 	MOVQ R10, R14
 
-block55:
-	VPXORD Z13, Z13, Z13
+block49:
+	VPXORD Z14, Z14, Z14
 	MOVQ   BX, R15
 	TESTQ  R15, R15
-	JZ     rest57
+	JZ     rest51
 
-pair56:
+pair50:
 	VPANDD     (CX), Z10, Z9
-	VADDPD     Z9, Z13, Z13
+	VADDPD     Z9, Z14, Z14
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x40, CX
 	SUBQ       $0x40, R15
-	JNZ        pair56
+	JNZ        pair50
 	TESTQ      SI, SI
-	JZ         done58
+	JZ         done52
 
-rest57:
+rest51:
 	VPANDQ.Z (CX), Z10, K1, Z9
-	VADDPD   Z9, Z13, Z13
+	VADDPD   Z9, Z14, Z14
 	ADDQ     SI, CX
 
-done58:
-	VMOVUPD Z13, (R13)
+done52:
+	VMOVUPD Z14, (R13)
 	ADDQ    $0x40, R13
 	DECQ    R14
-	JNZ     block55
+	JNZ     block49
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPD    80(SP), Z9
-	VMOVUPD    144(SP), Z20
-	VSHUFF64X2 $0x44, Z20, Z9, Z21
-	VSHUFF64X2 $0xee, Z20, Z9, Z9
-	VADDPD     Z9, Z21, Z21
+	VMOVUPD    144(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z9, Z22
+	VSHUFF64X2 $0xee, Z21, Z9, Z9
+	VADDPD     Z9, Z22, Z22
 	VMOVUPD    208(SP), Z9
-	VMOVUPD    272(SP), Z20
-	VSHUFF64X2 $0x44, Z20, Z9, Z22
-	VSHUFF64X2 $0xee, Z20, Z9, Z9
-	VADDPD     Z9, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z9
-	VSHUFF64X2 $0xdd, Z22, Z21, Z20
-	VADDPD     Z20, Z9, Z9
-	VMOVUPD    336(SP), Z20
-	VMOVUPD    400(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z20, Z22
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPD     Z20, Z22, Z22
-	VMOVUPD    464(SP), Z20
-	VMOVUPD    528(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z20, Z23
-	VSHUFF64X2 $0xee, Z21, Z20, Z20
-	VADDPD     Z20, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z20
+	VMOVUPD    272(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z9, Z23
+	VSHUFF64X2 $0xee, Z21, Z9, Z9
+	VADDPD     Z9, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z9
 	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPD     Z21, Z20, Z20
-	VMOVUPD    neighbours64<>+0(SB), Z21
-	VUNPCKLPD  Z20, Z9, Z22
-	VUNPCKHPD  Z20, Z9, Z9
-	VADDPD     Z9, Z22, Z22
-	VPERMPD    Z22, Z21, Z22
-	VMOVDQA64  Z22, Z9
+	VADDPD     Z21, Z9, Z9
+	VMOVUPD    336(SP), Z21
+	VMOVUPD    400(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPD     Z21, Z23, Z23
+	VMOVUPD    464(SP), Z21
+	VMOVUPD    528(SP), Z22
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPD     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPD     Z22, Z21, Z21
+	VMOVUPD    neighbours64<>+0(SB), Z22
+	VUNPCKLPD  Z21, Z9, Z23
+	VUNPCKHPD  Z21, Z9, Z9
+	VADDPD     Z9, Z23, Z23
+	VPERMPD    Z23, Z22, Z23
+	VMOVDQA64  Z23, Z9
 	JMP        summed12
 
-clamp32:
-	VMOVUPD Z17, Z22
-	VMINPD  Z23, Z22, Z23
-	VMOVUPD Z8, Z22
-	VMAXPD  Z23, Z22, Z23
-	JMP     clamped33
+clamp17:
+	VMOVUPD Z18, Z23
+	VMINPD  Z24, Z23, Z24
+	VMOVUPD Z8, Z23
+	VMAXPD  Z24, Z23, Z24
+	JMP     clamped18
 
-clamp34:
-	VMOVUPD Z17, Z9
+clamp19:
+	VMOVUPD Z18, Z9
 	VMINPD  Z12, Z9, Z12
 	VMOVUPD Z8, Z9
 	VMAXPD  Z12, Z9, Z12
-	JMP     clamped35
-
-	// A block of 64 bytes or more.
-long53:
-	MOVQ   BX, R13
-	VPANDD (CX), Z10, Z9
-
-loop59:
-	ADDQ   $0x40, CX
-	SUBQ   $0x40, R13
-	JZ     rest60
-	VPANDD (CX), Z10, Z20
-	VADDPD Z20, Z9, Z9
-	JMP    loop59
-
-rest60:
-	TESTQ    SI, SI
-	JZ       summed54
-	VPANDQ.Z (CX), Z10, K1, Z20
-	VADDPD   Z20, Z9, Z9
-	JMP      summed54
+	JMP     clamped20
 
 // func updateRowsF64AVX512(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // Requires: AVX, AVX512F, MMX+
@@ -42445,41 +42429,27 @@ sums4:
 	VMULPS      Z9, Z22, Z22
 	VPANDD      Z11, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed16:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long17
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VMULPS      Z9, Z25, Z25
 	VPANDD      Z11, Z25, Z25
 	PREFETCHT0  2048(CX)
-
-summed18:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z25, Z22, Z26
 	VSHUFF64X2  $0xee, Z25, Z22, Z22
 	VADDPS      Z22, Z26, Z26
-	TESTQ       BX, BX
-	JNZ         long19
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z22
 	VMULPS      Z9, Z22, Z22
 	VPANDD      Z11, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed20:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long21
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VMULPS      Z9, Z25, Z25
 	VPANDD      Z11, Z25, Z25
 	PREFETCHT0  2048(CX)
-
-summed22:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z25, Z22, Z27
 	VSHUFF64X2  $0xee, Z25, Z22, Z22
@@ -42487,48 +42457,32 @@ summed22:
 	VSHUFF64X2  $0x88, Z27, Z26, Z22
 	VSHUFF64X2  $0xdd, Z27, Z26, Z25
 	VADDPS      Z25, Z22, Z22
-	TESTQ       BX, BX
-	JNZ         long23
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VMULPS      Z9, Z25, Z25
 	VPANDD      Z11, Z25, Z25
 	PREFETCHT0  2048(CX)
-
-summed24:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long25
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z26
 	VMULPS      Z9, Z26, Z26
 	VPANDD      Z11, Z26, Z26
 	PREFETCHT0  2048(CX)
-
-summed26:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z26, Z25, Z27
 	VSHUFF64X2  $0xee, Z26, Z25, Z25
 	VADDPS      Z25, Z27, Z27
-	TESTQ       BX, BX
-	JNZ         long27
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VMULPS      Z9, Z25, Z25
 	VPANDD      Z11, Z25, Z25
 	PREFETCHT0  2048(CX)
-
-summed28:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long29
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z26
 	VMULPS      Z9, Z26, Z26
 	VPANDD      Z11, Z26, Z26
 	PREFETCHT0  2048(CX)
-
-summed30:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z26, Z25, Z28
 	VSHUFF64X2  $0xee, Z26, Z25, Z25
@@ -42536,48 +42490,32 @@ summed30:
 	VSHUFF64X2  $0x88, Z28, Z27, Z25
 	VSHUFF64X2  $0xdd, Z28, Z27, Z26
 	VADDPS      Z26, Z25, Z25
-	TESTQ       BX, BX
-	JNZ         long31
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z26
 	VMULPS      Z9, Z26, Z26
 	VPANDD      Z11, Z26, Z26
 	PREFETCHT0  2048(CX)
-
-summed32:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long33
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z27
 	VMULPS      Z9, Z27, Z27
 	VPANDD      Z11, Z27, Z27
 	PREFETCHT0  2048(CX)
-
-summed34:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z27, Z26, Z28
 	VSHUFF64X2  $0xee, Z27, Z26, Z26
 	VADDPS      Z26, Z28, Z28
-	TESTQ       BX, BX
-	JNZ         long35
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z26
 	VMULPS      Z9, Z26, Z26
 	VPANDD      Z11, Z26, Z26
 	PREFETCHT0  2048(CX)
-
-summed36:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long37
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z27
 	VMULPS      Z9, Z27, Z27
 	VPANDD      Z11, Z27, Z27
 	PREFETCHT0  2048(CX)
-
-summed38:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z27, Z26, Z29
 	VSHUFF64X2  $0xee, Z27, Z26, Z26
@@ -42585,67 +42523,51 @@ summed38:
 	VSHUFF64X2  $0x88, Z29, Z28, Z26
 	VSHUFF64X2  $0xdd, Z29, Z28, Z27
 	VADDPS      Z27, Z26, Z26
-	TESTQ       BX, BX
-	JNZ         long39
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z27
 	VMULPS      Z9, Z27, Z27
 	VPANDD      Z11, Z27, Z27
 	PREFETCHT0  2048(CX)
-
-summed40:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long41
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z28
 	VMULPS      Z9, Z28, Z28
 	VPANDD      Z11, Z28, Z28
 	PREFETCHT0  2048(CX)
-
-summed42:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z28, Z27, Z29
 	VSHUFF64X2  $0xee, Z28, Z27, Z27
 	VADDPS      Z27, Z29, Z29
-	TESTQ       BX, BX
-	JNZ         long43
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z27
 	VMULPS      Z9, Z27, Z27
 	VPANDD      Z11, Z27, Z27
 	PREFETCHT0  2048(CX)
-
-summed44:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long45
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z28
 	VMULPS      Z9, Z28, Z28
 	VPANDD      Z11, Z28, Z28
 	PREFETCHT0  2048(CX)
-
-summed46:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z28, Z27, Z30
-	VSHUFF64X2 $0xee, Z28, Z27, Z27
-	VADDPS     Z27, Z30, Z30
-	VSHUFF64X2 $0x88, Z30, Z29, Z27
-	VSHUFF64X2 $0xdd, Z30, Z29, Z28
-	VADDPS     Z28, Z27, Z27
-	VMOVUPS    neighbours32<>+0(SB), Z28
-	VSHUFPS    $0x44, Z25, Z22, Z29
-	VSHUFPS    $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z29, Z29
-	VSHUFPS    $0x44, Z27, Z26, Z22
-	VSHUFPS    $0xee, Z27, Z26, Z25
-	VADDPS     Z25, Z22, Z22
-	VSHUFPS    $0x88, Z22, Z29, Z25
-	VSHUFPS    $0xdd, Z22, Z29, Z22
-	VADDPS     Z22, Z25, Z25
-	VPERMPS    Z25, Z28, Z25
-	VMOVDQA64  Z25, Z22
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z28, Z27, Z30
+	VSHUFF64X2  $0xee, Z28, Z27, Z27
+	VADDPS      Z27, Z30, Z30
+	VSHUFF64X2  $0x88, Z30, Z29, Z27
+	VSHUFF64X2  $0xdd, Z30, Z29, Z28
+	VADDPS      Z28, Z27, Z27
+	VMOVUPS     neighbours32<>+0(SB), Z28
+	VSHUFPS     $0x44, Z25, Z22, Z29
+	VSHUFPS     $0xee, Z25, Z22, Z22
+	VADDPS      Z22, Z29, Z29
+	VSHUFPS     $0x44, Z27, Z26, Z22
+	VSHUFPS     $0xee, Z27, Z26, Z25
+	VADDPS      Z25, Z22, Z22
+	VSHUFPS     $0x88, Z22, Z29, Z25
+	VSHUFPS     $0xdd, Z22, Z29, Z22
+	VADDPS      Z22, Z25, Z25
+	VPERMPS     Z25, Z28, Z25
+	VMOVDQA64   Z25, Z22
 
 summed14:
 	VMOVUPS Z22, 16(SP)
@@ -42662,9 +42584,9 @@ elements5:
 	ADDQ    R12, DI
 	ADDQ    R12, R8
 	NEGQ    R12
-	JZ      rest48
+	JZ      rest17
 
-loop47:
+loop16:
 	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(R8)(R12*1)
 	PREFETCHT0 384(DX)(R12*2)
@@ -42688,9 +42610,9 @@ loop47:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp50
+	JNE  clamp19
 
-clamped51:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS      Z28, Z25, Z25
 	VMOVDQA64   Z25, Z28
@@ -42706,11 +42628,11 @@ clamped51:
 	VMOVDQU16   Y28, (R8)(R12*1)
 	VPADDD      Z24, Z22, Z22
 	ADDQ        $0x20, R12
-	JNZ         loop47
+	JNZ         loop16
 
-rest48:
+rest17:
 	TESTQ R11, R11
-	JZ    end49
+	JZ    end18
 	SHRQ  $0x01, R11
 	XORL  R13, R13
 	BTSQ  R11, R13
@@ -42737,9 +42659,9 @@ rest48:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp52
+	JNE  clamp21
 
-clamped53:
+clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS      Z13, Z26, Z26
 	VMOVDQA64   Z26, Z13
@@ -42755,7 +42677,7 @@ clamped53:
 	VPMOVDW     Z13, Y13
 	VMOVDQU16   Y13, K3, (R8)(R12*1)
 
-end49:
+end18:
 	// The groups move up.
 	VMOVDQA64 Z12, Z13
 	MOVQ      R10, R11
@@ -42768,19 +42690,19 @@ end49:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group54:
+group23:
 	TESTQ   R10, R10
-	JZ      sums55
+	JZ      sums24
 	VMOVUPS 16(SP), Z9
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided57
+	JEQ    undivided26
 	VDIVPS Z5, Z9, Z9
 
-undivided57:
+undivided26:
 	CMPQ      R10, $0x10
-	JNE       some58
+	JNE       some27
 	MOVQ      v+16(FP), R9
 	VMULPS    Z2, Z9, Z12
 	VMULPS    Z9, Z12, Z12
@@ -42791,68 +42713,54 @@ undivided57:
 	VMOVDQA64 Z9, Z12
 	VMOVUPS   Z9, (R9)
 
-done59:
+done28:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other60
+	JNE     other29
 	VSQRTPS Z12, Z9
 
-raised63:
+raised32:
 	VMULPS    Z3, Z9, Z9
 	VADDPS    Z4, Z9, Z9
 	VMOVDQA64 Z9, Z12
 	ADDQ      $0x40, v+16(FP)
 
 	// The third group: its sums.
-sums55:
+sums24:
 	MOVQ    $0x0000000000000010, R9
 	CMPQ    blocks+48(FP), R9
 	CMOVQLT blocks+48(FP), R9
 	SUBQ    R9, blocks+48(FP)
 	TESTQ   R9, R9
-	JZ      elements56
+	JZ      elements25
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R9, $0x10
-	JNE         slots64
+	JNE         slots33
 	TESTQ       BX, BX
-	JNZ         long66
+	JNZ         long35
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z9
 	VPANDD      Z11, Z9, Z9
 	PREFETCHT0  2048(CX)
-
-summed67:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long68
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z22
 	VPANDD      Z11, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed69:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z22, Z9, Z25
 	VSHUFF64X2  $0xee, Z22, Z9, Z9
 	VADDPS      Z9, Z25, Z25
-	TESTQ       BX, BX
-	JNZ         long70
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z9
 	VPANDD      Z11, Z9, Z9
 	PREFETCHT0  2048(CX)
-
-summed71:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long72
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z22
 	VPANDD      Z11, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed73:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z22, Z9, Z26
 	VSHUFF64X2  $0xee, Z22, Z9, Z9
@@ -42860,44 +42768,28 @@ summed73:
 	VSHUFF64X2  $0x88, Z26, Z25, Z9
 	VSHUFF64X2  $0xdd, Z26, Z25, Z22
 	VADDPS      Z22, Z9, Z9
-	TESTQ       BX, BX
-	JNZ         long74
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z22
 	VPANDD      Z11, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed75:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long76
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VPANDD      Z11, Z25, Z25
 	PREFETCHT0  2048(CX)
-
-summed77:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z25, Z22, Z26
 	VSHUFF64X2  $0xee, Z25, Z22, Z22
 	VADDPS      Z22, Z26, Z26
-	TESTQ       BX, BX
-	JNZ         long78
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z22
 	VPANDD      Z11, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed79:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long80
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VPANDD      Z11, Z25, Z25
 	PREFETCHT0  2048(CX)
-
-summed81:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z25, Z22, Z27
 	VSHUFF64X2  $0xee, Z25, Z22, Z22
@@ -42905,44 +42797,28 @@ summed81:
 	VSHUFF64X2  $0x88, Z27, Z26, Z22
 	VSHUFF64X2  $0xdd, Z27, Z26, Z25
 	VADDPS      Z25, Z22, Z22
-	TESTQ       BX, BX
-	JNZ         long82
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VPANDD      Z11, Z25, Z25
 	PREFETCHT0  2048(CX)
-
-summed83:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long84
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z26
 	VPANDD      Z11, Z26, Z26
 	PREFETCHT0  2048(CX)
-
-summed85:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z26, Z25, Z27
 	VSHUFF64X2  $0xee, Z26, Z25, Z25
 	VADDPS      Z25, Z27, Z27
-	TESTQ       BX, BX
-	JNZ         long86
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VPANDD      Z11, Z25, Z25
 	PREFETCHT0  2048(CX)
-
-summed87:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long88
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z26
 	VPANDD      Z11, Z26, Z26
 	PREFETCHT0  2048(CX)
-
-summed89:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z26, Z25, Z28
 	VSHUFF64X2  $0xee, Z26, Z25, Z25
@@ -42950,69 +42826,53 @@ summed89:
 	VSHUFF64X2  $0x88, Z28, Z27, Z25
 	VSHUFF64X2  $0xdd, Z28, Z27, Z26
 	VADDPS      Z26, Z25, Z25
-	TESTQ       BX, BX
-	JNZ         long90
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z26
 	VPANDD      Z11, Z26, Z26
 	PREFETCHT0  2048(CX)
-
-summed91:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long92
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z27
 	VPANDD      Z11, Z27, Z27
 	PREFETCHT0  2048(CX)
-
-summed93:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z27, Z26, Z28
 	VSHUFF64X2  $0xee, Z27, Z26, Z26
 	VADDPS      Z26, Z28, Z28
-	TESTQ       BX, BX
-	JNZ         long94
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z26
 	VPANDD      Z11, Z26, Z26
 	PREFETCHT0  2048(CX)
-
-summed95:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long96
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z27
 	VPANDD      Z11, Z27, Z27
 	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z27, Z26, Z29
+	VSHUFF64X2  $0xee, Z27, Z26, Z26
+	VADDPS      Z26, Z29, Z29
+	VSHUFF64X2  $0x88, Z29, Z28, Z26
+	VSHUFF64X2  $0xdd, Z29, Z28, Z27
+	VADDPS      Z27, Z26, Z26
+	VMOVUPS     neighbours32<>+0(SB), Z27
+	VSHUFPS     $0x44, Z22, Z9, Z28
+	VSHUFPS     $0xee, Z22, Z9, Z9
+	VADDPS      Z9, Z28, Z28
+	VSHUFPS     $0x44, Z26, Z25, Z9
+	VSHUFPS     $0xee, Z26, Z25, Z22
+	VADDPS      Z22, Z9, Z9
+	VSHUFPS     $0x88, Z9, Z28, Z22
+	VSHUFPS     $0xdd, Z9, Z28, Z9
+	VADDPS      Z9, Z22, Z22
+	VPERMPS     Z22, Z27, Z22
+	VMOVDQA64   Z22, Z9
 
-summed97:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z27, Z26, Z29
-	VSHUFF64X2 $0xee, Z27, Z26, Z26
-	VADDPS     Z26, Z29, Z29
-	VSHUFF64X2 $0x88, Z29, Z28, Z26
-	VSHUFF64X2 $0xdd, Z29, Z28, Z27
-	VADDPS     Z27, Z26, Z26
-	VMOVUPS    neighbours32<>+0(SB), Z27
-	VSHUFPS    $0x44, Z22, Z9, Z28
-	VSHUFPS    $0xee, Z22, Z9, Z9
-	VADDPS     Z9, Z28, Z28
-	VSHUFPS    $0x44, Z26, Z25, Z9
-	VSHUFPS    $0xee, Z26, Z25, Z22
-	VADDPS     Z22, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z28, Z22
-	VSHUFPS    $0xdd, Z9, Z28, Z9
-	VADDPS     Z9, Z22, Z22
-	VPERMPS    Z22, Z27, Z22
-	VMOVDQA64  Z22, Z9
-
-summed65:
+summed34:
 	VMOVUPS Z9, 16(SP)
 
 	// The first group: its elements.
-elements56:
+elements25:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32Wide<>+0(SB), Z22
 	MOVQ    R11, R12
@@ -43023,9 +42883,9 @@ elements56:
 	ADDQ    R12, DI
 	ADDQ    R12, R8
 	NEGQ    R12
-	JZ      rest99
+	JZ      rest37
 
-loop98:
+loop36:
 	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(R8)(R12*1)
 	PREFETCHT0 384(DX)(R12*2)
@@ -43048,9 +42908,9 @@ loop98:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp101
+	JNE  clamp39
 
-clamped102:
+clamped40:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS      Z27, Z9, Z9
 	VMOVDQA64   Z9, Z27
@@ -43066,11 +42926,11 @@ clamped102:
 	VMOVDQU16   Y27, (R8)(R12*1)
 	VPADDD      Z24, Z22, Z22
 	ADDQ        $0x20, R12
-	JNZ         loop98
+	JNZ         loop36
 
-rest99:
+rest37:
 	TESTQ R11, R11
-	JZ    end100
+	JZ    end38
 	SHRQ  $0x01, R11
 	XORL  R13, R13
 	BTSQ  R11, R13
@@ -43096,9 +42956,9 @@ rest99:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp103
+	JNE  clamp41
 
-clamped104:
+clamped42:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS      Z13, Z25, Z25
 	VMOVDQA64   Z25, Z13
@@ -43114,7 +42974,7 @@ clamped104:
 	VPMOVDW     Z13, Y9
 	VMOVDQU16   Y9, K3, (R8)(R12*1)
 
-end100:
+end38:
 	// The groups move up.
 	VMOVDQA64 Z12, Z13
 	MOVQ      R10, R11
@@ -43122,7 +42982,7 @@ end100:
 	SHLQ      $0x01, R11
 	MOVQ      R9, R10
 	ORQ       R11, R9
-	JNZ       group54
+	JNZ       group23
 
 done2:
 	VZEROUPPER
@@ -43166,7 +43026,7 @@ two11:
 	VMOVDQA64 Z12, Z12
 	JMP       raised12
 
-	// A block of 64 bytes or more.
+	// A group of longer blocks.
 long15:
 	MOVQ      BX, R12
 	VMOVDQU16 (CX), Y14
@@ -43174,478 +43034,534 @@ long15:
 	VMULPS    Z9, Z22, Z22
 	VPANDD    Z11, Z22, Z22
 
-loop105:
+loop43:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest106
+	JZ        rest44
 	VMOVDQU16 (CX), Y14
 	VPERMW.Z  Z14, Z20, K1, Z25
 	VMULPS    Z9, Z25, Z25
 	VPANDD    Z11, Z25, Z25
 	VADDPS    Z25, Z22, Z22
-	JMP       loop105
+	JMP       loop43
 
-rest106:
+rest44:
 	TESTQ       SI, SI
-	JZ          summed16
+	JZ          summed45
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VMULPS      Z9, Z25, Z25
 	VPANDD      Z11, Z25, Z25
 	VADDPS      Z25, Z22, Z22
-	JMP         summed16
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long17:
+summed45:
 	MOVQ      BX, R12
 	VMOVDQU16 (CX), Y14
 	VPERMW.Z  Z14, Z20, K1, Z25
 	VMULPS    Z9, Z25, Z25
 	VPANDD    Z11, Z25, Z25
 
-loop107:
+loop46:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest108
+	JZ        rest47
 	VMOVDQU16 (CX), Y14
 	VPERMW.Z  Z14, Z20, K1, Z26
 	VMULPS    Z9, Z26, Z26
 	VPANDD    Z11, Z26, Z26
 	VADDPS    Z26, Z25, Z25
-	JMP       loop107
+	JMP       loop46
 
-rest108:
+rest47:
 	TESTQ       SI, SI
-	JZ          summed18
+	JZ          summed48
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z26
 	VMULPS      Z9, Z26, Z26
 	VPANDD      Z11, Z26, Z26
 	VADDPS      Z26, Z25, Z25
-	JMP         summed18
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long19:
+summed48:
+	VSHUFF64X2 $0x44, Z25, Z22, Z26
+	VSHUFF64X2 $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z26, Z26
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z22
+	VMULPS     Z9, Z22, Z22
+	VPANDD     Z11, Z22, Z22
+
+loop49:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest50
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop49
+
+rest50:
+	TESTQ       SI, SI
+	JZ          summed51
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VMULPS      Z9, Z25, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	ADDQ        SI, CX
+
+summed51:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VMULPS    Z9, Z25, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop52:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest53
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z25, Z25
+	JMP       loop52
+
+rest53:
+	TESTQ       SI, SI
+	JZ          summed54
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z25, Z25
+	ADDQ        SI, CX
+
+summed54:
+	VSHUFF64X2 $0x44, Z25, Z22, Z27
+	VSHUFF64X2 $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z27, Z27
+	VSHUFF64X2 $0x88, Z27, Z26, Z22
+	VSHUFF64X2 $0xdd, Z27, Z26, Z25
+	VADDPS     Z25, Z22, Z22
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z25
+	VMULPS     Z9, Z25, Z25
+	VPANDD     Z11, Z25, Z25
+
+loop55:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest56
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop55
+
+rest56:
+	TESTQ       SI, SI
+	JZ          summed57
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	ADDQ        SI, CX
+
+summed57:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop58:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest59
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop58
+
+rest59:
+	TESTQ       SI, SI
+	JZ          summed60
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	ADDQ        SI, CX
+
+summed60:
+	VSHUFF64X2 $0x44, Z26, Z25, Z27
+	VSHUFF64X2 $0xee, Z26, Z25, Z25
+	VADDPS     Z25, Z27, Z27
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z25
+	VMULPS     Z9, Z25, Z25
+	VPANDD     Z11, Z25, Z25
+
+loop61:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest62
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop61
+
+rest62:
+	TESTQ       SI, SI
+	JZ          summed63
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VMULPS      Z9, Z26, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	ADDQ        SI, CX
+
+summed63:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VMULPS    Z9, Z26, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop64:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest65
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z26, Z26
+	JMP       loop64
+
+rest65:
+	TESTQ       SI, SI
+	JZ          summed66
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z26, Z26
+	ADDQ        SI, CX
+
+summed66:
+	VSHUFF64X2 $0x44, Z26, Z25, Z28
+	VSHUFF64X2 $0xee, Z26, Z25, Z25
+	VADDPS     Z25, Z28, Z28
+	VSHUFF64X2 $0x88, Z28, Z27, Z25
+	VSHUFF64X2 $0xdd, Z28, Z27, Z26
+	VADDPS     Z26, Z25, Z25
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z26
+	VMULPS     Z9, Z26, Z26
+	VPANDD     Z11, Z26, Z26
+
+loop67:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest68
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop67
+
+rest68:
+	TESTQ       SI, SI
+	JZ          summed69
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	ADDQ        SI, CX
+
+summed69:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+
+loop70:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest71
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z27, Z27
+	JMP       loop70
+
+rest71:
+	TESTQ       SI, SI
+	JZ          summed72
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z27, Z27
+	ADDQ        SI, CX
+
+summed72:
+	VSHUFF64X2 $0x44, Z27, Z26, Z28
+	VSHUFF64X2 $0xee, Z27, Z26, Z26
+	VADDPS     Z26, Z28, Z28
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z26
+	VMULPS     Z9, Z26, Z26
+	VPANDD     Z11, Z26, Z26
+
+loop73:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest74
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop73
+
+rest74:
+	TESTQ       SI, SI
+	JZ          summed75
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VMULPS      Z9, Z27, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	ADDQ        SI, CX
+
+summed75:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VMULPS    Z9, Z27, Z27
+	VPANDD    Z11, Z27, Z27
+
+loop76:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest77
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z29
+	VMULPS    Z9, Z29, Z29
+	VPANDD    Z11, Z29, Z29
+	VADDPS    Z29, Z27, Z27
+	JMP       loop76
+
+rest77:
+	TESTQ       SI, SI
+	JZ          summed78
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z29
+	VMULPS      Z9, Z29, Z29
+	VPANDD      Z11, Z29, Z29
+	VADDPS      Z29, Z27, Z27
+	ADDQ        SI, CX
+
+summed78:
+	VSHUFF64X2 $0x44, Z27, Z26, Z29
+	VSHUFF64X2 $0xee, Z27, Z26, Z26
+	VADDPS     Z26, Z29, Z29
+	VSHUFF64X2 $0x88, Z29, Z28, Z26
+	VSHUFF64X2 $0xdd, Z29, Z28, Z27
+	VADDPS     Z27, Z26, Z26
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z27
+	VMULPS     Z9, Z27, Z27
+	VPANDD     Z11, Z27, Z27
+
+loop79:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest80
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z27, Z27
+	JMP       loop79
+
+rest80:
+	TESTQ       SI, SI
+	JZ          summed81
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z27, Z27
+	ADDQ        SI, CX
+
+summed81:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+
+loop82:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest83
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z29
+	VMULPS    Z9, Z29, Z29
+	VPANDD    Z11, Z29, Z29
+	VADDPS    Z29, Z28, Z28
+	JMP       loop82
+
+rest83:
+	TESTQ       SI, SI
+	JZ          summed84
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z29
+	VMULPS      Z9, Z29, Z29
+	VPANDD      Z11, Z29, Z29
+	VADDPS      Z29, Z28, Z28
+	ADDQ        SI, CX
+
+summed84:
+	VSHUFF64X2 $0x44, Z28, Z27, Z29
+	VSHUFF64X2 $0xee, Z28, Z27, Z27
+	VADDPS     Z27, Z29, Z29
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z27
+	VMULPS     Z9, Z27, Z27
+	VPANDD     Z11, Z27, Z27
+
+loop85:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest86
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z27, Z27
+	JMP       loop85
+
+rest86:
+	TESTQ       SI, SI
+	JZ          summed87
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VMULPS      Z9, Z28, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z27, Z27
+	ADDQ        SI, CX
+
+summed87:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VMULPS    Z9, Z28, Z28
+	VPANDD    Z11, Z28, Z28
+
+loop88:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest89
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z30
+	VMULPS    Z9, Z30, Z30
+	VPANDD    Z11, Z30, Z30
+	VADDPS    Z30, Z28, Z28
+	JMP       loop88
+
+rest89:
+	TESTQ       SI, SI
+	JZ          summed90
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z30
+	VMULPS      Z9, Z30, Z30
+	VPANDD      Z11, Z30, Z30
+	VADDPS      Z30, Z28, Z28
+	ADDQ        SI, CX
+
+summed90:
+	VSHUFF64X2 $0x44, Z28, Z27, Z30
+	VSHUFF64X2 $0xee, Z28, Z27, Z27
+	VADDPS     Z27, Z30, Z30
+	VSHUFF64X2 $0x88, Z30, Z29, Z27
+	VSHUFF64X2 $0xdd, Z30, Z29, Z28
+	VADDPS     Z28, Z27, Z27
+	VMOVUPS    neighbours32<>+0(SB), Z28
+	VSHUFPS    $0x44, Z25, Z22, Z29
+	VSHUFPS    $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z29, Z29
+	VSHUFPS    $0x44, Z27, Z26, Z22
+	VSHUFPS    $0xee, Z27, Z26, Z25
+	VADDPS     Z25, Z22, Z22
+	VSHUFPS    $0x88, Z22, Z29, Z25
+	VSHUFPS    $0xdd, Z22, Z29, Z22
+	VADDPS     Z22, Z25, Z25
+	VPERMPS    Z25, Z28, Z25
+	VMOVDQA64  Z25, Z22
+	JMP        summed14
+
+	// A group of longer blocks, or of fewer: one block after the other.
+slots13:
+	CMPQ  R9, $0x01
+	JNE   many91
+	TESTQ BX, BX
+	JZ    many91
+
+	// One block, as a run of a longer one is.
 	MOVQ      BX, R12
 	VMOVDQU16 (CX), Y14
 	VPERMW.Z  Z14, Z20, K1, Z22
 	VMULPS    Z9, Z22, Z22
 	VPANDD    Z11, Z22, Z22
 
-loop109:
+loop92:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest110
+	JZ        rest93
 	VMOVDQU16 (CX), Y14
 	VPERMW.Z  Z14, Z20, K1, Z25
 	VMULPS    Z9, Z25, Z25
 	VPANDD    Z11, Z25, Z25
 	VADDPS    Z25, Z22, Z22
-	JMP       loop109
+	JMP       loop92
 
-rest110:
+rest93:
 	TESTQ       SI, SI
-	JZ          summed20
+	JZ          summed94
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z25
 	VMULPS      Z9, Z25, Z25
 	VPANDD      Z11, Z25, Z25
 	VADDPS      Z25, Z22, Z22
-	JMP         summed20
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long21:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-
-loop111:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest112
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z25, Z25
-	JMP       loop111
-
-rest112:
-	TESTQ       SI, SI
-	JZ          summed22
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z25, Z25
-	JMP         summed22
-
-	// A block of 64 bytes or more.
-long23:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-
-loop113:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest114
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop113
-
-rest114:
-	TESTQ       SI, SI
-	JZ          summed24
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z11, Z26, Z26
-	VADDPS      Z26, Z25, Z25
-	JMP         summed24
-
-	// A block of 64 bytes or more.
-long25:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop115:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest116
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop115
-
-rest116:
-	TESTQ       SI, SI
-	JZ          summed26
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	JMP         summed26
-
-	// A block of 64 bytes or more.
-long27:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-
-loop117:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest118
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop117
-
-rest118:
-	TESTQ       SI, SI
-	JZ          summed28
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z11, Z26, Z26
-	VADDPS      Z26, Z25, Z25
-	JMP         summed28
-
-	// A block of 64 bytes or more.
-long29:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop119:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest120
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z26, Z26
-	JMP       loop119
-
-rest120:
-	TESTQ       SI, SI
-	JZ          summed30
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z26, Z26
-	JMP         summed30
-
-	// A block of 64 bytes or more.
-long31:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop121:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest122
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop121
-
-rest122:
-	TESTQ       SI, SI
-	JZ          summed32
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	JMP         summed32
-
-	// A block of 64 bytes or more.
-long33:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop123:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest124
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z27, Z27
-	JMP       loop123
-
-rest124:
-	TESTQ       SI, SI
-	JZ          summed34
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z27, Z27
-	JMP         summed34
-
-	// A block of 64 bytes or more.
-long35:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop125:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest126
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop125
-
-rest126:
-	TESTQ       SI, SI
-	JZ          summed36
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	JMP         summed36
-
-	// A block of 64 bytes or more.
-long37:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop127:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest128
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z29
-	VMULPS    Z9, Z29, Z29
-	VPANDD    Z11, Z29, Z29
-	VADDPS    Z29, Z27, Z27
-	JMP       loop127
-
-rest128:
-	TESTQ       SI, SI
-	JZ          summed38
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z29
-	VMULPS      Z9, Z29, Z29
-	VPANDD      Z11, Z29, Z29
-	VADDPS      Z29, Z27, Z27
-	JMP         summed38
-
-	// A block of 64 bytes or more.
-long39:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop129:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest130
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z27, Z27
-	JMP       loop129
-
-rest130:
-	TESTQ       SI, SI
-	JZ          summed40
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z27, Z27
-	JMP         summed40
-
-	// A block of 64 bytes or more.
-long41:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-
-loop131:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest132
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z29
-	VMULPS    Z9, Z29, Z29
-	VPANDD    Z11, Z29, Z29
-	VADDPS    Z29, Z28, Z28
-	JMP       loop131
-
-rest132:
-	TESTQ       SI, SI
-	JZ          summed42
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z29
-	VMULPS      Z9, Z29, Z29
-	VPANDD      Z11, Z29, Z29
-	VADDPS      Z29, Z28, Z28
-	JMP         summed42
-
-	// A block of 64 bytes or more.
-long43:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop133:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest134
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z27, Z27
-	JMP       loop133
-
-rest134:
-	TESTQ       SI, SI
-	JZ          summed44
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z27, Z27
-	JMP         summed44
-
-	// A block of 64 bytes or more.
-long45:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-
-loop135:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest136
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z30
-	VMULPS    Z9, Z30, Z30
-	VPANDD    Z11, Z30, Z30
-	VADDPS    Z30, Z28, Z28
-	JMP       loop135
-
-rest136:
-	TESTQ       SI, SI
-	JZ          summed46
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z30
-	VMULPS      Z9, Z30, Z30
-	VPANDD      Z11, Z30, Z30
-	VADDPS      Z30, Z28, Z28
-	JMP         summed46
-
-	// A group of longer blocks, or of fewer: one block after the other.
-slots13:
-	CMPQ R9, $0x01
-	JNE  many137
-
-	// One block, as a run of a longer one is.
-	TESTQ       BX, BX
-	JNZ         long138
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z11, Z22, Z22
-	PREFETCHT0  2048(CX)
-
-summed139:
-	ADDQ          SI, CX
+summed94:
 	VEXTRACTF64X4 $0x01, Z22, Y14
 	VADDPS        Y14, Y22, Y22
 	VEXTRACTF32X4 $0x01, Y22, X14
@@ -43657,17 +43573,17 @@ summed139:
 	VMOVDQA64     Z22, Z22
 	JMP           summed14
 
-many137:
+many91:
 	LEAQ 80(SP), R12
 	MOVQ R9, R13
 
-block140:
+block95:
 	VPXORD Z15, Z15, Z15
 	MOVQ   BX, R14
 	TESTQ  R14, R14
-	JZ     rest142
+	JZ     rest97
 
-pair141:
+pair96:
 	VMOVDQU16  (CX), Y14
 	VPERMW.Z   Z14, Z20, K1, Z22
 	VMULPS     Z9, Z22, Z22
@@ -43676,11 +43592,11 @@ pair141:
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
 	SUBQ       $0x20, R14
-	JNZ        pair141
+	JNZ        pair96
 	TESTQ      SI, SI
-	JZ         done143
+	JZ         done98
 
-rest142:
+rest97:
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z22
 	VMULPS      Z9, Z22, Z22
@@ -43688,11 +43604,11 @@ rest142:
 	VADDPS      Z22, Z15, Z15
 	ADDQ        SI, CX
 
-done143:
+done98:
 	VMOVUPS Z15, (R12)
 	ADDQ    $0x40, R12
 	DECQ    R13
-	JNZ     block140
+	JNZ     block95
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    80(SP), Z22
@@ -43761,22 +43677,22 @@ done143:
 	VMOVDQA64  Z25, Z22
 	JMP        summed14
 
-clamp50:
+clamp19:
 	VMOVUPS Z19, Z27
 	VMINPS  Z28, Z27, Z28
 	VMOVUPS Z8, Z27
 	VMAXPS  Z28, Z27, Z28
-	JMP     clamped51
+	JMP     clamped20
 
-clamp52:
+clamp21:
 	VMOVUPS Z19, Z22
 	VMINPS  Z13, Z22, Z13
 	VMOVUPS Z8, Z22
 	VMAXPS  Z13, Z22, Z13
-	JMP     clamped53
+	JMP     clamped22
 
 	// The last group, of fewer blocks.
-some58:
+some27:
 	MOVQ      R10, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
@@ -43794,79 +43710,485 @@ some58:
 	VMOVUPS.Z Z9, K4, Z9
 	VMOVDQA64 Z9, Z12
 	VMOVUPS   Z9, K3, (R9)
-	JMP       done59
+	JMP       done28
 
 	// The powers 0, 1/2 and 2.
-other60:
-	JG      two62
+other29:
+	JG      two31
 	CMPQ    power+72(FP), $+1
-	JE      half61
+	JE      half30
 	VMOVUPS Z6, Z9
-	JMP     raised63
+	JMP     raised32
 
-half61:
+half30:
 	VSQRTPS Z12, Z9
 	VSQRTPS Z9, Z9
-	JMP     raised63
+	JMP     raised32
 
-two62:
+two31:
 	VMOVDQA64 Z12, Z9
-	JMP       raised63
+	JMP       raised32
 
-	// A block of 64 bytes or more.
-long66:
+	// A group of longer blocks.
+long35:
 	MOVQ      BX, R12
 	VMOVDQU16 (CX), Y14
 	VPERMW.Z  Z14, Z20, K1, Z9
 	VPANDD    Z11, Z9, Z9
+
+loop99:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest100
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+	VADDPS    Z22, Z9, Z9
+	JMP       loop99
+
+rest100:
+	TESTQ       SI, SI
+	JZ          summed101
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VPANDD      Z11, Z22, Z22
+	VADDPS      Z22, Z9, Z9
+	ADDQ        SI, CX
+
+summed101:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+
+loop102:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest103
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop102
+
+rest103:
+	TESTQ       SI, SI
+	JZ          summed104
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	ADDQ        SI, CX
+
+summed104:
+	VSHUFF64X2 $0x44, Z22, Z9, Z25
+	VSHUFF64X2 $0xee, Z22, Z9, Z9
+	VADDPS     Z9, Z25, Z25
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z9
+	VPANDD     Z11, Z9, Z9
+
+loop105:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest106
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+	VADDPS    Z22, Z9, Z9
+	JMP       loop105
+
+rest106:
+	TESTQ       SI, SI
+	JZ          summed107
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z22
+	VPANDD      Z11, Z22, Z22
+	VADDPS      Z22, Z9, Z9
+	ADDQ        SI, CX
+
+summed107:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z22
+	VPANDD    Z11, Z22, Z22
+
+loop108:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest109
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z22, Z22
+	JMP       loop108
+
+rest109:
+	TESTQ       SI, SI
+	JZ          summed110
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z22, Z22
+	ADDQ        SI, CX
+
+summed110:
+	VSHUFF64X2 $0x44, Z22, Z9, Z26
+	VSHUFF64X2 $0xee, Z22, Z9, Z9
+	VADDPS     Z9, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z9
+	VSHUFF64X2 $0xdd, Z26, Z25, Z22
+	VADDPS     Z22, Z9, Z9
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z22
+	VPANDD     Z11, Z22, Z22
+
+loop111:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest112
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop111
+
+rest112:
+	TESTQ       SI, SI
+	JZ          summed113
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	ADDQ        SI, CX
+
+summed113:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop114:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest115
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop114
+
+rest115:
+	TESTQ       SI, SI
+	JZ          summed116
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	ADDQ        SI, CX
+
+summed116:
+	VSHUFF64X2 $0x44, Z25, Z22, Z26
+	VSHUFF64X2 $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z26, Z26
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z22
+	VPANDD     Z11, Z22, Z22
+
+loop117:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest118
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+	VADDPS    Z25, Z22, Z22
+	JMP       loop117
+
+rest118:
+	TESTQ       SI, SI
+	JZ          summed119
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z25
+	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z22, Z22
+	ADDQ        SI, CX
+
+summed119:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z25
+	VPANDD    Z11, Z25, Z25
+
+loop120:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest121
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z25, Z25
+	JMP       loop120
+
+rest121:
+	TESTQ       SI, SI
+	JZ          summed122
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z25, Z25
+	ADDQ        SI, CX
+
+summed122:
+	VSHUFF64X2 $0x44, Z25, Z22, Z27
+	VSHUFF64X2 $0xee, Z25, Z22, Z22
+	VADDPS     Z22, Z27, Z27
+	VSHUFF64X2 $0x88, Z27, Z26, Z22
+	VSHUFF64X2 $0xdd, Z27, Z26, Z25
+	VADDPS     Z25, Z22, Z22
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z25
+	VPANDD     Z11, Z25, Z25
+
+loop123:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest124
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop123
+
+rest124:
+	TESTQ       SI, SI
+	JZ          summed125
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	ADDQ        SI, CX
+
+summed125:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop126:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest127
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop126
+
+rest127:
+	TESTQ       SI, SI
+	JZ          summed128
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	ADDQ        SI, CX
+
+summed128:
+	VSHUFF64X2 $0x44, Z26, Z25, Z27
+	VSHUFF64X2 $0xee, Z26, Z25, Z25
+	VADDPS     Z25, Z27, Z27
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z25
+	VPANDD     Z11, Z25, Z25
+
+loop129:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest130
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop129
+
+rest130:
+	TESTQ       SI, SI
+	JZ          summed131
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z26
+	VPANDD      Z11, Z26, Z26
+	VADDPS      Z26, Z25, Z25
+	ADDQ        SI, CX
+
+summed131:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z26
+	VPANDD    Z11, Z26, Z26
+
+loop132:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest133
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z26, Z26
+	JMP       loop132
+
+rest133:
+	TESTQ       SI, SI
+	JZ          summed134
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z26, Z26
+	ADDQ        SI, CX
+
+summed134:
+	VSHUFF64X2 $0x44, Z26, Z25, Z28
+	VSHUFF64X2 $0xee, Z26, Z25, Z25
+	VADDPS     Z25, Z28, Z28
+	VSHUFF64X2 $0x88, Z28, Z27, Z25
+	VSHUFF64X2 $0xdd, Z28, Z27, Z26
+	VADDPS     Z26, Z25, Z25
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z26
+	VPANDD     Z11, Z26, Z26
+
+loop135:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest136
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop135
+
+rest136:
+	TESTQ       SI, SI
+	JZ          summed137
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	ADDQ        SI, CX
+
+summed137:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+
+loop138:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest139
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z28
+	VPANDD    Z11, Z28, Z28
+	VADDPS    Z28, Z27, Z27
+	JMP       loop138
+
+rest139:
+	TESTQ       SI, SI
+	JZ          summed140
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z28
+	VPANDD      Z11, Z28, Z28
+	VADDPS      Z28, Z27, Z27
+	ADDQ        SI, CX
+
+summed140:
+	VSHUFF64X2 $0x44, Z27, Z26, Z28
+	VSHUFF64X2 $0xee, Z27, Z26, Z26
+	VADDPS     Z26, Z28, Z28
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y14
+	VPERMW.Z   Z14, Z20, K1, Z26
+	VPANDD     Z11, Z26, Z26
+
+loop141:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest142
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
+	VADDPS    Z27, Z26, Z26
+	JMP       loop141
+
+rest142:
+	TESTQ       SI, SI
+	JZ          summed143
+	VMOVDQU16.Z (CX), K2, Y14
+	VPERMW.Z    Z14, Z20, K1, Z27
+	VPANDD      Z11, Z27, Z27
+	VADDPS      Z27, Z26, Z26
+	ADDQ        SI, CX
+
+summed143:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y14
+	VPERMW.Z  Z14, Z20, K1, Z27
+	VPANDD    Z11, Z27, Z27
 
 loop144:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
 	JZ        rest145
 	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
-	VADDPS    Z22, Z9, Z9
+	VPERMW.Z  Z14, Z20, K1, Z29
+	VPANDD    Z11, Z29, Z29
+	VADDPS    Z29, Z27, Z27
 	JMP       loop144
 
 rest145:
 	TESTQ       SI, SI
-	JZ          summed67
+	JZ          summed146
 	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VPANDD      Z11, Z22, Z22
-	VADDPS      Z22, Z9, Z9
-	JMP         summed67
+	VPERMW.Z    Z14, Z20, K1, Z29
+	VPANDD      Z11, Z29, Z29
+	VADDPS      Z29, Z27, Z27
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long68:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
+summed146:
+	VSHUFF64X2 $0x44, Z27, Z26, Z29
+	VSHUFF64X2 $0xee, Z27, Z26, Z26
+	VADDPS     Z26, Z29, Z29
+	VSHUFF64X2 $0x88, Z29, Z28, Z26
+	VSHUFF64X2 $0xdd, Z29, Z28, Z27
+	VADDPS     Z27, Z26, Z26
+	VMOVUPS    neighbours32<>+0(SB), Z27
+	VSHUFPS    $0x44, Z22, Z9, Z28
+	VSHUFPS    $0xee, Z22, Z9, Z9
+	VADDPS     Z9, Z28, Z28
+	VSHUFPS    $0x44, Z26, Z25, Z9
+	VSHUFPS    $0xee, Z26, Z25, Z22
+	VADDPS     Z22, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z28, Z22
+	VSHUFPS    $0xdd, Z9, Z28, Z9
+	VADDPS     Z9, Z22, Z22
+	VPERMPS    Z22, Z27, Z22
+	VMOVDQA64  Z22, Z9
+	JMP        summed34
 
-loop146:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest147
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop146
+	// A group of longer blocks, or of fewer: one block after the other.
+slots33:
+	CMPQ  R9, $0x01
+	JNE   many147
+	TESTQ BX, BX
+	JZ    many147
 
-rest147:
-	TESTQ       SI, SI
-	JZ          summed69
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
-	JMP         summed69
-
-	// A block of 64 bytes or more.
-long70:
+	// One block, as a run of a longer one is.
 	MOVQ      BX, R12
 	VMOVDQU16 (CX), Y14
 	VPERMW.Z  Z14, Z20, K1, Z9
@@ -43884,366 +44206,14 @@ loop148:
 
 rest149:
 	TESTQ       SI, SI
-	JZ          summed71
+	JZ          summed150
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z22
 	VPANDD      Z11, Z22, Z22
 	VADDPS      Z22, Z9, Z9
-	JMP         summed71
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long72:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
-
-loop150:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest151
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z22, Z22
-	JMP       loop150
-
-rest151:
-	TESTQ       SI, SI
-	JZ          summed73
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	VADDPS      Z26, Z22, Z22
-	JMP         summed73
-
-	// A block of 64 bytes or more.
-long74:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
-
-loop152:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest153
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop152
-
-rest153:
-	TESTQ       SI, SI
-	JZ          summed75
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
-	JMP         summed75
-
-	// A block of 64 bytes or more.
-long76:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-
-loop154:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest155
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop154
-
-rest155:
-	TESTQ       SI, SI
-	JZ          summed77
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	VADDPS      Z26, Z25, Z25
-	JMP         summed77
-
-	// A block of 64 bytes or more.
-long78:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
-
-loop156:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest157
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop156
-
-rest157:
-	TESTQ       SI, SI
-	JZ          summed79
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
-	JMP         summed79
-
-	// A block of 64 bytes or more.
-long80:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-
-loop158:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest159
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z25, Z25
-	JMP       loop158
-
-rest159:
-	TESTQ       SI, SI
-	JZ          summed81
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z25, Z25
-	JMP         summed81
-
-	// A block of 64 bytes or more.
-long82:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-
-loop160:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest161
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop160
-
-rest161:
-	TESTQ       SI, SI
-	JZ          summed83
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	VADDPS      Z26, Z25, Z25
-	JMP         summed83
-
-	// A block of 64 bytes or more.
-long84:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop162:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest163
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop162
-
-rest163:
-	TESTQ       SI, SI
-	JZ          summed85
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	JMP         summed85
-
-	// A block of 64 bytes or more.
-long86:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-
-loop164:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest165
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop164
-
-rest165:
-	TESTQ       SI, SI
-	JZ          summed87
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	VADDPS      Z26, Z25, Z25
-	JMP         summed87
-
-	// A block of 64 bytes or more.
-long88:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop166:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest167
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z26, Z26
-	JMP       loop166
-
-rest167:
-	TESTQ       SI, SI
-	JZ          summed89
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z26, Z26
-	JMP         summed89
-
-	// A block of 64 bytes or more.
-long90:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop168:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest169
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop168
-
-rest169:
-	TESTQ       SI, SI
-	JZ          summed91
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	JMP         summed91
-
-	// A block of 64 bytes or more.
-long92:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop170:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest171
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z27, Z27
-	JMP       loop170
-
-rest171:
-	TESTQ       SI, SI
-	JZ          summed93
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z27, Z27
-	JMP         summed93
-
-	// A block of 64 bytes or more.
-long94:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop172:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest173
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop172
-
-rest173:
-	TESTQ       SI, SI
-	JZ          summed95
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	JMP         summed95
-
-	// A block of 64 bytes or more.
-long96:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop174:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest175
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z29
-	VPANDD    Z11, Z29, Z29
-	VADDPS    Z29, Z27, Z27
-	JMP       loop174
-
-rest175:
-	TESTQ       SI, SI
-	JZ          summed97
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z29
-	VPANDD      Z11, Z29, Z29
-	VADDPS      Z29, Z27, Z27
-	JMP         summed97
-
-	// A group of longer blocks, or of fewer: one block after the other.
-slots64:
-	CMPQ R9, $0x01
-	JNE  many176
-
-	// One block, as a run of a longer one is.
-	TESTQ       BX, BX
-	JNZ         long177
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z9
-	VPANDD      Z11, Z9, Z9
-	PREFETCHT0  2048(CX)
-
-summed178:
-	ADDQ          SI, CX
+summed150:
 	VEXTRACTF64X4 $0x01, Z9, Y14
 	VADDPS        Y14, Y9, Y9
 	VEXTRACTF32X4 $0x01, Y9, X14
@@ -44253,19 +44223,19 @@ summed178:
 	VPERMILPS     $0x01, X9, X14
 	VADDPS        X14, X9, X9
 	VMOVDQA64     Z9, Z9
-	JMP           summed65
+	JMP           summed34
 
-many176:
+many147:
 	LEAQ 80(SP), R12
 	MOVQ R9, R13
 
-block179:
+block151:
 	VPXORD Z15, Z15, Z15
 	MOVQ   BX, R14
 	TESTQ  R14, R14
-	JZ     rest181
+	JZ     rest153
 
-pair180:
+pair152:
 	VMOVDQU16  (CX), Y14
 	VPERMW.Z   Z14, Z20, K1, Z9
 	VPANDD     Z11, Z9, Z9
@@ -44273,22 +44243,22 @@ pair180:
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
 	SUBQ       $0x20, R14
-	JNZ        pair180
+	JNZ        pair152
 	TESTQ      SI, SI
-	JZ         done182
+	JZ         done154
 
-rest181:
+rest153:
 	VMOVDQU16.Z (CX), K2, Y14
 	VPERMW.Z    Z14, Z20, K1, Z9
 	VPANDD      Z11, Z9, Z9
 	VADDPS      Z9, Z15, Z15
 	ADDQ        SI, CX
 
-done182:
+done154:
 	VMOVUPS Z15, (R12)
 	ADDQ    $0x40, R12
 	DECQ    R13
-	JNZ     block179
+	JNZ     block151
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    80(SP), Z9
@@ -44355,76 +44325,21 @@ done182:
 	VADDPS     Z9, Z22, Z22
 	VPERMPS    Z22, Z27, Z22
 	VMOVDQA64  Z22, Z9
-	JMP        summed65
+	JMP        summed34
 
-clamp101:
+clamp39:
 	VMOVUPS Z19, Z26
 	VMINPS  Z27, Z26, Z27
 	VMOVUPS Z8, Z26
 	VMAXPS  Z27, Z26, Z27
-	JMP     clamped102
+	JMP     clamped40
 
-clamp103:
+clamp41:
 	VMOVUPS Z19, Z22
 	VMINPS  Z13, Z22, Z13
 	VMOVUPS Z8, Z22
 	VMAXPS  Z13, Z22, Z13
-	JMP     clamped104
-
-	// A block of 64 bytes or more.
-long138:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z11, Z22, Z22
-
-loop183:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest184
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop183
-
-rest184:
-	TESTQ       SI, SI
-	JZ          summed139
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
-	JMP         summed139
-
-	// A block of 64 bytes or more.
-long177:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z9
-	VPANDD    Z11, Z9, Z9
-
-loop185:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest186
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
-	VADDPS    Z22, Z9, Z9
-	JMP       loop185
-
-rest186:
-	TESTQ       SI, SI
-	JZ          summed178
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VPANDD      Z11, Z22, Z22
-	VADDPS      Z22, Z9, Z9
-	JMP         summed178
+	JMP     clamped42
 
 // func updateRowsHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
@@ -45540,41 +45455,27 @@ group:
 	VMULPS      Z0, Z4, Z4
 	VPANDD      Z2, Z4, Z4
 	PREFETCHT0  2048(AX)
-
-summed4:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long5
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
 	VPANDD      Z2, Z7, Z7
 	PREFETCHT0  2048(AX)
-
-summed6:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z7, Z4, Z8
 	VSHUFF64X2  $0xee, Z7, Z4, Z4
 	VADDPS      Z4, Z8, Z8
-	TESTQ       CX, CX
-	JNZ         long7
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z4
 	VMULPS      Z0, Z4, Z4
 	VPANDD      Z2, Z4, Z4
 	PREFETCHT0  2048(AX)
-
-summed8:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long9
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
 	VPANDD      Z2, Z7, Z7
 	PREFETCHT0  2048(AX)
-
-summed10:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z7, Z4, Z9
 	VSHUFF64X2  $0xee, Z7, Z4, Z4
@@ -45582,48 +45483,32 @@ summed10:
 	VSHUFF64X2  $0x88, Z9, Z8, Z4
 	VSHUFF64X2  $0xdd, Z9, Z8, Z7
 	VADDPS      Z7, Z4, Z4
-	TESTQ       CX, CX
-	JNZ         long11
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
 	VPANDD      Z2, Z7, Z7
 	PREFETCHT0  2048(AX)
-
-summed12:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long13
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
 	VPANDD      Z2, Z8, Z8
 	PREFETCHT0  2048(AX)
-
-summed14:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z8, Z7, Z9
 	VSHUFF64X2  $0xee, Z8, Z7, Z7
 	VADDPS      Z7, Z9, Z9
-	TESTQ       CX, CX
-	JNZ         long15
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
 	VPANDD      Z2, Z7, Z7
 	PREFETCHT0  2048(AX)
-
-summed16:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long17
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
 	VPANDD      Z2, Z8, Z8
 	PREFETCHT0  2048(AX)
-
-summed18:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z8, Z7, Z10
 	VSHUFF64X2  $0xee, Z8, Z7, Z7
@@ -45631,48 +45516,32 @@ summed18:
 	VSHUFF64X2  $0x88, Z10, Z9, Z7
 	VSHUFF64X2  $0xdd, Z10, Z9, Z8
 	VADDPS      Z8, Z7, Z7
-	TESTQ       CX, CX
-	JNZ         long19
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
 	VPANDD      Z2, Z8, Z8
 	PREFETCHT0  2048(AX)
-
-summed20:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long21
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
 	VPANDD      Z2, Z9, Z9
 	PREFETCHT0  2048(AX)
-
-summed22:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z9, Z8, Z10
 	VSHUFF64X2  $0xee, Z9, Z8, Z8
 	VADDPS      Z8, Z10, Z10
-	TESTQ       CX, CX
-	JNZ         long23
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
 	VPANDD      Z2, Z8, Z8
 	PREFETCHT0  2048(AX)
-
-summed24:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long25
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
 	VPANDD      Z2, Z9, Z9
 	PREFETCHT0  2048(AX)
-
-summed26:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z9, Z8, Z11
 	VSHUFF64X2  $0xee, Z9, Z8, Z8
@@ -45680,49 +45549,547 @@ summed26:
 	VSHUFF64X2  $0x88, Z11, Z10, Z8
 	VSHUFF64X2  $0xdd, Z11, Z10, Z9
 	VADDPS      Z9, Z8, Z8
-	TESTQ       CX, CX
-	JNZ         long27
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
 	VPANDD      Z2, Z9, Z9
 	PREFETCHT0  2048(AX)
-
-summed28:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long29
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z10
 	VMULPS      Z0, Z10, Z10
 	VPANDD      Z2, Z10, Z10
 	PREFETCHT0  2048(AX)
-
-summed30:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z10, Z9, Z11
 	VSHUFF64X2  $0xee, Z10, Z9, Z9
 	VADDPS      Z9, Z11, Z11
-	TESTQ       CX, CX
-	JNZ         long31
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
 	VPANDD      Z2, Z9, Z9
 	PREFETCHT0  2048(AX)
-
-summed32:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long33
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z10
 	VMULPS      Z0, Z10, Z10
 	VPANDD      Z2, Z10, Z10
 	PREFETCHT0  2048(AX)
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z10, Z9, Z12
+	VSHUFF64X2  $0xee, Z10, Z9, Z9
+	VADDPS      Z9, Z12, Z12
+	VSHUFF64X2  $0x88, Z12, Z11, Z9
+	VSHUFF64X2  $0xdd, Z12, Z11, Z10
+	VADDPS      Z10, Z9, Z9
+	VMOVUPS     neighbours32<>+0(SB), Z10
+	VSHUFPS     $0x44, Z7, Z4, Z11
+	VSHUFPS     $0xee, Z7, Z4, Z4
+	VADDPS      Z4, Z11, Z11
+	VSHUFPS     $0x44, Z9, Z8, Z4
+	VSHUFPS     $0xee, Z9, Z8, Z7
+	VADDPS      Z7, Z4, Z4
+	VSHUFPS     $0x88, Z4, Z11, Z7
+	VSHUFPS     $0xdd, Z4, Z11, Z4
+	VADDPS      Z4, Z7, Z7
+	VPERMPS     Z7, Z10, Z7
+	VMOVDQA64   Z7, Z4
 
-summed34:
-	ADDQ       DX, AX
+summed2:
+	// Their means.
+	VDIVPS  Z3, Z4, Z4
+	CMPQ    DI, $0x10
+	JNE     some4
+	VMOVUPS Z4, (BX)
+
+done5:
+	ADDQ $0x40, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+	// A group of longer blocks.
+long3:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z4
+	VMULPS    Z0, Z4, Z4
+	VPANDD    Z2, Z4, Z4
+
+loop6:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest7
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+	VADDPS    Z7, Z4, Z4
+	JMP       loop6
+
+rest7:
+	TESTQ       DX, DX
+	JZ          summed8
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	VADDPS      Z7, Z4, Z4
+	ADDQ        DX, AX
+
+summed8:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+
+loop9:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest10
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop9
+
+rest10:
+	TESTQ       DX, DX
+	JZ          summed11
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        DX, AX
+
+summed11:
+	VSHUFF64X2 $0x44, Z7, Z4, Z8
+	VSHUFF64X2 $0xee, Z7, Z4, Z4
+	VADDPS     Z4, Z8, Z8
+	MOVQ       CX, R8
+	VMOVDQU16  (AX), Y5
+	VPERMW.Z   Z5, Z1, K1, Z4
+	VMULPS     Z0, Z4, Z4
+	VPANDD     Z2, Z4, Z4
+
+loop12:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest13
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+	VADDPS    Z7, Z4, Z4
+	JMP       loop12
+
+rest13:
+	TESTQ       DX, DX
+	JZ          summed14
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	VADDPS      Z7, Z4, Z4
+	ADDQ        DX, AX
+
+summed14:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+
+loop15:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest16
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+	VADDPS    Z9, Z7, Z7
+	JMP       loop15
+
+rest16:
+	TESTQ       DX, DX
+	JZ          summed17
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	VADDPS      Z9, Z7, Z7
+	ADDQ        DX, AX
+
+summed17:
+	VSHUFF64X2 $0x44, Z7, Z4, Z9
+	VSHUFF64X2 $0xee, Z7, Z4, Z4
+	VADDPS     Z4, Z9, Z9
+	VSHUFF64X2 $0x88, Z9, Z8, Z4
+	VSHUFF64X2 $0xdd, Z9, Z8, Z7
+	VADDPS     Z7, Z4, Z4
+	MOVQ       CX, R8
+	VMOVDQU16  (AX), Y5
+	VPERMW.Z   Z5, Z1, K1, Z7
+	VMULPS     Z0, Z7, Z7
+	VPANDD     Z2, Z7, Z7
+
+loop18:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest19
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop18
+
+rest19:
+	TESTQ       DX, DX
+	JZ          summed20
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        DX, AX
+
+summed20:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+
+loop21:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest22
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+	VADDPS    Z9, Z8, Z8
+	JMP       loop21
+
+rest22:
+	TESTQ       DX, DX
+	JZ          summed23
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	ADDQ        DX, AX
+
+summed23:
+	VSHUFF64X2 $0x44, Z8, Z7, Z9
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z9, Z9
+	MOVQ       CX, R8
+	VMOVDQU16  (AX), Y5
+	VPERMW.Z   Z5, Z1, K1, Z7
+	VMULPS     Z0, Z7, Z7
+	VPANDD     Z2, Z7, Z7
+
+loop24:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest25
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop24
+
+rest25:
+	TESTQ       DX, DX
+	JZ          summed26
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z2, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        DX, AX
+
+summed26:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z2, Z8, Z8
+
+loop27:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest28
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+	VADDPS    Z10, Z8, Z8
+	JMP       loop27
+
+rest28:
+	TESTQ       DX, DX
+	JZ          summed29
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	VADDPS      Z10, Z8, Z8
+	ADDQ        DX, AX
+
+summed29:
+	VSHUFF64X2 $0x44, Z8, Z7, Z10
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z10, Z10
+	VSHUFF64X2 $0x88, Z10, Z9, Z7
+	VSHUFF64X2 $0xdd, Z10, Z9, Z8
+	VADDPS     Z8, Z7, Z7
+	MOVQ       CX, R8
+	VMOVDQU16  (AX), Y5
+	VPERMW.Z   Z5, Z1, K1, Z8
+	VMULPS     Z0, Z8, Z8
+	VPANDD     Z2, Z8, Z8
+
+loop30:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest31
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+	VADDPS    Z9, Z8, Z8
+	JMP       loop30
+
+rest31:
+	TESTQ       DX, DX
+	JZ          summed32
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	ADDQ        DX, AX
+
+summed32:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+
+loop33:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest34
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+	VADDPS    Z10, Z9, Z9
+	JMP       loop33
+
+rest34:
+	TESTQ       DX, DX
+	JZ          summed35
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	VADDPS      Z10, Z9, Z9
+	ADDQ        DX, AX
+
+summed35:
+	VSHUFF64X2 $0x44, Z9, Z8, Z10
+	VSHUFF64X2 $0xee, Z9, Z8, Z8
+	VADDPS     Z8, Z10, Z10
+	MOVQ       CX, R8
+	VMOVDQU16  (AX), Y5
+	VPERMW.Z   Z5, Z1, K1, Z8
+	VMULPS     Z0, Z8, Z8
+	VPANDD     Z2, Z8, Z8
+
+loop36:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest37
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+	VADDPS    Z9, Z8, Z8
+	JMP       loop36
+
+rest37:
+	TESTQ       DX, DX
+	JZ          summed38
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z2, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	ADDQ        DX, AX
+
+summed38:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z2, Z9, Z9
+
+loop39:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest40
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z11
+	VMULPS    Z0, Z11, Z11
+	VPANDD    Z2, Z11, Z11
+	VADDPS    Z11, Z9, Z9
+	JMP       loop39
+
+rest40:
+	TESTQ       DX, DX
+	JZ          summed41
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z11
+	VMULPS      Z0, Z11, Z11
+	VPANDD      Z2, Z11, Z11
+	VADDPS      Z11, Z9, Z9
+	ADDQ        DX, AX
+
+summed41:
+	VSHUFF64X2 $0x44, Z9, Z8, Z11
+	VSHUFF64X2 $0xee, Z9, Z8, Z8
+	VADDPS     Z8, Z11, Z11
+	VSHUFF64X2 $0x88, Z11, Z10, Z8
+	VSHUFF64X2 $0xdd, Z11, Z10, Z9
+	VADDPS     Z9, Z8, Z8
+	MOVQ       CX, R8
+	VMOVDQU16  (AX), Y5
+	VPERMW.Z   Z5, Z1, K1, Z9
+	VMULPS     Z0, Z9, Z9
+	VPANDD     Z2, Z9, Z9
+
+loop42:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest43
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+	VADDPS    Z10, Z9, Z9
+	JMP       loop42
+
+rest43:
+	TESTQ       DX, DX
+	JZ          summed44
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	VADDPS      Z10, Z9, Z9
+	ADDQ        DX, AX
+
+summed44:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+
+loop45:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest46
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z11
+	VMULPS    Z0, Z11, Z11
+	VPANDD    Z2, Z11, Z11
+	VADDPS    Z11, Z10, Z10
+	JMP       loop45
+
+rest46:
+	TESTQ       DX, DX
+	JZ          summed47
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z11
+	VMULPS      Z0, Z11, Z11
+	VPANDD      Z2, Z11, Z11
+	VADDPS      Z11, Z10, Z10
+	ADDQ        DX, AX
+
+summed47:
+	VSHUFF64X2 $0x44, Z10, Z9, Z11
+	VSHUFF64X2 $0xee, Z10, Z9, Z9
+	VADDPS     Z9, Z11, Z11
+	MOVQ       CX, R8
+	VMOVDQU16  (AX), Y5
+	VPERMW.Z   Z5, Z1, K1, Z9
+	VMULPS     Z0, Z9, Z9
+	VPANDD     Z2, Z9, Z9
+
+loop48:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest49
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+	VADDPS    Z10, Z9, Z9
+	JMP       loop48
+
+rest49:
+	TESTQ       DX, DX
+	JZ          summed50
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z2, Z10, Z10
+	VADDPS      Z10, Z9, Z9
+	ADDQ        DX, AX
+
+summed50:
+	MOVQ      CX, R8
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z2, Z10, Z10
+
+loop51:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest52
+	VMOVDQU16 (AX), Y5
+	VPERMW.Z  Z5, Z1, K1, Z12
+	VMULPS    Z0, Z12, Z12
+	VPANDD    Z2, Z12, Z12
+	VADDPS    Z12, Z10, Z10
+	JMP       loop51
+
+rest52:
+	TESTQ       DX, DX
+	JZ          summed53
+	VMOVDQU16.Z (AX), K2, Y5
+	VPERMW.Z    Z5, Z1, K1, Z12
+	VMULPS      Z0, Z12, Z12
+	VPANDD      Z2, Z12, Z12
+	VADDPS      Z12, Z10, Z10
+	ADDQ        DX, AX
+
+summed53:
 	VSHUFF64X2 $0x44, Z10, Z9, Z12
 	VSHUFF64X2 $0xee, Z10, Z9, Z9
 	VADDPS     Z9, Z12, Z12
@@ -45741,502 +46108,44 @@ summed34:
 	VADDPS     Z4, Z7, Z7
 	VPERMPS    Z7, Z10, Z7
 	VMOVDQA64  Z7, Z4
+	JMP        summed2
 
-summed2:
-	// Their means.
-	VDIVPS  Z3, Z4, Z4
-	CMPQ    DI, $0x10
-	JNE     some35
-	VMOVUPS Z4, (BX)
+	// A group of longer blocks, or of fewer: one block after the other.
+slots1:
+	CMPQ  DI, $0x01
+	JNE   many54
+	TESTQ CX, CX
+	JZ    many54
 
-done36:
-	ADDQ $0x40, BX
-	JMP  group
-
-done:
-	VZEROUPPER
-	RET
-
-	// A block of 64 bytes or more.
-long3:
+	// One block, as a run of a longer one is.
 	MOVQ      CX, R8
 	VMOVDQU16 (AX), Y5
 	VPERMW.Z  Z5, Z1, K1, Z4
 	VMULPS    Z0, Z4, Z4
 	VPANDD    Z2, Z4, Z4
-
-loop37:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest38
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-	VADDPS    Z7, Z4, Z4
-	JMP       loop37
-
-rest38:
-	TESTQ       DX, DX
-	JZ          summed4
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z7
-	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
-	VADDPS      Z7, Z4, Z4
-	JMP         summed4
-
-	// A block of 64 bytes or more.
-long5:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-
-loop39:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest40
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	JMP       loop39
-
-rest40:
-	TESTQ       DX, DX
-	JZ          summed6
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z8
-	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	JMP         summed6
-
-	// A block of 64 bytes or more.
-long7:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z4
-	VMULPS    Z0, Z4, Z4
-	VPANDD    Z2, Z4, Z4
-
-loop41:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest42
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-	VADDPS    Z7, Z4, Z4
-	JMP       loop41
-
-rest42:
-	TESTQ       DX, DX
-	JZ          summed8
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z7
-	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
-	VADDPS      Z7, Z4, Z4
-	JMP         summed8
-
-	// A block of 64 bytes or more.
-long9:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-
-loop43:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest44
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-	VADDPS    Z9, Z7, Z7
-	JMP       loop43
-
-rest44:
-	TESTQ       DX, DX
-	JZ          summed10
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z9
-	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
-	VADDPS      Z9, Z7, Z7
-	JMP         summed10
-
-	// A block of 64 bytes or more.
-long11:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-
-loop45:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest46
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	JMP       loop45
-
-rest46:
-	TESTQ       DX, DX
-	JZ          summed12
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z8
-	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	JMP         summed12
-
-	// A block of 64 bytes or more.
-long13:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-
-loop47:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest48
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-	VADDPS    Z9, Z8, Z8
-	JMP       loop47
-
-rest48:
-	TESTQ       DX, DX
-	JZ          summed14
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z9
-	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
-	VADDPS      Z9, Z8, Z8
-	JMP         summed14
-
-	// A block of 64 bytes or more.
-long15:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-
-loop49:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest50
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	JMP       loop49
-
-rest50:
-	TESTQ       DX, DX
-	JZ          summed16
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z8
-	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	JMP         summed16
-
-	// A block of 64 bytes or more.
-long17:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-
-loop51:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest52
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-	VADDPS    Z10, Z8, Z8
-	JMP       loop51
-
-rest52:
-	TESTQ       DX, DX
-	JZ          summed18
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z10
-	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
-	VADDPS      Z10, Z8, Z8
-	JMP         summed18
-
-	// A block of 64 bytes or more.
-long19:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-
-loop53:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest54
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-	VADDPS    Z9, Z8, Z8
-	JMP       loop53
-
-rest54:
-	TESTQ       DX, DX
-	JZ          summed20
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z9
-	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
-	VADDPS      Z9, Z8, Z8
-	JMP         summed20
-
-	// A block of 64 bytes or more.
-long21:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
 
 loop55:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest56
 	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-	VADDPS    Z10, Z9, Z9
+	VPERMW.Z  Z5, Z1, K1, Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z2, Z7, Z7
+	VADDPS    Z7, Z4, Z4
 	JMP       loop55
 
 rest56:
 	TESTQ       DX, DX
-	JZ          summed22
+	JZ          summed57
 	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z10
-	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
-	VADDPS      Z10, Z9, Z9
-	JMP         summed22
+	VPERMW.Z    Z5, Z1, K1, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z2, Z7, Z7
+	VADDPS      Z7, Z4, Z4
+	ADDQ        DX, AX
 
-	// A block of 64 bytes or more.
-long23:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-
-loop57:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest58
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-	VADDPS    Z9, Z8, Z8
-	JMP       loop57
-
-rest58:
-	TESTQ       DX, DX
-	JZ          summed24
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z9
-	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
-	VADDPS      Z9, Z8, Z8
-	JMP         summed24
-
-	// A block of 64 bytes or more.
-long25:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-
-loop59:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest60
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z11
-	VMULPS    Z0, Z11, Z11
-	VPANDD    Z2, Z11, Z11
-	VADDPS    Z11, Z9, Z9
-	JMP       loop59
-
-rest60:
-	TESTQ       DX, DX
-	JZ          summed26
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z11
-	VMULPS      Z0, Z11, Z11
-	VPANDD      Z2, Z11, Z11
-	VADDPS      Z11, Z9, Z9
-	JMP         summed26
-
-	// A block of 64 bytes or more.
-long27:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-
-loop61:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest62
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-	VADDPS    Z10, Z9, Z9
-	JMP       loop61
-
-rest62:
-	TESTQ       DX, DX
-	JZ          summed28
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z10
-	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
-	VADDPS      Z10, Z9, Z9
-	JMP         summed28
-
-	// A block of 64 bytes or more.
-long29:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-
-loop63:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest64
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z11
-	VMULPS    Z0, Z11, Z11
-	VPANDD    Z2, Z11, Z11
-	VADDPS    Z11, Z10, Z10
-	JMP       loop63
-
-rest64:
-	TESTQ       DX, DX
-	JZ          summed30
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z11
-	VMULPS      Z0, Z11, Z11
-	VPANDD      Z2, Z11, Z11
-	VADDPS      Z11, Z10, Z10
-	JMP         summed30
-
-	// A block of 64 bytes or more.
-long31:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-
-loop65:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest66
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-	VADDPS    Z10, Z9, Z9
-	JMP       loop65
-
-rest66:
-	TESTQ       DX, DX
-	JZ          summed32
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z10
-	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
-	VADDPS      Z10, Z9, Z9
-	JMP         summed32
-
-	// A block of 64 bytes or more.
-long33:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-
-loop67:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest68
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z12
-	VMULPS    Z0, Z12, Z12
-	VPANDD    Z2, Z12, Z12
-	VADDPS    Z12, Z10, Z10
-	JMP       loop67
-
-rest68:
-	TESTQ       DX, DX
-	JZ          summed34
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z12
-	VMULPS      Z0, Z12, Z12
-	VPANDD      Z2, Z12, Z12
-	VADDPS      Z12, Z10, Z10
-	JMP         summed34
-
-	// A group of longer blocks, or of fewer: one block after the other.
-slots1:
-	CMPQ DI, $0x01
-	JNE  many69
-
-	// One block, as a run of a longer one is.
-	TESTQ       CX, CX
-	JNZ         long70
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z4
-	VMULPS      Z0, Z4, Z4
-	VPANDD      Z2, Z4, Z4
-	PREFETCHT0  2048(AX)
-
-summed71:
-	ADDQ          DX, AX
+summed57:
 	VEXTRACTF64X4 $0x01, Z4, Y5
 	VADDPS        Y5, Y4, Y4
 	VEXTRACTF32X4 $0x01, Y4, X5
@@ -46248,17 +46157,17 @@ summed71:
 	VMOVDQA64     Z4, Z4
 	JMP           summed2
 
-many69:
+many54:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block72:
+block58:
 	VPXORD Z6, Z6, Z6
 	MOVQ   CX, R10
 	TESTQ  R10, R10
-	JZ     rest74
+	JZ     rest60
 
-pair73:
+pair59:
 	VMOVDQU16  (AX), Y5
 	VPERMW.Z   Z5, Z1, K1, Z4
 	VMULPS     Z0, Z4, Z4
@@ -46267,11 +46176,11 @@ pair73:
 	PREFETCHT0 2048(AX)
 	ADDQ       $0x20, AX
 	SUBQ       $0x20, R10
-	JNZ        pair73
+	JNZ        pair59
 	TESTQ      DX, DX
-	JZ         done75
+	JZ         done61
 
-rest74:
+rest60:
 	VMOVDQU16.Z (AX), K2, Y5
 	VPERMW.Z    Z5, Z1, K1, Z4
 	VMULPS      Z0, Z4, Z4
@@ -46279,11 +46188,11 @@ rest74:
 	VADDPS      Z4, Z6, Z6
 	ADDQ        DX, AX
 
-done75:
+done61:
 	VMOVUPS Z6, (R8)
 	ADDQ    $0x40, R8
 	DECQ    R9
-	JNZ     block72
+	JNZ     block58
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    (SP), Z4
@@ -46353,7 +46262,7 @@ done75:
 	JMP        summed2
 
 	// The last group, of fewer blocks.
-some35:
+some4:
 	SHLQ    $0x01, DI
 	SHRQ    $0x01, DI
 	XORL    R8, R8
@@ -46361,36 +46270,7 @@ some35:
 	DECQ    R8
 	KMOVW   R8, K3
 	VMOVUPS Z4, K3, (BX)
-	JMP     done36
-
-	// A block of 64 bytes or more.
-long70:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z4
-	VMULPS    Z0, Z4, Z4
-	VPANDD    Z2, Z4, Z4
-
-loop76:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest77
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-	VADDPS    Z7, Z4, Z4
-	JMP       loop76
-
-rest77:
-	TESTQ       DX, DX
-	JZ          summed71
-	VMOVDQU16.Z (AX), K2, Y5
-	VPERMW.Z    Z5, Z1, K1, Z7
-	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
-	VADDPS      Z7, Z4, Z4
-	JMP         summed71
+	JMP     done5
 
 // func stridedMeansHalfBF16AVX512(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
@@ -50031,41 +49911,27 @@ sums4:
 	VMULPS      Z9, Z18, Z18
 	VPANDD      Z10, Z18, Z18
 	PREFETCHT0  2048(CX)
-
-summed16:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long17
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z9, Z21, Z21
 	VPANDD      Z10, Z21, Z21
 	PREFETCHT0  2048(CX)
-
-summed18:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z21, Z18, Z22
 	VSHUFF64X2  $0xee, Z21, Z18, Z18
 	VADDPS      Z18, Z22, Z22
-	TESTQ       BX, BX
-	JNZ         long19
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z9, Z18, Z18
 	VPANDD      Z10, Z18, Z18
 	PREFETCHT0  2048(CX)
-
-summed20:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long21
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z9, Z21, Z21
 	VPANDD      Z10, Z21, Z21
 	PREFETCHT0  2048(CX)
-
-summed22:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z21, Z18, Z23
 	VSHUFF64X2  $0xee, Z21, Z18, Z18
@@ -50073,48 +49939,32 @@ summed22:
 	VSHUFF64X2  $0x88, Z23, Z22, Z18
 	VSHUFF64X2  $0xdd, Z23, Z22, Z21
 	VADDPS      Z21, Z18, Z18
-	TESTQ       BX, BX
-	JNZ         long23
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z9, Z21, Z21
 	VPANDD      Z10, Z21, Z21
 	PREFETCHT0  2048(CX)
-
-summed24:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long25
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VMULPS      Z9, Z22, Z22
 	VPANDD      Z10, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed26:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z22, Z21, Z23
 	VSHUFF64X2  $0xee, Z22, Z21, Z21
 	VADDPS      Z21, Z23, Z23
-	TESTQ       BX, BX
-	JNZ         long27
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z9, Z21, Z21
 	VPANDD      Z10, Z21, Z21
 	PREFETCHT0  2048(CX)
-
-summed28:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long29
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VMULPS      Z9, Z22, Z22
 	VPANDD      Z10, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed30:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z22, Z21, Z24
 	VSHUFF64X2  $0xee, Z22, Z21, Z21
@@ -50122,48 +49972,32 @@ summed30:
 	VSHUFF64X2  $0x88, Z24, Z23, Z21
 	VSHUFF64X2  $0xdd, Z24, Z23, Z22
 	VADDPS      Z22, Z21, Z21
-	TESTQ       BX, BX
-	JNZ         long31
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VMULPS      Z9, Z22, Z22
 	VPANDD      Z10, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed32:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long33
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VMULPS      Z9, Z23, Z23
 	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
-
-summed34:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z23, Z22, Z24
 	VSHUFF64X2  $0xee, Z23, Z22, Z22
 	VADDPS      Z22, Z24, Z24
-	TESTQ       BX, BX
-	JNZ         long35
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VMULPS      Z9, Z22, Z22
 	VPANDD      Z10, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed36:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long37
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VMULPS      Z9, Z23, Z23
 	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
-
-summed38:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z23, Z22, Z25
 	VSHUFF64X2  $0xee, Z23, Z22, Z22
@@ -50171,67 +50005,51 @@ summed38:
 	VSHUFF64X2  $0x88, Z25, Z24, Z22
 	VSHUFF64X2  $0xdd, Z25, Z24, Z23
 	VADDPS      Z23, Z22, Z22
-	TESTQ       BX, BX
-	JNZ         long39
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VMULPS      Z9, Z23, Z23
 	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
-
-summed40:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long41
 	VMOVDQU16.Z (CX), K1, Y24
 	VCVTPH2PS   Y24, Z24
 	VMULPS      Z9, Z24, Z24
 	VPANDD      Z10, Z24, Z24
 	PREFETCHT0  2048(CX)
-
-summed42:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z24, Z23, Z25
 	VSHUFF64X2  $0xee, Z24, Z23, Z23
 	VADDPS      Z23, Z25, Z25
-	TESTQ       BX, BX
-	JNZ         long43
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VMULPS      Z9, Z23, Z23
 	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
-
-summed44:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long45
 	VMOVDQU16.Z (CX), K1, Y24
 	VCVTPH2PS   Y24, Z24
 	VMULPS      Z9, Z24, Z24
 	VPANDD      Z10, Z24, Z24
 	PREFETCHT0  2048(CX)
-
-summed46:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z24, Z23, Z26
-	VSHUFF64X2 $0xee, Z24, Z23, Z23
-	VADDPS     Z23, Z26, Z26
-	VSHUFF64X2 $0x88, Z26, Z25, Z23
-	VSHUFF64X2 $0xdd, Z26, Z25, Z24
-	VADDPS     Z24, Z23, Z23
-	VMOVUPS    neighbours32<>+0(SB), Z24
-	VSHUFPS    $0x44, Z21, Z18, Z25
-	VSHUFPS    $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z25, Z25
-	VSHUFPS    $0x44, Z23, Z22, Z18
-	VSHUFPS    $0xee, Z23, Z22, Z21
-	VADDPS     Z21, Z18, Z18
-	VSHUFPS    $0x88, Z18, Z25, Z21
-	VSHUFPS    $0xdd, Z18, Z25, Z18
-	VADDPS     Z18, Z21, Z21
-	VPERMPS    Z21, Z24, Z21
-	VMOVDQA64  Z21, Z18
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z24, Z23, Z26
+	VSHUFF64X2  $0xee, Z24, Z23, Z23
+	VADDPS      Z23, Z26, Z26
+	VSHUFF64X2  $0x88, Z26, Z25, Z23
+	VSHUFF64X2  $0xdd, Z26, Z25, Z24
+	VADDPS      Z24, Z23, Z23
+	VMOVUPS     neighbours32<>+0(SB), Z24
+	VSHUFPS     $0x44, Z21, Z18, Z25
+	VSHUFPS     $0xee, Z21, Z18, Z18
+	VADDPS      Z18, Z25, Z25
+	VSHUFPS     $0x44, Z23, Z22, Z18
+	VSHUFPS     $0xee, Z23, Z22, Z21
+	VADDPS      Z21, Z18, Z18
+	VSHUFPS     $0x88, Z18, Z25, Z21
+	VSHUFPS     $0xdd, Z18, Z25, Z18
+	VADDPS      Z18, Z21, Z21
+	VPERMPS     Z21, Z24, Z21
+	VMOVDQA64   Z21, Z18
 
 summed14:
 	VMOVUPS Z18, 16(SP)
@@ -50248,9 +50066,9 @@ elements5:
 	ADDQ    R12, DI
 	ADDQ    R12, R8
 	NEGQ    R12
-	JZ      rest48
+	JZ      rest17
 
-loop47:
+loop16:
 	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(R8)(R12*1)
 	PREFETCHT0 384(DX)(R12*2)
@@ -50273,9 +50091,9 @@ loop47:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp50
+	JNE  clamp19
 
-clamped51:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS      Z24, Z21, Z21
 	VMOVDQA64   Z21, Z24
@@ -50287,11 +50105,11 @@ clamped51:
 	VCVTPS2PH   $0x00, Z24, (R8)(R12*1)
 	VPADDD      Z20, Z18, Z18
 	ADDQ        $0x20, R12
-	JNZ         loop47
+	JNZ         loop16
 
-rest48:
+rest17:
 	TESTQ R11, R11
-	JZ    end49
+	JZ    end18
 	SHRQ  $0x01, R11
 	XORL  R13, R13
 	BTSQ  R11, R13
@@ -50318,9 +50136,9 @@ rest48:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp52
+	JNE  clamp21
 
-clamped53:
+clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS      Z12, Z22, Z22
 	VMOVDQA64   Z22, Z12
@@ -50332,7 +50150,7 @@ clamped53:
 	VCVTPS2PH   $0x00, Z12, Y12
 	VMOVDQU16   Y12, K2, (R8)(R12*1)
 
-end49:
+end18:
 	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
@@ -50345,19 +50163,19 @@ end49:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group54:
+group23:
 	TESTQ   R10, R10
-	JZ      sums55
+	JZ      sums24
 	VMOVUPS 16(SP), Z9
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   (SP), $+0
-	JEQ    undivided57
+	JEQ    undivided26
 	VDIVPS Z5, Z9, Z9
 
-undivided57:
+undivided26:
 	CMPQ      R10, $0x10
-	JNE       some58
+	JNE       some27
 	MOVQ      v+16(FP), R9
 	VMULPS    Z2, Z9, Z11
 	VMULPS    Z9, Z11, Z11
@@ -50368,68 +50186,54 @@ undivided57:
 	VMOVDQA64 Z9, Z11
 	VMOVUPS   Z9, (R9)
 
-done59:
+done28:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other60
+	JNE     other29
 	VSQRTPS Z11, Z9
 
-raised63:
+raised32:
 	VMULPS    Z3, Z9, Z9
 	VADDPS    Z4, Z9, Z9
 	VMOVDQA64 Z9, Z11
 	ADDQ      $0x40, v+16(FP)
 
 	// The third group: its sums.
-sums55:
+sums24:
 	MOVQ    $0x0000000000000010, R9
 	CMPQ    blocks+48(FP), R9
 	CMOVQLT blocks+48(FP), R9
 	SUBQ    R9, blocks+48(FP)
 	TESTQ   R9, R9
-	JZ      elements56
+	JZ      elements25
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R9, $0x10
-	JNE         slots64
+	JNE         slots33
 	TESTQ       BX, BX
-	JNZ         long66
+	JNZ         long35
 	VMOVDQU16.Z (CX), K1, Y9
 	VCVTPH2PS   Y9, Z9
 	VPANDD      Z10, Z9, Z9
 	PREFETCHT0  2048(CX)
-
-summed67:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long68
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
 	VPANDD      Z10, Z18, Z18
 	PREFETCHT0  2048(CX)
-
-summed69:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z18, Z9, Z21
 	VSHUFF64X2  $0xee, Z18, Z9, Z9
 	VADDPS      Z9, Z21, Z21
-	TESTQ       BX, BX
-	JNZ         long70
 	VMOVDQU16.Z (CX), K1, Y9
 	VCVTPH2PS   Y9, Z9
 	VPANDD      Z10, Z9, Z9
 	PREFETCHT0  2048(CX)
-
-summed71:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long72
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
 	VPANDD      Z10, Z18, Z18
 	PREFETCHT0  2048(CX)
-
-summed73:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z18, Z9, Z22
 	VSHUFF64X2  $0xee, Z18, Z9, Z9
@@ -50437,44 +50241,28 @@ summed73:
 	VSHUFF64X2  $0x88, Z22, Z21, Z9
 	VSHUFF64X2  $0xdd, Z22, Z21, Z18
 	VADDPS      Z18, Z9, Z9
-	TESTQ       BX, BX
-	JNZ         long74
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
 	VPANDD      Z10, Z18, Z18
 	PREFETCHT0  2048(CX)
-
-summed75:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long76
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VPANDD      Z10, Z21, Z21
 	PREFETCHT0  2048(CX)
-
-summed77:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z21, Z18, Z22
 	VSHUFF64X2  $0xee, Z21, Z18, Z18
 	VADDPS      Z18, Z22, Z22
-	TESTQ       BX, BX
-	JNZ         long78
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
 	VPANDD      Z10, Z18, Z18
 	PREFETCHT0  2048(CX)
-
-summed79:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long80
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VPANDD      Z10, Z21, Z21
 	PREFETCHT0  2048(CX)
-
-summed81:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z21, Z18, Z23
 	VSHUFF64X2  $0xee, Z21, Z18, Z18
@@ -50482,44 +50270,28 @@ summed81:
 	VSHUFF64X2  $0x88, Z23, Z22, Z18
 	VSHUFF64X2  $0xdd, Z23, Z22, Z21
 	VADDPS      Z21, Z18, Z18
-	TESTQ       BX, BX
-	JNZ         long82
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VPANDD      Z10, Z21, Z21
 	PREFETCHT0  2048(CX)
-
-summed83:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long84
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VPANDD      Z10, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed85:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z22, Z21, Z23
 	VSHUFF64X2  $0xee, Z22, Z21, Z21
 	VADDPS      Z21, Z23, Z23
-	TESTQ       BX, BX
-	JNZ         long86
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VPANDD      Z10, Z21, Z21
 	PREFETCHT0  2048(CX)
-
-summed87:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long88
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VPANDD      Z10, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed89:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z22, Z21, Z24
 	VSHUFF64X2  $0xee, Z22, Z21, Z21
@@ -50527,69 +50299,53 @@ summed89:
 	VSHUFF64X2  $0x88, Z24, Z23, Z21
 	VSHUFF64X2  $0xdd, Z24, Z23, Z22
 	VADDPS      Z22, Z21, Z21
-	TESTQ       BX, BX
-	JNZ         long90
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VPANDD      Z10, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed91:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long92
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
-
-summed93:
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z23, Z22, Z24
 	VSHUFF64X2  $0xee, Z23, Z22, Z22
 	VADDPS      Z22, Z24, Z24
-	TESTQ       BX, BX
-	JNZ         long94
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VPANDD      Z10, Z22, Z22
 	PREFETCHT0  2048(CX)
-
-summed95:
 	ADDQ        SI, CX
-	TESTQ       BX, BX
-	JNZ         long96
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z23, Z22, Z25
+	VSHUFF64X2  $0xee, Z23, Z22, Z22
+	VADDPS      Z22, Z25, Z25
+	VSHUFF64X2  $0x88, Z25, Z24, Z22
+	VSHUFF64X2  $0xdd, Z25, Z24, Z23
+	VADDPS      Z23, Z22, Z22
+	VMOVUPS     neighbours32<>+0(SB), Z23
+	VSHUFPS     $0x44, Z18, Z9, Z24
+	VSHUFPS     $0xee, Z18, Z9, Z9
+	VADDPS      Z9, Z24, Z24
+	VSHUFPS     $0x44, Z22, Z21, Z9
+	VSHUFPS     $0xee, Z22, Z21, Z18
+	VADDPS      Z18, Z9, Z9
+	VSHUFPS     $0x88, Z9, Z24, Z18
+	VSHUFPS     $0xdd, Z9, Z24, Z9
+	VADDPS      Z9, Z18, Z18
+	VPERMPS     Z18, Z23, Z18
+	VMOVDQA64   Z18, Z9
 
-summed97:
-	ADDQ       SI, CX
-	VSHUFF64X2 $0x44, Z23, Z22, Z25
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z25, Z25
-	VSHUFF64X2 $0x88, Z25, Z24, Z22
-	VSHUFF64X2 $0xdd, Z25, Z24, Z23
-	VADDPS     Z23, Z22, Z22
-	VMOVUPS    neighbours32<>+0(SB), Z23
-	VSHUFPS    $0x44, Z18, Z9, Z24
-	VSHUFPS    $0xee, Z18, Z9, Z9
-	VADDPS     Z9, Z24, Z24
-	VSHUFPS    $0x44, Z22, Z21, Z9
-	VSHUFPS    $0xee, Z22, Z21, Z18
-	VADDPS     Z18, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z24, Z18
-	VSHUFPS    $0xdd, Z9, Z24, Z9
-	VADDPS     Z9, Z18, Z18
-	VPERMPS    Z18, Z23, Z18
-	VMOVDQA64  Z18, Z9
-
-summed65:
+summed34:
 	VMOVUPS Z9, 16(SP)
 
 	// The first group: its elements.
-elements56:
+elements25:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS lanes32Wide<>+0(SB), Z18
 	MOVQ    R11, R12
@@ -50600,9 +50356,9 @@ elements56:
 	ADDQ    R12, DI
 	ADDQ    R12, R8
 	NEGQ    R12
-	JZ      rest99
+	JZ      rest37
 
-loop98:
+loop36:
 	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(R8)(R12*1)
 	PREFETCHT0 384(DX)(R12*2)
@@ -50624,9 +50380,9 @@ loop98:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp101
+	JNE  clamp39
 
-clamped102:
+clamped40:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS      Z23, Z9, Z9
 	VMOVDQA64   Z9, Z23
@@ -50638,11 +50394,11 @@ clamped102:
 	VCVTPS2PH   $0x00, Z23, (R8)(R12*1)
 	VPADDD      Z20, Z18, Z18
 	ADDQ        $0x20, R12
-	JNZ         loop98
+	JNZ         loop36
 
-rest99:
+rest37:
 	TESTQ R11, R11
-	JZ    end100
+	JZ    end38
 	SHRQ  $0x01, R11
 	XORL  R13, R13
 	BTSQ  R11, R13
@@ -50668,9 +50424,9 @@ rest99:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 8(SP), $+0
-	JNE  clamp103
+	JNE  clamp41
 
-clamped104:
+clamped42:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS      Z12, Z21, Z21
 	VMOVDQA64   Z21, Z12
@@ -50682,7 +50438,7 @@ clamped104:
 	VCVTPS2PH   $0x00, Z12, Y9
 	VMOVDQU16   Y9, K2, (R8)(R12*1)
 
-end100:
+end38:
 	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
@@ -50690,7 +50446,7 @@ end100:
 	SHLQ      $0x01, R11
 	MOVQ      R9, R10
 	ORQ       R11, R9
-	JNZ       group54
+	JNZ       group23
 
 done2:
 	VZEROUPPER
@@ -50734,454 +50490,508 @@ two11:
 	VMOVDQA64 Z11, Z11
 	JMP       raised12
 
-	// A block of 64 bytes or more.
+	// A group of longer blocks.
 long15:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z18
 	VMULPS    Z9, Z18, Z18
 	VPANDD    Z10, Z18, Z18
 
-loop105:
+loop43:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest106
+	JZ        rest44
 	VCVTPH2PS (CX), Z21
 	VMULPS    Z9, Z21, Z21
 	VPANDD    Z10, Z21, Z21
 	VADDPS    Z21, Z18, Z18
-	JMP       loop105
+	JMP       loop43
 
-rest106:
+rest44:
 	TESTQ       SI, SI
-	JZ          summed16
+	JZ          summed45
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z9, Z21, Z21
 	VPANDD      Z10, Z21, Z21
 	VADDPS      Z21, Z18, Z18
-	JMP         summed16
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long17:
+summed45:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z21
 	VMULPS    Z9, Z21, Z21
 	VPANDD    Z10, Z21, Z21
 
-loop107:
+loop46:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest108
+	JZ        rest47
 	VCVTPH2PS (CX), Z22
 	VMULPS    Z9, Z22, Z22
 	VPANDD    Z10, Z22, Z22
 	VADDPS    Z22, Z21, Z21
-	JMP       loop107
+	JMP       loop46
 
-rest108:
+rest47:
 	TESTQ       SI, SI
-	JZ          summed18
+	JZ          summed48
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VMULPS      Z9, Z22, Z22
 	VPANDD      Z10, Z22, Z22
 	VADDPS      Z22, Z21, Z21
-	JMP         summed18
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long19:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VMULPS    Z9, Z18, Z18
-	VPANDD    Z10, Z18, Z18
+summed48:
+	VSHUFF64X2 $0x44, Z21, Z18, Z22
+	VSHUFF64X2 $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z22, Z22
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z18
+	VMULPS     Z9, Z18, Z18
+	VPANDD     Z10, Z18, Z18
 
-loop109:
+loop49:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest110
+	JZ        rest50
 	VCVTPH2PS (CX), Z21
 	VMULPS    Z9, Z21, Z21
 	VPANDD    Z10, Z21, Z21
 	VADDPS    Z21, Z18, Z18
-	JMP       loop109
+	JMP       loop49
 
-rest110:
+rest50:
 	TESTQ       SI, SI
-	JZ          summed20
+	JZ          summed51
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z9, Z21, Z21
 	VPANDD      Z10, Z21, Z21
 	VADDPS      Z21, Z18, Z18
-	JMP         summed20
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long21:
+summed51:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z21
 	VMULPS    Z9, Z21, Z21
 	VPANDD    Z10, Z21, Z21
 
-loop111:
+loop52:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest112
+	JZ        rest53
 	VCVTPH2PS (CX), Z23
 	VMULPS    Z9, Z23, Z23
 	VPANDD    Z10, Z23, Z23
 	VADDPS    Z23, Z21, Z21
-	JMP       loop111
+	JMP       loop52
 
-rest112:
+rest53:
 	TESTQ       SI, SI
-	JZ          summed22
+	JZ          summed54
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VMULPS      Z9, Z23, Z23
 	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z21, Z21
-	JMP         summed22
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long23:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
+summed54:
+	VSHUFF64X2 $0x44, Z21, Z18, Z23
+	VSHUFF64X2 $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z18
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z18, Z18
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z21
+	VMULPS     Z9, Z21, Z21
+	VPANDD     Z10, Z21, Z21
 
-loop113:
+loop55:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest114
+	JZ        rest56
 	VCVTPH2PS (CX), Z22
 	VMULPS    Z9, Z22, Z22
 	VPANDD    Z10, Z22, Z22
 	VADDPS    Z22, Z21, Z21
-	JMP       loop113
+	JMP       loop55
 
-rest114:
+rest56:
 	TESTQ       SI, SI
-	JZ          summed24
+	JZ          summed57
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VMULPS      Z9, Z22, Z22
 	VPANDD      Z10, Z22, Z22
 	VADDPS      Z22, Z21, Z21
-	JMP         summed24
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long25:
+summed57:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z22
 	VMULPS    Z9, Z22, Z22
 	VPANDD    Z10, Z22, Z22
 
-loop115:
+loop58:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest116
+	JZ        rest59
 	VCVTPH2PS (CX), Z23
 	VMULPS    Z9, Z23, Z23
 	VPANDD    Z10, Z23, Z23
 	VADDPS    Z23, Z22, Z22
-	JMP       loop115
+	JMP       loop58
 
-rest116:
+rest59:
 	TESTQ       SI, SI
-	JZ          summed26
+	JZ          summed60
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VMULPS      Z9, Z23, Z23
 	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z22, Z22
-	JMP         summed26
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long27:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
+summed60:
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z23, Z23
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z21
+	VMULPS     Z9, Z21, Z21
+	VPANDD     Z10, Z21, Z21
 
-loop117:
+loop61:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest118
+	JZ        rest62
 	VCVTPH2PS (CX), Z22
 	VMULPS    Z9, Z22, Z22
 	VPANDD    Z10, Z22, Z22
 	VADDPS    Z22, Z21, Z21
-	JMP       loop117
+	JMP       loop61
 
-rest118:
+rest62:
 	TESTQ       SI, SI
-	JZ          summed28
+	JZ          summed63
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
 	VMULPS      Z9, Z22, Z22
 	VPANDD      Z10, Z22, Z22
 	VADDPS      Z22, Z21, Z21
-	JMP         summed28
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long29:
+summed63:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z22
 	VMULPS    Z9, Z22, Z22
 	VPANDD    Z10, Z22, Z22
 
-loop119:
+loop64:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest120
+	JZ        rest65
 	VCVTPH2PS (CX), Z24
 	VMULPS    Z9, Z24, Z24
 	VPANDD    Z10, Z24, Z24
 	VADDPS    Z24, Z22, Z22
-	JMP       loop119
+	JMP       loop64
 
-rest120:
+rest65:
 	TESTQ       SI, SI
-	JZ          summed30
+	JZ          summed66
 	VMOVDQU16.Z (CX), K1, Y24
 	VCVTPH2PS   Y24, Z24
 	VMULPS      Z9, Z24, Z24
 	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z22, Z22
-	JMP         summed30
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long31:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z10, Z22, Z22
+summed66:
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPS     Z22, Z21, Z21
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z22
+	VMULPS     Z9, Z22, Z22
+	VPANDD     Z10, Z22, Z22
 
-loop121:
+loop67:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest122
+	JZ        rest68
 	VCVTPH2PS (CX), Z23
 	VMULPS    Z9, Z23, Z23
 	VPANDD    Z10, Z23, Z23
 	VADDPS    Z23, Z22, Z22
-	JMP       loop121
+	JMP       loop67
 
-rest122:
+rest68:
 	TESTQ       SI, SI
-	JZ          summed32
+	JZ          summed69
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VMULPS      Z9, Z23, Z23
 	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z22, Z22
-	JMP         summed32
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long33:
+summed69:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z23
 	VMULPS    Z9, Z23, Z23
 	VPANDD    Z10, Z23, Z23
 
-loop123:
+loop70:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest124
+	JZ        rest71
 	VCVTPH2PS (CX), Z24
 	VMULPS    Z9, Z24, Z24
 	VPANDD    Z10, Z24, Z24
 	VADDPS    Z24, Z23, Z23
-	JMP       loop123
+	JMP       loop70
 
-rest124:
+rest71:
 	TESTQ       SI, SI
-	JZ          summed34
+	JZ          summed72
 	VMOVDQU16.Z (CX), K1, Y24
 	VCVTPH2PS   Y24, Z24
 	VMULPS      Z9, Z24, Z24
 	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z23, Z23
-	JMP         summed34
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long35:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z10, Z22, Z22
+summed72:
+	VSHUFF64X2 $0x44, Z23, Z22, Z24
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z24, Z24
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z22
+	VMULPS     Z9, Z22, Z22
+	VPANDD     Z10, Z22, Z22
 
-loop125:
+loop73:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest126
+	JZ        rest74
 	VCVTPH2PS (CX), Z23
 	VMULPS    Z9, Z23, Z23
 	VPANDD    Z10, Z23, Z23
 	VADDPS    Z23, Z22, Z22
-	JMP       loop125
+	JMP       loop73
 
-rest126:
+rest74:
 	TESTQ       SI, SI
-	JZ          summed36
+	JZ          summed75
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
 	VMULPS      Z9, Z23, Z23
 	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z22, Z22
-	JMP         summed36
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long37:
+summed75:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z23
 	VMULPS    Z9, Z23, Z23
 	VPANDD    Z10, Z23, Z23
 
-loop127:
+loop76:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest128
+	JZ        rest77
 	VCVTPH2PS (CX), Z25
 	VMULPS    Z9, Z25, Z25
 	VPANDD    Z10, Z25, Z25
 	VADDPS    Z25, Z23, Z23
-	JMP       loop127
+	JMP       loop76
 
-rest128:
+rest77:
 	TESTQ       SI, SI
-	JZ          summed38
+	JZ          summed78
 	VMOVDQU16.Z (CX), K1, Y25
 	VCVTPH2PS   Y25, Z25
 	VMULPS      Z9, Z25, Z25
 	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z23, Z23
-	JMP         summed38
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long39:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z23
-	VMULPS    Z9, Z23, Z23
-	VPANDD    Z10, Z23, Z23
+summed78:
+	VSHUFF64X2 $0x44, Z23, Z22, Z25
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z22
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z22, Z22
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z23
+	VMULPS     Z9, Z23, Z23
+	VPANDD     Z10, Z23, Z23
 
-loop129:
+loop79:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest130
+	JZ        rest80
 	VCVTPH2PS (CX), Z24
 	VMULPS    Z9, Z24, Z24
 	VPANDD    Z10, Z24, Z24
 	VADDPS    Z24, Z23, Z23
-	JMP       loop129
+	JMP       loop79
 
-rest130:
+rest80:
 	TESTQ       SI, SI
-	JZ          summed40
+	JZ          summed81
 	VMOVDQU16.Z (CX), K1, Y24
 	VCVTPH2PS   Y24, Z24
 	VMULPS      Z9, Z24, Z24
 	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z23, Z23
-	JMP         summed40
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long41:
+summed81:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z24
 	VMULPS    Z9, Z24, Z24
 	VPANDD    Z10, Z24, Z24
 
-loop131:
+loop82:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest132
+	JZ        rest83
 	VCVTPH2PS (CX), Z25
 	VMULPS    Z9, Z25, Z25
 	VPANDD    Z10, Z25, Z25
 	VADDPS    Z25, Z24, Z24
-	JMP       loop131
+	JMP       loop82
 
-rest132:
+rest83:
 	TESTQ       SI, SI
-	JZ          summed42
+	JZ          summed84
 	VMOVDQU16.Z (CX), K1, Y25
 	VCVTPH2PS   Y25, Z25
 	VMULPS      Z9, Z25, Z25
 	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z24, Z24
-	JMP         summed42
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long43:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z23
-	VMULPS    Z9, Z23, Z23
-	VPANDD    Z10, Z23, Z23
+summed84:
+	VSHUFF64X2 $0x44, Z24, Z23, Z25
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z25, Z25
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z23
+	VMULPS     Z9, Z23, Z23
+	VPANDD     Z10, Z23, Z23
 
-loop133:
+loop85:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest134
+	JZ        rest86
 	VCVTPH2PS (CX), Z24
 	VMULPS    Z9, Z24, Z24
 	VPANDD    Z10, Z24, Z24
 	VADDPS    Z24, Z23, Z23
-	JMP       loop133
+	JMP       loop85
 
-rest134:
+rest86:
 	TESTQ       SI, SI
-	JZ          summed44
+	JZ          summed87
 	VMOVDQU16.Z (CX), K1, Y24
 	VCVTPH2PS   Y24, Z24
 	VMULPS      Z9, Z24, Z24
 	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z23, Z23
-	JMP         summed44
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long45:
+summed87:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z24
 	VMULPS    Z9, Z24, Z24
 	VPANDD    Z10, Z24, Z24
 
-loop135:
+loop88:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest136
+	JZ        rest89
 	VCVTPH2PS (CX), Z26
 	VMULPS    Z9, Z26, Z26
 	VPANDD    Z10, Z26, Z26
 	VADDPS    Z26, Z24, Z24
-	JMP       loop135
+	JMP       loop88
 
-rest136:
+rest89:
 	TESTQ       SI, SI
-	JZ          summed46
+	JZ          summed90
 	VMOVDQU16.Z (CX), K1, Y26
 	VCVTPH2PS   Y26, Z26
 	VMULPS      Z9, Z26, Z26
 	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z24, Z24
-	JMP         summed46
+	ADDQ        SI, CX
+
+summed90:
+	VSHUFF64X2 $0x44, Z24, Z23, Z26
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z23
+	VSHUFF64X2 $0xdd, Z26, Z25, Z24
+	VADDPS     Z24, Z23, Z23
+	VMOVUPS    neighbours32<>+0(SB), Z24
+	VSHUFPS    $0x44, Z21, Z18, Z25
+	VSHUFPS    $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z25, Z25
+	VSHUFPS    $0x44, Z23, Z22, Z18
+	VSHUFPS    $0xee, Z23, Z22, Z21
+	VADDPS     Z21, Z18, Z18
+	VSHUFPS    $0x88, Z18, Z25, Z21
+	VSHUFPS    $0xdd, Z18, Z25, Z18
+	VADDPS     Z18, Z21, Z21
+	VPERMPS    Z21, Z24, Z21
+	VMOVDQA64  Z21, Z18
+	JMP        summed14
 
 	// A group of longer blocks, or of fewer: one block after the other.
 slots13:
-	CMPQ R9, $0x01
-	JNE  many137
+	CMPQ  R9, $0x01
+	JNE   many91
+	TESTQ BX, BX
+	JZ    many91
 
 	// One block, as a run of a longer one is.
-	TESTQ       BX, BX
-	JNZ         long138
-	VMOVDQU16.Z (CX), K1, Y18
-	VCVTPH2PS   Y18, Z18
-	VMULPS      Z9, Z18, Z18
-	VPANDD      Z10, Z18, Z18
-	PREFETCHT0  2048(CX)
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VMULPS    Z9, Z18, Z18
+	VPANDD    Z10, Z18, Z18
 
-summed139:
-	ADDQ          SI, CX
+loop92:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest93
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z9, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop92
+
+rest93:
+	TESTQ       SI, SI
+	JZ          summed94
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z9, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	ADDQ        SI, CX
+
+summed94:
 	VEXTRACTF64X4 $0x01, Z18, Y21
 	VADDPS        Y21, Y18, Y18
 	VEXTRACTF32X4 $0x01, Y18, X21
@@ -51193,17 +51003,17 @@ summed139:
 	VMOVDQA64     Z18, Z18
 	JMP           summed14
 
-many137:
+many91:
 	LEAQ 80(SP), R12
 	MOVQ R9, R13
 
-block140:
+block95:
 	VPXORD Z13, Z13, Z13
 	MOVQ   BX, R14
 	TESTQ  R14, R14
-	JZ     rest142
+	JZ     rest97
 
-pair141:
+pair96:
 	VCVTPH2PS  (CX), Z18
 	VMULPS     Z9, Z18, Z18
 	VPANDD     Z10, Z18, Z18
@@ -51211,11 +51021,11 @@ pair141:
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
 	SUBQ       $0x20, R14
-	JNZ        pair141
+	JNZ        pair96
 	TESTQ      SI, SI
-	JZ         done143
+	JZ         done98
 
-rest142:
+rest97:
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z9, Z18, Z18
@@ -51223,11 +51033,11 @@ rest142:
 	VADDPS      Z18, Z13, Z13
 	ADDQ        SI, CX
 
-done143:
+done98:
 	VMOVUPS Z13, (R12)
 	ADDQ    $0x40, R12
 	DECQ    R13
-	JNZ     block140
+	JNZ     block95
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    80(SP), Z18
@@ -51296,22 +51106,22 @@ done143:
 	VMOVDQA64  Z21, Z18
 	JMP        summed14
 
-clamp50:
+clamp19:
 	VMOVUPS Z17, Z23
 	VMINPS  Z24, Z23, Z24
 	VMOVUPS Z8, Z23
 	VMAXPS  Z24, Z23, Z24
-	JMP     clamped51
+	JMP     clamped20
 
-clamp52:
+clamp21:
 	VMOVUPS Z17, Z18
 	VMINPS  Z12, Z18, Z12
 	VMOVUPS Z8, Z18
 	VMAXPS  Z12, Z18, Z12
-	JMP     clamped53
+	JMP     clamped22
 
 	// The last group, of fewer blocks.
-some58:
+some27:
 	MOVQ      R10, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
@@ -51329,75 +51139,453 @@ some58:
 	VMOVUPS.Z Z9, K3, Z9
 	VMOVDQA64 Z9, Z11
 	VMOVUPS   Z9, K2, (R9)
-	JMP       done59
+	JMP       done28
 
 	// The powers 0, 1/2 and 2.
-other60:
-	JG      two62
+other29:
+	JG      two31
 	CMPQ    power+72(FP), $+1
-	JE      half61
+	JE      half30
 	VMOVUPS Z6, Z9
-	JMP     raised63
+	JMP     raised32
 
-half61:
+half30:
 	VSQRTPS Z11, Z9
 	VSQRTPS Z9, Z9
-	JMP     raised63
+	JMP     raised32
 
-two62:
+two31:
 	VMOVDQA64 Z11, Z9
-	JMP       raised63
+	JMP       raised32
 
-	// A block of 64 bytes or more.
-long66:
+	// A group of longer blocks.
+long35:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z9
 	VPANDD    Z10, Z9, Z9
+
+loop99:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest100
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+	VADDPS    Z18, Z9, Z9
+	JMP       loop99
+
+rest100:
+	TESTQ       SI, SI
+	JZ          summed101
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z10, Z18, Z18
+	VADDPS      Z18, Z9, Z9
+	ADDQ        SI, CX
+
+summed101:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+
+loop102:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest103
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop102
+
+rest103:
+	TESTQ       SI, SI
+	JZ          summed104
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	ADDQ        SI, CX
+
+summed104:
+	VSHUFF64X2 $0x44, Z18, Z9, Z21
+	VSHUFF64X2 $0xee, Z18, Z9, Z9
+	VADDPS     Z9, Z21, Z21
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z9
+	VPANDD     Z10, Z9, Z9
+
+loop105:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest106
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+	VADDPS    Z18, Z9, Z9
+	JMP       loop105
+
+rest106:
+	TESTQ       SI, SI
+	JZ          summed107
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z10, Z18, Z18
+	VADDPS      Z18, Z9, Z9
+	ADDQ        SI, CX
+
+summed107:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z10, Z18, Z18
+
+loop108:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest109
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z18, Z18
+	JMP       loop108
+
+rest109:
+	TESTQ       SI, SI
+	JZ          summed110
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z18, Z18
+	ADDQ        SI, CX
+
+summed110:
+	VSHUFF64X2 $0x44, Z18, Z9, Z22
+	VSHUFF64X2 $0xee, Z18, Z9, Z9
+	VADDPS     Z9, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z9
+	VSHUFF64X2 $0xdd, Z22, Z21, Z18
+	VADDPS     Z18, Z9, Z9
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z18
+	VPANDD     Z10, Z18, Z18
+
+loop111:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest112
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop111
+
+rest112:
+	TESTQ       SI, SI
+	JZ          summed113
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	ADDQ        SI, CX
+
+summed113:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+
+loop114:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest115
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop114
+
+rest115:
+	TESTQ       SI, SI
+	JZ          summed116
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z21, Z21
+	ADDQ        SI, CX
+
+summed116:
+	VSHUFF64X2 $0x44, Z21, Z18, Z22
+	VSHUFF64X2 $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z22, Z22
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z18
+	VPANDD     Z10, Z18, Z18
+
+loop117:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest118
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z18, Z18
+	JMP       loop117
+
+rest118:
+	TESTQ       SI, SI
+	JZ          summed119
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z18, Z18
+	ADDQ        SI, CX
+
+summed119:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z10, Z21, Z21
+
+loop120:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest121
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z21, Z21
+	JMP       loop120
+
+rest121:
+	TESTQ       SI, SI
+	JZ          summed122
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z21, Z21
+	ADDQ        SI, CX
+
+summed122:
+	VSHUFF64X2 $0x44, Z21, Z18, Z23
+	VSHUFF64X2 $0xee, Z21, Z18, Z18
+	VADDPS     Z18, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z18
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z18, Z18
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z21
+	VPANDD     Z10, Z21, Z21
+
+loop123:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest124
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop123
+
+rest124:
+	TESTQ       SI, SI
+	JZ          summed125
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z21, Z21
+	ADDQ        SI, CX
+
+summed125:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+
+loop126:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest127
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z22, Z22
+	JMP       loop126
+
+rest127:
+	TESTQ       SI, SI
+	JZ          summed128
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z22, Z22
+	ADDQ        SI, CX
+
+summed128:
+	VSHUFF64X2 $0x44, Z22, Z21, Z23
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z23, Z23
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z21
+	VPANDD     Z10, Z21, Z21
+
+loop129:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest130
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop129
+
+rest130:
+	TESTQ       SI, SI
+	JZ          summed131
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VPANDD      Z10, Z22, Z22
+	VADDPS      Z22, Z21, Z21
+	ADDQ        SI, CX
+
+summed131:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z10, Z22, Z22
+
+loop132:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest133
+	VCVTPH2PS (CX), Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z22, Z22
+	JMP       loop132
+
+rest133:
+	TESTQ       SI, SI
+	JZ          summed134
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z22, Z22
+	ADDQ        SI, CX
+
+summed134:
+	VSHUFF64X2 $0x44, Z22, Z21, Z24
+	VSHUFF64X2 $0xee, Z22, Z21, Z21
+	VADDPS     Z21, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z21
+	VSHUFF64X2 $0xdd, Z24, Z23, Z22
+	VADDPS     Z22, Z21, Z21
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z22
+	VPANDD     Z10, Z22, Z22
+
+loop135:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest136
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z22, Z22
+	JMP       loop135
+
+rest136:
+	TESTQ       SI, SI
+	JZ          summed137
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z22, Z22
+	ADDQ        SI, CX
+
+summed137:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+
+loop138:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest139
+	VCVTPH2PS (CX), Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop138
+
+rest139:
+	TESTQ       SI, SI
+	JZ          summed140
+	VMOVDQU16.Z (CX), K1, Y24
+	VCVTPH2PS   Y24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	ADDQ        SI, CX
+
+summed140:
+	VSHUFF64X2 $0x44, Z23, Z22, Z24
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z24, Z24
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z22
+	VPANDD     Z10, Z22, Z22
+
+loop141:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest142
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z22, Z22
+	JMP       loop141
+
+rest142:
+	TESTQ       SI, SI
+	JZ          summed143
+	VMOVDQU16.Z (CX), K1, Y23
+	VCVTPH2PS   Y23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z22, Z22
+	ADDQ        SI, CX
+
+summed143:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z23
+	VPANDD    Z10, Z23, Z23
 
 loop144:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
 	JZ        rest145
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
-	VADDPS    Z18, Z9, Z9
+	VCVTPH2PS (CX), Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z23, Z23
 	JMP       loop144
 
 rest145:
 	TESTQ       SI, SI
-	JZ          summed67
-	VMOVDQU16.Z (CX), K1, Y18
-	VCVTPH2PS   Y18, Z18
-	VPANDD      Z10, Z18, Z18
-	VADDPS      Z18, Z9, Z9
-	JMP         summed67
+	JZ          summed146
+	VMOVDQU16.Z (CX), K1, Y25
+	VCVTPH2PS   Y25, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z23, Z23
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long68:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
+summed146:
+	VSHUFF64X2 $0x44, Z23, Z22, Z25
+	VSHUFF64X2 $0xee, Z23, Z22, Z22
+	VADDPS     Z22, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z22
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z22, Z22
+	VMOVUPS    neighbours32<>+0(SB), Z23
+	VSHUFPS    $0x44, Z18, Z9, Z24
+	VSHUFPS    $0xee, Z18, Z9, Z9
+	VADDPS     Z9, Z24, Z24
+	VSHUFPS    $0x44, Z22, Z21, Z9
+	VSHUFPS    $0xee, Z22, Z21, Z18
+	VADDPS     Z18, Z9, Z9
+	VSHUFPS    $0x88, Z9, Z24, Z18
+	VSHUFPS    $0xdd, Z9, Z24, Z9
+	VADDPS     Z9, Z18, Z18
+	VPERMPS    Z18, Z23, Z18
+	VMOVDQA64  Z18, Z9
+	JMP        summed34
 
-loop146:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest147
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop146
+	// A group of longer blocks, or of fewer: one block after the other.
+slots33:
+	CMPQ  R9, $0x01
+	JNE   many147
+	TESTQ BX, BX
+	JZ    many147
 
-rest147:
-	TESTQ       SI, SI
-	JZ          summed69
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
-	JMP         summed69
-
-	// A block of 64 bytes or more.
-long70:
+	// One block, as a run of a longer one is.
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z9
 	VPANDD    Z10, Z9, Z9
@@ -51413,340 +51601,14 @@ loop148:
 
 rest149:
 	TESTQ       SI, SI
-	JZ          summed71
+	JZ          summed150
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
 	VPANDD      Z10, Z18, Z18
 	VADDPS      Z18, Z9, Z9
-	JMP         summed71
+	ADDQ        SI, CX
 
-	// A block of 64 bytes or more.
-long72:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
-
-loop150:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest151
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z18, Z18
-	JMP       loop150
-
-rest151:
-	TESTQ       SI, SI
-	JZ          summed73
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z18, Z18
-	JMP         summed73
-
-	// A block of 64 bytes or more.
-long74:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
-
-loop152:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest153
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop152
-
-rest153:
-	TESTQ       SI, SI
-	JZ          summed75
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
-	JMP         summed75
-
-	// A block of 64 bytes or more.
-long76:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-
-loop154:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest155
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z21, Z21
-	JMP       loop154
-
-rest155:
-	TESTQ       SI, SI
-	JZ          summed77
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z21, Z21
-	JMP         summed77
-
-	// A block of 64 bytes or more.
-long78:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
-
-loop156:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest157
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop156
-
-rest157:
-	TESTQ       SI, SI
-	JZ          summed79
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
-	JMP         summed79
-
-	// A block of 64 bytes or more.
-long80:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-
-loop158:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest159
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z21, Z21
-	JMP       loop158
-
-rest159:
-	TESTQ       SI, SI
-	JZ          summed81
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z21, Z21
-	JMP         summed81
-
-	// A block of 64 bytes or more.
-long82:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-
-loop160:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest161
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z21, Z21
-	JMP       loop160
-
-rest161:
-	TESTQ       SI, SI
-	JZ          summed83
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z21, Z21
-	JMP         summed83
-
-	// A block of 64 bytes or more.
-long84:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-
-loop162:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest163
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z22, Z22
-	JMP       loop162
-
-rest163:
-	TESTQ       SI, SI
-	JZ          summed85
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z22, Z22
-	JMP         summed85
-
-	// A block of 64 bytes or more.
-long86:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-
-loop164:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest165
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z21, Z21
-	JMP       loop164
-
-rest165:
-	TESTQ       SI, SI
-	JZ          summed87
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z21, Z21
-	JMP         summed87
-
-	// A block of 64 bytes or more.
-long88:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-
-loop166:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest167
-	VCVTPH2PS (CX), Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z22, Z22
-	JMP       loop166
-
-rest167:
-	TESTQ       SI, SI
-	JZ          summed89
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VPANDD      Z10, Z24, Z24
-	VADDPS      Z24, Z22, Z22
-	JMP         summed89
-
-	// A block of 64 bytes or more.
-long90:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-
-loop168:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest169
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z22, Z22
-	JMP       loop168
-
-rest169:
-	TESTQ       SI, SI
-	JZ          summed91
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z22, Z22
-	JMP         summed91
-
-	// A block of 64 bytes or more.
-long92:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-
-loop170:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest171
-	VCVTPH2PS (CX), Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop170
-
-rest171:
-	TESTQ       SI, SI
-	JZ          summed93
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VPANDD      Z10, Z24, Z24
-	VADDPS      Z24, Z23, Z23
-	JMP         summed93
-
-	// A block of 64 bytes or more.
-long94:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-
-loop172:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest173
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z22, Z22
-	JMP       loop172
-
-rest173:
-	TESTQ       SI, SI
-	JZ          summed95
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z22, Z22
-	JMP         summed95
-
-	// A block of 64 bytes or more.
-long96:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-
-loop174:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest175
-	VCVTPH2PS (CX), Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z23, Z23
-	JMP       loop174
-
-rest175:
-	TESTQ       SI, SI
-	JZ          summed97
-	VMOVDQU16.Z (CX), K1, Y25
-	VCVTPH2PS   Y25, Z25
-	VPANDD      Z10, Z25, Z25
-	VADDPS      Z25, Z23, Z23
-	JMP         summed97
-
-	// A group of longer blocks, or of fewer: one block after the other.
-slots64:
-	CMPQ R9, $0x01
-	JNE  many176
-
-	// One block, as a run of a longer one is.
-	TESTQ       BX, BX
-	JNZ         long177
-	VMOVDQU16.Z (CX), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VPANDD      Z10, Z9, Z9
-	PREFETCHT0  2048(CX)
-
-summed178:
-	ADDQ          SI, CX
+summed150:
 	VEXTRACTF64X4 $0x01, Z9, Y18
 	VADDPS        Y18, Y9, Y9
 	VEXTRACTF32X4 $0x01, Y9, X18
@@ -51756,41 +51618,41 @@ summed178:
 	VPERMILPS     $0x01, X9, X18
 	VADDPS        X18, X9, X9
 	VMOVDQA64     Z9, Z9
-	JMP           summed65
+	JMP           summed34
 
-many176:
+many147:
 	LEAQ 80(SP), R12
 	MOVQ R9, R13
 
-block179:
+block151:
 	VPXORD Z13, Z13, Z13
 	MOVQ   BX, R14
 	TESTQ  R14, R14
-	JZ     rest181
+	JZ     rest153
 
-pair180:
+pair152:
 	VCVTPH2PS  (CX), Z9
 	VPANDD     Z10, Z9, Z9
 	VADDPS     Z9, Z13, Z13
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
 	SUBQ       $0x20, R14
-	JNZ        pair180
+	JNZ        pair152
 	TESTQ      SI, SI
-	JZ         done182
+	JZ         done154
 
-rest181:
+rest153:
 	VMOVDQU16.Z (CX), K1, Y9
 	VCVTPH2PS   Y9, Z9
 	VPANDD      Z10, Z9, Z9
 	VADDPS      Z9, Z13, Z13
 	ADDQ        SI, CX
 
-done182:
+done154:
 	VMOVUPS Z13, (R12)
 	ADDQ    $0x40, R12
 	DECQ    R13
-	JNZ     block179
+	JNZ     block151
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    80(SP), Z9
@@ -51857,72 +51719,21 @@ done182:
 	VADDPS     Z9, Z18, Z18
 	VPERMPS    Z18, Z23, Z18
 	VMOVDQA64  Z18, Z9
-	JMP        summed65
+	JMP        summed34
 
-clamp101:
+clamp39:
 	VMOVUPS Z17, Z22
 	VMINPS  Z23, Z22, Z23
 	VMOVUPS Z8, Z22
 	VMAXPS  Z23, Z22, Z23
-	JMP     clamped102
+	JMP     clamped40
 
-clamp103:
+clamp41:
 	VMOVUPS Z17, Z18
 	VMINPS  Z12, Z18, Z12
 	VMOVUPS Z8, Z18
 	VMAXPS  Z12, Z18, Z12
-	JMP     clamped104
-
-	// A block of 64 bytes or more.
-long138:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VMULPS    Z9, Z18, Z18
-	VPANDD    Z10, Z18, Z18
-
-loop183:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest184
-	VCVTPH2PS (CX), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop183
-
-rest184:
-	TESTQ       SI, SI
-	JZ          summed139
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
-	JMP         summed139
-
-	// A block of 64 bytes or more.
-long177:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z9
-	VPANDD    Z10, Z9, Z9
-
-loop185:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest186
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
-	VADDPS    Z18, Z9, Z9
-	JMP       loop185
-
-rest186:
-	TESTQ       SI, SI
-	JZ          summed178
-	VMOVDQU16.Z (CX), K1, Y18
-	VCVTPH2PS   Y18, Z18
-	VPANDD      Z10, Z18, Z18
-	VADDPS      Z18, Z9, Z9
-	JMP         summed178
+	JMP     clamped42
 
 // func updateRowsHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
@@ -52983,41 +52794,27 @@ group:
 	VMULPS      Z0, Z3, Z3
 	VPANDD      Z1, Z3, Z3
 	PREFETCHT0  2048(AX)
-
-summed4:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long5
 	VMOVDQU16.Z (AX), K1, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
 	VPANDD      Z1, Z5, Z5
 	PREFETCHT0  2048(AX)
-
-summed6:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z5, Z3, Z6
 	VSHUFF64X2  $0xee, Z5, Z3, Z3
 	VADDPS      Z3, Z6, Z6
-	TESTQ       CX, CX
-	JNZ         long7
 	VMOVDQU16.Z (AX), K1, Y3
 	VCVTPH2PS   Y3, Z3
 	VMULPS      Z0, Z3, Z3
 	VPANDD      Z1, Z3, Z3
 	PREFETCHT0  2048(AX)
-
-summed8:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long9
 	VMOVDQU16.Z (AX), K1, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
 	VPANDD      Z1, Z5, Z5
 	PREFETCHT0  2048(AX)
-
-summed10:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z5, Z3, Z7
 	VSHUFF64X2  $0xee, Z5, Z3, Z3
@@ -53025,48 +52822,32 @@ summed10:
 	VSHUFF64X2  $0x88, Z7, Z6, Z3
 	VSHUFF64X2  $0xdd, Z7, Z6, Z5
 	VADDPS      Z5, Z3, Z3
-	TESTQ       CX, CX
-	JNZ         long11
 	VMOVDQU16.Z (AX), K1, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
 	VPANDD      Z1, Z5, Z5
 	PREFETCHT0  2048(AX)
-
-summed12:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long13
 	VMOVDQU16.Z (AX), K1, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
 	VPANDD      Z1, Z6, Z6
 	PREFETCHT0  2048(AX)
-
-summed14:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z6, Z5, Z7
 	VSHUFF64X2  $0xee, Z6, Z5, Z5
 	VADDPS      Z5, Z7, Z7
-	TESTQ       CX, CX
-	JNZ         long15
 	VMOVDQU16.Z (AX), K1, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
 	VPANDD      Z1, Z5, Z5
 	PREFETCHT0  2048(AX)
-
-summed16:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long17
 	VMOVDQU16.Z (AX), K1, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
 	VPANDD      Z1, Z6, Z6
 	PREFETCHT0  2048(AX)
-
-summed18:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z6, Z5, Z8
 	VSHUFF64X2  $0xee, Z6, Z5, Z5
@@ -53074,48 +52855,32 @@ summed18:
 	VSHUFF64X2  $0x88, Z8, Z7, Z5
 	VSHUFF64X2  $0xdd, Z8, Z7, Z6
 	VADDPS      Z6, Z5, Z5
-	TESTQ       CX, CX
-	JNZ         long19
 	VMOVDQU16.Z (AX), K1, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
 	VPANDD      Z1, Z6, Z6
 	PREFETCHT0  2048(AX)
-
-summed20:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long21
 	VMOVDQU16.Z (AX), K1, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
 	VPANDD      Z1, Z7, Z7
 	PREFETCHT0  2048(AX)
-
-summed22:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z7, Z6, Z8
 	VSHUFF64X2  $0xee, Z7, Z6, Z6
 	VADDPS      Z6, Z8, Z8
-	TESTQ       CX, CX
-	JNZ         long23
 	VMOVDQU16.Z (AX), K1, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
 	VPANDD      Z1, Z6, Z6
 	PREFETCHT0  2048(AX)
-
-summed24:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long25
 	VMOVDQU16.Z (AX), K1, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
 	VPANDD      Z1, Z7, Z7
 	PREFETCHT0  2048(AX)
-
-summed26:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z7, Z6, Z9
 	VSHUFF64X2  $0xee, Z7, Z6, Z6
@@ -53123,49 +52888,515 @@ summed26:
 	VSHUFF64X2  $0x88, Z9, Z8, Z6
 	VSHUFF64X2  $0xdd, Z9, Z8, Z7
 	VADDPS      Z7, Z6, Z6
-	TESTQ       CX, CX
-	JNZ         long27
 	VMOVDQU16.Z (AX), K1, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
 	VPANDD      Z1, Z7, Z7
 	PREFETCHT0  2048(AX)
-
-summed28:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long29
 	VMOVDQU16.Z (AX), K1, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z0, Z8, Z8
 	VPANDD      Z1, Z8, Z8
 	PREFETCHT0  2048(AX)
-
-summed30:
 	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z8, Z7, Z9
 	VSHUFF64X2  $0xee, Z8, Z7, Z7
 	VADDPS      Z7, Z9, Z9
-	TESTQ       CX, CX
-	JNZ         long31
 	VMOVDQU16.Z (AX), K1, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
 	VPANDD      Z1, Z7, Z7
 	PREFETCHT0  2048(AX)
-
-summed32:
 	ADDQ        DX, AX
-	TESTQ       CX, CX
-	JNZ         long33
 	VMOVDQU16.Z (AX), K1, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z0, Z8, Z8
 	VPANDD      Z1, Z8, Z8
 	PREFETCHT0  2048(AX)
+	ADDQ        DX, AX
+	VSHUFF64X2  $0x44, Z8, Z7, Z10
+	VSHUFF64X2  $0xee, Z8, Z7, Z7
+	VADDPS      Z7, Z10, Z10
+	VSHUFF64X2  $0x88, Z10, Z9, Z7
+	VSHUFF64X2  $0xdd, Z10, Z9, Z8
+	VADDPS      Z8, Z7, Z7
+	VMOVUPS     neighbours32<>+0(SB), Z8
+	VSHUFPS     $0x44, Z5, Z3, Z9
+	VSHUFPS     $0xee, Z5, Z3, Z3
+	VADDPS      Z3, Z9, Z9
+	VSHUFPS     $0x44, Z7, Z6, Z3
+	VSHUFPS     $0xee, Z7, Z6, Z5
+	VADDPS      Z5, Z3, Z3
+	VSHUFPS     $0x88, Z3, Z9, Z5
+	VSHUFPS     $0xdd, Z3, Z9, Z3
+	VADDPS      Z3, Z5, Z5
+	VPERMPS     Z5, Z8, Z5
+	VMOVDQA64   Z5, Z3
 
-summed34:
-	ADDQ       DX, AX
+summed2:
+	// Their means.
+	VDIVPS  Z2, Z3, Z3
+	CMPQ    DI, $0x10
+	JNE     some4
+	VMOVUPS Z3, (BX)
+
+done5:
+	ADDQ $0x40, BX
+	JMP  group
+
+done:
+	VZEROUPPER
+	RET
+
+	// A group of longer blocks.
+long3:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z3
+	VMULPS    Z0, Z3, Z3
+	VPANDD    Z1, Z3, Z3
+
+loop6:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest7
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+	VADDPS    Z5, Z3, Z3
+	JMP       loop6
+
+rest7:
+	TESTQ       DX, DX
+	JZ          summed8
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	VADDPS      Z5, Z3, Z3
+	ADDQ        DX, AX
+
+summed8:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+
+loop9:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest10
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+	VADDPS    Z6, Z5, Z5
+	JMP       loop9
+
+rest10:
+	TESTQ       DX, DX
+	JZ          summed11
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	VADDPS      Z6, Z5, Z5
+	ADDQ        DX, AX
+
+summed11:
+	VSHUFF64X2 $0x44, Z5, Z3, Z6
+	VSHUFF64X2 $0xee, Z5, Z3, Z3
+	VADDPS     Z3, Z6, Z6
+	MOVQ       CX, R8
+	VCVTPH2PS  (AX), Z3
+	VMULPS     Z0, Z3, Z3
+	VPANDD     Z1, Z3, Z3
+
+loop12:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest13
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+	VADDPS    Z5, Z3, Z3
+	JMP       loop12
+
+rest13:
+	TESTQ       DX, DX
+	JZ          summed14
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	VADDPS      Z5, Z3, Z3
+	ADDQ        DX, AX
+
+summed14:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+
+loop15:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest16
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z5, Z5
+	JMP       loop15
+
+rest16:
+	TESTQ       DX, DX
+	JZ          summed17
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	VADDPS      Z7, Z5, Z5
+	ADDQ        DX, AX
+
+summed17:
+	VSHUFF64X2 $0x44, Z5, Z3, Z7
+	VSHUFF64X2 $0xee, Z5, Z3, Z3
+	VADDPS     Z3, Z7, Z7
+	VSHUFF64X2 $0x88, Z7, Z6, Z3
+	VSHUFF64X2 $0xdd, Z7, Z6, Z5
+	VADDPS     Z5, Z3, Z3
+	MOVQ       CX, R8
+	VCVTPH2PS  (AX), Z5
+	VMULPS     Z0, Z5, Z5
+	VPANDD     Z1, Z5, Z5
+
+loop18:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest19
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+	VADDPS    Z6, Z5, Z5
+	JMP       loop18
+
+rest19:
+	TESTQ       DX, DX
+	JZ          summed20
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	VADDPS      Z6, Z5, Z5
+	ADDQ        DX, AX
+
+summed20:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+
+loop21:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest22
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	JMP       loop21
+
+rest22:
+	TESTQ       DX, DX
+	JZ          summed23
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	ADDQ        DX, AX
+
+summed23:
+	VSHUFF64X2 $0x44, Z6, Z5, Z7
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z7, Z7
+	MOVQ       CX, R8
+	VCVTPH2PS  (AX), Z5
+	VMULPS     Z0, Z5, Z5
+	VPANDD     Z1, Z5, Z5
+
+loop24:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest25
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+	VADDPS    Z6, Z5, Z5
+	JMP       loop24
+
+rest25:
+	TESTQ       DX, DX
+	JZ          summed26
+	VMOVDQU16.Z (AX), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z0, Z6, Z6
+	VPANDD      Z1, Z6, Z6
+	VADDPS      Z6, Z5, Z5
+	ADDQ        DX, AX
+
+summed26:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z6
+	VMULPS    Z0, Z6, Z6
+	VPANDD    Z1, Z6, Z6
+
+loop27:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest28
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+	VADDPS    Z8, Z6, Z6
+	JMP       loop27
+
+rest28:
+	TESTQ       DX, DX
+	JZ          summed29
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	VADDPS      Z8, Z6, Z6
+	ADDQ        DX, AX
+
+summed29:
+	VSHUFF64X2 $0x44, Z6, Z5, Z8
+	VSHUFF64X2 $0xee, Z6, Z5, Z5
+	VADDPS     Z5, Z8, Z8
+	VSHUFF64X2 $0x88, Z8, Z7, Z5
+	VSHUFF64X2 $0xdd, Z8, Z7, Z6
+	VADDPS     Z6, Z5, Z5
+	MOVQ       CX, R8
+	VCVTPH2PS  (AX), Z6
+	VMULPS     Z0, Z6, Z6
+	VPANDD     Z1, Z6, Z6
+
+loop30:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest31
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	JMP       loop30
+
+rest31:
+	TESTQ       DX, DX
+	JZ          summed32
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	ADDQ        DX, AX
+
+summed32:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+
+loop33:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest34
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop33
+
+rest34:
+	TESTQ       DX, DX
+	JZ          summed35
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        DX, AX
+
+summed35:
+	VSHUFF64X2 $0x44, Z7, Z6, Z8
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z8, Z8
+	MOVQ       CX, R8
+	VCVTPH2PS  (AX), Z6
+	VMULPS     Z0, Z6, Z6
+	VPANDD     Z1, Z6, Z6
+
+loop36:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest37
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	JMP       loop36
+
+rest37:
+	TESTQ       DX, DX
+	JZ          summed38
+	VMOVDQU16.Z (AX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z0, Z7, Z7
+	VPANDD      Z1, Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	ADDQ        DX, AX
+
+summed38:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z7
+	VMULPS    Z0, Z7, Z7
+	VPANDD    Z1, Z7, Z7
+
+loop39:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest40
+	VCVTPH2PS (AX), Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z1, Z9, Z9
+	VADDPS    Z9, Z7, Z7
+	JMP       loop39
+
+rest40:
+	TESTQ       DX, DX
+	JZ          summed41
+	VMOVDQU16.Z (AX), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z1, Z9, Z9
+	VADDPS      Z9, Z7, Z7
+	ADDQ        DX, AX
+
+summed41:
+	VSHUFF64X2 $0x44, Z7, Z6, Z9
+	VSHUFF64X2 $0xee, Z7, Z6, Z6
+	VADDPS     Z6, Z9, Z9
+	VSHUFF64X2 $0x88, Z9, Z8, Z6
+	VSHUFF64X2 $0xdd, Z9, Z8, Z7
+	VADDPS     Z7, Z6, Z6
+	MOVQ       CX, R8
+	VCVTPH2PS  (AX), Z7
+	VMULPS     Z0, Z7, Z7
+	VPANDD     Z1, Z7, Z7
+
+loop42:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest43
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop42
+
+rest43:
+	TESTQ       DX, DX
+	JZ          summed44
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        DX, AX
+
+summed44:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+
+loop45:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest46
+	VCVTPH2PS (AX), Z9
+	VMULPS    Z0, Z9, Z9
+	VPANDD    Z1, Z9, Z9
+	VADDPS    Z9, Z8, Z8
+	JMP       loop45
+
+rest46:
+	TESTQ       DX, DX
+	JZ          summed47
+	VMOVDQU16.Z (AX), K1, Y9
+	VCVTPH2PS   Y9, Z9
+	VMULPS      Z0, Z9, Z9
+	VPANDD      Z1, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	ADDQ        DX, AX
+
+summed47:
+	VSHUFF64X2 $0x44, Z8, Z7, Z9
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z9, Z9
+	MOVQ       CX, R8
+	VCVTPH2PS  (AX), Z7
+	VMULPS     Z0, Z7, Z7
+	VPANDD     Z1, Z7, Z7
+
+loop48:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest49
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop48
+
+rest49:
+	TESTQ       DX, DX
+	JZ          summed50
+	VMOVDQU16.Z (AX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z0, Z8, Z8
+	VPANDD      Z1, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        DX, AX
+
+summed50:
+	MOVQ      CX, R8
+	VCVTPH2PS (AX), Z8
+	VMULPS    Z0, Z8, Z8
+	VPANDD    Z1, Z8, Z8
+
+loop51:
+	ADDQ      $0x20, AX
+	SUBQ      $0x20, R8
+	JZ        rest52
+	VCVTPH2PS (AX), Z10
+	VMULPS    Z0, Z10, Z10
+	VPANDD    Z1, Z10, Z10
+	VADDPS    Z10, Z8, Z8
+	JMP       loop51
+
+rest52:
+	TESTQ       DX, DX
+	JZ          summed53
+	VMOVDQU16.Z (AX), K1, Y10
+	VCVTPH2PS   Y10, Z10
+	VMULPS      Z0, Z10, Z10
+	VPANDD      Z1, Z10, Z10
+	VADDPS      Z10, Z8, Z8
+	ADDQ        DX, AX
+
+summed53:
 	VSHUFF64X2 $0x44, Z8, Z7, Z10
 	VSHUFF64X2 $0xee, Z8, Z7, Z7
 	VADDPS     Z7, Z10, Z10
@@ -53184,470 +53415,42 @@ summed34:
 	VADDPS     Z3, Z5, Z5
 	VPERMPS    Z5, Z8, Z5
 	VMOVDQA64  Z5, Z3
+	JMP        summed2
 
-summed2:
-	// Their means.
-	VDIVPS  Z2, Z3, Z3
-	CMPQ    DI, $0x10
-	JNE     some35
-	VMOVUPS Z3, (BX)
+	// A group of longer blocks, or of fewer: one block after the other.
+slots1:
+	CMPQ  DI, $0x01
+	JNE   many54
+	TESTQ CX, CX
+	JZ    many54
 
-done36:
-	ADDQ $0x40, BX
-	JMP  group
-
-done:
-	VZEROUPPER
-	RET
-
-	// A block of 64 bytes or more.
-long3:
+	// One block, as a run of a longer one is.
 	MOVQ      CX, R8
 	VCVTPH2PS (AX), Z3
 	VMULPS    Z0, Z3, Z3
 	VPANDD    Z1, Z3, Z3
-
-loop37:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest38
-	VCVTPH2PS (AX), Z5
-	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
-	VADDPS    Z5, Z3, Z3
-	JMP       loop37
-
-rest38:
-	TESTQ       DX, DX
-	JZ          summed4
-	VMOVDQU16.Z (AX), K1, Y5
-	VCVTPH2PS   Y5, Z5
-	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
-	VADDPS      Z5, Z3, Z3
-	JMP         summed4
-
-	// A block of 64 bytes or more.
-long5:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z5
-	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
-
-loop39:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest40
-	VCVTPH2PS (AX), Z6
-	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
-	VADDPS    Z6, Z5, Z5
-	JMP       loop39
-
-rest40:
-	TESTQ       DX, DX
-	JZ          summed6
-	VMOVDQU16.Z (AX), K1, Y6
-	VCVTPH2PS   Y6, Z6
-	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
-	VADDPS      Z6, Z5, Z5
-	JMP         summed6
-
-	// A block of 64 bytes or more.
-long7:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z3
-	VMULPS    Z0, Z3, Z3
-	VPANDD    Z1, Z3, Z3
-
-loop41:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest42
-	VCVTPH2PS (AX), Z5
-	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
-	VADDPS    Z5, Z3, Z3
-	JMP       loop41
-
-rest42:
-	TESTQ       DX, DX
-	JZ          summed8
-	VMOVDQU16.Z (AX), K1, Y5
-	VCVTPH2PS   Y5, Z5
-	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
-	VADDPS      Z5, Z3, Z3
-	JMP         summed8
-
-	// A block of 64 bytes or more.
-long9:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z5
-	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
-
-loop43:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest44
-	VCVTPH2PS (AX), Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
-	VADDPS    Z7, Z5, Z5
-	JMP       loop43
-
-rest44:
-	TESTQ       DX, DX
-	JZ          summed10
-	VMOVDQU16.Z (AX), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
-	VADDPS      Z7, Z5, Z5
-	JMP         summed10
-
-	// A block of 64 bytes or more.
-long11:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z5
-	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
-
-loop45:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest46
-	VCVTPH2PS (AX), Z6
-	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
-	VADDPS    Z6, Z5, Z5
-	JMP       loop45
-
-rest46:
-	TESTQ       DX, DX
-	JZ          summed12
-	VMOVDQU16.Z (AX), K1, Y6
-	VCVTPH2PS   Y6, Z6
-	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
-	VADDPS      Z6, Z5, Z5
-	JMP         summed12
-
-	// A block of 64 bytes or more.
-long13:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z6
-	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
-
-loop47:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest48
-	VCVTPH2PS (AX), Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
-	VADDPS    Z7, Z6, Z6
-	JMP       loop47
-
-rest48:
-	TESTQ       DX, DX
-	JZ          summed14
-	VMOVDQU16.Z (AX), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
-	VADDPS      Z7, Z6, Z6
-	JMP         summed14
-
-	// A block of 64 bytes or more.
-long15:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z5
-	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
-
-loop49:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest50
-	VCVTPH2PS (AX), Z6
-	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
-	VADDPS    Z6, Z5, Z5
-	JMP       loop49
-
-rest50:
-	TESTQ       DX, DX
-	JZ          summed16
-	VMOVDQU16.Z (AX), K1, Y6
-	VCVTPH2PS   Y6, Z6
-	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
-	VADDPS      Z6, Z5, Z5
-	JMP         summed16
-
-	// A block of 64 bytes or more.
-long17:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z6
-	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
-
-loop51:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest52
-	VCVTPH2PS (AX), Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
-	VADDPS    Z8, Z6, Z6
-	JMP       loop51
-
-rest52:
-	TESTQ       DX, DX
-	JZ          summed18
-	VMOVDQU16.Z (AX), K1, Y8
-	VCVTPH2PS   Y8, Z8
-	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
-	VADDPS      Z8, Z6, Z6
-	JMP         summed18
-
-	// A block of 64 bytes or more.
-long19:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z6
-	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
-
-loop53:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest54
-	VCVTPH2PS (AX), Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
-	VADDPS    Z7, Z6, Z6
-	JMP       loop53
-
-rest54:
-	TESTQ       DX, DX
-	JZ          summed20
-	VMOVDQU16.Z (AX), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
-	VADDPS      Z7, Z6, Z6
-	JMP         summed20
-
-	// A block of 64 bytes or more.
-long21:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 
 loop55:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest56
-	VCVTPH2PS (AX), Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
-	VADDPS    Z8, Z7, Z7
+	VCVTPH2PS (AX), Z5
+	VMULPS    Z0, Z5, Z5
+	VPANDD    Z1, Z5, Z5
+	VADDPS    Z5, Z3, Z3
 	JMP       loop55
 
 rest56:
 	TESTQ       DX, DX
-	JZ          summed22
-	VMOVDQU16.Z (AX), K1, Y8
-	VCVTPH2PS   Y8, Z8
-	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	JMP         summed22
+	JZ          summed57
+	VMOVDQU16.Z (AX), K1, Y5
+	VCVTPH2PS   Y5, Z5
+	VMULPS      Z0, Z5, Z5
+	VPANDD      Z1, Z5, Z5
+	VADDPS      Z5, Z3, Z3
+	ADDQ        DX, AX
 
-	// A block of 64 bytes or more.
-long23:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z6
-	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
-
-loop57:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest58
-	VCVTPH2PS (AX), Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
-	VADDPS    Z7, Z6, Z6
-	JMP       loop57
-
-rest58:
-	TESTQ       DX, DX
-	JZ          summed24
-	VMOVDQU16.Z (AX), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
-	VADDPS      Z7, Z6, Z6
-	JMP         summed24
-
-	// A block of 64 bytes or more.
-long25:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
-
-loop59:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest60
-	VCVTPH2PS (AX), Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z1, Z9, Z9
-	VADDPS    Z9, Z7, Z7
-	JMP       loop59
-
-rest60:
-	TESTQ       DX, DX
-	JZ          summed26
-	VMOVDQU16.Z (AX), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VMULPS      Z0, Z9, Z9
-	VPANDD      Z1, Z9, Z9
-	VADDPS      Z9, Z7, Z7
-	JMP         summed26
-
-	// A block of 64 bytes or more.
-long27:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
-
-loop61:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest62
-	VCVTPH2PS (AX), Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	JMP       loop61
-
-rest62:
-	TESTQ       DX, DX
-	JZ          summed28
-	VMOVDQU16.Z (AX), K1, Y8
-	VCVTPH2PS   Y8, Z8
-	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	JMP         summed28
-
-	// A block of 64 bytes or more.
-long29:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
-
-loop63:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest64
-	VCVTPH2PS (AX), Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z1, Z9, Z9
-	VADDPS    Z9, Z8, Z8
-	JMP       loop63
-
-rest64:
-	TESTQ       DX, DX
-	JZ          summed30
-	VMOVDQU16.Z (AX), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VMULPS      Z0, Z9, Z9
-	VPANDD      Z1, Z9, Z9
-	VADDPS      Z9, Z8, Z8
-	JMP         summed30
-
-	// A block of 64 bytes or more.
-long31:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
-
-loop65:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest66
-	VCVTPH2PS (AX), Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	JMP       loop65
-
-rest66:
-	TESTQ       DX, DX
-	JZ          summed32
-	VMOVDQU16.Z (AX), K1, Y8
-	VCVTPH2PS   Y8, Z8
-	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	JMP         summed32
-
-	// A block of 64 bytes or more.
-long33:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
-
-loop67:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest68
-	VCVTPH2PS (AX), Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z1, Z10, Z10
-	VADDPS    Z10, Z8, Z8
-	JMP       loop67
-
-rest68:
-	TESTQ       DX, DX
-	JZ          summed34
-	VMOVDQU16.Z (AX), K1, Y10
-	VCVTPH2PS   Y10, Z10
-	VMULPS      Z0, Z10, Z10
-	VPANDD      Z1, Z10, Z10
-	VADDPS      Z10, Z8, Z8
-	JMP         summed34
-
-	// A group of longer blocks, or of fewer: one block after the other.
-slots1:
-	CMPQ DI, $0x01
-	JNE  many69
-
-	// One block, as a run of a longer one is.
-	TESTQ       CX, CX
-	JNZ         long70
-	VMOVDQU16.Z (AX), K1, Y3
-	VCVTPH2PS   Y3, Z3
-	VMULPS      Z0, Z3, Z3
-	VPANDD      Z1, Z3, Z3
-	PREFETCHT0  2048(AX)
-
-summed71:
-	ADDQ          DX, AX
+summed57:
 	VEXTRACTF64X4 $0x01, Z3, Y5
 	VADDPS        Y5, Y3, Y3
 	VEXTRACTF32X4 $0x01, Y3, X5
@@ -53659,17 +53462,17 @@ summed71:
 	VMOVDQA64     Z3, Z3
 	JMP           summed2
 
-many69:
+many54:
 	LEAQ (SP), R8
 	MOVQ DI, R9
 
-block72:
+block58:
 	VPXORD Z4, Z4, Z4
 	MOVQ   CX, R10
 	TESTQ  R10, R10
-	JZ     rest74
+	JZ     rest60
 
-pair73:
+pair59:
 	VCVTPH2PS  (AX), Z3
 	VMULPS     Z0, Z3, Z3
 	VPANDD     Z1, Z3, Z3
@@ -53677,11 +53480,11 @@ pair73:
 	PREFETCHT0 2048(AX)
 	ADDQ       $0x20, AX
 	SUBQ       $0x20, R10
-	JNZ        pair73
+	JNZ        pair59
 	TESTQ      DX, DX
-	JZ         done75
+	JZ         done61
 
-rest74:
+rest60:
 	VMOVDQU16.Z (AX), K1, Y3
 	VCVTPH2PS   Y3, Z3
 	VMULPS      Z0, Z3, Z3
@@ -53689,11 +53492,11 @@ rest74:
 	VADDPS      Z3, Z4, Z4
 	ADDQ        DX, AX
 
-done75:
+done61:
 	VMOVUPS Z4, (R8)
 	ADDQ    $0x40, R8
 	DECQ    R9
-	JNZ     block72
+	JNZ     block58
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    (SP), Z3
@@ -53763,7 +53566,7 @@ done75:
 	JMP        summed2
 
 	// The last group, of fewer blocks.
-some35:
+some4:
 	SHLQ    $0x01, DI
 	SHRQ    $0x01, DI
 	XORL    R8, R8
@@ -53771,34 +53574,7 @@ some35:
 	DECQ    R8
 	KMOVW   R8, K2
 	VMOVUPS Z3, K2, (BX)
-	JMP     done36
-
-	// A block of 64 bytes or more.
-long70:
-	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z3
-	VMULPS    Z0, Z3, Z3
-	VPANDD    Z1, Z3, Z3
-
-loop76:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest77
-	VCVTPH2PS (AX), Z5
-	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
-	VADDPS    Z5, Z3, Z3
-	JMP       loop76
-
-rest77:
-	TESTQ       DX, DX
-	JZ          summed71
-	VMOVDQU16.Z (AX), K1, Y5
-	VCVTPH2PS   Y5, Z5
-	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
-	VADDPS      Z5, Z3, Z3
-	JMP         summed71
+	JMP     done5
 
 // func stridedMeansHalfF16AVX512(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, next int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+

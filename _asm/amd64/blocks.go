@@ -22,10 +22,11 @@ type sums struct {
 	slots Mem           // a vector for each block of a group, in the frame
 	ahead int           // how many bytes ahead to ask for; 0: not to
 
-	part  *tail            // AVX-512: of the rest
-	masks []reg.VecVirtual // AVX2: the absolute values of the rest, for each vector of 64 bytes
-	last  Mem              // AVX2: where the last group begins that has 64 bytes for each block
-	near  Mem              // AVX2: where the last 64 bytes begin
+	part   *tail                // AVX-512: of the rest
+	halves [2]reg.OpmaskVirtual // AVX-512, floats: of the rest in each half of 64 bytes
+	masks  []reg.VecVirtual     // AVX2: the absolute values of the rest, for each vector of 64 bytes
+	last   Mem                  // AVX2: where the last group begins that has 64 bytes for each block
+	near   Mem                  // AVX2: where the last 64 bytes begin
 }
 
 // sumsFrame is the size of the frame for sums.
@@ -40,6 +41,10 @@ func (k *kernel) newSums(x string, abs reg.VecVirtual, frame Mem) *sums {
 	if k.wide() {
 		s.divideBlock()
 		s.part, s.ahead = k.partOf(s.rest, 0), prefetchWideBlocks
+		if !k.ofHalves() {
+			s.halves = [2]reg.OpmaskVirtual{s.part.lanes, K()}
+			KSHIFTRW(U8(k.lanes()/2), s.halves[0], s.halves[1])
+		}
 		return s
 	}
 	// The last block of such a group begins 64 bytes in front of the end.
@@ -115,16 +120,26 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	slots, summed := k.label("slots"), k.label("summed")
 	CMPQ(n, U8(k.lanes()))
 	JNE(LabelRef(slots))
+	long := k.label("long")
+	TESTQ(s.full, s.full)
 	if k.wide() {
-		k.copy(k.fold(func(int) reg.VecVirtual { return s.straight() }), total)
+		JNZ(LabelRef(long))
+		s.shortWide(total)
 	} else {
-		TESTQ(s.full, s.full)
 		JNZ(LabelRef(slots))
 		CMPQ(s.x, s.last)
 		JHI(LabelRef(slots))
 		k.copy(k.fold(func(int) reg.VecVirtual { return s.short() }), total)
 	}
 	Label(summed)
+	if k.wide() {
+		k.outOfLine = append(k.outOfLine, func() {
+			Comment("A group of longer blocks.")
+			Label(long)
+			k.copy(k.fold(func(int) reg.VecVirtual { return s.straight() }), total)
+			JMP(LabelRef(summed))
+		})
+	}
 	k.outOfLine = append(k.outOfLine, func() {
 		Comment("A group of longer blocks, or of fewer: one block after the other.")
 		Label(slots)
@@ -132,6 +147,8 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 			many := k.label("many")
 			CMPQ(n, U8(1))
 			JNE(LabelRef(many))
+			TESTQ(s.full, s.full)
+			JZ(LabelRef(many))
 			Comment("One block, as a run of a longer one is.")
 			k.copy(k.foldOne(s.straight()), total)
 			JMP(LabelRef(summed))
@@ -187,38 +204,63 @@ func (s *sums) short() reg.VecVirtual {
 	return k.folded(p)
 }
 
-// straight returns the partial sums of a block of any length, for AVX-512. Long
-// blocks are out of the way of short ones. To take several together would hide
-// the latency of their additions, but memory is read faster in order.
+// shortWide sets total to the sums of a group of blocks that are shorter than their
+// partial sums, for AVX-512. Blocks of floats are loaded in halves of 64 bytes and folded with
+// 256 bits: a load of 64 bytes that does not begin a line takes two, and two shuffles of 256
+// bits take no longer than one of 512.
+func (s *sums) shortWide(total reg.VecVirtual) {
+	k := s.k
+	if k.ofHalves() {
+		k.copy(k.fold(func(int) reg.VecVirtual {
+			p := k.vec()
+			k.loadInputAbsInto(k.input(s.x, nil, 0), s.abs, s.part, p)
+			s.prefetch()
+			ADDQ(s.rest, s.x)
+			return p
+		}), total)
+		return
+	}
+	narrow := k.with256()
+	abs := s.abs.AsY()
+	var sums []reg.VecVirtual
+	for range 2 {
+		sums = append(sums, narrow.fold(func(int) reg.VecVirtual {
+			var p []reg.VecVirtual
+			for i, mask := range s.halves {
+				v := YMM()
+				k.masks.andZeroing(narrow.at(s.x, nil, i), abs, mask, v)
+				p = append(p, v)
+			}
+			s.prefetch()
+			ADDQ(s.rest, s.x)
+			return narrow.folded(p)
+		}))
+	}
+	VINSERTF64X4(U8(1), sums[1], sums[0].AsZ(), total)
+}
+
+// straight returns the partial sums of a block of 64 bytes or more, for AVX-512. To take
+// several together would hide the latency of their additions, but memory is read faster in
+// order.
 func (s *sums) straight() reg.VecVirtual {
-	k, rest := s.k, s.part
+	k := s.k
 	p, left := k.vec(), GP64()
 	at := k.input(s.x, nil, 0)
-	long, summed := k.label("long"), k.label("summed")
-	TESTQ(s.full, s.full)
-	JNZ(LabelRef(long))
-	k.loadInputAbsInto(at, s.abs, rest, p)
-	s.prefetch()
-	Label(summed)
+	loop, end, summed := k.label("loop"), k.label("rest"), k.label("summed")
+	MOVQ(s.full, left)
+	k.loadInputAbsInto(at, s.abs, nil, p)
+	Label(loop)
+	ADDQ(U8(s.bytes()), s.x)
+	SUBQ(U8(s.bytes()), left)
+	JZ(LabelRef(end))
+	s.add(at, nil, p)
+	JMP(LabelRef(loop))
+	Label(end)
+	TESTQ(s.rest, s.rest)
+	JZ(LabelRef(summed))
+	s.add(at, s.part, p)
 	ADDQ(s.rest, s.x)
-	k.outOfLine = append(k.outOfLine, func() {
-		loop, end := k.label("loop"), k.label("rest")
-		Comment("A block of 64 bytes or more.")
-		Label(long)
-		MOVQ(s.full, left)
-		k.loadInputAbsInto(at, s.abs, nil, p)
-		Label(loop)
-		ADDQ(U8(s.bytes()), s.x)
-		SUBQ(U8(s.bytes()), left)
-		JZ(LabelRef(end))
-		s.add(at, nil, p)
-		JMP(LabelRef(loop))
-		Label(end)
-		TESTQ(s.rest, s.rest)
-		JZ(LabelRef(summed))
-		s.add(at, rest, p)
-		JMP(LabelRef(summed))
-	})
+	Label(summed)
 	return p
 }
 

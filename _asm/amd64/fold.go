@@ -25,8 +25,13 @@ func (k *kernel) fold(next func(block int) reg.VecVirtual) reg.VecVirtual {
 		// shuffles of foldLanes stay in halves.
 		f := first[i-k.lanes()/2]
 		low := k.vec()
-		VINSERTF128(U8(1), p.AsX(), f, low)
-		VPERM2F128(U8(0x31), p, f, p)
+		if k.vl {
+			VSHUFF64X2(U8(0), p, f, low)
+			VSHUFF64X2(U8(3), p, f, p)
+		} else {
+			VINSERTF128(U8(1), p.AsX(), f, low)
+			VPERM2F128(U8(0x31), p, f, p)
+		}
 		k.add(p, low, low)
 		v = append(v, low)
 	}

@@ -15,6 +15,7 @@ import (
 // bytes, the vector's in bits, and with them the instructions.
 type kernel struct {
 	elem, bits int
+	vl         bool // 256 bits of AVX-512
 	set        table.Set
 	typ        table.Type
 	pow        *powConstants
@@ -75,6 +76,14 @@ const maxNoSplit = 512
 
 // wide reports whether the kernel is of AVX-512.
 func (k *kernel) wide() bool { return k.bits == 512 }
+
+// with256 returns the kernel with vectors of 256 bits and AVX-512's instructions, which
+// reach all registers.
+func (k *kernel) with256() *kernel {
+	n := newKernel(k.elem, 256)
+	n.vl = true
+	return n
+}
 
 // vec returns a vector register; bytes and lanes are its size.
 func (k *kernel) vec() reg.VecVirtual {
