@@ -25,8 +25,7 @@ var (
 	ErrNonFinite = errors.New("adahessian: value is not finite")
 	// ErrState reports saved state that is damaged, that belongs to another
 	// configuration, or whose stream fails. It also reports an Optimizer that
-	// was not made by New, that is a copy, or that is in the middle of another
-	// call.
+	// was not made by New, is a copy, or is in the middle of another call.
 	ErrState = errors.New("adahessian: invalid state")
 	// ErrHVP reports a Hessian-vector product that is missing, incomplete or
 	// wrong, or that failed with an error of its own.

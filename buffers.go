@@ -5,9 +5,10 @@ import (
 	"unsafe"
 )
 
-// A bucket is a tensor, or several small ones that follow each other. The optimizer's
-// memory for them is one array of each kind, so a phase can take all of them in one call
-// or, if not, finds the next one in memory that is already being fetched.
+// A bucket is a tensor, or several small ones that follow each other. The optimizer
+// keeps one array of each kind for the whole bucket. So a phase can take all its tensors
+// in one call or, if it cannot, finds the next one in memory that is already being
+// fetched.
 type bucket[T Float] struct {
 	first, last int
 	z, hz       []T
@@ -27,14 +28,14 @@ type probes[T Float] struct {
 	marks         marks[T]
 }
 
-// reset drops the slices that hvp has put in the place of the optimizer's own.
+// reset drops the slices with which hvp has replaced the optimizer's own.
 func (p *probes[T]) reset() {
 	copy(p.zView, p.z)
 	copy(p.hzView, p.hz)
 }
 
-// makeBuckets divides the tensors from the given one on into buckets, still without
-// memory.
+// makeBuckets divides the tensors, from the given one on, into buckets. They do not
+// have memory yet.
 func makeBuckets[T Float](tensors []tensor[T], from int) (buckets []bucket[T]) {
 	length := 0 // of the last bucket
 	for i := from; i < len(tensors); i++ {
@@ -133,10 +134,10 @@ func (o *Optimizer[T]) keepsMeans(t *tensor[T]) bool {
 	return t.layout.panel().block > 1 && !o.options.SkipFiniteCheck
 }
 
-// newArray makes n zeros. A long array starts on a page. If the arrays that a kernel
-// reads and writes together all did, they would compete for the same cache sets, and
-// the store buffer would take their addresses for the same. So each role starts at
-// another cache line of its page.
+// newArray makes n zeros. The runtime starts a long array on a page boundary. If all
+// the arrays that a kernel reads and writes together began there, they would compete
+// for the same cache sets, and the store buffer would confuse their addresses. So each
+// role begins at a different cache line of its page.
 func newArray[T Float](n, role int) []T {
 	const lines, pageBytes = 9, 4096
 	if n < 1024 {

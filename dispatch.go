@@ -18,8 +18,8 @@ func Rademacher[T Float](z []T, seed, draw, offset uint64) {
 	fillSigns(z, seed, draw, offset, streams[T](len(z)))
 }
 
-// fillSigns is Rademacher for a part of a probe. stream says whether the probe as a
-// whole is written past the caches.
+// fillSigns is Rademacher for a part of a probe. stream says whether the whole probe is
+// written past the caches.
 func fillSigns[T Float](z []T, seed, draw, offset uint64, stream bool) {
 	noteWrite(z)
 	if stream {

@@ -8,12 +8,12 @@ import (
 // group is a set of hyperparameters that some tensors share.
 type group[T Float] struct {
 	hyper *Hyper
-	where string // what errors put in front of the name of a hyperparameter
+	where string // what errors put before the name of a hyperparameter
 }
 
-// A cohort is a set of tensors that take the same coefficients: they are of one group,
-// have made the same number of steps, and either all make the present step or none
-// does. A cohort without tensors is not kept.
+// A cohort is a set of tensors that use the same coefficients: they belong to one
+// group, have made the same number of steps, and either all take part in the present
+// step or none does. Empty cohorts are not kept.
 type cohort[T Float] struct {
 	group   int
 	steps   uint64 // that each of its tensors has made
@@ -21,7 +21,7 @@ type cohort[T Float] struct {
 	coef    Coefficients[T]
 }
 
-// mixed stands for the cohort of tensors that belong to several.
+// mixed stands for the cohort of tensors that belong to several cohorts.
 const mixed = -1
 
 // groupOf returns the index of the group with these hyperparameters, and appends a
@@ -71,7 +71,7 @@ func (o *Optimizer[T]) stepsOf(i int) uint64 { return o.cohorts[o.tensors[i].coh
 // setCohorts puts the tensors, which have made the given numbers of steps, into cohorts.
 func (o *Optimizer[T]) setCohorts(steps []uint64) {
 	o.cohorts = o.cohorts[:0]
-	at := 0 // most tensors belong to the cohort of the one before
+	at := 0 // most tensors belong to the same cohort as the one before
 	for i := range o.tensors {
 		t := &o.tensors[i]
 		is := func(c *cohort[T]) bool {
@@ -104,7 +104,7 @@ func (o *Optimizer[T]) cohortOf(first, last int) int {
 	return c
 }
 
-// regroup is setCohorts after a change in which tensors make the present step.
+// regroup is setCohorts after the set of tensors in the present step has changed.
 func (o *Optimizer[T]) regroup() {
 	for i := range o.tensors {
 		o.call.steps[i] = o.stepsOf(i)
@@ -112,8 +112,9 @@ func (o *Optimizer[T]) regroup() {
 	o.setCohorts(o.call.steps)
 }
 
-// present notes which tensors make the present step: those that have a gradient and,
-// between refreshes, a kept curvature. It reports whether they are others than before.
+// present notes which tensors take part in the present step: those that have a
+// gradient and, between refreshes, a kept curvature. It reports whether the set has
+// changed.
 func (o *Optimizer[T]) present() (changed bool, err error) {
 	found := o.plan.elements == 0
 	for i, g := range o.call.grads {

@@ -116,7 +116,7 @@ func UpdateHalf[F HalfFormat, H Half](theta []float32, out, g, hz []H, m, v []fl
 	s.run(l.panel())
 }
 
-// formatOfHalf is F as a value.
+// formatOfHalf returns F as a value.
 func formatOfHalf[F HalfFormat]() half {
 	if _, ok := any(F(0)).(BFloat16); ok {
 		return bfloat16
@@ -124,7 +124,7 @@ func formatOfHalf[F HalfFormat]() half {
 	return float16
 }
 
-// bitsOfHalves is h with the plain type of its bits.
+// bitsOfHalves returns h with the plain type of its bits.
 func bitsOfHalves[H Half](h []H) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(h))), len(h))
 }

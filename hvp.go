@@ -159,8 +159,8 @@ type finiteDifference[T Float] struct {
 	grad   func(grads [][]T) error
 	h      float64
 
-	theta [][]T // the parameters as they were found
-	plus  [][]T // the gradient at θ + h·z of a later group; that of the first goes to hz
+	theta [][]T // the parameters before the product
+	plus  [][]T // the gradient at θ + h·z for a later group; for the first it goes to hz
 	minus [][]T // the gradient at θ − h·z
 	arg   [][]T // passed to grad, which may replace the slices
 
@@ -207,21 +207,21 @@ func (f *finiteDifference[T]) product(hz, z [][]T) error {
 	return f.difference(hz, z, 1)
 }
 
-// save keeps the parameters for restore.
+// save copies the parameters for restore.
 func (f *finiteDifference[T]) save() {
 	for i, p := range f.params {
 		copy(f.theta[i], p.Value)
 	}
 }
 
-// restore sets the parameters to the values that save has kept.
+// restore sets the parameters back to the values that save copied.
 func (f *finiteDifference[T]) restore() {
 	for i, p := range f.params {
 		copy(p.Value, f.theta[i])
 	}
 }
 
-// check reports arguments with which no product can be computed.
+// check reports arguments from which no product can be computed.
 func (f *finiteDifference[T]) check(hz, z [][]T) error {
 	if f.grad == nil {
 		return fmt.Errorf("%w: FiniteDifference: grad is nil: pass a function that fills grads with the gradient", ErrOption)
@@ -238,8 +238,8 @@ func (f *finiteDifference[T]) check(hz, z [][]T) error {
 	return f.checkMemory(hz, z)
 }
 
-// checkMemory reports memory that is written as part of one argument and also belongs
-// to another. Slices of z may share memory, since they are only read.
+// checkMemory reports memory that is written through one argument and also belongs to
+// another. Slices of z may share memory, since they are only read.
 func (f *finiteDifference[T]) checkMemory(hz, z [][]T) error {
 	r := f.regions[:0]
 	for i, p := range f.params {
@@ -248,7 +248,7 @@ func (f *finiteDifference[T]) checkMemory(hz, z [][]T) error {
 		r = appendRegion(r, p.Value, "Value", i)
 	}
 	sortRegions(r)
-	var read, written *region // of those seen, the ones that reach farthest
+	var read, written *region // of the regions seen, the ones that reach farthest
 	for k := range r {
 		x := &r[k]
 		if written != nil && x.start < written.end {
@@ -394,7 +394,7 @@ func (f *finiteDifference[T]) gradient(dst [][]T) error {
 }
 
 // move sets the parameters of a group to θ + h·z, and the others to θ. It reports
-// whether at least one has moved, or z is 0 and none had to.
+// whether at least one has moved, or none had to because z is 0.
 func (f *finiteDifference[T]) move(z [][]T, group int, h T) bool {
 	still, moved := true, false
 	for i, p := range f.params {
@@ -464,8 +464,8 @@ func checkVectors[T Float](params []Param[T], name string, x [][]T) error {
 	return nil
 }
 
-// take copies to x what a callback has returned: x itself, or slices that it has put
-// in the place of some.
+// take copies to x what a callback has returned: x itself, or slices with which it
+// has replaced some of them.
 func take[T Float](params []Param[T], name string, x, returned [][]T) error {
 	if err := checkVectors(params, name, returned); err != nil {
 		return err

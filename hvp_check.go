@@ -119,10 +119,10 @@ type hvpCheck[T Float] struct {
 	hvp    HVP[T]
 	fd     *finiteDifference[T] // of watched
 	seed   uint64
-	home   [][]T // the parameters as they were found
+	home   [][]T // the parameters before the check
 
 	z, y, out, next [][]T
-	sent            [][]T // what a callback must not change
+	sent            [][]T // what a callback must leave unchanged
 	argHZ, argZ     [][]T // passed to hvp, which may replace the slices
 
 	products [checkedVectors][][]T // H z of each vector

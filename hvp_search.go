@@ -28,8 +28,8 @@ func levelOf[T Float](displacement float64) int {
 	return exponent - 1
 }
 
-// roundings is the least error that a gradient is assumed to have, in units in the
-// last place.
+// roundings is the smallest error that a gradient is assumed to have, in units in
+// the last place.
 const roundings = 2
 
 // goodSteps is the largest error of a good step, as a share of the tolerance.
@@ -68,7 +68,7 @@ type search[T Float] struct {
 	last                error // why the last skipped level was skipped
 }
 
-// levelResult is what is known of the finite differences at a level.
+// levelResult is what is known about the finite differences at a level.
 type levelResult struct {
 	against   discrepancy // from the product
 	largest   float64     // max |H z|
@@ -119,8 +119,8 @@ func (c *hvpCheck[T]) search(hz [][]T) (outcome, error) {
 	return s.undecided()
 }
 
-// begin finds the coarsest level that has gradients, from the start down. If there is
-// none it returns a level below the finest.
+// begin finds the coarsest level that has gradients, searching from the start down.
+// If there is none, it returns a level below the finest.
 func (s *search[T]) begin() (int, error) {
 	for l := s.start; l >= s.finest; l-- {
 		known, err := s.evaluate(l)
@@ -173,8 +173,8 @@ func (s *search[T]) coarser(l int) (bool, error) {
 // known returns the result of a level.
 func (s *search[T]) known(level int) *levelResult { return &s.levels[level-s.finest] }
 
-// evaluate sets spare to the finite differences of a level, and its result. It
-// reports whether there are any.
+// evaluate sets spare to the finite differences of a level, and records its
+// result. It reports whether there are any.
 func (s *search[T]) evaluate(level int) (bool, error) {
 	factor := stepFactor(level)
 	for _, g := range s.fd.groups {
@@ -246,7 +246,7 @@ func (s *search[T]) errorOf(level int) (e, scale float64) {
 	return max(2*r.gap, next) + r.rounding + float64(r.displaced*scale), scale
 }
 
-// judge decides at a level if it is good. The next finer one must be known.
+// judge decides at a level, if the level is good. The next finer one must be known.
 func (s *search[T]) judge(level int) (outcome, error) {
 	r, tolerance := s.known(level), precisionOf[T]().tolerance
 	e, scale := s.errorOf(level)

@@ -12,26 +12,27 @@ type Hyper struct {
 	LR           float64 // learning rate η, ≥ 0
 	Beta1        float64 // decay of the first moment m, in [0, 1)
 	Beta2        float64 // decay of the second moment v, in [0, 1)
-	Eps          float64 // ε, added to the denominator outside root and power, ≥ 0 (see below); above 0 it must not be 0 in T
+	Eps          float64 // ε, added outside the power, ≥ 0 (see MaxUpdate); if above 0 it must not round to 0 in T
 	WeightDecay  float64 // λ, decoupled and scaled by the learning rate, ≥ 0
 	HessianPower float64 // k: the denominator is v̂^(k/2) + ε; in [0, 2]
 
 	// MaxUpdate bounds how far a step moves an element, weight decay apart,
 	// to LR·MaxUpdate, ≥ 0; 0 means no bound, as in the published algorithm.
-	// Where the curvature vanishes the denominator is ε alone, and a step
-	// without a bound throws the parameter away (10,000·LR·m̂ at ε = 1e-4).
-	// With an Eps of 0 it becomes infinite there, which MaxUpdate prevents, or
-	// NaN where LR·m is 0 too, which it does not.
+	// Where the curvature vanishes, the denominator is ε alone, and a step
+	// without a bound throws the parameter away: it moves by 10,000·LR·m̂ if ε is 1e-4.
+	// With an Eps of 0 the parameter becomes infinite there, which MaxUpdate prevents,
+	// or NaN if LR·m̂ is 0 too, which MaxUpdate does not prevent.
 	MaxUpdate float64
 }
 
 // DefaultHyper returns the published defaults: learning rate 0.15, β1 0.9,
 // β2 0.999, ε 1e-4, no weight decay, Hessian power 1, and no MaxUpdate.
 //
-// Without that bound they ruin many an ordinary network. Where a product finds hardly
-// any curvature, as with ReLU, or of a part of a batch that does not have an
-// input, the denominator is ε alone, and one step throws the parameter away; with
-// an UpdateEach above 1 the next steps do it again. See NetworkHyper.
+// Without that bound, these defaults ruin many ordinary networks. If a product finds
+// hardly any curvature for a parameter, the denominator is little more than ε, and
+// one step throws the parameter away. This happens with ReLU, or if an input does not
+// occur in the part of the batch that the product is taken over. With an UpdateEach
+// above 1 the next steps do it again. See NetworkHyper.
 func DefaultHyper() Hyper {
 	return Hyper{LR: 0.15, Beta1: 0.9, Beta2: 0.999, Eps: 1e-4, HessianPower: 1}
 }
@@ -40,17 +41,17 @@ func DefaultHyper() Hyper {
 // learning rate of 0.3 and a MaxUpdate of 0.03, so that no step moves an element
 // by more than 0.009. It goes with a warm-up of the learning rate.
 //
-// The rate was the best of 0.1, 0.3 and 1 for a small convolution and, with a bound, for
-// a small Transformer on text. What the bound did to the Transformer, with a product in every
-// fifth step, is this (docs/evidence.md):
+// The rate was the best of 0.1, 0.3 and 1 for a small convolution and, with a bound, for a
+// small Transformer on text. This is what the bound did for the Transformer, with a product
+// in every fifth step (docs/evidence.md):
 //
 //	MaxUpdate                                         0.03   0.3    1      none
 //	runs lost of 25 at 0.1 to 10 times the best rate  0      5      10     11
 //	final loss after 600 steps, bits per character    3.770  3.740  3.749  3.847 and one of 5 diverged
 //
-// Its loss rose with a wrong rate as AdamW's did. The bound is also the widest known to train
-// a perceptron with ReLU at a rate of 0.15 (contrib/gomlx/results.md), and TestNetworkHyper
-// has one that trains with these hyperparameters and diverges without the bound.
+// With 0.03, a wrong rate raised its loss about as much as AdamW's. This bound is also the
+// widest known to train a perceptron with ReLU at a rate of 0.15 (contrib/gomlx/results.md).
+// TestNetworkHyper trains one with these hyperparameters, which diverges without the bound.
 func NetworkHyper() Hyper {
 	h := DefaultHyper()
 	h.LR, h.MaxUpdate = 0.3, 0.03
@@ -83,7 +84,7 @@ func (h *Hyper) check(where string) error {
 
 // Coefficients holds the scalars of one step, computed in float64 and rounded
 // once to T. Make them with NewCoefficients; the zero value is not usable. The
-// same Coefficients serve any number of tensors, concurrently too.
+// same Coefficients can be used for any number of tensors, even concurrently.
 type Coefficients[T Float] struct {
 	scalars  scalars[T]
 	power    power
@@ -104,8 +105,8 @@ type scalars[T Float] struct {
 	div    T // S; B·S in what scalarsFor returns
 }
 
-// power is the case of the Hessian power k that v'^(k/2) is computed by. The
-// assembly compares with these numbers.
+// power says how v'^(k/2) is computed for a Hessian power k. The assembly
+// compares with these numbers.
 type power int
 
 const (
@@ -152,8 +153,8 @@ func NewCoefficients[T Float](h Hyper, step uint64, samples int) (Coefficients[T
 	return newCoefficients[T](&h, "Hyper.", step, samples)
 }
 
-// newCoefficients is NewCoefficients for arguments that have been checked;
-// only what does not fit T is left to find.
+// newCoefficients is NewCoefficients for arguments that have been checked.
+// It only reports values that do not fit T.
 func newCoefficients[T Float](h *Hyper, where string, step uint64, samples int) (Coefficients[T], error) {
 	bc1 := 1 - powInt(h.Beta1, step)
 	bc2 := 1 - powInt(h.Beta2, step)

@@ -39,9 +39,9 @@ func disabled(isa string) bool {
 	return slices.ContainsFunc(disabledNames(), func(name string) bool { return name == isa || name == "all" })
 }
 
-// noteUnknown writes a line about names that are no instruction set on any machine.
-// After a misspelling one would otherwise measure or debug the very kernels that
-// should be off.
+// noteUnknown writes a line about each name that is no instruction set on any
+// machine. Otherwise, after a misspelling, you would measure or debug the very
+// kernels that should be off.
 func noteUnknown(w io.Writer, names []string) {
 	unknown := slices.DeleteFunc(names, func(name string) bool {
 		return slices.Contains([]string{"avx512", "avx2", "neon", "all"}, name)

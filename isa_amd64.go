@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// has… is what the machine has, use… what the kernels use.
+// has… says what the machine has, use… what the kernels use.
 var (
 	hasAVX2   = cpu.X86.HasAVX2
 	hasAVX512 = machine.hasAVX512()
 	useAVX2   = hasAVX2 && !disabled("avx2")
 	useAVX512 = hasAVX512 && machine.prefersAVX512() && !disabled("avx512")
 
-	// useF16C tells whether AVX2's kernels convert float16. Every processor with AVX2 has
-	// F16C, but a virtual machine may hide one of the two. The package cpu does not
-	// know it. Of AVX-512 it is a part.
+	// useF16C says whether the AVX2 kernels convert float16. Every processor with AVX2
+	// has F16C, but a virtual machine may hide either. The package cpu does not report
+	// it. AVX-512 includes it.
 	useF16C = cpuid.CPU.Supports(cpuid.F16C)
 )
 
-// avx512 is what the choice of AVX-512 depends on.
+// avx512 is what the decision to use AVX-512 depends on.
 type avx512 struct {
 	os                      string // GOOS
 	saved                   bool   // by the operating system: the wide registers and the masks
@@ -38,14 +38,15 @@ var machine = avx512{
 	popcntdq: cpu.X86.HasAVX512VPOPCNTDQ,
 }
 
-// hasAVX512 reports whether the kernels can run. They cannot on darwin, whose kernel
-// has lost mask registers on entry to a signal handler (golang.org/issue/49233).
+// hasAVX512 reports whether the kernels can run. They cannot on darwin, where the
+// operating system lost the mask registers on entry to a signal handler
+// (golang.org/issue/49233).
 func (a avx512) hasAVX512() bool {
 	return a.os != "darwin" && a.saved && a.f && a.dq && a.bw && a.vl
 }
 
 // prefersAVX512 reports whether a processor with AVX-512 is faster with it. Those
-// without VPOPCNTDQ, Skylake-X and Cascade Lake, are not: they lower the clock of the
-// core for 512-bit code and for what runs after it, and divide no more numbers
-// in a cycle than with 256 bits.
+// without VPOPCNTDQ (Skylake-X and Cascade Lake) are not: they lower the core's clock
+// for 512-bit code and for what runs after it, and divide no more numbers per cycle
+// than with 256 bits.
 func (a avx512) prefersAVX512() bool { return a.popcntdq }

@@ -6,14 +6,13 @@ import (
 	"unsafe"
 )
 
-// This file is the definition of every result: the reference that assembly
-// equals to the bit, the fallback where there is none, and the tests' oracle.
-// It has no build tag.
+// This file defines every result. It is the reference that the assembly equals to the
+// bit, the fallback where there is no assembly, and the oracle of the tests. It has no
+// build tag.
 //
-// Nothing here may be fused. The Go compiler contracts x*y + z on several
-// architectures, and on amd64 with GOAMD64=v3; only an explicit conversion of
-// the product stops it, so every product that is added or subtracted is
-// written T(x*y).
+// Nothing here may be fused. The Go compiler fuses x*y + z on several architectures,
+// and on amd64 with GOAMD64=v3. Only an explicit conversion of the product stops it, so
+// every product that is added or subtracted is written T(x*y).
 
 // ---- scalars -------------------------------------------------------------
 
@@ -26,12 +25,12 @@ func abs[T Float](x T) T {
 	return T(math.Float64frombits(math.Float64bits(float64(x)) &^ (1 << 63)))
 }
 
-// sqrt is rounded once: for float32 the compiler emits the float32 square
-// root, and where it does not, float64 has more than twice the digits, which
-// makes rounding twice harmless.
+// sqrt is rounded once. For float32 the compiler emits the float32 square root. Where
+// it does not, rounding twice is harmless, because float64 has more than twice the
+// digits.
 func sqrt[T Float](x T) T { return T(math.Sqrt(float64(x))) }
 
-// flush returns +0 where x is subnormal, else x.
+// flush returns +0 if x is subnormal, and x otherwise.
 func flush[T Float](x T) T {
 	minNormal := 0x1p-1022
 	if unsafe.Sizeof(x) == 4 {
@@ -89,9 +88,9 @@ func parameter[T Float](theta, m, den T, s *scalars[T]) T {
 
 // ---- curvature of a block ------------------------------------------------
 
-// runLen is the most elements of a block that are added in T. A longer block is
-// cut into runs of so many, whose sums are added in float64: in float32 a sum
-// stops growing at 2²⁴ times what is added.
+// runLen is the largest number of elements of a block that are added in T. A longer
+// block is cut into runs of this length, and the sums of the runs are added in float64:
+// a float32 sum stops growing at 2²⁴ times what is added to it.
 const runLen = 16 << 10
 
 // partialSums accumulates the sum of |x| over a contiguous run: element i of
@@ -150,9 +149,9 @@ func blockMeansGeneric[T Float](d, x []T, block int, div T) {
 	}
 }
 
-// stridedMeansGeneric is blockMeans for a panel whose blocks are columns, or the
-// same rows of one run of each. The sums run down the rows; with more they
-// continue from what d holds. Where the panel is one row, d may be x.
+// stridedMeansGeneric is blockMeans for a panel whose blocks are columns, or one run of
+// rows of such columns. The sums run down the rows. If more is set, they continue from
+// what d holds. If the panel is one row, d may be x.
 func stridedMeansGeneric[T Float](d, x []T, p panel, div T, more bool) {
 	for o := range p.outer {
 		sums := d[o*p.width:][:p.width]

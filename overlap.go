@@ -7,15 +7,14 @@ import (
 	"unsafe"
 )
 
-// memoryMap knows where slices lie. It finds those of the caller's slices that share
-// memory with what a step writes: from these a step would read what it has just
-// written.
+// memoryMap knows where slices lie. It finds the caller's slices that share memory with
+// what a step writes, because from these a step would read what it has just written.
 type memoryMap[T Float] struct {
 	values  [][]T     // of the tensors
 	written []region  // what a step writes, in rising order, without overlap
 	spare   []region  // room for as many
-	apart   []uintptr // for each tensor: where its last gradient lay that overlaps none of these
-	own     []uintptr // the same for the last slice that hvp has put into hz
+	apart   []uintptr // for each tensor: where its last gradient lay that overlapped none of these
+	own     []uintptr // the same for the last slice that hvp put into hz
 }
 
 // extent is the memory of a slice.
@@ -109,7 +108,7 @@ func (m *memoryMap[T]) find(x extent) *region {
 	return nil
 }
 
-// check reports where x shares memory with what a step writes. In the error, x is the
+// check reports where x shares memory with what a step writes. The error calls x the
 // what of tensor i.
 func (m *memoryMap[T]) check(tensors []tensor[T], i int, x []T, what string) error {
 	if len(x) == 0 {
@@ -123,10 +122,10 @@ func (m *memoryMap[T]) check(tensors []tensor[T], i int, x []T, what string) err
 }
 
 // checkInputs checks x, one slice for each parameter. It reports the first that has the
-// wrong length or shares memory with what the step writes. A slice that is its
-// parameter's own, in mine, may; others counts the slices that are not. Parameters
-// without a gradient are left out. apart has the addresses of slices that were found
-// to share nothing, which holds until Rebind.
+// wrong length or shares memory with what the step writes. A slice may be the
+// parameter's own, which is in mine; others counts the slices that are not. Parameters
+// without a gradient are left out. apart holds the addresses of slices that were found
+// to share nothing, which stays true until Rebind.
 func (o *Optimizer[T]) checkInputs(x, mine [][]T, apart []uintptr, what string) (others int, err error) {
 	for i, value := range o.memory.values {
 		if len(x[i]) != len(value) {
@@ -221,7 +220,7 @@ func (o *Optimizer[T]) Rebind(values [][]T) error {
 }
 
 // rebind replaces the regions of Values that move. It forgets which slices shared no
-// memory with the old ones: they may with the new.
+// memory with the old ones, since they may share some with the new.
 func (m *memoryMap[T]) rebind(tensors []tensor[T], values [][]T) error {
 	next := m.spare[:0]
 	for _, w := range m.written {

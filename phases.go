@@ -6,7 +6,7 @@ type phase int
 
 const (
 	phaseSigns   phase = iota // chunks: draw the probe
-	phaseSum                  // chunks: add the probe's product to the sum, with signs drawn again
+	phaseSum                  // chunks: draw the signs again, and add the probe's product to the sum
 	phaseInspect              // tasks: look for values that are not finite
 	phaseStep                 // tasks: step from the new product, or from the kept curvature
 	phaseCount
@@ -18,15 +18,15 @@ func (o *Optimizer[T]) makePhases() {
 	o.pool.phases = [phaseCount]work{
 		phaseSigns: {len(p.chunks), func(i, _ int) { o.drawSigns(&p.chunks[i]) }},
 		phaseSum:   {len(p.chunks), func(i, worker int) { o.addProducts(&p.chunks[i], o.call.scratch[worker]) }},
-		// From the end, since what hvp has written last is still in the cache; and
-		// what is read last here is what the step reads first.
+		// Backwards: what hvp wrote last is still in the cache, and what is read last
+		// here is what the step reads first.
 		phaseInspect: {len(p.tasks), func(i, _ int) { o.inspect(len(p.tasks) - 1 - i) }},
 		phaseStep:    {len(p.tasks), func(i, worker int) { o.step(i, o.call.scratch[worker]) }},
 	}
 }
 
-// run runs the phases from the first to the last. It returns whether all were run: one
-// that finds a value that is not finite is the last.
+// run runs the phases from the first to the last. It reports whether all were run: a
+// phase that finds a value that is not finite is the last.
 func (o *Optimizer[T]) run(first, last phase) (through bool) {
 	workers := o.pool.workers
 	if last == phaseSigns {
@@ -51,7 +51,7 @@ func (o *Optimizer[T]) addProducts(c *chunk[T], scratch []T) {
 		o.addDrawn(o.probes.sum[i][c.lo:c.hi], o.probes.hzView[i][c.lo:c.hi], o.tensors[i].offset+uint64(c.lo), scratch)
 		return
 	}
-	for i := c.first; i <= c.last; i++ { // the chunk is the whole bucket
+	for i := c.first; i <= c.last; i++ { // a chunk of several tensors is a whole bucket
 		if o.call.skipped[i] {
 			continue
 		}
@@ -59,13 +59,13 @@ func (o *Optimizer[T]) addProducts(c *chunk[T], scratch []T) {
 	}
 }
 
-// sumTile is how many signs are drawn again at a time: they stay in the L1
+// sumTile is how many signs are drawn again at a time, few enough to stay in the L1
 // cache.
 const sumTile = 2 << 10
 
 // addDrawn adds z⊙hz to sum, or sets sum for the first probe, where z is the present
 // draw from the given index on. It draws z again, into scratch, because hvp may have
-// changed the copy that it was given, for example by computing its product in place.
+// changed the copy that it was given, for example by computing the product in place.
 func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
 	noteWrite(sum)
 	noteRead(hz)
@@ -87,8 +87,8 @@ func (o *Optimizer[T]) addDrawn(sum, hz []T, offset uint64, scratch []T) {
 
 // inspect looks for values that are not finite. All values must be checked before the
 // first parameter changes, so they are read once more than the step itself needs. But
-// if the step makes two passes, the first one is made here: it reads the products, and
-// if one of them is not finite, neither is the mean.
+// if the step makes two passes, the first one is made here. It reads the products
+// anyway, and if one of them is not finite, neither is the mean.
 func (o *Optimizer[T]) inspect(i int) {
 	k := &o.plan.tasks[i]
 	finite := true

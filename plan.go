@@ -16,17 +16,17 @@ type plan[T Float] struct {
 }
 
 const (
-	taskLen    = 16 << 10  // elements of a task, about; with more, all wait for the last task
-	columnsLen = 64 << 10  // the same for tasks of several columns, since short rows are slow in memory
-	signsLen   = 256 << 10 // elements that are worth starting another goroutine for in a phase that only draws signs
-	longTasks  = 8         // for each of several workers, of a tensor with long rows: its tasks are longer
+	taskLen    = 16 << 10  // elements of a task, about; with larger tasks, all goroutines wait for the last one
+	columnsLen = 64 << 10  // the same for tasks of several columns: larger, since short rows are slow in memory
+	signsLen   = 256 << 10 // elements that justify another goroutine in a phase that only draws signs
+	longTasks  = 8         // tasks for each of several workers in a tensor with long rows; such tasks are longer
 )
 
-// workerLen is how many elements for each are worth starting another goroutine for: with
-// fewer, the step is over before it starts. The tests have a smaller one.
+// workerLen is the number of elements that justify another goroutine. With fewer, the step
+// is over before that goroutine starts. The tests have a smaller number.
 var workerLen = 128 << 10
 
-// Tensors that share a bucket, and so a tensorList, are one call of a kernel.
+// Tensors that share a bucket, and so a tensorList, fit in one call of a kernel.
 const _ = uint(maxCall - taskLen)
 
 // chunk is a range of a bucket's elements. For a bucket of several tensors it is all of
@@ -51,14 +51,14 @@ type tile struct {
 }
 
 // A tensorList is a range of a bucket's tensors, all of one group and without blocks of
-// several elements. There may be hundreds of them, so small that the work for each
-// tensor costs more than the work for its elements.
+// several elements. There may be hundreds of such tensors, so small that the overhead
+// for each costs more than the work on its elements.
 type tensorList[T Float] struct {
 	first, last, group int
 	hz, m, v, d        []T // their parts of the bucket's arrays
 }
 
-// elementsOf returns the elements of all buckets together.
+// elementsOf returns the number of elements of all buckets together.
 func elementsOf[T Float](buckets []bucket[T]) (n int) {
 	for i := range buckets {
 		n += len(buckets[i].m)

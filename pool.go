@@ -6,17 +6,17 @@ import (
 	"sync/atomic"
 )
 
-// A pool runs the phases of a step on several goroutines. A phase is a number of tasks;
-// each goroutine takes one task after the other. Each task writes memory of its own, so
-// the number of goroutines changes nothing but the time. The pool does not know what a
-// task does.
+// A pool runs the phases of a step on several goroutines. A phase consists of tasks,
+// and each goroutine takes one task after another. Each task writes memory of its own,
+// so the number of goroutines changes only the time. The pool does not know what a task
+// does.
 type pool struct {
 	phases  [phaseCount]work // made with the optimizer, then only read
-	workers int              // most goroutines, the caller's included
+	workers int              // the largest number of goroutines, the caller's included
 	worker  func()           // what another goroutine runs: made once, so that starting it allocates nothing
 
 	first, last phase                    // of the present run
-	taken, left [phaseCount]atomic.Int64 // tasks that have been taken, and that are not done
+	taken, left [phaseCount]atomic.Int64 // tasks that have been taken, and tasks that are not done
 	started     atomic.Int64             // goroutines, without the caller's
 	done        sync.WaitGroup
 	stopped     atomic.Bool
@@ -36,8 +36,8 @@ func (p *pool) init(workers int) {
 	}
 }
 
-// run runs the phases from the first to the last, each after the one before it is done,
-// on the given number of goroutines at most. It returns whether all phases were run: one
+// run runs the phases from the first to the last, each when the one before it is done,
+// on at most the given number of goroutines. It reports whether all phases were run: one
 // in which a task calls stop is the last.
 func (p *pool) run(first, last phase, workers int) (through bool) {
 	p.first, p.last = first, last
@@ -60,9 +60,9 @@ func (p *pool) run(first, last phase, workers int) (through bool) {
 // stop makes the present phase the last. A task calls it.
 func (p *pool) stop() { p.stopped.Store(true) }
 
-// take takes part in all phases. Starting a goroutine on an idle processor can take
-// 70 µs, as long as a phase, so a goroutine stays for all of them. Between phases it
-// waits, briefly, for the tasks of others, but not for goroutines that have not begun.
+// take works on all phases. Starting a goroutine on an idle processor can take 70 µs,
+// as long as a phase, so a goroutine stays for all of them. Between phases it waits
+// briefly for the tasks of others, but not for goroutines that have not started yet.
 func (p *pool) take(worker int) {
 	for f := p.first; f <= p.last; f++ {
 		p.drain(f, worker)

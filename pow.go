@@ -2,28 +2,27 @@ package adahessian
 
 import "math"
 
-// The power function x^a, 0 ≤ a ≤ 1, that defines results to the bit. It is
-// made of + − × ÷, of integer operations on bit patterns, and of comparisons
-// that choose between two values, all of which exist as vector instructions from
-// AVX2 and NEON on. Nothing is looked up, converted between integers and floating
-// point, or fused: a product that is added to something is converted to the type
-// it has, which is what stops a Go compiler. math.Pow differs between
-// architectures, and is not used.
+// This file defines the power function x^a, 0 ≤ a ≤ 1, to the bit. It uses only + − ×
+// ÷, integer operations on bit patterns, and comparisons that choose between two
+// values. AVX2 and NEON have vector instructions for all of these. Nothing is looked up
+// in tables, converted between integers and floating point, or fused: a product that is
+// added to something is converted to its own type, which keeps a Go compiler from
+// fusing. math.Pow is not used, because it differs between architectures.
 //
-// Both precisions take the same way:
+// Both precisions work in the same way:
 //
 //	x = 2^e·m, √½ ≤ m < √2        from the bits of x
 //	s = (m−1)/(m+1), |s| < 0.172   log2(m) = s·P(s²): odd in s
 //	y = a·(e + s·P(s²)) = n + r    n the nearest integer, |r| ≤ ½
 //	x^a = 2^n·2^r                  2^r by a polynomial, 2^n by adding n to the exponent
 //
-// x = 1 gives s = y = r = 0 and so exactly 1, for every a; a = 0 gives 1 for
-// every positive finite x. Whatever a is, 0 (of either sign) gives 0, +Inf gives
-// +Inf, and NaN and what is negative give NaN.
+// x = 1 gives s = y = r = 0, and so exactly 1 for every a. a = 0 gives 1 for every
+// positive finite x. Whatever a is, 0 of either sign gives 0, +Inf gives +Inf, and NaN
+// and negative numbers give NaN.
 
-// Adding and then subtracting 1.5·2^(52−k) rounds a small value to the nearest
-// multiple of 2^-k, ties to even: the sum has no bits below 2^-k. The lowest
-// bits of the sum hold the multiple as an integer.
+// Adding and then subtracting 1.5·2^(52−k) rounds a small value to the nearest multiple
+// of 2^-k, ties to even, because the sum has no bits below 2^-k. The lowest bits of the
+// sum hold the multiple as an integer.
 const (
 	round0  = 0x1.8p+52
 	round10 = 0x1.8p+42
@@ -37,12 +36,12 @@ const (
 	rootHalfBits = 0x3FE6A09E667F3BCD // √½, where the range of m begins
 	twoTo52Bits  = 0x4330000000000000
 	mantissaMask = 1<<52 - 1
-	lowMask      = 1<<27 - 1 // without these bits a mantissa has 26
+	lowMask      = 1<<27 - 1 // without these bits a mantissa has 26 bits
 	maxFloat64   = 0x1.fffffffffffffp+1023
 	minNormal64  = 0x1p-1022
 )
 
-// Printed by go run ./internal/fitpow; a test compares.
+// Printed by go run ./internal/fitpow, with which a test compares them.
 const (
 	// log2(m) = s·P(s²), float32: error at most 2^-47.0.
 	log32C0 = 0x1.71547652b7e8fp+01 // 2.8853900817774227
@@ -93,16 +92,16 @@ const (
 
 // pow32 returns x^a for 0 ≤ a ≤ 1.
 //
-// It works in float64 and rounds to float32 once, at the end: half an ulp, and
-// what float64 adds, in ulps of float32, of which one is at least 2^-24 of the
-// result:
+// It works in float64 and rounds to float32 once, at the end. The error is half an ulp,
+// plus these errors of float64, in ulps of float32 (one ulp is at least 2^-24 of the
+// result):
 //
 //	1.3e-5   the polynomial of 2^r: 2^-40.2
 //	0.4e-6   the roundings of e + s·P and of y, |y| ≤ 149: 2·2^-46·ln 2
 //	0.1e-6   the polynomial of log2: 2^-47.0·ln 2
 //
-// A subnormal x is normal in float64, and so is a subnormal result before the
-// last rounding, which is therefore the only one for these as well.
+// A subnormal x is normal in float64, and so is a subnormal result before the last
+// rounding. So these are rounded only once, too.
 func pow32(x float32, a float64) float32 {
 	v := float64(x)
 	if !(v > 0 && v <= maxFloat64) {
@@ -110,7 +109,7 @@ func pow32(x float32, a float64) float32 {
 	}
 	e, m := powSplit(v, 1023)
 
-	s := (m - 1) / (m + 1) // m−1 is exact, and m+1 is: m has 24 bits
+	s := (m - 1) / (m + 1) // m−1 and m+1 are exact: m has 24 bits
 	z := s * s
 	z2 := z * z
 	l := log32C4 + float64(log32C5*z)
@@ -125,11 +124,11 @@ func pow32(x float32, a float64) float32 {
 	q0 := (exp32C0 + float64(exp32C1*r)) + float64(r2*(exp32C2+float64(exp32C3*r)))
 	q4 := (exp32C4 + float64(exp32C5*r)) + float64(r2*(exp32C6+float64(exp32C7*r)))
 	q := q0 + float64(r4*(q4+float64(r4*exp32C8)))
-	// The shift leaves n alone of the bits of t.
+	// Of the bits of t, the shift leaves only n.
 	return float32(math.Float64frombits(math.Float64bits(q) + math.Float64bits(t)<<52))
 }
 
-// powParams is an a of pow64, 0 ≤ a ≤ 1, in the pieces that make products exact.
+// powParams is the a of pow64, 0 ≤ a ≤ 1, in pieces that make products exact.
 type powParams struct {
 	a            float64
 	aHead, aTail float64 // a; aHead is a multiple of 2^-40
@@ -141,8 +140,8 @@ func newExponent(a float64) powParams {
 	p.aHead = (a + round40) - round40
 	p.aTail = a - p.aHead // exact
 
-	// a1 has 26 bits, a2 27 and log64C0Head 26, so that their products are
-	// exact, and so is the difference with cHead, which is close.
+	// a1 has 26 bits, a2 has 27 and log64C0Head has 26, so their products are exact.
+	// The difference from cHead is exact too, since cHead is close.
 	a1 := math.Float64frombits(math.Float64bits(a) &^ lowMask)
 	a2 := a - a1
 	p.cHead = (float64(a*log64C0Head) + round26) - round26
@@ -158,19 +157,19 @@ func pow64(x, a float64) float64 {
 
 // pow64 returns x^a.
 //
-// The last addition rounds the result: half an ulp. For the rest to be small
-// beside it, whatever is not small is exact. y is wanted to 2^-58 absolutely, not
-// relatively, also where it is small itself: the result is near 1 then. So only
-// the leading term of log2 needs more than float64:
+// The last addition rounds the result, which costs half an ulp. So that the other
+// errors are small beside it, every term that is not small is exact. y is needed to an
+// absolute error of 2^-58, even where y itself is small, since the result is then near
+// 1. So only the leading term of log2 needs more than float64:
 //
 //	y = aHead·e + cHead·sHead                                     exact
 //	  + cHead·sTail + cTail·s + aTail·e + a·s³·(C1 + C2·s² + …)   |…| < 0.005
 //
-// e is an integer below 2^11, so aHead·e has 51 bits above 2^-40. sHead is a
-// multiple of 2^-24, 22 bits, so cHead·sHead is exact, a multiple of 2^-50; what
-// is left of both when n has been taken off is a multiple of 2^-50 below 2 and
-// its sum exact. n is rounded from this part alone, which lets it start before
-// the polynomial is done; r exceeds ½ by the other part at most.
+// e is an integer below 2^11, so aHead·e has 51 bits above 2^-40. sHead is a multiple
+// of 2^-24 with 22 bits, so cHead·sHead is exact, and a multiple of 2^-50. What remains
+// of both when n is subtracted is a multiple of 2^-50 below 2, so their sum is exact. n
+// is rounded from this part alone, so that can start before the polynomial is done; r
+// exceeds ½ at most by the other part.
 //
 // 2^r is treated the same way, with r = rHead + rTail, rHead a multiple of 2^-10:
 //
@@ -178,11 +177,11 @@ func pow64(x, a float64) float64 {
 //	    + rTail·(C1Head + C2Head·(rHead+r)) + r·(C1Tail + C2Tail·r)
 //	    + r³·(C3 + C4·r + …)                                          |…| < 0.012
 //
-// C1Head is a multiple of 2^-42, C2Head of 2^-32: the exact part is one of 2^-52,
-// and below 2.
+// C1Head is a multiple of 2^-42 and C2Head one of 2^-32, so the exact part is a
+// multiple of 2^-52 below 2.
 //
-// What remains, in ulps of the result where these are smallest beside it, 2^-53
-// of a number just below 1, if all errors meet:
+// The remaining errors, if all of them add up, in ulps of the result where an ulp is
+// smallest relative to it (2^-53 of a number just below 1):
 //
 //	0.05   a·s³·(…): 14 roundings of 2^-53, the three of s counted three times, times 0.0049·ln 2
 //	0.05   r³·(…): 7 roundings, that of r counted three times, of 0.0066 where r < 0
@@ -191,8 +190,8 @@ func pow64(x, a float64) float64 {
 //	0.003  the polynomial of log2: 2^-60.9·ln 2
 //	0.001  the polynomial of 2^r: 2^-63.1
 //
-// A subnormal result, which only a subnormal x has, is rounded a second time, to
-// the coarser grid of subnormal numbers: ¾ ulp and the above.
+// A subnormal result, which only a subnormal x has, is rounded a second time, to the
+// coarser grid of subnormal numbers. Its error is ¾ ulp plus the errors above.
 func (p *powParams) pow64(x float64) float64 {
 	if !(x > 0 && x <= maxFloat64) {
 		return powSpecial(x)
@@ -204,10 +203,10 @@ func (p *powParams) pow64(x float64) float64 {
 	}
 	e, m := powSplit(x, bias)
 
-	// s = f/d, with f = m−1 exact and d = m+1 = dHead + dTail, exact too. What
-	// sHead leaves of s is the remainder of the division over d. It is exact but
-	// for its last subtraction: sHead has 22 bits, dHead 26 and dTail 29, and
-	// f − sHead·dHead cancels.
+	// s = f/d, where f = m−1 and d = m+1 = dHead + dTail are exact. What sHead leaves
+	// of s is the remainder of the division, divided by d. The remainder is exact
+	// except for its last subtraction: sHead has 22 bits, dHead 26 and dTail 29, and f
+	// − sHead·dHead cancels.
 	f := m - 1
 	d := m + 1
 	inverse := 1 / d
@@ -248,10 +247,10 @@ func (p *powParams) pow64(x float64) float64 {
 	return float64(math.Float64frombits(math.Float64bits(y)+math.Float64bits(t)<<52+lift) * scale)
 }
 
-// powSplit returns e and m with x = 2^e·m and √½ ≤ m < √2, for an x whose
-// exponent field is that of a positive normal number, less bias. Moving the
-// start of the range to 1 makes the field count in ranges; as the low bits of a
-// number from 2^52 on, the field is a float64. All steps are exact.
+// powSplit returns e and m with x = 2^e·m and √½ ≤ m < √2, for an x whose exponent
+// field is that of a positive normal number; bias is subtracted from e. Moving the
+// start of the range to 1 makes the exponent field count ranges. Put into the low bits
+// of a number from 2^52 on, the field becomes a float64. All steps are exact.
 func powSplit(x, bias float64) (e, m float64) {
 	b := math.Float64bits(x) + (oneBits - rootHalfBits)
 	e = math.Float64frombits(b>>52|twoTo52Bits) - (0x1p52 + bias)
@@ -259,13 +258,13 @@ func powSplit(x, bias float64) (e, m float64) {
 	return e, m
 }
 
-// powSpecial returns the powers of what is not positive and finite.
+// powSpecial returns the power of an x that is not positive and finite.
 func powSpecial(x float64) float64 {
 	switch {
 	case x < 0:
 		return math.NaN()
 	case x == 0:
-		return 0 // of −0 too
+		return 0 // for −0 too
 	}
 	return x // +Inf or NaN
 }

@@ -7,13 +7,13 @@ import (
 	"unsafe"
 )
 
-// underRace is true with the race detector, which makes everything many times slower:
-// tests are then shorter.
+// underRace is true with the race detector, which makes everything many times slower,
+// so tests are then shorter.
 const underRace = true
 
 // The race detector sees what compiled code reads and writes, but not what assembly
-// does. With the detector on, the functions that call kernels report it themselves,
-// each for all of its arguments.
+// reads and writes. With the detector on, the functions that call kernels report these
+// accesses themselves, each for all of its arguments.
 
 func noteRead[T any](x []T) {
 	if len(x) > 0 {

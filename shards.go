@@ -21,13 +21,13 @@ import (
 // same index. The order and the number of parameters do not matter, and other
 // parameters in a state are ignored. A parameter without elements is never missing.
 //
-// All states must be of the same step, with the optimizer's Seed and Samples; for
-// UpdateEach see ReadFrom. Every element must be in exactly one state, and all
-// elements of a parameter must have made the same number of steps.
+// All states must be from the same step, with the optimizer's Seed and Samples; for
+// UpdateEach see ReadFrom. Every element must be in exactly one state, and all elements
+// of a parameter must have made the same number of steps.
 //
-// The states are read in the order of the arguments, each to its end and no further.
-// So several states may follow one another in one stream; pass that stream once for
-// each. The memory needed is a second set of moments, and some 100 bytes for each
+// The states are read in the order of the arguments, each to its end and no further. So
+// several states may follow one another in one stream: pass that stream once for each
+// state. The memory needed is a second set of moments, and some 100 bytes for each
 // parameter in one state, which may have up to 2²⁰ more than the optimizer.
 //
 // The error wraps ErrState and a reader's own error. It names the state by its index,
@@ -46,17 +46,17 @@ func (o *Optimizer[T]) ReadShards(states ...io.Reader) error {
 	return nil
 }
 
-// foreignTensors is how many more tensors than the optimizer a state may have. It bounds
-// the memory that a stream can make the optimizer use, however long it is.
+// foreignTensors is how many more tensors a state may have than the optimizer. It bounds
+// the memory that a stream, however long, can make the optimizer use.
 const foreignTensors = 1 << 20
 
-// shardLoader is a loader of several states that together have every tensor.
+// shardLoader is a loader of several states that together hold every tensor.
 type shardLoader[T Float] struct {
 	loader[T]
 	order   []int            // the tensors with elements, by name and global index
 	empty   map[string][]int // the tensors without elements, by name
-	covered [][]sliceRange   // for each tensor: what has been found; sorted, without overlap, at the end of a state
-	touched []int            // the tensors that the present state has something of
+	covered [][]sliceRange   // for each tensor: what has been found; at the end of a state sorted and without overlap
+	touched []int            // the tensors of which the present state has a part
 }
 
 // sliceRange is a range of the Outer slices of a tensor.
@@ -200,14 +200,14 @@ func (l *shardLoader[T]) cover(i int, saved *savedTensor, lo, hi uint64) (p piec
 		l.touched = append(l.touched, i)
 	}
 	l.covered[i] = append(l.covered[i], sliceRange{p.to, p.to + p.n})
-	if uint64(len(l.covered[i])) > own.Outer { // one is there twice: settle reports it, and memory stays bounded
+	if uint64(len(l.covered[i])) > own.Outer { // some slice is there twice: settle reports it, and memory stays bounded
 		return p, l.settle(i)
 	}
 	return p, nil
 }
 
-// settle sorts the ranges found of a tensor and joins adjacent ones. It reports what has
-// been found twice.
+// settle sorts the ranges that were found of a tensor, and joins adjacent ones. It
+// reports what was found twice.
 func (l *shardLoader[T]) settle(i int) error {
 	found := l.covered[i]
 	slices.SortFunc(found, func(a, b sliceRange) int { return cmp.Compare(a.lo, b.lo) })
@@ -233,7 +233,7 @@ func (l *shardLoader[T]) checkComplete() error {
 	for i := range l.o.tensors {
 		t := &l.o.tensors[i]
 		if len(t.value) == 0 {
-			if !l.tensors[i].found { // nothing is missing but the number of its steps
+			if !l.tensors[i].found { // only the number of its steps is missing
 				l.tensors[i].found, l.tensors[i].steps = true, l.header.Steps
 			}
 			continue

@@ -11,12 +11,12 @@ import (
 	"unsafe"
 )
 
-// Saved state is what the next step depends on, except what the caller holds.
+// Saved state is what the next step depends on, except for what the caller holds.
 // docs/state.md describes the format for readers in other languages.
 
 const (
 	stateMagic   = "AdaHess\n"
-	stateVersion = 2 // of what WriteTo writes; version 1 is read too
+	stateVersion = 2 // the version that WriteTo writes; version 1 can be read too
 )
 
 // stateHeader begins a state, as it is encoded.
@@ -95,8 +95,8 @@ func (o *Optimizer[T]) WriteTo(w io.Writer) (int64, error) {
 }
 
 // MarshalBinary returns the state as WriteTo writes it. There are only two errors: a
-// name of more than 65535 bytes, and an Optimizer that New has not made, or a copy of
-// one. Both wrap ErrState.
+// name of more than 65535 bytes, and an Optimizer that is a copy or was not made by
+// New. Both wrap ErrState.
 func (o *Optimizer[T]) MarshalBinary() ([]byte, error) { return o.AppendBinary(nil) }
 
 // AppendBinary appends the state, as WriteTo writes it, to b. The errors are those of
@@ -161,7 +161,7 @@ func (o *Optimizer[T]) stateLen() int {
 }
 
 // writeState writes the header, the records, and then the arrays, so that a reader
-// knows whether the state fits before it comes to the bulk of it.
+// knows whether the state fits before it reads most of it.
 func (o *Optimizer[T]) writeState(s *stateWriter) error {
 	s.encode(o.header())
 	s.writeSum()

@@ -6,12 +6,11 @@ import (
 )
 
 // ReadNamed restores the parts that fit from a state that WriteTo wrote. It is for a
-// model that has gained or lost parameters since, or has them in another order. A
+// model that has since gained or lost parameters, or has them in another order. A
 // parameter takes the moments, the curvature and the number of steps of the saved
-// parameter with the same name, if Outer, Block and Inner of their Layouts are the
-// same too. If several parameters share a name, the first takes the first, the second
-// the second, and so on. All others stay as they are; a new one starts with its own
-// first step.
+// parameter with the same name, if their Layouts are the same too. If several
+// parameters share a name, the first takes the first, the second the second, and so on.
+// All others stay as they are; a new one starts with its own first step.
 //
 // ReadNamed returns, in order, the names of the optimizer's parameters that have taken
 // nothing (missing) and those of the saved parameters that were not taken (unused). A
@@ -20,10 +19,10 @@ import (
 //
 // The counts of the optimizer, which are Steps and the position in the sequence of
 // probes, become those of the state. The state must have the same Seed and Samples;
-// for UpdateEach see ReadFrom. In the middle of a period new parameters wait for the
-// next refresh, as they do after Add. Offsets are not compared. A parameter draws the
-// signs of its present Offset, so the next steps have the bits of an uninterrupted run
-// if the Offsets are the same, as they are when new parameters come after the others.
+// for UpdateEach see ReadFrom. Between refreshes, new parameters wait for the next
+// refresh, as they do after Add. Offsets are not compared. A parameter draws the signs
+// of its present Offset, so the next steps have the bits of an uninterrupted run if the
+// Offsets are the same, as they are when new parameters come after the others.
 //
 // Like ReadFrom, it stops at the end of the state, and allocates a second set of
 // moments. In addition it needs 100 bytes for each parameter in the state, which may
@@ -51,7 +50,7 @@ func (o *Optimizer[T]) ReadNamed(r io.Reader) (missing, unused []string, err err
 }
 
 // unusedNames is how many bytes all unused names together may have. It bounds the memory
-// that a stream can make the optimizer use, however long it is.
+// that a stream, however long, can make the optimizer use.
 const unusedNames = 16 << 20
 
 // loadNamed loads the parameters that fit.

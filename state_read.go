@@ -15,10 +15,10 @@ import (
 // interruption. The slices that State has returned stay valid and hold the restored
 // moments.
 //
-// A state saved in the middle of a period also needs the same UpdateEach. A state
-// saved when a refresh was due can be loaded with any UpdateEach. A refresh is then
-// due, and the next steps are those of an optimizer whose period SetUpdateEach changed
-// at this point.
+// A state saved between refreshes also needs the same UpdateEach. A state saved when a
+// refresh was due can be loaded with any UpdateEach. A refresh is then due, and the
+// next steps are those of an optimizer for which SetUpdateEach was called at this
+// point.
 //
 // Unlike other ReadFrom methods, it stops at the end of the state and reads nothing
 // after it, so more may follow in the same stream. It returns the number of bytes
@@ -226,7 +226,7 @@ func (l *loader[T]) inTensor(i int, name string, err error) error {
 	return fmt.Errorf("saved parameter %d %.60q: %w", i, name, err)
 }
 
-// array returns the slice that the k-th array of a tensor is read into, or nil if that
+// array returns the slice into which the k-th array of a tensor is read, or nil if that
 // array is not needed.
 func (l *loader[T]) array(tensor, k int) []T {
 	own := &l.o.tensors[tensor]
@@ -261,8 +261,8 @@ func (l *loader[T]) takeOver() {
 	o.setCohorts(o.call.steps)
 }
 
-// readHeader reads a header. It reports damage before other differences. To recognize
-// another format or version it reads no further than it must, since either may be
+// readHeader reads a header. It reports damage before other differences. It reads no
+// further than it must to recognize another format or version, since either may be
 // shorter than a header.
 func (s *stateReader) readHeader() (h stateHeader, err error) {
 	encoded := make([]byte, headerLen)
@@ -272,7 +272,7 @@ func (s *stateReader) readHeader() (h stateHeader, err error) {
 		read += copy(encoded[read:], b)
 		return err
 	}
-	const prefix = len(stateMagic) + 4 // as far as all versions agree
+	const prefix = len(stateMagic) + 4 // this much all versions have in common
 	if err := next(prefix); err != nil {
 		return h, err
 	}
@@ -395,7 +395,7 @@ func (s *stateReader) readRecord(h *stateHeader) (t savedTensor, err error) {
 	return t, nil
 }
 
-// check reports a tensor that no optimizer can have, or whose counts contradict the
+// check reports a tensor that no optimizer can have, or one whose counts contradict the
 // header.
 func (t *savedTensor) check(h *stateHeader) error {
 	if t.Curved > 1 {
@@ -411,8 +411,8 @@ func (t *savedTensor) check(h *stateHeader) error {
 	return err
 }
 
-// elements returns the number of elements, or an error where they or their
-// global indices exceed 64 bits.
+// elements returns the number of elements, or an error if that or a global index
+// exceeds 64 bits.
 func (t *savedTensor) elements() (uint64, error) {
 	if t.Block == 0 {
 		return 0, fmt.Errorf("saved with Layout {%d 0 %d}", t.Outer, t.Inner)

@@ -26,7 +26,7 @@ var crcTable = crc32.MakeTable(crc32.Castagnoli)
 // calls only the last one needs to be checked.
 type stateWriter struct {
 	w   *bufio.Writer
-	sum uint32 // CRC-32C of all that was written, except the checksums
+	sum uint32 // CRC-32C of everything written, except the checksums
 	buf []byte
 }
 
@@ -38,12 +38,12 @@ func (s *stateWriter) write(p []byte) error {
 
 // encode writes a struct of fixed size.
 func (s *stateWriter) encode(fixed any) {
-	n, _ := binary.Encode(s.buf, binary.LittleEndian, fixed) // fails only for a buffer too short
+	n, _ := binary.Encode(s.buf, binary.LittleEndian, fixed) // fails only if the buffer is too short
 	s.write(s.buf[:n])
 }
 
 // writeSum writes the checksum. The checksum itself is not summed: the CRC of data
-// followed by their own CRC is always the same, and would lose what came before.
+// followed by its own CRC is always the same, so everything before it would be lost.
 func (s *stateWriter) writeSum() error {
 	_, err := s.w.Write(binary.LittleEndian.AppendUint32(nil, s.sum))
 	return err

@@ -8,10 +8,10 @@ type stepCall[T Float] struct {
 	draw       uint64
 	firstProbe bool     // of the refresh
 	due        bool     // there is a new product
-	replaced   bool     // hvp has replaced one of its slices by another
+	replaced   bool     // hvp has replaced one of its slices
 	fromMeans  []bool   // for each tensor: the inspection leaves its curvature for the step
 	skipped    []bool   // for each tensor: it does not make this step
-	steps      []uint64 // for each tensor, while they are put into cohorts
+	steps      []uint64 // for each tensor, while tensors are put into cohorts
 	lists      []int    // for each task that is a list: the cohort of its tensors
 	scratch    [][]T    // for each worker: the denominators of a tile's columns
 }
@@ -47,16 +47,16 @@ func makeStepCall[T Float](tensors, tasks, workers, columns int) stepCall[T] {
 // parameter's own steps, as PyTorch's optimizers do. Which gradients are nil is read
 // after the first product, and must not change until the last. The probe has signs for
 // a skipped parameter too. hvp should treat its z as zero, because the parameter is
-// constant in this step; what hvp leaves in its hz is ignored, even NaN. A parameter
+// constant in this step. What hvp leaves in its hz is ignored, even NaN. A parameter
 // that was skipped at every refresh so far has no curvature to step by, so it is
-// skipped until the next refresh. At least one gradient must not be nil. (A process of
-// a sharded run that may have none adds a parameter without elements, whose gradient
-// is empty but not nil, and so counts the same steps as the others.)
+// skipped until the next refresh. At least one gradient must not be nil. (In a sharded
+// run, a process may have no gradients in some steps. To count the same steps as the
+// others, give it a parameter without elements, whose gradient is empty but not nil.)
 //
-// On entry the contents of hz[i] have no meaning. Some elements are NaN. If hvp has
-// not written one of these, or has only added to it, Step returns an error, even with
-// Options.SkipFiniteCheck. These elements are the first, the middle and the last one
-// and, in tensors of more than 16384 elements, every 8192nd.
+// On entry the contents of hz[i] have no meaning. Some elements are NaN: the first, the
+// middle and the last one and, in tensors of more than 16384 elements, every 8192nd. If
+// hvp does not write one of these, or only adds to it, Step returns an error, even with
+// Options.SkipFiniteCheck.
 //
 // hvp may save the state (WriteTo, MarshalBinary, AppendBinary) and call NeedsHessian,
 // Steps and State; all of these see the optimizer as it was before the Step. The other
@@ -128,8 +128,8 @@ func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 }
 
 // settle decides for each tensor whether the inspection leaves its curvature for
-// the step. A step in one pass does not need it: reading the products again costs
-// it less than a pass of its own for the curvature would.
+// the step. A step in one pass does not need it: reading the products again costs less
+// than a separate pass for the curvature.
 func (o *Optimizer[T]) settle() {
 	for _, i := range o.plan.averaged {
 		t := &o.tensors[i]
@@ -193,7 +193,7 @@ const (
 
 // nonFiniteIn finds the value that is not finite, among the products if they are
 // new, and among the gradients. There may be none: the sum of a block's products can
-// exceed the largest number, which is not an error.
+// overflow, which is not an error.
 func (o *Optimizer[T]) nonFiniteIn() error {
 	if o.call.due && o.options.Samples == 1 {
 		if err := o.faultyProduct(); err != nil {

@@ -2,9 +2,8 @@ package adahessian
 
 import "unsafe"
 
-// A probe that is too long for the caches is written past them. An ordinary store
-// would first fetch the line that it is going to overwrite, and so move twice the
-// bytes.
+// A probe that is too long for the caches is written past them. An ordinary store would
+// first fetch the line that it is about to overwrite, and so move twice as many bytes.
 
 const (
 	// streamUnit is the number of signs that the kernels make at a time: a batch of
@@ -21,10 +20,10 @@ func streams[T Float](n int) bool { return n > streamBytes/int(unsafe.Sizeof(T(0
 // last-level cache, of which streamBytes is half.
 func far[T Float](n int) bool { return n > streamBytes/5*2/int(unsafe.Sizeof(T(0))) }
 
-// streamSigns writes signs past the caches, from the first one on; only those before
-// the first whole cache line are written as usual. It returns how many signs it has
-// written. Less than a unit is left, or everything if the index wraps or z is not
-// aligned to its elements.
+// streamSigns writes signs past the caches, except for those before the first whole
+// cache line, which are written as usual. It returns how many signs it has written from
+// the start of z. Less than a unit is left, or everything if the index wraps or z is
+// not aligned to its elements.
 func streamSigns[T Float](z []T, seed, draw, offset uint64) int {
 	at, size := uintptr(unsafe.Pointer(unsafe.SliceData(z))), unsafe.Sizeof(T(0))
 	front := int(-at % streamAlign / size)

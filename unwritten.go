@@ -5,11 +5,11 @@ import (
 	"unsafe"
 )
 
-// If hvp forgets to write an element, the product of the last step would still be
-// there, and look like any other. So some elements of each product are marked before
-// the call, with a NaN that no arithmetic produces. The search for values that are not
-// finite then finds the marks that are left, at no extra cost; only without that
-// search are they looked for.
+// If hvp forgets to write an element, the product of the last step is still there, and
+// looks like any other. So some elements of each product are marked before the call,
+// with a NaN that no arithmetic produces. The search for values that are not finite
+// then finds the marks that are left, at no extra cost. Only if that search is turned
+// off are they looked for separately.
 
 // The bits of a mark: a quiet NaN, which loads and stores leave as it is.
 const (
@@ -26,13 +26,13 @@ type marks[T Float] struct {
 	pairs   []*[2]T // where one tensor of a bucket ends and the next begins: one store for both
 	at      []elementIndex
 	tensors int  // that have elements
-	left    bool // hvp has replaced all slices by its own, so the marks are still there
+	left    bool // hvp has replaced all slices with its own, so the marks are still there
 }
 
 type elementIndex struct{ tensor, element int }
 
 // addBucket chooses the first and the last element of each product from first to
-// last, and some in between. The products lie one behind the other in hz, from its start.
+// last, and some in between. The products follow one another in hz, from its start.
 func (m *marks[T]) addBucket(tensors []tensor[T], first, last int, hz []T) {
 	var chosen []int // of hz
 	start := 0

@@ -4,12 +4,12 @@ import "fmt"
 
 // usage says whether an Optimizer can be used.
 type usage[T Float] struct {
-	self   *Optimizer[T] // the one that New made; another in a copy, nil in the zero Optimizer
-	within string        // the caller's code that is running, as errors call it; "": none
+	self   *Optimizer[T] // the Optimizer that New made; nil in the zero Optimizer, and the original in a copy
+	within string        // what errors call the caller's code that is running; "": none
 }
 
-// made reports an Optimizer that New has not made, or that is a copy: the tasks of a
-// copy would use the options and counters of the original.
+// made reports an Optimizer that was not made by New or is a copy: the tasks of a copy
+// would use the options and counters of the original.
 func (o *Optimizer[T]) made(method string) error {
 	switch o.usage.self {
 	case o:
@@ -20,8 +20,8 @@ func (o *Optimizer[T]) made(method string) error {
 	return fmt.Errorf("%w: %s called on a copy of an Optimizer: use the pointer that New returned", ErrState, method)
 }
 
-// idle reports what made does. It also reports a call from the caller's own code while
-// another method runs it: that method would go on with values that have changed.
+// idle reports what made reports, and also a call from the caller's own code while
+// another method runs that code: the method would go on with values that have changed.
 func (o *Optimizer[T]) idle(method string) error {
 	if err := o.made(method); err != nil {
 		return err
