@@ -7,10 +7,10 @@ import (
 	"unsafe"
 )
 
-// BenchmarkHalf is UpdateHalf, whose "ratio" is its time divided by that of Update of the same
-// layout, and "ratio-apart" by that of Widen, Widen, Update and Narrow one after the other. Memory
-// moves 22 + 8/B bytes an element for a block of B, and 2 more where the line that out is
-// written to is fetched first; for Update 24 + 8/B.
+// BenchmarkHalf measures UpdateHalf. "ratio" is its time divided by that of Update with the same
+// layout, and "ratio-apart" its time divided by that of Widen, Widen, Update and Narrow one after
+// the other. For a block of B, memory moves 22 + 8/B bytes per element, and 2 more if the cache
+// lines of out are fetched before they are written. Update moves 24 + 8/B.
 func BenchmarkHalf(b *testing.B) {
 	for _, layout := range []string{"1", "9", "9-strided", "9-columns", "32"} {
 		for _, n := range ratioLengths {

@@ -14,10 +14,11 @@ import (
 	"github.com/adahessian-go/adahessian/internal/roofline"
 )
 
-// Steps beside other steps: what blocks, workers, the search for values that
-// are not finite, a Hessian at every fifth step and subnormal numbers change, and
-// what a user would otherwise run. Each benchmark's "ratio" is its own time
-// divided by that of the other, both measured in turns after it.
+// Steps compared with other steps. The benchmarks show the effect of blocks, of
+// workers, of the search for values that are not finite, of a Hessian at every fifth
+// step, and of subnormal numbers, and compare with what a user would otherwise run.
+// Each benchmark's "ratio" is its own time divided by that of the other, both measured
+// in turns after it.
 
 // benchBothTypes runs a benchmark for both types and some lengths with the
 // instruction set that is used by default.
@@ -30,7 +31,7 @@ func benchBothTypes(b *testing.B, lengths []int, f32, f64 func(b *testing.B, n i
 
 // benchAgainst measures f, and then f and g in turns.
 func benchAgainst(b *testing.B, n int, f, g func()) {
-	f() // the first step's page faults are the system's, in the user's arrays
+	f() // page faults in the user's arrays belong to the system, not to the step
 	g()
 	for b.Loop() {
 		f()
@@ -66,8 +67,8 @@ func nothing(*Options) {}
 
 var ratioLengths = []int{2e4, 1e7}
 
-// BenchmarkRatioBlocks is Update with blocks against Update without: memory
-// moves 24 + 8/B bytes an element where it moves 32.
+// BenchmarkRatioBlocks compares Update with blocks and Update without. Memory moves 24
+// + 8/B bytes per element instead of 32.
 func BenchmarkRatioBlocks(b *testing.B) {
 	for _, layout := range layoutNames[1:] {
 		b.Run("block="+layout, func(b *testing.B) {
@@ -79,7 +80,8 @@ func BenchmarkRatioBlocks(b *testing.B) {
 }
 
 // BenchmarkRatioRows is BenchmarkRatioBlocks for blocks of more and fewer rows than 9,
-// in as many columns as make up the length: a dense layer of so many inputs.
+// such as a dense layer has with that many inputs. The columns are as many as make up
+// the length.
 func BenchmarkRatioRows(b *testing.B) {
 	for _, rows := range []int{3, 4, 9, 25, 64, 128, 1024, 4096, 20000} {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
@@ -105,10 +107,10 @@ func benchRatioBlocks[T Float](b *testing.B, l Layout) {
 	benchAgainst(b, l.Len(), of(l), of(Elementwise(l.Len())))
 }
 
-// BenchmarkRatioWorkers is a step by one worker against one by two. Its
-// "stream-ratio" is the same for plain streams through the same number of bytes:
-// more than the machine gives, no step can have. A turn is of many steps: in a
-// training run no other optimizer takes the caches in between.
+// BenchmarkRatioWorkers compares a step by one worker and a step by two. Its
+// "stream-ratio" is the same for plain streams through the same number of bytes: no
+// step can gain more than the machine gives these. A turn consists of many steps,
+// because in a training run no other optimizer uses the caches in between.
 func BenchmarkRatioWorkers(b *testing.B) {
 	benchBothTypes(b, []int{5e4, 1e5, 2e5, 3e5, 1e6, 1e7}, benchRatioWorkers[float32], benchRatioWorkers[float64])
 }
@@ -134,7 +136,8 @@ func benchRatioWorkers[T Float](b *testing.B, n int) {
 	b.ReportMetric(ratio, "stream-ratio")
 }
 
-// streamOf streams a part of the arrays of a step, of so many words of 32 bits each.
+// streamOf streams a part of the arrays of a step, which have the given number of
+// 32-bit words.
 func streamOf(words int) func(from, to int) {
 	a := benchArrays[float32](words, words, words, words, words)
 	return func(from, to int) {
@@ -146,7 +149,7 @@ func streamOf(words int) func(from, to int) {
 	}
 }
 
-// inHalves makes two halves at the same time.
+// inHalves runs f for both halves at the same time.
 func inHalves(n int, f func(from, to int)) {
 	var other sync.WaitGroup
 	other.Add(1)
@@ -158,7 +161,7 @@ func inHalves(n int, f func(from, to int)) {
 	other.Wait()
 }
 
-// BenchmarkRatioHalves is Update on two goroutines, half of a tensor each, against
+// BenchmarkRatioHalves compares Update on two goroutines, half of a tensor each, with
 // streams of the same arrays on two goroutines: the limit for two workers.
 func BenchmarkRatioHalves(b *testing.B) {
 	benchBothTypes(b, []int{1e7}, benchRatioHalves[float32], benchRatioHalves[float64])
@@ -182,8 +185,8 @@ func benchRatioHalves[T Float](b *testing.B, n int) {
 	benchAgainst(b, n, func() { inHalves(n, update) }, func() { inHalves(words, stream) })
 }
 
-// BenchmarkRatioFiniteCheck is a step that looks for values that are not finite
-// against one that does not.
+// BenchmarkRatioFiniteCheck compares a step that looks for values that are not finite
+// with one that does not.
 func BenchmarkRatioFiniteCheck(b *testing.B) {
 	for _, layout := range layoutNames {
 		b.Run("block="+layout, func(b *testing.B) {
@@ -201,8 +204,8 @@ func BenchmarkRatioFiniteCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkRatioUpdateEach is a step with a Hessian at every fifth against one
-// with a Hessian at every step; hvp, which is what is saved, costs nothing here.
+// BenchmarkRatioUpdateEach compares a Hessian at every fifth step with one at every
+// step. hvp, which is what UpdateEach saves, costs nothing here.
 func BenchmarkRatioUpdateEach(b *testing.B) {
 	benchBothTypes(b, ratioLengths, benchRatioUpdateEach[float32], benchRatioUpdateEach[float64])
 }
@@ -221,8 +224,8 @@ func benchRatioUpdateEach[T Float](b *testing.B, n int) {
 	benchAgainst(b, 5*n, times(five), times(one))
 }
 
-// BenchmarkRatioSubnormal is 2,000 steps with subnormal, or zero, gradients and
-// products against as many with ordinary ones: the moments die away to nothing.
+// BenchmarkRatioSubnormal compares 2,000 steps with subnormal or zero gradients and
+// products, in which the moments die away, with as many ordinary steps.
 func BenchmarkRatioSubnormal(b *testing.B) {
 	for _, c := range []struct {
 		name  string
@@ -257,8 +260,8 @@ func benchRatioSubnormal[T Float](b *testing.B, n int, value T) {
 	benchAgainst(b, steps*n, of(value), of(1))
 }
 
-// BenchmarkRatioAdamW is Update against a loop of plain Go that makes a step of
-// AdamW, as a framework writes it.
+// BenchmarkRatioAdamW compares Update with a step of AdamW in a loop of plain Go, as a
+// framework writes it.
 func BenchmarkRatioAdamW(b *testing.B) {
 	benchBothTypes(b, ratioLengths, benchRatioAdamW[float32], benchRatioAdamW[float64])
 }
@@ -284,9 +287,9 @@ func adamW[T Float](theta, m, v, g []T) {
 	}
 }
 
-// BenchmarkStepSmall is a step of many small tensors, all in one goroutine. hvp puts
-// slices of its own in the place of those that it gets, or with "filled" copies its
-// products there.
+// BenchmarkStepSmall is a step of many small tensors, all in one goroutine. hvp
+// replaces the slices that it gets with its own or, with "filled", copies its products
+// into them.
 func BenchmarkStepSmall(b *testing.B) {
 	for _, c := range []struct {
 		name   string
@@ -303,7 +306,7 @@ func benchStepSmall[T Float](b *testing.B, filled bool) {
 	var grads, products [][]T
 	values := benchArrays[T](n)[0]
 	for range tensors {
-		// As a framework allocates them: close together, and not apart by pages.
+		// As a framework allocates them: close together, not pages apart.
 		a := [][]T{slices.Clone(values), slices.Clone(values), slices.Clone(values)}
 		params = append(params, Param[T]{Value: a[0]})
 		grads, products = append(grads, a[1]), append(products, a[2])
@@ -330,12 +333,12 @@ func benchStepSmall[T Float](b *testing.B, filled bool) {
 	}
 }
 
-// BenchmarkStepPauses reports how long the garbage collector has waited at most
-// for the goroutines of a large step to stop, in "µs-pause": assembly cannot be
-// preempted. The runtime counts pauses by classes, of which this is the upper
-// bound. "µs-pause-99" is that of 99 of 100 pauses. With "go" a loop of plain Go
-// runs in place of the step, which can be preempted anywhere: what remains there is
-// the machine's.
+// BenchmarkStepPauses reports the longest time that the garbage collector waited for
+// the goroutines of a large step to stop, in "µs-pause": assembly cannot be preempted.
+// The runtime counts pauses in classes, and this is the upper bound of the class.
+// "µs-pause-99" is the same for 99 of 100 pauses. With "go" the step is replaced by a
+// loop of plain Go, which can be preempted anywhere, so its pauses are the machine's
+// own.
 func BenchmarkStepPauses(b *testing.B) {
 	const name = "/sched/pauses/stopping/gc:seconds"
 	sample := []metrics.Sample{{Name: name}}
@@ -392,7 +395,7 @@ func BenchmarkStepPauses(b *testing.B) {
 	}
 }
 
-// What a Hessian power costs that has no special case: 0.75, beside 1.
+// What a Hessian power without a special case costs: 0.75, compared with 1.
 //
 //	go test -run '^$' -bench Power -count 6 | tee new.txt
 //	benchstat -col /k new.txt
@@ -401,8 +404,8 @@ func BenchmarkStepPauses(b *testing.B) {
 // power 1, both measured in turns after the benchmark itself, so that a
 // machine that is busy for a while slows both.
 
-// eachPowerCase runs a benchmark for every type, length, power and instruction
-// set. What stands behind the length is the layout.
+// eachPowerCase runs a benchmark for every type, length, power and instruction set. In
+// the names, the layout follows the length.
 func eachPowerCase(b *testing.B, lengths []int, layout string, powers []float64, f32, f64 func(b *testing.B, n int, k float64)) {
 	for _, typ := range []string{"float32", "float64"} {
 		for _, n := range lengths {
@@ -432,8 +435,8 @@ func reportRatio(b *testing.B, reps int, f, g func()) {
 	b.ReportMetric(ratioOf(reps, f, g), "ratio")
 }
 
-// ratioOf measures f and g in turns, and returns the ratio of their medians. reps
-// is how often one turn calls them.
+// ratioOf measures f and g in turns, and returns the ratio of their medians. One turn
+// calls them reps times.
 func ratioOf(reps int, f, g func()) float64 {
 	var times [2][]float64
 	const turns, fewest, patience = 21, 3, time.Second / 2

@@ -18,9 +18,9 @@ import (
 //	go test -run '^$' -bench . -count 6 | tee new.txt
 //	benchstat -col /isa new.txt
 //
-// The metric "roofline" is the time in which the machine streams the same
-// arrays with one addition each, divided by the kernel's, both measured in
-// turns after the benchmark itself: 1 is the limit.
+// The metric "roofline" is the time in which the machine streams the same arrays with
+// one addition each, divided by the kernel's time. Both are measured in turns after the
+// benchmark itself. 1 is the limit.
 
 var benchLengths = []int{1e3, 2e4, 1e5, 1e6, 1e7}
 
@@ -40,8 +40,8 @@ func benchLayouts(n int) map[string]Layout {
 var layoutNames = []string{"1", "9", "9-strided", "9-columns", "9-pages", "32"}
 
 // eachCase runs a benchmark for every type, length, layout and instruction
-// set. The instruction set comes last: benchmarks to be compared are
-// neighbours in time.
+// set. The instruction set comes last, so benchmarks that are compared run one after
+// the other.
 func eachCase(b *testing.B, layouts []string, f32 func(b *testing.B, l Layout), f64 func(b *testing.B, l Layout)) {
 	printCaches()
 	for _, typ := range []string{"float32", "float64"} {
@@ -59,16 +59,16 @@ func eachCase(b *testing.B, layouts []string, f32 func(b *testing.B, l Layout), 
 	}
 }
 
-// printCaches says, in benchstat's form, how large the caches are that decide
-// which lengths are measured in memory.
+// printCaches prints the sizes of the caches in benchstat's form. They decide which
+// lengths are measured in memory.
 var printCaches = sync.OnceFunc(func() {
 	c := cpuid.CPU.Cache
 	fmt.Printf("caches: L1d %d KiB, L2 %d KiB, L3 %d KiB\n", c.L1D>>10, c.L2>>10, c.L3>>10)
 })
 
-// benchArrays returns arrays of the given lengths, each starting some cache
-// lines further into its page than the one before. They repeat a short
-// sequence of normal random numbers, to be made in no time.
+// benchArrays returns arrays of the given lengths, each starting some cache lines
+// further into its page than the one before. They repeat a short sequence of normal
+// random numbers, which is quick to make.
 func benchArrays[T Float](lengths ...int) [][]T {
 	r := rand.New(rand.NewPCG(1, 2))
 	normal := make([]T, 4093)
@@ -113,7 +113,7 @@ func reportRoofline(b *testing.B, shape roofline.Shape, bytes int, f func()) {
 	b.ReportMetric(limit[len(limit)/2]/ours[len(ours)/2], "roofline")
 }
 
-// perElement reports the time of an element.
+// perElement reports the time per element.
 func perElement(b *testing.B, n int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/elem")
 }
@@ -234,11 +234,11 @@ func benchISAs(b *testing.B, prefix string, f func(b *testing.B)) {
 	}
 }
 
-// BenchmarkStream is what streamBytes rests on: the time of a probe written past the
-// caches divided by that of one written with ordinary stores. "draw" is that
-// alone, "read" with one pass over z behind it, as hvp makes, and "cold" the same
-// after other arrays have taken the caches, as in a step. Each is measured in
-// turns with the other way of storing, after a call that is not measured.
+// BenchmarkStream is the basis of streamBytes. It reports the time of a probe written
+// past the caches divided by that of one written with ordinary stores: "draw" for the
+// probe alone, "read" with one pass over z after it, as hvp makes, and "cold" the same
+// after other arrays have filled the caches, as in a step. The two ways of storing are
+// measured in turns, each after a call that is not measured.
 func BenchmarkStream(b *testing.B) {
 	b.Run("type=float32", benchStream[float32])
 	b.Run("type=float64", benchStream[float64])
@@ -285,10 +285,10 @@ func benchStream[T Float](b *testing.B) {
 	}
 }
 
-// BenchmarkRatioISA tells for each kernel and length which instruction set is the faster
-// one here: "avx2/avx512" is the time with AVX2 divided by that with AVX-512, measured in
-// turns, and "choice" the time with the set that is used by default divided by the
-// shorter of the two: well above 1, the choice is wrong.
+// BenchmarkRatioISA tells for each kernel and length which instruction set is faster
+// here. "avx2/avx512" is the time with AVX2 divided by that with AVX-512, measured in
+// turns. "choice" is the time with the default set divided by the shorter of the two: if
+// it is well above 1, the default is wrong.
 func BenchmarkRatioISA(b *testing.B) {
 	var sets [2]isaChoice
 	for _, c := range isaChoices() {

@@ -13,8 +13,8 @@ import (
 	"github.com/adahessian-go/adahessian/internal/bigpow"
 )
 
-// TestCoefficientsBits compares with the formulas in math/big, rounded after
-// every operation.
+// TestCoefficientsBits compares with the formulas, computed in math/big and rounded
+// after every operation.
 func TestCoefficientsBits(t *testing.T) {
 	t.Run("float32", testCoefficientsBits[float32])
 	t.Run("float64", testCoefficientsBits[float64])
@@ -44,7 +44,7 @@ func testCoefficientsBits[T Float](t *testing.T) {
 	}
 }
 
-// TestCoefficientsValues has values that one can work out by hand.
+// TestCoefficientsValues checks values that can be worked out by hand.
 func TestCoefficientsValues(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -72,7 +72,7 @@ func TestCoefficientsValues(t *testing.T) {
 			t.Errorf("%s: s, w, r, limit = %v, %v, %v, %v, want %v, %v, %v, %v", c.name, s.s, s.w, s.r, s.limit, c.s, c.w, c.r, c.limit)
 		}
 	}
-	// A power without a special case comes out of pow, the same bits everywhere.
+	// A power without a special case is computed by pow, with the same bits everywhere.
 	k, err := NewCoefficients[float64](Hyper{LR: 1, Beta2: 0.5, HessianPower: 0.75}, 1, 1)
 	if want := 1 / pow64(0.5, 0.375); err != nil || k.scalars.r != want || math.Abs(want-math.Pow(0.5, -0.375)) > 1e-15 {
 		t.Errorf("power ¾: r = %v (%v), want %v", k.scalars.r, err, want)
@@ -147,7 +147,7 @@ func TestCoefficientsErrors(t *testing.T) {
 			}
 		}
 		if k32 != (Coefficients[float32]{}) || k64 != (Coefficients[float64]{}) {
-			t.Errorf("%+v: coefficients beside an error", c.h)
+			t.Errorf("%+v: coefficients returned together with an error", c.h)
 		}
 	}
 	// Finite in float64, not in float32.
@@ -164,8 +164,8 @@ func TestCoefficientsErrors(t *testing.T) {
 // scalarFields is the order in which the assembly reads the scalars.
 var scalarFields = []string{"b1", "c1", "b2", "c2", "s", "w", "r", "e", "limit", "div"}
 
-// TestScalarsOrder compares the Go struct with the list above, and the constants
-// with their numbers; the generators' tests compare both with theirs.
+// TestScalarsOrder compares the Go struct with the list above, and the constants with
+// their numbers. The generators' tests compare their own with both.
 func TestScalarsOrder(t *testing.T) {
 	check := func(typ reflect.Type, elem uintptr) {
 		if typ.NumField() != len(scalarFields) || typ.Size() != uintptr(len(scalarFields))*elem {
@@ -190,10 +190,9 @@ func TestScalarsOrder(t *testing.T) {
 	}
 }
 
-// The scalars of a step, to the bit, in the order b1, c1, b2, c2, s, w, r, e,
-// limit: another architecture, compiler or library that makes one of them
-// differently fails here. That they are right too, the tests compare with
-// math/big.
+// The scalars of a step, to the bit, in the order b1, c1, b2, c2, s, w, r, e, limit. An
+// architecture, compiler or library that computes one of them differently fails here.
+// That they are also right, the comparison with math/big shows.
 var scalarBits = []struct {
 	h    Hyper
 	step uint64
@@ -274,7 +273,7 @@ func TestScalarPowInt(t *testing.T) {
 		if got := powInt(c.b, c.n); math.Float64bits(got) != math.Float64bits(c.want) {
 			t.Errorf("%v^%d = %x, want %x", c.b, c.n, got, c.want)
 		}
-		// Each of the n factors but one brings half an ulp at most.
+		// Each of the n factors but one adds at most half an ulp.
 		if e := relativeError(c.want, bigpow.Pow(c.b, float64(c.n), 120)); !(e <= float64(c.n)*0x1p-53) {
 			t.Errorf("%v^%d is off by %g", c.b, c.n, e)
 		}

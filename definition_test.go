@@ -14,24 +14,23 @@ import (
 	"github.com/adahessian-go/adahessian/internal/guard"
 )
 
-// The generic kernels are what all others are compared with, so they are
-// compared here with the formulas, worked out in math/big: every operation of
-// a model is exact and then rounded once to T.
+// All other kernels are compared with the generic ones, so these are compared here with
+// the formulas, computed in math/big: every operation of a model is exact and then
+// rounded once to T.
 
-// A model does arithmetic with the digits of T, in the range where T has all
-// of them.
+// A model does arithmetic with the precision of T, for numbers that are normal in T.
 type model[T Float] struct{}
 
 func (model[T]) of(x T) *big.Float { return big.NewFloat(float64(x)) }
 
-// round rounds to nearest even, with T's digits.
+// round rounds to T's precision, ties to even.
 func (model[T]) round(x *big.Float) T {
 	y := new(big.Float).SetPrec(uint(formatOf[T]().mantissa + 1)).Set(x)
 	f, _ := y.Float64()
 	return T(f)
 }
 
-// exactly is precision enough for any sum of a few products here.
+// exactly is a precision that holds any sum of a few products here.
 const exactly = 4000
 
 func (m model[T]) add(x, y T) T {
@@ -54,7 +53,7 @@ func (m model[T]) fma(x, y, z T) T {
 	return m.round(p.Add(p, m.of(z)))
 }
 
-// sum adds the absolute values of a block: the runs of a long one in float64.
+// sum adds the absolute values of a block. It adds the runs of a long block in float64.
 func (m model[T]) sum(x []T, contiguous bool) T {
 	const run = 16384
 	if len(x) <= run {
@@ -192,9 +191,9 @@ func testDefinition[T Float](t *testing.T) {
 	}
 }
 
-// TestDefinitionSumOrder has blocks in which one order of the additions keeps
-// the small values and others lose them. Values that are not given are 0; big
-// is the first power of 2 that absorbs 1.
+// TestDefinitionSumOrder sums blocks in which one order of the additions keeps the
+// small values and other orders lose them. Values that are not given are 0. big is the
+// first power of 2 that absorbs 1.
 func TestDefinitionSumOrder(t *testing.T) {
 	t.Run("float32", func(t *testing.T) { testSumOrder[float32](t, 0x1p24, 16) })
 	t.Run("float64", func(t *testing.T) { testSumOrder[float64](t, 0x1p53, 8) })
@@ -231,7 +230,7 @@ func testSumOrder[T Float](t *testing.T, big T, l int) {
 	}
 }
 
-// TestDefinitionLongBlocks has blocks about multiples of the length of a run.
+// TestDefinitionLongBlocks sums blocks whose lengths are near multiples of a run's.
 func TestDefinitionLongBlocks(t *testing.T) {
 	t.Run("float32", testDefinitionLongBlocks[float32])
 	t.Run("float64", testDefinitionLongBlocks[float64])
@@ -303,8 +302,8 @@ func testScalarFunctions[T Float](t *testing.T) {
 	}
 }
 
-// TestDefinitionDivisor has the mean over blocks and probes, in numbers that
-// are exact.
+// TestDefinitionDivisor checks the mean over blocks and probes, with numbers for which
+// everything is exact.
 func TestDefinitionDivisor(t *testing.T) {
 	h := Hyper{LR: 1, HessianPower: 2} // β = 0: m' = g, v' = d²; the denominator is d²
 	for _, c := range []struct {
@@ -339,8 +338,8 @@ func TestDefinitionDivisor(t *testing.T) {
 	}
 }
 
-// TestDefinitionCurvature: the loop over many values is that over each. For a
-// power without a special case, the loop prepares the exponent once.
+// TestDefinitionCurvature proves that the loop over many values gives what each value
+// alone gives. For a power without a special case, the loop prepares the exponent once.
 func TestDefinitionCurvature(t *testing.T) {
 	t.Run("float32", testDefinitionCurvature[float32])
 	t.Run("float64", testDefinitionCurvature[float64])
@@ -376,8 +375,8 @@ func testDefinitionCurvature[T Float](t *testing.T) {
 
 // ---- nothing is fused ----------------------------------------------------
 
-// A productSum is x·y + p·q, where the products are rounded first: want. Each
-// way of fusing gives another result, which the test makes sure of.
+// A productSum is x·y + p·q with the products rounded first, which is want. Each way of
+// fusing gives another result, as the test makes sure.
 type productSum[T Float] struct{ x, y, p, q, want T }
 
 func (c productSum[T]) verify(t *testing.T, m model[T]) {
@@ -412,10 +411,9 @@ var (
 	}
 )
 
-// TestNothingFused fails where the compiler, or a kernel, contracts a product
-// and a sum into one operation. On arm64 the compiler would contract all of
-// these; on amd64 with GOAMD64=v3 only sums, and only of products that are not
-// of a memory operand.
+// TestNothingFused fails if the compiler or a kernel fuses a product and a sum into one
+// operation. On arm64 the compiler would fuse all of these. On amd64 with GOAMD64=v3 it
+// would fuse only sums, and only products without a memory operand.
 func TestNothingFused(t *testing.T) {
 	eachISAAndType(t,
 		func(t *testing.T) { testNothingFused(t, fused32) },
@@ -471,8 +469,8 @@ func testNothingFused[T Float](t *testing.T, cases []productSum[T]) {
 	}
 }
 
-// TestNothingFusedInCoefficients has a learning rate and a decay for which
-// 1 − ηλ, and steps for which 1 − β^t, tell.
+// TestNothingFusedInCoefficients uses learning rates, decays and steps for which 1 − ηλ
+// and 1 − β^t differ if they are fused.
 func TestNothingFusedInCoefficients(t *testing.T) {
 	m := model[float64]{}
 	for _, c := range []struct{ lr, decay, want float64 }{
@@ -516,8 +514,8 @@ func (c productSum[T]) String() string {
 	return fmt.Sprintf("%x·%x + %x·%x = %x", float64(c.x), float64(c.y), float64(c.p), float64(c.q), float64(c.want))
 }
 
-// TestMeansLongBlocks compares the means of blocks about multiples of the length of
-// a run with the model, on every instruction set.
+// TestMeansLongBlocks compares the means of blocks whose lengths are near multiples of
+// a run's with the model, on every instruction set.
 func TestMeansLongBlocks(t *testing.T) {
 	eachISAAndType(t, testMeansLongBlocks[float32], testMeansLongBlocks[float64])
 }
@@ -542,9 +540,9 @@ func testMeansLongBlocks[T Float](t *testing.T) {
 	}
 }
 
-// TestMeansDoNotStall has sums that float32 alone would lose a part of: each run is
-// exact, and so is the total. A row that is read again and again, stride 0, stands
-// for columns of any height without their memory.
+// TestMeansDoNotStall computes sums of which float32 alone would lose a part. Each run
+// is exact, and so is the total. One row that is read again and again, with a stride of
+// 0, replaces columns of any height without using their memory.
 func TestMeansDoNotStall(t *testing.T) {
 	heights := []int{17, 25, 26}
 	if powExhaustive && strconv.IntSize == 64 {
@@ -577,9 +575,10 @@ func TestMeansDoNotStall(t *testing.T) {
 	})
 }
 
-// TestMeansError holds the relative error of means of random numbers in float32
-// against 1e-5, for columns and rows of up to 2²² elements, and of up to 2³¹ with
-// ADAHESSIAN_EXHAUSTIVE=1, where 2²⁰ numbers are repeated in the address space.
+// TestMeansError checks that the relative error of means of random numbers in float32
+// is at most 1e-5, for columns and rows of up to 2²² elements. With
+// ADAHESSIAN_EXHAUSTIVE=1 it goes up to 2³¹ elements: 2²⁰ numbers, mapped repeatedly
+// into the address space.
 func TestMeansError(t *testing.T) {
 	const most = 1e-5
 	kinds := map[string]func(r *rand.Rand) float64{
@@ -624,9 +623,9 @@ func TestMeansError(t *testing.T) {
 	}
 }
 
-// TestMeansEqual holds the relative error of means of equal numbers, whose roundings all
-// go one way, against what docs/numerics.md says: the bound for any numbers, and the
-// largest that was seen.
+// TestMeansEqual computes means of equal numbers, whose roundings all go in one
+// direction. It compares their relative error with what docs/numerics.md says: the bound
+// for any numbers, and the largest error seen.
 func TestMeansEqual(t *testing.T) {
 	t.Run("float32", func(t *testing.T) {
 		testMeansEqual[float32](t, map[int]limits{1: {1030 * 0x1p-24, 1.6e-5}, 2: {16386 * 0x1p-24, 2.4e-4}})
@@ -637,7 +636,8 @@ func TestMeansEqual(t *testing.T) {
 	})
 }
 
-// limits are of a relative error: what no numbers exceed, and what these do not.
+// limits are two limits of a relative error: bound holds for any numbers, seen for
+// these.
 type limits struct{ bound, seen float64 }
 
 func testMeansEqual[T Float](t *testing.T, limits map[int]limits) {
@@ -669,8 +669,8 @@ func testMeansEqual[T Float](t *testing.T, limits map[int]limits) {
 	}
 }
 
-// repeated returns x so many times in a row, in no more memory where the system
-// can map it.
+// repeated returns x repeated the given number of times, without more memory where the
+// system can map it.
 func repeated(t *testing.T, x []float32, times int) (long []float32, free func()) {
 	t.Helper()
 	b, err := guard.Repeat(memory(x), times)

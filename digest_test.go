@@ -10,27 +10,27 @@ import (
 	"unsafe"
 )
 
-// The package promises the same bits everywhere. This file makes one fixed run
-// of everything that computes, and compares the hash of all its bits with a
-// constant, which has to come out on every architecture, of every instruction
-// set and for every number of workers.
+// The package promises the same bits everywhere. This file makes one fixed run of
+// everything that computes, and compares the hash of all its bits with a constant. The
+// hash must be the same on every architecture, with every instruction set and any
+// number of workers.
 //
-// That would prove little if the inputs differed, or if the constant could be
-// had without computing. So:
+// That would prove little if the inputs differed, or if the constant could be reached
+// without computing. So:
 //
-//   - The inputs are made of integers, whose bits become those of floating-point
-//     numbers. Nothing of package math goes into them.
+//   - The inputs are made from integers, whose bits become those of floating-point
+//     numbers. They use nothing from package math.
 //   - Every product that is added to something is converted to its type first,
 //     which stops the compiler from fusing the two.
-//   - What a kernel may write goes into the hash, all of it and in one byte order.
-//     Of a NaN, whose payload and sign the contract leaves open, only that it is one.
-//   - The test counts what it hashes, and how much of it is of interest.
+//   - Everything a kernel may write goes into the hash, in one byte order. All NaNs
+//     count as the same, since the contract leaves their payload and sign open.
+//   - The test counts what it hashes, and how much of that is not trivial.
 
 // digest is the SHA-256 of the run.
 const digest = "e24e576451dd781eb78d26e2df96361a0a4daa0a0f17fecdc3894153395dc5d0"
 
-// digestOrder is the order of the run's parts. The hash of each, which -v
-// prints, tells where two machines part.
+// digestOrder is the order of the run's parts. -v prints the hash of each, which shows
+// where two machines begin to differ.
 var digestOrder = []string{"kernels float32", "kernels float64", "steps float32", "steps float64"}
 
 func TestDigest(t *testing.T) {
@@ -82,7 +82,7 @@ func digestAdd[T Float](d *digestSum, x []T) {
 		switch {
 		case f != f:
 			d.nan++
-			b = 1 << 63 // what no float32 is, and −0 is no NaN
+			b = 1 << 63 // no float32 has these bits; a float64 could be −0
 			if unsafe.Sizeof(f) == 8 {
 				b = 0x7ff8 << 48
 			}
@@ -97,8 +97,8 @@ func digestAdd[T Float](d *digestSum, x []T) {
 	d.hash.Write(d.buffer)
 }
 
-// requireVariety fails a test whose run was of nothing but zeros, or where the
-// kernels saw no special value.
+// requireVariety fails a test whose run had nothing but zeros, or whose kernels saw no
+// special values.
 func (d *digestSum) requireVariety(t *testing.T, name string) {
 	t.Helper()
 	special := name[0] != 'k' || d.nan > 1000 && d.subnormal > 100
@@ -110,7 +110,7 @@ func (d *digestSum) requireVariety(t *testing.T, name string) {
 
 // ---- the inputs ----------------------------------------------------------
 
-// digestBits is the generator SplitMix64: integers of 64 random bits.
+// digestBits is the generator SplitMix64, which makes integers of 64 random bits.
 type digestBits uint64
 
 func (s *digestBits) next() uint64 {
@@ -138,8 +138,8 @@ func digestSigned[T Float](negative bool, bits uint64) T {
 	return fromBits[T](bits)
 }
 
-// digestData fills the buffers of the kernels: with plain numbers alone, or with
-// some of every other kind among them.
+// digestData fills the buffers of the kernels with plain numbers, alone or mixed with
+// numbers of every other kind.
 type digestData[T Float] struct {
 	bits  digestBits
 	mixed bool
@@ -193,8 +193,8 @@ func digestRun[T Float](d *digestSum, data filler[T], c call[T]) {
 	}
 }
 
-// digestKernels calls every kernel in every shape, with every k and every kind
-// of hyperparameter, for lengths around those of vectors, and then the exported
+// digestKernels calls every kernel in every shape, with every k and every kind of
+// hyperparameter, for lengths near those of vectors. Then it calls the exported
 // functions on every kind of layout.
 func digestKernels[T Float]() *digestSum {
 	d := newDigestSum()
@@ -258,7 +258,7 @@ func newDigestTraining[T Float](layouts ...Layout) *digestTraining[T] {
 		a, b, c := numbers(n, -2, 3), numbers(n, -4, 3), numbers(n, -3, 4)
 		for e := range n {
 			a[e] = abs(a[e])
-			if e%19 == 3 { // no gradient and hardly a curvature: moments that die out
+			if e%19 == 3 { // no gradient and hardly any curvature: the moments die out
 				a[e], b[e], c[e] = 0, fromBits[T](formatOf[T]().minNormal), 0
 			}
 		}
@@ -289,9 +289,9 @@ func (tr *digestTraining[T]) gradients() [][]T {
 	return tr.grads
 }
 
-// digestSteps makes some hundred steps of small tensors of every layout under
-// various options, and a few of a tensor that several workers share. Half way
-// the state is saved, and an optimizer that is made anew goes on from there.
+// digestSteps makes some hundred steps of small tensors of every layout with various
+// options, and a few of a tensor that several workers share. Halfway through, the state
+// is saved, and a new optimizer continues from it.
 func digestSteps[T Float](t *testing.T, workers int) *digestSum {
 	t.Helper()
 	d := newDigestSum()
@@ -320,7 +320,7 @@ func digestSteps[T Float](t *testing.T, workers int) *digestSum {
 				if err != nil {
 					t.Fatal(err)
 				}
-				d.hash.Write(modelOfVersion1(opt).encode()) // the digest is as old as that
+				d.hash.Write(modelOfVersion1(opt).encode()) // the digest dates from that version
 				if opt, err = New(opts, tr.params...); err != nil {
 					t.Fatal(err)
 				}

@@ -40,9 +40,9 @@ func TestAVX512Choice(t *testing.T) {
 	}
 }
 
-// TestChoiceOnOtherCPUs asks this program, on processors that qemu emulates,
-// what it uses, and has it convert halves, for which AVX2 alone is not enough. None of
-// them has AVX-512, which qemu has not either.
+// TestChoiceOnOtherCPUs runs this program on processors that qemu emulates, asks what
+// it uses, and has it convert halves, for which AVX2 alone is not enough. None of them
+// has AVX-512, which qemu lacks too.
 func TestChoiceOnOtherCPUs(t *testing.T) {
 	qemu, err := exec.LookPath("qemu-x86_64")
 	if err != nil {

@@ -26,7 +26,7 @@ func wantPanic(t *testing.T, what string, want any, f func()) {
 	}
 }
 
-// badLayouts are no layouts.
+// badLayouts are invalid layouts.
 var badLayouts = []Layout{{}, {1, 0, 1}, {-1, 1, 1}, {1, -1, 1}, {1, 1, -1}, {-1, 1, -1}, {math.MaxInt, 2, 1}, {math.MaxInt/2 + 1, 1, 2}, {math.MaxInt, math.MaxInt, math.MaxInt}}
 
 func TestUpdatePanics(t *testing.T) {
@@ -72,8 +72,8 @@ func TestBlockMeanAbsPanics(t *testing.T) {
 	wantPanic(t, "nothing wrong", nil, func() { BlockMeanAbs(x[:2], x[50:][:18], Layout{2, 9, 1}) })
 }
 
-// TestEmpty gives the exported functions nothing to do, in each way there is. A
-// loop over an axis as long as the longest here would not end.
+// TestEmpty gives the exported functions nothing to do, in every possible way. A loop
+// over the longest axis here would never end.
 func TestEmpty(t *testing.T) {
 	eachISAAndType(t, testEmpty[float32], testEmpty[float64])
 }
@@ -96,7 +96,7 @@ func testEmpty[T Float](t *testing.T) {
 	Rademacher([]T{}, 1, 2, math.MaxUint64)
 }
 
-// TestKernelsDoNotAllocate has slices on the caller's stack: a kernel that the
+// TestKernelsDoNotAllocate passes slices on the caller's stack. A kernel that the
 // compiler cannot see through would move them to the heap.
 func TestKernelsDoNotAllocate(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
@@ -128,7 +128,7 @@ func testNoAllocations[T Float](t *testing.T) {
 	}
 }
 
-// TestLongBlocksDoNotAllocate has the sums of several runs.
+// TestLongBlocksDoNotAllocate is the same for sums of several runs.
 func TestLongBlocksDoNotAllocate(t *testing.T) {
 	x := make([]float32, 4*runLen)
 	eachISA(t, func(t *testing.T) {
@@ -143,29 +143,30 @@ func TestLongBlocksDoNotAllocate(t *testing.T) {
 	})
 }
 
-// An isaChoice is an instruction set that this build and this CPU have; use
-// makes the kernels use it.
+// An isaChoice is an instruction set that this build and this CPU have. use makes the
+// kernels use it.
 type isaChoice struct {
 	name string
 	use  func()
 	slow bool // not used unless a test asks for it
 }
 
-// What this build and this CPU have, the best one last, and a function that restores
-// the present choice. An architecture with assembly has its own, in its file.
+// The instruction sets that this build and this CPU have, the best one last, and a
+// function that restores the present choice. An architecture with assembly has its own,
+// in its file.
 var (
 	isaChoices = func() []isaChoice { return []isaChoice{{name: "generic", use: func() {}}} }
 	saveISA    = func() func() { return func() {} }
 )
 
-// testedISAs is isaChoices, or the one that the environment variable
-// ADAHESSIAN_ONLY names: in an emulator time is short.
+// testedISAs returns isaChoices, or only the one that the environment variable
+// ADAHESSIAN_ONLY names, which saves time in an emulator.
 func testedISAs() []isaChoice {
 	only := os.Getenv("ADAHESSIAN_ONLY")
 	return slices.DeleteFunc(isaChoices(), func(c isaChoice) bool { return only != "" && c.name != only })
 }
 
-// defaultISA is what this CPU uses with none of the given ones.
+// defaultISA returns what this CPU uses without the given instruction sets.
 func defaultISA(without ...string) string {
 	best := "generic"
 	for _, c := range isaChoices() {
@@ -176,7 +177,7 @@ func defaultISA(without ...string) string {
 	return best
 }
 
-// isaTested has the instruction sets that a test has run with.
+// isaTested holds the instruction sets with which a test has run.
 var isaTested = map[string]bool{}
 
 // run selects the instruction set until the test ends.
@@ -208,10 +209,10 @@ func eachISAAndType(t *testing.T, f32, f64 func(t *testing.T)) {
 	})
 }
 
-// TestMain prints which instruction sets the run has tested, and what its tests
-// have left to longer ones. The environment
-// variable ADAHESSIAN_REQUIRE, a list such as "avx2", makes it fail where one
-// of them was not, so that a green run proves what it claims.
+// TestMain prints which instruction sets the run has tested, and what its tests have
+// left to longer ones. With the environment variable ADAHESSIAN_REQUIRE, a list such as
+// "avx2", it fails if one of these was not tested, so that a green run proves what it
+// claims.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {
@@ -235,7 +236,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// untested returns the names of the list that tested does not have.
+// untested returns the names in the list that are not in tested.
 func untested(list string, tested map[string]bool) (missing []string) {
 	for _, name := range strings.Split(list, ",") {
 		if name = strings.ToLower(strings.TrimSpace(name)); name != "" && !tested[name] {
@@ -272,16 +273,16 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
-// endsWithParent makes the system end a program that a test starts with the test's
-// own, however that ends, where it can.
+// endsWithParent makes the system end a program that a test starts when the test's own
+// program ends, however that happens. Not every system can.
 var endsWithParent = func(*exec.Cmd) {}
 
 // printISA is the environment variable that makes TestISA print ISA().
 const printISA = "ADAHESSIAN_TEST_PRINT_ISA"
 
-// TestISA starts this program again with variables that choose the instruction
-// set, which are read when it starts. ADAHESSIAN_DEFAULT tells what the CPU
-// uses without any, where whoever runs the test knows.
+// TestISA starts this program again with variables that choose the instruction set,
+// since they are read at the start. If you know what the CPU uses without any of them,
+// say so in ADAHESSIAN_DEFAULT.
 func TestISA(t *testing.T) {
 	if os.Getenv(printISA) != "" {
 		fmt.Printf("ISA=%s\n", ISA())

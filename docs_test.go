@@ -10,8 +10,8 @@ import (
 	"github.com/adahessian-go/adahessian/internal/fitpow/fit"
 )
 
-// TestNumericsDocs makes sure that docs/numerics.md shows what fitpow prints,
-// and names no test that is not there.
+// TestNumericsDocs makes sure that docs/numerics.md shows what fitpow prints, and that
+// every test it names exists.
 func TestNumericsDocs(t *testing.T) {
 	page, err := os.ReadFile("docs/numerics.md")
 	if err != nil {
@@ -39,7 +39,7 @@ func TestNumericsDocs(t *testing.T) {
 			tests.Write(source)
 		}
 	}
-	// What a parenthesis follows is a pattern for -run.
+	// A name before a parenthesis is a pattern for -run.
 	names := regexp.MustCompile(`\b((?:Test|Fuzz|Benchmark)[A-Z]\w+)[^\w(]`).FindAllStringSubmatch(docs, -1)
 	if len(names) < 40 {
 		t.Errorf("docs/numerics.md names %d tests only", len(names))

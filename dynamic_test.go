@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// kernelModel is an optimizer of the exported kernels alone, as a framework would
-// write it that holds its own state: each parameter has coefficients of its own, and
-// takes no part in a step where it has no gradient or, between refreshes, no curvature.
+// kernelModel is an optimizer that uses only the exported kernels, as a framework that
+// holds its own state would write it. Each parameter has its own coefficients, and
+// takes no part in a step if it has no gradient or, between refreshes, no curvature.
 type kernelModel[T Float] struct {
 	opts             Options
 	params           []kernelParam[T]
@@ -86,7 +86,7 @@ func (k *kernelModel[T]) step(t *testing.T, grads [][]T, hvp HVP[T]) {
 		Update(p.theta, p.m, p.v, grads[i], h[i], p.Layout, &c)
 		if k.opts.UpdateEach > 1 {
 			p.curved = true
-			meanPanel(p.d, h[i], p.Layout.panel(), T(p.Layout.Block*k.opts.Samples), 0) // BlockMeanAbs, for one sample
+			meanPanel(p.d, h[i], p.Layout.panel(), T(p.Layout.Block*k.opts.Samples), 0) // for one sample, BlockMeanAbs
 		}
 	}
 }
@@ -127,7 +127,8 @@ type dynamicRun[T Float] struct {
 	waited int // parameters with a gradient that had to wait for a refresh
 }
 
-// params makes parameters of several layouts, some of them small neighbours.
+// params makes parameters of several layouts, some of them small and next to each
+// other.
 func (r *dynamicRun[T]) params() (params []Param[T]) {
 	layouts := []Layout{{5, 1, 1}, {64, 1, 1}, {1, 1, 1}, {7, 9, 1}, {3, 4, 5}, {1300, 1, 1}, {2, 3, 1100}, {0, 1, 1}, {40, 3, 1}}
 	for range 1 + r.rand.IntN(5) {
@@ -169,7 +170,7 @@ func (r *dynamicRun[T]) gradientsOfAll() (grads [][]T) {
 	return grads
 }
 
-// hvp is the product for those of the gradients that are not nil, and NaN elsewhere.
+// hvp is the product for the parameters whose gradients are not nil, and NaN elsewhere.
 func (r *dynamicRun[T]) hvp(grads [][]T, theta func(i int) []T) HVP[T] {
 	return func(hz, z [][]T) error {
 		for i := range hz {
@@ -187,7 +188,7 @@ func (r *dynamicRun[T]) hvp(grads [][]T, theta func(i int) []T) HVP[T] {
 func (r *dynamicRun[T]) step() {
 	grads := r.gradients()
 	if r.opt.NeedsHessian() != r.model.due() {
-		r.Fatalf("NeedsHessian = %v in front of step %d", !r.model.due(), r.model.steps+1)
+		r.Fatalf("NeedsHessian = %v before step %d", !r.model.due(), r.model.steps+1)
 	}
 	for i, p := range r.model.params {
 		if grads[i] != nil && !r.model.due() && !p.curved && len(p.theta) > 0 {
@@ -207,7 +208,7 @@ func (r *dynamicRun[T]) step() {
 	}
 }
 
-// rebind moves some parameters, two of one length into one another's place.
+// rebind moves some parameters. Two of the same length change places.
 func (r *dynamicRun[T]) rebind() {
 	next := make([][]T, len(r.values))
 	var olds [][]T
@@ -236,7 +237,7 @@ func (r *dynamicRun[T]) rebind() {
 			r.values[i] = x
 		}
 	}
-	for _, old := range olds { // is never touched again
+	for _, old := range olds { // must never be touched again
 		for j := range old {
 			old[j] = T(nan)
 		}
@@ -254,8 +255,9 @@ func (r *dynamicRun[T]) add() {
 	}
 }
 
-// TestDynamic takes parameters that move, come late and miss gradients, and periods
-// that change, through random events, and compares with a model of the kernels alone.
+// TestDynamic runs through random events: parameters move, are added late or have no
+// gradient, and UpdateEach changes. It compares with a model that uses only the
+// exported kernels.
 func TestDynamic(t *testing.T) {
 	forFloats(t, testDynamic[float32], testDynamic[float64], testDynamic[weight])
 }
@@ -304,9 +306,9 @@ func testDynamic[T Float](t *testing.T) {
 	}
 }
 
-// TestAddMovesByItsOwnSteps has a head that trained for long and a body that joins: the
-// first step of each moves by the learning rate, and the head's bits are those that it
-// has alone.
+// TestAddMovesByItsOwnSteps adds a body to a head that has trained for long. The first
+// step of each moves it by the learning rate, and the head keeps the bits that it has
+// alone.
 func TestAddMovesByItsOwnSteps(t *testing.T) {
 	const steps = 500
 	train := func(join bool) (head, body []float64) {
@@ -353,7 +355,7 @@ func TestAddMovesByItsOwnSteps(t *testing.T) {
 	}
 }
 
-// TestNilGradients has the errors that nil gradients give.
+// TestNilGradients checks the errors that nil gradients give.
 func TestNilGradients(t *testing.T) {
 	opts := DefaultOptions()
 	opts.Samples = 2
@@ -386,7 +388,7 @@ func TestNilGradients(t *testing.T) {
 	})
 	requireError(t, err, ErrShape, "between the probes of step 1: the same gradients must be nil for all of them")
 	before.require(t, opt)
-	// A closure may make the gradients in the pass in which it makes the product.
+	// A closure may compute the gradients in the same pass as the product.
 	grads = make([][]float64, 2)
 	err = opt.Step(grads, func(hz, z [][]float64) error {
 		grads[0], grads[1] = []float64{1}, []float64{1, 1}
@@ -423,7 +425,7 @@ func TestRebindErrors(t *testing.T) {
 			t.Fatal("a Rebind that failed has moved a parameter")
 		}
 	}
-	// What was apart from the old memory need not be from the new.
+	// A slice that shared nothing with the old memory may share some with the new.
 	g := [][]float32{both[:3000], make([]float32, 5), {}}
 	hvp := func(hz, z [][]float32) error {
 		for i := range hz {
@@ -471,7 +473,7 @@ func TestAddErrors(t *testing.T) {
 	}
 }
 
-// TestSettersErrors has the bounds of SetUpdateEach and SetSteps.
+// TestSettersErrors checks the bounds of SetUpdateEach and SetSteps.
 func TestSettersErrors(t *testing.T) {
 	opts := DefaultOptions()
 	opts.UpdateEach = 3
@@ -489,7 +491,7 @@ func TestSettersErrors(t *testing.T) {
 	}
 }
 
-// TestDynamicAllocates wants no allocation from Rebind, and none from steps whose set of
+// TestDynamicAllocates proves that Rebind does not allocate, nor do steps whose set of
 // gradients changes.
 func TestDynamicAllocates(t *testing.T) {
 	opts := DefaultOptions()
@@ -530,8 +532,8 @@ func TestDynamicAllocates(t *testing.T) {
 	}
 }
 
-// TestStepGradient compares with Step and FiniteDifference, also where parameters have
-// moved, have been added, and have no gradient.
+// TestStepGradient compares with Step and FiniteDifference, also if parameters have
+// moved, have been added, or have no gradient.
 func TestStepGradient(t *testing.T) {
 	forFloats(t, testStepGradient[float32], testStepGradient[float64], testStepGradient[weight])
 }
@@ -602,8 +604,8 @@ func testStepGradient[T Float](t *testing.T) {
 	}
 }
 
-// TestStepGradientSkips has a parameter whose gradient is nil: it stays, also while the
-// differences are taken, and the others move as if it were a constant.
+// TestStepGradientSkips has a parameter whose gradient is nil. It stays where it is,
+// even while the differences are taken, and the others move as if it were a constant.
 func TestStepGradientSkips(t *testing.T) {
 	frozen, free := []float64{2}, []float64{1}
 	opt, err := New(DefaultOptions(), Param[float64]{Value: frozen}, Param[float64]{Value: free})
@@ -631,14 +633,15 @@ func TestStepGradientSkips(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The step of a difference depends on the largest parameter, so only about.
+	// Only approximately, since the step of a difference depends on the largest
+	// parameter.
 	if d := free[0] - alone[0]; d > 1e-8 || d < -1e-8 || opt.stepsOf(0) != 0 || frozen[0] != 2 {
 		t.Errorf("%v, alone %v; the frozen one made %d steps to %v", free, alone, opt.stepsOf(0), frozen)
 	}
 }
 
-// TestStepGradientErrors proves that nothing changes where the gradient fails, at
-// whichever call.
+// TestStepGradientErrors proves that nothing changes if the gradient fails, whichever
+// call it is.
 func TestStepGradientErrors(t *testing.T) {
 	x := []float64{1, 2}
 	opt, err := New(DefaultOptions(), Param[float64]{Name: "x", Value: x})

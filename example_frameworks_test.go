@@ -35,8 +35,8 @@ func descend(steps int, opts adahessian.Options, wrap func(hvp adahessian.HVP[fl
 	return theta
 }
 
-// A framework moves a tensor between two steps, adds another late, and has no gradient
-// for the first one in a step.
+// A framework moves a tensor between two steps, later adds another, and has no gradient
+// for the first one in one step.
 func ExampleOptimizer_Rebind() {
 	body := []float32{1, 2}
 	opt, err := adahessian.New(adahessian.DefaultOptions(), adahessian.Param[float32]{Name: "body", Value: body})
@@ -239,7 +239,7 @@ func Example_sparse() {
 }
 
 // A tensor that is not stored row-major, such as a view, is staged: the Param has memory
-// of its own, which is copied in before each step and out after it.
+// of its own. Copy the tensor into it before each step, and back after it.
 func Example_strided() {
 	framework := []float64{1, 9, 2, 9, 3, 9} // every second element is the tensor's
 	staged, g := make([]float64, 3), make([]float64, 3)

@@ -13,9 +13,8 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// replaceFile replaces the file at path by what write writes. Whoever opens
-// path, at any time and after any crash, finds a whole file: the old one or
-// the new one.
+// replaceFile replaces the file at path with what write writes. Whoever opens path, at
+// any time and after any crash, finds a whole file, either the old one or the new one.
 func replaceFile(path string, write func(w io.Writer) error) error {
 	dir := filepath.Dir(path) // a rename must stay in one file system
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp")
@@ -39,10 +38,10 @@ func replaceFile(path string, write func(w io.Writer) error) error {
 	return syncDir(dir)
 }
 
-// syncDir makes a rename in the directory last.
+// syncDir makes a rename in the directory durable.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
-		return nil // it has no such call
+		return nil // Windows has no such call
 	}
 	d, err := os.Open(dir)
 	if err != nil {

@@ -78,8 +78,8 @@ func ExampleLayout() {
 	// bias, nothing averaged     {Outer:768 Block:1 Inner:1}: 768 elements, 768 curvatures
 }
 
-// The axes to average over must be adjacent. If they are not, that is an error: no
-// other average is taken silently.
+// The axes to average over must be adjacent. If they are not, AverageAxes returns an
+// error instead of silently taking some other average.
 func ExampleAverageAxes() {
 	l, err := adahessian.AverageAxes([]int{16, 8, 3, 3}, 2, 3)
 	fmt.Println(l, err)
@@ -90,7 +90,7 @@ func ExampleAverageAxes() {
 	// adahessian: invalid layout: axes 0 and 2 are not adjacent: name the axes between them too, or transpose the tensor
 }
 
-// If the blocks do not divide the length, that is an error.
+// If block does not divide the length, Flat returns an error.
 func ExampleFlat() {
 	l, err := adahessian.Flat(4096, 32)
 	fmt.Println(l, err)
@@ -340,8 +340,8 @@ func Example_accumulation() {
 // product that of the first 2, and only every fifth step has one. If the examples of a
 // batch are drawn at random, the product over a part of them is an unbiased estimate of
 // the product over all. It has more noise, which makes the second moment, a mean of
-// squares, larger. And a part may have almost no curvature where the whole batch has
-// some: MaxUpdate then bounds the step.
+// squares, larger. And a part may show almost no curvature where the whole batch shows
+// some. MaxUpdate then bounds the step.
 func Example_partOfABatch() {
 	theta, g := make([]float64, 2), make([]float64, 2) // w, b of y = w·x + b
 	opts := adahessian.DefaultOptions()

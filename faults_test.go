@@ -28,14 +28,14 @@ type attempt[T Float] struct {
 // fault is a way to spoil an attempt.
 type fault[T Float] struct {
 	name     string
-	product  bool // in hvp: possible only where it is due
+	product  bool // in hvp: possible only if hvp is due
 	spoil    func(a *attempt[T])
 	sentinel error
 	words    []string
 }
 
-// faultParams are what faults are tried on. The last is so long, where several
-// workers are to take part, that its elements belong to several items.
+// faultParams are the parameters on which faults are tried. If several workers are to
+// take part, the last one is long enough to be divided into several tasks.
 func faultParams[T Float](workers int, group *Hyper) []Param[T] {
 	n := 50
 	if workers > 1 {
@@ -59,13 +59,13 @@ func faults[T Float](params []Param[T], samples int) []fault[T] {
 	return list
 }
 
-// label is how errors name a parameter.
+// label returns the name that errors give a parameter.
 func label[T Float](params []Param[T], i int) string {
 	return fmt.Sprintf("parameter %d %q", i, params[i].Name)
 }
 
-// positions are the first, the middle and the last element of n, and those
-// where one item ends and the next starts.
+// positions returns the first, the middle and the last of n elements, and those where
+// one task ends and the next starts.
 func positions(n int) []int {
 	var at []int
 	for _, e := range []int{0, n / 2, taskLen - 1, taskLen, n - 1} {
@@ -76,8 +76,8 @@ func positions(n int) []int {
 	return at
 }
 
-// valueFaults calls add for every way to spoil x, one slice for each parameter,
-// that errors call by the name what.
+// valueFaults calls add for every way to spoil x, which has one slice for each
+// parameter and which errors call what.
 func valueFaults[T Float](params []Param[T], what string, add func(name string, sentinel error, spoil func(x [][]T), words ...string)) {
 	for i := range params {
 		n := len(params[i].Value)
@@ -127,7 +127,7 @@ func hyperFaultsOfGroup[T Float]() []fault[T] {
 	return list
 }
 
-// productFaults are those of hvp at one probe.
+// productFaults returns the faults of hvp at one probe.
 func productFaults[T Float](params []Param[T], probe int) []fault[T] {
 	var list []fault[T]
 	add := func(name string, sentinel error, spoil func(hz, z [][]T) error, words ...string) {
@@ -156,7 +156,7 @@ func productFaults[T Float](params []Param[T], probe int) []fault[T] {
 	return list
 }
 
-// spoilProbe is the good hvp until its call number probe.
+// spoilProbe returns an hvp that is good until its call number probe.
 func spoilProbe[T Float](good HVP[T], probe int, spoil func(hz, z [][]T) error) HVP[T] {
 	calls := -1
 	return func(hz, z [][]T) error {
@@ -170,9 +170,9 @@ func spoilProbe[T Float](good HVP[T], probe int, spoil func(hz, z [][]T) error) 
 	}
 }
 
-// TestFaults tries every fault at every step of a period of refreshes. It must
-// change nothing, and the good Step after it must give the bits that it would
-// have given without: those of a twin that has seen no fault.
+// TestFaults tries every fault at every step of a period of refreshes. A fault must
+// change nothing. The good Step after it must give the same bits as without the fault,
+// which are those of a twin that saw none.
 func TestFaults(t *testing.T) {
 	t.Run("float32", testFaults[float32])
 	t.Run("float64", testFaults[float64])
@@ -240,8 +240,8 @@ func (f *fault[T]) step(t *testing.T, o *Optimizer[T], a *attempt[T]) error {
 	return o.Step(a.grads, a.hvp)
 }
 
-// TestHVPFillsGrads has an hvp that computes the gradients in its own pass:
-// what they held before does not matter.
+// TestHVPFillsGrads has an hvp that computes the gradients in its own pass. What they
+// held before does not matter.
 func TestHVPFillsGrads(t *testing.T) {
 	tr := newTrial(t, DefaultOptions(), smallLayouts[float32]()...)
 	for range 3 {
@@ -274,9 +274,9 @@ func TestHVPFillsGrads(t *testing.T) {
 	}
 }
 
-// TestHVPChangesItsArguments has an hvp that leaves in place of hz slices of
-// its own, which it uses otherwise when it is called again, and writes over
-// all that it was given, z included.
+// TestHVPChangesItsArguments has an hvp that replaces hz with slices of its own, reuses
+// these for something else when it is called again, and overwrites everything that it
+// was given, z included.
 func TestHVPChangesItsArguments(t *testing.T) {
 	for samples := 1; samples <= 3; samples++ {
 		opts := DefaultOptions()
@@ -330,8 +330,8 @@ func TestHVPInPlace(t *testing.T) {
 	}
 }
 
-// TestStepLetsGo makes sure that no slice of the caller's is kept, however a
-// step ends: it would keep memory alive, or be read when it is in other use.
+// TestStepLetsGo makes sure that no slice of the caller's is kept, however a step ends.
+// It would keep memory alive, or be read while it is used for something else.
 func TestStepLetsGo(t *testing.T) {
 	group := DefaultHyper()
 	for _, f := range faults(withValues(faultParams[float32](1, &group)), 1) {
@@ -390,8 +390,8 @@ func (p *problem[T]) theta2() [][]T {
 	return p.grads
 }
 
-// TestSkipFiniteCheck lets NaN and infinite values pass, and reach only what
-// they belong to.
+// TestSkipFiniteCheck lets NaN and infinite values pass. They must affect only their
+// own elements.
 func TestSkipFiniteCheck(t *testing.T) {
 	opts := DefaultOptions()
 	opts.SkipFiniteCheck = true
@@ -422,17 +422,17 @@ func TestSkipFiniteCheck(t *testing.T) {
 			t.Error("NaN reached a neighbour")
 		}
 
-		// Shapes are checked all the same.
+		// Shapes are still checked.
 		g := tr.gradients()
 		g[0] = g[0][1:]
 		requireError(t, tr.opt.Step(g, tr.hvp), ErrShape, "parameter 0", "gradient has 99 elements")
 	}
 }
 
-// TestFaultsEverywhere spoils every element of every gradient and of every
-// probe's products, in tensors of all shapes, and with several workers many of
-// them. After each fault nothing has changed; in the end the run is the same as
-// that of a twin without faults.
+// TestFaultsEverywhere spoils every element of every gradient and of every probe's
+// products, in tensors of all shapes. With several workers it spoils many of them.
+// After each fault nothing has changed, and in the end the run is the same as that of a
+// twin without faults.
 func TestFaultsEverywhere(t *testing.T) {
 	t.Run("float32", testFaultsEverywhere[float32])
 	t.Run("float64", testFaultsEverywhere[float64])
@@ -479,8 +479,8 @@ func testFaultsEverywhere[T Float](t *testing.T) {
 }
 
 // TestUnwritten has an hvp that leaves elements as it found them, in tensors of every
-// size: after good steps, so that a stale product would be there, and after steps in
-// which hvp used slices of its own.
+// size. It does so after good steps, which leave a stale product there, and after steps
+// in which hvp used slices of its own.
 func TestUnwritten(t *testing.T) {
 	forFloats(t, testUnwritten[float32], testUnwritten[float64], testUnwritten[weight])
 }
@@ -496,7 +496,8 @@ func testUnwritten[T Float](t *testing.T) {
 		opts.Workers, opts.Samples, opts.SkipFiniteCheck = c.workers, c.samples, c.skip
 		r := newRunner(t, opts, params...)
 		good := HVP[T](r.hvp)
-		// leave is good but for the elements that left chooses, at the last probe.
+		// leave returns a good hvp that, at the last probe, leaves out the elements
+		// that left chooses.
 		leave := func(left func(i, e int) bool) HVP[T] {
 			calls := 0
 			return func(hz, z [][]T) error {
@@ -545,11 +546,11 @@ func testUnwritten[T Float](t *testing.T) {
 		}
 		refuse(func(hz, z [][]T) error { return nil }, 0, 0)
 
-		// Only the tail is missing, where several goroutines have shared it out.
+		// Only the tail is missing, of a tensor that several goroutines have shared.
 		long := len(params) - 1
 		refuse(leave(func(i, e int) bool { return i == long && e >= 2*markEach+1 }), long, 3*markEach)
 
-		// One that uses slices of its own leaves the marks for the next.
+		// An hvp that uses slices of its own leaves the marks for the next.
 		replaced := func(hz, z [][]T) error {
 			for i := range hz {
 				hz[i] = make([]T, len(hz[i]))
@@ -572,7 +573,7 @@ func testUnwritten[T Float](t *testing.T) {
 		r.step(t)
 		refuse(forgetful, 7, 0)
 
-		// One that uses slices of its own for all but a tensor, which it fills.
+		// An hvp that uses slices of its own for all but one tensor, which it fills.
 		mixed := func(hz, z [][]T) error {
 			own := hz[7]
 			err := replaced(hz, z)
@@ -585,7 +586,8 @@ func testUnwritten[T Float](t *testing.T) {
 		}
 		refuse(forgetful, 7, 0)
 
-		// One that fills ours and then fails, after one that has left the marks.
+		// An hvp that fills our slices and then fails, after one that has left the
+		// marks.
 		if err := r.opt.Step(r.gradients(), replaced); err != nil {
 			t.Fatal(err)
 		}
@@ -595,7 +597,7 @@ func testUnwritten[T Float](t *testing.T) {
 		}), errCaller)
 		refuse(func(hz, z [][]T) error { return nil }, 0, 0)
 
-		// Adding to what is there is no writing.
+		// Adding to what is there is not writing.
 		err := r.opt.Step(r.gradients(), func(hz, z [][]T) error {
 			for i := range hz {
 				for e := range hz[i] {
@@ -610,7 +612,8 @@ func testUnwritten[T Float](t *testing.T) {
 	}
 }
 
-// TestUnwrittenSkipped has a parameter without a gradient, whose product nobody needs.
+// TestUnwrittenSkipped leaves out the product of a parameter without a gradient, which
+// nobody needs.
 func TestUnwrittenSkipped(t *testing.T) {
 	for _, skip := range []bool{false, true} {
 		opts := DefaultOptions()
@@ -637,9 +640,10 @@ func TestUnwrittenSkipped(t *testing.T) {
 }
 
 // TestWithin calls every method within hvp, within the Write of WriteTo, the Read of
-// ReadFrom and the gradient of StepGradient. What changes the optimizer is refused
-// there, and what is not says what it said before; the outer call goes on, and the
-// optimizer ends where its twin does. Afterwards, and after a panic, all is allowed.
+// ReadFrom and the gradient of StepGradient. Methods that change the optimizer are
+// refused there, and the others return what they returned before. The outer call goes
+// on, and the optimizer ends where its twin does. Afterwards, even after a panic, every
+// method is allowed.
 func TestWithin(t *testing.T) {
 	opts := DefaultOptions()
 	opts.Samples, opts.UpdateEach = 2, 2
@@ -666,7 +670,7 @@ func TestWithin(t *testing.T) {
 		}
 		now, err := r.opt.MarshalBinary()
 		if err != nil || !bytes.Equal(now, before) {
-			t.Errorf("within %s the state is another (%v)", where, err)
+			t.Errorf("within %s the state has changed (%v)", where, err)
 		}
 	}
 	save := func(o *Optimizer[float64]) []byte {
@@ -708,7 +712,7 @@ func TestWithin(t *testing.T) {
 		}
 	}
 
-	// An error of the inner call that hvp returns ends the outer one.
+	// If hvp returns the error of the inner call, that ends the outer one.
 	for !r.opt.NeedsHessian() {
 		r.step(t)
 	}
@@ -756,7 +760,7 @@ type (
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func (f readerFunc) Read(p []byte) (int, error)  { return f(p) }
 
-// TestFirstErrors has the whole text of the errors that a new user meets first: each
+// TestFirstErrors checks the whole text of the errors that a new user meets first. Each
 // says what to do.
 func TestFirstErrors(t *testing.T) {
 	newOptimizer := func(layout Layout, elements int) (*Optimizer[float32], error) {
@@ -873,15 +877,15 @@ func TestZeroOptimizer(t *testing.T) {
 	requireError(t, gob.NewDecoder(bytes.NewReader(saved.Bytes())).Decode(&decoded), ErrState, why)
 	requireError(t, gob.NewEncoder(io.Discard).Encode(&zero), ErrState, why)
 
-	// Into one that New has made, gob decodes.
+	// gob can decode into an Optimizer that New made.
 	resumed := newRunner(t, DefaultOptions(), smallLayouts[float32]()...)
 	if err := gob.NewDecoder(&saved).Decode(resumed.opt); err != nil || resumed.opt.Steps() != 1 {
 		t.Errorf("gob into an Optimizer: %d steps, %v", resumed.opt.Steps(), err)
 	}
 }
 
-// TestCopiedOptimizer uses a copy by value, whose goroutines would work with the
-// options and the counters of the first. The first goes on.
+// TestCopiedOptimizer uses a copy by value, whose goroutines would use the options and
+// the counters of the original. The original goes on.
 func TestCopiedOptimizer(t *testing.T) {
 	r, twin := newRunner(t, DefaultOptions(), smallLayouts[float32]()...), newRunner(t, DefaultOptions(), smallLayouts[float32]()...)
 	r.step(t)

@@ -10,12 +10,12 @@ import (
 	"github.com/adahessian-go/adahessian/internal/guard"
 )
 
-// Each target runs one kernel on every instruction set, in both types, and
-// compares with the generic definition: at any offset between canaries, and
-// between guard pages. The data are the fuzzer's bytes, gone round in; what else
-// a call has comes from small numbers.
+// Each target runs one kernel on every instruction set, in both types, and compares
+// with the generic definition, at any offset between canaries and between guard pages.
+// The data are the fuzzer's bytes, repeated as needed. The other arguments come from
+// small numbers.
 
-// fuzzBytes is a filler out of bytes.
+// fuzzBytes is a filler that takes its data from bytes.
 type fuzzBytes[T Float] struct {
 	bytes []byte
 	next  int
@@ -36,11 +36,11 @@ func (f *fuzzBytes[T]) fill(x []T) {
 
 func (f *fuzzBytes[T]) String() string { return fmt.Sprintf("%x", f.bytes) }
 
-// widths bracket the vectors of every instruction set.
+// widths lie around the vector lengths of every instruction set.
 var widths = []uint16{0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1023, 1024, 1025}
 
-// fuzzData are seeds of data: from nothing to values that arithmetic
-// stumbles on.
+// fuzzData are seeds of data, from none at all to values at which arithmetic goes
+// wrong.
 var fuzzData = [][]byte{
 	nil,
 	[]byte("\x00\x00\x80\x3f\x00\x00\x00\xc0\xcd\xcc\x4c\x3e\x00\x00\x00\x80\xff\xff\x7f\x00\x00\x00\x80\x00"),
@@ -70,8 +70,8 @@ func fuzzCheck(t *testing.T, data []byte, offset uint8, f32 func(f *fuzzBytes[fl
 }
 
 // fuzzGuarded32 and fuzzGuarded64 are guard pages for the calls of all targets,
-// or nil where the system has none. They are made once: a target's call is over
-// sooner than memory is mapped.
+// or nil where the system has none. They are made once, since mapping memory takes
+// longer than a target's call.
 var (
 	fuzzGuarded32 = sync.OnceValue(fuzzGuarded[float32])
 	fuzzGuarded64 = sync.OnceValue(fuzzGuarded[float64])
@@ -88,7 +88,7 @@ func fuzzGuarded[T Float]() *guarded[T] {
 	return g
 }
 
-// fuzzStep makes scalars out of the data.
+// fuzzStep makes scalars from the data.
 func fuzzStep[T Float](f *fuzzBytes[T], k, div uint8) stepCase[T] {
 	c := stepCase[T]{name: "fuzz", k: power(k % 4), a: float64(k) / 255}
 	f.fill(unsafe.Slice((*T)(unsafe.Pointer(&c.s)), len(scalarFields)))
@@ -136,7 +136,7 @@ func FuzzRademacher(f *testing.F) {
 	})
 }
 
-// fuzzElementwise is a target for a kernel that has nothing but a length.
+// fuzzElementwise is a target for a kernel whose only shape is a length.
 func fuzzElementwise(f *testing.F, f32 func(n int) call[float32], f64 func(n int) call[float64]) {
 	for i, n := range widths {
 		f.Add(fuzzData[i%len(fuzzData)], n, uint8(i))
@@ -184,7 +184,7 @@ func FuzzStridedMeans(f *testing.F) {
 	})
 }
 
-// fuzzCurvature is a call with any power, the general one too.
+// fuzzCurvature is a call with any power, the general one included.
 func fuzzCurvature[T Float](n int, c stepCase[T], k uint8, overlay bool) call[T] {
 	c.k = power(k % 5)
 	if overlay {
@@ -209,7 +209,7 @@ func FuzzCurvature(f *testing.F) {
 	})
 }
 
-// fuzzPanelShape makes any panel: gap 255 means contiguous blocks.
+// fuzzPanelShape makes any panel. A gap of 255 means contiguous blocks.
 func fuzzPanelShape(outer, block, width uint16, gap uint8) panel {
 	if gap == 255 {
 		return fuzzBlocks(outer, block)
@@ -263,8 +263,8 @@ func FuzzUpdate(f *testing.F) {
 	})
 }
 
-// FuzzAverageAxes checks that any shape and axes give a layout that is right,
-// or an error, and neither a panic.
+// FuzzAverageAxes checks that any shape and axes give a right layout or an error, and
+// never a panic.
 func FuzzAverageAxes(f *testing.F) {
 	f.Add([]byte{8, 4, 3, 3}, []byte{2, 3}, false)
 	f.Add([]byte{3, 3, 4, 8}, []byte{0, 1}, false)

@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// The largest |x − ref| of a tensor, relative to its largest |ref|, after any
-// step. The published implementations fuse and order operations otherwise, so
-// float32 cannot agree to the bit.
+// The largest |x − ref| of a tensor, relative to its largest |ref|, after any step. The
+// published implementations fuse and order operations differently, so float32 cannot
+// agree to the bit.
 const (
 	goldenLimit32 = 2e-6
 	goldenLimit64 = 1e-13
@@ -25,7 +25,7 @@ const (
 
 const (
 	goldenDir = "testdata/golden"
-	// The long ones are a module of their own, and not in the zip of this one.
+	// The long ones are in a module of their own, and so not in the zip of this one.
 	goldenNetworks = goldenDir + "/networks"
 )
 
@@ -100,7 +100,8 @@ func goldenFiles(t *testing.T, dir string) []string {
 	return files
 }
 
-// TestGoldenFiles proves that TestGolden has all that it claims to compare with.
+// TestGoldenFiles proves that TestGolden has all the files that it claims to compare
+// with.
 func TestGoldenFiles(t *testing.T) {
 	require := func(dir string, count int, cases ...string) {
 		files := goldenFiles(t, dir)
@@ -115,7 +116,7 @@ func TestGoldenFiles(t *testing.T) {
 	}
 	require(goldenDir, 11, "a_vec37", "b_linear_rowmean", "c_conv2d", "d_power0.5_conv2d", "d_power0.5_vec", "f_wd_conv2d")
 	if _, err := os.Stat(goldenNetworks); errors.Is(err, fs.ErrNotExist) {
-		// No other module is in the zip either.
+		// Nor is any other module in the zip.
 		if _, err := os.Stat("_asm"); errors.Is(err, fs.ErrNotExist) {
 			t.Skipf("%s is in the repository, and not in the module's zip", goldenNetworks)
 		}
@@ -157,8 +158,8 @@ func TestGolden(t *testing.T) {
 	})
 }
 
-// followGolden makes the steps of a file as it is, and again with every tensor
-// transposed where that makes its blocks strided. It returns the worst error.
+// followGolden makes the steps of a file as it is, and again with each tensor
+// transposed if that makes its blocks strided. It returns the worst error.
 func followGolden[T Float](t *testing.T, file *golden, limit float64) float64 {
 	worst := newGoldenRun[T](t, file, false).follow(t, limit)
 	if transposed := newGoldenRun[T](t, file, true); transposed.differs {
@@ -287,9 +288,9 @@ func (r *goldenRun[T]) products(t *testing.T, s int) HVP[T] {
 			if r.file.Config.Samples == 1 {
 				continue
 			}
-			// The recorded signs are not the package's own. It multiplies by its
-			// own; multiplied here by both, z⊙Hz becomes what was recorded, and
-			// signs round nothing.
+			// The recorded signs are not the package's own, by which it multiplies.
+			// Multiplied here by both, z⊙Hz becomes what was recorded. Multiplying by
+			// signs rounds nothing.
 			for e, recorded := range r.load(t, i, p.Z[probe]) {
 				hz[i][e] *= z[i][e] * recorded
 			}

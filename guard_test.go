@@ -10,9 +10,9 @@ import (
 	"github.com/adahessian-go/adahessian/internal/guard"
 )
 
-// guarded runs calls in memory of which each buffer starts directly behind a
-// page that faults, or ends directly in front of one. Buffers that the kernel
-// only reads are read-only pages.
+// guarded runs calls in memory in which each buffer starts directly after a page that
+// faults, or ends directly before one. Buffers that the kernel only reads are on
+// read-only pages.
 type guarded[T Float] struct{ pages []*guard.Pages }
 
 func newGuarded[T Float](t testing.TB, buffers, size int) *guarded[T] {
@@ -27,7 +27,7 @@ func newGuarded[T Float](t testing.TB, buffers, size int) *guarded[T] {
 	return g
 }
 
-// open maps pages for so many buffers of at most so many elements.
+// open maps pages for the given number of buffers of at most size elements.
 func (g *guarded[T]) open(buffers, size int) error {
 	for range buffers {
 		p, err := guard.New(size * int(unsafe.Sizeof(T(0))))
@@ -55,7 +55,7 @@ func (g *guarded[T]) check(t *testing.T, c call[T], atEnd bool, data filler[T]) 
 		if atEnd {
 			bytes = g.pages[i].End(size)
 		}
-		// An empty slice of no memory would hide where it lies.
+		// An empty slice without memory would hide where it lies.
 		got[i] = unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(bytes))), b.n)
 		b.fill(got[i], data)
 		want[i] = slices.Clone(got[i])
@@ -83,7 +83,7 @@ func (g *guarded[T]) setReadOnly(t *testing.T, c call[T], on bool) {
 	}
 }
 
-// where names the buffer that the address is at.
+// where names the buffer in or next to which the address lies.
 func (g *guarded[T]) where(c call[T], x [][]T, addr uintptr) string {
 	const near = 4096
 	for i, b := range c.buffers {
@@ -91,9 +91,9 @@ func (g *guarded[T]) where(c call[T], x [][]T, addr uintptr) string {
 		end := start + uintptr(b.n)*unsafe.Sizeof(T(0))
 		switch {
 		case addr >= end && addr-end < near:
-			return fmt.Sprintf("%d bytes behind %s", addr-end, b.name)
+			return fmt.Sprintf("%d bytes after %s", addr-end, b.name)
 		case addr < start && start-addr <= near:
-			return fmt.Sprintf("%d bytes in front of %s", start-addr, b.name)
+			return fmt.Sprintf("%d bytes before %s", start-addr, b.name)
 		case addr >= start && addr < end:
 			return fmt.Sprintf("writing %s, which is only to be read", b.name)
 		}
@@ -167,7 +167,8 @@ func testGuardPages[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelGuardLongBlocks runs what sums and updates blocks of several runs.
+// TestKernelGuardLongBlocks runs the kernels that sum and update blocks of several
+// runs.
 func TestKernelGuardLongBlocks(t *testing.T) {
 	eachISAAndType(t, testGuardLongBlocks[float32], testGuardLongBlocks[float64])
 }
@@ -203,10 +204,10 @@ func TestKernelGuardSeesAll(t *testing.T) {
 		atEnd bool
 		bad   func(x [][]float32)
 	}{
-		{"reads behind", true, func(x [][]float32) { read = *at(x[1], 9) }},
-		{"reads in front", false, func(x [][]float32) { read = *at(x[1], -1) }},
-		{"writes behind", true, func(x [][]float32) { *at(x[0], 9) = 1 }},
-		{"writes in front", false, func(x [][]float32) { *at(x[0], -1) = 1 }},
+		{"reads after the end", true, func(x [][]float32) { read = *at(x[1], 9) }},
+		{"reads before the start", false, func(x [][]float32) { read = *at(x[1], -1) }},
+		{"writes after the end", true, func(x [][]float32) { *at(x[0], 9) = 1 }},
+		{"writes before the start", false, func(x [][]float32) { *at(x[0], -1) = 1 }},
 		{"writes what it may only read", true, func(x [][]float32) { x[1][0] = read }},
 	} {
 		pages := call[float32]{buffers: []buffer[float32]{out[float32]("out", 9), in[float32]("in", 9)}}

@@ -32,7 +32,7 @@ const (
 	cutF16        = 23 - 10          // of its mantissa that float16 does not have
 	rebias        = (127 - 15) << 23 // between the exponents of float32 and float16
 	leastNormal16 = (127 - 14) << 23 // the smallest normal float16 as a float32
-	overflow16    = (127 + 16) << 23 // the power of two behind the largest float16
+	overflow16    = (127 + 16) << 23 // the power of two above the largest float16
 	leastHalf16   = (127 - 25) << 23 // half of the smallest float16
 	unitShift     = 127 - 1          // mantissa 1.m of exponent e is m·2^(e−unitShift−24), that is in units of 2⁻²⁴ when shifted
 	hiddenBit     = 1 << 23

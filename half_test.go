@@ -25,7 +25,7 @@ type halfType struct {
 
 var halfTypes = []halfType{{bfloat16, halfbits.BFloat16}, {float16, halfbits.Float16}}
 
-// halfBits is a type of a caller's own.
+// halfBits is a caller's own type.
 type halfBits uint16
 
 // eachHalf runs f as a subtest with each instruction set and format.
@@ -115,8 +115,9 @@ func TestKernelWidenAll(t *testing.T) {
 	})
 }
 
-// TestKernelNarrowMany narrows float32s all over and those about the middles between
-// neighbours, where roundings change. internal/halfbits/all narrows all there are.
+// TestKernelNarrowMany narrows float32s from the whole range, and those near the
+// midpoints between neighbours, where the rounding changes. internal/halfbits/all
+// narrows every float32.
 func TestKernelNarrowMany(t *testing.T) {
 	eachHalf(t, func(t *testing.T, f halfType) {
 		r := halfbits.NewRounder(f.bits)
@@ -152,10 +153,10 @@ func TestKernelNarrowMany(t *testing.T) {
 	})
 }
 
-// tiesAway says that the processor is one that bochs emulates: its VCVTPS2PH rounds a float32
-// in the middle between two float16 away from zero, where the immediate says to the even
-// one, as real processors do (all 2³² of internal/halfbits/all). The test then wants that
-// for ties, and for nothing else.
+// tiesAway says that Bochs emulates the processor. There VCVTPS2PH rounds a float32 halfway
+// between two float16s away from zero, although the immediate says to the even one. Real
+// processors round to the even one (internal/halfbits/all, all 2³² numbers). The test then
+// expects this for ties, and for nothing else.
 var tiesAway = os.Getenv("ADAHESSIAN_F16_TIES") == "away"
 
 // roundAway is Round where a tie goes away from zero.
@@ -169,7 +170,7 @@ func (h halfType) roundAway(r *halfbits.Rounder, x float32) uint16 {
 		if v := h.bits.Value(h16); !math.IsInf(v, 0) {
 			return v
 		}
-		return math.Copysign(0x1p16, float64(x)) // where the exponents would go on
+		return math.Copysign(0x1p16, float64(x)) // as if the exponents went on
 	}
 	if math.Abs(value(above)-float64(x)) == math.Abs(value(want)-float64(x)) {
 		return above
@@ -192,7 +193,8 @@ func halfData(r *rand.Rand, f halfType, h []uint16, finite bool) {
 	}
 }
 
-// A halfMemory has a kernel's two arrays between what must not be touched.
+// A halfMemory holds a kernel's two arrays, surrounded by memory that must not be
+// touched.
 type halfMemory struct {
 	x      []float32
 	h      []uint16
@@ -226,7 +228,8 @@ func (m halfMemory) run(t testing.TB, what string, readX, readH bool, kernel, de
 	}
 }
 
-// canaries is memory at the given offset in elements, from a multiple of 64 bytes.
+// canaries returns memory at the given offset, in elements, from a multiple of 64
+// bytes.
 func canaries(n, offset int) halfMemory {
 	const canary = 0x5a5a
 	x, before, after := misaligned[float32](n, offset)
@@ -245,7 +248,8 @@ func canaries(n, offset int) halfMemory {
 	}}
 }
 
-// halfPages returns memory at the front or the end of pages that fault beyond.
+// halfPages returns memory at the front or the end of pages, before and after which
+// accesses fault.
 func halfPages(t *testing.T, most int) func(n int, atEnd bool) halfMemory {
 	t.Helper()
 	var pages [2]*guard.Pages
@@ -276,7 +280,7 @@ func halfPages(t *testing.T, most int) func(n int, atEnd bool) halfMemory {
 	}
 }
 
-// checkHalfKernels runs every kernel of halves in the memory.
+// checkHalfKernels runs every kernel of halves in the given memory.
 func checkHalfKernels(t testing.TB, m halfMemory, f halfType, how string, data func(x []float32, h []uint16)) {
 	t.Helper()
 	for _, factor := range []float32{1, 0x1p-10, 3} {
@@ -296,8 +300,8 @@ func checkHalfKernels(t testing.TB, m halfMemory, f halfType, how string, data f
 	}
 }
 
-// TestKernelHalves has every length and offset, between canaries and between pages that
-// fault.
+// TestKernelHalves tries every length and offset, between canaries and between pages
+// that fault.
 func TestKernelHalves(t *testing.T) {
 	eachHalf(t, func(t *testing.T, f halfType) {
 		r := rand.New(rand.NewPCG(16, uint64(f.f)))
@@ -330,7 +334,7 @@ func TestKernelHalves(t *testing.T) {
 	})
 }
 
-// TestKernelFiniteHalf puts a value that is not finite into every place.
+// TestKernelFiniteHalf puts a value that is not finite at every index.
 func TestKernelFiniteHalf(t *testing.T) {
 	eachHalf(t, func(t *testing.T, f halfType) {
 		inf := halfBits(f.bits.Infinity())
@@ -363,7 +367,7 @@ func TestKernelFiniteHalf(t *testing.T) {
 
 // ---- the step ------------------------------------------------------------
 
-// halfSources has the float32s of such arguments.
+// halfSources supplies the float32s of halfCase.
 var halfSources = sources[float32]()
 
 // halfCase is the arguments of UpdateHalf.
@@ -383,7 +387,7 @@ func newHalfCase(r *rand.Rand, f halfType, l Layout) halfCase {
 	}
 	halfData(r, f, bitsOfHalves(c.g), true)
 	halfData(r, f, bitsOfHalves(c.hz), true)
-	if r.IntN(3) == 0 { // moments that die out
+	if r.IntN(3) == 0 { // the moments die out
 		halfSources[tiny].fill(c.m)
 		halfSources[tiny].fill(c.v)
 		for i := range c.v {
@@ -433,7 +437,7 @@ func (c halfCase) require(t testing.TB, want halfCase, how string) {
 	}
 }
 
-// halfLayouts have every way through UpdateHalf.
+// halfLayouts returns layouts that take every path through UpdateHalf.
 func halfLayouts() []Layout {
 	return []Layout{
 		{0, 1, 1}, {0, 9, 4}, {1, 1, 1}, {5, 1, 1}, {1024 - 1, 1, 1}, {3*1024 + 5, 1, 1}, {30, 1, 40},
@@ -497,8 +501,8 @@ func TestKernelUpdateHalf(t *testing.T) {
 	})
 }
 
-// TestKernelGuardHalves runs UpdateHalf between pages that fault, and where it only reads
-// in pages that it may not write.
+// TestKernelGuardHalves runs UpdateHalf between pages that fault. What it only reads is
+// on pages that it cannot write.
 func TestKernelGuardHalves(t *testing.T) {
 	eachHalf(t, func(t *testing.T, f halfType) {
 		guarded := guardedHalves(t, 1200)
@@ -695,7 +699,7 @@ func FuzzHalf(f *testing.F) {
 	})
 }
 
-// TestUpdateHalfFactor shows that a factor undoes the scale of a loss where the scaled
+// TestUpdateHalfFactor shows that the factor undoes the scale of a loss, if the scaled
 // gradients are not rounded.
 func TestUpdateHalfFactor(t *testing.T) {
 	c, err := NewCoefficients[float32](DefaultHyper(), 1, 1)
@@ -758,10 +762,10 @@ func TestHalfPanics(t *testing.T) {
 	}
 }
 
-// TestHalfDoesNotAllocate has slices on the caller's stack.
+// TestHalfDoesNotAllocate passes slices on the caller's stack.
 func TestHalfDoesNotAllocate(t *testing.T) {
 	if underRace {
-		t.Skip("a pool loses things on purpose under the race detector")
+		t.Skip("under the race detector a sync.Pool drops items on purpose")
 	}
 	eachISA(t, func(t *testing.T) {
 		for _, l := range []Layout{{90, 1, 1}, {10, 9, 1}, {2, 9, 5}} {
@@ -787,8 +791,8 @@ func TestHalfDoesNotAllocate(t *testing.T) {
 
 // ---- the digest ----------------------------------------------------------
 
-// digestOfHalves is the SHA-256 of a run of everything that works on halves, which has to come
-// out everywhere, as that of digest_test.go.
+// digestOfHalves is the SHA-256 of a run of everything that works on halves. Like that of
+// digest_test.go, it must be the same everywhere.
 const digestOfHalves = "a7d7e46c6983e7613bba974c14a09649a1ad18b12fba8195dc1af6e8ab7ebcc3"
 
 func TestDigestHalves(t *testing.T) {

@@ -13,13 +13,13 @@ func init() {
 	}
 }
 
-// TestFirstStepFaults proves that New has all the memory of a step, and not only
-// its addresses: the first Step takes no page from the system.
+// TestFirstStepFaults proves that New has already touched all the memory of a step: the
+// first Step takes no page from the system.
 func TestFirstStepFaults(t *testing.T) {
 	if underRace || sanitizer() != "" {
-		t.Skip("what a step touches has memory of the race detector's or the sanitizer's beside it")
+		t.Skip("the race detector or the sanitizer keeps memory of its own for what a step touches")
 	}
-	const limit = 64 // for a stack or two; of what New makes here it would be thousands
+	const limit = 64 // for a stack or two; if New touched nothing, there would be thousands
 	for _, c := range []struct{ samples, each, workers int }{{1, 1, 1}, {2, 3, 2}} {
 		t.Run(fmt.Sprintf("%d probes, each %d, %d workers", c.samples, c.each, c.workers), func(t *testing.T) {
 			opts := DefaultOptions()

@@ -12,14 +12,14 @@ import (
 	"unsafe"
 )
 
-// forFloats runs a test for each kind of element.
+// forFloats runs a test for each element type.
 func forFloats(t *testing.T, f32, f64, named func(t *testing.T)) {
 	t.Run("float32", f32)
 	t.Run("float64", f64)
 	t.Run("weight", named)
 }
 
-// allocsPerRun is testing.AllocsPerRun, where Allocations is true, and otherwise 0.
+// allocsPerRun is testing.AllocsPerRun if Allocations is true, and 0 otherwise.
 func allocsPerRun(runs int, f func()) float64 {
 	allocs := testing.AllocsPerRun(runs, f)
 	if !Allocations() {
@@ -28,9 +28,9 @@ func allocsPerRun(runs int, f func()) float64 {
 	return allocs
 }
 
-// Allocations reports whether allocations are the package's own, and otherwise notes
-// that they are not counted: in a program that was built with -asan or -msan variables
-// are moved to the heap. It is for the tests outside of the package too.
+// Allocations reports whether the allocations counted are the package's own; if not, it
+// notes that they are left out. With -asan or -msan the compiler moves variables to the
+// heap. The tests outside the package use it too.
 func Allocations() bool {
 	with := sanitizer()
 	if with != "" {
@@ -39,7 +39,7 @@ func Allocations() bool {
 	return with == ""
 }
 
-// sanitizer returns the flag with which the program was built, if it was.
+// sanitizer returns the sanitizer's flag with which the program was built, or "".
 func sanitizer() string {
 	info, _ := debug.ReadBuildInfo()
 	if info == nil {
@@ -58,14 +58,14 @@ func memory[T Float](x []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), len(x)*int(unsafe.Sizeof(T(0))))
 }
 
-// requireSame fails the test where x and y differ, as equalBits sees it.
+// requireSame fails the test if x and y differ according to equalBits.
 func requireSame[T Float](t *testing.T, x, y []T, format string, args ...any) {
 	t.Helper()
 	if len(x) != len(y) {
 		t.Fatalf(format+": lengths %d and %d", append(args, len(x), len(y))...)
 	}
 	if bytes.Equal(memory(x), memory(y)) {
-		return // most often, and fast with the race detector too
+		return // the usual case, and fast even with the race detector
 	}
 	if at := firstDifference(x, y); at >= 0 {
 		t.Fatalf(format+"[%d] = %v, want %v", append(args, at, showBits(x[at]), showBits(y[at]))...)
@@ -86,7 +86,7 @@ func requireError(t *testing.T, err, sentinel error, words ...string) {
 	}
 }
 
-// snapshot is what a failed Step leaves as it is.
+// snapshot holds what a failed Step must not change.
 type snapshot[T Float] struct {
 	theta, m, v, d   [][]T
 	own              []uint64 // steps
@@ -108,7 +108,7 @@ func takeSnapshot[T Float](o *Optimizer[T]) snapshot[T] {
 	return s
 }
 
-// require fails the test where the optimizer is not as it was.
+// require fails the test if the optimizer is not as it was.
 func (s snapshot[T]) require(t *testing.T, o *Optimizer[T]) {
 	t.Helper()
 	if o.Steps() != s.steps || o.NeedsHessian() != s.due {
@@ -132,7 +132,7 @@ func (s snapshot[T]) require(t *testing.T, o *Optimizer[T]) {
 	}
 }
 
-// weight and wide are types of a caller's own; a type switch would miss them.
+// weight and wide are a caller's own types, which a type switch would miss.
 type (
 	weight float32
 	wide   float64
@@ -152,11 +152,11 @@ func fromBits[T Float](b uint64) (x T) {
 	return T(math.Float64frombits(b))
 }
 
-// equalBits is the equality of the contract: +0 and −0 differ, and of a NaN
-// only that it is one matters.
+// equalBits is the equality of the contract: +0 and −0 differ, and any NaN equals any
+// other.
 func equalBits[T Float](a, b T) bool { return bitsOf(a) == bitsOf(b) || a != a && b != b }
 
-// showBits is a number with its bits.
+// showBits formats a number with its bits.
 func showBits[T Float](x T) string {
 	return fmt.Sprintf("%0*x (%g)", 2*unsafe.Sizeof(x), bitsOf(x), float64(x))
 }
@@ -185,7 +185,7 @@ func formatOf[T Float]() format {
 	return format{52, 0x0010000000000000, 0x7ff0000000000000, math.SmallestNonzeroFloat64, math.MaxFloat64}
 }
 
-// specials returns values at which arithmetic changes its ways, of both signs.
+// specials returns values, of both signs, at which arithmetic behaves differently.
 func specials[T Float]() (x []T) {
 	f := formatOf[T]()
 	for _, b := range []uint64{
@@ -247,7 +247,7 @@ func (m mood) value(r *rand.Rand) (bits func(f format) uint64) {
 	return nil
 }
 
-// values returns n numbers of the mood.
+// values returns n numbers of the given mood.
 func values[T Float](m mood, n int, r *rand.Rand) []T {
 	x, f, special := make([]T, n), formatOf[T](), specials[T]()
 	for i := range x {
@@ -267,7 +267,7 @@ func values[T Float](m mood, n int, r *rand.Rand) []T {
 	return x
 }
 
-// A source gives numbers without end, going round in a pool.
+// A source gives numbers without end, by going round in a pool.
 type source[T Float] struct {
 	mood mood
 	pool []T

@@ -12,8 +12,8 @@ import (
 	. "github.com/adahessian-go/adahessian"
 )
 
-// wantUndecided reports an error that is not CheckHVP's for what cannot be
-// decided.
+// wantUndecided reports an error other than the one that CheckHVP returns if nothing
+// can be decided.
 func wantUndecided(t *testing.T, err error, words ...string) {
 	t.Helper()
 	wantError(t, err, ErrHVP, append(words, "cannot be decided in float32 (a check in float64 decides more)")...)
@@ -26,8 +26,8 @@ func nothing[T Float](hz, _ [][]T) error {
 	return nil
 }
 
-// A large constant in the gradient hides the curvature at fine steps in
-// float32; there a product of zeros must not pass.
+// In float32, a large constant in the gradient hides the curvature at fine steps. A
+// product of zeros must still not pass.
 func TestCheckHVPZeroProduct(t *testing.T) {
 	b := make([]float32, 4)
 	params := hvpParams(b, 4)
@@ -87,7 +87,7 @@ func TestCheckHVPZeroProductRegression(t *testing.T) {
 	}
 }
 
-// The loss Σ w⁴/4 has H = 3w²; here w is that of the first call.
+// The loss Σ w⁴/4 has H = 3w². The product uses the w of its first call.
 func TestCheckHVPKeptParameters(t *testing.T) {
 	forEachHVPType(t, testCheckKept[float32], testCheckKept[float64], testCheckKept[hvpWeight])
 }
@@ -117,8 +117,8 @@ func testCheckKept[T Float](t *testing.T) {
 	}
 }
 
-// Where the coarsest steps leave the domain of the loss Σ θ ln θ, finer ones
-// decide: the gradient is NaN there, or grad says so.
+// If the coarsest steps leave the domain of the loss Σ θ ln θ, where the gradient is
+// NaN or grad returns an error, finer ones decide.
 func TestCheckHVPDomain(t *testing.T) {
 	forEachHVPType(t, testCheckDomain[float32], testCheckDomain[float64], testCheckDomain[hvpWeight])
 }
@@ -155,7 +155,7 @@ func testCheckDomain[T Float](t *testing.T) {
 	}
 }
 
-// A domain without room: no step has gradients on both sides.
+// A domain without room, so no step has gradients on both sides.
 func TestCheckHVPNoStep(t *testing.T) {
 	failure := errors.New("not there")
 	theta := []float32{1}
@@ -185,7 +185,7 @@ func roundedMean(theta []float32) func(grads [][]float32) error {
 	}
 }
 
-// Where the rounding of gradients spoils the default step, coarser ones decide.
+// If the rounding of gradients spoils the default step, coarser ones decide.
 func TestCheckHVPNoisyGradient(t *testing.T) {
 	for _, theta := range [][]float32{{0.5, -0.25, 0.125, 1}, {0, 0, 0, 0}, {0.3}} {
 		params := hvpParams(theta, len(theta))
@@ -201,7 +201,7 @@ func TestCheckHVPNoisyGradient(t *testing.T) {
 	}
 }
 
-// What grad changes is not hvp's fault.
+// hvp must not be blamed for what grad changes.
 func TestCheckHVPGradChangesParameters(t *testing.T) {
 	for call := range 5 {
 		l := someQuadratic[float64](1)
@@ -222,8 +222,8 @@ func TestCheckHVPGradChangesParameters(t *testing.T) {
 	}
 }
 
-// A constant so large that float32 cannot show the curvature leaves it open
-// whether a product is right; float64 decides.
+// With a constant so large that float32 cannot show the curvature, CheckHVP cannot tell
+// whether a product is right. In float64 it can.
 func TestCheckHVPUndecided(t *testing.T) {
 	wantUndecided(t, hvpHidden[float32](1, 1e6), "estimated error of", "of the largest |H z|", "default step")
 	wantUndecided(t, hvpHidden[float32](1.5, 1e6))
@@ -250,8 +250,8 @@ func hvpHidden[T Float](multiple, constant T) error {
 	}, 1)
 }
 
-// Kinks are no curvature: the loss Σ |θ − k/100| has none, and its finite
-// differences none at steps that cross no kink.
+// Kinks are not curvature. The loss Σ |θ − k/100| has none, and neither have its finite
+// differences at steps that cross no kink.
 func TestCheckHVPKinks(t *testing.T) {
 	theta := []float64{0.003, 0.517}
 	params := hvpParams(theta, 2)
@@ -272,7 +272,7 @@ func TestCheckHVPKinks(t *testing.T) {
 	}, 1), ErrHVP, "disagrees with finite differences")
 }
 
-// Parameters of very different scale have steps of their own.
+// Parameters of very different scale each have their own step.
 func TestCheckHVPScales(t *testing.T) {
 	forEachHVPType(t, testCheckScales[float32], testCheckScales[float64], testCheckScales[hvpWeight])
 }
@@ -288,8 +288,8 @@ func testCheckScales[T Float](t *testing.T) {
 	}
 }
 
-// The calls of hvp and grad are as documented: those where the first steps are
-// good, and the most that it takes where none is.
+// The numbers of calls of hvp and grad are as documented, both if the first steps are
+// good and if none is.
 func TestCheckHVPCalls(t *testing.T) {
 	l := someQuadratic[float64](1)
 	var toHVP, toGrad int
@@ -302,7 +302,7 @@ func TestCheckHVPCalls(t *testing.T) {
 		t.Errorf("%d calls of hvp and %d of grad, want 13 and 38", toHVP, toGrad)
 	}
 
-	// Every gradient is another.
+	// Every call gives another gradient.
 	toHVP, toGrad = 0, 0
 	r := rand.New(rand.NewPCG(1, 2))
 	err := CheckHVP(l.params,
@@ -322,8 +322,8 @@ func TestCheckHVPCalls(t *testing.T) {
 	}
 }
 
-// A failure of any call of hvp comes out, and so does one of grad at the
-// parameters themselves.
+// An error of any call of hvp is returned, and so is one of grad at the parameters
+// themselves.
 func TestCheckHVPFailures(t *testing.T) {
 	l := someQuadratic[float64](1)
 	failure := errors.New("no luck")
@@ -343,7 +343,7 @@ func TestCheckHVPFailures(t *testing.T) {
 	wantError(t, err, ErrHVP, fmt.Sprint("gradient: ", failure))
 }
 
-// The memory is what the comment says, and does not grow with the search.
+// CheckHVP uses as much memory as its comment says, and no more for a longer search.
 func TestCheckHVPMemory(t *testing.T) {
 	const n = 1 << 18
 	params := hvpParams(make([]float64, n), n/2, n/2)

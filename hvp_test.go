@@ -13,7 +13,7 @@ import (
 	. "github.com/adahessian-go/adahessian"
 )
 
-// hvpWeight is a type of a caller's own with float32 below it.
+// hvpWeight is a caller's own type, whose underlying type is float32.
 type hvpWeight float32
 
 // hvpLoss is a function whose Hessian-vector product is known exactly.
@@ -33,7 +33,7 @@ func hvpZeros[T Float](params []Param[T]) [][]T {
 	return x
 }
 
-// hvpValues returns the parameters' values, not copied.
+// hvpValues returns the parameters' values without copying them.
 func hvpValues[T Float](params []Param[T]) [][]T {
 	x := make([][]T, len(params))
 	for i, p := range params {
@@ -120,16 +120,16 @@ func hvpNormals[T Float](n int, scale float64, r *rand.Rand) []T {
 	return x
 }
 
-// someQuadratic has three parameters, one of a single element, with cross
-// terms between all of them; the values have the given scale.
+// someQuadratic has three parameters, one of them a single element, with cross terms
+// between all of them. The values have the given scale.
 func someQuadratic[T Float](scale float64) hvpLoss[T] {
 	r := rand.New(rand.NewPCG(1, 2))
 	params := hvpParams(hvpNormals[T](12, scale, r), 7, 1, 4)
 	return quadratic(fmt.Sprintf("quadratic, θ of %v", scale), params, symmetricMatrix(12, r), hvpNormals[float64](12, 1, r))
 }
 
-// softmaxRegression is the mean over samples of −log softmax(W x + b)[class],
-// the parameters W and b.
+// softmaxRegression is the mean over samples of −log softmax(W x + b)[class], with the
+// parameters W and b.
 func softmaxRegression[T Float](samples, inputs, classes int) hvpLoss[T] {
 	r := rand.New(rand.NewPCG(3, 4))
 	x := hvpNormals[float64](samples*inputs, 1, r)
@@ -205,10 +205,9 @@ func softmaxRegression[T Float](samples, inputs, classes int) hvpLoss[T] {
 	}
 }
 
-// tanhRegression is ½ mean (tanh(wᵀx + b) − y)², the parameters w and b, the
-// elements of x of the given scale. The
-// targets y are such that at these parameters H is 0.9 times the Gauss-Newton
-// matrix, which the second result multiplies by.
+// tanhRegression is ½ mean (tanh(wᵀx + b) − y)² with the parameters w and b. The
+// elements of x have the given scale. The targets y are such that at these parameters H
+// is 0.9 times the Gauss-Newton matrix, by which the second result multiplies.
 func tanhRegression[T Float](inputScale float64) (l hvpLoss[T], gaussNewton HVP[T]) {
 	const samples, inputs = 20, 6
 	r := rand.New(rand.NewPCG(5, 6))
@@ -288,7 +287,7 @@ func hvpLosses[T Float]() []hvpLoss[T] {
 	}
 }
 
-// hvpIs32 reports whether T is a float32 below.
+// hvpIs32 reports whether the underlying type of T is float32.
 func hvpIs32[T Float]() bool { return unsafe.Sizeof(T(0)) == 4 }
 
 func hvpMax[T Float](x [][]T) float64 {
@@ -349,7 +348,7 @@ func testFDAccuracy[T Float](t *testing.T) {
 				}
 				for _, h := range []float64{0, given} {
 					if h > 0 && l.name == someQuadratic[T](1e3).name {
-						continue // too small for such values
+						continue // too small a step for such values
 					}
 					if err := FiniteDifference(l.params, l.grad, h)(got, z); err != nil {
 						t.Fatal(err)
@@ -363,8 +362,8 @@ func testFDAccuracy[T Float](t *testing.T) {
 	}
 }
 
-// Where every product and sum of the loss is exact, so is the difference: h·z
-// and the division do not round.
+// If every product and sum of the loss is exact, so is the difference, since h·z and
+// the division do not round.
 func TestFiniteDifferenceExact(t *testing.T) {
 	forEachHVPType(t, testFDExact[float32], testFDExact[float64], testFDExact[hvpWeight])
 }
@@ -387,7 +386,7 @@ func testFDExact[T Float](t *testing.T) {
 	}
 }
 
-// The step is seen from grad, as the distance of the parameters from θ.
+// grad sees the step as the distance of the parameters from θ.
 func TestFiniteDifferenceStep(t *testing.T) {
 	forEachHVPType(t, testFDStep[float32], testFDStep[float64], testFDStep[hvpWeight])
 }
@@ -411,7 +410,7 @@ func testFDStep[T Float](t *testing.T) {
 		{[]T{0, 5}, []T{-8, 1}, 0x1p-7, 0x1p-7},
 		{[]T{0, 5}, []T{-8, 1}, 3 * 0x1p-7, 3 * 0x1p-7},
 	} {
-		params := hvpParams(slices.Clone(c.theta), 2) // one parameter, and so one step
+		params := hvpParams(slices.Clone(c.theta), 2) // one parameter, so one step
 		var steps []float64
 		fd := FiniteDifference(params, func([][]T) error {
 			steps = append(steps, float64(params[0].Value[0])/float64(c.z[0]))
@@ -580,7 +579,7 @@ func TestFiniteDifferenceKeepsError(t *testing.T) {
 	}
 }
 
-// grad may add to the slices it is given, and may give its own.
+// grad may add to the slices it is given, and may replace them with its own.
 func TestFiniteDifferenceGradSlices(t *testing.T) {
 	l := someQuadratic[float64](1)
 	z, want, got := hvpSigns(l.params, 1), hvpZeros(l.params), hvpZeros(l.params)
@@ -588,7 +587,7 @@ func TestFiniteDifferenceGradSlices(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := hvpZeros(l.params)
-	params := slices.Clone(l.params) // of the list the product has a copy
+	params := slices.Clone(l.params) // the product has a copy of the list
 	for name, grad := range map[string]func(grads [][]float64) error{
 		"adds": func(grads [][]float64) error {
 			if err := l.grad(own); err != nil {
@@ -620,8 +619,8 @@ func TestFiniteDifferenceGradSlices(t *testing.T) {
 	}
 }
 
-// hvpTwoScales is ½ mean (tanh(wᵀx + b) − y)² with one more parameter of 1e5, on
-// which the loss depends as ½(c/1e5)².
+// hvpTwoScales is ½ mean (tanh(wᵀx + b) − y)² + ½(c/1e5)², where the additional
+// parameter c is 1e5.
 func hvpTwoScales[T Float]() hvpLoss[T] {
 	l, _ := tanhRegression[T](1)
 	params := append(slices.Clip(l.params), Param[T]{Name: "large", Value: []T{1e5}})
@@ -664,7 +663,7 @@ func testFDScales[T Float](t *testing.T) {
 	}
 }
 
-// Groups are made by the power of two below 1 + max |θ|, 16 and more apart.
+// Parameters form groups by the power of two below 1 + max |θ|, in factors of 16.
 func TestFiniteDifferenceGroups(t *testing.T) {
 	step := 0x1p-17 // of float64 near 0
 	for _, c := range []struct {
@@ -720,7 +719,7 @@ func TestFiniteDifferenceGroups(t *testing.T) {
 	}
 }
 
-// Memory that is written in the place of one argument must not be another's.
+// Memory that is written through one argument must not belong to another.
 func TestFiniteDifferenceAliases(t *testing.T) {
 	all := make([]float64, 40)
 	for i := range all {
@@ -798,8 +797,7 @@ func TestCheckHVPAccepts(t *testing.T) {
 	forEachHVPType(t, testCheckAccepts[float32], testCheckAccepts[float64], testCheckAccepts[hvpWeight])
 }
 
-// roundedLinear has no curvature, but a gradient that rounds differently
-// wherever the parameters are.
+// roundedLinear has no curvature, but its gradient rounds differently at every point.
 func roundedLinear[T Float]() hvpLoss[T] {
 	params := hvpParams([]T{0.1, 0.7, -0.3}, 3)
 	return hvpLoss[T]{
@@ -818,8 +816,8 @@ func roundedLinear[T Float]() hvpLoss[T] {
 	}
 }
 
-// rankOne is ½(Σθ − s)² at its minimum: the gradient is 0, and H z is 0 for
-// three of eight vectors z, but not the rounding of the finite differences.
+// rankOne is ½(Σθ − s)² at its minimum. The gradient is 0, and H z is 0 for three of
+// eight vectors z, but the rounding of the finite differences is not.
 func rankOne[T Float]() hvpLoss[T] {
 	theta := []T{1e-3, 7e-4, -3e-5, 2e-6} // the step is larger, so θ + h rounds
 	sum := 0.0
@@ -857,15 +855,15 @@ func testCheckAccepts[T Float](t *testing.T) {
 	}
 }
 
-// One large element makes the default step too coarse for the others, whose
-// exact product must pass all the same.
+// One large element makes the default step too coarse for the others. Their exact
+// product must still pass.
 func TestCheckHVPTriesOtherSteps(t *testing.T) {
 	forEachHVPType(t, testCheckOtherSteps[float32], testCheckOtherSteps[float64], testCheckOtherSteps[hvpWeight])
 }
 
 func testCheckOtherSteps[T Float](t *testing.T) {
 	l, gaussNewton := tanhRegression[T](1)
-	// In a parameter of its own the large one would have its own step.
+	// As a parameter of its own, the large one would have its own step.
 	value := []T{l.params[1].Value[0], 1e3}
 	params := []Param[T]{l.params[0], {Name: "b and a large one", Value: value}}
 	l.params[1].Value = value[:1]
@@ -890,7 +888,7 @@ func testCheckOtherSteps[T Float](t *testing.T) {
 		}
 		err := CheckHVP(params, grad, with(gaussNewton), seed)
 		wantError(t, err, ErrHVP, "disagrees with finite differences")
-		// Reported is the step that comes nearest.
+		// The error reports the step that comes nearest.
 		var relative float64
 		_, after, _ := strings.Cut(err.Error(), "relative error ")
 		if _, scanErr := fmt.Sscan(strings.TrimSuffix(strings.Fields(after)[0], ","), &relative); scanErr != nil || relative > 0.15 {
@@ -903,7 +901,7 @@ func TestCheckHVPRejects(t *testing.T) {
 	forEachHVPType(t, testCheckRejects[float32], testCheckRejects[float64], testCheckRejects[hvpWeight])
 }
 
-// hvpEdited returns hvp with an edit of each result.
+// hvpEdited returns an hvp that edits each result of hvp.
 func hvpEdited[T Float](hvp HVP[T], edit func(hz, z [][]T)) HVP[T] {
 	return func(hz, z [][]T) error {
 		err := hvp(hz, z)
@@ -912,7 +910,7 @@ func hvpEdited[T Float](hvp HVP[T], edit func(hz, z [][]T)) HVP[T] {
 	}
 }
 
-// hvpEverywhere returns an edit of every element.
+// hvpEverywhere returns an edit that changes every element.
 func hvpEverywhere[T Float](f func(T) T) func(hz, z [][]T) {
 	return func(hz, _ [][]T) {
 		for _, x := range hz {
@@ -1037,8 +1035,8 @@ func testCheckRejects[T Float](t *testing.T) {
 	}
 }
 
-// A gradient that is none, the Jacobian of a field with curl, agrees with its
-// finite differences; only the test of symmetry finds it.
+// A field with curl is not a gradient, but products with its Jacobian agree with its
+// finite differences. Only the test of symmetry finds it.
 func TestCheckHVPFindsBadGradient(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	l := quadratic("", hvpParams(hvpNormals[float64](20, 1, r), 20), hvpNormals[float64](400, 1, r), make([]float64, 20))
@@ -1098,7 +1096,7 @@ func TestCheckHVPErrors(t *testing.T) {
 	}
 }
 
-// The vectors are the draws from 0, the parameters one after the other.
+// The vectors are the draws from 0 on, with the parameters one after the other.
 func TestCheckHVPVectors(t *testing.T) {
 	l := someQuadratic[float64](1)
 	draw := uint64(0)
@@ -1151,7 +1149,7 @@ func TestCheckHVPNil(t *testing.T) {
 	wantError(t, CheckHVP(l.params, nil, l.hvp, 1), ErrHVP)
 }
 
-// A panic of hvp is the caller's, and the parameters are as before.
+// A panic of hvp reaches the caller, and the parameters are as before.
 func TestCheckHVPRestoresOnPanic(t *testing.T) {
 	l := someQuadratic[float64](1)
 	before := hvpBits(l.params)

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// A call is a kernel with all its arguments but the data: what the tests of
+// A call is a kernel with all its arguments but the data. It is what the tests of
 // results, of memory bounds and of random inputs have in common.
 type call[T Float] struct {
 	name    string // the kernel and its arguments
@@ -21,10 +21,10 @@ type call[T Float] struct {
 type buffer[T Float] struct {
 	name     string
 	n        int
-	written  bool // else the kernel must leave it as it is
-	scratch  bool // written with whatever it likes
+	written  bool // if false, the kernel must leave it as it is
+	scratch  bool // the kernel may write anything there
 	positive bool // the data must not have its sign set
-	fixed    []T  // the data, where it is not free
+	fixed    []T  // the data, if it cannot be chosen freely
 }
 
 func in[T Float](name string, n int) buffer[T] { return buffer[T]{name: name, n: n} }
@@ -35,7 +35,7 @@ func outPositive[T Float](name string, n int) buffer[T] {
 	return buffer[T]{name: name, n: n, written: true, positive: true}
 }
 
-// A filler has data.
+// A filler supplies data.
 type filler[T Float] interface {
 	fill(x []T)
 	String() string
@@ -54,11 +54,11 @@ func (b buffer[T]) fill(x []T, data filler[T]) {
 	}
 }
 
-// canary is what the tests put around a buffer: a NaN that no kernel makes.
+// canary is what the tests put around a buffer: a NaN that no kernel produces.
 func canary[T Float]() T { return fromBits[T](formatOf[T]().infinity | 0x5a5a5) }
 
-// misaligned makes a slice of n elements that starts the given number of
-// elements behind a multiple of 64 bytes, between canaries.
+// misaligned makes a slice of n elements between canaries. It starts the given number
+// of elements after a multiple of 64 bytes.
 func misaligned[T Float](n, offset int) (x, before, after []T) {
 	const room = 16
 	all := make([]T, room+room+offset+n+room)
@@ -69,7 +69,7 @@ func misaligned[T Float](n, offset int) (x, before, after []T) {
 	return all[start:][:n:n], all[:start], all[start+n:]
 }
 
-// untouched reports whether all canaries live.
+// untouched reports whether all canaries are intact.
 func untouched[T Float](x []T) bool {
 	want := bitsOf(canary[T]())
 	return !slices.ContainsFunc(x, func(x T) bool { return bitsOf(x) != want })
@@ -82,7 +82,7 @@ func (c call[T]) check(t testing.TB, offset int, data filler[T]) {
 	c.checkEdited(t, offset, data, nil)
 }
 
-// checkEdited is check with data that edit, unless nil, has changed.
+// checkEdited is check with data that edit, unless it is nil, has changed.
 func (c call[T]) checkEdited(t testing.TB, offset int, data filler[T], edit func(x [][]T)) {
 	t.Helper()
 	n := len(c.buffers)
@@ -198,7 +198,7 @@ func (p panel) String() string {
 }
 
 func stridedMeansCall[T Float](p panel, div T, more bool) call[T] {
-	next := p.width % 2 * p.span() // what is asked for need not be there
+	next := p.width % 2 * p.span() // memory that is prefetched need not exist
 	return call[T]{
 		name:    fmt.Sprintf("stridedMeans %v div=%v more=%v", p, div, more),
 		buffers: []buffer[T]{outPositive[T]("d", p.blocks()), in[T]("x", p.span())},
@@ -227,7 +227,7 @@ func (c stepCase[T]) slice() []T {
 
 func scalarsIn[T Float](x []T) *scalars[T] { return (*scalars[T])(unsafe.Pointer(&x[0])) }
 
-// buffer makes the scalars memory like the rest.
+// buffer turns the scalars into a buffer like the rest.
 func (c stepCase[T]) buffer() buffer[T] {
 	return buffer[T]{name: "scalars", n: len(c.slice()), fixed: c.slice()}
 }
@@ -245,7 +245,7 @@ var stepHypers = []struct {
 	{"unbounded", Hyper{LR: 0.01, Beta1: 0.5, Beta2: 0.75, WeightDecay: 0.3}, 7, 4},
 }
 
-// kernelPowers have a case of their own in every kernel; curvature has them all.
+// kernelPowers have a case of their own in every kernel. curvature handles all powers.
 var (
 	kernelPowers    = []float64{0, 0.5, 1, 2}
 	curvaturePowers = append([]float64{0.75}, kernelPowers...)
@@ -355,7 +355,7 @@ func streamedRademacherCall[T Float](n int, seed, draw, offset uint64) call[T] {
 
 // ---- the exported functions ----------------------------------------------
 
-// exportedRademacherCall is Rademacher, of any length, with indices that may wrap.
+// exportedRademacherCall is Rademacher for any length, with indices that may wrap.
 func exportedRademacherCall[T Float](n int, seed, draw, offset uint64) call[T] {
 	c := rademacherCall[T](n, seed, draw, offset)
 	c.name = "Rademacher" + c.name[len("rademacher"):]
@@ -416,8 +416,8 @@ func exportedUpdateOverlayCall[T Float](l Layout, c *Coefficients[T]) call[T] {
 	return u
 }
 
-// keptCall is updatePanel where it keeps the curvature in d, or, unless it is
-// fresh, takes it from there. scratch is the length of that.
+// keptCall is updatePanel if it keeps the curvature: it stores it in d if fresh, and
+// otherwise takes it from there. scratch is the length of its scratch.
 func keptCall[T Float](l Layout, c *Coefficients[T], fresh bool, scratch int) call[T] {
 	n, s, p := l.Len(), c.scalarsFor(l.Block), l.panel()
 	return call[T]{
@@ -442,7 +442,8 @@ func keptCall[T Float](l Layout, c *Coefficients[T], fresh bool, scratch int) ca
 	}
 }
 
-// bounded makes any scalars ones that a step can have: a bound is not negative.
+// bounded turns any scalars into ones that a step can have, whose bound is not
+// negative.
 func (c stepCase[T]) bounded() stepCase[T] {
 	c.s.limit = abs(c.s.limit)
 	if c.s.limit != c.s.limit {

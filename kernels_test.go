@@ -11,20 +11,20 @@ import (
 	"unsafe"
 )
 
-// Every kernel, on every instruction set, gives the bits of its generic
-// definition and leaves the rest of the memory alone.
+// Every kernel, on every instruction set, gives the bits of its generic definition and
+// leaves the rest of the memory untouched.
 
-// most is four of the widest vectors, of float32, and three elements.
+// most is the length of four of the widest float32 vectors, plus three elements.
 const most = 4*16 + 3
 
-// Tests of many combinations come in three lengths: brief ones, for whoever waits
-// for each, the usual ones, and long ones that try everything.
+// Tests of many combinations come in three lengths: brief ones, for someone who waits
+// for each run, the usual ones, and long ones that try everything.
 var long = flag.Bool("long", false, "try every combination, as the gate does")
 
-// brief reports whether to try a small part of the combinations only.
+// brief reports whether to try only a small part of the combinations.
 func brief() bool { return testing.Short() || underRace }
 
-// all reports whether to try all of them, and otherwise notes what is left out.
+// all reports whether to try all combinations; if not, it notes what is left out.
 func all(what string) bool {
 	if *long && !brief() {
 		return true
@@ -33,13 +33,13 @@ func all(what string) bool {
 	return false
 }
 
-// leave notes what a test leaves out, and with which flag or variable it does not.
+// leave notes what a test leaves out, and the flag or variable that includes it.
 func leave(what, flag string) { leftOut[what] = flag }
 
-// leftOut is what the tests so far have left out.
+// leftOut holds what the tests so far have left out.
 var leftOut = map[string]string{}
 
-// lengths returns 0 to most and some large ones.
+// lengths returns 0 to most, and some large lengths.
 func lengths(large ...int) (n []int) {
 	for i := range most + 1 {
 		n = append(n, i)
@@ -83,7 +83,7 @@ func offsets(n int) []int {
 	return all
 }
 
-// A rota hands out the things that a test varies beside its main loops.
+// A rota hands out the things that a test varies besides its main loops.
 type rota[T Float] struct {
 	sources  [moods]*source[T]
 	calls    int
@@ -91,16 +91,16 @@ type rota[T Float] struct {
 	exported bool // the calls are of the exported functions
 }
 
-// thin is which part of the calls is made where the environment variable
-// ADAHESSIAN_THIN says so, every third for example. It is for emulators, where a
-// second is a minute.
+// thin says which part of the calls is made, every third for example. The environment
+// variable ADAHESSIAN_THIN sets it, for emulators, in which a second becomes a minute.
 var thin = func() int {
 	n, _ := strconv.Atoi(os.Getenv("ADAHESSIAN_THIN"))
 	return max(1, n)
 }()
 
-// skip reports whether a call is left out. Of usual tests every third is made: that
-// has no factor in common with the lengths of inner loops, and neither is thin to.
+// skip reports whether a call is left out. In tests of the usual length, every third
+// call is made: 3 has no factor in common with the lengths of the inner loops, and thin
+// must not have one either.
 func (r *rota[T]) skip() bool {
 	every := thin
 	if thin == 1 && !brief() && !all("two of three calls of a kernel") {
@@ -131,7 +131,7 @@ func (r *rota[T]) checkNext(t *testing.T, c call[T]) {
 	r.check(t, c, r.turn*5%16)
 }
 
-// next chooses one of n in turn; the sequence is not in step with the data.
+// next chooses one of n in turn. The sequence is not in step with the data.
 func (r *rota[T]) next(n int) int { return (r.turn + r.turn/len(r.sources)) % n }
 
 func TestKernelRademacher(t *testing.T) {
@@ -142,15 +142,15 @@ func testKernelRademacher[T Float](t *testing.T) {
 	r := newRota[T]()
 	for _, n := range lengths(1000, 1023, 1024, 1025, maxCall-1, maxCall) {
 		for _, offset := range offsets(n) {
-			// Start at every bit of a byte, and run into and over the end of a block.
+			// Start at every bit of a byte, and run up to and past the end of a block.
 			r.check(t, rademacherCall[T](n, 0x123456789abcdef, 42, uint64(offset)), offset)
 			r.check(t, rademacherCall[T](n, 0xfedcba9876543210, 1<<40, 1<<39-uint64(n/2)+uint64(offset)), offset)
 		}
 	}
 }
 
-// TestKernelStreamRademacher has lengths on both sides of a unit, that begin at every
-// element of a line and, in turn, at every bit of a block.
+// TestKernelStreamRademacher tries lengths on both sides of a unit. They begin at every
+// element of a cache line and, in turn, at every bit of a block.
 func TestKernelStreamRademacher(t *testing.T) {
 	eachISAAndType(t, testKernelStreamRademacher[float32], testKernelStreamRademacher[float64])
 }
@@ -198,7 +198,7 @@ func testKernelBothFinite[T Float](t *testing.T) {
 	}
 }
 
-// testElementwise tests a kernel that has nothing but a length, with all data.
+// testElementwise tests a kernel whose only shape is a length, with all data.
 func testElementwise[T Float](t *testing.T, kernel func(n int) call[T]) {
 	r := newRota[T]()
 	for _, n := range lengths(255, 1000, maxCall-1, maxCall) {
@@ -299,7 +299,7 @@ func testKernelCurvature[T Float](t *testing.T) {
 			}
 		}
 	}
-	// Any power of everything, in every mood.
+	// Any power of anything, in every mood.
 	for _, k := range []float64{0.001, 0.25, 1.25, 1.999} {
 		for _, c := range stepCases[T]([]float64{k}, 3) {
 			for range moods {
@@ -397,9 +397,9 @@ func testKernelUpdateRows[T Float](t *testing.T) {
 	}
 }
 
-// representatives returns one call of every kernel in each of its shapes, with
-// the given number of elements, or of blocks where they are longer, and the
-// first of stepHypers.
+// representatives returns one call of every kernel in each of its shapes, with the
+// given number of elements, or of blocks if blocks are longer, and the first of
+// stepHypers.
 func representatives[T Float](n, hypers int) (calls []call[T]) {
 	calls = []call[T]{
 		rademacherCall[T](n, 1, 2, 3), addProbeCall[T](n), allFiniteCall[T](n),
@@ -418,8 +418,8 @@ func representatives[T Float](n, hypers int) (calls []call[T]) {
 	return calls
 }
 
-// TestKernelSpecialValues puts every special value into every place of every
-// buffer of every kernel, with plain values around.
+// TestKernelSpecialValues puts every special value at every index of every buffer of
+// every kernel, with plain values around it.
 func TestKernelSpecialValues(t *testing.T) {
 	eachISAAndType(t, testKernelSpecialValues[float32], testKernelSpecialValues[float64])
 }
@@ -437,8 +437,8 @@ func testKernelSpecialValues[T Float](t *testing.T) {
 			if buffer.fixed != nil {
 				continue
 			}
-			// Each place gets a part of the values here, and the others in
-			// another call of the kernel or in another row or block.
+			// Each index gets a part of the values here, and the others in another call
+			// of the kernel, or in another row or block.
 			step := max(2, buffer.n/n)
 			if brief() || isa() == "generic" {
 				step = 13
@@ -476,7 +476,7 @@ func testKernelFlush[T Float](t *testing.T) {
 		{least, 0, least}, {least - ulp, ulp, least}, {least, -ulp, 0}, {least - ulp, 0, 0}, {ulp, 0, 0}, {least, ulp, least + ulp},
 		{-least, 0, -least}, {-least + ulp, -ulp, -least}, {-least, ulp, 0}, {-ulp, 0, 0}, {fromBits[T](bitsOf(-T(0))), -T(0), 0},
 	}
-	// The curvature's square is 0 or the smallest normal number here.
+	// Here the curvature's square is 0 or the smallest normal number.
 	root := T(0x1p-63)
 	if f.mantissa == 52 {
 		root = T(0x1p-511)
@@ -567,7 +567,7 @@ func testKernelClamp[T Float](t *testing.T) {
 
 // ---- the exported functions: pieces of every kind ------------------------
 
-// layouts returns layouts at which the exported functions change their ways.
+// layouts returns layouts around which the exported functions take different paths.
 func layouts() (l []Layout) {
 	for _, n := range lengths(1000, maxCall-1, maxCall, maxCall+1, 2*maxCall+5) {
 		l = append(l, Elementwise(n))
@@ -589,7 +589,7 @@ func layouts() (l []Layout) {
 	l = append(l,
 		Layout{0, 9, 7}, Layout{5, 9, 0}, Layout{0, 3, 0}, Layout{0, 1, 1}, Layout{3, 1, 0},
 		Layout{1000, 3, 11},                                                                                                                // many slices
-		Layout{2, maxCall / onePassWidth, onePassWidth}, Layout{2, maxCall/onePassWidth + 1, onePassWidth}, Layout{2, 3, onePassWidth + 1}, // either side of one pass
+		Layout{2, maxCall / onePassWidth, onePassWidth}, Layout{2, maxCall/onePassWidth + 1, onePassWidth}, Layout{2, 3, onePassWidth + 1}, // on either side of one pass
 		Layout{1, 3, 5000}, Layout{2, 2, scratchLen}, Layout{1, 3, scratchLen + 1}, Layout{1, 2, 2*scratchLen + 3}, // long rows
 		Layout{1, 20000, 3}, Layout{2, 17000, 2}, Layout{1, maxCall / 2, 4}, // high columns
 		Layout{1, runLen, 3}, Layout{1, runLen + 1, 2}, Layout{1, 2 * runLen, 2}, Layout{3, 2*runLen + 5, 2}, // and runs of them
@@ -650,7 +650,7 @@ func testBlockMeanAbsExported[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelNamedTypes runs the kernels on types of a caller's own.
+// TestKernelNamedTypes runs the kernels on a caller's own types.
 func TestKernelNamedTypes(t *testing.T) {
 	eachISAAndType(t, testNamedTypes[weight], testNamedTypes[wide])
 }
@@ -666,7 +666,7 @@ func testNamedTypes[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelFirstNonFinite tests what cuts long slices into calls.
+// TestKernelFirstNonFinite tests how long slices are cut into calls.
 func TestKernelFirstNonFinite(t *testing.T) {
 	eachISAAndType(t, testFirstNonFinite[float32], testFirstNonFinite[float64])
 }
@@ -714,10 +714,10 @@ func TestMisaligned(t *testing.T) {
 	}
 }
 
-// TestKernelSubnormal is of what a kernel may leave out: gradients and products so
-// small that they change nothing, next to numbers with which they do. A kernel
-// chooses by the first elements and by pairs of vectors, so the data begins with
-// what vanishes and comes in runs of one kind.
+// TestKernelSubnormal tests what a kernel may leave out: gradients and products so
+// small that they change nothing, next to others that do. A kernel decides by the first
+// elements and by pairs of vectors, so the data begins with what vanishes, and comes in
+// runs of one kind.
 func TestKernelSubnormal(t *testing.T) {
 	eachISAAndType(t, testKernelSubnormal[float32], testKernelSubnormal[float64])
 }
@@ -732,7 +732,8 @@ func testKernelSubnormal[T Float](t *testing.T) {
 	cases = append(cases, stepCase[T]{name: "thirds", k: powerTwo, s: ones})
 	for _, beta := range []float64{0, ulpBelowOne, 0.9, 0.5, float64(ulp), 0x1p-60, float64(fromBits[T](f.minNormal))} {
 		for _, other := range []float64{0, ulpBelowOne, 0.999} {
-			// Without Eps the denominators are all v: it would hide what vanishes.
+			// Without Eps the denominators depend on v alone. Eps would hide what
+			// vanishes.
 			k := len(cases)
 			h := Hyper{LR: 1, Beta1: beta, Beta2: other, Eps: float64(k / 4 % 2), HessianPower: []float64{1, 2, 0.5, 0}[k/2%4]}
 			turned := h
@@ -747,8 +748,8 @@ func testKernelSubnormal[T Float](t *testing.T) {
 		}
 	}
 
-	// With m of every size, the largest gradient that may vanish, of either sign: the
-	// smallest m to hide it is a power of two, and of the other sign.
+	// For m of every size, try the largest gradient that may vanish, of either sign.
+	// The smallest m that hides it is a power of two of the other sign.
 	data := sources[T]()[plain]
 	pair, sizes := 2*lanes512[T](), 100
 	vanish := updateCall(panel{pair * sizes, 1, 1, 1}, cases[0])
@@ -783,7 +784,7 @@ func testKernelSubnormal[T Float](t *testing.T) {
 			edit := func(theta [][]T, mv, vv []T, gs, hzs [][]T) {
 				for _, x := range theta {
 					for j := 0; j < len(x); j += 2 {
-						x[j] = 0 // in which the smallest update shows
+						x[j] = 0 // where the smallest update shows
 					}
 				}
 				m.fill(mv)
@@ -796,7 +797,7 @@ func testKernelSubnormal[T Float](t *testing.T) {
 				for j := range gs {
 					g.fill(gs[j])
 					hz.fill(hzs[j])
-					first := r.IntN(5) // the first elements choose the way
+					first := r.IntN(5) // the first elements decide the path
 					for k := range 2 * lanes512[T]() {
 						if first > 0 {
 							gs[j][k] = fromBits[T](1 + r.Uint64N(f.minNormal-1))
@@ -817,10 +818,10 @@ func testKernelSubnormal[T Float](t *testing.T) {
 	}
 }
 
-// ulpBelowOne is the largest Beta there is.
+// ulpBelowOne is the largest possible Beta.
 const ulpBelowOne = 1 - 0x1p-53
 
-// exponents are biased exponents, from the first up to, not including, the second.
+// exponents are biased exponents, from the first up to but not including the second.
 type exponents [2]int
 
 var subnormals = exponents{0, 1}
@@ -834,9 +835,9 @@ func (f format) around(x32, x64 float64) exponents {
 	return exponents{e - 3, e + 3}
 }
 
-// subnormalValues makes runs of numbers, each of one of the ranges of exponents, of
-// all of them, special, plain, or of all these kinds; or else numbers of all the
-// exponents there are, in rising order. Zeros are everywhere.
+// subnormalValues makes runs of numbers. A run is of one range of exponents, of all of
+// them, special, plain, or of all these kinds. Or it makes numbers of every exponent,
+// in rising order. Zeros are everywhere.
 type subnormalValues[T Float] struct {
 	r      *rand.Rand
 	ranges []exponents
@@ -849,7 +850,7 @@ func (v *subnormalValues[T]) fill(x []T) {
 	for at := 0; at < len(x); {
 		n := min(1+r.IntN(200), len(x)-at)
 		kinds := len(v.ranges) + 4
-		kind, odd := r.IntN(kinds), r.IntN(2*n) // in half of the runs one number is of another kind
+		kind, odd := r.IntN(kinds), r.IntN(2*n) // in half of the runs, one number is of another kind
 		for i := range n {
 			k := kind
 			if i == odd || kind == kinds-1 {

@@ -46,7 +46,7 @@ func TestAverageAxes(t *testing.T) {
 	}
 }
 
-// wantLayoutError checks that the error wraps ErrLayout and says these words.
+// wantLayoutError checks that the error wraps ErrLayout and contains these words.
 func wantLayoutError(t *testing.T, what string, l Layout, err error, words ...string) {
 	t.Helper()
 	if !errors.Is(err, ErrLayout) {
@@ -54,7 +54,7 @@ func wantLayoutError(t *testing.T, what string, l Layout, err error, words ...st
 		return
 	}
 	if l != (Layout{}) {
-		t.Errorf("%s: returned %+v beside an error", what, l)
+		t.Errorf("%s: returned %+v together with an error", what, l)
 	}
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {
@@ -78,7 +78,7 @@ func TestAverageAxesErrors(t *testing.T) {
 		{[]int{2, 3, 5}, []int{1, 0, 1}, []string{"axis 1", "repeated"}},
 		{[]int{2, -3}, []int{0}, []string{"shape[1]", "-3", "negative"}},
 		{[]int{0, -3}, nil, []string{"shape[1]", "negative"}},
-		{[]int{0, 3, 5}, []int{0, 2}, []string{"not adjacent"}}, // no elements, and yet
+		{[]int{0, 3, 5}, []int{0, 2}, []string{"not adjacent"}}, // an error even without elements
 		{[]int{math.MaxInt, 2}, []int{0}, []string{"more elements"}},
 		{[]int{math.MaxInt/3 + 1, 3}, []int{1}, []string{"more elements"}},
 		{[]int{1 << 15, 1 << 16, math.MaxInt}, nil, []string{"more elements"}},
@@ -139,9 +139,9 @@ func TestLayoutCheck(t *testing.T) {
 	}
 }
 
-// blockIndex finds the block of every element of a tensor by its coordinates
-// alone: elements that differ on the averaged axes only share a block, and
-// blocks are numbered in the order in which they appear.
+// blockIndex finds the block of every element of a tensor from its coordinates alone.
+// Elements that differ only on the averaged axes share a block, and blocks are numbered
+// in the order in which they appear.
 func blockIndex(shape, axes []int) (block []int, blocks int) {
 	n := 1
 	for _, d := range shape {
@@ -165,8 +165,8 @@ func blockIndex(shape, axes []int) (block []int, blocks int) {
 	return block, len(numbers)
 }
 
-// checkBlocks compares the documented index of every element's block, and the
-// panel that the kernels get, with blockIndex.
+// checkBlocks compares with blockIndex: the documented index of every element's block,
+// and the panel that the kernels get.
 func checkBlocks(t *testing.T, l Layout, shape, axes []int) {
 	t.Helper()
 	want, blocks := blockIndex(shape, axes)
@@ -188,7 +188,7 @@ func checkBlocks(t *testing.T, l Layout, shape, axes []int) {
 	}
 }
 
-// TestLayoutBlocks has all shapes of up to four axes of up to three, with all
+// TestLayoutBlocks tries all shapes of up to four axes of length up to three, with all
 // runs of adjacent axes.
 func TestLayoutBlocks(t *testing.T) {
 	var each func(shape []int)

@@ -8,15 +8,15 @@ import (
 	"unsafe"
 )
 
-// stepModel is the optimizer as its mathematics reads: a curvature, a second
-// moment and a denominator for every element, and no split, no panel and no
-// shared loop. Of the package it uses the bits of Philox, and pow for a power
-// without a special case.
+// stepModel is the optimizer written as its mathematics reads: a curvature, a second
+// moment and a denominator for every element, and no split, no panel and no shared
+// loop. From the package it uses only the bits of Philox, and pow for a power without a
+// special case.
 type stepModel[T Float] struct {
 	opts             Options
 	tensors          []tensorModel[T]
 	steps, refreshes uint64
-	age              int // steps from the present curvature on; 0: there is none
+	age              int // steps made with the present curvature; 0: there is none
 }
 
 // tensorModel is a Param with its state, one value for each element.
@@ -29,7 +29,7 @@ type tensorModel[T Float] struct {
 	theta, m, v, d []T
 }
 
-// newModel makes a model of the parameters, with values of its own.
+// newModel makes a model of the parameters, with copies of their values.
 func newModel[T Float](opts Options, params []Param[T]) *stepModel[T] {
 	mo := &stepModel[T]{opts: opts}
 	mo.add(params)
@@ -66,7 +66,7 @@ func (mo *stepModel[T]) setUpdateEach(n int) {
 	if mo.due() {
 		mo.age = 0
 	}
-	if (n > 1) != (mo.opts.UpdateEach > 1) { // no curvature has been kept, or none will be
+	if (n > 1) != (mo.opts.UpdateEach > 1) { // no curvature was kept, or none will be
 		for i := range mo.tensors {
 			mo.tensors[i].curved = false
 			clear(mo.tensors[i].d)
@@ -98,7 +98,7 @@ func (mo *stepModel[T]) step(grads [][]T, hvp HVP[T]) {
 	}
 }
 
-// refresh sets d from new probes, of the tensors that have a gradient.
+// refresh sets d from new probes, for the tensors that have a gradient.
 func (mo *stepModel[T]) refresh(grads [][]T, hvp HVP[T]) {
 	samples := mo.opts.Samples
 	sum := mo.zeros()
@@ -160,7 +160,7 @@ func (t *tensorModel[T]) average(h []T, samples int) {
 	}
 }
 
-// modelSum is the sum of |h| over a block: in float64 over the runs of a long one.
+// modelSum is the sum of |h| over a block. It adds the runs of a long block in float64.
 func modelSum[T Float](h []T, contiguous bool) T {
 	if len(h) <= 1<<14 {
 		return modelRunSum(h, contiguous)
@@ -252,7 +252,7 @@ func modelRoot[T Float](x T, k float64) T {
 	}
 }
 
-// modelFlush makes a subnormal +0.
+// modelFlush turns a subnormal number into +0.
 func modelFlush[T Float](x T) T {
 	if T(math.Abs(float64(x))) < smallestNormal[T]() {
 		return 0
@@ -267,16 +267,16 @@ func smallestNormal[T Float]() T {
 	return T(math.Ldexp(1, -1022))
 }
 
-// problem supplies gradients and products that depend on every θ and on every
-// sign, so that no wrong bit stays unseen. The product is a⊙z + b, which no
-// Hessian gives: it makes |Hz| depend on the sign even for a single probe.
+// problem supplies gradients and products that depend on every θ and on every sign, so
+// that no wrong bit goes unseen. The product is a⊙z + b. No Hessian gives this, but it
+// makes |Hz| depend on the sign even for a single probe.
 type problem[T Float] struct {
 	theta, a, b, c [][]T
 	grads          [][]T // what Step gets
 	calls          int   // of hvp
 }
 
-// newProblem makes a problem for the values theta, which it keeps.
+// newProblem makes a problem for the values theta, without copying them.
 func newProblem[T Float](theta [][]T) *problem[T] {
 	p := &problem[T]{}
 	p.add(theta)

@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// perceptron is a network of dense layers with ReLU between them, that learns the
-// colours of a picture: the mean of half the squared error over a batch. Its
-// Hessian-vector products are exact, forward over reverse.
+// perceptron is a network of dense layers with ReLU between them that learns the
+// colours of a picture. Its loss is the mean of half the squared error over a batch.
+// Its Hessian-vector products are exact, forward over reverse.
 type perceptron struct {
 	sizes  []int
 	params []Param[float32] // weights [in, out] and bias of each layer
 	grads  [][]float32
 	x, y   [][]float32   // of the batch
-	act    [][][]float32 // of each layer's output, and before it the input
+	act    [][][]float32 // the batch's input, and then the output of each layer
 	rAct   [][][]float32
 }
 
@@ -59,7 +59,7 @@ func (p *perceptron) draw(rng *rand.Rand) {
 	}
 }
 
-// pass sets grads, and hz where z is given, and returns the loss.
+// pass sets grads and, if z is given, hz, and returns the loss.
 func (p *perceptron) pass(hz, z [][]float32) (loss float64) {
 	layers := len(p.sizes) - 1
 	for i := range p.grads {
@@ -140,8 +140,8 @@ func (p *perceptron) pass(hz, z [][]float32) (loss float64) {
 	return loss / float64(len(p.x))
 }
 
-// train makes steps and returns the mean loss of the last tenth, +Inf where one is
-// not finite.
+// train makes steps and returns the mean loss of the last tenth of them, or +Inf if a
+// loss is not finite.
 func (p *perceptron) train(t *testing.T, seed uint64, h Hyper, each, steps int) float64 {
 	t.Helper()
 	opts := DefaultOptions()
@@ -187,11 +187,11 @@ func TestPerceptronHVP(t *testing.T) {
 	}
 }
 
-// TestNetworkHyper trains an ordinary network, with a product in every fifth step,
-// and shows that it is the bound that does it: with the published hyperparameters
-// every run diverges.
+// TestNetworkHyper trains an ordinary network, with a product in every fifth step, and
+// shows that this needs the bound: with the published hyperparameters every run
+// diverges.
 func TestNetworkHyper(t *testing.T) {
-	const untrained = 3 * 0.125 / 2 // of the mean colour, about: sines have a variance of ½
+	const untrained = 3 * 0.125 / 2 // the loss of the mean colour, about: sines have a variance of ½
 	for seed := uint64(1); seed <= 2; seed++ {
 		train := func(h Hyper) float64 {
 			return newPerceptron(seed, 128, 2, 32, 32, 32, 3).train(t, seed, h, 5, 300)
@@ -202,7 +202,7 @@ func TestNetworkHyper(t *testing.T) {
 			t.Errorf("seed %d: a loss of %g, want less than a third of %g", seed, loss, untrained)
 		}
 		if loss := train(DefaultHyper()); loss < untrained {
-			t.Errorf("seed %d: DefaultHyper trains too, to %g: what its comment says does not hold", seed, loss)
+			t.Errorf("seed %d: DefaultHyper trains too, to %g, which contradicts its comment", seed, loss)
 		}
 		free := NetworkHyper()
 		free.MaxUpdate = 0

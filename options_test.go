@@ -8,7 +8,7 @@ import (
 
 var nan, inf = math.NaN(), math.Inf(1)
 
-// hyperFaults are hyperparameters that are not allowed.
+// hyperFaults are invalid hyperparameters.
 var hyperFaults = []struct {
 	name  string
 	edit  func(*Hyper)
@@ -36,7 +36,8 @@ var hyperFaults = []struct {
 	{"bound infinite", func(h *Hyper) { h.MaxUpdate = inf }, []string{"MaxUpdate = +Inf"}},
 }
 
-// TestNewHyper rejects hyperparameters in Options and in a Param.
+// TestNewHyper proves that New rejects invalid hyperparameters in Options and in a
+// Param.
 func TestNewHyper(t *testing.T) {
 	forFloats(t, testNewHyper[float32], testNewHyper[float64], testNewHyper[weight])
 }
@@ -67,8 +68,8 @@ func goodParams[T Float]() []Param[T] {
 	return withValues(params)
 }
 
-// requireRejected fails the test unless New returns an error that wraps the
-// sentinel and says every word, and nothing else.
+// requireRejected fails the test unless New returns no optimizer, and an error that
+// wraps the sentinel and contains every word.
 func requireRejected[T Float](t *testing.T, opts Options, params []Param[T], sentinel error, words ...string) {
 	t.Helper()
 	var before [][]T
@@ -85,7 +86,8 @@ func requireRejected[T Float](t *testing.T, opts Options, params []Param[T], sen
 	}
 }
 
-// TestNewOptions rejects options that are not allowed, and accepts the bounds.
+// TestNewOptions proves that New rejects invalid options and accepts those at the
+// bounds.
 func TestNewOptions(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -114,7 +116,7 @@ func TestNewOptions(t *testing.T) {
 	}
 }
 
-// TestNewParams rejects parameters that are not allowed.
+// TestNewParams proves that New rejects invalid parameters.
 func TestNewParams(t *testing.T) {
 	memory := make([]float32, 40)
 	for _, c := range []struct {
@@ -171,8 +173,8 @@ func TestNewParams(t *testing.T) {
 		})
 	}
 
-	// The last indices there are, and nothing behind them. A tensor of nothing may share
-	// an index.
+	// The last indices there are, and nothing after them. A tensor without elements may
+	// share an index.
 	last := []Param[float32]{
 		{Value: make([]float32, 4), Offset: 1<<64 - 4}, {}, {Offset: 1<<64 - 2},
 		{Value: make([]float32, 4), Offset: 1<<64 - 8}, {Value: make([]float32, 3), Offset: 1<<64 - 11},
@@ -190,14 +192,14 @@ func TestNewParams(t *testing.T) {
 	}
 }
 
-// TestTooLargeForFloat32 has scalars that float64 holds and float32 does not.
+// TestTooLargeForFloat32 tries scalars that are finite in float64 but not in float32.
 func TestTooLargeForFloat32(t *testing.T) {
 	for _, c := range []struct {
 		edit func(*Hyper)
 		word string
 	}{
 		{func(h *Hyper) { h.LR = 1e39 }, "LR"},
-		{func(h *Hyper) { h.LR = 5e37 }, "LR"}, // over 1−β1 at the first step
+		{func(h *Hyper) { h.LR = 5e37 }, "LR"}, // divided by 1−β1 at the first step
 		{func(h *Hyper) { h.Eps = 1e39 }, "Eps"},
 		{func(h *Hyper) { h.WeightDecay = 1e40 }, "WeightDecay"},
 	} {
@@ -210,7 +212,7 @@ func TestTooLargeForFloat32(t *testing.T) {
 	}
 }
 
-// TestEpsTooSmall has an Eps that float64 holds and float32 makes 0.
+// TestEpsTooSmall tries an Eps that float64 holds but float32 rounds to 0.
 func TestEpsTooSmall(t *testing.T) {
 	opts := DefaultOptions()
 	opts.Eps = 1e-46
@@ -222,7 +224,7 @@ func TestEpsTooSmall(t *testing.T) {
 	_, err := NewCoefficients[float32](opts.Hyper, 1, 1)
 	requireError(t, err, ErrOption, "Hyper.Eps = 1e-46", "too small for float32")
 
-	// The smallest number of float32 is one, and 0 is allowed too.
+	// The smallest float32 is allowed, and so is 0.
 	for _, eps := range []float64{math.SmallestNonzeroFloat32, 0} {
 		opts.Eps = eps
 		if _, err := New(opts, goodParams[float32]()...); err != nil {
@@ -230,7 +232,7 @@ func TestEpsTooSmall(t *testing.T) {
 		}
 	}
 
-	// A Hyper that has become so is found by Step.
+	// Step finds a Hyper that has become too small.
 	own := DefaultHyper()
 	r := newRunner(t, DefaultOptions(), Param[float32]{Layout: Elementwise(3), Hyper: &own})
 	own.Eps = 1e-46
@@ -239,7 +241,8 @@ func TestEpsTooSmall(t *testing.T) {
 	before.require(t, r.opt)
 }
 
-// TestSetLR sets the common rate, and leaves it where the new one is invalid.
+// TestSetLR proves that SetLR sets the common rate, and keeps it if the new one is
+// invalid.
 func TestSetLR(t *testing.T) {
 	own := DefaultHyper()
 	params := smallLayouts[float64]()

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestOverlap gives slices that share memory with what a step writes: whole,
-// and at either end. The step must be an error and change nothing, and the next
-// good one what it would have been.
+// TestOverlap passes slices that share memory with what a step writes, completely or at
+// either end. The step must return an error and change nothing, and the next good step
+// must be the same as without it.
 func TestOverlap(t *testing.T) {
 	forFloats(t, testOverlap[float32], testOverlap[float64], testOverlap[weight])
 }
@@ -18,7 +18,7 @@ func testOverlap[T Float](t *testing.T) {
 		opts := DefaultOptions()
 		opts.Samples, opts.UpdateEach = samples, 2
 		const n = 12
-		all := make([]T, 3*n+4) // the Values, with an element before, between and behind them
+		all := make([]T, 3*n+4) // the Values, with an element before, between and after them
 		for i := range all {
 			all[i] = T(i%7) - 3
 		}
@@ -79,7 +79,8 @@ func testOverlap[T Float](t *testing.T) {
 }
 
 // TestOverlapAllowed shares what a step only reads: one gradient for several
-// parameters, a gradient that is a product, and one product for several.
+// parameters, a gradient that is also a product, and one product for several
+// parameters.
 func TestOverlapAllowed(t *testing.T) {
 	const n = 40
 	params := []Param[float32]{{Layout: Elementwise(n)}, {Layout: Layout{n / 4, 4, 1}}, {Layout: Layout{2, 4, n / 8}}}
@@ -107,8 +108,8 @@ func TestOverlapAllowed(t *testing.T) {
 	}
 }
 
-// TestGradientIsValue gives every Value as its own gradient, in all layouts and
-// with all powers: in each kernel an element is read before it is written.
+// TestGradientIsValue passes every Value as its own gradient, in all layouts and with
+// all powers. Every kernel must read an element before it writes it.
 func TestGradientIsValue(t *testing.T) {
 	eachISAAndType(t, testGradientIsValue[float32], testGradientIsValue[float64])
 }
@@ -134,8 +135,8 @@ func testGradientIsValue[T Float](t *testing.T) {
 	}
 }
 
-// TestOverflow documents what finite products do that overflow: their block
-// stays where it is, and the others do not notice.
+// TestOverflow documents the effect of finite products that overflow. Their block stays
+// where it is, and the others are not affected.
 func TestOverflow(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -182,8 +183,8 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// TestNoCurvature documents what becomes of a parameter whose curvature
-// vanishes. The neighbour, which has some, does not notice.
+// TestNoCurvature documents what happens to a parameter whose curvature vanishes. Its
+// neighbour, which has some, is not affected.
 func TestNoCurvature(t *testing.T) {
 	for _, c := range []struct {
 		name             string
@@ -224,8 +225,8 @@ func TestNoCurvature(t *testing.T) {
 	}
 }
 
-// TestNotFinite has each way in which finite input makes a parameter infinite or NaN,
-// and what an infinite v does beside.
+// TestNotFinite tries each way in which finite input makes a parameter infinite or NaN,
+// and shows what else an infinite v does.
 func TestNotFinite(t *testing.T) {
 	for _, c := range []struct {
 		name     string

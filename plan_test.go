@@ -6,9 +6,9 @@ import (
 	"unsafe"
 )
 
-// splitLayouts are tensors that a step divides in each of its ways: ranges of
-// elements, groups of blocks, columns of one slice, slices, and the blocks
-// that are not divided.
+// splitLayouts are tensors that a step divides in all of its ways, into ranges of
+// elements, groups of blocks, columns of one slice, and slices, and blocks that are not
+// divided.
 func splitLayouts[T Float]() []Param[T] {
 	params := []Param[T]{
 		{Layout: Layout{2*taskLen + 3001, 1, 1}},
@@ -27,8 +27,8 @@ func splitLayouts[T Float]() []Param[T] {
 	return params
 }
 
-// TestWorkers compares a step by one goroutine with the model, and steps by
-// several with that.
+// TestWorkers compares a step by one goroutine with the model, and steps by several
+// goroutines with that one.
 func TestWorkers(t *testing.T) {
 	t.Run("float32", testWorkers[float32])
 	if !brief() {
@@ -58,7 +58,7 @@ func testWorkers[T Float](t *testing.T) {
 				t.Fatalf("8 workers are %d", got)
 			}
 			if got := len(one.opt.plan.tasks); got < 12 {
-				t.Fatalf("the step is divided in %d items only", got)
+				t.Fatalf("the step is divided into only %d tasks", got)
 			}
 			for range 2 * c.each {
 				one.step(t)
@@ -72,16 +72,15 @@ func testWorkers[T Float](t *testing.T) {
 	}
 }
 
-// TestSplitCovers proves that the items of a step have every element and every
-// block once, and that each tensor longer than an item is divided where its
-// blocks allow it.
+// TestSplitCovers proves that the tasks of a step cover every element and every block
+// once, and that each tensor longer than a task is divided if its blocks allow it.
 func TestSplitCovers(t *testing.T) {
 	t.Run("one worker", func(t *testing.T) { testSplitCovers(t, 1, scratchLen) })
 	t.Run("two workers", func(t *testing.T) { testSplitCovers(t, 2, scratchLen/2) })
 }
 
-// testSplitCovers expects that tensors of up to the given number of columns are
-// not divided between these.
+// testSplitCovers expects that tensors of at most the given number of columns are not
+// divided between columns.
 func testSplitCovers(t *testing.T, workers, columns int) {
 	opts := DefaultOptions()
 	opts.Workers, opts.UpdateEach = workers, 2 // so that the curvature is kept
@@ -158,7 +157,7 @@ func testSplitCovers(t *testing.T, workers, columns int) {
 			limit = columnsLen
 		}
 		if divided := items[i] > 1; divided != (l.Len() > limit && !whole) {
-			t.Errorf("parameter %d %+v has %d items", i, l, items[i])
+			t.Errorf("parameter %d %+v has %d tasks", i, l, items[i])
 		}
 	}
 }

@@ -15,25 +15,25 @@ import (
 	"github.com/adahessian-go/adahessian/internal/fitpow/fit"
 )
 
-// The largest errors, in ulps, that the tests let pass. The worst ones seen are
-// 0.500012 of pow32, over all positive finite values, and of pow64, over 3.1
-// million, 0.5397 where the result is normal and 0.7502 where it is subnormal.
+// The largest errors, in ulps, that the tests accept. The worst ones seen for pow32,
+// over all positive finite values, are 0.500012. For pow64, over 3.1 million values,
+// they are 0.5397 if the result is normal, and 0.7502 if it is subnormal.
 const (
 	pow32Bound          = 0.50002
 	pow64Bound          = 0.58
 	pow64SubnormalBound = 0.76
 )
 
-// powExhaustive makes the tests of the error take minutes: all positive finite
-// values of float32, and millions of float64. Those of long blocks' means then go
-// up to 2³¹ elements.
+// powExhaustive makes the tests of the error try all positive finite values of float32,
+// and millions of float64, which takes minutes. The tests of the means of long blocks
+// then go up to 2³¹ elements.
 //
 //	ADAHESSIAN_EXHAUSTIVE=1 go test -run 'TestPow(32|64)Error|TestMeans' -v .
 var powExhaustive = os.Getenv("ADAHESSIAN_EXHAUSTIVE") != ""
 
 var powExponents = []float64{0.375, 0.05, 0.95}
 
-// TestPowConstants derives the polynomials again.
+// TestPowConstants derives the polynomials again and compares.
 func TestPowConstants(t *testing.T) {
 	want, err := fit.Source()
 	if err != nil {
@@ -48,9 +48,9 @@ func TestPowConstants(t *testing.T) {
 	}
 }
 
-// Results that every machine must find, to the bit. The last ones of each table
-// lie so close to the middle between two neighbours that a rounding more or less
-// on the way, as by a fused multiplication and addition, may give the other.
+// Results that every machine must find, to the bit. The last ones of each table lie so
+// close to the midpoint between two neighbours that one rounding more or less on the
+// way, such as by a fused multiply-add, may give the other neighbour.
 var pow32Bits = []struct {
 	x    float32
 	a    float64
@@ -84,7 +84,7 @@ var pow32Bits = []struct {
 	{0x1.cb7c3p-129, 0x1.ffffde7210be9p-01, 0x1.cb86ap-129},
 	{0x1.856408p-128, 0x1.ffffde7210be9p-01, 0x1.856cd8p-128},
 	{0x1.2edb6p-127, 0x1.ffffde7210be9p-01, 0x1.2ee23p-127},
-	// Close to the middle.
+	// Close to the midpoint.
 	{0x1.362486p-42, 0x1.8p-02, 0x1.4725a8p-16},
 	{0x1.362486p-26, 0x1.8p-02, 0x1.4725a8p-10},
 	{0x1.362486p+22, 0x1.8p-02, 0x1.4725a8p+08},
@@ -134,7 +134,7 @@ var pow64Bits = []struct{ x, a, want float64 }{
 	{0x1.6c0f6c47d5a5cp-1024, 0x1.ffffde7210be9p-01, 0x1.6c5190a08c268p-1024},
 	{0x1.9d78270211c7cp-1023, 0x1.ffffde7210be9p-01, 0x1.9dc32f1cc03ccp-1023},
 	{0x1.4123aa72d7ebcp-1024, 0x1.ffffde7210be9p-01, 0x1.415e0532347e4p-1024},
-	// Close to the middle.
+	// Close to the midpoint.
 	{0x1.90b77a622f98ap+442, 0x1.8p-02, 0x1.fd50a7f3f22p+165},
 	{0x1.3eeb92fa0599cp-59, 0x1.8p-02, 0x1.fdd676ee843cep-23},
 	{0x1.7f48f5febc22ap-37, 0x1.8p-02, 0x1.44c99ed48c52ep-14},
@@ -202,12 +202,12 @@ func TestPowSpecial(t *testing.T) {
 	}
 }
 
-// powSame is == on the bits, but any NaN equals any other.
+// powSame compares bits, but any NaN equals any other.
 func powSame(a, b float64) bool {
 	return math.Float64bits(a) == math.Float64bits(b) || a != a && b != b
 }
 
-// TestPowExact has results that need no rounding.
+// TestPowExact checks results that need no rounding.
 func TestPowExact(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 0))
 	for range 10000 {
@@ -241,7 +241,8 @@ func TestPowExact(t *testing.T) {
 	}
 }
 
-// TestExponent checks the pieces of a: the grids, and that they add up.
+// TestExponent checks the pieces of a: that they lie on their grids, and that they add
+// up.
 func TestExponent(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 0))
 	c0 := new(big.Float).SetPrec(300).Add(big.NewFloat(log64C0Head), big.NewFloat(log64C0Tail))
@@ -282,8 +283,8 @@ func (w powWorst) String() string {
 	return fmt.Sprintf("%.6f ulp at %x ^ %x (%[2]g ^ %[3]g)", w.ulps, w.x, w.a)
 }
 
-// TestPow32Error compares every so many-th positive finite value with pow64,
-// whose own error is 2^-29 ulp of float32.
+// TestPow32Error compares every stride-th positive finite value with pow64, whose own
+// error is 2^-29 ulp of float32.
 func TestPow32Error(t *testing.T) {
 	stride := uint64(211)
 	switch {
@@ -298,7 +299,7 @@ func TestPow32Error(t *testing.T) {
 		w, sum := pow32Worst(a, stride)
 		t.Logf("k = %g, %d values: worst %v", 2*a, largestFloat32/stride+1, w)
 		if sum != pow32Sums[stride][i] {
-			t.Errorf("a = %g, every %d. value: the sum is %#x, want %#x", a, stride, sum, pow32Sums[stride][i])
+			t.Errorf("a = %g, stride %d: the sum is %#x, want %#x", a, stride, sum, pow32Sums[stride][i])
 		}
 		if !(w.ulps <= pow32Bound) {
 			t.Errorf("a = %g: error of %v", a, w)
@@ -317,7 +318,7 @@ var pow32Sums = map[uint64][3]uint64{
 const largestFloat32 = 0x7F7FFFFF // its bits, and the number of positive finite values
 
 // pow32Worst looks at every stride-th positive finite float32, and the largest.
-// The sum over all of them is another one if a single bit of a result is.
+// The sum over all of them changes if a single bit of a result does.
 func pow32Worst(a float64, stride uint64) (w powWorst, sum uint64) {
 	p := newExponent(a)
 	see := func(w *powWorst, bits uint64) uint64 {
@@ -383,14 +384,14 @@ var powRegions = []struct {
 	}},
 	{"curvatures", func(r *rand.Rand, _ float64) float64 { return math.Ldexp(1+r.Float64(), -r.IntN(60)) }},
 	// The result lies just below or above a power of two, where ulps are smallest
-	// beside it, and the exponent may be wrong by one.
+	// relative to it, and the exponent may be wrong by one.
 	{"result near a power of two", func(r *rand.Rand, a float64) float64 { return powInverse(0, a, r) }},
-	// y lies close to n + ½, where n turns over and r is largest.
+	// y lies close to n + ½, where n changes and r is largest.
 	{"result near an odd power of √2", func(r *rand.Rand, a float64) float64 { return powInverse(0.5, a, r) }},
 }
 
-// powInverse returns an x for which a·log2(x) is close to n + half for an
-// integer n, as near as that comes to a range that x has.
+// powInverse returns an x for which a·log2(x) is close to n + half for an integer n, as
+// closely as the range of x allows.
 func powInverse(half, a float64, r *rand.Rand) float64 {
 	l := float64(2040*r.Float64()) - 1020 // log2(x)
 	l = min(max((math.Floor(float64(a*l))+half)/a, -1020), 1020)
@@ -409,12 +410,12 @@ func powAround(v float64, n int64, r *rand.Rand) float64 {
 	return math.Float64frombits(math.Float64bits(v) + uint64(r.Int64N(2*n+1)-n))
 }
 
-// powRegionExponents are the a of the tests over powRegions; −1 stands for one
-// drawn for each value.
+// powRegionExponents are the values of a for the tests over powRegions. −1 means that a
+// is drawn anew for each value.
 var powRegionExponents = []float64{0.05, 0.375, 0.95, 1e-8, 0.999999, 1.0 / 3, math.Nextafter(1, 0), -1}
 
-// TestPow64Sum condenses many results into one number, which is another one if a
-// single bit of them is.
+// TestPow64Sum condenses many results into one number, which changes if a single bit of
+// them does.
 func TestPow64Sum(t *testing.T) {
 	const want = 0x69f0038bc4fa8446
 	var sum uint64

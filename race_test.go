@@ -22,7 +22,7 @@ type racedCall[T Float] struct {
 	run   func()
 }
 
-// racedCalls are calls of everything that calls kernels.
+// racedCalls returns calls of everything that calls kernels.
 func racedCalls[T Float]() []racedCall[T] {
 	const n = 36
 	of := func() []T { return make([]T, n) }
@@ -90,9 +90,9 @@ func racedCalls[T Float]() []racedCall[T] {
 	return calls
 }
 
-// race runs every call beside an access to the first and to the last of each of
-// its slices, and tells on standard error which. Each time the memory is new:
-// the race detector remembers few accesses to the same.
+// race runs every call concurrently with an access to the first and to the last element
+// of each of its slices, and says on standard error which. The memory is new each time,
+// since the race detector remembers few accesses to the same memory.
 func race[T Float]() {
 	for i := range racedCalls[T]() {
 		for name := range racedCalls[T]()[i].reads {
@@ -132,8 +132,8 @@ func (c racedCall[T]) beside(what string, last bool, access func()) {
 	<-done
 }
 
-// TestRaceNotes makes sure that the race detector sees what kernels read and
-// write. A race fails the program that has it, so it is another.
+// TestRaceNotes makes sure that the race detector sees what kernels read and write. A
+// race makes its program fail, so the races run in another program.
 func TestRaceNotes(t *testing.T) {
 	if os.Getenv(racedRun) != "" {
 		race[float32]()

@@ -8,9 +8,8 @@ import (
 )
 
 // Known answers of Philox4x32-10. The first three are those of the paper's
-// reference implementation (Random123, kat_vectors); the others have block
-// numbers that an index can reach, and lie on both sides of the carry from a
-// block number's lower word.
+// reference implementation (Random123, kat_vectors); the others have block numbers that
+// an index can reach, on both sides of the carry from a block number's lower word.
 var philoxAnswers = []struct {
 	key, block, draw uint64
 	want             [4]uint32
@@ -40,7 +39,7 @@ func testRademacherKnown[T Float](t *testing.T) {
 	tested := 0
 	for _, c := range philoxAnswers {
 		if c.block >= 1<<57 {
-			continue // no index leads there
+			continue // no index reaches this block
 		}
 		tested++
 		z := make([]T, 128)
@@ -63,13 +62,13 @@ func testRademacherKnown[T Float](t *testing.T) {
 	}
 }
 
-// sign is the definition of one sign, without anything around it.
+// sign is the plain definition of one sign.
 func sign(seed, draw, i uint64) int {
 	word := philox(seed, i>>7, draw)[i>>5&3]
 	return 1 - 2*int(word>>(i&31)&1)
 }
 
-// signsFrom returns the signs of n indices, each by itself.
+// signsFrom returns the signs of n indices, each computed by itself.
 func signsFrom(seed, draw, offset uint64, n int) []int {
 	z := make([]int, n)
 	for i := range z {
@@ -78,9 +77,9 @@ func signsFrom(seed, draw, offset uint64, n int) []int {
 	return z
 }
 
-// TestKernelRademacherRanges has ranges that start and end anywhere: in
-// blocks, in batches of them, in calls, at the carry of the block number, and
-// where the index wraps.
+// TestKernelRademacherRanges tries ranges that start and end anywhere: within blocks,
+// batches of blocks and calls, at the carry of the block number, and where the index
+// wraps.
 func TestKernelRademacherRanges(t *testing.T) {
 	eachISAAndType(t, testRademacherRanges[float32], testRademacherRanges[float64])
 }
@@ -89,7 +88,7 @@ func testRademacherRanges[T Float](t *testing.T) {
 	const seed, draw, room = 0x9e3779b97f4a7c15, 0xdeadbeefcafe, 2600
 	for _, origin := range []uint64{
 		0, 1<<39 - 300, 1<<39 - 1300, // block 2³² − 1 and 2³²
-		1<<46 - 1000, 1<<63 - 1000, // nothing happens there
+		1<<46 - 1000, 1<<63 - 1000, // nothing special happens there
 		1<<64 - 1300, 1<<64 - 301, // the index wraps
 	} {
 		want := signsFrom(seed, draw, origin, room)
@@ -128,7 +127,7 @@ func testRademacherRanges[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelRademacherCalls has ranges of several calls of a kernel.
+// TestKernelRademacherCalls tries ranges that take several calls of a kernel.
 func TestKernelRademacherCalls(t *testing.T) {
 	eachISAAndType(t, testRademacherCalls[float32], testRademacherCalls[float64])
 }
@@ -142,7 +141,7 @@ func testRademacherCalls[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelRademacherTypes compares the types, the callers' own among them.
+// TestKernelRademacherTypes compares all types, including the caller's own.
 func TestKernelRademacherTypes(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		for _, n := range []int{1, 9, 129, 1000, maxCall + 1} {
@@ -160,10 +159,9 @@ func TestKernelRademacherTypes(t *testing.T) {
 	})
 }
 
-// TestRademacherStatistics looks for what a probe must not have: a preferred
-// sign, or a correlation between elements, draws, seeds, or neighbouring
-// parameters. Numbers are fixed, so the result is too; the bound is 4.5
-// standard deviations of a fair coin.
+// TestRademacherStatistics looks for what a probe must not have: a preferred sign, or a
+// correlation between elements, draws, seeds, or neighbouring parameters. The seeds are
+// fixed, so the result is too. The bound is 4.5 standard deviations of a fair coin.
 func TestRademacherStatistics(t *testing.T) {
 	const n = 1 << 16
 	bound := 4.5 / math.Sqrt(n)
@@ -233,15 +231,15 @@ func TestRademacherStatistics(t *testing.T) {
 	}
 }
 
-// setStreamBytes makes probes of more than so many bytes be written past the caches.
+// setStreamBytes sets the size above which probes are written past the caches.
 func setStreamBytes(t *testing.T, bytes int) {
 	before := streamBytes
 	streamBytes = bytes
 	t.Cleanup(func() { streamBytes = before })
 }
 
-// TestStreamSigns tells how far streamSigns goes, without which the tests of
-// its results could be tests of nothing.
+// TestStreamSigns checks how far streamSigns goes. Otherwise the tests of its results
+// could test nothing.
 func TestStreamSigns(t *testing.T) {
 	t.Run("float32", testStreamSigns[float32])
 	t.Run("float64", testStreamSigns[float64])
@@ -264,7 +262,7 @@ func testStreamSigns[T Float](t *testing.T) {
 			t.Errorf("misaligned=%d n=%d offset=%#x: %d elements, want %d", c.misaligned, c.n, c.offset, got, c.want)
 		}
 	}
-	// In a file that is mapped, for example, elements may lie anywhere.
+	// In a mapped file, for example, elements may lie at any address.
 	bytes := make([]byte, 2*streamUnit*unsafe.Sizeof(T(0)))
 	for skip := range 8 {
 		z := unsafe.Slice((*T)(unsafe.Pointer(&bytes[skip])), streamUnit+line)
@@ -275,7 +273,7 @@ func testStreamSigns[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelStreamExported has the exported function and a step decide.
+// TestKernelStreamExported lets the exported function and a step decide.
 func TestKernelStreamExported(t *testing.T) {
 	eachISAAndType(t, testStreamExported[float32], testStreamExported[float64])
 }
@@ -283,7 +281,7 @@ func TestKernelStreamExported(t *testing.T) {
 func testStreamExported[T Float](t *testing.T) {
 	setStreamBytes(t, 5000*int(unsafe.Sizeof(T(0))))
 	if streams[T](5000) || !streams[T](5001) {
-		t.Fatal("not decided by the length")
+		t.Fatal("streams does not depend on the length")
 	}
 	r := newRota[T]()
 	for _, n := range []int{4999, 5000, 5001, 3*maxCall + 7} {
@@ -293,8 +291,8 @@ func testStreamExported[T Float](t *testing.T) {
 	}
 }
 
-// TestStreamStep compares the probe of a step that is written past the caches
-// with one that is not, for tensors each of which is shorter than the bound.
+// TestStreamStep compares a step's probe that is written past the caches with one that
+// is not. Each tensor by itself is shorter than the bound.
 func TestStreamStep(t *testing.T) {
 	t.Run("float32", testStreamStep[float32])
 	t.Run("float64", testStreamStep[float64])

@@ -18,15 +18,15 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// trainee is a run whose checkpoint has the values and the state, made of
-// public API alone: two samples, and a refresh at every third step.
+// trainee is a run whose checkpoint holds the values and the state. It uses only the
+// public API, with two samples and a refresh at every third step.
 type trainee[T adahessian.Float] struct {
 	opt    *adahessian.Optimizer[T]
 	values [][]T
 	grads  [][]T
 }
 
-// newTrainee makes one of the given number of elements, and some more.
+// newTrainee makes one with the given number of elements, and some more.
 func newTrainee[T adahessian.Float](t testing.TB, n int) *trainee[T] {
 	t.Helper()
 	r := &trainee[T]{}
@@ -113,7 +113,7 @@ func (r *trainee[T]) bits(t testing.TB) []byte {
 
 var errFull = errors.New("the disk is full")
 
-// fullDisk takes some bytes and no more.
+// fullDisk takes some bytes and then no more.
 type fullDisk struct {
 	w    io.Writer
 	room int
@@ -129,7 +129,8 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 	return d.w.Write(p)
 }
 
-// TestReplaceFile saves, fails to save at every byte, and loads what is there.
+// TestReplaceFile saves, fails to save at every byte, and each time loads what is
+// there.
 func TestReplaceFile(t *testing.T) {
 	if runtime.GOOS == "js" || runtime.GOOS == "wasip1" {
 		t.Skip("no directory to sync")
@@ -162,20 +163,20 @@ func TestReplaceFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(r.bits(t), want) {
-		t.Error("another state was read than was written")
+		t.Error("the state that was read is not the one that was written")
 	}
 }
 
 var kills = flag.Int("kills", 10, "how often TestKilledWhileSaving kills a process, for each type")
 
-// killedPath is the environment variable that makes TestKilledWhileSaving train
-// and save, there, until it is killed; killedType is "float32" or "float64".
+// killedPath is the environment variable that makes TestKilledWhileSaving train, and
+// save to the path in it, until it is killed. killedType is "float32" or "float64".
 const killedPath, killedType = "ADAHESSIAN_TEST_KILL", "ADAHESSIAN_TEST_KILL_TYPE"
 
-// TestKilledWhileSaving kills a process again and again that trains and saves
-// its values and state after every step, each time at a random moment. There is
-// always a whole checkpoint, from which the next process goes on; and what has
-// been trained in all those pieces has the bits of a run in one.
+// TestKilledWhileSaving runs a process that trains and saves its values and state after
+// every step, and kills it again and again at random moments. There is always a whole
+// checkpoint, from which the next process continues. What has been trained in all those
+// pieces has the bits of an uninterrupted run.
 func TestKilledWhileSaving(t *testing.T) {
 	if path := os.Getenv(killedPath); path != "" {
 		if os.Getenv(killedType) == "float32" {
@@ -187,10 +188,10 @@ func TestKilledWhileSaving(t *testing.T) {
 	t.Run("float64", func(t *testing.T) { testKilledWhileSaving[float64](t, "float64") })
 }
 
-// killedLen is so many elements that most of the time goes into saving them.
+// killedLen is large enough that most of the time goes into saving.
 const killedLen = 100_000
 
-// trainUntilKilled goes on where the last process was killed.
+// trainUntilKilled continues where the last process was killed.
 func trainUntilKilled[T adahessian.Float](t *testing.T, path string) {
 	r := newTrainee[T](t, killedLen)
 	if err := r.loadFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -220,7 +221,7 @@ func testKilledWhileSaving[T adahessian.Float](t *testing.T, name string) {
 	random := rand.New(rand.NewPCG(1, uint64(len(name))))
 	saving, progress := 0, uint64(0)
 	for kill := range n {
-		child := exec.Command(exe, "-test.run=^TestKilledWhileSaving$", "-test.timeout=60s") // should nobody kill it
+		child := exec.Command(exe, "-test.run=^TestKilledWhileSaving$", "-test.timeout=60s") // in case nobody kills it
 		child.Env = append(os.Environ(), killedPath+"="+path, killedType+"="+name, "ADAHESSIAN_REQUIRE=")
 		stdout, err := child.StdoutPipe()
 		if err != nil {
@@ -241,7 +242,7 @@ func testKilledWhileSaving[T adahessian.Float](t *testing.T, name string) {
 		}
 		child.Wait()
 
-		// A temporary file is what a save leaves that was under way.
+		// A save that was under way leaves a temporary file.
 		left, err := filepath.Glob(filepath.Join(dir, "*.tmp"))
 		if err != nil {
 			t.Fatal(err)
@@ -256,14 +257,14 @@ func testKilledWhileSaving[T adahessian.Float](t *testing.T, name string) {
 			t.Fatalf("after kill %d: %v", kill, err)
 		}
 		if loaded.opt.Steps() < progress {
-			t.Fatalf("after kill %d: the checkpoint is of step %d, and had been of step %d", kill, loaded.opt.Steps(), progress)
+			t.Fatalf("after kill %d: the checkpoint is of step %d, and was of step %d before", kill, loaded.opt.Steps(), progress)
 		}
 		progress = loaded.opt.Steps()
 		for whole.opt.Steps() < progress {
 			whole.step(t)
 		}
 		if !bytes.Equal(whole.bits(t), loaded.bits(t)) {
-			t.Fatalf("after kill %d: step %d differs from that of a run in one piece", kill, progress)
+			t.Fatalf("after kill %d: step %d differs from that of an uninterrupted run", kill, progress)
 		}
 	}
 	t.Logf("%d kills, %d of them in the middle of a save; %d steps, as in one piece", n, saving, progress)

@@ -13,7 +13,7 @@ import (
 )
 
 // shardedTensors are whole tensors with blocks of every kind. Two have the same name
-// and follow one another; in front of the sixth is a gap.
+// and follow one another, and there is a gap before the sixth.
 func shardedTensors[T Float]() []Param[T] {
 	power := &Hyper{LR: 0.05, Beta1: 0.7, Beta2: 0.9, Eps: 1e-4, HessianPower: 0.5}
 	return []Param[T]{
@@ -36,7 +36,7 @@ type shardHost[T Float] struct {
 	params []Param[T]
 }
 
-// shardRun is a run in one piece, of which hosts make the same in shards.
+// shardRun is a run in one piece, which hosts repeat in shards.
 type shardRun[T Float] struct {
 	runner[T]
 	opts    Options
@@ -52,8 +52,9 @@ func newShardRun[T Float](t *testing.T, opts Options, some bool) *shardRun[T] {
 	return r
 }
 
-// missing reports whether a tensor has no gradient in the next step: the third not in
-// the first refresh, and both at times.
+// missing reports whether a tensor has no gradient in the next step. The third has none
+// in the first step and in every fifth after it, and the sixth has none in every
+// fourth.
 func (r *shardRun[T]) missing(tensor int) bool {
 	steps := r.opt.Steps()
 	return r.some && (tensor == 2 && steps%5 == 0 || tensor == 5 && steps%4 == 2)
@@ -72,7 +73,7 @@ func (r *shardRun[T]) split(t *testing.T, random *rand.Rand, hosts int) []*shard
 		cuts := []int{0, outer}
 		for len(cuts) <= hosts && outer > 0 {
 			if cut := random.IntN(outer + 1); i > 0 || !slices.Contains(cuts, cut) {
-				cuts = append(cuts, cut) // twice the same makes a shard without elements
+				cuts = append(cuts, cut) // two equal cuts make a shard without elements
 			}
 		}
 		slices.Sort(cuts)
@@ -89,7 +90,7 @@ func (r *shardRun[T]) split(t *testing.T, random *rand.Rand, hosts int) []*shard
 	for _, h := range all {
 		random.Shuffle(len(h.shards), func(i, k int) { h.shards[i], h.shards[k] = h.shards[k], h.shards[i] })
 		if first := slices.IndexFunc(h.shards, func(s shard) bool { return r.offset(s) == 0 }); first > 0 {
-			h.shards[0], h.shards[first] = h.shards[first], h.shards[0] // else 0 would mean after another
+			h.shards[0], h.shards[first] = h.shards[first], h.shards[0] // elsewhere, an Offset of 0 would mean after the shard before
 		}
 		h.opt = r.newOptimizer(t, h)
 	}
@@ -112,7 +113,7 @@ func (r *shardRun[T]) cut(x [][]T, s shard) []T {
 	return x[s.tensor][s.lo*n : s.hi*n]
 }
 
-// newOptimizer makes one of a host's shards, with copies of the run's values.
+// newOptimizer makes an optimizer of a host's shards, with copies of the run's values.
 func (r *shardRun[T]) newOptimizer(t *testing.T, h *shardHost[T]) *Optimizer[T] {
 	t.Helper()
 	h.params = nil
@@ -191,7 +192,7 @@ func (r *shardRun[T]) require(t *testing.T, hosts []*shardHost[T], when string) 
 			requireSame(t, part.m, whole.m[s.lo*r.slice(s.tensor):s.hi*r.slice(s.tensor)], "%s: %+v: m", when, s)
 			requireSame(t, part.v, whole.v[s.lo*inner:s.hi*inner], "%s: %+v: v", when, s)
 			if s.lo == s.hi {
-				continue // nothing counts the steps of what has no elements
+				continue // the steps of a tensor without elements are not counted
 			}
 			if got, want := h.opt.stepsOf(k), r.opt.stepsOf(s.tensor); got != want || part.curved != whole.curved {
 				t.Fatalf("%s: %+v: %d steps, curvature kept: %v, want %d, %v", when, s, got, part.curved, want, whole.curved)
@@ -203,7 +204,7 @@ func (r *shardRun[T]) require(t *testing.T, hosts []*shardHost[T], when string) 
 	}
 }
 
-// saveShards returns the hosts' states, those of version 1 where old says so.
+// saveShards returns the hosts' states, in version 1 if old says so.
 func saveShards[T Float](t *testing.T, hosts []*shardHost[T], old func() bool) (states [][]byte) {
 	t.Helper()
 	for _, h := range hosts {
@@ -226,8 +227,8 @@ func readersOf(states [][]byte) (readers []io.Reader) {
 	return readers
 }
 
-// TestReadShards trains in a random sharding, saves after every step, and goes on in
-// another, with the bits of a run in one piece.
+// TestReadShards trains in a random sharding, saves after every step, and continues in
+// another sharding, with the bits of a run in one piece.
 func TestReadShards(t *testing.T) {
 	forFloats(t, testReadShards[float32], testReadShards[float64], testReadShards[weight])
 }
@@ -244,7 +245,7 @@ func testReadShards[T Float](t *testing.T) {
 					states := saveShards(t, hosts, func() bool { return !some && random.IntN(3) == 0 })
 					random.Shuffle(len(states), func(i, k int) { states[i], states[k] = states[k], states[i] })
 					readers := readersOf(states)
-					if step%3 == 1 { // one stream of all
+					if step%3 == 1 { // all in one stream
 						stream := bytes.NewReader(slices.Concat(states...))
 						for i := range readers {
 							readers[i] = stream
@@ -309,7 +310,7 @@ func TestReadShardsWhole(t *testing.T) {
 	}
 }
 
-// TestReadShardsPeriod reads states of another period, as ReadFrom does.
+// TestReadShardsPeriod reads states with another UpdateEach, as ReadFrom does.
 func TestReadShardsPeriod(t *testing.T) {
 	run := newShardRun[float64](t, stateOptions(1, 3), false)
 	random := rand.New(rand.NewPCG(5, 6))
@@ -332,9 +333,9 @@ func TestReadShardsPeriod(t *testing.T) {
 	}
 }
 
-// smallShards are two hosts of the tensors "a", of 6 elements from 0 on, and "b", of 4
-// slices of 6 elements and 2 blocks from 100 on; and an optimizer of both with other
-// values in all its arrays.
+// smallShards returns two hosts of the tensors "a", with 6 elements from index 0 on,
+// and "b", with 4 slices of 6 elements and 2 blocks from index 100 on. It also returns
+// an optimizer of both tensors, with other values in all its arrays.
 func smallShards[T Float](t testing.TB) (whole *Optimizer[T], hosts [2]*Optimizer[T]) {
 	opts := stateOptions(2, 3)
 	hosts = [2]*Optimizer[T]{
@@ -350,7 +351,7 @@ func smallShards[T Float](t testing.TB) (whole *Optimizer[T], hosts [2]*Optimize
 	return whole, hosts
 }
 
-// wantShardError reads states, which must fail with ErrState and the text and leave the
+// wantShardError reads states. That must fail with ErrState and the text, and leave the
 // optimizer as it is.
 func wantShardError[T Float](t *testing.T, o *Optimizer[T], readers []io.Reader, text string) {
 	t.Helper()
@@ -360,11 +361,11 @@ func wantShardError[T Float](t *testing.T, o *Optimizer[T], readers []io.Reader,
 		t.Errorf("error %v, want ErrState that says %q", err, text)
 	}
 	if stateBits(o) != before {
-		t.Error("states that are an error have changed the optimizer")
+		t.Error("states that were refused have changed the optimizer")
 	}
 }
 
-// TestReadShardsFaults reads states that do not make a whole.
+// TestReadShardsFaults reads states that do not add up to the whole model.
 func TestReadShardsFaults(t *testing.T) {
 	t.Run("float32", testReadShardsFaults[float32])
 	t.Run("float64", testReadShardsFaults[float64])
@@ -494,7 +495,7 @@ func TestReadShardsDamaged(t *testing.T) {
 }
 
 // TestReadShardsMemory makes sure that reading takes a second set of arrays, whatever the
-// states are, and that what is said twice without end is found out.
+// states are, and that states that repeat elements without end are refused.
 func TestReadShardsMemory(t *testing.T) {
 	const n = 1 << 18
 	opts := stateOptions(1, 2)
@@ -505,7 +506,7 @@ func TestReadShardsMemory(t *testing.T) {
 		o := newStateOptimizer(t, opts, []Param[float64]{
 			{Name: "foreign", Layout: Elementwise(n / 2)}, {Name: "w", Layout: Elementwise(n / 4)}})
 		m := modelOf(o)
-		m.records[1].offset = uint64(k * n / 4) // where 0 is not after another
+		m.records[1].offset = uint64(k * n / 4) // in a state, 0 does not mean after the tensor before
 		if k == 2 {
 			m.params++
 			m.records = append(m.records, recordModel{layout: [3]uint64{10, 1, 1}, offset: n, steps: 7, curved: 1, nameLen: 1, name: "x"})
@@ -540,8 +541,9 @@ func TestReadShardsMemory(t *testing.T) {
 	}
 }
 
-// FuzzReadShards reads anything as two states that follow one another. What is not a
-// whole is an error and changes nothing; what is can be saved and read again.
+// FuzzReadShards reads any bytes as two states that follow one another. If they do not
+// add up to the whole model, that is an error and changes nothing. If they do, the
+// result can be saved and read again.
 func FuzzReadShards(f *testing.F) {
 	narrow, narrowHosts := smallShards[float32](f)
 	wide, wideHosts := smallShards[float64](f)
@@ -578,7 +580,7 @@ func fuzzShards[T Float](t *testing.T, o *Optimizer[T], data []byte) {
 			t.Errorf("error %v, want ErrState", err)
 		}
 		if stateBits(o) != before {
-			t.Error("states that are an error have changed the optimizer")
+			t.Error("states that were refused have changed the optimizer")
 		}
 		return
 	}
@@ -621,8 +623,8 @@ func TestReadMisuse(t *testing.T) {
 	}
 }
 
-// TestReadShardsEmpty gives parameters without elements the steps of those of the same
-// name and place, or of the state where it has none there.
+// TestReadShardsEmpty proves that parameters without elements take the steps of those
+// with the same name and place or, if the state has none there, those of the state.
 func TestReadShardsEmpty(t *testing.T) {
 	opts := stateOptions(1, 1)
 	params := func(offset uint64) []Param[float32] {

@@ -9,7 +9,7 @@ import (
 )
 
 // What happens to the parameters of an ordeal besides steps: they move, others join,
-// and other hosts take them over; and the faults in all of that.
+// other hosts take them over, and all of that goes wrong at times.
 
 // elementsOf returns the number of the host's elements.
 func (h *host[T]) elementsOf() (n int) {
@@ -29,8 +29,8 @@ func (h *host[T]) nonEmpty() (found []int) {
 	return found
 }
 
-// move gives some tensors other memory, two of one length that of one another. What they
-// leave is poisoned.
+// move gives some tensors other memory; two of the same length swap theirs. The memory
+// that they leave is poisoned.
 func (o *ordeal[T]) move() {
 	next := make([][]T, len(o.theta))
 	var left [][]T
@@ -123,7 +123,7 @@ func (o *ordeal[T]) states() (states [][]byte) {
 	return states
 }
 
-// readers are the states in another order.
+// readers returns readers of the states in another order.
 func (o *ordeal[T]) readers(states [][]byte) (readers []io.Reader) {
 	first := o.pick(len(states))
 	for k := range states {
@@ -132,7 +132,7 @@ func (o *ordeal[T]) readers(states [][]byte) (readers []io.Reader) {
 	return readers
 }
 
-// reshard saves all hosts, and lets others with other shards read the states.
+// reshard saves all hosts, and lets new hosts with other shards read the states.
 func (o *ordeal[T]) reshard() {
 	states := o.states()
 	for i := range o.whole {
@@ -150,7 +150,7 @@ func (o *ordeal[T]) reshard() {
 	o.compare()
 }
 
-// badShards lets a host read states that are not those of all hosts at one step.
+// badShards lets a host read states that are not the states of all hosts at one step.
 func (o *ordeal[T]) badShards(h *host[T]) {
 	states := o.states()
 	own := slices.Index(o.hosts, h)
@@ -228,8 +228,8 @@ func (o *ordeal[T]) badRebind(h *host[T]) {
 	o.badRebinds++
 }
 
-// moveToGradient moves parameter k to where steps have had the gradient of j, which that
-// must no longer be, and back.
+// moveToGradient moves parameter k to memory that steps have used as the gradient of j,
+// where that gradient must no longer be, and back.
 func (o *ordeal[T]) moveToGradient(h *host[T], k, j int) {
 	grads := h.cut(o.gradients())
 	own := h.params[k].Value
@@ -257,7 +257,7 @@ func (o *ordeal[T]) moveToGradient(h *host[T], k, j int) {
 	o.aliased++
 }
 
-// badAdd tries to add a parameter that cannot be, behind one that can.
+// badAdd tries to add an invalid parameter after a valid one.
 func (o *ordeal[T]) badAdd(h *host[T]) {
 	at := o.free(8)
 	good := Param[T]{Name: "good", Value: make([]T, 3), Hyper: &Hyper{LR: 1, Eps: 1}, Offset: at}

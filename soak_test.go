@@ -16,10 +16,10 @@ import (
 
 var (
 	soakTime = flag.Duration("soak", 0, "how long TestSoak runs; 0: a moment")
-	soakSeed = flag.Uint64("soak-seed", 1, "of the ordeals of TestSoak")
+	soakSeed = flag.Uint64("soak-seed", 1, "the seed of TestSoak's ordeals")
 )
 
-// FuzzStep runs an ordeal out of the fuzzer's bytes.
+// FuzzStep runs an ordeal made from the fuzzer's bytes.
 func FuzzStep(f *testing.F) {
 	for seed := range uint64(40) {
 		f.Add(ordealBytes(seed, 0))
@@ -27,7 +27,7 @@ func FuzzStep(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { runOrdeal(t, data, &tally{}) })
 }
 
-// ordealBytes are random bytes for an ordeal.
+// ordealBytes returns random bytes for an ordeal.
 func ordealBytes(seed, run uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, run))
 	data := make([]byte, r.IntN(300))
@@ -37,9 +37,9 @@ func ordealBytes(seed, run uint64) []byte {
 	return data
 }
 
-// TestSoak runs random ordeals for as long as -soak says, up to the first bit
-// that is lost. One in which not everything has happened proves nothing, so a
-// slow machine takes longer.
+// TestSoak runs random ordeals for as long as -soak says, or until the first wrong bit.
+// A run in which not everything has happened proves nothing, so a slow machine takes
+// longer.
 func TestSoak(t *testing.T) {
 	limit := *soakTime
 	if limit == 0 {
@@ -70,12 +70,11 @@ func TestSoak(t *testing.T) {
 }
 
 // An ordeal drives optimizers through anything that may happen to them: all
-// configurations, tensors in one piece and in shards on several optimizers,
-// other numbers of workers and instruction sets on the way, gradients that are
-// missing, tensors that move and tensors that come late, faults of every kind, and
-// states that are saved, damaged, loaded, and read by other shardings. A model, which
-// is told of the gradients, the new tensors and the hyperparameters alone, says what
-// the bits are after every step.
+// configurations, tensors in one piece and in shards on several optimizers, changing
+// numbers of workers and instruction sets, missing gradients, tensors that move and
+// tensors that are added late, faults of every kind, and states that are saved,
+// damaged, loaded, and read by other shardings. After every step a model says what the
+// bits must be. It knows only the gradients, the new tensors and the hyperparameters.
 type ordeal[T Float] struct {
 	*testing.T
 	*choices
@@ -106,7 +105,7 @@ type shard struct{ tensor, lo, hi int }
 // indexRange is a range of global indices.
 type indexRange struct{ start, n uint64 }
 
-// tally is what ordeals have gone through.
+// tally counts what ordeals have gone through.
 type tally struct {
 	runs, refused, steps, refreshes, faults, saved, loaded, damaged int
 	parallel, shards                                                int // of the steps
@@ -131,7 +130,8 @@ func (n tally) everything() bool {
 		n.moved, n.added, n.periods, n.resharded, n.allNil, n.badRebinds, n.aliased, n.badAdds, n.badShards}, 0)
 }
 
-// choices makes decisions out of bytes: where none is left, the first of each.
+// choices makes decisions from bytes. When none is left, it takes the first option each
+// time.
 type choices struct{ bytes []byte }
 
 func (c *choices) word(bytes int) (w uint64) {
@@ -202,7 +202,7 @@ func (o *ordeal[T]) hyper() Hyper {
 	}
 }
 
-// join makes tensors, of which it tells the problems and the model.
+// join makes tensors, and adds them to the problem and the model.
 func (o *ordeal[T]) join(count int) []Param[T] {
 	params := withValues(o.params(count))
 	before := len(o.ref.tensors)
@@ -218,7 +218,7 @@ func (o *ordeal[T]) join(count int) []Param[T] {
 // params chooses tensors. Those that will be cut have an Offset.
 func (o *ordeal[T]) params(count int) (params []Param[T]) {
 	for range count {
-		i, next := len(o.used), uint64(1) // index; one that is not 0 can be given as an Offset
+		i, next := len(o.used), uint64(1) // not 0, which could not be given as an Offset
 		if i > 0 {
 			next = o.used[i-1].start + o.used[i-1].n
 		}
@@ -244,14 +244,14 @@ func (o *ordeal[T]) params(count int) (params []Param[T]) {
 	return params
 }
 
-// taken reports whether a tensor has some of n indices.
+// taken reports whether a tensor has any of n indices.
 func (o *ordeal[T]) taken(start, n uint64) bool {
 	return slices.ContainsFunc(o.used, func(u indexRange) bool {
 		return n > 0 && u.n > 0 && start <= u.start+u.n-1 && u.start <= start+n-1
 	})
 }
 
-// free returns where n indices are free.
+// free returns an index from which n indices are free.
 func (o *ordeal[T]) free(n uint64) uint64 {
 	at := uint64(1) << 45
 	for o.taken(at, n) {
@@ -260,10 +260,10 @@ func (o *ordeal[T]) free(n uint64) uint64 {
 	return at
 }
 
-// layout chooses one, of some hundred elements mostly.
+// layout chooses a layout, mostly of some hundred elements.
 func (o *ordeal[T]) layout() Layout {
 	switch kind := o.pick(64); {
-	case kind >= 62: // of several items, for several workers
+	case kind >= 62: // of several tasks, for several workers
 		return oneOf(o.choices, Layout{taskLen + 1 + o.pick(70_000), 1, 1}, Layout{1 + o.pick(8000), 9, 1}, Layout{3, 3, 8000 + o.pick(999)})
 	case kind >= 58:
 		return Layout{o.pick(3), 1 + o.pick(3), o.pick(3)} // or none
@@ -283,8 +283,8 @@ func makeHosts[T Float](n int) (hosts []*host[T]) {
 	return hosts
 }
 
-// split gives the last tensors to hosts, whole to one or in shards to several, and
-// returns the hosts.
+// split gives the last tensors to hosts, each whole to one host or in shards to
+// several, and returns the hosts.
 func (o *ordeal[T]) split(params []Param[T], hosts []*host[T]) []*host[T] {
 	for i, p := range params {
 		i += len(o.whole) - len(params)
@@ -305,7 +305,7 @@ func (o *ordeal[T]) split(params []Param[T], hosts []*host[T]) []*host[T] {
 			q.Offset = p.Offset + uint64(lo*slice)
 			oneOf(o.choices, hosts...).take(q, shard{i, lo, hi})
 			if lo = hi; lo == 0 {
-				break // a tensor of nothing
+				break // a tensor without elements
 			}
 		}
 	}
@@ -326,7 +326,7 @@ func (o *ordeal[T]) newOptimizer(h *host[T]) *Optimizer[T] {
 	return opt
 }
 
-// refuse makes sure that New refuses a bad configuration of a host.
+// refuse makes sure that New refuses a bad configuration.
 func (o *ordeal[T]) refuse(h *host[T]) {
 	opts, params, want := o.opts, slices.Clone(h.params), ErrOption
 	switch kind := o.pick(8); {
@@ -399,7 +399,7 @@ func (o *ordeal[T]) run() {
 			}
 		}
 		if !o.step() {
-			return // the parameters have left the range of T
+			return // the parameters have overflowed
 		}
 	}
 }
@@ -450,8 +450,7 @@ func (o *ordeal[T]) step() bool {
 	return true
 }
 
-// someMissing returns the gradients, at times some of them nil, but never all of a
-// host's.
+// someMissing returns the gradients. At times some are nil, but never all of a host's.
 func (o *ordeal[T]) someMissing(grads [][]T) [][]T {
 	if o.pick(3) != 2 {
 		return grads
@@ -471,7 +470,7 @@ func (o *ordeal[T]) someMissing(grads [][]T) [][]T {
 	return some
 }
 
-// cut returns the host's parts of x; of nil, nil.
+// cut returns the host's parts of x, and nil for nil.
 func (h *host[T]) cut(x [][]T) [][]T {
 	parts := make([][]T, len(h.shards))
 	for k, s := range h.shards {
@@ -516,7 +515,7 @@ func (h *host[T]) hvp(p *problem[T], grads [][]T, way int) HVP[T] {
 	}
 }
 
-// leaveNothing leaves what means nothing as the product of parameter k.
+// leaveNothing leaves something meaningless as the product of parameter k.
 func (h *host[T]) leaveNothing(hz [][]T, k, way int) {
 	switch way {
 	case 1:
@@ -534,7 +533,7 @@ func fillNaN[T Float](x []T) {
 	}
 }
 
-// compare holds everything that the hosts have against the model.
+// compare compares everything that the hosts have with the model.
 func (o *ordeal[T]) compare() {
 	isaTested[isa()] = true
 	for _, h := range o.hosts {
@@ -587,7 +586,7 @@ func (o *ordeal[T]) reschedule() {
 	}
 }
 
-// saveAndLoad replaces a host's optimizer by another that loads its state.
+// saveAndLoad replaces a host's optimizer with another that loads its state.
 func (o *ordeal[T]) saveAndLoad(h *host[T]) {
 	var saved bytes.Buffer
 	if _, err := h.opt.WriteTo(&saved); err != nil {
@@ -595,7 +594,7 @@ func (o *ordeal[T]) saveAndLoad(h *host[T]) {
 	}
 	o.saved++
 	before := takeSnapshot(h.opt)
-	if o.pick(2) == 1 { // load over a state that has moved on
+	if o.pick(2) == 1 { // load into an optimizer that has made steps since
 		copies := slices.Clone(h.params)
 		for i := range copies {
 			copies[i].Value = slices.Clone(copies[i].Value)
@@ -625,7 +624,7 @@ func (o *ordeal[T]) saveAndLoad(h *host[T]) {
 	before.require(o.T, h.opt)
 }
 
-// loadDamaged tries to load a state that is not whole.
+// loadDamaged tries to load a damaged state.
 func (o *ordeal[T]) loadDamaged(h *host[T]) {
 	saved, err := h.opt.MarshalBinary()
 	if err != nil {
@@ -665,7 +664,7 @@ func (o *ordeal[T]) fault(h *host[T]) {
 	}
 	way := o.pick(4)
 	probe, k := o.pick(o.opts.Samples), o.pick(len(h.params))
-	if o.pick(3) == 2 { // beside gradients that are missing
+	if o.pick(3) == 2 { // together with missing gradients
 		for j := range grads {
 			if j != k && o.pick(2) == 1 {
 				grads[j] = nil
@@ -748,7 +747,7 @@ func (o *ordeal[T]) fault(h *host[T]) {
 	}
 }
 
-// stepOrPanic is Step; what it panics with, an error, is an error too.
+// stepOrPanic is Step. If Step panics with an error, stepOrPanic returns that error.
 func stepOrPanic[T Float](opt *Optimizer[T], grads [][]T, hvp HVP[T]) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

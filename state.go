@@ -66,7 +66,7 @@ var savedNames = [...]string{"m", "v", "curvature"}
 //   - the name, layout and offset of every parameter.
 //
 // The values of the parameters and the hyperparameters are not part of it: the caller
-// holds them, and saves them beside the state.
+// holds them, and saves them along with the state.
 //
 // WriteTo writes in pieces of 64 KiB and changes nothing. The error wraps ErrState and
 // w's own error. A name of more than 65535 bytes is an error before anything is

@@ -38,8 +38,8 @@ type stateRun[T Float] struct {
 	grads  [][]T
 }
 
-// newStateRun makes a run with groups, layouts and offsets of every kind. The
-// tensors are small, but for large more elements of the second.
+// newStateRun makes a run with groups, layouts and offsets of every kind. The tensors
+// are small, except that the second has large more elements.
 func newStateRun[T Float](t testing.TB, opts Options, large int) *stateRun[T] {
 	t.Helper()
 	slow := &Hyper{LR: 0.01, Beta1: 0.8, Beta2: 0.99, Eps: 1e-3, WeightDecay: 0.1, HessianPower: 1, MaxUpdate: 2}
@@ -68,8 +68,8 @@ func newStateRun[T Float](t testing.TB, opts Options, large int) *stateRun[T] {
 	return r
 }
 
-// product is the product with a matrix that couples neighbours. Rounding the
-// products by themselves makes it the same bits on every architecture.
+// product is the product with a matrix that couples neighbours. Each multiplication is
+// rounded by itself, so the bits are the same on every architecture.
 func (r *stateRun[T]) product(y, x [][]T) {
 	for i := range x {
 		for k := range x[i] {
@@ -79,14 +79,14 @@ func (r *stateRun[T]) product(y, x [][]T) {
 	}
 }
 
-// train makes n steps. The gradient has noise that depends on the step, as
-// that of a minibatch.
+// train makes n steps. The gradient has noise that depends on the step, like that of a
+// minibatch.
 func (r *stateRun[T]) train(t testing.TB, n int) {
 	t.Helper()
 	r.trainSome(t, n, 1<<30)
 }
 
-// trainSome is train where a parameter has no gradient in one of so many steps.
+// trainSome is train, but each parameter has no gradient in about one of oneOf steps.
 func (r *stateRun[T]) trainSome(t testing.TB, n, oneOf int) {
 	t.Helper()
 	for range n {
@@ -112,7 +112,7 @@ func (r *stateRun[T]) trainSome(t testing.TB, n, oneOf int) {
 	}
 }
 
-// bits is everything that training changes.
+// bits returns everything that training changes.
 func (r *stateRun[T]) bits() string {
 	var b []byte
 	for _, p := range r.params {
@@ -121,11 +121,11 @@ func (r *stateRun[T]) bits() string {
 	return string(b) + stateBits(r.Optimizer)
 }
 
-// stateBits is everything that loading may change.
+// stateBits returns everything that loading may change.
 func stateBits[T Float](o *Optimizer[T]) string {
 	age := o.age
 	if o.NeedsHessian() {
-		age = 0 // how long it has been due decides nothing
+		age = 0 // once a refresh is due, the age no longer matters
 	}
 	b := fmt.Appendf(nil, "%+v %d %d %d;", o.options, o.steps, o.refreshes, age)
 	for i := range o.tensors {
@@ -157,11 +157,11 @@ func stateOptions(samples, each int) Options {
 	return o
 }
 
-// stateRows are numbers of samples and steps per refresh; 5 steps end in the
-// middle of a period of 3 and of 4.
+// stateRows are numbers of samples and steps per refresh. After 5 steps, a period of 3
+// or 4 has begun but not ended.
 var stateRows = [][2]int{{1, 1}, {3, 1}, {1, 4}, {2, 3}}
 
-// TestStateResume trains 2N steps in one run, and in two with a saved state
+// TestStateResume trains 2N steps in one run, and in two runs with a saved state
 // between them, on every pair of instruction sets.
 func TestStateResume(t *testing.T) {
 	for _, first := range isaChoices() {
@@ -183,7 +183,7 @@ func testStateResume[T Float](t *testing.T, opts Options, first, second isaChoic
 	const n = 5
 	large := 0
 	if opts.Samples > 1 && opts.UpdateEach > 1 {
-		large = 70_000 // several pieces of the stream, and several workers
+		large = 70_000 // takes several pieces of the stream, and several workers
 	}
 	first.run(t)
 	whole := newStateRun[T](t, opts, large)
@@ -194,7 +194,7 @@ func testStateResume[T Float](t *testing.T, opts Options, first, second isaChoic
 	}
 	size := int64(saved.Len())
 
-	opts.Workers = 1 // those of the first run are as many as there are processors
+	opts.Workers = 1 // the first run has as many as there are processors
 	resumed := newStateRun[T](t, opts, large)
 	resumed.train(t, 2) // ReadFrom must replace all of this
 	for i, p := range resumed.params {
@@ -221,7 +221,8 @@ func testStateResume[T Float](t *testing.T, opts Options, first, second isaChoic
 }
 
 // TestStateOwnSteps resumes runs of parameters that have made different numbers of
-// steps: they miss gradients, and one has come late, in the middle of a period.
+// steps: some gradients are missing, and one parameter was added late, between
+// refreshes.
 func TestStateOwnSteps(t *testing.T) {
 	forFloats(t, testStateOwnSteps[float32], testStateOwnSteps[float64], testStateOwnSteps[weight])
 }
@@ -250,7 +251,7 @@ func testStateOwnSteps[T Float](t *testing.T) {
 			}
 			copyValues(resumed, values)
 			if resumed.bits() != values {
-				t.Fatalf("Samples %d, UpdateEach %d, %d steps after the late parameter: other bits were read than were written", row[0], row[1], step)
+				t.Fatalf("Samples %d, UpdateEach %d, %d steps after the late parameter: the bits that were read are not those that were written", row[0], row[1], step)
 			}
 			whole.trainSome(t, 1, 4)
 			resumed.trainSome(t, 1, 4)
@@ -261,8 +262,8 @@ func testStateOwnSteps[T Float](t *testing.T) {
 	}
 }
 
-// TestStatePeriods loads a state that was saved with another period. Where a refresh
-// was due, that is what SetUpdateEach does; else it is an error.
+// TestStatePeriods loads a state that was saved with another UpdateEach. If a refresh
+// was due, that has the effect of SetUpdateEach. Otherwise it is an error.
 func TestStatePeriods(t *testing.T) {
 	t.Run("float32", testStatePeriods[float32])
 	t.Run("float64", testStatePeriods[float64])
@@ -308,8 +309,8 @@ func testStatePeriods[T Float](t *testing.T) {
 	}
 }
 
-// TestStateSetSteps takes moments and the number of steps from another run, and no
-// more. Where a refresh is due, that is all there is.
+// TestStateSetSteps takes only the moments and the number of steps from another run. If
+// a refresh is due, that is the whole state.
 func TestStateSetSteps(t *testing.T) {
 	forFloats(t, testStateSetSteps[float32], testStateSetSteps[float64], testStateSetSteps[weight])
 }
@@ -353,8 +354,8 @@ func testStateSetSteps[T Float](t *testing.T) {
 	}
 }
 
-// TestReadNamed goes on with a model that has grown behind: the run has the bits of one
-// to which the new parameters were added then.
+// TestReadNamed continues with a model that has grown at its end. The run has the bits
+// of one to which the new parameters were added by Add at that point.
 func TestReadNamed(t *testing.T) {
 	forFloats(t, testReadNamed[float32], testReadNamed[float64], testReadNamed[weight])
 }
@@ -363,7 +364,7 @@ func testReadNamed[T Float](t *testing.T) {
 	late := func() []Param[T] {
 		return []Param[T]{
 			{Name: "head", Layout: Layout{2, 2, 3}, Value: make([]T, 12)},
-			{Name: "bias", Layout: Elementwise(7), Value: make([]T, 7)}, // as another
+			{Name: "bias", Layout: Elementwise(7), Value: make([]T, 7)}, // another has this name too
 		}
 	}
 	for _, row := range stateRows {
@@ -396,7 +397,7 @@ func testReadNamed[T Float](t *testing.T) {
 	}
 }
 
-// TestReadNamedFits takes what fits of a state with another order, other layouts and
+// TestReadNamedFits takes what fits from a state with another order, other layouts and
 // names that occur several times.
 func TestReadNamedFits(t *testing.T) {
 	opts := stateOptions(1, 3)
@@ -454,8 +455,8 @@ func TestReadNamedFits(t *testing.T) {
 	}
 }
 
-// TestReadNamedFaults makes sure that what is not a state, or not of this run, changes
-// nothing.
+// TestReadNamedFaults makes sure that a stream that is no state, or not of this run,
+// changes nothing.
 func TestReadNamedFaults(t *testing.T) {
 	o := newStateOptimizer(t, stateOptions(2, 3), append(stateParams(), Param[float32]{Name: "new", Layout: Elementwise(2)}))
 	setCounts(o, 5)
@@ -468,7 +469,7 @@ func TestReadNamedFaults(t *testing.T) {
 			t.Errorf("ReadNamed = %q, %q, %v, want ErrState that says %q", missing, unused, err, want)
 		}
 		if stateBits(o) != before {
-			t.Error("a state that is an error has changed the optimizer")
+			t.Error("a state that was refused has changed the optimizer")
 		}
 	}
 	saved := modelOf(from).encode()
@@ -518,8 +519,8 @@ func TestReadNamedFaults(t *testing.T) {
 	}
 }
 
-// TestStateLoadsOnlyState makes sure that the hyperparameters and the values
-// stay the caller's.
+// TestStateLoadsOnlyState makes sure that loading does not change the hyperparameters
+// and the values.
 func TestStateLoadsOnlyState(t *testing.T) {
 	r := newStateRun[float32](t, stateOptions(1, 1), 0)
 	r.train(t, 1)
@@ -550,8 +551,8 @@ func TestStateEmpty(t *testing.T) {
 	}
 }
 
-// TestStateStream reads several states and what is between them from one
-// stream, which must never be asked for more than the rest of a state.
+// TestStateStream reads several states, and what lies between them, from one stream.
+// The stream must never be asked for more than the rest of a state.
 func TestStateStream(t *testing.T) {
 	a := newStateRun[float32](t, stateOptions(2, 3), 30_000)
 	b := newStateRun[float64](t, stateOptions(1, 1), 0)
@@ -568,7 +569,7 @@ func TestStateStream(t *testing.T) {
 	a.train(t, 1)
 	b.train(t, 1)
 
-	restoreValues := func() { // bits has them too, and they are not in the state
+	restoreValues := func() { // which bits has too, but the state does not
 		copyValues(a, wantA)
 		copyValues(b, wantB)
 	}
@@ -585,7 +586,7 @@ func TestStateStream(t *testing.T) {
 	read(b, sizeB)
 	restoreValues()
 	if a.bits() != wantA || b.bits() != wantB {
-		t.Error("other states were read than were written")
+		t.Error("the states that were read are not those that were written")
 	}
 	a.train(t, 1)
 	read(a, sizeA)
@@ -604,7 +605,7 @@ func copyValues[T Float](r *stateRun[T], bits string) {
 	}
 }
 
-// exactReader fails the test where more is asked for than the rest.
+// exactReader fails the test if more than the rest is asked for.
 type exactReader struct {
 	t    *testing.T
 	r    io.Reader
@@ -667,8 +668,8 @@ func TestStateLongName(t *testing.T) {
 	}
 }
 
-// stateModel is a state field by field, as docs/state.md describes it. Its
-// encoding shares no code with the package, and it can be anything.
+// stateModel is a state field by field, as docs/state.md describes it. Its encoding
+// shares no code with the package, and its fields can be anything.
 type stateModel struct {
 	magic              string
 	version, size      uint32
@@ -681,7 +682,7 @@ type stateModel struct {
 	elementBytes       int        // of an encoded element; usually size
 	bytes              []byte     // encoded so far
 	unsummed           []byte     // encoded since the last checksum
-	wrongSum, sumCount int        // the wrongSum-th checksum, from 1, is wrong
+	wrongSum, sumCount int        // the wrongSum-th checksum, counted from 1, is wrong
 }
 
 type recordModel struct {
@@ -712,8 +713,8 @@ func modelOf[T Float](o *Optimizer[T]) *stateModel {
 	return m
 }
 
-// modelOfVersion1 returns the model of the state as version 1 of the format has it,
-// which knows one number of steps for all parameters.
+// modelOfVersion1 returns the model of the state in version 1 of the format, which has
+// one number of steps for all parameters.
 func modelOfVersion1[T Float](o *Optimizer[T]) *stateModel {
 	size := int(unsafe.Sizeof(T(0)))
 	m := &stateModel{
@@ -813,8 +814,8 @@ func (m *stateModel) seal(sum *uint32) {
 	m.unsummed = nil
 }
 
-// wantStateError loads data in every way, which must fail with ErrState and
-// the texts, and leave the optimizer as it is.
+// wantStateError loads data in every way. That must fail with ErrState and the texts,
+// and leave the optimizer as it is.
 func wantStateError[T Float](t testing.TB, o *Optimizer[T], data []byte, texts ...string) {
 	t.Helper()
 	before := stateBits(o)
@@ -837,7 +838,7 @@ func wantStateError[T Float](t testing.TB, o *Optimizer[T], data []byte, texts .
 		}
 	}
 	if stateBits(o) != before {
-		t.Error("a state that is an error has changed the optimizer")
+		t.Error("a state that was refused has changed the optimizer")
 	}
 }
 
@@ -905,8 +906,8 @@ func testStateBitFlips[T Float](t *testing.T) {
 	}
 }
 
-// setCounts makes the optimizer one that has made so many steps in one period, with
-// every parameter.
+// setCounts sets the counts of the optimizer and its parameters as if they had made the
+// given number of steps since one refresh.
 func setCounts[T Float](o *Optimizer[T], steps uint64) {
 	each := uint64(o.options.UpdateEach)
 	o.counters = counters{steps: steps, refreshes: refreshesAfter(steps, each), age: steps % each}
@@ -918,9 +919,9 @@ func setCounts[T Float](o *Optimizer[T], steps uint64) {
 	o.setCohorts(own)
 }
 
-// fillState gives the optimizer 7 steps, and in its arrays words that are
-// hard to keep: signs of zero, subnormals, infinities, and NaN of every kind,
-// then 1, 2, 3, …
+// fillState gives the optimizer 7 steps, and fills its arrays with words that are
+// easily lost (signs of zero, subnormals, infinities, and NaN of every kind) and then
+// 1, 2, 3, …
 func fillState[T Float](o *Optimizer[T]) {
 	setCounts(o, 7)
 	special := []uint64{0x80000000, 0x00000001, 0x7f800000, 0xff800000, 0x7fc12345, 0xff80abcd}
@@ -1050,8 +1051,8 @@ func TestStateConfigurations(t *testing.T) {
 	})
 }
 
-// TestStateForged loads states that no optimizer writes, with checksums that
-// are right unless said otherwise, and measures the memory that it takes.
+// TestStateForged loads states that no optimizer writes, with right checksums unless
+// said otherwise, and measures the memory that this takes.
 func TestStateForged(t *testing.T) {
 	o := newStateOptimizer(t, stateOptions(2, 3), stateParams())
 	const most = 1<<64 - 1
@@ -1138,7 +1139,7 @@ func TestStateForged(t *testing.T) {
 		o.tensors[0].m[0] = 42
 		changed := stateBits(o)
 		if err := o.UnmarshalBinary(data); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "1 bytes follow the state") {
-			t.Errorf("UnmarshalBinary with a byte too many: %v", err)
+			t.Errorf("UnmarshalBinary with one byte too many: %v", err)
 		}
 		if stateBits(o) != changed {
 			t.Error("UnmarshalBinary has changed the optimizer")
@@ -1158,8 +1159,8 @@ func TestStateForged(t *testing.T) {
 	})
 }
 
-// TestStateSwapped exchanges parts of a state whose own bytes are right: each
-// checksum covers what comes before it too.
+// TestStateSwapped exchanges parts of a state. Their own bytes are right, but each
+// checksum also covers everything before it.
 func TestStateSwapped(t *testing.T) {
 	o := newStateOptimizer(t, stateOptions(1, 1), []Param[float32]{
 		{Name: "w", Layout: Elementwise(8)}, {Name: "w", Layout: Elementwise(8)},
@@ -1199,8 +1200,8 @@ func stateAllocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestStateMemory makes sure that writing takes the same memory for a large
-// state, and reading that and a second set of arrays.
+// TestStateMemory makes sure that writing a large state takes no more memory than a
+// small one, and reading one takes only a second set of arrays in addition.
 func TestStateMemory(t *testing.T) {
 	o, err := New(stateOptions(1, 2), Param[float64]{Name: "w", Value: make([]float64, 1<<20)})
 	if err != nil {
@@ -1216,7 +1217,7 @@ func TestStateMemory(t *testing.T) {
 		t.Errorf("WriteTo wrote %d bytes, %d at a time", f.total, f.most)
 	}
 	var saved []byte
-	// With the race detector the compiler makes the room twice.
+	// With the race detector the compiled code allocates the buffer twice.
 	if n := stateAllocated(func() { saved, err = o.MarshalBinary() }); err != nil || n > 2*own+4*stateChunk {
 		t.Errorf("MarshalBinary allocated %d bytes, %v; the state has %d", n, err, own)
 	}
@@ -1236,8 +1237,8 @@ func (w *sizesWriter) Write(p []byte) (int, error) {
 
 var errStateTest = errors.New("the disk is on fire")
 
-// TestStateReaders reads from readers that give little at a time, and from
-// readers that fail at every byte.
+// TestStateReaders reads from readers that give few bytes at a time, and from readers
+// that fail at every byte.
 func TestStateReaders(t *testing.T) {
 	r := newStateRun[float32](t, stateOptions(2, 3), 0)
 	r.train(t, 2)
@@ -1316,7 +1317,7 @@ type panicReader struct{}
 
 func (panicReader) Read([]byte) (int, error) { panic("the reader is out of order") }
 
-// faultyWriter takes a number of bytes, and then does as fault says.
+// faultyWriter takes a number of bytes, and then does what fault says.
 type faultyWriter struct {
 	room  int
 	taken []byte
@@ -1373,8 +1374,8 @@ func TestStateWriters(t *testing.T) {
 	}
 }
 
-// goldenState is the optimizer of special32.state and special64.state: the
-// fields are counted out in docs/state.md, the words are those of fillState.
+// goldenState is the optimizer of special32.state and special64.state. docs/state.md
+// lists its fields, and fillState makes its words.
 func goldenState[T Float](t testing.TB) *Optimizer[T] {
 	return newStateOptimizer(t, stateOptions(2, 3), []Param[T]{
 		{Name: "w", Layout: Elementwise(3)},
@@ -1384,7 +1385,7 @@ func goldenState[T Float](t testing.TB) *Optimizer[T] {
 }
 
 // goldenState2 is the optimizer of special32.v2.state and special64.v2.state: the
-// second parameter has never had a curvature, the third has come later.
+// second parameter has never had a curvature, and the third was added later.
 func goldenState2[T Float](t testing.TB) *Optimizer[T] {
 	o := goldenState[T](t)
 	o.tensors[1].curved = false
@@ -1392,8 +1393,8 @@ func goldenState2[T Float](t testing.TB) *Optimizer[T] {
 	return o
 }
 
-// TestStateGolden compares with the files of testdata/state, which an amd64
-// wrote: in both directions for the present version, and read for version 1.
+// TestStateGolden compares with the files of testdata/state, which an amd64 machine
+// wrote. It writes and reads the present version, and only reads version 1.
 func TestStateGolden(t *testing.T) {
 	t.Run("float32", func(t *testing.T) { testStateGolden[float32](t, "special32") })
 	t.Run("float64", func(t *testing.T) { testStateGolden[float64](t, "special64") })
@@ -1423,8 +1424,8 @@ func testStateGolden[T Float](t *testing.T, file string) {
 	requireGolden(t, o, golden)
 }
 
-// requireGolden makes sure that the state is that of the optimizer, which then has
-// forgotten it.
+// requireGolden makes sure that reading the state restores the optimizer, whose own
+// state it clears first.
 func requireGolden[T Float](t *testing.T, o *Optimizer[T], golden []byte) {
 	t.Helper()
 	want := stateBits(o)
@@ -1439,12 +1440,12 @@ func requireGolden[T Float](t *testing.T, o *Optimizer[T], golden []byte) {
 		t.Fatal(err)
 	}
 	if stateBits(o) != want {
-		t.Error("other bits were read than were written")
+		t.Error("the bits that were read are not those that were written")
 	}
 }
 
-// goldenFile returns the file. With -update-state it is written first, if there is
-// anything to write: files of version 1 stay.
+// goldenFile returns the file. With -update-state it writes the file first, unless
+// saved is nil: files of version 1 stay as they are.
 func goldenFile(t *testing.T, file string, saved []byte) []byte {
 	t.Helper()
 	path := filepath.Join("testdata", "state", file)
@@ -1460,8 +1461,8 @@ func goldenFile(t *testing.T, file string, saved []byte) []byte {
 	return b
 }
 
-// TestStateElsewhere resumes from files of runs on an amd64 with AVX2, with
-// any instruction set on any architecture.
+// TestStateElsewhere resumes runs from files that were written on an amd64 machine with
+// AVX2, with any instruction set on any architecture.
 func TestStateElsewhere(t *testing.T) {
 	eachISAAndType(t,
 		func(t *testing.T) { testStateElsewhere[float32](t, "trained32") },
@@ -1510,7 +1511,7 @@ func TestStateDocs(t *testing.T) {
 		code, isGo := strings.CutPrefix(block, "go\n")
 		bytes, isHex := strings.CutPrefix(block, "hex\n")
 		switch {
-		case i%2 == 0: // between the blocks
+		case i%2 == 0: // between the blocks of code
 		case isGo && !strings.Contains(source, code):
 			t.Errorf("example_save_test.go does not have the code of docs/state.md:\n%s", code)
 		case isHex:
@@ -1579,9 +1580,10 @@ func BenchmarkState(b *testing.B) {
 	})
 }
 
-// FuzzUnmarshalBinary loads anything. What is not a state is an error and
-// changes nothing; what is a state is written again as the same bytes. With
-// seal the checksums are made right first, or they would hide all the rest.
+// FuzzUnmarshalBinary loads any bytes. If they are not a state, that is an error and
+// changes nothing. If they are, the state is written again as the same bytes. With seal
+// the checksums are made right first, since otherwise nothing behind them would be
+// tested.
 func FuzzUnmarshalBinary(f *testing.F) {
 	narrow, wide := goldenState2[float32](f), goldenState2[float64](f)
 	for _, m := range []*stateModel{modelOf(narrow), modelOf(wide), modelOfVersion1(narrow), modelOfVersion1(wide)} {
@@ -1613,7 +1615,7 @@ func fuzzUnmarshal[T Float](t *testing.T, o *Optimizer[T], data []byte, seal boo
 			t.Errorf("error %v, want ErrState", err)
 		}
 		if stateBits(o) != before {
-			t.Error("a state that is an error has changed the optimizer")
+			t.Error("a state that was refused has changed the optimizer")
 		}
 		return
 	}
@@ -1627,11 +1629,11 @@ func fuzzUnmarshal[T Float](t *testing.T, o *Optimizer[T], data []byte, seal boo
 	}
 }
 
-// sealState returns a copy of data with the checksums that it should have
-// where it has the parts that it says it has.
+// sealState returns a copy of data with right checksums, as far as data has the parts
+// that it claims to have.
 func sealState(data []byte) []byte {
 	data = bytes.Clone(data)
-	at, number := 0, func(at, size int) (n uint64) { // that is at a place
+	at, number := 0, func(at, size int) (n uint64) { // the number at a place
 		for i := size - 1; i >= 0 && at+size <= len(data); i-- {
 			n = n<<8 | uint64(data[at+i])
 		}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// smallLayouts has every kind of layout, in sizes about those of vectors and
-// of groups of blocks.
+// smallLayouts has every kind of layout, in sizes near those of vectors and of groups
+// of blocks.
 func smallLayouts[T Float]() []Param[T] {
 	var params []Param[T]
 	for _, l := range []Layout{
@@ -40,7 +40,7 @@ func longLayouts[T Float]() []Param[T] {
 	}
 }
 
-// optionCases are edits of the defaults, each for a term of the mathematics.
+// optionCases are edits of the defaults, one for each term of the mathematics.
 var optionCases = []struct {
 	name string
 	edit func(*Options)
@@ -125,8 +125,8 @@ func testStepProbes[T Float](t *testing.T) {
 	})
 }
 
-// TestStepBetweenRefreshes proves that hvp is not called, and may be nil,
-// where it is not due.
+// TestStepBetweenRefreshes proves that hvp is not called, and may be nil, if it is not
+// due.
 func TestStepBetweenRefreshes(t *testing.T) {
 	opts := DefaultOptions()
 	opts.UpdateEach, opts.Samples = 3, 2
@@ -148,8 +148,8 @@ func TestStepBetweenRefreshes(t *testing.T) {
 	}
 }
 
-// TestGroups gives each kind of parameter hyperparameters of its own, shared
-// ones, and the common ones, and changes each between steps.
+// TestGroups has parameters with hyperparameters of their own, with shared ones and
+// with the common ones, and changes all of these between steps.
 func TestGroups(t *testing.T) {
 	forFloats(t, testGroups[float32], testGroups[float64], testGroups[weight])
 }
@@ -201,8 +201,8 @@ func (tr trial[T]) setLR(t *testing.T, lr float64) {
 	tr.ref.opts.LR = lr
 }
 
-// TestMaxUpdate holds a step to its bound where there is no curvature, and
-// shows what happens without one.
+// TestMaxUpdate proves that a step without curvature keeps to the bound, and shows what
+// happens without one.
 func TestMaxUpdate(t *testing.T) {
 	for _, max := range []float64{0, 0.5} {
 		value := []float64{1, 1, 1}
@@ -218,7 +218,7 @@ func TestMaxUpdate(t *testing.T) {
 		}
 		far := opts.LR * max
 		if max == 0 {
-			far = opts.LR / opts.Eps // the gradient over ε
+			far = opts.LR / opts.Eps // a gradient of 1 divided by ε
 		}
 		for e, want := range []float64{1 - far, 1 + far, 1} {
 			if e := value[e] - want; e > 1e-9 || e < -1e-9 {
@@ -297,7 +297,7 @@ func testUpdateIsStep[T Float](t *testing.T) {
 	}
 }
 
-// TestNoParameters steps an optimizer of nothing.
+// TestNoParameters makes steps of an optimizer without parameters.
 func TestNoParameters(t *testing.T) {
 	for _, params := range [][]Param[float32]{nil, {{}, {Value: []float32{}}}} {
 		tr := newTrial(t, DefaultOptions(), params...)
@@ -307,8 +307,8 @@ func TestNoParameters(t *testing.T) {
 	}
 }
 
-// listLayouts are small tensors in lists of one and of many, of several groups,
-// with others and with empty ones among them.
+// listLayouts are small tensors in lists of one and of many, in several groups, with
+// other tensors and empty ones among them.
 func listLayouts[T Float](groups ...*Hyper) (params []Param[T]) {
 	for i := range 120 {
 		p := Param[T]{Layout: Elementwise([]int{64, 1, 0, 17, 7, 129}[i%6]), Hyper: groups[i/10%len(groups)]}
@@ -317,13 +317,12 @@ func listLayouts[T Float](groups ...*Hyper) (params []Param[T]) {
 		}
 		params = append(params, p)
 	}
-	params[70].Offset = 1 << 40 // begins a run
+	params[70].Offset = 1 << 40 // begins a new run of indices
 	return params
 }
 
-// TestLists compares steps of many small tensors with the model: where hvp
-// fills what it gets, where it puts in slices of its own, and where it does so
-// for some.
+// TestLists compares steps of many small tensors with the model. hvp fills the slices
+// that it gets, replaces them with its own, or replaces some of them.
 func TestLists(t *testing.T) {
 	eachISAAndType(t, testLists[float32], testLists[float64])
 }
@@ -368,8 +367,8 @@ func testLists[T Float](t *testing.T) {
 	}
 }
 
-// TestListFaults spoils one value after the other of small tensors, of a
-// gradient or a product: the step must find it and change nothing.
+// TestListFaults spoils one value after another in the gradients and products of small
+// tensors. The step must find it and change nothing.
 func TestListFaults(t *testing.T) {
 	other := DefaultHyper()
 	for samples := 1; samples <= 2; samples++ {
@@ -391,7 +390,7 @@ func TestListFaults(t *testing.T) {
 				for _, own := range []bool{false, true} {
 					spoil := func(hz, z [][]float32) error {
 						err := r.hvp(hz, z)
-						if own { // and what was there is finite
+						if own { // and the slice that it replaces is finite
 							hz[i] = slices.Clone(hz[i])
 						}
 						hz[i][e] = float32(inf)
@@ -443,8 +442,8 @@ func testKernelUpdateMulti[T Float](t *testing.T) {
 	}
 }
 
-// TestKernelAllFiniteMulti spoils one value after the other of slices of all
-// lengths around those of vectors.
+// TestKernelAllFiniteMulti spoils one value after another in slices of all lengths near
+// those of vectors.
 func TestKernelAllFiniteMulti(t *testing.T) {
 	eachISAAndType(t, testKernelAllFiniteMulti[float32], testKernelAllFiniteMulti[float64])
 }
@@ -515,9 +514,9 @@ func TestPanelFinite(t *testing.T) {
 	}
 }
 
-// TestProbes proves that hvp gets the signs of its draw: of refresh r and probe
-// p, draw r·Samples + p, at indices that run on from parameter to parameter
-// or start at an Offset.
+// TestProbes proves that hvp gets the signs of its draw. Refresh r and probe p use draw
+// r·Samples + p, at indices that run on from parameter to parameter or start at an
+// Offset.
 func TestProbes(t *testing.T) {
 	forFloats(t, testProbes[float32], testProbes[float64], testProbes[weight])
 }
@@ -564,9 +563,8 @@ func testProbes[T Float](t *testing.T) {
 	})
 }
 
-// TestShards cuts tensors at the bounds of their blocks and gives the parts to
-// several optimizers, in any order. Each part must become what it is in the
-// whole.
+// TestShards cuts tensors between blocks and gives the parts to several optimizers, in
+// any order. Each part must get the same values as in the whole.
 func TestShards(t *testing.T) {
 	forFloats(t, testShards[float32], testShards[float64], testShards[weight])
 }
@@ -579,8 +577,8 @@ func testShards[T Float](t *testing.T) {
 			opts.Samples, opts.UpdateEach, opts.Workers = samples, 2, 1
 			whole := newRunner(t, opts, Param[T]{Layout: l, Offset: base})
 
-			// Three parts: the last and the first in one optimizer, the middle in
-			// another that has other workers.
+			// Three parts: the last and the first in one optimizer, and the middle in
+			// another with a different number of workers.
 			slice := l.Block * l.Inner
 			cuts := []int{0, l.Outer / 3, l.Outer/3 + 1, l.Outer}
 			parts := make([]Param[T], 3)
@@ -598,7 +596,7 @@ func testShards[T Float](t *testing.T) {
 				runner[T]
 				tensor, part int
 			}{{outer, 0, 2}, {outer, 1, 0}, {middle, 0, 1}}
-			for _, s := range shares { // the same problem in parts
+			for _, s := range shares { // the same problem, in parts
 				lo, hi := cuts[s.part]*slice, cuts[s.part+1]*slice
 				for _, x := range []struct{ part, whole [][]T }{{s.a, whole.a}, {s.b, whole.b}, {s.c, whole.c}} {
 					x.part[s.tensor] = x.whole[0][lo:hi]
@@ -621,8 +619,8 @@ func testShards[T Float](t *testing.T) {
 	}
 }
 
-// TestNamedTypeIsFloat32 proves that a type of a caller's own trains as the one
-// below it.
+// TestNamedTypeIsFloat32 proves that a caller's own type trains like its underlying
+// type.
 func TestNamedTypeIsFloat32(t *testing.T) {
 	plain := newRunner(t, DefaultOptions(), smallLayouts[float32]()...)
 	named := newRunner(t, DefaultOptions(), smallLayouts[weight]()...)
@@ -670,7 +668,7 @@ func testStepAllocates[T Float](t *testing.T) {
 						grads := r.gradients()
 						var hvp HVP[T] = r.hvp
 						var failed error
-						allocs := allocsPerRun(2, func() { // once more, before it counts
+						allocs := allocsPerRun(2, func() { // which runs it once more before it counts
 							for range each {
 								if err := r.opt.Step(grads, hvp); err != nil {
 									failed = err
@@ -697,8 +695,8 @@ type line struct {
 	grad  []float64 // of the mean loss of all the data
 }
 
-// add adds to g and hz what the examples from lo to hi have in the sums of
-// gradients and of products with z.
+// add adds to g and hz the gradients of the examples from lo to hi, and their products
+// with z.
 func (l *line) add(g, hz, z []float64, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		residual := l.theta[0]*l.x[i] + l.theta[1] - l.y[i]
@@ -712,7 +710,7 @@ func (l *line) add(g, hz, z []float64, lo, hi int) {
 // does, with the same z for all of them.
 func (l *line) accumulate(micro int) HVP[float64] {
 	return func(hz, z [][]float64) error {
-		clear(l.grad) // the gradient is accumulated beside it
+		clear(l.grad) // the gradient is accumulated along with the product
 		clear(hz[0])
 		n := len(l.x)
 		for lo := 0; lo < n; lo += micro {
@@ -753,8 +751,8 @@ func (l *line) train(t *testing.T, hvp HVP[float64], steps int) []float64 {
 	return l.theta
 }
 
-// means is accumulate as frameworks that return means have to do it: the
-// means of the micro-batches, each with the share of its examples.
+// means is accumulate for frameworks that return means: it adds the means of the
+// micro-batches, each weighted by its share of the examples.
 func (l *line) means(micro int) HVP[float64] {
 	return func(hz, z [][]float64) error {
 		clear(l.grad)
@@ -774,10 +772,9 @@ func (l *line) means(micro int) HVP[float64] {
 	}
 }
 
-// TestAccumulation holds micro-batches against the whole batch. Sums that go
-// on from one micro-batch to the next make the same additions, and so the same
-// bits; weighted means round differently, within a few units in the last place
-// of a step.
+// TestAccumulation compares micro-batches with the whole batch. Sums that continue from
+// one micro-batch to the next make the same additions, and so give the same bits.
+// Weighted means round differently, by a few units in the last place of a step.
 func TestAccumulation(t *testing.T) {
 	const n, steps = 103, 300
 	whole := newLine(n)
@@ -798,7 +795,8 @@ func TestAccumulation(t *testing.T) {
 }
 
 // TestSpike has a first product that is far larger than the others, and counts the
-// steps until a parameter moves at half the speed that it would have without.
+// steps until a parameter moves at half the speed that it would have without this
+// spike.
 func TestSpike(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -841,9 +839,9 @@ func TestSpike(t *testing.T) {
 	}
 }
 
-// TestDiagonal has a diagonal D of the caller's own in the place of a product. z⊙D is
-// right for any number of probes; D itself is for one, and vanishes for two whose signs
-// differ.
+// TestDiagonal uses the caller's own diagonal D instead of a product. z⊙D is right for
+// any number of probes. D itself is right for one probe, but vanishes for two whose
+// signs differ.
 func TestDiagonal(t *testing.T) {
 	diagonal := []float64{1, 2, 4, 8, 16, 32, 64, 128}
 	kept := func(samples int, linear bool) []float64 {

@@ -128,7 +128,7 @@ func Source() (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	b.WriteString("// Printed by go run ./internal/fitpow; a test compares.\nconst (\n")
+	b.WriteString("// Printed by go run ./internal/fitpow, with which a test compares them.\nconst (\n")
 	for i, p := range polynomials {
 		if i > 0 {
 			b.WriteString("\n")
