@@ -1,3 +1,3 @@
-// Package intrinsics holds what a C programmer would write with gcc's
-// intrinsics in place of the assembly, through cgo: a bound to compare with.
+// Package intrinsics holds what a C programmer would write with gcc's intrinsics
+// instead of the assembly, called through cgo, for comparison.
 package intrinsics

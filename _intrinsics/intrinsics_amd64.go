@@ -63,8 +63,8 @@ func signs[T float32 | float64](isa string, z []T, seed, draw uint64) {
 	}
 }
 
-// fill sets z to 1 with plain stores, or with non-temporal ones. The length is
-// a multiple of 16, and z aligned to 64 bytes.
+// fill sets z to 1, with plain or non-temporal stores. The length is a multiple of 16,
+// and z aligned to 64 bytes.
 func fill[T float32 | float64](isa string, z []T, nonTemporal bool) {
 	n := C.long(len(z))
 	switch isa + typeOf[T]() {

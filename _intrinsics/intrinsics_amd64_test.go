@@ -37,8 +37,8 @@ func isa(t testing.TB) string {
 	return ""
 }
 
-// TestSame holds the code in C to the bits of the package: what is compared
-// does the same.
+// TestSame proves that the C code gives the same bits as the package, so that the
+// benchmarks compare the same work.
 func TestSame(t *testing.T) {
 	t.Run("float32", testSame[float32])
 	t.Run("float64", testSame[float64])
@@ -78,8 +78,8 @@ func testSame[T float32 | float64](t *testing.T) {
 
 var lengths = []int{20480, 10240000}
 
-// BenchmarkUpdate is Update for blocks of one element; "ratio" is its time
-// divided by that of the code in C, measured in turns.
+// BenchmarkUpdate measures Update for blocks of one element. "ratio" is its time
+// divided by that of the C code, measured in turns.
 func BenchmarkUpdate(b *testing.B) { each(b, benchUpdate[float32], benchUpdate[float64]) }
 
 func benchUpdate[T float32 | float64](b *testing.B, n int) {
@@ -99,10 +99,9 @@ func benchUpdate[T float32 | float64](b *testing.B, n int) {
 	b.ReportMetric(t[0]*1e9/float64(n), "ns/elem")
 }
 
-// BenchmarkRademacher is Rademacher; "ratio" is its time divided by that of the
-// code in C, "fill-ratio" that divided by the time of the faster of two fills
-// with a constant, with plain and with non-temporal stores. All four are
-// measured in turns.
+// BenchmarkRademacher measures Rademacher. "ratio" is its time divided by that of the C
+// code, and "fill-ratio" its time divided by that of the faster of two fills with a
+// constant, with plain and with non-temporal stores. All four are measured in turns.
 func BenchmarkRademacher(b *testing.B) { each(b, benchRademacher[float32], benchRademacher[float64]) }
 
 func benchRademacher[T float32 | float64](b *testing.B, n int) {
@@ -126,9 +125,9 @@ func each(b *testing.B, narrow, wide func(b *testing.B, n int)) {
 }
 
 // inTurns calls the functions one after the other, again and again, and returns
-// the median time of each. The benchmark's own loop is one turn. Where the
-// arrays fit into the cache, the first call of each turn is not measured: the
-// non-temporal fill leaves nothing there for the one that follows it.
+// the median time of each. The benchmark's own loop is one turn. If the arrays fit into
+// the cache, the first call of each turn is not measured, because the non-temporal fill
+// leaves nothing in the cache for the call that follows it.
 func inTurns(b *testing.B, n int, f ...func()) []float64 {
 	times := make([][]float64, len(f))
 	reps := max(1, 200_000/n)

@@ -12,10 +12,11 @@ import (
 	"time"
 )
 
-// TestOutsider is someone who has a folder, the go command and the proxy: who gets the
-// package and each adapter by its import path, builds the program of testdata that has
-// the adapter's name, and trains. No workspace and no replace helps. The package's tests
-// run in its folder of the module cache, where nothing is but what the zip has.
+// TestOutsider does what a user does who has only a folder, the go command and the
+// proxy. It gets the package and each adapter by its import path, builds the program in
+// testdata that has the adapter's name, and trains. No workspace and no replace helps.
+// The package's tests run in its folder of the module cache, which holds only what the
+// zip contains.
 func TestOutsider(t *testing.T) {
 	proxy := t.TempDir()
 	all, err := publish("..", proxy)
@@ -51,14 +52,15 @@ func TestOutsider(t *testing.T) {
 	}
 }
 
-// requireTraining wants the losses of a training, one a line, to fall to less than half.
+// requireTraining fails the test unless the losses, one per line, fall to less than
+// half.
 func requireTraining(t *testing.T, printed string) {
 	t.Helper()
 	var losses []float64
 	for _, line := range strings.Fields(printed) {
 		x, err := strconv.ParseFloat(line, 64)
 		if err != nil {
-			t.Fatalf("want a loss a line: %v", err)
+			t.Fatalf("want one loss per line: %v", err)
 		}
 		losses = append(losses, x)
 	}
@@ -72,9 +74,9 @@ func requireTraining(t *testing.T, printed string) {
 	}
 }
 
-// An outsider runs the go command with a proxy, and with a module cache whose path is new:
-// what an earlier run published under the same version must not be found, and the go
-// command's cache of builds remembers which files a folder of a module cache had.
+// An outsider runs the go command with a proxy and with a new module cache at a new path.
+// It must not find what an earlier run published under the same version, and the go
+// command's build cache remembers which files a folder of the module cache had.
 type outsider struct{ env []string }
 
 func newOutsider(t *testing.T, proxy string) *outsider {
@@ -87,11 +89,11 @@ func newOutsider(t *testing.T, proxy string) *outsider {
 		}
 		env[name] = strings.TrimSpace(string(out))
 	}
-	// Other modules come from the user's module cache where it has them.
+	// Other modules come from the user's module cache, if it has them.
 	downloaded := filepath.Join(env["GOMODCACHE"], "cache", "download")
 	return &outsider{append(os.Environ(),
 		"GOWORK=off",
-		"GOFLAGS=-mod=mod -modcacherw -trimpath", // -trimpath: else the cache of builds is no use in another module cache
+		"GOFLAGS=-mod=mod -modcacherw -trimpath", // -trimpath: otherwise the build cache is useless with another module cache
 		"GOMODCACHE="+t.TempDir(),
 		"GOPROXY="+strings.Join([]string{fileURL(proxy), fileURL(downloaded), env["GOPROXY"]}, ","),
 		"GONOSUMDB="+strings.Trim(env["GONOSUMDB"]+",github.com/adahessian-go", ","), // not published yet

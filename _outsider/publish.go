@@ -1,6 +1,6 @@
 // Package outsider publishes the modules of this repository, as they are in the work
-// tree, in a folder that the go command takes for a proxy. Its test is someone who
-// imports them.
+// tree, in a folder that the go command can use as a proxy. Its test imports them as a
+// user would.
 package outsider
 
 import (
@@ -22,15 +22,15 @@ import (
 	"golang.org/x/mod/zip"
 )
 
-// maxZip is the most bytes of a module's zip. Everyone who imports it downloads all of it,
-// tests and documents too.
+// maxZip is the largest size of a module's zip in bytes. Everyone who imports the module
+// downloads all of it, tests and documents included.
 const maxZip = 1_000_000
 
 // A published module is in the proxy.
 type published struct {
 	module.Version
-	name string // of its program
-	size int64  // of its zip, in bytes
+	name string // the name of its program
+	size int64  // the size of its zip, in bytes
 }
 
 // publish puts the root module of a repository and those in contrib into the folder
@@ -79,8 +79,8 @@ func publish(repo, proxy string) ([]published, error) {
 	return done, nil
 }
 
-// parse reads a go.mod, which must mean the same to those who import the module as it
-// means here.
+// parse reads a go.mod. It must mean the same to those who import the module as it does
+// here.
 func parse(file string) (*modfile.File, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -91,16 +91,16 @@ func parse(file string) (*modfile.File, error) {
 		return nil, err
 	}
 	for _, r := range f.Replace {
-		return nil, fmt.Errorf("%s:%d: a replace of %s, which holds for nobody who imports the module", file, r.Syntax.Start.Line, r.Old.Path)
+		return nil, fmt.Errorf("%s:%d: a replace of %s, which has no effect for those who import the module", file, r.Syntax.Start.Line, r.Old.Path)
 	}
 	for _, x := range f.Exclude {
-		return nil, fmt.Errorf("%s:%d: an exclude of %s, which holds for nobody who imports the module", file, x.Syntax.Start.Line, x.Mod.Path)
+		return nil, fmt.Errorf("%s:%d: an exclude of %s, which has no effect for those who import the module", file, x.Syntax.Start.Line, x.Mod.Path)
 	}
 	return f, nil
 }
 
-// required returns the version of a module that a go.mod requires: a release, since a
-// tag cannot be given to anything else.
+// required returns the version of a module that a go.mod requires. It must be a
+// release, since only releases can be tagged.
 func required(f *modfile.File, path string) (string, error) {
 	for _, r := range f.Require {
 		if r.Mod.Path != path {
@@ -121,7 +121,8 @@ type source struct {
 	dir string
 }
 
-// publish writes what a proxy serves of a module: the protocol is in go help goproxy.
+// publish writes what a proxy serves for a module. go help goproxy describes the
+// protocol.
 func (s *source) publish(repo, proxy string) error {
 	escaped, err := module.EscapePath(s.Path)
 	if err != nil {
@@ -163,7 +164,7 @@ func (s *source) zip(repo, name string) (int64, error) {
 		return 0, err
 	}
 	defer out.Close()
-	// What belongs to other modules is left out here.
+	// This leaves out what belongs to other modules.
 	if err := zip.Create(out, s.Version, files); err != nil {
 		return 0, err
 	}
@@ -177,9 +178,9 @@ func (s *source) zip(repo, name string) (int64, error) {
 	return size, nil
 }
 
-// files lists the files that git knows in the module's folder, as they are in the work
-// tree, and the license, which the go command takes from the root for a module that has
-// none.
+// files lists the files that git tracks in the module's folder, as they are in the work
+// tree, and the license. For a module without a license, the go command takes that of
+// the root.
 func (s *source) files(repo string) ([]zip.File, error) {
 	cmd := exec.Command("git", "ls-files", "-z", "--", ".")
 	cmd.Dir = filepath.Join(repo, s.dir)
@@ -193,7 +194,7 @@ func (s *source) files(repo string) ([]zip.File, error) {
 	for _, name := range strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		f := file{name, filepath.Join(repo, s.dir, name)}
 		if _, err := f.Lstat(); errors.Is(err, fs.ErrNotExist) {
-			continue // removed, and git does not know yet
+			continue // removed from the work tree, but still tracked
 		}
 		licensed = licensed || name == "LICENSE"
 		files = append(files, f)
@@ -204,7 +205,7 @@ func (s *source) files(repo string) ([]zip.File, error) {
 	return files, nil
 }
 
-// A file is one of a module: its path in the module, and its name on disk.
+// A file is a file of a module: its path in the module, and its name on disk.
 type file struct{ path, name string }
 
 func (f file) Path() string                 { return path.Clean(f.path) }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// repository makes one of these files, which git knows: a root module and an adapter.
+// repository makes a git repository of these files: a root module and an adapter.
 func repository(t *testing.T, changed map[string]string) string {
 	t.Helper()
 	files := map[string]string{
@@ -52,7 +52,8 @@ func repository(t *testing.T, changed map[string]string) string {
 	return dir
 }
 
-// A module's zip has what git knows of it, no other module, and a license.
+// A module's zip has the files of the module that git tracks, no other module, and a
+// license.
 func TestPublish(t *testing.T) {
 	proxy := t.TempDir()
 	all, err := publish(repository(t, nil), proxy)
@@ -83,7 +84,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// What cannot be released is not published.
+// Modules that cannot be released are not published.
 func TestPublishNot(t *testing.T) {
 	noise := make([]byte, maxZip+1)
 	random := rand.NewChaCha8([32]byte{})

@@ -7,8 +7,8 @@ import (
 )
 
 var (
-	// What AVX2 does not have: registers, and instructions that need no such
-	// register to be of AVX-512.
+	// What AVX2 lacks: registers, and instructions that belong to AVX-512 even without
+	// such a register.
 	beyondAVX2 = regexp.MustCompile(`\bZ\d+\b|\bK[0-7]\b|\b[XY](1[6-9]|2\d|3[01])\b` +
 		`|^(VMOVDQ[AU](8|16|32|64)|VP(AND|ANDN|OR|XOR)[DQ]|VPTERNLOG[DQ]|VPMULLQ|VPSRAQ|VPSRAVQ|VPRO[LR]V?[DQ]|VALIGN[DQ]` +
 		`|VP(MAX|MIN)[SU]Q|VPABSQ|VPERM[IT]2\w+|VPERM[BW]|VPCMPU?[BWDQ]|VPTESTN?M[BWDQ]|VPBLENDM\w+|VBLENDMP[SD]|VPMOV[BWDQ]2M|VPMOVM2\w+` +
@@ -16,15 +16,15 @@ var (
 		`|VCVTT?P[SD]2U?QQ|VCVTU?QQ2P[SD]|VCVTT?P[SD]2UDQ|VCVTUDQ2P[SD]|V(EXTRACT|INSERT)[FI](32|64)X\d|VBROADCAST[FI](32|64)X\d|VSHUF[FI](32|64)X\d)\b` +
 		`|\.(BCST|SAE|Z)\b`)
 
-	// What dispatch asks of a processor, and F16C for the kernels of float16. CMOV every amd64 has, and PREFETCH,
-	// which avo counts with what came after MMX; AVX-512 includes AVX2.
+	// What dispatch asks of a processor, and F16C for the float16 kernels. Every amd64 has CMOV, and PREFETCH,
+	// which avo counts among the extensions of MMX. AVX-512 includes AVX2.
 	allowed = map[string][]string{
 		"AVX2":   {"AVX", "AVX2", "CMOV", "MMX+"},
 		"AVX512": {"AVX", "AVX2", "CMOV", "MMX+", "AVX512F", "AVX512DQ", "AVX512BW", "AVX512VL"},
 	}
 	wideRegister = regexp.MustCompile(`\bZ\d+\b`)
 
-	// What the contract excludes everywhere: fused or approximate arithmetic.
+	// What the contract forbids everywhere: fused or approximate arithmetic.
 	forbidden = regexp.MustCompile(`^(VFN?M(ADD|SUB)\w*|VRCP\w*|VRSQRT\w*|VEXP2\w*|RCP\w*|RSQRT\w*)\b`)
 
 	vectorRegister = regexp.MustCompile(`\b[XYZ]\d+\b`)

@@ -7,21 +7,21 @@ import (
 )
 
 var (
-	// A word's instruction is in its comment; a test of the generator's holds the
-	// two together.
+	// A word's instruction is in its comment. A test of the generator makes sure that
+	// the two agree.
 	wordLine = regexp.MustCompile(`^WORD \$0x[0-9a-f]{8} // (\w+) (.+)$`)
 
-	// What the contract excludes: fused or approximate arithmetic.
+	// What the contract forbids: fused or approximate arithmetic.
 	forbiddenNEON = regexp.MustCompile(`^(V?FN?M(LA|LS|ADD|SUB)[SDHL]?2?|FR(ECP|SQRT)[EXS]\w*|URECPE|URSQRTE|FCMLA|BF\w+)$`)
 
-	// What is not in every arm64: SVE, half precision, SHA-3, dot products.
+	// What not every arm64 has: SVE, half precision, SHA-3, dot products.
 	beyondNEON = regexp.MustCompile(`^(VEOR3|VBCAX|VRAX1|VXAR|[SU]DOT|[SU]MMLA|EOR3|BCAX|SQRDML[AS]H)$|\b[zp]\d+\.|\bZ\d+\.`)
 
-	// Floating point in vectors of four float32, and of two float64.
+	// Floating-point arithmetic on vectors of four float32, and of two float64.
 	singles = regexp.MustCompile(`^f\w+ .*\.4s`)
 	doubles = regexp.MustCompile(`^f\w+ .*\.2d`)
 
-	// Registers of the system's and of Go's.
+	// Registers that belong to the system or to Go.
 	reserved = regexp.MustCompile(`\bR(18|2[6-9]|30)\b|\bg\b`)
 
 	statusRegister = regexp.MustCompile(`^(MSR|MRS)\b`)
@@ -61,7 +61,7 @@ func (f Func) ARM64() (faults []string) {
 	if returns == 0 {
 		faults = append(faults, "no RET")
 	}
-	// The linker allows 792 bytes, those of the callers included.
+	// The linker allows 792 bytes, including the frames of the callers.
 	if f.Frame < 0 || f.Frame >= 512 {
 		faults = append(faults, fmt.Sprintf("not NOSPLIT with a frame of less than 512 bytes: %d", f.Frame))
 	}

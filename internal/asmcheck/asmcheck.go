@@ -1,5 +1,5 @@
-// Package asmcheck reads what the names and comments of the assembly claim, from
-// its source: any machine can check that of any architecture.
+// Package asmcheck checks in the source of the assembly what its names and comments
+// claim. Any machine can check the assembly of any architecture.
 package asmcheck
 
 import (
@@ -14,8 +14,8 @@ import (
 // A Func is a TEXT of an assembly file.
 type Func struct {
 	Name, Prototype string
-	Requires        []string // instruction sets, by avo's tables
-	Frame           int      // bytes of a NOSPLIT function's frame, −1 of another
+	Requires        []string // instruction sets, according to avo's tables
+	Frame           int      // bytes of a NOSPLIT function's frame; −1 for other functions
 	Body            []string // instructions, without labels and comments
 }
 
@@ -53,11 +53,11 @@ func Parse(source string) (funcs []Func) {
 	return funcs
 }
 
-// kernelName has a kernel's purpose, type and instruction set.
+// kernelName matches a kernel's purpose, type and instruction set.
 var kernelName = regexp.MustCompile(`^([a-z]\w*?)(F32|F64|BF16|F16)(AVX2|AVX512|NEON)$`)
 
-// Stubs compares the functions of an assembly file with their Go declarations, in
-// both directions. It looks for both types of each and, on amd64, for both
+// Stubs compares the functions of an assembly file with their Go declarations, in both
+// directions. It expects each function for both types and, on amd64, for both
 // instruction sets. It returns what is wrong.
 func Stubs(funcs []Func, declarations string) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }

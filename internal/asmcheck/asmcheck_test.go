@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The files lie in the module's root.
+// read returns a file in the module's root.
 func read(t *testing.T, file string) string {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join("..", "..", file))
@@ -18,7 +18,7 @@ func read(t *testing.T, file string) string {
 	return string(source)
 }
 
-// parse returns the functions of an assembly file, all of them.
+// parse returns all functions of an assembly file.
 func parse(t *testing.T, file string) []Func {
 	t.Helper()
 	source := read(t, file)
@@ -58,7 +58,7 @@ func testStubs(t *testing.T, file string) {
 	}
 }
 
-// TestStubsSees gives the comparison what it must find.
+// TestStubsSees proves that the comparison finds what it must.
 func TestStubsSees(t *testing.T) {
 	const declarations = "//go:noescape\nfunc xF32NEON(n int)\n\n//go:noescape\nfunc xF64NEON(n int)\n"
 	good := []Func{{Name: "xF32NEON", Prototype: "func xF32NEON(n int)"}, {Name: "xF64NEON", Prototype: "func xF64NEON(n int)"}}
@@ -83,7 +83,7 @@ func TestStubsSees(t *testing.T) {
 	}
 }
 
-// TestAssemblyCheckSees gives the check what it must find.
+// TestAssemblyCheckSees proves that the check finds what it must.
 func TestAssemblyCheckSees(t *testing.T) {
 	good := []string{"VADDPS (AX), Y1, Y1", "MOVQ AX, CX", "VZEROUPPER", "RET"}
 	wide := slices.Concat([]string{"VADDPS Z1, Z1, Z1"}, good)
@@ -147,7 +147,7 @@ func TestAssemblyCheckSees(t *testing.T) {
 	}
 }
 
-// TestNEONCheckSees gives the check what it must find.
+// TestNEONCheckSees proves that the check finds what it must.
 func TestNEONCheckSees(t *testing.T) {
 	good := []string{"VADD V1.S4, V2.S4, V3.S4", "FLDPQ.P 32(R0), (F1, F2)", "RET"}
 	for _, c := range []struct {

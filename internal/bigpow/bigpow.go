@@ -1,7 +1,7 @@
-// Package bigpow computes logarithms, exponentials and powers to any precision
-// from math/big alone: plain series after a plain reduction, slow and easy to
-// check. The polynomials of the package are fitted to it and its powers are
-// tested against it.
+// Package bigpow computes logarithms, exponentials and powers to any precision, using
+// only math/big. It uses plain series after a plain reduction, which are slow and easy
+// to check. The polynomials of package adahessian are fitted to its results, and the
+// powers are tested against them.
 package bigpow
 
 import (
@@ -9,13 +9,13 @@ import (
 	"sync"
 )
 
-// guard is the number of bits carried beyond the precision asked for. A series
-// here has at most a few hundred terms, each rounded once, and squaring loses a
-// bit each time it is done: together they stay below 2^20 units in the last place.
+// guard is the number of bits carried beyond the precision asked for. A series here has
+// at most a few hundred terms, each rounded once, and each squaring loses a bit.
+// Together these errors stay below 2^20 units in the last place.
 const guard = 32
 
-// squarings is how often Exp2 halves its argument before the series and
-// squares the sum after it.
+// squarings is how often Exp2 halves its argument before the series, and squares the
+// sum after it.
 const squarings = 10
 
 var ln2Cache struct {
@@ -39,9 +39,8 @@ func Ln2(prec uint) *big.Float {
 	return newFloat(prec).Set(v)
 }
 
-// Log2 returns the base-2 logarithm of x > 0 to prec bits. The error is
-// relative to the result, also near x = 1, where x − 1 is formed without
-// rounding.
+// Log2 returns the base-2 logarithm of x > 0 to prec bits. The error is relative to the
+// result, even near x = 1, where x − 1 is formed without rounding.
 func Log2(x *big.Float, prec uint) *big.Float {
 	if x.Sign() <= 0 || x.IsInf() {
 		panic("bigpow: Log2 of a value that is not positive and finite")
@@ -58,7 +57,7 @@ func Log2(x *big.Float, prec uint) *big.Float {
 	l := atanh(s, w)
 	l.SetMantExp(l, 1)
 	l.Quo(l, Ln2(w))
-	// |log2 m| is at most ½ and e an integer: nothing cancels.
+	// |log2 m| is at most ½ and e is an integer, so nothing cancels.
 	l.Add(l, newFloat(w).SetInt64(int64(e)))
 	return newFloat(prec).Set(l)
 }

@@ -42,7 +42,7 @@ func TestKnownDigits(t *testing.T) {
 	agree(t, "log2(√2)", Log2(root, prec), big.NewFloat(0.5), prec-1)
 }
 
-// TestRoots compares with roots, which math/big computes in another way.
+// TestRoots compares with roots, which math/big computes differently.
 func TestRoots(t *testing.T) {
 	const prec = 160
 	for _, x := range []float64{1, math.Nextafter(1, 0), math.Nextafter(1, 2), 3, 1e-300, 1e300, math.SmallestNonzeroFloat64, math.MaxFloat64, 0.7071, 0.70710678118654752, 1.4142135623730951} {

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// An archive is a cpio archive in the format "newc", which is what a kernel
-// unpacks into its first file system.
+// An archive is a cpio archive in the format "newc", which the kernel unpacks into its
+// first file system.
 type archive struct {
 	out     bytes.Buffer
 	entries int
@@ -55,8 +55,8 @@ func (a *archive) file(name, file string) {
 	a.bytes(name, data)
 }
 
-// tree adds a directory of this machine: what a package's tests may read, not
-// what begins with a dot.
+// tree adds a directory of this machine, with what a package's tests may read, but
+// without names that begin with a dot.
 func (a *archive) tree(name, dir string) {
 	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -3,7 +3,7 @@
 // Debian's kernel with a small first process, which runs the programs.
 //
 // The emulated processor is a Skylake-X. It has AVX-512 F, CD, DQ, BW and VL, but none of
-// the later sets, some of which are wrong in Bochs 2.7. It takes some 10 seconds to boot
+// the later sets, some of which Bochs 2.7 gets wrong. It takes some 10 seconds to boot
 // and then runs about 40 million instructions a second. Time inside is simulated, so it
 // says nothing about speed.
 package emulate
@@ -29,7 +29,7 @@ import (
 // of the guest.
 type Job struct {
 	Name      string // without spaces
-	Program   string // its file here
+	Program   string // its file on this machine
 	Args, Env []string
 	Limit     time.Duration // of the guest's time; 0: none
 }
@@ -37,14 +37,14 @@ type Job struct {
 // A Result is what a job has done.
 type Result struct {
 	Name   string
-	Exit   int // −1: it was killed, or did not start
+	Exit   int // −1: it was killed or did not start
 	Output []byte
 }
 
 // A Machine is what jobs run on.
 type Machine struct {
 	Files string    // directory that becomes /module
-	Out   io.Writer // gets the jobs' output as it comes; nil: nobody does
+	Out   io.Writer // gets the jobs' output as it comes; may be nil
 }
 
 // Run boots the machine and runs the jobs in turn. It returns the results of
@@ -101,8 +101,8 @@ func (m Machine) initrd(dir string, jobs []Job) ([]byte, error) {
 	return a.finish()
 }
 
-// kernelArgs boot fast. Without XSAVEC and XSAVES, whose sizes Bochs reports
-// wrongly, the kernel does not drop AVX.
+// kernelArgs make the kernel boot fast. XSAVEC and XSAVES are turned off: Bochs reports
+// their sizes wrongly, and the kernel would then disable AVX.
 const kernelArgs = "console=ttyS0,115200 quiet acpi=off mitigations=off nokaslr panic=-1 reboot=t clearcpuid=xsavec,xsaves tsc_early_khz=50000 cryptomgr.notests=1 " +
 	"initcall_blacklist=load_system_certificate_list,trace_eval_init,tracer_init_tracefs,cubictcp_register,bpf_rstat_kfunc_init,init_kprobe_trace"
 
@@ -136,7 +136,7 @@ func writeImage(root, dir string, initrd []byte) error {
 	return nil
 }
 
-// config is Bochs's: no devices but the disc and what boot needs.
+// config configures Bochs, with no devices but the disc and what booting needs.
 const config = `config_interface: textconfig
 display_library: term
 plugin_ctrl: speaker=0, gameport=0, parallel=0, extfpuirq=0
@@ -182,7 +182,7 @@ func (m Machine) boot(ctx context.Context, root, dir string, initrd, jobs int) (
 	if err := bochs.Start(); err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, func() { bochs.Process.Kill() })() // it ignores SIGTERM
+	defer context.AfterFunc(ctx, func() { bochs.Process.Kill() })() // Bochs ignores SIGTERM
 	var now *Result
 	lines := bufio.NewReader(stdout)
 	for {

@@ -11,12 +11,13 @@ import (
 	"strings"
 )
 
-// needed are the Debian packages of the emulator, its firmware, a boot loader
-// and what writes a disc; the kernel's name has its version.
+// needed are the Debian packages of the emulator, its firmware, a boot loader, and a
+// program that writes a disc. The kernel is not listed, because its name contains its
+// version.
 var needed = []string{"bochs", "bochs-term", "bochsbios", "vgabios", "isolinux", "syslinux-common", "xorriso"}
 
-// unpacked returns a directory with the files of the packages. The first time
-// it gets them, some 40 MB, with apt and without installing anything.
+// unpacked returns a directory with the files of the packages. The first time it
+// downloads them with apt, some 40 MB, without installing anything.
 func unpacked() (root string, err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -51,7 +52,7 @@ var (
 	installLine   = regexp.MustCompile(`(?m)^Inst (\S+)`)
 )
 
-// unpack gets the packages and those that they depend on and this machine
+// unpack downloads the packages, and those of their dependencies that this machine
 // lacks.
 func unpack(root string) error {
 	depends, err := output("apt-cache", "depends", "linux-image-cloud-amd64")

@@ -1,5 +1,4 @@
-// Command fitpow derives the polynomials of pow.go and prints them as they
-// stand there:
+// Command fitpow derives the polynomials of pow.go and prints them as pow.go has them:
 //
 //	go run ./internal/fitpow
 package main

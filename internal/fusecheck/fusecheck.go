@@ -1,5 +1,5 @@
-// Package fusecheck finds, in Go's source, sums of products that a compiler may
-// fuse, and functions of package math that differ between architectures.
+// Package fusecheck finds, in Go source, sums of products that a compiler may fuse, and
+// functions of package math that differ between architectures.
 package fusecheck
 
 import (
@@ -11,22 +11,22 @@ import (
 	"sync"
 )
 
-// The Go language lets a compiler compute x*y + z as one operation, rounded
-// once, "possibly across statements"; compilers do it on arm64, s390x, ppc64,
-// riscv64 and loong64, and on amd64 with GOAMD64=v3. Only an explicit conversion
-// of the product prevents it. A variable, a field, a parameter or a result does
-// not: it may hold the product in a register, after inlining.
+// The Go language lets a compiler compute x*y + z as one operation, rounded once,
+// "possibly across statements". Compilers do so on arm64, s390x, ppc64, riscv64 and
+// loong64, and on amd64 with GOAMD64=v3. Only an explicit conversion of the product
+// prevents it. Assigning the product to a variable, a field, a parameter or a result
+// does not, since after inlining it may stay in a register.
 
-// exactFunctions are the functions of package math that the package may call:
-// rounded once, or not at all, on every architecture.
+// exactFunctions are the functions of package math that the package may call, because
+// on every architecture their results are exact or rounded once.
 var exactFunctions = map[string]bool{
 	"Abs": true, "Sqrt": true, "Float32bits": true, "Float32frombits": true, "Float64bits": true, "Float64frombits": true,
 	"Inf": true, "IsInf": true, "IsNaN": true, "NaN": true, "Frexp": true, "Ldexp": true,
 }
 
-// A Check finds the products of a package that a compiler may fuse. It follows
-// them through variables, fields, elements, arguments and results, of which each
-// is one object however often it is assigned to.
+// A Check finds the products of a package that a compiler may fuse. It follows them
+// through variables, fields, elements, arguments and results, each of which counts as
+// one object however often it is assigned to.
 type Check struct {
 	Products, Sums int // seen by Faults
 
@@ -37,7 +37,7 @@ type Check struct {
 	found   []string              // the faults
 }
 
-// New returns a check of a package without files.
+// New returns a check of a package that has no files yet.
 func New() *Check {
 	return &Check{set: token.NewFileSet(), product: map[types.Object]bool{}, info: &types.Info{
 		Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Defs: map[*ast.Ident]types.Object{},
@@ -53,8 +53,8 @@ func (c *Check) Parse(name, source string) error {
 	return err
 }
 
-// mathOnly imports package math. What other packages export stays unknown:
-// none gives the package a number.
+// mathOnly imports package math. What other packages export stays unknown, since the
+// package takes no number from them.
 type mathOnly struct{ types.Importer }
 
 func (m mathOnly) Import(path string) (*types.Package, error) {
@@ -73,7 +73,7 @@ var fromSource = sync.OnceValue(func() types.Importer {
 // Faults returns what is wrong in the package, and where.
 func (c *Check) Faults() []string {
 	config := types.Config{Importer: mathOnly{fromSource()}, Error: func(error) {}}
-	_, _ = config.Check("p", c.set, c.files, c.info) // errors are those of the other packages
+	_, _ = config.Check("p", c.set, c.files, c.info) // the errors come from the other packages
 	for before := -1; before < len(c.product); {
 		before = len(c.product)
 		c.walk(c.follow)
@@ -229,7 +229,7 @@ func (c *Check) object(x ast.Expr) types.Object {
 	return nil
 }
 
-// origin returns the generic object of an instantiated one.
+// origin returns the generic object behind an instantiated one.
 func origin(o types.Object) types.Object {
 	switch o := o.(type) {
 	case *types.Var:
@@ -240,8 +240,8 @@ func origin(o types.Object) types.Object {
 	return o
 }
 
-// isFloat reports whether x is a floating-point value; every type parameter of
-// the package is.
+// isFloat reports whether x is a floating-point value. Every value of a type parameter
+// of the package is one.
 func (c *Check) isFloat(x ast.Expr) bool {
 	typ := c.info.Types[x].Type
 	if id, ok := x.(*ast.Ident); ok && typ == nil {

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestSourceUnfused reads the package's source: nothing calls a function of
-// package math that may differ between architectures, and no product is added
-// or subtracted unless it has been converted.
+// TestSourceUnfused reads the package's source, and proves that nothing calls a
+// function of package math that may differ between architectures, and that no product
+// is added or subtracted without a conversion.
 func TestSourceUnfused(t *testing.T) {
 	root := filepath.Join("..", "..")
 	context := build.Default
@@ -33,7 +33,7 @@ func TestSourceUnfused(t *testing.T) {
 			for _, fault := range c.Faults() {
 				t.Error(fault)
 			}
-			// The types must be known, or nothing is found.
+			// If the types were not known, nothing would be found.
 			if c.Products < 80 || c.Sums < 80 {
 				t.Errorf("found %d products and %d sums", c.Products, c.Sums)
 			}

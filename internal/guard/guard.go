@@ -7,19 +7,19 @@ import (
 	"runtime/debug"
 )
 
-// ErrUnsupported is the error of New where the system is not known.
+// ErrUnsupported is the error of New on a system that it does not know.
 var ErrUnsupported = errors.New("guard: no guard pages on this system")
 
-// Pages is some pages of memory between two that fault when touched.
+// Pages holds some pages of memory between two that fault when touched.
 type Pages struct {
 	all    []byte // with the guards
 	usable []byte
 }
 
-// Start returns the first n bytes: what lies in front of them faults.
+// Start returns the first n bytes. Memory before them faults.
 func (p *Pages) Start(n int) []byte { return p.usable[:n:n] }
 
-// End returns the last n bytes: what lies behind them faults.
+// End returns the last n bytes. Memory after them faults.
 func (p *Pages) End(n int) []byte { return p.usable[len(p.usable)-n:] }
 
 // A Fault is an access to memory that faults.

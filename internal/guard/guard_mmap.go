@@ -66,7 +66,7 @@ func Repeat(data []byte, times int) ([]byte, error) {
 	return unsafe.Slice((*byte)(all), len(data)*times), nil
 }
 
-// Unmap frees what Repeat has returned.
+// Unmap frees memory that Repeat returned.
 func Unmap(b []byte) error {
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b)))
 }

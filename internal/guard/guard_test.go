@@ -15,7 +15,7 @@ func beyond(b []byte, distance int) *byte {
 	return (*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), distance))
 }
 
-// TestFaults has every access that must fault, and those that must not.
+// TestFaults tries every access that must fault, and those that must not.
 func TestFaults(t *testing.T) {
 	p, err := New(5000)
 	if errors.Is(err, ErrUnsupported) {

@@ -1,6 +1,6 @@
-// Package halfbits says what the numbers of 16 bits are and how to round to them, from the
-// numbers alone: by their values in float64 and the distances between them. The package
-// that it is a test of goes by the bits.
+// Package halfbits defines the 16-bit numbers and how to round to them, using only their
+// values in float64 and the distances between them. Package adahessian, which it is used
+// to test, works on the bits instead.
 package halfbits
 
 import (
@@ -8,7 +8,7 @@ import (
 	"sort"
 )
 
-// A Format is a sign, so many bits of exponent and so many of mantissa.
+// A Format has a sign and the given numbers of exponent and mantissa bits.
 type Format struct {
 	Name               string
 	exponent, mantissa int
@@ -20,13 +20,13 @@ var (
 	Float16  = Format{"float16", 5, 10}
 )
 
-// Infinity is +Inf, and what is greater without a sign is NaN.
+// Infinity returns the bits of +Inf. Greater bits, sign aside, are NaN.
 func (f Format) Infinity() uint16 { return 1<<15 - 1<<f.mantissa }
 
-// QuietNaN is the NaN that all others are rounded to.
+// QuietNaN returns the bits of the NaN that every NaN is rounded to.
 func (f Format) QuietNaN() uint16 { return 1<<15 - 1<<(f.mantissa-1) }
 
-// Value is the number that the bits stand for, which float64 has exactly.
+// Value returns the number that the bits stand for, which float64 holds exactly.
 func (f Format) Value(h uint16) float64 {
 	sign := 1.0
 	if h>>15 != 0 {
@@ -42,7 +42,8 @@ func (f Format) Value(h uint16) float64 {
 	return sign * f.value(h)
 }
 
-// value is Value without the sign, and of infinity where the exponents would go on.
+// value is Value without the sign. For infinity it returns the next number as if the
+// exponents went on.
 func (f Format) value(h uint16) float64 {
 	bias := 1<<(f.exponent-1) - 1
 	exponent, mantissa := int(h>>f.mantissa), int(h)&(1<<f.mantissa-1)
@@ -52,7 +53,7 @@ func (f Format) value(h uint16) float64 {
 	return math.Ldexp(float64(1<<f.mantissa+mantissa), exponent-bias-f.mantissa)
 }
 
-// A Rounder rounds to a format. It is fast where one number is near the one before.
+// A Rounder rounds to a format. It is fast if each number is near the one before.
 type Rounder struct {
 	format Format
 	values []float64 // of the bits from 0 to those of infinity
@@ -68,9 +69,10 @@ func NewRounder(f Format) *Rounder {
 	return r
 }
 
-// Round returns the bits of the number that is nearest to x, of two the one whose last bit
-// is 0. All distances are exact where they decide: two neighbours are less than a power of
-// two apart, or x is closer to one of them by more than a rounding.
+// Round returns the bits of the number nearest to x or, of two that are equally near, of
+// the one whose last bit is 0. All distances that decide are exact: either two neighbours
+// are less than a power of two apart, or x is closer to one of them by more than a
+// rounding error.
 func (r *Rounder) Round(x float32) uint16 {
 	if x != x {
 		return r.format.QuietNaN()

@@ -7,7 +7,7 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// TestCampaign is the campaign in a short form. The command makes the long one.
+// TestCampaign runs a short form of the campaign. The command runs the long one.
 func TestCampaign(t *testing.T) {
 	t.Run("float32", testCampaign[float32])
 	t.Run("float64", testCampaign[float64])
@@ -33,7 +33,7 @@ func testCampaign[T adahessian.Float](t *testing.T) {
 	}
 }
 
-// TestWitness: what counts as wrong is what is far from the exact product.
+// TestWitness proves that a product counts as wrong if it is far from the exact one.
 func TestWitness(t *testing.T) {
 	all := campaign[float64](20, 5)
 	for _, c := range []struct {

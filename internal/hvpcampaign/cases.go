@@ -14,7 +14,7 @@ type problem[T adahessian.Float] struct {
 	family string
 	batch  int
 	scale  float64
-	offset float64 // the constant, as a multiple of the largest |H z| (times |θ| below 1)
+	offset float64 // the constant, as a multiple of the largest |H z| (times the largest |θ| if that is below 1)
 
 	params   []adahessian.Param[T]
 	theta    [][]T // of params
@@ -26,8 +26,8 @@ type problem[T adahessian.Float] struct {
 	flat  bool  // all gradients since have been the same
 }
 
-// ordinary reports whether the case is of the kind of which most can be decided
-// in float32.
+// ordinary reports whether the case is of the kind most of which can be decided in
+// float32.
 func (p *problem[T]) ordinary() bool {
 	return p.offset <= 1 && p.scale >= 1e-3 && p.scale <= 1e3
 }
@@ -36,8 +36,8 @@ func (p *problem[T]) String() string {
 	return fmt.Sprintf("%s, %d elements in %d tensors, loss × %.0e, offset %.0e", p.family, count(p.theta), len(p.theta), p.scale, p.offset)
 }
 
-// gradient is what CheckHVP is given: the constant, and every sample added to
-// it in a plain loop.
+// gradient is what CheckHVP is given. It adds every sample to the constant, in a plain
+// loop.
 func (p *problem[T]) gradient(grads [][]T) error {
 	for i := range grads {
 		copy(grads[i], p.constant[i])
@@ -100,7 +100,7 @@ func newProblem[T adahessian.Float](r *rand.Rand) *problem[T] {
 		offset: 1,
 		batch:  4 + r.IntN(17),
 	}
-	if r.IntN(2) == 0 { // else ordinary
+	if r.IntN(2) == 0 { // otherwise the case is ordinary
 		p.scale = math.Pow(10, float64(r.IntN(41)-20))
 		p.offset = math.Pow(10, float64(r.IntN(7)))
 	}
@@ -161,7 +161,7 @@ func cut(r *rand.Rand, x []float32) [][]float32 {
 	return append(parts, x)
 }
 
-// rebuild returns x cut as like is.
+// rebuild returns x cut like shape.
 func rebuild(x []float32, shape [][]float32) [][]float32 {
 	parts := make([][]float32, len(shape))
 	for i, s := range shape {

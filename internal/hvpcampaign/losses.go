@@ -17,7 +17,7 @@ type loss[T adahessian.Float] interface {
 	GaussNewton(out, theta, z [][]T)
 }
 
-var errDomain = errors.New("outside of the domain")
+var errDomain = errors.New("outside the domain")
 
 // quadratic is s·½θᵀ(diag(d) + UᵀU)θ over all tensors together.
 type quadratic[T adahessian.Float] struct {
@@ -54,7 +54,7 @@ type barrier[T adahessian.Float] struct {
 	a     [][][]T
 	c     []T
 	s     T
-	fails bool // with an error where the domain ends, instead of NaN
+	fails bool // outside the domain the gradient fails with an error instead of being NaN
 }
 
 // slack returns c_k − a_kᵀθ.

@@ -27,8 +27,8 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// tolerance is that of CheckHVP: a product that is nearer to the exact one is
-// right.
+// tolerance is the tolerance of CheckHVP: a product at most half of it away from the
+// exact one is right.
 func tolerance[T adahessian.Float]() float64 {
 	if unsafe.Sizeof(T(0)) == 4 {
 		return 3e-2
@@ -36,7 +36,7 @@ func tolerance[T adahessian.Float]() float64 {
 	return 1e-5
 }
 
-// verdict is what CheckHVP has said.
+// verdict is what CheckHVP said about a product.
 type verdict int
 
 const (
@@ -48,7 +48,7 @@ const (
 
 func (v verdict) String() string { return [...]string{"accepted", "refused", "undecided"}[v] }
 
-// truth is what a product was.
+// truth says what a product really is.
 type truth int
 
 const (
@@ -79,21 +79,21 @@ func (t *tally) add(u *tally) {
 	}
 }
 
-// results are the tallies of a type, for each variant: of the ordinary cases and
-// of the others.
+// results holds the tallies of a type for each variant, of the ordinary cases and of
+// all others.
 type results struct {
 	names  []string
 	counts map[string]*[2]tally
 	faults []fault // in the order in which they were found
 }
 
-// fault is a verdict that should not be, or would better not be.
+// fault is a verdict that is wrong or at least undesirable.
 type fault struct {
 	text    string
 	mistake bool // a right product refused, or a wrong one accepted
 }
 
-// mistakes returns the faults that should not be.
+// mistakes returns the faults that are wrong verdicts.
 func (r *results) mistakes() []string {
 	var m []string
 	for _, f := range r.faults {
@@ -114,7 +114,7 @@ func (r *results) sum() tally {
 	return t
 }
 
-// campaign checks every variant of some cases, the same for the same seed.
+// campaign checks every variant of some cases. The same seed gives the same cases.
 func campaign[T adahessian.Float](cases int, seed uint64) *results {
 	all := &results{counts: map[string]*[2]tally{}}
 	for _, v := range variants[T]() {
@@ -202,7 +202,7 @@ func row(w io.Writer, name string, t *tally) {
 
 func main() {
 	cases := flag.Int("cases", 1000, "random losses for each type")
-	seed := flag.Uint64("seed", 1, "of the random numbers")
+	seed := flag.Uint64("seed", 1, "seed of the random numbers")
 	verbose := flag.Bool("v", false, "print each right product that was not decided, too")
 	flag.Parse()
 	start := time.Now()

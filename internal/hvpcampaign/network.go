@@ -46,11 +46,11 @@ const (
 	poisson
 )
 
-// pass is what is kept of one sample.
+// pass holds what is kept of one sample.
 type pass[T adahessian.Float] struct {
 	v, d1, d2 []T // of the hidden units
 	u, du     []T // the outputs and their tangents
-	delta     []T // the derivative of the loss by the outputs
+	delta     []T // the derivative of the loss with respect to the outputs
 	ddelta    []T // and its tangent
 	dv, da    []T // tangents of the hidden units, and of their inputs
 }
@@ -174,8 +174,8 @@ func (n *network[T]) Hessian(out, theta, z [][]T) { n.product(out, theta, z, tru
 
 func (n *network[T]) GaussNewton(out, theta, z [][]T) { n.product(out, theta, z, false) }
 
-// product adds the product with the Hessian, or without what comes of the
-// curvature of the network itself: the Gauss-Newton matrix.
+// product adds the product with the Hessian or, unless full is set, with the
+// Gauss-Newton matrix, which leaves out the curvature of the network itself.
 func (n *network[T]) product(out, theta, z [][]T, full bool) {
 	p, back := n.newPass(), make([]T, n.hidden)
 	for k, x := range n.x {

@@ -8,7 +8,7 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// variant is a way to get a product wrong, or right.
+// variant is a right or wrong way to compute a product.
 type variant[T adahessian.Float] struct {
 	name string
 	make func(p *problem[T], r *rand.Rand) adahessian.HVP[T]
@@ -68,7 +68,7 @@ func withoutTensor[T adahessian.Float](p *problem[T], r *rand.Rand) adahessian.H
 	}
 }
 
-// blockDiagonal multiplies each tensor with its own block of H.
+// blockDiagonal multiplies each tensor by its own block of H.
 func blockDiagonal[T adahessian.Float](p *problem[T], _ *rand.Rand) adahessian.HVP[T] {
 	return func(hz, z [][]T) error {
 		for k := range z {
@@ -92,7 +92,7 @@ func perturbed[T adahessian.Float](theta [][]T, share float64, r *rand.Rand) [][
 	return moved
 }
 
-// staleParameters takes the product at old parameters: those given, or those
+// staleParameters computes the product at old parameters, either those given or those
 // of its first call.
 func staleParameters[T adahessian.Float](p *problem[T], old [][]T) adahessian.HVP[T] {
 	return func(hz, z [][]T) error {
@@ -104,8 +104,8 @@ func staleParameters[T adahessian.Float](p *problem[T], old [][]T) adahessian.HV
 	}
 }
 
-// staleZ takes the product with an old z: that of the call before, or of the
-// first.
+// staleZ computes the product with an old z, either that of the call before or that of
+// the first call.
 func staleZ[T adahessian.Float](p *problem[T], follow bool) adahessian.HVP[T] {
 	var old [][]T
 	return func(hz, z [][]T) error {
@@ -152,10 +152,10 @@ func dropout[T adahessian.Float](p *problem[T], r *rand.Rand, anew bool) adahess
 	}
 }
 
-// witness passes calls on to a product and measures how far it is from the
-// exact one, relative to the largest |H z|, as CheckHVP does: where the
-// parameters are at first, over all calls with signs; elsewhere, in each call. A
-// call with another z, 2z+y of signs, counts by a third.
+// witness passes calls on to a product and measures how far it is from the exact one,
+// relative to the largest |H z|. Like CheckHVP, it takes the largest |H z| over all
+// calls with signs while the parameters are where they were at first, and in each call
+// when they are elsewhere. A call with another z (2z+y of signs) counts by a third.
 type witness[T adahessian.Float] struct {
 	p               *problem[T]
 	hvp             adahessian.HVP[T]
@@ -164,7 +164,7 @@ type witness[T adahessian.Float] struct {
 	elsewhere       float64 // the largest relative difference
 }
 
-// distance is how far some products are from the exact ones.
+// distance says how far some products are from the exact ones.
 type distance struct{ most, largest float64 }
 
 func (d *distance) add(got, exact float64) {

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// The mutations of the assembly for arm64. Most of its arithmetic is words; a
-// mutation of one changes the bits that tell two instructions apart.
+// The mutations of the assembly for arm64. Most of its arithmetic is written as words.
+// A mutation of a word changes the bits in which two instructions differ.
 
 var (
 	wordInsn = regexp.MustCompile(`^\$0x([0-9a-f]{8}) // (\w+) `)
 	partMove = regexp.MustCompile(`^(FMOV[DS])\.P$`)
 )
 
-// flips is a kind that changes bits of the words of some instructions: it takes
-// pairs of a name and what its word is combined with by exclusive or.
+// flips is a kind of mutation that changes bits in the words of some instructions. bits
+// says for each mnemonic with what its word is XORed.
 func flips(name string, bits map[string]uint64) kind {
 	return kind{name, func(insn string, ops []string) string {
 		if insn != "WORD" {
@@ -35,7 +35,7 @@ func flips(name string, bits map[string]uint64) kind {
 	}}
 }
 
-// swap is a kind that exchanges mnemonics.
+// swap is a kind of mutation that exchanges mnemonics.
 func swap(name string, pairs ...string) kind {
 	return kind{name, func(insn string, ops []string) string {
 		for i := 0; i < len(pairs); i += 2 {

@@ -13,11 +13,11 @@ import (
 	"github.com/adahessian-go/adahessian/internal/emulate"
 )
 
-// emulatedEnv makes the tests short, and fail where AVX-512 was not used.
+// emulatedEnv makes the tests short, and makes them fail if AVX-512 was not used.
 var emulatedEnv = []string{"ADAHESSIAN_ONLY=avx512", "ADAHESSIAN_REQUIRE=avx512", "ADAHESSIAN_THIN=7", "ADAHESSIAN_F16_TIES=away"}
 
-// emulateAll tests all mutants on one emulated machine, and first the code as
-// it is, on a part of what the mutants are tested on.
+// emulateAll tests all mutants on one emulated machine. First it runs some of their
+// tests on the unchanged code.
 func emulateAll(t *tree, lines []string, mutants []mutant) (survivors int, err error) {
 	start := time.Now()
 	const none = -1 // no mutation
@@ -71,8 +71,8 @@ func emulateAll(t *tree, lines []string, mutants []mutant) (survivors int, err e
 	return survivors, nil
 }
 
-// build builds the tests with the given assembly, statically, outside of the
-// module's files.
+// build builds the tests with the given assembly, statically, outside the module's
+// files.
 func (t *tree) build(lines []string, name string) (program string, err error) {
 	if err := os.WriteFile(filepath.Join(t.dir, *file), []byte(strings.Join(lines, "\n")), 0o644); err != nil {
 		return "", err

@@ -10,9 +10,8 @@
 //	go run ./internal/mutate -file kernels_arm64.s -exec qemu-aarch64
 //	                                    another architecture's, under emulation
 //
-// Functions that need instructions which this processor lacks are left out.
-// It prints one line for each mutant, and exits with status 1 if the tests
-// pass with one of them.
+// Functions that need instructions that this processor lacks are left out. It prints
+// one line for each mutant, and exits with status 1 if the tests pass with one of them.
 package main
 
 import (
@@ -40,11 +39,11 @@ import (
 
 var (
 	short    = flag.Bool("short", false, "one mutant of some functions")
-	perFunc  = flag.Int("n", 6, "most mutants of each function")
+	perFunc  = flag.Int("n", 6, "largest number of mutants of each function")
 	seed     = flag.Uint64("seed", 1, "chooses among the instructions")
 	file     = flag.String("file", "kernels_"+runtime.GOARCH+".s", "the assembly, in the module's root")
 	only     = flag.String("func", "", "only functions whose name matches")
-	tests    = flag.String("run", "Kernel", "the tests to run, of which the subtests are instruction set/type")
+	tests    = flag.String("run", "Kernel", "the tests to run, whose subtests are instruction set/type")
 	emulated = flag.Bool("emulate", false, "test AVX-512, one mutant of each function, on an emulated processor")
 	emulator = flag.String("exec", "", "the program that runs the tests, such as qemu-aarch64")
 	parallel = flag.Int("p", runtime.NumCPU(), "mutants tested at a time")
@@ -143,7 +142,7 @@ func moduleRoot() (string, error) {
 	return filepath.Dir(mod), nil
 }
 
-// goarch is the architecture of the assembly, as its name says.
+// goarch returns the architecture of the assembly, taken from the file's name.
 func goarch() string {
 	_, name, _ := strings.Cut(strings.TrimSuffix(filepath.Base(*file), ".s"), "_")
 	return name
@@ -168,8 +167,8 @@ var (
 	dataLine = regexp.MustCompile(`^DATA (\w+)<>\+(\d+)\(SB\)/(\d), \$0x([0-9a-f]+)$`)
 )
 
-// choose returns the mutants to try: of each function as many kinds as -n
-// allows, each at one of the instructions that the kind fits.
+// choose returns the mutants to try: for each function as many kinds as -n allows, each
+// at one of the instructions that the kind fits.
 func choose(lines []string) ([]mutant, error) {
 	wanted, err := regexp.Compile(*only)
 	if err != nil {
@@ -194,7 +193,7 @@ func choose(lines []string) ([]mutant, error) {
 			if err != nil {
 				return nil, err
 			}
-			changed := value ^ 1 ^ 1<<(4*len(m[4])-1) // of a mask only the uppermost bit counts
+			changed := value ^ 1 ^ 1<<(4*len(m[4])-1) // in a mask, only the highest bit counts
 			tables[m[1]] = append(tables[m[1]], mutant{m[1], "table entry", i, line,
 				strings.TrimSuffix(line, m[4]) + fmt.Sprintf("%0*x", len(m[4]), changed)})
 			continue
@@ -257,10 +256,9 @@ func testable(function string) bool {
 	return !wide || x86.HasAVX512F && x86.HasAVX512DQ && x86.HasAVX512BW && x86.HasAVX512VL
 }
 
-// shortcut reports whether the first line takes part in making a constant that
-// is then compared with a scalar. What depends on the comparison is whether
-// work is left out that would change nothing, such as a division by 1: there a
-// mutant need not be noticed.
+// shortcut reports whether the first line helps to make a constant that is then
+// compared with a scalar. The comparison only decides whether to leave out work that
+// would change nothing, such as a division by 1, so a mutant need not be noticed there.
 func shortcut(lines []string) bool {
 	register := ""
 	for _, line := range lines {
@@ -288,17 +286,17 @@ func shortcut(lines []string) bool {
 	return false
 }
 
-// A loop for inputs that vanish gives the results of the ordinary one. What only
-// decides between the two a mutant may change, and also which bits show that
-// something does not vanish: with others as well, less is left out.
+// A loop for inputs that vanish gives the same results as the ordinary loop. A mutant
+// may change anything that only decides between the two. It may also change which bits
+// show that something does not vanish: with more bits, less is left out.
 var (
 	lookJump  = regexp.MustCompile(`^\tJ[A-Z]+\s+(look|subnormal|ordinary)\d+$`)
 	anyJump   = regexp.MustCompile(`^\tJ|^TEXT`)
 	lookTable = regexp.MustCompile(`^(normal|felt)Bits(32|64)$`)
 )
 
-// looks reports whether the first line takes part in that decision: it is a test
-// or a union of vectors, and the next jump is such a loop's.
+// looks reports whether the first line takes part in that decision: it tests or
+// combines vectors, and the next jump leads to or from such a loop.
 func looks(lines []string) bool {
 	if !strings.HasPrefix(lines[0], "\tVPOR") && !strings.HasPrefix(lines[0], "\tVPTEST") {
 		return false
@@ -318,8 +316,8 @@ type kind struct {
 	change func(insn string, ops []string) string
 }
 
-// another is a kind that replaces instructions by others with the same
-// operands.
+// another is a kind of mutation that replaces instructions with others that take the
+// same operands.
 func another(pairs ...string) kind {
 	return kind{"another operation", func(insn string, ops []string) string {
 		for i := 0; i < len(pairs); i += 2 {
@@ -333,7 +331,7 @@ func another(pairs ...string) kind {
 
 func join(insn string, ops []string) string { return insn + " " + strings.Join(ops, ", ") }
 
-// named gives a kind another name.
+// named gives a kind of mutation another name.
 func named(name string, k kind) kind { k.name = name; return k }
 
 var (
@@ -522,8 +520,8 @@ var failLine = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
 var nameSuffix = regexp.MustCompile(`(F32|F64|BF16|F16)([A-Z0-9]+)$`)
 
-// subtests selects those of a function's type and instruction set: nothing but
-// time is lost with the others.
+// subtests selects the subtests of a function's type and instruction set. The others
+// would only take time.
 func subtests(function string) string {
 	m := nameSuffix.FindStringSubmatch(function)
 	if m == nil {

@@ -71,9 +71,9 @@ func TestExact(t *testing.T) {
 // limit is the loss that TestSteps waits for. It begins at 36.
 const limit = 1e-6
 
-// TestSteps makes sure that README.md has the right number of steps for the
-// problem of the quick start: of AdaHessian at its defaults, and of SGD and Adam at
-// the best learning rate of a sweep.
+// TestSteps makes sure that README.md has the right numbers of steps for the problem of
+// the quick start, for AdaHessian with its defaults and for SGD and Adam at the best
+// learning rate of a sweep.
 func TestSteps(t *testing.T) {
 	best := func(rates []float64, steps int, train func(lr float64) func(w []float64)) (int, float64) {
 		least, rate := math.MaxInt, 0.0
@@ -104,7 +104,7 @@ func sweep(low, high float64, n int) []float64 {
 	return rates
 }
 
-// thousands writes n with a comma.
+// thousands formats n with a comma.
 func thousands(n int) string { return fmt.Sprintf("%d,%03d", n/1000, n%1000) }
 
 // reach returns the number of steps after which the loss is first below limit,
@@ -122,7 +122,7 @@ func reach(step func(w []float64), steps int) int {
 }
 
 // lossGradient returns ½ mean (x·w − y)² and sets g to its gradient. It rounds every
-// product, so that the steps are as many on every machine.
+// product, so that the number of steps is the same on every machine.
 func lossGradient(g, w []float64) float64 {
 	clear(g)
 	loss := 0.0

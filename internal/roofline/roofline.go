@@ -1,6 +1,6 @@
-// Package roofline streams as many arrays through the processor as a kernel
-// of the optimizer does, with one addition for each array that it loads: the
-// time that memory, or the cache that holds the arrays, allows at best.
+// Package roofline streams as many arrays through the processor as a kernel of the
+// optimizer does, with one addition for each array that it loads. This takes the
+// shortest time that the memory, or the cache that holds the arrays, allows.
 package roofline
 
 // A Shape is the number of arrays that are read and written.
@@ -13,8 +13,8 @@ const (
 	Write1                   // a fill
 )
 
-// Stream streams the arrays, as many as the shape reads or writes. They are of
-// one length; a rest of less than 64 elements is left out.
+// Stream streams the arrays, as many as the shape reads or writes. They have the same
+// length. A rest of fewer than 64 elements is left out.
 func Stream(s Shape, a ...[]float32) {
 	n := len(a[0]) &^ 63
 	if n == 0 {

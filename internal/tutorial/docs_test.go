@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestDocs makes sure that every block of code in docs/tutorial.md is in an
-// example, which is compiled and run.
+// TestDocs makes sure that every block of code in docs/tutorial.md is in an example
+// that is compiled and run.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/tutorial.md")
 	if err != nil {
@@ -30,7 +30,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// dedent takes away what lines are indented by.
+// dedent removes the indentation of lines.
 func dedent(text string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	return regexp.MustCompile(`(?m)^[\t ]+`).ReplaceAllString(text, "")

@@ -1,4 +1,4 @@
-// Package tutorial has the code of docs/tutorial.md.
+// Package tutorial holds the code of docs/tutorial.md.
 package tutorial
 
 import (
@@ -36,7 +36,7 @@ func NewModel(seed uint64) *Model {
 // A Point has two coordinates and a label, −1 or +1.
 type Point struct{ X0, X1, Label float64 }
 
-// Moons returns n points on two half circles that reach into each other.
+// Moons returns n points on two interleaved half circles.
 func Moons(n int, seed uint64) []Point {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	points := make([]Point, n)
@@ -64,9 +64,9 @@ func (m *Model) Product(grads, hz, z [][]float64, points []Point) float64 {
 	return m.product(grads, hz, z, points)
 }
 
-// product is one pass forward and one backward. Whatever ends in Z is the
-// derivative along z of what is named before: differentiating each line of the
-// gradient once more gives the product (Pearlmutter 1994).
+// product is one pass forward and one backward. A name that ends in Z is the derivative
+// along z of the variable without the Z. Differentiating each line of the gradient once
+// more gives the product (Pearlmutter 1994).
 func (m *Model) product(grads, hz, z [][]float64, points []Point) float64 {
 	along := z != nil
 	for i := range grads {

@@ -17,7 +17,7 @@ func newAllReduce(ranks int) *allReduce {
 	return a
 }
 
-// mean replaces x by its mean over all processes, which call it together.
+// mean replaces x with its mean over all processes, which all call it.
 func (a *allReduce) mean(x [][]float64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -3,8 +3,8 @@
 // Command guest is the first process of the emulated machine: it runs the jobs
 // in /jobs and switches the machine off.
 //
-// What it and the jobs print goes to port 0xe9, which Bochs copies to its
-// standard output: a serial line would be slow. Port 0x8900 ends Bochs.
+// What it and the jobs print goes to port 0xe9, which Bochs copies to its standard
+// output, since a serial line would be slow. Port 0x8900 ends Bochs.
 package main
 
 import (
@@ -33,10 +33,10 @@ func (w port) Write(p []byte) (int, error) {
 }
 
 func main() {
-	// Go's collector uses GFNI where the processor has it, which Bochs gets
-	// wrong; this one has not, but there is nothing to collect either.
+	// Go's garbage collector uses GFNI if the processor has it, and Bochs gets that
+	// wrong. This processor does not have it, but there is nothing to collect anyway.
 	debug.SetGCPercent(-1)
-	runtime.LockOSThread() // iopl is of the thread
+	runtime.LockOSThread() // iopl applies to one thread
 	for dir, kind := range map[string]string{"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs", "/tmp": "tmpfs"} {
 		os.MkdirAll(dir, 0o755)
 		syscall.Mount(kind, dir, kind, 0, "")
@@ -78,7 +78,7 @@ func runJobs(out io.Writer) error {
 	return nil
 }
 
-// run returns the job's exit status, or −1 where it has none.
+// run returns the job's exit status, or −1 if it has none.
 func (j job) run(out io.Writer) (exit int, err error) {
 	cmd := exec.Command(j.Path, j.Args...)
 	cmd.Dir = "/module"
@@ -95,7 +95,8 @@ func (j job) run(out io.Writer) (exit int, err error) {
 	if j.Limit > 0 {
 		defer time.AfterFunc(j.Limit, func() { cmd.Process.Kill() }).Stop()
 	}
-	// Not io.Copy, and not exec's own goroutine: this thread has the port.
+	// Not io.Copy, and not exec's own goroutine: only this thread has access to the
+	// port.
 	if _, err := bufio.NewReaderSize(r, 1<<16).WriteTo(struct{ io.Writer }{out}); err != nil {
 		return -1, err
 	}

@@ -17,15 +17,15 @@ type Constant struct {
 }
 
 // A Polynomial is one fit: its constants, in the order in which pow.go declares
-// them, and the largest error that is left after rounding them to float64.
+// them, and the largest error that remains after they are rounded to float64.
 type Polynomial struct {
 	Comment   string
 	Constants []Constant
 	Error     float64
 }
 
-// The grids on which the leading coefficients of pow64 lie, as powers of two:
-// pow.go says which products they make exact.
+// The grids on which the leading coefficients of pow64 lie, as powers of two. pow.go
+// says which products they make exact.
 const (
 	log64Grid  = -24
 	exp64Grid1 = -42
@@ -34,8 +34,8 @@ const (
 
 // Polynomials derives all polynomials of pow.go.
 func Polynomials() ([]Polynomial, error) {
-	// The largest s = (m−1)/(m+1) is that of √2; beyond it lies what rounding
-	// the boundary and s themselves may add.
+	// The largest s = (m−1)/(m+1) is that of √2, plus what rounding the boundary and s
+	// itself may add.
 	sMax := mul(sub(root(num(2)), num(1)), sub(root(num(2)), num(1)))
 	sMax = mul(sMax, ratio(1<<20+1, 1<<20))
 	logs := func(terms int) *problem {
@@ -50,8 +50,8 @@ func Polynomials() ([]Polynomial, error) {
 			terms:  terms,
 		}
 	}
-	// 2^r, and (2^r − 1)/r where the constant term is fixed at 1; both weighted
-	// for the relative error of 2^r.
+	// 2^r, or (2^r − 1)/r if the constant term is fixed at 1. Both are weighted for the
+	// relative error of 2^r.
 	exps := func(bound *big.Float, terms int) *problem {
 		return &problem{
 			target: exp2,
@@ -121,7 +121,7 @@ func (p *problem) worst(c []*big.Float) float64 {
 	return worst
 }
 
-// Source returns the constants as they stand in pow.go.
+// Source returns the constants as pow.go has them.
 func Source() (string, error) {
 	polynomials, err := Polynomials()
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package fit derives the polynomials of the package's power function: the best
-// ones in the sense of Chebyshev, found by the exchange algorithm of Remez in
-// math/big, then rounded to float64.
+// Package fit derives the polynomials of package adahessian's power function. They are
+// the best ones in the sense of Chebyshev, found by Remez's exchange algorithm in
+// math/big and then rounded to float64.
 //
-// Only math/big's exactly rounded operations are used, so that every machine
-// derives the same bits.
+// It uses only math/big's exactly rounded operations, so every machine derives the same
+// bits.
 package fit
 
 import (
@@ -32,8 +32,8 @@ type sample struct{ x, e *big.Float }
 func (p *problem) solve() ([]*big.Float, error) {
 	nodes := make([]*big.Float, p.terms+1)
 	for i := range nodes {
-		// Crowded towards both ends, as the extrema of the error will be, and a
-		// little to one side: the weight may be 0 in the middle and at the ends.
+		// Crowded towards both ends, as the extrema of the error will be, and shifted a
+		// little to one side, since the weight may be 0 in the middle and at the ends.
 		u := ratio(int64(2*i-p.terms), int64(p.terms))
 		u = quo(mul(u, sub(num(3), mul(u, u))), num(2))
 		u = add(u, mul(ratio(1, 16), sub(num(1), mul(u, u))))
@@ -106,8 +106,8 @@ func (p *problem) interpolate(nodes []*big.Float) (c []*big.Float, level *big.Fl
 	return c, quo(rows[n-1][n], rows[n-1][n-1])
 }
 
-// peaks returns the extremum of the error nearest to each node, found by steps
-// uphill that shrink where both neighbours are lower.
+// peaks returns the extremum of the error nearest to each node. It finds it by uphill
+// steps that shrink when both neighbours are lower.
 func (p *problem) peaks(c []*big.Float, nodes []*big.Float) []sample {
 	errorAt := func(x *big.Float) sample {
 		w := p.weight(x)
@@ -118,7 +118,7 @@ func (p *problem) peaks(c []*big.Float, nodes []*big.Float) []sample {
 	}
 	out := make([]sample, len(nodes))
 	for i, x := range nodes {
-		// The range of the search: half of the way to each neighbour.
+		// The range of the search is half of the way to each neighbour.
 		lo, hi := p.lo, p.hi
 		step := sub(p.hi, p.lo)
 		if i > 0 {

@@ -1,6 +1,6 @@
-// Command all narrows every float32 there is to bfloat16 and to float16, with the
-// instruction set that is used by default, and compares with the definition in package
-// halfbits. It takes a minute or two.
+// Command all narrows every float32 to bfloat16 and to float16, with the default
+// instruction set, and compares with the definition in package halfbits. It takes a
+// minute or two.
 //
 //	go run ./internal/halfbits/all
 //	ADAHESSIAN_DISABLE=avx512 go run ./internal/halfbits/all
