@@ -9,50 +9,52 @@ import (
 	"github.com/itsubaki/autograd/tensor"
 )
 
-// AdaHessian is an optimizer that uses the AdaHessian algorithm: Adam whose second
-// moment holds the diagonal of the Hessian, as Rademacher probes estimate it, in
-// place of the squared gradient.
+// AdaHessian is an optimizer that uses the AdaHessian algorithm. It is like Adam, but
+// its second moment averages the squared diagonal of the Hessian, estimated by
+// Rademacher probes, instead of the squared gradient.
 //
-// A field of 0 stands for its default. Where 0 itself is meant, of Beta1, Epsilon or
-// HessianPower, 1e-300 is as good. The fields may change between updates, but for
-// Samples and Seed, which the first Update reads, and Average, which is asked once
-// about each parameter. An AdaHessian must not be copied after its first use.
+// A field that is 0 has its default value. If you want Beta1, Epsilon or HessianPower
+// to be 0, 1e-300 has the same effect. The fields may change between updates, except
+// for Samples and Seed, which only the first Update reads, and Average, which is called
+// once for each parameter. An AdaHessian must not be copied after its first use.
 type AdaHessian struct {
 	Alpha        float64 // learning rate η, by default 0.02
 	Beta1        float64 // decay of the first moment, of gradients, in [0, 1), by default 0.9
 	Beta2        float64 // decay of the second moment, of squared curvatures, in [0, 1), by default 0.999
 	Epsilon      float64 // ε, added to the denominator, by default 1e-4
-	WeightDecay  float64 // λ, decoupled and scaled by the learning rate, as AdamW's
+	WeightDecay  float64 // λ, decoupled and scaled by the learning rate, as in AdamW
 	HessianPower float64 // k in [0, 2]: the denominator is v̂^(k/2) + ε; by default 1
 
-	// MaxUpdate bounds how far a step moves an element, weight decay apart, to
-	// Alpha·MaxUpdate; by default 1. math.Inf(1) means no bound, as in the paper. Where
-	// the curvature vanishes, as of a unit that has saturated or of a ReLU that is
+	// MaxUpdate bounds how far a step moves an element, apart from weight decay, to
+	// Alpha·MaxUpdate. The default is 1, and math.Inf(1) means no bound, as in the
+	// paper. Where the curvature vanishes, as for a saturated unit or a ReLU that is
 	// never active, the denominator is ε alone, and a step without a bound is 10,000
-	// learning rates. A larger Alpha wants a smaller MaxUpdate.
+	// learning rates long. A larger Alpha needs a smaller MaxUpdate.
 	MaxUpdate float64
 
-	UpdateEach int    // steps for each estimate of the curvature, by default 1
-	Samples    int    // probes averaged in an estimate, by default 1; each costs another derivative
-	Seed       uint64 // of the probes
+	UpdateEach int    // steps from one estimate of the curvature to the next, by default 1
+	Samples    int    // probes averaged in an estimate, by default 1; each costs one second derivative
+	Seed       uint64 // the seed of the probes
 
-	// Average returns the axes of a parameter that its curvature is averaged over,
-	// which must be adjacent. Without any, and where Average is nil, every element has
-	// its own. Axis 0 of weights [in, out] makes an average for each unit.
+	// Average returns the axes over which the curvature of a parameter is averaged.
+	// They must be adjacent. If it returns none, or if Average is nil, every element
+	// has its own curvature. For weights [in, out], axis 0 gives one average for each
+	// unit.
 	Average func(name string, p layer.Parameter) []int
 
-	// Hook changes the gradients before a step, as for the other optimizers, and not
-	// the curvature: hook.ClipGrad, say. For weight decay see WeightDecay.
+	// Hook changes the gradients before a step, as in the other optimizers, for example
+	// hook.ClipGrad. It does not change the curvature. For weight decay use
+	// WeightDecay.
 	Hook []optimizer.Hook
 
 	bound *bound // nil before the first Update
 	graph graph
 }
 
-// bound is an optimizer with the parameters that it has.
+// bound is an optimizer with its parameters.
 type bound struct {
 	*adahessian.Optimizer[float64]
-	hyper  adahessian.Hyper        // what the fields say, read in each step
+	hyper  adahessian.Hyper        // the values of the fields, read in each step
 	params []layer.Parameter       // in the optimizer's order
 	names  []string                // of params
 	index  map[layer.Parameter]int // in params
@@ -60,11 +62,11 @@ type bound struct {
 	grads  [][]float64             // likewise
 }
 
-// Update makes one step of the parameters of the model that have a gradient. They
-// have it from o.Backward, of one loss or of several.
+// Update makes one step of the parameters of the model that have a gradient. The
+// gradients come from o.Backward, called for one loss or several.
 //
-// As the other optimizers do, Update gives a parameter a new tensor and does not
-// write to the old one. On an error neither model nor moments have changed; to try again,
+// Like the other optimizers, Update gives a parameter a new tensor and does not write to
+// the old one. On an error neither the model nor the moments have changed. To try again,
 // call Backward first.
 func (o *AdaHessian) Update(model optimizer.Model) error {
 	defer o.graph.forget()
@@ -89,10 +91,10 @@ func (o *AdaHessian) Update(model optimizer.Model) error {
 	return nil
 }
 
-// tensors are those of a parameter before a step.
+// tensors holds the tensors of a parameter before a step.
 type tensors struct{ data, grad *tensor.Tensor[float64] }
 
-// step makes a step of the parameters that are present, in tensors of their own.
+// step makes a step of the parameters that are present, in new tensors.
 func (o *AdaHessian) step(present []layer.Parameter) error {
 	for _, hook := range o.Hook {
 		hook(present)
@@ -112,7 +114,7 @@ func (o *AdaHessian) step(present []layer.Parameter) error {
 	return b.Step(b.grads, o.product)
 }
 
-// bind takes over what the fields say, and parameters that are new.
+// bind takes over the values of the fields, and adds new parameters.
 func (o *AdaHessian) bind(params layer.Parameters) error {
 	if o.bound == nil {
 		opt, err := adahessian.New[float64](o.options())
@@ -136,7 +138,7 @@ func (o *AdaHessian) bind(params layer.Parameters) error {
 	return nil
 }
 
-// add takes in a parameter, behind the others.
+// add adds a parameter after the others.
 func (o *AdaHessian) add(name string, p layer.Parameter) error {
 	var axes []int
 	if o.Average != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/itsubaki/autograd/optimizer"
 )
 
-// checkpoint is what Save writes, by encoding/gob.
+// checkpoint is what Save writes, with encoding/gob.
 type checkpoint struct {
 	Names []string // of the parameters, in the optimizer's order
 	State []byte   // as adahessian.Optimizer writes it
 }
 
-// Save writes the moments of all parameters, their numbers of steps and the place in
-// the sequence of probes. It writes neither the parameters nor the fields of o, which
-// the caller saves beside it, and is for after an Update.
+// Save writes the moments of all parameters, their numbers of steps and the position in
+// the sequence of probes. It does not write the parameters or the fields of o, which
+// the caller saves as well. It is an error to call it before the first Update.
 func (o *AdaHessian) Save(w io.Writer) error {
 	if o.bound == nil {
 		return errors.New("ahautograd: Save: no Update has been made")
@@ -33,11 +33,11 @@ func (o *AdaHessian) Save(w io.Writer) error {
 	return nil
 }
 
-// Load reads what Save has written of a model whose parameters had the same names and
-// shapes. Updates then give the bits that they would have given without the interruption,
-// where the fields are as they were.
+// Load reads what Save wrote for a model whose parameters had the same names and shapes.
+// If the fields are the same, the next updates give the same bits as without the
+// interruption.
 //
-// Weights that a layer makes at its first Forward must be there: call Forward once, and
+// Weights that a layer makes at its first Forward must exist: call Forward once, and
 // then set their values. On an error nothing has changed.
 func (o *AdaHessian) Load(model optimizer.Model, r io.Reader) error {
 	before := o.bound

@@ -13,8 +13,8 @@ import (
 	"github.com/itsubaki/autograd/variable"
 )
 
-// TestResume: training that is resumed in the middle of a period of UpdateEach gives
-// the bits of training that goes on, also where a layer's weights have come late, so
+// TestResume proves that training resumed between two estimates of the curvature gives
+// the bits of uninterrupted training, even if a layer's weights were added late, so
 // that the optimizer's order is not that of the names.
 func TestResume(t *testing.T) {
 	config := AdaHessian{Alpha: 0.05, UpdateEach: 3, Seed: 2, Average: perUnit}
@@ -28,7 +28,7 @@ func TestResume(t *testing.T) {
 	last := layer.Parameters{"w1": n.Parameters["w1"]}
 	n.Cleargrads()
 	o.Backward(n.loss())
-	if err := o.Update(last); err != nil { // w1 alone: the others join behind it
+	if err := o.Update(last); err != nil { // only w1: the others are added after it
 		t.Fatal(err)
 	}
 	train(&o, n, 0, 4)
@@ -49,11 +49,11 @@ func TestResume(t *testing.T) {
 	same(t, "resumed", values(again.Parameters), values(n.Parameters))
 }
 
-// TestLoadFaults: an error names what does not fit, and changes nothing.
+// TestLoadFaults proves that an error names what does not fit, and changes nothing.
 func TestLoadFaults(t *testing.T) {
 	m, o := lstm(), &AdaHessian{}
 	if err := o.Save(&bytes.Buffer{}); err == nil {
-		t.Error("Save before the first Update is no error")
+		t.Error("Save before the first Update is not an error")
 	}
 	step := func(o *AdaHessian) {
 		m.ResetState()

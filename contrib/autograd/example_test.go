@@ -11,7 +11,7 @@ import (
 	"github.com/itsubaki/autograd/variable"
 )
 
-// A model of this framework learns exclusive or.
+// A model of this framework learns the exclusive or.
 func Example() {
 	x := variable.New(0, 0, 0, 1, 1, 0, 1, 1).Reshape(4, 2)
 	t := variable.New(0, 1, 1, 0).Reshape(4, 1)

@@ -7,17 +7,18 @@ import (
 	"github.com/itsubaki/autograd/variable"
 )
 
-// ErrGraph reports gradients of which there is no graph, where a step needs one:
-// they come from loss.Backward, not from AdaHessian.Backward.
+// ErrGraph reports that a step needs a graph of the gradients and there is none,
+// because they come from loss.Backward and not from AdaHessian.Backward.
 var ErrGraph = errors.New("no graph of the gradients: call AdaHessian.Backward(loss) in place of loss.Backward()")
 
-// A graph is that of the losses since the last Update: for each variable in it, what
-// created it. UnchainBackward takes that away, between Backward and Update too.
+// A graph is the graph of the losses since the last Update. For each variable in it, it
+// holds the function that created the variable. UnchainBackward removes this from the
+// variables, even between Backward and Update.
 type graph map[*variable.Variable]*variable.Function
 
-// Backward is loss.Backward for Update. Where the next step estimates the curvature,
-// it creates a graph of the gradients and keeps that of the loss until the Update,
-// even if loss.UnchainBackward is called before.
+// Backward replaces loss.Backward. If the next step estimates the curvature, it creates
+// a graph of the gradients, and keeps that of the loss until the Update even if
+// loss.UnchainBackward is called before.
 func (o *AdaHessian) Backward(loss *variable.Variable) {
 	due := true
 	if o.bound != nil {
@@ -66,7 +67,8 @@ func (o *AdaHessian) product(hz, z [][]float64) error {
 	return nil
 }
 
-// rechain gives the variables back what created them, and returns what undoes that.
+// rechain gives the variables back the functions that created them, and returns a
+// function that undoes that.
 func (g graph) rechain() (undo func()) {
 	var unchained []*variable.Variable
 	for v, creator := range g {
@@ -82,10 +84,10 @@ func (g graph) rechain() (undo func()) {
 	}
 }
 
-// forget lets go of the losses.
+// forget drops the graph.
 func (g graph) forget() { clear(g) }
 
-// walk visits every variable of the graph that v comes from, once.
+// walk visits every variable of the graph behind v once.
 func walk(v *variable.Variable, visit func(v *variable.Variable)) {
 	seen := map[*variable.Variable]bool{v: true}
 	left := []*variable.Variable{v}

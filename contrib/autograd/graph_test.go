@@ -11,8 +11,8 @@ import (
 	"github.com/itsubaki/autograd/variable"
 )
 
-// bindTo makes an optimizer know the parameters of a network, and returns them as an
-// adahessian.Optimizer sees them, at the network's own values.
+// bindTo binds an optimizer to the parameters of a network, and returns these as an
+// adahessian.Optimizer sees them, with the network's own values.
 func bindTo(t *testing.T, o *AdaHessian, params layer.Parameters) []adahessian.Param[float64] {
 	t.Helper()
 	if err := o.bind(params); err != nil {
@@ -25,7 +25,7 @@ func bindTo(t *testing.T, o *AdaHessian, params layer.Parameters) []adahessian.P
 	return views
 }
 
-// gradient returns the function that FiniteDifference and CheckHVP want.
+// gradient returns the grad of FiniteDifference and CheckHVP.
 func gradient(n *network) func(grads [][]float64) error {
 	return func(grads [][]float64) error {
 		n.Cleargrads()
@@ -52,7 +52,7 @@ func product(o *AdaHessian, n *network) adahessian.HVP[float64] {
 	}
 }
 
-// TestCube: the second derivative of x³ at 2 is 12.
+// TestCube proves that the second derivative of x³ at 2 is 12.
 func TestCube(t *testing.T) {
 	params := layer.Parameters{}
 	x := variable.New(2)
@@ -71,7 +71,8 @@ func TestCube(t *testing.T) {
 	}
 }
 
-// TestConstantGradient: of a parameter that the loss is linear in, the product is 0.
+// TestConstantGradient proves that the product is 0 for a parameter in which the loss
+// is linear.
 func TestConstantGradient(t *testing.T) {
 	params := layer.Parameters{}
 	x, y := variable.New(1, 2), variable.New(3, 4)
@@ -98,8 +99,8 @@ func TestCheckHVP(t *testing.T) {
 	}
 }
 
-// TestCheckHVPNotices turns the exact product wrong in the usual ways.
-// CheckHVP must notice each.
+// TestCheckHVPNotices makes the usual mistakes in the exact product. CheckHVP must
+// notice each.
 func TestCheckHVPNotices(t *testing.T) {
 	o, n := &AdaHessian{}, small()
 	params := bindTo(t, o, n.Parameters)
@@ -150,7 +151,7 @@ func like(params []adahessian.Param[float64]) [][]float64 {
 	return x
 }
 
-// TestFiniteDifference measures finite differences against the exact product.
+// TestFiniteDifference compares finite differences with the exact product.
 func TestFiniteDifference(t *testing.T) {
 	o, n := &AdaHessian{}, small()
 	params := bindTo(t, o, n.Parameters)
@@ -177,8 +178,8 @@ func TestFiniteDifference(t *testing.T) {
 	}
 }
 
-// TestUnchain: truncated backpropagation through time gives the same bits with
-// UnchainBackward in front of Update and behind it.
+// TestUnchain proves that truncated backpropagation through time gives the same bits
+// with UnchainBackward before Update and after it.
 func TestUnchain(t *testing.T) {
 	train := func(before bool) map[string][]float64 {
 		m, o := lstm(), &AdaHessian{}
@@ -209,8 +210,8 @@ func TestUnchain(t *testing.T) {
 	same(t, "UnchainBackward before Update", train(true), train(false))
 }
 
-// TestGradientsStay: Update leaves all gradients as Backward has made them, those of
-// the data too, and those that RetainGrad has kept do no harm.
+// TestGradientsStay proves that Update leaves all gradients as Backward made them,
+// including those of the data, and that gradients kept by RetainGrad do no harm.
 func TestGradientsStay(t *testing.T) {
 	plain, kept := small(), small()
 	o, p := &AdaHessian{}, &AdaHessian{}
@@ -235,14 +236,14 @@ func TestGradientsStay(t *testing.T) {
 	}
 	for _, v := range left {
 		if v.Grad != before[v] {
-			t.Errorf("the gradient of %v is another after Update", v)
+			t.Errorf("the gradient of %v has changed in Update", v)
 		}
 	}
 	same(t, "with gradients retained", values(kept.Parameters), values(plain.Parameters))
 }
 
-// TestNoGraph: gradients of loss.Backward are an error where the curvature is to be
-// estimated, and enough where it is not.
+// TestNoGraph proves that gradients of loss.Backward are an error if the curvature is
+// to be estimated, and enough otherwise.
 func TestNoGraph(t *testing.T) {
 	n, o := small(), &AdaHessian{UpdateEach: 2}
 	before := values(n.Parameters)

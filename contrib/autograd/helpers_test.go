@@ -33,7 +33,7 @@ func newNetwork(seed uint64, activation func(x ...*variable.Variable) *variable.
 	return n
 }
 
-// see sets the batch: points of three arms that wind around each other.
+// see sets the batch: points on three intertwined spiral arms.
 func (n *network) see(r *rand.Rand, points int) {
 	x, y := make([]float64, 2*points), make([]float64, points)
 	for i := range points {
@@ -56,14 +56,14 @@ func (n *network) loss() *variable.Variable {
 	return F.CrossEntropy(x, n.y)
 }
 
-// small is a network with a batch in place.
+// small returns a network with its batch set.
 func small() *network {
 	n := newNetwork(3, F.Tanh, 2, 5, 3)
 	n.see(rand.New(rand.NewPCG(1, 2)), 20)
 	return n
 }
 
-// update makes a step of the network by o, on its batch.
+// update makes a step of the network with o, on its batch.
 func update(t *testing.T, o *AdaHessian, n *network) float64 {
 	t.Helper()
 	loss := n.loss()
@@ -75,11 +75,12 @@ func update(t *testing.T, o *AdaHessian, n *network) float64 {
 	return loss.At()
 }
 
-// lstm makes a recurrent network, whose weights x2f.w and so on its first Forward makes.
+// lstm makes a recurrent network. Its weights, x2f.w and so on, are made by its first
+// Forward.
 func lstm() *model.LSTM { return model.NewLSTM(4, 1, model.WithLSTMSource(rand.NewPCG(7, 7))) }
 
-// window returns the loss of three values of a curve from the i-th on, added to an
-// earlier one.
+// window returns the loss of three values of a curve, from the i-th on, added to an
+// earlier loss.
 func window(m *model.LSTM, loss *variable.Variable, i int) *variable.Variable {
 	at := func(i int) *variable.Variable { return variable.New(math.Sin(float64(i)/3)).Reshape(1, 1) }
 	for j := range 3 {

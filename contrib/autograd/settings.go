@@ -6,17 +6,17 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// What a field of AdaHessian that is 0 stands for.
+// The defaults of the fields of AdaHessian.
 const (
-	// DefaultAlpha is below the published 0.15, which kills networks of ReLU even
-	// with the bound of DefaultMaxUpdate.
+	// DefaultAlpha is below the published 0.15, which kills ReLU networks even with the
+	// bound of DefaultMaxUpdate.
 	DefaultAlpha = 0.02
 
-	// DefaultMaxUpdate lets a step move an element by the learning rate at most.
+	// DefaultMaxUpdate lets a step move an element at most by the learning rate.
 	DefaultMaxUpdate = 1.0
 )
 
-// settings returns what the fields say, or their defaults.
+// settings returns the values of the fields, or their defaults.
 func (o *AdaHessian) settings() adahessian.Hyper {
 	published := adahessian.DefaultHyper()
 	h := adahessian.Hyper{
@@ -34,7 +34,7 @@ func (o *AdaHessian) settings() adahessian.Hyper {
 	return h
 }
 
-// options is settings with the rest.
+// options returns settings and the remaining options.
 func (o *AdaHessian) options() adahessian.Options {
 	return adahessian.Options{
 		Hyper:      o.settings(),
@@ -44,7 +44,7 @@ func (o *AdaHessian) options() adahessian.Options {
 	}
 }
 
-// or returns x, or instead if that is 0.
+// or returns x, or instead if x is 0.
 func or[T int | float64](x, instead T) T {
 	if x == 0 {
 		return instead

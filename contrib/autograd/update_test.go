@@ -25,9 +25,9 @@ func perUnit(name string, _ layer.Parameter) []int {
 	return nil
 }
 
-// TestAgreement holds Update against adahessian.Optimizer with the gradients and the
-// products of another double backward: the same bits, on fresh batches, while a
-// parameter gets no gradient in some steps.
+// TestAgreement compares Update with an adahessian.Optimizer that gets the gradients
+// and products of a separate double backward. Both give the same bits, on fresh
+// batches, while a parameter has no gradient in some steps.
 func TestAgreement(t *testing.T) {
 	o := &AdaHessian{
 		Alpha: 0.1, Beta1: 0.8, Beta2: 0.99, Epsilon: 1e-3, WeightDecay: 0.1, HessianPower: 0.5, MaxUpdate: 2,
@@ -94,9 +94,9 @@ func TestAgreement(t *testing.T) {
 	same(t, "Update", values(a.Parameters), values(b.Parameters))
 }
 
-// TestDefaults: at its defaults the optimizer trains a network of two hidden layers,
-// smooth or not, as far as Adam does at its own, with half the loss to spare. One that
-// has died has a loss of ln 3 = 1.1.
+// TestDefaults proves that with its defaults the optimizer trains a network of two
+// hidden layers, smooth or not, to at most 1.5 times the loss that Adam reaches with
+// its own defaults. A network that has died has a loss of ln 3 = 1.1.
 func TestDefaults(t *testing.T) {
 	for name, activation := range map[string]func(x ...*variable.Variable) *variable.Variable{"tanh": F.Tanh, "ReLU": F.ReLU} {
 		train := func(step func(n *network)) (mean float64) {
@@ -126,8 +126,9 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestLateWeights: weights that a layer makes at a later Forward join, with a first
-// step of their own, and a layer that is not used keeps all it has.
+// TestLateWeights proves that weights that a layer makes at a later Forward are added
+// with a first step of their own, and that a layer that is not used keeps its values
+// and state.
 func TestLateWeights(t *testing.T) {
 	params := layer.Parameters{}
 	add := func(name string) *variable.Variable {
@@ -135,8 +136,8 @@ func TestLateWeights(t *testing.T) {
 		params.Add(name, v)
 		return v
 	}
-	// The loss is quadratic, and the Hessian diagonal, so that the first step of a
-	// parameter is that of Newton, Alpha·g/|H|.
+	// The loss is quadratic and the Hessian diagonal, so the first step of a parameter
+	// is Newton's times Alpha: Alpha·g/|H|.
 	body, a := add("body"), add("a")
 	curvature := variable.New(1, 2, 4)
 	o := &AdaHessian{Alpha: 0.01, Beta2: 0.99, Epsilon: 1e-300, MaxUpdate: math.Inf(1)}
@@ -164,8 +165,8 @@ func TestLateWeights(t *testing.T) {
 	}
 }
 
-// TestTensors: Update gives parameters new tensors, of row-major memory, and leaves
-// the old ones as they are; values that the caller sets count.
+// TestTensors proves that Update gives parameters new, row-major tensors and leaves the
+// old ones as they are, and that it uses values that the caller sets.
 func TestTensors(t *testing.T) {
 	n, o := small(), &AdaHessian{}
 	w := n.Parameters["w0"]
@@ -194,8 +195,9 @@ func TestTensors(t *testing.T) {
 	}
 }
 
-// TestHook: hooks see the parameters that have gradients, in the order of their names,
-// and change the gradients that the step is made of; on an error what they did is undone.
+// TestHook proves that hooks see the parameters that have gradients, in the order of
+// their names, and change the gradients that the step uses. On an error their changes are
+// undone.
 func TestHook(t *testing.T) {
 	clipped, other := small(), small()
 	var seen []string
@@ -237,7 +239,8 @@ func TestHook(t *testing.T) {
 	same(t, "after the error", values(other.Parameters), before)
 }
 
-// TestSettings: fields may change between updates, and an error names the one at fault.
+// TestSettings proves that fields may change between updates, and that an error names
+// the one at fault.
 func TestSettings(t *testing.T) {
 	n, o := small(), &AdaHessian{UpdateEach: 4}
 	update(t, o, n)
@@ -254,7 +257,7 @@ func TestSettings(t *testing.T) {
 	o.UpdateEach = 1
 	update(t, o, n)
 	if !o.bound.NeedsHessian() {
-		t.Error("UpdateEach has become 1, and no estimate is due")
+		t.Error("UpdateEach is now 1, but no estimate is due")
 	}
 	for want, o := range map[string]*AdaHessian{
 		"LR = -1":                        {Alpha: -1},

@@ -12,9 +12,9 @@ import (
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
-// given returns a drawFunc of the signs that adahessian.Optimizer draws with
-// seed 0, and a function that is to be called before a step which draws: it
-// puts the signs of refresh number n in place.
+// given returns a drawFunc that gives the signs that adahessian.Optimizer draws with
+// seed 0. Before a step that draws, call the returned function with the number n of the
+// refresh, to set its signs.
 func given[T float32 | float64](t *testing.T, store *model.Store, samples int) (drawFunc, func(n uint64)) {
 	fill := map[string][]T{}
 	var order []string
@@ -57,7 +57,7 @@ func given[T float32 | float64](t *testing.T, store *model.Store, samples int) (
 	return draw, put
 }
 
-// reference trains the model of newTrainer by adahessian.Optimizer.
+// reference trains the model of newTrainer with adahessian.Optimizer.
 type reference[T float32 | float64] struct {
 	opt    *adahessian.Optimizer[T]
 	exec   *model.Exec
@@ -65,8 +65,8 @@ type reference[T float32 | float64] struct {
 	store  *model.Store
 }
 
-// newReference makes a reference that begins at the values of a store, after
-// variables of the model have been made there.
+// newReference makes a reference that starts from the values in a store, in which the
+// model's variables have been made.
 func newReference[T float32 | float64](t *testing.T, c *Config, from *model.Store, act activationFunc, hidden ...int) *reference[T] {
 	r := &reference[T]{store: model.NewStore()}
 	for _, path := range trainable(from) {
@@ -105,7 +105,7 @@ func newReference[T float32 | float64](t *testing.T, c *Config, from *model.Stor
 	return r
 }
 
-// step makes a step on the batch of the next numbers of r.
+// step makes a step on a batch drawn from numbers.
 func (r *reference[T]) step(t *testing.T, numbers *rand.Rand, n int) {
 	t.Helper()
 	x, y := spirals[T](numbers, n)
@@ -143,9 +143,9 @@ func (r *reference[T]) step(t *testing.T, numbers *rand.Rand, n int) {
 	}
 }
 
-// TestAgreement: given the same signs, the step in the graph, that by Kernels and
-// the package's Optimizer train alike. They may round otherwise, and a step
-// divides by small curvatures: after 12 steps the difference, relative to the
+// TestAgreement proves that, given the same signs, the step in the graph, the step of
+// Kernels and the package's Optimizer train alike. They may round differently, and a
+// step divides by small curvatures. After 12 steps the difference, relative to the
 // largest element of a tensor, is at most 1e-5 in float32 and 1e-12 in float64.
 func TestAgreement(t *testing.T) {
 	for name, c := range map[string]*Config{
@@ -172,7 +172,7 @@ func TestAgreement(t *testing.T) {
 func agree[T float32 | float64](t *testing.T, c *Config, kernels bool, tolerance float64) {
 	const batch = 60
 	store := newStore(t, 1)
-	var opt optimizer.Interface = c.Kernels() // which draws the signs that Optimizer does
+	var opt optimizer.Interface = c.Kernels() // which draws the same signs as Optimizer
 	put := func(uint64) {}
 	if !kernels {
 		opt = &inGraph{*c, nil}

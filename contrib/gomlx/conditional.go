@@ -92,8 +92,8 @@ func branch(due *Node, first NodeId, made, otherwise []*Node) []*Node {
 	no := NewClosure(g, func(*Graph) []*Node { return append([]*Node(nil), otherwise...) })
 	chosen := If(due, yes, no)
 	if g.Backend().Capabilities().Operations[compute.OpTypeSchedulingBarrier] {
-		// If a closure is the last to use a value, the Go backend gives the value
-		// to it, and then frees it all the same. So use it once more.
+		// If a closure is the last to use a value, the Go backend hands the value over
+		// to it, and then frees it anyway. So use it once more.
 		chosen[0] = SchedulingBarrier(chosen[0], held...)
 	}
 	return chosen

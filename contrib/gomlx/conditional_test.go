@@ -9,9 +9,9 @@ import (
 	"github.com/gomlx/gomlx/ml/train"
 )
 
-// TestBroadcasts: the second derivative in a conditional is that outside of one,
-// where all inputs of an operation are broadcasts. The Go backend computes such an
-// operation in the smaller shape, and the conditional must not miss that.
+// TestBroadcasts proves that the second derivative is the same in a conditional and
+// outside of one if all inputs of an operation are broadcasts. The Go backend computes
+// such an operation in the smaller shape, which the conditional must not miss.
 func TestBroadcasts(t *testing.T) {
 	f := func(scope *model.Scope, _ any, in []*Node) []*Node {
 		x := scope.VariableWithValue("x", [][]float32{{0.5, -1, 2}}).NodeValue(in[0].Graph())

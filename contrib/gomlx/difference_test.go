@@ -12,8 +12,8 @@ import (
 	"github.com/gomlx/gomlx/ml/train"
 )
 
-// TestFiniteDifference: the difference of gradients is the second derivative, with
-// dropout too, within the error that is documented.
+// TestFiniteDifference proves that the difference of gradients equals the second
+// derivative, even with dropout, within the documented error.
 func TestFiniteDifference(t *testing.T) {
 	t.Run("float32", func(t *testing.T) { differs[float32](t, 2e-2) })
 	t.Run("float64", func(t *testing.T) { differs[float64](t, 1e-6) })
@@ -44,7 +44,7 @@ func differs[T float32 | float64](t *testing.T, tolerance float64) {
 	}
 }
 
-// TestFiniteDifferenceOfConvolve: a network with a convolution trains.
+// TestFiniteDifferenceOfConvolve proves that a network with a convolution trains.
 func TestFiniteDifferenceOfConvolve(t *testing.T) {
 	f := func(scope *model.Scope, _ any, in []*Node) []*Node {
 		kernel := scope.VariableWithShape("kernel", shapes.Make(dtypes.Float32, 3, 3, 1, 4)).NodeValue(in[0].Graph())
@@ -61,7 +61,7 @@ func TestFiniteDifferenceOfConvolve(t *testing.T) {
 		opt := newOptimizer()
 		trainer := attach(train.NewTrainer(backend, newStore(t, 1), f, crossEntropy, opt, nil, nil), opt)
 		r := rand.New(rand.NewPCG(1, 1))
-		// A bright row, column or diagonal of an image of 6×6.
+		// A bright row, column or diagonal of a 6×6 image.
 		batch := func() train.Batch {
 			const n = 24
 			x, y := make([]float32, n*36), make([]float32, n*3)
@@ -87,7 +87,7 @@ func TestFiniteDifferenceOfConvolve(t *testing.T) {
 				last += loss / 5
 			}
 		}
-		t.Logf("%s: loss %.3f at first, %.3f at last", name, first, last)
+		t.Logf("%s: loss %.3f at first, %.3f at the end", name, first, last)
 		if !(last < 0.1) {
 			t.Errorf("%s: loss %.3f after 200 steps, want less than 0.1", name, last)
 		}

@@ -1,6 +1,6 @@
-// Package ahgomlx is AdaHessian (Yao et al., AAAI 2021, arXiv 2006.00719) for
-// GoMLX: an optimizer.Interface, configured like optimizer.Adam. It works with
-// train.Trainer and its loops, metrics, schedules and checkpoints, unchanged.
+// Package ahgomlx is AdaHessian (Yao et al., AAAI 2021, arXiv 2006.00719) for GoMLX: an
+// optimizer.Interface, configured like optimizer.Adam. It works with an unchanged
+// train.Trainer and its loops, metrics, schedules and checkpoints.
 //
 //	trainer := train.NewTrainer(backend, store, modelFn, lossFn,
 //		ahgomlx.New().LearningRate(0.1).Done(), nil, nil)
@@ -24,7 +24,7 @@
 // # Bound on the update
 //
 // Unlike the published algorithm and the package adahessian, the defaults bound a step
-// to the learning rate (Config.MaxUpdate), which is 0.02 unless it is set: without a
+// to the learning rate (Config.MaxUpdate), which is 0.02 unless it is set. Without a
 // bound, a network dies where its curvature vanishes.
 //
 // # Cost
@@ -32,8 +32,8 @@
 // The loss and gradient of a dense layer take three matrix products. The second
 // derivative takes six more, and so does FiniteDifference. GoMLX has reverse mode only;
 // forward over reverse would take as many. If the backend has conditionals, the steps
-// between refreshes cost as much as Adam's, for example nine of ten with UpdateEach(10).
-// If not, every step pays for the second derivative.
+// between refreshes (nine of ten with UpdateEach(10)) cost as much as Adam's. If not,
+// every step pays for the second derivative.
 //
 // # Limits
 //

@@ -24,7 +24,7 @@ func line(scope *model.Scope, x *graph.Node) *graph.Node {
 	return graph.Add(graph.MatMul(x, w), b)
 }
 
-// points are of y = 2x + 1.
+// points returns points of y = 2x + 1.
 func points() *dataset.InMemoryDataset {
 	ds, err := dataset.InMemoryFromData(gobackend.GetBackend(), "points",
 		[]any{[][]float32{{-1}, {0}, {1}, {2}}}, []any{[][]float32{{-1}, {1}, {3}, {5}}})
@@ -58,7 +58,7 @@ func ExampleConfig_Kernels() {
 	opt := ahgomlx.New().LearningRate(0.1).Kernels()
 	loop := train.NewLoop(train.NewTrainer(gobackend.GetBackend(), store, line, loss.MeanSquaredError, opt, nil, nil))
 	opt.AttachToLoop(loop)
-	// A schedule of one's own sets the learning rate's variable.
+	// Your own schedule sets the learning rate's variable.
 	train.EveryNSteps(loop, 100, "halve", 0, func(*train.Loop, []*tensors.Tensor) error {
 		return store.GetVariable("/optimizers/learning_rate").SetValue(tensors.FromScalar(float32(0.05)))
 	})

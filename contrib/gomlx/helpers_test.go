@@ -19,9 +19,9 @@ import (
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
-// backend executes the operations of a graph one after the other. In parallel,
-// as is its default, several products of matrices can each wait for workers that
-// the others hold: on a machine of two cores training stops.
+// backend executes the operations of a graph one after the other. In parallel, which is
+// the default, several matrix products can each wait for workers that the others hold.
+// On a machine with two cores training then hangs.
 var backend = sync.OnceValue(func() compute.Backend {
 	b, err := gobackend.New("ops_sequential")
 	if err != nil {
@@ -65,7 +65,7 @@ func crossEntropy(labels, logits []*Node) *Node {
 	return Neg(ReduceAllMean(ReduceSum(Mul(labels[0], LogSoftmax(logits[0], -1)), -1)))
 }
 
-// spirals draws n points of three arms that wind around each other.
+// spirals draws n points on three intertwined spiral arms.
 func spirals[T float32 | float64](r *rand.Rand, n int) (points, arms *tensors.Tensor) {
 	x, y := make([]T, 2*n), make([]T, 3*n)
 	for i := range n {
@@ -77,7 +77,7 @@ func spirals[T float32 | float64](r *rand.Rand, n int) (points, arms *tensors.Te
 	return tensors.FromFlatDataAndDimensions(x, n, 2), tensors.FromFlatDataAndDimensions(y, n, 3)
 }
 
-// newStore makes a store whose random numbers begin with a seed.
+// newStore makes a store whose random numbers start from a seed.
 func newStore(t testing.TB, seed int64) *model.Store {
 	t.Helper()
 	store := model.NewStore()
@@ -87,7 +87,7 @@ func newStore(t testing.TB, seed int64) *model.Store {
 	return store
 }
 
-// newTrainer makes a trainer of a classifier of the spirals.
+// newTrainer makes a trainer for a classifier of the spirals.
 func newTrainer(store *model.Store, opt optimizer.Interface, act activationFunc, hidden ...int) *train.Trainer {
 	return attach(train.NewTrainer(backend, store, perceptron(act, hidden, 3), crossEntropy, opt, nil, nil), opt)
 }
@@ -132,7 +132,7 @@ func perUnit(v *model.Variable) []int {
 	return nil
 }
 
-// distance is the largest of |a−b|, over the largest |b|.
+// distance returns the largest |a−b| divided by the largest |b|.
 func distance[T float32 | float64](a, b []T) float64 {
 	most, scale := 0.0, 0.0
 	for i := range a {
@@ -165,7 +165,7 @@ func optimizers(c *Config) map[string]func() optimizer.Interface {
 	}
 }
 
-// attach attaches an optimizer to its trainer, if it has to be.
+// attach attaches an optimizer to its trainer, if it needs that.
 func attach(trainer *train.Trainer, opt optimizer.Interface) *train.Trainer {
 	if k, ok := opt.(*Kernels); ok {
 		k.AttachToTrainer(trainer)

@@ -20,7 +20,7 @@ import (
 	"github.com/gomlx/gomlx/support/exceptions"
 )
 
-// TestKernelsInPlace: a step changes the memory of a variable where it is.
+// TestKernelsInPlace proves that a step changes a variable's memory in place.
 func TestKernelsInPlace(t *testing.T) {
 	store := newStore(t, 1)
 	trainer := newTrainer(store, New().Kernels(), Tanh, 8)
@@ -48,8 +48,8 @@ func TestKernelsInPlace(t *testing.T) {
 	}
 }
 
-// TestKernelsNotFinite: a gradient that is not finite changes no variable and no
-// state, and the next batch is trained on.
+// TestKernelsNotFinite proves that a gradient that is not finite changes no variable
+// and no state, and that training continues with the next batch.
 func TestKernelsNotFinite(t *testing.T) {
 	for _, clip := range []bool{false, true} {
 		store := newStore(t, 1)
@@ -97,7 +97,7 @@ func TestKernelsNotFinite(t *testing.T) {
 	}
 }
 
-// TestKernelsErrors: what Kernels cannot do says so.
+// TestKernelsErrors checks the errors for what Kernels cannot do.
 func TestKernelsErrors(t *testing.T) {
 	try := func(trainer *train.Trainer) string {
 		x, y := spirals[float32](rand.New(rand.NewPCG(1, 1)), 30)
@@ -127,8 +127,8 @@ func TestKernelsErrors(t *testing.T) {
 	}
 }
 
-// TestKernelsLoop: a loop ends with the error of a step that is refused, although
-// the loss is finite.
+// TestKernelsLoop proves that a loop ends with the error of a step that is refused,
+// even if the loss is finite.
 func TestKernelsLoop(t *testing.T) {
 	steep := func(scope *model.Scope, _ any, in []*Node) []*Node {
 		x := scope.VariableWithValue("x", []float32{0}).NodeValue(in[0].Graph())
@@ -151,8 +151,8 @@ func TestKernelsLoop(t *testing.T) {
 	}
 }
 
-// TestKernelsLoggers: a logger that was attached before gets its nodes; one that
-// is attached after would hand on wrong values, and is refused.
+// TestKernelsLoggers proves that a logger that was attached before gets its nodes. One
+// that is attached after would pass on wrong values, and is refused.
 func TestKernelsLoggers(t *testing.T) {
 	for _, last := range []bool{true, false} {
 		store := newStore(t, 1)
@@ -196,8 +196,8 @@ func TestKernelsLoggers(t *testing.T) {
 	}
 }
 
-// TestSwitch: Kernels goes on from a checkpoint of the step in the graph, and
-// the other way round.
+// TestSwitch proves that Kernels continues from a checkpoint of the step in the graph,
+// and the other way round.
 func TestSwitch(t *testing.T) {
 	all := optimizers(New().LearningRate(0.1).UpdateEach(3))
 	for from, makeFirst := range all {

@@ -56,7 +56,7 @@ func (c *Config) update(scope *model.Scope, p *param, d, learningRate *Node) {
 	grad = optimizer.ClipNaNsInGradients(scope, grad)
 	d = optimizer.ClipNaNsInGradients(scope, d)
 
-	// Scalars have the precision of float64 until they are used.
+	// Scalars are computed in float64 until they are used.
 	precise := dtype
 	if g.Backend().Capabilities().DTypes[dtypes.Float64] {
 		precise = dtypes.Float64
@@ -90,7 +90,7 @@ func (c *Config) update(scope *model.Scope, p *param, d, learningRate *Node) {
 
 // correction returns 1 − β^t.
 func correction(t *Node, beta float64) *Node {
-	// Near 1, β^t in float32 is too coarse to subtract it from 1.
+	// Near 1, β^t in float32 is too coarse to be subtracted from 1.
 	return Neg(Expm1(MulScalar(t, math.Log(beta))))
 }
 

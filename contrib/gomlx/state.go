@@ -29,9 +29,9 @@ type param struct {
 }
 
 // params returns the trainable variables below scope that g uses, with their gradients.
-// dtype is the type of the moments; if it is invalid, each variable's own.
+// dtype is the type of the moments; if it is invalid, each variable's own type.
 func (c *Config) params(scope *model.Scope, g *Graph, loss *Node, dtype dtypes.DType) []*param {
-	// After loading a checkpoint it is trainable.
+	// After a checkpoint is loaded, it is trainable.
 	if v := scope.Store().GetVariable("/" + model.RNGStateVariableName); v != nil {
 		v.SetTrainable(false)
 	}
@@ -106,7 +106,7 @@ func (c *Config) counter(store *model.Store, name string) *model.Variable {
 const (
 	countdown = "steps_to_refresh" // of the curvature
 	refreshes = "refreshes"        // made by Kernels
-	elements  = "elements"         // of all variables that Kernels has had
+	elements  = "elements"         // of all variables that Kernels has seen
 )
 
 // rng returns the variable of the store's random number generator.

@@ -19,8 +19,8 @@ import (
 	"github.com/gomlx/gomlx/ml/train/optimizer/cosineschedule"
 )
 
-// TestTraining: at its defaults the optimizer trains a network of three hidden
-// layers, smooth or not. One that has died has a loss of ln 3 = 1.1.
+// TestTraining proves that with its defaults the optimizer trains a network of three
+// hidden layers, smooth or not. A network that has died has a loss of ln 3 = 1.1.
 func TestTraining(t *testing.T) {
 	const batch = 512
 	for _, c := range []struct {
@@ -49,9 +49,9 @@ func TestTraining(t *testing.T) {
 	}
 }
 
-// TestResume: training that is resumed from GoMLX's checkpoint, in the middle of
-// a period of UpdateEach, gives the bits of training that goes on, and so with
-// random numbers of the model's own.
+// TestResume proves that training resumed from GoMLX's checkpoint, between two
+// estimates of the curvature, gives the bits of uninterrupted training, even if the
+// model draws random numbers of its own.
 func TestResume(t *testing.T) {
 	for name, newOptimizer := range optimizers(New().LearningRate(0.1).UpdateEach(4).Average(perUnit)) {
 		dir := t.TempDir()
@@ -91,7 +91,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestUpdateEachSavesTime: between refreshes the second derivative is not
+// TestUpdateEachSavesTime proves that between refreshes the second derivative is not
 // executed.
 func TestUpdateEachSavesTime(t *testing.T) {
 	fastest := func(each int) time.Duration {
@@ -113,7 +113,7 @@ func TestUpdateEachSavesTime(t *testing.T) {
 	}
 }
 
-// TestSchedule: GoMLX's schedules set the learning rate that a step uses.
+// TestSchedule proves that GoMLX's schedules set the learning rate that a step uses.
 func TestSchedule(t *testing.T) {
 	for name, newOptimizer := range optimizers(New().LearningRate(0.1)) {
 		store := newStore(t, 1)
@@ -144,14 +144,14 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// TestLateVariables: a variable that joins gets a curvature at once, in the
-// middle of a period too, and its own bias correction; one that a graph does not
-// use keeps all it has.
+// TestLateVariables proves that a variable that is added gets a curvature at once, even
+// between refreshes, and its own bias correction. A variable that a graph does not use
+// keeps its value and state.
 func TestLateVariables(t *testing.T) {
 	for name, newOptimizer := range optimizers(New().LearningRate(0.01).MaxUpdate(0).Epsilon(0).Betas(0.9, 0.99).UpdateEach(10)) {
 		store := newStore(t, 1)
-		// The spec chooses one of two heads on a common body. The loss is quadratic,
-		// so that the first step of a parameter is that of Newton, LR·g/|H|.
+		// The spec chooses one of two heads on a common body. The loss is quadratic, so
+		// the first step of a parameter is Newton's times the learning rate: LR·g/|H|.
 		f := func(scope *model.Scope, spec any, in []*Node) []*Node {
 			v := func(name string) *Node {
 				return scope.VariableWithValue(name, []float32{1, 2, -3}).NodeValue(in[0].Graph())
@@ -189,8 +189,8 @@ func TestLateVariables(t *testing.T) {
 	}
 }
 
-// TestConvolve: what GoMLX cannot differentiate twice gives an error that says
-// so, and trains with the layer frozen.
+// TestConvolve proves that a layer that GoMLX cannot differentiate twice gives an error
+// that says so, and that the model trains with the layer frozen.
 func TestConvolve(t *testing.T) {
 	for name, newOptimizer := range optimizers(New()) {
 		for _, frozen := range []bool{false, true} {
@@ -208,7 +208,7 @@ func TestConvolve(t *testing.T) {
 			case frozen && err != nil:
 				t.Errorf("%s: with the layer frozen: %v", name, err)
 			case !frozen && err == nil:
-				t.Errorf("%s: GoMLX differentiates Convolve twice by now: say so", name)
+				t.Errorf("%s: GoMLX can now differentiate Convolve twice: say so in the documentation", name)
 			case !frozen && !(strings.Contains(err.Error(), "cannot differentiate the gradient") && strings.Contains(err.Error(), "FiniteDifference")):
 				t.Errorf("%s: another error: %v", name, err)
 			}
@@ -216,7 +216,7 @@ func TestConvolve(t *testing.T) {
 	}
 }
 
-// TestHyperparameters: the optimizer is known to GoMLX by name, with
+// TestHyperparameters proves that GoMLX knows the optimizer by name, with
 // hyperparameters from the store.
 func TestHyperparameters(t *testing.T) {
 	store := newStore(t, 1)
@@ -236,7 +236,7 @@ func TestHyperparameters(t *testing.T) {
 	if got != want || c.updateEach != 3 || c.samples != 2 || c.dtype != dtypes.Float64 || c.resolve(store.RootScope()) != 0.25 {
 		t.Errorf("the configuration is %+v", c)
 	}
-	// Moments are float64 then, of variables that are float32.
+	// The moments are then float64, for float32 variables.
 	trainer := newTrainer(store, opt, Tanh, 4)
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 4 {
@@ -253,7 +253,7 @@ func TestHyperparameters(t *testing.T) {
 	}
 }
 
-// TestBadSettings: an error names the setting and the value.
+// TestBadSettings proves that an error names the setting and the value.
 func TestBadSettings(t *testing.T) {
 	for want, c := range map[string]*Config{
 		"LR = -1":              New().LearningRate(-1),

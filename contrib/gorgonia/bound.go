@@ -11,11 +11,11 @@ import (
 // boundTo is a bound of one type.
 type boundTo[T adahessian.Float] struct {
 	*adahessian.Optimizer[T]
-	hyper  adahessian.Hyper // what the options say, read in each step
+	hyper  adahessian.Hyper // the values of the options, read in each step
 	params []*param[T]      // in the optimizer's order
 	index  map[gorgonia.ValueGrad]int
-	values [][]T // of the parameters of the present step; else nil
-	proven bool  // runs give the same gradients for the same parameters
+	values [][]T // of the parameters in the present step; nil for the others
+	proven bool  // two runs have given the same gradients for the same parameters
 }
 
 // param is a parameter, and its gradient when the step began.
@@ -23,8 +23,8 @@ type param[T adahessian.Float] struct {
 	node  gorgonia.ValueGrad
 	name  string
 	grad  []T
-	has   bool // there is one
-	steps bool // and the parameter is in the model of the present step
+	has   bool // there is a gradient
+	steps bool // there is a gradient, and the parameter is in the model of the present step
 }
 
 func newBound[T adahessian.Float](s *AdaHessianSolver) (bound, error) {
@@ -32,7 +32,7 @@ func newBound[T adahessian.Float](s *AdaHessianSolver) (bound, error) {
 	return &boundTo[T]{Optimizer: opt, index: map[gorgonia.ValueGrad]int{}}, err
 }
 
-// bind takes over what the options say, and parameters that are new.
+// bind takes over the values of the options, and adds new parameters.
 func (b *boundTo[T]) bind(s *AdaHessianSolver, model []gorgonia.ValueGrad) error {
 	b.hyper = s.opts.Hyper
 	if err := b.SetUpdateEach(s.opts.UpdateEach); err != nil {
@@ -53,7 +53,7 @@ func (b *boundTo[T]) bind(s *AdaHessianSolver, model []gorgonia.ValueGrad) error
 	return nil
 }
 
-// add takes in a parameter, behind the others.
+// add adds a parameter after the others.
 func (b *boundTo[T]) add(s *AdaHessianSolver, p *param[T]) error {
 	value, err := elements[T](p.node.Value())
 	if err != nil {
@@ -101,7 +101,7 @@ func (b *boundTo[T]) step(s *AdaHessianSolver, model []gorgonia.ValueGrad) error
 	return b.end()
 }
 
-// begin takes in where the values of a model are, and the gradients.
+// begin notes where the values of a model are, and copies the gradients.
 func (b *boundTo[T]) begin(model []gorgonia.ValueGrad) error {
 	clear(b.values)
 	for _, node := range model {
@@ -128,7 +128,7 @@ func (b *boundTo[T]) begin(model []gorgonia.ValueGrad) error {
 	return b.Rebind(b.values)
 }
 
-// first hands over the gradients that the step began with.
+// first passes on the gradients with which the step began.
 func (b *boundTo[T]) first(s *AdaHessianSolver, grads [][]T) {
 	for i, p := range b.params {
 		if !p.steps {
@@ -161,8 +161,8 @@ func (b *boundTo[T]) run(s *AdaHessianSolver, grads [][]T) error {
 	})
 }
 
-// end sets the gradients to zero, as Gorgonia's own solvers do after a step, and those
-// of parameters that were not in the model to what they were.
+// end sets the gradients to zero after a step, as Gorgonia's own solvers do, and
+// restores those of parameters that were not in the model.
 func (b *boundTo[T]) end() error {
 	return b.each(func(_ int, p *param[T], grad gorgonia.Value) error {
 		if p.steps {
@@ -172,7 +172,7 @@ func (b *boundTo[T]) end() error {
 	})
 }
 
-// putBack sets the gradients to what they were when the step began.
+// putBack restores the gradients with which the step began.
 func (b *boundTo[T]) putBack() error {
 	return b.each(func(_ int, p *param[T], grad gorgonia.Value) error { return write(grad, p.grad) })
 }
@@ -195,7 +195,7 @@ func (b *boundTo[T]) each(f func(i int, p *param[T], grad gorgonia.Value) error)
 }
 
 // ErrRandom reports gradients that differ between two runs for the same parameters.
-var ErrRandom = errors.New("two runs on the same values give different gradients, so that differences of gradients mean nothing: is there Dropout?")
+var ErrRandom = errors.New("two runs on the same values give different gradients, so finite differences mean nothing: is there Dropout?")
 
 // prove compares the gradients of two runs.
 func (b *boundTo[T]) prove(s *AdaHessianSolver) error {
@@ -208,7 +208,7 @@ func (b *boundTo[T]) prove(s *AdaHessianSolver) error {
 			return err
 		}
 	}
-	const most = 1e-5 // what another order of sums may do
+	const most = 1e-5 // the largest difference that another order of sums may make
 	for i, p := range b.params {
 		difference, largest := T(0), T(0)
 		for j, x := range runs[0][i] {

@@ -8,8 +8,8 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// TestResume: training that is resumed in the middle of a period of UpdateEach gives
-// the bits of training that goes on.
+// TestResume proves that training resumed between two estimates of the curvature gives
+// the bits of uninterrupted training.
 func TestResume(t *testing.T) {
 	t.Run("float32", testResume[float32])
 	t.Run("float64", testResume[float64])
@@ -28,7 +28,7 @@ func testResume[T adahessian.Float](t *testing.T) {
 	n := small[T](t)
 	s := newSolver(n)
 	if err := s.Save(&bytes.Buffer{}); err == nil {
-		t.Error("Save before the first Step is no error")
+		t.Error("Save before the first Step is not an error")
 	}
 	train(s, n, 0, 4)
 	var saved bytes.Buffer
@@ -41,13 +41,13 @@ func testResume[T adahessian.Float](t *testing.T) {
 	}
 	resumed := newSolver(again)
 	if err := resumed.Load(again.model()[1:], bytes.NewReader(saved.Bytes())); err == nil {
-		t.Error("Load into another model is no error")
+		t.Error("Load into another model is not an error")
 	}
 	if err := resumed.Load(again.model(), bytes.NewReader(saved.Bytes())); err != nil {
 		t.Fatal(err)
 	}
 	if err := resumed.Load(again.model(), bytes.NewReader(saved.Bytes()[:100])); err == nil {
-		t.Error("Load of a part is no error")
+		t.Error("Load of a truncated state is not an error")
 	}
 	train(s, n, 4, 7)
 	train(resumed, again, 4, 7)

@@ -63,7 +63,7 @@ func newNetwork[T adahessian.Float](t *testing.T, seed uint64, activation activa
 	return n
 }
 
-// see sets the batch: points of three arms that wind around each other.
+// see sets the batch: points on three intertwined spiral arms.
 func (n *network[T]) see(t *testing.T, r *rand.Rand) {
 	t.Helper()
 	x, y := make([]T, 2*batch), make([]T, 3*batch)
@@ -92,7 +92,7 @@ func (n *network[T]) run(t *testing.T) float64 {
 
 func (n *network[T]) model() []gorgonia.ValueGrad { return gorgonia.NodesToValueGrads(n.nodes) }
 
-// small is a network with a batch in place.
+// small returns a network with its batch set.
 func small[T adahessian.Float](t *testing.T) *network[T] {
 	t.Helper()
 	n := newNetwork[T](t, 3, gorgonia.Tanh, 2, 5, 3)
@@ -100,7 +100,7 @@ func small[T adahessian.Float](t *testing.T) *network[T] {
 	return n
 }
 
-// step makes a step of the network by a solver, and returns the cost before it.
+// step makes a step of the network with a solver, and returns the cost before it.
 func step[T adahessian.Float](t *testing.T, s gorgonia.Solver, n *network[T]) float64 {
 	t.Helper()
 	cost := n.run(t)
@@ -141,7 +141,7 @@ func memory[T adahessian.Float](t *testing.T, v gorgonia.Value) []T {
 	return x
 }
 
-// same compares to the bit.
+// same compares slices to the bit.
 func same[T adahessian.Float](t *testing.T, what string, got, want [][]T) {
 	t.Helper()
 	if len(got) != len(want) || len(got) == 0 {

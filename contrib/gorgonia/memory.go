@@ -48,7 +48,7 @@ func read[T adahessian.Float](to []T, v gorgonia.Value) error {
 	return nil
 }
 
-// write sets a value to x, or to zeros if that is nil.
+// write sets a value to x, or to zeros if x is nil.
 func write[T adahessian.Float](v gorgonia.Value, x []T) error {
 	to, err := elements[T](v)
 	if err != nil {

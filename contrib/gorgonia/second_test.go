@@ -6,9 +6,9 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// TestSecondGradIsWrong shows why products are made from differences here: a
-// Grad of a Grad gives 4 for the second derivative of x³ at 2, not 12, and no
-// error. When this test fails, exact products have become possible.
+// TestSecondGradIsWrong shows why this package uses differences: a Grad of a Grad gives
+// 4 instead of 12 for the second derivative of x³ at 2, and no error. When this test
+// fails, exact products have become possible.
 func TestSecondGradIsWrong(t *testing.T) {
 	graph := gorgonia.NewGraph()
 	x := gorgonia.NewScalar(graph, gorgonia.Float64, gorgonia.WithName("x"), gorgonia.WithValue(2.0))
@@ -28,6 +28,6 @@ func TestSecondGradIsWrong(t *testing.T) {
 	}
 	got := [3]any{cube.Value().Data(), first[0].Value().Data(), second[0].Value().Data()}
 	if want := [3]any{8.0, 12.0, 4.0}; got != want {
-		t.Errorf("x³ at 2 with its first and second Grad: %v, want %v; is the second right at last?", got, want)
+		t.Errorf("x³ at 2 with its first and second Grad: %v, want %v; is the second now right?", got, want)
 	}
 }

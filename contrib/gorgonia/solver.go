@@ -10,9 +10,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// AdaHessianSolver is a gorgonia.Solver that uses the AdaHessian algorithm: Adam whose
-// second moment holds the diagonal of the Hessian, as Rademacher probes estimate it,
-// in place of the squared gradient.
+// AdaHessianSolver is a gorgonia.Solver that uses the AdaHessian algorithm. It is like
+// Adam, but its second moment averages the squared diagonal of the Hessian, estimated
+// by Rademacher probes, instead of the squared gradient.
 type AdaHessianSolver struct {
 	gradient func() error
 	opts     adahessian.Options
@@ -23,7 +23,7 @@ type AdaHessianSolver struct {
 
 var _ gorgonia.Solver = (*AdaHessianSolver)(nil)
 
-// bound is an optimizer of the type of the model, with the parameters that it has.
+// bound is an optimizer of the model's element type, with its parameters.
 type bound interface {
 	bind(s *AdaHessianSolver, model []gorgonia.ValueGrad) error
 	step(s *AdaHessianSolver, model []gorgonia.ValueGrad) error
@@ -31,20 +31,20 @@ type bound interface {
 	io.ReaderFrom
 }
 
-// NewAdaHessianSolver creates an AdaHessian solver of what a machine computes, with
-// these default values:
+// NewAdaHessianSolver creates an AdaHessian solver for the gradients that a machine
+// computes, with these default values:
 //
-//	learn rate           : 0.02, where 0.15 is published
+//	learn rate           : 0.02 (published: 0.15)
 //	beta1                : 0.9
 //	beta2                : 0.999
 //	eps                  : 1e-4
 //	weight decay         : 0
 //	Hessian power        : 1
-//	max update           : 1, where none is published
+//	max update           : 1 (published: no bound)
 //	samples, update each : 1
 //
-// The machine, on which RunAll has computed the gradients that a Step begins with, may
-// be nil where there is WithGradient.
+// Before each Step, RunAll of the machine must have computed the gradients. The machine
+// may be nil if WithGradient is given.
 func NewAdaHessianSolver(machine gorgonia.VM, opts ...Option) *AdaHessianSolver {
 	s := &AdaHessianSolver{opts: adahessian.DefaultOptions()}
 	s.opts.LR, s.opts.MaxUpdate = DefaultLearnRate, DefaultMaxUpdate
@@ -61,11 +61,11 @@ func NewAdaHessianSolver(machine gorgonia.VM, opts ...Option) *AdaHessianSolver 
 }
 
 // Step makes one step of the parameters of a model, in place, and sets their gradients
-// to zero, as the other solvers do. The gradients are those at the present values. On an
-// error no parameter has changed.
+// to zero, as the other solvers do. The gradients must be those at the present values.
+// On an error no parameter has changed.
 //
-// The nodes of a model are told apart by their identity. Their values hold what the
-// first one's does, float32 or float64, row-major.
+// The nodes of a model are told apart by their identity. Their values are row-major,
+// and all float32 or all float64.
 func (s *AdaHessianSolver) Step(model []gorgonia.ValueGrad) error {
 	err := s.bind(model)
 	if err == nil {
@@ -77,7 +77,7 @@ func (s *AdaHessianSolver) Step(model []gorgonia.ValueGrad) error {
 	return nil
 }
 
-// bind makes the optimizer, if there is none, and takes in parameters that are new.
+// bind makes the optimizer, if there is none, and adds new parameters.
 func (s *AdaHessianSolver) bind(model []gorgonia.ValueGrad) error {
 	if s.gradient == nil {
 		return errors.New("neither a machine nor WithGradient")
@@ -107,9 +107,9 @@ func (s *AdaHessianSolver) bind(model []gorgonia.ValueGrad) error {
 	return err
 }
 
-// Save writes the moments of all parameters, their numbers of steps and the place in
-// the sequence of probes, after a Step. It writes neither the parameters nor what the
-// options say.
+// Save writes the moments of all parameters, their numbers of steps and the position in
+// the sequence of probes. It does not write the parameters or the options. It is an
+// error to call it before the first Step.
 func (s *AdaHessianSolver) Save(w io.Writer) error {
 	if s.bound == nil {
 		return errors.New("ahgorgonia: Save: no Step has been made")
@@ -120,10 +120,10 @@ func (s *AdaHessianSolver) Save(w io.Writer) error {
 	return nil
 }
 
-// Load reads what Save has written of a model with the same names and shapes, in the
-// order in which the parameters had come. Steps then give the bits that they would have
-// given without the interruption, where the options are as they were. On an error
-// nothing has changed.
+// Load reads what Save wrote for a model with the same names and shapes. The parameters
+// must be in the order in which they were added to the solver that was saved. If the
+// options are the same, the next steps give the same bits as without the interruption.
+// On an error nothing has changed.
 func (s *AdaHessianSolver) Load(model []gorgonia.ValueGrad, r io.Reader) error {
 	before := s.bound
 	s.bound = nil

@@ -13,9 +13,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// TestAgreement holds Step against adahessian.Optimizer.StepGradient with gradients of
-// another machine: the same bits, on fresh batches, while a parameter is not in the
-// model in some steps.
+// TestAgreement compares Step with adahessian.Optimizer.StepGradient, which gets the
+// gradients of another machine. Both give the same bits, on fresh batches, while a
+// parameter is not in the model in some steps.
 func TestAgreement(t *testing.T) {
 	t.Run("float32", testAgreement[float32])
 	t.Run("float64", testAgreement[float64])
@@ -49,7 +49,7 @@ func testAgreement[T adahessian.Float](t *testing.T) {
 		if frozen {
 			model = model[:3] // without b1
 		}
-		if i%3 == 2 { // as for Gorgonia's own solvers, or the machine adds to it
+		if i%3 == 2 { // as with Gorgonia's own solvers: otherwise the machine adds to it
 			grad, err := a.nodes[3].Grad()
 			if err != nil {
 				t.Fatal(err)
@@ -90,9 +90,9 @@ func testAgreement[T adahessian.Float](t *testing.T) {
 	same(t, "Step", a.values(t), b.values(t))
 }
 
-// TestGradient holds the solver's gradients against differences of the cost, twice,
-// since a machine adds to some of the gradients that it finds; and products of
-// differences of them against CheckHVP.
+// TestGradient compares the solver's gradients with differences of the cost. It does so
+// twice, since a machine adds to some of the gradients that it finds. It also tests the
+// products made of their differences with CheckHVP.
 func TestGradient(t *testing.T) {
 	n := small[float64](t)
 	s := NewAdaHessianSolver(n.machine)
@@ -138,9 +138,9 @@ func TestGradient(t *testing.T) {
 	}
 }
 
-// TestDefaults: at its defaults the solver trains a network of two hidden layers, smooth
-// or not, as far as Adam does at its own, with a fifth of the loss to spare. One that has died has a loss
-// of ln 3 = 1.1.
+// TestDefaults proves that with its defaults the solver trains a network of two hidden layers, smooth or
+// not, to at most 1.2 times the loss that Adam reaches with its own defaults. A network that has died has
+// a loss of ln 3 = 1.1.
 func TestDefaults(t *testing.T) {
 	for name, activation := range map[string]activationFunc{"tanh": gorgonia.Tanh, "ReLU": gorgonia.Rectify} {
 		t.Run(name+"/float32", func(t *testing.T) { testDefaults[float32](t, activation) })
@@ -170,8 +170,8 @@ func testDefaults[T adahessian.Float](t *testing.T, activation activationFunc) {
 	}
 }
 
-// TestScalars: parameters can be scalars, which the solver changes in place, and a new
-// one joins with a first step of its own.
+// TestScalars proves that parameters can be scalars, which the solver changes in place,
+// and that a new one starts with a first step of its own.
 func TestScalars(t *testing.T) {
 	g := gorgonia.NewGraph()
 	scalar := func(name string, value float64) *gorgonia.Node {
@@ -184,8 +184,8 @@ func TestScalars(t *testing.T) {
 	}
 	machine := gorgonia.NewTapeMachine(g, gorgonia.BindDualValues(x, y))
 	defer machine.Close()
-	// The cost is quadratic, so that the first step of a parameter is that of Newton,
-	// the learning rate times g/|H|.
+	// The cost is quadratic, so the first step of a parameter is Newton's times the
+	// learning rate, which is the learning rate times g/|H|.
 	s := NewAdaHessianSolver(machine, WithLearnRate(0.01), WithMaxUpdate(0), WithEps(0), WithBeta1(0))
 	for i, model := range [][]gorgonia.ValueGrad{{x}, {x, y}} {
 		machine.Reset()
@@ -197,9 +197,9 @@ func TestScalars(t *testing.T) {
 			t.Fatal(err)
 		}
 		if y.Value() != value {
-			t.Error("the value is another one")
+			t.Error("the value has been replaced")
 		}
-		if i == 0 { // as for any solver, or the machine adds to it
+		if i == 0 { // as with any solver: otherwise the machine adds to it
 			grad, err := y.Grad()
 			if err != nil {
 				t.Fatal(err)
@@ -216,7 +216,7 @@ func TestScalars(t *testing.T) {
 	}
 }
 
-// TestNewValue: a value that Let has replaced counts.
+// TestNewValue proves that Step uses a value that Let has replaced.
 func TestNewValue(t *testing.T) {
 	n := small[float32](t)
 	s := NewAdaHessianSolver(n.machine)
@@ -239,7 +239,7 @@ func TestNewValue(t *testing.T) {
 	}
 }
 
-// TestClip: gradients are clipped, and the curvature is not.
+// TestClip proves that gradients are clipped and the curvature is not.
 func TestClip(t *testing.T) {
 	n := small[float64](t)
 	s := NewAdaHessianSolver(n.machine, WithClip(1e-3), WithBeta1(0), WithEps(0), WithMaxUpdate(0), WithLearnRate(1))
@@ -260,13 +260,13 @@ func TestClip(t *testing.T) {
 		_, clipped := s.bound.(*boundTo[float64]).State(i)
 		_, want := free.bound.(*boundTo[float64]).State(i)
 		if !slices.Equal(clipped, want) {
-			t.Errorf("%s: the curvature is another with clipping", n.nodes[i].Name())
+			t.Errorf("%s: clipping changes the curvature", n.nodes[i].Name())
 		}
 	}
 }
 
-// TestErrors: an error names what is at fault, and leaves values and gradients as they
-// were, to the bit.
+// TestErrors proves that an error names what is at fault, and leaves values and
+// gradients as they were, to the bit.
 func TestErrors(t *testing.T) {
 	n, other := small[float64](t), small[float32](t)
 	other.run(t)
@@ -314,7 +314,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 		if want == "boom" && !errors.Is(err, boom) || want == "Dropout" && !errors.Is(err, ErrRandom) {
-			t.Errorf("error %v does not wrap what it came from", err)
+			t.Errorf("error %v does not wrap its cause", err)
 		}
 		same(t, want+": values", n.values(t), before)
 		same(t, want+": gradients", n.grads(t), grads)
@@ -322,14 +322,14 @@ func TestErrors(t *testing.T) {
 	s := NewAdaHessianSolver(n.machine)
 	step(t, s, n)
 	if err := s.Step(other.model()); err == nil || !strings.Contains(err.Error(), "float32") {
-		t.Errorf("error %v, want one that a model of float64 has parameters of float32", err)
+		t.Errorf("error %v, want one that names the float32 parameters of a float64 model", err)
 	}
 	if err := s.Step(nil); err == nil {
-		t.Error("a step without parameters is no error")
+		t.Error("a step without parameters is not an error")
 	}
 }
 
-// TestDropout: Gorgonia's own Dropout is found out.
+// TestDropout proves that Step detects Gorgonia's own Dropout.
 func TestDropout(t *testing.T) {
 	half := func(x *gorgonia.Node) (*gorgonia.Node, error) { return gorgonia.Dropout(x, 0.5) }
 	n := newNetwork[float64](t, 1, half, 2, 24, 3)

@@ -8,12 +8,12 @@ import (
 	"github.com/nlpodyssey/spago/nn"
 )
 
-// AdaHessian implements the AdaHessian method: Adam whose second moment holds the
-// diagonal of the Hessian, as Rademacher probes estimate it, in place of the squared
-// gradient. It has Optimize, as an optimizers.Optimizer has.
+// AdaHessian implements the AdaHessian method. It is like Adam, but its second moment
+// averages the squared diagonal of the Hessian, estimated by Rademacher probes, instead
+// of the squared gradient. Like an optimizers.Optimizer, it has a method Optimize.
 //
-// The Config may change between steps, but for Samples and Seed, which the first step
-// reads, and Average, which is asked once about each parameter.
+// The Config may change between steps, except for Samples and Seed, which only the
+// first step reads, and Average, which is called once for each parameter.
 type AdaHessian struct {
 	Config
 	parameters nn.ParamChannelFunc
@@ -21,15 +21,15 @@ type AdaHessian struct {
 	bound      bound // nil before the first step
 }
 
-// bound is an optimizer of the type of the model, with the parameters that it has.
+// bound is an optimizer of the model's element type, with its parameters.
 type bound interface {
 	bind(c *Config, params []*nn.Param) error
 	step(compute func() error) error
 }
 
-// New returns a new AdaHessian optimizer of the parameters. compute adds the gradients
-// at the present values to them, for the batch of the present step: forward and
-// ag.Backward, whatever has been done before Optimize is called.
+// New returns a new AdaHessian optimizer of the parameters. compute runs forward and
+// ag.Backward for the batch of the present step, which adds the gradients at the
+// present values to the parameters. It must not rely on what ran before Optimize.
 func New(parameters nn.ParamChannelFunc, c Config, compute func() error) *AdaHessian {
 	return &AdaHessian{Config: c, parameters: parameters, compute: compute}
 }
@@ -51,7 +51,7 @@ func (a *AdaHessian) Optimize() error {
 	return nil
 }
 
-// bind makes the optimizer, if there is none, and takes in parameters that are new.
+// bind makes the optimizer, if there is none, and adds new parameters.
 func (a *AdaHessian) bind(params []*nn.Param) error {
 	if a.bound != nil {
 		return a.bound.bind(&a.Config, params)

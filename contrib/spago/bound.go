@@ -13,13 +13,13 @@ import (
 // boundTo is a bound of one type.
 type boundTo[T float.DType] struct {
 	*adahessian.Optimizer[T]
-	hyper  adahessian.Hyper // what the Config says, read in each step
+	hyper  adahessian.Hyper // the values of the Config, read in each step
 	params []*nn.Param      // in the optimizer's order
 	states []*State
 	index  map[*nn.Param]int
 	values [][]T
-	grads  [][]T // when the step began; nil: none
-	proven bool  // calls of compute give the same gradients for the same parameters
+	grads  [][]T // the gradients when the step began; nil where there is none
+	proven bool  // two calls of compute have given the same gradients for the same parameters
 }
 
 func newBound[T float.DType](c *Config) (bound, error) {
@@ -27,7 +27,7 @@ func newBound[T float.DType](c *Config) (bound, error) {
 	return &boundTo[T]{Optimizer: opt, index: map[*nn.Param]int{}}, err
 }
 
-// bind takes over what the Config says, and parameters that are new.
+// bind takes over the values of the Config, and adds new parameters.
 func (b *boundTo[T]) bind(c *Config, params []*nn.Param) error {
 	b.hyper = c.hyper()
 	if err := b.SetUpdateEach(c.UpdateEach); err != nil {
@@ -63,7 +63,7 @@ func (b *boundTo[T]) bind(c *Config, params []*nn.Param) error {
 	return nil
 }
 
-// add takes in a parameter, behind the others.
+// add adds a parameter after the others.
 func (b *boundTo[T]) add(c *Config, i int, p *nn.Param) error {
 	value, err := elements[T](p.Value())
 	if err != nil {
@@ -118,7 +118,8 @@ func (b *boundTo[T]) step(compute func() error) error {
 	return nil
 }
 
-// begin takes in where the values and the gradients are. ZeroGrad leaves those to b.
+// begin notes where the values and the gradients are. ZeroGrad then leaves the
+// gradients' memory to b.
 func (b *boundTo[T]) begin() error {
 	for i, p := range b.params {
 		value, err := elements[T](p.Value())
@@ -161,7 +162,7 @@ func (b *boundTo[T]) zero() {
 	}
 }
 
-// putBack sets the gradients to what they were when the step began.
+// putBack restores the gradients with which the step began.
 func (b *boundTo[T]) putBack() {
 	b.zero()
 	for i, p := range b.params {
@@ -172,7 +173,7 @@ func (b *boundTo[T]) putBack() {
 }
 
 // ErrRandom reports gradients that differ between two calls of compute for the same parameters.
-var ErrRandom = errors.New("compute gives different gradients for the same parameters, so that differences of gradients mean nothing: is there dropout?")
+var ErrRandom = errors.New("compute gives different gradients for the same parameters, so finite differences mean nothing: is there dropout?")
 
 // prove compares the gradients of two calls.
 func (b *boundTo[T]) prove(compute func() error) error {
@@ -185,7 +186,7 @@ func (b *boundTo[T]) prove(compute func() error) error {
 			return err
 		}
 	}
-	const most = 1e-5 // what another order of sums may do
+	const most = 1e-5 // the largest difference that another order of sums may make
 	for i := range b.params {
 		difference, largest := T(0), T(0)
 		for j, x := range calls[0][i] {

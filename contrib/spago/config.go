@@ -15,26 +15,27 @@ type Config struct {
 	Lambda       float64 // weight decay, decoupled and scaled by the learning rate, at least 0
 	HessianPower float64 // k in [0, 2]: the denominator is v̂^(k/2) + ε
 
-	// MaxUpdate bounds how far a step moves an element, weight decay apart, to
-	// StepSize·MaxUpdate, at least 0; 0 means no bound, as in the paper. Where the
-	// curvature vanishes, as of a unit that has saturated or of a ReLU that is never
+	// MaxUpdate bounds how far a step moves an element, apart from weight decay, to
+	// StepSize·MaxUpdate. It is at least 0, and 0 means no bound, as in the paper.
+	// Where the curvature vanishes, as for a saturated unit or a ReLU that is never
 	// active, the denominator is ε alone, and a step without a bound is 10,000 learning
-	// rates. A larger StepSize wants a smaller MaxUpdate.
+	// rates long. A larger StepSize needs a smaller MaxUpdate.
 	MaxUpdate float64
 
-	UpdateEach int    // steps, at least 1, that use one estimate of the curvature
-	Samples    int    // probes, at least 1, averaged in an estimate; each takes two calls of compute
-	Seed       uint64 // of the probes
+	UpdateEach int    // how many steps, at least 1, use one estimate of the curvature
+	Samples    int    // how many probes, at least 1, are averaged in an estimate; each takes two calls of compute
+	Seed       uint64 // the seed of the probes
 
-	// Average returns the axes that the curvature of the i-th parameter is averaged
-	// over, which must be adjacent. Without any, and where Average is nil, every element
-	// has its own. Axis 1 of weights [out, in] makes an average for each unit.
+	// Average returns the axes over which the curvature of the i-th parameter is
+	// averaged. They must be adjacent. If it returns none, or if Average is nil, every
+	// element has its own curvature. For weights [out, in], axis 1 gives one average for
+	// each unit.
 	Average func(i int, p *nn.Param) []int
 }
 
-// NewDefaultConfig returns a new Config with the published values, but for a learning
-// rate of 0.02 in place of 0.15, which kills networks of ReLU even with a bound, and a
-// MaxUpdate of 1 in place of none.
+// NewDefaultConfig returns a new Config with the published values, except for two. The
+// learning rate is 0.02 instead of 0.15, which kills ReLU networks even with a bound,
+// and MaxUpdate is 1 instead of no bound.
 func NewDefaultConfig() Config {
 	return Config{
 		StepSize:     0.02,

@@ -15,8 +15,9 @@ import (
 const batch = 60
 
 // network is a classifier of two features, and the batch that it sees, with a point in
-// each column. Each parameter is used once, in one product with the whole batch: of
-// several uses spaGO adds up the gradients in the order in which they happen to be ready.
+// each column. Each parameter is used once, in one product with the whole batch. With
+// several uses, spaGO would add their gradients in the order in which they happen to be
+// ready.
 type network[T float.DType] struct {
 	params                    []*nn.Param // weights [out, in] and biases [out, 1] of each layer
 	activation                func(x mat.Tensor) mat.Tensor
@@ -41,7 +42,7 @@ func newNetwork[T float.DType](seed uint64, activation func(x mat.Tensor) mat.Te
 	return n
 }
 
-// see sets the batch: points of three arms that wind around each other.
+// see sets the batch: points on three intertwined spiral arms.
 func (n *network[T]) see(r *rand.Rand) {
 	x, y := make([]T, 2*batch), make([]T, 3*batch)
 	for i := range batch {
@@ -58,7 +59,7 @@ func (n *network[T]) see(r *rand.Rand) {
 	n.ones, n.rowOnes, n.columnOnes = matrix(1, batch, ones), matrix(1, 3, ones[:3]), matrix(batch, 1, ones)
 }
 
-// compute adds the gradients of the loss, half the squared error of a point.
+// compute adds the gradients of the loss, which is half the squared error per point.
 func (n *network[T]) compute() error {
 	x := n.x
 	for i := 0; i < len(n.params); i += 2 {
@@ -67,15 +68,15 @@ func (n *network[T]) compute() error {
 		}
 		x = ag.Add(ag.Mul(n.params[i], x), ag.Mul(n.params[i+1], n.ones))
 	}
-	// The sum is made by products with ones: the gradient of ag.ReduceSum is a vector
-	// even for a matrix, which the next operator backward refuses.
+	// The sum is made by products with ones. The gradient of ag.ReduceSum is a vector
+	// even for a matrix, which the operator before it refuses.
 	sum := ag.Mul(ag.Mul(n.rowOnes, ag.Square(ag.Sub(x, n.y))), n.columnOnes)
 	loss := ag.ProdScalar(sum, mat.Scalar(T(0.5/batch)))
 	n.loss = loss.Value().Item().F64()
 	return ag.Backward(loss)
 }
 
-// small is a network with a batch in place.
+// small returns a network with its batch set.
 func small[T float.DType]() *network[T] {
 	n := newNetwork[T](3, ag.Tanh, 2, 5, 3)
 	n.see(rand.New(rand.NewPCG(1, 2)))
@@ -118,7 +119,7 @@ func memory[T float.DType](t *testing.T, v mat.Tensor) []T {
 	return x
 }
 
-// same compares to the bit.
+// same compares slices to the bit.
 func same[T float.DType](t *testing.T, what string, got, want [][]T) {
 	t.Helper()
 	if len(got) != len(want) || len(got) == 0 {

@@ -10,9 +10,10 @@ import (
 	"github.com/nlpodyssey/spago/nn"
 )
 
-// State is what an AdaHessian puts into nn.Param.State. That of the first parameter
-// stands for the state of the optimizer, of all parameters; the others are empty.
-// encoding/gob, and so nn.Dump, writes it as it is at that time.
+// State is what an AdaHessian puts into nn.Param.State. The State of the first
+// parameter stands for the state of the optimizer for all parameters. The others are
+// empty. encoding/gob, and so nn.Dump, writes the optimizer's state at the time of the
+// call.
 type State struct {
 	of    encoding.BinaryMarshaler // nil: saved
 	saved []byte
@@ -36,7 +37,7 @@ func (s *State) GobDecode(data []byte) error {
 
 var errNotFirst = errors.New("its State is that of the first parameter of another model; set it to nil")
 
-// savedState returns the state that a parameter has brought, if any.
+// savedState returns the saved state that a parameter holds, if any.
 func savedState(p *nn.Param) ([]byte, error) {
 	switch s := p.State.(type) {
 	case nil:

@@ -11,8 +11,9 @@ import (
 	"github.com/nlpodyssey/spago/nn"
 )
 
-// TestResume saves a network in the middle of a period of UpdateEach, by spaGO's Dump,
-// and goes on with what was read: the same bits as without the interruption.
+// TestResume saves a network with spaGO's Dump, between two estimates of the curvature,
+// and continues with what was read. This gives the same bits as without the
+// interruption.
 func TestResume(t *testing.T) {
 	t.Run("float32", testResume[float32])
 	t.Run("float64", testResume[float64])
@@ -45,7 +46,8 @@ func testResume[T float.DType](t *testing.T) {
 	same(t, "resumed", again.values(t), n.values(t))
 }
 
-// TestForeignState: an error names the parameter whose state is of something else.
+// TestForeignState proves that an error names the parameter whose State belongs to
+// something else.
 func TestForeignState(t *testing.T) {
 	n := small[float64]()
 	n.optimize(t, n.optimizer(NewDefaultConfig()))

@@ -23,8 +23,8 @@ type blocked chan struct{}
 
 func (b blocked) OptimizeParams(*nn.Param) error { <-b; return nil }
 
-// TestOptimizeDoesNotWait shows why AdaHessian is no strategy: Optimize of spaGO v1.1.0
-// returns while its strategy is still at work.
+// TestOptimizeDoesNotWait shows why AdaHessian is not a strategy: Optimize of spaGO
+// v1.1.0 returns while its strategy is still at work.
 func TestOptimizeDoesNotWait(t *testing.T) {
 	p := nn.NewParam(mat.Scalar(1.0))
 	p.AccGrad(mat.Scalar(1.0))
@@ -32,12 +32,12 @@ func TestOptimizeDoesNotWait(t *testing.T) {
 	if err := optimizers.New(nn.StreamParams([]*nn.Param{p}), b).Optimize(); err != nil {
 		t.Fatal(err)
 	}
-	close(b) // had Optimize waited, the test would not have come here
+	close(b) // if Optimize had waited, the test would not have reached this line
 }
 
-// TestAgreement holds Optimize against adahessian.Optimizer.StepGradient with gradients
-// of another network: the same bits, on fresh batches, while a parameter has no gradient
-// in some steps.
+// TestAgreement compares Optimize with adahessian.Optimizer.StepGradient, which gets the
+// gradients of another network. Both give the same bits, on fresh batches, while a
+// parameter has no gradient in some steps.
 func TestAgreement(t *testing.T) {
 	t.Run("float32", testAgreement[float32])
 	t.Run("float64", testAgreement[float64])
@@ -99,8 +99,8 @@ func testAgreement[T float.DType](t *testing.T) {
 	same(t, "Optimize", a.values(t), b.values(t))
 }
 
-// TestGradient holds the optimizer's gradients against differences of the loss, and
-// products of differences of them against CheckHVP.
+// TestGradient compares the optimizer's gradients with differences of the loss, and
+// tests the products made of their differences with CheckHVP.
 func TestGradient(t *testing.T) {
 	n := small[float64]()
 	o := n.optimizer(NewDefaultConfig())
@@ -146,9 +146,9 @@ func TestGradient(t *testing.T) {
 	}
 }
 
-// TestDefaults: at its defaults the optimizer trains a network of two hidden layers,
-// smooth or not, as far as Adam does at its own, with a fifth of the loss to spare. One
-// that has died has a loss of 1/3.
+// TestDefaults proves that with its defaults the optimizer trains a network of two
+// hidden layers, smooth or not, to at most 1.2 times the loss that Adam reaches with
+// its own defaults. A network that has died has a loss of 1/3.
 func TestDefaults(t *testing.T) {
 	for name, activation := range map[string]func(x mat.Tensor) mat.Tensor{"tanh": ag.Tanh, "ReLU": ag.ReLU} {
 		t.Run(name+"/float32", func(t *testing.T) { testDefaults[float32](t, activation) })
@@ -156,7 +156,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// waiting is Adam, which goes on only when all goroutines have ended.
+// waiting is Adam, but Optimize returns only when all goroutines have ended.
 type waiting struct {
 	*adam.Adam
 	params []*nn.Param
@@ -196,14 +196,14 @@ func testDefaults[T float.DType](t *testing.T, activation func(x mat.Tensor) mat
 	}
 }
 
-// TestNewParameters: a parameter that joins has a first step of its own, and one whose
-// value is replaced goes on from there.
+// TestNewParameters proves that a parameter that is added has a first step of its own,
+// and that one whose value is replaced continues from there.
 func TestNewParameters(t *testing.T) {
 	x, y := nn.NewParam(mat.Scalar(3.0)), nn.NewParam(mat.Scalar(-2.0))
 	params := []*nn.Param{x}
 	compute := func() error { return ag.Backward(ag.Add(ag.Square(x), ag.Square(y))) }
-	// The loss is quadratic, so that the first step of a parameter is that of Newton, the
-	// learning rate times g/|H|.
+	// The loss is quadratic, so the first step of a parameter is Newton's times the
+	// learning rate, which is the learning rate times g/|H|.
 	c := NewDefaultConfig()
 	c.StepSize, c.MaxUpdate, c.Epsilon, c.Beta1 = 0.01, 0, 0, 0
 	o := New(func(ctx context.Context) <-chan *nn.Param { return nn.StreamParams(params)(ctx) }, c, compute)
@@ -240,8 +240,8 @@ func TestNewParameters(t *testing.T) {
 	check("y", y, -2*0.99*0.98)
 }
 
-// TestGradClipper: spaGO's clippers change the gradient that a step is made of, and not
-// the curvature.
+// TestGradClipper proves that spaGO's clippers change the gradient that a step uses,
+// and not the curvature.
 func TestGradClipper(t *testing.T) {
 	c := NewDefaultConfig()
 	c.Beta1 = 0
@@ -269,8 +269,8 @@ func TestGradClipper(t *testing.T) {
 	}
 }
 
-// TestErrors: an error names what is at fault, and leaves values and gradients as they
-// were, to the bit.
+// TestErrors proves that an error names what is at fault, and leaves values and
+// gradients as they were, to the bit.
 func TestErrors(t *testing.T) {
 	n := small[float64]()
 	boom := errors.New("boom")
@@ -326,7 +326,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 		if want == "boom" && !errors.Is(err, boom) || want == "dropout" && !errors.Is(err, ErrRandom) {
-			t.Errorf("error %v does not wrap what it came from", err)
+			t.Errorf("error %v does not wrap its cause", err)
 		}
 		for _, p := range n.params {
 			after = append(after, memory[float64](t, p.Grad()))
@@ -340,6 +340,6 @@ func TestErrors(t *testing.T) {
 		p.ZeroGrad()
 	}
 	if err := o.Optimize(); err == nil {
-		t.Error("a step without gradients is no error")
+		t.Error("a step without gradients is not an error")
 	}
 }
