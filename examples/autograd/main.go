@@ -17,13 +17,13 @@ import (
 	"github.com/itsubaki/autograd/variable"
 )
 
-// newNetwork makes a perceptron of one hidden layer.
+// newNetwork makes a perceptron with one hidden layer.
 func newNetwork(seed uint64) *model.MLP {
 	return model.NewMLP([]int{16, digits.Classes}, model.WithMLPActivation(F.Tanh), model.WithMLPSource(rand.NewPCG(seed, 1)))
 }
 
 // newOptimizer averages the curvature over the inputs of each unit: the weights are
-// [in, out], so over axis 0, and the biases [1, out].
+// [in, out] and the biases [1, out], so it averages over axis 0.
 func newOptimizer() *ahautograd.AdaHessian {
 	return &ahautograd.AdaHessian{
 		Alpha:   0.1,
@@ -31,7 +31,7 @@ func newOptimizer() *ahautograd.AdaHessian {
 	}
 }
 
-// batch returns the images and labels of a set as the model wants them.
+// batch returns the images and labels of a set in the form that the model takes.
 func batch(s digits.Set[float64]) (x, y *variable.Variable) {
 	labels := make([]float64, s.Len())
 	for i, y := range s.Y {
@@ -57,7 +57,7 @@ func train(m *model.MLP, o *ahautograd.AdaHessian, set digits.Set[float64]) (flo
 	return mean, nil
 }
 
-// accuracy returns the share of the set's digits that m reads.
+// accuracy returns the share of the set's digits that m reads correctly.
 func accuracy(m *model.MLP, set digits.Set[float64]) float64 {
 	x, _ := batch(set)
 	return float64(set.Correct(tensor.Contiguous(m.Forward(x).Data).Data)) / float64(set.Len())

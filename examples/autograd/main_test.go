@@ -8,7 +8,7 @@ import (
 	"github.com/itsubaki/autograd/model"
 )
 
-// TestTraining trains twice: the same bits.
+// TestTraining trains twice, which must give the same bits.
 func TestTraining(t *testing.T) {
 	training, test := digits.Load[float64]()
 	run := func() (m *model.MLP, loss float64) {

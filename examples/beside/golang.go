@@ -35,8 +35,8 @@ func normal(n int, seed uint64) []float32 {
 	return x
 }
 
-// ours is a step of this package: with the probe's signs and the look for values that are
-// not finite, or the update alone, which uses one thread.
+// ours is a step of this package: a whole step, with the probe's signs and the search for
+// values that are not finite, or the update alone, which uses one thread.
 func ours(what string) contender {
 	if what == "update" {
 		return contender{name: "`Update` alone", single: true, prepare: func(n, _ int) (turn, func(), error) {
@@ -68,8 +68,8 @@ func ours(what string) contender {
 	}}
 }
 
-// gomlx is Adam of GoMLX on its backend in Go, in a training step whose loss is the sum of
-// the parameters: it has to be summed, and its gradients to be made, which are ones.
+// gomlx is Adam of GoMLX on its Go backend, in a training step whose loss is the sum of
+// the parameters. So the step also includes that sum, and the gradients, which are ones.
 func gomlx() contender {
 	return contender{name: "GoMLX 0.28.2, Go backend, Adam, with the sum of θ as the loss", prepare: func(n, _ int) (turn, func(), error) {
 		backend := gobackend.GetBackend()

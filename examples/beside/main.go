@@ -1,8 +1,8 @@
-// Command beside times a step of this package beside what people use now: PyTorch's
-// AdamW, AdaHessian as PyTorch's tensor operations, and the Adam of GoMLX, Gorgonia and
-// spaGO. All have one float32 tensor, whose gradient and Hessian-vector product are
-// given, and take turns. PyTorch is Debian's package python3-torch; where it is missing
-// its rows are left out.
+// Command beside compares the time of a step of this package with what people use now:
+// PyTorch's AdamW, AdaHessian in PyTorch's tensor operations, and the Adam of GoMLX,
+// Gorgonia and spaGO. Each has one float32 tensor, whose gradient and Hessian-vector
+// product are given. They are measured in turns. PyTorch is Debian's package
+// python3-torch. If it is missing, its rows are left out.
 package main
 
 import (
@@ -19,18 +19,20 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// A contender is something that steps.
+// A contender is an optimizer whose step is timed.
 type contender struct {
 	name   string
-	single bool // it uses one thread, whatever there are
-	// prepare returns what makes steps of n elements, and what gives its memory back.
+	single bool // it uses one thread, whatever the number of threads
+	// prepare returns a function that makes steps of n elements, and one that releases
+	// its memory.
 	prepare func(n, threads int) (turn turn, release func(), err error)
 }
 
-// A turn makes steps for so long, one at least, and returns the time of one.
+// A turn makes steps for at least the given time, and at least one step. It returns the
+// time of one step.
 type turn func(least time.Duration) (step time.Duration, err error)
 
-// turnOf is a turn of steps that are made here.
+// turnOf returns a turn of steps that are made in this process.
 func turnOf(step func() error) turn {
 	return func(least time.Duration) (time.Duration, error) {
 		count, begin := 0, time.Now()
@@ -44,7 +46,7 @@ func turnOf(step func() error) turn {
 	}
 }
 
-// A result is the medians of the contenders, in nanoseconds an element.
+// A result holds the medians of the contenders, in nanoseconds per element.
 type result struct {
 	n, threads int
 	ns         []float64 // 0: not measured
@@ -52,10 +54,10 @@ type result struct {
 
 func main() {
 	log.SetFlags(0)
-	sizes := flag.String("n", "100000,10000000", "elements, a list")
-	threads := flag.String("threads", "1,2", "threads, a list")
-	rounds := flag.Int("rounds", 9, "turns of each, of which the median counts")
-	least := flag.Duration("turn", 30*time.Millisecond, "the least length of a turn")
+	sizes := flag.String("n", "100000,10000000", "list of numbers of elements")
+	threads := flag.String("threads", "1,2", "list of numbers of threads")
+	rounds := flag.Int("rounds", 9, "turns of each, whose median is printed")
+	least := flag.Duration("turn", 30*time.Millisecond, "the shortest length of a turn")
 	python := flag.String("python", "/usr/bin/python3", "the Python that has PyTorch")
 	out := flag.String("out", "", "write a plot to this PNG file")
 	flag.Parse()
@@ -131,7 +133,7 @@ func measure(contenders []contender, n, threads, rounds int, least time.Duration
 			if err != nil {
 				return r, fmt.Errorf("%s: %w", contenders[i].name, err)
 			}
-			if round > 0 { // the first one makes what is made once, and touches all memory
+			if round > 0 { // the first round does what is done only once, and touches all memory
 				times[i] = append(times[i], float64(step.Nanoseconds())/float64(n))
 			}
 		}
@@ -145,8 +147,7 @@ func measure(contenders []contender, n, threads, rounds int, least time.Duration
 	return r, nil
 }
 
-// table writes nanoseconds an element, and in brackets how many times as long that is as
-// the first row's.
+// table writes nanoseconds per element and, in brackets, the ratio to the first row.
 func table(w *os.File, contenders []contender, results []result) {
 	fmt.Fprint(w, "| ns an element (ratio) |")
 	for _, r := range results {

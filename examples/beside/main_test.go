@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestMeasure measures every contender, PyTorch's where that is installed.
+// TestMeasure measures every contender, PyTorch's only if it is installed.
 func TestMeasure(t *testing.T) {
 	contenders := []contender{ours("step"), ours("update"), gomlx(), gorgonia(), spago()}
 	if torch, err := startTorch("/usr/bin/python3"); err != nil {
@@ -24,7 +24,7 @@ func TestMeasure(t *testing.T) {
 		}
 		for i, c := range contenders {
 			if want := !c.single || threads == 1; (r.ns[i] > 0) != want {
-				t.Errorf("%s on %d threads: %g ns an element", c.name, threads, r.ns[i])
+				t.Errorf("%s on %d threads: %g ns per element", c.name, threads, r.ns[i])
 			}
 		}
 	}
@@ -32,7 +32,7 @@ func TestMeasure(t *testing.T) {
 
 func TestWithoutTorch(t *testing.T) {
 	if _, err := startTorch(filepath.Join(t.TempDir(), "python")); err == nil {
-		t.Error("a Python that is not there has started")
+		t.Error("a Python that does not exist has started")
 	}
 	fake := filepath.Join(t.TempDir(), "python")
 	if err := os.WriteFile(fake, []byte("#!/bin/sh\necho no module >&2\nexit 1\n"), 0o700); err != nil {

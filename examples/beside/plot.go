@@ -14,8 +14,8 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// draw draws the times of the first row's thread count and longest tensor as bars, the
-// fastest at the top, on a logarithmic axis.
+// draw draws the times for the longest tensor, with as many threads as in the first
+// row, as bars on a logarithmic axis, the fastest at the top.
 func draw(path string, contenders []contender, results []result) error {
 	r := results[0]
 	for _, other := range results {

@@ -13,8 +13,8 @@ import (
 //go:embed steps.py
 var program string
 
-// torch is a Python process, which makes a turn for each line that it reads, and times
-// it: from here that would be the pipe's time too.
+// torch is a Python process that makes a turn for each line that it reads, and times
+// it. Times measured here would include the pipe.
 type torch struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
@@ -22,7 +22,7 @@ type torch struct {
 	release string
 }
 
-// startTorch starts Python, and fails where that has no PyTorch.
+// startTorch starts Python, and fails if it has no PyTorch.
 func startTorch(python string) (*torch, error) {
 	t := &torch{cmd: exec.Command(python, "-I", "-c", program)}
 	var stderr strings.Builder
@@ -49,7 +49,7 @@ func startTorch(python string) (*torch, error) {
 	return t, nil
 }
 
-// stop ends the process, which has given its times by then.
+// stop ends the process, which has reported all its times by then.
 func (t *torch) stop() {
 	_, _ = t.in.Close(), t.cmd.Wait()
 }
@@ -73,7 +73,7 @@ func (t *torch) ask(format string, a ...any) (time.Duration, error) {
 	return time.Duration(seconds * float64(time.Second)), nil
 }
 
-// contenders are PyTorch's, in the way that each is called there.
+// contenders returns PyTorch's contenders, each with the way it is called there.
 func (t *torch) contenders() (all []contender) {
 	for _, c := range []struct{ kind, name string }{
 		{"adahessian", "PyTorch, AdaHessian's update as tensor operations"},

@@ -8,7 +8,7 @@ import (
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
-// experiment trains models on a text as a config says.
+// experiment trains models on a text according to a config.
 type experiment struct {
 	config
 	corpus *lm.Corpus
@@ -85,8 +85,8 @@ func (e *experiment) sweep() ([][]outcome, error) {
 	return all, nil
 }
 
-// winner returns the index of the outcome with the lowest final loss, or −1
-// where all diverged.
+// winner returns the index of the outcome with the lowest final loss, or −1 if all
+// diverged.
 func winner(tried []outcome) int {
 	best, loss := -1, math.Inf(1)
 	for i, o := range tried {

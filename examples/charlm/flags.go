@@ -13,7 +13,7 @@ import (
 	"github.com/adahessian-go/adahessian/examples/internal/command"
 )
 
-// config is what the command line says.
+// config holds the settings of the command line.
 type config struct {
 	modelConfig
 	text, out      string
@@ -27,8 +27,8 @@ type config struct {
 	sweep          bool
 }
 
-// maxSize bounds sizes, so that a slip of the finger is an error and not an
-// attempt to get all memory.
+// maxSize bounds sizes, so that a typing error is reported and does not use up all
+// memory.
 const maxSize = 1 << 14
 
 func parseFlags(args []string, stderr io.Writer) (config, error) {
@@ -64,7 +64,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	return c, c.check()
 }
 
-// setDefaults sets what the arguments left open and depends on the others.
+// setDefaults sets the values that the arguments left open and that depend on others.
 func (c *config) setDefaults(f *flag.FlagSet) error {
 	given := map[string]bool{}
 	f.Visit(func(g *flag.Flag) { given[g.Name] = true })

@@ -11,7 +11,7 @@ import (
 
 var kinds = []string{transformer, conv}
 
-// tinyConfig returns what the flags say, for a tiny model.
+// tinyConfig returns the config that the flags give, for a tiny model.
 func tinyConfig(t *testing.T, flags ...string) config {
 	t.Helper()
 	c, err := parseFlags(append([]string{"-embed", "3", "-width", "6", "-heads", "2", "-kernel", "4",
@@ -45,7 +45,7 @@ func clone(tensors [][]float32) [][]float32 {
 	return c
 }
 
-// afterStep returns a tiny model after one step of a method, as the flags say.
+// afterStep returns a tiny model after one step of a method with the given flags.
 func afterStep(t *testing.T, me method, lr float64, flags ...string) *lm.Model[float32] {
 	t.Helper()
 	c := tinyConfig(t, flags...)
@@ -93,7 +93,7 @@ func TestStepAtRateZeroMovesNothing(t *testing.T) {
 	}
 }
 
-// What the flags say of AdaHessian must reach it: each makes another step.
+// The flags for AdaHessian must reach it: each must change the step.
 func TestFlagsReachAdaHessian(t *testing.T) {
 	base := afterStep(t, methods[0], 0.1)
 	for _, flags := range [][]string{
@@ -103,13 +103,13 @@ func TestFlagsReachAdaHessian(t *testing.T) {
 	} {
 		other := afterStep(t, methods[0], 0.1, flags...)
 		if slices.Equal(base.Values[0], other.Values[0]) {
-			t.Errorf("%v: the same step as without", flags)
+			t.Errorf("%v: the same step as without these flags", flags)
 		}
 	}
 }
 
-// The published rates must be in the grids that they are said to come from,
-// and the grids equally long.
+// The published rates must be in the grids from which they are said to come, and all
+// grids must be equally long.
 func TestRatesAreInTheirGrids(t *testing.T) {
 	for _, kind := range kinds {
 		for _, me := range methods {

@@ -15,7 +15,7 @@ const (
 // modelConfig says what is trained.
 type modelConfig struct {
 	model                     string // kind
-	vocab                     int    // of the text; no flag
+	vocab                     int    // of the text; has no flag
 	batch, positions, workers int
 	width                     int // of both kinds
 	heads, layers             int // of a Transformer
@@ -35,8 +35,8 @@ func (c *modelConfig) newModel(seed uint64) *lm.Model[float32] {
 	}, seed)
 }
 
-// span returns the number of characters in a sequence: those that its first
-// prediction sees, and those to predict.
+// span returns the number of characters in a sequence: those that its first prediction
+// sees, and those that are predicted.
 func (c *modelConfig) span() int {
 	if c.model == conv {
 		return c.kernel + c.positions

@@ -30,8 +30,8 @@ func writePlot(path string, all []outcome) error {
 	return nil
 }
 
-// panel plots the curves of all outcomes over x. It leaves out step 0: the
-// loss of the untrained model would squeeze all else into a corner.
+// panel plots the curves of all outcomes over x. It leaves out step 0, because the loss
+// of the untrained model would squeeze everything else into a corner.
 func panel(all []outcome, title, xLabel string, x func(lm.Point) float64) (*plot.Plot, error) {
 	p := chart.New(title, xLabel, "bits per character")
 	p.X.Min = 0

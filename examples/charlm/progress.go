@@ -10,8 +10,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress shows how far one training run is: a bar on a terminal, and in any
-// case one line when the run is over.
+// progress shows how far one training run is: a bar if it writes to a terminal, and
+// always one line when the run is over.
 type progress struct {
 	w     io.Writer
 	bar   *progressbar.ProgressBar
@@ -31,8 +31,8 @@ func newProgress(w io.Writer, steps int, label string) *progress {
 	return &progress{w, bar, label}
 }
 
-// step moves the bar by one step. Its errors are those of writing to a
-// terminal; training goes on without one.
+// step moves the bar by one step. Errors of writing to the terminal are ignored, since
+// training can go on without it.
 func (p *progress) step(bits float64) {
 	p.bar.Describe(fmt.Sprintf("%s, %.3f bits/char", p.label, bits))
 	_ = p.bar.Add(1)

@@ -23,7 +23,7 @@ import (
 	"github.com/adahessian-go/adahessian/examples/internal/testfile"
 )
 
-// smallRun are the flags of a model that trains in a moment.
+// smallRun returns the flags of a model that trains in a moment.
 func smallRun(t *testing.T, text string, more ...string) []string {
 	t.Helper()
 	// run sets the number of processors of the whole program.
@@ -40,9 +40,8 @@ var (
 	resultLine  = regexp.MustCompile(`(?m)^ *(AdaHessian|AdamW|SGD, momentum) +[0-9.]+ +([0-9.]+) +([0-9.]+) +[0-9.]+ s +[0-9.]+ ms +([0-9.]+) %$`)
 )
 
-// A run on a small text: every optimizer must learn more than how frequent
-// each character is, twice the same to the last digit, and the plot must be a
-// picture with something on it.
+// A run on a small text. Every optimizer must learn more than how frequent each
+// character is, two runs must agree to the last digit, and the plot must not be empty.
 func TestRun(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) { testRun(t, "-model", kind) })
@@ -77,7 +76,7 @@ func testRun(t *testing.T, flags ...string) {
 			losses += row[1] + row[2] + row[3]
 		}
 		if strings.ContainsAny(stderr.String(), "\r\x1b") {
-			t.Errorf("control characters where there is no terminal: %q", stderr.String())
+			t.Errorf("control characters without a terminal: %q", stderr.String())
 		}
 		return losses
 	}
@@ -145,8 +144,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// The sweep must measure on the tuning part alone, the comparison on the
-// validation part alone. The other part is one that cannot be read.
+// The sweep must measure on the tuning part alone, and the comparison on the validation
+// part alone. Each time the other part is one that cannot be read.
 func TestPartsInUse(t *testing.T) {
 	c, err := parseFlags(smallRun(t, "", "-steps", "2"), new(bytes.Buffer))
 	if err != nil {
@@ -164,7 +163,8 @@ func TestPartsInUse(t *testing.T) {
 	}
 }
 
-// witness notes what its model starts from and is trained on.
+// witness notes the weights from which its model starts and the batches on which it is
+// trained.
 type witness struct {
 	m    *lm.Model[float32]
 	seen *[]any
@@ -201,8 +201,8 @@ func TestMethodsSeeTheSameWeightsAndBatches(t *testing.T) {
 	}
 }
 
-// A learning rate that throws the weights away must end as a result, not as an
-// error or a panic.
+// A learning rate that makes training diverge must give a result, not an error or a
+// panic.
 func TestDivergenceIsAResult(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := smallRun(t, testfile.Sentences(t, 40_000), "-steps", "40", "-out", filepath.Join(t.TempDir(), "x.png"),

@@ -1,5 +1,5 @@
-// Package digits holds 1797 images of handwritten digits, which the examples
-// learn to read: 8×8 pixels of 17 shades of grey.
+// Package digits holds 1797 images of handwritten digits that the examples learn to
+// read: 8×8 pixels in 17 shades of grey.
 //
 // The data are E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten
 // Digits", UCI Machine Learning Repository, 1998, doi 10.24432/C50P49 (its test
@@ -15,14 +15,14 @@ import (
 	"strings"
 )
 
-// Pixels are the numbers of an image, Classes the digits that it may show.
+// Pixels is how many numbers an image has, and Classes how many digits there are.
 const (
 	Pixels  = 64
 	Classes = 10
 )
 
 // trainImages are the first images of the file, for training; the rest are for
-// testing. They were written by different people for the most part.
+// testing. Most of these were written by different people.
 const trainImages = 1408
 
 //go:embed digits.csv.gz
@@ -74,7 +74,7 @@ func (s Set[T]) Correct(outputs []T) int {
 func Load[T ~float32 | ~float64]() (train, test Set[T]) {
 	r, err := gzip.NewReader(bytes.NewReader(compressed))
 	if err != nil {
-		panic(err) // the data are a part of the program
+		panic(err) // the data are part of the program
 	}
 	text, err := io.ReadAll(r)
 	if err != nil {

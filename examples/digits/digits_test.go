@@ -2,7 +2,7 @@ package digits
 
 import "testing"
 
-// TestLoad checks that the data are whole, by what is known of them.
+// TestLoad checks that the data are complete, by what is known about them.
 func TestLoad(t *testing.T) {
 	train, test := Load[float32]()
 	if train.Len() != 1408 || test.Len() != 389 {

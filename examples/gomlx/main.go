@@ -26,10 +26,10 @@ import (
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
-// backend returns the pure-Go backend, which executes the operations of a
-// graph one after the other. In parallel, as is its default, several products
-// of matrices can each wait for workers that the others hold: on a machine of
-// two cores the attention block stops with "all goroutines are asleep".
+// backend returns the pure-Go backend, which executes the operations of a graph one
+// after the other. In parallel, which is the default, several matrix products can each
+// wait for workers that the others hold. On a machine with two cores the attention
+// block then stops with "all goroutines are asleep".
 var backend = sync.OnceValue(func() compute.Backend {
 	b, err := gobackend.New("ops_sequential")
 	if err != nil {
@@ -44,14 +44,14 @@ const (
 	width  = 16
 )
 
-// weight makes a variable of random values of the given scale.
+// weight makes a variable with random values of the given scale.
 func weight(scope *model.Scope, g *graph.Graph, name string, scale float64, dims ...int) *graph.Node {
 	return scope.WithInitializer(initializer.RandomNormalFn(scope, scale)).
 		VariableWithShape(name, shapes.Make(dtypes.Float32, dims...)).NodeValue(g)
 }
 
-// average says what the curvature of a weight is averaged over: the inputs of
-// each unit for weights [in, out], the patch for weights HWIO.
+// average returns the axes over which the curvature of a weight is averaged: the inputs
+// of each unit for weights [in, out], and the patch for HWIO weights.
 func average(v *model.Variable) []int {
 	switch v.Name() {
 	case "patch":
@@ -62,7 +62,7 @@ func average(v *model.Variable) []int {
 	return []int{0}
 }
 
-// perceptron is a network of one hidden layer.
+// perceptron is a network with one hidden layer.
 func perceptron(scope *model.Scope, x *graph.Node) *graph.Node {
 	g := x.Graph()
 	layer := func(scope *model.Scope, x *graph.Node, scale float64, in, out int) *graph.Node {
@@ -80,8 +80,9 @@ func attention(scope *model.Scope, x *graph.Node) *graph.Node {
 		y := graph.MatMul(graph.Reshape(x, batch*rows, x.Shape().Dimensions[x.Rank()-1]), w)
 		return graph.Reshape(y, batch, rows, width)
 	}
-	// The convolution of patches that do not overlap, as a product: GoMLX has no
-	// second derivative of Convolve. The weight holds 1×8 pixels for each output.
+	// The convolution of patches that do not overlap, written as a product, since GoMLX
+	// has no second derivative of Convolve. The weight holds 1×8 pixels for each
+	// output.
 	patch := weight(scope, g, "patch", 0.4, 1, digits.Pixels/rows, 1, width)
 	h := linear(graph.Reshape(x, batch, rows, digits.Pixels/rows), graph.Reshape(patch, digits.Pixels/rows, width))
 	h = graph.Add(h, weight(scope, g, "position", 0.1, 1, rows, width))
@@ -106,8 +107,8 @@ func newDataset(name string, set digits.Set[float32]) (*dataset.InMemoryDataset,
 		[]any{tensors.FromFlatDataAndDimensions(labels, set.Len(), 1)})
 }
 
-// fit trains a network for some epochs. It returns its store, the loss of the
-// training at last, and the share of the test's digits that it reads.
+// fit trains a network for some epochs. It returns the store, the last training loss,
+// and the share of the test digits that the network reads correctly.
 func fit(network func(scope *model.Scope, x *graph.Node) *graph.Node, opt optimizer.Interface, epochs int) (*model.Store, float64, float64, error) {
 	learn, test := digits.Load[float32]()
 	training, err := newDataset("training", learn)

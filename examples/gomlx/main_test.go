@@ -11,8 +11,8 @@ import (
 	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
-// TestTraining: both networks learn to read, with the step in the graph and with
-// the kernels, and two runs from the same seed give the same bits.
+// TestTraining proves that both networks learn to read, with the step in the graph and
+// with the kernels, and that two runs from the same seed give the same bits.
 func TestTraining(t *testing.T) {
 	config := func() *ahgomlx.Config { return ahgomlx.New().LearningRate(0.1).Average(average) }
 	for name, network := range map[string]func(*model.Scope, *graph.Node) *graph.Node{"perceptron": perceptron, "attention": attention} {
@@ -41,8 +41,7 @@ func TestTraining(t *testing.T) {
 	}
 }
 
-// TestAverage says how many curvatures are left of dense weights [in, out] and of
-// HWIO ones.
+// TestAverage checks how many curvatures dense weights [in, out] and HWIO weights have.
 func TestAverage(t *testing.T) {
 	store, _, _, err := fit(attention, ahgomlx.New().Average(average).Done(), 1)
 	if err != nil {

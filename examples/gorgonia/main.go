@@ -18,7 +18,7 @@ const (
 	batch  = 64
 )
 
-// network is a perceptron of one hidden layer, with the machine that runs it.
+// network is a perceptron with one hidden layer, with the machine that runs it.
 type network struct {
 	x, y    *g.Node
 	params  g.Nodes
@@ -60,7 +60,7 @@ func newNetwork(seed uint64) (*network, error) {
 	return n, nil
 }
 
-// see sets the batch, of the size that the graph was made for.
+// see sets the batch, whose size must be that of the graph.
 func (n *network) see(s digits.Set[float64]) error {
 	x := tensor.New(tensor.WithShape(batch, digits.Pixels), tensor.WithBacking(s.X))
 	if err := g.Let(n.x, x); err != nil {
@@ -75,8 +75,8 @@ func (n *network) run() error {
 	return n.machine.RunAll()
 }
 
-// newSolver averages the curvature over the inputs of each unit: the weights are
-// [in, out], so over axis 0, and the biases [1, out].
+// newSolver averages the curvature over the inputs of each unit: the weights are [in,
+// out] and the biases [1, out], so it averages over axis 0.
 func newSolver(n *network) g.Solver {
 	return ahgorgonia.NewAdaHessianSolver(n.machine, ahgorgonia.WithLearnRate(0.1),
 		ahgorgonia.WithAverage(func(string, tensor.Shape) []int { return []int{0} }))
@@ -102,7 +102,7 @@ func (n *network) train(solver g.Solver, set digits.Set[float64]) (float64, erro
 	return mean / float64(batches), nil
 }
 
-// accuracy returns the share of the digits that n reads, of those in whole
+// accuracy returns the share of the digits that n reads correctly, among those in whole
 // batches.
 func (n *network) accuracy(set digits.Set[float64]) (float64, error) {
 	correct, seen := 0, 0

@@ -7,7 +7,7 @@ import (
 	"github.com/adahessian-go/adahessian/examples/digits"
 )
 
-// TestTraining trains twice: the same bits.
+// TestTraining trains twice, which must give the same bits.
 func TestTraining(t *testing.T) {
 	train, test := digits.Load[float64]()
 	run := func() (n *network, loss float64) {

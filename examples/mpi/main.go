@@ -16,10 +16,10 @@ import (
 
 func main() {
 	steps := flag.Uint64("steps", 50, "make this many `steps`")
-	fixed := flag.Bool("fixed", true, "add up in a fixed order: the same bits for 1 to 4 ranks")
-	dir := flag.String("dir", "", "save in this `directory` every 10 steps, and go on from what is there")
+	fixed := flag.Bool("fixed", true, "add in a fixed order, which gives the same bits for 1 to 4 ranks")
+	dir := flag.String("dir", "", "save in this `directory` every 10 steps, and continue from what is there")
 	out := flag.String("out", "", "write the weights to this `file`")
-	die := flag.Uint64("die", 0, "let the last rank die without a word at this `step`")
+	die := flag.Uint64("die", 0, "let the last rank die silently at this `step`")
 	fail := flag.Uint64("fail", 0, "let the last rank fail at this `step`")
 	flag.Parse()
 	c, err := start()

@@ -6,18 +6,18 @@ import (
 	"github.com/adahessian-go/adahessian/examples/digits"
 )
 
-// reader is a softmax regression, logits = W x + b. Its weights are one vector,
-// W in rows and then b, filled up with zeros to whole blocks, of which 2 and 4 ranks
-// have as many each.
+// reader is a softmax regression, logits = W x + b. Its weights are one vector, the
+// rows of W and then b, padded with zeros to whole blocks, the same number for each of
+// 2 or 4 ranks.
 const (
 	used   = digits.Classes * (digits.Pixels + 1)
 	block  = 4                     // elements that share a curvature
-	parts  = 4                     // of a batch: what one rank computes at once
+	parts  = 4                     // of a batch; a rank computes one at a time
 	length = (used + 15) / 16 * 16 // a multiple of block·parts
 )
 
-// sums adds to g and hz the gradient, and the product of the Hessian with z, of
-// the summed loss of the images, and returns that loss.
+// sums adds to g and hz the gradient of the images' summed loss and the product of its
+// Hessian with z, and returns that loss.
 func sums(theta, z, g, hz []float64, s digits.Set[float64]) (loss float64) {
 	const bias = digits.Classes * digits.Pixels
 	var p, along [digits.Classes]float64

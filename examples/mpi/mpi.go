@@ -16,15 +16,14 @@ import (
 	"unsafe"
 )
 
-// A comm is the ranks of the job. Its methods are called by one goroutine, on
-// the thread that started MPI.
+// A comm stands for the ranks of the job. Its methods must be called by one goroutine,
+// on the thread that started MPI.
 type comm struct {
 	rank, size int
-	sent       int64 // bytes that this rank has handed over to Allreduce and Allgatherv
+	sent       int64 // bytes that this rank has passed to Allreduce and Allgatherv
 }
 
-// start joins the job that mpirun has started; without mpirun it is a job of
-// one rank.
+// start joins the job that mpirun has started. Without mpirun it is a job of one rank.
 func start() (*comm, error) {
 	runtime.LockOSThread()
 	if err := check("Init", C.MPI_Init(nil, nil)); err != nil {
@@ -51,19 +50,19 @@ func check(what string, code C.int) error {
 	return fmt.Errorf("MPI_%s: %s", what, C.GoStringN(&text[0], n))
 }
 
-// stop leaves the job, after all ranks.
+// stop leaves the job when all ranks do.
 func (c *comm) stop() error { return check("Finalize", C.MPI_Finalize()) }
 
-// abort ends the job on every rank: the others would wait for this one for
-// ever.
+// abort ends the job on every rank. Otherwise the others would wait forever for this
+// one.
 func (c *comm) abort(err error) {
 	fmt.Fprintf(os.Stderr, "rank %d of %d: %v; the job ends. Start it again to go on from the last saved state.\n", c.rank, c.size, err)
 	C.MPI_Abort(C.world(), 1)
 	os.Exit(1)
 }
 
-// count is the number of elements as MPI wants it, in an int of C. A larger model
-// must be cut into several calls.
+// count returns the number of elements as a C int, which MPI takes. A larger model must
+// be cut into several calls.
 func count(what string, x []float64) (C.int, error) {
 	if len(x) > math.MaxInt32 {
 		return 0, fmt.Errorf("MPI_%s: %d elements in one call, want at most %d", what, len(x), math.MaxInt32)
@@ -73,8 +72,8 @@ func count(what string, x []float64) (C.int, error) {
 
 func pointer(x []float64) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
 
-// allreduce adds up x over the ranks. The order of the additions is MPI's, and
-// another number of ranks gives another rounding.
+// allreduce adds up x over the ranks. MPI chooses the order of the additions, so
+// another number of ranks rounds differently.
 func (c *comm) allreduce(x []float64) error {
 	n, err := count("Allreduce", x)
 	if err != nil {

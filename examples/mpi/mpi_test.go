@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// job runs the command on some ranks of this machine.
+// job runs the command with some ranks on this machine.
 func job(t *testing.T, ranks int, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
@@ -109,9 +109,9 @@ func equal(a, b []float64) bool {
 	return len(a) == len(b)
 }
 
-// TestRanks: with sums in a fixed order, any number of ranks gives the bits of
-// one process. With MPI's own sums the order changes with the number of ranks,
-// and the weights drift by roundings.
+// TestRanks proves that with sums in a fixed order, any number of ranks gives the bits
+// of one process. With MPI's own sums the order depends on the number of ranks, and the
+// weights drift apart by rounding.
 func TestRanks(t *testing.T) {
 	want := alone(t, 50)
 	largest := 0.0
@@ -133,8 +133,8 @@ func TestRanks(t *testing.T) {
 	}
 }
 
-// TestDeath: a rank that dies ends the job with an error that names it, and
-// the job goes on from the last saved state to the same bits.
+// TestDeath proves that a rank that dies ends the job with an error that names it, and
+// that a new job continues from the last saved state to the same bits.
 func TestDeath(t *testing.T) {
 	want := alone(t, 50)
 	for _, how := range []struct{ flag, says string }{
@@ -150,14 +150,14 @@ func TestDeath(t *testing.T) {
 		if err != nil || string(bytes.TrimSpace(latest)) != "20 4" {
 			t.Fatalf("%s: latest saved step %q (%v), want 20 of 4 ranks", how.flag, latest, err)
 		}
-		// What a save leaves that one rank has finished and another has not.
+		// What remains of a save that one rank has finished and another has not.
 		for _, name := range []string{"step30-rank0of4", "step30-rank1of4.new"} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o666); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for _, ranks := range []int{4, 3, 1} {
-			// Each goes on from step 20, which 4 ranks have saved.
+			// Each continues from step 20, which 4 ranks have saved.
 			copied := t.TempDir()
 			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
 				t.Fatal(err)
@@ -169,8 +169,9 @@ func TestDeath(t *testing.T) {
 	}
 }
 
-// TestResharding goes from 4 ranks to 3 and 1 and back, each from what the one before
-// has saved. A rank's file that is missing or damaged ends the job with an error.
+// TestResharding goes from 4 ranks to 3, 1, 2 and back to 4, and each job continues
+// from what the one before has saved. A missing or damaged file of a rank ends the job
+// with an error.
 func TestResharding(t *testing.T) {
 	want := alone(t, 50)
 	dir := t.TempDir()
@@ -224,7 +225,7 @@ func TestCheckHVP(t *testing.T) {
 	}
 }
 
-// TestBytes holds the table of README.md against what the job counts.
+// TestBytes compares the table in README.md with what the job counts.
 func TestBytes(t *testing.T) {
 	for _, c := range []struct {
 		ranks int

@@ -14,17 +14,17 @@ import (
 	"github.com/adahessian-go/adahessian/examples/digits"
 )
 
-// A worker is one rank's part of the training: all of the weights, and the
-// optimizer's state of a range of them.
+// A worker is one rank's part of the training: all the weights, and the optimizer's
+// state for a range of them.
 type worker struct {
 	*comm
 	fixed bool // a fixed order of additions, the same for every number of ranks
 	set   digits.Set[float64]
 	batch int
 
-	theta  []float64 // the whole of it
-	starts []int     // of the ranges that the ranks step, and the end of the last
-	lo, hi int       // the range that this rank steps
+	theta  []float64 // all the weights
+	starts []int     // of the ranges that the ranks update, and the end of the last
+	lo, hi int       // the range that this rank updates
 	opt    *adahessian.Optimizer[float64]
 	seed   uint64
 
@@ -34,7 +34,7 @@ type worker struct {
 	now    digits.Set[float64]
 }
 
-// resultLen is the numbers of a result: g, hz and the loss.
+// resultLen is the length of a result: g, hz and the loss.
 const resultLen = 2*length + 1
 
 func newWorker(c *comm, fixed bool, set digits.Set[float64], batch int) (*worker, error) {
@@ -60,8 +60,8 @@ func newWorker(c *comm, fixed bool, set digits.Set[float64], batch int) (*worker
 	return w, err
 }
 
-// split divides n things among the ranks, as evenly as it can be. It returns where the
-// share of each begins, and the end of the last.
+// split divides n things among the ranks as evenly as possible. It returns where each
+// rank's share begins, and the end of the last.
 func (c *comm) split(n int) (starts []int) {
 	for r := range c.size + 1 {
 		starts = append(starts, r*n/c.size)
@@ -69,11 +69,11 @@ func (c *comm) split(n int) (starts []int) {
 	return starts
 }
 
-// hvp computes the result of the whole batch on all ranks, and gives the
-// optimizer the range of this one. The product needs the whole probe, of which
-// the optimizer has drawn its own range: with one probe for each step, the
-// number of the draw is that of the step. Ranks that drew other signs would
-// add up products with different z, so it looks.
+// hvp computes the result of the whole batch on all ranks, and gives the optimizer this
+// rank's range of it. The product needs the whole probe, while the optimizer has drawn
+// only its own range. With one probe in each step, the number of the draw is that of
+// the step. Ranks that drew other signs would add products with different z, so hvp
+// compares the signs.
 func (w *worker) hvp(hz, z [][]float64) error {
 	adahessian.Rademacher(w.z, w.seed, w.opt.Steps(), 0)
 	if !slices.Equal(z[0], w.z[w.lo:w.hi]) {
@@ -89,8 +89,8 @@ func (w *worker) hvp(hz, z [][]float64) error {
 	return nil
 }
 
-// reduce sets result to the sums over the batch. Each rank computes its parts
-// of it, with the same z.
+// reduce sets result to the sums over the batch. Each rank computes its parts of the
+// batch, all with the same z.
 func (w *worker) reduce() error {
 	shares := w.split(parts)
 	first, mine := shares[w.rank], shares[w.rank+1]-shares[w.rank]
@@ -107,7 +107,7 @@ func (w *worker) reduce() error {
 	}
 	clear(w.result)
 	if w.fixed {
-		// Every rank adds up all parts in their order, whoever made them.
+		// Every rank adds all parts in their order, whichever rank computed them.
 		for r := range shares {
 			shares[r] *= resultLen
 		}
@@ -140,15 +140,15 @@ func (w *worker) step() (float64, error) {
 	return loss, w.allgather(w.theta, append([]float64(nil), w.theta[w.lo:w.hi]...), w.starts)
 }
 
-// save writes each rank's state and weights, and then, when all ranks have,
-// that this is the latest step, and of how many: a job that dies in between goes on from the
-// one before.
+// save writes each rank's state and weights. When all ranks have done so, it notes that this
+// is the latest step, and the number of ranks. A job that dies in between continues from the
+// step before.
 func (w *worker) save(dir string) error {
 	step := w.opt.Steps()
 	if err := w.write(file(dir, step, w.rank, w.size)); err != nil {
 		return err
 	}
-	if err := w.allreduce([]float64{1}); err != nil { // all are here
+	if err := w.allreduce([]float64{1}); err != nil { // all ranks have written
 		return err
 	}
 	if w.rank != 0 {
@@ -160,7 +160,7 @@ func (w *worker) save(dir string) error {
 	})
 }
 
-// file is what one of so many ranks has saved.
+// file returns the name of the file that a rank saves.
 func file(dir string, step uint64, rank, size int) string {
 	return filepath.Join(dir, fmt.Sprintf("step%d-rank%dof%d", step, rank, size))
 }
@@ -175,8 +175,8 @@ func (w *worker) write(name string) error {
 	})
 }
 
-// replace writes a file beside and renames it. The data are synced before the
-// name points to them, and the directory after.
+// replace writes a temporary file and renames it. The data are synced before the name
+// points to them, and the directory afterwards.
 func replace(name string, write func(*os.File) error) error {
 	f, err := os.Create(name + ".new")
 	if err != nil {
@@ -203,9 +203,9 @@ func replace(name string, write func(*os.File) error) error {
 	return dir.Sync()
 }
 
-// resume goes on from the latest saved state, if there is one, whatever the number
-// of ranks that saved it: every rank reads the files of all, and takes of the state
-// what is its own.
+// resume continues from the latest saved state, if there is one, however many ranks
+// saved it. Every rank reads the files of all ranks, and takes its own part of the
+// state.
 func (w *worker) resume(dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, "latest"))
 	if os.IsNotExist(err) {

@@ -4,9 +4,9 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// A device stands for an accelerator: it has the weights in 16 bits, and gives gradients and
-// Hessian-vector products in 16 bits, of a loss that is scaled. The loss is a quadratic
-// function in which neighbours of a tensor are coupled:
+// A device stands for an accelerator. It holds the weights in 16 bits, and gives gradients
+// and Hessian-vector products of a scaled loss in 16 bits. The loss is a quadratic function
+// that couples neighbours in a tensor:
 //
 //	½ Σ aᵢ(wᵢ − cᵢ)² + κ Σ wᵢ·wᵢ₊₁
 type device[F adahessian.HalfFormat] struct {
@@ -37,7 +37,7 @@ func newDevice[F adahessian.HalfFormat](scale float32, lengths ...int) *device[F
 	return d
 }
 
-// gradient leaves the gradient at the present weights in g.
+// gradient sets g to the gradient at the present weights.
 func (d *device[F]) gradient(k int) {
 	t := &d.tensors[k]
 	adahessian.Widen[F](t.wide, t.weights)
@@ -47,7 +47,7 @@ func (d *device[F]) gradient(k int) {
 	adahessian.Narrow[F](t.g, t.sum)
 }
 
-// product leaves the product of the Hessian with z in hz.
+// product sets hz to the product of the Hessian with z.
 func (d *device[F]) product(k int, z []float32) {
 	t := &d.tensors[k]
 	for i := range z {

@@ -6,7 +6,7 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// A host has the float32 masters and moments of the weights of a device, and steps them
+// A host holds the float32 masters and moments for a device's weights, and updates them
 // tensor by tensor as their gradients come in.
 type host[F adahessian.HalfFormat] struct {
 	opts    adahessian.Options
@@ -17,7 +17,7 @@ type host[F adahessian.HalfFormat] struct {
 type hostTensor struct {
 	master, m, v []float32
 	layout       adahessian.Layout
-	offset       uint64 // of the first element among all, for the signs
+	offset       uint64 // the global index of the first element, for the signs
 }
 
 func newHost[F adahessian.HalfFormat](opts adahessian.Options, d *device[F], layouts ...adahessian.Layout) *host[F] {
@@ -32,14 +32,14 @@ func newHost[F adahessian.HalfFormat](opts adahessian.Options, d *device[F], lay
 	return h
 }
 
-// step makes a step of all tensors. While the host works on one, the device, another
-// goroutine, computes the gradient and the product of the next; the rounded masters of a
-// tensor go back when both are through with it. ready has room for what the device
-// may be ahead.
+// step makes a step of all tensors. While the host works on one tensor, the device,
+// which is another goroutine, computes the gradient and the product of the next. The
+// rounded masters of a tensor go back when both are done with it. ready has room for as
+// many tensors as the device may be ahead.
 //
-// The step is that of Optimizer.Step to the bit, with one difference: where a gradient is not
-// finite, the tensors before it have moved. A device that scales its loss looks
-// for that itself, as a rule, and sends nothing then.
+// The step gives the bits of Optimizer.Step, with one difference: if a gradient is not
+// finite, the tensors before it have already moved. A device that scales its loss usually
+// checks for this itself, and then sends nothing.
 func (h *host[F]) step(d *device[F]) error {
 	c, err := adahessian.NewCoefficients[float32](h.opts.Hyper, h.steps+1, 1)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Command offload trains with weights that live on an accelerator in 16 bits, while their
-// float32 masters and the moments live in the host's memory. No accelerator is needed: a
-// second goroutine plays it. Then it measures a step of a large tensor and says what a
-// model of 10 billion parameters would take on this memory.
+// float32 masters and the moments live in the host's memory. No accelerator is needed,
+// since a second goroutine plays its part. Then the command measures a step of a large
+// tensor, and calculates what a model of 10 billion parameters would take.
 package main
 
 import (
@@ -49,7 +49,7 @@ func lengths(layouts []adahessian.Layout) (n []int) {
 	return n
 }
 
-// onPaper measures UpdateHalf on one core and multiplies.
+// onPaper measures UpdateHalf on one core, and multiplies the time up.
 func onPaper(n int) error {
 	c, err := adahessian.NewCoefficients[float32](adahessian.DefaultHyper(), 10, 1)
 	if err != nil {
@@ -70,7 +70,7 @@ func onPaper(n int) error {
 			adahessian.UpdateHalf[adahessian.BFloat16](t.master, on.weights, on.g, on.hz, t.m, t.v, l, &c, 1)
 			best = min(best, time.Since(start))
 		}
-		const parameters = 10 // in billions: bytes are GB, and nanoseconds are seconds
+		const parameters = 10 // in billions, so bytes become GB and nanoseconds become seconds
 		each := float64(best.Nanoseconds()) / float64(l.Len())
 		blocks := 1 / float64(block)
 		fmt.Printf("%5d %12.2f %8.1f %10.0f GB %15.0f GB %21d GB\n",

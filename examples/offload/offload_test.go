@@ -86,7 +86,7 @@ func same(t *testing.T, step, k int, name string, got, want []float32) {
 	}
 }
 
-// TestOffloadOverflow has a scale that float16 has no gradients for.
+// TestOffloadOverflow uses a scale with which the gradients exceed float16.
 func TestOffloadOverflow(t *testing.T) {
 	d := newDevice[adahessian.Float16](1<<20, 10, 20)
 	h := newHost(adahessian.DefaultOptions(), d, adahessian.Elementwise(10), adahessian.Elementwise(20))

@@ -13,8 +13,8 @@ import (
 	"github.com/nlpodyssey/safetensors"
 )
 
-// The names in the state of the published optimizer. Its number of steps is a
-// number there, and is in the file's metadata here.
+// The names in the state of the published optimizer. There the number of steps is part
+// of the state; here it is in the file's metadata.
 const (
 	firstMoment  = "exp_avg"
 	secondMoment = "exp_hessian_diag_sq"
@@ -28,8 +28,8 @@ type Tensor struct {
 	Layout adahessian.Layout // as it was given; zero: Elementwise
 }
 
-// described returns the tensors with the layouts that the zero ones stand for. Others
-// than opt has, in number or size, are an error.
+// described returns the tensors, with zero layouts replaced by what they stand for. It
+// is an error if the tensors differ from those of opt in number or size.
 func described[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) ([]Tensor, error) {
 	tensors, err := complete(tensors)
 	if err != nil {
@@ -54,13 +54,13 @@ func described[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tenso
 	return tensors, nil
 }
 
-// parameters returns how many parameters opt has. One that New has not made, and a copy,
-// are an error.
+// parameters returns how many parameters opt has. An opt that was not made by New, or is
+// a copy, is an error.
 func parameters[T adahessian.Float](opt *adahessian.Optimizer[T]) (n int, err error) {
 	if opt == nil {
 		return 0, errors.New("the optimizer is nil")
 	}
-	for { // Values that stay where they are: only their number is checked
+	for { // Rebind with values that all stay where they are only checks their number
 		err := opt.Rebind(make([][]T, n))
 		if !errors.Is(err, adahessian.ErrShape) {
 			return n, err
@@ -69,8 +69,9 @@ func parameters[T adahessian.Float](opt *adahessian.Optimizer[T]) (n int, err er
 	}
 }
 
-// complete returns the tensors with the layouts that the zero ones stand for. Two of
-// one name are an error, since a file has one tensor of a name.
+// complete returns the tensors, with zero layouts replaced by what they stand for. Two
+// tensors with the same name are an error, since a file has only one tensor of each
+// name.
 func complete(tensors []Tensor) ([]Tensor, error) {
 	tensors = slices.Clone(tensors)
 	seen := map[string]int{}
@@ -94,10 +95,11 @@ func complete(tensors []Tensor) ([]Tensor, error) {
 	return tensors, nil
 }
 
-// Export returns a safetensors file of the moments and the number of steps, which
-// every parameter has made. The second moment is expanded: an element has the value
-// of its block. tensors are all that opt was made with, in its order; another number
-// of them, and others of its elements or blocks, are an error. Names are the file's own.
+// Export returns a safetensors file with the moments and the number of steps, which must
+// be the same for every parameter. The second moment is expanded, so that each element
+// has the value of its block. tensors describes all parameters that opt was made with,
+// in its order. It is an error if their number, elements or blocks differ from those of
+// opt. The names need not be those of opt.
 func Export[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) ([]byte, error) {
 	tensors, err := described(opt, tensors)
 	if err != nil {
@@ -121,14 +123,14 @@ func Export[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor) 
 	return safetensors.Serialize(views, map[string]string{stepCount: strconv.FormatUint(opt.Steps(), 10)})
 }
 
-// Import sets the moments and the number of steps to those of a safetensors
-// file. tensors are the parameters that opt was made with. On an error opt is as it
+// Import sets the moments and the number of steps to those of a safetensors file.
+// tensors describes the parameters that opt was made with. On an error opt is as it
 // was.
 //
-// The values of a block must all be the same: a file of an optimizer that
-// averaged over other axes is an error. With UpdateEach > 1 the step must be
-// one before which a refresh is due, since the file does not have the curvature
-// in between.
+// The values of a block must all be the same. So a file of an optimizer that averaged
+// over other axes is an error. With UpdateEach > 1, the file must be of a step after
+// which a refresh is due, since the file does not have the curvature that is kept
+// between refreshes.
 func Import[T adahessian.Float](opt *adahessian.Optimizer[T], tensors []Tensor, data []byte) error {
 	tensors, err := described(opt, tensors)
 	if err != nil {

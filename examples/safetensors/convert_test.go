@@ -18,7 +18,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestExport looks into the file with the library alone.
+// TestExport reads the file with the library alone.
 func TestExport(t *testing.T) {
 	m := trained(t)
 	data, err := Export(m.opt, m.tensors)
@@ -53,7 +53,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// TestExportWithoutLayout has the zero Layout, which stands for Elementwise.
+// TestExportWithoutLayout uses the zero Layout, which stands for Elementwise.
 func TestExportWithoutLayout(t *testing.T) {
 	m := trained(t)
 	want, err := Export(m.opt, m.tensors)
@@ -66,7 +66,7 @@ func TestExportWithoutLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Error("without a Layout the file is another")
+		t.Error("without a Layout the file differs")
 	}
 	other, err := newModel()
 	if err != nil {
@@ -80,11 +80,11 @@ func TestExportWithoutLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after, err := other.opt.MarshalBinary(); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("the state is another (%v)", err)
+		t.Errorf("the state has changed (%v)", err)
 	}
 }
 
-// set is an edit of the tensors that there are.
+// set returns a function that edits the tensors.
 func set(edit func(x []Tensor)) func(x []Tensor) []Tensor {
 	return func(x []Tensor) []Tensor {
 		edit(x)
@@ -92,7 +92,7 @@ func set(edit func(x []Tensor)) func(x []Tensor) []Tensor {
 	}
 }
 
-// TestRefusesOptimizer has optimizers that cannot be used, for both ways.
+// TestRefusesOptimizer passes unusable optimizers to Export and Import.
 func TestRefusesOptimizer(t *testing.T) {
 	m := trained(t)
 	good, err := Export(m.opt, m.tensors)
@@ -119,7 +119,8 @@ func TestRefusesOptimizer(t *testing.T) {
 	refuse(none, m.tensors, `tensor 0 "conv.weight": the optimizer has 0 parameters`)
 }
 
-// TestRefusesTensors has descriptions that do not fit the optimizer, for both ways.
+// TestRefusesTensors passes descriptions that do not fit the optimizer to Export and
+// Import.
 func TestRefusesTensors(t *testing.T) {
 	m := trained(t)
 	good, err := Export(m.opt, m.tensors)
@@ -154,8 +155,8 @@ func TestRefusesTensors(t *testing.T) {
 	}
 }
 
-// TestImport makes sure that the whole state comes back, to the bit, in a
-// layout of every kind, with offsets, and where no refresh is under way.
+// TestImport makes sure that the whole state comes back to the bit, in layouts of every
+// kind and with offsets, if a refresh is due.
 func TestImport(t *testing.T) {
 	t.Run("float32", testImport[float32])
 	t.Run("float64", testImport[float64])
@@ -243,7 +244,7 @@ func testImport[T adahessian.Float](t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := Import(opt[1], tensors, data); err == nil || !strings.Contains(err.Error(), "steps = 5, want a multiple of UpdateEach = 2") {
-				t.Errorf("in the middle of a period: %v", err)
+				t.Errorf("between refreshes: %v", err)
 			}
 		}
 	}
@@ -270,7 +271,7 @@ func requireExpanded[T adahessian.Float](t *testing.T, file safetensors.SafeTens
 	}
 }
 
-// TestImportRefuses imports what does not fit. Nothing changes.
+// TestImportRefuses imports files that do not fit, which must change nothing.
 func TestImportRefuses(t *testing.T) {
 	m := trained(t)
 	before, err := m.opt.MarshalBinary()
@@ -311,8 +312,8 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
-// secondBytes are the bytes of a second moment, of which the first in the file
-// stands for an element of a block.
+// secondBytes returns the bytes of a second moment, the first of which in the file
+// belongs to an element of a block.
 func secondBytes(t *testing.T, m *model) []byte {
 	t.Helper()
 	_, v := m.opt.State(0)

@@ -1,11 +1,10 @@
 // Command safetensors trains a small model, exports the optimizer's state to a
-// safetensors file, imports it into a new optimizer, and goes on with the same
-// bits.
+// safetensors file, imports it into a new optimizer, and continues with the same bits.
 //
-// The tensors have the names that the state of the published optimizer has in
-// PyTorch, behind the parameter's: "conv.exp_avg" and
-// "conv.exp_hessian_diag_sq". Both have the parameter's shape, since PyTorch's
-// second moment repeats the value of a block for all its elements.
+// A tensor's name is that of its parameter, followed by the name in the state of the
+// published optimizer in PyTorch: "conv.exp_avg" and "conv.exp_hessian_diag_sq". Both
+// have the parameter's shape, since PyTorch's second moment repeats the value of a
+// block for all its elements.
 package main
 
 import (

@@ -17,10 +17,10 @@ import (
 
 const hidden = 16
 
-// network is a perceptron of one hidden layer and the batch that it sees, with
-// an image in each column. Each parameter is used once, in one product with
-// the whole batch: of several uses spaGO would add up the gradients in the
-// order in which they happen to be ready.
+// network is a perceptron with one hidden layer and the batch that it sees, with an
+// image in each column. Each parameter is used once, in one product with the whole
+// batch. With several uses, spaGO would add their gradients in the order in which they
+// happen to be ready.
 type network struct {
 	nn.Module
 	W1, B1, W2, B2 *nn.Param
@@ -60,10 +60,10 @@ func (n *network) outputs() mat.Tensor {
 	return linear(n.W2, n.B2, ag.Tanh(linear(n.W1, n.B1, n.x)))
 }
 
-// compute adds the gradients of the loss, half the squared error of an image,
-// to the parameters. The sum is made by products with ones: the gradient of
-// ag.ReduceSum, and so of losses.MSE, is a vector even for a matrix, which the
-// next operator backward refuses.
+// compute adds the gradients of the loss, which is half the squared error per image, to
+// the parameters. The sum is made by products with ones. The gradient of ag.ReduceSum,
+// and so of losses.MSE, is a vector even for a matrix, which the operator before it
+// refuses.
 func (n *network) compute() error {
 	squares := ag.Square(ag.Sub(n.outputs(), n.y))
 	sum := ag.Mul(ag.Mul(n.rowOnes, squares), n.columnOnes)
@@ -73,7 +73,7 @@ func (n *network) compute() error {
 }
 
 // newOptimizer averages the curvature over the inputs of each unit: the weights are
-// [out, in], so over axis 1, and the biases [out, 1].
+// [out, in] and the biases [out, 1], so it averages over axis 1.
 func newOptimizer(n *network) *ahspago.AdaHessian {
 	c := ahspago.NewDefaultConfig()
 	c.StepSize = 0.1
@@ -98,7 +98,7 @@ func (n *network) train(o *ahspago.AdaHessian, set digits.Set[float64], batch in
 	return mean, nil
 }
 
-// accuracy returns the share of the set's digits that n reads.
+// accuracy returns the share of the set's digits that n reads correctly.
 func (n *network) accuracy(set digits.Set[float64]) float64 {
 	n.see(set)
 	rows := n.outputs().Value().(mat.Matrix).T()

@@ -9,7 +9,7 @@ import (
 	"github.com/nlpodyssey/spago/nn"
 )
 
-// TestTraining trains twice: the same bits.
+// TestTraining trains twice, which must give the same bits.
 func TestTraining(t *testing.T) {
 	train, test := digits.Load[float64]()
 	run := func() (n *network, values []mat.Tensor, loss float64) {

@@ -17,19 +17,19 @@ type adamW[T Float] struct {
 // AdamWHyper holds the hyperparameters of AdamW, all but the learning rate.
 type AdamWHyper struct{ Beta1, Beta2, Decay float64 }
 
-// DefaultAdamW has the usual decays of the moments, and no weight decay.
+// DefaultAdamW returns the usual decays of the moments, and no weight decay.
 func DefaultAdamW() AdamWHyper { return AdamWHyper{Beta1: 0.9, Beta2: 0.999} }
 
 const adamEps = 1e-8
 
-// newAdamWRule takes the weight decay of each tensor in place of that of h.
+// newAdamWRule takes the weight decay of each tensor instead of that of h.
 func newAdamWRule[T Float](values [][]T, decay []float64, h AdamWHyper) *adamW[T] {
 	return &adamW[T]{h, zerosLike(values), zerosLike(values), decay, 0}
 }
 
 func (a *adamW[T]) update(values, grads [][]T, lr float64) {
 	a.steps++
-	// √v̂ = √v·root, so that m̂/(√v̂ + ε) = m/(√v·root + ε)·(step/lr).
+	// √v̂ = √v·root, so m̂/(√v̂ + ε) = m/(√v·root + ε)·(step/lr).
 	step := T(lr / (1 - math.Pow(a.Beta1, float64(a.steps))))
 	root := T(1 / math.Sqrt(1-math.Pow(a.Beta2, float64(a.steps))))
 	b1, c1, b2, c2 := T(a.Beta1), T(1-a.Beta1), T(a.Beta2), T(1-a.Beta2)

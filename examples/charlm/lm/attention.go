@@ -3,9 +3,9 @@ package lm
 import "math"
 
 // attention is causal attention with several heads (Vaswani et al., "Attention
-// Is All You Need", 2017). Its input has rows [queries | keys | values], each of
-// them [heads, size]; a prediction sees itself and those before it in its
-// sequence. For each head of a sequence, with c = 1/√size:
+// Is All You Need", 2017). The rows of its input are [queries | keys | values], each of
+// these [heads, size]. A prediction sees itself and those before it in its sequence.
+// For each head of a sequence, with c = 1/√size:
 //
 //	forward               R
 //	S = c Q Kᵀ            R{S} = c (R{Q} Kᵀ + Q R{K}ᵀ)
@@ -20,11 +20,10 @@ import "math"
 //	dK = c dSᵀ Q          R{dK} = c (R{dS}ᵀ Q + dSᵀ R{Q})
 //	dV = Pᵀ dO            R{dV} = R{P}ᵀ dO + Pᵀ R{dO}
 //
-// The sums go over a row. That in R{dS} has e in the place of dP, since R{P}
-// sums to 0.
+// The sums run over a row. The sum in R{dS} has e instead of dP, since R{P} sums to 0.
 //
-// What a mask hides is 0 in P, dS and their tangents, and gonum's products skip
-// the zeros of their left factor.
+// Masked elements are 0 in P, dS and their tangents, and gonum's products skip zeros in
+// their left factor.
 type attention[T Float] struct {
 	rowwise
 	in, out *signal[T]
@@ -57,8 +56,8 @@ const (
 	attentionParts
 )
 
-// part returns the queries, keys or values of head h of sequence b. A matrix of
-// the output has one part.
+// part returns the queries, keys or values of head h of sequence b. An output matrix
+// has one part.
 func (l *attention[T]) part(a matrix[T], part, b, h int) matrix[T] {
 	return a.block(b*l.Positions, part*l.heads*l.size+h*l.size, l.Positions, l.size)
 }
@@ -81,7 +80,7 @@ func (l *attention[T]) forwardRows(lo, hi int) {
 	}
 }
 
-// causalSoftmax sets p to the softmax of its first elements, and 0 behind.
+// causalSoftmax sets the first elements of p to their softmax, and the rest to 0.
 func causalSoftmax[T Float](p []T, first int) {
 	clear(p[first:])
 	p = p[:first]

@@ -1,12 +1,12 @@
 package lm
 
-// batch holds the sequences that a model is trained on next.
+// batch holds the sequences on which a model is trained next.
 type batch struct {
 	Batch     int // sequences
 	Positions int // predictions in each of them
 
 	context int     // symbols that come before the first prediction
-	workers int     // most goroutines of an element-wise pass
+	workers int     // the largest number of goroutines of an element-wise pass
 	symbols []uint8 // [Batch, Span()]
 }
 
@@ -31,14 +31,14 @@ func (b *batch) Load(text []uint8, starts []int) {
 	}
 }
 
-// before returns the symbols just before the one that prediction n is about, as
-// many as there are before the first.
+// before returns the symbols just before the one that prediction n is about, as many as
+// the context has.
 func (b *batch) before(n int) []uint8 {
 	i := n/b.Positions*b.Span() + n%b.Positions
 	return b.symbols[i : i+b.context]
 }
 
-// target returns the symbol to predict in prediction n.
+// target returns the symbol that prediction n is to predict.
 func (b *batch) target(n int) uint8 {
 	return b.symbols[n/b.Positions*b.Span()+n%b.Positions+b.context]
 }

@@ -12,7 +12,7 @@ import (
 // benchShape is the default Transformer of charlm, on one thread.
 var benchShape = TransformerShape{Vocab: 169, Width: 64, Heads: 4, Layers: 2, Batch: 32, Positions: 32, Workers: 1}
 
-// benchText has about as many different symbols as text in English.
+// benchText returns a text with about as many different symbols as English text.
 func benchText() []uint8 {
 	text := make([]uint8, 1<<16)
 	for i := range text {
@@ -21,7 +21,7 @@ func benchText() []uint8 {
 	return text
 }
 
-// The models, with their default batches.
+// benchModels returns the models, with their default batches.
 func benchModels() map[string]*Model[float32] {
 	return map[string]*Model[float32]{
 		"convolution": NewConv[float32](Shape{Vocab: 169, Embed: 32, Width: 128, Kernel: 8, Batch: 32, Positions: 32, Workers: 1}, 1),
@@ -29,7 +29,7 @@ func benchModels() map[string]*Model[float32] {
 	}
 }
 
-// benchmarkModels runs what f returns for each model, which has its gradient.
+// benchmarkModels runs what f returns for each model, whose gradient has been computed.
 func benchmarkModels(b *testing.B, f func(m *Model[float32]) func()) {
 	for name, m := range benchModels() {
 		b.Run(name, func(b *testing.B) {
@@ -64,10 +64,10 @@ func BenchmarkProduct(b *testing.B) {
 	}
 }
 
-// BenchmarkCost measures what AdaHessian's steps cost in those of AdamW, on the
-// same model and batches and one thread, for every way to take the product. The
-// steps are made in turns, so that what slows the machine down for a while slows
-// all alike; the figures are ratios of medians over the turns.
+// BenchmarkCost measures the cost of AdaHessian's steps as a multiple of AdamW's, on
+// the same model and batches and on one thread, for every way to take the product. The
+// steps are made in turns, so whatever slows the machine down for a while slows all of
+// them alike. The figures are ratios of medians over the turns.
 //
 //	go -C examples test ./charlm/lm -run - -bench Cost/Transformer -benchtime 20x
 func BenchmarkCost(b *testing.B) {

@@ -7,7 +7,7 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// Shape holds the sizes of a convolution and of the batches it is trained on.
+// Shape holds the sizes of a convolution and of the batches on which it is trained.
 type Shape struct {
 	Vocab     int // symbols
 	Embed     int // channels of the embedding
@@ -15,7 +15,7 @@ type Shape struct {
 	Kernel    int // symbols that a prediction sees
 	Batch     int // sequences in a batch
 	Positions int // predictions in a sequence
-	Workers   int // most goroutines of an element-wise pass
+	Workers   int // the largest number of goroutines of an element-wise pass
 }
 
 // Span returns the number of symbols in a sequence: the context of its first

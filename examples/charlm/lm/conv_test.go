@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// tiny is small enough to differentiate element by element, and has more than
-// one sequence, and fewer symbols than places, so that symbols repeat.
+// tiny is small enough to differentiate element by element. It has more than one
+// sequence, and fewer symbols than places, so that symbols repeat.
 var tiny = Shape{Vocab: 7, Embed: 3, Width: 5, Kernel: 4, Batch: 2, Positions: 6, Workers: 1}
 
-// The loss, written again as the formulas of NewConv's comment, one prediction
-// and one element at a time.
+// directConvLoss is the loss, written a second time from the formulas in NewConv's
+// comment, one prediction and one element at a time.
 func directConvLoss(m *Model[float64]) float64 {
 	s, v := tiny, m.Values
 	sum := 0.0

@@ -7,17 +7,17 @@ import (
 	"math/rand/v2"
 )
 
-// Corpus is a text as symbols, in three parts that share no byte of it.
+// Corpus is a text as symbols, in three parts that do not overlap.
 type Corpus struct {
 	Alphabet   []byte  // the byte of each symbol
 	Train      []uint8 // what the models learn from
-	Tuning     []uint8 // what the learning rates were chosen on
-	Validation []uint8 // what the results are reported on; nothing is chosen on it
+	Tuning     []uint8 // for choosing the learning rates
+	Validation []uint8 // for the reported results; nothing is chosen on it
 }
 
-// The text is cut into slices, and of every ten in turn eight are for
-// training, one for tuning, and one for validation, so that all three parts
-// come from all over the text.
+// The text is cut into slices. Of every ten consecutive ones, eight are for training,
+// one is for tuning, and one for validation, so that all three parts come from all over
+// the text.
 const (
 	textSlices     = 200
 	cycle          = 10
@@ -54,9 +54,8 @@ func NewCorpus(text []byte, span int) (*Corpus, error) {
 	return c, nil
 }
 
-// Entropy returns the bits for each symbol of part that a model needs which
-// knows the frequency of each symbol and nothing else: the first hurdle of a
-// language model.
+// Entropy returns the bits per symbol of part that a model needs if it knows only how
+// frequent each symbol is. A language model must at least do better.
 func Entropy(part []uint8) float64 {
 	var count [256]int
 	for _, s := range part {
@@ -72,8 +71,8 @@ func Entropy(part []uint8) float64 {
 	return bits
 }
 
-// Sampler draws the starts of the sequences of training batches, the same
-// ones for the same seed.
+// Sampler draws the starts of the sequences of training batches. The same seed gives
+// the same starts.
 type Sampler struct {
 	rng    *rand.Rand
 	last   int // start of the last sequence of the text

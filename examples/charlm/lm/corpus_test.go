@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Slice i of the text is filled with byte i, so the bytes of a part say where
-// in the text it comes from.
+// Slice i of the text is filled with byte i, so the bytes of a part show where in the
+// text it comes from.
 func TestPartsAreDisjoint(t *testing.T) {
 	const length = 50
 	text := make([]byte, textSlices*length)

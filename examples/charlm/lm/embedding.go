@@ -2,9 +2,8 @@ package lm
 
 // embedding looks up the symbols before each prediction, the context: x is
 // unfolded (im2col), in the order [channels, context] of a row of a
-// convolution's weights. Where there are places, it adds to the symbols of a
-// prediction what belongs to its place in the sequence. It is linear, and so
-// its own tangent.
+// convolution's weights. If it has places, it also adds to each prediction the
+// embedding of its place in the sequence. It is linear, and so its own tangent.
 type embedding[T Float] struct {
 	*batch
 	out    *signal[T]
@@ -12,7 +11,7 @@ type embedding[T Float] struct {
 	places *Parameter[T] // [positions, channels]; nil: none
 
 	sequences int    // of the tangent of the gradient
-	passes    passes // the backward ones take a range of channels, since different rows add to the same symbol
+	passes    passes // the backward passes take a range of channels, since different rows add to the same symbol
 }
 
 func newEmbedding[T Float](b *batch, out *signal[T], table, places *Parameter[T]) *embedding[T] {
@@ -58,8 +57,8 @@ func (l *embedding[T]) rBackward(n int) {
 	parallel(l.workers, l.channels(), l.passes.rBackward)
 }
 
-// unfold sets the rows of sequences lo to hi of x to the rows of table that
-// their predictions see.
+// unfold sets the rows of sequences lo to hi in x to the rows of table that their
+// predictions see.
 func (l *embedding[T]) unfold(x matrix[T], table []T, lo, hi int) {
 	channels := l.channels()
 	for n := lo * l.Positions; n < hi*l.Positions; n++ {
@@ -72,8 +71,8 @@ func (l *embedding[T]) unfold(x matrix[T], table []T, lo, hi int) {
 	}
 }
 
-// fold is the transpose of unfold: it sets channels lo to hi of table to the
-// sums over all the places of d that hold them.
+// fold is the transpose of unfold: it sets channels lo to hi of table to the sums over
+// all places in d that hold them.
 func (l *embedding[T]) fold(table []T, d matrix[T], lo, hi int) {
 	channels := l.channels()
 	for i := 0; i < len(table); i += channels {

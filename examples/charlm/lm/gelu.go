@@ -1,7 +1,7 @@
 package lm
 
-// gelu is the Gaussian error linear unit in the form with tanh (Hendrycks and
-// Gimpel, arXiv 1606.08415), the middle of a two-layer perceptron:
+// gelu is the Gaussian error linear unit in its tanh form (Hendrycks and Gimpel, arXiv
+// 1606.08415), the middle of a two-layer perceptron:
 //
 //	h = g(a) = ½ a (1 + t),   t = tanh(u),   u = √(2/π) (a + 0.044715 a³)
 //
@@ -27,8 +27,8 @@ const (
 	geluCubic = 0.044715
 )
 
-// newGELU returns the layer between in and out. The tangent of the gradient
-// goes back in place.
+// newGELU returns the layer between in and out. The tangent of the gradient is computed
+// in place.
 func newGELU[T Float](b *batch, in, out *signal[T]) *gelu[T] {
 	rows, cols := in.x.rows, in.x.cols
 	in.rd = out.rd

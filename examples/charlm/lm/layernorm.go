@@ -21,11 +21,11 @@ import "math"
 //	dg = Σ dy n           R{dg} = Σ R{dy} n + dy R{n}
 //	db = Σ dy             R{db} = Σ R{dy}
 //
-// In front of a residual branch, dx is added to the gradient that passes by.
+// Before a residual branch, dx is added to the gradient that bypasses the branch.
 type layerNorm[T Float] struct {
 	rowwise
 	in, out    *signal[T]
-	past       *signal[T] // of the residual stream behind the branch; nil: none
+	past       *signal[T] // the residual stream after the branch; nil: none
 	gain, bias *Parameter[T]
 
 	normal, rNormal matrix[T] // n, R{n}
@@ -33,7 +33,7 @@ type layerNorm[T Float] struct {
 	gains, biases   matrix[T] // sums over each sequence
 }
 
-// normRow is what the passes keep of a row.
+// normRow holds what the passes keep of a row.
 type normRow[T Float] struct {
 	scale T // s
 	mean  T // of dn
@@ -79,8 +79,8 @@ func (l *layerNorm[T]) forwardRows(lo, hi int) {
 	}
 }
 
-// backward sums the parameters' gradients over each sequence, then over the
-// sequences: in an order that no number of workers changes.
+// backward sums the parameters' gradients over each sequence, then over the sequences.
+// So the order does not depend on the number of workers.
 func (l *layerNorm[T]) backward() {
 	l.rowwise.backward()
 	columnSums(l.gain.grad, l.gains)
@@ -165,7 +165,7 @@ func (l *layerNorm[T]) rBackwardRows(lo, hi int) {
 			mean /= size
 			along /= size
 			row := l.rows[r]
-			if l.past == nil { // else it is what passes by: a residual stream has one rd
+			if l.past == nil { // otherwise it holds what bypasses the branch: a residual stream has one rd
 				clear(rdx)
 			}
 			for j, g := range gain {

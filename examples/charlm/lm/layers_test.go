@@ -1,7 +1,7 @@
 package lm
 
-// Models of one layer each, for tests of what it computes: its input is a
-// parameter, and the loss a weighted sum of squares of its output.
+// Models of one layer each, to test what the layer computes. Its input is a parameter,
+// and the loss is a weighted sum of squares of its output.
 
 // inputLayer is a signal that is a parameter.
 type inputLayer struct {
@@ -51,8 +51,8 @@ func (l *squares) rBackward(n int) {
 	}
 }
 
-// oneLayer returns a model of what build makes between two signals, with the
-// given parameters behind the input.
+// oneLayer returns a model of the layers that build makes between two signals. Its
+// parameters are the input and then the given ones.
 func oneLayer(in, out int, params []*Parameter[float64], build func(b *batch, in, out *signal[float64]) []layer) *Model[float64] {
 	b := newBatch(2, 4, 1, 1)
 	x, y := newSignal[float64](b.rows(), in), newSignal[float64](b.rows(), out)
@@ -91,8 +91,9 @@ func layerModels() map[string]*Model[float64] {
 	models["attention"] = oneLayer(3*6, 6, nil, func(b *batch, in, out *signal[float64]) []layer {
 		return []layer{newAttention(b, in, out, 2)}
 	})
-	// A branch with its norm, its products, and the stream past it. The loss
-	// sees the stream behind, whose signal is another one than that in front.
+	// A branch with its norm, its products, and the stream that bypasses it. The loss
+	// sees the stream after the branch, which has another signal than the stream before
+	// it.
 	t := &builder[float64]{}
 	models["branch"] = oneLayer(5, 5, nil, func(b *batch, in, out *signal[float64]) []layer {
 		t.batch, t.stream = b, in
@@ -118,7 +119,7 @@ func layerModels() map[string]*Model[float64] {
 	return models
 }
 
-// withParameters returns m with more parameters, of normal values.
+// withParameters returns m with more parameters, which have normal values.
 func withParameters(m *Model[float64], params []*Parameter[float64]) *Model[float64] {
 	deviations := make([]float64, len(params))
 	for i := range deviations {

@@ -1,7 +1,7 @@
 package lm
 
-// linear is y = x Wᵀ, or y += x Wᵀ onto a residual stream. A bias, where there is
-// one, belongs to the layer behind, which adds it in its own pass.
+// linear is y = x Wᵀ, or y += x Wᵀ onto a residual stream. If there is a bias, it
+// belongs to the next layer, which adds it in its own pass.
 type linear[T Float] struct {
 	*batch
 	in, out *signal[T]

@@ -8,17 +8,17 @@ import (
 	"math/rand/v2"
 )
 
-// Model is a language model, with the batch that it is trained on next: layers
-// from an embedding to the softmax of the next symbol. NewConv and
-// NewTransformer make one, with all its buffers.
+// Model is a language model, with the batch on which it is trained next. Its layers
+// lead from an embedding to the softmax of the next symbol. NewConv and NewTransformer
+// make one, with all its buffers.
 //
 // Its Hessian-vector products are exact, by forward-over-reverse
 // differentiation: the R-operator of Pearlmutter, "Fast Exact Multiplication by
 // the Hessian", Neural Computation 6, 1994. R{x} is the derivative of x along
-// the direction z, d x(θ + r·z)/dr at r = 0. Applied to every line of the
-// forward pass it gives R of the activations; applied to every line of the
-// backward pass it gives R of the gradient, which is H z. Products follow the
-// product rule; for a product of matrices:
+// the direction z, d x(θ + r·z)/dr at r = 0. Applied to every line of the forward pass,
+// R gives R of the activations. Applied to every line of the backward pass, it gives R
+// of the gradient, which is H z. Products follow the product rule. For a product of
+// matrices:
 //
 //	forward               R
 //	y = x Wᵀ              R{y} = R{x} Wᵀ + x zᵀ
@@ -36,19 +36,19 @@ type Model[T Float] struct {
 	loss   lossLayer // the last of layers
 }
 
-// layer is one step from the symbols to the loss. Its passes read and write
-// the signals before and behind it, and the parameters that it has.
+// layer is one step from the symbols to the loss. Its passes read and write the signals
+// before and after it, and its parameters.
 //
-// The passes of the tangents take the first sequences of the batch, and what
+// The passes of the tangents cover the first sequences of the batch, and use what
 // forward and backward have left there.
 type layer interface {
 	forward()
-	backward() // after forward, and after backward of the layers behind
+	backward() // after forward, and after backward of all later layers
 	rForward(sequences int)
 	rBackward(sequences int)
 }
 
-// lossLayer is the last layer: it has the loss of each prediction.
+// lossLayer is the last layer, which has the loss of each prediction.
 type lossLayer interface {
 	layer
 	mean() float64 // over the batch, after forward
@@ -93,8 +93,8 @@ func elements(shape []int) int {
 	return n
 }
 
-// decays reports whether weight decay is for p: for weights, but not for biases
-// and the gains of layer norms, which have one axis.
+// decays reports whether p has weight decay. Weights do, but biases and the gains of
+// layer norms, which have one axis, do not.
 func (p *Parameter[T]) decays() bool { return len(p.Shape) > 1 }
 
 // matrix views one of the slices of p as a matrix with a row for each index of
@@ -103,8 +103,8 @@ func (p *Parameter[T]) matrix(data []T) matrix[T] {
 	return asMatrix(p.Shape[0], len(data)/p.Shape[0], data)
 }
 
-// draw sets each tensor to normal values of the given deviation, the same ones
-// for the same seed.
+// draw sets each tensor to normal values of the given deviation. The same seed gives
+// the same values.
 func draw[T Float](params []*Parameter[T], seed uint64, deviations []float64) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for i, p := range params {
@@ -136,7 +136,7 @@ func (m *Model[T]) Size() int {
 	return n
 }
 
-// Loss returns the mean loss of the batch, in nats for each symbol.
+// Loss returns the mean loss of the batch, in nats per symbol.
 func (m *Model[T]) Loss() float64 {
 	for _, l := range m.layers {
 		l.forward()
@@ -154,10 +154,10 @@ func (m *Model[T]) gradient() float64 {
 	return loss
 }
 
-// product sets hz to the product of z and the Hessian of the mean loss of the
-// first sequences of the batch. It comes after gradient, at the same parameters
-// and with the same batch: it takes all activations and their gradients from
-// there, and several products may follow one gradient.
+// product sets hz to the product of z and the Hessian of the mean loss of the first
+// sequences of the batch. Call it after gradient, with the same parameters and the same
+// batch, since it uses the activations and gradients from there. Several products may
+// follow one gradient.
 func (m *Model[T]) product(hz, z [][]T, sequences int) {
 	for i, p := range m.params {
 		p.z, p.hz = z[i], hz[i]
@@ -168,8 +168,8 @@ func (m *Model[T]) product(hz, z [][]T, sequences int) {
 	for i := len(m.layers) - 1; i >= 0; i-- {
 		m.layers[i].rBackward(sequences)
 	}
-	// The gradients are those of the mean over the batch, and the sums over a
-	// part of it are too small by that much.
+	// The gradients are those of the mean over the whole batch, so sums over a part of
+	// it are too small by that factor.
 	if sequences < m.Batch {
 		factor := T(m.Batch) / T(sequences)
 		for _, h := range hz {
@@ -180,8 +180,8 @@ func (m *Model[T]) product(hz, z [][]T, sequences int) {
 	}
 }
 
-// Bits returns the mean loss on the sequences of text that begin at starts, in
-// bits for each character. Their number is a multiple of the batch.
+// Bits returns the mean loss on the sequences of text that begin at starts, in bits per
+// character. Their number must be a multiple of the batch.
 func (m *Model[T]) Bits(text []uint8, starts []int) float64 {
 	sum := 0.0
 	for i := 0; i < len(starts); i += m.Batch {

@@ -39,7 +39,7 @@ func tinyModels[T Float](t testing.TB) map[string]*Model[T] {
 	}
 }
 
-// allModels returns the two models and those of one layer, with a batch.
+// allModels returns the two models and the models of one layer, with a batch.
 func allModels(t *testing.T) map[string]*Model[float64] {
 	models := layerModels()
 	for _, m := range models {
@@ -129,7 +129,7 @@ func TestHessianVectorAgainstDifferencesOfGradient(t *testing.T) {
 			m.gradient()
 			return clone(m.grads)
 		}
-		// Of the fourth order: a Transformer bends.
+		// Of the fourth order, since a Transformer's gradient bends.
 		plus, minus, plus2, minus2 := gradientAt(h), gradientAt(-h), gradientAt(2*h), gradientAt(-2*h)
 		for i := range hz {
 			numeric := make([]float64, len(hz[i]))
@@ -190,8 +190,9 @@ func testCheckHVP[T Float](t *testing.T, name string, m *Model[T]) {
 	}
 }
 
-// The product over a part of a batch is that of a batch of the part, whatever a
-// product over the whole has left behind, and does nothing for the rest.
+// The product over a part of a batch equals that of a batch with only that part,
+// whatever an earlier product over the whole batch has left behind. It computes nothing
+// for the rest.
 func TestProductOverAPart(t *testing.T) {
 	const part = 1
 	convolution, transformer := tiny, tinyTransformer
@@ -250,8 +251,8 @@ func TestHessianVectorGivesLossAndGradient(t *testing.T) {
 	}
 }
 
-// The number of workers must not change a single bit, also where gonum splits
-// its products.
+// The number of workers must not change a single bit, even if gonum splits its
+// products.
 func TestWorkersGiveTheSameBits(t *testing.T) {
 	for name, model := range map[string]func(workers int) *Model[float32]{
 		"convolution": func(workers int) *Model[float32] {
@@ -285,8 +286,8 @@ func TestWorkersGiveTheSameBits(t *testing.T) {
 	}
 }
 
-// With one worker, and products below the size from which gonum starts
-// goroutines, nothing at all is allocated.
+// With one worker, and products too small for gonum to start goroutines, nothing is
+// allocated.
 func TestStepDoesNotAllocate(t *testing.T) {
 	for name, m := range tinyModels[float32](t) {
 		z := randomDirection(m, 1)

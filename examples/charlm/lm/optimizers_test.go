@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Two steps of each rule on one decayed and one undecayed parameter, worked
-// out by hand from the formulas.
+// Two steps of each rule, on one parameter with decay and one without, worked out by
+// hand from the formulas.
 
 func TestAdamWByHand(t *testing.T) {
 	values := [][]float64{{1}, {1}}
@@ -51,7 +51,7 @@ func TestSGDByHand(t *testing.T) {
 	near(t, "undecayed, step 2", values[1][0], 1.4+0.2*3.6)
 }
 
-// near allows for the ε of AdamW, 1e-8 beside denominators of about 1.
+// near allows for the ε of AdamW, which is 1e-8 next to denominators of about 1.
 func near(t *testing.T, what string, got, want float64) {
 	t.Helper()
 	if math.Abs(got-want) > 2e-8 {

@@ -2,14 +2,14 @@ package lm
 
 import "math"
 
-// softmaxLoss is the loss of each prediction, −log softmax(y + bias)[target],
-// with y the logits; p = softmax(y + bias) takes the place of y. With N
-// predictions in a batch:
+// softmaxLoss is the loss of each prediction, −log softmax(y + bias)[target], with y
+// the logits. p = softmax(y + bias) replaces y in its memory. With N predictions in a
+// batch:
 //
 //	backward                            R
 //	dy = (p − [symbol is target]) / N   R{dy} = p (R{y} − Σ p R{y}) / N
 type softmaxLoss[T Float] struct {
-	rowwise // its backward passes are sums over rows alone
+	rowwise // its backward passes are only sums over rows
 	logits  *signal[T]
 	bias    *Parameter[T]
 	losses  []float64 // of each prediction
@@ -30,7 +30,7 @@ func (l *softmaxLoss[T]) mean() float64 {
 	return sum / float64(l.rows())
 }
 
-// forwardRows sets the gradient too, while p is at hand.
+// forwardRows also sets the gradient, while p is at hand.
 func (l *softmaxLoss[T]) forwardRows(lo, hi int) {
 	scale := 1 / T(l.rows())
 	for n := lo * l.Positions; n < hi*l.Positions; n++ {

@@ -15,12 +15,13 @@ type Stepper interface {
 	Step(lr float64) (loss float64, own time.Duration, err error)
 }
 
-// AdaHessian trains a model with the package that this example is about.
+// AdaHessian trains a model with package adahessian.
 type AdaHessian[T Float] struct {
 	Optimizer *adahessian.Optimizer[T]
 
-	// CurvatureBatch is how many of a batch's sequences, its first, the exact
-	// products are taken over; 0: all. The gradient is that of all.
+	// CurvatureBatch is the number of sequences, from the start of the batch, over
+	// which the exact products are taken; 0 means all. The gradient is always that of
+	// all.
 	CurvatureBatch int
 
 	model  *Model[T]
@@ -33,9 +34,8 @@ type AdaHessian[T Float] struct {
 	inside time.Duration // hvp and the gradient, in this step
 }
 
-// NewAdaHessian takes the package's defaults but for what opts and layouts
-// have; without layouts, those of OverKernel. Tensors that do not decay are a
-// group of their own.
+// NewAdaHessian makes an AdaHessian with the given options and layouts. Without layouts
+// it uses those of OverKernel. Tensors without weight decay are a group of their own.
 func NewAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts []adahessian.Layout) (*AdaHessian[T], error) {
 	a, _, err := newAdaHessian(m, opts, layouts)
 	if err != nil {
@@ -59,14 +59,14 @@ func NewAdaHessian[T Float](m *Model[T], opts adahessian.Options, layouts []adah
 	return a, nil
 }
 
-// NewAdaHessianDifferences is NewAdaHessian with Hessian-vector products from
-// differences of two gradients each, in place of exact ones.
+// NewAdaHessianDifferences is NewAdaHessian, but each Hessian-vector product is the
+// difference of two gradients instead of exact.
 func NewAdaHessianDifferences[T Float](m *Model[T], opts adahessian.Options, layouts []adahessian.Layout) (*AdaHessian[T], error) {
 	a, params, err := newAdaHessian(m, opts, layouts)
 	if err != nil {
 		return nil, err
 	}
-	// The differences leave a gradient of another point in the model.
+	// The differences leave the gradient at another point in the model.
 	a.grads = zerosLike(m.grads)
 	differences := adahessian.FiniteDifference(params, func(grads [][]T) error {
 		m.gradient()
@@ -164,7 +164,7 @@ func (a *AdaHessian[T]) Step(lr float64) (loss float64, own time.Duration, err e
 	return a.loss, time.Since(start) - a.inside, err
 }
 
-// firstOrder trains a model with a rule that needs gradients alone.
+// firstOrder trains a model with a rule that needs only gradients.
 type firstOrder[T Float] struct {
 	model *Model[T]
 	rule  interface {
@@ -177,8 +177,8 @@ func NewAdamW[T Float](m *Model[T], h AdamWHyper) Stepper {
 	return &firstOrder[T]{m, newAdamWRule(m.Values, m.decays(h.Decay), h)}
 }
 
-// NewSGD trains m with SGD with momentum, and the given weight decay but for
-// biases.
+// NewSGD trains m with SGD with momentum, and the given weight decay for all but biases
+// and gains.
 func NewSGD[T Float](m *Model[T], decay float64) Stepper {
 	return &firstOrder[T]{m, newSGDRule(m.Values, m.decays(decay))}
 }

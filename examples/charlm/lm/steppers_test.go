@@ -66,8 +66,8 @@ func (l *countingLayer) rBackward(sequences int) {
 	l.layer.rBackward(sequences)
 }
 
-// Nothing is computed twice: the products of a step share its gradient's passes,
-// and take those of the tangents over their part of the batch alone.
+// Nothing is computed twice. The products of a step share its gradient's passes, and
+// make the passes of the tangents over their part of the batch only.
 func TestPassesOfAStep(t *testing.T) {
 	for name, m := range tinyModels[float64](t) {
 		var counts []*countingLayer
@@ -99,7 +99,7 @@ func TestPassesOfAStep(t *testing.T) {
 	}
 }
 
-// A part that the batch does not have is an error, and no step.
+// A part larger than the batch is an error, and makes no step.
 func TestCurvatureBatchIsPartOfTheBatch(t *testing.T) {
 	for _, part := range []int{-1, tiny.Batch + 1} {
 		m := newTinyModel[float64](t, tiny)
@@ -117,7 +117,7 @@ func TestCurvatureBatchIsPartOfTheBatch(t *testing.T) {
 	}
 }
 
-// Products of differences must train as exact ones do, with one probe and with
+// Products from differences must train as exact ones do, with one probe and with
 // several, which share the gradient of a step.
 func TestDifferencesTrainAsExactProductsDo(t *testing.T) {
 	for _, probes := range []int{1, 3} {

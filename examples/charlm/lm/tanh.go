@@ -2,8 +2,8 @@ package lm
 
 import "math"
 
-// tanhLayer is h = tanh(a + bias). h takes the place of a, and their tangents
-// and the tangents of their gradients share memory too.
+// tanhLayer is h = tanh(a + bias). h replaces a in its memory. Their tangents, and the
+// tangents of their gradients, share memory too.
 //
 //	forward               R
 //	h = tanh(a)           R{h} = (1−h²) R{a}
@@ -16,7 +16,7 @@ type tanhLayer[T Float] struct {
 	bias    *Parameter[T]
 }
 
-// newTanhLayer returns the layer in front of out, and its input.
+// newTanhLayer returns the layer before out, and its input.
 func newTanhLayer[T Float](b *batch, out *signal[T], bias *Parameter[T]) (*tanhLayer[T], *signal[T]) {
 	in := &signal[T]{out.x, newMatrix[T](out.d.rows, out.d.cols), out.rx, out.rd}
 	l := &tanhLayer[T]{in: in, out: out, bias: bias}
@@ -24,8 +24,8 @@ func newTanhLayer[T Float](b *batch, out *signal[T], bias *Parameter[T]) (*tanhL
 	return l, in
 }
 
-// tanh is faster than math.Tanh, and as good where an absolute error of one
-// rounding is enough.
+// tanh is faster than math.Tanh, and good enough if an absolute error of one rounding
+// is acceptable.
 func tanh[T Float](x T) T { return T(1 - 2/(math.Exp(2*float64(x))+1)) }
 
 func (l *tanhLayer[T]) forwardRows(lo, hi int) {

@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// textLimit is how much of a text is read, in bytes. More would not be seen
-// in a run of the default length.
+// textLimit is how much of a text is read, in bytes. A run of the default length would
+// not reach more.
 const textLimit = 8 << 20
 
-// fileLimit is how much of one file of the Go source is read: a few of them
-// hold little but one long table.
+// fileLimit is how much of one file of the Go source is read, since a few files are
+// little more than one long table.
 const fileLimit = 64 << 10
 
-// ReadText returns the beginning of the file at path, or of the source of the
-// Go standard library where path is empty, and a name for it.
+// ReadText returns the beginning of the file at path or, if path is empty, of the
+// source of the Go standard library, and a name for it.
 func ReadText(path string) (text []byte, name string, err error) {
 	if path != "" {
 		text, err = readFile(path)
@@ -48,8 +48,8 @@ func readFile(path string) ([]byte, error) {
 	return text[:min(len(text), textLimit)], nil
 }
 
-// goRoot asks the go command, since a binary may outlive or leave the tree
-// that it was built with.
+// goRoot asks the go command, since a binary may outlive the tree that it was built
+// with, or run elsewhere.
 func goRoot() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -64,8 +64,8 @@ func goRoot() (string, error) {
 	return root, nil
 }
 
-// generated matches the line that marks generated files, as `go help
-// generate` has it. They are mostly tables of numbers.
+// generated matches the line that marks generated files, as `go help generate`
+// describes it. These files are mostly tables of numbers.
 var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
 // readSource concatenates the Go files under dir, in lexical order and each up

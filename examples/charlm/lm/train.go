@@ -8,11 +8,11 @@ import (
 	"github.com/adahessian-go/adahessian"
 )
 
-// DefaultWarmup returns the steps of warm-up in a run of n: a twentieth.
+// DefaultWarmup returns the number of warm-up steps in a run of n steps, a twentieth.
 func DefaultWarmup(n int) int { return max(n/20, 1) }
 
-// schedule returns the factor on the learning rate in step t of n, from 0: a
-// linear warm-up over the first steps, then linearly towards 0.
+// schedule returns the factor on the learning rate in step t of n, counted from 0: a
+// linear warm-up over the first steps, and then a linear decay towards 0.
 func schedule(t, n, warmup int) float64 {
 	factor := float64(n-t) / float64(max(n-warmup, 1))
 	if t < warmup {
@@ -21,11 +21,11 @@ func schedule(t, n, warmup int) float64 {
 	return factor
 }
 
-// Plan is what all optimizers that are compared have in common.
+// Plan holds what all compared optimizers have in common.
 type Plan struct {
 	Train     []uint8 // text to learn from
 	Held      []uint8 // text to measure on
-	HeldAt    []int   // starts of its sequences, a multiple of the batch
+	HeldAt    []int   // starts of its sequences, whose number is a multiple of the batch
 	Steps     int
 	Warmup    int // steps in which the learning rate rises
 	EvalEvery int
@@ -35,20 +35,20 @@ type Plan struct {
 // Point is one measurement of the loss on held-out text.
 type Point struct {
 	Step    int
-	Elapsed time.Duration // training time until then, measurements left out
-	Bits    float64       // for each character
+	Elapsed time.Duration // training time until then, without measurements
+	Bits    float64       // per character
 }
 
 // Record is one training run.
 type Record struct {
 	Curve    []Point
 	Steps    int
-	Total    time.Duration // in training steps; measurements left out
-	Own      time.Duration // of that, in the optimizer itself
+	Total    time.Duration // in training steps, without measurements
+	Own      time.Duration // the part of that in the optimizer itself
 	Diverged bool          // stopped at a loss that is not finite
 }
 
-// Final returns the last loss on held-out text, +Inf for a run that diverged.
+// Final returns the last loss on held-out text, or +Inf for a run that diverged.
 func (r Record) Final() float64 {
 	if r.Diverged {
 		return math.Inf(1)

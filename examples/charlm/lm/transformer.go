@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// TransformerShape holds the sizes of a Transformer and of the batches it is
-// trained on.
+// TransformerShape holds the sizes of a Transformer and of the batches on which it is
+// trained.
 type TransformerShape struct {
 	Vocab     int // symbols
 	Width     int // channels of the residual stream, a multiple of Heads
@@ -14,15 +14,14 @@ type TransformerShape struct {
 	Layers    int // blocks of an attention and a perceptron
 	Batch     int // sequences in a batch
 	Positions int // predictions in a sequence
-	Workers   int // most goroutines of an element-wise pass
+	Workers   int // the largest number of goroutines of an element-wise pass
 }
 
 // perceptronFactor is how much wider the perceptrons are than the stream.
 const perceptronFactor = 4
 
-// NewTransformer returns a causal Transformer with layer norms in front of its
-// branches (Radford et al., "Language Models are Unsupervised Multitask
-// Learners", 2019):
+// NewTransformer returns a causal Transformer with layer norms before its branches
+// (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019):
 //
 //	x = embedding of the last symbol + embedding of its place
 //	in each block
@@ -31,8 +30,8 @@ const perceptronFactor = 4
 //	y = norm(x) Wᵀ + bias
 //	loss = mean over all positions of −log softmax(y)[next symbol]
 //
-// Of the products, only the last has a bias: the norms have one, which serves
-// those behind them.
+// Of the products, only the last has a bias. The norms have biases, which serve the
+// products after them.
 //
 // The same seed gives the same model: weights from normal distributions that
 // keep the variance of the activations near 1, biases of 0, and gains of 1.
@@ -40,7 +39,7 @@ func NewTransformer[T Float](s TransformerShape, seed uint64) *Model[T] {
 	b := newBatch(s.Batch, s.Positions, 1, s.Workers)
 	t := &builder[T]{batch: b, stream: newSignal[T](b.rows(), s.Width)}
 
-	// The two embeddings add up to the variance 1, and all branches to
+	// The variances of the two embeddings add up to 1, and those of all branches to
 	// another 1.
 	table := t.parameter("embedding", math.Sqrt(0.5), s.Vocab, s.Width)
 	places := t.parameter("places", math.Sqrt(0.5), s.Positions, s.Width)
@@ -66,14 +65,14 @@ func NewTransformer[T Float](s TransformerShape, seed uint64) *Model[T] {
 	return newModel(b, t.params, t.layers, loss)
 }
 
-// builder is a Transformer as far as it has been made.
+// builder is a partly built Transformer.
 type builder[T Float] struct {
 	*batch
 	params     []*Parameter[T]
 	deviations []float64 // of their initial values
 	gains      []*Parameter[T]
 	layers     []layer
-	stream     *signal[T] // the residual stream behind the layers
+	stream     *signal[T] // the residual stream after the layers so far
 }
 
 // parameter adds a tensor.
@@ -84,13 +83,13 @@ func (t *builder[T]) parameter(name string, deviation float64, shape ...int) *Pa
 	return p
 }
 
-// branch adds a layer norm, a product to inner channels, the layer that inside
-// makes of them, which has outer channels, and a product back onto the stream,
-// whose deviation is the given one.
+// branch adds a layer norm, a product to inner channels, the layer that inside makes,
+// which has outer channels, and a product back onto the stream with the given
+// deviation.
 func (t *builder[T]) branch(name string, inner, outer int, deviation float64, inside func(in, out *signal[T]) layer) {
-	// All states of the stream share one matrix, and so do their tangents: a
-	// layer norm keeps what it needs. Each state has its own gradient, which
-	// the tangents of the product in front of it need.
+	// All states of the stream share one matrix, and so do their tangents, since a
+	// layer norm keeps what it needs. Each state has its own gradient, which the
+	// tangents of the product before it need.
 	behind := *t.stream
 	behind.d = newMatrix[T](t.stream.d.rows, t.stream.d.cols)
 
@@ -101,7 +100,7 @@ func (t *builder[T]) branch(name string, inner, outer int, deviation float64, in
 	t.stream = &behind
 }
 
-// norm adds a layer norm of the stream, in front of a branch that ends at past.
+// norm adds a layer norm of the stream, before a branch that ends at past.
 func (t *builder[T]) norm(name string, past *signal[T]) *signal[T] {
 	width := t.stream.x.cols
 	gain, bias := t.parameter(name+"norm.gain", 0, width), t.parameter(name+"norm.bias", 0, width)

@@ -8,8 +8,9 @@ import (
 
 var tinyTransformer = TransformerShape{Vocab: 7, Width: 6, Heads: 2, Layers: 2, Batch: 4, Positions: 5, Workers: 1}
 
-// The loss, written again as the formulas of NewTransformer's comment, one
-// prediction and one element at a time, from the parameters by name.
+// directTransformerLoss is the loss, written a second time from the formulas in
+// NewTransformer's comment, one prediction and one element at a time. It takes the
+// parameters by name.
 func directTransformerLoss(m *Model[float64], s TransformerShape) float64 {
 	byName := map[string][]float64{}
 	for i, p := range m.Parameters() {

@@ -41,8 +41,8 @@ func New(title, x, y string) *plot.Plot {
 	return p
 }
 
-// labelledTicks gives every tick its number; gonum's own labels are too few to
-// read a value off a curve.
+// labelledTicks gives every tick its number. gonum labels too few ticks to read a value
+// off a curve.
 func labelledTicks(lo, hi float64) []plot.Tick {
 	ticks := plot.DefaultTicks{}.Ticks(lo, hi)
 	for i := range ticks {
@@ -51,7 +51,7 @@ func labelledTicks(lo, hi float64) []plot.Tick {
 	return ticks
 }
 
-// WritePNG draws plots in rows into a file, each of them so wide and high.
+// WritePNG draws plots in rows into a file. Each plot has the given width and height.
 func WritePNG(path string, panels [][]*plot.Plot, width, height vg.Length, dpi int) error {
 	rows, cols := len(panels), len(panels[0])
 	img := vgimg.NewWith(vgimg.UseWH(width*vg.Length(cols), height*vg.Length(rows)), vgimg.UseDPI(dpi))

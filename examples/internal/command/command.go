@@ -11,8 +11,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Main runs a command with the program's arguments. An error is printed behind the
-// command's name, and ends the program; having asked for help is none.
+// Main runs a command with the program's arguments. An error is printed after the
+// command's name and ends the program. Asking for help is not an error.
 func Main(name string, run func(args []string, stdout, stderr io.Writer) error) {
 	err := run(os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -21,8 +21,8 @@ func Main(name string, run func(args []string, stdout, stderr io.Writer) error) 
 	}
 }
 
-// ParseFlags parses the arguments of a command that has only flags. It prints
-// help where that is asked for, but no error: Main does.
+// ParseFlags parses the arguments of a command that has only flags. It prints help if
+// that is asked for. It does not print errors, since Main does.
 func ParseFlags(f *flag.FlagSet, args []string, stderr io.Writer) error {
 	f.SetOutput(io.Discard)
 	err := f.Parse(args)
@@ -37,7 +37,7 @@ func ParseFlags(f *flag.FlagSet, args []string, stderr io.Writer) error {
 	return err
 }
 
-// IsTerminal reports whether what is written there is seen as it comes.
+// IsTerminal reports whether w is a terminal.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

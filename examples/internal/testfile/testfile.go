@@ -20,8 +20,8 @@ func Write(t *testing.T, path, content string) {
 	}
 }
 
-// Sentences writes a text of at least size bytes, whose characters depend on those
-// before them, into a temporary file, and returns its name.
+// Sentences writes a text of at least size bytes into a temporary file, and returns the
+// file's name. The characters depend on those before them.
 func Sentences(t *testing.T, size int) string {
 	t.Helper()
 	words := strings.Fields("the curvature of each block is averaged over its axis before any step")
