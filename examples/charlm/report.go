@@ -36,7 +36,7 @@ func printComparison(w io.Writer, all []outcome, unigram float64) {
 time: of all training steps, without the measurements of the validation loss.
 in the optimizer: the share of that time spent in the update rule, without the
 model's loss, gradient and Hessian-vector product; for AdaHessian, the time of
-Step less that of the Hessian-vector products that it asks for.
+Step without the Hessian-vector products that it asks for.
 `)
 }
 

@@ -17,8 +17,8 @@ const (
 var blocks = []string{blockOne, blockKernel, block8, block32, blockWhole}
 
 // layouts returns the layout of each tensor. adahessian.Flat takes only runs that
-// divide a tensor; where 8 or 32 do not, the longest shorter run that does takes
-// their place.
+// divide a tensor. If 8 or 32 do not, the longest shorter run that does is used
+// instead.
 func layouts(s lm.Shape, block string) ([lm.Tensors]adahessian.Layout, error) {
 	if block == blockKernel {
 		return lm.OverKernel(s)

@@ -19,13 +19,13 @@ var blockNames = map[string]string{
 	blockOne: "1", blockKernel: "the kernel axis", block8: "8", block32: "32", blockWhole: "the whole tensor",
 }
 
-// blocks is the loss and the memory of the state at each size of the blocks.
+// blocks shows the loss and the memory of the state for each block size.
 func (r *report) blocks() error {
 	size := r.Sizes[0].Name
 	r.printf("## 3. Block size\n\nThe paper's claims: averaging the curvature over blocks is better than taking it per element, and the result is robust to the size of the block.\n\n")
 	base := r.of(r.defaultVariant(size, adaHessian))
 	all := r.ofAll(r.blockVariants(size))
-	head := []string{"block, " + size + " model", "learning rate", "final loss", "less that of the kernel axis"}
+	head := []string{"block, " + size + " model", "learning rate", "final loss", "minus that of the kernel axis"}
 	for _, z := range r.Sizes {
 		head = append(head, "state, "+z.Name, "of AdamW's")
 	}
@@ -44,8 +44,8 @@ func (r *report) blocks() error {
 		rows = append(rows, row)
 	}
 	table(&r.body, rows)
-	r.printf("The state is the two moments of float32 that the optimizer keeps; AdamW keeps two values for each parameter. With blocks of 8 and 32 elements, %s\n"+
-		"The kernel axis is that of the convolution alone, as in examples/charlm; other tensors keep a value for each element there.\n\n", r.undivided())
+	r.printf("The state is the optimizer's two moments, in float32. AdamW keeps two values for each parameter. With blocks of 8 and 32 elements, %s\n"+
+		"\"The kernel axis\" averages only over the kernel of the convolution, as in examples/charlm; other tensors keep a value for each element.\n\n", r.undivided())
 	p := newPlot("Loss by block size, "+size+" model", "block", lossLabel)
 	memory := newPlot("Memory of the state", "block", "KiB, "+size+" model")
 	var names []string
@@ -85,7 +85,7 @@ func (r *report) blocks() error {
 	return nil
 }
 
-// lessBase writes the difference to a base, which has none to itself.
+// lessBase writes the difference from a base, and nothing for the base itself.
 func lessBase(m, base measured) string {
 	if m.variant == base.variant {
 		return missing
@@ -109,7 +109,7 @@ func (r *report) stateBytes(v variant) (state, adam int, err error) {
 	return state, adam, nil
 }
 
-// undivided says which tensors blocks of 8 and 32 do not fit.
+// undivided says which tensors blocks of 8 and 32 do not divide.
 func (r *report) undivided() string {
 	shape := r.shape(r.defaultVariant(r.Sizes[0].Name, adaHessian))
 	shape.Vocab = len(r.corpus.Alphabet)
@@ -124,5 +124,5 @@ func (r *report) undivided() string {
 	if len(others) == 0 {
 		return "every tensor is cut into whole blocks."
 	}
-	return "a tensor that they do not divide takes the longest\nshorter block that does, since adahessian.Flat refuses others: " + list(others) + "."
+	return "a tensor that they do not divide takes the longest\nshorter block that does, since adahessian.Flat refuses the others: " + list(others) + "."
 }

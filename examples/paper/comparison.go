@@ -7,13 +7,13 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// comparison is the three optimizers at their best rates, by steps and by time.
+// comparison compares the three optimizers at their best rates, by steps and by time.
 func (r *report) comparison() error {
 	r.printf("## 1. Validation loss\n\nThe paper's claim: AdaHessian reaches a better solution than AdamW and SGD, each at its own best learning rate.\n\n")
 	var panels [][]*plot.Plot
 	for _, z := range r.Sizes {
 		ada := r.of(r.defaultVariant(z.Name, adaHessian))
-		rows := [][]string{{z.Name + " model", "learning rate", "final loss", "less AdaHessian's", "time of a step", "relative to SGD", "time of a run"}}
+		rows := [][]string{{z.Name + " model", "learning rate", "final loss", "minus AdaHessian's", "time of a step", "relative to SGD", "time of a run"}}
 		row := func(name string, m measured) {
 			less := missing
 			if m.variant != ada.variant {
@@ -35,7 +35,7 @@ func (r *report) comparison() error {
 		}
 		panels = append(panels, []*plot.Plot{bySteps, byTime})
 	}
-	r.printf("\"× %g steps\" is a run as long as AdaHessian's in time, about, with a schedule of its own: within one run the learning rate is still high\nwhere a shorter one has come to its end.\n\n", length)
+	r.printf("\"× %g steps\" is a run that takes about as much time as AdaHessian's, with a schedule of its own. (The middle of a longer run is not comparable: its learning rate is\nstill high where a shorter run has ended.)\n\n", length)
 	if err := r.writePicture("comparison.png", "Validation loss by steps and by time", panels); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (r *report) comparisonPanels(size string) (bySteps, byTime *plot.Plot, err 
 }
 
 // points returns a curve for a plot, with steps of the given length on the x
-// axis. It leaves out the first tenth, which would squeeze all else into a
+// axis. It leaves out the first tenth, which would squeeze everything else into a
 // corner.
 func points(m measured, perStep float64) []spreadPoint {
 	var all []spreadPoint

@@ -7,10 +7,10 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// differences is Hessian-vector products by finite differences.
+// differences compares Hessian-vector products by finite differences with exact ones.
 func (r *report) differences() error {
 	size := r.Sizes[0].Name
-	r.printf("## 6. Finite differences\n\nDoes the loss change when H z comes from `adahessian.FiniteDifference`, central differences of two gradients, in place of the exact product? Everything else is the same, the learning rate and the probes too.\n\n")
+	r.printf("## 6. Finite differences\n\nDoes the loss change when H z comes from `adahessian.FiniteDifference`, central differences of two gradients, instead of the exact product? Everything else is the same, including the learning rate and the probes.\n\n")
 	all := r.ofAll(r.differenceVariants(size))
 	exact, differences := all[0], all[1]
 	differenceName := func(v variant) string {
@@ -27,8 +27,8 @@ func (r *report) differences() error {
 	}
 	table(&r.body, rows)
 
-	curves := newPlot("Loss on the way, "+size+" model", "training step", lossLabel)
-	apart := newPlot("Finite differences less exact", "training step", "difference, bits per character")
+	curves := newPlot("Loss during training, "+size+" model", "training step", lossLabel)
+	apart := newPlot("Finite differences minus exact", "training step", "difference, bits per character")
 	for i, m := range all {
 		if err := addBand(curves, differenceName(m.variant), chart.Colors[i], i == 1, points(m, 1)); err != nil {
 			return err
@@ -53,8 +53,8 @@ func (r *report) differences() error {
 	}
 	r.judge(noChange("Finite differences do not change the final loss", all, exact, differenceName))
 	if len(gaps) > 0 {
-		r.printf("On the way the means are at most %s bits per character apart, and at %d of %d points the difference exceeds its 95 %% interval. "+
-			"(The runs differ all the same, as after any change of rounding.)\n\n", number(worst, 4), clear, len(gaps))
+		r.printf("During training the means are at most %s bits per character apart, and at %d of %d points the difference exceeds its 95 %% interval. "+
+			"(The runs still differ, as they do after any change of rounding.)\n\n", number(worst, 4), clear, len(gaps))
 	}
 	return nil
 }
@@ -65,8 +65,8 @@ type gap struct {
 	difference
 }
 
-// curveDifference compares two curves seed by seed, where both have points,
-// but for the untrained model.
+// curveDifference compares two curves seed by seed where both have points, except for
+// the untrained model.
 func curveDifference(a, b measured) []gap {
 	at := func(m measured, step float64) map[uint64]float64 {
 		all := map[uint64]float64{}

@@ -56,8 +56,8 @@ func (e *experiment) newModel(v variant, seed uint64) *lm.Model[float32] {
 	return lm.NewConv[float32](shape, seed)
 }
 
-// layouts returns the layout of each tensor of the model of a variant; none is
-// one for each element.
+// layouts returns the layout of each tensor of the model of a variant. No layouts means
+// a curvature for each element.
 func (e *experiment) layouts(m *lm.Model[float32], v variant) ([]adahessian.Layout, error) {
 	if _, ok := e.transformer(v.Size); ok {
 		if v.Block == blockRows {
@@ -71,7 +71,7 @@ func (e *experiment) layouts(m *lm.Model[float32], v variant) ([]adahessian.Layo
 	return all[:], err
 }
 
-// run makes one run. Its losses do not depend on what else runs.
+// run makes one run. Its losses do not depend on what else is running.
 func (e *experiment) run(sp spec) (runResult, error) {
 	res := runResult{Key: e.key(sp)}
 	m, stepper, err := e.newStepper(sp.variant, sp.Seed)
@@ -103,5 +103,5 @@ func (e *experiment) run(sp spec) (runResult, error) {
 	return res, nil
 }
 
-// rounded keeps what a results file needs of a loss.
+// rounded keeps as many digits of a loss as a results file needs.
 func rounded(bits float64) float64 { return math.Round(bits*1e5) / 1e5 }

@@ -9,10 +9,10 @@ import (
 	"gonum.org/v1/plot/plotter"
 )
 
-// intervals is a Hessian in every N-th step: the loss, and the time of a step.
+// intervals shows the loss and the time of a step with a Hessian in every N-th step.
 func (r *report) intervals() error {
 	size := r.Sizes[0].Name
-	r.printf("## 4. A Hessian in every N-th step\n\nThe paper's claims: the loss is hardly worse when the Hessian is computed in every N-th step only, and a step then takes 1 + 1/N times that of SGD,\nas a Hessian-vector product costs as much as a gradient.\n\n")
+	r.printf("## 4. A Hessian in every N-th step\n\nThe paper's claims: the loss is hardly worse if the Hessian is computed only in every N-th step, and a step then takes 1 + 1/N times as long as SGD's,\nbecause a Hessian-vector product costs as much as a gradient.\n\n")
 	base := r.of(r.defaultVariant(size, adaHessian))
 	s := setting{"steps for each Hessian", r.ofAll(r.eachVariants(size)), base, func(v variant) string { return fmt.Sprint(v.Each) }}
 	rows := s.rows()
@@ -24,7 +24,7 @@ func (r *report) intervals() error {
 		rows[i+1] = append(rows[i+1], milliseconds(r.stepMedian(m.variant)), ratioText(r.ratios(m.variant)), number(want, 2))
 	}
 	table(&r.body, rows)
-	r.printf("Beside a relative time stand the lowest and the highest of the rounds.\n\n")
+	r.printf("The lowest and the highest ratio of the rounds are in brackets.\n\n")
 	loss, err := s.panel()
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func ordinal(n int) string {
 	return fmt.Sprintf("%dth step", n)
 }
 
-// stepMedianRatio returns the median of ratios, NaN without any.
+// stepMedianRatio returns the median of ratios, or NaN without any.
 func (r *report) stepMedianRatio(v variant) float64 {
 	if ratios := r.ratios(v); len(ratios) > 0 {
 		return median(ratios)
@@ -99,6 +99,6 @@ func (r *report) productCost(all []measured, ratios []float64) {
 	if v.answer != holds {
 		explains = "the times do not follow"
 	}
-	r.printf("A product with the optimizer's own work costs %.2f steps of SGD here; %s 1 + %.2f/N within %.0f %%. The exact product differentiates the forward and\n"+
-		"the backward pass along z, and takes six matrix products to each of the three of a gradient; the work of exponentials is not repeated.\n\n", cost, explains, cost, 100*timeTolerance)
+	r.printf("Here a product and the optimizer's own work cost %.2f steps of SGD; %s 1 + %.2f/N within %.0f %%. The exact product differentiates the forward and\n"+
+		"the backward pass along z. It takes six matrix products where a gradient takes three, and does not repeat the exponentials.\n\n", cost, explains, cost, 100*timeTolerance)
 }

@@ -10,8 +10,8 @@ import (
 
 var modelName = regexp.MustCompile(`(?m)^model name\s*:\s*(.*)$`)
 
-// machine names what decides about times: the processor, as far as the system
-// tells, Go, and the kernels.
+// machine names what times depend on: the processor, as far as the system tells, Go,
+// and the kernels.
 func machine() string {
 	cpu := runtime.GOARCH
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {

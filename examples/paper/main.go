@@ -1,9 +1,9 @@
-// Command paper puts the claims of the AdaHessian paper to the test on a
-// character-level language model, that of examples/charlm, and writes what it
-// finds: tables, plots and, for each claim, whether it holds here.
+// Command paper puts the claims of the AdaHessian paper to the test on the
+// character-level language models of examples/charlm, and writes what it finds: tables,
+// plots and, for each claim, whether it holds here.
 //
 // Finished runs are kept in a results file and not made again, so an interrupted
-// command goes on where it ended.
+// command continues where it stopped.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 
 func main() { command.Main("paper", run) }
 
-// config is what the command line says.
+// config holds the settings of the command line.
 type config struct {
 	reduced       bool
 	text          string
@@ -47,11 +47,11 @@ const (
 func parseFlags(args []string, stderr io.Writer) (config, error) {
 	var c config
 	f := flag.NewFlagSet("paper", flag.ContinueOnError)
-	f.BoolVar(&c.reduced, "reduced", false, "tiny models and a few steps: tries the command, and shows nothing else")
+	f.BoolVar(&c.reduced, "reduced", false, "tiny models and a few steps: only tries whether the command works")
 	f.StringVar(&c.text, "text", "", "`file` to learn from; empty: the source of the Go standard library")
 	f.StringVar(&c.out, "out", "", "`folder` for evidence.md, and for the folder evidence with its pictures; empty: ../docs, and paper/evidence")
-	f.StringVar(&c.results, "results", "", "`file` of finished runs of the convolution; empty: results.jsonl beside the pictures")
-	f.StringVar(&c.onTransformer, "transformer", "", "`file` of finished runs of the Transformer; empty: transformer.jsonl beside the pictures")
+	f.StringVar(&c.results, "results", "", "`file` of finished runs of the convolution; empty: results.jsonl next to the pictures")
+	f.StringVar(&c.onTransformer, "transformer", "", "`file` of finished runs of the Transformer; empty: transformer.jsonl next to the pictures")
 	f.StringVar(&c.stage, "stage", stageAll, "`part` of the work: runs, timings, report or all")
 	f.BoolVar(&c.retime, "retime", false, "measure the time of a step again")
 	f.IntVar(&c.workers, "workers", runtime.GOMAXPROCS(0), "runs at a time; the results do not depend on it")
@@ -67,7 +67,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 		return c, fmt.Errorf("-stage %q: want runs, timings, report or all", c.stage)
 	}
 	c.pictures = filepath.Join(c.out, "evidence")
-	if c.out == "" { // the pictures are no part of the root module, which everyone downloads
+	if c.out == "" { // the pictures are not part of the root module, which everyone downloads
 		c.out, c.pictures = filepath.Join("..", "docs"), filepath.Join("paper", "evidence")
 	}
 	if c.results == "" {
@@ -108,7 +108,7 @@ type part struct {
 	file    string
 }
 
-// newExperiments reads the text, which is a part of the settings. There is one
+// newExperiments reads the text, which is part of the settings, and returns one
 // experiment on the convolution and one on the Transformer.
 func newExperiments(c config) (conv, transformer *experiment, err error) {
 	s, t := fullSettings(), fullTransformer()
@@ -136,13 +136,13 @@ func newExperiments(c config) (conv, transformer *experiment, err error) {
 	return &experiment{s, corpus}, &experiment{t, corpus}, nil
 }
 
-// stages does the stages that the command line asks for.
+// stages runs the stages that the command line asks for.
 func stages(c config, conv, transformer *part, stdout, stderr io.Writer) error {
 	parts := []*part{conv, transformer}
 	if c.stage == stageRuns || c.stage == stageAll {
 		for _, p := range parts {
-			// gonum's products take their goroutines from here: so many runs
-			// share so many processors. What they give does not depend on it.
+			// gonum's products take their number of goroutines from here, so that as
+			// many runs share as many processors. Their results do not depend on it.
 			before := runtime.GOMAXPROCS(c.workers)
 			made, err := p.runAll(p.results, c.workers, stderr)
 			runtime.GOMAXPROCS(before)

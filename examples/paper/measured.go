@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// measured is what the runs of a variant at one learning rate gave.
+// measured holds what the runs of a variant at one learning rate gave.
 type measured struct {
 	variant
 	rung     int
@@ -38,7 +38,7 @@ func (s settings) seedsOf(v variant) []uint64 {
 	return s.VariantSeeds
 }
 
-// searchSeedsOf returns the seeds whose losses on the tuning part decide.
+// searchSeedsOf returns the seeds whose losses on the tuning part decide the choice.
 func (s settings) searchSeedsOf(v variant) []uint64 {
 	if t, ok := s.transformer(v.Size); ok {
 		return t.SearchSeeds
@@ -46,7 +46,7 @@ func (s settings) searchSeedsOf(v variant) []uint64 {
 	return s.seedsOf(v)
 }
 
-// at returns what is known of a variant at a rung.
+// at returns what is known about a variant at a rung.
 func (r *report) at(v variant, rung int) measured {
 	m := measured{variant: v, rung: rung, chosen: true, finals: map[uint64]float64{}}
 	n := 0.0
@@ -68,7 +68,7 @@ func (r *report) at(v variant, rung int) measured {
 	return m
 }
 
-// of returns what is known of a variant at its best learning rate.
+// of returns what is known about a variant at its best learning rate.
 func (r *report) of(v variant) measured {
 	rung, ok := r.plan.best[v]
 	if !ok {
@@ -86,8 +86,8 @@ func (r *report) ofAll(all []variant) []measured {
 	return m
 }
 
-// tuned returns the mean loss on the tuning part at the best learning rate,
-// +Inf where a run diverged and where it is not known.
+// tuned returns the mean loss on the tuning part at the best learning rate, or +Inf if
+// a run diverged or the loss is not known.
 func (r *report) tuned(v variant) float64 {
 	rung, ok := r.plan.best[v]
 	if !ok {
@@ -108,8 +108,8 @@ func (r *report) tuned(v variant) float64 {
 	return sum / float64(len(seeds))
 }
 
-// minus returns the difference of two measurements. Where runs of one diverged
-// there is none.
+// minus returns the difference of two measurements. If runs of one diverged, there is
+// none.
 func minus(a, b measured) difference {
 	if a.diverged+b.diverged > 0 {
 		return difference{math.NaN(), math.NaN(), 0}
@@ -117,13 +117,13 @@ func minus(a, b measured) difference {
 	return subtract(a.finals, b.finals)
 }
 
-// curvePoint is the loss of several seeds after so many steps.
+// curvePoint is the loss of several seeds after some number of steps.
 type curvePoint struct {
 	step            float64
 	mean, deviation float64
 }
 
-// curve returns the mean and the spread of the losses on the way.
+// curve returns the mean and the spread of the losses during training.
 func (m measured) curve() []curvePoint {
 	at := map[float64][]float64{}
 	for _, run := range m.runs {
@@ -143,14 +143,13 @@ func (m measured) curve() []curvePoint {
 	return all
 }
 
-// stepSeconds returns the times of a step in each round, none where they have
-// not been measured.
+// stepSeconds returns the times of a step in each round, or none if they have not been
+// measured.
 func (r *report) stepSeconds(v variant) []float64 {
 	return r.results.times[r.variantKey(r.timedAs(v))].Seconds
 }
 
-// stepMedian returns the median time of a step, NaN where it has not been
-// measured.
+// stepMedian returns the median time of a step, or NaN if it has not been measured.
 func (r *report) stepMedian(v variant) float64 {
 	if s := r.stepSeconds(v); len(s) > 0 {
 		return median(s)
@@ -161,8 +160,8 @@ func (r *report) stepMedian(v variant) float64 {
 // runSeconds returns the time of the training steps of a run.
 func (r *report) runSeconds(v variant) float64 { return r.stepMedian(v) * float64(r.steps(v)) }
 
-// ratios returns the times of a step relative to those of SGD on the same
-// model, round by round: both were measured within moments.
+// ratios returns the times of a step relative to those of SGD on the same model, round
+// by round, since both were measured within moments of each other.
 func (r *report) ratios(v variant) []float64 {
 	return r.ratiosTo(v, r.defaultVariant(v.Size, sgd))
 }

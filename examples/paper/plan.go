@@ -2,28 +2,29 @@ package main
 
 import "math"
 
-// centres are the rungs around which each optimizer's search begins: the rates
-// that examples/charlm has by default.
+// centres are the rungs around which each optimizer's search begins, the default rates
+// of examples/charlm.
 var centres = map[string]int{
 	adaHessian: -1, // 0.3
 	adamW:      -3, // 0.03
 	sgd:        0,  // 1
 }
 
-// plan is the runs that are known to be needed, and what they decide.
+// plan holds the runs that are known to be needed, and what they decide.
 type plan struct {
 	specs []spec
 	tried map[variant][]int // rungs, from the lowest
 	best  map[variant]int   // the rung with the lowest loss on the tuning part
-	// Of the families on the Transformer, the variant with the lowest such loss.
+	// For each family on the Transformer, the variant with the lowest loss on the
+	// tuning part.
 	chosen map[familyKey]variant
 	// complete says that no finished run will add another to the plan.
 	complete bool
 }
 
-// lookup returns the loss of a run on the tuning part, +Inf where it diverged,
-// and whether the run is finished. A plan asks for nothing else, so that no
-// choice can depend on the validation part.
+// lookup returns the loss of a run on the tuning part, or +Inf if it diverged, and
+// whether the run is finished. A plan asks for nothing else, so no choice can depend on
+// the validation part.
 type lookup func(spec) (tuning float64, done bool)
 
 // planner builds a plan.
@@ -34,13 +35,13 @@ type planner struct {
 	known  map[spec]bool
 }
 
-// plan returns the runs that are needed, as far as the finished ones tell.
+// plan returns the runs that are needed, as far as the finished ones show.
 //
-// Each optimizer is tried at Tries learning rates around its centre, the same
-// number for each; where the best of one is at the end of its rates, all of that
-// size get one more at both ends. Then the sweep of robustness around each best
-// rate is completed, and the variants are searched from their optimizer's best.
-// Those that may be a reason for less robustness get a sweep too.
+// Each optimizer is tried at Tries learning rates around its centre, the same number
+// for each. If the best rate of one is at the end of those tried, all optimizers of
+// that size get one more rate at both ends. Then the robustness sweep around each best
+// rate is completed, and the variants are searched from their optimizer's best rate.
+// Variants that may explain a lack of robustness get a sweep too.
 func (s settings) plan(tuning lookup) plan {
 	b := &planner{settings: s, tuning: tuning, known: map[spec]bool{}}
 	b.tried, b.best, b.chosen, b.complete = map[variant][]int{}, map[variant]int{}, map[familyKey]variant{}, true
@@ -138,11 +139,11 @@ func (b *planner) searchOptimizers(size string) bool {
 	}
 }
 
-// searchVariant reports whether the best rate of a variant is known. Its rates
-// are extended at the end where the best is, and only there.
+// searchVariant reports whether the best rate of a variant is known. Its rates are
+// extended only at the end where the best one is.
 func (b *planner) searchVariant(v variant, centre int, seeds []uint64) bool {
 	if v.Differences {
-		// The question is whether the loss changes, all else being equal.
+		// The question is whether the loss changes if everything else is equal.
 		b.tried[v], b.best[v] = []int{centre}, centre
 		return b.need(v, []int{centre}, seeds)
 	}
@@ -166,8 +167,8 @@ func (b *planner) searchVariant(v variant, centre int, seeds []uint64) bool {
 	}
 }
 
-// expected stands in for the losses of runs that are not finished, to count
-// the runs of a whole plan: it guesses that every search ends where it begins.
+// expected replaces the losses of runs that are not finished, to count the runs of a
+// whole plan. It guesses that every search ends where it begins.
 func expected(tuning lookup) lookup {
 	return func(sp spec) (float64, bool) {
 		if loss, done := tuning(sp); done {

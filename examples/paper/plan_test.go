@@ -8,7 +8,7 @@ import (
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
-// bowl gives each variant its best rate a number of rungs from its centre.
+// bowl makes the best rate of each variant lie a given number of rungs from its centre.
 func bowl(offset func(variant) int) lookup {
 	return func(sp spec) (float64, bool) {
 		return 3 + 0.1*math.Abs(float64(sp.Rung-centres[sp.Optimizer]-offset(sp.variant))), true
@@ -25,7 +25,7 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// A results file outlives a build: what the keys look like must not change.
+// A results file outlives a build, so the form of the keys must not change.
 func TestKeys(t *testing.T) {
 	s := fullSettings()
 	v := s.defaultVariant(smaller, adaHessian)
@@ -101,7 +101,7 @@ func TestPlanSearchesVariantsUntilTheBestIsInside(t *testing.T) {
 	}
 }
 
-// Divergence is the worst of losses, also where one seed of several diverges.
+// Divergence is worse than any loss, even if only one seed of several diverges.
 func TestPlanAvoidsDivergence(t *testing.T) {
 	s := fullSettings()
 	p := s.plan(func(sp spec) (float64, bool) {
@@ -115,8 +115,8 @@ func TestPlanAvoidsDivergence(t *testing.T) {
 	}
 }
 
-// The runs of a plan must be those that its results ask for, in the order in
-// which they become known.
+// The runs of a plan must be those that its results require, in the order in which they
+// become known.
 func TestPlanGrowsWithItsResults(t *testing.T) {
 	s := fullSettings()
 	want := s.plan(bowl(centred))
@@ -148,7 +148,7 @@ func TestPlanGrowsWithItsResults(t *testing.T) {
 	}
 }
 
-// Every block size must cover the tensors, and average over no more than it
+// Every block size must cover the tensors, and average over no more elements than it
 // says.
 func TestLayouts(t *testing.T) {
 	s := fullSettings()

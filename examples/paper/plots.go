@@ -69,7 +69,7 @@ func addBand(p *plot.Plot, name string, c color.NRGBA, dashed bool, points []spr
 	return nil
 }
 
-// finite takes an unknown spread for none.
+// finite treats an unknown spread as none.
 func finite(x float64) float64 {
 	if math.IsNaN(x) {
 		return 0
@@ -77,8 +77,8 @@ func finite(x float64) float64 {
 	return x
 }
 
-// addErrorBars draws points with bars of their spread, joined by a line if
-// asked.
+// addErrorBars draws points with error bars for their spread, joined by a line if
+// joined is set.
 func addErrorBars(p *plot.Plot, name string, c color.NRGBA, joined bool, points []spreadPoint) error {
 	if len(points) == 0 {
 		return nil
@@ -118,17 +118,17 @@ func addErrorBars(p *plot.Plot, name string, c color.NRGBA, joined bool, points 
 	return nil
 }
 
-// room makes space above and below what is drawn, and beside categories.
+// room makes space above and below what is drawn, and at the sides of categories.
 func room(p *plot.Plot) {
 	span := p.Y.Max - p.Y.Min
 	if !(span > 0) {
 		span = 1
 	}
 	p.Y.Min -= 0.05 * span
-	p.Y.Max += 0.25 * span // the legend's
+	p.Y.Max += 0.25 * span // for the legend
 }
 
-// dodge keeps bars of the same place apart.
+// dodge keeps bars at the same place apart.
 const dodge = 0.06
 
 // categories labels the places 0, 1, … of the x axis.

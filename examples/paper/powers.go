@@ -6,13 +6,13 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// powersAndProbes is the Hessian power, and the number of probes.
+// powersAndProbes compares Hessian powers and numbers of probes.
 func (r *report) powersAndProbes() error {
 	size := r.Sizes[0].Name
 	base := r.of(r.defaultVariant(size, adaHessian))
 	powers := setting{"Hessian power", r.ofAll(r.powerVariants(size)), base, func(v variant) string { return fmt.Sprintf("%g", v.Power) }}
 	probes := setting{"probes in a step", r.ofAll(r.probeVariants(size)), base, func(v variant) string { return fmt.Sprint(v.Probes) }}
-	r.printf("## 5. Hessian power and probes\n\nThe defaults are the power 1 and one probe. Would a smaller power, on the way to SGD with momentum at 0, or a better estimate of the curvature end lower?\n\n")
+	r.printf("## 5. Hessian power and probes\n\nThe defaults are a power of 1 and one probe. A power of 0 is SGD with momentum. Would a power in between, or a better estimate of the curvature, end lower?\n\n")
 	table(&r.body, powers.rows())
 	rows := probes.rows()
 	rows[0] = append(rows[0], "time of a step", "relative to SGD")

@@ -9,8 +9,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress shows how many of all runs are finished: a bar on a terminal, and
-// elsewhere a line in every minute.
+// progress shows how many of all runs are finished: a bar on a terminal, and elsewhere
+// a line every minute.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -18,9 +18,9 @@ type progress struct {
 
 	all, done int
 	start     time.Time
-	last      time.Time // of a line
-	// Work, in passes of a model over its batch: runs differ by a factor of
-	// ten, so their number is a bad guess of the time that is left.
+	last      time.Time // when the last line was written
+	// Work, in passes of a model over its batch. Runs differ by a factor of ten, so
+	// their number would be a bad estimate of the time left.
 	workLeft, workDone float64
 }
 
@@ -29,7 +29,7 @@ func newProgress(w io.Writer) *progress {
 	return &progress{w: w, terminal: command.IsTerminal(w), start: now, last: now}
 }
 
-// expect says which runs there are, as far as it is known.
+// expect sets which runs there are, as far as known.
 func (p *progress) expect(e *experiment, specs []spec, tuning lookup) {
 	p.all, p.done, p.workLeft = len(specs), 0, 0
 	for _, sp := range specs {
@@ -47,7 +47,7 @@ func (p *progress) expect(e *experiment, specs []spec, tuning lookup) {
 			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish())
 	}
 	p.bar.ChangeMax(p.all)
-	_ = p.bar.Set(p.done) // an error of the terminal; the runs go on without one
+	_ = p.bar.Set(p.done) // an error of the terminal does not stop the runs
 }
 
 // finished counts a run.
@@ -76,8 +76,8 @@ func (p *progress) finish() {
 	}
 }
 
-// work returns a guess of the floating-point work of a run: a gradient takes
-// about three products with the weights, and a Hessian-vector product six more.
+// work estimates the floating-point work of a run: a gradient takes about three
+// products with the weights, and a Hessian-vector product six more.
 func (e *experiment) work(sp spec) float64 {
 	passes := 3.0
 	if sp.Optimizer == adaHessian {

@@ -7,13 +7,12 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// reasons is what may be the reason where a claim does not hold: bounds of an
-// update, ε, warm-up and batch, for AdaHessian, and where it has them for
-// AdamW.
+// reasons tries what may be the reason if a claim does not hold: bounds on the
+// update, ε, warm-up and batch, for AdaHessian and, where it has them, for AdamW.
 func (r *report) reasons() error {
 	size := r.Sizes[0].Name
 	ada, adam := r.of(r.defaultVariant(size, adaHessian)), r.of(r.defaultVariant(size, adamW))
-	r.printf("## 7. Looking for reasons\n\nWhere AdaHessian is not ahead, is it because of a setting that suits it badly? Each is changed alone, with the learning rate searched anew. Batches have the same\nnumber of steps, so a batch of twice the size sees twice the text.\n\n")
+	r.printf("## 7. Looking for reasons\n\nWhere AdaHessian is not ahead, is a badly chosen setting the reason? Each setting is changed by itself, with the learning rate searched again. The number of steps is the\nsame for all batch sizes, so a run with a batch of twice the size sees twice as much text.\n\n")
 	maxUpdate := setting{"MaxUpdate", r.ofAll(r.maxUpdateVariants(size)), ada, func(v variant) string {
 		if v.MaxUpdate == 0 {
 			return "none"
@@ -70,8 +69,8 @@ func (r *report) reasons() error {
 // to its learning rate.
 func (r *report) robustSettings(size string) {
 	base, adam := r.riseOf(r.defaultVariant(size, adaHessian)), r.riseOf(r.defaultVariant(size, adamW))
-	r.printf("Does one of them make AdaHessian more robust to its learning rate? The mean rise of the loss, as in [2](#2-robustness-to-the-learning-rate), from the best rate of each:\n\n")
-	rows := [][]string{{"setting", "best rate", "mean rise", "less the default's", "less AdamW's"}}
+	r.printf("Does one of them make AdaHessian more robust to its learning rate? This is the mean rise of the loss, as in [section 2](#2-robustness-to-the-learning-rate), from the best rate of each:\n\n")
+	rows := [][]string{{"setting", "best rate", "mean rise", "minus the default's", "minus AdamW's"}}
 	rows = append(rows, []string{"default", r.of(base.variant).rateText(), base.String(), missing, minus(base, adam).String()})
 	var better, level []string
 	known := len(base.finals) > 0 && len(adam.finals) > 0
@@ -95,7 +94,7 @@ func (r *report) robustSettings(size string) {
 
 // both writes a table of one setting for AdaHessian and AdamW.
 func (r *report) both(s setting, adam []measured) {
-	rows := [][]string{{s.title, "AdaHessian's rate", "AdaHessian", "AdamW's rate", "AdamW", "AdaHessian less AdamW"}}
+	rows := [][]string{{s.title, "AdaHessian's rate", "AdaHessian", "AdamW's rate", "AdamW", "AdaHessian minus AdamW"}}
 	for i, m := range s.values {
 		a := adam[i]
 		rows = append(rows, []string{s.name(m.variant), m.rateText(), m.String(), a.rateText(), a.String(), minus(m, a).String()})
@@ -147,14 +146,14 @@ func (r *report) gapByBatch(ada, adam []measured, name func(variant) string) {
 		r.printf("- **Batch:** not measured, or runs diverged.\n")
 		return
 	}
-	text := "the interval of the change holds zero"
+	text := "the interval of the change contains zero"
 	switch change.sign() {
 	case lower:
 		text = "a larger batch favours AdaHessian"
 	case higher:
 		text = "a larger batch favours AdamW"
 	}
-	r.printf("- **Batch:** AdaHessian less AdamW is %v at %s and %v at %s, a change of %v: %s.\n", small, name(ada[0].variant), large, name(ada[n].variant), change, text)
+	r.printf("- **Batch:** AdaHessian minus AdamW is %v at %s and %v at %s, a change of %v: %s.\n", small, name(ada[0].variant), large, name(ada[n].variant), change, text)
 }
 
 // bestSetting compares the AdaHessian that is best on the tuning part with

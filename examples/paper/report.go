@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// report makes a text of results. Every sentence about an outcome is made of
+// report makes a text from results. Every sentence about an outcome follows from
 // numbers.
 type report struct {
 	*experiment
@@ -66,7 +66,7 @@ func newReport(p *part, pictures, link string) *report {
 	return r
 }
 
-// appendTo returns a function that puts r, which is finished by then, behind what
+// appendTo returns a function that appends r, which is finished by then, to what
 // another report has so far.
 func (r *report) appendTo(other *report) func() error {
 	return func() error {
@@ -76,7 +76,7 @@ func (r *report) appendTo(other *report) func() error {
 	}
 }
 
-// relative returns the path of a folder from another one, as a link has it.
+// relative returns the path from one folder to another, in the form of a link.
 func relative(from, to string) (string, error) {
 	from, err := filepath.Abs(from)
 	if err != nil {
@@ -103,7 +103,7 @@ func (r *report) introduction() string {
 		fmt.Fprintf(&b, "**Not complete: %d runs of those planned are finished.**\n\n", done)
 	}
 	fmt.Fprintf(&b, "The claims of Yao et al., \"ADAHESSIAN: An Adaptive Second Order Optimizer for Machine Learning\" (AAAI 2021,\n"+
-		"[arXiv 2006.00719](https://arxiv.org/abs/2006.00719)), that fit a CPU, measured by one command, which goes on where it was interrupted:\n\n"+
+		"[arXiv 2006.00719](https://arxiv.org/abs/2006.00719)), that fit on a CPU, tested by one command, which continues where it was interrupted:\n\n"+
 		"    %s\n\n", command)
 
 	b.WriteString("| claim | |\n|---|---|\n")
@@ -112,8 +112,9 @@ func (r *report) introduction() string {
 	}
 	b.WriteString("\n## How it was measured\n\n")
 	fmt.Fprintf(&b, "The models are the character-level language models of [examples/charlm](../examples/README.md#charlm), on the source of the Go standard library\n"+
-		"(%.1f MB, SHA-256 %s…): the Transformer in [8](#8-a-transformer-and-curvature-at-a-part-of-its-price), which says what is different there, and else the convolution, in two sizes:\n\n", float64(r.TextBytes)/1e6, r.Text)
-	rows := [][]string{{"", "parameters", "embedding", "channels", "kernel", "batch", "steps", "of them warm-up"}}
+		"(%.1f MB, SHA-256 %s…). [Section 8](#8-a-transformer-and-curvature-at-a-fraction-of-its-cost) is about the Transformer, and says what is different there.\n"+
+		"Everything else is about the convolution, in two sizes:\n\n", float64(r.TextBytes)/1e6, r.Text)
+	rows := [][]string{{"", "parameters", "embedding", "channels", "kernel", "batch", "steps", "warm-up steps"}}
 	for _, z := range r.Sizes {
 		s := z.Shape
 		s.Vocab = len(r.corpus.Alphabet)
@@ -122,20 +123,20 @@ func (r *report) introduction() string {
 	}
 	table(&b, rows)
 	fmt.Fprintf(&b, `- **Parts.** A tenth of the text is for tuning and a tenth for validation. Learning rates are chosen by the mean final loss on the
-  tuning part. Everything below but [the tuning itself](#tuning) is the loss on the validation part, on which nothing was chosen, over %d sequences.
+  tuning part. All losses below, except in [Tuning](#tuning), are on %d sequences of the validation part, on which nothing was chosen.
 - **Learning rates** are 1 or 3 times a power of ten. AdaHessian, AdamW and SGD with momentum 0.9 get the same number of tries on each size: %d, and two
-  more for all of them as long as the best of one is at the end of its rates, up to %d. A variant, with another block size, power or batch, is searched anew: from the %d
-  rates around the best of its optimizer, and on beyond the end where the best is.
-- **Alike for all:** initial weights, batches, linear warm-up and then linearly to zero, decoupled weight decay %g but for biases.
+  more for all three as long as the best rate of one is at the end of those tried, up to %d. For a variant, with another block size, power or batch, the rate is searched again:
+  first the %d rates around the best of its optimizer, and then further rates beyond the end where the best one is.
+- **The same for all:** initial weights, batches, a schedule with linear warm-up and then a linear decay to zero, and decoupled weight decay of %g except for biases.
 - **Spread.** "a ± b" is the mean of the final losses over seeds and their standard deviation: %d seeds for the three optimizers, %d for
-  the variants. A difference, "+a ± b", is the mean over the seeds that both have, of which each begins at the same weights and sees the same batches, and
-  half its 95 %% confidence interval (Student's t). A loss is called lower or higher where that interval does not hold zero, and no different where the
-  interval is within %g %% of the loss; else the claim is not decided. Each is judged by itself: of twenty such statements one may be chance.
-- **Divergence.** A run ends at a loss that is not finite and is counted as diverged; %d of %d runs did. It is in no mean.
-- **Time.** Every run is on one processor. The time of a step is the median of %d rounds in which all variants make %d steps in turns, on one thread, and the time of
-  a run is that times its steps. %s
-- **AdaHessian** is the package with its defaults: β 0.9 and 0.999, ε 1e-4, Hessian power 1, one probe in every step, curvature averaged over the kernel of the
-  convolution and kept per element elsewhere. The Hessian-vector products are exact unless it says otherwise. AdamW has β 0.9 and 0.999, ε 1e-8.
+  the variants. A difference, "+a ± b", is the mean over the seeds that both have, and half its 95 %% confidence interval (Student's t). Runs with the same seed start at the
+  same weights and see the same batches. A loss is called lower or higher if that interval does not contain zero, and no different if the
+  interval is within %g %% of the loss. Otherwise the claim is not decided. Each claim is judged by itself: of twenty such statements, one may be due to chance.
+- **Divergence.** A run ends when its loss is not finite, and is counted as diverged. %d of %d runs did. They are not part of any mean.
+- **Time.** Every run uses one processor. The time of a step is the median of %d rounds, in which all variants take turns of %d steps on one thread. The time of
+  a run is that time multiplied by its steps. %s
+- **AdaHessian** is the package with its defaults: β 0.9 and 0.999, ε 1e-4, Hessian power 1, one probe in every step. The curvature is averaged over the kernel of the
+  convolution, and kept for each element elsewhere. The Hessian-vector products are exact unless stated otherwise. AdamW has β 0.9 and 0.999, ε 1e-8.
 
 `, r.HeldSequences, r.Tries, r.MaxTries, r.VariantTries, r.Decay, len(r.Seeds), len(r.VariantSeeds), 100*margin, diverged, done,
 		r.timingRounds, r.timingSteps, r.machineText())
@@ -163,5 +164,5 @@ func (r *report) machineText() string {
 	return "Measured on: " + r.on + "."
 }
 
-// reduced reports whether the settings are those of a trial.
+// reduced reports whether the settings are those of a short trial.
 func (r *report) reduced() bool { return r.Steps < fullSettings().Steps }

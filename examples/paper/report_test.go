@@ -15,9 +15,9 @@ import (
 	"github.com/adahessian-go/adahessian/examples/internal/testfile"
 )
 
-// synthetic returns results whose losses a function gives, in bits per
-// character; those of seeds differ by a hundredth. On the tuning part the
-// losses are higher by one.
+// synthetic returns results whose losses a function gives, in bits per character. Those
+// of different seeds differ by a hundredth. On the tuning part the losses are higher by
+// one.
 func synthetic(t *testing.T, e *experiment, loss func(spec) float64, seconds func(variant) float64) *results {
 	t.Helper()
 	r := mustOpen(t, filepath.Join(t.TempDir(), "r.jsonl"), e.settings)
@@ -79,7 +79,7 @@ func checkPictures(t *testing.T, folder, text string) {
 	}
 }
 
-// Every conclusion must follow the numbers, both ways.
+// Every conclusion must follow from the numbers, in both directions.
 func TestReportFollowsTheNumbers(t *testing.T) {
 	e := testExperiment(t)
 	gradient := func(v variant) float64 {
@@ -131,7 +131,7 @@ func TestReportFollowsTheNumbers(t *testing.T) {
 		}
 	}
 	if strings.Contains(good+bad, "NaN") || strings.Contains(good+bad, "Inf") || strings.Contains(good+bad, "%!") {
-		t.Error("the text has values that are none")
+		t.Error("the text has values that are not numbers")
 	}
 }
 
@@ -154,7 +154,7 @@ func TestReportCountsDivergedRuns(t *testing.T) {
 	}
 }
 
-// Without any result the report must say so, and conclude nothing.
+// Without any results, the report must say so and conclude nothing.
 func TestReportOfNothing(t *testing.T) {
 	e := testExperiment(t)
 	text := reportText(t, e, mustOpen(t, filepath.Join(t.TempDir(), "r.jsonl"), e.settings))
@@ -163,8 +163,8 @@ func TestReportOfNothing(t *testing.T) {
 	}
 }
 
-// What the command writes without -out is what is committed: a text whose links lead to
-// the pictures, from the folder that the command is run in.
+// What the command writes without -out must be what is committed, and the links in the
+// text must lead to the pictures.
 func TestCommittedReport(t *testing.T) {
 	t.Chdir("..")
 	c, err := parseFlags(nil, io.Discard)
@@ -190,8 +190,8 @@ func TestCommittedReport(t *testing.T) {
 	}
 }
 
-// The whole command: a second run makes nothing again, an interrupted one only
-// what is missing, and neither changes a byte of the text.
+// The whole command. A second run repeats nothing, a run after an interruption makes
+// only what is missing, and neither changes a byte of the text.
 func TestRunAndResume(t *testing.T) {
 	folder := t.TempDir()
 	args := []string{"-reduced", "-text", testfile.Sentences(t, 20_000), "-out", folder}
@@ -202,7 +202,7 @@ func TestRunAndResume(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.ContainsAny(stderr.String(), "\r\x1b") {
-			t.Errorf("control characters where there is no terminal: %q", stderr.String())
+			t.Errorf("control characters without a terminal: %q", stderr.String())
 		}
 		for i, want := range []int{made, transformer} {
 			line := strings.Split(stdout.String(), "\n")[i]
@@ -224,7 +224,7 @@ func TestRunAndResume(t *testing.T) {
 	removed := loseRuns(t, filepath.Join(folder, "evidence", "results.jsonl"))
 	onTransformer := loseRuns(t, filepath.Join(folder, "evidence", "transformer.jsonl"))
 	if again := run(removed, onTransformer, "-workers", "1"); again != text {
-		t.Error("an interrupted run ends with another text")
+		t.Error("a run after an interruption writes another text")
 	}
 }
 

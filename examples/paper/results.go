@@ -15,7 +15,7 @@ type runResult struct {
 	Key        string       `json:"run"`
 	Diverged   bool         `json:"diverged,omitempty"` // ended at a loss that is not finite
 	Steps      int          `json:"steps"`
-	Tuning     float64      `json:"tuning"`     // final loss, bits per character; 0 where it diverged
+	Tuning     float64      `json:"tuning"`     // final loss, bits per character; 0 if it diverged
 	Validation float64      `json:"validation"` // the same on the validation part
 	Curve      [][2]float64 `json:"curve"`      // step, loss on the validation part
 }
@@ -34,13 +34,13 @@ type header struct {
 	Settings settings `json:"of"`
 }
 
-// results is a file of finished runs, one to a line, which is only appended
-// to: an interrupted command goes on where it ended.
+// results is a file of finished runs, one per line. It is only appended to, so an
+// interrupted command can continue where it stopped.
 type results struct {
 	mu    sync.Mutex
 	file  *os.File
 	runs  map[string]runResult
-	times map[string]stepTime // the last line of a variant counts
+	times map[string]stepTime // from the last line of each variant
 }
 
 // openResults reads the results file at path, or makes it. A last line that
@@ -111,7 +111,7 @@ func (r *results) read(i int, line []byte, s settings) error {
 	return errors.New("neither a run nor a timing")
 }
 
-// append writes one line, and returns when it is on the disk.
+// append writes one line, and returns when it is on disk.
 func (r *results) append(line any) error {
 	b, err := json.Marshal(line)
 	if err != nil {

@@ -8,14 +8,14 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// factorNames are those of sweepRungs. The rates are rungs of a ladder of half
-// decades, so a factor of 3 is one of 3 or 3⅓.
+// factorNames are the factors of sweepRungs. The rates are rungs of a ladder of half
+// decades, so a factor of 3 is really 3 or 3⅓.
 var factorNames = []string{"0.1", "0.3", "1", "3", "10"}
 
-// robustness is the loss at rates around the best.
+// robustness shows the loss at rates around the best.
 func (r *report) robustness() error {
 	r.printf("## 2. Robustness to the learning rate\n\nThe paper's claim: AdaHessian is more robust to the choice of the learning rate than the others.\n\n" +
-		"The final loss at 0.1 to 10 times the best learning rate. The last column is the mean, over the four other rates, of how much higher the loss is than at the best;\nwhere a run diverged or ended above the untrained model, the loss of the untrained model stands for it.\n\n")
+		"The final loss at 0.1 to 10 times the best learning rate. The last column is the mean, over the four other rates, of how much higher the loss is than at the best;\nif a run diverged or ended above the untrained model, the loss of the untrained model is used instead.\n\n")
 	panels := [][]*plot.Plot{nil}
 	for _, z := range r.Sizes {
 		rows := [][]string{sweepHead(z.Name + " model")}
@@ -56,8 +56,8 @@ func sweepHead(title string) []string {
 	return append(row, "mean rise")
 }
 
-// sweepRow returns a row of such a table, and its points for a plot, beside their
-// places by an offset.
+// sweepRow returns a row of such a table, and its points for a plot, shifted from
+// their places by an offset.
 func (r *report) sweepRow(name string, best measured, offset float64) (row []string, line []spreadPoint) {
 	row = []string{name, best.rateText()}
 	if !best.chosen {
@@ -76,7 +76,7 @@ func (r *report) sweepRow(name string, best measured, offset float64) (row []str
 func moreRobust(claim string, a, b measured, nameA, nameB string) verdict {
 	v := lowerLoss(claim, a, b, nameA, nameB)
 	if v.answer != notMeasured {
-		v.reason = fmt.Sprintf("The mean rise of %s less that of %s is %v.", nameA, nameB, minus(a, b))
+		v.reason = fmt.Sprintf("The mean rise of %s minus that of %s is %v.", nameA, nameB, minus(a, b))
 	}
 	return v
 }
@@ -99,7 +99,7 @@ func (r *report) sweep(best measured) []measured {
 }
 
 // rises returns, for each seed, the mean rise of the loss at the other rates
-// of a sweep; no seeds unless all runs are finished.
+// of a sweep. It returns no seeds unless all runs are finished.
 func (r *report) rises(best measured) map[uint64]float64 {
 	all := map[uint64]float64{}
 	if !best.chosen {

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// tuningOf returns the losses on the tuning part that a results file has.
+// tuningOf returns the losses on the tuning part that are in a results file.
 func (e *experiment) tuningOf(r *results) lookup {
 	return func(sp spec) (float64, bool) {
 		res, done := r.run(e.key(sp))
@@ -18,9 +18,8 @@ func (e *experiment) tuningOf(r *results) lookup {
 	}
 }
 
-// runAll makes the runs of the plan that the results file does not have, so
-// many at a time, and returns how many. Some of them are only known when others
-// are finished.
+// runAll makes the runs of the plan that the results file lacks, workers at a time, and
+// returns how many it made. Some of them become known only when others are finished.
 func (e *experiment) runAll(r *results, workers int, stderr io.Writer) (made int, err error) {
 	tuning := e.tuningOf(r)
 	bar := newProgress(stderr)

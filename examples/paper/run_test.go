@@ -29,7 +29,7 @@ func testTransformer(t *testing.T) *part {
 	return &part{experiment: e, results: mustOpen(t, filepath.Join(t.TempDir(), "t.jsonl"), e.settings)}
 }
 
-// A choice must not change when all that it must not see does.
+// A choice must not change if everything that it must not see changes.
 func TestChoiceReadsTheTuningPartOnly(t *testing.T) {
 	e := testExperiment(t)
 	clean := &results{runs: map[string]runResult{}}
@@ -38,7 +38,7 @@ func TestChoiceReadsTheTuningPartOnly(t *testing.T) {
 		tuning, _ := bowl(func(variant) int { return 1 })(sp)
 		res := runResult{Key: e.key(sp), Tuning: tuning, Validation: tuning}
 		clean.runs[res.Key] = res
-		res.Validation = -tuning // the order of all is turned around
+		res.Validation = -tuning // reverses the order of all runs
 		res.Curve = [][2]float64{{1, -tuning}}
 		poisoned.runs[res.Key] = res
 	}
@@ -48,7 +48,7 @@ func TestChoiceReadsTheTuningPartOnly(t *testing.T) {
 	}
 }
 
-// The part that is not to be read cannot be read.
+// The part that must not be read cannot be read.
 func TestTuningPartIsAnotherThanTheValidationPart(t *testing.T) {
 	e := testExperiment(t)
 	sp := spec{e.defaultVariant(smaller, adamW), -3, 1}

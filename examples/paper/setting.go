@@ -23,7 +23,7 @@ func (s setting) panel() (*plot.Plot, error) {
 	return p, nil
 }
 
-// add draws losses, beside their places by an offset.
+// add draws losses, shifted from their places by an offset.
 func (s setting) add(p *plot.Plot, legend string, color int, offset float64, all []measured) error {
 	var points []spreadPoint
 	for i, m := range all {
@@ -44,9 +44,9 @@ func (s setting) finish(p *plot.Plot) {
 	room(p)
 }
 
-// rows returns a table, with the title of what the base is.
+// rows returns a table, whose title names the base.
 func (s setting) rows() [][]string {
-	rows := [][]string{{s.title, "learning rate", "final loss", "less that of " + s.name(s.base.variant)}}
+	rows := [][]string{{s.title, "learning rate", "final loss", "minus that of " + s.name(s.base.variant)}}
 	for _, m := range s.values {
 		rows = append(rows, []string{s.name(m.variant), m.rateText(), m.String(), lessBase(m, s.base)})
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
-// settings is everything that all runs have in common. Results of other
+// settings holds everything that all runs have in common. Results with different
 // settings are not comparable, so a results file belongs to one of them.
 type settings struct {
 	Sizes         []size
 	Steps         int      // of every run
-	Warmup        int      // of them, with a learning rate that rises, by default
+	Warmup        int      // steps with a rising learning rate, by default
 	Decay         float64  // weight decay of every optimizer, biases excepted
 	Seeds         []uint64 // of initial weights, batches and probes
 	VariantSeeds  []uint64 // of the variants of an optimizer
@@ -22,13 +22,13 @@ type settings struct {
 	MaxTries      int      // where a search ends, whatever it has found
 	Measurements  int      // of the validation loss in a run
 	HeldSequences int      // of held-out text in each
-	Text          string   // hash of it
+	Text          string   // hash of the text
 	TextBytes     int
 
-	// Of the part on the Transformer, which has no Sizes.
+	// For the part on the Transformer, which has no Sizes.
 	Transformers []transformer `json:",omitempty"`
 
-	// Of the timings, which may be taken again: not a part of the hash.
+	// For the timings, which may be repeated: not part of the hash.
 	timingRounds, timingSteps int
 }
 
@@ -44,7 +44,7 @@ const (
 	larger  = "larger"
 )
 
-// fullSettings is what docs/evidence.md is made of.
+// fullSettings returns the settings of docs/evidence.md.
 func fullSettings() settings {
 	return settings{
 		Sizes: []size{
@@ -59,8 +59,8 @@ func fullSettings() settings {
 	}
 }
 
-// reducedSettings is a plan of seconds that uses every part of the command.
-// Its results mean nothing.
+// reducedSettings returns settings for a plan that takes seconds and uses every part of
+// the command. Its results mean nothing.
 func reducedSettings() settings {
 	return settings{
 		Sizes: []size{
@@ -93,7 +93,8 @@ func (s settings) steps(v variant) int {
 	return int(float64(s.Steps) * v.Length)
 }
 
-// shape returns the model of a variant, with its batch, but for the symbols.
+// shape returns the model of a variant, with its batch, except for the number of
+// symbols.
 func (s settings) shape(v variant) lm.Shape {
 	for _, z := range s.Sizes {
 		if z.Name == v.Size {

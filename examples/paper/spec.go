@@ -17,20 +17,20 @@ const (
 
 var optimizers = []string{adaHessian, adamW, sgd}
 
-// variant is an optimizer with its settings, on a model of one size; all but
-// the learning rate.
+// variant is an optimizer with all its settings except the learning rate, on a model of
+// one size.
 type variant struct {
 	Size, Optimizer string
 	Warmup          int     // steps
 	Batch           float64 // times the batch of the size
 	Length          float64 // times the steps of the settings
-	Price           float64 // what the steps are divided by, for as much time as another optimizer takes; 0: they are not
+	Price           float64 // the steps are divided by it, to take as much time as another optimizer; 0: they are not
 
 	Beta1, Beta2 float64 // of AdaHessian and AdamW
-	Between      bool    // its rungs are the rates between those of the ladder and the next; no part of keys, which have the rate
+	Between      bool    // its rungs are the rates between each rung of the ladder and the next; not part of keys, which have the rate
 
-	// Of AdaHessian alone.
-	Part        float64 // of the batch, whose Hessian it takes
+	// For AdaHessian only.
+	Part        float64 // the part of the batch over which products are taken
 	Block       string  // one of the keys of blocks
 	Each        int     // steps for each Hessian refresh
 	Power       float64
@@ -40,8 +40,8 @@ type variant struct {
 	Differences bool // Hessian-vector products by finite differences
 }
 
-// defaultVariant returns an optimizer as the package and examples/charlm have
-// it by default.
+// defaultVariant returns an optimizer with the defaults of the package and of
+// examples/charlm.
 func (s settings) defaultVariant(size, optimizer string) variant {
 	v := variant{Size: size, Optimizer: optimizer, Warmup: s.Warmup, Batch: 1, Length: 1}
 	if optimizer != sgd {
@@ -67,8 +67,8 @@ type spec struct {
 }
 
 // rate returns the learning rate of a rung of the ladder … 0.1, 0.3, 1, 3, 10 …,
-// on which rung 0 is 1. All learning rates are rungs, so that the runs of a
-// search serve the sweep of robustness too.
+// on which rung 0 is 1. All learning rates are rungs, so that the runs of a search also
+// serve the robustness sweep.
 func rate(rung int) float64 {
 	decade, digit := rung/2, "1"
 	if rung%2 != 0 {
@@ -110,8 +110,7 @@ func rungOf(lr float64) int {
 	panic(fmt.Sprintf("%g is no rung", lr))
 }
 
-// key identifies a variant in a results file. What is as by default is left
-// out.
+// variantKey identifies a variant in a results file. Default values are left out.
 func (s settings) variantKey(v variant) string {
 	d := s.defaultVariant(v.Size, v.Optimizer)
 	parts := []string{v.Size, v.Optimizer}

@@ -16,7 +16,7 @@ func median(x []float64) float64 {
 }
 
 // meanAndDeviation returns the mean and the standard deviation of a sample;
-// the deviation of less than two values is NaN.
+// the deviation of fewer than two values is NaN.
 func meanAndDeviation(x []float64) (mean, deviation float64) {
 	if len(x) < 2 {
 		return stat.Mean(x, nil), math.NaN()
@@ -25,8 +25,8 @@ func meanAndDeviation(x []float64) (mean, deviation float64) {
 }
 
 // difference is the mean difference of two samples and half the width of its
-// 95 % confidence interval. The samples are paired: runs of one seed begin at the same
-// weights and see the same batches, which takes their share out of the spread.
+// 95 % confidence interval. The samples are paired: runs with the same seed start at
+// the same weights and see the same batches, which removes their share of the spread.
 type difference struct {
 	mean, half float64
 	n          int // pairs
@@ -62,8 +62,7 @@ const (
 	higher    sign = 1
 )
 
-// sign is undecided where the confidence interval holds 0, and where there is
-// none.
+// sign is undecided if the confidence interval contains 0 or there is none.
 func (d difference) sign() sign {
 	switch {
 	case d.mean+d.half < 0:

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// table writes a Markdown table, its first row the head.
+// table writes a Markdown table, whose first row is the head.
 func table(b *strings.Builder, rows [][]string) {
 	for i, row := range rows {
 		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
@@ -20,7 +20,8 @@ func table(b *strings.Builder, rows [][]string) {
 // missing stands for what has not been measured.
 const missing = "–"
 
-// number writes x with a minus sign, and so many digits behind the point.
+// number writes x with a proper minus sign, and the given number of digits after the
+// point.
 func number(x float64, digits int) string {
 	if math.IsNaN(x) {
 		return missing
@@ -89,7 +90,7 @@ func milliseconds(seconds float64) string {
 // bytesText writes a size of memory.
 func bytesText(n int) string { return number(float64(n)/1024, 1) + " KiB" }
 
-// list joins words as a sentence does.
+// list joins words as in a sentence.
 func list(words []string) string {
 	switch n := len(words); n {
 	case 0:

@@ -38,8 +38,8 @@ func (s settings) timedVariants() []variant {
 	return all
 }
 
-// timedAs returns the variant whose time of a step is that of v: bounds, ε, β
-// and the length of a schedule cost nothing.
+// timedAs returns the variant whose steps take as long as those of v, since bounds, ε,
+// β and the length of a schedule cost nothing.
 func (s settings) timedAs(v variant) variant {
 	d := s.defaultVariant(v.Size, v.Optimizer)
 	v.Warmup, v.Length, v.Price, v.MaxUpdate, v.Eps = d.Warmup, d.Length, d.Price, d.MaxUpdate, d.Eps
@@ -47,7 +47,7 @@ func (s settings) timedAs(v variant) variant {
 	return v
 }
 
-// timed is a variant under measurement.
+// timed is a variant that is being measured.
 type timed struct {
 	stepTime
 	model   *lm.Model[float32]
@@ -67,11 +67,11 @@ func (t *timed) step(text []uint8, steps int) (seconds float64, err error) {
 	return time.Since(start).Seconds() / float64(steps), nil
 }
 
-// timings measures the time of a step of every variant on one processor, in
-// turns: what slows the machine down for a while slows all variants alike. The
-// number of steps in a turn is a multiple of every interval between Hessians.
-// Times that the results file has from this machine, of all variants, are not
-// measured again unless asked for.
+// timings measures the time of a step of every variant on one processor, in turns, so
+// that whatever slows the machine down for a while slows all variants alike. The number
+// of steps in a turn is a multiple of every interval between Hessians. If the results
+// file has the times of all variants on this machine, they are only measured again on
+// request.
 func (e *experiment) timings(r *results, again bool, stderr io.Writer) error {
 	on, known := machine(), true
 	var all []*timed

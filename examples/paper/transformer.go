@@ -14,14 +14,15 @@ type transformer struct {
 	Shape       lm.TransformerShape
 	Steps       int      // of a short run
 	SearchSeeds []uint64 // of the runs that choose
-	Carry       bool     // long runs have the settings that were chosen in short ones, and search their rates alone
+	Carry       bool     // long runs keep the settings that were chosen in short ones, and only their rates are searched
 }
 
-// lengths are those of the runs on the Transformer, in short ones.
+// lengths are the lengths of the runs on the Transformer, as multiples of the short
+// ones.
 var lengths = []float64{1, 4}
 
-// fullTransformer is what the part of docs/evidence.md on the Transformer is
-// made of.
+// fullTransformer returns the settings of the part of docs/evidence.md on the
+// Transformer.
 func fullTransformer() settings {
 	s := fullSettings()
 	s.Sizes, s.Steps, s.Warmup, s.VariantSeeds, s.Tries = nil, 0, 0, nil, 0
@@ -33,7 +34,8 @@ func fullTransformer() settings {
 	return s
 }
 
-// reducedTransformer is the part of reducedSettings.
+// reducedTransformer returns the settings of the part on the Transformer for
+// reducedSettings.
 func reducedTransformer() settings {
 	s := reducedSettings()
 	s.Sizes, s.Steps, s.Warmup, s.VariantSeeds, s.Tries = nil, 0, 0, nil, 0
@@ -71,12 +73,12 @@ func (t transformer) lasting(v variant, length, price float64) variant {
 	return v
 }
 
-// curvature is how often and of how much AdaHessian takes a Hessian-vector
-// product.
+// curvature says how often AdaHessian takes a Hessian-vector product, and over how much
+// of the batch.
 type curvature struct {
 	each  int
 	part  float64 // of the batch
-	price float64 // of a step, in those of AdamW, about: the benchmark Cost of charlm/lm
+	price float64 // the time of a step in steps of AdamW, about: from the benchmark Cost of charlm/lm
 }
 
 // The whole batch in every step, as published, and ever less.
@@ -99,7 +101,7 @@ func (c curvature) String() string {
 // short is String for a plot.
 func (c curvature) short() string { return fmt.Sprintf("%d, %g", c.each, c.part) }
 
-// The settings that a family chooses from, as many for each, but for SGD.
+// The settings from which a family chooses, equally many for each except SGD.
 var (
 	bounds = []float64{0, 1, 0.3}         // MaxUpdate
 	beta2s = []float64{0.999, 0.99, 0.95} // of AdamW
@@ -110,8 +112,8 @@ var (
 	}
 )
 
-// blockRows is a block for each row of a matrix, and one for each vector: the
-// biases, and the gains of the layer norms.
+// blockRows means a block for each row of a matrix, and one for each vector (the
+// biases, and the gains of the layer norms).
 const blockRows = "rows"
 
 // shortBeta1 is a shorter memory of gradients, for runs as short as these.
@@ -124,13 +126,13 @@ const (
 	adaAsIs  = "AdaHessian, `NetworkHyper`"
 )
 
-// family is variants of which the tuning part chooses one.
+// family is a set of variants from which the tuning part chooses one.
 type family struct {
 	name      string
-	price     float64 // of AdaHessian's, for runs in as much time as AdamW takes; 0: none
+	price     float64 // of AdaHessian's steps, for runs that take as much time as AdamW's; 0: none
 	all       []variant
 	optimizer string
-	rung      *int // of its learning rate, where that is not searched
+	rung      *int // of its learning rate, if that is not searched
 }
 
 // families returns what is compared on one Transformer in runs of one length.
@@ -164,7 +166,7 @@ func (s settings) families(t transformer, length float64) []family {
 		}), optimizer: adaHessian})
 }
 
-// set gives AdaHessian hyperparameters, all but the learning rate and the weight
+// set gives AdaHessian all hyperparameters except the learning rate and the weight
 // decay.
 func (v *variant) set(h adahessian.Hyper) {
 	v.Beta1, v.Beta2, v.Eps, v.Power, v.MaxUpdate = h.Beta1, h.Beta2, h.Eps, h.HessianPower, h.MaxUpdate

@@ -12,9 +12,9 @@ type familyKey struct {
 	name   string
 }
 
-// planTransformer plans the runs on the Transformer, as far as the finished ones
-// tell: first all that one size and one length need, then the next. What an
-// interrupted command leaves is a whole comparison, or several.
+// planTransformer plans the runs on the Transformer, as far as the finished ones show:
+// first all runs for one size and one length, then the next. So an interrupted command
+// leaves whole comparisons.
 func (b *planner) planTransformer() {
 	for i, t := range b.Transformers {
 		for _, length := range lengths {
@@ -29,8 +29,8 @@ func (b *planner) planTransformer() {
 	}
 }
 
-// familiesOf returns the families of one size and length, as a plan has them: where
-// settings are carried over from short runs, each has a single member.
+// familiesOf returns the families of one size and length, as a plan has them. If
+// settings are carried over from short runs, each family has a single member.
 func (s settings) familiesOf(t transformer, length float64, p plan) []family {
 	all := s.families(t, length)
 	if !t.Carry || length == lengths[0] {
@@ -45,9 +45,9 @@ func (s settings) familiesOf(t transformer, length float64, p plan) []family {
 	return all
 }
 
-// compare plans the families of one size and length: the search for the best of
-// each, its other seeds, and the same in the time that AdamW takes. It reports
-// whether all of that is finished.
+// compare plans the families of one size and length: the search for the best variant of
+// each, its other seeds, and the same in the time that AdamW takes. It reports whether
+// all of that is finished.
 func (b *planner) compare(t transformer, length float64) bool {
 	families, searched := b.familiesOf(t, length, b.plan), true
 	for _, f := range families {
@@ -80,9 +80,9 @@ func (b *planner) compare(t transformer, length float64) bool {
 	return finished
 }
 
-// refined returns v, or the same at the rate between its best and a neighbour of that,
-// if the two are so close that the best may lie between them, and it does. It reports
-// whether that is known.
+// refined returns v. If its best rate and a neighbour are so close that the best may
+// lie between them, and the rate between them is better, it returns v at that rate
+// instead. It reports whether that is known.
 func (b *planner) refined(v variant, seeds []uint64) (variant, bool) {
 	tried := b.tried[v]
 	i := slices.Index(tried, b.best[v])
@@ -119,7 +119,7 @@ func (b *planner) mean(v variant, rung int, seeds []uint64) float64 {
 	return sum / float64(len(seeds))
 }
 
-// searchFamily reports whether the best rates of all of a family are known.
+// searchFamily reports whether the best rates of all variants of a family are known.
 func (b *planner) searchFamily(f family, seeds []uint64) bool {
 	finished := true
 	for _, v := range f.all {
@@ -128,7 +128,7 @@ func (b *planner) searchFamily(f family, seeds []uint64) bool {
 	return finished
 }
 
-// searchMember is searchVariant for a variant of a family, whose rate may be given.
+// searchMember is searchVariant for a variant of a family, whose rate may be fixed.
 func (b *planner) searchMember(f family, v variant, centre int, seeds []uint64) bool {
 	if f.rung == nil {
 		return b.searchVariant(v, centre, seeds)
@@ -137,9 +137,8 @@ func (b *planner) searchMember(f family, v variant, centre int, seeds []uint64) 
 	return b.need(v, b.tried[v], seeds)
 }
 
-// transformerCentre is the rung around which a search begins: that of charlm's
-// convolution but for runs that are longer, which go on from the best of the
-// short ones.
+// transformerCentre returns the rung around which a search begins: that of charlm's
+// convolution or, for long runs, the best of the short ones.
 func (b *planner) transformerCentre(v variant) int {
 	t, _ := b.transformer(v.Size)
 	if best, ok := b.best[t.lasting(v, lengths[0], 0)]; ok {
@@ -159,9 +158,9 @@ func (b *planner) bestOf(f family, seeds []uint64) variant {
 	return best
 }
 
-// sweptOf returns the variants whose robustness to the learning rate is measured, in
-// short runs: the cheap product with every bound, NetworkHyper, and the others as they
-// were chosen.
+// sweptOf returns the variants whose robustness to the learning rate is measured in
+// short runs: the cheap product with every bound, NetworkHyper, and the other
+// optimizers as they were chosen.
 func (s settings) sweptOf(t transformer, p plan) []variant {
 	var all []variant
 	for _, f := range s.families(t, lengths[0]) {
@@ -175,7 +174,7 @@ func (s settings) sweptOf(t transformer, p plan) []variant {
 	return all
 }
 
-// sweepBounds plans the sweeps, and all seeds of the same bounds in long runs.
+// sweepBounds plans the sweeps, and all seeds for the same bounds in long runs.
 func (b *planner) sweepBounds(t transformer) {
 	for _, v := range b.sweptOf(t, b.plan) {
 		b.need(v, sweepRungs(b.best[v]), b.Seeds)

@@ -27,10 +27,10 @@ func (r *report) transformerPicture() error {
 		}
 		panels = append(panels, []*plot.Plot{curves, gaps})
 	}
-	if err := r.writePicture("transformer.png", "Validation loss by time, and the distance to AdamW by the price of the product", panels); err != nil {
+	if err := r.writePicture("transformer.png", "Validation loss by time, and the distance from AdamW by the cost of the product", panels); err != nil {
 		return err
 	}
-	r.printf("Left: the long runs, with as many steps for each; bands are ± one standard deviation over the seeds. Right: bars are 95 %% confidence intervals.\n\n")
+	r.printf("Left: the long runs, all with the same number of steps. Bands are ± one standard deviation over the seeds. Right: bars are 95 %% confidence intervals.\n\n")
 	return nil
 }
 
@@ -67,10 +67,9 @@ func (r *report) transformerCurves(t transformer) (*plot.Plot, error) {
 	return p, nil
 }
 
-// transformerGaps draws the differences to AdamW, for equal steps and for equal
-// time.
+// transformerGaps draws the differences from AdamW, for equal steps and for equal time.
 func (r *report) transformerGaps(t transformer) (*plot.Plot, error) {
-	p := newPlot(t.Name+" model, final loss less AdamW's", "steps for each product, part of the batch", "bits per character")
+	p := newPlot(t.Name+" model, final loss minus AdamW's", "steps for each product, part of the batch", "bits per character")
 	var names []string
 	for _, c := range curvatures {
 		names = append(names, c.short())
@@ -131,9 +130,9 @@ func (r *report) lost(best measured) string {
 	return fmt.Sprintf("%d of %d", lost, all)
 }
 
-// robustnessOnTransformer is the loss at rates around the best, with every bound.
+// robustnessOnTransformer shows the loss at rates around the best, with every bound.
 func (r *report) robustnessOnTransformer(t transformer) error {
-	r.printf("### Robustness to the learning rate, on the Transformer\n\nAs in [2](#2-robustness-to-the-learning-rate), in the short runs on the %s model, with a product of %s.\n\n",
+	r.printf("### Robustness to the learning rate, on the Transformer\n\nAs in [section 2](#2-robustness-to-the-learning-rate), in the short runs on the %s model, with a product in %s.\n\n",
 		t.Name, curvatures[2])
 	rows := [][]string{append(sweepHead(title(t, lengths[0])), "lost")}
 	p := newPlot(title(t, lengths[0]), "learning rate, relative to the best", lossLabel)
@@ -155,7 +154,7 @@ func (r *report) robustnessOnTransformer(t transformer) error {
 		row, line := r.sweepRow(name, best, dodge*(float64(k)-2))
 		rows = append(rows, append(row, r.lost(best)))
 		if v.MaxUpdate == 1 {
-			continue // as many lines as there are colours
+			continue // there are only as many colours
 		}
 		if err := addErrorBars(p, name, c, true, line); err != nil {
 			return err
@@ -164,7 +163,7 @@ func (r *report) robustnessOnTransformer(t transformer) error {
 	room(p)
 	p.Y.Max += 0.3 * (p.Y.Max - p.Y.Min) // five lines in the legend
 	table(&r.body, rows)
-	r.printf("\"Lost\" are the runs that diverged or ended above the untrained model.\n\n")
+	r.printf("\"Lost\" counts the runs that diverged or ended above the untrained model.\n\n")
 	if err := r.writePicture("transformer_robustness.png", "Validation loss at multiples of the best learning rate, on the Transformer", [][]*plot.Plot{{p}}); err != nil {
 		return err
 	}

@@ -8,19 +8,18 @@ import (
 	"github.com/adahessian-go/adahessian/examples/charlm/lm"
 )
 
-// onTransformer is the part of the text about the Transformer, of which r is the
-// report.
+// onTransformer writes the part of the text about the Transformer, whose report is r.
 func (r *report) onTransformer() error {
-	r.printf("## 8. A Transformer, and curvature at a part of its price\n\n" +
-		"The product of the whole batch in every step more than doubles the price of a step. A product of the first quarter of the batch is an unbiased estimate, and\n" +
-		"noisier; one in every fifth or tenth step is older. Is the loss as low with them, and where does that leave AdaHessian and AdamW for equal time?\n\n")
+	r.printf("## 8. A Transformer, and curvature at a fraction of its cost\n\n" +
+		"The product of the whole batch in every step more than doubles the cost of a step. A product over the first quarter of the batch is an unbiased but noisier\n" +
+		"estimate, and a product in every fifth or tenth step is older. Is the loss as low with them? And how do AdaHessian and AdamW then compare for equal time?\n\n")
 	r.howOnTransformer()
 	for _, t := range r.Transformers {
 		for _, length := range lengths {
 			r.compared(t, length)
 		}
 	}
-	r.printf("\"Less AdamW's\" of %s is less that of AdamW with β1 %g. `adahessian.NetworkHyper` is taken as it is: its learning rate was not searched.\n\n", adaTuned, shortBeta1)
+	r.printf("In the row %s, \"minus AdamW's\" is relative to AdamW with β1 %g. `adahessian.NetworkHyper` is used as it is: its learning rate was not searched.\n\n", adaTuned, shortBeta1)
 	if err := r.transformerPicture(); err != nil {
 		return err
 	}
@@ -55,22 +54,22 @@ func (r *report) howOnTransformer() {
 	for _, c := range curvatures {
 		prices = append(prices, fmt.Sprintf("%g", c.price))
 	}
-	r.printf(`The rules are those above, but for these:
+	r.printf(`The rules are those above, with these exceptions:
 
-- **Choices.** For each way to take the product AdaHessian has three settings, MaxUpdate none, 1 and 0.3; AdamW has three, β2 0.999, 0.99 and 0.95. Each setting gets %d
-  learning rates, and more beyond the end where the best is, up to %d; where the best two are neighbours within %g %%, the rate between them too. The tuning part chooses the setting and the rate, by the loss of %s.%s
-  SGD has momentum 0.9 and no other setting. The two last rows are what a search on the tuning part found to help runs as short as these: a β1 of %g, which helps both. AdamW gets it with each β2, and
-  AdaHessian, with a product of a quarter of the batch in every 5th step, a MaxUpdate of 0.3 and curvature averaged over rows of weights and over the whole of a bias or gain, (β1, β2) of %s.
+- **Choices.** For each way to take the product, AdaHessian has three settings: MaxUpdate none, 1 and 0.3. AdamW has three: β2 0.999, 0.99 and 0.95. Each setting gets %d
+  learning rates, and more beyond the end where the best one is, up to %d. If the best two are neighbours within %g %%, the rate between them is tried too. The tuning part chooses the setting and the rate, by the loss of %s.%s
+  SGD has momentum 0.9 and no other setting. The last two rows use what a search on the tuning part found to help runs as short as these: a β1 of %g, which helps both optimizers. AdamW gets it with each β2.
+  AdaHessian has a product of a quarter of the batch in every 5th step, a MaxUpdate of 0.3, curvature averaged over rows of weights and over the whole of a bias or gain, and (β1, β2) of %s.
 - **Curvature** is otherwise kept for each element.
-- **Equal time.** AdaHessian makes as many steps as AdamW divided by %s, in the order of the table, with a schedule of that length and the learning rate searched anew.
-  The prices were fixed before these runs, after the benchmark `+"`Cost`"+` of charlm/lm, and the time of a step beside them is measured in turns as above%s.
+- **Equal time.** AdaHessian makes as many steps as AdamW divided by %s, in the order of the table, with a schedule of that length and the learning rate searched again.
+  These factors were fixed before the runs, from the benchmark `+"`Cost`"+` of charlm/lm. The time of a step in the tables is measured in turns as above%s.
 - **Divergence.** %d of %d runs diverged.
 - **Spread:** %d seeds for all.
 
 `, r.VariantTries, r.MaxTries, 100*margin, r.searchText(), r.carryText(), shortBeta1, tunedText(), list(prices), onText(r.on), diverged, done, len(r.Seeds))
 }
 
-// searchText says by how many seeds the tuning part chooses.
+// searchText says how many seeds the tuning part uses to choose.
 func (r *report) searchText() string {
 	var all []string
 	for _, t := range r.Transformers {
@@ -79,12 +78,12 @@ func (r *report) searchText() string {
 	return list(all)
 }
 
-// carryText says where settings are not chosen anew.
+// carryText says where settings are not chosen again.
 func (r *report) carryText() string {
 	text := ""
 	for _, t := range r.Transformers {
 		if t.Carry {
-			text += " The long runs on the " + t.Name + " model have the settings that the short ones chose, and search their rates alone."
+			text += " The long runs on the " + t.Name + " model keep the settings that the short runs chose, and only their learning rates are searched."
 		}
 	}
 	return text
@@ -105,8 +104,8 @@ func tunedText() string {
 	return list(all)
 }
 
-// ofFamily returns what is known of the variant that was chosen of a family, and
-// of the same in as much time as AdamW takes.
+// ofFamily returns what is known about the variant that was chosen from a family,
+// and about the same variant in as much time as AdamW takes.
 func (r *report) ofFamily(t transformer, length float64, f family) (equalSteps, equalTime measured) {
 	v, ok := r.plan.chosen[familyKey{t.Name, length, f.name}]
 	if !ok {
@@ -120,8 +119,7 @@ func (r *report) ofFamily(t transformer, length float64, f family) (equalSteps, 
 	return r.of(v), equalTime
 }
 
-// settingText says what a family's variant has of the settings that it was
-// chosen from.
+// settingText says which of a family's settings a variant has.
 func settingText(m measured) string {
 	if !m.chosen {
 		return missing
@@ -141,7 +139,7 @@ func settingText(m measured) string {
 	return strings.Join(parts, ", ")
 }
 
-// against is the family that a family is compared with.
+// against returns the family with which a family is compared.
 func against(f family) string {
 	if f.name == adaTuned {
 		return adamW8
@@ -154,10 +152,10 @@ func title(t transformer, length float64) string {
 	return fmt.Sprintf("%s, %g steps", t.Name, float64(t.Steps)*length)
 }
 
-// compared is the table of one size and length.
+// compared writes the table of one size and length.
 func (r *report) compared(t transformer, length float64) {
-	rows := [][]string{{title(t, length), "chosen", "learning rate", "final loss", "less AdamW's", "time of a step", "relative to AdamW",
-		"steps in AdamW's time", "learning rate", "final loss", "less AdamW's"}}
+	rows := [][]string{{title(t, length), "chosen", "learning rate", "final loss", "minus AdamW's", "time of a step", "relative to AdamW",
+		"steps in AdamW's time", "learning rate", "final loss", "minus AdamW's"}}
 	known := map[string]measured{}
 	for _, f := range r.families(t, length) {
 		m, short := r.ofFamily(t, length, f)
@@ -220,7 +218,7 @@ func (r *report) judgeTransformer(t transformer, length float64) {
 	r.judge(lowerLoss(claim(product, "AdaHessian ends lower than SGD for equal steps"), cheap, steps(sgd), adaHessian, sgd))
 	r.judge(noWorse(claim(product, "no higher than with the whole batch in every step"), []measured{cheap}, whole, r.shortName))
 	r.printf("The reason in numbers: for equal steps the product of the whole batch in every step changes AdamW's loss by %v, the cheap product changes that by %v,\n"+
-		"and having no more steps than fit into AdamW's time by %v.\n\n", minus(whole, adam), minus(cheap, whole), minus(cheapShort, cheap))
+		"and having only as many steps as fit into AdamW's time changes it by %v.\n\n", minus(whole, adam), minus(cheap, whole), minus(cheapShort, cheap))
 	best, bestShort := r.ofFamily(t, length, named[adaTuned])
 	r.judge(lowerLoss(claim(tuned, "AdaHessian ends lower than AdamW for equal steps"), best, steps(adamW8), adaHessian, adamW8))
 	r.judge(r.noWorseInTime(claim(tuned, "AdaHessian ends no higher than AdamW for equal time"), bestShort, steps(adamW8)))
@@ -246,10 +244,10 @@ func (r *report) noWorseInTime(claim string, ada, other measured) verdict {
 	return v
 }
 
-// boundsOnTransformer is what MaxUpdate does, with each way to take the product.
+// boundsOnTransformer shows what MaxUpdate does, with each way to take the product.
 func (r *report) boundsOnTransformer(t transformer) {
-	r.printf("### The bound\n\nThe final loss of each MaxUpdate at its own best learning rate, on the %s model. The tuning part chose from these. Those that it did not choose\n"+
-		"have %s, but for those of %s, which have all.\n\n", t.Name, plural(len(t.SearchSeeds), "seed"), curvatures[2])
+	r.printf("### The bound\n\nThe final loss of each MaxUpdate at its own best learning rate, on the %s model. The tuning part chose from these. Settings that it did not choose\n"+
+		"have %s, except those for %s, which have all.\n\n", t.Name, plural(len(t.SearchSeeds), "seed"), curvatures[2])
 	for _, length := range lengths {
 		rows := [][]string{{fmt.Sprintf("%g steps", float64(t.Steps)*length)}}
 		for _, x := range bounds {
@@ -277,9 +275,9 @@ func boundText(x float64) string {
 	return fmt.Sprintf("MaxUpdate %g", x)
 }
 
-// tuningOnTransformer is how the settings and learning rates were chosen.
+// tuningOnTransformer shows how the settings and learning rates were chosen.
 func (r *report) tuningOnTransformer() {
-	r.printf("### Tuning on the Transformer\n\nAs in [Tuning](#tuning), by %s. The lowest of a family was chosen; the rate for equal time was searched with that setting.\n\n",
+	r.printf("### Tuning on the Transformer\n\nAs in [Tuning](#tuning), with %s. The variant with the lowest loss in a family was chosen, and the rate for equal time was searched with its setting.\n\n",
 		r.searchText())
 	var all []variant
 	for _, t := range r.Transformers {

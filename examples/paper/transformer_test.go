@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The longer runs are to be four times the shorter ones, and those for equal time
-// as many as AdamW makes in it.
+// The longer runs must have four times the steps of the shorter ones, and the runs for
+// equal time as many steps as fit into AdamW's time.
 func TestStepsOnTransformer(t *testing.T) {
 	s := fullTransformer()
 	for _, z := range s.Transformers {
@@ -23,8 +23,8 @@ func TestStepsOnTransformer(t *testing.T) {
 	}
 }
 
-// Each family but that of SGD must choose from as many settings, and the keys of
-// all runs must differ.
+// All families except SGD's must choose from equally many settings, and the keys of all
+// runs must differ.
 func TestFamilies(t *testing.T) {
 	s := fullTransformer()
 	seen := map[string]variant{}
@@ -53,8 +53,8 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// The plan must choose by the tuning part alone, give the reported seeds to what
-// it chose, and begin a longer run's search at the best rate of the shorter.
+// The plan must choose by the tuning part alone, run what it chose with the reported
+// seeds, and begin a longer run's search at the best rate of the shorter run.
 func TestPlanOnTransformer(t *testing.T) {
 	s := fullTransformer()
 	z := s.Transformers[0]
@@ -99,8 +99,8 @@ func TestPlanOnTransformer(t *testing.T) {
 	}
 }
 
-// Where the best two rates are level, the one between them must be tried, and taken if
-// it is better.
+// If the best two rates are level, the one between them must be tried, and used if it
+// is better.
 func TestPlanTriesBetweenLevelRates(t *testing.T) {
 	s := fullTransformer()
 	z := s.Transformers[0]
@@ -108,7 +108,7 @@ func TestPlanTriesBetweenLevelRates(t *testing.T) {
 		p := s.plan(func(sp spec) (float64, bool) {
 			loss, _ := bowl(centred)(sp)
 			if sp.Optimizer == adamW && sp.Rung == -4 {
-				loss = 3.01 // at 0.01, beside 3 at 0.03
+				loss = 3.01 // at 0.01, next to 3 at 0.03
 			}
 			if sp.Between {
 				loss = 3 + better
@@ -131,8 +131,8 @@ func TestPlanTriesBetweenLevelRates(t *testing.T) {
 	}
 }
 
-// Where settings are carried over, the long runs must have those of the short ones and
-// no others, for every optimizer.
+// If settings are carried over, the long runs of every optimizer must have those of the
+// short ones and no others.
 func TestPlanCarriesSettings(t *testing.T) {
 	s := fullTransformer()
 	p := s.plan(func(sp spec) (float64, bool) {
@@ -141,7 +141,7 @@ func TestPlanCarriesSettings(t *testing.T) {
 			loss -= 0.05
 		}
 		if sp.Length == lengths[1] && (sp.MaxUpdate == 0.3 || sp.Beta2 == 0.95) {
-			loss -= 0.2 // better there, which is not to be seen
+			loss -= 0.2 // better there, which the plan must not see
 		}
 		return loss, true
 	})
@@ -152,7 +152,7 @@ func TestPlanCarriesSettings(t *testing.T) {
 			if same := long == z.lasting(short, lengths[1], 0); z.Carry && !same {
 				t.Errorf("%s, %s: %s after %s", z.Name, f.name, s.variantKey(long), s.variantKey(short))
 			} else if !z.Carry && same && len(f.all) > 1 && f.name != adaTuned {
-				t.Errorf("%s, %s: %s was not chosen anew", z.Name, f.name, s.variantKey(long))
+				t.Errorf("%s, %s: %s was not chosen again", z.Name, f.name, s.variantKey(long))
 			}
 			members[long], members[z.lasting(long, lengths[1], f.price)] = true, true
 		}
@@ -166,7 +166,7 @@ func TestPlanCarriesSettings(t *testing.T) {
 }
 
 // An interrupted plan leaves whole comparisons: no run of the next size or length
-// before all of this one are finished.
+// starts before all runs of the present one are finished.
 func TestPlanOnTransformerGoesStepByStep(t *testing.T) {
 	s := fullTransformer()
 	finished := map[spec]bool{}
@@ -189,7 +189,7 @@ func TestPlanOnTransformerGoesStepByStep(t *testing.T) {
 			}
 			return
 		}
-		// The sweeps, which end nothing that follows, go along with the next.
+		// The sweeps, on which nothing later depends, may run together with the next.
 		if len(pending) > 3 {
 			t.Errorf("%d sizes and lengths at once", len(pending))
 		}
@@ -197,7 +197,8 @@ func TestPlanOnTransformerGoesStepByStep(t *testing.T) {
 	t.Error("the plan does not end")
 }
 
-// What a variant says must arrive: no two of a comparison may end alike.
+// Every setting of a variant must have an effect: no two variants of a comparison may
+// end alike.
 func TestEveryVariantRunsOnTransformer(t *testing.T) {
 	p := testTransformer(t)
 	z := p.Transformers[0]
@@ -219,7 +220,7 @@ func TestEveryVariantRunsOnTransformer(t *testing.T) {
 	}
 }
 
-// transformerText is the report on a Transformer's results that a function gives.
+// transformerText returns the report on Transformer results that a function gives.
 func transformerText(t *testing.T, loss func(spec) float64, seconds func(variant) float64) string {
 	t.Helper()
 	conv, on := testExperiment(t), testTransformer(t)
@@ -240,9 +241,9 @@ func transformerText(t *testing.T, loss func(spec) float64, seconds func(variant
 	return string(text)
 }
 
-// Every conclusion on the Transformer must follow the numbers, both ways.
+// Every conclusion on the Transformer must follow from the numbers, in both directions.
 func TestReportOnTransformerFollowsTheNumbers(t *testing.T) {
-	seconds := func(v variant) float64 { // in which all runs for equal time are equally long
+	seconds := func(v variant) float64 { // with these, all runs for equal time take equally long
 		if v.Optimizer == adaHessian {
 			return 0.001 * (1 + 1.6*v.Part/float64(v.Each))
 		}
@@ -295,6 +296,6 @@ func TestReportOnTransformerFollowsTheNumbers(t *testing.T) {
 		}
 	}
 	if strings.Contains(good+bad, "NaN") || strings.Contains(good+bad, "Inf") || strings.Contains(good+bad, "%!") {
-		t.Error("the text has values that are none")
+		t.Error("the text has values that are not numbers")
 	}
 }

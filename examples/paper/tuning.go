@@ -2,9 +2,9 @@ package main
 
 import "fmt"
 
-// tuning is how the learning rates were chosen.
+// tuning shows how the learning rates were chosen.
 func (r *report) tuning() error {
-	r.printf("## Tuning\n\nThe mean final loss on the tuning part at each learning rate that was tried; the lowest was chosen. \"diverged\": a run of it did.\n\n")
+	r.printf("## Tuning\n\nThe mean final loss on the tuning part at each learning rate that was tried; the lowest was chosen. \"diverged\" means that one of its runs diverged.\n\n")
 	var all []variant
 	for _, z := range r.Sizes {
 		rows := [][]string{{z.Name + " model", "rates tried", "loss on the tuning part", "chosen"}}

@@ -9,15 +9,14 @@ var (
 	powerValues = []float64{0.5, 0.75, 1}
 	probeValues = []int{1, 2, 4}
 
-	// Where a claim does not hold, one of these may be the reason.
+	// If a claim does not hold, one of these may be the reason.
 	maxUpdateValues = []float64{0, 10, 1}
 	epsValues       = []float64{1e-8, 1e-4, 1e-2}
 	batchValues     = []float64{0.5, 1, 2, 4}
 )
 
-// length is how many times the steps of AdaHessian the other optimizers make in
-// the same time, about: each also gets a run of that length with a schedule of
-// its own.
+// length is about how many times as many steps as AdaHessian the other optimizers make
+// in the same time. Each also gets a run of that length, with a schedule of its own.
 const length = 2.5
 
 // warmupValues are none, the default, and a fifth of the steps.
@@ -90,13 +89,13 @@ func (s settings) reasonVariants(size string) []variant {
 	return all
 }
 
-// swept reports whether a variant gets a sweep of robustness of its own.
+// swept reports whether a variant gets a robustness sweep of its own.
 func (s settings) swept(v variant) bool {
 	return v.Size == s.Sizes[0].Name && slices.Contains(s.reasonVariants(v.Size), v)
 }
 
-// variants returns all variants of one size but the default ones. Those of
-// single settings are for the first size alone.
+// variants returns all variants of one size except the default ones. Variants of single
+// settings are only for the first size.
 func (s settings) variants(size string) []variant {
 	all := []variant{s.longVariant(size, adamW), s.longVariant(size, sgd)}
 	if size != s.Sizes[0].Name {

@@ -37,7 +37,7 @@ func lowerLoss(claim string, a, b measured, nameA, nameB string) verdict {
 		return v
 	}
 	d := minus(a, b)
-	v := verdict{claim, notDecided, fmt.Sprintf("the loss of %s less that of %s is %v bits per character", nameA, nameB, d)}
+	v := verdict{claim, notDecided, fmt.Sprintf("the loss of %s minus that of %s is %v bits per character", nameA, nameB, d)}
 	switch d.sign() {
 	case lower:
 		v.answer = holds
@@ -46,13 +46,13 @@ func lowerLoss(claim string, a, b measured, nameA, nameB string) verdict {
 		v.answer = doesNotHold
 		v.reason += "."
 	default:
-		v.reason += ": the interval holds zero."
+		v.reason += ": the interval contains zero."
 	}
 	return v
 }
 
-// margin is the share of a loss that counts as a difference where a claim says
-// that there is none: a spread as wide as the loss itself shows nothing.
+// margin is the share of a loss that counts as a difference, for claims that there
+// is none. Without it, a spread as wide as the loss itself would confirm them.
 const margin = 0.01
 
 // noWorse judges the claim that none of a list is worse than the base by the
@@ -66,8 +66,7 @@ func noBetter(claim string, all []measured, base measured, name func(variant) st
 	return within(claim, all, base, name, false, true)
 }
 
-// noChange judges the claim that all of a list are as the base, but for the
-// margin.
+// noChange judges the claim that all of a list equal the base within the margin.
 func noChange(claim string, all []measured, base measured, name func(variant) string) verdict {
 	return within(claim, all, base, name, true, true)
 }
@@ -75,7 +74,7 @@ func noChange(claim string, all []measured, base measured, name func(variant) st
 // within judges the claim that losses are within the margin of that of the
 // base, above it, below it or both. A difference that exceeds its own spread
 // speaks against the claim unless all of its interval is within the margin;
-// one whose interval reaches beyond the margin, and holds zero, leaves it open.
+// one whose interval reaches beyond the margin, and contains zero, leaves it open.
 func within(claim string, all []measured, base measured, name func(variant) string, above, below bool) verdict {
 	if len(base.finals) == 0 {
 		return verdict{claim, notMeasured, "runs are missing."}
@@ -120,12 +119,12 @@ func within(claim string, all []measured, base measured, name func(variant) stri
 	for _, g := range []struct {
 		what  string
 		names []string
-	}{{"against the claim", against}, {"as claimed", within}, {"open, as the interval holds both zero and more than the margin", open}} {
+	}{{"against the claim", against}, {"as claimed", within}, {"open, since the interval contains both zero and more than the margin", open}} {
 		if len(g.names) > 0 {
 			parts = append(parts, g.what+": "+list(g.names))
 		}
 	}
-	v.reason = fmt.Sprintf("differences to %s, with a margin of %s (%g %%); %s.", name(base.variant), number(bound, 3), 100*margin, strings.Join(parts, "; "))
+	v.reason = fmt.Sprintf("differences from %s, with a margin of %s (%g %%); %s.", name(base.variant), number(bound, 3), 100*margin, strings.Join(parts, "; "))
 	return v
 }
 
@@ -148,7 +147,7 @@ func timesAsInTheory(claim string, measured, theory []float64) verdict {
 			worst, at = off, i
 		}
 	}
-	v := verdict{claim, holds, fmt.Sprintf("the largest deviation is %.0f %%: %.2f where theory has %.2f.", 100*worst, measured[at], theory[at])}
+	v := verdict{claim, holds, fmt.Sprintf("the largest deviation is %.0f %%: %.2f, and %.2f in theory.", 100*worst, measured[at], theory[at])}
 	if worst > timeTolerance {
 		v.answer = doesNotHold
 	}

@@ -90,7 +90,7 @@ func TestTimesAsInTheory(t *testing.T) {
 			t.Errorf("%v: %s, want %s", c.measured, v.answer, c.want)
 		}
 	}
-	if v := timesAsInTheory("", []float64{2, 3}, theory); !strings.Contains(v.reason, "100 %: 3.00 where theory has 1.50") {
+	if v := timesAsInTheory("", []float64{2, 3}, theory); !strings.Contains(v.reason, "100 %: 3.00, and 1.50 in theory") {
 		t.Errorf("reason: %s", v.reason)
 	}
 }
