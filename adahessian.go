@@ -73,8 +73,9 @@ type Param[T Float] struct {
 	Name string
 
 	// Value is θ, row-major, of any length. The Optimizer keeps the slice, and Step
-	// updates its elements in place. Between steps the caller may change them, and
-	// Rebind gives the parameter another slice. No other Param may share its memory.
+	// updates its elements in place. Between steps the caller may change the elements,
+	// and Rebind gives the parameter another slice. No other Param may share its
+	// memory.
 	Value []T
 
 	// Layout says which elements share their curvature. It has as many elements as
@@ -267,9 +268,9 @@ func (o *Optimizer[T]) newTensor(i int, p Param[T]) (tensor[T], error) {
 	return t, nil
 }
 
-// NeedsHessian reports whether the next Step will call its hvp. It will in the first
-// step, and then UpdateEach steps after the last refresh. Within hvp, NeedsHessian
-// refers to the step in progress.
+// NeedsHessian reports whether the next Step will call its hvp. It will at the first
+// step, and then whenever UpdateEach steps have been made since the last refresh.
+// Within hvp, NeedsHessian refers to the step in progress.
 func (o *Optimizer[T]) NeedsHessian() bool {
 	return o.usage.self != nil && (o.age == 0 || o.age >= uint64(o.options.UpdateEach))
 }

@@ -98,7 +98,7 @@
 //     parameters are now. It copies nothing, and is cheap enough for every step
 //     (ExampleOptimizer_Rebind).
 //   - Weights that appear late, for example at the first forward pass: [Optimizer.Add]. Each
-//     starts with its own first step, and not a bit of the others changes (TestDynamic).
+//     starts with its own first step, and the others keep every bit (TestDynamic).
 //   - Tensors without a gradient, frozen or unused in this step: a nil gradient. Such a
 //     tensor keeps its value, its moments and its number of steps, and hvp treats its z as
 //     zero (Example_freezing).

@@ -20,8 +20,8 @@ type Float16 uint16
 //	adahessian.Widen[adahessian.BFloat16](x, bits)
 type HalfFormat interface{ BFloat16 | Float16 }
 
-// Half is a type that holds the bits of such a number: BFloat16, Float16, or a type of
-// another package, whose slices need not be copied.
+// Half is a type that holds the bits of a 16-bit number: BFloat16, Float16, or a type
+// of another package, so that its slices need not be copied.
 type Half interface{ ~uint16 }
 
 // Widen sets x[i] to h[i], exactly. A NaN keeps its sign and payload; a signaling NaN of a
@@ -92,8 +92,8 @@ func FirstNonFiniteHalf[F HalfFormat, H Half](h []H) int {
 //
 // g and hz are multiplied by factor while they are widened. factor is 1 or, if the loss was
 // multiplied by a scale, 1/scale: products scale as gradients do. Each multiplication rounds
-// once to float32. If factor is a power of two it is exact, unless the result is subnormal or
-// overflows.
+// once to float32. If factor is a power of two, that is exact unless the result is subnormal
+// or overflows.
 //
 // theta, out, m, g and hz have l.Len() elements, and v has l.Blocks(). UpdateHalf panics if
 // they do not, if l is not a valid layout, if c was not made by NewCoefficients, or if factor

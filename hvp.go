@@ -21,12 +21,12 @@ import (
 // pass with tangents (forward over reverse). Yao et al., AAAI 2021, arXiv
 // 2006.00719, estimate the diagonal from this product by Hutchinson's method.
 //
-// Another matrix can take the place of H, as long as the product is linear in
-// z; D is then the estimate of its diagonal. The product with a Gauss-Newton
-// matrix is an example. If you have an estimate d of the diagonal itself, return
-// hz = z ⊙ d, which is right for any number of samples, since Step multiplies by z
-// again. (hz = d gives the same for one sample, where only |hz| counts, but 0 for
-// two samples with different signs.) CheckHVP accepts the Hessian only.
+// You can use another matrix instead of H, as long as the product is linear in z. D is
+// then the estimate of that matrix's diagonal. The product with a Gauss-Newton matrix
+// is an example. If you have an estimate d of the diagonal itself, return hz = z ⊙ d,
+// which is right for any number of samples, since Step multiplies by z again. (hz = d
+// gives the same for one sample, where only |hz| counts, but 0 for two samples with
+// different signs.) CheckHVP accepts only the Hessian.
 //
 // The loss is the one whose gradients the optimizer gets. If they are averaged over
 // the batch, H must be too: a sum instead of the mean makes D too large by the size
@@ -41,9 +41,9 @@ import (
 // CheckHVP also passes other finite values, to test linearity.
 //
 // Aliasing: an HVP writes every element of hz[i], zeros included, or replaces hz[i]
-// by a slice of its own of the same length. On entry the contents of hz[i] have no
-// meaning: an element can hold the product of an earlier call, or NaN, by which Step
-// notices what stays unwritten. A slice of the HVP's own is only read, and only until
+// with a slice of its own of the same length. On entry the contents of hz[i] have no
+// meaning: an element can hold the product of an earlier call, or NaN, from which Step
+// can tell what was not written. A slice of the HVP's own is only read, and only until
 // the next call of the HVP or the end of the Step. The HVP does not keep hz or z, and
 // does not change z or the parameters. (Step tolerates an HVP that writes into z;
 // CheckHVP reports it.)
@@ -78,9 +78,9 @@ func precisionOf[T Float]() precision {
 	return precision{epsilon: 0x1p-52, normal: 0x1p-1022, step: 1e-5, tolerance: 1e-5}
 }
 
-// FiniteDifference returns an HVP that needs gradients only, for models whose
-// framework cannot differentiate twice, and for tests. It takes the central
-// difference of the gradient g along z:
+// FiniteDifference returns an HVP that needs only gradients, for models whose framework
+// cannot differentiate twice, and for tests. It takes the central difference of the
+// gradient g along z:
 //
 //	H z ≈ (g(θ + h·z) − g(θ − h·z)) / 2h
 //
@@ -96,7 +96,7 @@ func precisionOf[T Float]() precision {
 // the present values. The loss must be the same at each call: same batch, same
 // dropout. grads has one slice for every parameter, as long as its Value. The slices
 // are zeroed before each call, so grad may add to them, and elements that it does not
-// write are 0. grad may also replace grads[i] by a slice of its own of the same
+// write are 0. grad may also replace grads[i] with a slice of its own of the same
 // length, which is copied. It must not keep the slices it is given. If it returns an
 // error, the product ends with that error.
 //
@@ -146,9 +146,9 @@ func precisionOf[T Float]() precision {
 //     NaN or infinite;
 //   - ErrHVP and grad's own error if grad returns one.
 //
-// All buffers are made here; the HVP allocates nothing when called. It is not safe
-// for concurrent use, neither with itself nor with anything that reads or writes the
-// parameters. The same gradients give the same bits everywhere.
+// All buffers are made here; the HVP allocates nothing when called. It must not run
+// concurrently with itself or with anything that reads or writes the parameters. The
+// same gradients give the same bits everywhere.
 func FiniteDifference[T Float](params []Param[T], grad func(grads [][]T) error, h float64) HVP[T] {
 	return newFiniteDifference(params, grad, h).product
 }

@@ -49,27 +49,27 @@ import (
 // Steps at which grad fails or is not finite are skipped. A step is good if its error
 // is at most half the tolerance. The first step tried is that of FiniteDifference.
 // Then come finer ones, until rounding spoils them, and then coarser ones, as long as
-// their results approach each other. The first good step decides: the product passes
-// if it is within the tolerance less the error. Otherwise it is refused, unless the
-// next coarser step agrees with it, in which case neither step counts. If no step is
-// good for a vector, the vector is tried again where the parameters have moved. If no
-// step is good there either, CheckHVP cannot tell right from wrong, and returns an
-// error that says "cannot be decided in float32", or float64. A check in float64
-// decides far more.
+// their results approach each other. The first good step decides: the product passes if
+// it is within the tolerance minus the error. Otherwise it is refused, unless the next
+// coarser step agrees with it, in which case neither step counts. If no step is good
+// for a vector, the vector is tried again where the parameters have moved. If no step
+// is good there either, CheckHVP cannot tell right from wrong, and returns an error
+// that says "cannot be decided in float32", or float64. In float64 far more can be
+// decided.
 //
 // All of this is relative to the largest |H z|, of hvp and of the differences (of the
 // differences alone at coarser steps), over all parameters and, where the parameters
 // have not moved, over all vectors. The tolerance is 3e-2 in float32 and 1e-5 in
-// float64. Exact products repeat, add up and commute to 1e-5 and 1e-13; the rest is
-// for the finite differences, which may also be the hvp under test (see
+// float64. Exact products repeat, add up and commute to 1e-5 and 1e-13. The rest of the
+// tolerance is for the finite differences, which may also be the hvp under test (see
 // FiniteDifference for their error). The tests for linearity and symmetry also allow
 // for the rounding of the default step. So, as far as the estimates hold, a product
-// that passes is within the tolerance, and one that is refused is off by more than
-// half of it. Smaller mistakes are not seen, including those in a parameter whose
-// share of the curvature is that small. Since the vectors are random, a mistake can
-// also escape in a model of one or two elements.
+// that passes is within the tolerance, and one that is refused is off by more than half
+// of it. Smaller mistakes are not seen, including those in a parameter whose share of
+// the curvature is that small. Since the vectors are random, a mistake can also escape
+// in a model of one or two elements.
 //
-// A loss without curvature has no |H z| to compare with. There a product of zeros
+// If a loss has no curvature, there is no |H z| to compare with. Then a product of zeros
 // passes, and so does one that equals the differences of the default step. Two things
 // show that there is no curvature. At some step, one rounding of the gradients hides at
 // most 2⁻²² of the largest gradient over 1+‖θ‖∞; and across this step and all finer ones,

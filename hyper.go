@@ -16,12 +16,12 @@ type Hyper struct {
 	WeightDecay  float64 // λ, decoupled and scaled by the learning rate, ≥ 0
 	HessianPower float64 // k: the denominator is v̂^(k/2) + ε; in [0, 2]
 
-	// MaxUpdate bounds how far a step moves an element, weight decay apart,
-	// to LR·MaxUpdate, ≥ 0; 0 means no bound, as in the published algorithm.
-	// Where the curvature vanishes, the denominator is ε alone, and a step
-	// without a bound throws the parameter away: it moves by 10,000·LR·m̂ if ε is 1e-4.
-	// With an Eps of 0 the parameter becomes infinite there, which MaxUpdate prevents,
-	// or NaN if LR·m̂ is 0 too, which MaxUpdate does not prevent.
+	// MaxUpdate, ≥ 0, bounds how far a step moves an element, apart from weight decay,
+	// to LR·MaxUpdate. 0 means no bound, as in the published algorithm. Where the
+	// curvature vanishes, the denominator is ε alone, and a step without a bound throws
+	// the parameter away: it moves by 10,000·LR·m̂ if ε is 1e-4. With an Eps of 0 the
+	// parameter becomes infinite there, which MaxUpdate prevents, or NaN if LR·m̂ is 0
+	// too, which MaxUpdate does not prevent.
 	MaxUpdate float64
 }
 

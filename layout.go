@@ -91,12 +91,12 @@ func Flat(n, block int) (Layout, error) {
 	return Layout{Outer: n / block, Block: block, Inner: 1}, nil
 }
 
-// Len returns the number of elements, Outer·Block·Inner. For a Layout that New
-// refuses the number has no meaning.
+// Len returns the number of elements, Outer·Block·Inner. For a Layout that New refuses,
+// the number has no meaning.
 func (l Layout) Len() int { return l.Outer * l.Block * l.Inner }
 
 // Blocks returns the number of curvature values, Outer·Inner. For a Layout that New
-// refuses the number has no meaning.
+// refuses, the number has no meaning.
 func (l Layout) Blocks() int { return l.Outer * l.Inner }
 
 // check reports a layout that describes no tensor: a negative axis, blocks

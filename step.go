@@ -37,7 +37,7 @@ func makeStepCall[T Float](tensors, tasks, workers, columns int) stepCall[T] {
 // When a Hessian refresh is due (see NeedsHessian), Step first calls hvp once for each
 // of the Options.Samples probes, and reads grads afterwards, so hvp may fill grads in
 // the same pass. Otherwise Step does not call hvp, and hvp may be nil. Instead of
-// filling hz[i], hvp may replace it by a slice of its own of the same length; Step
+// filling hz[i], hvp may replace it with a slice of its own of the same length; Step
 // only reads that slice and does not keep it. The slice may be z[i], with the product
 // computed in place: whatever hvp writes into z, the step uses the signs that were
 // drawn.
@@ -80,14 +80,13 @@ func makeStepCall[T Float](tensors, tasks, workers, columns int) stepCall[T] {
 //   - v becomes infinite if the sum of the products over the probes or a block, or the
 //     square of their mean, exceeds the range of T. In float32 that takes a mean of
 //     1e19 or more. With a HessianPower above 0 the block then stays where it is,
-//     apart from weight decay, until v is set to something else. With a HessianPower
-//     of 0 it goes on, because v is not used.
+//     apart from weight decay, until v is set to something else. With a HessianPower of
+//     0 it continues to move, because v is not used.
 //   - A parameter becomes infinite if LR·m̂ over the denominator exceeds the range of
 //     T, as can happen where the curvature vanishes: see Hyper.MaxUpdate.
 //   - A parameter becomes NaN if v is infinite and LR·m̂ exceeds the range of T too
 //     (∞/∞: in float32, an LR of 100 with a gradient of 3e38); if v is infinite and
-//     Beta2 is 0 in T, at the step after (0·∞); or if Eps, v and LR·m̂ are all 0
-//     (0/0).
+//     Beta2 is 0 in T, in the next step (0·∞); or if Eps, v and LR·m̂ are all 0 (0/0).
 func (o *Optimizer[T]) Step(grads [][]T, hvp HVP[T]) error {
 	if err := o.idle("Step"); err != nil {
 		return err

@@ -2,9 +2,9 @@ package adahessian
 
 import "fmt"
 
-// StepGradient makes one step from gradients alone. It is Step with the Hessian-vector
-// product of FiniteDifference(params, grad, 0) for the optimizer's own parameters, to
-// the bit. A program that has gradients needs no more than this:
+// StepGradient makes one step from gradients alone. It gives the same bits as Step with
+// the Hessian-vector product of FiniteDifference(params, grad, 0) for the optimizer's
+// own parameters. A program that has gradients needs no more than this:
 //
 //	opt, err := adahessian.New(adahessian.DefaultOptions(), params...)
 //	for range steps {
@@ -14,8 +14,8 @@ import "fmt"
 // grad is as for FiniteDifference: it fills grads[i], which holds zeros, with the
 // gradient of the loss for parameter i at the present values, and uses the same loss at
 // each call within one StepGradient. It is called once and, if a refresh is due, twice
-// more for each probe with the parameters moved, which are then restored to the bit.
-// (Where their scales differ widely it is called more often: see FiniteDifference.)
+// more for each probe with the parameters moved. They are then restored to the bit. (If
+// their scales differ widely, it is called more often: see FiniteDifference.)
 //
 // In its first call of a step, grad may set grads[i] to nil. This skips parameter i, as
 // in Step, and the parameter is not moved in the later calls either.
