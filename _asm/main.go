@@ -3,9 +3,9 @@
 //	go generate .        in the repository's root
 //	go -C _asm run .     the same
 //
-// A test compares, and writes with -update: go -C _asm test -count=1 .
-// Go keeps the results of tests, and does not notice when files outside of this
-// module change.
+// A test compares the files, and with -update writes them: go -C _asm test -count=1 .
+// Without -count=1, Go may reuse an old result, since it does not notice when files
+// outside this module change.
 package main
 
 import (

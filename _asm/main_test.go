@@ -37,7 +37,7 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
-// noOthers looks for files that say that they are generated, and are not.
+// noOthers looks for files that claim to be generated but are not.
 func noOthers(t *testing.T, files map[string][]byte) {
 	for _, pattern := range []string{"*.go", "*.s", "internal/*/*.go", "internal/*/*.s"} {
 		paths, err := filepath.Glob(filepath.Join(root, pattern))

@@ -8,17 +8,17 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// blockOf tells which block of its group each lane of a vector belongs to, as
-// the vectors of a group pass: an index for a permutation. Element x of the
+// blockOf tells to which block of its group each lane of a vector belongs, for one
+// vector of the group after another, as an index for a permutation. Element x of the
 // group belongs to block
 //
 //	x/block = x·reciprocal >> 28, with reciprocal = ⌈2²⁸/block⌉,
 //
-// which is exact for the x of a call, below maxCall = 2¹⁴: the reciprocal is
-// too large by less than 1, so the product by less than x, and x·block < 2²⁸
-// keeps that from reaching the next multiple. A group has at most 16 blocks,
-// so the product has 32 bits. It needs no table, and of its few instructions
-// only the addition depends on the vector before.
+// which is exact for the x of a call, below maxCall = 2¹⁴. The reciprocal is too large
+// by less than 1, so the product is too large by less than x, and since x·block < 2²⁸,
+// that does not reach the next multiple. A group has at most 16 blocks, so the product
+// has 32 bits. This needs no table, and of its few instructions only the addition
+// depends on the vector before.
 type blockOf struct {
 	k          *kernel
 	x          reg.VecVirtual // the lanes' elements
@@ -29,8 +29,8 @@ type blockOf struct {
 
 const reciprocalBits = 28
 
-// AVX2 permutes lanes of 32 bits only: an element of float64 is two of them. A
-// permutation of AVX-512 takes lanes, and indices, as wide as the elements.
+// AVX2 permutes only lanes of 32 bits, so a float64 element is two of them. A
+// permutation of AVX-512 has lanes and indices as wide as the elements.
 
 // indexBytes is the size of an index.
 func (k *kernel) indexBytes() int {
@@ -97,7 +97,8 @@ func (k *kernel) laneTable() Mem {
 // reset goes to the first vector of a group.
 func (b *blockOf) reset() { b.k.mov(b.k.laneTable(), b.x) }
 
-// take returns the denominators of the vector's elements out of the group's.
+// take returns the denominators of the vector's elements, taken from those of the
+// group.
 func (b *blockOf) take(den reg.VecVirtual) reg.VecVirtual {
 	index := b.k.vec()
 	if b.k.indexBytes() == 8 {

@@ -11,13 +11,13 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The power function of the Go file pow.go, operation by operation, on vectors
-// of float64 whatever the type of the tensor. Its names and its order are the
-// ones there, and so are the reasons. Where that branches, this computes both
-// and chooses.
+// The power function of pow.go, operation by operation, on vectors of float64 whatever
+// the type of the tensor. It has the same names and the same order as that file, which
+// also gives the reasons. Where pow.go branches, this computes both results and
+// chooses.
 
-// powConstants is a table of vectors that hold one number in every lane, made
-// of those that the kernels ask for.
+// powConstants is a table of vectors that hold one number in every lane. It has the
+// numbers that the kernels ask for.
 type powConstants struct {
 	mem          Mem
 	offset       map[uint64]int
@@ -38,8 +38,8 @@ func newPowConstants() *powConstants {
 	}
 }
 
-// bits returns a vector of the 64 bits b. All kernels are emitted before the
-// table is, so it may grow.
+// bits returns a vector with the 64 bits b in each lane. All kernels are emitted before
+// the table, so it may grow.
 func (c *powConstants) bits(b uint64) Mem {
 	at, ok := c.offset[b]
 	if !ok {
@@ -49,7 +49,7 @@ func (c *powConstants) bits(b uint64) Mem {
 	return c.mem.Offset(at)
 }
 
-// words returns a vector of the 32 bits w.
+// words returns a vector with the 32 bits w in each lane.
 func (c *powConstants) words(w uint32) Mem { return c.bits(uint64(w)<<32 | uint64(w)) }
 
 func (c *powConstants) number(x float64) Mem { return c.bits(math.Float64bits(x)) }
@@ -63,7 +63,7 @@ func (c *powConstants) coefficient(format string, args ...any) Mem {
 	return c.number(x)
 }
 
-// register returns a number of the table in a register as wide as x.
+// register returns a number from the table in a register as wide as x.
 func (c *powConstants) register(number Mem, x reg.VecVirtual) reg.VecVirtual {
 	v := vecLike(x)
 	if isWide(x) {
@@ -103,8 +103,8 @@ var (
 	wordsAnd = powOp(insn(VPAND), insn(VPANDD_BCST))
 )
 
-// powOp is an operation on a register and an operand. AVX-512's instructions
-// repeat one number of memory in all lanes by themselves.
+// powOp is an operation on a register and an operand. The instructions of AVX-512 can
+// repeat one number from memory in all lanes.
 func powOp(apply, applyToAll func(ops ...Op)) func(x reg.VecVirtual, y Op) reg.VecVirtual {
 	return func(x reg.VecVirtual, y Op) reg.VecVirtual {
 		v := vecLike(x)
@@ -126,12 +126,12 @@ func vecLike(x reg.VecVirtual) reg.VecVirtual {
 	return YMM()
 }
 
-// pair is one or two vectors of float64 that are worked on in turns: those that
-// a vector of float32 makes.
+// pair holds one or two vectors of float64 that are worked on in turns, two if they
+// come from a vector of float32.
 type pair []reg.VecVirtual
 
-// each applies an operation to every vector; y is a pair or an operand that all
-// have in common.
+// each applies an operation to every vector. y is a pair, or an operand that all
+// vectors share.
 func (x pair) each(op func(x reg.VecVirtual, y Op) reg.VecVirtual, y any) pair {
 	out := make(pair, len(x))
 	for i := range x {
@@ -178,9 +178,9 @@ const rootHalfWord = 0x3F3504F4
 // log32 returns y = a·log2(x) of a vector of normal float32, in two vectors of
 // float64.
 //
-// What a float32 says about its exponent and its mantissa is taken apart before
-// it is widened, in all lanes at a time. The boundary √½ is rounded up to a
-// float32, so that the same numbers lie above it.
+// The exponent and the mantissa of a float32 are separated before it is widened, in all
+// lanes at once. The boundary √½ is rounded up to a float32, so that the same numbers
+// lie above it.
 func (c *powConstants) log32(x reg.VecVirtual, a Mem) pair {
 	Comment("y = a*log2(v').")
 	log := func(i int) Mem { return c.coefficient("log32C%d", i) }
@@ -232,8 +232,8 @@ func widen(x reg.VecVirtual, convert func(ops ...Op)) pair {
 // narrow rounds two vectors of float64 to one of float32.
 func narrow(y pair) reg.VecVirtual {
 	x := vecLike(y[0])
-	// The first instruction sets all of x, or its upper half would seem to be
-	// in use from the start.
+	// The first instruction sets all of x. Otherwise its upper half would seem to be in
+	// use from the start.
 	if isWide(x) {
 		upper := YMM()
 		VMOVAPD(y[0], x)
@@ -257,7 +257,7 @@ func scale(y, t pair) pair {
 
 const notLessOrEqual, equal = 6, 0
 
-// special returns y, or where x is not positive and finite its power.
+// special returns y or, if x is not positive and finite, the power of x.
 func (k *kernel) special(c *powConstants, x, y reg.VecVirtual) reg.VecVirtual {
 	most, nan, magnitude := c.number(math.MaxFloat64), c.number(math.NaN()), c.bits(math.MaxInt64)
 	if k.elem == 4 {
@@ -372,15 +372,15 @@ const powGroup = 128
 // prepared exponent; v' is never subnormal, which spares pow64 a case.
 //
 // A power is a chain of some forty operations that wait for each other, and the
-// schedulers of a processor are too small to reach beyond one and a half of
-// them. So some vectors are taken halfway before the first goes on: the ends of
-// each half then meet, which are half as far apart.
+// schedulers of a processor are too small to hold more than one and a half such chains.
+// So several vectors go through the first half before the first of them continues. The
+// halves of different vectors can then overlap, since they are half as long.
 func (k *kernel) curvaturePow() {
 	constants := k.pow
 	halves := map[int]int{4: 2, 8: 3}[k.elem] // vectors that the first half leaves
 	expanded := table.PowParams
 	if k.wide() {
-		expanded = 0 // its instructions repeat a number of memory by themselves
+		expanded = 0 // its instructions repeat a number from memory by themselves
 	}
 	together := powGroup / k.bytes()
 	slots := k.scalarsFrame() + expanded*k.bytes()

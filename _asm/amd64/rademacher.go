@@ -8,8 +8,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Blocks of Philox are made two vectors at a time, a block to each 64 bits:
-// their multiplications hide each other's latency. That is a batch of 8 or 16
+// Blocks of Philox are made two vectors at a time, with a block in each 64 bits, so
+// that their multiplications hide each other's latency. That is a batch of 8 or 16
 // blocks, 1,024 or 2,048 signs.
 const batchVectors = 2
 
@@ -17,18 +17,18 @@ func (k *kernel) batch() int      { return batchVectors * k.bits / 64 }
 func (k *kernel) batchBytes() int { return k.batch() * 16 }
 
 // philox holds a vector's blocks: c[i] has word i of each in the lower half of
-// a 64-bit lane. What the upper half has does not matter, for the
-// multiplication ignores it; so a product is at once the low word of the next
-// state, and, shifted down, the high word.
+// a 64-bit lane. What the upper half holds does not matter, because the multiplication
+// ignores it. So a product is at once the low word of the next state and, shifted down,
+// the high word.
 type philox struct {
 	k     *kernel
 	c     [4]reg.VecVirtual
 	spare [2]reg.VecVirtual
 }
 
-// philoxConstants are what all batches share: the multipliers, the Weyl
-// increments of the key, the blocks' numbers within a vector and how many there
-// are, the words of the key and of the draw. AVX2 has not the registers for them.
+// philoxConstants are what all batches share: the multipliers, the Weyl increments of
+// the key, the blocks' numbers within a vector and how many there are, and the words of
+// the key and of the draw. AVX2 has too few registers for them.
 type philoxConstants struct {
 	mul0, mul1, weyl0, weyl1, lane, count Op
 	key, draw                             func() [2]reg.VecVirtual
@@ -73,7 +73,7 @@ func (k *kernel) newPhiloxConstants() *philoxConstants {
 	return c
 }
 
-// constant is the vector at m: AVX2 has no registers left for it.
+// constant returns the vector at m as an operand. AVX2 has no registers left for it.
 func (k *kernel) constant(m Mem) Op {
 	if k.wide() {
 		return k.load(m, nil)
@@ -83,8 +83,8 @@ func (k *kernel) constant(m Mem) Op {
 
 // philoxTable is a table of the constants, as vectors of 64-bit lanes.
 //
-// The blocks are numbered so that the lower and the upper halves of the 128-bit
-// lanes, which store takes apart, are runs of blocks.
+// The blocks are numbered so that the lower and the upper halves of the 128-bit lanes,
+// which store separates, are runs of blocks.
 func (k *kernel) philoxTable() Mem {
 	return data(fmt.Sprintf("philox%d", k.bits), func(add func(Constant)) {
 		lanes := k.bits / 64
@@ -101,8 +101,8 @@ func (k *kernel) philoxTable() Mem {
 	})
 }
 
-// round does a round with the key k0, k1. After two of them every word is in the
-// register that it was in before.
+// round makes a round with the key k0, k1. After two rounds every word is back in its
+// register.
 func (p *philox) round(c *philoxConstants, k0, k1 reg.VecVirtual) {
 	low0, low1 := p.spare[0], p.spare[1]
 	VPMULUDQ(c.mul0, p.c[0], low0)
@@ -142,14 +142,15 @@ func (p *philox) store(c *philoxConstants, dst Mem) {
 	p.k.mov(second, dst.Offset(p.k.bytes()))
 }
 
-// philoxBatch is a batch in the making.
+// philoxBatch is a batch that is being made.
 type philoxBatch struct {
 	constants *philoxConstants
 	groups    [batchVectors]*philox
 	key       [2]reg.VecVirtual
 }
 
-// newBatch begins a batch of blocks from block on, which it moves on to the next.
+// newBatch begins a batch of blocks, from block on, and moves block on to the next
+// batch.
 func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual, next int) *philoxBatch {
 	Comment("A batch of blocks: their numbers, the draw and the key.")
 	p := &philoxBatch{constants: c}
@@ -176,14 +177,14 @@ func (k *kernel) newBatch(c *philoxConstants, block reg.GPVirtual, next int) *ph
 	return p
 }
 
-// rounds does some of the ten rounds.
+// rounds makes some of the ten rounds.
 func (p *philoxBatch) rounds(n int) {
 	Comment(map[int]string{10: "The ten rounds of Philox.", 2: "Two rounds of the next batch."}[n])
 	for range n {
 		for _, g := range p.groups {
 			g.round(p.constants, p.key[0], p.key[1])
 		}
-		// The carry out of the lower half goes where nobody looks.
+		// The carry out of the lower half goes into bits that are not used.
 		VPADDQ(p.constants.weyl0, p.key[0], p.key[0])
 		VPADDQ(p.constants.weyl1, p.key[1], p.key[1])
 	}
@@ -198,17 +199,17 @@ func (p *philoxBatch) store(dst Mem) {
 
 // signs turns bits into signs.
 //
-// AVX2's blend takes the upper bit of a lane as it is, so that a vector of signs
-// is two instructions, a shift and the blend. AVX-512 has its one VPTERNLOGD for
-// what would be a comparison and a blend.
+// AVX2's blend looks only at the upper bit of a lane, so a vector of signs takes two
+// instructions, a shift and the blend. AVX-512 has a single VPTERNLOGD instead of a
+// comparison and a blend.
 type signs struct {
 	k          *kernel
 	shifts     []reg.VecVirtual // for each vector of a chunk: brings a lane's bit to the sign
 	one, other reg.VecVirtual   // other is -1, or for AVX-512 the sign bit
 }
 
-// chunk is the number of signs made at a time where they begin or end at any
-// bit: one vector of them, but at least those of a byte.
+// chunk is the number of signs made at a time if they begin or end at any bit: one
+// vector of them, but at least as many as a byte has bits.
 func (k *kernel) chunk() int { return max(8, k.lanes()) }
 
 func (k *kernel) newSigns() *signs {
@@ -230,7 +231,7 @@ func (s *signs) from(bit reg.GPVirtual) {
 	s.k.startAt(bit, s.shifts...)
 }
 
-// startAt makes shifts for bits of which the first are to be left out.
+// startAt makes shifts for bits whose first ones are to be left out.
 func (k *kernel) startAt(bit reg.GPVirtual, shifts ...reg.VecVirtual) {
 	first := k.vec()
 	if k.elem == 4 {
@@ -279,10 +280,10 @@ func (s *signs) top(t reg.VecVirtual) {
 	}
 }
 
-// run stores n signs, a multiple of the lanes, of which every lane of bits has
-// all bits. last brings those of the last vector to the top of the lanes; from
-// there those of the others need a shift by a constant, which takes neither a
-// register nor a load.
+// run stores n signs, a multiple of the lanes. Every lane of bits has the bits of all
+// of them. last brings the bits of the last vector to the top of the lanes. From there,
+// those of the other vectors need a shift by a constant, which takes neither a register
+// nor a load.
 func (s *signs) run(bits reg.VecVirtual, n int, last Op, store func(ops ...Op), dst Mem) {
 	s.k.shiftLeftBy(last, bits, bits)
 	for v := 0; v < n; v += s.k.lanes() {
@@ -296,13 +297,13 @@ func (s *signs) run(bits reg.VecVirtual, n int, last Op, store func(ops ...Op), 
 	}
 }
 
-// rademacher makes a batch of blocks at a time into the frame and turns its
-// bits into signs, while the next is made where all of it is wanted: the one
-// waits for stores, the other for multiplications. What is left of the batch
-// behind its whole chunks is stored as a part of one: also in the first batch,
-// which may begin at any bit.
+// rademacher makes a batch of blocks at a time in the frame and turns its bits into
+// signs. If all of the next batch is wanted, it is made at the same time, since one
+// waits for stores and the other for multiplications. What remains of a batch after its
+// whole chunks is stored as a part of a chunk, even in the first batch, which may begin
+// at any bit.
 func (k *kernel) rademacher() {
-	const beyond = 8 // a chunk's bits are read as a vector's lane
+	const beyond = 8 // since a chunk's bits are read as a vector's lane
 	frame := k.begin("rademacher", k.batchBytes()+beyond)
 	z, n := arg("z"), arg("n")
 	c := k.newPhiloxConstants()
@@ -351,7 +352,7 @@ func (k *kernel) rademacher() {
 	JNZ(LabelRef("single"))
 	CMPQ(n, U32(k.batchBytes()*8))
 	JLE(LabelRef("single"))
-	const pairs = 4 // of rounds, with which the batch before is turned into signs
+	const pairs = 4 // of rounds, along with which the batch before is turned into signs
 	next := k.newBatch(c, block, k.batch())
 	LEAQ(frame, from)
 	MOVQ(U32(pairs), count)
@@ -391,7 +392,7 @@ func (k *kernel) rademacher() {
 	Label(chunks)
 	ANDQ(U8(7), bit)
 	s.from(bit)
-	MOVQ(U32(0), bit) // where the next batch begins
+	MOVQ(U32(0), bit) // the next batch begins here
 	whole("chunk", k.chunk(), func() {
 		bits := chunk()
 		for v := range s.shifts {

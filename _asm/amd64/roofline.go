@@ -37,9 +37,9 @@ func Roofline() (text, stubs []byte, err error) {
 	return text, stubs, err
 }
 
-// stream writes a loop over arrays a to e: it loads the first reads of them,
-// does one addition for each that it loads, and stores the first writes. All
-// loads of an iteration come before its stores.
+// stream writes a loop over arrays a to e. It loads the first reads of them, makes one
+// addition for each that it loads, and stores the first writes. All loads of an
+// iteration come before its stores.
 func stream(c *build.Context, reads, writes int) {
 	names := []string{"a", "b", "c", "d", "e"}[:max(reads, writes)]
 	name := fmt.Sprintf("read%dwrite%dAVX2", reads, writes)
@@ -58,8 +58,8 @@ func stream(c *build.Context, reads, writes int) {
 	zero := c.YMM()
 	c.VPXOR(zero, zero, zero)
 
-	// A cache line of each array at a time; more where nothing is written, with
-	// a sum for each vector, so that the latency of additions is no limit.
+	// A cache line of each array at a time. If nothing is written, more, with a sum for
+	// each vector, so that the latency of additions is no limit.
 	vectors := 2
 	var total []reg.VecVirtual
 	if writes == 0 {

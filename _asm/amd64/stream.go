@@ -5,20 +5,20 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// streamRademacher is rademacher for what does not stay in the caches: by
-// stores that do not fetch the line they write to.
+// streamRademacher is rademacher for arrays that do not stay in the caches. Its stores
+// do not fetch the line that they write to.
 //
-// z begins with a vector, so the bits begin anywhere, at the same bit of a block
-// for each batch. The last block of a batch is therefore the first of the next:
-// its bits are made twice, which takes no time while memory takes the stores.
+// z begins with a whole vector, so the bits begin anywhere, but at the same bit of a
+// block for each batch. Therefore the last block of a batch is also the first of the
+// next. Its bits are made twice, which costs no time while memory takes the stores.
 func (k *kernel) streamRademacher() {
 	const (
 		beyond = 8  // bits are read as a vector's lane
-		run    = 16 // signs, of which a lane has all bits wherever they begin in a byte
-		pairs  = 4  // of rounds, with which the batch before is turned into signs
+		run    = 16 // signs, whose bits all fit a lane wherever they begin in a byte
+		pairs  = 4  // of rounds, along with which the batch before is turned into signs
 	)
 	frame := k.begin("streamRademacher", k.batchBytes()+beyond+k.bytes())
-	shared := k.batch() / 8 // blocks of a batch that the next has too: the start of one block at least
+	shared := k.batch() / 8 // blocks of a batch that the next has too: at least the start of one block
 	blocks := k.batch() - shared
 	z, n := arg("z"), arg("n")
 	c := k.newPhiloxConstants()

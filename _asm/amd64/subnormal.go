@@ -8,41 +8,40 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A loop of its own for inputs that vanish: gradients that are subnormal, and
-// curvatures whose square is 0. A multiplication with a subnormal result waits for
-// the divider, which a step keeps busy (AMD Zen 3). Yet such a product hardly ever
-// changes the sum that it is for, and then it can be left out. To look for that in
-// every pair of vectors takes as long as what is left out, and other inputs are not
-// to pay for it: a call chooses its loop by its first two vectors. The results are the
-// same in both.
+// A separate loop for inputs that vanish: gradients that are subnormal, and curvatures
+// whose square is 0. A multiplication with a subnormal result waits for the divider,
+// which a step keeps busy (AMD Zen 3). Yet such a product hardly ever changes the sum
+// to which it is added, and then it can be left out. Looking for that in every pair of
+// vectors takes as long as what is left out, and other inputs should not pay for it. So
+// a call chooses its loop by its first two vectors. Both loops give the same results.
 
-// subnormal has the constants of that loop. c1 and c2 are 1−β1 and 1−β2, at most 1.
+// subnormal holds the constants of that loop. c1 and c2 are 1−β1 and 1−β2, at most 1.
 type subnormal struct {
 	// normal is the exponent: a number that has none of its bits is subnormal or 0.
 	normal Op
 
 	// felt is the upper three bits of the exponent: a d that has none of them is
-	// smaller than 2⁻⁹⁵, or 2⁻⁷⁶⁷ in float64. Then (c2·d)·d is +0, for it is at most
-	// d², and that is less than half of the smallest subnormal number. What is left of
-	// v' is flush(b2·v): adding +0 changes nothing but −0, which flush changes too.
+	// smaller than 2⁻⁹⁵, or 2⁻⁷⁶⁷ in float64. Then (c2·d)·d is +0, since it is at most
+	// d², which is less than half of the smallest subnormal number. What remains of v'
+	// is flush(b2·v): adding +0 changes only −0, which flush changes too.
 	felt Op
 
-	// hiding is such that x = b1·m hides the product c1·g of a subnormal g where |x|,
-	// as an integer, is greater: from 2^(e+p+1) on, where 2^e is the smallest normal
-	// number, which the product is less than, and p the number of digits. The
-	// neighbours of such an x are at least 2^(e+2) away, or 2^(e+1) the one below a
-	// power of two. So the sum is rounded to x, which flush leaves alone. Infinity
-	// and NaN stay what they are. And where x is 0 the sum is no normal number, and
-	// m' is +0.
+	// If |x|, as an integer, is greater than hiding, x = b1·m hides the product c1·g of
+	// a subnormal g. That holds from 2^(e+p+1) on, where 2^e is the smallest normal
+	// number, which is greater than the product, and p is the number of digits. The
+	// neighbours of such an x are at least 2^(e+2) away, except for the one below a
+	// power of two, which is 2^(e+1) away. So the sum is rounded to x, which flush
+	// leaves alone. Infinity and NaN stay what they are. And if x is 0, the sum is not
+	// a normal number, and m' is +0.
 	hiding Op
 }
 
-// subnormalLeast is from how many bytes on a call looks at its first vectors. In
-// hundreds of small tensors even that would cost something.
+// subnormalLeast is the number of bytes from which on a call looks at its first
+// vectors. With hundreds of small tensors, even that would cost something.
 const subnormalLeast = 1024
 
-// newSubnormal emits the constants, which of AVX-512 are in registers: where they are
-// needed, so that other inputs do not wait for them.
+// newSubnormal emits the constants, which are in registers with AVX-512. It emits them
+// only where they are needed, so that other inputs do not wait for them.
 func (c *scalars) newSubnormal() *subnormal {
 	k := c.k
 	constant := func(name string, of32, of64 int) Op {
@@ -67,10 +66,10 @@ func (c *scalars) newSubnormal() *subnormal {
 	return v
 }
 
-// subnormalPairs emits the loop, and what decides for it: that in the first two
-// vectors of g, or of hz, everything vanishes and not everything is 0. Products of
-// zeros take no longer than others. body is for a pair of vectors; what remains is
-// left to the ordinary loops, which follow.
+// subnormalPairs emits the loop, and the test that chooses it: in the first two vectors
+// of g, or of hz, everything vanishes but not everything is 0. Products of zeros take
+// no longer than others. body is for a pair of vectors. The rest is left to the
+// ordinary loops, which follow.
 func (c *scalars) subnormalPairs(g, hz, n, index reg.GPVirtual, body func(c *scalars)) {
 	k := c.k
 	look, vanish, ordinary := k.label("look"), k.label("subnormal"), k.label("ordinary")
@@ -111,7 +110,7 @@ func (c *scalars) subnormalPairs(g, hz, n, index reg.GPVirtual, body func(c *sca
 	})
 }
 
-// haveBits compares: "equal" is that nothing in x has one of the bits.
+// haveBits compares. The result "equal" means that nothing in x has any of the bits.
 func (k *kernel) haveBits(bits Op, x reg.VecVirtual) {
 	if k.wide() {
 		lanes := K()
@@ -177,9 +176,9 @@ func (c *scalars) subnormalFirstMoments(elements []element) []reg.VecVirtual {
 	return next
 }
 
-// hide turns x = b1·m into m' if each number in it hides its product or is 0, and
-// jumps otherwise. If it is the second of a pair that jumps, −0 has become +0 in
-// the first: no sum that is not flushed to +0 depends on that.
+// hide turns x = b1·m into m' if each number in it hides its product or is 0, and jumps
+// otherwise. If the second vector of a pair jumps, −0 has already become +0 in the
+// first. Only sums that are flushed to +0 depend on that.
 func (c *scalars) hide(x reg.VecVirtual, label string) {
 	k := c.k
 	size := k.vec()

@@ -6,11 +6,11 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// tables are the read-only data, by their names.
+// tables are the read-only data, by name.
 var tables = map[string]Mem{}
 
-// data returns the table of the name, which is made of the words that fill
-// adds when it is first asked for.
+// data returns the table with the given name. When it is first asked for, it is made
+// from the words that fill adds.
 func data(name string, fill func(add func(word Constant))) Mem {
 	if m, ok := tables[name]; ok {
 		return m
@@ -25,7 +25,7 @@ func data(name string, fill func(add func(word Constant))) Mem {
 	return m
 }
 
-// integer is x as a word of the given number of bytes.
+// integer returns x as a word of the given number of bytes.
 func integer(size, x int) Constant {
 	if size == 4 {
 		return U32(x)

@@ -1,10 +1,10 @@
 package arm64
 
-// Contiguous blocks are taken in groups of as many as a vector has lanes. The
-// sums of a group are folded into one vector, in which the curvature and the
-// denominators are worked out; then each vector of the group's elements takes
-// its denominators from there by one table look-up in a register. Nothing goes
-// through memory, and all streams flow at once.
+// Contiguous blocks are taken in groups of as many as a vector has lanes. The sums of a
+// group are folded into one vector, in which the curvature and the denominators are
+// computed. Then each vector of the group's elements takes its denominators from there
+// with one table look-up in a register. Nothing goes through memory, and all streams
+// flow at once.
 
 // stride is the bytes of the contract's partial sums: four vectors.
 const stride = 4 * wholeVector
@@ -27,11 +27,11 @@ func (k *kernel) newSums(x string) *sums {
 	return s
 }
 
-// group returns the sums of n blocks, 1 to lanes, in a vector; its further
-// lanes are of no meaning.
+// group returns the sums of n blocks, 1 to lanes, in a vector. Its other lanes have no
+// meaning.
 //
-// The vectors meet in pairs: each addition folds two of them into one, the lanes
-// to be added brought face to face, and the last one adds neighbours.
+// The vectors are added in pairs: each addition folds two of them into one, with the
+// lanes to be added brought opposite each other, and the last one adds neighbours.
 func (s *sums) group(n gp) vec {
 	k := s.k
 	total := k.vec()
@@ -65,10 +65,10 @@ func (s *sums) group(n gp) vec {
 
 // block sets u to the partial sums of the next block, folded into one vector.
 //
-// A block of less than a stride needs no sums: its first vectors, by absolute
-// value, are what they would be, and what it does not have would add zeros. There
-// is a piece of code for each number of whole vectors, for the small kernels of
-// convolutions leave little arithmetic to hide a longer way behind.
+// A block of less than a stride needs no sums: its first vectors, by absolute value,
+// are the partial sums, since what is missing would add zeros. There is a piece of code
+// for each number of whole vectors, because the small kernels of convolutions have
+// little arithmetic behind which a longer path could hide.
 func (s *sums) block(u vec) {
 	k := s.k
 	h := k.some(4)
@@ -102,7 +102,7 @@ func (s *sums) block(u vec) {
 	})
 }
 
-// longBlock is block for one of at least a stride, with the partial sums p.
+// longBlock is block for a block of at least a stride, with the partial sums p.
 func (s *sums) longBlock(u vec, p []vec) {
 	k := s.k
 	loop, left := k.label("stride"), k.gp()
@@ -131,7 +131,7 @@ func (k *kernel) addStride(p []vec, x gp) {
 	})
 }
 
-// addRest is addStride for n bytes, less than a stride. n is lost.
+// addRest is addStride for n bytes, fewer than a stride. n is overwritten.
 func (k *kernel) addRest(p []vec, x, n gp) {
 	k.scope(func() {
 		h, done := k.vec(), k.label("added")
@@ -142,7 +142,7 @@ func (k *kernel) addRest(p []vec, x, n gp) {
 				k.ins("SUBS $%d, %v", wholeVector, n)
 				k.ins("BGE %s", whole)
 			}
-			k.nextSome(h, x, n) // whose lowest bits are still the same
+			k.nextSome(h, x, n) // the lowest bits of n are still the same
 			k.abs(h, h)
 			k.add(sum, sum, h)
 			if i < len(p)-1 {
@@ -157,8 +157,8 @@ func (k *kernel) addRest(p []vec, x, n gp) {
 	})
 }
 
-// fold adds the partial sums of a stride, of which the last may be missing, to
-// those of one vector: the upper half to the lower, and again.
+// fold adds the partial sums of a stride, the last of which may be missing, into those
+// of one vector: the upper half to the lower, and again.
 func (k *kernel) fold(u vec, p []vec) {
 	for i := 2; i < len(p); i++ {
 		k.add(p[i-2], p[i-2], p[i])
@@ -170,19 +170,18 @@ func (k *kernel) fold(u vec, p []vec) {
 	}
 }
 
-// blockOf tells which block of its group each lane of a vector belongs to, as
-// the vectors of a group pass. Element x of the group belongs to block
+// blockOf tells to which block of its group each lane of a vector belongs, for one
+// vector of the group after another. Element x of the group belongs to block
 //
 //	x/block = x·reciprocal >> 28, with reciprocal = ⌈2²⁸/block⌉,
 //
-// which is exact for x < lanes·block and block up to maxCall/lanes, and for
-// x < block up to maxCall: the reciprocal is too large by less than 1, so the
-// product by less than x, and x·block < 2²⁸ keeps that from reaching the next
-// multiple.
+// which is exact for x < lanes·block and block up to maxCall/lanes, and for x < block
+// up to maxCall. The reciprocal is too large by less than 1, so the product is too
+// large by less than x, and since x·block < 2²⁸, that does not reach the next multiple.
 //
-// TBL takes the numbers of bytes, so the block is multiplied by the element's
-// size in each of four bytes, and the bytes within the element are added. For
-// float64 the two halves of an element have the same x.
+// TBL selects by byte numbers, so the block is multiplied by the element's size in each
+// of four bytes, and the numbers of the bytes within the element are added. For float64
+// the two halves of an element have the same x.
 type blockOf struct {
 	k                *kernel
 	x                vec // the lanes' elements
@@ -211,7 +210,7 @@ func (k *kernel) newBlockOf() *blockOf {
 	return b
 }
 
-// blockTable has the elements of a group's first vector, and the bytes within an
+// blockTable holds the elements of a group's first vector, and the bytes within an
 // element.
 func (k *kernel) blockTable() gp {
 	if k.elem == 4 {
@@ -223,8 +222,8 @@ func (k *kernel) blockTable() gp {
 // reset goes to the first vector of a group.
 func (b *blockOf) reset() { b.k.ins("FMOVQ (%v), %s", b.first, b.x.f()) }
 
-// take returns the denominators of the vector's elements out of the group's, and
-// goes to the next vector.
+// take returns the denominators of the vector's elements, taken from those of the
+// group, and goes to the next vector.
 func (b *blockOf) take(den vec) vec {
 	k, i := b.k, b.index
 	multiply := func(x, y vec) { k.word("mul %s, %s, %s", i.gnu("4s"), x.gnu("4s"), y.gnu("4s")) }
@@ -237,8 +236,8 @@ func (b *blockOf) take(den vec) vec {
 	return i
 }
 
-// descendGroup updates n bytes of elements, those of a group of blocks. What is
-// not a whole vector occurs in the last group only.
+// descendGroup updates n bytes of elements, those of a group of blocks. Only the last
+// group can end with less than a whole vector.
 func (c *scalars) descendGroup(b *blockOf, den vec, e elements, n gp) {
 	k := c.k
 	loop, rest, end := k.label("loop"), k.label("rest"), k.label("end")
@@ -260,7 +259,7 @@ func (c *scalars) descendGroup(b *blockOf, den vec, e elements, n gp) {
 	k.at(end)
 }
 
-// behind brings what a part of a vector leaves to its start.
+// behind moves what a part of a vector leaves over to the vector's start.
 func (k *kernel) behind(v vec, width int) {
 	if width > k.elem {
 		k.ins("VEXT $%d, %s, %s, %s", width, v.as("B16"), v.as("B16"), v.as("B16"))
@@ -278,8 +277,8 @@ func (k *kernel) nextBlocks(left, n gp) {
 	k.ins("SUB %v, %v", n, left)
 }
 
-// loadGroup and storeGroup load and store a value for each of n blocks, and move
-// the pointer on. storeGroup consumes v where the group is not whole.
+// loadGroup and storeGroup load and store a value for each of n blocks, and move the
+// pointer on. storeGroup overwrites v if the group is not whole.
 func (k *kernel) loadGroup(v vec, p, n gp) {
 	some, loaded := k.label("some"), k.label("loaded")
 	k.ins("CMP $%d, %v", k.lanes(), n)
@@ -313,10 +312,10 @@ func (k *kernel) storeGroup(v vec, p, n gp) {
 	})
 }
 
-// updateBlocks is the step where blocks are runs of elements. The curvature of
-// a group is worked out before the elements of the group in front of it are
-// updated: the long chain from the sums to the denominators then has those
-// elements' arithmetic to hide behind.
+// updateBlocks is the step for blocks that are runs of elements. The curvature of a
+// group is computed before the elements of the group before it are updated, so that the
+// long chain from the sums to the denominators can hide behind those elements'
+// arithmetic.
 func (k *kernel) updateBlocks() {
 	k.begin("updateBlocks", 0)
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
@@ -346,7 +345,7 @@ func (k *kernel) updateBlocks() {
 	k.at("elements")
 	c.descendGroup(b, den, e, bytes)
 	k.move(den, ahead)
-	// The group in hand comes next, and is the last one if it is empty.
+	// The present group comes next. If it is empty, that was the last one.
 	k.ins("MUL %v, %v, %v", n, block, bytes)
 	k.ins("CBNZ %v, group", bytes)
 	k.ret()

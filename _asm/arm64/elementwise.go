@@ -1,6 +1,6 @@
 package arm64
 
-// updateElements is the step where each element is a block.
+// updateElements is the step if each element is a block.
 func (k *kernel) updateElements() {
 	k.begin("updateElements", 0)
 	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
@@ -15,7 +15,7 @@ func (k *kernel) updateElements() {
 		k.next(m, e.m, width)
 		k.next(g, e.g, width)
 		k.next(theta, e.theta, width)
-		c.divide(d) // without |…|: d is squared, and its sign is seen by nobody
+		c.divide(d) // without |…|, since d is only squared
 		c.secondMoment(next, d, den)
 		c.denominators(den, next)
 		c.descend(theta, m, g, den)
@@ -52,8 +52,8 @@ func (k *kernel) addProbe() {
 	k.ret()
 }
 
-// allFinite gathers the bits of x − x, which is +0 for what is finite and else NaN,
-// in four chains.
+// allFinite gathers the bits of x − x, which is +0 if x is finite and NaN otherwise, in
+// four chains.
 func (k *kernel) allFinite() {
 	k.begin("allFinite", 0)
 	x, n := k.arg("x"), k.count("n")
@@ -71,7 +71,7 @@ func (k *kernel) allFinite() {
 	k.ret()
 }
 
-// noBit sets the result to whether no bit is set in the vectors.
+// noBit sets the result to true if no bit is set in the vectors.
 func (k *kernel) noBit(found []vec) {
 	for _, f := range found[1:] {
 		k.or(found[0], found[0], f)

@@ -7,10 +7,10 @@ import (
 	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
-// A kernel is the function that is being written: the element's size in bytes,
-// the registers in use, and the text so far. Its instructions take the
-// destination first, then the sources in the order of the mathematics, whatever
-// the order in the assembly is.
+// A kernel is the function that is being written: the element's size in bytes, the
+// registers in use, and the text so far. Its methods for instructions take the
+// destination first, and then the sources in their mathematical order, whatever the
+// order in assembly.
 type kernel struct {
 	floats // of the element's type
 	elem   int
@@ -24,13 +24,14 @@ type kernel struct {
 	vecs      registers
 	gps       registers
 	labels    int
-	outOfLine []func() // code to be placed behind the kernel's RET
+	outOfLine []func() // code to be placed after the kernel's RET
 }
 
 // A param is an argument or the result.
 type param struct{ offset, size int }
 
-// vec and gp are registers. A vec is V5 or F5 in Go's syntax, by what is done.
+// vec and gp are registers. A vec is V5 or F5 in Go's syntax, depending on the
+// instruction.
 type (
 	vec int
 	gp  int
@@ -41,10 +42,10 @@ func (v vec) as(a string) string  { return fmt.Sprintf("V%d.%s", v, a) }
 func (v vec) gnu(a string) string { return fmt.Sprintf("v%d.%s", v, a) }
 func (r gp) String() string       { return fmt.Sprintf("R%d", int(r)) }
 
-// registers has those that are free, the one to be taken next first.
+// registers holds the free registers, with the one to be taken next first.
 type registers []int
 
-// newRegisters returns all vector registers, and the general ones but R18, which
+// newRegisters returns all vector registers, and all general ones except R18, which
 // belongs to the system, and R26 to R30, which belong to Go.
 func newRegisters() (vecs, gps registers) {
 	for i := range 32 {
@@ -92,8 +93,8 @@ func (k *kernel) scope(body func()) {
 	k.vecs, k.gps = vecs, gps
 }
 
-// later has body emitted behind the kernel's RET, with the registers that are
-// free now.
+// later lets body be emitted after the kernel's RET, with the registers that are free
+// now.
 func (k *kernel) later(body func()) {
 	vecs, gps := k.vecs, k.gps
 	k.outOfLine = append(k.outOfLine, func() {
@@ -104,8 +105,8 @@ func (k *kernel) later(body func()) {
 
 // ---- functions -----------------------------------------------------------
 
-// begin begins the kernel of that name in the table, with a frame of so many
-// bytes.
+// begin begins the kernel with that name in the table, with a frame of the given number
+// of bytes.
 func (k *kernel) begin(name string, frame int) {
 	row := table.Row(name)
 	var params [][2]string
@@ -115,8 +116,8 @@ func (k *kernel) begin(name string, frame int) {
 	k.text(row.Symbol(table.NEON, k.typ), row.Signature(table.NEON, k.typ), params, row.Bool, frame, row.DocOf(table.NEON, k.typ))
 }
 
-// text begins a function with the parameters, of which each has a name and a type,
-// and a bool as its result or none.
+// text begins a function with the given parameters, each a name and a type, and with a
+// bool as its result or none.
 func (k *kernel) text(name, signature string, params [][2]string, result bool, frame int, doc []string) {
 	k.params, k.frame, k.labels, k.outOfLine = map[string]param{}, frame, 0, nil
 	k.vecs, k.gps = newRegisters()
@@ -159,9 +160,9 @@ func (k *kernel) ins(format string, args ...any) {
 	k.text_.WriteString("\t" + fmt.Sprintf(format, args...) + "\n")
 }
 
-// word emits an instruction that Go's assembler does not have, in GNU syntax, to
-// be encoded by encode. The form of the line is fixed: one space before the
-// comment, one instruction to a line.
+// word emits an instruction that Go's assembler lacks, in GNU syntax, to be encoded by
+// encode. The form of the line is fixed: one space before the comment, and one
+// instruction per line.
 func (k *kernel) word(format string, args ...any) {
 	k.text_.WriteString("\t" + unencoded + " // " + fmt.Sprintf(format, args...) + "\n")
 }
@@ -174,7 +175,7 @@ func (k *kernel) label(word string) string {
 
 func (k *kernel) at(label string) { k.text_.WriteString(label + ":\n") }
 
-// mem is the memory of an argument.
+// mem returns the memory of an argument.
 func (k *kernel) mem(name string) string {
 	p, ok := k.params[name]
 	if !ok {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// An encoding is an instruction that Go's assembler does not have: its word with
-// registers of number 0, and the arrangements of its operands, where T stands for 4s
-// or 2d, the element's type.
+// An encoding is an instruction that Go's assembler lacks: its word with register
+// numbers of 0, and the arrangements of its operands, where T stands for 4s or 2d, the
+// element's type.
 type encoding struct {
 	word     uint32
 	operands string
@@ -40,7 +40,7 @@ var encodings = map[string]encoding{
 	"fcvtn2": {0x4e616800, "4s 2d"},
 }
 
-// halfEncodings are those of the same names with halves among their operands.
+// halfEncodings are encodings of the same names with halves among their operands.
 var halfEncodings = map[string]encoding{
 	"fcvtl": {0x0e217800, "4s 4h"},
 	"fcvtn": {0x0e216800, "4h 4s"},
@@ -58,8 +58,8 @@ var (
 // unencoded is the instruction that encode fills in.
 const unencoded = "WORD $0x00000000"
 
-// encode fills in the words of a text. It knows the operands by their order alone;
-// tests decode the words again, and have them encoded by an assembler.
+// encode fills in the words of a text. It knows the operands only by their order. Tests
+// decode the words again, and compare them with those of an assembler.
 func encode(text string) (string, error) {
 	var faults []error
 	text = wordLine.ReplaceAllStringFunc(text, func(line string) string {

@@ -24,8 +24,8 @@ func TestEncodeRejects(t *testing.T) {
 	}
 }
 
-// TestAssembler has a GNU assembler encode every word of the repository. It is skipped where there is none, unless the environment
-// variable ADAHESSIAN_REQUIRE names asm2plan9s.
+// TestAssembler lets a GNU assembler encode every word in the repository, and compares. Without an assembler it is skipped, unless
+// the environment variable ADAHESSIAN_REQUIRE names asm2plan9s.
 func TestAssembler(t *testing.T) {
 	words := map[string]string{} // lines by their instructions
 	for _, file := range assemblyFiles {
@@ -38,7 +38,7 @@ func TestAssembler(t *testing.T) {
 		}
 	}
 	if len(words) < 100 {
-		t.Fatalf("%d words only", len(words))
+		t.Fatalf("only %d words", len(words))
 	}
 	var blank strings.Builder
 	for insn := range words {
@@ -70,9 +70,9 @@ func TestAssembler(t *testing.T) {
 	t.Logf("%d words", len(words))
 }
 
-// asm2plan9s runs that tool on a file. It encodes for the architecture that it
-// was built for, with the assembler "as" in PATH; elsewhere than on arm64 it runs
-// under emulation, beside a cross assembler under that name.
+// asm2plan9s runs that tool on a file. The tool encodes for the architecture for which
+// it was built, with the assembler "as" in PATH. On machines other than arm64 it runs
+// under emulation, with a cross assembler of that name.
 func asm2plan9s(dir, file string) error {
 	find := exec.Command("go", "tool", "-n", "asm2plan9s")
 	find.Env = append(os.Environ(), "GOARCH=arm64", "GOOS=linux", "CGO_ENABLED=0")
@@ -92,7 +92,7 @@ func asm2plan9s(dir, file string) error {
 			return err
 		}
 		run = exec.Command(emulator, run.Args...)
-		run.Env = append(os.Environ(), "PATH="+dir) // with no yasm in it, which it would prefer
+		run.Env = append(os.Environ(), "PATH="+dir) // without yasm, which it would prefer
 	}
 	if out, err := run.CombinedOutput(); err != nil {
 		return errors.Join(err, errors.New(string(out)))

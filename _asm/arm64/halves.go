@@ -9,14 +9,14 @@ import "github.com/adahessian-go/adahessian/_asm/table"
 
 const (
 	quietNaN  = 0x7fc00000 // a float32
-	belowHalf = 1<<15 - 1  // of what a shift by 16 cuts off
+	belowHalf = 1<<15 - 1  // just below half of what a shift by 16 cuts off
 )
 
 // bfloat16 tells the two types apart.
 func (k *kernel) bfloat16() bool { return k.typ == table.BF16 }
 
-// nextHalf loads the halves of a vector of float32, or of its part of the given width in bytes,
-// and moves the pointer on.
+// nextHalf loads the halves for a vector of float32, or for its part of the given width in
+// bytes, and moves the pointer on.
 func (k *kernel) nextHalf(v vec, p gp, width int) {
 	switch width {
 	case wholeVector:
@@ -78,8 +78,8 @@ func (k *kernel) widen() {
 	k.ret()
 }
 
-// narrow rounds float32s to halves. For bfloat16 it adds just below a half of the last place
-// that stays, and one more where that is odd.
+// narrow rounds float32s to halves. For bfloat16 it adds just below half a unit of the last
+// place that stays, and one more if that place is odd.
 func (k *kernel) narrow() {
 	k.begin("narrow", 0)
 	h, x, n := k.arg("h"), k.arg("x"), k.count("n")
@@ -93,7 +93,7 @@ func (k *kernel) narrow() {
 		k.next(f, x, width)
 		each(nv, func(i int) { k.and(isNaN[i], f[i], abs) })
 		each(nv, func(i int) { k.moreBits(isNaN[i], isNaN[i], infinity) })
-		each(nv, func(i int) { k.choose(isNaN[i], nan, f[i]) }) // what is left in isNaN
+		each(nv, func(i int) { k.choose(isNaN[i], nan, f[i]) }) // the result is left in isNaN
 		if k.bfloat16() {
 			each(nv, func(i int) { k.shiftRight(odd[i], isNaN[i], 16) })
 			each(nv, func(i int) { k.and(odd[i], odd[i], one) })
@@ -108,7 +108,8 @@ func (k *kernel) narrow() {
 	k.ret()
 }
 
-// allFiniteHalf gathers in four chains which |h| are greater than the largest finite one.
+// allFiniteHalf collects, in four chains, which |h| are greater than the largest finite
+// one.
 func (k *kernel) allFiniteHalf() {
 	k.begin("allFiniteHalf", 0)
 	h, n := k.arg("h"), k.arg("n")

@@ -1,9 +1,9 @@
-// Package arm64 writes the kernels of NEON.
+// Package arm64 writes the NEON kernels.
 //
-// Each kernel is one function here, which is written once and emitted for
-// float32 and float64; the differences between the two live in vec.go. What Go's
-// assembler has no mnemonic for is written in GNU syntax and encoded at the end,
-// in encode.go. What a kernel is called and takes is in the package table.
+// Each kernel is one function here, written once and emitted for float32 and float64.
+// The differences between the two are in vec.go. Instructions for which Go's assembler
+// has no mnemonic are written in GNU syntax and encoded at the end, in encode.go.
+// Package table has the kernels' names and arguments.
 package arm64
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
-// bodies are the kernels by their names in the table.
+// bodies are the kernels, by their names in the table.
 var bodies = map[string]func(k *kernel){
 	"rademacher":     (*kernel).rademacher,
 	"addProbe":       (*kernel).addProbe,
@@ -64,7 +64,7 @@ func newFile(constraint string) *file {
 	return &file{constraint: constraint, tables: &tables{words: map[string][]uint64{}}}
 }
 
-// kernel returns what writes kernels for elements of the type.
+// kernel returns a writer of kernels for elements of the type.
 func (f *file) kernel(t table.Type) *kernel {
 	k := &kernel{elem: t.Size, typ: t, tables: f.tables}
 	if t.Size == 4 {
@@ -75,7 +75,7 @@ func (f *file) kernel(t table.Type) *kernel {
 	return k
 }
 
-// assembly is the whole file.
+// assembly returns the whole file.
 func (f *file) assembly() ([]byte, error) {
 	text, err := encode(fmt.Sprintf("%s//go:build %s\n\n#include \"textflag.h\"\n%s%s", table.Header, f.constraint, f.text, f.tables))
 	return []byte(text), err

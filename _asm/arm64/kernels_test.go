@@ -7,7 +7,7 @@ import (
 	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
-// TestBodies looks for bodies that no row of the table asks for.
+// TestBodies looks for bodies without a row in the table.
 func TestBodies(t *testing.T) {
 	for name := range bodies {
 		if !slices.ContainsFunc(table.ARM64.Sets, table.Row(name).In) {

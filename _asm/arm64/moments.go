@@ -6,14 +6,14 @@ import "github.com/adahessian-go/adahessian/_asm/table"
 // definition: secondMoment, raise, denominator, firstMoment and the rest of
 // parameter. They work on several vectors at once, operation by operation.
 
-// flush sets the subnormal elements of x to +0. mask is lost.
+// flush sets the subnormal elements of x to +0. mask is overwritten.
 func (c *scalars) flush(x, mask vec) {
 	c.k.absGreater(mask, c.minNormal, x) // minNormal > |x|; not for NaN
 	c.k.andNot(x, x, mask)
 }
 
-// divide divides the sums a of |h| by the divisor, unless it is 1: the divider is
-// what the step waits for.
+// divide divides the sums a of |h| by the divisor, unless that is 1, since the divider
+// is what the step waits for.
 func (c *scalars) divide(a []vec) {
 	label := c.k.label("undivided")
 	c.k.ins("CBZ %v, %s", c.hasDiv, label)
@@ -23,7 +23,7 @@ func (c *scalars) divide(a []vec) {
 	c.k.at(label)
 }
 
-// secondMoment sets v to v', from the curvature d, which is lost, as t is.
+// secondMoment sets v to v', from the curvature d. d and t are overwritten.
 func (c *scalars) secondMoment(v, d, t []vec) {
 	k := c.k
 	each(len(v), func(i int) { k.mul(t[i], c.c2, d[i]) })
@@ -33,8 +33,8 @@ func (c *scalars) secondMoment(v, d, t []vec) {
 	each(len(v), func(i int) { c.flush(v[i], t[i]) })
 }
 
-// denominators sets den from each v'. The branch on the power is the same for the
-// whole call, hence predicted, and the case of k = 1 falls through.
+// denominators sets den from each v'. The branch on the power is the same for the whole
+// call, so it is predicted, and the case of k = 1 falls through.
 func (c *scalars) denominators(den, v []vec) {
 	k := c.k
 	other, half, two, raised := k.label("other"), k.label("half"), k.label("two"), k.label("raised")
@@ -66,12 +66,11 @@ func (c *scalars) denominatorsOf(q []vec) {
 	each(len(q), func(i int) { c.k.add(q[i], q[i], c.e) })
 }
 
-// descend sets m to m' and theta to θ'; g is lost.
+// descend sets m to m' and theta to θ'. g is overwritten.
 //
-// The clamp is left out where there is no limit, by a branch that is the same for
-// the whole call. MIN and MAX make a NaN of a NaN, which therefore stays one, and
-// take −0 to be less than +0, so that a bound of 0 leaves zeros as the definition
-// does.
+// If there is no limit, the clamp is left out, by a branch that is the same for the
+// whole call. MIN and MAX return NaN for a NaN, which therefore stays one. They treat
+// −0 as less than +0, so a bound of 0 leaves zeros as the definition does.
 func (c *scalars) descend(theta, m, g, den []vec) {
 	k := c.k
 	each(len(m), func(i int) { k.mul(m[i], c.b1, m[i]) })
@@ -118,8 +117,8 @@ func (c *scalars) curvature(v, den, d gp, divide bool, nv, width int) {
 type elements struct{ theta, m, g gp }
 
 // descendNext updates nv vectors of the given width and moves the pointers on.
-// All loads come before the first store, for pages of arrays that share their low
-// address bits look like the same addresses to a load that follows a store.
+// All loads come before the first store, because addresses in different arrays with the
+// same low bits look the same to a load that follows a store.
 func (c *scalars) descendNext(e elements, den []vec, width int) {
 	k, nv := c.k, len(den)
 	theta, m, g := k.some(nv), k.some(nv), k.some(nv)

@@ -7,17 +7,17 @@ import (
 	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
-// The power function of the Go file pow.go, operation by operation, on vectors
-// of float64 whatever the type of the tensor. Its names and its order are the
-// ones there, and so are the reasons. Where that branches, this computes both
-// and chooses.
+// The power function of pow.go, operation by operation, on vectors of float64 whatever
+// the type of the tensor. It has the same names and the same order as that file, which
+// also gives the reasons. Where pow.go branches, this computes both results and
+// chooses.
 //
 // It is a long chain of operations, each waiting for the one before, so it takes
-// several vectors through every operation together. That also shares the loads of
-// its constants, of which there are more than registers.
+// several vectors through every operation together. That also shares the loads of its
+// constants, which outnumber the registers.
 
-// pow emits the power function. A variable of it is a value: one vector for each
-// of those that pass together.
+// pow emits the power function. Its variables are values: one vector for each of those
+// that are processed together.
 type pow struct {
 	k            *kernel
 	floats       // of two float64
@@ -42,7 +42,7 @@ func newPow() *pow {
 	return &pow{coefficients: coefficients, offset: map[uint64]int{}}
 }
 
-// in prepares for a kernel that takes so many vectors of float64 together.
+// in prepares for a kernel that takes width vectors of float64 together.
 func (p *pow) in(k *kernel, width int) {
 	p.k, p.floats, p.width = k, floats{k, "2d", "D2"}, width
 	p.table = k.table(powTable, p.words()...)
@@ -55,11 +55,11 @@ func (p *pow) words() (w []uint64) {
 	return w
 }
 
-// An operand is a value, or a number that all lanes of it have.
+// An operand is a value, or a number that is the same in all lanes.
 type operand any
 
-// bits is the operand of 64 bits in every lane; number and coefficient are those
-// of a float64.
+// bits is the operand with these 64 bits in every lane. number and coefficient return
+// that of a float64.
 type bits uint64
 
 func number(x float64) bits { return bits(math.Float64bits(x)) }
@@ -97,7 +97,7 @@ func (p *pow) use(y operand, f func(i int, y vec)) {
 	}
 }
 
-// new returns the value that op makes of x and y, and into puts it where z is.
+// new returns the value that op makes from x and y, and into puts it into z.
 func (p *pow) new(op func(d, x, y vec), x value, y operand) value {
 	return p.into(p.k.some(p.width), op, x, y)
 }
@@ -140,18 +140,18 @@ func (p *pow) split(x value) (e, m value) {
 	return e, m
 }
 
-// scale multiplies y by 2^n, where n is in the low bits of t. t is lost.
+// scale multiplies y by 2^n, where n is in the low bits of t. t is overwritten.
 func (p *pow) scale(y, t value) {
 	each(p.width, func(i int) { p.shiftLeft(t[i], t[i], 52) })
 	p.into(y, p.addInt, y, t)
 }
 
-// special puts the powers of what is not positive and finite into y: of ±0 it is
-// +0, of +Inf and NaN themselves, and of what is negative NaN.
+// special puts into y the powers of numbers that are not positive and finite: +0 for
+// ±0, the number itself for +Inf and NaN, and NaN for negative numbers.
 func (p *pow) special(x, y value) {
 	k := p.k
 	k.scope(func() {
-		// As integers, the bits of positive finite numbers less 1 are the smallest.
+		// As integers, the bits of positive finite numbers minus 1 are the smallest.
 		usual := p.new(p.addInt, x, bits(math.MaxUint64))
 		p.use(number(math.MaxFloat64), func(i int, most vec) { p.moreBits(usual[i], most, usual[i]) })
 		value, negative := value(k.some(p.width)), value(k.some(p.width))
@@ -329,7 +329,7 @@ func (k *kernel) curvaturePow() {
 			k.ins("VLD1R.P 8(%v), [%s]", from, a[i].as("D2"))
 		}
 	}
-	// Two vectors of float64 pass together.
+	// Two vectors of float64 are processed together.
 	together := k.elem / 4
 	p.in(k, 2)
 	body := func(nv, width int) {

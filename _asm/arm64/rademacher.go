@@ -1,7 +1,7 @@
 package arm64
 
-// batch is the number of blocks of Philox that are made together: two times four,
-// whose multiplications hide each other's latency. They are 1,024 signs.
+// batch is the number of blocks of Philox that are made together: two times four, so
+// that their multiplications hide each other's latency. They are 1,024 signs.
 const (
 	batch      = 8
 	batchBytes = batch * 16
@@ -19,11 +19,11 @@ const (
 type philox struct {
 	k *kernel
 	c []vec
-	t []vec // three vectors of room
+	t []vec // three scratch vectors
 }
 
-// round does a round with the key k0, k1. Word 0 of the state and its product
-// change places with the others, so no register is copied.
+// round makes a round with the key k0, k1. Word 0 of the state and its product change
+// places with the others, so no register is copied.
 func (p *philox) round(m0, m1, k0, k1 vec) {
 	k := p.k
 	product := func(high, x, m vec) { // x becomes the low words of x·m
@@ -41,8 +41,8 @@ func (p *philox) round(m0, m1, k0, k1 vec) {
 	p.c = []vec{p.c[1], p.c[2], p.c[3], p.c[0]}
 }
 
-// fillBatch makes a batch of blocks from block on, which it moves on, into the
-// frame's start.
+// fillBatch makes a batch of blocks, from block on, at the frame's start, and moves
+// block on.
 func (k *kernel) fillBatch(block gp) {
 	words := floats{k, "4s", "S4"}
 	broadcast := func(x gp, low, high vec) { // the words of x, in each lane
@@ -56,7 +56,7 @@ func (k *kernel) fillBatch(block gp) {
 	k.scope(func() {
 		var groups []*philox
 		for range batch / 4 {
-			// The rounds turn the words; in the end they lie in order.
+			// The rounds rotate the words; in the end they are in order.
 			v := k.neighbours(4)
 			p := &philox{k: k}
 			for i := range v {
@@ -114,8 +114,8 @@ func (k *kernel) neighbours(n int) []vec {
 	panic("no neighbouring registers are free")
 }
 
-// signs turns bits into signs, a unit at a time: eight vectors, of which each has
-// a mask with the bit of each of its lanes.
+// signs turns bits into signs, a unit at a time: eight vectors, each with a mask that
+// has the bit of each of its lanes.
 type signs struct {
 	k           *kernel
 	masks       []vec
@@ -141,8 +141,8 @@ func (k *kernel) newSigns() *signs {
 	return s
 }
 
-// next stores the signs of the unit of bits at from at z, and moves both on. Each
-// lane sees all the unit's bits, and its mask leaves it one.
+// next stores at z the signs of the unit of bits at from, and moves both on. Each lane
+// sees all the unit's bits, and its mask leaves it one.
 func (s *signs) next(z, from gp) {
 	k := s.k
 	k.scope(func() {
@@ -156,9 +156,9 @@ func (s *signs) next(z, from gp) {
 	})
 }
 
-// rademacher makes a batch of blocks at a time into the frame and turns its bits
-// into signs. A unit that is not wanted whole, in front or at the end, is made in
-// the frame and copied from there.
+// rademacher makes a batch of blocks at a time in the frame and turns its bits into
+// signs. If only a part of a unit is wanted, at the beginning or the end, the unit is
+// made in the frame and copied from there.
 func (k *kernel) rademacher() {
 	unit := k.unit()
 	k.begin("rademacher", batchBytes+unit*k.elem)

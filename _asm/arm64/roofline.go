@@ -7,9 +7,9 @@ import (
 	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
-// Roofline returns the loops of internal/roofline, which have as many arrays in and
-// out as a kernel has, and one addition for each array that is loaded; and their
-// Go declarations.
+// Roofline returns the loops of internal/roofline, which read and write as many arrays
+// as a kernel does, with one addition for each array that is loaded, and their Go
+// declarations.
 func Roofline() (text, stubs []byte, err error) {
 	f := newFile("gc")
 	k := f.kernel(table.F32)
@@ -22,10 +22,10 @@ func Roofline() (text, stubs []byte, err error) {
 	return text, stubs, err
 }
 
-// stream is a loop over arrays a to e: it loads the first reads of them, does one
-// addition for each that it loads, and stores the first writes. All loads of an
-// iteration, which takes a cache line of each array, come before its stores. It
-// returns the loop's Go declaration.
+// stream writes a loop over arrays a to e. It loads the first reads of them, makes one
+// addition for each that it loads, and stores the first writes. An iteration takes a
+// cache line of each array, and all its loads come before its stores. stream returns
+// the loop's Go declaration.
 func (k *kernel) stream(reads, writes int) (stub string) {
 	names := []string{"a", "b", "c", "d", "e"}[:max(reads, writes)]
 	var params [][2]string
@@ -42,7 +42,7 @@ func (k *kernel) stream(reads, writes int) (stub string) {
 	}
 	n, zero, total := k.count("n"), k.vec(), k.some(4)
 	k.zero(zero)
-	for _, t := range total { // where nothing is written, else without a use
+	for _, t := range total { // used only if nothing is written
 		k.zero(t)
 	}
 	k.at("loop")

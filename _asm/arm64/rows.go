@@ -1,8 +1,8 @@
 package arm64
 
-// Strided blocks are columns of a slice of block rows: vectors of neighbouring
-// columns walk down the rows together, and no lane needs another. A slice is
-// always read row by row, in the order of memory.
+// Strided blocks are columns of a slice of block rows. Vectors of neighbouring columns
+// walk down the rows together, and no lane needs another. A slice is always read row by
+// row, in the order of memory.
 
 // panel is the shape of the slices that a kernel works on, in registers.
 type panel struct {
@@ -49,9 +49,9 @@ func (p *panel) slices(body func()) {
 }
 
 // sums sets d to the sums of |x| down the rows of a slice, which x moves on; d
-// moves on by a row. Eight vectors of columns are more chains of additions than
-// their latency asks for, and long runs for the prefetchers. start prepares the
-// sums from those at d, and finish ends them.
+// moves on by a row. Eight vectors of columns are more chains of additions than their
+// latency requires, and give the prefetchers long runs. start prepares the sums from
+// those at d, and finish ends them.
 func (p *panel) sums(d, x gp, start func(sums []vec, width int), finish func(sums []vec)) {
 	k := p.k
 	k.scope(func() {
@@ -76,15 +76,15 @@ func (p *panel) sums(d, x gp, start func(sums []vec, width int), finish func(sum
 	k.ins("MADD %v, %v, %v, %v", p.block, x, p.stride, x)
 }
 
-// zeros is a start of sums.
+// zeros is a start for sums that begins at zero.
 func (k *kernel) zeros(sums []vec, _ int) {
 	for _, s := range sums {
 		k.zero(s)
 	}
 }
 
-// descend is the second pass of a step for a slice, which the pointers move on
-// along its rows, den excepted.
+// descend is the second pass of a step for a slice. It moves all pointers except den
+// along the rows of the slice.
 func (p *panel) descend(c *scalars, e elements, den gp) {
 	k := p.k
 	k.scope(func() {
@@ -104,7 +104,7 @@ func (p *panel) descend(c *scalars, e elements, den gp) {
 	})
 }
 
-// updateRows is the step where blocks are columns.
+// updateRows is the step for blocks that are columns.
 func (k *kernel) updateRows() {
 	k.begin("updateRows", 0)
 	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}

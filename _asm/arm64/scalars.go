@@ -12,8 +12,8 @@ const (
 	ofParameters
 )
 
-// scalars holds the scalars of a step as vectors. Of 32 registers they leave
-// twenty for the data, which is enough.
+// scalars holds the scalars of a step as vectors. Of the 32 registers they leave twenty
+// for the data, which is enough.
 type scalars struct {
 	k              *kernel
 	b1, c1, b2, c2 vec
@@ -26,7 +26,7 @@ type scalars struct {
 	power          gp
 }
 
-// loadScalars expands the scalars that ptr points to, and moves that on.
+// loadScalars expands the scalars that ptr points to, and moves ptr on.
 func (k *kernel) loadScalars(ptr gp, which int) *scalars {
 	c := &scalars{k: k, minNormal: k.fill(k.bits(k.minNormal()))}
 	for _, use := range []struct {

@@ -1,10 +1,10 @@
 package arm64
 
-// NEON has no masked loads. What is left of a stream behind its last whole
-// vector is taken in parts of 8 and 4 bytes, as the bits of its length say: a
-// load of so many bytes clears the rest of the register, the arithmetic is that of
-// whole vectors, and a store of so many bytes ends it. So nothing behind the
-// stream is touched, and every element is rounded in the same way.
+// NEON has no masked loads. What remains of a stream after its last whole vector is
+// taken in parts of 8 and 4 bytes, according to the bits of its length. A load of so
+// many bytes clears the rest of the register, the arithmetic is that of whole vectors,
+// and then so many bytes are stored. So nothing after the stream is touched, and every
+// element is rounded in the same way.
 
 const wholeVector = 16
 
@@ -30,8 +30,7 @@ func (k *kernel) vectors(n gp, unroll int, body func(nv, width int)) {
 	k.parts(n, func(width int) { body(1, width) })
 }
 
-// parts emits body for the parts of a vector that n bytes, less than a whole one,
-// are made of.
+// parts emits body for the parts that make up n bytes, fewer than a whole vector.
 func (k *kernel) parts(n gp, body func(width int)) {
 	for width := wholeVector / 2; width >= k.elem; width /= 2 {
 		skip := k.label("skip")
@@ -58,13 +57,13 @@ func (k *kernel) count(name string) gp {
 // toBytes turns a number of elements into a number of bytes.
 func (k *kernel) toBytes(n gp) { k.ins("LSL $%d, %v", log2(k.elem), n) }
 
-// move is the instruction for loads and stores of so many bytes.
+// move returns the instruction for loads and stores of width bytes.
 func move(width int) string { return map[int]string{16: "FMOVQ", 8: "FMOVD", 4: "FMOVS"}[width] }
 
-// load loads vectors of the given width, which lie one behind the other.
+// load loads vectors of the given width, which lie one after the other.
 func (k *kernel) load(v []vec, p gp, width int) { k.loadAt(v, p, 0, width) }
 
-// loadAt is load from an offset on.
+// loadAt is load from an offset.
 func (k *kernel) loadAt(v []vec, p gp, offset, width int) {
 	for ; len(v) > 1; v, offset = v[2:], offset+2*wholeVector {
 		k.ins("FLDPQ %d(%v), (%s, %s)", offset, p, v[0].f(), v[1].f())
@@ -74,7 +73,7 @@ func (k *kernel) loadAt(v []vec, p gp, offset, width int) {
 	}
 }
 
-// next is load, and moves the pointer on behind what it has loaded.
+// next is load, and moves the pointer past what it has loaded.
 func (k *kernel) next(v []vec, p gp, width int) {
 	if len(v) == 1 {
 		k.ins("%s.P %d(%v), %s", move(width), width, p, v[0].f())
@@ -85,15 +84,15 @@ func (k *kernel) next(v []vec, p gp, width int) {
 	k.loadAt(v[2:], p, 2*wholeVector-all, width)
 }
 
-// store stores vectors of the given width and moves the pointer on behind them. It
-// takes an instruction for that: if the store did it, the next use of the pointer
-// might wait for what is stored.
+// store stores vectors of the given width and moves the pointer past them. It uses a
+// separate instruction for that, because if the store did it, the next use of the
+// pointer might wait for the stored value.
 func (k *kernel) store(v []vec, p gp, width int) {
 	k.storeAt(v, p, 0, width)
 	k.ins("ADD $%d, %v", len(v)*width, p)
 }
 
-// storeBack stores vectors where next has loaded as many.
+// storeBack stores vectors where next has just loaded as many.
 func (k *kernel) storeBack(v []vec, p gp, width int) { k.storeAt(v, p, -len(v)*width, width) }
 
 func (k *kernel) storeAt(v []vec, p gp, offset, width int) {
@@ -105,8 +104,8 @@ func (k *kernel) storeAt(v []vec, p gp, offset, width int) {
 	}
 }
 
-// nextSome loads and passes n bytes, less than a whole vector, at once. The
-// other lanes become zero.
+// nextSome loads n bytes, fewer than a whole vector, at once, and moves the pointer
+// past them. The other lanes become zero.
 func (k *kernel) nextSome(v vec, p, n gp) {
 	done := k.label("loaded")
 	k.zero(v)

@@ -3,8 +3,8 @@ package arm64
 import "math"
 
 // floats has the instructions on vectors of four float32 or two float64, and on
-// integers of the same size. Go's assembler knows of floating-point vectors only
-// the fused ones, which the contract excludes.
+// integers of the same size. Of the instructions on floating-point vectors, Go's
+// assembler knows only the fused ones, which the contract forbids.
 type floats struct {
 	k   *kernel
 	gnu string // arrangement: 4s or 2d
@@ -32,15 +32,15 @@ func (o floats) neg(d, x vec)    { o.word("fneg", d, x) }
 // addPairs sets d to the sums of neighbouring lanes, first those of x.
 func (o floats) addPairs(d, x, y vec) { o.word("faddp", d, x, y) }
 
-// The comparisons make a lane all ones where they hold, and all zeros where not
-// or where one of the two is NaN.
+// The comparisons make a lane all ones if they hold, and all zeros if they do not or if
+// one of the two is NaN.
 func (o floats) absGreater(d, x, y vec) { o.word("facgt", d, x, y) }
 func (o floats) greater(d, x, y vec)    { o.word("fcmgt", d, x, y) }
 
-// moreBits compares as integers without a sign.
+// moreBits compares as unsigned integers.
 func (o floats) moreBits(d, x, y vec) { o.word("cmhi", d, x, y) }
 
-// Integers. shiftLeft and shiftRight are of lanes by a constant.
+// Integers. shiftLeft and shiftRight shift lanes by a constant.
 func (o floats) addInt(d, x, y vec) {
 	o.k.ins("VADD %s, %s, %s", y.as(o.goa), x.as(o.goa), d.as(o.goa))
 }
@@ -67,7 +67,7 @@ func (k *kernel) andNot(d, x, y vec) {
 	k.word("bic %s, %s, %s", d.gnu("16b"), x.gnu("16b"), y.gnu("16b"))
 }
 
-// choose sets each bit of mask to that of x where it is 1, else to that of y.
+// choose sets each bit of mask to that of x if it is 1, and otherwise to that of y.
 func (k *kernel) choose(mask, x, y vec) {
 	k.ins("VBSL %s, %s, %s", y.as("B16"), x.as("B16"), mask.as("B16"))
 }
@@ -91,7 +91,7 @@ func (o floats) fillInto(d vec, bits uint64) {
 	o.k.scope(func() { o.k.ins("VDUP %v, %s", o.k.constant(bits), d.as(o.goa)) })
 }
 
-// bits are those of x as an element.
+// bits returns the bits of x as an element.
 func (k *kernel) bits(x float64) uint64 {
 	if k.elem == 4 {
 		return uint64(math.Float32bits(float32(x)))
@@ -99,12 +99,12 @@ func (k *kernel) bits(x float64) uint64 {
 	return math.Float64bits(x)
 }
 
-// minNormal is the smallest normal number of the element's type.
+// minNormal returns the smallest normal number of the element's type.
 func (k *kernel) minNormal() float64 { return map[int]float64{4: 0x1p-126, 8: 0x1p-1022}[k.elem] }
 
 func (k *kernel) lanes() int { return 16 / k.elem }
 
-// letter is that of an element in Go's syntax.
+// letter returns the letter of an element in Go's syntax.
 func (k *kernel) letter() string { return map[int]string{4: "S", 8: "D"}[k.elem] }
 
 // broadcastArg returns a vector with an argument of the element's type in every

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/arch/arm64/arm64asm"
 )
 
-// What the words are is not left to the encoder: each is decoded again and compared
-// with its comment, by a program that has nothing in common with it.
+// The tests do not rely on the encoder: each word is decoded again and compared with
+// its comment, by a program that has nothing in common with the encoder.
 
 // assemblyFiles have such words.
 var assemblyFiles = []string{"../../kernels_arm64.s", "../../internal/roofline/stream_arm64.s"}
@@ -69,7 +69,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestWordFaults gives the check what it must find.
+// TestWordFaults proves that the check finds what it must.
 func TestWordFaults(t *testing.T) {
 	for _, c := range []struct {
 		line string

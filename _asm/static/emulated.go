@@ -11,7 +11,7 @@ import (
 
 var traceLine = regexp.MustCompile(`^Trace \d+: \S+ \[[0-9a-f]+/([0-9a-f]+)/`)
 
-// emulated has qemu write down the addresses of a function's instructions.
+// emulated lets qemu record the addresses of a function's instructions.
 func emulated(c call) (t []uint64, err error) {
 	log := c.file + ".log"
 	args := append([]string{"-cpu", "cortex-a72", "-singlestep", "-d", "exec,nochain",

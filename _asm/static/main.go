@@ -1,13 +1,12 @@
-// Command static estimates how long the kernels take, for those who have no such
-// processor, beside the same arithmetic in C.
+// Command static estimates how long the kernels take on processors that are not at
+// hand, compared with the same arithmetic in C.
 //
-// A call of each kernel, and of the C function of that name, is executed, and the
-// address of every instruction written down: for arm64 by qemu, for amd64 by
-// stepping through the program on this machine. The instructions in that order,
-// branches and all, are what llvm-mca is given: it models how many cycles they take
-// with all data in the L1 cache and every branch predicted. What it knows of a
-// processor is what the processor's makers have published, so these are
-// estimates; their use is to compare.
+// It executes a call of each kernel, and of the C function with the same name, and
+// records the address of every instruction: for arm64 with qemu, for amd64 by stepping
+// through the program on this machine. It gives the instructions in that order,
+// branches included, to llvm-mca, which models how many cycles they take with all data
+// in the L1 cache and every branch predicted. llvm-mca knows about a processor only
+// what its makers have published, so these are estimates, useful for comparisons.
 //
 //	go -C _asm run ./static arm64
 //	go -C _asm run ./static amd64
@@ -26,7 +25,7 @@ import (
 	"strings"
 )
 
-const elements = 1008 // of each call; the programs have the same number
+const elements = 1008 // of each call; the programs use the same number
 
 var kernels = []string{"updateElements", "updateBlocks", "updateRows", "curvature", "curvaturePow", "descendRows", "descendBlocks",
 	"blockMeans", "stridedMeans", "addProbe", "allFinite", "rademacher"}
@@ -42,8 +41,8 @@ type target struct {
 	trace  func(c call) ([]uint64, error)
 }
 
-// A set is an instruction set, by the end of its kernels' names and by what chooses
-// it.
+// A set is an instruction set: the end of its kernels' names, and the variable that
+// chooses it.
 type set struct{ name, env string }
 
 var targets = map[string]target{
@@ -84,7 +83,7 @@ func run(t target) error {
 	if err := output(build, nil); err != nil {
 		return err
 	}
-	// The last two options let gcc make vectors of what has roots and choices.
+	// The last two math options let gcc vectorize roots and choices.
 	flags := append(t.flags, "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-static", "-o", theirs.file, "static/c/loops.c", "-lm")
 	if err := output(exec.Command(t.tools+"gcc", flags...), nil); err != nil {
 		return err
@@ -98,7 +97,7 @@ func run(t target) error {
 	for _, s := range t.sets {
 		names = append(names, s.name)
 	}
-	fmt.Printf("| cycles an element: %s (C) |", strings.Join(names, ", "))
+	fmt.Printf("| cycles per element: %s (C) |", strings.Join(names, ", "))
 	for _, cpu := range t.cpus {
 		fmt.Printf(" %s, float32 | %[1]s, float64 |", cpu)
 	}

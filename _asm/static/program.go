@@ -13,7 +13,7 @@ import (
 type program struct {
 	target
 	file      string
-	functions map[string][2]uint64 // from the first instruction up to the last
+	functions map[string][2]uint64 // the first and the last instruction of each
 	text      map[uint64]string
 	traces    map[string][]uint64
 }
@@ -57,7 +57,7 @@ func (p *program) disassemble() error {
 	})
 }
 
-// A call is a run of a program that calls a function, which lies between two
+// A call is a run of a program that calls a function. The function lies between two
 // addresses.
 type call struct {
 	file        string
@@ -66,12 +66,12 @@ type call struct {
 	env         string // a variable, or empty
 }
 
-// inPieces are the kernels of a step in two passes, which takes the elements in
+// inPieces are the kernels of a step in two passes, which divides the elements between
 // several calls of each.
 var inPieces = []string{"curvature", "curvaturePow", "descendRows", "descendBlocks"}
 
-// executed returns the addresses of the instructions of the last call of a function,
-// or of all, where the elements are divided between them.
+// executed returns the addresses of the instructions in the last call of a function, or
+// in all calls if the elements are divided between them.
 func (p *program) executed(function, kernel, typ, env string) ([]uint64, error) {
 	if t, ok := p.traces[function]; ok {
 		return t, nil
@@ -93,7 +93,7 @@ func (p *program) executed(function, kernel, typ, env string) ([]uint64, error) 
 		}
 	}
 	if len(t) < elements/32 {
-		return nil, fmt.Errorf("%d instructions of %s executed only", len(t), function)
+		return nil, fmt.Errorf("only %d instructions of %s were executed", len(t), function)
 	}
 	p.traces[function] = t
 	return t, nil
@@ -101,7 +101,7 @@ func (p *program) executed(function, kernel, typ, env string) ([]uint64, error) 
 
 var totalCycles = regexp.MustCompile(`(?m)^Total Cycles:\s+(\d+)`)
 
-// cycles is what llvm-mca makes of the calls of the function.
+// cycles returns llvm-mca's estimate for the calls of the function.
 func (p *program) cycles(cpu, function, kernel, typ, env string) (cycles float64, err error) {
 	trace, err := p.executed(function, kernel, typ, env)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// stepped runs a program up to each call of the function, and through that one
-// instruction at a time. Only the program's first thread is watched.
+// stepped runs a program up to each call of the function, and steps through the call
+// one instruction at a time. It watches only the program's first thread.
 func stepped(c call) (t []uint64, err error) {
-	runtime.LockOSThread() // which is the one that may trace
+	runtime.LockOSThread() // only this thread may trace
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(c.file, c.args...)
 	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1")
@@ -85,7 +85,7 @@ func stepped(c call) (t []uint64, err error) {
 			if !status.Stopped() {
 				return nil, fmt.Errorf("%v ended with %v", cmd.Args, status)
 			}
-			stepped = status.StopSignal() == syscall.SIGTRAP // else it is a signal, which is dropped
+			stepped = status.StopSignal() == syscall.SIGTRAP // otherwise it is a signal, which is dropped
 			if err := syscall.PtraceGetRegs(pid, &r); err != nil {
 				return nil, err
 			}

@@ -2,8 +2,8 @@ package table
 
 import "github.com/adahessian-go/adahessian/internal/fitpow/fit"
 
-// What the kernels take for granted of the package beside their arguments; a test
-// compares it with the Go source.
+// What the kernels rely on in the package besides their arguments. A test compares it
+// with the Go source.
 
 // The fields of the Go struct scalars, in its order.
 const (
@@ -28,7 +28,7 @@ const (
 	ATail
 	CHead
 	CTail
-	PowParams // how many
+	PowParams // the number of fields
 )
 
 var powParamsNames = [PowParams]string{A: "a", AHead: "aHead", ATail: "aTail", CHead: "cHead", CTail: "cTail"}

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// source is the scope of the package that the kernels are for. Only its own files
-// are read, those for every architecture together: what they need from others
-// remains unknown, but constants and structs do not.
+// source returns the scope of the package that the kernels are for. It reads only the
+// package's own files, those for all architectures together. What they need from other
+// packages stays unknown, but constants and structs do not.
 func source(t *testing.T) *types.Scope {
 	t.Helper()
 	names, err := filepath.Glob("../../*.go")
@@ -71,7 +71,7 @@ func TestConstants(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(coefficients) < 30 {
-		t.Errorf("%d coefficients only", len(coefficients))
+		t.Errorf("only %d coefficients", len(coefficients))
 	}
 	for name, x := range coefficients {
 		want[name] = number(x)

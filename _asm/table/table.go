@@ -1,8 +1,8 @@
-// Package table is the list of the kernels, and what follows from it alone: their
+// Package table holds the list of the kernels, and what follows from it alone: their
 // prototypes, their Go declarations, and the functions that choose between them.
 //
-// A new kernel is a row in Kernels, a body in amd64 and one in arm64, and its
-// definition in the package itself, in kernels_generic.go.
+// A new kernel needs a row in Kernels, a body in amd64 and one in arm64, and its
+// definition in kernels_generic.go of the package itself.
 package table
 
 import (
@@ -37,8 +37,8 @@ var (
 	NoAsm = Arch{"noasm", nil}
 )
 
-// Constraint is the build constraint of the architecture's files, whose names
-// end in the architecture's.
+// Constraint returns the build constraint of the architecture's files, whose names end
+// with the architecture's name.
 func (a Arch) Constraint() string {
 	if a.Sets == nil {
 		return "(!amd64 && !arm64) || !gc || purego || asan || msan"
@@ -46,10 +46,10 @@ func (a Arch) Constraint() string {
 	return "gc && !purego && !asan && !msan"
 }
 
-// A Type is what a kernel's elements are.
+// A Type is the type of a kernel's elements.
 type Type struct {
 	Name string // in a kernel's name
-	Size int    // bytes of what the kernel computes with
+	Size int    // bytes of the type that the kernel computes in
 }
 
 // The types. Halves are converted from and to float32.
@@ -67,17 +67,18 @@ var Types = []Type{F32, F64, BF16, F16}
 type Kernel struct {
 	Name string
 	Args []Arg
-	Half bool     // its types are the halves, else the floats
+	Half bool     // its types are the halves, otherwise the floats
 	Bool bool     // it returns a bool
-	Sets []Set    // that have it; the others call Else
+	Sets []Set    // the sets that have it; the others call Else
 	Else string   // the Go call that does the same without assembly
 	Doc  []string // the mathematics, and what the kernel requires
 
-	// Also is what an instruction set is asked for beside its own variable, in Go.
+	// Also is a further condition on an instruction set, besides its own variable, in
+	// Go.
 	Also map[Set]string
 }
 
-// Types are the two types that there is the kernel for.
+// Types returns the two types for which the kernel exists.
 func (k Kernel) Types() [2]Type {
 	if k.Half {
 		return [2]Type{BF16, F16}
@@ -93,14 +94,14 @@ func (k Kernel) Of(s Set, t Type) bool {
 
 // An Arg is an argument of a kernel, and what it is made from in Go.
 type Arg struct {
-	Name, Type string // the kernel's, where it has it; float stands for the element's type
+	Name, Type string // in the kernel, if it has the argument; float stands for the element's type
 	Param      string // the Go function's parameter, unless another argument has it
 	Value      string // in Go; {bits} stands for 32 or 64
-	Without    []Set  // that do not have the argument
-	Doc        string // what the kernel's documentation says where it has the argument
+	Without    []Set  // the sets that do not have the argument
+	Doc        string // what the kernel's documentation says if it has the argument
 }
 
-// slice is arguments that point to the elements of slices, all alike.
+// slice returns arguments that point to the elements of slices.
 func slice(names ...string) (args []Arg) {
 	for _, name := range names {
 		args = append(args, Arg{Name: asmName(name), Type: "*float", Param: name + " []T", Value: "f{bits}(" + name + ")"})
@@ -108,7 +109,7 @@ func slice(names ...string) (args []Arg) {
 	return args
 }
 
-// multi is arguments that point to the first of several slices.
+// multi returns arguments that point to the first of several slices.
 func multi(names ...string) (args []Arg) {
 	for _, name := range names {
 		args = append(args, Arg{Name: asmName(name), Type: "*[]float", Param: name + " [][]T", Value: "multi{bits}(" + name + ")"})
@@ -116,7 +117,7 @@ func multi(names ...string) (args []Arg) {
 	return args
 }
 
-// asmName is the name in assembly: of arm64 g is a register.
+// asmName returns the name in assembly, since g is a register of arm64.
 func asmName(name string) string {
 	if name == "g" {
 		return "grad"
@@ -124,7 +125,8 @@ func asmName(name string) string {
 	return name
 }
 
-// halves is arguments that point to the bits of halves, and singles to float32s.
+// halves returns arguments that point to the bits of halves, and singles ones that
+// point to float32s.
 func halves(name string) []Arg {
 	return []Arg{{Name: asmName(name), Type: "*uint16", Param: name + " []uint16", Value: "unsafe.SliceData(" + name + ")"}}
 }
@@ -133,12 +135,12 @@ func singles(name string) []Arg {
 	return []Arg{{Name: name, Type: "*float32", Param: name + " []float32", Value: "unsafe.SliceData(" + name + ")"}}
 }
 
-// length is the length of a slice.
+// length returns the length of a slice as an argument.
 func length(name, of string) []Arg {
 	return []Arg{{Name: name, Type: "int", Value: "len(" + of + ")"}}
 }
 
-// plain is arguments that Go has under the same name and type.
+// plain returns arguments that have the same name and type in Go.
 func plain(typ string, names ...string) (args []Arg) {
 	for _, name := range names {
 		args = append(args, Arg{Name: name, Type: typ, Param: name + " " + typ, Value: name})
@@ -171,7 +173,7 @@ var (
 	avx        = []Set{AVX2, AVX512}
 )
 
-// Row returns the kernel of a name.
+// Row returns the kernel with the given name.
 func Row(name string) Kernel {
 	for _, k := range Kernels {
 		if k.Name == name {
@@ -184,12 +186,12 @@ func Row(name string) Kernel {
 // In reports whether an instruction set has the kernel.
 func (k Kernel) In(s Set) bool { return slices.Contains(k.Sets, s) }
 
-// Symbol is the name of the kernel for a type and an instruction set.
+// Symbol returns the kernel's name for a type and an instruction set.
 func (k Kernel) Symbol(s Set, t Type) string { return k.Name + t.Name + s.Name }
 
 var floatWord = regexp.MustCompile(`\bfloat\b`)
 
-// ArgsOf are the arguments for a type and an instruction set.
+// ArgsOf returns the arguments for a type and an instruction set.
 func (k Kernel) ArgsOf(s Set, t Type) (args []Arg) {
 	bits := fmt.Sprint(t.Size * 8)
 	for _, a := range k.Args {
@@ -202,7 +204,7 @@ func (k Kernel) ArgsOf(s Set, t Type) (args []Arg) {
 	return args
 }
 
-// Signature is the type of the kernel as a function.
+// Signature returns the type of the kernel as a function.
 func (k Kernel) Signature(s Set, t Type) string {
 	var params []string
 	for _, a := range k.ArgsOf(s, t) {
@@ -215,7 +217,7 @@ func (k Kernel) Signature(s Set, t Type) string {
 	return signature
 }
 
-// DocOf is the documentation for a type and an instruction set.
+// DocOf returns the documentation for a type and an instruction set.
 func (k Kernel) DocOf(s Set, t Type) []string {
 	doc := slices.Clone(k.Doc)
 	doc[0] = k.Symbol(s, t) + " " + doc[0]

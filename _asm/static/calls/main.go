@@ -12,7 +12,7 @@ import (
 // n elements fit into one call of each kernel; they are blocks of 9.
 const n = 1008
 
-// What watches the program watches its first thread.
+// Whoever watches the program watches its first thread.
 func init() { runtime.LockOSThread() }
 
 func main() {
