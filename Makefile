@@ -1,11 +1,12 @@
-# What a developer runs. make help lists it; .ci/run is the whole gate, which is legs
-# from here.
+# What a developer runs. make help lists the targets. .ci/run is the whole gate, whose
+# legs are targets of this file.
 
-# Legs that get a certain time, or that start more processes than there are processors.
+# Legs that run for a given time, or that start more processes than there are
+# processors.
 ALONE = fuzz soak mpi
 
-# The rest run two at a time. The first compiles what many of them need, the short ones
-# come last so that none runs long alone.
+# The rest run two at a time. The first compiles what many of them need. The short ones
+# come last, so that none runs alone for long.
 TOGETHER = vet test-long test-race test-avx512 test-neon-a72 lint test-neon-max mutate-neon frameworks \
 	vulnerabilities mutate test-v3 $(EMULATED) test-purego test outsider test-386 sanitizers examples kills intrinsics evidence generated choice tidy format
 
@@ -26,10 +27,10 @@ asm: ## write the assembly and its declarations
 bench: ## measure everything
 	go test -run '^$$' -bench . -benchtime 200ms .
 
-workspace: ## write a go.work of all modules, which git ignores: for an editor, and changes to several modules
+workspace: ## write a go.work of all modules, for editors and for changes to several modules; git ignores it
 	@$(LEG) workspace
 
-tools: ## install what the other targets need: as root, on Debian
+tools: ## install what the other targets need (as root, on Debian)
 	@$(LEG) tools
 
 ci: ## the whole gate
@@ -37,7 +38,7 @@ ci: ## the whole gate
 
 # ---- tests
 
-test: ## the command of README.md: half a minute
+test: ## the test command of README.md; half a minute
 	@$(LEG) readme
 
 test-long: ## every combination, with every instruction set that the processor has
@@ -46,25 +47,25 @@ test-long: ## every combination, with every instruction set that the processor h
 test-race: ## with the race detector
 	@$(LEG) tests -race -short
 
-test-asan: ## with AddressSanitizer, without assembly; ten minutes, so the gate has sanitizers in its place
+test-asan: ## with AddressSanitizer, without assembly; ten minutes, so the gate runs sanitizers instead
 	@$(LEG) tests -asan -short
 
 test-msan: ## with MemorySanitizer, which needs clang, without assembly; eight minutes, as above
 	@$(LEG) tests -msan -short
 
-sanitizers: ## with both, the tests that reach the most of what is unsafe: a minute or two
+sanitizers: ## with both, the tests that reach most of the unsafe code; a minute or two
 	@$(LEG) sanitizers
 
 test-purego: ## without assembly
 	@$(LEG) tests -long -tags purego
 
-test-v3: ## compiled for newer processors: GOAMD64=v3
+test-v3: ## compiled for newer processors (GOAMD64=v3)
 	@GOAMD64=v3 $(LEG) tests -long
 
 test-386: ## compiled for 386
 	@GOARCH=386 CGO_ENABLED=0 $(LEG) tests -short
 
-test-avx512: ## the kernels on an emulated processor with AVX-512: no root, 40 MB of packages in the user's cache, minutes
+test-avx512: ## the kernels on an emulated processor with AVX-512; needs no root, 40 MB of packages in the user's cache, minutes
 	@$(LEG) avx512
 
 test-neon: test-neon-a72 test-neon-max ## everything on two emulated arm64 processors
@@ -72,7 +73,7 @@ test-neon: test-neon-a72 test-neon-max ## everything on two emulated arm64 proce
 test-neon-a72: ## everything on an emulated Cortex-A72
 	@$(LEG) neon cortex-a72
 
-test-neon-max: ## everything on an emulated arm64 that has all there is
+test-neon-max: ## everything on an emulated arm64 with every extension
 	@$(LEG) neon max
 
 test-emulated: $(EMULATED) ## the arithmetic on six emulated architectures without assembly
@@ -89,13 +90,13 @@ fuzz: ## every fuzz target for FUZZTIME=5s
 soak: ## random ordeals for SOAKTIME=15s
 	@$(LEG) soak
 
-kills: ## a process that trains and saves is killed KILLS=100 times, for each type
+kills: ## kill a process that trains and saves, KILLS=100 times for each type
 	@$(LEG) kills
 
-mutate: ## changed instructions that a test must notice
+mutate: ## change instructions, which a test must notice
 	@$(LEG) mutate
 
-mutate-neon: ## the same of arm64, emulated
+mutate-neon: ## the same for arm64, emulated
 	@$(LEG) mutate_neon
 
 # ---- source
@@ -106,13 +107,13 @@ format: ## gofmt
 vet: ## go vet for every architecture, with and without assembly
 	@$(LEG) vet
 
-lint: ## golangci-lint, with staticcheck in it, of a pinned version
+lint: ## golangci-lint, which includes staticcheck, in a pinned version
 	@$(LEG) lint
 
 vulnerabilities: ## govulncheck in every module
 	@$(LEG) vulnerabilities
 
-generated: ## the generators' tests: are the generated files what they write, does every raw word mean what its comment says?
+generated: ## the generators' tests: generated files are what they write, and every raw word means what its comment says
 	@$(LEG) generated
 
 tidy: ## go mod tidy and verify, in every module
@@ -126,7 +127,7 @@ examples: ## the examples' tests, and short runs of them
 frameworks: ## the modules for other frameworks
 	@$(LEG) frameworks
 
-outsider: ## get the modules as someone does who does not have the repository, train, and run the tests of the zip
+outsider: ## get the modules as a user without the repository does, train, and run the tests in the zip
 	@$(LEG) outsider
 
 mpi: ## the example with Open MPI, on 1 to 4 ranks
@@ -135,7 +136,7 @@ mpi: ## the example with Open MPI, on 1 to 4 ranks
 evidence: ## a reduced run of the experiment on the paper's claims
 	@$(LEG) evidence
 
-intrinsics: ## C with intrinsics gives the same bits
+intrinsics: ## check that C with intrinsics gives the same bits
 	@$(LEG) intrinsics
 
 # ---- lists of targets, for .ci/run and the workflow
