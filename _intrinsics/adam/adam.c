@@ -1,10 +1,10 @@
-// Adam for weights in bfloat16 with float32 masters and moments, as gcc vectorizes it: a
-// yardstick for UpdateHalf, which has a Hessian-vector product to read besides.
+// Adam for bfloat16 weights with float32 masters and moments, as gcc vectorizes it. It is
+// compared with UpdateHalf, which also has to read a Hessian-vector product.
 //
 //	gcc -O3 -march=native -fno-math-errno -fno-trapping-math adam.c -o adam -lm && ./adam
 //
-// It prints the median time of an element, of 21 steps from memory and of as many turns
-// of 1,000 steps in cache.
+// It prints the median time per element of 21 steps from memory, and of 21 turns of 1,000
+// steps in cache.
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,7 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-// adam makes one step: 28 bytes an element, and 2 where the line of out is fetched.
+// adam makes one step. It moves 28 bytes per element, and 2 more if the line of out is
+// fetched.
 __attribute__((noinline)) static void adam(float *restrict theta, float *restrict m, float *restrict v, uint16_t *restrict out,
 		const uint16_t *restrict g, long n, float rate, float eps, float root) {
 	const float b1 = 0.9f, b2 = 0.999f;
@@ -24,7 +25,7 @@ __attribute__((noinline)) static void adam(float *restrict theta, float *restric
 		float t = theta[i] - rate * mi / (sqrtf(vi) * root + eps);
 		m[i] = mi, v[i] = vi, theta[i] = t;
 		memcpy(&bits, &t, 4);
-		out[i] = (bits + 0x7fff + (bits >> 16 & 1)) >> 16; // no NaN is looked for
+		out[i] = (bits + 0x7fff + (bits >> 16 & 1)) >> 16; // does not look for NaN
 	}
 }
 

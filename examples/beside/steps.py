@@ -1,4 +1,4 @@
-# Steps of optimizers of one tensor, a turn for each line of standard input.
+# Makes steps of optimizers on one tensor, a turn for each line of standard input.
 import sys
 import time
 
@@ -25,7 +25,7 @@ class AdaHessian:
 
 
 class Foreach(AdaHessian):
-    """The same by operations on lists of tensors."""
+    """The same with operations on lists of tensors."""
 
     @torch.no_grad()
     def step(self):
@@ -53,7 +53,7 @@ def make(kind, n):
 
 
 def turn(optimizer, least):
-    """Makes steps for so many seconds, one at least, and returns the time of one."""
+    """Makes steps for at least so many seconds, and at least one step. Returns the time of one."""
     count, begin = 0, time.perf_counter()
     while count == 0 or time.perf_counter() - begin < least:
         optimizer.step()

@@ -1,6 +1,6 @@
 // What a C compiler makes of the kernels: the same arithmetic in plain loops, to be
-// held against the assembly. The main function calls the one that its argument
-// names, on as many elements as the Go program in calls does.
+// compared with the assembly. The main function calls the kernel that its argument
+// names, on as many elements as the Go program in calls.
 
 #include <float.h>
 #include <math.h>
@@ -70,7 +70,7 @@ typedef struct { double a, aHead, aTail, cHead, cTail; } powParams;
 static inline double from(uint64_t b) { double x; memcpy(&x, &b, 8); return x; }
 static inline uint64_t bits(double x) { uint64_t b; memcpy(&b, &x, 8); return b; }
 
-// A choice at a time, which gcc makes vectors of.
+// One choice at a time, which gcc can vectorize.
 static inline double special(double x, double y) {
 	y = x <= (double)INFINITY ? y : x;
 	y = x == (double)INFINITY ? x : y;

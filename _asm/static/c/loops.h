@@ -1,5 +1,5 @@
 // The generic Go definitions of the kernels as plain C loops, for the type T.
-// NAME gives a function its type's name, SUMS is the number of partial sums.
+// NAME adds the type's name to a function's name. SUMS is the number of partial sums.
 
 typedef struct { T b1, c1, b2, c2, s, w, r, e, limit, div; } NAME(scalars);
 
@@ -114,12 +114,12 @@ KERNEL NAME(addProbe)(T *restrict acc, const T *restrict z, const T *restrict hz
 }
 
 KERNEL NAME(allFinite)(const T *x, long n) {
-	long bad = 0; // without a way out of the loop, which would keep it from being a vector one
+	long bad = 0; // no early exit, which would keep gcc from vectorizing the loop
 	for (long i = 0; i < n; i++) bad |= x[i] - x[i] != 0;
 	sink = bad;
 }
 
-KERNEL NAME(rademacher)(T *restrict z, long n, uint64_t seed, uint64_t draw, uint64_t offset) { // whole blocks, and at most N
+KERNEL NAME(rademacher)(T *restrict z, long n, uint64_t seed, uint64_t draw, uint64_t offset) { // whole blocks, at most N signs
 	uint32_t words[(N + 127) / 128 * 4];
 	philox(words, seed, offset >> 7, draw, (n + 127) / 128);
 	long w = 0;
