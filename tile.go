@@ -5,67 +5,67 @@ import (
 )
 
 const (
-	// maxCall is the most elements that one call of assembly works on.
-	// Assembly cannot be preempted, and would hold up the garbage collector.
+	// maxCall is the largest number of elements that one call of assembly works on.
+	// Assembly cannot be preempted, and would otherwise hold up the garbage collector.
 	// The sum of a run is one call.
 	maxCall = runLen
 
-	// tileBytes is the most, about, that a step in two passes takes of each stream
-	// at a time: a tile stays in the L1 cache between the passes, and is so
-	// short that memory hardly notices the change. The power functions take
-	// groupBytes of blocks together; a smaller group costs as much.
+	// tileBytes is about how much a step in two passes takes of each stream at a time.
+	// A tile stays in the L1 cache between the passes, and is so short that memory
+	// hardly notices the change of streams. The power functions take groupBytes of
+	// blocks together; a smaller group costs as much.
 	tileBytes  = 2048
 	groupBytes = 128
 
 	// onePassWidth is the width up to which a step of strided blocks is made in one
-	// pass, and the columns for which Update has scratch on the stack.
+	// pass, and the number of columns for which Update has scratch on the stack.
 	onePassWidth = 1024
 
-	// scratchLen is the length of an optimizer's buffer for the denominators of
-	// a tile, and so the most columns of one. Short runs of many rows cost
-	// time in memory, where each run begins on a page of its own. Three rows of
-	// so many are one call.
+	// scratchLen is the length of an optimizer's buffer for the denominators of a tile,
+	// and so the largest number of its columns. Short runs of many rows are slow in
+	// memory, where each run begins on a page of its own. Three rows of this length are
+	// one call.
 	scratchLen = 5376
 
-	// meanColumns is the least columns of a tile of strided means, where there are so
-	// many. A tile whose blocks are longer than a run has totalColumns at most, for
-	// which there are totals on the stack.
+	// meanColumns is the smallest number of columns in a tile of strided means, if
+	// there are as many. A tile whose blocks are longer than a run has at most
+	// totalColumns, for which there are totals on the stack.
 	meanColumns  = 64
 	totalColumns = 4096
 
-	// rowBytes is what a tile has of each row of strided blocks, at least.
+	// rowBytes is the least that a tile has of each row of strided blocks.
 	rowBytes = scratchLen * 4
 
-	// Long rows, of longRow bytes at least, in slices of longSlice bytes at least, are
-	// summed and updated a few at a time. What is shorter stays in the caches. A
-	// tile has at most longBytes of each row, whose denominators stay in the L2 cache.
+	// Long rows, of at least longRow bytes, in slices of at least longSlice bytes, are
+	// summed and updated a few at a time. Shorter ones stay in the caches. A tile has
+	// at most longBytes of each row, so that its denominators stay in the L2 cache.
 	longRow     = 1 << 10
 	longSlice   = 1 << 20
 	longBytes   = 128 << 10
 	rowsSummed  = 12
 	rowsUpdated = 4
 
-	// So many long rows are updated in one pass, all together.
+	// fewRows is the largest number of long rows that are updated together in one pass.
 	fewRows = 3
 
-	// Where a tile has nearRow bytes of each row or more, the processor's prefetchers
-	// follow the rows, and what is nearBytes further on in each is asked for. In shorter
-	// ones they begin too often, and the rows that follow are asked for.
+	// If a tile has at least nearRow bytes of each row, the processor's prefetchers
+	// follow the rows, and the memory nearBytes further on in each row is prefetched. In
+	// shorter rows they start anew too often, so the next rows are prefetched instead.
 	nearRow   = 16 << 10
 	nearBytes = 384
 
-	// aheadBytes is the most of a tile's products that are asked for while the
-	// tile before is worked on: they wait in the L2 cache.
+	// aheadBytes is the largest amount of a tile's products that is prefetched while
+	// the tile before is worked on. They wait in the L2 cache.
 	aheadBytes = 256 << 10
 )
 
-// updatePanel makes a step of a panel. With cached not nil the curvature of
-// every block is kept there: where hz is nil it is used, else it is set from
-// hz. scratch holds at least onePassWidth values.
+// updatePanel makes a step of a panel. If cached is not nil, it holds the curvature of
+// every block, which is used if hz is nil, and otherwise set from hz. scratch holds at
+// least onePassWidth values.
 func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficients[T], scratch []T) {
 	noteUpdate(theta, m, v, g, hz, cached, p)
 	if p.block == 1 && cached == nil && p.outer <= maxCall && c.power != powerAny {
-		update(theta, m, v, g, hz, nil, p, &c.scalars, c.power) // soon done, for small tensors
+		update(theta, m, v, g, hz, nil, p, &c.scalars, c.power) // the quick path, for small tensors
 		return
 	}
 	s := c.scalarsFor(p.block)
@@ -79,8 +79,8 @@ func updatePanel[T Float](theta, m, v, g, hz, cached []T, p panel, c *Coefficien
 	}
 }
 
-// fitsOnePass reports whether a step of the panel is made in one pass by one kernel:
-// that holds for blocks of moderate size and a power with a special case.
+// fitsOnePass reports whether a step of the panel is made in one pass by one kernel.
+// That is so for blocks of moderate size and a power with a special case.
 func fitsOnePass(p panel, k power) bool {
 	if k == powerAny {
 		return false
@@ -140,7 +140,7 @@ func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[
 				d = cached[b:][:len(den)]
 			}
 			next := p.nextTile(o, i, outer, width)
-			soon := next // but the beginning of a long tile has left the cache by the time that it is read
+			soon := next // but the beginning of a long tile would have left the cache before it is read
 			if q.len()*size > aheadBytes {
 				soon = 0
 			}
@@ -161,8 +161,8 @@ func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[
 	}
 }
 
-// nextTile returns how many elements lie between the beginning of the tile of slice o
-// and column i and that of the tile behind it, or 0 where there is none.
+// nextTile returns the number of elements from the beginning of the tile at slice o and
+// column i to that of the next tile, or 0 if there is none.
 func (p panel) nextTile(o, i, outer, width int) int {
 	_, e, _ := p.tile(o, i, outer, width)
 	if i += width; i >= p.width {
@@ -185,19 +185,19 @@ func longSlices[T Float](p panel) bool {
 // longRows reports whether that holds for a tile that is a part of one slice.
 func longRows[T Float](p panel) bool { return p.outer == 1 && longSlices[T](p) }
 
-// evenWidth returns the columns of tiles of about the same width, whole cache lines and
-// at most so many.
+// evenWidth returns the width of tiles that all have about the same number of columns,
+// whole cache lines and at most the given number.
 func (p panel) evenWidth(most int) int {
 	tiles := (p.width + most - 1) / most
-	const line = 64 // elements: a line at least
+	const line = 64 // elements, at least a cache line
 	return min(most, ((p.width+tiles-1)/tiles+line-1)&^(line-1))
 }
 
-// rowGroup divides the rows of a slice into groups of at most so many, all about
-// alike, and returns the one from row b on, and how far ahead of its elements lies what
-// is asked for meanwhile. That is a little further on in long rows. In shorter ones it
-// is the group behind, or after the last group what lies next elements from the
-// slice's beginning, if that is not 0.
+// rowGroup divides the rows of a slice into groups of about the same size, of at most
+// the given number of rows. It returns the group from row b on, and how far ahead of
+// its elements the memory lies that is prefetched meanwhile. In long rows that is a
+// little further on. In shorter ones it is the next group or, after the last group,
+// what lies next elements from the slice's beginning, unless next is 0.
 func rowGroup[T Float](p panel, b, most, next int) (q panel, ahead int) {
 	groups := (p.block - b + most - 1) / most
 	rows := (p.block - b + groups - 1) / groups
@@ -213,18 +213,18 @@ func rowGroup[T Float](p panel, b, most, next int) (q panel, ahead int) {
 	return panel{1, rows, p.stride, p.width}, ahead
 }
 
-// callWidth returns the columns of a panel that a call works on: those of whole cache
-// lines where there are more than one call's.
+// callWidth returns the number of columns of a panel that a call works on. If the panel
+// has more than fit in one call, they are whole cache lines.
 func (p panel) callWidth() int {
 	if p.block*p.width <= maxCall {
 		return p.width
 	}
-	const line = 64 // elements: a line at least
+	const line = 64 // elements, at least a cache line
 	return maxCall / p.block &^ (line - 1)
 }
 
 // meanPanel sets d to the sums of |x| over the panel's blocks, divided by div. next is
-// how far from the panel's beginning in x that lies which is read next, or 0.
+// the distance in x from the panel's beginning to what is read next, or 0.
 func meanPanel[T Float](d, x []T, p panel, div T, next int) {
 	p = p.asRow()
 	outer, width := p.tileSize(maxCall, meanColumns)
@@ -246,8 +246,8 @@ func meanPanel[T Float](d, x []T, p panel, div T, next int) {
 	}
 }
 
-// meanTile is meanPanel for a tile of at most maxCall elements, or of one slice
-// and few columns, or of long rows. The sum of a run is in d until it is added.
+// meanTile is meanPanel for a tile of at most maxCall elements, or of one slice with
+// few columns, or of long rows. The sum of a run is in d until it is added.
 func meanTile[T Float](d, x []T, p panel, div T, next int) {
 	switch {
 	case p.block <= runLen:
@@ -291,7 +291,7 @@ func runMeans[T Float](d, x []T, p panel, div T, next int) {
 	}
 	for b := 0; b < p.block; {
 		q, ahead := rowGroup[T](p, b, most, next)
-		by := T(1) // exact: only the last part divides
+		by := T(1) // exact; only the last part divides
 		if b+q.block == p.block {
 			by = div
 		}
@@ -304,8 +304,8 @@ func runMeans[T Float](d, x []T, p panel, div T, next int) {
 	}
 }
 
-// descendLong is descend for long rows, a few at a time. next is how far from the
-// beginning of the tile that lies which is worked on next, or 0.
+// descendLong is descend for long rows, a few at a time. next is the distance from the
+// beginning of the tile to what is worked on next, or 0.
 func descendLong[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int) {
 	for b := 0; b < p.block; {
 		q, ahead := rowGroup[T](p, b, rowsUpdated, next)
@@ -366,8 +366,8 @@ func finiteRange[T Float](x []T) bool {
 	return allFinite(x)
 }
 
-// panelsFinite is panelFinite for two arrays at a time. before is how many elements in front
-// of the panel are looked at next and have to be fetched from memory.
+// panelsFinite is panelFinite for two arrays at a time. before is the number of elements
+// before the panel that are checked next and have to be fetched from memory.
 func panelsFinite[T Float](x, y []T, p panel, before int) bool {
 	if p.width == p.stride {
 		return bothRanges(x[:p.len()], y[:p.len()], before)
@@ -380,8 +380,8 @@ func panelsFinite[T Float](x, y []T, p panel, before int) bool {
 	return true
 }
 
-// bothRanges is bothFinite in calls of at most maxCall elements, the last ones first, as the
-// inspection goes on. before is as for panelsFinite.
+// bothRanges is bothFinite in calls of at most maxCall elements, the last ones first, since
+// the inspection runs backwards. before is as for panelsFinite.
 func bothRanges[T Float](x, y []T, before int) bool {
 	noteRead(x)
 	noteRead(y)
@@ -399,23 +399,22 @@ func bothRanges[T Float](x, y []T, before int) bool {
 	return true
 }
 
-// updateList makes the step of each of several tensors without blocks, of maxCall
-// elements in all at most, whose m and v lie together, for a power with a special
-// case.
+// updateList makes the steps of several tensors without blocks, of at most maxCall
+// elements in all, whose m and v lie together, for a power with a special case.
 func updateList[T Float](theta [][]T, m, v []T, g, hz [][]T, c *Coefficients[T]) {
 	noteUpdates(theta, m, v, g, hz)
 	updateMulti(theta, m, v, g, hz, &c.scalars, c.power)
 }
 
-// eachFinite reports whether all elements of several slices, each of maxCall at
-// most, are finite.
+// eachFinite reports whether all elements of several slices, of at most maxCall
+// elements each, are finite.
 func eachFinite[T Float](x [][]T) bool {
 	noteReads(x)
 	return allFiniteMulti(x)
 }
 
-// update makes the step of a panel that fits one call. den has room for a
-// denominator of each column where the blocks are strided.
+// update makes the step of a panel that fits in one call. If the blocks are strided,
+// den has room for a denominator for each column.
 func update[T Float](theta, m, v, g, hz, den []T, p panel, s *scalars[T], k power) {
 	switch {
 	case !p.contiguous():
@@ -448,9 +447,9 @@ func descend[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
 	}
 }
 
-// updateOneByOne is updateMulti where there is no kernel for that: it makes the
-// step of each of several tensors without blocks, of maxCall elements in all at
-// most, whose m and v lie together.
+// updateOneByOne is updateMulti if there is no kernel for that. It makes the steps of
+// several tensors without blocks, of at most maxCall elements in all, whose m and v lie
+// together.
 func updateOneByOne[T Float](theta [][]T, m, v []T, g, hz [][]T, s *scalars[T], k power) {
 	for i, t := range theta {
 		updateElements(t, m, v, g[i], hz[i], s, k)
@@ -458,8 +457,8 @@ func updateOneByOne[T Float](theta [][]T, m, v []T, g, hz [][]T, s *scalars[T], 
 	}
 }
 
-// allFiniteOneByOne is allFiniteMulti, allFinite for each of several slices, where
-// there is no kernel for that.
+// allFiniteOneByOne is allFiniteMulti (allFinite for each of several slices) if there
+// is no kernel for that.
 func allFiniteOneByOne[T Float](x [][]T) bool {
 	for _, x := range x {
 		if !allFinite(x) {
