@@ -605,7 +605,7 @@ func TestMeansError(t *testing.T) {
 					d := make([]float32, inner)
 					BlockMeanAbs(d, long, l)
 					for j := range d {
-						exact := 0.0 // but for 1e-13
+						exact := 0.0 // within 1e-13
 						for i := j; i < len(x); i += inner {
 							exact += math.Abs(float64(x[i]))
 						}

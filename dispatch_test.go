@@ -186,7 +186,7 @@ func (c isaChoice) run(t testing.TB) {
 	t.Cleanup(saveISA())
 	c.use()
 	if isa() != c.name {
-		t.Fatalf("the kernels use %s where they should use %s", isa(), c.name)
+		t.Fatalf("the kernels use %s instead of %s", isa(), c.name)
 	}
 	isaTested[c.name] = true
 }

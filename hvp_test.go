@@ -739,14 +739,14 @@ func TestFiniteDifferenceAliases(t *testing.T) {
 		{"overlapping z", func(_, z, _ [][]float64) { z[1] = all[10:14] }, nil},
 		{"hz is z", func(hz, z, _ [][]float64) { hz[1] = z[1] }, []string{`parameter 1 "p1": hz shares memory with z of parameter 1`}},
 		{"hz is another z", func(hz, z, _ [][]float64) { hz[0] = z[1] }, []string{`parameter 0 "p0": hz shares memory with z of parameter 1`}},
-		{"hz one behind z", func(hz, _, _ [][]float64) { hz[0] = all[9:13] }, []string{`parameter 0 "p0": hz shares memory with z of parameter`}},
+		{"hz one after z", func(hz, _, _ [][]float64) { hz[0] = all[9:13] }, []string{`parameter 0 "p0": hz shares memory with z of parameter`}},
 		{"hz one before z", func(hz, _, _ [][]float64) { hz[0] = all[5:9]; hz[1] = all[30:34] }, []string{`parameter 0 "p0": hz shares memory with z of parameter 0`}},
 		{"hz is the Value", func(hz, _, value [][]float64) { hz[0] = value[0] }, []string{`parameter 0 "p0": hz shares memory with Value of parameter 0`}},
 		{"hz in another Value", func(hz, _, _ [][]float64) { hz[1] = all[19:23] }, []string{`parameter 1 "p1": hz shares memory with Value of parameter`}},
 		{"hz twice", func(hz, _, _ [][]float64) { hz[1] = hz[0] }, []string{"hz shares memory with hz of parameter"}},
 		{"hz overlapping", func(hz, _, _ [][]float64) { hz[1] = all[3:7] }, []string{"hz shares memory with hz of parameter"}},
 		{"z is the Value", func(_, z, value [][]float64) { z[1] = value[0] }, []string{"z shares memory with Value of parameter 0"}},
-		{"z far into a Value, behind a shorter z", func(_, z, _ [][]float64) { z[0], z[1] = all[17:21], all[30:34] }, []string{"z shares memory with Value of parameter"}},
+		{"z far into a Value, after a shorter z", func(_, z, _ [][]float64) { z[0], z[1] = all[17:21], all[30:34] }, []string{"z shares memory with Value of parameter"}},
 		{"Values", func(_, _, value [][]float64) { value[1] = value[0] }, []string{"Value shares memory with Value of parameter"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

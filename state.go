@@ -37,7 +37,7 @@ type stateRecord struct {
 	Outer, Block, Inner uint64
 	Offset              uint64
 	Steps               uint64 // that the parameter has made
-	Curved              uint8  // 1: its curvature is kept and follows v; else 0
+	Curved              uint8  // 1: its curvature is kept and follows v; otherwise 0
 	NameLen             uint16
 }
 

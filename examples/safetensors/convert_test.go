@@ -142,7 +142,7 @@ func TestRefusesTensors(t *testing.T) {
 		{"negative layout", set(func(x []Tensor) { x[1].Layout = adahessian.Layout{Outer: -2, Block: 1, Inner: -2} }), "does not describe the shape [4]"},
 		{"one name twice", set(func(x []Tensor) { x[1].Param = "conv.weight" }), `tensors 0 and 1 are both named "conv.weight"`},
 		{"layout of another shape", set(func(x []Tensor) { x[0].Layout = adahessian.Layout{Outer: 4, Block: 9, Inner: 1} }), "does not describe the shape [4 3 3 3]"},
-		{"layout that is none", set(func(x []Tensor) { x[0].Layout = adahessian.Layout{Outer: 108} }), "does not describe the shape"},
+		{"invalid layout", set(func(x []Tensor) { x[0].Layout = adahessian.Layout{Outer: 108} }), "does not describe the shape"},
 		{"no layout where there was one", set(func(x []Tensor) { x[0].Layout = adahessian.Layout{} }), "Layout"},
 	} {
 		tensors := c.edit(slices.Clone(m.tensors))
