@@ -149,7 +149,7 @@ func measure(contenders []contender, n, threads, rounds int, least time.Duration
 
 // table writes nanoseconds per element and, in brackets, the ratio to the first row.
 func table(w *os.File, contenders []contender, results []result) {
-	fmt.Fprint(w, "| ns an element (ratio) |")
+	fmt.Fprint(w, "| ns per element (ratio) |")
 	for _, r := range results {
 		s := "s"
 		if r.threads == 1 {

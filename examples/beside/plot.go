@@ -33,7 +33,7 @@ func draw(path string, contenders []contender, results []result) error {
 	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 	p := plot.New()
 	p.Title.Text = fmt.Sprintf("A step of %.0e float32 on %d of the machine's processors", float64(r.n), r.threads)
-	p.X.Label.Text = "ns an element, logarithmic"
+	p.X.Label.Text = "ns per element, logarithmic"
 	var names []string
 	for at, i := range order {
 		names = append(names, strings.ReplaceAll(contenders[i].name, "`", ""))
