@@ -273,7 +273,7 @@ func TestScalarPowInt(t *testing.T) {
 		if got := powInt(c.b, c.n); math.Float64bits(got) != math.Float64bits(c.want) {
 			t.Errorf("%v^%d = %x, want %x", c.b, c.n, got, c.want)
 		}
-		// Each of the n factors but one adds at most half an ulp.
+		// Each of the n factors except one adds at most half an ulp.
 		if e := relativeError(c.want, bigpow.Pow(c.b, float64(c.n), 120)); !(e <= float64(c.n)*0x1p-53) {
 			t.Errorf("%v^%d is off by %g", c.b, c.n, e)
 		}

@@ -250,8 +250,8 @@ func hvpHidden[T Float](multiple, constant T) error {
 	}, 1)
 }
 
-// Kinks are not curvature. The loss Σ |θ − k/100| has none, and neither have its finite
-// differences at steps that cross no kink.
+// Kinks are not curvature. The loss Σ |θ − k/100| has none. Its finite differences
+// have none either if the step crosses no kink.
 func TestCheckHVPKinks(t *testing.T) {
 	theta := []float64{0.003, 0.517}
 	params := hvpParams(theta, 2)

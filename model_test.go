@@ -384,7 +384,7 @@ func (r runner[T]) step(t *testing.T) {
 	}
 }
 
-// trial is an optimizer beside its model.
+// trial is an optimizer together with its model.
 type trial[T Float] struct {
 	runner[T]
 	ref        *stepModel[T]

@@ -158,9 +158,9 @@ func pow64(x, a float64) float64 {
 // pow64 returns x^a.
 //
 // The last addition rounds the result, which costs half an ulp. So that the other
-// errors are small beside it, every term that is not small is exact. y is needed to an
-// absolute error of 2^-58, even where y itself is small, since the result is then near
-// 1. So only the leading term of log2 needs more than float64:
+// errors are small compared with it, every term that is not small is exact. y is needed
+// to an absolute error of 2^-58, even where y itself is small, since the result is then
+// near 1. So only the leading term of log2 needs more than float64:
 //
 //	y = aHead·e + cHead·sHead                                     exact
 //	  + cHead·sTail + cTail·s + aTail·e + a·s³·(C1 + C2·s² + …)   |…| < 0.005

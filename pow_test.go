@@ -411,7 +411,7 @@ func powAround(v float64, n int64, r *rand.Rand) float64 {
 }
 
 // powRegionExponents are the values of a for the tests over powRegions. −1 means that a
-// is drawn anew for each value.
+// is drawn again for each value.
 var powRegionExponents = []float64{0.05, 0.375, 0.95, 1e-8, 0.999999, 1.0 / 3, math.Nextafter(1, 0), -1}
 
 // TestPow64Sum condenses many results into one number, which changes if a single bit of

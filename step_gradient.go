@@ -4,7 +4,7 @@ import "fmt"
 
 // StepGradient makes one step from gradients alone. It gives the same bits as Step with
 // the Hessian-vector product of FiniteDifference(params, grad, 0) for the optimizer's
-// own parameters. A program that has gradients needs no more than this:
+// own parameters. A program that has gradients needs only this:
 //
 //	opt, err := adahessian.New(adahessian.DefaultOptions(), params...)
 //	for range steps {

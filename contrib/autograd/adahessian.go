@@ -59,7 +59,7 @@ type bound struct {
 	names  []string                // of params
 	index  map[layer.Parameter]int // in params
 	values [][]float64             // of the parameters that a step changes
-	grads  [][]float64             // likewise
+	grads  [][]float64             // of the same parameters
 }
 
 // Update makes one step of the parameters of the model that have a gradient. The

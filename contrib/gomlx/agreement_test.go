@@ -144,7 +144,7 @@ func (r *reference[T]) step(t *testing.T, numbers *rand.Rand, n int) {
 }
 
 // TestAgreement proves that, given the same signs, the step in the graph, the step of
-// Kernels and the package's Optimizer train alike. They may round differently, and a
+// Kernels and the package's Optimizer train in the same way. They may round differently, and a
 // step divides by small curvatures. After 12 steps the difference, relative to the
 // largest element of a tensor, is at most 1e-5 in float32 and 1e-12 in float64.
 func TestAgreement(t *testing.T) {

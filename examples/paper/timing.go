@@ -68,7 +68,7 @@ func (t *timed) step(text []uint8, steps int) (seconds float64, err error) {
 }
 
 // timings measures the time of a step of every variant on one processor, in turns, so
-// that whatever slows the machine down for a while slows all variants alike. The number
+// that whatever slows the machine down for a while slows all variants equally. The number
 // of steps in a turn is a multiple of every interval between Hessians. If the results
 // file has the times of all variants on this machine, they are only measured again on
 // request.

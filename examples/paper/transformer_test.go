@@ -198,7 +198,7 @@ func TestPlanOnTransformerGoesStepByStep(t *testing.T) {
 }
 
 // Every setting of a variant must have an effect: no two variants of a comparison may
-// end alike.
+// end with the same loss.
 func TestEveryVariantRunsOnTransformer(t *testing.T) {
 	p := testTransformer(t)
 	z := p.Transformers[0]
@@ -213,7 +213,7 @@ func TestEveryVariantRunsOnTransformer(t *testing.T) {
 				t.Errorf("%s: %d steps, want %d", res.Key, res.Steps, want)
 			}
 			if other, ok := losses[res.Validation]; ok && !res.Diverged && other != res.Key {
-				t.Errorf("%s and %s have the same loss: a setting does not arrive", res.Key, other)
+				t.Errorf("%s and %s have the same loss: a setting has no effect", res.Key, other)
 			}
 			losses[res.Validation] = res.Key
 		}

@@ -137,7 +137,7 @@ func TestRefusesTensors(t *testing.T) {
 		{"none", func(x []Tensor) []Tensor { return nil }, "0 tensors, and the optimizer has 2 parameters"},
 		{"another length", set(func(x []Tensor) { x[1].Shape, x[1].Layout = []int{5}, adahessian.Layout{} }), `tensor 1 "conv.bias" has Layout {Outer:5 Block:1 Inner:1}, and the optimizer's parameter has 4 elements in 4 blocks`},
 		{"another order", set(slices.Reverse[[]Tensor]), `tensor 0 "conv.bias" has Layout`},
-		{"shape that is none", set(func(x []Tensor) { x[1].Shape = []int{-2, -2} }), `tensor 1 "conv.bias": adahessian: invalid layout: shape[0] = -2 is negative`},
+		{"invalid shape", set(func(x []Tensor) { x[1].Shape = []int{-2, -2} }), `tensor 1 "conv.bias": adahessian: invalid layout: shape[0] = -2 is negative`},
 		{"shape that overflows", set(func(x []Tensor) { x[1].Shape = []int{math.MaxInt, math.MaxInt} }), `tensor 1 "conv.bias": adahessian: invalid layout`},
 		{"negative layout", set(func(x []Tensor) { x[1].Layout = adahessian.Layout{Outer: -2, Block: 1, Inner: -2} }), "does not describe the shape [4]"},
 		{"one name twice", set(func(x []Tensor) { x[1].Param = "conv.weight" }), `tensors 0 and 1 are both named "conv.weight"`},

@@ -67,7 +67,7 @@ func BenchmarkProduct(b *testing.B) {
 // BenchmarkCost measures the cost of AdaHessian's steps as a multiple of AdamW's, on
 // the same model and batches and on one thread, for every way to take the product. The
 // steps are made in turns, so whatever slows the machine down for a while slows all of
-// them alike. The figures are ratios of medians over the turns.
+// them equally. The figures are ratios of medians over the turns.
 //
 //	go -C examples test ./charlm/lm -run - -bench Cost/Transformer -benchtime 20x
 func BenchmarkCost(b *testing.B) {

@@ -30,7 +30,7 @@ func (l *softmaxLoss[T]) mean() float64 {
 	return sum / float64(l.rows())
 }
 
-// forwardRows also sets the gradient, while p is at hand.
+// forwardRows also sets the gradient, while it has p.
 func (l *softmaxLoss[T]) forwardRows(lo, hi int) {
 	scale := 1 / T(l.rows())
 	for n := lo * l.Positions; n < hi*l.Positions; n++ {
