@@ -192,7 +192,7 @@ func TestScalarsOrder(t *testing.T) {
 
 // The scalars of a step, to the bit, in the order b1, c1, b2, c2, s, w, r, e, limit. An
 // architecture, compiler or library that computes one of them differently fails here.
-// That they are also right, the comparison with math/big shows.
+// The comparison with math/big shows that they are also right.
 var scalarBits = []struct {
 	h    Hyper
 	step uint64

@@ -42,7 +42,7 @@ func TestNumericsDocs(t *testing.T) {
 	// A name before a parenthesis is a pattern for -run.
 	names := regexp.MustCompile(`\b((?:Test|Fuzz|Benchmark)[A-Z]\w+)[^\w(]`).FindAllStringSubmatch(docs, -1)
 	if len(names) < 40 {
-		t.Errorf("docs/numerics.md names %d tests only", len(names))
+		t.Errorf("docs/numerics.md names only %d tests", len(names))
 	}
 	for _, match := range names {
 		name := match[1]

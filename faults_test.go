@@ -190,7 +190,7 @@ func testFaults[T Float](t *testing.T) {
 			params := faultParams[T](c.workers, &group)
 			spoiled, twin := newRunner(t, opts, params...), newRunner(t, opts, params...)
 			if got := len(spoiled.opt.call.scratch); got != c.workers {
-				t.Fatalf("%d workers are %d", c.workers, got)
+				t.Fatalf("want %d workers, got %d", c.workers, got)
 			}
 			for _, f := range faults(withValues(params), c.samples) {
 				for range c.each { // at each step of a period

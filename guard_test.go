@@ -55,7 +55,7 @@ func (g *guarded[T]) check(t *testing.T, c call[T], atEnd bool, data filler[T]) 
 		if atEnd {
 			bytes = g.pages[i].End(size)
 		}
-		// An empty slice without memory would hide where it lies.
+		// An empty slice without memory would have no address near a page.
 		got[i] = unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(bytes))), b.n)
 		b.fill(got[i], data)
 		want[i] = slices.Clone(got[i])

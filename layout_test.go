@@ -216,7 +216,7 @@ func TestLayoutBlocks(t *testing.T) {
 	}
 	each(nil)
 	if tested < 1000 {
-		t.Errorf("tested %d layouts only", tested)
+		t.Errorf("tested only %d layouts", tested)
 	}
 }
 

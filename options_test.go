@@ -173,7 +173,7 @@ func TestNewParams(t *testing.T) {
 		})
 	}
 
-	// The last indices there are, and nothing after them. A tensor without elements may
+	// The last possible indices, with nothing after them. A tensor without elements may
 	// share an index.
 	last := []Param[float32]{
 		{Value: make([]float32, 4), Offset: 1<<64 - 4}, {}, {Offset: 1<<64 - 2},

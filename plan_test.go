@@ -55,7 +55,7 @@ func testWorkers[T Float](t *testing.T) {
 				several = append(several, newRunner(t, opts, splitLayouts[T]()...))
 			}
 			if got := len(several[2].opt.call.scratch); got != 8 {
-				t.Fatalf("8 workers are %d", got)
+				t.Fatalf("want 8 workers, got %d", got)
 			}
 			if got := len(one.opt.plan.tasks); got < 12 {
 				t.Fatalf("the step is divided into only %d tasks", got)

@@ -48,7 +48,7 @@ func TestPowConstants(t *testing.T) {
 	}
 }
 
-// Results that every machine must find, to the bit. The last ones of each table lie so
+// Results that every machine must give, to the bit. The last ones of each table lie so
 // close to the midpoint between two neighbours that one rounding more or less on the
 // way, such as by a fused multiply-add, may give the other neighbour.
 var pow32Bits = []struct {

@@ -1539,7 +1539,7 @@ func readStateFile(t *testing.T, path string) string {
 	return string(b)
 }
 
-// TestRefreshesAfter compares with counting, and at the end of the range.
+// TestRefreshesAfter compares with counting, and checks the end of the range.
 func TestRefreshesAfter(t *testing.T) {
 	for each := uint64(1); each < 6; each++ {
 		refreshes := uint64(0)

@@ -663,7 +663,7 @@ func testStepAllocates[T Float](t *testing.T) {
 						opts.Workers, opts.Samples, opts.UpdateEach = workers, samples, each
 						r := newRunner(t, opts, params...)
 						if got := len(r.opt.call.scratch); got != workers {
-							t.Fatalf("%d workers are %d", workers, got)
+							t.Fatalf("want %d workers, got %d", workers, got)
 						}
 						grads := r.gradients()
 						var hvp HVP[T] = r.hvp
