@@ -67,12 +67,13 @@
 //   - Learning rate: 0.3 on both language models, about ten times AdamW's.
 //   - Warm-up: linear, over a twentieth of the steps. Without it the convolution ended
 //     higher; more made no clear difference.
-//   - UpdateEach and the part of the batch: an UpdateEach of 5, and a closure that computes the product
-//     over a quarter of the batch. A step then takes 1.07 times as long as AdamW's, and for equal steps
-//     the loss is about AdamW's. With the whole batch in every step the loss is lower, but a step takes
-//     2.5 to 2.7 times as long, and in that time AdamW ends lower still.
-//   - Blocks: use them to save memory. On the convolution, none of five sizes, from one element to the
-//     whole tensor, was better beyond the spread.
+//   - UpdateEach and the part of the batch: an UpdateEach of 5, and a closure that
+//     computes the product over a quarter of the batch. A step then takes 1.07 times as
+//     long as AdamW's, and for equal steps the loss is about AdamW's. With the whole batch
+//     in every step the loss is lower, but a step takes 2.5 to 2.7 times as long, and in
+//     that time AdamW ends lower still.
+//   - Blocks: use them to save memory. On the convolution, none of five sizes, from one
+//     element to the whole tensor, was better beyond the spread.
 //
 // # Errors
 //

@@ -2,8 +2,8 @@ package adahessian
 
 import "math"
 
-// This file is the definition of what is done with halves, as kernels_generic.go is
-// of the rest. It has no build tag. Bits are put together as integers, so that nothing
+// This file defines what is done with halves, as kernels_generic.go defines the rest. It
+// has no build tag. Bits are put together as integers, so that nothing
 // depends on a processor's control register.
 
 // half is the format of 16 bits.
@@ -14,7 +14,7 @@ const (
 	float16
 )
 
-// infinity is the format's, which is also the bits of its exponent.
+// infinity returns the bits of the format's infinity, which are all bits of the exponent.
 func (f half) infinity() uint16 {
 	if f == bfloat16 {
 		return 0x7f80
@@ -26,7 +26,7 @@ const (
 	signBit       = 1 << 31    // of a float32
 	infinity32    = 0x7f800000 // as bits
 	quietBit32    = 0x00400000
-	quietNaNBF16  = 0x7fc0 // narrow makes it of every NaN
+	quietNaNBF16  = 0x7fc0 // what every NaN becomes in narrow
 	quietNaNF16   = 0x7e00
 	cutBF16       = 32 - 16          // bits of a float32 that bfloat16 does not have
 	cutF16        = 23 - 10          // of its mantissa that float16 does not have
@@ -41,8 +41,8 @@ const (
 	unit16        = 0x1p-24 // the smallest float16
 )
 
-// widened returns the bits of the float32 that a half is. A NaN keeps its sign
-// and payload; that of a float16 becomes quiet, as every processor's instruction makes it.
+// widened returns the bits of the float32 that equals a half. A NaN keeps its sign and
+// payload; a NaN of a float16 becomes quiet, as in the instruction of every processor.
 func (f half) widened(h uint16) uint32 {
 	if f == bfloat16 {
 		return uint32(h) << cutBF16
@@ -60,9 +60,10 @@ func (f half) widened(h uint16) uint32 {
 	return sign | exponent<<23 + rebias + mantissa<<cutF16
 }
 
-// narrowed returns the half that is nearest to the float32 of the given bits, of two the
-// even one; what is beyond the largest half rounds as if the exponents went on, to an
-// infinity. A NaN becomes the quiet NaN without sign and payload.
+// narrowed returns the half nearest to the float32 of the given bits or, of two that are
+// equally near, the even one. A number beyond the largest half is rounded as if there were
+// larger exponents, and becomes infinite if it reaches the next one. A NaN becomes the
+// quiet NaN without sign and payload.
 func (f half) narrowed(x uint32) uint16 {
 	sign, x := uint16(x&signBit>>16), x&^signBit
 	if f == bfloat16 {
@@ -84,13 +85,14 @@ func (f half) narrowed(x uint32) uint16 {
 	return sign
 }
 
-// shiftRounded returns x/2^n to the nearest integer, of two the even one.
+// shiftRounded returns the integer nearest to x/2^n or, of two that are equally near, the
+// even one.
 func shiftRounded(x, n uint32) uint32 {
 	return (x + 1<<(n-1) - 1 + x>>n&1) >> n
 }
 
-// widenGeneric sets x[i] to h[i] times the factor, which is rounded once, and where the
-// factor is 1 to h[i].
+// widenGeneric sets x[i] to h[i] times factor, rounded once. If factor is 1, it sets x[i]
+// to h[i].
 func widenGeneric(x []float32, h []uint16, factor float32, f half) {
 	for i, h := range h {
 		x[i] = math.Float32frombits(f.widened(h))

@@ -8,7 +8,7 @@ import (
 )
 
 // nextIndex returns the index directly after the last tensor's. If none is left, it
-// returns the last index there is, which is taken: only a tensor without elements fits.
+// returns the last possible index, which is taken: only a tensor without elements fits.
 func nextIndex[T Float](tensors []tensor[T]) uint64 {
 	if len(tensors) == 0 {
 		return 0
