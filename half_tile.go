@@ -2,20 +2,22 @@ package adahessian
 
 import "sync"
 
-// A step of halves is cut as any step is. Where there is a kernel for it, that widens and
-// narrows in registers; else there are tiles of what is widened, which stay in the L1 cache
-// until the kernels of any step have read them.
+// A step of halves is cut in the same way as any step. If there is a kernel for a piece,
+// that kernel widens and narrows in registers. Otherwise halves are widened tile by tile,
+// and a tile stays in the L1 cache until the ordinary kernels have read it.
 
 const (
-	// halfTile is the elements of a tile, about. Each has calls of four kernels, whose
-	// beginnings cost something, but from memory short ones take turns sooner.
+	// halfTile is about the number of elements in a tile. Each tile takes four calls of
+	// kernels, and each call costs time to begin. But from memory shorter calls are
+	// better, because reading and computing alternate sooner.
 	halfTile = 512
 
-	// halfGroup is the contiguous blocks that the kernels take together, at most.
+	// halfGroup is the largest number of contiguous blocks that the kernels take
+	// together.
 	halfGroup = 16
 
-	// halfPad is elements between two buffers, so that they do not begin at the same
-	// offset of a page.
+	// halfPad is the number of elements between two buffers, so that they do not begin
+	// at the same offset in a page.
 	halfPad = 64
 )
 
@@ -28,7 +30,7 @@ type halfScratch struct {
 
 var halfScratches = sync.Pool{New: func() any { return new(halfScratch) }}
 
-// A halfStep is the arguments of UpdateHalf.
+// A halfStep holds the arguments of UpdateHalf.
 type halfStep struct {
 	theta, m, v []float32
 	out, g, hz  []uint16
@@ -41,7 +43,8 @@ type halfStep struct {
 
 // run makes the step.
 func (s *halfStep) run(p panel) {
-	// Not in s: what goes back to the pool is on the heap, and would take the slices there.
+	// Not a field of s: the scratch goes back to the pool, so it is on the heap, and s with
+	// its slices would move there too.
 	w := halfScratches.Get().(*halfScratch)
 	switch {
 	case p.len() == 0:
@@ -168,8 +171,9 @@ func (s *halfStep) descend(d []float32, e int, p panel, next int, w *halfScratch
 	})
 }
 
-// eachGroup calls f for the rows of a slice, at most so many at a time and in calls of at most
-// maxCall elements, from row r and column i on. ahead is what rowGroup says.
+// eachGroup calls f for the rows of a slice, at most the given number of rows at a time and at
+// most maxCall elements in one call. f gets the piece, its first row and column, and the
+// distance that rowGroup returns.
 func (p panel) eachGroup(most, next int, f func(q panel, r, i, ahead int)) {
 	for r := 0; r < p.block; {
 		q, ahead := rowGroup[float32](p, r, most, next)
@@ -182,9 +186,9 @@ func (p panel) eachGroup(most, next int, f func(q panel, r, i, ahead int)) {
 	}
 }
 
-// eachPiece calls f for pieces of a panel of at most so many elements, or a row: blocks or a
-// part of one where they are contiguous, else rows of a slice. It gets the piece, its first
-// element and its first block.
+// eachPiece calls f for pieces of a panel of at most the given number of elements, or of one
+// row if that is longer. A piece is blocks or a part of a block if they are contiguous, and
+// otherwise rows of a slice. f gets the piece, its first element and its first block.
 func (p panel) eachPiece(most int, f func(q panel, e, b int)) {
 	blocks, rows := 1, max(1, most/p.width)
 	if p.contiguous() {
@@ -198,7 +202,7 @@ func (p panel) eachPiece(most int, f func(q panel, e, b int)) {
 	}
 }
 
-// ---- without kernels for it ----------------------------------------------
+// ---- without kernels of halves --------------------------------------------
 
 // updateHalfTiles makes the step of a panel that fits one pass.
 func updateHalfTiles(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
@@ -247,7 +251,8 @@ func blockMeansHalfTiles(d []float32, x []uint16, block int, div, factor float32
 	}
 }
 
-// stridedMeansHalfTiles sets d to the means over a part of one slice's columns, going on from d with more.
+// stridedMeansHalfTiles sets d to the means over a part of one slice's columns. If more is
+// set, the sums continue from what d holds.
 func stridedMeansHalfTiles(d []float32, x []uint16, p panel, div float32, more bool, factor float32, f half, w *halfScratch) {
 	p.eachPacked(func(q panel, e, b int) {
 		n := q.len()
