@@ -6,11 +6,11 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Contiguous blocks are taken in groups of as many as a vector has lanes. The
-// sums of a group are folded into one vector, in which the curvature and the
-// denominators are worked out; then each vector of the group's elements takes
-// its denominators from there by one permutation. Nothing goes through memory,
-// and all streams flow at once.
+// Contiguous blocks are taken in groups, as many blocks as a vector has lanes. The sums
+// of a group are folded into one vector, in which the curvature and the denominators
+// are computed. Then each vector of the group's elements takes its denominators from
+// there by one permutation. Nothing goes through memory, and all streams are read and
+// written at the same time.
 
 // sums adds |x| over the blocks of a group.
 type sums struct {
@@ -18,22 +18,22 @@ type sums struct {
 	abs   reg.VecVirtual
 	x     reg.GPVirtual // the next block
 	full  reg.GPVirtual // bytes of a block in whole runs of 64 bytes
-	rest  reg.GPVirtual // bytes of a block beyond
+	rest  reg.GPVirtual // bytes of a block after these
 	slots Mem           // a vector for each block of a group, in the frame
-	ahead int           // how many bytes ahead to ask for; 0: not to
+	ahead int           // how many bytes ahead to prefetch; 0: no prefetch
 
 	part   *tail                // AVX-512: of the rest
 	halves [2]reg.OpmaskVirtual // AVX-512, floats: of the rest in each half of 64 bytes
 	masks  []reg.VecVirtual     // AVX2: the absolute values of the rest, for each vector of 64 bytes
-	last   Mem                  // AVX2: where the last group begins that has 64 bytes for each block
+	last   Mem                  // AVX2: where the last group begins of which every block has 64 readable bytes
 	near   Mem                  // AVX2: where the last 64 bytes begin
 }
 
 // sumsFrame is the size of the frame for sums.
 func (k *kernel) sumsFrame() int { return k.lanes()*k.bytes() + 8*k.scale() }
 
-// newSums prepares for the blocks of the argument block's length in the
-// argument x.
+// newSums prepares for the blocks in the argument x, whose length is the argument
+// block.
 func (k *kernel) newSums(x string, abs reg.VecVirtual, frame Mem) *sums {
 	Comment("The length of a block, in whole runs of 64 bytes and the rest.")
 	s := &sums{k: k, x: arg(x), abs: abs, slots: frame, full: arg("block"), rest: GP64()}
@@ -47,7 +47,7 @@ func (k *kernel) newSums(x string, abs reg.VecVirtual, frame Mem) *sums {
 		}
 		return s
 	}
-	// The last block of such a group begins 64 bytes in front of the end.
+	// The last block of such a group begins 64 bytes before the end.
 	s.last = frame.Offset(k.lanes() * k.bytes())
 	s.near = s.last.Offset(8)
 	end, group := arg("blocks"), GP64()
@@ -85,8 +85,8 @@ func (s *sums) parts() (parts []*tail) {
 	return parts
 }
 
-// sumsBytes is the size of the partial sums p[0] … p[L−1] of the contract: a
-// pair of 256-bit vectors, whose addition is the first folding, or one of 512.
+// sumsBytes is the size of the partial sums p[0] … p[L−1] of the contract: a pair of
+// vectors of 256 bits, whose addition is the first folding, or one vector of 512 bits.
 const sumsBytes = 64
 
 // bytes is the size of what is added to them.
@@ -94,7 +94,7 @@ func (s *sums) bytes() int { return sumsBytes / s.k.scale() }
 
 func (k *kernel) sumsVectors() int { return sumsBytes / k.bytes() }
 
-// folded adds up the vectors of the partial sums in the first.
+// folded adds up the vectors of the partial sums in the first of them.
 func (k *kernel) folded(p []reg.VecVirtual) reg.VecVirtual {
 	for _, q := range p[1:] {
 		k.add(q, p[0], p[0])
@@ -102,17 +102,17 @@ func (k *kernel) folded(p []reg.VecVirtual) reg.VecVirtual {
 	return p[0]
 }
 
-// group returns the sums of n blocks, 1 to lanes, in a vector; its further
-// lanes are of no meaning.
+// group returns the sums of n blocks, from 1 block to as many as there are lanes, in a
+// vector. The other lanes have no meaning.
 //
-// The vectors of partial sums meet in pairs: each shuffle brings the two halves
-// to be added of two vectors face to face.
+// The vectors of partial sums are added in pairs: each shuffle puts the halves of two
+// vectors that are to be added into the same lanes.
 //
-// A whole group of blocks that are shorter than the partial sums, which small
-// kernels of convolutions are, has so little arithmetic for each block that a
-// loop over the blocks would cost more; its code is straight, and loads 64 bytes
-// for each block, which near the end there may not be. AVX-512 has it
-// straight for longer ones as well.
+// Blocks that are shorter than the partial sums, such as small kernels of convolutions,
+// need so little arithmetic that a loop over the blocks would cost more. So the code
+// for a whole group of them is straight, and loads 64 bytes for each block. Near the
+// end there may not be that many. With AVX-512 the code is straight for longer blocks
+// as well.
 func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	k := s.k
 	total := k.vec()
@@ -171,26 +171,25 @@ func (s *sums) group(n reg.GPVirtual) reg.VecVirtual {
 	return total
 }
 
-// prefetchBlocks is how many bytes ahead of the sums updateBlocks asks for the
-// products: beside the other streams the processor's own prefetchers do not keep
-// up. Where the products are the only stream they do, and better.
-// AVX-512 was measured on another processor, where the masked loads of short
-// blocks did not set them off at all.
+// prefetchBlocks is how many bytes ahead of the sums updateBlocks prefetches the
+// products. With the other streams, the processor's own prefetchers do not keep up. If
+// the products are the only stream, those do better. AVX-512 was measured on another
+// processor, where the masked loads of short blocks did not start them at all.
 const (
 	prefetchBlocks     = 1024
 	prefetchWideBlocks = 2048
 )
 
-// prefetch asks for the line that is ahead.
+// prefetch prefetches the line that is ahead.
 func (s *sums) prefetch() {
 	if s.ahead > 0 {
 		PREFETCHT0(Mem{Base: s.x, Disp: s.ahead})
 	}
 }
 
-// short returns the partial sums of a block that is shorter than they are. What
-// lies behind the block is loaded too: to AND it away, with the sign, takes no
-// instruction more, and a masked load (VMASKMOV) takes one.
+// short returns the partial sums of a block that is shorter than they are. What lies
+// after the block is loaded too. The AND that clears the sign also clears that, at no
+// cost, while a masked load (VMASKMOV) would take an instruction more.
 func (s *sums) short() reg.VecVirtual {
 	k := s.k
 	var p []reg.VecVirtual
@@ -271,8 +270,8 @@ func (s *sums) add(at Mem, part *tail, p reg.VecVirtual) {
 	s.k.add(v, p, p)
 }
 
-// addRest adds those of the rest of a block. AVX2 has no masked loads of halves: it loads
-// what lies behind as well, or near the end what has been copied.
+// addRest adds those of the rest of a block. AVX2 has no masked loads of halves, so it
+// also loads what lies after the block or, near the end, loads a copy.
 func (s *sums) addRest(parts []*tail, p []reg.VecVirtual) {
 	k := s.k
 	if k.wide() || !k.ofHalves() {
@@ -341,9 +340,8 @@ func (s *sums) intoSlots(n reg.GPVirtual) {
 	JNZ(LabelRef(block))
 }
 
-// descendGroup updates n bytes of elements, those of a group of blocks, and
-// moves the pointers on past its whole vectors. A rest occurs in the last
-// group only.
+// descendGroup updates n bytes of elements, those of a group of blocks, and moves the
+// pointers past its whole vectors. Only the last group can have a rest.
 func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, e *streams, n reg.GPVirtual) {
 	k := c.k
 	Comment("The elements of a group, each with its block's denominator.")
@@ -377,8 +375,8 @@ func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, e *streams, n reg
 	Label(end)
 }
 
-// partial emits body for a whole vector of blocks, or for the part of it
-// that the n blocks of the last group are.
+// partial emits body for a whole vector of blocks, and for the part of one that the n
+// blocks of the last group fill.
 func (k *kernel) partial(n reg.GPVirtual, body func(part *tail)) {
 	some, done := k.label("some"), k.label("done")
 	CMPQ(n, U8(k.lanes()))
@@ -396,7 +394,8 @@ func (k *kernel) partial(n reg.GPVirtual, body func(part *tail)) {
 	})
 }
 
-// atMost sets n to the smaller of left and the lanes, and takes it from left.
+// atMost sets n to the number of lanes or, if that is smaller, to left, and subtracts n
+// from left.
 func (k *kernel) atMost(left Op, n reg.GPVirtual) {
 	MOVQ(U64(k.lanes()), n)
 	CMPQ(left, n)
@@ -404,12 +403,12 @@ func (k *kernel) atMost(left Op, n reg.GPVirtual) {
 	SUBQ(n, left)
 }
 
-// updateBlocks is the step where blocks are runs of elements. Three groups are
-// under way: the elements of one are updated, the next is on its way from the
-// sums to the denominators, and the third is summed up. What depends on each
-// other is so a whole round apart: the chain from the products to the
-// denominators takes longer than the elements of a group, and a processor that
-// retires in order cannot begin the next one before it is through.
+// updateBlocks is the step for blocks that are runs of elements. Three groups are in
+// progress: the elements of one are updated, the next is on its way from the sums to
+// the denominators, and the third is summed up. So results are needed only a whole
+// round later. This matters because the chain from the products to the denominators
+// takes longer than updating the elements of a group, and a processor that retires in
+// order cannot begin the next group before the chain is done.
 func (k *kernel) updateBlocks() {
 	frame := k.begin(k.named("updateBlocks"), k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame())
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)

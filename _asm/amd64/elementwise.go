@@ -8,8 +8,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// count loads the number of elements n and returns it in bytes, with an index
-// of 0.
+// count loads the number of elements and returns it in bytes, with an index of 0.
 func (k *kernel) count(name string) (n, index reg.GPVirtual) {
 	n, index = arg(name), GP64()
 	k.toBytes(n)
@@ -17,18 +16,18 @@ func (k *kernel) count(name string) (n, index reg.GPVirtual) {
 	return n, index
 }
 
-// toBytes turns a number of elements into a number of bytes, as an index counts them:
-// two to the elementShift for each.
+// toBytes turns a number of elements into a number of bytes as an index counts them:
+// two to the power elementShift for each element.
 func (k *kernel) toBytes(n Op) { SHLQ(U8(k.elementShift()), n) }
 
 func (k *kernel) elementShift() int { return bits.TrailingZeros(uint(k.elem / k.scale())) }
 
-// prefetchStreams is how many bytes ahead of its loads a step asks for its
-// streams. The processor's own prefetchers follow them, but not quite as far.
+// prefetchStreams is how many bytes ahead of its loads a step prefetches its streams.
+// The processor's own prefetchers follow them too, but not as far ahead.
 const prefetchStreams = 384
 
-// prefetch asks for the lines of nv vectors of each stream of floats, distance bytes ahead,
-// and prefetchInputs for those of each input.
+// prefetch prefetches the lines of nv vectors of each stream of floats, distance bytes
+// ahead. prefetchInputs does the same for each input.
 func (k *kernel) prefetch(index reg.GPVirtual, nv, distance int, streams ...reg.GPVirtual) {
 	for _, p := range streams {
 		ask(PREFETCHT0, k.at(p, index, 0).Offset(distance), nv*k.bytes())
@@ -41,8 +40,8 @@ func (k *kernel) prefetchInputs(index reg.GPVirtual, nv, distance int, streams .
 	}
 }
 
-// prefetchFar and prefetchFarInputs are these at an index far ahead, whole rows or tiles: they
-// ask for lines into the L2 cache, since that of L1 has no room for them.
+// prefetchFar and prefetchFarInputs do the same at an index that is whole rows or tiles ahead.
+// They prefetch into the L2 cache, since the L1 cache has no room for so much.
 func (k *kernel) prefetchFar(index reg.Register, nv int, streams ...reg.GPVirtual) {
 	for _, p := range streams {
 		ask(PREFETCHT1, k.at(p, index, 0), nv*k.bytes())
@@ -55,14 +54,14 @@ func (k *kernel) prefetchFarInputs(index reg.Register, nv int, streams ...reg.GP
 	}
 }
 
-// ask asks for the lines of so many bytes.
+// ask prefetches the lines of the given number of bytes.
 func ask(prefetch func(Op), at Mem, bytes int) {
 	for line := 0; line < bytes; line += 64 {
 		prefetch(at.Offset(line))
 	}
 }
 
-// updateElements is the step where each element is a block.
+// updateElements is the step for blocks of one element.
 func (k *kernel) updateElements() {
 	frame := k.begin(k.named("updateElements"), k.scalarsFrame())
 	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
@@ -106,7 +105,7 @@ func (c *scalars) updateVectors(e *streams, v, hz, index reg.GPVirtual, nv int, 
 			k.store(next[i], k.at(v, index, i), part)
 		}
 	}
-	if k.ofHalves() { // memory was found to keep up better so, and with floats not
+	if k.ofHalves() { // this was measured to be faster from memory, and not with floats
 		store()
 		store = func() {}
 	}
@@ -145,12 +144,13 @@ func (k *kernel) addProbe() {
 	k.ret()
 }
 
-// quartersBytes is the size from which allFinite and bothFinite read in four places at once.
+// quartersBytes is the size from which on allFinite and bothFinite read in four places at
+// once.
 const quartersBytes = 4096
 
-// allFinite reports whether all values are finite. From memory each of its four
-// chains reads a quarter of its own: a core has so many more lines under way than
-// its prefetchers fetch for a single stream.
+// allFinite reports whether all values are finite. Each of its four chains reads its
+// own quarter of a long array. A core can then wait for more lines at the same time
+// than its prefetchers fetch for one stream.
 func (k *kernel) allFinite() {
 	k.begin("allFinite", 0)
 	x := arg("x")
@@ -161,8 +161,9 @@ func (k *kernel) allFinite() {
 	f.result()
 }
 
-// bothFinite is allFinite for two arrays at a time, which doubles the lines under way. What
-// is read next is asked for, into the L2 cache: each call begins anew for the prefetchers.
+// bothFinite is allFinite for two arrays at a time, which doubles the number of lines in
+// flight. It prefetches what is read next into the L2 cache, since the processor's
+// prefetchers start again with each call.
 func (k *kernel) bothFinite() {
 	k.begin("bothFinite", 0)
 	x, y, next := arg("x"), arg("y"), arg("next")
@@ -178,9 +179,9 @@ func (k *kernel) bothFinite() {
 	f.result()
 }
 
-// quarters takes most of n bytes of each array, if they are many, from four places of each.
-// It sets the index to what it has taken, and n to the rest. next, unless it is nil or 0, is
-// how many bytes further on lies what is read next.
+// quarters takes most of n bytes of each array, if n is large, from four places of each. It
+// sets the index to what it has taken, and n to the rest. next is the distance in bytes to
+// what is read next; it may be nil or 0.
 func (f *finite) quarters(n, index reg.GPVirtual, next reg.Register, arrays ...reg.GPVirtual) {
 	k := f.k
 	whole := k.label("whole")
@@ -234,8 +235,8 @@ func (f *finite) quarters(n, index reg.GPVirtual, next reg.Register, arrays ...r
 	Label(whole)
 }
 
-// finite looks at exponents only: those of NaN and infinity are all ones. It takes
-// the largest of the upper 32 bits of |x|, in four chains.
+// finite looks only at exponents: those of NaN and infinity are all ones. It takes the
+// largest of the upper 32 bits of |x|, in four chains.
 type finite struct {
 	k    *kernel
 	abs  reg.VecVirtual
@@ -256,13 +257,13 @@ func (k *kernel) newFinite() *finite {
 	return f
 }
 
-// see takes a vector, or a part of one, into a chain.
+// see adds a vector, or a part of one, to a chain.
 func (f *finite) see(at Mem, chain int, part *tail) {
 	t := f.k.loadAbs(at, f.abs, part)
 	VPMAXSD(t, f.most[chain], f.most[chain])
 }
 
-// seeAll takes n bytes from the index on.
+// seeAll adds n bytes from the index on.
 func (f *finite) seeAll(x, n, index reg.GPVirtual) {
 	f.k.vectors(n, index, len(f.most), func(nv int, part *tail) {
 		for i := range nv {
@@ -285,8 +286,8 @@ func (f *finite) result() {
 	k.returnNoneAbove(limit, most[0], VPCMPGTD, KORTESTW)
 }
 
-// returnNoneAbove returns from a kernel whether no number of most is above the limit, by the
-// comparison of such numbers and the test of its mask.
+// returnNoneAbove returns from a kernel, which reports whether no number of most is above
+// the limit. compare compares such numbers, and test tests its mask.
 func (k *kernel) returnNoneAbove(limit, most reg.VecVirtual, compare func(...Op), test func(k, k1 Op)) {
 	ok := GP8()
 	if k.wide() {

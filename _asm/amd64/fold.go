@@ -8,8 +8,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// fold adds up the partial sums of a group's blocks, which next hands out, and
-// returns the sums in a vector. It asks for the blocks in order.
+// fold adds up the partial sums of a group's blocks and returns the sums in a vector.
+// next returns the partial sums of a block, and is called for the blocks in order.
 func (k *kernel) fold(next func(block int) reg.VecVirtual) reg.VecVirtual {
 	if k.wide() {
 		return k.foldWide(next)
@@ -21,8 +21,8 @@ func (k *kernel) fold(next func(block int) reg.VecVirtual) reg.VecVirtual {
 			first = append(first, p)
 			continue
 		}
-		// Blocks i and i + lanes/2 share a vector, one in each half: the
-		// shuffles of foldLanes stay in halves.
+		// Blocks i and i + lanes/2 share a vector, one in each half, because the
+		// shuffles of foldLanes stay within halves.
 		f := first[i-k.lanes()/2]
 		low := k.vec()
 		if k.vl {
@@ -38,7 +38,7 @@ func (k *kernel) fold(next func(block int) reg.VecVirtual) reg.VecVirtual {
 	return k.foldLanes(v)
 }
 
-// foldOne is fold for one block: a vector of which the first element counts.
+// foldOne is fold for one block. In its vector only the first element has a meaning.
 func (k *kernel) foldOne(p reg.VecVirtual) reg.VecVirtual {
 	high := k.vec()
 	if k.wide() {
@@ -80,10 +80,10 @@ func (k *kernel) foldSlots(slots Mem) reg.VecVirtual {
 	return k.foldLanes(v)
 }
 
-// foldWide is fold for 512 bits. A vector that holds the partial sums of one
-// block is first halved to share a vector with another, then again: those of
-// four neighbours take a quarter of a vector each. Neighbours then lie a
-// quarter apart, which a permutation puts right.
+// foldWide is fold for 512 bits. A vector that holds the partial sums of one block is
+// halved, so that two blocks share a vector, and then halved again: the partial sums of
+// four neighbours take a quarter of a vector each. Neighbours then lie a quarter apart,
+// so a permutation puts them in order.
 func (k *kernel) foldWide(next func(block int) reg.VecVirtual) reg.VecVirtual {
 	quarters := func(low, high int) func(a, b, l, h reg.VecVirtual) {
 		return func(a, b, l, h reg.VecVirtual) {

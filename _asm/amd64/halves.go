@@ -8,12 +8,12 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The kernels of bfloat16 and float16, whose vectors are of float32. bfloat16 is the upper
-// half of a float32 and takes integer arithmetic. VCVTNEPS2BF16 would do it in
-// one instruction, but flushes subnormal numbers. float16 has instructions, which look at
-// no control register: VCVTPH2PS makes normal numbers of subnormal ones, whatever
-// MXCSR.DAZ says, and VCVTPS2PH makes subnormal ones whatever MXCSR.FTZ says; its immediate
-// names the rounding.
+// The kernels of bfloat16 and float16, whose vectors are of float32. A bfloat16 is the
+// upper half of a float32, and integer arithmetic converts it. VCVTNEPS2BF16 would do that
+// in one instruction, but flushes subnormal numbers. float16 has its own instructions,
+// which do not depend on a control register: VCVTPH2PS turns subnormal numbers into normal
+// ones, whatever MXCSR.DAZ says, and VCVTPS2PH makes subnormal ones, whatever MXCSR.FTZ
+// says. The immediate of the latter chooses the rounding.
 
 const (
 	halfSize   = 2
@@ -25,8 +25,8 @@ const (
 	floatScale = 4 / halfSize         // bytes of a float32 for a byte of a half
 )
 
-// half is the memory of the halves of a vector of float32, which has half as many bytes of
-// them, v vectors behind h + index.
+// half is the memory of the halves for a vector of float32, half as many bytes as the
+// vector has, v vectors after h + index.
 func (k *kernel) half(h, index reg.Register, v int) Mem {
 	m := Mem{Base: h, Disp: v * k.step()}
 	if index != nil {
@@ -36,9 +36,9 @@ func (k *kernel) half(h, index reg.Register, v int) Mem {
 }
 
 // halves emits vectors for n bytes of halves, counted down: for strides of unroll vectors of
-// so many bytes, then for single ones, then, where there are mask registers, for the rest at
-// once. Without them it emits single for each half of the rest: loads of
-// halves have no masks.
+// the given number of bytes, then for single vectors and then, if there are mask registers,
+// for the whole rest. Without mask registers it emits single for each half of the rest,
+// because loads of halves have no masks.
 func (k *kernel) halves(n, index reg.GPVirtual, vector, unroll int, vectors func(nv int, rest reg.Register), single func()) {
 	loop := func(bytes int, body func()) {
 		loop, done := k.label("loop"), k.label("done")
@@ -72,7 +72,7 @@ func (k *kernel) halves(n, index reg.GPVirtual, vector, unroll int, vectors func
 	Label(end)
 }
 
-// loadHalf loads a half into the lowest lane of a vector, the others being 0.
+// loadHalf loads a half into the lowest lane of a vector. The other lanes are 0.
 func (k *kernel) loadHalf(src Mem) reg.VecVirtual {
 	word, v := GP32(), k.vec()
 	MOVWLZX(src, word)
@@ -140,7 +140,7 @@ func (k *kernel) widen() {
 // loadWide loads halves as float32.
 func (k *kernel) loadWide(src Mem, rest reg.Register, dst reg.VecVirtual) {
 	var halves Op = src
-	if rest != nil { // a plain load has no fault beyond its mask in emulators too
+	if rest != nil { // even in emulators, a plain load does not fault beyond its mask
 		y := YMM()
 		VMOVDQU16_Z(src, rest, y)
 		halves = y
@@ -197,16 +197,17 @@ func (k *kernel) narrow() {
 	k.ret()
 }
 
-// rounding has the constants of narrow, those in memory that are used once for each vector.
+// rounding has the constants of narrow. Those that are used once for each vector are in
+// memory.
 type rounding struct {
 	k               *kernel
 	nan, one, below Mem
-	keep            Mem            // AVX-512: what VFIXUPIMMPS does with each kind of number
+	keep            Mem            // AVX-512: tells VFIXUPIMMPS what to do with each kind of number
 	minusOne, upper reg.VecVirtual // AVX-512; the second has the indices of the upper halves of two vectors' lanes
 }
 
-// keepNaN has four bits for each kind of number, from the two kinds of NaN on: 0 is for the
-// destination's number, 1 for the source's.
+// keepNaN has four bits for each kind of number, beginning with the two kinds of NaN: 0
+// chooses the destination's number, 1 the source's.
 const keepNaN = 0x11111100
 
 func (k *kernel) newRounding() *rounding {
@@ -232,7 +233,7 @@ func (k *kernel) newRounding() *rounding {
 	return r
 }
 
-// same is a vector in memory of 32 bits, the same in each lane.
+// same is a vector in memory with the same 32 bits in each lane.
 func (k *kernel) same(name string, bits uint32) Mem {
 	return data(fmt.Sprintf("%s%d", name, k.bits), func(add func(Constant)) {
 		for range k.lanes() {
@@ -241,10 +242,10 @@ func (k *kernel) same(name string, bits uint32) Mem {
 	})
 }
 
-// round makes any NaN the quiet one and, for bfloat16, rounds into the lower half of each
-// lane, or with AVX-512 the upper: it adds just below a half of the last place that stays, and
-// one more where that is odd. Where MXCSR.DAZ is set, which Go does not, VFIXUPIMMPS takes
-// subnormal numbers for 0.
+// round turns any NaN into the quiet one. For bfloat16 it also rounds, into the lower half of
+// each lane or, with AVX-512, into the upper half: it adds just under half of the last place
+// that is kept, and 1 more if that place is odd. If MXCSR.DAZ were set, which Go never does,
+// VFIXUPIMMPS would take subnormal numbers for 0.
 func (r *rounding) round(v reg.VecVirtual) {
 	k := r.k
 	if k.wide() {
@@ -301,7 +302,7 @@ func (r *rounding) store(f []reg.VecVirtual, rest reg.Register, at func(i int) M
 			VMOVDQU16(v.AsY(), at(i))
 		case i+1 < len(f): // two at once
 			VPACKUSDW(f[i+1], v, v)
-			VPERMQ(U8(0xd8), v, v) // it packs within each half of the vector
+			VPERMQ(U8(0xd8), v, v) // packing works within each half of the vector
 			VMOVDQU(v, at(i))
 			i++
 		default:
@@ -313,8 +314,8 @@ func (r *rounding) store(f []reg.VecVirtual, rest reg.Register, at func(i int) M
 	}
 }
 
-// allFiniteHalf takes the largest |h| in four chains: those of NaN and infinity are the
-// largest integers.
+// allFiniteHalf takes the largest |h| in four chains: as integers, NaN and infinity are
+// the largest.
 func (k *kernel) allFiniteHalf() {
 	k.begin("allFiniteHalf", 0)
 	h := arg("h")

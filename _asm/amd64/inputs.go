@@ -8,11 +8,12 @@ import (
 	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
-// A step and a mean are written once for gradients and products of floats and for those of
-// halves, which are widened in registers. From here on these two streams are the inputs.
-// With halves a step also has the stream out, of narrowed parameters.
+// Steps and means are written once, for gradients and products of floats and of halves.
+// Halves are widened in registers. In the following, the gradients and the products are
+// called the inputs. With halves a step also has the stream out, of narrowed parameters.
 
-// ofHalves reports whether the kernel's types are the halves, and bfloat16 tells the two apart.
+// ofHalves reports whether the kernel's inputs are halves, and bfloat16 whether they are
+// bfloat16.
 func (k *kernel) ofHalves() bool { return k.bfloat16() || k.typ == table.F16 }
 func (k *kernel) bfloat16() bool { return k.typ == table.BF16 }
 
@@ -24,21 +25,23 @@ func (k *kernel) named(name string) string {
 	return name
 }
 
-// conversion is what a kernel of halves converts with.
+// conversion holds what a kernel of halves needs for conversions.
 type conversion struct {
 	factor   Op        // what inputs are multiplied by, or nil for 1
 	rounding *rounding // of out
 
-	// AVX2: memory of conversionBytes, for what loads and stores have no masks for.
+	// AVX2: memory of conversionBytes, for parts of vectors, since loads and stores of
+	// halves have no masks.
 	buffer Mem
 
-	// AVX-512 and bfloat16: the words that halves go to, by a permutation and its mask.
+	// AVX-512 and bfloat16: a permutation and its mask, which put halves into their
+	// words.
 	spread reg.VecVirtual
 	odd    reg.OpmaskVirtual
 }
 
-// conversionBytes is the size of the buffer, which has half a vector of halves, or the rest of
-// a block; conversionFrame that of the frame for a conversion.
+// conversionBytes is the size of the buffer, which holds half a vector of halves, or the rest
+// of a block. conversionFrame is the size of the frame for a conversion.
 const conversionBytes = sumsBytes / floatScale
 
 func (k *kernel) conversionFrame() int {
@@ -75,8 +78,8 @@ func (k *kernel) newConversion(frame Mem, out bool) {
 	}
 }
 
-// byFactor emits body, with halves twice: with a multiplication by the factor, and
-// without one for the factor 1.
+// byFactor emits body. For halves it emits it twice: with a multiplication by the
+// factor, and without one for a factor of 1.
 func (k *kernel) byFactor(body func()) {
 	if !k.ofHalves() {
 		body()
@@ -94,7 +97,8 @@ func (k *kernel) byFactor(body func()) {
 	Label(done)
 }
 
-// converting emits body, and later what it leaves to be emitted out of line, with a conversion.
+// converting emits body with a conversion. The conversion also applies to the code that body
+// leaves to be emitted out of line.
 func (k *kernel) converting(c *conversion, body func()) {
 	from := len(k.outOfLine)
 	old := k.conversion
@@ -115,7 +119,7 @@ func (k *kernel) input(base, index reg.Register, v int) Mem {
 }
 
 // inputOperand, loadInput and loadInputAbsInto are operand, load and loadAbsInto for an input.
-// Of halves their part is one of a vector, not of the rest of a block.
+// With halves, a part is a part of a vector, not the rest of a block.
 func (k *kernel) inputOperand(src Mem, t *tail) Op {
 	if k.ofHalves() {
 		return k.loadInput(src, t)
@@ -161,8 +165,8 @@ func (k *kernel) loadInputAbsInto(src Mem, abs reg.VecVirtual, t *tail, dst reg.
 	k.and(abs, dst, dst)
 }
 
-// copyHalves copies n bytes of halves at p, at least one and less than twice most, from or to
-// the conversion's buffer: the two ends of them, which may overlap. word is lost.
+// copyHalves copies n bytes of halves, at least one and less than twice most, between p and
+// the conversion's buffer. It copies the two ends, which may overlap. word is lost.
 func (k *kernel) copyHalves(n reg.GPVirtual, most int, p, word reg.GPVirtual, out bool) {
 	copied := k.label("copied")
 	piece := func(size int, atEnd bool) {
@@ -221,7 +225,8 @@ func (k *kernel) storeNarrowed(theta []reg.VecVirtual, part *tail, at func(i int
 	}
 }
 
-// streams are the pointers to what a step has of each element, v and hz apart.
+// streams are the pointers to what a step reads and writes for each element, except v
+// and hz.
 type streams struct {
 	k        *kernel
 	theta, m reg.GPVirtual
@@ -257,7 +262,7 @@ func (s *streams) prefetch(index reg.GPVirtual, nv int) {
 	s.k.prefetch(index, nv, prefetchStreams, s.m, s.theta)
 }
 
-// spare is an argument that is used in memory where halves need the register for out.
+// spare is an argument that stays in memory if halves need its register for out.
 func (k *kernel) spare(name string) Op {
 	if k.ofHalves() {
 		return mem(name)
@@ -265,7 +270,7 @@ func (k *kernel) spare(name string) Op {
 	return arg(name)
 }
 
-// inRegister is such an argument where it is used.
+// inRegister returns such an argument in a register, for its use.
 func (k *kernel) inRegister(argument Op) reg.GPVirtual {
 	r, ok := argument.(reg.GPVirtual)
 	if !ok {
@@ -275,7 +280,7 @@ func (k *kernel) inRegister(argument Op) reg.GPVirtual {
 	return r
 }
 
-// move moves pointers to floats on by so many bytes of an index.
+// move moves pointers to floats on by the given number of bytes of an index.
 func (k *kernel) move(by reg.GPVirtual, floats ...reg.GPVirtual) {
 	for _, p := range floats {
 		if k.ofHalves() {

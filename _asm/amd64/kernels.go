@@ -1,8 +1,8 @@
 // Package amd64 writes the kernels of AVX2 and AVX-512.
 //
-// Each kernel is one function here, which is written once and emitted for
-// float32 and float64, AVX2 and AVX-512; the differences live in vec.go and
-// masks.go. What a kernel is called and takes is in the package table.
+// Each kernel is one function here, which is written once and emitted for float32 and
+// float64, AVX2 and AVX-512. The differences are in vec.go and masks.go. The names and
+// arguments of the kernels are in the package table.
 package amd64
 
 import (
@@ -55,8 +55,8 @@ var bodies = map[string]func(k *kernel){
 // vectorBits are the sizes of the vectors of the instruction sets.
 var vectorBits = map[string]int{table.AVX2.Name: 256, table.AVX512.Name: 512}
 
-// Kernels returns the assembly of all kernels. avo keeps what is built in a
-// variable of its own, so a program can call this once.
+// Kernels returns the assembly of all kernels. avo keeps what it builds in a global
+// variable, so a program can call this only once.
 func Kernels() ([]byte, error) {
 	ConstraintExpr(strings.ReplaceAll(table.AMD64.Constraint(), " && ", ",")) // in the old syntax
 	pow := newPowConstants()
@@ -80,8 +80,8 @@ func Kernels() ([]byte, error) {
 	return generated()
 }
 
-// generated returns what avo has built. It writes that to the file that its flag
-// names, and begins with the command that it believes to be started by.
+// generated returns what avo has built. avo writes it to the file that its flag names,
+// and puts the command line that it assumes at the beginning.
 func generated() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "amd64")
 	if err != nil {

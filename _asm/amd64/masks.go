@@ -8,17 +8,17 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// What stands for a part of a vector, and what chooses lanes by a comparison:
-// vectors of masks in AVX2, mask registers in AVX-512.
+// How a part of a vector is represented, and how a comparison chooses lanes: with
+// vectors of masks in AVX2, and with mask registers in AVX-512.
 
-// maskInsns are the instructions that differ: AVX2's in front.
+// maskInsns are the instructions that differ, AVX2's first.
 type maskInsns struct {
 	load    func(ops ...Op) // source, mask, destination
 	greater func(ops ...Op) // of signed integers as wide as an element
 
 	loadZeroing, andZeroing func(ops ...Op) // sources, mask register, destination
 	above                   func(ops ...Op) // greater, into a mask register
-	test                    func(ops ...Op) // into a mask register: have the two a bit in common?
+	test                    func(ops ...Op) // into a mask register: do the two have a bit in common?
 }
 
 func newMaskInsns(elem, bits int) maskInsns {
@@ -33,10 +33,9 @@ func newMaskInsns(elem, bits int) maskInsns {
 	return maskInsns{loadZeroing: insn(VMOVUPD_Z), andZeroing: insn(VPANDQ_Z), test: insn(VPTESTMQ), above: insn(VPCMPGTQ)}
 }
 
-// tail is a part of a vector: of AVX2 its mask, for loads, and its length in
-// bytes, for stores. A masked store would do too, but takes some twenty cycles
-// on AMD's processors, where it is microcode. AVX-512's mask registers serve
-// both at no cost.
+// tail is a part of a vector. In AVX2 it is a mask, for loads, and a length in bytes,
+// for stores. A masked store would do too, but it takes some twenty cycles on AMD's
+// processors, where it is microcode. AVX-512's mask registers do both at no cost.
 type tail struct {
 	mask  reg.VecVirtual
 	bytes reg.GPVirtual
@@ -46,7 +45,7 @@ type tail struct {
 // newTail returns the tail of n bytes, less than a vector.
 func (k *kernel) newTail(n reg.GPVirtual) *tail { return k.partOf(n, 0) }
 
-// maskLen is the bytes of ones in the mask table, and the most of partOf.
+// maskLen is the number of bytes of ones in the mask table, and the limit of partOf.
 const maskLen = 64
 
 // leadingOnes is a table of maskLen bytes of ones and as many zeros.
@@ -58,8 +57,8 @@ func leadingOnes() Mem {
 	})
 }
 
-// partOf returns the part of vector v that lies in the first n bytes, fewer
-// than maskLen, of some vectors. They are counted as those of an index.
+// partOf returns the part of vector v that lies in the first n bytes of some vectors. n
+// is less than maskLen, and counts bytes as an index does.
 func (k *kernel) partOf(n reg.GPVirtual, v int) *tail {
 	if k.wide() { // v = 0: a vector has maskLen bytes
 		t := &tail{lanes: K()}
@@ -90,7 +89,7 @@ func (k *kernel) storeTail(n reg.GPVirtual) *tail {
 	return &tail{bytes: n}
 }
 
-// load loads a vector, or its tail, the rest being +0.
+// load loads a vector, or its tail with +0 in the rest.
 func (k *kernel) load(src Mem, t *tail) reg.VecVirtual {
 	v := k.vec()
 	k.loadInto(src, t, v)
@@ -123,7 +122,7 @@ func (k *kernel) loadAbsInto(src Mem, abs reg.VecVirtual, t *tail, dst reg.VecVi
 	}
 }
 
-// operand returns src where it may be an operand as it is, else loads it.
+// operand returns src if it can be an operand as it is, and loads it otherwise.
 func (k *kernel) operand(src Mem, t *tail) Op {
 	if t == nil {
 		return src
@@ -131,9 +130,9 @@ func (k *kernel) operand(src Mem, t *tail) Op {
 	return k.load(src, t)
 }
 
-// store stores a vector, or its tail: without mask registers in a half, a
-// quarter and an eighth of the vector, as the bits of the length say. v is
-// consumed.
+// store stores a vector, or its tail. Without mask registers it stores a tail as a
+// half, a quarter and an eighth of the vector, according to the bits of the length. v
+// is consumed.
 func (k *kernel) store(v reg.VecVirtual, dst Mem, t *tail) {
 	switch {
 	case t == nil:

@@ -27,7 +27,7 @@ func (c *scalars) flush(x reg.VecVirtual) {
 	c.k.andNot(x, subnormal, x)
 }
 
-// divide divides the sums a of |h| by the divisor, unless it is 1.
+// divide divides the sums a of |h| by the divisor, unless that is 1.
 func (c *scalars) divide(a []reg.VecVirtual) {
 	Comment("d = the sum / div, unless div is 1.")
 	label := c.k.label("undivided")
@@ -56,8 +56,8 @@ func (c *scalars) square(d reg.VecVirtual) reg.VecVirtual {
 	return t
 }
 
-// denominators returns den from each v'. The branch on the power is the same
-// for the whole call, hence predicted, and the case of k = 1 falls through.
+// denominators returns den from each v'. The branch on the power is the same for the
+// whole call, so it is predicted, and the case of k = 1 falls through.
 func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 	k := c.k
 	den := make([]reg.VecVirtual, len(v))
@@ -146,9 +146,9 @@ func (c *scalars) update(m, den reg.VecVirtual) reg.VecVirtual {
 	return u
 }
 
-// clamp bounds each u where there is a limit: a branch that is the same for
-// the whole call costs less than the loads. MIN and MAX return their second
-// source where one is NaN, so a NaN stays one.
+// clamp bounds each u if there is a limit. The branch is the same for the whole call,
+// so it costs less than the loads would. MIN and MAX return their second source if one
+// is NaN, so a NaN stays NaN.
 func (c *scalars) clamp(u []reg.VecVirtual) {
 	Comment("u within its bound, straight on where there is none.")
 	clamp, clamped := c.k.label("clamp"), c.k.label("clamped")
@@ -173,10 +173,9 @@ func (c *scalars) clamp(u []reg.VecVirtual) {
 // element is one vector of the streams that descend reads and writes, out of halves.
 type element struct{ theta, m, g, out Mem }
 
-// descend updates vectors of elements that all have the same denominators, or
-// each its own: den(i) is asked for the i-th. All loads come before the first
-// store, for pages of arrays that share their low address bits look like the
-// same addresses to a load that follows a store.
+// descend updates vectors of elements that all have the same denominators, or each its
+// own: den(i) returns those of the i-th. All loads come before the first store, because
+// addresses with the same low bits look equal to a load that follows a store.
 func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements ...element) {
 	k := c.k
 	Comment("m' = flush(b1*m + c1*grad), u = (s*m')/den.")

@@ -6,9 +6,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Kernels for many small tensors take them as a [][]T. To call a kernel for each
-// costs as much as the work on some dozens of elements, most of it for the
-// constants that each call makes anew.
+// Kernels for many small tensors take them as a [][]T. A call of a kernel for each
+// tensor would cost as much as the work on some dozens of elements. Most of that is for
+// constants, which each call has to make again.
 
 // Offsets in a Go slice, and its size.
 const (

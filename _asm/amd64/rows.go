@@ -6,11 +6,11 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Strided blocks are columns of a slice of block rows: vectors of neighbouring
-// columns walk down the rows together, and no lane needs another. A slice is
-// always read row by row, in the order of memory: walking down a few columns
-// first, with the denominators in registers, is faster in the L1 cache and
-// takes half as long again in memory, where the prefetchers lose the thread.
+// Strided blocks are columns of a slice of block rows. Vectors of neighbouring columns
+// go down the rows together, and no lane needs another. A slice is always read row by
+// row, in the order of memory. Going down a few columns first, with the denominators in
+// registers, is faster in the L1 cache. But from memory it takes half as long again,
+// because the prefetchers cannot follow.
 
 // panel is the shape of the slices that a kernel works on, in registers.
 type panel struct {
@@ -34,8 +34,8 @@ func (p *panel) columns(unroll int, body func(index reg.GPVirtual, nv int, part 
 	p.k.vectors(n, index, unroll, func(nv int, part *tail) { body(index, nv, part) })
 }
 
-// rows emits body for each of the rows, moving the pointers down: those to floats, and
-// those to inputs.
+// rows emits body for each of the rows, and moves the pointers to floats and those to
+// inputs down.
 func (p *panel) rows(body func(), floats, inputs []reg.GPVirtual) {
 	left, loop := GP64(), p.k.label("row")
 	MOVQ(p.block, left)
@@ -49,8 +49,8 @@ func (p *panel) rows(body func(), floats, inputs []reg.GPVirtual) {
 	JNZ(LabelRef(loop))
 }
 
-// slices emits body for each of the slices. Pointers that body has moved down
-// the rows are in the next slice by then.
+// slices emits body for each of the slices. Pointers that body has moved down all rows
+// are then in the next slice.
 func (p *panel) slices(body func()) {
 	p.k.byFactor(func() {
 		slice := p.k.label("slice")
@@ -61,8 +61,8 @@ func (p *panel) slices(body func()) {
 	})
 }
 
-// nextSlice moves pointers from the beginning of a slice to that of the next: those to floats,
-// and those to inputs.
+// nextSlice moves pointers to floats and those to inputs from the beginning of a slice to that
+// of the next.
 func (p *panel) nextSlice(floats, inputs []reg.GPVirtual) {
 	Comment("On to the next slice.")
 	slice := GP64()
@@ -74,12 +74,11 @@ func (p *panel) nextSlice(floats, inputs []reg.GPVirtual) {
 	}
 }
 
-// sums sets d to the sums of |x| down the rows of a slice, which x moves on.
-// Of 256 bits, eight vectors of columns are as many chains of additions as hide
-// their latency, and long enough runs for the prefetchers; of 512, four are no
-// shorter, and do not pass over narrow tensors. start prepares the sums; they
-// are zero. next, unless it is nil or 0, is how many bytes further on the rows are
-// that are read next: they are asked for.
+// sums sets d to the sums of |x| down the rows of a slice, and moves x past it. Eight
+// vectors of 256 bits are enough chains of additions to hide their latency, and long
+// enough runs for the prefetchers. Four vectors of 512 bits are as long, and also suit
+// narrow tensors. start prepares the sums, which are zero. next is the distance in
+// bytes to the rows that are read next, which are prefetched; it may be nil or 0.
 func (p *panel) sums(d, x reg.GPVirtual, next reg.Register, abs reg.VecVirtual, start, finish func(sums []reg.VecVirtual, at func(i int) Mem, part *tail)) {
 	k := p.k
 	p.columns(256/k.bytes(), func(index reg.GPVirtual, nv int, part *tail) {
@@ -123,10 +122,10 @@ func (p *panel) sums(d, x reg.GPVirtual, next reg.Register, abs reg.VecVirtual, 
 	p.nextSlice(nil, []reg.GPVirtual{x})
 }
 
-// descend is the second pass of a step for a slice, which the pointers but
-// den move on. Memory of the same shape at ahead, which is read next, is asked
-// for meanwhile: where a stage reads one stream alone and the other three,
-// memory would wait for the processor in both.
+// descend is the second pass of a step for a slice. It moves all pointers except den
+// past the slice. Meanwhile it prefetches memory of the same shape at ahead, which is
+// read next. Otherwise memory would wait for the processor in both passes, since one
+// reads one stream and the other three.
 func (p *panel) descend(c *scalars, e *streams, den, ahead reg.GPVirtual) {
 	k := p.k
 	Comment("The elements, row after row.")
@@ -143,7 +142,7 @@ func (p *panel) descend(c *scalars, e *streams, den, ahead reg.GPVirtual) {
 
 func noSums([]reg.VecVirtual, func(int) Mem, *tail) {}
 
-// updateRows is the step where blocks are columns.
+// updateRows is the step for blocks that are columns.
 func (k *kernel) updateRows() {
 	frame := k.begin(k.named("updateRows"), k.scalarsFrame())
 	theta, m, v, g, hz, den := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz"), arg("den")
@@ -179,9 +178,9 @@ func (k *kernel) descendRows() {
 	k.ret()
 }
 
-// descendTogether is descendRows for long rows, of which some are updated at a
-// time. From memory each row begins anew for the prefetchers; so the rows that
-// follow are asked for here, and there are fewer beginnings.
+// descendTogether is descendRows for long rows, of which several are updated at a time.
+// In memory the processor's prefetchers start again with each row. So the next rows are
+// prefetched here, and there are fewer starts.
 func (k *kernel) descendTogether() {
 	frame := k.begin(k.named("descendTogether"), k.scalarsFrame())
 	theta, m, g, den := arg("theta"), arg("m"), arg("grad"), arg("den")
@@ -210,8 +209,9 @@ func (k *kernel) descendTogether() {
 	k.ret()
 }
 
-// updateTogether is updateRows for two or three rows: all of them at a time, with the
-// denominators in registers. Of so few rows the processor follows every stream.
+// updateTogether is updateRows for two or three rows, all at a time, with the
+// denominators in registers. With so few rows the processor's prefetchers follow every
+// stream.
 func (k *kernel) updateTogether() {
 	frame := k.begin(k.named("updateTogether"), k.scalarsFrame())
 	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")

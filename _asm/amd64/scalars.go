@@ -8,12 +8,12 @@ import (
 	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
-// scalars holds the scalars of a step as vectors. AVX2's sixteen registers do
-// not suffice for them and the data. Those that are multiplied by a stream stay
-// in registers, so that the stream can be the memory operand; the others, which
-// are used once for each vector, are expanded into the frame and are memory
-// operands themselves. The divider is busy for longer than the loads. Of
-// AVX-512's registers there are enough for all.
+// scalars holds the scalars of a step as vectors. AVX2's sixteen registers are not
+// enough for them and the data. Scalars that are multiplied by a stream stay in
+// registers, so that the stream can be the memory operand. The others, which are used
+// once for each vector, are expanded into the frame, and are memory operands
+// themselves. These loads take less time than the divider does. AVX-512 has enough
+// registers for all scalars.
 type scalars struct {
 	k              *kernel
 	abs            reg.VecVirtual // AVX2; see absMask
@@ -36,11 +36,11 @@ const (
 	ofParameters
 )
 
-// frameScalars is the number of vectors that scalars keep in the frame.
+// frameScalars is the number of vectors of scalars in the frame.
 const frameScalars = 10
 
-// scalarsFrame is the size of the frame for scalars, with room to align it:
-// AVX-512 keeps the two flags there.
+// scalarsFrame is the size of the frame for scalars, with room to align it. AVX-512
+// keeps only the two flags there.
 func (k *kernel) scalarsFrame() int {
 	if k.wide() {
 		return 2 * 8
@@ -106,8 +106,8 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 	return c
 }
 
-// absMask is a vector with all bits but the sign, for sums of |h|. To flush,
-// AVX2 has one anyway.
+// absMask is a vector of all bits except the sign, for sums of |h|. AVX2 already has
+// one for flush.
 func (c *scalars) absMask() reg.VecVirtual {
 	if c.k.wide() {
 		return c.k.absMask()

@@ -11,8 +11,8 @@ import (
 	"github.com/adahessian-go/adahessian/_asm/table"
 )
 
-// kernel is what distinguishes the variants of a kernel: the element's size in
-// bytes, the vector's in bits, and with them the instructions.
+// kernel is what distinguishes the variants of a kernel: the size of an element in
+// bytes, the size of a vector in bits, and the instructions that follow from these.
 type kernel struct {
 	elem, bits int
 	vl         bool // 256 bits of AVX-512
@@ -21,7 +21,7 @@ type kernel struct {
 	pow        *powConstants
 
 	add, sub, mul, div, min, max func(ops ...Op) // Go's order: source 2, source 1, destination
-	sqrt, mov, stream            func(ops ...Op) // stream is past the caches, to aligned memory
+	sqrt, mov, stream            func(ops ...Op) // stream writes past the caches, to aligned memory
 	and, or, xor, andNot, copy   func(ops ...Op) // copy is from a register
 	broadcast                    func(ops ...Op)
 	shiftLeft, shiftRight        func(ops ...Op) // of elements as integers, all by one count
@@ -30,7 +30,7 @@ type kernel struct {
 	masks                        maskInsns
 	conversion                   *conversion // where inputs are halves
 
-	outOfLine []func() // code to be placed behind the kernel's RET
+	outOfLine []func() // code to be placed after the kernel's RET
 	labels    int
 }
 
@@ -69,9 +69,8 @@ func insn(f any) func(...Op) {
 	return f.(func(...Op))
 }
 
-// maxNoSplit is the largest frame of a kernel that is entered without a look
-// at the stack's bound; the linker allows 792 bytes, those of the callers
-// included.
+// maxNoSplit is the largest frame of a kernel that does not check the bound of the
+// stack. The linker allows 792 bytes, including those of the callers.
 const maxNoSplit = 512
 
 // wide reports whether the kernel is of AVX-512.
@@ -95,8 +94,8 @@ func (k *kernel) vec() reg.VecVirtual {
 func (k *kernel) bytes() int { return k.bits / 8 }
 func (k *kernel) lanes() int { return k.bits / 8 / k.elem }
 
-// begin begins the kernel of that name in the table, with a frame of so many
-// bytes.
+// begin begins the kernel of that name in the table, with a frame of the given number
+// of bytes.
 func (k *kernel) begin(name string, frame int) Mem {
 	row := table.Row(name)
 	flags := attr.NOSPLIT
@@ -129,8 +128,8 @@ func (k *kernel) label(word string) string {
 // arg loads an argument into a general register.
 func arg(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 
-// at is the vector behind base + index, v vectors further on. An index counts bytes of
-// what a kernel reads most of: of halves, where it has them.
+// at is the vector v vectors after base + index. An index counts bytes of halves in a
+// kernel that reads halves, and otherwise bytes of elements.
 func (k *kernel) at(base, index reg.Register, v int) Mem {
 	m := Mem{Base: base, Disp: v * k.bytes()}
 	if index != nil {
@@ -139,8 +138,8 @@ func (k *kernel) at(base, index reg.Register, v int) Mem {
 	return m
 }
 
-// scale is the bytes of a vector for a byte of an index, and step how far an index goes
-// with a vector.
+// scale is the number of bytes in a vector for each byte of an index, and step is how
+// far an index moves for a vector.
 func (k *kernel) scale() int {
 	if k.ofHalves() {
 		return floatScale
@@ -179,8 +178,8 @@ func (k *kernel) absMask() reg.VecVirtual {
 	return v
 }
 
-// signBit returns a vector of the sign alone, and one a vector of 1.0, which
-// is seven or ten ones below the two upper bits.
+// signBit returns a vector of only the sign, and one a vector of 1.0, which is seven or
+// ten ones below the two upper bits.
 func (k *kernel) signBit() reg.VecVirtual {
 	v := k.vec()
 	k.ones(v)
@@ -214,9 +213,9 @@ func (k *kernel) minNormal() reg.VecVirtual {
 	return v
 }
 
-// vectors emits body for n bytes, counted down: in strides of unroll vectors,
-// then single vectors, then the masked rest. body gets the number of vectors
-// and the tail, and advances nothing; index moves on by itself.
+// vectors emits body for n bytes, counted down: for strides of unroll vectors, then for
+// single vectors, then for the masked rest. body gets the number of vectors and the
+// tail. It need not advance anything, since vectors moves the index.
 func (k *kernel) vectors(n, index reg.GPVirtual, unroll int, body func(nv int, part *tail)) {
 	for _, nv := range []int{unroll, 1} {
 		loop, done := k.label("loop"), k.label("done")
