@@ -599,7 +599,8 @@ func layouts() (l []Layout) {
 		Layout{2, 2, longSlice/8 + 77}, Layout{1, 9, longBytes/4 + 1001}, // and wide tiles
 	)
 	l = slices.DeleteFunc(l, func(l Layout) bool { return brief() && l.Len() > 3*maxCall })
-	return append(l, Layout{1, 5, longSlice/4/5 + 1}) // a long slice, always
+	// Long slices, always: of several rows, of few, and of those that are taken in parts.
+	return append(l, Layout{1, 5, longSlice/4/5 + 1}, Layout{1, 3, longSlice/4/3 + 1}, Layout{1, 131, longSlice/4/131 + 2})
 }
 
 func TestKernelUpdateExported(t *testing.T) {

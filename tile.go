@@ -306,8 +306,20 @@ func runMeans[T Float](d, x []T, p panel, div T, next int) {
 
 // descendLong is descend for long rows, a few at a time. next is the distance from the
 // beginning of the tile to what is worked on next, or 0.
+//
+// Short rows are updated a quarter of the slice apart, so that each of the four is
+// followed by its own next row, and the processor's prefetchers go on.
 func descendLong[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int) {
-	for b := 0; b < p.block; {
+	b := 0
+	if size := int(unsafe.Sizeof(T(0))); p.width == p.stride && p.width*size < nearRow {
+		part := p.block / rowsUpdated
+		q := panel{1, rowsUpdated, part * p.stride, p.width}
+		for e := 0; e < q.stride; e += p.stride {
+			descendTogether(theta[e:], m[e:], g[e:], den, q, s, nearBytes/size)
+		}
+		b = part * rowsUpdated
+	}
+	for b < p.block {
 		q, ahead := rowGroup[T](p, b, rowsUpdated, next)
 		width := q.callWidth()
 		for i := 0; i < p.width; i += width {
