@@ -17,7 +17,9 @@ type pool struct {
 
 	first, last phase                    // of the present run
 	taken, left [phaseCount]atomic.Int64 // tasks that have been taken, and tasks that are not done
-	started     atomic.Int64             // goroutines, without the caller's
+	others      int                      // goroutines, without the caller's
+	started     atomic.Int64             // of these
+	waiting     *sync.Cond               // for the tasks of a phase to be done
 	done        sync.WaitGroup
 	stopped     atomic.Bool
 }
@@ -29,7 +31,7 @@ type work struct {
 }
 
 func (p *pool) init(workers int) {
-	p.workers = workers
+	p.workers, p.waiting = workers, sync.NewCond(new(sync.Mutex))
 	p.worker = func() {
 		p.take(int(p.started.Add(1)))
 		p.done.Done()
@@ -47,9 +49,9 @@ func (p *pool) run(first, last phase, workers int) (through bool) {
 	}
 	p.stopped.Store(false)
 	p.started.Store(0)
-	others := min(p.workers, workers) - 1
-	p.done.Add(others)
-	for range others {
+	p.others = min(p.workers, workers) - 1
+	p.done.Add(p.others)
+	for range p.others {
 		go p.worker()
 	}
 	p.take(0)
@@ -66,8 +68,8 @@ func (p *pool) stop() { p.stopped.Store(true) }
 func (p *pool) take(worker int) {
 	for f := p.first; f <= p.last; f++ {
 		p.drain(f, worker)
-		for f < p.last && p.left[f].Load() > 0 {
-			runtime.Gosched()
+		if f < p.last {
+			p.await(f)
 		}
 		if p.stopped.Load() {
 			return
@@ -86,5 +88,29 @@ func (p *pool) drain(f phase, worker int) {
 		}
 		w.do(i, worker)
 	}
-	p.left[f].Add(int64(-took))
+	if p.left[f].Add(int64(-took)) == 0 && p.others > 0 {
+		p.waiting.L.Lock()
+		p.waiting.Broadcast()
+		p.waiting.L.Unlock()
+	}
+}
+
+// maxSpins is how often a goroutine looks whether the tasks of the others are done before
+// it sleeps. They mostly are by then. If not, other programs use the processors, and it
+// leaves them one.
+const maxSpins = 1000
+
+// await waits until the tasks of a phase are done.
+func (p *pool) await(f phase) {
+	for range maxSpins {
+		if p.left[f].Load() == 0 {
+			return
+		}
+		runtime.Gosched()
+	}
+	p.waiting.L.Lock()
+	for p.left[f].Load() > 0 {
+		p.waiting.Wait()
+	}
+	p.waiting.L.Unlock()
 }
