@@ -387,6 +387,11 @@ func newHalfCase(r *rand.Rand, f halfType, l Layout) halfCase {
 	}
 	halfData(r, f, bitsOfHalves(c.g), true)
 	halfData(r, f, bitsOfHalves(c.hz), true)
+	cut := map[half]uint32{bfloat16: cutBF16, float16: cutF16}[f.f]
+	for i := 0; i < n; i += 3 { // stays without weight decay, in the middle between two halves
+		c.theta[i] = math.Float32frombits(math.Float32bits(c.theta[i])>>cut<<cut | 1<<(cut-1))
+		c.m[i], c.g[i] = 0, 0
+	}
 	if r.IntN(3) == 0 { // the moments die out
 		halfSources[tiny].fill(c.m)
 		halfSources[tiny].fill(c.v)
@@ -395,10 +400,6 @@ func newHalfCase(r *rand.Rand, f halfType, l Layout) halfCase {
 		}
 		clear(c.g)
 		clear(c.hz)
-		cut := map[half]uint32{bfloat16: cutBF16, float16: cutF16}[f.f]
-		for i, x := range c.theta { // which stays, and lies in the middle between two halves
-			c.theta[i] = math.Float32frombits(math.Float32bits(x)>>cut<<cut | 1<<(cut-1))
-		}
 	} else if n > 20 {
 		c.g[n/2], c.g[n/3], c.hz[n/4] = halfBits(f.bits.Infinity()), 1<<16-1, halfBits(f.bits.Infinity())+1
 	}
@@ -455,11 +456,11 @@ func halfLayouts() []Layout {
 	}
 }
 
-// smallHalfLayouts have every length of a block, and every number of columns, up to some
-// vectors of them.
+// smallHalfLayouts have every number of single elements, every length of a block, and
+// every number of columns, up to some vectors of them.
 func smallHalfLayouts() (l []Layout) {
 	for n := 2; n <= 40; n++ {
-		l = append(l, Layout{1 + 7*n%19, n, 1}, Layout{1 + n%3, 2 + n%3, n})
+		l = append(l, Layout{n, 1, 1}, Layout{1 + 7*n%19, n, 1}, Layout{1 + n%3, 2 + n%3, n})
 	}
 	return l
 }
