@@ -388,8 +388,12 @@ func newHalfCase(r *rand.Rand, f halfType, l Layout) halfCase {
 	halfData(r, f, bitsOfHalves(c.g), true)
 	halfData(r, f, bitsOfHalves(c.hz), true)
 	cut := map[half]uint32{bfloat16: cutBF16, float16: cutF16}[f.f]
+	middle := uint32(1) << (cut - 1)
+	if tiesAway && f.f == float16 {
+		middle++ // just above it, which is rounded right there too
+	}
 	for i := 0; i < n; i += 3 { // stays without weight decay, in the middle between two halves
-		c.theta[i] = math.Float32frombits(math.Float32bits(c.theta[i])>>cut<<cut | 1<<(cut-1))
+		c.theta[i] = math.Float32frombits(math.Float32bits(c.theta[i])>>cut<<cut | middle)
 		c.m[i], c.g[i] = 0, 0
 	}
 	if r.IntN(3) == 0 { // the moments die out
