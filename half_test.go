@@ -252,17 +252,7 @@ func canaries(n, offset int) halfMemory {
 // accesses fault.
 func halfPages(t *testing.T, most int) func(n int, atEnd bool) halfMemory {
 	t.Helper()
-	var pages [2]*guard.Pages
-	for i := range pages {
-		p, err := guard.New(4 * most)
-		if errors.Is(err, guard.ErrUnsupported) {
-			t.Skip(err)
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { p.Close() })
-		pages[i] = p
-	}
+	pages := newGuarded[float32](t, 2, most).pages
 	return func(n int, atEnd bool) halfMemory {
 		x, h := pages[0].Start(4*n), pages[1].Start(2*n)
 		if atEnd {
@@ -544,17 +534,7 @@ func TestKernelGuardHalves(t *testing.T) {
 // while g and hz may only be read.
 func guardedHalves(t *testing.T, most int) func(c halfCase, atEnd bool) (got halfCase, run func(how string, f func())) {
 	t.Helper()
-	var pages [6]*guard.Pages
-	for i := range pages {
-		p, err := guard.New(4 * most)
-		if errors.Is(err, guard.ErrUnsupported) {
-			t.Skip(err)
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { p.Close() })
-		pages[i] = p
-	}
+	pages := newGuarded[float32](t, 6, most).pages
 	readOnly := func(on bool) {
 		if err := errors.Join(pages[4].SetReadOnly(on), pages[5].SetReadOnly(on)); err != nil {
 			t.Fatal(err)
