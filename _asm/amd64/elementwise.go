@@ -94,10 +94,7 @@ func (c *scalars) updateVectors(e *streams, v, hz, index reg.GPVirtual, nv int, 
 	if c.subnormal != nil {
 		next = c.subnormalSecondMoments(d, v, index)
 	} else {
-		Comment("v' = flush(b2*v + (c2*d)*d).")
-		for i := range nv {
-			next = append(next, c.secondMoment(d[i], k.operand(k.at(v, index, i), part)))
-		}
+		next = c.secondMoments(d, v, index, part)
 	}
 	den := c.denominators(next)
 	store := func() {
@@ -105,12 +102,14 @@ func (c *scalars) updateVectors(e *streams, v, hz, index reg.GPVirtual, nv int, 
 			k.store(next[i], k.at(v, index, i), part)
 		}
 	}
-	if k.ofHalves() { // this was measured to be faster from memory, and not with floats
+	early := k.ofHalves() // measured to be faster from memory, and not with floats
+	if early {
 		store()
-		store = func() {}
 	}
 	c.descend(part, func(i int) reg.VecVirtual { return den[i] }, e.elements(index, nv)...)
-	store()
+	if !early {
+		store()
+	}
 }
 
 // curvature is the first of the two passes of a step.

@@ -126,14 +126,7 @@ func (k *kernel) widen() {
 			VMOVSS(v, k.at(x, index, 0))
 		})
 	}
-	plain, done := k.label("plain"), k.label("done")
-	CMPL(mem("factor"), U32(0x3f800000))
-	JE(LabelRef(plain))
-	all(true)
-	JMP(LabelRef(done))
-	Label(plain)
-	all(false)
-	Label(done)
+	k.unlessOne(func() { all(true) }, func() { all(false) })
 	k.ret()
 }
 

@@ -85,15 +85,20 @@ func (k *kernel) byFactor(body func()) {
 		body()
 		return
 	}
-	plain, done := k.label("plain"), k.label("done")
-	CMPL(mem("factor"), U32(0x3f800000))
-	JE(LabelRef(plain))
 	without := *k.conversion
 	without.factor = nil
-	k.converting(k.conversion, body)
+	k.unlessOne(func() { k.converting(k.conversion, body) }, func() { k.converting(&without, body) })
+}
+
+// unlessOne emits what is done with the argument factor, and what if it is 1.
+func (k *kernel) unlessOne(scaled, plain func()) {
+	one, done := k.label("plain"), k.label("done")
+	CMPL(mem("factor"), U32(0x3f800000))
+	JE(LabelRef(one))
+	scaled()
 	JMP(LabelRef(done))
-	Label(plain)
-	k.converting(&without, body)
+	Label(one)
+	plain()
 	Label(done)
 }
 

@@ -100,21 +100,27 @@ func (c *scalars) denominators(v []reg.VecVirtual) []reg.VecVirtual {
 	return den
 }
 
+// secondMoments is secondMoment for vectors of d, and for those of v at an index.
+func (c *scalars) secondMoments(d []reg.VecVirtual, v, index reg.GPVirtual, part *tail) (next []reg.VecVirtual) {
+	Comment("v' = flush(b2*v + (c2*d)*d).")
+	for i := range d {
+		next = append(next, c.secondMoment(d[i], c.k.operand(c.k.at(v, index, i), part)))
+	}
+	return next
+}
+
 // curvature takes nv vectors of blocks from their curvature d, or from sums
 // that are still to be divided, to v' and den.
 func (c *scalars) curvature(v, den, d, index reg.GPVirtual, divide bool, nv int, part *tail) {
 	k := c.k
-	var curvature, next []reg.VecVirtual
+	var curvature []reg.VecVirtual
 	for i := range nv {
 		curvature = append(curvature, k.load(k.at(d, index, i), part))
 	}
 	if divide {
 		c.divide(curvature)
 	}
-	Comment("v' = flush(b2*v + (c2*d)*d).")
-	for i := range nv {
-		next = append(next, c.secondMoment(curvature[i], k.operand(k.at(v, index, i), part)))
-	}
+	next := c.secondMoments(curvature, v, index, part)
 	q := c.denominators(next)
 	for i := range nv {
 		k.store(next[i], k.at(v, index, i), part)

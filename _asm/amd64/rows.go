@@ -74,6 +74,24 @@ func (p *panel) nextSlice(floats, inputs []reg.GPVirtual) {
 	}
 }
 
+// zeros returns n vectors of zeros.
+func (k *kernel) zeros(n int) (v []reg.VecVirtual) {
+	for range n {
+		v = append(v, k.vec())
+		k.zero(v[len(v)-1])
+	}
+	return v
+}
+
+// addAbs adds |x| of vectors of inputs to as many sums.
+func (k *kernel) addAbs(x, index reg.Register, abs reg.VecVirtual, part *tail, sums []reg.VecVirtual) {
+	for i, sum := range sums {
+		h := k.vec()
+		k.loadInputAbsInto(k.input(x, index, i), abs, part, h)
+		k.add(h, sum, sum)
+	}
+}
+
 // sums sets d to the sums of |x| down the rows of a slice, and moves x past it. Eight
 // vectors of 256 bits are enough chains of additions to hide their latency, and long
 // enough runs for the prefetchers. Four vectors of 512 bits are as long, and also suit
@@ -83,22 +101,12 @@ func (p *panel) sums(d, x reg.GPVirtual, next reg.Register, abs reg.VecVirtual, 
 	k := p.k
 	p.columns(256/k.bytes(), func(index reg.GPVirtual, nv int, part *tail) {
 		Comment("The sums of |x| down the rows.")
-		sums := make([]reg.VecVirtual, nv)
-		for i := range sums {
-			sums[i] = k.vec()
-			k.zero(sums[i])
-		}
+		sums := k.zeros(nv)
 		at := func(i int) Mem { return k.at(d, index, i) }
 		start(sums, at, part)
 		row := GP64()
 		LEAQ(Mem{Base: x, Index: index, Scale: 1}, row)
-		add := func() {
-			for i := range sums {
-				h := k.vec()
-				k.loadInputAbsInto(k.input(row, nil, i), abs, part, h)
-				k.add(h, sums[i], sums[i])
-			}
-		}
+		add := func() { k.addAbs(row, nil, abs, part, sums) }
 		if next != nil && nv > 1 {
 			here, summed := k.label("here"), k.label("summed")
 			TESTQ(next, next)
@@ -222,31 +230,20 @@ func (k *kernel) updateTogether() {
 	p.slices(func() {
 		p.columns(2, func(index reg.GPVirtual, nv int, part *tail) {
 			Comment("The sums of |hz| down the rows.")
-			sums, next := make([]reg.VecVirtual, nv), make([]reg.VecVirtual, nv)
-			for i := range sums {
-				sums[i] = k.vec()
-				k.zero(sums[i])
-			}
+			sums := k.zeros(nv)
 			at := GP64()
 			MOVQ(index, at)
 			p.rows(func() {
 				if nv > 1 {
 					k.prefetchInputs(at, nv, prefetchStreams, hz)
 				}
-				for i := range sums {
-					h := k.vec()
-					k.loadInputAbsInto(k.input(hz, at, i), abs, part, h)
-					k.add(h, sums[i], sums[i])
-				}
+				k.addAbs(hz, at, abs, part, sums)
 			}, nil, []reg.GPVirtual{at})
 			if nv > 1 {
 				k.prefetch(index, nv, prefetchStreams, v)
 			}
 			c.divide(sums)
-			Comment("v' = flush(b2*v + (c2*d)*d).")
-			for i := range nv {
-				next[i] = c.secondMoment(sums[i], k.operand(k.at(v, index, i), part))
-			}
+			next := c.secondMoments(sums, v, index, part)
 			den := c.denominators(next)
 			for i := range nv {
 				k.store(next[i], k.at(v, index, i), part)
