@@ -50,7 +50,7 @@ func (s *halfStep) run(p panel) {
 	case p.len() == 0:
 	case fitsOnePass(p, s.power):
 		s.onePass(p, w)
-	case p.block <= fewRows && s.power != powerAny && longSlices[float32](p):
+	case hasFewRows[float32](p, s.power):
 		s.fewRows(p, w)
 	default:
 		s.twoPass(p, w)
@@ -78,7 +78,7 @@ func (s *halfStep) onePass(p panel, w *halfScratch) {
 
 // fewRows makes the step of a panel of long slices of a few rows, as updateFewRows does.
 func (s *halfStep) fewRows(p panel, w *halfScratch) {
-	width := p.evenWidth(min(maxCall/p.block, len(w.den)))
+	width := p.fewRowsWidth(len(w.den))
 	for o := range p.outer {
 		for i := 0; i < p.width; i += width {
 			q, e, b := p.tile(o, i, 1, width)
@@ -89,22 +89,13 @@ func (s *halfStep) fewRows(p panel, w *halfScratch) {
 
 // twoPass makes the step of a panel in two passes over each tile, as updateTwoPass does.
 func (s *halfStep) twoPass(p panel, w *halfScratch) {
-	outer, width := p.tileSize(tileBytes/4, len(w.den))
-	if group := groupBytes / 4; p.contiguous() && outer >= group/4 {
-		outer = (outer + group - 1) &^ (group - 1)
-	}
-	if longSlices[float32](p) {
-		width = p.evenWidth(len(w.den))
-	}
+	outer, width := twoPassTile[float32](p, len(w.den))
 	for o := 0; o < p.outer; o += outer {
 		for i := 0; i < p.width; i += width {
 			q, e, b := p.tile(o, i, outer, width)
-			next, soon := p.nextTile(o, i, outer, width), 0
-			if q.len()*4 <= aheadBytes {
-				soon = next
-			}
+			next := p.nextTile(o, i, outer, width)
 			d := w.den[:q.blocks()]
-			s.means(d, e, q.asRow(), soon, w)
+			s.means(d, e, q.asRow(), soonRead[float32](q, next), w)
 			denominators(s.v[b:][:len(d)], d, d, &s.scalars, s.power, s.exponent)
 			s.descend(d, e, q.asRow(), next, w)
 		}
@@ -119,15 +110,7 @@ func (s *halfStep) means(d []float32, e int, p panel, next int, w *halfScratch) 
 	}
 	totals := w.totals[:len(d)] // of one slice
 	clear(totals)
-	for b := 0; b < p.block; b += runLen {
-		s.runMeans(d, e+b*p.stride, panel{1, min(runLen, p.block-b), p.stride, p.width}, 1, 0, w)
-		for i, sum := range d {
-			totals[i] += float64(sum)
-		}
-	}
-	for i := range d {
-		d[i] = float32(totals[i]) / s.scalars.div
-	}
+	addRuns(totals, d, p, s.scalars.div, func(q panel, at int) { s.runMeans(d, e+at, q, 1, 0, w) })
 }
 
 // runMeans is means for blocks of at most runLen elements, in calls of about maxCall.
@@ -138,11 +121,7 @@ func (s *halfStep) runMeans(d []float32, e int, p panel, div float32, next int, 
 	case p.outer > 1: // little enough for one call
 		stridedMeansHalf(d, s.hz[e:], p, div, false, 0, s.factor, s.format, w)
 	default:
-		most := max(1, maxCall/p.width)
-		if longRows[float32](p) {
-			most = rowsSummed
-		}
-		p.eachGroup(most, next, func(q panel, r, i, ahead int) {
+		eachGroup[float32](p, 0, summedAtOnce[float32](p), next, func(q panel, r, i, ahead int) {
 			by := float32(1) // exact: only the last part divides
 			if r+q.block == p.block {
 				by = div
@@ -155,7 +134,7 @@ func (s *halfStep) runMeans(d []float32, e int, p panel, div float32, next int, 
 // descend makes the second pass of a tile from element e on.
 func (s *halfStep) descend(d []float32, e int, p panel, next int, w *halfScratch) {
 	if longRows[float32](p) {
-		p.eachGroup(rowsUpdated, next, func(q panel, r, i, ahead int) {
+		eachGroup[float32](p, 0, rowsUpdated, next, func(q panel, r, i, ahead int) {
 			at := e + r*p.stride + i
 			descendTogetherHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[i:], q, &s.scalars, ahead, s.factor, s.format, w)
 		})
@@ -169,21 +148,6 @@ func (s *halfStep) descend(d []float32, e int, p panel, next int, w *halfScratch
 			descendRowsHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[b:], s.g[at:], q, &s.scalars, s.factor, s.format, w)
 		}
 	})
-}
-
-// eachGroup calls f for the rows of a slice, at most the given number of rows at a time and at
-// most maxCall elements in one call. f gets the piece, its first row and column, and the
-// distance that rowGroup returns.
-func (p panel) eachGroup(most, next int, f func(q panel, r, i, ahead int)) {
-	for r := 0; r < p.block; {
-		q, ahead := rowGroup[float32](p, r, most, next)
-		width := q.callWidth()
-		for i := 0; i < p.width; i += width {
-			q.width = min(width, p.width-i)
-			f(q, r, i, ahead)
-		}
-		r += q.block
-	}
 }
 
 // eachPiece calls f for pieces of a panel of at most the given number of elements, or of one

@@ -111,7 +111,7 @@ func updateOnePass[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *C
 
 // updateFewRows makes a step of a panel of long slices of a few rows, in one pass.
 func updateFewRows[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
-	width := p.evenWidth(min(maxCall/p.block, len(scratch)))
+	width := p.fewRowsWidth(len(scratch))
 	for o := range p.outer {
 		for i := 0; i < p.width; i += width {
 			q, e, b := p.tile(o, i, 1, width)
@@ -120,17 +120,13 @@ func updateFewRows[T Float](theta, m, v, g, hz []T, p panel, s *scalars[T], c *C
 	}
 }
 
+// fewRowsWidth returns the columns of a tile of a few long rows, at most the given number.
+func (p panel) fewRowsWidth(columns int) int { return p.evenWidth(min(maxCall/p.block, columns)) }
+
 // updateTwoPass makes a step of a panel in two passes over each tile: its
 // denominators into scratch, then its elements.
 func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[T], c *Coefficients[T], scratch []T) {
-	size := int(unsafe.Sizeof(T(0)))
-	outer, width := p.tileSize(tileBytes/size, min(len(scratch), rowBytes/size))
-	if group := groupBytes / size; p.contiguous() && outer >= group/4 {
-		outer = (outer + group - 1) &^ (group - 1)
-	}
-	if longSlices[T](p) {
-		width = p.evenWidth(len(scratch))
-	}
+	outer, width := twoPassTile[T](p, len(scratch))
 	for o := 0; o < p.outer; o += outer {
 		for i := 0; i < p.width; i += width {
 			q, e, b := p.tile(o, i, outer, width)
@@ -140,10 +136,7 @@ func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[
 				d = cached[b:][:len(den)]
 			}
 			next := p.nextTile(o, i, outer, width)
-			soon := next // but the beginning of a long tile would have left the cache before it is read
-			if q.len()*size > aheadBytes {
-				soon = 0
-			}
+			soon := soonRead[T](q, next)
 			if hz != nil {
 				meanPanel(d, hz[e:], q, s.div, soon)
 			}
@@ -159,6 +152,29 @@ func updateTwoPass[T Float](theta, m, v, g, hz, cached []T, p panel, s *scalars[
 			descendPanel(theta[e:], m[e:], g[e:], den, ahead, q, s)
 		}
 	}
+}
+
+// twoPassTile returns the slices and columns of a tile of a step in two passes, of at most
+// the given number of columns.
+func twoPassTile[T Float](p panel, columns int) (outer, width int) {
+	size := int(unsafe.Sizeof(T(0)))
+	outer, width = p.tileSize(tileBytes/size, min(columns, rowBytes/size))
+	if group := groupBytes / size; p.contiguous() && outer >= group/4 {
+		outer = (outer + group - 1) &^ (group - 1)
+	}
+	if longSlices[T](p) {
+		width = p.evenWidth(columns)
+	}
+	return outer, width
+}
+
+// soonRead returns next, the distance from a tile to the next one, or 0 if the tile is so long
+// that the beginning of the next one would have left the cache before it is read.
+func soonRead[T Float](q panel, next int) int {
+	if q.len()*int(unsafe.Sizeof(T(0))) > aheadBytes {
+		return 0
+	}
+	return next
 }
 
 // nextTile returns the number of elements from the beginning of the tile at slice o and
@@ -249,22 +265,25 @@ func meanPanel[T Float](d, x []T, p panel, div T, next int) {
 // meanTile is meanPanel for a tile of at most maxCall elements, or of one slice with
 // few columns, or of long rows. The sum of a run is in d until it is added.
 func meanTile[T Float](d, x []T, p panel, div T, next int) {
-	switch {
-	case p.block <= runLen:
+	if p.block <= runLen {
 		runMeans(d, x, p, div, next)
-	case p.width <= meanColumns:
-		var totals [meanColumns]float64
-		addRuns(totals[:len(d)], d, x, p, div)
-	default:
-		var totals [totalColumns]float64
-		addRuns(totals[:len(d)], d, x, p, div)
+		return
 	}
+	sum := func(q panel, e int) { runMeans(d, x[e:], q, 1, 0) }
+	if p.width <= meanColumns {
+		var totals [meanColumns]float64
+		addRuns(totals[:len(d)], d, p, div, sum)
+		return
+	}
+	var totals [totalColumns]float64
+	addRuns(totals[:len(d)], d, p, div, sum)
 }
 
-// addRuns is meanTile for blocks of several runs. totals are zero.
-func addRuns[T Float](totals []float64, d, x []T, p panel, div T) {
+// addRuns sets d to the means over blocks of several runs, of one slice. sum sets it to the
+// sums of a run, which is q, from element e on. totals are zero.
+func addRuns[T Float](totals []float64, d []T, p panel, div T, sum func(q panel, e int)) {
 	for b := 0; b < p.block; b += runLen {
-		runMeans(d, x[b*p.stride:], panel{1, min(runLen, p.block-b), p.stride, p.width}, 1, 0)
+		sum(panel{1, min(runLen, p.block-b), p.stride, p.width}, b*p.stride)
 		for i, sum := range d {
 			totals[i] += float64(sum)
 		}
@@ -285,20 +304,33 @@ func runMeans[T Float](d, x []T, p panel, div T, next int) {
 		stridedMeans(d, x, p, div, false, 0)
 		return
 	}
-	most := max(1, maxCall/p.width)
-	if longRows[T](p) {
-		most = rowsSummed
-	}
-	for b := 0; b < p.block; {
-		q, ahead := rowGroup[T](p, b, most, next)
+	eachGroup[T](p, 0, summedAtOnce[T](p), next, func(q panel, b, i, ahead int) {
 		by := T(1) // exact; only the last part divides
 		if b+q.block == p.block {
 			by = div
 		}
+		stridedMeans(d[i:][:q.width], x[b*p.stride+i:], q, by, b > 0, ahead)
+	})
+}
+
+// summedAtOnce is the largest number of a slice's rows that are summed together.
+func summedAtOnce[T Float](p panel) int {
+	if longRows[T](p) {
+		return rowsSummed
+	}
+	return max(1, maxCall/p.width)
+}
+
+// eachGroup calls f for the rows of a slice from row b on, at most the given number of rows at
+// a time and at most maxCall elements in one call. f gets the piece, its first row and column,
+// and the distance that rowGroup returns.
+func eachGroup[T Float](p panel, b, most, next int, f func(q panel, b, i, ahead int)) {
+	for b < p.block {
+		q, ahead := rowGroup[T](p, b, most, next)
 		width := q.callWidth()
 		for i := 0; i < p.width; i += width {
 			q.width = min(width, p.width-i)
-			stridedMeans(d[i:][:q.width], x[b*p.stride+i:], q, by, b > 0, ahead)
+			f(q, b, i, ahead)
 		}
 		b += q.block
 	}
@@ -319,16 +351,10 @@ func descendLong[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int
 		}
 		b = part * rowsUpdated
 	}
-	for b < p.block {
-		q, ahead := rowGroup[T](p, b, rowsUpdated, next)
-		width := q.callWidth()
-		for i := 0; i < p.width; i += width {
-			q.width = min(width, p.width-i)
-			e := b*p.stride + i
-			descendTogether(theta[e:], m[e:], g[e:], den[i:][:q.width], q, s, ahead)
-		}
-		b += q.block
-	}
+	eachGroup[T](p, b, rowsUpdated, next, func(q panel, b, i, ahead int) {
+		e := b*p.stride + i
+		descendTogether(theta[e:], m[e:], g[e:], den[i:][:q.width], q, s, ahead)
+	})
 }
 
 // descendPanel is descend in calls of at most maxCall elements.
