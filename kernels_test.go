@@ -193,11 +193,12 @@ func testKernelBothFinite[T Float](t *testing.T) {
 	if brief() {
 		lengths = lengths[:3]
 	}
+	finite := sources[T]()[plain]
 	for _, n := range lengths {
 		c := bothFiniteCall[T](n)
 		for i := range 100 {
 			spoil := func(x [][]T) { x[1+i%2][i*(n-1)/99] = []T{T(nan), T(inf), T(-inf)}[i%3] }
-			c.checkEdited(t, i%16, sources[T]()[plain], spoil)
+			c.checkEdited(t, i%16, finite, spoil)
 		}
 	}
 }
