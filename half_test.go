@@ -447,6 +447,7 @@ func halfLayouts() []Layout {
 		{65536/9 + 10, 9, 1}, {65536/27 + 10, 9, 3},
 		{2, 3, scratchLen}, {2, 3, scratchLen + 1}, {1, 2, 3*scratchLen - 5},
 		{1, longSlice/4/8500 + 1, 8500}, {1, 3, longSlice/4/3 + 50}, // long rows
+		{1, longSlice/4/1000 + 39, 1000}, {1, 5, 2*longBytes/4 + 5}, // short ones in four parts, and more than one tile of long ones
 	}
 }
 
@@ -774,6 +775,15 @@ func TestHalfDoesNotAllocate(t *testing.T) {
 			}); allocs != 0 {
 				t.Errorf("%+v: %v allocations", l, allocs)
 			}
+		}
+		l := Layout{1, longSlice/4/1000 + 39, 1000} // long rows
+		c, err := NewCoefficients[float32](DefaultHyper(), 3, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theta, m, v, half := make([]float32, l.Len()), make([]float32, l.Len()), make([]float32, l.Blocks()), make([]halfBits, 2*l.Len())
+		if allocs := allocsPerRun(5, func() { UpdateHalf[Float16](theta, half[:l.Len()], half[l.Len():], half[l.Len():], m, v, l, &c, 1) }); allocs != 0 {
+			t.Errorf("%+v: %v allocations", l, allocs)
 		}
 	})
 }

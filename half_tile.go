@@ -16,6 +16,9 @@ const (
 	// together.
 	halfGroup = 16
 
+	// rowsHalf is rowsUpdated with out, a stream more.
+	rowsHalf = 3
+
 	// halfPad is the number of elements between two buffers, so that they do not begin
 	// at the same offset in a page.
 	halfPad = 64
@@ -23,8 +26,8 @@ const (
 
 // halfScratch is what a step of halves works in.
 type halfScratch struct {
-	den    [scratchLen]float32          // denominators
-	totals [scratchLen]float64          // sums of the runs of long blocks
+	den    [longBytes / 4]float32       // denominators
+	totals [longBytes / 4]float64       // sums of the runs of long blocks
 	wide   [2*maxCall + halfPad]float32 // widened halves, where there is no kernel
 }
 
@@ -94,10 +97,15 @@ func (s *halfStep) twoPass(p panel, w *halfScratch) {
 		for i := 0; i < p.width; i += width {
 			q, e, b := p.tile(o, i, outer, width)
 			next := p.nextTile(o, i, outer, width)
+			soon := soonRead[float32](q, next)
 			d := w.den[:q.blocks()]
-			s.means(d, e, q.asRow(), soonRead[float32](q, next), w)
+			s.means(d, e, q.asRow(), soon, w)
 			denominators(s.v[b:][:len(d)], d, d, &s.scalars, s.power, s.exponent)
-			s.descend(d, e, q.asRow(), next, w)
+			if longRows[float32](q) {
+				s.descendLong(d, e, q, next, w)
+			} else {
+				s.descend(d, e, q.asRow(), soon, w)
+			}
 		}
 	}
 }
@@ -131,39 +139,30 @@ func (s *halfStep) runMeans(d []float32, e int, p panel, div float32, next int, 
 	}
 }
 
-// descend makes the second pass of a tile from element e on.
+// descend makes the second pass of a tile from element e on. next is the distance to the
+// products that are read next, or 0.
 func (s *halfStep) descend(d []float32, e int, p panel, next int, w *halfScratch) {
-	if longRows[float32](p) {
-		eachGroup[float32](p, 0, rowsUpdated, next, func(q panel, r, i, ahead int) {
-			at := e + r*p.stride + i
-			descendTogetherHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[i:], q, &s.scalars, ahead, s.factor, s.format, w)
-		})
-		return
+	ahead := s.g[e:]
+	if next > 0 {
+		ahead = s.hz[e+next:]
 	}
 	p.eachPiece(maxCall, func(q panel, at, b int) {
+		ahead := ahead[min(at, len(ahead)):]
 		at += e
 		if q.contiguous() {
 			descendBlocksHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[b:], q, &s.scalars, s.factor, s.format, w)
 		} else {
-			descendRowsHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[b:], s.g[at:], q, &s.scalars, s.factor, s.format, w)
+			descendRowsHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[b:], ahead, q, &s.scalars, s.factor, s.format, w)
 		}
 	})
 }
 
-// eachPiece calls f for pieces of a panel of at most the given number of elements, or of one
-// row if that is longer. A piece is blocks or a part of a block if they are contiguous, and
-// otherwise rows of a slice. f gets the piece, its first element and its first block.
-func (p panel) eachPiece(most int, f func(q panel, e, b int)) {
-	blocks, rows := 1, max(1, most/p.width)
-	if p.contiguous() {
-		blocks = max(1, most/p.block)
-	}
-	for o := 0; o < p.outer; o += blocks {
-		for r := 0; r < p.block; r += rows {
-			q := panel{min(blocks, p.outer-o), min(rows, p.block-r), p.stride, p.width}
-			f(q, (o*p.block+r)*p.stride, o*p.width)
-		}
-	}
+// descendLong is descend for long rows.
+func (s *halfStep) descendLong(d []float32, e int, p panel, next int, w *halfScratch) {
+	eachFew[float32](p, rowsHalf, next, func(q panel, at, i, ahead int) {
+		at += e
+		descendTogetherHalf(s.theta[at:], s.m[at:], s.out[at:], s.g[at:], d[i:], q, &s.scalars, ahead, s.factor, s.format, w)
+	})
 }
 
 // ---- without kernels of halves --------------------------------------------

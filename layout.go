@@ -167,6 +167,20 @@ func (p panel) tile(o, i, outer, width int) (q panel, element, block int) {
 	return q, o*p.block*p.stride + i, o*p.stride + i
 }
 
+// eachPiece calls f for pieces of a panel of at most the given number of elements, or of one
+// row if that is longer. A piece is some whole slices, or rows of one slice: with contiguous
+// blocks, elements of one block. f gets the piece, its first element and its first block. The
+// panel is not empty.
+func (p panel) eachPiece(most int, f func(q panel, e, b int)) {
+	whole, rows := max(1, most/(p.block*p.width)), max(1, most/p.width)
+	for o := 0; o < p.outer; o += whole {
+		for r := 0; r < p.block; r += rows {
+			q := panel{min(whole, p.outer-o), min(rows, p.block-r), p.stride, p.width}
+			f(q, (o*p.block+r)*p.stride, o*p.width)
+		}
+	}
+}
+
 // asRow turns a panel of single elements into one row with as many columns. Others stay
 // as they are.
 func (p panel) asRow() panel {

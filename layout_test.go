@@ -256,3 +256,41 @@ func TestPanelPieces(t *testing.T) {
 		}
 	}
 }
+
+// TestEachPiece cuts panels, also such as no step cuts, and finds every element once.
+func TestEachPiece(t *testing.T) {
+	for _, p := range []panel{{1, 1, 1, 1}, {7, 1, 1, 1}, {5, 9, 1, 1}, {1, 100, 1, 1}, {6, 3, 4, 4}, {3, 5, 20, 20}, {1, 5, 20, 7}, {1, 4, 50, 50}} {
+		for _, most := range []int{1, 4, 12, 40, 1000} {
+			found, calls := make([]int, p.outer*p.block*p.stride), 0
+			p.eachPiece(most, func(q panel, e, b int) {
+				calls++
+				if q.len() > most && (q.outer > 1 || q.block > 1) || q.outer > 1 && q.block < p.block {
+					t.Errorf("%v in %d: a piece is %v", p, most, q)
+				}
+				for o := range q.outer {
+					for r := range q.block {
+						for i := range q.width {
+							at := e + (o*q.block+r)*q.stride + i
+							if block := b + o*q.width + i; block != at/(p.block*p.stride)*p.width+at%p.stride {
+								t.Errorf("%v in %d: element %d is in block %d", p, most, at, block)
+							}
+							found[at]++
+						}
+					}
+				}
+			})
+			for at, n := range found {
+				want := 0
+				if at%p.stride < p.width {
+					want = 1
+				}
+				if n != want {
+					t.Fatalf("%v in %d: element %d is found %d times", p, most, at, n)
+				}
+			}
+			if p.len() <= most && calls != 1 {
+				t.Errorf("%v in %d: %d calls", p, most, calls)
+			}
+		}
+	}
+}

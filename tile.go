@@ -336,42 +336,42 @@ func eachGroup[T Float](p panel, b, most, next int, f func(q panel, b, i, ahead 
 	}
 }
 
-// descendLong is descend for long rows, a few at a time. next is the distance from the
-// beginning of the tile to what is worked on next, or 0.
+// eachFew calls f for the rows of a slice of long rows, a few of them at a time: the second
+// pass of a step. f gets the piece, its first element and column, and how far ahead of its
+// elements the memory lies that is prefetched meanwhile. next is the distance from the
+// beginning of the slice to what is worked on next, or 0.
 //
-// Short rows are updated a quarter of the slice apart, so that each of the four is
-// followed by its own next row, and the processor's prefetchers go on.
-func descendLong[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int) {
+// few is the number of rows. Short rows are taken as many equal parts of the slice apart, so
+// that each is followed by its own next row, and the processor's prefetchers go on.
+func eachFew[T Float](p panel, few, next int, f func(q panel, e, i, ahead int)) {
 	b := 0
 	if size := int(unsafe.Sizeof(T(0))); p.width == p.stride && p.width*size < nearRow {
-		part := p.block / rowsUpdated
-		q := panel{1, rowsUpdated, part * p.stride, p.width}
+		part := p.block / few
+		q := panel{1, few, part * p.stride, p.width}
 		for e := 0; e < q.stride; e += p.stride {
-			descendTogether(theta[e:], m[e:], g[e:], den, q, s, nearBytes/size)
+			f(q, e, 0, nearBytes/size)
 		}
-		b = part * rowsUpdated
+		b = part * few
 	}
-	eachGroup[T](p, b, rowsUpdated, next, func(q panel, b, i, ahead int) {
-		e := b*p.stride + i
+	eachGroup[T](p, b, few, next, func(q panel, b, i, ahead int) { f(q, b*p.stride+i, i, ahead) })
+}
+
+// descendLong is descend for long rows.
+func descendLong[T Float](theta, m, g, den []T, p panel, s *scalars[T], next int) {
+	eachFew[T](p, rowsUpdated, next, func(q panel, e, i, ahead int) {
 		descendTogether(theta[e:], m[e:], g[e:], den[i:][:q.width], q, s, ahead)
 	})
 }
 
 // descendPanel is descend in calls of at most maxCall elements.
 func descendPanel[T Float](theta, m, g, den, ahead []T, p panel, s *scalars[T]) {
-	if p.len() <= maxCall {
+	if p.len() <= maxCall { // most tiles, without a function's cost
 		descend(theta, m, g, den, ahead, p, s)
 		return
 	}
-	// Rows of a slice: with contiguous blocks, elements of a block.
-	rows := max(1, maxCall/p.width)
-	for o := range p.outer {
-		for b := 0; b < p.block; b += rows {
-			e := (o*p.block + b) * p.stride
-			descend(theta[e:], m[e:], g[e:], den[o*p.width:][:p.width], ahead[min(e, len(ahead)):],
-				panel{1, min(rows, p.block-b), p.stride, p.width}, s)
-		}
-	}
+	p.eachPiece(maxCall, func(q panel, e, b int) {
+		descend(theta[e:], m[e:], g[e:], den[b:][:q.blocks()], ahead[min(e, len(ahead)):], q, s)
+	})
 }
 
 // panelFinite reports whether all elements of a panel are finite.
