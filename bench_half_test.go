@@ -21,6 +21,17 @@ func BenchmarkHalf(b *testing.B) {
 	}
 }
 
+// BenchmarkHalfRows is BenchmarkHalf for slices of more and fewer rows than 9, as in
+// BenchmarkRatioRows, from memory. The last two are several slices of short rows.
+func BenchmarkHalfRows(b *testing.B) {
+	const n = 10_000_000
+	for _, l := range []Layout{{1, 4, n / 4}, {1, 9, n / 9}, {1, 64, n / 64}, {1, 1024, n / 1024}, {1, 4096, n / 4096}, {1, 20000, n / 20000}, {32, 300, 1024}, {277, 9, 4000}} {
+		for _, f := range halfTypes {
+			b.Run(fmt.Sprintf("rows=%dx%d/type=%s", l.Block, l.Inner, f.bits.Name), func(b *testing.B) { benchHalf(b, f, l) })
+		}
+	}
+}
+
 func benchHalf(b *testing.B, f halfType, l Layout) {
 	n := l.Len()
 	a := benchArrays[float32](n, n, l.Blocks(), n, n)
