@@ -2265,138 +2265,186 @@ TEXT ·descendBlocksF32NEON(SB), NOSPLIT, $0-56
 	VMOV V5.S[0], R1
 	MOVD $0x7f800000, R2
 	EOR R2, R1
+	MOVD $0xfcfcfcfc, R2
+	VDUP R2, V12.S4
 	MOVD $lanes32<>(SB), R2
+	FMOVQ (R2), F7
 	FMOVQ 16(R2), F11
-	MOVD $0x4, R3
-	VDUP R3, V9.S4
-	MOVD $0x4040404, R3
-	VDUP R3, V10.S4
+	FMOVQ 32(R2), F10
 	MOVD block+40(FP), R3
 	MOVD $0xfffffff, R4
 	ADD R3, R4
 	UDIV R3, R4
-	VDUP R4, V8.S4
-	MOVD theta+0(FP), R3
-	MOVD m+8(FP), R4
-	MOVD grad+16(FP), R5
-	MOVD den+24(FP), R6
-	MOVD block+40(FP), R7
-	MOVD blocks+32(FP), R8
-	LSL $2, R7
+	VDUP R4, V13.S4
+	WORD $0x4ead9ce7 // mul v7.4s, v7.4s, v13.4s
+	LSL $2, R4
+	VDUP R4, V9.S4
+	MOVD theta+0(FP), R2
+	MOVD m+8(FP), R3
+	MOVD grad+16(FP), R4
+	MOVD den+24(FP), R5
+	MOVD block+40(FP), R6
+	MOVD blocks+32(FP), R7
+	LSL $2, R6
 group:
-	CBZ R8, done
-	MOVD $0x4, R11
-	CMP R11, R8
-	CSEL LT, R8, R11, R9
-	SUB R9, R8
-	CMP $4, R9
+	CBZ R7, done
+	MOVD $0x4, R10
+	CMP R10, R7
+	CSEL LT, R7, R10, R8
+	SUB R8, R7
+	CMP $4, R8
 	BNE some1
-	FMOVQ.P 16(R6), F13
+	FMOVQ.P 16(R5), F13
 loaded2:
-	MUL R9, R7, R10
-	FMOVQ (R2), F7
-	SUBS $16, R10
-	BLT rest4
-loop3:
-	WORD $0x4ea89cec // mul v12.4s, v7.4s, v8.4s
-	VUSHR $28, V12.S4, V12.S4
-	WORD $0x4eaa9d8c // mul v12.4s, v12.4s, v10.4s
-	VADD V11.S4, V12.S4, V12.S4
-	VTBL V12.B16, [V13.B16], V12.B16
-	VADD V9.S4, V7.S4, V7.S4
-	FMOVQ.P 16(R4), F15
-	FMOVQ.P 16(R5), F16
-	FMOVQ.P 16(R3), F14
-	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
-	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
-	WORD $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
-	WORD $0x6eafec10 // facgt v16.4s, v0.4s, v15.4s
-	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
-	WORD $0x6e2fdc70 // fmul v16.4s, v3.4s, v15.4s
-	WORD $0x6e2cfe10 // fdiv v16.4s, v16.4s, v12.4s
+	MUL R8, R6, R9
+	VMOV V7.B16, V8.B16
+	SUBS $32, R9
+	BLT done5
+loop4:
+	VUSHR $26, V8.S4, V14.S4
+	VADD V9.S4, V8.S4, V8.S4
+	VUSHR $26, V8.S4, V15.S4
+	VTBL V10.B16, [V14.B16], V14.B16
+	VTBL V10.B16, [V15.B16], V15.B16
+	VBIF V12.B16, V11.B16, V14.B16
+	VBIF V12.B16, V11.B16, V15.B16
+	VTBL V14.B16, [V13.B16], V14.B16
+	VTBL V15.B16, [V13.B16], V15.B16
+	VADD V9.S4, V8.S4, V8.S4
+	FLDPQ.P 32(R3), (F18, F19)
+	FLDPQ.P 32(R4), (F20, F21)
+	FLDPQ.P 32(R2), (F16, F17)
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc33 // fmul v19.4s, v1.4s, v19.4s
+	WORD $0x6e34dc54 // fmul v20.4s, v2.4s, v20.4s
+	WORD $0x6e35dc55 // fmul v21.4s, v2.4s, v21.4s
+	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
+	WORD $0x4e35d673 // fadd v19.4s, v19.4s, v21.4s
+	WORD $0x6eb2ec14 // facgt v20.4s, v0.4s, v18.4s
+	WORD $0x4e741e52 // bic v18.16b, v18.16b, v20.16b
+	WORD $0x6eb3ec15 // facgt v21.4s, v0.4s, v19.4s
+	WORD $0x4e751e73 // bic v19.16b, v19.16b, v21.16b
+	WORD $0x6e32dc74 // fmul v20.4s, v3.4s, v18.4s
+	WORD $0x6e33dc75 // fmul v21.4s, v3.4s, v19.4s
+	WORD $0x6e2efe94 // fdiv v20.4s, v20.4s, v14.4s
+	WORD $0x6e2ffeb5 // fdiv v21.4s, v21.4s, v15.4s
 	CBNZ R1, clamp6
 clamped7:
-	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
-	WORD $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
-	FMOVQ F15, -16(R4)
-	FMOVQ F14, -16(R3)
-	SUBS $16, R10
-	BGE loop3
-rest4:
-	ADDS $16, R10
-	BEQ end5
-	WORD $0x4ea89cec // mul v12.4s, v7.4s, v8.4s
-	VUSHR $28, V12.S4, V12.S4
-	WORD $0x4eaa9d8c // mul v12.4s, v12.4s, v10.4s
-	VADD V11.S4, V12.S4, V12.S4
-	VTBL V12.B16, [V13.B16], V12.B16
-	VADD V9.S4, V7.S4, V7.S4
-	TBZ $3, R10, skip8
-	FMOVD.P 8(R4), F15
-	FMOVD.P 8(R5), F16
-	FMOVD.P 8(R3), F14
-	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
-	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
-	WORD $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
-	WORD $0x6eafec10 // facgt v16.4s, v0.4s, v15.4s
-	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
-	WORD $0x6e2fdc70 // fmul v16.4s, v3.4s, v15.4s
-	WORD $0x6e2cfe10 // fdiv v16.4s, v16.4s, v12.4s
-	CBNZ R1, clamp9
-clamped10:
-	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
-	WORD $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
-	FMOVD F15, -8(R4)
-	FMOVD F14, -8(R3)
-	VEXT $8, V12.B16, V12.B16, V12.B16
-skip8:
-	TBZ $2, R10, skip11
-	FMOVS.P 4(R4), F15
-	FMOVS.P 4(R5), F16
-	FMOVS.P 4(R3), F14
-	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
-	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
-	WORD $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
-	WORD $0x6eafec10 // facgt v16.4s, v0.4s, v15.4s
-	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
-	WORD $0x6e2fdc70 // fmul v16.4s, v3.4s, v15.4s
-	WORD $0x6e2cfe10 // fdiv v16.4s, v16.4s, v12.4s
-	CBNZ R1, clamp12
-clamped13:
-	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
-	WORD $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
-	FMOVS F15, -4(R4)
-	FMOVS F14, -4(R3)
-skip11:
-end5:
+	WORD $0x6e30dc90 // fmul v16.4s, v4.4s, v16.4s
+	WORD $0x6e31dc91 // fmul v17.4s, v4.4s, v17.4s
+	WORD $0x4eb4d610 // fsub v16.4s, v16.4s, v20.4s
+	WORD $0x4eb5d631 // fsub v17.4s, v17.4s, v21.4s
+	FSTPQ (F18, F19), -32(R3)
+	FSTPQ (F16, F17), -32(R2)
+	SUBS $32, R9
+	BGE loop4
+done5:
+	ADD $32, R9
+	SUBS $16, R9
+	BLT done9
+loop8:
+	VUSHR $26, V8.S4, V14.S4
+	VTBL V10.B16, [V14.B16], V14.B16
+	VBIF V12.B16, V11.B16, V14.B16
+	VTBL V14.B16, [V13.B16], V14.B16
+	VADD V9.S4, V8.S4, V8.S4
+	FMOVQ.P 16(R3), F16
+	FMOVQ.P 16(R4), F17
+	FMOVQ.P 16(R2), F15
+	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
+	WORD $0x6e31dc51 // fmul v17.4s, v2.4s, v17.4s
+	WORD $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	WORD $0x6eb0ec11 // facgt v17.4s, v0.4s, v16.4s
+	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
+	WORD $0x6e30dc71 // fmul v17.4s, v3.4s, v16.4s
+	WORD $0x6e2efe31 // fdiv v17.4s, v17.4s, v14.4s
+	CBNZ R1, clamp10
+clamped11:
+	WORD $0x6e2fdc8f // fmul v15.4s, v4.4s, v15.4s
+	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	FMOVQ F16, -16(R3)
+	FMOVQ F15, -16(R2)
+	SUBS $16, R9
+	BGE loop8
+done9:
+	ADD $16, R9
+	CBZ R9, end3
+	VUSHR $26, V8.S4, V14.S4
+	VTBL V10.B16, [V14.B16], V14.B16
+	VBIF V12.B16, V11.B16, V14.B16
+	VTBL V14.B16, [V13.B16], V14.B16
+	TBZ $3, R9, skip12
+	FMOVD.P 8(R3), F16
+	FMOVD.P 8(R4), F17
+	FMOVD.P 8(R2), F15
+	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
+	WORD $0x6e31dc51 // fmul v17.4s, v2.4s, v17.4s
+	WORD $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	WORD $0x6eb0ec11 // facgt v17.4s, v0.4s, v16.4s
+	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
+	WORD $0x6e30dc71 // fmul v17.4s, v3.4s, v16.4s
+	WORD $0x6e2efe31 // fdiv v17.4s, v17.4s, v14.4s
+	CBNZ R1, clamp13
+clamped14:
+	WORD $0x6e2fdc8f // fmul v15.4s, v4.4s, v15.4s
+	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	FMOVD F16, -8(R3)
+	FMOVD F15, -8(R2)
+	VEXT $8, V14.B16, V14.B16, V14.B16
+skip12:
+	TBZ $2, R9, skip15
+	FMOVS.P 4(R3), F16
+	FMOVS.P 4(R4), F17
+	FMOVS.P 4(R2), F15
+	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
+	WORD $0x6e31dc51 // fmul v17.4s, v2.4s, v17.4s
+	WORD $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	WORD $0x6eb0ec11 // facgt v17.4s, v0.4s, v16.4s
+	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
+	WORD $0x6e30dc71 // fmul v17.4s, v3.4s, v16.4s
+	WORD $0x6e2efe31 // fdiv v17.4s, v17.4s, v14.4s
+	CBNZ R1, clamp16
+clamped17:
+	WORD $0x6e2fdc8f // fmul v15.4s, v4.4s, v15.4s
+	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	FMOVS F16, -4(R3)
+	FMOVS F15, -4(R2)
+skip15:
+end3:
 	B group
 done:
 	RET
 some1:
-	LSL $2, R9, R11
+	LSL $2, R8, R10
 	VEOR V13.B16, V13.B16, V13.B16
-	TBZ $3, R11, one15
-	FMOVD.P 8(R6), F13
-	TBZ $2, R11, loaded14
-	VLD1.P 4(R6), V13.S[2]
-	B loaded14
-one15:
-	TBZ $2, R11, loaded14
-	FMOVS.P 4(R6), F13
-loaded14:
+	TBZ $3, R10, one19
+	FMOVD.P 8(R5), F13
+	TBZ $2, R10, loaded18
+	VLD1.P 4(R5), V13.S[2]
+	B loaded18
+one19:
+	TBZ $2, R10, loaded18
+	FMOVS.P 4(R5), F13
+loaded18:
 	B loaded2
 clamp6:
-	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
-	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
+	WORD $0x4ea5f694 // fmin v20.4s, v20.4s, v5.4s
+	WORD $0x4ea5f6b5 // fmin v21.4s, v21.4s, v5.4s
+	WORD $0x4e26f694 // fmax v20.4s, v20.4s, v6.4s
+	WORD $0x4e26f6b5 // fmax v21.4s, v21.4s, v6.4s
 	B clamped7
-clamp9:
-	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
-	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
-	B clamped10
-clamp12:
-	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
-	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
-	B clamped13
+clamp10:
+	WORD $0x4ea5f631 // fmin v17.4s, v17.4s, v5.4s
+	WORD $0x4e26f631 // fmax v17.4s, v17.4s, v6.4s
+	B clamped11
+clamp13:
+	WORD $0x4ea5f631 // fmin v17.4s, v17.4s, v5.4s
+	WORD $0x4e26f631 // fmax v17.4s, v17.4s, v6.4s
+	B clamped14
+clamp16:
+	WORD $0x4ea5f631 // fmin v17.4s, v17.4s, v5.4s
+	WORD $0x4e26f631 // fmax v17.4s, v17.4s, v6.4s
+	B clamped17
 
 // func updateElementsF32NEON(theta *float32, m *float32, v *float32, grad *float32, hz *float32, n int, s *float32, power int)
 // updateElementsF32NEON makes a step of n elements that each have their own curvature:
@@ -2710,83 +2758,86 @@ TEXT ·updateBlocksF32NEON(SB), NOSPLIT, $0-72
 	MOVD $0x3f800000, R3
 	EOR R3, R2
 	MOVD power+64(FP), R3
+	MOVD $0xfcfcfcfc, R4
+	VDUP R4, V17.S4
 	MOVD $lanes32<>(SB), R4
+	FMOVQ (R4), F12
 	FMOVQ 16(R4), F16
-	MOVD $0x4, R5
-	VDUP R5, V14.S4
-	MOVD $0x4040404, R5
-	VDUP R5, V15.S4
+	FMOVQ 32(R4), F15
 	MOVD block+48(FP), R5
 	MOVD $0xfffffff, R6
 	ADD R5, R6
 	UDIV R5, R6
-	VDUP R6, V13.S4
-	MOVD hz+32(FP), R5
-	MOVD block+48(FP), R6
+	VDUP R6, V18.S4
+	WORD $0x4eb29d8c // mul v12.4s, v12.4s, v18.4s
 	LSL $2, R6
-	AND $63, R6, R7
-	SUB R7, R6
-	MOVD theta+0(FP), R8
-	MOVD m+8(FP), R9
-	MOVD grad+24(FP), R10
-	MOVD v+16(FP), R11
-	MOVD block+48(FP), R12
-	MOVD blocks+40(FP), R13
-	LSL $2, R12
-	MOVD ZR, R15
+	VDUP R6, V14.S4
+	MOVD hz+32(FP), R4
+	MOVD block+48(FP), R5
+	LSL $2, R5
+	AND $63, R5, R6
+	SUB R6, R5
+	MOVD theta+0(FP), R7
+	MOVD m+8(FP), R8
+	MOVD grad+24(FP), R9
+	MOVD v+16(FP), R10
+	MOVD block+48(FP), R11
+	MOVD blocks+40(FP), R12
+	LSL $2, R11
+	MOVD ZR, R14
 group:
-	MOVD $0x4, R16
-	CMP R16, R13
-	CSEL LT, R13, R16, R14
-	SUB R14, R13
-	CBZ R14, elements
+	MOVD $0x4, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R13
+	SUB R13, R12
+	CBZ R13, elements
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V24.B16, V24.B16, V24.B16
-	CBNZ R6, long2
-	TBNZ $5, R7, two3
-	TBNZ $4, R7, one6
+	CBNZ R5, long2
+	TBNZ $5, R6, two3
+	TBNZ $4, R6, one6
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R7, one8
-	FMOVD.P 8(R5), F25
-	TBZ $2, R7, loaded7
-	VLD1.P 4(R5), V25.S[2]
+	TBZ $3, R6, one8
+	FMOVD.P 8(R4), F25
+	TBZ $2, R6, loaded7
+	VLD1.P 4(R4), V25.S[2]
 	B loaded7
 one8:
-	TBZ $2, R7, loaded7
-	FMOVS.P 4(R5), F25
+	TBZ $2, R6, loaded7
+	FMOVS.P 4(R4), F25
 loaded7:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	VMOV V25.B16, V21.B16
 	B folded5
 one6:
-	FMOVQ.P 16(R5), F25
+	FMOVQ.P 16(R4), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R7, one10
-	FMOVD.P 8(R5), F26
-	TBZ $2, R7, loaded9
-	VLD1.P 4(R5), V26.S[2]
+	TBZ $3, R6, one10
+	FMOVD.P 8(R4), F26
+	TBZ $2, R6, loaded9
+	VLD1.P 4(R4), V26.S[2]
 	B loaded9
 one10:
-	TBZ $2, R7, loaded9
-	FMOVS.P 4(R5), F26
+	TBZ $2, R6, loaded9
+	FMOVS.P 4(R4), F26
 loaded9:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
 	B folded5
 two3:
-	TBNZ $4, R7, three4
-	FLDPQ.P 32(R5), (F25, F26)
+	TBNZ $4, R6, three4
+	FLDPQ.P 32(R4), (F25, F26)
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R7, one12
-	FMOVD.P 8(R5), F27
-	TBZ $2, R7, loaded11
-	VLD1.P 4(R5), V27.S[2]
+	TBZ $3, R6, one12
+	FMOVD.P 8(R4), F27
+	TBZ $2, R6, loaded11
+	VLD1.P 4(R4), V27.S[2]
 	B loaded11
 one12:
-	TBZ $2, R7, loaded11
-	FMOVS.P 4(R5), F27
+	TBZ $2, R6, loaded11
+	FMOVS.P 4(R4), F27
 loaded11:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2795,17 +2846,17 @@ loaded11:
 	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
 	B folded5
 three4:
-	FLDPQ.P 32(R5), (F25, F26)
-	FMOVQ.P 16(R5), F27
+	FLDPQ.P 32(R4), (F25, F26)
+	FMOVQ.P 16(R4), F27
 	VEOR V28.B16, V28.B16, V28.B16
-	TBZ $3, R7, one14
-	FMOVD.P 8(R5), F28
-	TBZ $2, R7, loaded13
-	VLD1.P 4(R5), V28.S[2]
+	TBZ $3, R6, one14
+	FMOVD.P 8(R4), F28
+	TBZ $2, R6, loaded13
+	VLD1.P 4(R4), V28.S[2]
 	B loaded13
 one14:
-	TBZ $2, R7, loaded13
-	FMOVS.P 4(R5), F28
+	TBZ $2, R6, loaded13
+	FMOVS.P 4(R4), F28
 loaded13:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2816,52 +2867,52 @@ loaded13:
 	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
 	B folded5
 folded5:
-	CMP $1, R14
+	CMP $1, R13
 	BLE folded1
-	CBNZ R6, long15
-	TBNZ $5, R7, two16
-	TBNZ $4, R7, one19
+	CBNZ R5, long15
+	TBNZ $5, R6, two16
+	TBNZ $4, R6, one19
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R7, one21
-	FMOVD.P 8(R5), F25
-	TBZ $2, R7, loaded20
-	VLD1.P 4(R5), V25.S[2]
+	TBZ $3, R6, one21
+	FMOVD.P 8(R4), F25
+	TBZ $2, R6, loaded20
+	VLD1.P 4(R4), V25.S[2]
 	B loaded20
 one21:
-	TBZ $2, R7, loaded20
-	FMOVS.P 4(R5), F25
+	TBZ $2, R6, loaded20
+	FMOVS.P 4(R4), F25
 loaded20:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	VMOV V25.B16, V22.B16
 	B folded18
 one19:
-	FMOVQ.P 16(R5), F25
+	FMOVQ.P 16(R4), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R7, one23
-	FMOVD.P 8(R5), F26
-	TBZ $2, R7, loaded22
-	VLD1.P 4(R5), V26.S[2]
+	TBZ $3, R6, one23
+	FMOVD.P 8(R4), F26
+	TBZ $2, R6, loaded22
+	VLD1.P 4(R4), V26.S[2]
 	B loaded22
 one23:
-	TBZ $2, R7, loaded22
-	FMOVS.P 4(R5), F26
+	TBZ $2, R6, loaded22
+	FMOVS.P 4(R4), F26
 loaded22:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
 	B folded18
 two16:
-	TBNZ $4, R7, three17
-	FLDPQ.P 32(R5), (F25, F26)
+	TBNZ $4, R6, three17
+	FLDPQ.P 32(R4), (F25, F26)
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R7, one25
-	FMOVD.P 8(R5), F27
-	TBZ $2, R7, loaded24
-	VLD1.P 4(R5), V27.S[2]
+	TBZ $3, R6, one25
+	FMOVD.P 8(R4), F27
+	TBZ $2, R6, loaded24
+	VLD1.P 4(R4), V27.S[2]
 	B loaded24
 one25:
-	TBZ $2, R7, loaded24
-	FMOVS.P 4(R5), F27
+	TBZ $2, R6, loaded24
+	FMOVS.P 4(R4), F27
 loaded24:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2870,17 +2921,17 @@ loaded24:
 	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
 	B folded18
 three17:
-	FLDPQ.P 32(R5), (F25, F26)
-	FMOVQ.P 16(R5), F27
+	FLDPQ.P 32(R4), (F25, F26)
+	FMOVQ.P 16(R4), F27
 	VEOR V28.B16, V28.B16, V28.B16
-	TBZ $3, R7, one27
-	FMOVD.P 8(R5), F28
-	TBZ $2, R7, loaded26
-	VLD1.P 4(R5), V28.S[2]
+	TBZ $3, R6, one27
+	FMOVD.P 8(R4), F28
+	TBZ $2, R6, loaded26
+	VLD1.P 4(R4), V28.S[2]
 	B loaded26
 one27:
-	TBZ $2, R7, loaded26
-	FMOVS.P 4(R5), F28
+	TBZ $2, R6, loaded26
+	FMOVS.P 4(R4), F28
 loaded26:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2891,52 +2942,52 @@ loaded26:
 	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
 	B folded18
 folded18:
-	CMP $2, R14
+	CMP $2, R13
 	BLE folded1
-	CBNZ R6, long28
-	TBNZ $5, R7, two29
-	TBNZ $4, R7, one32
+	CBNZ R5, long28
+	TBNZ $5, R6, two29
+	TBNZ $4, R6, one32
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R7, one34
-	FMOVD.P 8(R5), F25
-	TBZ $2, R7, loaded33
-	VLD1.P 4(R5), V25.S[2]
+	TBZ $3, R6, one34
+	FMOVD.P 8(R4), F25
+	TBZ $2, R6, loaded33
+	VLD1.P 4(R4), V25.S[2]
 	B loaded33
 one34:
-	TBZ $2, R7, loaded33
-	FMOVS.P 4(R5), F25
+	TBZ $2, R6, loaded33
+	FMOVS.P 4(R4), F25
 loaded33:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	VMOV V25.B16, V23.B16
 	B folded31
 one32:
-	FMOVQ.P 16(R5), F25
+	FMOVQ.P 16(R4), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R7, one36
-	FMOVD.P 8(R5), F26
-	TBZ $2, R7, loaded35
-	VLD1.P 4(R5), V26.S[2]
+	TBZ $3, R6, one36
+	FMOVD.P 8(R4), F26
+	TBZ $2, R6, loaded35
+	VLD1.P 4(R4), V26.S[2]
 	B loaded35
 one36:
-	TBZ $2, R7, loaded35
-	FMOVS.P 4(R5), F26
+	TBZ $2, R6, loaded35
+	FMOVS.P 4(R4), F26
 loaded35:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
 	B folded31
 two29:
-	TBNZ $4, R7, three30
-	FLDPQ.P 32(R5), (F25, F26)
+	TBNZ $4, R6, three30
+	FLDPQ.P 32(R4), (F25, F26)
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R7, one38
-	FMOVD.P 8(R5), F27
-	TBZ $2, R7, loaded37
-	VLD1.P 4(R5), V27.S[2]
+	TBZ $3, R6, one38
+	FMOVD.P 8(R4), F27
+	TBZ $2, R6, loaded37
+	VLD1.P 4(R4), V27.S[2]
 	B loaded37
 one38:
-	TBZ $2, R7, loaded37
-	FMOVS.P 4(R5), F27
+	TBZ $2, R6, loaded37
+	FMOVS.P 4(R4), F27
 loaded37:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2945,17 +2996,17 @@ loaded37:
 	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
 	B folded31
 three30:
-	FLDPQ.P 32(R5), (F25, F26)
-	FMOVQ.P 16(R5), F27
+	FLDPQ.P 32(R4), (F25, F26)
+	FMOVQ.P 16(R4), F27
 	VEOR V28.B16, V28.B16, V28.B16
-	TBZ $3, R7, one40
-	FMOVD.P 8(R5), F28
-	TBZ $2, R7, loaded39
-	VLD1.P 4(R5), V28.S[2]
+	TBZ $3, R6, one40
+	FMOVD.P 8(R4), F28
+	TBZ $2, R6, loaded39
+	VLD1.P 4(R4), V28.S[2]
 	B loaded39
 one40:
-	TBZ $2, R7, loaded39
-	FMOVS.P 4(R5), F28
+	TBZ $2, R6, loaded39
+	FMOVS.P 4(R4), F28
 loaded39:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -2966,52 +3017,52 @@ loaded39:
 	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
 	B folded31
 folded31:
-	CMP $3, R14
+	CMP $3, R13
 	BLE folded1
-	CBNZ R6, long41
-	TBNZ $5, R7, two42
-	TBNZ $4, R7, one45
+	CBNZ R5, long41
+	TBNZ $5, R6, two42
+	TBNZ $4, R6, one45
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R7, one47
-	FMOVD.P 8(R5), F25
-	TBZ $2, R7, loaded46
-	VLD1.P 4(R5), V25.S[2]
+	TBZ $3, R6, one47
+	FMOVD.P 8(R4), F25
+	TBZ $2, R6, loaded46
+	VLD1.P 4(R4), V25.S[2]
 	B loaded46
 one47:
-	TBZ $2, R7, loaded46
-	FMOVS.P 4(R5), F25
+	TBZ $2, R6, loaded46
+	FMOVS.P 4(R4), F25
 loaded46:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	VMOV V25.B16, V24.B16
 	B folded44
 one45:
-	FMOVQ.P 16(R5), F25
+	FMOVQ.P 16(R4), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R7, one49
-	FMOVD.P 8(R5), F26
-	TBZ $2, R7, loaded48
-	VLD1.P 4(R5), V26.S[2]
+	TBZ $3, R6, one49
+	FMOVD.P 8(R4), F26
+	TBZ $2, R6, loaded48
+	VLD1.P 4(R4), V26.S[2]
 	B loaded48
 one49:
-	TBZ $2, R7, loaded48
-	FMOVS.P 4(R5), F26
+	TBZ $2, R6, loaded48
+	FMOVS.P 4(R4), F26
 loaded48:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
 	B folded44
 two42:
-	TBNZ $4, R7, three43
-	FLDPQ.P 32(R5), (F25, F26)
+	TBNZ $4, R6, three43
+	FLDPQ.P 32(R4), (F25, F26)
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R7, one51
-	FMOVD.P 8(R5), F27
-	TBZ $2, R7, loaded50
-	VLD1.P 4(R5), V27.S[2]
+	TBZ $3, R6, one51
+	FMOVD.P 8(R4), F27
+	TBZ $2, R6, loaded50
+	VLD1.P 4(R4), V27.S[2]
 	B loaded50
 one51:
-	TBZ $2, R7, loaded50
-	FMOVS.P 4(R5), F27
+	TBZ $2, R6, loaded50
+	FMOVS.P 4(R4), F27
 loaded50:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -3020,17 +3071,17 @@ loaded50:
 	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
 	B folded44
 three43:
-	FLDPQ.P 32(R5), (F25, F26)
-	FMOVQ.P 16(R5), F27
+	FLDPQ.P 32(R4), (F25, F26)
+	FMOVQ.P 16(R4), F27
 	VEOR V28.B16, V28.B16, V28.B16
-	TBZ $3, R7, one53
-	FMOVD.P 8(R5), F28
-	TBZ $2, R7, loaded52
-	VLD1.P 4(R5), V28.S[2]
+	TBZ $3, R6, one53
+	FMOVD.P 8(R4), F28
+	TBZ $2, R6, loaded52
+	VLD1.P 4(R4), V28.S[2]
 	B loaded52
 one53:
-	TBZ $2, R7, loaded52
-	FMOVS.P 4(R5), F28
+	TBZ $2, R6, loaded52
+	FMOVS.P 4(R4), F28
 loaded52:
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
@@ -3052,10 +3103,10 @@ folded1:
 	CBZ R2, undivided54
 	WORD $0x6e2afe94 // fdiv v20.4s, v20.4s, v10.4s
 undivided54:
-	MOVD R11, R16
-	CMP $4, R14
+	MOVD R10, R15
+	CMP $4, R13
 	BNE some55
-	FMOVQ.P 16(R16), F18
+	FMOVQ.P 16(R15), F18
 loaded56:
 	WORD $0x6e34dc95 // fmul v21.4s, v4.4s, v20.4s
 	WORD $0x6e34deb4 // fmul v20.4s, v21.4s, v20.4s
@@ -3069,183 +3120,222 @@ loaded56:
 raised60:
 	WORD $0x6e27deb5 // fmul v21.4s, v21.4s, v7.4s
 	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
-	CMP $4, R14
+	CMP $4, R13
 	BNE some61
-	FMOVQ F18, 0(R11)
-	ADD $16, R11
+	FMOVQ F18, 0(R10)
+	ADD $16, R10
 stored62:
 	VMOV V21.B16, V18.B16
 elements:
-	FMOVQ (R4), F12
-	SUBS $16, R15
-	BLT rest64
-loop63:
-	WORD $0x4ead9d91 // mul v17.4s, v12.4s, v13.4s
-	VUSHR $28, V17.S4, V17.S4
-	WORD $0x4eaf9e31 // mul v17.4s, v17.4s, v15.4s
-	VADD V16.S4, V17.S4, V17.S4
-	VTBL V17.B16, [V19.B16], V17.B16
-	VADD V14.S4, V12.S4, V12.S4
-	FMOVQ.P 16(R9), F21
-	FMOVQ.P 16(R10), F22
-	FMOVQ.P 16(R8), F20
-	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
-	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
-	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
-	WORD $0x6eb5ec16 // facgt v22.4s, v0.4s, v21.4s
-	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
-	WORD $0x6e35dcb6 // fmul v22.4s, v5.4s, v21.4s
-	WORD $0x6e31fed6 // fdiv v22.4s, v22.4s, v17.4s
+	VMOV V12.B16, V13.B16
+	SUBS $32, R14
+	BLT done65
+loop64:
+	VUSHR $26, V13.S4, V20.S4
+	VADD V14.S4, V13.S4, V13.S4
+	VUSHR $26, V13.S4, V21.S4
+	VTBL V15.B16, [V20.B16], V20.B16
+	VTBL V15.B16, [V21.B16], V21.B16
+	VBIF V17.B16, V16.B16, V20.B16
+	VBIF V17.B16, V16.B16, V21.B16
+	VTBL V20.B16, [V19.B16], V20.B16
+	VTBL V21.B16, [V19.B16], V21.B16
+	VADD V14.S4, V13.S4, V13.S4
+	FLDPQ.P 32(R8), (F24, F25)
+	FLDPQ.P 32(R9), (F26, F27)
+	FLDPQ.P 32(R7), (F22, F23)
+	WORD $0x6e38dc38 // fmul v24.4s, v1.4s, v24.4s
+	WORD $0x6e39dc39 // fmul v25.4s, v1.4s, v25.4s
+	WORD $0x6e3adc5a // fmul v26.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc5b // fmul v27.4s, v2.4s, v27.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
+	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
+	WORD $0x6eb8ec1a // facgt v26.4s, v0.4s, v24.4s
+	WORD $0x4e7a1f18 // bic v24.16b, v24.16b, v26.16b
+	WORD $0x6eb9ec1b // facgt v27.4s, v0.4s, v25.4s
+	WORD $0x4e7b1f39 // bic v25.16b, v25.16b, v27.16b
+	WORD $0x6e38dcba // fmul v26.4s, v5.4s, v24.4s
+	WORD $0x6e39dcbb // fmul v27.4s, v5.4s, v25.4s
+	WORD $0x6e34ff5a // fdiv v26.4s, v26.4s, v20.4s
+	WORD $0x6e35ff7b // fdiv v27.4s, v27.4s, v21.4s
 	CBNZ R1, clamp66
 clamped67:
-	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
-	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	FMOVQ F21, -16(R9)
-	FMOVQ F20, -16(R8)
-	SUBS $16, R15
-	BGE loop63
-rest64:
-	ADDS $16, R15
-	BEQ end65
-	WORD $0x4ead9d91 // mul v17.4s, v12.4s, v13.4s
-	VUSHR $28, V17.S4, V17.S4
-	WORD $0x4eaf9e31 // mul v17.4s, v17.4s, v15.4s
-	VADD V16.S4, V17.S4, V17.S4
-	VTBL V17.B16, [V19.B16], V17.B16
-	VADD V14.S4, V12.S4, V12.S4
-	TBZ $3, R15, skip68
-	FMOVD.P 8(R9), F21
-	FMOVD.P 8(R10), F22
-	FMOVD.P 8(R8), F20
-	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
-	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
-	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
-	WORD $0x6eb5ec16 // facgt v22.4s, v0.4s, v21.4s
-	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
-	WORD $0x6e35dcb6 // fmul v22.4s, v5.4s, v21.4s
-	WORD $0x6e31fed6 // fdiv v22.4s, v22.4s, v17.4s
-	CBNZ R1, clamp69
-clamped70:
-	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
-	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	FMOVD F21, -8(R9)
-	FMOVD F20, -8(R8)
-	VEXT $8, V17.B16, V17.B16, V17.B16
-skip68:
-	TBZ $2, R15, skip71
-	FMOVS.P 4(R9), F21
-	FMOVS.P 4(R10), F22
-	FMOVS.P 4(R8), F20
-	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
-	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
-	WORD $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
-	WORD $0x6eb5ec16 // facgt v22.4s, v0.4s, v21.4s
-	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
-	WORD $0x6e35dcb6 // fmul v22.4s, v5.4s, v21.4s
-	WORD $0x6e31fed6 // fdiv v22.4s, v22.4s, v17.4s
-	CBNZ R1, clamp72
-clamped73:
-	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
-	WORD $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
-	FMOVS F21, -4(R9)
-	FMOVS F20, -4(R8)
-skip71:
-end65:
+	WORD $0x6e36dcd6 // fmul v22.4s, v6.4s, v22.4s
+	WORD $0x6e37dcd7 // fmul v23.4s, v6.4s, v23.4s
+	WORD $0x4ebad6d6 // fsub v22.4s, v22.4s, v26.4s
+	WORD $0x4ebbd6f7 // fsub v23.4s, v23.4s, v27.4s
+	FSTPQ (F24, F25), -32(R8)
+	FSTPQ (F22, F23), -32(R7)
+	SUBS $32, R14
+	BGE loop64
+done65:
+	ADD $32, R14
+	SUBS $16, R14
+	BLT done69
+loop68:
+	VUSHR $26, V13.S4, V20.S4
+	VTBL V15.B16, [V20.B16], V20.B16
+	VBIF V17.B16, V16.B16, V20.B16
+	VTBL V20.B16, [V19.B16], V20.B16
+	VADD V14.S4, V13.S4, V13.S4
+	FMOVQ.P 16(R8), F22
+	FMOVQ.P 16(R9), F23
+	FMOVQ.P 16(R7), F21
+	WORD $0x6e36dc36 // fmul v22.4s, v1.4s, v22.4s
+	WORD $0x6e37dc57 // fmul v23.4s, v2.4s, v23.4s
+	WORD $0x4e37d6d6 // fadd v22.4s, v22.4s, v23.4s
+	WORD $0x6eb6ec17 // facgt v23.4s, v0.4s, v22.4s
+	WORD $0x4e771ed6 // bic v22.16b, v22.16b, v23.16b
+	WORD $0x6e36dcb7 // fmul v23.4s, v5.4s, v22.4s
+	WORD $0x6e34fef7 // fdiv v23.4s, v23.4s, v20.4s
+	CBNZ R1, clamp70
+clamped71:
+	WORD $0x6e35dcd5 // fmul v21.4s, v6.4s, v21.4s
+	WORD $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	FMOVQ F22, -16(R8)
+	FMOVQ F21, -16(R7)
+	SUBS $16, R14
+	BGE loop68
+done69:
+	ADD $16, R14
+	CBZ R14, end63
+	VUSHR $26, V13.S4, V20.S4
+	VTBL V15.B16, [V20.B16], V20.B16
+	VBIF V17.B16, V16.B16, V20.B16
+	VTBL V20.B16, [V19.B16], V20.B16
+	TBZ $3, R14, skip72
+	FMOVD.P 8(R8), F22
+	FMOVD.P 8(R9), F23
+	FMOVD.P 8(R7), F21
+	WORD $0x6e36dc36 // fmul v22.4s, v1.4s, v22.4s
+	WORD $0x6e37dc57 // fmul v23.4s, v2.4s, v23.4s
+	WORD $0x4e37d6d6 // fadd v22.4s, v22.4s, v23.4s
+	WORD $0x6eb6ec17 // facgt v23.4s, v0.4s, v22.4s
+	WORD $0x4e771ed6 // bic v22.16b, v22.16b, v23.16b
+	WORD $0x6e36dcb7 // fmul v23.4s, v5.4s, v22.4s
+	WORD $0x6e34fef7 // fdiv v23.4s, v23.4s, v20.4s
+	CBNZ R1, clamp73
+clamped74:
+	WORD $0x6e35dcd5 // fmul v21.4s, v6.4s, v21.4s
+	WORD $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	FMOVD F22, -8(R8)
+	FMOVD F21, -8(R7)
+	VEXT $8, V20.B16, V20.B16, V20.B16
+skip72:
+	TBZ $2, R14, skip75
+	FMOVS.P 4(R8), F22
+	FMOVS.P 4(R9), F23
+	FMOVS.P 4(R7), F21
+	WORD $0x6e36dc36 // fmul v22.4s, v1.4s, v22.4s
+	WORD $0x6e37dc57 // fmul v23.4s, v2.4s, v23.4s
+	WORD $0x4e37d6d6 // fadd v22.4s, v22.4s, v23.4s
+	WORD $0x6eb6ec17 // facgt v23.4s, v0.4s, v22.4s
+	WORD $0x4e771ed6 // bic v22.16b, v22.16b, v23.16b
+	WORD $0x6e36dcb7 // fmul v23.4s, v5.4s, v22.4s
+	WORD $0x6e34fef7 // fdiv v23.4s, v23.4s, v20.4s
+	CBNZ R1, clamp76
+clamped77:
+	WORD $0x6e35dcd5 // fmul v21.4s, v6.4s, v21.4s
+	WORD $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	FMOVS F22, -4(R8)
+	FMOVS F21, -4(R7)
+skip75:
+end63:
 	VMOV V18.B16, V19.B16
-	MUL R14, R12, R15
-	CBNZ R15, group
+	MUL R13, R11, R14
+	CBNZ R14, group
 	RET
 long2:
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
-	MOVD R6, R16
-stride74:
-	FLDPQ.P 32(R5), (F29, F30)
+	MOVD R5, R15
+stride78:
+	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R5), (F29, F30)
+	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
-	SUBS $64, R16
-	BNE stride74
-	MOVD R7, R16
-	CBZ R16, added75
-	SUBS $16, R16
-	BGE whole76
+	SUBS $64, R15
+	BNE stride78
+	MOVD R6, R15
+	CBZ R15, added79
+	SUBS $16, R15
+	BGE whole80
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one78
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded77
-	VLD1.P 4(R5), V29.S[2]
-	B loaded77
-one78:
-	TBZ $2, R16, loaded77
-	FMOVS.P 4(R5), F29
-loaded77:
+	TBZ $3, R15, one82
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded81
+	VLD1.P 4(R4), V29.S[2]
+	B loaded81
+one82:
+	TBZ $2, R15, loaded81
+	FMOVS.P 4(R4), F29
+loaded81:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B added75
-whole76:
-	FMOVQ.P 16(R5), F29
+	B added79
+whole80:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	SUBS $16, R16
-	BGE whole79
+	SUBS $16, R15
+	BGE whole83
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one81
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded80
-	VLD1.P 4(R5), V29.S[2]
-	B loaded80
-one81:
-	TBZ $2, R16, loaded80
-	FMOVS.P 4(R5), F29
-loaded80:
+	TBZ $3, R15, one85
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded84
+	VLD1.P 4(R4), V29.S[2]
+	B loaded84
+one85:
+	TBZ $2, R15, loaded84
+	FMOVS.P 4(R4), F29
+loaded84:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B added75
-whole79:
-	FMOVQ.P 16(R5), F29
+	B added79
+whole83:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	SUBS $16, R16
-	BGE whole82
+	SUBS $16, R15
+	BGE whole86
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one84
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded83
-	VLD1.P 4(R5), V29.S[2]
-	B loaded83
-one84:
-	TBZ $2, R16, loaded83
-	FMOVS.P 4(R5), F29
-loaded83:
+	TBZ $3, R15, one88
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded87
+	VLD1.P 4(R4), V29.S[2]
+	B loaded87
+one88:
+	TBZ $2, R15, loaded87
+	FMOVS.P 4(R4), F29
+loaded87:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B added75
-whole82:
-	FMOVQ.P 16(R5), F29
+	B added79
+whole86:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one87
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded86
-	VLD1.P 4(R5), V29.S[2]
-	B loaded86
-one87:
-	TBZ $2, R16, loaded86
-	FMOVS.P 4(R5), F29
-loaded86:
+	TBZ $3, R15, one91
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded90
+	VLD1.P 4(R4), V29.S[2]
+	B loaded90
+one91:
+	TBZ $2, R15, loaded90
+	FMOVS.P 4(R4), F29
+loaded90:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-added75:
+added79:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
@@ -3255,92 +3345,92 @@ long15:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
-	MOVD R6, R16
-stride88:
-	FLDPQ.P 32(R5), (F29, F30)
+	MOVD R5, R15
+stride92:
+	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R5), (F29, F30)
+	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
-	SUBS $64, R16
-	BNE stride88
-	MOVD R7, R16
-	CBZ R16, added89
-	SUBS $16, R16
-	BGE whole90
+	SUBS $64, R15
+	BNE stride92
+	MOVD R6, R15
+	CBZ R15, added93
+	SUBS $16, R15
+	BGE whole94
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one92
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded91
-	VLD1.P 4(R5), V29.S[2]
-	B loaded91
-one92:
-	TBZ $2, R16, loaded91
-	FMOVS.P 4(R5), F29
-loaded91:
+	TBZ $3, R15, one96
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded95
+	VLD1.P 4(R4), V29.S[2]
+	B loaded95
+one96:
+	TBZ $2, R15, loaded95
+	FMOVS.P 4(R4), F29
+loaded95:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B added89
-whole90:
-	FMOVQ.P 16(R5), F29
+	B added93
+whole94:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	SUBS $16, R16
-	BGE whole93
+	SUBS $16, R15
+	BGE whole97
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one95
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded94
-	VLD1.P 4(R5), V29.S[2]
-	B loaded94
-one95:
-	TBZ $2, R16, loaded94
-	FMOVS.P 4(R5), F29
-loaded94:
+	TBZ $3, R15, one99
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded98
+	VLD1.P 4(R4), V29.S[2]
+	B loaded98
+one99:
+	TBZ $2, R15, loaded98
+	FMOVS.P 4(R4), F29
+loaded98:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B added89
-whole93:
-	FMOVQ.P 16(R5), F29
+	B added93
+whole97:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	SUBS $16, R16
-	BGE whole96
+	SUBS $16, R15
+	BGE whole100
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one98
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded97
-	VLD1.P 4(R5), V29.S[2]
-	B loaded97
-one98:
-	TBZ $2, R16, loaded97
-	FMOVS.P 4(R5), F29
-loaded97:
+	TBZ $3, R15, one102
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded101
+	VLD1.P 4(R4), V29.S[2]
+	B loaded101
+one102:
+	TBZ $2, R15, loaded101
+	FMOVS.P 4(R4), F29
+loaded101:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B added89
-whole96:
-	FMOVQ.P 16(R5), F29
+	B added93
+whole100:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one101
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded100
-	VLD1.P 4(R5), V29.S[2]
-	B loaded100
-one101:
-	TBZ $2, R16, loaded100
-	FMOVS.P 4(R5), F29
-loaded100:
+	TBZ $3, R15, one105
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded104
+	VLD1.P 4(R4), V29.S[2]
+	B loaded104
+one105:
+	TBZ $2, R15, loaded104
+	FMOVS.P 4(R4), F29
+loaded104:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-added89:
+added93:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
@@ -3350,92 +3440,92 @@ long28:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
-	MOVD R6, R16
-stride102:
-	FLDPQ.P 32(R5), (F29, F30)
+	MOVD R5, R15
+stride106:
+	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R5), (F29, F30)
+	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
-	SUBS $64, R16
-	BNE stride102
-	MOVD R7, R16
-	CBZ R16, added103
-	SUBS $16, R16
-	BGE whole104
+	SUBS $64, R15
+	BNE stride106
+	MOVD R6, R15
+	CBZ R15, added107
+	SUBS $16, R15
+	BGE whole108
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one106
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded105
-	VLD1.P 4(R5), V29.S[2]
-	B loaded105
-one106:
-	TBZ $2, R16, loaded105
-	FMOVS.P 4(R5), F29
-loaded105:
+	TBZ $3, R15, one110
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded109
+	VLD1.P 4(R4), V29.S[2]
+	B loaded109
+one110:
+	TBZ $2, R15, loaded109
+	FMOVS.P 4(R4), F29
+loaded109:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B added103
-whole104:
-	FMOVQ.P 16(R5), F29
+	B added107
+whole108:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	SUBS $16, R16
-	BGE whole107
+	SUBS $16, R15
+	BGE whole111
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one109
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded108
-	VLD1.P 4(R5), V29.S[2]
-	B loaded108
-one109:
-	TBZ $2, R16, loaded108
-	FMOVS.P 4(R5), F29
-loaded108:
+	TBZ $3, R15, one113
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded112
+	VLD1.P 4(R4), V29.S[2]
+	B loaded112
+one113:
+	TBZ $2, R15, loaded112
+	FMOVS.P 4(R4), F29
+loaded112:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B added103
-whole107:
-	FMOVQ.P 16(R5), F29
+	B added107
+whole111:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	SUBS $16, R16
-	BGE whole110
+	SUBS $16, R15
+	BGE whole114
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one112
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded111
-	VLD1.P 4(R5), V29.S[2]
-	B loaded111
-one112:
-	TBZ $2, R16, loaded111
-	FMOVS.P 4(R5), F29
-loaded111:
+	TBZ $3, R15, one116
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded115
+	VLD1.P 4(R4), V29.S[2]
+	B loaded115
+one116:
+	TBZ $2, R15, loaded115
+	FMOVS.P 4(R4), F29
+loaded115:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B added103
-whole110:
-	FMOVQ.P 16(R5), F29
+	B added107
+whole114:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one115
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded114
-	VLD1.P 4(R5), V29.S[2]
-	B loaded114
-one115:
-	TBZ $2, R16, loaded114
-	FMOVS.P 4(R5), F29
-loaded114:
+	TBZ $3, R15, one119
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded118
+	VLD1.P 4(R4), V29.S[2]
+	B loaded118
+one119:
+	TBZ $2, R15, loaded118
+	FMOVS.P 4(R4), F29
+loaded118:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-added103:
+added107:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
@@ -3445,115 +3535,115 @@ long41:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V28.B16, V28.B16, V28.B16
-	MOVD R6, R16
-stride116:
-	FLDPQ.P 32(R5), (F29, F30)
+	MOVD R5, R15
+stride120:
+	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R5), (F29, F30)
+	FLDPQ.P 32(R4), (F29, F30)
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
-	SUBS $64, R16
-	BNE stride116
-	MOVD R7, R16
-	CBZ R16, added117
-	SUBS $16, R16
-	BGE whole118
+	SUBS $64, R15
+	BNE stride120
+	MOVD R6, R15
+	CBZ R15, added121
+	SUBS $16, R15
+	BGE whole122
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one120
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded119
-	VLD1.P 4(R5), V29.S[2]
-	B loaded119
-one120:
-	TBZ $2, R16, loaded119
-	FMOVS.P 4(R5), F29
-loaded119:
+	TBZ $3, R15, one124
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded123
+	VLD1.P 4(R4), V29.S[2]
+	B loaded123
+one124:
+	TBZ $2, R15, loaded123
+	FMOVS.P 4(R4), F29
+loaded123:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	B added117
-whole118:
-	FMOVQ.P 16(R5), F29
+	B added121
+whole122:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	SUBS $16, R16
-	BGE whole121
+	SUBS $16, R15
+	BGE whole125
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one123
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded122
-	VLD1.P 4(R5), V29.S[2]
-	B loaded122
-one123:
-	TBZ $2, R16, loaded122
-	FMOVS.P 4(R5), F29
-loaded122:
+	TBZ $3, R15, one127
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded126
+	VLD1.P 4(R4), V29.S[2]
+	B loaded126
+one127:
+	TBZ $2, R15, loaded126
+	FMOVS.P 4(R4), F29
+loaded126:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	B added117
-whole121:
-	FMOVQ.P 16(R5), F29
+	B added121
+whole125:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
-	SUBS $16, R16
-	BGE whole124
+	SUBS $16, R15
+	BGE whole128
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one126
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded125
-	VLD1.P 4(R5), V29.S[2]
-	B loaded125
-one126:
-	TBZ $2, R16, loaded125
-	FMOVS.P 4(R5), F29
-loaded125:
+	TBZ $3, R15, one130
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded129
+	VLD1.P 4(R4), V29.S[2]
+	B loaded129
+one130:
+	TBZ $2, R15, loaded129
+	FMOVS.P 4(R4), F29
+loaded129:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	B added117
-whole124:
-	FMOVQ.P 16(R5), F29
+	B added121
+whole128:
+	FMOVQ.P 16(R4), F29
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
 	VEOR V29.B16, V29.B16, V29.B16
-	TBZ $3, R16, one129
-	FMOVD.P 8(R5), F29
-	TBZ $2, R16, loaded128
-	VLD1.P 4(R5), V29.S[2]
-	B loaded128
-one129:
-	TBZ $2, R16, loaded128
-	FMOVS.P 4(R5), F29
-loaded128:
+	TBZ $3, R15, one133
+	FMOVD.P 8(R4), F29
+	TBZ $2, R15, loaded132
+	VLD1.P 4(R4), V29.S[2]
+	B loaded132
+one133:
+	TBZ $2, R15, loaded132
+	FMOVS.P 4(R4), F29
+loaded132:
 	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
 	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
-added117:
+added121:
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
 	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
 	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
 	B folded44
 some55:
-	LSL $2, R14, R17
+	LSL $2, R13, R16
 	VEOR V18.B16, V18.B16, V18.B16
-	TBZ $3, R17, one131
-	FMOVD.P 8(R16), F18
-	TBZ $2, R17, loaded130
-	VLD1.P 4(R16), V18.S[2]
-	B loaded130
-one131:
-	TBZ $2, R17, loaded130
-	FMOVS.P 4(R16), F18
-loaded130:
+	TBZ $3, R16, one135
+	FMOVD.P 8(R15), F18
+	TBZ $2, R16, loaded134
+	VLD1.P 4(R15), V18.S[2]
+	B loaded134
+one135:
+	TBZ $2, R16, loaded134
+	FMOVS.P 4(R15), F18
+loaded134:
 	B loaded56
 other57:
 	BGT two59
 	CMP $1, R3
 	BEQ half58
-	MOVD $0x3f800000, R17
-	VDUP R17, V21.S4
+	MOVD $0x3f800000, R16
+	VDUP R16, V21.S4
 	B raised60
 half58:
 	WORD $0x6ea1fa55 // fsqrt v21.4s, v18.4s
@@ -3563,29 +3653,35 @@ two59:
 	VMOV V18.B16, V21.B16
 	B raised60
 some61:
-	LSL $2, R14, R17
-	TBZ $3, R17, skip132
-	FMOVD F18, 0(R11)
-	ADD $8, R11
+	LSL $2, R13, R16
+	TBZ $3, R16, skip136
+	FMOVD F18, 0(R10)
+	ADD $8, R10
 	VEXT $8, V18.B16, V18.B16, V18.B16
-skip132:
-	TBZ $2, R17, skip133
-	FMOVS F18, 0(R11)
-	ADD $4, R11
-skip133:
+skip136:
+	TBZ $2, R16, skip137
+	FMOVS F18, 0(R10)
+	ADD $4, R10
+skip137:
 	B stored62
 clamp66:
-	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
-	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
+	WORD $0x4ea9f75a // fmin v26.4s, v26.4s, v9.4s
+	WORD $0x4ea9f77b // fmin v27.4s, v27.4s, v9.4s
+	WORD $0x4e2bf75a // fmax v26.4s, v26.4s, v11.4s
+	WORD $0x4e2bf77b // fmax v27.4s, v27.4s, v11.4s
 	B clamped67
-clamp69:
-	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
-	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
-	B clamped70
-clamp72:
-	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
-	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
-	B clamped73
+clamp70:
+	WORD $0x4ea9f6f7 // fmin v23.4s, v23.4s, v9.4s
+	WORD $0x4e2bf6f7 // fmax v23.4s, v23.4s, v11.4s
+	B clamped71
+clamp73:
+	WORD $0x4ea9f6f7 // fmin v23.4s, v23.4s, v9.4s
+	WORD $0x4e2bf6f7 // fmax v23.4s, v23.4s, v11.4s
+	B clamped74
+clamp76:
+	WORD $0x4ea9f6f7 // fmin v23.4s, v23.4s, v9.4s
+	WORD $0x4e2bf6f7 // fmax v23.4s, v23.4s, v11.4s
+	B clamped77
 
 // func updateRowsF32NEON(theta *float32, m *float32, v *float32, grad *float32, hz *float32, den *float32, outer int, block int, stride int, width int, s *float32, power int)
 // updateRowsF32NEON makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:
@@ -5877,109 +5973,157 @@ TEXT ·descendBlocksF64NEON(SB), NOSPLIT, $0-56
 	VMOV V5.D[0], R1
 	MOVD $0x7ff0000000000000, R2
 	EOR R2, R1
+	MOVD $0xf8f8f8f8, R2
+	VDUP R2, V12.S4
 	MOVD $lanes64<>(SB), R2
+	FMOVQ (R2), F7
 	FMOVQ 16(R2), F11
-	MOVD $0x2, R3
-	VDUP R3, V9.S4
-	MOVD $0x8080808, R3
-	VDUP R3, V10.S4
+	FMOVQ 32(R2), F10
 	MOVD block+40(FP), R3
 	MOVD $0xfffffff, R4
 	ADD R3, R4
 	UDIV R3, R4
-	VDUP R4, V8.S4
-	MOVD theta+0(FP), R3
-	MOVD m+8(FP), R4
-	MOVD grad+16(FP), R5
-	MOVD den+24(FP), R6
-	MOVD block+40(FP), R7
-	MOVD blocks+32(FP), R8
-	LSL $3, R7
+	VDUP R4, V13.S4
+	WORD $0x4ead9ce7 // mul v7.4s, v7.4s, v13.4s
+	LSL $1, R4
+	VDUP R4, V9.S4
+	MOVD theta+0(FP), R2
+	MOVD m+8(FP), R3
+	MOVD grad+16(FP), R4
+	MOVD den+24(FP), R5
+	MOVD block+40(FP), R6
+	MOVD blocks+32(FP), R7
+	LSL $3, R6
 group:
-	CBZ R8, done
-	MOVD $0x2, R11
-	CMP R11, R8
-	CSEL LT, R8, R11, R9
-	SUB R9, R8
-	CMP $2, R9
+	CBZ R7, done
+	MOVD $0x2, R10
+	CMP R10, R7
+	CSEL LT, R7, R10, R8
+	SUB R8, R7
+	CMP $2, R8
 	BNE some1
-	FMOVQ.P 16(R6), F13
+	FMOVQ.P 16(R5), F13
 loaded2:
-	MUL R9, R7, R10
-	FMOVQ (R2), F7
-	SUBS $16, R10
-	BLT rest4
-loop3:
-	WORD $0x4ea89cec // mul v12.4s, v7.4s, v8.4s
-	VUSHR $28, V12.S4, V12.S4
-	WORD $0x4eaa9d8c // mul v12.4s, v12.4s, v10.4s
-	VADD V11.S4, V12.S4, V12.S4
-	VTBL V12.B16, [V13.B16], V12.B16
-	VADD V9.S4, V7.S4, V7.S4
-	FMOVQ.P 16(R4), F15
-	FMOVQ.P 16(R5), F16
-	FMOVQ.P 16(R3), F14
-	WORD $0x6e6fdc2f // fmul v15.2d, v1.2d, v15.2d
-	WORD $0x6e70dc50 // fmul v16.2d, v2.2d, v16.2d
-	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
-	WORD $0x6eefec10 // facgt v16.2d, v0.2d, v15.2d
-	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
-	WORD $0x6e6fdc70 // fmul v16.2d, v3.2d, v15.2d
-	WORD $0x6e6cfe10 // fdiv v16.2d, v16.2d, v12.2d
+	MUL R8, R6, R9
+	VMOV V7.B16, V8.B16
+	SUBS $32, R9
+	BLT done5
+loop4:
+	VUSHR $25, V8.S4, V14.S4
+	VADD V9.S4, V8.S4, V8.S4
+	VUSHR $25, V8.S4, V15.S4
+	VTBL V10.B16, [V14.B16], V14.B16
+	VTBL V10.B16, [V15.B16], V15.B16
+	VBIF V12.B16, V11.B16, V14.B16
+	VBIF V12.B16, V11.B16, V15.B16
+	VTBL V14.B16, [V13.B16], V14.B16
+	VTBL V15.B16, [V13.B16], V15.B16
+	VADD V9.S4, V8.S4, V8.S4
+	FLDPQ.P 32(R3), (F18, F19)
+	FLDPQ.P 32(R4), (F20, F21)
+	FLDPQ.P 32(R2), (F16, F17)
+	WORD $0x6e72dc32 // fmul v18.2d, v1.2d, v18.2d
+	WORD $0x6e73dc33 // fmul v19.2d, v1.2d, v19.2d
+	WORD $0x6e74dc54 // fmul v20.2d, v2.2d, v20.2d
+	WORD $0x6e75dc55 // fmul v21.2d, v2.2d, v21.2d
+	WORD $0x4e74d652 // fadd v18.2d, v18.2d, v20.2d
+	WORD $0x4e75d673 // fadd v19.2d, v19.2d, v21.2d
+	WORD $0x6ef2ec14 // facgt v20.2d, v0.2d, v18.2d
+	WORD $0x4e741e52 // bic v18.16b, v18.16b, v20.16b
+	WORD $0x6ef3ec15 // facgt v21.2d, v0.2d, v19.2d
+	WORD $0x4e751e73 // bic v19.16b, v19.16b, v21.16b
+	WORD $0x6e72dc74 // fmul v20.2d, v3.2d, v18.2d
+	WORD $0x6e73dc75 // fmul v21.2d, v3.2d, v19.2d
+	WORD $0x6e6efe94 // fdiv v20.2d, v20.2d, v14.2d
+	WORD $0x6e6ffeb5 // fdiv v21.2d, v21.2d, v15.2d
 	CBNZ R1, clamp6
 clamped7:
-	WORD $0x6e6edc8e // fmul v14.2d, v4.2d, v14.2d
-	WORD $0x4ef0d5ce // fsub v14.2d, v14.2d, v16.2d
-	FMOVQ F15, -16(R4)
-	FMOVQ F14, -16(R3)
-	SUBS $16, R10
-	BGE loop3
-rest4:
-	ADDS $16, R10
-	BEQ end5
-	WORD $0x4ea89cec // mul v12.4s, v7.4s, v8.4s
-	VUSHR $28, V12.S4, V12.S4
-	WORD $0x4eaa9d8c // mul v12.4s, v12.4s, v10.4s
-	VADD V11.S4, V12.S4, V12.S4
-	VTBL V12.B16, [V13.B16], V12.B16
-	VADD V9.S4, V7.S4, V7.S4
-	TBZ $3, R10, skip8
-	FMOVD.P 8(R4), F15
-	FMOVD.P 8(R5), F16
-	FMOVD.P 8(R3), F14
-	WORD $0x6e6fdc2f // fmul v15.2d, v1.2d, v15.2d
-	WORD $0x6e70dc50 // fmul v16.2d, v2.2d, v16.2d
-	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
-	WORD $0x6eefec10 // facgt v16.2d, v0.2d, v15.2d
-	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
-	WORD $0x6e6fdc70 // fmul v16.2d, v3.2d, v15.2d
-	WORD $0x6e6cfe10 // fdiv v16.2d, v16.2d, v12.2d
-	CBNZ R1, clamp9
-clamped10:
-	WORD $0x6e6edc8e // fmul v14.2d, v4.2d, v14.2d
-	WORD $0x4ef0d5ce // fsub v14.2d, v14.2d, v16.2d
-	FMOVD F15, -8(R4)
-	FMOVD F14, -8(R3)
-skip8:
-end5:
+	WORD $0x6e70dc90 // fmul v16.2d, v4.2d, v16.2d
+	WORD $0x6e71dc91 // fmul v17.2d, v4.2d, v17.2d
+	WORD $0x4ef4d610 // fsub v16.2d, v16.2d, v20.2d
+	WORD $0x4ef5d631 // fsub v17.2d, v17.2d, v21.2d
+	FSTPQ (F18, F19), -32(R3)
+	FSTPQ (F16, F17), -32(R2)
+	SUBS $32, R9
+	BGE loop4
+done5:
+	ADD $32, R9
+	SUBS $16, R9
+	BLT done9
+loop8:
+	VUSHR $25, V8.S4, V14.S4
+	VTBL V10.B16, [V14.B16], V14.B16
+	VBIF V12.B16, V11.B16, V14.B16
+	VTBL V14.B16, [V13.B16], V14.B16
+	VADD V9.S4, V8.S4, V8.S4
+	FMOVQ.P 16(R3), F16
+	FMOVQ.P 16(R4), F17
+	FMOVQ.P 16(R2), F15
+	WORD $0x6e70dc30 // fmul v16.2d, v1.2d, v16.2d
+	WORD $0x6e71dc51 // fmul v17.2d, v2.2d, v17.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6ef0ec11 // facgt v17.2d, v0.2d, v16.2d
+	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
+	WORD $0x6e70dc71 // fmul v17.2d, v3.2d, v16.2d
+	WORD $0x6e6efe31 // fdiv v17.2d, v17.2d, v14.2d
+	CBNZ R1, clamp10
+clamped11:
+	WORD $0x6e6fdc8f // fmul v15.2d, v4.2d, v15.2d
+	WORD $0x4ef1d5ef // fsub v15.2d, v15.2d, v17.2d
+	FMOVQ F16, -16(R3)
+	FMOVQ F15, -16(R2)
+	SUBS $16, R9
+	BGE loop8
+done9:
+	ADD $16, R9
+	CBZ R9, end3
+	VUSHR $25, V8.S4, V14.S4
+	VTBL V10.B16, [V14.B16], V14.B16
+	VBIF V12.B16, V11.B16, V14.B16
+	VTBL V14.B16, [V13.B16], V14.B16
+	TBZ $3, R9, skip12
+	FMOVD.P 8(R3), F16
+	FMOVD.P 8(R4), F17
+	FMOVD.P 8(R2), F15
+	WORD $0x6e70dc30 // fmul v16.2d, v1.2d, v16.2d
+	WORD $0x6e71dc51 // fmul v17.2d, v2.2d, v17.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6ef0ec11 // facgt v17.2d, v0.2d, v16.2d
+	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
+	WORD $0x6e70dc71 // fmul v17.2d, v3.2d, v16.2d
+	WORD $0x6e6efe31 // fdiv v17.2d, v17.2d, v14.2d
+	CBNZ R1, clamp13
+clamped14:
+	WORD $0x6e6fdc8f // fmul v15.2d, v4.2d, v15.2d
+	WORD $0x4ef1d5ef // fsub v15.2d, v15.2d, v17.2d
+	FMOVD F16, -8(R3)
+	FMOVD F15, -8(R2)
+skip12:
+end3:
 	B group
 done:
 	RET
 some1:
-	LSL $3, R9, R11
+	LSL $3, R8, R10
 	VEOR V13.B16, V13.B16, V13.B16
-	TBZ $3, R11, loaded11
-	FMOVD.P 8(R6), F13
-loaded11:
+	TBZ $3, R10, loaded15
+	FMOVD.P 8(R5), F13
+loaded15:
 	B loaded2
 clamp6:
-	WORD $0x4ee5f610 // fmin v16.2d, v16.2d, v5.2d
-	WORD $0x4e66f610 // fmax v16.2d, v16.2d, v6.2d
+	WORD $0x4ee5f694 // fmin v20.2d, v20.2d, v5.2d
+	WORD $0x4ee5f6b5 // fmin v21.2d, v21.2d, v5.2d
+	WORD $0x4e66f694 // fmax v20.2d, v20.2d, v6.2d
+	WORD $0x4e66f6b5 // fmax v21.2d, v21.2d, v6.2d
 	B clamped7
-clamp9:
-	WORD $0x4ee5f610 // fmin v16.2d, v16.2d, v5.2d
-	WORD $0x4e66f610 // fmax v16.2d, v16.2d, v6.2d
-	B clamped10
+clamp10:
+	WORD $0x4ee5f631 // fmin v17.2d, v17.2d, v5.2d
+	WORD $0x4e66f631 // fmax v17.2d, v17.2d, v6.2d
+	B clamped11
+clamp13:
+	WORD $0x4ee5f631 // fmin v17.2d, v17.2d, v5.2d
+	WORD $0x4e66f631 // fmax v17.2d, v17.2d, v6.2d
+	B clamped14
 
 // func updateElementsF64NEON(theta *float64, m *float64, v *float64, grad *float64, hz *float64, n int, s *float64, power int)
 // updateElementsF64NEON makes a step of n elements that each have their own curvature:
@@ -6239,63 +6383,66 @@ TEXT ·updateBlocksF64NEON(SB), NOSPLIT, $0-72
 	MOVD $0x3ff0000000000000, R3
 	EOR R3, R2
 	MOVD power+64(FP), R3
+	MOVD $0xf8f8f8f8, R4
+	VDUP R4, V17.S4
 	MOVD $lanes64<>(SB), R4
+	FMOVQ (R4), F12
 	FMOVQ 16(R4), F16
-	MOVD $0x2, R5
-	VDUP R5, V14.S4
-	MOVD $0x8080808, R5
-	VDUP R5, V15.S4
+	FMOVQ 32(R4), F15
 	MOVD block+48(FP), R5
 	MOVD $0xfffffff, R6
 	ADD R5, R6
 	UDIV R5, R6
-	VDUP R6, V13.S4
-	MOVD hz+32(FP), R5
-	MOVD block+48(FP), R6
-	LSL $3, R6
-	AND $63, R6, R7
-	SUB R7, R6
-	MOVD theta+0(FP), R8
-	MOVD m+8(FP), R9
-	MOVD grad+24(FP), R10
-	MOVD v+16(FP), R11
-	MOVD block+48(FP), R12
-	MOVD blocks+40(FP), R13
-	LSL $3, R12
-	MOVD ZR, R15
+	VDUP R6, V18.S4
+	WORD $0x4eb29d8c // mul v12.4s, v12.4s, v18.4s
+	LSL $1, R6
+	VDUP R6, V14.S4
+	MOVD hz+32(FP), R4
+	MOVD block+48(FP), R5
+	LSL $3, R5
+	AND $63, R5, R6
+	SUB R6, R5
+	MOVD theta+0(FP), R7
+	MOVD m+8(FP), R8
+	MOVD grad+24(FP), R9
+	MOVD v+16(FP), R10
+	MOVD block+48(FP), R11
+	MOVD blocks+40(FP), R12
+	LSL $3, R11
+	MOVD ZR, R14
 group:
-	MOVD $0x2, R16
-	CMP R16, R13
-	CSEL LT, R13, R16, R14
-	SUB R14, R13
-	CBZ R14, elements
+	MOVD $0x2, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R13
+	SUB R13, R12
+	CBZ R13, elements
 	VEOR V22.B16, V22.B16, V22.B16
-	CBNZ R6, long2
-	TBNZ $5, R7, two3
-	TBNZ $4, R7, one6
+	CBNZ R5, long2
+	TBNZ $5, R6, two3
+	TBNZ $4, R6, one6
 	VEOR V23.B16, V23.B16, V23.B16
-	TBZ $3, R7, loaded7
-	FMOVD.P 8(R5), F23
+	TBZ $3, R6, loaded7
+	FMOVD.P 8(R4), F23
 loaded7:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	VMOV V23.B16, V21.B16
 	B folded5
 one6:
-	FMOVQ.P 16(R5), F23
+	FMOVQ.P 16(R4), F23
 	VEOR V24.B16, V24.B16, V24.B16
-	TBZ $3, R7, loaded8
-	FMOVD.P 8(R5), F24
+	TBZ $3, R6, loaded8
+	FMOVD.P 8(R4), F24
 loaded8:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
 	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
 	B folded5
 two3:
-	TBNZ $4, R7, three4
-	FLDPQ.P 32(R5), (F23, F24)
+	TBNZ $4, R6, three4
+	FLDPQ.P 32(R4), (F23, F24)
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R7, loaded9
-	FMOVD.P 8(R5), F25
+	TBZ $3, R6, loaded9
+	FMOVD.P 8(R4), F25
 loaded9:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
@@ -6304,11 +6451,11 @@ loaded9:
 	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
 	B folded5
 three4:
-	FLDPQ.P 32(R5), (F23, F24)
-	FMOVQ.P 16(R5), F25
+	FLDPQ.P 32(R4), (F23, F24)
+	FMOVQ.P 16(R4), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R7, loaded10
-	FMOVD.P 8(R5), F26
+	TBZ $3, R6, loaded10
+	FMOVD.P 8(R4), F26
 loaded10:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
@@ -6319,34 +6466,34 @@ loaded10:
 	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
 	B folded5
 folded5:
-	CMP $1, R14
+	CMP $1, R13
 	BLE folded1
-	CBNZ R6, long11
-	TBNZ $5, R7, two12
-	TBNZ $4, R7, one15
+	CBNZ R5, long11
+	TBNZ $5, R6, two12
+	TBNZ $4, R6, one15
 	VEOR V23.B16, V23.B16, V23.B16
-	TBZ $3, R7, loaded16
-	FMOVD.P 8(R5), F23
+	TBZ $3, R6, loaded16
+	FMOVD.P 8(R4), F23
 loaded16:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	VMOV V23.B16, V22.B16
 	B folded14
 one15:
-	FMOVQ.P 16(R5), F23
+	FMOVQ.P 16(R4), F23
 	VEOR V24.B16, V24.B16, V24.B16
-	TBZ $3, R7, loaded17
-	FMOVD.P 8(R5), F24
+	TBZ $3, R6, loaded17
+	FMOVD.P 8(R4), F24
 loaded17:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
 	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
 	B folded14
 two12:
-	TBNZ $4, R7, three13
-	FLDPQ.P 32(R5), (F23, F24)
+	TBNZ $4, R6, three13
+	FLDPQ.P 32(R4), (F23, F24)
 	VEOR V25.B16, V25.B16, V25.B16
-	TBZ $3, R7, loaded18
-	FMOVD.P 8(R5), F25
+	TBZ $3, R6, loaded18
+	FMOVD.P 8(R4), F25
 loaded18:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
@@ -6355,11 +6502,11 @@ loaded18:
 	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
 	B folded14
 three13:
-	FLDPQ.P 32(R5), (F23, F24)
-	FMOVQ.P 16(R5), F25
+	FLDPQ.P 32(R4), (F23, F24)
+	FMOVQ.P 16(R4), F25
 	VEOR V26.B16, V26.B16, V26.B16
-	TBZ $3, R7, loaded19
-	FMOVD.P 8(R5), F26
+	TBZ $3, R6, loaded19
+	FMOVD.P 8(R4), F26
 loaded19:
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
@@ -6375,10 +6522,10 @@ folded1:
 	CBZ R2, undivided20
 	WORD $0x6e6afe94 // fdiv v20.2d, v20.2d, v10.2d
 undivided20:
-	MOVD R11, R16
-	CMP $2, R14
+	MOVD R10, R15
+	CMP $2, R13
 	BNE some21
-	FMOVQ.P 16(R16), F18
+	FMOVQ.P 16(R15), F18
 loaded22:
 	WORD $0x6e74dc95 // fmul v21.2d, v4.2d, v20.2d
 	WORD $0x6e74deb4 // fmul v20.2d, v21.2d, v20.2d
@@ -6392,140 +6539,179 @@ loaded22:
 raised26:
 	WORD $0x6e67deb5 // fmul v21.2d, v21.2d, v7.2d
 	WORD $0x4e68d6b5 // fadd v21.2d, v21.2d, v8.2d
-	CMP $2, R14
+	CMP $2, R13
 	BNE some27
-	FMOVQ F18, 0(R11)
-	ADD $16, R11
+	FMOVQ F18, 0(R10)
+	ADD $16, R10
 stored28:
 	VMOV V21.B16, V18.B16
 elements:
-	FMOVQ (R4), F12
-	SUBS $16, R15
-	BLT rest30
-loop29:
-	WORD $0x4ead9d91 // mul v17.4s, v12.4s, v13.4s
-	VUSHR $28, V17.S4, V17.S4
-	WORD $0x4eaf9e31 // mul v17.4s, v17.4s, v15.4s
-	VADD V16.S4, V17.S4, V17.S4
-	VTBL V17.B16, [V19.B16], V17.B16
-	VADD V14.S4, V12.S4, V12.S4
-	FMOVQ.P 16(R9), F21
-	FMOVQ.P 16(R10), F22
-	FMOVQ.P 16(R8), F20
-	WORD $0x6e75dc35 // fmul v21.2d, v1.2d, v21.2d
-	WORD $0x6e76dc56 // fmul v22.2d, v2.2d, v22.2d
-	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
-	WORD $0x6ef5ec16 // facgt v22.2d, v0.2d, v21.2d
-	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
-	WORD $0x6e75dcb6 // fmul v22.2d, v5.2d, v21.2d
-	WORD $0x6e71fed6 // fdiv v22.2d, v22.2d, v17.2d
+	VMOV V12.B16, V13.B16
+	SUBS $32, R14
+	BLT done31
+loop30:
+	VUSHR $25, V13.S4, V20.S4
+	VADD V14.S4, V13.S4, V13.S4
+	VUSHR $25, V13.S4, V21.S4
+	VTBL V15.B16, [V20.B16], V20.B16
+	VTBL V15.B16, [V21.B16], V21.B16
+	VBIF V17.B16, V16.B16, V20.B16
+	VBIF V17.B16, V16.B16, V21.B16
+	VTBL V20.B16, [V19.B16], V20.B16
+	VTBL V21.B16, [V19.B16], V21.B16
+	VADD V14.S4, V13.S4, V13.S4
+	FLDPQ.P 32(R8), (F24, F25)
+	FLDPQ.P 32(R9), (F26, F27)
+	FLDPQ.P 32(R7), (F22, F23)
+	WORD $0x6e78dc38 // fmul v24.2d, v1.2d, v24.2d
+	WORD $0x6e79dc39 // fmul v25.2d, v1.2d, v25.2d
+	WORD $0x6e7adc5a // fmul v26.2d, v2.2d, v26.2d
+	WORD $0x6e7bdc5b // fmul v27.2d, v2.2d, v27.2d
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x6ef8ec1a // facgt v26.2d, v0.2d, v24.2d
+	WORD $0x4e7a1f18 // bic v24.16b, v24.16b, v26.16b
+	WORD $0x6ef9ec1b // facgt v27.2d, v0.2d, v25.2d
+	WORD $0x4e7b1f39 // bic v25.16b, v25.16b, v27.16b
+	WORD $0x6e78dcba // fmul v26.2d, v5.2d, v24.2d
+	WORD $0x6e79dcbb // fmul v27.2d, v5.2d, v25.2d
+	WORD $0x6e74ff5a // fdiv v26.2d, v26.2d, v20.2d
+	WORD $0x6e75ff7b // fdiv v27.2d, v27.2d, v21.2d
 	CBNZ R1, clamp32
 clamped33:
-	WORD $0x6e74dcd4 // fmul v20.2d, v6.2d, v20.2d
-	WORD $0x4ef6d694 // fsub v20.2d, v20.2d, v22.2d
-	FMOVQ F21, -16(R9)
-	FMOVQ F20, -16(R8)
-	SUBS $16, R15
-	BGE loop29
-rest30:
-	ADDS $16, R15
-	BEQ end31
-	WORD $0x4ead9d91 // mul v17.4s, v12.4s, v13.4s
-	VUSHR $28, V17.S4, V17.S4
-	WORD $0x4eaf9e31 // mul v17.4s, v17.4s, v15.4s
-	VADD V16.S4, V17.S4, V17.S4
-	VTBL V17.B16, [V19.B16], V17.B16
-	VADD V14.S4, V12.S4, V12.S4
-	TBZ $3, R15, skip34
-	FMOVD.P 8(R9), F21
-	FMOVD.P 8(R10), F22
-	FMOVD.P 8(R8), F20
-	WORD $0x6e75dc35 // fmul v21.2d, v1.2d, v21.2d
-	WORD $0x6e76dc56 // fmul v22.2d, v2.2d, v22.2d
-	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
-	WORD $0x6ef5ec16 // facgt v22.2d, v0.2d, v21.2d
-	WORD $0x4e761eb5 // bic v21.16b, v21.16b, v22.16b
-	WORD $0x6e75dcb6 // fmul v22.2d, v5.2d, v21.2d
-	WORD $0x6e71fed6 // fdiv v22.2d, v22.2d, v17.2d
-	CBNZ R1, clamp35
-clamped36:
-	WORD $0x6e74dcd4 // fmul v20.2d, v6.2d, v20.2d
-	WORD $0x4ef6d694 // fsub v20.2d, v20.2d, v22.2d
-	FMOVD F21, -8(R9)
-	FMOVD F20, -8(R8)
-skip34:
-end31:
+	WORD $0x6e76dcd6 // fmul v22.2d, v6.2d, v22.2d
+	WORD $0x6e77dcd7 // fmul v23.2d, v6.2d, v23.2d
+	WORD $0x4efad6d6 // fsub v22.2d, v22.2d, v26.2d
+	WORD $0x4efbd6f7 // fsub v23.2d, v23.2d, v27.2d
+	FSTPQ (F24, F25), -32(R8)
+	FSTPQ (F22, F23), -32(R7)
+	SUBS $32, R14
+	BGE loop30
+done31:
+	ADD $32, R14
+	SUBS $16, R14
+	BLT done35
+loop34:
+	VUSHR $25, V13.S4, V20.S4
+	VTBL V15.B16, [V20.B16], V20.B16
+	VBIF V17.B16, V16.B16, V20.B16
+	VTBL V20.B16, [V19.B16], V20.B16
+	VADD V14.S4, V13.S4, V13.S4
+	FMOVQ.P 16(R8), F22
+	FMOVQ.P 16(R9), F23
+	FMOVQ.P 16(R7), F21
+	WORD $0x6e76dc36 // fmul v22.2d, v1.2d, v22.2d
+	WORD $0x6e77dc57 // fmul v23.2d, v2.2d, v23.2d
+	WORD $0x4e77d6d6 // fadd v22.2d, v22.2d, v23.2d
+	WORD $0x6ef6ec17 // facgt v23.2d, v0.2d, v22.2d
+	WORD $0x4e771ed6 // bic v22.16b, v22.16b, v23.16b
+	WORD $0x6e76dcb7 // fmul v23.2d, v5.2d, v22.2d
+	WORD $0x6e74fef7 // fdiv v23.2d, v23.2d, v20.2d
+	CBNZ R1, clamp36
+clamped37:
+	WORD $0x6e75dcd5 // fmul v21.2d, v6.2d, v21.2d
+	WORD $0x4ef7d6b5 // fsub v21.2d, v21.2d, v23.2d
+	FMOVQ F22, -16(R8)
+	FMOVQ F21, -16(R7)
+	SUBS $16, R14
+	BGE loop34
+done35:
+	ADD $16, R14
+	CBZ R14, end29
+	VUSHR $25, V13.S4, V20.S4
+	VTBL V15.B16, [V20.B16], V20.B16
+	VBIF V17.B16, V16.B16, V20.B16
+	VTBL V20.B16, [V19.B16], V20.B16
+	TBZ $3, R14, skip38
+	FMOVD.P 8(R8), F22
+	FMOVD.P 8(R9), F23
+	FMOVD.P 8(R7), F21
+	WORD $0x6e76dc36 // fmul v22.2d, v1.2d, v22.2d
+	WORD $0x6e77dc57 // fmul v23.2d, v2.2d, v23.2d
+	WORD $0x4e77d6d6 // fadd v22.2d, v22.2d, v23.2d
+	WORD $0x6ef6ec17 // facgt v23.2d, v0.2d, v22.2d
+	WORD $0x4e771ed6 // bic v22.16b, v22.16b, v23.16b
+	WORD $0x6e76dcb7 // fmul v23.2d, v5.2d, v22.2d
+	WORD $0x6e74fef7 // fdiv v23.2d, v23.2d, v20.2d
+	CBNZ R1, clamp39
+clamped40:
+	WORD $0x6e75dcd5 // fmul v21.2d, v6.2d, v21.2d
+	WORD $0x4ef7d6b5 // fsub v21.2d, v21.2d, v23.2d
+	FMOVD F22, -8(R8)
+	FMOVD F21, -8(R7)
+skip38:
+end29:
 	VMOV V18.B16, V19.B16
-	MUL R14, R12, R15
-	CBNZ R15, group
+	MUL R13, R11, R14
+	CBNZ R14, group
 	RET
 long2:
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
-	MOVD R6, R16
-stride37:
-	FLDPQ.P 32(R5), (F27, F28)
+	MOVD R5, R15
+stride41:
+	FLDPQ.P 32(R4), (F27, F28)
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
 	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
 	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
-	FLDPQ.P 32(R5), (F27, F28)
+	FLDPQ.P 32(R4), (F27, F28)
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
-	SUBS $64, R16
-	BNE stride37
-	MOVD R7, R16
-	CBZ R16, added38
-	SUBS $16, R16
-	BGE whole39
-	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R16, loaded40
-	FMOVD.P 8(R5), F27
-loaded40:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	B added38
-whole39:
-	FMOVQ.P 16(R5), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	SUBS $16, R16
-	BGE whole41
-	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R16, loaded42
-	FMOVD.P 8(R5), F27
-loaded42:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	B added38
-whole41:
-	FMOVQ.P 16(R5), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	SUBS $16, R16
+	SUBS $64, R15
+	BNE stride41
+	MOVD R6, R15
+	CBZ R15, added42
+	SUBS $16, R15
 	BGE whole43
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R16, loaded44
-	FMOVD.P 8(R5), F27
+	TBZ $3, R15, loaded44
+	FMOVD.P 8(R4), F27
 loaded44:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	B added38
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	B added42
 whole43:
-	FMOVQ.P 16(R5), F27
+	FMOVQ.P 16(R4), F27
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	SUBS $16, R15
+	BGE whole45
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R15, loaded46
+	FMOVD.P 8(R4), F27
+loaded46:
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	B added42
+whole45:
+	FMOVQ.P 16(R4), F27
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	SUBS $16, R15
+	BGE whole47
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R15, loaded48
+	FMOVD.P 8(R4), F27
+loaded48:
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	B added42
+whole47:
+	FMOVQ.P 16(R4), F27
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R16, loaded46
-	FMOVD.P 8(R5), F27
-loaded46:
+	TBZ $3, R15, loaded50
+	FMOVD.P 8(R4), F27
+loaded50:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
-added38:
+added42:
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
 	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
 	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
@@ -6535,85 +6721,85 @@ long11:
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
-	MOVD R6, R16
-stride47:
-	FLDPQ.P 32(R5), (F27, F28)
+	MOVD R5, R15
+stride51:
+	FLDPQ.P 32(R4), (F27, F28)
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
 	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
 	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
-	FLDPQ.P 32(R5), (F27, F28)
+	FLDPQ.P 32(R4), (F27, F28)
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
-	SUBS $64, R16
-	BNE stride47
-	MOVD R7, R16
-	CBZ R16, added48
-	SUBS $16, R16
-	BGE whole49
-	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R16, loaded50
-	FMOVD.P 8(R5), F27
-loaded50:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	B added48
-whole49:
-	FMOVQ.P 16(R5), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	SUBS $16, R16
-	BGE whole51
-	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R16, loaded52
-	FMOVD.P 8(R5), F27
-loaded52:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	B added48
-whole51:
-	FMOVQ.P 16(R5), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
-	SUBS $16, R16
+	SUBS $64, R15
+	BNE stride51
+	MOVD R6, R15
+	CBZ R15, added52
+	SUBS $16, R15
 	BGE whole53
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R16, loaded54
-	FMOVD.P 8(R5), F27
+	TBZ $3, R15, loaded54
+	FMOVD.P 8(R4), F27
 loaded54:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	B added48
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	B added52
 whole53:
-	FMOVQ.P 16(R5), F27
+	FMOVQ.P 16(R4), F27
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	SUBS $16, R15
+	BGE whole55
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R15, loaded56
+	FMOVD.P 8(R4), F27
+loaded56:
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	B added52
+whole55:
+	FMOVQ.P 16(R4), F27
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	SUBS $16, R15
+	BGE whole57
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R15, loaded58
+	FMOVD.P 8(R4), F27
+loaded58:
+	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	B added52
+whole57:
+	FMOVQ.P 16(R4), F27
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
 	VEOR V27.B16, V27.B16, V27.B16
-	TBZ $3, R16, loaded56
-	FMOVD.P 8(R5), F27
-loaded56:
+	TBZ $3, R15, loaded60
+	FMOVD.P 8(R4), F27
+loaded60:
 	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
 	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
-added48:
+added52:
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
 	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
 	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
 	B folded14
 some21:
-	LSL $3, R14, R17
+	LSL $3, R13, R16
 	VEOR V18.B16, V18.B16, V18.B16
-	TBZ $3, R17, loaded57
-	FMOVD.P 8(R16), F18
-loaded57:
+	TBZ $3, R16, loaded61
+	FMOVD.P 8(R15), F18
+loaded61:
 	B loaded22
 other23:
 	BGT two25
 	CMP $1, R3
 	BEQ half24
-	MOVD $0x3ff0000000000000, R17
-	VDUP R17, V21.D2
+	MOVD $0x3ff0000000000000, R16
+	VDUP R16, V21.D2
 	B raised26
 half24:
 	WORD $0x6ee1fa55 // fsqrt v21.2d, v18.2d
@@ -6623,20 +6809,26 @@ two25:
 	VMOV V18.B16, V21.B16
 	B raised26
 some27:
-	LSL $3, R14, R17
-	TBZ $3, R17, skip58
-	FMOVD F18, 0(R11)
-	ADD $8, R11
-skip58:
+	LSL $3, R13, R16
+	TBZ $3, R16, skip62
+	FMOVD F18, 0(R10)
+	ADD $8, R10
+skip62:
 	B stored28
 clamp32:
-	WORD $0x4ee9f6d6 // fmin v22.2d, v22.2d, v9.2d
-	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
+	WORD $0x4ee9f75a // fmin v26.2d, v26.2d, v9.2d
+	WORD $0x4ee9f77b // fmin v27.2d, v27.2d, v9.2d
+	WORD $0x4e6bf75a // fmax v26.2d, v26.2d, v11.2d
+	WORD $0x4e6bf77b // fmax v27.2d, v27.2d, v11.2d
 	B clamped33
-clamp35:
-	WORD $0x4ee9f6d6 // fmin v22.2d, v22.2d, v9.2d
-	WORD $0x4e6bf6d6 // fmax v22.2d, v22.2d, v11.2d
-	B clamped36
+clamp36:
+	WORD $0x4ee9f6f7 // fmin v23.2d, v23.2d, v9.2d
+	WORD $0x4e6bf6f7 // fmax v23.2d, v23.2d, v11.2d
+	B clamped37
+clamp39:
+	WORD $0x4ee9f6f7 // fmin v23.2d, v23.2d, v9.2d
+	WORD $0x4e6bf6f7 // fmax v23.2d, v23.2d, v11.2d
+	B clamped40
 
 // func updateRowsF64NEON(theta *float64, m *float64, v *float64, grad *float64, hz *float64, den *float64, outer int, block int, stride int, width int, s *float64, power int)
 // updateRowsF64NEON makes a step of a panel of strided blocks, outer slices of block rows of width columns, rows stride elements apart:
@@ -7670,7 +7862,9 @@ DATA lanes32<>+0(SB)/8, $0x0000000100000000
 DATA lanes32<>+8(SB)/8, $0x0000000300000002
 DATA lanes32<>+16(SB)/8, $0x0302010003020100
 DATA lanes32<>+24(SB)/8, $0x0302010003020100
-GLOBL lanes32<>(SB), RODATA|NOPTR, $32
+DATA lanes32<>+32(SB)/8, $0x0404040400000000
+DATA lanes32<>+40(SB)/8, $0x0c0c0c0c08080808
+GLOBL lanes32<>(SB), RODATA|NOPTR, $48
 
 DATA signMasks64<>+0(SB)/8, $0x0000000000000001
 DATA signMasks64<>+8(SB)/8, $0x0000000000000002
@@ -7694,4 +7888,6 @@ DATA lanes64<>+0(SB)/8, $0x0000000000000000
 DATA lanes64<>+8(SB)/8, $0x0000000100000001
 DATA lanes64<>+16(SB)/8, $0x0706050403020100
 DATA lanes64<>+24(SB)/8, $0x0706050403020100
-GLOBL lanes64<>(SB), RODATA|NOPTR, $32
+DATA lanes64<>+32(SB)/8, $0x0000000000000000
+DATA lanes64<>+40(SB)/8, $0x0808080808080808
+GLOBL lanes64<>(SB), RODATA|NOPTR, $48

@@ -179,82 +179,99 @@ func (k *kernel) fold(u vec, p []vec) {
 // up to maxCall. The reciprocal is too large by less than 1, so the product is too
 // large by less than x, and since x·block < 2²⁸, that does not reach the next multiple.
 //
-// TBL selects by byte numbers, so the block is multiplied by the element's size in each
-// of four bytes, and the numbers of the bytes within the element are added. For float64
-// the two halves of an element have the same x.
+// TBL selects by byte numbers: the block times the element's size, plus the number of the
+// byte within the element. A smaller shift multiplies, and leaves bits of the quotient's
+// fraction, over which the latter number is written. For float64 the two halves of an
+// element have the same x.
 type blockOf struct {
-	k                *kernel
-	x                vec // the lanes' elements
-	reciprocal, step vec
-	size, byte_      vec
-	index            vec
-	first            gp // the table of the first vector's elements
+	k           *kernel
+	first, now  vec // the products of the group's first vector, and of the present one
+	step        vec // from one vector to the next
+	spread      vec // brings the lowest byte of a lane into all of its bytes
+	bytes, kept vec // the bytes' numbers, and the bits of the block
 }
 
 const reciprocalBits = 28
 
 func (k *kernel) newBlockOf() *blockOf {
-	b := &blockOf{k: k, first: k.blockTable()}
-	v := k.some(6)
-	b.x, b.reciprocal, b.step, b.size, b.byte_, b.index = v[0], v[1], v[2], v[3], v[4], v[5]
-	k.ins("FMOVQ 16(%v), %s", b.first, b.byte_.f())
+	b := &blockOf{k: k, first: k.vec(), now: k.vec(), step: k.vec(), spread: k.vec(), bytes: k.vec(), kept: k.vec()}
 	words := floats{k, "4s", "S4"}
-	words.fillInto(b.step, uint64(k.lanes()))
-	words.fillInto(b.size, uint64(k.elem)*0x01010101)
+	words.fillInto(b.kept, uint64(0x100-k.elem)*0x01010101)
 	k.scope(func() {
-		block, r := k.arg("block"), k.constant(1<<reciprocalBits-1)
+		table := k.blockTable()
+		k.ins("FMOVQ (%v), %s", table, b.first.f())
+		k.ins("FMOVQ 16(%v), %s", table, b.bytes.f())
+		k.ins("FMOVQ 32(%v), %s", table, b.spread.f())
+		block, r, reciprocal := k.arg("block"), k.constant(1<<reciprocalBits-1), k.vec()
 		k.ins("ADD %v, %v", block, r)
 		k.ins("UDIV %v, %v", block, r)
-		k.ins("VDUP %v, %s", r, b.reciprocal.as("S4"))
+		k.ins("VDUP %v, %s", r, reciprocal.as("S4"))
+		k.word("mul %s, %s, %s", b.first.gnu("4s"), b.first.gnu("4s"), reciprocal.gnu("4s"))
+		k.ins("LSL $%d, %v", log2(k.lanes()), r)
+		k.ins("VDUP %v, %s", r, b.step.as("S4"))
 	})
 	return b
 }
 
-// blockTable holds the elements of a group's first vector, and the bytes within an
-// element.
+// blockTable holds the elements of a group's first vector, the bytes within an element, and
+// the lowest bytes of lanes.
 func (k *kernel) blockTable() gp {
 	if k.elem == 4 {
-		return k.table("lanes32", 1<<32, 3<<32|2, 0x03020100_03020100, 0x03020100_03020100)
+		return k.table("lanes32", 1<<32, 3<<32|2, 0x03020100_03020100, 0x03020100_03020100, 0x04040404_00000000, 0x0c0c0c0c_08080808)
 	}
-	return k.table("lanes64", 0, 1<<32|1, 0x07060504_03020100, 0x07060504_03020100)
+	return k.table("lanes64", 0, 1<<32|1, 0x07060504_03020100, 0x07060504_03020100, 0, 0x08080808_08080808)
 }
 
 // reset goes to the first vector of a group.
-func (b *blockOf) reset() { b.k.ins("FMOVQ (%v), %s", b.first, b.x.f()) }
+func (b *blockOf) reset() { b.k.move(b.now, b.first) }
 
-// take returns the denominators of the vector's elements, taken from those of the
-// group, and goes to the next vector.
-func (b *blockOf) take(den vec) vec {
-	k, i := b.k, b.index
-	multiply := func(x, y vec) { k.word("mul %s, %s, %s", i.gnu("4s"), x.gnu("4s"), y.gnu("4s")) }
-	multiply(b.x, b.reciprocal)
-	k.ins("VUSHR $%d, %s, %s", reciprocalBits, i.as("S4"), i.as("S4"))
-	multiply(i, b.size)
-	k.ins("VADD %s, %s, %s", b.byte_.as("S4"), i.as("S4"), i.as("S4"))
-	k.ins("VTBL %s, [%s], %s", i.as("B16"), den.as("B16"), i.as("B16"))
-	k.ins("VADD %s, %s, %s", b.step.as("S4"), b.x.as("S4"), b.x.as("S4"))
-	return i
+// next goes on to the next vector.
+func (b *blockOf) next() {
+	b.k.ins("VADD %s, %s, %s", b.step.as("S4"), b.now.as("S4"), b.now.as("S4"))
+}
+
+// take returns the denominators of the elements of n vectors, taken from those of the
+// group. The last of them is then the present one.
+func (b *blockOf) take(den vec, n int) []vec {
+	k, index := b.k, b.k.some(n)
+	for j, i := range index {
+		if j > 0 {
+			b.next()
+		}
+		k.ins("VUSHR $%d, %s, %s", reciprocalBits-log2(k.elem), b.now.as("S4"), i.as("S4"))
+	}
+	lookUp := func(numbers func(i vec) vec, from func(i vec) vec) {
+		for _, i := range index {
+			k.ins("VTBL %s, [%s], %s", numbers(i).as("B16"), from(i).as("B16"), i.as("B16"))
+		}
+	}
+	same := func(i vec) vec { return i }
+	lookUp(func(vec) vec { return b.spread }, same)
+	for _, i := range index {
+		k.insertNot(i, b.bytes, b.kept)
+	}
+	lookUp(same, func(vec) vec { return den })
+	return index
 }
 
 // descendGroup updates n bytes of elements, those of a group of blocks. Only the last
 // group can end with less than a whole vector.
 func (c *scalars) descendGroup(b *blockOf, den vec, e elements, n gp) {
 	k := c.k
-	loop, rest, end := k.label("loop"), k.label("rest"), k.label("end")
+	end := k.label("end")
 	b.reset()
-	k.ins("SUBS $%d, %v", wholeVector, n)
-	k.ins("BLT %s", rest)
-	k.at(loop)
-	k.scope(func() { c.descendNext(e, []vec{b.take(den)}, wholeVector) })
-	k.ins("SUBS $%d, %v", wholeVector, n)
-	k.ins("BGE %s", loop)
-	k.at(rest)
-	k.ins("ADDS $%d, %v", wholeVector, n)
-	k.ins("BEQ %s", end)
-	den = b.take(den)
-	k.parts(n, func(width int) {
-		c.descendNext(e, []vec{den}, width)
-		k.behind(den, width)
+	k.whole(n, 2, func(nv int) {
+		den := b.take(den, nv)
+		b.next()
+		c.descendNext(e, den, wholeVector)
+	})
+	k.ins("CBZ %v, %s", n, end)
+	k.scope(func() {
+		den := b.take(den, 1)
+		k.parts(n, func(width int) {
+			c.descendNext(e, den, width)
+			k.behind(den[0], width)
+		})
 	})
 	k.at(end)
 }

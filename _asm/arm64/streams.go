@@ -12,6 +12,12 @@ const wholeVector = 16
 // then single vectors, then parts of one. body gets the number of vectors and
 // their width in bytes, and moves its pointers on.
 func (k *kernel) vectors(n gp, unroll int, body func(nv, width int)) {
+	k.whole(n, unroll, func(nv int) { body(nv, wholeVector) })
+	k.parts(n, func(width int) { body(1, width) })
+}
+
+// whole is vectors without the parts of one, whose bytes are left in n.
+func (k *kernel) whole(n gp, unroll int, body func(nv int)) {
 	strides := []int{unroll, 1}
 	if unroll == 1 {
 		strides = strides[1:]
@@ -21,13 +27,12 @@ func (k *kernel) vectors(n gp, unroll int, body func(nv, width int)) {
 		k.ins("SUBS $%d, %v", nv*wholeVector, n)
 		k.ins("BLT %s", done)
 		k.at(loop)
-		k.scope(func() { body(nv, wholeVector) })
+		k.scope(func() { body(nv) })
 		k.ins("SUBS $%d, %v", nv*wholeVector, n)
 		k.ins("BGE %s", loop)
 		k.at(done)
 		k.ins("ADD $%d, %v", nv*wholeVector, n)
 	}
-	k.parts(n, func(width int) { body(1, width) })
 }
 
 // parts emits body for the parts that make up n bytes, fewer than a whole vector.
