@@ -456,7 +456,7 @@ func updateRowsHalf(theta, m, v []float32, out, g, hz []uint16, den []float32, p
 			updateRowsHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
 		}
 	} else {
-		updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+		updateHalfRows(theta, m, v, out, g, hz, p, s, k, factor, f, w)
 	}
 }
 
@@ -528,7 +528,7 @@ func updateTogetherHalf(theta, m, v []float32, out, g, hz []uint16, p panel, s *
 			updateTogetherHalfF16AVX2(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
 		}
 	} else {
-		updateHalfTogether(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+		updateRowsHalf(theta, m, v, out, g, hz, w.den[:], p, s, k, factor, f, w)
 	}
 }
 

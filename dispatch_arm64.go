@@ -234,31 +234,79 @@ func allFiniteHalf(h []uint16, f half) bool {
 }
 
 func updateElementsHalf(theta, m, v []float32, out, g, hz []uint16, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
-	updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)
+	if useNEON {
+		if f == bfloat16 {
+			updateElementsHalfBF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+		} else {
+			updateElementsHalfF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), len(theta), s32(s), int(k), factor)
+		}
+	} else {
+		updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)
+	}
 }
 
 func updateBlocksHalf(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
-	updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	if useNEON {
+		if f == bfloat16 {
+			updateBlocksHalfBF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, s32(s), int(k), factor)
+		} else {
+			updateBlocksHalfF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), p.outer, p.block, s32(s), int(k), factor)
+		}
+	} else {
+		updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	}
 }
 
 func updateRowsHalf(theta, m, v []float32, out, g, hz []uint16, den []float32, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
-	updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	if useNEON {
+		if f == bfloat16 {
+			updateRowsHalfBF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		} else {
+			updateRowsHalfF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(hz), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), int(k), factor)
+		}
+	} else {
+		updateHalfRows(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	}
 }
 
 func blockMeansHalf(d []float32, x []uint16, block int, div, factor float32, f half, w *halfScratch) {
-	blockMeansHalfTiles(d, x, block, div, factor, f, w)
+	if useNEON {
+		if f == bfloat16 {
+			blockMeansHalfBF16NEON(unsafe.SliceData(d), unsafe.SliceData(x), len(d), block, div, factor)
+		} else {
+			blockMeansHalfF16NEON(unsafe.SliceData(d), unsafe.SliceData(x), len(d), block, div, factor)
+		}
+	} else {
+		blockMeansHalfTiles(d, x, block, div, factor, f, w)
+	}
 }
 
 func stridedMeansHalf(d []float32, x []uint16, p panel, div float32, more bool, next int, factor float32, f half, w *halfScratch) {
-	stridedMeansHalfTiles(d, x, p, div, more, factor, f, w)
+	if useNEON {
+		if f == bfloat16 {
+			stridedMeansHalfBF16NEON(unsafe.SliceData(d), unsafe.SliceData(x), p.outer, p.block, p.stride, p.width, div, more, factor)
+		} else {
+			stridedMeansHalfF16NEON(unsafe.SliceData(d), unsafe.SliceData(x), p.outer, p.block, p.stride, p.width, div, more, factor)
+		}
+	} else {
+		stridedMeansHalfTiles(d, x, p, div, more, factor, f, w)
+	}
 }
 
 func descendBlocksHalf(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], factor float32, f half, w *halfScratch) {
-	descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)
+	if useNEON {
+		if f == bfloat16 {
+			descendBlocksHalfBF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, s32(s), factor)
+		} else {
+			descendBlocksHalfF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, s32(s), factor)
+		}
+	} else {
+		descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)
+	}
 }
 
 func updateTogetherHalf(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
-	updateHalfTogether(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	updateRowsHalf(theta, m, v, out, g, hz, w.den[:], p, s, k, factor, f, w)
 }
 
 func descendTogetherHalf(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], next int, factor float32, f half, w *halfScratch) {
@@ -266,5 +314,13 @@ func descendTogetherHalf(theta, m []float32, out, g []uint16, den []float32, p p
 }
 
 func descendRowsHalf(theta, m []float32, out, g []uint16, den []float32, ahead []uint16, p panel, s *scalars[float32], factor float32, f half, w *halfScratch) {
-	descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)
+	if useNEON {
+		if f == bfloat16 {
+			descendRowsHalfBF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), factor)
+		} else {
+			descendRowsHalfF16NEON(unsafe.SliceData(theta), unsafe.SliceData(m), unsafe.SliceData(out), unsafe.SliceData(g), unsafe.SliceData(den), p.outer, p.block, p.stride, p.width, s32(s), factor)
+		}
+	} else {
+		descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)
+	}
 }

@@ -102,7 +102,7 @@ func updateBlocksHalf(theta, m, v []float32, out, g, hz []uint16, p panel, s *sc
 }
 
 func updateRowsHalf(theta, m, v []float32, out, g, hz []uint16, den []float32, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
-	updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	updateHalfRows(theta, m, v, out, g, hz, p, s, k, factor, f, w)
 }
 
 func blockMeansHalf(d []float32, x []uint16, block int, div, factor float32, f half, w *halfScratch) {
@@ -118,7 +118,7 @@ func descendBlocksHalf(theta, m []float32, out, g []uint16, den []float32, p pan
 }
 
 func updateTogetherHalf(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
-	updateHalfTogether(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	updateRowsHalf(theta, m, v, out, g, hz, w.den[:], p, s, k, factor, f, w)
 }
 
 func descendTogetherHalf(theta, m []float32, out, g []uint16, den []float32, p panel, s *scalars[float32], next int, factor float32, f half, w *halfScratch) {

@@ -184,6 +184,16 @@ func updateHalfTiles(theta, m, v []float32, out, g, hz []uint16, p panel, s *sca
 	}
 }
 
+// updateHalfRows makes the step of a panel of strided blocks: of one that fits one pass, or of
+// some columns of a slice.
+func updateHalfRows(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
+	if p.width == p.stride && p.block*p.width <= maxCall {
+		updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	} else {
+		updateHalfTogether(theta, m, v, out, g, hz, p, s, k, factor, f, w)
+	}
+}
+
 // updateHalfTogether makes the step of some columns of a slice.
 func updateHalfTogether(theta, m, v []float32, out, g, hz []uint16, p panel, s *scalars[float32], k power, factor float32, f half, w *halfScratch) {
 	d := w.den[:p.width]

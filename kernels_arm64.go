@@ -169,6 +169,54 @@ func narrowBF16NEON(h *uint16, x *float32, n int)
 //go:noescape
 func allFiniteHalfBF16NEON(h *uint16, n int) bool
 
+// updateElementsHalfBF16NEON is updateElements with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+//
+//go:noescape
+func updateElementsHalfBF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+
+// updateBlocksHalfBF16NEON is updateBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func updateBlocksHalfBF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+
+// updateRowsHalfBF16NEON is updateRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateRowsHalfBF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// blockMeansHalfBF16NEON is blockMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func blockMeansHalfBF16NEON(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+
+// stridedMeansHalfBF16NEON is stridedMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func stridedMeansHalfBF16NEON(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, factor float32)
+
+// descendBlocksHalfBF16NEON is descendBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func descendBlocksHalfBF16NEON(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+
+// descendRowsHalfBF16NEON is descendRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func descendRowsHalfBF16NEON(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, factor float32)
+
 // widenF16NEON sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 //
 //go:noescape
@@ -183,3 +231,51 @@ func narrowF16NEON(h *uint16, x *float32, n int)
 //
 //go:noescape
 func allFiniteHalfF16NEON(h *uint16, n int) bool
+
+// updateElementsHalfF16NEON is updateElements with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+//
+//go:noescape
+func updateElementsHalfF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+
+// updateBlocksHalfF16NEON is updateBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func updateBlocksHalfF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+
+// updateRowsHalfF16NEON is updateRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func updateRowsHalfF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+
+// blockMeansHalfF16NEON is blockMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func blockMeansHalfF16NEON(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+
+// stridedMeansHalfF16NEON is stridedMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func stridedMeansHalfF16NEON(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, factor float32)
+
+// descendBlocksHalfF16NEON is descendBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+//
+//go:noescape
+func descendBlocksHalfF16NEON(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+
+// descendRowsHalfF16NEON is descendRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+//
+//go:noescape
+func descendRowsHalfF16NEON(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, factor float32)

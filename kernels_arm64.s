@@ -549,80 +549,80 @@ group:
 	CMP R6, R4
 	CSEL LT, R4, R6, R5
 	SUB R5, R4
+	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
 	CBNZ R1, long2
 	TBNZ $5, R2, two3
 	TBNZ $4, R2, one6
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R2, one8
-	FMOVD.P 8(R0), F6
+	FMOVD.P 8(R0), F5
 	TBZ $2, R2, loaded7
-	VLD1.P 4(R0), V6.S[2]
+	VLD1.P 4(R0), V5.S[2]
 	B loaded7
 one8:
 	TBZ $2, R2, loaded7
-	FMOVS.P 4(R0), F6
+	FMOVS.P 4(R0), F5
 loaded7:
-	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
-	VMOV V6.B16, V2.B16
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	VMOV V5.B16, V1.B16
 	B folded5
 one6:
-	FMOVQ.P 16(R0), F6
-	VEOR V7.B16, V7.B16, V7.B16
+	FMOVQ.P 16(R0), F5
+	VEOR V6.B16, V6.B16, V6.B16
 	TBZ $3, R2, one10
-	FMOVD.P 8(R0), F7
+	FMOVD.P 8(R0), F6
 	TBZ $2, R2, loaded9
-	VLD1.P 4(R0), V7.S[2]
+	VLD1.P 4(R0), V6.S[2]
 	B loaded9
 one10:
 	TBZ $2, R2, loaded9
-	FMOVS.P 4(R0), F7
+	FMOVS.P 4(R0), F6
 loaded9:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
-	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
-	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a1 // fadd v1.4s, v5.4s, v6.4s
 	B folded5
 two3:
 	TBNZ $4, R2, three4
-	FLDPQ.P 32(R0), (F6, F7)
-	VEOR V8.B16, V8.B16, V8.B16
+	FLDPQ.P 32(R0), (F5, F6)
+	VEOR V7.B16, V7.B16, V7.B16
 	TBZ $3, R2, one12
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F7
 	TBZ $2, R2, loaded11
-	VLD1.P 4(R0), V8.S[2]
+	VLD1.P 4(R0), V7.S[2]
 	B loaded11
 one12:
 	TBZ $2, R2, loaded11
-	FMOVS.P 4(R0), F8
+	FMOVS.P 4(R0), F7
 loaded11:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
 	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
-	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e26d4a1 // fadd v1.4s, v5.4s, v6.4s
 	B folded5
 three4:
-	FLDPQ.P 32(R0), (F6, F7)
-	FMOVQ.P 16(R0), F8
-	VEOR V9.B16, V9.B16, V9.B16
+	FLDPQ.P 32(R0), (F5, F6)
+	FMOVQ.P 16(R0), F7
+	VEOR V8.B16, V8.B16, V8.B16
 	TBZ $3, R2, one14
-	FMOVD.P 8(R0), F9
+	FMOVD.P 8(R0), F8
 	TBZ $2, R2, loaded13
-	VLD1.P 4(R0), V9.S[2]
+	VLD1.P 4(R0), V8.S[2]
 	B loaded13
 one14:
 	TBZ $2, R2, loaded13
-	FMOVS.P 4(R0), F9
+	FMOVS.P 4(R0), F8
 loaded13:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
 	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a1 // fadd v1.4s, v5.4s, v6.4s
 	B folded5
 folded5:
 	CMP $1, R5
@@ -630,74 +630,74 @@ folded5:
 	CBNZ R1, long15
 	TBNZ $5, R2, two16
 	TBNZ $4, R2, one19
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R2, one21
-	FMOVD.P 8(R0), F6
+	FMOVD.P 8(R0), F5
 	TBZ $2, R2, loaded20
-	VLD1.P 4(R0), V6.S[2]
+	VLD1.P 4(R0), V5.S[2]
 	B loaded20
 one21:
 	TBZ $2, R2, loaded20
-	FMOVS.P 4(R0), F6
+	FMOVS.P 4(R0), F5
 loaded20:
-	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
-	VMOV V6.B16, V3.B16
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	VMOV V5.B16, V2.B16
 	B folded18
 one19:
-	FMOVQ.P 16(R0), F6
-	VEOR V7.B16, V7.B16, V7.B16
+	FMOVQ.P 16(R0), F5
+	VEOR V6.B16, V6.B16, V6.B16
 	TBZ $3, R2, one23
-	FMOVD.P 8(R0), F7
+	FMOVD.P 8(R0), F6
 	TBZ $2, R2, loaded22
-	VLD1.P 4(R0), V7.S[2]
+	VLD1.P 4(R0), V6.S[2]
 	B loaded22
 one23:
 	TBZ $2, R2, loaded22
-	FMOVS.P 4(R0), F7
+	FMOVS.P 4(R0), F6
 loaded22:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
-	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
-	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a2 // fadd v2.4s, v5.4s, v6.4s
 	B folded18
 two16:
 	TBNZ $4, R2, three17
-	FLDPQ.P 32(R0), (F6, F7)
-	VEOR V8.B16, V8.B16, V8.B16
+	FLDPQ.P 32(R0), (F5, F6)
+	VEOR V7.B16, V7.B16, V7.B16
 	TBZ $3, R2, one25
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F7
 	TBZ $2, R2, loaded24
-	VLD1.P 4(R0), V8.S[2]
+	VLD1.P 4(R0), V7.S[2]
 	B loaded24
 one25:
 	TBZ $2, R2, loaded24
-	FMOVS.P 4(R0), F8
+	FMOVS.P 4(R0), F7
 loaded24:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
 	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
-	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e26d4a2 // fadd v2.4s, v5.4s, v6.4s
 	B folded18
 three17:
-	FLDPQ.P 32(R0), (F6, F7)
-	FMOVQ.P 16(R0), F8
-	VEOR V9.B16, V9.B16, V9.B16
+	FLDPQ.P 32(R0), (F5, F6)
+	FMOVQ.P 16(R0), F7
+	VEOR V8.B16, V8.B16, V8.B16
 	TBZ $3, R2, one27
-	FMOVD.P 8(R0), F9
+	FMOVD.P 8(R0), F8
 	TBZ $2, R2, loaded26
-	VLD1.P 4(R0), V9.S[2]
+	VLD1.P 4(R0), V8.S[2]
 	B loaded26
 one27:
 	TBZ $2, R2, loaded26
-	FMOVS.P 4(R0), F9
+	FMOVS.P 4(R0), F8
 loaded26:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
 	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a2 // fadd v2.4s, v5.4s, v6.4s
 	B folded18
 folded18:
 	CMP $2, R5
@@ -705,74 +705,74 @@ folded18:
 	CBNZ R1, long28
 	TBNZ $5, R2, two29
 	TBNZ $4, R2, one32
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R2, one34
-	FMOVD.P 8(R0), F6
+	FMOVD.P 8(R0), F5
 	TBZ $2, R2, loaded33
-	VLD1.P 4(R0), V6.S[2]
+	VLD1.P 4(R0), V5.S[2]
 	B loaded33
 one34:
 	TBZ $2, R2, loaded33
-	FMOVS.P 4(R0), F6
+	FMOVS.P 4(R0), F5
 loaded33:
-	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
-	VMOV V6.B16, V4.B16
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	VMOV V5.B16, V3.B16
 	B folded31
 one32:
-	FMOVQ.P 16(R0), F6
-	VEOR V7.B16, V7.B16, V7.B16
+	FMOVQ.P 16(R0), F5
+	VEOR V6.B16, V6.B16, V6.B16
 	TBZ $3, R2, one36
-	FMOVD.P 8(R0), F7
+	FMOVD.P 8(R0), F6
 	TBZ $2, R2, loaded35
-	VLD1.P 4(R0), V7.S[2]
+	VLD1.P 4(R0), V6.S[2]
 	B loaded35
 one36:
 	TBZ $2, R2, loaded35
-	FMOVS.P 4(R0), F7
+	FMOVS.P 4(R0), F6
 loaded35:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
-	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
-	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a3 // fadd v3.4s, v5.4s, v6.4s
 	B folded31
 two29:
 	TBNZ $4, R2, three30
-	FLDPQ.P 32(R0), (F6, F7)
-	VEOR V8.B16, V8.B16, V8.B16
+	FLDPQ.P 32(R0), (F5, F6)
+	VEOR V7.B16, V7.B16, V7.B16
 	TBZ $3, R2, one38
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F7
 	TBZ $2, R2, loaded37
-	VLD1.P 4(R0), V8.S[2]
+	VLD1.P 4(R0), V7.S[2]
 	B loaded37
 one38:
 	TBZ $2, R2, loaded37
-	FMOVS.P 4(R0), F8
+	FMOVS.P 4(R0), F7
 loaded37:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
 	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
-	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e26d4a3 // fadd v3.4s, v5.4s, v6.4s
 	B folded31
 three30:
-	FLDPQ.P 32(R0), (F6, F7)
-	FMOVQ.P 16(R0), F8
-	VEOR V9.B16, V9.B16, V9.B16
+	FLDPQ.P 32(R0), (F5, F6)
+	FMOVQ.P 16(R0), F7
+	VEOR V8.B16, V8.B16, V8.B16
 	TBZ $3, R2, one40
-	FMOVD.P 8(R0), F9
+	FMOVD.P 8(R0), F8
 	TBZ $2, R2, loaded39
-	VLD1.P 4(R0), V9.S[2]
+	VLD1.P 4(R0), V8.S[2]
 	B loaded39
 one40:
 	TBZ $2, R2, loaded39
-	FMOVS.P 4(R0), F9
+	FMOVS.P 4(R0), F8
 loaded39:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
 	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a3 // fadd v3.4s, v5.4s, v6.4s
 	B folded31
 folded31:
 	CMP $3, R5
@@ -780,84 +780,84 @@ folded31:
 	CBNZ R1, long41
 	TBNZ $5, R2, two42
 	TBNZ $4, R2, one45
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R2, one47
-	FMOVD.P 8(R0), F6
+	FMOVD.P 8(R0), F5
 	TBZ $2, R2, loaded46
-	VLD1.P 4(R0), V6.S[2]
+	VLD1.P 4(R0), V5.S[2]
 	B loaded46
 one47:
 	TBZ $2, R2, loaded46
-	FMOVS.P 4(R0), F6
+	FMOVS.P 4(R0), F5
 loaded46:
-	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
-	VMOV V6.B16, V5.B16
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	VMOV V5.B16, V4.B16
 	B folded44
 one45:
-	FMOVQ.P 16(R0), F6
-	VEOR V7.B16, V7.B16, V7.B16
+	FMOVQ.P 16(R0), F5
+	VEOR V6.B16, V6.B16, V6.B16
 	TBZ $3, R2, one49
-	FMOVD.P 8(R0), F7
+	FMOVD.P 8(R0), F6
 	TBZ $2, R2, loaded48
-	VLD1.P 4(R0), V7.S[2]
+	VLD1.P 4(R0), V6.S[2]
 	B loaded48
 one49:
 	TBZ $2, R2, loaded48
-	FMOVS.P 4(R0), F7
+	FMOVS.P 4(R0), F6
 loaded48:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
-	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
-	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
 	B folded44
 two42:
 	TBNZ $4, R2, three43
-	FLDPQ.P 32(R0), (F6, F7)
-	VEOR V8.B16, V8.B16, V8.B16
+	FLDPQ.P 32(R0), (F5, F6)
+	VEOR V7.B16, V7.B16, V7.B16
 	TBZ $3, R2, one51
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F7
 	TBZ $2, R2, loaded50
-	VLD1.P 4(R0), V8.S[2]
+	VLD1.P 4(R0), V7.S[2]
 	B loaded50
 one51:
 	TBZ $2, R2, loaded50
-	FMOVS.P 4(R0), F8
+	FMOVS.P 4(R0), F7
 loaded50:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
 	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
-	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
 	B folded44
 three43:
-	FLDPQ.P 32(R0), (F6, F7)
-	FMOVQ.P 16(R0), F8
-	VEOR V9.B16, V9.B16, V9.B16
+	FLDPQ.P 32(R0), (F5, F6)
+	FMOVQ.P 16(R0), F7
+	VEOR V8.B16, V8.B16, V8.B16
 	TBZ $3, R2, one53
-	FMOVD.P 8(R0), F9
+	FMOVD.P 8(R0), F8
 	TBZ $2, R2, loaded52
-	VLD1.P 4(R0), V9.S[2]
+	VLD1.P 4(R0), V8.S[2]
 	B loaded52
 one53:
 	TBZ $2, R2, loaded52
-	FMOVS.P 4(R0), F9
+	FMOVS.P 4(R0), F8
 loaded52:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
 	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
 	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
 	B folded44
 folded44:
 folded1:
-	VZIP2 V3.D2, V2.D2, V6.D2
-	VZIP1 V3.D2, V2.D2, V2.D2
-	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	VZIP2 V5.D2, V4.D2, V7.D2
-	VZIP1 V5.D2, V4.D2, V4.D2
-	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
-	WORD $0x6e24d441 // faddp v1.4s, v2.4s, v4.4s
+	VZIP2 V2.D2, V1.D2, V5.D2
+	VZIP1 V2.D2, V1.D2, V1.D2
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	VZIP2 V4.D2, V3.D2, V6.D2
+	VZIP1 V4.D2, V3.D2, V3.D2
+	WORD $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
+	WORD $0x6e23d421 // faddp v1.4s, v1.4s, v3.4s
 	WORD $0x6e20fc21 // fdiv v1.4s, v1.4s, v0.4s
 	CMP $4, R5
 	BNE some54
@@ -868,384 +868,384 @@ stored55:
 done:
 	RET
 long2:
+	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
 	MOVD R1, R6
 stride56:
-	FLDPQ.P 32(R0), (F10, F11)
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
-	WORD $0x4e2bd4e7 // fadd v7.4s, v7.4s, v11.4s
-	FLDPQ.P 32(R0), (F10, F11)
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	FLDPQ.P 32(R0), (F1, F9)
+	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
+	FLDPQ.P 32(R0), (F1, F9)
+	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e21d4e7 // fadd v7.4s, v7.4s, v1.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	SUBS $64, R6
 	BNE stride56
 	MOVD R2, R6
 	CBZ R6, added57
 	SUBS $16, R6
 	BGE whole58
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R6, one60
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F1
 	TBZ $2, R6, loaded59
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V1.S[2]
 	B loaded59
 one60:
 	TBZ $2, R6, loaded59
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F1
 loaded59:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
 	B added57
 whole58:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	FMOVQ.P 16(R0), F1
+	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
 	SUBS $16, R6
 	BGE whole61
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R6, one63
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F1
 	TBZ $2, R6, loaded62
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V1.S[2]
 	B loaded62
 one63:
 	TBZ $2, R6, loaded62
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F1
 loaded62:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD $0x4e21d4c6 // fadd v6.4s, v6.4s, v1.4s
 	B added57
 whole61:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	FMOVQ.P 16(R0), F1
+	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD $0x4e21d4c6 // fadd v6.4s, v6.4s, v1.4s
 	SUBS $16, R6
 	BGE whole64
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R6, one66
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F1
 	TBZ $2, R6, loaded65
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V1.S[2]
 	B loaded65
 one66:
 	TBZ $2, R6, loaded65
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F1
 loaded65:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD $0x4e21d4e7 // fadd v7.4s, v7.4s, v1.4s
 	B added57
 whole64:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	VEOR V10.B16, V10.B16, V10.B16
+	FMOVQ.P 16(R0), F1
+	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD $0x4e21d4e7 // fadd v7.4s, v7.4s, v1.4s
+	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R6, one69
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F1
 	TBZ $2, R6, loaded68
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V1.S[2]
 	B loaded68
 one69:
 	TBZ $2, R6, loaded68
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F1
 loaded68:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD $0x4e21d508 // fadd v8.4s, v8.4s, v1.4s
 added57:
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a1 // fadd v1.4s, v5.4s, v6.4s
 	B folded5
 long15:
+	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
 	MOVD R1, R6
 stride70:
-	FLDPQ.P 32(R0), (F10, F11)
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
-	WORD $0x4e2bd4e7 // fadd v7.4s, v7.4s, v11.4s
-	FLDPQ.P 32(R0), (F10, F11)
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	FLDPQ.P 32(R0), (F2, F9)
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e22d4a5 // fadd v5.4s, v5.4s, v2.4s
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
+	FLDPQ.P 32(R0), (F2, F9)
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	SUBS $64, R6
 	BNE stride70
 	MOVD R2, R6
 	CBZ R6, added71
 	SUBS $16, R6
 	BGE whole72
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V2.B16, V2.B16, V2.B16
 	TBZ $3, R6, one74
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F2
 	TBZ $2, R6, loaded73
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V2.S[2]
 	B loaded73
 one74:
 	TBZ $2, R6, loaded73
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F2
 loaded73:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4a5 // fadd v5.4s, v5.4s, v2.4s
 	B added71
 whole72:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	FMOVQ.P 16(R0), F2
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4a5 // fadd v5.4s, v5.4s, v2.4s
 	SUBS $16, R6
 	BGE whole75
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V2.B16, V2.B16, V2.B16
 	TBZ $3, R6, one77
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F2
 	TBZ $2, R6, loaded76
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V2.S[2]
 	B loaded76
 one77:
 	TBZ $2, R6, loaded76
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F2
 loaded76:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4c6 // fadd v6.4s, v6.4s, v2.4s
 	B added71
 whole75:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	FMOVQ.P 16(R0), F2
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4c6 // fadd v6.4s, v6.4s, v2.4s
 	SUBS $16, R6
 	BGE whole78
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V2.B16, V2.B16, V2.B16
 	TBZ $3, R6, one80
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F2
 	TBZ $2, R6, loaded79
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V2.S[2]
 	B loaded79
 one80:
 	TBZ $2, R6, loaded79
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F2
 loaded79:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
 	B added71
 whole78:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	VEOR V10.B16, V10.B16, V10.B16
+	FMOVQ.P 16(R0), F2
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	VEOR V2.B16, V2.B16, V2.B16
 	TBZ $3, R6, one83
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F2
 	TBZ $2, R6, loaded82
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V2.S[2]
 	B loaded82
 one83:
 	TBZ $2, R6, loaded82
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F2
 loaded82:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d508 // fadd v8.4s, v8.4s, v2.4s
 added71:
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a2 // fadd v2.4s, v5.4s, v6.4s
 	B folded18
 long28:
+	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
 	MOVD R1, R6
 stride84:
-	FLDPQ.P 32(R0), (F10, F11)
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
-	WORD $0x4e2bd4e7 // fadd v7.4s, v7.4s, v11.4s
-	FLDPQ.P 32(R0), (F10, F11)
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	FLDPQ.P 32(R0), (F3, F9)
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
+	FLDPQ.P 32(R0), (F3, F9)
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	SUBS $64, R6
 	BNE stride84
 	MOVD R2, R6
 	CBZ R6, added85
 	SUBS $16, R6
 	BGE whole86
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R6, one88
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F3
 	TBZ $2, R6, loaded87
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V3.S[2]
 	B loaded87
 one88:
 	TBZ $2, R6, loaded87
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F3
 loaded87:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
 	B added85
 whole86:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	FMOVQ.P 16(R0), F3
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
 	SUBS $16, R6
 	BGE whole89
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R6, one91
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F3
 	TBZ $2, R6, loaded90
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V3.S[2]
 	B loaded90
 one91:
 	TBZ $2, R6, loaded90
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F3
 loaded90:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
 	B added85
 whole89:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	FMOVQ.P 16(R0), F3
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
 	SUBS $16, R6
 	BGE whole92
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R6, one94
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F3
 	TBZ $2, R6, loaded93
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V3.S[2]
 	B loaded93
 one94:
 	TBZ $2, R6, loaded93
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F3
 loaded93:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
 	B added85
 whole92:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	VEOR V10.B16, V10.B16, V10.B16
+	FMOVQ.P 16(R0), F3
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R6, one97
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F3
 	TBZ $2, R6, loaded96
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V3.S[2]
 	B loaded96
 one97:
 	TBZ $2, R6, loaded96
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F3
 loaded96:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
 added85:
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a3 // fadd v3.4s, v5.4s, v6.4s
 	B folded31
 long41:
+	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
 	MOVD R1, R6
 stride98:
-	FLDPQ.P 32(R0), (F10, F11)
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
-	WORD $0x4e2bd4e7 // fadd v7.4s, v7.4s, v11.4s
-	FLDPQ.P 32(R0), (F10, F11)
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	FLDPQ.P 32(R0), (F4, F9)
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
+	FLDPQ.P 32(R0), (F4, F9)
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	SUBS $64, R6
 	BNE stride98
 	MOVD R2, R6
 	CBZ R6, added99
 	SUBS $16, R6
 	BGE whole100
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V4.B16, V4.B16, V4.B16
 	TBZ $3, R6, one102
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F4
 	TBZ $2, R6, loaded101
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V4.S[2]
 	B loaded101
 one102:
 	TBZ $2, R6, loaded101
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F4
 loaded101:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
 	B added99
 whole100:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	FMOVQ.P 16(R0), F4
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
 	SUBS $16, R6
 	BGE whole103
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V4.B16, V4.B16, V4.B16
 	TBZ $3, R6, one105
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F4
 	TBZ $2, R6, loaded104
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V4.S[2]
 	B loaded104
 one105:
 	TBZ $2, R6, loaded104
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F4
 loaded104:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	B added99
 whole103:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	FMOVQ.P 16(R0), F4
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	SUBS $16, R6
 	BGE whole106
-	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V4.B16, V4.B16, V4.B16
 	TBZ $3, R6, one108
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F4
 	TBZ $2, R6, loaded107
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V4.S[2]
 	B loaded107
 one108:
 	TBZ $2, R6, loaded107
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F4
 loaded107:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
 	B added99
 whole106:
-	FMOVQ.P 16(R0), F10
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	VEOR V10.B16, V10.B16, V10.B16
+	FMOVQ.P 16(R0), F4
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	VEOR V4.B16, V4.B16, V4.B16
 	TBZ $3, R6, one111
-	FMOVD.P 8(R0), F10
+	FMOVD.P 8(R0), F4
 	TBZ $2, R6, loaded110
-	VLD1.P 4(R0), V10.S[2]
+	VLD1.P 4(R0), V4.S[2]
 	B loaded110
 one111:
 	TBZ $2, R6, loaded110
-	FMOVS.P 4(R0), F10
+	FMOVS.P 4(R0), F4
 loaded110:
-	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
 added99:
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
 	B folded44
 some54:
 	LSL $2, R5, R6
@@ -1402,7 +1402,8 @@ row14:
 	FMOVS F1, 0(R0)
 	ADD $4, R0
 skip12:
-	MADD R4, R1, R5, R1
+	MUL R4, R5, R7
+	ADD R7, R1
 	SUBS $1, R3
 	BNE slice
 	RET
@@ -2791,80 +2792,80 @@ group:
 	CSEL LT, R12, R15, R13
 	SUB R13, R12
 	CBZ R13, elements
+	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-	VEOR V24.B16, V24.B16, V24.B16
 	CBNZ R5, long2
 	TBNZ $5, R6, two3
 	TBNZ $4, R6, one6
-	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
 	TBZ $3, R6, one8
-	FMOVD.P 8(R4), F25
+	FMOVD.P 8(R4), F24
 	TBZ $2, R6, loaded7
-	VLD1.P 4(R4), V25.S[2]
+	VLD1.P 4(R4), V24.S[2]
 	B loaded7
 one8:
 	TBZ $2, R6, loaded7
-	FMOVS.P 4(R4), F25
+	FMOVS.P 4(R4), F24
 loaded7:
-	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
-	VMOV V25.B16, V21.B16
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	VMOV V24.B16, V20.B16
 	B folded5
 one6:
-	FMOVQ.P 16(R4), F25
-	VEOR V26.B16, V26.B16, V26.B16
+	FMOVQ.P 16(R4), F24
+	VEOR V25.B16, V25.B16, V25.B16
 	TBZ $3, R6, one10
-	FMOVD.P 8(R4), F26
+	FMOVD.P 8(R4), F25
 	TBZ $2, R6, loaded9
-	VLD1.P 4(R4), V26.S[2]
+	VLD1.P 4(R4), V25.S[2]
 	B loaded9
 one10:
 	TBZ $2, R6, loaded9
-	FMOVS.P 4(R4), F26
+	FMOVS.P 4(R4), F25
 loaded9:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
-	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
-	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
+	WORD $0x4e39d714 // fadd v20.4s, v24.4s, v25.4s
 	B folded5
 two3:
 	TBNZ $4, R6, three4
-	FLDPQ.P 32(R4), (F25, F26)
-	VEOR V27.B16, V27.B16, V27.B16
+	FLDPQ.P 32(R4), (F24, F25)
+	VEOR V26.B16, V26.B16, V26.B16
 	TBZ $3, R6, one12
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F26
 	TBZ $2, R6, loaded11
-	VLD1.P 4(R4), V27.S[2]
+	VLD1.P 4(R4), V26.S[2]
 	B loaded11
 one12:
 	TBZ $2, R6, loaded11
-	FMOVS.P 4(R4), F27
+	FMOVS.P 4(R4), F26
 loaded11:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
-	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
-	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
+	WORD $0x4e39d714 // fadd v20.4s, v24.4s, v25.4s
 	B folded5
 three4:
-	FLDPQ.P 32(R4), (F25, F26)
-	FMOVQ.P 16(R4), F27
-	VEOR V28.B16, V28.B16, V28.B16
+	FLDPQ.P 32(R4), (F24, F25)
+	FMOVQ.P 16(R4), F26
+	VEOR V27.B16, V27.B16, V27.B16
 	TBZ $3, R6, one14
-	FMOVD.P 8(R4), F28
+	FMOVD.P 8(R4), F27
 	TBZ $2, R6, loaded13
-	VLD1.P 4(R4), V28.S[2]
+	VLD1.P 4(R4), V27.S[2]
 	B loaded13
 one14:
 	TBZ $2, R6, loaded13
-	FMOVS.P 4(R4), F28
+	FMOVS.P 4(R4), F27
 loaded13:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
-	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
-	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
+	WORD $0x4e39d714 // fadd v20.4s, v24.4s, v25.4s
 	B folded5
 folded5:
 	CMP $1, R13
@@ -2872,74 +2873,74 @@ folded5:
 	CBNZ R5, long15
 	TBNZ $5, R6, two16
 	TBNZ $4, R6, one19
-	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
 	TBZ $3, R6, one21
-	FMOVD.P 8(R4), F25
+	FMOVD.P 8(R4), F24
 	TBZ $2, R6, loaded20
-	VLD1.P 4(R4), V25.S[2]
+	VLD1.P 4(R4), V24.S[2]
 	B loaded20
 one21:
 	TBZ $2, R6, loaded20
-	FMOVS.P 4(R4), F25
+	FMOVS.P 4(R4), F24
 loaded20:
-	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
-	VMOV V25.B16, V22.B16
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	VMOV V24.B16, V21.B16
 	B folded18
 one19:
-	FMOVQ.P 16(R4), F25
-	VEOR V26.B16, V26.B16, V26.B16
+	FMOVQ.P 16(R4), F24
+	VEOR V25.B16, V25.B16, V25.B16
 	TBZ $3, R6, one23
-	FMOVD.P 8(R4), F26
+	FMOVD.P 8(R4), F25
 	TBZ $2, R6, loaded22
-	VLD1.P 4(R4), V26.S[2]
+	VLD1.P 4(R4), V25.S[2]
 	B loaded22
 one23:
 	TBZ $2, R6, loaded22
-	FMOVS.P 4(R4), F26
+	FMOVS.P 4(R4), F25
 loaded22:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
-	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
-	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
+	WORD $0x4e39d715 // fadd v21.4s, v24.4s, v25.4s
 	B folded18
 two16:
 	TBNZ $4, R6, three17
-	FLDPQ.P 32(R4), (F25, F26)
-	VEOR V27.B16, V27.B16, V27.B16
+	FLDPQ.P 32(R4), (F24, F25)
+	VEOR V26.B16, V26.B16, V26.B16
 	TBZ $3, R6, one25
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F26
 	TBZ $2, R6, loaded24
-	VLD1.P 4(R4), V27.S[2]
+	VLD1.P 4(R4), V26.S[2]
 	B loaded24
 one25:
 	TBZ $2, R6, loaded24
-	FMOVS.P 4(R4), F27
+	FMOVS.P 4(R4), F26
 loaded24:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
-	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
-	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
+	WORD $0x4e39d715 // fadd v21.4s, v24.4s, v25.4s
 	B folded18
 three17:
-	FLDPQ.P 32(R4), (F25, F26)
-	FMOVQ.P 16(R4), F27
-	VEOR V28.B16, V28.B16, V28.B16
+	FLDPQ.P 32(R4), (F24, F25)
+	FMOVQ.P 16(R4), F26
+	VEOR V27.B16, V27.B16, V27.B16
 	TBZ $3, R6, one27
-	FMOVD.P 8(R4), F28
+	FMOVD.P 8(R4), F27
 	TBZ $2, R6, loaded26
-	VLD1.P 4(R4), V28.S[2]
+	VLD1.P 4(R4), V27.S[2]
 	B loaded26
 one27:
 	TBZ $2, R6, loaded26
-	FMOVS.P 4(R4), F28
+	FMOVS.P 4(R4), F27
 loaded26:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
-	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
-	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
+	WORD $0x4e39d715 // fadd v21.4s, v24.4s, v25.4s
 	B folded18
 folded18:
 	CMP $2, R13
@@ -2947,74 +2948,74 @@ folded18:
 	CBNZ R5, long28
 	TBNZ $5, R6, two29
 	TBNZ $4, R6, one32
-	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
 	TBZ $3, R6, one34
-	FMOVD.P 8(R4), F25
+	FMOVD.P 8(R4), F24
 	TBZ $2, R6, loaded33
-	VLD1.P 4(R4), V25.S[2]
+	VLD1.P 4(R4), V24.S[2]
 	B loaded33
 one34:
 	TBZ $2, R6, loaded33
-	FMOVS.P 4(R4), F25
+	FMOVS.P 4(R4), F24
 loaded33:
-	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
-	VMOV V25.B16, V23.B16
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	VMOV V24.B16, V22.B16
 	B folded31
 one32:
-	FMOVQ.P 16(R4), F25
-	VEOR V26.B16, V26.B16, V26.B16
+	FMOVQ.P 16(R4), F24
+	VEOR V25.B16, V25.B16, V25.B16
 	TBZ $3, R6, one36
-	FMOVD.P 8(R4), F26
+	FMOVD.P 8(R4), F25
 	TBZ $2, R6, loaded35
-	VLD1.P 4(R4), V26.S[2]
+	VLD1.P 4(R4), V25.S[2]
 	B loaded35
 one36:
 	TBZ $2, R6, loaded35
-	FMOVS.P 4(R4), F26
+	FMOVS.P 4(R4), F25
 loaded35:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
-	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
-	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
+	WORD $0x4e39d716 // fadd v22.4s, v24.4s, v25.4s
 	B folded31
 two29:
 	TBNZ $4, R6, three30
-	FLDPQ.P 32(R4), (F25, F26)
-	VEOR V27.B16, V27.B16, V27.B16
+	FLDPQ.P 32(R4), (F24, F25)
+	VEOR V26.B16, V26.B16, V26.B16
 	TBZ $3, R6, one38
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F26
 	TBZ $2, R6, loaded37
-	VLD1.P 4(R4), V27.S[2]
+	VLD1.P 4(R4), V26.S[2]
 	B loaded37
 one38:
 	TBZ $2, R6, loaded37
-	FMOVS.P 4(R4), F27
+	FMOVS.P 4(R4), F26
 loaded37:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
-	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
-	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
+	WORD $0x4e39d716 // fadd v22.4s, v24.4s, v25.4s
 	B folded31
 three30:
-	FLDPQ.P 32(R4), (F25, F26)
-	FMOVQ.P 16(R4), F27
-	VEOR V28.B16, V28.B16, V28.B16
+	FLDPQ.P 32(R4), (F24, F25)
+	FMOVQ.P 16(R4), F26
+	VEOR V27.B16, V27.B16, V27.B16
 	TBZ $3, R6, one40
-	FMOVD.P 8(R4), F28
+	FMOVD.P 8(R4), F27
 	TBZ $2, R6, loaded39
-	VLD1.P 4(R4), V28.S[2]
+	VLD1.P 4(R4), V27.S[2]
 	B loaded39
 one40:
 	TBZ $2, R6, loaded39
-	FMOVS.P 4(R4), F28
+	FMOVS.P 4(R4), F27
 loaded39:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
-	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
-	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
+	WORD $0x4e39d716 // fadd v22.4s, v24.4s, v25.4s
 	B folded31
 folded31:
 	CMP $3, R13
@@ -3022,84 +3023,84 @@ folded31:
 	CBNZ R5, long41
 	TBNZ $5, R6, two42
 	TBNZ $4, R6, one45
-	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
 	TBZ $3, R6, one47
-	FMOVD.P 8(R4), F25
+	FMOVD.P 8(R4), F24
 	TBZ $2, R6, loaded46
-	VLD1.P 4(R4), V25.S[2]
+	VLD1.P 4(R4), V24.S[2]
 	B loaded46
 one47:
 	TBZ $2, R6, loaded46
-	FMOVS.P 4(R4), F25
+	FMOVS.P 4(R4), F24
 loaded46:
-	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
-	VMOV V25.B16, V24.B16
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	VMOV V24.B16, V23.B16
 	B folded44
 one45:
-	FMOVQ.P 16(R4), F25
-	VEOR V26.B16, V26.B16, V26.B16
+	FMOVQ.P 16(R4), F24
+	VEOR V25.B16, V25.B16, V25.B16
 	TBZ $3, R6, one49
-	FMOVD.P 8(R4), F26
+	FMOVD.P 8(R4), F25
 	TBZ $2, R6, loaded48
-	VLD1.P 4(R4), V26.S[2]
+	VLD1.P 4(R4), V25.S[2]
 	B loaded48
 one49:
 	TBZ $2, R6, loaded48
-	FMOVS.P 4(R4), F26
+	FMOVS.P 4(R4), F25
 loaded48:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
-	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
-	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
+	WORD $0x4e39d717 // fadd v23.4s, v24.4s, v25.4s
 	B folded44
 two42:
 	TBNZ $4, R6, three43
-	FLDPQ.P 32(R4), (F25, F26)
-	VEOR V27.B16, V27.B16, V27.B16
+	FLDPQ.P 32(R4), (F24, F25)
+	VEOR V26.B16, V26.B16, V26.B16
 	TBZ $3, R6, one51
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F26
 	TBZ $2, R6, loaded50
-	VLD1.P 4(R4), V27.S[2]
+	VLD1.P 4(R4), V26.S[2]
 	B loaded50
 one51:
 	TBZ $2, R6, loaded50
-	FMOVS.P 4(R4), F27
+	FMOVS.P 4(R4), F26
 loaded50:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
-	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
-	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
+	WORD $0x4e39d717 // fadd v23.4s, v24.4s, v25.4s
 	B folded44
 three43:
-	FLDPQ.P 32(R4), (F25, F26)
-	FMOVQ.P 16(R4), F27
-	VEOR V28.B16, V28.B16, V28.B16
+	FLDPQ.P 32(R4), (F24, F25)
+	FMOVQ.P 16(R4), F26
+	VEOR V27.B16, V27.B16, V27.B16
 	TBZ $3, R6, one53
-	FMOVD.P 8(R4), F28
+	FMOVD.P 8(R4), F27
 	TBZ $2, R6, loaded52
-	VLD1.P 4(R4), V28.S[2]
+	VLD1.P 4(R4), V27.S[2]
 	B loaded52
 one53:
 	TBZ $2, R6, loaded52
-	FMOVS.P 4(R4), F28
+	FMOVS.P 4(R4), F27
 loaded52:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
 	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
 	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
 	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
-	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
-	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
+	WORD $0x4e39d717 // fadd v23.4s, v24.4s, v25.4s
 	B folded44
 folded44:
 folded1:
-	VZIP2 V22.D2, V21.D2, V25.D2
-	VZIP1 V22.D2, V21.D2, V21.D2
-	WORD $0x4e39d6b5 // fadd v21.4s, v21.4s, v25.4s
-	VZIP2 V24.D2, V23.D2, V26.D2
-	VZIP1 V24.D2, V23.D2, V23.D2
-	WORD $0x4e3ad6f7 // fadd v23.4s, v23.4s, v26.4s
-	WORD $0x6e37d6b4 // faddp v20.4s, v21.4s, v23.4s
+	VZIP2 V21.D2, V20.D2, V24.D2
+	VZIP1 V21.D2, V20.D2, V20.D2
+	WORD $0x4e38d694 // fadd v20.4s, v20.4s, v24.4s
+	VZIP2 V23.D2, V22.D2, V25.D2
+	VZIP1 V23.D2, V22.D2, V22.D2
+	WORD $0x4e39d6d6 // fadd v22.4s, v22.4s, v25.4s
+	WORD $0x6e36d694 // faddp v20.4s, v20.4s, v22.4s
 	CBZ R2, undivided54
 	WORD $0x6e2afe94 // fdiv v20.4s, v20.4s, v10.4s
 undivided54:
@@ -3246,384 +3247,384 @@ end63:
 	CBNZ R14, group
 	RET
 long2:
+	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
-	VEOR V28.B16, V28.B16, V28.B16
 	MOVD R5, R15
 stride78:
-	FLDPQ.P 32(R4), (F29, F30)
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R4), (F29, F30)
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	FLDPQ.P 32(R4), (F20, F28)
+	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e34d718 // fadd v24.4s, v24.4s, v20.4s
+	WORD $0x4e3cd739 // fadd v25.4s, v25.4s, v28.4s
+	FLDPQ.P 32(R4), (F20, F28)
+	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e34d75a // fadd v26.4s, v26.4s, v20.4s
+	WORD $0x4e3cd77b // fadd v27.4s, v27.4s, v28.4s
 	SUBS $64, R15
 	BNE stride78
 	MOVD R6, R15
 	CBZ R15, added79
 	SUBS $16, R15
 	BGE whole80
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V20.B16, V20.B16, V20.B16
 	TBZ $3, R15, one82
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F20
 	TBZ $2, R15, loaded81
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V20.S[2]
 	B loaded81
 one82:
 	TBZ $2, R15, loaded81
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F20
 loaded81:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
+	WORD $0x4e34d718 // fadd v24.4s, v24.4s, v20.4s
 	B added79
 whole80:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	FMOVQ.P 16(R4), F20
+	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
+	WORD $0x4e34d718 // fadd v24.4s, v24.4s, v20.4s
 	SUBS $16, R15
 	BGE whole83
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V20.B16, V20.B16, V20.B16
 	TBZ $3, R15, one85
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F20
 	TBZ $2, R15, loaded84
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V20.S[2]
 	B loaded84
 one85:
 	TBZ $2, R15, loaded84
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F20
 loaded84:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
+	WORD $0x4e34d739 // fadd v25.4s, v25.4s, v20.4s
 	B added79
 whole83:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	FMOVQ.P 16(R4), F20
+	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
+	WORD $0x4e34d739 // fadd v25.4s, v25.4s, v20.4s
 	SUBS $16, R15
 	BGE whole86
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V20.B16, V20.B16, V20.B16
 	TBZ $3, R15, one88
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F20
 	TBZ $2, R15, loaded87
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V20.S[2]
 	B loaded87
 one88:
 	TBZ $2, R15, loaded87
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F20
 loaded87:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
+	WORD $0x4e34d75a // fadd v26.4s, v26.4s, v20.4s
 	B added79
 whole86:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	VEOR V29.B16, V29.B16, V29.B16
+	FMOVQ.P 16(R4), F20
+	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
+	WORD $0x4e34d75a // fadd v26.4s, v26.4s, v20.4s
+	VEOR V20.B16, V20.B16, V20.B16
 	TBZ $3, R15, one91
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F20
 	TBZ $2, R15, loaded90
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V20.S[2]
 	B loaded90
 one91:
 	TBZ $2, R15, loaded90
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F20
 loaded90:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
+	WORD $0x4ea0fa94 // fabs v20.4s, v20.4s
+	WORD $0x4e34d77b // fadd v27.4s, v27.4s, v20.4s
 added79:
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
-	WORD $0x4e3ad735 // fadd v21.4s, v25.4s, v26.4s
+	WORD $0x4e39d714 // fadd v20.4s, v24.4s, v25.4s
 	B folded5
 long15:
+	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
-	VEOR V28.B16, V28.B16, V28.B16
 	MOVD R5, R15
 stride92:
-	FLDPQ.P 32(R4), (F29, F30)
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R4), (F29, F30)
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	FLDPQ.P 32(R4), (F21, F28)
+	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e35d718 // fadd v24.4s, v24.4s, v21.4s
+	WORD $0x4e3cd739 // fadd v25.4s, v25.4s, v28.4s
+	FLDPQ.P 32(R4), (F21, F28)
+	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e35d75a // fadd v26.4s, v26.4s, v21.4s
+	WORD $0x4e3cd77b // fadd v27.4s, v27.4s, v28.4s
 	SUBS $64, R15
 	BNE stride92
 	MOVD R6, R15
 	CBZ R15, added93
 	SUBS $16, R15
 	BGE whole94
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V21.B16, V21.B16, V21.B16
 	TBZ $3, R15, one96
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F21
 	TBZ $2, R15, loaded95
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V21.S[2]
 	B loaded95
 one96:
 	TBZ $2, R15, loaded95
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F21
 loaded95:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
+	WORD $0x4e35d718 // fadd v24.4s, v24.4s, v21.4s
 	B added93
 whole94:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	FMOVQ.P 16(R4), F21
+	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
+	WORD $0x4e35d718 // fadd v24.4s, v24.4s, v21.4s
 	SUBS $16, R15
 	BGE whole97
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V21.B16, V21.B16, V21.B16
 	TBZ $3, R15, one99
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F21
 	TBZ $2, R15, loaded98
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V21.S[2]
 	B loaded98
 one99:
 	TBZ $2, R15, loaded98
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F21
 loaded98:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
+	WORD $0x4e35d739 // fadd v25.4s, v25.4s, v21.4s
 	B added93
 whole97:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	FMOVQ.P 16(R4), F21
+	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
+	WORD $0x4e35d739 // fadd v25.4s, v25.4s, v21.4s
 	SUBS $16, R15
 	BGE whole100
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V21.B16, V21.B16, V21.B16
 	TBZ $3, R15, one102
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F21
 	TBZ $2, R15, loaded101
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V21.S[2]
 	B loaded101
 one102:
 	TBZ $2, R15, loaded101
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F21
 loaded101:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
+	WORD $0x4e35d75a // fadd v26.4s, v26.4s, v21.4s
 	B added93
 whole100:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	VEOR V29.B16, V29.B16, V29.B16
+	FMOVQ.P 16(R4), F21
+	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
+	WORD $0x4e35d75a // fadd v26.4s, v26.4s, v21.4s
+	VEOR V21.B16, V21.B16, V21.B16
 	TBZ $3, R15, one105
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F21
 	TBZ $2, R15, loaded104
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V21.S[2]
 	B loaded104
 one105:
 	TBZ $2, R15, loaded104
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F21
 loaded104:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
+	WORD $0x4ea0fab5 // fabs v21.4s, v21.4s
+	WORD $0x4e35d77b // fadd v27.4s, v27.4s, v21.4s
 added93:
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
-	WORD $0x4e3ad736 // fadd v22.4s, v25.4s, v26.4s
+	WORD $0x4e39d715 // fadd v21.4s, v24.4s, v25.4s
 	B folded18
 long28:
+	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
-	VEOR V28.B16, V28.B16, V28.B16
 	MOVD R5, R15
 stride106:
-	FLDPQ.P 32(R4), (F29, F30)
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R4), (F29, F30)
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	FLDPQ.P 32(R4), (F22, F28)
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e36d718 // fadd v24.4s, v24.4s, v22.4s
+	WORD $0x4e3cd739 // fadd v25.4s, v25.4s, v28.4s
+	FLDPQ.P 32(R4), (F22, F28)
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e36d75a // fadd v26.4s, v26.4s, v22.4s
+	WORD $0x4e3cd77b // fadd v27.4s, v27.4s, v28.4s
 	SUBS $64, R15
 	BNE stride106
 	MOVD R6, R15
 	CBZ R15, added107
 	SUBS $16, R15
 	BGE whole108
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V22.B16, V22.B16, V22.B16
 	TBZ $3, R15, one110
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F22
 	TBZ $2, R15, loaded109
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V22.S[2]
 	B loaded109
 one110:
 	TBZ $2, R15, loaded109
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F22
 loaded109:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d718 // fadd v24.4s, v24.4s, v22.4s
 	B added107
 whole108:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	FMOVQ.P 16(R4), F22
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d718 // fadd v24.4s, v24.4s, v22.4s
 	SUBS $16, R15
 	BGE whole111
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V22.B16, V22.B16, V22.B16
 	TBZ $3, R15, one113
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F22
 	TBZ $2, R15, loaded112
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V22.S[2]
 	B loaded112
 one113:
 	TBZ $2, R15, loaded112
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F22
 loaded112:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d739 // fadd v25.4s, v25.4s, v22.4s
 	B added107
 whole111:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	FMOVQ.P 16(R4), F22
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d739 // fadd v25.4s, v25.4s, v22.4s
 	SUBS $16, R15
 	BGE whole114
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V22.B16, V22.B16, V22.B16
 	TBZ $3, R15, one116
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F22
 	TBZ $2, R15, loaded115
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V22.S[2]
 	B loaded115
 one116:
 	TBZ $2, R15, loaded115
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F22
 loaded115:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d75a // fadd v26.4s, v26.4s, v22.4s
 	B added107
 whole114:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	VEOR V29.B16, V29.B16, V29.B16
+	FMOVQ.P 16(R4), F22
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d75a // fadd v26.4s, v26.4s, v22.4s
+	VEOR V22.B16, V22.B16, V22.B16
 	TBZ $3, R15, one119
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F22
 	TBZ $2, R15, loaded118
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V22.S[2]
 	B loaded118
 one119:
 	TBZ $2, R15, loaded118
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F22
 loaded118:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d77b // fadd v27.4s, v27.4s, v22.4s
 added107:
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
-	WORD $0x4e3ad737 // fadd v23.4s, v25.4s, v26.4s
+	WORD $0x4e39d716 // fadd v22.4s, v24.4s, v25.4s
 	B folded31
 long41:
+	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V27.B16, V27.B16, V27.B16
-	VEOR V28.B16, V28.B16, V28.B16
 	MOVD R5, R15
 stride120:
-	FLDPQ.P 32(R4), (F29, F30)
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
-	WORD $0x4e3ed75a // fadd v26.4s, v26.4s, v30.4s
-	FLDPQ.P 32(R4), (F29, F30)
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	FLDPQ.P 32(R4), (F23, F28)
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e37d718 // fadd v24.4s, v24.4s, v23.4s
+	WORD $0x4e3cd739 // fadd v25.4s, v25.4s, v28.4s
+	FLDPQ.P 32(R4), (F23, F28)
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e37d75a // fadd v26.4s, v26.4s, v23.4s
+	WORD $0x4e3cd77b // fadd v27.4s, v27.4s, v28.4s
 	SUBS $64, R15
 	BNE stride120
 	MOVD R6, R15
 	CBZ R15, added121
 	SUBS $16, R15
 	BGE whole122
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V23.B16, V23.B16, V23.B16
 	TBZ $3, R15, one124
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F23
 	TBZ $2, R15, loaded123
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V23.S[2]
 	B loaded123
 one124:
 	TBZ $2, R15, loaded123
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F23
 loaded123:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d718 // fadd v24.4s, v24.4s, v23.4s
 	B added121
 whole122:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
+	FMOVQ.P 16(R4), F23
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d718 // fadd v24.4s, v24.4s, v23.4s
 	SUBS $16, R15
 	BGE whole125
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V23.B16, V23.B16, V23.B16
 	TBZ $3, R15, one127
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F23
 	TBZ $2, R15, loaded126
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V23.S[2]
 	B loaded126
 one127:
 	TBZ $2, R15, loaded126
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F23
 loaded126:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
 	B added121
 whole125:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	FMOVQ.P 16(R4), F23
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d739 // fadd v25.4s, v25.4s, v23.4s
 	SUBS $16, R15
 	BGE whole128
-	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V23.B16, V23.B16, V23.B16
 	TBZ $3, R15, one130
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F23
 	TBZ $2, R15, loaded129
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V23.S[2]
 	B loaded129
 one130:
 	TBZ $2, R15, loaded129
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F23
 loaded129:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d75a // fadd v26.4s, v26.4s, v23.4s
 	B added121
 whole128:
-	FMOVQ.P 16(R4), F29
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
-	VEOR V29.B16, V29.B16, V29.B16
+	FMOVQ.P 16(R4), F23
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d75a // fadd v26.4s, v26.4s, v23.4s
+	VEOR V23.B16, V23.B16, V23.B16
 	TBZ $3, R15, one133
-	FMOVD.P 8(R4), F29
+	FMOVD.P 8(R4), F23
 	TBZ $2, R15, loaded132
-	VLD1.P 4(R4), V29.S[2]
+	VLD1.P 4(R4), V23.S[2]
 	B loaded132
 one133:
 	TBZ $2, R15, loaded132
-	FMOVS.P 4(R4), F29
+	FMOVS.P 4(R4), F23
 loaded132:
-	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
-	WORD $0x4e3dd79c // fadd v28.4s, v28.4s, v29.4s
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d77b // fadd v27.4s, v27.4s, v23.4s
 added121:
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
 	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
-	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
-	WORD $0x4e3ad738 // fadd v24.4s, v25.4s, v26.4s
+	WORD $0x4e39d717 // fadd v23.4s, v24.4s, v25.4s
 	B folded44
 some55:
 	LSL $2, R13, R16
@@ -3822,7 +3823,8 @@ row10:
 	FMOVS F12, 0(R14)
 	ADD $4, R14
 skip9:
-	MADD R11, R4, R12, R4
+	MUL R11, R12, R15
+	ADD R15, R4
 	MOVD R5, R14
 	MOVD R13, R15
 	SUBS $32, R15
@@ -4653,54 +4655,54 @@ group:
 	CMP R6, R4
 	CSEL LT, R4, R6, R5
 	SUB R5, R4
-	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
 	CBNZ R1, long2
 	TBNZ $5, R2, two3
 	TBNZ $4, R2, one6
-	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R2, loaded7
-	FMOVD.P 8(R0), F4
+	FMOVD.P 8(R0), F3
 loaded7:
-	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
-	VMOV V4.B16, V2.B16
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
+	VMOV V3.B16, V1.B16
 	B folded5
 one6:
-	FMOVQ.P 16(R0), F4
-	VEOR V5.B16, V5.B16, V5.B16
+	FMOVQ.P 16(R0), F3
+	VEOR V4.B16, V4.B16, V4.B16
 	TBZ $3, R2, loaded8
-	FMOVD.P 8(R0), F5
+	FMOVD.P 8(R0), F4
 loaded8:
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
-	WORD $0x4ee0f8a5 // fabs v5.2d, v5.2d
-	WORD $0x4e65d482 // fadd v2.2d, v4.2d, v5.2d
+	WORD $0x4e64d461 // fadd v1.2d, v3.2d, v4.2d
 	B folded5
 two3:
 	TBNZ $4, R2, three4
-	FLDPQ.P 32(R0), (F4, F5)
-	VEOR V6.B16, V6.B16, V6.B16
+	FLDPQ.P 32(R0), (F3, F4)
+	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R2, loaded9
-	FMOVD.P 8(R0), F6
+	FMOVD.P 8(R0), F5
 loaded9:
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
 	WORD $0x4ee0f8a5 // fabs v5.2d, v5.2d
-	WORD $0x4ee0f8c6 // fabs v6.2d, v6.2d
-	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
-	WORD $0x4e65d482 // fadd v2.2d, v4.2d, v5.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	WORD $0x4e64d461 // fadd v1.2d, v3.2d, v4.2d
 	B folded5
 three4:
-	FLDPQ.P 32(R0), (F4, F5)
-	FMOVQ.P 16(R0), F6
-	VEOR V7.B16, V7.B16, V7.B16
+	FLDPQ.P 32(R0), (F3, F4)
+	FMOVQ.P 16(R0), F5
+	VEOR V6.B16, V6.B16, V6.B16
 	TBZ $3, R2, loaded10
-	FMOVD.P 8(R0), F7
+	FMOVD.P 8(R0), F6
 loaded10:
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
 	WORD $0x4ee0f8a5 // fabs v5.2d, v5.2d
 	WORD $0x4ee0f8c6 // fabs v6.2d, v6.2d
-	WORD $0x4ee0f8e7 // fabs v7.2d, v7.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
 	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
-	WORD $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
-	WORD $0x4e65d482 // fadd v2.2d, v4.2d, v5.2d
+	WORD $0x4e64d461 // fadd v1.2d, v3.2d, v4.2d
 	B folded5
 folded5:
 	CMP $1, R5
@@ -4708,54 +4710,54 @@ folded5:
 	CBNZ R1, long11
 	TBNZ $5, R2, two12
 	TBNZ $4, R2, one15
-	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R2, loaded16
-	FMOVD.P 8(R0), F4
+	FMOVD.P 8(R0), F3
 loaded16:
-	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
-	VMOV V4.B16, V3.B16
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
+	VMOV V3.B16, V2.B16
 	B folded14
 one15:
-	FMOVQ.P 16(R0), F4
-	VEOR V5.B16, V5.B16, V5.B16
+	FMOVQ.P 16(R0), F3
+	VEOR V4.B16, V4.B16, V4.B16
 	TBZ $3, R2, loaded17
-	FMOVD.P 8(R0), F5
+	FMOVD.P 8(R0), F4
 loaded17:
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
-	WORD $0x4ee0f8a5 // fabs v5.2d, v5.2d
-	WORD $0x4e65d483 // fadd v3.2d, v4.2d, v5.2d
+	WORD $0x4e64d462 // fadd v2.2d, v3.2d, v4.2d
 	B folded14
 two12:
 	TBNZ $4, R2, three13
-	FLDPQ.P 32(R0), (F4, F5)
-	VEOR V6.B16, V6.B16, V6.B16
+	FLDPQ.P 32(R0), (F3, F4)
+	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R2, loaded18
-	FMOVD.P 8(R0), F6
+	FMOVD.P 8(R0), F5
 loaded18:
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
 	WORD $0x4ee0f8a5 // fabs v5.2d, v5.2d
-	WORD $0x4ee0f8c6 // fabs v6.2d, v6.2d
-	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
-	WORD $0x4e65d483 // fadd v3.2d, v4.2d, v5.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	WORD $0x4e64d462 // fadd v2.2d, v3.2d, v4.2d
 	B folded14
 three13:
-	FLDPQ.P 32(R0), (F4, F5)
-	FMOVQ.P 16(R0), F6
-	VEOR V7.B16, V7.B16, V7.B16
+	FLDPQ.P 32(R0), (F3, F4)
+	FMOVQ.P 16(R0), F5
+	VEOR V6.B16, V6.B16, V6.B16
 	TBZ $3, R2, loaded19
-	FMOVD.P 8(R0), F7
+	FMOVD.P 8(R0), F6
 loaded19:
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
 	WORD $0x4ee0f884 // fabs v4.2d, v4.2d
 	WORD $0x4ee0f8a5 // fabs v5.2d, v5.2d
 	WORD $0x4ee0f8c6 // fabs v6.2d, v6.2d
-	WORD $0x4ee0f8e7 // fabs v7.2d, v7.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
 	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
-	WORD $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
-	WORD $0x4e65d483 // fadd v3.2d, v4.2d, v5.2d
+	WORD $0x4e64d462 // fadd v2.2d, v3.2d, v4.2d
 	B folded14
 folded14:
 folded1:
-	WORD $0x6e63d441 // faddp v1.2d, v2.2d, v3.2d
+	WORD $0x6e62d421 // faddp v1.2d, v1.2d, v2.2d
 	WORD $0x6e60fc21 // fdiv v1.2d, v1.2d, v0.2d
 	CMP $2, R5
 	BNE some20
@@ -4766,146 +4768,146 @@ stored21:
 done:
 	RET
 long2:
+	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
 	MOVD R1, R6
 stride22:
-	FLDPQ.P 32(R0), (F8, F9)
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
-	WORD $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
-	FLDPQ.P 32(R0), (F8, F9)
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
-	WORD $0x4e69d4e7 // fadd v7.2d, v7.2d, v9.2d
+	FLDPQ.P 32(R0), (F1, F7)
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4ee0f8e7 // fabs v7.2d, v7.2d
+	WORD $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
+	WORD $0x4e67d484 // fadd v4.2d, v4.2d, v7.2d
+	FLDPQ.P 32(R0), (F1, F7)
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4ee0f8e7 // fabs v7.2d, v7.2d
+	WORD $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
+	WORD $0x4e67d4c6 // fadd v6.2d, v6.2d, v7.2d
 	SUBS $64, R6
 	BNE stride22
 	MOVD R2, R6
 	CBZ R6, added23
 	SUBS $16, R6
 	BGE whole24
-	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R6, loaded25
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F1
 loaded25:
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
 	B added23
 whole24:
-	FMOVQ.P 16(R0), F8
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	FMOVQ.P 16(R0), F1
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
 	SUBS $16, R6
 	BGE whole26
-	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R6, loaded27
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F1
 loaded27:
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4e61d484 // fadd v4.2d, v4.2d, v1.2d
 	B added23
 whole26:
-	FMOVQ.P 16(R0), F8
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
+	FMOVQ.P 16(R0), F1
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4e61d484 // fadd v4.2d, v4.2d, v1.2d
 	SUBS $16, R6
 	BGE whole28
-	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R6, loaded29
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F1
 loaded29:
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
 	B added23
 whole28:
-	FMOVQ.P 16(R0), F8
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
-	VEOR V8.B16, V8.B16, V8.B16
+	FMOVQ.P 16(R0), F1
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
+	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R6, loaded31
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F1
 loaded31:
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4e61d4c6 // fadd v6.2d, v6.2d, v1.2d
 added23:
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
 	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
-	WORD $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
-	WORD $0x4e65d482 // fadd v2.2d, v4.2d, v5.2d
+	WORD $0x4e64d461 // fadd v1.2d, v3.2d, v4.2d
 	B folded5
 long11:
+	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
 	MOVD R1, R6
 stride32:
-	FLDPQ.P 32(R0), (F8, F9)
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
-	WORD $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
-	FLDPQ.P 32(R0), (F8, F9)
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
-	WORD $0x4e69d4e7 // fadd v7.2d, v7.2d, v9.2d
+	FLDPQ.P 32(R0), (F2, F7)
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4ee0f8e7 // fabs v7.2d, v7.2d
+	WORD $0x4e62d463 // fadd v3.2d, v3.2d, v2.2d
+	WORD $0x4e67d484 // fadd v4.2d, v4.2d, v7.2d
+	FLDPQ.P 32(R0), (F2, F7)
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4ee0f8e7 // fabs v7.2d, v7.2d
+	WORD $0x4e62d4a5 // fadd v5.2d, v5.2d, v2.2d
+	WORD $0x4e67d4c6 // fadd v6.2d, v6.2d, v7.2d
 	SUBS $64, R6
 	BNE stride32
 	MOVD R2, R6
 	CBZ R6, added33
 	SUBS $16, R6
 	BGE whole34
-	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V2.B16, V2.B16, V2.B16
 	TBZ $3, R6, loaded35
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F2
 loaded35:
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4e62d463 // fadd v3.2d, v3.2d, v2.2d
 	B added33
 whole34:
-	FMOVQ.P 16(R0), F8
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	FMOVQ.P 16(R0), F2
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4e62d463 // fadd v3.2d, v3.2d, v2.2d
 	SUBS $16, R6
 	BGE whole36
-	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V2.B16, V2.B16, V2.B16
 	TBZ $3, R6, loaded37
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F2
 loaded37:
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4e62d484 // fadd v4.2d, v4.2d, v2.2d
 	B added33
 whole36:
-	FMOVQ.P 16(R0), F8
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
+	FMOVQ.P 16(R0), F2
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4e62d484 // fadd v4.2d, v4.2d, v2.2d
 	SUBS $16, R6
 	BGE whole38
-	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V2.B16, V2.B16, V2.B16
 	TBZ $3, R6, loaded39
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F2
 loaded39:
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4e62d4a5 // fadd v5.2d, v5.2d, v2.2d
 	B added33
 whole38:
-	FMOVQ.P 16(R0), F8
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
-	VEOR V8.B16, V8.B16, V8.B16
+	FMOVQ.P 16(R0), F2
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4e62d4a5 // fadd v5.2d, v5.2d, v2.2d
+	VEOR V2.B16, V2.B16, V2.B16
 	TBZ $3, R6, loaded41
-	FMOVD.P 8(R0), F8
+	FMOVD.P 8(R0), F2
 loaded41:
-	WORD $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4e62d4c6 // fadd v6.2d, v6.2d, v2.2d
 added33:
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
 	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
-	WORD $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
-	WORD $0x4e65d483 // fadd v3.2d, v4.2d, v5.2d
+	WORD $0x4e64d462 // fadd v2.2d, v3.2d, v4.2d
 	B folded14
 some20:
 	LSL $3, R5, R6
@@ -5038,7 +5040,8 @@ row11:
 	FMOVD F1, 0(R0)
 	ADD $8, R0
 skip9:
-	MADD R4, R1, R5, R1
+	MUL R4, R5, R7
+	ADD R7, R1
 	SUBS $1, R3
 	BNE slice
 	RET
@@ -6416,54 +6419,54 @@ group:
 	CSEL LT, R12, R15, R13
 	SUB R13, R12
 	CBZ R13, elements
-	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
 	CBNZ R5, long2
 	TBNZ $5, R6, two3
 	TBNZ $4, R6, one6
-	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
 	TBZ $3, R6, loaded7
-	FMOVD.P 8(R4), F23
+	FMOVD.P 8(R4), F22
 loaded7:
-	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
-	VMOV V23.B16, V21.B16
+	WORD $0x4ee0fad6 // fabs v22.2d, v22.2d
+	VMOV V22.B16, V20.B16
 	B folded5
 one6:
-	FMOVQ.P 16(R4), F23
-	VEOR V24.B16, V24.B16, V24.B16
+	FMOVQ.P 16(R4), F22
+	VEOR V23.B16, V23.B16, V23.B16
 	TBZ $3, R6, loaded8
-	FMOVD.P 8(R4), F24
+	FMOVD.P 8(R4), F23
 loaded8:
+	WORD $0x4ee0fad6 // fabs v22.2d, v22.2d
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
-	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
-	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
+	WORD $0x4e77d6d4 // fadd v20.2d, v22.2d, v23.2d
 	B folded5
 two3:
 	TBNZ $4, R6, three4
-	FLDPQ.P 32(R4), (F23, F24)
-	VEOR V25.B16, V25.B16, V25.B16
+	FLDPQ.P 32(R4), (F22, F23)
+	VEOR V24.B16, V24.B16, V24.B16
 	TBZ $3, R6, loaded9
-	FMOVD.P 8(R4), F25
+	FMOVD.P 8(R4), F24
 loaded9:
+	WORD $0x4ee0fad6 // fabs v22.2d, v22.2d
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
-	WORD $0x4ee0fb39 // fabs v25.2d, v25.2d
-	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
-	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
+	WORD $0x4e78d6d6 // fadd v22.2d, v22.2d, v24.2d
+	WORD $0x4e77d6d4 // fadd v20.2d, v22.2d, v23.2d
 	B folded5
 three4:
-	FLDPQ.P 32(R4), (F23, F24)
-	FMOVQ.P 16(R4), F25
-	VEOR V26.B16, V26.B16, V26.B16
+	FLDPQ.P 32(R4), (F22, F23)
+	FMOVQ.P 16(R4), F24
+	VEOR V25.B16, V25.B16, V25.B16
 	TBZ $3, R6, loaded10
-	FMOVD.P 8(R4), F26
+	FMOVD.P 8(R4), F25
 loaded10:
+	WORD $0x4ee0fad6 // fabs v22.2d, v22.2d
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
 	WORD $0x4ee0fb39 // fabs v25.2d, v25.2d
-	WORD $0x4ee0fb5a // fabs v26.2d, v26.2d
+	WORD $0x4e78d6d6 // fadd v22.2d, v22.2d, v24.2d
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
-	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
-	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
+	WORD $0x4e77d6d4 // fadd v20.2d, v22.2d, v23.2d
 	B folded5
 folded5:
 	CMP $1, R13
@@ -6471,54 +6474,54 @@ folded5:
 	CBNZ R5, long11
 	TBNZ $5, R6, two12
 	TBNZ $4, R6, one15
-	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
 	TBZ $3, R6, loaded16
-	FMOVD.P 8(R4), F23
+	FMOVD.P 8(R4), F22
 loaded16:
-	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
-	VMOV V23.B16, V22.B16
+	WORD $0x4ee0fad6 // fabs v22.2d, v22.2d
+	VMOV V22.B16, V21.B16
 	B folded14
 one15:
-	FMOVQ.P 16(R4), F23
-	VEOR V24.B16, V24.B16, V24.B16
+	FMOVQ.P 16(R4), F22
+	VEOR V23.B16, V23.B16, V23.B16
 	TBZ $3, R6, loaded17
-	FMOVD.P 8(R4), F24
+	FMOVD.P 8(R4), F23
 loaded17:
+	WORD $0x4ee0fad6 // fabs v22.2d, v22.2d
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
-	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
-	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
+	WORD $0x4e77d6d5 // fadd v21.2d, v22.2d, v23.2d
 	B folded14
 two12:
 	TBNZ $4, R6, three13
-	FLDPQ.P 32(R4), (F23, F24)
-	VEOR V25.B16, V25.B16, V25.B16
+	FLDPQ.P 32(R4), (F22, F23)
+	VEOR V24.B16, V24.B16, V24.B16
 	TBZ $3, R6, loaded18
-	FMOVD.P 8(R4), F25
+	FMOVD.P 8(R4), F24
 loaded18:
+	WORD $0x4ee0fad6 // fabs v22.2d, v22.2d
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
-	WORD $0x4ee0fb39 // fabs v25.2d, v25.2d
-	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
-	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
+	WORD $0x4e78d6d6 // fadd v22.2d, v22.2d, v24.2d
+	WORD $0x4e77d6d5 // fadd v21.2d, v22.2d, v23.2d
 	B folded14
 three13:
-	FLDPQ.P 32(R4), (F23, F24)
-	FMOVQ.P 16(R4), F25
-	VEOR V26.B16, V26.B16, V26.B16
+	FLDPQ.P 32(R4), (F22, F23)
+	FMOVQ.P 16(R4), F24
+	VEOR V25.B16, V25.B16, V25.B16
 	TBZ $3, R6, loaded19
-	FMOVD.P 8(R4), F26
+	FMOVD.P 8(R4), F25
 loaded19:
+	WORD $0x4ee0fad6 // fabs v22.2d, v22.2d
 	WORD $0x4ee0faf7 // fabs v23.2d, v23.2d
 	WORD $0x4ee0fb18 // fabs v24.2d, v24.2d
 	WORD $0x4ee0fb39 // fabs v25.2d, v25.2d
-	WORD $0x4ee0fb5a // fabs v26.2d, v26.2d
+	WORD $0x4e78d6d6 // fadd v22.2d, v22.2d, v24.2d
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
-	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
-	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
+	WORD $0x4e77d6d5 // fadd v21.2d, v22.2d, v23.2d
 	B folded14
 folded14:
 folded1:
-	WORD $0x6e76d6b4 // faddp v20.2d, v21.2d, v22.2d
+	WORD $0x6e75d694 // faddp v20.2d, v20.2d, v21.2d
 	CBZ R2, undivided20
 	WORD $0x6e6afe94 // fdiv v20.2d, v20.2d, v10.2d
 undivided20:
@@ -6646,146 +6649,146 @@ end29:
 	CBNZ R14, group
 	RET
 long2:
+	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
-	VEOR V26.B16, V26.B16, V26.B16
 	MOVD R5, R15
 stride41:
-	FLDPQ.P 32(R4), (F27, F28)
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
-	FLDPQ.P 32(R4), (F27, F28)
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
+	FLDPQ.P 32(R4), (F20, F26)
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4ee0fb5a // fabs v26.2d, v26.2d
+	WORD $0x4e74d6d6 // fadd v22.2d, v22.2d, v20.2d
+	WORD $0x4e7ad6f7 // fadd v23.2d, v23.2d, v26.2d
+	FLDPQ.P 32(R4), (F20, F26)
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4ee0fb5a // fabs v26.2d, v26.2d
+	WORD $0x4e74d718 // fadd v24.2d, v24.2d, v20.2d
+	WORD $0x4e7ad739 // fadd v25.2d, v25.2d, v26.2d
 	SUBS $64, R15
 	BNE stride41
 	MOVD R6, R15
 	CBZ R15, added42
 	SUBS $16, R15
 	BGE whole43
-	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V20.B16, V20.B16, V20.B16
 	TBZ $3, R15, loaded44
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F20
 loaded44:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d6d6 // fadd v22.2d, v22.2d, v20.2d
 	B added42
 whole43:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	FMOVQ.P 16(R4), F20
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d6d6 // fadd v22.2d, v22.2d, v20.2d
 	SUBS $16, R15
 	BGE whole45
-	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V20.B16, V20.B16, V20.B16
 	TBZ $3, R15, loaded46
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F20
 loaded46:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d6f7 // fadd v23.2d, v23.2d, v20.2d
 	B added42
 whole45:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	FMOVQ.P 16(R4), F20
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d6f7 // fadd v23.2d, v23.2d, v20.2d
 	SUBS $16, R15
 	BGE whole47
-	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V20.B16, V20.B16, V20.B16
 	TBZ $3, R15, loaded48
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F20
 loaded48:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d718 // fadd v24.2d, v24.2d, v20.2d
 	B added42
 whole47:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	VEOR V27.B16, V27.B16, V27.B16
+	FMOVQ.P 16(R4), F20
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d718 // fadd v24.2d, v24.2d, v20.2d
+	VEOR V20.B16, V20.B16, V20.B16
 	TBZ $3, R15, loaded50
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F20
 loaded50:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
+	WORD $0x4ee0fa94 // fabs v20.2d, v20.2d
+	WORD $0x4e74d739 // fadd v25.2d, v25.2d, v20.2d
 added42:
+	WORD $0x4e78d6d6 // fadd v22.2d, v22.2d, v24.2d
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
-	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
-	WORD $0x4e78d6f5 // fadd v21.2d, v23.2d, v24.2d
+	WORD $0x4e77d6d4 // fadd v20.2d, v22.2d, v23.2d
 	B folded5
 long11:
+	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
-	VEOR V26.B16, V26.B16, V26.B16
 	MOVD R5, R15
 stride51:
-	FLDPQ.P 32(R4), (F27, F28)
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
-	FLDPQ.P 32(R4), (F27, F28)
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4ee0fb9c // fabs v28.2d, v28.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
+	FLDPQ.P 32(R4), (F21, F26)
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4ee0fb5a // fabs v26.2d, v26.2d
+	WORD $0x4e75d6d6 // fadd v22.2d, v22.2d, v21.2d
+	WORD $0x4e7ad6f7 // fadd v23.2d, v23.2d, v26.2d
+	FLDPQ.P 32(R4), (F21, F26)
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4ee0fb5a // fabs v26.2d, v26.2d
+	WORD $0x4e75d718 // fadd v24.2d, v24.2d, v21.2d
+	WORD $0x4e7ad739 // fadd v25.2d, v25.2d, v26.2d
 	SUBS $64, R15
 	BNE stride51
 	MOVD R6, R15
 	CBZ R15, added52
 	SUBS $16, R15
 	BGE whole53
-	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V21.B16, V21.B16, V21.B16
 	TBZ $3, R15, loaded54
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F21
 loaded54:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d6d6 // fadd v22.2d, v22.2d, v21.2d
 	B added52
 whole53:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	FMOVQ.P 16(R4), F21
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d6d6 // fadd v22.2d, v22.2d, v21.2d
 	SUBS $16, R15
 	BGE whole55
-	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V21.B16, V21.B16, V21.B16
 	TBZ $3, R15, loaded56
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F21
 loaded56:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d6f7 // fadd v23.2d, v23.2d, v21.2d
 	B added52
 whole55:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
+	FMOVQ.P 16(R4), F21
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d6f7 // fadd v23.2d, v23.2d, v21.2d
 	SUBS $16, R15
 	BGE whole57
-	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V21.B16, V21.B16, V21.B16
 	TBZ $3, R15, loaded58
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F21
 loaded58:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d718 // fadd v24.2d, v24.2d, v21.2d
 	B added52
 whole57:
-	FMOVQ.P 16(R4), F27
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
-	VEOR V27.B16, V27.B16, V27.B16
+	FMOVQ.P 16(R4), F21
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d718 // fadd v24.2d, v24.2d, v21.2d
+	VEOR V21.B16, V21.B16, V21.B16
 	TBZ $3, R15, loaded60
-	FMOVD.P 8(R4), F27
+	FMOVD.P 8(R4), F21
 loaded60:
-	WORD $0x4ee0fb7b // fabs v27.2d, v27.2d
-	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
+	WORD $0x4ee0fab5 // fabs v21.2d, v21.2d
+	WORD $0x4e75d739 // fadd v25.2d, v25.2d, v21.2d
 added52:
+	WORD $0x4e78d6d6 // fadd v22.2d, v22.2d, v24.2d
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
-	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
-	WORD $0x4e78d6f6 // fadd v22.2d, v23.2d, v24.2d
+	WORD $0x4e77d6d5 // fadd v21.2d, v22.2d, v23.2d
 	B folded14
 some21:
 	LSL $3, R13, R16
@@ -6954,7 +6957,8 @@ row8:
 	FMOVD F12, 0(R14)
 	ADD $8, R14
 skip7:
-	MADD R11, R4, R12, R4
+	MUL R11, R12, R15
+	ADD R15, R4
 	MOVD R5, R14
 	MOVD R13, R15
 	SUBS $32, R15
@@ -7201,106 +7205,74 @@ TEXT ·widenBF16NEON(SB), NOSPLIT, $0-28
 	MOVD h+8(FP), R1
 	MOVD n+16(FP), R2
 	LSL $2, R2
-	FMOVS factor+24(FP), F1
-	VDUP V1.S[0], V1.S4
-	VEOR V0.B16, V0.B16, V0.B16
+	FMOVS factor+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	VMOV V0.S[0], R3
 	MOVD $0x3f800000, R4
-	MOVWU factor+24(FP), R3
-	CMPW R4, R3
-	BEQ plain1
+	EOR R4, R3
 	SUBS $64, R2
-	BLT done4
-loop3:
-	FMOVD.P 8(R1), F2
-	FMOVD.P 8(R1), F3
-	FMOVD.P 8(R1), F4
-	FMOVD.P 8(R1), F5
-	VZIP1 V2.H8, V0.H8, V2.H8
-	VZIP1 V3.H8, V0.H8, V3.H8
-	VZIP1 V4.H8, V0.H8, V4.H8
-	VZIP1 V5.H8, V0.H8, V5.H8
-	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	FSTPQ (F2, F3), 0(R0)
-	FSTPQ (F4, F5), 32(R0)
+	BLT done2
+loop1:
+	FLDPQ.P 32(R1), (F1, F3)
+	WORD $0x6e613822 // shll2 v2.4s, v1.8h, #16
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	WORD $0x6e613864 // shll2 v4.4s, v3.8h, #16
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R3, scale3
+scaled4:
+	FSTPQ (F1, F2), 0(R0)
+	FSTPQ (F3, F4), 32(R0)
 	ADD $64, R0
 	SUBS $64, R2
-	BGE loop3
-done4:
+	BGE loop1
+done2:
 	ADD $64, R2
 	SUBS $16, R2
 	BLT done6
 loop5:
-	FMOVD.P 8(R1), F2
-	VZIP1 V2.H8, V0.H8, V2.H8
-	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	FMOVQ F2, 0(R0)
+	FMOVD.P 8(R1), F1
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	CBNZ R3, scale7
+scaled8:
+	FMOVQ F1, 0(R0)
 	ADD $16, R0
 	SUBS $16, R2
 	BGE loop5
 done6:
 	ADD $16, R2
-	TBZ $3, R2, skip7
-	FMOVS.P 4(R1), F2
-	VZIP1 V2.H8, V0.H8, V2.H8
-	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	FMOVD F2, 0(R0)
+	TBZ $3, R2, skip9
+	FMOVS.P 4(R1), F1
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	CBNZ R3, scale10
+scaled11:
+	FMOVD F1, 0(R0)
 	ADD $8, R0
-skip7:
-	TBZ $2, R2, skip8
-	VLD1.P 2(R1), V2.H[0]
-	VZIP1 V2.H8, V0.H8, V2.H8
-	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	FMOVS F2, 0(R0)
+skip9:
+	TBZ $2, R2, skip12
+	MOVHU.P 2(R1), R4
+	FMOVS R4, F1
+	WORD $0x2e613821 // shll v1.4s, v1.4h, #16
+	CBNZ R3, scale13
+scaled14:
+	FMOVS F1, 0(R0)
 	ADD $4, R0
-skip8:
-	B done2
-plain1:
-	SUBS $64, R2
-	BLT done10
-loop9:
-	FMOVD.P 8(R1), F2
-	FMOVD.P 8(R1), F3
-	FMOVD.P 8(R1), F4
-	FMOVD.P 8(R1), F5
-	VZIP1 V2.H8, V0.H8, V2.H8
-	VZIP1 V3.H8, V0.H8, V3.H8
-	VZIP1 V4.H8, V0.H8, V4.H8
-	VZIP1 V5.H8, V0.H8, V5.H8
-	FSTPQ (F2, F3), 0(R0)
-	FSTPQ (F4, F5), 32(R0)
-	ADD $64, R0
-	SUBS $64, R2
-	BGE loop9
-done10:
-	ADD $64, R2
-	SUBS $16, R2
-	BLT done12
-loop11:
-	FMOVD.P 8(R1), F2
-	VZIP1 V2.H8, V0.H8, V2.H8
-	FMOVQ F2, 0(R0)
-	ADD $16, R0
-	SUBS $16, R2
-	BGE loop11
-done12:
-	ADD $16, R2
-	TBZ $3, R2, skip13
-	FMOVS.P 4(R1), F2
-	VZIP1 V2.H8, V0.H8, V2.H8
-	FMOVD F2, 0(R0)
-	ADD $8, R0
-skip13:
-	TBZ $2, R2, skip14
-	VLD1.P 2(R1), V2.H[0]
-	VZIP1 V2.H8, V0.H8, V2.H8
-	FMOVS F2, 0(R0)
-	ADD $4, R0
-skip14:
-done2:
+skip12:
 	RET
+scale3:
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled4
+scale7:
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	B scaled8
+scale10:
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	B scaled11
+scale13:
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	B scaled14
 
 // func narrowBF16NEON(h *uint16, x *float32, n int)
 // narrowBF16NEON sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
@@ -7309,57 +7281,39 @@ TEXT ·narrowBF16NEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	LSL $2, R2
-	MOVD $0x7fffffff, R3
-	VDUP R3, V0.S4
-	MOVD $0x7f800000, R3
-	VDUP R3, V1.S4
 	MOVD $0x7fc00000, R3
-	VDUP R3, V2.S4
-	MOVD $0x1, R3
-	VDUP R3, V3.S4
+	VDUP R3, V0.S4
+	MOVD $0x10000, R3
+	VDUP R3, V1.S4
 	MOVD $0x7fff, R3
-	VDUP R3, V4.S4
+	VDUP R3, V2.S4
 	SUBS $64, R2
 	BLT done2
 loop1:
-	FLDPQ.P 64(R1), (F5, F6)
-	FLDPQ -32(R1), (F7, F8)
-	VAND V0.B16, V5.B16, V9.B16
-	VAND V0.B16, V6.B16, V10.B16
-	VAND V0.B16, V7.B16, V11.B16
-	VAND V0.B16, V8.B16, V12.B16
-	WORD $0x6ea13529 // cmhi v9.4s, v9.4s, v1.4s
-	WORD $0x6ea1354a // cmhi v10.4s, v10.4s, v1.4s
-	WORD $0x6ea1356b // cmhi v11.4s, v11.4s, v1.4s
-	WORD $0x6ea1358c // cmhi v12.4s, v12.4s, v1.4s
-	VBSL V5.B16, V2.B16, V9.B16
-	VBSL V6.B16, V2.B16, V10.B16
-	VBSL V7.B16, V2.B16, V11.B16
-	VBSL V8.B16, V2.B16, V12.B16
-	VUSHR $16, V9.S4, V13.S4
-	VUSHR $16, V10.S4, V14.S4
-	VUSHR $16, V11.S4, V15.S4
-	VUSHR $16, V12.S4, V16.S4
-	VAND V3.B16, V13.B16, V13.B16
-	VAND V3.B16, V14.B16, V14.B16
-	VAND V3.B16, V15.B16, V15.B16
-	VAND V3.B16, V16.B16, V16.B16
-	VADD V4.S4, V9.S4, V9.S4
-	VADD V4.S4, V10.S4, V10.S4
-	VADD V4.S4, V11.S4, V11.S4
-	VADD V4.S4, V12.S4, V12.S4
-	VADD V13.S4, V9.S4, V5.S4
-	VADD V14.S4, V10.S4, V6.S4
-	VADD V15.S4, V11.S4, V7.S4
-	VADD V16.S4, V12.S4, V8.S4
-	VUZP2 V5.H8, V5.H8, V5.H8
-	VUZP2 V6.H8, V6.H8, V6.H8
-	VUZP2 V7.H8, V7.H8, V7.H8
-	VUZP2 V8.H8, V8.H8, V8.H8
-	FMOVD.P F5, 8(R0)
-	FMOVD.P F6, 8(R0)
-	FMOVD.P F7, 8(R0)
-	FMOVD.P F8, 8(R0)
+	FLDPQ.P 64(R1), (F3, F4)
+	FLDPQ -32(R1), (F5, F6)
+	WORD $0x4e23e467 // fcmeq v7.4s, v3.4s, v3.4s
+	WORD $0x4e24e488 // fcmeq v8.4s, v4.4s, v4.4s
+	WORD $0x4e25e4a9 // fcmeq v9.4s, v5.4s, v5.4s
+	WORD $0x4e26e4ca // fcmeq v10.4s, v6.4s, v6.4s
+	VBIF V7.B16, V0.B16, V3.B16
+	VBIF V8.B16, V0.B16, V4.B16
+	VBIF V9.B16, V0.B16, V5.B16
+	VBIF V10.B16, V0.B16, V6.B16
+	VCMTST V3.S4, V1.S4, V7.S4
+	VCMTST V4.S4, V1.S4, V8.S4
+	VCMTST V5.S4, V1.S4, V9.S4
+	VCMTST V6.S4, V1.S4, V10.S4
+	VSUB V7.S4, V2.S4, V7.S4
+	VSUB V8.S4, V2.S4, V8.S4
+	VSUB V9.S4, V2.S4, V9.S4
+	VSUB V10.S4, V2.S4, V10.S4
+	WORD $0x0e674063 // addhn v3.4h, v3.4s, v7.4s
+	WORD $0x4e684083 // addhn2 v3.8h, v4.4s, v8.4s
+	WORD $0x0e6940a5 // addhn v5.4h, v5.4s, v9.4s
+	WORD $0x4e6a40c5 // addhn2 v5.8h, v6.4s, v10.4s
+	FSTPQ (F3, F5), 0(R0)
+	ADD $32, R0
 	SUBS $64, R2
 	BGE loop1
 done2:
@@ -7367,43 +7321,36 @@ done2:
 	SUBS $16, R2
 	BLT done4
 loop3:
-	FMOVQ.P 16(R1), F5
-	VAND V0.B16, V5.B16, V6.B16
-	WORD $0x6ea134c6 // cmhi v6.4s, v6.4s, v1.4s
-	VBSL V5.B16, V2.B16, V6.B16
-	VUSHR $16, V6.S4, V7.S4
-	VAND V3.B16, V7.B16, V7.B16
-	VADD V4.S4, V6.S4, V6.S4
-	VADD V7.S4, V6.S4, V5.S4
-	VUZP2 V5.H8, V5.H8, V5.H8
-	FMOVD.P F5, 8(R0)
+	FMOVQ.P 16(R1), F3
+	WORD $0x4e23e464 // fcmeq v4.4s, v3.4s, v3.4s
+	VBIF V4.B16, V0.B16, V3.B16
+	VCMTST V3.S4, V1.S4, V4.S4
+	VSUB V4.S4, V2.S4, V4.S4
+	WORD $0x0e644063 // addhn v3.4h, v3.4s, v4.4s
+	FMOVD F3, 0(R0)
+	ADD $8, R0
 	SUBS $16, R2
 	BGE loop3
 done4:
 	ADD $16, R2
 	TBZ $3, R2, skip5
-	FMOVD.P 8(R1), F5
-	VAND V0.B16, V5.B16, V6.B16
-	WORD $0x6ea134c6 // cmhi v6.4s, v6.4s, v1.4s
-	VBSL V5.B16, V2.B16, V6.B16
-	VUSHR $16, V6.S4, V7.S4
-	VAND V3.B16, V7.B16, V7.B16
-	VADD V4.S4, V6.S4, V6.S4
-	VADD V7.S4, V6.S4, V5.S4
-	VUZP2 V5.H8, V5.H8, V5.H8
-	FMOVS.P F5, 4(R0)
+	FMOVD.P 8(R1), F3
+	WORD $0x4e23e464 // fcmeq v4.4s, v3.4s, v3.4s
+	VBIF V4.B16, V0.B16, V3.B16
+	VCMTST V3.S4, V1.S4, V4.S4
+	VSUB V4.S4, V2.S4, V4.S4
+	WORD $0x0e644063 // addhn v3.4h, v3.4s, v4.4s
+	FMOVS F3, 0(R0)
+	ADD $4, R0
 skip5:
 	TBZ $2, R2, skip6
-	FMOVS.P 4(R1), F5
-	VAND V0.B16, V5.B16, V6.B16
-	WORD $0x6ea134c6 // cmhi v6.4s, v6.4s, v1.4s
-	VBSL V5.B16, V2.B16, V6.B16
-	VUSHR $16, V6.S4, V7.S4
-	VAND V3.B16, V7.B16, V7.B16
-	VADD V4.S4, V6.S4, V6.S4
-	VADD V7.S4, V6.S4, V5.S4
-	VUZP2 V5.H8, V5.H8, V5.H8
-	VST1.P V5.H[0], 2(R0)
+	FMOVS.P 4(R1), F3
+	WORD $0x4e23e464 // fcmeq v4.4s, v3.4s, v3.4s
+	VBIF V4.B16, V0.B16, V3.B16
+	VCMTST V3.S4, V1.S4, V4.S4
+	VSUB V4.S4, V2.S4, V4.S4
+	WORD $0x0e644063 // addhn v3.4h, v3.4s, v4.4s
+	VST1.P V3.H[0], 2(R0)
 skip6:
 	RET
 
@@ -7483,6 +7430,4273 @@ skip7:
 	MOVB R2, ret+16(FP)
 	RET
 
+// func updateElementsHalfBF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// updateElementsHalfBF16NEON is updateElements with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+TEXT ·updateElementsHalfBF16NEON(SB), NOSPLIT, $0-76
+	MOVD theta+0(FP), R0
+	MOVD m+8(FP), R1
+	MOVD grad+32(FP), R2
+	MOVD out+24(FP), R3
+	MOVD v+16(FP), R4
+	MOVD hz+40(FP), R5
+	MOVD n+48(FP), R6
+	LSL $2, R6
+	MOVD s+56(FP), R7
+	MOVD $0x800000, R8
+	VDUP R8, V0.S4
+	VLD1R.P 4(R7), [V1.S4]
+	VLD1R.P 4(R7), [V2.S4]
+	VLD1R.P 4(R7), [V3.S4]
+	VLD1R.P 4(R7), [V4.S4]
+	VLD1R.P 4(R7), [V5.S4]
+	VLD1R.P 4(R7), [V6.S4]
+	VLD1R.P 4(R7), [V7.S4]
+	VLD1R.P 4(R7), [V8.S4]
+	VLD1R.P 4(R7), [V9.S4]
+	VLD1R.P 4(R7), [V10.S4]
+	WORD $0x6ea0f92b // fneg v11.4s, v9.4s
+	VMOV V9.S[0], R8
+	MOVD $0x7f800000, R9
+	EOR R9, R8
+	VMOV V10.S[0], R9
+	MOVD $0x3f800000, R10
+	EOR R10, R9
+	MOVD power+64(FP), R10
+	FMOVS factor+72(FP), F12
+	VDUP V12.S[0], V12.S4
+	VMOV V12.S[0], R11
+	MOVD $0x3f800000, R12
+	EOR R12, R11
+	MOVD $0x7fc00000, R12
+	VDUP R12, V13.S4
+	MOVD $0x10000, R12
+	VDUP R12, V14.S4
+	MOVD $0x7fff, R12
+	VDUP R12, V15.S4
+	SUBS $32, R6
+	BLT done2
+loop1:
+	FMOVQ.P 16(R5), F16
+	WORD $0x6e613a11 // shll2 v17.4s, v16.8h, #16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FLDPQ.P 32(R4), (F18, F19)
+	FLDPQ.P 32(R1), (F24, F25)
+	FMOVQ.P 16(R2), F26
+	WORD $0x6e613b5b // shll2 v27.4s, v26.8h, #16
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	FLDPQ.P 32(R0), (F22, F23)
+	CBNZ R11, scale3
+scaled4:
+	CBZ R9, undivided5
+	WORD $0x6e2afe10 // fdiv v16.4s, v16.4s, v10.4s
+	WORD $0x6e2afe31 // fdiv v17.4s, v17.4s, v10.4s
+undivided5:
+	WORD $0x6e30dc94 // fmul v20.4s, v4.4s, v16.4s
+	WORD $0x6e31dc95 // fmul v21.4s, v4.4s, v17.4s
+	WORD $0x6e30de90 // fmul v16.4s, v20.4s, v16.4s
+	WORD $0x6e31deb1 // fmul v17.4s, v21.4s, v17.4s
+	WORD $0x6e32dc72 // fmul v18.4s, v3.4s, v18.4s
+	WORD $0x6e33dc73 // fmul v19.4s, v3.4s, v19.4s
+	WORD $0x4e30d652 // fadd v18.4s, v18.4s, v16.4s
+	WORD $0x4e31d673 // fadd v19.4s, v19.4s, v17.4s
+	WORD $0x6eb2ec14 // facgt v20.4s, v0.4s, v18.4s
+	WORD $0x4e741e52 // bic v18.16b, v18.16b, v20.16b
+	WORD $0x6eb3ec15 // facgt v21.4s, v0.4s, v19.4s
+	WORD $0x4e751e73 // bic v19.16b, v19.16b, v21.16b
+	CMP $2, R10
+	BNE other6
+	WORD $0x6ea1fa54 // fsqrt v20.4s, v18.4s
+	WORD $0x6ea1fa75 // fsqrt v21.4s, v19.4s
+raised9:
+	WORD $0x6e27de94 // fmul v20.4s, v20.4s, v7.4s
+	WORD $0x6e27deb5 // fmul v21.4s, v21.4s, v7.4s
+	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x6e38dc38 // fmul v24.4s, v1.4s, v24.4s
+	WORD $0x6e39dc39 // fmul v25.4s, v1.4s, v25.4s
+	WORD $0x6e3adc5a // fmul v26.4s, v2.4s, v26.4s
+	WORD $0x6e3bdc5b // fmul v27.4s, v2.4s, v27.4s
+	WORD $0x4e3ad718 // fadd v24.4s, v24.4s, v26.4s
+	WORD $0x4e3bd739 // fadd v25.4s, v25.4s, v27.4s
+	WORD $0x6eb8ec1a // facgt v26.4s, v0.4s, v24.4s
+	WORD $0x4e7a1f18 // bic v24.16b, v24.16b, v26.16b
+	WORD $0x6eb9ec1b // facgt v27.4s, v0.4s, v25.4s
+	WORD $0x4e7b1f39 // bic v25.16b, v25.16b, v27.16b
+	WORD $0x6e38dcba // fmul v26.4s, v5.4s, v24.4s
+	WORD $0x6e39dcbb // fmul v27.4s, v5.4s, v25.4s
+	WORD $0x6e34ff5a // fdiv v26.4s, v26.4s, v20.4s
+	WORD $0x6e35ff7b // fdiv v27.4s, v27.4s, v21.4s
+	CBNZ R8, clamp10
+clamped11:
+	WORD $0x6e36dcd6 // fmul v22.4s, v6.4s, v22.4s
+	WORD $0x6e37dcd7 // fmul v23.4s, v6.4s, v23.4s
+	WORD $0x4ebad6d6 // fsub v22.4s, v22.4s, v26.4s
+	WORD $0x4ebbd6f7 // fsub v23.4s, v23.4s, v27.4s
+	FSTPQ (F18, F19), -32(R4)
+	FSTPQ (F24, F25), -32(R1)
+	FSTPQ (F22, F23), -32(R0)
+	WORD $0x4e36e6da // fcmeq v26.4s, v22.4s, v22.4s
+	WORD $0x4e37e6fb // fcmeq v27.4s, v23.4s, v23.4s
+	VBIF V26.B16, V13.B16, V22.B16
+	VBIF V27.B16, V13.B16, V23.B16
+	VCMTST V22.S4, V14.S4, V26.S4
+	VCMTST V23.S4, V14.S4, V27.S4
+	VSUB V26.S4, V15.S4, V26.S4
+	VSUB V27.S4, V15.S4, V27.S4
+	WORD $0x0e7a42d6 // addhn v22.4h, v22.4s, v26.4s
+	WORD $0x4e7b42f6 // addhn2 v22.8h, v23.4s, v27.4s
+	FMOVQ F22, 0(R3)
+	ADD $16, R3
+	SUBS $32, R6
+	BGE loop1
+done2:
+	ADD $32, R6
+	SUBS $16, R6
+	BLT done13
+loop12:
+	FMOVD.P 8(R5), F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVQ.P 16(R4), F17
+	FMOVQ.P 16(R1), F20
+	FMOVD.P 8(R2), F21
+	WORD $0x2e613ab5 // shll v21.4s, v21.4h, #16
+	FMOVQ.P 16(R0), F19
+	CBNZ R11, scale14
+scaled15:
+	CBZ R9, undivided16
+	WORD $0x6e2afe10 // fdiv v16.4s, v16.4s, v10.4s
+undivided16:
+	WORD $0x6e30dc92 // fmul v18.4s, v4.4s, v16.4s
+	WORD $0x6e30de50 // fmul v16.4s, v18.4s, v16.4s
+	WORD $0x6e31dc71 // fmul v17.4s, v3.4s, v17.4s
+	WORD $0x4e30d631 // fadd v17.4s, v17.4s, v16.4s
+	WORD $0x6eb1ec12 // facgt v18.4s, v0.4s, v17.4s
+	WORD $0x4e721e31 // bic v17.16b, v17.16b, v18.16b
+	CMP $2, R10
+	BNE other17
+	WORD $0x6ea1fa32 // fsqrt v18.4s, v17.4s
+raised20:
+	WORD $0x6e27de52 // fmul v18.4s, v18.4s, v7.4s
+	WORD $0x4e28d652 // fadd v18.4s, v18.4s, v8.4s
+	WORD $0x6e34dc34 // fmul v20.4s, v1.4s, v20.4s
+	WORD $0x6e35dc55 // fmul v21.4s, v2.4s, v21.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6eb4ec15 // facgt v21.4s, v0.4s, v20.4s
+	WORD $0x4e751e94 // bic v20.16b, v20.16b, v21.16b
+	WORD $0x6e34dcb5 // fmul v21.4s, v5.4s, v20.4s
+	WORD $0x6e32feb5 // fdiv v21.4s, v21.4s, v18.4s
+	CBNZ R8, clamp21
+clamped22:
+	WORD $0x6e33dcd3 // fmul v19.4s, v6.4s, v19.4s
+	WORD $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	FMOVQ F17, -16(R4)
+	FMOVQ F20, -16(R1)
+	FMOVQ F19, -16(R0)
+	WORD $0x4e33e675 // fcmeq v21.4s, v19.4s, v19.4s
+	VBIF V21.B16, V13.B16, V19.B16
+	VCMTST V19.S4, V14.S4, V21.S4
+	VSUB V21.S4, V15.S4, V21.S4
+	WORD $0x0e754273 // addhn v19.4h, v19.4s, v21.4s
+	FMOVD F19, 0(R3)
+	ADD $8, R3
+	SUBS $16, R6
+	BGE loop12
+done13:
+	ADD $16, R6
+	TBZ $3, R6, skip23
+	FMOVS.P 4(R5), F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVD.P 8(R4), F17
+	FMOVD.P 8(R1), F20
+	FMOVS.P 4(R2), F21
+	WORD $0x2e613ab5 // shll v21.4s, v21.4h, #16
+	FMOVD.P 8(R0), F19
+	CBNZ R11, scale24
+scaled25:
+	CBZ R9, undivided26
+	WORD $0x6e2afe10 // fdiv v16.4s, v16.4s, v10.4s
+undivided26:
+	WORD $0x6e30dc92 // fmul v18.4s, v4.4s, v16.4s
+	WORD $0x6e30de50 // fmul v16.4s, v18.4s, v16.4s
+	WORD $0x6e31dc71 // fmul v17.4s, v3.4s, v17.4s
+	WORD $0x4e30d631 // fadd v17.4s, v17.4s, v16.4s
+	WORD $0x6eb1ec12 // facgt v18.4s, v0.4s, v17.4s
+	WORD $0x4e721e31 // bic v17.16b, v17.16b, v18.16b
+	CMP $2, R10
+	BNE other27
+	WORD $0x6ea1fa32 // fsqrt v18.4s, v17.4s
+raised30:
+	WORD $0x6e27de52 // fmul v18.4s, v18.4s, v7.4s
+	WORD $0x4e28d652 // fadd v18.4s, v18.4s, v8.4s
+	WORD $0x6e34dc34 // fmul v20.4s, v1.4s, v20.4s
+	WORD $0x6e35dc55 // fmul v21.4s, v2.4s, v21.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6eb4ec15 // facgt v21.4s, v0.4s, v20.4s
+	WORD $0x4e751e94 // bic v20.16b, v20.16b, v21.16b
+	WORD $0x6e34dcb5 // fmul v21.4s, v5.4s, v20.4s
+	WORD $0x6e32feb5 // fdiv v21.4s, v21.4s, v18.4s
+	CBNZ R8, clamp31
+clamped32:
+	WORD $0x6e33dcd3 // fmul v19.4s, v6.4s, v19.4s
+	WORD $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	FMOVD F17, -8(R4)
+	FMOVD F20, -8(R1)
+	FMOVD F19, -8(R0)
+	WORD $0x4e33e675 // fcmeq v21.4s, v19.4s, v19.4s
+	VBIF V21.B16, V13.B16, V19.B16
+	VCMTST V19.S4, V14.S4, V21.S4
+	VSUB V21.S4, V15.S4, V21.S4
+	WORD $0x0e754273 // addhn v19.4h, v19.4s, v21.4s
+	FMOVS F19, 0(R3)
+	ADD $4, R3
+skip23:
+	TBZ $2, R6, skip33
+	MOVHU.P 2(R5), R12
+	FMOVS R12, F16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	FMOVS.P 4(R4), F17
+	FMOVS.P 4(R1), F20
+	MOVHU.P 2(R2), R12
+	FMOVS R12, F21
+	WORD $0x2e613ab5 // shll v21.4s, v21.4h, #16
+	FMOVS.P 4(R0), F19
+	CBNZ R11, scale34
+scaled35:
+	CBZ R9, undivided36
+	WORD $0x6e2afe10 // fdiv v16.4s, v16.4s, v10.4s
+undivided36:
+	WORD $0x6e30dc92 // fmul v18.4s, v4.4s, v16.4s
+	WORD $0x6e30de50 // fmul v16.4s, v18.4s, v16.4s
+	WORD $0x6e31dc71 // fmul v17.4s, v3.4s, v17.4s
+	WORD $0x4e30d631 // fadd v17.4s, v17.4s, v16.4s
+	WORD $0x6eb1ec12 // facgt v18.4s, v0.4s, v17.4s
+	WORD $0x4e721e31 // bic v17.16b, v17.16b, v18.16b
+	CMP $2, R10
+	BNE other37
+	WORD $0x6ea1fa32 // fsqrt v18.4s, v17.4s
+raised40:
+	WORD $0x6e27de52 // fmul v18.4s, v18.4s, v7.4s
+	WORD $0x4e28d652 // fadd v18.4s, v18.4s, v8.4s
+	WORD $0x6e34dc34 // fmul v20.4s, v1.4s, v20.4s
+	WORD $0x6e35dc55 // fmul v21.4s, v2.4s, v21.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6eb4ec15 // facgt v21.4s, v0.4s, v20.4s
+	WORD $0x4e751e94 // bic v20.16b, v20.16b, v21.16b
+	WORD $0x6e34dcb5 // fmul v21.4s, v5.4s, v20.4s
+	WORD $0x6e32feb5 // fdiv v21.4s, v21.4s, v18.4s
+	CBNZ R8, clamp41
+clamped42:
+	WORD $0x6e33dcd3 // fmul v19.4s, v6.4s, v19.4s
+	WORD $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	FMOVS F17, -4(R4)
+	FMOVS F20, -4(R1)
+	FMOVS F19, -4(R0)
+	WORD $0x4e33e675 // fcmeq v21.4s, v19.4s, v19.4s
+	VBIF V21.B16, V13.B16, V19.B16
+	VCMTST V19.S4, V14.S4, V21.S4
+	VSUB V21.S4, V15.S4, V21.S4
+	WORD $0x0e754273 // addhn v19.4h, v19.4s, v21.4s
+	VST1.P V19.H[0], 2(R3)
+skip33:
+	RET
+scale3:
+	WORD $0x6e2cde10 // fmul v16.4s, v16.4s, v12.4s
+	WORD $0x6e2cde31 // fmul v17.4s, v17.4s, v12.4s
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled4
+other6:
+	BGT two8
+	CMP $1, R10
+	BEQ half7
+	MOVD $0x3f800000, R12
+	VDUP R12, V20.S4
+	MOVD $0x3f800000, R12
+	VDUP R12, V21.S4
+	B raised9
+half7:
+	WORD $0x6ea1fa54 // fsqrt v20.4s, v18.4s
+	WORD $0x6ea1fa75 // fsqrt v21.4s, v19.4s
+	WORD $0x6ea1fa94 // fsqrt v20.4s, v20.4s
+	WORD $0x6ea1fab5 // fsqrt v21.4s, v21.4s
+	B raised9
+two8:
+	VMOV V18.B16, V20.B16
+	VMOV V19.B16, V21.B16
+	B raised9
+clamp10:
+	WORD $0x4ea9f75a // fmin v26.4s, v26.4s, v9.4s
+	WORD $0x4ea9f77b // fmin v27.4s, v27.4s, v9.4s
+	WORD $0x4e2bf75a // fmax v26.4s, v26.4s, v11.4s
+	WORD $0x4e2bf77b // fmax v27.4s, v27.4s, v11.4s
+	B clamped11
+scale14:
+	WORD $0x6e2cde10 // fmul v16.4s, v16.4s, v12.4s
+	WORD $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
+	B scaled15
+other17:
+	BGT two19
+	CMP $1, R10
+	BEQ half18
+	MOVD $0x3f800000, R12
+	VDUP R12, V18.S4
+	B raised20
+half18:
+	WORD $0x6ea1fa32 // fsqrt v18.4s, v17.4s
+	WORD $0x6ea1fa52 // fsqrt v18.4s, v18.4s
+	B raised20
+two19:
+	VMOV V17.B16, V18.B16
+	B raised20
+clamp21:
+	WORD $0x4ea9f6b5 // fmin v21.4s, v21.4s, v9.4s
+	WORD $0x4e2bf6b5 // fmax v21.4s, v21.4s, v11.4s
+	B clamped22
+scale24:
+	WORD $0x6e2cde10 // fmul v16.4s, v16.4s, v12.4s
+	WORD $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
+	B scaled25
+other27:
+	BGT two29
+	CMP $1, R10
+	BEQ half28
+	MOVD $0x3f800000, R12
+	VDUP R12, V18.S4
+	B raised30
+half28:
+	WORD $0x6ea1fa32 // fsqrt v18.4s, v17.4s
+	WORD $0x6ea1fa52 // fsqrt v18.4s, v18.4s
+	B raised30
+two29:
+	VMOV V17.B16, V18.B16
+	B raised30
+clamp31:
+	WORD $0x4ea9f6b5 // fmin v21.4s, v21.4s, v9.4s
+	WORD $0x4e2bf6b5 // fmax v21.4s, v21.4s, v11.4s
+	B clamped32
+scale34:
+	WORD $0x6e2cde10 // fmul v16.4s, v16.4s, v12.4s
+	WORD $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
+	B scaled35
+other37:
+	BGT two39
+	CMP $1, R10
+	BEQ half38
+	MOVD $0x3f800000, R12
+	VDUP R12, V18.S4
+	B raised40
+half38:
+	WORD $0x6ea1fa32 // fsqrt v18.4s, v17.4s
+	WORD $0x6ea1fa52 // fsqrt v18.4s, v18.4s
+	B raised40
+two39:
+	VMOV V17.B16, V18.B16
+	B raised40
+clamp41:
+	WORD $0x4ea9f6b5 // fmin v21.4s, v21.4s, v9.4s
+	WORD $0x4e2bf6b5 // fmax v21.4s, v21.4s, v11.4s
+	B clamped42
+
+// func updateBlocksHalfBF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+// updateBlocksHalfBF16NEON is updateBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+TEXT ·updateBlocksHalfBF16NEON(SB), NOSPLIT, $0-84
+	MOVD s+64(FP), R0
+	MOVD $0x800000, R1
+	VDUP R1, V0.S4
+	VLD1R.P 4(R0), [V1.S4]
+	VLD1R.P 4(R0), [V2.S4]
+	VLD1R.P 4(R0), [V3.S4]
+	VLD1R.P 4(R0), [V4.S4]
+	VLD1R.P 4(R0), [V5.S4]
+	VLD1R.P 4(R0), [V6.S4]
+	VLD1R.P 4(R0), [V7.S4]
+	VLD1R.P 4(R0), [V8.S4]
+	VLD1R.P 4(R0), [V9.S4]
+	VLD1R.P 4(R0), [V10.S4]
+	WORD $0x6ea0f92b // fneg v11.4s, v9.4s
+	VMOV V9.S[0], R1
+	MOVD $0x7f800000, R2
+	EOR R2, R1
+	VMOV V10.S[0], R2
+	MOVD $0x3f800000, R3
+	EOR R3, R2
+	MOVD power+72(FP), R3
+	FMOVS factor+80(FP), F12
+	VDUP V12.S[0], V12.S4
+	VMOV V12.S[0], R4
+	MOVD $0x3f800000, R5
+	EOR R5, R4
+	MOVD $0x7fc00000, R5
+	VDUP R5, V13.S4
+	MOVD $0x10000, R5
+	VDUP R5, V14.S4
+	MOVD $0x7fff, R5
+	VDUP R5, V15.S4
+	MOVD $0xfcfcfcfc, R5
+	VDUP R5, V21.S4
+	MOVD $lanes32<>(SB), R5
+	FMOVQ (R5), F16
+	FMOVQ 16(R5), F20
+	FMOVQ 32(R5), F19
+	MOVD block+56(FP), R6
+	MOVD $0xfffffff, R7
+	ADD R6, R7
+	UDIV R6, R7
+	VDUP R7, V22.S4
+	WORD $0x4eb69e10 // mul v16.4s, v16.4s, v22.4s
+	LSL $2, R7
+	VDUP R7, V18.S4
+	MOVD hz+40(FP), R5
+	MOVD block+56(FP), R6
+	LSL $2, R6
+	AND $63, R6, R7
+	SUB R7, R6
+	MOVD theta+0(FP), R8
+	MOVD m+8(FP), R9
+	MOVD grad+32(FP), R10
+	MOVD out+24(FP), R11
+	MOVD v+16(FP), R12
+	MOVD block+56(FP), R13
+	MOVD blocks+48(FP), R14
+	LSL $2, R13
+	MOVD ZR, R16
+group:
+	MOVD $0x4, R17
+	CMP R17, R14
+	CSEL LT, R14, R17, R15
+	SUB R15, R14
+	CBZ R15, elements
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	CBNZ R6, long2
+	TBNZ $5, R7, two3
+	TBNZ $4, R7, one6
+	VEOR V28.B16, V28.B16, V28.B16
+	TBZ $3, R7, one7
+	FMOVS.P 4(R5), F28
+	TBZ $2, R7, loaded8
+	VLD1.P 2(R5), V28.H[2]
+	B loaded8
+one7:
+	TBZ $2, R7, loaded8
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F28
+loaded8:
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	CBNZ R4, scale9
+scaled10:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	VMOV V28.B16, V24.B16
+	B folded5
+one6:
+	FMOVD.P 8(R5), F28
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R7, one11
+	FMOVS.P 4(R5), F29
+	TBZ $2, R7, loaded12
+	VLD1.P 2(R5), V29.H[2]
+	B loaded12
+one11:
+	TBZ $2, R7, loaded12
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F29
+loaded12:
+	WORD $0x2e613bbd // shll v29.4s, v29.4h, #16
+	CBNZ R4, scale13
+scaled14:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd798 // fadd v24.4s, v28.4s, v29.4s
+	B folded5
+two3:
+	TBNZ $4, R7, three4
+	FMOVQ.P 16(R5), F28
+	WORD $0x6e613b9d // shll2 v29.4s, v28.8h, #16
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	VEOR V30.B16, V30.B16, V30.B16
+	TBZ $3, R7, one15
+	FMOVS.P 4(R5), F30
+	TBZ $2, R7, loaded16
+	VLD1.P 2(R5), V30.H[2]
+	B loaded16
+one15:
+	TBZ $2, R7, loaded16
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F30
+loaded16:
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	CBNZ R4, scale17
+scaled18:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3dd798 // fadd v24.4s, v28.4s, v29.4s
+	B folded5
+three4:
+	FMOVQ.P 16(R5), F28
+	WORD $0x6e613b9d // shll2 v29.4s, v28.8h, #16
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	FMOVD.P 8(R5), F30
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	VEOR V31.B16, V31.B16, V31.B16
+	TBZ $3, R7, one19
+	FMOVS.P 4(R5), F31
+	TBZ $2, R7, loaded20
+	VLD1.P 2(R5), V31.H[2]
+	B loaded20
+one19:
+	TBZ $2, R7, loaded20
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F31
+loaded20:
+	WORD $0x2e613bff // shll v31.4s, v31.4h, #16
+	CBNZ R4, scale21
+scaled22:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
+	WORD $0x4ea0fbff // fabs v31.4s, v31.4s
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3fd7bd // fadd v29.4s, v29.4s, v31.4s
+	WORD $0x4e3dd798 // fadd v24.4s, v28.4s, v29.4s
+	B folded5
+folded5:
+	CMP $1, R15
+	BLE folded1
+	CBNZ R6, long23
+	TBNZ $5, R7, two24
+	TBNZ $4, R7, one27
+	VEOR V28.B16, V28.B16, V28.B16
+	TBZ $3, R7, one28
+	FMOVS.P 4(R5), F28
+	TBZ $2, R7, loaded29
+	VLD1.P 2(R5), V28.H[2]
+	B loaded29
+one28:
+	TBZ $2, R7, loaded29
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F28
+loaded29:
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	CBNZ R4, scale30
+scaled31:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	VMOV V28.B16, V25.B16
+	B folded26
+one27:
+	FMOVD.P 8(R5), F28
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R7, one32
+	FMOVS.P 4(R5), F29
+	TBZ $2, R7, loaded33
+	VLD1.P 2(R5), V29.H[2]
+	B loaded33
+one32:
+	TBZ $2, R7, loaded33
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F29
+loaded33:
+	WORD $0x2e613bbd // shll v29.4s, v29.4h, #16
+	CBNZ R4, scale34
+scaled35:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd799 // fadd v25.4s, v28.4s, v29.4s
+	B folded26
+two24:
+	TBNZ $4, R7, three25
+	FMOVQ.P 16(R5), F28
+	WORD $0x6e613b9d // shll2 v29.4s, v28.8h, #16
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	VEOR V30.B16, V30.B16, V30.B16
+	TBZ $3, R7, one36
+	FMOVS.P 4(R5), F30
+	TBZ $2, R7, loaded37
+	VLD1.P 2(R5), V30.H[2]
+	B loaded37
+one36:
+	TBZ $2, R7, loaded37
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F30
+loaded37:
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	CBNZ R4, scale38
+scaled39:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3dd799 // fadd v25.4s, v28.4s, v29.4s
+	B folded26
+three25:
+	FMOVQ.P 16(R5), F28
+	WORD $0x6e613b9d // shll2 v29.4s, v28.8h, #16
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	FMOVD.P 8(R5), F30
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	VEOR V31.B16, V31.B16, V31.B16
+	TBZ $3, R7, one40
+	FMOVS.P 4(R5), F31
+	TBZ $2, R7, loaded41
+	VLD1.P 2(R5), V31.H[2]
+	B loaded41
+one40:
+	TBZ $2, R7, loaded41
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F31
+loaded41:
+	WORD $0x2e613bff // shll v31.4s, v31.4h, #16
+	CBNZ R4, scale42
+scaled43:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
+	WORD $0x4ea0fbff // fabs v31.4s, v31.4s
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3fd7bd // fadd v29.4s, v29.4s, v31.4s
+	WORD $0x4e3dd799 // fadd v25.4s, v28.4s, v29.4s
+	B folded26
+folded26:
+	CMP $2, R15
+	BLE folded1
+	CBNZ R6, long44
+	TBNZ $5, R7, two45
+	TBNZ $4, R7, one48
+	VEOR V28.B16, V28.B16, V28.B16
+	TBZ $3, R7, one49
+	FMOVS.P 4(R5), F28
+	TBZ $2, R7, loaded50
+	VLD1.P 2(R5), V28.H[2]
+	B loaded50
+one49:
+	TBZ $2, R7, loaded50
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F28
+loaded50:
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	CBNZ R4, scale51
+scaled52:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	VMOV V28.B16, V26.B16
+	B folded47
+one48:
+	FMOVD.P 8(R5), F28
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R7, one53
+	FMOVS.P 4(R5), F29
+	TBZ $2, R7, loaded54
+	VLD1.P 2(R5), V29.H[2]
+	B loaded54
+one53:
+	TBZ $2, R7, loaded54
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F29
+loaded54:
+	WORD $0x2e613bbd // shll v29.4s, v29.4h, #16
+	CBNZ R4, scale55
+scaled56:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd79a // fadd v26.4s, v28.4s, v29.4s
+	B folded47
+two45:
+	TBNZ $4, R7, three46
+	FMOVQ.P 16(R5), F28
+	WORD $0x6e613b9d // shll2 v29.4s, v28.8h, #16
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	VEOR V30.B16, V30.B16, V30.B16
+	TBZ $3, R7, one57
+	FMOVS.P 4(R5), F30
+	TBZ $2, R7, loaded58
+	VLD1.P 2(R5), V30.H[2]
+	B loaded58
+one57:
+	TBZ $2, R7, loaded58
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F30
+loaded58:
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	CBNZ R4, scale59
+scaled60:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3dd79a // fadd v26.4s, v28.4s, v29.4s
+	B folded47
+three46:
+	FMOVQ.P 16(R5), F28
+	WORD $0x6e613b9d // shll2 v29.4s, v28.8h, #16
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	FMOVD.P 8(R5), F30
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	VEOR V31.B16, V31.B16, V31.B16
+	TBZ $3, R7, one61
+	FMOVS.P 4(R5), F31
+	TBZ $2, R7, loaded62
+	VLD1.P 2(R5), V31.H[2]
+	B loaded62
+one61:
+	TBZ $2, R7, loaded62
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F31
+loaded62:
+	WORD $0x2e613bff // shll v31.4s, v31.4h, #16
+	CBNZ R4, scale63
+scaled64:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
+	WORD $0x4ea0fbff // fabs v31.4s, v31.4s
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3fd7bd // fadd v29.4s, v29.4s, v31.4s
+	WORD $0x4e3dd79a // fadd v26.4s, v28.4s, v29.4s
+	B folded47
+folded47:
+	CMP $3, R15
+	BLE folded1
+	CBNZ R6, long65
+	TBNZ $5, R7, two66
+	TBNZ $4, R7, one69
+	VEOR V28.B16, V28.B16, V28.B16
+	TBZ $3, R7, one70
+	FMOVS.P 4(R5), F28
+	TBZ $2, R7, loaded71
+	VLD1.P 2(R5), V28.H[2]
+	B loaded71
+one70:
+	TBZ $2, R7, loaded71
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F28
+loaded71:
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	CBNZ R4, scale72
+scaled73:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	VMOV V28.B16, V27.B16
+	B folded68
+one69:
+	FMOVD.P 8(R5), F28
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R7, one74
+	FMOVS.P 4(R5), F29
+	TBZ $2, R7, loaded75
+	VLD1.P 2(R5), V29.H[2]
+	B loaded75
+one74:
+	TBZ $2, R7, loaded75
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F29
+loaded75:
+	WORD $0x2e613bbd // shll v29.4s, v29.4h, #16
+	CBNZ R4, scale76
+scaled77:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3dd79b // fadd v27.4s, v28.4s, v29.4s
+	B folded68
+two66:
+	TBNZ $4, R7, three67
+	FMOVQ.P 16(R5), F28
+	WORD $0x6e613b9d // shll2 v29.4s, v28.8h, #16
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	VEOR V30.B16, V30.B16, V30.B16
+	TBZ $3, R7, one78
+	FMOVS.P 4(R5), F30
+	TBZ $2, R7, loaded79
+	VLD1.P 2(R5), V30.H[2]
+	B loaded79
+one78:
+	TBZ $2, R7, loaded79
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F30
+loaded79:
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	CBNZ R4, scale80
+scaled81:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3dd79b // fadd v27.4s, v28.4s, v29.4s
+	B folded68
+three67:
+	FMOVQ.P 16(R5), F28
+	WORD $0x6e613b9d // shll2 v29.4s, v28.8h, #16
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	FMOVD.P 8(R5), F30
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	VEOR V31.B16, V31.B16, V31.B16
+	TBZ $3, R7, one82
+	FMOVS.P 4(R5), F31
+	TBZ $2, R7, loaded83
+	VLD1.P 2(R5), V31.H[2]
+	B loaded83
+one82:
+	TBZ $2, R7, loaded83
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F31
+loaded83:
+	WORD $0x2e613bff // shll v31.4s, v31.4h, #16
+	CBNZ R4, scale84
+scaled85:
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
+	WORD $0x4ea0fbff // fabs v31.4s, v31.4s
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3fd7bd // fadd v29.4s, v29.4s, v31.4s
+	WORD $0x4e3dd79b // fadd v27.4s, v28.4s, v29.4s
+	B folded68
+folded68:
+folded1:
+	VZIP2 V25.D2, V24.D2, V28.D2
+	VZIP1 V25.D2, V24.D2, V24.D2
+	WORD $0x4e3cd718 // fadd v24.4s, v24.4s, v28.4s
+	VZIP2 V27.D2, V26.D2, V29.D2
+	VZIP1 V27.D2, V26.D2, V26.D2
+	WORD $0x4e3dd75a // fadd v26.4s, v26.4s, v29.4s
+	WORD $0x6e3ad718 // faddp v24.4s, v24.4s, v26.4s
+	CBZ R2, undivided86
+	WORD $0x6e2aff18 // fdiv v24.4s, v24.4s, v10.4s
+undivided86:
+	MOVD R12, R17
+	CMP $4, R15
+	BNE some87
+	FMOVQ.P 16(R17), F22
+loaded88:
+	WORD $0x6e38dc99 // fmul v25.4s, v4.4s, v24.4s
+	WORD $0x6e38df38 // fmul v24.4s, v25.4s, v24.4s
+	WORD $0x6e36dc76 // fmul v22.4s, v3.4s, v22.4s
+	WORD $0x4e38d6d6 // fadd v22.4s, v22.4s, v24.4s
+	WORD $0x6eb6ec19 // facgt v25.4s, v0.4s, v22.4s
+	WORD $0x4e791ed6 // bic v22.16b, v22.16b, v25.16b
+	CMP $2, R3
+	BNE other89
+	WORD $0x6ea1fad9 // fsqrt v25.4s, v22.4s
+raised92:
+	WORD $0x6e27df39 // fmul v25.4s, v25.4s, v7.4s
+	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
+	CMP $4, R15
+	BNE some93
+	FMOVQ F22, 0(R12)
+	ADD $16, R12
+stored94:
+	VMOV V25.B16, V22.B16
+elements:
+	VMOV V16.B16, V17.B16
+	SUBS $32, R16
+	BLT done97
+loop96:
+	VUSHR $26, V17.S4, V24.S4
+	VADD V18.S4, V17.S4, V17.S4
+	VUSHR $26, V17.S4, V25.S4
+	VTBL V19.B16, [V24.B16], V24.B16
+	VTBL V19.B16, [V25.B16], V25.B16
+	VBIF V21.B16, V20.B16, V24.B16
+	VBIF V21.B16, V20.B16, V25.B16
+	VTBL V24.B16, [V23.B16], V24.B16
+	VTBL V25.B16, [V23.B16], V25.B16
+	VADD V18.S4, V17.S4, V17.S4
+	FLDPQ.P 32(R9), (F28, F29)
+	FMOVQ.P 16(R10), F30
+	WORD $0x6e613bdf // shll2 v31.4s, v30.8h, #16
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	FLDPQ.P 32(R8), (F26, F27)
+	CBNZ R4, scale98
+scaled99:
+	WORD $0x6e3cdc3c // fmul v28.4s, v1.4s, v28.4s
+	WORD $0x6e3ddc3d // fmul v29.4s, v1.4s, v29.4s
+	WORD $0x6e3edc5e // fmul v30.4s, v2.4s, v30.4s
+	WORD $0x6e3fdc5f // fmul v31.4s, v2.4s, v31.4s
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3fd7bd // fadd v29.4s, v29.4s, v31.4s
+	WORD $0x6ebcec1e // facgt v30.4s, v0.4s, v28.4s
+	WORD $0x4e7e1f9c // bic v28.16b, v28.16b, v30.16b
+	WORD $0x6ebdec1f // facgt v31.4s, v0.4s, v29.4s
+	WORD $0x4e7f1fbd // bic v29.16b, v29.16b, v31.16b
+	WORD $0x6e3cdcbe // fmul v30.4s, v5.4s, v28.4s
+	WORD $0x6e3ddcbf // fmul v31.4s, v5.4s, v29.4s
+	WORD $0x6e38ffde // fdiv v30.4s, v30.4s, v24.4s
+	WORD $0x6e39ffff // fdiv v31.4s, v31.4s, v25.4s
+	CBNZ R1, clamp100
+clamped101:
+	WORD $0x6e3adcda // fmul v26.4s, v6.4s, v26.4s
+	WORD $0x6e3bdcdb // fmul v27.4s, v6.4s, v27.4s
+	WORD $0x4ebed75a // fsub v26.4s, v26.4s, v30.4s
+	WORD $0x4ebfd77b // fsub v27.4s, v27.4s, v31.4s
+	FSTPQ (F28, F29), -32(R9)
+	FSTPQ (F26, F27), -32(R8)
+	WORD $0x4e3ae75e // fcmeq v30.4s, v26.4s, v26.4s
+	WORD $0x4e3be77f // fcmeq v31.4s, v27.4s, v27.4s
+	VBIF V30.B16, V13.B16, V26.B16
+	VBIF V31.B16, V13.B16, V27.B16
+	VCMTST V26.S4, V14.S4, V30.S4
+	VCMTST V27.S4, V14.S4, V31.S4
+	VSUB V30.S4, V15.S4, V30.S4
+	VSUB V31.S4, V15.S4, V31.S4
+	WORD $0x0e7e435a // addhn v26.4h, v26.4s, v30.4s
+	WORD $0x4e7f437a // addhn2 v26.8h, v27.4s, v31.4s
+	FMOVQ F26, 0(R11)
+	ADD $16, R11
+	SUBS $32, R16
+	BGE loop96
+done97:
+	ADD $32, R16
+	SUBS $16, R16
+	BLT done103
+loop102:
+	VUSHR $26, V17.S4, V24.S4
+	VTBL V19.B16, [V24.B16], V24.B16
+	VBIF V21.B16, V20.B16, V24.B16
+	VTBL V24.B16, [V23.B16], V24.B16
+	VADD V18.S4, V17.S4, V17.S4
+	FMOVQ.P 16(R9), F26
+	FMOVD.P 8(R10), F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	FMOVQ.P 16(R8), F25
+	CBNZ R4, scale104
+scaled105:
+	WORD $0x6e3adc3a // fmul v26.4s, v1.4s, v26.4s
+	WORD $0x6e3bdc5b // fmul v27.4s, v2.4s, v27.4s
+	WORD $0x4e3bd75a // fadd v26.4s, v26.4s, v27.4s
+	WORD $0x6ebaec1b // facgt v27.4s, v0.4s, v26.4s
+	WORD $0x4e7b1f5a // bic v26.16b, v26.16b, v27.16b
+	WORD $0x6e3adcbb // fmul v27.4s, v5.4s, v26.4s
+	WORD $0x6e38ff7b // fdiv v27.4s, v27.4s, v24.4s
+	CBNZ R1, clamp106
+clamped107:
+	WORD $0x6e39dcd9 // fmul v25.4s, v6.4s, v25.4s
+	WORD $0x4ebbd739 // fsub v25.4s, v25.4s, v27.4s
+	FMOVQ F26, -16(R9)
+	FMOVQ F25, -16(R8)
+	WORD $0x4e39e73b // fcmeq v27.4s, v25.4s, v25.4s
+	VBIF V27.B16, V13.B16, V25.B16
+	VCMTST V25.S4, V14.S4, V27.S4
+	VSUB V27.S4, V15.S4, V27.S4
+	WORD $0x0e7b4339 // addhn v25.4h, v25.4s, v27.4s
+	FMOVD F25, 0(R11)
+	ADD $8, R11
+	SUBS $16, R16
+	BGE loop102
+done103:
+	ADD $16, R16
+	CBZ R16, end95
+	VUSHR $26, V17.S4, V24.S4
+	VTBL V19.B16, [V24.B16], V24.B16
+	VBIF V21.B16, V20.B16, V24.B16
+	VTBL V24.B16, [V23.B16], V24.B16
+	TBZ $3, R16, skip108
+	FMOVD.P 8(R9), F26
+	FMOVS.P 4(R10), F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	FMOVD.P 8(R8), F25
+	CBNZ R4, scale109
+scaled110:
+	WORD $0x6e3adc3a // fmul v26.4s, v1.4s, v26.4s
+	WORD $0x6e3bdc5b // fmul v27.4s, v2.4s, v27.4s
+	WORD $0x4e3bd75a // fadd v26.4s, v26.4s, v27.4s
+	WORD $0x6ebaec1b // facgt v27.4s, v0.4s, v26.4s
+	WORD $0x4e7b1f5a // bic v26.16b, v26.16b, v27.16b
+	WORD $0x6e3adcbb // fmul v27.4s, v5.4s, v26.4s
+	WORD $0x6e38ff7b // fdiv v27.4s, v27.4s, v24.4s
+	CBNZ R1, clamp111
+clamped112:
+	WORD $0x6e39dcd9 // fmul v25.4s, v6.4s, v25.4s
+	WORD $0x4ebbd739 // fsub v25.4s, v25.4s, v27.4s
+	FMOVD F26, -8(R9)
+	FMOVD F25, -8(R8)
+	WORD $0x4e39e73b // fcmeq v27.4s, v25.4s, v25.4s
+	VBIF V27.B16, V13.B16, V25.B16
+	VCMTST V25.S4, V14.S4, V27.S4
+	VSUB V27.S4, V15.S4, V27.S4
+	WORD $0x0e7b4339 // addhn v25.4h, v25.4s, v27.4s
+	FMOVS F25, 0(R11)
+	ADD $4, R11
+	VEXT $8, V24.B16, V24.B16, V24.B16
+skip108:
+	TBZ $2, R16, skip113
+	FMOVS.P 4(R9), F26
+	MOVHU.P 2(R10), R17
+	FMOVS R17, F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	FMOVS.P 4(R8), F25
+	CBNZ R4, scale114
+scaled115:
+	WORD $0x6e3adc3a // fmul v26.4s, v1.4s, v26.4s
+	WORD $0x6e3bdc5b // fmul v27.4s, v2.4s, v27.4s
+	WORD $0x4e3bd75a // fadd v26.4s, v26.4s, v27.4s
+	WORD $0x6ebaec1b // facgt v27.4s, v0.4s, v26.4s
+	WORD $0x4e7b1f5a // bic v26.16b, v26.16b, v27.16b
+	WORD $0x6e3adcbb // fmul v27.4s, v5.4s, v26.4s
+	WORD $0x6e38ff7b // fdiv v27.4s, v27.4s, v24.4s
+	CBNZ R1, clamp116
+clamped117:
+	WORD $0x6e39dcd9 // fmul v25.4s, v6.4s, v25.4s
+	WORD $0x4ebbd739 // fsub v25.4s, v25.4s, v27.4s
+	FMOVS F26, -4(R9)
+	FMOVS F25, -4(R8)
+	WORD $0x4e39e73b // fcmeq v27.4s, v25.4s, v25.4s
+	VBIF V27.B16, V13.B16, V25.B16
+	VCMTST V25.S4, V14.S4, V27.S4
+	VSUB V27.S4, V15.S4, V27.S4
+	WORD $0x0e7b4339 // addhn v25.4h, v25.4s, v27.4s
+	VST1.P V25.H[0], 2(R11)
+skip113:
+end95:
+	VMOV V22.B16, V23.B16
+	MUL R15, R13, R16
+	CBNZ R16, group
+	RET
+scale9:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	B scaled10
+scale13:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled14
+scale17:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	B scaled18
+scale21:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	WORD $0x6e2cdfff // fmul v31.4s, v31.4s, v12.4s
+	B scaled22
+long2:
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD R6, R17
+stride118:
+	FMOVD.P 8(R5), F24
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale119
+scaled120:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	FMOVD.P 8(R5), F24
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale121
+scaled122:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
+	FMOVD.P 8(R5), F24
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale123
+scaled124:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7de // fadd v30.4s, v30.4s, v24.4s
+	FMOVD.P 8(R5), F24
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale125
+scaled126:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7ff // fadd v31.4s, v31.4s, v24.4s
+	SUBS $64, R17
+	BNE stride118
+	MOVD R7, R17
+	CBZ R17, added127
+	SUBS $16, R17
+	BGE whole128
+	VEOR V24.B16, V24.B16, V24.B16
+	TBZ $3, R17, one129
+	FMOVS.P 4(R5), F24
+	TBZ $2, R17, loaded130
+	VLD1.P 2(R5), V24.H[2]
+	B loaded130
+one129:
+	TBZ $2, R17, loaded130
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F24
+loaded130:
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale131
+scaled132:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	B added127
+whole128:
+	FMOVD.P 8(R5), F24
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale133
+scaled134:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	SUBS $16, R17
+	BGE whole135
+	VEOR V24.B16, V24.B16, V24.B16
+	TBZ $3, R17, one136
+	FMOVS.P 4(R5), F24
+	TBZ $2, R17, loaded137
+	VLD1.P 2(R5), V24.H[2]
+	B loaded137
+one136:
+	TBZ $2, R17, loaded137
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F24
+loaded137:
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale138
+scaled139:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
+	B added127
+whole135:
+	FMOVD.P 8(R5), F24
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale140
+scaled141:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
+	SUBS $16, R17
+	BGE whole142
+	VEOR V24.B16, V24.B16, V24.B16
+	TBZ $3, R17, one143
+	FMOVS.P 4(R5), F24
+	TBZ $2, R17, loaded144
+	VLD1.P 2(R5), V24.H[2]
+	B loaded144
+one143:
+	TBZ $2, R17, loaded144
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F24
+loaded144:
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale145
+scaled146:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7de // fadd v30.4s, v30.4s, v24.4s
+	B added127
+whole142:
+	FMOVD.P 8(R5), F24
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale147
+scaled148:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7de // fadd v30.4s, v30.4s, v24.4s
+	VEOR V24.B16, V24.B16, V24.B16
+	TBZ $3, R17, one150
+	FMOVS.P 4(R5), F24
+	TBZ $2, R17, loaded151
+	VLD1.P 2(R5), V24.H[2]
+	B loaded151
+one150:
+	TBZ $2, R17, loaded151
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F24
+loaded151:
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	CBNZ R4, scale152
+scaled153:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7ff // fadd v31.4s, v31.4s, v24.4s
+added127:
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3fd7bd // fadd v29.4s, v29.4s, v31.4s
+	WORD $0x4e3dd798 // fadd v24.4s, v28.4s, v29.4s
+	B folded5
+scale30:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	B scaled31
+scale34:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled35
+scale38:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	B scaled39
+scale42:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	WORD $0x6e2cdfff // fmul v31.4s, v31.4s, v12.4s
+	B scaled43
+long23:
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD R6, R17
+stride154:
+	FMOVD.P 8(R5), F25
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale155
+scaled156:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d79c // fadd v28.4s, v28.4s, v25.4s
+	FMOVD.P 8(R5), F25
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale157
+scaled158:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7bd // fadd v29.4s, v29.4s, v25.4s
+	FMOVD.P 8(R5), F25
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale159
+scaled160:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7de // fadd v30.4s, v30.4s, v25.4s
+	FMOVD.P 8(R5), F25
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale161
+scaled162:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7ff // fadd v31.4s, v31.4s, v25.4s
+	SUBS $64, R17
+	BNE stride154
+	MOVD R7, R17
+	CBZ R17, added163
+	SUBS $16, R17
+	BGE whole164
+	VEOR V25.B16, V25.B16, V25.B16
+	TBZ $3, R17, one165
+	FMOVS.P 4(R5), F25
+	TBZ $2, R17, loaded166
+	VLD1.P 2(R5), V25.H[2]
+	B loaded166
+one165:
+	TBZ $2, R17, loaded166
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F25
+loaded166:
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale167
+scaled168:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d79c // fadd v28.4s, v28.4s, v25.4s
+	B added163
+whole164:
+	FMOVD.P 8(R5), F25
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale169
+scaled170:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d79c // fadd v28.4s, v28.4s, v25.4s
+	SUBS $16, R17
+	BGE whole171
+	VEOR V25.B16, V25.B16, V25.B16
+	TBZ $3, R17, one172
+	FMOVS.P 4(R5), F25
+	TBZ $2, R17, loaded173
+	VLD1.P 2(R5), V25.H[2]
+	B loaded173
+one172:
+	TBZ $2, R17, loaded173
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F25
+loaded173:
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale174
+scaled175:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7bd // fadd v29.4s, v29.4s, v25.4s
+	B added163
+whole171:
+	FMOVD.P 8(R5), F25
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale176
+scaled177:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7bd // fadd v29.4s, v29.4s, v25.4s
+	SUBS $16, R17
+	BGE whole178
+	VEOR V25.B16, V25.B16, V25.B16
+	TBZ $3, R17, one179
+	FMOVS.P 4(R5), F25
+	TBZ $2, R17, loaded180
+	VLD1.P 2(R5), V25.H[2]
+	B loaded180
+one179:
+	TBZ $2, R17, loaded180
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F25
+loaded180:
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale181
+scaled182:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7de // fadd v30.4s, v30.4s, v25.4s
+	B added163
+whole178:
+	FMOVD.P 8(R5), F25
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale183
+scaled184:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7de // fadd v30.4s, v30.4s, v25.4s
+	VEOR V25.B16, V25.B16, V25.B16
+	TBZ $3, R17, one186
+	FMOVS.P 4(R5), F25
+	TBZ $2, R17, loaded187
+	VLD1.P 2(R5), V25.H[2]
+	B loaded187
+one186:
+	TBZ $2, R17, loaded187
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F25
+loaded187:
+	WORD $0x2e613b39 // shll v25.4s, v25.4h, #16
+	CBNZ R4, scale188
+scaled189:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7ff // fadd v31.4s, v31.4s, v25.4s
+added163:
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3fd7bd // fadd v29.4s, v29.4s, v31.4s
+	WORD $0x4e3dd799 // fadd v25.4s, v28.4s, v29.4s
+	B folded26
+scale51:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	B scaled52
+scale55:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled56
+scale59:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	B scaled60
+scale63:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	WORD $0x6e2cdfff // fmul v31.4s, v31.4s, v12.4s
+	B scaled64
+long44:
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD R6, R17
+stride190:
+	FMOVD.P 8(R5), F26
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale191
+scaled192:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad79c // fadd v28.4s, v28.4s, v26.4s
+	FMOVD.P 8(R5), F26
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale193
+scaled194:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad7bd // fadd v29.4s, v29.4s, v26.4s
+	FMOVD.P 8(R5), F26
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale195
+scaled196:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad7de // fadd v30.4s, v30.4s, v26.4s
+	FMOVD.P 8(R5), F26
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale197
+scaled198:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad7ff // fadd v31.4s, v31.4s, v26.4s
+	SUBS $64, R17
+	BNE stride190
+	MOVD R7, R17
+	CBZ R17, added199
+	SUBS $16, R17
+	BGE whole200
+	VEOR V26.B16, V26.B16, V26.B16
+	TBZ $3, R17, one201
+	FMOVS.P 4(R5), F26
+	TBZ $2, R17, loaded202
+	VLD1.P 2(R5), V26.H[2]
+	B loaded202
+one201:
+	TBZ $2, R17, loaded202
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F26
+loaded202:
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale203
+scaled204:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad79c // fadd v28.4s, v28.4s, v26.4s
+	B added199
+whole200:
+	FMOVD.P 8(R5), F26
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale205
+scaled206:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad79c // fadd v28.4s, v28.4s, v26.4s
+	SUBS $16, R17
+	BGE whole207
+	VEOR V26.B16, V26.B16, V26.B16
+	TBZ $3, R17, one208
+	FMOVS.P 4(R5), F26
+	TBZ $2, R17, loaded209
+	VLD1.P 2(R5), V26.H[2]
+	B loaded209
+one208:
+	TBZ $2, R17, loaded209
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F26
+loaded209:
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale210
+scaled211:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad7bd // fadd v29.4s, v29.4s, v26.4s
+	B added199
+whole207:
+	FMOVD.P 8(R5), F26
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale212
+scaled213:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad7bd // fadd v29.4s, v29.4s, v26.4s
+	SUBS $16, R17
+	BGE whole214
+	VEOR V26.B16, V26.B16, V26.B16
+	TBZ $3, R17, one215
+	FMOVS.P 4(R5), F26
+	TBZ $2, R17, loaded216
+	VLD1.P 2(R5), V26.H[2]
+	B loaded216
+one215:
+	TBZ $2, R17, loaded216
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F26
+loaded216:
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale217
+scaled218:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad7de // fadd v30.4s, v30.4s, v26.4s
+	B added199
+whole214:
+	FMOVD.P 8(R5), F26
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale219
+scaled220:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad7de // fadd v30.4s, v30.4s, v26.4s
+	VEOR V26.B16, V26.B16, V26.B16
+	TBZ $3, R17, one222
+	FMOVS.P 4(R5), F26
+	TBZ $2, R17, loaded223
+	VLD1.P 2(R5), V26.H[2]
+	B loaded223
+one222:
+	TBZ $2, R17, loaded223
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F26
+loaded223:
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	CBNZ R4, scale224
+scaled225:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4e3ad7ff // fadd v31.4s, v31.4s, v26.4s
+added199:
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3fd7bd // fadd v29.4s, v29.4s, v31.4s
+	WORD $0x4e3dd79a // fadd v26.4s, v28.4s, v29.4s
+	B folded47
+scale72:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	B scaled73
+scale76:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled77
+scale80:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	B scaled81
+scale84:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	WORD $0x6e2cdfff // fmul v31.4s, v31.4s, v12.4s
+	B scaled85
+long65:
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD R6, R17
+stride226:
+	FMOVD.P 8(R5), F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale227
+scaled228:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd79c // fadd v28.4s, v28.4s, v27.4s
+	FMOVD.P 8(R5), F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale229
+scaled230:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd7bd // fadd v29.4s, v29.4s, v27.4s
+	FMOVD.P 8(R5), F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale231
+scaled232:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd7de // fadd v30.4s, v30.4s, v27.4s
+	FMOVD.P 8(R5), F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale233
+scaled234:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd7ff // fadd v31.4s, v31.4s, v27.4s
+	SUBS $64, R17
+	BNE stride226
+	MOVD R7, R17
+	CBZ R17, added235
+	SUBS $16, R17
+	BGE whole236
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R17, one237
+	FMOVS.P 4(R5), F27
+	TBZ $2, R17, loaded238
+	VLD1.P 2(R5), V27.H[2]
+	B loaded238
+one237:
+	TBZ $2, R17, loaded238
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F27
+loaded238:
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale239
+scaled240:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd79c // fadd v28.4s, v28.4s, v27.4s
+	B added235
+whole236:
+	FMOVD.P 8(R5), F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale241
+scaled242:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd79c // fadd v28.4s, v28.4s, v27.4s
+	SUBS $16, R17
+	BGE whole243
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R17, one244
+	FMOVS.P 4(R5), F27
+	TBZ $2, R17, loaded245
+	VLD1.P 2(R5), V27.H[2]
+	B loaded245
+one244:
+	TBZ $2, R17, loaded245
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F27
+loaded245:
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale246
+scaled247:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd7bd // fadd v29.4s, v29.4s, v27.4s
+	B added235
+whole243:
+	FMOVD.P 8(R5), F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale248
+scaled249:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd7bd // fadd v29.4s, v29.4s, v27.4s
+	SUBS $16, R17
+	BGE whole250
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R17, one251
+	FMOVS.P 4(R5), F27
+	TBZ $2, R17, loaded252
+	VLD1.P 2(R5), V27.H[2]
+	B loaded252
+one251:
+	TBZ $2, R17, loaded252
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F27
+loaded252:
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale253
+scaled254:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd7de // fadd v30.4s, v30.4s, v27.4s
+	B added235
+whole250:
+	FMOVD.P 8(R5), F27
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale255
+scaled256:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd7de // fadd v30.4s, v30.4s, v27.4s
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R17, one258
+	FMOVS.P 4(R5), F27
+	TBZ $2, R17, loaded259
+	VLD1.P 2(R5), V27.H[2]
+	B loaded259
+one258:
+	TBZ $2, R17, loaded259
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F27
+loaded259:
+	WORD $0x2e613b7b // shll v27.4s, v27.4h, #16
+	CBNZ R4, scale260
+scaled261:
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd7ff // fadd v31.4s, v31.4s, v27.4s
+added235:
+	WORD $0x4e3ed79c // fadd v28.4s, v28.4s, v30.4s
+	WORD $0x4e3fd7bd // fadd v29.4s, v29.4s, v31.4s
+	WORD $0x4e3dd79b // fadd v27.4s, v28.4s, v29.4s
+	B folded68
+some87:
+	LSL $2, R15, R19
+	VEOR V22.B16, V22.B16, V22.B16
+	TBZ $3, R19, one263
+	FMOVD.P 8(R17), F22
+	TBZ $2, R19, loaded262
+	VLD1.P 4(R17), V22.S[2]
+	B loaded262
+one263:
+	TBZ $2, R19, loaded262
+	FMOVS.P 4(R17), F22
+loaded262:
+	B loaded88
+other89:
+	BGT two91
+	CMP $1, R3
+	BEQ half90
+	MOVD $0x3f800000, R19
+	VDUP R19, V25.S4
+	B raised92
+half90:
+	WORD $0x6ea1fad9 // fsqrt v25.4s, v22.4s
+	WORD $0x6ea1fb39 // fsqrt v25.4s, v25.4s
+	B raised92
+two91:
+	VMOV V22.B16, V25.B16
+	B raised92
+some93:
+	LSL $2, R15, R19
+	TBZ $3, R19, skip264
+	FMOVD F22, 0(R12)
+	ADD $8, R12
+	VEXT $8, V22.B16, V22.B16, V22.B16
+skip264:
+	TBZ $2, R19, skip265
+	FMOVS F22, 0(R12)
+	ADD $4, R12
+skip265:
+	B stored94
+scale98:
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	WORD $0x6e2cdfff // fmul v31.4s, v31.4s, v12.4s
+	B scaled99
+clamp100:
+	WORD $0x4ea9f7de // fmin v30.4s, v30.4s, v9.4s
+	WORD $0x4ea9f7ff // fmin v31.4s, v31.4s, v9.4s
+	WORD $0x4e2bf7de // fmax v30.4s, v30.4s, v11.4s
+	WORD $0x4e2bf7ff // fmax v31.4s, v31.4s, v11.4s
+	B clamped101
+scale104:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled105
+clamp106:
+	WORD $0x4ea9f77b // fmin v27.4s, v27.4s, v9.4s
+	WORD $0x4e2bf77b // fmax v27.4s, v27.4s, v11.4s
+	B clamped107
+scale109:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled110
+clamp111:
+	WORD $0x4ea9f77b // fmin v27.4s, v27.4s, v9.4s
+	WORD $0x4e2bf77b // fmax v27.4s, v27.4s, v11.4s
+	B clamped112
+scale114:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled115
+clamp116:
+	WORD $0x4ea9f77b // fmin v27.4s, v27.4s, v9.4s
+	WORD $0x4e2bf77b // fmax v27.4s, v27.4s, v11.4s
+	B clamped117
+scale119:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled120
+scale121:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled122
+scale123:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled124
+scale125:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled126
+scale131:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled132
+scale133:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled134
+scale138:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled139
+scale140:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled141
+scale145:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled146
+scale147:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled148
+scale152:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled153
+scale155:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled156
+scale157:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled158
+scale159:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled160
+scale161:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled162
+scale167:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled168
+scale169:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled170
+scale174:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled175
+scale176:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled177
+scale181:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled182
+scale183:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled184
+scale188:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled189
+scale191:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled192
+scale193:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled194
+scale195:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled196
+scale197:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled198
+scale203:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled204
+scale205:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled206
+scale210:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled211
+scale212:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled213
+scale217:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled218
+scale219:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled220
+scale224:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled225
+scale227:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled228
+scale229:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled230
+scale231:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled232
+scale233:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled234
+scale239:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled240
+scale241:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled242
+scale246:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled247
+scale248:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled249
+scale253:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled254
+scale255:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled256
+scale260:
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled261
+
+// func updateRowsHalfBF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// updateRowsHalfBF16NEON is updateRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+TEXT ·updateRowsHalfBF16NEON(SB), NOSPLIT, $0-108
+	MOVD theta+0(FP), R0
+	MOVD m+8(FP), R1
+	MOVD grad+32(FP), R2
+	MOVD out+24(FP), R3
+	MOVD v+16(FP), R4
+	MOVD hz+40(FP), R5
+	MOVD den+48(FP), R6
+	MOVD s+88(FP), R7
+	MOVD $0x800000, R8
+	VDUP R8, V0.S4
+	VLD1R.P 4(R7), [V1.S4]
+	VLD1R.P 4(R7), [V2.S4]
+	VLD1R.P 4(R7), [V3.S4]
+	VLD1R.P 4(R7), [V4.S4]
+	VLD1R.P 4(R7), [V5.S4]
+	VLD1R.P 4(R7), [V6.S4]
+	VLD1R.P 4(R7), [V7.S4]
+	VLD1R.P 4(R7), [V8.S4]
+	VLD1R.P 4(R7), [V9.S4]
+	VLD1R.P 4(R7), [V10.S4]
+	WORD $0x6ea0f92b // fneg v11.4s, v9.4s
+	VMOV V9.S[0], R8
+	MOVD $0x7f800000, R9
+	EOR R9, R8
+	VMOV V10.S[0], R9
+	MOVD $0x3f800000, R10
+	EOR R10, R9
+	MOVD power+96(FP), R10
+	FMOVS factor+104(FP), F12
+	VDUP V12.S[0], V12.S4
+	VMOV V12.S[0], R11
+	MOVD $0x3f800000, R12
+	EOR R12, R11
+	MOVD $0x7fc00000, R12
+	VDUP R12, V13.S4
+	MOVD $0x10000, R12
+	VDUP R12, V14.S4
+	MOVD $0x7fff, R12
+	VDUP R12, V15.S4
+	MOVD outer+56(FP), R12
+	MOVD block+64(FP), R13
+	MOVD stride+72(FP), R14
+	MOVD width+80(FP), R15
+	LSL $2, R14
+	LSL $2, R15
+slice:
+	MOVD R6, R16
+	MOVD R5, R17
+	MOVD R15, R19
+	SUBS $128, R19
+	BLT done2
+loop1:
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	MOVD R17, R20
+	MOVD R13, R21
+row3:
+	FLDPQ 0(R20), (F24, F26)
+	FLDPQ 32(R20), (F28, F30)
+	WORD $0x6e613b19 // shll2 v25.4s, v24.8h, #16
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	WORD $0x6e613b5b // shll2 v27.4s, v26.8h, #16
+	WORD $0x2e613b5a // shll v26.4s, v26.4h, #16
+	WORD $0x6e613b9d // shll2 v29.4s, v28.8h, #16
+	WORD $0x2e613b9c // shll v28.4s, v28.4h, #16
+	WORD $0x6e613bdf // shll2 v31.4s, v30.8h, #16
+	WORD $0x2e613bde // shll v30.4s, v30.4h, #16
+	ADD R14>>1, R20
+	CBNZ R11, scale4
+scaled5:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4ea0fbde // fabs v30.4s, v30.4s
+	WORD $0x4ea0fbff // fabs v31.4s, v31.4s
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD $0x4e3bd673 // fadd v19.4s, v19.4s, v27.4s
+	WORD $0x4e3cd694 // fadd v20.4s, v20.4s, v28.4s
+	WORD $0x4e3dd6b5 // fadd v21.4s, v21.4s, v29.4s
+	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
+	SUBS $1, R21
+	BNE row3
+	ADD $64, R17
+	FSTPQ (F16, F17), 0(R16)
+	FSTPQ (F18, F19), 32(R16)
+	FSTPQ (F20, F21), 64(R16)
+	FSTPQ (F22, F23), 96(R16)
+	ADD $128, R16
+	SUBS $128, R19
+	BGE loop1
+done2:
+	ADD $128, R19
+	SUBS $16, R19
+	BLT done7
+loop6:
+	VEOR V16.B16, V16.B16, V16.B16
+	MOVD R17, R20
+	MOVD R13, R21
+row8:
+	FMOVD 0(R20), F17
+	WORD $0x2e613a31 // shll v17.4s, v17.4h, #16
+	ADD R14>>1, R20
+	CBNZ R11, scale9
+scaled10:
+	WORD $0x4ea0fa31 // fabs v17.4s, v17.4s
+	WORD $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	SUBS $1, R21
+	BNE row8
+	ADD $8, R17
+	FMOVQ F16, 0(R16)
+	ADD $16, R16
+	SUBS $16, R19
+	BGE loop6
+done7:
+	ADD $16, R19
+	TBZ $3, R19, skip11
+	VEOR V16.B16, V16.B16, V16.B16
+	MOVD R17, R20
+	MOVD R13, R21
+row12:
+	FMOVS 0(R20), F17
+	WORD $0x2e613a31 // shll v17.4s, v17.4h, #16
+	ADD R14>>1, R20
+	CBNZ R11, scale13
+scaled14:
+	WORD $0x4ea0fa31 // fabs v17.4s, v17.4s
+	WORD $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	SUBS $1, R21
+	BNE row12
+	ADD $4, R17
+	FMOVD F16, 0(R16)
+	ADD $8, R16
+skip11:
+	TBZ $2, R19, skip15
+	VEOR V16.B16, V16.B16, V16.B16
+	MOVD R17, R20
+	MOVD R13, R21
+row16:
+	MOVHU (R20), R22
+	FMOVS R22, F17
+	WORD $0x2e613a31 // shll v17.4s, v17.4h, #16
+	ADD R14>>1, R20
+	CBNZ R11, scale17
+scaled18:
+	WORD $0x4ea0fa31 // fabs v17.4s, v17.4s
+	WORD $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	SUBS $1, R21
+	BNE row16
+	ADD $2, R17
+	FMOVS F16, 0(R16)
+	ADD $4, R16
+skip15:
+	MUL R13, R14, R17
+	ADD R17>>1, R5
+	MOVD R6, R16
+	MOVD R15, R17
+	SUBS $32, R17
+	BLT done20
+loop19:
+	FLDPQ 0(R16), (F16, F17)
+	FLDPQ.P 32(R4), (F20, F21)
+	CBZ R9, undivided21
+	WORD $0x6e2afe10 // fdiv v16.4s, v16.4s, v10.4s
+	WORD $0x6e2afe31 // fdiv v17.4s, v17.4s, v10.4s
+undivided21:
+	WORD $0x6e30dc92 // fmul v18.4s, v4.4s, v16.4s
+	WORD $0x6e31dc93 // fmul v19.4s, v4.4s, v17.4s
+	WORD $0x6e30de50 // fmul v16.4s, v18.4s, v16.4s
+	WORD $0x6e31de71 // fmul v17.4s, v19.4s, v17.4s
+	WORD $0x6e34dc74 // fmul v20.4s, v3.4s, v20.4s
+	WORD $0x6e35dc75 // fmul v21.4s, v3.4s, v21.4s
+	WORD $0x4e30d694 // fadd v20.4s, v20.4s, v16.4s
+	WORD $0x4e31d6b5 // fadd v21.4s, v21.4s, v17.4s
+	WORD $0x6eb4ec12 // facgt v18.4s, v0.4s, v20.4s
+	WORD $0x4e721e94 // bic v20.16b, v20.16b, v18.16b
+	WORD $0x6eb5ec13 // facgt v19.4s, v0.4s, v21.4s
+	WORD $0x4e731eb5 // bic v21.16b, v21.16b, v19.16b
+	CMP $2, R10
+	BNE other22
+	WORD $0x6ea1fa92 // fsqrt v18.4s, v20.4s
+	WORD $0x6ea1fab3 // fsqrt v19.4s, v21.4s
+raised25:
+	WORD $0x6e27de52 // fmul v18.4s, v18.4s, v7.4s
+	WORD $0x6e27de73 // fmul v19.4s, v19.4s, v7.4s
+	WORD $0x4e28d652 // fadd v18.4s, v18.4s, v8.4s
+	WORD $0x4e28d673 // fadd v19.4s, v19.4s, v8.4s
+	FSTPQ (F20, F21), -32(R4)
+	FSTPQ (F18, F19), 0(R16)
+	ADD $32, R16
+	SUBS $32, R17
+	BGE loop19
+done20:
+	ADD $32, R17
+	SUBS $16, R17
+	BLT done27
+loop26:
+	FMOVQ 0(R16), F16
+	FMOVQ.P 16(R4), F18
+	CBZ R9, undivided28
+	WORD $0x6e2afe10 // fdiv v16.4s, v16.4s, v10.4s
+undivided28:
+	WORD $0x6e30dc91 // fmul v17.4s, v4.4s, v16.4s
+	WORD $0x6e30de30 // fmul v16.4s, v17.4s, v16.4s
+	WORD $0x6e32dc72 // fmul v18.4s, v3.4s, v18.4s
+	WORD $0x4e30d652 // fadd v18.4s, v18.4s, v16.4s
+	WORD $0x6eb2ec11 // facgt v17.4s, v0.4s, v18.4s
+	WORD $0x4e711e52 // bic v18.16b, v18.16b, v17.16b
+	CMP $2, R10
+	BNE other29
+	WORD $0x6ea1fa51 // fsqrt v17.4s, v18.4s
+raised32:
+	WORD $0x6e27de31 // fmul v17.4s, v17.4s, v7.4s
+	WORD $0x4e28d631 // fadd v17.4s, v17.4s, v8.4s
+	FMOVQ F18, -16(R4)
+	FMOVQ F17, 0(R16)
+	ADD $16, R16
+	SUBS $16, R17
+	BGE loop26
+done27:
+	ADD $16, R17
+	TBZ $3, R17, skip33
+	FMOVD 0(R16), F16
+	FMOVD.P 8(R4), F18
+	CBZ R9, undivided34
+	WORD $0x6e2afe10 // fdiv v16.4s, v16.4s, v10.4s
+undivided34:
+	WORD $0x6e30dc91 // fmul v17.4s, v4.4s, v16.4s
+	WORD $0x6e30de30 // fmul v16.4s, v17.4s, v16.4s
+	WORD $0x6e32dc72 // fmul v18.4s, v3.4s, v18.4s
+	WORD $0x4e30d652 // fadd v18.4s, v18.4s, v16.4s
+	WORD $0x6eb2ec11 // facgt v17.4s, v0.4s, v18.4s
+	WORD $0x4e711e52 // bic v18.16b, v18.16b, v17.16b
+	CMP $2, R10
+	BNE other35
+	WORD $0x6ea1fa51 // fsqrt v17.4s, v18.4s
+raised38:
+	WORD $0x6e27de31 // fmul v17.4s, v17.4s, v7.4s
+	WORD $0x4e28d631 // fadd v17.4s, v17.4s, v8.4s
+	FMOVD F18, -8(R4)
+	FMOVD F17, 0(R16)
+	ADD $8, R16
+skip33:
+	TBZ $2, R17, skip39
+	FMOVS 0(R16), F16
+	FMOVS.P 4(R4), F18
+	CBZ R9, undivided40
+	WORD $0x6e2afe10 // fdiv v16.4s, v16.4s, v10.4s
+undivided40:
+	WORD $0x6e30dc91 // fmul v17.4s, v4.4s, v16.4s
+	WORD $0x6e30de30 // fmul v16.4s, v17.4s, v16.4s
+	WORD $0x6e32dc72 // fmul v18.4s, v3.4s, v18.4s
+	WORD $0x4e30d652 // fadd v18.4s, v18.4s, v16.4s
+	WORD $0x6eb2ec11 // facgt v17.4s, v0.4s, v18.4s
+	WORD $0x4e711e52 // bic v18.16b, v18.16b, v17.16b
+	CMP $2, R10
+	BNE other41
+	WORD $0x6ea1fa51 // fsqrt v17.4s, v18.4s
+raised44:
+	WORD $0x6e27de31 // fmul v17.4s, v17.4s, v7.4s
+	WORD $0x4e28d631 // fadd v17.4s, v17.4s, v8.4s
+	FMOVS F18, -4(R4)
+	FMOVS F17, 0(R16)
+	ADD $4, R16
+skip39:
+	SUB R15, R14, R16
+	MOVD R13, R19
+row45:
+	MOVD R6, R17
+	MOVD R15, R20
+	SUBS $32, R20
+	BLT done47
+loop46:
+	FLDPQ.P 32(R17), (F16, F17)
+	FLDPQ.P 32(R1), (F20, F21)
+	FMOVQ.P 16(R2), F22
+	WORD $0x6e613ad7 // shll2 v23.4s, v22.8h, #16
+	WORD $0x2e613ad6 // shll v22.4s, v22.4h, #16
+	FLDPQ.P 32(R0), (F18, F19)
+	CBNZ R11, scale48
+scaled49:
+	WORD $0x6e34dc34 // fmul v20.4s, v1.4s, v20.4s
+	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
+	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
+	WORD $0x6e37dc57 // fmul v23.4s, v2.4s, v23.4s
+	WORD $0x4e36d694 // fadd v20.4s, v20.4s, v22.4s
+	WORD $0x4e37d6b5 // fadd v21.4s, v21.4s, v23.4s
+	WORD $0x6eb4ec16 // facgt v22.4s, v0.4s, v20.4s
+	WORD $0x4e761e94 // bic v20.16b, v20.16b, v22.16b
+	WORD $0x6eb5ec17 // facgt v23.4s, v0.4s, v21.4s
+	WORD $0x4e771eb5 // bic v21.16b, v21.16b, v23.16b
+	WORD $0x6e34dcb6 // fmul v22.4s, v5.4s, v20.4s
+	WORD $0x6e35dcb7 // fmul v23.4s, v5.4s, v21.4s
+	WORD $0x6e30fed6 // fdiv v22.4s, v22.4s, v16.4s
+	WORD $0x6e31fef7 // fdiv v23.4s, v23.4s, v17.4s
+	CBNZ R8, clamp50
+clamped51:
+	WORD $0x6e32dcd2 // fmul v18.4s, v6.4s, v18.4s
+	WORD $0x6e33dcd3 // fmul v19.4s, v6.4s, v19.4s
+	WORD $0x4eb6d652 // fsub v18.4s, v18.4s, v22.4s
+	WORD $0x4eb7d673 // fsub v19.4s, v19.4s, v23.4s
+	FSTPQ (F20, F21), -32(R1)
+	FSTPQ (F18, F19), -32(R0)
+	WORD $0x4e32e656 // fcmeq v22.4s, v18.4s, v18.4s
+	WORD $0x4e33e677 // fcmeq v23.4s, v19.4s, v19.4s
+	VBIF V22.B16, V13.B16, V18.B16
+	VBIF V23.B16, V13.B16, V19.B16
+	VCMTST V18.S4, V14.S4, V22.S4
+	VCMTST V19.S4, V14.S4, V23.S4
+	VSUB V22.S4, V15.S4, V22.S4
+	VSUB V23.S4, V15.S4, V23.S4
+	WORD $0x0e764252 // addhn v18.4h, v18.4s, v22.4s
+	WORD $0x4e774272 // addhn2 v18.8h, v19.4s, v23.4s
+	FMOVQ F18, 0(R3)
+	ADD $16, R3
+	SUBS $32, R20
+	BGE loop46
+done47:
+	ADD $32, R20
+	SUBS $16, R20
+	BLT done53
+loop52:
+	FMOVQ.P 16(R17), F16
+	FMOVQ.P 16(R1), F18
+	FMOVD.P 8(R2), F19
+	WORD $0x2e613a73 // shll v19.4s, v19.4h, #16
+	FMOVQ.P 16(R0), F17
+	CBNZ R11, scale54
+scaled55:
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc53 // fmul v19.4s, v2.4s, v19.4s
+	WORD $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD $0x6eb2ec13 // facgt v19.4s, v0.4s, v18.4s
+	WORD $0x4e731e52 // bic v18.16b, v18.16b, v19.16b
+	WORD $0x6e32dcb3 // fmul v19.4s, v5.4s, v18.4s
+	WORD $0x6e30fe73 // fdiv v19.4s, v19.4s, v16.4s
+	CBNZ R8, clamp56
+clamped57:
+	WORD $0x6e31dcd1 // fmul v17.4s, v6.4s, v17.4s
+	WORD $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	FMOVQ F18, -16(R1)
+	FMOVQ F17, -16(R0)
+	WORD $0x4e31e633 // fcmeq v19.4s, v17.4s, v17.4s
+	VBIF V19.B16, V13.B16, V17.B16
+	VCMTST V17.S4, V14.S4, V19.S4
+	VSUB V19.S4, V15.S4, V19.S4
+	WORD $0x0e734231 // addhn v17.4h, v17.4s, v19.4s
+	FMOVD F17, 0(R3)
+	ADD $8, R3
+	SUBS $16, R20
+	BGE loop52
+done53:
+	ADD $16, R20
+	TBZ $3, R20, skip58
+	FMOVD.P 8(R17), F16
+	FMOVD.P 8(R1), F18
+	FMOVS.P 4(R2), F19
+	WORD $0x2e613a73 // shll v19.4s, v19.4h, #16
+	FMOVD.P 8(R0), F17
+	CBNZ R11, scale59
+scaled60:
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc53 // fmul v19.4s, v2.4s, v19.4s
+	WORD $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD $0x6eb2ec13 // facgt v19.4s, v0.4s, v18.4s
+	WORD $0x4e731e52 // bic v18.16b, v18.16b, v19.16b
+	WORD $0x6e32dcb3 // fmul v19.4s, v5.4s, v18.4s
+	WORD $0x6e30fe73 // fdiv v19.4s, v19.4s, v16.4s
+	CBNZ R8, clamp61
+clamped62:
+	WORD $0x6e31dcd1 // fmul v17.4s, v6.4s, v17.4s
+	WORD $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	FMOVD F18, -8(R1)
+	FMOVD F17, -8(R0)
+	WORD $0x4e31e633 // fcmeq v19.4s, v17.4s, v17.4s
+	VBIF V19.B16, V13.B16, V17.B16
+	VCMTST V17.S4, V14.S4, V19.S4
+	VSUB V19.S4, V15.S4, V19.S4
+	WORD $0x0e734231 // addhn v17.4h, v17.4s, v19.4s
+	FMOVS F17, 0(R3)
+	ADD $4, R3
+skip58:
+	TBZ $2, R20, skip63
+	FMOVS.P 4(R17), F16
+	FMOVS.P 4(R1), F18
+	MOVHU.P 2(R2), R21
+	FMOVS R21, F19
+	WORD $0x2e613a73 // shll v19.4s, v19.4h, #16
+	FMOVS.P 4(R0), F17
+	CBNZ R11, scale64
+scaled65:
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc53 // fmul v19.4s, v2.4s, v19.4s
+	WORD $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD $0x6eb2ec13 // facgt v19.4s, v0.4s, v18.4s
+	WORD $0x4e731e52 // bic v18.16b, v18.16b, v19.16b
+	WORD $0x6e32dcb3 // fmul v19.4s, v5.4s, v18.4s
+	WORD $0x6e30fe73 // fdiv v19.4s, v19.4s, v16.4s
+	CBNZ R8, clamp66
+clamped67:
+	WORD $0x6e31dcd1 // fmul v17.4s, v6.4s, v17.4s
+	WORD $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	FMOVS F18, -4(R1)
+	FMOVS F17, -4(R0)
+	WORD $0x4e31e633 // fcmeq v19.4s, v17.4s, v17.4s
+	VBIF V19.B16, V13.B16, V17.B16
+	VCMTST V17.S4, V14.S4, V19.S4
+	VSUB V19.S4, V15.S4, V19.S4
+	WORD $0x0e734231 // addhn v17.4h, v17.4s, v19.4s
+	VST1.P V17.H[0], 2(R3)
+skip63:
+	ADD R16, R0
+	ADD R16, R1
+	ADD R16>>1, R2
+	ADD R16>>1, R3
+	SUBS $1, R19
+	BNE row45
+	SUBS $1, R12
+	BNE slice
+	RET
+scale4:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	WORD $0x6e2cdfde // fmul v30.4s, v30.4s, v12.4s
+	WORD $0x6e2cdfff // fmul v31.4s, v31.4s, v12.4s
+	B scaled5
+scale9:
+	WORD $0x6e2cde31 // fmul v17.4s, v17.4s, v12.4s
+	B scaled10
+scale13:
+	WORD $0x6e2cde31 // fmul v17.4s, v17.4s, v12.4s
+	B scaled14
+scale17:
+	WORD $0x6e2cde31 // fmul v17.4s, v17.4s, v12.4s
+	B scaled18
+other22:
+	BGT two24
+	CMP $1, R10
+	BEQ half23
+	MOVD $0x3f800000, R19
+	VDUP R19, V18.S4
+	MOVD $0x3f800000, R19
+	VDUP R19, V19.S4
+	B raised25
+half23:
+	WORD $0x6ea1fa92 // fsqrt v18.4s, v20.4s
+	WORD $0x6ea1fab3 // fsqrt v19.4s, v21.4s
+	WORD $0x6ea1fa52 // fsqrt v18.4s, v18.4s
+	WORD $0x6ea1fa73 // fsqrt v19.4s, v19.4s
+	B raised25
+two24:
+	VMOV V20.B16, V18.B16
+	VMOV V21.B16, V19.B16
+	B raised25
+other29:
+	BGT two31
+	CMP $1, R10
+	BEQ half30
+	MOVD $0x3f800000, R19
+	VDUP R19, V17.S4
+	B raised32
+half30:
+	WORD $0x6ea1fa51 // fsqrt v17.4s, v18.4s
+	WORD $0x6ea1fa31 // fsqrt v17.4s, v17.4s
+	B raised32
+two31:
+	VMOV V18.B16, V17.B16
+	B raised32
+other35:
+	BGT two37
+	CMP $1, R10
+	BEQ half36
+	MOVD $0x3f800000, R19
+	VDUP R19, V17.S4
+	B raised38
+half36:
+	WORD $0x6ea1fa51 // fsqrt v17.4s, v18.4s
+	WORD $0x6ea1fa31 // fsqrt v17.4s, v17.4s
+	B raised38
+two37:
+	VMOV V18.B16, V17.B16
+	B raised38
+other41:
+	BGT two43
+	CMP $1, R10
+	BEQ half42
+	MOVD $0x3f800000, R19
+	VDUP R19, V17.S4
+	B raised44
+half42:
+	WORD $0x6ea1fa51 // fsqrt v17.4s, v18.4s
+	WORD $0x6ea1fa31 // fsqrt v17.4s, v17.4s
+	B raised44
+two43:
+	VMOV V18.B16, V17.B16
+	B raised44
+scale48:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled49
+clamp50:
+	WORD $0x4ea9f6d6 // fmin v22.4s, v22.4s, v9.4s
+	WORD $0x4ea9f6f7 // fmin v23.4s, v23.4s, v9.4s
+	WORD $0x4e2bf6d6 // fmax v22.4s, v22.4s, v11.4s
+	WORD $0x4e2bf6f7 // fmax v23.4s, v23.4s, v11.4s
+	B clamped51
+scale54:
+	WORD $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
+	B scaled55
+clamp56:
+	WORD $0x4ea9f673 // fmin v19.4s, v19.4s, v9.4s
+	WORD $0x4e2bf673 // fmax v19.4s, v19.4s, v11.4s
+	B clamped57
+scale59:
+	WORD $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
+	B scaled60
+clamp61:
+	WORD $0x4ea9f673 // fmin v19.4s, v19.4s, v9.4s
+	WORD $0x4e2bf673 // fmax v19.4s, v19.4s, v11.4s
+	B clamped62
+scale64:
+	WORD $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
+	B scaled65
+clamp66:
+	WORD $0x4ea9f673 // fmin v19.4s, v19.4s, v9.4s
+	WORD $0x4e2bf673 // fmax v19.4s, v19.4s, v11.4s
+	B clamped67
+
+// func blockMeansHalfBF16NEON(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+// blockMeansHalfBF16NEON is blockMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+TEXT ·blockMeansHalfBF16NEON(SB), NOSPLIT, $0-40
+	FMOVS factor+36(FP), F0
+	VDUP V0.S[0], V0.S4
+	VMOV V0.S[0], R0
+	MOVD $0x3f800000, R1
+	EOR R1, R0
+	MOVD x+8(FP), R1
+	MOVD block+24(FP), R2
+	LSL $2, R2
+	AND $63, R2, R3
+	SUB R3, R2
+	MOVD d+0(FP), R4
+	MOVD blocks+16(FP), R5
+	FMOVS div+32(FP), F1
+	VDUP V1.S[0], V1.S4
+group:
+	CBZ R5, done
+	MOVD $0x4, R7
+	CMP R7, R5
+	CSEL LT, R5, R7, R6
+	SUB R6, R5
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	CBNZ R2, long2
+	TBNZ $5, R3, two3
+	TBNZ $4, R3, one6
+	VEOR V6.B16, V6.B16, V6.B16
+	TBZ $3, R3, one7
+	FMOVS.P 4(R1), F6
+	TBZ $2, R3, loaded8
+	VLD1.P 2(R1), V6.H[2]
+	B loaded8
+one7:
+	TBZ $2, R3, loaded8
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F6
+loaded8:
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	CBNZ R0, scale9
+scaled10:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	VMOV V6.B16, V2.B16
+	B folded5
+one6:
+	FMOVD.P 8(R1), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	VEOR V7.B16, V7.B16, V7.B16
+	TBZ $3, R3, one11
+	FMOVS.P 4(R1), F7
+	TBZ $2, R3, loaded12
+	VLD1.P 2(R1), V7.H[2]
+	B loaded12
+one11:
+	TBZ $2, R3, loaded12
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F7
+loaded12:
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	CBNZ R0, scale13
+scaled14:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	B folded5
+two3:
+	TBNZ $4, R3, three4
+	FMOVQ.P 16(R1), F6
+	WORD $0x6e6138c7 // shll2 v7.4s, v6.8h, #16
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	VEOR V8.B16, V8.B16, V8.B16
+	TBZ $3, R3, one15
+	FMOVS.P 4(R1), F8
+	TBZ $2, R3, loaded16
+	VLD1.P 2(R1), V8.H[2]
+	B loaded16
+one15:
+	TBZ $2, R3, loaded16
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F8
+loaded16:
+	WORD $0x2e613908 // shll v8.4s, v8.4h, #16
+	CBNZ R0, scale17
+scaled18:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	B folded5
+three4:
+	FMOVQ.P 16(R1), F6
+	WORD $0x6e6138c7 // shll2 v7.4s, v6.8h, #16
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	FMOVD.P 8(R1), F8
+	WORD $0x2e613908 // shll v8.4s, v8.4h, #16
+	VEOR V9.B16, V9.B16, V9.B16
+	TBZ $3, R3, one19
+	FMOVS.P 4(R1), F9
+	TBZ $2, R3, loaded20
+	VLD1.P 2(R1), V9.H[2]
+	B loaded20
+one19:
+	TBZ $2, R3, loaded20
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F9
+loaded20:
+	WORD $0x2e613929 // shll v9.4s, v9.4h, #16
+	CBNZ R0, scale21
+scaled22:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	B folded5
+folded5:
+	CMP $1, R6
+	BLE folded1
+	CBNZ R2, long23
+	TBNZ $5, R3, two24
+	TBNZ $4, R3, one27
+	VEOR V6.B16, V6.B16, V6.B16
+	TBZ $3, R3, one28
+	FMOVS.P 4(R1), F6
+	TBZ $2, R3, loaded29
+	VLD1.P 2(R1), V6.H[2]
+	B loaded29
+one28:
+	TBZ $2, R3, loaded29
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F6
+loaded29:
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	CBNZ R0, scale30
+scaled31:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	VMOV V6.B16, V3.B16
+	B folded26
+one27:
+	FMOVD.P 8(R1), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	VEOR V7.B16, V7.B16, V7.B16
+	TBZ $3, R3, one32
+	FMOVS.P 4(R1), F7
+	TBZ $2, R3, loaded33
+	VLD1.P 2(R1), V7.H[2]
+	B loaded33
+one32:
+	TBZ $2, R3, loaded33
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F7
+loaded33:
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	CBNZ R0, scale34
+scaled35:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	B folded26
+two24:
+	TBNZ $4, R3, three25
+	FMOVQ.P 16(R1), F6
+	WORD $0x6e6138c7 // shll2 v7.4s, v6.8h, #16
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	VEOR V8.B16, V8.B16, V8.B16
+	TBZ $3, R3, one36
+	FMOVS.P 4(R1), F8
+	TBZ $2, R3, loaded37
+	VLD1.P 2(R1), V8.H[2]
+	B loaded37
+one36:
+	TBZ $2, R3, loaded37
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F8
+loaded37:
+	WORD $0x2e613908 // shll v8.4s, v8.4h, #16
+	CBNZ R0, scale38
+scaled39:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	B folded26
+three25:
+	FMOVQ.P 16(R1), F6
+	WORD $0x6e6138c7 // shll2 v7.4s, v6.8h, #16
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	FMOVD.P 8(R1), F8
+	WORD $0x2e613908 // shll v8.4s, v8.4h, #16
+	VEOR V9.B16, V9.B16, V9.B16
+	TBZ $3, R3, one40
+	FMOVS.P 4(R1), F9
+	TBZ $2, R3, loaded41
+	VLD1.P 2(R1), V9.H[2]
+	B loaded41
+one40:
+	TBZ $2, R3, loaded41
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F9
+loaded41:
+	WORD $0x2e613929 // shll v9.4s, v9.4h, #16
+	CBNZ R0, scale42
+scaled43:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	B folded26
+folded26:
+	CMP $2, R6
+	BLE folded1
+	CBNZ R2, long44
+	TBNZ $5, R3, two45
+	TBNZ $4, R3, one48
+	VEOR V6.B16, V6.B16, V6.B16
+	TBZ $3, R3, one49
+	FMOVS.P 4(R1), F6
+	TBZ $2, R3, loaded50
+	VLD1.P 2(R1), V6.H[2]
+	B loaded50
+one49:
+	TBZ $2, R3, loaded50
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F6
+loaded50:
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	CBNZ R0, scale51
+scaled52:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	VMOV V6.B16, V4.B16
+	B folded47
+one48:
+	FMOVD.P 8(R1), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	VEOR V7.B16, V7.B16, V7.B16
+	TBZ $3, R3, one53
+	FMOVS.P 4(R1), F7
+	TBZ $2, R3, loaded54
+	VLD1.P 2(R1), V7.H[2]
+	B loaded54
+one53:
+	TBZ $2, R3, loaded54
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F7
+loaded54:
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	CBNZ R0, scale55
+scaled56:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	B folded47
+two45:
+	TBNZ $4, R3, three46
+	FMOVQ.P 16(R1), F6
+	WORD $0x6e6138c7 // shll2 v7.4s, v6.8h, #16
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	VEOR V8.B16, V8.B16, V8.B16
+	TBZ $3, R3, one57
+	FMOVS.P 4(R1), F8
+	TBZ $2, R3, loaded58
+	VLD1.P 2(R1), V8.H[2]
+	B loaded58
+one57:
+	TBZ $2, R3, loaded58
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F8
+loaded58:
+	WORD $0x2e613908 // shll v8.4s, v8.4h, #16
+	CBNZ R0, scale59
+scaled60:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	B folded47
+three46:
+	FMOVQ.P 16(R1), F6
+	WORD $0x6e6138c7 // shll2 v7.4s, v6.8h, #16
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	FMOVD.P 8(R1), F8
+	WORD $0x2e613908 // shll v8.4s, v8.4h, #16
+	VEOR V9.B16, V9.B16, V9.B16
+	TBZ $3, R3, one61
+	FMOVS.P 4(R1), F9
+	TBZ $2, R3, loaded62
+	VLD1.P 2(R1), V9.H[2]
+	B loaded62
+one61:
+	TBZ $2, R3, loaded62
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F9
+loaded62:
+	WORD $0x2e613929 // shll v9.4s, v9.4h, #16
+	CBNZ R0, scale63
+scaled64:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	B folded47
+folded47:
+	CMP $3, R6
+	BLE folded1
+	CBNZ R2, long65
+	TBNZ $5, R3, two66
+	TBNZ $4, R3, one69
+	VEOR V6.B16, V6.B16, V6.B16
+	TBZ $3, R3, one70
+	FMOVS.P 4(R1), F6
+	TBZ $2, R3, loaded71
+	VLD1.P 2(R1), V6.H[2]
+	B loaded71
+one70:
+	TBZ $2, R3, loaded71
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F6
+loaded71:
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	CBNZ R0, scale72
+scaled73:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	VMOV V6.B16, V5.B16
+	B folded68
+one69:
+	FMOVD.P 8(R1), F6
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	VEOR V7.B16, V7.B16, V7.B16
+	TBZ $3, R3, one74
+	FMOVS.P 4(R1), F7
+	TBZ $2, R3, loaded75
+	VLD1.P 2(R1), V7.H[2]
+	B loaded75
+one74:
+	TBZ $2, R3, loaded75
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F7
+loaded75:
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	CBNZ R0, scale76
+scaled77:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	B folded68
+two66:
+	TBNZ $4, R3, three67
+	FMOVQ.P 16(R1), F6
+	WORD $0x6e6138c7 // shll2 v7.4s, v6.8h, #16
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	VEOR V8.B16, V8.B16, V8.B16
+	TBZ $3, R3, one78
+	FMOVS.P 4(R1), F8
+	TBZ $2, R3, loaded79
+	VLD1.P 2(R1), V8.H[2]
+	B loaded79
+one78:
+	TBZ $2, R3, loaded79
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F8
+loaded79:
+	WORD $0x2e613908 // shll v8.4s, v8.4h, #16
+	CBNZ R0, scale80
+scaled81:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	B folded68
+three67:
+	FMOVQ.P 16(R1), F6
+	WORD $0x6e6138c7 // shll2 v7.4s, v6.8h, #16
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	FMOVD.P 8(R1), F8
+	WORD $0x2e613908 // shll v8.4s, v8.4h, #16
+	VEOR V9.B16, V9.B16, V9.B16
+	TBZ $3, R3, one82
+	FMOVS.P 4(R1), F9
+	TBZ $2, R3, loaded83
+	VLD1.P 2(R1), V9.H[2]
+	B loaded83
+one82:
+	TBZ $2, R3, loaded83
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F9
+loaded83:
+	WORD $0x2e613929 // shll v9.4s, v9.4h, #16
+	CBNZ R0, scale84
+scaled85:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	B folded68
+folded68:
+folded1:
+	VZIP2 V3.D2, V2.D2, V6.D2
+	VZIP1 V3.D2, V2.D2, V2.D2
+	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	VZIP2 V5.D2, V4.D2, V7.D2
+	VZIP1 V5.D2, V4.D2, V4.D2
+	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	WORD $0x6e24d442 // faddp v2.4s, v2.4s, v4.4s
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	CMP $4, R6
+	BNE some86
+	FMOVQ F2, 0(R4)
+	ADD $16, R4
+stored87:
+	B group
+done:
+	RET
+scale9:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	B scaled10
+scale13:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	B scaled14
+scale17:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	B scaled18
+scale21:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	B scaled22
+long2:
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD R2, R7
+stride88:
+	FMOVD.P 8(R1), F2
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale89
+scaled90:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4c6 // fadd v6.4s, v6.4s, v2.4s
+	FMOVD.P 8(R1), F2
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale91
+scaled92:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	FMOVD.P 8(R1), F2
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale93
+scaled94:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d508 // fadd v8.4s, v8.4s, v2.4s
+	FMOVD.P 8(R1), F2
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale95
+scaled96:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d529 // fadd v9.4s, v9.4s, v2.4s
+	SUBS $64, R7
+	BNE stride88
+	MOVD R3, R7
+	CBZ R7, added97
+	SUBS $16, R7
+	BGE whole98
+	VEOR V2.B16, V2.B16, V2.B16
+	TBZ $3, R7, one99
+	FMOVS.P 4(R1), F2
+	TBZ $2, R7, loaded100
+	VLD1.P 2(R1), V2.H[2]
+	B loaded100
+one99:
+	TBZ $2, R7, loaded100
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F2
+loaded100:
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale101
+scaled102:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4c6 // fadd v6.4s, v6.4s, v2.4s
+	B added97
+whole98:
+	FMOVD.P 8(R1), F2
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale103
+scaled104:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4c6 // fadd v6.4s, v6.4s, v2.4s
+	SUBS $16, R7
+	BGE whole105
+	VEOR V2.B16, V2.B16, V2.B16
+	TBZ $3, R7, one106
+	FMOVS.P 4(R1), F2
+	TBZ $2, R7, loaded107
+	VLD1.P 2(R1), V2.H[2]
+	B loaded107
+one106:
+	TBZ $2, R7, loaded107
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F2
+loaded107:
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale108
+scaled109:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	B added97
+whole105:
+	FMOVD.P 8(R1), F2
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale110
+scaled111:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	SUBS $16, R7
+	BGE whole112
+	VEOR V2.B16, V2.B16, V2.B16
+	TBZ $3, R7, one113
+	FMOVS.P 4(R1), F2
+	TBZ $2, R7, loaded114
+	VLD1.P 2(R1), V2.H[2]
+	B loaded114
+one113:
+	TBZ $2, R7, loaded114
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F2
+loaded114:
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale115
+scaled116:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d508 // fadd v8.4s, v8.4s, v2.4s
+	B added97
+whole112:
+	FMOVD.P 8(R1), F2
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale117
+scaled118:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d508 // fadd v8.4s, v8.4s, v2.4s
+	VEOR V2.B16, V2.B16, V2.B16
+	TBZ $3, R7, one120
+	FMOVS.P 4(R1), F2
+	TBZ $2, R7, loaded121
+	VLD1.P 2(R1), V2.H[2]
+	B loaded121
+one120:
+	TBZ $2, R7, loaded121
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F2
+loaded121:
+	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
+	CBNZ R0, scale122
+scaled123:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d529 // fadd v9.4s, v9.4s, v2.4s
+added97:
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	B folded5
+scale30:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	B scaled31
+scale34:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	B scaled35
+scale38:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	B scaled39
+scale42:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	B scaled43
+long23:
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD R2, R7
+stride124:
+	FMOVD.P 8(R1), F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale125
+scaled126:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
+	FMOVD.P 8(R1), F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale127
+scaled128:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	FMOVD.P 8(R1), F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale129
+scaled130:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	FMOVD.P 8(R1), F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale131
+scaled132:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d529 // fadd v9.4s, v9.4s, v3.4s
+	SUBS $64, R7
+	BNE stride124
+	MOVD R3, R7
+	CBZ R7, added133
+	SUBS $16, R7
+	BGE whole134
+	VEOR V3.B16, V3.B16, V3.B16
+	TBZ $3, R7, one135
+	FMOVS.P 4(R1), F3
+	TBZ $2, R7, loaded136
+	VLD1.P 2(R1), V3.H[2]
+	B loaded136
+one135:
+	TBZ $2, R7, loaded136
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F3
+loaded136:
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale137
+scaled138:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
+	B added133
+whole134:
+	FMOVD.P 8(R1), F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale139
+scaled140:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
+	SUBS $16, R7
+	BGE whole141
+	VEOR V3.B16, V3.B16, V3.B16
+	TBZ $3, R7, one142
+	FMOVS.P 4(R1), F3
+	TBZ $2, R7, loaded143
+	VLD1.P 2(R1), V3.H[2]
+	B loaded143
+one142:
+	TBZ $2, R7, loaded143
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F3
+loaded143:
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale144
+scaled145:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	B added133
+whole141:
+	FMOVD.P 8(R1), F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale146
+scaled147:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	SUBS $16, R7
+	BGE whole148
+	VEOR V3.B16, V3.B16, V3.B16
+	TBZ $3, R7, one149
+	FMOVS.P 4(R1), F3
+	TBZ $2, R7, loaded150
+	VLD1.P 2(R1), V3.H[2]
+	B loaded150
+one149:
+	TBZ $2, R7, loaded150
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F3
+loaded150:
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale151
+scaled152:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	B added133
+whole148:
+	FMOVD.P 8(R1), F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale153
+scaled154:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	VEOR V3.B16, V3.B16, V3.B16
+	TBZ $3, R7, one156
+	FMOVS.P 4(R1), F3
+	TBZ $2, R7, loaded157
+	VLD1.P 2(R1), V3.H[2]
+	B loaded157
+one156:
+	TBZ $2, R7, loaded157
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F3
+loaded157:
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	CBNZ R0, scale158
+scaled159:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d529 // fadd v9.4s, v9.4s, v3.4s
+added133:
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	B folded26
+scale51:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	B scaled52
+scale55:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	B scaled56
+scale59:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	B scaled60
+scale63:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	B scaled64
+long44:
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD R2, R7
+stride160:
+	FMOVD.P 8(R1), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale161
+scaled162:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
+	FMOVD.P 8(R1), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale163
+scaled164:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	FMOVD.P 8(R1), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale165
+scaled166:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	FMOVD.P 8(R1), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale167
+scaled168:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+	SUBS $64, R7
+	BNE stride160
+	MOVD R3, R7
+	CBZ R7, added169
+	SUBS $16, R7
+	BGE whole170
+	VEOR V4.B16, V4.B16, V4.B16
+	TBZ $3, R7, one171
+	FMOVS.P 4(R1), F4
+	TBZ $2, R7, loaded172
+	VLD1.P 2(R1), V4.H[2]
+	B loaded172
+one171:
+	TBZ $2, R7, loaded172
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F4
+loaded172:
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale173
+scaled174:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
+	B added169
+whole170:
+	FMOVD.P 8(R1), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale175
+scaled176:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
+	SUBS $16, R7
+	BGE whole177
+	VEOR V4.B16, V4.B16, V4.B16
+	TBZ $3, R7, one178
+	FMOVS.P 4(R1), F4
+	TBZ $2, R7, loaded179
+	VLD1.P 2(R1), V4.H[2]
+	B loaded179
+one178:
+	TBZ $2, R7, loaded179
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F4
+loaded179:
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale180
+scaled181:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	B added169
+whole177:
+	FMOVD.P 8(R1), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale182
+scaled183:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	SUBS $16, R7
+	BGE whole184
+	VEOR V4.B16, V4.B16, V4.B16
+	TBZ $3, R7, one185
+	FMOVS.P 4(R1), F4
+	TBZ $2, R7, loaded186
+	VLD1.P 2(R1), V4.H[2]
+	B loaded186
+one185:
+	TBZ $2, R7, loaded186
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F4
+loaded186:
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale187
+scaled188:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	B added169
+whole184:
+	FMOVD.P 8(R1), F4
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale189
+scaled190:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	VEOR V4.B16, V4.B16, V4.B16
+	TBZ $3, R7, one192
+	FMOVS.P 4(R1), F4
+	TBZ $2, R7, loaded193
+	VLD1.P 2(R1), V4.H[2]
+	B loaded193
+one192:
+	TBZ $2, R7, loaded193
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F4
+loaded193:
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	CBNZ R0, scale194
+scaled195:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+added169:
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	B folded47
+scale72:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	B scaled73
+scale76:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	B scaled77
+scale80:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	B scaled81
+scale84:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	B scaled85
+long65:
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD R2, R7
+stride196:
+	FMOVD.P 8(R1), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale197
+scaled198:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4c6 // fadd v6.4s, v6.4s, v5.4s
+	FMOVD.P 8(R1), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale199
+scaled200:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	FMOVD.P 8(R1), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale201
+scaled202:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	FMOVD.P 8(R1), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale203
+scaled204:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+	SUBS $64, R7
+	BNE stride196
+	MOVD R3, R7
+	CBZ R7, added205
+	SUBS $16, R7
+	BGE whole206
+	VEOR V5.B16, V5.B16, V5.B16
+	TBZ $3, R7, one207
+	FMOVS.P 4(R1), F5
+	TBZ $2, R7, loaded208
+	VLD1.P 2(R1), V5.H[2]
+	B loaded208
+one207:
+	TBZ $2, R7, loaded208
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F5
+loaded208:
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale209
+scaled210:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4c6 // fadd v6.4s, v6.4s, v5.4s
+	B added205
+whole206:
+	FMOVD.P 8(R1), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale211
+scaled212:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4c6 // fadd v6.4s, v6.4s, v5.4s
+	SUBS $16, R7
+	BGE whole213
+	VEOR V5.B16, V5.B16, V5.B16
+	TBZ $3, R7, one214
+	FMOVS.P 4(R1), F5
+	TBZ $2, R7, loaded215
+	VLD1.P 2(R1), V5.H[2]
+	B loaded215
+one214:
+	TBZ $2, R7, loaded215
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F5
+loaded215:
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale216
+scaled217:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	B added205
+whole213:
+	FMOVD.P 8(R1), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale218
+scaled219:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	SUBS $16, R7
+	BGE whole220
+	VEOR V5.B16, V5.B16, V5.B16
+	TBZ $3, R7, one221
+	FMOVS.P 4(R1), F5
+	TBZ $2, R7, loaded222
+	VLD1.P 2(R1), V5.H[2]
+	B loaded222
+one221:
+	TBZ $2, R7, loaded222
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F5
+loaded222:
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale223
+scaled224:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	B added205
+whole220:
+	FMOVD.P 8(R1), F5
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale225
+scaled226:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	VEOR V5.B16, V5.B16, V5.B16
+	TBZ $3, R7, one228
+	FMOVS.P 4(R1), F5
+	TBZ $2, R7, loaded229
+	VLD1.P 2(R1), V5.H[2]
+	B loaded229
+one228:
+	TBZ $2, R7, loaded229
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F5
+loaded229:
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	CBNZ R0, scale230
+scaled231:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+added205:
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	B folded68
+some86:
+	LSL $2, R6, R7
+	TBZ $3, R7, skip232
+	FMOVD F2, 0(R4)
+	ADD $8, R4
+	VEXT $8, V2.B16, V2.B16, V2.B16
+skip232:
+	TBZ $2, R7, skip233
+	FMOVS F2, 0(R4)
+	ADD $4, R4
+skip233:
+	B stored87
+scale89:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled90
+scale91:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled92
+scale93:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled94
+scale95:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled96
+scale101:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled102
+scale103:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled104
+scale108:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled109
+scale110:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled111
+scale115:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled116
+scale117:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled118
+scale122:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled123
+scale125:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled126
+scale127:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled128
+scale129:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled130
+scale131:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled132
+scale137:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled138
+scale139:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled140
+scale144:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled145
+scale146:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled147
+scale151:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled152
+scale153:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled154
+scale158:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled159
+scale161:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled162
+scale163:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled164
+scale165:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled166
+scale167:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled168
+scale173:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled174
+scale175:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled176
+scale180:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled181
+scale182:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled183
+scale187:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled188
+scale189:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled190
+scale194:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled195
+scale197:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled198
+scale199:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled200
+scale201:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled202
+scale203:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled204
+scale209:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled210
+scale211:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled212
+scale216:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled217
+scale218:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled219
+scale223:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled224
+scale225:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled226
+scale230:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled231
+
+// func stridedMeansHalfBF16NEON(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, factor float32)
+// stridedMeansHalfBF16NEON is stridedMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+TEXT ·stridedMeansHalfBF16NEON(SB), NOSPLIT, $0-60
+	FMOVS factor+56(FP), F0
+	VDUP V0.S[0], V0.S4
+	VMOV V0.S[0], R0
+	MOVD $0x3f800000, R1
+	EOR R1, R0
+	MOVD d+0(FP), R1
+	MOVD x+8(FP), R2
+	MOVBU more+52(FP), R3
+	FMOVS div+48(FP), F1
+	VDUP V1.S[0], V1.S4
+	MOVD outer+16(FP), R4
+	MOVD block+24(FP), R5
+	MOVD stride+32(FP), R6
+	MOVD width+40(FP), R7
+	LSL $2, R6
+	LSL $2, R7
+slice:
+	MOVD R2, R8
+	MOVD R7, R9
+	SUBS $128, R9
+	BLT done2
+loop1:
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	CBZ R3, fresh3
+	FLDPQ 0(R1), (F2, F3)
+	FLDPQ 32(R1), (F4, F5)
+	FLDPQ 64(R1), (F6, F7)
+	FLDPQ 96(R1), (F8, F9)
+fresh3:
+	MOVD R8, R10
+	MOVD R5, R11
+row4:
+	FLDPQ 0(R10), (F10, F12)
+	FLDPQ 32(R10), (F14, F16)
+	WORD $0x6e61394b // shll2 v11.4s, v10.8h, #16
+	WORD $0x2e61394a // shll v10.4s, v10.4h, #16
+	WORD $0x6e61398d // shll2 v13.4s, v12.8h, #16
+	WORD $0x2e61398c // shll v12.4s, v12.4h, #16
+	WORD $0x6e6139cf // shll2 v15.4s, v14.8h, #16
+	WORD $0x2e6139ce // shll v14.4s, v14.4h, #16
+	WORD $0x6e613a11 // shll2 v17.4s, v16.8h, #16
+	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
+	ADD R6>>1, R10
+	CBNZ R0, scale5
+scaled6:
+	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
+	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
+	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
+	WORD $0x4ea0f9ad // fabs v13.4s, v13.4s
+	WORD $0x4ea0f9ce // fabs v14.4s, v14.4s
+	WORD $0x4ea0f9ef // fabs v15.4s, v15.4s
+	WORD $0x4ea0fa10 // fabs v16.4s, v16.4s
+	WORD $0x4ea0fa31 // fabs v17.4s, v17.4s
+	WORD $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	WORD $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	SUBS $1, R11
+	BNE row4
+	ADD $64, R8
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	WORD $0x6e21fc63 // fdiv v3.4s, v3.4s, v1.4s
+	WORD $0x6e21fc84 // fdiv v4.4s, v4.4s, v1.4s
+	WORD $0x6e21fca5 // fdiv v5.4s, v5.4s, v1.4s
+	WORD $0x6e21fcc6 // fdiv v6.4s, v6.4s, v1.4s
+	WORD $0x6e21fce7 // fdiv v7.4s, v7.4s, v1.4s
+	WORD $0x6e21fd08 // fdiv v8.4s, v8.4s, v1.4s
+	WORD $0x6e21fd29 // fdiv v9.4s, v9.4s, v1.4s
+	FSTPQ (F2, F3), 0(R1)
+	FSTPQ (F4, F5), 32(R1)
+	FSTPQ (F6, F7), 64(R1)
+	FSTPQ (F8, F9), 96(R1)
+	ADD $128, R1
+	SUBS $128, R9
+	BGE loop1
+done2:
+	ADD $128, R9
+	SUBS $16, R9
+	BLT done8
+loop7:
+	VEOR V2.B16, V2.B16, V2.B16
+	CBZ R3, fresh9
+	FMOVQ 0(R1), F2
+fresh9:
+	MOVD R8, R10
+	MOVD R5, R11
+row10:
+	FMOVD 0(R10), F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	ADD R6>>1, R10
+	CBNZ R0, scale11
+scaled12:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	SUBS $1, R11
+	BNE row10
+	ADD $8, R8
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 0(R1)
+	ADD $16, R1
+	SUBS $16, R9
+	BGE loop7
+done8:
+	ADD $16, R9
+	TBZ $3, R9, skip13
+	VEOR V2.B16, V2.B16, V2.B16
+	CBZ R3, fresh14
+	FMOVD 0(R1), F2
+fresh14:
+	MOVD R8, R10
+	MOVD R5, R11
+row15:
+	FMOVS 0(R10), F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	ADD R6>>1, R10
+	CBNZ R0, scale16
+scaled17:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	SUBS $1, R11
+	BNE row15
+	ADD $4, R8
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	FMOVD F2, 0(R1)
+	ADD $8, R1
+skip13:
+	TBZ $2, R9, skip18
+	VEOR V2.B16, V2.B16, V2.B16
+	CBZ R3, fresh19
+	FMOVS 0(R1), F2
+fresh19:
+	MOVD R8, R10
+	MOVD R5, R11
+row20:
+	MOVHU (R10), R12
+	FMOVS R12, F3
+	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
+	ADD R6>>1, R10
+	CBNZ R0, scale21
+scaled22:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	SUBS $1, R11
+	BNE row20
+	ADD $2, R8
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	FMOVS F2, 0(R1)
+	ADD $4, R1
+skip18:
+	MUL R5, R6, R8
+	ADD R8>>1, R2
+	SUBS $1, R4
+	BNE slice
+	RET
+scale5:
+	WORD $0x6e20dd4a // fmul v10.4s, v10.4s, v0.4s
+	WORD $0x6e20dd6b // fmul v11.4s, v11.4s, v0.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6e20ddad // fmul v13.4s, v13.4s, v0.4s
+	WORD $0x6e20ddce // fmul v14.4s, v14.4s, v0.4s
+	WORD $0x6e20ddef // fmul v15.4s, v15.4s, v0.4s
+	WORD $0x6e20de10 // fmul v16.4s, v16.4s, v0.4s
+	WORD $0x6e20de31 // fmul v17.4s, v17.4s, v0.4s
+	B scaled6
+scale11:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled12
+scale16:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled17
+scale21:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled22
+
+// func descendBlocksHalfBF16NEON(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+// descendBlocksHalfBF16NEON is descendBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+TEXT ·descendBlocksHalfBF16NEON(SB), NOSPLIT, $0-68
+	MOVD s+56(FP), R0
+	MOVD $0x800000, R1
+	VDUP R1, V0.S4
+	VLD1R.P 4(R0), [V1.S4]
+	VLD1R.P 4(R0), [V2.S4]
+	ADD $4, R0
+	ADD $4, R0
+	VLD1R.P 4(R0), [V3.S4]
+	VLD1R.P 4(R0), [V4.S4]
+	ADD $4, R0
+	ADD $4, R0
+	VLD1R.P 4(R0), [V5.S4]
+	ADD $4, R0
+	WORD $0x6ea0f8a6 // fneg v6.4s, v5.4s
+	VMOV V5.S[0], R1
+	MOVD $0x7f800000, R2
+	EOR R2, R1
+	FMOVS factor+64(FP), F7
+	VDUP V7.S[0], V7.S4
+	VMOV V7.S[0], R2
+	MOVD $0x3f800000, R3
+	EOR R3, R2
+	MOVD $0x7fc00000, R3
+	VDUP R3, V8.S4
+	MOVD $0x10000, R3
+	VDUP R3, V9.S4
+	MOVD $0x7fff, R3
+	VDUP R3, V10.S4
+	MOVD $0xfcfcfcfc, R3
+	VDUP R3, V16.S4
+	MOVD $lanes32<>(SB), R3
+	FMOVQ (R3), F11
+	FMOVQ 16(R3), F15
+	FMOVQ 32(R3), F14
+	MOVD block+48(FP), R4
+	MOVD $0xfffffff, R5
+	ADD R4, R5
+	UDIV R4, R5
+	VDUP R5, V17.S4
+	WORD $0x4eb19d6b // mul v11.4s, v11.4s, v17.4s
+	LSL $2, R5
+	VDUP R5, V13.S4
+	MOVD theta+0(FP), R3
+	MOVD m+8(FP), R4
+	MOVD grad+24(FP), R5
+	MOVD out+16(FP), R6
+	MOVD den+32(FP), R7
+	MOVD block+48(FP), R8
+	MOVD blocks+40(FP), R9
+	LSL $2, R8
+group:
+	CBZ R9, done
+	MOVD $0x4, R12
+	CMP R12, R9
+	CSEL LT, R9, R12, R10
+	SUB R10, R9
+	CMP $4, R10
+	BNE some1
+	FMOVQ.P 16(R7), F17
+loaded2:
+	MUL R10, R8, R11
+	VMOV V11.B16, V12.B16
+	SUBS $32, R11
+	BLT done5
+loop4:
+	VUSHR $26, V12.S4, V18.S4
+	VADD V13.S4, V12.S4, V12.S4
+	VUSHR $26, V12.S4, V19.S4
+	VTBL V14.B16, [V18.B16], V18.B16
+	VTBL V14.B16, [V19.B16], V19.B16
+	VBIF V16.B16, V15.B16, V18.B16
+	VBIF V16.B16, V15.B16, V19.B16
+	VTBL V18.B16, [V17.B16], V18.B16
+	VTBL V19.B16, [V17.B16], V19.B16
+	VADD V13.S4, V12.S4, V12.S4
+	FLDPQ.P 32(R4), (F22, F23)
+	FMOVQ.P 16(R5), F24
+	WORD $0x6e613b19 // shll2 v25.4s, v24.8h, #16
+	WORD $0x2e613b18 // shll v24.4s, v24.4h, #16
+	FLDPQ.P 32(R3), (F20, F21)
+	CBNZ R2, scale6
+scaled7:
+	WORD $0x6e36dc36 // fmul v22.4s, v1.4s, v22.4s
+	WORD $0x6e37dc37 // fmul v23.4s, v1.4s, v23.4s
+	WORD $0x6e38dc58 // fmul v24.4s, v2.4s, v24.4s
+	WORD $0x6e39dc59 // fmul v25.4s, v2.4s, v25.4s
+	WORD $0x4e38d6d6 // fadd v22.4s, v22.4s, v24.4s
+	WORD $0x4e39d6f7 // fadd v23.4s, v23.4s, v25.4s
+	WORD $0x6eb6ec18 // facgt v24.4s, v0.4s, v22.4s
+	WORD $0x4e781ed6 // bic v22.16b, v22.16b, v24.16b
+	WORD $0x6eb7ec19 // facgt v25.4s, v0.4s, v23.4s
+	WORD $0x4e791ef7 // bic v23.16b, v23.16b, v25.16b
+	WORD $0x6e36dc78 // fmul v24.4s, v3.4s, v22.4s
+	WORD $0x6e37dc79 // fmul v25.4s, v3.4s, v23.4s
+	WORD $0x6e32ff18 // fdiv v24.4s, v24.4s, v18.4s
+	WORD $0x6e33ff39 // fdiv v25.4s, v25.4s, v19.4s
+	CBNZ R1, clamp8
+clamped9:
+	WORD $0x6e34dc94 // fmul v20.4s, v4.4s, v20.4s
+	WORD $0x6e35dc95 // fmul v21.4s, v4.4s, v21.4s
+	WORD $0x4eb8d694 // fsub v20.4s, v20.4s, v24.4s
+	WORD $0x4eb9d6b5 // fsub v21.4s, v21.4s, v25.4s
+	FSTPQ (F22, F23), -32(R4)
+	FSTPQ (F20, F21), -32(R3)
+	WORD $0x4e34e698 // fcmeq v24.4s, v20.4s, v20.4s
+	WORD $0x4e35e6b9 // fcmeq v25.4s, v21.4s, v21.4s
+	VBIF V24.B16, V8.B16, V20.B16
+	VBIF V25.B16, V8.B16, V21.B16
+	VCMTST V20.S4, V9.S4, V24.S4
+	VCMTST V21.S4, V9.S4, V25.S4
+	VSUB V24.S4, V10.S4, V24.S4
+	VSUB V25.S4, V10.S4, V25.S4
+	WORD $0x0e784294 // addhn v20.4h, v20.4s, v24.4s
+	WORD $0x4e7942b4 // addhn2 v20.8h, v21.4s, v25.4s
+	FMOVQ F20, 0(R6)
+	ADD $16, R6
+	SUBS $32, R11
+	BGE loop4
+done5:
+	ADD $32, R11
+	SUBS $16, R11
+	BLT done11
+loop10:
+	VUSHR $26, V12.S4, V18.S4
+	VTBL V14.B16, [V18.B16], V18.B16
+	VBIF V16.B16, V15.B16, V18.B16
+	VTBL V18.B16, [V17.B16], V18.B16
+	VADD V13.S4, V12.S4, V12.S4
+	FMOVQ.P 16(R4), F20
+	FMOVD.P 8(R5), F21
+	WORD $0x2e613ab5 // shll v21.4s, v21.4h, #16
+	FMOVQ.P 16(R3), F19
+	CBNZ R2, scale12
+scaled13:
+	WORD $0x6e34dc34 // fmul v20.4s, v1.4s, v20.4s
+	WORD $0x6e35dc55 // fmul v21.4s, v2.4s, v21.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6eb4ec15 // facgt v21.4s, v0.4s, v20.4s
+	WORD $0x4e751e94 // bic v20.16b, v20.16b, v21.16b
+	WORD $0x6e34dc75 // fmul v21.4s, v3.4s, v20.4s
+	WORD $0x6e32feb5 // fdiv v21.4s, v21.4s, v18.4s
+	CBNZ R1, clamp14
+clamped15:
+	WORD $0x6e33dc93 // fmul v19.4s, v4.4s, v19.4s
+	WORD $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	FMOVQ F20, -16(R4)
+	FMOVQ F19, -16(R3)
+	WORD $0x4e33e675 // fcmeq v21.4s, v19.4s, v19.4s
+	VBIF V21.B16, V8.B16, V19.B16
+	VCMTST V19.S4, V9.S4, V21.S4
+	VSUB V21.S4, V10.S4, V21.S4
+	WORD $0x0e754273 // addhn v19.4h, v19.4s, v21.4s
+	FMOVD F19, 0(R6)
+	ADD $8, R6
+	SUBS $16, R11
+	BGE loop10
+done11:
+	ADD $16, R11
+	CBZ R11, end3
+	VUSHR $26, V12.S4, V18.S4
+	VTBL V14.B16, [V18.B16], V18.B16
+	VBIF V16.B16, V15.B16, V18.B16
+	VTBL V18.B16, [V17.B16], V18.B16
+	TBZ $3, R11, skip16
+	FMOVD.P 8(R4), F20
+	FMOVS.P 4(R5), F21
+	WORD $0x2e613ab5 // shll v21.4s, v21.4h, #16
+	FMOVD.P 8(R3), F19
+	CBNZ R2, scale17
+scaled18:
+	WORD $0x6e34dc34 // fmul v20.4s, v1.4s, v20.4s
+	WORD $0x6e35dc55 // fmul v21.4s, v2.4s, v21.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6eb4ec15 // facgt v21.4s, v0.4s, v20.4s
+	WORD $0x4e751e94 // bic v20.16b, v20.16b, v21.16b
+	WORD $0x6e34dc75 // fmul v21.4s, v3.4s, v20.4s
+	WORD $0x6e32feb5 // fdiv v21.4s, v21.4s, v18.4s
+	CBNZ R1, clamp19
+clamped20:
+	WORD $0x6e33dc93 // fmul v19.4s, v4.4s, v19.4s
+	WORD $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	FMOVD F20, -8(R4)
+	FMOVD F19, -8(R3)
+	WORD $0x4e33e675 // fcmeq v21.4s, v19.4s, v19.4s
+	VBIF V21.B16, V8.B16, V19.B16
+	VCMTST V19.S4, V9.S4, V21.S4
+	VSUB V21.S4, V10.S4, V21.S4
+	WORD $0x0e754273 // addhn v19.4h, v19.4s, v21.4s
+	FMOVS F19, 0(R6)
+	ADD $4, R6
+	VEXT $8, V18.B16, V18.B16, V18.B16
+skip16:
+	TBZ $2, R11, skip21
+	FMOVS.P 4(R4), F20
+	MOVHU.P 2(R5), R12
+	FMOVS R12, F21
+	WORD $0x2e613ab5 // shll v21.4s, v21.4h, #16
+	FMOVS.P 4(R3), F19
+	CBNZ R2, scale22
+scaled23:
+	WORD $0x6e34dc34 // fmul v20.4s, v1.4s, v20.4s
+	WORD $0x6e35dc55 // fmul v21.4s, v2.4s, v21.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6eb4ec15 // facgt v21.4s, v0.4s, v20.4s
+	WORD $0x4e751e94 // bic v20.16b, v20.16b, v21.16b
+	WORD $0x6e34dc75 // fmul v21.4s, v3.4s, v20.4s
+	WORD $0x6e32feb5 // fdiv v21.4s, v21.4s, v18.4s
+	CBNZ R1, clamp24
+clamped25:
+	WORD $0x6e33dc93 // fmul v19.4s, v4.4s, v19.4s
+	WORD $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	FMOVS F20, -4(R4)
+	FMOVS F19, -4(R3)
+	WORD $0x4e33e675 // fcmeq v21.4s, v19.4s, v19.4s
+	VBIF V21.B16, V8.B16, V19.B16
+	VCMTST V19.S4, V9.S4, V21.S4
+	VSUB V21.S4, V10.S4, V21.S4
+	WORD $0x0e754273 // addhn v19.4h, v19.4s, v21.4s
+	VST1.P V19.H[0], 2(R6)
+skip21:
+end3:
+	B group
+done:
+	RET
+some1:
+	LSL $2, R10, R12
+	VEOR V17.B16, V17.B16, V17.B16
+	TBZ $3, R12, one27
+	FMOVD.P 8(R7), F17
+	TBZ $2, R12, loaded26
+	VLD1.P 4(R7), V17.S[2]
+	B loaded26
+one27:
+	TBZ $2, R12, loaded26
+	FMOVS.P 4(R7), F17
+loaded26:
+	B loaded2
+scale6:
+	WORD $0x6e27df18 // fmul v24.4s, v24.4s, v7.4s
+	WORD $0x6e27df39 // fmul v25.4s, v25.4s, v7.4s
+	B scaled7
+clamp8:
+	WORD $0x4ea5f718 // fmin v24.4s, v24.4s, v5.4s
+	WORD $0x4ea5f739 // fmin v25.4s, v25.4s, v5.4s
+	WORD $0x4e26f718 // fmax v24.4s, v24.4s, v6.4s
+	WORD $0x4e26f739 // fmax v25.4s, v25.4s, v6.4s
+	B clamped9
+scale12:
+	WORD $0x6e27deb5 // fmul v21.4s, v21.4s, v7.4s
+	B scaled13
+clamp14:
+	WORD $0x4ea5f6b5 // fmin v21.4s, v21.4s, v5.4s
+	WORD $0x4e26f6b5 // fmax v21.4s, v21.4s, v6.4s
+	B clamped15
+scale17:
+	WORD $0x6e27deb5 // fmul v21.4s, v21.4s, v7.4s
+	B scaled18
+clamp19:
+	WORD $0x4ea5f6b5 // fmin v21.4s, v21.4s, v5.4s
+	WORD $0x4e26f6b5 // fmax v21.4s, v21.4s, v6.4s
+	B clamped20
+scale22:
+	WORD $0x6e27deb5 // fmul v21.4s, v21.4s, v7.4s
+	B scaled23
+clamp24:
+	WORD $0x4ea5f6b5 // fmin v21.4s, v21.4s, v5.4s
+	WORD $0x4e26f6b5 // fmax v21.4s, v21.4s, v6.4s
+	B clamped25
+
+// func descendRowsHalfBF16NEON(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, factor float32)
+// descendRowsHalfBF16NEON is descendRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+TEXT ·descendRowsHalfBF16NEON(SB), NOSPLIT, $0-84
+	MOVD theta+0(FP), R0
+	MOVD m+8(FP), R1
+	MOVD grad+24(FP), R2
+	MOVD out+16(FP), R3
+	MOVD den+32(FP), R4
+	MOVD s+72(FP), R5
+	MOVD $0x800000, R6
+	VDUP R6, V0.S4
+	VLD1R.P 4(R5), [V1.S4]
+	VLD1R.P 4(R5), [V2.S4]
+	ADD $4, R5
+	ADD $4, R5
+	VLD1R.P 4(R5), [V3.S4]
+	VLD1R.P 4(R5), [V4.S4]
+	ADD $4, R5
+	ADD $4, R5
+	VLD1R.P 4(R5), [V5.S4]
+	ADD $4, R5
+	WORD $0x6ea0f8a6 // fneg v6.4s, v5.4s
+	VMOV V5.S[0], R6
+	MOVD $0x7f800000, R7
+	EOR R7, R6
+	FMOVS factor+80(FP), F7
+	VDUP V7.S[0], V7.S4
+	VMOV V7.S[0], R7
+	MOVD $0x3f800000, R8
+	EOR R8, R7
+	MOVD $0x7fc00000, R8
+	VDUP R8, V8.S4
+	MOVD $0x10000, R8
+	VDUP R8, V9.S4
+	MOVD $0x7fff, R8
+	VDUP R8, V10.S4
+	MOVD outer+40(FP), R8
+	MOVD block+48(FP), R9
+	MOVD stride+56(FP), R10
+	MOVD width+64(FP), R11
+	LSL $2, R10
+	LSL $2, R11
+slice:
+	SUB R11, R10, R12
+	MOVD R9, R14
+row1:
+	MOVD R4, R13
+	MOVD R11, R15
+	SUBS $32, R15
+	BLT done3
+loop2:
+	FLDPQ.P 32(R13), (F11, F12)
+	FLDPQ.P 32(R1), (F15, F16)
+	FMOVQ.P 16(R2), F17
+	WORD $0x6e613a32 // shll2 v18.4s, v17.8h, #16
+	WORD $0x2e613a31 // shll v17.4s, v17.4h, #16
+	FLDPQ.P 32(R0), (F13, F14)
+	CBNZ R7, scale4
+scaled5:
+	WORD $0x6e2fdc2f // fmul v15.4s, v1.4s, v15.4s
+	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
+	WORD $0x6e31dc51 // fmul v17.4s, v2.4s, v17.4s
+	WORD $0x6e32dc52 // fmul v18.4s, v2.4s, v18.4s
+	WORD $0x4e31d5ef // fadd v15.4s, v15.4s, v17.4s
+	WORD $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x6eafec11 // facgt v17.4s, v0.4s, v15.4s
+	WORD $0x4e711def // bic v15.16b, v15.16b, v17.16b
+	WORD $0x6eb0ec12 // facgt v18.4s, v0.4s, v16.4s
+	WORD $0x4e721e10 // bic v16.16b, v16.16b, v18.16b
+	WORD $0x6e2fdc71 // fmul v17.4s, v3.4s, v15.4s
+	WORD $0x6e30dc72 // fmul v18.4s, v3.4s, v16.4s
+	WORD $0x6e2bfe31 // fdiv v17.4s, v17.4s, v11.4s
+	WORD $0x6e2cfe52 // fdiv v18.4s, v18.4s, v12.4s
+	CBNZ R6, clamp6
+clamped7:
+	WORD $0x6e2ddc8d // fmul v13.4s, v4.4s, v13.4s
+	WORD $0x6e2edc8e // fmul v14.4s, v4.4s, v14.4s
+	WORD $0x4eb1d5ad // fsub v13.4s, v13.4s, v17.4s
+	WORD $0x4eb2d5ce // fsub v14.4s, v14.4s, v18.4s
+	FSTPQ (F15, F16), -32(R1)
+	FSTPQ (F13, F14), -32(R0)
+	WORD $0x4e2de5b1 // fcmeq v17.4s, v13.4s, v13.4s
+	WORD $0x4e2ee5d2 // fcmeq v18.4s, v14.4s, v14.4s
+	VBIF V17.B16, V8.B16, V13.B16
+	VBIF V18.B16, V8.B16, V14.B16
+	VCMTST V13.S4, V9.S4, V17.S4
+	VCMTST V14.S4, V9.S4, V18.S4
+	VSUB V17.S4, V10.S4, V17.S4
+	VSUB V18.S4, V10.S4, V18.S4
+	WORD $0x0e7141ad // addhn v13.4h, v13.4s, v17.4s
+	WORD $0x4e7241cd // addhn2 v13.8h, v14.4s, v18.4s
+	FMOVQ F13, 0(R3)
+	ADD $16, R3
+	SUBS $32, R15
+	BGE loop2
+done3:
+	ADD $32, R15
+	SUBS $16, R15
+	BLT done9
+loop8:
+	FMOVQ.P 16(R13), F11
+	FMOVQ.P 16(R1), F13
+	FMOVD.P 8(R2), F14
+	WORD $0x2e6139ce // shll v14.4s, v14.4h, #16
+	FMOVQ.P 16(R0), F12
+	CBNZ R7, scale10
+scaled11:
+	WORD $0x6e2ddc2d // fmul v13.4s, v1.4s, v13.4s
+	WORD $0x6e2edc4e // fmul v14.4s, v2.4s, v14.4s
+	WORD $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
+	WORD $0x6eadec0e // facgt v14.4s, v0.4s, v13.4s
+	WORD $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
+	WORD $0x6e2ddc6e // fmul v14.4s, v3.4s, v13.4s
+	WORD $0x6e2bfdce // fdiv v14.4s, v14.4s, v11.4s
+	CBNZ R6, clamp12
+clamped13:
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x4eaed58c // fsub v12.4s, v12.4s, v14.4s
+	FMOVQ F13, -16(R1)
+	FMOVQ F12, -16(R0)
+	WORD $0x4e2ce58e // fcmeq v14.4s, v12.4s, v12.4s
+	VBIF V14.B16, V8.B16, V12.B16
+	VCMTST V12.S4, V9.S4, V14.S4
+	VSUB V14.S4, V10.S4, V14.S4
+	WORD $0x0e6e418c // addhn v12.4h, v12.4s, v14.4s
+	FMOVD F12, 0(R3)
+	ADD $8, R3
+	SUBS $16, R15
+	BGE loop8
+done9:
+	ADD $16, R15
+	TBZ $3, R15, skip14
+	FMOVD.P 8(R13), F11
+	FMOVD.P 8(R1), F13
+	FMOVS.P 4(R2), F14
+	WORD $0x2e6139ce // shll v14.4s, v14.4h, #16
+	FMOVD.P 8(R0), F12
+	CBNZ R7, scale15
+scaled16:
+	WORD $0x6e2ddc2d // fmul v13.4s, v1.4s, v13.4s
+	WORD $0x6e2edc4e // fmul v14.4s, v2.4s, v14.4s
+	WORD $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
+	WORD $0x6eadec0e // facgt v14.4s, v0.4s, v13.4s
+	WORD $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
+	WORD $0x6e2ddc6e // fmul v14.4s, v3.4s, v13.4s
+	WORD $0x6e2bfdce // fdiv v14.4s, v14.4s, v11.4s
+	CBNZ R6, clamp17
+clamped18:
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x4eaed58c // fsub v12.4s, v12.4s, v14.4s
+	FMOVD F13, -8(R1)
+	FMOVD F12, -8(R0)
+	WORD $0x4e2ce58e // fcmeq v14.4s, v12.4s, v12.4s
+	VBIF V14.B16, V8.B16, V12.B16
+	VCMTST V12.S4, V9.S4, V14.S4
+	VSUB V14.S4, V10.S4, V14.S4
+	WORD $0x0e6e418c // addhn v12.4h, v12.4s, v14.4s
+	FMOVS F12, 0(R3)
+	ADD $4, R3
+skip14:
+	TBZ $2, R15, skip19
+	FMOVS.P 4(R13), F11
+	FMOVS.P 4(R1), F13
+	MOVHU.P 2(R2), R16
+	FMOVS R16, F14
+	WORD $0x2e6139ce // shll v14.4s, v14.4h, #16
+	FMOVS.P 4(R0), F12
+	CBNZ R7, scale20
+scaled21:
+	WORD $0x6e2ddc2d // fmul v13.4s, v1.4s, v13.4s
+	WORD $0x6e2edc4e // fmul v14.4s, v2.4s, v14.4s
+	WORD $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
+	WORD $0x6eadec0e // facgt v14.4s, v0.4s, v13.4s
+	WORD $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
+	WORD $0x6e2ddc6e // fmul v14.4s, v3.4s, v13.4s
+	WORD $0x6e2bfdce // fdiv v14.4s, v14.4s, v11.4s
+	CBNZ R6, clamp22
+clamped23:
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x4eaed58c // fsub v12.4s, v12.4s, v14.4s
+	FMOVS F13, -4(R1)
+	FMOVS F12, -4(R0)
+	WORD $0x4e2ce58e // fcmeq v14.4s, v12.4s, v12.4s
+	VBIF V14.B16, V8.B16, V12.B16
+	VCMTST V12.S4, V9.S4, V14.S4
+	VSUB V14.S4, V10.S4, V14.S4
+	WORD $0x0e6e418c // addhn v12.4h, v12.4s, v14.4s
+	VST1.P V12.H[0], 2(R3)
+skip19:
+	ADD R12, R0
+	ADD R12, R1
+	ADD R12>>1, R2
+	ADD R12>>1, R3
+	SUBS $1, R14
+	BNE row1
+	ADD R10, R4
+	SUBS $1, R8
+	BNE slice
+	RET
+scale4:
+	WORD $0x6e27de31 // fmul v17.4s, v17.4s, v7.4s
+	WORD $0x6e27de52 // fmul v18.4s, v18.4s, v7.4s
+	B scaled5
+clamp6:
+	WORD $0x4ea5f631 // fmin v17.4s, v17.4s, v5.4s
+	WORD $0x4ea5f652 // fmin v18.4s, v18.4s, v5.4s
+	WORD $0x4e26f631 // fmax v17.4s, v17.4s, v6.4s
+	WORD $0x4e26f652 // fmax v18.4s, v18.4s, v6.4s
+	B clamped7
+scale10:
+	WORD $0x6e27ddce // fmul v14.4s, v14.4s, v7.4s
+	B scaled11
+clamp12:
+	WORD $0x4ea5f5ce // fmin v14.4s, v14.4s, v5.4s
+	WORD $0x4e26f5ce // fmax v14.4s, v14.4s, v6.4s
+	B clamped13
+scale15:
+	WORD $0x6e27ddce // fmul v14.4s, v14.4s, v7.4s
+	B scaled16
+clamp17:
+	WORD $0x4ea5f5ce // fmin v14.4s, v14.4s, v5.4s
+	WORD $0x4e26f5ce // fmax v14.4s, v14.4s, v6.4s
+	B clamped18
+scale20:
+	WORD $0x6e27ddce // fmul v14.4s, v14.4s, v7.4s
+	B scaled21
+clamp22:
+	WORD $0x4ea5f5ce // fmin v14.4s, v14.4s, v5.4s
+	WORD $0x4e26f5ce // fmax v14.4s, v14.4s, v6.4s
+	B clamped23
+
 // func widenF16NEON(x *float32, h *uint16, n int, factor float32)
 // widenF16NEON sets x[i] = h[i]*factor for i < n, and without a multiplication where factor is 1.
 TEXT ·widenF16NEON(SB), NOSPLIT, $0-28
@@ -7490,106 +11704,74 @@ TEXT ·widenF16NEON(SB), NOSPLIT, $0-28
 	MOVD h+8(FP), R1
 	MOVD n+16(FP), R2
 	LSL $2, R2
-	FMOVS factor+24(FP), F1
-	VDUP V1.S[0], V1.S4
-	VEOR V0.B16, V0.B16, V0.B16
+	FMOVS factor+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	VMOV V0.S[0], R3
 	MOVD $0x3f800000, R4
-	MOVWU factor+24(FP), R3
-	CMPW R4, R3
-	BEQ plain1
+	EOR R4, R3
 	SUBS $64, R2
-	BLT done4
-loop3:
-	FMOVD.P 8(R1), F2
-	FMOVD.P 8(R1), F3
-	FMOVD.P 8(R1), F4
-	FMOVD.P 8(R1), F5
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	BLT done2
+loop1:
+	FLDPQ.P 32(R1), (F1, F3)
+	WORD $0x4e217822 // fcvtl2 v2.4s, v1.8h
+	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+	WORD $0x4e217864 // fcvtl2 v4.4s, v3.8h
 	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
-	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
-	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
-	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	FSTPQ (F2, F3), 0(R0)
-	FSTPQ (F4, F5), 32(R0)
+	CBNZ R3, scale3
+scaled4:
+	FSTPQ (F1, F2), 0(R0)
+	FSTPQ (F3, F4), 32(R0)
 	ADD $64, R0
 	SUBS $64, R2
-	BGE loop3
-done4:
+	BGE loop1
+done2:
 	ADD $64, R2
 	SUBS $16, R2
 	BLT done6
 loop5:
-	FMOVD.P 8(R1), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	FMOVQ F2, 0(R0)
+	FMOVD.P 8(R1), F1
+	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+	CBNZ R3, scale7
+scaled8:
+	FMOVQ F1, 0(R0)
 	ADD $16, R0
 	SUBS $16, R2
 	BGE loop5
 done6:
 	ADD $16, R2
-	TBZ $3, R2, skip7
-	FMOVS.P 4(R1), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	FMOVD F2, 0(R0)
+	TBZ $3, R2, skip9
+	FMOVS.P 4(R1), F1
+	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+	CBNZ R3, scale10
+scaled11:
+	FMOVD F1, 0(R0)
 	ADD $8, R0
-skip7:
-	TBZ $2, R2, skip8
-	VLD1.P 2(R1), V2.H[0]
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	FMOVS F2, 0(R0)
+skip9:
+	TBZ $2, R2, skip12
+	MOVHU.P 2(R1), R4
+	FMOVS R4, F1
+	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+	CBNZ R3, scale13
+scaled14:
+	FMOVS F1, 0(R0)
 	ADD $4, R0
-skip8:
-	B done2
-plain1:
-	SUBS $64, R2
-	BLT done10
-loop9:
-	FMOVD.P 8(R1), F2
-	FMOVD.P 8(R1), F3
-	FMOVD.P 8(R1), F4
-	FMOVD.P 8(R1), F5
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
-	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
-	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
-	FSTPQ (F2, F3), 0(R0)
-	FSTPQ (F4, F5), 32(R0)
-	ADD $64, R0
-	SUBS $64, R2
-	BGE loop9
-done10:
-	ADD $64, R2
-	SUBS $16, R2
-	BLT done12
-loop11:
-	FMOVD.P 8(R1), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	FMOVQ F2, 0(R0)
-	ADD $16, R0
-	SUBS $16, R2
-	BGE loop11
-done12:
-	ADD $16, R2
-	TBZ $3, R2, skip13
-	FMOVS.P 4(R1), F2
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	FMOVD F2, 0(R0)
-	ADD $8, R0
-skip13:
-	TBZ $2, R2, skip14
-	VLD1.P 2(R1), V2.H[0]
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	FMOVS F2, 0(R0)
-	ADD $4, R0
-skip14:
-done2:
+skip12:
 	RET
+scale3:
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled4
+scale7:
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	B scaled8
+scale10:
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	B scaled11
+scale13:
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	B scaled14
 
 // func narrowF16NEON(h *uint16, x *float32, n int)
 // narrowF16NEON sets h[i] to x[i] for i < n, rounded to nearest even; a NaN becomes the quiet one without sign and payload.
@@ -7598,37 +11780,27 @@ TEXT ·narrowF16NEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	LSL $2, R2
-	MOVD $0x7fffffff, R3
-	VDUP R3, V0.S4
-	MOVD $0x7f800000, R3
-	VDUP R3, V1.S4
 	MOVD $0x7fc00000, R3
-	VDUP R3, V2.S4
+	VDUP R3, V0.S4
 	SUBS $64, R2
 	BLT done2
 loop1:
-	FLDPQ.P 64(R1), (F3, F4)
-	FLDPQ -32(R1), (F5, F6)
-	VAND V0.B16, V3.B16, V7.B16
-	VAND V0.B16, V4.B16, V8.B16
-	VAND V0.B16, V5.B16, V9.B16
-	VAND V0.B16, V6.B16, V10.B16
-	WORD $0x6ea134e7 // cmhi v7.4s, v7.4s, v1.4s
-	WORD $0x6ea13508 // cmhi v8.4s, v8.4s, v1.4s
-	WORD $0x6ea13529 // cmhi v9.4s, v9.4s, v1.4s
-	WORD $0x6ea1354a // cmhi v10.4s, v10.4s, v1.4s
-	VBSL V3.B16, V2.B16, V7.B16
-	VBSL V4.B16, V2.B16, V8.B16
-	VBSL V5.B16, V2.B16, V9.B16
-	VBSL V6.B16, V2.B16, V10.B16
-	WORD $0x0e2168e3 // fcvtn v3.4h, v7.4s
-	WORD $0x0e216904 // fcvtn v4.4h, v8.4s
-	WORD $0x0e216925 // fcvtn v5.4h, v9.4s
-	WORD $0x0e216946 // fcvtn v6.4h, v10.4s
-	FMOVD.P F3, 8(R0)
-	FMOVD.P F4, 8(R0)
-	FMOVD.P F5, 8(R0)
-	FMOVD.P F6, 8(R0)
+	FLDPQ.P 64(R1), (F1, F2)
+	FLDPQ -32(R1), (F3, F4)
+	WORD $0x4e21e425 // fcmeq v5.4s, v1.4s, v1.4s
+	WORD $0x4e22e446 // fcmeq v6.4s, v2.4s, v2.4s
+	WORD $0x4e23e467 // fcmeq v7.4s, v3.4s, v3.4s
+	WORD $0x4e24e488 // fcmeq v8.4s, v4.4s, v4.4s
+	VBIF V5.B16, V0.B16, V1.B16
+	VBIF V6.B16, V0.B16, V2.B16
+	VBIF V7.B16, V0.B16, V3.B16
+	VBIF V8.B16, V0.B16, V4.B16
+	WORD $0x0e216821 // fcvtn v1.4h, v1.4s
+	WORD $0x4e216841 // fcvtn2 v1.8h, v2.4s
+	WORD $0x0e216863 // fcvtn v3.4h, v3.4s
+	WORD $0x4e216883 // fcvtn2 v3.8h, v4.4s
+	FSTPQ (F1, F3), 0(R0)
+	ADD $32, R0
 	SUBS $64, R2
 	BGE loop1
 done2:
@@ -7636,31 +11808,30 @@ done2:
 	SUBS $16, R2
 	BLT done4
 loop3:
-	FMOVQ.P 16(R1), F3
-	VAND V0.B16, V3.B16, V4.B16
-	WORD $0x6ea13484 // cmhi v4.4s, v4.4s, v1.4s
-	VBSL V3.B16, V2.B16, V4.B16
-	WORD $0x0e216883 // fcvtn v3.4h, v4.4s
-	FMOVD.P F3, 8(R0)
+	FMOVQ.P 16(R1), F1
+	WORD $0x4e21e422 // fcmeq v2.4s, v1.4s, v1.4s
+	VBIF V2.B16, V0.B16, V1.B16
+	WORD $0x0e216821 // fcvtn v1.4h, v1.4s
+	FMOVD F1, 0(R0)
+	ADD $8, R0
 	SUBS $16, R2
 	BGE loop3
 done4:
 	ADD $16, R2
 	TBZ $3, R2, skip5
-	FMOVD.P 8(R1), F3
-	VAND V0.B16, V3.B16, V4.B16
-	WORD $0x6ea13484 // cmhi v4.4s, v4.4s, v1.4s
-	VBSL V3.B16, V2.B16, V4.B16
-	WORD $0x0e216883 // fcvtn v3.4h, v4.4s
-	FMOVS.P F3, 4(R0)
+	FMOVD.P 8(R1), F1
+	WORD $0x4e21e422 // fcmeq v2.4s, v1.4s, v1.4s
+	VBIF V2.B16, V0.B16, V1.B16
+	WORD $0x0e216821 // fcvtn v1.4h, v1.4s
+	FMOVS F1, 0(R0)
+	ADD $4, R0
 skip5:
 	TBZ $2, R2, skip6
-	FMOVS.P 4(R1), F3
-	VAND V0.B16, V3.B16, V4.B16
-	WORD $0x6ea13484 // cmhi v4.4s, v4.4s, v1.4s
-	VBSL V3.B16, V2.B16, V4.B16
-	WORD $0x0e216883 // fcvtn v3.4h, v4.4s
-	VST1.P V3.H[0], 2(R0)
+	FMOVS.P 4(R1), F1
+	WORD $0x4e21e422 // fcmeq v2.4s, v1.4s, v1.4s
+	VBIF V2.B16, V0.B16, V1.B16
+	WORD $0x0e216821 // fcvtn v1.4h, v1.4s
+	VST1.P V1.H[0], 2(R0)
 skip6:
 	RET
 
@@ -7739,6 +11910,4203 @@ skip7:
 	CSET EQ, R2
 	MOVB R2, ret+16(FP)
 	RET
+
+// func updateElementsHalfF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
+// updateElementsHalfF16NEON is updateElements with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+TEXT ·updateElementsHalfF16NEON(SB), NOSPLIT, $0-76
+	MOVD theta+0(FP), R0
+	MOVD m+8(FP), R1
+	MOVD grad+32(FP), R2
+	MOVD out+24(FP), R3
+	MOVD v+16(FP), R4
+	MOVD hz+40(FP), R5
+	MOVD n+48(FP), R6
+	LSL $2, R6
+	MOVD s+56(FP), R7
+	MOVD $0x800000, R8
+	VDUP R8, V0.S4
+	VLD1R.P 4(R7), [V1.S4]
+	VLD1R.P 4(R7), [V2.S4]
+	VLD1R.P 4(R7), [V3.S4]
+	VLD1R.P 4(R7), [V4.S4]
+	VLD1R.P 4(R7), [V5.S4]
+	VLD1R.P 4(R7), [V6.S4]
+	VLD1R.P 4(R7), [V7.S4]
+	VLD1R.P 4(R7), [V8.S4]
+	VLD1R.P 4(R7), [V9.S4]
+	VLD1R.P 4(R7), [V10.S4]
+	WORD $0x6ea0f92b // fneg v11.4s, v9.4s
+	VMOV V9.S[0], R8
+	MOVD $0x7f800000, R9
+	EOR R9, R8
+	VMOV V10.S[0], R9
+	MOVD $0x3f800000, R10
+	EOR R10, R9
+	MOVD power+64(FP), R10
+	FMOVS factor+72(FP), F12
+	VDUP V12.S[0], V12.S4
+	VMOV V12.S[0], R11
+	MOVD $0x3f800000, R12
+	EOR R12, R11
+	MOVD $0x7fc00000, R12
+	VDUP R12, V13.S4
+	SUBS $32, R6
+	BLT done2
+loop1:
+	FMOVQ.P 16(R5), F14
+	WORD $0x4e2179cf // fcvtl2 v15.4s, v14.8h
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	FLDPQ.P 32(R4), (F16, F17)
+	FLDPQ.P 32(R1), (F22, F23)
+	FMOVQ.P 16(R2), F24
+	WORD $0x4e217b19 // fcvtl2 v25.4s, v24.8h
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	FLDPQ.P 32(R0), (F20, F21)
+	CBNZ R11, scale3
+scaled4:
+	CBZ R9, undivided5
+	WORD $0x6e2afdce // fdiv v14.4s, v14.4s, v10.4s
+	WORD $0x6e2afdef // fdiv v15.4s, v15.4s, v10.4s
+undivided5:
+	WORD $0x6e2edc92 // fmul v18.4s, v4.4s, v14.4s
+	WORD $0x6e2fdc93 // fmul v19.4s, v4.4s, v15.4s
+	WORD $0x6e2ede4e // fmul v14.4s, v18.4s, v14.4s
+	WORD $0x6e2fde6f // fmul v15.4s, v19.4s, v15.4s
+	WORD $0x6e30dc70 // fmul v16.4s, v3.4s, v16.4s
+	WORD $0x6e31dc71 // fmul v17.4s, v3.4s, v17.4s
+	WORD $0x4e2ed610 // fadd v16.4s, v16.4s, v14.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0x6eb0ec12 // facgt v18.4s, v0.4s, v16.4s
+	WORD $0x4e721e10 // bic v16.16b, v16.16b, v18.16b
+	WORD $0x6eb1ec13 // facgt v19.4s, v0.4s, v17.4s
+	WORD $0x4e731e31 // bic v17.16b, v17.16b, v19.16b
+	CMP $2, R10
+	BNE other6
+	WORD $0x6ea1fa12 // fsqrt v18.4s, v16.4s
+	WORD $0x6ea1fa33 // fsqrt v19.4s, v17.4s
+raised9:
+	WORD $0x6e27de52 // fmul v18.4s, v18.4s, v7.4s
+	WORD $0x6e27de73 // fmul v19.4s, v19.4s, v7.4s
+	WORD $0x4e28d652 // fadd v18.4s, v18.4s, v8.4s
+	WORD $0x4e28d673 // fadd v19.4s, v19.4s, v8.4s
+	WORD $0x6e36dc36 // fmul v22.4s, v1.4s, v22.4s
+	WORD $0x6e37dc37 // fmul v23.4s, v1.4s, v23.4s
+	WORD $0x6e38dc58 // fmul v24.4s, v2.4s, v24.4s
+	WORD $0x6e39dc59 // fmul v25.4s, v2.4s, v25.4s
+	WORD $0x4e38d6d6 // fadd v22.4s, v22.4s, v24.4s
+	WORD $0x4e39d6f7 // fadd v23.4s, v23.4s, v25.4s
+	WORD $0x6eb6ec18 // facgt v24.4s, v0.4s, v22.4s
+	WORD $0x4e781ed6 // bic v22.16b, v22.16b, v24.16b
+	WORD $0x6eb7ec19 // facgt v25.4s, v0.4s, v23.4s
+	WORD $0x4e791ef7 // bic v23.16b, v23.16b, v25.16b
+	WORD $0x6e36dcb8 // fmul v24.4s, v5.4s, v22.4s
+	WORD $0x6e37dcb9 // fmul v25.4s, v5.4s, v23.4s
+	WORD $0x6e32ff18 // fdiv v24.4s, v24.4s, v18.4s
+	WORD $0x6e33ff39 // fdiv v25.4s, v25.4s, v19.4s
+	CBNZ R8, clamp10
+clamped11:
+	WORD $0x6e34dcd4 // fmul v20.4s, v6.4s, v20.4s
+	WORD $0x6e35dcd5 // fmul v21.4s, v6.4s, v21.4s
+	WORD $0x4eb8d694 // fsub v20.4s, v20.4s, v24.4s
+	WORD $0x4eb9d6b5 // fsub v21.4s, v21.4s, v25.4s
+	FSTPQ (F16, F17), -32(R4)
+	FSTPQ (F22, F23), -32(R1)
+	FSTPQ (F20, F21), -32(R0)
+	WORD $0x4e34e698 // fcmeq v24.4s, v20.4s, v20.4s
+	WORD $0x4e35e6b9 // fcmeq v25.4s, v21.4s, v21.4s
+	VBIF V24.B16, V13.B16, V20.B16
+	VBIF V25.B16, V13.B16, V21.B16
+	WORD $0x0e216a94 // fcvtn v20.4h, v20.4s
+	WORD $0x4e216ab4 // fcvtn2 v20.8h, v21.4s
+	FMOVQ F20, 0(R3)
+	ADD $16, R3
+	SUBS $32, R6
+	BGE loop1
+done2:
+	ADD $32, R6
+	SUBS $16, R6
+	BLT done13
+loop12:
+	FMOVD.P 8(R5), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	FMOVQ.P 16(R4), F15
+	FMOVQ.P 16(R1), F18
+	FMOVD.P 8(R2), F19
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ.P 16(R0), F17
+	CBNZ R11, scale14
+scaled15:
+	CBZ R9, undivided16
+	WORD $0x6e2afdce // fdiv v14.4s, v14.4s, v10.4s
+undivided16:
+	WORD $0x6e2edc90 // fmul v16.4s, v4.4s, v14.4s
+	WORD $0x6e2ede0e // fmul v14.4s, v16.4s, v14.4s
+	WORD $0x6e2fdc6f // fmul v15.4s, v3.4s, v15.4s
+	WORD $0x4e2ed5ef // fadd v15.4s, v15.4s, v14.4s
+	WORD $0x6eafec10 // facgt v16.4s, v0.4s, v15.4s
+	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
+	CMP $2, R10
+	BNE other17
+	WORD $0x6ea1f9f0 // fsqrt v16.4s, v15.4s
+raised20:
+	WORD $0x6e27de10 // fmul v16.4s, v16.4s, v7.4s
+	WORD $0x4e28d610 // fadd v16.4s, v16.4s, v8.4s
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc53 // fmul v19.4s, v2.4s, v19.4s
+	WORD $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD $0x6eb2ec13 // facgt v19.4s, v0.4s, v18.4s
+	WORD $0x4e731e52 // bic v18.16b, v18.16b, v19.16b
+	WORD $0x6e32dcb3 // fmul v19.4s, v5.4s, v18.4s
+	WORD $0x6e30fe73 // fdiv v19.4s, v19.4s, v16.4s
+	CBNZ R8, clamp21
+clamped22:
+	WORD $0x6e31dcd1 // fmul v17.4s, v6.4s, v17.4s
+	WORD $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	FMOVQ F15, -16(R4)
+	FMOVQ F18, -16(R1)
+	FMOVQ F17, -16(R0)
+	WORD $0x4e31e633 // fcmeq v19.4s, v17.4s, v17.4s
+	VBIF V19.B16, V13.B16, V17.B16
+	WORD $0x0e216a31 // fcvtn v17.4h, v17.4s
+	FMOVD F17, 0(R3)
+	ADD $8, R3
+	SUBS $16, R6
+	BGE loop12
+done13:
+	ADD $16, R6
+	TBZ $3, R6, skip23
+	FMOVS.P 4(R5), F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	FMOVD.P 8(R4), F15
+	FMOVD.P 8(R1), F18
+	FMOVS.P 4(R2), F19
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVD.P 8(R0), F17
+	CBNZ R11, scale24
+scaled25:
+	CBZ R9, undivided26
+	WORD $0x6e2afdce // fdiv v14.4s, v14.4s, v10.4s
+undivided26:
+	WORD $0x6e2edc90 // fmul v16.4s, v4.4s, v14.4s
+	WORD $0x6e2ede0e // fmul v14.4s, v16.4s, v14.4s
+	WORD $0x6e2fdc6f // fmul v15.4s, v3.4s, v15.4s
+	WORD $0x4e2ed5ef // fadd v15.4s, v15.4s, v14.4s
+	WORD $0x6eafec10 // facgt v16.4s, v0.4s, v15.4s
+	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
+	CMP $2, R10
+	BNE other27
+	WORD $0x6ea1f9f0 // fsqrt v16.4s, v15.4s
+raised30:
+	WORD $0x6e27de10 // fmul v16.4s, v16.4s, v7.4s
+	WORD $0x4e28d610 // fadd v16.4s, v16.4s, v8.4s
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc53 // fmul v19.4s, v2.4s, v19.4s
+	WORD $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD $0x6eb2ec13 // facgt v19.4s, v0.4s, v18.4s
+	WORD $0x4e731e52 // bic v18.16b, v18.16b, v19.16b
+	WORD $0x6e32dcb3 // fmul v19.4s, v5.4s, v18.4s
+	WORD $0x6e30fe73 // fdiv v19.4s, v19.4s, v16.4s
+	CBNZ R8, clamp31
+clamped32:
+	WORD $0x6e31dcd1 // fmul v17.4s, v6.4s, v17.4s
+	WORD $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	FMOVD F15, -8(R4)
+	FMOVD F18, -8(R1)
+	FMOVD F17, -8(R0)
+	WORD $0x4e31e633 // fcmeq v19.4s, v17.4s, v17.4s
+	VBIF V19.B16, V13.B16, V17.B16
+	WORD $0x0e216a31 // fcvtn v17.4h, v17.4s
+	FMOVS F17, 0(R3)
+	ADD $4, R3
+skip23:
+	TBZ $2, R6, skip33
+	MOVHU.P 2(R5), R12
+	FMOVS R12, F14
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	FMOVS.P 4(R4), F15
+	FMOVS.P 4(R1), F18
+	MOVHU.P 2(R2), R12
+	FMOVS R12, F19
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVS.P 4(R0), F17
+	CBNZ R11, scale34
+scaled35:
+	CBZ R9, undivided36
+	WORD $0x6e2afdce // fdiv v14.4s, v14.4s, v10.4s
+undivided36:
+	WORD $0x6e2edc90 // fmul v16.4s, v4.4s, v14.4s
+	WORD $0x6e2ede0e // fmul v14.4s, v16.4s, v14.4s
+	WORD $0x6e2fdc6f // fmul v15.4s, v3.4s, v15.4s
+	WORD $0x4e2ed5ef // fadd v15.4s, v15.4s, v14.4s
+	WORD $0x6eafec10 // facgt v16.4s, v0.4s, v15.4s
+	WORD $0x4e701def // bic v15.16b, v15.16b, v16.16b
+	CMP $2, R10
+	BNE other37
+	WORD $0x6ea1f9f0 // fsqrt v16.4s, v15.4s
+raised40:
+	WORD $0x6e27de10 // fmul v16.4s, v16.4s, v7.4s
+	WORD $0x4e28d610 // fadd v16.4s, v16.4s, v8.4s
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc53 // fmul v19.4s, v2.4s, v19.4s
+	WORD $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD $0x6eb2ec13 // facgt v19.4s, v0.4s, v18.4s
+	WORD $0x4e731e52 // bic v18.16b, v18.16b, v19.16b
+	WORD $0x6e32dcb3 // fmul v19.4s, v5.4s, v18.4s
+	WORD $0x6e30fe73 // fdiv v19.4s, v19.4s, v16.4s
+	CBNZ R8, clamp41
+clamped42:
+	WORD $0x6e31dcd1 // fmul v17.4s, v6.4s, v17.4s
+	WORD $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	FMOVS F15, -4(R4)
+	FMOVS F18, -4(R1)
+	FMOVS F17, -4(R0)
+	WORD $0x4e31e633 // fcmeq v19.4s, v17.4s, v17.4s
+	VBIF V19.B16, V13.B16, V17.B16
+	WORD $0x0e216a31 // fcvtn v17.4h, v17.4s
+	VST1.P V17.H[0], 2(R3)
+skip33:
+	RET
+scale3:
+	WORD $0x6e2cddce // fmul v14.4s, v14.4s, v12.4s
+	WORD $0x6e2cddef // fmul v15.4s, v15.4s, v12.4s
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled4
+other6:
+	BGT two8
+	CMP $1, R10
+	BEQ half7
+	MOVD $0x3f800000, R12
+	VDUP R12, V18.S4
+	MOVD $0x3f800000, R12
+	VDUP R12, V19.S4
+	B raised9
+half7:
+	WORD $0x6ea1fa12 // fsqrt v18.4s, v16.4s
+	WORD $0x6ea1fa33 // fsqrt v19.4s, v17.4s
+	WORD $0x6ea1fa52 // fsqrt v18.4s, v18.4s
+	WORD $0x6ea1fa73 // fsqrt v19.4s, v19.4s
+	B raised9
+two8:
+	VMOV V16.B16, V18.B16
+	VMOV V17.B16, V19.B16
+	B raised9
+clamp10:
+	WORD $0x4ea9f718 // fmin v24.4s, v24.4s, v9.4s
+	WORD $0x4ea9f739 // fmin v25.4s, v25.4s, v9.4s
+	WORD $0x4e2bf718 // fmax v24.4s, v24.4s, v11.4s
+	WORD $0x4e2bf739 // fmax v25.4s, v25.4s, v11.4s
+	B clamped11
+scale14:
+	WORD $0x6e2cddce // fmul v14.4s, v14.4s, v12.4s
+	WORD $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
+	B scaled15
+other17:
+	BGT two19
+	CMP $1, R10
+	BEQ half18
+	MOVD $0x3f800000, R12
+	VDUP R12, V16.S4
+	B raised20
+half18:
+	WORD $0x6ea1f9f0 // fsqrt v16.4s, v15.4s
+	WORD $0x6ea1fa10 // fsqrt v16.4s, v16.4s
+	B raised20
+two19:
+	VMOV V15.B16, V16.B16
+	B raised20
+clamp21:
+	WORD $0x4ea9f673 // fmin v19.4s, v19.4s, v9.4s
+	WORD $0x4e2bf673 // fmax v19.4s, v19.4s, v11.4s
+	B clamped22
+scale24:
+	WORD $0x6e2cddce // fmul v14.4s, v14.4s, v12.4s
+	WORD $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
+	B scaled25
+other27:
+	BGT two29
+	CMP $1, R10
+	BEQ half28
+	MOVD $0x3f800000, R12
+	VDUP R12, V16.S4
+	B raised30
+half28:
+	WORD $0x6ea1f9f0 // fsqrt v16.4s, v15.4s
+	WORD $0x6ea1fa10 // fsqrt v16.4s, v16.4s
+	B raised30
+two29:
+	VMOV V15.B16, V16.B16
+	B raised30
+clamp31:
+	WORD $0x4ea9f673 // fmin v19.4s, v19.4s, v9.4s
+	WORD $0x4e2bf673 // fmax v19.4s, v19.4s, v11.4s
+	B clamped32
+scale34:
+	WORD $0x6e2cddce // fmul v14.4s, v14.4s, v12.4s
+	WORD $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
+	B scaled35
+other37:
+	BGT two39
+	CMP $1, R10
+	BEQ half38
+	MOVD $0x3f800000, R12
+	VDUP R12, V16.S4
+	B raised40
+half38:
+	WORD $0x6ea1f9f0 // fsqrt v16.4s, v15.4s
+	WORD $0x6ea1fa10 // fsqrt v16.4s, v16.4s
+	B raised40
+two39:
+	VMOV V15.B16, V16.B16
+	B raised40
+clamp41:
+	WORD $0x4ea9f673 // fmin v19.4s, v19.4s, v9.4s
+	WORD $0x4e2bf673 // fmax v19.4s, v19.4s, v11.4s
+	B clamped42
+
+// func updateBlocksHalfF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
+// updateBlocksHalfF16NEON is updateBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+TEXT ·updateBlocksHalfF16NEON(SB), NOSPLIT, $0-84
+	MOVD s+64(FP), R0
+	MOVD $0x800000, R1
+	VDUP R1, V0.S4
+	VLD1R.P 4(R0), [V1.S4]
+	VLD1R.P 4(R0), [V2.S4]
+	VLD1R.P 4(R0), [V3.S4]
+	VLD1R.P 4(R0), [V4.S4]
+	VLD1R.P 4(R0), [V5.S4]
+	VLD1R.P 4(R0), [V6.S4]
+	VLD1R.P 4(R0), [V7.S4]
+	VLD1R.P 4(R0), [V8.S4]
+	VLD1R.P 4(R0), [V9.S4]
+	VLD1R.P 4(R0), [V10.S4]
+	WORD $0x6ea0f92b // fneg v11.4s, v9.4s
+	VMOV V9.S[0], R1
+	MOVD $0x7f800000, R2
+	EOR R2, R1
+	VMOV V10.S[0], R2
+	MOVD $0x3f800000, R3
+	EOR R3, R2
+	MOVD power+72(FP), R3
+	FMOVS factor+80(FP), F12
+	VDUP V12.S[0], V12.S4
+	VMOV V12.S[0], R4
+	MOVD $0x3f800000, R5
+	EOR R5, R4
+	MOVD $0x7fc00000, R5
+	VDUP R5, V13.S4
+	MOVD $0xfcfcfcfc, R5
+	VDUP R5, V19.S4
+	MOVD $lanes32<>(SB), R5
+	FMOVQ (R5), F14
+	FMOVQ 16(R5), F18
+	FMOVQ 32(R5), F17
+	MOVD block+56(FP), R6
+	MOVD $0xfffffff, R7
+	ADD R6, R7
+	UDIV R6, R7
+	VDUP R7, V20.S4
+	WORD $0x4eb49dce // mul v14.4s, v14.4s, v20.4s
+	LSL $2, R7
+	VDUP R7, V16.S4
+	MOVD hz+40(FP), R5
+	MOVD block+56(FP), R6
+	LSL $2, R6
+	AND $63, R6, R7
+	SUB R7, R6
+	MOVD theta+0(FP), R8
+	MOVD m+8(FP), R9
+	MOVD grad+32(FP), R10
+	MOVD out+24(FP), R11
+	MOVD v+16(FP), R12
+	MOVD block+56(FP), R13
+	MOVD blocks+48(FP), R14
+	LSL $2, R13
+	MOVD ZR, R16
+group:
+	MOVD $0x4, R17
+	CMP R17, R14
+	CSEL LT, R14, R17, R15
+	SUB R15, R14
+	CBZ R15, elements
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	CBNZ R6, long2
+	TBNZ $5, R7, two3
+	TBNZ $4, R7, one6
+	VEOR V26.B16, V26.B16, V26.B16
+	TBZ $3, R7, one7
+	FMOVS.P 4(R5), F26
+	TBZ $2, R7, loaded8
+	VLD1.P 2(R5), V26.H[2]
+	B loaded8
+one7:
+	TBZ $2, R7, loaded8
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F26
+loaded8:
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	CBNZ R4, scale9
+scaled10:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	VMOV V26.B16, V22.B16
+	B folded5
+one6:
+	FMOVD.P 8(R5), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R7, one11
+	FMOVS.P 4(R5), F27
+	TBZ $2, R7, loaded12
+	VLD1.P 2(R5), V27.H[2]
+	B loaded12
+one11:
+	TBZ $2, R7, loaded12
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F27
+loaded12:
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	CBNZ R4, scale13
+scaled14:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd756 // fadd v22.4s, v26.4s, v27.4s
+	B folded5
+two3:
+	TBNZ $4, R7, three4
+	FMOVQ.P 16(R5), F26
+	WORD $0x4e217b5b // fcvtl2 v27.4s, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	VEOR V28.B16, V28.B16, V28.B16
+	TBZ $3, R7, one15
+	FMOVS.P 4(R5), F28
+	TBZ $2, R7, loaded16
+	VLD1.P 2(R5), V28.H[2]
+	B loaded16
+one15:
+	TBZ $2, R7, loaded16
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F28
+loaded16:
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	CBNZ R4, scale17
+scaled18:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3bd756 // fadd v22.4s, v26.4s, v27.4s
+	B folded5
+three4:
+	FMOVQ.P 16(R5), F26
+	WORD $0x4e217b5b // fcvtl2 v27.4s, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	FMOVD.P 8(R5), F28
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R7, one19
+	FMOVS.P 4(R5), F29
+	TBZ $2, R7, loaded20
+	VLD1.P 2(R5), V29.H[2]
+	B loaded20
+one19:
+	TBZ $2, R7, loaded20
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F29
+loaded20:
+	WORD $0x0e217bbd // fcvtl v29.4s, v29.4h
+	CBNZ R4, scale21
+scaled22:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4e3bd756 // fadd v22.4s, v26.4s, v27.4s
+	B folded5
+folded5:
+	CMP $1, R15
+	BLE folded1
+	CBNZ R6, long23
+	TBNZ $5, R7, two24
+	TBNZ $4, R7, one27
+	VEOR V26.B16, V26.B16, V26.B16
+	TBZ $3, R7, one28
+	FMOVS.P 4(R5), F26
+	TBZ $2, R7, loaded29
+	VLD1.P 2(R5), V26.H[2]
+	B loaded29
+one28:
+	TBZ $2, R7, loaded29
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F26
+loaded29:
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	CBNZ R4, scale30
+scaled31:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	VMOV V26.B16, V23.B16
+	B folded26
+one27:
+	FMOVD.P 8(R5), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R7, one32
+	FMOVS.P 4(R5), F27
+	TBZ $2, R7, loaded33
+	VLD1.P 2(R5), V27.H[2]
+	B loaded33
+one32:
+	TBZ $2, R7, loaded33
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F27
+loaded33:
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	CBNZ R4, scale34
+scaled35:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd757 // fadd v23.4s, v26.4s, v27.4s
+	B folded26
+two24:
+	TBNZ $4, R7, three25
+	FMOVQ.P 16(R5), F26
+	WORD $0x4e217b5b // fcvtl2 v27.4s, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	VEOR V28.B16, V28.B16, V28.B16
+	TBZ $3, R7, one36
+	FMOVS.P 4(R5), F28
+	TBZ $2, R7, loaded37
+	VLD1.P 2(R5), V28.H[2]
+	B loaded37
+one36:
+	TBZ $2, R7, loaded37
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F28
+loaded37:
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	CBNZ R4, scale38
+scaled39:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3bd757 // fadd v23.4s, v26.4s, v27.4s
+	B folded26
+three25:
+	FMOVQ.P 16(R5), F26
+	WORD $0x4e217b5b // fcvtl2 v27.4s, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	FMOVD.P 8(R5), F28
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R7, one40
+	FMOVS.P 4(R5), F29
+	TBZ $2, R7, loaded41
+	VLD1.P 2(R5), V29.H[2]
+	B loaded41
+one40:
+	TBZ $2, R7, loaded41
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F29
+loaded41:
+	WORD $0x0e217bbd // fcvtl v29.4s, v29.4h
+	CBNZ R4, scale42
+scaled43:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4e3bd757 // fadd v23.4s, v26.4s, v27.4s
+	B folded26
+folded26:
+	CMP $2, R15
+	BLE folded1
+	CBNZ R6, long44
+	TBNZ $5, R7, two45
+	TBNZ $4, R7, one48
+	VEOR V26.B16, V26.B16, V26.B16
+	TBZ $3, R7, one49
+	FMOVS.P 4(R5), F26
+	TBZ $2, R7, loaded50
+	VLD1.P 2(R5), V26.H[2]
+	B loaded50
+one49:
+	TBZ $2, R7, loaded50
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F26
+loaded50:
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	CBNZ R4, scale51
+scaled52:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	VMOV V26.B16, V24.B16
+	B folded47
+one48:
+	FMOVD.P 8(R5), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R7, one53
+	FMOVS.P 4(R5), F27
+	TBZ $2, R7, loaded54
+	VLD1.P 2(R5), V27.H[2]
+	B loaded54
+one53:
+	TBZ $2, R7, loaded54
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F27
+loaded54:
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	CBNZ R4, scale55
+scaled56:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd758 // fadd v24.4s, v26.4s, v27.4s
+	B folded47
+two45:
+	TBNZ $4, R7, three46
+	FMOVQ.P 16(R5), F26
+	WORD $0x4e217b5b // fcvtl2 v27.4s, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	VEOR V28.B16, V28.B16, V28.B16
+	TBZ $3, R7, one57
+	FMOVS.P 4(R5), F28
+	TBZ $2, R7, loaded58
+	VLD1.P 2(R5), V28.H[2]
+	B loaded58
+one57:
+	TBZ $2, R7, loaded58
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F28
+loaded58:
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	CBNZ R4, scale59
+scaled60:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3bd758 // fadd v24.4s, v26.4s, v27.4s
+	B folded47
+three46:
+	FMOVQ.P 16(R5), F26
+	WORD $0x4e217b5b // fcvtl2 v27.4s, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	FMOVD.P 8(R5), F28
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R7, one61
+	FMOVS.P 4(R5), F29
+	TBZ $2, R7, loaded62
+	VLD1.P 2(R5), V29.H[2]
+	B loaded62
+one61:
+	TBZ $2, R7, loaded62
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F29
+loaded62:
+	WORD $0x0e217bbd // fcvtl v29.4s, v29.4h
+	CBNZ R4, scale63
+scaled64:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4e3bd758 // fadd v24.4s, v26.4s, v27.4s
+	B folded47
+folded47:
+	CMP $3, R15
+	BLE folded1
+	CBNZ R6, long65
+	TBNZ $5, R7, two66
+	TBNZ $4, R7, one69
+	VEOR V26.B16, V26.B16, V26.B16
+	TBZ $3, R7, one70
+	FMOVS.P 4(R5), F26
+	TBZ $2, R7, loaded71
+	VLD1.P 2(R5), V26.H[2]
+	B loaded71
+one70:
+	TBZ $2, R7, loaded71
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F26
+loaded71:
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	CBNZ R4, scale72
+scaled73:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	VMOV V26.B16, V25.B16
+	B folded68
+one69:
+	FMOVD.P 8(R5), F26
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	VEOR V27.B16, V27.B16, V27.B16
+	TBZ $3, R7, one74
+	FMOVS.P 4(R5), F27
+	TBZ $2, R7, loaded75
+	VLD1.P 2(R5), V27.H[2]
+	B loaded75
+one74:
+	TBZ $2, R7, loaded75
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F27
+loaded75:
+	WORD $0x0e217b7b // fcvtl v27.4s, v27.4h
+	CBNZ R4, scale76
+scaled77:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4e3bd759 // fadd v25.4s, v26.4s, v27.4s
+	B folded68
+two66:
+	TBNZ $4, R7, three67
+	FMOVQ.P 16(R5), F26
+	WORD $0x4e217b5b // fcvtl2 v27.4s, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	VEOR V28.B16, V28.B16, V28.B16
+	TBZ $3, R7, one78
+	FMOVS.P 4(R5), F28
+	TBZ $2, R7, loaded79
+	VLD1.P 2(R5), V28.H[2]
+	B loaded79
+one78:
+	TBZ $2, R7, loaded79
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F28
+loaded79:
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	CBNZ R4, scale80
+scaled81:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3bd759 // fadd v25.4s, v26.4s, v27.4s
+	B folded68
+three67:
+	FMOVQ.P 16(R5), F26
+	WORD $0x4e217b5b // fcvtl2 v27.4s, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	FMOVD.P 8(R5), F28
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	VEOR V29.B16, V29.B16, V29.B16
+	TBZ $3, R7, one82
+	FMOVS.P 4(R5), F29
+	TBZ $2, R7, loaded83
+	VLD1.P 2(R5), V29.H[2]
+	B loaded83
+one82:
+	TBZ $2, R7, loaded83
+	MOVHU.P 2(R5), R17
+	FMOVS R17, F29
+loaded83:
+	WORD $0x0e217bbd // fcvtl v29.4s, v29.4h
+	CBNZ R4, scale84
+scaled85:
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4e3bd759 // fadd v25.4s, v26.4s, v27.4s
+	B folded68
+folded68:
+folded1:
+	VZIP2 V23.D2, V22.D2, V26.D2
+	VZIP1 V23.D2, V22.D2, V22.D2
+	WORD $0x4e3ad6d6 // fadd v22.4s, v22.4s, v26.4s
+	VZIP2 V25.D2, V24.D2, V27.D2
+	VZIP1 V25.D2, V24.D2, V24.D2
+	WORD $0x4e3bd718 // fadd v24.4s, v24.4s, v27.4s
+	WORD $0x6e38d6d6 // faddp v22.4s, v22.4s, v24.4s
+	CBZ R2, undivided86
+	WORD $0x6e2afed6 // fdiv v22.4s, v22.4s, v10.4s
+undivided86:
+	MOVD R12, R17
+	CMP $4, R15
+	BNE some87
+	FMOVQ.P 16(R17), F20
+loaded88:
+	WORD $0x6e36dc97 // fmul v23.4s, v4.4s, v22.4s
+	WORD $0x6e36def6 // fmul v22.4s, v23.4s, v22.4s
+	WORD $0x6e34dc74 // fmul v20.4s, v3.4s, v20.4s
+	WORD $0x4e36d694 // fadd v20.4s, v20.4s, v22.4s
+	WORD $0x6eb4ec17 // facgt v23.4s, v0.4s, v20.4s
+	WORD $0x4e771e94 // bic v20.16b, v20.16b, v23.16b
+	CMP $2, R3
+	BNE other89
+	WORD $0x6ea1fa97 // fsqrt v23.4s, v20.4s
+raised92:
+	WORD $0x6e27def7 // fmul v23.4s, v23.4s, v7.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	CMP $4, R15
+	BNE some93
+	FMOVQ F20, 0(R12)
+	ADD $16, R12
+stored94:
+	VMOV V23.B16, V20.B16
+elements:
+	VMOV V14.B16, V15.B16
+	SUBS $32, R16
+	BLT done97
+loop96:
+	VUSHR $26, V15.S4, V22.S4
+	VADD V16.S4, V15.S4, V15.S4
+	VUSHR $26, V15.S4, V23.S4
+	VTBL V17.B16, [V22.B16], V22.B16
+	VTBL V17.B16, [V23.B16], V23.B16
+	VBIF V19.B16, V18.B16, V22.B16
+	VBIF V19.B16, V18.B16, V23.B16
+	VTBL V22.B16, [V21.B16], V22.B16
+	VTBL V23.B16, [V21.B16], V23.B16
+	VADD V16.S4, V15.S4, V15.S4
+	FLDPQ.P 32(R9), (F26, F27)
+	FMOVQ.P 16(R10), F28
+	WORD $0x4e217b9d // fcvtl2 v29.4s, v28.8h
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	FLDPQ.P 32(R8), (F24, F25)
+	CBNZ R4, scale98
+scaled99:
+	WORD $0x6e3adc3a // fmul v26.4s, v1.4s, v26.4s
+	WORD $0x6e3bdc3b // fmul v27.4s, v1.4s, v27.4s
+	WORD $0x6e3cdc5c // fmul v28.4s, v2.4s, v28.4s
+	WORD $0x6e3ddc5d // fmul v29.4s, v2.4s, v29.4s
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x6ebaec1c // facgt v28.4s, v0.4s, v26.4s
+	WORD $0x4e7c1f5a // bic v26.16b, v26.16b, v28.16b
+	WORD $0x6ebbec1d // facgt v29.4s, v0.4s, v27.4s
+	WORD $0x4e7d1f7b // bic v27.16b, v27.16b, v29.16b
+	WORD $0x6e3adcbc // fmul v28.4s, v5.4s, v26.4s
+	WORD $0x6e3bdcbd // fmul v29.4s, v5.4s, v27.4s
+	WORD $0x6e36ff9c // fdiv v28.4s, v28.4s, v22.4s
+	WORD $0x6e37ffbd // fdiv v29.4s, v29.4s, v23.4s
+	CBNZ R1, clamp100
+clamped101:
+	WORD $0x6e38dcd8 // fmul v24.4s, v6.4s, v24.4s
+	WORD $0x6e39dcd9 // fmul v25.4s, v6.4s, v25.4s
+	WORD $0x4ebcd718 // fsub v24.4s, v24.4s, v28.4s
+	WORD $0x4ebdd739 // fsub v25.4s, v25.4s, v29.4s
+	FSTPQ (F26, F27), -32(R9)
+	FSTPQ (F24, F25), -32(R8)
+	WORD $0x4e38e71c // fcmeq v28.4s, v24.4s, v24.4s
+	WORD $0x4e39e73d // fcmeq v29.4s, v25.4s, v25.4s
+	VBIF V28.B16, V13.B16, V24.B16
+	VBIF V29.B16, V13.B16, V25.B16
+	WORD $0x0e216b18 // fcvtn v24.4h, v24.4s
+	WORD $0x4e216b38 // fcvtn2 v24.8h, v25.4s
+	FMOVQ F24, 0(R11)
+	ADD $16, R11
+	SUBS $32, R16
+	BGE loop96
+done97:
+	ADD $32, R16
+	SUBS $16, R16
+	BLT done103
+loop102:
+	VUSHR $26, V15.S4, V22.S4
+	VTBL V17.B16, [V22.B16], V22.B16
+	VBIF V19.B16, V18.B16, V22.B16
+	VTBL V22.B16, [V21.B16], V22.B16
+	VADD V16.S4, V15.S4, V15.S4
+	FMOVQ.P 16(R9), F24
+	FMOVD.P 8(R10), F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	FMOVQ.P 16(R8), F23
+	CBNZ R4, scale104
+scaled105:
+	WORD $0x6e38dc38 // fmul v24.4s, v1.4s, v24.4s
+	WORD $0x6e39dc59 // fmul v25.4s, v2.4s, v25.4s
+	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
+	WORD $0x6eb8ec19 // facgt v25.4s, v0.4s, v24.4s
+	WORD $0x4e791f18 // bic v24.16b, v24.16b, v25.16b
+	WORD $0x6e38dcb9 // fmul v25.4s, v5.4s, v24.4s
+	WORD $0x6e36ff39 // fdiv v25.4s, v25.4s, v22.4s
+	CBNZ R1, clamp106
+clamped107:
+	WORD $0x6e37dcd7 // fmul v23.4s, v6.4s, v23.4s
+	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
+	FMOVQ F24, -16(R9)
+	FMOVQ F23, -16(R8)
+	WORD $0x4e37e6f9 // fcmeq v25.4s, v23.4s, v23.4s
+	VBIF V25.B16, V13.B16, V23.B16
+	WORD $0x0e216af7 // fcvtn v23.4h, v23.4s
+	FMOVD F23, 0(R11)
+	ADD $8, R11
+	SUBS $16, R16
+	BGE loop102
+done103:
+	ADD $16, R16
+	CBZ R16, end95
+	VUSHR $26, V15.S4, V22.S4
+	VTBL V17.B16, [V22.B16], V22.B16
+	VBIF V19.B16, V18.B16, V22.B16
+	VTBL V22.B16, [V21.B16], V22.B16
+	TBZ $3, R16, skip108
+	FMOVD.P 8(R9), F24
+	FMOVS.P 4(R10), F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	FMOVD.P 8(R8), F23
+	CBNZ R4, scale109
+scaled110:
+	WORD $0x6e38dc38 // fmul v24.4s, v1.4s, v24.4s
+	WORD $0x6e39dc59 // fmul v25.4s, v2.4s, v25.4s
+	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
+	WORD $0x6eb8ec19 // facgt v25.4s, v0.4s, v24.4s
+	WORD $0x4e791f18 // bic v24.16b, v24.16b, v25.16b
+	WORD $0x6e38dcb9 // fmul v25.4s, v5.4s, v24.4s
+	WORD $0x6e36ff39 // fdiv v25.4s, v25.4s, v22.4s
+	CBNZ R1, clamp111
+clamped112:
+	WORD $0x6e37dcd7 // fmul v23.4s, v6.4s, v23.4s
+	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
+	FMOVD F24, -8(R9)
+	FMOVD F23, -8(R8)
+	WORD $0x4e37e6f9 // fcmeq v25.4s, v23.4s, v23.4s
+	VBIF V25.B16, V13.B16, V23.B16
+	WORD $0x0e216af7 // fcvtn v23.4h, v23.4s
+	FMOVS F23, 0(R11)
+	ADD $4, R11
+	VEXT $8, V22.B16, V22.B16, V22.B16
+skip108:
+	TBZ $2, R16, skip113
+	FMOVS.P 4(R9), F24
+	MOVHU.P 2(R10), R17
+	FMOVS R17, F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	FMOVS.P 4(R8), F23
+	CBNZ R4, scale114
+scaled115:
+	WORD $0x6e38dc38 // fmul v24.4s, v1.4s, v24.4s
+	WORD $0x6e39dc59 // fmul v25.4s, v2.4s, v25.4s
+	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
+	WORD $0x6eb8ec19 // facgt v25.4s, v0.4s, v24.4s
+	WORD $0x4e791f18 // bic v24.16b, v24.16b, v25.16b
+	WORD $0x6e38dcb9 // fmul v25.4s, v5.4s, v24.4s
+	WORD $0x6e36ff39 // fdiv v25.4s, v25.4s, v22.4s
+	CBNZ R1, clamp116
+clamped117:
+	WORD $0x6e37dcd7 // fmul v23.4s, v6.4s, v23.4s
+	WORD $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
+	FMOVS F24, -4(R9)
+	FMOVS F23, -4(R8)
+	WORD $0x4e37e6f9 // fcmeq v25.4s, v23.4s, v23.4s
+	VBIF V25.B16, V13.B16, V23.B16
+	WORD $0x0e216af7 // fcvtn v23.4h, v23.4s
+	VST1.P V23.H[0], 2(R11)
+skip113:
+end95:
+	VMOV V20.B16, V21.B16
+	MUL R15, R13, R16
+	CBNZ R16, group
+	RET
+scale9:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled10
+scale13:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled14
+scale17:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	B scaled18
+scale21:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled22
+long2:
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	MOVD R6, R17
+stride118:
+	FMOVD.P 8(R5), F22
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale119
+scaled120:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d75a // fadd v26.4s, v26.4s, v22.4s
+	FMOVD.P 8(R5), F22
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale121
+scaled122:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d77b // fadd v27.4s, v27.4s, v22.4s
+	FMOVD.P 8(R5), F22
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale123
+scaled124:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d79c // fadd v28.4s, v28.4s, v22.4s
+	FMOVD.P 8(R5), F22
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale125
+scaled126:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d7bd // fadd v29.4s, v29.4s, v22.4s
+	SUBS $64, R17
+	BNE stride118
+	MOVD R7, R17
+	CBZ R17, added127
+	SUBS $16, R17
+	BGE whole128
+	VEOR V22.B16, V22.B16, V22.B16
+	TBZ $3, R17, one129
+	FMOVS.P 4(R5), F22
+	TBZ $2, R17, loaded130
+	VLD1.P 2(R5), V22.H[2]
+	B loaded130
+one129:
+	TBZ $2, R17, loaded130
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F22
+loaded130:
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale131
+scaled132:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d75a // fadd v26.4s, v26.4s, v22.4s
+	B added127
+whole128:
+	FMOVD.P 8(R5), F22
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale133
+scaled134:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d75a // fadd v26.4s, v26.4s, v22.4s
+	SUBS $16, R17
+	BGE whole135
+	VEOR V22.B16, V22.B16, V22.B16
+	TBZ $3, R17, one136
+	FMOVS.P 4(R5), F22
+	TBZ $2, R17, loaded137
+	VLD1.P 2(R5), V22.H[2]
+	B loaded137
+one136:
+	TBZ $2, R17, loaded137
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F22
+loaded137:
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale138
+scaled139:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d77b // fadd v27.4s, v27.4s, v22.4s
+	B added127
+whole135:
+	FMOVD.P 8(R5), F22
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale140
+scaled141:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d77b // fadd v27.4s, v27.4s, v22.4s
+	SUBS $16, R17
+	BGE whole142
+	VEOR V22.B16, V22.B16, V22.B16
+	TBZ $3, R17, one143
+	FMOVS.P 4(R5), F22
+	TBZ $2, R17, loaded144
+	VLD1.P 2(R5), V22.H[2]
+	B loaded144
+one143:
+	TBZ $2, R17, loaded144
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F22
+loaded144:
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale145
+scaled146:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d79c // fadd v28.4s, v28.4s, v22.4s
+	B added127
+whole142:
+	FMOVD.P 8(R5), F22
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale147
+scaled148:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d79c // fadd v28.4s, v28.4s, v22.4s
+	VEOR V22.B16, V22.B16, V22.B16
+	TBZ $3, R17, one150
+	FMOVS.P 4(R5), F22
+	TBZ $2, R17, loaded151
+	VLD1.P 2(R5), V22.H[2]
+	B loaded151
+one150:
+	TBZ $2, R17, loaded151
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F22
+loaded151:
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	CBNZ R4, scale152
+scaled153:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4e36d7bd // fadd v29.4s, v29.4s, v22.4s
+added127:
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4e3bd756 // fadd v22.4s, v26.4s, v27.4s
+	B folded5
+scale30:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled31
+scale34:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled35
+scale38:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	B scaled39
+scale42:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled43
+long23:
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	MOVD R6, R17
+stride154:
+	FMOVD.P 8(R5), F23
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale155
+scaled156:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d75a // fadd v26.4s, v26.4s, v23.4s
+	FMOVD.P 8(R5), F23
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale157
+scaled158:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d77b // fadd v27.4s, v27.4s, v23.4s
+	FMOVD.P 8(R5), F23
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale159
+scaled160:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	FMOVD.P 8(R5), F23
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale161
+scaled162:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
+	SUBS $64, R17
+	BNE stride154
+	MOVD R7, R17
+	CBZ R17, added163
+	SUBS $16, R17
+	BGE whole164
+	VEOR V23.B16, V23.B16, V23.B16
+	TBZ $3, R17, one165
+	FMOVS.P 4(R5), F23
+	TBZ $2, R17, loaded166
+	VLD1.P 2(R5), V23.H[2]
+	B loaded166
+one165:
+	TBZ $2, R17, loaded166
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F23
+loaded166:
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale167
+scaled168:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d75a // fadd v26.4s, v26.4s, v23.4s
+	B added163
+whole164:
+	FMOVD.P 8(R5), F23
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale169
+scaled170:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d75a // fadd v26.4s, v26.4s, v23.4s
+	SUBS $16, R17
+	BGE whole171
+	VEOR V23.B16, V23.B16, V23.B16
+	TBZ $3, R17, one172
+	FMOVS.P 4(R5), F23
+	TBZ $2, R17, loaded173
+	VLD1.P 2(R5), V23.H[2]
+	B loaded173
+one172:
+	TBZ $2, R17, loaded173
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F23
+loaded173:
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale174
+scaled175:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d77b // fadd v27.4s, v27.4s, v23.4s
+	B added163
+whole171:
+	FMOVD.P 8(R5), F23
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale176
+scaled177:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d77b // fadd v27.4s, v27.4s, v23.4s
+	SUBS $16, R17
+	BGE whole178
+	VEOR V23.B16, V23.B16, V23.B16
+	TBZ $3, R17, one179
+	FMOVS.P 4(R5), F23
+	TBZ $2, R17, loaded180
+	VLD1.P 2(R5), V23.H[2]
+	B loaded180
+one179:
+	TBZ $2, R17, loaded180
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F23
+loaded180:
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale181
+scaled182:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	B added163
+whole178:
+	FMOVD.P 8(R5), F23
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale183
+scaled184:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d79c // fadd v28.4s, v28.4s, v23.4s
+	VEOR V23.B16, V23.B16, V23.B16
+	TBZ $3, R17, one186
+	FMOVS.P 4(R5), F23
+	TBZ $2, R17, loaded187
+	VLD1.P 2(R5), V23.H[2]
+	B loaded187
+one186:
+	TBZ $2, R17, loaded187
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F23
+loaded187:
+	WORD $0x0e217af7 // fcvtl v23.4s, v23.4h
+	CBNZ R4, scale188
+scaled189:
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4e37d7bd // fadd v29.4s, v29.4s, v23.4s
+added163:
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4e3bd757 // fadd v23.4s, v26.4s, v27.4s
+	B folded26
+scale51:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled52
+scale55:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled56
+scale59:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	B scaled60
+scale63:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled64
+long44:
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	MOVD R6, R17
+stride190:
+	FMOVD.P 8(R5), F24
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale191
+scaled192:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
+	FMOVD.P 8(R5), F24
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale193
+scaled194:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	FMOVD.P 8(R5), F24
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale195
+scaled196:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	FMOVD.P 8(R5), F24
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale197
+scaled198:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
+	SUBS $64, R17
+	BNE stride190
+	MOVD R7, R17
+	CBZ R17, added199
+	SUBS $16, R17
+	BGE whole200
+	VEOR V24.B16, V24.B16, V24.B16
+	TBZ $3, R17, one201
+	FMOVS.P 4(R5), F24
+	TBZ $2, R17, loaded202
+	VLD1.P 2(R5), V24.H[2]
+	B loaded202
+one201:
+	TBZ $2, R17, loaded202
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F24
+loaded202:
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale203
+scaled204:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
+	B added199
+whole200:
+	FMOVD.P 8(R5), F24
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale205
+scaled206:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
+	SUBS $16, R17
+	BGE whole207
+	VEOR V24.B16, V24.B16, V24.B16
+	TBZ $3, R17, one208
+	FMOVS.P 4(R5), F24
+	TBZ $2, R17, loaded209
+	VLD1.P 2(R5), V24.H[2]
+	B loaded209
+one208:
+	TBZ $2, R17, loaded209
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F24
+loaded209:
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale210
+scaled211:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	B added199
+whole207:
+	FMOVD.P 8(R5), F24
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale212
+scaled213:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	SUBS $16, R17
+	BGE whole214
+	VEOR V24.B16, V24.B16, V24.B16
+	TBZ $3, R17, one215
+	FMOVS.P 4(R5), F24
+	TBZ $2, R17, loaded216
+	VLD1.P 2(R5), V24.H[2]
+	B loaded216
+one215:
+	TBZ $2, R17, loaded216
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F24
+loaded216:
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale217
+scaled218:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	B added199
+whole214:
+	FMOVD.P 8(R5), F24
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale219
+scaled220:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	VEOR V24.B16, V24.B16, V24.B16
+	TBZ $3, R17, one222
+	FMOVS.P 4(R5), F24
+	TBZ $2, R17, loaded223
+	VLD1.P 2(R5), V24.H[2]
+	B loaded223
+one222:
+	TBZ $2, R17, loaded223
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F24
+loaded223:
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	CBNZ R4, scale224
+scaled225:
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
+added199:
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4e3bd758 // fadd v24.4s, v26.4s, v27.4s
+	B folded47
+scale72:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	B scaled73
+scale76:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	B scaled77
+scale80:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	B scaled81
+scale84:
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled85
+long65:
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	MOVD R6, R17
+stride226:
+	FMOVD.P 8(R5), F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale227
+scaled228:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d75a // fadd v26.4s, v26.4s, v25.4s
+	FMOVD.P 8(R5), F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale229
+scaled230:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d77b // fadd v27.4s, v27.4s, v25.4s
+	FMOVD.P 8(R5), F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale231
+scaled232:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d79c // fadd v28.4s, v28.4s, v25.4s
+	FMOVD.P 8(R5), F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale233
+scaled234:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7bd // fadd v29.4s, v29.4s, v25.4s
+	SUBS $64, R17
+	BNE stride226
+	MOVD R7, R17
+	CBZ R17, added235
+	SUBS $16, R17
+	BGE whole236
+	VEOR V25.B16, V25.B16, V25.B16
+	TBZ $3, R17, one237
+	FMOVS.P 4(R5), F25
+	TBZ $2, R17, loaded238
+	VLD1.P 2(R5), V25.H[2]
+	B loaded238
+one237:
+	TBZ $2, R17, loaded238
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F25
+loaded238:
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale239
+scaled240:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d75a // fadd v26.4s, v26.4s, v25.4s
+	B added235
+whole236:
+	FMOVD.P 8(R5), F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale241
+scaled242:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d75a // fadd v26.4s, v26.4s, v25.4s
+	SUBS $16, R17
+	BGE whole243
+	VEOR V25.B16, V25.B16, V25.B16
+	TBZ $3, R17, one244
+	FMOVS.P 4(R5), F25
+	TBZ $2, R17, loaded245
+	VLD1.P 2(R5), V25.H[2]
+	B loaded245
+one244:
+	TBZ $2, R17, loaded245
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F25
+loaded245:
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale246
+scaled247:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d77b // fadd v27.4s, v27.4s, v25.4s
+	B added235
+whole243:
+	FMOVD.P 8(R5), F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale248
+scaled249:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d77b // fadd v27.4s, v27.4s, v25.4s
+	SUBS $16, R17
+	BGE whole250
+	VEOR V25.B16, V25.B16, V25.B16
+	TBZ $3, R17, one251
+	FMOVS.P 4(R5), F25
+	TBZ $2, R17, loaded252
+	VLD1.P 2(R5), V25.H[2]
+	B loaded252
+one251:
+	TBZ $2, R17, loaded252
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F25
+loaded252:
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale253
+scaled254:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d79c // fadd v28.4s, v28.4s, v25.4s
+	B added235
+whole250:
+	FMOVD.P 8(R5), F25
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale255
+scaled256:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d79c // fadd v28.4s, v28.4s, v25.4s
+	VEOR V25.B16, V25.B16, V25.B16
+	TBZ $3, R17, one258
+	FMOVS.P 4(R5), F25
+	TBZ $2, R17, loaded259
+	VLD1.P 2(R5), V25.H[2]
+	B loaded259
+one258:
+	TBZ $2, R17, loaded259
+	MOVHU.P 2(R5), R19
+	FMOVS R19, F25
+loaded259:
+	WORD $0x0e217b39 // fcvtl v25.4s, v25.4h
+	CBNZ R4, scale260
+scaled261:
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4e39d7bd // fadd v29.4s, v29.4s, v25.4s
+added235:
+	WORD $0x4e3cd75a // fadd v26.4s, v26.4s, v28.4s
+	WORD $0x4e3dd77b // fadd v27.4s, v27.4s, v29.4s
+	WORD $0x4e3bd759 // fadd v25.4s, v26.4s, v27.4s
+	B folded68
+some87:
+	LSL $2, R15, R19
+	VEOR V20.B16, V20.B16, V20.B16
+	TBZ $3, R19, one263
+	FMOVD.P 8(R17), F20
+	TBZ $2, R19, loaded262
+	VLD1.P 4(R17), V20.S[2]
+	B loaded262
+one263:
+	TBZ $2, R19, loaded262
+	FMOVS.P 4(R17), F20
+loaded262:
+	B loaded88
+other89:
+	BGT two91
+	CMP $1, R3
+	BEQ half90
+	MOVD $0x3f800000, R19
+	VDUP R19, V23.S4
+	B raised92
+half90:
+	WORD $0x6ea1fa97 // fsqrt v23.4s, v20.4s
+	WORD $0x6ea1faf7 // fsqrt v23.4s, v23.4s
+	B raised92
+two91:
+	VMOV V20.B16, V23.B16
+	B raised92
+some93:
+	LSL $2, R15, R19
+	TBZ $3, R19, skip264
+	FMOVD F20, 0(R12)
+	ADD $8, R12
+	VEXT $8, V20.B16, V20.B16, V20.B16
+skip264:
+	TBZ $2, R19, skip265
+	FMOVS F20, 0(R12)
+	ADD $4, R12
+skip265:
+	B stored94
+scale98:
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled99
+clamp100:
+	WORD $0x4ea9f79c // fmin v28.4s, v28.4s, v9.4s
+	WORD $0x4ea9f7bd // fmin v29.4s, v29.4s, v9.4s
+	WORD $0x4e2bf79c // fmax v28.4s, v28.4s, v11.4s
+	WORD $0x4e2bf7bd // fmax v29.4s, v29.4s, v11.4s
+	B clamped101
+scale104:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled105
+clamp106:
+	WORD $0x4ea9f739 // fmin v25.4s, v25.4s, v9.4s
+	WORD $0x4e2bf739 // fmax v25.4s, v25.4s, v11.4s
+	B clamped107
+scale109:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled110
+clamp111:
+	WORD $0x4ea9f739 // fmin v25.4s, v25.4s, v9.4s
+	WORD $0x4e2bf739 // fmax v25.4s, v25.4s, v11.4s
+	B clamped112
+scale114:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled115
+clamp116:
+	WORD $0x4ea9f739 // fmin v25.4s, v25.4s, v9.4s
+	WORD $0x4e2bf739 // fmax v25.4s, v25.4s, v11.4s
+	B clamped117
+scale119:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled120
+scale121:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled122
+scale123:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled124
+scale125:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled126
+scale131:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled132
+scale133:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled134
+scale138:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled139
+scale140:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled141
+scale145:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled146
+scale147:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled148
+scale152:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	B scaled153
+scale155:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled156
+scale157:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled158
+scale159:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled160
+scale161:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled162
+scale167:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled168
+scale169:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled170
+scale174:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled175
+scale176:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled177
+scale181:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled182
+scale183:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled184
+scale188:
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	B scaled189
+scale191:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled192
+scale193:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled194
+scale195:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled196
+scale197:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled198
+scale203:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled204
+scale205:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled206
+scale210:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled211
+scale212:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled213
+scale217:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled218
+scale219:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled220
+scale224:
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	B scaled225
+scale227:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled228
+scale229:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled230
+scale231:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled232
+scale233:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled234
+scale239:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled240
+scale241:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled242
+scale246:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled247
+scale248:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled249
+scale253:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled254
+scale255:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled256
+scale260:
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	B scaled261
+
+// func updateRowsHalfF16NEON(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
+// updateRowsHalfF16NEON is updateRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// den has room for width values. It requires outer, block and width of at least 1, and width = stride if outer > 1.
+TEXT ·updateRowsHalfF16NEON(SB), NOSPLIT, $0-108
+	MOVD theta+0(FP), R0
+	MOVD m+8(FP), R1
+	MOVD grad+32(FP), R2
+	MOVD out+24(FP), R3
+	MOVD v+16(FP), R4
+	MOVD hz+40(FP), R5
+	MOVD den+48(FP), R6
+	MOVD s+88(FP), R7
+	MOVD $0x800000, R8
+	VDUP R8, V0.S4
+	VLD1R.P 4(R7), [V1.S4]
+	VLD1R.P 4(R7), [V2.S4]
+	VLD1R.P 4(R7), [V3.S4]
+	VLD1R.P 4(R7), [V4.S4]
+	VLD1R.P 4(R7), [V5.S4]
+	VLD1R.P 4(R7), [V6.S4]
+	VLD1R.P 4(R7), [V7.S4]
+	VLD1R.P 4(R7), [V8.S4]
+	VLD1R.P 4(R7), [V9.S4]
+	VLD1R.P 4(R7), [V10.S4]
+	WORD $0x6ea0f92b // fneg v11.4s, v9.4s
+	VMOV V9.S[0], R8
+	MOVD $0x7f800000, R9
+	EOR R9, R8
+	VMOV V10.S[0], R9
+	MOVD $0x3f800000, R10
+	EOR R10, R9
+	MOVD power+96(FP), R10
+	FMOVS factor+104(FP), F12
+	VDUP V12.S[0], V12.S4
+	VMOV V12.S[0], R11
+	MOVD $0x3f800000, R12
+	EOR R12, R11
+	MOVD $0x7fc00000, R12
+	VDUP R12, V13.S4
+	MOVD outer+56(FP), R12
+	MOVD block+64(FP), R13
+	MOVD stride+72(FP), R14
+	MOVD width+80(FP), R15
+	LSL $2, R14
+	LSL $2, R15
+slice:
+	MOVD R6, R16
+	MOVD R5, R17
+	MOVD R15, R19
+	SUBS $128, R19
+	BLT done2
+loop1:
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	MOVD R17, R20
+	MOVD R13, R21
+row3:
+	FLDPQ 0(R20), (F22, F24)
+	FLDPQ 32(R20), (F26, F28)
+	WORD $0x4e217ad7 // fcvtl2 v23.4s, v22.8h
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	WORD $0x4e217b19 // fcvtl2 v25.4s, v24.8h
+	WORD $0x0e217b18 // fcvtl v24.4s, v24.4h
+	WORD $0x4e217b5b // fcvtl2 v27.4s, v26.8h
+	WORD $0x0e217b5a // fcvtl v26.4s, v26.4h
+	WORD $0x4e217b9d // fcvtl2 v29.4s, v28.8h
+	WORD $0x0e217b9c // fcvtl v28.4s, v28.4h
+	ADD R14>>1, R20
+	CBNZ R11, scale4
+scaled5:
+	WORD $0x4ea0fad6 // fabs v22.4s, v22.4s
+	WORD $0x4ea0faf7 // fabs v23.4s, v23.4s
+	WORD $0x4ea0fb18 // fabs v24.4s, v24.4s
+	WORD $0x4ea0fb39 // fabs v25.4s, v25.4s
+	WORD $0x4ea0fb5a // fabs v26.4s, v26.4s
+	WORD $0x4ea0fb7b // fabs v27.4s, v27.4s
+	WORD $0x4ea0fb9c // fabs v28.4s, v28.4s
+	WORD $0x4ea0fbbd // fabs v29.4s, v29.4s
+	WORD $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
+	WORD $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD $0x4e3bd673 // fadd v19.4s, v19.4s, v27.4s
+	WORD $0x4e3cd694 // fadd v20.4s, v20.4s, v28.4s
+	WORD $0x4e3dd6b5 // fadd v21.4s, v21.4s, v29.4s
+	SUBS $1, R21
+	BNE row3
+	ADD $64, R17
+	FSTPQ (F14, F15), 0(R16)
+	FSTPQ (F16, F17), 32(R16)
+	FSTPQ (F18, F19), 64(R16)
+	FSTPQ (F20, F21), 96(R16)
+	ADD $128, R16
+	SUBS $128, R19
+	BGE loop1
+done2:
+	ADD $128, R19
+	SUBS $16, R19
+	BLT done7
+loop6:
+	VEOR V14.B16, V14.B16, V14.B16
+	MOVD R17, R20
+	MOVD R13, R21
+row8:
+	FMOVD 0(R20), F15
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	ADD R14>>1, R20
+	CBNZ R11, scale9
+scaled10:
+	WORD $0x4ea0f9ef // fabs v15.4s, v15.4s
+	WORD $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	SUBS $1, R21
+	BNE row8
+	ADD $8, R17
+	FMOVQ F14, 0(R16)
+	ADD $16, R16
+	SUBS $16, R19
+	BGE loop6
+done7:
+	ADD $16, R19
+	TBZ $3, R19, skip11
+	VEOR V14.B16, V14.B16, V14.B16
+	MOVD R17, R20
+	MOVD R13, R21
+row12:
+	FMOVS 0(R20), F15
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	ADD R14>>1, R20
+	CBNZ R11, scale13
+scaled14:
+	WORD $0x4ea0f9ef // fabs v15.4s, v15.4s
+	WORD $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	SUBS $1, R21
+	BNE row12
+	ADD $4, R17
+	FMOVD F14, 0(R16)
+	ADD $8, R16
+skip11:
+	TBZ $2, R19, skip15
+	VEOR V14.B16, V14.B16, V14.B16
+	MOVD R17, R20
+	MOVD R13, R21
+row16:
+	MOVHU (R20), R22
+	FMOVS R22, F15
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	ADD R14>>1, R20
+	CBNZ R11, scale17
+scaled18:
+	WORD $0x4ea0f9ef // fabs v15.4s, v15.4s
+	WORD $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	SUBS $1, R21
+	BNE row16
+	ADD $2, R17
+	FMOVS F14, 0(R16)
+	ADD $4, R16
+skip15:
+	MUL R13, R14, R17
+	ADD R17>>1, R5
+	MOVD R6, R16
+	MOVD R15, R17
+	SUBS $32, R17
+	BLT done20
+loop19:
+	FLDPQ 0(R16), (F14, F15)
+	FLDPQ.P 32(R4), (F18, F19)
+	CBZ R9, undivided21
+	WORD $0x6e2afdce // fdiv v14.4s, v14.4s, v10.4s
+	WORD $0x6e2afdef // fdiv v15.4s, v15.4s, v10.4s
+undivided21:
+	WORD $0x6e2edc90 // fmul v16.4s, v4.4s, v14.4s
+	WORD $0x6e2fdc91 // fmul v17.4s, v4.4s, v15.4s
+	WORD $0x6e2ede0e // fmul v14.4s, v16.4s, v14.4s
+	WORD $0x6e2fde2f // fmul v15.4s, v17.4s, v15.4s
+	WORD $0x6e32dc72 // fmul v18.4s, v3.4s, v18.4s
+	WORD $0x6e33dc73 // fmul v19.4s, v3.4s, v19.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x6eb2ec10 // facgt v16.4s, v0.4s, v18.4s
+	WORD $0x4e701e52 // bic v18.16b, v18.16b, v16.16b
+	WORD $0x6eb3ec11 // facgt v17.4s, v0.4s, v19.4s
+	WORD $0x4e711e73 // bic v19.16b, v19.16b, v17.16b
+	CMP $2, R10
+	BNE other22
+	WORD $0x6ea1fa50 // fsqrt v16.4s, v18.4s
+	WORD $0x6ea1fa71 // fsqrt v17.4s, v19.4s
+raised25:
+	WORD $0x6e27de10 // fmul v16.4s, v16.4s, v7.4s
+	WORD $0x6e27de31 // fmul v17.4s, v17.4s, v7.4s
+	WORD $0x4e28d610 // fadd v16.4s, v16.4s, v8.4s
+	WORD $0x4e28d631 // fadd v17.4s, v17.4s, v8.4s
+	FSTPQ (F18, F19), -32(R4)
+	FSTPQ (F16, F17), 0(R16)
+	ADD $32, R16
+	SUBS $32, R17
+	BGE loop19
+done20:
+	ADD $32, R17
+	SUBS $16, R17
+	BLT done27
+loop26:
+	FMOVQ 0(R16), F14
+	FMOVQ.P 16(R4), F16
+	CBZ R9, undivided28
+	WORD $0x6e2afdce // fdiv v14.4s, v14.4s, v10.4s
+undivided28:
+	WORD $0x6e2edc8f // fmul v15.4s, v4.4s, v14.4s
+	WORD $0x6e2eddee // fmul v14.4s, v15.4s, v14.4s
+	WORD $0x6e30dc70 // fmul v16.4s, v3.4s, v16.4s
+	WORD $0x4e2ed610 // fadd v16.4s, v16.4s, v14.4s
+	WORD $0x6eb0ec0f // facgt v15.4s, v0.4s, v16.4s
+	WORD $0x4e6f1e10 // bic v16.16b, v16.16b, v15.16b
+	CMP $2, R10
+	BNE other29
+	WORD $0x6ea1fa0f // fsqrt v15.4s, v16.4s
+raised32:
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e28d5ef // fadd v15.4s, v15.4s, v8.4s
+	FMOVQ F16, -16(R4)
+	FMOVQ F15, 0(R16)
+	ADD $16, R16
+	SUBS $16, R17
+	BGE loop26
+done27:
+	ADD $16, R17
+	TBZ $3, R17, skip33
+	FMOVD 0(R16), F14
+	FMOVD.P 8(R4), F16
+	CBZ R9, undivided34
+	WORD $0x6e2afdce // fdiv v14.4s, v14.4s, v10.4s
+undivided34:
+	WORD $0x6e2edc8f // fmul v15.4s, v4.4s, v14.4s
+	WORD $0x6e2eddee // fmul v14.4s, v15.4s, v14.4s
+	WORD $0x6e30dc70 // fmul v16.4s, v3.4s, v16.4s
+	WORD $0x4e2ed610 // fadd v16.4s, v16.4s, v14.4s
+	WORD $0x6eb0ec0f // facgt v15.4s, v0.4s, v16.4s
+	WORD $0x4e6f1e10 // bic v16.16b, v16.16b, v15.16b
+	CMP $2, R10
+	BNE other35
+	WORD $0x6ea1fa0f // fsqrt v15.4s, v16.4s
+raised38:
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e28d5ef // fadd v15.4s, v15.4s, v8.4s
+	FMOVD F16, -8(R4)
+	FMOVD F15, 0(R16)
+	ADD $8, R16
+skip33:
+	TBZ $2, R17, skip39
+	FMOVS 0(R16), F14
+	FMOVS.P 4(R4), F16
+	CBZ R9, undivided40
+	WORD $0x6e2afdce // fdiv v14.4s, v14.4s, v10.4s
+undivided40:
+	WORD $0x6e2edc8f // fmul v15.4s, v4.4s, v14.4s
+	WORD $0x6e2eddee // fmul v14.4s, v15.4s, v14.4s
+	WORD $0x6e30dc70 // fmul v16.4s, v3.4s, v16.4s
+	WORD $0x4e2ed610 // fadd v16.4s, v16.4s, v14.4s
+	WORD $0x6eb0ec0f // facgt v15.4s, v0.4s, v16.4s
+	WORD $0x4e6f1e10 // bic v16.16b, v16.16b, v15.16b
+	CMP $2, R10
+	BNE other41
+	WORD $0x6ea1fa0f // fsqrt v15.4s, v16.4s
+raised44:
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x4e28d5ef // fadd v15.4s, v15.4s, v8.4s
+	FMOVS F16, -4(R4)
+	FMOVS F15, 0(R16)
+	ADD $4, R16
+skip39:
+	SUB R15, R14, R16
+	MOVD R13, R19
+row45:
+	MOVD R6, R17
+	MOVD R15, R20
+	SUBS $32, R20
+	BLT done47
+loop46:
+	FLDPQ.P 32(R17), (F14, F15)
+	FLDPQ.P 32(R1), (F18, F19)
+	FMOVQ.P 16(R2), F20
+	WORD $0x4e217a95 // fcvtl2 v21.4s, v20.8h
+	WORD $0x0e217a94 // fcvtl v20.4s, v20.4h
+	FLDPQ.P 32(R0), (F16, F17)
+	CBNZ R11, scale48
+scaled49:
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc33 // fmul v19.4s, v1.4s, v19.4s
+	WORD $0x6e34dc54 // fmul v20.4s, v2.4s, v20.4s
+	WORD $0x6e35dc55 // fmul v21.4s, v2.4s, v21.4s
+	WORD $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
+	WORD $0x4e35d673 // fadd v19.4s, v19.4s, v21.4s
+	WORD $0x6eb2ec14 // facgt v20.4s, v0.4s, v18.4s
+	WORD $0x4e741e52 // bic v18.16b, v18.16b, v20.16b
+	WORD $0x6eb3ec15 // facgt v21.4s, v0.4s, v19.4s
+	WORD $0x4e751e73 // bic v19.16b, v19.16b, v21.16b
+	WORD $0x6e32dcb4 // fmul v20.4s, v5.4s, v18.4s
+	WORD $0x6e33dcb5 // fmul v21.4s, v5.4s, v19.4s
+	WORD $0x6e2efe94 // fdiv v20.4s, v20.4s, v14.4s
+	WORD $0x6e2ffeb5 // fdiv v21.4s, v21.4s, v15.4s
+	CBNZ R8, clamp50
+clamped51:
+	WORD $0x6e30dcd0 // fmul v16.4s, v6.4s, v16.4s
+	WORD $0x6e31dcd1 // fmul v17.4s, v6.4s, v17.4s
+	WORD $0x4eb4d610 // fsub v16.4s, v16.4s, v20.4s
+	WORD $0x4eb5d631 // fsub v17.4s, v17.4s, v21.4s
+	FSTPQ (F18, F19), -32(R1)
+	FSTPQ (F16, F17), -32(R0)
+	WORD $0x4e30e614 // fcmeq v20.4s, v16.4s, v16.4s
+	WORD $0x4e31e635 // fcmeq v21.4s, v17.4s, v17.4s
+	VBIF V20.B16, V13.B16, V16.B16
+	VBIF V21.B16, V13.B16, V17.B16
+	WORD $0x0e216a10 // fcvtn v16.4h, v16.4s
+	WORD $0x4e216a30 // fcvtn2 v16.8h, v17.4s
+	FMOVQ F16, 0(R3)
+	ADD $16, R3
+	SUBS $32, R20
+	BGE loop46
+done47:
+	ADD $32, R20
+	SUBS $16, R20
+	BLT done53
+loop52:
+	FMOVQ.P 16(R17), F14
+	FMOVQ.P 16(R1), F16
+	FMOVD.P 8(R2), F17
+	WORD $0x0e217a31 // fcvtl v17.4s, v17.4h
+	FMOVQ.P 16(R0), F15
+	CBNZ R11, scale54
+scaled55:
+	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
+	WORD $0x6e31dc51 // fmul v17.4s, v2.4s, v17.4s
+	WORD $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	WORD $0x6eb0ec11 // facgt v17.4s, v0.4s, v16.4s
+	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
+	WORD $0x6e30dcb1 // fmul v17.4s, v5.4s, v16.4s
+	WORD $0x6e2efe31 // fdiv v17.4s, v17.4s, v14.4s
+	CBNZ R8, clamp56
+clamped57:
+	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
+	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	FMOVQ F16, -16(R1)
+	FMOVQ F15, -16(R0)
+	WORD $0x4e2fe5f1 // fcmeq v17.4s, v15.4s, v15.4s
+	VBIF V17.B16, V13.B16, V15.B16
+	WORD $0x0e2169ef // fcvtn v15.4h, v15.4s
+	FMOVD F15, 0(R3)
+	ADD $8, R3
+	SUBS $16, R20
+	BGE loop52
+done53:
+	ADD $16, R20
+	TBZ $3, R20, skip58
+	FMOVD.P 8(R17), F14
+	FMOVD.P 8(R1), F16
+	FMOVS.P 4(R2), F17
+	WORD $0x0e217a31 // fcvtl v17.4s, v17.4h
+	FMOVD.P 8(R0), F15
+	CBNZ R11, scale59
+scaled60:
+	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
+	WORD $0x6e31dc51 // fmul v17.4s, v2.4s, v17.4s
+	WORD $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	WORD $0x6eb0ec11 // facgt v17.4s, v0.4s, v16.4s
+	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
+	WORD $0x6e30dcb1 // fmul v17.4s, v5.4s, v16.4s
+	WORD $0x6e2efe31 // fdiv v17.4s, v17.4s, v14.4s
+	CBNZ R8, clamp61
+clamped62:
+	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
+	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	FMOVD F16, -8(R1)
+	FMOVD F15, -8(R0)
+	WORD $0x4e2fe5f1 // fcmeq v17.4s, v15.4s, v15.4s
+	VBIF V17.B16, V13.B16, V15.B16
+	WORD $0x0e2169ef // fcvtn v15.4h, v15.4s
+	FMOVS F15, 0(R3)
+	ADD $4, R3
+skip58:
+	TBZ $2, R20, skip63
+	FMOVS.P 4(R17), F14
+	FMOVS.P 4(R1), F16
+	MOVHU.P 2(R2), R21
+	FMOVS R21, F17
+	WORD $0x0e217a31 // fcvtl v17.4s, v17.4h
+	FMOVS.P 4(R0), F15
+	CBNZ R11, scale64
+scaled65:
+	WORD $0x6e30dc30 // fmul v16.4s, v1.4s, v16.4s
+	WORD $0x6e31dc51 // fmul v17.4s, v2.4s, v17.4s
+	WORD $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	WORD $0x6eb0ec11 // facgt v17.4s, v0.4s, v16.4s
+	WORD $0x4e711e10 // bic v16.16b, v16.16b, v17.16b
+	WORD $0x6e30dcb1 // fmul v17.4s, v5.4s, v16.4s
+	WORD $0x6e2efe31 // fdiv v17.4s, v17.4s, v14.4s
+	CBNZ R8, clamp66
+clamped67:
+	WORD $0x6e2fdccf // fmul v15.4s, v6.4s, v15.4s
+	WORD $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	FMOVS F16, -4(R1)
+	FMOVS F15, -4(R0)
+	WORD $0x4e2fe5f1 // fcmeq v17.4s, v15.4s, v15.4s
+	VBIF V17.B16, V13.B16, V15.B16
+	WORD $0x0e2169ef // fcvtn v15.4h, v15.4s
+	VST1.P V15.H[0], 2(R3)
+skip63:
+	ADD R16, R0
+	ADD R16, R1
+	ADD R16>>1, R2
+	ADD R16>>1, R3
+	SUBS $1, R19
+	BNE row45
+	SUBS $1, R12
+	BNE slice
+	RET
+scale4:
+	WORD $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
+	WORD $0x6e2cdef7 // fmul v23.4s, v23.4s, v12.4s
+	WORD $0x6e2cdf18 // fmul v24.4s, v24.4s, v12.4s
+	WORD $0x6e2cdf39 // fmul v25.4s, v25.4s, v12.4s
+	WORD $0x6e2cdf5a // fmul v26.4s, v26.4s, v12.4s
+	WORD $0x6e2cdf7b // fmul v27.4s, v27.4s, v12.4s
+	WORD $0x6e2cdf9c // fmul v28.4s, v28.4s, v12.4s
+	WORD $0x6e2cdfbd // fmul v29.4s, v29.4s, v12.4s
+	B scaled5
+scale9:
+	WORD $0x6e2cddef // fmul v15.4s, v15.4s, v12.4s
+	B scaled10
+scale13:
+	WORD $0x6e2cddef // fmul v15.4s, v15.4s, v12.4s
+	B scaled14
+scale17:
+	WORD $0x6e2cddef // fmul v15.4s, v15.4s, v12.4s
+	B scaled18
+other22:
+	BGT two24
+	CMP $1, R10
+	BEQ half23
+	MOVD $0x3f800000, R19
+	VDUP R19, V16.S4
+	MOVD $0x3f800000, R19
+	VDUP R19, V17.S4
+	B raised25
+half23:
+	WORD $0x6ea1fa50 // fsqrt v16.4s, v18.4s
+	WORD $0x6ea1fa71 // fsqrt v17.4s, v19.4s
+	WORD $0x6ea1fa10 // fsqrt v16.4s, v16.4s
+	WORD $0x6ea1fa31 // fsqrt v17.4s, v17.4s
+	B raised25
+two24:
+	VMOV V18.B16, V16.B16
+	VMOV V19.B16, V17.B16
+	B raised25
+other29:
+	BGT two31
+	CMP $1, R10
+	BEQ half30
+	MOVD $0x3f800000, R19
+	VDUP R19, V15.S4
+	B raised32
+half30:
+	WORD $0x6ea1fa0f // fsqrt v15.4s, v16.4s
+	WORD $0x6ea1f9ef // fsqrt v15.4s, v15.4s
+	B raised32
+two31:
+	VMOV V16.B16, V15.B16
+	B raised32
+other35:
+	BGT two37
+	CMP $1, R10
+	BEQ half36
+	MOVD $0x3f800000, R19
+	VDUP R19, V15.S4
+	B raised38
+half36:
+	WORD $0x6ea1fa0f // fsqrt v15.4s, v16.4s
+	WORD $0x6ea1f9ef // fsqrt v15.4s, v15.4s
+	B raised38
+two37:
+	VMOV V16.B16, V15.B16
+	B raised38
+other41:
+	BGT two43
+	CMP $1, R10
+	BEQ half42
+	MOVD $0x3f800000, R19
+	VDUP R19, V15.S4
+	B raised44
+half42:
+	WORD $0x6ea1fa0f // fsqrt v15.4s, v16.4s
+	WORD $0x6ea1f9ef // fsqrt v15.4s, v15.4s
+	B raised44
+two43:
+	VMOV V16.B16, V15.B16
+	B raised44
+scale48:
+	WORD $0x6e2cde94 // fmul v20.4s, v20.4s, v12.4s
+	WORD $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
+	B scaled49
+clamp50:
+	WORD $0x4ea9f694 // fmin v20.4s, v20.4s, v9.4s
+	WORD $0x4ea9f6b5 // fmin v21.4s, v21.4s, v9.4s
+	WORD $0x4e2bf694 // fmax v20.4s, v20.4s, v11.4s
+	WORD $0x4e2bf6b5 // fmax v21.4s, v21.4s, v11.4s
+	B clamped51
+scale54:
+	WORD $0x6e2cde31 // fmul v17.4s, v17.4s, v12.4s
+	B scaled55
+clamp56:
+	WORD $0x4ea9f631 // fmin v17.4s, v17.4s, v9.4s
+	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
+	B clamped57
+scale59:
+	WORD $0x6e2cde31 // fmul v17.4s, v17.4s, v12.4s
+	B scaled60
+clamp61:
+	WORD $0x4ea9f631 // fmin v17.4s, v17.4s, v9.4s
+	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
+	B clamped62
+scale64:
+	WORD $0x6e2cde31 // fmul v17.4s, v17.4s, v12.4s
+	B scaled65
+clamp66:
+	WORD $0x4ea9f631 // fmin v17.4s, v17.4s, v9.4s
+	WORD $0x4e2bf631 // fmax v17.4s, v17.4s, v11.4s
+	B clamped67
+
+// func blockMeansHalfF16NEON(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
+// blockMeansHalfF16NEON is blockMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+TEXT ·blockMeansHalfF16NEON(SB), NOSPLIT, $0-40
+	FMOVS factor+36(FP), F0
+	VDUP V0.S[0], V0.S4
+	VMOV V0.S[0], R0
+	MOVD $0x3f800000, R1
+	EOR R1, R0
+	MOVD x+8(FP), R1
+	MOVD block+24(FP), R2
+	LSL $2, R2
+	AND $63, R2, R3
+	SUB R3, R2
+	MOVD d+0(FP), R4
+	MOVD blocks+16(FP), R5
+	FMOVS div+32(FP), F1
+	VDUP V1.S[0], V1.S4
+group:
+	CBZ R5, done
+	MOVD $0x4, R7
+	CMP R7, R5
+	CSEL LT, R5, R7, R6
+	SUB R6, R5
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	CBNZ R2, long2
+	TBNZ $5, R3, two3
+	TBNZ $4, R3, one6
+	VEOR V6.B16, V6.B16, V6.B16
+	TBZ $3, R3, one7
+	FMOVS.P 4(R1), F6
+	TBZ $2, R3, loaded8
+	VLD1.P 2(R1), V6.H[2]
+	B loaded8
+one7:
+	TBZ $2, R3, loaded8
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F6
+loaded8:
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	CBNZ R0, scale9
+scaled10:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	VMOV V6.B16, V2.B16
+	B folded5
+one6:
+	FMOVD.P 8(R1), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	VEOR V7.B16, V7.B16, V7.B16
+	TBZ $3, R3, one11
+	FMOVS.P 4(R1), F7
+	TBZ $2, R3, loaded12
+	VLD1.P 2(R1), V7.H[2]
+	B loaded12
+one11:
+	TBZ $2, R3, loaded12
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F7
+loaded12:
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	CBNZ R0, scale13
+scaled14:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	B folded5
+two3:
+	TBNZ $4, R3, three4
+	FMOVQ.P 16(R1), F6
+	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	VEOR V8.B16, V8.B16, V8.B16
+	TBZ $3, R3, one15
+	FMOVS.P 4(R1), F8
+	TBZ $2, R3, loaded16
+	VLD1.P 2(R1), V8.H[2]
+	B loaded16
+one15:
+	TBZ $2, R3, loaded16
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F8
+loaded16:
+	WORD $0x0e217908 // fcvtl v8.4s, v8.4h
+	CBNZ R0, scale17
+scaled18:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	B folded5
+three4:
+	FMOVQ.P 16(R1), F6
+	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	FMOVD.P 8(R1), F8
+	WORD $0x0e217908 // fcvtl v8.4s, v8.4h
+	VEOR V9.B16, V9.B16, V9.B16
+	TBZ $3, R3, one19
+	FMOVS.P 4(R1), F9
+	TBZ $2, R3, loaded20
+	VLD1.P 2(R1), V9.H[2]
+	B loaded20
+one19:
+	TBZ $2, R3, loaded20
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F9
+loaded20:
+	WORD $0x0e217929 // fcvtl v9.4s, v9.4h
+	CBNZ R0, scale21
+scaled22:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	B folded5
+folded5:
+	CMP $1, R6
+	BLE folded1
+	CBNZ R2, long23
+	TBNZ $5, R3, two24
+	TBNZ $4, R3, one27
+	VEOR V6.B16, V6.B16, V6.B16
+	TBZ $3, R3, one28
+	FMOVS.P 4(R1), F6
+	TBZ $2, R3, loaded29
+	VLD1.P 2(R1), V6.H[2]
+	B loaded29
+one28:
+	TBZ $2, R3, loaded29
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F6
+loaded29:
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	CBNZ R0, scale30
+scaled31:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	VMOV V6.B16, V3.B16
+	B folded26
+one27:
+	FMOVD.P 8(R1), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	VEOR V7.B16, V7.B16, V7.B16
+	TBZ $3, R3, one32
+	FMOVS.P 4(R1), F7
+	TBZ $2, R3, loaded33
+	VLD1.P 2(R1), V7.H[2]
+	B loaded33
+one32:
+	TBZ $2, R3, loaded33
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F7
+loaded33:
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	CBNZ R0, scale34
+scaled35:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	B folded26
+two24:
+	TBNZ $4, R3, three25
+	FMOVQ.P 16(R1), F6
+	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	VEOR V8.B16, V8.B16, V8.B16
+	TBZ $3, R3, one36
+	FMOVS.P 4(R1), F8
+	TBZ $2, R3, loaded37
+	VLD1.P 2(R1), V8.H[2]
+	B loaded37
+one36:
+	TBZ $2, R3, loaded37
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F8
+loaded37:
+	WORD $0x0e217908 // fcvtl v8.4s, v8.4h
+	CBNZ R0, scale38
+scaled39:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	B folded26
+three25:
+	FMOVQ.P 16(R1), F6
+	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	FMOVD.P 8(R1), F8
+	WORD $0x0e217908 // fcvtl v8.4s, v8.4h
+	VEOR V9.B16, V9.B16, V9.B16
+	TBZ $3, R3, one40
+	FMOVS.P 4(R1), F9
+	TBZ $2, R3, loaded41
+	VLD1.P 2(R1), V9.H[2]
+	B loaded41
+one40:
+	TBZ $2, R3, loaded41
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F9
+loaded41:
+	WORD $0x0e217929 // fcvtl v9.4s, v9.4h
+	CBNZ R0, scale42
+scaled43:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	B folded26
+folded26:
+	CMP $2, R6
+	BLE folded1
+	CBNZ R2, long44
+	TBNZ $5, R3, two45
+	TBNZ $4, R3, one48
+	VEOR V6.B16, V6.B16, V6.B16
+	TBZ $3, R3, one49
+	FMOVS.P 4(R1), F6
+	TBZ $2, R3, loaded50
+	VLD1.P 2(R1), V6.H[2]
+	B loaded50
+one49:
+	TBZ $2, R3, loaded50
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F6
+loaded50:
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	CBNZ R0, scale51
+scaled52:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	VMOV V6.B16, V4.B16
+	B folded47
+one48:
+	FMOVD.P 8(R1), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	VEOR V7.B16, V7.B16, V7.B16
+	TBZ $3, R3, one53
+	FMOVS.P 4(R1), F7
+	TBZ $2, R3, loaded54
+	VLD1.P 2(R1), V7.H[2]
+	B loaded54
+one53:
+	TBZ $2, R3, loaded54
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F7
+loaded54:
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	CBNZ R0, scale55
+scaled56:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	B folded47
+two45:
+	TBNZ $4, R3, three46
+	FMOVQ.P 16(R1), F6
+	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	VEOR V8.B16, V8.B16, V8.B16
+	TBZ $3, R3, one57
+	FMOVS.P 4(R1), F8
+	TBZ $2, R3, loaded58
+	VLD1.P 2(R1), V8.H[2]
+	B loaded58
+one57:
+	TBZ $2, R3, loaded58
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F8
+loaded58:
+	WORD $0x0e217908 // fcvtl v8.4s, v8.4h
+	CBNZ R0, scale59
+scaled60:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	B folded47
+three46:
+	FMOVQ.P 16(R1), F6
+	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	FMOVD.P 8(R1), F8
+	WORD $0x0e217908 // fcvtl v8.4s, v8.4h
+	VEOR V9.B16, V9.B16, V9.B16
+	TBZ $3, R3, one61
+	FMOVS.P 4(R1), F9
+	TBZ $2, R3, loaded62
+	VLD1.P 2(R1), V9.H[2]
+	B loaded62
+one61:
+	TBZ $2, R3, loaded62
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F9
+loaded62:
+	WORD $0x0e217929 // fcvtl v9.4s, v9.4h
+	CBNZ R0, scale63
+scaled64:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	B folded47
+folded47:
+	CMP $3, R6
+	BLE folded1
+	CBNZ R2, long65
+	TBNZ $5, R3, two66
+	TBNZ $4, R3, one69
+	VEOR V6.B16, V6.B16, V6.B16
+	TBZ $3, R3, one70
+	FMOVS.P 4(R1), F6
+	TBZ $2, R3, loaded71
+	VLD1.P 2(R1), V6.H[2]
+	B loaded71
+one70:
+	TBZ $2, R3, loaded71
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F6
+loaded71:
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	CBNZ R0, scale72
+scaled73:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	VMOV V6.B16, V5.B16
+	B folded68
+one69:
+	FMOVD.P 8(R1), F6
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	VEOR V7.B16, V7.B16, V7.B16
+	TBZ $3, R3, one74
+	FMOVS.P 4(R1), F7
+	TBZ $2, R3, loaded75
+	VLD1.P 2(R1), V7.H[2]
+	B loaded75
+one74:
+	TBZ $2, R3, loaded75
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F7
+loaded75:
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	CBNZ R0, scale76
+scaled77:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	B folded68
+two66:
+	TBNZ $4, R3, three67
+	FMOVQ.P 16(R1), F6
+	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	VEOR V8.B16, V8.B16, V8.B16
+	TBZ $3, R3, one78
+	FMOVS.P 4(R1), F8
+	TBZ $2, R3, loaded79
+	VLD1.P 2(R1), V8.H[2]
+	B loaded79
+one78:
+	TBZ $2, R3, loaded79
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F8
+loaded79:
+	WORD $0x0e217908 // fcvtl v8.4s, v8.4h
+	CBNZ R0, scale80
+scaled81:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	B folded68
+three67:
+	FMOVQ.P 16(R1), F6
+	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	FMOVD.P 8(R1), F8
+	WORD $0x0e217908 // fcvtl v8.4s, v8.4h
+	VEOR V9.B16, V9.B16, V9.B16
+	TBZ $3, R3, one82
+	FMOVS.P 4(R1), F9
+	TBZ $2, R3, loaded83
+	VLD1.P 2(R1), V9.H[2]
+	B loaded83
+one82:
+	TBZ $2, R3, loaded83
+	MOVHU.P 2(R1), R7
+	FMOVS R7, F9
+loaded83:
+	WORD $0x0e217929 // fcvtl v9.4s, v9.4h
+	CBNZ R0, scale84
+scaled85:
+	WORD $0x4ea0f8c6 // fabs v6.4s, v6.4s
+	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
+	WORD $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD $0x4ea0f929 // fabs v9.4s, v9.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	B folded68
+folded68:
+folded1:
+	VZIP2 V3.D2, V2.D2, V6.D2
+	VZIP1 V3.D2, V2.D2, V2.D2
+	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	VZIP2 V5.D2, V4.D2, V7.D2
+	VZIP1 V5.D2, V4.D2, V4.D2
+	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	WORD $0x6e24d442 // faddp v2.4s, v2.4s, v4.4s
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	CMP $4, R6
+	BNE some86
+	FMOVQ F2, 0(R4)
+	ADD $16, R4
+stored87:
+	B group
+done:
+	RET
+scale9:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	B scaled10
+scale13:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	B scaled14
+scale17:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	B scaled18
+scale21:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	B scaled22
+long2:
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD R2, R7
+stride88:
+	FMOVD.P 8(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale89
+scaled90:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4c6 // fadd v6.4s, v6.4s, v2.4s
+	FMOVD.P 8(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale91
+scaled92:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	FMOVD.P 8(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale93
+scaled94:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d508 // fadd v8.4s, v8.4s, v2.4s
+	FMOVD.P 8(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale95
+scaled96:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d529 // fadd v9.4s, v9.4s, v2.4s
+	SUBS $64, R7
+	BNE stride88
+	MOVD R3, R7
+	CBZ R7, added97
+	SUBS $16, R7
+	BGE whole98
+	VEOR V2.B16, V2.B16, V2.B16
+	TBZ $3, R7, one99
+	FMOVS.P 4(R1), F2
+	TBZ $2, R7, loaded100
+	VLD1.P 2(R1), V2.H[2]
+	B loaded100
+one99:
+	TBZ $2, R7, loaded100
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F2
+loaded100:
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale101
+scaled102:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4c6 // fadd v6.4s, v6.4s, v2.4s
+	B added97
+whole98:
+	FMOVD.P 8(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale103
+scaled104:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4c6 // fadd v6.4s, v6.4s, v2.4s
+	SUBS $16, R7
+	BGE whole105
+	VEOR V2.B16, V2.B16, V2.B16
+	TBZ $3, R7, one106
+	FMOVS.P 4(R1), F2
+	TBZ $2, R7, loaded107
+	VLD1.P 2(R1), V2.H[2]
+	B loaded107
+one106:
+	TBZ $2, R7, loaded107
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F2
+loaded107:
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale108
+scaled109:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	B added97
+whole105:
+	FMOVD.P 8(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale110
+scaled111:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	SUBS $16, R7
+	BGE whole112
+	VEOR V2.B16, V2.B16, V2.B16
+	TBZ $3, R7, one113
+	FMOVS.P 4(R1), F2
+	TBZ $2, R7, loaded114
+	VLD1.P 2(R1), V2.H[2]
+	B loaded114
+one113:
+	TBZ $2, R7, loaded114
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F2
+loaded114:
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale115
+scaled116:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d508 // fadd v8.4s, v8.4s, v2.4s
+	B added97
+whole112:
+	FMOVD.P 8(R1), F2
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale117
+scaled118:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d508 // fadd v8.4s, v8.4s, v2.4s
+	VEOR V2.B16, V2.B16, V2.B16
+	TBZ $3, R7, one120
+	FMOVS.P 4(R1), F2
+	TBZ $2, R7, loaded121
+	VLD1.P 2(R1), V2.H[2]
+	B loaded121
+one120:
+	TBZ $2, R7, loaded121
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F2
+loaded121:
+	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
+	CBNZ R0, scale122
+scaled123:
+	WORD $0x4ea0f842 // fabs v2.4s, v2.4s
+	WORD $0x4e22d529 // fadd v9.4s, v9.4s, v2.4s
+added97:
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c2 // fadd v2.4s, v6.4s, v7.4s
+	B folded5
+scale30:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	B scaled31
+scale34:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	B scaled35
+scale38:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	B scaled39
+scale42:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	B scaled43
+long23:
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD R2, R7
+stride124:
+	FMOVD.P 8(R1), F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale125
+scaled126:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
+	FMOVD.P 8(R1), F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale127
+scaled128:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	FMOVD.P 8(R1), F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale129
+scaled130:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	FMOVD.P 8(R1), F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale131
+scaled132:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d529 // fadd v9.4s, v9.4s, v3.4s
+	SUBS $64, R7
+	BNE stride124
+	MOVD R3, R7
+	CBZ R7, added133
+	SUBS $16, R7
+	BGE whole134
+	VEOR V3.B16, V3.B16, V3.B16
+	TBZ $3, R7, one135
+	FMOVS.P 4(R1), F3
+	TBZ $2, R7, loaded136
+	VLD1.P 2(R1), V3.H[2]
+	B loaded136
+one135:
+	TBZ $2, R7, loaded136
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F3
+loaded136:
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale137
+scaled138:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
+	B added133
+whole134:
+	FMOVD.P 8(R1), F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale139
+scaled140:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
+	SUBS $16, R7
+	BGE whole141
+	VEOR V3.B16, V3.B16, V3.B16
+	TBZ $3, R7, one142
+	FMOVS.P 4(R1), F3
+	TBZ $2, R7, loaded143
+	VLD1.P 2(R1), V3.H[2]
+	B loaded143
+one142:
+	TBZ $2, R7, loaded143
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F3
+loaded143:
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale144
+scaled145:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	B added133
+whole141:
+	FMOVD.P 8(R1), F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale146
+scaled147:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	SUBS $16, R7
+	BGE whole148
+	VEOR V3.B16, V3.B16, V3.B16
+	TBZ $3, R7, one149
+	FMOVS.P 4(R1), F3
+	TBZ $2, R7, loaded150
+	VLD1.P 2(R1), V3.H[2]
+	B loaded150
+one149:
+	TBZ $2, R7, loaded150
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F3
+loaded150:
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale151
+scaled152:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	B added133
+whole148:
+	FMOVD.P 8(R1), F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale153
+scaled154:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	VEOR V3.B16, V3.B16, V3.B16
+	TBZ $3, R7, one156
+	FMOVS.P 4(R1), F3
+	TBZ $2, R7, loaded157
+	VLD1.P 2(R1), V3.H[2]
+	B loaded157
+one156:
+	TBZ $2, R7, loaded157
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F3
+loaded157:
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	CBNZ R0, scale158
+scaled159:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d529 // fadd v9.4s, v9.4s, v3.4s
+added133:
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c3 // fadd v3.4s, v6.4s, v7.4s
+	B folded26
+scale51:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	B scaled52
+scale55:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	B scaled56
+scale59:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	B scaled60
+scale63:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	B scaled64
+long44:
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD R2, R7
+stride160:
+	FMOVD.P 8(R1), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale161
+scaled162:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
+	FMOVD.P 8(R1), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale163
+scaled164:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	FMOVD.P 8(R1), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale165
+scaled166:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	FMOVD.P 8(R1), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale167
+scaled168:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+	SUBS $64, R7
+	BNE stride160
+	MOVD R3, R7
+	CBZ R7, added169
+	SUBS $16, R7
+	BGE whole170
+	VEOR V4.B16, V4.B16, V4.B16
+	TBZ $3, R7, one171
+	FMOVS.P 4(R1), F4
+	TBZ $2, R7, loaded172
+	VLD1.P 2(R1), V4.H[2]
+	B loaded172
+one171:
+	TBZ $2, R7, loaded172
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F4
+loaded172:
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale173
+scaled174:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
+	B added169
+whole170:
+	FMOVD.P 8(R1), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale175
+scaled176:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
+	SUBS $16, R7
+	BGE whole177
+	VEOR V4.B16, V4.B16, V4.B16
+	TBZ $3, R7, one178
+	FMOVS.P 4(R1), F4
+	TBZ $2, R7, loaded179
+	VLD1.P 2(R1), V4.H[2]
+	B loaded179
+one178:
+	TBZ $2, R7, loaded179
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F4
+loaded179:
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale180
+scaled181:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	B added169
+whole177:
+	FMOVD.P 8(R1), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale182
+scaled183:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	SUBS $16, R7
+	BGE whole184
+	VEOR V4.B16, V4.B16, V4.B16
+	TBZ $3, R7, one185
+	FMOVS.P 4(R1), F4
+	TBZ $2, R7, loaded186
+	VLD1.P 2(R1), V4.H[2]
+	B loaded186
+one185:
+	TBZ $2, R7, loaded186
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F4
+loaded186:
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale187
+scaled188:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	B added169
+whole184:
+	FMOVD.P 8(R1), F4
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale189
+scaled190:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d508 // fadd v8.4s, v8.4s, v4.4s
+	VEOR V4.B16, V4.B16, V4.B16
+	TBZ $3, R7, one192
+	FMOVS.P 4(R1), F4
+	TBZ $2, R7, loaded193
+	VLD1.P 2(R1), V4.H[2]
+	B loaded193
+one192:
+	TBZ $2, R7, loaded193
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F4
+loaded193:
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	CBNZ R0, scale194
+scaled195:
+	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+added169:
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c4 // fadd v4.4s, v6.4s, v7.4s
+	B folded47
+scale72:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	B scaled73
+scale76:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	B scaled77
+scale80:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	B scaled81
+scale84:
+	WORD $0x6e20dcc6 // fmul v6.4s, v6.4s, v0.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	B scaled85
+long65:
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD R2, R7
+stride196:
+	FMOVD.P 8(R1), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale197
+scaled198:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4c6 // fadd v6.4s, v6.4s, v5.4s
+	FMOVD.P 8(R1), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale199
+scaled200:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	FMOVD.P 8(R1), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale201
+scaled202:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	FMOVD.P 8(R1), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale203
+scaled204:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+	SUBS $64, R7
+	BNE stride196
+	MOVD R3, R7
+	CBZ R7, added205
+	SUBS $16, R7
+	BGE whole206
+	VEOR V5.B16, V5.B16, V5.B16
+	TBZ $3, R7, one207
+	FMOVS.P 4(R1), F5
+	TBZ $2, R7, loaded208
+	VLD1.P 2(R1), V5.H[2]
+	B loaded208
+one207:
+	TBZ $2, R7, loaded208
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F5
+loaded208:
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale209
+scaled210:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4c6 // fadd v6.4s, v6.4s, v5.4s
+	B added205
+whole206:
+	FMOVD.P 8(R1), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale211
+scaled212:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4c6 // fadd v6.4s, v6.4s, v5.4s
+	SUBS $16, R7
+	BGE whole213
+	VEOR V5.B16, V5.B16, V5.B16
+	TBZ $3, R7, one214
+	FMOVS.P 4(R1), F5
+	TBZ $2, R7, loaded215
+	VLD1.P 2(R1), V5.H[2]
+	B loaded215
+one214:
+	TBZ $2, R7, loaded215
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F5
+loaded215:
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale216
+scaled217:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	B added205
+whole213:
+	FMOVD.P 8(R1), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale218
+scaled219:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	SUBS $16, R7
+	BGE whole220
+	VEOR V5.B16, V5.B16, V5.B16
+	TBZ $3, R7, one221
+	FMOVS.P 4(R1), F5
+	TBZ $2, R7, loaded222
+	VLD1.P 2(R1), V5.H[2]
+	B loaded222
+one221:
+	TBZ $2, R7, loaded222
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F5
+loaded222:
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale223
+scaled224:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	B added205
+whole220:
+	FMOVD.P 8(R1), F5
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale225
+scaled226:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	VEOR V5.B16, V5.B16, V5.B16
+	TBZ $3, R7, one228
+	FMOVS.P 4(R1), F5
+	TBZ $2, R7, loaded229
+	VLD1.P 2(R1), V5.H[2]
+	B loaded229
+one228:
+	TBZ $2, R7, loaded229
+	MOVHU.P 2(R1), R8
+	FMOVS R8, F5
+loaded229:
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	CBNZ R0, scale230
+scaled231:
+	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
+	WORD $0x4e25d529 // fadd v9.4s, v9.4s, v5.4s
+added205:
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	B folded68
+some86:
+	LSL $2, R6, R7
+	TBZ $3, R7, skip232
+	FMOVD F2, 0(R4)
+	ADD $8, R4
+	VEXT $8, V2.B16, V2.B16, V2.B16
+skip232:
+	TBZ $2, R7, skip233
+	FMOVS F2, 0(R4)
+	ADD $4, R4
+skip233:
+	B stored87
+scale89:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled90
+scale91:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled92
+scale93:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled94
+scale95:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled96
+scale101:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled102
+scale103:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled104
+scale108:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled109
+scale110:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled111
+scale115:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled116
+scale117:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled118
+scale122:
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	B scaled123
+scale125:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled126
+scale127:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled128
+scale129:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled130
+scale131:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled132
+scale137:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled138
+scale139:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled140
+scale144:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled145
+scale146:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled147
+scale151:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled152
+scale153:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled154
+scale158:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled159
+scale161:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled162
+scale163:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled164
+scale165:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled166
+scale167:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled168
+scale173:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled174
+scale175:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled176
+scale180:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled181
+scale182:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled183
+scale187:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled188
+scale189:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled190
+scale194:
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	B scaled195
+scale197:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled198
+scale199:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled200
+scale201:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled202
+scale203:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled204
+scale209:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled210
+scale211:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled212
+scale216:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled217
+scale218:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled219
+scale223:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled224
+scale225:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled226
+scale230:
+	WORD $0x6e20dca5 // fmul v5.4s, v5.4s, v0.4s
+	B scaled231
+
+// func stridedMeansHalfF16NEON(d *float32, x *uint16, outer int, block int, stride int, width int, div float32, more bool, factor float32)
+// stridedMeansHalfF16NEON is stridedMeans with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+TEXT ·stridedMeansHalfF16NEON(SB), NOSPLIT, $0-60
+	FMOVS factor+56(FP), F0
+	VDUP V0.S[0], V0.S4
+	VMOV V0.S[0], R0
+	MOVD $0x3f800000, R1
+	EOR R1, R0
+	MOVD d+0(FP), R1
+	MOVD x+8(FP), R2
+	MOVBU more+52(FP), R3
+	FMOVS div+48(FP), F1
+	VDUP V1.S[0], V1.S4
+	MOVD outer+16(FP), R4
+	MOVD block+24(FP), R5
+	MOVD stride+32(FP), R6
+	MOVD width+40(FP), R7
+	LSL $2, R6
+	LSL $2, R7
+slice:
+	MOVD R2, R8
+	MOVD R7, R9
+	SUBS $128, R9
+	BLT done2
+loop1:
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	CBZ R3, fresh3
+	FLDPQ 0(R1), (F2, F3)
+	FLDPQ 32(R1), (F4, F5)
+	FLDPQ 64(R1), (F6, F7)
+	FLDPQ 96(R1), (F8, F9)
+fresh3:
+	MOVD R8, R10
+	MOVD R5, R11
+row4:
+	FLDPQ 0(R10), (F10, F12)
+	FLDPQ 32(R10), (F14, F16)
+	WORD $0x4e21794b // fcvtl2 v11.4s, v10.8h
+	WORD $0x0e21794a // fcvtl v10.4s, v10.4h
+	WORD $0x4e21798d // fcvtl2 v13.4s, v12.8h
+	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
+	WORD $0x4e2179cf // fcvtl2 v15.4s, v14.8h
+	WORD $0x0e2179ce // fcvtl v14.4s, v14.4h
+	WORD $0x4e217a11 // fcvtl2 v17.4s, v16.8h
+	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
+	ADD R6>>1, R10
+	CBNZ R0, scale5
+scaled6:
+	WORD $0x4ea0f94a // fabs v10.4s, v10.4s
+	WORD $0x4ea0f96b // fabs v11.4s, v11.4s
+	WORD $0x4ea0f98c // fabs v12.4s, v12.4s
+	WORD $0x4ea0f9ad // fabs v13.4s, v13.4s
+	WORD $0x4ea0f9ce // fabs v14.4s, v14.4s
+	WORD $0x4ea0f9ef // fabs v15.4s, v15.4s
+	WORD $0x4ea0fa10 // fabs v16.4s, v16.4s
+	WORD $0x4ea0fa31 // fabs v17.4s, v17.4s
+	WORD $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	WORD $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	SUBS $1, R11
+	BNE row4
+	ADD $64, R8
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	WORD $0x6e21fc63 // fdiv v3.4s, v3.4s, v1.4s
+	WORD $0x6e21fc84 // fdiv v4.4s, v4.4s, v1.4s
+	WORD $0x6e21fca5 // fdiv v5.4s, v5.4s, v1.4s
+	WORD $0x6e21fcc6 // fdiv v6.4s, v6.4s, v1.4s
+	WORD $0x6e21fce7 // fdiv v7.4s, v7.4s, v1.4s
+	WORD $0x6e21fd08 // fdiv v8.4s, v8.4s, v1.4s
+	WORD $0x6e21fd29 // fdiv v9.4s, v9.4s, v1.4s
+	FSTPQ (F2, F3), 0(R1)
+	FSTPQ (F4, F5), 32(R1)
+	FSTPQ (F6, F7), 64(R1)
+	FSTPQ (F8, F9), 96(R1)
+	ADD $128, R1
+	SUBS $128, R9
+	BGE loop1
+done2:
+	ADD $128, R9
+	SUBS $16, R9
+	BLT done8
+loop7:
+	VEOR V2.B16, V2.B16, V2.B16
+	CBZ R3, fresh9
+	FMOVQ 0(R1), F2
+fresh9:
+	MOVD R8, R10
+	MOVD R5, R11
+row10:
+	FMOVD 0(R10), F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	ADD R6>>1, R10
+	CBNZ R0, scale11
+scaled12:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	SUBS $1, R11
+	BNE row10
+	ADD $8, R8
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 0(R1)
+	ADD $16, R1
+	SUBS $16, R9
+	BGE loop7
+done8:
+	ADD $16, R9
+	TBZ $3, R9, skip13
+	VEOR V2.B16, V2.B16, V2.B16
+	CBZ R3, fresh14
+	FMOVD 0(R1), F2
+fresh14:
+	MOVD R8, R10
+	MOVD R5, R11
+row15:
+	FMOVS 0(R10), F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	ADD R6>>1, R10
+	CBNZ R0, scale16
+scaled17:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	SUBS $1, R11
+	BNE row15
+	ADD $4, R8
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	FMOVD F2, 0(R1)
+	ADD $8, R1
+skip13:
+	TBZ $2, R9, skip18
+	VEOR V2.B16, V2.B16, V2.B16
+	CBZ R3, fresh19
+	FMOVS 0(R1), F2
+fresh19:
+	MOVD R8, R10
+	MOVD R5, R11
+row20:
+	MOVHU (R10), R12
+	FMOVS R12, F3
+	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
+	ADD R6>>1, R10
+	CBNZ R0, scale21
+scaled22:
+	WORD $0x4ea0f863 // fabs v3.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	SUBS $1, R11
+	BNE row20
+	ADD $2, R8
+	WORD $0x6e21fc42 // fdiv v2.4s, v2.4s, v1.4s
+	FMOVS F2, 0(R1)
+	ADD $4, R1
+skip18:
+	MUL R5, R6, R8
+	ADD R8>>1, R2
+	SUBS $1, R4
+	BNE slice
+	RET
+scale5:
+	WORD $0x6e20dd4a // fmul v10.4s, v10.4s, v0.4s
+	WORD $0x6e20dd6b // fmul v11.4s, v11.4s, v0.4s
+	WORD $0x6e20dd8c // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6e20ddad // fmul v13.4s, v13.4s, v0.4s
+	WORD $0x6e20ddce // fmul v14.4s, v14.4s, v0.4s
+	WORD $0x6e20ddef // fmul v15.4s, v15.4s, v0.4s
+	WORD $0x6e20de10 // fmul v16.4s, v16.4s, v0.4s
+	WORD $0x6e20de31 // fmul v17.4s, v17.4s, v0.4s
+	B scaled6
+scale11:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled12
+scale16:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled17
+scale21:
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	B scaled22
+
+// func descendBlocksHalfF16NEON(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
+// descendBlocksHalfF16NEON is descendBlocks with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires block of at least 1.
+TEXT ·descendBlocksHalfF16NEON(SB), NOSPLIT, $0-68
+	MOVD s+56(FP), R0
+	MOVD $0x800000, R1
+	VDUP R1, V0.S4
+	VLD1R.P 4(R0), [V1.S4]
+	VLD1R.P 4(R0), [V2.S4]
+	ADD $4, R0
+	ADD $4, R0
+	VLD1R.P 4(R0), [V3.S4]
+	VLD1R.P 4(R0), [V4.S4]
+	ADD $4, R0
+	ADD $4, R0
+	VLD1R.P 4(R0), [V5.S4]
+	ADD $4, R0
+	WORD $0x6ea0f8a6 // fneg v6.4s, v5.4s
+	VMOV V5.S[0], R1
+	MOVD $0x7f800000, R2
+	EOR R2, R1
+	FMOVS factor+64(FP), F7
+	VDUP V7.S[0], V7.S4
+	VMOV V7.S[0], R2
+	MOVD $0x3f800000, R3
+	EOR R3, R2
+	MOVD $0x7fc00000, R3
+	VDUP R3, V8.S4
+	MOVD $0xfcfcfcfc, R3
+	VDUP R3, V14.S4
+	MOVD $lanes32<>(SB), R3
+	FMOVQ (R3), F9
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F12
+	MOVD block+48(FP), R4
+	MOVD $0xfffffff, R5
+	ADD R4, R5
+	UDIV R4, R5
+	VDUP R5, V15.S4
+	WORD $0x4eaf9d29 // mul v9.4s, v9.4s, v15.4s
+	LSL $2, R5
+	VDUP R5, V11.S4
+	MOVD theta+0(FP), R3
+	MOVD m+8(FP), R4
+	MOVD grad+24(FP), R5
+	MOVD out+16(FP), R6
+	MOVD den+32(FP), R7
+	MOVD block+48(FP), R8
+	MOVD blocks+40(FP), R9
+	LSL $2, R8
+group:
+	CBZ R9, done
+	MOVD $0x4, R12
+	CMP R12, R9
+	CSEL LT, R9, R12, R10
+	SUB R10, R9
+	CMP $4, R10
+	BNE some1
+	FMOVQ.P 16(R7), F15
+loaded2:
+	MUL R10, R8, R11
+	VMOV V9.B16, V10.B16
+	SUBS $32, R11
+	BLT done5
+loop4:
+	VUSHR $26, V10.S4, V16.S4
+	VADD V11.S4, V10.S4, V10.S4
+	VUSHR $26, V10.S4, V17.S4
+	VTBL V12.B16, [V16.B16], V16.B16
+	VTBL V12.B16, [V17.B16], V17.B16
+	VBIF V14.B16, V13.B16, V16.B16
+	VBIF V14.B16, V13.B16, V17.B16
+	VTBL V16.B16, [V15.B16], V16.B16
+	VTBL V17.B16, [V15.B16], V17.B16
+	VADD V11.S4, V10.S4, V10.S4
+	FLDPQ.P 32(R4), (F20, F21)
+	FMOVQ.P 16(R5), F22
+	WORD $0x4e217ad7 // fcvtl2 v23.4s, v22.8h
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	FLDPQ.P 32(R3), (F18, F19)
+	CBNZ R2, scale6
+scaled7:
+	WORD $0x6e34dc34 // fmul v20.4s, v1.4s, v20.4s
+	WORD $0x6e35dc35 // fmul v21.4s, v1.4s, v21.4s
+	WORD $0x6e36dc56 // fmul v22.4s, v2.4s, v22.4s
+	WORD $0x6e37dc57 // fmul v23.4s, v2.4s, v23.4s
+	WORD $0x4e36d694 // fadd v20.4s, v20.4s, v22.4s
+	WORD $0x4e37d6b5 // fadd v21.4s, v21.4s, v23.4s
+	WORD $0x6eb4ec16 // facgt v22.4s, v0.4s, v20.4s
+	WORD $0x4e761e94 // bic v20.16b, v20.16b, v22.16b
+	WORD $0x6eb5ec17 // facgt v23.4s, v0.4s, v21.4s
+	WORD $0x4e771eb5 // bic v21.16b, v21.16b, v23.16b
+	WORD $0x6e34dc76 // fmul v22.4s, v3.4s, v20.4s
+	WORD $0x6e35dc77 // fmul v23.4s, v3.4s, v21.4s
+	WORD $0x6e30fed6 // fdiv v22.4s, v22.4s, v16.4s
+	WORD $0x6e31fef7 // fdiv v23.4s, v23.4s, v17.4s
+	CBNZ R1, clamp8
+clamped9:
+	WORD $0x6e32dc92 // fmul v18.4s, v4.4s, v18.4s
+	WORD $0x6e33dc93 // fmul v19.4s, v4.4s, v19.4s
+	WORD $0x4eb6d652 // fsub v18.4s, v18.4s, v22.4s
+	WORD $0x4eb7d673 // fsub v19.4s, v19.4s, v23.4s
+	FSTPQ (F20, F21), -32(R4)
+	FSTPQ (F18, F19), -32(R3)
+	WORD $0x4e32e656 // fcmeq v22.4s, v18.4s, v18.4s
+	WORD $0x4e33e677 // fcmeq v23.4s, v19.4s, v19.4s
+	VBIF V22.B16, V8.B16, V18.B16
+	VBIF V23.B16, V8.B16, V19.B16
+	WORD $0x0e216a52 // fcvtn v18.4h, v18.4s
+	WORD $0x4e216a72 // fcvtn2 v18.8h, v19.4s
+	FMOVQ F18, 0(R6)
+	ADD $16, R6
+	SUBS $32, R11
+	BGE loop4
+done5:
+	ADD $32, R11
+	SUBS $16, R11
+	BLT done11
+loop10:
+	VUSHR $26, V10.S4, V16.S4
+	VTBL V12.B16, [V16.B16], V16.B16
+	VBIF V14.B16, V13.B16, V16.B16
+	VTBL V16.B16, [V15.B16], V16.B16
+	VADD V11.S4, V10.S4, V10.S4
+	FMOVQ.P 16(R4), F18
+	FMOVD.P 8(R5), F19
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVQ.P 16(R3), F17
+	CBNZ R2, scale12
+scaled13:
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc53 // fmul v19.4s, v2.4s, v19.4s
+	WORD $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD $0x6eb2ec13 // facgt v19.4s, v0.4s, v18.4s
+	WORD $0x4e731e52 // bic v18.16b, v18.16b, v19.16b
+	WORD $0x6e32dc73 // fmul v19.4s, v3.4s, v18.4s
+	WORD $0x6e30fe73 // fdiv v19.4s, v19.4s, v16.4s
+	CBNZ R1, clamp14
+clamped15:
+	WORD $0x6e31dc91 // fmul v17.4s, v4.4s, v17.4s
+	WORD $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	FMOVQ F18, -16(R4)
+	FMOVQ F17, -16(R3)
+	WORD $0x4e31e633 // fcmeq v19.4s, v17.4s, v17.4s
+	VBIF V19.B16, V8.B16, V17.B16
+	WORD $0x0e216a31 // fcvtn v17.4h, v17.4s
+	FMOVD F17, 0(R6)
+	ADD $8, R6
+	SUBS $16, R11
+	BGE loop10
+done11:
+	ADD $16, R11
+	CBZ R11, end3
+	VUSHR $26, V10.S4, V16.S4
+	VTBL V12.B16, [V16.B16], V16.B16
+	VBIF V14.B16, V13.B16, V16.B16
+	VTBL V16.B16, [V15.B16], V16.B16
+	TBZ $3, R11, skip16
+	FMOVD.P 8(R4), F18
+	FMOVS.P 4(R5), F19
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVD.P 8(R3), F17
+	CBNZ R2, scale17
+scaled18:
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc53 // fmul v19.4s, v2.4s, v19.4s
+	WORD $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD $0x6eb2ec13 // facgt v19.4s, v0.4s, v18.4s
+	WORD $0x4e731e52 // bic v18.16b, v18.16b, v19.16b
+	WORD $0x6e32dc73 // fmul v19.4s, v3.4s, v18.4s
+	WORD $0x6e30fe73 // fdiv v19.4s, v19.4s, v16.4s
+	CBNZ R1, clamp19
+clamped20:
+	WORD $0x6e31dc91 // fmul v17.4s, v4.4s, v17.4s
+	WORD $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	FMOVD F18, -8(R4)
+	FMOVD F17, -8(R3)
+	WORD $0x4e31e633 // fcmeq v19.4s, v17.4s, v17.4s
+	VBIF V19.B16, V8.B16, V17.B16
+	WORD $0x0e216a31 // fcvtn v17.4h, v17.4s
+	FMOVS F17, 0(R6)
+	ADD $4, R6
+	VEXT $8, V16.B16, V16.B16, V16.B16
+skip16:
+	TBZ $2, R11, skip21
+	FMOVS.P 4(R4), F18
+	MOVHU.P 2(R5), R12
+	FMOVS R12, F19
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	FMOVS.P 4(R3), F17
+	CBNZ R2, scale22
+scaled23:
+	WORD $0x6e32dc32 // fmul v18.4s, v1.4s, v18.4s
+	WORD $0x6e33dc53 // fmul v19.4s, v2.4s, v19.4s
+	WORD $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD $0x6eb2ec13 // facgt v19.4s, v0.4s, v18.4s
+	WORD $0x4e731e52 // bic v18.16b, v18.16b, v19.16b
+	WORD $0x6e32dc73 // fmul v19.4s, v3.4s, v18.4s
+	WORD $0x6e30fe73 // fdiv v19.4s, v19.4s, v16.4s
+	CBNZ R1, clamp24
+clamped25:
+	WORD $0x6e31dc91 // fmul v17.4s, v4.4s, v17.4s
+	WORD $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	FMOVS F18, -4(R4)
+	FMOVS F17, -4(R3)
+	WORD $0x4e31e633 // fcmeq v19.4s, v17.4s, v17.4s
+	VBIF V19.B16, V8.B16, V17.B16
+	WORD $0x0e216a31 // fcvtn v17.4h, v17.4s
+	VST1.P V17.H[0], 2(R6)
+skip21:
+end3:
+	B group
+done:
+	RET
+some1:
+	LSL $2, R10, R12
+	VEOR V15.B16, V15.B16, V15.B16
+	TBZ $3, R12, one27
+	FMOVD.P 8(R7), F15
+	TBZ $2, R12, loaded26
+	VLD1.P 4(R7), V15.S[2]
+	B loaded26
+one27:
+	TBZ $2, R12, loaded26
+	FMOVS.P 4(R7), F15
+loaded26:
+	B loaded2
+scale6:
+	WORD $0x6e27ded6 // fmul v22.4s, v22.4s, v7.4s
+	WORD $0x6e27def7 // fmul v23.4s, v23.4s, v7.4s
+	B scaled7
+clamp8:
+	WORD $0x4ea5f6d6 // fmin v22.4s, v22.4s, v5.4s
+	WORD $0x4ea5f6f7 // fmin v23.4s, v23.4s, v5.4s
+	WORD $0x4e26f6d6 // fmax v22.4s, v22.4s, v6.4s
+	WORD $0x4e26f6f7 // fmax v23.4s, v23.4s, v6.4s
+	B clamped9
+scale12:
+	WORD $0x6e27de73 // fmul v19.4s, v19.4s, v7.4s
+	B scaled13
+clamp14:
+	WORD $0x4ea5f673 // fmin v19.4s, v19.4s, v5.4s
+	WORD $0x4e26f673 // fmax v19.4s, v19.4s, v6.4s
+	B clamped15
+scale17:
+	WORD $0x6e27de73 // fmul v19.4s, v19.4s, v7.4s
+	B scaled18
+clamp19:
+	WORD $0x4ea5f673 // fmin v19.4s, v19.4s, v5.4s
+	WORD $0x4e26f673 // fmax v19.4s, v19.4s, v6.4s
+	B clamped20
+scale22:
+	WORD $0x6e27de73 // fmul v19.4s, v19.4s, v7.4s
+	B scaled23
+clamp24:
+	WORD $0x4ea5f673 // fmin v19.4s, v19.4s, v5.4s
+	WORD $0x4e26f673 // fmax v19.4s, v19.4s, v6.4s
+	B clamped25
+
+// func descendRowsHalfF16NEON(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, factor float32)
+// descendRowsHalfF16NEON is descendRows with inputs of halves:
+// what it takes of them is widened and multiplied by factor, and out gets the new theta, rounded as by narrow.
+// It requires outer, block and width of at least 1, and width = stride if outer > 1.
+TEXT ·descendRowsHalfF16NEON(SB), NOSPLIT, $0-84
+	MOVD theta+0(FP), R0
+	MOVD m+8(FP), R1
+	MOVD grad+24(FP), R2
+	MOVD out+16(FP), R3
+	MOVD den+32(FP), R4
+	MOVD s+72(FP), R5
+	MOVD $0x800000, R6
+	VDUP R6, V0.S4
+	VLD1R.P 4(R5), [V1.S4]
+	VLD1R.P 4(R5), [V2.S4]
+	ADD $4, R5
+	ADD $4, R5
+	VLD1R.P 4(R5), [V3.S4]
+	VLD1R.P 4(R5), [V4.S4]
+	ADD $4, R5
+	ADD $4, R5
+	VLD1R.P 4(R5), [V5.S4]
+	ADD $4, R5
+	WORD $0x6ea0f8a6 // fneg v6.4s, v5.4s
+	VMOV V5.S[0], R6
+	MOVD $0x7f800000, R7
+	EOR R7, R6
+	FMOVS factor+80(FP), F7
+	VDUP V7.S[0], V7.S4
+	VMOV V7.S[0], R7
+	MOVD $0x3f800000, R8
+	EOR R8, R7
+	MOVD $0x7fc00000, R8
+	VDUP R8, V8.S4
+	MOVD outer+40(FP), R8
+	MOVD block+48(FP), R9
+	MOVD stride+56(FP), R10
+	MOVD width+64(FP), R11
+	LSL $2, R10
+	LSL $2, R11
+slice:
+	SUB R11, R10, R12
+	MOVD R9, R14
+row1:
+	MOVD R4, R13
+	MOVD R11, R15
+	SUBS $32, R15
+	BLT done3
+loop2:
+	FLDPQ.P 32(R13), (F9, F10)
+	FLDPQ.P 32(R1), (F13, F14)
+	FMOVQ.P 16(R2), F15
+	WORD $0x4e2179f0 // fcvtl2 v16.4s, v15.8h
+	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
+	FLDPQ.P 32(R0), (F11, F12)
+	CBNZ R7, scale4
+scaled5:
+	WORD $0x6e2ddc2d // fmul v13.4s, v1.4s, v13.4s
+	WORD $0x6e2edc2e // fmul v14.4s, v1.4s, v14.4s
+	WORD $0x6e2fdc4f // fmul v15.4s, v2.4s, v15.4s
+	WORD $0x6e30dc50 // fmul v16.4s, v2.4s, v16.4s
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4e30d5ce // fadd v14.4s, v14.4s, v16.4s
+	WORD $0x6eadec0f // facgt v15.4s, v0.4s, v13.4s
+	WORD $0x4e6f1dad // bic v13.16b, v13.16b, v15.16b
+	WORD $0x6eaeec10 // facgt v16.4s, v0.4s, v14.4s
+	WORD $0x4e701dce // bic v14.16b, v14.16b, v16.16b
+	WORD $0x6e2ddc6f // fmul v15.4s, v3.4s, v13.4s
+	WORD $0x6e2edc70 // fmul v16.4s, v3.4s, v14.4s
+	WORD $0x6e29fdef // fdiv v15.4s, v15.4s, v9.4s
+	WORD $0x6e2afe10 // fdiv v16.4s, v16.4s, v10.4s
+	CBNZ R6, clamp6
+clamped7:
+	WORD $0x6e2bdc8b // fmul v11.4s, v4.4s, v11.4s
+	WORD $0x6e2cdc8c // fmul v12.4s, v4.4s, v12.4s
+	WORD $0x4eafd56b // fsub v11.4s, v11.4s, v15.4s
+	WORD $0x4eb0d58c // fsub v12.4s, v12.4s, v16.4s
+	FSTPQ (F13, F14), -32(R1)
+	FSTPQ (F11, F12), -32(R0)
+	WORD $0x4e2be56f // fcmeq v15.4s, v11.4s, v11.4s
+	WORD $0x4e2ce590 // fcmeq v16.4s, v12.4s, v12.4s
+	VBIF V15.B16, V8.B16, V11.B16
+	VBIF V16.B16, V8.B16, V12.B16
+	WORD $0x0e21696b // fcvtn v11.4h, v11.4s
+	WORD $0x4e21698b // fcvtn2 v11.8h, v12.4s
+	FMOVQ F11, 0(R3)
+	ADD $16, R3
+	SUBS $32, R15
+	BGE loop2
+done3:
+	ADD $32, R15
+	SUBS $16, R15
+	BLT done9
+loop8:
+	FMOVQ.P 16(R13), F9
+	FMOVQ.P 16(R1), F11
+	FMOVD.P 8(R2), F12
+	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
+	FMOVQ.P 16(R0), F10
+	CBNZ R7, scale10
+scaled11:
+	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
+	WORD $0x6e2cdc4c // fmul v12.4s, v2.4s, v12.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	WORD $0x6eabec0c // facgt v12.4s, v0.4s, v11.4s
+	WORD $0x4e6c1d6b // bic v11.16b, v11.16b, v12.16b
+	WORD $0x6e2bdc6c // fmul v12.4s, v3.4s, v11.4s
+	WORD $0x6e29fd8c // fdiv v12.4s, v12.4s, v9.4s
+	CBNZ R6, clamp12
+clamped13:
+	WORD $0x6e2adc8a // fmul v10.4s, v4.4s, v10.4s
+	WORD $0x4eacd54a // fsub v10.4s, v10.4s, v12.4s
+	FMOVQ F11, -16(R1)
+	FMOVQ F10, -16(R0)
+	WORD $0x4e2ae54c // fcmeq v12.4s, v10.4s, v10.4s
+	VBIF V12.B16, V8.B16, V10.B16
+	WORD $0x0e21694a // fcvtn v10.4h, v10.4s
+	FMOVD F10, 0(R3)
+	ADD $8, R3
+	SUBS $16, R15
+	BGE loop8
+done9:
+	ADD $16, R15
+	TBZ $3, R15, skip14
+	FMOVD.P 8(R13), F9
+	FMOVD.P 8(R1), F11
+	FMOVS.P 4(R2), F12
+	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
+	FMOVD.P 8(R0), F10
+	CBNZ R7, scale15
+scaled16:
+	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
+	WORD $0x6e2cdc4c // fmul v12.4s, v2.4s, v12.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	WORD $0x6eabec0c // facgt v12.4s, v0.4s, v11.4s
+	WORD $0x4e6c1d6b // bic v11.16b, v11.16b, v12.16b
+	WORD $0x6e2bdc6c // fmul v12.4s, v3.4s, v11.4s
+	WORD $0x6e29fd8c // fdiv v12.4s, v12.4s, v9.4s
+	CBNZ R6, clamp17
+clamped18:
+	WORD $0x6e2adc8a // fmul v10.4s, v4.4s, v10.4s
+	WORD $0x4eacd54a // fsub v10.4s, v10.4s, v12.4s
+	FMOVD F11, -8(R1)
+	FMOVD F10, -8(R0)
+	WORD $0x4e2ae54c // fcmeq v12.4s, v10.4s, v10.4s
+	VBIF V12.B16, V8.B16, V10.B16
+	WORD $0x0e21694a // fcvtn v10.4h, v10.4s
+	FMOVS F10, 0(R3)
+	ADD $4, R3
+skip14:
+	TBZ $2, R15, skip19
+	FMOVS.P 4(R13), F9
+	FMOVS.P 4(R1), F11
+	MOVHU.P 2(R2), R16
+	FMOVS R16, F12
+	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
+	FMOVS.P 4(R0), F10
+	CBNZ R7, scale20
+scaled21:
+	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
+	WORD $0x6e2cdc4c // fmul v12.4s, v2.4s, v12.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	WORD $0x6eabec0c // facgt v12.4s, v0.4s, v11.4s
+	WORD $0x4e6c1d6b // bic v11.16b, v11.16b, v12.16b
+	WORD $0x6e2bdc6c // fmul v12.4s, v3.4s, v11.4s
+	WORD $0x6e29fd8c // fdiv v12.4s, v12.4s, v9.4s
+	CBNZ R6, clamp22
+clamped23:
+	WORD $0x6e2adc8a // fmul v10.4s, v4.4s, v10.4s
+	WORD $0x4eacd54a // fsub v10.4s, v10.4s, v12.4s
+	FMOVS F11, -4(R1)
+	FMOVS F10, -4(R0)
+	WORD $0x4e2ae54c // fcmeq v12.4s, v10.4s, v10.4s
+	VBIF V12.B16, V8.B16, V10.B16
+	WORD $0x0e21694a // fcvtn v10.4h, v10.4s
+	VST1.P V10.H[0], 2(R3)
+skip19:
+	ADD R12, R0
+	ADD R12, R1
+	ADD R12>>1, R2
+	ADD R12>>1, R3
+	SUBS $1, R14
+	BNE row1
+	ADD R10, R4
+	SUBS $1, R8
+	BNE slice
+	RET
+scale4:
+	WORD $0x6e27ddef // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x6e27de10 // fmul v16.4s, v16.4s, v7.4s
+	B scaled5
+clamp6:
+	WORD $0x4ea5f5ef // fmin v15.4s, v15.4s, v5.4s
+	WORD $0x4ea5f610 // fmin v16.4s, v16.4s, v5.4s
+	WORD $0x4e26f5ef // fmax v15.4s, v15.4s, v6.4s
+	WORD $0x4e26f610 // fmax v16.4s, v16.4s, v6.4s
+	B clamped7
+scale10:
+	WORD $0x6e27dd8c // fmul v12.4s, v12.4s, v7.4s
+	B scaled11
+clamp12:
+	WORD $0x4ea5f58c // fmin v12.4s, v12.4s, v5.4s
+	WORD $0x4e26f58c // fmax v12.4s, v12.4s, v6.4s
+	B clamped13
+scale15:
+	WORD $0x6e27dd8c // fmul v12.4s, v12.4s, v7.4s
+	B scaled16
+clamp17:
+	WORD $0x4ea5f58c // fmin v12.4s, v12.4s, v5.4s
+	WORD $0x4e26f58c // fmax v12.4s, v12.4s, v6.4s
+	B clamped18
+scale20:
+	WORD $0x6e27dd8c // fmul v12.4s, v12.4s, v7.4s
+	B scaled21
+clamp22:
+	WORD $0x4ea5f58c // fmin v12.4s, v12.4s, v5.4s
+	WORD $0x4e26f58c // fmax v12.4s, v12.4s, v6.4s
+	B clamped23
 
 DATA signMasks32<>+0(SB)/8, $0x0000000200000001
 DATA signMasks32<>+8(SB)/8, $0x0000000800000004

@@ -37,7 +37,7 @@ func (s *sums) group(n gp) vec {
 	total := k.vec()
 	k.scope(func() {
 		folded := k.label("folded")
-		u := k.some(k.lanes())
+		u := append([]vec{total}, k.some(k.lanes()-1)...)
 		for _, u := range u[1:] {
 			k.zero(u)
 		}
@@ -75,9 +75,10 @@ func (s *sums) block(u vec) {
 	long, two, three, folded := k.label("long"), k.label("two"), k.label("three"), k.label("folded")
 	short := func(whole int) {
 		for i := 0; i < whole; i += 2 {
-			k.next(h[i:min(i+2, whole)], s.x, wholeVector)
+			k.nextInputs(h[i:min(i+2, whole)], s.x, wholeVector)
 		}
-		k.nextSome(h[whole], s.x, s.rest)
+		k.nextSomeInput(h[whole], s.x, s.rest)
+		k.scale(h[:whole+1]...)
 		each(whole+1, func(i int) { k.abs(h[i], h[i]) })
 		k.fold(u, h[:whole+1])
 		k.ins("B %s", folded)
@@ -102,7 +103,8 @@ func (s *sums) block(u vec) {
 	})
 }
 
-// longBlock is block for a block of at least a stride, with the partial sums p.
+// longBlock is block for a block of at least a stride, with the partial sums p. Until the
+// end, u is free.
 func (s *sums) longBlock(u vec, p []vec) {
 	k := s.k
 	loop, left := k.label("stride"), k.gp()
@@ -111,30 +113,35 @@ func (s *sums) longBlock(u vec, p []vec) {
 	}
 	k.ins("MOVD %v, %v", s.full, left)
 	k.at(loop)
-	k.addStride(p, s.x)
+	k.addStride(p, s.x, u)
 	k.ins("SUBS $%d, %v", stride, left)
 	k.ins("BNE %s", loop)
 	k.ins("MOVD %v, %v", s.rest, left)
-	k.addRest(p, s.x, left)
+	k.addRest(p, s.x, left, u)
 	k.fold(u, p)
 }
 
-// addStride adds |x| of a stride to the partial sums p, and moves on.
-func (k *kernel) addStride(p []vec, x gp) {
+// addStride adds |x| of a stride to the partial sums p, and moves on. u is overwritten.
+// With halves there is no register for a second vector.
+func (k *kernel) addStride(p []vec, x gp, u vec) {
 	k.scope(func() {
-		h := k.some(2)
-		for i := 0; i < len(p); i += 2 {
-			k.next(h, x, wholeVector)
-			each(2, func(j int) { k.abs(h[j], h[j]) })
-			each(2, func(j int) { k.add(p[i+j], p[i+j], h[j]) })
+		h := []vec{u}
+		if !k.ofHalves() {
+			h = append(h, k.vec())
+		}
+		for ; len(p) > 0; p = p[len(h):] {
+			k.nextInputs(h, x, wholeVector)
+			k.scale(h...)
+			each(len(h), func(j int) { k.abs(h[j], h[j]) })
+			each(len(h), func(j int) { k.add(p[j], p[j], h[j]) })
 		}
 	})
 }
 
 // addRest is addStride for n bytes, fewer than a stride. n is overwritten.
-func (k *kernel) addRest(p []vec, x, n gp) {
+func (k *kernel) addRest(p []vec, x, n gp, h vec) {
 	k.scope(func() {
-		h, done := k.vec(), k.label("added")
+		done := k.label("added")
 		k.ins("CBZ %v, %s", n, done)
 		for i, sum := range p {
 			whole := k.label("whole")
@@ -142,13 +149,15 @@ func (k *kernel) addRest(p []vec, x, n gp) {
 				k.ins("SUBS $%d, %v", wholeVector, n)
 				k.ins("BGE %s", whole)
 			}
-			k.nextSome(h, x, n) // the lowest bits of n are still the same
+			k.nextSomeInput(h, x, n) // the lowest bits of n are still the same
+			k.scale(h)
 			k.abs(h, h)
 			k.add(sum, sum, h)
 			if i < len(p)-1 {
 				k.ins("B %s", done)
 				k.at(whole)
-				k.next([]vec{h}, x, wholeVector)
+				k.nextInputs([]vec{h}, x, wholeVector)
+				k.scale(h)
 				k.abs(h, h)
 				k.add(sum, sum, h)
 			}
@@ -334,11 +343,12 @@ func (k *kernel) storeGroup(v vec, p, n gp) {
 // long chain from the sums to the denominators can hide behind those elements'
 // arithmetic.
 func (k *kernel) updateBlocks() {
-	k.begin("updateBlocks", 0)
+	k.begin(k.named("updateBlocks"), 0)
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
 	c.power = k.arg("power")
+	k.newConversion(true)
 	b, s := k.newBlockOf(), k.newSums("hz")
-	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	e := k.newElements()
 	v, block, left := k.arg("v"), k.arg("block"), k.arg("blocks")
 	k.toBytes(block)
 	ahead, den := k.vec(), k.vec()
@@ -371,10 +381,11 @@ func (k *kernel) updateBlocks() {
 // descendBlocks is the second of the two passes of a step, for contiguous
 // blocks.
 func (k *kernel) descendBlocks() {
-	k.begin("descendBlocks", 0)
+	k.begin(k.named("descendBlocks"), 0)
 	c := k.loadScalars(k.arg("s"), ofParameters)
+	k.newConversion(true)
 	b := k.newBlockOf()
-	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	e := k.newElements()
 	den, block, left := k.arg("den"), k.arg("block"), k.arg("blocks")
 	k.toBytes(block)
 	n, bytes, group := k.gp(), k.gp(), k.vec()
@@ -391,7 +402,8 @@ func (k *kernel) descendBlocks() {
 
 // blockMeans is the mean over contiguous blocks.
 func (k *kernel) blockMeans() {
-	k.begin("blockMeans", 0)
+	k.begin(k.named("blockMeans"), 0)
+	k.newConversion(false)
 	s := k.newSums("x")
 	d, left, div, n := k.arg("d"), k.arg("blocks"), k.broadcastArg("div"), k.gp()
 	k.at("group")

@@ -1,27 +1,30 @@
 package arm64
 
+import "slices"
+
 // updateElements is the step if each element is a block.
 func (k *kernel) updateElements() {
-	k.begin("updateElements", 0)
-	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	k.begin(k.named("updateElements"), 0)
+	e := k.newElements()
 	v, hz, n := k.arg("v"), k.arg("hz"), k.count("n")
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
 	c.power = k.arg("power")
+	k.newConversion(true)
 	k.vectors(n, 2, func(nv, width int) {
 		d, next, den := k.some(nv), k.some(nv), k.some(nv)
 		theta, m, g := k.some(nv), k.some(nv), k.some(nv)
-		k.next(d, hz, width)
+		k.nextInputs(d, hz, width)
 		k.next(next, v, width)
 		k.next(m, e.m, width)
-		k.next(g, e.g, width)
+		k.nextInputs(g, e.g, width)
 		k.next(theta, e.theta, width)
+		k.scale(slices.Concat(d, g)...)
 		c.divide(d) // without |…|, since d is only squared
 		c.secondMoment(next, d, den)
 		c.denominators(den, next)
 		c.descend(theta, m, g, den)
 		k.storeBack(next, v, width)
-		k.storeBack(m, e.m, width)
-		k.storeBack(theta, e.theta, width)
+		k.storeElements(e, theta, m, g, width)
 	})
 	k.ret()
 }

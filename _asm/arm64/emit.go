@@ -25,6 +25,8 @@ type kernel struct {
 	gps       registers
 	labels    int
 	outOfLine []func() // code to be placed after the kernel's RET
+
+	conversion *conversion // of the inputs, if they are halves
 }
 
 // A param is an argument or the result.
@@ -119,7 +121,7 @@ func (k *kernel) begin(name string, frame int) {
 // text begins a function with the given parameters, each a name and a type, and with a
 // bool as its result or none.
 func (k *kernel) text(name, signature string, params [][2]string, result bool, frame int, doc []string) {
-	k.params, k.frame, k.labels, k.outOfLine = map[string]param{}, frame, 0, nil
+	k.params, k.frame, k.labels, k.outOfLine, k.conversion = map[string]param{}, frame, 0, nil, nil
 	k.vecs, k.gps = newRegisters()
 	end := 0
 	place := func(name, typ string) {

@@ -29,6 +29,7 @@ var encodings = map[string]encoding{
 	"fsqrt":  {0x6ea1f800, "T T"},
 	"facgt":  {0x6ea0ec00, "T T T"},
 	"fcmgt":  {0x6ea0e400, "T T T"},
+	"fcmeq":  {0x4e20e400, "T T T"},
 	"cmhi":   {0x6ea03400, "T T T"},
 	"mul":    {0x4ea09c00, "4s 4s 4s"},
 	"bic":    {0x4e601c00, "16b 16b 16b"},
@@ -42,9 +43,15 @@ var encodings = map[string]encoding{
 
 // halfEncodings are encodings of the same names with halves among their operands.
 var halfEncodings = map[string]encoding{
-	"fcvtl": {0x0e217800, "4s 4h"},
-	"fcvtn": {0x0e216800, "4h 4s"},
-	"cmhi":  {0x6e603400, "8h 8h 8h"},
+	"fcvtl":  {0x0e217800, "4s 4h"},
+	"fcvtl2": {0x4e217800, "4s 8h"},
+	"fcvtn":  {0x0e216800, "4h 4s"},
+	"fcvtn2": {0x4e216800, "8h 4s"},
+	"shll":   {0x2e613800, "4s 4h"}, // by 16
+	"shll2":  {0x6e613800, "4s 8h"}, // by 16
+	"addhn":  {0x0e604000, "4h 4s 4s"},
+	"addhn2": {0x4e604000, "8h 4s 4s"},
+	"cmhi":   {0x6e603400, "8h 8h 8h"},
 }
 
 const doubles = 1 << 22 // is set for 2d, but not for 4s

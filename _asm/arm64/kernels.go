@@ -30,6 +30,14 @@ var bodies = map[string]func(k *kernel){
 	"widen":          (*kernel).widen,
 	"narrow":         (*kernel).narrow,
 	"allFiniteHalf":  (*kernel).allFiniteHalf,
+
+	"blockMeansHalf":     (*kernel).blockMeans,
+	"stridedMeansHalf":   (*kernel).stridedMeans,
+	"descendRowsHalf":    (*kernel).descendRows,
+	"descendBlocksHalf":  (*kernel).descendBlocks,
+	"updateElementsHalf": (*kernel).updateElements,
+	"updateBlocksHalf":   (*kernel).updateBlocks,
+	"updateRowsHalf":     (*kernel).updateRows,
 }
 
 // Kernels returns the assembly of all kernels.

@@ -113,9 +113,6 @@ func (c *scalars) curvature(v, den, d gp, divide bool, nv, width int) {
 	k.store(t, den, width)
 }
 
-// elements are the streams that descend reads and writes.
-type elements struct{ theta, m, g gp }
-
 // descendNext updates nv vectors of the given width and moves the pointers on.
 // All loads come before the first store, because addresses in different arrays with the
 // same low bits look the same to a load that follows a store.
@@ -123,9 +120,9 @@ func (c *scalars) descendNext(e elements, den []vec, width int) {
 	k, nv := c.k, len(den)
 	theta, m, g := k.some(nv), k.some(nv), k.some(nv)
 	k.next(m, e.m, width)
-	k.next(g, e.g, width)
+	k.nextInputs(g, e.g, width)
 	k.next(theta, e.theta, width)
+	k.scale(g...)
 	c.descend(theta, m, g, den)
-	k.storeBack(m, e.m, width)
-	k.storeBack(theta, e.theta, width)
+	k.storeElements(e, theta, m, g, width)
 }

@@ -7,7 +7,7 @@ package arm64
 // panel is the shape of the slices that a kernel works on, in registers.
 type panel struct {
 	k                    *kernel
-	outer, block, stride gp // stride and width in bytes
+	outer, block, stride gp // stride and width in bytes of floats
 	width                gp
 }
 
@@ -63,17 +63,22 @@ func (p *panel) sums(d, x gp, start func(sums []vec, width int), finish func(sum
 			row := k.gp()
 			k.ins("MOVD %v, %v", column, row)
 			p.rows(func() {
-				k.load(h, row, width)
-				k.ins("ADD %v, %v", p.stride, row)
+				k.loadInputs(h, row, width)
+				k.moveInput(p.stride, row)
+				k.scale(h...)
 				each(nv, func(i int) { k.abs(h[i], h[i]) })
 				each(nv, func(i int) { k.add(sums[i], sums[i], h[i]) })
 			})
-			k.ins("ADD $%d, %v", nv*width, column)
+			k.ins("ADD $%d, %v", k.inputBytes(nv*width), column)
 			finish(sums)
 			k.store(sums, d, width)
 		})
 	})
-	k.ins("MADD %v, %v, %v, %v", p.block, x, p.stride, x)
+	k.scope(func() {
+		slice := k.gp()
+		k.ins("MUL %v, %v, %v", p.block, p.stride, slice)
+		k.moveInput(slice, x)
+	})
 }
 
 // zeros is a start for sums that begins at zero.
@@ -97,20 +102,19 @@ func (p *panel) descend(c *scalars, e elements, den gp) {
 				k.next(den, d, width)
 				c.descendNext(e, den, width)
 			})
-			for _, q := range []gp{e.theta, e.m, e.g} {
-				k.ins("ADD %v, %v", gap, q)
-			}
+			k.skip(e, gap)
 		})
 	})
 }
 
 // updateRows is the step for blocks that are columns.
 func (k *kernel) updateRows() {
-	k.begin("updateRows", 0)
-	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	k.begin(k.named("updateRows"), 0)
+	e := k.newElements()
 	v, hz, den := k.arg("v"), k.arg("hz"), k.arg("den")
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
 	c.power = k.arg("power")
+	k.newConversion(true)
 	p := k.newPanel()
 	p.slices(func() {
 		k.scope(func() {
@@ -128,10 +132,11 @@ func (k *kernel) updateRows() {
 // descendRows is the second of the two passes of a step, for strided blocks,
 // and with block = 1 for elements that each have their own curvature.
 func (k *kernel) descendRows() {
-	k.begin("descendRows", 0)
-	e := elements{k.arg("theta"), k.arg("m"), k.arg("grad")}
+	k.begin(k.named("descendRows"), 0)
+	e := k.newElements()
 	den := k.arg("den")
 	c := k.loadScalars(k.arg("s"), ofParameters)
+	k.newConversion(true)
 	p := k.newPanel()
 	p.slices(func() {
 		p.descend(c, e, den)
@@ -142,7 +147,8 @@ func (k *kernel) descendRows() {
 
 // stridedMeans is the mean over columns.
 func (k *kernel) stridedMeans() {
-	k.begin("stridedMeans", 0)
+	k.begin(k.named("stridedMeans"), 0)
+	k.newConversion(false)
 	d, x, more := k.arg("d"), k.arg("x"), k.arg("more")
 	div := k.broadcastArg("div")
 	p := k.newPanel()

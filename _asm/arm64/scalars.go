@@ -46,19 +46,22 @@ func (k *kernel) loadScalars(ptr gp, which int) *scalars {
 		*use.v = k.vec()
 		k.ins("VLD1R.P %d(%v), [%s]", k.elem, ptr, use.v.as(k.goa))
 	}
-	differs := func(v vec, from float64) gp {
-		r := k.gp()
-		k.ins("VMOV %s[0], %v", v.as(k.letter()), r)
-		k.scope(func() { k.ins("EOR %v, %v", k.constant(k.bits(from)), r) })
-		return r
-	}
 	if which&ofParameters != 0 {
 		c.negated = k.vec()
 		k.neg(c.negated, c.limit)
-		c.hasLimit = differs(c.limit, math.Inf(1))
+		c.hasLimit = k.differs(c.limit, math.Inf(1))
 	}
 	if which&ofCurvature != 0 {
-		c.hasDiv = differs(c.div, 1)
+		c.hasDiv = k.differs(c.div, 1)
 	}
 	return c
+}
+
+// differs returns a register that is not 0 if the lanes of v, which are all the same, are not
+// the given number.
+func (k *kernel) differs(v vec, from float64) gp {
+	r := k.gp()
+	k.ins("VMOV %s[0], %v", v.as(k.letter()), r)
+	k.scope(func() { k.ins("EOR %v, %v", k.constant(k.bits(from)), r) })
+	return r
 }

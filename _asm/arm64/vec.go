@@ -36,6 +36,7 @@ func (o floats) addPairs(d, x, y vec) { o.word("faddp", d, x, y) }
 // one of the two is NaN.
 func (o floats) absGreater(d, x, y vec) { o.word("facgt", d, x, y) }
 func (o floats) greater(d, x, y vec)    { o.word("fcmgt", d, x, y) }
+func (o floats) equal(d, x, y vec)      { o.word("fcmeq", d, x, y) }
 
 // moreBits compares as unsigned integers.
 func (o floats) moreBits(d, x, y vec) { o.word("cmhi", d, x, y) }
@@ -43,6 +44,9 @@ func (o floats) moreBits(d, x, y vec) { o.word("cmhi", d, x, y) }
 // Integers. shiftLeft and shiftRight shift lanes by a constant.
 func (o floats) addInt(d, x, y vec) {
 	o.k.ins("VADD %s, %s, %s", y.as(o.goa), x.as(o.goa), d.as(o.goa))
+}
+func (o floats) subInt(d, x, y vec) {
+	o.k.ins("VSUB %s, %s, %s", y.as(o.goa), x.as(o.goa), d.as(o.goa))
 }
 func (o floats) shiftLeft(d, x vec, n int) {
 	o.k.ins("VSHL $%d, %s, %s", n, x.as(o.goa), d.as(o.goa))

@@ -194,7 +194,7 @@ var Kernels = []Kernel{
 		Name: "updateElementsHalf",
 		Half: true,
 		Args: slices.Concat(stepOfHalves, length("n", "theta"), []Arg{scalars32}, power, factor, ofHalf, tiles),
-		Sets: avx,
+		Sets: everywhere,
 		Also: f16c,
 		Else: "updateHalfTiles(theta, m, v, out, g, hz, panel{len(theta), 1, 1, 1}, s, k, factor, f, w)",
 		Doc: []string{
@@ -205,7 +205,7 @@ var Kernels = []Kernel{
 		Name: "updateBlocksHalf",
 		Half: true,
 		Args: slices.Concat(stepOfHalves, contiguous, []Arg{scalars32}, power, factor, ofHalf, tiles),
-		Sets: avx,
+		Sets: everywhere,
 		Also: f16c,
 		Else: "updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)",
 		Doc: []string{
@@ -217,9 +217,9 @@ var Kernels = []Kernel{
 		Name: "updateRowsHalf",
 		Half: true,
 		Args: slices.Concat(stepOfHalves, singles("den"), strided, []Arg{scalars32}, power, factor, ofHalf, tiles),
-		Sets: avx,
+		Sets: everywhere,
 		Also: f16c,
-		Else: "updateHalfTiles(theta, m, v, out, g, hz, p, s, k, factor, f, w)",
+		Else: "updateHalfRows(theta, m, v, out, g, hz, p, s, k, factor, f, w)",
 		Doc: []string{
 			"is updateRows with inputs of halves:",
 			inputsOfHalves,
@@ -229,7 +229,7 @@ var Kernels = []Kernel{
 		Name: "blockMeansHalf",
 		Half: true,
 		Args: slices.Concat(singles("d"), halves("x"), length("blocks", "d"), plain("int", "block"), plain("float32", "div"), factor, ofHalf, tiles),
-		Sets: avx,
+		Sets: everywhere,
 		Also: f16c,
 		Else: "blockMeansHalfTiles(d, x, block, div, factor, f, w)",
 		Doc: []string{
@@ -241,7 +241,7 @@ var Kernels = []Kernel{
 		Name: "stridedMeansHalf",
 		Half: true,
 		Args: slices.Concat(singles("d"), halves("x"), strided, plain("float32", "div"), plain("bool", "more"), []Arg{next}, factor, ofHalf, tiles),
-		Sets: avx,
+		Sets: everywhere,
 		Also: f16c,
 		Else: "stridedMeansHalfTiles(d, x, p, div, more, factor, f, w)",
 		Doc: []string{
@@ -254,7 +254,7 @@ var Kernels = []Kernel{
 		Half: true,
 		Args: slices.Concat(singles("theta"), singles("m"), halves("out"), halves("g"), singles("den"), contiguous,
 			[]Arg{scalars32}, factor, ofHalf, tiles),
-		Sets: avx,
+		Sets: everywhere,
 		Also: f16c,
 		Else: "descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)",
 		Doc: []string{
@@ -268,7 +268,7 @@ var Kernels = []Kernel{
 		Args: slices.Concat(stepOfHalves, strided, []Arg{scalars32}, power, factor, ofHalf, tiles),
 		Sets: avx,
 		Also: f16c,
-		Else: "updateHalfTogether(theta, m, v, out, g, hz, p, s, k, factor, f, w)",
+		Else: "updateRowsHalf(theta, m, v, out, g, hz, w.den[:], p, s, k, factor, f, w)",
 		Doc: []string{
 			"is updateTogether with inputs of halves:",
 			inputsOfHalves,
@@ -290,9 +290,9 @@ var Kernels = []Kernel{
 		Name: "descendRowsHalf",
 		Half: true,
 		Args: slices.Concat(singles("theta"), singles("m"), halves("out"), halves("g"), singles("den"),
-			[]Arg{{Name: "ahead", Type: "*uint16", Param: "ahead []uint16", Value: "unsafe.SliceData(ahead)", Doc: ahead.Doc}},
+			[]Arg{{Name: "ahead", Type: "*uint16", Param: "ahead []uint16", Value: "unsafe.SliceData(ahead)", Without: ahead.Without, Doc: ahead.Doc}},
 			strided, []Arg{scalars32}, factor, ofHalf, tiles),
-		Sets: avx,
+		Sets: everywhere,
 		Also: f16c,
 		Else: "descendHalfTiles(theta, m, out, g, den, p, s, factor, f, w)",
 		Doc: []string{

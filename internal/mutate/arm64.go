@@ -48,14 +48,17 @@ func swap(name string, pairs ...string) kind {
 }
 
 var arm64Kinds = []kind{
-	flips("sum", map[string]uint64{"fadd": 0x00800000, "fsub": 0x00800000}),                           // each the other
-	flips("product", map[string]uint64{"fmul": 0x20000800, "fdiv": 0x2000, "umull": 0x20000000}),      // fadd, fmul, smull
-	flips("bound", map[string]uint64{"fmin": 0x00800000, "fmax": 0x00800000}),                         // each the other
-	flips("comparison", map[string]uint64{"facgt": 0x00800000, "cmhi": 0x0800}),                       // or equal
-	flips("pairs", map[string]uint64{"faddp": 0x20000000}),                                            // fadd
-	flips("root left out", map[string]uint64{"fsqrt": 0x20010000}),                                    // fabs
-	flips("sign", map[string]uint64{"fabs": 0x20000000, "fneg": 0x20000000}),                          // each the other
-	flips("half", map[string]uint64{"fcvtl": 0x40000000, "fcvtl2": 0x40000000, "umull2": 0x40000000}), // the other
+	flips("sum", map[string]uint64{"fadd": 0x00800000, "fsub": 0x00800000}),                      // each the other
+	flips("product", map[string]uint64{"fmul": 0x20000800, "fdiv": 0x2000, "umull": 0x20000000}), // fadd, fmul, smull
+	flips("bound", map[string]uint64{"fmin": 0x00800000, "fmax": 0x00800000}),                    // each the other
+	flips("comparison", map[string]uint64{"facgt": 0x00800000, "cmhi": 0x0800}),                  // or equal
+	flips("pairs", map[string]uint64{"faddp": 0x20000000}),                                       // fadd
+	flips("root left out", map[string]uint64{"fsqrt": 0x20010000}),                               // fabs
+	flips("sign", map[string]uint64{"fabs": 0x20000000, "fneg": 0x20000000}),                     // each the other
+	flips("half", map[string]uint64{"fcvtl": 0x40000000, "fcvtl2": 0x40000000, "fcvtn": 0x40000000, "fcvtn2": 0x40000000, "shll": 0x40000000,
+		"shll2": 0x40000000, "addhn": 0x40000000, "addhn2": 0x40000000, "umull2": 0x40000000}), // the other
+	flips("rounding", map[string]uint64{"addhn": 0x20000000, "addhn2": 0x20000000}), // raddhn
+	flips("no NaN", map[string]uint64{"fcmeq": 0x20800000}),                         // fcmgt
 	swap("logic", "VAND", "VORR", "VORR", "VAND", "VEOR", "VAND", "VBSL", "VBIT", "VBIF", "VBIT", "VCMTST", "VCMEQ"),
 	swap("integer sum", "VADD", "VSUB", "VSUB", "VADD"),
 	swap("shuffle", "VUZP1", "VUZP2", "VUZP2", "VUZP1", "VZIP1", "VZIP2", "VZIP2", "VZIP1"),
