@@ -30,6 +30,9 @@ const elements = 1008 // of each call; the programs use the same number
 var kernels = []string{"updateElements", "updateBlocks", "updateRows", "curvature", "curvaturePow", "descendRows", "descendBlocks",
 	"blockMeans", "stridedMeans", "addProbe", "allFinite", "rademacher"}
 
+// ofHalves are the kernels that are also estimated with inputs of halves.
+var ofHalves = []string{"updateElements", "updateBlocks", "updateRows"}
+
 // A target is an architecture whose kernels are estimated.
 type target struct {
 	goarch string
@@ -107,6 +110,16 @@ func run(t target) error {
 			return err
 		}
 	}
+	fmt.Printf("\n| cycles per element: %s |", strings.Join(names, ", "))
+	for _, cpu := range t.cpus {
+		fmt.Printf(" %s, float32 | %[1]s, bfloat16 | %[1]s, float16 |", cpu)
+	}
+	fmt.Printf("\n|---|%s\n", strings.Repeat("---|", 3*len(t.cpus)))
+	for _, kernel := range ofHalves {
+		if err := rowOfHalves(t, ours, kernel); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -115,28 +128,58 @@ func row(t target, ours, theirs *program, kernel string) error {
 	fmt.Printf("| `%s` |", kernel)
 	for _, cpu := range t.cpus {
 		for _, typ := range []string{"f32", "f64"} {
-			var cells []string
-			for _, s := range t.sets {
-				name := "github.com/adahessian-go/adahessian." + kernel + strings.ToUpper(typ) + s.name + ".abi0"
-				if _, ok := ours.functions[name]; !ok {
-					cells = append(cells, "–")
-					continue
-				}
-				cycles, err := ours.cycles(cpu, name, kernel, typ, s.env)
-				if err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
-				cells = append(cells, fmt.Sprintf("%.2f", cycles/elements))
+			ours, err := cell(t, ours, kernel, kernel, cpu, typ)
+			if err != nil {
+				return err
 			}
 			c, err := theirs.cycles(cpu, typ+"_"+kernel, kernel, typ, "")
 			if err != nil {
 				return fmt.Errorf("%s in C: %w", kernel, err)
 			}
-			fmt.Printf(" %s (%.2f) |", strings.Join(cells, ", "), c/elements)
+			fmt.Printf(" %s (%.2f) |", ours, c/elements)
 		}
 	}
 	fmt.Println()
 	return nil
+}
+
+// rowOfHalves prints a kernel's estimates with inputs of halves, beside those with floats.
+func rowOfHalves(t target, ours *program, kernel string) error {
+	fmt.Printf("| `%s` |", kernel)
+	for _, cpu := range t.cpus {
+		for _, typ := range []string{"f32", "bf16", "f16"} {
+			name := kernel
+			if typ != "f32" {
+				name += "Half"
+			}
+			c, err := cell(t, ours, name, kernel, cpu, typ)
+			if err != nil {
+				return err
+			}
+			fmt.Printf(" %s |", c)
+		}
+	}
+	fmt.Println()
+	return nil
+}
+
+// cell returns the estimates of the kernel with that name for each instruction set. argument
+// is what the program calls the kernel.
+func cell(t target, ours *program, name, argument, cpu, typ string) (string, error) {
+	var cells []string
+	for _, s := range t.sets {
+		function := "github.com/adahessian-go/adahessian." + name + strings.ToUpper(typ) + s.name + ".abi0"
+		if _, ok := ours.functions[function]; !ok {
+			cells = append(cells, "–")
+			continue
+		}
+		cycles, err := ours.cycles(cpu, function, argument, typ, s.env)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", function, err)
+		}
+		cells = append(cells, fmt.Sprintf("%.2f", cycles/elements))
+	}
+	return strings.Join(cells, ", "), nil
 }
 
 // output runs a command and hands its output to use, unless that is nil.

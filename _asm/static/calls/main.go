@@ -1,5 +1,5 @@
 // Command calls makes the package call one of its kernels, named by the argument,
-// on about a thousand elements of float32 or float64.
+// on about a thousand elements of float32 or float64, or with inputs of halves.
 package main
 
 import (
@@ -16,11 +16,31 @@ const n = 1008
 func init() { runtime.LockOSThread() }
 
 func main() {
-	if os.Args[2] == "f32" {
-		call[float32](os.Args[1])
-	} else {
-		call[float64](os.Args[1])
+	switch kernel := os.Args[1]; os.Args[2] {
+	case "f32":
+		call[float32](kernel)
+	case "f64":
+		call[float64](kernel)
+	case "bf16":
+		callHalf[adahessian.BFloat16](kernel)
+	case "f16":
+		callHalf[adahessian.Float16](kernel)
 	}
+}
+
+// callHalf makes a step from halves, with which the package calls the kernel of that name.
+func callHalf[F adahessian.HalfFormat](kernel string) {
+	l := map[string]adahessian.Layout{
+		"updateElements": adahessian.Elementwise(n),
+		"updateBlocks":   {Outer: n / 9, Block: 9, Inner: 1},
+		"updateRows":     {Outer: 1, Block: 9, Inner: n / 9},
+	}[kernel]
+	c, err := adahessian.NewCoefficients[float32](adahessian.DefaultHyper(), 3, 1)
+	if err != nil {
+		panic(err)
+	}
+	halves := func() []uint16 { return make([]uint16, n) }
+	adahessian.UpdateHalf[F](ones[float32](n), halves(), halves(), halves(), ones[float32](n), ones[float32](l.Blocks()), l, &c, 1)
 }
 
 func call[T adahessian.Float](kernel string) {
