@@ -333,8 +333,8 @@ func TestKernelFiniteHalf(t *testing.T) {
 			for i := range h {
 				h[i] = inf - 1 - halfBits(i&1)<<15 // the largest, of both signs
 			}
-			if at := f.firstNonFinite(h); at != -1 {
-				t.Fatalf("of finite numbers %d is not", at)
+			if at := f.firstNonFinite(h); at != -1 || !allFiniteHalf(bitsOfHalves(h), f.f) {
+				t.Fatalf("of %d finite numbers not all are, at %d", n, at)
 			}
 			for i := range h {
 				for _, bad := range []halfBits{inf, inf | 1<<15, inf + 1, 1<<16 - 1} {
