@@ -447,7 +447,7 @@ func halfLayouts() []Layout {
 		{65536/9 + 10, 9, 1}, {65536/27 + 10, 9, 3},
 		{2, 3, scratchLen}, {2, 3, scratchLen + 1}, {1, 2, 3*scratchLen - 5},
 		{1, longSlice/4/8500 + 1, 8500}, {1, 3, longSlice/4/3 + 50}, // long rows
-		{1, longSlice/4/1000 + 39, 1000}, {1, 5, 2*longBytes/4 + 5}, // short ones in four parts, and more than one tile of long ones
+		{1, longSlice/4/1000 + 39, 1000}, {1, 5, 2*longBytes/4 + 5}, // short ones in parts, and more than one tile of long ones
 	}
 }
 
@@ -498,6 +498,44 @@ func TestKernelUpdateHalf(t *testing.T) {
 		f.update(got.theta, got.out, got.g, got.hz, got.m, got.v, l, &c, 1)
 		want.define(f, l, &c, 1)
 		got.require(t, want, "g = hz")
+	})
+}
+
+// TestKernelFlushHalves makes a moment that is exactly the smallest normal number, which stays,
+// or just below, which becomes 0: at every element and every block, in one pass and in two.
+func TestKernelFlushHalves(t *testing.T) {
+	least := fromBits[float32](formatOf[float32]().minNormal)
+	below := least - fromBits[float32](1)
+	moments := []struct{ old, want float32 }{{2 * least, least}, {-2 * least, -least}, {2 * below, 0}, {-2 * below, 0}}
+	h := DefaultHyper()
+	h.Beta1, h.Beta2 = 0.5, 0.5
+	const n = 2*16 + 3 // two vectors and a part; 3n and 3(n-1) leave 1 and 2 elements of vectors of 4
+	eachHalf(t, func(t *testing.T, f halfType) {
+		for _, power := range []float64{1, 0.75} {
+			h.HessianPower = power
+			c, err := NewCoefficients[float32](h, 1, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range []Layout{{n, 1, 1}, {n, 3, 1}, {n - 1, 3, 1}, {1, 3, n}} {
+				zeros := make([]halfBits, l.Len())
+				for at := range l.Len() {
+					for _, x := range moments {
+						theta, m, v := make([]float32, l.Len()), make([]float32, l.Len()), make([]float32, l.Blocks())
+						m[at] = x.old
+						b := at % l.Blocks()
+						v[b] = max(x.old, -x.old)
+						f.update(theta, slices.Clone(zeros), zeros, zeros, m, v, l, &c, 1)
+						if !equalBits(m[at], x.want) {
+							t.Fatalf("%+v k=%v: m[%d] = %s, want %s", l, power, at, showBits(m[at]), showBits(x.want))
+						}
+						if want := max(x.want, -x.want); !equalBits(v[b], want) {
+							t.Fatalf("%+v k=%v: v[%d] = %s, want %s", l, power, b, showBits(v[b]), showBits(want))
+						}
+					}
+				}
+			}
+		}
 	})
 }
 
