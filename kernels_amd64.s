@@ -3742,7 +3742,7 @@ clamp14:
 
 // func descendBlocksF32AVX2(theta *float32, m *float32, grad *float32, den *float32, blocks int, block int, s *float32)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·descendBlocksF32AVX2(SB), NOSPLIT, $384-56
+TEXT ·descendBlocksF32AVX2(SB), NOSPLIT, $416-56
 	MOVQ s+48(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -3777,7 +3777,10 @@ TEXT ·descendBlocksF32AVX2(SB), NOSPLIT, $384-56
 	DIVQ         BX
 	VMOVD        AX, X5
 	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 352(SP)
+	VPMULLD      lanes32<>+0(SB), Y5, Y6
+	VMOVDQU      Y6, 352(SP)
+	VPMULLD      lanes32<>+32(SB), Y5, Y5
+	VMOVDQU      Y5, 384(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+16(FP), BX
@@ -3801,7 +3804,7 @@ done4:
 	SHLQ  $0x02, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y5
+	VMOVUPS 352(SP), Y5
 	MOVQ    R8, R9
 	ANDQ    $-32, R9
 	SUBQ    R9, R8
@@ -3824,8 +3827,7 @@ loop5:
 	VPCMPGTD Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
 	VMULPS   (AX)(R9*1), Y4, Y8
-	VPMULLD  352(SP), Y5, Y9
-	VPSRLD   $0x1c, Y9, Y9
+	VPSRLD   $0x1c, Y5, Y9
 	VPERMPS  Y6, Y9, Y9
 	VMULPS   (CX), Y7, Y10
 	VDIVPS   Y9, Y10, Y10
@@ -3839,7 +3841,7 @@ clamped9:
 	VSUBPS  Y10, Y8, Y8
 	VMOVUPS Y7, (DX)(R9*1)
 	VMOVUPS Y8, (AX)(R9*1)
-	VPADDD  lanes32<>+32(SB), Y5, Y5
+	VPADDD  384(SP), Y5, Y5
 	ADDQ    $0x20, R9
 	JNZ     loop5
 
@@ -3861,7 +3863,6 @@ rest6:
 	VPANDN     Y8, Y9, Y8
 	VMASKMOVPS (AX)(R9*1), Y7, Y7
 	VMULPS     Y7, Y4, Y7
-	VPMULLD    352(SP), Y5, Y5
 	VPSRLD     $0x1c, Y5, Y5
 	VPERMPS    Y6, Y5, Y5
 	VMULPS     (CX), Y8, Y6
@@ -5126,7 +5127,7 @@ clamp50:
 
 // func updateBlocksF32AVX2(theta *float32, m *float32, v *float32, grad *float32, hz *float32, blocks int, block int, s *float32, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·updateBlocksF32AVX2(SB), $680-72
+TEXT ·updateBlocksF32AVX2(SB), $712-72
 	MOVQ s+56(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -5200,7 +5201,10 @@ TEXT ·updateBlocksF32AVX2(SB), $680-72
 	DIVQ         R8
 	VMOVD        AX, X10
 	VPBROADCASTD X10, Y10
-	VMOVDQU      Y10, 648(SP)
+	VPMULLD      lanes32<>+0(SB), Y10, Y11
+	VMOVDQU      Y11, 648(SP)
+	VPMULLD      lanes32<>+32(SB), Y10, Y10
+	VMOVDQU      Y10, 680(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), R8
@@ -5330,7 +5334,7 @@ summed12:
 	// The first group: its elements.
 elements3:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y10
+	VMOVUPS 648(SP), Y10
 	MOVQ    R13, R14
 	ANDQ    $-32, R14
 	SUBQ    R14, R13
@@ -5353,8 +5357,7 @@ loop14:
 	VPCMPGTD Y12, Y1, Y12
 	VPANDN   Y11, Y12, Y11
 	VMULPS   (AX)(R14*1), Y7, Y12
-	VPMULLD  648(SP), Y10, Y13
-	VPSRLD   $0x1c, Y13, Y13
+	VPSRLD   $0x1c, Y10, Y13
 	VPERMPS  Y5, Y13, Y13
 	VMULPS   192(CX), Y11, Y14
 	VDIVPS   Y13, Y14, Y14
@@ -5368,7 +5371,7 @@ clamped18:
 	VSUBPS  Y14, Y12, Y12
 	VMOVUPS Y11, (DX)(R14*1)
 	VMOVUPS Y12, (AX)(R14*1)
-	VPADDD  lanes32<>+32(SB), Y10, Y10
+	VPADDD  680(SP), Y10, Y10
 	ADDQ    $0x20, R14
 	JNZ     loop14
 
@@ -5390,7 +5393,6 @@ rest15:
 	VPANDN     Y12, Y13, Y12
 	VMASKMOVPS (AX)(R14*1), Y11, Y11
 	VMULPS     Y11, Y7, Y11
-	VPMULLD    648(SP), Y10, Y10
 	VPSRLD     $0x1c, Y10, Y10
 	VPERMPS    Y5, Y10, Y10
 	VMULPS     192(CX), Y12, Y5
@@ -10481,7 +10483,7 @@ clamp14:
 
 // func descendBlocksF64AVX2(theta *float64, m *float64, grad *float64, den *float64, blocks int, block int, s *float64)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·descendBlocksF64AVX2(SB), NOSPLIT, $384-56
+TEXT ·descendBlocksF64AVX2(SB), NOSPLIT, $416-56
 	MOVQ s+48(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -10516,7 +10518,10 @@ TEXT ·descendBlocksF64AVX2(SB), NOSPLIT, $384-56
 	DIVQ         BX
 	VMOVD        AX, X5
 	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 352(SP)
+	VPMULLD      lanes64<>+0(SB), Y5, Y6
+	VMOVDQU      Y6, 352(SP)
+	VPMULLD      lanes64<>+32(SB), Y5, Y5
+	VMOVDQU      Y5, 384(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+16(FP), BX
@@ -10540,7 +10545,7 @@ done4:
 	SHLQ  $0x03, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPD lanes64<>+0(SB), Y5
+	VMOVUPD 352(SP), Y5
 	MOVQ    R8, R9
 	ANDQ    $-32, R9
 	SUBQ    R9, R8
@@ -10563,8 +10568,7 @@ loop5:
 	VPCMPGTQ Y8, Y1, Y8
 	VPANDN   Y7, Y8, Y7
 	VMULPD   (AX)(R9*1), Y4, Y8
-	VPMULLD  352(SP), Y5, Y9
-	VPSRLD   $0x1c, Y9, Y9
+	VPSRLD   $0x1c, Y5, Y9
 	VPADDD   Y9, Y9, Y9
 	VPOR     lanes64<>+64(SB), Y9, Y9
 	VPERMPS  Y6, Y9, Y9
@@ -10580,7 +10584,7 @@ clamped9:
 	VSUBPD  Y10, Y8, Y8
 	VMOVUPD Y7, (DX)(R9*1)
 	VMOVUPD Y8, (AX)(R9*1)
-	VPADDD  lanes64<>+32(SB), Y5, Y5
+	VPADDD  384(SP), Y5, Y5
 	ADDQ    $0x20, R9
 	JNZ     loop5
 
@@ -10602,7 +10606,6 @@ rest6:
 	VPANDN     Y8, Y9, Y8
 	VMASKMOVPD (AX)(R9*1), Y7, Y7
 	VMULPD     Y7, Y4, Y7
-	VPMULLD    352(SP), Y5, Y5
 	VPSRLD     $0x1c, Y5, Y5
 	VPADDD     Y5, Y5, Y5
 	VPOR       lanes64<>+64(SB), Y5, Y5
@@ -11809,7 +11812,7 @@ clamp47:
 
 // func updateBlocksF64AVX2(theta *float64, m *float64, v *float64, grad *float64, hz *float64, blocks int, block int, s *float64, power int)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·updateBlocksF64AVX2(SB), $552-72
+TEXT ·updateBlocksF64AVX2(SB), $584-72
 	MOVQ s+56(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -11883,7 +11886,10 @@ TEXT ·updateBlocksF64AVX2(SB), $552-72
 	DIVQ         R8
 	VMOVD        AX, X10
 	VPBROADCASTD X10, Y10
-	VMOVDQU      Y10, 520(SP)
+	VPMULLD      lanes64<>+0(SB), Y10, Y11
+	VMOVDQU      Y11, 520(SP)
+	VPMULLD      lanes64<>+32(SB), Y10, Y10
+	VMOVDQU      Y10, 552(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), R8
@@ -11981,7 +11987,7 @@ summed12:
 	// The first group: its elements.
 elements3:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPD lanes64<>+0(SB), Y10
+	VMOVUPD 520(SP), Y10
 	MOVQ    R13, R14
 	ANDQ    $-32, R14
 	SUBQ    R14, R13
@@ -12004,8 +12010,7 @@ loop14:
 	VPCMPGTQ Y12, Y1, Y12
 	VPANDN   Y11, Y12, Y11
 	VMULPD   (AX)(R14*1), Y7, Y12
-	VPMULLD  520(SP), Y10, Y13
-	VPSRLD   $0x1c, Y13, Y13
+	VPSRLD   $0x1c, Y10, Y13
 	VPADDD   Y13, Y13, Y13
 	VPOR     lanes64<>+64(SB), Y13, Y13
 	VPERMPS  Y5, Y13, Y13
@@ -12021,7 +12026,7 @@ clamped18:
 	VSUBPD  Y14, Y12, Y12
 	VMOVUPD Y11, (DX)(R14*1)
 	VMOVUPD Y12, (AX)(R14*1)
-	VPADDD  lanes64<>+32(SB), Y10, Y10
+	VPADDD  552(SP), Y10, Y10
 	ADDQ    $0x20, R14
 	JNZ     loop14
 
@@ -12043,7 +12048,6 @@ rest15:
 	VPANDN     Y12, Y13, Y12
 	VMASKMOVPD (AX)(R14*1), Y11, Y11
 	VMULPD     Y11, Y7, Y11
-	VPMULLD    520(SP), Y10, Y10
 	VPSRLD     $0x1c, Y10, Y10
 	VPADDD     Y10, Y10, Y10
 	VPOR       lanes64<>+64(SB), Y10, Y10
@@ -14586,7 +14590,7 @@ clamp80:
 
 // func updateBlocksHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·updateBlocksHalfBF16AVX2(SB), $752-84
+TEXT ·updateBlocksHalfBF16AVX2(SB), $784-84
 	MOVQ s+64(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -14666,7 +14670,10 @@ TEXT ·updateBlocksHalfBF16AVX2(SB), $752-84
 	DIVQ         R8
 	VMOVD        AX, X10
 	VPBROADCASTD X10, Y10
-	VMOVDQU      Y10, 720(SP)
+	VPMULLD      lanes32<>+0(SB), Y10, Y11
+	VMOVDQU      Y11, 720(SP)
+	VPMULLD      lanes32<>+32(SB), Y10, Y10
+	VMOVDQU      Y10, 752(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+32(FP), R8
@@ -14846,7 +14853,7 @@ summed14:
 	// The first group: its elements.
 elements5:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y10
+	VMOVUPS 720(SP), Y10
 	MOVQ    R12, R13
 	ANDQ    $-16, R13
 	SUBQ    R13, R12
@@ -14874,8 +14881,7 @@ loop16:
 	VPCMPGTD  Y11, Y1, Y11
 	VPANDN    Y12, Y11, Y12
 	VMULPS    (AX)(R13*2), Y7, Y11
-	VPMULLD   720(SP), Y10, Y13
-	VPSRLD    $0x1c, Y13, Y13
+	VPSRLD    $0x1c, Y10, Y13
 	VPERMPS   Y5, Y13, Y13
 	VMULPS    192(CX), Y12, Y14
 	VDIVPS    Y13, Y14, Y14
@@ -14900,7 +14906,7 @@ clamped20:
 	VEXTRACTI128 $0x01, Y14, X11
 	VPACKUSDW    X11, X14, X14
 	VMOVDQU      X14, (R9)(R13*1)
-	VPADDD       lanes32<>+32(SB), Y10, Y10
+	VPADDD       752(SP), Y10, Y10
 	ADDQ         $0x10, R13
 	JNZ          loop16
 
@@ -14950,7 +14956,6 @@ copied21:
 	VPANDN     Y12, Y13, Y12
 	VMASKMOVPS (AX)(R13*2), Y11, Y11
 	VMULPS     Y11, Y7, Y11
-	VPMULLD    720(SP), Y10, Y10
 	VPSRLD     $0x1c, Y10, Y10
 	VPERMPS    Y5, Y10, Y10
 	VMULPS     192(CX), Y12, Y5
@@ -15203,7 +15208,7 @@ summed46:
 	// The first group: its elements.
 elements37:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y10
+	VMOVUPS 720(SP), Y10
 	MOVQ    R12, R13
 	ANDQ    $-16, R13
 	SUBQ    R13, R12
@@ -15230,8 +15235,7 @@ loop48:
 	VPCMPGTD  Y11, Y1, Y11
 	VPANDN    Y12, Y11, Y12
 	VMULPS    (AX)(R13*2), Y7, Y11
-	VPMULLD   720(SP), Y10, Y13
-	VPSRLD    $0x1c, Y13, Y13
+	VPSRLD    $0x1c, Y10, Y13
 	VPERMPS   Y5, Y13, Y13
 	VMULPS    192(CX), Y12, Y14
 	VDIVPS    Y13, Y14, Y14
@@ -15256,7 +15260,7 @@ clamped52:
 	VEXTRACTI128 $0x01, Y14, X11
 	VPACKUSDW    X11, X14, X14
 	VMOVDQU      X14, (R9)(R13*1)
-	VPADDD       lanes32<>+32(SB), Y10, Y10
+	VPADDD       752(SP), Y10, Y10
 	ADDQ         $0x10, R13
 	JNZ          loop48
 
@@ -15305,7 +15309,6 @@ copied53:
 	VPANDN     Y12, Y13, Y12
 	VMASKMOVPS (AX)(R13*2), Y11, Y11
 	VMULPS     Y11, Y7, Y11
-	VPMULLD    720(SP), Y10, Y10
 	VPSRLD     $0x1c, Y10, Y10
 	VPERMPS    Y5, Y10, Y10
 	VMULPS     192(CX), Y12, Y5
@@ -18183,7 +18186,7 @@ done2:
 
 // func descendBlocksHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·descendBlocksHalfBF16AVX2(SB), NOSPLIT, $448-68
+TEXT ·descendBlocksHalfBF16AVX2(SB), NOSPLIT, $480-68
 	MOVQ s+56(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -18220,7 +18223,10 @@ TEXT ·descendBlocksHalfBF16AVX2(SB), NOSPLIT, $448-68
 	DIVQ         BX
 	VMOVD        AX, X5
 	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 416(SP)
+	VPMULLD      lanes32<>+0(SB), Y5, Y6
+	VMOVDQU      Y6, 416(SP)
+	VPMULLD      lanes32<>+32(SB), Y5, Y5
+	VMOVDQU      Y5, 448(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+24(FP), BX
@@ -18247,7 +18253,7 @@ done6:
 	SHLQ  $0x01, R9
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y5
+	VMOVUPS 416(SP), Y5
 	MOVQ    R9, R10
 	ANDQ    $-16, R10
 	SUBQ    R10, R9
@@ -18275,8 +18281,7 @@ loop7:
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y8, Y7, Y8
 	VMULPS    (AX)(R10*2), Y4, Y7
-	VPMULLD   416(SP), Y5, Y9
-	VPSRLD    $0x1c, Y9, Y9
+	VPSRLD    $0x1c, Y5, Y9
 	VPERMPS   Y6, Y9, Y9
 	VMULPS    (CX), Y8, Y10
 	VDIVPS    Y9, Y10, Y10
@@ -18301,7 +18306,7 @@ clamped11:
 	VEXTRACTI128 $0x01, Y10, X7
 	VPACKUSDW    X7, X10, X10
 	VMOVDQU      X10, (R8)(R10*1)
-	VPADDD       lanes32<>+32(SB), Y5, Y5
+	VPADDD       448(SP), Y5, Y5
 	ADDQ         $0x10, R10
 	JNZ          loop7
 
@@ -18351,7 +18356,6 @@ copied12:
 	VPANDN     Y8, Y9, Y8
 	VMASKMOVPS (AX)(R10*2), Y7, Y7
 	VMULPS     Y7, Y4, Y7
-	VPMULLD    416(SP), Y5, Y5
 	VPSRLD     $0x1c, Y5, Y5
 	VPERMPS    Y6, Y5, Y5
 	VMULPS     (CX), Y8, Y6
@@ -18462,7 +18466,7 @@ done29:
 	SHLQ  $0x01, R9
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y5
+	VMOVUPS 416(SP), Y5
 	MOVQ    R9, R10
 	ANDQ    $-16, R10
 	SUBQ    R10, R9
@@ -18489,8 +18493,7 @@ loop30:
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y8, Y7, Y8
 	VMULPS    (AX)(R10*2), Y4, Y7
-	VPMULLD   416(SP), Y5, Y9
-	VPSRLD    $0x1c, Y9, Y9
+	VPSRLD    $0x1c, Y5, Y9
 	VPERMPS   Y6, Y9, Y9
 	VMULPS    (CX), Y8, Y10
 	VDIVPS    Y9, Y10, Y10
@@ -18515,7 +18518,7 @@ clamped34:
 	VEXTRACTI128 $0x01, Y10, X7
 	VPACKUSDW    X7, X10, X10
 	VMOVDQU      X10, (R8)(R10*1)
-	VPADDD       lanes32<>+32(SB), Y5, Y5
+	VPADDD       448(SP), Y5, Y5
 	ADDQ         $0x10, R10
 	JNZ          loop30
 
@@ -18564,7 +18567,6 @@ copied35:
 	VPANDN     Y8, Y9, Y8
 	VMASKMOVPS (AX)(R10*2), Y7, Y7
 	VMULPS     Y7, Y4, Y7
-	VPMULLD    416(SP), Y5, Y5
 	VPSRLD     $0x1c, Y5, Y5
 	VPERMPS    Y6, Y5, Y5
 	VMULPS     (CX), Y8, Y6
@@ -22402,7 +22404,7 @@ clamp80:
 
 // func updateBlocksHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, CMOV, F16C, MMX+
-TEXT ·updateBlocksHalfF16AVX2(SB), $752-84
+TEXT ·updateBlocksHalfF16AVX2(SB), $784-84
 	MOVQ s+64(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -22482,7 +22484,10 @@ TEXT ·updateBlocksHalfF16AVX2(SB), $752-84
 	DIVQ         R8
 	VMOVD        AX, X10
 	VPBROADCASTD X10, Y10
-	VMOVDQU      Y10, 720(SP)
+	VPMULLD      lanes32<>+0(SB), Y10, Y11
+	VMOVDQU      Y11, 720(SP)
+	VPMULLD      lanes32<>+32(SB), Y10, Y10
+	VMOVDQU      Y10, 752(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+32(FP), R8
@@ -22646,7 +22651,7 @@ summed14:
 	// The first group: its elements.
 elements5:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y10
+	VMOVUPS 720(SP), Y10
 	MOVQ    R12, R13
 	ANDQ    $-16, R13
 	SUBQ    R13, R12
@@ -22673,8 +22678,7 @@ loop16:
 	VPCMPGTD  Y11, Y1, Y11
 	VPANDN    Y12, Y11, Y12
 	VMULPS    (AX)(R13*2), Y7, Y11
-	VPMULLD   720(SP), Y10, Y13
-	VPSRLD    $0x1c, Y13, Y13
+	VPSRLD    $0x1c, Y10, Y13
 	VPERMPS   Y5, Y13, Y13
 	VMULPS    192(CX), Y12, Y14
 	VDIVPS    Y13, Y14, Y14
@@ -22692,7 +22696,7 @@ clamped20:
 	VCMPPS    $0x03, Y14, Y14, Y11
 	VBLENDVPS Y11, quietNaNs256<>+0(SB), Y14, Y14
 	VCVTPS2PH $0x00, Y14, (R9)(R13*1)
-	VPADDD    lanes32<>+32(SB), Y10, Y10
+	VPADDD    752(SP), Y10, Y10
 	ADDQ      $0x10, R13
 	JNZ       loop16
 
@@ -22741,7 +22745,6 @@ copied21:
 	VPANDN     Y12, Y13, Y12
 	VMASKMOVPS (AX)(R13*2), Y11, Y11
 	VMULPS     Y11, Y7, Y11
-	VPMULLD    720(SP), Y10, Y10
 	VPSRLD     $0x1c, Y10, Y10
 	VPERMPS    Y5, Y10, Y10
 	VMULPS     192(CX), Y12, Y5
@@ -22971,7 +22974,7 @@ summed46:
 	// The first group: its elements.
 elements37:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y10
+	VMOVUPS 720(SP), Y10
 	MOVQ    R12, R13
 	ANDQ    $-16, R13
 	SUBQ    R13, R12
@@ -22997,8 +23000,7 @@ loop48:
 	VPCMPGTD  Y11, Y1, Y11
 	VPANDN    Y12, Y11, Y12
 	VMULPS    (AX)(R13*2), Y7, Y11
-	VPMULLD   720(SP), Y10, Y13
-	VPSRLD    $0x1c, Y13, Y13
+	VPSRLD    $0x1c, Y10, Y13
 	VPERMPS   Y5, Y13, Y13
 	VMULPS    192(CX), Y12, Y14
 	VDIVPS    Y13, Y14, Y14
@@ -23016,7 +23018,7 @@ clamped52:
 	VCMPPS    $0x03, Y14, Y14, Y11
 	VBLENDVPS Y11, quietNaNs256<>+0(SB), Y14, Y14
 	VCVTPS2PH $0x00, Y14, (R9)(R13*1)
-	VPADDD    lanes32<>+32(SB), Y10, Y10
+	VPADDD    752(SP), Y10, Y10
 	ADDQ      $0x10, R13
 	JNZ       loop48
 
@@ -23064,7 +23066,6 @@ copied53:
 	VPANDN     Y12, Y13, Y12
 	VMASKMOVPS (AX)(R13*2), Y11, Y11
 	VMULPS     Y11, Y7, Y11
-	VPMULLD    720(SP), Y10, Y10
 	VPSRLD     $0x1c, Y10, Y10
 	VPERMPS    Y5, Y10, Y10
 	VMULPS     192(CX), Y12, Y5
@@ -25793,7 +25794,7 @@ done2:
 
 // func descendBlocksHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
 // Requires: AVX, AVX2, CMOV, F16C, MMX+
-TEXT ·descendBlocksHalfF16AVX2(SB), NOSPLIT, $448-68
+TEXT ·descendBlocksHalfF16AVX2(SB), NOSPLIT, $480-68
 	MOVQ s+56(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -25830,7 +25831,10 @@ TEXT ·descendBlocksHalfF16AVX2(SB), NOSPLIT, $448-68
 	DIVQ         BX
 	VMOVD        AX, X5
 	VPBROADCASTD X5, Y5
-	VMOVDQU      Y5, 416(SP)
+	VPMULLD      lanes32<>+0(SB), Y5, Y6
+	VMOVDQU      Y6, 416(SP)
+	VPMULLD      lanes32<>+32(SB), Y5, Y5
+	VMOVDQU      Y5, 448(SP)
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+24(FP), BX
@@ -25857,7 +25861,7 @@ done6:
 	SHLQ  $0x01, R9
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y5
+	VMOVUPS 416(SP), Y5
 	MOVQ    R9, R10
 	ANDQ    $-16, R10
 	SUBQ    R10, R9
@@ -25884,8 +25888,7 @@ loop7:
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y8, Y7, Y8
 	VMULPS    (AX)(R10*2), Y4, Y7
-	VPMULLD   416(SP), Y5, Y9
-	VPSRLD    $0x1c, Y9, Y9
+	VPSRLD    $0x1c, Y5, Y9
 	VPERMPS   Y6, Y9, Y9
 	VMULPS    (CX), Y8, Y10
 	VDIVPS    Y9, Y10, Y10
@@ -25903,7 +25906,7 @@ clamped11:
 	VCMPPS    $0x03, Y10, Y10, Y7
 	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
 	VCVTPS2PH $0x00, Y10, (R8)(R10*1)
-	VPADDD    lanes32<>+32(SB), Y5, Y5
+	VPADDD    448(SP), Y5, Y5
 	ADDQ      $0x10, R10
 	JNZ       loop7
 
@@ -25952,7 +25955,6 @@ copied12:
 	VPANDN     Y8, Y9, Y8
 	VMASKMOVPS (AX)(R10*2), Y7, Y7
 	VMULPS     Y7, Y4, Y7
-	VPMULLD    416(SP), Y5, Y5
 	VPSRLD     $0x1c, Y5, Y5
 	VPERMPS    Y6, Y5, Y5
 	VMULPS     (CX), Y8, Y6
@@ -26056,7 +26058,7 @@ done29:
 	SHLQ  $0x01, R9
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32<>+0(SB), Y5
+	VMOVUPS 416(SP), Y5
 	MOVQ    R9, R10
 	ANDQ    $-16, R10
 	SUBQ    R10, R9
@@ -26082,8 +26084,7 @@ loop30:
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y8, Y7, Y8
 	VMULPS    (AX)(R10*2), Y4, Y7
-	VPMULLD   416(SP), Y5, Y9
-	VPSRLD    $0x1c, Y9, Y9
+	VPSRLD    $0x1c, Y5, Y9
 	VPERMPS   Y6, Y9, Y9
 	VMULPS    (CX), Y8, Y10
 	VDIVPS    Y9, Y10, Y10
@@ -26101,7 +26102,7 @@ clamped34:
 	VCMPPS    $0x03, Y10, Y10, Y7
 	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
 	VCVTPS2PH $0x00, Y10, (R8)(R10*1)
-	VPADDD    lanes32<>+32(SB), Y5, Y5
+	VPADDD    448(SP), Y5, Y5
 	ADDQ      $0x10, R10
 	JNZ       loop30
 
@@ -26149,7 +26150,6 @@ copied35:
 	VPANDN     Y8, Y9, Y8
 	VMASKMOVPS (AX)(R10*2), Y7, Y7
 	VMULPS     Y7, Y4, Y7
-	VPMULLD    416(SP), Y5, Y5
 	VPSRLD     $0x1c, Y5, Y5
 	VPERMPS    Y6, Y5, Y5
 	VMULPS     (CX), Y8, Y6
@@ -32142,8 +32142,9 @@ TEXT ·descendBlocksF32AVX512(SB), NOSPLIT, $16-56
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
-	VPBROADCASTD AX, Z8
-	VMOVUPS      lanes32Wide<>+64(SB), Z9
+	VPBROADCASTD AX, Z7
+	VPMULLD      lanes32Wide<>+0(SB), Z7, Z8
+	VPMULLD      lanes32Wide<>+64(SB), Z7, Z9
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+16(FP), DX
@@ -32167,15 +32168,15 @@ done4:
 	SHLQ  $0x02, DI
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z7
-	MOVQ    DI, R8
-	ANDQ    $-64, R8
-	SUBQ    R8, DI
-	ADDQ    R8, AX
-	ADDQ    R8, CX
-	ADDQ    R8, DX
-	NEGQ    R8
-	JZ      rest6
+	VMOVDQA64 Z8, Z7
+	MOVQ      DI, R8
+	ANDQ      $-64, R8
+	SUBQ      R8, DI
+	ADDQ      R8, AX
+	ADDQ      R8, CX
+	ADDQ      R8, DX
+	NEGQ      R8
+	JZ        rest6
 
 loop5:
 	PREFETCHT0 384(DX)(R8*1)
@@ -32189,8 +32190,7 @@ loop5:
 	VPTESTMD  Z0, Z11, K1
 	VMOVUPS.Z Z11, K1, Z11
 	VMULPS    (AX)(R8*1), Z3, Z12
-	VPMULLD   Z8, Z7, Z13
-	VPSRLD    $0x1c, Z13, Z13
+	VPSRLD    $0x1c, Z7, Z13
 	VPERMPS   Z10, Z13, Z13
 	VMULPS    Z4, Z11, Z14
 	VDIVPS    Z13, Z14, Z14
@@ -32227,7 +32227,6 @@ rest6:
 	VMOVUPS.Z Z11, K2, Z11
 	VMOVUPS.Z (AX)(R8*1), K1, Z12
 	VMULPS    Z12, Z3, Z12
-	VPMULLD   Z8, Z7, Z7
 	VPSRLD    $0x1c, Z7, Z7
 	VPERMPS   Z10, Z7, Z7
 	VMULPS    Z4, Z11, Z10
@@ -33391,8 +33390,9 @@ TEXT ·updateBlocksF32AVX512(SB), $1112-72
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
 	DIVQ         DI
-	VPBROADCASTD AX, Z19
-	VMOVUPS      lanes32Wide<>+64(SB), Z20
+	VPBROADCASTD AX, Z9
+	VPMULLD      lanes32Wide<>+0(SB), Z9, Z19
+	VPMULLD      lanes32Wide<>+64(SB), Z9, Z20
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), DI
@@ -33580,15 +33580,15 @@ summed12:
 	// The first group: its elements.
 elements3:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z9
-	MOVQ    R12, R13
-	ANDQ    $-64, R13
-	SUBQ    R13, R12
-	ADDQ    R13, AX
-	ADDQ    R13, DX
-	ADDQ    R13, R8
-	NEGQ    R13
-	JZ      rest15
+	VMOVDQA64 Z19, Z9
+	MOVQ      R12, R13
+	ANDQ      $-64, R13
+	SUBQ      R13, R12
+	ADDQ      R13, AX
+	ADDQ      R13, DX
+	ADDQ      R13, R8
+	NEGQ      R13
+	JZ        rest15
 
 loop14:
 	PREFETCHT0 384(R8)(R13*1)
@@ -33602,8 +33602,7 @@ loop14:
 	VPTESTMD  Z0, Z21, K3
 	VMOVUPS.Z Z21, K3, Z21
 	VMULPS    (AX)(R13*1), Z16, Z22
-	VPMULLD   Z19, Z9, Z23
-	VPSRLD    $0x1c, Z23, Z23
+	VPSRLD    $0x1c, Z9, Z23
 	VPERMPS   Z12, Z23, Z23
 	VMULPS    Z17, Z21, Z24
 	VDIVPS    Z23, Z24, Z24
@@ -33640,7 +33639,6 @@ rest15:
 	VMOVUPS.Z Z21, K4, Z21
 	VMOVUPS.Z (AX)(R13*1), K3, Z22
 	VMULPS    Z22, Z16, Z22
-	VPMULLD   Z19, Z9, Z9
 	VPSRLD    $0x1c, Z9, Z9
 	VPERMPS   Z12, Z9, Z9
 	VMULPS    Z17, Z21, Z12
@@ -38516,8 +38514,9 @@ TEXT ·descendBlocksF64AVX512(SB), NOSPLIT, $16-56
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
-	VPBROADCASTQ AX, Z8
-	VMOVUPD      lanes64Wide<>+64(SB), Z9
+	VPBROADCASTQ AX, Z7
+	VPMULUDQ     lanes64Wide<>+0(SB), Z7, Z8
+	VPMULUDQ     lanes64Wide<>+64(SB), Z7, Z9
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+16(FP), DX
@@ -38541,15 +38540,15 @@ done4:
 	SHLQ  $0x03, DI
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPD lanes64Wide<>+0(SB), Z7
-	MOVQ    DI, R8
-	ANDQ    $-64, R8
-	SUBQ    R8, DI
-	ADDQ    R8, AX
-	ADDQ    R8, CX
-	ADDQ    R8, DX
-	NEGQ    R8
-	JZ      rest6
+	VMOVDQA64 Z8, Z7
+	MOVQ      DI, R8
+	ANDQ      $-64, R8
+	SUBQ      R8, DI
+	ADDQ      R8, AX
+	ADDQ      R8, CX
+	ADDQ      R8, DX
+	NEGQ      R8
+	JZ        rest6
 
 loop5:
 	PREFETCHT0 384(DX)(R8*1)
@@ -38563,8 +38562,7 @@ loop5:
 	VPTESTMQ  Z0, Z11, K1
 	VMOVUPD.Z Z11, K1, Z11
 	VMULPD    (AX)(R8*1), Z3, Z12
-	VPMULUDQ  Z8, Z7, Z13
-	VPSRLQ    $0x1c, Z13, Z13
+	VPSRLQ    $0x1c, Z7, Z13
 	VPERMPD   Z10, Z13, Z13
 	VMULPD    Z4, Z11, Z14
 	VDIVPD    Z13, Z14, Z14
@@ -38601,7 +38599,6 @@ rest6:
 	VMOVUPD.Z Z11, K2, Z11
 	VMOVUPD.Z (AX)(R8*1), K1, Z12
 	VMULPD    Z12, Z3, Z12
-	VPMULUDQ  Z8, Z7, Z7
 	VPSRLQ    $0x1c, Z7, Z7
 	VPERMPD   Z10, Z7, Z7
 	VMULPD    Z4, Z11, Z10
@@ -39749,8 +39746,9 @@ TEXT ·updateBlocksF64AVX512(SB), $600-72
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
 	DIVQ         DI
-	VPBROADCASTQ AX, Z19
-	VMOVUPD      lanes64Wide<>+64(SB), Z20
+	VPBROADCASTQ AX, Z9
+	VPMULUDQ     lanes64Wide<>+0(SB), Z9, Z19
+	VPMULUDQ     lanes64Wide<>+64(SB), Z9, Z20
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         v+16(FP), DI
@@ -39874,15 +39872,15 @@ summed12:
 	// The first group: its elements.
 elements3:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPD lanes64Wide<>+0(SB), Z9
-	MOVQ    R12, R13
-	ANDQ    $-64, R13
-	SUBQ    R13, R12
-	ADDQ    R13, AX
-	ADDQ    R13, DX
-	ADDQ    R13, R8
-	NEGQ    R13
-	JZ      rest15
+	VMOVDQA64 Z19, Z9
+	MOVQ      R12, R13
+	ANDQ      $-64, R13
+	SUBQ      R13, R12
+	ADDQ      R13, AX
+	ADDQ      R13, DX
+	ADDQ      R13, R8
+	NEGQ      R13
+	JZ        rest15
 
 loop14:
 	PREFETCHT0 384(R8)(R13*1)
@@ -39896,8 +39894,7 @@ loop14:
 	VPTESTMQ  Z0, Z21, K3
 	VMOVUPD.Z Z21, K3, Z21
 	VMULPD    (AX)(R13*1), Z16, Z22
-	VPMULUDQ  Z19, Z9, Z23
-	VPSRLQ    $0x1c, Z23, Z23
+	VPSRLQ    $0x1c, Z9, Z23
 	VPERMPD   Z12, Z23, Z23
 	VMULPD    Z17, Z21, Z24
 	VDIVPD    Z23, Z24, Z24
@@ -39934,7 +39931,6 @@ rest15:
 	VMOVUPD.Z Z21, K4, Z21
 	VMOVUPD.Z (AX)(R13*1), K3, Z22
 	VMULPD    Z22, Z16, Z22
-	VPMULUDQ  Z19, Z9, Z9
 	VPSRLQ    $0x1c, Z9, Z9
 	VPERMPD   Z12, Z9, Z9
 	VMULPD    Z17, Z21, Z12
@@ -42363,8 +42359,9 @@ TEXT ·updateBlocksHalfBF16AVX512(SB), $1120-84
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
 	DIVQ         DI
-	VPBROADCASTD AX, Z23
-	VMOVUPS      lanes32Wide<>+64(SB), Z24
+	VPBROADCASTD AX, Z22
+	VPMULLD      lanes32Wide<>+0(SB), Z22, Z23
+	VPMULLD      lanes32Wide<>+64(SB), Z22, Z24
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+32(FP), DI
@@ -42575,16 +42572,16 @@ summed14:
 	// The first group: its elements.
 elements5:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z22
-	MOVQ    R11, R12
-	ANDQ    $-32, R12
-	SUBQ    R12, R11
-	LEAQ    (AX)(R12*2), AX
-	LEAQ    (DX)(R12*2), DX
-	ADDQ    R12, DI
-	ADDQ    R12, R8
-	NEGQ    R12
-	JZ      rest17
+	VMOVDQA64 Z23, Z22
+	MOVQ      R11, R12
+	ANDQ      $-32, R12
+	SUBQ      R12, R11
+	LEAQ      (AX)(R12*2), AX
+	LEAQ      (DX)(R12*2), DX
+	ADDQ      R12, DI
+	ADDQ      R12, R8
+	NEGQ      R12
+	JZ        rest17
 
 loop16:
 	PREFETCHT0 384(DI)(R12*1)
@@ -42602,8 +42599,7 @@ loop16:
 	VPTESTMD  Z0, Z26, K3
 	VMOVUPS.Z Z26, K3, Z26
 	VMULPS    (AX)(R12*2), Z17, Z25
-	VPMULLD   Z23, Z22, Z27
-	VPSRLD    $0x1c, Z27, Z27
+	VPSRLD    $0x1c, Z22, Z27
 	VPERMPS   Z13, Z27, Z27
 	VMULPS    Z18, Z26, Z28
 	VDIVPS    Z27, Z28, Z28
@@ -42651,7 +42647,6 @@ rest17:
 	VMOVUPS.Z   Z25, K4, Z25
 	VMOVUPS.Z   (AX)(R12*2), K3, Z26
 	VMULPS      Z26, Z17, Z26
-	VPMULLD     Z23, Z22, Z22
 	VPSRLD      $0x1c, Z22, Z22
 	VPERMPS     Z13, Z22, Z22
 	VMULPS      Z18, Z25, Z13
@@ -42874,16 +42869,16 @@ summed34:
 	// The first group: its elements.
 elements25:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z22
-	MOVQ    R11, R12
-	ANDQ    $-32, R12
-	SUBQ    R12, R11
-	LEAQ    (AX)(R12*2), AX
-	LEAQ    (DX)(R12*2), DX
-	ADDQ    R12, DI
-	ADDQ    R12, R8
-	NEGQ    R12
-	JZ      rest37
+	VMOVDQA64 Z23, Z22
+	MOVQ      R11, R12
+	ANDQ      $-32, R12
+	SUBQ      R12, R11
+	LEAQ      (AX)(R12*2), AX
+	LEAQ      (DX)(R12*2), DX
+	ADDQ      R12, DI
+	ADDQ      R12, R8
+	NEGQ      R12
+	JZ        rest37
 
 loop36:
 	PREFETCHT0 384(DI)(R12*1)
@@ -42900,8 +42895,7 @@ loop36:
 	VPTESTMD  Z0, Z25, K3
 	VMOVUPS.Z Z25, K3, Z25
 	VMULPS    (AX)(R12*2), Z17, Z9
-	VPMULLD   Z23, Z22, Z26
-	VPSRLD    $0x1c, Z26, Z26
+	VPSRLD    $0x1c, Z22, Z26
 	VPERMPS   Z13, Z26, Z26
 	VMULPS    Z18, Z25, Z27
 	VDIVPS    Z26, Z27, Z27
@@ -42948,7 +42942,6 @@ rest37:
 	VMOVUPS.Z   Z9, K4, Z9
 	VMOVUPS.Z   (AX)(R12*2), K3, Z25
 	VMULPS      Z25, Z17, Z25
-	VPMULLD     Z23, Z22, Z22
 	VPSRLD      $0x1c, Z22, Z22
 	VPERMPS     Z13, Z22, Z22
 	VMULPS      Z18, Z9, Z13
@@ -46687,8 +46680,9 @@ TEXT ·descendBlocksHalfBF16AVX512(SB), NOSPLIT, $16-68
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
-	VPBROADCASTD AX, Z13
-	VMOVUPS      lanes32Wide<>+64(SB), Z14
+	VPBROADCASTD AX, Z12
+	VPMULLD      lanes32Wide<>+0(SB), Z12, Z13
+	VPMULLD      lanes32Wide<>+64(SB), Z12, Z14
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+24(FP), DX
@@ -46715,16 +46709,16 @@ done6:
 	SHLQ  $0x01, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z12
-	MOVQ    R8, R9
-	ANDQ    $-32, R9
-	SUBQ    R9, R8
-	LEAQ    (AX)(R9*2), AX
-	LEAQ    (CX)(R9*2), CX
-	ADDQ    R9, DX
-	ADDQ    R9, DI
-	NEGQ    R9
-	JZ      rest8
+	VMOVDQA64 Z13, Z12
+	MOVQ      R8, R9
+	ANDQ      $-32, R9
+	SUBQ      R9, R8
+	LEAQ      (AX)(R9*2), AX
+	LEAQ      (CX)(R9*2), CX
+	ADDQ      R9, DX
+	ADDQ      R9, DI
+	NEGQ      R9
+	JZ        rest8
 
 loop7:
 	PREFETCHT0 384(DX)(R9*1)
@@ -46742,8 +46736,7 @@ loop7:
 	VPTESTMD  Z0, Z17, K2
 	VMOVUPS.Z Z17, K2, Z17
 	VMULPS    (AX)(R9*2), Z3, Z16
-	VPMULLD   Z13, Z12, Z18
-	VPSRLD    $0x1c, Z18, Z18
+	VPSRLD    $0x1c, Z12, Z18
 	VPERMPS   Z15, Z18, Z18
 	VMULPS    Z4, Z17, Z19
 	VDIVPS    Z18, Z19, Z19
@@ -46791,7 +46784,6 @@ rest8:
 	VMOVUPS.Z   Z16, K3, Z16
 	VMOVUPS.Z   (AX)(R9*2), K2, Z17
 	VMULPS      Z17, Z3, Z17
-	VPMULLD     Z13, Z12, Z12
 	VPSRLD      $0x1c, Z12, Z12
 	VPERMPS     Z15, Z12, Z12
 	VMULPS      Z4, Z16, Z15
@@ -46841,16 +46833,16 @@ done17:
 	SHLQ  $0x01, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z12
-	MOVQ    R8, R9
-	ANDQ    $-32, R9
-	SUBQ    R9, R8
-	LEAQ    (AX)(R9*2), AX
-	LEAQ    (CX)(R9*2), CX
-	ADDQ    R9, DX
-	ADDQ    R9, DI
-	NEGQ    R9
-	JZ      rest19
+	VMOVDQA64 Z13, Z12
+	MOVQ      R8, R9
+	ANDQ      $-32, R9
+	SUBQ      R9, R8
+	LEAQ      (AX)(R9*2), AX
+	LEAQ      (CX)(R9*2), CX
+	ADDQ      R9, DX
+	ADDQ      R9, DI
+	NEGQ      R9
+	JZ        rest19
 
 loop18:
 	PREFETCHT0 384(DX)(R9*1)
@@ -46867,8 +46859,7 @@ loop18:
 	VPTESTMD  Z0, Z16, K2
 	VMOVUPS.Z Z16, K2, Z16
 	VMULPS    (AX)(R9*2), Z3, Z7
-	VPMULLD   Z13, Z12, Z17
-	VPSRLD    $0x1c, Z17, Z17
+	VPSRLD    $0x1c, Z12, Z17
 	VPERMPS   Z15, Z17, Z17
 	VMULPS    Z4, Z16, Z18
 	VDIVPS    Z17, Z18, Z18
@@ -46915,7 +46906,6 @@ rest19:
 	VMOVUPS.Z   Z7, K3, Z7
 	VMOVUPS.Z   (AX)(R9*2), K2, Z16
 	VMULPS      Z16, Z3, Z16
-	VPMULLD     Z13, Z12, Z12
 	VPSRLD      $0x1c, Z12, Z12
 	VPERMPS     Z15, Z12, Z12
 	VMULPS      Z4, Z7, Z15
@@ -49845,8 +49835,9 @@ TEXT ·updateBlocksHalfF16AVX512(SB), $1120-84
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
 	DIVQ         DI
-	VPBROADCASTD AX, Z19
-	VMOVUPS      lanes32Wide<>+64(SB), Z20
+	VPBROADCASTD AX, Z18
+	VPMULLD      lanes32Wide<>+0(SB), Z18, Z19
+	VPMULLD      lanes32Wide<>+64(SB), Z18, Z20
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+32(FP), DI
@@ -50057,16 +50048,16 @@ summed14:
 	// The first group: its elements.
 elements5:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z18
-	MOVQ    R11, R12
-	ANDQ    $-32, R12
-	SUBQ    R12, R11
-	LEAQ    (AX)(R12*2), AX
-	LEAQ    (DX)(R12*2), DX
-	ADDQ    R12, DI
-	ADDQ    R12, R8
-	NEGQ    R12
-	JZ      rest17
+	VMOVDQA64 Z19, Z18
+	MOVQ      R11, R12
+	ANDQ      $-32, R12
+	SUBQ      R12, R11
+	LEAQ      (AX)(R12*2), AX
+	LEAQ      (DX)(R12*2), DX
+	ADDQ      R12, DI
+	ADDQ      R12, R8
+	NEGQ      R12
+	JZ        rest17
 
 loop16:
 	PREFETCHT0 384(DI)(R12*1)
@@ -50083,8 +50074,7 @@ loop16:
 	VPTESTMD  Z0, Z22, K2
 	VMOVUPS.Z Z22, K2, Z22
 	VMULPS    (AX)(R12*2), Z15, Z21
-	VPMULLD   Z19, Z18, Z23
-	VPSRLD    $0x1c, Z23, Z23
+	VPSRLD    $0x1c, Z18, Z23
 	VPERMPS   Z12, Z23, Z23
 	VMULPS    Z16, Z22, Z24
 	VDIVPS    Z23, Z24, Z24
@@ -50128,7 +50118,6 @@ rest17:
 	VMOVUPS.Z   Z21, K3, Z21
 	VMOVUPS.Z   (AX)(R12*2), K2, Z22
 	VMULPS      Z22, Z15, Z22
-	VPMULLD     Z19, Z18, Z18
 	VPSRLD      $0x1c, Z18, Z18
 	VPERMPS     Z12, Z18, Z18
 	VMULPS      Z16, Z21, Z12
@@ -50347,16 +50336,16 @@ summed34:
 	// The first group: its elements.
 elements25:
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z18
-	MOVQ    R11, R12
-	ANDQ    $-32, R12
-	SUBQ    R12, R11
-	LEAQ    (AX)(R12*2), AX
-	LEAQ    (DX)(R12*2), DX
-	ADDQ    R12, DI
-	ADDQ    R12, R8
-	NEGQ    R12
-	JZ      rest37
+	VMOVDQA64 Z19, Z18
+	MOVQ      R11, R12
+	ANDQ      $-32, R12
+	SUBQ      R12, R11
+	LEAQ      (AX)(R12*2), AX
+	LEAQ      (DX)(R12*2), DX
+	ADDQ      R12, DI
+	ADDQ      R12, R8
+	NEGQ      R12
+	JZ        rest37
 
 loop36:
 	PREFETCHT0 384(DI)(R12*1)
@@ -50372,8 +50361,7 @@ loop36:
 	VPTESTMD  Z0, Z21, K2
 	VMOVUPS.Z Z21, K2, Z21
 	VMULPS    (AX)(R12*2), Z15, Z9
-	VPMULLD   Z19, Z18, Z22
-	VPSRLD    $0x1c, Z22, Z22
+	VPSRLD    $0x1c, Z18, Z22
 	VPERMPS   Z12, Z22, Z22
 	VMULPS    Z16, Z21, Z23
 	VDIVPS    Z22, Z23, Z23
@@ -50416,7 +50404,6 @@ rest37:
 	VMOVUPS.Z   Z9, K3, Z9
 	VMOVUPS.Z   (AX)(R12*2), K2, Z21
 	VMULPS      Z21, Z15, Z21
-	VPMULLD     Z19, Z18, Z18
 	VPSRLD      $0x1c, Z18, Z18
 	VPERMPS     Z12, Z18, Z18
 	VMULPS      Z16, Z9, Z12
@@ -53962,8 +53949,9 @@ TEXT ·descendBlocksHalfF16AVX512(SB), NOSPLIT, $16-68
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
-	VPBROADCASTD AX, Z9
-	VMOVUPS      lanes32Wide<>+64(SB), Z10
+	VPBROADCASTD AX, Z8
+	VPMULLD      lanes32Wide<>+0(SB), Z8, Z9
+	VPMULLD      lanes32Wide<>+64(SB), Z8, Z10
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+24(FP), DX
@@ -53990,16 +53978,16 @@ done6:
 	SHLQ  $0x01, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z8
-	MOVQ    R8, R9
-	ANDQ    $-32, R9
-	SUBQ    R9, R8
-	LEAQ    (AX)(R9*2), AX
-	LEAQ    (CX)(R9*2), CX
-	ADDQ    R9, DX
-	ADDQ    R9, DI
-	NEGQ    R9
-	JZ      rest8
+	VMOVDQA64 Z9, Z8
+	MOVQ      R8, R9
+	ANDQ      $-32, R9
+	SUBQ      R9, R8
+	LEAQ      (AX)(R9*2), AX
+	LEAQ      (CX)(R9*2), CX
+	ADDQ      R9, DX
+	ADDQ      R9, DI
+	NEGQ      R9
+	JZ        rest8
 
 loop7:
 	PREFETCHT0 384(DX)(R9*1)
@@ -54016,8 +54004,7 @@ loop7:
 	VPTESTMD  Z0, Z13, K1
 	VMOVUPS.Z Z13, K1, Z13
 	VMULPS    (AX)(R9*2), Z3, Z12
-	VPMULLD   Z9, Z8, Z14
-	VPSRLD    $0x1c, Z14, Z14
+	VPSRLD    $0x1c, Z8, Z14
 	VPERMPS   Z11, Z14, Z14
 	VMULPS    Z4, Z13, Z15
 	VDIVPS    Z14, Z15, Z15
@@ -54061,7 +54048,6 @@ rest8:
 	VMOVUPS.Z   Z12, K2, Z12
 	VMOVUPS.Z   (AX)(R9*2), K1, Z13
 	VMULPS      Z13, Z3, Z13
-	VPMULLD     Z9, Z8, Z8
 	VPSRLD      $0x1c, Z8, Z8
 	VPERMPS     Z11, Z8, Z8
 	VMULPS      Z4, Z12, Z11
@@ -54107,16 +54093,16 @@ done17:
 	SHLQ  $0x01, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVUPS lanes32Wide<>+0(SB), Z8
-	MOVQ    R8, R9
-	ANDQ    $-32, R9
-	SUBQ    R9, R8
-	LEAQ    (AX)(R9*2), AX
-	LEAQ    (CX)(R9*2), CX
-	ADDQ    R9, DX
-	ADDQ    R9, DI
-	NEGQ    R9
-	JZ      rest19
+	VMOVDQA64 Z9, Z8
+	MOVQ      R8, R9
+	ANDQ      $-32, R9
+	SUBQ      R9, R8
+	LEAQ      (AX)(R9*2), AX
+	LEAQ      (CX)(R9*2), CX
+	ADDQ      R9, DX
+	ADDQ      R9, DI
+	NEGQ      R9
+	JZ        rest19
 
 loop18:
 	PREFETCHT0 384(DX)(R9*1)
@@ -54132,8 +54118,7 @@ loop18:
 	VPTESTMD  Z0, Z12, K1
 	VMOVUPS.Z Z12, K1, Z12
 	VMULPS    (AX)(R9*2), Z3, Z7
-	VPMULLD   Z9, Z8, Z13
-	VPSRLD    $0x1c, Z13, Z13
+	VPSRLD    $0x1c, Z8, Z13
 	VPERMPS   Z11, Z13, Z13
 	VMULPS    Z4, Z12, Z14
 	VDIVPS    Z13, Z14, Z14
@@ -54176,7 +54161,6 @@ rest19:
 	VMOVUPS.Z   Z7, K2, Z7
 	VMOVUPS.Z   (AX)(R9*2), K1, Z12
 	VMULPS      Z12, Z3, Z12
-	VPMULLD     Z9, Z8, Z8
 	VPSRLD      $0x1c, Z8, Z8
 	VPERMPS     Z11, Z8, Z8
 	VMULPS      Z4, Z7, Z11

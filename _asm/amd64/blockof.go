@@ -17,14 +17,14 @@ import (
 // which is exact for the x of a call, below maxCall = 2¹⁴. The reciprocal is too large
 // by less than 1, so the product is too large by less than x, and since x·block < 2²⁸,
 // that does not reach the next multiple. A group has at most 16 blocks, so the product
-// has 32 bits. This needs no table, and of its few instructions only the addition
-// depends on the vector before.
+// has 32 bits. This needs no table, and from one vector to the next the product grows by
+// lanes·reciprocal.
 type blockOf struct {
-	k          *kernel
-	x          reg.VecVirtual // the lanes' elements
-	reciprocal Op
-	step       Op  // lanes
-	parity     Mem // AVX2, float64: 0 and 1 for the two halves of an element
+	k       *kernel
+	product reg.VecVirtual // of the lanes' elements
+	first   Op             // the product of the group's first vector
+	step    Op
+	parity  Mem // AVX2, float64: 0 and 1 for the two halves of an element
 }
 
 const reciprocalBits = 28
@@ -45,31 +45,41 @@ func (k *kernel) blockOfFrame() int {
 	if k.wide() {
 		return 0
 	}
-	return k.bytes()
+	return 2 * k.bytes()
 }
 
 func (k *kernel) newBlockOf(frame Mem) *blockOf {
 	Comment("The reciprocal of a block's length, 2^28/block rounded up.")
-	b := &blockOf{k: k, x: k.vec()}
+	b := &blockOf{k: k, product: k.vec()}
 	block := GP64()
 	Load(Param("block"), block)
 	LEAQ(Mem{Base: block, Disp: 1<<reciprocalBits - 1}, reg.RAX)
 	XORL(reg.EDX, reg.EDX)
 	DIVQ(block)
 	reciprocal := k.vec()
+	if k.indexBytes() == 8 {
+		VPBROADCASTQ(reg.RAX, reciprocal)
+	} else {
+		k.broadcast32(reg.EAX, reciprocal)
+	}
 	lanes := k.laneTable()
-	if k.wide() {
-		if k.elem == 4 {
-			VPBROADCASTD(reg.EAX, reciprocal)
+	times := func(v int) reg.VecVirtual {
+		product := k.vec()
+		if k.indexBytes() == 8 {
+			VPMULUDQ(lanes.Offset(v*k.bytes()), reciprocal, product)
 		} else {
-			VPBROADCASTQ(reg.RAX, reciprocal)
+			VPMULLD(lanes.Offset(v*k.bytes()), reciprocal, product)
 		}
-		b.reciprocal, b.step = reciprocal, k.load(lanes.Offset(k.bytes()), nil)
+		return product
+	}
+	if k.wide() {
+		b.first, b.step = times(0), times(1)
 		return b
 	}
-	k.broadcast32(reg.EAX, reciprocal)
-	VMOVDQU(reciprocal, frame)
-	b.reciprocal, b.step, b.parity = frame, lanes.Offset(k.bytes()), lanes.Offset(2*k.bytes())
+	step := frame.Offset(k.bytes())
+	VMOVDQU(times(0), frame)
+	VMOVDQU(times(1), step)
+	b.first, b.step, b.parity = frame, step, lanes.Offset(2*k.bytes())
 	return b
 }
 
@@ -95,20 +105,24 @@ func (k *kernel) laneTable() Mem {
 }
 
 // reset goes to the first vector of a group.
-func (b *blockOf) reset() { b.k.mov(b.k.laneTable(), b.x) }
+func (b *blockOf) reset() {
+	if b.k.wide() {
+		b.k.copy(b.first, b.product)
+	} else {
+		b.k.mov(b.first, b.product)
+	}
+}
 
 // take returns the denominators of the vector's elements, taken from those of the
 // group.
 func (b *blockOf) take(den reg.VecVirtual) reg.VecVirtual {
 	index := b.k.vec()
 	if b.k.indexBytes() == 8 {
-		VPMULUDQ(b.reciprocal, b.x, index)
-		VPSRLQ(U8(reciprocalBits), index, index)
+		VPSRLQ(U8(reciprocalBits), b.product, index)
 		VPERMPD(den, index, index)
 		return index
 	}
-	VPMULLD(b.reciprocal, b.x, index)
-	VPSRLD(U8(reciprocalBits), index, index)
+	VPSRLD(U8(reciprocalBits), b.product, index)
 	if b.k.elem == 8 {
 		VPADDD(index, index, index)
 		VPOR(b.parity, index, index)
@@ -120,8 +134,8 @@ func (b *blockOf) take(den reg.VecVirtual) reg.VecVirtual {
 // advance goes to the next vector.
 func (b *blockOf) advance() {
 	if b.k.indexBytes() == 8 {
-		VPADDQ(b.step, b.x, b.x)
+		VPADDQ(b.step, b.product, b.product)
 	} else {
-		VPADDD(b.step, b.x, b.x)
+		VPADDD(b.step, b.product, b.product)
 	}
 }
