@@ -153,6 +153,76 @@ func TestKernelNarrowMany(t *testing.T) {
 	})
 }
 
+// TestKernelNarrowOneNaN puts a single NaN at every index, since kernels look for NaN in
+// several vectors at once.
+func TestKernelNarrowOneNaN(t *testing.T) {
+	eachHalf(t, func(t *testing.T, f halfType) {
+		nans := []uint32{0x7fc00000, 0xffc00000, 0x7f800001, 0xff800001, 0x7fffffff, 0xffffffff}
+		quiet := halfBits(f.bits.QuietNaN())
+		x := make([]float32, 6*16+5) // four vectors, two and a rest with AVX-512
+		plainest(x)
+		want, got := make([]halfBits, len(x)), make([]halfBits, len(x))
+		f.narrow(want, x)
+		for i := range x {
+			number, h := x[i], want[i]
+			x[i], want[i] = math.Float32frombits(nans[i%len(nans)]), quiet
+			f.narrow(got, x)
+			if at := firstUnequal(got, want); at >= 0 {
+				t.Fatalf("NaN at %d of %d: h[%d] = %#04x, want %#04x", i, len(x), at, got[at], want[at])
+			}
+			x[i], want[i] = number, h
+		}
+		// Four vectors, two, one and a rest of each kind of step.
+		c, err := NewCoefficients[float32](DefaultHyper(), 3, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(20, uint64(f.f)))
+		for _, l := range []Layout{{3*16 + 5, 1, 1}, {3, 5, 1}, {9, 9, 1}, {35, 9, 1}, {17, 40, 1}, {2, 3, 3*16 + 5}} {
+			start := newHalfCase(r, f, l)
+			plainest(start.theta)
+			clear(start.m)
+			for i := range start.g {
+				start.g[i], start.hz[i] = want[i%len(x)], want[i%len(x)]
+			}
+			for i := range start.theta {
+				if i%thin != 0 {
+					continue
+				}
+				got := start.clone()
+				got.theta[i] = math.Float32frombits(nans[i%len(nans)])
+				expected := got.clone()
+				f.update(got.theta, got.out, got.g, got.hz, got.m, got.v, l, &c, 1)
+				expected.define(f, l, &c, 1)
+				how := fmt.Sprintf("%+v NaN at %d", l, i)
+				got.require(t, expected, how)
+				for j, h := range got.out {
+					if isNaN := h == quiet; isNaN != (j == i) {
+						t.Fatalf("%s: out[%d] = %#04x", how, j, h)
+					}
+				}
+			}
+		}
+	})
+}
+
+// plainest sets x to small numbers that differ.
+func plainest(x []float32) {
+	for i := range x {
+		x[i] = 1 + float32(i)/128
+	}
+}
+
+// firstUnequal returns the first index at which the two differ, or -1.
+func firstUnequal(a, b []halfBits) int {
+	for i := range a {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return -1
+}
+
 // tiesAway says that Bochs emulates the processor. There VCVTPS2PH rounds a float32 halfway
 // between two float16s away from zero, although the immediate says to the even one. Real
 // processors round to the even one (internal/halfbits/all, all 2³² numbers). The test then

@@ -13490,16 +13490,6 @@ DATA quietNaNs256<>+24(SB)/4, $0x7fc00000
 DATA quietNaNs256<>+28(SB)/4, $0x7fc00000
 GLOBL quietNaNs256<>(SB), RODATA|NOPTR, $32
 
-DATA belowHalves256<>+0(SB)/4, $0x00007fff
-DATA belowHalves256<>+4(SB)/4, $0x00007fff
-DATA belowHalves256<>+8(SB)/4, $0x00007fff
-DATA belowHalves256<>+12(SB)/4, $0x00007fff
-DATA belowHalves256<>+16(SB)/4, $0x00007fff
-DATA belowHalves256<>+20(SB)/4, $0x00007fff
-DATA belowHalves256<>+24(SB)/4, $0x00007fff
-DATA belowHalves256<>+28(SB)/4, $0x00007fff
-GLOBL belowHalves256<>(SB), RODATA|NOPTR, $32
-
 DATA lastBits256<>+0(SB)/4, $0x00000001
 DATA lastBits256<>+4(SB)/4, $0x00000001
 DATA lastBits256<>+8(SB)/4, $0x00000001
@@ -13509,6 +13499,16 @@ DATA lastBits256<>+20(SB)/4, $0x00000001
 DATA lastBits256<>+24(SB)/4, $0x00000001
 DATA lastBits256<>+28(SB)/4, $0x00000001
 GLOBL lastBits256<>(SB), RODATA|NOPTR, $32
+
+DATA belowHalves256<>+0(SB)/4, $0x00007fff
+DATA belowHalves256<>+4(SB)/4, $0x00007fff
+DATA belowHalves256<>+8(SB)/4, $0x00007fff
+DATA belowHalves256<>+12(SB)/4, $0x00007fff
+DATA belowHalves256<>+16(SB)/4, $0x00007fff
+DATA belowHalves256<>+20(SB)/4, $0x00007fff
+DATA belowHalves256<>+24(SB)/4, $0x00007fff
+DATA belowHalves256<>+28(SB)/4, $0x00007fff
+GLOBL belowHalves256<>(SB), RODATA|NOPTR, $32
 
 // func allFiniteHalfBF16AVX2(h *uint16, n int) bool
 // Requires: AVX, AVX2
@@ -41320,91 +41320,124 @@ TEXT ·narrowBF16AVX512(SB), NOSPLIT, $0-24
 	MOVQ       n+16(FP), DX
 	SHLQ       $0x01, DX
 	XORQ       BX, BX
-	VPXORD     Z0, Z0, Z0
-	VPTERNLOGD $0xff, Z0, Z0, Z0
-	VMOVUPS    upperHalves<>+0(SB), Z1
+	VMOVUPS    upperWords<>+0(SB), Z0
+	VMOVUPS    lowerWords<>+0(SB), Z1
+	VPXORD     Z2, Z2, Z2
+	VPTERNLOGD $0xff, Z2, Z2, Z2
+	VPSRLW     $0x0f, Z2, Z2
 	SUBQ       $0x00000080, DX
 	JL         done2
 
 loop1:
-	VMOVUPS     (CX)(BX*2), Z2
-	VMOVUPS     64(CX)(BX*2), Z3
-	VMOVUPS     128(CX)(BX*2), Z4
-	VMOVUPS     192(CX)(BX*2), Z5
-	VMOVDQA64   Z2, Z6
-	VMOVUPS     quietNaNs512<>+0(SB), Z2
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z6, Z2
-	VPTESTMD    lastBits512<>+0(SB), Z2, K1
-	VPADDD      belowHalves512<>+0(SB), Z2, Z2
-	VPSUBD      Z0, Z2, K1, Z2
-	VMOVDQA64   Z3, Z6
-	VMOVUPS     quietNaNs512<>+0(SB), Z3
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z6, Z3
-	VPTESTMD    lastBits512<>+0(SB), Z3, K1
-	VPADDD      belowHalves512<>+0(SB), Z3, Z3
-	VPSUBD      Z0, Z3, K1, Z3
-	VMOVDQA64   Z4, Z6
-	VMOVUPS     quietNaNs512<>+0(SB), Z4
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z6, Z4
-	VPTESTMD    lastBits512<>+0(SB), Z4, K1
-	VPADDD      belowHalves512<>+0(SB), Z4, Z4
-	VPSUBD      Z0, Z4, K1, Z4
-	VMOVDQA64   Z5, Z6
-	VMOVUPS     quietNaNs512<>+0(SB), Z5
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z6, Z5
-	VPTESTMD    lastBits512<>+0(SB), Z5, K1
-	VPADDD      belowHalves512<>+0(SB), Z5, Z5
-	VPSUBD      Z0, Z5, K1, Z5
-	VPERMT2W    Z3, Z1, Z2
-	VMOVDQU16   Z2, (AX)(BX*1)
-	VPERMT2W    Z5, Z1, Z4
-	VMOVDQU16   Z4, 64(AX)(BX*1)
-	ADDQ        $0x00000080, BX
-	SUBQ        $0x00000080, DX
-	JGE         loop1
+	VMOVUPS  (CX)(BX*2), Z3
+	VMOVUPS  64(CX)(BX*2), Z4
+	VMOVUPS  128(CX)(BX*2), Z5
+	VMOVUPS  192(CX)(BX*2), Z6
+	VCMPPS   $0x03, Z4, Z3, K1
+	VCMPPS   $0x03, Z6, Z5, K2
+	KORTESTW K1, K2
+	JNE      nan3
+
+quiet4:
+	VMOVDQA64  Z3, Z7
+	VMOVDQA64  Z3, Z3
+	VPERMT2W   Z4, Z0, Z7
+	VPERMT2W   Z4, Z1, Z3
+	VMOVUPS    halfPlaces512<>+0(SB), Z4
+	VPTERNLOGD $0xf2, Z2, Z7, Z4
+	VPCMPUW    $0x05, Z4, Z3, K1
+	VPADDW     Z2, Z7, K1, Z7
+	VMOVDQU16  Z7, (AX)(BX*1)
+	VMOVDQA64  Z5, Z3
+	VMOVDQA64  Z5, Z4
+	VPERMT2W   Z6, Z0, Z3
+	VPERMT2W   Z6, Z1, Z4
+	VMOVUPS    halfPlaces512<>+0(SB), Z5
+	VPTERNLOGD $0xf2, Z2, Z3, Z5
+	VPCMPUW    $0x05, Z5, Z4, K1
+	VPADDW     Z2, Z3, K1, Z3
+	VMOVDQU16  Z3, 64(AX)(BX*1)
+	ADDQ       $0x00000080, BX
+	SUBQ       $0x00000080, DX
+	JGE        loop1
 
 done2:
 	ADDQ $0x00000080, DX
 	SUBQ $0x00000020, DX
-	JL   done4
+	JL   done6
 
-loop3:
-	VMOVUPS     (CX)(BX*2), Z2
-	VMOVDQA64   Z2, Z3
-	VMOVUPS     quietNaNs512<>+0(SB), Z2
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z3, Z2
-	VPTESTMD    lastBits512<>+0(SB), Z2, K1
-	VPADDD      belowHalves512<>+0(SB), Z2, Z2
-	VPSUBD      Z0, Z2, K1, Z2
-	VPERMW      Z2, Z1, Z2
-	VMOVDQU16   Y2, (AX)(BX*1)
-	ADDQ        $0x00000020, BX
-	SUBQ        $0x00000020, DX
-	JGE         loop3
+loop5:
+	VMOVUPS  (CX)(BX*2), Z3
+	VCMPPS   $0x03, Z3, Z3, K1
+	KORTESTW K1, K1
+	JNE      nan7
 
-done4:
-	ADDQ        $0x00000020, DX
-	TESTQ       DX, DX
-	JZ          end5
-	SHRQ        $0x01, DX
-	XORL        SI, SI
-	BTSQ        DX, SI
-	DECQ        SI
-	KMOVD       SI, K1
-	VMOVUPS.Z   (CX)(BX*2), K1, Z1
-	VMOVDQA64   Z1, Z2
-	VMOVUPS     quietNaNs512<>+0(SB), Z1
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z2, Z1
-	VPTESTMD    lastBits512<>+0(SB), Z1, K2
-	VPADDD      belowHalves512<>+0(SB), Z1, Z1
-	VPSUBD      Z0, Z1, K2, Z1
-	VPSRLD      $0x10, Z1, Z1
-	VPMOVDW     Z1, Y0
-	VMOVDQU16   Y0, K1, (AX)(BX*1)
+quiet8:
+	VMOVDQA64  Z3, Z4
+	VMOVDQA64  Z3, Z5
+	VPERMT2W   Z3, Z0, Z4
+	VPERMT2W   Z3, Z1, Z5
+	VMOVUPS    halfPlaces512<>+0(SB), Z3
+	VPTERNLOGD $0xf2, Z2, Z4, Z3
+	VPCMPUW    $0x05, Z3, Z5, K1
+	VPADDW     Z2, Z4, K1, Z4
+	VMOVDQU16  Y4, (AX)(BX*1)
+	ADDQ       $0x00000020, BX
+	SUBQ       $0x00000020, DX
+	JGE        loop5
 
-end5:
+done6:
+	ADDQ      $0x00000020, DX
+	TESTQ     DX, DX
+	JZ        end9
+	SHRQ      $0x01, DX
+	XORL      SI, SI
+	BTSQ      DX, SI
+	DECQ      SI
+	KMOVD     SI, K1
+	VMOVUPS.Z (CX)(BX*2), K1, Z3
+	VCMPPS    $0x03, Z3, Z3, K2
+	KORTESTW  K2, K2
+	JNE       nan10
+
+quiet11:
+	VMOVDQA64  Z3, Z4
+	VMOVDQA64  Z3, Z5
+	VPERMT2W   Z3, Z0, Z4
+	VPERMT2W   Z3, Z1, Z5
+	VMOVUPS    halfPlaces512<>+0(SB), Z0
+	VPTERNLOGD $0xf2, Z2, Z4, Z0
+	VPCMPUW    $0x05, Z0, Z5, K2
+	VPADDW     Z2, Z4, K2, Z4
+	VMOVDQU16  Y4, K1, (AX)(BX*1)
+
+end9:
 	VZEROUPPER
 	RET
+
+	// NaN.
+nan3:
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z3
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z4
+	VCMPPS  $0x03, Z5, Z5, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z5
+	VCMPPS  $0x03, Z6, Z6, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z6
+	JMP     quiet4
+
+	// NaN.
+nan7:
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z3
+	JMP     quiet8
+
+	// NaN.
+nan10:
+	VCMPPS  $0x03, Z3, Z3, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z3
+	JMP     quiet11
 
 DATA quietNaNs512<>+0(SB)/4, $0x7fc00000
 DATA quietNaNs512<>+4(SB)/4, $0x7fc00000
@@ -41424,77 +41457,59 @@ DATA quietNaNs512<>+56(SB)/4, $0x7fc00000
 DATA quietNaNs512<>+60(SB)/4, $0x7fc00000
 GLOBL quietNaNs512<>(SB), RODATA|NOPTR, $64
 
-DATA keepNaNs512<>+0(SB)/4, $0x11111100
-DATA keepNaNs512<>+4(SB)/4, $0x11111100
-DATA keepNaNs512<>+8(SB)/4, $0x11111100
-DATA keepNaNs512<>+12(SB)/4, $0x11111100
-DATA keepNaNs512<>+16(SB)/4, $0x11111100
-DATA keepNaNs512<>+20(SB)/4, $0x11111100
-DATA keepNaNs512<>+24(SB)/4, $0x11111100
-DATA keepNaNs512<>+28(SB)/4, $0x11111100
-DATA keepNaNs512<>+32(SB)/4, $0x11111100
-DATA keepNaNs512<>+36(SB)/4, $0x11111100
-DATA keepNaNs512<>+40(SB)/4, $0x11111100
-DATA keepNaNs512<>+44(SB)/4, $0x11111100
-DATA keepNaNs512<>+48(SB)/4, $0x11111100
-DATA keepNaNs512<>+52(SB)/4, $0x11111100
-DATA keepNaNs512<>+56(SB)/4, $0x11111100
-DATA keepNaNs512<>+60(SB)/4, $0x11111100
-GLOBL keepNaNs512<>(SB), RODATA|NOPTR, $64
+DATA upperWords<>+0(SB)/4, $0x00030001
+DATA upperWords<>+4(SB)/4, $0x00070005
+DATA upperWords<>+8(SB)/4, $0x000b0009
+DATA upperWords<>+12(SB)/4, $0x000f000d
+DATA upperWords<>+16(SB)/4, $0x00130011
+DATA upperWords<>+20(SB)/4, $0x00170015
+DATA upperWords<>+24(SB)/4, $0x001b0019
+DATA upperWords<>+28(SB)/4, $0x001f001d
+DATA upperWords<>+32(SB)/4, $0x00230021
+DATA upperWords<>+36(SB)/4, $0x00270025
+DATA upperWords<>+40(SB)/4, $0x002b0029
+DATA upperWords<>+44(SB)/4, $0x002f002d
+DATA upperWords<>+48(SB)/4, $0x00330031
+DATA upperWords<>+52(SB)/4, $0x00370035
+DATA upperWords<>+56(SB)/4, $0x003b0039
+DATA upperWords<>+60(SB)/4, $0x003f003d
+GLOBL upperWords<>(SB), RODATA|NOPTR, $64
 
-DATA belowHalves512<>+0(SB)/4, $0x00007fff
-DATA belowHalves512<>+4(SB)/4, $0x00007fff
-DATA belowHalves512<>+8(SB)/4, $0x00007fff
-DATA belowHalves512<>+12(SB)/4, $0x00007fff
-DATA belowHalves512<>+16(SB)/4, $0x00007fff
-DATA belowHalves512<>+20(SB)/4, $0x00007fff
-DATA belowHalves512<>+24(SB)/4, $0x00007fff
-DATA belowHalves512<>+28(SB)/4, $0x00007fff
-DATA belowHalves512<>+32(SB)/4, $0x00007fff
-DATA belowHalves512<>+36(SB)/4, $0x00007fff
-DATA belowHalves512<>+40(SB)/4, $0x00007fff
-DATA belowHalves512<>+44(SB)/4, $0x00007fff
-DATA belowHalves512<>+48(SB)/4, $0x00007fff
-DATA belowHalves512<>+52(SB)/4, $0x00007fff
-DATA belowHalves512<>+56(SB)/4, $0x00007fff
-DATA belowHalves512<>+60(SB)/4, $0x00007fff
-GLOBL belowHalves512<>(SB), RODATA|NOPTR, $64
+DATA lowerWords<>+0(SB)/4, $0x00020000
+DATA lowerWords<>+4(SB)/4, $0x00060004
+DATA lowerWords<>+8(SB)/4, $0x000a0008
+DATA lowerWords<>+12(SB)/4, $0x000e000c
+DATA lowerWords<>+16(SB)/4, $0x00120010
+DATA lowerWords<>+20(SB)/4, $0x00160014
+DATA lowerWords<>+24(SB)/4, $0x001a0018
+DATA lowerWords<>+28(SB)/4, $0x001e001c
+DATA lowerWords<>+32(SB)/4, $0x00220020
+DATA lowerWords<>+36(SB)/4, $0x00260024
+DATA lowerWords<>+40(SB)/4, $0x002a0028
+DATA lowerWords<>+44(SB)/4, $0x002e002c
+DATA lowerWords<>+48(SB)/4, $0x00320030
+DATA lowerWords<>+52(SB)/4, $0x00360034
+DATA lowerWords<>+56(SB)/4, $0x003a0038
+DATA lowerWords<>+60(SB)/4, $0x003e003c
+GLOBL lowerWords<>(SB), RODATA|NOPTR, $64
 
-DATA lastBits512<>+0(SB)/4, $0x00010000
-DATA lastBits512<>+4(SB)/4, $0x00010000
-DATA lastBits512<>+8(SB)/4, $0x00010000
-DATA lastBits512<>+12(SB)/4, $0x00010000
-DATA lastBits512<>+16(SB)/4, $0x00010000
-DATA lastBits512<>+20(SB)/4, $0x00010000
-DATA lastBits512<>+24(SB)/4, $0x00010000
-DATA lastBits512<>+28(SB)/4, $0x00010000
-DATA lastBits512<>+32(SB)/4, $0x00010000
-DATA lastBits512<>+36(SB)/4, $0x00010000
-DATA lastBits512<>+40(SB)/4, $0x00010000
-DATA lastBits512<>+44(SB)/4, $0x00010000
-DATA lastBits512<>+48(SB)/4, $0x00010000
-DATA lastBits512<>+52(SB)/4, $0x00010000
-DATA lastBits512<>+56(SB)/4, $0x00010000
-DATA lastBits512<>+60(SB)/4, $0x00010000
-GLOBL lastBits512<>(SB), RODATA|NOPTR, $64
-
-DATA upperHalves<>+0(SB)/4, $0x00030001
-DATA upperHalves<>+4(SB)/4, $0x00070005
-DATA upperHalves<>+8(SB)/4, $0x000b0009
-DATA upperHalves<>+12(SB)/4, $0x000f000d
-DATA upperHalves<>+16(SB)/4, $0x00130011
-DATA upperHalves<>+20(SB)/4, $0x00170015
-DATA upperHalves<>+24(SB)/4, $0x001b0019
-DATA upperHalves<>+28(SB)/4, $0x001f001d
-DATA upperHalves<>+32(SB)/4, $0x00230021
-DATA upperHalves<>+36(SB)/4, $0x00270025
-DATA upperHalves<>+40(SB)/4, $0x002b0029
-DATA upperHalves<>+44(SB)/4, $0x002f002d
-DATA upperHalves<>+48(SB)/4, $0x00330031
-DATA upperHalves<>+52(SB)/4, $0x00370035
-DATA upperHalves<>+56(SB)/4, $0x003b0039
-DATA upperHalves<>+60(SB)/4, $0x003f003d
-GLOBL upperHalves<>(SB), RODATA|NOPTR, $64
+DATA halfPlaces512<>+0(SB)/4, $0x80008000
+DATA halfPlaces512<>+4(SB)/4, $0x80008000
+DATA halfPlaces512<>+8(SB)/4, $0x80008000
+DATA halfPlaces512<>+12(SB)/4, $0x80008000
+DATA halfPlaces512<>+16(SB)/4, $0x80008000
+DATA halfPlaces512<>+20(SB)/4, $0x80008000
+DATA halfPlaces512<>+24(SB)/4, $0x80008000
+DATA halfPlaces512<>+28(SB)/4, $0x80008000
+DATA halfPlaces512<>+32(SB)/4, $0x80008000
+DATA halfPlaces512<>+36(SB)/4, $0x80008000
+DATA halfPlaces512<>+40(SB)/4, $0x80008000
+DATA halfPlaces512<>+44(SB)/4, $0x80008000
+DATA halfPlaces512<>+48(SB)/4, $0x80008000
+DATA halfPlaces512<>+52(SB)/4, $0x80008000
+DATA halfPlaces512<>+56(SB)/4, $0x80008000
+DATA halfPlaces512<>+60(SB)/4, $0x80008000
+GLOBL halfPlaces512<>(SB), RODATA|NOPTR, $64
 
 // func allFiniteHalfBF16AVX512(h *uint16, n int) bool
 // Requires: AVX, AVX512BW, AVX512F
@@ -41565,7 +41580,7 @@ end5:
 
 // func updateElementsHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·updateElementsHalfBF16AVX512(SB), NOSPLIT, $16-76
+TEXT ·updateElementsHalfBF16AVX512(SB), NOSPLIT, $208-76
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ v+16(FP), DX
@@ -41591,31 +41606,36 @@ TEXT ·updateElementsHalfBF16AVX512(SB), NOSPLIT, $16-76
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
-	VPXORD       Z5, Z6, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS (R10), Z7
-	VBROADCASTSS 4(R10), Z12
-	VBROADCASTSS 20(R10), Z13
-	VBROADCASTSS 16(R10), Z14
-	VBROADCASTSS 32(R10), Z15
+	VMOVUPS      Z6, (SP)
+	VPXORD       Z5, Z6, Z6
+	VMOVQ        X6, 64(SP)
+	VBROADCASTSS (R10), Z6
+	VBROADCASTSS 4(R10), Z11
+	VBROADCASTSS 20(R10), Z12
+	VBROADCASTSS 16(R10), Z13
+	VBROADCASTSS 32(R10), Z14
+	VMOVUPS      Z14, 72(SP)
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x1f, Z7, Z7
+	VPXORD       72(SP), Z7, Z7
+	VMOVUPS      Z7, 136(SP)
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z15, Z8, Z8
-	VPXORD       Z9, Z9, Z9
-	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x18, Z9, Z9
-	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z15, Z9, Z9
-	VMOVQ        X9, 8(SP)
-	VBROADCASTSS factor+72(FP), Z9
-	VMOVUPS      lanes32Wide<>+0(SB), Z16
-	VPSLLD       $0x10, Z16, Z16
+	VPSLLD       $0x18, Z8, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VPXORD       72(SP), Z8, Z7
+	VMOVQ        X7, 200(SP)
+	VBROADCASTSS factor+72(FP), Z7
+	VMOVUPS      lanes32Wide<>+0(SB), Z8
+	VPSLLD       $0x10, Z8, Z8
 	MOVL         $0xaaaaaaaa, R10
 	KMOVD        R10, K1
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VMOVUPS      upperHalves<>+0(SB), Z17
+	VMOVUPS      upperWords<>+0(SB), Z14
+	VMOVUPS      lowerWords<>+0(SB), Z15
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSRLW       $0x0f, Z9, Z9
 	CMPL         factor+72(FP), $0x3f800000
 	JE           plain1
 
@@ -41633,200 +41653,206 @@ loop3:
 	PREFETCHT0 448(DX)(R8*2)
 	PREFETCHT0 384(AX)(R8*2)
 	PREFETCHT0 448(AX)(R8*2)
-	VMOVDQU16  (SI)(R8*1), Y11
-	VPERMW.Z   Z11, Z16, K1, Z18
-	VMULPS     Z9, Z18, Z18
-	VMOVDQU16  32(SI)(R8*1), Y11
-	VPERMW.Z   Z11, Z16, K1, Z19
-	VMULPS     Z9, Z19, Z19
+	VMOVDQU16  (SI)(R8*1), Y10
+	VPERMW.Z   Z10, Z8, K1, Z16
+	VMULPS     Z7, Z16, Z16
+	VMOVDQU16  32(SI)(R8*1), Y10
+	VPERMW.Z   Z10, Z8, K1, Z17
+	VMULPS     Z7, Z17, Z17
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided5
-	VDIVPS Z5, Z18, Z18
-	VDIVPS Z5, Z19, Z19
+	VDIVPS Z5, Z16, Z16
+	VDIVPS Z5, Z17, Z17
 
 undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z18, Z20
-	VMULPS    Z18, Z20, Z20
-	VMULPS    (DX)(R8*2), Z1, Z18
-	VADDPS    Z20, Z18, Z18
-	VPTESTMD  Z0, Z18, K2
-	VMOVUPS.Z Z18, K2, Z18
-	VMULPS    Z2, Z19, Z20
-	VMULPS    Z19, Z20, Z20
-	VMULPS    64(DX)(R8*2), Z1, Z19
-	VADDPS    Z20, Z19, Z19
-	VPTESTMD  Z0, Z19, K2
-	VMOVUPS.Z Z19, K2, Z19
+	VMULPS    Z2, Z16, Z18
+	VMULPS    Z16, Z18, Z18
+	VMULPS    (DX)(R8*2), Z1, Z16
+	VADDPS    Z18, Z16, Z16
+	VPTESTMD  Z0, Z16, K2
+	VMOVUPS.Z Z16, K2, Z16
+	VMULPS    Z2, Z17, Z18
+	VMULPS    Z17, Z18, Z18
+	VMULPS    64(DX)(R8*2), Z1, Z17
+	VADDPS    Z18, Z17, Z17
+	VPTESTMD  Z0, Z17, K2
+	VMOVUPS.Z Z17, K2, Z17
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
 	JNE     other6
-	VSQRTPS Z18, Z20
-	VSQRTPS Z19, Z21
+	VSQRTPS Z16, Z18
+	VSQRTPS Z17, Z19
 
 raised9:
-	VMULPS  Z3, Z20, Z20
-	VADDPS  Z4, Z20, Z20
-	VMULPS  Z3, Z21, Z21
-	VADDPS  Z4, Z21, Z21
-	VMOVUPS Z18, (DX)(R8*2)
-	VMOVUPS Z19, 64(DX)(R8*2)
+	VMULPS  Z3, Z18, Z18
+	VADDPS  Z4, Z18, Z18
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMOVUPS Z16, (DX)(R8*2)
+	VMOVUPS Z17, 64(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R8*1), Y11
-	VPERMW.Z  Z11, Z16, K1, Z18
-	VMULPS    Z9, Z18, Z18
-	VMULPS    (CX)(R8*2), Z7, Z19
-	VMULPS    Z18, Z12, Z18
-	VADDPS    Z18, Z19, Z19
-	VPTESTMD  Z0, Z19, K2
-	VMOVUPS.Z Z19, K2, Z19
-	VMULPS    (AX)(R8*2), Z13, Z18
-	VMULPS    Z14, Z19, Z22
-	VDIVPS    Z20, Z22, Z22
-	VMOVDQU16 32(BX)(R8*1), Y11
-	VPERMW.Z  Z11, Z16, K1, Z20
-	VMULPS    Z9, Z20, Z20
-	VMULPS    64(CX)(R8*2), Z7, Z23
-	VMULPS    Z20, Z12, Z20
-	VADDPS    Z20, Z23, Z23
-	VPTESTMD  Z0, Z23, K2
-	VMOVUPS.Z Z23, K2, Z23
-	VMULPS    64(AX)(R8*2), Z13, Z20
-	VMULPS    Z14, Z23, Z24
-	VDIVPS    Z21, Z24, Z24
+	VMOVDQU16 (BX)(R8*1), Y10
+	VPERMW.Z  Z10, Z8, K1, Z16
+	VMULPS    Z7, Z16, Z16
+	VMULPS    (CX)(R8*2), Z6, Z17
+	VMULPS    Z16, Z11, Z16
+	VADDPS    Z16, Z17, Z17
+	VPTESTMD  Z0, Z17, K2
+	VMOVUPS.Z Z17, K2, Z17
+	VMULPS    (AX)(R8*2), Z12, Z16
+	VMULPS    Z13, Z17, Z20
+	VDIVPS    Z18, Z20, Z20
+	VMOVDQU16 32(BX)(R8*1), Y10
+	VPERMW.Z  Z10, Z8, K1, Z18
+	VMULPS    Z7, Z18, Z18
+	VMULPS    64(CX)(R8*2), Z6, Z21
+	VMULPS    Z18, Z11, Z18
+	VADDPS    Z18, Z21, Z21
+	VPTESTMD  Z0, Z21, K2
+	VMOVUPS.Z Z21, K2, Z21
+	VMULPS    64(AX)(R8*2), Z12, Z18
+	VMULPS    Z13, Z21, Z22
+	VDIVPS    Z19, Z22, Z22
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
+	CMPQ 200(SP), $+0
 	JNE  clamp10
 
 clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z22, Z18, Z18
-	VMOVDQA64   Z18, Z22
-	VMOVUPS     Z19, (CX)(R8*2)
-	VMOVUPS     Z18, (AX)(R8*2)
-	VSUBPS      Z24, Z20, Z20
-	VMOVDQA64   Z20, Z24
-	VMOVUPS     Z23, 64(CX)(R8*2)
-	VMOVUPS     Z20, 64(AX)(R8*2)
-	VMOVDQA64   Z22, Z18
-	VMOVUPS     quietNaNs512<>+0(SB), Z22
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z18, Z22
-	VPTESTMD    lastBits512<>+0(SB), Z22, K2
-	VPADDD      belowHalves512<>+0(SB), Z22, Z22
-	VPSUBD      Z10, Z22, K2, Z22
-	VMOVDQA64   Z24, Z18
-	VMOVUPS     quietNaNs512<>+0(SB), Z24
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z18, Z24
-	VPTESTMD    lastBits512<>+0(SB), Z24, K2
-	VPADDD      belowHalves512<>+0(SB), Z24, Z24
-	VPSUBD      Z10, Z24, K2, Z24
-	VPERMT2W    Z24, Z17, Z22
-	VMOVDQU16   Z22, (R9)(R8*1)
-	ADDQ        $0x00000040, R8
-	SUBQ        $0x00000040, DI
-	JGE         loop3
+	VSUBPS    Z20, Z16, Z16
+	VMOVDQA64 Z16, Z20
+	VMOVUPS   Z17, (CX)(R8*2)
+	VMOVUPS   Z16, (AX)(R8*2)
+	VSUBPS    Z22, Z18, Z18
+	VMOVDQA64 Z18, Z22
+	VMOVUPS   Z21, 64(CX)(R8*2)
+	VMOVUPS   Z18, 64(AX)(R8*2)
+	VCMPPS    $0x03, Z22, Z20, K2
+	KORTESTW  K2, K2
+	JNE       nan12
+
+quiet13:
+	VMOVDQA64  Z20, Z16
+	VMOVDQA64  Z20, Z17
+	VPERMT2W   Z22, Z14, Z16
+	VPERMT2W   Z22, Z15, Z17
+	VMOVUPS    halfPlaces512<>+0(SB), Z18
+	VPTERNLOGD $0xf2, Z9, Z16, Z18
+	VPCMPUW    $0x05, Z18, Z17, K2
+	VPADDW     Z9, Z16, K2, Z16
+	VMOVDQU16  Z16, (R9)(R8*1)
+	ADDQ       $0x00000040, R8
+	SUBQ       $0x00000040, DI
+	JGE        loop3
 
 done4:
 	ADDQ $0x00000040, DI
 
 	// One vector at a time.
 	SUBQ $0x00000020, DI
-	JL   done13
+	JL   done15
 
-loop12:
-	VMOVDQU16 (SI)(R8*1), Y11
-	VPERMW.Z  Z11, Z16, K1, Z18
-	VMULPS    Z9, Z18, Z18
+loop14:
+	VMOVDQU16 (SI)(R8*1), Y10
+	VPERMW.Z  Z10, Z8, K1, Z16
+	VMULPS    Z7, Z16, Z16
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided14
-	VDIVPS Z5, Z18, Z18
+	CMPQ   64(SP), $+0
+	JEQ    undivided16
+	VDIVPS Z5, Z16, Z16
 
-undivided14:
+undivided16:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z18, Z19
-	VMULPS    Z18, Z19, Z19
-	VMULPS    (DX)(R8*2), Z1, Z18
-	VADDPS    Z19, Z18, Z18
-	VPTESTMD  Z0, Z18, K2
-	VMOVUPS.Z Z18, K2, Z18
+	VMULPS    Z2, Z16, Z17
+	VMULPS    Z16, Z17, Z17
+	VMULPS    (DX)(R8*2), Z1, Z16
+	VADDPS    Z17, Z16, Z16
+	VPTESTMD  Z0, Z16, K2
+	VMOVUPS.Z Z16, K2, Z16
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other15
-	VSQRTPS Z18, Z19
+	JNE     other17
+	VSQRTPS Z16, Z17
 
-raised18:
-	VMULPS  Z3, Z19, Z19
-	VADDPS  Z4, Z19, Z19
-	VMOVUPS Z18, (DX)(R8*2)
+raised20:
+	VMULPS  Z3, Z17, Z17
+	VADDPS  Z4, Z17, Z17
+	VMOVUPS Z16, (DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R8*1), Y11
-	VPERMW.Z  Z11, Z16, K1, Z18
-	VMULPS    Z9, Z18, Z18
-	VMULPS    (CX)(R8*2), Z7, Z20
-	VMULPS    Z18, Z12, Z18
-	VADDPS    Z18, Z20, Z20
-	VPTESTMD  Z0, Z20, K2
-	VMOVUPS.Z Z20, K2, Z20
-	VMULPS    (AX)(R8*2), Z13, Z18
-	VMULPS    Z14, Z20, Z21
-	VDIVPS    Z19, Z21, Z21
+	VMOVDQU16 (BX)(R8*1), Y10
+	VPERMW.Z  Z10, Z8, K1, Z16
+	VMULPS    Z7, Z16, Z16
+	VMULPS    (CX)(R8*2), Z6, Z18
+	VMULPS    Z16, Z11, Z16
+	VADDPS    Z16, Z18, Z18
+	VPTESTMD  Z0, Z18, K2
+	VMOVUPS.Z Z18, K2, Z18
+	VMULPS    (AX)(R8*2), Z12, Z16
+	VMULPS    Z13, Z18, Z19
+	VDIVPS    Z17, Z19, Z19
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp19
+	CMPQ 200(SP), $+0
+	JNE  clamp21
 
-clamped20:
+clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z21, Z18, Z18
-	VMOVDQA64   Z18, Z21
-	VMOVUPS     Z20, (CX)(R8*2)
-	VMOVUPS     Z18, (AX)(R8*2)
-	VMOVDQA64   Z21, Z18
-	VMOVUPS     quietNaNs512<>+0(SB), Z21
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z18, Z21
-	VPTESTMD    lastBits512<>+0(SB), Z21, K2
-	VPADDD      belowHalves512<>+0(SB), Z21, Z21
-	VPSUBD      Z10, Z21, K2, Z21
-	VPERMW      Z21, Z17, Z21
-	VMOVDQU16   Y21, (R9)(R8*1)
-	ADDQ        $0x00000020, R8
-	SUBQ        $0x00000020, DI
-	JGE         loop12
+	VSUBPS    Z19, Z16, Z16
+	VMOVDQA64 Z16, Z19
+	VMOVUPS   Z18, (CX)(R8*2)
+	VMOVUPS   Z16, (AX)(R8*2)
+	VCMPPS    $0x03, Z19, Z19, K2
+	KORTESTW  K2, K2
+	JNE       nan23
 
-done13:
+quiet24:
+	VMOVDQA64  Z19, Z16
+	VMOVDQA64  Z19, Z17
+	VPERMT2W   Z19, Z14, Z16
+	VPERMT2W   Z19, Z15, Z17
+	VMOVUPS    halfPlaces512<>+0(SB), Z18
+	VPTERNLOGD $0xf2, Z9, Z16, Z18
+	VPCMPUW    $0x05, Z18, Z17, K2
+	VPADDW     Z9, Z16, K2, Z16
+	VMOVDQU16  Y16, (R9)(R8*1)
+	ADDQ       $0x00000020, R8
+	SUBQ       $0x00000020, DI
+	JGE        loop14
+
+done15:
 	ADDQ $0x00000020, DI
 
 	// The rest, a part of a vector.
 	TESTQ       DI, DI
-	JZ          end21
+	JZ          end25
 	SHRQ        $0x01, DI
 	XORL        R10, R10
 	BTSQ        DI, R10
 	DECQ        R10
 	KMOVW       R10, K2
-	VMOVDQU16.Z (SI)(R8*1), K2, Y11
-	VPERMW.Z    Z11, Z16, K1, Z17
-	VMULPS      Z9, Z17, Z17
+	VMOVDQU16.Z (SI)(R8*1), K2, Y10
+	VPERMW.Z    Z10, Z8, K1, Z16
+	VMULPS      Z7, Z16, Z16
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided22
-	VDIVPS Z5, Z17, Z17
+	CMPQ   64(SP), $+0
+	JEQ    undivided26
+	VDIVPS Z5, Z16, Z16
 
-undivided22:
+undivided26:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (DX)(R8*2), K2, Z5
-	VMULPS    Z2, Z17, Z2
-	VMULPS    Z17, Z2, Z2
+	VMULPS    Z2, Z16, Z2
+	VMULPS    Z16, Z2, Z2
 	VMULPS    Z5, Z1, Z1
 	VADDPS    Z2, Z1, Z1
 	VPTESTMD  Z0, Z1, K3
@@ -41834,58 +41860,63 @@ undivided22:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other23
+	JNE     other27
 	VSQRTPS Z1, Z2
 
-raised26:
+raised30:
 	VMULPS  Z3, Z2, Z2
 	VADDPS  Z4, Z2, Z2
 	VMOVUPS Z1, K2, (DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z   (CX)(R8*2), K2, Z1
-	VMOVDQU16.Z (BX)(R8*1), K2, Y11
-	VPERMW.Z    Z11, Z16, K1, Z3
-	VMULPS      Z9, Z3, Z3
-	VMULPS      Z1, Z7, Z1
-	VMULPS      Z3, Z12, Z3
+	VMOVDQU16.Z (BX)(R8*1), K2, Y10
+	VPERMW.Z    Z10, Z8, K1, Z3
+	VMULPS      Z7, Z3, Z3
+	VMULPS      Z1, Z6, Z1
+	VMULPS      Z3, Z11, Z3
 	VADDPS      Z3, Z1, Z1
 	VPTESTMD    Z0, Z1, K1
 	VMOVUPS.Z   Z1, K1, Z1
 	VMOVUPS.Z   (AX)(R8*2), K2, Z0
-	VMULPS      Z0, Z13, Z0
-	VMULPS      Z14, Z1, Z3
+	VMULPS      Z0, Z12, Z0
+	VMULPS      Z13, Z1, Z3
 	VDIVPS      Z2, Z3, Z3
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp27
+	CMPQ 200(SP), $+0
+	JNE  clamp31
 
-clamped28:
+clamped32:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z3, Z0, Z0
-	VMOVDQA64   Z0, Z3
-	VMOVUPS     Z1, K2, (CX)(R8*2)
-	VMOVUPS     Z0, K2, (AX)(R8*2)
-	VMOVDQA64   Z3, Z0
-	VMOVUPS     quietNaNs512<>+0(SB), Z3
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z0, Z3
-	VPTESTMD    lastBits512<>+0(SB), Z3, K1
-	VPADDD      belowHalves512<>+0(SB), Z3, Z3
-	VPSUBD      Z10, Z3, K1, Z3
-	VPSRLD      $0x10, Z3, Z3
-	VPMOVDW     Z3, Y0
-	VMOVDQU16   Y0, K2, (R9)(R8*1)
+	VSUBPS    Z3, Z0, Z0
+	VMOVDQA64 Z0, Z3
+	VMOVUPS   Z1, K2, (CX)(R8*2)
+	VMOVUPS   Z0, K2, (AX)(R8*2)
+	VCMPPS    $0x03, Z3, Z3, K1
+	KORTESTW  K1, K1
+	JNE       nan33
 
-end21:
+quiet34:
+	VMOVDQA64  Z3, Z0
+	VMOVDQA64  Z3, Z1
+	VPERMT2W   Z3, Z14, Z0
+	VPERMT2W   Z3, Z15, Z1
+	VMOVUPS    halfPlaces512<>+0(SB), Z2
+	VPTERNLOGD $0xf2, Z9, Z0, Z2
+	VPCMPUW    $0x05, Z2, Z1, K1
+	VPADDW     Z9, Z0, K1, Z0
+	VMOVDQU16  Y0, K2, (R9)(R8*1)
+
+end25:
 	JMP done2
 
 plain1:
 	// 2 vectors at a time.
 	SUBQ $0x00000040, DI
-	JL   done30
+	JL   done36
 
-loop29:
+loop35:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 384(BX)(R8*1)
 	PREFETCHT0 384(R9)(R8*1)
@@ -41895,193 +41926,199 @@ loop29:
 	PREFETCHT0 448(DX)(R8*2)
 	PREFETCHT0 384(AX)(R8*2)
 	PREFETCHT0 448(AX)(R8*2)
-	VMOVDQU16  (SI)(R8*1), Y11
-	VPERMW.Z   Z11, Z16, K1, Z9
-	VMOVDQU16  32(SI)(R8*1), Y11
-	VPERMW.Z   Z11, Z16, K1, Z18
+	VMOVDQU16  (SI)(R8*1), Y10
+	VPERMW.Z   Z10, Z8, K1, Z7
+	VMOVDQU16  32(SI)(R8*1), Y10
+	VPERMW.Z   Z10, Z8, K1, Z16
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided31
-	VDIVPS Z5, Z9, Z9
-	VDIVPS Z5, Z18, Z18
+	CMPQ   64(SP), $+0
+	JEQ    undivided37
+	VDIVPS Z5, Z7, Z7
+	VDIVPS Z5, Z16, Z16
 
-undivided31:
+undivided37:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z19
-	VMULPS    Z9, Z19, Z19
-	VMULPS    (DX)(R8*2), Z1, Z9
-	VADDPS    Z19, Z9, Z9
-	VPTESTMD  Z0, Z9, K2
-	VMOVUPS.Z Z9, K2, Z9
-	VMULPS    Z2, Z18, Z19
-	VMULPS    Z18, Z19, Z19
-	VMULPS    64(DX)(R8*2), Z1, Z18
-	VADDPS    Z19, Z18, Z18
-	VPTESTMD  Z0, Z18, K2
-	VMOVUPS.Z Z18, K2, Z18
+	VMULPS    Z2, Z7, Z17
+	VMULPS    Z7, Z17, Z17
+	VMULPS    (DX)(R8*2), Z1, Z7
+	VADDPS    Z17, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
+	VMULPS    Z2, Z16, Z17
+	VMULPS    Z16, Z17, Z17
+	VMULPS    64(DX)(R8*2), Z1, Z16
+	VADDPS    Z17, Z16, Z16
+	VPTESTMD  Z0, Z16, K2
+	VMOVUPS.Z Z16, K2, Z16
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other32
-	VSQRTPS Z9, Z19
-	VSQRTPS Z18, Z20
+	JNE     other38
+	VSQRTPS Z7, Z17
+	VSQRTPS Z16, Z18
 
-raised35:
-	VMULPS  Z3, Z19, Z19
-	VADDPS  Z4, Z19, Z19
-	VMULPS  Z3, Z20, Z20
-	VADDPS  Z4, Z20, Z20
-	VMOVUPS Z9, (DX)(R8*2)
-	VMOVUPS Z18, 64(DX)(R8*2)
+raised41:
+	VMULPS  Z3, Z17, Z17
+	VADDPS  Z4, Z17, Z17
+	VMULPS  Z3, Z18, Z18
+	VADDPS  Z4, Z18, Z18
+	VMOVUPS Z7, (DX)(R8*2)
+	VMOVUPS Z16, 64(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R8*1), Y11
-	VPERMW.Z  Z11, Z16, K1, Z9
-	VMULPS    (CX)(R8*2), Z7, Z18
-	VMULPS    Z9, Z12, Z9
-	VADDPS    Z9, Z18, Z18
-	VPTESTMD  Z0, Z18, K2
-	VMOVUPS.Z Z18, K2, Z18
-	VMULPS    (AX)(R8*2), Z13, Z9
-	VMULPS    Z14, Z18, Z21
-	VDIVPS    Z19, Z21, Z21
-	VMOVDQU16 32(BX)(R8*1), Y11
-	VPERMW.Z  Z11, Z16, K1, Z19
-	VMULPS    64(CX)(R8*2), Z7, Z22
-	VMULPS    Z19, Z12, Z19
-	VADDPS    Z19, Z22, Z22
-	VPTESTMD  Z0, Z22, K2
-	VMOVUPS.Z Z22, K2, Z22
-	VMULPS    64(AX)(R8*2), Z13, Z19
-	VMULPS    Z14, Z22, Z23
-	VDIVPS    Z20, Z23, Z23
+	VMOVDQU16 (BX)(R8*1), Y10
+	VPERMW.Z  Z10, Z8, K1, Z7
+	VMULPS    (CX)(R8*2), Z6, Z16
+	VMULPS    Z7, Z11, Z7
+	VADDPS    Z7, Z16, Z16
+	VPTESTMD  Z0, Z16, K2
+	VMOVUPS.Z Z16, K2, Z16
+	VMULPS    (AX)(R8*2), Z12, Z7
+	VMULPS    Z13, Z16, Z19
+	VDIVPS    Z17, Z19, Z19
+	VMOVDQU16 32(BX)(R8*1), Y10
+	VPERMW.Z  Z10, Z8, K1, Z17
+	VMULPS    64(CX)(R8*2), Z6, Z20
+	VMULPS    Z17, Z11, Z17
+	VADDPS    Z17, Z20, Z20
+	VPTESTMD  Z0, Z20, K2
+	VMOVUPS.Z Z20, K2, Z20
+	VMULPS    64(AX)(R8*2), Z12, Z17
+	VMULPS    Z13, Z20, Z21
+	VDIVPS    Z18, Z21, Z21
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp36
+	CMPQ 200(SP), $+0
+	JNE  clamp42
 
-clamped37:
+clamped43:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z21, Z9, Z9
-	VMOVDQA64   Z9, Z21
-	VMOVUPS     Z18, (CX)(R8*2)
-	VMOVUPS     Z9, (AX)(R8*2)
-	VSUBPS      Z23, Z19, Z19
-	VMOVDQA64   Z19, Z23
-	VMOVUPS     Z22, 64(CX)(R8*2)
-	VMOVUPS     Z19, 64(AX)(R8*2)
-	VMOVDQA64   Z21, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z21
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z21
-	VPTESTMD    lastBits512<>+0(SB), Z21, K2
-	VPADDD      belowHalves512<>+0(SB), Z21, Z21
-	VPSUBD      Z10, Z21, K2, Z21
-	VMOVDQA64   Z23, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z23
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
-	VPTESTMD    lastBits512<>+0(SB), Z23, K2
-	VPADDD      belowHalves512<>+0(SB), Z23, Z23
-	VPSUBD      Z10, Z23, K2, Z23
-	VPERMT2W    Z23, Z17, Z21
-	VMOVDQU16   Z21, (R9)(R8*1)
-	ADDQ        $0x00000040, R8
-	SUBQ        $0x00000040, DI
-	JGE         loop29
+	VSUBPS    Z19, Z7, Z7
+	VMOVDQA64 Z7, Z19
+	VMOVUPS   Z16, (CX)(R8*2)
+	VMOVUPS   Z7, (AX)(R8*2)
+	VSUBPS    Z21, Z17, Z17
+	VMOVDQA64 Z17, Z21
+	VMOVUPS   Z20, 64(CX)(R8*2)
+	VMOVUPS   Z17, 64(AX)(R8*2)
+	VCMPPS    $0x03, Z21, Z19, K2
+	KORTESTW  K2, K2
+	JNE       nan44
 
-done30:
+quiet45:
+	VMOVDQA64  Z19, Z7
+	VMOVDQA64  Z19, Z16
+	VPERMT2W   Z21, Z14, Z7
+	VPERMT2W   Z21, Z15, Z16
+	VMOVUPS    halfPlaces512<>+0(SB), Z17
+	VPTERNLOGD $0xf2, Z9, Z7, Z17
+	VPCMPUW    $0x05, Z17, Z16, K2
+	VPADDW     Z9, Z7, K2, Z7
+	VMOVDQU16  Z7, (R9)(R8*1)
+	ADDQ       $0x00000040, R8
+	SUBQ       $0x00000040, DI
+	JGE        loop35
+
+done36:
 	ADDQ $0x00000040, DI
 
 	// One vector at a time.
 	SUBQ $0x00000020, DI
-	JL   done39
+	JL   done47
 
-loop38:
-	VMOVDQU16 (SI)(R8*1), Y11
-	VPERMW.Z  Z11, Z16, K1, Z9
+loop46:
+	VMOVDQU16 (SI)(R8*1), Y10
+	VPERMW.Z  Z10, Z8, K1, Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided40
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided48
+	VDIVPS Z5, Z7, Z7
 
-undivided40:
+undivided48:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z18
-	VMULPS    Z9, Z18, Z18
-	VMULPS    (DX)(R8*2), Z1, Z9
-	VADDPS    Z18, Z9, Z9
-	VPTESTMD  Z0, Z9, K2
-	VMOVUPS.Z Z9, K2, Z9
+	VMULPS    Z2, Z7, Z16
+	VMULPS    Z7, Z16, Z16
+	VMULPS    (DX)(R8*2), Z1, Z7
+	VADDPS    Z16, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other41
-	VSQRTPS Z9, Z18
+	JNE     other49
+	VSQRTPS Z7, Z16
 
-raised44:
-	VMULPS  Z3, Z18, Z18
-	VADDPS  Z4, Z18, Z18
-	VMOVUPS Z9, (DX)(R8*2)
+raised52:
+	VMULPS  Z3, Z16, Z16
+	VADDPS  Z4, Z16, Z16
+	VMOVUPS Z7, (DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R8*1), Y11
-	VPERMW.Z  Z11, Z16, K1, Z9
-	VMULPS    (CX)(R8*2), Z7, Z19
-	VMULPS    Z9, Z12, Z9
-	VADDPS    Z9, Z19, Z19
-	VPTESTMD  Z0, Z19, K2
-	VMOVUPS.Z Z19, K2, Z19
-	VMULPS    (AX)(R8*2), Z13, Z9
-	VMULPS    Z14, Z19, Z20
-	VDIVPS    Z18, Z20, Z20
+	VMOVDQU16 (BX)(R8*1), Y10
+	VPERMW.Z  Z10, Z8, K1, Z7
+	VMULPS    (CX)(R8*2), Z6, Z17
+	VMULPS    Z7, Z11, Z7
+	VADDPS    Z7, Z17, Z17
+	VPTESTMD  Z0, Z17, K2
+	VMOVUPS.Z Z17, K2, Z17
+	VMULPS    (AX)(R8*2), Z12, Z7
+	VMULPS    Z13, Z17, Z18
+	VDIVPS    Z16, Z18, Z18
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp45
+	CMPQ 200(SP), $+0
+	JNE  clamp53
 
-clamped46:
+clamped54:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z20, Z9, Z9
-	VMOVDQA64   Z9, Z20
-	VMOVUPS     Z19, (CX)(R8*2)
-	VMOVUPS     Z9, (AX)(R8*2)
-	VMOVDQA64   Z20, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z20
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z20
-	VPTESTMD    lastBits512<>+0(SB), Z20, K2
-	VPADDD      belowHalves512<>+0(SB), Z20, Z20
-	VPSUBD      Z10, Z20, K2, Z20
-	VPERMW      Z20, Z17, Z20
-	VMOVDQU16   Y20, (R9)(R8*1)
-	ADDQ        $0x00000020, R8
-	SUBQ        $0x00000020, DI
-	JGE         loop38
+	VSUBPS    Z18, Z7, Z7
+	VMOVDQA64 Z7, Z18
+	VMOVUPS   Z17, (CX)(R8*2)
+	VMOVUPS   Z7, (AX)(R8*2)
+	VCMPPS    $0x03, Z18, Z18, K2
+	KORTESTW  K2, K2
+	JNE       nan55
 
-done39:
+quiet56:
+	VMOVDQA64  Z18, Z7
+	VMOVDQA64  Z18, Z16
+	VPERMT2W   Z18, Z14, Z7
+	VPERMT2W   Z18, Z15, Z16
+	VMOVUPS    halfPlaces512<>+0(SB), Z17
+	VPTERNLOGD $0xf2, Z9, Z7, Z17
+	VPCMPUW    $0x05, Z17, Z16, K2
+	VPADDW     Z9, Z7, K2, Z7
+	VMOVDQU16  Y7, (R9)(R8*1)
+	ADDQ       $0x00000020, R8
+	SUBQ       $0x00000020, DI
+	JGE        loop46
+
+done47:
 	ADDQ $0x00000020, DI
 
 	// The rest, a part of a vector.
 	TESTQ       DI, DI
-	JZ          end47
+	JZ          end57
 	SHRQ        $0x01, DI
 	XORL        R10, R10
 	BTSQ        DI, R10
 	DECQ        R10
 	KMOVW       R10, K2
-	VMOVDQU16.Z (SI)(R8*1), K2, Y11
-	VPERMW.Z    Z11, Z16, K1, Z9
+	VMOVDQU16.Z (SI)(R8*1), K2, Y10
+	VPERMW.Z    Z10, Z8, K1, Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided48
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided58
+	VDIVPS Z5, Z7, Z7
 
-undivided48:
+undivided58:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (DX)(R8*2), K2, Z5
-	VMULPS    Z2, Z9, Z2
-	VMULPS    Z9, Z2, Z2
+	VMULPS    Z2, Z7, Z2
+	VMULPS    Z7, Z2, Z2
 	VMULPS    Z5, Z1, Z1
 	VADDPS    Z2, Z1, Z1
 	VPTESTMD  Z0, Z1, K3
@@ -42089,49 +42126,54 @@ undivided48:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other49
+	JNE     other59
 	VSQRTPS Z1, Z2
 
-raised52:
+raised62:
 	VMULPS  Z3, Z2, Z2
 	VADDPS  Z4, Z2, Z2
 	VMOVUPS Z1, K2, (DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVUPS.Z   (CX)(R8*2), K2, Z1
-	VMOVDQU16.Z (BX)(R8*1), K2, Y11
-	VPERMW.Z    Z11, Z16, K1, Z3
-	VMULPS      Z1, Z7, Z1
-	VMULPS      Z3, Z12, Z3
+	VMOVDQU16.Z (BX)(R8*1), K2, Y10
+	VPERMW.Z    Z10, Z8, K1, Z3
+	VMULPS      Z1, Z6, Z1
+	VMULPS      Z3, Z11, Z3
 	VADDPS      Z3, Z1, Z1
 	VPTESTMD    Z0, Z1, K1
 	VMOVUPS.Z   Z1, K1, Z1
 	VMOVUPS.Z   (AX)(R8*2), K2, Z0
-	VMULPS      Z0, Z13, Z0
-	VMULPS      Z14, Z1, Z3
+	VMULPS      Z0, Z12, Z0
+	VMULPS      Z13, Z1, Z3
 	VDIVPS      Z2, Z3, Z3
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp53
+	CMPQ 200(SP), $+0
+	JNE  clamp63
 
-clamped54:
+clamped64:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z3, Z0, Z0
-	VMOVDQA64   Z0, Z3
-	VMOVUPS     Z1, K2, (CX)(R8*2)
-	VMOVUPS     Z0, K2, (AX)(R8*2)
-	VMOVDQA64   Z3, Z0
-	VMOVUPS     quietNaNs512<>+0(SB), Z3
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z0, Z3
-	VPTESTMD    lastBits512<>+0(SB), Z3, K1
-	VPADDD      belowHalves512<>+0(SB), Z3, Z3
-	VPSUBD      Z10, Z3, K1, Z3
-	VPSRLD      $0x10, Z3, Z3
-	VPMOVDW     Z3, Y0
-	VMOVDQU16   Y0, K2, (R9)(R8*1)
+	VSUBPS    Z3, Z0, Z0
+	VMOVDQA64 Z0, Z3
+	VMOVUPS   Z1, K2, (CX)(R8*2)
+	VMOVUPS   Z0, K2, (AX)(R8*2)
+	VCMPPS    $0x03, Z3, Z3, K1
+	KORTESTW  K1, K1
+	JNE       nan65
 
-end47:
+quiet66:
+	VMOVDQA64  Z3, Z0
+	VMOVDQA64  Z3, Z1
+	VPERMT2W   Z3, Z14, Z0
+	VPERMT2W   Z3, Z15, Z1
+	VMOVUPS    halfPlaces512<>+0(SB), Z2
+	VPTERNLOGD $0xf2, Z9, Z0, Z2
+	VPCMPUW    $0x05, Z2, Z1, K1
+	VPADDW     Z9, Z0, K1, Z0
+	VMOVDQU16  Y0, K2, (R9)(R8*1)
+
+end57:
 done2:
 	VZEROUPPER
 	RET
@@ -42141,160 +42183,200 @@ other6:
 	JG      two8
 	CMPQ    power+64(FP), $+1
 	JE      half7
-	VMOVUPS Z6, Z20
-	VMOVUPS Z6, Z21
+	VMOVUPS (SP), Z18
+	VMOVUPS (SP), Z19
 	JMP     raised9
 
 half7:
-	VSQRTPS Z18, Z20
-	VSQRTPS Z20, Z20
-	VSQRTPS Z19, Z21
-	VSQRTPS Z21, Z21
+	VSQRTPS Z16, Z18
+	VSQRTPS Z18, Z18
+	VSQRTPS Z17, Z19
+	VSQRTPS Z19, Z19
 	JMP     raised9
 
 two8:
-	VMOVDQA64 Z18, Z20
-	VMOVDQA64 Z19, Z21
+	VMOVDQA64 Z16, Z18
+	VMOVDQA64 Z17, Z19
 	JMP       raised9
 
 clamp10:
-	VMOVUPS Z15, Z21
-	VMINPS  Z22, Z21, Z22
-	VMINPS  Z24, Z21, Z24
-	VMOVUPS Z8, Z21
-	VMAXPS  Z22, Z21, Z22
-	VMAXPS  Z24, Z21, Z24
+	VMOVUPS 72(SP), Z19
+	VMINPS  Z20, Z19, Z20
+	VMINPS  Z22, Z19, Z22
+	VMOVUPS 136(SP), Z19
+	VMAXPS  Z20, Z19, Z20
+	VMAXPS  Z22, Z19, Z22
 	JMP     clamped11
 
-	// The powers 0, 1/2 and 2.
-other15:
-	JG      two17
-	CMPQ    power+64(FP), $+1
-	JE      half16
-	VMOVUPS Z6, Z19
-	JMP     raised18
-
-half16:
-	VSQRTPS Z18, Z19
-	VSQRTPS Z19, Z19
-	JMP     raised18
-
-two17:
-	VMOVDQA64 Z18, Z19
-	JMP       raised18
-
-clamp19:
-	VMOVUPS Z15, Z19
-	VMINPS  Z21, Z19, Z21
-	VMOVUPS Z8, Z19
-	VMAXPS  Z21, Z19, Z21
-	JMP     clamped20
+	// NaN.
+nan12:
+	VCMPPS  $0x03, Z20, Z20, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z20
+	VCMPPS  $0x03, Z22, Z22, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z22
+	JMP     quiet13
 
 	// The powers 0, 1/2 and 2.
-other23:
-	JG      two25
+other17:
+	JG      two19
 	CMPQ    power+64(FP), $+1
-	JE      half24
-	VMOVUPS Z6, Z2
-	JMP     raised26
+	JE      half18
+	VMOVUPS (SP), Z17
+	JMP     raised20
 
-half24:
+half18:
+	VSQRTPS Z16, Z17
+	VSQRTPS Z17, Z17
+	JMP     raised20
+
+two19:
+	VMOVDQA64 Z16, Z17
+	JMP       raised20
+
+clamp21:
+	VMOVUPS 72(SP), Z17
+	VMINPS  Z19, Z17, Z19
+	VMOVUPS 136(SP), Z17
+	VMAXPS  Z19, Z17, Z19
+	JMP     clamped22
+
+	// NaN.
+nan23:
+	VCMPPS  $0x03, Z19, Z19, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z19
+	JMP     quiet24
+
+	// The powers 0, 1/2 and 2.
+other27:
+	JG      two29
+	CMPQ    power+64(FP), $+1
+	JE      half28
+	VMOVUPS (SP), Z2
+	JMP     raised30
+
+half28:
 	VSQRTPS Z1, Z2
 	VSQRTPS Z2, Z2
-	JMP     raised26
+	JMP     raised30
 
-two25:
+two29:
 	VMOVDQA64 Z1, Z2
-	JMP       raised26
+	JMP       raised30
 
-clamp27:
-	VMOVUPS Z15, Z2
+clamp31:
+	VMOVUPS 72(SP), Z2
 	VMINPS  Z3, Z2, Z3
-	VMOVUPS Z8, Z2
+	VMOVUPS 136(SP), Z2
 	VMAXPS  Z3, Z2, Z3
-	JMP     clamped28
+	JMP     clamped32
+
+	// NaN.
+nan33:
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z3
+	JMP     quiet34
 
 	// The powers 0, 1/2 and 2.
-other32:
-	JG      two34
+other38:
+	JG      two40
 	CMPQ    power+64(FP), $+1
-	JE      half33
-	VMOVUPS Z6, Z19
-	VMOVUPS Z6, Z20
-	JMP     raised35
+	JE      half39
+	VMOVUPS (SP), Z17
+	VMOVUPS (SP), Z18
+	JMP     raised41
 
-half33:
-	VSQRTPS Z9, Z19
-	VSQRTPS Z19, Z19
-	VSQRTPS Z18, Z20
-	VSQRTPS Z20, Z20
-	JMP     raised35
-
-two34:
-	VMOVDQA64 Z9, Z19
-	VMOVDQA64 Z18, Z20
-	JMP       raised35
-
-clamp36:
-	VMOVUPS Z15, Z20
-	VMINPS  Z21, Z20, Z21
-	VMINPS  Z23, Z20, Z23
-	VMOVUPS Z8, Z20
-	VMAXPS  Z21, Z20, Z21
-	VMAXPS  Z23, Z20, Z23
-	JMP     clamped37
-
-	// The powers 0, 1/2 and 2.
-other41:
-	JG      two43
-	CMPQ    power+64(FP), $+1
-	JE      half42
-	VMOVUPS Z6, Z18
-	JMP     raised44
-
-half42:
-	VSQRTPS Z9, Z18
+half39:
+	VSQRTPS Z7, Z17
+	VSQRTPS Z17, Z17
+	VSQRTPS Z16, Z18
 	VSQRTPS Z18, Z18
-	JMP     raised44
+	JMP     raised41
 
-two43:
-	VMOVDQA64 Z9, Z18
-	JMP       raised44
+two40:
+	VMOVDQA64 Z7, Z17
+	VMOVDQA64 Z16, Z18
+	JMP       raised41
 
-clamp45:
-	VMOVUPS Z15, Z18
-	VMINPS  Z20, Z18, Z20
-	VMOVUPS Z8, Z18
-	VMAXPS  Z20, Z18, Z20
-	JMP     clamped46
+clamp42:
+	VMOVUPS 72(SP), Z18
+	VMINPS  Z19, Z18, Z19
+	VMINPS  Z21, Z18, Z21
+	VMOVUPS 136(SP), Z18
+	VMAXPS  Z19, Z18, Z19
+	VMAXPS  Z21, Z18, Z21
+	JMP     clamped43
+
+	// NaN.
+nan44:
+	VCMPPS  $0x03, Z19, Z19, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z19
+	VCMPPS  $0x03, Z21, Z21, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z21
+	JMP     quiet45
 
 	// The powers 0, 1/2 and 2.
 other49:
 	JG      two51
 	CMPQ    power+64(FP), $+1
 	JE      half50
-	VMOVUPS Z6, Z2
+	VMOVUPS (SP), Z16
 	JMP     raised52
 
 half50:
-	VSQRTPS Z1, Z2
-	VSQRTPS Z2, Z2
+	VSQRTPS Z7, Z16
+	VSQRTPS Z16, Z16
 	JMP     raised52
 
 two51:
-	VMOVDQA64 Z1, Z2
+	VMOVDQA64 Z7, Z16
 	JMP       raised52
 
 clamp53:
-	VMOVUPS Z15, Z2
-	VMINPS  Z3, Z2, Z3
-	VMOVUPS Z8, Z2
-	VMAXPS  Z3, Z2, Z3
+	VMOVUPS 72(SP), Z16
+	VMINPS  Z18, Z16, Z18
+	VMOVUPS 136(SP), Z16
+	VMAXPS  Z18, Z16, Z18
 	JMP     clamped54
+
+	// NaN.
+nan55:
+	VCMPPS  $0x03, Z18, Z18, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z18
+	JMP     quiet56
+
+	// The powers 0, 1/2 and 2.
+other59:
+	JG      two61
+	CMPQ    power+64(FP), $+1
+	JE      half60
+	VMOVUPS (SP), Z2
+	JMP     raised62
+
+half60:
+	VSQRTPS Z1, Z2
+	VSQRTPS Z2, Z2
+	JMP     raised62
+
+two61:
+	VMOVDQA64 Z1, Z2
+	JMP       raised62
+
+clamp63:
+	VMOVUPS 72(SP), Z2
+	VMINPS  Z3, Z2, Z3
+	VMOVUPS 136(SP), Z2
+	VMAXPS  Z3, Z2, Z3
+	JMP     clamped64
+
+	// NaN.
+nan65:
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z3
+	JMP     quiet66
 
 // func updateBlocksHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
-TEXT ·updateBlocksHalfBF16AVX512(SB), $1120-84
+TEXT ·updateBlocksHalfBF16AVX512(SB), $1312-84
 	MOVQ s+64(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -42311,34 +42393,39 @@ TEXT ·updateBlocksHalfBF16AVX512(SB), $1120-84
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
-	VPXORD       Z5, Z6, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS (AX), Z7
-	VBROADCASTSS 4(AX), Z16
-	VBROADCASTSS 20(AX), Z17
-	VBROADCASTSS 16(AX), Z18
-	VBROADCASTSS 32(AX), Z19
+	VMOVUPS      Z6, (SP)
+	VPXORD       Z5, Z6, Z6
+	VMOVQ        X6, 64(SP)
+	VBROADCASTSS (AX), Z6
+	VBROADCASTSS 4(AX), Z15
+	VBROADCASTSS 20(AX), Z16
+	VBROADCASTSS 16(AX), Z17
+	VBROADCASTSS 32(AX), Z18
+	VMOVUPS      Z18, 72(SP)
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x1f, Z7, Z7
+	VPXORD       72(SP), Z7, Z7
+	VMOVUPS      Z7, 136(SP)
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z19, Z8, Z8
-	VPXORD       Z9, Z9, Z9
-	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x18, Z9, Z9
-	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z19, Z9, Z9
-	VMOVQ        X9, 8(SP)
-	VBROADCASTSS factor+80(FP), Z9
-	VMOVUPS      lanes32Wide<>+0(SB), Z20
-	VPSLLD       $0x10, Z20, Z20
+	VPSLLD       $0x18, Z8, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VPXORD       72(SP), Z8, Z7
+	VMOVQ        X7, 200(SP)
+	VBROADCASTSS factor+80(FP), Z7
+	VMOVUPS      lanes32Wide<>+0(SB), Z8
+	VPSLLD       $0x10, Z8, Z8
 	MOVL         $0xaaaaaaaa, AX
 	KMOVD        AX, K1
+	VMOVUPS      upperWords<>+0(SB), Z18
+	VMOVUPS      lowerWords<>+0(SB), Z19
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSRLW       $0x0f, Z9, Z9
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VMOVUPS      upperHalves<>+0(SB), Z21
-	VPXORD       Z11, Z11, Z11
-	VPTERNLOGD   $0xff, Z11, Z11, Z11
-	VPSRLD       $0x01, Z11, Z11
+	VPSRLD       $0x01, Z10, Z10
 
 	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ  hz+40(FP), CX
@@ -42359,9 +42446,9 @@ TEXT ·updateBlocksHalfBF16AVX512(SB), $1120-84
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
 	DIVQ         DI
-	VPBROADCASTD AX, Z22
-	VPMULLD      lanes32Wide<>+0(SB), Z22, Z23
-	VPMULLD      lanes32Wide<>+64(SB), Z22, Z24
+	VPBROADCASTD AX, Z20
+	VPMULLD      lanes32Wide<>+0(SB), Z20, Z21
+	VPMULLD      lanes32Wide<>+64(SB), Z20, Z22
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+32(FP), DI
@@ -42375,36 +42462,36 @@ TEXT ·updateBlocksHalfBF16AVX512(SB), $1120-84
 group3:
 	TESTQ   R10, R10
 	JZ      sums4
-	VMOVUPS 16(SP), Z22
+	VMOVUPS 208(SP), Z20
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided6
-	VDIVPS Z5, Z22, Z22
+	VDIVPS Z5, Z20, Z20
 
 undivided6:
 	CMPQ      R10, $0x10
 	JNE       some7
 	MOVQ      v+16(FP), R9
-	VMULPS    Z2, Z22, Z12
-	VMULPS    Z22, Z12, Z12
-	VMULPS    (R9), Z1, Z22
-	VADDPS    Z12, Z22, Z22
-	VPTESTMD  Z0, Z22, K3
-	VMOVUPS.Z Z22, K3, Z22
-	VMOVDQA64 Z22, Z12
-	VMOVUPS   Z22, (R9)
+	VMULPS    Z2, Z20, Z11
+	VMULPS    Z20, Z11, Z11
+	VMULPS    (R9), Z1, Z20
+	VADDPS    Z11, Z20, Z20
+	VPTESTMD  Z0, Z20, K3
+	VMOVUPS.Z Z20, K3, Z20
+	VMOVDQA64 Z20, Z11
+	VMOVUPS   Z20, (R9)
 
 done8:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
 	JNE     other9
-	VSQRTPS Z12, Z12
+	VSQRTPS Z11, Z11
 
 raised12:
-	VMULPS    Z3, Z12, Z12
-	VADDPS    Z4, Z12, Z12
-	VMOVDQA64 Z12, Z12
+	VMULPS    Z3, Z11, Z11
+	VADDPS    Z4, Z11, Z11
+	VMOVDQA64 Z11, Z11
 	ADDQ      $0x40, v+16(FP)
 
 	// The third group: its sums.
@@ -42421,64 +42508,130 @@ sums4:
 	JNE         slots13
 	TESTQ       BX, BX
 	JNZ         long15
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z11, Z22, Z22
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z10, Z20, Z20
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z11, Z25, Z25
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VMULPS      Z7, Z23, Z23
+	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z25, Z22, Z26
-	VSHUFF64X2  $0xee, Z25, Z22, Z22
-	VADDPS      Z22, Z26, Z26
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z11, Z22, Z22
+	VSHUFF64X2  $0x44, Z23, Z20, Z24
+	VSHUFF64X2  $0xee, Z23, Z20, Z20
+	VADDPS      Z20, Z24, Z24
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z10, Z20, Z20
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z11, Z25, Z25
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VMULPS      Z7, Z23, Z23
+	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z25, Z22, Z27
-	VSHUFF64X2  $0xee, Z25, Z22, Z22
-	VADDPS      Z22, Z27, Z27
-	VSHUFF64X2  $0x88, Z27, Z26, Z22
+	VSHUFF64X2  $0x44, Z23, Z20, Z25
+	VSHUFF64X2  $0xee, Z23, Z20, Z20
+	VADDPS      Z20, Z25, Z25
+	VSHUFF64X2  $0x88, Z25, Z24, Z20
+	VSHUFF64X2  $0xdd, Z25, Z24, Z23
+	VADDPS      Z23, Z20, Z20
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VMULPS      Z7, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VMULPS      Z7, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z24, Z23, Z25
+	VSHUFF64X2  $0xee, Z24, Z23, Z23
+	VADDPS      Z23, Z25, Z25
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VMULPS      Z7, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VMULPS      Z7, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z24, Z23, Z26
+	VSHUFF64X2  $0xee, Z24, Z23, Z23
+	VADDPS      Z23, Z26, Z26
+	VSHUFF64X2  $0x88, Z26, Z25, Z23
+	VSHUFF64X2  $0xdd, Z26, Z25, Z24
+	VADDPS      Z24, Z23, Z23
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VMULPS      Z7, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VMULPS      Z7, Z25, Z25
+	VPANDD      Z10, Z25, Z25
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z25, Z24, Z26
+	VSHUFF64X2  $0xee, Z25, Z24, Z24
+	VADDPS      Z24, Z26, Z26
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VMULPS      Z7, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VMULPS      Z7, Z25, Z25
+	VPANDD      Z10, Z25, Z25
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z25, Z24, Z27
+	VSHUFF64X2  $0xee, Z25, Z24, Z24
+	VADDPS      Z24, Z27, Z27
+	VSHUFF64X2  $0x88, Z27, Z26, Z24
 	VSHUFF64X2  $0xdd, Z27, Z26, Z25
-	VADDPS      Z25, Z22, Z22
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z11, Z25, Z25
+	VADDPS      Z25, Z24, Z24
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VMULPS      Z7, Z25, Z25
+	VPANDD      Z10, Z25, Z25
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z11, Z26, Z26
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z26
+	VMULPS      Z7, Z26, Z26
+	VPANDD      Z10, Z26, Z26
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z26, Z25, Z27
 	VSHUFF64X2  $0xee, Z26, Z25, Z25
 	VADDPS      Z25, Z27, Z27
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z11, Z25, Z25
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VMULPS      Z7, Z25, Z25
+	VPANDD      Z10, Z25, Z25
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z11, Z26, Z26
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z26
+	VMULPS      Z7, Z26, Z26
+	VPANDD      Z10, Z26, Z26
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z26, Z25, Z28
@@ -42487,92 +42640,26 @@ sums4:
 	VSHUFF64X2  $0x88, Z28, Z27, Z25
 	VSHUFF64X2  $0xdd, Z28, Z27, Z26
 	VADDPS      Z26, Z25, Z25
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z11, Z26, Z26
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z27, Z26, Z28
-	VSHUFF64X2  $0xee, Z27, Z26, Z26
-	VADDPS      Z26, Z28, Z28
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z11, Z26, Z26
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z27, Z26, Z29
-	VSHUFF64X2  $0xee, Z27, Z26, Z26
-	VADDPS      Z26, Z29, Z29
-	VSHUFF64X2  $0x88, Z29, Z28, Z26
-	VSHUFF64X2  $0xdd, Z29, Z28, Z27
-	VADDPS      Z27, Z26, Z26
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z28, Z27, Z29
-	VSHUFF64X2  $0xee, Z28, Z27, Z27
-	VADDPS      Z27, Z29, Z29
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z28, Z27, Z30
-	VSHUFF64X2  $0xee, Z28, Z27, Z27
-	VADDPS      Z27, Z30, Z30
-	VSHUFF64X2  $0x88, Z30, Z29, Z27
-	VSHUFF64X2  $0xdd, Z30, Z29, Z28
-	VADDPS      Z28, Z27, Z27
-	VMOVUPS     neighbours32<>+0(SB), Z28
-	VSHUFPS     $0x44, Z25, Z22, Z29
-	VSHUFPS     $0xee, Z25, Z22, Z22
-	VADDPS      Z22, Z29, Z29
-	VSHUFPS     $0x44, Z27, Z26, Z22
-	VSHUFPS     $0xee, Z27, Z26, Z25
-	VADDPS      Z25, Z22, Z22
-	VSHUFPS     $0x88, Z22, Z29, Z25
-	VSHUFPS     $0xdd, Z22, Z29, Z22
-	VADDPS      Z22, Z25, Z25
-	VPERMPS     Z25, Z28, Z25
-	VMOVDQA64   Z25, Z22
+	VMOVUPS     neighbours32<>+0(SB), Z26
+	VSHUFPS     $0x44, Z23, Z20, Z27
+	VSHUFPS     $0xee, Z23, Z20, Z20
+	VADDPS      Z20, Z27, Z27
+	VSHUFPS     $0x44, Z25, Z24, Z20
+	VSHUFPS     $0xee, Z25, Z24, Z23
+	VADDPS      Z23, Z20, Z20
+	VSHUFPS     $0x88, Z20, Z27, Z23
+	VSHUFPS     $0xdd, Z20, Z27, Z20
+	VADDPS      Z20, Z23, Z23
+	VPERMPS     Z23, Z26, Z23
+	VMOVDQA64   Z23, Z20
 
 summed14:
-	VMOVUPS Z22, 16(SP)
+	VMOVUPS Z20, 208(SP)
 
 	// The first group: its elements.
 elements5:
 	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z23, Z22
+	VMOVDQA64 Z21, Z20
 	MOVQ      R11, R12
 	ANDQ      $-32, R12
 	SUBQ      R12, R11
@@ -42590,41 +42677,47 @@ loop16:
 	PREFETCHT0 384(AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (DI)(R12*1), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VMULPS    (DX)(R12*2), Z7, Z26
-	VMULPS    Z25, Z16, Z25
-	VADDPS    Z25, Z26, Z26
-	VPTESTMD  Z0, Z26, K3
-	VMOVUPS.Z Z26, K3, Z26
-	VMULPS    (AX)(R12*2), Z17, Z25
-	VPSRLD    $0x1c, Z22, Z27
-	VPERMPS   Z13, Z27, Z27
-	VMULPS    Z18, Z26, Z28
-	VDIVPS    Z27, Z28, Z28
+	VMOVDQU16 (DI)(R12*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VMULPS    (DX)(R12*2), Z6, Z24
+	VMULPS    Z23, Z15, Z23
+	VADDPS    Z23, Z24, Z24
+	VPTESTMD  Z0, Z24, K3
+	VMOVUPS.Z Z24, K3, Z24
+	VMULPS    (AX)(R12*2), Z16, Z23
+	VPSRLD    $0x1c, Z20, Z25
+	VPERMPS   Z12, Z25, Z25
+	VMULPS    Z17, Z24, Z26
+	VDIVPS    Z25, Z26, Z26
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
+	CMPQ 200(SP), $+0
 	JNE  clamp19
 
 clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z28, Z25, Z25
-	VMOVDQA64   Z25, Z28
-	VMOVUPS     Z26, (DX)(R12*2)
-	VMOVUPS     Z25, (AX)(R12*2)
-	VMOVDQA64   Z28, Z25
-	VMOVUPS     quietNaNs512<>+0(SB), Z28
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z28
-	VPTESTMD    lastBits512<>+0(SB), Z28, K3
-	VPADDD      belowHalves512<>+0(SB), Z28, Z28
-	VPSUBD      Z10, Z28, K3, Z28
-	VPERMW      Z28, Z21, Z28
-	VMOVDQU16   Y28, (R8)(R12*1)
-	VPADDD      Z24, Z22, Z22
-	ADDQ        $0x20, R12
-	JNZ         loop16
+	VSUBPS    Z26, Z23, Z23
+	VMOVDQA64 Z23, Z26
+	VMOVUPS   Z24, (DX)(R12*2)
+	VMOVUPS   Z23, (AX)(R12*2)
+	VCMPPS    $0x03, Z26, Z26, K3
+	KORTESTW  K3, K3
+	JNE       nan21
+
+quiet22:
+	VMOVDQA64  Z26, Z23
+	VMOVDQA64  Z26, Z24
+	VPERMT2W   Z26, Z18, Z23
+	VPERMT2W   Z26, Z19, Z24
+	VMOVUPS    halfPlaces512<>+0(SB), Z25
+	VPTERNLOGD $0xf2, Z9, Z23, Z25
+	VPCMPUW    $0x05, Z25, Z24, K3
+	VPADDW     Z9, Z23, K3, Z23
+	VMOVDQU16  Y23, (R8)(R12*1)
+	VPADDD     Z22, Z20, Z20
+	ADDQ       $0x20, R12
+	JNZ        loop16
 
 rest17:
 	TESTQ R11, R11
@@ -42636,45 +42729,50 @@ rest17:
 	KMOVW R13, K3
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (DX)(R12*2), K3, Z25
-	VMOVDQU16.Z (DI)(R12*1), K3, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VMULPS      Z25, Z7, Z25
-	VMULPS      Z26, Z16, Z26
-	VADDPS      Z26, Z25, Z25
-	VPTESTMD    Z0, Z25, K4
-	VMOVUPS.Z   Z25, K4, Z25
-	VMOVUPS.Z   (AX)(R12*2), K3, Z26
-	VMULPS      Z26, Z17, Z26
-	VPSRLD      $0x1c, Z22, Z22
-	VPERMPS     Z13, Z22, Z22
-	VMULPS      Z18, Z25, Z13
-	VDIVPS      Z22, Z13, Z13
+	VMOVUPS.Z   (DX)(R12*2), K3, Z23
+	VMOVDQU16.Z (DI)(R12*1), K3, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VMULPS      Z7, Z24, Z24
+	VMULPS      Z23, Z6, Z23
+	VMULPS      Z24, Z15, Z24
+	VADDPS      Z24, Z23, Z23
+	VPTESTMD    Z0, Z23, K4
+	VMOVUPS.Z   Z23, K4, Z23
+	VMOVUPS.Z   (AX)(R12*2), K3, Z24
+	VMULPS      Z24, Z16, Z24
+	VPSRLD      $0x1c, Z20, Z20
+	VPERMPS     Z12, Z20, Z20
+	VMULPS      Z17, Z23, Z12
+	VDIVPS      Z20, Z12, Z12
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp21
+	CMPQ 200(SP), $+0
+	JNE  clamp23
 
-clamped22:
+clamped24:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z13, Z26, Z26
-	VMOVDQA64   Z26, Z13
-	VMOVUPS     Z25, K3, (DX)(R12*2)
-	VMOVUPS     Z26, K3, (AX)(R12*2)
-	VMOVDQA64   Z13, Z22
-	VMOVUPS     quietNaNs512<>+0(SB), Z13
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z22, Z13
-	VPTESTMD    lastBits512<>+0(SB), Z13, K4
-	VPADDD      belowHalves512<>+0(SB), Z13, Z13
-	VPSUBD      Z10, Z13, K4, Z13
-	VPSRLD      $0x10, Z13, Z13
-	VPMOVDW     Z13, Y13
-	VMOVDQU16   Y13, K3, (R8)(R12*1)
+	VSUBPS    Z12, Z24, Z24
+	VMOVDQA64 Z24, Z12
+	VMOVUPS   Z23, K3, (DX)(R12*2)
+	VMOVUPS   Z24, K3, (AX)(R12*2)
+	VCMPPS    $0x03, Z12, Z12, K4
+	KORTESTW  K4, K4
+	JNE       nan25
+
+quiet26:
+	VMOVDQA64  Z12, Z20
+	VMOVDQA64  Z12, Z23
+	VPERMT2W   Z12, Z18, Z20
+	VPERMT2W   Z12, Z19, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z12
+	VPTERNLOGD $0xf2, Z9, Z20, Z12
+	VPCMPUW    $0x05, Z12, Z23, K4
+	VPADDW     Z9, Z20, K4, Z20
+	VMOVDQU16  Y20, K3, (R8)(R12*1)
 
 end18:
 	// The groups move up.
-	VMOVDQA64 Z12, Z13
+	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
 	IMULQ     block+56(FP), R11
 	SHLQ      $0x01, R11
@@ -42685,191 +42783,191 @@ end18:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group23:
+group27:
 	TESTQ   R10, R10
-	JZ      sums24
-	VMOVUPS 16(SP), Z9
+	JZ      sums28
+	VMOVUPS 208(SP), Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided26
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided30
+	VDIVPS Z5, Z7, Z7
 
-undivided26:
+undivided30:
 	CMPQ      R10, $0x10
-	JNE       some27
+	JNE       some31
 	MOVQ      v+16(FP), R9
-	VMULPS    Z2, Z9, Z12
-	VMULPS    Z9, Z12, Z12
-	VMULPS    (R9), Z1, Z9
-	VADDPS    Z12, Z9, Z9
-	VPTESTMD  Z0, Z9, K3
-	VMOVUPS.Z Z9, K3, Z9
-	VMOVDQA64 Z9, Z12
-	VMOVUPS   Z9, (R9)
+	VMULPS    Z2, Z7, Z11
+	VMULPS    Z7, Z11, Z11
+	VMULPS    (R9), Z1, Z7
+	VADDPS    Z11, Z7, Z7
+	VPTESTMD  Z0, Z7, K3
+	VMOVUPS.Z Z7, K3, Z7
+	VMOVDQA64 Z7, Z11
+	VMOVUPS   Z7, (R9)
 
-done28:
+done32:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other29
-	VSQRTPS Z12, Z9
+	JNE     other33
+	VSQRTPS Z11, Z7
 
-raised32:
-	VMULPS    Z3, Z9, Z9
-	VADDPS    Z4, Z9, Z9
-	VMOVDQA64 Z9, Z12
+raised36:
+	VMULPS    Z3, Z7, Z7
+	VADDPS    Z4, Z7, Z7
+	VMOVDQA64 Z7, Z11
 	ADDQ      $0x40, v+16(FP)
 
 	// The third group: its sums.
-sums24:
+sums28:
 	MOVQ    $0x0000000000000010, R9
 	CMPQ    blocks+48(FP), R9
 	CMOVQLT blocks+48(FP), R9
 	SUBQ    R9, blocks+48(FP)
 	TESTQ   R9, R9
-	JZ      elements25
+	JZ      elements29
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R9, $0x10
-	JNE         slots33
+	JNE         slots37
 	TESTQ       BX, BX
-	JNZ         long35
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z9
-	VPANDD      Z11, Z9, Z9
+	JNZ         long39
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z7
+	VPANDD      Z10, Z7, Z7
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VPANDD      Z11, Z22, Z22
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VPANDD      Z10, Z20, Z20
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z22, Z9, Z25
-	VSHUFF64X2  $0xee, Z22, Z9, Z9
-	VADDPS      Z9, Z25, Z25
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z9
-	VPANDD      Z11, Z9, Z9
+	VSHUFF64X2  $0x44, Z20, Z7, Z23
+	VSHUFF64X2  $0xee, Z20, Z7, Z7
+	VADDPS      Z7, Z23, Z23
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z7
+	VPANDD      Z10, Z7, Z7
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VPANDD      Z11, Z22, Z22
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VPANDD      Z10, Z20, Z20
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z22, Z9, Z26
-	VSHUFF64X2  $0xee, Z22, Z9, Z9
-	VADDPS      Z9, Z26, Z26
-	VSHUFF64X2  $0x88, Z26, Z25, Z9
-	VSHUFF64X2  $0xdd, Z26, Z25, Z22
-	VADDPS      Z22, Z9, Z9
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VPANDD      Z11, Z22, Z22
+	VSHUFF64X2  $0x44, Z20, Z7, Z24
+	VSHUFF64X2  $0xee, Z20, Z7, Z7
+	VADDPS      Z7, Z24, Z24
+	VSHUFF64X2  $0x88, Z24, Z23, Z7
+	VSHUFF64X2  $0xdd, Z24, Z23, Z20
+	VADDPS      Z20, Z7, Z7
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VPANDD      Z10, Z20, Z20
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z25, Z22, Z26
-	VSHUFF64X2  $0xee, Z25, Z22, Z22
-	VADDPS      Z22, Z26, Z26
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VPANDD      Z11, Z22, Z22
+	VSHUFF64X2  $0x44, Z23, Z20, Z24
+	VSHUFF64X2  $0xee, Z23, Z20, Z20
+	VADDPS      Z20, Z24, Z24
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VPANDD      Z10, Z20, Z20
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z25, Z22, Z27
-	VSHUFF64X2  $0xee, Z25, Z22, Z22
-	VADDPS      Z22, Z27, Z27
-	VSHUFF64X2  $0x88, Z27, Z26, Z22
+	VSHUFF64X2  $0x44, Z23, Z20, Z25
+	VSHUFF64X2  $0xee, Z23, Z20, Z20
+	VADDPS      Z20, Z25, Z25
+	VSHUFF64X2  $0x88, Z25, Z24, Z20
+	VSHUFF64X2  $0xdd, Z25, Z24, Z23
+	VADDPS      Z23, Z20, Z20
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z24, Z23, Z25
+	VSHUFF64X2  $0xee, Z24, Z23, Z23
+	VADDPS      Z23, Z25, Z25
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VPANDD      Z10, Z23, Z23
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z24, Z23, Z26
+	VSHUFF64X2  $0xee, Z24, Z23, Z23
+	VADDPS      Z23, Z26, Z26
+	VSHUFF64X2  $0x88, Z26, Z25, Z23
+	VSHUFF64X2  $0xdd, Z26, Z25, Z24
+	VADDPS      Z24, Z23, Z23
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VPANDD      Z10, Z25, Z25
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z25, Z24, Z26
+	VSHUFF64X2  $0xee, Z25, Z24, Z24
+	VADDPS      Z24, Z26, Z26
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VPANDD      Z10, Z24, Z24
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VPANDD      Z10, Z25, Z25
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z25, Z24, Z27
+	VSHUFF64X2  $0xee, Z25, Z24, Z24
+	VADDPS      Z24, Z27, Z27
+	VSHUFF64X2  $0x88, Z27, Z26, Z24
 	VSHUFF64X2  $0xdd, Z27, Z26, Z25
-	VADDPS      Z25, Z22, Z22
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z26, Z25, Z27
-	VSHUFF64X2  $0xee, Z26, Z25, Z25
-	VADDPS      Z25, Z27, Z27
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z26, Z25, Z28
-	VSHUFF64X2  $0xee, Z26, Z25, Z25
-	VADDPS      Z25, Z28, Z28
-	VSHUFF64X2  $0x88, Z28, Z27, Z25
-	VSHUFF64X2  $0xdd, Z28, Z27, Z26
-	VADDPS      Z26, Z25, Z25
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z27, Z26, Z28
-	VSHUFF64X2  $0xee, Z27, Z26, Z26
-	VADDPS      Z26, Z28, Z28
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z27, Z26, Z29
-	VSHUFF64X2  $0xee, Z27, Z26, Z26
-	VADDPS      Z26, Z29, Z29
-	VSHUFF64X2  $0x88, Z29, Z28, Z26
-	VSHUFF64X2  $0xdd, Z29, Z28, Z27
-	VADDPS      Z27, Z26, Z26
-	VMOVUPS     neighbours32<>+0(SB), Z27
-	VSHUFPS     $0x44, Z22, Z9, Z28
-	VSHUFPS     $0xee, Z22, Z9, Z9
-	VADDPS      Z9, Z28, Z28
-	VSHUFPS     $0x44, Z26, Z25, Z9
-	VSHUFPS     $0xee, Z26, Z25, Z22
-	VADDPS      Z22, Z9, Z9
-	VSHUFPS     $0x88, Z9, Z28, Z22
-	VSHUFPS     $0xdd, Z9, Z28, Z9
-	VADDPS      Z9, Z22, Z22
-	VPERMPS     Z22, Z27, Z22
-	VMOVDQA64   Z22, Z9
+	VADDPS      Z25, Z24, Z24
+	VMOVUPS     neighbours32<>+0(SB), Z25
+	VSHUFPS     $0x44, Z20, Z7, Z26
+	VSHUFPS     $0xee, Z20, Z7, Z7
+	VADDPS      Z7, Z26, Z26
+	VSHUFPS     $0x44, Z24, Z23, Z7
+	VSHUFPS     $0xee, Z24, Z23, Z20
+	VADDPS      Z20, Z7, Z7
+	VSHUFPS     $0x88, Z7, Z26, Z20
+	VSHUFPS     $0xdd, Z7, Z26, Z7
+	VADDPS      Z7, Z20, Z20
+	VPERMPS     Z20, Z25, Z20
+	VMOVDQA64   Z20, Z7
 
-summed34:
-	VMOVUPS Z9, 16(SP)
+summed38:
+	VMOVUPS Z7, 208(SP)
 
 	// The first group: its elements.
-elements25:
+elements29:
 	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z23, Z22
+	VMOVDQA64 Z21, Z20
 	MOVQ      R11, R12
 	ANDQ      $-32, R12
 	SUBQ      R12, R11
@@ -42878,53 +42976,59 @@ elements25:
 	ADDQ      R12, DI
 	ADDQ      R12, R8
 	NEGQ      R12
-	JZ        rest37
+	JZ        rest41
 
-loop36:
+loop40:
 	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(R8)(R12*1)
 	PREFETCHT0 384(DX)(R12*2)
 	PREFETCHT0 384(AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (DI)(R12*1), Y14
-	VPERMW.Z  Z14, Z20, K1, Z9
-	VMULPS    (DX)(R12*2), Z7, Z25
-	VMULPS    Z9, Z16, Z9
-	VADDPS    Z9, Z25, Z25
-	VPTESTMD  Z0, Z25, K3
-	VMOVUPS.Z Z25, K3, Z25
-	VMULPS    (AX)(R12*2), Z17, Z9
-	VPSRLD    $0x1c, Z22, Z26
-	VPERMPS   Z13, Z26, Z26
-	VMULPS    Z18, Z25, Z27
-	VDIVPS    Z26, Z27, Z27
+	VMOVDQU16 (DI)(R12*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z7
+	VMULPS    (DX)(R12*2), Z6, Z23
+	VMULPS    Z7, Z15, Z7
+	VADDPS    Z7, Z23, Z23
+	VPTESTMD  Z0, Z23, K3
+	VMOVUPS.Z Z23, K3, Z23
+	VMULPS    (AX)(R12*2), Z16, Z7
+	VPSRLD    $0x1c, Z20, Z24
+	VPERMPS   Z12, Z24, Z24
+	VMULPS    Z17, Z23, Z25
+	VDIVPS    Z24, Z25, Z25
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp39
+	CMPQ 200(SP), $+0
+	JNE  clamp43
 
-clamped40:
+clamped44:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z27, Z9, Z9
-	VMOVDQA64   Z9, Z27
-	VMOVUPS     Z25, (DX)(R12*2)
-	VMOVUPS     Z9, (AX)(R12*2)
-	VMOVDQA64   Z27, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z27
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z27
-	VPTESTMD    lastBits512<>+0(SB), Z27, K3
-	VPADDD      belowHalves512<>+0(SB), Z27, Z27
-	VPSUBD      Z10, Z27, K3, Z27
-	VPERMW      Z27, Z21, Z27
-	VMOVDQU16   Y27, (R8)(R12*1)
-	VPADDD      Z24, Z22, Z22
-	ADDQ        $0x20, R12
-	JNZ         loop36
+	VSUBPS    Z25, Z7, Z7
+	VMOVDQA64 Z7, Z25
+	VMOVUPS   Z23, (DX)(R12*2)
+	VMOVUPS   Z7, (AX)(R12*2)
+	VCMPPS    $0x03, Z25, Z25, K3
+	KORTESTW  K3, K3
+	JNE       nan45
 
-rest37:
+quiet46:
+	VMOVDQA64  Z25, Z7
+	VMOVDQA64  Z25, Z23
+	VPERMT2W   Z25, Z18, Z7
+	VPERMT2W   Z25, Z19, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z24
+	VPTERNLOGD $0xf2, Z9, Z7, Z24
+	VPCMPUW    $0x05, Z24, Z23, K3
+	VPADDW     Z9, Z7, K3, Z7
+	VMOVDQU16  Y7, (R8)(R12*1)
+	VPADDD     Z22, Z20, Z20
+	ADDQ       $0x20, R12
+	JNZ        loop40
+
+rest41:
 	TESTQ R11, R11
-	JZ    end38
+	JZ    end42
 	SHRQ  $0x01, R11
 	XORL  R13, R13
 	BTSQ  R11, R13
@@ -42932,50 +43036,55 @@ rest37:
 	KMOVW R13, K3
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (DX)(R12*2), K3, Z9
-	VMOVDQU16.Z (DI)(R12*1), K3, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VMULPS      Z9, Z7, Z9
-	VMULPS      Z25, Z16, Z25
-	VADDPS      Z25, Z9, Z9
-	VPTESTMD    Z0, Z9, K4
-	VMOVUPS.Z   Z9, K4, Z9
-	VMOVUPS.Z   (AX)(R12*2), K3, Z25
-	VMULPS      Z25, Z17, Z25
-	VPSRLD      $0x1c, Z22, Z22
-	VPERMPS     Z13, Z22, Z22
-	VMULPS      Z18, Z9, Z13
-	VDIVPS      Z22, Z13, Z13
+	VMOVUPS.Z   (DX)(R12*2), K3, Z7
+	VMOVDQU16.Z (DI)(R12*1), K3, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VMULPS      Z7, Z6, Z7
+	VMULPS      Z23, Z15, Z23
+	VADDPS      Z23, Z7, Z7
+	VPTESTMD    Z0, Z7, K4
+	VMOVUPS.Z   Z7, K4, Z7
+	VMOVUPS.Z   (AX)(R12*2), K3, Z23
+	VMULPS      Z23, Z16, Z23
+	VPSRLD      $0x1c, Z20, Z20
+	VPERMPS     Z12, Z20, Z20
+	VMULPS      Z17, Z7, Z12
+	VDIVPS      Z20, Z12, Z12
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp41
+	CMPQ 200(SP), $+0
+	JNE  clamp47
 
-clamped42:
+clamped48:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z13, Z25, Z25
-	VMOVDQA64   Z25, Z13
-	VMOVUPS     Z9, K3, (DX)(R12*2)
-	VMOVUPS     Z25, K3, (AX)(R12*2)
-	VMOVDQA64   Z13, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z13
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z13
-	VPTESTMD    lastBits512<>+0(SB), Z13, K4
-	VPADDD      belowHalves512<>+0(SB), Z13, Z13
-	VPSUBD      Z10, Z13, K4, Z13
-	VPSRLD      $0x10, Z13, Z13
-	VPMOVDW     Z13, Y9
-	VMOVDQU16   Y9, K3, (R8)(R12*1)
+	VSUBPS    Z12, Z23, Z23
+	VMOVDQA64 Z23, Z12
+	VMOVUPS   Z7, K3, (DX)(R12*2)
+	VMOVUPS   Z23, K3, (AX)(R12*2)
+	VCMPPS    $0x03, Z12, Z12, K4
+	KORTESTW  K4, K4
+	JNE       nan49
 
-end38:
+quiet50:
+	VMOVDQA64  Z12, Z7
+	VMOVDQA64  Z12, Z20
+	VPERMT2W   Z12, Z18, Z7
+	VPERMT2W   Z12, Z19, Z20
+	VMOVUPS    halfPlaces512<>+0(SB), Z12
+	VPTERNLOGD $0xf2, Z9, Z7, Z12
+	VPCMPUW    $0x05, Z12, Z20, K4
+	VPADDW     Z9, Z7, K4, Z7
+	VMOVDQU16  Y7, K3, (R8)(R12*1)
+
+end42:
 	// The groups move up.
-	VMOVDQA64 Z12, Z13
+	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
 	IMULQ     block+56(FP), R11
 	SHLQ      $0x01, R11
 	MOVQ      R9, R10
 	ORQ       R11, R9
-	JNZ       group23
+	JNZ       group27
 
 done2:
 	VZEROUPPER
@@ -42991,15 +43100,15 @@ some7:
 	DECQ      R12
 	KMOVW     R12, K3
 	MOVQ      v+16(FP), R9
-	VMOVUPS.Z (R9), K3, Z12
-	VMULPS    Z2, Z22, Z25
-	VMULPS    Z22, Z25, Z25
-	VMULPS    Z12, Z1, Z22
-	VADDPS    Z25, Z22, Z22
-	VPTESTMD  Z0, Z22, K4
-	VMOVUPS.Z Z22, K4, Z22
-	VMOVDQA64 Z22, Z12
-	VMOVUPS   Z22, K3, (R9)
+	VMOVUPS.Z (R9), K3, Z11
+	VMULPS    Z2, Z20, Z23
+	VMULPS    Z20, Z23, Z23
+	VMULPS    Z11, Z1, Z20
+	VADDPS    Z23, Z20, Z20
+	VPTESTMD  Z0, Z20, K4
+	VMOVUPS.Z Z20, K4, Z20
+	VMOVDQA64 Z20, Z11
+	VMOVUPS   Z20, K3, (R9)
 	JMP       done8
 
 	// The powers 0, 1/2 and 2.
@@ -43007,685 +43116,697 @@ other9:
 	JG      two11
 	CMPQ    power+72(FP), $+1
 	JE      half10
-	VMOVUPS Z6, Z12
+	VMOVUPS (SP), Z11
 	JMP     raised12
 
 half10:
-	VSQRTPS Z12, Z12
-	VSQRTPS Z12, Z12
+	VSQRTPS Z11, Z11
+	VSQRTPS Z11, Z11
 	JMP     raised12
 
 two11:
-	VMOVDQA64 Z12, Z12
+	VMOVDQA64 Z11, Z11
 	JMP       raised12
 
 	// A group of longer blocks.
 long15:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z11, Z22, Z22
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z20
+	VMULPS    Z7, Z20, Z20
+	VPANDD    Z10, Z20, Z20
 
-loop43:
+loop51:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest44
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop43
+	JZ        rest52
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z20, Z20
+	JMP       loop51
 
-rest44:
+rest52:
 	TESTQ       SI, SI
-	JZ          summed45
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
+	JZ          summed53
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VMULPS      Z7, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed45:
+summed53:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
 
-loop46:
+loop54:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest47
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop46
+	JZ        rest55
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VMULPS    Z7, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop54
 
-rest47:
+rest55:
 	TESTQ       SI, SI
-	JZ          summed48
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z11, Z26, Z26
+	JZ          summed56
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VMULPS      Z7, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	ADDQ        SI, CX
+
+summed56:
+	VSHUFF64X2 $0x44, Z23, Z20, Z24
+	VSHUFF64X2 $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z24, Z24
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z20
+	VMULPS     Z7, Z20, Z20
+	VPANDD     Z10, Z20, Z20
+
+loop57:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest58
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z20, Z20
+	JMP       loop57
+
+rest58:
+	TESTQ       SI, SI
+	JZ          summed59
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VMULPS      Z7, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z20, Z20
+	ADDQ        SI, CX
+
+summed59:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+
+loop60:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest61
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VMULPS    Z7, Z25, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z23, Z23
+	JMP       loop60
+
+rest61:
+	TESTQ       SI, SI
+	JZ          summed62
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VMULPS      Z7, Z25, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z23, Z23
+	ADDQ        SI, CX
+
+summed62:
+	VSHUFF64X2 $0x44, Z23, Z20, Z25
+	VSHUFF64X2 $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z20
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z20, Z20
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z23
+	VMULPS     Z7, Z23, Z23
+	VPANDD     Z10, Z23, Z23
+
+loop63:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest64
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VMULPS    Z7, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop63
+
+rest64:
+	TESTQ       SI, SI
+	JZ          summed65
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VMULPS      Z7, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	ADDQ        SI, CX
+
+summed65:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VMULPS    Z7, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+
+loop66:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest67
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VMULPS    Z7, Z25, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z24, Z24
+	JMP       loop66
+
+rest67:
+	TESTQ       SI, SI
+	JZ          summed68
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VMULPS      Z7, Z25, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z24, Z24
+	ADDQ        SI, CX
+
+summed68:
+	VSHUFF64X2 $0x44, Z24, Z23, Z25
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z25, Z25
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z23
+	VMULPS     Z7, Z23, Z23
+	VPANDD     Z10, Z23, Z23
+
+loop69:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest70
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VMULPS    Z7, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop69
+
+rest70:
+	TESTQ       SI, SI
+	JZ          summed71
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VMULPS      Z7, Z24, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	ADDQ        SI, CX
+
+summed71:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VMULPS    Z7, Z24, Z24
+	VPANDD    Z10, Z24, Z24
+
+loop72:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest73
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z26
+	VMULPS    Z7, Z26, Z26
+	VPANDD    Z10, Z26, Z26
+	VADDPS    Z26, Z24, Z24
+	JMP       loop72
+
+rest73:
+	TESTQ       SI, SI
+	JZ          summed74
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z26
+	VMULPS      Z7, Z26, Z26
+	VPANDD      Z10, Z26, Z26
+	VADDPS      Z26, Z24, Z24
+	ADDQ        SI, CX
+
+summed74:
+	VSHUFF64X2 $0x44, Z24, Z23, Z26
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z23
+	VSHUFF64X2 $0xdd, Z26, Z25, Z24
+	VADDPS     Z24, Z23, Z23
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z24
+	VMULPS     Z7, Z24, Z24
+	VPANDD     Z10, Z24, Z24
+
+loop75:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest76
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VMULPS    Z7, Z25, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z24, Z24
+	JMP       loop75
+
+rest76:
+	TESTQ       SI, SI
+	JZ          summed77
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VMULPS      Z7, Z25, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z24, Z24
+	ADDQ        SI, CX
+
+summed77:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VMULPS    Z7, Z25, Z25
+	VPANDD    Z10, Z25, Z25
+
+loop78:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest79
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z26
+	VMULPS    Z7, Z26, Z26
+	VPANDD    Z10, Z26, Z26
+	VADDPS    Z26, Z25, Z25
+	JMP       loop78
+
+rest79:
+	TESTQ       SI, SI
+	JZ          summed80
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z26
+	VMULPS      Z7, Z26, Z26
+	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z25, Z25
 	ADDQ        SI, CX
 
-summed48:
-	VSHUFF64X2 $0x44, Z25, Z22, Z26
-	VSHUFF64X2 $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z26, Z26
+summed80:
+	VSHUFF64X2 $0x44, Z25, Z24, Z26
+	VSHUFF64X2 $0xee, Z25, Z24, Z24
+	VADDPS     Z24, Z26, Z26
 	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z22
-	VMULPS     Z9, Z22, Z22
-	VPANDD     Z11, Z22, Z22
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z24
+	VMULPS     Z7, Z24, Z24
+	VPANDD     Z10, Z24, Z24
 
-loop49:
+loop81:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest50
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop49
+	JZ        rest82
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VMULPS    Z7, Z25, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z24, Z24
+	JMP       loop81
 
-rest50:
+rest82:
 	TESTQ       SI, SI
-	JZ          summed51
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
+	JZ          summed83
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VMULPS      Z7, Z25, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z24, Z24
 	ADDQ        SI, CX
 
-summed51:
+summed83:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VMULPS    Z7, Z25, Z25
+	VPANDD    Z10, Z25, Z25
 
-loop52:
+loop84:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest53
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
+	JZ        rest85
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z27
+	VMULPS    Z7, Z27, Z27
+	VPANDD    Z10, Z27, Z27
 	VADDPS    Z27, Z25, Z25
-	JMP       loop52
+	JMP       loop84
 
-rest53:
+rest85:
 	TESTQ       SI, SI
-	JZ          summed54
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
+	JZ          summed86
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z27
+	VMULPS      Z7, Z27, Z27
+	VPANDD      Z10, Z27, Z27
 	VADDPS      Z27, Z25, Z25
 	ADDQ        SI, CX
 
-summed54:
-	VSHUFF64X2 $0x44, Z25, Z22, Z27
-	VSHUFF64X2 $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z27, Z27
-	VSHUFF64X2 $0x88, Z27, Z26, Z22
+summed86:
+	VSHUFF64X2 $0x44, Z25, Z24, Z27
+	VSHUFF64X2 $0xee, Z25, Z24, Z24
+	VADDPS     Z24, Z27, Z27
+	VSHUFF64X2 $0x88, Z27, Z26, Z24
 	VSHUFF64X2 $0xdd, Z27, Z26, Z25
-	VADDPS     Z25, Z22, Z22
+	VADDPS     Z25, Z24, Z24
 	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z25
-	VMULPS     Z9, Z25, Z25
-	VPANDD     Z11, Z25, Z25
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z25
+	VMULPS     Z7, Z25, Z25
+	VPANDD     Z10, Z25, Z25
 
-loop55:
+loop87:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest56
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
+	JZ        rest88
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z26
+	VMULPS    Z7, Z26, Z26
+	VPANDD    Z10, Z26, Z26
 	VADDPS    Z26, Z25, Z25
-	JMP       loop55
+	JMP       loop87
 
-rest56:
+rest88:
 	TESTQ       SI, SI
-	JZ          summed57
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z11, Z26, Z26
+	JZ          summed89
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z26
+	VMULPS      Z7, Z26, Z26
+	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z25, Z25
 	ADDQ        SI, CX
 
-summed57:
+summed89:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z26
+	VMULPS    Z7, Z26, Z26
+	VPANDD    Z10, Z26, Z26
 
-loop58:
+loop90:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest59
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
+	JZ        rest91
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z27
+	VMULPS    Z7, Z27, Z27
+	VPANDD    Z10, Z27, Z27
 	VADDPS    Z27, Z26, Z26
-	JMP       loop58
+	JMP       loop90
 
-rest59:
+rest91:
 	TESTQ       SI, SI
-	JZ          summed60
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
+	JZ          summed92
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z27
+	VMULPS      Z7, Z27, Z27
+	VPANDD      Z10, Z27, Z27
 	VADDPS      Z27, Z26, Z26
 	ADDQ        SI, CX
 
-summed60:
+summed92:
 	VSHUFF64X2 $0x44, Z26, Z25, Z27
 	VSHUFF64X2 $0xee, Z26, Z25, Z25
 	VADDPS     Z25, Z27, Z27
 	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z25
-	VMULPS     Z9, Z25, Z25
-	VPANDD     Z11, Z25, Z25
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z25
+	VMULPS     Z7, Z25, Z25
+	VPANDD     Z10, Z25, Z25
 
-loop61:
+loop93:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest62
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
+	JZ        rest94
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z26
+	VMULPS    Z7, Z26, Z26
+	VPANDD    Z10, Z26, Z26
 	VADDPS    Z26, Z25, Z25
-	JMP       loop61
+	JMP       loop93
 
-rest62:
+rest94:
 	TESTQ       SI, SI
-	JZ          summed63
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z11, Z26, Z26
+	JZ          summed95
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z26
+	VMULPS      Z7, Z26, Z26
+	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z25, Z25
 	ADDQ        SI, CX
 
-summed63:
+summed95:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z11, Z26, Z26
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z26
+	VMULPS    Z7, Z26, Z26
+	VPANDD    Z10, Z26, Z26
 
-loop64:
+loop96:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest65
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
+	JZ        rest97
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z28
+	VMULPS    Z7, Z28, Z28
+	VPANDD    Z10, Z28, Z28
 	VADDPS    Z28, Z26, Z26
-	JMP       loop64
+	JMP       loop96
 
-rest65:
+rest97:
 	TESTQ       SI, SI
-	JZ          summed66
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
+	JZ          summed98
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z28
+	VMULPS      Z7, Z28, Z28
+	VPANDD      Z10, Z28, Z28
 	VADDPS      Z28, Z26, Z26
 	ADDQ        SI, CX
 
-summed66:
+summed98:
 	VSHUFF64X2 $0x44, Z26, Z25, Z28
 	VSHUFF64X2 $0xee, Z26, Z25, Z25
 	VADDPS     Z25, Z28, Z28
 	VSHUFF64X2 $0x88, Z28, Z27, Z25
 	VSHUFF64X2 $0xdd, Z28, Z27, Z26
 	VADDPS     Z26, Z25, Z25
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z26
-	VMULPS     Z9, Z26, Z26
-	VPANDD     Z11, Z26, Z26
-
-loop67:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest68
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop67
-
-rest68:
-	TESTQ       SI, SI
-	JZ          summed69
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	ADDQ        SI, CX
-
-summed69:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop70:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest71
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z27, Z27
-	JMP       loop70
-
-rest71:
-	TESTQ       SI, SI
-	JZ          summed72
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z27, Z27
-	ADDQ        SI, CX
-
-summed72:
-	VSHUFF64X2 $0x44, Z27, Z26, Z28
-	VSHUFF64X2 $0xee, Z27, Z26, Z26
-	VADDPS     Z26, Z28, Z28
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z26
-	VMULPS     Z9, Z26, Z26
-	VPANDD     Z11, Z26, Z26
-
-loop73:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest74
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop73
-
-rest74:
-	TESTQ       SI, SI
-	JZ          summed75
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VMULPS      Z9, Z27, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	ADDQ        SI, CX
-
-summed75:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop76:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest77
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z29
-	VMULPS    Z9, Z29, Z29
-	VPANDD    Z11, Z29, Z29
-	VADDPS    Z29, Z27, Z27
-	JMP       loop76
-
-rest77:
-	TESTQ       SI, SI
-	JZ          summed78
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z29
-	VMULPS      Z9, Z29, Z29
-	VPANDD      Z11, Z29, Z29
-	VADDPS      Z29, Z27, Z27
-	ADDQ        SI, CX
-
-summed78:
-	VSHUFF64X2 $0x44, Z27, Z26, Z29
-	VSHUFF64X2 $0xee, Z27, Z26, Z26
-	VADDPS     Z26, Z29, Z29
-	VSHUFF64X2 $0x88, Z29, Z28, Z26
-	VSHUFF64X2 $0xdd, Z29, Z28, Z27
-	VADDPS     Z27, Z26, Z26
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z27
-	VMULPS     Z9, Z27, Z27
-	VPANDD     Z11, Z27, Z27
-
-loop79:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest80
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z27, Z27
-	JMP       loop79
-
-rest80:
-	TESTQ       SI, SI
-	JZ          summed81
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z27, Z27
-	ADDQ        SI, CX
-
-summed81:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-
-loop82:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest83
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z29
-	VMULPS    Z9, Z29, Z29
-	VPANDD    Z11, Z29, Z29
-	VADDPS    Z29, Z28, Z28
-	JMP       loop82
-
-rest83:
-	TESTQ       SI, SI
-	JZ          summed84
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z29
-	VMULPS      Z9, Z29, Z29
-	VPANDD      Z11, Z29, Z29
-	VADDPS      Z29, Z28, Z28
-	ADDQ        SI, CX
-
-summed84:
-	VSHUFF64X2 $0x44, Z28, Z27, Z29
-	VSHUFF64X2 $0xee, Z28, Z27, Z27
-	VADDPS     Z27, Z29, Z29
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z27
-	VMULPS     Z9, Z27, Z27
-	VPANDD     Z11, Z27, Z27
-
-loop85:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest86
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z27, Z27
-	JMP       loop85
-
-rest86:
-	TESTQ       SI, SI
-	JZ          summed87
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VMULPS      Z9, Z28, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z27, Z27
-	ADDQ        SI, CX
-
-summed87:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VPANDD    Z11, Z28, Z28
-
-loop88:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest89
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z30
-	VMULPS    Z9, Z30, Z30
-	VPANDD    Z11, Z30, Z30
-	VADDPS    Z30, Z28, Z28
-	JMP       loop88
-
-rest89:
-	TESTQ       SI, SI
-	JZ          summed90
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z30
-	VMULPS      Z9, Z30, Z30
-	VPANDD      Z11, Z30, Z30
-	VADDPS      Z30, Z28, Z28
-	ADDQ        SI, CX
-
-summed90:
-	VSHUFF64X2 $0x44, Z28, Z27, Z30
-	VSHUFF64X2 $0xee, Z28, Z27, Z27
-	VADDPS     Z27, Z30, Z30
-	VSHUFF64X2 $0x88, Z30, Z29, Z27
-	VSHUFF64X2 $0xdd, Z30, Z29, Z28
-	VADDPS     Z28, Z27, Z27
-	VMOVUPS    neighbours32<>+0(SB), Z28
-	VSHUFPS    $0x44, Z25, Z22, Z29
-	VSHUFPS    $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z29, Z29
-	VSHUFPS    $0x44, Z27, Z26, Z22
-	VSHUFPS    $0xee, Z27, Z26, Z25
-	VADDPS     Z25, Z22, Z22
-	VSHUFPS    $0x88, Z22, Z29, Z25
-	VSHUFPS    $0xdd, Z22, Z29, Z22
-	VADDPS     Z22, Z25, Z25
-	VPERMPS    Z25, Z28, Z25
-	VMOVDQA64  Z25, Z22
+	VMOVUPS    neighbours32<>+0(SB), Z26
+	VSHUFPS    $0x44, Z23, Z20, Z27
+	VSHUFPS    $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z27, Z27
+	VSHUFPS    $0x44, Z25, Z24, Z20
+	VSHUFPS    $0xee, Z25, Z24, Z23
+	VADDPS     Z23, Z20, Z20
+	VSHUFPS    $0x88, Z20, Z27, Z23
+	VSHUFPS    $0xdd, Z20, Z27, Z20
+	VADDPS     Z20, Z23, Z23
+	VPERMPS    Z23, Z26, Z23
+	VMOVDQA64  Z23, Z20
 	JMP        summed14
 
 	// A group of longer blocks, or of fewer: one block after the other.
 slots13:
 	CMPQ  R9, $0x01
-	JNE   many91
+	JNE   many99
 	TESTQ BX, BX
-	JZ    many91
+	JZ    many99
 
 	// One block, as a run of a longer one is.
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z11, Z22, Z22
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z20
+	VMULPS    Z7, Z20, Z20
+	VPANDD    Z10, Z20, Z20
 
-loop92:
+loop100:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest93
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop92
+	JZ        rest101
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z20, Z20
+	JMP       loop100
 
-rest93:
+rest101:
 	TESTQ       SI, SI
-	JZ          summed94
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
+	JZ          summed102
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VMULPS      Z7, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed94:
-	VEXTRACTF64X4 $0x01, Z22, Y14
-	VADDPS        Y14, Y22, Y22
-	VEXTRACTF32X4 $0x01, Y22, X14
-	VADDPS        X14, X22, X22
-	VPERMILPD     $0x01, X22, X14
-	VADDPS        X14, X22, X22
-	VPERMILPS     $0x01, X22, X14
-	VADDPS        X14, X22, X22
-	VMOVDQA64     Z22, Z22
+summed102:
+	VEXTRACTF64X4 $0x01, Z20, Y13
+	VADDPS        Y13, Y20, Y20
+	VEXTRACTF32X4 $0x01, Y20, X13
+	VADDPS        X13, X20, X20
+	VPERMILPD     $0x01, X20, X13
+	VADDPS        X13, X20, X20
+	VPERMILPS     $0x01, X20, X13
+	VADDPS        X13, X20, X20
+	VMOVDQA64     Z20, Z20
 	JMP           summed14
 
-many91:
-	LEAQ 80(SP), R12
+many99:
+	LEAQ 272(SP), R12
 	MOVQ R9, R13
 
-block95:
-	VPXORD Z15, Z15, Z15
+block103:
+	VPXORD Z14, Z14, Z14
 	MOVQ   BX, R14
 	TESTQ  R14, R14
-	JZ     rest97
+	JZ     rest105
 
-pair96:
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z22
-	VMULPS     Z9, Z22, Z22
-	VPANDD     Z11, Z22, Z22
-	VADDPS     Z22, Z15, Z15
+pair104:
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z20
+	VMULPS     Z7, Z20, Z20
+	VPANDD     Z10, Z20, Z20
+	VADDPS     Z20, Z14, Z14
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
 	SUBQ       $0x20, R14
-	JNZ        pair96
+	JNZ        pair104
 	TESTQ      SI, SI
-	JZ         done98
+	JZ         done106
 
-rest97:
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z11, Z22, Z22
-	VADDPS      Z22, Z15, Z15
+rest105:
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z10, Z20, Z20
+	VADDPS      Z20, Z14, Z14
 	ADDQ        SI, CX
 
-done98:
-	VMOVUPS Z15, (R12)
+done106:
+	VMOVUPS Z14, (R12)
 	ADDQ    $0x40, R12
 	DECQ    R13
-	JNZ     block95
+	JNZ     block103
 
 	// The blocks' partial sums, folded into one vector.
-	VMOVUPS    80(SP), Z22
-	VMOVUPS    144(SP), Z25
-	VSHUFF64X2 $0x44, Z25, Z22, Z26
-	VSHUFF64X2 $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z26, Z26
-	VMOVUPS    208(SP), Z22
-	VMOVUPS    272(SP), Z25
-	VSHUFF64X2 $0x44, Z25, Z22, Z27
-	VSHUFF64X2 $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z27, Z27
-	VSHUFF64X2 $0x88, Z27, Z26, Z22
+	VMOVUPS    272(SP), Z20
+	VMOVUPS    336(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z20, Z24
+	VSHUFF64X2 $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z24, Z24
+	VMOVUPS    400(SP), Z20
+	VMOVUPS    464(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z20, Z25
+	VSHUFF64X2 $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z20
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z20, Z20
+	VMOVUPS    528(SP), Z23
+	VMOVUPS    592(SP), Z24
+	VSHUFF64X2 $0x44, Z24, Z23, Z25
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z25, Z25
+	VMOVUPS    656(SP), Z23
+	VMOVUPS    720(SP), Z24
+	VSHUFF64X2 $0x44, Z24, Z23, Z26
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z23
+	VSHUFF64X2 $0xdd, Z26, Z25, Z24
+	VADDPS     Z24, Z23, Z23
+	VMOVUPS    784(SP), Z24
+	VMOVUPS    848(SP), Z25
+	VSHUFF64X2 $0x44, Z25, Z24, Z26
+	VSHUFF64X2 $0xee, Z25, Z24, Z24
+	VADDPS     Z24, Z26, Z26
+	VMOVUPS    912(SP), Z24
+	VMOVUPS    976(SP), Z25
+	VSHUFF64X2 $0x44, Z25, Z24, Z27
+	VSHUFF64X2 $0xee, Z25, Z24, Z24
+	VADDPS     Z24, Z27, Z27
+	VSHUFF64X2 $0x88, Z27, Z26, Z24
 	VSHUFF64X2 $0xdd, Z27, Z26, Z25
-	VADDPS     Z25, Z22, Z22
-	VMOVUPS    336(SP), Z25
-	VMOVUPS    400(SP), Z26
+	VADDPS     Z25, Z24, Z24
+	VMOVUPS    1040(SP), Z25
+	VMOVUPS    1104(SP), Z26
 	VSHUFF64X2 $0x44, Z26, Z25, Z27
 	VSHUFF64X2 $0xee, Z26, Z25, Z25
 	VADDPS     Z25, Z27, Z27
-	VMOVUPS    464(SP), Z25
-	VMOVUPS    528(SP), Z26
+	VMOVUPS    1168(SP), Z25
+	VMOVUPS    1232(SP), Z26
 	VSHUFF64X2 $0x44, Z26, Z25, Z28
 	VSHUFF64X2 $0xee, Z26, Z25, Z25
 	VADDPS     Z25, Z28, Z28
 	VSHUFF64X2 $0x88, Z28, Z27, Z25
 	VSHUFF64X2 $0xdd, Z28, Z27, Z26
 	VADDPS     Z26, Z25, Z25
-	VMOVUPS    592(SP), Z26
-	VMOVUPS    656(SP), Z27
-	VSHUFF64X2 $0x44, Z27, Z26, Z28
-	VSHUFF64X2 $0xee, Z27, Z26, Z26
-	VADDPS     Z26, Z28, Z28
-	VMOVUPS    720(SP), Z26
-	VMOVUPS    784(SP), Z27
-	VSHUFF64X2 $0x44, Z27, Z26, Z29
-	VSHUFF64X2 $0xee, Z27, Z26, Z26
-	VADDPS     Z26, Z29, Z29
-	VSHUFF64X2 $0x88, Z29, Z28, Z26
-	VSHUFF64X2 $0xdd, Z29, Z28, Z27
-	VADDPS     Z27, Z26, Z26
-	VMOVUPS    848(SP), Z27
-	VMOVUPS    912(SP), Z28
-	VSHUFF64X2 $0x44, Z28, Z27, Z29
-	VSHUFF64X2 $0xee, Z28, Z27, Z27
-	VADDPS     Z27, Z29, Z29
-	VMOVUPS    976(SP), Z27
-	VMOVUPS    1040(SP), Z28
-	VSHUFF64X2 $0x44, Z28, Z27, Z30
-	VSHUFF64X2 $0xee, Z28, Z27, Z27
-	VADDPS     Z27, Z30, Z30
-	VSHUFF64X2 $0x88, Z30, Z29, Z27
-	VSHUFF64X2 $0xdd, Z30, Z29, Z28
-	VADDPS     Z28, Z27, Z27
-	VMOVUPS    neighbours32<>+0(SB), Z28
-	VSHUFPS    $0x44, Z25, Z22, Z29
-	VSHUFPS    $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z29, Z29
-	VSHUFPS    $0x44, Z27, Z26, Z22
-	VSHUFPS    $0xee, Z27, Z26, Z25
-	VADDPS     Z25, Z22, Z22
-	VSHUFPS    $0x88, Z22, Z29, Z25
-	VSHUFPS    $0xdd, Z22, Z29, Z22
-	VADDPS     Z22, Z25, Z25
-	VPERMPS    Z25, Z28, Z25
-	VMOVDQA64  Z25, Z22
+	VMOVUPS    neighbours32<>+0(SB), Z26
+	VSHUFPS    $0x44, Z23, Z20, Z27
+	VSHUFPS    $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z27, Z27
+	VSHUFPS    $0x44, Z25, Z24, Z20
+	VSHUFPS    $0xee, Z25, Z24, Z23
+	VADDPS     Z23, Z20, Z20
+	VSHUFPS    $0x88, Z20, Z27, Z23
+	VSHUFPS    $0xdd, Z20, Z27, Z20
+	VADDPS     Z20, Z23, Z23
+	VPERMPS    Z23, Z26, Z23
+	VMOVDQA64  Z23, Z20
 	JMP        summed14
 
 clamp19:
-	VMOVUPS Z19, Z27
-	VMINPS  Z28, Z27, Z28
-	VMOVUPS Z8, Z27
-	VMAXPS  Z28, Z27, Z28
+	VMOVUPS 72(SP), Z25
+	VMINPS  Z26, Z25, Z26
+	VMOVUPS 136(SP), Z25
+	VMAXPS  Z26, Z25, Z26
 	JMP     clamped20
 
-clamp21:
-	VMOVUPS Z19, Z22
-	VMINPS  Z13, Z22, Z13
-	VMOVUPS Z8, Z22
-	VMAXPS  Z13, Z22, Z13
-	JMP     clamped22
+	// NaN.
+nan21:
+	VCMPPS  $0x03, Z26, Z26, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z26
+	JMP     quiet22
+
+clamp23:
+	VMOVUPS 72(SP), Z20
+	VMINPS  Z12, Z20, Z12
+	VMOVUPS 136(SP), Z20
+	VMAXPS  Z12, Z20, Z12
+	JMP     clamped24
+
+	// NaN.
+nan25:
+	VCMPPS  $0x03, Z12, Z12, K4
+	VMOVUPS quietNaNs512<>+0(SB), K4, Z12
+	JMP     quiet26
 
 	// The last group, of fewer blocks.
-some27:
+some31:
 	MOVQ      R10, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
@@ -43694,649 +43815,661 @@ some27:
 	DECQ      R12
 	KMOVW     R12, K3
 	MOVQ      v+16(FP), R9
-	VMOVUPS.Z (R9), K3, Z12
-	VMULPS    Z2, Z9, Z22
-	VMULPS    Z9, Z22, Z22
-	VMULPS    Z12, Z1, Z9
-	VADDPS    Z22, Z9, Z9
-	VPTESTMD  Z0, Z9, K4
-	VMOVUPS.Z Z9, K4, Z9
-	VMOVDQA64 Z9, Z12
-	VMOVUPS   Z9, K3, (R9)
-	JMP       done28
+	VMOVUPS.Z (R9), K3, Z11
+	VMULPS    Z2, Z7, Z20
+	VMULPS    Z7, Z20, Z20
+	VMULPS    Z11, Z1, Z7
+	VADDPS    Z20, Z7, Z7
+	VPTESTMD  Z0, Z7, K4
+	VMOVUPS.Z Z7, K4, Z7
+	VMOVDQA64 Z7, Z11
+	VMOVUPS   Z7, K3, (R9)
+	JMP       done32
 
 	// The powers 0, 1/2 and 2.
-other29:
-	JG      two31
+other33:
+	JG      two35
 	CMPQ    power+72(FP), $+1
-	JE      half30
-	VMOVUPS Z6, Z9
-	JMP     raised32
+	JE      half34
+	VMOVUPS (SP), Z7
+	JMP     raised36
 
-half30:
-	VSQRTPS Z12, Z9
-	VSQRTPS Z9, Z9
-	JMP     raised32
+half34:
+	VSQRTPS Z11, Z7
+	VSQRTPS Z7, Z7
+	JMP     raised36
 
-two31:
-	VMOVDQA64 Z12, Z9
-	JMP       raised32
+two35:
+	VMOVDQA64 Z11, Z7
+	JMP       raised36
 
 	// A group of longer blocks.
-long35:
+long39:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z9
-	VPANDD    Z11, Z9, Z9
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z7
+	VPANDD    Z10, Z7, Z7
 
-loop99:
+loop107:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest100
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
-	VADDPS    Z22, Z9, Z9
-	JMP       loop99
+	JZ        rest108
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z20
+	VPANDD    Z10, Z20, Z20
+	VADDPS    Z20, Z7, Z7
+	JMP       loop107
 
-rest100:
+rest108:
 	TESTQ       SI, SI
-	JZ          summed101
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VPANDD      Z11, Z22, Z22
-	VADDPS      Z22, Z9, Z9
+	JZ          summed109
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VPANDD      Z10, Z20, Z20
+	VADDPS      Z20, Z7, Z7
 	ADDQ        SI, CX
 
-summed101:
+summed109:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z20
+	VPANDD    Z10, Z20, Z20
 
-loop102:
+loop110:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest103
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop102
+	JZ        rest111
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z20, Z20
+	JMP       loop110
 
-rest103:
+rest111:
 	TESTQ       SI, SI
-	JZ          summed104
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
+	JZ          summed112
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed104:
-	VSHUFF64X2 $0x44, Z22, Z9, Z25
-	VSHUFF64X2 $0xee, Z22, Z9, Z9
-	VADDPS     Z9, Z25, Z25
+summed112:
+	VSHUFF64X2 $0x44, Z20, Z7, Z23
+	VSHUFF64X2 $0xee, Z20, Z7, Z7
+	VADDPS     Z7, Z23, Z23
 	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z9
-	VPANDD     Z11, Z9, Z9
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z7
+	VPANDD     Z10, Z7, Z7
 
-loop105:
+loop113:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest106
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
-	VADDPS    Z22, Z9, Z9
-	JMP       loop105
+	JZ        rest114
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z20
+	VPANDD    Z10, Z20, Z20
+	VADDPS    Z20, Z7, Z7
+	JMP       loop113
 
-rest106:
+rest114:
 	TESTQ       SI, SI
-	JZ          summed107
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VPANDD      Z11, Z22, Z22
-	VADDPS      Z22, Z9, Z9
+	JZ          summed115
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VPANDD      Z10, Z20, Z20
+	VADDPS      Z20, Z7, Z7
 	ADDQ        SI, CX
 
-summed107:
+summed115:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z20
+	VPANDD    Z10, Z20, Z20
 
-loop108:
+loop116:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest109
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z22, Z22
-	JMP       loop108
+	JZ        rest117
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z20, Z20
+	JMP       loop116
 
-rest109:
+rest117:
 	TESTQ       SI, SI
-	JZ          summed110
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	VADDPS      Z26, Z22, Z22
+	JZ          summed118
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z20, Z20
 	ADDQ        SI, CX
 
-summed110:
-	VSHUFF64X2 $0x44, Z22, Z9, Z26
-	VSHUFF64X2 $0xee, Z22, Z9, Z9
-	VADDPS     Z9, Z26, Z26
-	VSHUFF64X2 $0x88, Z26, Z25, Z9
-	VSHUFF64X2 $0xdd, Z26, Z25, Z22
-	VADDPS     Z22, Z9, Z9
+summed118:
+	VSHUFF64X2 $0x44, Z20, Z7, Z24
+	VSHUFF64X2 $0xee, Z20, Z7, Z7
+	VADDPS     Z7, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z7
+	VSHUFF64X2 $0xdd, Z24, Z23, Z20
+	VADDPS     Z20, Z7, Z7
 	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z22
-	VPANDD     Z11, Z22, Z22
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z20
+	VPANDD     Z10, Z20, Z20
 
-loop111:
+loop119:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest112
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop111
+	JZ        rest120
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z20, Z20
+	JMP       loop119
 
-rest112:
+rest120:
 	TESTQ       SI, SI
-	JZ          summed113
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
+	JZ          summed121
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed113:
+summed121:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VPANDD    Z10, Z23, Z23
 
-loop114:
+loop122:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest115
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
+	JZ        rest123
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop122
+
+rest123:
+	TESTQ       SI, SI
+	JZ          summed124
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	ADDQ        SI, CX
+
+summed124:
+	VSHUFF64X2 $0x44, Z23, Z20, Z24
+	VSHUFF64X2 $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z24, Z24
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z20
+	VPANDD     Z10, Z20, Z20
+
+loop125:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest126
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z20, Z20
+	JMP       loop125
+
+rest126:
+	TESTQ       SI, SI
+	JZ          summed127
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z20, Z20
+	ADDQ        SI, CX
+
+summed127:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z23
+	VPANDD    Z10, Z23, Z23
+
+loop128:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest129
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z23, Z23
+	JMP       loop128
+
+rest129:
+	TESTQ       SI, SI
+	JZ          summed130
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z23, Z23
+	ADDQ        SI, CX
+
+summed130:
+	VSHUFF64X2 $0x44, Z23, Z20, Z25
+	VSHUFF64X2 $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z20
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z20, Z20
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z23
+	VPANDD     Z10, Z23, Z23
+
+loop131:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest132
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop131
+
+rest132:
+	TESTQ       SI, SI
+	JZ          summed133
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	ADDQ        SI, CX
+
+summed133:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VPANDD    Z10, Z24, Z24
+
+loop134:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest135
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z24, Z24
+	JMP       loop134
+
+rest135:
+	TESTQ       SI, SI
+	JZ          summed136
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z24, Z24
+	ADDQ        SI, CX
+
+summed136:
+	VSHUFF64X2 $0x44, Z24, Z23, Z25
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z25, Z25
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z23
+	VPANDD     Z10, Z23, Z23
+
+loop137:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest138
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VPANDD    Z10, Z24, Z24
+	VADDPS    Z24, Z23, Z23
+	JMP       loop137
+
+rest138:
+	TESTQ       SI, SI
+	JZ          summed139
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z24
+	VPANDD      Z10, Z24, Z24
+	VADDPS      Z24, Z23, Z23
+	ADDQ        SI, CX
+
+summed139:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z24
+	VPANDD    Z10, Z24, Z24
+
+loop140:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest141
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z26
+	VPANDD    Z10, Z26, Z26
+	VADDPS    Z26, Z24, Z24
+	JMP       loop140
+
+rest141:
+	TESTQ       SI, SI
+	JZ          summed142
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z26
+	VPANDD      Z10, Z26, Z26
+	VADDPS      Z26, Z24, Z24
+	ADDQ        SI, CX
+
+summed142:
+	VSHUFF64X2 $0x44, Z24, Z23, Z26
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z23
+	VSHUFF64X2 $0xdd, Z26, Z25, Z24
+	VADDPS     Z24, Z23, Z23
+	MOVQ       BX, R12
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z24
+	VPANDD     Z10, Z24, Z24
+
+loop143:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest144
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z24, Z24
+	JMP       loop143
+
+rest144:
+	TESTQ       SI, SI
+	JZ          summed145
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z24, Z24
+	ADDQ        SI, CX
+
+summed145:
+	MOVQ      BX, R12
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VPANDD    Z10, Z25, Z25
+
+loop146:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest147
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z26
+	VPANDD    Z10, Z26, Z26
 	VADDPS    Z26, Z25, Z25
-	JMP       loop114
+	JMP       loop146
 
-rest115:
+rest147:
 	TESTQ       SI, SI
-	JZ          summed116
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
+	JZ          summed148
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z26
+	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z25, Z25
 	ADDQ        SI, CX
 
-summed116:
-	VSHUFF64X2 $0x44, Z25, Z22, Z26
-	VSHUFF64X2 $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z26, Z26
+summed148:
+	VSHUFF64X2 $0x44, Z25, Z24, Z26
+	VSHUFF64X2 $0xee, Z25, Z24, Z24
+	VADDPS     Z24, Z26, Z26
 	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z22
-	VPANDD     Z11, Z22, Z22
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z24
+	VPANDD     Z10, Z24, Z24
 
-loop117:
+loop149:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest118
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z22, Z22
-	JMP       loop117
+	JZ        rest150
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VPANDD    Z10, Z25, Z25
+	VADDPS    Z25, Z24, Z24
+	JMP       loop149
 
-rest118:
+rest150:
 	TESTQ       SI, SI
-	JZ          summed119
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z22, Z22
+	JZ          summed151
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z25
+	VPANDD      Z10, Z25, Z25
+	VADDPS      Z25, Z24, Z24
 	ADDQ        SI, CX
 
-summed119:
+summed151:
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z25
-	VPANDD    Z11, Z25, Z25
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VPANDD    Z10, Z25, Z25
 
-loop120:
+loop152:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest121
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
+	JZ        rest153
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z27
+	VPANDD    Z10, Z27, Z27
 	VADDPS    Z27, Z25, Z25
-	JMP       loop120
+	JMP       loop152
 
-rest121:
+rest153:
 	TESTQ       SI, SI
-	JZ          summed122
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
+	JZ          summed154
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z27
+	VPANDD      Z10, Z27, Z27
 	VADDPS      Z27, Z25, Z25
 	ADDQ        SI, CX
 
-summed122:
-	VSHUFF64X2 $0x44, Z25, Z22, Z27
-	VSHUFF64X2 $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z27, Z27
-	VSHUFF64X2 $0x88, Z27, Z26, Z22
+summed154:
+	VSHUFF64X2 $0x44, Z25, Z24, Z27
+	VSHUFF64X2 $0xee, Z25, Z24, Z24
+	VADDPS     Z24, Z27, Z27
+	VSHUFF64X2 $0x88, Z27, Z26, Z24
 	VSHUFF64X2 $0xdd, Z27, Z26, Z25
-	VADDPS     Z25, Z22, Z22
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z25
-	VPANDD     Z11, Z25, Z25
-
-loop123:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest124
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop123
-
-rest124:
-	TESTQ       SI, SI
-	JZ          summed125
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	VADDPS      Z26, Z25, Z25
-	ADDQ        SI, CX
-
-summed125:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop126:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest127
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop126
-
-rest127:
-	TESTQ       SI, SI
-	JZ          summed128
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	ADDQ        SI, CX
-
-summed128:
-	VSHUFF64X2 $0x44, Z26, Z25, Z27
-	VSHUFF64X2 $0xee, Z26, Z25, Z25
-	VADDPS     Z25, Z27, Z27
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z25
-	VPANDD     Z11, Z25, Z25
-
-loop129:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest130
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop129
-
-rest130:
-	TESTQ       SI, SI
-	JZ          summed131
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z26
-	VPANDD      Z11, Z26, Z26
-	VADDPS      Z26, Z25, Z25
-	ADDQ        SI, CX
-
-summed131:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z26
-	VPANDD    Z11, Z26, Z26
-
-loop132:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest133
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z26, Z26
-	JMP       loop132
-
-rest133:
-	TESTQ       SI, SI
-	JZ          summed134
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z26, Z26
-	ADDQ        SI, CX
-
-summed134:
-	VSHUFF64X2 $0x44, Z26, Z25, Z28
-	VSHUFF64X2 $0xee, Z26, Z25, Z25
-	VADDPS     Z25, Z28, Z28
-	VSHUFF64X2 $0x88, Z28, Z27, Z25
-	VSHUFF64X2 $0xdd, Z28, Z27, Z26
-	VADDPS     Z26, Z25, Z25
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z26
-	VPANDD     Z11, Z26, Z26
-
-loop135:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest136
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop135
-
-rest136:
-	TESTQ       SI, SI
-	JZ          summed137
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	ADDQ        SI, CX
-
-summed137:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop138:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest139
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z28
-	VPANDD    Z11, Z28, Z28
-	VADDPS    Z28, Z27, Z27
-	JMP       loop138
-
-rest139:
-	TESTQ       SI, SI
-	JZ          summed140
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z28
-	VPANDD      Z11, Z28, Z28
-	VADDPS      Z28, Z27, Z27
-	ADDQ        SI, CX
-
-summed140:
-	VSHUFF64X2 $0x44, Z27, Z26, Z28
-	VSHUFF64X2 $0xee, Z27, Z26, Z26
-	VADDPS     Z26, Z28, Z28
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z26
-	VPANDD     Z11, Z26, Z26
-
-loop141:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest142
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop141
-
-rest142:
-	TESTQ       SI, SI
-	JZ          summed143
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z27
-	VPANDD      Z11, Z27, Z27
-	VADDPS      Z27, Z26, Z26
-	ADDQ        SI, CX
-
-summed143:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z27
-	VPANDD    Z11, Z27, Z27
-
-loop144:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest145
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z29
-	VPANDD    Z11, Z29, Z29
-	VADDPS    Z29, Z27, Z27
-	JMP       loop144
-
-rest145:
-	TESTQ       SI, SI
-	JZ          summed146
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z29
-	VPANDD      Z11, Z29, Z29
-	VADDPS      Z29, Z27, Z27
-	ADDQ        SI, CX
-
-summed146:
-	VSHUFF64X2 $0x44, Z27, Z26, Z29
-	VSHUFF64X2 $0xee, Z27, Z26, Z26
-	VADDPS     Z26, Z29, Z29
-	VSHUFF64X2 $0x88, Z29, Z28, Z26
-	VSHUFF64X2 $0xdd, Z29, Z28, Z27
-	VADDPS     Z27, Z26, Z26
-	VMOVUPS    neighbours32<>+0(SB), Z27
-	VSHUFPS    $0x44, Z22, Z9, Z28
-	VSHUFPS    $0xee, Z22, Z9, Z9
-	VADDPS     Z9, Z28, Z28
-	VSHUFPS    $0x44, Z26, Z25, Z9
-	VSHUFPS    $0xee, Z26, Z25, Z22
-	VADDPS     Z22, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z28, Z22
-	VSHUFPS    $0xdd, Z9, Z28, Z9
-	VADDPS     Z9, Z22, Z22
-	VPERMPS    Z22, Z27, Z22
-	VMOVDQA64  Z22, Z9
-	JMP        summed34
+	VADDPS     Z25, Z24, Z24
+	VMOVUPS    neighbours32<>+0(SB), Z25
+	VSHUFPS    $0x44, Z20, Z7, Z26
+	VSHUFPS    $0xee, Z20, Z7, Z7
+	VADDPS     Z7, Z26, Z26
+	VSHUFPS    $0x44, Z24, Z23, Z7
+	VSHUFPS    $0xee, Z24, Z23, Z20
+	VADDPS     Z20, Z7, Z7
+	VSHUFPS    $0x88, Z7, Z26, Z20
+	VSHUFPS    $0xdd, Z7, Z26, Z7
+	VADDPS     Z7, Z20, Z20
+	VPERMPS    Z20, Z25, Z20
+	VMOVDQA64  Z20, Z7
+	JMP        summed38
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots33:
+slots37:
 	CMPQ  R9, $0x01
-	JNE   many147
+	JNE   many155
 	TESTQ BX, BX
-	JZ    many147
+	JZ    many155
 
 	// One block, as a run of a longer one is.
 	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z9
-	VPANDD    Z11, Z9, Z9
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z7
+	VPANDD    Z10, Z7, Z7
 
-loop148:
+loop156:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest149
-	VMOVDQU16 (CX), Y14
-	VPERMW.Z  Z14, Z20, K1, Z22
-	VPANDD    Z11, Z22, Z22
-	VADDPS    Z22, Z9, Z9
-	JMP       loop148
+	JZ        rest157
+	VMOVDQU16 (CX), Y13
+	VPERMW.Z  Z13, Z8, K1, Z20
+	VPANDD    Z10, Z20, Z20
+	VADDPS    Z20, Z7, Z7
+	JMP       loop156
 
-rest149:
+rest157:
 	TESTQ       SI, SI
-	JZ          summed150
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z22
-	VPANDD      Z11, Z22, Z22
-	VADDPS      Z22, Z9, Z9
+	JZ          summed158
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z20
+	VPANDD      Z10, Z20, Z20
+	VADDPS      Z20, Z7, Z7
 	ADDQ        SI, CX
 
-summed150:
-	VEXTRACTF64X4 $0x01, Z9, Y14
-	VADDPS        Y14, Y9, Y9
-	VEXTRACTF32X4 $0x01, Y9, X14
-	VADDPS        X14, X9, X9
-	VPERMILPD     $0x01, X9, X14
-	VADDPS        X14, X9, X9
-	VPERMILPS     $0x01, X9, X14
-	VADDPS        X14, X9, X9
-	VMOVDQA64     Z9, Z9
-	JMP           summed34
+summed158:
+	VEXTRACTF64X4 $0x01, Z7, Y13
+	VADDPS        Y13, Y7, Y7
+	VEXTRACTF32X4 $0x01, Y7, X13
+	VADDPS        X13, X7, X7
+	VPERMILPD     $0x01, X7, X13
+	VADDPS        X13, X7, X7
+	VPERMILPS     $0x01, X7, X13
+	VADDPS        X13, X7, X7
+	VMOVDQA64     Z7, Z7
+	JMP           summed38
 
-many147:
-	LEAQ 80(SP), R12
+many155:
+	LEAQ 272(SP), R12
 	MOVQ R9, R13
 
-block151:
-	VPXORD Z15, Z15, Z15
+block159:
+	VPXORD Z14, Z14, Z14
 	MOVQ   BX, R14
 	TESTQ  R14, R14
-	JZ     rest153
+	JZ     rest161
 
-pair152:
-	VMOVDQU16  (CX), Y14
-	VPERMW.Z   Z14, Z20, K1, Z9
-	VPANDD     Z11, Z9, Z9
-	VADDPS     Z9, Z15, Z15
+pair160:
+	VMOVDQU16  (CX), Y13
+	VPERMW.Z   Z13, Z8, K1, Z7
+	VPANDD     Z10, Z7, Z7
+	VADDPS     Z7, Z14, Z14
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
 	SUBQ       $0x20, R14
-	JNZ        pair152
+	JNZ        pair160
 	TESTQ      SI, SI
-	JZ         done154
+	JZ         done162
 
-rest153:
-	VMOVDQU16.Z (CX), K2, Y14
-	VPERMW.Z    Z14, Z20, K1, Z9
-	VPANDD      Z11, Z9, Z9
-	VADDPS      Z9, Z15, Z15
+rest161:
+	VMOVDQU16.Z (CX), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z7
+	VPANDD      Z10, Z7, Z7
+	VADDPS      Z7, Z14, Z14
 	ADDQ        SI, CX
 
-done154:
-	VMOVUPS Z15, (R12)
+done162:
+	VMOVUPS Z14, (R12)
 	ADDQ    $0x40, R12
 	DECQ    R13
-	JNZ     block151
+	JNZ     block159
 
 	// The blocks' partial sums, folded into one vector.
-	VMOVUPS    80(SP), Z9
-	VMOVUPS    144(SP), Z22
-	VSHUFF64X2 $0x44, Z22, Z9, Z25
-	VSHUFF64X2 $0xee, Z22, Z9, Z9
-	VADDPS     Z9, Z25, Z25
-	VMOVUPS    208(SP), Z9
-	VMOVUPS    272(SP), Z22
-	VSHUFF64X2 $0x44, Z22, Z9, Z26
-	VSHUFF64X2 $0xee, Z22, Z9, Z9
-	VADDPS     Z9, Z26, Z26
-	VSHUFF64X2 $0x88, Z26, Z25, Z9
-	VSHUFF64X2 $0xdd, Z26, Z25, Z22
-	VADDPS     Z22, Z9, Z9
-	VMOVUPS    336(SP), Z22
-	VMOVUPS    400(SP), Z25
-	VSHUFF64X2 $0x44, Z25, Z22, Z26
-	VSHUFF64X2 $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z26, Z26
-	VMOVUPS    464(SP), Z22
-	VMOVUPS    528(SP), Z25
-	VSHUFF64X2 $0x44, Z25, Z22, Z27
-	VSHUFF64X2 $0xee, Z25, Z22, Z22
-	VADDPS     Z22, Z27, Z27
-	VSHUFF64X2 $0x88, Z27, Z26, Z22
+	VMOVUPS    272(SP), Z7
+	VMOVUPS    336(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z7, Z23
+	VSHUFF64X2 $0xee, Z20, Z7, Z7
+	VADDPS     Z7, Z23, Z23
+	VMOVUPS    400(SP), Z7
+	VMOVUPS    464(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z7, Z24
+	VSHUFF64X2 $0xee, Z20, Z7, Z7
+	VADDPS     Z7, Z24, Z24
+	VSHUFF64X2 $0x88, Z24, Z23, Z7
+	VSHUFF64X2 $0xdd, Z24, Z23, Z20
+	VADDPS     Z20, Z7, Z7
+	VMOVUPS    528(SP), Z20
+	VMOVUPS    592(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z20, Z24
+	VSHUFF64X2 $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z24, Z24
+	VMOVUPS    656(SP), Z20
+	VMOVUPS    720(SP), Z23
+	VSHUFF64X2 $0x44, Z23, Z20, Z25
+	VSHUFF64X2 $0xee, Z23, Z20, Z20
+	VADDPS     Z20, Z25, Z25
+	VSHUFF64X2 $0x88, Z25, Z24, Z20
+	VSHUFF64X2 $0xdd, Z25, Z24, Z23
+	VADDPS     Z23, Z20, Z20
+	VMOVUPS    784(SP), Z23
+	VMOVUPS    848(SP), Z24
+	VSHUFF64X2 $0x44, Z24, Z23, Z25
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z25, Z25
+	VMOVUPS    912(SP), Z23
+	VMOVUPS    976(SP), Z24
+	VSHUFF64X2 $0x44, Z24, Z23, Z26
+	VSHUFF64X2 $0xee, Z24, Z23, Z23
+	VADDPS     Z23, Z26, Z26
+	VSHUFF64X2 $0x88, Z26, Z25, Z23
+	VSHUFF64X2 $0xdd, Z26, Z25, Z24
+	VADDPS     Z24, Z23, Z23
+	VMOVUPS    1040(SP), Z24
+	VMOVUPS    1104(SP), Z25
+	VSHUFF64X2 $0x44, Z25, Z24, Z26
+	VSHUFF64X2 $0xee, Z25, Z24, Z24
+	VADDPS     Z24, Z26, Z26
+	VMOVUPS    1168(SP), Z24
+	VMOVUPS    1232(SP), Z25
+	VSHUFF64X2 $0x44, Z25, Z24, Z27
+	VSHUFF64X2 $0xee, Z25, Z24, Z24
+	VADDPS     Z24, Z27, Z27
+	VSHUFF64X2 $0x88, Z27, Z26, Z24
 	VSHUFF64X2 $0xdd, Z27, Z26, Z25
-	VADDPS     Z25, Z22, Z22
-	VMOVUPS    592(SP), Z25
-	VMOVUPS    656(SP), Z26
-	VSHUFF64X2 $0x44, Z26, Z25, Z27
-	VSHUFF64X2 $0xee, Z26, Z25, Z25
-	VADDPS     Z25, Z27, Z27
-	VMOVUPS    720(SP), Z25
-	VMOVUPS    784(SP), Z26
-	VSHUFF64X2 $0x44, Z26, Z25, Z28
-	VSHUFF64X2 $0xee, Z26, Z25, Z25
-	VADDPS     Z25, Z28, Z28
-	VSHUFF64X2 $0x88, Z28, Z27, Z25
-	VSHUFF64X2 $0xdd, Z28, Z27, Z26
-	VADDPS     Z26, Z25, Z25
-	VMOVUPS    848(SP), Z26
-	VMOVUPS    912(SP), Z27
-	VSHUFF64X2 $0x44, Z27, Z26, Z28
-	VSHUFF64X2 $0xee, Z27, Z26, Z26
-	VADDPS     Z26, Z28, Z28
-	VMOVUPS    976(SP), Z26
-	VMOVUPS    1040(SP), Z27
-	VSHUFF64X2 $0x44, Z27, Z26, Z29
-	VSHUFF64X2 $0xee, Z27, Z26, Z26
-	VADDPS     Z26, Z29, Z29
-	VSHUFF64X2 $0x88, Z29, Z28, Z26
-	VSHUFF64X2 $0xdd, Z29, Z28, Z27
-	VADDPS     Z27, Z26, Z26
-	VMOVUPS    neighbours32<>+0(SB), Z27
-	VSHUFPS    $0x44, Z22, Z9, Z28
-	VSHUFPS    $0xee, Z22, Z9, Z9
-	VADDPS     Z9, Z28, Z28
-	VSHUFPS    $0x44, Z26, Z25, Z9
-	VSHUFPS    $0xee, Z26, Z25, Z22
-	VADDPS     Z22, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z28, Z22
-	VSHUFPS    $0xdd, Z9, Z28, Z9
-	VADDPS     Z9, Z22, Z22
-	VPERMPS    Z22, Z27, Z22
-	VMOVDQA64  Z22, Z9
-	JMP        summed34
+	VADDPS     Z25, Z24, Z24
+	VMOVUPS    neighbours32<>+0(SB), Z25
+	VSHUFPS    $0x44, Z20, Z7, Z26
+	VSHUFPS    $0xee, Z20, Z7, Z7
+	VADDPS     Z7, Z26, Z26
+	VSHUFPS    $0x44, Z24, Z23, Z7
+	VSHUFPS    $0xee, Z24, Z23, Z20
+	VADDPS     Z20, Z7, Z7
+	VSHUFPS    $0x88, Z7, Z26, Z20
+	VSHUFPS    $0xdd, Z7, Z26, Z7
+	VADDPS     Z7, Z20, Z20
+	VPERMPS    Z20, Z25, Z20
+	VMOVDQA64  Z20, Z7
+	JMP        summed38
 
-clamp39:
-	VMOVUPS Z19, Z26
-	VMINPS  Z27, Z26, Z27
-	VMOVUPS Z8, Z26
-	VMAXPS  Z27, Z26, Z27
-	JMP     clamped40
+clamp43:
+	VMOVUPS 72(SP), Z24
+	VMINPS  Z25, Z24, Z25
+	VMOVUPS 136(SP), Z24
+	VMAXPS  Z25, Z24, Z25
+	JMP     clamped44
 
-clamp41:
-	VMOVUPS Z19, Z22
-	VMINPS  Z13, Z22, Z13
-	VMOVUPS Z8, Z22
-	VMAXPS  Z13, Z22, Z13
-	JMP     clamped42
+	// NaN.
+nan45:
+	VCMPPS  $0x03, Z25, Z25, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z25
+	JMP     quiet46
+
+clamp47:
+	VMOVUPS 72(SP), Z20
+	VMINPS  Z12, Z20, Z12
+	VMOVUPS 136(SP), Z20
+	VMAXPS  Z12, Z20, Z12
+	JMP     clamped48
+
+	// NaN.
+nan49:
+	VCMPPS  $0x03, Z12, Z12, K4
+	VMOVUPS quietNaNs512<>+0(SB), K4, Z12
+	JMP     quiet50
 
 // func updateRowsHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·updateRowsHalfBF16AVX512(SB), NOSPLIT, $16-108
+TEXT ·updateRowsHalfBF16AVX512(SB), NOSPLIT, $208-108
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ v+16(FP), DX
@@ -44360,34 +44493,39 @@ TEXT ·updateRowsHalfBF16AVX512(SB), NOSPLIT, $16-108
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
-	VPXORD       Z5, Z6, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS (R9), Z7
-	VBROADCASTSS 4(R9), Z19
-	VBROADCASTSS 20(R9), Z20
-	VBROADCASTSS 16(R9), Z21
-	VBROADCASTSS 32(R9), Z22
+	VMOVUPS      Z6, (SP)
+	VPXORD       Z5, Z6, Z6
+	VMOVQ        X6, 64(SP)
+	VBROADCASTSS (R9), Z6
+	VBROADCASTSS 4(R9), Z18
+	VBROADCASTSS 20(R9), Z19
+	VBROADCASTSS 16(R9), Z20
+	VBROADCASTSS 32(R9), Z21
+	VMOVUPS      Z21, 72(SP)
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x1f, Z7, Z7
+	VPXORD       72(SP), Z7, Z7
+	VMOVUPS      Z7, 136(SP)
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z22, Z8, Z8
-	VPXORD       Z9, Z9, Z9
-	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x18, Z9, Z9
-	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z22, Z9, Z9
-	VMOVQ        X9, 8(SP)
-	VBROADCASTSS factor+104(FP), Z9
-	VMOVUPS      lanes32Wide<>+0(SB), Z23
-	VPSLLD       $0x10, Z23, Z23
+	VPSLLD       $0x18, Z8, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VPXORD       72(SP), Z8, Z7
+	VMOVQ        X7, 200(SP)
+	VBROADCASTSS factor+104(FP), Z7
+	VMOVUPS      lanes32Wide<>+0(SB), Z8
+	VPSLLD       $0x10, Z8, Z8
 	MOVL         $0xaaaaaaaa, R9
 	KMOVD        R9, K1
+	VMOVUPS      upperWords<>+0(SB), Z21
+	VMOVUPS      lowerWords<>+0(SB), Z22
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSRLW       $0x0f, Z9, Z9
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VMOVUPS      upperHalves<>+0(SB), Z24
-	VPXORD       Z11, Z11, Z11
-	VPTERNLOGD   $0xff, Z11, Z11, Z11
-	VPSRLD       $0x01, Z11, Z11
+	VPSRLD       $0x01, Z10, Z10
 	MOVQ         stride+72(FP), R9
 	SHLQ         $0x01, R9
 	CMPL         factor+104(FP), $0x3f800000
@@ -44405,41 +44543,41 @@ slice3:
 
 loop4:
 	// The sums of |x| down the rows.
+	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   block+64(FP), R13
 
 row6:
-	VMOVDQU16 (R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z12, Z12
-	VMOVDQU16 32(R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z13, Z13
-	VMOVDQU16 64(R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z14, Z14
-	VMOVDQU16 96(R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z15, Z15
+	VMOVDQU16 (R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z11, Z11
+	VMOVDQU16 32(R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z12, Z12
+	VMOVDQU16 64(R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z13, Z13
+	VMOVDQU16 96(R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z14, Z14
 	ADDQ      R9, R12
 	DECQ      R13
 	JNZ       row6
-	VMOVUPS   Z12, (DI)(R11*2)
-	VMOVUPS   Z13, 64(DI)(R11*2)
-	VMOVUPS   Z14, 128(DI)(R11*2)
-	VMOVUPS   Z15, 192(DI)(R11*2)
+	VMOVUPS   Z11, (DI)(R11*2)
+	VMOVUPS   Z12, 64(DI)(R11*2)
+	VMOVUPS   Z13, 128(DI)(R11*2)
+	VMOVUPS   Z14, 192(DI)(R11*2)
 	ADDQ      $0x00000080, R11
 	SUBQ      $0x00000080, R10
 	JGE       loop4
@@ -44453,20 +44591,20 @@ done5:
 
 loop7:
 	// The sums of |x| down the rows.
-	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   block+64(FP), R13
 
 row9:
-	VMOVDQU16 (R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z11, Z25, Z25
-	VADDPS    Z25, Z17, Z17
+	VMOVDQU16 (R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z10, Z23, Z23
+	VADDPS    Z23, Z16, Z16
 	ADDQ      R9, R12
 	DECQ      R13
 	JNZ       row9
-	VMOVUPS   Z17, (DI)(R11*2)
+	VMOVUPS   Z16, (DI)(R11*2)
 	ADDQ      $0x00000020, R11
 	SUBQ      $0x00000020, R10
 	JGE       loop7
@@ -44484,20 +44622,20 @@ done8:
 	KMOVW R12, K2
 
 	// The sums of |x| down the rows.
-	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   block+64(FP), R12
 
 row11:
-	VMOVDQU16.Z (R10), K2, Y16
-	VPERMW.Z    Z16, Z23, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z11, Z25, Z25
-	VADDPS      Z25, Z18, Z18
+	VMOVDQU16.Z (R10), K2, Y15
+	VPERMW.Z    Z15, Z8, K1, Z23
+	VMULPS      Z7, Z23, Z23
+	VPANDD      Z10, Z23, Z23
+	VADDPS      Z23, Z17, Z17
 	ADDQ        R9, R10
 	DECQ        R12
 	JNZ         row11
-	VMOVUPS     Z18, K2, (DI)(R11*2)
+	VMOVUPS     Z17, K2, (DI)(R11*2)
 
 end10:
 	// On to the next slice.
@@ -44515,45 +44653,45 @@ end10:
 	JL   done13
 
 loop12:
-	VMOVUPS (DI)(R11*2), Z25
-	VMOVUPS 64(DI)(R11*2), Z26
+	VMOVUPS (DI)(R11*2), Z23
+	VMOVUPS 64(DI)(R11*2), Z24
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided14
-	VDIVPS Z5, Z25, Z25
-	VDIVPS Z5, Z26, Z26
+	VDIVPS Z5, Z23, Z23
+	VDIVPS Z5, Z24, Z24
 
 undivided14:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z25, Z27
-	VMULPS    Z25, Z27, Z27
-	VMULPS    (DX)(R11*2), Z1, Z25
-	VADDPS    Z27, Z25, Z25
-	VPTESTMD  Z0, Z25, K2
-	VMOVUPS.Z Z25, K2, Z25
-	VMULPS    Z2, Z26, Z27
-	VMULPS    Z26, Z27, Z27
-	VMULPS    64(DX)(R11*2), Z1, Z26
-	VADDPS    Z27, Z26, Z26
-	VPTESTMD  Z0, Z26, K2
-	VMOVUPS.Z Z26, K2, Z26
+	VMULPS    Z2, Z23, Z25
+	VMULPS    Z23, Z25, Z25
+	VMULPS    (DX)(R11*2), Z1, Z23
+	VADDPS    Z25, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
+	VMULPS    Z2, Z24, Z25
+	VMULPS    Z24, Z25, Z25
+	VMULPS    64(DX)(R11*2), Z1, Z24
+	VADDPS    Z25, Z24, Z24
+	VPTESTMD  Z0, Z24, K2
+	VMOVUPS.Z Z24, K2, Z24
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
 	JNE     other15
-	VSQRTPS Z25, Z27
-	VSQRTPS Z26, Z28
+	VSQRTPS Z23, Z25
+	VSQRTPS Z24, Z26
 
 raised18:
-	VMULPS  Z3, Z27, Z27
-	VADDPS  Z4, Z27, Z27
-	VMULPS  Z3, Z28, Z28
-	VADDPS  Z4, Z28, Z28
-	VMOVUPS Z25, (DX)(R11*2)
-	VMOVUPS Z27, (DI)(R11*2)
-	VMOVUPS Z26, 64(DX)(R11*2)
-	VMOVUPS Z28, 64(DI)(R11*2)
+	VMULPS  Z3, Z25, Z25
+	VADDPS  Z4, Z25, Z25
+	VMULPS  Z3, Z26, Z26
+	VADDPS  Z4, Z26, Z26
+	VMOVUPS Z23, (DX)(R11*2)
+	VMOVUPS Z25, (DI)(R11*2)
+	VMOVUPS Z24, 64(DX)(R11*2)
+	VMOVUPS Z26, 64(DI)(R11*2)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
 	JGE     loop12
@@ -44566,32 +44704,32 @@ done13:
 	JL   done20
 
 loop19:
-	VMOVUPS (DI)(R11*2), Z25
+	VMOVUPS (DI)(R11*2), Z23
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided21
-	VDIVPS Z5, Z25, Z25
+	VDIVPS Z5, Z23, Z23
 
 undivided21:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z25, Z26
-	VMULPS    Z25, Z26, Z26
-	VMULPS    (DX)(R11*2), Z1, Z25
-	VADDPS    Z26, Z25, Z25
-	VPTESTMD  Z0, Z25, K2
-	VMOVUPS.Z Z25, K2, Z25
+	VMULPS    Z2, Z23, Z24
+	VMULPS    Z23, Z24, Z24
+	VMULPS    (DX)(R11*2), Z1, Z23
+	VADDPS    Z24, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
 	JNE     other22
-	VSQRTPS Z25, Z26
+	VSQRTPS Z23, Z24
 
 raised25:
-	VMULPS  Z3, Z26, Z26
-	VADDPS  Z4, Z26, Z26
-	VMOVUPS Z25, (DX)(R11*2)
-	VMOVUPS Z26, (DI)(R11*2)
+	VMULPS  Z3, Z24, Z24
+	VADDPS  Z4, Z24, Z24
+	VMOVUPS Z23, (DX)(R11*2)
+	VMOVUPS Z24, (DI)(R11*2)
 	ADDQ    $0x00000020, R11
 	SUBQ    $0x00000020, R10
 	JGE     loop19
@@ -44607,33 +44745,33 @@ done20:
 	BTSQ      R10, R12
 	DECQ      R12
 	KMOVW     R12, K2
-	VMOVUPS.Z (DI)(R11*2), K2, Z25
+	VMOVUPS.Z (DI)(R11*2), K2, Z23
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided27
-	VDIVPS Z5, Z25, Z25
+	VDIVPS Z5, Z23, Z23
 
 undivided27:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMOVUPS.Z (DX)(R11*2), K2, Z26
-	VMULPS    Z2, Z25, Z27
-	VMULPS    Z25, Z27, Z27
-	VMULPS    Z26, Z1, Z25
-	VADDPS    Z27, Z25, Z25
-	VPTESTMD  Z0, Z25, K3
-	VMOVUPS.Z Z25, K3, Z25
+	VMOVUPS.Z (DX)(R11*2), K2, Z24
+	VMULPS    Z2, Z23, Z25
+	VMULPS    Z23, Z25, Z25
+	VMULPS    Z24, Z1, Z23
+	VADDPS    Z25, Z23, Z23
+	VPTESTMD  Z0, Z23, K3
+	VMOVUPS.Z Z23, K3, Z23
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
 	JNE     other28
-	VSQRTPS Z25, Z26
+	VSQRTPS Z23, Z24
 
 raised31:
-	VMULPS  Z3, Z26, Z26
-	VADDPS  Z4, Z26, Z26
-	VMOVUPS Z25, K2, (DX)(R11*2)
-	VMOVUPS Z26, K2, (DI)(R11*2)
+	VMULPS  Z3, Z24, Z24
+	VADDPS  Z4, Z24, Z24
+	VMOVUPS Z23, K2, (DX)(R11*2)
+	VMOVUPS Z24, K2, (DI)(R11*2)
 
 end26:
 	LEAQ (DX)(R9*2), DX
@@ -44661,113 +44799,119 @@ loop33:
 	PREFETCHT0 448(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R13*1), Y16
-	VPERMW.Z  Z16, Z23, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VMULPS    (CX)(R13*2), Z7, Z26
-	VMULPS    Z25, Z19, Z25
-	VADDPS    Z25, Z26, Z26
-	VPTESTMD  Z0, Z26, K2
-	VMOVUPS.Z Z26, K2, Z26
-	VMULPS    (AX)(R13*2), Z20, Z25
-	VMOVUPS   (DI)(R13*2), Z27
-	VMULPS    Z21, Z26, Z28
-	VDIVPS    Z27, Z28, Z28
-	VMOVDQU16 32(BX)(R13*1), Y16
-	VPERMW.Z  Z16, Z23, K1, Z27
-	VMULPS    Z9, Z27, Z27
-	VMULPS    64(CX)(R13*2), Z7, Z29
-	VMULPS    Z27, Z19, Z27
-	VADDPS    Z27, Z29, Z29
-	VPTESTMD  Z0, Z29, K2
-	VMOVUPS.Z Z29, K2, Z29
-	VMULPS    64(AX)(R13*2), Z20, Z27
-	VMOVUPS   64(DI)(R13*2), Z30
-	VMULPS    Z21, Z29, Z31
-	VDIVPS    Z30, Z31, Z31
+	VMOVDQU16 (BX)(R13*1), Y15
+	VPERMW.Z  Z15, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VMULPS    (CX)(R13*2), Z6, Z24
+	VMULPS    Z23, Z18, Z23
+	VADDPS    Z23, Z24, Z24
+	VPTESTMD  Z0, Z24, K2
+	VMOVUPS.Z Z24, K2, Z24
+	VMULPS    (AX)(R13*2), Z19, Z23
+	VMOVUPS   (DI)(R13*2), Z25
+	VMULPS    Z20, Z24, Z26
+	VDIVPS    Z25, Z26, Z26
+	VMOVDQU16 32(BX)(R13*1), Y15
+	VPERMW.Z  Z15, Z8, K1, Z25
+	VMULPS    Z7, Z25, Z25
+	VMULPS    64(CX)(R13*2), Z6, Z27
+	VMULPS    Z25, Z18, Z25
+	VADDPS    Z25, Z27, Z27
+	VPTESTMD  Z0, Z27, K2
+	VMOVUPS.Z Z27, K2, Z27
+	VMULPS    64(AX)(R13*2), Z19, Z25
+	VMOVUPS   64(DI)(R13*2), Z28
+	VMULPS    Z20, Z27, Z29
+	VDIVPS    Z28, Z29, Z29
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
+	CMPQ 200(SP), $+0
 	JNE  clamp35
 
 clamped36:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z28, Z25, Z25
-	VMOVDQA64   Z25, Z28
-	VMOVUPS     Z26, (CX)(R13*2)
-	VMOVUPS     Z25, (AX)(R13*2)
-	VSUBPS      Z31, Z27, Z27
-	VMOVDQA64   Z27, Z31
-	VMOVUPS     Z29, 64(CX)(R13*2)
-	VMOVUPS     Z27, 64(AX)(R13*2)
-	VMOVDQA64   Z28, Z25
-	VMOVUPS     quietNaNs512<>+0(SB), Z28
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z28
-	VPTESTMD    lastBits512<>+0(SB), Z28, K2
-	VPADDD      belowHalves512<>+0(SB), Z28, Z28
-	VPSUBD      Z10, Z28, K2, Z28
-	VMOVDQA64   Z31, Z25
-	VMOVUPS     quietNaNs512<>+0(SB), Z31
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z31
-	VPTESTMD    lastBits512<>+0(SB), Z31, K2
-	VPADDD      belowHalves512<>+0(SB), Z31, Z31
-	VPSUBD      Z10, Z31, K2, Z31
-	VPERMT2W    Z31, Z24, Z28
-	VMOVDQU16   Z28, (R8)(R13*1)
-	ADDQ        $0x00000040, R13
-	SUBQ        $0x00000040, R12
-	JGE         loop33
+	VSUBPS    Z26, Z23, Z23
+	VMOVDQA64 Z23, Z26
+	VMOVUPS   Z24, (CX)(R13*2)
+	VMOVUPS   Z23, (AX)(R13*2)
+	VSUBPS    Z29, Z25, Z25
+	VMOVDQA64 Z25, Z29
+	VMOVUPS   Z27, 64(CX)(R13*2)
+	VMOVUPS   Z25, 64(AX)(R13*2)
+	VCMPPS    $0x03, Z29, Z26, K2
+	KORTESTW  K2, K2
+	JNE       nan37
+
+quiet38:
+	VMOVDQA64  Z26, Z23
+	VMOVDQA64  Z26, Z24
+	VPERMT2W   Z29, Z21, Z23
+	VPERMT2W   Z29, Z22, Z24
+	VMOVUPS    halfPlaces512<>+0(SB), Z25
+	VPTERNLOGD $0xf2, Z9, Z23, Z25
+	VPCMPUW    $0x05, Z25, Z24, K2
+	VPADDW     Z9, Z23, K2, Z23
+	VMOVDQU16  Z23, (R8)(R13*1)
+	ADDQ       $0x00000040, R13
+	SUBQ       $0x00000040, R12
+	JGE        loop33
 
 done34:
 	ADDQ $0x00000040, R12
 
 	// One vector at a time.
 	SUBQ $0x00000020, R12
-	JL   done38
+	JL   done40
 
-loop37:
+loop39:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R13*1), Y16
-	VPERMW.Z  Z16, Z23, K1, Z25
-	VMULPS    Z9, Z25, Z25
-	VMULPS    (CX)(R13*2), Z7, Z26
-	VMULPS    Z25, Z19, Z25
-	VADDPS    Z25, Z26, Z26
-	VPTESTMD  Z0, Z26, K2
-	VMOVUPS.Z Z26, K2, Z26
-	VMULPS    (AX)(R13*2), Z20, Z25
-	VMOVUPS   (DI)(R13*2), Z27
-	VMULPS    Z21, Z26, Z28
-	VDIVPS    Z27, Z28, Z28
+	VMOVDQU16 (BX)(R13*1), Y15
+	VPERMW.Z  Z15, Z8, K1, Z23
+	VMULPS    Z7, Z23, Z23
+	VMULPS    (CX)(R13*2), Z6, Z24
+	VMULPS    Z23, Z18, Z23
+	VADDPS    Z23, Z24, Z24
+	VPTESTMD  Z0, Z24, K2
+	VMOVUPS.Z Z24, K2, Z24
+	VMULPS    (AX)(R13*2), Z19, Z23
+	VMOVUPS   (DI)(R13*2), Z25
+	VMULPS    Z20, Z24, Z26
+	VDIVPS    Z25, Z26, Z26
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp39
+	CMPQ 200(SP), $+0
+	JNE  clamp41
 
-clamped40:
+clamped42:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z28, Z25, Z25
-	VMOVDQA64   Z25, Z28
-	VMOVUPS     Z26, (CX)(R13*2)
-	VMOVUPS     Z25, (AX)(R13*2)
-	VMOVDQA64   Z28, Z25
-	VMOVUPS     quietNaNs512<>+0(SB), Z28
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z28
-	VPTESTMD    lastBits512<>+0(SB), Z28, K2
-	VPADDD      belowHalves512<>+0(SB), Z28, Z28
-	VPSUBD      Z10, Z28, K2, Z28
-	VPERMW      Z28, Z24, Z28
-	VMOVDQU16   Y28, (R8)(R13*1)
-	ADDQ        $0x00000020, R13
-	SUBQ        $0x00000020, R12
-	JGE         loop37
+	VSUBPS    Z26, Z23, Z23
+	VMOVDQA64 Z23, Z26
+	VMOVUPS   Z24, (CX)(R13*2)
+	VMOVUPS   Z23, (AX)(R13*2)
+	VCMPPS    $0x03, Z26, Z26, K2
+	KORTESTW  K2, K2
+	JNE       nan43
 
-done38:
+quiet44:
+	VMOVDQA64  Z26, Z23
+	VMOVDQA64  Z26, Z24
+	VPERMT2W   Z26, Z21, Z23
+	VPERMT2W   Z26, Z22, Z24
+	VMOVUPS    halfPlaces512<>+0(SB), Z25
+	VPTERNLOGD $0xf2, Z9, Z23, Z25
+	VPCMPUW    $0x05, Z25, Z24, K2
+	VPADDW     Z9, Z23, K2, Z23
+	VMOVDQU16  Y23, (R8)(R13*1)
+	ADDQ       $0x00000020, R13
+	SUBQ       $0x00000020, R12
+	JGE        loop39
+
+done40:
 	ADDQ $0x00000020, R12
 
 	// The rest, a part of a vector.
 	TESTQ R12, R12
-	JZ    end41
+	JZ    end45
 	SHRQ  $0x01, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
@@ -44775,42 +44919,47 @@ done38:
 	KMOVW R14, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R13*2), K2, Z25
-	VMOVDQU16.Z (BX)(R13*1), K2, Y16
-	VPERMW.Z    Z16, Z23, K1, Z26
-	VMULPS      Z9, Z26, Z26
-	VMULPS      Z25, Z7, Z25
-	VMULPS      Z26, Z19, Z26
-	VADDPS      Z26, Z25, Z25
-	VPTESTMD    Z0, Z25, K3
-	VMOVUPS.Z   Z25, K3, Z25
-	VMOVUPS.Z   (AX)(R13*2), K2, Z26
-	VMULPS      Z26, Z20, Z26
-	VMOVUPS.Z   (DI)(R13*2), K2, Z27
-	VMULPS      Z21, Z25, Z28
-	VDIVPS      Z27, Z28, Z28
+	VMOVUPS.Z   (CX)(R13*2), K2, Z23
+	VMOVDQU16.Z (BX)(R13*1), K2, Y15
+	VPERMW.Z    Z15, Z8, K1, Z24
+	VMULPS      Z7, Z24, Z24
+	VMULPS      Z23, Z6, Z23
+	VMULPS      Z24, Z18, Z24
+	VADDPS      Z24, Z23, Z23
+	VPTESTMD    Z0, Z23, K3
+	VMOVUPS.Z   Z23, K3, Z23
+	VMOVUPS.Z   (AX)(R13*2), K2, Z24
+	VMULPS      Z24, Z19, Z24
+	VMOVUPS.Z   (DI)(R13*2), K2, Z25
+	VMULPS      Z20, Z23, Z26
+	VDIVPS      Z25, Z26, Z26
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp42
+	CMPQ 200(SP), $+0
+	JNE  clamp46
 
-clamped43:
+clamped47:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z28, Z26, Z26
-	VMOVDQA64   Z26, Z28
-	VMOVUPS     Z25, K2, (CX)(R13*2)
-	VMOVUPS     Z26, K2, (AX)(R13*2)
-	VMOVDQA64   Z28, Z25
-	VMOVUPS     quietNaNs512<>+0(SB), Z28
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z25, Z28
-	VPTESTMD    lastBits512<>+0(SB), Z28, K3
-	VPADDD      belowHalves512<>+0(SB), Z28, Z28
-	VPSUBD      Z10, Z28, K3, Z28
-	VPSRLD      $0x10, Z28, Z28
-	VPMOVDW     Z28, Y16
-	VMOVDQU16   Y16, K2, (R8)(R13*1)
+	VSUBPS    Z26, Z24, Z24
+	VMOVDQA64 Z24, Z26
+	VMOVUPS   Z23, K2, (CX)(R13*2)
+	VMOVUPS   Z24, K2, (AX)(R13*2)
+	VCMPPS    $0x03, Z26, Z26, K3
+	KORTESTW  K3, K3
+	JNE       nan48
 
-end41:
+quiet49:
+	VMOVDQA64  Z26, Z23
+	VMOVDQA64  Z26, Z24
+	VPERMT2W   Z26, Z21, Z23
+	VPERMT2W   Z26, Z22, Z24
+	VMOVUPS    halfPlaces512<>+0(SB), Z25
+	VPTERNLOGD $0xf2, Z9, Z23, Z25
+	VPCMPUW    $0x05, Z25, Z24, K3
+	VPADDW     Z9, Z23, K3, Z23
+	VMOVDQU16  Y23, K2, (R8)(R13*1)
+
+end45:
 	LEAQ (AX)(R9*2), AX
 	LEAQ (CX)(R9*2), CX
 	ADDQ R9, BX
@@ -44823,7 +44972,7 @@ end41:
 	JMP  done2
 
 plain1:
-slice44:
+slice50:
 	// A slice: its sums into den.
 	MOVQ width+80(FP), R10
 	SHLQ $0x01, R10
@@ -44831,77 +44980,77 @@ slice44:
 
 	// 4 vectors at a time.
 	SUBQ $0x00000080, R10
-	JL   done46
+	JL   done52
 
-loop45:
+loop51:
 	// The sums of |x| down the rows.
+	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   block+64(FP), R13
 
-row47:
-	VMOVDQU16 (R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z9
-	VPANDD    Z11, Z9, Z9
-	VADDPS    Z9, Z12, Z12
-	VMOVDQU16 32(R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z9
-	VPANDD    Z11, Z9, Z9
-	VADDPS    Z9, Z13, Z13
-	VMOVDQU16 64(R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z9
-	VPANDD    Z11, Z9, Z9
-	VADDPS    Z9, Z14, Z14
-	VMOVDQU16 96(R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z9
-	VPANDD    Z11, Z9, Z9
-	VADDPS    Z9, Z15, Z15
+row53:
+	VMOVDQU16 (R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z7
+	VPANDD    Z10, Z7, Z7
+	VADDPS    Z7, Z11, Z11
+	VMOVDQU16 32(R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z7
+	VPANDD    Z10, Z7, Z7
+	VADDPS    Z7, Z12, Z12
+	VMOVDQU16 64(R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z7
+	VPANDD    Z10, Z7, Z7
+	VADDPS    Z7, Z13, Z13
+	VMOVDQU16 96(R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z7
+	VPANDD    Z10, Z7, Z7
+	VADDPS    Z7, Z14, Z14
 	ADDQ      R9, R12
 	DECQ      R13
-	JNZ       row47
-	VMOVUPS   Z12, (DI)(R11*2)
-	VMOVUPS   Z13, 64(DI)(R11*2)
-	VMOVUPS   Z14, 128(DI)(R11*2)
-	VMOVUPS   Z15, 192(DI)(R11*2)
+	JNZ       row53
+	VMOVUPS   Z11, (DI)(R11*2)
+	VMOVUPS   Z12, 64(DI)(R11*2)
+	VMOVUPS   Z13, 128(DI)(R11*2)
+	VMOVUPS   Z14, 192(DI)(R11*2)
 	ADDQ      $0x00000080, R11
 	SUBQ      $0x00000080, R10
-	JGE       loop45
+	JGE       loop51
 
-done46:
+done52:
 	ADDQ $0x00000080, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done49
+	JL   done55
 
-loop48:
+loop54:
 	// The sums of |x| down the rows.
-	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   block+64(FP), R13
 
-row50:
-	VMOVDQU16 (R12), Y16
-	VPERMW.Z  Z16, Z23, K1, Z9
-	VPANDD    Z11, Z9, Z9
-	VADDPS    Z9, Z17, Z17
+row56:
+	VMOVDQU16 (R12), Y15
+	VPERMW.Z  Z15, Z8, K1, Z7
+	VPANDD    Z10, Z7, Z7
+	VADDPS    Z7, Z16, Z16
 	ADDQ      R9, R12
 	DECQ      R13
-	JNZ       row50
-	VMOVUPS   Z17, (DI)(R11*2)
+	JNZ       row56
+	VMOVUPS   Z16, (DI)(R11*2)
 	ADDQ      $0x00000020, R11
 	SUBQ      $0x00000020, R10
-	JGE       loop48
+	JGE       loop54
 
-done49:
+done55:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end51
+	JZ    end57
 	SHRQ  $0x01, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -44909,21 +45058,21 @@ done49:
 	KMOVW R12, K2
 
 	// The sums of |x| down the rows.
-	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   block+64(FP), R12
 
-row52:
-	VMOVDQU16.Z (R10), K2, Y16
-	VPERMW.Z    Z16, Z23, K1, Z9
-	VPANDD      Z11, Z9, Z9
-	VADDPS      Z9, Z18, Z18
+row58:
+	VMOVDQU16.Z (R10), K2, Y15
+	VPERMW.Z    Z15, Z8, K1, Z7
+	VPANDD      Z10, Z7, Z7
+	VADDPS      Z7, Z17, Z17
 	ADDQ        R9, R10
 	DECQ        R12
-	JNZ         row52
-	VMOVUPS     Z18, K2, (DI)(R11*2)
+	JNZ         row58
+	VMOVUPS     Z17, K2, (DI)(R11*2)
 
-end51:
+end57:
 	// On to the next slice.
 	MOVQ  R9, R10
 	IMULQ block+64(FP), R10
@@ -44936,146 +45085,146 @@ end51:
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R10
-	JL   done54
+	JL   done60
 
-loop53:
-	VMOVUPS (DI)(R11*2), Z9
-	VMOVUPS 64(DI)(R11*2), Z25
+loop59:
+	VMOVUPS (DI)(R11*2), Z7
+	VMOVUPS 64(DI)(R11*2), Z23
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided55
-	VDIVPS Z5, Z9, Z9
-	VDIVPS Z5, Z25, Z25
+	CMPQ   64(SP), $+0
+	JEQ    undivided61
+	VDIVPS Z5, Z7, Z7
+	VDIVPS Z5, Z23, Z23
 
-undivided55:
+undivided61:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z26
-	VMULPS    Z9, Z26, Z26
-	VMULPS    (DX)(R11*2), Z1, Z9
-	VADDPS    Z26, Z9, Z9
-	VPTESTMD  Z0, Z9, K2
-	VMOVUPS.Z Z9, K2, Z9
-	VMULPS    Z2, Z25, Z26
-	VMULPS    Z25, Z26, Z26
-	VMULPS    64(DX)(R11*2), Z1, Z25
-	VADDPS    Z26, Z25, Z25
-	VPTESTMD  Z0, Z25, K2
-	VMOVUPS.Z Z25, K2, Z25
+	VMULPS    Z2, Z7, Z24
+	VMULPS    Z7, Z24, Z24
+	VMULPS    (DX)(R11*2), Z1, Z7
+	VADDPS    Z24, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
+	VMULPS    Z2, Z23, Z24
+	VMULPS    Z23, Z24, Z24
+	VMULPS    64(DX)(R11*2), Z1, Z23
+	VADDPS    Z24, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other56
-	VSQRTPS Z9, Z26
-	VSQRTPS Z25, Z27
+	JNE     other62
+	VSQRTPS Z7, Z24
+	VSQRTPS Z23, Z25
 
-raised59:
-	VMULPS  Z3, Z26, Z26
-	VADDPS  Z4, Z26, Z26
-	VMULPS  Z3, Z27, Z27
-	VADDPS  Z4, Z27, Z27
-	VMOVUPS Z9, (DX)(R11*2)
-	VMOVUPS Z26, (DI)(R11*2)
-	VMOVUPS Z25, 64(DX)(R11*2)
-	VMOVUPS Z27, 64(DI)(R11*2)
+raised65:
+	VMULPS  Z3, Z24, Z24
+	VADDPS  Z4, Z24, Z24
+	VMULPS  Z3, Z25, Z25
+	VADDPS  Z4, Z25, Z25
+	VMOVUPS Z7, (DX)(R11*2)
+	VMOVUPS Z24, (DI)(R11*2)
+	VMOVUPS Z23, 64(DX)(R11*2)
+	VMOVUPS Z25, 64(DI)(R11*2)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop53
+	JGE     loop59
 
-done54:
+done60:
 	ADDQ $0x00000040, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done61
+	JL   done67
 
-loop60:
-	VMOVUPS (DI)(R11*2), Z9
+loop66:
+	VMOVUPS (DI)(R11*2), Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided62
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided68
+	VDIVPS Z5, Z7, Z7
 
-undivided62:
+undivided68:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z25
-	VMULPS    Z9, Z25, Z25
-	VMULPS    (DX)(R11*2), Z1, Z9
-	VADDPS    Z25, Z9, Z9
-	VPTESTMD  Z0, Z9, K2
-	VMOVUPS.Z Z9, K2, Z9
+	VMULPS    Z2, Z7, Z23
+	VMULPS    Z7, Z23, Z23
+	VMULPS    (DX)(R11*2), Z1, Z7
+	VADDPS    Z23, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other63
-	VSQRTPS Z9, Z25
+	JNE     other69
+	VSQRTPS Z7, Z23
 
-raised66:
-	VMULPS  Z3, Z25, Z25
-	VADDPS  Z4, Z25, Z25
-	VMOVUPS Z9, (DX)(R11*2)
-	VMOVUPS Z25, (DI)(R11*2)
+raised72:
+	VMULPS  Z3, Z23, Z23
+	VADDPS  Z4, Z23, Z23
+	VMOVUPS Z7, (DX)(R11*2)
+	VMOVUPS Z23, (DI)(R11*2)
 	ADDQ    $0x00000020, R11
 	SUBQ    $0x00000020, R10
-	JGE     loop60
+	JGE     loop66
 
-done61:
+done67:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ     R10, R10
-	JZ        end67
+	JZ        end73
 	SHRQ      $0x01, R10
 	XORL      R12, R12
 	BTSQ      R10, R12
 	DECQ      R12
 	KMOVW     R12, K2
-	VMOVUPS.Z (DI)(R11*2), K2, Z9
+	VMOVUPS.Z (DI)(R11*2), K2, Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided68
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided74
+	VDIVPS Z5, Z7, Z7
 
-undivided68:
+undivided74:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMOVUPS.Z (DX)(R11*2), K2, Z25
-	VMULPS    Z2, Z9, Z26
-	VMULPS    Z9, Z26, Z26
-	VMULPS    Z25, Z1, Z9
-	VADDPS    Z26, Z9, Z9
-	VPTESTMD  Z0, Z9, K3
-	VMOVUPS.Z Z9, K3, Z9
+	VMOVUPS.Z (DX)(R11*2), K2, Z23
+	VMULPS    Z2, Z7, Z24
+	VMULPS    Z7, Z24, Z24
+	VMULPS    Z23, Z1, Z7
+	VADDPS    Z24, Z7, Z7
+	VPTESTMD  Z0, Z7, K3
+	VMOVUPS.Z Z7, K3, Z7
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other69
-	VSQRTPS Z9, Z25
+	JNE     other75
+	VSQRTPS Z7, Z23
 
-raised72:
-	VMULPS  Z3, Z25, Z25
-	VADDPS  Z4, Z25, Z25
-	VMOVUPS Z9, K2, (DX)(R11*2)
-	VMOVUPS Z25, K2, (DI)(R11*2)
+raised78:
+	VMULPS  Z3, Z23, Z23
+	VADDPS  Z4, Z23, Z23
+	VMOVUPS Z7, K2, (DX)(R11*2)
+	VMOVUPS Z23, K2, (DI)(R11*2)
 
-end67:
+end73:
 	LEAQ (DX)(R9*2), DX
 	MOVQ SI, R10
 
 	// The elements, row after row.
 	MOVQ block+64(FP), R11
 
-row73:
+row79:
 	MOVQ width+80(FP), R12
 	SHLQ $0x01, R12
 	XORQ R13, R13
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R12
-	JL   done75
+	JL   done81
 
-loop74:
+loop80:
 	PREFETCHT0 (R10)(R13*1)
 	PREFETCHT0 384(BX)(R13*1)
 	PREFETCHT0 384(R8)(R13*1)
@@ -45085,110 +45234,116 @@ loop74:
 	PREFETCHT0 448(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R13*1), Y16
-	VPERMW.Z  Z16, Z23, K1, Z9
-	VMULPS    (CX)(R13*2), Z7, Z25
-	VMULPS    Z9, Z19, Z9
-	VADDPS    Z9, Z25, Z25
-	VPTESTMD  Z0, Z25, K2
-	VMOVUPS.Z Z25, K2, Z25
-	VMULPS    (AX)(R13*2), Z20, Z9
-	VMOVUPS   (DI)(R13*2), Z26
-	VMULPS    Z21, Z25, Z27
-	VDIVPS    Z26, Z27, Z27
-	VMOVDQU16 32(BX)(R13*1), Y16
-	VPERMW.Z  Z16, Z23, K1, Z26
-	VMULPS    64(CX)(R13*2), Z7, Z28
-	VMULPS    Z26, Z19, Z26
-	VADDPS    Z26, Z28, Z28
-	VPTESTMD  Z0, Z28, K2
-	VMOVUPS.Z Z28, K2, Z28
-	VMULPS    64(AX)(R13*2), Z20, Z26
-	VMOVUPS   64(DI)(R13*2), Z29
-	VMULPS    Z21, Z28, Z30
-	VDIVPS    Z29, Z30, Z30
+	VMOVDQU16 (BX)(R13*1), Y15
+	VPERMW.Z  Z15, Z8, K1, Z7
+	VMULPS    (CX)(R13*2), Z6, Z23
+	VMULPS    Z7, Z18, Z7
+	VADDPS    Z7, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
+	VMULPS    (AX)(R13*2), Z19, Z7
+	VMOVUPS   (DI)(R13*2), Z24
+	VMULPS    Z20, Z23, Z25
+	VDIVPS    Z24, Z25, Z25
+	VMOVDQU16 32(BX)(R13*1), Y15
+	VPERMW.Z  Z15, Z8, K1, Z24
+	VMULPS    64(CX)(R13*2), Z6, Z26
+	VMULPS    Z24, Z18, Z24
+	VADDPS    Z24, Z26, Z26
+	VPTESTMD  Z0, Z26, K2
+	VMOVUPS.Z Z26, K2, Z26
+	VMULPS    64(AX)(R13*2), Z19, Z24
+	VMOVUPS   64(DI)(R13*2), Z27
+	VMULPS    Z20, Z26, Z28
+	VDIVPS    Z27, Z28, Z28
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp76
+	CMPQ 200(SP), $+0
+	JNE  clamp82
 
-clamped77:
+clamped83:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z27, Z9, Z9
-	VMOVDQA64   Z9, Z27
-	VMOVUPS     Z25, (CX)(R13*2)
-	VMOVUPS     Z9, (AX)(R13*2)
-	VSUBPS      Z30, Z26, Z26
-	VMOVDQA64   Z26, Z30
-	VMOVUPS     Z28, 64(CX)(R13*2)
-	VMOVUPS     Z26, 64(AX)(R13*2)
-	VMOVDQA64   Z27, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z27
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z27
-	VPTESTMD    lastBits512<>+0(SB), Z27, K2
-	VPADDD      belowHalves512<>+0(SB), Z27, Z27
-	VPSUBD      Z10, Z27, K2, Z27
-	VMOVDQA64   Z30, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z30
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z30
-	VPTESTMD    lastBits512<>+0(SB), Z30, K2
-	VPADDD      belowHalves512<>+0(SB), Z30, Z30
-	VPSUBD      Z10, Z30, K2, Z30
-	VPERMT2W    Z30, Z24, Z27
-	VMOVDQU16   Z27, (R8)(R13*1)
-	ADDQ        $0x00000040, R13
-	SUBQ        $0x00000040, R12
-	JGE         loop74
+	VSUBPS    Z25, Z7, Z7
+	VMOVDQA64 Z7, Z25
+	VMOVUPS   Z23, (CX)(R13*2)
+	VMOVUPS   Z7, (AX)(R13*2)
+	VSUBPS    Z28, Z24, Z24
+	VMOVDQA64 Z24, Z28
+	VMOVUPS   Z26, 64(CX)(R13*2)
+	VMOVUPS   Z24, 64(AX)(R13*2)
+	VCMPPS    $0x03, Z28, Z25, K2
+	KORTESTW  K2, K2
+	JNE       nan84
 
-done75:
+quiet85:
+	VMOVDQA64  Z25, Z7
+	VMOVDQA64  Z25, Z23
+	VPERMT2W   Z28, Z21, Z7
+	VPERMT2W   Z28, Z22, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z24
+	VPTERNLOGD $0xf2, Z9, Z7, Z24
+	VPCMPUW    $0x05, Z24, Z23, K2
+	VPADDW     Z9, Z7, K2, Z7
+	VMOVDQU16  Z7, (R8)(R13*1)
+	ADDQ       $0x00000040, R13
+	SUBQ       $0x00000040, R12
+	JGE        loop80
+
+done81:
 	ADDQ $0x00000040, R12
 
 	// One vector at a time.
 	SUBQ $0x00000020, R12
-	JL   done79
+	JL   done87
 
-loop78:
+loop86:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R13*1), Y16
-	VPERMW.Z  Z16, Z23, K1, Z9
-	VMULPS    (CX)(R13*2), Z7, Z25
-	VMULPS    Z9, Z19, Z9
-	VADDPS    Z9, Z25, Z25
-	VPTESTMD  Z0, Z25, K2
-	VMOVUPS.Z Z25, K2, Z25
-	VMULPS    (AX)(R13*2), Z20, Z9
-	VMOVUPS   (DI)(R13*2), Z26
-	VMULPS    Z21, Z25, Z27
-	VDIVPS    Z26, Z27, Z27
+	VMOVDQU16 (BX)(R13*1), Y15
+	VPERMW.Z  Z15, Z8, K1, Z7
+	VMULPS    (CX)(R13*2), Z6, Z23
+	VMULPS    Z7, Z18, Z7
+	VADDPS    Z7, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
+	VMULPS    (AX)(R13*2), Z19, Z7
+	VMOVUPS   (DI)(R13*2), Z24
+	VMULPS    Z20, Z23, Z25
+	VDIVPS    Z24, Z25, Z25
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp80
+	CMPQ 200(SP), $+0
+	JNE  clamp88
 
-clamped81:
+clamped89:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z27, Z9, Z9
-	VMOVDQA64   Z9, Z27
-	VMOVUPS     Z25, (CX)(R13*2)
-	VMOVUPS     Z9, (AX)(R13*2)
-	VMOVDQA64   Z27, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z27
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z27
-	VPTESTMD    lastBits512<>+0(SB), Z27, K2
-	VPADDD      belowHalves512<>+0(SB), Z27, Z27
-	VPSUBD      Z10, Z27, K2, Z27
-	VPERMW      Z27, Z24, Z27
-	VMOVDQU16   Y27, (R8)(R13*1)
-	ADDQ        $0x00000020, R13
-	SUBQ        $0x00000020, R12
-	JGE         loop78
+	VSUBPS    Z25, Z7, Z7
+	VMOVDQA64 Z7, Z25
+	VMOVUPS   Z23, (CX)(R13*2)
+	VMOVUPS   Z7, (AX)(R13*2)
+	VCMPPS    $0x03, Z25, Z25, K2
+	KORTESTW  K2, K2
+	JNE       nan90
 
-done79:
+quiet91:
+	VMOVDQA64  Z25, Z7
+	VMOVDQA64  Z25, Z23
+	VPERMT2W   Z25, Z21, Z7
+	VPERMT2W   Z25, Z22, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z24
+	VPTERNLOGD $0xf2, Z9, Z7, Z24
+	VPCMPUW    $0x05, Z24, Z23, K2
+	VPADDW     Z9, Z7, K2, Z7
+	VMOVDQU16  Y7, (R8)(R13*1)
+	ADDQ       $0x00000020, R13
+	SUBQ       $0x00000020, R12
+	JGE        loop86
+
+done87:
 	ADDQ $0x00000020, R12
 
 	// The rest, a part of a vector.
 	TESTQ R12, R12
-	JZ    end82
+	JZ    end92
 	SHRQ  $0x01, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
@@ -45196,50 +45351,55 @@ done79:
 	KMOVW R14, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R13*2), K2, Z9
-	VMOVDQU16.Z (BX)(R13*1), K2, Y16
-	VPERMW.Z    Z16, Z23, K1, Z25
-	VMULPS      Z9, Z7, Z9
-	VMULPS      Z25, Z19, Z25
-	VADDPS      Z25, Z9, Z9
-	VPTESTMD    Z0, Z9, K3
-	VMOVUPS.Z   Z9, K3, Z9
-	VMOVUPS.Z   (AX)(R13*2), K2, Z25
-	VMULPS      Z25, Z20, Z25
-	VMOVUPS.Z   (DI)(R13*2), K2, Z26
-	VMULPS      Z21, Z9, Z27
-	VDIVPS      Z26, Z27, Z27
+	VMOVUPS.Z   (CX)(R13*2), K2, Z7
+	VMOVDQU16.Z (BX)(R13*1), K2, Y15
+	VPERMW.Z    Z15, Z8, K1, Z23
+	VMULPS      Z7, Z6, Z7
+	VMULPS      Z23, Z18, Z23
+	VADDPS      Z23, Z7, Z7
+	VPTESTMD    Z0, Z7, K3
+	VMOVUPS.Z   Z7, K3, Z7
+	VMOVUPS.Z   (AX)(R13*2), K2, Z23
+	VMULPS      Z23, Z19, Z23
+	VMOVUPS.Z   (DI)(R13*2), K2, Z24
+	VMULPS      Z20, Z7, Z25
+	VDIVPS      Z24, Z25, Z25
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp83
+	CMPQ 200(SP), $+0
+	JNE  clamp93
 
-clamped84:
+clamped94:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z27, Z25, Z25
-	VMOVDQA64   Z25, Z27
-	VMOVUPS     Z9, K2, (CX)(R13*2)
-	VMOVUPS     Z25, K2, (AX)(R13*2)
-	VMOVDQA64   Z27, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z27
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z27
-	VPTESTMD    lastBits512<>+0(SB), Z27, K3
-	VPADDD      belowHalves512<>+0(SB), Z27, Z27
-	VPSUBD      Z10, Z27, K3, Z27
-	VPSRLD      $0x10, Z27, Z27
-	VPMOVDW     Z27, Y9
-	VMOVDQU16   Y9, K2, (R8)(R13*1)
+	VSUBPS    Z25, Z23, Z23
+	VMOVDQA64 Z23, Z25
+	VMOVUPS   Z7, K2, (CX)(R13*2)
+	VMOVUPS   Z23, K2, (AX)(R13*2)
+	VCMPPS    $0x03, Z25, Z25, K3
+	KORTESTW  K3, K3
+	JNE       nan95
 
-end82:
+quiet96:
+	VMOVDQA64  Z25, Z7
+	VMOVDQA64  Z25, Z23
+	VPERMT2W   Z25, Z21, Z7
+	VPERMT2W   Z25, Z22, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z24
+	VPTERNLOGD $0xf2, Z9, Z7, Z24
+	VPCMPUW    $0x05, Z24, Z23, K3
+	VPADDW     Z9, Z7, K3, Z7
+	VMOVDQU16  Y7, K2, (R8)(R13*1)
+
+end92:
 	LEAQ (AX)(R9*2), AX
 	LEAQ (CX)(R9*2), CX
 	ADDQ R9, BX
 	ADDQ R9, R8
 	ADDQ R9, R10
 	DECQ R11
-	JNZ  row73
+	JNZ  row79
 	DECQ outer+56(FP)
-	JNZ  slice44
+	JNZ  slice50
 
 done2:
 	VZEROUPPER
@@ -45250,20 +45410,20 @@ other15:
 	JG      two17
 	CMPQ    power+96(FP), $+1
 	JE      half16
-	VMOVUPS Z6, Z27
-	VMOVUPS Z6, Z28
+	VMOVUPS (SP), Z25
+	VMOVUPS (SP), Z26
 	JMP     raised18
 
 half16:
-	VSQRTPS Z25, Z27
-	VSQRTPS Z27, Z27
-	VSQRTPS Z26, Z28
-	VSQRTPS Z28, Z28
+	VSQRTPS Z23, Z25
+	VSQRTPS Z25, Z25
+	VSQRTPS Z24, Z26
+	VSQRTPS Z26, Z26
 	JMP     raised18
 
 two17:
-	VMOVDQA64 Z25, Z27
-	VMOVDQA64 Z26, Z28
+	VMOVDQA64 Z23, Z25
+	VMOVDQA64 Z24, Z26
 	JMP       raised18
 
 	// The powers 0, 1/2 and 2.
@@ -45271,16 +45431,16 @@ other22:
 	JG      two24
 	CMPQ    power+96(FP), $+1
 	JE      half23
-	VMOVUPS Z6, Z26
+	VMOVUPS (SP), Z24
 	JMP     raised25
 
 half23:
-	VSQRTPS Z25, Z26
-	VSQRTPS Z26, Z26
+	VSQRTPS Z23, Z24
+	VSQRTPS Z24, Z24
 	JMP     raised25
 
 two24:
-	VMOVDQA64 Z25, Z26
+	VMOVDQA64 Z23, Z24
 	JMP       raised25
 
 	// The powers 0, 1/2 and 2.
@@ -45288,118 +45448,158 @@ other28:
 	JG      two30
 	CMPQ    power+96(FP), $+1
 	JE      half29
-	VMOVUPS Z6, Z26
+	VMOVUPS (SP), Z24
 	JMP     raised31
 
 half29:
-	VSQRTPS Z25, Z26
-	VSQRTPS Z26, Z26
+	VSQRTPS Z23, Z24
+	VSQRTPS Z24, Z24
 	JMP     raised31
 
 two30:
-	VMOVDQA64 Z25, Z26
+	VMOVDQA64 Z23, Z24
 	JMP       raised31
 
 clamp35:
-	VMOVUPS Z22, Z30
-	VMINPS  Z28, Z30, Z28
-	VMINPS  Z31, Z30, Z31
-	VMOVUPS Z8, Z30
-	VMAXPS  Z28, Z30, Z28
-	VMAXPS  Z31, Z30, Z31
+	VMOVUPS 72(SP), Z28
+	VMINPS  Z26, Z28, Z26
+	VMINPS  Z29, Z28, Z29
+	VMOVUPS 136(SP), Z28
+	VMAXPS  Z26, Z28, Z26
+	VMAXPS  Z29, Z28, Z29
 	JMP     clamped36
 
-clamp39:
-	VMOVUPS Z22, Z27
-	VMINPS  Z28, Z27, Z28
-	VMOVUPS Z8, Z27
-	VMAXPS  Z28, Z27, Z28
-	JMP     clamped40
+	// NaN.
+nan37:
+	VCMPPS  $0x03, Z26, Z26, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z26
+	VCMPPS  $0x03, Z29, Z29, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z29
+	JMP     quiet38
 
-clamp42:
-	VMOVUPS Z22, Z27
-	VMINPS  Z28, Z27, Z28
-	VMOVUPS Z8, Z27
-	VMAXPS  Z28, Z27, Z28
-	JMP     clamped43
+clamp41:
+	VMOVUPS 72(SP), Z25
+	VMINPS  Z26, Z25, Z26
+	VMOVUPS 136(SP), Z25
+	VMAXPS  Z26, Z25, Z26
+	JMP     clamped42
+
+	// NaN.
+nan43:
+	VCMPPS  $0x03, Z26, Z26, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z26
+	JMP     quiet44
+
+clamp46:
+	VMOVUPS 72(SP), Z25
+	VMINPS  Z26, Z25, Z26
+	VMOVUPS 136(SP), Z25
+	VMAXPS  Z26, Z25, Z26
+	JMP     clamped47
+
+	// NaN.
+nan48:
+	VCMPPS  $0x03, Z26, Z26, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z26
+	JMP     quiet49
 
 	// The powers 0, 1/2 and 2.
-other56:
-	JG      two58
+other62:
+	JG      two64
 	CMPQ    power+96(FP), $+1
-	JE      half57
-	VMOVUPS Z6, Z26
-	VMOVUPS Z6, Z27
-	JMP     raised59
+	JE      half63
+	VMOVUPS (SP), Z24
+	VMOVUPS (SP), Z25
+	JMP     raised65
 
-half57:
-	VSQRTPS Z9, Z26
-	VSQRTPS Z26, Z26
-	VSQRTPS Z25, Z27
-	VSQRTPS Z27, Z27
-	JMP     raised59
-
-two58:
-	VMOVDQA64 Z9, Z26
-	VMOVDQA64 Z25, Z27
-	JMP       raised59
-
-	// The powers 0, 1/2 and 2.
-other63:
-	JG      two65
-	CMPQ    power+96(FP), $+1
-	JE      half64
-	VMOVUPS Z6, Z25
-	JMP     raised66
-
-half64:
-	VSQRTPS Z9, Z25
+half63:
+	VSQRTPS Z7, Z24
+	VSQRTPS Z24, Z24
+	VSQRTPS Z23, Z25
 	VSQRTPS Z25, Z25
-	JMP     raised66
+	JMP     raised65
 
-two65:
-	VMOVDQA64 Z9, Z25
-	JMP       raised66
+two64:
+	VMOVDQA64 Z7, Z24
+	VMOVDQA64 Z23, Z25
+	JMP       raised65
 
 	// The powers 0, 1/2 and 2.
 other69:
 	JG      two71
 	CMPQ    power+96(FP), $+1
 	JE      half70
-	VMOVUPS Z6, Z25
+	VMOVUPS (SP), Z23
 	JMP     raised72
 
 half70:
-	VSQRTPS Z9, Z25
-	VSQRTPS Z25, Z25
+	VSQRTPS Z7, Z23
+	VSQRTPS Z23, Z23
 	JMP     raised72
 
 two71:
-	VMOVDQA64 Z9, Z25
+	VMOVDQA64 Z7, Z23
 	JMP       raised72
 
-clamp76:
-	VMOVUPS Z22, Z29
-	VMINPS  Z27, Z29, Z27
-	VMINPS  Z30, Z29, Z30
-	VMOVUPS Z8, Z29
-	VMAXPS  Z27, Z29, Z27
-	VMAXPS  Z30, Z29, Z30
-	JMP     clamped77
+	// The powers 0, 1/2 and 2.
+other75:
+	JG      two77
+	CMPQ    power+96(FP), $+1
+	JE      half76
+	VMOVUPS (SP), Z23
+	JMP     raised78
 
-clamp80:
-	VMOVUPS Z22, Z26
-	VMINPS  Z27, Z26, Z27
-	VMOVUPS Z8, Z26
-	VMAXPS  Z27, Z26, Z27
-	JMP     clamped81
+half76:
+	VSQRTPS Z7, Z23
+	VSQRTPS Z23, Z23
+	JMP     raised78
 
-clamp83:
-	VMOVUPS Z22, Z26
-	VMINPS  Z27, Z26, Z27
-	VMOVUPS Z8, Z26
-	VMAXPS  Z27, Z26, Z27
-	JMP     clamped84
+two77:
+	VMOVDQA64 Z7, Z23
+	JMP       raised78
+
+clamp82:
+	VMOVUPS 72(SP), Z27
+	VMINPS  Z25, Z27, Z25
+	VMINPS  Z28, Z27, Z28
+	VMOVUPS 136(SP), Z27
+	VMAXPS  Z25, Z27, Z25
+	VMAXPS  Z28, Z27, Z28
+	JMP     clamped83
+
+	// NaN.
+nan84:
+	VCMPPS  $0x03, Z25, Z25, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z25
+	VCMPPS  $0x03, Z28, Z28, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z28
+	JMP     quiet85
+
+clamp88:
+	VMOVUPS 72(SP), Z24
+	VMINPS  Z25, Z24, Z25
+	VMOVUPS 136(SP), Z24
+	VMAXPS  Z25, Z24, Z25
+	JMP     clamped89
+
+	// NaN.
+nan90:
+	VCMPPS  $0x03, Z25, Z25, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z25
+	JMP     quiet91
+
+clamp93:
+	VMOVUPS 72(SP), Z24
+	VMINPS  Z25, Z24, Z25
+	VMOVUPS 136(SP), Z24
+	VMAXPS  Z25, Z24, Z25
+	JMP     clamped94
+
+	// NaN.
+nan95:
+	VCMPPS  $0x03, Z25, Z25, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z25
+	JMP     quiet96
 
 // func blockMeansHalfBF16AVX512(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
@@ -46643,7 +46843,7 @@ done2:
 
 // func descendBlocksHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
-TEXT ·descendBlocksHalfBF16AVX512(SB), NOSPLIT, $16-68
+TEXT ·descendBlocksHalfBF16AVX512(SB), NOSPLIT, $208-68
 	MOVQ s+56(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -46656,33 +46856,37 @@ TEXT ·descendBlocksHalfBF16AVX512(SB), NOSPLIT, $16-68
 	VBROADCASTSS 20(AX), Z3
 	VBROADCASTSS 16(AX), Z4
 	VBROADCASTSS 32(AX), Z5
+	VMOVUPS      Z5, (SP)
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x1f, Z6, Z6
-	VPXORD       Z5, Z6, Z6
+	VPXORD       (SP), Z6, Z5
+	VMOVUPS      Z5, 64(SP)
 	VPXORD       Z7, Z7, Z7
 	VPTERNLOGD   $0xff, Z7, Z7, Z7
 	VPSLLD       $0x18, Z7, Z7
 	VPSRLD       $0x01, Z7, Z7
-	VPXORD       Z5, Z7, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS factor+64(FP), Z7
-	VMOVUPS      lanes32Wide<>+0(SB), Z10
-	VPSLLD       $0x10, Z10, Z10
+	VPXORD       (SP), Z7, Z5
+	VMOVQ        X5, 128(SP)
+	VBROADCASTSS factor+64(FP), Z5
+	VMOVUPS      lanes32Wide<>+0(SB), Z6
+	VPSLLD       $0x10, Z6, Z6
 	MOVL         $0xaaaaaaaa, AX
 	KMOVD        AX, K1
+	VMOVUPS      upperWords<>+0(SB), Z7
+	VMOVUPS      lowerWords<>+0(SB), Z10
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VMOVUPS      upperHalves<>+0(SB), Z11
+	VPSRLW       $0x0f, Z8, Z8
 
 	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+48(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
-	VPBROADCASTD AX, Z12
-	VPMULLD      lanes32Wide<>+0(SB), Z12, Z13
-	VPMULLD      lanes32Wide<>+64(SB), Z12, Z14
+	VPBROADCASTD AX, Z11
+	VPMULLD      lanes32Wide<>+0(SB), Z11, Z12
+	VPMULLD      lanes32Wide<>+64(SB), Z11, Z13
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+24(FP), DX
@@ -46701,7 +46905,7 @@ group3:
 	SUBQ    R8, SI
 	CMPQ    R8, $0x10
 	JNE     some5
-	VMOVUPS (BX), Z15
+	VMOVUPS (BX), Z14
 
 done6:
 	ADDQ  $0x40, BX
@@ -46709,7 +46913,7 @@ done6:
 	SHLQ  $0x01, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z13, Z12
+	VMOVDQA64 Z12, Z11
 	MOVQ      R8, R9
 	ANDQ      $-32, R9
 	SUBQ      R9, R8
@@ -46728,40 +46932,46 @@ loop7:
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R9*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z16
-	VMULPS    Z7, Z16, Z16
-	VMULPS    (CX)(R9*2), Z1, Z17
-	VMULPS    Z16, Z2, Z16
-	VADDPS    Z16, Z17, Z17
-	VPTESTMD  Z0, Z17, K2
-	VMOVUPS.Z Z17, K2, Z17
-	VMULPS    (AX)(R9*2), Z3, Z16
-	VPSRLD    $0x1c, Z12, Z18
-	VPERMPS   Z15, Z18, Z18
-	VMULPS    Z4, Z17, Z19
-	VDIVPS    Z18, Z19, Z19
+	VPERMW.Z  Z9, Z6, K1, Z15
+	VMULPS    Z5, Z15, Z15
+	VMULPS    (CX)(R9*2), Z1, Z16
+	VMULPS    Z15, Z2, Z15
+	VADDPS    Z15, Z16, Z16
+	VPTESTMD  Z0, Z16, K2
+	VMOVUPS.Z Z16, K2, Z16
+	VMULPS    (AX)(R9*2), Z3, Z15
+	VPSRLD    $0x1c, Z11, Z17
+	VPERMPS   Z14, Z17, Z17
+	VMULPS    Z4, Z16, Z18
+	VDIVPS    Z17, Z18, Z18
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
+	CMPQ 128(SP), $+0
 	JNE  clamp10
 
 clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z19, Z16, Z16
-	VMOVDQA64   Z16, Z19
-	VMOVUPS     Z17, (CX)(R9*2)
-	VMOVUPS     Z16, (AX)(R9*2)
-	VMOVDQA64   Z19, Z16
-	VMOVUPS     quietNaNs512<>+0(SB), Z19
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z16, Z19
-	VPTESTMD    lastBits512<>+0(SB), Z19, K2
-	VPADDD      belowHalves512<>+0(SB), Z19, Z19
-	VPSUBD      Z8, Z19, K2, Z19
-	VPERMW      Z19, Z11, Z19
-	VMOVDQU16   Y19, (DI)(R9*1)
-	VPADDD      Z14, Z12, Z12
-	ADDQ        $0x20, R9
-	JNZ         loop7
+	VSUBPS    Z18, Z15, Z15
+	VMOVDQA64 Z15, Z18
+	VMOVUPS   Z16, (CX)(R9*2)
+	VMOVUPS   Z15, (AX)(R9*2)
+	VCMPPS    $0x03, Z18, Z18, K2
+	KORTESTW  K2, K2
+	JNE       nan12
+
+quiet13:
+	VMOVDQA64  Z18, Z15
+	VMOVDQA64  Z18, Z16
+	VPERMT2W   Z18, Z7, Z15
+	VPERMT2W   Z18, Z10, Z16
+	VMOVUPS    halfPlaces512<>+0(SB), Z17
+	VPTERNLOGD $0xf2, Z8, Z15, Z17
+	VPCMPUW    $0x05, Z17, Z16, K2
+	VPADDW     Z8, Z15, K2, Z15
+	VMOVDQU16  Y15, (DI)(R9*1)
+	VPADDD     Z13, Z11, Z11
+	ADDQ       $0x20, R9
+	JNZ        loop7
 
 rest8:
 	TESTQ R8, R8
@@ -46773,41 +46983,46 @@ rest8:
 	KMOVW R10, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K2, Z16
+	VMOVUPS.Z   (CX)(R9*2), K2, Z15
 	VMOVDQU16.Z (DX)(R9*1), K2, Y9
-	VPERMW.Z    Z9, Z10, K1, Z17
-	VMULPS      Z7, Z17, Z17
-	VMULPS      Z16, Z1, Z16
-	VMULPS      Z17, Z2, Z17
-	VADDPS      Z17, Z16, Z16
-	VPTESTMD    Z0, Z16, K3
-	VMOVUPS.Z   Z16, K3, Z16
-	VMOVUPS.Z   (AX)(R9*2), K2, Z17
-	VMULPS      Z17, Z3, Z17
-	VPSRLD      $0x1c, Z12, Z12
-	VPERMPS     Z15, Z12, Z12
-	VMULPS      Z4, Z16, Z15
-	VDIVPS      Z12, Z15, Z15
+	VPERMW.Z    Z9, Z6, K1, Z16
+	VMULPS      Z5, Z16, Z16
+	VMULPS      Z15, Z1, Z15
+	VMULPS      Z16, Z2, Z16
+	VADDPS      Z16, Z15, Z15
+	VPTESTMD    Z0, Z15, K3
+	VMOVUPS.Z   Z15, K3, Z15
+	VMOVUPS.Z   (AX)(R9*2), K2, Z16
+	VMULPS      Z16, Z3, Z16
+	VPSRLD      $0x1c, Z11, Z11
+	VPERMPS     Z14, Z11, Z11
+	VMULPS      Z4, Z15, Z14
+	VDIVPS      Z11, Z14, Z14
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp12
+	CMPQ 128(SP), $+0
+	JNE  clamp14
 
-clamped13:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z15, Z17, Z17
-	VMOVDQA64   Z17, Z15
-	VMOVUPS     Z16, K2, (CX)(R9*2)
-	VMOVUPS     Z17, K2, (AX)(R9*2)
-	VMOVDQA64   Z15, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z15
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
-	VPTESTMD    lastBits512<>+0(SB), Z15, K3
-	VPADDD      belowHalves512<>+0(SB), Z15, Z15
-	VPSUBD      Z8, Z15, K3, Z15
-	VPSRLD      $0x10, Z15, Z15
-	VPMOVDW     Z15, Y9
-	VMOVDQU16   Y9, K2, (DI)(R9*1)
+	VSUBPS    Z14, Z16, Z16
+	VMOVDQA64 Z16, Z14
+	VMOVUPS   Z15, K2, (CX)(R9*2)
+	VMOVUPS   Z16, K2, (AX)(R9*2)
+	VCMPPS    $0x03, Z14, Z14, K3
+	KORTESTW  K3, K3
+	JNE       nan16
+
+quiet17:
+	VMOVDQA64  Z14, Z11
+	VMOVDQA64  Z14, Z15
+	VPERMT2W   Z14, Z7, Z11
+	VPERMT2W   Z14, Z10, Z15
+	VMOVUPS    halfPlaces512<>+0(SB), Z14
+	VPTERNLOGD $0xf2, Z8, Z11, Z14
+	VPCMPUW    $0x05, Z14, Z15, K3
+	VPADDW     Z8, Z11, K3, Z11
+	VMOVDQU16  Y11, K2, (DI)(R9*1)
 
 end9:
 	JMP group3
@@ -46816,24 +47031,24 @@ done4:
 	JMP done2
 
 plain1:
-group14:
+group18:
 	TESTQ   SI, SI
-	JZ      done15
+	JZ      done19
 	MOVQ    $0x0000000000000010, R8
 	CMPQ    SI, R8
 	CMOVQLT SI, R8
 	SUBQ    R8, SI
 	CMPQ    R8, $0x10
-	JNE     some16
-	VMOVUPS (BX), Z15
+	JNE     some20
+	VMOVUPS (BX), Z14
 
-done17:
+done21:
 	ADDQ  $0x40, BX
 	IMULQ block+48(FP), R8
 	SHLQ  $0x01, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z13, Z12
+	VMOVDQA64 Z12, Z11
 	MOVQ      R8, R9
 	ANDQ      $-32, R9
 	SUBQ      R9, R8
@@ -46842,9 +47057,9 @@ done17:
 	ADDQ      R9, DX
 	ADDQ      R9, DI
 	NEGQ      R9
-	JZ        rest19
+	JZ        rest23
 
-loop18:
+loop22:
 	PREFETCHT0 384(DX)(R9*1)
 	PREFETCHT0 384(DI)(R9*1)
 	PREFETCHT0 384(CX)(R9*2)
@@ -46852,43 +47067,49 @@ loop18:
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R9*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z7
-	VMULPS    (CX)(R9*2), Z1, Z16
-	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z16, Z16
-	VPTESTMD  Z0, Z16, K2
-	VMOVUPS.Z Z16, K2, Z16
-	VMULPS    (AX)(R9*2), Z3, Z7
-	VPSRLD    $0x1c, Z12, Z17
-	VPERMPS   Z15, Z17, Z17
-	VMULPS    Z4, Z16, Z18
-	VDIVPS    Z17, Z18, Z18
+	VPERMW.Z  Z9, Z6, K1, Z5
+	VMULPS    (CX)(R9*2), Z1, Z15
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z15, Z15
+	VPTESTMD  Z0, Z15, K2
+	VMOVUPS.Z Z15, K2, Z15
+	VMULPS    (AX)(R9*2), Z3, Z5
+	VPSRLD    $0x1c, Z11, Z16
+	VPERMPS   Z14, Z16, Z16
+	VMULPS    Z4, Z15, Z17
+	VDIVPS    Z16, Z17, Z17
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp21
+	CMPQ 128(SP), $+0
+	JNE  clamp25
 
-clamped22:
+clamped26:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z18, Z7, Z7
-	VMOVDQA64   Z7, Z18
-	VMOVUPS     Z16, (CX)(R9*2)
-	VMOVUPS     Z7, (AX)(R9*2)
-	VMOVDQA64   Z18, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z18
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z18
-	VPTESTMD    lastBits512<>+0(SB), Z18, K2
-	VPADDD      belowHalves512<>+0(SB), Z18, Z18
-	VPSUBD      Z8, Z18, K2, Z18
-	VPERMW      Z18, Z11, Z18
-	VMOVDQU16   Y18, (DI)(R9*1)
-	VPADDD      Z14, Z12, Z12
-	ADDQ        $0x20, R9
-	JNZ         loop18
+	VSUBPS    Z17, Z5, Z5
+	VMOVDQA64 Z5, Z17
+	VMOVUPS   Z15, (CX)(R9*2)
+	VMOVUPS   Z5, (AX)(R9*2)
+	VCMPPS    $0x03, Z17, Z17, K2
+	KORTESTW  K2, K2
+	JNE       nan27
 
-rest19:
+quiet28:
+	VMOVDQA64  Z17, Z5
+	VMOVDQA64  Z17, Z15
+	VPERMT2W   Z17, Z7, Z5
+	VPERMT2W   Z17, Z10, Z15
+	VMOVUPS    halfPlaces512<>+0(SB), Z16
+	VPTERNLOGD $0xf2, Z8, Z5, Z16
+	VPCMPUW    $0x05, Z16, Z15, K2
+	VPADDW     Z8, Z5, K2, Z5
+	VMOVDQU16  Y5, (DI)(R9*1)
+	VPADDD     Z13, Z11, Z11
+	ADDQ       $0x20, R9
+	JNZ        loop22
+
+rest23:
 	TESTQ R8, R8
-	JZ    end20
+	JZ    end24
 	SHRQ  $0x01, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -46896,45 +47117,50 @@ rest19:
 	KMOVW R10, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K2, Z7
+	VMOVUPS.Z   (CX)(R9*2), K2, Z5
 	VMOVDQU16.Z (DX)(R9*1), K2, Y9
-	VPERMW.Z    Z9, Z10, K1, Z16
-	VMULPS      Z7, Z1, Z7
-	VMULPS      Z16, Z2, Z16
-	VADDPS      Z16, Z7, Z7
-	VPTESTMD    Z0, Z7, K3
-	VMOVUPS.Z   Z7, K3, Z7
-	VMOVUPS.Z   (AX)(R9*2), K2, Z16
-	VMULPS      Z16, Z3, Z16
-	VPSRLD      $0x1c, Z12, Z12
-	VPERMPS     Z15, Z12, Z12
-	VMULPS      Z4, Z7, Z15
-	VDIVPS      Z12, Z15, Z15
+	VPERMW.Z    Z9, Z6, K1, Z15
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z15, Z2, Z15
+	VADDPS      Z15, Z5, Z5
+	VPTESTMD    Z0, Z5, K3
+	VMOVUPS.Z   Z5, K3, Z5
+	VMOVUPS.Z   (AX)(R9*2), K2, Z15
+	VMULPS      Z15, Z3, Z15
+	VPSRLD      $0x1c, Z11, Z11
+	VPERMPS     Z14, Z11, Z11
+	VMULPS      Z4, Z5, Z14
+	VDIVPS      Z11, Z14, Z14
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp23
+	CMPQ 128(SP), $+0
+	JNE  clamp29
 
-clamped24:
+clamped30:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z15, Z16, Z16
-	VMOVDQA64   Z16, Z15
-	VMOVUPS     Z7, K2, (CX)(R9*2)
-	VMOVUPS     Z16, K2, (AX)(R9*2)
-	VMOVDQA64   Z15, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z15
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z15
-	VPTESTMD    lastBits512<>+0(SB), Z15, K3
-	VPADDD      belowHalves512<>+0(SB), Z15, Z15
-	VPSUBD      Z8, Z15, K3, Z15
-	VPSRLD      $0x10, Z15, Z15
-	VPMOVDW     Z15, Y7
-	VMOVDQU16   Y7, K2, (DI)(R9*1)
+	VSUBPS    Z14, Z15, Z15
+	VMOVDQA64 Z15, Z14
+	VMOVUPS   Z5, K2, (CX)(R9*2)
+	VMOVUPS   Z15, K2, (AX)(R9*2)
+	VCMPPS    $0x03, Z14, Z14, K3
+	KORTESTW  K3, K3
+	JNE       nan31
 
-end20:
-	JMP group14
+quiet32:
+	VMOVDQA64  Z14, Z5
+	VMOVDQA64  Z14, Z11
+	VPERMT2W   Z14, Z7, Z5
+	VPERMT2W   Z14, Z10, Z11
+	VMOVUPS    halfPlaces512<>+0(SB), Z14
+	VPTERNLOGD $0xf2, Z8, Z5, Z14
+	VPCMPUW    $0x05, Z14, Z11, K3
+	VPADDW     Z8, Z5, K3, Z5
+	VMOVDQU16  Y5, K2, (DI)(R9*1)
 
-done15:
+end24:
+	JMP group18
+
+done19:
 done2:
 	VZEROUPPER
 	RET
@@ -46948,25 +47174,37 @@ some5:
 	BTSQ      R9, R10
 	DECQ      R10
 	KMOVW     R10, K2
-	VMOVUPS.Z (BX), K2, Z15
+	VMOVUPS.Z (BX), K2, Z14
 	JMP       done6
 
 clamp10:
-	VMOVUPS Z5, Z18
-	VMINPS  Z19, Z18, Z19
-	VMOVUPS Z6, Z18
-	VMAXPS  Z19, Z18, Z19
+	VMOVUPS (SP), Z17
+	VMINPS  Z18, Z17, Z18
+	VMOVUPS 64(SP), Z17
+	VMAXPS  Z18, Z17, Z18
 	JMP     clamped11
 
-clamp12:
-	VMOVUPS Z5, Z12
-	VMINPS  Z15, Z12, Z15
-	VMOVUPS Z6, Z12
-	VMAXPS  Z15, Z12, Z15
-	JMP     clamped13
+	// NaN.
+nan12:
+	VCMPPS  $0x03, Z18, Z18, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z18
+	JMP     quiet13
+
+clamp14:
+	VMOVUPS (SP), Z11
+	VMINPS  Z14, Z11, Z14
+	VMOVUPS 64(SP), Z11
+	VMAXPS  Z14, Z11, Z14
+	JMP     clamped15
+
+	// NaN.
+nan16:
+	VCMPPS  $0x03, Z14, Z14, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z14
+	JMP     quiet17
 
 	// The last group, of fewer blocks.
-some16:
+some20:
 	MOVQ      R8, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
@@ -46974,26 +47212,38 @@ some16:
 	BTSQ      R9, R10
 	DECQ      R10
 	KMOVW     R10, K2
-	VMOVUPS.Z (BX), K2, Z15
-	JMP       done17
+	VMOVUPS.Z (BX), K2, Z14
+	JMP       done21
 
-clamp21:
-	VMOVUPS Z5, Z17
-	VMINPS  Z18, Z17, Z18
-	VMOVUPS Z6, Z17
-	VMAXPS  Z18, Z17, Z18
-	JMP     clamped22
+clamp25:
+	VMOVUPS (SP), Z16
+	VMINPS  Z17, Z16, Z17
+	VMOVUPS 64(SP), Z16
+	VMAXPS  Z17, Z16, Z17
+	JMP     clamped26
 
-clamp23:
-	VMOVUPS Z5, Z12
-	VMINPS  Z15, Z12, Z15
-	VMOVUPS Z6, Z12
-	VMAXPS  Z15, Z12, Z15
-	JMP     clamped24
+	// NaN.
+nan27:
+	VCMPPS  $0x03, Z17, Z17, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z17
+	JMP     quiet28
+
+clamp29:
+	VMOVUPS (SP), Z11
+	VMINPS  Z14, Z11, Z14
+	VMOVUPS 64(SP), Z11
+	VMAXPS  Z14, Z11, Z14
+	JMP     clamped30
+
+	// NaN.
+nan31:
+	VCMPPS  $0x03, Z14, Z14, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z14
+	JMP     quiet32
 
 // func updateTogetherHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·updateTogetherHalfBF16AVX512(SB), NOSPLIT, $16-100
+TEXT ·updateTogetherHalfBF16AVX512(SB), NOSPLIT, $208-100
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ v+16(FP), DX
@@ -47016,34 +47266,39 @@ TEXT ·updateTogetherHalfBF16AVX512(SB), NOSPLIT, $16-100
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
-	VPXORD       Z5, Z6, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS (R8), Z7
-	VBROADCASTSS 4(R8), Z17
-	VBROADCASTSS 20(R8), Z18
-	VBROADCASTSS 16(R8), Z19
-	VBROADCASTSS 32(R8), Z20
+	VMOVUPS      Z6, (SP)
+	VPXORD       Z5, Z6, Z6
+	VMOVQ        X6, 64(SP)
+	VBROADCASTSS (R8), Z6
+	VBROADCASTSS 4(R8), Z16
+	VBROADCASTSS 20(R8), Z17
+	VBROADCASTSS 16(R8), Z18
+	VBROADCASTSS 32(R8), Z19
+	VMOVUPS      Z19, 72(SP)
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x1f, Z7, Z7
+	VPXORD       72(SP), Z7, Z7
+	VMOVUPS      Z7, 136(SP)
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z20, Z8, Z8
-	VPXORD       Z9, Z9, Z9
-	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x18, Z9, Z9
-	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z20, Z9, Z9
-	VMOVQ        X9, 8(SP)
-	VBROADCASTSS factor+96(FP), Z9
-	VMOVUPS      lanes32Wide<>+0(SB), Z21
-	VPSLLD       $0x10, Z21, Z21
+	VPSLLD       $0x18, Z8, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VPXORD       72(SP), Z8, Z7
+	VMOVQ        X7, 200(SP)
+	VBROADCASTSS factor+96(FP), Z7
+	VMOVUPS      lanes32Wide<>+0(SB), Z8
+	VPSLLD       $0x10, Z8, Z8
 	MOVL         $0xaaaaaaaa, R8
 	KMOVD        R8, K1
+	VMOVUPS      upperWords<>+0(SB), Z19
+	VMOVUPS      lowerWords<>+0(SB), Z20
+	VPXORD       Z9, Z9, Z9
+	VPTERNLOGD   $0xff, Z9, Z9, Z9
+	VPSRLW       $0x0f, Z9, Z9
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VMOVUPS      upperHalves<>+0(SB), Z22
-	VPXORD       Z11, Z11, Z11
-	VPTERNLOGD   $0xff, Z11, Z11, Z11
-	VPSRLD       $0x01, Z11, Z11
+	VPSRLD       $0x01, Z10, Z10
 	MOVQ         stride+64(FP), R8
 	SHLQ         $0x01, R8
 	CMPL         factor+96(FP), $0x3f800000
@@ -47060,23 +47315,23 @@ slice3:
 
 loop4:
 	// The sums of |hz| down the rows.
+	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
 	MOVQ   R10, R11
 	MOVQ   block+56(FP), R12
 
 row6:
 	PREFETCHT0 384(SI)(R11*1)
-	VMOVDQU16  (SI)(R11*1), Y14
-	VPERMW.Z   Z14, Z21, K1, Z23
-	VMULPS     Z9, Z23, Z23
-	VPANDD     Z11, Z23, Z23
-	VADDPS     Z23, Z12, Z12
-	VMOVDQU16  32(SI)(R11*1), Y14
-	VPERMW.Z   Z14, Z21, K1, Z23
-	VMULPS     Z9, Z23, Z23
-	VPANDD     Z11, Z23, Z23
-	VADDPS     Z23, Z13, Z13
+	VMOVDQU16  (SI)(R11*1), Y13
+	VPERMW.Z   Z13, Z8, K1, Z21
+	VMULPS     Z7, Z21, Z21
+	VPANDD     Z10, Z21, Z21
+	VADDPS     Z21, Z11, Z11
+	VMOVDQU16  32(SI)(R11*1), Y13
+	VPERMW.Z   Z13, Z8, K1, Z21
+	VMULPS     Z7, Z21, Z21
+	VPANDD     Z10, Z21, Z21
+	VADDPS     Z21, Z12, Z12
 	ADDQ       R8, R11
 	DECQ       R12
 	JNZ        row6
@@ -47084,39 +47339,39 @@ row6:
 	PREFETCHT0 448(DX)(R10*2)
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided7
+	VDIVPS Z5, Z11, Z11
 	VDIVPS Z5, Z12, Z12
-	VDIVPS Z5, Z13, Z13
 
 undivided7:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z12, Z23
-	VMULPS    Z12, Z23, Z23
-	VMULPS    (DX)(R10*2), Z1, Z24
-	VADDPS    Z23, Z24, Z24
-	VPTESTMD  Z0, Z24, K2
-	VMOVUPS.Z Z24, K2, Z24
-	VMULPS    Z2, Z13, Z23
-	VMULPS    Z13, Z23, Z23
-	VMULPS    64(DX)(R10*2), Z1, Z25
-	VADDPS    Z23, Z25, Z25
-	VPTESTMD  Z0, Z25, K2
-	VMOVUPS.Z Z25, K2, Z25
+	VMULPS    Z2, Z11, Z21
+	VMULPS    Z11, Z21, Z21
+	VMULPS    (DX)(R10*2), Z1, Z22
+	VADDPS    Z21, Z22, Z22
+	VPTESTMD  Z0, Z22, K2
+	VMOVUPS.Z Z22, K2, Z22
+	VMULPS    Z2, Z12, Z21
+	VMULPS    Z12, Z21, Z21
+	VMULPS    64(DX)(R10*2), Z1, Z23
+	VADDPS    Z21, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
 	JNE     other8
-	VSQRTPS Z24, Z23
-	VSQRTPS Z25, Z26
+	VSQRTPS Z22, Z21
+	VSQRTPS Z23, Z24
 
 raised11:
-	VMULPS  Z3, Z23, Z23
-	VADDPS  Z4, Z23, Z23
-	VMULPS  Z3, Z26, Z26
-	VADDPS  Z4, Z26, Z26
-	VMOVUPS Z24, (DX)(R10*2)
-	VMOVUPS Z25, 64(DX)(R10*2)
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMULPS  Z3, Z24, Z24
+	VADDPS  Z4, Z24, Z24
+	VMOVUPS Z22, (DX)(R10*2)
+	VMOVUPS Z23, 64(DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R11
@@ -47131,160 +47386,166 @@ row12:
 	PREFETCHT0 448(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R11*1), Y14
-	VPERMW.Z  Z14, Z21, K1, Z24
-	VMULPS    Z9, Z24, Z24
-	VMULPS    (CX)(R11*2), Z7, Z25
-	VMULPS    Z24, Z17, Z24
-	VADDPS    Z24, Z25, Z25
-	VPTESTMD  Z0, Z25, K2
-	VMOVUPS.Z Z25, K2, Z25
-	VMULPS    (AX)(R11*2), Z18, Z24
-	VMULPS    Z19, Z25, Z27
-	VDIVPS    Z23, Z27, Z27
-	VMOVDQU16 32(BX)(R11*1), Y14
-	VPERMW.Z  Z14, Z21, K1, Z28
-	VMULPS    Z9, Z28, Z28
-	VMULPS    64(CX)(R11*2), Z7, Z29
-	VMULPS    Z28, Z17, Z28
-	VADDPS    Z28, Z29, Z29
-	VPTESTMD  Z0, Z29, K2
-	VMOVUPS.Z Z29, K2, Z29
-	VMULPS    64(AX)(R11*2), Z18, Z28
-	VMULPS    Z19, Z29, Z30
-	VDIVPS    Z26, Z30, Z30
+	VMOVDQU16 (BX)(R11*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z22
+	VMULPS    Z7, Z22, Z22
+	VMULPS    (CX)(R11*2), Z6, Z23
+	VMULPS    Z22, Z16, Z22
+	VADDPS    Z22, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
+	VMULPS    (AX)(R11*2), Z17, Z22
+	VMULPS    Z18, Z23, Z25
+	VDIVPS    Z21, Z25, Z25
+	VMOVDQU16 32(BX)(R11*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z26
+	VMULPS    Z7, Z26, Z26
+	VMULPS    64(CX)(R11*2), Z6, Z27
+	VMULPS    Z26, Z16, Z26
+	VADDPS    Z26, Z27, Z27
+	VPTESTMD  Z0, Z27, K2
+	VMOVUPS.Z Z27, K2, Z27
+	VMULPS    64(AX)(R11*2), Z17, Z26
+	VMULPS    Z18, Z27, Z28
+	VDIVPS    Z24, Z28, Z28
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
+	CMPQ 200(SP), $+0
 	JNE  clamp13
 
 clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z27, Z24, Z24
-	VMOVDQA64   Z24, Z27
-	VMOVUPS     Z25, (CX)(R11*2)
-	VMOVUPS     Z24, (AX)(R11*2)
-	VSUBPS      Z30, Z28, Z28
-	VMOVDQA64   Z28, Z30
-	VMOVUPS     Z29, 64(CX)(R11*2)
-	VMOVUPS     Z28, 64(AX)(R11*2)
-	VMOVDQA64   Z27, Z24
-	VMOVUPS     quietNaNs512<>+0(SB), Z27
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z24, Z27
-	VPTESTMD    lastBits512<>+0(SB), Z27, K2
-	VPADDD      belowHalves512<>+0(SB), Z27, Z27
-	VPSUBD      Z10, Z27, K2, Z27
-	VMOVDQA64   Z30, Z24
-	VMOVUPS     quietNaNs512<>+0(SB), Z30
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z24, Z30
-	VPTESTMD    lastBits512<>+0(SB), Z30, K2
-	VPADDD      belowHalves512<>+0(SB), Z30, Z30
-	VPSUBD      Z10, Z30, K2, Z30
-	VPERMT2W    Z30, Z22, Z27
-	VMOVDQU16   Z27, (DI)(R11*1)
-	ADDQ        R8, R11
-	DECQ        R12
-	JNZ         row12
-	ADDQ        $0x00000040, R10
-	SUBQ        $0x00000040, R9
-	JGE         loop4
+	VSUBPS    Z25, Z22, Z22
+	VMOVDQA64 Z22, Z25
+	VMOVUPS   Z23, (CX)(R11*2)
+	VMOVUPS   Z22, (AX)(R11*2)
+	VSUBPS    Z28, Z26, Z26
+	VMOVDQA64 Z26, Z28
+	VMOVUPS   Z27, 64(CX)(R11*2)
+	VMOVUPS   Z26, 64(AX)(R11*2)
+	VCMPPS    $0x03, Z28, Z25, K2
+	KORTESTW  K2, K2
+	JNE       nan15
+
+quiet16:
+	VMOVDQA64  Z25, Z22
+	VMOVDQA64  Z25, Z23
+	VPERMT2W   Z28, Z19, Z22
+	VPERMT2W   Z28, Z20, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z25
+	VPTERNLOGD $0xf2, Z9, Z22, Z25
+	VPCMPUW    $0x05, Z25, Z23, K2
+	VPADDW     Z9, Z22, K2, Z22
+	VMOVDQU16  Z22, (DI)(R11*1)
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row12
+	ADDQ       $0x00000040, R10
+	SUBQ       $0x00000040, R9
+	JGE        loop4
 
 done5:
 	ADDQ $0x00000040, R9
 
 	// One vector at a time.
 	SUBQ $0x00000020, R9
-	JL   done16
+	JL   done18
 
-loop15:
+loop17:
 	// The sums of |hz| down the rows.
-	VPXORD Z15, Z15, Z15
+	VPXORD Z14, Z14, Z14
 	MOVQ   R10, R11
 	MOVQ   block+56(FP), R12
 
-row17:
-	VMOVDQU16 (SI)(R11*1), Y14
-	VPERMW.Z  Z14, Z21, K1, Z23
-	VMULPS    Z9, Z23, Z23
-	VPANDD    Z11, Z23, Z23
-	VADDPS    Z23, Z15, Z15
+row19:
+	VMOVDQU16 (SI)(R11*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z21
+	VMULPS    Z7, Z21, Z21
+	VPANDD    Z10, Z21, Z21
+	VADDPS    Z21, Z14, Z14
 	ADDQ      R8, R11
 	DECQ      R12
-	JNZ       row17
+	JNZ       row19
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided18
-	VDIVPS Z5, Z15, Z15
+	CMPQ   64(SP), $+0
+	JEQ    undivided20
+	VDIVPS Z5, Z14, Z14
 
-undivided18:
+undivided20:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z15, Z23
-	VMULPS    Z15, Z23, Z23
-	VMULPS    (DX)(R10*2), Z1, Z24
-	VADDPS    Z23, Z24, Z24
-	VPTESTMD  Z0, Z24, K2
-	VMOVUPS.Z Z24, K2, Z24
+	VMULPS    Z2, Z14, Z21
+	VMULPS    Z14, Z21, Z21
+	VMULPS    (DX)(R10*2), Z1, Z22
+	VADDPS    Z21, Z22, Z22
+	VPTESTMD  Z0, Z22, K2
+	VMOVUPS.Z Z22, K2, Z22
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other19
-	VSQRTPS Z24, Z23
+	JNE     other21
+	VSQRTPS Z22, Z21
 
-raised22:
-	VMULPS  Z3, Z23, Z23
-	VADDPS  Z4, Z23, Z23
-	VMOVUPS Z24, (DX)(R10*2)
+raised24:
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z22, (DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R11
 	MOVQ block+56(FP), R12
 
-row23:
+row25:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R11*1), Y14
-	VPERMW.Z  Z14, Z21, K1, Z24
-	VMULPS    Z9, Z24, Z24
-	VMULPS    (CX)(R11*2), Z7, Z25
-	VMULPS    Z24, Z17, Z24
-	VADDPS    Z24, Z25, Z25
-	VPTESTMD  Z0, Z25, K2
-	VMOVUPS.Z Z25, K2, Z25
-	VMULPS    (AX)(R11*2), Z18, Z24
-	VMULPS    Z19, Z25, Z26
-	VDIVPS    Z23, Z26, Z26
+	VMOVDQU16 (BX)(R11*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z22
+	VMULPS    Z7, Z22, Z22
+	VMULPS    (CX)(R11*2), Z6, Z23
+	VMULPS    Z22, Z16, Z22
+	VADDPS    Z22, Z23, Z23
+	VPTESTMD  Z0, Z23, K2
+	VMOVUPS.Z Z23, K2, Z23
+	VMULPS    (AX)(R11*2), Z17, Z22
+	VMULPS    Z18, Z23, Z24
+	VDIVPS    Z21, Z24, Z24
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp24
+	CMPQ 200(SP), $+0
+	JNE  clamp26
 
-clamped25:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z26, Z24, Z24
-	VMOVDQA64   Z24, Z26
-	VMOVUPS     Z25, (CX)(R11*2)
-	VMOVUPS     Z24, (AX)(R11*2)
-	VMOVDQA64   Z26, Z24
-	VMOVUPS     quietNaNs512<>+0(SB), Z26
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z24, Z26
-	VPTESTMD    lastBits512<>+0(SB), Z26, K2
-	VPADDD      belowHalves512<>+0(SB), Z26, Z26
-	VPSUBD      Z10, Z26, K2, Z26
-	VPERMW      Z26, Z22, Z26
-	VMOVDQU16   Y26, (DI)(R11*1)
-	ADDQ        R8, R11
-	DECQ        R12
-	JNZ         row23
-	ADDQ        $0x00000020, R10
-	SUBQ        $0x00000020, R9
-	JGE         loop15
+	VSUBPS    Z24, Z22, Z22
+	VMOVDQA64 Z22, Z24
+	VMOVUPS   Z23, (CX)(R11*2)
+	VMOVUPS   Z22, (AX)(R11*2)
+	VCMPPS    $0x03, Z24, Z24, K2
+	KORTESTW  K2, K2
+	JNE       nan28
 
-done16:
+quiet29:
+	VMOVDQA64  Z24, Z22
+	VMOVDQA64  Z24, Z23
+	VPERMT2W   Z24, Z19, Z22
+	VPERMT2W   Z24, Z20, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z24
+	VPTERNLOGD $0xf2, Z9, Z22, Z24
+	VPCMPUW    $0x05, Z24, Z23, K2
+	VPADDW     Z9, Z22, K2, Z22
+	VMOVDQU16  Y22, (DI)(R11*1)
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row25
+	ADDQ       $0x00000020, R10
+	SUBQ       $0x00000020, R9
+	JGE        loop17
+
+done18:
 	ADDQ $0x00000020, R9
 
 	// The rest, a part of a vector.
 	TESTQ R9, R9
-	JZ    end26
+	JZ    end30
 	SHRQ  $0x01, R9
 	XORL  R11, R11
 	BTSQ  R9, R11
@@ -47292,89 +47553,94 @@ done16:
 	KMOVW R11, K2
 
 	// The sums of |hz| down the rows.
-	VPXORD Z16, Z16, Z16
+	VPXORD Z15, Z15, Z15
 	MOVQ   R10, R9
 	MOVQ   block+56(FP), R11
 
-row27:
-	VMOVDQU16.Z (SI)(R9*1), K2, Y14
-	VPERMW.Z    Z14, Z21, K1, Z23
-	VMULPS      Z9, Z23, Z23
-	VPANDD      Z11, Z23, Z23
-	VADDPS      Z23, Z16, Z16
+row31:
+	VMOVDQU16.Z (SI)(R9*1), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z21
+	VMULPS      Z7, Z21, Z21
+	VPANDD      Z10, Z21, Z21
+	VADDPS      Z21, Z15, Z15
 	ADDQ        R8, R9
 	DECQ        R11
-	JNZ         row27
+	JNZ         row31
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided28
-	VDIVPS Z5, Z16, Z16
+	CMPQ   64(SP), $+0
+	JEQ    undivided32
+	VDIVPS Z5, Z15, Z15
 
-undivided28:
+undivided32:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMOVUPS.Z (DX)(R10*2), K2, Z23
-	VMULPS    Z2, Z16, Z24
-	VMULPS    Z16, Z24, Z24
-	VMULPS    Z23, Z1, Z23
-	VADDPS    Z24, Z23, Z23
-	VPTESTMD  Z0, Z23, K3
-	VMOVUPS.Z Z23, K3, Z23
+	VMOVUPS.Z (DX)(R10*2), K2, Z21
+	VMULPS    Z2, Z15, Z22
+	VMULPS    Z15, Z22, Z22
+	VMULPS    Z21, Z1, Z21
+	VADDPS    Z22, Z21, Z21
+	VPTESTMD  Z0, Z21, K3
+	VMOVUPS.Z Z21, K3, Z21
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other29
-	VSQRTPS Z23, Z24
+	JNE     other33
+	VSQRTPS Z21, Z22
 
-raised32:
-	VMULPS  Z3, Z24, Z24
-	VADDPS  Z4, Z24, Z24
-	VMOVUPS Z23, K2, (DX)(R10*2)
+raised36:
+	VMULPS  Z3, Z22, Z22
+	VADDPS  Z4, Z22, Z22
+	VMOVUPS Z21, K2, (DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R9
 	MOVQ block+56(FP), R10
 
-row33:
+row37:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K2, Z23
-	VMOVDQU16.Z (BX)(R9*1), K2, Y14
-	VPERMW.Z    Z14, Z21, K1, Z25
-	VMULPS      Z9, Z25, Z25
-	VMULPS      Z23, Z7, Z23
-	VMULPS      Z25, Z17, Z25
-	VADDPS      Z25, Z23, Z23
-	VPTESTMD    Z0, Z23, K3
-	VMOVUPS.Z   Z23, K3, Z23
-	VMOVUPS.Z   (AX)(R9*2), K2, Z25
-	VMULPS      Z25, Z18, Z25
-	VMULPS      Z19, Z23, Z26
-	VDIVPS      Z24, Z26, Z26
+	VMOVUPS.Z   (CX)(R9*2), K2, Z21
+	VMOVDQU16.Z (BX)(R9*1), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z23
+	VMULPS      Z7, Z23, Z23
+	VMULPS      Z21, Z6, Z21
+	VMULPS      Z23, Z16, Z23
+	VADDPS      Z23, Z21, Z21
+	VPTESTMD    Z0, Z21, K3
+	VMOVUPS.Z   Z21, K3, Z21
+	VMOVUPS.Z   (AX)(R9*2), K2, Z23
+	VMULPS      Z23, Z17, Z23
+	VMULPS      Z18, Z21, Z24
+	VDIVPS      Z22, Z24, Z24
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp34
+	CMPQ 200(SP), $+0
+	JNE  clamp38
 
-clamped35:
+clamped39:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z26, Z25, Z25
-	VMOVDQA64   Z25, Z26
-	VMOVUPS     Z23, K2, (CX)(R9*2)
-	VMOVUPS     Z25, K2, (AX)(R9*2)
-	VMOVDQA64   Z26, Z23
-	VMOVUPS     quietNaNs512<>+0(SB), Z26
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z23, Z26
-	VPTESTMD    lastBits512<>+0(SB), Z26, K3
-	VPADDD      belowHalves512<>+0(SB), Z26, Z26
-	VPSUBD      Z10, Z26, K3, Z26
-	VPSRLD      $0x10, Z26, Z26
-	VPMOVDW     Z26, Y14
-	VMOVDQU16   Y14, K2, (DI)(R9*1)
-	ADDQ        R8, R9
-	DECQ        R10
-	JNZ         row33
+	VSUBPS    Z24, Z23, Z23
+	VMOVDQA64 Z23, Z24
+	VMOVUPS   Z21, K2, (CX)(R9*2)
+	VMOVUPS   Z23, K2, (AX)(R9*2)
+	VCMPPS    $0x03, Z24, Z24, K3
+	KORTESTW  K3, K3
+	JNE       nan40
 
-end26:
+quiet41:
+	VMOVDQA64  Z24, Z21
+	VMOVDQA64  Z24, Z23
+	VPERMT2W   Z24, Z19, Z21
+	VPERMT2W   Z24, Z20, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z24
+	VPTERNLOGD $0xf2, Z9, Z21, Z24
+	VPCMPUW    $0x05, Z24, Z23, K3
+	VPADDW     Z9, Z21, K3, Z21
+	VMOVDQU16  Y21, K2, (DI)(R9*1)
+	ADDQ       R8, R9
+	DECQ       R10
+	JNZ        row37
+
+end30:
 	// On to the next slice.
 	MOVQ  R8, R9
 	IMULQ block+56(FP), R9
@@ -47389,78 +47655,78 @@ end26:
 	JMP   done2
 
 plain1:
-slice36:
+slice42:
 	MOVQ width+72(FP), R9
 	SHLQ $0x01, R9
 	XORQ R10, R10
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R9
-	JL   done38
+	JL   done44
 
-loop37:
+loop43:
 	// The sums of |hz| down the rows.
+	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
 	MOVQ   R10, R11
 	MOVQ   block+56(FP), R12
 
-row39:
+row45:
 	PREFETCHT0 384(SI)(R11*1)
-	VMOVDQU16  (SI)(R11*1), Y14
-	VPERMW.Z   Z14, Z21, K1, Z9
-	VPANDD     Z11, Z9, Z9
-	VADDPS     Z9, Z12, Z12
-	VMOVDQU16  32(SI)(R11*1), Y14
-	VPERMW.Z   Z14, Z21, K1, Z9
-	VPANDD     Z11, Z9, Z9
-	VADDPS     Z9, Z13, Z13
+	VMOVDQU16  (SI)(R11*1), Y13
+	VPERMW.Z   Z13, Z8, K1, Z7
+	VPANDD     Z10, Z7, Z7
+	VADDPS     Z7, Z11, Z11
+	VMOVDQU16  32(SI)(R11*1), Y13
+	VPERMW.Z   Z13, Z8, K1, Z7
+	VPANDD     Z10, Z7, Z7
+	VADDPS     Z7, Z12, Z12
 	ADDQ       R8, R11
 	DECQ       R12
-	JNZ        row39
+	JNZ        row45
 	PREFETCHT0 384(DX)(R10*2)
 	PREFETCHT0 448(DX)(R10*2)
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided40
+	CMPQ   64(SP), $+0
+	JEQ    undivided46
+	VDIVPS Z5, Z11, Z11
 	VDIVPS Z5, Z12, Z12
-	VDIVPS Z5, Z13, Z13
 
-undivided40:
+undivided46:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z12, Z9
-	VMULPS    Z12, Z9, Z9
-	VMULPS    (DX)(R10*2), Z1, Z23
-	VADDPS    Z9, Z23, Z23
-	VPTESTMD  Z0, Z23, K2
-	VMOVUPS.Z Z23, K2, Z23
-	VMULPS    Z2, Z13, Z9
-	VMULPS    Z13, Z9, Z9
-	VMULPS    64(DX)(R10*2), Z1, Z24
-	VADDPS    Z9, Z24, Z24
-	VPTESTMD  Z0, Z24, K2
-	VMOVUPS.Z Z24, K2, Z24
+	VMULPS    Z2, Z11, Z7
+	VMULPS    Z11, Z7, Z7
+	VMULPS    (DX)(R10*2), Z1, Z21
+	VADDPS    Z7, Z21, Z21
+	VPTESTMD  Z0, Z21, K2
+	VMOVUPS.Z Z21, K2, Z21
+	VMULPS    Z2, Z12, Z7
+	VMULPS    Z12, Z7, Z7
+	VMULPS    64(DX)(R10*2), Z1, Z22
+	VADDPS    Z7, Z22, Z22
+	VPTESTMD  Z0, Z22, K2
+	VMOVUPS.Z Z22, K2, Z22
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other41
-	VSQRTPS Z23, Z9
-	VSQRTPS Z24, Z25
+	JNE     other47
+	VSQRTPS Z21, Z7
+	VSQRTPS Z22, Z23
 
-raised44:
-	VMULPS  Z3, Z9, Z9
-	VADDPS  Z4, Z9, Z9
-	VMULPS  Z3, Z25, Z25
-	VADDPS  Z4, Z25, Z25
-	VMOVUPS Z23, (DX)(R10*2)
-	VMOVUPS Z24, 64(DX)(R10*2)
+raised50:
+	VMULPS  Z3, Z7, Z7
+	VADDPS  Z4, Z7, Z7
+	VMULPS  Z3, Z23, Z23
+	VADDPS  Z4, Z23, Z23
+	VMOVUPS Z21, (DX)(R10*2)
+	VMOVUPS Z22, 64(DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R11
 	MOVQ block+56(FP), R12
 
-row45:
+row51:
 	PREFETCHT0 384(BX)(R11*1)
 	PREFETCHT0 384(DI)(R11*1)
 	PREFETCHT0 384(CX)(R11*2)
@@ -47469,156 +47735,162 @@ row45:
 	PREFETCHT0 448(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R11*1), Y14
-	VPERMW.Z  Z14, Z21, K1, Z23
-	VMULPS    (CX)(R11*2), Z7, Z24
-	VMULPS    Z23, Z17, Z23
-	VADDPS    Z23, Z24, Z24
-	VPTESTMD  Z0, Z24, K2
-	VMOVUPS.Z Z24, K2, Z24
-	VMULPS    (AX)(R11*2), Z18, Z23
-	VMULPS    Z19, Z24, Z26
-	VDIVPS    Z9, Z26, Z26
-	VMOVDQU16 32(BX)(R11*1), Y14
-	VPERMW.Z  Z14, Z21, K1, Z27
-	VMULPS    64(CX)(R11*2), Z7, Z28
-	VMULPS    Z27, Z17, Z27
-	VADDPS    Z27, Z28, Z28
-	VPTESTMD  Z0, Z28, K2
-	VMOVUPS.Z Z28, K2, Z28
-	VMULPS    64(AX)(R11*2), Z18, Z27
-	VMULPS    Z19, Z28, Z29
-	VDIVPS    Z25, Z29, Z29
+	VMOVDQU16 (BX)(R11*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z21
+	VMULPS    (CX)(R11*2), Z6, Z22
+	VMULPS    Z21, Z16, Z21
+	VADDPS    Z21, Z22, Z22
+	VPTESTMD  Z0, Z22, K2
+	VMOVUPS.Z Z22, K2, Z22
+	VMULPS    (AX)(R11*2), Z17, Z21
+	VMULPS    Z18, Z22, Z24
+	VDIVPS    Z7, Z24, Z24
+	VMOVDQU16 32(BX)(R11*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z25
+	VMULPS    64(CX)(R11*2), Z6, Z26
+	VMULPS    Z25, Z16, Z25
+	VADDPS    Z25, Z26, Z26
+	VPTESTMD  Z0, Z26, K2
+	VMOVUPS.Z Z26, K2, Z26
+	VMULPS    64(AX)(R11*2), Z17, Z25
+	VMULPS    Z18, Z26, Z27
+	VDIVPS    Z23, Z27, Z27
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp46
+	CMPQ 200(SP), $+0
+	JNE  clamp52
 
-clamped47:
+clamped53:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z26, Z23, Z23
-	VMOVDQA64   Z23, Z26
-	VMOVUPS     Z24, (CX)(R11*2)
-	VMOVUPS     Z23, (AX)(R11*2)
-	VSUBPS      Z29, Z27, Z27
-	VMOVDQA64   Z27, Z29
-	VMOVUPS     Z28, 64(CX)(R11*2)
-	VMOVUPS     Z27, 64(AX)(R11*2)
-	VMOVDQA64   Z26, Z23
-	VMOVUPS     quietNaNs512<>+0(SB), Z26
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z23, Z26
-	VPTESTMD    lastBits512<>+0(SB), Z26, K2
-	VPADDD      belowHalves512<>+0(SB), Z26, Z26
-	VPSUBD      Z10, Z26, K2, Z26
-	VMOVDQA64   Z29, Z23
-	VMOVUPS     quietNaNs512<>+0(SB), Z29
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z23, Z29
-	VPTESTMD    lastBits512<>+0(SB), Z29, K2
-	VPADDD      belowHalves512<>+0(SB), Z29, Z29
-	VPSUBD      Z10, Z29, K2, Z29
-	VPERMT2W    Z29, Z22, Z26
-	VMOVDQU16   Z26, (DI)(R11*1)
-	ADDQ        R8, R11
-	DECQ        R12
-	JNZ         row45
-	ADDQ        $0x00000040, R10
-	SUBQ        $0x00000040, R9
-	JGE         loop37
+	VSUBPS    Z24, Z21, Z21
+	VMOVDQA64 Z21, Z24
+	VMOVUPS   Z22, (CX)(R11*2)
+	VMOVUPS   Z21, (AX)(R11*2)
+	VSUBPS    Z27, Z25, Z25
+	VMOVDQA64 Z25, Z27
+	VMOVUPS   Z26, 64(CX)(R11*2)
+	VMOVUPS   Z25, 64(AX)(R11*2)
+	VCMPPS    $0x03, Z27, Z24, K2
+	KORTESTW  K2, K2
+	JNE       nan54
 
-done38:
+quiet55:
+	VMOVDQA64  Z24, Z21
+	VMOVDQA64  Z24, Z22
+	VPERMT2W   Z27, Z19, Z21
+	VPERMT2W   Z27, Z20, Z22
+	VMOVUPS    halfPlaces512<>+0(SB), Z24
+	VPTERNLOGD $0xf2, Z9, Z21, Z24
+	VPCMPUW    $0x05, Z24, Z22, K2
+	VPADDW     Z9, Z21, K2, Z21
+	VMOVDQU16  Z21, (DI)(R11*1)
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row51
+	ADDQ       $0x00000040, R10
+	SUBQ       $0x00000040, R9
+	JGE        loop43
+
+done44:
 	ADDQ $0x00000040, R9
 
 	// One vector at a time.
 	SUBQ $0x00000020, R9
-	JL   done49
+	JL   done57
 
-loop48:
+loop56:
 	// The sums of |hz| down the rows.
-	VPXORD Z15, Z15, Z15
+	VPXORD Z14, Z14, Z14
 	MOVQ   R10, R11
 	MOVQ   block+56(FP), R12
 
-row50:
-	VMOVDQU16 (SI)(R11*1), Y14
-	VPERMW.Z  Z14, Z21, K1, Z9
-	VPANDD    Z11, Z9, Z9
-	VADDPS    Z9, Z15, Z15
+row58:
+	VMOVDQU16 (SI)(R11*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z7
+	VPANDD    Z10, Z7, Z7
+	VADDPS    Z7, Z14, Z14
 	ADDQ      R8, R11
 	DECQ      R12
-	JNZ       row50
+	JNZ       row58
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided51
-	VDIVPS Z5, Z15, Z15
+	CMPQ   64(SP), $+0
+	JEQ    undivided59
+	VDIVPS Z5, Z14, Z14
 
-undivided51:
+undivided59:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z15, Z9
-	VMULPS    Z15, Z9, Z9
-	VMULPS    (DX)(R10*2), Z1, Z23
-	VADDPS    Z9, Z23, Z23
-	VPTESTMD  Z0, Z23, K2
-	VMOVUPS.Z Z23, K2, Z23
+	VMULPS    Z2, Z14, Z7
+	VMULPS    Z14, Z7, Z7
+	VMULPS    (DX)(R10*2), Z1, Z21
+	VADDPS    Z7, Z21, Z21
+	VPTESTMD  Z0, Z21, K2
+	VMOVUPS.Z Z21, K2, Z21
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other52
-	VSQRTPS Z23, Z9
+	JNE     other60
+	VSQRTPS Z21, Z7
 
-raised55:
-	VMULPS  Z3, Z9, Z9
-	VADDPS  Z4, Z9, Z9
-	VMOVUPS Z23, (DX)(R10*2)
+raised63:
+	VMULPS  Z3, Z7, Z7
+	VADDPS  Z4, Z7, Z7
+	VMOVUPS Z21, (DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R11
 	MOVQ block+56(FP), R12
 
-row56:
+row64:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (BX)(R11*1), Y14
-	VPERMW.Z  Z14, Z21, K1, Z23
-	VMULPS    (CX)(R11*2), Z7, Z24
-	VMULPS    Z23, Z17, Z23
-	VADDPS    Z23, Z24, Z24
-	VPTESTMD  Z0, Z24, K2
-	VMOVUPS.Z Z24, K2, Z24
-	VMULPS    (AX)(R11*2), Z18, Z23
-	VMULPS    Z19, Z24, Z25
-	VDIVPS    Z9, Z25, Z25
+	VMOVDQU16 (BX)(R11*1), Y13
+	VPERMW.Z  Z13, Z8, K1, Z21
+	VMULPS    (CX)(R11*2), Z6, Z22
+	VMULPS    Z21, Z16, Z21
+	VADDPS    Z21, Z22, Z22
+	VPTESTMD  Z0, Z22, K2
+	VMOVUPS.Z Z22, K2, Z22
+	VMULPS    (AX)(R11*2), Z17, Z21
+	VMULPS    Z18, Z22, Z23
+	VDIVPS    Z7, Z23, Z23
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp57
+	CMPQ 200(SP), $+0
+	JNE  clamp65
 
-clamped58:
+clamped66:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z25, Z23, Z23
-	VMOVDQA64   Z23, Z25
-	VMOVUPS     Z24, (CX)(R11*2)
-	VMOVUPS     Z23, (AX)(R11*2)
-	VMOVDQA64   Z25, Z23
-	VMOVUPS     quietNaNs512<>+0(SB), Z25
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z23, Z25
-	VPTESTMD    lastBits512<>+0(SB), Z25, K2
-	VPADDD      belowHalves512<>+0(SB), Z25, Z25
-	VPSUBD      Z10, Z25, K2, Z25
-	VPERMW      Z25, Z22, Z25
-	VMOVDQU16   Y25, (DI)(R11*1)
-	ADDQ        R8, R11
-	DECQ        R12
-	JNZ         row56
-	ADDQ        $0x00000020, R10
-	SUBQ        $0x00000020, R9
-	JGE         loop48
+	VSUBPS    Z23, Z21, Z21
+	VMOVDQA64 Z21, Z23
+	VMOVUPS   Z22, (CX)(R11*2)
+	VMOVUPS   Z21, (AX)(R11*2)
+	VCMPPS    $0x03, Z23, Z23, K2
+	KORTESTW  K2, K2
+	JNE       nan67
 
-done49:
+quiet68:
+	VMOVDQA64  Z23, Z21
+	VMOVDQA64  Z23, Z22
+	VPERMT2W   Z23, Z19, Z21
+	VPERMT2W   Z23, Z20, Z22
+	VMOVUPS    halfPlaces512<>+0(SB), Z23
+	VPTERNLOGD $0xf2, Z9, Z21, Z23
+	VPCMPUW    $0x05, Z23, Z22, K2
+	VPADDW     Z9, Z21, K2, Z21
+	VMOVDQU16  Y21, (DI)(R11*1)
+	ADDQ       R8, R11
+	DECQ       R12
+	JNZ        row64
+	ADDQ       $0x00000020, R10
+	SUBQ       $0x00000020, R9
+	JGE        loop56
+
+done57:
 	ADDQ $0x00000020, R9
 
 	// The rest, a part of a vector.
 	TESTQ R9, R9
-	JZ    end59
+	JZ    end69
 	SHRQ  $0x01, R9
 	XORL  R11, R11
 	BTSQ  R9, R11
@@ -47626,87 +47898,92 @@ done49:
 	KMOVW R11, K2
 
 	// The sums of |hz| down the rows.
-	VPXORD Z16, Z16, Z16
+	VPXORD Z15, Z15, Z15
 	MOVQ   R10, R9
 	MOVQ   block+56(FP), R11
 
-row60:
-	VMOVDQU16.Z (SI)(R9*1), K2, Y14
-	VPERMW.Z    Z14, Z21, K1, Z9
-	VPANDD      Z11, Z9, Z9
-	VADDPS      Z9, Z16, Z16
+row70:
+	VMOVDQU16.Z (SI)(R9*1), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z7
+	VPANDD      Z10, Z7, Z7
+	VADDPS      Z7, Z15, Z15
 	ADDQ        R8, R9
 	DECQ        R11
-	JNZ         row60
+	JNZ         row70
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided61
-	VDIVPS Z5, Z16, Z16
+	CMPQ   64(SP), $+0
+	JEQ    undivided71
+	VDIVPS Z5, Z15, Z15
 
-undivided61:
+undivided71:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMOVUPS.Z (DX)(R10*2), K2, Z9
-	VMULPS    Z2, Z16, Z23
-	VMULPS    Z16, Z23, Z23
-	VMULPS    Z9, Z1, Z9
-	VADDPS    Z23, Z9, Z9
-	VPTESTMD  Z0, Z9, K3
-	VMOVUPS.Z Z9, K3, Z9
+	VMOVUPS.Z (DX)(R10*2), K2, Z7
+	VMULPS    Z2, Z15, Z21
+	VMULPS    Z15, Z21, Z21
+	VMULPS    Z7, Z1, Z7
+	VADDPS    Z21, Z7, Z7
+	VPTESTMD  Z0, Z7, K3
+	VMOVUPS.Z Z7, K3, Z7
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other62
-	VSQRTPS Z9, Z23
+	JNE     other72
+	VSQRTPS Z7, Z21
 
-raised65:
-	VMULPS  Z3, Z23, Z23
-	VADDPS  Z4, Z23, Z23
-	VMOVUPS Z9, K2, (DX)(R10*2)
+raised75:
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z7, K2, (DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R9
 	MOVQ block+56(FP), R10
 
-row66:
+row76:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K2, Z9
-	VMOVDQU16.Z (BX)(R9*1), K2, Y14
-	VPERMW.Z    Z14, Z21, K1, Z24
-	VMULPS      Z9, Z7, Z9
-	VMULPS      Z24, Z17, Z24
-	VADDPS      Z24, Z9, Z9
-	VPTESTMD    Z0, Z9, K3
-	VMOVUPS.Z   Z9, K3, Z9
-	VMOVUPS.Z   (AX)(R9*2), K2, Z24
-	VMULPS      Z24, Z18, Z24
-	VMULPS      Z19, Z9, Z25
-	VDIVPS      Z23, Z25, Z25
+	VMOVUPS.Z   (CX)(R9*2), K2, Z7
+	VMOVDQU16.Z (BX)(R9*1), K2, Y13
+	VPERMW.Z    Z13, Z8, K1, Z22
+	VMULPS      Z7, Z6, Z7
+	VMULPS      Z22, Z16, Z22
+	VADDPS      Z22, Z7, Z7
+	VPTESTMD    Z0, Z7, K3
+	VMOVUPS.Z   Z7, K3, Z7
+	VMOVUPS.Z   (AX)(R9*2), K2, Z22
+	VMULPS      Z22, Z17, Z22
+	VMULPS      Z18, Z7, Z23
+	VDIVPS      Z21, Z23, Z23
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp67
+	CMPQ 200(SP), $+0
+	JNE  clamp77
 
-clamped68:
+clamped78:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z25, Z24, Z24
-	VMOVDQA64   Z24, Z25
-	VMOVUPS     Z9, K2, (CX)(R9*2)
-	VMOVUPS     Z24, K2, (AX)(R9*2)
-	VMOVDQA64   Z25, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z25
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z25
-	VPTESTMD    lastBits512<>+0(SB), Z25, K3
-	VPADDD      belowHalves512<>+0(SB), Z25, Z25
-	VPSUBD      Z10, Z25, K3, Z25
-	VPSRLD      $0x10, Z25, Z25
-	VPMOVDW     Z25, Y9
-	VMOVDQU16   Y9, K2, (DI)(R9*1)
-	ADDQ        R8, R9
-	DECQ        R10
-	JNZ         row66
+	VSUBPS    Z23, Z22, Z22
+	VMOVDQA64 Z22, Z23
+	VMOVUPS   Z7, K2, (CX)(R9*2)
+	VMOVUPS   Z22, K2, (AX)(R9*2)
+	VCMPPS    $0x03, Z23, Z23, K3
+	KORTESTW  K3, K3
+	JNE       nan79
 
-end59:
+quiet80:
+	VMOVDQA64  Z23, Z7
+	VMOVDQA64  Z23, Z22
+	VPERMT2W   Z23, Z19, Z7
+	VPERMT2W   Z23, Z20, Z22
+	VMOVUPS    halfPlaces512<>+0(SB), Z23
+	VPTERNLOGD $0xf2, Z9, Z7, Z23
+	VPCMPUW    $0x05, Z23, Z22, K3
+	VPADDW     Z9, Z7, K3, Z7
+	VMOVDQU16  Y7, K2, (DI)(R9*1)
+	ADDQ       R8, R9
+	DECQ       R10
+	JNZ        row76
+
+end69:
 	// On to the next slice.
 	MOVQ  R8, R9
 	IMULQ block+56(FP), R9
@@ -47717,7 +47994,7 @@ end59:
 	ADDQ  R9, SI
 	LEAQ  (DX)(R8*2), DX
 	DECQ  outer+48(FP)
-	JNZ   slice36
+	JNZ   slice42
 
 done2:
 	VZEROUPPER
@@ -47728,160 +48005,200 @@ other8:
 	JG      two10
 	CMPQ    power+88(FP), $+1
 	JE      half9
-	VMOVUPS Z6, Z23
-	VMOVUPS Z6, Z26
+	VMOVUPS (SP), Z21
+	VMOVUPS (SP), Z24
 	JMP     raised11
 
 half9:
-	VSQRTPS Z24, Z23
-	VSQRTPS Z23, Z23
-	VSQRTPS Z25, Z26
-	VSQRTPS Z26, Z26
+	VSQRTPS Z22, Z21
+	VSQRTPS Z21, Z21
+	VSQRTPS Z23, Z24
+	VSQRTPS Z24, Z24
 	JMP     raised11
 
 two10:
-	VMOVDQA64 Z24, Z23
-	VMOVDQA64 Z25, Z26
+	VMOVDQA64 Z22, Z21
+	VMOVDQA64 Z23, Z24
 	JMP       raised11
 
 clamp13:
-	VMOVUPS Z20, Z31
-	VMINPS  Z27, Z31, Z27
-	VMINPS  Z30, Z31, Z30
-	VMOVUPS Z8, Z31
-	VMAXPS  Z27, Z31, Z27
-	VMAXPS  Z30, Z31, Z30
+	VMOVUPS 72(SP), Z29
+	VMINPS  Z25, Z29, Z25
+	VMINPS  Z28, Z29, Z28
+	VMOVUPS 136(SP), Z29
+	VMAXPS  Z25, Z29, Z25
+	VMAXPS  Z28, Z29, Z28
 	JMP     clamped14
 
-	// The powers 0, 1/2 and 2.
-other19:
-	JG      two21
-	CMPQ    power+88(FP), $+1
-	JE      half20
-	VMOVUPS Z6, Z23
-	JMP     raised22
+	// NaN.
+nan15:
+	VCMPPS  $0x03, Z25, Z25, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z25
+	VCMPPS  $0x03, Z28, Z28, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z28
+	JMP     quiet16
 
-half20:
-	VSQRTPS Z24, Z23
+	// The powers 0, 1/2 and 2.
+other21:
+	JG      two23
+	CMPQ    power+88(FP), $+1
+	JE      half22
+	VMOVUPS (SP), Z21
+	JMP     raised24
+
+half22:
+	VSQRTPS Z22, Z21
+	VSQRTPS Z21, Z21
+	JMP     raised24
+
+two23:
+	VMOVDQA64 Z22, Z21
+	JMP       raised24
+
+clamp26:
+	VMOVUPS 72(SP), Z25
+	VMINPS  Z24, Z25, Z24
+	VMOVUPS 136(SP), Z25
+	VMAXPS  Z24, Z25, Z24
+	JMP     clamped27
+
+	// NaN.
+nan28:
+	VCMPPS  $0x03, Z24, Z24, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z24
+	JMP     quiet29
+
+	// The powers 0, 1/2 and 2.
+other33:
+	JG      two35
+	CMPQ    power+88(FP), $+1
+	JE      half34
+	VMOVUPS (SP), Z22
+	JMP     raised36
+
+half34:
+	VSQRTPS Z21, Z22
+	VSQRTPS Z22, Z22
+	JMP     raised36
+
+two35:
+	VMOVDQA64 Z21, Z22
+	JMP       raised36
+
+clamp38:
+	VMOVUPS 72(SP), Z25
+	VMINPS  Z24, Z25, Z24
+	VMOVUPS 136(SP), Z25
+	VMAXPS  Z24, Z25, Z24
+	JMP     clamped39
+
+	// NaN.
+nan40:
+	VCMPPS  $0x03, Z24, Z24, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z24
+	JMP     quiet41
+
+	// The powers 0, 1/2 and 2.
+other47:
+	JG      two49
+	CMPQ    power+88(FP), $+1
+	JE      half48
+	VMOVUPS (SP), Z7
+	VMOVUPS (SP), Z23
+	JMP     raised50
+
+half48:
+	VSQRTPS Z21, Z7
+	VSQRTPS Z7, Z7
+	VSQRTPS Z22, Z23
 	VSQRTPS Z23, Z23
-	JMP     raised22
+	JMP     raised50
 
-two21:
-	VMOVDQA64 Z24, Z23
-	JMP       raised22
+two49:
+	VMOVDQA64 Z21, Z7
+	VMOVDQA64 Z22, Z23
+	JMP       raised50
 
-clamp24:
-	VMOVUPS Z20, Z27
-	VMINPS  Z26, Z27, Z26
-	VMOVUPS Z8, Z27
-	VMAXPS  Z26, Z27, Z26
-	JMP     clamped25
+clamp52:
+	VMOVUPS 72(SP), Z28
+	VMINPS  Z24, Z28, Z24
+	VMINPS  Z27, Z28, Z27
+	VMOVUPS 136(SP), Z28
+	VMAXPS  Z24, Z28, Z24
+	VMAXPS  Z27, Z28, Z27
+	JMP     clamped53
 
-	// The powers 0, 1/2 and 2.
-other29:
-	JG      two31
-	CMPQ    power+88(FP), $+1
-	JE      half30
-	VMOVUPS Z6, Z24
-	JMP     raised32
-
-half30:
-	VSQRTPS Z23, Z24
-	VSQRTPS Z24, Z24
-	JMP     raised32
-
-two31:
-	VMOVDQA64 Z23, Z24
-	JMP       raised32
-
-clamp34:
-	VMOVUPS Z20, Z27
-	VMINPS  Z26, Z27, Z26
-	VMOVUPS Z8, Z27
-	VMAXPS  Z26, Z27, Z26
-	JMP     clamped35
+	// NaN.
+nan54:
+	VCMPPS  $0x03, Z24, Z24, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z24
+	VCMPPS  $0x03, Z27, Z27, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z27
+	JMP     quiet55
 
 	// The powers 0, 1/2 and 2.
-other41:
-	JG      two43
+other60:
+	JG      two62
 	CMPQ    power+88(FP), $+1
-	JE      half42
-	VMOVUPS Z6, Z9
-	VMOVUPS Z6, Z25
-	JMP     raised44
+	JE      half61
+	VMOVUPS (SP), Z7
+	JMP     raised63
 
-half42:
-	VSQRTPS Z23, Z9
-	VSQRTPS Z9, Z9
-	VSQRTPS Z24, Z25
-	VSQRTPS Z25, Z25
-	JMP     raised44
+half61:
+	VSQRTPS Z21, Z7
+	VSQRTPS Z7, Z7
+	JMP     raised63
 
-two43:
-	VMOVDQA64 Z23, Z9
-	VMOVDQA64 Z24, Z25
-	JMP       raised44
+two62:
+	VMOVDQA64 Z21, Z7
+	JMP       raised63
 
-clamp46:
-	VMOVUPS Z20, Z30
-	VMINPS  Z26, Z30, Z26
-	VMINPS  Z29, Z30, Z29
-	VMOVUPS Z8, Z30
-	VMAXPS  Z26, Z30, Z26
-	VMAXPS  Z29, Z30, Z29
-	JMP     clamped47
+clamp65:
+	VMOVUPS 72(SP), Z24
+	VMINPS  Z23, Z24, Z23
+	VMOVUPS 136(SP), Z24
+	VMAXPS  Z23, Z24, Z23
+	JMP     clamped66
+
+	// NaN.
+nan67:
+	VCMPPS  $0x03, Z23, Z23, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z23
+	JMP     quiet68
 
 	// The powers 0, 1/2 and 2.
-other52:
-	JG      two54
+other72:
+	JG      two74
 	CMPQ    power+88(FP), $+1
-	JE      half53
-	VMOVUPS Z6, Z9
-	JMP     raised55
+	JE      half73
+	VMOVUPS (SP), Z21
+	JMP     raised75
 
-half53:
-	VSQRTPS Z23, Z9
-	VSQRTPS Z9, Z9
-	JMP     raised55
+half73:
+	VSQRTPS Z7, Z21
+	VSQRTPS Z21, Z21
+	JMP     raised75
 
-two54:
-	VMOVDQA64 Z23, Z9
-	JMP       raised55
+two74:
+	VMOVDQA64 Z7, Z21
+	JMP       raised75
 
-clamp57:
-	VMOVUPS Z20, Z26
-	VMINPS  Z25, Z26, Z25
-	VMOVUPS Z8, Z26
-	VMAXPS  Z25, Z26, Z25
-	JMP     clamped58
+clamp77:
+	VMOVUPS 72(SP), Z24
+	VMINPS  Z23, Z24, Z23
+	VMOVUPS 136(SP), Z24
+	VMAXPS  Z23, Z24, Z23
+	JMP     clamped78
 
-	// The powers 0, 1/2 and 2.
-other62:
-	JG      two64
-	CMPQ    power+88(FP), $+1
-	JE      half63
-	VMOVUPS Z6, Z23
-	JMP     raised65
-
-half63:
-	VSQRTPS Z9, Z23
-	VSQRTPS Z23, Z23
-	JMP     raised65
-
-two64:
-	VMOVDQA64 Z9, Z23
-	JMP       raised65
-
-clamp67:
-	VMOVUPS Z20, Z26
-	VMINPS  Z25, Z26, Z25
-	VMOVUPS Z8, Z26
-	VMAXPS  Z25, Z26, Z25
-	JMP     clamped68
+	// NaN.
+nan79:
+	VCMPPS  $0x03, Z23, Z23, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z23
+	JMP     quiet80
 
 // func descendTogetherHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·descendTogetherHalfBF16AVX512(SB), NOSPLIT, $16-92
+TEXT ·descendTogetherHalfBF16AVX512(SB), NOSPLIT, $208-92
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ grad+24(FP), DX
@@ -47899,24 +48216,28 @@ TEXT ·descendTogetherHalfBF16AVX512(SB), NOSPLIT, $16-92
 	VBROADCASTSS 20(DI), Z3
 	VBROADCASTSS 16(DI), Z4
 	VBROADCASTSS 32(DI), Z5
+	VMOVUPS      Z5, (SP)
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x1f, Z6, Z6
-	VPXORD       Z5, Z6, Z6
+	VPXORD       (SP), Z6, Z5
+	VMOVUPS      Z5, 64(SP)
 	VPXORD       Z7, Z7, Z7
 	VPTERNLOGD   $0xff, Z7, Z7, Z7
 	VPSLLD       $0x18, Z7, Z7
 	VPSRLD       $0x01, Z7, Z7
-	VPXORD       Z5, Z7, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS factor+88(FP), Z7
-	VMOVUPS      lanes32Wide<>+0(SB), Z10
-	VPSLLD       $0x10, Z10, Z10
+	VPXORD       (SP), Z7, Z5
+	VMOVQ        X5, 128(SP)
+	VBROADCASTSS factor+88(FP), Z5
+	VMOVUPS      lanes32Wide<>+0(SB), Z6
+	VPSLLD       $0x10, Z6, Z6
 	MOVL         $0xaaaaaaaa, DI
 	KMOVD        DI, K1
+	VMOVUPS      upperWords<>+0(SB), Z7
+	VMOVUPS      lowerWords<>+0(SB), Z10
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VMOVUPS      upperHalves<>+0(SB), Z11
+	VPSRLW       $0x0f, Z8, Z8
 	MOVQ         stride+56(FP), DI
 	SHLQ         $0x01, DI
 	SHLQ         $0x01, next+80(FP)
@@ -47948,126 +48269,132 @@ row6:
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R10*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z12
-	VMULPS    Z7, Z12, Z12
-	VMULPS    (CX)(R10*2), Z1, Z13
-	VMULPS    Z12, Z2, Z12
-	VADDPS    Z12, Z13, Z13
-	VPTESTMD  Z0, Z13, K2
-	VMOVUPS.Z Z13, K2, Z13
-	VMULPS    (AX)(R10*2), Z3, Z12
-	VMOVUPS   (BX)(R9*2), Z14
-	VMULPS    Z4, Z13, Z15
-	VDIVPS    Z14, Z15, Z15
+	VPERMW.Z  Z9, Z6, K1, Z11
+	VMULPS    Z5, Z11, Z11
+	VMULPS    (CX)(R10*2), Z1, Z12
+	VMULPS    Z11, Z2, Z11
+	VADDPS    Z11, Z12, Z12
+	VPTESTMD  Z0, Z12, K2
+	VMOVUPS.Z Z12, K2, Z12
+	VMULPS    (AX)(R10*2), Z3, Z11
+	VMOVUPS   (BX)(R9*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
 	VMOVDQU16 32(DX)(R10*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z14
-	VMULPS    Z7, Z14, Z14
-	VMULPS    64(CX)(R10*2), Z1, Z16
-	VMULPS    Z14, Z2, Z14
-	VADDPS    Z14, Z16, Z16
-	VPTESTMD  Z0, Z16, K2
-	VMOVUPS.Z Z16, K2, Z16
-	VMULPS    64(AX)(R10*2), Z3, Z14
-	VMOVUPS   64(BX)(R9*2), Z17
-	VMULPS    Z4, Z16, Z18
-	VDIVPS    Z17, Z18, Z18
+	VPERMW.Z  Z9, Z6, K1, Z13
+	VMULPS    Z5, Z13, Z13
+	VMULPS    64(CX)(R10*2), Z1, Z15
+	VMULPS    Z13, Z2, Z13
+	VADDPS    Z13, Z15, Z15
+	VPTESTMD  Z0, Z15, K2
+	VMOVUPS.Z Z15, K2, Z15
+	VMULPS    64(AX)(R10*2), Z3, Z13
+	VMOVUPS   64(BX)(R9*2), Z16
+	VMULPS    Z4, Z15, Z17
+	VDIVPS    Z16, Z17, Z17
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
+	CMPQ 128(SP), $+0
 	JNE  clamp7
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z15, Z12, Z12
-	VMOVDQA64   Z12, Z15
-	VMOVUPS     Z13, (CX)(R10*2)
-	VMOVUPS     Z12, (AX)(R10*2)
-	VSUBPS      Z18, Z14, Z14
-	VMOVDQA64   Z14, Z18
-	VMOVUPS     Z16, 64(CX)(R10*2)
-	VMOVUPS     Z14, 64(AX)(R10*2)
-	VMOVDQA64   Z15, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z15
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
-	VPTESTMD    lastBits512<>+0(SB), Z15, K2
-	VPADDD      belowHalves512<>+0(SB), Z15, Z15
-	VPSUBD      Z8, Z15, K2, Z15
-	VMOVDQA64   Z18, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z18
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z18
-	VPTESTMD    lastBits512<>+0(SB), Z18, K2
-	VPADDD      belowHalves512<>+0(SB), Z18, Z18
-	VPSUBD      Z8, Z18, K2, Z18
-	VPERMT2W    Z18, Z11, Z15
-	VMOVDQU16   Z15, (SI)(R10*1)
-	ADDQ        DI, R10
-	ADDQ        DI, R11
-	DECQ        R12
-	JNZ         row6
-	ADDQ        $0x00000040, R9
-	SUBQ        $0x00000040, R8
-	JGE         loop4
+	VSUBPS    Z14, Z11, Z11
+	VMOVDQA64 Z11, Z14
+	VMOVUPS   Z12, (CX)(R10*2)
+	VMOVUPS   Z11, (AX)(R10*2)
+	VSUBPS    Z17, Z13, Z13
+	VMOVDQA64 Z13, Z17
+	VMOVUPS   Z15, 64(CX)(R10*2)
+	VMOVUPS   Z13, 64(AX)(R10*2)
+	VCMPPS    $0x03, Z17, Z14, K2
+	KORTESTW  K2, K2
+	JNE       nan9
+
+quiet10:
+	VMOVDQA64  Z14, Z11
+	VMOVDQA64  Z14, Z12
+	VPERMT2W   Z17, Z7, Z11
+	VPERMT2W   Z17, Z10, Z12
+	VMOVUPS    halfPlaces512<>+0(SB), Z13
+	VPTERNLOGD $0xf2, Z8, Z11, Z13
+	VPCMPUW    $0x05, Z13, Z12, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Z11, (SI)(R10*1)
+	ADDQ       DI, R10
+	ADDQ       DI, R11
+	DECQ       R12
+	JNZ        row6
+	ADDQ       $0x00000040, R9
+	SUBQ       $0x00000040, R8
+	JGE        loop4
 
 done5:
 	ADDQ $0x00000040, R8
 
 	// One vector at a time.
 	SUBQ $0x00000020, R8
-	JL   done10
+	JL   done12
 
-loop9:
+loop11:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+80(FP), R11
 	MOVQ block+48(FP), R12
 
-row11:
+row13:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R10*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z12
-	VMULPS    Z7, Z12, Z12
-	VMULPS    (CX)(R10*2), Z1, Z13
-	VMULPS    Z12, Z2, Z12
-	VADDPS    Z12, Z13, Z13
-	VPTESTMD  Z0, Z13, K2
-	VMOVUPS.Z Z13, K2, Z13
-	VMULPS    (AX)(R10*2), Z3, Z12
-	VMOVUPS   (BX)(R9*2), Z14
-	VMULPS    Z4, Z13, Z15
-	VDIVPS    Z14, Z15, Z15
+	VPERMW.Z  Z9, Z6, K1, Z11
+	VMULPS    Z5, Z11, Z11
+	VMULPS    (CX)(R10*2), Z1, Z12
+	VMULPS    Z11, Z2, Z11
+	VADDPS    Z11, Z12, Z12
+	VPTESTMD  Z0, Z12, K2
+	VMOVUPS.Z Z12, K2, Z12
+	VMULPS    (AX)(R10*2), Z3, Z11
+	VMOVUPS   (BX)(R9*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp12
+	CMPQ 128(SP), $+0
+	JNE  clamp14
 
-clamped13:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z15, Z12, Z12
-	VMOVDQA64   Z12, Z15
-	VMOVUPS     Z13, (CX)(R10*2)
-	VMOVUPS     Z12, (AX)(R10*2)
-	VMOVDQA64   Z15, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z15
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
-	VPTESTMD    lastBits512<>+0(SB), Z15, K2
-	VPADDD      belowHalves512<>+0(SB), Z15, Z15
-	VPSUBD      Z8, Z15, K2, Z15
-	VPERMW      Z15, Z11, Z15
-	VMOVDQU16   Y15, (SI)(R10*1)
-	ADDQ        DI, R10
-	ADDQ        DI, R11
-	DECQ        R12
-	JNZ         row11
-	ADDQ        $0x00000020, R9
-	SUBQ        $0x00000020, R8
-	JGE         loop9
+	VSUBPS    Z14, Z11, Z11
+	VMOVDQA64 Z11, Z14
+	VMOVUPS   Z12, (CX)(R10*2)
+	VMOVUPS   Z11, (AX)(R10*2)
+	VCMPPS    $0x03, Z14, Z14, K2
+	KORTESTW  K2, K2
+	JNE       nan16
 
-done10:
+quiet17:
+	VMOVDQA64  Z14, Z11
+	VMOVDQA64  Z14, Z12
+	VPERMT2W   Z14, Z7, Z11
+	VPERMT2W   Z14, Z10, Z12
+	VMOVUPS    halfPlaces512<>+0(SB), Z13
+	VPTERNLOGD $0xf2, Z8, Z11, Z13
+	VPCMPUW    $0x05, Z13, Z12, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Y11, (SI)(R10*1)
+	ADDQ       DI, R10
+	ADDQ       DI, R11
+	DECQ       R12
+	JNZ        row13
+	ADDQ       $0x00000020, R9
+	SUBQ       $0x00000020, R8
+	JGE        loop11
+
+done12:
 	ADDQ $0x00000020, R8
 
 	// The rest, a part of a vector.
 	TESTQ R8, R8
-	JZ    end14
+	JZ    end18
 	SHRQ  $0x01, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -48078,48 +48405,53 @@ done10:
 	ADDQ  next+80(FP), R10
 	MOVQ  block+48(FP), R11
 
-row15:
+row19:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R8*2), K2, Z12
+	VMOVUPS.Z   (CX)(R8*2), K2, Z11
 	VMOVDQU16.Z (DX)(R8*1), K2, Y9
-	VPERMW.Z    Z9, Z10, K1, Z13
-	VMULPS      Z7, Z13, Z13
-	VMULPS      Z12, Z1, Z12
-	VMULPS      Z13, Z2, Z13
-	VADDPS      Z13, Z12, Z12
-	VPTESTMD    Z0, Z12, K3
-	VMOVUPS.Z   Z12, K3, Z12
-	VMOVUPS.Z   (AX)(R8*2), K2, Z13
-	VMULPS      Z13, Z3, Z13
-	VMOVUPS.Z   (BX)(R9*2), K2, Z14
-	VMULPS      Z4, Z12, Z15
-	VDIVPS      Z14, Z15, Z15
+	VPERMW.Z    Z9, Z6, K1, Z12
+	VMULPS      Z5, Z12, Z12
+	VMULPS      Z11, Z1, Z11
+	VMULPS      Z12, Z2, Z12
+	VADDPS      Z12, Z11, Z11
+	VPTESTMD    Z0, Z11, K3
+	VMOVUPS.Z   Z11, K3, Z11
+	VMOVUPS.Z   (AX)(R8*2), K2, Z12
+	VMULPS      Z12, Z3, Z12
+	VMOVUPS.Z   (BX)(R9*2), K2, Z13
+	VMULPS      Z4, Z11, Z14
+	VDIVPS      Z13, Z14, Z14
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp16
+	CMPQ 128(SP), $+0
+	JNE  clamp20
 
-clamped17:
+clamped21:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z15, Z13, Z13
-	VMOVDQA64   Z13, Z15
-	VMOVUPS     Z12, K2, (CX)(R8*2)
-	VMOVUPS     Z13, K2, (AX)(R8*2)
-	VMOVDQA64   Z15, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z15
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
-	VPTESTMD    lastBits512<>+0(SB), Z15, K3
-	VPADDD      belowHalves512<>+0(SB), Z15, Z15
-	VPSUBD      Z8, Z15, K3, Z15
-	VPSRLD      $0x10, Z15, Z15
-	VPMOVDW     Z15, Y9
-	VMOVDQU16   Y9, K2, (SI)(R8*1)
-	ADDQ        DI, R8
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         row15
+	VSUBPS    Z14, Z12, Z12
+	VMOVDQA64 Z12, Z14
+	VMOVUPS   Z11, K2, (CX)(R8*2)
+	VMOVUPS   Z12, K2, (AX)(R8*2)
+	VCMPPS    $0x03, Z14, Z14, K3
+	KORTESTW  K3, K3
+	JNE       nan22
 
-end14:
+quiet23:
+	VMOVDQA64  Z14, Z11
+	VMOVDQA64  Z14, Z12
+	VPERMT2W   Z14, Z7, Z11
+	VPERMT2W   Z14, Z10, Z12
+	VMOVUPS    halfPlaces512<>+0(SB), Z13
+	VPTERNLOGD $0xf2, Z8, Z11, Z13
+	VPCMPUW    $0x05, Z13, Z12, K3
+	VPADDW     Z8, Z11, K3, Z11
+	VMOVDQU16  Y11, K2, (SI)(R8*1)
+	ADDQ       DI, R8
+	ADDQ       DI, R10
+	DECQ       R11
+	JNZ        row19
+
+end18:
 	// On to the next slice.
 	MOVQ  DI, R8
 	IMULQ block+48(FP), R8
@@ -48133,22 +48465,22 @@ end14:
 	JMP   done2
 
 plain1:
-slice18:
+slice24:
 	MOVQ width+64(FP), R8
 	SHLQ $0x01, R8
 	XORQ R9, R9
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R8
-	JL   done20
+	JL   done26
 
-loop19:
+loop25:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+80(FP), R11
 	MOVQ block+48(FP), R12
 
-row21:
+row27:
 	PREFETCHT1 (DX)(R11*1)
 	PREFETCHT1 (SI)(R11*1)
 	PREFETCHT1 (CX)(R11*2)
@@ -48158,123 +48490,129 @@ row21:
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R10*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z7
-	VMULPS    (CX)(R10*2), Z1, Z12
-	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z12, Z12
-	VPTESTMD  Z0, Z12, K2
-	VMOVUPS.Z Z12, K2, Z12
-	VMULPS    (AX)(R10*2), Z3, Z7
-	VMOVUPS   (BX)(R9*2), Z13
-	VMULPS    Z4, Z12, Z14
-	VDIVPS    Z13, Z14, Z14
+	VPERMW.Z  Z9, Z6, K1, Z5
+	VMULPS    (CX)(R10*2), Z1, Z11
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z11, Z11
+	VPTESTMD  Z0, Z11, K2
+	VMOVUPS.Z Z11, K2, Z11
+	VMULPS    (AX)(R10*2), Z3, Z5
+	VMOVUPS   (BX)(R9*2), Z12
+	VMULPS    Z4, Z11, Z13
+	VDIVPS    Z12, Z13, Z13
 	VMOVDQU16 32(DX)(R10*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z13
-	VMULPS    64(CX)(R10*2), Z1, Z15
-	VMULPS    Z13, Z2, Z13
-	VADDPS    Z13, Z15, Z15
-	VPTESTMD  Z0, Z15, K2
-	VMOVUPS.Z Z15, K2, Z15
-	VMULPS    64(AX)(R10*2), Z3, Z13
-	VMOVUPS   64(BX)(R9*2), Z16
-	VMULPS    Z4, Z15, Z17
-	VDIVPS    Z16, Z17, Z17
+	VPERMW.Z  Z9, Z6, K1, Z12
+	VMULPS    64(CX)(R10*2), Z1, Z14
+	VMULPS    Z12, Z2, Z12
+	VADDPS    Z12, Z14, Z14
+	VPTESTMD  Z0, Z14, K2
+	VMOVUPS.Z Z14, K2, Z14
+	VMULPS    64(AX)(R10*2), Z3, Z12
+	VMOVUPS   64(BX)(R9*2), Z15
+	VMULPS    Z4, Z14, Z16
+	VDIVPS    Z15, Z16, Z16
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp22
+	CMPQ 128(SP), $+0
+	JNE  clamp28
 
-clamped23:
+clamped29:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z14, Z7, Z7
-	VMOVDQA64   Z7, Z14
-	VMOVUPS     Z12, (CX)(R10*2)
-	VMOVUPS     Z7, (AX)(R10*2)
-	VSUBPS      Z17, Z13, Z13
-	VMOVDQA64   Z13, Z17
-	VMOVUPS     Z15, 64(CX)(R10*2)
-	VMOVUPS     Z13, 64(AX)(R10*2)
-	VMOVDQA64   Z14, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z14
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
-	VPTESTMD    lastBits512<>+0(SB), Z14, K2
-	VPADDD      belowHalves512<>+0(SB), Z14, Z14
-	VPSUBD      Z8, Z14, K2, Z14
-	VMOVDQA64   Z17, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z17
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z17
-	VPTESTMD    lastBits512<>+0(SB), Z17, K2
-	VPADDD      belowHalves512<>+0(SB), Z17, Z17
-	VPSUBD      Z8, Z17, K2, Z17
-	VPERMT2W    Z17, Z11, Z14
-	VMOVDQU16   Z14, (SI)(R10*1)
-	ADDQ        DI, R10
-	ADDQ        DI, R11
-	DECQ        R12
-	JNZ         row21
-	ADDQ        $0x00000040, R9
-	SUBQ        $0x00000040, R8
-	JGE         loop19
+	VSUBPS    Z13, Z5, Z5
+	VMOVDQA64 Z5, Z13
+	VMOVUPS   Z11, (CX)(R10*2)
+	VMOVUPS   Z5, (AX)(R10*2)
+	VSUBPS    Z16, Z12, Z12
+	VMOVDQA64 Z12, Z16
+	VMOVUPS   Z14, 64(CX)(R10*2)
+	VMOVUPS   Z12, 64(AX)(R10*2)
+	VCMPPS    $0x03, Z16, Z13, K2
+	KORTESTW  K2, K2
+	JNE       nan30
 
-done20:
+quiet31:
+	VMOVDQA64  Z13, Z5
+	VMOVDQA64  Z13, Z11
+	VPERMT2W   Z16, Z7, Z5
+	VPERMT2W   Z16, Z10, Z11
+	VMOVUPS    halfPlaces512<>+0(SB), Z12
+	VPTERNLOGD $0xf2, Z8, Z5, Z12
+	VPCMPUW    $0x05, Z12, Z11, K2
+	VPADDW     Z8, Z5, K2, Z5
+	VMOVDQU16  Z5, (SI)(R10*1)
+	ADDQ       DI, R10
+	ADDQ       DI, R11
+	DECQ       R12
+	JNZ        row27
+	ADDQ       $0x00000040, R9
+	SUBQ       $0x00000040, R8
+	JGE        loop25
+
+done26:
 	ADDQ $0x00000040, R8
 
 	// One vector at a time.
 	SUBQ $0x00000020, R8
-	JL   done25
+	JL   done33
 
-loop24:
+loop32:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+80(FP), R11
 	MOVQ block+48(FP), R12
 
-row26:
+row34:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R10*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z7
-	VMULPS    (CX)(R10*2), Z1, Z12
-	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z12, Z12
-	VPTESTMD  Z0, Z12, K2
-	VMOVUPS.Z Z12, K2, Z12
-	VMULPS    (AX)(R10*2), Z3, Z7
-	VMOVUPS   (BX)(R9*2), Z13
-	VMULPS    Z4, Z12, Z14
-	VDIVPS    Z13, Z14, Z14
+	VPERMW.Z  Z9, Z6, K1, Z5
+	VMULPS    (CX)(R10*2), Z1, Z11
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z11, Z11
+	VPTESTMD  Z0, Z11, K2
+	VMOVUPS.Z Z11, K2, Z11
+	VMULPS    (AX)(R10*2), Z3, Z5
+	VMOVUPS   (BX)(R9*2), Z12
+	VMULPS    Z4, Z11, Z13
+	VDIVPS    Z12, Z13, Z13
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp27
+	CMPQ 128(SP), $+0
+	JNE  clamp35
 
-clamped28:
+clamped36:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z14, Z7, Z7
-	VMOVDQA64   Z7, Z14
-	VMOVUPS     Z12, (CX)(R10*2)
-	VMOVUPS     Z7, (AX)(R10*2)
-	VMOVDQA64   Z14, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z14
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
-	VPTESTMD    lastBits512<>+0(SB), Z14, K2
-	VPADDD      belowHalves512<>+0(SB), Z14, Z14
-	VPSUBD      Z8, Z14, K2, Z14
-	VPERMW      Z14, Z11, Z14
-	VMOVDQU16   Y14, (SI)(R10*1)
-	ADDQ        DI, R10
-	ADDQ        DI, R11
-	DECQ        R12
-	JNZ         row26
-	ADDQ        $0x00000020, R9
-	SUBQ        $0x00000020, R8
-	JGE         loop24
+	VSUBPS    Z13, Z5, Z5
+	VMOVDQA64 Z5, Z13
+	VMOVUPS   Z11, (CX)(R10*2)
+	VMOVUPS   Z5, (AX)(R10*2)
+	VCMPPS    $0x03, Z13, Z13, K2
+	KORTESTW  K2, K2
+	JNE       nan37
 
-done25:
+quiet38:
+	VMOVDQA64  Z13, Z5
+	VMOVDQA64  Z13, Z11
+	VPERMT2W   Z13, Z7, Z5
+	VPERMT2W   Z13, Z10, Z11
+	VMOVUPS    halfPlaces512<>+0(SB), Z12
+	VPTERNLOGD $0xf2, Z8, Z5, Z12
+	VPCMPUW    $0x05, Z12, Z11, K2
+	VPADDW     Z8, Z5, K2, Z5
+	VMOVDQU16  Y5, (SI)(R10*1)
+	ADDQ       DI, R10
+	ADDQ       DI, R11
+	DECQ       R12
+	JNZ        row34
+	ADDQ       $0x00000020, R9
+	SUBQ       $0x00000020, R8
+	JGE        loop32
+
+done33:
 	ADDQ $0x00000020, R8
 
 	// The rest, a part of a vector.
 	TESTQ R8, R8
-	JZ    end29
+	JZ    end39
 	SHRQ  $0x01, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -48285,47 +48623,52 @@ done25:
 	ADDQ  next+80(FP), R10
 	MOVQ  block+48(FP), R11
 
-row30:
+row40:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R8*2), K2, Z7
+	VMOVUPS.Z   (CX)(R8*2), K2, Z5
 	VMOVDQU16.Z (DX)(R8*1), K2, Y9
-	VPERMW.Z    Z9, Z10, K1, Z12
-	VMULPS      Z7, Z1, Z7
-	VMULPS      Z12, Z2, Z12
-	VADDPS      Z12, Z7, Z7
-	VPTESTMD    Z0, Z7, K3
-	VMOVUPS.Z   Z7, K3, Z7
-	VMOVUPS.Z   (AX)(R8*2), K2, Z12
-	VMULPS      Z12, Z3, Z12
-	VMOVUPS.Z   (BX)(R9*2), K2, Z13
-	VMULPS      Z4, Z7, Z14
-	VDIVPS      Z13, Z14, Z14
+	VPERMW.Z    Z9, Z6, K1, Z11
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z11, Z2, Z11
+	VADDPS      Z11, Z5, Z5
+	VPTESTMD    Z0, Z5, K3
+	VMOVUPS.Z   Z5, K3, Z5
+	VMOVUPS.Z   (AX)(R8*2), K2, Z11
+	VMULPS      Z11, Z3, Z11
+	VMOVUPS.Z   (BX)(R9*2), K2, Z12
+	VMULPS      Z4, Z5, Z13
+	VDIVPS      Z12, Z13, Z13
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp31
+	CMPQ 128(SP), $+0
+	JNE  clamp41
 
-clamped32:
+clamped42:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z14, Z12, Z12
-	VMOVDQA64   Z12, Z14
-	VMOVUPS     Z7, K2, (CX)(R8*2)
-	VMOVUPS     Z12, K2, (AX)(R8*2)
-	VMOVDQA64   Z14, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z14
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
-	VPTESTMD    lastBits512<>+0(SB), Z14, K3
-	VPADDD      belowHalves512<>+0(SB), Z14, Z14
-	VPSUBD      Z8, Z14, K3, Z14
-	VPSRLD      $0x10, Z14, Z14
-	VPMOVDW     Z14, Y7
-	VMOVDQU16   Y7, K2, (SI)(R8*1)
-	ADDQ        DI, R8
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         row30
+	VSUBPS    Z13, Z11, Z11
+	VMOVDQA64 Z11, Z13
+	VMOVUPS   Z5, K2, (CX)(R8*2)
+	VMOVUPS   Z11, K2, (AX)(R8*2)
+	VCMPPS    $0x03, Z13, Z13, K3
+	KORTESTW  K3, K3
+	JNE       nan43
 
-end29:
+quiet44:
+	VMOVDQA64  Z13, Z5
+	VMOVDQA64  Z13, Z11
+	VPERMT2W   Z13, Z7, Z5
+	VPERMT2W   Z13, Z10, Z11
+	VMOVUPS    halfPlaces512<>+0(SB), Z12
+	VPTERNLOGD $0xf2, Z8, Z5, Z12
+	VPCMPUW    $0x05, Z12, Z11, K3
+	VPADDW     Z8, Z5, K3, Z5
+	VMOVDQU16  Y5, K2, (SI)(R8*1)
+	ADDQ       DI, R8
+	ADDQ       DI, R10
+	DECQ       R11
+	JNZ        row40
+
+end39:
 	// On to the next slice.
 	MOVQ  DI, R8
 	IMULQ block+48(FP), R8
@@ -48335,61 +48678,101 @@ end29:
 	ADDQ  R8, SI
 	LEAQ  (BX)(DI*2), BX
 	DECQ  outer+40(FP)
-	JNZ   slice18
+	JNZ   slice24
 
 done2:
 	VZEROUPPER
 	RET
 
 clamp7:
-	VMOVUPS Z5, Z17
-	VMINPS  Z15, Z17, Z15
-	VMINPS  Z18, Z17, Z18
-	VMOVUPS Z6, Z17
-	VMAXPS  Z15, Z17, Z15
-	VMAXPS  Z18, Z17, Z18
-	JMP     clamped8
-
-clamp12:
-	VMOVUPS Z5, Z14
-	VMINPS  Z15, Z14, Z15
-	VMOVUPS Z6, Z14
-	VMAXPS  Z15, Z14, Z15
-	JMP     clamped13
-
-clamp16:
-	VMOVUPS Z5, Z14
-	VMINPS  Z15, Z14, Z15
-	VMOVUPS Z6, Z14
-	VMAXPS  Z15, Z14, Z15
-	JMP     clamped17
-
-clamp22:
-	VMOVUPS Z5, Z16
+	VMOVUPS (SP), Z16
 	VMINPS  Z14, Z16, Z14
 	VMINPS  Z17, Z16, Z17
-	VMOVUPS Z6, Z16
+	VMOVUPS 64(SP), Z16
 	VMAXPS  Z14, Z16, Z14
 	VMAXPS  Z17, Z16, Z17
-	JMP     clamped23
+	JMP     clamped8
 
-clamp27:
-	VMOVUPS Z5, Z13
-	VMINPS  Z14, Z13, Z14
-	VMOVUPS Z6, Z13
-	VMAXPS  Z14, Z13, Z14
-	JMP     clamped28
+	// NaN.
+nan9:
+	VCMPPS  $0x03, Z14, Z14, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z14
+	VCMPPS  $0x03, Z17, Z17, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z17
+	JMP     quiet10
 
-clamp31:
-	VMOVUPS Z5, Z13
+clamp14:
+	VMOVUPS (SP), Z13
 	VMINPS  Z14, Z13, Z14
-	VMOVUPS Z6, Z13
+	VMOVUPS 64(SP), Z13
 	VMAXPS  Z14, Z13, Z14
-	JMP     clamped32
+	JMP     clamped15
+
+	// NaN.
+nan16:
+	VCMPPS  $0x03, Z14, Z14, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z14
+	JMP     quiet17
+
+clamp20:
+	VMOVUPS (SP), Z13
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS 64(SP), Z13
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped21
+
+	// NaN.
+nan22:
+	VCMPPS  $0x03, Z14, Z14, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z14
+	JMP     quiet23
+
+clamp28:
+	VMOVUPS (SP), Z15
+	VMINPS  Z13, Z15, Z13
+	VMINPS  Z16, Z15, Z16
+	VMOVUPS 64(SP), Z15
+	VMAXPS  Z13, Z15, Z13
+	VMAXPS  Z16, Z15, Z16
+	JMP     clamped29
+
+	// NaN.
+nan30:
+	VCMPPS  $0x03, Z13, Z13, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
+	VCMPPS  $0x03, Z16, Z16, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z16
+	JMP     quiet31
+
+clamp35:
+	VMOVUPS (SP), Z12
+	VMINPS  Z13, Z12, Z13
+	VMOVUPS 64(SP), Z12
+	VMAXPS  Z13, Z12, Z13
+	JMP     clamped36
+
+	// NaN.
+nan37:
+	VCMPPS  $0x03, Z13, Z13, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
+	JMP     quiet38
+
+clamp41:
+	VMOVUPS (SP), Z12
+	VMINPS  Z13, Z12, Z13
+	VMOVUPS 64(SP), Z12
+	VMAXPS  Z13, Z12, Z13
+	JMP     clamped42
+
+	// NaN.
+nan43:
+	VCMPPS  $0x03, Z13, Z13, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z13
+	JMP     quiet44
 
 // func descendRowsHalfBF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·descendRowsHalfBF16AVX512(SB), NOSPLIT, $16-92
+TEXT ·descendRowsHalfBF16AVX512(SB), NOSPLIT, $208-92
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ grad+24(FP), DX
@@ -48408,24 +48791,28 @@ TEXT ·descendRowsHalfBF16AVX512(SB), NOSPLIT, $16-92
 	VBROADCASTSS 20(R8), Z3
 	VBROADCASTSS 16(R8), Z4
 	VBROADCASTSS 32(R8), Z5
+	VMOVUPS      Z5, (SP)
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x1f, Z6, Z6
-	VPXORD       Z5, Z6, Z6
+	VPXORD       (SP), Z6, Z5
+	VMOVUPS      Z5, 64(SP)
 	VPXORD       Z7, Z7, Z7
 	VPTERNLOGD   $0xff, Z7, Z7, Z7
 	VPSLLD       $0x18, Z7, Z7
 	VPSRLD       $0x01, Z7, Z7
-	VPXORD       Z5, Z7, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS factor+88(FP), Z7
-	VMOVUPS      lanes32Wide<>+0(SB), Z10
-	VPSLLD       $0x10, Z10, Z10
+	VPXORD       (SP), Z7, Z5
+	VMOVQ        X5, 128(SP)
+	VBROADCASTSS factor+88(FP), Z5
+	VMOVUPS      lanes32Wide<>+0(SB), Z6
+	VPSLLD       $0x10, Z6, Z6
 	MOVL         $0xaaaaaaaa, R8
 	KMOVD        R8, K1
+	VMOVUPS      upperWords<>+0(SB), Z7
+	VMOVUPS      lowerWords<>+0(SB), Z10
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VMOVUPS      upperHalves<>+0(SB), Z11
+	VPSRLW       $0x0f, Z8, Z8
 	MOVQ         stride+64(FP), R8
 	SHLQ         $0x01, R8
 	CMPL         factor+88(FP), $0x3f800000
@@ -48455,112 +48842,118 @@ loop5:
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R11*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z12
-	VMULPS    Z7, Z12, Z12
-	VMULPS    (CX)(R11*2), Z1, Z13
-	VMULPS    Z12, Z2, Z12
-	VADDPS    Z12, Z13, Z13
-	VPTESTMD  Z0, Z13, K2
-	VMOVUPS.Z Z13, K2, Z13
-	VMULPS    (AX)(R11*2), Z3, Z12
-	VMOVUPS   (BX)(R11*2), Z14
-	VMULPS    Z4, Z13, Z15
-	VDIVPS    Z14, Z15, Z15
+	VPERMW.Z  Z9, Z6, K1, Z11
+	VMULPS    Z5, Z11, Z11
+	VMULPS    (CX)(R11*2), Z1, Z12
+	VMULPS    Z11, Z2, Z11
+	VADDPS    Z11, Z12, Z12
+	VPTESTMD  Z0, Z12, K2
+	VMOVUPS.Z Z12, K2, Z12
+	VMULPS    (AX)(R11*2), Z3, Z11
+	VMOVUPS   (BX)(R11*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
 	VMOVDQU16 32(DX)(R11*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z14
-	VMULPS    Z7, Z14, Z14
-	VMULPS    64(CX)(R11*2), Z1, Z16
-	VMULPS    Z14, Z2, Z14
-	VADDPS    Z14, Z16, Z16
-	VPTESTMD  Z0, Z16, K2
-	VMOVUPS.Z Z16, K2, Z16
-	VMULPS    64(AX)(R11*2), Z3, Z14
-	VMOVUPS   64(BX)(R11*2), Z17
-	VMULPS    Z4, Z16, Z18
-	VDIVPS    Z17, Z18, Z18
+	VPERMW.Z  Z9, Z6, K1, Z13
+	VMULPS    Z5, Z13, Z13
+	VMULPS    64(CX)(R11*2), Z1, Z15
+	VMULPS    Z13, Z2, Z13
+	VADDPS    Z13, Z15, Z15
+	VPTESTMD  Z0, Z15, K2
+	VMOVUPS.Z Z15, K2, Z15
+	VMULPS    64(AX)(R11*2), Z3, Z13
+	VMOVUPS   64(BX)(R11*2), Z16
+	VMULPS    Z4, Z15, Z17
+	VDIVPS    Z16, Z17, Z17
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
+	CMPQ 128(SP), $+0
 	JNE  clamp7
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z15, Z12, Z12
-	VMOVDQA64   Z12, Z15
-	VMOVUPS     Z13, (CX)(R11*2)
-	VMOVUPS     Z12, (AX)(R11*2)
-	VSUBPS      Z18, Z14, Z14
-	VMOVDQA64   Z14, Z18
-	VMOVUPS     Z16, 64(CX)(R11*2)
-	VMOVUPS     Z14, 64(AX)(R11*2)
-	VMOVDQA64   Z15, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z15
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
-	VPTESTMD    lastBits512<>+0(SB), Z15, K2
-	VPADDD      belowHalves512<>+0(SB), Z15, Z15
-	VPSUBD      Z8, Z15, K2, Z15
-	VMOVDQA64   Z18, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z18
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z18
-	VPTESTMD    lastBits512<>+0(SB), Z18, K2
-	VPADDD      belowHalves512<>+0(SB), Z18, Z18
-	VPSUBD      Z8, Z18, K2, Z18
-	VPERMT2W    Z18, Z11, Z15
-	VMOVDQU16   Z15, (DI)(R11*1)
-	ADDQ        $0x00000040, R11
-	SUBQ        $0x00000040, R10
-	JGE         loop5
+	VSUBPS    Z14, Z11, Z11
+	VMOVDQA64 Z11, Z14
+	VMOVUPS   Z12, (CX)(R11*2)
+	VMOVUPS   Z11, (AX)(R11*2)
+	VSUBPS    Z17, Z13, Z13
+	VMOVDQA64 Z13, Z17
+	VMOVUPS   Z15, 64(CX)(R11*2)
+	VMOVUPS   Z13, 64(AX)(R11*2)
+	VCMPPS    $0x03, Z17, Z14, K2
+	KORTESTW  K2, K2
+	JNE       nan9
+
+quiet10:
+	VMOVDQA64  Z14, Z11
+	VMOVDQA64  Z14, Z12
+	VPERMT2W   Z17, Z7, Z11
+	VPERMT2W   Z17, Z10, Z12
+	VMOVUPS    halfPlaces512<>+0(SB), Z13
+	VPTERNLOGD $0xf2, Z8, Z11, Z13
+	VPCMPUW    $0x05, Z13, Z12, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Z11, (DI)(R11*1)
+	ADDQ       $0x00000040, R11
+	SUBQ       $0x00000040, R10
+	JGE        loop5
 
 done6:
 	ADDQ $0x00000040, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done10
+	JL   done12
 
-loop9:
+loop11:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R11*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z12
-	VMULPS    Z7, Z12, Z12
-	VMULPS    (CX)(R11*2), Z1, Z13
-	VMULPS    Z12, Z2, Z12
-	VADDPS    Z12, Z13, Z13
-	VPTESTMD  Z0, Z13, K2
-	VMOVUPS.Z Z13, K2, Z13
-	VMULPS    (AX)(R11*2), Z3, Z12
-	VMOVUPS   (BX)(R11*2), Z14
-	VMULPS    Z4, Z13, Z15
-	VDIVPS    Z14, Z15, Z15
+	VPERMW.Z  Z9, Z6, K1, Z11
+	VMULPS    Z5, Z11, Z11
+	VMULPS    (CX)(R11*2), Z1, Z12
+	VMULPS    Z11, Z2, Z11
+	VADDPS    Z11, Z12, Z12
+	VPTESTMD  Z0, Z12, K2
+	VMOVUPS.Z Z12, K2, Z12
+	VMULPS    (AX)(R11*2), Z3, Z11
+	VMOVUPS   (BX)(R11*2), Z13
+	VMULPS    Z4, Z12, Z14
+	VDIVPS    Z13, Z14, Z14
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp11
+	CMPQ 128(SP), $+0
+	JNE  clamp13
 
-clamped12:
+clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z15, Z12, Z12
-	VMOVDQA64   Z12, Z15
-	VMOVUPS     Z13, (CX)(R11*2)
-	VMOVUPS     Z12, (AX)(R11*2)
-	VMOVDQA64   Z15, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z15
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
-	VPTESTMD    lastBits512<>+0(SB), Z15, K2
-	VPADDD      belowHalves512<>+0(SB), Z15, Z15
-	VPSUBD      Z8, Z15, K2, Z15
-	VPERMW      Z15, Z11, Z15
-	VMOVDQU16   Y15, (DI)(R11*1)
-	ADDQ        $0x00000020, R11
-	SUBQ        $0x00000020, R10
-	JGE         loop9
+	VSUBPS    Z14, Z11, Z11
+	VMOVDQA64 Z11, Z14
+	VMOVUPS   Z12, (CX)(R11*2)
+	VMOVUPS   Z11, (AX)(R11*2)
+	VCMPPS    $0x03, Z14, Z14, K2
+	KORTESTW  K2, K2
+	JNE       nan15
 
-done10:
+quiet16:
+	VMOVDQA64  Z14, Z11
+	VMOVDQA64  Z14, Z12
+	VPERMT2W   Z14, Z7, Z11
+	VPERMT2W   Z14, Z10, Z12
+	VMOVUPS    halfPlaces512<>+0(SB), Z13
+	VPTERNLOGD $0xf2, Z8, Z11, Z13
+	VPCMPUW    $0x05, Z13, Z12, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Y11, (DI)(R11*1)
+	ADDQ       $0x00000020, R11
+	SUBQ       $0x00000020, R10
+	JGE        loop11
+
+done12:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end13
+	JZ    end17
 	SHRQ  $0x01, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -48568,42 +48961,47 @@ done10:
 	KMOVW R12, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R11*2), K2, Z12
+	VMOVUPS.Z   (CX)(R11*2), K2, Z11
 	VMOVDQU16.Z (DX)(R11*1), K2, Y9
-	VPERMW.Z    Z9, Z10, K1, Z13
-	VMULPS      Z7, Z13, Z13
-	VMULPS      Z12, Z1, Z12
-	VMULPS      Z13, Z2, Z13
-	VADDPS      Z13, Z12, Z12
-	VPTESTMD    Z0, Z12, K3
-	VMOVUPS.Z   Z12, K3, Z12
-	VMOVUPS.Z   (AX)(R11*2), K2, Z13
-	VMULPS      Z13, Z3, Z13
-	VMOVUPS.Z   (BX)(R11*2), K2, Z14
-	VMULPS      Z4, Z12, Z15
-	VDIVPS      Z14, Z15, Z15
+	VPERMW.Z    Z9, Z6, K1, Z12
+	VMULPS      Z5, Z12, Z12
+	VMULPS      Z11, Z1, Z11
+	VMULPS      Z12, Z2, Z12
+	VADDPS      Z12, Z11, Z11
+	VPTESTMD    Z0, Z11, K3
+	VMOVUPS.Z   Z11, K3, Z11
+	VMOVUPS.Z   (AX)(R11*2), K2, Z12
+	VMULPS      Z12, Z3, Z12
+	VMOVUPS.Z   (BX)(R11*2), K2, Z13
+	VMULPS      Z4, Z11, Z14
+	VDIVPS      Z13, Z14, Z14
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp14
+	CMPQ 128(SP), $+0
+	JNE  clamp18
 
-clamped15:
+clamped19:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z15, Z13, Z13
-	VMOVDQA64   Z13, Z15
-	VMOVUPS     Z12, K2, (CX)(R11*2)
-	VMOVUPS     Z13, K2, (AX)(R11*2)
-	VMOVDQA64   Z15, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z15
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
-	VPTESTMD    lastBits512<>+0(SB), Z15, K3
-	VPADDD      belowHalves512<>+0(SB), Z15, Z15
-	VPSUBD      Z8, Z15, K3, Z15
-	VPSRLD      $0x10, Z15, Z15
-	VPMOVDW     Z15, Y9
-	VMOVDQU16   Y9, K2, (DI)(R11*1)
+	VSUBPS    Z14, Z12, Z12
+	VMOVDQA64 Z12, Z14
+	VMOVUPS   Z11, K2, (CX)(R11*2)
+	VMOVUPS   Z12, K2, (AX)(R11*2)
+	VCMPPS    $0x03, Z14, Z14, K3
+	KORTESTW  K3, K3
+	JNE       nan20
 
-end13:
+quiet21:
+	VMOVDQA64  Z14, Z11
+	VMOVDQA64  Z14, Z12
+	VPERMT2W   Z14, Z7, Z11
+	VPERMT2W   Z14, Z10, Z12
+	VMOVUPS    halfPlaces512<>+0(SB), Z13
+	VPTERNLOGD $0xf2, Z8, Z11, Z13
+	VPCMPUW    $0x05, Z13, Z12, K3
+	VPADDW     Z8, Z11, K3, Z11
+	VMOVDQU16  Y11, K2, (DI)(R11*1)
+
+end17:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
 	ADDQ R8, DX
@@ -48617,20 +49015,20 @@ end13:
 	JMP  done2
 
 plain1:
-slice16:
+slice22:
 	// The elements, row after row.
 	MOVQ block+56(FP), R9
 
-row17:
+row23:
 	MOVQ width+72(FP), R10
 	SHLQ $0x01, R10
 	XORQ R11, R11
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R10
-	JL   done19
+	JL   done25
 
-loop18:
+loop24:
 	PREFETCHT0 (SI)(R11*1)
 	PREFETCHT0 384(DX)(R11*1)
 	PREFETCHT0 384(DI)(R11*1)
@@ -48641,109 +49039,115 @@ loop18:
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R11*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z7
-	VMULPS    (CX)(R11*2), Z1, Z12
-	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z12, Z12
-	VPTESTMD  Z0, Z12, K2
-	VMOVUPS.Z Z12, K2, Z12
-	VMULPS    (AX)(R11*2), Z3, Z7
-	VMOVUPS   (BX)(R11*2), Z13
-	VMULPS    Z4, Z12, Z14
-	VDIVPS    Z13, Z14, Z14
+	VPERMW.Z  Z9, Z6, K1, Z5
+	VMULPS    (CX)(R11*2), Z1, Z11
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z11, Z11
+	VPTESTMD  Z0, Z11, K2
+	VMOVUPS.Z Z11, K2, Z11
+	VMULPS    (AX)(R11*2), Z3, Z5
+	VMOVUPS   (BX)(R11*2), Z12
+	VMULPS    Z4, Z11, Z13
+	VDIVPS    Z12, Z13, Z13
 	VMOVDQU16 32(DX)(R11*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z13
-	VMULPS    64(CX)(R11*2), Z1, Z15
-	VMULPS    Z13, Z2, Z13
-	VADDPS    Z13, Z15, Z15
-	VPTESTMD  Z0, Z15, K2
-	VMOVUPS.Z Z15, K2, Z15
-	VMULPS    64(AX)(R11*2), Z3, Z13
-	VMOVUPS   64(BX)(R11*2), Z16
-	VMULPS    Z4, Z15, Z17
-	VDIVPS    Z16, Z17, Z17
+	VPERMW.Z  Z9, Z6, K1, Z12
+	VMULPS    64(CX)(R11*2), Z1, Z14
+	VMULPS    Z12, Z2, Z12
+	VADDPS    Z12, Z14, Z14
+	VPTESTMD  Z0, Z14, K2
+	VMOVUPS.Z Z14, K2, Z14
+	VMULPS    64(AX)(R11*2), Z3, Z12
+	VMOVUPS   64(BX)(R11*2), Z15
+	VMULPS    Z4, Z14, Z16
+	VDIVPS    Z15, Z16, Z16
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp20
+	CMPQ 128(SP), $+0
+	JNE  clamp26
 
-clamped21:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z14, Z7, Z7
-	VMOVDQA64   Z7, Z14
-	VMOVUPS     Z12, (CX)(R11*2)
-	VMOVUPS     Z7, (AX)(R11*2)
-	VSUBPS      Z17, Z13, Z13
-	VMOVDQA64   Z13, Z17
-	VMOVUPS     Z15, 64(CX)(R11*2)
-	VMOVUPS     Z13, 64(AX)(R11*2)
-	VMOVDQA64   Z14, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z14
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
-	VPTESTMD    lastBits512<>+0(SB), Z14, K2
-	VPADDD      belowHalves512<>+0(SB), Z14, Z14
-	VPSUBD      Z8, Z14, K2, Z14
-	VMOVDQA64   Z17, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z17
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z17
-	VPTESTMD    lastBits512<>+0(SB), Z17, K2
-	VPADDD      belowHalves512<>+0(SB), Z17, Z17
-	VPSUBD      Z8, Z17, K2, Z17
-	VPERMT2W    Z17, Z11, Z14
-	VMOVDQU16   Z14, (DI)(R11*1)
-	ADDQ        $0x00000040, R11
-	SUBQ        $0x00000040, R10
-	JGE         loop18
+	VSUBPS    Z13, Z5, Z5
+	VMOVDQA64 Z5, Z13
+	VMOVUPS   Z11, (CX)(R11*2)
+	VMOVUPS   Z5, (AX)(R11*2)
+	VSUBPS    Z16, Z12, Z12
+	VMOVDQA64 Z12, Z16
+	VMOVUPS   Z14, 64(CX)(R11*2)
+	VMOVUPS   Z12, 64(AX)(R11*2)
+	VCMPPS    $0x03, Z16, Z13, K2
+	KORTESTW  K2, K2
+	JNE       nan28
 
-done19:
+quiet29:
+	VMOVDQA64  Z13, Z5
+	VMOVDQA64  Z13, Z11
+	VPERMT2W   Z16, Z7, Z5
+	VPERMT2W   Z16, Z10, Z11
+	VMOVUPS    halfPlaces512<>+0(SB), Z12
+	VPTERNLOGD $0xf2, Z8, Z5, Z12
+	VPCMPUW    $0x05, Z12, Z11, K2
+	VPADDW     Z8, Z5, K2, Z5
+	VMOVDQU16  Z5, (DI)(R11*1)
+	ADDQ       $0x00000040, R11
+	SUBQ       $0x00000040, R10
+	JGE        loop24
+
+done25:
 	ADDQ $0x00000040, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done23
+	JL   done31
 
-loop22:
+loop30:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMOVDQU16 (DX)(R11*1), Y9
-	VPERMW.Z  Z9, Z10, K1, Z7
-	VMULPS    (CX)(R11*2), Z1, Z12
-	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z12, Z12
-	VPTESTMD  Z0, Z12, K2
-	VMOVUPS.Z Z12, K2, Z12
-	VMULPS    (AX)(R11*2), Z3, Z7
-	VMOVUPS   (BX)(R11*2), Z13
-	VMULPS    Z4, Z12, Z14
-	VDIVPS    Z13, Z14, Z14
+	VPERMW.Z  Z9, Z6, K1, Z5
+	VMULPS    (CX)(R11*2), Z1, Z11
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z11, Z11
+	VPTESTMD  Z0, Z11, K2
+	VMOVUPS.Z Z11, K2, Z11
+	VMULPS    (AX)(R11*2), Z3, Z5
+	VMOVUPS   (BX)(R11*2), Z12
+	VMULPS    Z4, Z11, Z13
+	VDIVPS    Z12, Z13, Z13
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp24
+	CMPQ 128(SP), $+0
+	JNE  clamp32
 
-clamped25:
+clamped33:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z14, Z7, Z7
-	VMOVDQA64   Z7, Z14
-	VMOVUPS     Z12, (CX)(R11*2)
-	VMOVUPS     Z7, (AX)(R11*2)
-	VMOVDQA64   Z14, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z14
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
-	VPTESTMD    lastBits512<>+0(SB), Z14, K2
-	VPADDD      belowHalves512<>+0(SB), Z14, Z14
-	VPSUBD      Z8, Z14, K2, Z14
-	VPERMW      Z14, Z11, Z14
-	VMOVDQU16   Y14, (DI)(R11*1)
-	ADDQ        $0x00000020, R11
-	SUBQ        $0x00000020, R10
-	JGE         loop22
+	VSUBPS    Z13, Z5, Z5
+	VMOVDQA64 Z5, Z13
+	VMOVUPS   Z11, (CX)(R11*2)
+	VMOVUPS   Z5, (AX)(R11*2)
+	VCMPPS    $0x03, Z13, Z13, K2
+	KORTESTW  K2, K2
+	JNE       nan34
 
-done23:
+quiet35:
+	VMOVDQA64  Z13, Z5
+	VMOVDQA64  Z13, Z11
+	VPERMT2W   Z13, Z7, Z5
+	VPERMT2W   Z13, Z10, Z11
+	VMOVUPS    halfPlaces512<>+0(SB), Z12
+	VPTERNLOGD $0xf2, Z8, Z5, Z12
+	VPCMPUW    $0x05, Z12, Z11, K2
+	VPADDW     Z8, Z5, K2, Z5
+	VMOVDQU16  Y5, (DI)(R11*1)
+	ADDQ       $0x00000020, R11
+	SUBQ       $0x00000020, R10
+	JGE        loop30
+
+done31:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end26
+	JZ    end36
 	SHRQ  $0x01, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -48751,101 +49155,146 @@ done23:
 	KMOVW R12, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R11*2), K2, Z7
+	VMOVUPS.Z   (CX)(R11*2), K2, Z5
 	VMOVDQU16.Z (DX)(R11*1), K2, Y9
-	VPERMW.Z    Z9, Z10, K1, Z12
-	VMULPS      Z7, Z1, Z7
-	VMULPS      Z12, Z2, Z12
-	VADDPS      Z12, Z7, Z7
-	VPTESTMD    Z0, Z7, K3
-	VMOVUPS.Z   Z7, K3, Z7
-	VMOVUPS.Z   (AX)(R11*2), K2, Z12
-	VMULPS      Z12, Z3, Z12
-	VMOVUPS.Z   (BX)(R11*2), K2, Z13
-	VMULPS      Z4, Z7, Z14
-	VDIVPS      Z13, Z14, Z14
+	VPERMW.Z    Z9, Z6, K1, Z11
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z11, Z2, Z11
+	VADDPS      Z11, Z5, Z5
+	VPTESTMD    Z0, Z5, K3
+	VMOVUPS.Z   Z5, K3, Z5
+	VMOVUPS.Z   (AX)(R11*2), K2, Z11
+	VMULPS      Z11, Z3, Z11
+	VMOVUPS.Z   (BX)(R11*2), K2, Z12
+	VMULPS      Z4, Z5, Z13
+	VDIVPS      Z12, Z13, Z13
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp27
+	CMPQ 128(SP), $+0
+	JNE  clamp37
 
-clamped28:
+clamped38:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z14, Z12, Z12
-	VMOVDQA64   Z12, Z14
-	VMOVUPS     Z7, K2, (CX)(R11*2)
-	VMOVUPS     Z12, K2, (AX)(R11*2)
-	VMOVDQA64   Z14, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z14
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
-	VPTESTMD    lastBits512<>+0(SB), Z14, K3
-	VPADDD      belowHalves512<>+0(SB), Z14, Z14
-	VPSUBD      Z8, Z14, K3, Z14
-	VPSRLD      $0x10, Z14, Z14
-	VPMOVDW     Z14, Y7
-	VMOVDQU16   Y7, K2, (DI)(R11*1)
+	VSUBPS    Z13, Z11, Z11
+	VMOVDQA64 Z11, Z13
+	VMOVUPS   Z5, K2, (CX)(R11*2)
+	VMOVUPS   Z11, K2, (AX)(R11*2)
+	VCMPPS    $0x03, Z13, Z13, K3
+	KORTESTW  K3, K3
+	JNE       nan39
 
-end26:
+quiet40:
+	VMOVDQA64  Z13, Z5
+	VMOVDQA64  Z13, Z11
+	VPERMT2W   Z13, Z7, Z5
+	VPERMT2W   Z13, Z10, Z11
+	VMOVUPS    halfPlaces512<>+0(SB), Z12
+	VPTERNLOGD $0xf2, Z8, Z5, Z12
+	VPCMPUW    $0x05, Z12, Z11, K3
+	VPADDW     Z8, Z5, K3, Z5
+	VMOVDQU16  Y5, K2, (DI)(R11*1)
+
+end36:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
 	ADDQ R8, DX
 	ADDQ R8, DI
 	ADDQ R8, SI
 	DECQ R9
-	JNZ  row17
+	JNZ  row23
 	LEAQ (BX)(R8*2), BX
 	DECQ outer+48(FP)
-	JNZ  slice16
+	JNZ  slice22
 
 done2:
 	VZEROUPPER
 	RET
 
 clamp7:
-	VMOVUPS Z5, Z17
-	VMINPS  Z15, Z17, Z15
-	VMINPS  Z18, Z17, Z18
-	VMOVUPS Z6, Z17
-	VMAXPS  Z15, Z17, Z15
-	VMAXPS  Z18, Z17, Z18
-	JMP     clamped8
-
-clamp11:
-	VMOVUPS Z5, Z14
-	VMINPS  Z15, Z14, Z15
-	VMOVUPS Z6, Z14
-	VMAXPS  Z15, Z14, Z15
-	JMP     clamped12
-
-clamp14:
-	VMOVUPS Z5, Z14
-	VMINPS  Z15, Z14, Z15
-	VMOVUPS Z6, Z14
-	VMAXPS  Z15, Z14, Z15
-	JMP     clamped15
-
-clamp20:
-	VMOVUPS Z5, Z16
+	VMOVUPS (SP), Z16
 	VMINPS  Z14, Z16, Z14
 	VMINPS  Z17, Z16, Z17
-	VMOVUPS Z6, Z16
+	VMOVUPS 64(SP), Z16
 	VMAXPS  Z14, Z16, Z14
 	VMAXPS  Z17, Z16, Z17
-	JMP     clamped21
+	JMP     clamped8
 
-clamp24:
-	VMOVUPS Z5, Z13
-	VMINPS  Z14, Z13, Z14
-	VMOVUPS Z6, Z13
-	VMAXPS  Z14, Z13, Z14
-	JMP     clamped25
+	// NaN.
+nan9:
+	VCMPPS  $0x03, Z14, Z14, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z14
+	VCMPPS  $0x03, Z17, Z17, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z17
+	JMP     quiet10
 
-clamp27:
-	VMOVUPS Z5, Z13
+clamp13:
+	VMOVUPS (SP), Z13
 	VMINPS  Z14, Z13, Z14
-	VMOVUPS Z6, Z13
+	VMOVUPS 64(SP), Z13
 	VMAXPS  Z14, Z13, Z14
-	JMP     clamped28
+	JMP     clamped14
+
+	// NaN.
+nan15:
+	VCMPPS  $0x03, Z14, Z14, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z14
+	JMP     quiet16
+
+clamp18:
+	VMOVUPS (SP), Z13
+	VMINPS  Z14, Z13, Z14
+	VMOVUPS 64(SP), Z13
+	VMAXPS  Z14, Z13, Z14
+	JMP     clamped19
+
+	// NaN.
+nan20:
+	VCMPPS  $0x03, Z14, Z14, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z14
+	JMP     quiet21
+
+clamp26:
+	VMOVUPS (SP), Z15
+	VMINPS  Z13, Z15, Z13
+	VMINPS  Z16, Z15, Z16
+	VMOVUPS 64(SP), Z15
+	VMAXPS  Z13, Z15, Z13
+	VMAXPS  Z16, Z15, Z16
+	JMP     clamped27
+
+	// NaN.
+nan28:
+	VCMPPS  $0x03, Z13, Z13, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
+	VCMPPS  $0x03, Z16, Z16, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z16
+	JMP     quiet29
+
+clamp32:
+	VMOVUPS (SP), Z12
+	VMINPS  Z13, Z12, Z13
+	VMOVUPS 64(SP), Z12
+	VMAXPS  Z13, Z12, Z13
+	JMP     clamped33
+
+	// NaN.
+nan34:
+	VCMPPS  $0x03, Z13, Z13, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
+	JMP     quiet35
+
+clamp37:
+	VMOVUPS (SP), Z12
+	VMINPS  Z13, Z12, Z13
+	VMOVUPS 64(SP), Z12
+	VMAXPS  Z13, Z12, Z13
+	JMP     clamped38
+
+	// NaN.
+nan39:
+	VCMPPS  $0x03, Z13, Z13, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z13
+	JMP     quiet40
 
 // func widenF16AVX512(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
@@ -48967,64 +49416,86 @@ TEXT ·narrowF16AVX512(SB), NOSPLIT, $0-24
 	JL   done2
 
 loop1:
-	VMOVUPS     (CX)(BX*2), Z0
-	VMOVUPS     64(CX)(BX*2), Z1
-	VMOVUPS     128(CX)(BX*2), Z2
-	VMOVUPS     192(CX)(BX*2), Z3
-	VMOVDQA64   Z0, Z4
-	VMOVUPS     quietNaNs512<>+0(SB), Z0
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z4, Z0
-	VMOVDQA64   Z1, Z4
-	VMOVUPS     quietNaNs512<>+0(SB), Z1
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z4, Z1
-	VMOVDQA64   Z2, Z4
-	VMOVUPS     quietNaNs512<>+0(SB), Z2
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z4, Z2
-	VMOVDQA64   Z3, Z4
-	VMOVUPS     quietNaNs512<>+0(SB), Z3
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z4, Z3
-	VCVTPS2PH   $0x00, Z0, (AX)(BX*1)
-	VCVTPS2PH   $0x00, Z1, 32(AX)(BX*1)
-	VCVTPS2PH   $0x00, Z2, 64(AX)(BX*1)
-	VCVTPS2PH   $0x00, Z3, 96(AX)(BX*1)
-	ADDQ        $0x00000080, BX
-	SUBQ        $0x00000080, DX
-	JGE         loop1
+	VMOVUPS  (CX)(BX*2), Z0
+	VMOVUPS  64(CX)(BX*2), Z1
+	VMOVUPS  128(CX)(BX*2), Z2
+	VMOVUPS  192(CX)(BX*2), Z3
+	VCMPPS   $0x03, Z1, Z0, K1
+	VCMPPS   $0x03, Z3, Z2, K2
+	KORTESTW K1, K2
+	JNE      nan3
+
+quiet4:
+	VCVTPS2PH $0x00, Z0, (AX)(BX*1)
+	VCVTPS2PH $0x00, Z1, 32(AX)(BX*1)
+	VCVTPS2PH $0x00, Z2, 64(AX)(BX*1)
+	VCVTPS2PH $0x00, Z3, 96(AX)(BX*1)
+	ADDQ      $0x00000080, BX
+	SUBQ      $0x00000080, DX
+	JGE       loop1
 
 done2:
 	ADDQ $0x00000080, DX
 	SUBQ $0x00000020, DX
-	JL   done4
+	JL   done6
 
-loop3:
-	VMOVUPS     (CX)(BX*2), Z0
-	VMOVDQA64   Z0, Z1
-	VMOVUPS     quietNaNs512<>+0(SB), Z0
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z1, Z0
-	VCVTPS2PH   $0x00, Z0, (AX)(BX*1)
-	ADDQ        $0x00000020, BX
-	SUBQ        $0x00000020, DX
-	JGE         loop3
+loop5:
+	VMOVUPS  (CX)(BX*2), Z0
+	VCMPPS   $0x03, Z0, Z0, K1
+	KORTESTW K1, K1
+	JNE      nan7
 
-done4:
-	ADDQ        $0x00000020, DX
-	TESTQ       DX, DX
-	JZ          end5
-	SHRQ        $0x01, DX
-	XORL        SI, SI
-	BTSQ        DX, SI
-	DECQ        SI
-	KMOVD       SI, K1
-	VMOVUPS.Z   (CX)(BX*2), K1, Z0
-	VMOVDQA64   Z0, Z1
-	VMOVUPS     quietNaNs512<>+0(SB), Z0
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z1, Z0
-	VCVTPS2PH   $0x00, Z0, Y0
-	VMOVDQU16   Y0, K1, (AX)(BX*1)
+quiet8:
+	VCVTPS2PH $0x00, Z0, (AX)(BX*1)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000020, DX
+	JGE       loop5
 
-end5:
+done6:
+	ADDQ      $0x00000020, DX
+	TESTQ     DX, DX
+	JZ        end9
+	SHRQ      $0x01, DX
+	XORL      SI, SI
+	BTSQ      DX, SI
+	DECQ      SI
+	KMOVD     SI, K1
+	VMOVUPS.Z (CX)(BX*2), K1, Z0
+	VCMPPS    $0x03, Z0, Z0, K2
+	KORTESTW  K2, K2
+	JNE       nan10
+
+quiet11:
+	VCVTPS2PH $0x00, Z0, Y0
+	VMOVDQU16 Y0, K1, (AX)(BX*1)
+
+end9:
 	VZEROUPPER
 	RET
+
+	// NaN.
+nan3:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z1
+	VCMPPS  $0x03, Z2, Z2, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z2
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z3
+	JMP     quiet4
+
+	// NaN.
+nan7:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	JMP     quiet8
+
+	// NaN.
+nan10:
+	VCMPPS  $0x03, Z0, Z0, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z0
+	JMP     quiet11
 
 // func allFiniteHalfF16AVX512(h *uint16, n int) bool
 // Requires: AVX, AVX512BW, AVX512F
@@ -49095,7 +49566,7 @@ end5:
 
 // func updateElementsHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, n int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·updateElementsHalfF16AVX512(SB), NOSPLIT, $16-76
+TEXT ·updateElementsHalfF16AVX512(SB), NOSPLIT, $208-76
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ v+16(FP), DX
@@ -49121,24 +49592,27 @@ TEXT ·updateElementsHalfF16AVX512(SB), NOSPLIT, $16-76
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
-	VPXORD       Z5, Z6, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS (R10), Z7
-	VBROADCASTSS 4(R10), Z10
-	VBROADCASTSS 20(R10), Z11
-	VBROADCASTSS 16(R10), Z12
-	VBROADCASTSS 32(R10), Z13
+	VMOVUPS      Z6, (SP)
+	VPXORD       Z5, Z6, Z6
+	VMOVQ        X6, 64(SP)
+	VBROADCASTSS (R10), Z6
+	VBROADCASTSS 4(R10), Z9
+	VBROADCASTSS 20(R10), Z10
+	VBROADCASTSS 16(R10), Z11
+	VBROADCASTSS 32(R10), Z12
+	VMOVUPS      Z12, 72(SP)
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x1f, Z7, Z7
+	VPXORD       72(SP), Z7, Z7
+	VMOVUPS      Z7, 136(SP)
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z13, Z8, Z8
-	VPXORD       Z9, Z9, Z9
-	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x18, Z9, Z9
-	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z13, Z9, Z9
-	VMOVQ        X9, 8(SP)
-	VBROADCASTSS factor+72(FP), Z9
+	VPSLLD       $0x18, Z8, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VPXORD       72(SP), Z8, Z7
+	VMOVQ        X7, 200(SP)
+	VBROADCASTSS factor+72(FP), Z7
 	CMPL         factor+72(FP), $0x3f800000
 	JE           plain1
 
@@ -49156,184 +49630,185 @@ loop3:
 	PREFETCHT0 448(DX)(R8*2)
 	PREFETCHT0 384(AX)(R8*2)
 	PREFETCHT0 448(AX)(R8*2)
-	VCVTPH2PS  (SI)(R8*1), Z14
-	VMULPS     Z9, Z14, Z14
-	VCVTPH2PS  32(SI)(R8*1), Z15
-	VMULPS     Z9, Z15, Z15
+	VCVTPH2PS  (SI)(R8*1), Z8
+	VMULPS     Z7, Z8, Z8
+	VCVTPH2PS  32(SI)(R8*1), Z12
+	VMULPS     Z7, Z12, Z12
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided5
-	VDIVPS Z5, Z14, Z14
-	VDIVPS Z5, Z15, Z15
+	VDIVPS Z5, Z8, Z8
+	VDIVPS Z5, Z12, Z12
 
 undivided5:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z14, Z16
-	VMULPS    Z14, Z16, Z16
-	VMULPS    (DX)(R8*2), Z1, Z14
-	VADDPS    Z16, Z14, Z14
-	VPTESTMD  Z0, Z14, K1
-	VMOVUPS.Z Z14, K1, Z14
-	VMULPS    Z2, Z15, Z16
-	VMULPS    Z15, Z16, Z16
-	VMULPS    64(DX)(R8*2), Z1, Z15
-	VADDPS    Z16, Z15, Z15
-	VPTESTMD  Z0, Z15, K1
-	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    Z2, Z8, Z13
+	VMULPS    Z8, Z13, Z13
+	VMULPS    (DX)(R8*2), Z1, Z8
+	VADDPS    Z13, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    Z2, Z12, Z13
+	VMULPS    Z12, Z13, Z13
+	VMULPS    64(DX)(R8*2), Z1, Z12
+	VADDPS    Z13, Z12, Z12
+	VPTESTMD  Z0, Z12, K1
+	VMOVUPS.Z Z12, K1, Z12
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
 	JNE     other6
-	VSQRTPS Z14, Z16
-	VSQRTPS Z15, Z17
+	VSQRTPS Z8, Z13
+	VSQRTPS Z12, Z14
 
 raised9:
-	VMULPS  Z3, Z16, Z16
-	VADDPS  Z4, Z16, Z16
-	VMULPS  Z3, Z17, Z17
-	VADDPS  Z4, Z17, Z17
-	VMOVUPS Z14, (DX)(R8*2)
-	VMOVUPS Z15, 64(DX)(R8*2)
+	VMULPS  Z3, Z13, Z13
+	VADDPS  Z4, Z13, Z13
+	VMULPS  Z3, Z14, Z14
+	VADDPS  Z4, Z14, Z14
+	VMOVUPS Z8, (DX)(R8*2)
+	VMOVUPS Z12, 64(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R8*1), Z14
-	VMULPS    Z9, Z14, Z14
-	VMULPS    (CX)(R8*2), Z7, Z15
-	VMULPS    Z14, Z10, Z14
-	VADDPS    Z14, Z15, Z15
-	VPTESTMD  Z0, Z15, K1
-	VMOVUPS.Z Z15, K1, Z15
-	VMULPS    (AX)(R8*2), Z11, Z14
-	VMULPS    Z12, Z15, Z18
-	VDIVPS    Z16, Z18, Z18
-	VCVTPH2PS 32(BX)(R8*1), Z16
-	VMULPS    Z9, Z16, Z16
-	VMULPS    64(CX)(R8*2), Z7, Z19
-	VMULPS    Z16, Z10, Z16
-	VADDPS    Z16, Z19, Z19
-	VPTESTMD  Z0, Z19, K1
-	VMOVUPS.Z Z19, K1, Z19
-	VMULPS    64(AX)(R8*2), Z11, Z16
-	VMULPS    Z12, Z19, Z20
-	VDIVPS    Z17, Z20, Z20
+	VCVTPH2PS (BX)(R8*1), Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (CX)(R8*2), Z6, Z12
+	VMULPS    Z8, Z9, Z8
+	VADDPS    Z8, Z12, Z12
+	VPTESTMD  Z0, Z12, K1
+	VMOVUPS.Z Z12, K1, Z12
+	VMULPS    (AX)(R8*2), Z10, Z8
+	VMULPS    Z11, Z12, Z15
+	VDIVPS    Z13, Z15, Z15
+	VCVTPH2PS 32(BX)(R8*1), Z13
+	VMULPS    Z7, Z13, Z13
+	VMULPS    64(CX)(R8*2), Z6, Z16
+	VMULPS    Z13, Z9, Z13
+	VADDPS    Z13, Z16, Z16
+	VPTESTMD  Z0, Z16, K1
+	VMOVUPS.Z Z16, K1, Z16
+	VMULPS    64(AX)(R8*2), Z10, Z13
+	VMULPS    Z11, Z16, Z17
+	VDIVPS    Z14, Z17, Z17
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
+	CMPQ 200(SP), $+0
 	JNE  clamp10
 
 clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z18, Z14, Z14
-	VMOVDQA64   Z14, Z18
-	VMOVUPS     Z15, (CX)(R8*2)
-	VMOVUPS     Z14, (AX)(R8*2)
-	VSUBPS      Z20, Z16, Z16
-	VMOVDQA64   Z16, Z20
-	VMOVUPS     Z19, 64(CX)(R8*2)
-	VMOVUPS     Z16, 64(AX)(R8*2)
-	VMOVDQA64   Z18, Z14
-	VMOVUPS     quietNaNs512<>+0(SB), Z18
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z14, Z18
-	VMOVDQA64   Z20, Z14
-	VMOVUPS     quietNaNs512<>+0(SB), Z20
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z14, Z20
-	VCVTPS2PH   $0x00, Z18, (R9)(R8*1)
-	VCVTPS2PH   $0x00, Z20, 32(R9)(R8*1)
-	ADDQ        $0x00000040, R8
-	SUBQ        $0x00000040, DI
-	JGE         loop3
+	VSUBPS    Z15, Z8, Z8
+	VMOVDQA64 Z8, Z15
+	VMOVUPS   Z12, (CX)(R8*2)
+	VMOVUPS   Z8, (AX)(R8*2)
+	VSUBPS    Z17, Z13, Z13
+	VMOVDQA64 Z13, Z17
+	VMOVUPS   Z16, 64(CX)(R8*2)
+	VMOVUPS   Z13, 64(AX)(R8*2)
+	VCMPPS    $0x03, Z17, Z15, K1
+	KORTESTW  K1, K1
+	JNE       nan12
+
+quiet13:
+	VCVTPS2PH $0x00, Z15, (R9)(R8*1)
+	VCVTPS2PH $0x00, Z17, 32(R9)(R8*1)
+	ADDQ      $0x00000040, R8
+	SUBQ      $0x00000040, DI
+	JGE       loop3
 
 done4:
 	ADDQ $0x00000040, DI
 
 	// One vector at a time.
 	SUBQ $0x00000020, DI
-	JL   done13
+	JL   done15
 
-loop12:
-	VCVTPH2PS (SI)(R8*1), Z14
-	VMULPS    Z9, Z14, Z14
+loop14:
+	VCVTPH2PS (SI)(R8*1), Z8
+	VMULPS    Z7, Z8, Z8
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided14
-	VDIVPS Z5, Z14, Z14
+	CMPQ   64(SP), $+0
+	JEQ    undivided16
+	VDIVPS Z5, Z8, Z8
 
-undivided14:
+undivided16:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z14, Z15
-	VMULPS    Z14, Z15, Z15
-	VMULPS    (DX)(R8*2), Z1, Z14
-	VADDPS    Z15, Z14, Z14
-	VPTESTMD  Z0, Z14, K1
-	VMOVUPS.Z Z14, K1, Z14
+	VMULPS    Z2, Z8, Z12
+	VMULPS    Z8, Z12, Z12
+	VMULPS    (DX)(R8*2), Z1, Z8
+	VADDPS    Z12, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other15
-	VSQRTPS Z14, Z15
+	JNE     other17
+	VSQRTPS Z8, Z12
 
-raised18:
-	VMULPS  Z3, Z15, Z15
-	VADDPS  Z4, Z15, Z15
-	VMOVUPS Z14, (DX)(R8*2)
+raised20:
+	VMULPS  Z3, Z12, Z12
+	VADDPS  Z4, Z12, Z12
+	VMOVUPS Z8, (DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R8*1), Z14
-	VMULPS    Z9, Z14, Z14
-	VMULPS    (CX)(R8*2), Z7, Z16
-	VMULPS    Z14, Z10, Z14
-	VADDPS    Z14, Z16, Z16
-	VPTESTMD  Z0, Z16, K1
-	VMOVUPS.Z Z16, K1, Z16
-	VMULPS    (AX)(R8*2), Z11, Z14
-	VMULPS    Z12, Z16, Z17
-	VDIVPS    Z15, Z17, Z17
+	VCVTPH2PS (BX)(R8*1), Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (CX)(R8*2), Z6, Z13
+	VMULPS    Z8, Z9, Z8
+	VADDPS    Z8, Z13, Z13
+	VPTESTMD  Z0, Z13, K1
+	VMOVUPS.Z Z13, K1, Z13
+	VMULPS    (AX)(R8*2), Z10, Z8
+	VMULPS    Z11, Z13, Z14
+	VDIVPS    Z12, Z14, Z14
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp19
+	CMPQ 200(SP), $+0
+	JNE  clamp21
 
-clamped20:
+clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z17, Z14, Z14
-	VMOVDQA64   Z14, Z17
-	VMOVUPS     Z16, (CX)(R8*2)
-	VMOVUPS     Z14, (AX)(R8*2)
-	VMOVDQA64   Z17, Z14
-	VMOVUPS     quietNaNs512<>+0(SB), Z17
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z14, Z17
-	VCVTPS2PH   $0x00, Z17, (R9)(R8*1)
-	ADDQ        $0x00000020, R8
-	SUBQ        $0x00000020, DI
-	JGE         loop12
+	VSUBPS    Z14, Z8, Z8
+	VMOVDQA64 Z8, Z14
+	VMOVUPS   Z13, (CX)(R8*2)
+	VMOVUPS   Z8, (AX)(R8*2)
+	VCMPPS    $0x03, Z14, Z14, K1
+	KORTESTW  K1, K1
+	JNE       nan23
 
-done13:
+quiet24:
+	VCVTPS2PH $0x00, Z14, (R9)(R8*1)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop14
+
+done15:
 	ADDQ $0x00000020, DI
 
 	// The rest, a part of a vector.
 	TESTQ       DI, DI
-	JZ          end21
+	JZ          end25
 	SHRQ        $0x01, DI
 	XORL        R10, R10
 	BTSQ        DI, R10
 	DECQ        R10
 	KMOVW       R10, K1
-	VMOVDQU16.Z (SI)(R8*1), K1, Y14
-	VCVTPH2PS   Y14, Z14
-	VMULPS      Z9, Z14, Z14
+	VMOVDQU16.Z (SI)(R8*1), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z7, Z8, Z8
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided22
-	VDIVPS Z5, Z14, Z14
+	CMPQ   64(SP), $+0
+	JEQ    undivided26
+	VDIVPS Z5, Z8, Z8
 
-undivided22:
+undivided26:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (DX)(R8*2), K1, Z5
-	VMULPS    Z2, Z14, Z2
-	VMULPS    Z14, Z2, Z2
+	VMULPS    Z2, Z8, Z2
+	VMULPS    Z8, Z2, Z2
 	VMULPS    Z5, Z1, Z1
 	VADDPS    Z2, Z1, Z1
 	VPTESTMD  Z0, Z1, K2
@@ -49341,10 +49816,10 @@ undivided22:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other23
+	JNE     other27
 	VSQRTPS Z1, Z2
 
-raised26:
+raised30:
 	VMULPS  Z3, Z2, Z2
 	VADDPS  Z4, Z2, Z2
 	VMOVUPS Z1, K1, (DX)(R8*2)
@@ -49353,42 +49828,44 @@ raised26:
 	VMOVUPS.Z   (CX)(R8*2), K1, Z1
 	VMOVDQU16.Z (BX)(R8*1), K1, Y3
 	VCVTPH2PS   Y3, Z3
-	VMULPS      Z9, Z3, Z3
-	VMULPS      Z1, Z7, Z1
-	VMULPS      Z3, Z10, Z3
+	VMULPS      Z7, Z3, Z3
+	VMULPS      Z1, Z6, Z1
+	VMULPS      Z3, Z9, Z3
 	VADDPS      Z3, Z1, Z1
 	VPTESTMD    Z0, Z1, K2
 	VMOVUPS.Z   Z1, K2, Z1
 	VMOVUPS.Z   (AX)(R8*2), K1, Z0
-	VMULPS      Z0, Z11, Z0
-	VMULPS      Z12, Z1, Z3
+	VMULPS      Z0, Z10, Z0
+	VMULPS      Z11, Z1, Z3
 	VDIVPS      Z2, Z3, Z3
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp27
+	CMPQ 200(SP), $+0
+	JNE  clamp31
 
-clamped28:
+clamped32:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z3, Z0, Z0
-	VMOVDQA64   Z0, Z3
-	VMOVUPS     Z1, K1, (CX)(R8*2)
-	VMOVUPS     Z0, K1, (AX)(R8*2)
-	VMOVDQA64   Z3, Z0
-	VMOVUPS     quietNaNs512<>+0(SB), Z3
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z0, Z3
-	VCVTPS2PH   $0x00, Z3, Y0
-	VMOVDQU16   Y0, K1, (R9)(R8*1)
+	VSUBPS    Z3, Z0, Z0
+	VMOVDQA64 Z0, Z3
+	VMOVUPS   Z1, K1, (CX)(R8*2)
+	VMOVUPS   Z0, K1, (AX)(R8*2)
+	VCMPPS    $0x03, Z3, Z3, K2
+	KORTESTW  K2, K2
+	JNE       nan33
 
-end21:
+quiet34:
+	VCVTPS2PH $0x00, Z3, Y0
+	VMOVDQU16 Y0, K1, (R9)(R8*1)
+
+end25:
 	JMP done2
 
 plain1:
 	// 2 vectors at a time.
 	SUBQ $0x00000040, DI
-	JL   done30
+	JL   done36
 
-loop29:
+loop35:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 384(BX)(R8*1)
 	PREFETCHT0 384(R9)(R8*1)
@@ -49398,177 +49875,178 @@ loop29:
 	PREFETCHT0 448(DX)(R8*2)
 	PREFETCHT0 384(AX)(R8*2)
 	PREFETCHT0 448(AX)(R8*2)
-	VCVTPH2PS  (SI)(R8*1), Z9
-	VCVTPH2PS  32(SI)(R8*1), Z14
+	VCVTPH2PS  (SI)(R8*1), Z7
+	VCVTPH2PS  32(SI)(R8*1), Z8
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided31
-	VDIVPS Z5, Z9, Z9
-	VDIVPS Z5, Z14, Z14
+	CMPQ   64(SP), $+0
+	JEQ    undivided37
+	VDIVPS Z5, Z7, Z7
+	VDIVPS Z5, Z8, Z8
 
-undivided31:
+undivided37:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z15
-	VMULPS    Z9, Z15, Z15
-	VMULPS    (DX)(R8*2), Z1, Z9
-	VADDPS    Z15, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    Z2, Z14, Z15
-	VMULPS    Z14, Z15, Z15
-	VMULPS    64(DX)(R8*2), Z1, Z14
-	VADDPS    Z15, Z14, Z14
-	VPTESTMD  Z0, Z14, K1
-	VMOVUPS.Z Z14, K1, Z14
+	VMULPS    Z2, Z7, Z12
+	VMULPS    Z7, Z12, Z12
+	VMULPS    (DX)(R8*2), Z1, Z7
+	VADDPS    Z12, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    Z2, Z8, Z12
+	VMULPS    Z8, Z12, Z12
+	VMULPS    64(DX)(R8*2), Z1, Z8
+	VADDPS    Z12, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other32
-	VSQRTPS Z9, Z15
-	VSQRTPS Z14, Z16
+	JNE     other38
+	VSQRTPS Z7, Z12
+	VSQRTPS Z8, Z13
 
-raised35:
-	VMULPS  Z3, Z15, Z15
-	VADDPS  Z4, Z15, Z15
-	VMULPS  Z3, Z16, Z16
-	VADDPS  Z4, Z16, Z16
-	VMOVUPS Z9, (DX)(R8*2)
-	VMOVUPS Z14, 64(DX)(R8*2)
+raised41:
+	VMULPS  Z3, Z12, Z12
+	VADDPS  Z4, Z12, Z12
+	VMULPS  Z3, Z13, Z13
+	VADDPS  Z4, Z13, Z13
+	VMOVUPS Z7, (DX)(R8*2)
+	VMOVUPS Z8, 64(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R8*1), Z9
-	VMULPS    (CX)(R8*2), Z7, Z14
-	VMULPS    Z9, Z10, Z9
-	VADDPS    Z9, Z14, Z14
-	VPTESTMD  Z0, Z14, K1
-	VMOVUPS.Z Z14, K1, Z14
-	VMULPS    (AX)(R8*2), Z11, Z9
-	VMULPS    Z12, Z14, Z17
-	VDIVPS    Z15, Z17, Z17
-	VCVTPH2PS 32(BX)(R8*1), Z15
-	VMULPS    64(CX)(R8*2), Z7, Z18
-	VMULPS    Z15, Z10, Z15
-	VADDPS    Z15, Z18, Z18
-	VPTESTMD  Z0, Z18, K1
-	VMOVUPS.Z Z18, K1, Z18
-	VMULPS    64(AX)(R8*2), Z11, Z15
-	VMULPS    Z12, Z18, Z19
-	VDIVPS    Z16, Z19, Z19
+	VCVTPH2PS (BX)(R8*1), Z7
+	VMULPS    (CX)(R8*2), Z6, Z8
+	VMULPS    Z7, Z9, Z7
+	VADDPS    Z7, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    (AX)(R8*2), Z10, Z7
+	VMULPS    Z11, Z8, Z14
+	VDIVPS    Z12, Z14, Z14
+	VCVTPH2PS 32(BX)(R8*1), Z12
+	VMULPS    64(CX)(R8*2), Z6, Z15
+	VMULPS    Z12, Z9, Z12
+	VADDPS    Z12, Z15, Z15
+	VPTESTMD  Z0, Z15, K1
+	VMOVUPS.Z Z15, K1, Z15
+	VMULPS    64(AX)(R8*2), Z10, Z12
+	VMULPS    Z11, Z15, Z16
+	VDIVPS    Z13, Z16, Z16
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp36
+	CMPQ 200(SP), $+0
+	JNE  clamp42
 
-clamped37:
+clamped43:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z17, Z9, Z9
-	VMOVDQA64   Z9, Z17
-	VMOVUPS     Z14, (CX)(R8*2)
-	VMOVUPS     Z9, (AX)(R8*2)
-	VSUBPS      Z19, Z15, Z15
-	VMOVDQA64   Z15, Z19
-	VMOVUPS     Z18, 64(CX)(R8*2)
-	VMOVUPS     Z15, 64(AX)(R8*2)
-	VMOVDQA64   Z17, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z17
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z17
-	VMOVDQA64   Z19, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z19
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z19
-	VCVTPS2PH   $0x00, Z17, (R9)(R8*1)
-	VCVTPS2PH   $0x00, Z19, 32(R9)(R8*1)
-	ADDQ        $0x00000040, R8
-	SUBQ        $0x00000040, DI
-	JGE         loop29
+	VSUBPS    Z14, Z7, Z7
+	VMOVDQA64 Z7, Z14
+	VMOVUPS   Z8, (CX)(R8*2)
+	VMOVUPS   Z7, (AX)(R8*2)
+	VSUBPS    Z16, Z12, Z12
+	VMOVDQA64 Z12, Z16
+	VMOVUPS   Z15, 64(CX)(R8*2)
+	VMOVUPS   Z12, 64(AX)(R8*2)
+	VCMPPS    $0x03, Z16, Z14, K1
+	KORTESTW  K1, K1
+	JNE       nan44
 
-done30:
+quiet45:
+	VCVTPS2PH $0x00, Z14, (R9)(R8*1)
+	VCVTPS2PH $0x00, Z16, 32(R9)(R8*1)
+	ADDQ      $0x00000040, R8
+	SUBQ      $0x00000040, DI
+	JGE       loop35
+
+done36:
 	ADDQ $0x00000040, DI
 
 	// One vector at a time.
 	SUBQ $0x00000020, DI
-	JL   done39
+	JL   done47
 
-loop38:
-	VCVTPH2PS (SI)(R8*1), Z9
+loop46:
+	VCVTPH2PS (SI)(R8*1), Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided40
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided48
+	VDIVPS Z5, Z7, Z7
 
-undivided40:
+undivided48:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z14
-	VMULPS    Z9, Z14, Z14
-	VMULPS    (DX)(R8*2), Z1, Z9
-	VADDPS    Z14, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z7, Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (DX)(R8*2), Z1, Z7
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other41
-	VSQRTPS Z9, Z14
+	JNE     other49
+	VSQRTPS Z7, Z8
 
-raised44:
-	VMULPS  Z3, Z14, Z14
-	VADDPS  Z4, Z14, Z14
-	VMOVUPS Z9, (DX)(R8*2)
+raised52:
+	VMULPS  Z3, Z8, Z8
+	VADDPS  Z4, Z8, Z8
+	VMOVUPS Z7, (DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R8*1), Z9
-	VMULPS    (CX)(R8*2), Z7, Z15
-	VMULPS    Z9, Z10, Z9
-	VADDPS    Z9, Z15, Z15
-	VPTESTMD  Z0, Z15, K1
-	VMOVUPS.Z Z15, K1, Z15
-	VMULPS    (AX)(R8*2), Z11, Z9
-	VMULPS    Z12, Z15, Z16
-	VDIVPS    Z14, Z16, Z16
+	VCVTPH2PS (BX)(R8*1), Z7
+	VMULPS    (CX)(R8*2), Z6, Z12
+	VMULPS    Z7, Z9, Z7
+	VADDPS    Z7, Z12, Z12
+	VPTESTMD  Z0, Z12, K1
+	VMOVUPS.Z Z12, K1, Z12
+	VMULPS    (AX)(R8*2), Z10, Z7
+	VMULPS    Z11, Z12, Z13
+	VDIVPS    Z8, Z13, Z13
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp45
+	CMPQ 200(SP), $+0
+	JNE  clamp53
 
-clamped46:
+clamped54:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z16, Z9, Z9
-	VMOVDQA64   Z9, Z16
-	VMOVUPS     Z15, (CX)(R8*2)
-	VMOVUPS     Z9, (AX)(R8*2)
-	VMOVDQA64   Z16, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z16
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z16
-	VCVTPS2PH   $0x00, Z16, (R9)(R8*1)
-	ADDQ        $0x00000020, R8
-	SUBQ        $0x00000020, DI
-	JGE         loop38
+	VSUBPS    Z13, Z7, Z7
+	VMOVDQA64 Z7, Z13
+	VMOVUPS   Z12, (CX)(R8*2)
+	VMOVUPS   Z7, (AX)(R8*2)
+	VCMPPS    $0x03, Z13, Z13, K1
+	KORTESTW  K1, K1
+	JNE       nan55
 
-done39:
+quiet56:
+	VCVTPS2PH $0x00, Z13, (R9)(R8*1)
+	ADDQ      $0x00000020, R8
+	SUBQ      $0x00000020, DI
+	JGE       loop46
+
+done47:
 	ADDQ $0x00000020, DI
 
 	// The rest, a part of a vector.
 	TESTQ       DI, DI
-	JZ          end47
+	JZ          end57
 	SHRQ        $0x01, DI
 	XORL        R10, R10
 	BTSQ        DI, R10
 	DECQ        R10
 	KMOVW       R10, K1
-	VMOVDQU16.Z (SI)(R8*1), K1, Y9
-	VCVTPH2PS   Y9, Z9
+	VMOVDQU16.Z (SI)(R8*1), K1, Y7
+	VCVTPH2PS   Y7, Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided48
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided58
+	VDIVPS Z5, Z7, Z7
 
-undivided48:
+undivided58:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMOVUPS.Z (DX)(R8*2), K1, Z5
-	VMULPS    Z2, Z9, Z2
-	VMULPS    Z9, Z2, Z2
+	VMULPS    Z2, Z7, Z2
+	VMULPS    Z7, Z2, Z2
 	VMULPS    Z5, Z1, Z1
 	VADDPS    Z2, Z1, Z1
 	VPTESTMD  Z0, Z1, K2
@@ -49576,10 +50054,10 @@ undivided48:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other49
+	JNE     other59
 	VSQRTPS Z1, Z2
 
-raised52:
+raised62:
 	VMULPS  Z3, Z2, Z2
 	VADDPS  Z4, Z2, Z2
 	VMOVUPS Z1, K1, (DX)(R8*2)
@@ -49588,33 +50066,35 @@ raised52:
 	VMOVUPS.Z   (CX)(R8*2), K1, Z1
 	VMOVDQU16.Z (BX)(R8*1), K1, Y3
 	VCVTPH2PS   Y3, Z3
-	VMULPS      Z1, Z7, Z1
-	VMULPS      Z3, Z10, Z3
+	VMULPS      Z1, Z6, Z1
+	VMULPS      Z3, Z9, Z3
 	VADDPS      Z3, Z1, Z1
 	VPTESTMD    Z0, Z1, K2
 	VMOVUPS.Z   Z1, K2, Z1
 	VMOVUPS.Z   (AX)(R8*2), K1, Z0
-	VMULPS      Z0, Z11, Z0
-	VMULPS      Z12, Z1, Z3
+	VMULPS      Z0, Z10, Z0
+	VMULPS      Z11, Z1, Z3
 	VDIVPS      Z2, Z3, Z3
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp53
+	CMPQ 200(SP), $+0
+	JNE  clamp63
 
-clamped54:
+clamped64:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z3, Z0, Z0
-	VMOVDQA64   Z0, Z3
-	VMOVUPS     Z1, K1, (CX)(R8*2)
-	VMOVUPS     Z0, K1, (AX)(R8*2)
-	VMOVDQA64   Z3, Z0
-	VMOVUPS     quietNaNs512<>+0(SB), Z3
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z0, Z3
-	VCVTPS2PH   $0x00, Z3, Y0
-	VMOVDQU16   Y0, K1, (R9)(R8*1)
+	VSUBPS    Z3, Z0, Z0
+	VMOVDQA64 Z0, Z3
+	VMOVUPS   Z1, K1, (CX)(R8*2)
+	VMOVUPS   Z0, K1, (AX)(R8*2)
+	VCMPPS    $0x03, Z3, Z3, K2
+	KORTESTW  K2, K2
+	JNE       nan65
 
-end47:
+quiet66:
+	VCVTPS2PH $0x00, Z3, Y0
+	VMOVDQU16 Y0, K1, (R9)(R8*1)
+
+end57:
 done2:
 	VZEROUPPER
 	RET
@@ -49624,160 +50104,200 @@ other6:
 	JG      two8
 	CMPQ    power+64(FP), $+1
 	JE      half7
-	VMOVUPS Z6, Z16
-	VMOVUPS Z6, Z17
+	VMOVUPS (SP), Z13
+	VMOVUPS (SP), Z14
 	JMP     raised9
 
 half7:
-	VSQRTPS Z14, Z16
-	VSQRTPS Z16, Z16
-	VSQRTPS Z15, Z17
-	VSQRTPS Z17, Z17
+	VSQRTPS Z8, Z13
+	VSQRTPS Z13, Z13
+	VSQRTPS Z12, Z14
+	VSQRTPS Z14, Z14
 	JMP     raised9
 
 two8:
-	VMOVDQA64 Z14, Z16
-	VMOVDQA64 Z15, Z17
+	VMOVDQA64 Z8, Z13
+	VMOVDQA64 Z12, Z14
 	JMP       raised9
 
 clamp10:
-	VMOVUPS Z13, Z17
-	VMINPS  Z18, Z17, Z18
-	VMINPS  Z20, Z17, Z20
-	VMOVUPS Z8, Z17
-	VMAXPS  Z18, Z17, Z18
-	VMAXPS  Z20, Z17, Z20
+	VMOVUPS 72(SP), Z14
+	VMINPS  Z15, Z14, Z15
+	VMINPS  Z17, Z14, Z17
+	VMOVUPS 136(SP), Z14
+	VMAXPS  Z15, Z14, Z15
+	VMAXPS  Z17, Z14, Z17
 	JMP     clamped11
 
-	// The powers 0, 1/2 and 2.
-other15:
-	JG      two17
-	CMPQ    power+64(FP), $+1
-	JE      half16
-	VMOVUPS Z6, Z15
-	JMP     raised18
-
-half16:
-	VSQRTPS Z14, Z15
-	VSQRTPS Z15, Z15
-	JMP     raised18
-
-two17:
-	VMOVDQA64 Z14, Z15
-	JMP       raised18
-
-clamp19:
-	VMOVUPS Z13, Z15
-	VMINPS  Z17, Z15, Z17
-	VMOVUPS Z8, Z15
-	VMAXPS  Z17, Z15, Z17
-	JMP     clamped20
+	// NaN.
+nan12:
+	VCMPPS  $0x03, Z15, Z15, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z15
+	VCMPPS  $0x03, Z17, Z17, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z17
+	JMP     quiet13
 
 	// The powers 0, 1/2 and 2.
-other23:
-	JG      two25
+other17:
+	JG      two19
 	CMPQ    power+64(FP), $+1
-	JE      half24
-	VMOVUPS Z6, Z2
-	JMP     raised26
+	JE      half18
+	VMOVUPS (SP), Z12
+	JMP     raised20
 
-half24:
+half18:
+	VSQRTPS Z8, Z12
+	VSQRTPS Z12, Z12
+	JMP     raised20
+
+two19:
+	VMOVDQA64 Z8, Z12
+	JMP       raised20
+
+clamp21:
+	VMOVUPS 72(SP), Z12
+	VMINPS  Z14, Z12, Z14
+	VMOVUPS 136(SP), Z12
+	VMAXPS  Z14, Z12, Z14
+	JMP     clamped22
+
+	// NaN.
+nan23:
+	VCMPPS  $0x03, Z14, Z14, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z14
+	JMP     quiet24
+
+	// The powers 0, 1/2 and 2.
+other27:
+	JG      two29
+	CMPQ    power+64(FP), $+1
+	JE      half28
+	VMOVUPS (SP), Z2
+	JMP     raised30
+
+half28:
 	VSQRTPS Z1, Z2
 	VSQRTPS Z2, Z2
-	JMP     raised26
+	JMP     raised30
 
-two25:
+two29:
 	VMOVDQA64 Z1, Z2
-	JMP       raised26
+	JMP       raised30
 
-clamp27:
-	VMOVUPS Z13, Z2
+clamp31:
+	VMOVUPS 72(SP), Z2
 	VMINPS  Z3, Z2, Z3
-	VMOVUPS Z8, Z2
+	VMOVUPS 136(SP), Z2
 	VMAXPS  Z3, Z2, Z3
-	JMP     clamped28
+	JMP     clamped32
+
+	// NaN.
+nan33:
+	VCMPPS  $0x03, Z3, Z3, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z3
+	JMP     quiet34
 
 	// The powers 0, 1/2 and 2.
-other32:
-	JG      two34
+other38:
+	JG      two40
 	CMPQ    power+64(FP), $+1
-	JE      half33
-	VMOVUPS Z6, Z15
-	VMOVUPS Z6, Z16
-	JMP     raised35
+	JE      half39
+	VMOVUPS (SP), Z12
+	VMOVUPS (SP), Z13
+	JMP     raised41
 
-half33:
-	VSQRTPS Z9, Z15
-	VSQRTPS Z15, Z15
-	VSQRTPS Z14, Z16
-	VSQRTPS Z16, Z16
-	JMP     raised35
+half39:
+	VSQRTPS Z7, Z12
+	VSQRTPS Z12, Z12
+	VSQRTPS Z8, Z13
+	VSQRTPS Z13, Z13
+	JMP     raised41
 
-two34:
-	VMOVDQA64 Z9, Z15
-	VMOVDQA64 Z14, Z16
-	JMP       raised35
+two40:
+	VMOVDQA64 Z7, Z12
+	VMOVDQA64 Z8, Z13
+	JMP       raised41
 
-clamp36:
-	VMOVUPS Z13, Z16
-	VMINPS  Z17, Z16, Z17
-	VMINPS  Z19, Z16, Z19
-	VMOVUPS Z8, Z16
-	VMAXPS  Z17, Z16, Z17
-	VMAXPS  Z19, Z16, Z19
-	JMP     clamped37
+clamp42:
+	VMOVUPS 72(SP), Z13
+	VMINPS  Z14, Z13, Z14
+	VMINPS  Z16, Z13, Z16
+	VMOVUPS 136(SP), Z13
+	VMAXPS  Z14, Z13, Z14
+	VMAXPS  Z16, Z13, Z16
+	JMP     clamped43
 
-	// The powers 0, 1/2 and 2.
-other41:
-	JG      two43
-	CMPQ    power+64(FP), $+1
-	JE      half42
-	VMOVUPS Z6, Z14
-	JMP     raised44
-
-half42:
-	VSQRTPS Z9, Z14
-	VSQRTPS Z14, Z14
-	JMP     raised44
-
-two43:
-	VMOVDQA64 Z9, Z14
-	JMP       raised44
-
-clamp45:
-	VMOVUPS Z13, Z14
-	VMINPS  Z16, Z14, Z16
-	VMOVUPS Z8, Z14
-	VMAXPS  Z16, Z14, Z16
-	JMP     clamped46
+	// NaN.
+nan44:
+	VCMPPS  $0x03, Z14, Z14, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z14
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z16
+	JMP     quiet45
 
 	// The powers 0, 1/2 and 2.
 other49:
 	JG      two51
 	CMPQ    power+64(FP), $+1
 	JE      half50
-	VMOVUPS Z6, Z2
+	VMOVUPS (SP), Z8
 	JMP     raised52
 
 half50:
-	VSQRTPS Z1, Z2
-	VSQRTPS Z2, Z2
+	VSQRTPS Z7, Z8
+	VSQRTPS Z8, Z8
 	JMP     raised52
 
 two51:
-	VMOVDQA64 Z1, Z2
+	VMOVDQA64 Z7, Z8
 	JMP       raised52
 
 clamp53:
-	VMOVUPS Z13, Z2
-	VMINPS  Z3, Z2, Z3
-	VMOVUPS Z8, Z2
-	VMAXPS  Z3, Z2, Z3
+	VMOVUPS 72(SP), Z8
+	VMINPS  Z13, Z8, Z13
+	VMOVUPS 136(SP), Z8
+	VMAXPS  Z13, Z8, Z13
 	JMP     clamped54
+
+	// NaN.
+nan55:
+	VCMPPS  $0x03, Z13, Z13, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z13
+	JMP     quiet56
+
+	// The powers 0, 1/2 and 2.
+other59:
+	JG      two61
+	CMPQ    power+64(FP), $+1
+	JE      half60
+	VMOVUPS (SP), Z2
+	JMP     raised62
+
+half60:
+	VSQRTPS Z1, Z2
+	VSQRTPS Z2, Z2
+	JMP     raised62
+
+two61:
+	VMOVDQA64 Z1, Z2
+	JMP       raised62
+
+clamp63:
+	VMOVUPS 72(SP), Z2
+	VMINPS  Z3, Z2, Z3
+	VMOVUPS 136(SP), Z2
+	VMAXPS  Z3, Z2, Z3
+	JMP     clamped64
+
+	// NaN.
+nan65:
+	VCMPPS  $0x03, Z3, Z3, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z3
+	JMP     quiet66
 
 // func updateBlocksHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
-TEXT ·updateBlocksHalfF16AVX512(SB), $1120-84
+TEXT ·updateBlocksHalfF16AVX512(SB), $1312-84
 	MOVQ s+64(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -49794,27 +50314,30 @@ TEXT ·updateBlocksHalfF16AVX512(SB), $1120-84
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
-	VPXORD       Z5, Z6, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS (AX), Z7
-	VBROADCASTSS 4(AX), Z14
-	VBROADCASTSS 20(AX), Z15
-	VBROADCASTSS 16(AX), Z16
-	VBROADCASTSS 32(AX), Z17
+	VMOVUPS      Z6, (SP)
+	VPXORD       Z5, Z6, Z6
+	VMOVQ        X6, 64(SP)
+	VBROADCASTSS (AX), Z6
+	VBROADCASTSS 4(AX), Z13
+	VBROADCASTSS 20(AX), Z14
+	VBROADCASTSS 16(AX), Z15
+	VBROADCASTSS 32(AX), Z16
+	VMOVUPS      Z16, 72(SP)
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x1f, Z7, Z7
+	VPXORD       72(SP), Z7, Z7
+	VMOVUPS      Z7, 136(SP)
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z17, Z8, Z8
+	VPSLLD       $0x18, Z8, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VPXORD       72(SP), Z8, Z7
+	VMOVQ        X7, 200(SP)
+	VBROADCASTSS factor+80(FP), Z7
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x18, Z9, Z9
 	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z17, Z9, Z9
-	VMOVQ        X9, 8(SP)
-	VBROADCASTSS factor+80(FP), Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
 
 	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ  hz+40(FP), CX
@@ -49835,9 +50358,9 @@ TEXT ·updateBlocksHalfF16AVX512(SB), $1120-84
 	LEAQ         268435455(DI), AX
 	XORL         DX, DX
 	DIVQ         DI
-	VPBROADCASTD AX, Z18
-	VPMULLD      lanes32Wide<>+0(SB), Z18, Z19
-	VPMULLD      lanes32Wide<>+64(SB), Z18, Z20
+	VPBROADCASTD AX, Z8
+	VPMULLD      lanes32Wide<>+0(SB), Z8, Z16
+	VPMULLD      lanes32Wide<>+64(SB), Z8, Z17
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), DX
 	MOVQ         grad+32(FP), DI
@@ -49851,36 +50374,36 @@ TEXT ·updateBlocksHalfF16AVX512(SB), $1120-84
 group3:
 	TESTQ   R10, R10
 	JZ      sums4
-	VMOVUPS 16(SP), Z18
+	VMOVUPS 208(SP), Z8
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided6
-	VDIVPS Z5, Z18, Z18
+	VDIVPS Z5, Z8, Z8
 
 undivided6:
 	CMPQ      R10, $0x10
 	JNE       some7
 	MOVQ      v+16(FP), R9
-	VMULPS    Z2, Z18, Z11
-	VMULPS    Z18, Z11, Z11
-	VMULPS    (R9), Z1, Z18
-	VADDPS    Z11, Z18, Z18
-	VPTESTMD  Z0, Z18, K2
-	VMOVUPS.Z Z18, K2, Z18
-	VMOVDQA64 Z18, Z11
-	VMOVUPS   Z18, (R9)
+	VMULPS    Z2, Z8, Z10
+	VMULPS    Z8, Z10, Z10
+	VMULPS    (R9), Z1, Z8
+	VADDPS    Z10, Z8, Z8
+	VPTESTMD  Z0, Z8, K2
+	VMOVUPS.Z Z8, K2, Z8
+	VMOVDQA64 Z8, Z10
+	VMOVUPS   Z8, (R9)
 
 done8:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
 	JNE     other9
-	VSQRTPS Z11, Z11
+	VSQRTPS Z10, Z8
 
 raised12:
-	VMULPS    Z3, Z11, Z11
-	VADDPS    Z4, Z11, Z11
-	VMOVDQA64 Z11, Z11
+	VMULPS    Z3, Z8, Z8
+	VADDPS    Z4, Z8, Z8
+	VMOVDQA64 Z8, Z10
 	ADDQ      $0x40, v+16(FP)
 
 	// The third group: its sums.
@@ -49897,158 +50420,158 @@ sums4:
 	JNE         slots13
 	TESTQ       BX, BX
 	JNZ         long15
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z7, Z8, Z8
+	VPANDD      Z9, Z8, Z8
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
-	VMULPS      Z9, Z18, Z18
-	VPANDD      Z10, Z18, Z18
+	VMULPS      Z7, Z18, Z18
+	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VPANDD      Z10, Z21, Z21
+	VSHUFF64X2  $0x44, Z18, Z8, Z19
+	VSHUFF64X2  $0xee, Z18, Z8, Z8
+	VADDPS      Z8, Z19, Z19
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z7, Z8, Z8
+	VPANDD      Z9, Z8, Z8
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z21, Z18, Z22
-	VSHUFF64X2  $0xee, Z21, Z18, Z18
-	VADDPS      Z18, Z22, Z22
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
-	VMULPS      Z9, Z18, Z18
-	VPANDD      Z10, Z18, Z18
+	VMULPS      Z7, Z18, Z18
+	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VPANDD      Z10, Z21, Z21
+	VSHUFF64X2  $0x44, Z18, Z8, Z20
+	VSHUFF64X2  $0xee, Z18, Z8, Z8
+	VADDPS      Z8, Z20, Z20
+	VSHUFF64X2  $0x88, Z20, Z19, Z8
+	VSHUFF64X2  $0xdd, Z20, Z19, Z18
+	VADDPS      Z18, Z8, Z8
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z7, Z18, Z18
+	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z21, Z18, Z23
-	VSHUFF64X2  $0xee, Z21, Z18, Z18
-	VADDPS      Z18, Z23, Z23
-	VSHUFF64X2  $0x88, Z23, Z22, Z18
-	VSHUFF64X2  $0xdd, Z23, Z22, Z21
-	VADDPS      Z21, Z18, Z18
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VPANDD      Z10, Z21, Z21
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z7, Z19, Z19
+	VPANDD      Z9, Z19, Z19
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z10, Z22, Z22
+	VSHUFF64X2  $0x44, Z19, Z18, Z20
+	VSHUFF64X2  $0xee, Z19, Z18, Z18
+	VADDPS      Z18, Z20, Z20
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z7, Z18, Z18
+	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z22, Z21, Z23
-	VSHUFF64X2  $0xee, Z22, Z21, Z21
-	VADDPS      Z21, Z23, Z23
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VPANDD      Z10, Z21, Z21
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z7, Z19, Z19
+	VPANDD      Z9, Z19, Z19
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z10, Z22, Z22
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z22, Z21, Z24
-	VSHUFF64X2  $0xee, Z22, Z21, Z21
-	VADDPS      Z21, Z24, Z24
-	VSHUFF64X2  $0x88, Z24, Z23, Z21
-	VSHUFF64X2  $0xdd, Z24, Z23, Z22
-	VADDPS      Z22, Z21, Z21
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z10, Z22, Z22
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VMULPS      Z9, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z23, Z22, Z24
-	VSHUFF64X2  $0xee, Z23, Z22, Z22
-	VADDPS      Z22, Z24, Z24
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z10, Z22, Z22
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VMULPS      Z9, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z23, Z22, Z25
-	VSHUFF64X2  $0xee, Z23, Z22, Z22
-	VADDPS      Z22, Z25, Z25
-	VSHUFF64X2  $0x88, Z25, Z24, Z22
-	VSHUFF64X2  $0xdd, Z25, Z24, Z23
-	VADDPS      Z23, Z22, Z22
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VMULPS      Z9, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VMULPS      Z9, Z24, Z24
-	VPANDD      Z10, Z24, Z24
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z24, Z23, Z25
-	VSHUFF64X2  $0xee, Z24, Z23, Z23
-	VADDPS      Z23, Z25, Z25
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VMULPS      Z9, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VMULPS      Z9, Z24, Z24
-	VPANDD      Z10, Z24, Z24
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z24, Z23, Z26
-	VSHUFF64X2  $0xee, Z24, Z23, Z23
-	VADDPS      Z23, Z26, Z26
-	VSHUFF64X2  $0x88, Z26, Z25, Z23
-	VSHUFF64X2  $0xdd, Z26, Z25, Z24
-	VADDPS      Z24, Z23, Z23
-	VMOVUPS     neighbours32<>+0(SB), Z24
-	VSHUFPS     $0x44, Z21, Z18, Z25
-	VSHUFPS     $0xee, Z21, Z18, Z18
-	VADDPS      Z18, Z25, Z25
-	VSHUFPS     $0x44, Z23, Z22, Z18
-	VSHUFPS     $0xee, Z23, Z22, Z21
-	VADDPS      Z21, Z18, Z18
-	VSHUFPS     $0x88, Z18, Z25, Z21
-	VSHUFPS     $0xdd, Z18, Z25, Z18
+	VSHUFF64X2  $0x44, Z19, Z18, Z21
+	VSHUFF64X2  $0xee, Z19, Z18, Z18
 	VADDPS      Z18, Z21, Z21
-	VPERMPS     Z21, Z24, Z21
-	VMOVDQA64   Z21, Z18
+	VSHUFF64X2  $0x88, Z21, Z20, Z18
+	VSHUFF64X2  $0xdd, Z21, Z20, Z19
+	VADDPS      Z19, Z18, Z18
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z7, Z19, Z19
+	VPANDD      Z9, Z19, Z19
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z9, Z20, Z20
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z20, Z19, Z21
+	VSHUFF64X2  $0xee, Z20, Z19, Z19
+	VADDPS      Z19, Z21, Z21
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z7, Z19, Z19
+	VPANDD      Z9, Z19, Z19
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z9, Z20, Z20
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z20, Z19, Z22
+	VSHUFF64X2  $0xee, Z20, Z19, Z19
+	VADDPS      Z19, Z22, Z22
+	VSHUFF64X2  $0x88, Z22, Z21, Z19
+	VSHUFF64X2  $0xdd, Z22, Z21, Z20
+	VADDPS      Z20, Z19, Z19
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z9, Z20, Z20
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z7, Z21, Z21
+	VPANDD      Z9, Z21, Z21
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z21, Z20, Z22
+	VSHUFF64X2  $0xee, Z21, Z20, Z20
+	VADDPS      Z20, Z22, Z22
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z9, Z20, Z20
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z7, Z21, Z21
+	VPANDD      Z9, Z21, Z21
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z21, Z20, Z23
+	VSHUFF64X2  $0xee, Z21, Z20, Z20
+	VADDPS      Z20, Z23, Z23
+	VSHUFF64X2  $0x88, Z23, Z22, Z20
+	VSHUFF64X2  $0xdd, Z23, Z22, Z21
+	VADDPS      Z21, Z20, Z20
+	VMOVUPS     neighbours32<>+0(SB), Z21
+	VSHUFPS     $0x44, Z18, Z8, Z22
+	VSHUFPS     $0xee, Z18, Z8, Z8
+	VADDPS      Z8, Z22, Z22
+	VSHUFPS     $0x44, Z20, Z19, Z8
+	VSHUFPS     $0xee, Z20, Z19, Z18
+	VADDPS      Z18, Z8, Z8
+	VSHUFPS     $0x88, Z8, Z22, Z18
+	VSHUFPS     $0xdd, Z8, Z22, Z8
+	VADDPS      Z8, Z18, Z18
+	VPERMPS     Z18, Z21, Z18
+	VMOVDQA64   Z18, Z8
 
 summed14:
-	VMOVUPS Z18, 16(SP)
+	VMOVUPS Z8, 208(SP)
 
 	// The first group: its elements.
 elements5:
 	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z19, Z18
+	VMOVDQA64 Z16, Z8
 	MOVQ      R11, R12
 	ANDQ      $-32, R12
 	SUBQ      R12, R11
@@ -50066,36 +50589,38 @@ loop16:
 	PREFETCHT0 384(AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DI)(R12*1), Z21
-	VMULPS    Z9, Z21, Z21
-	VMULPS    (DX)(R12*2), Z7, Z22
-	VMULPS    Z21, Z14, Z21
-	VADDPS    Z21, Z22, Z22
-	VPTESTMD  Z0, Z22, K2
-	VMOVUPS.Z Z22, K2, Z22
-	VMULPS    (AX)(R12*2), Z15, Z21
-	VPSRLD    $0x1c, Z18, Z23
-	VPERMPS   Z12, Z23, Z23
-	VMULPS    Z16, Z22, Z24
-	VDIVPS    Z23, Z24, Z24
+	VCVTPH2PS (DI)(R12*1), Z18
+	VMULPS    Z7, Z18, Z18
+	VMULPS    (DX)(R12*2), Z6, Z19
+	VMULPS    Z18, Z13, Z18
+	VADDPS    Z18, Z19, Z19
+	VPTESTMD  Z0, Z19, K2
+	VMOVUPS.Z Z19, K2, Z19
+	VMULPS    (AX)(R12*2), Z14, Z18
+	VPSRLD    $0x1c, Z8, Z20
+	VPERMPS   Z11, Z20, Z20
+	VMULPS    Z15, Z19, Z21
+	VDIVPS    Z20, Z21, Z21
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
+	CMPQ 200(SP), $+0
 	JNE  clamp19
 
 clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z24, Z21, Z21
-	VMOVDQA64   Z21, Z24
-	VMOVUPS     Z22, (DX)(R12*2)
-	VMOVUPS     Z21, (AX)(R12*2)
-	VMOVDQA64   Z24, Z21
-	VMOVUPS     quietNaNs512<>+0(SB), Z24
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z24
-	VCVTPS2PH   $0x00, Z24, (R8)(R12*1)
-	VPADDD      Z20, Z18, Z18
-	ADDQ        $0x20, R12
-	JNZ         loop16
+	VSUBPS    Z21, Z18, Z18
+	VMOVDQA64 Z18, Z21
+	VMOVUPS   Z19, (DX)(R12*2)
+	VMOVUPS   Z18, (AX)(R12*2)
+	VCMPPS    $0x03, Z21, Z21, K2
+	KORTESTW  K2, K2
+	JNE       nan21
+
+quiet22:
+	VCVTPS2PH $0x00, Z21, (R8)(R12*1)
+	VPADDD    Z17, Z8, Z8
+	ADDQ      $0x20, R12
+	JNZ       loop16
 
 rest17:
 	TESTQ R11, R11
@@ -50107,41 +50632,43 @@ rest17:
 	KMOVW R13, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (DX)(R12*2), K2, Z21
-	VMOVDQU16.Z (DI)(R12*1), K2, Y22
-	VCVTPH2PS   Y22, Z22
-	VMULPS      Z9, Z22, Z22
-	VMULPS      Z21, Z7, Z21
-	VMULPS      Z22, Z14, Z22
-	VADDPS      Z22, Z21, Z21
-	VPTESTMD    Z0, Z21, K3
-	VMOVUPS.Z   Z21, K3, Z21
-	VMOVUPS.Z   (AX)(R12*2), K2, Z22
-	VMULPS      Z22, Z15, Z22
-	VPSRLD      $0x1c, Z18, Z18
-	VPERMPS     Z12, Z18, Z18
-	VMULPS      Z16, Z21, Z12
-	VDIVPS      Z18, Z12, Z12
+	VMOVUPS.Z   (DX)(R12*2), K2, Z18
+	VMOVDQU16.Z (DI)(R12*1), K2, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z7, Z19, Z19
+	VMULPS      Z18, Z6, Z18
+	VMULPS      Z19, Z13, Z19
+	VADDPS      Z19, Z18, Z18
+	VPTESTMD    Z0, Z18, K3
+	VMOVUPS.Z   Z18, K3, Z18
+	VMOVUPS.Z   (AX)(R12*2), K2, Z19
+	VMULPS      Z19, Z14, Z19
+	VPSRLD      $0x1c, Z8, Z8
+	VPERMPS     Z11, Z8, Z8
+	VMULPS      Z15, Z18, Z11
+	VDIVPS      Z8, Z11, Z11
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp21
+	CMPQ 200(SP), $+0
+	JNE  clamp23
 
-clamped22:
+clamped24:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z12, Z22, Z22
-	VMOVDQA64   Z22, Z12
-	VMOVUPS     Z21, K2, (DX)(R12*2)
-	VMOVUPS     Z22, K2, (AX)(R12*2)
-	VMOVDQA64   Z12, Z18
-	VMOVUPS     quietNaNs512<>+0(SB), Z12
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z18, Z12
-	VCVTPS2PH   $0x00, Z12, Y12
-	VMOVDQU16   Y12, K2, (R8)(R12*1)
+	VSUBPS    Z11, Z19, Z19
+	VMOVDQA64 Z19, Z11
+	VMOVUPS   Z18, K2, (DX)(R12*2)
+	VMOVUPS   Z19, K2, (AX)(R12*2)
+	VCMPPS    $0x03, Z11, Z11, K3
+	KORTESTW  K3, K3
+	JNE       nan25
+
+quiet26:
+	VCVTPS2PH $0x00, Z11, Y8
+	VMOVDQU16 Y8, K2, (R8)(R12*1)
 
 end18:
 	// The groups move up.
-	VMOVDQA64 Z11, Z12
+	VMOVDQA64 Z10, Z11
 	MOVQ      R10, R11
 	IMULQ     block+56(FP), R11
 	SHLQ      $0x01, R11
@@ -50152,191 +50679,191 @@ end18:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group23:
+group27:
 	TESTQ   R10, R10
-	JZ      sums24
-	VMOVUPS 16(SP), Z9
+	JZ      sums28
+	VMOVUPS 208(SP), Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided26
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided30
+	VDIVPS Z5, Z7, Z7
 
-undivided26:
+undivided30:
 	CMPQ      R10, $0x10
-	JNE       some27
+	JNE       some31
 	MOVQ      v+16(FP), R9
-	VMULPS    Z2, Z9, Z11
-	VMULPS    Z9, Z11, Z11
-	VMULPS    (R9), Z1, Z9
-	VADDPS    Z11, Z9, Z9
-	VPTESTMD  Z0, Z9, K2
-	VMOVUPS.Z Z9, K2, Z9
-	VMOVDQA64 Z9, Z11
-	VMOVUPS   Z9, (R9)
+	VMULPS    Z2, Z7, Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (R9), Z1, Z7
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
+	VMOVDQA64 Z7, Z10
+	VMOVUPS   Z7, (R9)
 
-done28:
+done32:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other29
-	VSQRTPS Z11, Z9
+	JNE     other33
+	VSQRTPS Z10, Z7
 
-raised32:
-	VMULPS    Z3, Z9, Z9
-	VADDPS    Z4, Z9, Z9
-	VMOVDQA64 Z9, Z11
+raised36:
+	VMULPS    Z3, Z7, Z7
+	VADDPS    Z4, Z7, Z7
+	VMOVDQA64 Z7, Z10
 	ADDQ      $0x40, v+16(FP)
 
 	// The third group: its sums.
-sums24:
+sums28:
 	MOVQ    $0x0000000000000010, R9
 	CMPQ    blocks+48(FP), R9
 	CMOVQLT blocks+48(FP), R9
 	SUBQ    R9, blocks+48(FP)
 	TESTQ   R9, R9
-	JZ      elements25
+	JZ      elements29
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R9, $0x10
-	JNE         slots33
+	JNE         slots37
 	TESTQ       BX, BX
-	JNZ         long35
-	VMOVDQU16.Z (CX), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VPANDD      Z10, Z9, Z9
+	JNZ         long39
+	VMOVDQU16.Z (CX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VPANDD      Z9, Z7, Z7
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VPANDD      Z9, Z8, Z8
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z8, Z7, Z18
+	VSHUFF64X2  $0xee, Z8, Z7, Z7
+	VADDPS      Z7, Z18, Z18
+	VMOVDQU16.Z (CX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VPANDD      Z9, Z7, Z7
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VPANDD      Z9, Z8, Z8
+	PREFETCHT0  2048(CX)
+	ADDQ        SI, CX
+	VSHUFF64X2  $0x44, Z8, Z7, Z19
+	VSHUFF64X2  $0xee, Z8, Z7, Z7
+	VADDPS      Z7, Z19, Z19
+	VSHUFF64X2  $0x88, Z19, Z18, Z7
+	VSHUFF64X2  $0xdd, Z19, Z18, Z8
+	VADDPS      Z8, Z7, Z7
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VPANDD      Z9, Z8, Z8
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z10, Z18, Z18
+	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z18, Z9, Z21
-	VSHUFF64X2  $0xee, Z18, Z9, Z9
-	VADDPS      Z9, Z21, Z21
-	VMOVDQU16.Z (CX), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VPANDD      Z10, Z9, Z9
+	VSHUFF64X2  $0x44, Z18, Z8, Z19
+	VSHUFF64X2  $0xee, Z18, Z8, Z8
+	VADDPS      Z8, Z19, Z19
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VPANDD      Z9, Z8, Z8
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z10, Z18, Z18
+	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z18, Z9, Z22
-	VSHUFF64X2  $0xee, Z18, Z9, Z9
-	VADDPS      Z9, Z22, Z22
-	VSHUFF64X2  $0x88, Z22, Z21, Z9
-	VSHUFF64X2  $0xdd, Z22, Z21, Z18
-	VADDPS      Z18, Z9, Z9
+	VSHUFF64X2  $0x44, Z18, Z8, Z20
+	VSHUFF64X2  $0xee, Z18, Z8, Z8
+	VADDPS      Z8, Z20, Z20
+	VSHUFF64X2  $0x88, Z20, Z19, Z8
+	VSHUFF64X2  $0xdd, Z20, Z19, Z18
+	VADDPS      Z18, Z8, Z8
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z10, Z18, Z18
+	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VPANDD      Z9, Z19, Z19
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z21, Z18, Z22
-	VSHUFF64X2  $0xee, Z21, Z18, Z18
-	VADDPS      Z18, Z22, Z22
+	VSHUFF64X2  $0x44, Z19, Z18, Z20
+	VSHUFF64X2  $0xee, Z19, Z18, Z18
+	VADDPS      Z18, Z20, Z20
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z10, Z18, Z18
+	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VPANDD      Z9, Z19, Z19
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z21, Z18, Z23
-	VSHUFF64X2  $0xee, Z21, Z18, Z18
-	VADDPS      Z18, Z23, Z23
-	VSHUFF64X2  $0x88, Z23, Z22, Z18
-	VSHUFF64X2  $0xdd, Z23, Z22, Z21
-	VADDPS      Z21, Z18, Z18
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
+	VSHUFF64X2  $0x44, Z19, Z18, Z21
+	VSHUFF64X2  $0xee, Z19, Z18, Z18
+	VADDPS      Z18, Z21, Z21
+	VSHUFF64X2  $0x88, Z21, Z20, Z18
+	VSHUFF64X2  $0xdd, Z21, Z20, Z19
+	VADDPS      Z19, Z18, Z18
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VPANDD      Z9, Z19, Z19
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VPANDD      Z9, Z20, Z20
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z22, Z21, Z23
-	VSHUFF64X2  $0xee, Z22, Z21, Z21
-	VADDPS      Z21, Z23, Z23
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
+	VSHUFF64X2  $0x44, Z20, Z19, Z21
+	VSHUFF64X2  $0xee, Z20, Z19, Z19
+	VADDPS      Z19, Z21, Z21
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VPANDD      Z9, Z19, Z19
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VPANDD      Z9, Z20, Z20
 	PREFETCHT0  2048(CX)
 	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z22, Z21, Z24
-	VSHUFF64X2  $0xee, Z22, Z21, Z21
-	VADDPS      Z21, Z24, Z24
-	VSHUFF64X2  $0x88, Z24, Z23, Z21
-	VSHUFF64X2  $0xdd, Z24, Z23, Z22
-	VADDPS      Z22, Z21, Z21
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z23, Z22, Z24
-	VSHUFF64X2  $0xee, Z23, Z22, Z22
-	VADDPS      Z22, Z24, Z24
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VSHUFF64X2  $0x44, Z23, Z22, Z25
-	VSHUFF64X2  $0xee, Z23, Z22, Z22
-	VADDPS      Z22, Z25, Z25
-	VSHUFF64X2  $0x88, Z25, Z24, Z22
-	VSHUFF64X2  $0xdd, Z25, Z24, Z23
-	VADDPS      Z23, Z22, Z22
-	VMOVUPS     neighbours32<>+0(SB), Z23
-	VSHUFPS     $0x44, Z18, Z9, Z24
-	VSHUFPS     $0xee, Z18, Z9, Z9
-	VADDPS      Z9, Z24, Z24
-	VSHUFPS     $0x44, Z22, Z21, Z9
-	VSHUFPS     $0xee, Z22, Z21, Z18
-	VADDPS      Z18, Z9, Z9
-	VSHUFPS     $0x88, Z9, Z24, Z18
-	VSHUFPS     $0xdd, Z9, Z24, Z9
-	VADDPS      Z9, Z18, Z18
-	VPERMPS     Z18, Z23, Z18
-	VMOVDQA64   Z18, Z9
+	VSHUFF64X2  $0x44, Z20, Z19, Z22
+	VSHUFF64X2  $0xee, Z20, Z19, Z19
+	VADDPS      Z19, Z22, Z22
+	VSHUFF64X2  $0x88, Z22, Z21, Z19
+	VSHUFF64X2  $0xdd, Z22, Z21, Z20
+	VADDPS      Z20, Z19, Z19
+	VMOVUPS     neighbours32<>+0(SB), Z20
+	VSHUFPS     $0x44, Z8, Z7, Z21
+	VSHUFPS     $0xee, Z8, Z7, Z7
+	VADDPS      Z7, Z21, Z21
+	VSHUFPS     $0x44, Z19, Z18, Z7
+	VSHUFPS     $0xee, Z19, Z18, Z8
+	VADDPS      Z8, Z7, Z7
+	VSHUFPS     $0x88, Z7, Z21, Z8
+	VSHUFPS     $0xdd, Z7, Z21, Z7
+	VADDPS      Z7, Z8, Z8
+	VPERMPS     Z8, Z20, Z8
+	VMOVDQA64   Z8, Z7
 
-summed34:
-	VMOVUPS Z9, 16(SP)
+summed38:
+	VMOVUPS Z7, 208(SP)
 
 	// The first group: its elements.
-elements25:
+elements29:
 	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z19, Z18
+	VMOVDQA64 Z16, Z8
 	MOVQ      R11, R12
 	ANDQ      $-32, R12
 	SUBQ      R12, R11
@@ -50345,48 +50872,50 @@ elements25:
 	ADDQ      R12, DI
 	ADDQ      R12, R8
 	NEGQ      R12
-	JZ        rest37
+	JZ        rest41
 
-loop36:
+loop40:
 	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(R8)(R12*1)
 	PREFETCHT0 384(DX)(R12*2)
 	PREFETCHT0 384(AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DI)(R12*1), Z9
-	VMULPS    (DX)(R12*2), Z7, Z21
-	VMULPS    Z9, Z14, Z9
-	VADDPS    Z9, Z21, Z21
-	VPTESTMD  Z0, Z21, K2
-	VMOVUPS.Z Z21, K2, Z21
-	VMULPS    (AX)(R12*2), Z15, Z9
-	VPSRLD    $0x1c, Z18, Z22
-	VPERMPS   Z12, Z22, Z22
-	VMULPS    Z16, Z21, Z23
-	VDIVPS    Z22, Z23, Z23
+	VCVTPH2PS (DI)(R12*1), Z7
+	VMULPS    (DX)(R12*2), Z6, Z18
+	VMULPS    Z7, Z13, Z7
+	VADDPS    Z7, Z18, Z18
+	VPTESTMD  Z0, Z18, K2
+	VMOVUPS.Z Z18, K2, Z18
+	VMULPS    (AX)(R12*2), Z14, Z7
+	VPSRLD    $0x1c, Z8, Z19
+	VPERMPS   Z11, Z19, Z19
+	VMULPS    Z15, Z18, Z20
+	VDIVPS    Z19, Z20, Z20
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp39
+	CMPQ 200(SP), $+0
+	JNE  clamp43
 
-clamped40:
+clamped44:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z23, Z9, Z9
-	VMOVDQA64   Z9, Z23
-	VMOVUPS     Z21, (DX)(R12*2)
-	VMOVUPS     Z9, (AX)(R12*2)
-	VMOVDQA64   Z23, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z23
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
-	VCVTPS2PH   $0x00, Z23, (R8)(R12*1)
-	VPADDD      Z20, Z18, Z18
-	ADDQ        $0x20, R12
-	JNZ         loop36
+	VSUBPS    Z20, Z7, Z7
+	VMOVDQA64 Z7, Z20
+	VMOVUPS   Z18, (DX)(R12*2)
+	VMOVUPS   Z7, (AX)(R12*2)
+	VCMPPS    $0x03, Z20, Z20, K2
+	KORTESTW  K2, K2
+	JNE       nan45
 
-rest37:
+quiet46:
+	VCVTPS2PH $0x00, Z20, (R8)(R12*1)
+	VPADDD    Z17, Z8, Z8
+	ADDQ      $0x20, R12
+	JNZ       loop40
+
+rest41:
 	TESTQ R11, R11
-	JZ    end38
+	JZ    end42
 	SHRQ  $0x01, R11
 	XORL  R13, R13
 	BTSQ  R11, R13
@@ -50394,46 +50923,48 @@ rest37:
 	KMOVW R13, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (DX)(R12*2), K2, Z9
-	VMOVDQU16.Z (DI)(R12*1), K2, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z7, Z9
-	VMULPS      Z21, Z14, Z21
-	VADDPS      Z21, Z9, Z9
-	VPTESTMD    Z0, Z9, K3
-	VMOVUPS.Z   Z9, K3, Z9
-	VMOVUPS.Z   (AX)(R12*2), K2, Z21
-	VMULPS      Z21, Z15, Z21
-	VPSRLD      $0x1c, Z18, Z18
-	VPERMPS     Z12, Z18, Z18
-	VMULPS      Z16, Z9, Z12
-	VDIVPS      Z18, Z12, Z12
+	VMOVUPS.Z   (DX)(R12*2), K2, Z7
+	VMOVDQU16.Z (DI)(R12*1), K2, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z7, Z6, Z7
+	VMULPS      Z18, Z13, Z18
+	VADDPS      Z18, Z7, Z7
+	VPTESTMD    Z0, Z7, K3
+	VMOVUPS.Z   Z7, K3, Z7
+	VMOVUPS.Z   (AX)(R12*2), K2, Z18
+	VMULPS      Z18, Z14, Z18
+	VPSRLD      $0x1c, Z8, Z8
+	VPERMPS     Z11, Z8, Z8
+	VMULPS      Z15, Z7, Z11
+	VDIVPS      Z8, Z11, Z11
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp41
+	CMPQ 200(SP), $+0
+	JNE  clamp47
 
-clamped42:
+clamped48:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z12, Z21, Z21
-	VMOVDQA64   Z21, Z12
-	VMOVUPS     Z9, K2, (DX)(R12*2)
-	VMOVUPS     Z21, K2, (AX)(R12*2)
-	VMOVDQA64   Z12, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z12
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z12
-	VCVTPS2PH   $0x00, Z12, Y9
-	VMOVDQU16   Y9, K2, (R8)(R12*1)
+	VSUBPS    Z11, Z18, Z18
+	VMOVDQA64 Z18, Z11
+	VMOVUPS   Z7, K2, (DX)(R12*2)
+	VMOVUPS   Z18, K2, (AX)(R12*2)
+	VCMPPS    $0x03, Z11, Z11, K3
+	KORTESTW  K3, K3
+	JNE       nan49
 
-end38:
+quiet50:
+	VCVTPS2PH $0x00, Z11, Y7
+	VMOVDQU16 Y7, K2, (R8)(R12*1)
+
+end42:
 	// The groups move up.
-	VMOVDQA64 Z11, Z12
+	VMOVDQA64 Z10, Z11
 	MOVQ      R10, R11
 	IMULQ     block+56(FP), R11
 	SHLQ      $0x01, R11
 	MOVQ      R9, R10
 	ORQ       R11, R9
-	JNZ       group23
+	JNZ       group27
 
 done2:
 	VZEROUPPER
@@ -50449,15 +50980,15 @@ some7:
 	DECQ      R12
 	KMOVW     R12, K2
 	MOVQ      v+16(FP), R9
-	VMOVUPS.Z (R9), K2, Z11
-	VMULPS    Z2, Z18, Z21
-	VMULPS    Z18, Z21, Z21
-	VMULPS    Z11, Z1, Z18
-	VADDPS    Z21, Z18, Z18
-	VPTESTMD  Z0, Z18, K3
-	VMOVUPS.Z Z18, K3, Z18
-	VMOVDQA64 Z18, Z11
-	VMOVUPS   Z18, K2, (R9)
+	VMOVUPS.Z (R9), K2, Z10
+	VMULPS    Z2, Z8, Z18
+	VMULPS    Z8, Z18, Z18
+	VMULPS    Z10, Z1, Z8
+	VADDPS    Z18, Z8, Z8
+	VPTESTMD  Z0, Z8, K3
+	VMOVUPS.Z Z8, K3, Z8
+	VMOVDQA64 Z8, Z10
+	VMOVUPS   Z8, K2, (R9)
 	JMP       done8
 
 	// The powers 0, 1/2 and 2.
@@ -50465,650 +50996,662 @@ other9:
 	JG      two11
 	CMPQ    power+72(FP), $+1
 	JE      half10
-	VMOVUPS Z6, Z11
+	VMOVUPS (SP), Z8
 	JMP     raised12
 
 half10:
-	VSQRTPS Z11, Z11
-	VSQRTPS Z11, Z11
+	VSQRTPS Z10, Z8
+	VSQRTPS Z8, Z8
 	JMP     raised12
 
 two11:
-	VMOVDQA64 Z11, Z11
+	VMOVDQA64 Z10, Z8
 	JMP       raised12
 
 	// A group of longer blocks.
 long15:
 	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VMULPS    Z9, Z18, Z18
-	VPANDD    Z10, Z18, Z18
+	VCVTPH2PS (CX), Z8
+	VMULPS    Z7, Z8, Z8
+	VPANDD    Z9, Z8, Z8
 
-loop43:
+loop51:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest44
-	VCVTPH2PS (CX), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop43
+	JZ        rest52
+	VCVTPH2PS (CX), Z18
+	VMULPS    Z7, Z18, Z18
+	VPANDD    Z9, Z18, Z18
+	VADDPS    Z18, Z8, Z8
+	JMP       loop51
 
-rest44:
+rest52:
 	TESTQ       SI, SI
-	JZ          summed45
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
+	JZ          summed53
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z7, Z18, Z18
+	VPANDD      Z9, Z18, Z18
+	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed45:
+summed53:
 	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
+	VCVTPH2PS (CX), Z18
+	VMULPS    Z7, Z18, Z18
+	VPANDD    Z9, Z18, Z18
 
-loop46:
+loop54:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest47
-	VCVTPH2PS (CX), Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z21, Z21
-	JMP       loop46
+	JZ        rest55
+	VCVTPH2PS (CX), Z19
+	VMULPS    Z7, Z19, Z19
+	VPANDD    Z9, Z19, Z19
+	VADDPS    Z19, Z18, Z18
+	JMP       loop54
 
-rest47:
+rest55:
 	TESTQ       SI, SI
-	JZ          summed48
+	JZ          summed56
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z7, Z19, Z19
+	VPANDD      Z9, Z19, Z19
+	VADDPS      Z19, Z18, Z18
+	ADDQ        SI, CX
+
+summed56:
+	VSHUFF64X2 $0x44, Z18, Z8, Z19
+	VSHUFF64X2 $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z19, Z19
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z8
+	VMULPS     Z7, Z8, Z8
+	VPANDD     Z9, Z8, Z8
+
+loop57:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest58
+	VCVTPH2PS (CX), Z18
+	VMULPS    Z7, Z18, Z18
+	VPANDD    Z9, Z18, Z18
+	VADDPS    Z18, Z8, Z8
+	JMP       loop57
+
+rest58:
+	TESTQ       SI, SI
+	JZ          summed59
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z7, Z18, Z18
+	VPANDD      Z9, Z18, Z18
+	VADDPS      Z18, Z8, Z8
+	ADDQ        SI, CX
+
+summed59:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VMULPS    Z7, Z18, Z18
+	VPANDD    Z9, Z18, Z18
+
+loop60:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest61
+	VCVTPH2PS (CX), Z20
+	VMULPS    Z7, Z20, Z20
+	VPANDD    Z9, Z20, Z20
+	VADDPS    Z20, Z18, Z18
+	JMP       loop60
+
+rest61:
+	TESTQ       SI, SI
+	JZ          summed62
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z9, Z20, Z20
+	VADDPS      Z20, Z18, Z18
+	ADDQ        SI, CX
+
+summed62:
+	VSHUFF64X2 $0x44, Z18, Z8, Z20
+	VSHUFF64X2 $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z20, Z20
+	VSHUFF64X2 $0x88, Z20, Z19, Z8
+	VSHUFF64X2 $0xdd, Z20, Z19, Z18
+	VADDPS     Z18, Z8, Z8
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z18
+	VMULPS     Z7, Z18, Z18
+	VPANDD     Z9, Z18, Z18
+
+loop63:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest64
+	VCVTPH2PS (CX), Z19
+	VMULPS    Z7, Z19, Z19
+	VPANDD    Z9, Z19, Z19
+	VADDPS    Z19, Z18, Z18
+	JMP       loop63
+
+rest64:
+	TESTQ       SI, SI
+	JZ          summed65
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z7, Z19, Z19
+	VPANDD      Z9, Z19, Z19
+	VADDPS      Z19, Z18, Z18
+	ADDQ        SI, CX
+
+summed65:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z19
+	VMULPS    Z7, Z19, Z19
+	VPANDD    Z9, Z19, Z19
+
+loop66:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest67
+	VCVTPH2PS (CX), Z20
+	VMULPS    Z7, Z20, Z20
+	VPANDD    Z9, Z20, Z20
+	VADDPS    Z20, Z19, Z19
+	JMP       loop66
+
+rest67:
+	TESTQ       SI, SI
+	JZ          summed68
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z9, Z20, Z20
+	VADDPS      Z20, Z19, Z19
+	ADDQ        SI, CX
+
+summed68:
+	VSHUFF64X2 $0x44, Z19, Z18, Z20
+	VSHUFF64X2 $0xee, Z19, Z18, Z18
+	VADDPS     Z18, Z20, Z20
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z18
+	VMULPS     Z7, Z18, Z18
+	VPANDD     Z9, Z18, Z18
+
+loop69:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest70
+	VCVTPH2PS (CX), Z19
+	VMULPS    Z7, Z19, Z19
+	VPANDD    Z9, Z19, Z19
+	VADDPS    Z19, Z18, Z18
+	JMP       loop69
+
+rest70:
+	TESTQ       SI, SI
+	JZ          summed71
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z7, Z19, Z19
+	VPANDD      Z9, Z19, Z19
+	VADDPS      Z19, Z18, Z18
+	ADDQ        SI, CX
+
+summed71:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z19
+	VMULPS    Z7, Z19, Z19
+	VPANDD    Z9, Z19, Z19
+
+loop72:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest73
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z7, Z21, Z21
+	VPANDD    Z9, Z21, Z21
+	VADDPS    Z21, Z19, Z19
+	JMP       loop72
+
+rest73:
+	TESTQ       SI, SI
+	JZ          summed74
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z7, Z21, Z21
+	VPANDD      Z9, Z21, Z21
+	VADDPS      Z21, Z19, Z19
+	ADDQ        SI, CX
+
+summed74:
+	VSHUFF64X2 $0x44, Z19, Z18, Z21
+	VSHUFF64X2 $0xee, Z19, Z18, Z18
+	VADDPS     Z18, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z18
+	VSHUFF64X2 $0xdd, Z21, Z20, Z19
+	VADDPS     Z19, Z18, Z18
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z19
+	VMULPS     Z7, Z19, Z19
+	VPANDD     Z9, Z19, Z19
+
+loop75:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest76
+	VCVTPH2PS (CX), Z20
+	VMULPS    Z7, Z20, Z20
+	VPANDD    Z9, Z20, Z20
+	VADDPS    Z20, Z19, Z19
+	JMP       loop75
+
+rest76:
+	TESTQ       SI, SI
+	JZ          summed77
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z9, Z20, Z20
+	VADDPS      Z20, Z19, Z19
+	ADDQ        SI, CX
+
+summed77:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z20
+	VMULPS    Z7, Z20, Z20
+	VPANDD    Z9, Z20, Z20
+
+loop78:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest79
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z7, Z21, Z21
+	VPANDD    Z9, Z21, Z21
+	VADDPS    Z21, Z20, Z20
+	JMP       loop78
+
+rest79:
+	TESTQ       SI, SI
+	JZ          summed80
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z7, Z21, Z21
+	VPANDD      Z9, Z21, Z21
+	VADDPS      Z21, Z20, Z20
+	ADDQ        SI, CX
+
+summed80:
+	VSHUFF64X2 $0x44, Z20, Z19, Z21
+	VSHUFF64X2 $0xee, Z20, Z19, Z19
+	VADDPS     Z19, Z21, Z21
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z19
+	VMULPS     Z7, Z19, Z19
+	VPANDD     Z9, Z19, Z19
+
+loop81:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest82
+	VCVTPH2PS (CX), Z20
+	VMULPS    Z7, Z20, Z20
+	VPANDD    Z9, Z20, Z20
+	VADDPS    Z20, Z19, Z19
+	JMP       loop81
+
+rest82:
+	TESTQ       SI, SI
+	JZ          summed83
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VMULPS      Z7, Z20, Z20
+	VPANDD      Z9, Z20, Z20
+	VADDPS      Z20, Z19, Z19
+	ADDQ        SI, CX
+
+summed83:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z20
+	VMULPS    Z7, Z20, Z20
+	VPANDD    Z9, Z20, Z20
+
+loop84:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest85
+	VCVTPH2PS (CX), Z22
+	VMULPS    Z7, Z22, Z22
+	VPANDD    Z9, Z22, Z22
+	VADDPS    Z22, Z20, Z20
+	JMP       loop84
+
+rest85:
+	TESTQ       SI, SI
+	JZ          summed86
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z10, Z22, Z22
+	VMULPS      Z7, Z22, Z22
+	VPANDD      Z9, Z22, Z22
+	VADDPS      Z22, Z20, Z20
+	ADDQ        SI, CX
+
+summed86:
+	VSHUFF64X2 $0x44, Z20, Z19, Z22
+	VSHUFF64X2 $0xee, Z20, Z19, Z19
+	VADDPS     Z19, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z19
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPS     Z20, Z19, Z19
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z20
+	VMULPS     Z7, Z20, Z20
+	VPANDD     Z9, Z20, Z20
+
+loop87:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest88
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z7, Z21, Z21
+	VPANDD    Z9, Z21, Z21
+	VADDPS    Z21, Z20, Z20
+	JMP       loop87
+
+rest88:
+	TESTQ       SI, SI
+	JZ          summed89
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VMULPS      Z7, Z21, Z21
+	VPANDD      Z9, Z21, Z21
+	VADDPS      Z21, Z20, Z20
+	ADDQ        SI, CX
+
+summed89:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z21
+	VMULPS    Z7, Z21, Z21
+	VPANDD    Z9, Z21, Z21
+
+loop90:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest91
+	VCVTPH2PS (CX), Z22
+	VMULPS    Z7, Z22, Z22
+	VPANDD    Z9, Z22, Z22
+	VADDPS    Z22, Z21, Z21
+	JMP       loop90
+
+rest91:
+	TESTQ       SI, SI
+	JZ          summed92
+	VMOVDQU16.Z (CX), K1, Y22
+	VCVTPH2PS   Y22, Z22
+	VMULPS      Z7, Z22, Z22
+	VPANDD      Z9, Z22, Z22
 	VADDPS      Z22, Z21, Z21
 	ADDQ        SI, CX
 
-summed48:
-	VSHUFF64X2 $0x44, Z21, Z18, Z22
-	VSHUFF64X2 $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z22, Z22
+summed92:
+	VSHUFF64X2 $0x44, Z21, Z20, Z22
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z22, Z22
 	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z18
-	VMULPS     Z9, Z18, Z18
-	VPANDD     Z10, Z18, Z18
+	VCVTPH2PS  (CX), Z20
+	VMULPS     Z7, Z20, Z20
+	VPANDD     Z9, Z20, Z20
 
-loop49:
+loop93:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest50
+	JZ        rest94
 	VCVTPH2PS (CX), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop49
+	VMULPS    Z7, Z21, Z21
+	VPANDD    Z9, Z21, Z21
+	VADDPS    Z21, Z20, Z20
+	JMP       loop93
 
-rest50:
+rest94:
 	TESTQ       SI, SI
-	JZ          summed51
+	JZ          summed95
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
+	VMULPS      Z7, Z21, Z21
+	VPANDD      Z9, Z21, Z21
+	VADDPS      Z21, Z20, Z20
 	ADDQ        SI, CX
 
-summed51:
+summed95:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
+	VMULPS    Z7, Z21, Z21
+	VPANDD    Z9, Z21, Z21
 
-loop52:
+loop96:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest53
+	JZ        rest97
 	VCVTPH2PS (CX), Z23
-	VMULPS    Z9, Z23, Z23
-	VPANDD    Z10, Z23, Z23
+	VMULPS    Z7, Z23, Z23
+	VPANDD    Z9, Z23, Z23
 	VADDPS    Z23, Z21, Z21
-	JMP       loop52
+	JMP       loop96
 
-rest53:
+rest97:
 	TESTQ       SI, SI
-	JZ          summed54
+	JZ          summed98
 	VMOVDQU16.Z (CX), K1, Y23
 	VCVTPH2PS   Y23, Z23
-	VMULPS      Z9, Z23, Z23
-	VPANDD      Z10, Z23, Z23
+	VMULPS      Z7, Z23, Z23
+	VPANDD      Z9, Z23, Z23
 	VADDPS      Z23, Z21, Z21
 	ADDQ        SI, CX
 
-summed54:
-	VSHUFF64X2 $0x44, Z21, Z18, Z23
-	VSHUFF64X2 $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z18
+summed98:
+	VSHUFF64X2 $0x44, Z21, Z20, Z23
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z20
 	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPS     Z21, Z18, Z18
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z21
-	VMULPS     Z9, Z21, Z21
-	VPANDD     Z10, Z21, Z21
-
-loop55:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest56
-	VCVTPH2PS (CX), Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z21, Z21
-	JMP       loop55
-
-rest56:
-	TESTQ       SI, SI
-	JZ          summed57
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z21, Z21
-	ADDQ        SI, CX
-
-summed57:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z10, Z22, Z22
-
-loop58:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest59
-	VCVTPH2PS (CX), Z23
-	VMULPS    Z9, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z22, Z22
-	JMP       loop58
-
-rest59:
-	TESTQ       SI, SI
-	JZ          summed60
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VMULPS      Z9, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z22, Z22
-	ADDQ        SI, CX
-
-summed60:
-	VSHUFF64X2 $0x44, Z22, Z21, Z23
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z23, Z23
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z21
-	VMULPS     Z9, Z21, Z21
-	VPANDD     Z10, Z21, Z21
-
-loop61:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest62
-	VCVTPH2PS (CX), Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z21, Z21
-	JMP       loop61
-
-rest62:
-	TESTQ       SI, SI
-	JZ          summed63
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VMULPS      Z9, Z22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z21, Z21
-	ADDQ        SI, CX
-
-summed63:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VMULPS    Z9, Z22, Z22
-	VPANDD    Z10, Z22, Z22
-
-loop64:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest65
-	VCVTPH2PS (CX), Z24
-	VMULPS    Z9, Z24, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z22, Z22
-	JMP       loop64
-
-rest65:
-	TESTQ       SI, SI
-	JZ          summed66
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VMULPS      Z9, Z24, Z24
-	VPANDD      Z10, Z24, Z24
-	VADDPS      Z24, Z22, Z22
-	ADDQ        SI, CX
-
-summed66:
-	VSHUFF64X2 $0x44, Z22, Z21, Z24
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z24, Z24
-	VSHUFF64X2 $0x88, Z24, Z23, Z21
-	VSHUFF64X2 $0xdd, Z24, Z23, Z22
-	VADDPS     Z22, Z21, Z21
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z22
-	VMULPS     Z9, Z22, Z22
-	VPANDD     Z10, Z22, Z22
-
-loop67:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest68
-	VCVTPH2PS (CX), Z23
-	VMULPS    Z9, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z22, Z22
-	JMP       loop67
-
-rest68:
-	TESTQ       SI, SI
-	JZ          summed69
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VMULPS      Z9, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z22, Z22
-	ADDQ        SI, CX
-
-summed69:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z23
-	VMULPS    Z9, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-
-loop70:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest71
-	VCVTPH2PS (CX), Z24
-	VMULPS    Z9, Z24, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop70
-
-rest71:
-	TESTQ       SI, SI
-	JZ          summed72
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VMULPS      Z9, Z24, Z24
-	VPANDD      Z10, Z24, Z24
-	VADDPS      Z24, Z23, Z23
-	ADDQ        SI, CX
-
-summed72:
-	VSHUFF64X2 $0x44, Z23, Z22, Z24
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z24, Z24
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z22
-	VMULPS     Z9, Z22, Z22
-	VPANDD     Z10, Z22, Z22
-
-loop73:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest74
-	VCVTPH2PS (CX), Z23
-	VMULPS    Z9, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z22, Z22
-	JMP       loop73
-
-rest74:
-	TESTQ       SI, SI
-	JZ          summed75
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VMULPS      Z9, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z22, Z22
-	ADDQ        SI, CX
-
-summed75:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z23
-	VMULPS    Z9, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-
-loop76:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest77
-	VCVTPH2PS (CX), Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z23, Z23
-	JMP       loop76
-
-rest77:
-	TESTQ       SI, SI
-	JZ          summed78
-	VMOVDQU16.Z (CX), K1, Y25
-	VCVTPH2PS   Y25, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z10, Z25, Z25
-	VADDPS      Z25, Z23, Z23
-	ADDQ        SI, CX
-
-summed78:
-	VSHUFF64X2 $0x44, Z23, Z22, Z25
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z25, Z25
-	VSHUFF64X2 $0x88, Z25, Z24, Z22
-	VSHUFF64X2 $0xdd, Z25, Z24, Z23
-	VADDPS     Z23, Z22, Z22
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z23
-	VMULPS     Z9, Z23, Z23
-	VPANDD     Z10, Z23, Z23
-
-loop79:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest80
-	VCVTPH2PS (CX), Z24
-	VMULPS    Z9, Z24, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop79
-
-rest80:
-	TESTQ       SI, SI
-	JZ          summed81
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VMULPS      Z9, Z24, Z24
-	VPANDD      Z10, Z24, Z24
-	VADDPS      Z24, Z23, Z23
-	ADDQ        SI, CX
-
-summed81:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z24
-	VMULPS    Z9, Z24, Z24
-	VPANDD    Z10, Z24, Z24
-
-loop82:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest83
-	VCVTPH2PS (CX), Z25
-	VMULPS    Z9, Z25, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z24, Z24
-	JMP       loop82
-
-rest83:
-	TESTQ       SI, SI
-	JZ          summed84
-	VMOVDQU16.Z (CX), K1, Y25
-	VCVTPH2PS   Y25, Z25
-	VMULPS      Z9, Z25, Z25
-	VPANDD      Z10, Z25, Z25
-	VADDPS      Z25, Z24, Z24
-	ADDQ        SI, CX
-
-summed84:
-	VSHUFF64X2 $0x44, Z24, Z23, Z25
-	VSHUFF64X2 $0xee, Z24, Z23, Z23
-	VADDPS     Z23, Z25, Z25
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z23
-	VMULPS     Z9, Z23, Z23
-	VPANDD     Z10, Z23, Z23
-
-loop85:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest86
-	VCVTPH2PS (CX), Z24
-	VMULPS    Z9, Z24, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop85
-
-rest86:
-	TESTQ       SI, SI
-	JZ          summed87
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VMULPS      Z9, Z24, Z24
-	VPANDD      Z10, Z24, Z24
-	VADDPS      Z24, Z23, Z23
-	ADDQ        SI, CX
-
-summed87:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z24
-	VMULPS    Z9, Z24, Z24
-	VPANDD    Z10, Z24, Z24
-
-loop88:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest89
-	VCVTPH2PS (CX), Z26
-	VMULPS    Z9, Z26, Z26
-	VPANDD    Z10, Z26, Z26
-	VADDPS    Z26, Z24, Z24
-	JMP       loop88
-
-rest89:
-	TESTQ       SI, SI
-	JZ          summed90
-	VMOVDQU16.Z (CX), K1, Y26
-	VCVTPH2PS   Y26, Z26
-	VMULPS      Z9, Z26, Z26
-	VPANDD      Z10, Z26, Z26
-	VADDPS      Z26, Z24, Z24
-	ADDQ        SI, CX
-
-summed90:
-	VSHUFF64X2 $0x44, Z24, Z23, Z26
-	VSHUFF64X2 $0xee, Z24, Z23, Z23
-	VADDPS     Z23, Z26, Z26
-	VSHUFF64X2 $0x88, Z26, Z25, Z23
-	VSHUFF64X2 $0xdd, Z26, Z25, Z24
-	VADDPS     Z24, Z23, Z23
-	VMOVUPS    neighbours32<>+0(SB), Z24
-	VSHUFPS    $0x44, Z21, Z18, Z25
-	VSHUFPS    $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z25, Z25
-	VSHUFPS    $0x44, Z23, Z22, Z18
-	VSHUFPS    $0xee, Z23, Z22, Z21
-	VADDPS     Z21, Z18, Z18
-	VSHUFPS    $0x88, Z18, Z25, Z21
-	VSHUFPS    $0xdd, Z18, Z25, Z18
-	VADDPS     Z18, Z21, Z21
-	VPERMPS    Z21, Z24, Z21
-	VMOVDQA64  Z21, Z18
+	VADDPS     Z21, Z20, Z20
+	VMOVUPS    neighbours32<>+0(SB), Z21
+	VSHUFPS    $0x44, Z18, Z8, Z22
+	VSHUFPS    $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z22, Z22
+	VSHUFPS    $0x44, Z20, Z19, Z8
+	VSHUFPS    $0xee, Z20, Z19, Z18
+	VADDPS     Z18, Z8, Z8
+	VSHUFPS    $0x88, Z8, Z22, Z18
+	VSHUFPS    $0xdd, Z8, Z22, Z8
+	VADDPS     Z8, Z18, Z18
+	VPERMPS    Z18, Z21, Z18
+	VMOVDQA64  Z18, Z8
 	JMP        summed14
 
 	// A group of longer blocks, or of fewer: one block after the other.
 slots13:
 	CMPQ  R9, $0x01
-	JNE   many91
+	JNE   many99
 	TESTQ BX, BX
-	JZ    many91
+	JZ    many99
 
 	// One block, as a run of a longer one is.
 	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VMULPS    Z9, Z18, Z18
-	VPANDD    Z10, Z18, Z18
+	VCVTPH2PS (CX), Z8
+	VMULPS    Z7, Z8, Z8
+	VPANDD    Z9, Z8, Z8
 
-loop92:
+loop100:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest93
-	VCVTPH2PS (CX), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop92
+	JZ        rest101
+	VCVTPH2PS (CX), Z18
+	VMULPS    Z7, Z18, Z18
+	VPANDD    Z9, Z18, Z18
+	VADDPS    Z18, Z8, Z8
+	JMP       loop100
 
-rest93:
+rest101:
 	TESTQ       SI, SI
-	JZ          summed94
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
+	JZ          summed102
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z7, Z18, Z18
+	VPANDD      Z9, Z18, Z18
+	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed94:
-	VEXTRACTF64X4 $0x01, Z18, Y21
-	VADDPS        Y21, Y18, Y18
-	VEXTRACTF32X4 $0x01, Y18, X21
-	VADDPS        X21, X18, X18
-	VPERMILPD     $0x01, X18, X21
-	VADDPS        X21, X18, X18
-	VPERMILPS     $0x01, X18, X21
-	VADDPS        X21, X18, X18
-	VMOVDQA64     Z18, Z18
+summed102:
+	VEXTRACTF64X4 $0x01, Z8, Y18
+	VADDPS        Y18, Y8, Y8
+	VEXTRACTF32X4 $0x01, Y8, X18
+	VADDPS        X18, X8, X8
+	VPERMILPD     $0x01, X8, X18
+	VADDPS        X18, X8, X8
+	VPERMILPS     $0x01, X8, X18
+	VADDPS        X18, X8, X8
+	VMOVDQA64     Z8, Z8
 	JMP           summed14
 
-many91:
-	LEAQ 80(SP), R12
+many99:
+	LEAQ 272(SP), R12
 	MOVQ R9, R13
 
-block95:
-	VPXORD Z13, Z13, Z13
+block103:
+	VPXORD Z12, Z12, Z12
 	MOVQ   BX, R14
 	TESTQ  R14, R14
-	JZ     rest97
+	JZ     rest105
 
-pair96:
-	VCVTPH2PS  (CX), Z18
-	VMULPS     Z9, Z18, Z18
-	VPANDD     Z10, Z18, Z18
-	VADDPS     Z18, Z13, Z13
+pair104:
+	VCVTPH2PS  (CX), Z8
+	VMULPS     Z7, Z8, Z8
+	VPANDD     Z9, Z8, Z8
+	VADDPS     Z8, Z12, Z12
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
 	SUBQ       $0x20, R14
-	JNZ        pair96
+	JNZ        pair104
 	TESTQ      SI, SI
-	JZ         done98
+	JZ         done106
 
-rest97:
-	VMOVDQU16.Z (CX), K1, Y18
-	VCVTPH2PS   Y18, Z18
-	VMULPS      Z9, Z18, Z18
-	VPANDD      Z10, Z18, Z18
-	VADDPS      Z18, Z13, Z13
+rest105:
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z7, Z8, Z8
+	VPANDD      Z9, Z8, Z8
+	VADDPS      Z8, Z12, Z12
 	ADDQ        SI, CX
 
-done98:
-	VMOVUPS Z13, (R12)
+done106:
+	VMOVUPS Z12, (R12)
 	ADDQ    $0x40, R12
 	DECQ    R13
-	JNZ     block95
+	JNZ     block103
 
 	// The blocks' partial sums, folded into one vector.
-	VMOVUPS    80(SP), Z18
-	VMOVUPS    144(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z18, Z22
-	VSHUFF64X2 $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z22, Z22
-	VMOVUPS    208(SP), Z18
-	VMOVUPS    272(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z18, Z23
-	VSHUFF64X2 $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z18
-	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPS     Z21, Z18, Z18
-	VMOVUPS    336(SP), Z21
-	VMOVUPS    400(SP), Z22
-	VSHUFF64X2 $0x44, Z22, Z21, Z23
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z23, Z23
-	VMOVUPS    464(SP), Z21
-	VMOVUPS    528(SP), Z22
-	VSHUFF64X2 $0x44, Z22, Z21, Z24
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z24, Z24
-	VSHUFF64X2 $0x88, Z24, Z23, Z21
-	VSHUFF64X2 $0xdd, Z24, Z23, Z22
-	VADDPS     Z22, Z21, Z21
-	VMOVUPS    592(SP), Z22
-	VMOVUPS    656(SP), Z23
-	VSHUFF64X2 $0x44, Z23, Z22, Z24
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z24, Z24
-	VMOVUPS    720(SP), Z22
-	VMOVUPS    784(SP), Z23
-	VSHUFF64X2 $0x44, Z23, Z22, Z25
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z25, Z25
-	VSHUFF64X2 $0x88, Z25, Z24, Z22
-	VSHUFF64X2 $0xdd, Z25, Z24, Z23
-	VADDPS     Z23, Z22, Z22
-	VMOVUPS    848(SP), Z23
-	VMOVUPS    912(SP), Z24
-	VSHUFF64X2 $0x44, Z24, Z23, Z25
-	VSHUFF64X2 $0xee, Z24, Z23, Z23
-	VADDPS     Z23, Z25, Z25
-	VMOVUPS    976(SP), Z23
-	VMOVUPS    1040(SP), Z24
-	VSHUFF64X2 $0x44, Z24, Z23, Z26
-	VSHUFF64X2 $0xee, Z24, Z23, Z23
-	VADDPS     Z23, Z26, Z26
-	VSHUFF64X2 $0x88, Z26, Z25, Z23
-	VSHUFF64X2 $0xdd, Z26, Z25, Z24
-	VADDPS     Z24, Z23, Z23
-	VMOVUPS    neighbours32<>+0(SB), Z24
-	VSHUFPS    $0x44, Z21, Z18, Z25
-	VSHUFPS    $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z25, Z25
-	VSHUFPS    $0x44, Z23, Z22, Z18
-	VSHUFPS    $0xee, Z23, Z22, Z21
-	VADDPS     Z21, Z18, Z18
-	VSHUFPS    $0x88, Z18, Z25, Z21
-	VSHUFPS    $0xdd, Z18, Z25, Z18
+	VMOVUPS    272(SP), Z8
+	VMOVUPS    336(SP), Z18
+	VSHUFF64X2 $0x44, Z18, Z8, Z19
+	VSHUFF64X2 $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z19, Z19
+	VMOVUPS    400(SP), Z8
+	VMOVUPS    464(SP), Z18
+	VSHUFF64X2 $0x44, Z18, Z8, Z20
+	VSHUFF64X2 $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z20, Z20
+	VSHUFF64X2 $0x88, Z20, Z19, Z8
+	VSHUFF64X2 $0xdd, Z20, Z19, Z18
+	VADDPS     Z18, Z8, Z8
+	VMOVUPS    528(SP), Z18
+	VMOVUPS    592(SP), Z19
+	VSHUFF64X2 $0x44, Z19, Z18, Z20
+	VSHUFF64X2 $0xee, Z19, Z18, Z18
+	VADDPS     Z18, Z20, Z20
+	VMOVUPS    656(SP), Z18
+	VMOVUPS    720(SP), Z19
+	VSHUFF64X2 $0x44, Z19, Z18, Z21
+	VSHUFF64X2 $0xee, Z19, Z18, Z18
 	VADDPS     Z18, Z21, Z21
-	VPERMPS    Z21, Z24, Z21
-	VMOVDQA64  Z21, Z18
+	VSHUFF64X2 $0x88, Z21, Z20, Z18
+	VSHUFF64X2 $0xdd, Z21, Z20, Z19
+	VADDPS     Z19, Z18, Z18
+	VMOVUPS    784(SP), Z19
+	VMOVUPS    848(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z19, Z21
+	VSHUFF64X2 $0xee, Z20, Z19, Z19
+	VADDPS     Z19, Z21, Z21
+	VMOVUPS    912(SP), Z19
+	VMOVUPS    976(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z19, Z22
+	VSHUFF64X2 $0xee, Z20, Z19, Z19
+	VADDPS     Z19, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z19
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPS     Z20, Z19, Z19
+	VMOVUPS    1040(SP), Z20
+	VMOVUPS    1104(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z20, Z22
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z22, Z22
+	VMOVUPS    1168(SP), Z20
+	VMOVUPS    1232(SP), Z21
+	VSHUFF64X2 $0x44, Z21, Z20, Z23
+	VSHUFF64X2 $0xee, Z21, Z20, Z20
+	VADDPS     Z20, Z23, Z23
+	VSHUFF64X2 $0x88, Z23, Z22, Z20
+	VSHUFF64X2 $0xdd, Z23, Z22, Z21
+	VADDPS     Z21, Z20, Z20
+	VMOVUPS    neighbours32<>+0(SB), Z21
+	VSHUFPS    $0x44, Z18, Z8, Z22
+	VSHUFPS    $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z22, Z22
+	VSHUFPS    $0x44, Z20, Z19, Z8
+	VSHUFPS    $0xee, Z20, Z19, Z18
+	VADDPS     Z18, Z8, Z8
+	VSHUFPS    $0x88, Z8, Z22, Z18
+	VSHUFPS    $0xdd, Z8, Z22, Z8
+	VADDPS     Z8, Z18, Z18
+	VPERMPS    Z18, Z21, Z18
+	VMOVDQA64  Z18, Z8
 	JMP        summed14
 
 clamp19:
-	VMOVUPS Z17, Z23
-	VMINPS  Z24, Z23, Z24
-	VMOVUPS Z8, Z23
-	VMAXPS  Z24, Z23, Z24
+	VMOVUPS 72(SP), Z20
+	VMINPS  Z21, Z20, Z21
+	VMOVUPS 136(SP), Z20
+	VMAXPS  Z21, Z20, Z21
 	JMP     clamped20
 
-clamp21:
-	VMOVUPS Z17, Z18
-	VMINPS  Z12, Z18, Z12
-	VMOVUPS Z8, Z18
-	VMAXPS  Z12, Z18, Z12
-	JMP     clamped22
+	// NaN.
+nan21:
+	VCMPPS  $0x03, Z21, Z21, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z21
+	JMP     quiet22
+
+clamp23:
+	VMOVUPS 72(SP), Z8
+	VMINPS  Z11, Z8, Z11
+	VMOVUPS 136(SP), Z8
+	VMAXPS  Z11, Z8, Z11
+	JMP     clamped24
+
+	// NaN.
+nan25:
+	VCMPPS  $0x03, Z11, Z11, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z11
+	JMP     quiet26
 
 	// The last group, of fewer blocks.
-some27:
+some31:
 	MOVQ      R10, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
@@ -51117,614 +51660,626 @@ some27:
 	DECQ      R12
 	KMOVW     R12, K2
 	MOVQ      v+16(FP), R9
-	VMOVUPS.Z (R9), K2, Z11
-	VMULPS    Z2, Z9, Z18
-	VMULPS    Z9, Z18, Z18
-	VMULPS    Z11, Z1, Z9
-	VADDPS    Z18, Z9, Z9
-	VPTESTMD  Z0, Z9, K3
-	VMOVUPS.Z Z9, K3, Z9
-	VMOVDQA64 Z9, Z11
-	VMOVUPS   Z9, K2, (R9)
-	JMP       done28
+	VMOVUPS.Z (R9), K2, Z8
+	VMULPS    Z2, Z7, Z10
+	VMULPS    Z7, Z10, Z10
+	VMULPS    Z8, Z1, Z7
+	VADDPS    Z10, Z7, Z7
+	VPTESTMD  Z0, Z7, K3
+	VMOVUPS.Z Z7, K3, Z7
+	VMOVDQA64 Z7, Z10
+	VMOVUPS   Z7, K2, (R9)
+	JMP       done32
 
 	// The powers 0, 1/2 and 2.
-other29:
-	JG      two31
+other33:
+	JG      two35
 	CMPQ    power+72(FP), $+1
-	JE      half30
-	VMOVUPS Z6, Z9
-	JMP     raised32
+	JE      half34
+	VMOVUPS (SP), Z7
+	JMP     raised36
 
-half30:
-	VSQRTPS Z11, Z9
-	VSQRTPS Z9, Z9
-	JMP     raised32
+half34:
+	VSQRTPS Z10, Z7
+	VSQRTPS Z7, Z7
+	JMP     raised36
 
-two31:
-	VMOVDQA64 Z11, Z9
-	JMP       raised32
+two35:
+	VMOVDQA64 Z10, Z7
+	JMP       raised36
 
 	// A group of longer blocks.
-long35:
+long39:
 	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z9
-	VPANDD    Z10, Z9, Z9
+	VCVTPH2PS (CX), Z7
+	VPANDD    Z9, Z7, Z7
 
-loop99:
+loop107:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest100
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
-	VADDPS    Z18, Z9, Z9
-	JMP       loop99
+	JZ        rest108
+	VCVTPH2PS (CX), Z8
+	VPANDD    Z9, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop107
 
-rest100:
+rest108:
 	TESTQ       SI, SI
-	JZ          summed101
+	JZ          summed109
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VPANDD      Z9, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        SI, CX
+
+summed109:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z8
+	VPANDD    Z9, Z8, Z8
+
+loop110:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest111
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z9, Z18, Z18
+	VADDPS    Z18, Z8, Z8
+	JMP       loop110
+
+rest111:
+	TESTQ       SI, SI
+	JZ          summed112
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z10, Z18, Z18
-	VADDPS      Z18, Z9, Z9
+	VPANDD      Z9, Z18, Z18
+	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed101:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
-
-loop102:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest103
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop102
-
-rest103:
-	TESTQ       SI, SI
-	JZ          summed104
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
-	ADDQ        SI, CX
-
-summed104:
-	VSHUFF64X2 $0x44, Z18, Z9, Z21
-	VSHUFF64X2 $0xee, Z18, Z9, Z9
-	VADDPS     Z9, Z21, Z21
+summed112:
+	VSHUFF64X2 $0x44, Z8, Z7, Z18
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z18, Z18
 	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z9
-	VPANDD     Z10, Z9, Z9
+	VCVTPH2PS  (CX), Z7
+	VPANDD     Z9, Z7, Z7
 
-loop105:
+loop113:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest106
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
-	VADDPS    Z18, Z9, Z9
-	JMP       loop105
+	JZ        rest114
+	VCVTPH2PS (CX), Z8
+	VPANDD    Z9, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop113
 
-rest106:
+rest114:
 	TESTQ       SI, SI
-	JZ          summed107
+	JZ          summed115
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VPANDD      Z9, Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        SI, CX
+
+summed115:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z8
+	VPANDD    Z9, Z8, Z8
+
+loop116:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest117
+	VCVTPH2PS (CX), Z19
+	VPANDD    Z9, Z19, Z19
+	VADDPS    Z19, Z8, Z8
+	JMP       loop116
+
+rest117:
+	TESTQ       SI, SI
+	JZ          summed118
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VPANDD      Z9, Z19, Z19
+	VADDPS      Z19, Z8, Z8
+	ADDQ        SI, CX
+
+summed118:
+	VSHUFF64X2 $0x44, Z8, Z7, Z19
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z19, Z19
+	VSHUFF64X2 $0x88, Z19, Z18, Z7
+	VSHUFF64X2 $0xdd, Z19, Z18, Z8
+	VADDPS     Z8, Z7, Z7
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z8
+	VPANDD     Z9, Z8, Z8
+
+loop119:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest120
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z9, Z18, Z18
+	VADDPS    Z18, Z8, Z8
+	JMP       loop119
+
+rest120:
+	TESTQ       SI, SI
+	JZ          summed121
 	VMOVDQU16.Z (CX), K1, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z10, Z18, Z18
-	VADDPS      Z18, Z9, Z9
+	VPANDD      Z9, Z18, Z18
+	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed107:
+summed121:
 	MOVQ      BX, R12
 	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
+	VPANDD    Z9, Z18, Z18
 
-loop108:
+loop122:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest109
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z18, Z18
-	JMP       loop108
+	JZ        rest123
+	VCVTPH2PS (CX), Z19
+	VPANDD    Z9, Z19, Z19
+	VADDPS    Z19, Z18, Z18
+	JMP       loop122
 
-rest109:
+rest123:
 	TESTQ       SI, SI
-	JZ          summed110
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z18, Z18
+	JZ          summed124
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VPANDD      Z9, Z19, Z19
+	VADDPS      Z19, Z18, Z18
 	ADDQ        SI, CX
 
-summed110:
-	VSHUFF64X2 $0x44, Z18, Z9, Z22
-	VSHUFF64X2 $0xee, Z18, Z9, Z9
-	VADDPS     Z9, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z9
-	VSHUFF64X2 $0xdd, Z22, Z21, Z18
-	VADDPS     Z18, Z9, Z9
+summed124:
+	VSHUFF64X2 $0x44, Z18, Z8, Z19
+	VSHUFF64X2 $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z19, Z19
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z8
+	VPANDD     Z9, Z8, Z8
+
+loop125:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest126
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z9, Z18, Z18
+	VADDPS    Z18, Z8, Z8
+	JMP       loop125
+
+rest126:
+	TESTQ       SI, SI
+	JZ          summed127
+	VMOVDQU16.Z (CX), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VPANDD      Z9, Z18, Z18
+	VADDPS      Z18, Z8, Z8
+	ADDQ        SI, CX
+
+summed127:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z18
+	VPANDD    Z9, Z18, Z18
+
+loop128:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest129
+	VCVTPH2PS (CX), Z20
+	VPANDD    Z9, Z20, Z20
+	VADDPS    Z20, Z18, Z18
+	JMP       loop128
+
+rest129:
+	TESTQ       SI, SI
+	JZ          summed130
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VPANDD      Z9, Z20, Z20
+	VADDPS      Z20, Z18, Z18
+	ADDQ        SI, CX
+
+summed130:
+	VSHUFF64X2 $0x44, Z18, Z8, Z20
+	VSHUFF64X2 $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z20, Z20
+	VSHUFF64X2 $0x88, Z20, Z19, Z8
+	VSHUFF64X2 $0xdd, Z20, Z19, Z18
+	VADDPS     Z18, Z8, Z8
 	MOVQ       BX, R12
 	VCVTPH2PS  (CX), Z18
-	VPANDD     Z10, Z18, Z18
+	VPANDD     Z9, Z18, Z18
 
-loop111:
+loop131:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest112
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop111
+	JZ        rest132
+	VCVTPH2PS (CX), Z19
+	VPANDD    Z9, Z19, Z19
+	VADDPS    Z19, Z18, Z18
+	JMP       loop131
 
-rest112:
+rest132:
 	TESTQ       SI, SI
-	JZ          summed113
-	VMOVDQU16.Z (CX), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
+	JZ          summed133
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VPANDD      Z9, Z19, Z19
+	VADDPS      Z19, Z18, Z18
 	ADDQ        SI, CX
 
-summed113:
+summed133:
 	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
+	VCVTPH2PS (CX), Z19
+	VPANDD    Z9, Z19, Z19
 
-loop114:
+loop134:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest115
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z21, Z21
-	JMP       loop114
+	JZ        rest135
+	VCVTPH2PS (CX), Z20
+	VPANDD    Z9, Z20, Z20
+	VADDPS    Z20, Z19, Z19
+	JMP       loop134
 
-rest115:
+rest135:
 	TESTQ       SI, SI
-	JZ          summed116
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z21, Z21
+	JZ          summed136
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VPANDD      Z9, Z20, Z20
+	VADDPS      Z20, Z19, Z19
 	ADDQ        SI, CX
 
-summed116:
-	VSHUFF64X2 $0x44, Z21, Z18, Z22
-	VSHUFF64X2 $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z22, Z22
+summed136:
+	VSHUFF64X2 $0x44, Z19, Z18, Z20
+	VSHUFF64X2 $0xee, Z19, Z18, Z18
+	VADDPS     Z18, Z20, Z20
 	MOVQ       BX, R12
 	VCVTPH2PS  (CX), Z18
-	VPANDD     Z10, Z18, Z18
+	VPANDD     Z9, Z18, Z18
 
-loop117:
+loop137:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest118
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z18, Z18
-	JMP       loop117
+	JZ        rest138
+	VCVTPH2PS (CX), Z19
+	VPANDD    Z9, Z19, Z19
+	VADDPS    Z19, Z18, Z18
+	JMP       loop137
 
-rest118:
+rest138:
 	TESTQ       SI, SI
-	JZ          summed119
+	JZ          summed139
+	VMOVDQU16.Z (CX), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VPANDD      Z9, Z19, Z19
+	VADDPS      Z19, Z18, Z18
+	ADDQ        SI, CX
+
+summed139:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z19
+	VPANDD    Z9, Z19, Z19
+
+loop140:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest141
+	VCVTPH2PS (CX), Z21
+	VPANDD    Z9, Z21, Z21
+	VADDPS    Z21, Z19, Z19
+	JMP       loop140
+
+rest141:
+	TESTQ       SI, SI
+	JZ          summed142
 	VMOVDQU16.Z (CX), K1, Y21
 	VCVTPH2PS   Y21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z18, Z18
+	VPANDD      Z9, Z21, Z21
+	VADDPS      Z21, Z19, Z19
 	ADDQ        SI, CX
 
-summed119:
+summed142:
+	VSHUFF64X2 $0x44, Z19, Z18, Z21
+	VSHUFF64X2 $0xee, Z19, Z18, Z18
+	VADDPS     Z18, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z18
+	VSHUFF64X2 $0xdd, Z21, Z20, Z19
+	VADDPS     Z19, Z18, Z18
+	MOVQ       BX, R12
+	VCVTPH2PS  (CX), Z19
+	VPANDD     Z9, Z19, Z19
+
+loop143:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest144
+	VCVTPH2PS (CX), Z20
+	VPANDD    Z9, Z20, Z20
+	VADDPS    Z20, Z19, Z19
+	JMP       loop143
+
+rest144:
+	TESTQ       SI, SI
+	JZ          summed145
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VPANDD      Z9, Z20, Z20
+	VADDPS      Z20, Z19, Z19
+	ADDQ        SI, CX
+
+summed145:
 	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z20
+	VPANDD    Z9, Z20, Z20
+
+loop146:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest147
 	VCVTPH2PS (CX), Z21
-	VPANDD    Z10, Z21, Z21
+	VPANDD    Z9, Z21, Z21
+	VADDPS    Z21, Z20, Z20
+	JMP       loop146
 
-loop120:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest121
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z21, Z21
-	JMP       loop120
-
-rest121:
+rest147:
 	TESTQ       SI, SI
-	JZ          summed122
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z21, Z21
+	JZ          summed148
+	VMOVDQU16.Z (CX), K1, Y21
+	VCVTPH2PS   Y21, Z21
+	VPANDD      Z9, Z21, Z21
+	VADDPS      Z21, Z20, Z20
 	ADDQ        SI, CX
 
-summed122:
-	VSHUFF64X2 $0x44, Z21, Z18, Z23
-	VSHUFF64X2 $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z18
-	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPS     Z21, Z18, Z18
+summed148:
+	VSHUFF64X2 $0x44, Z20, Z19, Z21
+	VSHUFF64X2 $0xee, Z20, Z19, Z19
+	VADDPS     Z19, Z21, Z21
 	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z21
-	VPANDD     Z10, Z21, Z21
+	VCVTPH2PS  (CX), Z19
+	VPANDD     Z9, Z19, Z19
 
-loop123:
+loop149:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest124
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z21, Z21
-	JMP       loop123
+	JZ        rest150
+	VCVTPH2PS (CX), Z20
+	VPANDD    Z9, Z20, Z20
+	VADDPS    Z20, Z19, Z19
+	JMP       loop149
 
-rest124:
+rest150:
 	TESTQ       SI, SI
-	JZ          summed125
+	JZ          summed151
+	VMOVDQU16.Z (CX), K1, Y20
+	VCVTPH2PS   Y20, Z20
+	VPANDD      Z9, Z20, Z20
+	VADDPS      Z20, Z19, Z19
+	ADDQ        SI, CX
+
+summed151:
+	MOVQ      BX, R12
+	VCVTPH2PS (CX), Z20
+	VPANDD    Z9, Z20, Z20
+
+loop152:
+	ADDQ      $0x20, CX
+	SUBQ      $0x20, R12
+	JZ        rest153
+	VCVTPH2PS (CX), Z22
+	VPANDD    Z9, Z22, Z22
+	VADDPS    Z22, Z20, Z20
+	JMP       loop152
+
+rest153:
+	TESTQ       SI, SI
+	JZ          summed154
 	VMOVDQU16.Z (CX), K1, Y22
 	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z21, Z21
+	VPANDD      Z9, Z22, Z22
+	VADDPS      Z22, Z20, Z20
 	ADDQ        SI, CX
 
-summed125:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-
-loop126:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest127
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z22, Z22
-	JMP       loop126
-
-rest127:
-	TESTQ       SI, SI
-	JZ          summed128
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z22, Z22
-	ADDQ        SI, CX
-
-summed128:
-	VSHUFF64X2 $0x44, Z22, Z21, Z23
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z23, Z23
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z21
-	VPANDD     Z10, Z21, Z21
-
-loop129:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest130
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-	VADDPS    Z22, Z21, Z21
-	JMP       loop129
-
-rest130:
-	TESTQ       SI, SI
-	JZ          summed131
-	VMOVDQU16.Z (CX), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VPANDD      Z10, Z22, Z22
-	VADDPS      Z22, Z21, Z21
-	ADDQ        SI, CX
-
-summed131:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z10, Z22, Z22
-
-loop132:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest133
-	VCVTPH2PS (CX), Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z22, Z22
-	JMP       loop132
-
-rest133:
-	TESTQ       SI, SI
-	JZ          summed134
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VPANDD      Z10, Z24, Z24
-	VADDPS      Z24, Z22, Z22
-	ADDQ        SI, CX
-
-summed134:
-	VSHUFF64X2 $0x44, Z22, Z21, Z24
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z24, Z24
-	VSHUFF64X2 $0x88, Z24, Z23, Z21
-	VSHUFF64X2 $0xdd, Z24, Z23, Z22
-	VADDPS     Z22, Z21, Z21
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z22
-	VPANDD     Z10, Z22, Z22
-
-loop135:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest136
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z22, Z22
-	JMP       loop135
-
-rest136:
-	TESTQ       SI, SI
-	JZ          summed137
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z22, Z22
-	ADDQ        SI, CX
-
-summed137:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-
-loop138:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest139
-	VCVTPH2PS (CX), Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop138
-
-rest139:
-	TESTQ       SI, SI
-	JZ          summed140
-	VMOVDQU16.Z (CX), K1, Y24
-	VCVTPH2PS   Y24, Z24
-	VPANDD      Z10, Z24, Z24
-	VADDPS      Z24, Z23, Z23
-	ADDQ        SI, CX
-
-summed140:
-	VSHUFF64X2 $0x44, Z23, Z22, Z24
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z24, Z24
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z22
-	VPANDD     Z10, Z22, Z22
-
-loop141:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest142
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z22, Z22
-	JMP       loop141
-
-rest142:
-	TESTQ       SI, SI
-	JZ          summed143
-	VMOVDQU16.Z (CX), K1, Y23
-	VCVTPH2PS   Y23, Z23
-	VPANDD      Z10, Z23, Z23
-	VADDPS      Z23, Z22, Z22
-	ADDQ        SI, CX
-
-summed143:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z23
-	VPANDD    Z10, Z23, Z23
-
-loop144:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest145
-	VCVTPH2PS (CX), Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z23, Z23
-	JMP       loop144
-
-rest145:
-	TESTQ       SI, SI
-	JZ          summed146
-	VMOVDQU16.Z (CX), K1, Y25
-	VCVTPH2PS   Y25, Z25
-	VPANDD      Z10, Z25, Z25
-	VADDPS      Z25, Z23, Z23
-	ADDQ        SI, CX
-
-summed146:
-	VSHUFF64X2 $0x44, Z23, Z22, Z25
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z25, Z25
-	VSHUFF64X2 $0x88, Z25, Z24, Z22
-	VSHUFF64X2 $0xdd, Z25, Z24, Z23
-	VADDPS     Z23, Z22, Z22
-	VMOVUPS    neighbours32<>+0(SB), Z23
-	VSHUFPS    $0x44, Z18, Z9, Z24
-	VSHUFPS    $0xee, Z18, Z9, Z9
-	VADDPS     Z9, Z24, Z24
-	VSHUFPS    $0x44, Z22, Z21, Z9
-	VSHUFPS    $0xee, Z22, Z21, Z18
-	VADDPS     Z18, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z24, Z18
-	VSHUFPS    $0xdd, Z9, Z24, Z9
-	VADDPS     Z9, Z18, Z18
-	VPERMPS    Z18, Z23, Z18
-	VMOVDQA64  Z18, Z9
-	JMP        summed34
+summed154:
+	VSHUFF64X2 $0x44, Z20, Z19, Z22
+	VSHUFF64X2 $0xee, Z20, Z19, Z19
+	VADDPS     Z19, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z19
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPS     Z20, Z19, Z19
+	VMOVUPS    neighbours32<>+0(SB), Z20
+	VSHUFPS    $0x44, Z8, Z7, Z21
+	VSHUFPS    $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z21, Z21
+	VSHUFPS    $0x44, Z19, Z18, Z7
+	VSHUFPS    $0xee, Z19, Z18, Z8
+	VADDPS     Z8, Z7, Z7
+	VSHUFPS    $0x88, Z7, Z21, Z8
+	VSHUFPS    $0xdd, Z7, Z21, Z7
+	VADDPS     Z7, Z8, Z8
+	VPERMPS    Z8, Z20, Z8
+	VMOVDQA64  Z8, Z7
+	JMP        summed38
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots33:
+slots37:
 	CMPQ  R9, $0x01
-	JNE   many147
+	JNE   many155
 	TESTQ BX, BX
-	JZ    many147
+	JZ    many155
 
 	// One block, as a run of a longer one is.
 	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z9
-	VPANDD    Z10, Z9, Z9
+	VCVTPH2PS (CX), Z7
+	VPANDD    Z9, Z7, Z7
 
-loop148:
+loop156:
 	ADDQ      $0x20, CX
 	SUBQ      $0x20, R12
-	JZ        rest149
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z10, Z18, Z18
-	VADDPS    Z18, Z9, Z9
-	JMP       loop148
+	JZ        rest157
+	VCVTPH2PS (CX), Z8
+	VPANDD    Z9, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	JMP       loop156
 
-rest149:
+rest157:
 	TESTQ       SI, SI
-	JZ          summed150
-	VMOVDQU16.Z (CX), K1, Y18
-	VCVTPH2PS   Y18, Z18
-	VPANDD      Z10, Z18, Z18
-	VADDPS      Z18, Z9, Z9
+	JZ          summed158
+	VMOVDQU16.Z (CX), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VPANDD      Z9, Z8, Z8
+	VADDPS      Z8, Z7, Z7
 	ADDQ        SI, CX
 
-summed150:
-	VEXTRACTF64X4 $0x01, Z9, Y18
-	VADDPS        Y18, Y9, Y9
-	VEXTRACTF32X4 $0x01, Y9, X18
-	VADDPS        X18, X9, X9
-	VPERMILPD     $0x01, X9, X18
-	VADDPS        X18, X9, X9
-	VPERMILPS     $0x01, X9, X18
-	VADDPS        X18, X9, X9
-	VMOVDQA64     Z9, Z9
-	JMP           summed34
+summed158:
+	VEXTRACTF64X4 $0x01, Z7, Y8
+	VADDPS        Y8, Y7, Y7
+	VEXTRACTF32X4 $0x01, Y7, X8
+	VADDPS        X8, X7, X7
+	VPERMILPD     $0x01, X7, X8
+	VADDPS        X8, X7, X7
+	VPERMILPS     $0x01, X7, X8
+	VADDPS        X8, X7, X7
+	VMOVDQA64     Z7, Z7
+	JMP           summed38
 
-many147:
-	LEAQ 80(SP), R12
+many155:
+	LEAQ 272(SP), R12
 	MOVQ R9, R13
 
-block151:
-	VPXORD Z13, Z13, Z13
+block159:
+	VPXORD Z12, Z12, Z12
 	MOVQ   BX, R14
 	TESTQ  R14, R14
-	JZ     rest153
+	JZ     rest161
 
-pair152:
-	VCVTPH2PS  (CX), Z9
-	VPANDD     Z10, Z9, Z9
-	VADDPS     Z9, Z13, Z13
+pair160:
+	VCVTPH2PS  (CX), Z7
+	VPANDD     Z9, Z7, Z7
+	VADDPS     Z7, Z12, Z12
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
 	SUBQ       $0x20, R14
-	JNZ        pair152
+	JNZ        pair160
 	TESTQ      SI, SI
-	JZ         done154
+	JZ         done162
 
-rest153:
-	VMOVDQU16.Z (CX), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VPANDD      Z10, Z9, Z9
-	VADDPS      Z9, Z13, Z13
+rest161:
+	VMOVDQU16.Z (CX), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VPANDD      Z9, Z7, Z7
+	VADDPS      Z7, Z12, Z12
 	ADDQ        SI, CX
 
-done154:
-	VMOVUPS Z13, (R12)
+done162:
+	VMOVUPS Z12, (R12)
 	ADDQ    $0x40, R12
 	DECQ    R13
-	JNZ     block151
+	JNZ     block159
 
 	// The blocks' partial sums, folded into one vector.
-	VMOVUPS    80(SP), Z9
-	VMOVUPS    144(SP), Z18
-	VSHUFF64X2 $0x44, Z18, Z9, Z21
-	VSHUFF64X2 $0xee, Z18, Z9, Z9
-	VADDPS     Z9, Z21, Z21
-	VMOVUPS    208(SP), Z9
-	VMOVUPS    272(SP), Z18
-	VSHUFF64X2 $0x44, Z18, Z9, Z22
-	VSHUFF64X2 $0xee, Z18, Z9, Z9
-	VADDPS     Z9, Z22, Z22
-	VSHUFF64X2 $0x88, Z22, Z21, Z9
-	VSHUFF64X2 $0xdd, Z22, Z21, Z18
-	VADDPS     Z18, Z9, Z9
-	VMOVUPS    336(SP), Z18
-	VMOVUPS    400(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z18, Z22
-	VSHUFF64X2 $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z22, Z22
-	VMOVUPS    464(SP), Z18
-	VMOVUPS    528(SP), Z21
-	VSHUFF64X2 $0x44, Z21, Z18, Z23
-	VSHUFF64X2 $0xee, Z21, Z18, Z18
-	VADDPS     Z18, Z23, Z23
-	VSHUFF64X2 $0x88, Z23, Z22, Z18
-	VSHUFF64X2 $0xdd, Z23, Z22, Z21
-	VADDPS     Z21, Z18, Z18
-	VMOVUPS    592(SP), Z21
-	VMOVUPS    656(SP), Z22
-	VSHUFF64X2 $0x44, Z22, Z21, Z23
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z23, Z23
-	VMOVUPS    720(SP), Z21
-	VMOVUPS    784(SP), Z22
-	VSHUFF64X2 $0x44, Z22, Z21, Z24
-	VSHUFF64X2 $0xee, Z22, Z21, Z21
-	VADDPS     Z21, Z24, Z24
-	VSHUFF64X2 $0x88, Z24, Z23, Z21
-	VSHUFF64X2 $0xdd, Z24, Z23, Z22
-	VADDPS     Z22, Z21, Z21
-	VMOVUPS    848(SP), Z22
-	VMOVUPS    912(SP), Z23
-	VSHUFF64X2 $0x44, Z23, Z22, Z24
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z24, Z24
-	VMOVUPS    976(SP), Z22
-	VMOVUPS    1040(SP), Z23
-	VSHUFF64X2 $0x44, Z23, Z22, Z25
-	VSHUFF64X2 $0xee, Z23, Z22, Z22
-	VADDPS     Z22, Z25, Z25
-	VSHUFF64X2 $0x88, Z25, Z24, Z22
-	VSHUFF64X2 $0xdd, Z25, Z24, Z23
-	VADDPS     Z23, Z22, Z22
-	VMOVUPS    neighbours32<>+0(SB), Z23
-	VSHUFPS    $0x44, Z18, Z9, Z24
-	VSHUFPS    $0xee, Z18, Z9, Z9
-	VADDPS     Z9, Z24, Z24
-	VSHUFPS    $0x44, Z22, Z21, Z9
-	VSHUFPS    $0xee, Z22, Z21, Z18
-	VADDPS     Z18, Z9, Z9
-	VSHUFPS    $0x88, Z9, Z24, Z18
-	VSHUFPS    $0xdd, Z9, Z24, Z9
-	VADDPS     Z9, Z18, Z18
-	VPERMPS    Z18, Z23, Z18
-	VMOVDQA64  Z18, Z9
-	JMP        summed34
+	VMOVUPS    272(SP), Z7
+	VMOVUPS    336(SP), Z8
+	VSHUFF64X2 $0x44, Z8, Z7, Z18
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z18, Z18
+	VMOVUPS    400(SP), Z7
+	VMOVUPS    464(SP), Z8
+	VSHUFF64X2 $0x44, Z8, Z7, Z19
+	VSHUFF64X2 $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z19, Z19
+	VSHUFF64X2 $0x88, Z19, Z18, Z7
+	VSHUFF64X2 $0xdd, Z19, Z18, Z8
+	VADDPS     Z8, Z7, Z7
+	VMOVUPS    528(SP), Z8
+	VMOVUPS    592(SP), Z18
+	VSHUFF64X2 $0x44, Z18, Z8, Z19
+	VSHUFF64X2 $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z19, Z19
+	VMOVUPS    656(SP), Z8
+	VMOVUPS    720(SP), Z18
+	VSHUFF64X2 $0x44, Z18, Z8, Z20
+	VSHUFF64X2 $0xee, Z18, Z8, Z8
+	VADDPS     Z8, Z20, Z20
+	VSHUFF64X2 $0x88, Z20, Z19, Z8
+	VSHUFF64X2 $0xdd, Z20, Z19, Z18
+	VADDPS     Z18, Z8, Z8
+	VMOVUPS    784(SP), Z18
+	VMOVUPS    848(SP), Z19
+	VSHUFF64X2 $0x44, Z19, Z18, Z20
+	VSHUFF64X2 $0xee, Z19, Z18, Z18
+	VADDPS     Z18, Z20, Z20
+	VMOVUPS    912(SP), Z18
+	VMOVUPS    976(SP), Z19
+	VSHUFF64X2 $0x44, Z19, Z18, Z21
+	VSHUFF64X2 $0xee, Z19, Z18, Z18
+	VADDPS     Z18, Z21, Z21
+	VSHUFF64X2 $0x88, Z21, Z20, Z18
+	VSHUFF64X2 $0xdd, Z21, Z20, Z19
+	VADDPS     Z19, Z18, Z18
+	VMOVUPS    1040(SP), Z19
+	VMOVUPS    1104(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z19, Z21
+	VSHUFF64X2 $0xee, Z20, Z19, Z19
+	VADDPS     Z19, Z21, Z21
+	VMOVUPS    1168(SP), Z19
+	VMOVUPS    1232(SP), Z20
+	VSHUFF64X2 $0x44, Z20, Z19, Z22
+	VSHUFF64X2 $0xee, Z20, Z19, Z19
+	VADDPS     Z19, Z22, Z22
+	VSHUFF64X2 $0x88, Z22, Z21, Z19
+	VSHUFF64X2 $0xdd, Z22, Z21, Z20
+	VADDPS     Z20, Z19, Z19
+	VMOVUPS    neighbours32<>+0(SB), Z20
+	VSHUFPS    $0x44, Z8, Z7, Z21
+	VSHUFPS    $0xee, Z8, Z7, Z7
+	VADDPS     Z7, Z21, Z21
+	VSHUFPS    $0x44, Z19, Z18, Z7
+	VSHUFPS    $0xee, Z19, Z18, Z8
+	VADDPS     Z8, Z7, Z7
+	VSHUFPS    $0x88, Z7, Z21, Z8
+	VSHUFPS    $0xdd, Z7, Z21, Z7
+	VADDPS     Z7, Z8, Z8
+	VPERMPS    Z8, Z20, Z8
+	VMOVDQA64  Z8, Z7
+	JMP        summed38
 
-clamp39:
-	VMOVUPS Z17, Z22
-	VMINPS  Z23, Z22, Z23
-	VMOVUPS Z8, Z22
-	VMAXPS  Z23, Z22, Z23
-	JMP     clamped40
+clamp43:
+	VMOVUPS 72(SP), Z19
+	VMINPS  Z20, Z19, Z20
+	VMOVUPS 136(SP), Z19
+	VMAXPS  Z20, Z19, Z20
+	JMP     clamped44
 
-clamp41:
-	VMOVUPS Z17, Z18
-	VMINPS  Z12, Z18, Z12
-	VMOVUPS Z8, Z18
-	VMAXPS  Z12, Z18, Z12
-	JMP     clamped42
+	// NaN.
+nan45:
+	VCMPPS  $0x03, Z20, Z20, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z20
+	JMP     quiet46
+
+clamp47:
+	VMOVUPS 72(SP), Z8
+	VMINPS  Z11, Z8, Z11
+	VMOVUPS 136(SP), Z8
+	VMAXPS  Z11, Z8, Z11
+	JMP     clamped48
+
+	// NaN.
+nan49:
+	VCMPPS  $0x03, Z11, Z11, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z11
+	JMP     quiet50
 
 // func updateRowsHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·updateRowsHalfF16AVX512(SB), NOSPLIT, $16-108
+TEXT ·updateRowsHalfF16AVX512(SB), NOSPLIT, $208-108
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ v+16(FP), DX
@@ -51748,27 +52303,30 @@ TEXT ·updateRowsHalfF16AVX512(SB), NOSPLIT, $16-108
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
-	VPXORD       Z5, Z6, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS (R9), Z7
-	VBROADCASTSS 4(R9), Z17
-	VBROADCASTSS 20(R9), Z18
-	VBROADCASTSS 16(R9), Z19
-	VBROADCASTSS 32(R9), Z20
+	VMOVUPS      Z6, (SP)
+	VPXORD       Z5, Z6, Z6
+	VMOVQ        X6, 64(SP)
+	VBROADCASTSS (R9), Z6
+	VBROADCASTSS 4(R9), Z16
+	VBROADCASTSS 20(R9), Z17
+	VBROADCASTSS 16(R9), Z18
+	VBROADCASTSS 32(R9), Z19
+	VMOVUPS      Z19, 72(SP)
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x1f, Z7, Z7
+	VPXORD       72(SP), Z7, Z7
+	VMOVUPS      Z7, 136(SP)
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z20, Z8, Z8
+	VPSLLD       $0x18, Z8, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VPXORD       72(SP), Z8, Z7
+	VMOVQ        X7, 200(SP)
+	VBROADCASTSS factor+104(FP), Z7
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x18, Z9, Z9
 	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z20, Z9, Z9
-	VMOVQ        X9, 8(SP)
-	VBROADCASTSS factor+104(FP), Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
 	MOVQ         stride+72(FP), R9
 	SHLQ         $0x01, R9
 	CMPL         factor+104(FP), $0x3f800000
@@ -51786,37 +52344,37 @@ slice3:
 
 loop4:
 	// The sums of |x| down the rows.
+	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   block+64(FP), R13
 
 row6:
-	VCVTPH2PS (R12), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z11, Z11
-	VCVTPH2PS 32(R12), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z12, Z12
-	VCVTPH2PS 64(R12), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z13, Z13
-	VCVTPH2PS 96(R12), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z14, Z14
+	VCVTPH2PS (R12), Z8
+	VMULPS    Z7, Z8, Z8
+	VPANDD    Z9, Z8, Z8
+	VADDPS    Z8, Z10, Z10
+	VCVTPH2PS 32(R12), Z8
+	VMULPS    Z7, Z8, Z8
+	VPANDD    Z9, Z8, Z8
+	VADDPS    Z8, Z11, Z11
+	VCVTPH2PS 64(R12), Z8
+	VMULPS    Z7, Z8, Z8
+	VPANDD    Z9, Z8, Z8
+	VADDPS    Z8, Z12, Z12
+	VCVTPH2PS 96(R12), Z8
+	VMULPS    Z7, Z8, Z8
+	VPANDD    Z9, Z8, Z8
+	VADDPS    Z8, Z13, Z13
 	ADDQ      R9, R12
 	DECQ      R13
 	JNZ       row6
-	VMOVUPS   Z11, (DI)(R11*2)
-	VMOVUPS   Z12, 64(DI)(R11*2)
-	VMOVUPS   Z13, 128(DI)(R11*2)
-	VMOVUPS   Z14, 192(DI)(R11*2)
+	VMOVUPS   Z10, (DI)(R11*2)
+	VMOVUPS   Z11, 64(DI)(R11*2)
+	VMOVUPS   Z12, 128(DI)(R11*2)
+	VMOVUPS   Z13, 192(DI)(R11*2)
 	ADDQ      $0x00000080, R11
 	SUBQ      $0x00000080, R10
 	JGE       loop4
@@ -51830,19 +52388,19 @@ done5:
 
 loop7:
 	// The sums of |x| down the rows.
-	VPXORD Z15, Z15, Z15
+	VPXORD Z14, Z14, Z14
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   block+64(FP), R13
 
 row9:
-	VCVTPH2PS (R12), Z21
-	VMULPS    Z9, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z15, Z15
+	VCVTPH2PS (R12), Z8
+	VMULPS    Z7, Z8, Z8
+	VPANDD    Z9, Z8, Z8
+	VADDPS    Z8, Z14, Z14
 	ADDQ      R9, R12
 	DECQ      R13
 	JNZ       row9
-	VMOVUPS   Z15, (DI)(R11*2)
+	VMOVUPS   Z14, (DI)(R11*2)
 	ADDQ      $0x00000020, R11
 	SUBQ      $0x00000020, R10
 	JGE       loop7
@@ -51860,20 +52418,20 @@ done8:
 	KMOVW R12, K1
 
 	// The sums of |x| down the rows.
-	VPXORD Z16, Z16, Z16
+	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   block+64(FP), R12
 
 row11:
-	VMOVDQU16.Z (R10), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VPANDD      Z10, Z21, Z21
-	VADDPS      Z21, Z16, Z16
+	VMOVDQU16.Z (R10), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z7, Z8, Z8
+	VPANDD      Z9, Z8, Z8
+	VADDPS      Z8, Z15, Z15
 	ADDQ        R9, R10
 	DECQ        R12
 	JNZ         row11
-	VMOVUPS     Z16, K1, (DI)(R11*2)
+	VMOVUPS     Z15, K1, (DI)(R11*2)
 
 end10:
 	// On to the next slice.
@@ -51891,45 +52449,45 @@ end10:
 	JL   done13
 
 loop12:
-	VMOVUPS (DI)(R11*2), Z21
-	VMOVUPS 64(DI)(R11*2), Z22
+	VMOVUPS (DI)(R11*2), Z8
+	VMOVUPS 64(DI)(R11*2), Z19
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided14
-	VDIVPS Z5, Z21, Z21
-	VDIVPS Z5, Z22, Z22
+	VDIVPS Z5, Z8, Z8
+	VDIVPS Z5, Z19, Z19
 
 undivided14:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z21, Z23
-	VMULPS    Z21, Z23, Z23
-	VMULPS    (DX)(R11*2), Z1, Z21
-	VADDPS    Z23, Z21, Z21
-	VPTESTMD  Z0, Z21, K1
-	VMOVUPS.Z Z21, K1, Z21
-	VMULPS    Z2, Z22, Z23
-	VMULPS    Z22, Z23, Z23
-	VMULPS    64(DX)(R11*2), Z1, Z22
-	VADDPS    Z23, Z22, Z22
-	VPTESTMD  Z0, Z22, K1
-	VMOVUPS.Z Z22, K1, Z22
+	VMULPS    Z2, Z8, Z20
+	VMULPS    Z8, Z20, Z20
+	VMULPS    (DX)(R11*2), Z1, Z8
+	VADDPS    Z20, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    Z2, Z19, Z20
+	VMULPS    Z19, Z20, Z20
+	VMULPS    64(DX)(R11*2), Z1, Z19
+	VADDPS    Z20, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
 	JNE     other15
-	VSQRTPS Z21, Z23
-	VSQRTPS Z22, Z24
+	VSQRTPS Z8, Z20
+	VSQRTPS Z19, Z21
 
 raised18:
-	VMULPS  Z3, Z23, Z23
-	VADDPS  Z4, Z23, Z23
-	VMULPS  Z3, Z24, Z24
-	VADDPS  Z4, Z24, Z24
-	VMOVUPS Z21, (DX)(R11*2)
-	VMOVUPS Z23, (DI)(R11*2)
-	VMOVUPS Z22, 64(DX)(R11*2)
-	VMOVUPS Z24, 64(DI)(R11*2)
+	VMULPS  Z3, Z20, Z20
+	VADDPS  Z4, Z20, Z20
+	VMULPS  Z3, Z21, Z21
+	VADDPS  Z4, Z21, Z21
+	VMOVUPS Z8, (DX)(R11*2)
+	VMOVUPS Z20, (DI)(R11*2)
+	VMOVUPS Z19, 64(DX)(R11*2)
+	VMOVUPS Z21, 64(DI)(R11*2)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
 	JGE     loop12
@@ -51942,32 +52500,32 @@ done13:
 	JL   done20
 
 loop19:
-	VMOVUPS (DI)(R11*2), Z21
+	VMOVUPS (DI)(R11*2), Z8
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided21
-	VDIVPS Z5, Z21, Z21
+	VDIVPS Z5, Z8, Z8
 
 undivided21:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z21, Z22
-	VMULPS    Z21, Z22, Z22
-	VMULPS    (DX)(R11*2), Z1, Z21
-	VADDPS    Z22, Z21, Z21
-	VPTESTMD  Z0, Z21, K1
-	VMOVUPS.Z Z21, K1, Z21
+	VMULPS    Z2, Z8, Z19
+	VMULPS    Z8, Z19, Z19
+	VMULPS    (DX)(R11*2), Z1, Z8
+	VADDPS    Z19, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
 	JNE     other22
-	VSQRTPS Z21, Z22
+	VSQRTPS Z8, Z19
 
 raised25:
-	VMULPS  Z3, Z22, Z22
-	VADDPS  Z4, Z22, Z22
-	VMOVUPS Z21, (DX)(R11*2)
-	VMOVUPS Z22, (DI)(R11*2)
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMOVUPS Z8, (DX)(R11*2)
+	VMOVUPS Z19, (DI)(R11*2)
 	ADDQ    $0x00000020, R11
 	SUBQ    $0x00000020, R10
 	JGE     loop19
@@ -51983,33 +52541,33 @@ done20:
 	BTSQ      R10, R12
 	DECQ      R12
 	KMOVW     R12, K1
-	VMOVUPS.Z (DI)(R11*2), K1, Z21
+	VMOVUPS.Z (DI)(R11*2), K1, Z8
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided27
-	VDIVPS Z5, Z21, Z21
+	VDIVPS Z5, Z8, Z8
 
 undivided27:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMOVUPS.Z (DX)(R11*2), K1, Z22
-	VMULPS    Z2, Z21, Z23
-	VMULPS    Z21, Z23, Z23
-	VMULPS    Z22, Z1, Z21
-	VADDPS    Z23, Z21, Z21
-	VPTESTMD  Z0, Z21, K2
-	VMOVUPS.Z Z21, K2, Z21
+	VMOVUPS.Z (DX)(R11*2), K1, Z19
+	VMULPS    Z2, Z8, Z20
+	VMULPS    Z8, Z20, Z20
+	VMULPS    Z19, Z1, Z8
+	VADDPS    Z20, Z8, Z8
+	VPTESTMD  Z0, Z8, K2
+	VMOVUPS.Z Z8, K2, Z8
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
 	JNE     other28
-	VSQRTPS Z21, Z22
+	VSQRTPS Z8, Z19
 
 raised31:
-	VMULPS  Z3, Z22, Z22
-	VADDPS  Z4, Z22, Z22
-	VMOVUPS Z21, K1, (DX)(R11*2)
-	VMOVUPS Z22, K1, (DI)(R11*2)
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMOVUPS Z8, K1, (DX)(R11*2)
+	VMOVUPS Z19, K1, (DI)(R11*2)
 
 end26:
 	LEAQ (DX)(R9*2), DX
@@ -52037,100 +52595,101 @@ loop33:
 	PREFETCHT0 448(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R13*1), Z21
-	VMULPS    Z9, Z21, Z21
-	VMULPS    (CX)(R13*2), Z7, Z22
-	VMULPS    Z21, Z17, Z21
-	VADDPS    Z21, Z22, Z22
+	VCVTPH2PS (BX)(R13*1), Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (CX)(R13*2), Z6, Z19
+	VMULPS    Z8, Z16, Z8
+	VADDPS    Z8, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    (AX)(R13*2), Z17, Z8
+	VMOVUPS   (DI)(R13*2), Z20
+	VMULPS    Z18, Z19, Z21
+	VDIVPS    Z20, Z21, Z21
+	VCVTPH2PS 32(BX)(R13*1), Z20
+	VMULPS    Z7, Z20, Z20
+	VMULPS    64(CX)(R13*2), Z6, Z22
+	VMULPS    Z20, Z16, Z20
+	VADDPS    Z20, Z22, Z22
 	VPTESTMD  Z0, Z22, K1
 	VMOVUPS.Z Z22, K1, Z22
-	VMULPS    (AX)(R13*2), Z18, Z21
-	VMOVUPS   (DI)(R13*2), Z23
-	VMULPS    Z19, Z22, Z24
+	VMULPS    64(AX)(R13*2), Z17, Z20
+	VMOVUPS   64(DI)(R13*2), Z23
+	VMULPS    Z18, Z22, Z24
 	VDIVPS    Z23, Z24, Z24
-	VCVTPH2PS 32(BX)(R13*1), Z23
-	VMULPS    Z9, Z23, Z23
-	VMULPS    64(CX)(R13*2), Z7, Z25
-	VMULPS    Z23, Z17, Z23
-	VADDPS    Z23, Z25, Z25
-	VPTESTMD  Z0, Z25, K1
-	VMOVUPS.Z Z25, K1, Z25
-	VMULPS    64(AX)(R13*2), Z18, Z23
-	VMOVUPS   64(DI)(R13*2), Z26
-	VMULPS    Z19, Z25, Z27
-	VDIVPS    Z26, Z27, Z27
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
+	CMPQ 200(SP), $+0
 	JNE  clamp35
 
 clamped36:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z24, Z21, Z21
-	VMOVDQA64   Z21, Z24
-	VMOVUPS     Z22, (CX)(R13*2)
-	VMOVUPS     Z21, (AX)(R13*2)
-	VSUBPS      Z27, Z23, Z23
-	VMOVDQA64   Z23, Z27
-	VMOVUPS     Z25, 64(CX)(R13*2)
-	VMOVUPS     Z23, 64(AX)(R13*2)
-	VMOVDQA64   Z24, Z21
-	VMOVUPS     quietNaNs512<>+0(SB), Z24
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z24
-	VMOVDQA64   Z27, Z21
-	VMOVUPS     quietNaNs512<>+0(SB), Z27
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z27
-	VCVTPS2PH   $0x00, Z24, (R8)(R13*1)
-	VCVTPS2PH   $0x00, Z27, 32(R8)(R13*1)
-	ADDQ        $0x00000040, R13
-	SUBQ        $0x00000040, R12
-	JGE         loop33
+	VSUBPS    Z21, Z8, Z8
+	VMOVDQA64 Z8, Z21
+	VMOVUPS   Z19, (CX)(R13*2)
+	VMOVUPS   Z8, (AX)(R13*2)
+	VSUBPS    Z24, Z20, Z20
+	VMOVDQA64 Z20, Z24
+	VMOVUPS   Z22, 64(CX)(R13*2)
+	VMOVUPS   Z20, 64(AX)(R13*2)
+	VCMPPS    $0x03, Z24, Z21, K1
+	KORTESTW  K1, K1
+	JNE       nan37
+
+quiet38:
+	VCVTPS2PH $0x00, Z21, (R8)(R13*1)
+	VCVTPS2PH $0x00, Z24, 32(R8)(R13*1)
+	ADDQ      $0x00000040, R13
+	SUBQ      $0x00000040, R12
+	JGE       loop33
 
 done34:
 	ADDQ $0x00000040, R12
 
 	// One vector at a time.
 	SUBQ $0x00000020, R12
-	JL   done38
+	JL   done40
 
-loop37:
+loop39:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R13*1), Z21
-	VMULPS    Z9, Z21, Z21
-	VMULPS    (CX)(R13*2), Z7, Z22
-	VMULPS    Z21, Z17, Z21
-	VADDPS    Z21, Z22, Z22
-	VPTESTMD  Z0, Z22, K1
-	VMOVUPS.Z Z22, K1, Z22
-	VMULPS    (AX)(R13*2), Z18, Z21
-	VMOVUPS   (DI)(R13*2), Z23
-	VMULPS    Z19, Z22, Z24
-	VDIVPS    Z23, Z24, Z24
+	VCVTPH2PS (BX)(R13*1), Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (CX)(R13*2), Z6, Z19
+	VMULPS    Z8, Z16, Z8
+	VADDPS    Z8, Z19, Z19
+	VPTESTMD  Z0, Z19, K1
+	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    (AX)(R13*2), Z17, Z8
+	VMOVUPS   (DI)(R13*2), Z20
+	VMULPS    Z18, Z19, Z21
+	VDIVPS    Z20, Z21, Z21
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp39
+	CMPQ 200(SP), $+0
+	JNE  clamp41
 
-clamped40:
+clamped42:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z24, Z21, Z21
-	VMOVDQA64   Z21, Z24
-	VMOVUPS     Z22, (CX)(R13*2)
-	VMOVUPS     Z21, (AX)(R13*2)
-	VMOVDQA64   Z24, Z21
-	VMOVUPS     quietNaNs512<>+0(SB), Z24
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z24
-	VCVTPS2PH   $0x00, Z24, (R8)(R13*1)
-	ADDQ        $0x00000020, R13
-	SUBQ        $0x00000020, R12
-	JGE         loop37
+	VSUBPS    Z21, Z8, Z8
+	VMOVDQA64 Z8, Z21
+	VMOVUPS   Z19, (CX)(R13*2)
+	VMOVUPS   Z8, (AX)(R13*2)
+	VCMPPS    $0x03, Z21, Z21, K1
+	KORTESTW  K1, K1
+	JNE       nan43
 
-done38:
+quiet44:
+	VCVTPS2PH $0x00, Z21, (R8)(R13*1)
+	ADDQ      $0x00000020, R13
+	SUBQ      $0x00000020, R12
+	JGE       loop39
+
+done40:
 	ADDQ $0x00000020, R12
 
 	// The rest, a part of a vector.
 	TESTQ R12, R12
-	JZ    end41
+	JZ    end45
 	SHRQ  $0x01, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
@@ -52138,38 +52697,40 @@ done38:
 	KMOVW R14, K1
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R13*2), K1, Z21
-	VMOVDQU16.Z (BX)(R13*1), K1, Y22
-	VCVTPH2PS   Y22, Z22
-	VMULPS      Z9, Z22, Z22
-	VMULPS      Z21, Z7, Z21
-	VMULPS      Z22, Z17, Z22
-	VADDPS      Z22, Z21, Z21
-	VPTESTMD    Z0, Z21, K2
-	VMOVUPS.Z   Z21, K2, Z21
-	VMOVUPS.Z   (AX)(R13*2), K1, Z22
-	VMULPS      Z22, Z18, Z22
-	VMOVUPS.Z   (DI)(R13*2), K1, Z23
-	VMULPS      Z19, Z21, Z24
-	VDIVPS      Z23, Z24, Z24
+	VMOVUPS.Z   (CX)(R13*2), K1, Z8
+	VMOVDQU16.Z (BX)(R13*1), K1, Y19
+	VCVTPH2PS   Y19, Z19
+	VMULPS      Z7, Z19, Z19
+	VMULPS      Z8, Z6, Z8
+	VMULPS      Z19, Z16, Z19
+	VADDPS      Z19, Z8, Z8
+	VPTESTMD    Z0, Z8, K2
+	VMOVUPS.Z   Z8, K2, Z8
+	VMOVUPS.Z   (AX)(R13*2), K1, Z19
+	VMULPS      Z19, Z17, Z19
+	VMOVUPS.Z   (DI)(R13*2), K1, Z20
+	VMULPS      Z18, Z8, Z21
+	VDIVPS      Z20, Z21, Z21
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp42
+	CMPQ 200(SP), $+0
+	JNE  clamp46
 
-clamped43:
+clamped47:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z24, Z22, Z22
-	VMOVDQA64   Z22, Z24
-	VMOVUPS     Z21, K1, (CX)(R13*2)
-	VMOVUPS     Z22, K1, (AX)(R13*2)
-	VMOVDQA64   Z24, Z21
-	VMOVUPS     quietNaNs512<>+0(SB), Z24
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z21, Z24
-	VCVTPS2PH   $0x00, Z24, Y21
-	VMOVDQU16   Y21, K1, (R8)(R13*1)
+	VSUBPS    Z21, Z19, Z19
+	VMOVDQA64 Z19, Z21
+	VMOVUPS   Z8, K1, (CX)(R13*2)
+	VMOVUPS   Z19, K1, (AX)(R13*2)
+	VCMPPS    $0x03, Z21, Z21, K2
+	KORTESTW  K2, K2
+	JNE       nan48
 
-end41:
+quiet49:
+	VCVTPS2PH $0x00, Z21, Y8
+	VMOVDQU16 Y8, K1, (R8)(R13*1)
+
+end45:
 	LEAQ (AX)(R9*2), AX
 	LEAQ (CX)(R9*2), CX
 	ADDQ R9, BX
@@ -52182,7 +52743,7 @@ end41:
 	JMP  done2
 
 plain1:
-slice44:
+slice50:
 	// A slice: its sums into den.
 	MOVQ width+80(FP), R10
 	SHLQ $0x01, R10
@@ -52190,72 +52751,72 @@ slice44:
 
 	// 4 vectors at a time.
 	SUBQ $0x00000080, R10
-	JL   done46
+	JL   done52
 
-loop45:
+loop51:
 	// The sums of |x| down the rows.
+	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   block+64(FP), R13
 
-row47:
-	VCVTPH2PS (R12), Z9
-	VPANDD    Z10, Z9, Z9
-	VADDPS    Z9, Z11, Z11
-	VCVTPH2PS 32(R12), Z9
-	VPANDD    Z10, Z9, Z9
-	VADDPS    Z9, Z12, Z12
-	VCVTPH2PS 64(R12), Z9
-	VPANDD    Z10, Z9, Z9
-	VADDPS    Z9, Z13, Z13
-	VCVTPH2PS 96(R12), Z9
-	VPANDD    Z10, Z9, Z9
-	VADDPS    Z9, Z14, Z14
+row53:
+	VCVTPH2PS (R12), Z7
+	VPANDD    Z9, Z7, Z7
+	VADDPS    Z7, Z10, Z10
+	VCVTPH2PS 32(R12), Z7
+	VPANDD    Z9, Z7, Z7
+	VADDPS    Z7, Z11, Z11
+	VCVTPH2PS 64(R12), Z7
+	VPANDD    Z9, Z7, Z7
+	VADDPS    Z7, Z12, Z12
+	VCVTPH2PS 96(R12), Z7
+	VPANDD    Z9, Z7, Z7
+	VADDPS    Z7, Z13, Z13
 	ADDQ      R9, R12
 	DECQ      R13
-	JNZ       row47
-	VMOVUPS   Z11, (DI)(R11*2)
-	VMOVUPS   Z12, 64(DI)(R11*2)
-	VMOVUPS   Z13, 128(DI)(R11*2)
-	VMOVUPS   Z14, 192(DI)(R11*2)
+	JNZ       row53
+	VMOVUPS   Z10, (DI)(R11*2)
+	VMOVUPS   Z11, 64(DI)(R11*2)
+	VMOVUPS   Z12, 128(DI)(R11*2)
+	VMOVUPS   Z13, 192(DI)(R11*2)
 	ADDQ      $0x00000080, R11
 	SUBQ      $0x00000080, R10
-	JGE       loop45
+	JGE       loop51
 
-done46:
+done52:
 	ADDQ $0x00000080, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done49
+	JL   done55
 
-loop48:
+loop54:
 	// The sums of |x| down the rows.
-	VPXORD Z15, Z15, Z15
+	VPXORD Z14, Z14, Z14
 	LEAQ   (SI)(R11*1), R12
 	MOVQ   block+64(FP), R13
 
-row50:
-	VCVTPH2PS (R12), Z9
-	VPANDD    Z10, Z9, Z9
-	VADDPS    Z9, Z15, Z15
+row56:
+	VCVTPH2PS (R12), Z7
+	VPANDD    Z9, Z7, Z7
+	VADDPS    Z7, Z14, Z14
 	ADDQ      R9, R12
 	DECQ      R13
-	JNZ       row50
-	VMOVUPS   Z15, (DI)(R11*2)
+	JNZ       row56
+	VMOVUPS   Z14, (DI)(R11*2)
 	ADDQ      $0x00000020, R11
 	SUBQ      $0x00000020, R10
-	JGE       loop48
+	JGE       loop54
 
-done49:
+done55:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end51
+	JZ    end57
 	SHRQ  $0x01, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -52263,21 +52824,21 @@ done49:
 	KMOVW R12, K1
 
 	// The sums of |x| down the rows.
-	VPXORD Z16, Z16, Z16
+	VPXORD Z15, Z15, Z15
 	LEAQ   (SI)(R11*1), R10
 	MOVQ   block+64(FP), R12
 
-row52:
-	VMOVDQU16.Z (R10), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VPANDD      Z10, Z9, Z9
-	VADDPS      Z9, Z16, Z16
+row58:
+	VMOVDQU16.Z (R10), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VPANDD      Z9, Z7, Z7
+	VADDPS      Z7, Z15, Z15
 	ADDQ        R9, R10
 	DECQ        R12
-	JNZ         row52
-	VMOVUPS     Z16, K1, (DI)(R11*2)
+	JNZ         row58
+	VMOVUPS     Z15, K1, (DI)(R11*2)
 
-end51:
+end57:
 	// On to the next slice.
 	MOVQ  R9, R10
 	IMULQ block+64(FP), R10
@@ -52290,146 +52851,146 @@ end51:
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R10
-	JL   done54
+	JL   done60
 
-loop53:
-	VMOVUPS (DI)(R11*2), Z9
-	VMOVUPS 64(DI)(R11*2), Z21
+loop59:
+	VMOVUPS (DI)(R11*2), Z7
+	VMOVUPS 64(DI)(R11*2), Z8
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided55
-	VDIVPS Z5, Z9, Z9
-	VDIVPS Z5, Z21, Z21
+	CMPQ   64(SP), $+0
+	JEQ    undivided61
+	VDIVPS Z5, Z7, Z7
+	VDIVPS Z5, Z8, Z8
 
-undivided55:
+undivided61:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z22
-	VMULPS    Z9, Z22, Z22
-	VMULPS    (DX)(R11*2), Z1, Z9
-	VADDPS    Z22, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    Z2, Z21, Z22
-	VMULPS    Z21, Z22, Z22
-	VMULPS    64(DX)(R11*2), Z1, Z21
-	VADDPS    Z22, Z21, Z21
-	VPTESTMD  Z0, Z21, K1
-	VMOVUPS.Z Z21, K1, Z21
+	VMULPS    Z2, Z7, Z19
+	VMULPS    Z7, Z19, Z19
+	VMULPS    (DX)(R11*2), Z1, Z7
+	VADDPS    Z19, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    Z2, Z8, Z19
+	VMULPS    Z8, Z19, Z19
+	VMULPS    64(DX)(R11*2), Z1, Z8
+	VADDPS    Z19, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other56
-	VSQRTPS Z9, Z22
-	VSQRTPS Z21, Z23
+	JNE     other62
+	VSQRTPS Z7, Z19
+	VSQRTPS Z8, Z20
 
-raised59:
-	VMULPS  Z3, Z22, Z22
-	VADDPS  Z4, Z22, Z22
-	VMULPS  Z3, Z23, Z23
-	VADDPS  Z4, Z23, Z23
-	VMOVUPS Z9, (DX)(R11*2)
-	VMOVUPS Z22, (DI)(R11*2)
-	VMOVUPS Z21, 64(DX)(R11*2)
-	VMOVUPS Z23, 64(DI)(R11*2)
+raised65:
+	VMULPS  Z3, Z19, Z19
+	VADDPS  Z4, Z19, Z19
+	VMULPS  Z3, Z20, Z20
+	VADDPS  Z4, Z20, Z20
+	VMOVUPS Z7, (DX)(R11*2)
+	VMOVUPS Z19, (DI)(R11*2)
+	VMOVUPS Z8, 64(DX)(R11*2)
+	VMOVUPS Z20, 64(DI)(R11*2)
 	ADDQ    $0x00000040, R11
 	SUBQ    $0x00000040, R10
-	JGE     loop53
+	JGE     loop59
 
-done54:
+done60:
 	ADDQ $0x00000040, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done61
+	JL   done67
 
-loop60:
-	VMOVUPS (DI)(R11*2), Z9
+loop66:
+	VMOVUPS (DI)(R11*2), Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided62
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided68
+	VDIVPS Z5, Z7, Z7
 
-undivided62:
+undivided68:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z9, Z21
-	VMULPS    Z9, Z21, Z21
-	VMULPS    (DX)(R11*2), Z1, Z9
-	VADDPS    Z21, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    Z2, Z7, Z8
+	VMULPS    Z7, Z8, Z8
+	VMULPS    (DX)(R11*2), Z1, Z7
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other63
-	VSQRTPS Z9, Z21
+	JNE     other69
+	VSQRTPS Z7, Z8
 
-raised66:
-	VMULPS  Z3, Z21, Z21
-	VADDPS  Z4, Z21, Z21
-	VMOVUPS Z9, (DX)(R11*2)
-	VMOVUPS Z21, (DI)(R11*2)
+raised72:
+	VMULPS  Z3, Z8, Z8
+	VADDPS  Z4, Z8, Z8
+	VMOVUPS Z7, (DX)(R11*2)
+	VMOVUPS Z8, (DI)(R11*2)
 	ADDQ    $0x00000020, R11
 	SUBQ    $0x00000020, R10
-	JGE     loop60
+	JGE     loop66
 
-done61:
+done67:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ     R10, R10
-	JZ        end67
+	JZ        end73
 	SHRQ      $0x01, R10
 	XORL      R12, R12
 	BTSQ      R10, R12
 	DECQ      R12
 	KMOVW     R12, K1
-	VMOVUPS.Z (DI)(R11*2), K1, Z9
+	VMOVUPS.Z (DI)(R11*2), K1, Z7
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided68
-	VDIVPS Z5, Z9, Z9
+	CMPQ   64(SP), $+0
+	JEQ    undivided74
+	VDIVPS Z5, Z7, Z7
 
-undivided68:
+undivided74:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMOVUPS.Z (DX)(R11*2), K1, Z21
-	VMULPS    Z2, Z9, Z22
-	VMULPS    Z9, Z22, Z22
-	VMULPS    Z21, Z1, Z9
-	VADDPS    Z22, Z9, Z9
-	VPTESTMD  Z0, Z9, K2
-	VMOVUPS.Z Z9, K2, Z9
+	VMOVUPS.Z (DX)(R11*2), K1, Z8
+	VMULPS    Z2, Z7, Z19
+	VMULPS    Z7, Z19, Z19
+	VMULPS    Z8, Z1, Z7
+	VADDPS    Z19, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other69
-	VSQRTPS Z9, Z21
+	JNE     other75
+	VSQRTPS Z7, Z8
 
-raised72:
-	VMULPS  Z3, Z21, Z21
-	VADDPS  Z4, Z21, Z21
-	VMOVUPS Z9, K1, (DX)(R11*2)
-	VMOVUPS Z21, K1, (DI)(R11*2)
+raised78:
+	VMULPS  Z3, Z8, Z8
+	VADDPS  Z4, Z8, Z8
+	VMOVUPS Z7, K1, (DX)(R11*2)
+	VMOVUPS Z8, K1, (DI)(R11*2)
 
-end67:
+end73:
 	LEAQ (DX)(R9*2), DX
 	MOVQ SI, R10
 
 	// The elements, row after row.
 	MOVQ block+64(FP), R11
 
-row73:
+row79:
 	MOVQ width+80(FP), R12
 	SHLQ $0x01, R12
 	XORQ R13, R13
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R12
-	JL   done75
+	JL   done81
 
-loop74:
+loop80:
 	PREFETCHT0 (R10)(R13*1)
 	PREFETCHT0 384(BX)(R13*1)
 	PREFETCHT0 384(R8)(R13*1)
@@ -52439,97 +53000,98 @@ loop74:
 	PREFETCHT0 448(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R13*1), Z9
-	VMULPS    (CX)(R13*2), Z7, Z21
-	VMULPS    Z9, Z17, Z9
-	VADDPS    Z9, Z21, Z21
+	VCVTPH2PS (BX)(R13*1), Z7
+	VMULPS    (CX)(R13*2), Z6, Z8
+	VMULPS    Z7, Z16, Z7
+	VADDPS    Z7, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    (AX)(R13*2), Z17, Z7
+	VMOVUPS   (DI)(R13*2), Z19
+	VMULPS    Z18, Z8, Z20
+	VDIVPS    Z19, Z20, Z20
+	VCVTPH2PS 32(BX)(R13*1), Z19
+	VMULPS    64(CX)(R13*2), Z6, Z21
+	VMULPS    Z19, Z16, Z19
+	VADDPS    Z19, Z21, Z21
 	VPTESTMD  Z0, Z21, K1
 	VMOVUPS.Z Z21, K1, Z21
-	VMULPS    (AX)(R13*2), Z18, Z9
-	VMOVUPS   (DI)(R13*2), Z22
-	VMULPS    Z19, Z21, Z23
+	VMULPS    64(AX)(R13*2), Z17, Z19
+	VMOVUPS   64(DI)(R13*2), Z22
+	VMULPS    Z18, Z21, Z23
 	VDIVPS    Z22, Z23, Z23
-	VCVTPH2PS 32(BX)(R13*1), Z22
-	VMULPS    64(CX)(R13*2), Z7, Z24
-	VMULPS    Z22, Z17, Z22
-	VADDPS    Z22, Z24, Z24
-	VPTESTMD  Z0, Z24, K1
-	VMOVUPS.Z Z24, K1, Z24
-	VMULPS    64(AX)(R13*2), Z18, Z22
-	VMOVUPS   64(DI)(R13*2), Z25
-	VMULPS    Z19, Z24, Z26
-	VDIVPS    Z25, Z26, Z26
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp76
+	CMPQ 200(SP), $+0
+	JNE  clamp82
 
-clamped77:
+clamped83:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z23, Z9, Z9
-	VMOVDQA64   Z9, Z23
-	VMOVUPS     Z21, (CX)(R13*2)
-	VMOVUPS     Z9, (AX)(R13*2)
-	VSUBPS      Z26, Z22, Z22
-	VMOVDQA64   Z22, Z26
-	VMOVUPS     Z24, 64(CX)(R13*2)
-	VMOVUPS     Z22, 64(AX)(R13*2)
-	VMOVDQA64   Z23, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z23
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
-	VMOVDQA64   Z26, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z26
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z26
-	VCVTPS2PH   $0x00, Z23, (R8)(R13*1)
-	VCVTPS2PH   $0x00, Z26, 32(R8)(R13*1)
-	ADDQ        $0x00000040, R13
-	SUBQ        $0x00000040, R12
-	JGE         loop74
+	VSUBPS    Z20, Z7, Z7
+	VMOVDQA64 Z7, Z20
+	VMOVUPS   Z8, (CX)(R13*2)
+	VMOVUPS   Z7, (AX)(R13*2)
+	VSUBPS    Z23, Z19, Z19
+	VMOVDQA64 Z19, Z23
+	VMOVUPS   Z21, 64(CX)(R13*2)
+	VMOVUPS   Z19, 64(AX)(R13*2)
+	VCMPPS    $0x03, Z23, Z20, K1
+	KORTESTW  K1, K1
+	JNE       nan84
 
-done75:
+quiet85:
+	VCVTPS2PH $0x00, Z20, (R8)(R13*1)
+	VCVTPS2PH $0x00, Z23, 32(R8)(R13*1)
+	ADDQ      $0x00000040, R13
+	SUBQ      $0x00000040, R12
+	JGE       loop80
+
+done81:
 	ADDQ $0x00000040, R12
 
 	// One vector at a time.
 	SUBQ $0x00000020, R12
-	JL   done79
+	JL   done87
 
-loop78:
+loop86:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R13*1), Z9
-	VMULPS    (CX)(R13*2), Z7, Z21
-	VMULPS    Z9, Z17, Z9
-	VADDPS    Z9, Z21, Z21
-	VPTESTMD  Z0, Z21, K1
-	VMOVUPS.Z Z21, K1, Z21
-	VMULPS    (AX)(R13*2), Z18, Z9
-	VMOVUPS   (DI)(R13*2), Z22
-	VMULPS    Z19, Z21, Z23
-	VDIVPS    Z22, Z23, Z23
+	VCVTPH2PS (BX)(R13*1), Z7
+	VMULPS    (CX)(R13*2), Z6, Z8
+	VMULPS    Z7, Z16, Z7
+	VADDPS    Z7, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    (AX)(R13*2), Z17, Z7
+	VMOVUPS   (DI)(R13*2), Z19
+	VMULPS    Z18, Z8, Z20
+	VDIVPS    Z19, Z20, Z20
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp80
+	CMPQ 200(SP), $+0
+	JNE  clamp88
 
-clamped81:
+clamped89:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z23, Z9, Z9
-	VMOVDQA64   Z9, Z23
-	VMOVUPS     Z21, (CX)(R13*2)
-	VMOVUPS     Z9, (AX)(R13*2)
-	VMOVDQA64   Z23, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z23
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
-	VCVTPS2PH   $0x00, Z23, (R8)(R13*1)
-	ADDQ        $0x00000020, R13
-	SUBQ        $0x00000020, R12
-	JGE         loop78
+	VSUBPS    Z20, Z7, Z7
+	VMOVDQA64 Z7, Z20
+	VMOVUPS   Z8, (CX)(R13*2)
+	VMOVUPS   Z7, (AX)(R13*2)
+	VCMPPS    $0x03, Z20, Z20, K1
+	KORTESTW  K1, K1
+	JNE       nan90
 
-done79:
+quiet91:
+	VCVTPS2PH $0x00, Z20, (R8)(R13*1)
+	ADDQ      $0x00000020, R13
+	SUBQ      $0x00000020, R12
+	JGE       loop86
+
+done87:
 	ADDQ $0x00000020, R12
 
 	// The rest, a part of a vector.
 	TESTQ R12, R12
-	JZ    end82
+	JZ    end92
 	SHRQ  $0x01, R12
 	XORL  R14, R14
 	BTSQ  R12, R14
@@ -52537,46 +53099,48 @@ done79:
 	KMOVW R14, K1
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R13*2), K1, Z9
-	VMOVDQU16.Z (BX)(R13*1), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z7, Z9
-	VMULPS      Z21, Z17, Z21
-	VADDPS      Z21, Z9, Z9
-	VPTESTMD    Z0, Z9, K2
-	VMOVUPS.Z   Z9, K2, Z9
-	VMOVUPS.Z   (AX)(R13*2), K1, Z21
-	VMULPS      Z21, Z18, Z21
-	VMOVUPS.Z   (DI)(R13*2), K1, Z22
-	VMULPS      Z19, Z9, Z23
-	VDIVPS      Z22, Z23, Z23
+	VMOVUPS.Z   (CX)(R13*2), K1, Z7
+	VMOVDQU16.Z (BX)(R13*1), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z7, Z6, Z7
+	VMULPS      Z8, Z16, Z8
+	VADDPS      Z8, Z7, Z7
+	VPTESTMD    Z0, Z7, K2
+	VMOVUPS.Z   Z7, K2, Z7
+	VMOVUPS.Z   (AX)(R13*2), K1, Z8
+	VMULPS      Z8, Z17, Z8
+	VMOVUPS.Z   (DI)(R13*2), K1, Z19
+	VMULPS      Z18, Z7, Z20
+	VDIVPS      Z19, Z20, Z20
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp83
+	CMPQ 200(SP), $+0
+	JNE  clamp93
 
-clamped84:
+clamped94:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z23, Z21, Z21
-	VMOVDQA64   Z21, Z23
-	VMOVUPS     Z9, K1, (CX)(R13*2)
-	VMOVUPS     Z21, K1, (AX)(R13*2)
-	VMOVDQA64   Z23, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z23
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z23
-	VCVTPS2PH   $0x00, Z23, Y9
-	VMOVDQU16   Y9, K1, (R8)(R13*1)
+	VSUBPS    Z20, Z8, Z8
+	VMOVDQA64 Z8, Z20
+	VMOVUPS   Z7, K1, (CX)(R13*2)
+	VMOVUPS   Z8, K1, (AX)(R13*2)
+	VCMPPS    $0x03, Z20, Z20, K2
+	KORTESTW  K2, K2
+	JNE       nan95
 
-end82:
+quiet96:
+	VCVTPS2PH $0x00, Z20, Y7
+	VMOVDQU16 Y7, K1, (R8)(R13*1)
+
+end92:
 	LEAQ (AX)(R9*2), AX
 	LEAQ (CX)(R9*2), CX
 	ADDQ R9, BX
 	ADDQ R9, R8
 	ADDQ R9, R10
 	DECQ R11
-	JNZ  row73
+	JNZ  row79
 	DECQ outer+56(FP)
-	JNZ  slice44
+	JNZ  slice50
 
 done2:
 	VZEROUPPER
@@ -52587,20 +53151,20 @@ other15:
 	JG      two17
 	CMPQ    power+96(FP), $+1
 	JE      half16
-	VMOVUPS Z6, Z23
-	VMOVUPS Z6, Z24
+	VMOVUPS (SP), Z20
+	VMOVUPS (SP), Z21
 	JMP     raised18
 
 half16:
-	VSQRTPS Z21, Z23
-	VSQRTPS Z23, Z23
-	VSQRTPS Z22, Z24
-	VSQRTPS Z24, Z24
+	VSQRTPS Z8, Z20
+	VSQRTPS Z20, Z20
+	VSQRTPS Z19, Z21
+	VSQRTPS Z21, Z21
 	JMP     raised18
 
 two17:
-	VMOVDQA64 Z21, Z23
-	VMOVDQA64 Z22, Z24
+	VMOVDQA64 Z8, Z20
+	VMOVDQA64 Z19, Z21
 	JMP       raised18
 
 	// The powers 0, 1/2 and 2.
@@ -52608,16 +53172,16 @@ other22:
 	JG      two24
 	CMPQ    power+96(FP), $+1
 	JE      half23
-	VMOVUPS Z6, Z22
+	VMOVUPS (SP), Z19
 	JMP     raised25
 
 half23:
-	VSQRTPS Z21, Z22
-	VSQRTPS Z22, Z22
+	VSQRTPS Z8, Z19
+	VSQRTPS Z19, Z19
 	JMP     raised25
 
 two24:
-	VMOVDQA64 Z21, Z22
+	VMOVDQA64 Z8, Z19
 	JMP       raised25
 
 	// The powers 0, 1/2 and 2.
@@ -52625,118 +53189,158 @@ other28:
 	JG      two30
 	CMPQ    power+96(FP), $+1
 	JE      half29
-	VMOVUPS Z6, Z22
+	VMOVUPS (SP), Z19
 	JMP     raised31
 
 half29:
-	VSQRTPS Z21, Z22
-	VSQRTPS Z22, Z22
+	VSQRTPS Z8, Z19
+	VSQRTPS Z19, Z19
 	JMP     raised31
 
 two30:
-	VMOVDQA64 Z21, Z22
+	VMOVDQA64 Z8, Z19
 	JMP       raised31
 
 clamp35:
-	VMOVUPS Z20, Z26
-	VMINPS  Z24, Z26, Z24
-	VMINPS  Z27, Z26, Z27
-	VMOVUPS Z8, Z26
-	VMAXPS  Z24, Z26, Z24
-	VMAXPS  Z27, Z26, Z27
+	VMOVUPS 72(SP), Z23
+	VMINPS  Z21, Z23, Z21
+	VMINPS  Z24, Z23, Z24
+	VMOVUPS 136(SP), Z23
+	VMAXPS  Z21, Z23, Z21
+	VMAXPS  Z24, Z23, Z24
 	JMP     clamped36
 
-clamp39:
-	VMOVUPS Z20, Z23
-	VMINPS  Z24, Z23, Z24
-	VMOVUPS Z8, Z23
-	VMAXPS  Z24, Z23, Z24
-	JMP     clamped40
+	// NaN.
+nan37:
+	VCMPPS  $0x03, Z21, Z21, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z21
+	VCMPPS  $0x03, Z24, Z24, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z24
+	JMP     quiet38
 
-clamp42:
-	VMOVUPS Z20, Z23
-	VMINPS  Z24, Z23, Z24
-	VMOVUPS Z8, Z23
-	VMAXPS  Z24, Z23, Z24
-	JMP     clamped43
+clamp41:
+	VMOVUPS 72(SP), Z20
+	VMINPS  Z21, Z20, Z21
+	VMOVUPS 136(SP), Z20
+	VMAXPS  Z21, Z20, Z21
+	JMP     clamped42
+
+	// NaN.
+nan43:
+	VCMPPS  $0x03, Z21, Z21, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z21
+	JMP     quiet44
+
+clamp46:
+	VMOVUPS 72(SP), Z20
+	VMINPS  Z21, Z20, Z21
+	VMOVUPS 136(SP), Z20
+	VMAXPS  Z21, Z20, Z21
+	JMP     clamped47
+
+	// NaN.
+nan48:
+	VCMPPS  $0x03, Z21, Z21, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z21
+	JMP     quiet49
 
 	// The powers 0, 1/2 and 2.
-other56:
-	JG      two58
+other62:
+	JG      two64
 	CMPQ    power+96(FP), $+1
-	JE      half57
-	VMOVUPS Z6, Z22
-	VMOVUPS Z6, Z23
-	JMP     raised59
+	JE      half63
+	VMOVUPS (SP), Z19
+	VMOVUPS (SP), Z20
+	JMP     raised65
 
-half57:
-	VSQRTPS Z9, Z22
-	VSQRTPS Z22, Z22
-	VSQRTPS Z21, Z23
-	VSQRTPS Z23, Z23
-	JMP     raised59
+half63:
+	VSQRTPS Z7, Z19
+	VSQRTPS Z19, Z19
+	VSQRTPS Z8, Z20
+	VSQRTPS Z20, Z20
+	JMP     raised65
 
-two58:
-	VMOVDQA64 Z9, Z22
-	VMOVDQA64 Z21, Z23
-	JMP       raised59
-
-	// The powers 0, 1/2 and 2.
-other63:
-	JG      two65
-	CMPQ    power+96(FP), $+1
-	JE      half64
-	VMOVUPS Z6, Z21
-	JMP     raised66
-
-half64:
-	VSQRTPS Z9, Z21
-	VSQRTPS Z21, Z21
-	JMP     raised66
-
-two65:
-	VMOVDQA64 Z9, Z21
-	JMP       raised66
+two64:
+	VMOVDQA64 Z7, Z19
+	VMOVDQA64 Z8, Z20
+	JMP       raised65
 
 	// The powers 0, 1/2 and 2.
 other69:
 	JG      two71
 	CMPQ    power+96(FP), $+1
 	JE      half70
-	VMOVUPS Z6, Z21
+	VMOVUPS (SP), Z8
 	JMP     raised72
 
 half70:
-	VSQRTPS Z9, Z21
-	VSQRTPS Z21, Z21
+	VSQRTPS Z7, Z8
+	VSQRTPS Z8, Z8
 	JMP     raised72
 
 two71:
-	VMOVDQA64 Z9, Z21
+	VMOVDQA64 Z7, Z8
 	JMP       raised72
 
-clamp76:
-	VMOVUPS Z20, Z25
-	VMINPS  Z23, Z25, Z23
-	VMINPS  Z26, Z25, Z26
-	VMOVUPS Z8, Z25
-	VMAXPS  Z23, Z25, Z23
-	VMAXPS  Z26, Z25, Z26
-	JMP     clamped77
+	// The powers 0, 1/2 and 2.
+other75:
+	JG      two77
+	CMPQ    power+96(FP), $+1
+	JE      half76
+	VMOVUPS (SP), Z8
+	JMP     raised78
 
-clamp80:
-	VMOVUPS Z20, Z22
-	VMINPS  Z23, Z22, Z23
-	VMOVUPS Z8, Z22
-	VMAXPS  Z23, Z22, Z23
-	JMP     clamped81
+half76:
+	VSQRTPS Z7, Z8
+	VSQRTPS Z8, Z8
+	JMP     raised78
 
-clamp83:
-	VMOVUPS Z20, Z22
+two77:
+	VMOVDQA64 Z7, Z8
+	JMP       raised78
+
+clamp82:
+	VMOVUPS 72(SP), Z22
+	VMINPS  Z20, Z22, Z20
 	VMINPS  Z23, Z22, Z23
-	VMOVUPS Z8, Z22
+	VMOVUPS 136(SP), Z22
+	VMAXPS  Z20, Z22, Z20
 	VMAXPS  Z23, Z22, Z23
-	JMP     clamped84
+	JMP     clamped83
+
+	// NaN.
+nan84:
+	VCMPPS  $0x03, Z20, Z20, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z20
+	VCMPPS  $0x03, Z23, Z23, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z23
+	JMP     quiet85
+
+clamp88:
+	VMOVUPS 72(SP), Z19
+	VMINPS  Z20, Z19, Z20
+	VMOVUPS 136(SP), Z19
+	VMAXPS  Z20, Z19, Z20
+	JMP     clamped89
+
+	// NaN.
+nan90:
+	VCMPPS  $0x03, Z20, Z20, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z20
+	JMP     quiet91
+
+clamp93:
+	VMOVUPS 72(SP), Z19
+	VMINPS  Z20, Z19, Z20
+	VMOVUPS 136(SP), Z19
+	VMAXPS  Z20, Z19, Z20
+	JMP     clamped94
+
+	// NaN.
+nan95:
+	VCMPPS  $0x03, Z20, Z20, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z20
+	JMP     quiet96
 
 // func blockMeansHalfF16AVX512(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
@@ -53919,7 +54523,7 @@ done2:
 
 // func descendBlocksHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, blocks int, block int, s *float32, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
-TEXT ·descendBlocksHalfF16AVX512(SB), NOSPLIT, $16-68
+TEXT ·descendBlocksHalfF16AVX512(SB), NOSPLIT, $208-68
 	MOVQ s+56(FP), AX
 
 	// The scalars of the step, each in every lane of a vector.
@@ -53932,26 +54536,28 @@ TEXT ·descendBlocksHalfF16AVX512(SB), NOSPLIT, $16-68
 	VBROADCASTSS 20(AX), Z3
 	VBROADCASTSS 16(AX), Z4
 	VBROADCASTSS 32(AX), Z5
+	VMOVUPS      Z5, (SP)
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x1f, Z6, Z6
-	VPXORD       Z5, Z6, Z6
+	VPXORD       (SP), Z6, Z5
+	VMOVUPS      Z5, 64(SP)
 	VPXORD       Z7, Z7, Z7
 	VPTERNLOGD   $0xff, Z7, Z7, Z7
 	VPSLLD       $0x18, Z7, Z7
 	VPSRLD       $0x01, Z7, Z7
-	VPXORD       Z5, Z7, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS factor+64(FP), Z7
+	VPXORD       (SP), Z7, Z5
+	VMOVQ        X5, 128(SP)
+	VBROADCASTSS factor+64(FP), Z5
 
 	// The reciprocal of a block's length, 2^28/block rounded up.
 	MOVQ         block+48(FP), CX
 	LEAQ         268435455(CX), AX
 	XORL         DX, DX
 	DIVQ         CX
-	VPBROADCASTD AX, Z8
-	VPMULLD      lanes32Wide<>+0(SB), Z8, Z9
-	VPMULLD      lanes32Wide<>+64(SB), Z8, Z10
+	VPBROADCASTD AX, Z6
+	VPMULLD      lanes32Wide<>+0(SB), Z6, Z7
+	VPMULLD      lanes32Wide<>+64(SB), Z6, Z8
 	MOVQ         theta+0(FP), AX
 	MOVQ         m+8(FP), CX
 	MOVQ         grad+24(FP), DX
@@ -53970,7 +54576,7 @@ group3:
 	SUBQ    R8, SI
 	CMPQ    R8, $0x10
 	JNE     some5
-	VMOVUPS (BX), Z11
+	VMOVUPS (BX), Z9
 
 done6:
 	ADDQ  $0x40, BX
@@ -53978,7 +54584,7 @@ done6:
 	SHLQ  $0x01, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z9, Z8
+	VMOVDQA64 Z7, Z6
 	MOVQ      R8, R9
 	ANDQ      $-32, R9
 	SUBQ      R9, R8
@@ -53996,36 +54602,38 @@ loop7:
 	PREFETCHT0 384(AX)(R9*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R9*1), Z12
-	VMULPS    Z7, Z12, Z12
-	VMULPS    (CX)(R9*2), Z1, Z13
-	VMULPS    Z12, Z2, Z12
-	VADDPS    Z12, Z13, Z13
-	VPTESTMD  Z0, Z13, K1
-	VMOVUPS.Z Z13, K1, Z13
-	VMULPS    (AX)(R9*2), Z3, Z12
-	VPSRLD    $0x1c, Z8, Z14
-	VPERMPS   Z11, Z14, Z14
-	VMULPS    Z4, Z13, Z15
-	VDIVPS    Z14, Z15, Z15
+	VCVTPH2PS (DX)(R9*1), Z10
+	VMULPS    Z5, Z10, Z10
+	VMULPS    (CX)(R9*2), Z1, Z11
+	VMULPS    Z10, Z2, Z10
+	VADDPS    Z10, Z11, Z11
+	VPTESTMD  Z0, Z11, K1
+	VMOVUPS.Z Z11, K1, Z11
+	VMULPS    (AX)(R9*2), Z3, Z10
+	VPSRLD    $0x1c, Z6, Z12
+	VPERMPS   Z9, Z12, Z12
+	VMULPS    Z4, Z11, Z13
+	VDIVPS    Z12, Z13, Z13
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
+	CMPQ 128(SP), $+0
 	JNE  clamp10
 
 clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z15, Z12, Z12
-	VMOVDQA64   Z12, Z15
-	VMOVUPS     Z13, (CX)(R9*2)
-	VMOVUPS     Z12, (AX)(R9*2)
-	VMOVDQA64   Z15, Z12
-	VMOVUPS     quietNaNs512<>+0(SB), Z15
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z12, Z15
-	VCVTPS2PH   $0x00, Z15, (DI)(R9*1)
-	VPADDD      Z10, Z8, Z8
-	ADDQ        $0x20, R9
-	JNZ         loop7
+	VSUBPS    Z13, Z10, Z10
+	VMOVDQA64 Z10, Z13
+	VMOVUPS   Z11, (CX)(R9*2)
+	VMOVUPS   Z10, (AX)(R9*2)
+	VCMPPS    $0x03, Z13, Z13, K1
+	KORTESTW  K1, K1
+	JNE       nan12
+
+quiet13:
+	VCVTPS2PH $0x00, Z13, (DI)(R9*1)
+	VPADDD    Z8, Z6, Z6
+	ADDQ      $0x20, R9
+	JNZ       loop7
 
 rest8:
 	TESTQ R8, R8
@@ -54037,37 +54645,39 @@ rest8:
 	KMOVW R10, K1
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K1, Z12
-	VMOVDQU16.Z (DX)(R9*1), K1, Y13
-	VCVTPH2PS   Y13, Z13
-	VMULPS      Z7, Z13, Z13
-	VMULPS      Z12, Z1, Z12
-	VMULPS      Z13, Z2, Z13
-	VADDPS      Z13, Z12, Z12
-	VPTESTMD    Z0, Z12, K2
-	VMOVUPS.Z   Z12, K2, Z12
-	VMOVUPS.Z   (AX)(R9*2), K1, Z13
-	VMULPS      Z13, Z3, Z13
-	VPSRLD      $0x1c, Z8, Z8
-	VPERMPS     Z11, Z8, Z8
-	VMULPS      Z4, Z12, Z11
-	VDIVPS      Z8, Z11, Z11
+	VMOVUPS.Z   (CX)(R9*2), K1, Z10
+	VMOVDQU16.Z (DX)(R9*1), K1, Y11
+	VCVTPH2PS   Y11, Z11
+	VMULPS      Z5, Z11, Z11
+	VMULPS      Z10, Z1, Z10
+	VMULPS      Z11, Z2, Z11
+	VADDPS      Z11, Z10, Z10
+	VPTESTMD    Z0, Z10, K2
+	VMOVUPS.Z   Z10, K2, Z10
+	VMOVUPS.Z   (AX)(R9*2), K1, Z11
+	VMULPS      Z11, Z3, Z11
+	VPSRLD      $0x1c, Z6, Z6
+	VPERMPS     Z9, Z6, Z6
+	VMULPS      Z4, Z10, Z9
+	VDIVPS      Z6, Z9, Z9
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp12
+	CMPQ 128(SP), $+0
+	JNE  clamp14
 
-clamped13:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z11, Z13, Z13
-	VMOVDQA64   Z13, Z11
-	VMOVUPS     Z12, K1, (CX)(R9*2)
-	VMOVUPS     Z13, K1, (AX)(R9*2)
-	VMOVDQA64   Z11, Z8
-	VMOVUPS     quietNaNs512<>+0(SB), Z11
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
-	VCVTPS2PH   $0x00, Z11, Y8
-	VMOVDQU16   Y8, K1, (DI)(R9*1)
+	VSUBPS    Z9, Z11, Z11
+	VMOVDQA64 Z11, Z9
+	VMOVUPS   Z10, K1, (CX)(R9*2)
+	VMOVUPS   Z11, K1, (AX)(R9*2)
+	VCMPPS    $0x03, Z9, Z9, K2
+	KORTESTW  K2, K2
+	JNE       nan16
+
+quiet17:
+	VCVTPS2PH $0x00, Z9, Y6
+	VMOVDQU16 Y6, K1, (DI)(R9*1)
 
 end9:
 	JMP group3
@@ -54076,24 +54686,24 @@ done4:
 	JMP done2
 
 plain1:
-group14:
+group18:
 	TESTQ   SI, SI
-	JZ      done15
+	JZ      done19
 	MOVQ    $0x0000000000000010, R8
 	CMPQ    SI, R8
 	CMOVQLT SI, R8
 	SUBQ    R8, SI
 	CMPQ    R8, $0x10
-	JNE     some16
-	VMOVUPS (BX), Z11
+	JNE     some20
+	VMOVUPS (BX), Z9
 
-done17:
+done21:
 	ADDQ  $0x40, BX
 	IMULQ block+48(FP), R8
 	SHLQ  $0x01, R8
 
 	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z9, Z8
+	VMOVDQA64 Z7, Z6
 	MOVQ      R8, R9
 	ANDQ      $-32, R9
 	SUBQ      R9, R8
@@ -54102,48 +54712,50 @@ done17:
 	ADDQ      R9, DX
 	ADDQ      R9, DI
 	NEGQ      R9
-	JZ        rest19
+	JZ        rest23
 
-loop18:
+loop22:
 	PREFETCHT0 384(DX)(R9*1)
 	PREFETCHT0 384(DI)(R9*1)
 	PREFETCHT0 384(CX)(R9*2)
 	PREFETCHT0 384(AX)(R9*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R9*1), Z7
-	VMULPS    (CX)(R9*2), Z1, Z12
-	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z12, Z12
-	VPTESTMD  Z0, Z12, K1
-	VMOVUPS.Z Z12, K1, Z12
-	VMULPS    (AX)(R9*2), Z3, Z7
-	VPSRLD    $0x1c, Z8, Z13
-	VPERMPS   Z11, Z13, Z13
-	VMULPS    Z4, Z12, Z14
-	VDIVPS    Z13, Z14, Z14
+	VCVTPH2PS (DX)(R9*1), Z5
+	VMULPS    (CX)(R9*2), Z1, Z10
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z10, Z10
+	VPTESTMD  Z0, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    (AX)(R9*2), Z3, Z5
+	VPSRLD    $0x1c, Z6, Z11
+	VPERMPS   Z9, Z11, Z11
+	VMULPS    Z4, Z10, Z12
+	VDIVPS    Z11, Z12, Z12
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp21
+	CMPQ 128(SP), $+0
+	JNE  clamp25
 
-clamped22:
+clamped26:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z14, Z7, Z7
-	VMOVDQA64   Z7, Z14
-	VMOVUPS     Z12, (CX)(R9*2)
-	VMOVUPS     Z7, (AX)(R9*2)
-	VMOVDQA64   Z14, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z14
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z14
-	VCVTPS2PH   $0x00, Z14, (DI)(R9*1)
-	VPADDD      Z10, Z8, Z8
-	ADDQ        $0x20, R9
-	JNZ         loop18
+	VSUBPS    Z12, Z5, Z5
+	VMOVDQA64 Z5, Z12
+	VMOVUPS   Z10, (CX)(R9*2)
+	VMOVUPS   Z5, (AX)(R9*2)
+	VCMPPS    $0x03, Z12, Z12, K1
+	KORTESTW  K1, K1
+	JNE       nan27
 
-rest19:
+quiet28:
+	VCVTPS2PH $0x00, Z12, (DI)(R9*1)
+	VPADDD    Z8, Z6, Z6
+	ADDQ      $0x20, R9
+	JNZ       loop22
+
+rest23:
 	TESTQ R8, R8
-	JZ    end20
+	JZ    end24
 	SHRQ  $0x01, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -54151,41 +54763,43 @@ rest19:
 	KMOVW R10, K1
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K1, Z7
-	VMOVDQU16.Z (DX)(R9*1), K1, Y12
-	VCVTPH2PS   Y12, Z12
-	VMULPS      Z7, Z1, Z7
-	VMULPS      Z12, Z2, Z12
-	VADDPS      Z12, Z7, Z7
-	VPTESTMD    Z0, Z7, K2
-	VMOVUPS.Z   Z7, K2, Z7
-	VMOVUPS.Z   (AX)(R9*2), K1, Z12
-	VMULPS      Z12, Z3, Z12
-	VPSRLD      $0x1c, Z8, Z8
-	VPERMPS     Z11, Z8, Z8
-	VMULPS      Z4, Z7, Z11
-	VDIVPS      Z8, Z11, Z11
+	VMOVUPS.Z   (CX)(R9*2), K1, Z5
+	VMOVDQU16.Z (DX)(R9*1), K1, Y10
+	VCVTPH2PS   Y10, Z10
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z10, Z2, Z10
+	VADDPS      Z10, Z5, Z5
+	VPTESTMD    Z0, Z5, K2
+	VMOVUPS.Z   Z5, K2, Z5
+	VMOVUPS.Z   (AX)(R9*2), K1, Z10
+	VMULPS      Z10, Z3, Z10
+	VPSRLD      $0x1c, Z6, Z6
+	VPERMPS     Z9, Z6, Z6
+	VMULPS      Z4, Z5, Z9
+	VDIVPS      Z6, Z9, Z9
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp23
+	CMPQ 128(SP), $+0
+	JNE  clamp29
 
-clamped24:
+clamped30:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z11, Z12, Z12
-	VMOVDQA64   Z12, Z11
-	VMOVUPS     Z7, K1, (CX)(R9*2)
-	VMOVUPS     Z12, K1, (AX)(R9*2)
-	VMOVDQA64   Z11, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z11
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z11
-	VCVTPS2PH   $0x00, Z11, Y7
-	VMOVDQU16   Y7, K1, (DI)(R9*1)
+	VSUBPS    Z9, Z10, Z10
+	VMOVDQA64 Z10, Z9
+	VMOVUPS   Z5, K1, (CX)(R9*2)
+	VMOVUPS   Z10, K1, (AX)(R9*2)
+	VCMPPS    $0x03, Z9, Z9, K2
+	KORTESTW  K2, K2
+	JNE       nan31
 
-end20:
-	JMP group14
+quiet32:
+	VCVTPS2PH $0x00, Z9, Y5
+	VMOVDQU16 Y5, K1, (DI)(R9*1)
 
-done15:
+end24:
+	JMP group18
+
+done19:
 done2:
 	VZEROUPPER
 	RET
@@ -54199,25 +54813,37 @@ some5:
 	BTSQ      R9, R10
 	DECQ      R10
 	KMOVW     R10, K1
-	VMOVUPS.Z (BX), K1, Z11
+	VMOVUPS.Z (BX), K1, Z9
 	JMP       done6
 
 clamp10:
-	VMOVUPS Z5, Z14
-	VMINPS  Z15, Z14, Z15
-	VMOVUPS Z6, Z14
-	VMAXPS  Z15, Z14, Z15
+	VMOVUPS (SP), Z12
+	VMINPS  Z13, Z12, Z13
+	VMOVUPS 64(SP), Z12
+	VMAXPS  Z13, Z12, Z13
 	JMP     clamped11
 
-clamp12:
-	VMOVUPS Z5, Z8
-	VMINPS  Z11, Z8, Z11
-	VMOVUPS Z6, Z8
-	VMAXPS  Z11, Z8, Z11
-	JMP     clamped13
+	// NaN.
+nan12:
+	VCMPPS  $0x03, Z13, Z13, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z13
+	JMP     quiet13
+
+clamp14:
+	VMOVUPS (SP), Z6
+	VMINPS  Z9, Z6, Z9
+	VMOVUPS 64(SP), Z6
+	VMAXPS  Z9, Z6, Z9
+	JMP     clamped15
+
+	// NaN.
+nan16:
+	VCMPPS  $0x03, Z9, Z9, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z9
+	JMP     quiet17
 
 	// The last group, of fewer blocks.
-some16:
+some20:
 	MOVQ      R8, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
@@ -54225,26 +54851,38 @@ some16:
 	BTSQ      R9, R10
 	DECQ      R10
 	KMOVW     R10, K1
-	VMOVUPS.Z (BX), K1, Z11
-	JMP       done17
+	VMOVUPS.Z (BX), K1, Z9
+	JMP       done21
 
-clamp21:
-	VMOVUPS Z5, Z13
-	VMINPS  Z14, Z13, Z14
-	VMOVUPS Z6, Z13
-	VMAXPS  Z14, Z13, Z14
-	JMP     clamped22
+clamp25:
+	VMOVUPS (SP), Z11
+	VMINPS  Z12, Z11, Z12
+	VMOVUPS 64(SP), Z11
+	VMAXPS  Z12, Z11, Z12
+	JMP     clamped26
 
-clamp23:
-	VMOVUPS Z5, Z8
-	VMINPS  Z11, Z8, Z11
-	VMOVUPS Z6, Z8
-	VMAXPS  Z11, Z8, Z11
-	JMP     clamped24
+	// NaN.
+nan27:
+	VCMPPS  $0x03, Z12, Z12, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z12
+	JMP     quiet28
+
+clamp29:
+	VMOVUPS (SP), Z6
+	VMINPS  Z9, Z6, Z9
+	VMOVUPS 64(SP), Z6
+	VMAXPS  Z9, Z6, Z9
+	JMP     clamped30
+
+	// NaN.
+nan31:
+	VCMPPS  $0x03, Z9, Z9, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z9
+	JMP     quiet32
 
 // func updateTogetherHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·updateTogetherHalfF16AVX512(SB), NOSPLIT, $16-100
+TEXT ·updateTogetherHalfF16AVX512(SB), NOSPLIT, $208-100
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ v+16(FP), DX
@@ -54267,27 +54905,30 @@ TEXT ·updateTogetherHalfF16AVX512(SB), NOSPLIT, $16-100
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x19, Z6, Z6
 	VPSRLD       $0x02, Z6, Z6
-	VPXORD       Z5, Z6, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS (R8), Z7
-	VBROADCASTSS 4(R8), Z15
-	VBROADCASTSS 20(R8), Z16
-	VBROADCASTSS 16(R8), Z17
-	VBROADCASTSS 32(R8), Z18
+	VMOVUPS      Z6, (SP)
+	VPXORD       Z5, Z6, Z6
+	VMOVQ        X6, 64(SP)
+	VBROADCASTSS (R8), Z6
+	VBROADCASTSS 4(R8), Z14
+	VBROADCASTSS 20(R8), Z15
+	VBROADCASTSS 16(R8), Z16
+	VBROADCASTSS 32(R8), Z17
+	VMOVUPS      Z17, 72(SP)
+	VPXORD       Z7, Z7, Z7
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPSLLD       $0x1f, Z7, Z7
+	VPXORD       72(SP), Z7, Z7
+	VMOVUPS      Z7, 136(SP)
 	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
-	VPSLLD       $0x1f, Z8, Z8
-	VPXORD       Z18, Z8, Z8
+	VPSLLD       $0x18, Z8, Z8
+	VPSRLD       $0x01, Z8, Z8
+	VPXORD       72(SP), Z8, Z7
+	VMOVQ        X7, 200(SP)
+	VBROADCASTSS factor+96(FP), Z7
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSLLD       $0x18, Z9, Z9
 	VPSRLD       $0x01, Z9, Z9
-	VPXORD       Z18, Z9, Z9
-	VMOVQ        X9, 8(SP)
-	VBROADCASTSS factor+96(FP), Z9
-	VPXORD       Z10, Z10, Z10
-	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
 	MOVQ         stride+64(FP), R8
 	SHLQ         $0x01, R8
 	CMPL         factor+96(FP), $0x3f800000
@@ -54304,21 +54945,21 @@ slice3:
 
 loop4:
 	// The sums of |hz| down the rows.
+	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
 	MOVQ   R10, R11
 	MOVQ   block+56(FP), R12
 
 row6:
 	PREFETCHT0 384(SI)(R11*1)
-	VCVTPH2PS  (SI)(R11*1), Z19
-	VMULPS     Z9, Z19, Z19
-	VPANDD     Z10, Z19, Z19
-	VADDPS     Z19, Z11, Z11
-	VCVTPH2PS  32(SI)(R11*1), Z19
-	VMULPS     Z9, Z19, Z19
-	VPANDD     Z10, Z19, Z19
-	VADDPS     Z19, Z12, Z12
+	VCVTPH2PS  (SI)(R11*1), Z8
+	VMULPS     Z7, Z8, Z8
+	VPANDD     Z9, Z8, Z8
+	VADDPS     Z8, Z10, Z10
+	VCVTPH2PS  32(SI)(R11*1), Z8
+	VMULPS     Z7, Z8, Z8
+	VPANDD     Z9, Z8, Z8
+	VADDPS     Z8, Z11, Z11
 	ADDQ       R8, R11
 	DECQ       R12
 	JNZ        row6
@@ -54326,39 +54967,39 @@ row6:
 	PREFETCHT0 448(DX)(R10*2)
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
+	CMPQ   64(SP), $+0
 	JEQ    undivided7
+	VDIVPS Z5, Z10, Z10
 	VDIVPS Z5, Z11, Z11
-	VDIVPS Z5, Z12, Z12
 
 undivided7:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z11, Z19
-	VMULPS    Z11, Z19, Z19
-	VMULPS    (DX)(R10*2), Z1, Z20
-	VADDPS    Z19, Z20, Z20
-	VPTESTMD  Z0, Z20, K1
-	VMOVUPS.Z Z20, K1, Z20
-	VMULPS    Z2, Z12, Z19
-	VMULPS    Z12, Z19, Z19
-	VMULPS    64(DX)(R10*2), Z1, Z21
-	VADDPS    Z19, Z21, Z21
-	VPTESTMD  Z0, Z21, K1
-	VMOVUPS.Z Z21, K1, Z21
+	VMULPS    Z2, Z10, Z8
+	VMULPS    Z10, Z8, Z8
+	VMULPS    (DX)(R10*2), Z1, Z17
+	VADDPS    Z8, Z17, Z17
+	VPTESTMD  Z0, Z17, K1
+	VMOVUPS.Z Z17, K1, Z17
+	VMULPS    Z2, Z11, Z8
+	VMULPS    Z11, Z8, Z8
+	VMULPS    64(DX)(R10*2), Z1, Z18
+	VADDPS    Z8, Z18, Z18
+	VPTESTMD  Z0, Z18, K1
+	VMOVUPS.Z Z18, K1, Z18
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
 	JNE     other8
-	VSQRTPS Z20, Z19
-	VSQRTPS Z21, Z22
+	VSQRTPS Z17, Z8
+	VSQRTPS Z18, Z19
 
 raised11:
+	VMULPS  Z3, Z8, Z8
+	VADDPS  Z4, Z8, Z8
 	VMULPS  Z3, Z19, Z19
 	VADDPS  Z4, Z19, Z19
-	VMULPS  Z3, Z22, Z22
-	VADDPS  Z4, Z22, Z22
-	VMOVUPS Z20, (DX)(R10*2)
-	VMOVUPS Z21, 64(DX)(R10*2)
+	VMOVUPS Z17, (DX)(R10*2)
+	VMOVUPS Z18, 64(DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R11
@@ -54373,146 +55014,147 @@ row12:
 	PREFETCHT0 448(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R11*1), Z20
-	VMULPS    Z9, Z20, Z20
-	VMULPS    (CX)(R11*2), Z7, Z21
-	VMULPS    Z20, Z15, Z20
-	VADDPS    Z20, Z21, Z21
-	VPTESTMD  Z0, Z21, K1
-	VMOVUPS.Z Z21, K1, Z21
-	VMULPS    (AX)(R11*2), Z16, Z20
-	VMULPS    Z17, Z21, Z23
+	VCVTPH2PS (BX)(R11*1), Z17
+	VMULPS    Z7, Z17, Z17
+	VMULPS    (CX)(R11*2), Z6, Z18
+	VMULPS    Z17, Z14, Z17
+	VADDPS    Z17, Z18, Z18
+	VPTESTMD  Z0, Z18, K1
+	VMOVUPS.Z Z18, K1, Z18
+	VMULPS    (AX)(R11*2), Z15, Z17
+	VMULPS    Z16, Z18, Z20
+	VDIVPS    Z8, Z20, Z20
+	VCVTPH2PS 32(BX)(R11*1), Z21
+	VMULPS    Z7, Z21, Z21
+	VMULPS    64(CX)(R11*2), Z6, Z22
+	VMULPS    Z21, Z14, Z21
+	VADDPS    Z21, Z22, Z22
+	VPTESTMD  Z0, Z22, K1
+	VMOVUPS.Z Z22, K1, Z22
+	VMULPS    64(AX)(R11*2), Z15, Z21
+	VMULPS    Z16, Z22, Z23
 	VDIVPS    Z19, Z23, Z23
-	VCVTPH2PS 32(BX)(R11*1), Z24
-	VMULPS    Z9, Z24, Z24
-	VMULPS    64(CX)(R11*2), Z7, Z25
-	VMULPS    Z24, Z15, Z24
-	VADDPS    Z24, Z25, Z25
-	VPTESTMD  Z0, Z25, K1
-	VMOVUPS.Z Z25, K1, Z25
-	VMULPS    64(AX)(R11*2), Z16, Z24
-	VMULPS    Z17, Z25, Z26
-	VDIVPS    Z22, Z26, Z26
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
+	CMPQ 200(SP), $+0
 	JNE  clamp13
 
 clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z23, Z20, Z20
-	VMOVDQA64   Z20, Z23
-	VMOVUPS     Z21, (CX)(R11*2)
-	VMOVUPS     Z20, (AX)(R11*2)
-	VSUBPS      Z26, Z24, Z24
-	VMOVDQA64   Z24, Z26
-	VMOVUPS     Z25, 64(CX)(R11*2)
-	VMOVUPS     Z24, 64(AX)(R11*2)
-	VMOVDQA64   Z23, Z20
-	VMOVUPS     quietNaNs512<>+0(SB), Z23
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z20, Z23
-	VMOVDQA64   Z26, Z20
-	VMOVUPS     quietNaNs512<>+0(SB), Z26
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z20, Z26
-	VCVTPS2PH   $0x00, Z23, (DI)(R11*1)
-	VCVTPS2PH   $0x00, Z26, 32(DI)(R11*1)
-	ADDQ        R8, R11
-	DECQ        R12
-	JNZ         row12
-	ADDQ        $0x00000040, R10
-	SUBQ        $0x00000040, R9
-	JGE         loop4
+	VSUBPS    Z20, Z17, Z17
+	VMOVDQA64 Z17, Z20
+	VMOVUPS   Z18, (CX)(R11*2)
+	VMOVUPS   Z17, (AX)(R11*2)
+	VSUBPS    Z23, Z21, Z21
+	VMOVDQA64 Z21, Z23
+	VMOVUPS   Z22, 64(CX)(R11*2)
+	VMOVUPS   Z21, 64(AX)(R11*2)
+	VCMPPS    $0x03, Z23, Z20, K1
+	KORTESTW  K1, K1
+	JNE       nan15
+
+quiet16:
+	VCVTPS2PH $0x00, Z20, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z23, 32(DI)(R11*1)
+	ADDQ      R8, R11
+	DECQ      R12
+	JNZ       row12
+	ADDQ      $0x00000040, R10
+	SUBQ      $0x00000040, R9
+	JGE       loop4
 
 done5:
 	ADDQ $0x00000040, R9
 
 	// One vector at a time.
 	SUBQ $0x00000020, R9
-	JL   done16
+	JL   done18
 
-loop15:
+loop17:
 	// The sums of |hz| down the rows.
-	VPXORD Z13, Z13, Z13
+	VPXORD Z12, Z12, Z12
 	MOVQ   R10, R11
 	MOVQ   block+56(FP), R12
 
-row17:
-	VCVTPH2PS (SI)(R11*1), Z19
-	VMULPS    Z9, Z19, Z19
-	VPANDD    Z10, Z19, Z19
-	VADDPS    Z19, Z13, Z13
+row19:
+	VCVTPH2PS (SI)(R11*1), Z8
+	VMULPS    Z7, Z8, Z8
+	VPANDD    Z9, Z8, Z8
+	VADDPS    Z8, Z12, Z12
 	ADDQ      R8, R11
 	DECQ      R12
-	JNZ       row17
+	JNZ       row19
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided18
-	VDIVPS Z5, Z13, Z13
+	CMPQ   64(SP), $+0
+	JEQ    undivided20
+	VDIVPS Z5, Z12, Z12
 
-undivided18:
+undivided20:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z13, Z19
-	VMULPS    Z13, Z19, Z19
-	VMULPS    (DX)(R10*2), Z1, Z20
-	VADDPS    Z19, Z20, Z20
-	VPTESTMD  Z0, Z20, K1
-	VMOVUPS.Z Z20, K1, Z20
+	VMULPS    Z2, Z12, Z8
+	VMULPS    Z12, Z8, Z8
+	VMULPS    (DX)(R10*2), Z1, Z17
+	VADDPS    Z8, Z17, Z17
+	VPTESTMD  Z0, Z17, K1
+	VMOVUPS.Z Z17, K1, Z17
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other19
-	VSQRTPS Z20, Z19
+	JNE     other21
+	VSQRTPS Z17, Z8
 
-raised22:
-	VMULPS  Z3, Z19, Z19
-	VADDPS  Z4, Z19, Z19
-	VMOVUPS Z20, (DX)(R10*2)
+raised24:
+	VMULPS  Z3, Z8, Z8
+	VADDPS  Z4, Z8, Z8
+	VMOVUPS Z17, (DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R11
 	MOVQ block+56(FP), R12
 
-row23:
+row25:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R11*1), Z20
-	VMULPS    Z9, Z20, Z20
-	VMULPS    (CX)(R11*2), Z7, Z21
-	VMULPS    Z20, Z15, Z20
-	VADDPS    Z20, Z21, Z21
-	VPTESTMD  Z0, Z21, K1
-	VMOVUPS.Z Z21, K1, Z21
-	VMULPS    (AX)(R11*2), Z16, Z20
-	VMULPS    Z17, Z21, Z22
-	VDIVPS    Z19, Z22, Z22
+	VCVTPH2PS (BX)(R11*1), Z17
+	VMULPS    Z7, Z17, Z17
+	VMULPS    (CX)(R11*2), Z6, Z18
+	VMULPS    Z17, Z14, Z17
+	VADDPS    Z17, Z18, Z18
+	VPTESTMD  Z0, Z18, K1
+	VMOVUPS.Z Z18, K1, Z18
+	VMULPS    (AX)(R11*2), Z15, Z17
+	VMULPS    Z16, Z18, Z19
+	VDIVPS    Z8, Z19, Z19
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp24
+	CMPQ 200(SP), $+0
+	JNE  clamp26
 
-clamped25:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z22, Z20, Z20
-	VMOVDQA64   Z20, Z22
-	VMOVUPS     Z21, (CX)(R11*2)
-	VMOVUPS     Z20, (AX)(R11*2)
-	VMOVDQA64   Z22, Z20
-	VMOVUPS     quietNaNs512<>+0(SB), Z22
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z20, Z22
-	VCVTPS2PH   $0x00, Z22, (DI)(R11*1)
-	ADDQ        R8, R11
-	DECQ        R12
-	JNZ         row23
-	ADDQ        $0x00000020, R10
-	SUBQ        $0x00000020, R9
-	JGE         loop15
+	VSUBPS    Z19, Z17, Z17
+	VMOVDQA64 Z17, Z19
+	VMOVUPS   Z18, (CX)(R11*2)
+	VMOVUPS   Z17, (AX)(R11*2)
+	VCMPPS    $0x03, Z19, Z19, K1
+	KORTESTW  K1, K1
+	JNE       nan28
 
-done16:
+quiet29:
+	VCVTPS2PH $0x00, Z19, (DI)(R11*1)
+	ADDQ      R8, R11
+	DECQ      R12
+	JNZ       row25
+	ADDQ      $0x00000020, R10
+	SUBQ      $0x00000020, R9
+	JGE       loop17
+
+done18:
 	ADDQ $0x00000020, R9
 
 	// The rest, a part of a vector.
 	TESTQ R9, R9
-	JZ    end26
+	JZ    end30
 	SHRQ  $0x01, R9
 	XORL  R11, R11
 	BTSQ  R9, R11
@@ -54520,85 +55162,87 @@ done16:
 	KMOVW R11, K1
 
 	// The sums of |hz| down the rows.
-	VPXORD Z14, Z14, Z14
+	VPXORD Z13, Z13, Z13
 	MOVQ   R10, R9
 	MOVQ   block+56(FP), R11
 
-row27:
-	VMOVDQU16.Z (SI)(R9*1), K1, Y19
-	VCVTPH2PS   Y19, Z19
-	VMULPS      Z9, Z19, Z19
-	VPANDD      Z10, Z19, Z19
-	VADDPS      Z19, Z14, Z14
+row31:
+	VMOVDQU16.Z (SI)(R9*1), K1, Y8
+	VCVTPH2PS   Y8, Z8
+	VMULPS      Z7, Z8, Z8
+	VPANDD      Z9, Z8, Z8
+	VADDPS      Z8, Z13, Z13
 	ADDQ        R8, R9
 	DECQ        R11
-	JNZ         row27
+	JNZ         row31
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided28
-	VDIVPS Z5, Z14, Z14
+	CMPQ   64(SP), $+0
+	JEQ    undivided32
+	VDIVPS Z5, Z13, Z13
 
-undivided28:
+undivided32:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMOVUPS.Z (DX)(R10*2), K1, Z19
-	VMULPS    Z2, Z14, Z20
-	VMULPS    Z14, Z20, Z20
-	VMULPS    Z19, Z1, Z19
-	VADDPS    Z20, Z19, Z19
-	VPTESTMD  Z0, Z19, K2
-	VMOVUPS.Z Z19, K2, Z19
+	VMOVUPS.Z (DX)(R10*2), K1, Z8
+	VMULPS    Z2, Z13, Z17
+	VMULPS    Z13, Z17, Z17
+	VMULPS    Z8, Z1, Z8
+	VADDPS    Z17, Z8, Z8
+	VPTESTMD  Z0, Z8, K2
+	VMOVUPS.Z Z8, K2, Z8
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other29
-	VSQRTPS Z19, Z20
+	JNE     other33
+	VSQRTPS Z8, Z17
 
-raised32:
-	VMULPS  Z3, Z20, Z20
-	VADDPS  Z4, Z20, Z20
-	VMOVUPS Z19, K1, (DX)(R10*2)
+raised36:
+	VMULPS  Z3, Z17, Z17
+	VADDPS  Z4, Z17, Z17
+	VMOVUPS Z8, K1, (DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R9
 	MOVQ block+56(FP), R10
 
-row33:
+row37:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K1, Z19
-	VMOVDQU16.Z (BX)(R9*1), K1, Y21
-	VCVTPH2PS   Y21, Z21
-	VMULPS      Z9, Z21, Z21
-	VMULPS      Z19, Z7, Z19
-	VMULPS      Z21, Z15, Z21
-	VADDPS      Z21, Z19, Z19
-	VPTESTMD    Z0, Z19, K2
-	VMOVUPS.Z   Z19, K2, Z19
-	VMOVUPS.Z   (AX)(R9*2), K1, Z21
-	VMULPS      Z21, Z16, Z21
-	VMULPS      Z17, Z19, Z22
-	VDIVPS      Z20, Z22, Z22
+	VMOVUPS.Z   (CX)(R9*2), K1, Z8
+	VMOVDQU16.Z (BX)(R9*1), K1, Y18
+	VCVTPH2PS   Y18, Z18
+	VMULPS      Z7, Z18, Z18
+	VMULPS      Z8, Z6, Z8
+	VMULPS      Z18, Z14, Z18
+	VADDPS      Z18, Z8, Z8
+	VPTESTMD    Z0, Z8, K2
+	VMOVUPS.Z   Z8, K2, Z8
+	VMOVUPS.Z   (AX)(R9*2), K1, Z18
+	VMULPS      Z18, Z15, Z18
+	VMULPS      Z16, Z8, Z19
+	VDIVPS      Z17, Z19, Z19
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp34
+	CMPQ 200(SP), $+0
+	JNE  clamp38
 
-clamped35:
+clamped39:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z22, Z21, Z21
-	VMOVDQA64   Z21, Z22
-	VMOVUPS     Z19, K1, (CX)(R9*2)
-	VMOVUPS     Z21, K1, (AX)(R9*2)
-	VMOVDQA64   Z22, Z19
-	VMOVUPS     quietNaNs512<>+0(SB), Z22
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z19, Z22
-	VCVTPS2PH   $0x00, Z22, Y19
-	VMOVDQU16   Y19, K1, (DI)(R9*1)
-	ADDQ        R8, R9
-	DECQ        R10
-	JNZ         row33
+	VSUBPS    Z19, Z18, Z18
+	VMOVDQA64 Z18, Z19
+	VMOVUPS   Z8, K1, (CX)(R9*2)
+	VMOVUPS   Z18, K1, (AX)(R9*2)
+	VCMPPS    $0x03, Z19, Z19, K2
+	KORTESTW  K2, K2
+	JNE       nan40
 
-end26:
+quiet41:
+	VCVTPS2PH $0x00, Z19, Y8
+	VMOVDQU16 Y8, K1, (DI)(R9*1)
+	ADDQ      R8, R9
+	DECQ      R10
+	JNZ       row37
+
+end30:
 	// On to the next slice.
 	MOVQ  R8, R9
 	IMULQ block+56(FP), R9
@@ -54613,76 +55257,76 @@ end26:
 	JMP   done2
 
 plain1:
-slice36:
+slice42:
 	MOVQ width+72(FP), R9
 	SHLQ $0x01, R9
 	XORQ R10, R10
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R9
-	JL   done38
+	JL   done44
 
-loop37:
+loop43:
 	// The sums of |hz| down the rows.
+	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
 	MOVQ   R10, R11
 	MOVQ   block+56(FP), R12
 
-row39:
+row45:
 	PREFETCHT0 384(SI)(R11*1)
-	VCVTPH2PS  (SI)(R11*1), Z9
-	VPANDD     Z10, Z9, Z9
-	VADDPS     Z9, Z11, Z11
-	VCVTPH2PS  32(SI)(R11*1), Z9
-	VPANDD     Z10, Z9, Z9
-	VADDPS     Z9, Z12, Z12
+	VCVTPH2PS  (SI)(R11*1), Z7
+	VPANDD     Z9, Z7, Z7
+	VADDPS     Z7, Z10, Z10
+	VCVTPH2PS  32(SI)(R11*1), Z7
+	VPANDD     Z9, Z7, Z7
+	VADDPS     Z7, Z11, Z11
 	ADDQ       R8, R11
 	DECQ       R12
-	JNZ        row39
+	JNZ        row45
 	PREFETCHT0 384(DX)(R10*2)
 	PREFETCHT0 448(DX)(R10*2)
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided40
+	CMPQ   64(SP), $+0
+	JEQ    undivided46
+	VDIVPS Z5, Z10, Z10
 	VDIVPS Z5, Z11, Z11
-	VDIVPS Z5, Z12, Z12
 
-undivided40:
+undivided46:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z11, Z9
-	VMULPS    Z11, Z9, Z9
-	VMULPS    (DX)(R10*2), Z1, Z19
-	VADDPS    Z9, Z19, Z19
-	VPTESTMD  Z0, Z19, K1
-	VMOVUPS.Z Z19, K1, Z19
-	VMULPS    Z2, Z12, Z9
-	VMULPS    Z12, Z9, Z9
-	VMULPS    64(DX)(R10*2), Z1, Z20
-	VADDPS    Z9, Z20, Z20
-	VPTESTMD  Z0, Z20, K1
-	VMOVUPS.Z Z20, K1, Z20
+	VMULPS    Z2, Z10, Z7
+	VMULPS    Z10, Z7, Z7
+	VMULPS    (DX)(R10*2), Z1, Z8
+	VADDPS    Z7, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
+	VMULPS    Z2, Z11, Z7
+	VMULPS    Z11, Z7, Z7
+	VMULPS    64(DX)(R10*2), Z1, Z17
+	VADDPS    Z7, Z17, Z17
+	VPTESTMD  Z0, Z17, K1
+	VMOVUPS.Z Z17, K1, Z17
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other41
-	VSQRTPS Z19, Z9
-	VSQRTPS Z20, Z21
+	JNE     other47
+	VSQRTPS Z8, Z7
+	VSQRTPS Z17, Z18
 
-raised44:
-	VMULPS  Z3, Z9, Z9
-	VADDPS  Z4, Z9, Z9
-	VMULPS  Z3, Z21, Z21
-	VADDPS  Z4, Z21, Z21
-	VMOVUPS Z19, (DX)(R10*2)
-	VMOVUPS Z20, 64(DX)(R10*2)
+raised50:
+	VMULPS  Z3, Z7, Z7
+	VADDPS  Z4, Z7, Z7
+	VMULPS  Z3, Z18, Z18
+	VADDPS  Z4, Z18, Z18
+	VMOVUPS Z8, (DX)(R10*2)
+	VMOVUPS Z17, 64(DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R11
 	MOVQ block+56(FP), R12
 
-row45:
+row51:
 	PREFETCHT0 384(BX)(R11*1)
 	PREFETCHT0 384(DI)(R11*1)
 	PREFETCHT0 384(CX)(R11*2)
@@ -54691,142 +55335,143 @@ row45:
 	PREFETCHT0 448(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R11*1), Z19
-	VMULPS    (CX)(R11*2), Z7, Z20
-	VMULPS    Z19, Z15, Z19
-	VADDPS    Z19, Z20, Z20
-	VPTESTMD  Z0, Z20, K1
-	VMOVUPS.Z Z20, K1, Z20
-	VMULPS    (AX)(R11*2), Z16, Z19
-	VMULPS    Z17, Z20, Z22
-	VDIVPS    Z9, Z22, Z22
-	VCVTPH2PS 32(BX)(R11*1), Z23
-	VMULPS    64(CX)(R11*2), Z7, Z24
-	VMULPS    Z23, Z15, Z23
-	VADDPS    Z23, Z24, Z24
-	VPTESTMD  Z0, Z24, K1
-	VMOVUPS.Z Z24, K1, Z24
-	VMULPS    64(AX)(R11*2), Z16, Z23
-	VMULPS    Z17, Z24, Z25
-	VDIVPS    Z21, Z25, Z25
+	VCVTPH2PS (BX)(R11*1), Z8
+	VMULPS    (CX)(R11*2), Z6, Z17
+	VMULPS    Z8, Z14, Z8
+	VADDPS    Z8, Z17, Z17
+	VPTESTMD  Z0, Z17, K1
+	VMOVUPS.Z Z17, K1, Z17
+	VMULPS    (AX)(R11*2), Z15, Z8
+	VMULPS    Z16, Z17, Z19
+	VDIVPS    Z7, Z19, Z19
+	VCVTPH2PS 32(BX)(R11*1), Z20
+	VMULPS    64(CX)(R11*2), Z6, Z21
+	VMULPS    Z20, Z14, Z20
+	VADDPS    Z20, Z21, Z21
+	VPTESTMD  Z0, Z21, K1
+	VMOVUPS.Z Z21, K1, Z21
+	VMULPS    64(AX)(R11*2), Z15, Z20
+	VMULPS    Z16, Z21, Z22
+	VDIVPS    Z18, Z22, Z22
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp46
+	CMPQ 200(SP), $+0
+	JNE  clamp52
 
-clamped47:
+clamped53:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z22, Z19, Z19
-	VMOVDQA64   Z19, Z22
-	VMOVUPS     Z20, (CX)(R11*2)
-	VMOVUPS     Z19, (AX)(R11*2)
-	VSUBPS      Z25, Z23, Z23
-	VMOVDQA64   Z23, Z25
-	VMOVUPS     Z24, 64(CX)(R11*2)
-	VMOVUPS     Z23, 64(AX)(R11*2)
-	VMOVDQA64   Z22, Z19
-	VMOVUPS     quietNaNs512<>+0(SB), Z22
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z19, Z22
-	VMOVDQA64   Z25, Z19
-	VMOVUPS     quietNaNs512<>+0(SB), Z25
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z19, Z25
-	VCVTPS2PH   $0x00, Z22, (DI)(R11*1)
-	VCVTPS2PH   $0x00, Z25, 32(DI)(R11*1)
-	ADDQ        R8, R11
-	DECQ        R12
-	JNZ         row45
-	ADDQ        $0x00000040, R10
-	SUBQ        $0x00000040, R9
-	JGE         loop37
+	VSUBPS    Z19, Z8, Z8
+	VMOVDQA64 Z8, Z19
+	VMOVUPS   Z17, (CX)(R11*2)
+	VMOVUPS   Z8, (AX)(R11*2)
+	VSUBPS    Z22, Z20, Z20
+	VMOVDQA64 Z20, Z22
+	VMOVUPS   Z21, 64(CX)(R11*2)
+	VMOVUPS   Z20, 64(AX)(R11*2)
+	VCMPPS    $0x03, Z22, Z19, K1
+	KORTESTW  K1, K1
+	JNE       nan54
 
-done38:
+quiet55:
+	VCVTPS2PH $0x00, Z19, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z22, 32(DI)(R11*1)
+	ADDQ      R8, R11
+	DECQ      R12
+	JNZ       row51
+	ADDQ      $0x00000040, R10
+	SUBQ      $0x00000040, R9
+	JGE       loop43
+
+done44:
 	ADDQ $0x00000040, R9
 
 	// One vector at a time.
 	SUBQ $0x00000020, R9
-	JL   done49
+	JL   done57
 
-loop48:
+loop56:
 	// The sums of |hz| down the rows.
-	VPXORD Z13, Z13, Z13
+	VPXORD Z12, Z12, Z12
 	MOVQ   R10, R11
 	MOVQ   block+56(FP), R12
 
-row50:
-	VCVTPH2PS (SI)(R11*1), Z9
-	VPANDD    Z10, Z9, Z9
-	VADDPS    Z9, Z13, Z13
+row58:
+	VCVTPH2PS (SI)(R11*1), Z7
+	VPANDD    Z9, Z7, Z7
+	VADDPS    Z7, Z12, Z12
 	ADDQ      R8, R11
 	DECQ      R12
-	JNZ       row50
+	JNZ       row58
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided51
-	VDIVPS Z5, Z13, Z13
+	CMPQ   64(SP), $+0
+	JEQ    undivided59
+	VDIVPS Z5, Z12, Z12
 
-undivided51:
+undivided59:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMULPS    Z2, Z13, Z9
-	VMULPS    Z13, Z9, Z9
-	VMULPS    (DX)(R10*2), Z1, Z19
-	VADDPS    Z9, Z19, Z19
-	VPTESTMD  Z0, Z19, K1
-	VMOVUPS.Z Z19, K1, Z19
+	VMULPS    Z2, Z12, Z7
+	VMULPS    Z12, Z7, Z7
+	VMULPS    (DX)(R10*2), Z1, Z8
+	VADDPS    Z7, Z8, Z8
+	VPTESTMD  Z0, Z8, K1
+	VMOVUPS.Z Z8, K1, Z8
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other52
-	VSQRTPS Z19, Z9
+	JNE     other60
+	VSQRTPS Z8, Z7
 
-raised55:
-	VMULPS  Z3, Z9, Z9
-	VADDPS  Z4, Z9, Z9
-	VMOVUPS Z19, (DX)(R10*2)
+raised63:
+	VMULPS  Z3, Z7, Z7
+	VADDPS  Z4, Z7, Z7
+	VMOVUPS Z8, (DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R11
 	MOVQ block+56(FP), R12
 
-row56:
+row64:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R11*1), Z19
-	VMULPS    (CX)(R11*2), Z7, Z20
-	VMULPS    Z19, Z15, Z19
-	VADDPS    Z19, Z20, Z20
-	VPTESTMD  Z0, Z20, K1
-	VMOVUPS.Z Z20, K1, Z20
-	VMULPS    (AX)(R11*2), Z16, Z19
-	VMULPS    Z17, Z20, Z21
-	VDIVPS    Z9, Z21, Z21
+	VCVTPH2PS (BX)(R11*1), Z8
+	VMULPS    (CX)(R11*2), Z6, Z17
+	VMULPS    Z8, Z14, Z8
+	VADDPS    Z8, Z17, Z17
+	VPTESTMD  Z0, Z17, K1
+	VMOVUPS.Z Z17, K1, Z17
+	VMULPS    (AX)(R11*2), Z15, Z8
+	VMULPS    Z16, Z17, Z18
+	VDIVPS    Z7, Z18, Z18
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp57
+	CMPQ 200(SP), $+0
+	JNE  clamp65
 
-clamped58:
+clamped66:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z21, Z19, Z19
-	VMOVDQA64   Z19, Z21
-	VMOVUPS     Z20, (CX)(R11*2)
-	VMOVUPS     Z19, (AX)(R11*2)
-	VMOVDQA64   Z21, Z19
-	VMOVUPS     quietNaNs512<>+0(SB), Z21
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z19, Z21
-	VCVTPS2PH   $0x00, Z21, (DI)(R11*1)
-	ADDQ        R8, R11
-	DECQ        R12
-	JNZ         row56
-	ADDQ        $0x00000020, R10
-	SUBQ        $0x00000020, R9
-	JGE         loop48
+	VSUBPS    Z18, Z8, Z8
+	VMOVDQA64 Z8, Z18
+	VMOVUPS   Z17, (CX)(R11*2)
+	VMOVUPS   Z8, (AX)(R11*2)
+	VCMPPS    $0x03, Z18, Z18, K1
+	KORTESTW  K1, K1
+	JNE       nan67
 
-done49:
+quiet68:
+	VCVTPS2PH $0x00, Z18, (DI)(R11*1)
+	ADDQ      R8, R11
+	DECQ      R12
+	JNZ       row64
+	ADDQ      $0x00000020, R10
+	SUBQ      $0x00000020, R9
+	JGE       loop56
+
+done57:
 	ADDQ $0x00000020, R9
 
 	// The rest, a part of a vector.
 	TESTQ R9, R9
-	JZ    end59
+	JZ    end69
 	SHRQ  $0x01, R9
 	XORL  R11, R11
 	BTSQ  R9, R11
@@ -54834,83 +55479,85 @@ done49:
 	KMOVW R11, K1
 
 	// The sums of |hz| down the rows.
-	VPXORD Z14, Z14, Z14
+	VPXORD Z13, Z13, Z13
 	MOVQ   R10, R9
 	MOVQ   block+56(FP), R11
 
-row60:
-	VMOVDQU16.Z (SI)(R9*1), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VPANDD      Z10, Z9, Z9
-	VADDPS      Z9, Z14, Z14
+row70:
+	VMOVDQU16.Z (SI)(R9*1), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VPANDD      Z9, Z7, Z7
+	VADDPS      Z7, Z13, Z13
 	ADDQ        R8, R9
 	DECQ        R11
-	JNZ         row60
+	JNZ         row70
 
 	// d = the sum / div, unless div is 1.
-	CMPQ   (SP), $+0
-	JEQ    undivided61
-	VDIVPS Z5, Z14, Z14
+	CMPQ   64(SP), $+0
+	JEQ    undivided71
+	VDIVPS Z5, Z13, Z13
 
-undivided61:
+undivided71:
 	// v' = flush(b2*v + (c2*d)*d).
-	VMOVUPS.Z (DX)(R10*2), K1, Z9
-	VMULPS    Z2, Z14, Z19
-	VMULPS    Z14, Z19, Z19
-	VMULPS    Z9, Z1, Z9
-	VADDPS    Z19, Z9, Z9
-	VPTESTMD  Z0, Z9, K2
-	VMOVUPS.Z Z9, K2, Z9
+	VMOVUPS.Z (DX)(R10*2), K1, Z7
+	VMULPS    Z2, Z13, Z8
+	VMULPS    Z13, Z8, Z8
+	VMULPS    Z7, Z1, Z7
+	VADDPS    Z8, Z7, Z7
+	VPTESTMD  Z0, Z7, K2
+	VMOVUPS.Z Z7, K2, Z7
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other62
-	VSQRTPS Z9, Z19
+	JNE     other72
+	VSQRTPS Z7, Z8
 
-raised65:
-	VMULPS  Z3, Z19, Z19
-	VADDPS  Z4, Z19, Z19
-	VMOVUPS Z9, K1, (DX)(R10*2)
+raised75:
+	VMULPS  Z3, Z8, Z8
+	VADDPS  Z4, Z8, Z8
+	VMOVUPS Z7, K1, (DX)(R10*2)
 
 	// The elements, row after row.
 	MOVQ R10, R9
 	MOVQ block+56(FP), R10
 
-row66:
+row76:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K1, Z9
-	VMOVDQU16.Z (BX)(R9*1), K1, Y20
-	VCVTPH2PS   Y20, Z20
-	VMULPS      Z9, Z7, Z9
-	VMULPS      Z20, Z15, Z20
-	VADDPS      Z20, Z9, Z9
-	VPTESTMD    Z0, Z9, K2
-	VMOVUPS.Z   Z9, K2, Z9
-	VMOVUPS.Z   (AX)(R9*2), K1, Z20
-	VMULPS      Z20, Z16, Z20
-	VMULPS      Z17, Z9, Z21
-	VDIVPS      Z19, Z21, Z21
+	VMOVUPS.Z   (CX)(R9*2), K1, Z7
+	VMOVDQU16.Z (BX)(R9*1), K1, Y17
+	VCVTPH2PS   Y17, Z17
+	VMULPS      Z7, Z6, Z7
+	VMULPS      Z17, Z14, Z17
+	VADDPS      Z17, Z7, Z7
+	VPTESTMD    Z0, Z7, K2
+	VMOVUPS.Z   Z7, K2, Z7
+	VMOVUPS.Z   (AX)(R9*2), K1, Z17
+	VMULPS      Z17, Z15, Z17
+	VMULPS      Z16, Z7, Z18
+	VDIVPS      Z8, Z18, Z18
 
 	// u within its bound, straight on where there is none.
-	CMPQ 8(SP), $+0
-	JNE  clamp67
+	CMPQ 200(SP), $+0
+	JNE  clamp77
 
-clamped68:
+clamped78:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z21, Z20, Z20
-	VMOVDQA64   Z20, Z21
-	VMOVUPS     Z9, K1, (CX)(R9*2)
-	VMOVUPS     Z20, K1, (AX)(R9*2)
-	VMOVDQA64   Z21, Z9
-	VMOVUPS     quietNaNs512<>+0(SB), Z21
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z9, Z21
-	VCVTPS2PH   $0x00, Z21, Y9
-	VMOVDQU16   Y9, K1, (DI)(R9*1)
-	ADDQ        R8, R9
-	DECQ        R10
-	JNZ         row66
+	VSUBPS    Z18, Z17, Z17
+	VMOVDQA64 Z17, Z18
+	VMOVUPS   Z7, K1, (CX)(R9*2)
+	VMOVUPS   Z17, K1, (AX)(R9*2)
+	VCMPPS    $0x03, Z18, Z18, K2
+	KORTESTW  K2, K2
+	JNE       nan79
 
-end59:
+quiet80:
+	VCVTPS2PH $0x00, Z18, Y7
+	VMOVDQU16 Y7, K1, (DI)(R9*1)
+	ADDQ      R8, R9
+	DECQ      R10
+	JNZ       row76
+
+end69:
 	// On to the next slice.
 	MOVQ  R8, R9
 	IMULQ block+56(FP), R9
@@ -54921,7 +55568,7 @@ end59:
 	ADDQ  R9, SI
 	LEAQ  (DX)(R8*2), DX
 	DECQ  outer+48(FP)
-	JNZ   slice36
+	JNZ   slice42
 
 done2:
 	VZEROUPPER
@@ -54932,160 +55579,200 @@ other8:
 	JG      two10
 	CMPQ    power+88(FP), $+1
 	JE      half9
-	VMOVUPS Z6, Z19
-	VMOVUPS Z6, Z22
+	VMOVUPS (SP), Z8
+	VMOVUPS (SP), Z19
 	JMP     raised11
 
 half9:
-	VSQRTPS Z20, Z19
+	VSQRTPS Z17, Z8
+	VSQRTPS Z8, Z8
+	VSQRTPS Z18, Z19
 	VSQRTPS Z19, Z19
-	VSQRTPS Z21, Z22
-	VSQRTPS Z22, Z22
 	JMP     raised11
 
 two10:
-	VMOVDQA64 Z20, Z19
-	VMOVDQA64 Z21, Z22
+	VMOVDQA64 Z17, Z8
+	VMOVDQA64 Z18, Z19
 	JMP       raised11
 
 clamp13:
-	VMOVUPS Z18, Z27
-	VMINPS  Z23, Z27, Z23
-	VMINPS  Z26, Z27, Z26
-	VMOVUPS Z8, Z27
-	VMAXPS  Z23, Z27, Z23
-	VMAXPS  Z26, Z27, Z26
+	VMOVUPS 72(SP), Z24
+	VMINPS  Z20, Z24, Z20
+	VMINPS  Z23, Z24, Z23
+	VMOVUPS 136(SP), Z24
+	VMAXPS  Z20, Z24, Z20
+	VMAXPS  Z23, Z24, Z23
 	JMP     clamped14
 
+	// NaN.
+nan15:
+	VCMPPS  $0x03, Z20, Z20, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z20
+	VCMPPS  $0x03, Z23, Z23, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z23
+	JMP     quiet16
+
 	// The powers 0, 1/2 and 2.
-other19:
-	JG      two21
+other21:
+	JG      two23
 	CMPQ    power+88(FP), $+1
-	JE      half20
-	VMOVUPS Z6, Z19
-	JMP     raised22
+	JE      half22
+	VMOVUPS (SP), Z8
+	JMP     raised24
 
-half20:
-	VSQRTPS Z20, Z19
-	VSQRTPS Z19, Z19
-	JMP     raised22
+half22:
+	VSQRTPS Z17, Z8
+	VSQRTPS Z8, Z8
+	JMP     raised24
 
-two21:
-	VMOVDQA64 Z20, Z19
-	JMP       raised22
+two23:
+	VMOVDQA64 Z17, Z8
+	JMP       raised24
 
-clamp24:
-	VMOVUPS Z18, Z23
+clamp26:
+	VMOVUPS 72(SP), Z20
+	VMINPS  Z19, Z20, Z19
+	VMOVUPS 136(SP), Z20
+	VMAXPS  Z19, Z20, Z19
+	JMP     clamped27
+
+	// NaN.
+nan28:
+	VCMPPS  $0x03, Z19, Z19, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z19
+	JMP     quiet29
+
+	// The powers 0, 1/2 and 2.
+other33:
+	JG      two35
+	CMPQ    power+88(FP), $+1
+	JE      half34
+	VMOVUPS (SP), Z17
+	JMP     raised36
+
+half34:
+	VSQRTPS Z8, Z17
+	VSQRTPS Z17, Z17
+	JMP     raised36
+
+two35:
+	VMOVDQA64 Z8, Z17
+	JMP       raised36
+
+clamp38:
+	VMOVUPS 72(SP), Z20
+	VMINPS  Z19, Z20, Z19
+	VMOVUPS 136(SP), Z20
+	VMAXPS  Z19, Z20, Z19
+	JMP     clamped39
+
+	// NaN.
+nan40:
+	VCMPPS  $0x03, Z19, Z19, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z19
+	JMP     quiet41
+
+	// The powers 0, 1/2 and 2.
+other47:
+	JG      two49
+	CMPQ    power+88(FP), $+1
+	JE      half48
+	VMOVUPS (SP), Z7
+	VMOVUPS (SP), Z18
+	JMP     raised50
+
+half48:
+	VSQRTPS Z8, Z7
+	VSQRTPS Z7, Z7
+	VSQRTPS Z17, Z18
+	VSQRTPS Z18, Z18
+	JMP     raised50
+
+two49:
+	VMOVDQA64 Z8, Z7
+	VMOVDQA64 Z17, Z18
+	JMP       raised50
+
+clamp52:
+	VMOVUPS 72(SP), Z23
+	VMINPS  Z19, Z23, Z19
 	VMINPS  Z22, Z23, Z22
-	VMOVUPS Z8, Z23
+	VMOVUPS 136(SP), Z23
+	VMAXPS  Z19, Z23, Z19
 	VMAXPS  Z22, Z23, Z22
-	JMP     clamped25
+	JMP     clamped53
+
+	// NaN.
+nan54:
+	VCMPPS  $0x03, Z19, Z19, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z19
+	VCMPPS  $0x03, Z22, Z22, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z22
+	JMP     quiet55
 
 	// The powers 0, 1/2 and 2.
-other29:
-	JG      two31
+other60:
+	JG      two62
 	CMPQ    power+88(FP), $+1
-	JE      half30
-	VMOVUPS Z6, Z20
-	JMP     raised32
+	JE      half61
+	VMOVUPS (SP), Z7
+	JMP     raised63
 
-half30:
-	VSQRTPS Z19, Z20
-	VSQRTPS Z20, Z20
-	JMP     raised32
+half61:
+	VSQRTPS Z8, Z7
+	VSQRTPS Z7, Z7
+	JMP     raised63
 
-two31:
-	VMOVDQA64 Z19, Z20
-	JMP       raised32
+two62:
+	VMOVDQA64 Z8, Z7
+	JMP       raised63
 
-clamp34:
-	VMOVUPS Z18, Z23
-	VMINPS  Z22, Z23, Z22
-	VMOVUPS Z8, Z23
-	VMAXPS  Z22, Z23, Z22
-	JMP     clamped35
+clamp65:
+	VMOVUPS 72(SP), Z19
+	VMINPS  Z18, Z19, Z18
+	VMOVUPS 136(SP), Z19
+	VMAXPS  Z18, Z19, Z18
+	JMP     clamped66
+
+	// NaN.
+nan67:
+	VCMPPS  $0x03, Z18, Z18, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z18
+	JMP     quiet68
 
 	// The powers 0, 1/2 and 2.
-other41:
-	JG      two43
+other72:
+	JG      two74
 	CMPQ    power+88(FP), $+1
-	JE      half42
-	VMOVUPS Z6, Z9
-	VMOVUPS Z6, Z21
-	JMP     raised44
+	JE      half73
+	VMOVUPS (SP), Z8
+	JMP     raised75
 
-half42:
-	VSQRTPS Z19, Z9
-	VSQRTPS Z9, Z9
-	VSQRTPS Z20, Z21
-	VSQRTPS Z21, Z21
-	JMP     raised44
+half73:
+	VSQRTPS Z7, Z8
+	VSQRTPS Z8, Z8
+	JMP     raised75
 
-two43:
-	VMOVDQA64 Z19, Z9
-	VMOVDQA64 Z20, Z21
-	JMP       raised44
+two74:
+	VMOVDQA64 Z7, Z8
+	JMP       raised75
 
-clamp46:
-	VMOVUPS Z18, Z26
-	VMINPS  Z22, Z26, Z22
-	VMINPS  Z25, Z26, Z25
-	VMOVUPS Z8, Z26
-	VMAXPS  Z22, Z26, Z22
-	VMAXPS  Z25, Z26, Z25
-	JMP     clamped47
+clamp77:
+	VMOVUPS 72(SP), Z19
+	VMINPS  Z18, Z19, Z18
+	VMOVUPS 136(SP), Z19
+	VMAXPS  Z18, Z19, Z18
+	JMP     clamped78
 
-	// The powers 0, 1/2 and 2.
-other52:
-	JG      two54
-	CMPQ    power+88(FP), $+1
-	JE      half53
-	VMOVUPS Z6, Z9
-	JMP     raised55
-
-half53:
-	VSQRTPS Z19, Z9
-	VSQRTPS Z9, Z9
-	JMP     raised55
-
-two54:
-	VMOVDQA64 Z19, Z9
-	JMP       raised55
-
-clamp57:
-	VMOVUPS Z18, Z22
-	VMINPS  Z21, Z22, Z21
-	VMOVUPS Z8, Z22
-	VMAXPS  Z21, Z22, Z21
-	JMP     clamped58
-
-	// The powers 0, 1/2 and 2.
-other62:
-	JG      two64
-	CMPQ    power+88(FP), $+1
-	JE      half63
-	VMOVUPS Z6, Z19
-	JMP     raised65
-
-half63:
-	VSQRTPS Z9, Z19
-	VSQRTPS Z19, Z19
-	JMP     raised65
-
-two64:
-	VMOVDQA64 Z9, Z19
-	JMP       raised65
-
-clamp67:
-	VMOVUPS Z18, Z22
-	VMINPS  Z21, Z22, Z21
-	VMOVUPS Z8, Z22
-	VMAXPS  Z21, Z22, Z21
-	JMP     clamped68
+	// NaN.
+nan79:
+	VCMPPS  $0x03, Z18, Z18, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z18
+	JMP     quiet80
 
 // func descendTogetherHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·descendTogetherHalfF16AVX512(SB), NOSPLIT, $16-92
+TEXT ·descendTogetherHalfF16AVX512(SB), NOSPLIT, $208-92
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ grad+24(FP), DX
@@ -55103,17 +55790,19 @@ TEXT ·descendTogetherHalfF16AVX512(SB), NOSPLIT, $16-92
 	VBROADCASTSS 20(DI), Z3
 	VBROADCASTSS 16(DI), Z4
 	VBROADCASTSS 32(DI), Z5
+	VMOVUPS      Z5, (SP)
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x1f, Z6, Z6
-	VPXORD       Z5, Z6, Z6
+	VPXORD       (SP), Z6, Z5
+	VMOVUPS      Z5, 64(SP)
 	VPXORD       Z7, Z7, Z7
 	VPTERNLOGD   $0xff, Z7, Z7, Z7
 	VPSLLD       $0x18, Z7, Z7
 	VPSRLD       $0x01, Z7, Z7
-	VPXORD       Z5, Z7, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS factor+88(FP), Z7
+	VPXORD       (SP), Z7, Z5
+	VMOVQ        X5, 128(SP)
+	VBROADCASTSS factor+88(FP), Z5
 	MOVQ         stride+56(FP), DI
 	SHLQ         $0x01, DI
 	SHLQ         $0x01, next+80(FP)
@@ -55144,114 +55833,115 @@ row6:
 	PREFETCHT1 64(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R10*1), Z8
-	VMULPS    Z7, Z8, Z8
-	VMULPS    (CX)(R10*2), Z1, Z9
+	VCVTPH2PS (DX)(R10*1), Z6
+	VMULPS    Z5, Z6, Z6
+	VMULPS    (CX)(R10*2), Z1, Z7
+	VMULPS    Z6, Z2, Z6
+	VADDPS    Z6, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R10*2), Z3, Z6
+	VMOVUPS   (BX)(R9*2), Z8
+	VMULPS    Z4, Z7, Z9
+	VDIVPS    Z8, Z9, Z9
+	VCVTPH2PS 32(DX)(R10*1), Z8
+	VMULPS    Z5, Z8, Z8
+	VMULPS    64(CX)(R10*2), Z1, Z10
 	VMULPS    Z8, Z2, Z8
-	VADDPS    Z8, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    (AX)(R10*2), Z3, Z8
-	VMOVUPS   (BX)(R9*2), Z10
-	VMULPS    Z4, Z9, Z11
-	VDIVPS    Z10, Z11, Z11
-	VCVTPH2PS 32(DX)(R10*1), Z10
-	VMULPS    Z7, Z10, Z10
-	VMULPS    64(CX)(R10*2), Z1, Z12
-	VMULPS    Z10, Z2, Z10
-	VADDPS    Z10, Z12, Z12
-	VPTESTMD  Z0, Z12, K1
-	VMOVUPS.Z Z12, K1, Z12
-	VMULPS    64(AX)(R10*2), Z3, Z10
-	VMOVUPS   64(BX)(R9*2), Z13
-	VMULPS    Z4, Z12, Z14
-	VDIVPS    Z13, Z14, Z14
+	VADDPS    Z8, Z10, Z10
+	VPTESTMD  Z0, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    64(AX)(R10*2), Z3, Z8
+	VMOVUPS   64(BX)(R9*2), Z11
+	VMULPS    Z4, Z10, Z12
+	VDIVPS    Z11, Z12, Z12
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
+	CMPQ 128(SP), $+0
 	JNE  clamp7
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z11, Z8, Z8
-	VMOVDQA64   Z8, Z11
-	VMOVUPS     Z9, (CX)(R10*2)
-	VMOVUPS     Z8, (AX)(R10*2)
-	VSUBPS      Z14, Z10, Z10
-	VMOVDQA64   Z10, Z14
-	VMOVUPS     Z12, 64(CX)(R10*2)
-	VMOVUPS     Z10, 64(AX)(R10*2)
-	VMOVDQA64   Z11, Z8
-	VMOVUPS     quietNaNs512<>+0(SB), Z11
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
-	VMOVDQA64   Z14, Z8
-	VMOVUPS     quietNaNs512<>+0(SB), Z14
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z14
-	VCVTPS2PH   $0x00, Z11, (SI)(R10*1)
-	VCVTPS2PH   $0x00, Z14, 32(SI)(R10*1)
-	ADDQ        DI, R10
-	ADDQ        DI, R11
-	DECQ        R12
-	JNZ         row6
-	ADDQ        $0x00000040, R9
-	SUBQ        $0x00000040, R8
-	JGE         loop4
+	VSUBPS    Z9, Z6, Z6
+	VMOVDQA64 Z6, Z9
+	VMOVUPS   Z7, (CX)(R10*2)
+	VMOVUPS   Z6, (AX)(R10*2)
+	VSUBPS    Z12, Z8, Z8
+	VMOVDQA64 Z8, Z12
+	VMOVUPS   Z10, 64(CX)(R10*2)
+	VMOVUPS   Z8, 64(AX)(R10*2)
+	VCMPPS    $0x03, Z12, Z9, K1
+	KORTESTW  K1, K1
+	JNE       nan9
+
+quiet10:
+	VCVTPS2PH $0x00, Z9, (SI)(R10*1)
+	VCVTPS2PH $0x00, Z12, 32(SI)(R10*1)
+	ADDQ      DI, R10
+	ADDQ      DI, R11
+	DECQ      R12
+	JNZ       row6
+	ADDQ      $0x00000040, R9
+	SUBQ      $0x00000040, R8
+	JGE       loop4
 
 done5:
 	ADDQ $0x00000040, R8
 
 	// One vector at a time.
 	SUBQ $0x00000020, R8
-	JL   done10
+	JL   done12
 
-loop9:
+loop11:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+80(FP), R11
 	MOVQ block+48(FP), R12
 
-row11:
+row13:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R10*1), Z8
-	VMULPS    Z7, Z8, Z8
-	VMULPS    (CX)(R10*2), Z1, Z9
-	VMULPS    Z8, Z2, Z8
-	VADDPS    Z8, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    (AX)(R10*2), Z3, Z8
-	VMOVUPS   (BX)(R9*2), Z10
-	VMULPS    Z4, Z9, Z11
-	VDIVPS    Z10, Z11, Z11
+	VCVTPH2PS (DX)(R10*1), Z6
+	VMULPS    Z5, Z6, Z6
+	VMULPS    (CX)(R10*2), Z1, Z7
+	VMULPS    Z6, Z2, Z6
+	VADDPS    Z6, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R10*2), Z3, Z6
+	VMOVUPS   (BX)(R9*2), Z8
+	VMULPS    Z4, Z7, Z9
+	VDIVPS    Z8, Z9, Z9
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp12
+	CMPQ 128(SP), $+0
+	JNE  clamp14
 
-clamped13:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z11, Z8, Z8
-	VMOVDQA64   Z8, Z11
-	VMOVUPS     Z9, (CX)(R10*2)
-	VMOVUPS     Z8, (AX)(R10*2)
-	VMOVDQA64   Z11, Z8
-	VMOVUPS     quietNaNs512<>+0(SB), Z11
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
-	VCVTPS2PH   $0x00, Z11, (SI)(R10*1)
-	ADDQ        DI, R10
-	ADDQ        DI, R11
-	DECQ        R12
-	JNZ         row11
-	ADDQ        $0x00000020, R9
-	SUBQ        $0x00000020, R8
-	JGE         loop9
+	VSUBPS    Z9, Z6, Z6
+	VMOVDQA64 Z6, Z9
+	VMOVUPS   Z7, (CX)(R10*2)
+	VMOVUPS   Z6, (AX)(R10*2)
+	VCMPPS    $0x03, Z9, Z9, K1
+	KORTESTW  K1, K1
+	JNE       nan16
 
-done10:
+quiet17:
+	VCVTPS2PH $0x00, Z9, (SI)(R10*1)
+	ADDQ      DI, R10
+	ADDQ      DI, R11
+	DECQ      R12
+	JNZ       row13
+	ADDQ      $0x00000020, R9
+	SUBQ      $0x00000020, R8
+	JGE       loop11
+
+done12:
 	ADDQ $0x00000020, R8
 
 	// The rest, a part of a vector.
 	TESTQ R8, R8
-	JZ    end14
+	JZ    end18
 	SHRQ  $0x01, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -55262,44 +55952,46 @@ done10:
 	ADDQ  next+80(FP), R10
 	MOVQ  block+48(FP), R11
 
-row15:
+row19:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R8*2), K1, Z8
-	VMOVDQU16.Z (DX)(R8*1), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VMULPS      Z7, Z9, Z9
-	VMULPS      Z8, Z1, Z8
-	VMULPS      Z9, Z2, Z9
-	VADDPS      Z9, Z8, Z8
-	VPTESTMD    Z0, Z8, K2
-	VMOVUPS.Z   Z8, K2, Z8
-	VMOVUPS.Z   (AX)(R8*2), K1, Z9
-	VMULPS      Z9, Z3, Z9
-	VMOVUPS.Z   (BX)(R9*2), K1, Z10
-	VMULPS      Z4, Z8, Z11
-	VDIVPS      Z10, Z11, Z11
+	VMOVUPS.Z   (CX)(R8*2), K1, Z6
+	VMOVDQU16.Z (DX)(R8*1), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z5, Z7, Z7
+	VMULPS      Z6, Z1, Z6
+	VMULPS      Z7, Z2, Z7
+	VADDPS      Z7, Z6, Z6
+	VPTESTMD    Z0, Z6, K2
+	VMOVUPS.Z   Z6, K2, Z6
+	VMOVUPS.Z   (AX)(R8*2), K1, Z7
+	VMULPS      Z7, Z3, Z7
+	VMOVUPS.Z   (BX)(R9*2), K1, Z8
+	VMULPS      Z4, Z6, Z9
+	VDIVPS      Z8, Z9, Z9
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp16
+	CMPQ 128(SP), $+0
+	JNE  clamp20
 
-clamped17:
+clamped21:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z11, Z9, Z9
-	VMOVDQA64   Z9, Z11
-	VMOVUPS     Z8, K1, (CX)(R8*2)
-	VMOVUPS     Z9, K1, (AX)(R8*2)
-	VMOVDQA64   Z11, Z8
-	VMOVUPS     quietNaNs512<>+0(SB), Z11
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
-	VCVTPS2PH   $0x00, Z11, Y8
-	VMOVDQU16   Y8, K1, (SI)(R8*1)
-	ADDQ        DI, R8
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         row15
+	VSUBPS    Z9, Z7, Z7
+	VMOVDQA64 Z7, Z9
+	VMOVUPS   Z6, K1, (CX)(R8*2)
+	VMOVUPS   Z7, K1, (AX)(R8*2)
+	VCMPPS    $0x03, Z9, Z9, K2
+	KORTESTW  K2, K2
+	JNE       nan22
 
-end14:
+quiet23:
+	VCVTPS2PH $0x00, Z9, Y6
+	VMOVDQU16 Y6, K1, (SI)(R8*1)
+	ADDQ      DI, R8
+	ADDQ      DI, R10
+	DECQ      R11
+	JNZ       row19
+
+end18:
 	// On to the next slice.
 	MOVQ  DI, R8
 	IMULQ block+48(FP), R8
@@ -55313,22 +56005,22 @@ end14:
 	JMP   done2
 
 plain1:
-slice18:
+slice24:
 	MOVQ width+64(FP), R8
 	SHLQ $0x01, R8
 	XORQ R9, R9
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R8
-	JL   done20
+	JL   done26
 
-loop19:
+loop25:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+80(FP), R11
 	MOVQ block+48(FP), R12
 
-row21:
+row27:
 	PREFETCHT1 (DX)(R11*1)
 	PREFETCHT1 (SI)(R11*1)
 	PREFETCHT1 (CX)(R11*2)
@@ -55337,111 +56029,112 @@ row21:
 	PREFETCHT1 64(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R10*1), Z7
-	VMULPS    (CX)(R10*2), Z1, Z8
+	VCVTPH2PS (DX)(R10*1), Z5
+	VMULPS    (CX)(R10*2), Z1, Z6
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z6, Z6
+	VPTESTMD  Z0, Z6, K1
+	VMOVUPS.Z Z6, K1, Z6
+	VMULPS    (AX)(R10*2), Z3, Z5
+	VMOVUPS   (BX)(R9*2), Z7
+	VMULPS    Z4, Z6, Z8
+	VDIVPS    Z7, Z8, Z8
+	VCVTPH2PS 32(DX)(R10*1), Z7
+	VMULPS    64(CX)(R10*2), Z1, Z9
 	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z8, Z8
-	VPTESTMD  Z0, Z8, K1
-	VMOVUPS.Z Z8, K1, Z8
-	VMULPS    (AX)(R10*2), Z3, Z7
-	VMOVUPS   (BX)(R9*2), Z9
-	VMULPS    Z4, Z8, Z10
-	VDIVPS    Z9, Z10, Z10
-	VCVTPH2PS 32(DX)(R10*1), Z9
-	VMULPS    64(CX)(R10*2), Z1, Z11
-	VMULPS    Z9, Z2, Z9
-	VADDPS    Z9, Z11, Z11
-	VPTESTMD  Z0, Z11, K1
-	VMOVUPS.Z Z11, K1, Z11
-	VMULPS    64(AX)(R10*2), Z3, Z9
-	VMOVUPS   64(BX)(R9*2), Z12
-	VMULPS    Z4, Z11, Z13
-	VDIVPS    Z12, Z13, Z13
+	VADDPS    Z7, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    64(AX)(R10*2), Z3, Z7
+	VMOVUPS   64(BX)(R9*2), Z10
+	VMULPS    Z4, Z9, Z11
+	VDIVPS    Z10, Z11, Z11
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp22
+	CMPQ 128(SP), $+0
+	JNE  clamp28
 
-clamped23:
+clamped29:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z10, Z7, Z7
-	VMOVDQA64   Z7, Z10
-	VMOVUPS     Z8, (CX)(R10*2)
-	VMOVUPS     Z7, (AX)(R10*2)
-	VSUBPS      Z13, Z9, Z9
-	VMOVDQA64   Z9, Z13
-	VMOVUPS     Z11, 64(CX)(R10*2)
-	VMOVUPS     Z9, 64(AX)(R10*2)
-	VMOVDQA64   Z10, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z10
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
-	VMOVDQA64   Z13, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z13
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z13
-	VCVTPS2PH   $0x00, Z10, (SI)(R10*1)
-	VCVTPS2PH   $0x00, Z13, 32(SI)(R10*1)
-	ADDQ        DI, R10
-	ADDQ        DI, R11
-	DECQ        R12
-	JNZ         row21
-	ADDQ        $0x00000040, R9
-	SUBQ        $0x00000040, R8
-	JGE         loop19
+	VSUBPS    Z8, Z5, Z5
+	VMOVDQA64 Z5, Z8
+	VMOVUPS   Z6, (CX)(R10*2)
+	VMOVUPS   Z5, (AX)(R10*2)
+	VSUBPS    Z11, Z7, Z7
+	VMOVDQA64 Z7, Z11
+	VMOVUPS   Z9, 64(CX)(R10*2)
+	VMOVUPS   Z7, 64(AX)(R10*2)
+	VCMPPS    $0x03, Z11, Z8, K1
+	KORTESTW  K1, K1
+	JNE       nan30
 
-done20:
+quiet31:
+	VCVTPS2PH $0x00, Z8, (SI)(R10*1)
+	VCVTPS2PH $0x00, Z11, 32(SI)(R10*1)
+	ADDQ      DI, R10
+	ADDQ      DI, R11
+	DECQ      R12
+	JNZ       row27
+	ADDQ      $0x00000040, R9
+	SUBQ      $0x00000040, R8
+	JGE       loop25
+
+done26:
 	ADDQ $0x00000040, R8
 
 	// One vector at a time.
 	SUBQ $0x00000020, R8
-	JL   done25
+	JL   done33
 
-loop24:
+loop32:
 	MOVQ R9, R10
 	MOVQ R9, R11
 	ADDQ next+80(FP), R11
 	MOVQ block+48(FP), R12
 
-row26:
+row34:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R10*1), Z7
-	VMULPS    (CX)(R10*2), Z1, Z8
-	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z8, Z8
-	VPTESTMD  Z0, Z8, K1
-	VMOVUPS.Z Z8, K1, Z8
-	VMULPS    (AX)(R10*2), Z3, Z7
-	VMOVUPS   (BX)(R9*2), Z9
-	VMULPS    Z4, Z8, Z10
-	VDIVPS    Z9, Z10, Z10
+	VCVTPH2PS (DX)(R10*1), Z5
+	VMULPS    (CX)(R10*2), Z1, Z6
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z6, Z6
+	VPTESTMD  Z0, Z6, K1
+	VMOVUPS.Z Z6, K1, Z6
+	VMULPS    (AX)(R10*2), Z3, Z5
+	VMOVUPS   (BX)(R9*2), Z7
+	VMULPS    Z4, Z6, Z8
+	VDIVPS    Z7, Z8, Z8
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp27
+	CMPQ 128(SP), $+0
+	JNE  clamp35
 
-clamped28:
+clamped36:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z10, Z7, Z7
-	VMOVDQA64   Z7, Z10
-	VMOVUPS     Z8, (CX)(R10*2)
-	VMOVUPS     Z7, (AX)(R10*2)
-	VMOVDQA64   Z10, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z10
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
-	VCVTPS2PH   $0x00, Z10, (SI)(R10*1)
-	ADDQ        DI, R10
-	ADDQ        DI, R11
-	DECQ        R12
-	JNZ         row26
-	ADDQ        $0x00000020, R9
-	SUBQ        $0x00000020, R8
-	JGE         loop24
+	VSUBPS    Z8, Z5, Z5
+	VMOVDQA64 Z5, Z8
+	VMOVUPS   Z6, (CX)(R10*2)
+	VMOVUPS   Z5, (AX)(R10*2)
+	VCMPPS    $0x03, Z8, Z8, K1
+	KORTESTW  K1, K1
+	JNE       nan37
 
-done25:
+quiet38:
+	VCVTPS2PH $0x00, Z8, (SI)(R10*1)
+	ADDQ      DI, R10
+	ADDQ      DI, R11
+	DECQ      R12
+	JNZ       row34
+	ADDQ      $0x00000020, R9
+	SUBQ      $0x00000020, R8
+	JGE       loop32
+
+done33:
 	ADDQ $0x00000020, R8
 
 	// The rest, a part of a vector.
 	TESTQ R8, R8
-	JZ    end29
+	JZ    end39
 	SHRQ  $0x01, R8
 	XORL  R10, R10
 	BTSQ  R8, R10
@@ -55452,43 +56145,45 @@ done25:
 	ADDQ  next+80(FP), R10
 	MOVQ  block+48(FP), R11
 
-row30:
+row40:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R8*2), K1, Z7
-	VMOVDQU16.Z (DX)(R8*1), K1, Y8
-	VCVTPH2PS   Y8, Z8
-	VMULPS      Z7, Z1, Z7
-	VMULPS      Z8, Z2, Z8
-	VADDPS      Z8, Z7, Z7
-	VPTESTMD    Z0, Z7, K2
-	VMOVUPS.Z   Z7, K2, Z7
-	VMOVUPS.Z   (AX)(R8*2), K1, Z8
-	VMULPS      Z8, Z3, Z8
-	VMOVUPS.Z   (BX)(R9*2), K1, Z9
-	VMULPS      Z4, Z7, Z10
-	VDIVPS      Z9, Z10, Z10
+	VMOVUPS.Z   (CX)(R8*2), K1, Z5
+	VMOVDQU16.Z (DX)(R8*1), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z6, Z2, Z6
+	VADDPS      Z6, Z5, Z5
+	VPTESTMD    Z0, Z5, K2
+	VMOVUPS.Z   Z5, K2, Z5
+	VMOVUPS.Z   (AX)(R8*2), K1, Z6
+	VMULPS      Z6, Z3, Z6
+	VMOVUPS.Z   (BX)(R9*2), K1, Z7
+	VMULPS      Z4, Z5, Z8
+	VDIVPS      Z7, Z8, Z8
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp31
+	CMPQ 128(SP), $+0
+	JNE  clamp41
 
-clamped32:
+clamped42:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z10, Z8, Z8
-	VMOVDQA64   Z8, Z10
-	VMOVUPS     Z7, K1, (CX)(R8*2)
-	VMOVUPS     Z8, K1, (AX)(R8*2)
-	VMOVDQA64   Z10, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z10
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
-	VCVTPS2PH   $0x00, Z10, Y7
-	VMOVDQU16   Y7, K1, (SI)(R8*1)
-	ADDQ        DI, R8
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         row30
+	VSUBPS    Z8, Z6, Z6
+	VMOVDQA64 Z6, Z8
+	VMOVUPS   Z5, K1, (CX)(R8*2)
+	VMOVUPS   Z6, K1, (AX)(R8*2)
+	VCMPPS    $0x03, Z8, Z8, K2
+	KORTESTW  K2, K2
+	JNE       nan43
 
-end29:
+quiet44:
+	VCVTPS2PH $0x00, Z8, Y5
+	VMOVDQU16 Y5, K1, (SI)(R8*1)
+	ADDQ      DI, R8
+	ADDQ      DI, R10
+	DECQ      R11
+	JNZ       row40
+
+end39:
 	// On to the next slice.
 	MOVQ  DI, R8
 	IMULQ block+48(FP), R8
@@ -55498,61 +56193,101 @@ end29:
 	ADDQ  R8, SI
 	LEAQ  (BX)(DI*2), BX
 	DECQ  outer+40(FP)
-	JNZ   slice18
+	JNZ   slice24
 
 done2:
 	VZEROUPPER
 	RET
 
 clamp7:
-	VMOVUPS Z5, Z13
-	VMINPS  Z11, Z13, Z11
-	VMINPS  Z14, Z13, Z14
-	VMOVUPS Z6, Z13
-	VMAXPS  Z11, Z13, Z11
-	VMAXPS  Z14, Z13, Z14
+	VMOVUPS (SP), Z11
+	VMINPS  Z9, Z11, Z9
+	VMINPS  Z12, Z11, Z12
+	VMOVUPS 64(SP), Z11
+	VMAXPS  Z9, Z11, Z9
+	VMAXPS  Z12, Z11, Z12
 	JMP     clamped8
 
-clamp12:
-	VMOVUPS Z5, Z10
+	// NaN.
+nan9:
+	VCMPPS  $0x03, Z9, Z9, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z9
+	VCMPPS  $0x03, Z12, Z12, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z12
+	JMP     quiet10
+
+clamp14:
+	VMOVUPS (SP), Z8
+	VMINPS  Z9, Z8, Z9
+	VMOVUPS 64(SP), Z8
+	VMAXPS  Z9, Z8, Z9
+	JMP     clamped15
+
+	// NaN.
+nan16:
+	VCMPPS  $0x03, Z9, Z9, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z9
+	JMP     quiet17
+
+clamp20:
+	VMOVUPS (SP), Z8
+	VMINPS  Z9, Z8, Z9
+	VMOVUPS 64(SP), Z8
+	VMAXPS  Z9, Z8, Z9
+	JMP     clamped21
+
+	// NaN.
+nan22:
+	VCMPPS  $0x03, Z9, Z9, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z9
+	JMP     quiet23
+
+clamp28:
+	VMOVUPS (SP), Z10
+	VMINPS  Z8, Z10, Z8
 	VMINPS  Z11, Z10, Z11
-	VMOVUPS Z6, Z10
+	VMOVUPS 64(SP), Z10
+	VMAXPS  Z8, Z10, Z8
 	VMAXPS  Z11, Z10, Z11
-	JMP     clamped13
+	JMP     clamped29
 
-clamp16:
-	VMOVUPS Z5, Z10
-	VMINPS  Z11, Z10, Z11
-	VMOVUPS Z6, Z10
-	VMAXPS  Z11, Z10, Z11
-	JMP     clamped17
+	// NaN.
+nan30:
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
+	VCMPPS  $0x03, Z11, Z11, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z11
+	JMP     quiet31
 
-clamp22:
-	VMOVUPS Z5, Z12
-	VMINPS  Z10, Z12, Z10
-	VMINPS  Z13, Z12, Z13
-	VMOVUPS Z6, Z12
-	VMAXPS  Z10, Z12, Z10
-	VMAXPS  Z13, Z12, Z13
-	JMP     clamped23
+clamp35:
+	VMOVUPS (SP), Z7
+	VMINPS  Z8, Z7, Z8
+	VMOVUPS 64(SP), Z7
+	VMAXPS  Z8, Z7, Z8
+	JMP     clamped36
 
-clamp27:
-	VMOVUPS Z5, Z9
-	VMINPS  Z10, Z9, Z10
-	VMOVUPS Z6, Z9
-	VMAXPS  Z10, Z9, Z10
-	JMP     clamped28
+	// NaN.
+nan37:
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
+	JMP     quiet38
 
-clamp31:
-	VMOVUPS Z5, Z9
-	VMINPS  Z10, Z9, Z10
-	VMOVUPS Z6, Z9
-	VMAXPS  Z10, Z9, Z10
-	JMP     clamped32
+clamp41:
+	VMOVUPS (SP), Z7
+	VMINPS  Z8, Z7, Z8
+	VMOVUPS 64(SP), Z7
+	VMAXPS  Z8, Z7, Z8
+	JMP     clamped42
+
+	// NaN.
+nan43:
+	VCMPPS  $0x03, Z8, Z8, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z8
+	JMP     quiet44
 
 // func descendRowsHalfF16AVX512(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·descendRowsHalfF16AVX512(SB), NOSPLIT, $16-92
+TEXT ·descendRowsHalfF16AVX512(SB), NOSPLIT, $208-92
 	MOVQ theta+0(FP), AX
 	MOVQ m+8(FP), CX
 	MOVQ grad+24(FP), DX
@@ -55571,17 +56306,19 @@ TEXT ·descendRowsHalfF16AVX512(SB), NOSPLIT, $16-92
 	VBROADCASTSS 20(R8), Z3
 	VBROADCASTSS 16(R8), Z4
 	VBROADCASTSS 32(R8), Z5
+	VMOVUPS      Z5, (SP)
 	VPXORD       Z6, Z6, Z6
 	VPTERNLOGD   $0xff, Z6, Z6, Z6
 	VPSLLD       $0x1f, Z6, Z6
-	VPXORD       Z5, Z6, Z6
+	VPXORD       (SP), Z6, Z5
+	VMOVUPS      Z5, 64(SP)
 	VPXORD       Z7, Z7, Z7
 	VPTERNLOGD   $0xff, Z7, Z7, Z7
 	VPSLLD       $0x18, Z7, Z7
 	VPSRLD       $0x01, Z7, Z7
-	VPXORD       Z5, Z7, Z7
-	VMOVQ        X7, (SP)
-	VBROADCASTSS factor+88(FP), Z7
+	VPXORD       (SP), Z7, Z5
+	VMOVQ        X5, 128(SP)
+	VBROADCASTSS factor+88(FP), Z5
 	MOVQ         stride+64(FP), R8
 	SHLQ         $0x01, R8
 	CMPL         factor+88(FP), $0x3f800000
@@ -55610,100 +56347,101 @@ loop5:
 	PREFETCHT0 448(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R11*1), Z8
-	VMULPS    Z7, Z8, Z8
-	VMULPS    (CX)(R11*2), Z1, Z9
+	VCVTPH2PS (DX)(R11*1), Z6
+	VMULPS    Z5, Z6, Z6
+	VMULPS    (CX)(R11*2), Z1, Z7
+	VMULPS    Z6, Z2, Z6
+	VADDPS    Z6, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R11*2), Z3, Z6
+	VMOVUPS   (BX)(R11*2), Z8
+	VMULPS    Z4, Z7, Z9
+	VDIVPS    Z8, Z9, Z9
+	VCVTPH2PS 32(DX)(R11*1), Z8
+	VMULPS    Z5, Z8, Z8
+	VMULPS    64(CX)(R11*2), Z1, Z10
 	VMULPS    Z8, Z2, Z8
-	VADDPS    Z8, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    (AX)(R11*2), Z3, Z8
-	VMOVUPS   (BX)(R11*2), Z10
-	VMULPS    Z4, Z9, Z11
-	VDIVPS    Z10, Z11, Z11
-	VCVTPH2PS 32(DX)(R11*1), Z10
-	VMULPS    Z7, Z10, Z10
-	VMULPS    64(CX)(R11*2), Z1, Z12
-	VMULPS    Z10, Z2, Z10
-	VADDPS    Z10, Z12, Z12
-	VPTESTMD  Z0, Z12, K1
-	VMOVUPS.Z Z12, K1, Z12
-	VMULPS    64(AX)(R11*2), Z3, Z10
-	VMOVUPS   64(BX)(R11*2), Z13
-	VMULPS    Z4, Z12, Z14
-	VDIVPS    Z13, Z14, Z14
+	VADDPS    Z8, Z10, Z10
+	VPTESTMD  Z0, Z10, K1
+	VMOVUPS.Z Z10, K1, Z10
+	VMULPS    64(AX)(R11*2), Z3, Z8
+	VMOVUPS   64(BX)(R11*2), Z11
+	VMULPS    Z4, Z10, Z12
+	VDIVPS    Z11, Z12, Z12
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
+	CMPQ 128(SP), $+0
 	JNE  clamp7
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z11, Z8, Z8
-	VMOVDQA64   Z8, Z11
-	VMOVUPS     Z9, (CX)(R11*2)
-	VMOVUPS     Z8, (AX)(R11*2)
-	VSUBPS      Z14, Z10, Z10
-	VMOVDQA64   Z10, Z14
-	VMOVUPS     Z12, 64(CX)(R11*2)
-	VMOVUPS     Z10, 64(AX)(R11*2)
-	VMOVDQA64   Z11, Z8
-	VMOVUPS     quietNaNs512<>+0(SB), Z11
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
-	VMOVDQA64   Z14, Z8
-	VMOVUPS     quietNaNs512<>+0(SB), Z14
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z14
-	VCVTPS2PH   $0x00, Z11, (DI)(R11*1)
-	VCVTPS2PH   $0x00, Z14, 32(DI)(R11*1)
-	ADDQ        $0x00000040, R11
-	SUBQ        $0x00000040, R10
-	JGE         loop5
+	VSUBPS    Z9, Z6, Z6
+	VMOVDQA64 Z6, Z9
+	VMOVUPS   Z7, (CX)(R11*2)
+	VMOVUPS   Z6, (AX)(R11*2)
+	VSUBPS    Z12, Z8, Z8
+	VMOVDQA64 Z8, Z12
+	VMOVUPS   Z10, 64(CX)(R11*2)
+	VMOVUPS   Z8, 64(AX)(R11*2)
+	VCMPPS    $0x03, Z12, Z9, K1
+	KORTESTW  K1, K1
+	JNE       nan9
+
+quiet10:
+	VCVTPS2PH $0x00, Z9, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z12, 32(DI)(R11*1)
+	ADDQ      $0x00000040, R11
+	SUBQ      $0x00000040, R10
+	JGE       loop5
 
 done6:
 	ADDQ $0x00000040, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done10
+	JL   done12
 
-loop9:
+loop11:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R11*1), Z8
-	VMULPS    Z7, Z8, Z8
-	VMULPS    (CX)(R11*2), Z1, Z9
-	VMULPS    Z8, Z2, Z8
-	VADDPS    Z8, Z9, Z9
-	VPTESTMD  Z0, Z9, K1
-	VMOVUPS.Z Z9, K1, Z9
-	VMULPS    (AX)(R11*2), Z3, Z8
-	VMOVUPS   (BX)(R11*2), Z10
-	VMULPS    Z4, Z9, Z11
-	VDIVPS    Z10, Z11, Z11
+	VCVTPH2PS (DX)(R11*1), Z6
+	VMULPS    Z5, Z6, Z6
+	VMULPS    (CX)(R11*2), Z1, Z7
+	VMULPS    Z6, Z2, Z6
+	VADDPS    Z6, Z7, Z7
+	VPTESTMD  Z0, Z7, K1
+	VMOVUPS.Z Z7, K1, Z7
+	VMULPS    (AX)(R11*2), Z3, Z6
+	VMOVUPS   (BX)(R11*2), Z8
+	VMULPS    Z4, Z7, Z9
+	VDIVPS    Z8, Z9, Z9
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp11
+	CMPQ 128(SP), $+0
+	JNE  clamp13
 
-clamped12:
+clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z11, Z8, Z8
-	VMOVDQA64   Z8, Z11
-	VMOVUPS     Z9, (CX)(R11*2)
-	VMOVUPS     Z8, (AX)(R11*2)
-	VMOVDQA64   Z11, Z8
-	VMOVUPS     quietNaNs512<>+0(SB), Z11
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
-	VCVTPS2PH   $0x00, Z11, (DI)(R11*1)
-	ADDQ        $0x00000020, R11
-	SUBQ        $0x00000020, R10
-	JGE         loop9
+	VSUBPS    Z9, Z6, Z6
+	VMOVDQA64 Z6, Z9
+	VMOVUPS   Z7, (CX)(R11*2)
+	VMOVUPS   Z6, (AX)(R11*2)
+	VCMPPS    $0x03, Z9, Z9, K1
+	KORTESTW  K1, K1
+	JNE       nan15
 
-done10:
+quiet16:
+	VCVTPS2PH $0x00, Z9, (DI)(R11*1)
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop11
+
+done12:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end13
+	JZ    end17
 	SHRQ  $0x01, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -55711,38 +56449,40 @@ done10:
 	KMOVW R12, K1
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R11*2), K1, Z8
-	VMOVDQU16.Z (DX)(R11*1), K1, Y9
-	VCVTPH2PS   Y9, Z9
-	VMULPS      Z7, Z9, Z9
-	VMULPS      Z8, Z1, Z8
-	VMULPS      Z9, Z2, Z9
-	VADDPS      Z9, Z8, Z8
-	VPTESTMD    Z0, Z8, K2
-	VMOVUPS.Z   Z8, K2, Z8
-	VMOVUPS.Z   (AX)(R11*2), K1, Z9
-	VMULPS      Z9, Z3, Z9
-	VMOVUPS.Z   (BX)(R11*2), K1, Z10
-	VMULPS      Z4, Z8, Z11
-	VDIVPS      Z10, Z11, Z11
+	VMOVUPS.Z   (CX)(R11*2), K1, Z6
+	VMOVDQU16.Z (DX)(R11*1), K1, Y7
+	VCVTPH2PS   Y7, Z7
+	VMULPS      Z5, Z7, Z7
+	VMULPS      Z6, Z1, Z6
+	VMULPS      Z7, Z2, Z7
+	VADDPS      Z7, Z6, Z6
+	VPTESTMD    Z0, Z6, K2
+	VMOVUPS.Z   Z6, K2, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z7
+	VMULPS      Z7, Z3, Z7
+	VMOVUPS.Z   (BX)(R11*2), K1, Z8
+	VMULPS      Z4, Z6, Z9
+	VDIVPS      Z8, Z9, Z9
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp14
+	CMPQ 128(SP), $+0
+	JNE  clamp18
 
-clamped15:
+clamped19:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z11, Z9, Z9
-	VMOVDQA64   Z9, Z11
-	VMOVUPS     Z8, K1, (CX)(R11*2)
-	VMOVUPS     Z9, K1, (AX)(R11*2)
-	VMOVDQA64   Z11, Z8
-	VMOVUPS     quietNaNs512<>+0(SB), Z11
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z8, Z11
-	VCVTPS2PH   $0x00, Z11, Y8
-	VMOVDQU16   Y8, K1, (DI)(R11*1)
+	VSUBPS    Z9, Z7, Z7
+	VMOVDQA64 Z7, Z9
+	VMOVUPS   Z6, K1, (CX)(R11*2)
+	VMOVUPS   Z7, K1, (AX)(R11*2)
+	VCMPPS    $0x03, Z9, Z9, K2
+	KORTESTW  K2, K2
+	JNE       nan20
 
-end13:
+quiet21:
+	VCVTPS2PH $0x00, Z9, Y6
+	VMOVDQU16 Y6, K1, (DI)(R11*1)
+
+end17:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
 	ADDQ R8, DX
@@ -55756,20 +56496,20 @@ end13:
 	JMP  done2
 
 plain1:
-slice16:
+slice22:
 	// The elements, row after row.
 	MOVQ block+56(FP), R9
 
-row17:
+row23:
 	MOVQ width+72(FP), R10
 	SHLQ $0x01, R10
 	XORQ R11, R11
 
 	// 2 vectors at a time.
 	SUBQ $0x00000040, R10
-	JL   done19
+	JL   done25
 
-loop18:
+loop24:
 	PREFETCHT0 (SI)(R11*1)
 	PREFETCHT0 384(DX)(R11*1)
 	PREFETCHT0 384(DI)(R11*1)
@@ -55779,97 +56519,98 @@ loop18:
 	PREFETCHT0 448(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R11*1), Z7
-	VMULPS    (CX)(R11*2), Z1, Z8
+	VCVTPH2PS (DX)(R11*1), Z5
+	VMULPS    (CX)(R11*2), Z1, Z6
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z6, Z6
+	VPTESTMD  Z0, Z6, K1
+	VMOVUPS.Z Z6, K1, Z6
+	VMULPS    (AX)(R11*2), Z3, Z5
+	VMOVUPS   (BX)(R11*2), Z7
+	VMULPS    Z4, Z6, Z8
+	VDIVPS    Z7, Z8, Z8
+	VCVTPH2PS 32(DX)(R11*1), Z7
+	VMULPS    64(CX)(R11*2), Z1, Z9
 	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z8, Z8
-	VPTESTMD  Z0, Z8, K1
-	VMOVUPS.Z Z8, K1, Z8
-	VMULPS    (AX)(R11*2), Z3, Z7
-	VMOVUPS   (BX)(R11*2), Z9
-	VMULPS    Z4, Z8, Z10
-	VDIVPS    Z9, Z10, Z10
-	VCVTPH2PS 32(DX)(R11*1), Z9
-	VMULPS    64(CX)(R11*2), Z1, Z11
-	VMULPS    Z9, Z2, Z9
-	VADDPS    Z9, Z11, Z11
-	VPTESTMD  Z0, Z11, K1
-	VMOVUPS.Z Z11, K1, Z11
-	VMULPS    64(AX)(R11*2), Z3, Z9
-	VMOVUPS   64(BX)(R11*2), Z12
-	VMULPS    Z4, Z11, Z13
-	VDIVPS    Z12, Z13, Z13
+	VADDPS    Z7, Z9, Z9
+	VPTESTMD  Z0, Z9, K1
+	VMOVUPS.Z Z9, K1, Z9
+	VMULPS    64(AX)(R11*2), Z3, Z7
+	VMOVUPS   64(BX)(R11*2), Z10
+	VMULPS    Z4, Z9, Z11
+	VDIVPS    Z10, Z11, Z11
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp20
+	CMPQ 128(SP), $+0
+	JNE  clamp26
 
-clamped21:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z10, Z7, Z7
-	VMOVDQA64   Z7, Z10
-	VMOVUPS     Z8, (CX)(R11*2)
-	VMOVUPS     Z7, (AX)(R11*2)
-	VSUBPS      Z13, Z9, Z9
-	VMOVDQA64   Z9, Z13
-	VMOVUPS     Z11, 64(CX)(R11*2)
-	VMOVUPS     Z9, 64(AX)(R11*2)
-	VMOVDQA64   Z10, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z10
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
-	VMOVDQA64   Z13, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z13
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z13
-	VCVTPS2PH   $0x00, Z10, (DI)(R11*1)
-	VCVTPS2PH   $0x00, Z13, 32(DI)(R11*1)
-	ADDQ        $0x00000040, R11
-	SUBQ        $0x00000040, R10
-	JGE         loop18
+	VSUBPS    Z8, Z5, Z5
+	VMOVDQA64 Z5, Z8
+	VMOVUPS   Z6, (CX)(R11*2)
+	VMOVUPS   Z5, (AX)(R11*2)
+	VSUBPS    Z11, Z7, Z7
+	VMOVDQA64 Z7, Z11
+	VMOVUPS   Z9, 64(CX)(R11*2)
+	VMOVUPS   Z7, 64(AX)(R11*2)
+	VCMPPS    $0x03, Z11, Z8, K1
+	KORTESTW  K1, K1
+	JNE       nan28
 
-done19:
+quiet29:
+	VCVTPS2PH $0x00, Z8, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z11, 32(DI)(R11*1)
+	ADDQ      $0x00000040, R11
+	SUBQ      $0x00000040, R10
+	JGE       loop24
+
+done25:
 	ADDQ $0x00000040, R10
 
 	// One vector at a time.
 	SUBQ $0x00000020, R10
-	JL   done23
+	JL   done31
 
-loop22:
+loop30:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R11*1), Z7
-	VMULPS    (CX)(R11*2), Z1, Z8
-	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z8, Z8
-	VPTESTMD  Z0, Z8, K1
-	VMOVUPS.Z Z8, K1, Z8
-	VMULPS    (AX)(R11*2), Z3, Z7
-	VMOVUPS   (BX)(R11*2), Z9
-	VMULPS    Z4, Z8, Z10
-	VDIVPS    Z9, Z10, Z10
+	VCVTPH2PS (DX)(R11*1), Z5
+	VMULPS    (CX)(R11*2), Z1, Z6
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z6, Z6
+	VPTESTMD  Z0, Z6, K1
+	VMOVUPS.Z Z6, K1, Z6
+	VMULPS    (AX)(R11*2), Z3, Z5
+	VMOVUPS   (BX)(R11*2), Z7
+	VMULPS    Z4, Z6, Z8
+	VDIVPS    Z7, Z8, Z8
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp24
+	CMPQ 128(SP), $+0
+	JNE  clamp32
 
-clamped25:
+clamped33:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z10, Z7, Z7
-	VMOVDQA64   Z7, Z10
-	VMOVUPS     Z8, (CX)(R11*2)
-	VMOVUPS     Z7, (AX)(R11*2)
-	VMOVDQA64   Z10, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z10
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
-	VCVTPS2PH   $0x00, Z10, (DI)(R11*1)
-	ADDQ        $0x00000020, R11
-	SUBQ        $0x00000020, R10
-	JGE         loop22
+	VSUBPS    Z8, Z5, Z5
+	VMOVDQA64 Z5, Z8
+	VMOVUPS   Z6, (CX)(R11*2)
+	VMOVUPS   Z5, (AX)(R11*2)
+	VCMPPS    $0x03, Z8, Z8, K1
+	KORTESTW  K1, K1
+	JNE       nan34
 
-done23:
+quiet35:
+	VCVTPS2PH $0x00, Z8, (DI)(R11*1)
+	ADDQ      $0x00000020, R11
+	SUBQ      $0x00000020, R10
+	JGE       loop30
+
+done31:
 	ADDQ $0x00000020, R10
 
 	// The rest, a part of a vector.
 	TESTQ R10, R10
-	JZ    end26
+	JZ    end36
 	SHRQ  $0x01, R10
 	XORL  R12, R12
 	BTSQ  R10, R12
@@ -55877,97 +56618,139 @@ done23:
 	KMOVW R12, K1
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R11*2), K1, Z7
-	VMOVDQU16.Z (DX)(R11*1), K1, Y8
-	VCVTPH2PS   Y8, Z8
-	VMULPS      Z7, Z1, Z7
-	VMULPS      Z8, Z2, Z8
-	VADDPS      Z8, Z7, Z7
-	VPTESTMD    Z0, Z7, K2
-	VMOVUPS.Z   Z7, K2, Z7
-	VMOVUPS.Z   (AX)(R11*2), K1, Z8
-	VMULPS      Z8, Z3, Z8
-	VMOVUPS.Z   (BX)(R11*2), K1, Z9
-	VMULPS      Z4, Z7, Z10
-	VDIVPS      Z9, Z10, Z10
+	VMOVUPS.Z   (CX)(R11*2), K1, Z5
+	VMOVDQU16.Z (DX)(R11*1), K1, Y6
+	VCVTPH2PS   Y6, Z6
+	VMULPS      Z5, Z1, Z5
+	VMULPS      Z6, Z2, Z6
+	VADDPS      Z6, Z5, Z5
+	VPTESTMD    Z0, Z5, K2
+	VMOVUPS.Z   Z5, K2, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z6
+	VMULPS      Z6, Z3, Z6
+	VMOVUPS.Z   (BX)(R11*2), K1, Z7
+	VMULPS      Z4, Z5, Z8
+	VDIVPS      Z7, Z8, Z8
 
 	// u within its bound, straight on where there is none.
-	CMPQ (SP), $+0
-	JNE  clamp27
+	CMPQ 128(SP), $+0
+	JNE  clamp37
 
-clamped28:
+clamped38:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS      Z10, Z8, Z8
-	VMOVDQA64   Z8, Z10
-	VMOVUPS     Z7, K1, (CX)(R11*2)
-	VMOVUPS     Z8, K1, (AX)(R11*2)
-	VMOVDQA64   Z10, Z7
-	VMOVUPS     quietNaNs512<>+0(SB), Z10
-	VFIXUPIMMPS $0x00, keepNaNs512<>+0(SB), Z7, Z10
-	VCVTPS2PH   $0x00, Z10, Y7
-	VMOVDQU16   Y7, K1, (DI)(R11*1)
+	VSUBPS    Z8, Z6, Z6
+	VMOVDQA64 Z6, Z8
+	VMOVUPS   Z5, K1, (CX)(R11*2)
+	VMOVUPS   Z6, K1, (AX)(R11*2)
+	VCMPPS    $0x03, Z8, Z8, K2
+	KORTESTW  K2, K2
+	JNE       nan39
 
-end26:
+quiet40:
+	VCVTPS2PH $0x00, Z8, Y5
+	VMOVDQU16 Y5, K1, (DI)(R11*1)
+
+end36:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
 	ADDQ R8, DX
 	ADDQ R8, DI
 	ADDQ R8, SI
 	DECQ R9
-	JNZ  row17
+	JNZ  row23
 	LEAQ (BX)(R8*2), BX
 	DECQ outer+48(FP)
-	JNZ  slice16
+	JNZ  slice22
 
 done2:
 	VZEROUPPER
 	RET
 
 clamp7:
-	VMOVUPS Z5, Z13
-	VMINPS  Z11, Z13, Z11
-	VMINPS  Z14, Z13, Z14
-	VMOVUPS Z6, Z13
-	VMAXPS  Z11, Z13, Z11
-	VMAXPS  Z14, Z13, Z14
+	VMOVUPS (SP), Z11
+	VMINPS  Z9, Z11, Z9
+	VMINPS  Z12, Z11, Z12
+	VMOVUPS 64(SP), Z11
+	VMAXPS  Z9, Z11, Z9
+	VMAXPS  Z12, Z11, Z12
 	JMP     clamped8
 
-clamp11:
-	VMOVUPS Z5, Z10
+	// NaN.
+nan9:
+	VCMPPS  $0x03, Z9, Z9, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z9
+	VCMPPS  $0x03, Z12, Z12, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z12
+	JMP     quiet10
+
+clamp13:
+	VMOVUPS (SP), Z8
+	VMINPS  Z9, Z8, Z9
+	VMOVUPS 64(SP), Z8
+	VMAXPS  Z9, Z8, Z9
+	JMP     clamped14
+
+	// NaN.
+nan15:
+	VCMPPS  $0x03, Z9, Z9, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z9
+	JMP     quiet16
+
+clamp18:
+	VMOVUPS (SP), Z8
+	VMINPS  Z9, Z8, Z9
+	VMOVUPS 64(SP), Z8
+	VMAXPS  Z9, Z8, Z9
+	JMP     clamped19
+
+	// NaN.
+nan20:
+	VCMPPS  $0x03, Z9, Z9, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z9
+	JMP     quiet21
+
+clamp26:
+	VMOVUPS (SP), Z10
+	VMINPS  Z8, Z10, Z8
 	VMINPS  Z11, Z10, Z11
-	VMOVUPS Z6, Z10
+	VMOVUPS 64(SP), Z10
+	VMAXPS  Z8, Z10, Z8
 	VMAXPS  Z11, Z10, Z11
-	JMP     clamped12
+	JMP     clamped27
 
-clamp14:
-	VMOVUPS Z5, Z10
-	VMINPS  Z11, Z10, Z11
-	VMOVUPS Z6, Z10
-	VMAXPS  Z11, Z10, Z11
-	JMP     clamped15
+	// NaN.
+nan28:
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
+	VCMPPS  $0x03, Z11, Z11, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z11
+	JMP     quiet29
 
-clamp20:
-	VMOVUPS Z5, Z12
-	VMINPS  Z10, Z12, Z10
-	VMINPS  Z13, Z12, Z13
-	VMOVUPS Z6, Z12
-	VMAXPS  Z10, Z12, Z10
-	VMAXPS  Z13, Z12, Z13
-	JMP     clamped21
+clamp32:
+	VMOVUPS (SP), Z7
+	VMINPS  Z8, Z7, Z8
+	VMOVUPS 64(SP), Z7
+	VMAXPS  Z8, Z7, Z8
+	JMP     clamped33
 
-clamp24:
-	VMOVUPS Z5, Z9
-	VMINPS  Z10, Z9, Z10
-	VMOVUPS Z6, Z9
-	VMAXPS  Z10, Z9, Z10
-	JMP     clamped25
+	// NaN.
+nan34:
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
+	JMP     quiet35
 
-clamp27:
-	VMOVUPS Z5, Z9
-	VMINPS  Z10, Z9, Z10
-	VMOVUPS Z6, Z9
-	VMAXPS  Z10, Z9, Z10
-	JMP     clamped28
+clamp37:
+	VMOVUPS (SP), Z7
+	VMINPS  Z8, Z7, Z8
+	VMOVUPS 64(SP), Z7
+	VMAXPS  Z8, Z7, Z8
+	JMP     clamped38
+
+	// NaN.
+nan39:
+	VCMPPS  $0x03, Z8, Z8, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z8
+	JMP     quiet40
 
 DATA powConstants<>+0(SB)/8, $0x3ff0000000000000
 DATA powConstants<>+8(SB)/8, $0x3ff0000000000000

@@ -138,6 +138,11 @@ func (k *kernel) loadWide(src Mem, rest reg.Register, dst reg.VecVirtual) {
 		VMOVDQU16_Z(src, rest, y)
 		halves = y
 	}
+	k.widenInto(halves, dst)
+}
+
+// widenInto widens halves in memory or in a register.
+func (k *kernel) widenInto(halves Op, dst reg.VecVirtual) {
 	if !k.bfloat16() {
 		VCVTPH2PS(halves, dst)
 		return
@@ -146,7 +151,7 @@ func (k *kernel) loadWide(src Mem, rest reg.Register, dst reg.VecVirtual) {
 		y, ok := halves.(reg.VecVirtual)
 		if !ok {
 			y = YMM()
-			VMOVDQU16(src, y)
+			VMOVDQU16(halves, y)
 		}
 		VPERMW_Z(y.AsZ(), c.spread, c.odd, dst)
 		return
@@ -190,39 +195,23 @@ func (k *kernel) narrow() {
 	k.ret()
 }
 
-// rounding has the constants of narrow. Those that are used once for each vector are in
-// memory.
+// rounding has the constants of narrow. Those of AVX2 are in memory.
 type rounding struct {
 	k               *kernel
 	nan, one, below Mem
-	keep            Mem            // AVX-512: tells VFIXUPIMMPS what to do with each kind of number
-	minusOne, upper reg.VecVirtual // AVX-512; the second has the indices of the upper halves of two vectors' lanes
+	wide            *wideRounding // AVX-512
 }
 
-// keepNaN has four bits for each kind of number, beginning with the two kinds of NaN: 0
-// chooses the destination's number, 1 the source's.
-const keepNaN = 0x11111100
-
 func (k *kernel) newRounding() *rounding {
-	r := &rounding{k: k, nan: k.same("quietNaNs", quietNaN)}
+	r := &rounding{k: k}
 	if k.wide() {
-		r.keep = k.same("keepNaNs", keepNaN)
-	}
-	if !k.bfloat16() {
+		r.wide = k.newWideRounding()
 		return r
 	}
-	r.below = k.same("belowHalves", belowHalf)
-	if !k.wide() {
-		r.one = k.same("lastBits", 1)
-		return r
+	r.nan = k.same("quietNaNs", quietNaN)
+	if k.bfloat16() {
+		r.one, r.below = k.same("lastBits", 1), k.same("belowHalves", belowHalf)
 	}
-	r.one, r.minusOne = k.same("lastBits", 1<<bf16Shift), k.vec()
-	k.ones(r.minusOne)
-	r.upper = k.load(data("upperHalves", func(add func(Constant)) {
-		for i := range k.lanes() {
-			add(U32((4*i+3)<<16 | (4*i + 1)))
-		}
-	}), nil)
 	return r
 }
 
@@ -236,29 +225,17 @@ func (k *kernel) same(name string, bits uint32) Mem {
 }
 
 // round turns any NaN into the quiet one. For bfloat16 it also rounds, into the lower half of
-// each lane or, with AVX-512, into the upper half: it adds just under half of the last place
-// that is kept, and 1 more if that place is odd. If MXCSR.DAZ were set, which Go never does,
-// VFIXUPIMMPS would take subnormal numbers for 0.
+// each lane: it adds just under half of the last place that is kept, and 1 more if that place
+// is odd. With AVX-512 it leaves all that to store.
 func (r *rounding) round(v reg.VecVirtual) {
 	k := r.k
 	if k.wide() {
-		number := k.vec()
-		k.copy(v, number)
-		k.mov(r.nan, v)
-		VFIXUPIMMPS(U8(0), r.keep, number, v)
-	} else {
-		isNaN := k.vec()
-		VCMPPS(U8(unordered), v, v, isNaN)
-		k.blend(isNaN, r.nan, v, v)
-	}
-	if !k.bfloat16() {
 		return
 	}
-	if k.wide() {
-		odd := K()
-		VPTESTMD(r.one, v, odd)
-		VPADDD(r.below, v, v)
-		VPSUBD(r.minusOne, v, odd, v)
+	isNaN := k.vec()
+	VCMPPS(U8(unordered), v, v, isNaN)
+	k.blend(isNaN, r.nan, v, v)
+	if !k.bfloat16() {
 		return
 	}
 	odd := k.vec()
@@ -269,30 +246,18 @@ func (r *rounding) round(v reg.VecVirtual) {
 	VPSRLD(U8(bf16Shift), v, v)
 }
 
-// store stores vectors that round has seen, as halves.
+// store stores vectors that round has seen, as halves. Only AVX-512 can store a part.
 func (r *rounding) store(f []reg.VecVirtual, rest reg.Register, at func(i int) Mem) {
 	k := r.k
+	if k.wide() {
+		r.wide.store(f, rest, at)
+		return
+	}
 	for i := 0; i < len(f); i++ {
 		v := f[i]
 		switch {
-		case rest != nil:
-			halves := YMM()
-			if k.bfloat16() {
-				VPSRLD(U8(bf16Shift), v, v)
-				VPMOVDW(v, halves)
-			} else {
-				VCVTPS2PH(U8(toNearest), v, halves)
-			}
-			VMOVDQU16(halves, rest, at(i))
 		case !k.bfloat16():
 			VCVTPS2PH(U8(toNearest), v, at(i))
-		case k.wide() && i+1 < len(f): // two at once
-			VPERMT2W(f[i+1], r.upper, v)
-			VMOVDQU16(v, at(i))
-			i++
-		case k.wide():
-			VPERMW(v, r.upper, v)
-			VMOVDQU16(v.AsY(), at(i))
 		case i+1 < len(f): // two at once
 			VPACKUSDW(f[i+1], v, v)
 			VPERMQ(U8(0xd8), v, v) // packing works within each half of the vector

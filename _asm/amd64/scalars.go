@@ -13,7 +13,7 @@ import (
 // registers, so that the stream can be the memory operand. The others, which are used
 // once for each vector, are expanded into the frame, and are memory operands
 // themselves. These loads take less time than the divider does. AVX-512 has enough
-// registers for all scalars.
+// registers for all scalars but, with halves, those that most steps do not use.
 type scalars struct {
 	k              *kernel
 	abs            reg.VecVirtual // AVX2; see absMask
@@ -39,10 +39,16 @@ const (
 // frameScalars is the number of vectors of scalars in the frame.
 const frameScalars = 10
 
+// rareScalars is the number of scalars that AVX-512 keeps in the frame with halves.
+const rareScalars = 3
+
 // scalarsFrame is the size of the frame for scalars, with room to align it. AVX-512
-// keeps only the two flags there.
+// keeps two flags there and, with halves, the rare scalars.
 func (k *kernel) scalarsFrame() int {
-	if k.wide() {
+	switch {
+	case k.wide() && k.ofHalves():
+		return 2*8 + rareScalars*k.bytes()
+	case k.wide():
 		return 2 * 8
 	}
 	return (frameScalars+1)*k.bytes() + k.conversionFrame()
@@ -57,11 +63,19 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 		next += size
 		return base.Offset(next - size)
 	}
-	var keep func(v reg.VecVirtual) Op
+	var keep, rare func(v reg.VecVirtual) Op
 	var flag func(v reg.VecVirtual) Mem // eight bytes of v
 	if k.wide() {
 		c.exponent = k.infinity()
 		keep = func(v reg.VecVirtual) Op { return v }
+		rare = func(v reg.VecVirtual) Op {
+			if !k.ofHalves() {
+				return v
+			}
+			m := slot(frame, k.bytes())
+			k.mov(v, m)
+			return m
+		}
 		flag = func(v reg.VecVirtual) Mem {
 			m := slot(frame, 8)
 			VMOVQ(v.AsX(), m)
@@ -78,6 +92,7 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 			return m
 		}
 		keep = func(v reg.VecVirtual) Op { return flag(v) }
+		rare = keep
 	}
 	field := func(f int) reg.VecVirtual {
 		v := k.vec()
@@ -93,13 +108,13 @@ func (k *kernel) loadScalars(ptr reg.GPVirtual, frame Mem, which int) *scalars {
 		c.b2 = field(table.B2)
 		c.c2, c.r, c.e, c.div = keep(field(table.C2)), keep(field(table.R)), keep(field(table.E)), keep(field(table.Div))
 		one := k.one()
-		c.one = keep(one)
+		c.one = rare(one)
 		c.hasDiv = flag(difference(c.div, one))
 	}
 	if which&ofParameters != 0 {
 		c.b1, c.c1, c.w = field(table.B1), field(table.C1), field(table.W)
-		c.s, c.limit = keep(field(table.S)), keep(field(table.Limit))
-		c.negated = keep(difference(c.limit, k.signBit()))
+		c.s, c.limit = keep(field(table.S)), rare(field(table.Limit))
+		c.negated = rare(difference(c.limit, k.signBit()))
 		c.hasLimit = flag(difference(c.limit, k.infinity()))
 	}
 	k.newConversion(frame.Offset((frameScalars+1)*k.bytes()), which&ofParameters != 0)
