@@ -30095,55 +30095,50 @@ group:
 	JNE          slots1
 	TESTQ        CX, CX
 	JNZ          long3
+	LEAQ         (DX)(DX*2), R8
 	VPANDD.Z     (AX), Y0, K1, Y7
 	VPANDD.Z     32(AX), Y0, K2, Y2
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
 	VADDPS       Y2, Y7, Y7
-	VPANDD.Z     (AX), Y0, K1, Y3
-	VPANDD.Z     32(AX), Y0, K2, Y2
 	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDD.Z     (AX)(DX*1), Y0, K1, Y3
+	VPANDD.Z     32(AX)(DX*1), Y0, K2, Y2
 	VADDPS       Y2, Y3, Y3
-	VPANDD.Z     (AX), Y0, K1, Y6
-	VPANDD.Z     32(AX), Y0, K2, Y2
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	PREFETCHT0   2048(AX)(DX*1)
+	VPANDD.Z     (AX)(DX*2), Y0, K1, Y6
+	VPANDD.Z     32(AX)(DX*2), Y0, K2, Y2
 	VADDPS       Y2, Y6, Y6
-	VPANDD.Z     (AX), Y0, K1, Y2
-	VPANDD.Z     32(AX), Y0, K2, Y5
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	PREFETCHT0   2048(AX)(DX*2)
+	VPANDD.Z     (AX)(R8*1), Y0, K1, Y2
+	VPANDD.Z     32(AX)(R8*1), Y0, K2, Y5
 	VADDPS       Y5, Y2, Y2
+	PREFETCHT0   2048(AX)(R8*1)
+	LEAQ         (AX)(DX*4), AX
 	VPANDD.Z     (AX), Y0, K1, Y8
 	VPANDD.Z     32(AX), Y0, K2, Y5
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
 	VADDPS       Y5, Y8, Y8
+	PREFETCHT0   2048(AX)
 	VSHUFF64X2   $0x00, Y8, Y7, Y5
 	VSHUFF64X2   $0x03, Y8, Y7, Y8
 	VADDPS       Y8, Y5, Y5
-	VPANDD.Z     (AX), Y0, K1, Y8
-	VPANDD.Z     32(AX), Y0, K2, Y7
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDD.Z     (AX)(DX*1), Y0, K1, Y8
+	VPANDD.Z     32(AX)(DX*1), Y0, K2, Y7
 	VADDPS       Y7, Y8, Y8
+	PREFETCHT0   2048(AX)(DX*1)
 	VSHUFF64X2   $0x00, Y8, Y3, Y7
 	VSHUFF64X2   $0x03, Y8, Y3, Y8
 	VADDPS       Y8, Y7, Y7
-	VPANDD.Z     (AX), Y0, K1, Y8
-	VPANDD.Z     32(AX), Y0, K2, Y3
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDD.Z     (AX)(DX*2), Y0, K1, Y8
+	VPANDD.Z     32(AX)(DX*2), Y0, K2, Y3
 	VADDPS       Y3, Y8, Y8
+	PREFETCHT0   2048(AX)(DX*2)
 	VSHUFF64X2   $0x00, Y8, Y6, Y3
 	VSHUFF64X2   $0x03, Y8, Y6, Y8
 	VADDPS       Y8, Y3, Y3
-	VPANDD.Z     (AX), Y0, K1, Y8
-	VPANDD.Z     32(AX), Y0, K2, Y6
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDD.Z     (AX)(R8*1), Y0, K1, Y8
+	VPANDD.Z     32(AX)(R8*1), Y0, K2, Y6
 	VADDPS       Y6, Y8, Y8
+	PREFETCHT0   2048(AX)(R8*1)
+	LEAQ         (AX)(DX*4), AX
 	VSHUFF64X2   $0x00, Y8, Y2, Y6
 	VSHUFF64X2   $0x03, Y8, Y2, Y8
 	VADDPS       Y8, Y6, Y6
@@ -30158,53 +30153,47 @@ group:
 	VADDPS       Y2, Y3, Y3
 	VPANDD.Z     (AX), Y0, K1, Y2
 	VPANDD.Z     32(AX), Y0, K2, Y5
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
 	VADDPS       Y5, Y2, Y2
-	VPANDD.Z     (AX), Y0, K1, Y5
-	VPANDD.Z     32(AX), Y0, K2, Y6
 	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDD.Z     (AX)(DX*1), Y0, K1, Y5
+	VPANDD.Z     32(AX)(DX*1), Y0, K2, Y6
 	VADDPS       Y6, Y5, Y5
-	VPANDD.Z     (AX), Y0, K1, Y6
-	VPANDD.Z     32(AX), Y0, K2, Y7
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	PREFETCHT0   2048(AX)(DX*1)
+	VPANDD.Z     (AX)(DX*2), Y0, K1, Y6
+	VPANDD.Z     32(AX)(DX*2), Y0, K2, Y7
 	VADDPS       Y7, Y6, Y6
-	VPANDD.Z     (AX), Y0, K1, Y7
-	VPANDD.Z     32(AX), Y0, K2, Y8
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	PREFETCHT0   2048(AX)(DX*2)
+	VPANDD.Z     (AX)(R8*1), Y0, K1, Y7
+	VPANDD.Z     32(AX)(R8*1), Y0, K2, Y8
 	VADDPS       Y8, Y7, Y7
+	PREFETCHT0   2048(AX)(R8*1)
+	LEAQ         (AX)(DX*4), AX
 	VPANDD.Z     (AX), Y0, K1, Y8
 	VPANDD.Z     32(AX), Y0, K2, Y9
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
 	VADDPS       Y9, Y8, Y8
+	PREFETCHT0   2048(AX)
 	VSHUFF64X2   $0x00, Y8, Y2, Y9
 	VSHUFF64X2   $0x03, Y8, Y2, Y8
 	VADDPS       Y8, Y9, Y9
-	VPANDD.Z     (AX), Y0, K1, Y2
-	VPANDD.Z     32(AX), Y0, K2, Y8
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDD.Z     (AX)(DX*1), Y0, K1, Y2
+	VPANDD.Z     32(AX)(DX*1), Y0, K2, Y8
 	VADDPS       Y8, Y2, Y2
+	PREFETCHT0   2048(AX)(DX*1)
 	VSHUFF64X2   $0x00, Y2, Y5, Y8
 	VSHUFF64X2   $0x03, Y2, Y5, Y2
 	VADDPS       Y2, Y8, Y8
-	VPANDD.Z     (AX), Y0, K1, Y2
-	VPANDD.Z     32(AX), Y0, K2, Y5
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDD.Z     (AX)(DX*2), Y0, K1, Y2
+	VPANDD.Z     32(AX)(DX*2), Y0, K2, Y5
 	VADDPS       Y5, Y2, Y2
+	PREFETCHT0   2048(AX)(DX*2)
 	VSHUFF64X2   $0x00, Y2, Y6, Y5
 	VSHUFF64X2   $0x03, Y2, Y6, Y2
 	VADDPS       Y2, Y5, Y5
-	VPANDD.Z     (AX), Y0, K1, Y2
-	VPANDD.Z     32(AX), Y0, K2, Y6
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDD.Z     (AX)(R8*1), Y0, K1, Y2
+	VPANDD.Z     32(AX)(R8*1), Y0, K2, Y6
 	VADDPS       Y6, Y2, Y2
+	PREFETCHT0   2048(AX)(R8*1)
+	LEAQ         (AX)(DX*4), AX
 	VSHUFF64X2   $0x00, Y2, Y7, Y6
 	VSHUFF64X2   $0x03, Y2, Y7, Y2
 	VADDPS       Y2, Y6, Y6
@@ -33450,55 +33439,50 @@ sums2:
 	JNE          slots11
 	TESTQ        BX, BX
 	JNZ          long13
+	LEAQ         (SI)(SI*2), R13
 	VPANDD.Z     (CX), Y10, K1, Y23
 	VPANDD.Z     32(CX), Y10, K2, Y9
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
 	VADDPS       Y9, Y23, Y23
-	VPANDD.Z     (CX), Y10, K1, Y13
-	VPANDD.Z     32(CX), Y10, K2, Y9
 	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDD.Z     (CX)(SI*1), Y10, K1, Y13
+	VPANDD.Z     32(CX)(SI*1), Y10, K2, Y9
 	VADDPS       Y9, Y13, Y13
-	VPANDD.Z     (CX), Y10, K1, Y22
-	VPANDD.Z     32(CX), Y10, K2, Y9
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	PREFETCHT0   2048(CX)(SI*1)
+	VPANDD.Z     (CX)(SI*2), Y10, K1, Y22
+	VPANDD.Z     32(CX)(SI*2), Y10, K2, Y9
 	VADDPS       Y9, Y22, Y22
-	VPANDD.Z     (CX), Y10, K1, Y9
-	VPANDD.Z     32(CX), Y10, K2, Y21
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	PREFETCHT0   2048(CX)(SI*2)
+	VPANDD.Z     (CX)(R13*1), Y10, K1, Y9
+	VPANDD.Z     32(CX)(R13*1), Y10, K2, Y21
 	VADDPS       Y21, Y9, Y9
+	PREFETCHT0   2048(CX)(R13*1)
+	LEAQ         (CX)(SI*4), CX
 	VPANDD.Z     (CX), Y10, K1, Y24
 	VPANDD.Z     32(CX), Y10, K2, Y21
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
 	VADDPS       Y21, Y24, Y24
+	PREFETCHT0   2048(CX)
 	VSHUFF64X2   $0x00, Y24, Y23, Y21
 	VSHUFF64X2   $0x03, Y24, Y23, Y24
 	VADDPS       Y24, Y21, Y21
-	VPANDD.Z     (CX), Y10, K1, Y24
-	VPANDD.Z     32(CX), Y10, K2, Y23
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDD.Z     (CX)(SI*1), Y10, K1, Y24
+	VPANDD.Z     32(CX)(SI*1), Y10, K2, Y23
 	VADDPS       Y23, Y24, Y24
+	PREFETCHT0   2048(CX)(SI*1)
 	VSHUFF64X2   $0x00, Y24, Y13, Y23
 	VSHUFF64X2   $0x03, Y24, Y13, Y24
 	VADDPS       Y24, Y23, Y23
-	VPANDD.Z     (CX), Y10, K1, Y24
-	VPANDD.Z     32(CX), Y10, K2, Y13
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDD.Z     (CX)(SI*2), Y10, K1, Y24
+	VPANDD.Z     32(CX)(SI*2), Y10, K2, Y13
 	VADDPS       Y13, Y24, Y24
+	PREFETCHT0   2048(CX)(SI*2)
 	VSHUFF64X2   $0x00, Y24, Y22, Y13
 	VSHUFF64X2   $0x03, Y24, Y22, Y24
 	VADDPS       Y24, Y13, Y13
-	VPANDD.Z     (CX), Y10, K1, Y24
-	VPANDD.Z     32(CX), Y10, K2, Y22
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDD.Z     (CX)(R13*1), Y10, K1, Y24
+	VPANDD.Z     32(CX)(R13*1), Y10, K2, Y22
 	VADDPS       Y22, Y24, Y24
+	PREFETCHT0   2048(CX)(R13*1)
+	LEAQ         (CX)(SI*4), CX
 	VSHUFF64X2   $0x00, Y24, Y9, Y22
 	VSHUFF64X2   $0x03, Y24, Y9, Y24
 	VADDPS       Y24, Y22, Y22
@@ -33513,53 +33497,47 @@ sums2:
 	VADDPS       Y9, Y13, Y13
 	VPANDD.Z     (CX), Y10, K1, Y9
 	VPANDD.Z     32(CX), Y10, K2, Y21
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
 	VADDPS       Y21, Y9, Y9
-	VPANDD.Z     (CX), Y10, K1, Y21
-	VPANDD.Z     32(CX), Y10, K2, Y22
 	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDD.Z     (CX)(SI*1), Y10, K1, Y21
+	VPANDD.Z     32(CX)(SI*1), Y10, K2, Y22
 	VADDPS       Y22, Y21, Y21
-	VPANDD.Z     (CX), Y10, K1, Y22
-	VPANDD.Z     32(CX), Y10, K2, Y23
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	PREFETCHT0   2048(CX)(SI*1)
+	VPANDD.Z     (CX)(SI*2), Y10, K1, Y22
+	VPANDD.Z     32(CX)(SI*2), Y10, K2, Y23
 	VADDPS       Y23, Y22, Y22
-	VPANDD.Z     (CX), Y10, K1, Y23
-	VPANDD.Z     32(CX), Y10, K2, Y24
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	PREFETCHT0   2048(CX)(SI*2)
+	VPANDD.Z     (CX)(R13*1), Y10, K1, Y23
+	VPANDD.Z     32(CX)(R13*1), Y10, K2, Y24
 	VADDPS       Y24, Y23, Y23
+	PREFETCHT0   2048(CX)(R13*1)
+	LEAQ         (CX)(SI*4), CX
 	VPANDD.Z     (CX), Y10, K1, Y24
 	VPANDD.Z     32(CX), Y10, K2, Y25
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
 	VADDPS       Y25, Y24, Y24
+	PREFETCHT0   2048(CX)
 	VSHUFF64X2   $0x00, Y24, Y9, Y25
 	VSHUFF64X2   $0x03, Y24, Y9, Y24
 	VADDPS       Y24, Y25, Y25
-	VPANDD.Z     (CX), Y10, K1, Y9
-	VPANDD.Z     32(CX), Y10, K2, Y24
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDD.Z     (CX)(SI*1), Y10, K1, Y9
+	VPANDD.Z     32(CX)(SI*1), Y10, K2, Y24
 	VADDPS       Y24, Y9, Y9
+	PREFETCHT0   2048(CX)(SI*1)
 	VSHUFF64X2   $0x00, Y9, Y21, Y24
 	VSHUFF64X2   $0x03, Y9, Y21, Y9
 	VADDPS       Y9, Y24, Y24
-	VPANDD.Z     (CX), Y10, K1, Y9
-	VPANDD.Z     32(CX), Y10, K2, Y21
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDD.Z     (CX)(SI*2), Y10, K1, Y9
+	VPANDD.Z     32(CX)(SI*2), Y10, K2, Y21
 	VADDPS       Y21, Y9, Y9
+	PREFETCHT0   2048(CX)(SI*2)
 	VSHUFF64X2   $0x00, Y9, Y22, Y21
 	VSHUFF64X2   $0x03, Y9, Y22, Y9
 	VADDPS       Y9, Y21, Y21
-	VPANDD.Z     (CX), Y10, K1, Y9
-	VPANDD.Z     32(CX), Y10, K2, Y22
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDD.Z     (CX)(R13*1), Y10, K1, Y9
+	VPANDD.Z     32(CX)(R13*1), Y10, K2, Y22
 	VADDPS       Y22, Y9, Y9
+	PREFETCHT0   2048(CX)(R13*1)
+	LEAQ         (CX)(SI*4), CX
 	VSHUFF64X2   $0x00, Y9, Y23, Y22
 	VSHUFF64X2   $0x03, Y9, Y23, Y9
 	VADDPS       Y9, Y22, Y22
@@ -36749,29 +36727,27 @@ group:
 	JNE          slots1
 	TESTQ        CX, CX
 	JNZ          long3
+	LEAQ         (DX)(DX*2), R8
 	VPANDQ.Z     (AX), Y0, K1, Y5
 	VPANDQ.Z     32(AX), Y0, K2, Y2
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
 	VADDPD       Y2, Y5, Y5
-	VPANDQ.Z     (AX), Y0, K1, Y3
-	VPANDQ.Z     32(AX), Y0, K2, Y2
 	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDQ.Z     (AX)(DX*1), Y0, K1, Y3
+	VPANDQ.Z     32(AX)(DX*1), Y0, K2, Y2
 	VADDPD       Y2, Y3, Y3
-	VPANDQ.Z     (AX), Y0, K1, Y6
-	VPANDQ.Z     32(AX), Y0, K2, Y2
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	PREFETCHT0   2048(AX)(DX*1)
+	VPANDQ.Z     (AX)(DX*2), Y0, K1, Y6
+	VPANDQ.Z     32(AX)(DX*2), Y0, K2, Y2
 	VADDPD       Y2, Y6, Y6
+	PREFETCHT0   2048(AX)(DX*2)
 	VSHUFF64X2   $0x00, Y6, Y5, Y2
 	VSHUFF64X2   $0x03, Y6, Y5, Y6
 	VADDPD       Y6, Y2, Y2
-	VPANDQ.Z     (AX), Y0, K1, Y6
-	VPANDQ.Z     32(AX), Y0, K2, Y5
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDQ.Z     (AX)(R8*1), Y0, K1, Y6
+	VPANDQ.Z     32(AX)(R8*1), Y0, K2, Y5
 	VADDPD       Y5, Y6, Y6
+	PREFETCHT0   2048(AX)(R8*1)
+	LEAQ         (AX)(DX*4), AX
 	VSHUFF64X2   $0x00, Y6, Y3, Y5
 	VSHUFF64X2   $0x03, Y6, Y3, Y6
 	VADDPD       Y6, Y5, Y5
@@ -36780,27 +36756,24 @@ group:
 	VADDPD       Y2, Y3, Y3
 	VPANDQ.Z     (AX), Y0, K1, Y2
 	VPANDQ.Z     32(AX), Y0, K2, Y5
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
 	VADDPD       Y5, Y2, Y2
-	VPANDQ.Z     (AX), Y0, K1, Y5
-	VPANDQ.Z     32(AX), Y0, K2, Y6
 	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDQ.Z     (AX)(DX*1), Y0, K1, Y5
+	VPANDQ.Z     32(AX)(DX*1), Y0, K2, Y6
 	VADDPD       Y6, Y5, Y5
-	VPANDQ.Z     (AX), Y0, K1, Y6
-	VPANDQ.Z     32(AX), Y0, K2, Y7
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	PREFETCHT0   2048(AX)(DX*1)
+	VPANDQ.Z     (AX)(DX*2), Y0, K1, Y6
+	VPANDQ.Z     32(AX)(DX*2), Y0, K2, Y7
 	VADDPD       Y7, Y6, Y6
+	PREFETCHT0   2048(AX)(DX*2)
 	VSHUFF64X2   $0x00, Y6, Y2, Y7
 	VSHUFF64X2   $0x03, Y6, Y2, Y6
 	VADDPD       Y6, Y7, Y7
-	VPANDQ.Z     (AX), Y0, K1, Y2
-	VPANDQ.Z     32(AX), Y0, K2, Y6
-	PREFETCHT0   2048(AX)
-	ADDQ         DX, AX
+	VPANDQ.Z     (AX)(R8*1), Y0, K1, Y2
+	VPANDQ.Z     32(AX)(R8*1), Y0, K2, Y6
 	VADDPD       Y6, Y2, Y2
+	PREFETCHT0   2048(AX)(R8*1)
+	LEAQ         (AX)(DX*4), AX
 	VSHUFF64X2   $0x00, Y2, Y5, Y6
 	VSHUFF64X2   $0x03, Y2, Y5, Y2
 	VADDPD       Y2, Y6, Y6
@@ -39806,29 +39779,27 @@ sums2:
 	JNE          slots11
 	TESTQ        BX, BX
 	JNZ          long13
+	LEAQ         (SI)(SI*2), R13
 	VPANDQ.Z     (CX), Y10, K1, Y21
 	VPANDQ.Z     32(CX), Y10, K2, Y9
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
 	VADDPD       Y9, Y21, Y21
-	VPANDQ.Z     (CX), Y10, K1, Y13
-	VPANDQ.Z     32(CX), Y10, K2, Y9
 	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDQ.Z     (CX)(SI*1), Y10, K1, Y13
+	VPANDQ.Z     32(CX)(SI*1), Y10, K2, Y9
 	VADDPD       Y9, Y13, Y13
-	VPANDQ.Z     (CX), Y10, K1, Y22
-	VPANDQ.Z     32(CX), Y10, K2, Y9
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	PREFETCHT0   2048(CX)(SI*1)
+	VPANDQ.Z     (CX)(SI*2), Y10, K1, Y22
+	VPANDQ.Z     32(CX)(SI*2), Y10, K2, Y9
 	VADDPD       Y9, Y22, Y22
+	PREFETCHT0   2048(CX)(SI*2)
 	VSHUFF64X2   $0x00, Y22, Y21, Y9
 	VSHUFF64X2   $0x03, Y22, Y21, Y22
 	VADDPD       Y22, Y9, Y9
-	VPANDQ.Z     (CX), Y10, K1, Y22
-	VPANDQ.Z     32(CX), Y10, K2, Y21
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDQ.Z     (CX)(R13*1), Y10, K1, Y22
+	VPANDQ.Z     32(CX)(R13*1), Y10, K2, Y21
 	VADDPD       Y21, Y22, Y22
+	PREFETCHT0   2048(CX)(R13*1)
+	LEAQ         (CX)(SI*4), CX
 	VSHUFF64X2   $0x00, Y22, Y13, Y21
 	VSHUFF64X2   $0x03, Y22, Y13, Y22
 	VADDPD       Y22, Y21, Y21
@@ -39837,27 +39808,24 @@ sums2:
 	VADDPD       Y9, Y13, Y13
 	VPANDQ.Z     (CX), Y10, K1, Y9
 	VPANDQ.Z     32(CX), Y10, K2, Y21
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
 	VADDPD       Y21, Y9, Y9
-	VPANDQ.Z     (CX), Y10, K1, Y21
-	VPANDQ.Z     32(CX), Y10, K2, Y22
 	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDQ.Z     (CX)(SI*1), Y10, K1, Y21
+	VPANDQ.Z     32(CX)(SI*1), Y10, K2, Y22
 	VADDPD       Y22, Y21, Y21
-	VPANDQ.Z     (CX), Y10, K1, Y22
-	VPANDQ.Z     32(CX), Y10, K2, Y23
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	PREFETCHT0   2048(CX)(SI*1)
+	VPANDQ.Z     (CX)(SI*2), Y10, K1, Y22
+	VPANDQ.Z     32(CX)(SI*2), Y10, K2, Y23
 	VADDPD       Y23, Y22, Y22
+	PREFETCHT0   2048(CX)(SI*2)
 	VSHUFF64X2   $0x00, Y22, Y9, Y23
 	VSHUFF64X2   $0x03, Y22, Y9, Y22
 	VADDPD       Y22, Y23, Y23
-	VPANDQ.Z     (CX), Y10, K1, Y9
-	VPANDQ.Z     32(CX), Y10, K2, Y22
-	PREFETCHT0   2048(CX)
-	ADDQ         SI, CX
+	VPANDQ.Z     (CX)(R13*1), Y10, K1, Y9
+	VPANDQ.Z     32(CX)(R13*1), Y10, K2, Y22
 	VADDPD       Y22, Y9, Y9
+	PREFETCHT0   2048(CX)(R13*1)
+	LEAQ         (CX)(SI*4), CX
 	VSHUFF64X2   $0x00, Y9, Y21, Y22
 	VSHUFF64X2   $0x03, Y9, Y21, Y9
 	VADDPD       Y9, Y22, Y22
@@ -42425,7 +42393,7 @@ TEXT ·updateBlocksHalfBF16AVX512(SB), $1312-84
 	VPSRLW       $0x0f, Z9, Z9
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
+	VPSRLW       $0x01, Z10, Z10
 
 	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ  hz+40(FP), CX
@@ -42455,6 +42423,7 @@ TEXT ·updateBlocksHalfBF16AVX512(SB), $1312-84
 	MOVQ         out+24(FP), R8
 	XORQ         R10, R10
 	XORQ         R11, R11
+	XORQ         R12, R12
 	CMPL         factor+80(FP), $0x3f800000
 	JE           plain1
 
@@ -42508,33 +42477,29 @@ sums4:
 	JNE         slots13
 	TESTQ       BX, BX
 	JNZ         long15
+	LEAQ        (SI)(SI*2), R13
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z10, Z20, Z20
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
 	VMULPS      Z7, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z23, Z20, Z24
 	VSHUFF64X2  $0xee, Z23, Z20, Z20
 	VADDPS      Z20, Z24, Z24
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*2), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z10, Z20, Z20
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
 	VMULPS      Z7, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z23, Z20, Z25
 	VSHUFF64X2  $0xee, Z23, Z20, Z20
 	VADDPS      Z20, Z25, Z25
@@ -42542,32 +42507,27 @@ sums4:
 	VSHUFF64X2  $0xdd, Z25, Z24, Z23
 	VADDPS      Z23, Z20, Z20
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
 	VMULPS      Z7, Z23, Z23
-	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
 	VMULPS      Z7, Z24, Z24
-	VPANDD      Z10, Z24, Z24
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z24, Z23, Z25
 	VSHUFF64X2  $0xee, Z24, Z23, Z23
 	VADDPS      Z23, Z25, Z25
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*2), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
 	VMULPS      Z7, Z23, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
 	VMULPS      Z7, Z24, Z24
-	VPANDD      Z10, Z24, Z24
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z24, Z23, Z26
 	VSHUFF64X2  $0xee, Z24, Z23, Z23
 	VADDPS      Z23, Z26, Z26
@@ -42575,32 +42535,27 @@ sums4:
 	VSHUFF64X2  $0xdd, Z26, Z25, Z24
 	VADDPS      Z24, Z23, Z23
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
 	VMULPS      Z7, Z24, Z24
-	VPANDD      Z10, Z24, Z24
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
 	VMULPS      Z7, Z25, Z25
-	VPANDD      Z10, Z25, Z25
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z25, Z24, Z26
 	VSHUFF64X2  $0xee, Z25, Z24, Z24
 	VADDPS      Z24, Z26, Z26
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*2), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
 	VMULPS      Z7, Z24, Z24
-	VPANDD      Z10, Z24, Z24
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
 	VMULPS      Z7, Z25, Z25
-	VPANDD      Z10, Z25, Z25
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z25, Z24, Z27
 	VSHUFF64X2  $0xee, Z25, Z24, Z24
 	VADDPS      Z24, Z27, Z27
@@ -42608,32 +42563,27 @@ sums4:
 	VSHUFF64X2  $0xdd, Z27, Z26, Z25
 	VADDPS      Z25, Z24, Z24
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
 	VMULPS      Z7, Z25, Z25
-	VPANDD      Z10, Z25, Z25
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z26
 	VMULPS      Z7, Z26, Z26
-	VPANDD      Z10, Z26, Z26
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z26, Z25, Z27
 	VSHUFF64X2  $0xee, Z26, Z25, Z25
 	VADDPS      Z25, Z27, Z27
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*2), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
 	VMULPS      Z7, Z25, Z25
-	VPANDD      Z10, Z25, Z25
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z26
 	VMULPS      Z7, Z26, Z26
-	VPANDD      Z10, Z26, Z26
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z26, Z25, Z28
 	VSHUFF64X2  $0xee, Z26, Z25, Z25
 	VADDPS      Z25, Z28, Z28
@@ -42658,34 +42608,96 @@ summed14:
 
 	// The first group: its elements.
 elements5:
-	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z21, Z20
-	MOVQ      R11, R12
-	ANDQ      $-32, R12
-	SUBQ      R12, R11
-	LEAQ      (AX)(R12*2), AX
-	LEAQ      (DX)(R12*2), DX
-	ADDQ      R12, DI
-	ADDQ      R12, R8
-	NEGQ      R12
-	JZ        rest17
+	// The narrowed parameters of the last group.
+	CMPQ R12, $-128
+	JG   one17
 
 loop16:
-	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(R8)(R12*1)
-	PREFETCHT0 384(DX)(R12*2)
-	PREFETCHT0 384(AX)(R12*2)
+	PREFETCHT0 448(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z20
+	VMOVUPS    64(AX)(R12*2), Z23
+	VMOVUPS    128(AX)(R12*2), Z24
+	VMOVUPS    192(AX)(R12*2), Z25
+	VCMPPS     $0x03, Z23, Z20, K3
+	VCMPPS     $0x03, Z25, Z24, K4
+	KORTESTW   K3, K4
+	JNE        nan19
+
+quiet20:
+	VMOVDQA64  Z20, Z26
+	VMOVDQA64  Z20, Z20
+	VPERMT2W   Z23, Z18, Z26
+	VPERMT2W   Z23, Z19, Z20
+	VMOVUPS    halfPlaces512<>+0(SB), Z23
+	VPTERNLOGD $0xf2, Z9, Z26, Z23
+	VPCMPUW    $0x05, Z23, Z20, K3
+	VPADDW     Z9, Z26, K3, Z26
+	VMOVDQU16  Z26, (R8)(R12*1)
+	VMOVDQA64  Z24, Z20
+	VMOVDQA64  Z24, Z23
+	VPERMT2W   Z25, Z18, Z20
+	VPERMT2W   Z25, Z19, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z24
+	VPTERNLOGD $0xf2, Z9, Z20, Z24
+	VPCMPUW    $0x05, Z24, Z23, K3
+	VPADDW     Z9, Z20, K3, Z20
+	VMOVDQU16  Z20, 64(R8)(R12*1)
+	SUBQ       $-128, R12
+	CMPQ       R12, $-128
+	JLE        loop16
+
+one17:
+	TESTQ      R12, R12
+	JZ         done18
+	PREFETCHT0 384(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z20
+	VCMPPS     $0x03, Z20, Z20, K3
+	KORTESTW   K3, K3
+	JNE        nan21
+
+quiet22:
+	VMOVDQA64  Z20, Z23
+	VMOVDQA64  Z20, Z24
+	VPERMT2W   Z20, Z18, Z23
+	VPERMT2W   Z20, Z19, Z24
+	VMOVUPS    halfPlaces512<>+0(SB), Z20
+	VPTERNLOGD $0xf2, Z9, Z23, Z20
+	VPCMPUW    $0x05, Z20, Z24, K3
+	VPADDW     Z9, Z23, K3, Z23
+	VMOVDQU16  Y23, (R8)(R12*1)
+	ADDQ       $0x20, R12
+	JMP        one17
+
+done18:
+	// The elements of a group, each with its block's denominator.
+	VMOVDQA64 Z21, Z20
+	MOVQ      R11, R13
+	ANDQ      $-32, R13
+	SUBQ      R13, R11
+	LEAQ      (AX)(R13*2), AX
+	LEAQ      (DX)(R13*2), DX
+	ADDQ      R13, DI
+	ADDQ      R13, R8
+	NEGQ      R13
+	MOVQ      R13, R12
+	JZ        rest24
+
+loop23:
+	PREFETCHT0 384(DI)(R13*1)
+	PREFETCHT0 384(DX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (DI)(R12*1), Y13
+	VMOVDQU16 (DI)(R13*1), Y13
 	VPERMW.Z  Z13, Z8, K1, Z23
 	VMULPS    Z7, Z23, Z23
-	VMULPS    (DX)(R12*2), Z6, Z24
+	VMULPS    (DX)(R13*2), Z6, Z24
 	VMULPS    Z23, Z15, Z23
 	VADDPS    Z23, Z24, Z24
 	VPTESTMD  Z0, Z24, K3
 	VMOVUPS.Z Z24, K3, Z24
-	VMULPS    (AX)(R12*2), Z16, Z23
+	VMULPS    (AX)(R13*2), Z16, Z23
 	VPSRLD    $0x1c, Z20, Z25
 	VPERMPS   Z12, Z25, Z25
 	VMULPS    Z17, Z24, Z26
@@ -42693,44 +42705,29 @@ loop16:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 200(SP), $+0
-	JNE  clamp19
+	JNE  clamp26
 
-clamped20:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z26, Z23, Z23
-	VMOVDQA64 Z23, Z26
-	VMOVUPS   Z24, (DX)(R12*2)
-	VMOVUPS   Z23, (AX)(R12*2)
-	VCMPPS    $0x03, Z26, Z26, K3
-	KORTESTW  K3, K3
-	JNE       nan21
+	VSUBPS  Z26, Z23, Z23
+	VMOVUPS Z24, (DX)(R13*2)
+	VMOVUPS Z23, (AX)(R13*2)
+	VPADDD  Z22, Z20, Z20
+	ADDQ    $0x20, R13
+	JNZ     loop23
 
-quiet22:
-	VMOVDQA64  Z26, Z23
-	VMOVDQA64  Z26, Z24
-	VPERMT2W   Z26, Z18, Z23
-	VPERMT2W   Z26, Z19, Z24
-	VMOVUPS    halfPlaces512<>+0(SB), Z25
-	VPTERNLOGD $0xf2, Z9, Z23, Z25
-	VPCMPUW    $0x05, Z25, Z24, K3
-	VPADDW     Z9, Z23, K3, Z23
-	VMOVDQU16  Y23, (R8)(R12*1)
-	VPADDD     Z22, Z20, Z20
-	ADDQ       $0x20, R12
-	JNZ        loop16
-
-rest17:
+rest24:
 	TESTQ R11, R11
-	JZ    end18
+	JZ    end25
 	SHRQ  $0x01, R11
-	XORL  R13, R13
-	BTSQ  R11, R13
-	DECQ  R13
-	KMOVW R13, K3
+	XORL  R14, R14
+	BTSQ  R11, R14
+	DECQ  R14
+	KMOVW R14, K3
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (DX)(R12*2), K3, Z23
-	VMOVDQU16.Z (DI)(R12*1), K3, Y13
+	VMOVUPS.Z   (DX)(R13*2), K3, Z23
+	VMOVDQU16.Z (DI)(R13*1), K3, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
 	VMULPS      Z7, Z24, Z24
 	VMULPS      Z23, Z6, Z23
@@ -42738,7 +42735,7 @@ rest17:
 	VADDPS      Z24, Z23, Z23
 	VPTESTMD    Z0, Z23, K4
 	VMOVUPS.Z   Z23, K4, Z23
-	VMOVUPS.Z   (AX)(R12*2), K3, Z24
+	VMOVUPS.Z   (AX)(R13*2), K3, Z24
 	VMULPS      Z24, Z16, Z24
 	VPSRLD      $0x1c, Z20, Z20
 	VPERMPS     Z12, Z20, Z20
@@ -42747,19 +42744,19 @@ rest17:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 200(SP), $+0
-	JNE  clamp23
+	JNE  clamp28
 
-clamped24:
+clamped29:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Z12, Z24, Z24
 	VMOVDQA64 Z24, Z12
-	VMOVUPS   Z23, K3, (DX)(R12*2)
-	VMOVUPS   Z24, K3, (AX)(R12*2)
+	VMOVUPS   Z23, K3, (DX)(R13*2)
+	VMOVUPS   Z24, K3, (AX)(R13*2)
 	VCMPPS    $0x03, Z12, Z12, K4
 	KORTESTW  K4, K4
-	JNE       nan25
+	JNE       nan30
 
-quiet26:
+quiet31:
 	VMOVDQA64  Z12, Z20
 	VMOVDQA64  Z12, Z23
 	VPERMT2W   Z12, Z18, Z20
@@ -42768,9 +42765,9 @@ quiet26:
 	VPTERNLOGD $0xf2, Z9, Z20, Z12
 	VPCMPUW    $0x05, Z12, Z23, K4
 	VPADDW     Z9, Z20, K4, Z20
-	VMOVDQU16  Y20, K3, (R8)(R12*1)
+	VMOVDQU16  Y20, K3, (R8)(R13*1)
 
-end18:
+end25:
 	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
@@ -42783,19 +42780,19 @@ end18:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group27:
+group32:
 	TESTQ   R10, R10
-	JZ      sums28
+	JZ      sums33
 	VMOVUPS 208(SP), Z7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   64(SP), $+0
-	JEQ    undivided30
+	JEQ    undivided35
 	VDIVPS Z5, Z7, Z7
 
-undivided30:
+undivided35:
 	CMPQ      R10, $0x10
-	JNE       some31
+	JNE       some36
 	MOVQ      v+16(FP), R9
 	VMULPS    Z2, Z7, Z11
 	VMULPS    Z7, Z11, Z11
@@ -42806,55 +42803,51 @@ undivided30:
 	VMOVDQA64 Z7, Z11
 	VMOVUPS   Z7, (R9)
 
-done32:
+done37:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other33
+	JNE     other38
 	VSQRTPS Z11, Z7
 
-raised36:
+raised41:
 	VMULPS    Z3, Z7, Z7
 	VADDPS    Z4, Z7, Z7
 	VMOVDQA64 Z7, Z11
 	ADDQ      $0x40, v+16(FP)
 
 	// The third group: its sums.
-sums28:
+sums33:
 	MOVQ    $0x0000000000000010, R9
 	CMPQ    blocks+48(FP), R9
 	CMOVQLT blocks+48(FP), R9
 	SUBQ    R9, blocks+48(FP)
 	TESTQ   R9, R9
-	JZ      elements29
+	JZ      elements34
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R9, $0x10
-	JNE         slots37
+	JNE         slots42
 	TESTQ       BX, BX
-	JNZ         long39
+	JNZ         long44
+	LEAQ        (SI)(SI*2), R13
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z7
-	VPANDD      Z10, Z7, Z7
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
-	VPANDD      Z10, Z20, Z20
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z20, Z7, Z23
 	VSHUFF64X2  $0xee, Z20, Z7, Z7
 	VADDPS      Z7, Z23, Z23
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*2), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z7
-	VPANDD      Z10, Z7, Z7
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
-	VPANDD      Z10, Z20, Z20
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z20, Z7, Z24
 	VSHUFF64X2  $0xee, Z20, Z7, Z7
 	VADDPS      Z7, Z24, Z24
@@ -42862,28 +42855,23 @@ sums28:
 	VSHUFF64X2  $0xdd, Z24, Z23, Z20
 	VADDPS      Z20, Z7, Z7
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
-	VPANDD      Z10, Z20, Z20
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z23, Z20, Z24
 	VSHUFF64X2  $0xee, Z23, Z20, Z20
 	VADDPS      Z20, Z24, Z24
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*2), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
-	VPANDD      Z10, Z20, Z20
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z23, Z20, Z25
 	VSHUFF64X2  $0xee, Z23, Z20, Z20
 	VADDPS      Z20, Z25, Z25
@@ -42891,28 +42879,23 @@ sums28:
 	VSHUFF64X2  $0xdd, Z25, Z24, Z23
 	VADDPS      Z23, Z20, Z20
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
-	VPANDD      Z10, Z23, Z23
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
-	VPANDD      Z10, Z24, Z24
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z24, Z23, Z25
 	VSHUFF64X2  $0xee, Z24, Z23, Z23
 	VADDPS      Z23, Z25, Z25
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*2), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
-	VPANDD      Z10, Z23, Z23
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
-	VPANDD      Z10, Z24, Z24
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z24, Z23, Z26
 	VSHUFF64X2  $0xee, Z24, Z23, Z23
 	VADDPS      Z23, Z26, Z26
@@ -42920,28 +42903,23 @@ sums28:
 	VSHUFF64X2  $0xdd, Z26, Z25, Z24
 	VADDPS      Z24, Z23, Z23
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
-	VPANDD      Z10, Z24, Z24
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
-	VPANDD      Z10, Z25, Z25
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z25, Z24, Z26
 	VSHUFF64X2  $0xee, Z25, Z24, Z24
 	VADDPS      Z24, Z26, Z26
-	VMOVDQU16.Z (CX), K2, Y13
+	VMOVDQU16.Z (CX)(SI*2), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
-	VPANDD      Z10, Z24, Z24
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K2, Y13
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
-	VPANDD      Z10, Z25, Z25
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z25, Z24, Z27
 	VSHUFF64X2  $0xee, Z25, Z24, Z24
 	VADDPS      Z24, Z27, Z27
@@ -42961,38 +42939,100 @@ sums28:
 	VPERMPS     Z20, Z25, Z20
 	VMOVDQA64   Z20, Z7
 
-summed38:
+summed43:
 	VMOVUPS Z7, 208(SP)
 
 	// The first group: its elements.
-elements29:
+elements34:
+	// The narrowed parameters of the last group.
+	CMPQ R12, $-128
+	JG   one46
+
+loop45:
+	PREFETCHT0 384(R8)(R12*1)
+	PREFETCHT0 448(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z7
+	VMOVUPS    64(AX)(R12*2), Z20
+	VMOVUPS    128(AX)(R12*2), Z23
+	VMOVUPS    192(AX)(R12*2), Z24
+	VCMPPS     $0x03, Z20, Z7, K3
+	VCMPPS     $0x03, Z24, Z23, K4
+	KORTESTW   K3, K4
+	JNE        nan48
+
+quiet49:
+	VMOVDQA64  Z7, Z25
+	VMOVDQA64  Z7, Z7
+	VPERMT2W   Z20, Z18, Z25
+	VPERMT2W   Z20, Z19, Z7
+	VMOVUPS    halfPlaces512<>+0(SB), Z20
+	VPTERNLOGD $0xf2, Z9, Z25, Z20
+	VPCMPUW    $0x05, Z20, Z7, K3
+	VPADDW     Z9, Z25, K3, Z25
+	VMOVDQU16  Z25, (R8)(R12*1)
+	VMOVDQA64  Z23, Z7
+	VMOVDQA64  Z23, Z20
+	VPERMT2W   Z24, Z18, Z7
+	VPERMT2W   Z24, Z19, Z20
+	VMOVUPS    halfPlaces512<>+0(SB), Z23
+	VPTERNLOGD $0xf2, Z9, Z7, Z23
+	VPCMPUW    $0x05, Z23, Z20, K3
+	VPADDW     Z9, Z7, K3, Z7
+	VMOVDQU16  Z7, 64(R8)(R12*1)
+	SUBQ       $-128, R12
+	CMPQ       R12, $-128
+	JLE        loop45
+
+one46:
+	TESTQ      R12, R12
+	JZ         done47
+	PREFETCHT0 384(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z7
+	VCMPPS     $0x03, Z7, Z7, K3
+	KORTESTW   K3, K3
+	JNE        nan50
+
+quiet51:
+	VMOVDQA64  Z7, Z20
+	VMOVDQA64  Z7, Z23
+	VPERMT2W   Z7, Z18, Z20
+	VPERMT2W   Z7, Z19, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z7
+	VPTERNLOGD $0xf2, Z9, Z20, Z7
+	VPCMPUW    $0x05, Z7, Z23, K3
+	VPADDW     Z9, Z20, K3, Z20
+	VMOVDQU16  Y20, (R8)(R12*1)
+	ADDQ       $0x20, R12
+	JMP        one46
+
+done47:
 	// The elements of a group, each with its block's denominator.
 	VMOVDQA64 Z21, Z20
-	MOVQ      R11, R12
-	ANDQ      $-32, R12
-	SUBQ      R12, R11
-	LEAQ      (AX)(R12*2), AX
-	LEAQ      (DX)(R12*2), DX
-	ADDQ      R12, DI
-	ADDQ      R12, R8
-	NEGQ      R12
-	JZ        rest41
+	MOVQ      R11, R13
+	ANDQ      $-32, R13
+	SUBQ      R13, R11
+	LEAQ      (AX)(R13*2), AX
+	LEAQ      (DX)(R13*2), DX
+	ADDQ      R13, DI
+	ADDQ      R13, R8
+	NEGQ      R13
+	MOVQ      R13, R12
+	JZ        rest53
 
-loop40:
-	PREFETCHT0 384(DI)(R12*1)
-	PREFETCHT0 384(R8)(R12*1)
-	PREFETCHT0 384(DX)(R12*2)
-	PREFETCHT0 384(AX)(R12*2)
+loop52:
+	PREFETCHT0 384(DI)(R13*1)
+	PREFETCHT0 384(DX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (DI)(R12*1), Y13
+	VMOVDQU16 (DI)(R13*1), Y13
 	VPERMW.Z  Z13, Z8, K1, Z7
-	VMULPS    (DX)(R12*2), Z6, Z23
+	VMULPS    (DX)(R13*2), Z6, Z23
 	VMULPS    Z7, Z15, Z7
 	VADDPS    Z7, Z23, Z23
 	VPTESTMD  Z0, Z23, K3
 	VMOVUPS.Z Z23, K3, Z23
-	VMULPS    (AX)(R12*2), Z16, Z7
+	VMULPS    (AX)(R13*2), Z16, Z7
 	VPSRLD    $0x1c, Z20, Z24
 	VPERMPS   Z12, Z24, Z24
 	VMULPS    Z17, Z23, Z25
@@ -43000,51 +43040,36 @@ loop40:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 200(SP), $+0
-	JNE  clamp43
+	JNE  clamp55
 
-clamped44:
+clamped56:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z25, Z7, Z7
-	VMOVDQA64 Z7, Z25
-	VMOVUPS   Z23, (DX)(R12*2)
-	VMOVUPS   Z7, (AX)(R12*2)
-	VCMPPS    $0x03, Z25, Z25, K3
-	KORTESTW  K3, K3
-	JNE       nan45
+	VSUBPS  Z25, Z7, Z7
+	VMOVUPS Z23, (DX)(R13*2)
+	VMOVUPS Z7, (AX)(R13*2)
+	VPADDD  Z22, Z20, Z20
+	ADDQ    $0x20, R13
+	JNZ     loop52
 
-quiet46:
-	VMOVDQA64  Z25, Z7
-	VMOVDQA64  Z25, Z23
-	VPERMT2W   Z25, Z18, Z7
-	VPERMT2W   Z25, Z19, Z23
-	VMOVUPS    halfPlaces512<>+0(SB), Z24
-	VPTERNLOGD $0xf2, Z9, Z7, Z24
-	VPCMPUW    $0x05, Z24, Z23, K3
-	VPADDW     Z9, Z7, K3, Z7
-	VMOVDQU16  Y7, (R8)(R12*1)
-	VPADDD     Z22, Z20, Z20
-	ADDQ       $0x20, R12
-	JNZ        loop40
-
-rest41:
+rest53:
 	TESTQ R11, R11
-	JZ    end42
+	JZ    end54
 	SHRQ  $0x01, R11
-	XORL  R13, R13
-	BTSQ  R11, R13
-	DECQ  R13
-	KMOVW R13, K3
+	XORL  R14, R14
+	BTSQ  R11, R14
+	DECQ  R14
+	KMOVW R14, K3
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (DX)(R12*2), K3, Z7
-	VMOVDQU16.Z (DI)(R12*1), K3, Y13
+	VMOVUPS.Z   (DX)(R13*2), K3, Z7
+	VMOVDQU16.Z (DI)(R13*1), K3, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
 	VMULPS      Z7, Z6, Z7
 	VMULPS      Z23, Z15, Z23
 	VADDPS      Z23, Z7, Z7
 	VPTESTMD    Z0, Z7, K4
 	VMOVUPS.Z   Z7, K4, Z7
-	VMOVUPS.Z   (AX)(R12*2), K3, Z23
+	VMOVUPS.Z   (AX)(R13*2), K3, Z23
 	VMULPS      Z23, Z16, Z23
 	VPSRLD      $0x1c, Z20, Z20
 	VPERMPS     Z12, Z20, Z20
@@ -43053,19 +43078,19 @@ rest41:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 200(SP), $+0
-	JNE  clamp47
+	JNE  clamp57
 
-clamped48:
+clamped58:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Z12, Z23, Z23
 	VMOVDQA64 Z23, Z12
-	VMOVUPS   Z7, K3, (DX)(R12*2)
-	VMOVUPS   Z23, K3, (AX)(R12*2)
+	VMOVUPS   Z7, K3, (DX)(R13*2)
+	VMOVUPS   Z23, K3, (AX)(R13*2)
 	VCMPPS    $0x03, Z12, Z12, K4
 	KORTESTW  K4, K4
-	JNE       nan49
+	JNE       nan59
 
-quiet50:
+quiet60:
 	VMOVDQA64  Z12, Z7
 	VMOVDQA64  Z12, Z20
 	VPERMT2W   Z12, Z18, Z7
@@ -43074,9 +43099,9 @@ quiet50:
 	VPTERNLOGD $0xf2, Z9, Z7, Z12
 	VPCMPUW    $0x05, Z12, Z20, K4
 	VPADDW     Z9, Z7, K4, Z7
-	VMOVDQU16  Y7, K3, (R8)(R12*1)
+	VMOVDQU16  Y7, K3, (R8)(R13*1)
 
-end42:
+end54:
 	// The groups move up.
 	VMOVDQA64 Z11, Z12
 	MOVQ      R10, R11
@@ -43084,9 +43109,71 @@ end42:
 	SHLQ      $0x01, R11
 	MOVQ      R9, R10
 	ORQ       R11, R9
-	JNZ       group27
+	JNZ       group32
 
 done2:
+	// The narrowed parameters of the last group.
+	CMPQ R12, $-128
+	JG   one62
+
+loop61:
+	PREFETCHT0 384(R8)(R12*1)
+	PREFETCHT0 448(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z0
+	VMOVUPS    64(AX)(R12*2), Z1
+	VMOVUPS    128(AX)(R12*2), Z2
+	VMOVUPS    192(AX)(R12*2), Z3
+	VCMPPS     $0x03, Z1, Z0, K1
+	VCMPPS     $0x03, Z3, Z2, K2
+	KORTESTW   K1, K2
+	JNE        nan64
+
+quiet65:
+	VMOVDQA64  Z0, Z4
+	VMOVDQA64  Z0, Z0
+	VPERMT2W   Z1, Z18, Z4
+	VPERMT2W   Z1, Z19, Z0
+	VMOVUPS    halfPlaces512<>+0(SB), Z1
+	VPTERNLOGD $0xf2, Z9, Z4, Z1
+	VPCMPUW    $0x05, Z1, Z0, K1
+	VPADDW     Z9, Z4, K1, Z4
+	VMOVDQU16  Z4, (R8)(R12*1)
+	VMOVDQA64  Z2, Z0
+	VMOVDQA64  Z2, Z1
+	VPERMT2W   Z3, Z18, Z0
+	VPERMT2W   Z3, Z19, Z1
+	VMOVUPS    halfPlaces512<>+0(SB), Z2
+	VPTERNLOGD $0xf2, Z9, Z0, Z2
+	VPCMPUW    $0x05, Z2, Z1, K1
+	VPADDW     Z9, Z0, K1, Z0
+	VMOVDQU16  Z0, 64(R8)(R12*1)
+	SUBQ       $-128, R12
+	CMPQ       R12, $-128
+	JLE        loop61
+
+one62:
+	TESTQ      R12, R12
+	JZ         done63
+	PREFETCHT0 384(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z0
+	VCMPPS     $0x03, Z0, Z0, K1
+	KORTESTW   K1, K1
+	JNE        nan66
+
+quiet67:
+	VMOVDQA64  Z0, Z1
+	VMOVDQA64  Z0, Z2
+	VPERMT2W   Z0, Z18, Z1
+	VPERMT2W   Z0, Z19, Z2
+	VMOVUPS    halfPlaces512<>+0(SB), Z0
+	VPTERNLOGD $0xf2, Z9, Z1, Z0
+	VPCMPUW    $0x05, Z0, Z2, K1
+	VPADDW     Z9, Z1, K1, Z1
+	VMOVDQU16  Y1, (R8)(R12*1)
+	ADDQ       $0x20, R12
+	JMP        one62
+
+done63:
 	VZEROUPPER
 	RET
 
@@ -43095,10 +43182,10 @@ some7:
 	MOVQ      R10, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
-	XORL      R12, R12
-	BTSQ      R9, R12
-	DECQ      R12
-	KMOVW     R12, K3
+	XORL      R13, R13
+	BTSQ      R9, R13
+	DECQ      R13
+	KMOVW     R13, K3
 	MOVQ      v+16(FP), R9
 	VMOVUPS.Z (R9), K3, Z11
 	VMULPS    Z2, Z20, Z23
@@ -43130,484 +43217,452 @@ two11:
 
 	// A group of longer blocks.
 long15:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z20
-	VMULPS    Z7, Z20, Z20
-	VPANDD    Z10, Z20, Z20
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z20
+	VMULPS   Z7, Z20, Z20
 
-loop51:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest52
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z20, Z20
-	JMP       loop51
+loop68:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest69
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
+	VADDPS   Z23, Z20, Z20
+	JMP      loop68
 
-rest52:
+rest69:
 	TESTQ       SI, SI
-	JZ          summed53
+	JZ          summed70
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
 	VMULPS      Z7, Z23, Z23
-	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed53:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
+summed70:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
 
-loop54:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest55
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VMULPS    Z7, Z24, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop54
+loop71:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest72
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
+	VMULPS   Z7, Z24, Z24
+	VADDPS   Z24, Z23, Z23
+	JMP      loop71
 
-rest55:
+rest72:
 	TESTQ       SI, SI
-	JZ          summed56
+	JZ          summed73
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
 	VMULPS      Z7, Z24, Z24
-	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z23, Z23
 	ADDQ        SI, CX
 
-summed56:
+summed73:
 	VSHUFF64X2 $0x44, Z23, Z20, Z24
 	VSHUFF64X2 $0xee, Z23, Z20, Z20
 	VADDPS     Z20, Z24, Z24
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z20
 	VMULPS     Z7, Z20, Z20
-	VPANDD     Z10, Z20, Z20
 
-loop57:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest58
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z20, Z20
-	JMP       loop57
+loop74:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest75
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
+	VADDPS   Z23, Z20, Z20
+	JMP      loop74
 
-rest58:
+rest75:
 	TESTQ       SI, SI
-	JZ          summed59
+	JZ          summed76
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
 	VMULPS      Z7, Z23, Z23
-	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed59:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
+summed76:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
 
-loop60:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest61
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VMULPS    Z7, Z25, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z23, Z23
-	JMP       loop60
+loop77:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest78
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VMULPS   Z7, Z25, Z25
+	VADDPS   Z25, Z23, Z23
+	JMP      loop77
 
-rest61:
+rest78:
 	TESTQ       SI, SI
-	JZ          summed62
+	JZ          summed79
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
 	VMULPS      Z7, Z25, Z25
-	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z23, Z23
 	ADDQ        SI, CX
 
-summed62:
+summed79:
 	VSHUFF64X2 $0x44, Z23, Z20, Z25
 	VSHUFF64X2 $0xee, Z23, Z20, Z20
 	VADDPS     Z20, Z25, Z25
 	VSHUFF64X2 $0x88, Z25, Z24, Z20
 	VSHUFF64X2 $0xdd, Z25, Z24, Z23
 	VADDPS     Z23, Z20, Z20
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z23
 	VMULPS     Z7, Z23, Z23
-	VPANDD     Z10, Z23, Z23
 
-loop63:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest64
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VMULPS    Z7, Z24, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop63
+loop80:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest81
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
+	VMULPS   Z7, Z24, Z24
+	VADDPS   Z24, Z23, Z23
+	JMP      loop80
 
-rest64:
+rest81:
 	TESTQ       SI, SI
-	JZ          summed65
+	JZ          summed82
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
 	VMULPS      Z7, Z24, Z24
-	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z23, Z23
 	ADDQ        SI, CX
 
-summed65:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VMULPS    Z7, Z24, Z24
-	VPANDD    Z10, Z24, Z24
+summed82:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
+	VMULPS   Z7, Z24, Z24
 
-loop66:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest67
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VMULPS    Z7, Z25, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z24, Z24
-	JMP       loop66
+loop83:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest84
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VMULPS   Z7, Z25, Z25
+	VADDPS   Z25, Z24, Z24
+	JMP      loop83
 
-rest67:
+rest84:
 	TESTQ       SI, SI
-	JZ          summed68
+	JZ          summed85
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
 	VMULPS      Z7, Z25, Z25
-	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z24, Z24
 	ADDQ        SI, CX
 
-summed68:
+summed85:
 	VSHUFF64X2 $0x44, Z24, Z23, Z25
 	VSHUFF64X2 $0xee, Z24, Z23, Z23
 	VADDPS     Z23, Z25, Z25
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z23
 	VMULPS     Z7, Z23, Z23
-	VPANDD     Z10, Z23, Z23
 
-loop69:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest70
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VMULPS    Z7, Z24, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop69
+loop86:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest87
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
+	VMULPS   Z7, Z24, Z24
+	VADDPS   Z24, Z23, Z23
+	JMP      loop86
 
-rest70:
+rest87:
 	TESTQ       SI, SI
-	JZ          summed71
+	JZ          summed88
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
 	VMULPS      Z7, Z24, Z24
-	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z23, Z23
 	ADDQ        SI, CX
 
-summed71:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VMULPS    Z7, Z24, Z24
-	VPANDD    Z10, Z24, Z24
+summed88:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
+	VMULPS   Z7, Z24, Z24
 
-loop72:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest73
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z26
-	VMULPS    Z7, Z26, Z26
-	VPANDD    Z10, Z26, Z26
-	VADDPS    Z26, Z24, Z24
-	JMP       loop72
+loop89:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest90
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z26
+	VMULPS   Z7, Z26, Z26
+	VADDPS   Z26, Z24, Z24
+	JMP      loop89
 
-rest73:
+rest90:
 	TESTQ       SI, SI
-	JZ          summed74
+	JZ          summed91
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z26
 	VMULPS      Z7, Z26, Z26
-	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z24, Z24
 	ADDQ        SI, CX
 
-summed74:
+summed91:
 	VSHUFF64X2 $0x44, Z24, Z23, Z26
 	VSHUFF64X2 $0xee, Z24, Z23, Z23
 	VADDPS     Z23, Z26, Z26
 	VSHUFF64X2 $0x88, Z26, Z25, Z23
 	VSHUFF64X2 $0xdd, Z26, Z25, Z24
 	VADDPS     Z24, Z23, Z23
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z24
 	VMULPS     Z7, Z24, Z24
-	VPANDD     Z10, Z24, Z24
 
-loop75:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest76
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VMULPS    Z7, Z25, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z24, Z24
-	JMP       loop75
+loop92:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest93
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VMULPS   Z7, Z25, Z25
+	VADDPS   Z25, Z24, Z24
+	JMP      loop92
 
-rest76:
+rest93:
 	TESTQ       SI, SI
-	JZ          summed77
+	JZ          summed94
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
 	VMULPS      Z7, Z25, Z25
-	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z24, Z24
 	ADDQ        SI, CX
 
-summed77:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VMULPS    Z7, Z25, Z25
-	VPANDD    Z10, Z25, Z25
+summed94:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VMULPS   Z7, Z25, Z25
 
-loop78:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest79
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z26
-	VMULPS    Z7, Z26, Z26
-	VPANDD    Z10, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop78
+loop95:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest96
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z26
+	VMULPS   Z7, Z26, Z26
+	VADDPS   Z26, Z25, Z25
+	JMP      loop95
 
-rest79:
+rest96:
 	TESTQ       SI, SI
-	JZ          summed80
+	JZ          summed97
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z26
 	VMULPS      Z7, Z26, Z26
-	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z25, Z25
 	ADDQ        SI, CX
 
-summed80:
+summed97:
 	VSHUFF64X2 $0x44, Z25, Z24, Z26
 	VSHUFF64X2 $0xee, Z25, Z24, Z24
 	VADDPS     Z24, Z26, Z26
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z24
 	VMULPS     Z7, Z24, Z24
-	VPANDD     Z10, Z24, Z24
 
-loop81:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest82
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VMULPS    Z7, Z25, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z24, Z24
-	JMP       loop81
+loop98:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest99
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VMULPS   Z7, Z25, Z25
+	VADDPS   Z25, Z24, Z24
+	JMP      loop98
 
-rest82:
+rest99:
 	TESTQ       SI, SI
-	JZ          summed83
+	JZ          summed100
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
 	VMULPS      Z7, Z25, Z25
-	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z24, Z24
 	ADDQ        SI, CX
 
-summed83:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VMULPS    Z7, Z25, Z25
-	VPANDD    Z10, Z25, Z25
+summed100:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VMULPS   Z7, Z25, Z25
 
-loop84:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest85
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z27
-	VMULPS    Z7, Z27, Z27
-	VPANDD    Z10, Z27, Z27
-	VADDPS    Z27, Z25, Z25
-	JMP       loop84
+loop101:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest102
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z27
+	VMULPS   Z7, Z27, Z27
+	VADDPS   Z27, Z25, Z25
+	JMP      loop101
 
-rest85:
+rest102:
 	TESTQ       SI, SI
-	JZ          summed86
+	JZ          summed103
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z27
 	VMULPS      Z7, Z27, Z27
-	VPANDD      Z10, Z27, Z27
 	VADDPS      Z27, Z25, Z25
 	ADDQ        SI, CX
 
-summed86:
+summed103:
 	VSHUFF64X2 $0x44, Z25, Z24, Z27
 	VSHUFF64X2 $0xee, Z25, Z24, Z24
 	VADDPS     Z24, Z27, Z27
 	VSHUFF64X2 $0x88, Z27, Z26, Z24
 	VSHUFF64X2 $0xdd, Z27, Z26, Z25
 	VADDPS     Z25, Z24, Z24
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z25
 	VMULPS     Z7, Z25, Z25
-	VPANDD     Z10, Z25, Z25
 
-loop87:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest88
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z26
-	VMULPS    Z7, Z26, Z26
-	VPANDD    Z10, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop87
+loop104:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest105
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z26
+	VMULPS   Z7, Z26, Z26
+	VADDPS   Z26, Z25, Z25
+	JMP      loop104
 
-rest88:
+rest105:
 	TESTQ       SI, SI
-	JZ          summed89
+	JZ          summed106
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z26
 	VMULPS      Z7, Z26, Z26
-	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z25, Z25
 	ADDQ        SI, CX
 
-summed89:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z26
-	VMULPS    Z7, Z26, Z26
-	VPANDD    Z10, Z26, Z26
+summed106:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z26
+	VMULPS   Z7, Z26, Z26
 
-loop90:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest91
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z27
-	VMULPS    Z7, Z27, Z27
-	VPANDD    Z10, Z27, Z27
-	VADDPS    Z27, Z26, Z26
-	JMP       loop90
+loop107:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest108
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z27
+	VMULPS   Z7, Z27, Z27
+	VADDPS   Z27, Z26, Z26
+	JMP      loop107
 
-rest91:
+rest108:
 	TESTQ       SI, SI
-	JZ          summed92
+	JZ          summed109
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z27
 	VMULPS      Z7, Z27, Z27
-	VPANDD      Z10, Z27, Z27
 	VADDPS      Z27, Z26, Z26
 	ADDQ        SI, CX
 
-summed92:
+summed109:
 	VSHUFF64X2 $0x44, Z26, Z25, Z27
 	VSHUFF64X2 $0xee, Z26, Z25, Z25
 	VADDPS     Z25, Z27, Z27
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z25
 	VMULPS     Z7, Z25, Z25
-	VPANDD     Z10, Z25, Z25
 
-loop93:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest94
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z26
-	VMULPS    Z7, Z26, Z26
-	VPANDD    Z10, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop93
+loop110:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest111
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z26
+	VMULPS   Z7, Z26, Z26
+	VADDPS   Z26, Z25, Z25
+	JMP      loop110
 
-rest94:
+rest111:
 	TESTQ       SI, SI
-	JZ          summed95
+	JZ          summed112
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z26
 	VMULPS      Z7, Z26, Z26
-	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z25, Z25
 	ADDQ        SI, CX
 
-summed95:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z26
-	VMULPS    Z7, Z26, Z26
-	VPANDD    Z10, Z26, Z26
+summed112:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z26
+	VMULPS   Z7, Z26, Z26
 
-loop96:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest97
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z28
-	VMULPS    Z7, Z28, Z28
-	VPANDD    Z10, Z28, Z28
-	VADDPS    Z28, Z26, Z26
-	JMP       loop96
+loop113:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest114
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z28
+	VMULPS   Z7, Z28, Z28
+	VADDPS   Z28, Z26, Z26
+	JMP      loop113
 
-rest97:
+rest114:
 	TESTQ       SI, SI
-	JZ          summed98
+	JZ          summed115
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z28
 	VMULPS      Z7, Z28, Z28
-	VPANDD      Z10, Z28, Z28
 	VADDPS      Z28, Z26, Z26
 	ADDQ        SI, CX
 
-summed98:
+summed115:
 	VSHUFF64X2 $0x44, Z26, Z25, Z28
 	VSHUFF64X2 $0xee, Z26, Z25, Z25
 	VADDPS     Z25, Z28, Z28
@@ -43631,39 +43686,37 @@ summed98:
 	// A group of longer blocks, or of fewer: one block after the other.
 slots13:
 	CMPQ  R9, $0x01
-	JNE   many99
+	JNE   many116
 	TESTQ BX, BX
-	JZ    many99
+	JZ    many116
 
 	// One block, as a run of a longer one is.
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z20
-	VMULPS    Z7, Z20, Z20
-	VPANDD    Z10, Z20, Z20
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z20
+	VMULPS   Z7, Z20, Z20
 
-loop100:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest101
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z20, Z20
-	JMP       loop100
+loop117:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest118
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
+	VADDPS   Z23, Z20, Z20
+	JMP      loop117
 
-rest101:
+rest118:
 	TESTQ       SI, SI
-	JZ          summed102
+	JZ          summed119
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
 	VMULPS      Z7, Z23, Z23
-	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed102:
+summed119:
 	VEXTRACTF64X4 $0x01, Z20, Y13
 	VADDPS        Y13, Y20, Y20
 	VEXTRACTF32X4 $0x01, Y20, X13
@@ -43675,42 +43728,41 @@ summed102:
 	VMOVDQA64     Z20, Z20
 	JMP           summed14
 
-many99:
-	LEAQ 272(SP), R12
-	MOVQ R9, R13
+many116:
+	LEAQ 272(SP), R13
+	MOVQ R9, R14
 
-block103:
+block120:
 	VPXORD Z14, Z14, Z14
-	MOVQ   BX, R14
-	TESTQ  R14, R14
-	JZ     rest105
+	MOVQ   BX, R15
+	TESTQ  R15, R15
+	JZ     rest122
 
-pair104:
-	VMOVDQU16  (CX), Y13
+pair121:
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z20
 	VMULPS     Z7, Z20, Z20
-	VPANDD     Z10, Z20, Z20
 	VADDPS     Z20, Z14, Z14
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
-	SUBQ       $0x20, R14
-	JNZ        pair104
+	SUBQ       $0x20, R15
+	JNZ        pair121
 	TESTQ      SI, SI
-	JZ         done106
+	JZ         done123
 
-rest105:
+rest122:
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z10, Z20, Z20
 	VADDPS      Z20, Z14, Z14
 	ADDQ        SI, CX
 
-done106:
-	VMOVUPS Z14, (R12)
-	ADDQ    $0x40, R12
-	DECQ    R13
-	JNZ     block103
+done123:
+	VMOVUPS Z14, (R13)
+	ADDQ    $0x40, R13
+	DECQ    R14
+	JNZ     block120
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    272(SP), Z20
@@ -43779,41 +43831,53 @@ done106:
 	VMOVDQA64  Z23, Z20
 	JMP        summed14
 
-clamp19:
+	// NaN.
+nan19:
+	VCMPPS  $0x03, Z20, Z20, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z20
+	VCMPPS  $0x03, Z23, Z23, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z23
+	VCMPPS  $0x03, Z24, Z24, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z24
+	VCMPPS  $0x03, Z25, Z25, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z25
+	JMP     quiet20
+
+	// NaN.
+nan21:
+	VCMPPS  $0x03, Z20, Z20, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z20
+	JMP     quiet22
+
+clamp26:
 	VMOVUPS 72(SP), Z25
 	VMINPS  Z26, Z25, Z26
 	VMOVUPS 136(SP), Z25
 	VMAXPS  Z26, Z25, Z26
-	JMP     clamped20
+	JMP     clamped27
 
-	// NaN.
-nan21:
-	VCMPPS  $0x03, Z26, Z26, K3
-	VMOVUPS quietNaNs512<>+0(SB), K3, Z26
-	JMP     quiet22
-
-clamp23:
+clamp28:
 	VMOVUPS 72(SP), Z20
 	VMINPS  Z12, Z20, Z12
 	VMOVUPS 136(SP), Z20
 	VMAXPS  Z12, Z20, Z12
-	JMP     clamped24
+	JMP     clamped29
 
 	// NaN.
-nan25:
+nan30:
 	VCMPPS  $0x03, Z12, Z12, K4
 	VMOVUPS quietNaNs512<>+0(SB), K4, Z12
-	JMP     quiet26
+	JMP     quiet31
 
 	// The last group, of fewer blocks.
-some31:
+some36:
 	MOVQ      R10, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
-	XORL      R12, R12
-	BTSQ      R9, R12
-	DECQ      R12
-	KMOVW     R12, K3
+	XORL      R13, R13
+	BTSQ      R9, R13
+	DECQ      R13
+	KMOVW     R13, K3
 	MOVQ      v+16(FP), R9
 	VMOVUPS.Z (R9), K3, Z11
 	VMULPS    Z2, Z7, Z20
@@ -43824,457 +43888,425 @@ some31:
 	VMOVUPS.Z Z7, K4, Z7
 	VMOVDQA64 Z7, Z11
 	VMOVUPS   Z7, K3, (R9)
-	JMP       done32
+	JMP       done37
 
 	// The powers 0, 1/2 and 2.
-other33:
-	JG      two35
+other38:
+	JG      two40
 	CMPQ    power+72(FP), $+1
-	JE      half34
+	JE      half39
 	VMOVUPS (SP), Z7
-	JMP     raised36
+	JMP     raised41
 
-half34:
+half39:
 	VSQRTPS Z11, Z7
 	VSQRTPS Z7, Z7
-	JMP     raised36
+	JMP     raised41
 
-two35:
+two40:
 	VMOVDQA64 Z11, Z7
-	JMP       raised36
+	JMP       raised41
 
 	// A group of longer blocks.
-long39:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z7
-	VPANDD    Z10, Z7, Z7
+long44:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z7
 
-loop107:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest108
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z20
-	VPANDD    Z10, Z20, Z20
-	VADDPS    Z20, Z7, Z7
-	JMP       loop107
+loop124:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest125
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z20
+	VADDPS   Z20, Z7, Z7
+	JMP      loop124
 
-rest108:
+rest125:
 	TESTQ       SI, SI
-	JZ          summed109
+	JZ          summed126
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
-	VPANDD      Z10, Z20, Z20
 	VADDPS      Z20, Z7, Z7
 	ADDQ        SI, CX
 
-summed109:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z20
-	VPANDD    Z10, Z20, Z20
+summed126:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z20
 
-loop110:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest111
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z20, Z20
-	JMP       loop110
+loop127:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest128
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
+	VADDPS   Z23, Z20, Z20
+	JMP      loop127
 
-rest111:
+rest128:
 	TESTQ       SI, SI
-	JZ          summed112
+	JZ          summed129
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
-	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed112:
+summed129:
 	VSHUFF64X2 $0x44, Z20, Z7, Z23
 	VSHUFF64X2 $0xee, Z20, Z7, Z7
 	VADDPS     Z7, Z23, Z23
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z7
-	VPANDD     Z10, Z7, Z7
 
-loop113:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest114
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z20
-	VPANDD    Z10, Z20, Z20
-	VADDPS    Z20, Z7, Z7
-	JMP       loop113
+loop130:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest131
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z20
+	VADDPS   Z20, Z7, Z7
+	JMP      loop130
 
-rest114:
+rest131:
 	TESTQ       SI, SI
-	JZ          summed115
+	JZ          summed132
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
-	VPANDD      Z10, Z20, Z20
 	VADDPS      Z20, Z7, Z7
 	ADDQ        SI, CX
 
-summed115:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z20
-	VPANDD    Z10, Z20, Z20
+summed132:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z20
 
-loop116:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest117
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z20, Z20
-	JMP       loop116
+loop133:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest134
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
+	VADDPS   Z24, Z20, Z20
+	JMP      loop133
 
-rest117:
+rest134:
 	TESTQ       SI, SI
-	JZ          summed118
+	JZ          summed135
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
-	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z20, Z20
 	ADDQ        SI, CX
 
-summed118:
+summed135:
 	VSHUFF64X2 $0x44, Z20, Z7, Z24
 	VSHUFF64X2 $0xee, Z20, Z7, Z7
 	VADDPS     Z7, Z24, Z24
 	VSHUFF64X2 $0x88, Z24, Z23, Z7
 	VSHUFF64X2 $0xdd, Z24, Z23, Z20
 	VADDPS     Z20, Z7, Z7
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z20
-	VPANDD     Z10, Z20, Z20
 
-loop119:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest120
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z20, Z20
-	JMP       loop119
+loop136:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest137
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
+	VADDPS   Z23, Z20, Z20
+	JMP      loop136
 
-rest120:
+rest137:
 	TESTQ       SI, SI
-	JZ          summed121
+	JZ          summed138
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
-	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed121:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VPANDD    Z10, Z23, Z23
+summed138:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
 
-loop122:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest123
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop122
+loop139:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest140
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
+	VADDPS   Z24, Z23, Z23
+	JMP      loop139
 
-rest123:
+rest140:
 	TESTQ       SI, SI
-	JZ          summed124
+	JZ          summed141
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
-	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z23, Z23
 	ADDQ        SI, CX
 
-summed124:
+summed141:
 	VSHUFF64X2 $0x44, Z23, Z20, Z24
 	VSHUFF64X2 $0xee, Z23, Z20, Z20
 	VADDPS     Z20, Z24, Z24
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z20
-	VPANDD     Z10, Z20, Z20
 
-loop125:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest126
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z20, Z20
-	JMP       loop125
+loop142:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest143
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
+	VADDPS   Z23, Z20, Z20
+	JMP      loop142
 
-rest126:
+rest143:
 	TESTQ       SI, SI
-	JZ          summed127
+	JZ          summed144
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z23
-	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z20, Z20
 	ADDQ        SI, CX
 
-summed127:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z23
-	VPANDD    Z10, Z23, Z23
+summed144:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z23
 
-loop128:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest129
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z23, Z23
-	JMP       loop128
+loop145:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest146
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VADDPS   Z25, Z23, Z23
+	JMP      loop145
 
-rest129:
+rest146:
 	TESTQ       SI, SI
-	JZ          summed130
+	JZ          summed147
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
-	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z23, Z23
 	ADDQ        SI, CX
 
-summed130:
+summed147:
 	VSHUFF64X2 $0x44, Z23, Z20, Z25
 	VSHUFF64X2 $0xee, Z23, Z20, Z20
 	VADDPS     Z20, Z25, Z25
 	VSHUFF64X2 $0x88, Z25, Z24, Z20
 	VSHUFF64X2 $0xdd, Z25, Z24, Z23
 	VADDPS     Z23, Z20, Z20
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z23
-	VPANDD     Z10, Z23, Z23
 
-loop131:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest132
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop131
+loop148:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest149
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
+	VADDPS   Z24, Z23, Z23
+	JMP      loop148
 
-rest132:
+rest149:
 	TESTQ       SI, SI
-	JZ          summed133
+	JZ          summed150
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
-	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z23, Z23
 	ADDQ        SI, CX
 
-summed133:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VPANDD    Z10, Z24, Z24
+summed150:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
 
-loop134:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest135
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z24, Z24
-	JMP       loop134
+loop151:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest152
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VADDPS   Z25, Z24, Z24
+	JMP      loop151
 
-rest135:
+rest152:
 	TESTQ       SI, SI
-	JZ          summed136
+	JZ          summed153
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
-	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z24, Z24
 	ADDQ        SI, CX
 
-summed136:
+summed153:
 	VSHUFF64X2 $0x44, Z24, Z23, Z25
 	VSHUFF64X2 $0xee, Z24, Z23, Z23
 	VADDPS     Z23, Z25, Z25
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z23
-	VPANDD     Z10, Z23, Z23
 
-loop137:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest138
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VPANDD    Z10, Z24, Z24
-	VADDPS    Z24, Z23, Z23
-	JMP       loop137
+loop154:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest155
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
+	VADDPS   Z24, Z23, Z23
+	JMP      loop154
 
-rest138:
+rest155:
 	TESTQ       SI, SI
-	JZ          summed139
+	JZ          summed156
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z24
-	VPANDD      Z10, Z24, Z24
 	VADDPS      Z24, Z23, Z23
 	ADDQ        SI, CX
 
-summed139:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z24
-	VPANDD    Z10, Z24, Z24
+summed156:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z24
 
-loop140:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest141
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z26
-	VPANDD    Z10, Z26, Z26
-	VADDPS    Z26, Z24, Z24
-	JMP       loop140
+loop157:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest158
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z26
+	VADDPS   Z26, Z24, Z24
+	JMP      loop157
 
-rest141:
+rest158:
 	TESTQ       SI, SI
-	JZ          summed142
+	JZ          summed159
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z26
-	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z24, Z24
 	ADDQ        SI, CX
 
-summed142:
+summed159:
 	VSHUFF64X2 $0x44, Z24, Z23, Z26
 	VSHUFF64X2 $0xee, Z24, Z23, Z23
 	VADDPS     Z23, Z26, Z26
 	VSHUFF64X2 $0x88, Z26, Z25, Z23
 	VSHUFF64X2 $0xdd, Z26, Z25, Z24
 	VADDPS     Z24, Z23, Z23
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z24
-	VPANDD     Z10, Z24, Z24
 
-loop143:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest144
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z24, Z24
-	JMP       loop143
+loop160:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest161
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VADDPS   Z25, Z24, Z24
+	JMP      loop160
 
-rest144:
+rest161:
 	TESTQ       SI, SI
-	JZ          summed145
+	JZ          summed162
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
-	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z24, Z24
 	ADDQ        SI, CX
 
-summed145:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VPANDD    Z10, Z25, Z25
+summed162:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
 
-loop146:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest147
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z26
-	VPANDD    Z10, Z26, Z26
-	VADDPS    Z26, Z25, Z25
-	JMP       loop146
+loop163:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest164
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z26
+	VADDPS   Z26, Z25, Z25
+	JMP      loop163
 
-rest147:
+rest164:
 	TESTQ       SI, SI
-	JZ          summed148
+	JZ          summed165
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z26
-	VPANDD      Z10, Z26, Z26
 	VADDPS      Z26, Z25, Z25
 	ADDQ        SI, CX
 
-summed148:
+summed165:
 	VSHUFF64X2 $0x44, Z25, Z24, Z26
 	VSHUFF64X2 $0xee, Z25, Z24, Z24
 	VADDPS     Z24, Z26, Z26
-	MOVQ       BX, R12
-	VMOVDQU16  (CX), Y13
+	MOVQ       BX, R13
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z24
-	VPANDD     Z10, Z24, Z24
 
-loop149:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest150
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VPANDD    Z10, Z25, Z25
-	VADDPS    Z25, Z24, Z24
-	JMP       loop149
+loop166:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest167
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
+	VADDPS   Z25, Z24, Z24
+	JMP      loop166
 
-rest150:
+rest167:
 	TESTQ       SI, SI
-	JZ          summed151
+	JZ          summed168
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z25
-	VPANDD      Z10, Z25, Z25
 	VADDPS      Z25, Z24, Z24
 	ADDQ        SI, CX
 
-summed151:
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z25
-	VPANDD    Z10, Z25, Z25
+summed168:
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z25
 
-loop152:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest153
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z27
-	VPANDD    Z10, Z27, Z27
-	VADDPS    Z27, Z25, Z25
-	JMP       loop152
+loop169:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest170
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z27
+	VADDPS   Z27, Z25, Z25
+	JMP      loop169
 
-rest153:
+rest170:
 	TESTQ       SI, SI
-	JZ          summed154
+	JZ          summed171
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z27
-	VPANDD      Z10, Z27, Z27
 	VADDPS      Z27, Z25, Z25
 	ADDQ        SI, CX
 
-summed154:
+summed171:
 	VSHUFF64X2 $0x44, Z25, Z24, Z27
 	VSHUFF64X2 $0xee, Z25, Z24, Z24
 	VADDPS     Z24, Z27, Z27
@@ -44293,41 +44325,39 @@ summed154:
 	VADDPS     Z7, Z20, Z20
 	VPERMPS    Z20, Z25, Z20
 	VMOVDQA64  Z20, Z7
-	JMP        summed38
+	JMP        summed43
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots37:
+slots42:
 	CMPQ  R9, $0x01
-	JNE   many155
+	JNE   many172
 	TESTQ BX, BX
-	JZ    many155
+	JZ    many172
 
 	// One block, as a run of a longer one is.
-	MOVQ      BX, R12
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z7
-	VPANDD    Z10, Z7, Z7
+	MOVQ     BX, R13
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z7
 
-loop156:
-	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest157
-	VMOVDQU16 (CX), Y13
-	VPERMW.Z  Z13, Z8, K1, Z20
-	VPANDD    Z10, Z20, Z20
-	VADDPS    Z20, Z7, Z7
-	JMP       loop156
+loop173:
+	ADDQ     $0x20, CX
+	SUBQ     $0x20, R13
+	JZ       rest174
+	VPANDD   (CX), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z20
+	VADDPS   Z20, Z7, Z7
+	JMP      loop173
 
-rest157:
+rest174:
 	TESTQ       SI, SI
-	JZ          summed158
+	JZ          summed175
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z20
-	VPANDD      Z10, Z20, Z20
 	VADDPS      Z20, Z7, Z7
 	ADDQ        SI, CX
 
-summed158:
+summed175:
 	VEXTRACTF64X4 $0x01, Z7, Y13
 	VADDPS        Y13, Y7, Y7
 	VEXTRACTF32X4 $0x01, Y7, X13
@@ -44337,42 +44367,41 @@ summed158:
 	VPERMILPS     $0x01, X7, X13
 	VADDPS        X13, X7, X7
 	VMOVDQA64     Z7, Z7
-	JMP           summed38
+	JMP           summed43
 
-many155:
-	LEAQ 272(SP), R12
-	MOVQ R9, R13
+many172:
+	LEAQ 272(SP), R13
+	MOVQ R9, R14
 
-block159:
+block176:
 	VPXORD Z14, Z14, Z14
-	MOVQ   BX, R14
-	TESTQ  R14, R14
-	JZ     rest161
+	MOVQ   BX, R15
+	TESTQ  R15, R15
+	JZ     rest178
 
-pair160:
-	VMOVDQU16  (CX), Y13
+pair177:
+	VPANDD     (CX), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z7
-	VPANDD     Z10, Z7, Z7
 	VADDPS     Z7, Z14, Z14
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
-	SUBQ       $0x20, R14
-	JNZ        pair160
+	SUBQ       $0x20, R15
+	JNZ        pair177
 	TESTQ      SI, SI
-	JZ         done162
+	JZ         done179
 
-rest161:
+rest178:
 	VMOVDQU16.Z (CX), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z7
-	VPANDD      Z10, Z7, Z7
 	VADDPS      Z7, Z14, Z14
 	ADDQ        SI, CX
 
-done162:
-	VMOVUPS Z14, (R12)
-	ADDQ    $0x40, R12
-	DECQ    R13
-	JNZ     block159
+done179:
+	VMOVUPS Z14, (R13)
+	ADDQ    $0x40, R13
+	DECQ    R14
+	JNZ     block176
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    272(SP), Z7
@@ -44439,33 +44468,63 @@ done162:
 	VADDPS     Z7, Z20, Z20
 	VPERMPS    Z20, Z25, Z20
 	VMOVDQA64  Z20, Z7
-	JMP        summed38
+	JMP        summed43
 
-clamp43:
+	// NaN.
+nan48:
+	VCMPPS  $0x03, Z7, Z7, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z7
+	VCMPPS  $0x03, Z20, Z20, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z20
+	VCMPPS  $0x03, Z23, Z23, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z23
+	VCMPPS  $0x03, Z24, Z24, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z24
+	JMP     quiet49
+
+	// NaN.
+nan50:
+	VCMPPS  $0x03, Z7, Z7, K3
+	VMOVUPS quietNaNs512<>+0(SB), K3, Z7
+	JMP     quiet51
+
+clamp55:
 	VMOVUPS 72(SP), Z24
 	VMINPS  Z25, Z24, Z25
 	VMOVUPS 136(SP), Z24
 	VMAXPS  Z25, Z24, Z25
-	JMP     clamped44
+	JMP     clamped56
 
-	// NaN.
-nan45:
-	VCMPPS  $0x03, Z25, Z25, K3
-	VMOVUPS quietNaNs512<>+0(SB), K3, Z25
-	JMP     quiet46
-
-clamp47:
+clamp57:
 	VMOVUPS 72(SP), Z20
 	VMINPS  Z12, Z20, Z12
 	VMOVUPS 136(SP), Z20
 	VMAXPS  Z12, Z20, Z12
-	JMP     clamped48
+	JMP     clamped58
 
 	// NaN.
-nan49:
+nan59:
 	VCMPPS  $0x03, Z12, Z12, K4
 	VMOVUPS quietNaNs512<>+0(SB), K4, Z12
-	JMP     quiet50
+	JMP     quiet60
+
+	// NaN.
+nan64:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z1
+	VCMPPS  $0x03, Z2, Z2, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z2
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z3
+	JMP     quiet65
+
+	// NaN.
+nan66:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	JMP     quiet67
 
 // func updateRowsHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
@@ -44525,7 +44584,7 @@ TEXT ·updateRowsHalfBF16AVX512(SB), NOSPLIT, $208-108
 	VPSRLW       $0x0f, Z9, Z9
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
+	VPSRLW       $0x01, Z10, Z10
 	MOVQ         stride+72(FP), R9
 	SHLQ         $0x01, R9
 	CMPL         factor+104(FP), $0x3f800000
@@ -44551,36 +44610,32 @@ loop4:
 	MOVQ   block+64(FP), R13
 
 row6:
-	VMOVDQU16 (R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z11, Z11
-	VMOVDQU16 32(R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z12, Z12
-	VMOVDQU16 64(R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z13, Z13
-	VMOVDQU16 96(R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z14, Z14
-	ADDQ      R9, R12
-	DECQ      R13
-	JNZ       row6
-	VMOVUPS   Z11, (DI)(R11*2)
-	VMOVUPS   Z12, 64(DI)(R11*2)
-	VMOVUPS   Z13, 128(DI)(R11*2)
-	VMOVUPS   Z14, 192(DI)(R11*2)
-	ADDQ      $0x00000080, R11
-	SUBQ      $0x00000080, R10
-	JGE       loop4
+	VPANDD   (R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
+	VADDPS   Z23, Z11, Z11
+	VPANDD   32(R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
+	VADDPS   Z23, Z12, Z12
+	VPANDD   64(R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
+	VADDPS   Z23, Z13, Z13
+	VPANDD   96(R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
+	VADDPS   Z23, Z14, Z14
+	ADDQ     R9, R12
+	DECQ     R13
+	JNZ      row6
+	VMOVUPS  Z11, (DI)(R11*2)
+	VMOVUPS  Z12, 64(DI)(R11*2)
+	VMOVUPS  Z13, 128(DI)(R11*2)
+	VMOVUPS  Z14, 192(DI)(R11*2)
+	ADDQ     $0x00000080, R11
+	SUBQ     $0x00000080, R10
+	JGE      loop4
 
 done5:
 	ADDQ $0x00000080, R10
@@ -44596,18 +44651,17 @@ loop7:
 	MOVQ   block+64(FP), R13
 
 row9:
-	VMOVDQU16 (R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z23
-	VMULPS    Z7, Z23, Z23
-	VPANDD    Z10, Z23, Z23
-	VADDPS    Z23, Z16, Z16
-	ADDQ      R9, R12
-	DECQ      R13
-	JNZ       row9
-	VMOVUPS   Z16, (DI)(R11*2)
-	ADDQ      $0x00000020, R11
-	SUBQ      $0x00000020, R10
-	JGE       loop7
+	VPANDD   (R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z23
+	VMULPS   Z7, Z23, Z23
+	VADDPS   Z23, Z16, Z16
+	ADDQ     R9, R12
+	DECQ     R13
+	JNZ      row9
+	VMOVUPS  Z16, (DI)(R11*2)
+	ADDQ     $0x00000020, R11
+	SUBQ     $0x00000020, R10
+	JGE      loop7
 
 done8:
 	ADDQ $0x00000020, R10
@@ -44628,9 +44682,9 @@ done8:
 
 row11:
 	VMOVDQU16.Z (R10), K2, Y15
+	VPANDD      Y10, Y15, Y15
 	VPERMW.Z    Z15, Z8, K1, Z23
 	VMULPS      Z7, Z23, Z23
-	VPANDD      Z10, Z23, Z23
 	VADDPS      Z23, Z17, Z17
 	ADDQ        R9, R10
 	DECQ        R12
@@ -44992,32 +45046,28 @@ loop51:
 	MOVQ   block+64(FP), R13
 
 row53:
-	VMOVDQU16 (R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z7
-	VPANDD    Z10, Z7, Z7
-	VADDPS    Z7, Z11, Z11
-	VMOVDQU16 32(R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z7
-	VPANDD    Z10, Z7, Z7
-	VADDPS    Z7, Z12, Z12
-	VMOVDQU16 64(R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z7
-	VPANDD    Z10, Z7, Z7
-	VADDPS    Z7, Z13, Z13
-	VMOVDQU16 96(R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z7
-	VPANDD    Z10, Z7, Z7
-	VADDPS    Z7, Z14, Z14
-	ADDQ      R9, R12
-	DECQ      R13
-	JNZ       row53
-	VMOVUPS   Z11, (DI)(R11*2)
-	VMOVUPS   Z12, 64(DI)(R11*2)
-	VMOVUPS   Z13, 128(DI)(R11*2)
-	VMOVUPS   Z14, 192(DI)(R11*2)
-	ADDQ      $0x00000080, R11
-	SUBQ      $0x00000080, R10
-	JGE       loop51
+	VPANDD   (R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z7
+	VADDPS   Z7, Z11, Z11
+	VPANDD   32(R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z7
+	VADDPS   Z7, Z12, Z12
+	VPANDD   64(R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z7
+	VADDPS   Z7, Z13, Z13
+	VPANDD   96(R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z7
+	VADDPS   Z7, Z14, Z14
+	ADDQ     R9, R12
+	DECQ     R13
+	JNZ      row53
+	VMOVUPS  Z11, (DI)(R11*2)
+	VMOVUPS  Z12, 64(DI)(R11*2)
+	VMOVUPS  Z13, 128(DI)(R11*2)
+	VMOVUPS  Z14, 192(DI)(R11*2)
+	ADDQ     $0x00000080, R11
+	SUBQ     $0x00000080, R10
+	JGE      loop51
 
 done52:
 	ADDQ $0x00000080, R10
@@ -45033,17 +45083,16 @@ loop54:
 	MOVQ   block+64(FP), R13
 
 row56:
-	VMOVDQU16 (R12), Y15
-	VPERMW.Z  Z15, Z8, K1, Z7
-	VPANDD    Z10, Z7, Z7
-	VADDPS    Z7, Z16, Z16
-	ADDQ      R9, R12
-	DECQ      R13
-	JNZ       row56
-	VMOVUPS   Z16, (DI)(R11*2)
-	ADDQ      $0x00000020, R11
-	SUBQ      $0x00000020, R10
-	JGE       loop54
+	VPANDD   (R12), Y10, Y15
+	VPERMW.Z Z15, Z8, K1, Z7
+	VADDPS   Z7, Z16, Z16
+	ADDQ     R9, R12
+	DECQ     R13
+	JNZ      row56
+	VMOVUPS  Z16, (DI)(R11*2)
+	ADDQ     $0x00000020, R11
+	SUBQ     $0x00000020, R10
+	JGE      loop54
 
 done55:
 	ADDQ $0x00000020, R10
@@ -45064,8 +45113,8 @@ done55:
 
 row58:
 	VMOVDQU16.Z (R10), K2, Y15
+	VPANDD      Y10, Y15, Y15
 	VPERMW.Z    Z15, Z8, K1, Z7
-	VPANDD      Z10, Z7, Z7
 	VADDPS      Z7, Z17, Z17
 	ADDQ        R9, R10
 	DECQ        R12
@@ -45611,7 +45660,7 @@ TEXT ·blockMeansHalfBF16AVX512(SB), $1040-40
 	KMOVD        AX, K1
 	VPXORD       Z2, Z2, Z2
 	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSRLD       $0x01, Z2, Z2
+	VPSRLW       $0x01, Z2, Z2
 
 	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ         x+8(FP), AX
@@ -45643,33 +45692,29 @@ group:
 	JNE         slots1
 	TESTQ       CX, CX
 	JNZ         long3
+	LEAQ        (DX)(DX*2), R8
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z4
 	VMULPS      Z0, Z4, Z4
-	VPANDD      Z2, Z4, Z4
 	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K2, Y5
+	VMOVDQU16.Z (AX)(DX*1), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z7, Z4, Z8
 	VSHUFF64X2  $0xee, Z7, Z4, Z4
 	VADDPS      Z4, Z8, Z8
-	VMOVDQU16.Z (AX), K2, Y5
+	VMOVDQU16.Z (AX)(DX*2), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z4
 	VMULPS      Z0, Z4, Z4
-	VPANDD      Z2, Z4, Z4
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K2, Y5
+	PREFETCHT0  2048(AX)(DX*2)
+	VMOVDQU16.Z (AX)(R8*1), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
+	LEAQ        (AX)(DX*4), AX
 	VSHUFF64X2  $0x44, Z7, Z4, Z9
 	VSHUFF64X2  $0xee, Z7, Z4, Z4
 	VADDPS      Z4, Z9, Z9
@@ -45677,32 +45722,27 @@ group:
 	VSHUFF64X2  $0xdd, Z9, Z8, Z7
 	VADDPS      Z7, Z4, Z4
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
 	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K2, Y5
+	VMOVDQU16.Z (AX)(DX*1), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z8, Z7, Z9
 	VSHUFF64X2  $0xee, Z8, Z7, Z7
 	VADDPS      Z7, Z9, Z9
-	VMOVDQU16.Z (AX), K2, Y5
+	VMOVDQU16.Z (AX)(DX*2), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K2, Y5
+	PREFETCHT0  2048(AX)(DX*2)
+	VMOVDQU16.Z (AX)(R8*1), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
+	LEAQ        (AX)(DX*4), AX
 	VSHUFF64X2  $0x44, Z8, Z7, Z10
 	VSHUFF64X2  $0xee, Z8, Z7, Z7
 	VADDPS      Z7, Z10, Z10
@@ -45710,32 +45750,27 @@ group:
 	VSHUFF64X2  $0xdd, Z10, Z9, Z8
 	VADDPS      Z8, Z7, Z7
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
 	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K2, Y5
+	VMOVDQU16.Z (AX)(DX*1), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z9, Z8, Z10
 	VSHUFF64X2  $0xee, Z9, Z8, Z8
 	VADDPS      Z8, Z10, Z10
-	VMOVDQU16.Z (AX), K2, Y5
+	VMOVDQU16.Z (AX)(DX*2), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K2, Y5
+	PREFETCHT0  2048(AX)(DX*2)
+	VMOVDQU16.Z (AX)(R8*1), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
+	LEAQ        (AX)(DX*4), AX
 	VSHUFF64X2  $0x44, Z9, Z8, Z11
 	VSHUFF64X2  $0xee, Z9, Z8, Z8
 	VADDPS      Z8, Z11, Z11
@@ -45743,32 +45778,27 @@ group:
 	VSHUFF64X2  $0xdd, Z11, Z10, Z9
 	VADDPS      Z9, Z8, Z8
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
 	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K2, Y5
+	VMOVDQU16.Z (AX)(DX*1), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z10
 	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z10, Z9, Z11
 	VSHUFF64X2  $0xee, Z10, Z9, Z9
 	VADDPS      Z9, Z11, Z11
-	VMOVDQU16.Z (AX), K2, Y5
+	VMOVDQU16.Z (AX)(DX*2), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K2, Y5
+	PREFETCHT0  2048(AX)(DX*2)
+	VMOVDQU16.Z (AX)(R8*1), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z10
 	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
+	LEAQ        (AX)(DX*4), AX
 	VSHUFF64X2  $0x44, Z10, Z9, Z12
 	VSHUFF64X2  $0xee, Z10, Z9, Z9
 	VADDPS      Z9, Z12, Z12
@@ -45805,58 +45835,54 @@ done:
 
 	// A group of longer blocks.
 long3:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z4
-	VMULPS    Z0, Z4, Z4
-	VPANDD    Z2, Z4, Z4
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z4
+	VMULPS   Z0, Z4, Z4
 
 loop6:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest7
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-	VADDPS    Z7, Z4, Z4
-	JMP       loop6
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest7
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z7
+	VMULPS   Z0, Z7, Z7
+	VADDPS   Z7, Z4, Z4
+	JMP      loop6
 
 rest7:
 	TESTQ       DX, DX
 	JZ          summed8
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
 	VADDPS      Z7, Z4, Z4
 	ADDQ        DX, AX
 
 summed8:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z7
+	VMULPS   Z0, Z7, Z7
 
 loop9:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest10
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	JMP       loop9
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest10
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
+	VADDPS   Z8, Z7, Z7
+	JMP      loop9
 
 rest10:
 	TESTQ       DX, DX
 	JZ          summed11
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
 	VADDPS      Z8, Z7, Z7
 	ADDQ        DX, AX
 
@@ -45865,57 +45891,53 @@ summed11:
 	VSHUFF64X2 $0xee, Z7, Z4, Z4
 	VADDPS     Z4, Z8, Z8
 	MOVQ       CX, R8
-	VMOVDQU16  (AX), Y5
+	VPANDD     (AX), Y2, Y5
 	VPERMW.Z   Z5, Z1, K1, Z4
 	VMULPS     Z0, Z4, Z4
-	VPANDD     Z2, Z4, Z4
 
 loop12:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest13
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-	VADDPS    Z7, Z4, Z4
-	JMP       loop12
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest13
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z7
+	VMULPS   Z0, Z7, Z7
+	VADDPS   Z7, Z4, Z4
+	JMP      loop12
 
 rest13:
 	TESTQ       DX, DX
 	JZ          summed14
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
 	VADDPS      Z7, Z4, Z4
 	ADDQ        DX, AX
 
 summed14:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z7
+	VMULPS   Z0, Z7, Z7
 
 loop15:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest16
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-	VADDPS    Z9, Z7, Z7
-	JMP       loop15
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest16
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z9
+	VMULPS   Z0, Z9, Z9
+	VADDPS   Z9, Z7, Z7
+	JMP      loop15
 
 rest16:
 	TESTQ       DX, DX
 	JZ          summed17
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
 	VADDPS      Z9, Z7, Z7
 	ADDQ        DX, AX
 
@@ -45927,57 +45949,53 @@ summed17:
 	VSHUFF64X2 $0xdd, Z9, Z8, Z7
 	VADDPS     Z7, Z4, Z4
 	MOVQ       CX, R8
-	VMOVDQU16  (AX), Y5
+	VPANDD     (AX), Y2, Y5
 	VPERMW.Z   Z5, Z1, K1, Z7
 	VMULPS     Z0, Z7, Z7
-	VPANDD     Z2, Z7, Z7
 
 loop18:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest19
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	JMP       loop18
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest19
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
+	VADDPS   Z8, Z7, Z7
+	JMP      loop18
 
 rest19:
 	TESTQ       DX, DX
 	JZ          summed20
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
 	VADDPS      Z8, Z7, Z7
 	ADDQ        DX, AX
 
 summed20:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
 
 loop21:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest22
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-	VADDPS    Z9, Z8, Z8
-	JMP       loop21
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest22
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z9
+	VMULPS   Z0, Z9, Z9
+	VADDPS   Z9, Z8, Z8
+	JMP      loop21
 
 rest22:
 	TESTQ       DX, DX
 	JZ          summed23
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
 	VADDPS      Z9, Z8, Z8
 	ADDQ        DX, AX
 
@@ -45986,57 +46004,53 @@ summed23:
 	VSHUFF64X2 $0xee, Z8, Z7, Z7
 	VADDPS     Z7, Z9, Z9
 	MOVQ       CX, R8
-	VMOVDQU16  (AX), Y5
+	VPANDD     (AX), Y2, Y5
 	VPERMW.Z   Z5, Z1, K1, Z7
 	VMULPS     Z0, Z7, Z7
-	VPANDD     Z2, Z7, Z7
 
 loop24:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest25
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	JMP       loop24
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest25
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
+	VADDPS   Z8, Z7, Z7
+	JMP      loop24
 
 rest25:
 	TESTQ       DX, DX
 	JZ          summed26
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
 	VADDPS      Z8, Z7, Z7
 	ADDQ        DX, AX
 
 summed26:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
 
 loop27:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest28
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-	VADDPS    Z10, Z8, Z8
-	JMP       loop27
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest28
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z10
+	VMULPS   Z0, Z10, Z10
+	VADDPS   Z10, Z8, Z8
+	JMP      loop27
 
 rest28:
 	TESTQ       DX, DX
 	JZ          summed29
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z10
 	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
 	VADDPS      Z10, Z8, Z8
 	ADDQ        DX, AX
 
@@ -46048,57 +46062,53 @@ summed29:
 	VSHUFF64X2 $0xdd, Z10, Z9, Z8
 	VADDPS     Z8, Z7, Z7
 	MOVQ       CX, R8
-	VMOVDQU16  (AX), Y5
+	VPANDD     (AX), Y2, Y5
 	VPERMW.Z   Z5, Z1, K1, Z8
 	VMULPS     Z0, Z8, Z8
-	VPANDD     Z2, Z8, Z8
 
 loop30:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest31
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-	VADDPS    Z9, Z8, Z8
-	JMP       loop30
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest31
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z9
+	VMULPS   Z0, Z9, Z9
+	VADDPS   Z9, Z8, Z8
+	JMP      loop30
 
 rest31:
 	TESTQ       DX, DX
 	JZ          summed32
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
 	VADDPS      Z9, Z8, Z8
 	ADDQ        DX, AX
 
 summed32:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z9
+	VMULPS   Z0, Z9, Z9
 
 loop33:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest34
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-	VADDPS    Z10, Z9, Z9
-	JMP       loop33
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest34
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z10
+	VMULPS   Z0, Z10, Z10
+	VADDPS   Z10, Z9, Z9
+	JMP      loop33
 
 rest34:
 	TESTQ       DX, DX
 	JZ          summed35
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z10
 	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
 	VADDPS      Z10, Z9, Z9
 	ADDQ        DX, AX
 
@@ -46107,57 +46117,53 @@ summed35:
 	VSHUFF64X2 $0xee, Z9, Z8, Z8
 	VADDPS     Z8, Z10, Z10
 	MOVQ       CX, R8
-	VMOVDQU16  (AX), Y5
+	VPANDD     (AX), Y2, Y5
 	VPERMW.Z   Z5, Z1, K1, Z8
 	VMULPS     Z0, Z8, Z8
-	VPANDD     Z2, Z8, Z8
 
 loop36:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest37
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
-	VADDPS    Z9, Z8, Z8
-	JMP       loop36
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest37
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z9
+	VMULPS   Z0, Z9, Z9
+	VADDPS   Z9, Z8, Z8
+	JMP      loop36
 
 rest37:
 	TESTQ       DX, DX
 	JZ          summed38
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z2, Z9, Z9
 	VADDPS      Z9, Z8, Z8
 	ADDQ        DX, AX
 
 summed38:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z9
-	VMULPS    Z0, Z9, Z9
-	VPANDD    Z2, Z9, Z9
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z9
+	VMULPS   Z0, Z9, Z9
 
 loop39:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest40
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z11
-	VMULPS    Z0, Z11, Z11
-	VPANDD    Z2, Z11, Z11
-	VADDPS    Z11, Z9, Z9
-	JMP       loop39
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest40
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z11
+	VMULPS   Z0, Z11, Z11
+	VADDPS   Z11, Z9, Z9
+	JMP      loop39
 
 rest40:
 	TESTQ       DX, DX
 	JZ          summed41
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z11
 	VMULPS      Z0, Z11, Z11
-	VPANDD      Z2, Z11, Z11
 	VADDPS      Z11, Z9, Z9
 	ADDQ        DX, AX
 
@@ -46169,57 +46175,53 @@ summed41:
 	VSHUFF64X2 $0xdd, Z11, Z10, Z9
 	VADDPS     Z9, Z8, Z8
 	MOVQ       CX, R8
-	VMOVDQU16  (AX), Y5
+	VPANDD     (AX), Y2, Y5
 	VPERMW.Z   Z5, Z1, K1, Z9
 	VMULPS     Z0, Z9, Z9
-	VPANDD     Z2, Z9, Z9
 
 loop42:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest43
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-	VADDPS    Z10, Z9, Z9
-	JMP       loop42
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest43
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z10
+	VMULPS   Z0, Z10, Z10
+	VADDPS   Z10, Z9, Z9
+	JMP      loop42
 
 rest43:
 	TESTQ       DX, DX
 	JZ          summed44
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z10
 	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
 	VADDPS      Z10, Z9, Z9
 	ADDQ        DX, AX
 
 summed44:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z10
+	VMULPS   Z0, Z10, Z10
 
 loop45:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest46
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z11
-	VMULPS    Z0, Z11, Z11
-	VPANDD    Z2, Z11, Z11
-	VADDPS    Z11, Z10, Z10
-	JMP       loop45
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest46
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z11
+	VMULPS   Z0, Z11, Z11
+	VADDPS   Z11, Z10, Z10
+	JMP      loop45
 
 rest46:
 	TESTQ       DX, DX
 	JZ          summed47
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z11
 	VMULPS      Z0, Z11, Z11
-	VPANDD      Z2, Z11, Z11
 	VADDPS      Z11, Z10, Z10
 	ADDQ        DX, AX
 
@@ -46228,57 +46230,53 @@ summed47:
 	VSHUFF64X2 $0xee, Z10, Z9, Z9
 	VADDPS     Z9, Z11, Z11
 	MOVQ       CX, R8
-	VMOVDQU16  (AX), Y5
+	VPANDD     (AX), Y2, Y5
 	VPERMW.Z   Z5, Z1, K1, Z9
 	VMULPS     Z0, Z9, Z9
-	VPANDD     Z2, Z9, Z9
 
 loop48:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest49
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
-	VADDPS    Z10, Z9, Z9
-	JMP       loop48
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest49
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z10
+	VMULPS   Z0, Z10, Z10
+	VADDPS   Z10, Z9, Z9
+	JMP      loop48
 
 rest49:
 	TESTQ       DX, DX
 	JZ          summed50
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z10
 	VMULPS      Z0, Z10, Z10
-	VPANDD      Z2, Z10, Z10
 	VADDPS      Z10, Z9, Z9
 	ADDQ        DX, AX
 
 summed50:
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z10
-	VMULPS    Z0, Z10, Z10
-	VPANDD    Z2, Z10, Z10
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z10
+	VMULPS   Z0, Z10, Z10
 
 loop51:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest52
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z12
-	VMULPS    Z0, Z12, Z12
-	VPANDD    Z2, Z12, Z12
-	VADDPS    Z12, Z10, Z10
-	JMP       loop51
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest52
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z12
+	VMULPS   Z0, Z12, Z12
+	VADDPS   Z12, Z10, Z10
+	JMP      loop51
 
 rest52:
 	TESTQ       DX, DX
 	JZ          summed53
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z12
 	VMULPS      Z0, Z12, Z12
-	VPANDD      Z2, Z12, Z12
 	VADDPS      Z12, Z10, Z10
 	ADDQ        DX, AX
 
@@ -46311,30 +46309,28 @@ slots1:
 	JZ    many54
 
 	// One block, as a run of a longer one is.
-	MOVQ      CX, R8
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z4
-	VMULPS    Z0, Z4, Z4
-	VPANDD    Z2, Z4, Z4
+	MOVQ     CX, R8
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z4
+	VMULPS   Z0, Z4, Z4
 
 loop55:
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R8
-	JZ        rest56
-	VMOVDQU16 (AX), Y5
-	VPERMW.Z  Z5, Z1, K1, Z7
-	VMULPS    Z0, Z7, Z7
-	VPANDD    Z2, Z7, Z7
-	VADDPS    Z7, Z4, Z4
-	JMP       loop55
+	ADDQ     $0x20, AX
+	SUBQ     $0x20, R8
+	JZ       rest56
+	VPANDD   (AX), Y2, Y5
+	VPERMW.Z Z5, Z1, K1, Z7
+	VMULPS   Z0, Z7, Z7
+	VADDPS   Z7, Z4, Z4
+	JMP      loop55
 
 rest56:
 	TESTQ       DX, DX
 	JZ          summed57
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z2, Z7, Z7
 	VADDPS      Z7, Z4, Z4
 	ADDQ        DX, AX
 
@@ -46361,10 +46357,9 @@ block58:
 	JZ     rest60
 
 pair59:
-	VMOVDQU16  (AX), Y5
+	VPANDD     (AX), Y2, Y5
 	VPERMW.Z   Z5, Z1, K1, Z4
 	VMULPS     Z0, Z4, Z4
-	VPANDD     Z2, Z4, Z4
 	VADDPS     Z4, Z6, Z6
 	PREFETCHT0 2048(AX)
 	ADDQ       $0x20, AX
@@ -46375,9 +46370,9 @@ pair59:
 
 rest60:
 	VMOVDQU16.Z (AX), K2, Y5
+	VPANDD      Y2, Y5, Y5
 	VPERMW.Z    Z5, Z1, K1, Z4
 	VMULPS      Z0, Z4, Z4
-	VPANDD      Z2, Z4, Z4
 	VADDPS      Z4, Z6, Z6
 	ADDQ        DX, AX
 
@@ -46477,7 +46472,7 @@ TEXT ·stridedMeansHalfBF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         x+8(FP), CX
 	VPXORD       Z2, Z2, Z2
 	VPTERNLOGD   $0xff, Z2, Z2, Z2
-	VPSRLD       $0x01, Z2, Z2
+	VPSRLW       $0x01, Z2, Z2
 	VBROADCASTSS div+48(FP), Z3
 	MOVBLZX      more+52(FP), DX
 	MOVQ         stride+32(FP), BX
@@ -46520,25 +46515,21 @@ fresh6:
 row9:
 	PREFETCHT1 (R9)(SI*1)
 	PREFETCHT1 64(R9)(SI*1)
-	VMOVDQU16  (R9), Y9
+	VPANDD     (R9), Y2, Y9
 	VPERMW.Z   Z9, Z1, K1, Z8
 	VMULPS     Z0, Z8, Z8
-	VPANDD     Z2, Z8, Z8
 	VADDPS     Z8, Z4, Z4
-	VMOVDQU16  32(R9), Y9
+	VPANDD     32(R9), Y2, Y9
 	VPERMW.Z   Z9, Z1, K1, Z8
 	VMULPS     Z0, Z8, Z8
-	VPANDD     Z2, Z8, Z8
 	VADDPS     Z8, Z5, Z5
-	VMOVDQU16  64(R9), Y9
+	VPANDD     64(R9), Y2, Y9
 	VPERMW.Z   Z9, Z1, K1, Z8
 	VMULPS     Z0, Z8, Z8
-	VPANDD     Z2, Z8, Z8
 	VADDPS     Z8, Z6, Z6
-	VMOVDQU16  96(R9), Y9
+	VPANDD     96(R9), Y2, Y9
 	VPERMW.Z   Z9, Z1, K1, Z8
 	VMULPS     Z0, Z8, Z8
-	VPANDD     Z2, Z8, Z8
 	VADDPS     Z8, Z7, Z7
 	ADDQ       BX, R9
 	DECQ       R10
@@ -46549,29 +46540,25 @@ here7:
 	MOVQ block+24(FP), R10
 
 row10:
-	VMOVDQU16 (R9), Y9
-	VPERMW.Z  Z9, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z4, Z4
-	VMOVDQU16 32(R9), Y9
-	VPERMW.Z  Z9, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z5, Z5
-	VMOVDQU16 64(R9), Y9
-	VPERMW.Z  Z9, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z6, Z6
-	VMOVDQU16 96(R9), Y9
-	VPERMW.Z  Z9, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	ADDQ      BX, R9
-	DECQ      R10
-	JNZ       row10
+	VPANDD   (R9), Y2, Y9
+	VPERMW.Z Z9, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
+	VADDPS   Z8, Z4, Z4
+	VPANDD   32(R9), Y2, Y9
+	VPERMW.Z Z9, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
+	VADDPS   Z8, Z5, Z5
+	VPANDD   64(R9), Y2, Y9
+	VPERMW.Z Z9, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
+	VADDPS   Z8, Z6, Z6
+	VPANDD   96(R9), Y2, Y9
+	VPERMW.Z Z9, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
+	VADDPS   Z8, Z7, Z7
+	ADDQ     BX, R9
+	DECQ     R10
+	JNZ      row10
 
 summed8:
 	VDIVPS  Z3, Z4, Z4
@@ -46607,19 +46594,18 @@ fresh13:
 	MOVQ block+24(FP), R10
 
 row14:
-	VMOVDQU16 (R9), Y9
-	VPERMW.Z  Z9, Z1, K1, Z8
-	VMULPS    Z0, Z8, Z8
-	VPANDD    Z2, Z8, Z8
-	VADDPS    Z8, Z10, Z10
-	ADDQ      BX, R9
-	DECQ      R10
-	JNZ       row14
-	VDIVPS    Z3, Z10, Z10
-	VMOVUPS   Z10, (AX)(R8*2)
-	ADDQ      $0x00000020, R8
-	SUBQ      $0x00000020, DI
-	JGE       loop11
+	VPANDD   (R9), Y2, Y9
+	VPERMW.Z Z9, Z1, K1, Z8
+	VMULPS   Z0, Z8, Z8
+	VADDPS   Z8, Z10, Z10
+	ADDQ     BX, R9
+	DECQ     R10
+	JNZ      row14
+	VDIVPS   Z3, Z10, Z10
+	VMOVUPS  Z10, (AX)(R8*2)
+	ADDQ     $0x00000020, R8
+	SUBQ     $0x00000020, DI
+	JGE      loop11
 
 done12:
 	ADDQ $0x00000020, DI
@@ -46647,9 +46633,9 @@ fresh16:
 
 row17:
 	VMOVDQU16.Z (DI), K2, Y9
+	VPANDD      Y2, Y9, Y9
 	VPERMW.Z    Z9, Z1, K1, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z2, Z8, Z8
 	VADDPS      Z8, Z11, Z11
 	ADDQ        BX, DI
 	DECQ        R9
@@ -46701,21 +46687,17 @@ fresh21:
 row24:
 	PREFETCHT1 (R9)(SI*1)
 	PREFETCHT1 64(R9)(SI*1)
-	VMOVDQU16  (R9), Y8
+	VPANDD     (R9), Y2, Y8
 	VPERMW.Z   Z8, Z1, K1, Z0
-	VPANDD     Z2, Z0, Z0
 	VADDPS     Z0, Z4, Z4
-	VMOVDQU16  32(R9), Y8
+	VPANDD     32(R9), Y2, Y8
 	VPERMW.Z   Z8, Z1, K1, Z0
-	VPANDD     Z2, Z0, Z0
 	VADDPS     Z0, Z5, Z5
-	VMOVDQU16  64(R9), Y8
+	VPANDD     64(R9), Y2, Y8
 	VPERMW.Z   Z8, Z1, K1, Z0
-	VPANDD     Z2, Z0, Z0
 	VADDPS     Z0, Z6, Z6
-	VMOVDQU16  96(R9), Y8
+	VPANDD     96(R9), Y2, Y8
 	VPERMW.Z   Z8, Z1, K1, Z0
-	VPANDD     Z2, Z0, Z0
 	VADDPS     Z0, Z7, Z7
 	ADDQ       BX, R9
 	DECQ       R10
@@ -46726,25 +46708,21 @@ here22:
 	MOVQ block+24(FP), R10
 
 row25:
-	VMOVDQU16 (R9), Y8
-	VPERMW.Z  Z8, Z1, K1, Z0
-	VPANDD    Z2, Z0, Z0
-	VADDPS    Z0, Z4, Z4
-	VMOVDQU16 32(R9), Y8
-	VPERMW.Z  Z8, Z1, K1, Z0
-	VPANDD    Z2, Z0, Z0
-	VADDPS    Z0, Z5, Z5
-	VMOVDQU16 64(R9), Y8
-	VPERMW.Z  Z8, Z1, K1, Z0
-	VPANDD    Z2, Z0, Z0
-	VADDPS    Z0, Z6, Z6
-	VMOVDQU16 96(R9), Y8
-	VPERMW.Z  Z8, Z1, K1, Z0
-	VPANDD    Z2, Z0, Z0
-	VADDPS    Z0, Z7, Z7
-	ADDQ      BX, R9
-	DECQ      R10
-	JNZ       row25
+	VPANDD   (R9), Y2, Y8
+	VPERMW.Z Z8, Z1, K1, Z0
+	VADDPS   Z0, Z4, Z4
+	VPANDD   32(R9), Y2, Y8
+	VPERMW.Z Z8, Z1, K1, Z0
+	VADDPS   Z0, Z5, Z5
+	VPANDD   64(R9), Y2, Y8
+	VPERMW.Z Z8, Z1, K1, Z0
+	VADDPS   Z0, Z6, Z6
+	VPANDD   96(R9), Y2, Y8
+	VPERMW.Z Z8, Z1, K1, Z0
+	VADDPS   Z0, Z7, Z7
+	ADDQ     BX, R9
+	DECQ     R10
+	JNZ      row25
 
 summed23:
 	VDIVPS  Z3, Z4, Z4
@@ -46780,18 +46758,17 @@ fresh28:
 	MOVQ block+24(FP), R10
 
 row29:
-	VMOVDQU16 (R9), Y8
-	VPERMW.Z  Z8, Z1, K1, Z0
-	VPANDD    Z2, Z0, Z0
-	VADDPS    Z0, Z9, Z9
-	ADDQ      BX, R9
-	DECQ      R10
-	JNZ       row29
-	VDIVPS    Z3, Z9, Z9
-	VMOVUPS   Z9, (AX)(R8*2)
-	ADDQ      $0x00000020, R8
-	SUBQ      $0x00000020, DI
-	JGE       loop26
+	VPANDD   (R9), Y2, Y8
+	VPERMW.Z Z8, Z1, K1, Z0
+	VADDPS   Z0, Z9, Z9
+	ADDQ     BX, R9
+	DECQ     R10
+	JNZ      row29
+	VDIVPS   Z3, Z9, Z9
+	VMOVUPS  Z9, (AX)(R8*2)
+	ADDQ     $0x00000020, R8
+	SUBQ     $0x00000020, DI
+	JGE      loop26
 
 done27:
 	ADDQ $0x00000020, DI
@@ -46819,8 +46796,8 @@ fresh31:
 
 row32:
 	VMOVDQU16.Z (DI), K2, Y8
+	VPANDD      Y2, Y8, Y8
 	VPERMW.Z    Z8, Z1, K1, Z0
-	VPANDD      Z2, Z0, Z0
 	VADDPS      Z0, Z10, Z10
 	ADDQ        BX, DI
 	DECQ        R9
@@ -46893,6 +46870,7 @@ TEXT ·descendBlocksHalfBF16AVX512(SB), NOSPLIT, $208-68
 	MOVQ         den+32(FP), BX
 	MOVQ         blocks+40(FP), SI
 	MOVQ         out+16(FP), DI
+	XORQ         R9, R9
 	CMPL         factor+64(FP), $0x3f800000
 	JE           plain1
 
@@ -46912,34 +46890,96 @@ done6:
 	IMULQ block+48(FP), R8
 	SHLQ  $0x01, R8
 
-	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z12, Z11
-	MOVQ      R8, R9
-	ANDQ      $-32, R9
-	SUBQ      R9, R8
-	LEAQ      (AX)(R9*2), AX
-	LEAQ      (CX)(R9*2), CX
-	ADDQ      R9, DX
-	ADDQ      R9, DI
-	NEGQ      R9
-	JZ        rest8
+	// The narrowed parameters of the last group.
+	CMPQ R9, $-128
+	JG   one8
 
 loop7:
-	PREFETCHT0 384(DX)(R9*1)
 	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z11
+	VMOVUPS    64(AX)(R9*2), Z15
+	VMOVUPS    128(AX)(R9*2), Z16
+	VMOVUPS    192(AX)(R9*2), Z17
+	VCMPPS     $0x03, Z15, Z11, K2
+	VCMPPS     $0x03, Z17, Z16, K3
+	KORTESTW   K2, K3
+	JNE        nan10
+
+quiet11:
+	VMOVDQA64  Z11, Z18
+	VMOVDQA64  Z11, Z11
+	VPERMT2W   Z15, Z7, Z18
+	VPERMT2W   Z15, Z10, Z11
+	VMOVUPS    halfPlaces512<>+0(SB), Z15
+	VPTERNLOGD $0xf2, Z8, Z18, Z15
+	VPCMPUW    $0x05, Z15, Z11, K2
+	VPADDW     Z8, Z18, K2, Z18
+	VMOVDQU16  Z18, (DI)(R9*1)
+	VMOVDQA64  Z16, Z11
+	VMOVDQA64  Z16, Z15
+	VPERMT2W   Z17, Z7, Z11
+	VPERMT2W   Z17, Z10, Z15
+	VMOVUPS    halfPlaces512<>+0(SB), Z16
+	VPTERNLOGD $0xf2, Z8, Z11, Z16
+	VPCMPUW    $0x05, Z16, Z15, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Z11, 64(DI)(R9*1)
+	SUBQ       $-128, R9
+	CMPQ       R9, $-128
+	JLE        loop7
+
+one8:
+	TESTQ      R9, R9
+	JZ         done9
+	PREFETCHT0 384(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z11
+	VCMPPS     $0x03, Z11, Z11, K2
+	KORTESTW   K2, K2
+	JNE        nan12
+
+quiet13:
+	VMOVDQA64  Z11, Z15
+	VMOVDQA64  Z11, Z16
+	VPERMT2W   Z11, Z7, Z15
+	VPERMT2W   Z11, Z10, Z16
+	VMOVUPS    halfPlaces512<>+0(SB), Z11
+	VPTERNLOGD $0xf2, Z8, Z15, Z11
+	VPCMPUW    $0x05, Z11, Z16, K2
+	VPADDW     Z8, Z15, K2, Z15
+	VMOVDQU16  Y15, (DI)(R9*1)
+	ADDQ       $0x20, R9
+	JMP        one8
+
+done9:
+	// The elements of a group, each with its block's denominator.
+	VMOVDQA64 Z12, Z11
+	MOVQ      R8, R10
+	ANDQ      $-32, R10
+	SUBQ      R10, R8
+	LEAQ      (AX)(R10*2), AX
+	LEAQ      (CX)(R10*2), CX
+	ADDQ      R10, DX
+	ADDQ      R10, DI
+	NEGQ      R10
+	MOVQ      R10, R9
+	JZ        rest15
+
+loop14:
+	PREFETCHT0 384(DX)(R10*1)
+	PREFETCHT0 384(CX)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (DX)(R9*1), Y9
+	VMOVDQU16 (DX)(R10*1), Y9
 	VPERMW.Z  Z9, Z6, K1, Z15
 	VMULPS    Z5, Z15, Z15
-	VMULPS    (CX)(R9*2), Z1, Z16
+	VMULPS    (CX)(R10*2), Z1, Z16
 	VMULPS    Z15, Z2, Z15
 	VADDPS    Z15, Z16, Z16
 	VPTESTMD  Z0, Z16, K2
 	VMOVUPS.Z Z16, K2, Z16
-	VMULPS    (AX)(R9*2), Z3, Z15
+	VMULPS    (AX)(R10*2), Z3, Z15
 	VPSRLD    $0x1c, Z11, Z17
 	VPERMPS   Z14, Z17, Z17
 	VMULPS    Z4, Z16, Z18
@@ -46947,44 +46987,29 @@ loop7:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 128(SP), $+0
-	JNE  clamp10
+	JNE  clamp17
 
-clamped11:
+clamped18:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z18, Z15, Z15
-	VMOVDQA64 Z15, Z18
-	VMOVUPS   Z16, (CX)(R9*2)
-	VMOVUPS   Z15, (AX)(R9*2)
-	VCMPPS    $0x03, Z18, Z18, K2
-	KORTESTW  K2, K2
-	JNE       nan12
+	VSUBPS  Z18, Z15, Z15
+	VMOVUPS Z16, (CX)(R10*2)
+	VMOVUPS Z15, (AX)(R10*2)
+	VPADDD  Z13, Z11, Z11
+	ADDQ    $0x20, R10
+	JNZ     loop14
 
-quiet13:
-	VMOVDQA64  Z18, Z15
-	VMOVDQA64  Z18, Z16
-	VPERMT2W   Z18, Z7, Z15
-	VPERMT2W   Z18, Z10, Z16
-	VMOVUPS    halfPlaces512<>+0(SB), Z17
-	VPTERNLOGD $0xf2, Z8, Z15, Z17
-	VPCMPUW    $0x05, Z17, Z16, K2
-	VPADDW     Z8, Z15, K2, Z15
-	VMOVDQU16  Y15, (DI)(R9*1)
-	VPADDD     Z13, Z11, Z11
-	ADDQ       $0x20, R9
-	JNZ        loop7
-
-rest8:
+rest15:
 	TESTQ R8, R8
-	JZ    end9
+	JZ    end16
 	SHRQ  $0x01, R8
-	XORL  R10, R10
-	BTSQ  R8, R10
-	DECQ  R10
-	KMOVW R10, K2
+	XORL  R11, R11
+	BTSQ  R8, R11
+	DECQ  R11
+	KMOVW R11, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K2, Z15
-	VMOVDQU16.Z (DX)(R9*1), K2, Y9
+	VMOVUPS.Z   (CX)(R10*2), K2, Z15
+	VMOVDQU16.Z (DX)(R10*1), K2, Y9
 	VPERMW.Z    Z9, Z6, K1, Z16
 	VMULPS      Z5, Z16, Z16
 	VMULPS      Z15, Z1, Z15
@@ -46992,7 +47017,7 @@ rest8:
 	VADDPS      Z16, Z15, Z15
 	VPTESTMD    Z0, Z15, K3
 	VMOVUPS.Z   Z15, K3, Z15
-	VMOVUPS.Z   (AX)(R9*2), K2, Z16
+	VMOVUPS.Z   (AX)(R10*2), K2, Z16
 	VMULPS      Z16, Z3, Z16
 	VPSRLD      $0x1c, Z11, Z11
 	VPERMPS     Z14, Z11, Z11
@@ -47001,19 +47026,19 @@ rest8:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 128(SP), $+0
-	JNE  clamp14
+	JNE  clamp19
 
-clamped15:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Z14, Z16, Z16
 	VMOVDQA64 Z16, Z14
-	VMOVUPS   Z15, K2, (CX)(R9*2)
-	VMOVUPS   Z16, K2, (AX)(R9*2)
+	VMOVUPS   Z15, K2, (CX)(R10*2)
+	VMOVUPS   Z16, K2, (AX)(R10*2)
 	VCMPPS    $0x03, Z14, Z14, K3
 	KORTESTW  K3, K3
-	JNE       nan16
+	JNE       nan21
 
-quiet17:
+quiet22:
 	VMOVDQA64  Z14, Z11
 	VMOVDQA64  Z14, Z15
 	VPERMT2W   Z14, Z7, Z11
@@ -47022,58 +47047,120 @@ quiet17:
 	VPTERNLOGD $0xf2, Z8, Z11, Z14
 	VPCMPUW    $0x05, Z14, Z15, K3
 	VPADDW     Z8, Z11, K3, Z11
-	VMOVDQU16  Y11, K2, (DI)(R9*1)
+	VMOVDQU16  Y11, K2, (DI)(R10*1)
 
-end9:
+end16:
 	JMP group3
 
 done4:
 	JMP done2
 
 plain1:
-group18:
+group23:
 	TESTQ   SI, SI
-	JZ      done19
+	JZ      done24
 	MOVQ    $0x0000000000000010, R8
 	CMPQ    SI, R8
 	CMOVQLT SI, R8
 	SUBQ    R8, SI
 	CMPQ    R8, $0x10
-	JNE     some20
+	JNE     some25
 	VMOVUPS (BX), Z14
 
-done21:
+done26:
 	ADDQ  $0x40, BX
 	IMULQ block+48(FP), R8
 	SHLQ  $0x01, R8
 
+	// The narrowed parameters of the last group.
+	CMPQ R9, $-128
+	JG   one28
+
+loop27:
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 448(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z5
+	VMOVUPS    64(AX)(R9*2), Z11
+	VMOVUPS    128(AX)(R9*2), Z15
+	VMOVUPS    192(AX)(R9*2), Z16
+	VCMPPS     $0x03, Z11, Z5, K2
+	VCMPPS     $0x03, Z16, Z15, K3
+	KORTESTW   K2, K3
+	JNE        nan30
+
+quiet31:
+	VMOVDQA64  Z5, Z17
+	VMOVDQA64  Z5, Z5
+	VPERMT2W   Z11, Z7, Z17
+	VPERMT2W   Z11, Z10, Z5
+	VMOVUPS    halfPlaces512<>+0(SB), Z11
+	VPTERNLOGD $0xf2, Z8, Z17, Z11
+	VPCMPUW    $0x05, Z11, Z5, K2
+	VPADDW     Z8, Z17, K2, Z17
+	VMOVDQU16  Z17, (DI)(R9*1)
+	VMOVDQA64  Z15, Z5
+	VMOVDQA64  Z15, Z11
+	VPERMT2W   Z16, Z7, Z5
+	VPERMT2W   Z16, Z10, Z11
+	VMOVUPS    halfPlaces512<>+0(SB), Z15
+	VPTERNLOGD $0xf2, Z8, Z5, Z15
+	VPCMPUW    $0x05, Z15, Z11, K2
+	VPADDW     Z8, Z5, K2, Z5
+	VMOVDQU16  Z5, 64(DI)(R9*1)
+	SUBQ       $-128, R9
+	CMPQ       R9, $-128
+	JLE        loop27
+
+one28:
+	TESTQ      R9, R9
+	JZ         done29
+	PREFETCHT0 384(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z5
+	VCMPPS     $0x03, Z5, Z5, K2
+	KORTESTW   K2, K2
+	JNE        nan32
+
+quiet33:
+	VMOVDQA64  Z5, Z11
+	VMOVDQA64  Z5, Z15
+	VPERMT2W   Z5, Z7, Z11
+	VPERMT2W   Z5, Z10, Z15
+	VMOVUPS    halfPlaces512<>+0(SB), Z5
+	VPTERNLOGD $0xf2, Z8, Z11, Z5
+	VPCMPUW    $0x05, Z5, Z15, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Y11, (DI)(R9*1)
+	ADDQ       $0x20, R9
+	JMP        one28
+
+done29:
 	// The elements of a group, each with its block's denominator.
 	VMOVDQA64 Z12, Z11
-	MOVQ      R8, R9
-	ANDQ      $-32, R9
-	SUBQ      R9, R8
-	LEAQ      (AX)(R9*2), AX
-	LEAQ      (CX)(R9*2), CX
-	ADDQ      R9, DX
-	ADDQ      R9, DI
-	NEGQ      R9
-	JZ        rest23
+	MOVQ      R8, R10
+	ANDQ      $-32, R10
+	SUBQ      R10, R8
+	LEAQ      (AX)(R10*2), AX
+	LEAQ      (CX)(R10*2), CX
+	ADDQ      R10, DX
+	ADDQ      R10, DI
+	NEGQ      R10
+	MOVQ      R10, R9
+	JZ        rest35
 
-loop22:
-	PREFETCHT0 384(DX)(R9*1)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(AX)(R9*2)
+loop34:
+	PREFETCHT0 384(DX)(R10*1)
+	PREFETCHT0 384(CX)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVDQU16 (DX)(R9*1), Y9
+	VMOVDQU16 (DX)(R10*1), Y9
 	VPERMW.Z  Z9, Z6, K1, Z5
-	VMULPS    (CX)(R9*2), Z1, Z15
+	VMULPS    (CX)(R10*2), Z1, Z15
 	VMULPS    Z5, Z2, Z5
 	VADDPS    Z5, Z15, Z15
 	VPTESTMD  Z0, Z15, K2
 	VMOVUPS.Z Z15, K2, Z15
-	VMULPS    (AX)(R9*2), Z3, Z5
+	VMULPS    (AX)(R10*2), Z3, Z5
 	VPSRLD    $0x1c, Z11, Z16
 	VPERMPS   Z14, Z16, Z16
 	VMULPS    Z4, Z15, Z17
@@ -47081,51 +47168,36 @@ loop22:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 128(SP), $+0
-	JNE  clamp25
+	JNE  clamp37
 
-clamped26:
+clamped38:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z17, Z5, Z5
-	VMOVDQA64 Z5, Z17
-	VMOVUPS   Z15, (CX)(R9*2)
-	VMOVUPS   Z5, (AX)(R9*2)
-	VCMPPS    $0x03, Z17, Z17, K2
-	KORTESTW  K2, K2
-	JNE       nan27
+	VSUBPS  Z17, Z5, Z5
+	VMOVUPS Z15, (CX)(R10*2)
+	VMOVUPS Z5, (AX)(R10*2)
+	VPADDD  Z13, Z11, Z11
+	ADDQ    $0x20, R10
+	JNZ     loop34
 
-quiet28:
-	VMOVDQA64  Z17, Z5
-	VMOVDQA64  Z17, Z15
-	VPERMT2W   Z17, Z7, Z5
-	VPERMT2W   Z17, Z10, Z15
-	VMOVUPS    halfPlaces512<>+0(SB), Z16
-	VPTERNLOGD $0xf2, Z8, Z5, Z16
-	VPCMPUW    $0x05, Z16, Z15, K2
-	VPADDW     Z8, Z5, K2, Z5
-	VMOVDQU16  Y5, (DI)(R9*1)
-	VPADDD     Z13, Z11, Z11
-	ADDQ       $0x20, R9
-	JNZ        loop22
-
-rest23:
+rest35:
 	TESTQ R8, R8
-	JZ    end24
+	JZ    end36
 	SHRQ  $0x01, R8
-	XORL  R10, R10
-	BTSQ  R8, R10
-	DECQ  R10
-	KMOVW R10, K2
+	XORL  R11, R11
+	BTSQ  R8, R11
+	DECQ  R11
+	KMOVW R11, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K2, Z5
-	VMOVDQU16.Z (DX)(R9*1), K2, Y9
+	VMOVUPS.Z   (CX)(R10*2), K2, Z5
+	VMOVDQU16.Z (DX)(R10*1), K2, Y9
 	VPERMW.Z    Z9, Z6, K1, Z15
 	VMULPS      Z5, Z1, Z5
 	VMULPS      Z15, Z2, Z15
 	VADDPS      Z15, Z5, Z5
 	VPTESTMD    Z0, Z5, K3
 	VMOVUPS.Z   Z5, K3, Z5
-	VMOVUPS.Z   (AX)(R9*2), K2, Z15
+	VMOVUPS.Z   (AX)(R10*2), K2, Z15
 	VMULPS      Z15, Z3, Z15
 	VPSRLD      $0x1c, Z11, Z11
 	VPERMPS     Z14, Z11, Z11
@@ -47134,19 +47206,19 @@ rest23:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 128(SP), $+0
-	JNE  clamp29
+	JNE  clamp39
 
-clamped30:
+clamped40:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Z14, Z15, Z15
 	VMOVDQA64 Z15, Z14
-	VMOVUPS   Z5, K2, (CX)(R9*2)
-	VMOVUPS   Z15, K2, (AX)(R9*2)
+	VMOVUPS   Z5, K2, (CX)(R10*2)
+	VMOVUPS   Z15, K2, (AX)(R10*2)
 	VCMPPS    $0x03, Z14, Z14, K3
 	KORTESTW  K3, K3
-	JNE       nan31
+	JNE       nan41
 
-quiet32:
+quiet42:
 	VMOVDQA64  Z14, Z5
 	VMOVDQA64  Z14, Z11
 	VPERMT2W   Z14, Z7, Z5
@@ -47155,91 +47227,195 @@ quiet32:
 	VPTERNLOGD $0xf2, Z8, Z5, Z14
 	VPCMPUW    $0x05, Z14, Z11, K3
 	VPADDW     Z8, Z5, K3, Z5
-	VMOVDQU16  Y5, K2, (DI)(R9*1)
+	VMOVDQU16  Y5, K2, (DI)(R10*1)
 
-end24:
-	JMP group18
+end36:
+	JMP group23
 
-done19:
+done24:
 done2:
+	// The narrowed parameters of the last group.
+	CMPQ R9, $-128
+	JG   one44
+
+loop43:
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 448(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z0
+	VMOVUPS    64(AX)(R9*2), Z1
+	VMOVUPS    128(AX)(R9*2), Z2
+	VMOVUPS    192(AX)(R9*2), Z3
+	VCMPPS     $0x03, Z1, Z0, K1
+	VCMPPS     $0x03, Z3, Z2, K2
+	KORTESTW   K1, K2
+	JNE        nan46
+
+quiet47:
+	VMOVDQA64  Z0, Z4
+	VMOVDQA64  Z0, Z0
+	VPERMT2W   Z1, Z7, Z4
+	VPERMT2W   Z1, Z10, Z0
+	VMOVUPS    halfPlaces512<>+0(SB), Z1
+	VPTERNLOGD $0xf2, Z8, Z4, Z1
+	VPCMPUW    $0x05, Z1, Z0, K1
+	VPADDW     Z8, Z4, K1, Z4
+	VMOVDQU16  Z4, (DI)(R9*1)
+	VMOVDQA64  Z2, Z0
+	VMOVDQA64  Z2, Z1
+	VPERMT2W   Z3, Z7, Z0
+	VPERMT2W   Z3, Z10, Z1
+	VMOVUPS    halfPlaces512<>+0(SB), Z2
+	VPTERNLOGD $0xf2, Z8, Z0, Z2
+	VPCMPUW    $0x05, Z2, Z1, K1
+	VPADDW     Z8, Z0, K1, Z0
+	VMOVDQU16  Z0, 64(DI)(R9*1)
+	SUBQ       $-128, R9
+	CMPQ       R9, $-128
+	JLE        loop43
+
+one44:
+	TESTQ      R9, R9
+	JZ         done45
+	PREFETCHT0 384(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z0
+	VCMPPS     $0x03, Z0, Z0, K1
+	KORTESTW   K1, K1
+	JNE        nan48
+
+quiet49:
+	VMOVDQA64  Z0, Z1
+	VMOVDQA64  Z0, Z2
+	VPERMT2W   Z0, Z7, Z1
+	VPERMT2W   Z0, Z10, Z2
+	VMOVUPS    halfPlaces512<>+0(SB), Z0
+	VPTERNLOGD $0xf2, Z8, Z1, Z0
+	VPCMPUW    $0x05, Z0, Z2, K1
+	VPADDW     Z8, Z1, K1, Z1
+	VMOVDQU16  Y1, (DI)(R9*1)
+	ADDQ       $0x20, R9
+	JMP        one44
+
+done45:
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
 some5:
-	MOVQ      R8, R9
-	SHLQ      $0x01, R9
-	SHRQ      $0x01, R9
-	XORL      R10, R10
-	BTSQ      R9, R10
-	DECQ      R10
-	KMOVW     R10, K2
+	MOVQ      R8, R10
+	SHLQ      $0x01, R10
+	SHRQ      $0x01, R10
+	XORL      R11, R11
+	BTSQ      R10, R11
+	DECQ      R11
+	KMOVW     R11, K2
 	VMOVUPS.Z (BX), K2, Z14
 	JMP       done6
 
-clamp10:
+	// NaN.
+nan10:
+	VCMPPS  $0x03, Z11, Z11, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z11
+	VCMPPS  $0x03, Z15, Z15, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z15
+	VCMPPS  $0x03, Z16, Z16, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z16
+	VCMPPS  $0x03, Z17, Z17, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z17
+	JMP     quiet11
+
+	// NaN.
+nan12:
+	VCMPPS  $0x03, Z11, Z11, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z11
+	JMP     quiet13
+
+clamp17:
 	VMOVUPS (SP), Z17
 	VMINPS  Z18, Z17, Z18
 	VMOVUPS 64(SP), Z17
 	VMAXPS  Z18, Z17, Z18
-	JMP     clamped11
+	JMP     clamped18
 
-	// NaN.
-nan12:
-	VCMPPS  $0x03, Z18, Z18, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z18
-	JMP     quiet13
-
-clamp14:
+clamp19:
 	VMOVUPS (SP), Z11
 	VMINPS  Z14, Z11, Z14
 	VMOVUPS 64(SP), Z11
 	VMAXPS  Z14, Z11, Z14
-	JMP     clamped15
+	JMP     clamped20
 
 	// NaN.
-nan16:
+nan21:
 	VCMPPS  $0x03, Z14, Z14, K3
 	VMOVUPS quietNaNs512<>+0(SB), K3, Z14
-	JMP     quiet17
+	JMP     quiet22
 
 	// The last group, of fewer blocks.
-some20:
-	MOVQ      R8, R9
-	SHLQ      $0x01, R9
-	SHRQ      $0x01, R9
-	XORL      R10, R10
-	BTSQ      R9, R10
-	DECQ      R10
-	KMOVW     R10, K2
+some25:
+	MOVQ      R8, R10
+	SHLQ      $0x01, R10
+	SHRQ      $0x01, R10
+	XORL      R11, R11
+	BTSQ      R10, R11
+	DECQ      R11
+	KMOVW     R11, K2
 	VMOVUPS.Z (BX), K2, Z14
-	JMP       done21
+	JMP       done26
 
-clamp25:
+	// NaN.
+nan30:
+	VCMPPS  $0x03, Z5, Z5, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z5
+	VCMPPS  $0x03, Z11, Z11, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z11
+	VCMPPS  $0x03, Z15, Z15, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z15
+	VCMPPS  $0x03, Z16, Z16, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z16
+	JMP     quiet31
+
+	// NaN.
+nan32:
+	VCMPPS  $0x03, Z5, Z5, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z5
+	JMP     quiet33
+
+clamp37:
 	VMOVUPS (SP), Z16
 	VMINPS  Z17, Z16, Z17
 	VMOVUPS 64(SP), Z16
 	VMAXPS  Z17, Z16, Z17
-	JMP     clamped26
+	JMP     clamped38
 
-	// NaN.
-nan27:
-	VCMPPS  $0x03, Z17, Z17, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z17
-	JMP     quiet28
-
-clamp29:
+clamp39:
 	VMOVUPS (SP), Z11
 	VMINPS  Z14, Z11, Z14
 	VMOVUPS 64(SP), Z11
 	VMAXPS  Z14, Z11, Z14
-	JMP     clamped30
+	JMP     clamped40
 
 	// NaN.
-nan31:
+nan41:
 	VCMPPS  $0x03, Z14, Z14, K3
 	VMOVUPS quietNaNs512<>+0(SB), K3, Z14
-	JMP     quiet32
+	JMP     quiet42
+
+	// NaN.
+nan46:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z1
+	VCMPPS  $0x03, Z2, Z2, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z2
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z3
+	JMP     quiet47
+
+	// NaN.
+nan48:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	JMP     quiet49
 
 // func updateTogetherHalfBF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
@@ -47298,7 +47474,7 @@ TEXT ·updateTogetherHalfBF16AVX512(SB), NOSPLIT, $208-100
 	VPSRLW       $0x0f, Z9, Z9
 	VPXORD       Z10, Z10, Z10
 	VPTERNLOGD   $0xff, Z10, Z10, Z10
-	VPSRLD       $0x01, Z10, Z10
+	VPSRLW       $0x01, Z10, Z10
 	MOVQ         stride+64(FP), R8
 	SHLQ         $0x01, R8
 	CMPL         factor+96(FP), $0x3f800000
@@ -47322,15 +47498,13 @@ loop4:
 
 row6:
 	PREFETCHT0 384(SI)(R11*1)
-	VMOVDQU16  (SI)(R11*1), Y13
+	VPANDD     (SI)(R11*1), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z21
 	VMULPS     Z7, Z21, Z21
-	VPANDD     Z10, Z21, Z21
 	VADDPS     Z21, Z11, Z11
-	VMOVDQU16  32(SI)(R11*1), Y13
+	VPANDD     32(SI)(R11*1), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z21
 	VMULPS     Z7, Z21, Z21
-	VPANDD     Z10, Z21, Z21
 	VADDPS     Z21, Z12, Z12
 	ADDQ       R8, R11
 	DECQ       R12
@@ -47458,14 +47632,13 @@ loop17:
 	MOVQ   block+56(FP), R12
 
 row19:
-	VMOVDQU16 (SI)(R11*1), Y13
-	VPERMW.Z  Z13, Z8, K1, Z21
-	VMULPS    Z7, Z21, Z21
-	VPANDD    Z10, Z21, Z21
-	VADDPS    Z21, Z14, Z14
-	ADDQ      R8, R11
-	DECQ      R12
-	JNZ       row19
+	VPANDD   (SI)(R11*1), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z21
+	VMULPS   Z7, Z21, Z21
+	VADDPS   Z21, Z14, Z14
+	ADDQ     R8, R11
+	DECQ     R12
+	JNZ      row19
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   64(SP), $+0
@@ -47559,9 +47732,9 @@ done18:
 
 row31:
 	VMOVDQU16.Z (SI)(R9*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z21
 	VMULPS      Z7, Z21, Z21
-	VPANDD      Z10, Z21, Z21
 	VADDPS      Z21, Z15, Z15
 	ADDQ        R8, R9
 	DECQ        R11
@@ -47673,13 +47846,11 @@ loop43:
 
 row45:
 	PREFETCHT0 384(SI)(R11*1)
-	VMOVDQU16  (SI)(R11*1), Y13
+	VPANDD     (SI)(R11*1), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z7
-	VPANDD     Z10, Z7, Z7
 	VADDPS     Z7, Z11, Z11
-	VMOVDQU16  32(SI)(R11*1), Y13
+	VPANDD     32(SI)(R11*1), Y10, Y13
 	VPERMW.Z   Z13, Z8, K1, Z7
-	VPANDD     Z10, Z7, Z7
 	VADDPS     Z7, Z12, Z12
 	ADDQ       R8, R11
 	DECQ       R12
@@ -47805,13 +47976,12 @@ loop56:
 	MOVQ   block+56(FP), R12
 
 row58:
-	VMOVDQU16 (SI)(R11*1), Y13
-	VPERMW.Z  Z13, Z8, K1, Z7
-	VPANDD    Z10, Z7, Z7
-	VADDPS    Z7, Z14, Z14
-	ADDQ      R8, R11
-	DECQ      R12
-	JNZ       row58
+	VPANDD   (SI)(R11*1), Y10, Y13
+	VPERMW.Z Z13, Z8, K1, Z7
+	VADDPS   Z7, Z14, Z14
+	ADDQ     R8, R11
+	DECQ     R12
+	JNZ      row58
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   64(SP), $+0
@@ -47904,8 +48074,8 @@ done57:
 
 row70:
 	VMOVDQU16.Z (SI)(R9*1), K2, Y13
+	VPANDD      Y10, Y13, Y13
 	VPERMW.Z    Z13, Z8, K1, Z7
-	VPANDD      Z10, Z7, Z7
 	VADDPS      Z7, Z15, Z15
 	ADDQ        R8, R9
 	DECQ        R11
@@ -50337,7 +50507,7 @@ TEXT ·updateBlocksHalfF16AVX512(SB), $1312-84
 	VBROADCASTSS factor+80(FP), Z7
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSRLD       $0x01, Z9, Z9
+	VPSRLW       $0x01, Z9, Z9
 
 	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ  hz+40(FP), CX
@@ -50367,6 +50537,7 @@ TEXT ·updateBlocksHalfF16AVX512(SB), $1312-84
 	MOVQ         out+24(FP), R8
 	XORQ         R10, R10
 	XORQ         R11, R11
+	XORQ         R12, R12
 	CMPL         factor+80(FP), $0x3f800000
 	JE           plain1
 
@@ -50420,33 +50591,29 @@ sums4:
 	JNE         slots13
 	TESTQ       BX, BX
 	JNZ         long15
+	LEAQ        (SI)(SI*2), R13
 	VMOVDQU16.Z (CX), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z7, Z8, Z8
-	VPANDD      Z9, Z8, Z8
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y18
+	VMOVDQU16.Z (CX)(SI*1), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z7, Z18, Z18
-	VPANDD      Z9, Z18, Z18
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z18, Z8, Z19
 	VSHUFF64X2  $0xee, Z18, Z8, Z8
 	VADDPS      Z8, Z19, Z19
-	VMOVDQU16.Z (CX), K1, Y8
+	VMOVDQU16.Z (CX)(SI*2), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z7, Z8, Z8
-	VPANDD      Z9, Z8, Z8
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y18
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z7, Z18, Z18
-	VPANDD      Z9, Z18, Z18
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z18, Z8, Z20
 	VSHUFF64X2  $0xee, Z18, Z8, Z8
 	VADDPS      Z8, Z20, Z20
@@ -50454,32 +50621,27 @@ sums4:
 	VSHUFF64X2  $0xdd, Z20, Z19, Z18
 	VADDPS      Z18, Z8, Z8
 	VMOVDQU16.Z (CX), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z7, Z18, Z18
-	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y19
+	VMOVDQU16.Z (CX)(SI*1), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
 	VMULPS      Z7, Z19, Z19
-	VPANDD      Z9, Z19, Z19
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z19, Z18, Z20
 	VSHUFF64X2  $0xee, Z19, Z18, Z18
 	VADDPS      Z18, Z20, Z20
-	VMOVDQU16.Z (CX), K1, Y18
+	VMOVDQU16.Z (CX)(SI*2), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z7, Z18, Z18
-	VPANDD      Z9, Z18, Z18
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y19
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
 	VMULPS      Z7, Z19, Z19
-	VPANDD      Z9, Z19, Z19
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z19, Z18, Z21
 	VSHUFF64X2  $0xee, Z19, Z18, Z18
 	VADDPS      Z18, Z21, Z21
@@ -50487,32 +50649,27 @@ sums4:
 	VSHUFF64X2  $0xdd, Z21, Z20, Z19
 	VADDPS      Z19, Z18, Z18
 	VMOVDQU16.Z (CX), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
 	VMULPS      Z7, Z19, Z19
-	VPANDD      Z9, Z19, Z19
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y20
+	VMOVDQU16.Z (CX)(SI*1), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z9, Z20, Z20
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z20, Z19, Z21
 	VSHUFF64X2  $0xee, Z20, Z19, Z19
 	VADDPS      Z19, Z21, Z21
-	VMOVDQU16.Z (CX), K1, Y19
+	VMOVDQU16.Z (CX)(SI*2), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
 	VMULPS      Z7, Z19, Z19
-	VPANDD      Z9, Z19, Z19
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y20
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z9, Z20, Z20
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z20, Z19, Z22
 	VSHUFF64X2  $0xee, Z20, Z19, Z19
 	VADDPS      Z19, Z22, Z22
@@ -50520,32 +50677,27 @@ sums4:
 	VSHUFF64X2  $0xdd, Z22, Z21, Z20
 	VADDPS      Z20, Z19, Z19
 	VMOVDQU16.Z (CX), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z9, Z20, Z20
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y21
+	VMOVDQU16.Z (CX)(SI*1), K1, Y21
+	VPANDD      Y9, Y21, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z7, Z21, Z21
-	VPANDD      Z9, Z21, Z21
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z21, Z20, Z22
 	VSHUFF64X2  $0xee, Z21, Z20, Z20
 	VADDPS      Z20, Z22, Z22
-	VMOVDQU16.Z (CX), K1, Y20
+	VMOVDQU16.Z (CX)(SI*2), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z9, Z20, Z20
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y21
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K1, Y21
+	VPANDD      Y9, Y21, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z7, Z21, Z21
-	VPANDD      Z9, Z21, Z21
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z21, Z20, Z23
 	VSHUFF64X2  $0xee, Z21, Z20, Z20
 	VADDPS      Z20, Z23, Z23
@@ -50570,33 +50722,73 @@ summed14:
 
 	// The first group: its elements.
 elements5:
-	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z16, Z8
-	MOVQ      R11, R12
-	ANDQ      $-32, R12
-	SUBQ      R12, R11
-	LEAQ      (AX)(R12*2), AX
-	LEAQ      (DX)(R12*2), DX
-	ADDQ      R12, DI
-	ADDQ      R12, R8
-	NEGQ      R12
-	JZ        rest17
+	// The narrowed parameters of the last group.
+	CMPQ R12, $-128
+	JG   one17
 
 loop16:
-	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(R8)(R12*1)
-	PREFETCHT0 384(DX)(R12*2)
-	PREFETCHT0 384(AX)(R12*2)
+	PREFETCHT0 448(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z8
+	VMOVUPS    64(AX)(R12*2), Z18
+	VMOVUPS    128(AX)(R12*2), Z19
+	VMOVUPS    192(AX)(R12*2), Z20
+	VCMPPS     $0x03, Z18, Z8, K2
+	VCMPPS     $0x03, Z20, Z19, K3
+	KORTESTW   K2, K3
+	JNE        nan19
+
+quiet20:
+	VCVTPS2PH $0x00, Z8, (R8)(R12*1)
+	VCVTPS2PH $0x00, Z18, 32(R8)(R12*1)
+	VCVTPS2PH $0x00, Z19, 64(R8)(R12*1)
+	VCVTPS2PH $0x00, Z20, 96(R8)(R12*1)
+	SUBQ      $-128, R12
+	CMPQ      R12, $-128
+	JLE       loop16
+
+one17:
+	TESTQ      R12, R12
+	JZ         done18
+	PREFETCHT0 384(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z8
+	VCMPPS     $0x03, Z8, Z8, K2
+	KORTESTW   K2, K2
+	JNE        nan21
+
+quiet22:
+	VCVTPS2PH $0x00, Z8, (R8)(R12*1)
+	ADDQ      $0x20, R12
+	JMP       one17
+
+done18:
+	// The elements of a group, each with its block's denominator.
+	VMOVDQA64 Z16, Z8
+	MOVQ      R11, R13
+	ANDQ      $-32, R13
+	SUBQ      R13, R11
+	LEAQ      (AX)(R13*2), AX
+	LEAQ      (DX)(R13*2), DX
+	ADDQ      R13, DI
+	ADDQ      R13, R8
+	NEGQ      R13
+	MOVQ      R13, R12
+	JZ        rest24
+
+loop23:
+	PREFETCHT0 384(DI)(R13*1)
+	PREFETCHT0 384(DX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DI)(R12*1), Z18
+	VCVTPH2PS (DI)(R13*1), Z18
 	VMULPS    Z7, Z18, Z18
-	VMULPS    (DX)(R12*2), Z6, Z19
+	VMULPS    (DX)(R13*2), Z6, Z19
 	VMULPS    Z18, Z13, Z18
 	VADDPS    Z18, Z19, Z19
 	VPTESTMD  Z0, Z19, K2
 	VMOVUPS.Z Z19, K2, Z19
-	VMULPS    (AX)(R12*2), Z14, Z18
+	VMULPS    (AX)(R13*2), Z14, Z18
 	VPSRLD    $0x1c, Z8, Z20
 	VPERMPS   Z11, Z20, Z20
 	VMULPS    Z15, Z19, Z21
@@ -50604,36 +50796,29 @@ loop16:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 200(SP), $+0
-	JNE  clamp19
+	JNE  clamp26
 
-clamped20:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z21, Z18, Z18
-	VMOVDQA64 Z18, Z21
-	VMOVUPS   Z19, (DX)(R12*2)
-	VMOVUPS   Z18, (AX)(R12*2)
-	VCMPPS    $0x03, Z21, Z21, K2
-	KORTESTW  K2, K2
-	JNE       nan21
+	VSUBPS  Z21, Z18, Z18
+	VMOVUPS Z19, (DX)(R13*2)
+	VMOVUPS Z18, (AX)(R13*2)
+	VPADDD  Z17, Z8, Z8
+	ADDQ    $0x20, R13
+	JNZ     loop23
 
-quiet22:
-	VCVTPS2PH $0x00, Z21, (R8)(R12*1)
-	VPADDD    Z17, Z8, Z8
-	ADDQ      $0x20, R12
-	JNZ       loop16
-
-rest17:
+rest24:
 	TESTQ R11, R11
-	JZ    end18
+	JZ    end25
 	SHRQ  $0x01, R11
-	XORL  R13, R13
-	BTSQ  R11, R13
-	DECQ  R13
-	KMOVW R13, K2
+	XORL  R14, R14
+	BTSQ  R11, R14
+	DECQ  R14
+	KMOVW R14, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (DX)(R12*2), K2, Z18
-	VMOVDQU16.Z (DI)(R12*1), K2, Y19
+	VMOVUPS.Z   (DX)(R13*2), K2, Z18
+	VMOVDQU16.Z (DI)(R13*1), K2, Y19
 	VCVTPH2PS   Y19, Z19
 	VMULPS      Z7, Z19, Z19
 	VMULPS      Z18, Z6, Z18
@@ -50641,7 +50826,7 @@ rest17:
 	VADDPS      Z19, Z18, Z18
 	VPTESTMD    Z0, Z18, K3
 	VMOVUPS.Z   Z18, K3, Z18
-	VMOVUPS.Z   (AX)(R12*2), K2, Z19
+	VMOVUPS.Z   (AX)(R13*2), K2, Z19
 	VMULPS      Z19, Z14, Z19
 	VPSRLD      $0x1c, Z8, Z8
 	VPERMPS     Z11, Z8, Z8
@@ -50650,23 +50835,23 @@ rest17:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 200(SP), $+0
-	JNE  clamp23
+	JNE  clamp28
 
-clamped24:
+clamped29:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Z11, Z19, Z19
 	VMOVDQA64 Z19, Z11
-	VMOVUPS   Z18, K2, (DX)(R12*2)
-	VMOVUPS   Z19, K2, (AX)(R12*2)
+	VMOVUPS   Z18, K2, (DX)(R13*2)
+	VMOVUPS   Z19, K2, (AX)(R13*2)
 	VCMPPS    $0x03, Z11, Z11, K3
 	KORTESTW  K3, K3
-	JNE       nan25
+	JNE       nan30
 
-quiet26:
+quiet31:
 	VCVTPS2PH $0x00, Z11, Y8
-	VMOVDQU16 Y8, K2, (R8)(R12*1)
+	VMOVDQU16 Y8, K2, (R8)(R13*1)
 
-end18:
+end25:
 	// The groups move up.
 	VMOVDQA64 Z10, Z11
 	MOVQ      R10, R11
@@ -50679,19 +50864,19 @@ end18:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group27:
+group32:
 	TESTQ   R10, R10
-	JZ      sums28
+	JZ      sums33
 	VMOVUPS 208(SP), Z7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   64(SP), $+0
-	JEQ    undivided30
+	JEQ    undivided35
 	VDIVPS Z5, Z7, Z7
 
-undivided30:
+undivided35:
 	CMPQ      R10, $0x10
-	JNE       some31
+	JNE       some36
 	MOVQ      v+16(FP), R9
 	VMULPS    Z2, Z7, Z8
 	VMULPS    Z7, Z8, Z8
@@ -50702,55 +50887,51 @@ undivided30:
 	VMOVDQA64 Z7, Z10
 	VMOVUPS   Z7, (R9)
 
-done32:
+done37:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other33
+	JNE     other38
 	VSQRTPS Z10, Z7
 
-raised36:
+raised41:
 	VMULPS    Z3, Z7, Z7
 	VADDPS    Z4, Z7, Z7
 	VMOVDQA64 Z7, Z10
 	ADDQ      $0x40, v+16(FP)
 
 	// The third group: its sums.
-sums28:
+sums33:
 	MOVQ    $0x0000000000000010, R9
 	CMPQ    blocks+48(FP), R9
 	CMOVQLT blocks+48(FP), R9
 	SUBQ    R9, blocks+48(FP)
 	TESTQ   R9, R9
-	JZ      elements29
+	JZ      elements34
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R9, $0x10
-	JNE         slots37
+	JNE         slots42
 	TESTQ       BX, BX
-	JNZ         long39
+	JNZ         long44
+	LEAQ        (SI)(SI*2), R13
 	VMOVDQU16.Z (CX), K1, Y7
+	VPANDD      Y9, Y7, Y7
 	VCVTPH2PS   Y7, Z7
-	VPANDD      Z9, Z7, Z7
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y8
+	VMOVDQU16.Z (CX)(SI*1), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
-	VPANDD      Z9, Z8, Z8
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z8, Z7, Z18
 	VSHUFF64X2  $0xee, Z8, Z7, Z7
 	VADDPS      Z7, Z18, Z18
-	VMOVDQU16.Z (CX), K1, Y7
+	VMOVDQU16.Z (CX)(SI*2), K1, Y7
+	VPANDD      Y9, Y7, Y7
 	VCVTPH2PS   Y7, Z7
-	VPANDD      Z9, Z7, Z7
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y8
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
-	VPANDD      Z9, Z8, Z8
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z8, Z7, Z19
 	VSHUFF64X2  $0xee, Z8, Z7, Z7
 	VADDPS      Z7, Z19, Z19
@@ -50758,28 +50939,23 @@ sums28:
 	VSHUFF64X2  $0xdd, Z19, Z18, Z8
 	VADDPS      Z8, Z7, Z7
 	VMOVDQU16.Z (CX), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
-	VPANDD      Z9, Z8, Z8
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y18
+	VMOVDQU16.Z (CX)(SI*1), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z9, Z18, Z18
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z18, Z8, Z19
 	VSHUFF64X2  $0xee, Z18, Z8, Z8
 	VADDPS      Z8, Z19, Z19
-	VMOVDQU16.Z (CX), K1, Y8
+	VMOVDQU16.Z (CX)(SI*2), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
-	VPANDD      Z9, Z8, Z8
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y18
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z9, Z18, Z18
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z18, Z8, Z20
 	VSHUFF64X2  $0xee, Z18, Z8, Z8
 	VADDPS      Z8, Z20, Z20
@@ -50787,28 +50963,23 @@ sums28:
 	VSHUFF64X2  $0xdd, Z20, Z19, Z18
 	VADDPS      Z18, Z8, Z8
 	VMOVDQU16.Z (CX), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z9, Z18, Z18
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y19
+	VMOVDQU16.Z (CX)(SI*1), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
-	VPANDD      Z9, Z19, Z19
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z19, Z18, Z20
 	VSHUFF64X2  $0xee, Z19, Z18, Z18
 	VADDPS      Z18, Z20, Z20
-	VMOVDQU16.Z (CX), K1, Y18
+	VMOVDQU16.Z (CX)(SI*2), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z9, Z18, Z18
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y19
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
-	VPANDD      Z9, Z19, Z19
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z19, Z18, Z21
 	VSHUFF64X2  $0xee, Z19, Z18, Z18
 	VADDPS      Z18, Z21, Z21
@@ -50816,28 +50987,23 @@ sums28:
 	VSHUFF64X2  $0xdd, Z21, Z20, Z19
 	VADDPS      Z19, Z18, Z18
 	VMOVDQU16.Z (CX), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
-	VPANDD      Z9, Z19, Z19
 	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y20
+	VMOVDQU16.Z (CX)(SI*1), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
-	VPANDD      Z9, Z20, Z20
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
 	VSHUFF64X2  $0x44, Z20, Z19, Z21
 	VSHUFF64X2  $0xee, Z20, Z19, Z19
 	VADDPS      Z19, Z21, Z21
-	VMOVDQU16.Z (CX), K1, Y19
+	VMOVDQU16.Z (CX)(SI*2), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
-	VPANDD      Z9, Z19, Z19
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
-	VMOVDQU16.Z (CX), K1, Y20
+	PREFETCHT0  2048(CX)(SI*2)
+	VMOVDQU16.Z (CX)(R13*1), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
-	VPANDD      Z9, Z20, Z20
-	PREFETCHT0  2048(CX)
-	ADDQ        SI, CX
+	LEAQ        (CX)(SI*4), CX
 	VSHUFF64X2  $0x44, Z20, Z19, Z22
 	VSHUFF64X2  $0xee, Z20, Z19, Z19
 	VADDPS      Z19, Z22, Z22
@@ -50857,37 +51023,77 @@ sums28:
 	VPERMPS     Z8, Z20, Z8
 	VMOVDQA64   Z8, Z7
 
-summed38:
+summed43:
 	VMOVUPS Z7, 208(SP)
 
 	// The first group: its elements.
-elements29:
+elements34:
+	// The narrowed parameters of the last group.
+	CMPQ R12, $-128
+	JG   one46
+
+loop45:
+	PREFETCHT0 384(R8)(R12*1)
+	PREFETCHT0 448(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z7
+	VMOVUPS    64(AX)(R12*2), Z8
+	VMOVUPS    128(AX)(R12*2), Z18
+	VMOVUPS    192(AX)(R12*2), Z19
+	VCMPPS     $0x03, Z8, Z7, K2
+	VCMPPS     $0x03, Z19, Z18, K3
+	KORTESTW   K2, K3
+	JNE        nan48
+
+quiet49:
+	VCVTPS2PH $0x00, Z7, (R8)(R12*1)
+	VCVTPS2PH $0x00, Z8, 32(R8)(R12*1)
+	VCVTPS2PH $0x00, Z18, 64(R8)(R12*1)
+	VCVTPS2PH $0x00, Z19, 96(R8)(R12*1)
+	SUBQ      $-128, R12
+	CMPQ      R12, $-128
+	JLE       loop45
+
+one46:
+	TESTQ      R12, R12
+	JZ         done47
+	PREFETCHT0 384(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z7
+	VCMPPS     $0x03, Z7, Z7, K2
+	KORTESTW   K2, K2
+	JNE        nan50
+
+quiet51:
+	VCVTPS2PH $0x00, Z7, (R8)(R12*1)
+	ADDQ      $0x20, R12
+	JMP       one46
+
+done47:
 	// The elements of a group, each with its block's denominator.
 	VMOVDQA64 Z16, Z8
-	MOVQ      R11, R12
-	ANDQ      $-32, R12
-	SUBQ      R12, R11
-	LEAQ      (AX)(R12*2), AX
-	LEAQ      (DX)(R12*2), DX
-	ADDQ      R12, DI
-	ADDQ      R12, R8
-	NEGQ      R12
-	JZ        rest41
+	MOVQ      R11, R13
+	ANDQ      $-32, R13
+	SUBQ      R13, R11
+	LEAQ      (AX)(R13*2), AX
+	LEAQ      (DX)(R13*2), DX
+	ADDQ      R13, DI
+	ADDQ      R13, R8
+	NEGQ      R13
+	MOVQ      R13, R12
+	JZ        rest53
 
-loop40:
-	PREFETCHT0 384(DI)(R12*1)
-	PREFETCHT0 384(R8)(R12*1)
-	PREFETCHT0 384(DX)(R12*2)
-	PREFETCHT0 384(AX)(R12*2)
+loop52:
+	PREFETCHT0 384(DI)(R13*1)
+	PREFETCHT0 384(DX)(R13*2)
+	PREFETCHT0 384(AX)(R13*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DI)(R12*1), Z7
-	VMULPS    (DX)(R12*2), Z6, Z18
+	VCVTPH2PS (DI)(R13*1), Z7
+	VMULPS    (DX)(R13*2), Z6, Z18
 	VMULPS    Z7, Z13, Z7
 	VADDPS    Z7, Z18, Z18
 	VPTESTMD  Z0, Z18, K2
 	VMOVUPS.Z Z18, K2, Z18
-	VMULPS    (AX)(R12*2), Z14, Z7
+	VMULPS    (AX)(R13*2), Z14, Z7
 	VPSRLD    $0x1c, Z8, Z19
 	VPERMPS   Z11, Z19, Z19
 	VMULPS    Z15, Z18, Z20
@@ -50895,43 +51101,36 @@ loop40:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 200(SP), $+0
-	JNE  clamp43
+	JNE  clamp55
 
-clamped44:
+clamped56:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z20, Z7, Z7
-	VMOVDQA64 Z7, Z20
-	VMOVUPS   Z18, (DX)(R12*2)
-	VMOVUPS   Z7, (AX)(R12*2)
-	VCMPPS    $0x03, Z20, Z20, K2
-	KORTESTW  K2, K2
-	JNE       nan45
+	VSUBPS  Z20, Z7, Z7
+	VMOVUPS Z18, (DX)(R13*2)
+	VMOVUPS Z7, (AX)(R13*2)
+	VPADDD  Z17, Z8, Z8
+	ADDQ    $0x20, R13
+	JNZ     loop52
 
-quiet46:
-	VCVTPS2PH $0x00, Z20, (R8)(R12*1)
-	VPADDD    Z17, Z8, Z8
-	ADDQ      $0x20, R12
-	JNZ       loop40
-
-rest41:
+rest53:
 	TESTQ R11, R11
-	JZ    end42
+	JZ    end54
 	SHRQ  $0x01, R11
-	XORL  R13, R13
-	BTSQ  R11, R13
-	DECQ  R13
-	KMOVW R13, K2
+	XORL  R14, R14
+	BTSQ  R11, R14
+	DECQ  R14
+	KMOVW R14, K2
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (DX)(R12*2), K2, Z7
-	VMOVDQU16.Z (DI)(R12*1), K2, Y18
+	VMOVUPS.Z   (DX)(R13*2), K2, Z7
+	VMOVDQU16.Z (DI)(R13*1), K2, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z7, Z6, Z7
 	VMULPS      Z18, Z13, Z18
 	VADDPS      Z18, Z7, Z7
 	VPTESTMD    Z0, Z7, K3
 	VMOVUPS.Z   Z7, K3, Z7
-	VMOVUPS.Z   (AX)(R12*2), K2, Z18
+	VMOVUPS.Z   (AX)(R13*2), K2, Z18
 	VMULPS      Z18, Z14, Z18
 	VPSRLD      $0x1c, Z8, Z8
 	VPERMPS     Z11, Z8, Z8
@@ -50940,23 +51139,23 @@ rest41:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 200(SP), $+0
-	JNE  clamp47
+	JNE  clamp57
 
-clamped48:
+clamped58:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Z11, Z18, Z18
 	VMOVDQA64 Z18, Z11
-	VMOVUPS   Z7, K2, (DX)(R12*2)
-	VMOVUPS   Z18, K2, (AX)(R12*2)
+	VMOVUPS   Z7, K2, (DX)(R13*2)
+	VMOVUPS   Z18, K2, (AX)(R13*2)
 	VCMPPS    $0x03, Z11, Z11, K3
 	KORTESTW  K3, K3
-	JNE       nan49
+	JNE       nan59
 
-quiet50:
+quiet60:
 	VCVTPS2PH $0x00, Z11, Y7
-	VMOVDQU16 Y7, K2, (R8)(R12*1)
+	VMOVDQU16 Y7, K2, (R8)(R13*1)
 
-end42:
+end54:
 	// The groups move up.
 	VMOVDQA64 Z10, Z11
 	MOVQ      R10, R11
@@ -50964,9 +51163,49 @@ end42:
 	SHLQ      $0x01, R11
 	MOVQ      R9, R10
 	ORQ       R11, R9
-	JNZ       group27
+	JNZ       group32
 
 done2:
+	// The narrowed parameters of the last group.
+	CMPQ R12, $-128
+	JG   one62
+
+loop61:
+	PREFETCHT0 384(R8)(R12*1)
+	PREFETCHT0 448(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z0
+	VMOVUPS    64(AX)(R12*2), Z1
+	VMOVUPS    128(AX)(R12*2), Z2
+	VMOVUPS    192(AX)(R12*2), Z3
+	VCMPPS     $0x03, Z1, Z0, K1
+	VCMPPS     $0x03, Z3, Z2, K2
+	KORTESTW   K1, K2
+	JNE        nan64
+
+quiet65:
+	VCVTPS2PH $0x00, Z0, (R8)(R12*1)
+	VCVTPS2PH $0x00, Z1, 32(R8)(R12*1)
+	VCVTPS2PH $0x00, Z2, 64(R8)(R12*1)
+	VCVTPS2PH $0x00, Z3, 96(R8)(R12*1)
+	SUBQ      $-128, R12
+	CMPQ      R12, $-128
+	JLE       loop61
+
+one62:
+	TESTQ      R12, R12
+	JZ         done63
+	PREFETCHT0 384(R8)(R12*1)
+	VMOVUPS    (AX)(R12*2), Z0
+	VCMPPS     $0x03, Z0, Z0, K1
+	KORTESTW   K1, K1
+	JNE        nan66
+
+quiet67:
+	VCVTPS2PH $0x00, Z0, (R8)(R12*1)
+	ADDQ      $0x20, R12
+	JMP       one62
+
+done63:
 	VZEROUPPER
 	RET
 
@@ -50975,10 +51214,10 @@ some7:
 	MOVQ      R10, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
-	XORL      R12, R12
-	BTSQ      R9, R12
-	DECQ      R12
-	KMOVW     R12, K2
+	XORL      R13, R13
+	BTSQ      R9, R13
+	DECQ      R13
+	KMOVW     R13, K2
 	MOVQ      v+16(FP), R9
 	VMOVUPS.Z (R9), K2, Z10
 	VMULPS    Z2, Z8, Z18
@@ -51010,452 +51249,452 @@ two11:
 
 	// A group of longer blocks.
 long15:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z8
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z7, Z8, Z8
-	VPANDD    Z9, Z8, Z8
 
-loop51:
+loop68:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest52
-	VCVTPH2PS (CX), Z18
+	SUBQ      $0x20, R13
+	JZ        rest69
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 	VMULPS    Z7, Z18, Z18
-	VPANDD    Z9, Z18, Z18
 	VADDPS    Z18, Z8, Z8
-	JMP       loop51
+	JMP       loop68
 
-rest52:
+rest69:
 	TESTQ       SI, SI
-	JZ          summed53
+	JZ          summed70
 	VMOVDQU16.Z (CX), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z7, Z18, Z18
-	VPANDD      Z9, Z18, Z18
 	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed53:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
+summed70:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 	VMULPS    Z7, Z18, Z18
-	VPANDD    Z9, Z18, Z18
 
-loop54:
+loop71:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest55
-	VCVTPH2PS (CX), Z19
+	SUBQ      $0x20, R13
+	JZ        rest72
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 	VMULPS    Z7, Z19, Z19
-	VPANDD    Z9, Z19, Z19
 	VADDPS    Z19, Z18, Z18
-	JMP       loop54
+	JMP       loop71
 
-rest55:
+rest72:
 	TESTQ       SI, SI
-	JZ          summed56
+	JZ          summed73
 	VMOVDQU16.Z (CX), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
 	VMULPS      Z7, Z19, Z19
-	VPANDD      Z9, Z19, Z19
 	VADDPS      Z19, Z18, Z18
 	ADDQ        SI, CX
 
-summed56:
+summed73:
 	VSHUFF64X2 $0x44, Z18, Z8, Z19
 	VSHUFF64X2 $0xee, Z18, Z8, Z8
 	VADDPS     Z8, Z19, Z19
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z8
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y8
+	VCVTPH2PS  Y8, Z8
 	VMULPS     Z7, Z8, Z8
-	VPANDD     Z9, Z8, Z8
 
-loop57:
+loop74:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest58
-	VCVTPH2PS (CX), Z18
+	SUBQ      $0x20, R13
+	JZ        rest75
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 	VMULPS    Z7, Z18, Z18
-	VPANDD    Z9, Z18, Z18
 	VADDPS    Z18, Z8, Z8
-	JMP       loop57
+	JMP       loop74
 
-rest58:
+rest75:
 	TESTQ       SI, SI
-	JZ          summed59
+	JZ          summed76
 	VMOVDQU16.Z (CX), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z7, Z18, Z18
-	VPANDD      Z9, Z18, Z18
 	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed59:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
+summed76:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 	VMULPS    Z7, Z18, Z18
-	VPANDD    Z9, Z18, Z18
 
-loop60:
+loop77:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest61
-	VCVTPH2PS (CX), Z20
+	SUBQ      $0x20, R13
+	JZ        rest78
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VMULPS    Z7, Z20, Z20
-	VPANDD    Z9, Z20, Z20
 	VADDPS    Z20, Z18, Z18
-	JMP       loop60
+	JMP       loop77
 
-rest61:
+rest78:
 	TESTQ       SI, SI
-	JZ          summed62
+	JZ          summed79
 	VMOVDQU16.Z (CX), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z9, Z20, Z20
 	VADDPS      Z20, Z18, Z18
 	ADDQ        SI, CX
 
-summed62:
+summed79:
 	VSHUFF64X2 $0x44, Z18, Z8, Z20
 	VSHUFF64X2 $0xee, Z18, Z8, Z8
 	VADDPS     Z8, Z20, Z20
 	VSHUFF64X2 $0x88, Z20, Z19, Z8
 	VSHUFF64X2 $0xdd, Z20, Z19, Z18
 	VADDPS     Z18, Z8, Z8
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z18
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y18
+	VCVTPH2PS  Y18, Z18
 	VMULPS     Z7, Z18, Z18
-	VPANDD     Z9, Z18, Z18
 
-loop63:
+loop80:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest64
-	VCVTPH2PS (CX), Z19
+	SUBQ      $0x20, R13
+	JZ        rest81
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 	VMULPS    Z7, Z19, Z19
-	VPANDD    Z9, Z19, Z19
 	VADDPS    Z19, Z18, Z18
-	JMP       loop63
+	JMP       loop80
 
-rest64:
+rest81:
 	TESTQ       SI, SI
-	JZ          summed65
+	JZ          summed82
 	VMOVDQU16.Z (CX), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
 	VMULPS      Z7, Z19, Z19
-	VPANDD      Z9, Z19, Z19
 	VADDPS      Z19, Z18, Z18
 	ADDQ        SI, CX
 
-summed65:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z19
+summed82:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 	VMULPS    Z7, Z19, Z19
-	VPANDD    Z9, Z19, Z19
 
-loop66:
+loop83:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest67
-	VCVTPH2PS (CX), Z20
+	SUBQ      $0x20, R13
+	JZ        rest84
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VMULPS    Z7, Z20, Z20
-	VPANDD    Z9, Z20, Z20
 	VADDPS    Z20, Z19, Z19
-	JMP       loop66
+	JMP       loop83
 
-rest67:
+rest84:
 	TESTQ       SI, SI
-	JZ          summed68
+	JZ          summed85
 	VMOVDQU16.Z (CX), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z9, Z20, Z20
 	VADDPS      Z20, Z19, Z19
 	ADDQ        SI, CX
 
-summed68:
+summed85:
 	VSHUFF64X2 $0x44, Z19, Z18, Z20
 	VSHUFF64X2 $0xee, Z19, Z18, Z18
 	VADDPS     Z18, Z20, Z20
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z18
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y18
+	VCVTPH2PS  Y18, Z18
 	VMULPS     Z7, Z18, Z18
-	VPANDD     Z9, Z18, Z18
 
-loop69:
+loop86:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest70
-	VCVTPH2PS (CX), Z19
+	SUBQ      $0x20, R13
+	JZ        rest87
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 	VMULPS    Z7, Z19, Z19
-	VPANDD    Z9, Z19, Z19
 	VADDPS    Z19, Z18, Z18
-	JMP       loop69
+	JMP       loop86
 
-rest70:
+rest87:
 	TESTQ       SI, SI
-	JZ          summed71
+	JZ          summed88
 	VMOVDQU16.Z (CX), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
 	VMULPS      Z7, Z19, Z19
-	VPANDD      Z9, Z19, Z19
 	VADDPS      Z19, Z18, Z18
 	ADDQ        SI, CX
 
-summed71:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z19
+summed88:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 	VMULPS    Z7, Z19, Z19
-	VPANDD    Z9, Z19, Z19
 
-loop72:
+loop89:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest73
-	VCVTPH2PS (CX), Z21
+	SUBQ      $0x20, R13
+	JZ        rest90
+	VPANDD    (CX), Y9, Y21
+	VCVTPH2PS Y21, Z21
 	VMULPS    Z7, Z21, Z21
-	VPANDD    Z9, Z21, Z21
 	VADDPS    Z21, Z19, Z19
-	JMP       loop72
+	JMP       loop89
 
-rest73:
+rest90:
 	TESTQ       SI, SI
-	JZ          summed74
+	JZ          summed91
 	VMOVDQU16.Z (CX), K1, Y21
+	VPANDD      Y9, Y21, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z7, Z21, Z21
-	VPANDD      Z9, Z21, Z21
 	VADDPS      Z21, Z19, Z19
 	ADDQ        SI, CX
 
-summed74:
+summed91:
 	VSHUFF64X2 $0x44, Z19, Z18, Z21
 	VSHUFF64X2 $0xee, Z19, Z18, Z18
 	VADDPS     Z18, Z21, Z21
 	VSHUFF64X2 $0x88, Z21, Z20, Z18
 	VSHUFF64X2 $0xdd, Z21, Z20, Z19
 	VADDPS     Z19, Z18, Z18
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z19
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y19
+	VCVTPH2PS  Y19, Z19
 	VMULPS     Z7, Z19, Z19
-	VPANDD     Z9, Z19, Z19
 
-loop75:
+loop92:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest76
-	VCVTPH2PS (CX), Z20
+	SUBQ      $0x20, R13
+	JZ        rest93
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VMULPS    Z7, Z20, Z20
-	VPANDD    Z9, Z20, Z20
 	VADDPS    Z20, Z19, Z19
-	JMP       loop75
+	JMP       loop92
 
-rest76:
+rest93:
 	TESTQ       SI, SI
-	JZ          summed77
+	JZ          summed94
 	VMOVDQU16.Z (CX), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z9, Z20, Z20
 	VADDPS      Z20, Z19, Z19
 	ADDQ        SI, CX
 
-summed77:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z20
+summed94:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VMULPS    Z7, Z20, Z20
-	VPANDD    Z9, Z20, Z20
 
-loop78:
+loop95:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest79
-	VCVTPH2PS (CX), Z21
+	SUBQ      $0x20, R13
+	JZ        rest96
+	VPANDD    (CX), Y9, Y21
+	VCVTPH2PS Y21, Z21
 	VMULPS    Z7, Z21, Z21
-	VPANDD    Z9, Z21, Z21
 	VADDPS    Z21, Z20, Z20
-	JMP       loop78
+	JMP       loop95
 
-rest79:
+rest96:
 	TESTQ       SI, SI
-	JZ          summed80
+	JZ          summed97
 	VMOVDQU16.Z (CX), K1, Y21
+	VPANDD      Y9, Y21, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z7, Z21, Z21
-	VPANDD      Z9, Z21, Z21
 	VADDPS      Z21, Z20, Z20
 	ADDQ        SI, CX
 
-summed80:
+summed97:
 	VSHUFF64X2 $0x44, Z20, Z19, Z21
 	VSHUFF64X2 $0xee, Z20, Z19, Z19
 	VADDPS     Z19, Z21, Z21
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z19
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y19
+	VCVTPH2PS  Y19, Z19
 	VMULPS     Z7, Z19, Z19
-	VPANDD     Z9, Z19, Z19
 
-loop81:
+loop98:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest82
-	VCVTPH2PS (CX), Z20
+	SUBQ      $0x20, R13
+	JZ        rest99
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VMULPS    Z7, Z20, Z20
-	VPANDD    Z9, Z20, Z20
 	VADDPS    Z20, Z19, Z19
-	JMP       loop81
+	JMP       loop98
 
-rest82:
+rest99:
 	TESTQ       SI, SI
-	JZ          summed83
+	JZ          summed100
 	VMOVDQU16.Z (CX), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
 	VMULPS      Z7, Z20, Z20
-	VPANDD      Z9, Z20, Z20
 	VADDPS      Z20, Z19, Z19
 	ADDQ        SI, CX
 
-summed83:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z20
+summed100:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VMULPS    Z7, Z20, Z20
-	VPANDD    Z9, Z20, Z20
 
-loop84:
+loop101:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest85
-	VCVTPH2PS (CX), Z22
+	SUBQ      $0x20, R13
+	JZ        rest102
+	VPANDD    (CX), Y9, Y22
+	VCVTPH2PS Y22, Z22
 	VMULPS    Z7, Z22, Z22
-	VPANDD    Z9, Z22, Z22
 	VADDPS    Z22, Z20, Z20
-	JMP       loop84
+	JMP       loop101
 
-rest85:
+rest102:
 	TESTQ       SI, SI
-	JZ          summed86
+	JZ          summed103
 	VMOVDQU16.Z (CX), K1, Y22
+	VPANDD      Y9, Y22, Y22
 	VCVTPH2PS   Y22, Z22
 	VMULPS      Z7, Z22, Z22
-	VPANDD      Z9, Z22, Z22
 	VADDPS      Z22, Z20, Z20
 	ADDQ        SI, CX
 
-summed86:
+summed103:
 	VSHUFF64X2 $0x44, Z20, Z19, Z22
 	VSHUFF64X2 $0xee, Z20, Z19, Z19
 	VADDPS     Z19, Z22, Z22
 	VSHUFF64X2 $0x88, Z22, Z21, Z19
 	VSHUFF64X2 $0xdd, Z22, Z21, Z20
 	VADDPS     Z20, Z19, Z19
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z20
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y20
+	VCVTPH2PS  Y20, Z20
 	VMULPS     Z7, Z20, Z20
-	VPANDD     Z9, Z20, Z20
 
-loop87:
+loop104:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest88
-	VCVTPH2PS (CX), Z21
+	SUBQ      $0x20, R13
+	JZ        rest105
+	VPANDD    (CX), Y9, Y21
+	VCVTPH2PS Y21, Z21
 	VMULPS    Z7, Z21, Z21
-	VPANDD    Z9, Z21, Z21
 	VADDPS    Z21, Z20, Z20
-	JMP       loop87
+	JMP       loop104
 
-rest88:
+rest105:
 	TESTQ       SI, SI
-	JZ          summed89
+	JZ          summed106
 	VMOVDQU16.Z (CX), K1, Y21
+	VPANDD      Y9, Y21, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z7, Z21, Z21
-	VPANDD      Z9, Z21, Z21
 	VADDPS      Z21, Z20, Z20
 	ADDQ        SI, CX
 
-summed89:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
+summed106:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y21
+	VCVTPH2PS Y21, Z21
 	VMULPS    Z7, Z21, Z21
-	VPANDD    Z9, Z21, Z21
 
-loop90:
+loop107:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest91
-	VCVTPH2PS (CX), Z22
+	SUBQ      $0x20, R13
+	JZ        rest108
+	VPANDD    (CX), Y9, Y22
+	VCVTPH2PS Y22, Z22
 	VMULPS    Z7, Z22, Z22
-	VPANDD    Z9, Z22, Z22
 	VADDPS    Z22, Z21, Z21
-	JMP       loop90
+	JMP       loop107
 
-rest91:
+rest108:
 	TESTQ       SI, SI
-	JZ          summed92
+	JZ          summed109
 	VMOVDQU16.Z (CX), K1, Y22
+	VPANDD      Y9, Y22, Y22
 	VCVTPH2PS   Y22, Z22
 	VMULPS      Z7, Z22, Z22
-	VPANDD      Z9, Z22, Z22
 	VADDPS      Z22, Z21, Z21
 	ADDQ        SI, CX
 
-summed92:
+summed109:
 	VSHUFF64X2 $0x44, Z21, Z20, Z22
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPS     Z20, Z22, Z22
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z20
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y20
+	VCVTPH2PS  Y20, Z20
 	VMULPS     Z7, Z20, Z20
-	VPANDD     Z9, Z20, Z20
 
-loop93:
+loop110:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest94
-	VCVTPH2PS (CX), Z21
+	SUBQ      $0x20, R13
+	JZ        rest111
+	VPANDD    (CX), Y9, Y21
+	VCVTPH2PS Y21, Z21
 	VMULPS    Z7, Z21, Z21
-	VPANDD    Z9, Z21, Z21
 	VADDPS    Z21, Z20, Z20
-	JMP       loop93
+	JMP       loop110
 
-rest94:
+rest111:
 	TESTQ       SI, SI
-	JZ          summed95
+	JZ          summed112
 	VMOVDQU16.Z (CX), K1, Y21
+	VPANDD      Y9, Y21, Y21
 	VCVTPH2PS   Y21, Z21
 	VMULPS      Z7, Z21, Z21
-	VPANDD      Z9, Z21, Z21
 	VADDPS      Z21, Z20, Z20
 	ADDQ        SI, CX
 
-summed95:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z21
+summed112:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y21
+	VCVTPH2PS Y21, Z21
 	VMULPS    Z7, Z21, Z21
-	VPANDD    Z9, Z21, Z21
 
-loop96:
+loop113:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest97
-	VCVTPH2PS (CX), Z23
+	SUBQ      $0x20, R13
+	JZ        rest114
+	VPANDD    (CX), Y9, Y23
+	VCVTPH2PS Y23, Z23
 	VMULPS    Z7, Z23, Z23
-	VPANDD    Z9, Z23, Z23
 	VADDPS    Z23, Z21, Z21
-	JMP       loop96
+	JMP       loop113
 
-rest97:
+rest114:
 	TESTQ       SI, SI
-	JZ          summed98
+	JZ          summed115
 	VMOVDQU16.Z (CX), K1, Y23
+	VPANDD      Y9, Y23, Y23
 	VCVTPH2PS   Y23, Z23
 	VMULPS      Z7, Z23, Z23
-	VPANDD      Z9, Z23, Z23
 	VADDPS      Z23, Z21, Z21
 	ADDQ        SI, CX
 
-summed98:
+summed115:
 	VSHUFF64X2 $0x44, Z21, Z20, Z23
 	VSHUFF64X2 $0xee, Z21, Z20, Z20
 	VADDPS     Z20, Z23, Z23
@@ -51479,37 +51718,37 @@ summed98:
 	// A group of longer blocks, or of fewer: one block after the other.
 slots13:
 	CMPQ  R9, $0x01
-	JNE   many99
+	JNE   many116
 	TESTQ BX, BX
-	JZ    many99
+	JZ    many116
 
 	// One block, as a run of a longer one is.
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z8
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z7, Z8, Z8
-	VPANDD    Z9, Z8, Z8
 
-loop100:
+loop117:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest101
-	VCVTPH2PS (CX), Z18
+	SUBQ      $0x20, R13
+	JZ        rest118
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 	VMULPS    Z7, Z18, Z18
-	VPANDD    Z9, Z18, Z18
 	VADDPS    Z18, Z8, Z8
-	JMP       loop100
+	JMP       loop117
 
-rest101:
+rest118:
 	TESTQ       SI, SI
-	JZ          summed102
+	JZ          summed119
 	VMOVDQU16.Z (CX), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
 	VMULPS      Z7, Z18, Z18
-	VPANDD      Z9, Z18, Z18
 	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed102:
+summed119:
 	VEXTRACTF64X4 $0x01, Z8, Y18
 	VADDPS        Y18, Y8, Y8
 	VEXTRACTF32X4 $0x01, Y8, X18
@@ -51521,41 +51760,41 @@ summed102:
 	VMOVDQA64     Z8, Z8
 	JMP           summed14
 
-many99:
-	LEAQ 272(SP), R12
-	MOVQ R9, R13
+many116:
+	LEAQ 272(SP), R13
+	MOVQ R9, R14
 
-block103:
+block120:
 	VPXORD Z12, Z12, Z12
-	MOVQ   BX, R14
-	TESTQ  R14, R14
-	JZ     rest105
+	MOVQ   BX, R15
+	TESTQ  R15, R15
+	JZ     rest122
 
-pair104:
-	VCVTPH2PS  (CX), Z8
+pair121:
+	VPANDD     (CX), Y9, Y8
+	VCVTPH2PS  Y8, Z8
 	VMULPS     Z7, Z8, Z8
-	VPANDD     Z9, Z8, Z8
 	VADDPS     Z8, Z12, Z12
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
-	SUBQ       $0x20, R14
-	JNZ        pair104
+	SUBQ       $0x20, R15
+	JNZ        pair121
 	TESTQ      SI, SI
-	JZ         done106
+	JZ         done123
 
-rest105:
+rest122:
 	VMOVDQU16.Z (CX), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z7, Z8, Z8
-	VPANDD      Z9, Z8, Z8
 	VADDPS      Z8, Z12, Z12
 	ADDQ        SI, CX
 
-done106:
-	VMOVUPS Z12, (R12)
-	ADDQ    $0x40, R12
-	DECQ    R13
-	JNZ     block103
+done123:
+	VMOVUPS Z12, (R13)
+	ADDQ    $0x40, R13
+	DECQ    R14
+	JNZ     block120
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    272(SP), Z8
@@ -51624,41 +51863,53 @@ done106:
 	VMOVDQA64  Z18, Z8
 	JMP        summed14
 
-clamp19:
+	// NaN.
+nan19:
+	VCMPPS  $0x03, Z8, Z8, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z8
+	VCMPPS  $0x03, Z18, Z18, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z18
+	VCMPPS  $0x03, Z19, Z19, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z19
+	VCMPPS  $0x03, Z20, Z20, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z20
+	JMP     quiet20
+
+	// NaN.
+nan21:
+	VCMPPS  $0x03, Z8, Z8, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z8
+	JMP     quiet22
+
+clamp26:
 	VMOVUPS 72(SP), Z20
 	VMINPS  Z21, Z20, Z21
 	VMOVUPS 136(SP), Z20
 	VMAXPS  Z21, Z20, Z21
-	JMP     clamped20
+	JMP     clamped27
 
-	// NaN.
-nan21:
-	VCMPPS  $0x03, Z21, Z21, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z21
-	JMP     quiet22
-
-clamp23:
+clamp28:
 	VMOVUPS 72(SP), Z8
 	VMINPS  Z11, Z8, Z11
 	VMOVUPS 136(SP), Z8
 	VMAXPS  Z11, Z8, Z11
-	JMP     clamped24
+	JMP     clamped29
 
 	// NaN.
-nan25:
+nan30:
 	VCMPPS  $0x03, Z11, Z11, K3
 	VMOVUPS quietNaNs512<>+0(SB), K3, Z11
-	JMP     quiet26
+	JMP     quiet31
 
 	// The last group, of fewer blocks.
-some31:
+some36:
 	MOVQ      R10, R9
 	SHLQ      $0x01, R9
 	SHRQ      $0x01, R9
-	XORL      R12, R12
-	BTSQ      R9, R12
-	DECQ      R12
-	KMOVW     R12, K2
+	XORL      R13, R13
+	BTSQ      R9, R13
+	DECQ      R13
+	KMOVW     R13, K2
 	MOVQ      v+16(FP), R9
 	VMOVUPS.Z (R9), K2, Z8
 	VMULPS    Z2, Z7, Z10
@@ -51669,425 +51920,425 @@ some31:
 	VMOVUPS.Z Z7, K3, Z7
 	VMOVDQA64 Z7, Z10
 	VMOVUPS   Z7, K2, (R9)
-	JMP       done32
+	JMP       done37
 
 	// The powers 0, 1/2 and 2.
-other33:
-	JG      two35
+other38:
+	JG      two40
 	CMPQ    power+72(FP), $+1
-	JE      half34
+	JE      half39
 	VMOVUPS (SP), Z7
-	JMP     raised36
+	JMP     raised41
 
-half34:
+half39:
 	VSQRTPS Z10, Z7
 	VSQRTPS Z7, Z7
-	JMP     raised36
+	JMP     raised41
 
-two35:
+two40:
 	VMOVDQA64 Z10, Z7
-	JMP       raised36
+	JMP       raised41
 
 	// A group of longer blocks.
-long39:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z7
-	VPANDD    Z9, Z7, Z7
+long44:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y7
+	VCVTPH2PS Y7, Z7
 
-loop107:
+loop124:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest108
-	VCVTPH2PS (CX), Z8
-	VPANDD    Z9, Z8, Z8
+	SUBQ      $0x20, R13
+	JZ        rest125
+	VPANDD    (CX), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VADDPS    Z8, Z7, Z7
-	JMP       loop107
+	JMP       loop124
 
-rest108:
+rest125:
 	TESTQ       SI, SI
-	JZ          summed109
+	JZ          summed126
 	VMOVDQU16.Z (CX), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
-	VPANDD      Z9, Z8, Z8
 	VADDPS      Z8, Z7, Z7
 	ADDQ        SI, CX
 
-summed109:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z8
-	VPANDD    Z9, Z8, Z8
+summed126:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y8
+	VCVTPH2PS Y8, Z8
 
-loop110:
+loop127:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest111
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z9, Z18, Z18
+	SUBQ      $0x20, R13
+	JZ        rest128
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 	VADDPS    Z18, Z8, Z8
-	JMP       loop110
+	JMP       loop127
 
-rest111:
+rest128:
 	TESTQ       SI, SI
-	JZ          summed112
+	JZ          summed129
 	VMOVDQU16.Z (CX), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z9, Z18, Z18
 	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed112:
+summed129:
 	VSHUFF64X2 $0x44, Z8, Z7, Z18
 	VSHUFF64X2 $0xee, Z8, Z7, Z7
 	VADDPS     Z7, Z18, Z18
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z7
-	VPANDD     Z9, Z7, Z7
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y7
+	VCVTPH2PS  Y7, Z7
 
-loop113:
+loop130:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest114
-	VCVTPH2PS (CX), Z8
-	VPANDD    Z9, Z8, Z8
+	SUBQ      $0x20, R13
+	JZ        rest131
+	VPANDD    (CX), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VADDPS    Z8, Z7, Z7
-	JMP       loop113
+	JMP       loop130
 
-rest114:
+rest131:
 	TESTQ       SI, SI
-	JZ          summed115
+	JZ          summed132
 	VMOVDQU16.Z (CX), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
-	VPANDD      Z9, Z8, Z8
 	VADDPS      Z8, Z7, Z7
 	ADDQ        SI, CX
 
-summed115:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z8
-	VPANDD    Z9, Z8, Z8
+summed132:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y8
+	VCVTPH2PS Y8, Z8
 
-loop116:
+loop133:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest117
-	VCVTPH2PS (CX), Z19
-	VPANDD    Z9, Z19, Z19
+	SUBQ      $0x20, R13
+	JZ        rest134
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 	VADDPS    Z19, Z8, Z8
-	JMP       loop116
+	JMP       loop133
 
-rest117:
+rest134:
 	TESTQ       SI, SI
-	JZ          summed118
+	JZ          summed135
 	VMOVDQU16.Z (CX), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
-	VPANDD      Z9, Z19, Z19
 	VADDPS      Z19, Z8, Z8
 	ADDQ        SI, CX
 
-summed118:
+summed135:
 	VSHUFF64X2 $0x44, Z8, Z7, Z19
 	VSHUFF64X2 $0xee, Z8, Z7, Z7
 	VADDPS     Z7, Z19, Z19
 	VSHUFF64X2 $0x88, Z19, Z18, Z7
 	VSHUFF64X2 $0xdd, Z19, Z18, Z8
 	VADDPS     Z8, Z7, Z7
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z8
-	VPANDD     Z9, Z8, Z8
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y8
+	VCVTPH2PS  Y8, Z8
 
-loop119:
+loop136:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest120
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z9, Z18, Z18
+	SUBQ      $0x20, R13
+	JZ        rest137
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 	VADDPS    Z18, Z8, Z8
-	JMP       loop119
+	JMP       loop136
 
-rest120:
+rest137:
 	TESTQ       SI, SI
-	JZ          summed121
+	JZ          summed138
 	VMOVDQU16.Z (CX), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z9, Z18, Z18
 	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed121:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z9, Z18, Z18
+summed138:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 
-loop122:
+loop139:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest123
-	VCVTPH2PS (CX), Z19
-	VPANDD    Z9, Z19, Z19
+	SUBQ      $0x20, R13
+	JZ        rest140
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 	VADDPS    Z19, Z18, Z18
-	JMP       loop122
+	JMP       loop139
 
-rest123:
+rest140:
 	TESTQ       SI, SI
-	JZ          summed124
+	JZ          summed141
 	VMOVDQU16.Z (CX), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
-	VPANDD      Z9, Z19, Z19
 	VADDPS      Z19, Z18, Z18
 	ADDQ        SI, CX
 
-summed124:
+summed141:
 	VSHUFF64X2 $0x44, Z18, Z8, Z19
 	VSHUFF64X2 $0xee, Z18, Z8, Z8
 	VADDPS     Z8, Z19, Z19
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z8
-	VPANDD     Z9, Z8, Z8
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y8
+	VCVTPH2PS  Y8, Z8
 
-loop125:
+loop142:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest126
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z9, Z18, Z18
+	SUBQ      $0x20, R13
+	JZ        rest143
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 	VADDPS    Z18, Z8, Z8
-	JMP       loop125
+	JMP       loop142
 
-rest126:
+rest143:
 	TESTQ       SI, SI
-	JZ          summed127
+	JZ          summed144
 	VMOVDQU16.Z (CX), K1, Y18
+	VPANDD      Y9, Y18, Y18
 	VCVTPH2PS   Y18, Z18
-	VPANDD      Z9, Z18, Z18
 	VADDPS      Z18, Z8, Z8
 	ADDQ        SI, CX
 
-summed127:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z18
-	VPANDD    Z9, Z18, Z18
+summed144:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y18
+	VCVTPH2PS Y18, Z18
 
-loop128:
+loop145:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest129
-	VCVTPH2PS (CX), Z20
-	VPANDD    Z9, Z20, Z20
+	SUBQ      $0x20, R13
+	JZ        rest146
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VADDPS    Z20, Z18, Z18
-	JMP       loop128
+	JMP       loop145
 
-rest129:
+rest146:
 	TESTQ       SI, SI
-	JZ          summed130
+	JZ          summed147
 	VMOVDQU16.Z (CX), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
-	VPANDD      Z9, Z20, Z20
 	VADDPS      Z20, Z18, Z18
 	ADDQ        SI, CX
 
-summed130:
+summed147:
 	VSHUFF64X2 $0x44, Z18, Z8, Z20
 	VSHUFF64X2 $0xee, Z18, Z8, Z8
 	VADDPS     Z8, Z20, Z20
 	VSHUFF64X2 $0x88, Z20, Z19, Z8
 	VSHUFF64X2 $0xdd, Z20, Z19, Z18
 	VADDPS     Z18, Z8, Z8
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z18
-	VPANDD     Z9, Z18, Z18
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y18
+	VCVTPH2PS  Y18, Z18
 
-loop131:
+loop148:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest132
-	VCVTPH2PS (CX), Z19
-	VPANDD    Z9, Z19, Z19
+	SUBQ      $0x20, R13
+	JZ        rest149
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 	VADDPS    Z19, Z18, Z18
-	JMP       loop131
+	JMP       loop148
 
-rest132:
+rest149:
 	TESTQ       SI, SI
-	JZ          summed133
+	JZ          summed150
 	VMOVDQU16.Z (CX), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
-	VPANDD      Z9, Z19, Z19
 	VADDPS      Z19, Z18, Z18
 	ADDQ        SI, CX
 
-summed133:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z19
-	VPANDD    Z9, Z19, Z19
+summed150:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 
-loop134:
+loop151:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest135
-	VCVTPH2PS (CX), Z20
-	VPANDD    Z9, Z20, Z20
+	SUBQ      $0x20, R13
+	JZ        rest152
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VADDPS    Z20, Z19, Z19
-	JMP       loop134
+	JMP       loop151
 
-rest135:
+rest152:
 	TESTQ       SI, SI
-	JZ          summed136
+	JZ          summed153
 	VMOVDQU16.Z (CX), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
-	VPANDD      Z9, Z20, Z20
 	VADDPS      Z20, Z19, Z19
 	ADDQ        SI, CX
 
-summed136:
+summed153:
 	VSHUFF64X2 $0x44, Z19, Z18, Z20
 	VSHUFF64X2 $0xee, Z19, Z18, Z18
 	VADDPS     Z18, Z20, Z20
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z18
-	VPANDD     Z9, Z18, Z18
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y18
+	VCVTPH2PS  Y18, Z18
 
-loop137:
+loop154:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest138
-	VCVTPH2PS (CX), Z19
-	VPANDD    Z9, Z19, Z19
+	SUBQ      $0x20, R13
+	JZ        rest155
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 	VADDPS    Z19, Z18, Z18
-	JMP       loop137
+	JMP       loop154
 
-rest138:
+rest155:
 	TESTQ       SI, SI
-	JZ          summed139
+	JZ          summed156
 	VMOVDQU16.Z (CX), K1, Y19
+	VPANDD      Y9, Y19, Y19
 	VCVTPH2PS   Y19, Z19
-	VPANDD      Z9, Z19, Z19
 	VADDPS      Z19, Z18, Z18
 	ADDQ        SI, CX
 
-summed139:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z19
-	VPANDD    Z9, Z19, Z19
+summed156:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y19
+	VCVTPH2PS Y19, Z19
 
-loop140:
+loop157:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest141
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z9, Z21, Z21
+	SUBQ      $0x20, R13
+	JZ        rest158
+	VPANDD    (CX), Y9, Y21
+	VCVTPH2PS Y21, Z21
 	VADDPS    Z21, Z19, Z19
-	JMP       loop140
+	JMP       loop157
 
-rest141:
+rest158:
 	TESTQ       SI, SI
-	JZ          summed142
+	JZ          summed159
 	VMOVDQU16.Z (CX), K1, Y21
+	VPANDD      Y9, Y21, Y21
 	VCVTPH2PS   Y21, Z21
-	VPANDD      Z9, Z21, Z21
 	VADDPS      Z21, Z19, Z19
 	ADDQ        SI, CX
 
-summed142:
+summed159:
 	VSHUFF64X2 $0x44, Z19, Z18, Z21
 	VSHUFF64X2 $0xee, Z19, Z18, Z18
 	VADDPS     Z18, Z21, Z21
 	VSHUFF64X2 $0x88, Z21, Z20, Z18
 	VSHUFF64X2 $0xdd, Z21, Z20, Z19
 	VADDPS     Z19, Z18, Z18
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z19
-	VPANDD     Z9, Z19, Z19
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y19
+	VCVTPH2PS  Y19, Z19
 
-loop143:
+loop160:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest144
-	VCVTPH2PS (CX), Z20
-	VPANDD    Z9, Z20, Z20
+	SUBQ      $0x20, R13
+	JZ        rest161
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VADDPS    Z20, Z19, Z19
-	JMP       loop143
+	JMP       loop160
 
-rest144:
+rest161:
 	TESTQ       SI, SI
-	JZ          summed145
+	JZ          summed162
 	VMOVDQU16.Z (CX), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
-	VPANDD      Z9, Z20, Z20
 	VADDPS      Z20, Z19, Z19
 	ADDQ        SI, CX
 
-summed145:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z20
-	VPANDD    Z9, Z20, Z20
+summed162:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 
-loop146:
+loop163:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest147
-	VCVTPH2PS (CX), Z21
-	VPANDD    Z9, Z21, Z21
+	SUBQ      $0x20, R13
+	JZ        rest164
+	VPANDD    (CX), Y9, Y21
+	VCVTPH2PS Y21, Z21
 	VADDPS    Z21, Z20, Z20
-	JMP       loop146
+	JMP       loop163
 
-rest147:
+rest164:
 	TESTQ       SI, SI
-	JZ          summed148
+	JZ          summed165
 	VMOVDQU16.Z (CX), K1, Y21
+	VPANDD      Y9, Y21, Y21
 	VCVTPH2PS   Y21, Z21
-	VPANDD      Z9, Z21, Z21
 	VADDPS      Z21, Z20, Z20
 	ADDQ        SI, CX
 
-summed148:
+summed165:
 	VSHUFF64X2 $0x44, Z20, Z19, Z21
 	VSHUFF64X2 $0xee, Z20, Z19, Z19
 	VADDPS     Z19, Z21, Z21
-	MOVQ       BX, R12
-	VCVTPH2PS  (CX), Z19
-	VPANDD     Z9, Z19, Z19
+	MOVQ       BX, R13
+	VPANDD     (CX), Y9, Y19
+	VCVTPH2PS  Y19, Z19
 
-loop149:
+loop166:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest150
-	VCVTPH2PS (CX), Z20
-	VPANDD    Z9, Z20, Z20
+	SUBQ      $0x20, R13
+	JZ        rest167
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 	VADDPS    Z20, Z19, Z19
-	JMP       loop149
+	JMP       loop166
 
-rest150:
+rest167:
 	TESTQ       SI, SI
-	JZ          summed151
+	JZ          summed168
 	VMOVDQU16.Z (CX), K1, Y20
+	VPANDD      Y9, Y20, Y20
 	VCVTPH2PS   Y20, Z20
-	VPANDD      Z9, Z20, Z20
 	VADDPS      Z20, Z19, Z19
 	ADDQ        SI, CX
 
-summed151:
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z20
-	VPANDD    Z9, Z20, Z20
+summed168:
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y20
+	VCVTPH2PS Y20, Z20
 
-loop152:
+loop169:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest153
-	VCVTPH2PS (CX), Z22
-	VPANDD    Z9, Z22, Z22
+	SUBQ      $0x20, R13
+	JZ        rest170
+	VPANDD    (CX), Y9, Y22
+	VCVTPH2PS Y22, Z22
 	VADDPS    Z22, Z20, Z20
-	JMP       loop152
+	JMP       loop169
 
-rest153:
+rest170:
 	TESTQ       SI, SI
-	JZ          summed154
+	JZ          summed171
 	VMOVDQU16.Z (CX), K1, Y22
+	VPANDD      Y9, Y22, Y22
 	VCVTPH2PS   Y22, Z22
-	VPANDD      Z9, Z22, Z22
 	VADDPS      Z22, Z20, Z20
 	ADDQ        SI, CX
 
-summed154:
+summed171:
 	VSHUFF64X2 $0x44, Z20, Z19, Z22
 	VSHUFF64X2 $0xee, Z20, Z19, Z19
 	VADDPS     Z19, Z22, Z22
@@ -52106,39 +52357,39 @@ summed154:
 	VADDPS     Z7, Z8, Z8
 	VPERMPS    Z8, Z20, Z8
 	VMOVDQA64  Z8, Z7
-	JMP        summed38
+	JMP        summed43
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots37:
+slots42:
 	CMPQ  R9, $0x01
-	JNE   many155
+	JNE   many172
 	TESTQ BX, BX
-	JZ    many155
+	JZ    many172
 
 	// One block, as a run of a longer one is.
-	MOVQ      BX, R12
-	VCVTPH2PS (CX), Z7
-	VPANDD    Z9, Z7, Z7
+	MOVQ      BX, R13
+	VPANDD    (CX), Y9, Y7
+	VCVTPH2PS Y7, Z7
 
-loop156:
+loop173:
 	ADDQ      $0x20, CX
-	SUBQ      $0x20, R12
-	JZ        rest157
-	VCVTPH2PS (CX), Z8
-	VPANDD    Z9, Z8, Z8
+	SUBQ      $0x20, R13
+	JZ        rest174
+	VPANDD    (CX), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VADDPS    Z8, Z7, Z7
-	JMP       loop156
+	JMP       loop173
 
-rest157:
+rest174:
 	TESTQ       SI, SI
-	JZ          summed158
+	JZ          summed175
 	VMOVDQU16.Z (CX), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
-	VPANDD      Z9, Z8, Z8
 	VADDPS      Z8, Z7, Z7
 	ADDQ        SI, CX
 
-summed158:
+summed175:
 	VEXTRACTF64X4 $0x01, Z7, Y8
 	VADDPS        Y8, Y7, Y7
 	VEXTRACTF32X4 $0x01, Y7, X8
@@ -52148,41 +52399,41 @@ summed158:
 	VPERMILPS     $0x01, X7, X8
 	VADDPS        X8, X7, X7
 	VMOVDQA64     Z7, Z7
-	JMP           summed38
+	JMP           summed43
 
-many155:
-	LEAQ 272(SP), R12
-	MOVQ R9, R13
+many172:
+	LEAQ 272(SP), R13
+	MOVQ R9, R14
 
-block159:
+block176:
 	VPXORD Z12, Z12, Z12
-	MOVQ   BX, R14
-	TESTQ  R14, R14
-	JZ     rest161
+	MOVQ   BX, R15
+	TESTQ  R15, R15
+	JZ     rest178
 
-pair160:
-	VCVTPH2PS  (CX), Z7
-	VPANDD     Z9, Z7, Z7
+pair177:
+	VPANDD     (CX), Y9, Y7
+	VCVTPH2PS  Y7, Z7
 	VADDPS     Z7, Z12, Z12
 	PREFETCHT0 2048(CX)
 	ADDQ       $0x20, CX
-	SUBQ       $0x20, R14
-	JNZ        pair160
+	SUBQ       $0x20, R15
+	JNZ        pair177
 	TESTQ      SI, SI
-	JZ         done162
+	JZ         done179
 
-rest161:
+rest178:
 	VMOVDQU16.Z (CX), K1, Y7
+	VPANDD      Y9, Y7, Y7
 	VCVTPH2PS   Y7, Z7
-	VPANDD      Z9, Z7, Z7
 	VADDPS      Z7, Z12, Z12
 	ADDQ        SI, CX
 
-done162:
-	VMOVUPS Z12, (R12)
-	ADDQ    $0x40, R12
-	DECQ    R13
-	JNZ     block159
+done179:
+	VMOVUPS Z12, (R13)
+	ADDQ    $0x40, R13
+	DECQ    R14
+	JNZ     block176
 
 	// The blocks' partial sums, folded into one vector.
 	VMOVUPS    272(SP), Z7
@@ -52249,33 +52500,63 @@ done162:
 	VADDPS     Z7, Z8, Z8
 	VPERMPS    Z8, Z20, Z8
 	VMOVDQA64  Z8, Z7
-	JMP        summed38
+	JMP        summed43
 
-clamp43:
+	// NaN.
+nan48:
+	VCMPPS  $0x03, Z7, Z7, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z7
+	VCMPPS  $0x03, Z8, Z8, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z8
+	VCMPPS  $0x03, Z18, Z18, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z18
+	VCMPPS  $0x03, Z19, Z19, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z19
+	JMP     quiet49
+
+	// NaN.
+nan50:
+	VCMPPS  $0x03, Z7, Z7, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z7
+	JMP     quiet51
+
+clamp55:
 	VMOVUPS 72(SP), Z19
 	VMINPS  Z20, Z19, Z20
 	VMOVUPS 136(SP), Z19
 	VMAXPS  Z20, Z19, Z20
-	JMP     clamped44
+	JMP     clamped56
 
-	// NaN.
-nan45:
-	VCMPPS  $0x03, Z20, Z20, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z20
-	JMP     quiet46
-
-clamp47:
+clamp57:
 	VMOVUPS 72(SP), Z8
 	VMINPS  Z11, Z8, Z11
 	VMOVUPS 136(SP), Z8
 	VMAXPS  Z11, Z8, Z11
-	JMP     clamped48
+	JMP     clamped58
 
 	// NaN.
-nan49:
+nan59:
 	VCMPPS  $0x03, Z11, Z11, K3
 	VMOVUPS quietNaNs512<>+0(SB), K3, Z11
-	JMP     quiet50
+	JMP     quiet60
+
+	// NaN.
+nan64:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z1
+	VCMPPS  $0x03, Z2, Z2, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z2
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z3
+	JMP     quiet65
+
+	// NaN.
+nan66:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	JMP     quiet67
 
 // func updateRowsHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
@@ -52326,7 +52607,7 @@ TEXT ·updateRowsHalfF16AVX512(SB), NOSPLIT, $208-108
 	VBROADCASTSS factor+104(FP), Z7
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSRLD       $0x01, Z9, Z9
+	VPSRLW       $0x01, Z9, Z9
 	MOVQ         stride+72(FP), R9
 	SHLQ         $0x01, R9
 	CMPL         factor+104(FP), $0x3f800000
@@ -52352,21 +52633,21 @@ loop4:
 	MOVQ   block+64(FP), R13
 
 row6:
-	VCVTPH2PS (R12), Z8
+	VPANDD    (R12), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z7, Z8, Z8
-	VPANDD    Z9, Z8, Z8
 	VADDPS    Z8, Z10, Z10
-	VCVTPH2PS 32(R12), Z8
+	VPANDD    32(R12), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z7, Z8, Z8
-	VPANDD    Z9, Z8, Z8
 	VADDPS    Z8, Z11, Z11
-	VCVTPH2PS 64(R12), Z8
+	VPANDD    64(R12), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z7, Z8, Z8
-	VPANDD    Z9, Z8, Z8
 	VADDPS    Z8, Z12, Z12
-	VCVTPH2PS 96(R12), Z8
+	VPANDD    96(R12), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z7, Z8, Z8
-	VPANDD    Z9, Z8, Z8
 	VADDPS    Z8, Z13, Z13
 	ADDQ      R9, R12
 	DECQ      R13
@@ -52393,9 +52674,9 @@ loop7:
 	MOVQ   block+64(FP), R13
 
 row9:
-	VCVTPH2PS (R12), Z8
+	VPANDD    (R12), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z7, Z8, Z8
-	VPANDD    Z9, Z8, Z8
 	VADDPS    Z8, Z14, Z14
 	ADDQ      R9, R12
 	DECQ      R13
@@ -52424,9 +52705,9 @@ done8:
 
 row11:
 	VMOVDQU16.Z (R10), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z7, Z8, Z8
-	VPANDD      Z9, Z8, Z8
 	VADDPS      Z8, Z15, Z15
 	ADDQ        R9, R10
 	DECQ        R12
@@ -52763,17 +53044,17 @@ loop51:
 	MOVQ   block+64(FP), R13
 
 row53:
-	VCVTPH2PS (R12), Z7
-	VPANDD    Z9, Z7, Z7
+	VPANDD    (R12), Y9, Y7
+	VCVTPH2PS Y7, Z7
 	VADDPS    Z7, Z10, Z10
-	VCVTPH2PS 32(R12), Z7
-	VPANDD    Z9, Z7, Z7
+	VPANDD    32(R12), Y9, Y7
+	VCVTPH2PS Y7, Z7
 	VADDPS    Z7, Z11, Z11
-	VCVTPH2PS 64(R12), Z7
-	VPANDD    Z9, Z7, Z7
+	VPANDD    64(R12), Y9, Y7
+	VCVTPH2PS Y7, Z7
 	VADDPS    Z7, Z12, Z12
-	VCVTPH2PS 96(R12), Z7
-	VPANDD    Z9, Z7, Z7
+	VPANDD    96(R12), Y9, Y7
+	VCVTPH2PS Y7, Z7
 	VADDPS    Z7, Z13, Z13
 	ADDQ      R9, R12
 	DECQ      R13
@@ -52800,8 +53081,8 @@ loop54:
 	MOVQ   block+64(FP), R13
 
 row56:
-	VCVTPH2PS (R12), Z7
-	VPANDD    Z9, Z7, Z7
+	VPANDD    (R12), Y9, Y7
+	VCVTPH2PS Y7, Z7
 	VADDPS    Z7, Z14, Z14
 	ADDQ      R9, R12
 	DECQ      R13
@@ -52830,8 +53111,8 @@ done55:
 
 row58:
 	VMOVDQU16.Z (R10), K1, Y7
+	VPANDD      Y9, Y7, Y7
 	VCVTPH2PS   Y7, Z7
-	VPANDD      Z9, Z7, Z7
 	VADDPS      Z7, Z15, Z15
 	ADDQ        R9, R10
 	DECQ        R12
@@ -53348,7 +53629,7 @@ TEXT ·blockMeansHalfF16AVX512(SB), $1040-40
 	VBROADCASTSS factor+36(FP), Z0
 	VPXORD       Z1, Z1, Z1
 	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
+	VPSRLW       $0x01, Z1, Z1
 
 	// The length of a block, in whole runs of 64 bytes and the rest.
 	MOVQ         x+8(FP), AX
@@ -53380,33 +53661,29 @@ group:
 	JNE         slots1
 	TESTQ       CX, CX
 	JNZ         long3
+	LEAQ        (DX)(DX*2), R8
 	VMOVDQU16.Z (AX), K1, Y3
+	VPANDD      Y1, Y3, Y3
 	VCVTPH2PS   Y3, Z3
 	VMULPS      Z0, Z3, Z3
-	VPANDD      Z1, Z3, Z3
 	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K1, Y5
+	VMOVDQU16.Z (AX)(DX*1), K1, Y5
+	VPANDD      Y1, Y5, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z5, Z3, Z6
 	VSHUFF64X2  $0xee, Z5, Z3, Z3
 	VADDPS      Z3, Z6, Z6
-	VMOVDQU16.Z (AX), K1, Y3
+	VMOVDQU16.Z (AX)(DX*2), K1, Y3
+	VPANDD      Y1, Y3, Y3
 	VCVTPH2PS   Y3, Z3
 	VMULPS      Z0, Z3, Z3
-	VPANDD      Z1, Z3, Z3
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K1, Y5
+	PREFETCHT0  2048(AX)(DX*2)
+	VMOVDQU16.Z (AX)(R8*1), K1, Y5
+	VPANDD      Y1, Y5, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
+	LEAQ        (AX)(DX*4), AX
 	VSHUFF64X2  $0x44, Z5, Z3, Z7
 	VSHUFF64X2  $0xee, Z5, Z3, Z3
 	VADDPS      Z3, Z7, Z7
@@ -53414,32 +53691,27 @@ group:
 	VSHUFF64X2  $0xdd, Z7, Z6, Z5
 	VADDPS      Z5, Z3, Z3
 	VMOVDQU16.Z (AX), K1, Y5
+	VPANDD      Y1, Y5, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
 	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K1, Y6
+	VMOVDQU16.Z (AX)(DX*1), K1, Y6
+	VPANDD      Y1, Y6, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z6, Z5, Z7
 	VSHUFF64X2  $0xee, Z6, Z5, Z5
 	VADDPS      Z5, Z7, Z7
-	VMOVDQU16.Z (AX), K1, Y5
+	VMOVDQU16.Z (AX)(DX*2), K1, Y5
+	VPANDD      Y1, Y5, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K1, Y6
+	PREFETCHT0  2048(AX)(DX*2)
+	VMOVDQU16.Z (AX)(R8*1), K1, Y6
+	VPANDD      Y1, Y6, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
+	LEAQ        (AX)(DX*4), AX
 	VSHUFF64X2  $0x44, Z6, Z5, Z8
 	VSHUFF64X2  $0xee, Z6, Z5, Z5
 	VADDPS      Z5, Z8, Z8
@@ -53447,32 +53719,27 @@ group:
 	VSHUFF64X2  $0xdd, Z8, Z7, Z6
 	VADDPS      Z6, Z5, Z5
 	VMOVDQU16.Z (AX), K1, Y6
+	VPANDD      Y1, Y6, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
 	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K1, Y7
+	VMOVDQU16.Z (AX)(DX*1), K1, Y7
+	VPANDD      Y1, Y7, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z7, Z6, Z8
 	VSHUFF64X2  $0xee, Z7, Z6, Z6
 	VADDPS      Z6, Z8, Z8
-	VMOVDQU16.Z (AX), K1, Y6
+	VMOVDQU16.Z (AX)(DX*2), K1, Y6
+	VPANDD      Y1, Y6, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K1, Y7
+	PREFETCHT0  2048(AX)(DX*2)
+	VMOVDQU16.Z (AX)(R8*1), K1, Y7
+	VPANDD      Y1, Y7, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
+	LEAQ        (AX)(DX*4), AX
 	VSHUFF64X2  $0x44, Z7, Z6, Z9
 	VSHUFF64X2  $0xee, Z7, Z6, Z6
 	VADDPS      Z6, Z9, Z9
@@ -53480,32 +53747,27 @@ group:
 	VSHUFF64X2  $0xdd, Z9, Z8, Z7
 	VADDPS      Z7, Z6, Z6
 	VMOVDQU16.Z (AX), K1, Y7
+	VPANDD      Y1, Y7, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
 	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K1, Y8
+	VMOVDQU16.Z (AX)(DX*1), K1, Y8
+	VPANDD      Y1, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
 	VSHUFF64X2  $0x44, Z8, Z7, Z9
 	VSHUFF64X2  $0xee, Z8, Z7, Z7
 	VADDPS      Z7, Z9, Z9
-	VMOVDQU16.Z (AX), K1, Y7
+	VMOVDQU16.Z (AX)(DX*2), K1, Y7
+	VPANDD      Y1, Y7, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
-	VMOVDQU16.Z (AX), K1, Y8
+	PREFETCHT0  2048(AX)(DX*2)
+	VMOVDQU16.Z (AX)(R8*1), K1, Y8
+	VPANDD      Y1, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
-	PREFETCHT0  2048(AX)
-	ADDQ        DX, AX
+	LEAQ        (AX)(DX*4), AX
 	VSHUFF64X2  $0x44, Z8, Z7, Z10
 	VSHUFF64X2  $0xee, Z8, Z7, Z7
 	VADDPS      Z7, Z10, Z10
@@ -53543,17 +53805,17 @@ done:
 	// A group of longer blocks.
 long3:
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z3
+	VPANDD    (AX), Y1, Y3
+	VCVTPH2PS Y3, Z3
 	VMULPS    Z0, Z3, Z3
-	VPANDD    Z1, Z3, Z3
 
 loop6:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest7
-	VCVTPH2PS (AX), Z5
+	VPANDD    (AX), Y1, Y5
+	VCVTPH2PS Y5, Z5
 	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
 	VADDPS    Z5, Z3, Z3
 	JMP       loop6
 
@@ -53561,25 +53823,25 @@ rest7:
 	TESTQ       DX, DX
 	JZ          summed8
 	VMOVDQU16.Z (AX), K1, Y5
+	VPANDD      Y1, Y5, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
 	VADDPS      Z5, Z3, Z3
 	ADDQ        DX, AX
 
 summed8:
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z5
+	VPANDD    (AX), Y1, Y5
+	VCVTPH2PS Y5, Z5
 	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
 
 loop9:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest10
-	VCVTPH2PS (AX), Z6
+	VPANDD    (AX), Y1, Y6
+	VCVTPH2PS Y6, Z6
 	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
 	VADDPS    Z6, Z5, Z5
 	JMP       loop9
 
@@ -53587,9 +53849,9 @@ rest10:
 	TESTQ       DX, DX
 	JZ          summed11
 	VMOVDQU16.Z (AX), K1, Y6
+	VPANDD      Y1, Y6, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
 	VADDPS      Z6, Z5, Z5
 	ADDQ        DX, AX
 
@@ -53598,17 +53860,17 @@ summed11:
 	VSHUFF64X2 $0xee, Z5, Z3, Z3
 	VADDPS     Z3, Z6, Z6
 	MOVQ       CX, R8
-	VCVTPH2PS  (AX), Z3
+	VPANDD     (AX), Y1, Y3
+	VCVTPH2PS  Y3, Z3
 	VMULPS     Z0, Z3, Z3
-	VPANDD     Z1, Z3, Z3
 
 loop12:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest13
-	VCVTPH2PS (AX), Z5
+	VPANDD    (AX), Y1, Y5
+	VCVTPH2PS Y5, Z5
 	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
 	VADDPS    Z5, Z3, Z3
 	JMP       loop12
 
@@ -53616,25 +53878,25 @@ rest13:
 	TESTQ       DX, DX
 	JZ          summed14
 	VMOVDQU16.Z (AX), K1, Y5
+	VPANDD      Y1, Y5, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
 	VADDPS      Z5, Z3, Z3
 	ADDQ        DX, AX
 
 summed14:
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z5
+	VPANDD    (AX), Y1, Y5
+	VCVTPH2PS Y5, Z5
 	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
 
 loop15:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest16
-	VCVTPH2PS (AX), Z7
+	VPANDD    (AX), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 	VADDPS    Z7, Z5, Z5
 	JMP       loop15
 
@@ -53642,9 +53904,9 @@ rest16:
 	TESTQ       DX, DX
 	JZ          summed17
 	VMOVDQU16.Z (AX), K1, Y7
+	VPANDD      Y1, Y7, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
 	VADDPS      Z7, Z5, Z5
 	ADDQ        DX, AX
 
@@ -53656,17 +53918,17 @@ summed17:
 	VSHUFF64X2 $0xdd, Z7, Z6, Z5
 	VADDPS     Z5, Z3, Z3
 	MOVQ       CX, R8
-	VCVTPH2PS  (AX), Z5
+	VPANDD     (AX), Y1, Y5
+	VCVTPH2PS  Y5, Z5
 	VMULPS     Z0, Z5, Z5
-	VPANDD     Z1, Z5, Z5
 
 loop18:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest19
-	VCVTPH2PS (AX), Z6
+	VPANDD    (AX), Y1, Y6
+	VCVTPH2PS Y6, Z6
 	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
 	VADDPS    Z6, Z5, Z5
 	JMP       loop18
 
@@ -53674,25 +53936,25 @@ rest19:
 	TESTQ       DX, DX
 	JZ          summed20
 	VMOVDQU16.Z (AX), K1, Y6
+	VPANDD      Y1, Y6, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
 	VADDPS      Z6, Z5, Z5
 	ADDQ        DX, AX
 
 summed20:
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z6
+	VPANDD    (AX), Y1, Y6
+	VCVTPH2PS Y6, Z6
 	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
 
 loop21:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest22
-	VCVTPH2PS (AX), Z7
+	VPANDD    (AX), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 	VADDPS    Z7, Z6, Z6
 	JMP       loop21
 
@@ -53700,9 +53962,9 @@ rest22:
 	TESTQ       DX, DX
 	JZ          summed23
 	VMOVDQU16.Z (AX), K1, Y7
+	VPANDD      Y1, Y7, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
 	VADDPS      Z7, Z6, Z6
 	ADDQ        DX, AX
 
@@ -53711,17 +53973,17 @@ summed23:
 	VSHUFF64X2 $0xee, Z6, Z5, Z5
 	VADDPS     Z5, Z7, Z7
 	MOVQ       CX, R8
-	VCVTPH2PS  (AX), Z5
+	VPANDD     (AX), Y1, Y5
+	VCVTPH2PS  Y5, Z5
 	VMULPS     Z0, Z5, Z5
-	VPANDD     Z1, Z5, Z5
 
 loop24:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest25
-	VCVTPH2PS (AX), Z6
+	VPANDD    (AX), Y1, Y6
+	VCVTPH2PS Y6, Z6
 	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
 	VADDPS    Z6, Z5, Z5
 	JMP       loop24
 
@@ -53729,25 +53991,25 @@ rest25:
 	TESTQ       DX, DX
 	JZ          summed26
 	VMOVDQU16.Z (AX), K1, Y6
+	VPANDD      Y1, Y6, Y6
 	VCVTPH2PS   Y6, Z6
 	VMULPS      Z0, Z6, Z6
-	VPANDD      Z1, Z6, Z6
 	VADDPS      Z6, Z5, Z5
 	ADDQ        DX, AX
 
 summed26:
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z6
+	VPANDD    (AX), Y1, Y6
+	VCVTPH2PS Y6, Z6
 	VMULPS    Z0, Z6, Z6
-	VPANDD    Z1, Z6, Z6
 
 loop27:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest28
-	VCVTPH2PS (AX), Z8
+	VPANDD    (AX), Y1, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
 	VADDPS    Z8, Z6, Z6
 	JMP       loop27
 
@@ -53755,9 +54017,9 @@ rest28:
 	TESTQ       DX, DX
 	JZ          summed29
 	VMOVDQU16.Z (AX), K1, Y8
+	VPANDD      Y1, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
 	VADDPS      Z8, Z6, Z6
 	ADDQ        DX, AX
 
@@ -53769,17 +54031,17 @@ summed29:
 	VSHUFF64X2 $0xdd, Z8, Z7, Z6
 	VADDPS     Z6, Z5, Z5
 	MOVQ       CX, R8
-	VCVTPH2PS  (AX), Z6
+	VPANDD     (AX), Y1, Y6
+	VCVTPH2PS  Y6, Z6
 	VMULPS     Z0, Z6, Z6
-	VPANDD     Z1, Z6, Z6
 
 loop30:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest31
-	VCVTPH2PS (AX), Z7
+	VPANDD    (AX), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 	VADDPS    Z7, Z6, Z6
 	JMP       loop30
 
@@ -53787,25 +54049,25 @@ rest31:
 	TESTQ       DX, DX
 	JZ          summed32
 	VMOVDQU16.Z (AX), K1, Y7
+	VPANDD      Y1, Y7, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
 	VADDPS      Z7, Z6, Z6
 	ADDQ        DX, AX
 
 summed32:
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z7
+	VPANDD    (AX), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 
 loop33:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest34
-	VCVTPH2PS (AX), Z8
+	VPANDD    (AX), Y1, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
 	VADDPS    Z8, Z7, Z7
 	JMP       loop33
 
@@ -53813,9 +54075,9 @@ rest34:
 	TESTQ       DX, DX
 	JZ          summed35
 	VMOVDQU16.Z (AX), K1, Y8
+	VPANDD      Y1, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
 	VADDPS      Z8, Z7, Z7
 	ADDQ        DX, AX
 
@@ -53824,17 +54086,17 @@ summed35:
 	VSHUFF64X2 $0xee, Z7, Z6, Z6
 	VADDPS     Z6, Z8, Z8
 	MOVQ       CX, R8
-	VCVTPH2PS  (AX), Z6
+	VPANDD     (AX), Y1, Y6
+	VCVTPH2PS  Y6, Z6
 	VMULPS     Z0, Z6, Z6
-	VPANDD     Z1, Z6, Z6
 
 loop36:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest37
-	VCVTPH2PS (AX), Z7
+	VPANDD    (AX), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 	VADDPS    Z7, Z6, Z6
 	JMP       loop36
 
@@ -53842,25 +54104,25 @@ rest37:
 	TESTQ       DX, DX
 	JZ          summed38
 	VMOVDQU16.Z (AX), K1, Y7
+	VPANDD      Y1, Y7, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
 	VADDPS      Z7, Z6, Z6
 	ADDQ        DX, AX
 
 summed38:
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z7
+	VPANDD    (AX), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 
 loop39:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest40
-	VCVTPH2PS (AX), Z9
+	VPANDD    (AX), Y1, Y9
+	VCVTPH2PS Y9, Z9
 	VMULPS    Z0, Z9, Z9
-	VPANDD    Z1, Z9, Z9
 	VADDPS    Z9, Z7, Z7
 	JMP       loop39
 
@@ -53868,9 +54130,9 @@ rest40:
 	TESTQ       DX, DX
 	JZ          summed41
 	VMOVDQU16.Z (AX), K1, Y9
+	VPANDD      Y1, Y9, Y9
 	VCVTPH2PS   Y9, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z1, Z9, Z9
 	VADDPS      Z9, Z7, Z7
 	ADDQ        DX, AX
 
@@ -53882,17 +54144,17 @@ summed41:
 	VSHUFF64X2 $0xdd, Z9, Z8, Z7
 	VADDPS     Z7, Z6, Z6
 	MOVQ       CX, R8
-	VCVTPH2PS  (AX), Z7
+	VPANDD     (AX), Y1, Y7
+	VCVTPH2PS  Y7, Z7
 	VMULPS     Z0, Z7, Z7
-	VPANDD     Z1, Z7, Z7
 
 loop42:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest43
-	VCVTPH2PS (AX), Z8
+	VPANDD    (AX), Y1, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
 	VADDPS    Z8, Z7, Z7
 	JMP       loop42
 
@@ -53900,25 +54162,25 @@ rest43:
 	TESTQ       DX, DX
 	JZ          summed44
 	VMOVDQU16.Z (AX), K1, Y8
+	VPANDD      Y1, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
 	VADDPS      Z8, Z7, Z7
 	ADDQ        DX, AX
 
 summed44:
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z8
+	VPANDD    (AX), Y1, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
 
 loop45:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest46
-	VCVTPH2PS (AX), Z9
+	VPANDD    (AX), Y1, Y9
+	VCVTPH2PS Y9, Z9
 	VMULPS    Z0, Z9, Z9
-	VPANDD    Z1, Z9, Z9
 	VADDPS    Z9, Z8, Z8
 	JMP       loop45
 
@@ -53926,9 +54188,9 @@ rest46:
 	TESTQ       DX, DX
 	JZ          summed47
 	VMOVDQU16.Z (AX), K1, Y9
+	VPANDD      Y1, Y9, Y9
 	VCVTPH2PS   Y9, Z9
 	VMULPS      Z0, Z9, Z9
-	VPANDD      Z1, Z9, Z9
 	VADDPS      Z9, Z8, Z8
 	ADDQ        DX, AX
 
@@ -53937,17 +54199,17 @@ summed47:
 	VSHUFF64X2 $0xee, Z8, Z7, Z7
 	VADDPS     Z7, Z9, Z9
 	MOVQ       CX, R8
-	VCVTPH2PS  (AX), Z7
+	VPANDD     (AX), Y1, Y7
+	VCVTPH2PS  Y7, Z7
 	VMULPS     Z0, Z7, Z7
-	VPANDD     Z1, Z7, Z7
 
 loop48:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest49
-	VCVTPH2PS (AX), Z8
+	VPANDD    (AX), Y1, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
 	VADDPS    Z8, Z7, Z7
 	JMP       loop48
 
@@ -53955,25 +54217,25 @@ rest49:
 	TESTQ       DX, DX
 	JZ          summed50
 	VMOVDQU16.Z (AX), K1, Y8
+	VPANDD      Y1, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z0, Z8, Z8
-	VPANDD      Z1, Z8, Z8
 	VADDPS      Z8, Z7, Z7
 	ADDQ        DX, AX
 
 summed50:
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z8
+	VPANDD    (AX), Y1, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z0, Z8, Z8
-	VPANDD    Z1, Z8, Z8
 
 loop51:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest52
-	VCVTPH2PS (AX), Z10
+	VPANDD    (AX), Y1, Y10
+	VCVTPH2PS Y10, Z10
 	VMULPS    Z0, Z10, Z10
-	VPANDD    Z1, Z10, Z10
 	VADDPS    Z10, Z8, Z8
 	JMP       loop51
 
@@ -53981,9 +54243,9 @@ rest52:
 	TESTQ       DX, DX
 	JZ          summed53
 	VMOVDQU16.Z (AX), K1, Y10
+	VPANDD      Y1, Y10, Y10
 	VCVTPH2PS   Y10, Z10
 	VMULPS      Z0, Z10, Z10
-	VPANDD      Z1, Z10, Z10
 	VADDPS      Z10, Z8, Z8
 	ADDQ        DX, AX
 
@@ -54017,17 +54279,17 @@ slots1:
 
 	// One block, as a run of a longer one is.
 	MOVQ      CX, R8
-	VCVTPH2PS (AX), Z3
+	VPANDD    (AX), Y1, Y3
+	VCVTPH2PS Y3, Z3
 	VMULPS    Z0, Z3, Z3
-	VPANDD    Z1, Z3, Z3
 
 loop55:
 	ADDQ      $0x20, AX
 	SUBQ      $0x20, R8
 	JZ        rest56
-	VCVTPH2PS (AX), Z5
+	VPANDD    (AX), Y1, Y5
+	VCVTPH2PS Y5, Z5
 	VMULPS    Z0, Z5, Z5
-	VPANDD    Z1, Z5, Z5
 	VADDPS    Z5, Z3, Z3
 	JMP       loop55
 
@@ -54035,9 +54297,9 @@ rest56:
 	TESTQ       DX, DX
 	JZ          summed57
 	VMOVDQU16.Z (AX), K1, Y5
+	VPANDD      Y1, Y5, Y5
 	VCVTPH2PS   Y5, Z5
 	VMULPS      Z0, Z5, Z5
-	VPANDD      Z1, Z5, Z5
 	VADDPS      Z5, Z3, Z3
 	ADDQ        DX, AX
 
@@ -54064,9 +54326,9 @@ block58:
 	JZ     rest60
 
 pair59:
-	VCVTPH2PS  (AX), Z3
+	VPANDD     (AX), Y1, Y3
+	VCVTPH2PS  Y3, Z3
 	VMULPS     Z0, Z3, Z3
-	VPANDD     Z1, Z3, Z3
 	VADDPS     Z3, Z4, Z4
 	PREFETCHT0 2048(AX)
 	ADDQ       $0x20, AX
@@ -54077,9 +54339,9 @@ pair59:
 
 rest60:
 	VMOVDQU16.Z (AX), K1, Y3
+	VPANDD      Y1, Y3, Y3
 	VCVTPH2PS   Y3, Z3
 	VMULPS      Z0, Z3, Z3
-	VPANDD      Z1, Z3, Z3
 	VADDPS      Z3, Z4, Z4
 	ADDQ        DX, AX
 
@@ -54175,7 +54437,7 @@ TEXT ·stridedMeansHalfF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         x+8(FP), CX
 	VPXORD       Z1, Z1, Z1
 	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPSRLD       $0x01, Z1, Z1
+	VPSRLW       $0x01, Z1, Z1
 	VBROADCASTSS div+48(FP), Z2
 	MOVBLZX      more+52(FP), DX
 	MOVQ         stride+32(FP), BX
@@ -54218,21 +54480,21 @@ fresh6:
 row9:
 	PREFETCHT1 (R9)(SI*1)
 	PREFETCHT1 64(R9)(SI*1)
-	VCVTPH2PS  (R9), Z7
+	VPANDD     (R9), Y1, Y7
+	VCVTPH2PS  Y7, Z7
 	VMULPS     Z0, Z7, Z7
-	VPANDD     Z1, Z7, Z7
 	VADDPS     Z7, Z3, Z3
-	VCVTPH2PS  32(R9), Z7
+	VPANDD     32(R9), Y1, Y7
+	VCVTPH2PS  Y7, Z7
 	VMULPS     Z0, Z7, Z7
-	VPANDD     Z1, Z7, Z7
 	VADDPS     Z7, Z4, Z4
-	VCVTPH2PS  64(R9), Z7
+	VPANDD     64(R9), Y1, Y7
+	VCVTPH2PS  Y7, Z7
 	VMULPS     Z0, Z7, Z7
-	VPANDD     Z1, Z7, Z7
 	VADDPS     Z7, Z5, Z5
-	VCVTPH2PS  96(R9), Z7
+	VPANDD     96(R9), Y1, Y7
+	VCVTPH2PS  Y7, Z7
 	VMULPS     Z0, Z7, Z7
-	VPANDD     Z1, Z7, Z7
 	VADDPS     Z7, Z6, Z6
 	ADDQ       BX, R9
 	DECQ       R10
@@ -54243,21 +54505,21 @@ here7:
 	MOVQ block+24(FP), R10
 
 row10:
-	VCVTPH2PS (R9), Z7
+	VPANDD    (R9), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 	VADDPS    Z7, Z3, Z3
-	VCVTPH2PS 32(R9), Z7
+	VPANDD    32(R9), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 	VADDPS    Z7, Z4, Z4
-	VCVTPH2PS 64(R9), Z7
+	VPANDD    64(R9), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 	VADDPS    Z7, Z5, Z5
-	VCVTPH2PS 96(R9), Z7
+	VPANDD    96(R9), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 	VADDPS    Z7, Z6, Z6
 	ADDQ      BX, R9
 	DECQ      R10
@@ -54297,9 +54559,9 @@ fresh13:
 	MOVQ block+24(FP), R10
 
 row14:
-	VCVTPH2PS (R9), Z7
+	VPANDD    (R9), Y1, Y7
+	VCVTPH2PS Y7, Z7
 	VMULPS    Z0, Z7, Z7
-	VPANDD    Z1, Z7, Z7
 	VADDPS    Z7, Z8, Z8
 	ADDQ      BX, R9
 	DECQ      R10
@@ -54336,9 +54598,9 @@ fresh16:
 
 row17:
 	VMOVDQU16.Z (DI), K1, Y7
+	VPANDD      Y1, Y7, Y7
 	VCVTPH2PS   Y7, Z7
 	VMULPS      Z0, Z7, Z7
-	VPANDD      Z1, Z7, Z7
 	VADDPS      Z7, Z9, Z9
 	ADDQ        BX, DI
 	DECQ        R9
@@ -54390,17 +54652,17 @@ fresh21:
 row24:
 	PREFETCHT1 (R9)(SI*1)
 	PREFETCHT1 64(R9)(SI*1)
-	VCVTPH2PS  (R9), Z0
-	VPANDD     Z1, Z0, Z0
+	VPANDD     (R9), Y1, Y0
+	VCVTPH2PS  Y0, Z0
 	VADDPS     Z0, Z3, Z3
-	VCVTPH2PS  32(R9), Z0
-	VPANDD     Z1, Z0, Z0
+	VPANDD     32(R9), Y1, Y0
+	VCVTPH2PS  Y0, Z0
 	VADDPS     Z0, Z4, Z4
-	VCVTPH2PS  64(R9), Z0
-	VPANDD     Z1, Z0, Z0
+	VPANDD     64(R9), Y1, Y0
+	VCVTPH2PS  Y0, Z0
 	VADDPS     Z0, Z5, Z5
-	VCVTPH2PS  96(R9), Z0
-	VPANDD     Z1, Z0, Z0
+	VPANDD     96(R9), Y1, Y0
+	VCVTPH2PS  Y0, Z0
 	VADDPS     Z0, Z6, Z6
 	ADDQ       BX, R9
 	DECQ       R10
@@ -54411,17 +54673,17 @@ here22:
 	MOVQ block+24(FP), R10
 
 row25:
-	VCVTPH2PS (R9), Z0
-	VPANDD    Z1, Z0, Z0
+	VPANDD    (R9), Y1, Y0
+	VCVTPH2PS Y0, Z0
 	VADDPS    Z0, Z3, Z3
-	VCVTPH2PS 32(R9), Z0
-	VPANDD    Z1, Z0, Z0
+	VPANDD    32(R9), Y1, Y0
+	VCVTPH2PS Y0, Z0
 	VADDPS    Z0, Z4, Z4
-	VCVTPH2PS 64(R9), Z0
-	VPANDD    Z1, Z0, Z0
+	VPANDD    64(R9), Y1, Y0
+	VCVTPH2PS Y0, Z0
 	VADDPS    Z0, Z5, Z5
-	VCVTPH2PS 96(R9), Z0
-	VPANDD    Z1, Z0, Z0
+	VPANDD    96(R9), Y1, Y0
+	VCVTPH2PS Y0, Z0
 	VADDPS    Z0, Z6, Z6
 	ADDQ      BX, R9
 	DECQ      R10
@@ -54461,8 +54723,8 @@ fresh28:
 	MOVQ block+24(FP), R10
 
 row29:
-	VCVTPH2PS (R9), Z0
-	VPANDD    Z1, Z0, Z0
+	VPANDD    (R9), Y1, Y0
+	VCVTPH2PS Y0, Z0
 	VADDPS    Z0, Z7, Z7
 	ADDQ      BX, R9
 	DECQ      R10
@@ -54499,8 +54761,8 @@ fresh31:
 
 row32:
 	VMOVDQU16.Z (DI), K1, Y0
+	VPANDD      Y1, Y0, Y0
 	VCVTPH2PS   Y0, Z0
-	VPANDD      Z1, Z0, Z0
 	VADDPS      Z0, Z8, Z8
 	ADDQ        BX, DI
 	DECQ        R9
@@ -54564,6 +54826,7 @@ TEXT ·descendBlocksHalfF16AVX512(SB), NOSPLIT, $208-68
 	MOVQ         den+32(FP), BX
 	MOVQ         blocks+40(FP), SI
 	MOVQ         out+16(FP), DI
+	XORQ         R9, R9
 	CMPL         factor+64(FP), $0x3f800000
 	JE           plain1
 
@@ -54583,33 +54846,73 @@ done6:
 	IMULQ block+48(FP), R8
 	SHLQ  $0x01, R8
 
-	// The elements of a group, each with its block's denominator.
-	VMOVDQA64 Z7, Z6
-	MOVQ      R8, R9
-	ANDQ      $-32, R9
-	SUBQ      R9, R8
-	LEAQ      (AX)(R9*2), AX
-	LEAQ      (CX)(R9*2), CX
-	ADDQ      R9, DX
-	ADDQ      R9, DI
-	NEGQ      R9
-	JZ        rest8
+	// The narrowed parameters of the last group.
+	CMPQ R9, $-128
+	JG   one8
 
 loop7:
-	PREFETCHT0 384(DX)(R9*1)
 	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(AX)(R9*2)
+	PREFETCHT0 448(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z6
+	VMOVUPS    64(AX)(R9*2), Z10
+	VMOVUPS    128(AX)(R9*2), Z11
+	VMOVUPS    192(AX)(R9*2), Z12
+	VCMPPS     $0x03, Z10, Z6, K1
+	VCMPPS     $0x03, Z12, Z11, K2
+	KORTESTW   K1, K2
+	JNE        nan10
+
+quiet11:
+	VCVTPS2PH $0x00, Z6, (DI)(R9*1)
+	VCVTPS2PH $0x00, Z10, 32(DI)(R9*1)
+	VCVTPS2PH $0x00, Z11, 64(DI)(R9*1)
+	VCVTPS2PH $0x00, Z12, 96(DI)(R9*1)
+	SUBQ      $-128, R9
+	CMPQ      R9, $-128
+	JLE       loop7
+
+one8:
+	TESTQ      R9, R9
+	JZ         done9
+	PREFETCHT0 384(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z6
+	VCMPPS     $0x03, Z6, Z6, K1
+	KORTESTW   K1, K1
+	JNE        nan12
+
+quiet13:
+	VCVTPS2PH $0x00, Z6, (DI)(R9*1)
+	ADDQ      $0x20, R9
+	JMP       one8
+
+done9:
+	// The elements of a group, each with its block's denominator.
+	VMOVDQA64 Z7, Z6
+	MOVQ      R8, R10
+	ANDQ      $-32, R10
+	SUBQ      R10, R8
+	LEAQ      (AX)(R10*2), AX
+	LEAQ      (CX)(R10*2), CX
+	ADDQ      R10, DX
+	ADDQ      R10, DI
+	NEGQ      R10
+	MOVQ      R10, R9
+	JZ        rest15
+
+loop14:
+	PREFETCHT0 384(DX)(R10*1)
+	PREFETCHT0 384(CX)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R9*1), Z10
+	VCVTPH2PS (DX)(R10*1), Z10
 	VMULPS    Z5, Z10, Z10
-	VMULPS    (CX)(R9*2), Z1, Z11
+	VMULPS    (CX)(R10*2), Z1, Z11
 	VMULPS    Z10, Z2, Z10
 	VADDPS    Z10, Z11, Z11
 	VPTESTMD  Z0, Z11, K1
 	VMOVUPS.Z Z11, K1, Z11
-	VMULPS    (AX)(R9*2), Z3, Z10
+	VMULPS    (AX)(R10*2), Z3, Z10
 	VPSRLD    $0x1c, Z6, Z12
 	VPERMPS   Z9, Z12, Z12
 	VMULPS    Z4, Z11, Z13
@@ -54617,36 +54920,29 @@ loop7:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 128(SP), $+0
-	JNE  clamp10
+	JNE  clamp17
 
-clamped11:
+clamped18:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z13, Z10, Z10
-	VMOVDQA64 Z10, Z13
-	VMOVUPS   Z11, (CX)(R9*2)
-	VMOVUPS   Z10, (AX)(R9*2)
-	VCMPPS    $0x03, Z13, Z13, K1
-	KORTESTW  K1, K1
-	JNE       nan12
+	VSUBPS  Z13, Z10, Z10
+	VMOVUPS Z11, (CX)(R10*2)
+	VMOVUPS Z10, (AX)(R10*2)
+	VPADDD  Z8, Z6, Z6
+	ADDQ    $0x20, R10
+	JNZ     loop14
 
-quiet13:
-	VCVTPS2PH $0x00, Z13, (DI)(R9*1)
-	VPADDD    Z8, Z6, Z6
-	ADDQ      $0x20, R9
-	JNZ       loop7
-
-rest8:
+rest15:
 	TESTQ R8, R8
-	JZ    end9
+	JZ    end16
 	SHRQ  $0x01, R8
-	XORL  R10, R10
-	BTSQ  R8, R10
-	DECQ  R10
-	KMOVW R10, K1
+	XORL  R11, R11
+	BTSQ  R8, R11
+	DECQ  R11
+	KMOVW R11, K1
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K1, Z10
-	VMOVDQU16.Z (DX)(R9*1), K1, Y11
+	VMOVUPS.Z   (CX)(R10*2), K1, Z10
+	VMOVDQU16.Z (DX)(R10*1), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VMULPS      Z5, Z11, Z11
 	VMULPS      Z10, Z1, Z10
@@ -54654,7 +54950,7 @@ rest8:
 	VADDPS      Z11, Z10, Z10
 	VPTESTMD    Z0, Z10, K2
 	VMOVUPS.Z   Z10, K2, Z10
-	VMOVUPS.Z   (AX)(R9*2), K1, Z11
+	VMOVUPS.Z   (AX)(R10*2), K1, Z11
 	VMULPS      Z11, Z3, Z11
 	VPSRLD      $0x1c, Z6, Z6
 	VPERMPS     Z9, Z6, Z6
@@ -54663,71 +54959,111 @@ rest8:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 128(SP), $+0
-	JNE  clamp14
+	JNE  clamp19
 
-clamped15:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Z9, Z11, Z11
 	VMOVDQA64 Z11, Z9
-	VMOVUPS   Z10, K1, (CX)(R9*2)
-	VMOVUPS   Z11, K1, (AX)(R9*2)
+	VMOVUPS   Z10, K1, (CX)(R10*2)
+	VMOVUPS   Z11, K1, (AX)(R10*2)
 	VCMPPS    $0x03, Z9, Z9, K2
 	KORTESTW  K2, K2
-	JNE       nan16
+	JNE       nan21
 
-quiet17:
+quiet22:
 	VCVTPS2PH $0x00, Z9, Y6
-	VMOVDQU16 Y6, K1, (DI)(R9*1)
+	VMOVDQU16 Y6, K1, (DI)(R10*1)
 
-end9:
+end16:
 	JMP group3
 
 done4:
 	JMP done2
 
 plain1:
-group18:
+group23:
 	TESTQ   SI, SI
-	JZ      done19
+	JZ      done24
 	MOVQ    $0x0000000000000010, R8
 	CMPQ    SI, R8
 	CMOVQLT SI, R8
 	SUBQ    R8, SI
 	CMPQ    R8, $0x10
-	JNE     some20
+	JNE     some25
 	VMOVUPS (BX), Z9
 
-done21:
+done26:
 	ADDQ  $0x40, BX
 	IMULQ block+48(FP), R8
 	SHLQ  $0x01, R8
 
+	// The narrowed parameters of the last group.
+	CMPQ R9, $-128
+	JG   one28
+
+loop27:
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 448(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z5
+	VMOVUPS    64(AX)(R9*2), Z6
+	VMOVUPS    128(AX)(R9*2), Z10
+	VMOVUPS    192(AX)(R9*2), Z11
+	VCMPPS     $0x03, Z6, Z5, K1
+	VCMPPS     $0x03, Z11, Z10, K2
+	KORTESTW   K1, K2
+	JNE        nan30
+
+quiet31:
+	VCVTPS2PH $0x00, Z5, (DI)(R9*1)
+	VCVTPS2PH $0x00, Z6, 32(DI)(R9*1)
+	VCVTPS2PH $0x00, Z10, 64(DI)(R9*1)
+	VCVTPS2PH $0x00, Z11, 96(DI)(R9*1)
+	SUBQ      $-128, R9
+	CMPQ      R9, $-128
+	JLE       loop27
+
+one28:
+	TESTQ      R9, R9
+	JZ         done29
+	PREFETCHT0 384(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z5
+	VCMPPS     $0x03, Z5, Z5, K1
+	KORTESTW   K1, K1
+	JNE        nan32
+
+quiet33:
+	VCVTPS2PH $0x00, Z5, (DI)(R9*1)
+	ADDQ      $0x20, R9
+	JMP       one28
+
+done29:
 	// The elements of a group, each with its block's denominator.
 	VMOVDQA64 Z7, Z6
-	MOVQ      R8, R9
-	ANDQ      $-32, R9
-	SUBQ      R9, R8
-	LEAQ      (AX)(R9*2), AX
-	LEAQ      (CX)(R9*2), CX
-	ADDQ      R9, DX
-	ADDQ      R9, DI
-	NEGQ      R9
-	JZ        rest23
+	MOVQ      R8, R10
+	ANDQ      $-32, R10
+	SUBQ      R10, R8
+	LEAQ      (AX)(R10*2), AX
+	LEAQ      (CX)(R10*2), CX
+	ADDQ      R10, DX
+	ADDQ      R10, DI
+	NEGQ      R10
+	MOVQ      R10, R9
+	JZ        rest35
 
-loop22:
-	PREFETCHT0 384(DX)(R9*1)
-	PREFETCHT0 384(DI)(R9*1)
-	PREFETCHT0 384(CX)(R9*2)
-	PREFETCHT0 384(AX)(R9*2)
+loop34:
+	PREFETCHT0 384(DX)(R10*1)
+	PREFETCHT0 384(CX)(R10*2)
+	PREFETCHT0 384(AX)(R10*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (DX)(R9*1), Z5
-	VMULPS    (CX)(R9*2), Z1, Z10
+	VCVTPH2PS (DX)(R10*1), Z5
+	VMULPS    (CX)(R10*2), Z1, Z10
 	VMULPS    Z5, Z2, Z5
 	VADDPS    Z5, Z10, Z10
 	VPTESTMD  Z0, Z10, K1
 	VMOVUPS.Z Z10, K1, Z10
-	VMULPS    (AX)(R9*2), Z3, Z5
+	VMULPS    (AX)(R10*2), Z3, Z5
 	VPSRLD    $0x1c, Z6, Z11
 	VPERMPS   Z9, Z11, Z11
 	VMULPS    Z4, Z10, Z12
@@ -54735,43 +55071,36 @@ loop22:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 128(SP), $+0
-	JNE  clamp25
+	JNE  clamp37
 
-clamped26:
+clamped38:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z12, Z5, Z5
-	VMOVDQA64 Z5, Z12
-	VMOVUPS   Z10, (CX)(R9*2)
-	VMOVUPS   Z5, (AX)(R9*2)
-	VCMPPS    $0x03, Z12, Z12, K1
-	KORTESTW  K1, K1
-	JNE       nan27
+	VSUBPS  Z12, Z5, Z5
+	VMOVUPS Z10, (CX)(R10*2)
+	VMOVUPS Z5, (AX)(R10*2)
+	VPADDD  Z8, Z6, Z6
+	ADDQ    $0x20, R10
+	JNZ     loop34
 
-quiet28:
-	VCVTPS2PH $0x00, Z12, (DI)(R9*1)
-	VPADDD    Z8, Z6, Z6
-	ADDQ      $0x20, R9
-	JNZ       loop22
-
-rest23:
+rest35:
 	TESTQ R8, R8
-	JZ    end24
+	JZ    end36
 	SHRQ  $0x01, R8
-	XORL  R10, R10
-	BTSQ  R8, R10
-	DECQ  R10
-	KMOVW R10, K1
+	XORL  R11, R11
+	BTSQ  R8, R11
+	DECQ  R11
+	KMOVW R11, K1
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMOVUPS.Z   (CX)(R9*2), K1, Z5
-	VMOVDQU16.Z (DX)(R9*1), K1, Y10
+	VMOVUPS.Z   (CX)(R10*2), K1, Z5
+	VMOVDQU16.Z (DX)(R10*1), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VMULPS      Z5, Z1, Z5
 	VMULPS      Z10, Z2, Z10
 	VADDPS      Z10, Z5, Z5
 	VPTESTMD    Z0, Z5, K2
 	VMOVUPS.Z   Z5, K2, Z5
-	VMOVUPS.Z   (AX)(R9*2), K1, Z10
+	VMOVUPS.Z   (AX)(R10*2), K1, Z10
 	VMULPS      Z10, Z3, Z10
 	VPSRLD      $0x1c, Z6, Z6
 	VPERMPS     Z9, Z6, Z6
@@ -54780,105 +55109,187 @@ rest23:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 128(SP), $+0
-	JNE  clamp29
+	JNE  clamp39
 
-clamped30:
+clamped40:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Z9, Z10, Z10
 	VMOVDQA64 Z10, Z9
-	VMOVUPS   Z5, K1, (CX)(R9*2)
-	VMOVUPS   Z10, K1, (AX)(R9*2)
+	VMOVUPS   Z5, K1, (CX)(R10*2)
+	VMOVUPS   Z10, K1, (AX)(R10*2)
 	VCMPPS    $0x03, Z9, Z9, K2
 	KORTESTW  K2, K2
-	JNE       nan31
+	JNE       nan41
 
-quiet32:
+quiet42:
 	VCVTPS2PH $0x00, Z9, Y5
-	VMOVDQU16 Y5, K1, (DI)(R9*1)
+	VMOVDQU16 Y5, K1, (DI)(R10*1)
 
-end24:
-	JMP group18
+end36:
+	JMP group23
 
-done19:
+done24:
 done2:
+	// The narrowed parameters of the last group.
+	CMPQ R9, $-128
+	JG   one44
+
+loop43:
+	PREFETCHT0 384(DI)(R9*1)
+	PREFETCHT0 448(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z0
+	VMOVUPS    64(AX)(R9*2), Z1
+	VMOVUPS    128(AX)(R9*2), Z2
+	VMOVUPS    192(AX)(R9*2), Z3
+	VCMPPS     $0x03, Z1, Z0, K1
+	VCMPPS     $0x03, Z3, Z2, K2
+	KORTESTW   K1, K2
+	JNE        nan46
+
+quiet47:
+	VCVTPS2PH $0x00, Z0, (DI)(R9*1)
+	VCVTPS2PH $0x00, Z1, 32(DI)(R9*1)
+	VCVTPS2PH $0x00, Z2, 64(DI)(R9*1)
+	VCVTPS2PH $0x00, Z3, 96(DI)(R9*1)
+	SUBQ      $-128, R9
+	CMPQ      R9, $-128
+	JLE       loop43
+
+one44:
+	TESTQ      R9, R9
+	JZ         done45
+	PREFETCHT0 384(DI)(R9*1)
+	VMOVUPS    (AX)(R9*2), Z0
+	VCMPPS     $0x03, Z0, Z0, K1
+	KORTESTW   K1, K1
+	JNE        nan48
+
+quiet49:
+	VCVTPS2PH $0x00, Z0, (DI)(R9*1)
+	ADDQ      $0x20, R9
+	JMP       one44
+
+done45:
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
 some5:
-	MOVQ      R8, R9
-	SHLQ      $0x01, R9
-	SHRQ      $0x01, R9
-	XORL      R10, R10
-	BTSQ      R9, R10
-	DECQ      R10
-	KMOVW     R10, K1
+	MOVQ      R8, R10
+	SHLQ      $0x01, R10
+	SHRQ      $0x01, R10
+	XORL      R11, R11
+	BTSQ      R10, R11
+	DECQ      R11
+	KMOVW     R11, K1
 	VMOVUPS.Z (BX), K1, Z9
 	JMP       done6
 
-clamp10:
+	// NaN.
+nan10:
+	VCMPPS  $0x03, Z6, Z6, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z6
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z10
+	VCMPPS  $0x03, Z11, Z11, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z11
+	VCMPPS  $0x03, Z12, Z12, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z12
+	JMP     quiet11
+
+	// NaN.
+nan12:
+	VCMPPS  $0x03, Z6, Z6, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z6
+	JMP     quiet13
+
+clamp17:
 	VMOVUPS (SP), Z12
 	VMINPS  Z13, Z12, Z13
 	VMOVUPS 64(SP), Z12
 	VMAXPS  Z13, Z12, Z13
-	JMP     clamped11
+	JMP     clamped18
 
-	// NaN.
-nan12:
-	VCMPPS  $0x03, Z13, Z13, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z13
-	JMP     quiet13
-
-clamp14:
+clamp19:
 	VMOVUPS (SP), Z6
 	VMINPS  Z9, Z6, Z9
 	VMOVUPS 64(SP), Z6
 	VMAXPS  Z9, Z6, Z9
-	JMP     clamped15
+	JMP     clamped20
 
 	// NaN.
-nan16:
+nan21:
 	VCMPPS  $0x03, Z9, Z9, K2
 	VMOVUPS quietNaNs512<>+0(SB), K2, Z9
-	JMP     quiet17
+	JMP     quiet22
 
 	// The last group, of fewer blocks.
-some20:
-	MOVQ      R8, R9
-	SHLQ      $0x01, R9
-	SHRQ      $0x01, R9
-	XORL      R10, R10
-	BTSQ      R9, R10
-	DECQ      R10
-	KMOVW     R10, K1
+some25:
+	MOVQ      R8, R10
+	SHLQ      $0x01, R10
+	SHRQ      $0x01, R10
+	XORL      R11, R11
+	BTSQ      R10, R11
+	DECQ      R11
+	KMOVW     R11, K1
 	VMOVUPS.Z (BX), K1, Z9
-	JMP       done21
+	JMP       done26
 
-clamp25:
+	// NaN.
+nan30:
+	VCMPPS  $0x03, Z5, Z5, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z5
+	VCMPPS  $0x03, Z6, Z6, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z6
+	VCMPPS  $0x03, Z10, Z10, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z10
+	VCMPPS  $0x03, Z11, Z11, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z11
+	JMP     quiet31
+
+	// NaN.
+nan32:
+	VCMPPS  $0x03, Z5, Z5, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z5
+	JMP     quiet33
+
+clamp37:
 	VMOVUPS (SP), Z11
 	VMINPS  Z12, Z11, Z12
 	VMOVUPS 64(SP), Z11
 	VMAXPS  Z12, Z11, Z12
-	JMP     clamped26
+	JMP     clamped38
 
-	// NaN.
-nan27:
-	VCMPPS  $0x03, Z12, Z12, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z12
-	JMP     quiet28
-
-clamp29:
+clamp39:
 	VMOVUPS (SP), Z6
 	VMINPS  Z9, Z6, Z9
 	VMOVUPS 64(SP), Z6
 	VMAXPS  Z9, Z6, Z9
-	JMP     clamped30
+	JMP     clamped40
 
 	// NaN.
-nan31:
+nan41:
 	VCMPPS  $0x03, Z9, Z9, K2
 	VMOVUPS quietNaNs512<>+0(SB), K2, Z9
-	JMP     quiet32
+	JMP     quiet42
+
+	// NaN.
+nan46:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z1
+	VCMPPS  $0x03, Z2, Z2, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z2
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z3
+	JMP     quiet47
+
+	// NaN.
+nan48:
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z0
+	JMP     quiet49
 
 // func updateTogetherHalfF16AVX512(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
@@ -54928,7 +55339,7 @@ TEXT ·updateTogetherHalfF16AVX512(SB), NOSPLIT, $208-100
 	VBROADCASTSS factor+96(FP), Z7
 	VPXORD       Z9, Z9, Z9
 	VPTERNLOGD   $0xff, Z9, Z9, Z9
-	VPSRLD       $0x01, Z9, Z9
+	VPSRLW       $0x01, Z9, Z9
 	MOVQ         stride+64(FP), R8
 	SHLQ         $0x01, R8
 	CMPL         factor+96(FP), $0x3f800000
@@ -54952,13 +55363,13 @@ loop4:
 
 row6:
 	PREFETCHT0 384(SI)(R11*1)
-	VCVTPH2PS  (SI)(R11*1), Z8
+	VPANDD     (SI)(R11*1), Y9, Y8
+	VCVTPH2PS  Y8, Z8
 	VMULPS     Z7, Z8, Z8
-	VPANDD     Z9, Z8, Z8
 	VADDPS     Z8, Z10, Z10
-	VCVTPH2PS  32(SI)(R11*1), Z8
+	VPANDD     32(SI)(R11*1), Y9, Y8
+	VCVTPH2PS  Y8, Z8
 	VMULPS     Z7, Z8, Z8
-	VPANDD     Z9, Z8, Z8
 	VADDPS     Z8, Z11, Z11
 	ADDQ       R8, R11
 	DECQ       R12
@@ -55077,9 +55488,9 @@ loop17:
 	MOVQ   block+56(FP), R12
 
 row19:
-	VCVTPH2PS (SI)(R11*1), Z8
+	VPANDD    (SI)(R11*1), Y9, Y8
+	VCVTPH2PS Y8, Z8
 	VMULPS    Z7, Z8, Z8
-	VPANDD    Z9, Z8, Z8
 	VADDPS    Z8, Z12, Z12
 	ADDQ      R8, R11
 	DECQ      R12
@@ -55168,9 +55579,9 @@ done18:
 
 row31:
 	VMOVDQU16.Z (SI)(R9*1), K1, Y8
+	VPANDD      Y9, Y8, Y8
 	VCVTPH2PS   Y8, Z8
 	VMULPS      Z7, Z8, Z8
-	VPANDD      Z9, Z8, Z8
 	VADDPS      Z8, Z13, Z13
 	ADDQ        R8, R9
 	DECQ        R11
@@ -55275,11 +55686,11 @@ loop43:
 
 row45:
 	PREFETCHT0 384(SI)(R11*1)
-	VCVTPH2PS  (SI)(R11*1), Z7
-	VPANDD     Z9, Z7, Z7
+	VPANDD     (SI)(R11*1), Y9, Y7
+	VCVTPH2PS  Y7, Z7
 	VADDPS     Z7, Z10, Z10
-	VCVTPH2PS  32(SI)(R11*1), Z7
-	VPANDD     Z9, Z7, Z7
+	VPANDD     32(SI)(R11*1), Y9, Y7
+	VCVTPH2PS  Y7, Z7
 	VADDPS     Z7, Z11, Z11
 	ADDQ       R8, R11
 	DECQ       R12
@@ -55396,8 +55807,8 @@ loop56:
 	MOVQ   block+56(FP), R12
 
 row58:
-	VCVTPH2PS (SI)(R11*1), Z7
-	VPANDD    Z9, Z7, Z7
+	VPANDD    (SI)(R11*1), Y9, Y7
+	VCVTPH2PS Y7, Z7
 	VADDPS    Z7, Z12, Z12
 	ADDQ      R8, R11
 	DECQ      R12
@@ -55485,8 +55896,8 @@ done57:
 
 row70:
 	VMOVDQU16.Z (SI)(R9*1), K1, Y7
+	VPANDD      Y9, Y7, Y7
 	VCVTPH2PS   Y7, Z7
-	VPANDD      Z9, Z7, Z7
 	VADDPS      Z7, Z13, Z13
 	ADDQ        R8, R9
 	DECQ        R11

@@ -204,38 +204,48 @@ func (s *sums) short() reg.VecVirtual {
 }
 
 // shortWide sets total to the sums of a group of blocks that are shorter than their
-// partial sums, for AVX-512. Blocks of floats are loaded in halves of 64 bytes and folded with
-// 256 bits: a load of 64 bytes that does not begin a line takes two, and two shuffles of 256
-// bits take no longer than one of 512.
+// partial sums, for AVX-512. Four blocks have addresses from the same pointer.
 func (s *sums) shortWide(total reg.VecVirtual) {
-	k := s.k
-	if k.ofHalves() {
-		k.copy(k.fold(func(int) reg.VecVirtual {
-			p := k.vec()
-			k.loadInputAbsInto(k.input(s.x, nil, 0), s.abs, s.part, p)
-			s.prefetch()
-			ADDQ(s.rest, s.x)
+	k, thrice := s.k, GP64()
+	LEAQ(Mem{Base: s.rest, Index: s.rest, Scale: 2}, thrice)
+	following := func(load func(at Mem) reg.VecVirtual) func(block int) reg.VecVirtual {
+		return func(block int) reg.VecVirtual {
+			at := [...]Mem{{Base: s.x}, {Base: s.x, Index: s.rest, Scale: 1}, {Base: s.x, Index: s.rest, Scale: 2}, {Base: s.x, Index: thrice, Scale: 1}}[block%4]
+			p := load(at)
+			if !k.ofHalves() || block%2 == 0 { // two blocks of halves are shorter than a line
+				PREFETCHT0(at.Offset(s.ahead))
+			}
+			if block%4 == 3 {
+				LEAQ(Mem{Base: s.x, Index: s.rest, Scale: 4}, s.x)
+			}
 			return p
-		}), total)
+		}
+	}
+	if k.ofHalves() {
+		k.copy(k.fold(following(func(at Mem) reg.VecVirtual {
+			p := k.vec()
+			k.loadInputAbsInto(at, s.abs, s.part, p)
+			return p
+		})), total)
 		return
 	}
 	narrow := k.with256()
-	abs := s.abs.AsY()
-	var sums []reg.VecVirtual
-	for range 2 {
-		sums = append(sums, narrow.fold(func(int) reg.VecVirtual {
-			var p []reg.VecVirtual
-			for i, mask := range s.halves {
-				v := YMM()
-				k.masks.andZeroing(narrow.at(s.x, nil, i), abs, mask, v)
-				p = append(p, v)
-			}
-			s.prefetch()
-			ADDQ(s.rest, s.x)
-			return narrow.folded(p)
-		}))
+	next := following(func(at Mem) reg.VecVirtual { return s.shortFloats(narrow, at) })
+	first, second := narrow.fold(next), narrow.fold(next)
+	VINSERTF64X4(U8(1), second, first.AsZ(), total)
+}
+
+// shortFloats returns the partial sums of a block of floats. It is loaded in halves of 64 bytes
+// and folded with 256 bits: a load of 64 bytes that does not begin a line takes two, and two
+// shuffles of 256 bits take no longer than one of 512.
+func (s *sums) shortFloats(narrow *kernel, at Mem) reg.VecVirtual {
+	var p []reg.VecVirtual
+	for i, mask := range s.halves {
+		v := YMM()
+		s.k.masks.andZeroing(at.Offset(i*narrow.bytes()), s.abs.AsY(), mask, v)
+		p = append(p, v)
 	}
-	VINSERTF64X4(U8(1), sums[1], sums[0].AsZ(), total)
+	return narrow.folded(p)
 }
 
 // straight returns the partial sums of a block of 64 bytes or more, for AVX-512. To take
@@ -341,9 +351,12 @@ func (s *sums) intoSlots(n reg.GPVirtual) {
 }
 
 // descendGroup updates n bytes of elements, those of a group of blocks, and moves the
-// pointers past its whole vectors. Only the last group can have a rest.
+// pointers past its whole vectors. Only the last group can have a rest. With AVX-512 and
+// halves it narrows the parameters of the group before, and leaves those of this one to the
+// next call or to narrow.
 func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, e *streams, n reg.GPVirtual) {
 	k := c.k
+	e.narrow()
 	Comment("The elements of a group, each with its block's denominator.")
 	b.reset()
 	loop, rest, end := k.label("loop"), k.label("rest"), k.label("end")
@@ -356,12 +369,17 @@ func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, e *streams, n reg
 		ADDQ(index, p)
 	}
 	NEGQ(index) // counts up to 0
+	if e.late != nil {
+		MOVQ(index, e.late)
+	}
 	JZ(LabelRef(rest))
 	vector := func(part *tail) {
+		one := e.elements(index, 1)
 		if part == nil {
 			e.prefetch(index, 1)
+			one[0].late = e.late != nil
 		}
-		c.descend(part, func(int) reg.VecVirtual { return b.take(den) }, e.elements(index, 1)...)
+		c.descend(part, func(int) reg.VecVirtual { return b.take(den) }, one...)
 	}
 	Label(loop)
 	vector(nil)
@@ -373,6 +391,50 @@ func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, e *streams, n reg
 	JZ(LabelRef(end))
 	vector(k.newTail(n))
 	Label(end)
+}
+
+// narrowLate makes descendGroup narrow a group later. Each θ' waits for a division, and what
+// waits for it takes up room in the processor's queues, so that the next sums cannot begin.
+func (e *streams) narrowLate() {
+	if k := e.k; k.wide() && k.ofHalves() {
+		e.late = GP64()
+		XORQ(e.late, e.late)
+	}
+}
+
+// narrow stores the narrowed parameters that are late. Their lines are prefetched here, since
+// memory would have nothing to do otherwise.
+func (e *streams) narrow() {
+	if e.late == nil {
+		return
+	}
+	const atOnce = 4
+	k, index := e.k, e.late
+	Comment("The narrowed parameters of the last group.")
+	vectors := func(nv int) {
+		k.prefetchInputs(index, nv, prefetchStreams, e.inputs[1])
+		var f []reg.VecVirtual
+		for i := range nv {
+			f = append(f, k.load(k.at(e.theta, index, i), nil))
+		}
+		k.storeNarrowed(f, nil, func(i int) Mem { return k.half(e.inputs[1], index, i) })
+	}
+	loop, one, done := k.label("loop"), k.label("one"), k.label("done")
+	most := I8(-atOnce * k.step())
+	CMPQ(index, most)
+	JG(LabelRef(one))
+	Label(loop)
+	vectors(atOnce)
+	SUBQ(most, index)
+	CMPQ(index, most)
+	JLE(LabelRef(loop))
+	Label(one)
+	TESTQ(index, index)
+	JZ(LabelRef(done))
+	vectors(1)
+	ADDQ(U8(k.step()), index)
+	JMP(LabelRef(one))
+	Label(done)
 }
 
 // partial emits body for a whole vector of blocks, and for the part of one that the n
@@ -425,6 +487,7 @@ func (k *kernel) updateBlocks() {
 	summed, n, bytes := GP64(), GP64(), GP64() // blocks of the third and the second group, bytes of the first
 	XORQ(n, n)
 	XORQ(bytes, bytes)
+	e.narrowLate()
 	k.byFactor(func() {
 		group, sums, elements := k.label("group"), k.label("sums"), k.label("elements")
 		Comment("The second group: from its sums to v' and the denominators.")
@@ -459,6 +522,7 @@ func (k *kernel) updateBlocks() {
 		ORQ(bytes, summed)
 		JNZ(LabelRef(group))
 	})
+	e.narrow()
 	k.ret()
 }
 
@@ -472,6 +536,7 @@ func (k *kernel) descendBlocks() {
 	e := k.newStreams(theta, m, g)
 	n, bytes := GP64(), GP64()
 	group := k.vec()
+	e.narrowLate()
 	k.byFactor(func() {
 		next, done := k.label("group"), k.label("done")
 		Label(next)
@@ -487,6 +552,7 @@ func (k *kernel) descendBlocks() {
 		JMP(LabelRef(next))
 		Label(done)
 	})
+	e.narrow()
 	k.ret()
 }
 

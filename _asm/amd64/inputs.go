@@ -156,18 +156,41 @@ func (k *kernel) loadInputInto(src Mem, t *tail, dst reg.VecVirtual) {
 		src = k.conversion.buffer
 	}
 	k.loadWide(src, lanes, dst)
+	k.applyFactor(dst)
+}
+
+// applyFactor multiplies widened halves by the factor.
+func (k *kernel) applyFactor(v reg.VecVirtual) {
 	if k.conversion.factor != nil {
-		k.mul(k.conversion.factor, dst, dst)
+		k.mul(k.conversion.factor, v, v)
 	}
 }
 
 func (k *kernel) loadInputAbsInto(src Mem, abs reg.VecVirtual, t *tail, dst reg.VecVirtual) {
-	if !k.ofHalves() {
+	switch {
+	case !k.ofHalves():
 		k.loadAbsInto(src, abs, t, dst)
-		return
+	case k.wide():
+		k.widenInto(k.loadAbsHalves(src, abs, t), dst)
+		k.applyFactor(dst)
+	default:
+		k.loadInputInto(src, t, dst)
+		k.and(abs, dst, dst)
 	}
-	k.loadInputInto(src, t, dst)
-	k.and(abs, dst, dst)
+}
+
+// loadAbsHalves loads the absolute values of a vector of halves, or of a part of one, for
+// AVX-512. The sign is removed here because there are half as many bytes as later. The
+// factor is positive.
+func (k *kernel) loadAbsHalves(src Mem, abs reg.VecVirtual, t *tail) reg.VecVirtual {
+	halves := YMM()
+	if t == nil {
+		VPANDD(src, abs.AsY(), halves)
+		return halves
+	}
+	VMOVDQU16_Z(src, t.lanes, halves)
+	VPANDD(abs.AsY(), halves, halves)
+	return halves
 }
 
 // copyHalves copies n bytes of halves, at least one and less than twice most, between p and
@@ -236,10 +259,11 @@ type streams struct {
 	k        *kernel
 	theta, m reg.GPVirtual
 	inputs   []reg.GPVirtual // g, and with halves out
+	late     reg.GPVirtual   // where out is narrowed late: the index from which on it is missing, at most 0
 }
 
 func (k *kernel) newStreams(theta, m, g reg.GPVirtual) *streams {
-	s := &streams{k, theta, m, []reg.GPVirtual{g}}
+	s := &streams{k: k, theta: theta, m: m, inputs: []reg.GPVirtual{g}}
 	if k.ofHalves() {
 		s.inputs = append(s.inputs, arg("out"))
 	}
@@ -253,7 +277,7 @@ func (s *streams) floats() []reg.GPVirtual { return []reg.GPVirtual{s.theta, s.m
 func (s *streams) elements(index reg.Register, nv int) (e []element) {
 	k := s.k
 	for i := range nv {
-		e = append(e, element{k.at(s.theta, index, i), k.at(s.m, index, i), k.input(s.inputs[0], index, i), Mem{}})
+		e = append(e, element{k.at(s.theta, index, i), k.at(s.m, index, i), k.input(s.inputs[0], index, i), Mem{}, false})
 		if k.ofHalves() {
 			e[i].out = k.half(s.inputs[1], index, i)
 		}
@@ -263,7 +287,11 @@ func (s *streams) elements(index reg.Register, nv int) (e []element) {
 
 // prefetch asks for nv vectors of each stream.
 func (s *streams) prefetch(index reg.GPVirtual, nv int) {
-	s.k.prefetchInputs(index, nv, prefetchStreams, s.inputs...)
+	inputs := s.inputs
+	if s.late != nil { // narrow asks for out
+		inputs = inputs[:1]
+	}
+	s.k.prefetchInputs(index, nv, prefetchStreams, inputs...)
 	s.k.prefetch(index, nv, prefetchStreams, s.m, s.theta)
 }
 

@@ -176,8 +176,12 @@ func (c *scalars) clamp(u []reg.VecVirtual) {
 	})
 }
 
-// element is one vector of the streams that descend reads and writes, out of halves.
-type element struct{ theta, m, g, out Mem }
+// element is one vector of the streams that descend reads and writes, out of halves. If it is
+// late, descend leaves out to be written later.
+type element struct {
+	theta, m, g, out Mem
+	late             bool
+}
 
 // descend updates vectors of elements that all have the same denominators, or each its
 // own: den(i) returns those of the i-th. All loads come before the first store, because
@@ -201,15 +205,16 @@ func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements .
 	}
 	c.clamp(u)
 	Comment("theta' = w*theta - u; all loads come before the stores.")
+	narrowed := k.ofHalves() && !elements[0].late
 	for i, e := range elements {
 		k.sub(u[i], theta[i], theta[i])
-		if k.ofHalves() {
+		if narrowed {
 			k.copy(theta[i], u[i])
 		}
 		k.store(m[i], e.m, part)
 		k.store(theta[i], e.theta, part)
 	}
-	if k.ofHalves() {
+	if narrowed {
 		k.storeNarrowed(u, part, func(i int) Mem { return elements[i].out })
 	}
 }

@@ -170,11 +170,16 @@ func (k *kernel) broadcast32(bits reg.Register, v reg.VecVirtual) {
 	}
 }
 
-// absMask returns a vector with all bits but the sign.
+// absMask returns a vector with all bits but the sign. With AVX-512 halves lose it before
+// they are widened.
 func (k *kernel) absMask() reg.VecVirtual {
 	v := k.vec()
 	k.ones(v)
-	k.shiftRight(U8(1), v, v)
+	if k.wide() && k.ofHalves() {
+		VPSRLW(U8(1), v, v)
+	} else {
+		k.shiftRight(U8(1), v, v)
+	}
 	return v
 }
 
