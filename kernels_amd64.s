@@ -13272,25 +13272,25 @@ TEXT ·widenBF16AVX2(SB), NOSPLIT, $0-28
 	JL           done4
 
 loop3:
-	VPMOVZXWD (CX)(BX*1), Y1
-	VPSLLD    $0x10, Y1, Y1
-	VPMOVZXWD 16(CX)(BX*1), Y2
-	VPSLLD    $0x10, Y2, Y2
-	VPMOVZXWD 32(CX)(BX*1), Y3
-	VPSLLD    $0x10, Y3, Y3
-	VPMOVZXWD 48(CX)(BX*1), Y4
-	VPSLLD    $0x10, Y4, Y4
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, (AX)(BX*2)
-	VMULPS    Y0, Y2, Y2
-	VMOVUPS   Y2, 32(AX)(BX*2)
-	VMULPS    Y0, Y3, Y3
-	VMOVUPS   Y3, 64(AX)(BX*2)
-	VMULPS    Y0, Y4, Y4
-	VMOVUPS   Y4, 96(AX)(BX*2)
-	ADDQ      $0x00000040, BX
-	SUBQ      $0x00000040, DX
-	JGE       loop3
+	VBROADCASTI128 (CX)(BX*1), Y1
+	VPSHUFB        spreadHalves<>+0(SB), Y1, Y1
+	VBROADCASTI128 16(CX)(BX*1), Y2
+	VPSHUFB        spreadHalves<>+0(SB), Y2, Y2
+	VBROADCASTI128 32(CX)(BX*1), Y3
+	VPSHUFB        spreadHalves<>+0(SB), Y3, Y3
+	VBROADCASTI128 48(CX)(BX*1), Y4
+	VPSHUFB        spreadHalves<>+0(SB), Y4, Y4
+	VMULPS         Y0, Y1, Y1
+	VMOVUPS        Y1, (AX)(BX*2)
+	VMULPS         Y0, Y2, Y2
+	VMOVUPS        Y2, 32(AX)(BX*2)
+	VMULPS         Y0, Y3, Y3
+	VMOVUPS        Y3, 64(AX)(BX*2)
+	VMULPS         Y0, Y4, Y4
+	VMOVUPS        Y4, 96(AX)(BX*2)
+	ADDQ           $0x00000040, BX
+	SUBQ           $0x00000040, DX
+	JGE            loop3
 
 done4:
 	ADDQ $0x00000040, DX
@@ -13298,13 +13298,13 @@ done4:
 	JL   done6
 
 loop5:
-	VPMOVZXWD (CX)(BX*1), Y1
-	VPSLLD    $0x10, Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, (AX)(BX*2)
-	ADDQ      $0x00000010, BX
-	SUBQ      $0x00000010, DX
-	JGE       loop5
+	VBROADCASTI128 (CX)(BX*1), Y1
+	VPSHUFB        spreadHalves<>+0(SB), Y1, Y1
+	VMULPS         Y0, Y1, Y1
+	VMOVUPS        Y1, (AX)(BX*2)
+	ADDQ           $0x00000010, BX
+	SUBQ           $0x00000010, DX
+	JGE            loop5
 
 done6:
 	ADDQ $0x00000010, DX
@@ -13330,21 +13330,21 @@ plain1:
 	JL   done10
 
 loop9:
-	VPMOVZXWD (CX)(BX*1), Y0
-	VPSLLD    $0x10, Y0, Y0
-	VPMOVZXWD 16(CX)(BX*1), Y1
-	VPSLLD    $0x10, Y1, Y1
-	VPMOVZXWD 32(CX)(BX*1), Y2
-	VPSLLD    $0x10, Y2, Y2
-	VPMOVZXWD 48(CX)(BX*1), Y3
-	VPSLLD    $0x10, Y3, Y3
-	VMOVUPS   Y0, (AX)(BX*2)
-	VMOVUPS   Y1, 32(AX)(BX*2)
-	VMOVUPS   Y2, 64(AX)(BX*2)
-	VMOVUPS   Y3, 96(AX)(BX*2)
-	ADDQ      $0x00000040, BX
-	SUBQ      $0x00000040, DX
-	JGE       loop9
+	VBROADCASTI128 (CX)(BX*1), Y0
+	VPSHUFB        spreadHalves<>+0(SB), Y0, Y0
+	VBROADCASTI128 16(CX)(BX*1), Y1
+	VPSHUFB        spreadHalves<>+0(SB), Y1, Y1
+	VBROADCASTI128 32(CX)(BX*1), Y2
+	VPSHUFB        spreadHalves<>+0(SB), Y2, Y2
+	VBROADCASTI128 48(CX)(BX*1), Y3
+	VPSHUFB        spreadHalves<>+0(SB), Y3, Y3
+	VMOVUPS        Y0, (AX)(BX*2)
+	VMOVUPS        Y1, 32(AX)(BX*2)
+	VMOVUPS        Y2, 64(AX)(BX*2)
+	VMOVUPS        Y3, 96(AX)(BX*2)
+	ADDQ           $0x00000040, BX
+	SUBQ           $0x00000040, DX
+	JGE            loop9
 
 done10:
 	ADDQ $0x00000040, DX
@@ -13352,12 +13352,12 @@ done10:
 	JL   done12
 
 loop11:
-	VPMOVZXWD (CX)(BX*1), Y0
-	VPSLLD    $0x10, Y0, Y0
-	VMOVUPS   Y0, (AX)(BX*2)
-	ADDQ      $0x00000010, BX
-	SUBQ      $0x00000010, DX
-	JGE       loop11
+	VBROADCASTI128 (CX)(BX*1), Y0
+	VPSHUFB        spreadHalves<>+0(SB), Y0, Y0
+	VMOVUPS        Y0, (AX)(BX*2)
+	ADDQ           $0x00000010, BX
+	SUBQ           $0x00000010, DX
+	JGE            loop11
 
 done12:
 	ADDQ $0x00000010, DX
@@ -13380,6 +13380,16 @@ done2:
 	VZEROUPPER
 	RET
 
+DATA spreadHalves<>+0(SB)/4, $0x01008080
+DATA spreadHalves<>+4(SB)/4, $0x03028080
+DATA spreadHalves<>+8(SB)/4, $0x05048080
+DATA spreadHalves<>+12(SB)/4, $0x07068080
+DATA spreadHalves<>+16(SB)/4, $0x09088080
+DATA spreadHalves<>+20(SB)/4, $0x0b0a8080
+DATA spreadHalves<>+24(SB)/4, $0x0d0c8080
+DATA spreadHalves<>+28(SB)/4, $0x0f0e8080
+GLOBL spreadHalves<>(SB), RODATA|NOPTR, $32
+
 // func narrowBF16AVX2(h *uint16, x *float32, n int)
 // Requires: AVX, AVX2
 TEXT ·narrowBF16AVX2(SB), NOSPLIT, $0-24
@@ -13396,50 +13406,50 @@ loop1:
 	VMOVUPS   32(CX)(BX*2), Y1
 	VMOVUPS   64(CX)(BX*2), Y2
 	VMOVUPS   96(CX)(BX*2), Y3
-	VCMPPS    $0x03, Y0, Y0, Y4
-	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
-	VPSRLD    $0x10, Y0, Y4
-	VPAND     lastBits256<>+0(SB), Y4, Y4
-	VPADDD    belowHalves256<>+0(SB), Y0, Y0
-	VPADDD    Y4, Y0, Y0
-	VPSRLD    $0x10, Y0, Y0
-	VCMPPS    $0x03, Y1, Y1, Y4
-	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
-	VPSRLD    $0x10, Y1, Y4
-	VPAND     lastBits256<>+0(SB), Y4, Y4
-	VPADDD    belowHalves256<>+0(SB), Y1, Y1
-	VPADDD    Y4, Y1, Y1
-	VPSRLD    $0x10, Y1, Y1
-	VCMPPS    $0x03, Y2, Y2, Y4
-	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y2, Y2
-	VPSRLD    $0x10, Y2, Y4
-	VPAND     lastBits256<>+0(SB), Y4, Y4
-	VPADDD    belowHalves256<>+0(SB), Y2, Y2
-	VPADDD    Y4, Y2, Y2
-	VPSRLD    $0x10, Y2, Y2
-	VCMPPS    $0x03, Y3, Y3, Y4
-	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y3, Y3
-	VPSRLD    $0x10, Y3, Y4
-	VPAND     lastBits256<>+0(SB), Y4, Y4
-	VPADDD    belowHalves256<>+0(SB), Y3, Y3
-	VPADDD    Y4, Y3, Y3
-	VPSRLD    $0x10, Y3, Y3
-	VPACKUSDW Y1, Y0, Y0
-	VPERMQ    $0xd8, Y0, Y0
-	VMOVDQU   Y0, (AX)(BX*1)
-	VPACKUSDW Y3, Y2, Y2
-	VPERMQ    $0xd8, Y2, Y2
-	VMOVDQU   Y2, 32(AX)(BX*1)
-	ADDQ      $0x00000040, BX
-	SUBQ      $0x00000040, DX
-	JGE       loop1
+	VCMPPS    $0x03, Y0, Y1, Y4
+	VMOVMSKPS Y4, SI
+	TESTL     SI, SI
+	JNZ       nan3
+
+quiet4:
+	VPSHUFB     upperThenLower<>+0(SB), Y0, Y0
+	VPSHUFB     upperThenLower<>+0(SB), Y1, Y1
+	VPUNPCKHQDQ Y1, Y0, Y4
+	VPUNPCKLQDQ Y1, Y0, Y0
+	VPAND       lastBitsOfWords256<>+0(SB), Y0, Y1
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y1, Y1
+	VPAVGW      Y1, Y4, Y4
+	VPSRLW      $0x0f, Y4, Y4
+	VPADDW      Y4, Y0, Y0
+	VPERMQ      $0xd8, Y0, Y0
+	VMOVDQU     Y0, (AX)(BX*1)
+	VCMPPS      $0x03, Y2, Y3, Y0
+	VMOVMSKPS   Y0, SI
+	TESTL       SI, SI
+	JNZ         nan5
+
+quiet6:
+	VPSHUFB     upperThenLower<>+0(SB), Y2, Y2
+	VPSHUFB     upperThenLower<>+0(SB), Y3, Y3
+	VPUNPCKHQDQ Y3, Y2, Y0
+	VPUNPCKLQDQ Y3, Y2, Y2
+	VPAND       lastBitsOfWords256<>+0(SB), Y2, Y1
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y1, Y1
+	VPAVGW      Y1, Y0, Y0
+	VPSRLW      $0x0f, Y0, Y0
+	VPADDW      Y0, Y2, Y2
+	VPERMQ      $0xd8, Y2, Y2
+	VMOVDQU     Y2, 32(AX)(BX*1)
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000040, DX
+	JGE         loop1
 
 done2:
 	ADDQ $0x00000040, DX
 	SUBQ $0x00000010, DX
-	JL   done4
+	JL   done8
 
-loop3:
+loop7:
 	VMOVUPS      (CX)(BX*2), Y0
 	VCMPPS       $0x03, Y0, Y0, Y1
 	VBLENDVPS    Y1, quietNaNs256<>+0(SB), Y0, Y0
@@ -13453,14 +13463,14 @@ loop3:
 	VMOVDQU      X0, (AX)(BX*1)
 	ADDQ         $0x00000010, BX
 	SUBQ         $0x00000010, DX
-	JGE          loop3
+	JGE          loop7
 
-done4:
+done8:
 	ADDQ $0x00000010, DX
 	SUBQ $0x00000002, DX
-	JL   done6
+	JL   done10
 
-loop5:
+loop9:
 	VMOVSS    (CX)(BX*2), X5
 	VCMPPS    $0x03, Y5, Y5, Y0
 	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y5, Y5
@@ -13473,12 +13483,26 @@ loop5:
 	MOVW      SI, (AX)(BX*1)
 	ADDQ      $0x00000002, BX
 	SUBQ      $0x00000002, DX
-	JGE       loop5
+	JGE       loop9
 
-done6:
+done10:
 	ADDQ $0x00000002, DX
 	VZEROUPPER
 	RET
+
+nan3:
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
+	JMP       quiet4
+
+nan5:
+	VCMPPS    $0x03, Y2, Y2, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y2, Y2
+	VCMPPS    $0x03, Y3, Y3, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y3, Y3
+	JMP       quiet6
 
 DATA quietNaNs256<>+0(SB)/4, $0x7fc00000
 DATA quietNaNs256<>+4(SB)/4, $0x7fc00000
@@ -13509,6 +13533,32 @@ DATA belowHalves256<>+20(SB)/4, $0x00007fff
 DATA belowHalves256<>+24(SB)/4, $0x00007fff
 DATA belowHalves256<>+28(SB)/4, $0x00007fff
 GLOBL belowHalves256<>(SB), RODATA|NOPTR, $32
+
+DATA lastBitsOfWords256<>+0(SB)/4, $0x00010001
+DATA lastBitsOfWords256<>+4(SB)/4, $0x00010001
+DATA lastBitsOfWords256<>+8(SB)/4, $0x00010001
+DATA lastBitsOfWords256<>+12(SB)/4, $0x00010001
+DATA lastBitsOfWords256<>+16(SB)/4, $0x00010001
+DATA lastBitsOfWords256<>+20(SB)/4, $0x00010001
+DATA lastBitsOfWords256<>+24(SB)/4, $0x00010001
+DATA lastBitsOfWords256<>+28(SB)/4, $0x00010001
+GLOBL lastBitsOfWords256<>(SB), RODATA|NOPTR, $32
+
+DATA belowHalvesOfWords256<>+0(SB)/4, $0x7ffe7ffe
+DATA belowHalvesOfWords256<>+4(SB)/4, $0x7ffe7ffe
+DATA belowHalvesOfWords256<>+8(SB)/4, $0x7ffe7ffe
+DATA belowHalvesOfWords256<>+12(SB)/4, $0x7ffe7ffe
+DATA belowHalvesOfWords256<>+16(SB)/4, $0x7ffe7ffe
+DATA belowHalvesOfWords256<>+20(SB)/4, $0x7ffe7ffe
+DATA belowHalvesOfWords256<>+24(SB)/4, $0x7ffe7ffe
+DATA belowHalvesOfWords256<>+28(SB)/4, $0x7ffe7ffe
+GLOBL belowHalvesOfWords256<>(SB), RODATA|NOPTR, $32
+
+DATA upperThenLower<>+0(SB)/8, $0x0f0e0b0a07060302
+DATA upperThenLower<>+8(SB)/8, $0x0d0c090805040100
+DATA upperThenLower<>+16(SB)/8, $0x0f0e0b0a07060302
+DATA upperThenLower<>+24(SB)/8, $0x0d0c090805040100
+GLOBL upperThenLower<>(SB), RODATA|NOPTR, $32
 
 // func allFiniteHalfBF16AVX2(h *uint16, n int) bool
 // Requires: AVX, AVX2
@@ -13644,18 +13694,18 @@ TEXT ·updateElementsHalfBF16AVX2(SB), NOSPLIT, $416-76
 	JL   done4
 
 loop3:
-	PREFETCHT0 384(SI)(R8*1)
-	PREFETCHT0 384(BX)(R8*1)
-	PREFETCHT0 384(R9)(R8*1)
-	PREFETCHT0 384(CX)(R8*2)
-	PREFETCHT0 384(DX)(R8*2)
-	PREFETCHT0 384(AX)(R8*2)
-	VPMOVZXWD  (SI)(R8*1), Y6
-	VPSLLD     $0x10, Y6, Y6
-	VMULPS     384(SP), Y6, Y6
-	VPMOVZXWD  16(SI)(R8*1), Y7
-	VPSLLD     $0x10, Y7, Y7
-	VMULPS     384(SP), Y7, Y7
+	PREFETCHT0     384(SI)(R8*1)
+	PREFETCHT0     384(BX)(R8*1)
+	PREFETCHT0     384(R9)(R8*1)
+	PREFETCHT0     384(CX)(R8*2)
+	PREFETCHT0     384(DX)(R8*2)
+	PREFETCHT0     384(AX)(R8*2)
+	VBROADCASTI128 (SI)(R8*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         384(SP), Y6, Y6
+	VBROADCASTI128 16(SI)(R8*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
@@ -13695,30 +13745,30 @@ raised9:
 	VMOVUPS Y7, 32(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R8*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    384(SP), Y6, Y6
-	VMULPS    (CX)(R8*2), Y3, Y7
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y7, Y7
-	VPAND     Y0, Y7, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R8*2), Y5, Y6
-	VMULPS    192(R11), Y7, Y10
-	VDIVPS    Y8, Y10, Y10
-	VPMOVZXWD 16(BX)(R8*1), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    384(SP), Y8, Y8
-	VMULPS    32(CX)(R8*2), Y3, Y11
-	VMULPS    Y8, Y4, Y8
-	VADDPS    Y8, Y11, Y11
-	VPAND     Y0, Y11, Y8
-	VPCMPGTD  Y8, Y1, Y8
-	VPANDN    Y11, Y8, Y11
-	VMULPS    32(AX)(R8*2), Y5, Y8
-	VMULPS    192(R11), Y11, Y12
-	VDIVPS    Y9, Y12, Y12
+	VBROADCASTI128 (BX)(R8*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         384(SP), Y6, Y6
+	VMULPS         (CX)(R8*2), Y3, Y7
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y7, Y7
+	VPAND          Y0, Y7, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y7, Y6, Y7
+	VMULPS         (AX)(R8*2), Y5, Y6
+	VMULPS         192(R11), Y7, Y10
+	VDIVPS         Y8, Y10, Y10
+	VBROADCASTI128 16(BX)(R8*1), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         384(SP), Y8, Y8
+	VMULPS         32(CX)(R8*2), Y3, Y11
+	VMULPS         Y8, Y4, Y8
+	VADDPS         Y8, Y11, Y11
+	VPAND          Y0, Y11, Y8
+	VPCMPGTD       Y8, Y1, Y8
+	VPANDN         Y11, Y8, Y11
+	VMULPS         32(AX)(R8*2), Y5, Y8
+	VMULPS         192(R11), Y11, Y12
+	VDIVPS         Y9, Y12, Y12
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
@@ -13727,52 +13777,50 @@ raised9:
 clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y10
 	VMOVUPS   Y7, (CX)(R8*2)
 	VMOVUPS   Y6, (AX)(R8*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y12
 	VMOVUPS   Y11, 32(CX)(R8*2)
 	VMOVUPS   Y8, 32(AX)(R8*2)
-	VCMPPS    $0x03, Y10, Y10, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
-	VPSRLD    $0x10, Y10, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y10, Y10
-	VPADDD    Y6, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VCMPPS    $0x03, Y12, Y12, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
-	VPSRLD    $0x10, Y12, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y12, Y12
-	VPADDD    Y6, Y12, Y12
-	VPSRLD    $0x10, Y12, Y12
-	VPACKUSDW Y12, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVDQU   Y10, (R9)(R8*1)
-	ADDQ      $0x00000020, R8
-	SUBQ      $0x00000020, DI
-	JGE       loop3
+	VCMPPS    $0x03, Y6, Y8, Y7
+	VMOVMSKPS Y7, R10
+	TESTL     R10, R10
+	JNZ       nan12
+
+quiet13:
+	VPSHUFB     upperThenLower<>+0(SB), Y6, Y6
+	VPSHUFB     upperThenLower<>+0(SB), Y8, Y8
+	VPUNPCKHQDQ Y8, Y6, Y7
+	VPUNPCKLQDQ Y8, Y6, Y6
+	VPAND       lastBitsOfWords256<>+0(SB), Y6, Y8
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y8, Y8
+	VPAVGW      Y8, Y7, Y7
+	VPSRLW      $0x0f, Y7, Y7
+	VPADDW      Y7, Y6, Y6
+	VPERMQ      $0xd8, Y6, Y6
+	VMOVDQU     Y6, (R9)(R8*1)
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x00000020, DI
+	JGE         loop3
 
 done4:
 	ADDQ $0x00000020, DI
 
 	// One vector at a time.
 	SUBQ $0x00000010, DI
-	JL   done13
+	JL   done15
 
-loop12:
-	VPMOVZXWD (SI)(R8*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    384(SP), Y6, Y6
+loop14:
+	VBROADCASTI128 (SI)(R8*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         384(SP), Y6, Y6
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided14
+	JEQ    undivided16
 	VDIVPS 96(R11), Y6, Y6
 
-undivided14:
+undivided16:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R11), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -13784,58 +13832,57 @@ undivided14:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other15
+	JNE     other17
 	VSQRTPS Y6, Y7
 
-raised18:
+raised20:
 	VMULPS  32(R11), Y7, Y7
 	VADDPS  64(R11), Y7, Y7
 	VMOVUPS Y6, (DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R8*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    384(SP), Y6, Y6
-	VMULPS    (CX)(R8*2), Y3, Y8
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y8, Y8
-	VPAND     Y0, Y8, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y8, Y6, Y8
-	VMULPS    (AX)(R8*2), Y5, Y6
-	VMULPS    192(R11), Y8, Y9
-	VDIVPS    Y7, Y9, Y9
+	VBROADCASTI128 (BX)(R8*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         384(SP), Y6, Y6
+	VMULPS         (CX)(R8*2), Y3, Y8
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y8, Y8
+	VPAND          Y0, Y8, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y8, Y6, Y8
+	VMULPS         (AX)(R8*2), Y5, Y6
+	VMULPS         192(R11), Y8, Y9
+	VDIVPS         Y7, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp19
+	JNE  clamp21
 
-clamped20:
+clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y6, Y6
-	VMOVDQA      Y6, Y9
 	VMOVUPS      Y8, (CX)(R8*2)
 	VMOVUPS      Y6, (AX)(R8*2)
-	VCMPPS       $0x03, Y9, Y9, Y6
-	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VPSRLD       $0x10, Y9, Y6
-	VPAND        lastBits256<>+0(SB), Y6, Y6
-	VPADDD       belowHalves256<>+0(SB), Y9, Y9
-	VPADDD       Y6, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X6
-	VPACKUSDW    X6, X9, X9
-	VMOVDQU      X9, (R9)(R8*1)
+	VCMPPS       $0x03, Y6, Y6, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VPSRLD       $0x10, Y6, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X7
+	VPACKUSDW    X7, X6, X6
+	VMOVDQU      X6, (R9)(R8*1)
 	ADDQ         $0x00000010, R8
 	SUBQ         $0x00000010, DI
-	JGE          loop12
+	JGE          loop14
 
-done13:
+done15:
 	ADDQ $0x00000010, DI
 
 	// The rest, a part of a vector.
 	TESTQ   DI, DI
-	JZ      end21
+	JZ      end23
 	LEAQ    leadingOnes<>+64(SB), R10
 	SUBQ    DI, R10
 	SUBQ    DI, R10
@@ -13844,37 +13891,37 @@ done13:
 	VMOVDQU X7, 352(SP)
 	LEAQ    (SI)(R8*1), SI
 	CMPQ    DI, $0x08
-	JL      less23
+	JL      less25
 	MOVQ    (SI), R10
 	MOVQ    R10, 352(SP)
 	MOVQ    -8(SI)(DI*1), R10
 	MOVQ    R10, 344(SP)(DI*1)
-	JMP     copied22
+	JMP     copied24
 
-less23:
+less25:
 	CMPQ DI, $0x04
-	JL   less24
+	JL   less26
 	MOVL (SI), R10
 	MOVL R10, 352(SP)
 	MOVL -4(SI)(DI*1), R10
 	MOVL R10, 348(SP)(DI*1)
-	JMP  copied22
+	JMP  copied24
 
-less24:
+less26:
 	MOVW (SI), R10
 	MOVW R10, 352(SP)
 
-copied22:
-	VPMOVZXWD 352(SP), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    384(SP), Y7, Y7
+copied24:
+	VBROADCASTI128 352(SP), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided25
+	JEQ    undivided27
 	VDIVPS 96(R11), Y7, Y7
 
-undivided25:
+undivided27:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R8*2), Y6, Y8
 	VMULPS     (R11), Y7, Y9
@@ -13887,121 +13934,121 @@ undivided25:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other26
+	JNE     other28
 	VSQRTPS Y2, Y7
 
-raised29:
+raised31:
 	VMULPS       32(R11), Y7, Y7
 	VADDPS       64(R11), Y7, Y7
 	LEAQ         (DX)(R8*2), DX
 	TESTB        $0x08, DI
-	JZ           no30
+	JZ           no32
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-no30:
+no32:
 	TESTB   $0x04, DI
-	JZ      no31
+	JZ      no33
 	VMOVLPS X2, (DX)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, DX
 
-no31:
+no33:
 	TESTB  $0x02, DI
-	JZ     no32
+	JZ     no34
 	VMOVSS X2, (DX)
 
-no32:
+no34:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R8*2), Y6, Y2
 	VPXOR      Y8, Y8, Y8
 	VMOVDQU    X8, 352(SP)
 	LEAQ       (BX)(R8*1), DX
 	CMPQ       DI, $0x08
-	JL         less34
+	JL         less36
 	MOVQ       (DX), BX
 	MOVQ       BX, 352(SP)
 	MOVQ       -8(DX)(DI*1), BX
 	MOVQ       BX, 344(SP)(DI*1)
-	JMP        copied33
+	JMP        copied35
 
-less34:
+less36:
 	CMPQ DI, $0x04
-	JL   less35
+	JL   less37
 	MOVL (DX), BX
 	MOVL BX, 352(SP)
 	MOVL -4(DX)(DI*1), BX
 	MOVL BX, 348(SP)(DI*1)
-	JMP  copied33
+	JMP  copied35
 
-less35:
+less37:
 	MOVW (DX), BX
 	MOVW BX, 352(SP)
 
-copied33:
-	VPMOVZXWD  352(SP), Y8
-	VPSLLD     $0x10, Y8, Y8
-	VMULPS     384(SP), Y8, Y8
-	VMULPS     Y2, Y3, Y2
-	VMULPS     Y8, Y4, Y3
-	VADDPS     Y3, Y2, Y2
-	VPAND      Y0, Y2, Y0
-	VPCMPGTD   Y0, Y1, Y0
-	VPANDN     Y2, Y0, Y2
-	VMASKMOVPS (AX)(R8*2), Y6, Y0
-	VMULPS     Y0, Y5, Y0
-	VMULPS     192(R11), Y2, Y1
-	VDIVPS     Y7, Y1, Y1
+copied35:
+	VBROADCASTI128 352(SP), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         384(SP), Y8, Y8
+	VMULPS         Y2, Y3, Y2
+	VMULPS         Y8, Y4, Y3
+	VADDPS         Y3, Y2, Y2
+	VPAND          Y0, Y2, Y0
+	VPCMPGTD       Y0, Y1, Y0
+	VPANDN         Y2, Y0, Y2
+	VMASKMOVPS     (AX)(R8*2), Y6, Y0
+	VMULPS         Y0, Y5, Y0
+	VMULPS         192(R11), Y2, Y1
+	VDIVPS         Y7, Y1, Y1
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp36
+	JNE  clamp38
 
-clamped37:
+clamped39:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y1, Y0, Y0
 	VMOVDQA      Y0, Y1
 	LEAQ         (CX)(R8*2), CX
 	TESTB        $0x08, DI
-	JZ           no38
+	JZ           no40
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, CX
 
-no38:
+no40:
 	TESTB   $0x04, DI
-	JZ      no39
+	JZ      no41
 	VMOVLPS X2, (CX)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, CX
 
-no39:
+no41:
 	TESTB  $0x02, DI
-	JZ     no40
+	JZ     no42
 	VMOVSS X2, (CX)
 
-no40:
+no42:
 	LEAQ         (AX)(R8*2), AX
 	TESTB        $0x08, DI
-	JZ           no41
+	JZ           no43
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-no41:
+no43:
 	TESTB   $0x04, DI
-	JZ      no42
+	JZ      no44
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, Y0, Y0
 	ADDQ    $0x08, AX
 
-no42:
+no44:
 	TESTB  $0x02, DI
-	JZ     no43
+	JZ     no45
 	VMOVSS X0, (AX)
 
-no43:
+no45:
 	VCMPPS       $0x03, Y1, Y1, Y0
 	VBLENDVPS    Y0, quietNaNs256<>+0(SB), Y1, Y1
 	VPSRLD       $0x10, Y1, Y0
@@ -14014,54 +14061,54 @@ no43:
 	VMOVDQU      X1, 352(SP)
 	LEAQ         (R9)(R8*1), AX
 	CMPQ         DI, $0x08
-	JL           less45
+	JL           less47
 	MOVQ         352(SP), CX
 	MOVQ         CX, (AX)
 	MOVQ         344(SP)(DI*1), CX
 	MOVQ         CX, -8(AX)(DI*1)
-	JMP          copied44
+	JMP          copied46
 
-less45:
+less47:
 	CMPQ DI, $0x04
-	JL   less46
+	JL   less48
 	MOVL 352(SP), CX
 	MOVL CX, (AX)
 	MOVL 348(SP)(DI*1), CX
 	MOVL CX, -4(AX)(DI*1)
-	JMP  copied44
+	JMP  copied46
 
-less46:
+less48:
 	MOVW 352(SP), CX
 	MOVW CX, (AX)
 
-copied44:
-end21:
+copied46:
+end23:
 	JMP done2
 
 plain1:
 	// 2 vectors at a time.
 	SUBQ $0x00000020, DI
-	JL   done48
+	JL   done50
 
-loop47:
-	PREFETCHT0 384(SI)(R8*1)
-	PREFETCHT0 384(BX)(R8*1)
-	PREFETCHT0 384(R9)(R8*1)
-	PREFETCHT0 384(CX)(R8*2)
-	PREFETCHT0 384(DX)(R8*2)
-	PREFETCHT0 384(AX)(R8*2)
-	VPMOVZXWD  (SI)(R8*1), Y6
-	VPSLLD     $0x10, Y6, Y6
-	VPMOVZXWD  16(SI)(R8*1), Y7
-	VPSLLD     $0x10, Y7, Y7
+loop49:
+	PREFETCHT0     384(SI)(R8*1)
+	PREFETCHT0     384(BX)(R8*1)
+	PREFETCHT0     384(R9)(R8*1)
+	PREFETCHT0     384(CX)(R8*2)
+	PREFETCHT0     384(DX)(R8*2)
+	PREFETCHT0     384(AX)(R8*2)
+	VBROADCASTI128 (SI)(R8*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VBROADCASTI128 16(SI)(R8*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided49
+	JEQ    undivided51
 	VDIVPS 96(R11), Y6, Y6
 	VDIVPS 96(R11), Y7, Y7
 
-undivided49:
+undivided51:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R11), Y6, Y8
 	VMULPS   Y6, Y8, Y8
@@ -14080,11 +14127,11 @@ undivided49:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other50
+	JNE     other52
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised53:
+raised55:
 	VMULPS  32(R11), Y8, Y8
 	VADDPS  64(R11), Y8, Y8
 	VMULPS  32(R11), Y9, Y9
@@ -14093,81 +14140,79 @@ raised53:
 	VMOVUPS Y7, 32(DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R8*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    (CX)(R8*2), Y3, Y7
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y7, Y7
-	VPAND     Y0, Y7, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R8*2), Y5, Y6
-	VMULPS    192(R11), Y7, Y10
-	VDIVPS    Y8, Y10, Y10
-	VPMOVZXWD 16(BX)(R8*1), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    32(CX)(R8*2), Y3, Y11
-	VMULPS    Y8, Y4, Y8
-	VADDPS    Y8, Y11, Y11
-	VPAND     Y0, Y11, Y8
-	VPCMPGTD  Y8, Y1, Y8
-	VPANDN    Y11, Y8, Y11
-	VMULPS    32(AX)(R8*2), Y5, Y8
-	VMULPS    192(R11), Y11, Y12
-	VDIVPS    Y9, Y12, Y12
+	VBROADCASTI128 (BX)(R8*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         (CX)(R8*2), Y3, Y7
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y7, Y7
+	VPAND          Y0, Y7, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y7, Y6, Y7
+	VMULPS         (AX)(R8*2), Y5, Y6
+	VMULPS         192(R11), Y7, Y10
+	VDIVPS         Y8, Y10, Y10
+	VBROADCASTI128 16(BX)(R8*1), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         32(CX)(R8*2), Y3, Y11
+	VMULPS         Y8, Y4, Y8
+	VADDPS         Y8, Y11, Y11
+	VPAND          Y0, Y11, Y8
+	VPCMPGTD       Y8, Y1, Y8
+	VPANDN         Y11, Y8, Y11
+	VMULPS         32(AX)(R8*2), Y5, Y8
+	VMULPS         192(R11), Y11, Y12
+	VDIVPS         Y9, Y12, Y12
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp54
+	JNE  clamp56
 
-clamped55:
+clamped57:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y10
 	VMOVUPS   Y7, (CX)(R8*2)
 	VMOVUPS   Y6, (AX)(R8*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y12
 	VMOVUPS   Y11, 32(CX)(R8*2)
 	VMOVUPS   Y8, 32(AX)(R8*2)
-	VCMPPS    $0x03, Y10, Y10, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
-	VPSRLD    $0x10, Y10, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y10, Y10
-	VPADDD    Y6, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VCMPPS    $0x03, Y12, Y12, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
-	VPSRLD    $0x10, Y12, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y12, Y12
-	VPADDD    Y6, Y12, Y12
-	VPSRLD    $0x10, Y12, Y12
-	VPACKUSDW Y12, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVDQU   Y10, (R9)(R8*1)
-	ADDQ      $0x00000020, R8
-	SUBQ      $0x00000020, DI
-	JGE       loop47
+	VCMPPS    $0x03, Y6, Y8, Y7
+	VMOVMSKPS Y7, R10
+	TESTL     R10, R10
+	JNZ       nan58
 
-done48:
+quiet59:
+	VPSHUFB     upperThenLower<>+0(SB), Y6, Y6
+	VPSHUFB     upperThenLower<>+0(SB), Y8, Y8
+	VPUNPCKHQDQ Y8, Y6, Y7
+	VPUNPCKLQDQ Y8, Y6, Y6
+	VPAND       lastBitsOfWords256<>+0(SB), Y6, Y8
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y8, Y8
+	VPAVGW      Y8, Y7, Y7
+	VPSRLW      $0x0f, Y7, Y7
+	VPADDW      Y7, Y6, Y6
+	VPERMQ      $0xd8, Y6, Y6
+	VMOVDQU     Y6, (R9)(R8*1)
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x00000020, DI
+	JGE         loop49
+
+done50:
 	ADDQ $0x00000020, DI
 
 	// One vector at a time.
 	SUBQ $0x00000010, DI
-	JL   done57
+	JL   done61
 
-loop56:
-	VPMOVZXWD (SI)(R8*1), Y6
-	VPSLLD    $0x10, Y6, Y6
+loop60:
+	VBROADCASTI128 (SI)(R8*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided58
+	JEQ    undivided62
 	VDIVPS 96(R11), Y6, Y6
 
-undivided58:
+undivided62:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R11), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -14179,57 +14224,56 @@ undivided58:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other59
+	JNE     other63
 	VSQRTPS Y6, Y7
 
-raised62:
+raised66:
 	VMULPS  32(R11), Y7, Y7
 	VADDPS  64(R11), Y7, Y7
 	VMOVUPS Y6, (DX)(R8*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R8*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    (CX)(R8*2), Y3, Y8
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y8, Y8
-	VPAND     Y0, Y8, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y8, Y6, Y8
-	VMULPS    (AX)(R8*2), Y5, Y6
-	VMULPS    192(R11), Y8, Y9
-	VDIVPS    Y7, Y9, Y9
+	VBROADCASTI128 (BX)(R8*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         (CX)(R8*2), Y3, Y8
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y8, Y8
+	VPAND          Y0, Y8, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y8, Y6, Y8
+	VMULPS         (AX)(R8*2), Y5, Y6
+	VMULPS         192(R11), Y8, Y9
+	VDIVPS         Y7, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp63
+	JNE  clamp67
 
-clamped64:
+clamped68:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y6, Y6
-	VMOVDQA      Y6, Y9
 	VMOVUPS      Y8, (CX)(R8*2)
 	VMOVUPS      Y6, (AX)(R8*2)
-	VCMPPS       $0x03, Y9, Y9, Y6
-	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VPSRLD       $0x10, Y9, Y6
-	VPAND        lastBits256<>+0(SB), Y6, Y6
-	VPADDD       belowHalves256<>+0(SB), Y9, Y9
-	VPADDD       Y6, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X6
-	VPACKUSDW    X6, X9, X9
-	VMOVDQU      X9, (R9)(R8*1)
+	VCMPPS       $0x03, Y6, Y6, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VPSRLD       $0x10, Y6, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X7
+	VPACKUSDW    X7, X6, X6
+	VMOVDQU      X6, (R9)(R8*1)
 	ADDQ         $0x00000010, R8
 	SUBQ         $0x00000010, DI
-	JGE          loop56
+	JGE          loop60
 
-done57:
+done61:
 	ADDQ $0x00000010, DI
 
 	// The rest, a part of a vector.
 	TESTQ   DI, DI
-	JZ      end65
+	JZ      end69
 	LEAQ    leadingOnes<>+64(SB), R10
 	SUBQ    DI, R10
 	SUBQ    DI, R10
@@ -14238,36 +14282,36 @@ done57:
 	VMOVDQU X7, 352(SP)
 	LEAQ    (SI)(R8*1), SI
 	CMPQ    DI, $0x08
-	JL      less67
+	JL      less71
 	MOVQ    (SI), R10
 	MOVQ    R10, 352(SP)
 	MOVQ    -8(SI)(DI*1), R10
 	MOVQ    R10, 344(SP)(DI*1)
-	JMP     copied66
+	JMP     copied70
 
-less67:
+less71:
 	CMPQ DI, $0x04
-	JL   less68
+	JL   less72
 	MOVL (SI), R10
 	MOVL R10, 352(SP)
 	MOVL -4(SI)(DI*1), R10
 	MOVL R10, 348(SP)(DI*1)
-	JMP  copied66
+	JMP  copied70
 
-less68:
+less72:
 	MOVW (SI), R10
 	MOVW R10, 352(SP)
 
-copied66:
-	VPMOVZXWD 352(SP), Y7
-	VPSLLD    $0x10, Y7, Y7
+copied70:
+	VBROADCASTI128 352(SP), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided69
+	JEQ    undivided73
 	VDIVPS 96(R11), Y7, Y7
 
-undivided69:
+undivided73:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R8*2), Y6, Y8
 	VMULPS     (R11), Y7, Y9
@@ -14280,120 +14324,120 @@ undivided69:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other70
+	JNE     other74
 	VSQRTPS Y2, Y7
 
-raised73:
+raised77:
 	VMULPS       32(R11), Y7, Y7
 	VADDPS       64(R11), Y7, Y7
 	LEAQ         (DX)(R8*2), DX
 	TESTB        $0x08, DI
-	JZ           no74
+	JZ           no78
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-no74:
+no78:
 	TESTB   $0x04, DI
-	JZ      no75
+	JZ      no79
 	VMOVLPS X2, (DX)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, DX
 
-no75:
+no79:
 	TESTB  $0x02, DI
-	JZ     no76
+	JZ     no80
 	VMOVSS X2, (DX)
 
-no76:
+no80:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R8*2), Y6, Y2
 	VPXOR      Y8, Y8, Y8
 	VMOVDQU    X8, 352(SP)
 	LEAQ       (BX)(R8*1), DX
 	CMPQ       DI, $0x08
-	JL         less78
+	JL         less82
 	MOVQ       (DX), BX
 	MOVQ       BX, 352(SP)
 	MOVQ       -8(DX)(DI*1), BX
 	MOVQ       BX, 344(SP)(DI*1)
-	JMP        copied77
+	JMP        copied81
 
-less78:
+less82:
 	CMPQ DI, $0x04
-	JL   less79
+	JL   less83
 	MOVL (DX), BX
 	MOVL BX, 352(SP)
 	MOVL -4(DX)(DI*1), BX
 	MOVL BX, 348(SP)(DI*1)
-	JMP  copied77
+	JMP  copied81
 
-less79:
+less83:
 	MOVW (DX), BX
 	MOVW BX, 352(SP)
 
-copied77:
-	VPMOVZXWD  352(SP), Y8
-	VPSLLD     $0x10, Y8, Y8
-	VMULPS     Y2, Y3, Y2
-	VMULPS     Y8, Y4, Y3
-	VADDPS     Y3, Y2, Y2
-	VPAND      Y0, Y2, Y0
-	VPCMPGTD   Y0, Y1, Y0
-	VPANDN     Y2, Y0, Y2
-	VMASKMOVPS (AX)(R8*2), Y6, Y0
-	VMULPS     Y0, Y5, Y0
-	VMULPS     192(R11), Y2, Y1
-	VDIVPS     Y7, Y1, Y1
+copied81:
+	VBROADCASTI128 352(SP), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         Y2, Y3, Y2
+	VMULPS         Y8, Y4, Y3
+	VADDPS         Y3, Y2, Y2
+	VPAND          Y0, Y2, Y0
+	VPCMPGTD       Y0, Y1, Y0
+	VPANDN         Y2, Y0, Y2
+	VMASKMOVPS     (AX)(R8*2), Y6, Y0
+	VMULPS         Y0, Y5, Y0
+	VMULPS         192(R11), Y2, Y1
+	VDIVPS         Y7, Y1, Y1
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp80
+	JNE  clamp84
 
-clamped81:
+clamped85:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y1, Y0, Y0
 	VMOVDQA      Y0, Y1
 	LEAQ         (CX)(R8*2), CX
 	TESTB        $0x08, DI
-	JZ           no82
+	JZ           no86
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, CX
 
-no82:
+no86:
 	TESTB   $0x04, DI
-	JZ      no83
+	JZ      no87
 	VMOVLPS X2, (CX)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, CX
 
-no83:
+no87:
 	TESTB  $0x02, DI
-	JZ     no84
+	JZ     no88
 	VMOVSS X2, (CX)
 
-no84:
+no88:
 	LEAQ         (AX)(R8*2), AX
 	TESTB        $0x08, DI
-	JZ           no85
+	JZ           no89
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-no85:
+no89:
 	TESTB   $0x04, DI
-	JZ      no86
+	JZ      no90
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, Y0, Y0
 	ADDQ    $0x08, AX
 
-no86:
+no90:
 	TESTB  $0x02, DI
-	JZ     no87
+	JZ     no91
 	VMOVSS X0, (AX)
 
-no87:
+no91:
 	VCMPPS       $0x03, Y1, Y1, Y0
 	VBLENDVPS    Y0, quietNaNs256<>+0(SB), Y1, Y1
 	VPSRLD       $0x10, Y1, Y0
@@ -14406,28 +14450,28 @@ no87:
 	VMOVDQU      X1, 352(SP)
 	LEAQ         (R9)(R8*1), AX
 	CMPQ         DI, $0x08
-	JL           less89
+	JL           less93
 	MOVQ         352(SP), CX
 	MOVQ         CX, (AX)
 	MOVQ         344(SP)(DI*1), CX
 	MOVQ         CX, -8(AX)(DI*1)
-	JMP          copied88
+	JMP          copied92
 
-less89:
+less93:
 	CMPQ DI, $0x04
-	JL   less90
+	JL   less94
 	MOVL 352(SP), CX
 	MOVL CX, (AX)
 	MOVL 348(SP)(DI*1), CX
 	MOVL CX, -4(AX)(DI*1)
-	JMP  copied88
+	JMP  copied92
 
-less90:
+less94:
 	MOVW 352(SP), CX
 	MOVW CX, (AX)
 
-copied88:
-end65:
+copied92:
+end69:
 done2:
 	VZEROUPPER
 	RET
@@ -14462,131 +14506,145 @@ clamp10:
 	VMAXPS  Y12, Y9, Y12
 	JMP     clamped11
 
-	// The powers 0, 1/2 and 2.
-other15:
-	JG      two17
-	CMPQ    power+64(FP), $+1
-	JE      half16
-	VMOVUPS 128(R11), Y7
-	JMP     raised18
+nan12:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y8, Y8, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y8, Y8
+	JMP       quiet13
 
-half16:
+	// The powers 0, 1/2 and 2.
+other17:
+	JG      two19
+	CMPQ    power+64(FP), $+1
+	JE      half18
+	VMOVUPS 128(R11), Y7
+	JMP     raised20
+
+half18:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised18
+	JMP     raised20
 
-two17:
+two19:
 	VMOVDQA Y6, Y7
-	JMP     raised18
+	JMP     raised20
 
-clamp19:
+clamp21:
 	VMOVUPS 224(R11), Y7
 	VMINPS  Y9, Y7, Y9
 	VMOVUPS 256(R11), Y7
 	VMAXPS  Y9, Y7, Y9
-	JMP     clamped20
+	JMP     clamped22
 
 	// The powers 0, 1/2 and 2.
-other26:
-	JG      two28
+other28:
+	JG      two30
 	CMPQ    power+64(FP), $+1
-	JE      half27
+	JE      half29
 	VMOVUPS 128(R11), Y7
-	JMP     raised29
+	JMP     raised31
 
-half27:
+half29:
 	VSQRTPS Y2, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised29
+	JMP     raised31
 
-two28:
+two30:
 	VMOVDQA Y2, Y7
-	JMP     raised29
+	JMP     raised31
 
-clamp36:
+clamp38:
 	VMOVUPS 224(R11), Y3
 	VMINPS  Y1, Y3, Y1
 	VMOVUPS 256(R11), Y3
 	VMAXPS  Y1, Y3, Y1
-	JMP     clamped37
+	JMP     clamped39
 
 	// The powers 0, 1/2 and 2.
-other50:
-	JG      two52
+other52:
+	JG      two54
 	CMPQ    power+64(FP), $+1
-	JE      half51
+	JE      half53
 	VMOVUPS 128(R11), Y8
 	VMOVUPS 128(R11), Y9
-	JMP     raised53
+	JMP     raised55
 
-half51:
+half53:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised53
+	JMP     raised55
 
-two52:
+two54:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised53
+	JMP     raised55
 
-clamp54:
+clamp56:
 	VMOVUPS 224(R11), Y9
 	VMINPS  Y10, Y9, Y10
 	VMINPS  Y12, Y9, Y12
 	VMOVUPS 256(R11), Y9
 	VMAXPS  Y10, Y9, Y10
 	VMAXPS  Y12, Y9, Y12
-	JMP     clamped55
+	JMP     clamped57
+
+nan58:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y8, Y8, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y8, Y8
+	JMP       quiet59
 
 	// The powers 0, 1/2 and 2.
-other59:
-	JG      two61
+other63:
+	JG      two65
 	CMPQ    power+64(FP), $+1
-	JE      half60
+	JE      half64
 	VMOVUPS 128(R11), Y7
-	JMP     raised62
+	JMP     raised66
 
-half60:
+half64:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised62
+	JMP     raised66
 
-two61:
+two65:
 	VMOVDQA Y6, Y7
-	JMP     raised62
+	JMP     raised66
 
-clamp63:
+clamp67:
 	VMOVUPS 224(R11), Y7
 	VMINPS  Y9, Y7, Y9
 	VMOVUPS 256(R11), Y7
 	VMAXPS  Y9, Y7, Y9
-	JMP     clamped64
+	JMP     clamped68
 
 	// The powers 0, 1/2 and 2.
-other70:
-	JG      two72
+other74:
+	JG      two76
 	CMPQ    power+64(FP), $+1
-	JE      half71
+	JE      half75
 	VMOVUPS 128(R11), Y7
-	JMP     raised73
+	JMP     raised77
 
-half71:
+half75:
 	VSQRTPS Y2, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised73
+	JMP     raised77
 
-two72:
+two76:
 	VMOVDQA Y2, Y7
-	JMP     raised73
+	JMP     raised77
 
-clamp80:
+clamp84:
 	VMOVUPS 224(R11), Y3
 	VMINPS  Y1, Y3, Y1
 	VMOVUPS 256(R11), Y3
 	VMAXPS  Y1, Y3, Y1
-	JMP     clamped81
+	JMP     clamped85
 
 // func updateBlocksHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -14680,6 +14738,7 @@ TEXT ·updateBlocksHalfBF16AVX2(SB), $784-84
 	MOVQ         out+24(FP), R9
 	XORQ         R11, R11
 	XORQ         R12, R12
+	XORQ         R13, R13
 	CMPL         factor+80(FP), $0x3f800000
 	JE           plain1
 
@@ -14730,285 +14789,341 @@ sums4:
 	JZ      elements5
 
 	// The sums of |x| of a group of blocks, folded into one vector.
-	CMPQ        R10, $0x08
-	JNE         slots13
-	TESTQ       SI, SI
-	JNZ         slots13
-	CMPQ        BX, 704(SP)
-	JHI         slots13
-	VPMOVZXWD   (BX), Y10
-	VPSLLD      $0x10, Y10, Y10
-	VMULPS      384(SP), Y10, Y10
-	VPAND       Y8, Y10, Y10
-	VPMOVZXWD   16(BX), Y11
-	VPSLLD      $0x10, Y11, Y11
-	VMULPS      384(SP), Y11, Y11
-	VPAND       Y9, Y11, Y11
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y11, Y10, Y10
-	VPMOVZXWD   (BX), Y11
-	VPSLLD      $0x10, Y11, Y11
-	VMULPS      384(SP), Y11, Y11
-	VPAND       Y8, Y11, Y11
-	VPMOVZXWD   16(BX), Y12
-	VPSLLD      $0x10, Y12, Y12
-	VMULPS      384(SP), Y12, Y12
-	VPAND       Y9, Y12, Y12
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y12, Y11, Y11
-	VPMOVZXWD   (BX), Y12
-	VPSLLD      $0x10, Y12, Y12
-	VMULPS      384(SP), Y12, Y12
-	VPAND       Y8, Y12, Y12
-	VPMOVZXWD   16(BX), Y13
-	VPSLLD      $0x10, Y13, Y13
-	VMULPS      384(SP), Y13, Y13
-	VPAND       Y9, Y13, Y13
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y13, Y12, Y12
-	VPMOVZXWD   (BX), Y13
-	VPSLLD      $0x10, Y13, Y13
-	VMULPS      384(SP), Y13, Y13
-	VPAND       Y8, Y13, Y13
-	VPMOVZXWD   16(BX), Y14
-	VPSLLD      $0x10, Y14, Y14
-	VMULPS      384(SP), Y14, Y14
-	VPAND       Y9, Y14, Y14
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y14, Y13, Y13
-	VPMOVZXWD   (BX), Y14
-	VPSLLD      $0x10, Y14, Y14
-	VMULPS      384(SP), Y14, Y14
-	VPAND       Y8, Y14, Y14
-	VPMOVZXWD   16(BX), Y15
-	VPSLLD      $0x10, Y15, Y15
-	VMULPS      384(SP), Y15, Y15
-	VPAND       Y9, Y15, Y15
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y15, Y14, Y14
-	VINSERTF128 $0x01, X14, Y10, Y15
-	VPERM2F128  $0x31, Y14, Y10, Y14
-	VADDPS      Y14, Y15, Y15
-	VPMOVZXWD   (BX), Y10
-	VPSLLD      $0x10, Y10, Y10
-	VMULPS      384(SP), Y10, Y10
-	VPAND       Y8, Y10, Y10
-	VPMOVZXWD   16(BX), Y14
-	VPSLLD      $0x10, Y14, Y14
-	VMULPS      384(SP), Y14, Y14
-	VPAND       Y9, Y14, Y14
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y14, Y10, Y10
-	VINSERTF128 $0x01, X10, Y11, Y14
-	VPERM2F128  $0x31, Y10, Y11, Y10
-	VADDPS      Y10, Y14, Y14
-	VPMOVZXWD   (BX), Y10
-	VPSLLD      $0x10, Y10, Y10
-	VMULPS      384(SP), Y10, Y10
-	VPAND       Y8, Y10, Y10
-	VPMOVZXWD   16(BX), Y11
-	VPSLLD      $0x10, Y11, Y11
-	VMULPS      384(SP), Y11, Y11
-	VPAND       Y9, Y11, Y11
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y11, Y10, Y10
-	VINSERTF128 $0x01, X10, Y12, Y11
-	VPERM2F128  $0x31, Y10, Y12, Y10
-	VADDPS      Y10, Y11, Y11
-	VPMOVZXWD   (BX), Y10
-	VPSLLD      $0x10, Y10, Y10
-	VMULPS      384(SP), Y10, Y10
-	VPAND       Y8, Y10, Y10
-	VPMOVZXWD   16(BX), Y12
-	VPSLLD      $0x10, Y12, Y12
-	VMULPS      384(SP), Y12, Y12
-	VPAND       Y9, Y12, Y12
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y12, Y10, Y10
-	VINSERTF128 $0x01, X10, Y13, Y12
-	VPERM2F128  $0x31, Y10, Y13, Y10
-	VADDPS      Y10, Y12, Y12
-	VSHUFPS     $0x44, Y14, Y15, Y10
-	VSHUFPS     $0xee, Y14, Y15, Y13
-	VADDPS      Y13, Y10, Y10
-	VSHUFPS     $0x44, Y12, Y11, Y13
-	VSHUFPS     $0xee, Y12, Y11, Y11
-	VADDPS      Y11, Y13, Y13
-	VSHUFPS     $0x88, Y13, Y10, Y11
-	VSHUFPS     $0xdd, Y13, Y10, Y10
-	VADDPS      Y10, Y11, Y11
-	VMOVDQA     Y11, Y10
+	CMPQ           R10, $0x08
+	JNE            slots13
+	TESTQ          SI, SI
+	JNZ            slots13
+	CMPQ           BX, 704(SP)
+	JHI            slots13
+	VBROADCASTI128 (BX), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         384(SP), Y10, Y10
+	VPAND          Y8, Y10, Y10
+	VBROADCASTI128 16(BX), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VMULPS         384(SP), Y11, Y11
+	VPAND          Y9, Y11, Y11
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y11, Y10, Y10
+	VBROADCASTI128 (BX), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VMULPS         384(SP), Y11, Y11
+	VPAND          Y8, Y11, Y11
+	VBROADCASTI128 16(BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VMULPS         384(SP), Y12, Y12
+	VPAND          Y9, Y12, Y12
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y12, Y11, Y11
+	VBROADCASTI128 (BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VMULPS         384(SP), Y12, Y12
+	VPAND          Y8, Y12, Y12
+	VBROADCASTI128 16(BX), Y13
+	VPSHUFB        spreadHalves<>+0(SB), Y13, Y13
+	VMULPS         384(SP), Y13, Y13
+	VPAND          Y9, Y13, Y13
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y13, Y12, Y12
+	VBROADCASTI128 (BX), Y13
+	VPSHUFB        spreadHalves<>+0(SB), Y13, Y13
+	VMULPS         384(SP), Y13, Y13
+	VPAND          Y8, Y13, Y13
+	VBROADCASTI128 16(BX), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y9, Y14, Y14
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y14, Y13, Y13
+	VBROADCASTI128 (BX), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y8, Y14, Y14
+	VBROADCASTI128 16(BX), Y15
+	VPSHUFB        spreadHalves<>+0(SB), Y15, Y15
+	VMULPS         384(SP), Y15, Y15
+	VPAND          Y9, Y15, Y15
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y15, Y14, Y14
+	VINSERTF128    $0x01, X14, Y10, Y15
+	VPERM2F128     $0x31, Y14, Y10, Y14
+	VADDPS         Y14, Y15, Y15
+	VBROADCASTI128 (BX), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         384(SP), Y10, Y10
+	VPAND          Y8, Y10, Y10
+	VBROADCASTI128 16(BX), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y9, Y14, Y14
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y14, Y10, Y10
+	VINSERTF128    $0x01, X10, Y11, Y14
+	VPERM2F128     $0x31, Y10, Y11, Y10
+	VADDPS         Y10, Y14, Y14
+	VBROADCASTI128 (BX), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         384(SP), Y10, Y10
+	VPAND          Y8, Y10, Y10
+	VBROADCASTI128 16(BX), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VMULPS         384(SP), Y11, Y11
+	VPAND          Y9, Y11, Y11
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y11, Y10, Y10
+	VINSERTF128    $0x01, X10, Y12, Y11
+	VPERM2F128     $0x31, Y10, Y12, Y10
+	VADDPS         Y10, Y11, Y11
+	VBROADCASTI128 (BX), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         384(SP), Y10, Y10
+	VPAND          Y8, Y10, Y10
+	VBROADCASTI128 16(BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VMULPS         384(SP), Y12, Y12
+	VPAND          Y9, Y12, Y12
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y12, Y10, Y10
+	VINSERTF128    $0x01, X10, Y13, Y12
+	VPERM2F128     $0x31, Y10, Y13, Y10
+	VADDPS         Y10, Y12, Y12
+	VSHUFPS        $0x44, Y14, Y15, Y10
+	VSHUFPS        $0xee, Y14, Y15, Y13
+	VADDPS         Y13, Y10, Y10
+	VSHUFPS        $0x44, Y12, Y11, Y13
+	VSHUFPS        $0xee, Y12, Y11, Y11
+	VADDPS         Y11, Y13, Y13
+	VSHUFPS        $0x88, Y13, Y10, Y11
+	VSHUFPS        $0xdd, Y13, Y10, Y10
+	VADDPS         Y10, Y11, Y11
+	VMOVDQA        Y11, Y10
 
 summed14:
 	VMOVUPS Y10, 416(SP)
 
 	// The first group: its elements.
 elements5:
-	// The elements of a group, each with its block's denominator.
-	VMOVUPS 720(SP), Y10
-	MOVQ    R12, R13
-	ANDQ    $-16, R13
-	SUBQ    R13, R12
-	LEAQ    (AX)(R13*2), AX
-	LEAQ    (DX)(R13*2), DX
-	ADDQ    R13, R8
-	ADDQ    R13, R9
-	NEGQ    R13
-	JZ      rest17
+	// The narrowed parameters of the last group.
+	CMPQ R13, $-64
+	JG   one17
 
 loop16:
-	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(R9)(R13*1)
-	PREFETCHT0 384(DX)(R13*2)
-	PREFETCHT0 384(AX)(R13*2)
+	VMOVUPS    (AX)(R13*2), Y10
+	VMOVUPS    32(AX)(R13*2), Y11
+	VMOVUPS    64(AX)(R13*2), Y12
+	VMOVUPS    96(AX)(R13*2), Y13
+	VCMPPS     $0x03, Y10, Y11, Y14
+	VMOVMSKPS  Y14, R14
+	TESTL      R14, R14
+	JNZ        nan19
+
+quiet20:
+	VPSHUFB     upperThenLower<>+0(SB), Y10, Y10
+	VPSHUFB     upperThenLower<>+0(SB), Y11, Y11
+	VPUNPCKHQDQ Y11, Y10, Y14
+	VPUNPCKLQDQ Y11, Y10, Y10
+	VPAND       lastBitsOfWords256<>+0(SB), Y10, Y11
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y11, Y11
+	VPAVGW      Y11, Y14, Y14
+	VPSRLW      $0x0f, Y14, Y14
+	VPADDW      Y14, Y10, Y10
+	VPERMQ      $0xd8, Y10, Y10
+	VMOVDQU     Y10, (R9)(R13*1)
+	VCMPPS      $0x03, Y12, Y13, Y10
+	VMOVMSKPS   Y10, R14
+	TESTL       R14, R14
+	JNZ         nan21
+
+quiet22:
+	VPSHUFB     upperThenLower<>+0(SB), Y12, Y12
+	VPSHUFB     upperThenLower<>+0(SB), Y13, Y13
+	VPUNPCKHQDQ Y13, Y12, Y10
+	VPUNPCKLQDQ Y13, Y12, Y12
+	VPAND       lastBitsOfWords256<>+0(SB), Y12, Y11
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y11, Y11
+	VPAVGW      Y11, Y10, Y10
+	VPSRLW      $0x0f, Y10, Y10
+	VPADDW      Y10, Y12, Y12
+	VPERMQ      $0xd8, Y12, Y12
+	VMOVDQU     Y12, 32(R9)(R13*1)
+	SUBQ        $-64, R13
+	CMPQ        R13, $-64
+	JLE         loop16
+
+one17:
+	TESTQ        R13, R13
+	JZ           done18
+	PREFETCHT0   384(R9)(R13*1)
+	VMOVUPS      (AX)(R13*2), Y10
+	VCMPPS       $0x03, Y10, Y10, Y11
+	VBLENDVPS    Y11, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y11
+	VPAND        lastBits256<>+0(SB), Y11, Y11
+	VPADDD       belowHalves256<>+0(SB), Y10, Y10
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPACKUSDW    X11, X10, X10
+	VMOVDQU      X10, (R9)(R13*1)
+	ADDQ         $0x10, R13
+	JMP          one17
+
+done18:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS 720(SP), Y10
+	MOVQ    R12, R14
+	ANDQ    $-16, R14
+	SUBQ    R14, R12
+	LEAQ    (AX)(R14*2), AX
+	LEAQ    (DX)(R14*2), DX
+	ADDQ    R14, R8
+	ADDQ    R14, R9
+	NEGQ    R14
+	MOVQ    R14, R13
+	JZ      rest24
+
+loop23:
+	PREFETCHT0 384(R8)(R14*1)
+	PREFETCHT0 384(DX)(R14*2)
+	PREFETCHT0 384(AX)(R14*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (R8)(R13*1), Y11
-	VPSLLD    $0x10, Y11, Y11
-	VMULPS    384(SP), Y11, Y11
-	VMULPS    (DX)(R13*2), Y3, Y12
-	VMULPS    Y11, Y6, Y11
-	VADDPS    Y11, Y12, Y12
-	VPAND     Y0, Y12, Y11
-	VPCMPGTD  Y11, Y1, Y11
-	VPANDN    Y12, Y11, Y12
-	VMULPS    (AX)(R13*2), Y7, Y11
-	VPSRLD    $0x1c, Y10, Y13
-	VPERMPS   Y5, Y13, Y13
-	VMULPS    192(CX), Y12, Y14
-	VDIVPS    Y13, Y14, Y14
+	VBROADCASTI128 (R8)(R14*1), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VMULPS         384(SP), Y11, Y11
+	VMULPS         (DX)(R14*2), Y3, Y12
+	VMULPS         Y11, Y6, Y11
+	VADDPS         Y11, Y12, Y12
+	VPAND          Y0, Y12, Y11
+	VPCMPGTD       Y11, Y1, Y11
+	VPANDN         Y12, Y11, Y12
+	VMULPS         (AX)(R14*2), Y7, Y11
+	VPSRLD         $0x1c, Y10, Y13
+	VPERMPS        Y5, Y13, Y13
+	VMULPS         192(CX), Y12, Y14
+	VDIVPS         Y13, Y14, Y14
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp19
+	JNE  clamp26
 
-clamped20:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS       Y14, Y11, Y11
-	VMOVDQA      Y11, Y14
-	VMOVUPS      Y12, (DX)(R13*2)
-	VMOVUPS      Y11, (AX)(R13*2)
-	VCMPPS       $0x03, Y14, Y14, Y11
-	VBLENDVPS    Y11, quietNaNs256<>+0(SB), Y14, Y14
-	VPSRLD       $0x10, Y14, Y11
-	VPAND        lastBits256<>+0(SB), Y11, Y11
-	VPADDD       belowHalves256<>+0(SB), Y14, Y14
-	VPADDD       Y11, Y14, Y14
-	VPSRLD       $0x10, Y14, Y14
-	VEXTRACTI128 $0x01, Y14, X11
-	VPACKUSDW    X11, X14, X14
-	VMOVDQU      X14, (R9)(R13*1)
-	VPADDD       752(SP), Y10, Y10
-	ADDQ         $0x10, R13
-	JNZ          loop16
+	VSUBPS  Y14, Y11, Y11
+	VMOVUPS Y12, (DX)(R14*2)
+	VMOVUPS Y11, (AX)(R14*2)
+	VPADDD  752(SP), Y10, Y10
+	ADDQ    $0x10, R14
+	JNZ     loop23
 
-rest17:
+rest24:
 	TESTQ   R12, R12
-	JZ      end18
-	LEAQ    leadingOnes<>+64(SB), R14
-	SUBQ    R12, R14
-	SUBQ    R12, R14
-	VMOVDQU (R14), Y11
+	JZ      end25
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R12, R15
+	SUBQ    R12, R15
+	VMOVDQU (R15), Y11
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMASKMOVPS (DX)(R13*2), Y11, Y12
+	VMASKMOVPS (DX)(R14*2), Y11, Y12
 	VPXOR      Y13, Y13, Y13
 	VMOVDQU    X13, 352(SP)
-	LEAQ       (R8)(R13*1), R14
+	LEAQ       (R8)(R14*1), R15
 	CMPQ       R12, $0x08
-	JL         less22
-	MOVQ       (R14), R15
-	MOVQ       R15, 352(SP)
-	MOVQ       -8(R14)(R12*1), R15
-	MOVQ       R15, 344(SP)(R12*1)
-	JMP        copied21
+	JL         less29
+	MOVQ       (R15), BP
+	MOVQ       BP, 352(SP)
+	MOVQ       -8(R15)(R12*1), BP
+	MOVQ       BP, 344(SP)(R12*1)
+	JMP        copied28
 
-less22:
+less29:
 	CMPQ R12, $0x04
-	JL   less23
-	MOVL (R14), R15
-	MOVL R15, 352(SP)
-	MOVL -4(R14)(R12*1), R15
-	MOVL R15, 348(SP)(R12*1)
-	JMP  copied21
+	JL   less30
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R12*1), BP
+	MOVL BP, 348(SP)(R12*1)
+	JMP  copied28
 
-less23:
-	MOVW (R14), R15
-	MOVW R15, 352(SP)
+less30:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
 
-copied21:
-	VPMOVZXWD  352(SP), Y13
-	VPSLLD     $0x10, Y13, Y13
-	VMULPS     384(SP), Y13, Y13
-	VMULPS     Y12, Y3, Y12
-	VMULPS     Y13, Y6, Y13
-	VADDPS     Y13, Y12, Y12
-	VPAND      Y0, Y12, Y13
-	VPCMPGTD   Y13, Y1, Y13
-	VPANDN     Y12, Y13, Y12
-	VMASKMOVPS (AX)(R13*2), Y11, Y11
-	VMULPS     Y11, Y7, Y11
-	VPSRLD     $0x1c, Y10, Y10
-	VPERMPS    Y5, Y10, Y10
-	VMULPS     192(CX), Y12, Y5
-	VDIVPS     Y10, Y5, Y5
+copied28:
+	VBROADCASTI128 352(SP), Y13
+	VPSHUFB        spreadHalves<>+0(SB), Y13, Y13
+	VMULPS         384(SP), Y13, Y13
+	VMULPS         Y12, Y3, Y12
+	VMULPS         Y13, Y6, Y13
+	VADDPS         Y13, Y12, Y12
+	VPAND          Y0, Y12, Y13
+	VPCMPGTD       Y13, Y1, Y13
+	VPANDN         Y12, Y13, Y12
+	VMASKMOVPS     (AX)(R14*2), Y11, Y11
+	VMULPS         Y11, Y7, Y11
+	VPSRLD         $0x1c, Y10, Y10
+	VPERMPS        Y5, Y10, Y10
+	VMULPS         192(CX), Y12, Y5
+	VDIVPS         Y10, Y5, Y5
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp24
+	JNE  clamp31
 
-clamped25:
+clamped32:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	VMOVDQA      Y11, Y5
-	LEAQ         (DX)(R13*2), R14
+	LEAQ         (DX)(R14*2), R15
 	TESTB        $0x08, R12
-	JZ           no26
-	VMOVUPS      X12, (R14)
+	JZ           no33
+	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
-no26:
+no33:
 	TESTB   $0x04, R12
-	JZ      no27
-	VMOVLPS X12, (R14)
+	JZ      no34
+	VMOVLPS X12, (R15)
 	VPSRLDQ $0x08, Y12, Y12
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
-no27:
+no34:
 	TESTB  $0x02, R12
-	JZ     no28
-	VMOVSS X12, (R14)
+	JZ     no35
+	VMOVSS X12, (R15)
 
-no28:
-	LEAQ         (AX)(R13*2), R14
+no35:
+	LEAQ         (AX)(R14*2), R15
 	TESTB        $0x08, R12
-	JZ           no29
-	VMOVUPS      X11, (R14)
+	JZ           no36
+	VMOVUPS      X11, (R15)
 	VEXTRACTF128 $0x01, Y11, X11
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
-no29:
+no36:
 	TESTB   $0x04, R12
-	JZ      no30
-	VMOVLPS X11, (R14)
+	JZ      no37
+	VMOVLPS X11, (R15)
 	VPSRLDQ $0x08, Y11, Y11
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
-no30:
+no37:
 	TESTB  $0x02, R12
-	JZ     no31
-	VMOVSS X11, (R14)
+	JZ     no38
+	VMOVSS X11, (R15)
 
-no31:
+no38:
 	VCMPPS       $0x03, Y5, Y5, Y10
 	VBLENDVPS    Y10, quietNaNs256<>+0(SB), Y5, Y5
 	VPSRLD       $0x10, Y5, Y10
@@ -15019,30 +15134,30 @@ no31:
 	VEXTRACTI128 $0x01, Y5, X10
 	VPACKUSDW    X10, X5, X5
 	VMOVDQU      X5, 352(SP)
-	LEAQ         (R9)(R13*1), R13
+	LEAQ         (R9)(R14*1), R14
 	CMPQ         R12, $0x08
-	JL           less33
-	MOVQ         352(SP), R14
-	MOVQ         R14, (R13)
-	MOVQ         344(SP)(R12*1), R14
-	MOVQ         R14, -8(R13)(R12*1)
-	JMP          copied32
+	JL           less40
+	MOVQ         352(SP), R15
+	MOVQ         R15, (R14)
+	MOVQ         344(SP)(R12*1), R15
+	MOVQ         R15, -8(R14)(R12*1)
+	JMP          copied39
 
-less33:
+less40:
 	CMPQ R12, $0x04
-	JL   less34
-	MOVL 352(SP), R14
-	MOVL R14, (R13)
-	MOVL 348(SP)(R12*1), R14
-	MOVL R14, -4(R13)(R12*1)
-	JMP  copied32
+	JL   less41
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R12*1), R15
+	MOVL R15, -4(R14)(R12*1)
+	JMP  copied39
 
-less34:
-	MOVW 352(SP), R14
-	MOVW R14, (R13)
+less41:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
 
-copied32:
-end18:
+copied39:
+end25:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
@@ -15055,19 +15170,19 @@ end18:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group35:
+group42:
 	TESTQ   R11, R11
-	JZ      sums36
+	JZ      sums43
 	VMOVUPS 416(SP), Y10
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(CX), $+0
-	JEQ    undivided38
+	JEQ    undivided45
 	VDIVPS 96(CX), Y10, Y10
 
-undivided38:
+undivided45:
 	CMPQ     R11, $0x08
-	JNE      some39
+	JNE      some46
 	MOVQ     v+16(FP), R10
 	VMULPS   (CX), Y10, Y4
 	VMULPS   Y10, Y4, Y4
@@ -15079,289 +15194,345 @@ undivided38:
 	VMOVDQA  Y10, Y4
 	VMOVUPS  Y10, (R10)
 
-done40:
+done47:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other41
+	JNE     other48
 	VSQRTPS Y4, Y4
 
-raised44:
+raised51:
 	VMULPS  32(CX), Y4, Y4
 	VADDPS  64(CX), Y4, Y4
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, v+16(FP)
 
 	// The third group: its sums.
-sums36:
+sums43:
 	MOVQ    $0x0000000000000008, R10
 	CMPQ    blocks+48(FP), R10
 	CMOVQLT blocks+48(FP), R10
 	SUBQ    R10, blocks+48(FP)
 	TESTQ   R10, R10
-	JZ      elements37
+	JZ      elements44
 
 	// The sums of |x| of a group of blocks, folded into one vector.
-	CMPQ        R10, $0x08
-	JNE         slots45
-	TESTQ       SI, SI
-	JNZ         slots45
-	CMPQ        BX, 704(SP)
-	JHI         slots45
-	VPMOVZXWD   (BX), Y10
-	VPSLLD      $0x10, Y10, Y10
-	VPAND       Y8, Y10, Y10
-	VPMOVZXWD   16(BX), Y11
-	VPSLLD      $0x10, Y11, Y11
-	VPAND       Y9, Y11, Y11
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y11, Y10, Y10
-	VPMOVZXWD   (BX), Y11
-	VPSLLD      $0x10, Y11, Y11
-	VPAND       Y8, Y11, Y11
-	VPMOVZXWD   16(BX), Y12
-	VPSLLD      $0x10, Y12, Y12
-	VPAND       Y9, Y12, Y12
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y12, Y11, Y11
-	VPMOVZXWD   (BX), Y12
-	VPSLLD      $0x10, Y12, Y12
-	VPAND       Y8, Y12, Y12
-	VPMOVZXWD   16(BX), Y13
-	VPSLLD      $0x10, Y13, Y13
-	VPAND       Y9, Y13, Y13
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y13, Y12, Y12
-	VPMOVZXWD   (BX), Y13
-	VPSLLD      $0x10, Y13, Y13
-	VPAND       Y8, Y13, Y13
-	VPMOVZXWD   16(BX), Y14
-	VPSLLD      $0x10, Y14, Y14
-	VPAND       Y9, Y14, Y14
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y14, Y13, Y13
-	VPMOVZXWD   (BX), Y14
-	VPSLLD      $0x10, Y14, Y14
-	VPAND       Y8, Y14, Y14
-	VPMOVZXWD   16(BX), Y15
-	VPSLLD      $0x10, Y15, Y15
-	VPAND       Y9, Y15, Y15
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y15, Y14, Y14
-	VINSERTF128 $0x01, X14, Y10, Y15
-	VPERM2F128  $0x31, Y14, Y10, Y14
-	VADDPS      Y14, Y15, Y15
-	VPMOVZXWD   (BX), Y10
-	VPSLLD      $0x10, Y10, Y10
-	VPAND       Y8, Y10, Y10
-	VPMOVZXWD   16(BX), Y14
-	VPSLLD      $0x10, Y14, Y14
-	VPAND       Y9, Y14, Y14
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y14, Y10, Y10
-	VINSERTF128 $0x01, X10, Y11, Y14
-	VPERM2F128  $0x31, Y10, Y11, Y10
-	VADDPS      Y10, Y14, Y14
-	VPMOVZXWD   (BX), Y10
-	VPSLLD      $0x10, Y10, Y10
-	VPAND       Y8, Y10, Y10
-	VPMOVZXWD   16(BX), Y11
-	VPSLLD      $0x10, Y11, Y11
-	VPAND       Y9, Y11, Y11
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y11, Y10, Y10
-	VINSERTF128 $0x01, X10, Y12, Y11
-	VPERM2F128  $0x31, Y10, Y12, Y10
-	VADDPS      Y10, Y11, Y11
-	VPMOVZXWD   (BX), Y10
-	VPSLLD      $0x10, Y10, Y10
-	VPAND       Y8, Y10, Y10
-	VPMOVZXWD   16(BX), Y12
-	VPSLLD      $0x10, Y12, Y12
-	VPAND       Y9, Y12, Y12
-	PREFETCHT0  1024(BX)
-	ADDQ        DI, BX
-	VADDPS      Y12, Y10, Y10
-	VINSERTF128 $0x01, X10, Y13, Y12
-	VPERM2F128  $0x31, Y10, Y13, Y10
-	VADDPS      Y10, Y12, Y12
-	VSHUFPS     $0x44, Y14, Y15, Y10
-	VSHUFPS     $0xee, Y14, Y15, Y13
-	VADDPS      Y13, Y10, Y10
-	VSHUFPS     $0x44, Y12, Y11, Y13
-	VSHUFPS     $0xee, Y12, Y11, Y11
-	VADDPS      Y11, Y13, Y13
-	VSHUFPS     $0x88, Y13, Y10, Y11
-	VSHUFPS     $0xdd, Y13, Y10, Y10
-	VADDPS      Y10, Y11, Y11
-	VMOVDQA     Y11, Y10
+	CMPQ           R10, $0x08
+	JNE            slots52
+	TESTQ          SI, SI
+	JNZ            slots52
+	CMPQ           BX, 704(SP)
+	JHI            slots52
+	VBROADCASTI128 (BX), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y8, Y10, Y10
+	VBROADCASTI128 16(BX), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VPAND          Y9, Y11, Y11
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y11, Y10, Y10
+	VBROADCASTI128 (BX), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VPAND          Y8, Y11, Y11
+	VBROADCASTI128 16(BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VPAND          Y9, Y12, Y12
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y12, Y11, Y11
+	VBROADCASTI128 (BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VPAND          Y8, Y12, Y12
+	VBROADCASTI128 16(BX), Y13
+	VPSHUFB        spreadHalves<>+0(SB), Y13, Y13
+	VPAND          Y9, Y13, Y13
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y13, Y12, Y12
+	VBROADCASTI128 (BX), Y13
+	VPSHUFB        spreadHalves<>+0(SB), Y13, Y13
+	VPAND          Y8, Y13, Y13
+	VBROADCASTI128 16(BX), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y9, Y14, Y14
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y14, Y13, Y13
+	VBROADCASTI128 (BX), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y8, Y14, Y14
+	VBROADCASTI128 16(BX), Y15
+	VPSHUFB        spreadHalves<>+0(SB), Y15, Y15
+	VPAND          Y9, Y15, Y15
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y15, Y14, Y14
+	VINSERTF128    $0x01, X14, Y10, Y15
+	VPERM2F128     $0x31, Y14, Y10, Y14
+	VADDPS         Y14, Y15, Y15
+	VBROADCASTI128 (BX), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y8, Y10, Y10
+	VBROADCASTI128 16(BX), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y9, Y14, Y14
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y14, Y10, Y10
+	VINSERTF128    $0x01, X10, Y11, Y14
+	VPERM2F128     $0x31, Y10, Y11, Y10
+	VADDPS         Y10, Y14, Y14
+	VBROADCASTI128 (BX), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y8, Y10, Y10
+	VBROADCASTI128 16(BX), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VPAND          Y9, Y11, Y11
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y11, Y10, Y10
+	VINSERTF128    $0x01, X10, Y12, Y11
+	VPERM2F128     $0x31, Y10, Y12, Y10
+	VADDPS         Y10, Y11, Y11
+	VBROADCASTI128 (BX), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y8, Y10, Y10
+	VBROADCASTI128 16(BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VPAND          Y9, Y12, Y12
+	PREFETCHT0     1024(BX)
+	ADDQ           DI, BX
+	VADDPS         Y12, Y10, Y10
+	VINSERTF128    $0x01, X10, Y13, Y12
+	VPERM2F128     $0x31, Y10, Y13, Y10
+	VADDPS         Y10, Y12, Y12
+	VSHUFPS        $0x44, Y14, Y15, Y10
+	VSHUFPS        $0xee, Y14, Y15, Y13
+	VADDPS         Y13, Y10, Y10
+	VSHUFPS        $0x44, Y12, Y11, Y13
+	VSHUFPS        $0xee, Y12, Y11, Y11
+	VADDPS         Y11, Y13, Y13
+	VSHUFPS        $0x88, Y13, Y10, Y11
+	VSHUFPS        $0xdd, Y13, Y10, Y10
+	VADDPS         Y10, Y11, Y11
+	VMOVDQA        Y11, Y10
 
-summed46:
+summed53:
 	VMOVUPS Y10, 416(SP)
 
 	// The first group: its elements.
-elements37:
+elements44:
+	// The narrowed parameters of the last group.
+	CMPQ R13, $-64
+	JG   one56
+
+loop55:
+	PREFETCHT0 384(R9)(R13*1)
+	VMOVUPS    (AX)(R13*2), Y10
+	VMOVUPS    32(AX)(R13*2), Y11
+	VMOVUPS    64(AX)(R13*2), Y12
+	VMOVUPS    96(AX)(R13*2), Y13
+	VCMPPS     $0x03, Y10, Y11, Y14
+	VMOVMSKPS  Y14, R14
+	TESTL      R14, R14
+	JNZ        nan58
+
+quiet59:
+	VPSHUFB     upperThenLower<>+0(SB), Y10, Y10
+	VPSHUFB     upperThenLower<>+0(SB), Y11, Y11
+	VPUNPCKHQDQ Y11, Y10, Y14
+	VPUNPCKLQDQ Y11, Y10, Y10
+	VPAND       lastBitsOfWords256<>+0(SB), Y10, Y11
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y11, Y11
+	VPAVGW      Y11, Y14, Y14
+	VPSRLW      $0x0f, Y14, Y14
+	VPADDW      Y14, Y10, Y10
+	VPERMQ      $0xd8, Y10, Y10
+	VMOVDQU     Y10, (R9)(R13*1)
+	VCMPPS      $0x03, Y12, Y13, Y10
+	VMOVMSKPS   Y10, R14
+	TESTL       R14, R14
+	JNZ         nan60
+
+quiet61:
+	VPSHUFB     upperThenLower<>+0(SB), Y12, Y12
+	VPSHUFB     upperThenLower<>+0(SB), Y13, Y13
+	VPUNPCKHQDQ Y13, Y12, Y10
+	VPUNPCKLQDQ Y13, Y12, Y12
+	VPAND       lastBitsOfWords256<>+0(SB), Y12, Y11
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y11, Y11
+	VPAVGW      Y11, Y10, Y10
+	VPSRLW      $0x0f, Y10, Y10
+	VPADDW      Y10, Y12, Y12
+	VPERMQ      $0xd8, Y12, Y12
+	VMOVDQU     Y12, 32(R9)(R13*1)
+	SUBQ        $-64, R13
+	CMPQ        R13, $-64
+	JLE         loop55
+
+one56:
+	TESTQ        R13, R13
+	JZ           done57
+	PREFETCHT0   384(R9)(R13*1)
+	VMOVUPS      (AX)(R13*2), Y10
+	VCMPPS       $0x03, Y10, Y10, Y11
+	VBLENDVPS    Y11, quietNaNs256<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y11
+	VPAND        lastBits256<>+0(SB), Y11, Y11
+	VPADDD       belowHalves256<>+0(SB), Y10, Y10
+	VPADDD       Y11, Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X11
+	VPACKUSDW    X11, X10, X10
+	VMOVDQU      X10, (R9)(R13*1)
+	ADDQ         $0x10, R13
+	JMP          one56
+
+done57:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS 720(SP), Y10
-	MOVQ    R12, R13
-	ANDQ    $-16, R13
-	SUBQ    R13, R12
-	LEAQ    (AX)(R13*2), AX
-	LEAQ    (DX)(R13*2), DX
-	ADDQ    R13, R8
-	ADDQ    R13, R9
-	NEGQ    R13
-	JZ      rest49
+	MOVQ    R12, R14
+	ANDQ    $-16, R14
+	SUBQ    R14, R12
+	LEAQ    (AX)(R14*2), AX
+	LEAQ    (DX)(R14*2), DX
+	ADDQ    R14, R8
+	ADDQ    R14, R9
+	NEGQ    R14
+	MOVQ    R14, R13
+	JZ      rest63
 
-loop48:
-	PREFETCHT0 384(R8)(R13*1)
-	PREFETCHT0 384(R9)(R13*1)
-	PREFETCHT0 384(DX)(R13*2)
-	PREFETCHT0 384(AX)(R13*2)
+loop62:
+	PREFETCHT0 384(R8)(R14*1)
+	PREFETCHT0 384(DX)(R14*2)
+	PREFETCHT0 384(AX)(R14*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (R8)(R13*1), Y11
-	VPSLLD    $0x10, Y11, Y11
-	VMULPS    (DX)(R13*2), Y3, Y12
-	VMULPS    Y11, Y6, Y11
-	VADDPS    Y11, Y12, Y12
-	VPAND     Y0, Y12, Y11
-	VPCMPGTD  Y11, Y1, Y11
-	VPANDN    Y12, Y11, Y12
-	VMULPS    (AX)(R13*2), Y7, Y11
-	VPSRLD    $0x1c, Y10, Y13
-	VPERMPS   Y5, Y13, Y13
-	VMULPS    192(CX), Y12, Y14
-	VDIVPS    Y13, Y14, Y14
+	VBROADCASTI128 (R8)(R14*1), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VMULPS         (DX)(R14*2), Y3, Y12
+	VMULPS         Y11, Y6, Y11
+	VADDPS         Y11, Y12, Y12
+	VPAND          Y0, Y12, Y11
+	VPCMPGTD       Y11, Y1, Y11
+	VPANDN         Y12, Y11, Y12
+	VMULPS         (AX)(R14*2), Y7, Y11
+	VPSRLD         $0x1c, Y10, Y13
+	VPERMPS        Y5, Y13, Y13
+	VMULPS         192(CX), Y12, Y14
+	VDIVPS         Y13, Y14, Y14
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp51
+	JNE  clamp65
 
-clamped52:
+clamped66:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS       Y14, Y11, Y11
-	VMOVDQA      Y11, Y14
-	VMOVUPS      Y12, (DX)(R13*2)
-	VMOVUPS      Y11, (AX)(R13*2)
-	VCMPPS       $0x03, Y14, Y14, Y11
-	VBLENDVPS    Y11, quietNaNs256<>+0(SB), Y14, Y14
-	VPSRLD       $0x10, Y14, Y11
-	VPAND        lastBits256<>+0(SB), Y11, Y11
-	VPADDD       belowHalves256<>+0(SB), Y14, Y14
-	VPADDD       Y11, Y14, Y14
-	VPSRLD       $0x10, Y14, Y14
-	VEXTRACTI128 $0x01, Y14, X11
-	VPACKUSDW    X11, X14, X14
-	VMOVDQU      X14, (R9)(R13*1)
-	VPADDD       752(SP), Y10, Y10
-	ADDQ         $0x10, R13
-	JNZ          loop48
+	VSUBPS  Y14, Y11, Y11
+	VMOVUPS Y12, (DX)(R14*2)
+	VMOVUPS Y11, (AX)(R14*2)
+	VPADDD  752(SP), Y10, Y10
+	ADDQ    $0x10, R14
+	JNZ     loop62
 
-rest49:
+rest63:
 	TESTQ   R12, R12
-	JZ      end50
-	LEAQ    leadingOnes<>+64(SB), R14
-	SUBQ    R12, R14
-	SUBQ    R12, R14
-	VMOVDQU (R14), Y11
+	JZ      end64
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R12, R15
+	SUBQ    R12, R15
+	VMOVDQU (R15), Y11
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMASKMOVPS (DX)(R13*2), Y11, Y12
+	VMASKMOVPS (DX)(R14*2), Y11, Y12
 	VPXOR      Y13, Y13, Y13
 	VMOVDQU    X13, 352(SP)
-	LEAQ       (R8)(R13*1), R14
+	LEAQ       (R8)(R14*1), R15
 	CMPQ       R12, $0x08
-	JL         less54
-	MOVQ       (R14), R15
-	MOVQ       R15, 352(SP)
-	MOVQ       -8(R14)(R12*1), R15
-	MOVQ       R15, 344(SP)(R12*1)
-	JMP        copied53
+	JL         less68
+	MOVQ       (R15), BP
+	MOVQ       BP, 352(SP)
+	MOVQ       -8(R15)(R12*1), BP
+	MOVQ       BP, 344(SP)(R12*1)
+	JMP        copied67
 
-less54:
+less68:
 	CMPQ R12, $0x04
-	JL   less55
-	MOVL (R14), R15
-	MOVL R15, 352(SP)
-	MOVL -4(R14)(R12*1), R15
-	MOVL R15, 348(SP)(R12*1)
-	JMP  copied53
+	JL   less69
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R12*1), BP
+	MOVL BP, 348(SP)(R12*1)
+	JMP  copied67
 
-less55:
-	MOVW (R14), R15
-	MOVW R15, 352(SP)
+less69:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
 
-copied53:
-	VPMOVZXWD  352(SP), Y13
-	VPSLLD     $0x10, Y13, Y13
-	VMULPS     Y12, Y3, Y12
-	VMULPS     Y13, Y6, Y13
-	VADDPS     Y13, Y12, Y12
-	VPAND      Y0, Y12, Y13
-	VPCMPGTD   Y13, Y1, Y13
-	VPANDN     Y12, Y13, Y12
-	VMASKMOVPS (AX)(R13*2), Y11, Y11
-	VMULPS     Y11, Y7, Y11
-	VPSRLD     $0x1c, Y10, Y10
-	VPERMPS    Y5, Y10, Y10
-	VMULPS     192(CX), Y12, Y5
-	VDIVPS     Y10, Y5, Y5
+copied67:
+	VBROADCASTI128 352(SP), Y13
+	VPSHUFB        spreadHalves<>+0(SB), Y13, Y13
+	VMULPS         Y12, Y3, Y12
+	VMULPS         Y13, Y6, Y13
+	VADDPS         Y13, Y12, Y12
+	VPAND          Y0, Y12, Y13
+	VPCMPGTD       Y13, Y1, Y13
+	VPANDN         Y12, Y13, Y12
+	VMASKMOVPS     (AX)(R14*2), Y11, Y11
+	VMULPS         Y11, Y7, Y11
+	VPSRLD         $0x1c, Y10, Y10
+	VPERMPS        Y5, Y10, Y10
+	VMULPS         192(CX), Y12, Y5
+	VDIVPS         Y10, Y5, Y5
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp56
+	JNE  clamp70
 
-clamped57:
+clamped71:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	VMOVDQA      Y11, Y5
-	LEAQ         (DX)(R13*2), R14
+	LEAQ         (DX)(R14*2), R15
 	TESTB        $0x08, R12
-	JZ           no58
-	VMOVUPS      X12, (R14)
+	JZ           no72
+	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
-no58:
+no72:
 	TESTB   $0x04, R12
-	JZ      no59
-	VMOVLPS X12, (R14)
+	JZ      no73
+	VMOVLPS X12, (R15)
 	VPSRLDQ $0x08, Y12, Y12
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
-no59:
+no73:
 	TESTB  $0x02, R12
-	JZ     no60
-	VMOVSS X12, (R14)
+	JZ     no74
+	VMOVSS X12, (R15)
 
-no60:
-	LEAQ         (AX)(R13*2), R14
+no74:
+	LEAQ         (AX)(R14*2), R15
 	TESTB        $0x08, R12
-	JZ           no61
-	VMOVUPS      X11, (R14)
+	JZ           no75
+	VMOVUPS      X11, (R15)
 	VEXTRACTF128 $0x01, Y11, X11
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
-no61:
+no75:
 	TESTB   $0x04, R12
-	JZ      no62
-	VMOVLPS X11, (R14)
+	JZ      no76
+	VMOVLPS X11, (R15)
 	VPSRLDQ $0x08, Y11, Y11
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
-no62:
+no76:
 	TESTB  $0x02, R12
-	JZ     no63
-	VMOVSS X11, (R14)
+	JZ     no77
+	VMOVSS X11, (R15)
 
-no63:
+no77:
 	VCMPPS       $0x03, Y5, Y5, Y10
 	VBLENDVPS    Y10, quietNaNs256<>+0(SB), Y5, Y5
 	VPSRLD       $0x10, Y5, Y10
@@ -15372,30 +15543,30 @@ no63:
 	VEXTRACTI128 $0x01, Y5, X10
 	VPACKUSDW    X10, X5, X5
 	VMOVDQU      X5, 352(SP)
-	LEAQ         (R9)(R13*1), R13
+	LEAQ         (R9)(R14*1), R14
 	CMPQ         R12, $0x08
-	JL           less65
-	MOVQ         352(SP), R14
-	MOVQ         R14, (R13)
-	MOVQ         344(SP)(R12*1), R14
-	MOVQ         R14, -8(R13)(R12*1)
-	JMP          copied64
+	JL           less79
+	MOVQ         352(SP), R15
+	MOVQ         R15, (R14)
+	MOVQ         344(SP)(R12*1), R15
+	MOVQ         R15, -8(R14)(R12*1)
+	JMP          copied78
 
-less65:
+less79:
 	CMPQ R12, $0x04
-	JL   less66
-	MOVL 352(SP), R14
-	MOVL R14, (R13)
-	MOVL 348(SP)(R12*1), R14
-	MOVL R14, -4(R13)(R12*1)
-	JMP  copied64
+	JL   less80
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R12*1), R15
+	MOVL R15, -4(R14)(R12*1)
+	JMP  copied78
 
-less66:
-	MOVW 352(SP), R14
-	MOVW R14, (R13)
+less80:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
 
-copied64:
-end50:
+copied78:
+end64:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
@@ -15403,9 +15574,76 @@ end50:
 	SHLQ    $0x01, R12
 	MOVQ    R10, R11
 	ORQ     R12, R10
-	JNZ     group35
+	JNZ     group42
 
 done2:
+	// The narrowed parameters of the last group.
+	CMPQ R13, $-64
+	JG   one82
+
+loop81:
+	PREFETCHT0 384(R9)(R13*1)
+	VMOVUPS    (AX)(R13*2), Y0
+	VMOVUPS    32(AX)(R13*2), Y1
+	VMOVUPS    64(AX)(R13*2), Y2
+	VMOVUPS    96(AX)(R13*2), Y3
+	VCMPPS     $0x03, Y0, Y1, Y4
+	VMOVMSKPS  Y4, CX
+	TESTL      CX, CX
+	JNZ        nan84
+
+quiet85:
+	VPSHUFB     upperThenLower<>+0(SB), Y0, Y0
+	VPSHUFB     upperThenLower<>+0(SB), Y1, Y1
+	VPUNPCKHQDQ Y1, Y0, Y4
+	VPUNPCKLQDQ Y1, Y0, Y0
+	VPAND       lastBitsOfWords256<>+0(SB), Y0, Y1
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y1, Y1
+	VPAVGW      Y1, Y4, Y4
+	VPSRLW      $0x0f, Y4, Y4
+	VPADDW      Y4, Y0, Y0
+	VPERMQ      $0xd8, Y0, Y0
+	VMOVDQU     Y0, (R9)(R13*1)
+	VCMPPS      $0x03, Y2, Y3, Y0
+	VMOVMSKPS   Y0, CX
+	TESTL       CX, CX
+	JNZ         nan86
+
+quiet87:
+	VPSHUFB     upperThenLower<>+0(SB), Y2, Y2
+	VPSHUFB     upperThenLower<>+0(SB), Y3, Y3
+	VPUNPCKHQDQ Y3, Y2, Y0
+	VPUNPCKLQDQ Y3, Y2, Y2
+	VPAND       lastBitsOfWords256<>+0(SB), Y2, Y1
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y1, Y1
+	VPAVGW      Y1, Y0, Y0
+	VPSRLW      $0x0f, Y0, Y0
+	VPADDW      Y0, Y2, Y2
+	VPERMQ      $0xd8, Y2, Y2
+	VMOVDQU     Y2, 32(R9)(R13*1)
+	SUBQ        $-64, R13
+	CMPQ        R13, $-64
+	JLE         loop81
+
+one82:
+	TESTQ        R13, R13
+	JZ           done83
+	PREFETCHT0   384(R9)(R13*1)
+	VMOVUPS      (AX)(R13*2), Y0
+	VCMPPS       $0x03, Y0, Y0, Y1
+	VBLENDVPS    Y1, quietNaNs256<>+0(SB), Y0, Y0
+	VPSRLD       $0x10, Y0, Y1
+	VPAND        lastBits256<>+0(SB), Y1, Y1
+	VPADDD       belowHalves256<>+0(SB), Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPSRLD       $0x10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VMOVDQU      X0, (R9)(R13*1)
+	ADDQ         $0x10, R13
+	JMP          one82
+
+done83:
 	VZEROUPPER
 	RET
 
@@ -15413,12 +15651,12 @@ done2:
 some7:
 	MOVQ         R11, R10
 	SHLQ         $0x01, R10
-	LEAQ         leadingOnes<>+64(SB), R13
-	SUBQ         R10, R13
-	SUBQ         R10, R13
-	VMOVDQU      (R13), Y4
-	MOVQ         v+16(FP), R13
-	VMASKMOVPS   (R13), Y4, Y4
+	LEAQ         leadingOnes<>+64(SB), R14
+	SUBQ         R10, R14
+	SUBQ         R10, R14
+	VMOVDQU      (R14), Y4
+	MOVQ         v+16(FP), R14
+	VMASKMOVPS   (R14), Y4, Y4
 	VMULPS       (CX), Y10, Y11
 	VMULPS       Y10, Y11, Y11
 	VMULPS       Y4, Y2, Y10
@@ -15427,26 +15665,26 @@ some7:
 	VPCMPGTD     Y4, Y1, Y4
 	VPANDN       Y10, Y4, Y10
 	VMOVDQA      Y10, Y4
-	LEAQ         (R13), R13
+	LEAQ         (R14), R14
 	TESTB        $0x08, R10
-	JZ           no67
-	VMOVUPS      X10, (R13)
+	JZ           no88
+	VMOVUPS      X10, (R14)
 	VEXTRACTF128 $0x01, Y10, X10
-	ADDQ         $0x10, R13
+	ADDQ         $0x10, R14
 
-no67:
+no88:
 	TESTB   $0x04, R10
-	JZ      no68
-	VMOVLPS X10, (R13)
+	JZ      no89
+	VMOVLPS X10, (R14)
 	VPSRLDQ $0x08, Y10, Y10
-	ADDQ    $0x08, R13
+	ADDQ    $0x08, R14
 
-no68:
+no89:
 	TESTB  $0x02, R10
-	JZ     no69
-	VMOVSS X10, (R13)
+	JZ     no90
+	VMOVSS X10, (R14)
 
-no69:
+no90:
 	JMP done8
 
 	// The powers 0, 1/2 and 2.
@@ -15468,60 +15706,60 @@ two11:
 
 	// A group of longer blocks, or of fewer: one block after the other.
 slots13:
-	LEAQ 448(SP), R13
-	MOVQ R10, R14
+	LEAQ 448(SP), R14
+	MOVQ R10, R15
 
-block70:
+block91:
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
-	MOVQ  SI, R15
-	TESTQ R15, R15
-	JZ    rest72
+	MOVQ  SI, BP
+	TESTQ BP, BP
+	JZ    rest93
 
-pair71:
-	VPMOVZXWD  (BX), Y12
-	VPSLLD     $0x10, Y12, Y12
-	VMULPS     384(SP), Y12, Y12
-	VPAND      Y0, Y12, Y12
-	VADDPS     Y12, Y10, Y10
-	VPMOVZXWD  16(BX), Y12
-	VPSLLD     $0x10, Y12, Y12
-	VMULPS     384(SP), Y12, Y12
-	VPAND      Y0, Y12, Y12
-	VADDPS     Y12, Y11, Y11
-	PREFETCHT0 1024(BX)
-	ADDQ       $0x20, BX
-	SUBQ       $0x20, R15
-	JNZ        pair71
-	TESTQ      DI, DI
-	JZ         done73
+pair92:
+	VBROADCASTI128 (BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VMULPS         384(SP), Y12, Y12
+	VPAND          Y0, Y12, Y12
+	VADDPS         Y12, Y10, Y10
+	VBROADCASTI128 16(BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VMULPS         384(SP), Y12, Y12
+	VPAND          Y0, Y12, Y12
+	VADDPS         Y12, Y11, Y11
+	PREFETCHT0     1024(BX)
+	ADDQ           $0x20, BX
+	SUBQ           $0x20, BP
+	JNZ            pair92
+	TESTQ          DI, DI
+	JZ             done94
 
-rest72:
-	MOVQ BX, R15
-	CMPQ R15, 712(SP)
-	JHI  near74
+rest93:
+	MOVQ BX, BP
+	CMPQ BP, 712(SP)
+	JHI  near95
 
-there75:
-	VPMOVZXWD (R15), Y12
-	VPSLLD    $0x10, Y12, Y12
-	VMULPS    384(SP), Y12, Y12
-	VPAND     Y8, Y12, Y12
-	VADDPS    Y12, Y10, Y10
-	VPMOVZXWD 16(R15), Y12
-	VPSLLD    $0x10, Y12, Y12
-	VMULPS    384(SP), Y12, Y12
-	VPAND     Y9, Y12, Y12
-	VADDPS    Y12, Y11, Y11
-	ADDQ      DI, BX
+there96:
+	VBROADCASTI128 (BP), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VMULPS         384(SP), Y12, Y12
+	VPAND          Y8, Y12, Y12
+	VADDPS         Y12, Y10, Y10
+	VBROADCASTI128 16(BP), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VMULPS         384(SP), Y12, Y12
+	VPAND          Y9, Y12, Y12
+	VADDPS         Y12, Y11, Y11
+	ADDQ           DI, BX
 
-done73:
+done94:
 	VADDPS  Y11, Y10, Y10
-	VMOVUPS Y10, (R13)
-	ADDQ    $0x20, R13
-	DECQ    R14
-	JNZ     block70
+	VMOVUPS Y10, (R14)
+	ADDQ    $0x20, R14
+	DECQ    R15
+	JNZ     block91
 	CMPQ    R10, $0x01
-	JNE     many76
+	JNE     many97
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      448(SP), Y10
@@ -15534,7 +15772,7 @@ done73:
 	VMOVDQA      Y10, Y10
 	JMP          summed14
 
-many76:
+many97:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 448(SP), Y10
 	VINSERTF128    $0x01, 576(SP), Y10, Y10
@@ -15568,30 +15806,44 @@ many76:
 	VMOVDQA        Y11, Y10
 	JMP            summed14
 
-clamp19:
+nan19:
+	VCMPPS    $0x03, Y10, Y10, Y14
+	VBLENDVPS Y14, quietNaNs256<>+0(SB), Y10, Y10
+	VCMPPS    $0x03, Y11, Y11, Y14
+	VBLENDVPS Y14, quietNaNs256<>+0(SB), Y11, Y11
+	JMP       quiet20
+
+nan21:
+	VCMPPS    $0x03, Y12, Y12, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y12, Y12
+	VCMPPS    $0x03, Y13, Y13, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y13, Y13
+	JMP       quiet22
+
+clamp26:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped20
+	JMP     clamped27
 
-clamp24:
+clamp31:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped25
+	JMP     clamped32
 
 	// The last group, of fewer blocks.
-some39:
+some46:
 	MOVQ         R11, R10
 	SHLQ         $0x01, R10
-	LEAQ         leadingOnes<>+64(SB), R13
-	SUBQ         R10, R13
-	SUBQ         R10, R13
-	VMOVDQU      (R13), Y4
-	MOVQ         v+16(FP), R13
-	VMASKMOVPS   (R13), Y4, Y4
+	LEAQ         leadingOnes<>+64(SB), R14
+	SUBQ         R10, R14
+	SUBQ         R10, R14
+	VMOVDQU      (R14), Y4
+	MOVQ         v+16(FP), R14
+	VMASKMOVPS   (R14), Y4, Y4
 	VMULPS       (CX), Y10, Y11
 	VMULPS       Y10, Y11, Y11
 	VMULPS       Y4, Y2, Y10
@@ -15600,97 +15852,97 @@ some39:
 	VPCMPGTD     Y4, Y1, Y4
 	VPANDN       Y10, Y4, Y10
 	VMOVDQA      Y10, Y4
-	LEAQ         (R13), R13
+	LEAQ         (R14), R14
 	TESTB        $0x08, R10
-	JZ           no77
-	VMOVUPS      X10, (R13)
+	JZ           no98
+	VMOVUPS      X10, (R14)
 	VEXTRACTF128 $0x01, Y10, X10
-	ADDQ         $0x10, R13
+	ADDQ         $0x10, R14
 
-no77:
+no98:
 	TESTB   $0x04, R10
-	JZ      no78
-	VMOVLPS X10, (R13)
+	JZ      no99
+	VMOVLPS X10, (R14)
 	VPSRLDQ $0x08, Y10, Y10
-	ADDQ    $0x08, R13
+	ADDQ    $0x08, R14
 
-no78:
+no99:
 	TESTB  $0x02, R10
-	JZ     no79
-	VMOVSS X10, (R13)
+	JZ     no100
+	VMOVSS X10, (R14)
 
-no79:
-	JMP done40
+no100:
+	JMP done47
 
 	// The powers 0, 1/2 and 2.
-other41:
-	JG      two43
+other48:
+	JG      two50
 	CMPQ    power+72(FP), $+1
-	JE      half42
+	JE      half49
 	VMOVUPS 128(CX), Y4
-	JMP     raised44
+	JMP     raised51
 
-half42:
+half49:
 	VSQRTPS Y4, Y4
 	VSQRTPS Y4, Y4
-	JMP     raised44
+	JMP     raised51
 
-two43:
+two50:
 	VMOVDQA Y4, Y4
-	JMP     raised44
+	JMP     raised51
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots45:
-	LEAQ 448(SP), R13
-	MOVQ R10, R14
+slots52:
+	LEAQ 448(SP), R14
+	MOVQ R10, R15
 
-block80:
+block101:
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
-	MOVQ  SI, R15
-	TESTQ R15, R15
-	JZ    rest82
+	MOVQ  SI, BP
+	TESTQ BP, BP
+	JZ    rest103
 
-pair81:
-	VPMOVZXWD  (BX), Y12
-	VPSLLD     $0x10, Y12, Y12
-	VPAND      Y0, Y12, Y12
-	VADDPS     Y12, Y10, Y10
-	VPMOVZXWD  16(BX), Y12
-	VPSLLD     $0x10, Y12, Y12
-	VPAND      Y0, Y12, Y12
-	VADDPS     Y12, Y11, Y11
-	PREFETCHT0 1024(BX)
-	ADDQ       $0x20, BX
-	SUBQ       $0x20, R15
-	JNZ        pair81
-	TESTQ      DI, DI
-	JZ         done83
+pair102:
+	VBROADCASTI128 (BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VPAND          Y0, Y12, Y12
+	VADDPS         Y12, Y10, Y10
+	VBROADCASTI128 16(BX), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VPAND          Y0, Y12, Y12
+	VADDPS         Y12, Y11, Y11
+	PREFETCHT0     1024(BX)
+	ADDQ           $0x20, BX
+	SUBQ           $0x20, BP
+	JNZ            pair102
+	TESTQ          DI, DI
+	JZ             done104
 
-rest82:
-	MOVQ BX, R15
-	CMPQ R15, 712(SP)
-	JHI  near84
+rest103:
+	MOVQ BX, BP
+	CMPQ BP, 712(SP)
+	JHI  near105
 
-there85:
-	VPMOVZXWD (R15), Y12
-	VPSLLD    $0x10, Y12, Y12
-	VPAND     Y8, Y12, Y12
-	VADDPS    Y12, Y10, Y10
-	VPMOVZXWD 16(R15), Y12
-	VPSLLD    $0x10, Y12, Y12
-	VPAND     Y9, Y12, Y12
-	VADDPS    Y12, Y11, Y11
-	ADDQ      DI, BX
+there106:
+	VBROADCASTI128 (BP), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VPAND          Y8, Y12, Y12
+	VADDPS         Y12, Y10, Y10
+	VBROADCASTI128 16(BP), Y12
+	VPSHUFB        spreadHalves<>+0(SB), Y12, Y12
+	VPAND          Y9, Y12, Y12
+	VADDPS         Y12, Y11, Y11
+	ADDQ           DI, BX
 
-done83:
+done104:
 	VADDPS  Y11, Y10, Y10
-	VMOVUPS Y10, (R13)
-	ADDQ    $0x20, R13
-	DECQ    R14
-	JNZ     block80
+	VMOVUPS Y10, (R14)
+	ADDQ    $0x20, R14
+	DECQ    R15
+	JNZ     block101
 	CMPQ    R10, $0x01
-	JNE     many86
+	JNE     many107
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      448(SP), Y10
@@ -15701,9 +15953,9 @@ done83:
 	VPERMILPS    $0x01, X10, X11
 	VADDPS       X11, X10, X10
 	VMOVDQA      Y10, Y10
-	JMP          summed46
+	JMP          summed53
 
-many86:
+many107:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 448(SP), Y10
 	VINSERTF128    $0x01, 576(SP), Y10, Y10
@@ -15735,91 +15987,119 @@ many86:
 	VSHUFPS        $0xdd, Y10, Y14, Y10
 	VADDPS         Y10, Y11, Y11
 	VMOVDQA        Y11, Y10
-	JMP            summed46
+	JMP            summed53
 
-clamp51:
+nan58:
+	VCMPPS    $0x03, Y10, Y10, Y14
+	VBLENDVPS Y14, quietNaNs256<>+0(SB), Y10, Y10
+	VCMPPS    $0x03, Y11, Y11, Y14
+	VBLENDVPS Y14, quietNaNs256<>+0(SB), Y11, Y11
+	JMP       quiet59
+
+nan60:
+	VCMPPS    $0x03, Y12, Y12, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y12, Y12
+	VCMPPS    $0x03, Y13, Y13, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y13, Y13
+	JMP       quiet61
+
+clamp65:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped52
+	JMP     clamped66
 
-clamp56:
+clamp70:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped57
+	JMP     clamped71
 
-near74:
+nan84:
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
+	JMP       quiet85
+
+nan86:
+	VCMPPS    $0x03, Y2, Y2, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y2, Y2
+	VCMPPS    $0x03, Y3, Y3, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y3, Y3
+	JMP       quiet87
+
+near95:
 	CMPQ    DI, $0x10
-	JL      less88
+	JL      less109
 	VMOVDQU (BX), X12
 	VMOVDQU X12, 352(SP)
 	VMOVDQU -16(BX)(DI*1), X12
 	VMOVDQU X12, 336(SP)(DI*1)
-	JMP     copied87
+	JMP     copied108
 
-less88:
+less109:
 	CMPQ DI, $0x08
-	JL   less89
-	MOVQ (BX), R15
-	MOVQ R15, 352(SP)
-	MOVQ -8(BX)(DI*1), R15
-	MOVQ R15, 344(SP)(DI*1)
-	JMP  copied87
+	JL   less110
+	MOVQ (BX), BP
+	MOVQ BP, 352(SP)
+	MOVQ -8(BX)(DI*1), BP
+	MOVQ BP, 344(SP)(DI*1)
+	JMP  copied108
 
-less89:
+less110:
 	CMPQ DI, $0x04
-	JL   less90
-	MOVL (BX), R15
-	MOVL R15, 352(SP)
-	MOVL -4(BX)(DI*1), R15
-	MOVL R15, 348(SP)(DI*1)
-	JMP  copied87
+	JL   less111
+	MOVL (BX), BP
+	MOVL BP, 352(SP)
+	MOVL -4(BX)(DI*1), BP
+	MOVL BP, 348(SP)(DI*1)
+	JMP  copied108
 
-less90:
-	MOVW (BX), R15
-	MOVW R15, 352(SP)
+less111:
+	MOVW (BX), BP
+	MOVW BP, 352(SP)
 
-copied87:
-	LEAQ 352(SP), R15
-	JMP  there75
+copied108:
+	LEAQ 352(SP), BP
+	JMP  there96
 
-near84:
+near105:
 	CMPQ    DI, $0x10
-	JL      less92
+	JL      less113
 	VMOVDQU (BX), X12
 	VMOVDQU X12, 352(SP)
 	VMOVDQU -16(BX)(DI*1), X12
 	VMOVDQU X12, 336(SP)(DI*1)
-	JMP     copied91
+	JMP     copied112
 
-less92:
+less113:
 	CMPQ DI, $0x08
-	JL   less93
-	MOVQ (BX), R15
-	MOVQ R15, 352(SP)
-	MOVQ -8(BX)(DI*1), R15
-	MOVQ R15, 344(SP)(DI*1)
-	JMP  copied91
+	JL   less114
+	MOVQ (BX), BP
+	MOVQ BP, 352(SP)
+	MOVQ -8(BX)(DI*1), BP
+	MOVQ BP, 344(SP)(DI*1)
+	JMP  copied112
 
-less93:
+less114:
 	CMPQ DI, $0x04
-	JL   less94
-	MOVL (BX), R15
-	MOVL R15, 352(SP)
-	MOVL -4(BX)(DI*1), R15
-	MOVL R15, 348(SP)(DI*1)
-	JMP  copied91
+	JL   less115
+	MOVL (BX), BP
+	MOVL BP, 352(SP)
+	MOVL -4(BX)(DI*1), BP
+	MOVL BP, 348(SP)(DI*1)
+	JMP  copied112
 
-less94:
-	MOVW (BX), R15
-	MOVW R15, 352(SP)
+less115:
+	MOVW (BX), BP
+	MOVW BP, 352(SP)
 
-copied91:
-	LEAQ 352(SP), R15
-	JMP  there85
+copied112:
+	LEAQ 352(SP), BP
+	JMP  there106
 
 // func updateRowsHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, MMX+
@@ -15903,60 +16183,60 @@ loop4:
 	MOVQ  block+64(FP), R14
 
 row6:
-	VPMOVZXWD (R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VMULPS    384(SP), Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y6, Y6
-	VPMOVZXWD 16(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VMULPS    384(SP), Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y7, Y7
-	VPMOVZXWD 32(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VMULPS    384(SP), Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y8, Y8
-	VPMOVZXWD 48(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VMULPS    384(SP), Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y9, Y9
-	VPMOVZXWD 64(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VMULPS    384(SP), Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y10, Y10
-	VPMOVZXWD 80(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VMULPS    384(SP), Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y11, Y11
-	VPMOVZXWD 96(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VMULPS    384(SP), Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y12, Y12
-	VPMOVZXWD 112(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VMULPS    384(SP), Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y13, Y13
-	ADDQ      R9, R13
-	DECQ      R14
-	JNZ       row6
-	VMOVUPS   Y6, (DI)(R12*2)
-	VMOVUPS   Y7, 32(DI)(R12*2)
-	VMOVUPS   Y8, 64(DI)(R12*2)
-	VMOVUPS   Y9, 96(DI)(R12*2)
-	VMOVUPS   Y10, 128(DI)(R12*2)
-	VMOVUPS   Y11, 160(DI)(R12*2)
-	VMOVUPS   Y12, 192(DI)(R12*2)
-	VMOVUPS   Y13, 224(DI)(R12*2)
-	ADDQ      $0x00000080, R12
-	SUBQ      $0x00000080, R11
-	JGE       loop4
+	VBROADCASTI128 (R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y6, Y6
+	VBROADCASTI128 16(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y7, Y7
+	VBROADCASTI128 32(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y8, Y8
+	VBROADCASTI128 48(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y9, Y9
+	VBROADCASTI128 64(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y10, Y10
+	VBROADCASTI128 80(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y11, Y11
+	VBROADCASTI128 96(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y12, Y12
+	VBROADCASTI128 112(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VMULPS         384(SP), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y13, Y13
+	ADDQ           R9, R13
+	DECQ           R14
+	JNZ            row6
+	VMOVUPS        Y6, (DI)(R12*2)
+	VMOVUPS        Y7, 32(DI)(R12*2)
+	VMOVUPS        Y8, 64(DI)(R12*2)
+	VMOVUPS        Y9, 96(DI)(R12*2)
+	VMOVUPS        Y10, 128(DI)(R12*2)
+	VMOVUPS        Y11, 160(DI)(R12*2)
+	VMOVUPS        Y12, 192(DI)(R12*2)
+	VMOVUPS        Y13, 224(DI)(R12*2)
+	ADDQ           $0x00000080, R12
+	SUBQ           $0x00000080, R11
+	JGE            loop4
 
 done5:
 	ADDQ $0x00000080, R11
@@ -15972,18 +16252,18 @@ loop7:
 	MOVQ  block+64(FP), R14
 
 row9:
-	VPMOVZXWD (R13), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    384(SP), Y7, Y7
-	VPAND     Y0, Y7, Y7
-	VADDPS    Y7, Y6, Y6
-	ADDQ      R9, R13
-	DECQ      R14
-	JNZ       row9
-	VMOVUPS   Y6, (DI)(R12*2)
-	ADDQ      $0x00000010, R12
-	SUBQ      $0x00000010, R11
-	JGE       loop7
+	VBROADCASTI128 (R13), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
+	VPAND          Y0, Y7, Y7
+	VADDPS         Y7, Y6, Y6
+	ADDQ           R9, R13
+	DECQ           R14
+	JNZ            row9
+	VMOVUPS        Y6, (DI)(R12*2)
+	ADDQ           $0x00000010, R12
+	SUBQ           $0x00000010, R11
+	JGE            loop7
 
 done8:
 	ADDQ $0x00000010, R11
@@ -16027,20 +16307,20 @@ less14:
 	MOVW BP, 352(SP)
 
 copied12:
-	VPMOVZXWD    352(SP), Y7
-	VPSLLD       $0x10, Y7, Y7
-	VMULPS       384(SP), Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	ADDQ         R9, R13
-	DECQ         R14
-	JNZ          row11
-	LEAQ         (DI)(R12*2), R12
-	TESTB        $0x08, R11
-	JZ           no15
-	VMOVUPS      X6, (R12)
-	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, R12
+	VBROADCASTI128 352(SP), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
+	VPAND          Y0, Y7, Y7
+	VADDPS         Y7, Y6, Y6
+	ADDQ           R9, R13
+	DECQ           R14
+	JNZ            row11
+	LEAQ           (DI)(R12*2), R12
+	TESTB          $0x08, R11
+	JZ             no15
+	VMOVUPS        X6, (R12)
+	VEXTRACTF128   $0x01, Y6, X6
+	ADDQ           $0x10, R12
 
 no15:
 	TESTB   $0x04, R11
@@ -16255,32 +16535,32 @@ loop45:
 	PREFETCHT0 384(AX)(R14*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R14*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    384(SP), Y6, Y6
-	VMULPS    (CX)(R14*2), Y3, Y7
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y7, Y7
-	VPAND     Y0, Y7, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R14*2), Y5, Y6
-	VMOVUPS   (DI)(R14*2), Y8
-	VMULPS    192(R10), Y7, Y9
-	VDIVPS    Y8, Y9, Y9
-	VPMOVZXWD 16(BX)(R14*1), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    384(SP), Y8, Y8
-	VMULPS    32(CX)(R14*2), Y3, Y10
-	VMULPS    Y8, Y4, Y8
-	VADDPS    Y8, Y10, Y10
-	VPAND     Y0, Y10, Y8
-	VPCMPGTD  Y8, Y1, Y8
-	VPANDN    Y10, Y8, Y10
-	VMULPS    32(AX)(R14*2), Y5, Y8
-	VMOVUPS   32(DI)(R14*2), Y11
-	VMULPS    192(R10), Y10, Y12
-	VDIVPS    Y11, Y12, Y12
+	VBROADCASTI128 (BX)(R14*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         384(SP), Y6, Y6
+	VMULPS         (CX)(R14*2), Y3, Y7
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y7, Y7
+	VPAND          Y0, Y7, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y7, Y6, Y7
+	VMULPS         (AX)(R14*2), Y5, Y6
+	VMOVUPS        (DI)(R14*2), Y8
+	VMULPS         192(R10), Y7, Y9
+	VDIVPS         Y8, Y9, Y9
+	VBROADCASTI128 16(BX)(R14*1), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         384(SP), Y8, Y8
+	VMULPS         32(CX)(R14*2), Y3, Y10
+	VMULPS         Y8, Y4, Y8
+	VADDPS         Y8, Y10, Y10
+	VPAND          Y0, Y10, Y8
+	VPCMPGTD       Y8, Y1, Y8
+	VPANDN         Y10, Y8, Y10
+	VMULPS         32(AX)(R14*2), Y5, Y8
+	VMOVUPS        32(DI)(R14*2), Y11
+	VMULPS         192(R10), Y10, Y12
+	VDIVPS         Y11, Y12, Y12
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
@@ -16289,87 +16569,84 @@ loop45:
 clamped48:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y7, (CX)(R14*2)
 	VMOVUPS   Y6, (AX)(R14*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y12
 	VMOVUPS   Y10, 32(CX)(R14*2)
 	VMOVUPS   Y8, 32(AX)(R14*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VPSRLD    $0x10, Y9, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y9, Y9
-	VPADDD    Y6, Y9, Y9
-	VPSRLD    $0x10, Y9, Y9
-	VCMPPS    $0x03, Y12, Y12, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
-	VPSRLD    $0x10, Y12, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y12, Y12
-	VPADDD    Y6, Y12, Y12
-	VPSRLD    $0x10, Y12, Y12
-	VPACKUSDW Y12, Y9, Y9
-	VPERMQ    $0xd8, Y9, Y9
-	VMOVDQU   Y9, (R8)(R14*1)
-	ADDQ      $0x00000020, R14
-	SUBQ      $0x00000020, R13
-	JGE       loop45
+	VCMPPS    $0x03, Y6, Y8, Y7
+	VMOVMSKPS Y7, R15
+	TESTL     R15, R15
+	JNZ       nan49
+
+quiet50:
+	VPSHUFB     upperThenLower<>+0(SB), Y6, Y6
+	VPSHUFB     upperThenLower<>+0(SB), Y8, Y8
+	VPUNPCKHQDQ Y8, Y6, Y7
+	VPUNPCKLQDQ Y8, Y6, Y6
+	VPAND       lastBitsOfWords256<>+0(SB), Y6, Y8
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y8, Y8
+	VPAVGW      Y8, Y7, Y7
+	VPSRLW      $0x0f, Y7, Y7
+	VPADDW      Y7, Y6, Y6
+	VPERMQ      $0xd8, Y6, Y6
+	VMOVDQU     Y6, (R8)(R14*1)
+	ADDQ        $0x00000020, R14
+	SUBQ        $0x00000020, R13
+	JGE         loop45
 
 done46:
 	ADDQ $0x00000020, R13
 
 	// One vector at a time.
 	SUBQ $0x00000010, R13
-	JL   done50
+	JL   done52
 
-loop49:
+loop51:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R14*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    384(SP), Y6, Y6
-	VMULPS    (CX)(R14*2), Y3, Y7
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y7, Y7
-	VPAND     Y0, Y7, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R14*2), Y5, Y6
-	VMOVUPS   (DI)(R14*2), Y8
-	VMULPS    192(R10), Y7, Y9
-	VDIVPS    Y8, Y9, Y9
+	VBROADCASTI128 (BX)(R14*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         384(SP), Y6, Y6
+	VMULPS         (CX)(R14*2), Y3, Y7
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y7, Y7
+	VPAND          Y0, Y7, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y7, Y6, Y7
+	VMULPS         (AX)(R14*2), Y5, Y6
+	VMOVUPS        (DI)(R14*2), Y8
+	VMULPS         192(R10), Y7, Y9
+	VDIVPS         Y8, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp51
+	JNE  clamp53
 
-clamped52:
+clamped54:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y6, Y6
-	VMOVDQA      Y6, Y9
 	VMOVUPS      Y7, (CX)(R14*2)
 	VMOVUPS      Y6, (AX)(R14*2)
-	VCMPPS       $0x03, Y9, Y9, Y6
-	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VPSRLD       $0x10, Y9, Y6
-	VPAND        lastBits256<>+0(SB), Y6, Y6
-	VPADDD       belowHalves256<>+0(SB), Y9, Y9
-	VPADDD       Y6, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X6
-	VPACKUSDW    X6, X9, X9
-	VMOVDQU      X9, (R8)(R14*1)
+	VCMPPS       $0x03, Y6, Y6, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VPSRLD       $0x10, Y6, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X7
+	VPACKUSDW    X7, X6, X6
+	VMOVDQU      X6, (R8)(R14*1)
 	ADDQ         $0x00000010, R14
 	SUBQ         $0x00000010, R13
-	JGE          loop49
+	JGE          loop51
 
-done50:
+done52:
 	ADDQ $0x00000010, R13
 
 	// The rest, a part of a vector.
 	TESTQ   R13, R13
-	JZ      end53
+	JZ      end55
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	SUBQ    R13, R15
@@ -16381,90 +16658,90 @@ done50:
 	VMOVDQU    X8, 352(SP)
 	LEAQ       (BX)(R14*1), R15
 	CMPQ       R13, $0x08
-	JL         less55
+	JL         less57
 	MOVQ       (R15), BP
 	MOVQ       BP, 352(SP)
 	MOVQ       -8(R15)(R13*1), BP
 	MOVQ       BP, 344(SP)(R13*1)
-	JMP        copied54
+	JMP        copied56
 
-less55:
+less57:
 	CMPQ R13, $0x04
-	JL   less56
+	JL   less58
 	MOVL (R15), BP
 	MOVL BP, 352(SP)
 	MOVL -4(R15)(R13*1), BP
 	MOVL BP, 348(SP)(R13*1)
-	JMP  copied54
+	JMP  copied56
 
-less56:
+less58:
 	MOVW (R15), BP
 	MOVW BP, 352(SP)
 
-copied54:
-	VPMOVZXWD  352(SP), Y8
-	VPSLLD     $0x10, Y8, Y8
-	VMULPS     384(SP), Y8, Y8
-	VMULPS     Y7, Y3, Y7
-	VMULPS     Y8, Y4, Y8
-	VADDPS     Y8, Y7, Y7
-	VPAND      Y0, Y7, Y8
-	VPCMPGTD   Y8, Y1, Y8
-	VPANDN     Y7, Y8, Y7
-	VMASKMOVPS (AX)(R14*2), Y6, Y8
-	VMULPS     Y8, Y5, Y8
-	VMASKMOVPS (DI)(R14*2), Y6, Y6
-	VMULPS     192(R10), Y7, Y9
-	VDIVPS     Y6, Y9, Y9
+copied56:
+	VBROADCASTI128 352(SP), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         384(SP), Y8, Y8
+	VMULPS         Y7, Y3, Y7
+	VMULPS         Y8, Y4, Y8
+	VADDPS         Y8, Y7, Y7
+	VPAND          Y0, Y7, Y8
+	VPCMPGTD       Y8, Y1, Y8
+	VPANDN         Y7, Y8, Y7
+	VMASKMOVPS     (AX)(R14*2), Y6, Y8
+	VMULPS         Y8, Y5, Y8
+	VMASKMOVPS     (DI)(R14*2), Y6, Y6
+	VMULPS         192(R10), Y7, Y9
+	VDIVPS         Y6, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp57
+	JNE  clamp59
 
-clamped58:
+clamped60:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y8, Y8
 	VMOVDQA      Y8, Y9
 	LEAQ         (CX)(R14*2), R15
 	TESTB        $0x08, R13
-	JZ           no59
+	JZ           no61
 	VMOVUPS      X7, (R15)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R15
 
-no59:
+no61:
 	TESTB   $0x04, R13
-	JZ      no60
+	JZ      no62
 	VMOVLPS X7, (R15)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R15
 
-no60:
+no62:
 	TESTB  $0x02, R13
-	JZ     no61
+	JZ     no63
 	VMOVSS X7, (R15)
 
-no61:
+no63:
 	LEAQ         (AX)(R14*2), R15
 	TESTB        $0x08, R13
-	JZ           no62
+	JZ           no64
 	VMOVUPS      X8, (R15)
 	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, R15
 
-no62:
+no64:
 	TESTB   $0x04, R13
-	JZ      no63
+	JZ      no65
 	VMOVLPS X8, (R15)
 	VPSRLDQ $0x08, Y8, Y8
 	ADDQ    $0x08, R15
 
-no63:
+no65:
 	TESTB  $0x02, R13
-	JZ     no64
+	JZ     no66
 	VMOVSS X8, (R15)
 
-no64:
+no66:
 	VCMPPS       $0x03, Y9, Y9, Y6
 	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
 	VPSRLD       $0x10, Y9, Y6
@@ -16477,28 +16754,28 @@ no64:
 	VMOVDQU      X9, 352(SP)
 	LEAQ         (R8)(R14*1), R14
 	CMPQ         R13, $0x08
-	JL           less66
+	JL           less68
 	MOVQ         352(SP), R15
 	MOVQ         R15, (R14)
 	MOVQ         344(SP)(R13*1), R15
 	MOVQ         R15, -8(R14)(R13*1)
-	JMP          copied65
+	JMP          copied67
 
-less66:
+less68:
 	CMPQ R13, $0x04
-	JL   less67
+	JL   less69
 	MOVL 352(SP), R15
 	MOVL R15, (R14)
 	MOVL 348(SP)(R13*1), R15
 	MOVL R15, -4(R14)(R13*1)
-	JMP  copied65
+	JMP  copied67
 
-less67:
+less69:
 	MOVW 352(SP), R15
 	MOVW R15, (R14)
 
-copied65:
-end53:
+copied67:
+end55:
 	LEAQ (AX)(R9*2), AX
 	LEAQ (CX)(R9*2), CX
 	ADDQ R9, BX
@@ -16511,7 +16788,7 @@ end53:
 	JMP  done2
 
 plain1:
-slice68:
+slice70:
 	// A slice: its sums into den.
 	MOVQ width+80(FP), R11
 	SHLQ $0x01, R11
@@ -16519,9 +16796,9 @@ slice68:
 
 	// 8 vectors at a time.
 	SUBQ $0x00000080, R11
-	JL   done70
+	JL   done72
 
-loop69:
+loop71:
 	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
@@ -16534,86 +16811,86 @@ loop69:
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  block+64(FP), R14
 
-row71:
-	VPMOVZXWD (R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y6, Y6
-	VPMOVZXWD 16(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y7, Y7
-	VPMOVZXWD 32(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y8, Y8
-	VPMOVZXWD 48(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y9, Y9
-	VPMOVZXWD 64(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y10, Y10
-	VPMOVZXWD 80(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y11, Y11
-	VPMOVZXWD 96(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y12, Y12
-	VPMOVZXWD 112(R13), Y14
-	VPSLLD    $0x10, Y14, Y14
-	VPAND     Y0, Y14, Y14
-	VADDPS    Y14, Y13, Y13
-	ADDQ      R9, R13
-	DECQ      R14
-	JNZ       row71
-	VMOVUPS   Y6, (DI)(R12*2)
-	VMOVUPS   Y7, 32(DI)(R12*2)
-	VMOVUPS   Y8, 64(DI)(R12*2)
-	VMOVUPS   Y9, 96(DI)(R12*2)
-	VMOVUPS   Y10, 128(DI)(R12*2)
-	VMOVUPS   Y11, 160(DI)(R12*2)
-	VMOVUPS   Y12, 192(DI)(R12*2)
-	VMOVUPS   Y13, 224(DI)(R12*2)
-	ADDQ      $0x00000080, R12
-	SUBQ      $0x00000080, R11
-	JGE       loop69
+row73:
+	VBROADCASTI128 (R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y6, Y6
+	VBROADCASTI128 16(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y7, Y7
+	VBROADCASTI128 32(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y8, Y8
+	VBROADCASTI128 48(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y9, Y9
+	VBROADCASTI128 64(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y10, Y10
+	VBROADCASTI128 80(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y11, Y11
+	VBROADCASTI128 96(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y12, Y12
+	VBROADCASTI128 112(R13), Y14
+	VPSHUFB        spreadHalves<>+0(SB), Y14, Y14
+	VPAND          Y0, Y14, Y14
+	VADDPS         Y14, Y13, Y13
+	ADDQ           R9, R13
+	DECQ           R14
+	JNZ            row73
+	VMOVUPS        Y6, (DI)(R12*2)
+	VMOVUPS        Y7, 32(DI)(R12*2)
+	VMOVUPS        Y8, 64(DI)(R12*2)
+	VMOVUPS        Y9, 96(DI)(R12*2)
+	VMOVUPS        Y10, 128(DI)(R12*2)
+	VMOVUPS        Y11, 160(DI)(R12*2)
+	VMOVUPS        Y12, 192(DI)(R12*2)
+	VMOVUPS        Y13, 224(DI)(R12*2)
+	ADDQ           $0x00000080, R12
+	SUBQ           $0x00000080, R11
+	JGE            loop71
 
-done70:
+done72:
 	ADDQ $0x00000080, R11
 
 	// One vector at a time.
 	SUBQ $0x00000010, R11
-	JL   done73
+	JL   done75
 
-loop72:
+loop74:
 	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  block+64(FP), R14
 
-row74:
-	VPMOVZXWD (R13), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VPAND     Y0, Y7, Y7
-	VADDPS    Y7, Y6, Y6
-	ADDQ      R9, R13
-	DECQ      R14
-	JNZ       row74
-	VMOVUPS   Y6, (DI)(R12*2)
-	ADDQ      $0x00000010, R12
-	SUBQ      $0x00000010, R11
-	JGE       loop72
+row76:
+	VBROADCASTI128 (R13), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VPAND          Y0, Y7, Y7
+	VADDPS         Y7, Y6, Y6
+	ADDQ           R9, R13
+	DECQ           R14
+	JNZ            row76
+	VMOVUPS        Y6, (DI)(R12*2)
+	ADDQ           $0x00000010, R12
+	SUBQ           $0x00000010, R11
+	JGE            loop74
 
-done73:
+done75:
 	ADDQ $0x00000010, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end75
+	JZ      end77
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	SUBQ    R11, R13
@@ -16624,60 +16901,60 @@ done73:
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  block+64(FP), R14
 
-row76:
+row78:
 	VPXOR   Y7, Y7, Y7
 	VMOVDQU X7, 352(SP)
 	LEAQ    (R13), R15
 	CMPQ    R11, $0x08
-	JL      less78
+	JL      less80
 	MOVQ    (R15), BP
 	MOVQ    BP, 352(SP)
 	MOVQ    -8(R15)(R11*1), BP
 	MOVQ    BP, 344(SP)(R11*1)
-	JMP     copied77
+	JMP     copied79
 
-less78:
+less80:
 	CMPQ R11, $0x04
-	JL   less79
+	JL   less81
 	MOVL (R15), BP
 	MOVL BP, 352(SP)
 	MOVL -4(R15)(R11*1), BP
 	MOVL BP, 348(SP)(R11*1)
-	JMP  copied77
+	JMP  copied79
 
-less79:
+less81:
 	MOVW (R15), BP
 	MOVW BP, 352(SP)
 
-copied77:
-	VPMOVZXWD    352(SP), Y7
-	VPSLLD       $0x10, Y7, Y7
-	VPAND        Y0, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	ADDQ         R9, R13
-	DECQ         R14
-	JNZ          row76
-	LEAQ         (DI)(R12*2), R12
-	TESTB        $0x08, R11
-	JZ           no80
-	VMOVUPS      X6, (R12)
-	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, R12
+copied79:
+	VBROADCASTI128 352(SP), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VPAND          Y0, Y7, Y7
+	VADDPS         Y7, Y6, Y6
+	ADDQ           R9, R13
+	DECQ           R14
+	JNZ            row78
+	LEAQ           (DI)(R12*2), R12
+	TESTB          $0x08, R11
+	JZ             no82
+	VMOVUPS        X6, (R12)
+	VEXTRACTF128   $0x01, Y6, X6
+	ADDQ           $0x10, R12
 
-no80:
+no82:
 	TESTB   $0x04, R11
-	JZ      no81
+	JZ      no83
 	VMOVLPS X6, (R12)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R12
 
-no81:
+no83:
 	TESTB  $0x02, R11
-	JZ     no82
+	JZ     no84
 	VMOVSS X6, (R12)
 
-no82:
-end75:
+no84:
+end77:
 	// On to the next slice.
 	MOVQ  R9, R11
 	IMULQ block+64(FP), R11
@@ -16690,19 +16967,19 @@ end75:
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R11
-	JL   done84
+	JL   done86
 
-loop83:
+loop85:
 	VMOVUPS (DI)(R12*2), Y6
 	VMOVUPS 32(DI)(R12*2), Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R10), $+0
-	JEQ    undivided85
+	JEQ    undivided87
 	VDIVPS 96(R10), Y6, Y6
 	VDIVPS 96(R10), Y7, Y7
 
-undivided85:
+undivided87:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R10), Y6, Y8
 	VMULPS   Y6, Y8, Y8
@@ -16721,11 +16998,11 @@ undivided85:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other86
+	JNE     other88
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised89:
+raised91:
 	VMULPS  32(R10), Y8, Y8
 	VADDPS  64(R10), Y8, Y8
 	VMULPS  32(R10), Y9, Y9
@@ -16736,24 +17013,24 @@ raised89:
 	VMOVUPS Y9, 32(DI)(R12*2)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop83
+	JGE     loop85
 
-done84:
+done86:
 	ADDQ $0x00000020, R11
 
 	// One vector at a time.
 	SUBQ $0x00000010, R11
-	JL   done91
+	JL   done93
 
-loop90:
+loop92:
 	VMOVUPS (DI)(R12*2), Y6
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R10), $+0
-	JEQ    undivided92
+	JEQ    undivided94
 	VDIVPS 96(R10), Y6, Y6
 
-undivided92:
+undivided94:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R10), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -16765,24 +17042,24 @@ undivided92:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other93
+	JNE     other95
 	VSQRTPS Y6, Y7
 
-raised96:
+raised98:
 	VMULPS  32(R10), Y7, Y7
 	VADDPS  64(R10), Y7, Y7
 	VMOVUPS Y6, (DX)(R12*2)
 	VMOVUPS Y7, (DI)(R12*2)
 	ADDQ    $0x00000010, R12
 	SUBQ    $0x00000010, R11
-	JGE     loop90
+	JGE     loop92
 
-done91:
+done93:
 	ADDQ $0x00000010, R11
 
 	// The rest, a part of a vector.
 	TESTQ      R11, R11
-	JZ         end97
+	JZ         end99
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	SUBQ       R11, R13
@@ -16791,10 +17068,10 @@ done91:
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R10), $+0
-	JEQ    undivided98
+	JEQ    undivided100
 	VDIVPS 96(R10), Y7, Y7
 
-undivided98:
+undivided100:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R12*2), Y6, Y6
 	VMULPS     (R10), Y7, Y8
@@ -16807,69 +17084,69 @@ undivided98:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other99
+	JNE     other101
 	VSQRTPS Y6, Y7
 
-raised102:
+raised104:
 	VMULPS       32(R10), Y7, Y7
 	VADDPS       64(R10), Y7, Y7
 	LEAQ         (DX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no103
+	JZ           no105
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no103:
+no105:
 	TESTB   $0x04, R11
-	JZ      no104
+	JZ      no106
 	VMOVLPS X6, (R13)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R13
 
-no104:
+no106:
 	TESTB  $0x02, R11
-	JZ     no105
+	JZ     no107
 	VMOVSS X6, (R13)
 
-no105:
+no107:
 	LEAQ         (DI)(R12*2), R12
 	TESTB        $0x08, R11
-	JZ           no106
+	JZ           no108
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no106:
+no108:
 	TESTB   $0x04, R11
-	JZ      no107
+	JZ      no109
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no107:
+no109:
 	TESTB  $0x02, R11
-	JZ     no108
+	JZ     no110
 	VMOVSS X7, (R12)
 
-no108:
-end97:
+no110:
+end99:
 	LEAQ (DX)(R9*2), DX
 	MOVQ SI, R11
 
 	// The elements, row after row.
 	MOVQ block+64(FP), R12
 
-row109:
+row111:
 	MOVQ width+80(FP), R13
 	SHLQ $0x01, R13
 	XORQ R14, R14
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R13
-	JL   done111
+	JL   done113
 
-loop110:
+loop112:
 	PREFETCHT0 (R11)(R14*1)
 	PREFETCHT0 384(BX)(R14*1)
 	PREFETCHT0 384(R8)(R14*1)
@@ -16877,118 +17154,115 @@ loop110:
 	PREFETCHT0 384(AX)(R14*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R14*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    (CX)(R14*2), Y3, Y7
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y7, Y7
-	VPAND     Y0, Y7, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R14*2), Y5, Y6
-	VMOVUPS   (DI)(R14*2), Y8
-	VMULPS    192(R10), Y7, Y9
-	VDIVPS    Y8, Y9, Y9
-	VPMOVZXWD 16(BX)(R14*1), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    32(CX)(R14*2), Y3, Y10
-	VMULPS    Y8, Y4, Y8
-	VADDPS    Y8, Y10, Y10
-	VPAND     Y0, Y10, Y8
-	VPCMPGTD  Y8, Y1, Y8
-	VPANDN    Y10, Y8, Y10
-	VMULPS    32(AX)(R14*2), Y5, Y8
-	VMOVUPS   32(DI)(R14*2), Y11
-	VMULPS    192(R10), Y10, Y12
-	VDIVPS    Y11, Y12, Y12
+	VBROADCASTI128 (BX)(R14*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         (CX)(R14*2), Y3, Y7
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y7, Y7
+	VPAND          Y0, Y7, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y7, Y6, Y7
+	VMULPS         (AX)(R14*2), Y5, Y6
+	VMOVUPS        (DI)(R14*2), Y8
+	VMULPS         192(R10), Y7, Y9
+	VDIVPS         Y8, Y9, Y9
+	VBROADCASTI128 16(BX)(R14*1), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         32(CX)(R14*2), Y3, Y10
+	VMULPS         Y8, Y4, Y8
+	VADDPS         Y8, Y10, Y10
+	VPAND          Y0, Y10, Y8
+	VPCMPGTD       Y8, Y1, Y8
+	VPANDN         Y10, Y8, Y10
+	VMULPS         32(AX)(R14*2), Y5, Y8
+	VMOVUPS        32(DI)(R14*2), Y11
+	VMULPS         192(R10), Y10, Y12
+	VDIVPS         Y11, Y12, Y12
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp112
+	JNE  clamp114
 
-clamped113:
+clamped115:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y7, (CX)(R14*2)
 	VMOVUPS   Y6, (AX)(R14*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y12
 	VMOVUPS   Y10, 32(CX)(R14*2)
 	VMOVUPS   Y8, 32(AX)(R14*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VPSRLD    $0x10, Y9, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y9, Y9
-	VPADDD    Y6, Y9, Y9
-	VPSRLD    $0x10, Y9, Y9
-	VCMPPS    $0x03, Y12, Y12, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
-	VPSRLD    $0x10, Y12, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y12, Y12
-	VPADDD    Y6, Y12, Y12
-	VPSRLD    $0x10, Y12, Y12
-	VPACKUSDW Y12, Y9, Y9
-	VPERMQ    $0xd8, Y9, Y9
-	VMOVDQU   Y9, (R8)(R14*1)
-	ADDQ      $0x00000020, R14
-	SUBQ      $0x00000020, R13
-	JGE       loop110
+	VCMPPS    $0x03, Y6, Y8, Y7
+	VMOVMSKPS Y7, R15
+	TESTL     R15, R15
+	JNZ       nan116
 
-done111:
+quiet117:
+	VPSHUFB     upperThenLower<>+0(SB), Y6, Y6
+	VPSHUFB     upperThenLower<>+0(SB), Y8, Y8
+	VPUNPCKHQDQ Y8, Y6, Y7
+	VPUNPCKLQDQ Y8, Y6, Y6
+	VPAND       lastBitsOfWords256<>+0(SB), Y6, Y8
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y8, Y8
+	VPAVGW      Y8, Y7, Y7
+	VPSRLW      $0x0f, Y7, Y7
+	VPADDW      Y7, Y6, Y6
+	VPERMQ      $0xd8, Y6, Y6
+	VMOVDQU     Y6, (R8)(R14*1)
+	ADDQ        $0x00000020, R14
+	SUBQ        $0x00000020, R13
+	JGE         loop112
+
+done113:
 	ADDQ $0x00000020, R13
 
 	// One vector at a time.
 	SUBQ $0x00000010, R13
-	JL   done115
+	JL   done119
 
-loop114:
+loop118:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R14*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    (CX)(R14*2), Y3, Y7
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y7, Y7
-	VPAND     Y0, Y7, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R14*2), Y5, Y6
-	VMOVUPS   (DI)(R14*2), Y8
-	VMULPS    192(R10), Y7, Y9
-	VDIVPS    Y8, Y9, Y9
+	VBROADCASTI128 (BX)(R14*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         (CX)(R14*2), Y3, Y7
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y7, Y7
+	VPAND          Y0, Y7, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y7, Y6, Y7
+	VMULPS         (AX)(R14*2), Y5, Y6
+	VMOVUPS        (DI)(R14*2), Y8
+	VMULPS         192(R10), Y7, Y9
+	VDIVPS         Y8, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp116
+	JNE  clamp120
 
-clamped117:
+clamped121:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y6, Y6
-	VMOVDQA      Y6, Y9
 	VMOVUPS      Y7, (CX)(R14*2)
 	VMOVUPS      Y6, (AX)(R14*2)
-	VCMPPS       $0x03, Y9, Y9, Y6
-	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VPSRLD       $0x10, Y9, Y6
-	VPAND        lastBits256<>+0(SB), Y6, Y6
-	VPADDD       belowHalves256<>+0(SB), Y9, Y9
-	VPADDD       Y6, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X6
-	VPACKUSDW    X6, X9, X9
-	VMOVDQU      X9, (R8)(R14*1)
+	VCMPPS       $0x03, Y6, Y6, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VPSRLD       $0x10, Y6, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X7
+	VPACKUSDW    X7, X6, X6
+	VMOVDQU      X6, (R8)(R14*1)
 	ADDQ         $0x00000010, R14
 	SUBQ         $0x00000010, R13
-	JGE          loop114
+	JGE          loop118
 
-done115:
+done119:
 	ADDQ $0x00000010, R13
 
 	// The rest, a part of a vector.
 	TESTQ   R13, R13
-	JZ      end118
+	JZ      end122
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	SUBQ    R13, R15
@@ -17000,89 +17274,89 @@ done115:
 	VMOVDQU    X8, 352(SP)
 	LEAQ       (BX)(R14*1), R15
 	CMPQ       R13, $0x08
-	JL         less120
+	JL         less124
 	MOVQ       (R15), BP
 	MOVQ       BP, 352(SP)
 	MOVQ       -8(R15)(R13*1), BP
 	MOVQ       BP, 344(SP)(R13*1)
-	JMP        copied119
+	JMP        copied123
 
-less120:
+less124:
 	CMPQ R13, $0x04
-	JL   less121
+	JL   less125
 	MOVL (R15), BP
 	MOVL BP, 352(SP)
 	MOVL -4(R15)(R13*1), BP
 	MOVL BP, 348(SP)(R13*1)
-	JMP  copied119
+	JMP  copied123
 
-less121:
+less125:
 	MOVW (R15), BP
 	MOVW BP, 352(SP)
 
-copied119:
-	VPMOVZXWD  352(SP), Y8
-	VPSLLD     $0x10, Y8, Y8
-	VMULPS     Y7, Y3, Y7
-	VMULPS     Y8, Y4, Y8
-	VADDPS     Y8, Y7, Y7
-	VPAND      Y0, Y7, Y8
-	VPCMPGTD   Y8, Y1, Y8
-	VPANDN     Y7, Y8, Y7
-	VMASKMOVPS (AX)(R14*2), Y6, Y8
-	VMULPS     Y8, Y5, Y8
-	VMASKMOVPS (DI)(R14*2), Y6, Y6
-	VMULPS     192(R10), Y7, Y9
-	VDIVPS     Y6, Y9, Y9
+copied123:
+	VBROADCASTI128 352(SP), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         Y7, Y3, Y7
+	VMULPS         Y8, Y4, Y8
+	VADDPS         Y8, Y7, Y7
+	VPAND          Y0, Y7, Y8
+	VPCMPGTD       Y8, Y1, Y8
+	VPANDN         Y7, Y8, Y7
+	VMASKMOVPS     (AX)(R14*2), Y6, Y8
+	VMULPS         Y8, Y5, Y8
+	VMASKMOVPS     (DI)(R14*2), Y6, Y6
+	VMULPS         192(R10), Y7, Y9
+	VDIVPS         Y6, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp122
+	JNE  clamp126
 
-clamped123:
+clamped127:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y8, Y8
 	VMOVDQA      Y8, Y9
 	LEAQ         (CX)(R14*2), R15
 	TESTB        $0x08, R13
-	JZ           no124
+	JZ           no128
 	VMOVUPS      X7, (R15)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R15
 
-no124:
+no128:
 	TESTB   $0x04, R13
-	JZ      no125
+	JZ      no129
 	VMOVLPS X7, (R15)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R15
 
-no125:
+no129:
 	TESTB  $0x02, R13
-	JZ     no126
+	JZ     no130
 	VMOVSS X7, (R15)
 
-no126:
+no130:
 	LEAQ         (AX)(R14*2), R15
 	TESTB        $0x08, R13
-	JZ           no127
+	JZ           no131
 	VMOVUPS      X8, (R15)
 	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, R15
 
-no127:
+no131:
 	TESTB   $0x04, R13
-	JZ      no128
+	JZ      no132
 	VMOVLPS X8, (R15)
 	VPSRLDQ $0x08, Y8, Y8
 	ADDQ    $0x08, R15
 
-no128:
+no132:
 	TESTB  $0x02, R13
-	JZ     no129
+	JZ     no133
 	VMOVSS X8, (R15)
 
-no129:
+no133:
 	VCMPPS       $0x03, Y9, Y9, Y6
 	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
 	VPSRLD       $0x10, Y9, Y6
@@ -17095,37 +17369,37 @@ no129:
 	VMOVDQU      X9, 352(SP)
 	LEAQ         (R8)(R14*1), R14
 	CMPQ         R13, $0x08
-	JL           less131
+	JL           less135
 	MOVQ         352(SP), R15
 	MOVQ         R15, (R14)
 	MOVQ         344(SP)(R13*1), R15
 	MOVQ         R15, -8(R14)(R13*1)
-	JMP          copied130
+	JMP          copied134
 
-less131:
+less135:
 	CMPQ R13, $0x04
-	JL   less132
+	JL   less136
 	MOVL 352(SP), R15
 	MOVL R15, (R14)
 	MOVL 348(SP)(R13*1), R15
 	MOVL R15, -4(R14)(R13*1)
-	JMP  copied130
+	JMP  copied134
 
-less132:
+less136:
 	MOVW 352(SP), R15
 	MOVW R15, (R14)
 
-copied130:
-end118:
+copied134:
+end122:
 	LEAQ (AX)(R9*2), AX
 	LEAQ (CX)(R9*2), CX
 	ADDQ R9, BX
 	ADDQ R9, R8
 	ADDQ R9, R11
 	DECQ R12
-	JNZ  row109
+	JNZ  row111
 	DECQ outer+56(FP)
-	JNZ  slice68
+	JNZ  slice70
 
 done2:
 	VZEROUPPER
@@ -17195,97 +17469,111 @@ clamp47:
 	VMAXPS  Y12, Y11, Y12
 	JMP     clamped48
 
-clamp51:
+nan49:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y8, Y8, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y8, Y8
+	JMP       quiet50
+
+clamp53:
 	VMOVUPS 224(R10), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 256(R10), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped52
+	JMP     clamped54
 
-clamp57:
+clamp59:
 	VMOVUPS 224(R10), Y6
 	VMINPS  Y9, Y6, Y9
 	VMOVUPS 256(R10), Y6
 	VMAXPS  Y9, Y6, Y9
-	JMP     clamped58
+	JMP     clamped60
 
 	// The powers 0, 1/2 and 2.
-other86:
-	JG      two88
+other88:
+	JG      two90
 	CMPQ    power+96(FP), $+1
-	JE      half87
+	JE      half89
 	VMOVUPS 128(R10), Y8
 	VMOVUPS 128(R10), Y9
-	JMP     raised89
+	JMP     raised91
 
-half87:
+half89:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised89
+	JMP     raised91
 
-two88:
+two90:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised89
+	JMP     raised91
 
 	// The powers 0, 1/2 and 2.
-other93:
-	JG      two95
+other95:
+	JG      two97
 	CMPQ    power+96(FP), $+1
-	JE      half94
+	JE      half96
 	VMOVUPS 128(R10), Y7
-	JMP     raised96
+	JMP     raised98
 
-half94:
+half96:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised96
+	JMP     raised98
 
-two95:
+two97:
 	VMOVDQA Y6, Y7
-	JMP     raised96
+	JMP     raised98
 
 	// The powers 0, 1/2 and 2.
-other99:
-	JG      two101
+other101:
+	JG      two103
 	CMPQ    power+96(FP), $+1
-	JE      half100
+	JE      half102
 	VMOVUPS 128(R10), Y7
-	JMP     raised102
+	JMP     raised104
 
-half100:
+half102:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised102
+	JMP     raised104
 
-two101:
+two103:
 	VMOVDQA Y6, Y7
-	JMP     raised102
+	JMP     raised104
 
-clamp112:
+clamp114:
 	VMOVUPS 224(R10), Y11
 	VMINPS  Y9, Y11, Y9
 	VMINPS  Y12, Y11, Y12
 	VMOVUPS 256(R10), Y11
 	VMAXPS  Y9, Y11, Y9
 	VMAXPS  Y12, Y11, Y12
-	JMP     clamped113
+	JMP     clamped115
 
-clamp116:
+nan116:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y8, Y8, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y8, Y8
+	JMP       quiet117
+
+clamp120:
 	VMOVUPS 224(R10), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 256(R10), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped117
+	JMP     clamped121
 
-clamp122:
+clamp126:
 	VMOVUPS 224(R10), Y6
 	VMINPS  Y9, Y6, Y9
 	VMOVUPS 256(R10), Y6
 	VMAXPS  Y9, Y6, Y9
-	JMP     clamped123
+	JMP     clamped127
 
 // func blockMeansHalfBF16AVX2(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
 // Requires: AVX, AVX2, CMOV
@@ -17335,114 +17623,114 @@ group:
 	SUBQ    DI, SI
 
 	// The sums of |x| of a group of blocks, folded into one vector.
-	CMPQ        DI, $0x08
-	JNE         slots1
-	TESTQ       CX, CX
-	JNZ         slots1
-	CMPQ        AX, 256(SP)
-	JHI         slots1
-	VPMOVZXWD   (AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VMULPS      304(SP), Y4, Y4
-	VPAND       Y1, Y4, Y4
-	VPMOVZXWD   16(AX), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VMULPS      304(SP), Y5, Y5
-	VPAND       Y2, Y5, Y5
-	ADDQ        DX, AX
-	VADDPS      Y5, Y4, Y4
-	VPMOVZXWD   (AX), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VMULPS      304(SP), Y5, Y5
-	VPAND       Y1, Y5, Y5
-	VPMOVZXWD   16(AX), Y6
-	VPSLLD      $0x10, Y6, Y6
-	VMULPS      304(SP), Y6, Y6
-	VPAND       Y2, Y6, Y6
-	ADDQ        DX, AX
-	VADDPS      Y6, Y5, Y5
-	VPMOVZXWD   (AX), Y6
-	VPSLLD      $0x10, Y6, Y6
-	VMULPS      304(SP), Y6, Y6
-	VPAND       Y1, Y6, Y6
-	VPMOVZXWD   16(AX), Y7
-	VPSLLD      $0x10, Y7, Y7
-	VMULPS      304(SP), Y7, Y7
-	VPAND       Y2, Y7, Y7
-	ADDQ        DX, AX
-	VADDPS      Y7, Y6, Y6
-	VPMOVZXWD   (AX), Y7
-	VPSLLD      $0x10, Y7, Y7
-	VMULPS      304(SP), Y7, Y7
-	VPAND       Y1, Y7, Y7
-	VPMOVZXWD   16(AX), Y8
-	VPSLLD      $0x10, Y8, Y8
-	VMULPS      304(SP), Y8, Y8
-	VPAND       Y2, Y8, Y8
-	ADDQ        DX, AX
-	VADDPS      Y8, Y7, Y7
-	VPMOVZXWD   (AX), Y8
-	VPSLLD      $0x10, Y8, Y8
-	VMULPS      304(SP), Y8, Y8
-	VPAND       Y1, Y8, Y8
-	VPMOVZXWD   16(AX), Y9
-	VPSLLD      $0x10, Y9, Y9
-	VMULPS      304(SP), Y9, Y9
-	VPAND       Y2, Y9, Y9
-	ADDQ        DX, AX
-	VADDPS      Y9, Y8, Y8
-	VINSERTF128 $0x01, X8, Y4, Y9
-	VPERM2F128  $0x31, Y8, Y4, Y8
-	VADDPS      Y8, Y9, Y9
-	VPMOVZXWD   (AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VMULPS      304(SP), Y4, Y4
-	VPAND       Y1, Y4, Y4
-	VPMOVZXWD   16(AX), Y8
-	VPSLLD      $0x10, Y8, Y8
-	VMULPS      304(SP), Y8, Y8
-	VPAND       Y2, Y8, Y8
-	ADDQ        DX, AX
-	VADDPS      Y8, Y4, Y4
-	VINSERTF128 $0x01, X4, Y5, Y8
-	VPERM2F128  $0x31, Y4, Y5, Y4
-	VADDPS      Y4, Y8, Y8
-	VPMOVZXWD   (AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VMULPS      304(SP), Y4, Y4
-	VPAND       Y1, Y4, Y4
-	VPMOVZXWD   16(AX), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VMULPS      304(SP), Y5, Y5
-	VPAND       Y2, Y5, Y5
-	ADDQ        DX, AX
-	VADDPS      Y5, Y4, Y4
-	VINSERTF128 $0x01, X4, Y6, Y5
-	VPERM2F128  $0x31, Y4, Y6, Y4
-	VADDPS      Y4, Y5, Y5
-	VPMOVZXWD   (AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VMULPS      304(SP), Y4, Y4
-	VPAND       Y1, Y4, Y4
-	VPMOVZXWD   16(AX), Y6
-	VPSLLD      $0x10, Y6, Y6
-	VMULPS      304(SP), Y6, Y6
-	VPAND       Y2, Y6, Y6
-	ADDQ        DX, AX
-	VADDPS      Y6, Y4, Y4
-	VINSERTF128 $0x01, X4, Y7, Y6
-	VPERM2F128  $0x31, Y4, Y7, Y4
-	VADDPS      Y4, Y6, Y6
-	VSHUFPS     $0x44, Y8, Y9, Y4
-	VSHUFPS     $0xee, Y8, Y9, Y7
-	VADDPS      Y7, Y4, Y4
-	VSHUFPS     $0x44, Y6, Y5, Y7
-	VSHUFPS     $0xee, Y6, Y5, Y5
-	VADDPS      Y5, Y7, Y7
-	VSHUFPS     $0x88, Y7, Y4, Y5
-	VSHUFPS     $0xdd, Y7, Y4, Y4
-	VADDPS      Y4, Y5, Y5
-	VMOVDQA     Y5, Y4
+	CMPQ           DI, $0x08
+	JNE            slots1
+	TESTQ          CX, CX
+	JNZ            slots1
+	CMPQ           AX, 256(SP)
+	JHI            slots1
+	VBROADCASTI128 (AX), Y4
+	VPSHUFB        spreadHalves<>+0(SB), Y4, Y4
+	VMULPS         304(SP), Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VBROADCASTI128 16(AX), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         304(SP), Y5, Y5
+	VPAND          Y2, Y5, Y5
+	ADDQ           DX, AX
+	VADDPS         Y5, Y4, Y4
+	VBROADCASTI128 (AX), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         304(SP), Y5, Y5
+	VPAND          Y1, Y5, Y5
+	VBROADCASTI128 16(AX), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         304(SP), Y6, Y6
+	VPAND          Y2, Y6, Y6
+	ADDQ           DX, AX
+	VADDPS         Y6, Y5, Y5
+	VBROADCASTI128 (AX), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         304(SP), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VBROADCASTI128 16(AX), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         304(SP), Y7, Y7
+	VPAND          Y2, Y7, Y7
+	ADDQ           DX, AX
+	VADDPS         Y7, Y6, Y6
+	VBROADCASTI128 (AX), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         304(SP), Y7, Y7
+	VPAND          Y1, Y7, Y7
+	VBROADCASTI128 16(AX), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         304(SP), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	ADDQ           DX, AX
+	VADDPS         Y8, Y7, Y7
+	VBROADCASTI128 (AX), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         304(SP), Y8, Y8
+	VPAND          Y1, Y8, Y8
+	VBROADCASTI128 16(AX), Y9
+	VPSHUFB        spreadHalves<>+0(SB), Y9, Y9
+	VMULPS         304(SP), Y9, Y9
+	VPAND          Y2, Y9, Y9
+	ADDQ           DX, AX
+	VADDPS         Y9, Y8, Y8
+	VINSERTF128    $0x01, X8, Y4, Y9
+	VPERM2F128     $0x31, Y8, Y4, Y8
+	VADDPS         Y8, Y9, Y9
+	VBROADCASTI128 (AX), Y4
+	VPSHUFB        spreadHalves<>+0(SB), Y4, Y4
+	VMULPS         304(SP), Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VBROADCASTI128 16(AX), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         304(SP), Y8, Y8
+	VPAND          Y2, Y8, Y8
+	ADDQ           DX, AX
+	VADDPS         Y8, Y4, Y4
+	VINSERTF128    $0x01, X4, Y5, Y8
+	VPERM2F128     $0x31, Y4, Y5, Y4
+	VADDPS         Y4, Y8, Y8
+	VBROADCASTI128 (AX), Y4
+	VPSHUFB        spreadHalves<>+0(SB), Y4, Y4
+	VMULPS         304(SP), Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VBROADCASTI128 16(AX), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         304(SP), Y5, Y5
+	VPAND          Y2, Y5, Y5
+	ADDQ           DX, AX
+	VADDPS         Y5, Y4, Y4
+	VINSERTF128    $0x01, X4, Y6, Y5
+	VPERM2F128     $0x31, Y4, Y6, Y4
+	VADDPS         Y4, Y5, Y5
+	VBROADCASTI128 (AX), Y4
+	VPSHUFB        spreadHalves<>+0(SB), Y4, Y4
+	VMULPS         304(SP), Y4, Y4
+	VPAND          Y1, Y4, Y4
+	VBROADCASTI128 16(AX), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         304(SP), Y6, Y6
+	VPAND          Y2, Y6, Y6
+	ADDQ           DX, AX
+	VADDPS         Y6, Y4, Y4
+	VINSERTF128    $0x01, X4, Y7, Y6
+	VPERM2F128     $0x31, Y4, Y7, Y4
+	VADDPS         Y4, Y6, Y6
+	VSHUFPS        $0x44, Y8, Y9, Y4
+	VSHUFPS        $0xee, Y8, Y9, Y7
+	VADDPS         Y7, Y4, Y4
+	VSHUFPS        $0x44, Y6, Y5, Y7
+	VSHUFPS        $0xee, Y6, Y5, Y5
+	VADDPS         Y5, Y7, Y7
+	VSHUFPS        $0x88, Y7, Y4, Y5
+	VSHUFPS        $0xdd, Y7, Y4, Y4
+	VADDPS         Y4, Y5, Y5
+	VMOVDQA        Y5, Y4
 
 summed2:
 	// Their means.
@@ -17472,21 +17760,21 @@ block6:
 	JZ    rest8
 
 pair7:
-	VPMOVZXWD (AX), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    304(SP), Y6, Y6
-	VPAND     Y0, Y6, Y6
-	VADDPS    Y6, Y4, Y4
-	VPMOVZXWD 16(AX), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    304(SP), Y6, Y6
-	VPAND     Y0, Y6, Y6
-	VADDPS    Y6, Y5, Y5
-	ADDQ      $0x20, AX
-	SUBQ      $0x20, R10
-	JNZ       pair7
-	TESTQ     DX, DX
-	JZ        done9
+	VBROADCASTI128 (AX), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         304(SP), Y6, Y6
+	VPAND          Y0, Y6, Y6
+	VADDPS         Y6, Y4, Y4
+	VBROADCASTI128 16(AX), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         304(SP), Y6, Y6
+	VPAND          Y0, Y6, Y6
+	VADDPS         Y6, Y5, Y5
+	ADDQ           $0x20, AX
+	SUBQ           $0x20, R10
+	JNZ            pair7
+	TESTQ          DX, DX
+	JZ             done9
 
 rest8:
 	MOVQ AX, R10
@@ -17494,17 +17782,17 @@ rest8:
 	JHI  near10
 
 there11:
-	VPMOVZXWD (R10), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    304(SP), Y6, Y6
-	VPAND     Y1, Y6, Y6
-	VADDPS    Y6, Y4, Y4
-	VPMOVZXWD 16(R10), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    304(SP), Y6, Y6
-	VPAND     Y2, Y6, Y6
-	VADDPS    Y6, Y5, Y5
-	ADDQ      DX, AX
+	VBROADCASTI128 (R10), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         304(SP), Y6, Y6
+	VPAND          Y1, Y6, Y6
+	VADDPS         Y6, Y4, Y4
+	VBROADCASTI128 16(R10), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         304(SP), Y6, Y6
+	VPAND          Y2, Y6, Y6
+	VADDPS         Y6, Y5, Y5
+	ADDQ           DX, AX
 
 done9:
 	VADDPS  Y5, Y4, Y4
@@ -17681,100 +17969,100 @@ fresh6:
 	MOVQ  block+24(FP), R10
 
 row9:
-	PREFETCHT1 (R9)(SI*1)
-	PREFETCHT1 64(R9)(SI*1)
-	VPMOVZXWD  (R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VMULPS     32(SP), Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y2, Y2
-	VPMOVZXWD  16(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VMULPS     32(SP), Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y3, Y3
-	VPMOVZXWD  32(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VMULPS     32(SP), Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y4, Y4
-	VPMOVZXWD  48(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VMULPS     32(SP), Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y5, Y5
-	VPMOVZXWD  64(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VMULPS     32(SP), Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y6, Y6
-	VPMOVZXWD  80(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VMULPS     32(SP), Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y7, Y7
-	VPMOVZXWD  96(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VMULPS     32(SP), Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y8, Y8
-	VPMOVZXWD  112(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VMULPS     32(SP), Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y9, Y9
-	ADDQ       BX, R9
-	DECQ       R10
-	JNZ        row9
-	JMP        summed8
+	PREFETCHT1     (R9)(SI*1)
+	PREFETCHT1     64(R9)(SI*1)
+	VBROADCASTI128 (R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y2, Y2
+	VBROADCASTI128 16(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y3, Y3
+	VBROADCASTI128 32(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y4, Y4
+	VBROADCASTI128 48(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y5, Y5
+	VBROADCASTI128 64(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y6, Y6
+	VBROADCASTI128 80(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y7, Y7
+	VBROADCASTI128 96(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y8, Y8
+	VBROADCASTI128 112(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y9, Y9
+	ADDQ           BX, R9
+	DECQ           R10
+	JNZ            row9
+	JMP            summed8
 
 here7:
 	MOVQ block+24(FP), R10
 
 row10:
-	VPMOVZXWD (R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VMULPS    32(SP), Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y2, Y2
-	VPMOVZXWD 16(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VMULPS    32(SP), Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y3, Y3
-	VPMOVZXWD 32(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VMULPS    32(SP), Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y4, Y4
-	VPMOVZXWD 48(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VMULPS    32(SP), Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y5, Y5
-	VPMOVZXWD 64(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VMULPS    32(SP), Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y6, Y6
-	VPMOVZXWD 80(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VMULPS    32(SP), Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y7, Y7
-	VPMOVZXWD 96(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VMULPS    32(SP), Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y8, Y8
-	VPMOVZXWD 112(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VMULPS    32(SP), Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y9, Y9
-	ADDQ      BX, R9
-	DECQ      R10
-	JNZ       row10
+	VBROADCASTI128 (R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y2, Y2
+	VBROADCASTI128 16(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y3, Y3
+	VBROADCASTI128 32(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y4, Y4
+	VBROADCASTI128 48(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y5, Y5
+	VBROADCASTI128 64(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y6, Y6
+	VBROADCASTI128 80(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y7, Y7
+	VBROADCASTI128 96(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y8, Y8
+	VBROADCASTI128 112(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VMULPS         32(SP), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y9, Y9
+	ADDQ           BX, R9
+	DECQ           R10
+	JNZ            row10
 
 summed8:
 	VDIVPS  Y1, Y2, Y2
@@ -17818,19 +18106,19 @@ fresh13:
 	MOVQ block+24(FP), R10
 
 row14:
-	VPMOVZXWD (R9), Y3
-	VPSLLD    $0x10, Y3, Y3
-	VMULPS    32(SP), Y3, Y3
-	VPAND     Y0, Y3, Y3
-	VADDPS    Y3, Y2, Y2
-	ADDQ      BX, R9
-	DECQ      R10
-	JNZ       row14
-	VDIVPS    Y1, Y2, Y2
-	VMOVUPS   Y2, (AX)(R8*2)
-	ADDQ      $0x00000010, R8
-	SUBQ      $0x00000010, DI
-	JGE       loop11
+	VBROADCASTI128 (R9), Y3
+	VPSHUFB        spreadHalves<>+0(SB), Y3, Y3
+	VMULPS         32(SP), Y3, Y3
+	VPAND          Y0, Y3, Y3
+	VADDPS         Y3, Y2, Y2
+	ADDQ           BX, R9
+	DECQ           R10
+	JNZ            row14
+	VDIVPS         Y1, Y2, Y2
+	VMOVUPS        Y2, (AX)(R8*2)
+	ADDQ           $0x00000010, R8
+	SUBQ           $0x00000010, DI
+	JGE            loop11
 
 done12:
 	ADDQ $0x00000010, DI
@@ -17881,21 +18169,21 @@ less20:
 	MOVW R12, (SP)
 
 copied18:
-	VPMOVZXWD    (SP), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VMULPS       32(SP), Y2, Y2
-	VPAND        Y0, Y2, Y2
-	VADDPS       Y2, Y3, Y3
-	ADDQ         BX, R9
-	DECQ         R10
-	JNZ          row17
-	VDIVPS       Y1, Y3, Y3
-	LEAQ         (AX)(R8*2), R8
-	TESTB        $0x08, DI
-	JZ           no21
-	VMOVUPS      X3, (R8)
-	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, R8
+	VBROADCASTI128 (SP), Y2
+	VPSHUFB        spreadHalves<>+0(SB), Y2, Y2
+	VMULPS         32(SP), Y2, Y2
+	VPAND          Y0, Y2, Y2
+	VADDPS         Y2, Y3, Y3
+	ADDQ           BX, R9
+	DECQ           R10
+	JNZ            row17
+	VDIVPS         Y1, Y3, Y3
+	LEAQ           (AX)(R8*2), R8
+	TESTB          $0x08, DI
+	JZ             no21
+	VMOVUPS        X3, (R8)
+	VEXTRACTF128   $0x01, Y3, X3
+	ADDQ           $0x10, R8
 
 no21:
 	TESTB   $0x04, DI
@@ -17960,84 +18248,84 @@ fresh27:
 	MOVQ  block+24(FP), R10
 
 row30:
-	PREFETCHT1 (R9)(SI*1)
-	PREFETCHT1 64(R9)(SI*1)
-	VPMOVZXWD  (R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y2, Y2
-	VPMOVZXWD  16(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y3, Y3
-	VPMOVZXWD  32(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y4, Y4
-	VPMOVZXWD  48(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y5, Y5
-	VPMOVZXWD  64(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y6, Y6
-	VPMOVZXWD  80(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y7, Y7
-	VPMOVZXWD  96(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y8, Y8
-	VPMOVZXWD  112(R9), Y10
-	VPSLLD     $0x10, Y10, Y10
-	VPAND      Y0, Y10, Y10
-	VADDPS     Y10, Y9, Y9
-	ADDQ       BX, R9
-	DECQ       R10
-	JNZ        row30
-	JMP        summed29
+	PREFETCHT1     (R9)(SI*1)
+	PREFETCHT1     64(R9)(SI*1)
+	VBROADCASTI128 (R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y2, Y2
+	VBROADCASTI128 16(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y3, Y3
+	VBROADCASTI128 32(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y4, Y4
+	VBROADCASTI128 48(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y5, Y5
+	VBROADCASTI128 64(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y6, Y6
+	VBROADCASTI128 80(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y7, Y7
+	VBROADCASTI128 96(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y8, Y8
+	VBROADCASTI128 112(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y9, Y9
+	ADDQ           BX, R9
+	DECQ           R10
+	JNZ            row30
+	JMP            summed29
 
 here28:
 	MOVQ block+24(FP), R10
 
 row31:
-	VPMOVZXWD (R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y2, Y2
-	VPMOVZXWD 16(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y3, Y3
-	VPMOVZXWD 32(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y4, Y4
-	VPMOVZXWD 48(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y5, Y5
-	VPMOVZXWD 64(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y6, Y6
-	VPMOVZXWD 80(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y7, Y7
-	VPMOVZXWD 96(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y8, Y8
-	VPMOVZXWD 112(R9), Y10
-	VPSLLD    $0x10, Y10, Y10
-	VPAND     Y0, Y10, Y10
-	VADDPS    Y10, Y9, Y9
-	ADDQ      BX, R9
-	DECQ      R10
-	JNZ       row31
+	VBROADCASTI128 (R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y2, Y2
+	VBROADCASTI128 16(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y3, Y3
+	VBROADCASTI128 32(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y4, Y4
+	VBROADCASTI128 48(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y5, Y5
+	VBROADCASTI128 64(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y6, Y6
+	VBROADCASTI128 80(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y7, Y7
+	VBROADCASTI128 96(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y8, Y8
+	VBROADCASTI128 112(R9), Y10
+	VPSHUFB        spreadHalves<>+0(SB), Y10, Y10
+	VPAND          Y0, Y10, Y10
+	VADDPS         Y10, Y9, Y9
+	ADDQ           BX, R9
+	DECQ           R10
+	JNZ            row31
 
 summed29:
 	VDIVPS  Y1, Y2, Y2
@@ -18081,18 +18369,18 @@ fresh34:
 	MOVQ block+24(FP), R10
 
 row35:
-	VPMOVZXWD (R9), Y3
-	VPSLLD    $0x10, Y3, Y3
-	VPAND     Y0, Y3, Y3
-	VADDPS    Y3, Y2, Y2
-	ADDQ      BX, R9
-	DECQ      R10
-	JNZ       row35
-	VDIVPS    Y1, Y2, Y2
-	VMOVUPS   Y2, (AX)(R8*2)
-	ADDQ      $0x00000010, R8
-	SUBQ      $0x00000010, DI
-	JGE       loop32
+	VBROADCASTI128 (R9), Y3
+	VPSHUFB        spreadHalves<>+0(SB), Y3, Y3
+	VPAND          Y0, Y3, Y3
+	VADDPS         Y3, Y2, Y2
+	ADDQ           BX, R9
+	DECQ           R10
+	JNZ            row35
+	VDIVPS         Y1, Y2, Y2
+	VMOVUPS        Y2, (AX)(R8*2)
+	ADDQ           $0x00000010, R8
+	SUBQ           $0x00000010, DI
+	JGE            loop32
 
 done33:
 	ADDQ $0x00000010, DI
@@ -18143,20 +18431,20 @@ less41:
 	MOVW R12, (SP)
 
 copied39:
-	VPMOVZXWD    (SP), Y2
-	VPSLLD       $0x10, Y2, Y2
-	VPAND        Y0, Y2, Y2
-	VADDPS       Y2, Y3, Y3
-	ADDQ         BX, R9
-	DECQ         R10
-	JNZ          row38
-	VDIVPS       Y1, Y3, Y3
-	LEAQ         (AX)(R8*2), R8
-	TESTB        $0x08, DI
-	JZ           no42
-	VMOVUPS      X3, (R8)
-	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, R8
+	VBROADCASTI128 (SP), Y2
+	VPSHUFB        spreadHalves<>+0(SB), Y2, Y2
+	VPAND          Y0, Y2, Y2
+	VADDPS         Y2, Y3, Y3
+	ADDQ           BX, R9
+	DECQ           R10
+	JNZ            row38
+	VDIVPS         Y1, Y3, Y3
+	LEAQ           (AX)(R8*2), R8
+	TESTB          $0x08, DI
+	JZ             no42
+	VMOVUPS        X3, (R8)
+	VEXTRACTF128   $0x01, Y3, X3
+	ADDQ           $0x10, R8
 
 no42:
 	TESTB   $0x04, DI
@@ -18233,6 +18521,7 @@ TEXT ·descendBlocksHalfBF16AVX2(SB), NOSPLIT, $480-68
 	MOVQ         den+32(FP), SI
 	MOVQ         blocks+40(FP), DI
 	MOVQ         out+16(FP), R8
+	XORQ         R10, R10
 	CMPL         factor+64(FP), $0x3f800000
 	JE           plain1
 
@@ -18252,163 +18541,219 @@ done6:
 	IMULQ block+48(FP), R9
 	SHLQ  $0x01, R9
 
-	// The elements of a group, each with its block's denominator.
-	VMOVUPS 416(SP), Y5
-	MOVQ    R9, R10
-	ANDQ    $-16, R10
-	SUBQ    R10, R9
-	LEAQ    (AX)(R10*2), AX
-	LEAQ    (DX)(R10*2), DX
-	ADDQ    R10, BX
-	ADDQ    R10, R8
-	NEGQ    R10
-	JZ      rest8
+	// The narrowed parameters of the last group.
+	CMPQ R10, $-64
+	JG   one8
 
 loop7:
-	PREFETCHT0 384(BX)(R10*1)
 	PREFETCHT0 384(R8)(R10*1)
-	PREFETCHT0 384(DX)(R10*2)
-	PREFETCHT0 384(AX)(R10*2)
+	VMOVUPS    (AX)(R10*2), Y5
+	VMOVUPS    32(AX)(R10*2), Y7
+	VMOVUPS    64(AX)(R10*2), Y8
+	VMOVUPS    96(AX)(R10*2), Y9
+	VCMPPS     $0x03, Y5, Y7, Y10
+	VMOVMSKPS  Y10, R11
+	TESTL      R11, R11
+	JNZ        nan10
+
+quiet11:
+	VPSHUFB     upperThenLower<>+0(SB), Y5, Y5
+	VPSHUFB     upperThenLower<>+0(SB), Y7, Y7
+	VPUNPCKHQDQ Y7, Y5, Y10
+	VPUNPCKLQDQ Y7, Y5, Y5
+	VPAND       lastBitsOfWords256<>+0(SB), Y5, Y7
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y7, Y7
+	VPAVGW      Y7, Y10, Y10
+	VPSRLW      $0x0f, Y10, Y10
+	VPADDW      Y10, Y5, Y5
+	VPERMQ      $0xd8, Y5, Y5
+	VMOVDQU     Y5, (R8)(R10*1)
+	VCMPPS      $0x03, Y8, Y9, Y5
+	VMOVMSKPS   Y5, R11
+	TESTL       R11, R11
+	JNZ         nan12
+
+quiet13:
+	VPSHUFB     upperThenLower<>+0(SB), Y8, Y8
+	VPSHUFB     upperThenLower<>+0(SB), Y9, Y9
+	VPUNPCKHQDQ Y9, Y8, Y5
+	VPUNPCKLQDQ Y9, Y8, Y8
+	VPAND       lastBitsOfWords256<>+0(SB), Y8, Y7
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y7, Y7
+	VPAVGW      Y7, Y5, Y5
+	VPSRLW      $0x0f, Y5, Y5
+	VPADDW      Y5, Y8, Y8
+	VPERMQ      $0xd8, Y8, Y8
+	VMOVDQU     Y8, 32(R8)(R10*1)
+	SUBQ        $-64, R10
+	CMPQ        R10, $-64
+	JLE         loop7
+
+one8:
+	TESTQ        R10, R10
+	JZ           done9
+	PREFETCHT0   384(R8)(R10*1)
+	VMOVUPS      (AX)(R10*2), Y5
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y5, Y5
+	VPSRLD       $0x10, Y5, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y5, Y5
+	VPADDD       Y7, Y5, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X7
+	VPACKUSDW    X7, X5, X5
+	VMOVDQU      X5, (R8)(R10*1)
+	ADDQ         $0x10, R10
+	JMP          one8
+
+done9:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS 416(SP), Y5
+	MOVQ    R9, R11
+	ANDQ    $-16, R11
+	SUBQ    R11, R9
+	LEAQ    (AX)(R11*2), AX
+	LEAQ    (DX)(R11*2), DX
+	ADDQ    R11, BX
+	ADDQ    R11, R8
+	NEGQ    R11
+	MOVQ    R11, R10
+	JZ      rest15
+
+loop14:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 384(DX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R10*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    384(SP), Y7, Y7
-	VMULPS    (DX)(R10*2), Y2, Y8
-	VMULPS    Y7, Y3, Y7
-	VADDPS    Y7, Y8, Y8
-	VPAND     Y0, Y8, Y7
-	VPCMPGTD  Y7, Y1, Y7
-	VPANDN    Y8, Y7, Y8
-	VMULPS    (AX)(R10*2), Y4, Y7
-	VPSRLD    $0x1c, Y5, Y9
-	VPERMPS   Y6, Y9, Y9
-	VMULPS    (CX), Y8, Y10
-	VDIVPS    Y9, Y10, Y10
+	VBROADCASTI128 (BX)(R11*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
+	VMULPS         (DX)(R11*2), Y2, Y8
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y8, Y8
+	VPAND          Y0, Y8, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y8, Y7, Y8
+	VMULPS         (AX)(R11*2), Y4, Y7
+	VPSRLD         $0x1c, Y5, Y9
+	VPERMPS        Y6, Y9, Y9
+	VMULPS         (CX), Y8, Y10
+	VDIVPS         Y9, Y10, Y10
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp10
+	JNE  clamp17
 
-clamped11:
+clamped18:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS       Y10, Y7, Y7
-	VMOVDQA      Y7, Y10
-	VMOVUPS      Y8, (DX)(R10*2)
-	VMOVUPS      Y7, (AX)(R10*2)
-	VCMPPS       $0x03, Y10, Y10, Y7
-	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y10, Y10
-	VPSRLD       $0x10, Y10, Y7
-	VPAND        lastBits256<>+0(SB), Y7, Y7
-	VPADDD       belowHalves256<>+0(SB), Y10, Y10
-	VPADDD       Y7, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VEXTRACTI128 $0x01, Y10, X7
-	VPACKUSDW    X7, X10, X10
-	VMOVDQU      X10, (R8)(R10*1)
-	VPADDD       448(SP), Y5, Y5
-	ADDQ         $0x10, R10
-	JNZ          loop7
+	VSUBPS  Y10, Y7, Y7
+	VMOVUPS Y8, (DX)(R11*2)
+	VMOVUPS Y7, (AX)(R11*2)
+	VPADDD  448(SP), Y5, Y5
+	ADDQ    $0x10, R11
+	JNZ     loop14
 
-rest8:
+rest15:
 	TESTQ   R9, R9
-	JZ      end9
-	LEAQ    leadingOnes<>+64(SB), R11
-	SUBQ    R9, R11
-	SUBQ    R9, R11
-	VMOVDQU (R11), Y7
+	JZ      end16
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R9, R12
+	SUBQ    R9, R12
+	VMOVDQU (R12), Y7
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMASKMOVPS (DX)(R10*2), Y7, Y8
+	VMASKMOVPS (DX)(R11*2), Y7, Y8
 	VPXOR      Y9, Y9, Y9
 	VMOVDQU    X9, 352(SP)
-	LEAQ       (BX)(R10*1), R11
+	LEAQ       (BX)(R11*1), R12
 	CMPQ       R9, $0x08
-	JL         less13
-	MOVQ       (R11), R12
-	MOVQ       R12, 352(SP)
-	MOVQ       -8(R11)(R9*1), R12
-	MOVQ       R12, 344(SP)(R9*1)
-	JMP        copied12
+	JL         less20
+	MOVQ       (R12), R13
+	MOVQ       R13, 352(SP)
+	MOVQ       -8(R12)(R9*1), R13
+	MOVQ       R13, 344(SP)(R9*1)
+	JMP        copied19
 
-less13:
+less20:
 	CMPQ R9, $0x04
-	JL   less14
-	MOVL (R11), R12
-	MOVL R12, 352(SP)
-	MOVL -4(R11)(R9*1), R12
-	MOVL R12, 348(SP)(R9*1)
-	JMP  copied12
+	JL   less21
+	MOVL (R12), R13
+	MOVL R13, 352(SP)
+	MOVL -4(R12)(R9*1), R13
+	MOVL R13, 348(SP)(R9*1)
+	JMP  copied19
 
-less14:
-	MOVW (R11), R12
-	MOVW R12, 352(SP)
+less21:
+	MOVW (R12), R13
+	MOVW R13, 352(SP)
 
-copied12:
-	VPMOVZXWD  352(SP), Y9
-	VPSLLD     $0x10, Y9, Y9
-	VMULPS     384(SP), Y9, Y9
-	VMULPS     Y8, Y2, Y8
-	VMULPS     Y9, Y3, Y9
-	VADDPS     Y9, Y8, Y8
-	VPAND      Y0, Y8, Y9
-	VPCMPGTD   Y9, Y1, Y9
-	VPANDN     Y8, Y9, Y8
-	VMASKMOVPS (AX)(R10*2), Y7, Y7
-	VMULPS     Y7, Y4, Y7
-	VPSRLD     $0x1c, Y5, Y5
-	VPERMPS    Y6, Y5, Y5
-	VMULPS     (CX), Y8, Y6
-	VDIVPS     Y5, Y6, Y6
+copied19:
+	VBROADCASTI128 352(SP), Y9
+	VPSHUFB        spreadHalves<>+0(SB), Y9, Y9
+	VMULPS         384(SP), Y9, Y9
+	VMULPS         Y8, Y2, Y8
+	VMULPS         Y9, Y3, Y9
+	VADDPS         Y9, Y8, Y8
+	VPAND          Y0, Y8, Y9
+	VPCMPGTD       Y9, Y1, Y9
+	VPANDN         Y8, Y9, Y8
+	VMASKMOVPS     (AX)(R11*2), Y7, Y7
+	VMULPS         Y7, Y4, Y7
+	VPSRLD         $0x1c, Y5, Y5
+	VPERMPS        Y6, Y5, Y5
+	VMULPS         (CX), Y8, Y6
+	VDIVPS         Y5, Y6, Y6
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp15
+	JNE  clamp22
 
-clamped16:
+clamped23:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y6, Y7, Y7
 	VMOVDQA      Y7, Y6
-	LEAQ         (DX)(R10*2), R11
+	LEAQ         (DX)(R11*2), R12
 	TESTB        $0x08, R9
-	JZ           no17
-	VMOVUPS      X8, (R11)
+	JZ           no24
+	VMOVUPS      X8, (R12)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-no17:
+no24:
 	TESTB   $0x04, R9
-	JZ      no18
-	VMOVLPS X8, (R11)
+	JZ      no25
+	VMOVLPS X8, (R12)
 	VPSRLDQ $0x08, Y8, Y8
-	ADDQ    $0x08, R11
+	ADDQ    $0x08, R12
 
-no18:
+no25:
 	TESTB  $0x02, R9
-	JZ     no19
-	VMOVSS X8, (R11)
+	JZ     no26
+	VMOVSS X8, (R12)
 
-no19:
-	LEAQ         (AX)(R10*2), R11
+no26:
+	LEAQ         (AX)(R11*2), R12
 	TESTB        $0x08, R9
-	JZ           no20
-	VMOVUPS      X7, (R11)
+	JZ           no27
+	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-no20:
+no27:
 	TESTB   $0x04, R9
-	JZ      no21
-	VMOVLPS X7, (R11)
+	JZ      no28
+	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
-	ADDQ    $0x08, R11
+	ADDQ    $0x08, R12
 
-no21:
+no28:
 	TESTB  $0x02, R9
-	JZ     no22
-	VMOVSS X7, (R11)
+	JZ     no29
+	VMOVSS X7, (R12)
 
-no22:
+no29:
 	VCMPPS       $0x03, Y6, Y6, Y5
 	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y6, Y6
 	VPSRLD       $0x10, Y6, Y5
@@ -18419,207 +18764,263 @@ no22:
 	VEXTRACTI128 $0x01, Y6, X5
 	VPACKUSDW    X5, X6, X6
 	VMOVDQU      X6, 352(SP)
-	LEAQ         (R8)(R10*1), R10
+	LEAQ         (R8)(R11*1), R11
 	CMPQ         R9, $0x08
-	JL           less24
-	MOVQ         352(SP), R11
-	MOVQ         R11, (R10)
-	MOVQ         344(SP)(R9*1), R11
-	MOVQ         R11, -8(R10)(R9*1)
-	JMP          copied23
+	JL           less31
+	MOVQ         352(SP), R12
+	MOVQ         R12, (R11)
+	MOVQ         344(SP)(R9*1), R12
+	MOVQ         R12, -8(R11)(R9*1)
+	JMP          copied30
 
-less24:
+less31:
 	CMPQ R9, $0x04
-	JL   less25
-	MOVL 352(SP), R11
-	MOVL R11, (R10)
-	MOVL 348(SP)(R9*1), R11
-	MOVL R11, -4(R10)(R9*1)
-	JMP  copied23
+	JL   less32
+	MOVL 352(SP), R12
+	MOVL R12, (R11)
+	MOVL 348(SP)(R9*1), R12
+	MOVL R12, -4(R11)(R9*1)
+	JMP  copied30
 
-less25:
-	MOVW 352(SP), R11
-	MOVW R11, (R10)
+less32:
+	MOVW 352(SP), R12
+	MOVW R12, (R11)
 
-copied23:
-end9:
+copied30:
+end16:
 	JMP group3
 
 done4:
 	JMP done2
 
 plain1:
-group26:
+group33:
 	TESTQ   DI, DI
-	JZ      done27
+	JZ      done34
 	MOVQ    $0x0000000000000008, R9
 	CMPQ    DI, R9
 	CMOVQLT DI, R9
 	SUBQ    R9, DI
 	CMPQ    R9, $0x08
-	JNE     some28
+	JNE     some35
 	VMOVUPS (SI), Y6
 
-done29:
+done36:
 	ADDQ  $0x20, SI
 	IMULQ block+48(FP), R9
 	SHLQ  $0x01, R9
 
+	// The narrowed parameters of the last group.
+	CMPQ R10, $-64
+	JG   one38
+
+loop37:
+	PREFETCHT0 384(R8)(R10*1)
+	VMOVUPS    (AX)(R10*2), Y5
+	VMOVUPS    32(AX)(R10*2), Y7
+	VMOVUPS    64(AX)(R10*2), Y8
+	VMOVUPS    96(AX)(R10*2), Y9
+	VCMPPS     $0x03, Y5, Y7, Y10
+	VMOVMSKPS  Y10, R11
+	TESTL      R11, R11
+	JNZ        nan40
+
+quiet41:
+	VPSHUFB     upperThenLower<>+0(SB), Y5, Y5
+	VPSHUFB     upperThenLower<>+0(SB), Y7, Y7
+	VPUNPCKHQDQ Y7, Y5, Y10
+	VPUNPCKLQDQ Y7, Y5, Y5
+	VPAND       lastBitsOfWords256<>+0(SB), Y5, Y7
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y7, Y7
+	VPAVGW      Y7, Y10, Y10
+	VPSRLW      $0x0f, Y10, Y10
+	VPADDW      Y10, Y5, Y5
+	VPERMQ      $0xd8, Y5, Y5
+	VMOVDQU     Y5, (R8)(R10*1)
+	VCMPPS      $0x03, Y8, Y9, Y5
+	VMOVMSKPS   Y5, R11
+	TESTL       R11, R11
+	JNZ         nan42
+
+quiet43:
+	VPSHUFB     upperThenLower<>+0(SB), Y8, Y8
+	VPSHUFB     upperThenLower<>+0(SB), Y9, Y9
+	VPUNPCKHQDQ Y9, Y8, Y5
+	VPUNPCKLQDQ Y9, Y8, Y8
+	VPAND       lastBitsOfWords256<>+0(SB), Y8, Y7
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y7, Y7
+	VPAVGW      Y7, Y5, Y5
+	VPSRLW      $0x0f, Y5, Y5
+	VPADDW      Y5, Y8, Y8
+	VPERMQ      $0xd8, Y8, Y8
+	VMOVDQU     Y8, 32(R8)(R10*1)
+	SUBQ        $-64, R10
+	CMPQ        R10, $-64
+	JLE         loop37
+
+one38:
+	TESTQ        R10, R10
+	JZ           done39
+	PREFETCHT0   384(R8)(R10*1)
+	VMOVUPS      (AX)(R10*2), Y5
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y5, Y5
+	VPSRLD       $0x10, Y5, Y7
+	VPAND        lastBits256<>+0(SB), Y7, Y7
+	VPADDD       belowHalves256<>+0(SB), Y5, Y5
+	VPADDD       Y7, Y5, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X7
+	VPACKUSDW    X7, X5, X5
+	VMOVDQU      X5, (R8)(R10*1)
+	ADDQ         $0x10, R10
+	JMP          one38
+
+done39:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS 416(SP), Y5
-	MOVQ    R9, R10
-	ANDQ    $-16, R10
-	SUBQ    R10, R9
-	LEAQ    (AX)(R10*2), AX
-	LEAQ    (DX)(R10*2), DX
-	ADDQ    R10, BX
-	ADDQ    R10, R8
-	NEGQ    R10
-	JZ      rest31
+	MOVQ    R9, R11
+	ANDQ    $-16, R11
+	SUBQ    R11, R9
+	LEAQ    (AX)(R11*2), AX
+	LEAQ    (DX)(R11*2), DX
+	ADDQ    R11, BX
+	ADDQ    R11, R8
+	NEGQ    R11
+	MOVQ    R11, R10
+	JZ      rest45
 
-loop30:
-	PREFETCHT0 384(BX)(R10*1)
-	PREFETCHT0 384(R8)(R10*1)
-	PREFETCHT0 384(DX)(R10*2)
-	PREFETCHT0 384(AX)(R10*2)
+loop44:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 384(DX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R10*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    (DX)(R10*2), Y2, Y8
-	VMULPS    Y7, Y3, Y7
-	VADDPS    Y7, Y8, Y8
-	VPAND     Y0, Y8, Y7
-	VPCMPGTD  Y7, Y1, Y7
-	VPANDN    Y8, Y7, Y8
-	VMULPS    (AX)(R10*2), Y4, Y7
-	VPSRLD    $0x1c, Y5, Y9
-	VPERMPS   Y6, Y9, Y9
-	VMULPS    (CX), Y8, Y10
-	VDIVPS    Y9, Y10, Y10
+	VBROADCASTI128 (BX)(R11*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         (DX)(R11*2), Y2, Y8
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y8, Y8
+	VPAND          Y0, Y8, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y8, Y7, Y8
+	VMULPS         (AX)(R11*2), Y4, Y7
+	VPSRLD         $0x1c, Y5, Y9
+	VPERMPS        Y6, Y9, Y9
+	VMULPS         (CX), Y8, Y10
+	VDIVPS         Y9, Y10, Y10
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp33
+	JNE  clamp47
 
-clamped34:
+clamped48:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS       Y10, Y7, Y7
-	VMOVDQA      Y7, Y10
-	VMOVUPS      Y8, (DX)(R10*2)
-	VMOVUPS      Y7, (AX)(R10*2)
-	VCMPPS       $0x03, Y10, Y10, Y7
-	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y10, Y10
-	VPSRLD       $0x10, Y10, Y7
-	VPAND        lastBits256<>+0(SB), Y7, Y7
-	VPADDD       belowHalves256<>+0(SB), Y10, Y10
-	VPADDD       Y7, Y10, Y10
-	VPSRLD       $0x10, Y10, Y10
-	VEXTRACTI128 $0x01, Y10, X7
-	VPACKUSDW    X7, X10, X10
-	VMOVDQU      X10, (R8)(R10*1)
-	VPADDD       448(SP), Y5, Y5
-	ADDQ         $0x10, R10
-	JNZ          loop30
+	VSUBPS  Y10, Y7, Y7
+	VMOVUPS Y8, (DX)(R11*2)
+	VMOVUPS Y7, (AX)(R11*2)
+	VPADDD  448(SP), Y5, Y5
+	ADDQ    $0x10, R11
+	JNZ     loop44
 
-rest31:
+rest45:
 	TESTQ   R9, R9
-	JZ      end32
-	LEAQ    leadingOnes<>+64(SB), R11
-	SUBQ    R9, R11
-	SUBQ    R9, R11
-	VMOVDQU (R11), Y7
+	JZ      end46
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R9, R12
+	SUBQ    R9, R12
+	VMOVDQU (R12), Y7
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMASKMOVPS (DX)(R10*2), Y7, Y8
+	VMASKMOVPS (DX)(R11*2), Y7, Y8
 	VPXOR      Y9, Y9, Y9
 	VMOVDQU    X9, 352(SP)
-	LEAQ       (BX)(R10*1), R11
+	LEAQ       (BX)(R11*1), R12
 	CMPQ       R9, $0x08
-	JL         less36
-	MOVQ       (R11), R12
-	MOVQ       R12, 352(SP)
-	MOVQ       -8(R11)(R9*1), R12
-	MOVQ       R12, 344(SP)(R9*1)
-	JMP        copied35
+	JL         less50
+	MOVQ       (R12), R13
+	MOVQ       R13, 352(SP)
+	MOVQ       -8(R12)(R9*1), R13
+	MOVQ       R13, 344(SP)(R9*1)
+	JMP        copied49
 
-less36:
+less50:
 	CMPQ R9, $0x04
-	JL   less37
-	MOVL (R11), R12
-	MOVL R12, 352(SP)
-	MOVL -4(R11)(R9*1), R12
-	MOVL R12, 348(SP)(R9*1)
-	JMP  copied35
+	JL   less51
+	MOVL (R12), R13
+	MOVL R13, 352(SP)
+	MOVL -4(R12)(R9*1), R13
+	MOVL R13, 348(SP)(R9*1)
+	JMP  copied49
 
-less37:
-	MOVW (R11), R12
-	MOVW R12, 352(SP)
+less51:
+	MOVW (R12), R13
+	MOVW R13, 352(SP)
 
-copied35:
-	VPMOVZXWD  352(SP), Y9
-	VPSLLD     $0x10, Y9, Y9
-	VMULPS     Y8, Y2, Y8
-	VMULPS     Y9, Y3, Y9
-	VADDPS     Y9, Y8, Y8
-	VPAND      Y0, Y8, Y9
-	VPCMPGTD   Y9, Y1, Y9
-	VPANDN     Y8, Y9, Y8
-	VMASKMOVPS (AX)(R10*2), Y7, Y7
-	VMULPS     Y7, Y4, Y7
-	VPSRLD     $0x1c, Y5, Y5
-	VPERMPS    Y6, Y5, Y5
-	VMULPS     (CX), Y8, Y6
-	VDIVPS     Y5, Y6, Y6
+copied49:
+	VBROADCASTI128 352(SP), Y9
+	VPSHUFB        spreadHalves<>+0(SB), Y9, Y9
+	VMULPS         Y8, Y2, Y8
+	VMULPS         Y9, Y3, Y9
+	VADDPS         Y9, Y8, Y8
+	VPAND          Y0, Y8, Y9
+	VPCMPGTD       Y9, Y1, Y9
+	VPANDN         Y8, Y9, Y8
+	VMASKMOVPS     (AX)(R11*2), Y7, Y7
+	VMULPS         Y7, Y4, Y7
+	VPSRLD         $0x1c, Y5, Y5
+	VPERMPS        Y6, Y5, Y5
+	VMULPS         (CX), Y8, Y6
+	VDIVPS         Y5, Y6, Y6
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp38
+	JNE  clamp52
 
-clamped39:
+clamped53:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y6, Y7, Y7
 	VMOVDQA      Y7, Y6
-	LEAQ         (DX)(R10*2), R11
+	LEAQ         (DX)(R11*2), R12
 	TESTB        $0x08, R9
-	JZ           no40
-	VMOVUPS      X8, (R11)
+	JZ           no54
+	VMOVUPS      X8, (R12)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-no40:
+no54:
 	TESTB   $0x04, R9
-	JZ      no41
-	VMOVLPS X8, (R11)
+	JZ      no55
+	VMOVLPS X8, (R12)
 	VPSRLDQ $0x08, Y8, Y8
-	ADDQ    $0x08, R11
+	ADDQ    $0x08, R12
 
-no41:
+no55:
 	TESTB  $0x02, R9
-	JZ     no42
-	VMOVSS X8, (R11)
+	JZ     no56
+	VMOVSS X8, (R12)
 
-no42:
-	LEAQ         (AX)(R10*2), R11
+no56:
+	LEAQ         (AX)(R11*2), R12
 	TESTB        $0x08, R9
-	JZ           no43
-	VMOVUPS      X7, (R11)
+	JZ           no57
+	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-no43:
+no57:
 	TESTB   $0x04, R9
-	JZ      no44
-	VMOVLPS X7, (R11)
+	JZ      no58
+	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
-	ADDQ    $0x08, R11
+	ADDQ    $0x08, R12
 
-no44:
+no58:
 	TESTB  $0x02, R9
-	JZ     no45
-	VMOVSS X7, (R11)
+	JZ     no59
+	VMOVSS X7, (R12)
 
-no45:
+no59:
 	VCMPPS       $0x03, Y6, Y6, Y5
 	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y6, Y6
 	VPSRLD       $0x10, Y6, Y5
@@ -18630,86 +19031,195 @@ no45:
 	VEXTRACTI128 $0x01, Y6, X5
 	VPACKUSDW    X5, X6, X6
 	VMOVDQU      X6, 352(SP)
-	LEAQ         (R8)(R10*1), R10
+	LEAQ         (R8)(R11*1), R11
 	CMPQ         R9, $0x08
-	JL           less47
-	MOVQ         352(SP), R11
-	MOVQ         R11, (R10)
-	MOVQ         344(SP)(R9*1), R11
-	MOVQ         R11, -8(R10)(R9*1)
-	JMP          copied46
+	JL           less61
+	MOVQ         352(SP), R12
+	MOVQ         R12, (R11)
+	MOVQ         344(SP)(R9*1), R12
+	MOVQ         R12, -8(R11)(R9*1)
+	JMP          copied60
 
-less47:
+less61:
 	CMPQ R9, $0x04
-	JL   less48
-	MOVL 352(SP), R11
-	MOVL R11, (R10)
-	MOVL 348(SP)(R9*1), R11
-	MOVL R11, -4(R10)(R9*1)
-	JMP  copied46
+	JL   less62
+	MOVL 352(SP), R12
+	MOVL R12, (R11)
+	MOVL 348(SP)(R9*1), R12
+	MOVL R12, -4(R11)(R9*1)
+	JMP  copied60
 
-less48:
-	MOVW 352(SP), R11
-	MOVW R11, (R10)
+less62:
+	MOVW 352(SP), R12
+	MOVW R12, (R11)
 
-copied46:
-end32:
-	JMP group26
+copied60:
+end46:
+	JMP group33
 
-done27:
+done34:
 done2:
+	// The narrowed parameters of the last group.
+	CMPQ R10, $-64
+	JG   one64
+
+loop63:
+	PREFETCHT0 384(R8)(R10*1)
+	VMOVUPS    (AX)(R10*2), Y0
+	VMOVUPS    32(AX)(R10*2), Y1
+	VMOVUPS    64(AX)(R10*2), Y2
+	VMOVUPS    96(AX)(R10*2), Y3
+	VCMPPS     $0x03, Y0, Y1, Y4
+	VMOVMSKPS  Y4, CX
+	TESTL      CX, CX
+	JNZ        nan66
+
+quiet67:
+	VPSHUFB     upperThenLower<>+0(SB), Y0, Y0
+	VPSHUFB     upperThenLower<>+0(SB), Y1, Y1
+	VPUNPCKHQDQ Y1, Y0, Y4
+	VPUNPCKLQDQ Y1, Y0, Y0
+	VPAND       lastBitsOfWords256<>+0(SB), Y0, Y1
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y1, Y1
+	VPAVGW      Y1, Y4, Y4
+	VPSRLW      $0x0f, Y4, Y4
+	VPADDW      Y4, Y0, Y0
+	VPERMQ      $0xd8, Y0, Y0
+	VMOVDQU     Y0, (R8)(R10*1)
+	VCMPPS      $0x03, Y2, Y3, Y0
+	VMOVMSKPS   Y0, CX
+	TESTL       CX, CX
+	JNZ         nan68
+
+quiet69:
+	VPSHUFB     upperThenLower<>+0(SB), Y2, Y2
+	VPSHUFB     upperThenLower<>+0(SB), Y3, Y3
+	VPUNPCKHQDQ Y3, Y2, Y0
+	VPUNPCKLQDQ Y3, Y2, Y2
+	VPAND       lastBitsOfWords256<>+0(SB), Y2, Y1
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y1, Y1
+	VPAVGW      Y1, Y0, Y0
+	VPSRLW      $0x0f, Y0, Y0
+	VPADDW      Y0, Y2, Y2
+	VPERMQ      $0xd8, Y2, Y2
+	VMOVDQU     Y2, 32(R8)(R10*1)
+	SUBQ        $-64, R10
+	CMPQ        R10, $-64
+	JLE         loop63
+
+one64:
+	TESTQ        R10, R10
+	JZ           done65
+	PREFETCHT0   384(R8)(R10*1)
+	VMOVUPS      (AX)(R10*2), Y0
+	VCMPPS       $0x03, Y0, Y0, Y1
+	VBLENDVPS    Y1, quietNaNs256<>+0(SB), Y0, Y0
+	VPSRLD       $0x10, Y0, Y1
+	VPAND        lastBits256<>+0(SB), Y1, Y1
+	VPADDD       belowHalves256<>+0(SB), Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPSRLD       $0x10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VMOVDQU      X0, (R8)(R10*1)
+	ADDQ         $0x10, R10
+	JMP          one64
+
+done65:
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
 some5:
-	MOVQ       R9, R10
-	SHLQ       $0x01, R10
-	LEAQ       leadingOnes<>+64(SB), R11
-	SUBQ       R10, R11
-	SUBQ       R10, R11
-	VMOVDQU    (R11), Y5
+	MOVQ       R9, R11
+	SHLQ       $0x01, R11
+	LEAQ       leadingOnes<>+64(SB), R12
+	SUBQ       R11, R12
+	SUBQ       R11, R12
+	VMOVDQU    (R12), Y5
 	VMASKMOVPS (SI), Y5, Y6
 	JMP        done6
 
-clamp10:
+nan10:
+	VCMPPS    $0x03, Y5, Y5, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet11
+
+nan12:
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCMPPS    $0x03, Y9, Y9, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y9, Y9
+	JMP       quiet13
+
+clamp17:
 	VMOVUPS 32(CX), Y9
 	VMINPS  Y10, Y9, Y10
 	VMOVUPS 64(CX), Y9
 	VMAXPS  Y10, Y9, Y10
-	JMP     clamped11
+	JMP     clamped18
 
-clamp15:
+clamp22:
 	VMOVUPS 32(CX), Y5
 	VMINPS  Y6, Y5, Y6
 	VMOVUPS 64(CX), Y5
 	VMAXPS  Y6, Y5, Y6
-	JMP     clamped16
+	JMP     clamped23
 
 	// The last group, of fewer blocks.
-some28:
-	MOVQ       R9, R10
-	SHLQ       $0x01, R10
-	LEAQ       leadingOnes<>+64(SB), R11
-	SUBQ       R10, R11
-	SUBQ       R10, R11
-	VMOVDQU    (R11), Y5
+some35:
+	MOVQ       R9, R11
+	SHLQ       $0x01, R11
+	LEAQ       leadingOnes<>+64(SB), R12
+	SUBQ       R11, R12
+	SUBQ       R11, R12
+	VMOVDQU    (R12), Y5
 	VMASKMOVPS (SI), Y5, Y6
-	JMP        done29
+	JMP        done36
 
-clamp33:
+nan40:
+	VCMPPS    $0x03, Y5, Y5, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet41
+
+nan42:
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCMPPS    $0x03, Y9, Y9, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y9, Y9
+	JMP       quiet43
+
+clamp47:
 	VMOVUPS 32(CX), Y9
 	VMINPS  Y10, Y9, Y10
 	VMOVUPS 64(CX), Y9
 	VMAXPS  Y10, Y9, Y10
-	JMP     clamped34
+	JMP     clamped48
 
-clamp38:
+clamp52:
 	VMOVUPS 32(CX), Y5
 	VMINPS  Y6, Y5, Y6
 	VMOVUPS 64(CX), Y5
 	VMAXPS  Y6, Y5, Y6
-	JMP     clamped39
+	JMP     clamped53
+
+nan66:
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
+	JMP       quiet67
+
+nan68:
+	VCMPPS    $0x03, Y2, Y2, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y2, Y2
+	VCMPPS    $0x03, Y3, Y3, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y3, Y3
+	JMP       quiet69
 
 // func updateTogetherHalfBF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, MMX+
@@ -18785,21 +19295,21 @@ loop4:
 	MOVQ  block+56(FP), R13
 
 row6:
-	PREFETCHT0 384(SI)(R12*1)
-	VPMOVZXWD  (SI)(R12*1), Y8
-	VPSLLD     $0x10, Y8, Y8
-	VMULPS     384(SP), Y8, Y8
-	VPAND      Y0, Y8, Y8
-	VADDPS     Y8, Y6, Y6
-	VPMOVZXWD  16(SI)(R12*1), Y8
-	VPSLLD     $0x10, Y8, Y8
-	VMULPS     384(SP), Y8, Y8
-	VPAND      Y0, Y8, Y8
-	VADDPS     Y8, Y7, Y7
-	ADDQ       R8, R12
-	DECQ       R13
-	JNZ        row6
-	PREFETCHT0 384(DX)(R11*2)
+	PREFETCHT0     384(SI)(R12*1)
+	VBROADCASTI128 (SI)(R12*1), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         384(SP), Y8, Y8
+	VPAND          Y0, Y8, Y8
+	VADDPS         Y8, Y6, Y6
+	VBROADCASTI128 16(SI)(R12*1), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         384(SP), Y8, Y8
+	VPAND          Y0, Y8, Y8
+	VADDPS         Y8, Y7, Y7
+	ADDQ           R8, R12
+	DECQ           R13
+	JNZ            row6
+	PREFETCHT0     384(DX)(R11*2)
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
@@ -18849,30 +19359,30 @@ row12:
 	PREFETCHT0 384(AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R12*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    384(SP), Y6, Y6
-	VMULPS    (CX)(R12*2), Y3, Y7
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y7, Y7
-	VPAND     Y0, Y7, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R12*2), Y5, Y6
-	VMULPS    192(R9), Y7, Y10
-	VDIVPS    Y8, Y10, Y10
-	VPMOVZXWD 16(BX)(R12*1), Y11
-	VPSLLD    $0x10, Y11, Y11
-	VMULPS    384(SP), Y11, Y11
-	VMULPS    32(CX)(R12*2), Y3, Y12
-	VMULPS    Y11, Y4, Y11
-	VADDPS    Y11, Y12, Y12
-	VPAND     Y0, Y12, Y11
-	VPCMPGTD  Y11, Y1, Y11
-	VPANDN    Y12, Y11, Y12
-	VMULPS    32(AX)(R12*2), Y5, Y11
-	VMULPS    192(R9), Y12, Y13
-	VDIVPS    Y9, Y13, Y13
+	VBROADCASTI128 (BX)(R12*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         384(SP), Y6, Y6
+	VMULPS         (CX)(R12*2), Y3, Y7
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y7, Y7
+	VPAND          Y0, Y7, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y7, Y6, Y7
+	VMULPS         (AX)(R12*2), Y5, Y6
+	VMULPS         192(R9), Y7, Y10
+	VDIVPS         Y8, Y10, Y10
+	VBROADCASTI128 16(BX)(R12*1), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VMULPS         384(SP), Y11, Y11
+	VMULPS         32(CX)(R12*2), Y3, Y12
+	VMULPS         Y11, Y4, Y11
+	VADDPS         Y11, Y12, Y12
+	VPAND          Y0, Y12, Y11
+	VPCMPGTD       Y11, Y1, Y11
+	VPANDN         Y12, Y11, Y12
+	VMULPS         32(AX)(R12*2), Y5, Y11
+	VMULPS         192(R9), Y12, Y13
+	VDIVPS         Y9, Y13, Y13
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
@@ -18881,66 +19391,64 @@ row12:
 clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y10
 	VMOVUPS   Y7, (CX)(R12*2)
 	VMOVUPS   Y6, (AX)(R12*2)
 	VSUBPS    Y13, Y11, Y11
-	VMOVDQA   Y11, Y13
 	VMOVUPS   Y12, 32(CX)(R12*2)
 	VMOVUPS   Y11, 32(AX)(R12*2)
-	VCMPPS    $0x03, Y10, Y10, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
-	VPSRLD    $0x10, Y10, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y10, Y10
-	VPADDD    Y6, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VCMPPS    $0x03, Y13, Y13, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y13, Y13
-	VPSRLD    $0x10, Y13, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y13, Y13
-	VPADDD    Y6, Y13, Y13
-	VPSRLD    $0x10, Y13, Y13
-	VPACKUSDW Y13, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVDQU   Y10, (DI)(R12*1)
-	ADDQ      R8, R12
-	DECQ      R13
-	JNZ       row12
-	ADDQ      $0x00000020, R11
-	SUBQ      $0x00000020, R10
-	JGE       loop4
+	VCMPPS    $0x03, Y6, Y11, Y7
+	VMOVMSKPS Y7, R14
+	TESTL     R14, R14
+	JNZ       nan15
+
+quiet16:
+	VPSHUFB     upperThenLower<>+0(SB), Y6, Y6
+	VPSHUFB     upperThenLower<>+0(SB), Y11, Y11
+	VPUNPCKHQDQ Y11, Y6, Y7
+	VPUNPCKLQDQ Y11, Y6, Y6
+	VPAND       lastBitsOfWords256<>+0(SB), Y6, Y10
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y10, Y10
+	VPAVGW      Y10, Y7, Y7
+	VPSRLW      $0x0f, Y7, Y7
+	VPADDW      Y7, Y6, Y6
+	VPERMQ      $0xd8, Y6, Y6
+	VMOVDQU     Y6, (DI)(R12*1)
+	ADDQ        R8, R12
+	DECQ        R13
+	JNZ         row12
+	ADDQ        $0x00000020, R11
+	SUBQ        $0x00000020, R10
+	JGE         loop4
 
 done5:
 	ADDQ $0x00000020, R10
 
 	// One vector at a time.
 	SUBQ $0x00000010, R10
-	JL   done16
+	JL   done18
 
-loop15:
+loop17:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row17:
-	VPMOVZXWD (SI)(R12*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    384(SP), Y7, Y7
-	VPAND     Y0, Y7, Y7
-	VADDPS    Y7, Y6, Y6
-	ADDQ      R8, R12
-	DECQ      R13
-	JNZ       row17
+row19:
+	VBROADCASTI128 (SI)(R12*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
+	VPAND          Y0, Y7, Y7
+	VADDPS         Y7, Y6, Y6
+	ADDQ           R8, R12
+	DECQ           R13
+	JNZ            row19
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided18
+	JEQ    undivided20
 	VDIVPS 96(R9), Y6, Y6
 
-undivided18:
+undivided20:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -18952,10 +19460,10 @@ undivided18:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other19
+	JNE     other21
 	VSQRTPS Y6, Y7
 
-raised22:
+raised24:
 	VMULPS  32(R9), Y7, Y7
 	VADDPS  64(R9), Y7, Y7
 	VMOVUPS Y6, (DX)(R11*2)
@@ -18964,54 +19472,53 @@ raised22:
 	MOVQ R11, R12
 	MOVQ block+56(FP), R13
 
-row23:
+row25:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R12*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    384(SP), Y6, Y6
-	VMULPS    (CX)(R12*2), Y3, Y8
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y8, Y8
-	VPAND     Y0, Y8, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y8, Y6, Y8
-	VMULPS    (AX)(R12*2), Y5, Y6
-	VMULPS    192(R9), Y8, Y9
-	VDIVPS    Y7, Y9, Y9
+	VBROADCASTI128 (BX)(R12*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         384(SP), Y6, Y6
+	VMULPS         (CX)(R12*2), Y3, Y8
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y8, Y8
+	VPAND          Y0, Y8, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y8, Y6, Y8
+	VMULPS         (AX)(R12*2), Y5, Y6
+	VMULPS         192(R9), Y8, Y9
+	VDIVPS         Y7, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp24
+	JNE  clamp26
 
-clamped25:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y6, Y6
-	VMOVDQA      Y6, Y9
 	VMOVUPS      Y8, (CX)(R12*2)
 	VMOVUPS      Y6, (AX)(R12*2)
-	VCMPPS       $0x03, Y9, Y9, Y6
-	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VPSRLD       $0x10, Y9, Y6
-	VPAND        lastBits256<>+0(SB), Y6, Y6
-	VPADDD       belowHalves256<>+0(SB), Y9, Y9
-	VPADDD       Y6, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X6
-	VPACKUSDW    X6, X9, X9
-	VMOVDQU      X9, (DI)(R12*1)
+	VCMPPS       $0x03, Y6, Y6, Y8
+	VBLENDVPS    Y8, quietNaNs256<>+0(SB), Y6, Y6
+	VPSRLD       $0x10, Y6, Y8
+	VPAND        lastBits256<>+0(SB), Y8, Y8
+	VPADDD       belowHalves256<>+0(SB), Y6, Y6
+	VPADDD       Y8, Y6, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X8
+	VPACKUSDW    X8, X6, X6
+	VMOVDQU      X6, (DI)(R12*1)
 	ADDQ         R8, R12
 	DECQ         R13
-	JNZ          row23
+	JNZ          row25
 	ADDQ         $0x00000010, R11
 	SUBQ         $0x00000010, R10
-	JGE          loop15
+	JGE          loop17
 
-done16:
+done18:
 	ADDQ $0x00000010, R10
 
 	// The rest, a part of a vector.
 	TESTQ   R10, R10
-	JZ      end26
+	JZ      end28
 	LEAQ    leadingOnes<>+64(SB), R12
 	SUBQ    R10, R12
 	SUBQ    R10, R12
@@ -19022,47 +19529,47 @@ done16:
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row27:
+row29:
 	VPXOR   Y8, Y8, Y8
 	VMOVDQU X8, 352(SP)
 	LEAQ    (SI)(R12*1), R14
 	CMPQ    R10, $0x08
-	JL      less29
+	JL      less31
 	MOVQ    (R14), R15
 	MOVQ    R15, 352(SP)
 	MOVQ    -8(R14)(R10*1), R15
 	MOVQ    R15, 344(SP)(R10*1)
-	JMP     copied28
+	JMP     copied30
 
-less29:
+less31:
 	CMPQ R10, $0x04
-	JL   less30
+	JL   less32
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R10*1), R15
 	MOVL R15, 348(SP)(R10*1)
-	JMP  copied28
+	JMP  copied30
 
-less30:
+less32:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied28:
-	VPMOVZXWD 352(SP), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    384(SP), Y8, Y8
-	VPAND     Y0, Y8, Y8
-	VADDPS    Y8, Y7, Y7
-	ADDQ      R8, R12
-	DECQ      R13
-	JNZ       row27
+copied30:
+	VBROADCASTI128 352(SP), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VMULPS         384(SP), Y8, Y8
+	VPAND          Y0, Y8, Y8
+	VADDPS         Y8, Y7, Y7
+	ADDQ           R8, R12
+	DECQ           R13
+	JNZ            row29
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided31
+	JEQ    undivided33
 	VDIVPS 96(R9), Y7, Y7
 
-undivided31:
+undivided33:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R11*2), Y6, Y8
 	VMULPS     (R9), Y7, Y9
@@ -19075,126 +19582,126 @@ undivided31:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other32
+	JNE     other34
 	VSQRTPS Y7, Y8
 
-raised35:
+raised37:
 	VMULPS       32(R9), Y8, Y8
 	VADDPS       64(R9), Y8, Y8
 	LEAQ         (DX)(R11*2), R12
 	TESTB        $0x08, R10
-	JZ           no36
+	JZ           no38
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no36:
+no38:
 	TESTB   $0x04, R10
-	JZ      no37
+	JZ      no39
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no37:
+no39:
 	TESTB  $0x02, R10
-	JZ     no38
+	JZ     no40
 	VMOVSS X7, (R12)
 
-no38:
+no40:
 	// The elements, row after row.
 	MOVQ R11, R12
 	MOVQ block+56(FP), R11
 
-row39:
+row41:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R12*2), Y6, Y7
 	VPXOR      Y9, Y9, Y9
 	VMOVDQU    X9, 352(SP)
 	LEAQ       (BX)(R12*1), R13
 	CMPQ       R10, $0x08
-	JL         less41
+	JL         less43
 	MOVQ       (R13), R14
 	MOVQ       R14, 352(SP)
 	MOVQ       -8(R13)(R10*1), R14
 	MOVQ       R14, 344(SP)(R10*1)
-	JMP        copied40
+	JMP        copied42
 
-less41:
+less43:
 	CMPQ R10, $0x04
-	JL   less42
+	JL   less44
 	MOVL (R13), R14
 	MOVL R14, 352(SP)
 	MOVL -4(R13)(R10*1), R14
 	MOVL R14, 348(SP)(R10*1)
-	JMP  copied40
+	JMP  copied42
 
-less42:
+less44:
 	MOVW (R13), R14
 	MOVW R14, 352(SP)
 
-copied40:
-	VPMOVZXWD  352(SP), Y9
-	VPSLLD     $0x10, Y9, Y9
-	VMULPS     384(SP), Y9, Y9
-	VMULPS     Y7, Y3, Y7
-	VMULPS     Y9, Y4, Y9
-	VADDPS     Y9, Y7, Y7
-	VPAND      Y0, Y7, Y9
-	VPCMPGTD   Y9, Y1, Y9
-	VPANDN     Y7, Y9, Y7
-	VMASKMOVPS (AX)(R12*2), Y6, Y9
-	VMULPS     Y9, Y5, Y9
-	VMULPS     192(R9), Y7, Y10
-	VDIVPS     Y8, Y10, Y10
+copied42:
+	VBROADCASTI128 352(SP), Y9
+	VPSHUFB        spreadHalves<>+0(SB), Y9, Y9
+	VMULPS         384(SP), Y9, Y9
+	VMULPS         Y7, Y3, Y7
+	VMULPS         Y9, Y4, Y9
+	VADDPS         Y9, Y7, Y7
+	VPAND          Y0, Y7, Y9
+	VPCMPGTD       Y9, Y1, Y9
+	VPANDN         Y7, Y9, Y7
+	VMASKMOVPS     (AX)(R12*2), Y6, Y9
+	VMULPS         Y9, Y5, Y9
+	VMULPS         192(R9), Y7, Y10
+	VDIVPS         Y8, Y10, Y10
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp43
+	JNE  clamp45
 
-clamped44:
+clamped46:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y10, Y9, Y9
 	VMOVDQA      Y9, Y10
 	LEAQ         (CX)(R12*2), R13
 	TESTB        $0x08, R10
-	JZ           no45
+	JZ           no47
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no45:
+no47:
 	TESTB   $0x04, R10
-	JZ      no46
+	JZ      no48
 	VMOVLPS X7, (R13)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R13
 
-no46:
+no48:
 	TESTB  $0x02, R10
-	JZ     no47
+	JZ     no49
 	VMOVSS X7, (R13)
 
-no47:
+no49:
 	LEAQ         (AX)(R12*2), R13
 	TESTB        $0x08, R10
-	JZ           no48
+	JZ           no50
 	VMOVUPS      X9, (R13)
 	VEXTRACTF128 $0x01, Y9, X9
 	ADDQ         $0x10, R13
 
-no48:
+no50:
 	TESTB   $0x04, R10
-	JZ      no49
+	JZ      no51
 	VMOVLPS X9, (R13)
 	VPSRLDQ $0x08, Y9, Y9
 	ADDQ    $0x08, R13
 
-no49:
+no51:
 	TESTB  $0x02, R10
-	JZ     no50
+	JZ     no52
 	VMOVSS X9, (R13)
 
-no50:
+no52:
 	VCMPPS       $0x03, Y10, Y10, Y7
 	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y10, Y10
 	VPSRLD       $0x10, Y10, Y7
@@ -19207,32 +19714,32 @@ no50:
 	VMOVDQU      X10, 352(SP)
 	LEAQ         (DI)(R12*1), R13
 	CMPQ         R10, $0x08
-	JL           less52
+	JL           less54
 	MOVQ         352(SP), R14
 	MOVQ         R14, (R13)
 	MOVQ         344(SP)(R10*1), R14
 	MOVQ         R14, -8(R13)(R10*1)
-	JMP          copied51
+	JMP          copied53
 
-less52:
+less54:
 	CMPQ R10, $0x04
-	JL   less53
+	JL   less55
 	MOVL 352(SP), R14
 	MOVL R14, (R13)
 	MOVL 348(SP)(R10*1), R14
 	MOVL R14, -4(R13)(R10*1)
-	JMP  copied51
+	JMP  copied53
 
-less53:
+less55:
 	MOVW 352(SP), R14
 	MOVW R14, (R13)
 
-copied51:
+copied53:
 	ADDQ R8, R12
 	DECQ R11
-	JNZ  row39
+	JNZ  row41
 
-end26:
+end28:
 	// On to the next slice.
 	MOVQ  R8, R10
 	IMULQ block+56(FP), R10
@@ -19247,44 +19754,44 @@ end26:
 	JMP   done2
 
 plain1:
-slice54:
+slice56:
 	MOVQ width+72(FP), R10
 	SHLQ $0x01, R10
 	XORQ R11, R11
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R10
-	JL   done56
+	JL   done58
 
-loop55:
+loop57:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row57:
-	PREFETCHT0 384(SI)(R12*1)
-	VPMOVZXWD  (SI)(R12*1), Y8
-	VPSLLD     $0x10, Y8, Y8
-	VPAND      Y0, Y8, Y8
-	VADDPS     Y8, Y6, Y6
-	VPMOVZXWD  16(SI)(R12*1), Y8
-	VPSLLD     $0x10, Y8, Y8
-	VPAND      Y0, Y8, Y8
-	VADDPS     Y8, Y7, Y7
-	ADDQ       R8, R12
-	DECQ       R13
-	JNZ        row57
-	PREFETCHT0 384(DX)(R11*2)
+row59:
+	PREFETCHT0     384(SI)(R12*1)
+	VBROADCASTI128 (SI)(R12*1), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VPAND          Y0, Y8, Y8
+	VADDPS         Y8, Y6, Y6
+	VBROADCASTI128 16(SI)(R12*1), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VPAND          Y0, Y8, Y8
+	VADDPS         Y8, Y7, Y7
+	ADDQ           R8, R12
+	DECQ           R13
+	JNZ            row59
+	PREFETCHT0     384(DX)(R11*2)
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided58
+	JEQ    undivided60
 	VDIVPS 96(R9), Y6, Y6
 	VDIVPS 96(R9), Y7, Y7
 
-undivided58:
+undivided60:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y8
 	VMULPS   Y6, Y8, Y8
@@ -19303,11 +19810,11 @@ undivided58:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other59
+	JNE     other61
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised62:
+raised64:
 	VMULPS  32(R9), Y8, Y8
 	VADDPS  64(R9), Y8, Y8
 	VMULPS  32(R9), Y9, Y9
@@ -19319,102 +19826,100 @@ raised62:
 	MOVQ R11, R12
 	MOVQ block+56(FP), R13
 
-row63:
+row65:
 	PREFETCHT0 384(BX)(R12*1)
 	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(CX)(R12*2)
 	PREFETCHT0 384(AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R12*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    (CX)(R12*2), Y3, Y7
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y7, Y7
-	VPAND     Y0, Y7, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y7, Y6, Y7
-	VMULPS    (AX)(R12*2), Y5, Y6
-	VMULPS    192(R9), Y7, Y10
-	VDIVPS    Y8, Y10, Y10
-	VPMOVZXWD 16(BX)(R12*1), Y11
-	VPSLLD    $0x10, Y11, Y11
-	VMULPS    32(CX)(R12*2), Y3, Y12
-	VMULPS    Y11, Y4, Y11
-	VADDPS    Y11, Y12, Y12
-	VPAND     Y0, Y12, Y11
-	VPCMPGTD  Y11, Y1, Y11
-	VPANDN    Y12, Y11, Y12
-	VMULPS    32(AX)(R12*2), Y5, Y11
-	VMULPS    192(R9), Y12, Y13
-	VDIVPS    Y9, Y13, Y13
+	VBROADCASTI128 (BX)(R12*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         (CX)(R12*2), Y3, Y7
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y7, Y7
+	VPAND          Y0, Y7, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y7, Y6, Y7
+	VMULPS         (AX)(R12*2), Y5, Y6
+	VMULPS         192(R9), Y7, Y10
+	VDIVPS         Y8, Y10, Y10
+	VBROADCASTI128 16(BX)(R12*1), Y11
+	VPSHUFB        spreadHalves<>+0(SB), Y11, Y11
+	VMULPS         32(CX)(R12*2), Y3, Y12
+	VMULPS         Y11, Y4, Y11
+	VADDPS         Y11, Y12, Y12
+	VPAND          Y0, Y12, Y11
+	VPCMPGTD       Y11, Y1, Y11
+	VPANDN         Y12, Y11, Y12
+	VMULPS         32(AX)(R12*2), Y5, Y11
+	VMULPS         192(R9), Y12, Y13
+	VDIVPS         Y9, Y13, Y13
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp64
+	JNE  clamp66
 
-clamped65:
+clamped67:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y10
 	VMOVUPS   Y7, (CX)(R12*2)
 	VMOVUPS   Y6, (AX)(R12*2)
 	VSUBPS    Y13, Y11, Y11
-	VMOVDQA   Y11, Y13
 	VMOVUPS   Y12, 32(CX)(R12*2)
 	VMOVUPS   Y11, 32(AX)(R12*2)
-	VCMPPS    $0x03, Y10, Y10, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
-	VPSRLD    $0x10, Y10, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y10, Y10
-	VPADDD    Y6, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VCMPPS    $0x03, Y13, Y13, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y13, Y13
-	VPSRLD    $0x10, Y13, Y6
-	VPAND     lastBits256<>+0(SB), Y6, Y6
-	VPADDD    belowHalves256<>+0(SB), Y13, Y13
-	VPADDD    Y6, Y13, Y13
-	VPSRLD    $0x10, Y13, Y13
-	VPACKUSDW Y13, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVDQU   Y10, (DI)(R12*1)
-	ADDQ      R8, R12
-	DECQ      R13
-	JNZ       row63
-	ADDQ      $0x00000020, R11
-	SUBQ      $0x00000020, R10
-	JGE       loop55
+	VCMPPS    $0x03, Y6, Y11, Y7
+	VMOVMSKPS Y7, R14
+	TESTL     R14, R14
+	JNZ       nan68
 
-done56:
+quiet69:
+	VPSHUFB     upperThenLower<>+0(SB), Y6, Y6
+	VPSHUFB     upperThenLower<>+0(SB), Y11, Y11
+	VPUNPCKHQDQ Y11, Y6, Y7
+	VPUNPCKLQDQ Y11, Y6, Y6
+	VPAND       lastBitsOfWords256<>+0(SB), Y6, Y10
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y10, Y10
+	VPAVGW      Y10, Y7, Y7
+	VPSRLW      $0x0f, Y7, Y7
+	VPADDW      Y7, Y6, Y6
+	VPERMQ      $0xd8, Y6, Y6
+	VMOVDQU     Y6, (DI)(R12*1)
+	ADDQ        R8, R12
+	DECQ        R13
+	JNZ         row65
+	ADDQ        $0x00000020, R11
+	SUBQ        $0x00000020, R10
+	JGE         loop57
+
+done58:
 	ADDQ $0x00000020, R10
 
 	// One vector at a time.
 	SUBQ $0x00000010, R10
-	JL   done67
+	JL   done71
 
-loop66:
+loop70:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row68:
-	VPMOVZXWD (SI)(R12*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VPAND     Y0, Y7, Y7
-	VADDPS    Y7, Y6, Y6
-	ADDQ      R8, R12
-	DECQ      R13
-	JNZ       row68
+row72:
+	VBROADCASTI128 (SI)(R12*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VPAND          Y0, Y7, Y7
+	VADDPS         Y7, Y6, Y6
+	ADDQ           R8, R12
+	DECQ           R13
+	JNZ            row72
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided69
+	JEQ    undivided73
 	VDIVPS 96(R9), Y6, Y6
 
-undivided69:
+undivided73:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -19426,10 +19931,10 @@ undivided69:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other70
+	JNE     other74
 	VSQRTPS Y6, Y7
 
-raised73:
+raised77:
 	VMULPS  32(R9), Y7, Y7
 	VADDPS  64(R9), Y7, Y7
 	VMOVUPS Y6, (DX)(R11*2)
@@ -19438,53 +19943,52 @@ raised73:
 	MOVQ R11, R12
 	MOVQ block+56(FP), R13
 
-row74:
+row78:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (BX)(R12*1), Y6
-	VPSLLD    $0x10, Y6, Y6
-	VMULPS    (CX)(R12*2), Y3, Y8
-	VMULPS    Y6, Y4, Y6
-	VADDPS    Y6, Y8, Y8
-	VPAND     Y0, Y8, Y6
-	VPCMPGTD  Y6, Y1, Y6
-	VPANDN    Y8, Y6, Y8
-	VMULPS    (AX)(R12*2), Y5, Y6
-	VMULPS    192(R9), Y8, Y9
-	VDIVPS    Y7, Y9, Y9
+	VBROADCASTI128 (BX)(R12*1), Y6
+	VPSHUFB        spreadHalves<>+0(SB), Y6, Y6
+	VMULPS         (CX)(R12*2), Y3, Y8
+	VMULPS         Y6, Y4, Y6
+	VADDPS         Y6, Y8, Y8
+	VPAND          Y0, Y8, Y6
+	VPCMPGTD       Y6, Y1, Y6
+	VPANDN         Y8, Y6, Y8
+	VMULPS         (AX)(R12*2), Y5, Y6
+	VMULPS         192(R9), Y8, Y9
+	VDIVPS         Y7, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp75
+	JNE  clamp79
 
-clamped76:
+clamped80:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y6, Y6
-	VMOVDQA      Y6, Y9
 	VMOVUPS      Y8, (CX)(R12*2)
 	VMOVUPS      Y6, (AX)(R12*2)
-	VCMPPS       $0x03, Y9, Y9, Y6
-	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VPSRLD       $0x10, Y9, Y6
-	VPAND        lastBits256<>+0(SB), Y6, Y6
-	VPADDD       belowHalves256<>+0(SB), Y9, Y9
-	VPADDD       Y6, Y9, Y9
-	VPSRLD       $0x10, Y9, Y9
-	VEXTRACTI128 $0x01, Y9, X6
-	VPACKUSDW    X6, X9, X9
-	VMOVDQU      X9, (DI)(R12*1)
+	VCMPPS       $0x03, Y6, Y6, Y8
+	VBLENDVPS    Y8, quietNaNs256<>+0(SB), Y6, Y6
+	VPSRLD       $0x10, Y6, Y8
+	VPAND        lastBits256<>+0(SB), Y8, Y8
+	VPADDD       belowHalves256<>+0(SB), Y6, Y6
+	VPADDD       Y8, Y6, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X8
+	VPACKUSDW    X8, X6, X6
+	VMOVDQU      X6, (DI)(R12*1)
 	ADDQ         R8, R12
 	DECQ         R13
-	JNZ          row74
+	JNZ          row78
 	ADDQ         $0x00000010, R11
 	SUBQ         $0x00000010, R10
-	JGE          loop66
+	JGE          loop70
 
-done67:
+done71:
 	ADDQ $0x00000010, R10
 
 	// The rest, a part of a vector.
 	TESTQ   R10, R10
-	JZ      end77
+	JZ      end81
 	LEAQ    leadingOnes<>+64(SB), R12
 	SUBQ    R10, R12
 	SUBQ    R10, R12
@@ -19495,46 +19999,46 @@ done67:
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row78:
+row82:
 	VPXOR   Y8, Y8, Y8
 	VMOVDQU X8, 352(SP)
 	LEAQ    (SI)(R12*1), R14
 	CMPQ    R10, $0x08
-	JL      less80
+	JL      less84
 	MOVQ    (R14), R15
 	MOVQ    R15, 352(SP)
 	MOVQ    -8(R14)(R10*1), R15
 	MOVQ    R15, 344(SP)(R10*1)
-	JMP     copied79
+	JMP     copied83
 
-less80:
+less84:
 	CMPQ R10, $0x04
-	JL   less81
+	JL   less85
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R10*1), R15
 	MOVL R15, 348(SP)(R10*1)
-	JMP  copied79
+	JMP  copied83
 
-less81:
+less85:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied79:
-	VPMOVZXWD 352(SP), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VPAND     Y0, Y8, Y8
-	VADDPS    Y8, Y7, Y7
-	ADDQ      R8, R12
-	DECQ      R13
-	JNZ       row78
+copied83:
+	VBROADCASTI128 352(SP), Y8
+	VPSHUFB        spreadHalves<>+0(SB), Y8, Y8
+	VPAND          Y0, Y8, Y8
+	VADDPS         Y8, Y7, Y7
+	ADDQ           R8, R12
+	DECQ           R13
+	JNZ            row82
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided82
+	JEQ    undivided86
 	VDIVPS 96(R9), Y7, Y7
 
-undivided82:
+undivided86:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R11*2), Y6, Y8
 	VMULPS     (R9), Y7, Y9
@@ -19547,125 +20051,125 @@ undivided82:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other83
+	JNE     other87
 	VSQRTPS Y7, Y8
 
-raised86:
+raised90:
 	VMULPS       32(R9), Y8, Y8
 	VADDPS       64(R9), Y8, Y8
 	LEAQ         (DX)(R11*2), R12
 	TESTB        $0x08, R10
-	JZ           no87
+	JZ           no91
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no87:
+no91:
 	TESTB   $0x04, R10
-	JZ      no88
+	JZ      no92
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no88:
+no92:
 	TESTB  $0x02, R10
-	JZ     no89
+	JZ     no93
 	VMOVSS X7, (R12)
 
-no89:
+no93:
 	// The elements, row after row.
 	MOVQ R11, R12
 	MOVQ block+56(FP), R11
 
-row90:
+row94:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R12*2), Y6, Y7
 	VPXOR      Y9, Y9, Y9
 	VMOVDQU    X9, 352(SP)
 	LEAQ       (BX)(R12*1), R13
 	CMPQ       R10, $0x08
-	JL         less92
+	JL         less96
 	MOVQ       (R13), R14
 	MOVQ       R14, 352(SP)
 	MOVQ       -8(R13)(R10*1), R14
 	MOVQ       R14, 344(SP)(R10*1)
-	JMP        copied91
+	JMP        copied95
 
-less92:
+less96:
 	CMPQ R10, $0x04
-	JL   less93
+	JL   less97
 	MOVL (R13), R14
 	MOVL R14, 352(SP)
 	MOVL -4(R13)(R10*1), R14
 	MOVL R14, 348(SP)(R10*1)
-	JMP  copied91
+	JMP  copied95
 
-less93:
+less97:
 	MOVW (R13), R14
 	MOVW R14, 352(SP)
 
-copied91:
-	VPMOVZXWD  352(SP), Y9
-	VPSLLD     $0x10, Y9, Y9
-	VMULPS     Y7, Y3, Y7
-	VMULPS     Y9, Y4, Y9
-	VADDPS     Y9, Y7, Y7
-	VPAND      Y0, Y7, Y9
-	VPCMPGTD   Y9, Y1, Y9
-	VPANDN     Y7, Y9, Y7
-	VMASKMOVPS (AX)(R12*2), Y6, Y9
-	VMULPS     Y9, Y5, Y9
-	VMULPS     192(R9), Y7, Y10
-	VDIVPS     Y8, Y10, Y10
+copied95:
+	VBROADCASTI128 352(SP), Y9
+	VPSHUFB        spreadHalves<>+0(SB), Y9, Y9
+	VMULPS         Y7, Y3, Y7
+	VMULPS         Y9, Y4, Y9
+	VADDPS         Y9, Y7, Y7
+	VPAND          Y0, Y7, Y9
+	VPCMPGTD       Y9, Y1, Y9
+	VPANDN         Y7, Y9, Y7
+	VMASKMOVPS     (AX)(R12*2), Y6, Y9
+	VMULPS         Y9, Y5, Y9
+	VMULPS         192(R9), Y7, Y10
+	VDIVPS         Y8, Y10, Y10
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp94
+	JNE  clamp98
 
-clamped95:
+clamped99:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y10, Y9, Y9
 	VMOVDQA      Y9, Y10
 	LEAQ         (CX)(R12*2), R13
 	TESTB        $0x08, R10
-	JZ           no96
+	JZ           no100
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no96:
+no100:
 	TESTB   $0x04, R10
-	JZ      no97
+	JZ      no101
 	VMOVLPS X7, (R13)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R13
 
-no97:
+no101:
 	TESTB  $0x02, R10
-	JZ     no98
+	JZ     no102
 	VMOVSS X7, (R13)
 
-no98:
+no102:
 	LEAQ         (AX)(R12*2), R13
 	TESTB        $0x08, R10
-	JZ           no99
+	JZ           no103
 	VMOVUPS      X9, (R13)
 	VEXTRACTF128 $0x01, Y9, X9
 	ADDQ         $0x10, R13
 
-no99:
+no103:
 	TESTB   $0x04, R10
-	JZ      no100
+	JZ      no104
 	VMOVLPS X9, (R13)
 	VPSRLDQ $0x08, Y9, Y9
 	ADDQ    $0x08, R13
 
-no100:
+no104:
 	TESTB  $0x02, R10
-	JZ     no101
+	JZ     no105
 	VMOVSS X9, (R13)
 
-no101:
+no105:
 	VCMPPS       $0x03, Y10, Y10, Y7
 	VBLENDVPS    Y7, quietNaNs256<>+0(SB), Y10, Y10
 	VPSRLD       $0x10, Y10, Y7
@@ -19678,32 +20182,32 @@ no101:
 	VMOVDQU      X10, 352(SP)
 	LEAQ         (DI)(R12*1), R13
 	CMPQ         R10, $0x08
-	JL           less103
+	JL           less107
 	MOVQ         352(SP), R14
 	MOVQ         R14, (R13)
 	MOVQ         344(SP)(R10*1), R14
 	MOVQ         R14, -8(R13)(R10*1)
-	JMP          copied102
+	JMP          copied106
 
-less103:
+less107:
 	CMPQ R10, $0x04
-	JL   less104
+	JL   less108
 	MOVL 352(SP), R14
 	MOVL R14, (R13)
 	MOVL 348(SP)(R10*1), R14
 	MOVL R14, -4(R13)(R10*1)
-	JMP  copied102
+	JMP  copied106
 
-less104:
+less108:
 	MOVW 352(SP), R14
 	MOVW R14, (R13)
 
-copied102:
+copied106:
 	ADDQ R8, R12
 	DECQ R11
-	JNZ  row90
+	JNZ  row94
 
-end77:
+end81:
 	// On to the next slice.
 	MOVQ  R8, R10
 	IMULQ block+56(FP), R10
@@ -19714,7 +20218,7 @@ end77:
 	ADDQ  R10, SI
 	LEAQ  (DX)(R8*2), DX
 	DECQ  outer+48(FP)
-	JNZ   slice54
+	JNZ   slice56
 
 done2:
 	VZEROUPPER
@@ -19750,131 +20254,145 @@ clamp13:
 	VMAXPS  Y13, Y14, Y13
 	JMP     clamped14
 
-	// The powers 0, 1/2 and 2.
-other19:
-	JG      two21
-	CMPQ    power+88(FP), $+1
-	JE      half20
-	VMOVUPS 128(R9), Y7
-	JMP     raised22
+nan15:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y11, Y11, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y11, Y11
+	JMP       quiet16
 
-half20:
+	// The powers 0, 1/2 and 2.
+other21:
+	JG      two23
+	CMPQ    power+88(FP), $+1
+	JE      half22
+	VMOVUPS 128(R9), Y7
+	JMP     raised24
+
+half22:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised22
+	JMP     raised24
 
-two21:
+two23:
 	VMOVDQA Y6, Y7
-	JMP     raised22
+	JMP     raised24
 
-clamp24:
+clamp26:
 	VMOVUPS 224(R9), Y10
 	VMINPS  Y9, Y10, Y9
 	VMOVUPS 256(R9), Y10
 	VMAXPS  Y9, Y10, Y9
-	JMP     clamped25
+	JMP     clamped27
 
 	// The powers 0, 1/2 and 2.
-other32:
-	JG      two34
+other34:
+	JG      two36
 	CMPQ    power+88(FP), $+1
-	JE      half33
+	JE      half35
 	VMOVUPS 128(R9), Y8
-	JMP     raised35
+	JMP     raised37
 
-half33:
+half35:
 	VSQRTPS Y7, Y8
 	VSQRTPS Y8, Y8
-	JMP     raised35
+	JMP     raised37
 
-two34:
+two36:
 	VMOVDQA Y7, Y8
-	JMP     raised35
+	JMP     raised37
 
-clamp43:
+clamp45:
 	VMOVUPS 224(R9), Y11
 	VMINPS  Y10, Y11, Y10
 	VMOVUPS 256(R9), Y11
 	VMAXPS  Y10, Y11, Y10
-	JMP     clamped44
+	JMP     clamped46
 
 	// The powers 0, 1/2 and 2.
-other59:
-	JG      two61
+other61:
+	JG      two63
 	CMPQ    power+88(FP), $+1
-	JE      half60
+	JE      half62
 	VMOVUPS 128(R9), Y8
 	VMOVUPS 128(R9), Y9
-	JMP     raised62
+	JMP     raised64
 
-half60:
+half62:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised62
+	JMP     raised64
 
-two61:
+two63:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised62
+	JMP     raised64
 
-clamp64:
+clamp66:
 	VMOVUPS 224(R9), Y14
 	VMINPS  Y10, Y14, Y10
 	VMINPS  Y13, Y14, Y13
 	VMOVUPS 256(R9), Y14
 	VMAXPS  Y10, Y14, Y10
 	VMAXPS  Y13, Y14, Y13
-	JMP     clamped65
+	JMP     clamped67
+
+nan68:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y11, Y11, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y11, Y11
+	JMP       quiet69
 
 	// The powers 0, 1/2 and 2.
-other70:
-	JG      two72
+other74:
+	JG      two76
 	CMPQ    power+88(FP), $+1
-	JE      half71
+	JE      half75
 	VMOVUPS 128(R9), Y7
-	JMP     raised73
+	JMP     raised77
 
-half71:
+half75:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised73
+	JMP     raised77
 
-two72:
+two76:
 	VMOVDQA Y6, Y7
-	JMP     raised73
+	JMP     raised77
 
-clamp75:
+clamp79:
 	VMOVUPS 224(R9), Y10
 	VMINPS  Y9, Y10, Y9
 	VMOVUPS 256(R9), Y10
 	VMAXPS  Y9, Y10, Y9
-	JMP     clamped76
+	JMP     clamped80
 
 	// The powers 0, 1/2 and 2.
-other83:
-	JG      two85
+other87:
+	JG      two89
 	CMPQ    power+88(FP), $+1
-	JE      half84
+	JE      half88
 	VMOVUPS 128(R9), Y8
-	JMP     raised86
+	JMP     raised90
 
-half84:
+half88:
 	VSQRTPS Y7, Y8
 	VSQRTPS Y8, Y8
-	JMP     raised86
+	JMP     raised90
 
-two85:
+two89:
 	VMOVDQA Y7, Y8
-	JMP     raised86
+	JMP     raised90
 
-clamp94:
+clamp98:
 	VMOVUPS 224(R9), Y11
 	VMINPS  Y10, Y11, Y10
 	VMOVUPS 256(R9), Y11
 	VMAXPS  Y10, Y11, Y10
-	JMP     clamped95
+	JMP     clamped99
 
 // func descendTogetherHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
 // Requires: AVX, AVX2, MMX+
@@ -19940,32 +20458,32 @@ row6:
 	PREFETCHT1 (AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DX)(R11*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VMULPS    384(SP), Y5, Y5
-	VMULPS    (CX)(R11*2), Y2, Y6
-	VMULPS    Y5, Y3, Y5
-	VADDPS    Y5, Y6, Y6
-	VPAND     Y0, Y6, Y5
-	VPCMPGTD  Y5, Y1, Y5
-	VPANDN    Y6, Y5, Y6
-	VMULPS    (AX)(R11*2), Y4, Y5
-	VMOVUPS   (BX)(R10*2), Y7
-	VMULPS    (R8), Y6, Y8
-	VDIVPS    Y7, Y8, Y8
-	VPMOVZXWD 16(DX)(R11*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    384(SP), Y7, Y7
-	VMULPS    32(CX)(R11*2), Y2, Y9
-	VMULPS    Y7, Y3, Y7
-	VADDPS    Y7, Y9, Y9
-	VPAND     Y0, Y9, Y7
-	VPCMPGTD  Y7, Y1, Y7
-	VPANDN    Y9, Y7, Y9
-	VMULPS    32(AX)(R11*2), Y4, Y7
-	VMOVUPS   32(BX)(R10*2), Y10
-	VMULPS    (R8), Y9, Y11
-	VDIVPS    Y10, Y11, Y11
+	VBROADCASTI128 (DX)(R11*1), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         384(SP), Y5, Y5
+	VMULPS         (CX)(R11*2), Y2, Y6
+	VMULPS         Y5, Y3, Y5
+	VADDPS         Y5, Y6, Y6
+	VPAND          Y0, Y6, Y5
+	VPCMPGTD       Y5, Y1, Y5
+	VPANDN         Y6, Y5, Y6
+	VMULPS         (AX)(R11*2), Y4, Y5
+	VMOVUPS        (BX)(R10*2), Y7
+	VMULPS         (R8), Y6, Y8
+	VDIVPS         Y7, Y8, Y8
+	VBROADCASTI128 16(DX)(R11*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
+	VMULPS         32(CX)(R11*2), Y2, Y9
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y9, Y9
+	VPAND          Y0, Y9, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y9, Y7, Y9
+	VMULPS         32(AX)(R11*2), Y4, Y7
+	VMOVUPS        32(BX)(R10*2), Y10
+	VMULPS         (R8), Y9, Y11
+	VDIVPS         Y10, Y11, Y11
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
@@ -19974,101 +20492,98 @@ row6:
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R11*2)
 	VMOVUPS   Y5, (AX)(R11*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y11
 	VMOVUPS   Y9, 32(CX)(R11*2)
 	VMOVUPS   Y7, 32(AX)(R11*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VPSRLD    $0x10, Y8, Y5
-	VPAND     lastBits256<>+0(SB), Y5, Y5
-	VPADDD    belowHalves256<>+0(SB), Y8, Y8
-	VPADDD    Y5, Y8, Y8
-	VPSRLD    $0x10, Y8, Y8
-	VCMPPS    $0x03, Y11, Y11, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
-	VPSRLD    $0x10, Y11, Y5
-	VPAND     lastBits256<>+0(SB), Y5, Y5
-	VPADDD    belowHalves256<>+0(SB), Y11, Y11
-	VPADDD    Y5, Y11, Y11
-	VPSRLD    $0x10, Y11, Y11
-	VPACKUSDW Y11, Y8, Y8
-	VPERMQ    $0xd8, Y8, Y8
-	VMOVDQU   Y8, (SI)(R11*1)
-	ADDQ      DI, R11
-	ADDQ      DI, R12
-	DECQ      R13
-	JNZ       row6
-	ADDQ      $0x00000020, R10
-	SUBQ      $0x00000020, R9
-	JGE       loop4
+	VCMPPS    $0x03, Y5, Y7, Y6
+	VMOVMSKPS Y6, R14
+	TESTL     R14, R14
+	JNZ       nan9
+
+quiet10:
+	VPSHUFB     upperThenLower<>+0(SB), Y5, Y5
+	VPSHUFB     upperThenLower<>+0(SB), Y7, Y7
+	VPUNPCKHQDQ Y7, Y5, Y6
+	VPUNPCKLQDQ Y7, Y5, Y5
+	VPAND       lastBitsOfWords256<>+0(SB), Y5, Y7
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y7, Y7
+	VPAVGW      Y7, Y6, Y6
+	VPSRLW      $0x0f, Y6, Y6
+	VPADDW      Y6, Y5, Y5
+	VPERMQ      $0xd8, Y5, Y5
+	VMOVDQU     Y5, (SI)(R11*1)
+	ADDQ        DI, R11
+	ADDQ        DI, R12
+	DECQ        R13
+	JNZ         row6
+	ADDQ        $0x00000020, R10
+	SUBQ        $0x00000020, R9
+	JGE         loop4
 
 done5:
 	ADDQ $0x00000020, R9
 
 	// One vector at a time.
 	SUBQ $0x00000010, R9
-	JL   done10
+	JL   done12
 
-loop9:
+loop11:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+80(FP), R12
 	MOVQ block+48(FP), R13
 
-row11:
+row13:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DX)(R11*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VMULPS    384(SP), Y5, Y5
-	VMULPS    (CX)(R11*2), Y2, Y6
-	VMULPS    Y5, Y3, Y5
-	VADDPS    Y5, Y6, Y6
-	VPAND     Y0, Y6, Y5
-	VPCMPGTD  Y5, Y1, Y5
-	VPANDN    Y6, Y5, Y6
-	VMULPS    (AX)(R11*2), Y4, Y5
-	VMOVUPS   (BX)(R10*2), Y7
-	VMULPS    (R8), Y6, Y8
-	VDIVPS    Y7, Y8, Y8
+	VBROADCASTI128 (DX)(R11*1), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         384(SP), Y5, Y5
+	VMULPS         (CX)(R11*2), Y2, Y6
+	VMULPS         Y5, Y3, Y5
+	VADDPS         Y5, Y6, Y6
+	VPAND          Y0, Y6, Y5
+	VPCMPGTD       Y5, Y1, Y5
+	VPANDN         Y6, Y5, Y6
+	VMULPS         (AX)(R11*2), Y4, Y5
+	VMOVUPS        (BX)(R10*2), Y7
+	VMULPS         (R8), Y6, Y8
+	VDIVPS         Y7, Y8, Y8
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp12
+	JNE  clamp14
 
-clamped13:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y5, Y5
-	VMOVDQA      Y5, Y8
 	VMOVUPS      Y6, (CX)(R11*2)
 	VMOVUPS      Y5, (AX)(R11*2)
-	VCMPPS       $0x03, Y8, Y8, Y5
-	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VPSRLD       $0x10, Y8, Y5
-	VPAND        lastBits256<>+0(SB), Y5, Y5
-	VPADDD       belowHalves256<>+0(SB), Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPSRLD       $0x10, Y8, Y8
-	VEXTRACTI128 $0x01, Y8, X5
-	VPACKUSDW    X5, X8, X8
-	VMOVDQU      X8, (SI)(R11*1)
+	VCMPPS       $0x03, Y5, Y5, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VPSRLD       $0x10, Y5, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPACKUSDW    X6, X5, X5
+	VMOVDQU      X5, (SI)(R11*1)
 	ADDQ         DI, R11
 	ADDQ         DI, R12
 	DECQ         R13
-	JNZ          row11
+	JNZ          row13
 	ADDQ         $0x00000010, R10
 	SUBQ         $0x00000010, R9
-	JGE          loop9
+	JGE          loop11
 
-done10:
+done12:
 	ADDQ $0x00000010, R9
 
 	// The rest, a part of a vector.
 	TESTQ   R9, R9
-	JZ      end14
+	JZ      end16
 	LEAQ    leadingOnes<>+64(SB), R11
 	SUBQ    R9, R11
 	SUBQ    R9, R11
@@ -20078,97 +20593,97 @@ done10:
 	ADDQ    next+80(FP), R12
 	MOVQ    block+48(FP), R13
 
-row15:
+row17:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R11*2), Y5, Y6
 	VPXOR      Y7, Y7, Y7
 	VMOVDQU    X7, 352(SP)
 	LEAQ       (DX)(R11*1), R14
 	CMPQ       R9, $0x08
-	JL         less17
+	JL         less19
 	MOVQ       (R14), R15
 	MOVQ       R15, 352(SP)
 	MOVQ       -8(R14)(R9*1), R15
 	MOVQ       R15, 344(SP)(R9*1)
-	JMP        copied16
+	JMP        copied18
 
-less17:
+less19:
 	CMPQ R9, $0x04
-	JL   less18
+	JL   less20
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R9*1), R15
 	MOVL R15, 348(SP)(R9*1)
-	JMP  copied16
+	JMP  copied18
 
-less18:
+less20:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied16:
-	VPMOVZXWD  352(SP), Y7
-	VPSLLD     $0x10, Y7, Y7
-	VMULPS     384(SP), Y7, Y7
-	VMULPS     Y6, Y2, Y6
-	VMULPS     Y7, Y3, Y7
-	VADDPS     Y7, Y6, Y6
-	VPAND      Y0, Y6, Y7
-	VPCMPGTD   Y7, Y1, Y7
-	VPANDN     Y6, Y7, Y6
-	VMASKMOVPS (AX)(R11*2), Y5, Y7
-	VMULPS     Y7, Y4, Y7
-	VMASKMOVPS (BX)(R10*2), Y5, Y8
-	VMULPS     (R8), Y6, Y9
-	VDIVPS     Y8, Y9, Y9
+copied18:
+	VBROADCASTI128 352(SP), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
+	VMULPS         Y6, Y2, Y6
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y6, Y6
+	VPAND          Y0, Y6, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y6, Y7, Y6
+	VMASKMOVPS     (AX)(R11*2), Y5, Y7
+	VMULPS         Y7, Y4, Y7
+	VMASKMOVPS     (BX)(R10*2), Y5, Y8
+	VMULPS         (R8), Y6, Y9
+	VDIVPS         Y8, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp19
+	JNE  clamp21
 
-clamped20:
+clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y7, Y7
 	VMOVDQA      Y7, Y9
 	LEAQ         (CX)(R11*2), R14
 	TESTB        $0x08, R9
-	JZ           no21
+	JZ           no23
 	VMOVUPS      X6, (R14)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R14
 
-no21:
+no23:
 	TESTB   $0x04, R9
-	JZ      no22
+	JZ      no24
 	VMOVLPS X6, (R14)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R14
 
-no22:
+no24:
 	TESTB  $0x02, R9
-	JZ     no23
+	JZ     no25
 	VMOVSS X6, (R14)
 
-no23:
+no25:
 	LEAQ         (AX)(R11*2), R14
 	TESTB        $0x08, R9
-	JZ           no24
+	JZ           no26
 	VMOVUPS      X7, (R14)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R14
 
-no24:
+no26:
 	TESTB   $0x04, R9
-	JZ      no25
+	JZ      no27
 	VMOVLPS X7, (R14)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R14
 
-no25:
+no27:
 	TESTB  $0x02, R9
-	JZ     no26
+	JZ     no28
 	VMOVSS X7, (R14)
 
-no26:
+no28:
 	VCMPPS       $0x03, Y9, Y9, Y6
 	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
 	VPSRLD       $0x10, Y9, Y6
@@ -20181,33 +20696,33 @@ no26:
 	VMOVDQU      X9, 352(SP)
 	LEAQ         (SI)(R11*1), R14
 	CMPQ         R9, $0x08
-	JL           less28
+	JL           less30
 	MOVQ         352(SP), R15
 	MOVQ         R15, (R14)
 	MOVQ         344(SP)(R9*1), R15
 	MOVQ         R15, -8(R14)(R9*1)
-	JMP          copied27
+	JMP          copied29
 
-less28:
+less30:
 	CMPQ R9, $0x04
-	JL   less29
+	JL   less31
 	MOVL 352(SP), R15
 	MOVL R15, (R14)
 	MOVL 348(SP)(R9*1), R15
 	MOVL R15, -4(R14)(R9*1)
-	JMP  copied27
+	JMP  copied29
 
-less29:
+less31:
 	MOVW 352(SP), R15
 	MOVW R15, (R14)
 
-copied27:
+copied29:
 	ADDQ DI, R11
 	ADDQ DI, R12
 	DECQ R13
-	JNZ  row15
+	JNZ  row17
 
-end14:
+end16:
 	// On to the next slice.
 	MOVQ  DI, R9
 	IMULQ block+48(FP), R9
@@ -20221,154 +20736,151 @@ end14:
 	JMP   done2
 
 plain1:
-slice30:
+slice32:
 	MOVQ width+64(FP), R9
 	SHLQ $0x01, R9
 	XORQ R10, R10
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R9
-	JL   done32
+	JL   done34
 
-loop31:
+loop33:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+80(FP), R12
 	MOVQ block+48(FP), R13
 
-row33:
+row35:
 	PREFETCHT1 (DX)(R12*1)
 	PREFETCHT1 (SI)(R12*1)
 	PREFETCHT1 (CX)(R12*2)
 	PREFETCHT1 (AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DX)(R11*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VMULPS    (CX)(R11*2), Y2, Y6
-	VMULPS    Y5, Y3, Y5
-	VADDPS    Y5, Y6, Y6
-	VPAND     Y0, Y6, Y5
-	VPCMPGTD  Y5, Y1, Y5
-	VPANDN    Y6, Y5, Y6
-	VMULPS    (AX)(R11*2), Y4, Y5
-	VMOVUPS   (BX)(R10*2), Y7
-	VMULPS    (R8), Y6, Y8
-	VDIVPS    Y7, Y8, Y8
-	VPMOVZXWD 16(DX)(R11*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    32(CX)(R11*2), Y2, Y9
-	VMULPS    Y7, Y3, Y7
-	VADDPS    Y7, Y9, Y9
-	VPAND     Y0, Y9, Y7
-	VPCMPGTD  Y7, Y1, Y7
-	VPANDN    Y9, Y7, Y9
-	VMULPS    32(AX)(R11*2), Y4, Y7
-	VMOVUPS   32(BX)(R10*2), Y10
-	VMULPS    (R8), Y9, Y11
-	VDIVPS    Y10, Y11, Y11
+	VBROADCASTI128 (DX)(R11*1), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         (CX)(R11*2), Y2, Y6
+	VMULPS         Y5, Y3, Y5
+	VADDPS         Y5, Y6, Y6
+	VPAND          Y0, Y6, Y5
+	VPCMPGTD       Y5, Y1, Y5
+	VPANDN         Y6, Y5, Y6
+	VMULPS         (AX)(R11*2), Y4, Y5
+	VMOVUPS        (BX)(R10*2), Y7
+	VMULPS         (R8), Y6, Y8
+	VDIVPS         Y7, Y8, Y8
+	VBROADCASTI128 16(DX)(R11*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         32(CX)(R11*2), Y2, Y9
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y9, Y9
+	VPAND          Y0, Y9, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y9, Y7, Y9
+	VMULPS         32(AX)(R11*2), Y4, Y7
+	VMOVUPS        32(BX)(R10*2), Y10
+	VMULPS         (R8), Y9, Y11
+	VDIVPS         Y10, Y11, Y11
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp34
+	JNE  clamp36
 
-clamped35:
+clamped37:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R11*2)
 	VMOVUPS   Y5, (AX)(R11*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y11
 	VMOVUPS   Y9, 32(CX)(R11*2)
 	VMOVUPS   Y7, 32(AX)(R11*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VPSRLD    $0x10, Y8, Y5
-	VPAND     lastBits256<>+0(SB), Y5, Y5
-	VPADDD    belowHalves256<>+0(SB), Y8, Y8
-	VPADDD    Y5, Y8, Y8
-	VPSRLD    $0x10, Y8, Y8
-	VCMPPS    $0x03, Y11, Y11, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
-	VPSRLD    $0x10, Y11, Y5
-	VPAND     lastBits256<>+0(SB), Y5, Y5
-	VPADDD    belowHalves256<>+0(SB), Y11, Y11
-	VPADDD    Y5, Y11, Y11
-	VPSRLD    $0x10, Y11, Y11
-	VPACKUSDW Y11, Y8, Y8
-	VPERMQ    $0xd8, Y8, Y8
-	VMOVDQU   Y8, (SI)(R11*1)
-	ADDQ      DI, R11
-	ADDQ      DI, R12
-	DECQ      R13
-	JNZ       row33
-	ADDQ      $0x00000020, R10
-	SUBQ      $0x00000020, R9
-	JGE       loop31
+	VCMPPS    $0x03, Y5, Y7, Y6
+	VMOVMSKPS Y6, R14
+	TESTL     R14, R14
+	JNZ       nan38
 
-done32:
+quiet39:
+	VPSHUFB     upperThenLower<>+0(SB), Y5, Y5
+	VPSHUFB     upperThenLower<>+0(SB), Y7, Y7
+	VPUNPCKHQDQ Y7, Y5, Y6
+	VPUNPCKLQDQ Y7, Y5, Y5
+	VPAND       lastBitsOfWords256<>+0(SB), Y5, Y7
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y7, Y7
+	VPAVGW      Y7, Y6, Y6
+	VPSRLW      $0x0f, Y6, Y6
+	VPADDW      Y6, Y5, Y5
+	VPERMQ      $0xd8, Y5, Y5
+	VMOVDQU     Y5, (SI)(R11*1)
+	ADDQ        DI, R11
+	ADDQ        DI, R12
+	DECQ        R13
+	JNZ         row35
+	ADDQ        $0x00000020, R10
+	SUBQ        $0x00000020, R9
+	JGE         loop33
+
+done34:
 	ADDQ $0x00000020, R9
 
 	// One vector at a time.
 	SUBQ $0x00000010, R9
-	JL   done37
+	JL   done41
 
-loop36:
+loop40:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+80(FP), R12
 	MOVQ block+48(FP), R13
 
-row38:
+row42:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DX)(R11*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VMULPS    (CX)(R11*2), Y2, Y6
-	VMULPS    Y5, Y3, Y5
-	VADDPS    Y5, Y6, Y6
-	VPAND     Y0, Y6, Y5
-	VPCMPGTD  Y5, Y1, Y5
-	VPANDN    Y6, Y5, Y6
-	VMULPS    (AX)(R11*2), Y4, Y5
-	VMOVUPS   (BX)(R10*2), Y7
-	VMULPS    (R8), Y6, Y8
-	VDIVPS    Y7, Y8, Y8
+	VBROADCASTI128 (DX)(R11*1), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         (CX)(R11*2), Y2, Y6
+	VMULPS         Y5, Y3, Y5
+	VADDPS         Y5, Y6, Y6
+	VPAND          Y0, Y6, Y5
+	VPCMPGTD       Y5, Y1, Y5
+	VPANDN         Y6, Y5, Y6
+	VMULPS         (AX)(R11*2), Y4, Y5
+	VMOVUPS        (BX)(R10*2), Y7
+	VMULPS         (R8), Y6, Y8
+	VDIVPS         Y7, Y8, Y8
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp39
+	JNE  clamp43
 
-clamped40:
+clamped44:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y5, Y5
-	VMOVDQA      Y5, Y8
 	VMOVUPS      Y6, (CX)(R11*2)
 	VMOVUPS      Y5, (AX)(R11*2)
-	VCMPPS       $0x03, Y8, Y8, Y5
-	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VPSRLD       $0x10, Y8, Y5
-	VPAND        lastBits256<>+0(SB), Y5, Y5
-	VPADDD       belowHalves256<>+0(SB), Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPSRLD       $0x10, Y8, Y8
-	VEXTRACTI128 $0x01, Y8, X5
-	VPACKUSDW    X5, X8, X8
-	VMOVDQU      X8, (SI)(R11*1)
+	VCMPPS       $0x03, Y5, Y5, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VPSRLD       $0x10, Y5, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPACKUSDW    X6, X5, X5
+	VMOVDQU      X5, (SI)(R11*1)
 	ADDQ         DI, R11
 	ADDQ         DI, R12
 	DECQ         R13
-	JNZ          row38
+	JNZ          row42
 	ADDQ         $0x00000010, R10
 	SUBQ         $0x00000010, R9
-	JGE          loop36
+	JGE          loop40
 
-done37:
+done41:
 	ADDQ $0x00000010, R9
 
 	// The rest, a part of a vector.
 	TESTQ   R9, R9
-	JZ      end41
+	JZ      end45
 	LEAQ    leadingOnes<>+64(SB), R11
 	SUBQ    R9, R11
 	SUBQ    R9, R11
@@ -20378,96 +20890,96 @@ done37:
 	ADDQ    next+80(FP), R12
 	MOVQ    block+48(FP), R13
 
-row42:
+row46:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R11*2), Y5, Y6
 	VPXOR      Y7, Y7, Y7
 	VMOVDQU    X7, 352(SP)
 	LEAQ       (DX)(R11*1), R14
 	CMPQ       R9, $0x08
-	JL         less44
+	JL         less48
 	MOVQ       (R14), R15
 	MOVQ       R15, 352(SP)
 	MOVQ       -8(R14)(R9*1), R15
 	MOVQ       R15, 344(SP)(R9*1)
-	JMP        copied43
+	JMP        copied47
 
-less44:
+less48:
 	CMPQ R9, $0x04
-	JL   less45
+	JL   less49
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R9*1), R15
 	MOVL R15, 348(SP)(R9*1)
-	JMP  copied43
+	JMP  copied47
 
-less45:
+less49:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied43:
-	VPMOVZXWD  352(SP), Y7
-	VPSLLD     $0x10, Y7, Y7
-	VMULPS     Y6, Y2, Y6
-	VMULPS     Y7, Y3, Y7
-	VADDPS     Y7, Y6, Y6
-	VPAND      Y0, Y6, Y7
-	VPCMPGTD   Y7, Y1, Y7
-	VPANDN     Y6, Y7, Y6
-	VMASKMOVPS (AX)(R11*2), Y5, Y7
-	VMULPS     Y7, Y4, Y7
-	VMASKMOVPS (BX)(R10*2), Y5, Y8
-	VMULPS     (R8), Y6, Y9
-	VDIVPS     Y8, Y9, Y9
+copied47:
+	VBROADCASTI128 352(SP), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         Y6, Y2, Y6
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y6, Y6
+	VPAND          Y0, Y6, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y6, Y7, Y6
+	VMASKMOVPS     (AX)(R11*2), Y5, Y7
+	VMULPS         Y7, Y4, Y7
+	VMASKMOVPS     (BX)(R10*2), Y5, Y8
+	VMULPS         (R8), Y6, Y9
+	VDIVPS         Y8, Y9, Y9
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp46
+	JNE  clamp50
 
-clamped47:
+clamped51:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y7, Y7
 	VMOVDQA      Y7, Y9
 	LEAQ         (CX)(R11*2), R14
 	TESTB        $0x08, R9
-	JZ           no48
+	JZ           no52
 	VMOVUPS      X6, (R14)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R14
 
-no48:
+no52:
 	TESTB   $0x04, R9
-	JZ      no49
+	JZ      no53
 	VMOVLPS X6, (R14)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R14
 
-no49:
+no53:
 	TESTB  $0x02, R9
-	JZ     no50
+	JZ     no54
 	VMOVSS X6, (R14)
 
-no50:
+no54:
 	LEAQ         (AX)(R11*2), R14
 	TESTB        $0x08, R9
-	JZ           no51
+	JZ           no55
 	VMOVUPS      X7, (R14)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R14
 
-no51:
+no55:
 	TESTB   $0x04, R9
-	JZ      no52
+	JZ      no56
 	VMOVLPS X7, (R14)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R14
 
-no52:
+no56:
 	TESTB  $0x02, R9
-	JZ     no53
+	JZ     no57
 	VMOVSS X7, (R14)
 
-no53:
+no57:
 	VCMPPS       $0x03, Y9, Y9, Y6
 	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y9, Y9
 	VPSRLD       $0x10, Y9, Y6
@@ -20480,33 +20992,33 @@ no53:
 	VMOVDQU      X9, 352(SP)
 	LEAQ         (SI)(R11*1), R14
 	CMPQ         R9, $0x08
-	JL           less55
+	JL           less59
 	MOVQ         352(SP), R15
 	MOVQ         R15, (R14)
 	MOVQ         344(SP)(R9*1), R15
 	MOVQ         R15, -8(R14)(R9*1)
-	JMP          copied54
+	JMP          copied58
 
-less55:
+less59:
 	CMPQ R9, $0x04
-	JL   less56
+	JL   less60
 	MOVL 352(SP), R15
 	MOVL R15, (R14)
 	MOVL 348(SP)(R9*1), R15
 	MOVL R15, -4(R14)(R9*1)
-	JMP  copied54
+	JMP  copied58
 
-less56:
+less60:
 	MOVW 352(SP), R15
 	MOVW R15, (R14)
 
-copied54:
+copied58:
 	ADDQ DI, R11
 	ADDQ DI, R12
 	DECQ R13
-	JNZ  row42
+	JNZ  row46
 
-end41:
+end45:
 	// On to the next slice.
 	MOVQ  DI, R9
 	IMULQ block+48(FP), R9
@@ -20516,7 +21028,7 @@ end41:
 	ADDQ  R9, SI
 	LEAQ  (BX)(DI*2), BX
 	DECQ  outer+40(FP)
-	JNZ   slice30
+	JNZ   slice32
 
 done2:
 	VZEROUPPER
@@ -20531,42 +21043,56 @@ clamp7:
 	VMAXPS  Y11, Y10, Y11
 	JMP     clamped8
 
-clamp12:
+nan9:
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet10
+
+clamp14:
 	VMOVUPS 32(R8), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(R8), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped13
+	JMP     clamped15
 
-clamp19:
+clamp21:
 	VMOVUPS 32(R8), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 64(R8), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped20
+	JMP     clamped22
 
-clamp34:
+clamp36:
 	VMOVUPS 32(R8), Y10
 	VMINPS  Y8, Y10, Y8
 	VMINPS  Y11, Y10, Y11
 	VMOVUPS 64(R8), Y10
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y11, Y10, Y11
-	JMP     clamped35
+	JMP     clamped37
 
-clamp39:
+nan38:
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet39
+
+clamp43:
 	VMOVUPS 32(R8), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(R8), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped40
+	JMP     clamped44
 
-clamp46:
+clamp50:
 	VMOVUPS 32(R8), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 64(R8), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped47
+	JMP     clamped51
 
 // func descendRowsHalfBF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
 // Requires: AVX, AVX2, MMX+
@@ -20631,32 +21157,32 @@ loop5:
 	PREFETCHT0 384(AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DX)(R12*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VMULPS    384(SP), Y5, Y5
-	VMULPS    (CX)(R12*2), Y2, Y6
-	VMULPS    Y5, Y3, Y5
-	VADDPS    Y5, Y6, Y6
-	VPAND     Y0, Y6, Y5
-	VPCMPGTD  Y5, Y1, Y5
-	VPANDN    Y6, Y5, Y6
-	VMULPS    (AX)(R12*2), Y4, Y5
-	VMOVUPS   (BX)(R12*2), Y7
-	VMULPS    (R9), Y6, Y8
-	VDIVPS    Y7, Y8, Y8
-	VPMOVZXWD 16(DX)(R12*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    384(SP), Y7, Y7
-	VMULPS    32(CX)(R12*2), Y2, Y9
-	VMULPS    Y7, Y3, Y7
-	VADDPS    Y7, Y9, Y9
-	VPAND     Y0, Y9, Y7
-	VPCMPGTD  Y7, Y1, Y7
-	VPANDN    Y9, Y7, Y9
-	VMULPS    32(AX)(R12*2), Y4, Y7
-	VMOVUPS   32(BX)(R12*2), Y10
-	VMULPS    (R9), Y9, Y11
-	VDIVPS    Y10, Y11, Y11
+	VBROADCASTI128 (DX)(R12*1), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         384(SP), Y5, Y5
+	VMULPS         (CX)(R12*2), Y2, Y6
+	VMULPS         Y5, Y3, Y5
+	VADDPS         Y5, Y6, Y6
+	VPAND          Y0, Y6, Y5
+	VPCMPGTD       Y5, Y1, Y5
+	VPANDN         Y6, Y5, Y6
+	VMULPS         (AX)(R12*2), Y4, Y5
+	VMOVUPS        (BX)(R12*2), Y7
+	VMULPS         (R9), Y6, Y8
+	VDIVPS         Y7, Y8, Y8
+	VBROADCASTI128 16(DX)(R12*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
+	VMULPS         32(CX)(R12*2), Y2, Y9
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y9, Y9
+	VPAND          Y0, Y9, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y9, Y7, Y9
+	VMULPS         32(AX)(R12*2), Y4, Y7
+	VMOVUPS        32(BX)(R12*2), Y10
+	VMULPS         (R9), Y9, Y11
+	VDIVPS         Y10, Y11, Y11
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
@@ -20665,87 +21191,84 @@ loop5:
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R12*2)
 	VMOVUPS   Y5, (AX)(R12*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y11
 	VMOVUPS   Y9, 32(CX)(R12*2)
 	VMOVUPS   Y7, 32(AX)(R12*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VPSRLD    $0x10, Y8, Y5
-	VPAND     lastBits256<>+0(SB), Y5, Y5
-	VPADDD    belowHalves256<>+0(SB), Y8, Y8
-	VPADDD    Y5, Y8, Y8
-	VPSRLD    $0x10, Y8, Y8
-	VCMPPS    $0x03, Y11, Y11, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
-	VPSRLD    $0x10, Y11, Y5
-	VPAND     lastBits256<>+0(SB), Y5, Y5
-	VPADDD    belowHalves256<>+0(SB), Y11, Y11
-	VPADDD    Y5, Y11, Y11
-	VPSRLD    $0x10, Y11, Y11
-	VPACKUSDW Y11, Y8, Y8
-	VPERMQ    $0xd8, Y8, Y8
-	VMOVDQU   Y8, (DI)(R12*1)
-	ADDQ      $0x00000020, R12
-	SUBQ      $0x00000020, R11
-	JGE       loop5
+	VCMPPS    $0x03, Y5, Y7, Y6
+	VMOVMSKPS Y6, R13
+	TESTL     R13, R13
+	JNZ       nan9
+
+quiet10:
+	VPSHUFB     upperThenLower<>+0(SB), Y5, Y5
+	VPSHUFB     upperThenLower<>+0(SB), Y7, Y7
+	VPUNPCKHQDQ Y7, Y5, Y6
+	VPUNPCKLQDQ Y7, Y5, Y5
+	VPAND       lastBitsOfWords256<>+0(SB), Y5, Y7
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y7, Y7
+	VPAVGW      Y7, Y6, Y6
+	VPSRLW      $0x0f, Y6, Y6
+	VPADDW      Y6, Y5, Y5
+	VPERMQ      $0xd8, Y5, Y5
+	VMOVDQU     Y5, (DI)(R12*1)
+	ADDQ        $0x00000020, R12
+	SUBQ        $0x00000020, R11
+	JGE         loop5
 
 done6:
 	ADDQ $0x00000020, R11
 
 	// One vector at a time.
 	SUBQ $0x00000010, R11
-	JL   done10
+	JL   done12
 
-loop9:
+loop11:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DX)(R12*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VMULPS    384(SP), Y5, Y5
-	VMULPS    (CX)(R12*2), Y2, Y6
-	VMULPS    Y5, Y3, Y5
-	VADDPS    Y5, Y6, Y6
-	VPAND     Y0, Y6, Y5
-	VPCMPGTD  Y5, Y1, Y5
-	VPANDN    Y6, Y5, Y6
-	VMULPS    (AX)(R12*2), Y4, Y5
-	VMOVUPS   (BX)(R12*2), Y7
-	VMULPS    (R9), Y6, Y8
-	VDIVPS    Y7, Y8, Y8
+	VBROADCASTI128 (DX)(R12*1), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         384(SP), Y5, Y5
+	VMULPS         (CX)(R12*2), Y2, Y6
+	VMULPS         Y5, Y3, Y5
+	VADDPS         Y5, Y6, Y6
+	VPAND          Y0, Y6, Y5
+	VPCMPGTD       Y5, Y1, Y5
+	VPANDN         Y6, Y5, Y6
+	VMULPS         (AX)(R12*2), Y4, Y5
+	VMOVUPS        (BX)(R12*2), Y7
+	VMULPS         (R9), Y6, Y8
+	VDIVPS         Y7, Y8, Y8
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp11
+	JNE  clamp13
 
-clamped12:
+clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y5, Y5
-	VMOVDQA      Y5, Y8
 	VMOVUPS      Y6, (CX)(R12*2)
 	VMOVUPS      Y5, (AX)(R12*2)
-	VCMPPS       $0x03, Y8, Y8, Y5
-	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VPSRLD       $0x10, Y8, Y5
-	VPAND        lastBits256<>+0(SB), Y5, Y5
-	VPADDD       belowHalves256<>+0(SB), Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPSRLD       $0x10, Y8, Y8
-	VEXTRACTI128 $0x01, Y8, X5
-	VPACKUSDW    X5, X8, X8
-	VMOVDQU      X8, (DI)(R12*1)
+	VCMPPS       $0x03, Y5, Y5, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VPSRLD       $0x10, Y5, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPACKUSDW    X6, X5, X5
+	VMOVDQU      X5, (DI)(R12*1)
 	ADDQ         $0x00000010, R12
 	SUBQ         $0x00000010, R11
-	JGE          loop9
+	JGE          loop11
 
-done10:
+done12:
 	ADDQ $0x00000010, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end13
+	JZ      end15
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	SUBQ    R11, R13
@@ -20757,90 +21280,90 @@ done10:
 	VMOVDQU    X7, 352(SP)
 	LEAQ       (DX)(R12*1), R13
 	CMPQ       R11, $0x08
-	JL         less15
+	JL         less17
 	MOVQ       (R13), R14
 	MOVQ       R14, 352(SP)
 	MOVQ       -8(R13)(R11*1), R14
 	MOVQ       R14, 344(SP)(R11*1)
-	JMP        copied14
+	JMP        copied16
 
-less15:
+less17:
 	CMPQ R11, $0x04
-	JL   less16
+	JL   less18
 	MOVL (R13), R14
 	MOVL R14, 352(SP)
 	MOVL -4(R13)(R11*1), R14
 	MOVL R14, 348(SP)(R11*1)
-	JMP  copied14
+	JMP  copied16
 
-less16:
+less18:
 	MOVW (R13), R14
 	MOVW R14, 352(SP)
 
-copied14:
-	VPMOVZXWD  352(SP), Y7
-	VPSLLD     $0x10, Y7, Y7
-	VMULPS     384(SP), Y7, Y7
-	VMULPS     Y6, Y2, Y6
-	VMULPS     Y7, Y3, Y7
-	VADDPS     Y7, Y6, Y6
-	VPAND      Y0, Y6, Y7
-	VPCMPGTD   Y7, Y1, Y7
-	VPANDN     Y6, Y7, Y6
-	VMASKMOVPS (AX)(R12*2), Y5, Y7
-	VMULPS     Y7, Y4, Y7
-	VMASKMOVPS (BX)(R12*2), Y5, Y5
-	VMULPS     (R9), Y6, Y8
-	VDIVPS     Y5, Y8, Y8
+copied16:
+	VBROADCASTI128 352(SP), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         384(SP), Y7, Y7
+	VMULPS         Y6, Y2, Y6
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y6, Y6
+	VPAND          Y0, Y6, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y6, Y7, Y6
+	VMASKMOVPS     (AX)(R12*2), Y5, Y7
+	VMULPS         Y7, Y4, Y7
+	VMASKMOVPS     (BX)(R12*2), Y5, Y5
+	VMULPS         (R9), Y6, Y8
+	VDIVPS         Y5, Y8, Y8
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp17
+	JNE  clamp19
 
-clamped18:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y7, Y7
 	VMOVDQA      Y7, Y8
 	LEAQ         (CX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no19
+	JZ           no21
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no19:
+no21:
 	TESTB   $0x04, R11
-	JZ      no20
+	JZ      no22
 	VMOVLPS X6, (R13)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R13
 
-no20:
+no22:
 	TESTB  $0x02, R11
-	JZ     no21
+	JZ     no23
 	VMOVSS X6, (R13)
 
-no21:
+no23:
 	LEAQ         (AX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no22
+	JZ           no24
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no22:
+no24:
 	TESTB   $0x04, R11
-	JZ      no23
+	JZ      no25
 	VMOVLPS X7, (R13)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R13
 
-no23:
+no25:
 	TESTB  $0x02, R11
-	JZ     no24
+	JZ     no26
 	VMOVSS X7, (R13)
 
-no24:
+no26:
 	VCMPPS       $0x03, Y8, Y8, Y5
 	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
 	VPSRLD       $0x10, Y8, Y5
@@ -20853,28 +21376,28 @@ no24:
 	VMOVDQU      X8, 352(SP)
 	LEAQ         (DI)(R12*1), R12
 	CMPQ         R11, $0x08
-	JL           less26
+	JL           less28
 	MOVQ         352(SP), R13
 	MOVQ         R13, (R12)
 	MOVQ         344(SP)(R11*1), R13
 	MOVQ         R13, -8(R12)(R11*1)
-	JMP          copied25
+	JMP          copied27
 
-less26:
+less28:
 	CMPQ R11, $0x04
-	JL   less27
+	JL   less29
 	MOVL 352(SP), R13
 	MOVL R13, (R12)
 	MOVL 348(SP)(R11*1), R13
 	MOVL R13, -4(R12)(R11*1)
-	JMP  copied25
+	JMP  copied27
 
-less27:
+less29:
 	MOVW 352(SP), R13
 	MOVW R13, (R12)
 
-copied25:
-end13:
+copied27:
+end15:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
 	ADDQ R8, DX
@@ -20888,20 +21411,20 @@ end13:
 	JMP  done2
 
 plain1:
-slice28:
+slice30:
 	// The elements, row after row.
 	MOVQ block+56(FP), R10
 
-row29:
+row31:
 	MOVQ width+72(FP), R11
 	SHLQ $0x01, R11
 	XORQ R12, R12
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R11
-	JL   done31
+	JL   done33
 
-loop30:
+loop32:
 	PREFETCHT0 (SI)(R12*1)
 	PREFETCHT0 384(DX)(R12*1)
 	PREFETCHT0 384(DI)(R12*1)
@@ -20909,118 +21432,115 @@ loop30:
 	PREFETCHT0 384(AX)(R12*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DX)(R12*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VMULPS    (CX)(R12*2), Y2, Y6
-	VMULPS    Y5, Y3, Y5
-	VADDPS    Y5, Y6, Y6
-	VPAND     Y0, Y6, Y5
-	VPCMPGTD  Y5, Y1, Y5
-	VPANDN    Y6, Y5, Y6
-	VMULPS    (AX)(R12*2), Y4, Y5
-	VMOVUPS   (BX)(R12*2), Y7
-	VMULPS    (R9), Y6, Y8
-	VDIVPS    Y7, Y8, Y8
-	VPMOVZXWD 16(DX)(R12*1), Y7
-	VPSLLD    $0x10, Y7, Y7
-	VMULPS    32(CX)(R12*2), Y2, Y9
-	VMULPS    Y7, Y3, Y7
-	VADDPS    Y7, Y9, Y9
-	VPAND     Y0, Y9, Y7
-	VPCMPGTD  Y7, Y1, Y7
-	VPANDN    Y9, Y7, Y9
-	VMULPS    32(AX)(R12*2), Y4, Y7
-	VMOVUPS   32(BX)(R12*2), Y10
-	VMULPS    (R9), Y9, Y11
-	VDIVPS    Y10, Y11, Y11
+	VBROADCASTI128 (DX)(R12*1), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         (CX)(R12*2), Y2, Y6
+	VMULPS         Y5, Y3, Y5
+	VADDPS         Y5, Y6, Y6
+	VPAND          Y0, Y6, Y5
+	VPCMPGTD       Y5, Y1, Y5
+	VPANDN         Y6, Y5, Y6
+	VMULPS         (AX)(R12*2), Y4, Y5
+	VMOVUPS        (BX)(R12*2), Y7
+	VMULPS         (R9), Y6, Y8
+	VDIVPS         Y7, Y8, Y8
+	VBROADCASTI128 16(DX)(R12*1), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         32(CX)(R12*2), Y2, Y9
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y9, Y9
+	VPAND          Y0, Y9, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y9, Y7, Y9
+	VMULPS         32(AX)(R12*2), Y4, Y7
+	VMOVUPS        32(BX)(R12*2), Y10
+	VMULPS         (R9), Y9, Y11
+	VDIVPS         Y10, Y11, Y11
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp32
+	JNE  clamp34
 
-clamped33:
+clamped35:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R12*2)
 	VMOVUPS   Y5, (AX)(R12*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y11
 	VMOVUPS   Y9, 32(CX)(R12*2)
 	VMOVUPS   Y7, 32(AX)(R12*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VPSRLD    $0x10, Y8, Y5
-	VPAND     lastBits256<>+0(SB), Y5, Y5
-	VPADDD    belowHalves256<>+0(SB), Y8, Y8
-	VPADDD    Y5, Y8, Y8
-	VPSRLD    $0x10, Y8, Y8
-	VCMPPS    $0x03, Y11, Y11, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
-	VPSRLD    $0x10, Y11, Y5
-	VPAND     lastBits256<>+0(SB), Y5, Y5
-	VPADDD    belowHalves256<>+0(SB), Y11, Y11
-	VPADDD    Y5, Y11, Y11
-	VPSRLD    $0x10, Y11, Y11
-	VPACKUSDW Y11, Y8, Y8
-	VPERMQ    $0xd8, Y8, Y8
-	VMOVDQU   Y8, (DI)(R12*1)
-	ADDQ      $0x00000020, R12
-	SUBQ      $0x00000020, R11
-	JGE       loop30
+	VCMPPS    $0x03, Y5, Y7, Y6
+	VMOVMSKPS Y6, R13
+	TESTL     R13, R13
+	JNZ       nan36
 
-done31:
+quiet37:
+	VPSHUFB     upperThenLower<>+0(SB), Y5, Y5
+	VPSHUFB     upperThenLower<>+0(SB), Y7, Y7
+	VPUNPCKHQDQ Y7, Y5, Y6
+	VPUNPCKLQDQ Y7, Y5, Y5
+	VPAND       lastBitsOfWords256<>+0(SB), Y5, Y7
+	VPADDW      belowHalvesOfWords256<>+0(SB), Y7, Y7
+	VPAVGW      Y7, Y6, Y6
+	VPSRLW      $0x0f, Y6, Y6
+	VPADDW      Y6, Y5, Y5
+	VPERMQ      $0xd8, Y5, Y5
+	VMOVDQU     Y5, (DI)(R12*1)
+	ADDQ        $0x00000020, R12
+	SUBQ        $0x00000020, R11
+	JGE         loop32
+
+done33:
 	ADDQ $0x00000020, R11
 
 	// One vector at a time.
 	SUBQ $0x00000010, R11
-	JL   done35
+	JL   done39
 
-loop34:
+loop38:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VPMOVZXWD (DX)(R12*1), Y5
-	VPSLLD    $0x10, Y5, Y5
-	VMULPS    (CX)(R12*2), Y2, Y6
-	VMULPS    Y5, Y3, Y5
-	VADDPS    Y5, Y6, Y6
-	VPAND     Y0, Y6, Y5
-	VPCMPGTD  Y5, Y1, Y5
-	VPANDN    Y6, Y5, Y6
-	VMULPS    (AX)(R12*2), Y4, Y5
-	VMOVUPS   (BX)(R12*2), Y7
-	VMULPS    (R9), Y6, Y8
-	VDIVPS    Y7, Y8, Y8
+	VBROADCASTI128 (DX)(R12*1), Y5
+	VPSHUFB        spreadHalves<>+0(SB), Y5, Y5
+	VMULPS         (CX)(R12*2), Y2, Y6
+	VMULPS         Y5, Y3, Y5
+	VADDPS         Y5, Y6, Y6
+	VPAND          Y0, Y6, Y5
+	VPCMPGTD       Y5, Y1, Y5
+	VPANDN         Y6, Y5, Y6
+	VMULPS         (AX)(R12*2), Y4, Y5
+	VMOVUPS        (BX)(R12*2), Y7
+	VMULPS         (R9), Y6, Y8
+	VDIVPS         Y7, Y8, Y8
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp36
+	JNE  clamp40
 
-clamped37:
+clamped41:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y5, Y5
-	VMOVDQA      Y5, Y8
 	VMOVUPS      Y6, (CX)(R12*2)
 	VMOVUPS      Y5, (AX)(R12*2)
-	VCMPPS       $0x03, Y8, Y8, Y5
-	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VPSRLD       $0x10, Y8, Y5
-	VPAND        lastBits256<>+0(SB), Y5, Y5
-	VPADDD       belowHalves256<>+0(SB), Y8, Y8
-	VPADDD       Y5, Y8, Y8
-	VPSRLD       $0x10, Y8, Y8
-	VEXTRACTI128 $0x01, Y8, X5
-	VPACKUSDW    X5, X8, X8
-	VMOVDQU      X8, (DI)(R12*1)
+	VCMPPS       $0x03, Y5, Y5, Y6
+	VBLENDVPS    Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VPSRLD       $0x10, Y5, Y6
+	VPAND        lastBits256<>+0(SB), Y6, Y6
+	VPADDD       belowHalves256<>+0(SB), Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPACKUSDW    X6, X5, X5
+	VMOVDQU      X5, (DI)(R12*1)
 	ADDQ         $0x00000010, R12
 	SUBQ         $0x00000010, R11
-	JGE          loop34
+	JGE          loop38
 
-done35:
+done39:
 	ADDQ $0x00000010, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end38
+	JZ      end42
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	SUBQ    R11, R13
@@ -21032,89 +21552,89 @@ done35:
 	VMOVDQU    X7, 352(SP)
 	LEAQ       (DX)(R12*1), R13
 	CMPQ       R11, $0x08
-	JL         less40
+	JL         less44
 	MOVQ       (R13), R14
 	MOVQ       R14, 352(SP)
 	MOVQ       -8(R13)(R11*1), R14
 	MOVQ       R14, 344(SP)(R11*1)
-	JMP        copied39
+	JMP        copied43
 
-less40:
+less44:
 	CMPQ R11, $0x04
-	JL   less41
+	JL   less45
 	MOVL (R13), R14
 	MOVL R14, 352(SP)
 	MOVL -4(R13)(R11*1), R14
 	MOVL R14, 348(SP)(R11*1)
-	JMP  copied39
+	JMP  copied43
 
-less41:
+less45:
 	MOVW (R13), R14
 	MOVW R14, 352(SP)
 
-copied39:
-	VPMOVZXWD  352(SP), Y7
-	VPSLLD     $0x10, Y7, Y7
-	VMULPS     Y6, Y2, Y6
-	VMULPS     Y7, Y3, Y7
-	VADDPS     Y7, Y6, Y6
-	VPAND      Y0, Y6, Y7
-	VPCMPGTD   Y7, Y1, Y7
-	VPANDN     Y6, Y7, Y6
-	VMASKMOVPS (AX)(R12*2), Y5, Y7
-	VMULPS     Y7, Y4, Y7
-	VMASKMOVPS (BX)(R12*2), Y5, Y5
-	VMULPS     (R9), Y6, Y8
-	VDIVPS     Y5, Y8, Y8
+copied43:
+	VBROADCASTI128 352(SP), Y7
+	VPSHUFB        spreadHalves<>+0(SB), Y7, Y7
+	VMULPS         Y6, Y2, Y6
+	VMULPS         Y7, Y3, Y7
+	VADDPS         Y7, Y6, Y6
+	VPAND          Y0, Y6, Y7
+	VPCMPGTD       Y7, Y1, Y7
+	VPANDN         Y6, Y7, Y6
+	VMASKMOVPS     (AX)(R12*2), Y5, Y7
+	VMULPS         Y7, Y4, Y7
+	VMASKMOVPS     (BX)(R12*2), Y5, Y5
+	VMULPS         (R9), Y6, Y8
+	VDIVPS         Y5, Y8, Y8
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp42
+	JNE  clamp46
 
-clamped43:
+clamped47:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y7, Y7
 	VMOVDQA      Y7, Y8
 	LEAQ         (CX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no44
+	JZ           no48
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no44:
+no48:
 	TESTB   $0x04, R11
-	JZ      no45
+	JZ      no49
 	VMOVLPS X6, (R13)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R13
 
-no45:
+no49:
 	TESTB  $0x02, R11
-	JZ     no46
+	JZ     no50
 	VMOVSS X6, (R13)
 
-no46:
+no50:
 	LEAQ         (AX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no47
+	JZ           no51
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no47:
+no51:
 	TESTB   $0x04, R11
-	JZ      no48
+	JZ      no52
 	VMOVLPS X7, (R13)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R13
 
-no48:
+no52:
 	TESTB  $0x02, R11
-	JZ     no49
+	JZ     no53
 	VMOVSS X7, (R13)
 
-no49:
+no53:
 	VCMPPS       $0x03, Y8, Y8, Y5
 	VBLENDVPS    Y5, quietNaNs256<>+0(SB), Y8, Y8
 	VPSRLD       $0x10, Y8, Y5
@@ -21127,38 +21647,38 @@ no49:
 	VMOVDQU      X8, 352(SP)
 	LEAQ         (DI)(R12*1), R12
 	CMPQ         R11, $0x08
-	JL           less51
+	JL           less55
 	MOVQ         352(SP), R13
 	MOVQ         R13, (R12)
 	MOVQ         344(SP)(R11*1), R13
 	MOVQ         R13, -8(R12)(R11*1)
-	JMP          copied50
+	JMP          copied54
 
-less51:
+less55:
 	CMPQ R11, $0x04
-	JL   less52
+	JL   less56
 	MOVL 352(SP), R13
 	MOVL R13, (R12)
 	MOVL 348(SP)(R11*1), R13
 	MOVL R13, -4(R12)(R11*1)
-	JMP  copied50
+	JMP  copied54
 
-less52:
+less56:
 	MOVW 352(SP), R13
 	MOVW R13, (R12)
 
-copied50:
-end38:
+copied54:
+end42:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
 	ADDQ R8, DX
 	ADDQ R8, DI
 	ADDQ R8, SI
 	DECQ R10
-	JNZ  row29
+	JNZ  row31
 	LEAQ (BX)(R8*2), BX
 	DECQ outer+48(FP)
-	JNZ  slice28
+	JNZ  slice30
 
 done2:
 	VZEROUPPER
@@ -21173,42 +21693,56 @@ clamp7:
 	VMAXPS  Y11, Y10, Y11
 	JMP     clamped8
 
-clamp11:
+nan9:
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet10
+
+clamp13:
 	VMOVUPS 32(R9), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(R9), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped12
+	JMP     clamped14
 
-clamp17:
+clamp19:
 	VMOVUPS 32(R9), Y5
 	VMINPS  Y8, Y5, Y8
 	VMOVUPS 64(R9), Y5
 	VMAXPS  Y8, Y5, Y8
-	JMP     clamped18
+	JMP     clamped20
 
-clamp32:
+clamp34:
 	VMOVUPS 32(R9), Y10
 	VMINPS  Y8, Y10, Y8
 	VMINPS  Y11, Y10, Y11
 	VMOVUPS 64(R9), Y10
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y11, Y10, Y11
-	JMP     clamped33
+	JMP     clamped35
 
-clamp36:
+nan36:
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet37
+
+clamp40:
 	VMOVUPS 32(R9), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(R9), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped37
+	JMP     clamped41
 
-clamp42:
+clamp46:
 	VMOVUPS 32(R9), Y5
 	VMINPS  Y8, Y5, Y8
 	VMOVUPS 64(R9), Y5
 	VMAXPS  Y8, Y5, Y8
-	JMP     clamped43
+	JMP     clamped47
 
 // func widenF16AVX2(x *float32, h *uint16, n int, factor float32)
 // Requires: AVX, F16C
@@ -21339,16 +21873,20 @@ loop1:
 	VMOVUPS   32(CX)(BX*2), Y1
 	VMOVUPS   64(CX)(BX*2), Y2
 	VMOVUPS   96(CX)(BX*2), Y3
-	VCMPPS    $0x03, Y0, Y0, Y4
-	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
-	VCMPPS    $0x03, Y1, Y1, Y4
-	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
-	VCMPPS    $0x03, Y2, Y2, Y4
-	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y2, Y2
-	VCMPPS    $0x03, Y3, Y3, Y4
-	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y3, Y3
+	VCMPPS    $0x03, Y0, Y1, Y4
+	VMOVMSKPS Y4, SI
+	TESTL     SI, SI
+	JNZ       nan3
+
+quiet4:
 	VCVTPS2PH $0x00, Y0, (AX)(BX*1)
 	VCVTPS2PH $0x00, Y1, 16(AX)(BX*1)
+	VCMPPS    $0x03, Y2, Y3, Y0
+	VMOVMSKPS Y0, SI
+	TESTL     SI, SI
+	JNZ       nan5
+
+quiet6:
 	VCVTPS2PH $0x00, Y2, 32(AX)(BX*1)
 	VCVTPS2PH $0x00, Y3, 48(AX)(BX*1)
 	ADDQ      $0x00000040, BX
@@ -21358,23 +21896,23 @@ loop1:
 done2:
 	ADDQ $0x00000040, DX
 	SUBQ $0x00000010, DX
-	JL   done4
+	JL   done8
 
-loop3:
+loop7:
 	VMOVUPS   (CX)(BX*2), Y0
 	VCMPPS    $0x03, Y0, Y0, Y1
 	VBLENDVPS Y1, quietNaNs256<>+0(SB), Y0, Y0
 	VCVTPS2PH $0x00, Y0, (AX)(BX*1)
 	ADDQ      $0x00000010, BX
 	SUBQ      $0x00000010, DX
-	JGE       loop3
+	JGE       loop7
 
-done4:
+done8:
 	ADDQ $0x00000010, DX
 	SUBQ $0x00000002, DX
-	JL   done6
+	JL   done10
 
-loop5:
+loop9:
 	VMOVSS    (CX)(BX*2), X5
 	VCMPPS    $0x03, Y5, Y5, Y0
 	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y5, Y5
@@ -21383,12 +21921,26 @@ loop5:
 	MOVW      SI, (AX)(BX*1)
 	ADDQ      $0x00000002, BX
 	SUBQ      $0x00000002, DX
-	JGE       loop5
+	JGE       loop9
 
-done6:
+done10:
 	ADDQ $0x00000002, DX
 	VZEROUPPER
 	RET
+
+nan3:
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
+	JMP       quiet4
+
+nan5:
+	VCMPPS    $0x03, Y2, Y2, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y2, Y2
+	VCMPPS    $0x03, Y3, Y3, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y3, Y3
+	JMP       quiet6
 
 // func allFiniteHalfF16AVX2(h *uint16, n int) bool
 // Requires: AVX, AVX2
@@ -21603,19 +22155,19 @@ raised9:
 clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y10
 	VMOVUPS   Y7, (CX)(R8*2)
 	VMOVUPS   Y6, (AX)(R8*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y12
 	VMOVUPS   Y11, 32(CX)(R8*2)
 	VMOVUPS   Y8, 32(AX)(R8*2)
-	VCMPPS    $0x03, Y10, Y10, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
-	VCMPPS    $0x03, Y12, Y12, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
-	VCVTPS2PH $0x00, Y10, (R9)(R8*1)
-	VCVTPS2PH $0x00, Y12, 16(R9)(R8*1)
+	VCMPPS    $0x03, Y6, Y8, Y7
+	VMOVMSKPS Y7, R10
+	TESTL     R10, R10
+	JNZ       nan12
+
+quiet13:
+	VCVTPS2PH $0x00, Y6, (R9)(R8*1)
+	VCVTPS2PH $0x00, Y8, 16(R9)(R8*1)
 	ADDQ      $0x00000020, R8
 	SUBQ      $0x00000020, DI
 	JGE       loop3
@@ -21625,18 +22177,18 @@ done4:
 
 	// One vector at a time.
 	SUBQ $0x00000010, DI
-	JL   done13
+	JL   done15
 
-loop12:
+loop14:
 	VCVTPH2PS (SI)(R8*1), Y6
 	VMULPS    384(SP), Y6, Y6
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided14
+	JEQ    undivided16
 	VDIVPS 96(R11), Y6, Y6
 
-undivided14:
+undivided16:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R11), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -21648,10 +22200,10 @@ undivided14:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other15
+	JNE     other17
 	VSQRTPS Y6, Y7
 
-raised18:
+raised20:
 	VMULPS  32(R11), Y7, Y7
 	VADDPS  64(R11), Y7, Y7
 	VMOVUPS Y6, (DX)(R8*2)
@@ -21671,27 +22223,26 @@ raised18:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp19
+	JNE  clamp21
 
-clamped20:
+clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y8, (CX)(R8*2)
 	VMOVUPS   Y6, (AX)(R8*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VCVTPS2PH $0x00, Y9, (R9)(R8*1)
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y6, (R9)(R8*1)
 	ADDQ      $0x00000010, R8
 	SUBQ      $0x00000010, DI
-	JGE       loop12
+	JGE       loop14
 
-done13:
+done15:
 	ADDQ $0x00000010, DI
 
 	// The rest, a part of a vector.
 	TESTQ   DI, DI
-	JZ      end21
+	JZ      end23
 	LEAQ    leadingOnes<>+64(SB), R10
 	SUBQ    DI, R10
 	SUBQ    DI, R10
@@ -21700,36 +22251,36 @@ done13:
 	VMOVDQU X7, 352(SP)
 	LEAQ    (SI)(R8*1), SI
 	CMPQ    DI, $0x08
-	JL      less23
+	JL      less25
 	MOVQ    (SI), R10
 	MOVQ    R10, 352(SP)
 	MOVQ    -8(SI)(DI*1), R10
 	MOVQ    R10, 344(SP)(DI*1)
-	JMP     copied22
+	JMP     copied24
 
-less23:
+less25:
 	CMPQ DI, $0x04
-	JL   less24
+	JL   less26
 	MOVL (SI), R10
 	MOVL R10, 352(SP)
 	MOVL -4(SI)(DI*1), R10
 	MOVL R10, 348(SP)(DI*1)
-	JMP  copied22
+	JMP  copied24
 
-less24:
+less26:
 	MOVW (SI), R10
 	MOVW R10, 352(SP)
 
-copied22:
+copied24:
 	VCVTPH2PS 352(SP), Y7
 	VMULPS    384(SP), Y7, Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided25
+	JEQ    undivided27
 	VDIVPS 96(R11), Y7, Y7
 
-undivided25:
+undivided27:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R8*2), Y6, Y8
 	VMULPS     (R11), Y7, Y9
@@ -21742,59 +22293,59 @@ undivided25:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other26
+	JNE     other28
 	VSQRTPS Y2, Y7
 
-raised29:
+raised31:
 	VMULPS       32(R11), Y7, Y7
 	VADDPS       64(R11), Y7, Y7
 	LEAQ         (DX)(R8*2), DX
 	TESTB        $0x08, DI
-	JZ           no30
+	JZ           no32
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-no30:
+no32:
 	TESTB   $0x04, DI
-	JZ      no31
+	JZ      no33
 	VMOVLPS X2, (DX)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, DX
 
-no31:
+no33:
 	TESTB  $0x02, DI
-	JZ     no32
+	JZ     no34
 	VMOVSS X2, (DX)
 
-no32:
+no34:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R8*2), Y6, Y2
 	VPXOR      Y8, Y8, Y8
 	VMOVDQU    X8, 352(SP)
 	LEAQ       (BX)(R8*1), DX
 	CMPQ       DI, $0x08
-	JL         less34
+	JL         less36
 	MOVQ       (DX), BX
 	MOVQ       BX, 352(SP)
 	MOVQ       -8(DX)(DI*1), BX
 	MOVQ       BX, 344(SP)(DI*1)
-	JMP        copied33
+	JMP        copied35
 
-less34:
+less36:
 	CMPQ DI, $0x04
-	JL   less35
+	JL   less37
 	MOVL (DX), BX
 	MOVL BX, 352(SP)
 	MOVL -4(DX)(DI*1), BX
 	MOVL BX, 348(SP)(DI*1)
-	JMP  copied33
+	JMP  copied35
 
-less35:
+less37:
 	MOVW (DX), BX
 	MOVW BX, 352(SP)
 
-copied33:
+copied35:
 	VCVTPH2PS  352(SP), Y8
 	VMULPS     384(SP), Y8, Y8
 	VMULPS     Y2, Y3, Y2
@@ -21810,87 +22361,87 @@ copied33:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp36
+	JNE  clamp38
 
-clamped37:
+clamped39:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y1, Y0, Y0
 	VMOVDQA      Y0, Y1
 	LEAQ         (CX)(R8*2), CX
 	TESTB        $0x08, DI
-	JZ           no38
+	JZ           no40
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, CX
 
-no38:
+no40:
 	TESTB   $0x04, DI
-	JZ      no39
+	JZ      no41
 	VMOVLPS X2, (CX)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, CX
 
-no39:
+no41:
 	TESTB  $0x02, DI
-	JZ     no40
+	JZ     no42
 	VMOVSS X2, (CX)
 
-no40:
+no42:
 	LEAQ         (AX)(R8*2), AX
 	TESTB        $0x08, DI
-	JZ           no41
+	JZ           no43
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-no41:
+no43:
 	TESTB   $0x04, DI
-	JZ      no42
+	JZ      no44
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, Y0, Y0
 	ADDQ    $0x08, AX
 
-no42:
+no44:
 	TESTB  $0x02, DI
-	JZ     no43
+	JZ     no45
 	VMOVSS X0, (AX)
 
-no43:
+no45:
 	VCMPPS    $0x03, Y1, Y1, Y0
 	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y1, Y1
 	VCVTPS2PH $0x00, Y1, 352(SP)
 	LEAQ      (R9)(R8*1), AX
 	CMPQ      DI, $0x08
-	JL        less45
+	JL        less47
 	MOVQ      352(SP), CX
 	MOVQ      CX, (AX)
 	MOVQ      344(SP)(DI*1), CX
 	MOVQ      CX, -8(AX)(DI*1)
-	JMP       copied44
+	JMP       copied46
 
-less45:
+less47:
 	CMPQ DI, $0x04
-	JL   less46
+	JL   less48
 	MOVL 352(SP), CX
 	MOVL CX, (AX)
 	MOVL 348(SP)(DI*1), CX
 	MOVL CX, -4(AX)(DI*1)
-	JMP  copied44
+	JMP  copied46
 
-less46:
+less48:
 	MOVW 352(SP), CX
 	MOVW CX, (AX)
 
-copied44:
-end21:
+copied46:
+end23:
 	JMP done2
 
 plain1:
 	// 2 vectors at a time.
 	SUBQ $0x00000020, DI
-	JL   done48
+	JL   done50
 
-loop47:
+loop49:
 	PREFETCHT0 384(SI)(R8*1)
 	PREFETCHT0 384(BX)(R8*1)
 	PREFETCHT0 384(R9)(R8*1)
@@ -21902,11 +22453,11 @@ loop47:
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided49
+	JEQ    undivided51
 	VDIVPS 96(R11), Y6, Y6
 	VDIVPS 96(R11), Y7, Y7
 
-undivided49:
+undivided51:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R11), Y6, Y8
 	VMULPS   Y6, Y8, Y8
@@ -21925,11 +22476,11 @@ undivided49:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other50
+	JNE     other52
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised53:
+raised55:
 	VMULPS  32(R11), Y8, Y8
 	VADDPS  64(R11), Y8, Y8
 	VMULPS  32(R11), Y9, Y9
@@ -21961,44 +22512,44 @@ raised53:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp54
+	JNE  clamp56
 
-clamped55:
+clamped57:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y10
 	VMOVUPS   Y7, (CX)(R8*2)
 	VMOVUPS   Y6, (AX)(R8*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y12
 	VMOVUPS   Y11, 32(CX)(R8*2)
 	VMOVUPS   Y8, 32(AX)(R8*2)
-	VCMPPS    $0x03, Y10, Y10, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
-	VCMPPS    $0x03, Y12, Y12, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
-	VCVTPS2PH $0x00, Y10, (R9)(R8*1)
-	VCVTPS2PH $0x00, Y12, 16(R9)(R8*1)
+	VCMPPS    $0x03, Y6, Y8, Y7
+	VMOVMSKPS Y7, R10
+	TESTL     R10, R10
+	JNZ       nan58
+
+quiet59:
+	VCVTPS2PH $0x00, Y6, (R9)(R8*1)
+	VCVTPS2PH $0x00, Y8, 16(R9)(R8*1)
 	ADDQ      $0x00000020, R8
 	SUBQ      $0x00000020, DI
-	JGE       loop47
+	JGE       loop49
 
-done48:
+done50:
 	ADDQ $0x00000020, DI
 
 	// One vector at a time.
 	SUBQ $0x00000010, DI
-	JL   done57
+	JL   done61
 
-loop56:
+loop60:
 	VCVTPH2PS (SI)(R8*1), Y6
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided58
+	JEQ    undivided62
 	VDIVPS 96(R11), Y6, Y6
 
-undivided58:
+undivided62:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R11), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -22010,10 +22561,10 @@ undivided58:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other59
+	JNE     other63
 	VSQRTPS Y6, Y7
 
-raised62:
+raised66:
 	VMULPS  32(R11), Y7, Y7
 	VADDPS  64(R11), Y7, Y7
 	VMOVUPS Y6, (DX)(R8*2)
@@ -22032,27 +22583,26 @@ raised62:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp63
+	JNE  clamp67
 
-clamped64:
+clamped68:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y8, (CX)(R8*2)
 	VMOVUPS   Y6, (AX)(R8*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VCVTPS2PH $0x00, Y9, (R9)(R8*1)
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y6, (R9)(R8*1)
 	ADDQ      $0x00000010, R8
 	SUBQ      $0x00000010, DI
-	JGE       loop56
+	JGE       loop60
 
-done57:
+done61:
 	ADDQ $0x00000010, DI
 
 	// The rest, a part of a vector.
 	TESTQ   DI, DI
-	JZ      end65
+	JZ      end69
 	LEAQ    leadingOnes<>+64(SB), R10
 	SUBQ    DI, R10
 	SUBQ    DI, R10
@@ -22061,35 +22611,35 @@ done57:
 	VMOVDQU X7, 352(SP)
 	LEAQ    (SI)(R8*1), SI
 	CMPQ    DI, $0x08
-	JL      less67
+	JL      less71
 	MOVQ    (SI), R10
 	MOVQ    R10, 352(SP)
 	MOVQ    -8(SI)(DI*1), R10
 	MOVQ    R10, 344(SP)(DI*1)
-	JMP     copied66
+	JMP     copied70
 
-less67:
+less71:
 	CMPQ DI, $0x04
-	JL   less68
+	JL   less72
 	MOVL (SI), R10
 	MOVL R10, 352(SP)
 	MOVL -4(SI)(DI*1), R10
 	MOVL R10, 348(SP)(DI*1)
-	JMP  copied66
+	JMP  copied70
 
-less68:
+less72:
 	MOVW (SI), R10
 	MOVW R10, 352(SP)
 
-copied66:
+copied70:
 	VCVTPH2PS 352(SP), Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R11), $+0
-	JEQ    undivided69
+	JEQ    undivided73
 	VDIVPS 96(R11), Y7, Y7
 
-undivided69:
+undivided73:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R8*2), Y6, Y8
 	VMULPS     (R11), Y7, Y9
@@ -22102,59 +22652,59 @@ undivided69:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+64(FP), $+2
-	JNE     other70
+	JNE     other74
 	VSQRTPS Y2, Y7
 
-raised73:
+raised77:
 	VMULPS       32(R11), Y7, Y7
 	VADDPS       64(R11), Y7, Y7
 	LEAQ         (DX)(R8*2), DX
 	TESTB        $0x08, DI
-	JZ           no74
+	JZ           no78
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, DX
 
-no74:
+no78:
 	TESTB   $0x04, DI
-	JZ      no75
+	JZ      no79
 	VMOVLPS X2, (DX)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, DX
 
-no75:
+no79:
 	TESTB  $0x02, DI
-	JZ     no76
+	JZ     no80
 	VMOVSS X2, (DX)
 
-no76:
+no80:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R8*2), Y6, Y2
 	VPXOR      Y8, Y8, Y8
 	VMOVDQU    X8, 352(SP)
 	LEAQ       (BX)(R8*1), DX
 	CMPQ       DI, $0x08
-	JL         less78
+	JL         less82
 	MOVQ       (DX), BX
 	MOVQ       BX, 352(SP)
 	MOVQ       -8(DX)(DI*1), BX
 	MOVQ       BX, 344(SP)(DI*1)
-	JMP        copied77
+	JMP        copied81
 
-less78:
+less82:
 	CMPQ DI, $0x04
-	JL   less79
+	JL   less83
 	MOVL (DX), BX
 	MOVL BX, 352(SP)
 	MOVL -4(DX)(DI*1), BX
 	MOVL BX, 348(SP)(DI*1)
-	JMP  copied77
+	JMP  copied81
 
-less79:
+less83:
 	MOVW (DX), BX
 	MOVW BX, 352(SP)
 
-copied77:
+copied81:
 	VCVTPH2PS  352(SP), Y8
 	VMULPS     Y2, Y3, Y2
 	VMULPS     Y8, Y4, Y3
@@ -22169,79 +22719,79 @@ copied77:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R11), $+0
-	JNE  clamp80
+	JNE  clamp84
 
-clamped81:
+clamped85:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y1, Y0, Y0
 	VMOVDQA      Y0, Y1
 	LEAQ         (CX)(R8*2), CX
 	TESTB        $0x08, DI
-	JZ           no82
+	JZ           no86
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, CX
 
-no82:
+no86:
 	TESTB   $0x04, DI
-	JZ      no83
+	JZ      no87
 	VMOVLPS X2, (CX)
 	VPSRLDQ $0x08, Y2, Y2
 	ADDQ    $0x08, CX
 
-no83:
+no87:
 	TESTB  $0x02, DI
-	JZ     no84
+	JZ     no88
 	VMOVSS X2, (CX)
 
-no84:
+no88:
 	LEAQ         (AX)(R8*2), AX
 	TESTB        $0x08, DI
-	JZ           no85
+	JZ           no89
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-no85:
+no89:
 	TESTB   $0x04, DI
-	JZ      no86
+	JZ      no90
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, Y0, Y0
 	ADDQ    $0x08, AX
 
-no86:
+no90:
 	TESTB  $0x02, DI
-	JZ     no87
+	JZ     no91
 	VMOVSS X0, (AX)
 
-no87:
+no91:
 	VCMPPS    $0x03, Y1, Y1, Y0
 	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y1, Y1
 	VCVTPS2PH $0x00, Y1, 352(SP)
 	LEAQ      (R9)(R8*1), AX
 	CMPQ      DI, $0x08
-	JL        less89
+	JL        less93
 	MOVQ      352(SP), CX
 	MOVQ      CX, (AX)
 	MOVQ      344(SP)(DI*1), CX
 	MOVQ      CX, -8(AX)(DI*1)
-	JMP       copied88
+	JMP       copied92
 
-less89:
+less93:
 	CMPQ DI, $0x04
-	JL   less90
+	JL   less94
 	MOVL 352(SP), CX
 	MOVL CX, (AX)
 	MOVL 348(SP)(DI*1), CX
 	MOVL CX, -4(AX)(DI*1)
-	JMP  copied88
+	JMP  copied92
 
-less90:
+less94:
 	MOVW 352(SP), CX
 	MOVW CX, (AX)
 
-copied88:
-end65:
+copied92:
+end69:
 done2:
 	VZEROUPPER
 	RET
@@ -22276,131 +22826,145 @@ clamp10:
 	VMAXPS  Y12, Y9, Y12
 	JMP     clamped11
 
-	// The powers 0, 1/2 and 2.
-other15:
-	JG      two17
-	CMPQ    power+64(FP), $+1
-	JE      half16
-	VMOVUPS 128(R11), Y7
-	JMP     raised18
+nan12:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y8, Y8, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y8, Y8
+	JMP       quiet13
 
-half16:
+	// The powers 0, 1/2 and 2.
+other17:
+	JG      two19
+	CMPQ    power+64(FP), $+1
+	JE      half18
+	VMOVUPS 128(R11), Y7
+	JMP     raised20
+
+half18:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised18
+	JMP     raised20
 
-two17:
+two19:
 	VMOVDQA Y6, Y7
-	JMP     raised18
+	JMP     raised20
 
-clamp19:
+clamp21:
 	VMOVUPS 224(R11), Y7
 	VMINPS  Y9, Y7, Y9
 	VMOVUPS 256(R11), Y7
 	VMAXPS  Y9, Y7, Y9
-	JMP     clamped20
+	JMP     clamped22
 
 	// The powers 0, 1/2 and 2.
-other26:
-	JG      two28
+other28:
+	JG      two30
 	CMPQ    power+64(FP), $+1
-	JE      half27
+	JE      half29
 	VMOVUPS 128(R11), Y7
-	JMP     raised29
+	JMP     raised31
 
-half27:
+half29:
 	VSQRTPS Y2, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised29
+	JMP     raised31
 
-two28:
+two30:
 	VMOVDQA Y2, Y7
-	JMP     raised29
+	JMP     raised31
 
-clamp36:
+clamp38:
 	VMOVUPS 224(R11), Y3
 	VMINPS  Y1, Y3, Y1
 	VMOVUPS 256(R11), Y3
 	VMAXPS  Y1, Y3, Y1
-	JMP     clamped37
+	JMP     clamped39
 
 	// The powers 0, 1/2 and 2.
-other50:
-	JG      two52
+other52:
+	JG      two54
 	CMPQ    power+64(FP), $+1
-	JE      half51
+	JE      half53
 	VMOVUPS 128(R11), Y8
 	VMOVUPS 128(R11), Y9
-	JMP     raised53
+	JMP     raised55
 
-half51:
+half53:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised53
+	JMP     raised55
 
-two52:
+two54:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised53
+	JMP     raised55
 
-clamp54:
+clamp56:
 	VMOVUPS 224(R11), Y9
 	VMINPS  Y10, Y9, Y10
 	VMINPS  Y12, Y9, Y12
 	VMOVUPS 256(R11), Y9
 	VMAXPS  Y10, Y9, Y10
 	VMAXPS  Y12, Y9, Y12
-	JMP     clamped55
+	JMP     clamped57
+
+nan58:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y8, Y8, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y8, Y8
+	JMP       quiet59
 
 	// The powers 0, 1/2 and 2.
-other59:
-	JG      two61
+other63:
+	JG      two65
 	CMPQ    power+64(FP), $+1
-	JE      half60
+	JE      half64
 	VMOVUPS 128(R11), Y7
-	JMP     raised62
+	JMP     raised66
 
-half60:
+half64:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised62
+	JMP     raised66
 
-two61:
+two65:
 	VMOVDQA Y6, Y7
-	JMP     raised62
+	JMP     raised66
 
-clamp63:
+clamp67:
 	VMOVUPS 224(R11), Y7
 	VMINPS  Y9, Y7, Y9
 	VMOVUPS 256(R11), Y7
 	VMAXPS  Y9, Y7, Y9
-	JMP     clamped64
+	JMP     clamped68
 
 	// The powers 0, 1/2 and 2.
-other70:
-	JG      two72
+other74:
+	JG      two76
 	CMPQ    power+64(FP), $+1
-	JE      half71
+	JE      half75
 	VMOVUPS 128(R11), Y7
-	JMP     raised73
+	JMP     raised77
 
-half71:
+half75:
 	VSQRTPS Y2, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised73
+	JMP     raised77
 
-two72:
+two76:
 	VMOVDQA Y2, Y7
-	JMP     raised73
+	JMP     raised77
 
-clamp80:
+clamp84:
 	VMOVUPS 224(R11), Y3
 	VMINPS  Y1, Y3, Y1
 	VMOVUPS 256(R11), Y3
 	VMAXPS  Y1, Y3, Y1
-	JMP     clamped81
+	JMP     clamped85
 
 // func updateBlocksHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, blocks int, block int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, CMOV, F16C, MMX+
@@ -22494,6 +23058,7 @@ TEXT ·updateBlocksHalfF16AVX2(SB), $784-84
 	MOVQ         out+24(FP), R9
 	XORQ         R11, R11
 	XORQ         R12, R12
+	XORQ         R13, R13
 	CMPL         factor+80(FP), $0x3f800000
 	JE           plain1
 
@@ -22650,34 +23215,76 @@ summed14:
 
 	// The first group: its elements.
 elements5:
-	// The elements of a group, each with its block's denominator.
-	VMOVUPS 720(SP), Y10
-	MOVQ    R12, R13
-	ANDQ    $-16, R13
-	SUBQ    R13, R12
-	LEAQ    (AX)(R13*2), AX
-	LEAQ    (DX)(R13*2), DX
-	ADDQ    R13, R8
-	ADDQ    R13, R9
-	NEGQ    R13
-	JZ      rest17
+	// The narrowed parameters of the last group.
+	CMPQ R13, $-64
+	JG   one17
 
 loop16:
-	PREFETCHT0 384(R8)(R13*1)
 	PREFETCHT0 384(R9)(R13*1)
-	PREFETCHT0 384(DX)(R13*2)
-	PREFETCHT0 384(AX)(R13*2)
+	VMOVUPS    (AX)(R13*2), Y10
+	VMOVUPS    32(AX)(R13*2), Y11
+	VMOVUPS    64(AX)(R13*2), Y12
+	VMOVUPS    96(AX)(R13*2), Y13
+	VCMPPS     $0x03, Y10, Y11, Y14
+	VMOVMSKPS  Y14, R14
+	TESTL      R14, R14
+	JNZ        nan19
+
+quiet20:
+	VCVTPS2PH $0x00, Y10, (R9)(R13*1)
+	VCVTPS2PH $0x00, Y11, 16(R9)(R13*1)
+	VCMPPS    $0x03, Y12, Y13, Y10
+	VMOVMSKPS Y10, R14
+	TESTL     R14, R14
+	JNZ       nan21
+
+quiet22:
+	VCVTPS2PH $0x00, Y12, 32(R9)(R13*1)
+	VCVTPS2PH $0x00, Y13, 48(R9)(R13*1)
+	SUBQ      $-64, R13
+	CMPQ      R13, $-64
+	JLE       loop16
+
+one17:
+	TESTQ      R13, R13
+	JZ         done18
+	PREFETCHT0 384(R9)(R13*1)
+	VMOVUPS    (AX)(R13*2), Y10
+	VCMPPS     $0x03, Y10, Y10, Y11
+	VBLENDVPS  Y11, quietNaNs256<>+0(SB), Y10, Y10
+	VCVTPS2PH  $0x00, Y10, (R9)(R13*1)
+	ADDQ       $0x10, R13
+	JMP        one17
+
+done18:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS 720(SP), Y10
+	MOVQ    R12, R14
+	ANDQ    $-16, R14
+	SUBQ    R14, R12
+	LEAQ    (AX)(R14*2), AX
+	LEAQ    (DX)(R14*2), DX
+	ADDQ    R14, R8
+	ADDQ    R14, R9
+	NEGQ    R14
+	MOVQ    R14, R13
+	JZ      rest24
+
+loop23:
+	PREFETCHT0 384(R8)(R14*1)
+	PREFETCHT0 384(DX)(R14*2)
+	PREFETCHT0 384(AX)(R14*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (R8)(R13*1), Y11
+	VCVTPH2PS (R8)(R14*1), Y11
 	VMULPS    384(SP), Y11, Y11
-	VMULPS    (DX)(R13*2), Y3, Y12
+	VMULPS    (DX)(R14*2), Y3, Y12
 	VMULPS    Y11, Y6, Y11
 	VADDPS    Y11, Y12, Y12
 	VPAND     Y0, Y12, Y11
 	VPCMPGTD  Y11, Y1, Y11
 	VPANDN    Y12, Y11, Y12
-	VMULPS    (AX)(R13*2), Y7, Y11
+	VMULPS    (AX)(R14*2), Y7, Y11
 	VPSRLD    $0x1c, Y10, Y13
 	VPERMPS   Y5, Y13, Y13
 	VMULPS    192(CX), Y12, Y14
@@ -22685,56 +23292,52 @@ loop16:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp19
+	JNE  clamp26
 
-clamped20:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Y14, Y11, Y11
-	VMOVDQA   Y11, Y14
-	VMOVUPS   Y12, (DX)(R13*2)
-	VMOVUPS   Y11, (AX)(R13*2)
-	VCMPPS    $0x03, Y14, Y14, Y11
-	VBLENDVPS Y11, quietNaNs256<>+0(SB), Y14, Y14
-	VCVTPS2PH $0x00, Y14, (R9)(R13*1)
-	VPADDD    752(SP), Y10, Y10
-	ADDQ      $0x10, R13
-	JNZ       loop16
+	VSUBPS  Y14, Y11, Y11
+	VMOVUPS Y12, (DX)(R14*2)
+	VMOVUPS Y11, (AX)(R14*2)
+	VPADDD  752(SP), Y10, Y10
+	ADDQ    $0x10, R14
+	JNZ     loop23
 
-rest17:
+rest24:
 	TESTQ   R12, R12
-	JZ      end18
-	LEAQ    leadingOnes<>+64(SB), R14
-	SUBQ    R12, R14
-	SUBQ    R12, R14
-	VMOVDQU (R14), Y11
+	JZ      end25
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R12, R15
+	SUBQ    R12, R15
+	VMOVDQU (R15), Y11
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMASKMOVPS (DX)(R13*2), Y11, Y12
+	VMASKMOVPS (DX)(R14*2), Y11, Y12
 	VPXOR      Y13, Y13, Y13
 	VMOVDQU    X13, 352(SP)
-	LEAQ       (R8)(R13*1), R14
+	LEAQ       (R8)(R14*1), R15
 	CMPQ       R12, $0x08
-	JL         less22
-	MOVQ       (R14), R15
-	MOVQ       R15, 352(SP)
-	MOVQ       -8(R14)(R12*1), R15
-	MOVQ       R15, 344(SP)(R12*1)
-	JMP        copied21
+	JL         less29
+	MOVQ       (R15), BP
+	MOVQ       BP, 352(SP)
+	MOVQ       -8(R15)(R12*1), BP
+	MOVQ       BP, 344(SP)(R12*1)
+	JMP        copied28
 
-less22:
+less29:
 	CMPQ R12, $0x04
-	JL   less23
-	MOVL (R14), R15
-	MOVL R15, 352(SP)
-	MOVL -4(R14)(R12*1), R15
-	MOVL R15, 348(SP)(R12*1)
-	JMP  copied21
+	JL   less30
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R12*1), BP
+	MOVL BP, 348(SP)(R12*1)
+	JMP  copied28
 
-less23:
-	MOVW (R14), R15
-	MOVW R15, 352(SP)
+less30:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
 
-copied21:
+copied28:
 	VCVTPH2PS  352(SP), Y13
 	VMULPS     384(SP), Y13, Y13
 	VMULPS     Y12, Y3, Y12
@@ -22743,7 +23346,7 @@ copied21:
 	VPAND      Y0, Y12, Y13
 	VPCMPGTD   Y13, Y1, Y13
 	VPANDN     Y12, Y13, Y12
-	VMASKMOVPS (AX)(R13*2), Y11, Y11
+	VMASKMOVPS (AX)(R14*2), Y11, Y11
 	VMULPS     Y11, Y7, Y11
 	VPSRLD     $0x1c, Y10, Y10
 	VPERMPS    Y5, Y10, Y10
@@ -22752,79 +23355,79 @@ copied21:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp24
+	JNE  clamp31
 
-clamped25:
+clamped32:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	VMOVDQA      Y11, Y5
-	LEAQ         (DX)(R13*2), R14
+	LEAQ         (DX)(R14*2), R15
 	TESTB        $0x08, R12
-	JZ           no26
-	VMOVUPS      X12, (R14)
+	JZ           no33
+	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
-no26:
+no33:
 	TESTB   $0x04, R12
-	JZ      no27
-	VMOVLPS X12, (R14)
+	JZ      no34
+	VMOVLPS X12, (R15)
 	VPSRLDQ $0x08, Y12, Y12
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
-no27:
+no34:
 	TESTB  $0x02, R12
-	JZ     no28
-	VMOVSS X12, (R14)
+	JZ     no35
+	VMOVSS X12, (R15)
 
-no28:
-	LEAQ         (AX)(R13*2), R14
+no35:
+	LEAQ         (AX)(R14*2), R15
 	TESTB        $0x08, R12
-	JZ           no29
-	VMOVUPS      X11, (R14)
+	JZ           no36
+	VMOVUPS      X11, (R15)
 	VEXTRACTF128 $0x01, Y11, X11
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
-no29:
+no36:
 	TESTB   $0x04, R12
-	JZ      no30
-	VMOVLPS X11, (R14)
+	JZ      no37
+	VMOVLPS X11, (R15)
 	VPSRLDQ $0x08, Y11, Y11
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
-no30:
+no37:
 	TESTB  $0x02, R12
-	JZ     no31
-	VMOVSS X11, (R14)
+	JZ     no38
+	VMOVSS X11, (R15)
 
-no31:
+no38:
 	VCMPPS    $0x03, Y5, Y5, Y10
 	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
 	VCVTPS2PH $0x00, Y5, 352(SP)
-	LEAQ      (R9)(R13*1), R13
+	LEAQ      (R9)(R14*1), R14
 	CMPQ      R12, $0x08
-	JL        less33
-	MOVQ      352(SP), R14
-	MOVQ      R14, (R13)
-	MOVQ      344(SP)(R12*1), R14
-	MOVQ      R14, -8(R13)(R12*1)
-	JMP       copied32
+	JL        less40
+	MOVQ      352(SP), R15
+	MOVQ      R15, (R14)
+	MOVQ      344(SP)(R12*1), R15
+	MOVQ      R15, -8(R14)(R12*1)
+	JMP       copied39
 
-less33:
+less40:
 	CMPQ R12, $0x04
-	JL   less34
-	MOVL 352(SP), R14
-	MOVL R14, (R13)
-	MOVL 348(SP)(R12*1), R14
-	MOVL R14, -4(R13)(R12*1)
-	JMP  copied32
+	JL   less41
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R12*1), R15
+	MOVL R15, -4(R14)(R12*1)
+	JMP  copied39
 
-less34:
-	MOVW 352(SP), R14
-	MOVW R14, (R13)
+less41:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
 
-copied32:
-end18:
+copied39:
+end25:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
@@ -22837,19 +23440,19 @@ end18:
 
 plain1:
 	// The second group: from its sums to v' and the denominators.
-group35:
+group42:
 	TESTQ   R11, R11
-	JZ      sums36
+	JZ      sums43
 	VMOVUPS 416(SP), Y10
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(CX), $+0
-	JEQ    undivided38
+	JEQ    undivided45
 	VDIVPS 96(CX), Y10, Y10
 
-undivided38:
+undivided45:
 	CMPQ     R11, $0x08
-	JNE      some39
+	JNE      some46
 	MOVQ     v+16(FP), R10
 	VMULPS   (CX), Y10, Y4
 	VMULPS   Y10, Y4, Y4
@@ -22861,34 +23464,34 @@ undivided38:
 	VMOVDQA  Y10, Y4
 	VMOVUPS  Y10, (R10)
 
-done40:
+done47:
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+72(FP), $+2
-	JNE     other41
+	JNE     other48
 	VSQRTPS Y4, Y4
 
-raised44:
+raised51:
 	VMULPS  32(CX), Y4, Y4
 	VADDPS  64(CX), Y4, Y4
 	VMOVDQA Y4, Y4
 	ADDQ    $0x20, v+16(FP)
 
 	// The third group: its sums.
-sums36:
+sums43:
 	MOVQ    $0x0000000000000008, R10
 	CMPQ    blocks+48(FP), R10
 	CMOVQLT blocks+48(FP), R10
 	SUBQ    R10, blocks+48(FP)
 	TESTQ   R10, R10
-	JZ      elements37
+	JZ      elements44
 
 	// The sums of |x| of a group of blocks, folded into one vector.
 	CMPQ        R10, $0x08
-	JNE         slots45
+	JNE         slots52
 	TESTQ       SI, SI
-	JNZ         slots45
+	JNZ         slots52
 	CMPQ        BX, 704(SP)
-	JHI         slots45
+	JHI         slots52
 	VCVTPH2PS   (BX), Y10
 	VPAND       Y8, Y10, Y10
 	VCVTPH2PS   16(BX), Y11
@@ -22968,38 +23571,80 @@ sums36:
 	VADDPS      Y10, Y11, Y11
 	VMOVDQA     Y11, Y10
 
-summed46:
+summed53:
 	VMOVUPS Y10, 416(SP)
 
 	// The first group: its elements.
-elements37:
+elements44:
+	// The narrowed parameters of the last group.
+	CMPQ R13, $-64
+	JG   one56
+
+loop55:
+	PREFETCHT0 384(R9)(R13*1)
+	VMOVUPS    (AX)(R13*2), Y10
+	VMOVUPS    32(AX)(R13*2), Y11
+	VMOVUPS    64(AX)(R13*2), Y12
+	VMOVUPS    96(AX)(R13*2), Y13
+	VCMPPS     $0x03, Y10, Y11, Y14
+	VMOVMSKPS  Y14, R14
+	TESTL      R14, R14
+	JNZ        nan58
+
+quiet59:
+	VCVTPS2PH $0x00, Y10, (R9)(R13*1)
+	VCVTPS2PH $0x00, Y11, 16(R9)(R13*1)
+	VCMPPS    $0x03, Y12, Y13, Y10
+	VMOVMSKPS Y10, R14
+	TESTL     R14, R14
+	JNZ       nan60
+
+quiet61:
+	VCVTPS2PH $0x00, Y12, 32(R9)(R13*1)
+	VCVTPS2PH $0x00, Y13, 48(R9)(R13*1)
+	SUBQ      $-64, R13
+	CMPQ      R13, $-64
+	JLE       loop55
+
+one56:
+	TESTQ      R13, R13
+	JZ         done57
+	PREFETCHT0 384(R9)(R13*1)
+	VMOVUPS    (AX)(R13*2), Y10
+	VCMPPS     $0x03, Y10, Y10, Y11
+	VBLENDVPS  Y11, quietNaNs256<>+0(SB), Y10, Y10
+	VCVTPS2PH  $0x00, Y10, (R9)(R13*1)
+	ADDQ       $0x10, R13
+	JMP        one56
+
+done57:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS 720(SP), Y10
-	MOVQ    R12, R13
-	ANDQ    $-16, R13
-	SUBQ    R13, R12
-	LEAQ    (AX)(R13*2), AX
-	LEAQ    (DX)(R13*2), DX
-	ADDQ    R13, R8
-	ADDQ    R13, R9
-	NEGQ    R13
-	JZ      rest49
+	MOVQ    R12, R14
+	ANDQ    $-16, R14
+	SUBQ    R14, R12
+	LEAQ    (AX)(R14*2), AX
+	LEAQ    (DX)(R14*2), DX
+	ADDQ    R14, R8
+	ADDQ    R14, R9
+	NEGQ    R14
+	MOVQ    R14, R13
+	JZ      rest63
 
-loop48:
-	PREFETCHT0 384(R8)(R13*1)
-	PREFETCHT0 384(R9)(R13*1)
-	PREFETCHT0 384(DX)(R13*2)
-	PREFETCHT0 384(AX)(R13*2)
+loop62:
+	PREFETCHT0 384(R8)(R14*1)
+	PREFETCHT0 384(DX)(R14*2)
+	PREFETCHT0 384(AX)(R14*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (R8)(R13*1), Y11
-	VMULPS    (DX)(R13*2), Y3, Y12
+	VCVTPH2PS (R8)(R14*1), Y11
+	VMULPS    (DX)(R14*2), Y3, Y12
 	VMULPS    Y11, Y6, Y11
 	VADDPS    Y11, Y12, Y12
 	VPAND     Y0, Y12, Y11
 	VPCMPGTD  Y11, Y1, Y11
 	VPANDN    Y12, Y11, Y12
-	VMULPS    (AX)(R13*2), Y7, Y11
+	VMULPS    (AX)(R14*2), Y7, Y11
 	VPSRLD    $0x1c, Y10, Y13
 	VPERMPS   Y5, Y13, Y13
 	VMULPS    192(CX), Y12, Y14
@@ -23007,56 +23652,52 @@ loop48:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp51
+	JNE  clamp65
 
-clamped52:
+clamped66:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Y14, Y11, Y11
-	VMOVDQA   Y11, Y14
-	VMOVUPS   Y12, (DX)(R13*2)
-	VMOVUPS   Y11, (AX)(R13*2)
-	VCMPPS    $0x03, Y14, Y14, Y11
-	VBLENDVPS Y11, quietNaNs256<>+0(SB), Y14, Y14
-	VCVTPS2PH $0x00, Y14, (R9)(R13*1)
-	VPADDD    752(SP), Y10, Y10
-	ADDQ      $0x10, R13
-	JNZ       loop48
+	VSUBPS  Y14, Y11, Y11
+	VMOVUPS Y12, (DX)(R14*2)
+	VMOVUPS Y11, (AX)(R14*2)
+	VPADDD  752(SP), Y10, Y10
+	ADDQ    $0x10, R14
+	JNZ     loop62
 
-rest49:
+rest63:
 	TESTQ   R12, R12
-	JZ      end50
-	LEAQ    leadingOnes<>+64(SB), R14
-	SUBQ    R12, R14
-	SUBQ    R12, R14
-	VMOVDQU (R14), Y11
+	JZ      end64
+	LEAQ    leadingOnes<>+64(SB), R15
+	SUBQ    R12, R15
+	SUBQ    R12, R15
+	VMOVDQU (R15), Y11
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMASKMOVPS (DX)(R13*2), Y11, Y12
+	VMASKMOVPS (DX)(R14*2), Y11, Y12
 	VPXOR      Y13, Y13, Y13
 	VMOVDQU    X13, 352(SP)
-	LEAQ       (R8)(R13*1), R14
+	LEAQ       (R8)(R14*1), R15
 	CMPQ       R12, $0x08
-	JL         less54
-	MOVQ       (R14), R15
-	MOVQ       R15, 352(SP)
-	MOVQ       -8(R14)(R12*1), R15
-	MOVQ       R15, 344(SP)(R12*1)
-	JMP        copied53
+	JL         less68
+	MOVQ       (R15), BP
+	MOVQ       BP, 352(SP)
+	MOVQ       -8(R15)(R12*1), BP
+	MOVQ       BP, 344(SP)(R12*1)
+	JMP        copied67
 
-less54:
+less68:
 	CMPQ R12, $0x04
-	JL   less55
-	MOVL (R14), R15
-	MOVL R15, 352(SP)
-	MOVL -4(R14)(R12*1), R15
-	MOVL R15, 348(SP)(R12*1)
-	JMP  copied53
+	JL   less69
+	MOVL (R15), BP
+	MOVL BP, 352(SP)
+	MOVL -4(R15)(R12*1), BP
+	MOVL BP, 348(SP)(R12*1)
+	JMP  copied67
 
-less55:
-	MOVW (R14), R15
-	MOVW R15, 352(SP)
+less69:
+	MOVW (R15), BP
+	MOVW BP, 352(SP)
 
-copied53:
+copied67:
 	VCVTPH2PS  352(SP), Y13
 	VMULPS     Y12, Y3, Y12
 	VMULPS     Y13, Y6, Y13
@@ -23064,7 +23705,7 @@ copied53:
 	VPAND      Y0, Y12, Y13
 	VPCMPGTD   Y13, Y1, Y13
 	VPANDN     Y12, Y13, Y12
-	VMASKMOVPS (AX)(R13*2), Y11, Y11
+	VMASKMOVPS (AX)(R14*2), Y11, Y11
 	VMULPS     Y11, Y7, Y11
 	VPSRLD     $0x1c, Y10, Y10
 	VPERMPS    Y5, Y10, Y10
@@ -23073,79 +23714,79 @@ copied53:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(CX), $+0
-	JNE  clamp56
+	JNE  clamp70
 
-clamped57:
+clamped71:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y5, Y11, Y11
 	VMOVDQA      Y11, Y5
-	LEAQ         (DX)(R13*2), R14
+	LEAQ         (DX)(R14*2), R15
 	TESTB        $0x08, R12
-	JZ           no58
-	VMOVUPS      X12, (R14)
+	JZ           no72
+	VMOVUPS      X12, (R15)
 	VEXTRACTF128 $0x01, Y12, X12
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
-no58:
+no72:
 	TESTB   $0x04, R12
-	JZ      no59
-	VMOVLPS X12, (R14)
+	JZ      no73
+	VMOVLPS X12, (R15)
 	VPSRLDQ $0x08, Y12, Y12
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
-no59:
+no73:
 	TESTB  $0x02, R12
-	JZ     no60
-	VMOVSS X12, (R14)
+	JZ     no74
+	VMOVSS X12, (R15)
 
-no60:
-	LEAQ         (AX)(R13*2), R14
+no74:
+	LEAQ         (AX)(R14*2), R15
 	TESTB        $0x08, R12
-	JZ           no61
-	VMOVUPS      X11, (R14)
+	JZ           no75
+	VMOVUPS      X11, (R15)
 	VEXTRACTF128 $0x01, Y11, X11
-	ADDQ         $0x10, R14
+	ADDQ         $0x10, R15
 
-no61:
+no75:
 	TESTB   $0x04, R12
-	JZ      no62
-	VMOVLPS X11, (R14)
+	JZ      no76
+	VMOVLPS X11, (R15)
 	VPSRLDQ $0x08, Y11, Y11
-	ADDQ    $0x08, R14
+	ADDQ    $0x08, R15
 
-no62:
+no76:
 	TESTB  $0x02, R12
-	JZ     no63
-	VMOVSS X11, (R14)
+	JZ     no77
+	VMOVSS X11, (R15)
 
-no63:
+no77:
 	VCMPPS    $0x03, Y5, Y5, Y10
 	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
 	VCVTPS2PH $0x00, Y5, 352(SP)
-	LEAQ      (R9)(R13*1), R13
+	LEAQ      (R9)(R14*1), R14
 	CMPQ      R12, $0x08
-	JL        less65
-	MOVQ      352(SP), R14
-	MOVQ      R14, (R13)
-	MOVQ      344(SP)(R12*1), R14
-	MOVQ      R14, -8(R13)(R12*1)
-	JMP       copied64
+	JL        less79
+	MOVQ      352(SP), R15
+	MOVQ      R15, (R14)
+	MOVQ      344(SP)(R12*1), R15
+	MOVQ      R15, -8(R14)(R12*1)
+	JMP       copied78
 
-less65:
+less79:
 	CMPQ R12, $0x04
-	JL   less66
-	MOVL 352(SP), R14
-	MOVL R14, (R13)
-	MOVL 348(SP)(R12*1), R14
-	MOVL R14, -4(R13)(R12*1)
-	JMP  copied64
+	JL   less80
+	MOVL 352(SP), R15
+	MOVL R15, (R14)
+	MOVL 348(SP)(R12*1), R15
+	MOVL R15, -4(R14)(R12*1)
+	JMP  copied78
 
-less66:
-	MOVW 352(SP), R14
-	MOVW R14, (R13)
+less80:
+	MOVW 352(SP), R15
+	MOVW R15, (R14)
 
-copied64:
-end50:
+copied78:
+end64:
 	// The groups move up.
 	VMOVDQA Y4, Y5
 	MOVQ    R11, R12
@@ -23153,9 +23794,51 @@ end50:
 	SHLQ    $0x01, R12
 	MOVQ    R10, R11
 	ORQ     R12, R10
-	JNZ     group35
+	JNZ     group42
 
 done2:
+	// The narrowed parameters of the last group.
+	CMPQ R13, $-64
+	JG   one82
+
+loop81:
+	PREFETCHT0 384(R9)(R13*1)
+	VMOVUPS    (AX)(R13*2), Y0
+	VMOVUPS    32(AX)(R13*2), Y1
+	VMOVUPS    64(AX)(R13*2), Y2
+	VMOVUPS    96(AX)(R13*2), Y3
+	VCMPPS     $0x03, Y0, Y1, Y4
+	VMOVMSKPS  Y4, CX
+	TESTL      CX, CX
+	JNZ        nan84
+
+quiet85:
+	VCVTPS2PH $0x00, Y0, (R9)(R13*1)
+	VCVTPS2PH $0x00, Y1, 16(R9)(R13*1)
+	VCMPPS    $0x03, Y2, Y3, Y0
+	VMOVMSKPS Y0, CX
+	TESTL     CX, CX
+	JNZ       nan86
+
+quiet87:
+	VCVTPS2PH $0x00, Y2, 32(R9)(R13*1)
+	VCVTPS2PH $0x00, Y3, 48(R9)(R13*1)
+	SUBQ      $-64, R13
+	CMPQ      R13, $-64
+	JLE       loop81
+
+one82:
+	TESTQ      R13, R13
+	JZ         done83
+	PREFETCHT0 384(R9)(R13*1)
+	VMOVUPS    (AX)(R13*2), Y0
+	VCMPPS     $0x03, Y0, Y0, Y1
+	VBLENDVPS  Y1, quietNaNs256<>+0(SB), Y0, Y0
+	VCVTPS2PH  $0x00, Y0, (R9)(R13*1)
+	ADDQ       $0x10, R13
+	JMP        one82
+
+done83:
 	VZEROUPPER
 	RET
 
@@ -23163,12 +23846,12 @@ done2:
 some7:
 	MOVQ         R11, R10
 	SHLQ         $0x01, R10
-	LEAQ         leadingOnes<>+64(SB), R13
-	SUBQ         R10, R13
-	SUBQ         R10, R13
-	VMOVDQU      (R13), Y4
-	MOVQ         v+16(FP), R13
-	VMASKMOVPS   (R13), Y4, Y4
+	LEAQ         leadingOnes<>+64(SB), R14
+	SUBQ         R10, R14
+	SUBQ         R10, R14
+	VMOVDQU      (R14), Y4
+	MOVQ         v+16(FP), R14
+	VMASKMOVPS   (R14), Y4, Y4
 	VMULPS       (CX), Y10, Y11
 	VMULPS       Y10, Y11, Y11
 	VMULPS       Y4, Y2, Y10
@@ -23177,26 +23860,26 @@ some7:
 	VPCMPGTD     Y4, Y1, Y4
 	VPANDN       Y10, Y4, Y10
 	VMOVDQA      Y10, Y4
-	LEAQ         (R13), R13
+	LEAQ         (R14), R14
 	TESTB        $0x08, R10
-	JZ           no67
-	VMOVUPS      X10, (R13)
+	JZ           no88
+	VMOVUPS      X10, (R14)
 	VEXTRACTF128 $0x01, Y10, X10
-	ADDQ         $0x10, R13
+	ADDQ         $0x10, R14
 
-no67:
+no88:
 	TESTB   $0x04, R10
-	JZ      no68
-	VMOVLPS X10, (R13)
+	JZ      no89
+	VMOVLPS X10, (R14)
 	VPSRLDQ $0x08, Y10, Y10
-	ADDQ    $0x08, R13
+	ADDQ    $0x08, R14
 
-no68:
+no89:
 	TESTB  $0x02, R10
-	JZ     no69
-	VMOVSS X10, (R13)
+	JZ     no90
+	VMOVSS X10, (R14)
 
-no69:
+no90:
 	JMP done8
 
 	// The powers 0, 1/2 and 2.
@@ -23218,17 +23901,17 @@ two11:
 
 	// A group of longer blocks, or of fewer: one block after the other.
 slots13:
-	LEAQ 448(SP), R13
-	MOVQ R10, R14
+	LEAQ 448(SP), R14
+	MOVQ R10, R15
 
-block70:
+block91:
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
-	MOVQ  SI, R15
-	TESTQ R15, R15
-	JZ    rest72
+	MOVQ  SI, BP
+	TESTQ BP, BP
+	JZ    rest93
 
-pair71:
+pair92:
 	VCVTPH2PS  (BX), Y12
 	VMULPS     384(SP), Y12, Y12
 	VPAND      Y0, Y12, Y12
@@ -23239,35 +23922,35 @@ pair71:
 	VADDPS     Y12, Y11, Y11
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x20, BX
-	SUBQ       $0x20, R15
-	JNZ        pair71
+	SUBQ       $0x20, BP
+	JNZ        pair92
 	TESTQ      DI, DI
-	JZ         done73
+	JZ         done94
 
-rest72:
-	MOVQ BX, R15
-	CMPQ R15, 712(SP)
-	JHI  near74
+rest93:
+	MOVQ BX, BP
+	CMPQ BP, 712(SP)
+	JHI  near95
 
-there75:
-	VCVTPH2PS (R15), Y12
+there96:
+	VCVTPH2PS (BP), Y12
 	VMULPS    384(SP), Y12, Y12
 	VPAND     Y8, Y12, Y12
 	VADDPS    Y12, Y10, Y10
-	VCVTPH2PS 16(R15), Y12
+	VCVTPH2PS 16(BP), Y12
 	VMULPS    384(SP), Y12, Y12
 	VPAND     Y9, Y12, Y12
 	VADDPS    Y12, Y11, Y11
 	ADDQ      DI, BX
 
-done73:
+done94:
 	VADDPS  Y11, Y10, Y10
-	VMOVUPS Y10, (R13)
-	ADDQ    $0x20, R13
-	DECQ    R14
-	JNZ     block70
+	VMOVUPS Y10, (R14)
+	ADDQ    $0x20, R14
+	DECQ    R15
+	JNZ     block91
 	CMPQ    R10, $0x01
-	JNE     many76
+	JNE     many97
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      448(SP), Y10
@@ -23280,7 +23963,7 @@ done73:
 	VMOVDQA      Y10, Y10
 	JMP          summed14
 
-many76:
+many97:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 448(SP), Y10
 	VINSERTF128    $0x01, 576(SP), Y10, Y10
@@ -23314,30 +23997,44 @@ many76:
 	VMOVDQA        Y11, Y10
 	JMP            summed14
 
-clamp19:
+nan19:
+	VCMPPS    $0x03, Y10, Y10, Y14
+	VBLENDVPS Y14, quietNaNs256<>+0(SB), Y10, Y10
+	VCMPPS    $0x03, Y11, Y11, Y14
+	VBLENDVPS Y14, quietNaNs256<>+0(SB), Y11, Y11
+	JMP       quiet20
+
+nan21:
+	VCMPPS    $0x03, Y12, Y12, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y12, Y12
+	VCMPPS    $0x03, Y13, Y13, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y13, Y13
+	JMP       quiet22
+
+clamp26:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped20
+	JMP     clamped27
 
-clamp24:
+clamp31:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped25
+	JMP     clamped32
 
 	// The last group, of fewer blocks.
-some39:
+some46:
 	MOVQ         R11, R10
 	SHLQ         $0x01, R10
-	LEAQ         leadingOnes<>+64(SB), R13
-	SUBQ         R10, R13
-	SUBQ         R10, R13
-	VMOVDQU      (R13), Y4
-	MOVQ         v+16(FP), R13
-	VMASKMOVPS   (R13), Y4, Y4
+	LEAQ         leadingOnes<>+64(SB), R14
+	SUBQ         R10, R14
+	SUBQ         R10, R14
+	VMOVDQU      (R14), Y4
+	MOVQ         v+16(FP), R14
+	VMASKMOVPS   (R14), Y4, Y4
 	VMULPS       (CX), Y10, Y11
 	VMULPS       Y10, Y11, Y11
 	VMULPS       Y4, Y2, Y10
@@ -23346,58 +24043,58 @@ some39:
 	VPCMPGTD     Y4, Y1, Y4
 	VPANDN       Y10, Y4, Y10
 	VMOVDQA      Y10, Y4
-	LEAQ         (R13), R13
+	LEAQ         (R14), R14
 	TESTB        $0x08, R10
-	JZ           no77
-	VMOVUPS      X10, (R13)
+	JZ           no98
+	VMOVUPS      X10, (R14)
 	VEXTRACTF128 $0x01, Y10, X10
-	ADDQ         $0x10, R13
+	ADDQ         $0x10, R14
 
-no77:
+no98:
 	TESTB   $0x04, R10
-	JZ      no78
-	VMOVLPS X10, (R13)
+	JZ      no99
+	VMOVLPS X10, (R14)
 	VPSRLDQ $0x08, Y10, Y10
-	ADDQ    $0x08, R13
+	ADDQ    $0x08, R14
 
-no78:
+no99:
 	TESTB  $0x02, R10
-	JZ     no79
-	VMOVSS X10, (R13)
+	JZ     no100
+	VMOVSS X10, (R14)
 
-no79:
-	JMP done40
+no100:
+	JMP done47
 
 	// The powers 0, 1/2 and 2.
-other41:
-	JG      two43
+other48:
+	JG      two50
 	CMPQ    power+72(FP), $+1
-	JE      half42
+	JE      half49
 	VMOVUPS 128(CX), Y4
-	JMP     raised44
+	JMP     raised51
 
-half42:
+half49:
 	VSQRTPS Y4, Y4
 	VSQRTPS Y4, Y4
-	JMP     raised44
+	JMP     raised51
 
-two43:
+two50:
 	VMOVDQA Y4, Y4
-	JMP     raised44
+	JMP     raised51
 
 	// A group of longer blocks, or of fewer: one block after the other.
-slots45:
-	LEAQ 448(SP), R13
-	MOVQ R10, R14
+slots52:
+	LEAQ 448(SP), R14
+	MOVQ R10, R15
 
-block80:
+block101:
 	VPXOR Y10, Y10, Y10
 	VPXOR Y11, Y11, Y11
-	MOVQ  SI, R15
-	TESTQ R15, R15
-	JZ    rest82
+	MOVQ  SI, BP
+	TESTQ BP, BP
+	JZ    rest103
 
-pair81:
+pair102:
 	VCVTPH2PS  (BX), Y12
 	VPAND      Y0, Y12, Y12
 	VADDPS     Y12, Y10, Y10
@@ -23406,33 +24103,33 @@ pair81:
 	VADDPS     Y12, Y11, Y11
 	PREFETCHT0 1024(BX)
 	ADDQ       $0x20, BX
-	SUBQ       $0x20, R15
-	JNZ        pair81
+	SUBQ       $0x20, BP
+	JNZ        pair102
 	TESTQ      DI, DI
-	JZ         done83
+	JZ         done104
 
-rest82:
-	MOVQ BX, R15
-	CMPQ R15, 712(SP)
-	JHI  near84
+rest103:
+	MOVQ BX, BP
+	CMPQ BP, 712(SP)
+	JHI  near105
 
-there85:
-	VCVTPH2PS (R15), Y12
+there106:
+	VCVTPH2PS (BP), Y12
 	VPAND     Y8, Y12, Y12
 	VADDPS    Y12, Y10, Y10
-	VCVTPH2PS 16(R15), Y12
+	VCVTPH2PS 16(BP), Y12
 	VPAND     Y9, Y12, Y12
 	VADDPS    Y12, Y11, Y11
 	ADDQ      DI, BX
 
-done83:
+done104:
 	VADDPS  Y11, Y10, Y10
-	VMOVUPS Y10, (R13)
-	ADDQ    $0x20, R13
-	DECQ    R14
-	JNZ     block80
+	VMOVUPS Y10, (R14)
+	ADDQ    $0x20, R14
+	DECQ    R15
+	JNZ     block101
 	CMPQ    R10, $0x01
-	JNE     many86
+	JNE     many107
 
 	// One block, as a run of a longer one is.
 	VMOVUPS      448(SP), Y10
@@ -23443,9 +24140,9 @@ done83:
 	VPERMILPS    $0x01, X10, X11
 	VADDPS       X11, X10, X10
 	VMOVDQA      Y10, Y10
-	JMP          summed46
+	JMP          summed53
 
-many86:
+many107:
 	// The blocks' partial sums, folded into one vector.
 	VBROADCASTF128 448(SP), Y10
 	VINSERTF128    $0x01, 576(SP), Y10, Y10
@@ -23477,91 +24174,119 @@ many86:
 	VSHUFPS        $0xdd, Y10, Y14, Y10
 	VADDPS         Y10, Y11, Y11
 	VMOVDQA        Y11, Y10
-	JMP            summed46
+	JMP            summed53
 
-clamp51:
+nan58:
+	VCMPPS    $0x03, Y10, Y10, Y14
+	VBLENDVPS Y14, quietNaNs256<>+0(SB), Y10, Y10
+	VCMPPS    $0x03, Y11, Y11, Y14
+	VBLENDVPS Y14, quietNaNs256<>+0(SB), Y11, Y11
+	JMP       quiet59
+
+nan60:
+	VCMPPS    $0x03, Y12, Y12, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y12, Y12
+	VCMPPS    $0x03, Y13, Y13, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y13, Y13
+	JMP       quiet61
+
+clamp65:
 	VMOVUPS 224(CX), Y13
 	VMINPS  Y14, Y13, Y14
 	VMOVUPS 256(CX), Y13
 	VMAXPS  Y14, Y13, Y14
-	JMP     clamped52
+	JMP     clamped66
 
-clamp56:
+clamp70:
 	VMOVUPS 224(CX), Y10
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS 256(CX), Y10
 	VMAXPS  Y5, Y10, Y5
-	JMP     clamped57
+	JMP     clamped71
 
-near74:
+nan84:
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
+	JMP       quiet85
+
+nan86:
+	VCMPPS    $0x03, Y2, Y2, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y2, Y2
+	VCMPPS    $0x03, Y3, Y3, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y3, Y3
+	JMP       quiet87
+
+near95:
 	CMPQ    DI, $0x10
-	JL      less88
+	JL      less109
 	VMOVDQU (BX), X12
 	VMOVDQU X12, 352(SP)
 	VMOVDQU -16(BX)(DI*1), X12
 	VMOVDQU X12, 336(SP)(DI*1)
-	JMP     copied87
+	JMP     copied108
 
-less88:
+less109:
 	CMPQ DI, $0x08
-	JL   less89
-	MOVQ (BX), R15
-	MOVQ R15, 352(SP)
-	MOVQ -8(BX)(DI*1), R15
-	MOVQ R15, 344(SP)(DI*1)
-	JMP  copied87
+	JL   less110
+	MOVQ (BX), BP
+	MOVQ BP, 352(SP)
+	MOVQ -8(BX)(DI*1), BP
+	MOVQ BP, 344(SP)(DI*1)
+	JMP  copied108
 
-less89:
+less110:
 	CMPQ DI, $0x04
-	JL   less90
-	MOVL (BX), R15
-	MOVL R15, 352(SP)
-	MOVL -4(BX)(DI*1), R15
-	MOVL R15, 348(SP)(DI*1)
-	JMP  copied87
+	JL   less111
+	MOVL (BX), BP
+	MOVL BP, 352(SP)
+	MOVL -4(BX)(DI*1), BP
+	MOVL BP, 348(SP)(DI*1)
+	JMP  copied108
 
-less90:
-	MOVW (BX), R15
-	MOVW R15, 352(SP)
+less111:
+	MOVW (BX), BP
+	MOVW BP, 352(SP)
 
-copied87:
-	LEAQ 352(SP), R15
-	JMP  there75
+copied108:
+	LEAQ 352(SP), BP
+	JMP  there96
 
-near84:
+near105:
 	CMPQ    DI, $0x10
-	JL      less92
+	JL      less113
 	VMOVDQU (BX), X12
 	VMOVDQU X12, 352(SP)
 	VMOVDQU -16(BX)(DI*1), X12
 	VMOVDQU X12, 336(SP)(DI*1)
-	JMP     copied91
+	JMP     copied112
 
-less92:
+less113:
 	CMPQ DI, $0x08
-	JL   less93
-	MOVQ (BX), R15
-	MOVQ R15, 352(SP)
-	MOVQ -8(BX)(DI*1), R15
-	MOVQ R15, 344(SP)(DI*1)
-	JMP  copied91
+	JL   less114
+	MOVQ (BX), BP
+	MOVQ BP, 352(SP)
+	MOVQ -8(BX)(DI*1), BP
+	MOVQ BP, 344(SP)(DI*1)
+	JMP  copied112
 
-less93:
+less114:
 	CMPQ DI, $0x04
-	JL   less94
-	MOVL (BX), R15
-	MOVL R15, 352(SP)
-	MOVL -4(BX)(DI*1), R15
-	MOVL R15, 348(SP)(DI*1)
-	JMP  copied91
+	JL   less115
+	MOVL (BX), BP
+	MOVL BP, 352(SP)
+	MOVL -4(BX)(DI*1), BP
+	MOVL BP, 348(SP)(DI*1)
+	JMP  copied112
 
-less94:
-	MOVW (BX), R15
-	MOVW R15, 352(SP)
+less115:
+	MOVW (BX), BP
+	MOVW BP, 352(SP)
 
-copied91:
-	LEAQ 352(SP), R15
-	JMP  there85
+copied112:
+	LEAQ 352(SP), BP
+	JMP  there106
 
 // func updateRowsHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, den *float32, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, F16C, MMX+
@@ -24019,19 +24744,19 @@ loop45:
 clamped48:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y7, (CX)(R14*2)
 	VMOVUPS   Y6, (AX)(R14*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y12
 	VMOVUPS   Y10, 32(CX)(R14*2)
 	VMOVUPS   Y8, 32(AX)(R14*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VCMPPS    $0x03, Y12, Y12, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
-	VCVTPS2PH $0x00, Y9, (R8)(R14*1)
-	VCVTPS2PH $0x00, Y12, 16(R8)(R14*1)
+	VCMPPS    $0x03, Y6, Y8, Y7
+	VMOVMSKPS Y7, R15
+	TESTL     R15, R15
+	JNZ       nan49
+
+quiet50:
+	VCVTPS2PH $0x00, Y6, (R8)(R14*1)
+	VCVTPS2PH $0x00, Y8, 16(R8)(R14*1)
 	ADDQ      $0x00000020, R14
 	SUBQ      $0x00000020, R13
 	JGE       loop45
@@ -24041,9 +24766,9 @@ done46:
 
 	// One vector at a time.
 	SUBQ $0x00000010, R13
-	JL   done50
+	JL   done52
 
-loop49:
+loop51:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VCVTPH2PS (BX)(R14*1), Y6
 	VMULPS    384(SP), Y6, Y6
@@ -24060,27 +24785,26 @@ loop49:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp51
+	JNE  clamp53
 
-clamped52:
+clamped54:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y7, (CX)(R14*2)
 	VMOVUPS   Y6, (AX)(R14*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VCVTPS2PH $0x00, Y9, (R8)(R14*1)
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y6, (R8)(R14*1)
 	ADDQ      $0x00000010, R14
 	SUBQ      $0x00000010, R13
-	JGE       loop49
+	JGE       loop51
 
-done50:
+done52:
 	ADDQ $0x00000010, R13
 
 	// The rest, a part of a vector.
 	TESTQ   R13, R13
-	JZ      end53
+	JZ      end55
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	SUBQ    R13, R15
@@ -24092,27 +24816,27 @@ done50:
 	VMOVDQU    X8, 352(SP)
 	LEAQ       (BX)(R14*1), R15
 	CMPQ       R13, $0x08
-	JL         less55
+	JL         less57
 	MOVQ       (R15), BP
 	MOVQ       BP, 352(SP)
 	MOVQ       -8(R15)(R13*1), BP
 	MOVQ       BP, 344(SP)(R13*1)
-	JMP        copied54
+	JMP        copied56
 
-less55:
+less57:
 	CMPQ R13, $0x04
-	JL   less56
+	JL   less58
 	MOVL (R15), BP
 	MOVL BP, 352(SP)
 	MOVL -4(R15)(R13*1), BP
 	MOVL BP, 348(SP)(R13*1)
-	JMP  copied54
+	JMP  copied56
 
-less56:
+less58:
 	MOVW (R15), BP
 	MOVW BP, 352(SP)
 
-copied54:
+copied56:
 	VCVTPH2PS  352(SP), Y8
 	VMULPS     384(SP), Y8, Y8
 	VMULPS     Y7, Y3, Y7
@@ -24129,79 +24853,79 @@ copied54:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp57
+	JNE  clamp59
 
-clamped58:
+clamped60:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y8, Y8
 	VMOVDQA      Y8, Y9
 	LEAQ         (CX)(R14*2), R15
 	TESTB        $0x08, R13
-	JZ           no59
+	JZ           no61
 	VMOVUPS      X7, (R15)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R15
 
-no59:
+no61:
 	TESTB   $0x04, R13
-	JZ      no60
+	JZ      no62
 	VMOVLPS X7, (R15)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R15
 
-no60:
+no62:
 	TESTB  $0x02, R13
-	JZ     no61
+	JZ     no63
 	VMOVSS X7, (R15)
 
-no61:
+no63:
 	LEAQ         (AX)(R14*2), R15
 	TESTB        $0x08, R13
-	JZ           no62
+	JZ           no64
 	VMOVUPS      X8, (R15)
 	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, R15
 
-no62:
+no64:
 	TESTB   $0x04, R13
-	JZ      no63
+	JZ      no65
 	VMOVLPS X8, (R15)
 	VPSRLDQ $0x08, Y8, Y8
 	ADDQ    $0x08, R15
 
-no63:
+no65:
 	TESTB  $0x02, R13
-	JZ     no64
+	JZ     no66
 	VMOVSS X8, (R15)
 
-no64:
+no66:
 	VCMPPS    $0x03, Y9, Y9, Y6
 	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
 	VCVTPS2PH $0x00, Y9, 352(SP)
 	LEAQ      (R8)(R14*1), R14
 	CMPQ      R13, $0x08
-	JL        less66
+	JL        less68
 	MOVQ      352(SP), R15
 	MOVQ      R15, (R14)
 	MOVQ      344(SP)(R13*1), R15
 	MOVQ      R15, -8(R14)(R13*1)
-	JMP       copied65
+	JMP       copied67
 
-less66:
+less68:
 	CMPQ R13, $0x04
-	JL   less67
+	JL   less69
 	MOVL 352(SP), R15
 	MOVL R15, (R14)
 	MOVL 348(SP)(R13*1), R15
 	MOVL R15, -4(R14)(R13*1)
-	JMP  copied65
+	JMP  copied67
 
-less67:
+less69:
 	MOVW 352(SP), R15
 	MOVW R15, (R14)
 
-copied65:
-end53:
+copied67:
+end55:
 	LEAQ (AX)(R9*2), AX
 	LEAQ (CX)(R9*2), CX
 	ADDQ R9, BX
@@ -24214,7 +24938,7 @@ end53:
 	JMP  done2
 
 plain1:
-slice68:
+slice70:
 	// A slice: its sums into den.
 	MOVQ width+80(FP), R11
 	SHLQ $0x01, R11
@@ -24222,9 +24946,9 @@ slice68:
 
 	// 8 vectors at a time.
 	SUBQ $0x00000080, R11
-	JL   done70
+	JL   done72
 
-loop69:
+loop71:
 	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
@@ -24237,7 +24961,7 @@ loop69:
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  block+64(FP), R14
 
-row71:
+row73:
 	VCVTPH2PS (R13), Y14
 	VPAND     Y0, Y14, Y14
 	VADDPS    Y14, Y6, Y6
@@ -24264,7 +24988,7 @@ row71:
 	VADDPS    Y14, Y13, Y13
 	ADDQ      R9, R13
 	DECQ      R14
-	JNZ       row71
+	JNZ       row73
 	VMOVUPS   Y6, (DI)(R12*2)
 	VMOVUPS   Y7, 32(DI)(R12*2)
 	VMOVUPS   Y8, 64(DI)(R12*2)
@@ -24275,39 +24999,39 @@ row71:
 	VMOVUPS   Y13, 224(DI)(R12*2)
 	ADDQ      $0x00000080, R12
 	SUBQ      $0x00000080, R11
-	JGE       loop69
+	JGE       loop71
 
-done70:
+done72:
 	ADDQ $0x00000080, R11
 
 	// One vector at a time.
 	SUBQ $0x00000010, R11
-	JL   done73
+	JL   done75
 
-loop72:
+loop74:
 	// The sums of |x| down the rows.
 	VPXOR Y6, Y6, Y6
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  block+64(FP), R14
 
-row74:
+row76:
 	VCVTPH2PS (R13), Y7
 	VPAND     Y0, Y7, Y7
 	VADDPS    Y7, Y6, Y6
 	ADDQ      R9, R13
 	DECQ      R14
-	JNZ       row74
+	JNZ       row76
 	VMOVUPS   Y6, (DI)(R12*2)
 	ADDQ      $0x00000010, R12
 	SUBQ      $0x00000010, R11
-	JGE       loop72
+	JGE       loop74
 
-done73:
+done75:
 	ADDQ $0x00000010, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end75
+	JZ      end77
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	SUBQ    R11, R13
@@ -24318,59 +25042,59 @@ done73:
 	LEAQ  (SI)(R12*1), R13
 	MOVQ  block+64(FP), R14
 
-row76:
+row78:
 	VPXOR   Y7, Y7, Y7
 	VMOVDQU X7, 352(SP)
 	LEAQ    (R13), R15
 	CMPQ    R11, $0x08
-	JL      less78
+	JL      less80
 	MOVQ    (R15), BP
 	MOVQ    BP, 352(SP)
 	MOVQ    -8(R15)(R11*1), BP
 	MOVQ    BP, 344(SP)(R11*1)
-	JMP     copied77
+	JMP     copied79
 
-less78:
+less80:
 	CMPQ R11, $0x04
-	JL   less79
+	JL   less81
 	MOVL (R15), BP
 	MOVL BP, 352(SP)
 	MOVL -4(R15)(R11*1), BP
 	MOVL BP, 348(SP)(R11*1)
-	JMP  copied77
+	JMP  copied79
 
-less79:
+less81:
 	MOVW (R15), BP
 	MOVW BP, 352(SP)
 
-copied77:
+copied79:
 	VCVTPH2PS    352(SP), Y7
 	VPAND        Y0, Y7, Y7
 	VADDPS       Y7, Y6, Y6
 	ADDQ         R9, R13
 	DECQ         R14
-	JNZ          row76
+	JNZ          row78
 	LEAQ         (DI)(R12*2), R12
 	TESTB        $0x08, R11
-	JZ           no80
+	JZ           no82
 	VMOVUPS      X6, (R12)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R12
 
-no80:
+no82:
 	TESTB   $0x04, R11
-	JZ      no81
+	JZ      no83
 	VMOVLPS X6, (R12)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R12
 
-no81:
+no83:
 	TESTB  $0x02, R11
-	JZ     no82
+	JZ     no84
 	VMOVSS X6, (R12)
 
-no82:
-end75:
+no84:
+end77:
 	// On to the next slice.
 	MOVQ  R9, R11
 	IMULQ block+64(FP), R11
@@ -24383,19 +25107,19 @@ end75:
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R11
-	JL   done84
+	JL   done86
 
-loop83:
+loop85:
 	VMOVUPS (DI)(R12*2), Y6
 	VMOVUPS 32(DI)(R12*2), Y7
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R10), $+0
-	JEQ    undivided85
+	JEQ    undivided87
 	VDIVPS 96(R10), Y6, Y6
 	VDIVPS 96(R10), Y7, Y7
 
-undivided85:
+undivided87:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R10), Y6, Y8
 	VMULPS   Y6, Y8, Y8
@@ -24414,11 +25138,11 @@ undivided85:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other86
+	JNE     other88
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised89:
+raised91:
 	VMULPS  32(R10), Y8, Y8
 	VADDPS  64(R10), Y8, Y8
 	VMULPS  32(R10), Y9, Y9
@@ -24429,24 +25153,24 @@ raised89:
 	VMOVUPS Y9, 32(DI)(R12*2)
 	ADDQ    $0x00000020, R12
 	SUBQ    $0x00000020, R11
-	JGE     loop83
+	JGE     loop85
 
-done84:
+done86:
 	ADDQ $0x00000020, R11
 
 	// One vector at a time.
 	SUBQ $0x00000010, R11
-	JL   done91
+	JL   done93
 
-loop90:
+loop92:
 	VMOVUPS (DI)(R12*2), Y6
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R10), $+0
-	JEQ    undivided92
+	JEQ    undivided94
 	VDIVPS 96(R10), Y6, Y6
 
-undivided92:
+undivided94:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R10), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -24458,24 +25182,24 @@ undivided92:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other93
+	JNE     other95
 	VSQRTPS Y6, Y7
 
-raised96:
+raised98:
 	VMULPS  32(R10), Y7, Y7
 	VADDPS  64(R10), Y7, Y7
 	VMOVUPS Y6, (DX)(R12*2)
 	VMOVUPS Y7, (DI)(R12*2)
 	ADDQ    $0x00000010, R12
 	SUBQ    $0x00000010, R11
-	JGE     loop90
+	JGE     loop92
 
-done91:
+done93:
 	ADDQ $0x00000010, R11
 
 	// The rest, a part of a vector.
 	TESTQ      R11, R11
-	JZ         end97
+	JZ         end99
 	LEAQ       leadingOnes<>+64(SB), R13
 	SUBQ       R11, R13
 	SUBQ       R11, R13
@@ -24484,10 +25208,10 @@ done91:
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R10), $+0
-	JEQ    undivided98
+	JEQ    undivided100
 	VDIVPS 96(R10), Y7, Y7
 
-undivided98:
+undivided100:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R12*2), Y6, Y6
 	VMULPS     (R10), Y7, Y8
@@ -24500,69 +25224,69 @@ undivided98:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+96(FP), $+2
-	JNE     other99
+	JNE     other101
 	VSQRTPS Y6, Y7
 
-raised102:
+raised104:
 	VMULPS       32(R10), Y7, Y7
 	VADDPS       64(R10), Y7, Y7
 	LEAQ         (DX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no103
+	JZ           no105
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no103:
+no105:
 	TESTB   $0x04, R11
-	JZ      no104
+	JZ      no106
 	VMOVLPS X6, (R13)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R13
 
-no104:
+no106:
 	TESTB  $0x02, R11
-	JZ     no105
+	JZ     no107
 	VMOVSS X6, (R13)
 
-no105:
+no107:
 	LEAQ         (DI)(R12*2), R12
 	TESTB        $0x08, R11
-	JZ           no106
+	JZ           no108
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no106:
+no108:
 	TESTB   $0x04, R11
-	JZ      no107
+	JZ      no109
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no107:
+no109:
 	TESTB  $0x02, R11
-	JZ     no108
+	JZ     no110
 	VMOVSS X7, (R12)
 
-no108:
-end97:
+no110:
+end99:
 	LEAQ (DX)(R9*2), DX
 	MOVQ SI, R11
 
 	// The elements, row after row.
 	MOVQ block+64(FP), R12
 
-row109:
+row111:
 	MOVQ width+80(FP), R13
 	SHLQ $0x01, R13
 	XORQ R14, R14
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R13
-	JL   done111
+	JL   done113
 
-loop110:
+loop112:
 	PREFETCHT0 (R11)(R14*1)
 	PREFETCHT0 384(BX)(R14*1)
 	PREFETCHT0 384(R8)(R14*1)
@@ -24595,36 +25319,36 @@ loop110:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp112
+	JNE  clamp114
 
-clamped113:
+clamped115:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y7, (CX)(R14*2)
 	VMOVUPS   Y6, (AX)(R14*2)
 	VSUBPS    Y12, Y8, Y8
-	VMOVDQA   Y8, Y12
 	VMOVUPS   Y10, 32(CX)(R14*2)
 	VMOVUPS   Y8, 32(AX)(R14*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VCMPPS    $0x03, Y12, Y12, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y12, Y12
-	VCVTPS2PH $0x00, Y9, (R8)(R14*1)
-	VCVTPS2PH $0x00, Y12, 16(R8)(R14*1)
+	VCMPPS    $0x03, Y6, Y8, Y7
+	VMOVMSKPS Y7, R15
+	TESTL     R15, R15
+	JNZ       nan116
+
+quiet117:
+	VCVTPS2PH $0x00, Y6, (R8)(R14*1)
+	VCVTPS2PH $0x00, Y8, 16(R8)(R14*1)
 	ADDQ      $0x00000020, R14
 	SUBQ      $0x00000020, R13
-	JGE       loop110
+	JGE       loop112
 
-done111:
+done113:
 	ADDQ $0x00000020, R13
 
 	// One vector at a time.
 	SUBQ $0x00000010, R13
-	JL   done115
+	JL   done119
 
-loop114:
+loop118:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VCVTPH2PS (BX)(R14*1), Y6
 	VMULPS    (CX)(R14*2), Y3, Y7
@@ -24640,27 +25364,26 @@ loop114:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp116
+	JNE  clamp120
 
-clamped117:
+clamped121:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y7, (CX)(R14*2)
 	VMOVUPS   Y6, (AX)(R14*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VCVTPS2PH $0x00, Y9, (R8)(R14*1)
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y6, (R8)(R14*1)
 	ADDQ      $0x00000010, R14
 	SUBQ      $0x00000010, R13
-	JGE       loop114
+	JGE       loop118
 
-done115:
+done119:
 	ADDQ $0x00000010, R13
 
 	// The rest, a part of a vector.
 	TESTQ   R13, R13
-	JZ      end118
+	JZ      end122
 	LEAQ    leadingOnes<>+64(SB), R15
 	SUBQ    R13, R15
 	SUBQ    R13, R15
@@ -24672,27 +25395,27 @@ done115:
 	VMOVDQU    X8, 352(SP)
 	LEAQ       (BX)(R14*1), R15
 	CMPQ       R13, $0x08
-	JL         less120
+	JL         less124
 	MOVQ       (R15), BP
 	MOVQ       BP, 352(SP)
 	MOVQ       -8(R15)(R13*1), BP
 	MOVQ       BP, 344(SP)(R13*1)
-	JMP        copied119
+	JMP        copied123
 
-less120:
+less124:
 	CMPQ R13, $0x04
-	JL   less121
+	JL   less125
 	MOVL (R15), BP
 	MOVL BP, 352(SP)
 	MOVL -4(R15)(R13*1), BP
 	MOVL BP, 348(SP)(R13*1)
-	JMP  copied119
+	JMP  copied123
 
-less121:
+less125:
 	MOVW (R15), BP
 	MOVW BP, 352(SP)
 
-copied119:
+copied123:
 	VCVTPH2PS  352(SP), Y8
 	VMULPS     Y7, Y3, Y7
 	VMULPS     Y8, Y4, Y8
@@ -24708,88 +25431,88 @@ copied119:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R10), $+0
-	JNE  clamp122
+	JNE  clamp126
 
-clamped123:
+clamped127:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y8, Y8
 	VMOVDQA      Y8, Y9
 	LEAQ         (CX)(R14*2), R15
 	TESTB        $0x08, R13
-	JZ           no124
+	JZ           no128
 	VMOVUPS      X7, (R15)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R15
 
-no124:
+no128:
 	TESTB   $0x04, R13
-	JZ      no125
+	JZ      no129
 	VMOVLPS X7, (R15)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R15
 
-no125:
+no129:
 	TESTB  $0x02, R13
-	JZ     no126
+	JZ     no130
 	VMOVSS X7, (R15)
 
-no126:
+no130:
 	LEAQ         (AX)(R14*2), R15
 	TESTB        $0x08, R13
-	JZ           no127
+	JZ           no131
 	VMOVUPS      X8, (R15)
 	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, R15
 
-no127:
+no131:
 	TESTB   $0x04, R13
-	JZ      no128
+	JZ      no132
 	VMOVLPS X8, (R15)
 	VPSRLDQ $0x08, Y8, Y8
 	ADDQ    $0x08, R15
 
-no128:
+no132:
 	TESTB  $0x02, R13
-	JZ     no129
+	JZ     no133
 	VMOVSS X8, (R15)
 
-no129:
+no133:
 	VCMPPS    $0x03, Y9, Y9, Y6
 	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
 	VCVTPS2PH $0x00, Y9, 352(SP)
 	LEAQ      (R8)(R14*1), R14
 	CMPQ      R13, $0x08
-	JL        less131
+	JL        less135
 	MOVQ      352(SP), R15
 	MOVQ      R15, (R14)
 	MOVQ      344(SP)(R13*1), R15
 	MOVQ      R15, -8(R14)(R13*1)
-	JMP       copied130
+	JMP       copied134
 
-less131:
+less135:
 	CMPQ R13, $0x04
-	JL   less132
+	JL   less136
 	MOVL 352(SP), R15
 	MOVL R15, (R14)
 	MOVL 348(SP)(R13*1), R15
 	MOVL R15, -4(R14)(R13*1)
-	JMP  copied130
+	JMP  copied134
 
-less132:
+less136:
 	MOVW 352(SP), R15
 	MOVW R15, (R14)
 
-copied130:
-end118:
+copied134:
+end122:
 	LEAQ (AX)(R9*2), AX
 	LEAQ (CX)(R9*2), CX
 	ADDQ R9, BX
 	ADDQ R9, R8
 	ADDQ R9, R11
 	DECQ R12
-	JNZ  row109
+	JNZ  row111
 	DECQ outer+56(FP)
-	JNZ  slice68
+	JNZ  slice70
 
 done2:
 	VZEROUPPER
@@ -24859,97 +25582,111 @@ clamp47:
 	VMAXPS  Y12, Y11, Y12
 	JMP     clamped48
 
-clamp51:
+nan49:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y8, Y8, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y8, Y8
+	JMP       quiet50
+
+clamp53:
 	VMOVUPS 224(R10), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 256(R10), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped52
+	JMP     clamped54
 
-clamp57:
+clamp59:
 	VMOVUPS 224(R10), Y6
 	VMINPS  Y9, Y6, Y9
 	VMOVUPS 256(R10), Y6
 	VMAXPS  Y9, Y6, Y9
-	JMP     clamped58
+	JMP     clamped60
 
 	// The powers 0, 1/2 and 2.
-other86:
-	JG      two88
+other88:
+	JG      two90
 	CMPQ    power+96(FP), $+1
-	JE      half87
+	JE      half89
 	VMOVUPS 128(R10), Y8
 	VMOVUPS 128(R10), Y9
-	JMP     raised89
+	JMP     raised91
 
-half87:
+half89:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised89
+	JMP     raised91
 
-two88:
+two90:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised89
+	JMP     raised91
 
 	// The powers 0, 1/2 and 2.
-other93:
-	JG      two95
+other95:
+	JG      two97
 	CMPQ    power+96(FP), $+1
-	JE      half94
+	JE      half96
 	VMOVUPS 128(R10), Y7
-	JMP     raised96
+	JMP     raised98
 
-half94:
+half96:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised96
+	JMP     raised98
 
-two95:
+two97:
 	VMOVDQA Y6, Y7
-	JMP     raised96
+	JMP     raised98
 
 	// The powers 0, 1/2 and 2.
-other99:
-	JG      two101
+other101:
+	JG      two103
 	CMPQ    power+96(FP), $+1
-	JE      half100
+	JE      half102
 	VMOVUPS 128(R10), Y7
-	JMP     raised102
+	JMP     raised104
 
-half100:
+half102:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised102
+	JMP     raised104
 
-two101:
+two103:
 	VMOVDQA Y6, Y7
-	JMP     raised102
+	JMP     raised104
 
-clamp112:
+clamp114:
 	VMOVUPS 224(R10), Y11
 	VMINPS  Y9, Y11, Y9
 	VMINPS  Y12, Y11, Y12
 	VMOVUPS 256(R10), Y11
 	VMAXPS  Y9, Y11, Y9
 	VMAXPS  Y12, Y11, Y12
-	JMP     clamped113
+	JMP     clamped115
 
-clamp116:
+nan116:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y8, Y8, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y8, Y8
+	JMP       quiet117
+
+clamp120:
 	VMOVUPS 224(R10), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 256(R10), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped117
+	JMP     clamped121
 
-clamp122:
+clamp126:
 	VMOVUPS 224(R10), Y6
 	VMINPS  Y9, Y6, Y9
 	VMOVUPS 256(R10), Y6
 	VMAXPS  Y9, Y6, Y9
-	JMP     clamped123
+	JMP     clamped127
 
 // func blockMeansHalfF16AVX2(d *float32, x *uint16, blocks int, block int, div float32, factor float32)
 // Requires: AVX, AVX2, CMOV, F16C
@@ -25841,6 +26578,7 @@ TEXT ·descendBlocksHalfF16AVX2(SB), NOSPLIT, $480-68
 	MOVQ         den+32(FP), SI
 	MOVQ         blocks+40(FP), DI
 	MOVQ         out+16(FP), R8
+	XORQ         R10, R10
 	CMPL         factor+64(FP), $0x3f800000
 	JE           plain1
 
@@ -25860,34 +26598,76 @@ done6:
 	IMULQ block+48(FP), R9
 	SHLQ  $0x01, R9
 
-	// The elements of a group, each with its block's denominator.
-	VMOVUPS 416(SP), Y5
-	MOVQ    R9, R10
-	ANDQ    $-16, R10
-	SUBQ    R10, R9
-	LEAQ    (AX)(R10*2), AX
-	LEAQ    (DX)(R10*2), DX
-	ADDQ    R10, BX
-	ADDQ    R10, R8
-	NEGQ    R10
-	JZ      rest8
+	// The narrowed parameters of the last group.
+	CMPQ R10, $-64
+	JG   one8
 
 loop7:
-	PREFETCHT0 384(BX)(R10*1)
 	PREFETCHT0 384(R8)(R10*1)
-	PREFETCHT0 384(DX)(R10*2)
-	PREFETCHT0 384(AX)(R10*2)
+	VMOVUPS    (AX)(R10*2), Y5
+	VMOVUPS    32(AX)(R10*2), Y7
+	VMOVUPS    64(AX)(R10*2), Y8
+	VMOVUPS    96(AX)(R10*2), Y9
+	VCMPPS     $0x03, Y5, Y7, Y10
+	VMOVMSKPS  Y10, R11
+	TESTL      R11, R11
+	JNZ        nan10
+
+quiet11:
+	VCVTPS2PH $0x00, Y5, (R8)(R10*1)
+	VCVTPS2PH $0x00, Y7, 16(R8)(R10*1)
+	VCMPPS    $0x03, Y8, Y9, Y5
+	VMOVMSKPS Y5, R11
+	TESTL     R11, R11
+	JNZ       nan12
+
+quiet13:
+	VCVTPS2PH $0x00, Y8, 32(R8)(R10*1)
+	VCVTPS2PH $0x00, Y9, 48(R8)(R10*1)
+	SUBQ      $-64, R10
+	CMPQ      R10, $-64
+	JLE       loop7
+
+one8:
+	TESTQ      R10, R10
+	JZ         done9
+	PREFETCHT0 384(R8)(R10*1)
+	VMOVUPS    (AX)(R10*2), Y5
+	VCMPPS     $0x03, Y5, Y5, Y7
+	VBLENDVPS  Y7, quietNaNs256<>+0(SB), Y5, Y5
+	VCVTPS2PH  $0x00, Y5, (R8)(R10*1)
+	ADDQ       $0x10, R10
+	JMP        one8
+
+done9:
+	// The elements of a group, each with its block's denominator.
+	VMOVUPS 416(SP), Y5
+	MOVQ    R9, R11
+	ANDQ    $-16, R11
+	SUBQ    R11, R9
+	LEAQ    (AX)(R11*2), AX
+	LEAQ    (DX)(R11*2), DX
+	ADDQ    R11, BX
+	ADDQ    R11, R8
+	NEGQ    R11
+	MOVQ    R11, R10
+	JZ      rest15
+
+loop14:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 384(DX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R10*1), Y7
+	VCVTPH2PS (BX)(R11*1), Y7
 	VMULPS    384(SP), Y7, Y7
-	VMULPS    (DX)(R10*2), Y2, Y8
+	VMULPS    (DX)(R11*2), Y2, Y8
 	VMULPS    Y7, Y3, Y7
 	VADDPS    Y7, Y8, Y8
 	VPAND     Y0, Y8, Y7
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y8, Y7, Y8
-	VMULPS    (AX)(R10*2), Y4, Y7
+	VMULPS    (AX)(R11*2), Y4, Y7
 	VPSRLD    $0x1c, Y5, Y9
 	VPERMPS   Y6, Y9, Y9
 	VMULPS    (CX), Y8, Y10
@@ -25895,56 +26675,52 @@ loop7:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp10
+	JNE  clamp17
 
-clamped11:
+clamped18:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Y10, Y7, Y7
-	VMOVDQA   Y7, Y10
-	VMOVUPS   Y8, (DX)(R10*2)
-	VMOVUPS   Y7, (AX)(R10*2)
-	VCMPPS    $0x03, Y10, Y10, Y7
-	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
-	VCVTPS2PH $0x00, Y10, (R8)(R10*1)
-	VPADDD    448(SP), Y5, Y5
-	ADDQ      $0x10, R10
-	JNZ       loop7
+	VSUBPS  Y10, Y7, Y7
+	VMOVUPS Y8, (DX)(R11*2)
+	VMOVUPS Y7, (AX)(R11*2)
+	VPADDD  448(SP), Y5, Y5
+	ADDQ    $0x10, R11
+	JNZ     loop14
 
-rest8:
+rest15:
 	TESTQ   R9, R9
-	JZ      end9
-	LEAQ    leadingOnes<>+64(SB), R11
-	SUBQ    R9, R11
-	SUBQ    R9, R11
-	VMOVDQU (R11), Y7
+	JZ      end16
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R9, R12
+	SUBQ    R9, R12
+	VMOVDQU (R12), Y7
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMASKMOVPS (DX)(R10*2), Y7, Y8
+	VMASKMOVPS (DX)(R11*2), Y7, Y8
 	VPXOR      Y9, Y9, Y9
 	VMOVDQU    X9, 352(SP)
-	LEAQ       (BX)(R10*1), R11
+	LEAQ       (BX)(R11*1), R12
 	CMPQ       R9, $0x08
-	JL         less13
-	MOVQ       (R11), R12
-	MOVQ       R12, 352(SP)
-	MOVQ       -8(R11)(R9*1), R12
-	MOVQ       R12, 344(SP)(R9*1)
-	JMP        copied12
+	JL         less20
+	MOVQ       (R12), R13
+	MOVQ       R13, 352(SP)
+	MOVQ       -8(R12)(R9*1), R13
+	MOVQ       R13, 344(SP)(R9*1)
+	JMP        copied19
 
-less13:
+less20:
 	CMPQ R9, $0x04
-	JL   less14
-	MOVL (R11), R12
-	MOVL R12, 352(SP)
-	MOVL -4(R11)(R9*1), R12
-	MOVL R12, 348(SP)(R9*1)
-	JMP  copied12
+	JL   less21
+	MOVL (R12), R13
+	MOVL R13, 352(SP)
+	MOVL -4(R12)(R9*1), R13
+	MOVL R13, 348(SP)(R9*1)
+	JMP  copied19
 
-less14:
-	MOVW (R11), R12
-	MOVW R12, 352(SP)
+less21:
+	MOVW (R12), R13
+	MOVW R13, 352(SP)
 
-copied12:
+copied19:
 	VCVTPH2PS  352(SP), Y9
 	VMULPS     384(SP), Y9, Y9
 	VMULPS     Y8, Y2, Y8
@@ -25953,7 +26729,7 @@ copied12:
 	VPAND      Y0, Y8, Y9
 	VPCMPGTD   Y9, Y1, Y9
 	VPANDN     Y8, Y9, Y8
-	VMASKMOVPS (AX)(R10*2), Y7, Y7
+	VMASKMOVPS (AX)(R11*2), Y7, Y7
 	VMULPS     Y7, Y4, Y7
 	VPSRLD     $0x1c, Y5, Y5
 	VPERMPS    Y6, Y5, Y5
@@ -25962,128 +26738,170 @@ copied12:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp15
+	JNE  clamp22
 
-clamped16:
+clamped23:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y6, Y7, Y7
 	VMOVDQA      Y7, Y6
-	LEAQ         (DX)(R10*2), R11
+	LEAQ         (DX)(R11*2), R12
 	TESTB        $0x08, R9
-	JZ           no17
-	VMOVUPS      X8, (R11)
+	JZ           no24
+	VMOVUPS      X8, (R12)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-no17:
+no24:
 	TESTB   $0x04, R9
-	JZ      no18
-	VMOVLPS X8, (R11)
+	JZ      no25
+	VMOVLPS X8, (R12)
 	VPSRLDQ $0x08, Y8, Y8
-	ADDQ    $0x08, R11
+	ADDQ    $0x08, R12
 
-no18:
+no25:
 	TESTB  $0x02, R9
-	JZ     no19
-	VMOVSS X8, (R11)
+	JZ     no26
+	VMOVSS X8, (R12)
 
-no19:
-	LEAQ         (AX)(R10*2), R11
+no26:
+	LEAQ         (AX)(R11*2), R12
 	TESTB        $0x08, R9
-	JZ           no20
-	VMOVUPS      X7, (R11)
+	JZ           no27
+	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-no20:
+no27:
 	TESTB   $0x04, R9
-	JZ      no21
-	VMOVLPS X7, (R11)
+	JZ      no28
+	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
-	ADDQ    $0x08, R11
+	ADDQ    $0x08, R12
 
-no21:
+no28:
 	TESTB  $0x02, R9
-	JZ     no22
-	VMOVSS X7, (R11)
+	JZ     no29
+	VMOVSS X7, (R12)
 
-no22:
+no29:
 	VCMPPS    $0x03, Y6, Y6, Y5
 	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y6, Y6
 	VCVTPS2PH $0x00, Y6, 352(SP)
-	LEAQ      (R8)(R10*1), R10
+	LEAQ      (R8)(R11*1), R11
 	CMPQ      R9, $0x08
-	JL        less24
-	MOVQ      352(SP), R11
-	MOVQ      R11, (R10)
-	MOVQ      344(SP)(R9*1), R11
-	MOVQ      R11, -8(R10)(R9*1)
-	JMP       copied23
+	JL        less31
+	MOVQ      352(SP), R12
+	MOVQ      R12, (R11)
+	MOVQ      344(SP)(R9*1), R12
+	MOVQ      R12, -8(R11)(R9*1)
+	JMP       copied30
 
-less24:
+less31:
 	CMPQ R9, $0x04
-	JL   less25
-	MOVL 352(SP), R11
-	MOVL R11, (R10)
-	MOVL 348(SP)(R9*1), R11
-	MOVL R11, -4(R10)(R9*1)
-	JMP  copied23
+	JL   less32
+	MOVL 352(SP), R12
+	MOVL R12, (R11)
+	MOVL 348(SP)(R9*1), R12
+	MOVL R12, -4(R11)(R9*1)
+	JMP  copied30
 
-less25:
-	MOVW 352(SP), R11
-	MOVW R11, (R10)
+less32:
+	MOVW 352(SP), R12
+	MOVW R12, (R11)
 
-copied23:
-end9:
+copied30:
+end16:
 	JMP group3
 
 done4:
 	JMP done2
 
 plain1:
-group26:
+group33:
 	TESTQ   DI, DI
-	JZ      done27
+	JZ      done34
 	MOVQ    $0x0000000000000008, R9
 	CMPQ    DI, R9
 	CMOVQLT DI, R9
 	SUBQ    R9, DI
 	CMPQ    R9, $0x08
-	JNE     some28
+	JNE     some35
 	VMOVUPS (SI), Y6
 
-done29:
+done36:
 	ADDQ  $0x20, SI
 	IMULQ block+48(FP), R9
 	SHLQ  $0x01, R9
 
+	// The narrowed parameters of the last group.
+	CMPQ R10, $-64
+	JG   one38
+
+loop37:
+	PREFETCHT0 384(R8)(R10*1)
+	VMOVUPS    (AX)(R10*2), Y5
+	VMOVUPS    32(AX)(R10*2), Y7
+	VMOVUPS    64(AX)(R10*2), Y8
+	VMOVUPS    96(AX)(R10*2), Y9
+	VCMPPS     $0x03, Y5, Y7, Y10
+	VMOVMSKPS  Y10, R11
+	TESTL      R11, R11
+	JNZ        nan40
+
+quiet41:
+	VCVTPS2PH $0x00, Y5, (R8)(R10*1)
+	VCVTPS2PH $0x00, Y7, 16(R8)(R10*1)
+	VCMPPS    $0x03, Y8, Y9, Y5
+	VMOVMSKPS Y5, R11
+	TESTL     R11, R11
+	JNZ       nan42
+
+quiet43:
+	VCVTPS2PH $0x00, Y8, 32(R8)(R10*1)
+	VCVTPS2PH $0x00, Y9, 48(R8)(R10*1)
+	SUBQ      $-64, R10
+	CMPQ      R10, $-64
+	JLE       loop37
+
+one38:
+	TESTQ      R10, R10
+	JZ         done39
+	PREFETCHT0 384(R8)(R10*1)
+	VMOVUPS    (AX)(R10*2), Y5
+	VCMPPS     $0x03, Y5, Y5, Y7
+	VBLENDVPS  Y7, quietNaNs256<>+0(SB), Y5, Y5
+	VCVTPS2PH  $0x00, Y5, (R8)(R10*1)
+	ADDQ       $0x10, R10
+	JMP        one38
+
+done39:
 	// The elements of a group, each with its block's denominator.
 	VMOVUPS 416(SP), Y5
-	MOVQ    R9, R10
-	ANDQ    $-16, R10
-	SUBQ    R10, R9
-	LEAQ    (AX)(R10*2), AX
-	LEAQ    (DX)(R10*2), DX
-	ADDQ    R10, BX
-	ADDQ    R10, R8
-	NEGQ    R10
-	JZ      rest31
+	MOVQ    R9, R11
+	ANDQ    $-16, R11
+	SUBQ    R11, R9
+	LEAQ    (AX)(R11*2), AX
+	LEAQ    (DX)(R11*2), DX
+	ADDQ    R11, BX
+	ADDQ    R11, R8
+	NEGQ    R11
+	MOVQ    R11, R10
+	JZ      rest45
 
-loop30:
-	PREFETCHT0 384(BX)(R10*1)
-	PREFETCHT0 384(R8)(R10*1)
-	PREFETCHT0 384(DX)(R10*2)
-	PREFETCHT0 384(AX)(R10*2)
+loop44:
+	PREFETCHT0 384(BX)(R11*1)
+	PREFETCHT0 384(DX)(R11*2)
+	PREFETCHT0 384(AX)(R11*2)
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VCVTPH2PS (BX)(R10*1), Y7
-	VMULPS    (DX)(R10*2), Y2, Y8
+	VCVTPH2PS (BX)(R11*1), Y7
+	VMULPS    (DX)(R11*2), Y2, Y8
 	VMULPS    Y7, Y3, Y7
 	VADDPS    Y7, Y8, Y8
 	VPAND     Y0, Y8, Y7
 	VPCMPGTD  Y7, Y1, Y7
 	VPANDN    Y8, Y7, Y8
-	VMULPS    (AX)(R10*2), Y4, Y7
+	VMULPS    (AX)(R11*2), Y4, Y7
 	VPSRLD    $0x1c, Y5, Y9
 	VPERMPS   Y6, Y9, Y9
 	VMULPS    (CX), Y8, Y10
@@ -26091,56 +26909,52 @@ loop30:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp33
+	JNE  clamp47
 
-clamped34:
+clamped48:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Y10, Y7, Y7
-	VMOVDQA   Y7, Y10
-	VMOVUPS   Y8, (DX)(R10*2)
-	VMOVUPS   Y7, (AX)(R10*2)
-	VCMPPS    $0x03, Y10, Y10, Y7
-	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
-	VCVTPS2PH $0x00, Y10, (R8)(R10*1)
-	VPADDD    448(SP), Y5, Y5
-	ADDQ      $0x10, R10
-	JNZ       loop30
+	VSUBPS  Y10, Y7, Y7
+	VMOVUPS Y8, (DX)(R11*2)
+	VMOVUPS Y7, (AX)(R11*2)
+	VPADDD  448(SP), Y5, Y5
+	ADDQ    $0x10, R11
+	JNZ     loop44
 
-rest31:
+rest45:
 	TESTQ   R9, R9
-	JZ      end32
-	LEAQ    leadingOnes<>+64(SB), R11
-	SUBQ    R9, R11
-	SUBQ    R9, R11
-	VMOVDQU (R11), Y7
+	JZ      end46
+	LEAQ    leadingOnes<>+64(SB), R12
+	SUBQ    R9, R12
+	SUBQ    R9, R12
+	VMOVDQU (R12), Y7
 
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
-	VMASKMOVPS (DX)(R10*2), Y7, Y8
+	VMASKMOVPS (DX)(R11*2), Y7, Y8
 	VPXOR      Y9, Y9, Y9
 	VMOVDQU    X9, 352(SP)
-	LEAQ       (BX)(R10*1), R11
+	LEAQ       (BX)(R11*1), R12
 	CMPQ       R9, $0x08
-	JL         less36
-	MOVQ       (R11), R12
-	MOVQ       R12, 352(SP)
-	MOVQ       -8(R11)(R9*1), R12
-	MOVQ       R12, 344(SP)(R9*1)
-	JMP        copied35
+	JL         less50
+	MOVQ       (R12), R13
+	MOVQ       R13, 352(SP)
+	MOVQ       -8(R12)(R9*1), R13
+	MOVQ       R13, 344(SP)(R9*1)
+	JMP        copied49
 
-less36:
+less50:
 	CMPQ R9, $0x04
-	JL   less37
-	MOVL (R11), R12
-	MOVL R12, 352(SP)
-	MOVL -4(R11)(R9*1), R12
-	MOVL R12, 348(SP)(R9*1)
-	JMP  copied35
+	JL   less51
+	MOVL (R12), R13
+	MOVL R13, 352(SP)
+	MOVL -4(R12)(R9*1), R13
+	MOVL R13, 348(SP)(R9*1)
+	JMP  copied49
 
-less37:
-	MOVW (R11), R12
-	MOVW R12, 352(SP)
+less51:
+	MOVW (R12), R13
+	MOVW R13, 352(SP)
 
-copied35:
+copied49:
 	VCVTPH2PS  352(SP), Y9
 	VMULPS     Y8, Y2, Y8
 	VMULPS     Y9, Y3, Y9
@@ -26148,7 +26962,7 @@ copied35:
 	VPAND      Y0, Y8, Y9
 	VPCMPGTD   Y9, Y1, Y9
 	VPANDN     Y8, Y9, Y8
-	VMASKMOVPS (AX)(R10*2), Y7, Y7
+	VMASKMOVPS (AX)(R11*2), Y7, Y7
 	VMULPS     Y7, Y4, Y7
 	VPSRLD     $0x1c, Y5, Y5
 	VPERMPS    Y6, Y5, Y5
@@ -26157,135 +26971,219 @@ copied35:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(CX), $+0
-	JNE  clamp38
+	JNE  clamp52
 
-clamped39:
+clamped53:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y6, Y7, Y7
 	VMOVDQA      Y7, Y6
-	LEAQ         (DX)(R10*2), R11
+	LEAQ         (DX)(R11*2), R12
 	TESTB        $0x08, R9
-	JZ           no40
-	VMOVUPS      X8, (R11)
+	JZ           no54
+	VMOVUPS      X8, (R12)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-no40:
+no54:
 	TESTB   $0x04, R9
-	JZ      no41
-	VMOVLPS X8, (R11)
+	JZ      no55
+	VMOVLPS X8, (R12)
 	VPSRLDQ $0x08, Y8, Y8
-	ADDQ    $0x08, R11
+	ADDQ    $0x08, R12
 
-no41:
+no55:
 	TESTB  $0x02, R9
-	JZ     no42
-	VMOVSS X8, (R11)
+	JZ     no56
+	VMOVSS X8, (R12)
 
-no42:
-	LEAQ         (AX)(R10*2), R11
+no56:
+	LEAQ         (AX)(R11*2), R12
 	TESTB        $0x08, R9
-	JZ           no43
-	VMOVUPS      X7, (R11)
+	JZ           no57
+	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
 
-no43:
+no57:
 	TESTB   $0x04, R9
-	JZ      no44
-	VMOVLPS X7, (R11)
+	JZ      no58
+	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
-	ADDQ    $0x08, R11
+	ADDQ    $0x08, R12
 
-no44:
+no58:
 	TESTB  $0x02, R9
-	JZ     no45
-	VMOVSS X7, (R11)
+	JZ     no59
+	VMOVSS X7, (R12)
 
-no45:
+no59:
 	VCMPPS    $0x03, Y6, Y6, Y5
 	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y6, Y6
 	VCVTPS2PH $0x00, Y6, 352(SP)
-	LEAQ      (R8)(R10*1), R10
+	LEAQ      (R8)(R11*1), R11
 	CMPQ      R9, $0x08
-	JL        less47
-	MOVQ      352(SP), R11
-	MOVQ      R11, (R10)
-	MOVQ      344(SP)(R9*1), R11
-	MOVQ      R11, -8(R10)(R9*1)
-	JMP       copied46
+	JL        less61
+	MOVQ      352(SP), R12
+	MOVQ      R12, (R11)
+	MOVQ      344(SP)(R9*1), R12
+	MOVQ      R12, -8(R11)(R9*1)
+	JMP       copied60
 
-less47:
+less61:
 	CMPQ R9, $0x04
-	JL   less48
-	MOVL 352(SP), R11
-	MOVL R11, (R10)
-	MOVL 348(SP)(R9*1), R11
-	MOVL R11, -4(R10)(R9*1)
-	JMP  copied46
+	JL   less62
+	MOVL 352(SP), R12
+	MOVL R12, (R11)
+	MOVL 348(SP)(R9*1), R12
+	MOVL R12, -4(R11)(R9*1)
+	JMP  copied60
 
-less48:
-	MOVW 352(SP), R11
-	MOVW R11, (R10)
+less62:
+	MOVW 352(SP), R12
+	MOVW R12, (R11)
 
-copied46:
-end32:
-	JMP group26
+copied60:
+end46:
+	JMP group33
 
-done27:
+done34:
 done2:
+	// The narrowed parameters of the last group.
+	CMPQ R10, $-64
+	JG   one64
+
+loop63:
+	PREFETCHT0 384(R8)(R10*1)
+	VMOVUPS    (AX)(R10*2), Y0
+	VMOVUPS    32(AX)(R10*2), Y1
+	VMOVUPS    64(AX)(R10*2), Y2
+	VMOVUPS    96(AX)(R10*2), Y3
+	VCMPPS     $0x03, Y0, Y1, Y4
+	VMOVMSKPS  Y4, CX
+	TESTL      CX, CX
+	JNZ        nan66
+
+quiet67:
+	VCVTPS2PH $0x00, Y0, (R8)(R10*1)
+	VCVTPS2PH $0x00, Y1, 16(R8)(R10*1)
+	VCMPPS    $0x03, Y2, Y3, Y0
+	VMOVMSKPS Y0, CX
+	TESTL     CX, CX
+	JNZ       nan68
+
+quiet69:
+	VCVTPS2PH $0x00, Y2, 32(R8)(R10*1)
+	VCVTPS2PH $0x00, Y3, 48(R8)(R10*1)
+	SUBQ      $-64, R10
+	CMPQ      R10, $-64
+	JLE       loop63
+
+one64:
+	TESTQ      R10, R10
+	JZ         done65
+	PREFETCHT0 384(R8)(R10*1)
+	VMOVUPS    (AX)(R10*2), Y0
+	VCMPPS     $0x03, Y0, Y0, Y1
+	VBLENDVPS  Y1, quietNaNs256<>+0(SB), Y0, Y0
+	VCVTPS2PH  $0x00, Y0, (R8)(R10*1)
+	ADDQ       $0x10, R10
+	JMP        one64
+
+done65:
 	VZEROUPPER
 	RET
 
 	// The last group, of fewer blocks.
 some5:
-	MOVQ       R9, R10
-	SHLQ       $0x01, R10
-	LEAQ       leadingOnes<>+64(SB), R11
-	SUBQ       R10, R11
-	SUBQ       R10, R11
-	VMOVDQU    (R11), Y5
+	MOVQ       R9, R11
+	SHLQ       $0x01, R11
+	LEAQ       leadingOnes<>+64(SB), R12
+	SUBQ       R11, R12
+	SUBQ       R11, R12
+	VMOVDQU    (R12), Y5
 	VMASKMOVPS (SI), Y5, Y6
 	JMP        done6
 
-clamp10:
+nan10:
+	VCMPPS    $0x03, Y5, Y5, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet11
+
+nan12:
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCMPPS    $0x03, Y9, Y9, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y9, Y9
+	JMP       quiet13
+
+clamp17:
 	VMOVUPS 32(CX), Y9
 	VMINPS  Y10, Y9, Y10
 	VMOVUPS 64(CX), Y9
 	VMAXPS  Y10, Y9, Y10
-	JMP     clamped11
+	JMP     clamped18
 
-clamp15:
+clamp22:
 	VMOVUPS 32(CX), Y5
 	VMINPS  Y6, Y5, Y6
 	VMOVUPS 64(CX), Y5
 	VMAXPS  Y6, Y5, Y6
-	JMP     clamped16
+	JMP     clamped23
 
 	// The last group, of fewer blocks.
-some28:
-	MOVQ       R9, R10
-	SHLQ       $0x01, R10
-	LEAQ       leadingOnes<>+64(SB), R11
-	SUBQ       R10, R11
-	SUBQ       R10, R11
-	VMOVDQU    (R11), Y5
+some35:
+	MOVQ       R9, R11
+	SHLQ       $0x01, R11
+	LEAQ       leadingOnes<>+64(SB), R12
+	SUBQ       R11, R12
+	SUBQ       R11, R12
+	VMOVDQU    (R12), Y5
 	VMASKMOVPS (SI), Y5, Y6
-	JMP        done29
+	JMP        done36
 
-clamp33:
+nan40:
+	VCMPPS    $0x03, Y5, Y5, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y10
+	VBLENDVPS Y10, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet41
+
+nan42:
+	VCMPPS    $0x03, Y8, Y8, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
+	VCMPPS    $0x03, Y9, Y9, Y5
+	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y9, Y9
+	JMP       quiet43
+
+clamp47:
 	VMOVUPS 32(CX), Y9
 	VMINPS  Y10, Y9, Y10
 	VMOVUPS 64(CX), Y9
 	VMAXPS  Y10, Y9, Y10
-	JMP     clamped34
+	JMP     clamped48
 
-clamp38:
+clamp52:
 	VMOVUPS 32(CX), Y5
 	VMINPS  Y6, Y5, Y6
 	VMOVUPS 64(CX), Y5
 	VMAXPS  Y6, Y5, Y6
-	JMP     clamped39
+	JMP     clamped53
+
+nan66:
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, quietNaNs256<>+0(SB), Y1, Y1
+	JMP       quiet67
+
+nan68:
+	VCMPPS    $0x03, Y2, Y2, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y2, Y2
+	VCMPPS    $0x03, Y3, Y3, Y0
+	VBLENDVPS Y0, quietNaNs256<>+0(SB), Y3, Y3
+	JMP       quiet69
 
 // func updateTogetherHalfF16AVX2(theta *float32, m *float32, v *float32, out *uint16, grad *uint16, hz *uint16, outer int, block int, stride int, width int, s *float32, power int, factor float32)
 // Requires: AVX, AVX2, F16C, MMX+
@@ -26453,19 +27351,19 @@ row12:
 clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y10
 	VMOVUPS   Y7, (CX)(R12*2)
 	VMOVUPS   Y6, (AX)(R12*2)
 	VSUBPS    Y13, Y11, Y11
-	VMOVDQA   Y11, Y13
 	VMOVUPS   Y12, 32(CX)(R12*2)
 	VMOVUPS   Y11, 32(AX)(R12*2)
-	VCMPPS    $0x03, Y10, Y10, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
-	VCMPPS    $0x03, Y13, Y13, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y13, Y13
-	VCVTPS2PH $0x00, Y10, (DI)(R12*1)
-	VCVTPS2PH $0x00, Y13, 16(DI)(R12*1)
+	VCMPPS    $0x03, Y6, Y11, Y7
+	VMOVMSKPS Y7, R14
+	TESTL     R14, R14
+	JNZ       nan15
+
+quiet16:
+	VCVTPS2PH $0x00, Y6, (DI)(R12*1)
+	VCVTPS2PH $0x00, Y11, 16(DI)(R12*1)
 	ADDQ      R8, R12
 	DECQ      R13
 	JNZ       row12
@@ -26478,29 +27376,29 @@ done5:
 
 	// One vector at a time.
 	SUBQ $0x00000010, R10
-	JL   done16
+	JL   done18
 
-loop15:
+loop17:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row17:
+row19:
 	VCVTPH2PS (SI)(R12*1), Y7
 	VMULPS    384(SP), Y7, Y7
 	VPAND     Y0, Y7, Y7
 	VADDPS    Y7, Y6, Y6
 	ADDQ      R8, R12
 	DECQ      R13
-	JNZ       row17
+	JNZ       row19
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided18
+	JEQ    undivided20
 	VDIVPS 96(R9), Y6, Y6
 
-undivided18:
+undivided20:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -26512,10 +27410,10 @@ undivided18:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other19
+	JNE     other21
 	VSQRTPS Y6, Y7
 
-raised22:
+raised24:
 	VMULPS  32(R9), Y7, Y7
 	VADDPS  64(R9), Y7, Y7
 	VMOVUPS Y6, (DX)(R11*2)
@@ -26524,7 +27422,7 @@ raised22:
 	MOVQ R11, R12
 	MOVQ block+56(FP), R13
 
-row23:
+row25:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VCVTPH2PS (BX)(R12*1), Y6
 	VMULPS    384(SP), Y6, Y6
@@ -26540,30 +27438,29 @@ row23:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp24
+	JNE  clamp26
 
-clamped25:
+clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y8, (CX)(R12*2)
 	VMOVUPS   Y6, (AX)(R12*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VCVTPS2PH $0x00, Y9, (DI)(R12*1)
+	VCMPPS    $0x03, Y6, Y6, Y8
+	VBLENDVPS Y8, quietNaNs256<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y6, (DI)(R12*1)
 	ADDQ      R8, R12
 	DECQ      R13
-	JNZ       row23
+	JNZ       row25
 	ADDQ      $0x00000010, R11
 	SUBQ      $0x00000010, R10
-	JGE       loop15
+	JGE       loop17
 
-done16:
+done18:
 	ADDQ $0x00000010, R10
 
 	// The rest, a part of a vector.
 	TESTQ   R10, R10
-	JZ      end26
+	JZ      end28
 	LEAQ    leadingOnes<>+64(SB), R12
 	SUBQ    R10, R12
 	SUBQ    R10, R12
@@ -26574,46 +27471,46 @@ done16:
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row27:
+row29:
 	VPXOR   Y8, Y8, Y8
 	VMOVDQU X8, 352(SP)
 	LEAQ    (SI)(R12*1), R14
 	CMPQ    R10, $0x08
-	JL      less29
+	JL      less31
 	MOVQ    (R14), R15
 	MOVQ    R15, 352(SP)
 	MOVQ    -8(R14)(R10*1), R15
 	MOVQ    R15, 344(SP)(R10*1)
-	JMP     copied28
+	JMP     copied30
 
-less29:
+less31:
 	CMPQ R10, $0x04
-	JL   less30
+	JL   less32
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R10*1), R15
 	MOVL R15, 348(SP)(R10*1)
-	JMP  copied28
+	JMP  copied30
 
-less30:
+less32:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied28:
+copied30:
 	VCVTPH2PS 352(SP), Y8
 	VMULPS    384(SP), Y8, Y8
 	VPAND     Y0, Y8, Y8
 	VADDPS    Y8, Y7, Y7
 	ADDQ      R8, R12
 	DECQ      R13
-	JNZ       row27
+	JNZ       row29
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided31
+	JEQ    undivided33
 	VDIVPS 96(R9), Y7, Y7
 
-undivided31:
+undivided33:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R11*2), Y6, Y8
 	VMULPS     (R9), Y7, Y9
@@ -26626,64 +27523,64 @@ undivided31:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other32
+	JNE     other34
 	VSQRTPS Y7, Y8
 
-raised35:
+raised37:
 	VMULPS       32(R9), Y8, Y8
 	VADDPS       64(R9), Y8, Y8
 	LEAQ         (DX)(R11*2), R12
 	TESTB        $0x08, R10
-	JZ           no36
+	JZ           no38
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no36:
+no38:
 	TESTB   $0x04, R10
-	JZ      no37
+	JZ      no39
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no37:
+no39:
 	TESTB  $0x02, R10
-	JZ     no38
+	JZ     no40
 	VMOVSS X7, (R12)
 
-no38:
+no40:
 	// The elements, row after row.
 	MOVQ R11, R12
 	MOVQ block+56(FP), R11
 
-row39:
+row41:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R12*2), Y6, Y7
 	VPXOR      Y9, Y9, Y9
 	VMOVDQU    X9, 352(SP)
 	LEAQ       (BX)(R12*1), R13
 	CMPQ       R10, $0x08
-	JL         less41
+	JL         less43
 	MOVQ       (R13), R14
 	MOVQ       R14, 352(SP)
 	MOVQ       -8(R13)(R10*1), R14
 	MOVQ       R14, 344(SP)(R10*1)
-	JMP        copied40
+	JMP        copied42
 
-less41:
+less43:
 	CMPQ R10, $0x04
-	JL   less42
+	JL   less44
 	MOVL (R13), R14
 	MOVL R14, 352(SP)
 	MOVL -4(R13)(R10*1), R14
 	MOVL R14, 348(SP)(R10*1)
-	JMP  copied40
+	JMP  copied42
 
-less42:
+less44:
 	MOVW (R13), R14
 	MOVW R14, 352(SP)
 
-copied40:
+copied42:
 	VCVTPH2PS  352(SP), Y9
 	VMULPS     384(SP), Y9, Y9
 	VMULPS     Y7, Y3, Y7
@@ -26699,83 +27596,83 @@ copied40:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp43
+	JNE  clamp45
 
-clamped44:
+clamped46:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y10, Y9, Y9
 	VMOVDQA      Y9, Y10
 	LEAQ         (CX)(R12*2), R13
 	TESTB        $0x08, R10
-	JZ           no45
+	JZ           no47
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no45:
+no47:
 	TESTB   $0x04, R10
-	JZ      no46
+	JZ      no48
 	VMOVLPS X7, (R13)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R13
 
-no46:
+no48:
 	TESTB  $0x02, R10
-	JZ     no47
+	JZ     no49
 	VMOVSS X7, (R13)
 
-no47:
+no49:
 	LEAQ         (AX)(R12*2), R13
 	TESTB        $0x08, R10
-	JZ           no48
+	JZ           no50
 	VMOVUPS      X9, (R13)
 	VEXTRACTF128 $0x01, Y9, X9
 	ADDQ         $0x10, R13
 
-no48:
+no50:
 	TESTB   $0x04, R10
-	JZ      no49
+	JZ      no51
 	VMOVLPS X9, (R13)
 	VPSRLDQ $0x08, Y9, Y9
 	ADDQ    $0x08, R13
 
-no49:
+no51:
 	TESTB  $0x02, R10
-	JZ     no50
+	JZ     no52
 	VMOVSS X9, (R13)
 
-no50:
+no52:
 	VCMPPS    $0x03, Y10, Y10, Y7
 	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
 	VCVTPS2PH $0x00, Y10, 352(SP)
 	LEAQ      (DI)(R12*1), R13
 	CMPQ      R10, $0x08
-	JL        less52
+	JL        less54
 	MOVQ      352(SP), R14
 	MOVQ      R14, (R13)
 	MOVQ      344(SP)(R10*1), R14
 	MOVQ      R14, -8(R13)(R10*1)
-	JMP       copied51
+	JMP       copied53
 
-less52:
+less54:
 	CMPQ R10, $0x04
-	JL   less53
+	JL   less55
 	MOVL 352(SP), R14
 	MOVL R14, (R13)
 	MOVL 348(SP)(R10*1), R14
 	MOVL R14, -4(R13)(R10*1)
-	JMP  copied51
+	JMP  copied53
 
-less53:
+less55:
 	MOVW 352(SP), R14
 	MOVW R14, (R13)
 
-copied51:
+copied53:
 	ADDQ R8, R12
 	DECQ R11
-	JNZ  row39
+	JNZ  row41
 
-end26:
+end28:
 	// On to the next slice.
 	MOVQ  R8, R10
 	IMULQ block+56(FP), R10
@@ -26790,23 +27687,23 @@ end26:
 	JMP   done2
 
 plain1:
-slice54:
+slice56:
 	MOVQ width+72(FP), R10
 	SHLQ $0x01, R10
 	XORQ R11, R11
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R10
-	JL   done56
+	JL   done58
 
-loop55:
+loop57:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row57:
+row59:
 	PREFETCHT0 384(SI)(R12*1)
 	VCVTPH2PS  (SI)(R12*1), Y8
 	VPAND      Y0, Y8, Y8
@@ -26816,16 +27713,16 @@ row57:
 	VADDPS     Y8, Y7, Y7
 	ADDQ       R8, R12
 	DECQ       R13
-	JNZ        row57
+	JNZ        row59
 	PREFETCHT0 384(DX)(R11*2)
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided58
+	JEQ    undivided60
 	VDIVPS 96(R9), Y6, Y6
 	VDIVPS 96(R9), Y7, Y7
 
-undivided58:
+undivided60:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y8
 	VMULPS   Y6, Y8, Y8
@@ -26844,11 +27741,11 @@ undivided58:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other59
+	JNE     other61
 	VSQRTPS Y6, Y8
 	VSQRTPS Y7, Y9
 
-raised62:
+raised64:
 	VMULPS  32(R9), Y8, Y8
 	VADDPS  64(R9), Y8, Y8
 	VMULPS  32(R9), Y9, Y9
@@ -26860,7 +27757,7 @@ raised62:
 	MOVQ R11, R12
 	MOVQ block+56(FP), R13
 
-row63:
+row65:
 	PREFETCHT0 384(BX)(R12*1)
 	PREFETCHT0 384(DI)(R12*1)
 	PREFETCHT0 384(CX)(R12*2)
@@ -26890,58 +27787,58 @@ row63:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp64
+	JNE  clamp66
 
-clamped65:
+clamped67:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y10, Y6, Y6
-	VMOVDQA   Y6, Y10
 	VMOVUPS   Y7, (CX)(R12*2)
 	VMOVUPS   Y6, (AX)(R12*2)
 	VSUBPS    Y13, Y11, Y11
-	VMOVDQA   Y11, Y13
 	VMOVUPS   Y12, 32(CX)(R12*2)
 	VMOVUPS   Y11, 32(AX)(R12*2)
-	VCMPPS    $0x03, Y10, Y10, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y10, Y10
-	VCMPPS    $0x03, Y13, Y13, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y13, Y13
-	VCVTPS2PH $0x00, Y10, (DI)(R12*1)
-	VCVTPS2PH $0x00, Y13, 16(DI)(R12*1)
+	VCMPPS    $0x03, Y6, Y11, Y7
+	VMOVMSKPS Y7, R14
+	TESTL     R14, R14
+	JNZ       nan68
+
+quiet69:
+	VCVTPS2PH $0x00, Y6, (DI)(R12*1)
+	VCVTPS2PH $0x00, Y11, 16(DI)(R12*1)
 	ADDQ      R8, R12
 	DECQ      R13
-	JNZ       row63
+	JNZ       row65
 	ADDQ      $0x00000020, R11
 	SUBQ      $0x00000020, R10
-	JGE       loop55
+	JGE       loop57
 
-done56:
+done58:
 	ADDQ $0x00000020, R10
 
 	// One vector at a time.
 	SUBQ $0x00000010, R10
-	JL   done67
+	JL   done71
 
-loop66:
+loop70:
 	// The sums of |hz| down the rows.
 	VPXOR Y6, Y6, Y6
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row68:
+row72:
 	VCVTPH2PS (SI)(R12*1), Y7
 	VPAND     Y0, Y7, Y7
 	VADDPS    Y7, Y6, Y6
 	ADDQ      R8, R12
 	DECQ      R13
-	JNZ       row68
+	JNZ       row72
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided69
+	JEQ    undivided73
 	VDIVPS 96(R9), Y6, Y6
 
-undivided69:
+undivided73:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMULPS   (R9), Y6, Y7
 	VMULPS   Y6, Y7, Y7
@@ -26953,10 +27850,10 @@ undivided69:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other70
+	JNE     other74
 	VSQRTPS Y6, Y7
 
-raised73:
+raised77:
 	VMULPS  32(R9), Y7, Y7
 	VADDPS  64(R9), Y7, Y7
 	VMOVUPS Y6, (DX)(R11*2)
@@ -26965,7 +27862,7 @@ raised73:
 	MOVQ R11, R12
 	MOVQ block+56(FP), R13
 
-row74:
+row78:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VCVTPH2PS (BX)(R12*1), Y6
 	VMULPS    (CX)(R12*2), Y3, Y8
@@ -26980,30 +27877,29 @@ row74:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp75
+	JNE  clamp79
 
-clamped76:
+clamped80:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y9, Y6, Y6
-	VMOVDQA   Y6, Y9
 	VMOVUPS   Y8, (CX)(R12*2)
 	VMOVUPS   Y6, (AX)(R12*2)
-	VCMPPS    $0x03, Y9, Y9, Y6
-	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
-	VCVTPS2PH $0x00, Y9, (DI)(R12*1)
+	VCMPPS    $0x03, Y6, Y6, Y8
+	VBLENDVPS Y8, quietNaNs256<>+0(SB), Y6, Y6
+	VCVTPS2PH $0x00, Y6, (DI)(R12*1)
 	ADDQ      R8, R12
 	DECQ      R13
-	JNZ       row74
+	JNZ       row78
 	ADDQ      $0x00000010, R11
 	SUBQ      $0x00000010, R10
-	JGE       loop66
+	JGE       loop70
 
-done67:
+done71:
 	ADDQ $0x00000010, R10
 
 	// The rest, a part of a vector.
 	TESTQ   R10, R10
-	JZ      end77
+	JZ      end81
 	LEAQ    leadingOnes<>+64(SB), R12
 	SUBQ    R10, R12
 	SUBQ    R10, R12
@@ -27014,45 +27910,45 @@ done67:
 	MOVQ  R11, R12
 	MOVQ  block+56(FP), R13
 
-row78:
+row82:
 	VPXOR   Y8, Y8, Y8
 	VMOVDQU X8, 352(SP)
 	LEAQ    (SI)(R12*1), R14
 	CMPQ    R10, $0x08
-	JL      less80
+	JL      less84
 	MOVQ    (R14), R15
 	MOVQ    R15, 352(SP)
 	MOVQ    -8(R14)(R10*1), R15
 	MOVQ    R15, 344(SP)(R10*1)
-	JMP     copied79
+	JMP     copied83
 
-less80:
+less84:
 	CMPQ R10, $0x04
-	JL   less81
+	JL   less85
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R10*1), R15
 	MOVL R15, 348(SP)(R10*1)
-	JMP  copied79
+	JMP  copied83
 
-less81:
+less85:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied79:
+copied83:
 	VCVTPH2PS 352(SP), Y8
 	VPAND     Y0, Y8, Y8
 	VADDPS    Y8, Y7, Y7
 	ADDQ      R8, R12
 	DECQ      R13
-	JNZ       row78
+	JNZ       row82
 
 	// d = the sum / div, unless div is 1.
 	CMPQ   160(R9), $+0
-	JEQ    undivided82
+	JEQ    undivided86
 	VDIVPS 96(R9), Y7, Y7
 
-undivided82:
+undivided86:
 	// v' = flush(b2*v + (c2*d)*d).
 	VMASKMOVPS (DX)(R11*2), Y6, Y8
 	VMULPS     (R9), Y7, Y9
@@ -27065,64 +27961,64 @@ undivided82:
 
 	// den = v'^(k/2)*r + e, straight on for k = 1.
 	CMPQ    power+88(FP), $+2
-	JNE     other83
+	JNE     other87
 	VSQRTPS Y7, Y8
 
-raised86:
+raised90:
 	VMULPS       32(R9), Y8, Y8
 	VADDPS       64(R9), Y8, Y8
 	LEAQ         (DX)(R11*2), R12
 	TESTB        $0x08, R10
-	JZ           no87
+	JZ           no91
 	VMOVUPS      X7, (R12)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R12
 
-no87:
+no91:
 	TESTB   $0x04, R10
-	JZ      no88
+	JZ      no92
 	VMOVLPS X7, (R12)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R12
 
-no88:
+no92:
 	TESTB  $0x02, R10
-	JZ     no89
+	JZ     no93
 	VMOVSS X7, (R12)
 
-no89:
+no93:
 	// The elements, row after row.
 	MOVQ R11, R12
 	MOVQ block+56(FP), R11
 
-row90:
+row94:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R12*2), Y6, Y7
 	VPXOR      Y9, Y9, Y9
 	VMOVDQU    X9, 352(SP)
 	LEAQ       (BX)(R12*1), R13
 	CMPQ       R10, $0x08
-	JL         less92
+	JL         less96
 	MOVQ       (R13), R14
 	MOVQ       R14, 352(SP)
 	MOVQ       -8(R13)(R10*1), R14
 	MOVQ       R14, 344(SP)(R10*1)
-	JMP        copied91
+	JMP        copied95
 
-less92:
+less96:
 	CMPQ R10, $0x04
-	JL   less93
+	JL   less97
 	MOVL (R13), R14
 	MOVL R14, 352(SP)
 	MOVL -4(R13)(R10*1), R14
 	MOVL R14, 348(SP)(R10*1)
-	JMP  copied91
+	JMP  copied95
 
-less93:
+less97:
 	MOVW (R13), R14
 	MOVW R14, 352(SP)
 
-copied91:
+copied95:
 	VCVTPH2PS  352(SP), Y9
 	VMULPS     Y7, Y3, Y7
 	VMULPS     Y9, Y4, Y9
@@ -27137,83 +28033,83 @@ copied91:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 288(R9), $+0
-	JNE  clamp94
+	JNE  clamp98
 
-clamped95:
+clamped99:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y10, Y9, Y9
 	VMOVDQA      Y9, Y10
 	LEAQ         (CX)(R12*2), R13
 	TESTB        $0x08, R10
-	JZ           no96
+	JZ           no100
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no96:
+no100:
 	TESTB   $0x04, R10
-	JZ      no97
+	JZ      no101
 	VMOVLPS X7, (R13)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R13
 
-no97:
+no101:
 	TESTB  $0x02, R10
-	JZ     no98
+	JZ     no102
 	VMOVSS X7, (R13)
 
-no98:
+no102:
 	LEAQ         (AX)(R12*2), R13
 	TESTB        $0x08, R10
-	JZ           no99
+	JZ           no103
 	VMOVUPS      X9, (R13)
 	VEXTRACTF128 $0x01, Y9, X9
 	ADDQ         $0x10, R13
 
-no99:
+no103:
 	TESTB   $0x04, R10
-	JZ      no100
+	JZ      no104
 	VMOVLPS X9, (R13)
 	VPSRLDQ $0x08, Y9, Y9
 	ADDQ    $0x08, R13
 
-no100:
+no104:
 	TESTB  $0x02, R10
-	JZ     no101
+	JZ     no105
 	VMOVSS X9, (R13)
 
-no101:
+no105:
 	VCMPPS    $0x03, Y10, Y10, Y7
 	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y10, Y10
 	VCVTPS2PH $0x00, Y10, 352(SP)
 	LEAQ      (DI)(R12*1), R13
 	CMPQ      R10, $0x08
-	JL        less103
+	JL        less107
 	MOVQ      352(SP), R14
 	MOVQ      R14, (R13)
 	MOVQ      344(SP)(R10*1), R14
 	MOVQ      R14, -8(R13)(R10*1)
-	JMP       copied102
+	JMP       copied106
 
-less103:
+less107:
 	CMPQ R10, $0x04
-	JL   less104
+	JL   less108
 	MOVL 352(SP), R14
 	MOVL R14, (R13)
 	MOVL 348(SP)(R10*1), R14
 	MOVL R14, -4(R13)(R10*1)
-	JMP  copied102
+	JMP  copied106
 
-less104:
+less108:
 	MOVW 352(SP), R14
 	MOVW R14, (R13)
 
-copied102:
+copied106:
 	ADDQ R8, R12
 	DECQ R11
-	JNZ  row90
+	JNZ  row94
 
-end77:
+end81:
 	// On to the next slice.
 	MOVQ  R8, R10
 	IMULQ block+56(FP), R10
@@ -27224,7 +28120,7 @@ end77:
 	ADDQ  R10, SI
 	LEAQ  (DX)(R8*2), DX
 	DECQ  outer+48(FP)
-	JNZ   slice54
+	JNZ   slice56
 
 done2:
 	VZEROUPPER
@@ -27260,131 +28156,145 @@ clamp13:
 	VMAXPS  Y13, Y14, Y13
 	JMP     clamped14
 
-	// The powers 0, 1/2 and 2.
-other19:
-	JG      two21
-	CMPQ    power+88(FP), $+1
-	JE      half20
-	VMOVUPS 128(R9), Y7
-	JMP     raised22
+nan15:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y11, Y11, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y11, Y11
+	JMP       quiet16
 
-half20:
+	// The powers 0, 1/2 and 2.
+other21:
+	JG      two23
+	CMPQ    power+88(FP), $+1
+	JE      half22
+	VMOVUPS 128(R9), Y7
+	JMP     raised24
+
+half22:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised22
+	JMP     raised24
 
-two21:
+two23:
 	VMOVDQA Y6, Y7
-	JMP     raised22
+	JMP     raised24
 
-clamp24:
+clamp26:
 	VMOVUPS 224(R9), Y10
 	VMINPS  Y9, Y10, Y9
 	VMOVUPS 256(R9), Y10
 	VMAXPS  Y9, Y10, Y9
-	JMP     clamped25
+	JMP     clamped27
 
 	// The powers 0, 1/2 and 2.
-other32:
-	JG      two34
+other34:
+	JG      two36
 	CMPQ    power+88(FP), $+1
-	JE      half33
+	JE      half35
 	VMOVUPS 128(R9), Y8
-	JMP     raised35
+	JMP     raised37
 
-half33:
+half35:
 	VSQRTPS Y7, Y8
 	VSQRTPS Y8, Y8
-	JMP     raised35
+	JMP     raised37
 
-two34:
+two36:
 	VMOVDQA Y7, Y8
-	JMP     raised35
+	JMP     raised37
 
-clamp43:
+clamp45:
 	VMOVUPS 224(R9), Y11
 	VMINPS  Y10, Y11, Y10
 	VMOVUPS 256(R9), Y11
 	VMAXPS  Y10, Y11, Y10
-	JMP     clamped44
+	JMP     clamped46
 
 	// The powers 0, 1/2 and 2.
-other59:
-	JG      two61
+other61:
+	JG      two63
 	CMPQ    power+88(FP), $+1
-	JE      half60
+	JE      half62
 	VMOVUPS 128(R9), Y8
 	VMOVUPS 128(R9), Y9
-	JMP     raised62
+	JMP     raised64
 
-half60:
+half62:
 	VSQRTPS Y6, Y8
 	VSQRTPS Y8, Y8
 	VSQRTPS Y7, Y9
 	VSQRTPS Y9, Y9
-	JMP     raised62
+	JMP     raised64
 
-two61:
+two63:
 	VMOVDQA Y6, Y8
 	VMOVDQA Y7, Y9
-	JMP     raised62
+	JMP     raised64
 
-clamp64:
+clamp66:
 	VMOVUPS 224(R9), Y14
 	VMINPS  Y10, Y14, Y10
 	VMINPS  Y13, Y14, Y13
 	VMOVUPS 256(R9), Y14
 	VMAXPS  Y10, Y14, Y10
 	VMAXPS  Y13, Y14, Y13
-	JMP     clamped65
+	JMP     clamped67
+
+nan68:
+	VCMPPS    $0x03, Y6, Y6, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y6, Y6
+	VCMPPS    $0x03, Y11, Y11, Y7
+	VBLENDVPS Y7, quietNaNs256<>+0(SB), Y11, Y11
+	JMP       quiet69
 
 	// The powers 0, 1/2 and 2.
-other70:
-	JG      two72
+other74:
+	JG      two76
 	CMPQ    power+88(FP), $+1
-	JE      half71
+	JE      half75
 	VMOVUPS 128(R9), Y7
-	JMP     raised73
+	JMP     raised77
 
-half71:
+half75:
 	VSQRTPS Y6, Y7
 	VSQRTPS Y7, Y7
-	JMP     raised73
+	JMP     raised77
 
-two72:
+two76:
 	VMOVDQA Y6, Y7
-	JMP     raised73
+	JMP     raised77
 
-clamp75:
+clamp79:
 	VMOVUPS 224(R9), Y10
 	VMINPS  Y9, Y10, Y9
 	VMOVUPS 256(R9), Y10
 	VMAXPS  Y9, Y10, Y9
-	JMP     clamped76
+	JMP     clamped80
 
 	// The powers 0, 1/2 and 2.
-other83:
-	JG      two85
+other87:
+	JG      two89
 	CMPQ    power+88(FP), $+1
-	JE      half84
+	JE      half88
 	VMOVUPS 128(R9), Y8
-	JMP     raised86
+	JMP     raised90
 
-half84:
+half88:
 	VSQRTPS Y7, Y8
 	VSQRTPS Y8, Y8
-	JMP     raised86
+	JMP     raised90
 
-two85:
+two89:
 	VMOVDQA Y7, Y8
-	JMP     raised86
+	JMP     raised90
 
-clamp94:
+clamp98:
 	VMOVUPS 224(R9), Y11
 	VMINPS  Y10, Y11, Y10
 	VMOVUPS 256(R9), Y11
 	VMAXPS  Y10, Y11, Y10
-	JMP     clamped95
+	JMP     clamped99
 
 // func descendTogetherHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, outer int, block int, stride int, width int, s *float32, next int, factor float32)
 // Requires: AVX, AVX2, F16C, MMX+
@@ -27482,19 +28392,19 @@ row6:
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R11*2)
 	VMOVUPS   Y5, (AX)(R11*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y11
 	VMOVUPS   Y9, 32(CX)(R11*2)
 	VMOVUPS   Y7, 32(AX)(R11*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VCMPPS    $0x03, Y11, Y11, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
-	VCVTPS2PH $0x00, Y8, (SI)(R11*1)
-	VCVTPS2PH $0x00, Y11, 16(SI)(R11*1)
+	VCMPPS    $0x03, Y5, Y7, Y6
+	VMOVMSKPS Y6, R14
+	TESTL     R14, R14
+	JNZ       nan9
+
+quiet10:
+	VCVTPS2PH $0x00, Y5, (SI)(R11*1)
+	VCVTPS2PH $0x00, Y7, 16(SI)(R11*1)
 	ADDQ      DI, R11
 	ADDQ      DI, R12
 	DECQ      R13
@@ -27508,15 +28418,15 @@ done5:
 
 	// One vector at a time.
 	SUBQ $0x00000010, R9
-	JL   done10
+	JL   done12
 
-loop9:
+loop11:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+80(FP), R12
 	MOVQ block+48(FP), R13
 
-row11:
+row13:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VCVTPH2PS (DX)(R11*1), Y5
 	VMULPS    384(SP), Y5, Y5
@@ -27533,31 +28443,30 @@ row11:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp12
+	JNE  clamp14
 
-clamped13:
+clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R11*2)
 	VMOVUPS   Y5, (AX)(R11*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VCVTPS2PH $0x00, Y8, (SI)(R11*1)
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCVTPS2PH $0x00, Y5, (SI)(R11*1)
 	ADDQ      DI, R11
 	ADDQ      DI, R12
 	DECQ      R13
-	JNZ       row11
+	JNZ       row13
 	ADDQ      $0x00000010, R10
 	SUBQ      $0x00000010, R9
-	JGE       loop9
+	JGE       loop11
 
-done10:
+done12:
 	ADDQ $0x00000010, R9
 
 	// The rest, a part of a vector.
 	TESTQ   R9, R9
-	JZ      end14
+	JZ      end16
 	LEAQ    leadingOnes<>+64(SB), R11
 	SUBQ    R9, R11
 	SUBQ    R9, R11
@@ -27567,34 +28476,34 @@ done10:
 	ADDQ    next+80(FP), R12
 	MOVQ    block+48(FP), R13
 
-row15:
+row17:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R11*2), Y5, Y6
 	VPXOR      Y7, Y7, Y7
 	VMOVDQU    X7, 352(SP)
 	LEAQ       (DX)(R11*1), R14
 	CMPQ       R9, $0x08
-	JL         less17
+	JL         less19
 	MOVQ       (R14), R15
 	MOVQ       R15, 352(SP)
 	MOVQ       -8(R14)(R9*1), R15
 	MOVQ       R15, 344(SP)(R9*1)
-	JMP        copied16
+	JMP        copied18
 
-less17:
+less19:
 	CMPQ R9, $0x04
-	JL   less18
+	JL   less20
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R9*1), R15
 	MOVL R15, 348(SP)(R9*1)
-	JMP  copied16
+	JMP  copied18
 
-less18:
+less20:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied16:
+copied18:
 	VCVTPH2PS  352(SP), Y7
 	VMULPS     384(SP), Y7, Y7
 	VMULPS     Y6, Y2, Y6
@@ -27611,84 +28520,84 @@ copied16:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp19
+	JNE  clamp21
 
-clamped20:
+clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y7, Y7
 	VMOVDQA      Y7, Y9
 	LEAQ         (CX)(R11*2), R14
 	TESTB        $0x08, R9
-	JZ           no21
+	JZ           no23
 	VMOVUPS      X6, (R14)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R14
 
-no21:
+no23:
 	TESTB   $0x04, R9
-	JZ      no22
+	JZ      no24
 	VMOVLPS X6, (R14)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R14
 
-no22:
+no24:
 	TESTB  $0x02, R9
-	JZ     no23
+	JZ     no25
 	VMOVSS X6, (R14)
 
-no23:
+no25:
 	LEAQ         (AX)(R11*2), R14
 	TESTB        $0x08, R9
-	JZ           no24
+	JZ           no26
 	VMOVUPS      X7, (R14)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R14
 
-no24:
+no26:
 	TESTB   $0x04, R9
-	JZ      no25
+	JZ      no27
 	VMOVLPS X7, (R14)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R14
 
-no25:
+no27:
 	TESTB  $0x02, R9
-	JZ     no26
+	JZ     no28
 	VMOVSS X7, (R14)
 
-no26:
+no28:
 	VCMPPS    $0x03, Y9, Y9, Y6
 	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
 	VCVTPS2PH $0x00, Y9, 352(SP)
 	LEAQ      (SI)(R11*1), R14
 	CMPQ      R9, $0x08
-	JL        less28
+	JL        less30
 	MOVQ      352(SP), R15
 	MOVQ      R15, (R14)
 	MOVQ      344(SP)(R9*1), R15
 	MOVQ      R15, -8(R14)(R9*1)
-	JMP       copied27
+	JMP       copied29
 
-less28:
+less30:
 	CMPQ R9, $0x04
-	JL   less29
+	JL   less31
 	MOVL 352(SP), R15
 	MOVL R15, (R14)
 	MOVL 348(SP)(R9*1), R15
 	MOVL R15, -4(R14)(R9*1)
-	JMP  copied27
+	JMP  copied29
 
-less29:
+less31:
 	MOVW 352(SP), R15
 	MOVW R15, (R14)
 
-copied27:
+copied29:
 	ADDQ DI, R11
 	ADDQ DI, R12
 	DECQ R13
-	JNZ  row15
+	JNZ  row17
 
-end14:
+end16:
 	// On to the next slice.
 	MOVQ  DI, R9
 	IMULQ block+48(FP), R9
@@ -27702,22 +28611,22 @@ end14:
 	JMP   done2
 
 plain1:
-slice30:
+slice32:
 	MOVQ width+64(FP), R9
 	SHLQ $0x01, R9
 	XORQ R10, R10
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R9
-	JL   done32
+	JL   done34
 
-loop31:
+loop33:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+80(FP), R12
 	MOVQ block+48(FP), R13
 
-row33:
+row35:
 	PREFETCHT1 (DX)(R12*1)
 	PREFETCHT1 (SI)(R12*1)
 	PREFETCHT1 (CX)(R12*2)
@@ -27749,46 +28658,46 @@ row33:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp34
+	JNE  clamp36
 
-clamped35:
+clamped37:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R11*2)
 	VMOVUPS   Y5, (AX)(R11*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y11
 	VMOVUPS   Y9, 32(CX)(R11*2)
 	VMOVUPS   Y7, 32(AX)(R11*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VCMPPS    $0x03, Y11, Y11, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
-	VCVTPS2PH $0x00, Y8, (SI)(R11*1)
-	VCVTPS2PH $0x00, Y11, 16(SI)(R11*1)
+	VCMPPS    $0x03, Y5, Y7, Y6
+	VMOVMSKPS Y6, R14
+	TESTL     R14, R14
+	JNZ       nan38
+
+quiet39:
+	VCVTPS2PH $0x00, Y5, (SI)(R11*1)
+	VCVTPS2PH $0x00, Y7, 16(SI)(R11*1)
 	ADDQ      DI, R11
 	ADDQ      DI, R12
 	DECQ      R13
-	JNZ       row33
+	JNZ       row35
 	ADDQ      $0x00000020, R10
 	SUBQ      $0x00000020, R9
-	JGE       loop31
+	JGE       loop33
 
-done32:
+done34:
 	ADDQ $0x00000020, R9
 
 	// One vector at a time.
 	SUBQ $0x00000010, R9
-	JL   done37
+	JL   done41
 
-loop36:
+loop40:
 	MOVQ R10, R11
 	MOVQ R10, R12
 	ADDQ next+80(FP), R12
 	MOVQ block+48(FP), R13
 
-row38:
+row42:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VCVTPH2PS (DX)(R11*1), Y5
 	VMULPS    (CX)(R11*2), Y2, Y6
@@ -27804,31 +28713,30 @@ row38:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp39
+	JNE  clamp43
 
-clamped40:
+clamped44:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R11*2)
 	VMOVUPS   Y5, (AX)(R11*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VCVTPS2PH $0x00, Y8, (SI)(R11*1)
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCVTPS2PH $0x00, Y5, (SI)(R11*1)
 	ADDQ      DI, R11
 	ADDQ      DI, R12
 	DECQ      R13
-	JNZ       row38
+	JNZ       row42
 	ADDQ      $0x00000010, R10
 	SUBQ      $0x00000010, R9
-	JGE       loop36
+	JGE       loop40
 
-done37:
+done41:
 	ADDQ $0x00000010, R9
 
 	// The rest, a part of a vector.
 	TESTQ   R9, R9
-	JZ      end41
+	JZ      end45
 	LEAQ    leadingOnes<>+64(SB), R11
 	SUBQ    R9, R11
 	SUBQ    R9, R11
@@ -27838,34 +28746,34 @@ done37:
 	ADDQ    next+80(FP), R12
 	MOVQ    block+48(FP), R13
 
-row42:
+row46:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VMASKMOVPS (CX)(R11*2), Y5, Y6
 	VPXOR      Y7, Y7, Y7
 	VMOVDQU    X7, 352(SP)
 	LEAQ       (DX)(R11*1), R14
 	CMPQ       R9, $0x08
-	JL         less44
+	JL         less48
 	MOVQ       (R14), R15
 	MOVQ       R15, 352(SP)
 	MOVQ       -8(R14)(R9*1), R15
 	MOVQ       R15, 344(SP)(R9*1)
-	JMP        copied43
+	JMP        copied47
 
-less44:
+less48:
 	CMPQ R9, $0x04
-	JL   less45
+	JL   less49
 	MOVL (R14), R15
 	MOVL R15, 352(SP)
 	MOVL -4(R14)(R9*1), R15
 	MOVL R15, 348(SP)(R9*1)
-	JMP  copied43
+	JMP  copied47
 
-less45:
+less49:
 	MOVW (R14), R15
 	MOVW R15, 352(SP)
 
-copied43:
+copied47:
 	VCVTPH2PS  352(SP), Y7
 	VMULPS     Y6, Y2, Y6
 	VMULPS     Y7, Y3, Y7
@@ -27881,84 +28789,84 @@ copied43:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R8), $+0
-	JNE  clamp46
+	JNE  clamp50
 
-clamped47:
+clamped51:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y9, Y7, Y7
 	VMOVDQA      Y7, Y9
 	LEAQ         (CX)(R11*2), R14
 	TESTB        $0x08, R9
-	JZ           no48
+	JZ           no52
 	VMOVUPS      X6, (R14)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R14
 
-no48:
+no52:
 	TESTB   $0x04, R9
-	JZ      no49
+	JZ      no53
 	VMOVLPS X6, (R14)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R14
 
-no49:
+no53:
 	TESTB  $0x02, R9
-	JZ     no50
+	JZ     no54
 	VMOVSS X6, (R14)
 
-no50:
+no54:
 	LEAQ         (AX)(R11*2), R14
 	TESTB        $0x08, R9
-	JZ           no51
+	JZ           no55
 	VMOVUPS      X7, (R14)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R14
 
-no51:
+no55:
 	TESTB   $0x04, R9
-	JZ      no52
+	JZ      no56
 	VMOVLPS X7, (R14)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R14
 
-no52:
+no56:
 	TESTB  $0x02, R9
-	JZ     no53
+	JZ     no57
 	VMOVSS X7, (R14)
 
-no53:
+no57:
 	VCMPPS    $0x03, Y9, Y9, Y6
 	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y9, Y9
 	VCVTPS2PH $0x00, Y9, 352(SP)
 	LEAQ      (SI)(R11*1), R14
 	CMPQ      R9, $0x08
-	JL        less55
+	JL        less59
 	MOVQ      352(SP), R15
 	MOVQ      R15, (R14)
 	MOVQ      344(SP)(R9*1), R15
 	MOVQ      R15, -8(R14)(R9*1)
-	JMP       copied54
+	JMP       copied58
 
-less55:
+less59:
 	CMPQ R9, $0x04
-	JL   less56
+	JL   less60
 	MOVL 352(SP), R15
 	MOVL R15, (R14)
 	MOVL 348(SP)(R9*1), R15
 	MOVL R15, -4(R14)(R9*1)
-	JMP  copied54
+	JMP  copied58
 
-less56:
+less60:
 	MOVW 352(SP), R15
 	MOVW R15, (R14)
 
-copied54:
+copied58:
 	ADDQ DI, R11
 	ADDQ DI, R12
 	DECQ R13
-	JNZ  row42
+	JNZ  row46
 
-end41:
+end45:
 	// On to the next slice.
 	MOVQ  DI, R9
 	IMULQ block+48(FP), R9
@@ -27968,7 +28876,7 @@ end41:
 	ADDQ  R9, SI
 	LEAQ  (BX)(DI*2), BX
 	DECQ  outer+40(FP)
-	JNZ   slice30
+	JNZ   slice32
 
 done2:
 	VZEROUPPER
@@ -27983,42 +28891,56 @@ clamp7:
 	VMAXPS  Y11, Y10, Y11
 	JMP     clamped8
 
-clamp12:
+nan9:
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet10
+
+clamp14:
 	VMOVUPS 32(R8), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(R8), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped13
+	JMP     clamped15
 
-clamp19:
+clamp21:
 	VMOVUPS 32(R8), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 64(R8), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped20
+	JMP     clamped22
 
-clamp34:
+clamp36:
 	VMOVUPS 32(R8), Y10
 	VMINPS  Y8, Y10, Y8
 	VMINPS  Y11, Y10, Y11
 	VMOVUPS 64(R8), Y10
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y11, Y10, Y11
-	JMP     clamped35
+	JMP     clamped37
 
-clamp39:
+nan38:
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet39
+
+clamp43:
 	VMOVUPS 32(R8), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(R8), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped40
+	JMP     clamped44
 
-clamp46:
+clamp50:
 	VMOVUPS 32(R8), Y8
 	VMINPS  Y9, Y8, Y9
 	VMOVUPS 64(R8), Y8
 	VMAXPS  Y9, Y8, Y9
-	JMP     clamped47
+	JMP     clamped51
 
 // func descendRowsHalfF16AVX2(theta *float32, m *float32, out *uint16, grad *uint16, den *float32, ahead *uint16, outer int, block int, stride int, width int, s *float32, factor float32)
 // Requires: AVX, AVX2, F16C, MMX+
@@ -28115,19 +29037,19 @@ loop5:
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R12*2)
 	VMOVUPS   Y5, (AX)(R12*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y11
 	VMOVUPS   Y9, 32(CX)(R12*2)
 	VMOVUPS   Y7, 32(AX)(R12*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VCMPPS    $0x03, Y11, Y11, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
-	VCVTPS2PH $0x00, Y8, (DI)(R12*1)
-	VCVTPS2PH $0x00, Y11, 16(DI)(R12*1)
+	VCMPPS    $0x03, Y5, Y7, Y6
+	VMOVMSKPS Y6, R13
+	TESTL     R13, R13
+	JNZ       nan9
+
+quiet10:
+	VCVTPS2PH $0x00, Y5, (DI)(R12*1)
+	VCVTPS2PH $0x00, Y7, 16(DI)(R12*1)
 	ADDQ      $0x00000020, R12
 	SUBQ      $0x00000020, R11
 	JGE       loop5
@@ -28137,9 +29059,9 @@ done6:
 
 	// One vector at a time.
 	SUBQ $0x00000010, R11
-	JL   done10
+	JL   done12
 
-loop9:
+loop11:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VCVTPH2PS (DX)(R12*1), Y5
 	VMULPS    384(SP), Y5, Y5
@@ -28156,27 +29078,26 @@ loop9:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp11
+	JNE  clamp13
 
-clamped12:
+clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R12*2)
 	VMOVUPS   Y5, (AX)(R12*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VCVTPS2PH $0x00, Y8, (DI)(R12*1)
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCVTPS2PH $0x00, Y5, (DI)(R12*1)
 	ADDQ      $0x00000010, R12
 	SUBQ      $0x00000010, R11
-	JGE       loop9
+	JGE       loop11
 
-done10:
+done12:
 	ADDQ $0x00000010, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end13
+	JZ      end15
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	SUBQ    R11, R13
@@ -28188,27 +29109,27 @@ done10:
 	VMOVDQU    X7, 352(SP)
 	LEAQ       (DX)(R12*1), R13
 	CMPQ       R11, $0x08
-	JL         less15
+	JL         less17
 	MOVQ       (R13), R14
 	MOVQ       R14, 352(SP)
 	MOVQ       -8(R13)(R11*1), R14
 	MOVQ       R14, 344(SP)(R11*1)
-	JMP        copied14
+	JMP        copied16
 
-less15:
+less17:
 	CMPQ R11, $0x04
-	JL   less16
+	JL   less18
 	MOVL (R13), R14
 	MOVL R14, 352(SP)
 	MOVL -4(R13)(R11*1), R14
 	MOVL R14, 348(SP)(R11*1)
-	JMP  copied14
+	JMP  copied16
 
-less16:
+less18:
 	MOVW (R13), R14
 	MOVW R14, 352(SP)
 
-copied14:
+copied16:
 	VCVTPH2PS  352(SP), Y7
 	VMULPS     384(SP), Y7, Y7
 	VMULPS     Y6, Y2, Y6
@@ -28225,79 +29146,79 @@ copied14:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp17
+	JNE  clamp19
 
-clamped18:
+clamped20:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y7, Y7
 	VMOVDQA      Y7, Y8
 	LEAQ         (CX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no19
+	JZ           no21
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no19:
+no21:
 	TESTB   $0x04, R11
-	JZ      no20
+	JZ      no22
 	VMOVLPS X6, (R13)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R13
 
-no20:
+no22:
 	TESTB  $0x02, R11
-	JZ     no21
+	JZ     no23
 	VMOVSS X6, (R13)
 
-no21:
+no23:
 	LEAQ         (AX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no22
+	JZ           no24
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no22:
+no24:
 	TESTB   $0x04, R11
-	JZ      no23
+	JZ      no25
 	VMOVLPS X7, (R13)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R13
 
-no23:
+no25:
 	TESTB  $0x02, R11
-	JZ     no24
+	JZ     no26
 	VMOVSS X7, (R13)
 
-no24:
+no26:
 	VCMPPS    $0x03, Y8, Y8, Y5
 	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
 	VCVTPS2PH $0x00, Y8, 352(SP)
 	LEAQ      (DI)(R12*1), R12
 	CMPQ      R11, $0x08
-	JL        less26
+	JL        less28
 	MOVQ      352(SP), R13
 	MOVQ      R13, (R12)
 	MOVQ      344(SP)(R11*1), R13
 	MOVQ      R13, -8(R12)(R11*1)
-	JMP       copied25
+	JMP       copied27
 
-less26:
+less28:
 	CMPQ R11, $0x04
-	JL   less27
+	JL   less29
 	MOVL 352(SP), R13
 	MOVL R13, (R12)
 	MOVL 348(SP)(R11*1), R13
 	MOVL R13, -4(R12)(R11*1)
-	JMP  copied25
+	JMP  copied27
 
-less27:
+less29:
 	MOVW 352(SP), R13
 	MOVW R13, (R12)
 
-copied25:
-end13:
+copied27:
+end15:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
 	ADDQ R8, DX
@@ -28311,20 +29232,20 @@ end13:
 	JMP  done2
 
 plain1:
-slice28:
+slice30:
 	// The elements, row after row.
 	MOVQ block+56(FP), R10
 
-row29:
+row31:
 	MOVQ width+72(FP), R11
 	SHLQ $0x01, R11
 	XORQ R12, R12
 
 	// 2 vectors at a time.
 	SUBQ $0x00000020, R11
-	JL   done31
+	JL   done33
 
-loop30:
+loop32:
 	PREFETCHT0 (SI)(R12*1)
 	PREFETCHT0 384(DX)(R12*1)
 	PREFETCHT0 384(DI)(R12*1)
@@ -28357,36 +29278,36 @@ loop30:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp32
+	JNE  clamp34
 
-clamped33:
+clamped35:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R12*2)
 	VMOVUPS   Y5, (AX)(R12*2)
 	VSUBPS    Y11, Y7, Y7
-	VMOVDQA   Y7, Y11
 	VMOVUPS   Y9, 32(CX)(R12*2)
 	VMOVUPS   Y7, 32(AX)(R12*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VCMPPS    $0x03, Y11, Y11, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y11, Y11
-	VCVTPS2PH $0x00, Y8, (DI)(R12*1)
-	VCVTPS2PH $0x00, Y11, 16(DI)(R12*1)
+	VCMPPS    $0x03, Y5, Y7, Y6
+	VMOVMSKPS Y6, R13
+	TESTL     R13, R13
+	JNZ       nan36
+
+quiet37:
+	VCVTPS2PH $0x00, Y5, (DI)(R12*1)
+	VCVTPS2PH $0x00, Y7, 16(DI)(R12*1)
 	ADDQ      $0x00000020, R12
 	SUBQ      $0x00000020, R11
-	JGE       loop30
+	JGE       loop32
 
-done31:
+done33:
 	ADDQ $0x00000020, R11
 
 	// One vector at a time.
 	SUBQ $0x00000010, R11
-	JL   done35
+	JL   done39
 
-loop34:
+loop38:
 	// m' = flush(b1*m + c1*grad), u = (s*m')/den.
 	VCVTPH2PS (DX)(R12*1), Y5
 	VMULPS    (CX)(R12*2), Y2, Y6
@@ -28402,27 +29323,26 @@ loop34:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp36
+	JNE  clamp40
 
-clamped37:
+clamped41:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS    Y8, Y5, Y5
-	VMOVDQA   Y5, Y8
 	VMOVUPS   Y6, (CX)(R12*2)
 	VMOVUPS   Y5, (AX)(R12*2)
-	VCMPPS    $0x03, Y8, Y8, Y5
-	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
-	VCVTPS2PH $0x00, Y8, (DI)(R12*1)
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCVTPS2PH $0x00, Y5, (DI)(R12*1)
 	ADDQ      $0x00000010, R12
 	SUBQ      $0x00000010, R11
-	JGE       loop34
+	JGE       loop38
 
-done35:
+done39:
 	ADDQ $0x00000010, R11
 
 	// The rest, a part of a vector.
 	TESTQ   R11, R11
-	JZ      end38
+	JZ      end42
 	LEAQ    leadingOnes<>+64(SB), R13
 	SUBQ    R11, R13
 	SUBQ    R11, R13
@@ -28434,27 +29354,27 @@ done35:
 	VMOVDQU    X7, 352(SP)
 	LEAQ       (DX)(R12*1), R13
 	CMPQ       R11, $0x08
-	JL         less40
+	JL         less44
 	MOVQ       (R13), R14
 	MOVQ       R14, 352(SP)
 	MOVQ       -8(R13)(R11*1), R14
 	MOVQ       R14, 344(SP)(R11*1)
-	JMP        copied39
+	JMP        copied43
 
-less40:
+less44:
 	CMPQ R11, $0x04
-	JL   less41
+	JL   less45
 	MOVL (R13), R14
 	MOVL R14, 352(SP)
 	MOVL -4(R13)(R11*1), R14
 	MOVL R14, 348(SP)(R11*1)
-	JMP  copied39
+	JMP  copied43
 
-less41:
+less45:
 	MOVW (R13), R14
 	MOVW R14, 352(SP)
 
-copied39:
+copied43:
 	VCVTPH2PS  352(SP), Y7
 	VMULPS     Y6, Y2, Y6
 	VMULPS     Y7, Y3, Y7
@@ -28470,89 +29390,89 @@ copied39:
 
 	// u within its bound, straight on where there is none.
 	CMPQ 96(R9), $+0
-	JNE  clamp42
+	JNE  clamp46
 
-clamped43:
+clamped47:
 	// theta' = w*theta - u; all loads come before the stores.
 	VSUBPS       Y8, Y7, Y7
 	VMOVDQA      Y7, Y8
 	LEAQ         (CX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no44
+	JZ           no48
 	VMOVUPS      X6, (R13)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R13
 
-no44:
+no48:
 	TESTB   $0x04, R11
-	JZ      no45
+	JZ      no49
 	VMOVLPS X6, (R13)
 	VPSRLDQ $0x08, Y6, Y6
 	ADDQ    $0x08, R13
 
-no45:
+no49:
 	TESTB  $0x02, R11
-	JZ     no46
+	JZ     no50
 	VMOVSS X6, (R13)
 
-no46:
+no50:
 	LEAQ         (AX)(R12*2), R13
 	TESTB        $0x08, R11
-	JZ           no47
+	JZ           no51
 	VMOVUPS      X7, (R13)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, R13
 
-no47:
+no51:
 	TESTB   $0x04, R11
-	JZ      no48
+	JZ      no52
 	VMOVLPS X7, (R13)
 	VPSRLDQ $0x08, Y7, Y7
 	ADDQ    $0x08, R13
 
-no48:
+no52:
 	TESTB  $0x02, R11
-	JZ     no49
+	JZ     no53
 	VMOVSS X7, (R13)
 
-no49:
+no53:
 	VCMPPS    $0x03, Y8, Y8, Y5
 	VBLENDVPS Y5, quietNaNs256<>+0(SB), Y8, Y8
 	VCVTPS2PH $0x00, Y8, 352(SP)
 	LEAQ      (DI)(R12*1), R12
 	CMPQ      R11, $0x08
-	JL        less51
+	JL        less55
 	MOVQ      352(SP), R13
 	MOVQ      R13, (R12)
 	MOVQ      344(SP)(R11*1), R13
 	MOVQ      R13, -8(R12)(R11*1)
-	JMP       copied50
+	JMP       copied54
 
-less51:
+less55:
 	CMPQ R11, $0x04
-	JL   less52
+	JL   less56
 	MOVL 352(SP), R13
 	MOVL R13, (R12)
 	MOVL 348(SP)(R11*1), R13
 	MOVL R13, -4(R12)(R11*1)
-	JMP  copied50
+	JMP  copied54
 
-less52:
+less56:
 	MOVW 352(SP), R13
 	MOVW R13, (R12)
 
-copied50:
-end38:
+copied54:
+end42:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
 	ADDQ R8, DX
 	ADDQ R8, DI
 	ADDQ R8, SI
 	DECQ R10
-	JNZ  row29
+	JNZ  row31
 	LEAQ (BX)(R8*2), BX
 	DECQ outer+48(FP)
-	JNZ  slice28
+	JNZ  slice30
 
 done2:
 	VZEROUPPER
@@ -28567,42 +29487,56 @@ clamp7:
 	VMAXPS  Y11, Y10, Y11
 	JMP     clamped8
 
-clamp11:
+nan9:
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet10
+
+clamp13:
 	VMOVUPS 32(R9), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(R9), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped12
+	JMP     clamped14
 
-clamp17:
+clamp19:
 	VMOVUPS 32(R9), Y5
 	VMINPS  Y8, Y5, Y8
 	VMOVUPS 64(R9), Y5
 	VMAXPS  Y8, Y5, Y8
-	JMP     clamped18
+	JMP     clamped20
 
-clamp32:
+clamp34:
 	VMOVUPS 32(R9), Y10
 	VMINPS  Y8, Y10, Y8
 	VMINPS  Y11, Y10, Y11
 	VMOVUPS 64(R9), Y10
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y11, Y10, Y11
-	JMP     clamped33
+	JMP     clamped35
 
-clamp36:
+nan36:
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VBLENDVPS Y6, quietNaNs256<>+0(SB), Y7, Y7
+	JMP       quiet37
+
+clamp40:
 	VMOVUPS 32(R9), Y7
 	VMINPS  Y8, Y7, Y8
 	VMOVUPS 64(R9), Y7
 	VMAXPS  Y8, Y7, Y8
-	JMP     clamped37
+	JMP     clamped41
 
-clamp42:
+clamp46:
 	VMOVUPS 32(R9), Y5
 	VMINPS  Y8, Y5, Y8
 	VMOVUPS 64(R9), Y5
 	VMAXPS  Y8, Y5, Y8
-	JMP     clamped43
+	JMP     clamped47
 
 // func rademacherF32AVX512(z *float32, n int, seed uint64, draw uint64, offset uint64)
 // Requires: AVX, AVX512F, CMOV
@@ -41693,28 +42627,26 @@ raised9:
 
 clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z20, Z16, Z16
-	VMOVDQA64 Z16, Z20
-	VMOVUPS   Z17, (CX)(R8*2)
-	VMOVUPS   Z16, (AX)(R8*2)
-	VSUBPS    Z22, Z18, Z18
-	VMOVDQA64 Z18, Z22
-	VMOVUPS   Z21, 64(CX)(R8*2)
-	VMOVUPS   Z18, 64(AX)(R8*2)
-	VCMPPS    $0x03, Z22, Z20, K2
-	KORTESTW  K2, K2
-	JNE       nan12
+	VSUBPS   Z20, Z16, Z16
+	VMOVUPS  Z17, (CX)(R8*2)
+	VMOVUPS  Z16, (AX)(R8*2)
+	VSUBPS   Z22, Z18, Z18
+	VMOVUPS  Z21, 64(CX)(R8*2)
+	VMOVUPS  Z18, 64(AX)(R8*2)
+	VCMPPS   $0x03, Z18, Z16, K2
+	KORTESTW K2, K2
+	JNE      nan12
 
 quiet13:
-	VMOVDQA64  Z20, Z16
-	VMOVDQA64  Z20, Z17
-	VPERMT2W   Z22, Z14, Z16
-	VPERMT2W   Z22, Z15, Z17
+	VMOVDQA64  Z16, Z17
+	VMOVDQA64  Z16, Z16
+	VPERMT2W   Z18, Z14, Z17
+	VPERMT2W   Z18, Z15, Z16
 	VMOVUPS    halfPlaces512<>+0(SB), Z18
-	VPTERNLOGD $0xf2, Z9, Z16, Z18
-	VPCMPUW    $0x05, Z18, Z17, K2
-	VPADDW     Z9, Z16, K2, Z16
-	VMOVDQU16  Z16, (R9)(R8*1)
+	VPTERNLOGD $0xf2, Z9, Z17, Z18
+	VPCMPUW    $0x05, Z18, Z16, K2
+	VPADDW     Z9, Z17, K2, Z17
+	VMOVDQU16  Z17, (R9)(R8*1)
 	ADDQ       $0x00000040, R8
 	SUBQ       $0x00000040, DI
 	JGE        loop3
@@ -41774,24 +42706,23 @@ raised20:
 
 clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z19, Z16, Z16
-	VMOVDQA64 Z16, Z19
-	VMOVUPS   Z18, (CX)(R8*2)
-	VMOVUPS   Z16, (AX)(R8*2)
-	VCMPPS    $0x03, Z19, Z19, K2
-	KORTESTW  K2, K2
-	JNE       nan23
+	VSUBPS   Z19, Z16, Z16
+	VMOVUPS  Z18, (CX)(R8*2)
+	VMOVUPS  Z16, (AX)(R8*2)
+	VCMPPS   $0x03, Z16, Z16, K2
+	KORTESTW K2, K2
+	JNE      nan23
 
 quiet24:
-	VMOVDQA64  Z19, Z16
-	VMOVDQA64  Z19, Z17
-	VPERMT2W   Z19, Z14, Z16
-	VPERMT2W   Z19, Z15, Z17
-	VMOVUPS    halfPlaces512<>+0(SB), Z18
-	VPTERNLOGD $0xf2, Z9, Z16, Z18
-	VPCMPUW    $0x05, Z18, Z17, K2
-	VPADDW     Z9, Z16, K2, Z16
-	VMOVDQU16  Y16, (R9)(R8*1)
+	VMOVDQA64  Z16, Z17
+	VMOVDQA64  Z16, Z18
+	VPERMT2W   Z16, Z14, Z17
+	VPERMT2W   Z16, Z15, Z18
+	VMOVUPS    halfPlaces512<>+0(SB), Z16
+	VPTERNLOGD $0xf2, Z9, Z17, Z16
+	VPCMPUW    $0x05, Z16, Z18, K2
+	VPADDW     Z9, Z17, K2, Z17
+	VMOVDQU16  Y17, (R9)(R8*1)
 	ADDQ       $0x00000020, R8
 	SUBQ       $0x00000020, DI
 	JGE        loop14
@@ -41962,28 +42893,26 @@ raised41:
 
 clamped43:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z19, Z7, Z7
-	VMOVDQA64 Z7, Z19
-	VMOVUPS   Z16, (CX)(R8*2)
-	VMOVUPS   Z7, (AX)(R8*2)
-	VSUBPS    Z21, Z17, Z17
-	VMOVDQA64 Z17, Z21
-	VMOVUPS   Z20, 64(CX)(R8*2)
-	VMOVUPS   Z17, 64(AX)(R8*2)
-	VCMPPS    $0x03, Z21, Z19, K2
-	KORTESTW  K2, K2
-	JNE       nan44
+	VSUBPS   Z19, Z7, Z7
+	VMOVUPS  Z16, (CX)(R8*2)
+	VMOVUPS  Z7, (AX)(R8*2)
+	VSUBPS   Z21, Z17, Z17
+	VMOVUPS  Z20, 64(CX)(R8*2)
+	VMOVUPS  Z17, 64(AX)(R8*2)
+	VCMPPS   $0x03, Z17, Z7, K2
+	KORTESTW K2, K2
+	JNE      nan44
 
 quiet45:
-	VMOVDQA64  Z19, Z7
-	VMOVDQA64  Z19, Z16
-	VPERMT2W   Z21, Z14, Z7
-	VPERMT2W   Z21, Z15, Z16
+	VMOVDQA64  Z7, Z16
+	VMOVDQA64  Z7, Z7
+	VPERMT2W   Z17, Z14, Z16
+	VPERMT2W   Z17, Z15, Z7
 	VMOVUPS    halfPlaces512<>+0(SB), Z17
-	VPTERNLOGD $0xf2, Z9, Z7, Z17
-	VPCMPUW    $0x05, Z17, Z16, K2
-	VPADDW     Z9, Z7, K2, Z7
-	VMOVDQU16  Z7, (R9)(R8*1)
+	VPTERNLOGD $0xf2, Z9, Z16, Z17
+	VPCMPUW    $0x05, Z17, Z7, K2
+	VPADDW     Z9, Z16, K2, Z16
+	VMOVDQU16  Z16, (R9)(R8*1)
 	ADDQ       $0x00000040, R8
 	SUBQ       $0x00000040, DI
 	JGE        loop35
@@ -42041,24 +42970,23 @@ raised52:
 
 clamped54:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z18, Z7, Z7
-	VMOVDQA64 Z7, Z18
-	VMOVUPS   Z17, (CX)(R8*2)
-	VMOVUPS   Z7, (AX)(R8*2)
-	VCMPPS    $0x03, Z18, Z18, K2
-	KORTESTW  K2, K2
-	JNE       nan55
+	VSUBPS   Z18, Z7, Z7
+	VMOVUPS  Z17, (CX)(R8*2)
+	VMOVUPS  Z7, (AX)(R8*2)
+	VCMPPS   $0x03, Z7, Z7, K2
+	KORTESTW K2, K2
+	JNE      nan55
 
 quiet56:
-	VMOVDQA64  Z18, Z7
-	VMOVDQA64  Z18, Z16
-	VPERMT2W   Z18, Z14, Z7
-	VPERMT2W   Z18, Z15, Z16
-	VMOVUPS    halfPlaces512<>+0(SB), Z17
-	VPTERNLOGD $0xf2, Z9, Z7, Z17
-	VPCMPUW    $0x05, Z17, Z16, K2
-	VPADDW     Z9, Z7, K2, Z7
-	VMOVDQU16  Y7, (R9)(R8*1)
+	VMOVDQA64  Z7, Z16
+	VMOVDQA64  Z7, Z17
+	VPERMT2W   Z7, Z14, Z16
+	VPERMT2W   Z7, Z15, Z17
+	VMOVUPS    halfPlaces512<>+0(SB), Z7
+	VPTERNLOGD $0xf2, Z9, Z16, Z7
+	VPCMPUW    $0x05, Z7, Z17, K2
+	VPADDW     Z9, Z16, K2, Z16
+	VMOVDQU16  Y16, (R9)(R8*1)
 	ADDQ       $0x00000020, R8
 	SUBQ       $0x00000020, DI
 	JGE        loop46
@@ -42178,10 +43106,10 @@ clamp10:
 
 	// NaN.
 nan12:
-	VCMPPS  $0x03, Z20, Z20, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z20
-	VCMPPS  $0x03, Z22, Z22, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z22
+	VCMPPS  $0x03, Z16, Z16, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z16
+	VCMPPS  $0x03, Z18, Z18, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z18
 	JMP     quiet13
 
 	// The powers 0, 1/2 and 2.
@@ -42210,8 +43138,8 @@ clamp21:
 
 	// NaN.
 nan23:
-	VCMPPS  $0x03, Z19, Z19, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z19
+	VCMPPS  $0x03, Z16, Z16, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z16
 	JMP     quiet24
 
 	// The powers 0, 1/2 and 2.
@@ -42276,10 +43204,10 @@ clamp42:
 
 	// NaN.
 nan44:
-	VCMPPS  $0x03, Z19, Z19, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z19
-	VCMPPS  $0x03, Z21, Z21, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z21
+	VCMPPS  $0x03, Z7, Z7, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z7
+	VCMPPS  $0x03, Z17, Z17, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z17
 	JMP     quiet45
 
 	// The powers 0, 1/2 and 2.
@@ -42308,8 +43236,8 @@ clamp53:
 
 	// NaN.
 nan55:
-	VCMPPS  $0x03, Z18, Z18, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z18
+	VCMPPS  $0x03, Z7, Z7, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z7
 	JMP     quiet56
 
 	// The powers 0, 1/2 and 2.
@@ -44884,28 +45812,26 @@ loop33:
 
 clamped36:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z26, Z23, Z23
-	VMOVDQA64 Z23, Z26
-	VMOVUPS   Z24, (CX)(R13*2)
-	VMOVUPS   Z23, (AX)(R13*2)
-	VSUBPS    Z29, Z25, Z25
-	VMOVDQA64 Z25, Z29
-	VMOVUPS   Z27, 64(CX)(R13*2)
-	VMOVUPS   Z25, 64(AX)(R13*2)
-	VCMPPS    $0x03, Z29, Z26, K2
-	KORTESTW  K2, K2
-	JNE       nan37
+	VSUBPS   Z26, Z23, Z23
+	VMOVUPS  Z24, (CX)(R13*2)
+	VMOVUPS  Z23, (AX)(R13*2)
+	VSUBPS   Z29, Z25, Z25
+	VMOVUPS  Z27, 64(CX)(R13*2)
+	VMOVUPS  Z25, 64(AX)(R13*2)
+	VCMPPS   $0x03, Z25, Z23, K2
+	KORTESTW K2, K2
+	JNE      nan37
 
 quiet38:
-	VMOVDQA64  Z26, Z23
-	VMOVDQA64  Z26, Z24
-	VPERMT2W   Z29, Z21, Z23
-	VPERMT2W   Z29, Z22, Z24
+	VMOVDQA64  Z23, Z24
+	VMOVDQA64  Z23, Z23
+	VPERMT2W   Z25, Z21, Z24
+	VPERMT2W   Z25, Z22, Z23
 	VMOVUPS    halfPlaces512<>+0(SB), Z25
-	VPTERNLOGD $0xf2, Z9, Z23, Z25
-	VPCMPUW    $0x05, Z25, Z24, K2
-	VPADDW     Z9, Z23, K2, Z23
-	VMOVDQU16  Z23, (R8)(R13*1)
+	VPTERNLOGD $0xf2, Z9, Z24, Z25
+	VPCMPUW    $0x05, Z25, Z23, K2
+	VPADDW     Z9, Z24, K2, Z24
+	VMOVDQU16  Z24, (R8)(R13*1)
 	ADDQ       $0x00000040, R13
 	SUBQ       $0x00000040, R12
 	JGE        loop33
@@ -44938,24 +45864,23 @@ loop39:
 
 clamped42:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z26, Z23, Z23
-	VMOVDQA64 Z23, Z26
-	VMOVUPS   Z24, (CX)(R13*2)
-	VMOVUPS   Z23, (AX)(R13*2)
-	VCMPPS    $0x03, Z26, Z26, K2
-	KORTESTW  K2, K2
-	JNE       nan43
+	VSUBPS   Z26, Z23, Z23
+	VMOVUPS  Z24, (CX)(R13*2)
+	VMOVUPS  Z23, (AX)(R13*2)
+	VCMPPS   $0x03, Z23, Z23, K2
+	KORTESTW K2, K2
+	JNE      nan43
 
 quiet44:
-	VMOVDQA64  Z26, Z23
-	VMOVDQA64  Z26, Z24
-	VPERMT2W   Z26, Z21, Z23
-	VPERMT2W   Z26, Z22, Z24
-	VMOVUPS    halfPlaces512<>+0(SB), Z25
-	VPTERNLOGD $0xf2, Z9, Z23, Z25
-	VPCMPUW    $0x05, Z25, Z24, K2
-	VPADDW     Z9, Z23, K2, Z23
-	VMOVDQU16  Y23, (R8)(R13*1)
+	VMOVDQA64  Z23, Z24
+	VMOVDQA64  Z23, Z25
+	VPERMT2W   Z23, Z21, Z24
+	VPERMT2W   Z23, Z22, Z25
+	VMOVUPS    halfPlaces512<>+0(SB), Z23
+	VPTERNLOGD $0xf2, Z9, Z24, Z23
+	VPCMPUW    $0x05, Z23, Z25, K2
+	VPADDW     Z9, Z24, K2, Z24
+	VMOVDQU16  Y24, (R8)(R13*1)
 	ADDQ       $0x00000020, R13
 	SUBQ       $0x00000020, R12
 	JGE        loop39
@@ -45312,28 +46237,26 @@ loop80:
 
 clamped83:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z25, Z7, Z7
-	VMOVDQA64 Z7, Z25
-	VMOVUPS   Z23, (CX)(R13*2)
-	VMOVUPS   Z7, (AX)(R13*2)
-	VSUBPS    Z28, Z24, Z24
-	VMOVDQA64 Z24, Z28
-	VMOVUPS   Z26, 64(CX)(R13*2)
-	VMOVUPS   Z24, 64(AX)(R13*2)
-	VCMPPS    $0x03, Z28, Z25, K2
-	KORTESTW  K2, K2
-	JNE       nan84
+	VSUBPS   Z25, Z7, Z7
+	VMOVUPS  Z23, (CX)(R13*2)
+	VMOVUPS  Z7, (AX)(R13*2)
+	VSUBPS   Z28, Z24, Z24
+	VMOVUPS  Z26, 64(CX)(R13*2)
+	VMOVUPS  Z24, 64(AX)(R13*2)
+	VCMPPS   $0x03, Z24, Z7, K2
+	KORTESTW K2, K2
+	JNE      nan84
 
 quiet85:
-	VMOVDQA64  Z25, Z7
-	VMOVDQA64  Z25, Z23
-	VPERMT2W   Z28, Z21, Z7
-	VPERMT2W   Z28, Z22, Z23
+	VMOVDQA64  Z7, Z23
+	VMOVDQA64  Z7, Z7
+	VPERMT2W   Z24, Z21, Z23
+	VPERMT2W   Z24, Z22, Z7
 	VMOVUPS    halfPlaces512<>+0(SB), Z24
-	VPTERNLOGD $0xf2, Z9, Z7, Z24
-	VPCMPUW    $0x05, Z24, Z23, K2
-	VPADDW     Z9, Z7, K2, Z7
-	VMOVDQU16  Z7, (R8)(R13*1)
+	VPTERNLOGD $0xf2, Z9, Z23, Z24
+	VPCMPUW    $0x05, Z24, Z7, K2
+	VPADDW     Z9, Z23, K2, Z23
+	VMOVDQU16  Z23, (R8)(R13*1)
 	ADDQ       $0x00000040, R13
 	SUBQ       $0x00000040, R12
 	JGE        loop80
@@ -45365,24 +46288,23 @@ loop86:
 
 clamped89:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z25, Z7, Z7
-	VMOVDQA64 Z7, Z25
-	VMOVUPS   Z23, (CX)(R13*2)
-	VMOVUPS   Z7, (AX)(R13*2)
-	VCMPPS    $0x03, Z25, Z25, K2
-	KORTESTW  K2, K2
-	JNE       nan90
+	VSUBPS   Z25, Z7, Z7
+	VMOVUPS  Z23, (CX)(R13*2)
+	VMOVUPS  Z7, (AX)(R13*2)
+	VCMPPS   $0x03, Z7, Z7, K2
+	KORTESTW K2, K2
+	JNE      nan90
 
 quiet91:
-	VMOVDQA64  Z25, Z7
-	VMOVDQA64  Z25, Z23
-	VPERMT2W   Z25, Z21, Z7
-	VPERMT2W   Z25, Z22, Z23
-	VMOVUPS    halfPlaces512<>+0(SB), Z24
-	VPTERNLOGD $0xf2, Z9, Z7, Z24
-	VPCMPUW    $0x05, Z24, Z23, K2
-	VPADDW     Z9, Z7, K2, Z7
-	VMOVDQU16  Y7, (R8)(R13*1)
+	VMOVDQA64  Z7, Z23
+	VMOVDQA64  Z7, Z24
+	VPERMT2W   Z7, Z21, Z23
+	VPERMT2W   Z7, Z22, Z24
+	VMOVUPS    halfPlaces512<>+0(SB), Z7
+	VPTERNLOGD $0xf2, Z9, Z23, Z7
+	VPCMPUW    $0x05, Z7, Z24, K2
+	VPADDW     Z9, Z23, K2, Z23
+	VMOVDQU16  Y23, (R8)(R13*1)
 	ADDQ       $0x00000020, R13
 	SUBQ       $0x00000020, R12
 	JGE        loop86
@@ -45520,10 +46442,10 @@ clamp35:
 
 	// NaN.
 nan37:
-	VCMPPS  $0x03, Z26, Z26, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z26
-	VCMPPS  $0x03, Z29, Z29, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z29
+	VCMPPS  $0x03, Z23, Z23, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z23
+	VCMPPS  $0x03, Z25, Z25, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z25
 	JMP     quiet38
 
 clamp41:
@@ -45535,8 +46457,8 @@ clamp41:
 
 	// NaN.
 nan43:
-	VCMPPS  $0x03, Z26, Z26, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z26
+	VCMPPS  $0x03, Z23, Z23, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z23
 	JMP     quiet44
 
 clamp46:
@@ -45618,10 +46540,10 @@ clamp82:
 
 	// NaN.
 nan84:
-	VCMPPS  $0x03, Z25, Z25, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z25
-	VCMPPS  $0x03, Z28, Z28, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z28
+	VCMPPS  $0x03, Z7, Z7, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z7
+	VCMPPS  $0x03, Z24, Z24, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z24
 	JMP     quiet85
 
 clamp88:
@@ -45633,8 +46555,8 @@ clamp88:
 
 	// NaN.
 nan90:
-	VCMPPS  $0x03, Z25, Z25, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z25
+	VCMPPS  $0x03, Z7, Z7, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z7
 	JMP     quiet91
 
 clamp93:
@@ -47589,28 +48511,26 @@ row12:
 
 clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z25, Z22, Z22
-	VMOVDQA64 Z22, Z25
-	VMOVUPS   Z23, (CX)(R11*2)
-	VMOVUPS   Z22, (AX)(R11*2)
-	VSUBPS    Z28, Z26, Z26
-	VMOVDQA64 Z26, Z28
-	VMOVUPS   Z27, 64(CX)(R11*2)
-	VMOVUPS   Z26, 64(AX)(R11*2)
-	VCMPPS    $0x03, Z28, Z25, K2
-	KORTESTW  K2, K2
-	JNE       nan15
+	VSUBPS   Z25, Z22, Z22
+	VMOVUPS  Z23, (CX)(R11*2)
+	VMOVUPS  Z22, (AX)(R11*2)
+	VSUBPS   Z28, Z26, Z26
+	VMOVUPS  Z27, 64(CX)(R11*2)
+	VMOVUPS  Z26, 64(AX)(R11*2)
+	VCMPPS   $0x03, Z26, Z22, K2
+	KORTESTW K2, K2
+	JNE      nan15
 
 quiet16:
-	VMOVDQA64  Z25, Z22
-	VMOVDQA64  Z25, Z23
-	VPERMT2W   Z28, Z19, Z22
-	VPERMT2W   Z28, Z20, Z23
+	VMOVDQA64  Z22, Z23
+	VMOVDQA64  Z22, Z22
+	VPERMT2W   Z26, Z19, Z23
+	VPERMT2W   Z26, Z20, Z22
 	VMOVUPS    halfPlaces512<>+0(SB), Z25
-	VPTERNLOGD $0xf2, Z9, Z22, Z25
-	VPCMPUW    $0x05, Z25, Z23, K2
-	VPADDW     Z9, Z22, K2, Z22
-	VMOVDQU16  Z22, (DI)(R11*1)
+	VPTERNLOGD $0xf2, Z9, Z23, Z25
+	VPCMPUW    $0x05, Z25, Z22, K2
+	VPADDW     Z9, Z23, K2, Z23
+	VMOVDQU16  Z23, (DI)(R11*1)
 	ADDQ       R8, R11
 	DECQ       R12
 	JNZ        row12
@@ -47688,24 +48608,23 @@ row25:
 
 clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z24, Z22, Z22
-	VMOVDQA64 Z22, Z24
-	VMOVUPS   Z23, (CX)(R11*2)
-	VMOVUPS   Z22, (AX)(R11*2)
-	VCMPPS    $0x03, Z24, Z24, K2
-	KORTESTW  K2, K2
-	JNE       nan28
+	VSUBPS   Z24, Z22, Z22
+	VMOVUPS  Z23, (CX)(R11*2)
+	VMOVUPS  Z22, (AX)(R11*2)
+	VCMPPS   $0x03, Z22, Z22, K2
+	KORTESTW K2, K2
+	JNE      nan28
 
 quiet29:
-	VMOVDQA64  Z24, Z22
-	VMOVDQA64  Z24, Z23
-	VPERMT2W   Z24, Z19, Z22
-	VPERMT2W   Z24, Z20, Z23
-	VMOVUPS    halfPlaces512<>+0(SB), Z24
-	VPTERNLOGD $0xf2, Z9, Z22, Z24
-	VPCMPUW    $0x05, Z24, Z23, K2
-	VPADDW     Z9, Z22, K2, Z22
-	VMOVDQU16  Y22, (DI)(R11*1)
+	VMOVDQA64  Z22, Z23
+	VMOVDQA64  Z22, Z24
+	VPERMT2W   Z22, Z19, Z23
+	VPERMT2W   Z22, Z20, Z24
+	VMOVUPS    halfPlaces512<>+0(SB), Z22
+	VPTERNLOGD $0xf2, Z9, Z23, Z22
+	VPCMPUW    $0x05, Z22, Z24, K2
+	VPADDW     Z9, Z23, K2, Z23
+	VMOVDQU16  Y23, (DI)(R11*1)
 	ADDQ       R8, R11
 	DECQ       R12
 	JNZ        row25
@@ -47933,28 +48852,26 @@ row51:
 
 clamped53:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z24, Z21, Z21
-	VMOVDQA64 Z21, Z24
-	VMOVUPS   Z22, (CX)(R11*2)
-	VMOVUPS   Z21, (AX)(R11*2)
-	VSUBPS    Z27, Z25, Z25
-	VMOVDQA64 Z25, Z27
-	VMOVUPS   Z26, 64(CX)(R11*2)
-	VMOVUPS   Z25, 64(AX)(R11*2)
-	VCMPPS    $0x03, Z27, Z24, K2
-	KORTESTW  K2, K2
-	JNE       nan54
+	VSUBPS   Z24, Z21, Z21
+	VMOVUPS  Z22, (CX)(R11*2)
+	VMOVUPS  Z21, (AX)(R11*2)
+	VSUBPS   Z27, Z25, Z25
+	VMOVUPS  Z26, 64(CX)(R11*2)
+	VMOVUPS  Z25, 64(AX)(R11*2)
+	VCMPPS   $0x03, Z25, Z21, K2
+	KORTESTW K2, K2
+	JNE      nan54
 
 quiet55:
-	VMOVDQA64  Z24, Z21
-	VMOVDQA64  Z24, Z22
-	VPERMT2W   Z27, Z19, Z21
-	VPERMT2W   Z27, Z20, Z22
+	VMOVDQA64  Z21, Z22
+	VMOVDQA64  Z21, Z21
+	VPERMT2W   Z25, Z19, Z22
+	VPERMT2W   Z25, Z20, Z21
 	VMOVUPS    halfPlaces512<>+0(SB), Z24
-	VPTERNLOGD $0xf2, Z9, Z21, Z24
-	VPCMPUW    $0x05, Z24, Z22, K2
-	VPADDW     Z9, Z21, K2, Z21
-	VMOVDQU16  Z21, (DI)(R11*1)
+	VPTERNLOGD $0xf2, Z9, Z22, Z24
+	VPCMPUW    $0x05, Z24, Z21, K2
+	VPADDW     Z9, Z22, K2, Z22
+	VMOVDQU16  Z22, (DI)(R11*1)
 	ADDQ       R8, R11
 	DECQ       R12
 	JNZ        row51
@@ -48030,24 +48947,23 @@ row64:
 
 clamped66:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z23, Z21, Z21
-	VMOVDQA64 Z21, Z23
-	VMOVUPS   Z22, (CX)(R11*2)
-	VMOVUPS   Z21, (AX)(R11*2)
-	VCMPPS    $0x03, Z23, Z23, K2
-	KORTESTW  K2, K2
-	JNE       nan67
+	VSUBPS   Z23, Z21, Z21
+	VMOVUPS  Z22, (CX)(R11*2)
+	VMOVUPS  Z21, (AX)(R11*2)
+	VCMPPS   $0x03, Z21, Z21, K2
+	KORTESTW K2, K2
+	JNE      nan67
 
 quiet68:
-	VMOVDQA64  Z23, Z21
-	VMOVDQA64  Z23, Z22
-	VPERMT2W   Z23, Z19, Z21
-	VPERMT2W   Z23, Z20, Z22
-	VMOVUPS    halfPlaces512<>+0(SB), Z23
-	VPTERNLOGD $0xf2, Z9, Z21, Z23
-	VPCMPUW    $0x05, Z23, Z22, K2
-	VPADDW     Z9, Z21, K2, Z21
-	VMOVDQU16  Y21, (DI)(R11*1)
+	VMOVDQA64  Z21, Z22
+	VMOVDQA64  Z21, Z23
+	VPERMT2W   Z21, Z19, Z22
+	VPERMT2W   Z21, Z20, Z23
+	VMOVUPS    halfPlaces512<>+0(SB), Z21
+	VPTERNLOGD $0xf2, Z9, Z22, Z21
+	VPCMPUW    $0x05, Z21, Z23, K2
+	VPADDW     Z9, Z22, K2, Z22
+	VMOVDQU16  Y22, (DI)(R11*1)
 	ADDQ       R8, R11
 	DECQ       R12
 	JNZ        row64
@@ -48202,10 +49118,10 @@ clamp13:
 
 	// NaN.
 nan15:
-	VCMPPS  $0x03, Z25, Z25, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z25
-	VCMPPS  $0x03, Z28, Z28, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z28
+	VCMPPS  $0x03, Z22, Z22, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z22
+	VCMPPS  $0x03, Z26, Z26, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z26
 	JMP     quiet16
 
 	// The powers 0, 1/2 and 2.
@@ -48234,8 +49150,8 @@ clamp26:
 
 	// NaN.
 nan28:
-	VCMPPS  $0x03, Z24, Z24, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z24
+	VCMPPS  $0x03, Z22, Z22, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z22
 	JMP     quiet29
 
 	// The powers 0, 1/2 and 2.
@@ -48300,10 +49216,10 @@ clamp52:
 
 	// NaN.
 nan54:
-	VCMPPS  $0x03, Z24, Z24, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z24
-	VCMPPS  $0x03, Z27, Z27, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z27
+	VCMPPS  $0x03, Z21, Z21, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z21
+	VCMPPS  $0x03, Z25, Z25, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z25
 	JMP     quiet55
 
 	// The powers 0, 1/2 and 2.
@@ -48332,8 +49248,8 @@ clamp65:
 
 	// NaN.
 nan67:
-	VCMPPS  $0x03, Z23, Z23, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z23
+	VCMPPS  $0x03, Z21, Z21, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z21
 	JMP     quiet68
 
 	// The powers 0, 1/2 and 2.
@@ -48469,28 +49385,26 @@ row6:
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z14, Z11, Z11
-	VMOVDQA64 Z11, Z14
-	VMOVUPS   Z12, (CX)(R10*2)
-	VMOVUPS   Z11, (AX)(R10*2)
-	VSUBPS    Z17, Z13, Z13
-	VMOVDQA64 Z13, Z17
-	VMOVUPS   Z15, 64(CX)(R10*2)
-	VMOVUPS   Z13, 64(AX)(R10*2)
-	VCMPPS    $0x03, Z17, Z14, K2
-	KORTESTW  K2, K2
-	JNE       nan9
+	VSUBPS   Z14, Z11, Z11
+	VMOVUPS  Z12, (CX)(R10*2)
+	VMOVUPS  Z11, (AX)(R10*2)
+	VSUBPS   Z17, Z13, Z13
+	VMOVUPS  Z15, 64(CX)(R10*2)
+	VMOVUPS  Z13, 64(AX)(R10*2)
+	VCMPPS   $0x03, Z13, Z11, K2
+	KORTESTW K2, K2
+	JNE      nan9
 
 quiet10:
-	VMOVDQA64  Z14, Z11
-	VMOVDQA64  Z14, Z12
-	VPERMT2W   Z17, Z7, Z11
-	VPERMT2W   Z17, Z10, Z12
+	VMOVDQA64  Z11, Z12
+	VMOVDQA64  Z11, Z11
+	VPERMT2W   Z13, Z7, Z12
+	VPERMT2W   Z13, Z10, Z11
 	VMOVUPS    halfPlaces512<>+0(SB), Z13
-	VPTERNLOGD $0xf2, Z8, Z11, Z13
-	VPCMPUW    $0x05, Z13, Z12, K2
-	VPADDW     Z8, Z11, K2, Z11
-	VMOVDQU16  Z11, (SI)(R10*1)
+	VPTERNLOGD $0xf2, Z8, Z12, Z13
+	VPCMPUW    $0x05, Z13, Z11, K2
+	VPADDW     Z8, Z12, K2, Z12
+	VMOVDQU16  Z12, (SI)(R10*1)
 	ADDQ       DI, R10
 	ADDQ       DI, R11
 	DECQ       R12
@@ -48533,24 +49447,23 @@ row13:
 
 clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z14, Z11, Z11
-	VMOVDQA64 Z11, Z14
-	VMOVUPS   Z12, (CX)(R10*2)
-	VMOVUPS   Z11, (AX)(R10*2)
-	VCMPPS    $0x03, Z14, Z14, K2
-	KORTESTW  K2, K2
-	JNE       nan16
+	VSUBPS   Z14, Z11, Z11
+	VMOVUPS  Z12, (CX)(R10*2)
+	VMOVUPS  Z11, (AX)(R10*2)
+	VCMPPS   $0x03, Z11, Z11, K2
+	KORTESTW K2, K2
+	JNE      nan16
 
 quiet17:
-	VMOVDQA64  Z14, Z11
-	VMOVDQA64  Z14, Z12
-	VPERMT2W   Z14, Z7, Z11
-	VPERMT2W   Z14, Z10, Z12
-	VMOVUPS    halfPlaces512<>+0(SB), Z13
-	VPTERNLOGD $0xf2, Z8, Z11, Z13
-	VPCMPUW    $0x05, Z13, Z12, K2
-	VPADDW     Z8, Z11, K2, Z11
-	VMOVDQU16  Y11, (SI)(R10*1)
+	VMOVDQA64  Z11, Z12
+	VMOVDQA64  Z11, Z13
+	VPERMT2W   Z11, Z7, Z12
+	VPERMT2W   Z11, Z10, Z13
+	VMOVUPS    halfPlaces512<>+0(SB), Z11
+	VPTERNLOGD $0xf2, Z8, Z12, Z11
+	VPCMPUW    $0x05, Z11, Z13, K2
+	VPADDW     Z8, Z12, K2, Z12
+	VMOVDQU16  Y12, (SI)(R10*1)
 	ADDQ       DI, R10
 	ADDQ       DI, R11
 	DECQ       R12
@@ -48688,28 +49601,26 @@ row27:
 
 clamped29:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z13, Z5, Z5
-	VMOVDQA64 Z5, Z13
-	VMOVUPS   Z11, (CX)(R10*2)
-	VMOVUPS   Z5, (AX)(R10*2)
-	VSUBPS    Z16, Z12, Z12
-	VMOVDQA64 Z12, Z16
-	VMOVUPS   Z14, 64(CX)(R10*2)
-	VMOVUPS   Z12, 64(AX)(R10*2)
-	VCMPPS    $0x03, Z16, Z13, K2
-	KORTESTW  K2, K2
-	JNE       nan30
+	VSUBPS   Z13, Z5, Z5
+	VMOVUPS  Z11, (CX)(R10*2)
+	VMOVUPS  Z5, (AX)(R10*2)
+	VSUBPS   Z16, Z12, Z12
+	VMOVUPS  Z14, 64(CX)(R10*2)
+	VMOVUPS  Z12, 64(AX)(R10*2)
+	VCMPPS   $0x03, Z12, Z5, K2
+	KORTESTW K2, K2
+	JNE      nan30
 
 quiet31:
-	VMOVDQA64  Z13, Z5
-	VMOVDQA64  Z13, Z11
-	VPERMT2W   Z16, Z7, Z5
-	VPERMT2W   Z16, Z10, Z11
+	VMOVDQA64  Z5, Z11
+	VMOVDQA64  Z5, Z5
+	VPERMT2W   Z12, Z7, Z11
+	VPERMT2W   Z12, Z10, Z5
 	VMOVUPS    halfPlaces512<>+0(SB), Z12
-	VPTERNLOGD $0xf2, Z8, Z5, Z12
-	VPCMPUW    $0x05, Z12, Z11, K2
-	VPADDW     Z8, Z5, K2, Z5
-	VMOVDQU16  Z5, (SI)(R10*1)
+	VPTERNLOGD $0xf2, Z8, Z11, Z12
+	VPCMPUW    $0x05, Z12, Z5, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Z11, (SI)(R10*1)
 	ADDQ       DI, R10
 	ADDQ       DI, R11
 	DECQ       R12
@@ -48751,24 +49662,23 @@ row34:
 
 clamped36:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z13, Z5, Z5
-	VMOVDQA64 Z5, Z13
-	VMOVUPS   Z11, (CX)(R10*2)
-	VMOVUPS   Z5, (AX)(R10*2)
-	VCMPPS    $0x03, Z13, Z13, K2
-	KORTESTW  K2, K2
-	JNE       nan37
+	VSUBPS   Z13, Z5, Z5
+	VMOVUPS  Z11, (CX)(R10*2)
+	VMOVUPS  Z5, (AX)(R10*2)
+	VCMPPS   $0x03, Z5, Z5, K2
+	KORTESTW K2, K2
+	JNE      nan37
 
 quiet38:
-	VMOVDQA64  Z13, Z5
-	VMOVDQA64  Z13, Z11
-	VPERMT2W   Z13, Z7, Z5
-	VPERMT2W   Z13, Z10, Z11
-	VMOVUPS    halfPlaces512<>+0(SB), Z12
-	VPTERNLOGD $0xf2, Z8, Z5, Z12
-	VPCMPUW    $0x05, Z12, Z11, K2
-	VPADDW     Z8, Z5, K2, Z5
-	VMOVDQU16  Y5, (SI)(R10*1)
+	VMOVDQA64  Z5, Z11
+	VMOVDQA64  Z5, Z12
+	VPERMT2W   Z5, Z7, Z11
+	VPERMT2W   Z5, Z10, Z12
+	VMOVUPS    halfPlaces512<>+0(SB), Z5
+	VPTERNLOGD $0xf2, Z8, Z11, Z5
+	VPCMPUW    $0x05, Z5, Z12, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Y11, (SI)(R10*1)
 	ADDQ       DI, R10
 	ADDQ       DI, R11
 	DECQ       R12
@@ -48865,10 +49775,10 @@ clamp7:
 
 	// NaN.
 nan9:
-	VCMPPS  $0x03, Z14, Z14, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z14
-	VCMPPS  $0x03, Z17, Z17, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z17
+	VCMPPS  $0x03, Z11, Z11, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z11
+	VCMPPS  $0x03, Z13, Z13, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
 	JMP     quiet10
 
 clamp14:
@@ -48880,8 +49790,8 @@ clamp14:
 
 	// NaN.
 nan16:
-	VCMPPS  $0x03, Z14, Z14, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z14
+	VCMPPS  $0x03, Z11, Z11, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z11
 	JMP     quiet17
 
 clamp20:
@@ -48908,10 +49818,10 @@ clamp28:
 
 	// NaN.
 nan30:
-	VCMPPS  $0x03, Z13, Z13, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
-	VCMPPS  $0x03, Z16, Z16, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z16
+	VCMPPS  $0x03, Z5, Z5, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z5
+	VCMPPS  $0x03, Z12, Z12, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z12
 	JMP     quiet31
 
 clamp35:
@@ -48923,8 +49833,8 @@ clamp35:
 
 	// NaN.
 nan37:
-	VCMPPS  $0x03, Z13, Z13, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
+	VCMPPS  $0x03, Z5, Z5, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z5
 	JMP     quiet38
 
 clamp41:
@@ -49042,28 +49952,26 @@ loop5:
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z14, Z11, Z11
-	VMOVDQA64 Z11, Z14
-	VMOVUPS   Z12, (CX)(R11*2)
-	VMOVUPS   Z11, (AX)(R11*2)
-	VSUBPS    Z17, Z13, Z13
-	VMOVDQA64 Z13, Z17
-	VMOVUPS   Z15, 64(CX)(R11*2)
-	VMOVUPS   Z13, 64(AX)(R11*2)
-	VCMPPS    $0x03, Z17, Z14, K2
-	KORTESTW  K2, K2
-	JNE       nan9
+	VSUBPS   Z14, Z11, Z11
+	VMOVUPS  Z12, (CX)(R11*2)
+	VMOVUPS  Z11, (AX)(R11*2)
+	VSUBPS   Z17, Z13, Z13
+	VMOVUPS  Z15, 64(CX)(R11*2)
+	VMOVUPS  Z13, 64(AX)(R11*2)
+	VCMPPS   $0x03, Z13, Z11, K2
+	KORTESTW K2, K2
+	JNE      nan9
 
 quiet10:
-	VMOVDQA64  Z14, Z11
-	VMOVDQA64  Z14, Z12
-	VPERMT2W   Z17, Z7, Z11
-	VPERMT2W   Z17, Z10, Z12
+	VMOVDQA64  Z11, Z12
+	VMOVDQA64  Z11, Z11
+	VPERMT2W   Z13, Z7, Z12
+	VPERMT2W   Z13, Z10, Z11
 	VMOVUPS    halfPlaces512<>+0(SB), Z13
-	VPTERNLOGD $0xf2, Z8, Z11, Z13
-	VPCMPUW    $0x05, Z13, Z12, K2
-	VPADDW     Z8, Z11, K2, Z11
-	VMOVDQU16  Z11, (DI)(R11*1)
+	VPTERNLOGD $0xf2, Z8, Z12, Z13
+	VPCMPUW    $0x05, Z13, Z11, K2
+	VPADDW     Z8, Z12, K2, Z12
+	VMOVDQU16  Z12, (DI)(R11*1)
 	ADDQ       $0x00000040, R11
 	SUBQ       $0x00000040, R10
 	JGE        loop5
@@ -49096,24 +50004,23 @@ loop11:
 
 clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z14, Z11, Z11
-	VMOVDQA64 Z11, Z14
-	VMOVUPS   Z12, (CX)(R11*2)
-	VMOVUPS   Z11, (AX)(R11*2)
-	VCMPPS    $0x03, Z14, Z14, K2
-	KORTESTW  K2, K2
-	JNE       nan15
+	VSUBPS   Z14, Z11, Z11
+	VMOVUPS  Z12, (CX)(R11*2)
+	VMOVUPS  Z11, (AX)(R11*2)
+	VCMPPS   $0x03, Z11, Z11, K2
+	KORTESTW K2, K2
+	JNE      nan15
 
 quiet16:
-	VMOVDQA64  Z14, Z11
-	VMOVDQA64  Z14, Z12
-	VPERMT2W   Z14, Z7, Z11
-	VPERMT2W   Z14, Z10, Z12
-	VMOVUPS    halfPlaces512<>+0(SB), Z13
-	VPTERNLOGD $0xf2, Z8, Z11, Z13
-	VPCMPUW    $0x05, Z13, Z12, K2
-	VPADDW     Z8, Z11, K2, Z11
-	VMOVDQU16  Y11, (DI)(R11*1)
+	VMOVDQA64  Z11, Z12
+	VMOVDQA64  Z11, Z13
+	VPERMT2W   Z11, Z7, Z12
+	VPERMT2W   Z11, Z10, Z13
+	VMOVUPS    halfPlaces512<>+0(SB), Z11
+	VPTERNLOGD $0xf2, Z8, Z12, Z11
+	VPCMPUW    $0x05, Z11, Z13, K2
+	VPADDW     Z8, Z12, K2, Z12
+	VMOVDQU16  Y12, (DI)(R11*1)
 	ADDQ       $0x00000020, R11
 	SUBQ       $0x00000020, R10
 	JGE        loop11
@@ -49237,28 +50144,26 @@ loop24:
 
 clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z13, Z5, Z5
-	VMOVDQA64 Z5, Z13
-	VMOVUPS   Z11, (CX)(R11*2)
-	VMOVUPS   Z5, (AX)(R11*2)
-	VSUBPS    Z16, Z12, Z12
-	VMOVDQA64 Z12, Z16
-	VMOVUPS   Z14, 64(CX)(R11*2)
-	VMOVUPS   Z12, 64(AX)(R11*2)
-	VCMPPS    $0x03, Z16, Z13, K2
-	KORTESTW  K2, K2
-	JNE       nan28
+	VSUBPS   Z13, Z5, Z5
+	VMOVUPS  Z11, (CX)(R11*2)
+	VMOVUPS  Z5, (AX)(R11*2)
+	VSUBPS   Z16, Z12, Z12
+	VMOVUPS  Z14, 64(CX)(R11*2)
+	VMOVUPS  Z12, 64(AX)(R11*2)
+	VCMPPS   $0x03, Z12, Z5, K2
+	KORTESTW K2, K2
+	JNE      nan28
 
 quiet29:
-	VMOVDQA64  Z13, Z5
-	VMOVDQA64  Z13, Z11
-	VPERMT2W   Z16, Z7, Z5
-	VPERMT2W   Z16, Z10, Z11
+	VMOVDQA64  Z5, Z11
+	VMOVDQA64  Z5, Z5
+	VPERMT2W   Z12, Z7, Z11
+	VPERMT2W   Z12, Z10, Z5
 	VMOVUPS    halfPlaces512<>+0(SB), Z12
-	VPTERNLOGD $0xf2, Z8, Z5, Z12
-	VPCMPUW    $0x05, Z12, Z11, K2
-	VPADDW     Z8, Z5, K2, Z5
-	VMOVDQU16  Z5, (DI)(R11*1)
+	VPTERNLOGD $0xf2, Z8, Z11, Z12
+	VPCMPUW    $0x05, Z12, Z5, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Z11, (DI)(R11*1)
 	ADDQ       $0x00000040, R11
 	SUBQ       $0x00000040, R10
 	JGE        loop24
@@ -49290,24 +50195,23 @@ loop30:
 
 clamped33:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z13, Z5, Z5
-	VMOVDQA64 Z5, Z13
-	VMOVUPS   Z11, (CX)(R11*2)
-	VMOVUPS   Z5, (AX)(R11*2)
-	VCMPPS    $0x03, Z13, Z13, K2
-	KORTESTW  K2, K2
-	JNE       nan34
+	VSUBPS   Z13, Z5, Z5
+	VMOVUPS  Z11, (CX)(R11*2)
+	VMOVUPS  Z5, (AX)(R11*2)
+	VCMPPS   $0x03, Z5, Z5, K2
+	KORTESTW K2, K2
+	JNE      nan34
 
 quiet35:
-	VMOVDQA64  Z13, Z5
-	VMOVDQA64  Z13, Z11
-	VPERMT2W   Z13, Z7, Z5
-	VPERMT2W   Z13, Z10, Z11
-	VMOVUPS    halfPlaces512<>+0(SB), Z12
-	VPTERNLOGD $0xf2, Z8, Z5, Z12
-	VPCMPUW    $0x05, Z12, Z11, K2
-	VPADDW     Z8, Z5, K2, Z5
-	VMOVDQU16  Y5, (DI)(R11*1)
+	VMOVDQA64  Z5, Z11
+	VMOVDQA64  Z5, Z12
+	VPERMT2W   Z5, Z7, Z11
+	VPERMT2W   Z5, Z10, Z12
+	VMOVUPS    halfPlaces512<>+0(SB), Z5
+	VPTERNLOGD $0xf2, Z8, Z11, Z5
+	VPCMPUW    $0x05, Z5, Z12, K2
+	VPADDW     Z8, Z11, K2, Z11
+	VMOVDQU16  Y11, (DI)(R11*1)
 	ADDQ       $0x00000020, R11
 	SUBQ       $0x00000020, R10
 	JGE        loop30
@@ -49391,10 +50295,10 @@ clamp7:
 
 	// NaN.
 nan9:
-	VCMPPS  $0x03, Z14, Z14, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z14
-	VCMPPS  $0x03, Z17, Z17, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z17
+	VCMPPS  $0x03, Z11, Z11, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z11
+	VCMPPS  $0x03, Z13, Z13, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
 	JMP     quiet10
 
 clamp13:
@@ -49406,8 +50310,8 @@ clamp13:
 
 	// NaN.
 nan15:
-	VCMPPS  $0x03, Z14, Z14, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z14
+	VCMPPS  $0x03, Z11, Z11, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z11
 	JMP     quiet16
 
 clamp18:
@@ -49434,10 +50338,10 @@ clamp26:
 
 	// NaN.
 nan28:
-	VCMPPS  $0x03, Z13, Z13, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
-	VCMPPS  $0x03, Z16, Z16, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z16
+	VCMPPS  $0x03, Z5, Z5, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z5
+	VCMPPS  $0x03, Z12, Z12, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z12
 	JMP     quiet29
 
 clamp32:
@@ -49449,8 +50353,8 @@ clamp32:
 
 	// NaN.
 nan34:
-	VCMPPS  $0x03, Z13, Z13, K2
-	VMOVUPS quietNaNs512<>+0(SB), K2, Z13
+	VCMPPS  $0x03, Z5, Z5, K2
+	VMOVUPS quietNaNs512<>+0(SB), K2, Z5
 	JMP     quiet35
 
 clamp37:
@@ -49868,21 +50772,19 @@ raised9:
 
 clamped11:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z15, Z8, Z8
-	VMOVDQA64 Z8, Z15
-	VMOVUPS   Z12, (CX)(R8*2)
-	VMOVUPS   Z8, (AX)(R8*2)
-	VSUBPS    Z17, Z13, Z13
-	VMOVDQA64 Z13, Z17
-	VMOVUPS   Z16, 64(CX)(R8*2)
-	VMOVUPS   Z13, 64(AX)(R8*2)
-	VCMPPS    $0x03, Z17, Z15, K1
-	KORTESTW  K1, K1
-	JNE       nan12
+	VSUBPS   Z15, Z8, Z8
+	VMOVUPS  Z12, (CX)(R8*2)
+	VMOVUPS  Z8, (AX)(R8*2)
+	VSUBPS   Z17, Z13, Z13
+	VMOVUPS  Z16, 64(CX)(R8*2)
+	VMOVUPS  Z13, 64(AX)(R8*2)
+	VCMPPS   $0x03, Z13, Z8, K1
+	KORTESTW K1, K1
+	JNE      nan12
 
 quiet13:
-	VCVTPS2PH $0x00, Z15, (R9)(R8*1)
-	VCVTPS2PH $0x00, Z17, 32(R9)(R8*1)
+	VCVTPS2PH $0x00, Z8, (R9)(R8*1)
+	VCVTPS2PH $0x00, Z13, 32(R9)(R8*1)
 	ADDQ      $0x00000040, R8
 	SUBQ      $0x00000040, DI
 	JGE       loop3
@@ -49940,16 +50842,15 @@ raised20:
 
 clamped22:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z14, Z8, Z8
-	VMOVDQA64 Z8, Z14
-	VMOVUPS   Z13, (CX)(R8*2)
-	VMOVUPS   Z8, (AX)(R8*2)
-	VCMPPS    $0x03, Z14, Z14, K1
-	KORTESTW  K1, K1
-	JNE       nan23
+	VSUBPS   Z14, Z8, Z8
+	VMOVUPS  Z13, (CX)(R8*2)
+	VMOVUPS  Z8, (AX)(R8*2)
+	VCMPPS   $0x03, Z8, Z8, K1
+	KORTESTW K1, K1
+	JNE      nan23
 
 quiet24:
-	VCVTPS2PH $0x00, Z14, (R9)(R8*1)
+	VCVTPS2PH $0x00, Z8, (R9)(R8*1)
 	ADDQ      $0x00000020, R8
 	SUBQ      $0x00000020, DI
 	JGE       loop14
@@ -50109,21 +51010,19 @@ raised41:
 
 clamped43:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z14, Z7, Z7
-	VMOVDQA64 Z7, Z14
-	VMOVUPS   Z8, (CX)(R8*2)
-	VMOVUPS   Z7, (AX)(R8*2)
-	VSUBPS    Z16, Z12, Z12
-	VMOVDQA64 Z12, Z16
-	VMOVUPS   Z15, 64(CX)(R8*2)
-	VMOVUPS   Z12, 64(AX)(R8*2)
-	VCMPPS    $0x03, Z16, Z14, K1
-	KORTESTW  K1, K1
-	JNE       nan44
+	VSUBPS   Z14, Z7, Z7
+	VMOVUPS  Z8, (CX)(R8*2)
+	VMOVUPS  Z7, (AX)(R8*2)
+	VSUBPS   Z16, Z12, Z12
+	VMOVUPS  Z15, 64(CX)(R8*2)
+	VMOVUPS  Z12, 64(AX)(R8*2)
+	VCMPPS   $0x03, Z12, Z7, K1
+	KORTESTW K1, K1
+	JNE      nan44
 
 quiet45:
-	VCVTPS2PH $0x00, Z14, (R9)(R8*1)
-	VCVTPS2PH $0x00, Z16, 32(R9)(R8*1)
+	VCVTPS2PH $0x00, Z7, (R9)(R8*1)
+	VCVTPS2PH $0x00, Z12, 32(R9)(R8*1)
 	ADDQ      $0x00000040, R8
 	SUBQ      $0x00000040, DI
 	JGE       loop35
@@ -50179,16 +51078,15 @@ raised52:
 
 clamped54:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z13, Z7, Z7
-	VMOVDQA64 Z7, Z13
-	VMOVUPS   Z12, (CX)(R8*2)
-	VMOVUPS   Z7, (AX)(R8*2)
-	VCMPPS    $0x03, Z13, Z13, K1
-	KORTESTW  K1, K1
-	JNE       nan55
+	VSUBPS   Z13, Z7, Z7
+	VMOVUPS  Z12, (CX)(R8*2)
+	VMOVUPS  Z7, (AX)(R8*2)
+	VCMPPS   $0x03, Z7, Z7, K1
+	KORTESTW K1, K1
+	JNE      nan55
 
 quiet56:
-	VCVTPS2PH $0x00, Z13, (R9)(R8*1)
+	VCVTPS2PH $0x00, Z7, (R9)(R8*1)
 	ADDQ      $0x00000020, R8
 	SUBQ      $0x00000020, DI
 	JGE       loop46
@@ -50301,10 +51199,10 @@ clamp10:
 
 	// NaN.
 nan12:
-	VCMPPS  $0x03, Z15, Z15, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z15
-	VCMPPS  $0x03, Z17, Z17, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z17
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
+	VCMPPS  $0x03, Z13, Z13, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z13
 	JMP     quiet13
 
 	// The powers 0, 1/2 and 2.
@@ -50333,8 +51231,8 @@ clamp21:
 
 	// NaN.
 nan23:
-	VCMPPS  $0x03, Z14, Z14, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z14
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
 	JMP     quiet24
 
 	// The powers 0, 1/2 and 2.
@@ -50399,10 +51297,10 @@ clamp42:
 
 	// NaN.
 nan44:
-	VCMPPS  $0x03, Z14, Z14, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z14
-	VCMPPS  $0x03, Z16, Z16, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z16
+	VCMPPS  $0x03, Z7, Z7, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z7
+	VCMPPS  $0x03, Z12, Z12, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z12
 	JMP     quiet45
 
 	// The powers 0, 1/2 and 2.
@@ -50431,8 +51329,8 @@ clamp53:
 
 	// NaN.
 nan55:
-	VCMPPS  $0x03, Z13, Z13, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z13
+	VCMPPS  $0x03, Z7, Z7, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z7
 	JMP     quiet56
 
 	// The powers 0, 1/2 and 2.
@@ -52905,21 +53803,19 @@ loop33:
 
 clamped36:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z21, Z8, Z8
-	VMOVDQA64 Z8, Z21
-	VMOVUPS   Z19, (CX)(R13*2)
-	VMOVUPS   Z8, (AX)(R13*2)
-	VSUBPS    Z24, Z20, Z20
-	VMOVDQA64 Z20, Z24
-	VMOVUPS   Z22, 64(CX)(R13*2)
-	VMOVUPS   Z20, 64(AX)(R13*2)
-	VCMPPS    $0x03, Z24, Z21, K1
-	KORTESTW  K1, K1
-	JNE       nan37
+	VSUBPS   Z21, Z8, Z8
+	VMOVUPS  Z19, (CX)(R13*2)
+	VMOVUPS  Z8, (AX)(R13*2)
+	VSUBPS   Z24, Z20, Z20
+	VMOVUPS  Z22, 64(CX)(R13*2)
+	VMOVUPS  Z20, 64(AX)(R13*2)
+	VCMPPS   $0x03, Z20, Z8, K1
+	KORTESTW K1, K1
+	JNE      nan37
 
 quiet38:
-	VCVTPS2PH $0x00, Z21, (R8)(R13*1)
-	VCVTPS2PH $0x00, Z24, 32(R8)(R13*1)
+	VCVTPS2PH $0x00, Z8, (R8)(R13*1)
+	VCVTPS2PH $0x00, Z20, 32(R8)(R13*1)
 	ADDQ      $0x00000040, R13
 	SUBQ      $0x00000040, R12
 	JGE       loop33
@@ -52951,16 +53847,15 @@ loop39:
 
 clamped42:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z21, Z8, Z8
-	VMOVDQA64 Z8, Z21
-	VMOVUPS   Z19, (CX)(R13*2)
-	VMOVUPS   Z8, (AX)(R13*2)
-	VCMPPS    $0x03, Z21, Z21, K1
-	KORTESTW  K1, K1
-	JNE       nan43
+	VSUBPS   Z21, Z8, Z8
+	VMOVUPS  Z19, (CX)(R13*2)
+	VMOVUPS  Z8, (AX)(R13*2)
+	VCMPPS   $0x03, Z8, Z8, K1
+	KORTESTW K1, K1
+	JNE      nan43
 
 quiet44:
-	VCVTPS2PH $0x00, Z21, (R8)(R13*1)
+	VCVTPS2PH $0x00, Z8, (R8)(R13*1)
 	ADDQ      $0x00000020, R13
 	SUBQ      $0x00000020, R12
 	JGE       loop39
@@ -53308,21 +54203,19 @@ loop80:
 
 clamped83:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z20, Z7, Z7
-	VMOVDQA64 Z7, Z20
-	VMOVUPS   Z8, (CX)(R13*2)
-	VMOVUPS   Z7, (AX)(R13*2)
-	VSUBPS    Z23, Z19, Z19
-	VMOVDQA64 Z19, Z23
-	VMOVUPS   Z21, 64(CX)(R13*2)
-	VMOVUPS   Z19, 64(AX)(R13*2)
-	VCMPPS    $0x03, Z23, Z20, K1
-	KORTESTW  K1, K1
-	JNE       nan84
+	VSUBPS   Z20, Z7, Z7
+	VMOVUPS  Z8, (CX)(R13*2)
+	VMOVUPS  Z7, (AX)(R13*2)
+	VSUBPS   Z23, Z19, Z19
+	VMOVUPS  Z21, 64(CX)(R13*2)
+	VMOVUPS  Z19, 64(AX)(R13*2)
+	VCMPPS   $0x03, Z19, Z7, K1
+	KORTESTW K1, K1
+	JNE      nan84
 
 quiet85:
-	VCVTPS2PH $0x00, Z20, (R8)(R13*1)
-	VCVTPS2PH $0x00, Z23, 32(R8)(R13*1)
+	VCVTPS2PH $0x00, Z7, (R8)(R13*1)
+	VCVTPS2PH $0x00, Z19, 32(R8)(R13*1)
 	ADDQ      $0x00000040, R13
 	SUBQ      $0x00000040, R12
 	JGE       loop80
@@ -53353,16 +54246,15 @@ loop86:
 
 clamped89:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z20, Z7, Z7
-	VMOVDQA64 Z7, Z20
-	VMOVUPS   Z8, (CX)(R13*2)
-	VMOVUPS   Z7, (AX)(R13*2)
-	VCMPPS    $0x03, Z20, Z20, K1
-	KORTESTW  K1, K1
-	JNE       nan90
+	VSUBPS   Z20, Z7, Z7
+	VMOVUPS  Z8, (CX)(R13*2)
+	VMOVUPS  Z7, (AX)(R13*2)
+	VCMPPS   $0x03, Z7, Z7, K1
+	KORTESTW K1, K1
+	JNE      nan90
 
 quiet91:
-	VCVTPS2PH $0x00, Z20, (R8)(R13*1)
+	VCVTPS2PH $0x00, Z7, (R8)(R13*1)
 	ADDQ      $0x00000020, R13
 	SUBQ      $0x00000020, R12
 	JGE       loop86
@@ -53493,10 +54385,10 @@ clamp35:
 
 	// NaN.
 nan37:
-	VCMPPS  $0x03, Z21, Z21, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z21
-	VCMPPS  $0x03, Z24, Z24, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z24
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
+	VCMPPS  $0x03, Z20, Z20, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z20
 	JMP     quiet38
 
 clamp41:
@@ -53508,8 +54400,8 @@ clamp41:
 
 	// NaN.
 nan43:
-	VCMPPS  $0x03, Z21, Z21, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z21
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
 	JMP     quiet44
 
 clamp46:
@@ -53591,10 +54483,10 @@ clamp82:
 
 	// NaN.
 nan84:
-	VCMPPS  $0x03, Z20, Z20, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z20
-	VCMPPS  $0x03, Z23, Z23, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z23
+	VCMPPS  $0x03, Z7, Z7, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z7
+	VCMPPS  $0x03, Z19, Z19, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z19
 	JMP     quiet85
 
 clamp88:
@@ -53606,8 +54498,8 @@ clamp88:
 
 	// NaN.
 nan90:
-	VCMPPS  $0x03, Z20, Z20, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z20
+	VCMPPS  $0x03, Z7, Z7, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z7
 	JMP     quiet91
 
 clamp93:
@@ -55452,21 +56344,19 @@ row12:
 
 clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z20, Z17, Z17
-	VMOVDQA64 Z17, Z20
-	VMOVUPS   Z18, (CX)(R11*2)
-	VMOVUPS   Z17, (AX)(R11*2)
-	VSUBPS    Z23, Z21, Z21
-	VMOVDQA64 Z21, Z23
-	VMOVUPS   Z22, 64(CX)(R11*2)
-	VMOVUPS   Z21, 64(AX)(R11*2)
-	VCMPPS    $0x03, Z23, Z20, K1
-	KORTESTW  K1, K1
-	JNE       nan15
+	VSUBPS   Z20, Z17, Z17
+	VMOVUPS  Z18, (CX)(R11*2)
+	VMOVUPS  Z17, (AX)(R11*2)
+	VSUBPS   Z23, Z21, Z21
+	VMOVUPS  Z22, 64(CX)(R11*2)
+	VMOVUPS  Z21, 64(AX)(R11*2)
+	VCMPPS   $0x03, Z21, Z17, K1
+	KORTESTW K1, K1
+	JNE      nan15
 
 quiet16:
-	VCVTPS2PH $0x00, Z20, (DI)(R11*1)
-	VCVTPS2PH $0x00, Z23, 32(DI)(R11*1)
+	VCVTPS2PH $0x00, Z17, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z21, 32(DI)(R11*1)
 	ADDQ      R8, R11
 	DECQ      R12
 	JNZ       row12
@@ -55543,16 +56433,15 @@ row25:
 
 clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z19, Z17, Z17
-	VMOVDQA64 Z17, Z19
-	VMOVUPS   Z18, (CX)(R11*2)
-	VMOVUPS   Z17, (AX)(R11*2)
-	VCMPPS    $0x03, Z19, Z19, K1
-	KORTESTW  K1, K1
-	JNE       nan28
+	VSUBPS   Z19, Z17, Z17
+	VMOVUPS  Z18, (CX)(R11*2)
+	VMOVUPS  Z17, (AX)(R11*2)
+	VCMPPS   $0x03, Z17, Z17, K1
+	KORTESTW K1, K1
+	JNE      nan28
 
 quiet29:
-	VCVTPS2PH $0x00, Z19, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z17, (DI)(R11*1)
 	ADDQ      R8, R11
 	DECQ      R12
 	JNZ       row25
@@ -55771,21 +56660,19 @@ row51:
 
 clamped53:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z19, Z8, Z8
-	VMOVDQA64 Z8, Z19
-	VMOVUPS   Z17, (CX)(R11*2)
-	VMOVUPS   Z8, (AX)(R11*2)
-	VSUBPS    Z22, Z20, Z20
-	VMOVDQA64 Z20, Z22
-	VMOVUPS   Z21, 64(CX)(R11*2)
-	VMOVUPS   Z20, 64(AX)(R11*2)
-	VCMPPS    $0x03, Z22, Z19, K1
-	KORTESTW  K1, K1
-	JNE       nan54
+	VSUBPS   Z19, Z8, Z8
+	VMOVUPS  Z17, (CX)(R11*2)
+	VMOVUPS  Z8, (AX)(R11*2)
+	VSUBPS   Z22, Z20, Z20
+	VMOVUPS  Z21, 64(CX)(R11*2)
+	VMOVUPS  Z20, 64(AX)(R11*2)
+	VCMPPS   $0x03, Z20, Z8, K1
+	KORTESTW K1, K1
+	JNE      nan54
 
 quiet55:
-	VCVTPS2PH $0x00, Z19, (DI)(R11*1)
-	VCVTPS2PH $0x00, Z22, 32(DI)(R11*1)
+	VCVTPS2PH $0x00, Z8, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z20, 32(DI)(R11*1)
 	ADDQ      R8, R11
 	DECQ      R12
 	JNZ       row51
@@ -55860,16 +56747,15 @@ row64:
 
 clamped66:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z18, Z8, Z8
-	VMOVDQA64 Z8, Z18
-	VMOVUPS   Z17, (CX)(R11*2)
-	VMOVUPS   Z8, (AX)(R11*2)
-	VCMPPS    $0x03, Z18, Z18, K1
-	KORTESTW  K1, K1
-	JNE       nan67
+	VSUBPS   Z18, Z8, Z8
+	VMOVUPS  Z17, (CX)(R11*2)
+	VMOVUPS  Z8, (AX)(R11*2)
+	VCMPPS   $0x03, Z8, Z8, K1
+	KORTESTW K1, K1
+	JNE      nan67
 
 quiet68:
-	VCVTPS2PH $0x00, Z18, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z8, (DI)(R11*1)
 	ADDQ      R8, R11
 	DECQ      R12
 	JNZ       row64
@@ -56017,10 +56903,10 @@ clamp13:
 
 	// NaN.
 nan15:
-	VCMPPS  $0x03, Z20, Z20, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z20
-	VCMPPS  $0x03, Z23, Z23, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z23
+	VCMPPS  $0x03, Z17, Z17, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z17
+	VCMPPS  $0x03, Z21, Z21, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z21
 	JMP     quiet16
 
 	// The powers 0, 1/2 and 2.
@@ -56049,8 +56935,8 @@ clamp26:
 
 	// NaN.
 nan28:
-	VCMPPS  $0x03, Z19, Z19, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z19
+	VCMPPS  $0x03, Z17, Z17, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z17
 	JMP     quiet29
 
 	// The powers 0, 1/2 and 2.
@@ -56115,10 +57001,10 @@ clamp52:
 
 	// NaN.
 nan54:
-	VCMPPS  $0x03, Z19, Z19, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z19
-	VCMPPS  $0x03, Z22, Z22, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z22
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
+	VCMPPS  $0x03, Z20, Z20, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z20
 	JMP     quiet55
 
 	// The powers 0, 1/2 and 2.
@@ -56147,8 +57033,8 @@ clamp65:
 
 	// NaN.
 nan67:
-	VCMPPS  $0x03, Z18, Z18, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z18
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
 	JMP     quiet68
 
 	// The powers 0, 1/2 and 2.
@@ -56273,21 +57159,19 @@ row6:
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z9, Z6, Z6
-	VMOVDQA64 Z6, Z9
-	VMOVUPS   Z7, (CX)(R10*2)
-	VMOVUPS   Z6, (AX)(R10*2)
-	VSUBPS    Z12, Z8, Z8
-	VMOVDQA64 Z8, Z12
-	VMOVUPS   Z10, 64(CX)(R10*2)
-	VMOVUPS   Z8, 64(AX)(R10*2)
-	VCMPPS    $0x03, Z12, Z9, K1
-	KORTESTW  K1, K1
-	JNE       nan9
+	VSUBPS   Z9, Z6, Z6
+	VMOVUPS  Z7, (CX)(R10*2)
+	VMOVUPS  Z6, (AX)(R10*2)
+	VSUBPS   Z12, Z8, Z8
+	VMOVUPS  Z10, 64(CX)(R10*2)
+	VMOVUPS  Z8, 64(AX)(R10*2)
+	VCMPPS   $0x03, Z8, Z6, K1
+	KORTESTW K1, K1
+	JNE      nan9
 
 quiet10:
-	VCVTPS2PH $0x00, Z9, (SI)(R10*1)
-	VCVTPS2PH $0x00, Z12, 32(SI)(R10*1)
+	VCVTPS2PH $0x00, Z6, (SI)(R10*1)
+	VCVTPS2PH $0x00, Z8, 32(SI)(R10*1)
 	ADDQ      DI, R10
 	ADDQ      DI, R11
 	DECQ      R12
@@ -56329,16 +57213,15 @@ row13:
 
 clamped15:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z9, Z6, Z6
-	VMOVDQA64 Z6, Z9
-	VMOVUPS   Z7, (CX)(R10*2)
-	VMOVUPS   Z6, (AX)(R10*2)
-	VCMPPS    $0x03, Z9, Z9, K1
-	KORTESTW  K1, K1
-	JNE       nan16
+	VSUBPS   Z9, Z6, Z6
+	VMOVUPS  Z7, (CX)(R10*2)
+	VMOVUPS  Z6, (AX)(R10*2)
+	VCMPPS   $0x03, Z6, Z6, K1
+	KORTESTW K1, K1
+	JNE      nan16
 
 quiet17:
-	VCVTPS2PH $0x00, Z9, (SI)(R10*1)
+	VCVTPS2PH $0x00, Z6, (SI)(R10*1)
 	ADDQ      DI, R10
 	ADDQ      DI, R11
 	DECQ      R12
@@ -56467,21 +57350,19 @@ row27:
 
 clamped29:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z8, Z5, Z5
-	VMOVDQA64 Z5, Z8
-	VMOVUPS   Z6, (CX)(R10*2)
-	VMOVUPS   Z5, (AX)(R10*2)
-	VSUBPS    Z11, Z7, Z7
-	VMOVDQA64 Z7, Z11
-	VMOVUPS   Z9, 64(CX)(R10*2)
-	VMOVUPS   Z7, 64(AX)(R10*2)
-	VCMPPS    $0x03, Z11, Z8, K1
-	KORTESTW  K1, K1
-	JNE       nan30
+	VSUBPS   Z8, Z5, Z5
+	VMOVUPS  Z6, (CX)(R10*2)
+	VMOVUPS  Z5, (AX)(R10*2)
+	VSUBPS   Z11, Z7, Z7
+	VMOVUPS  Z9, 64(CX)(R10*2)
+	VMOVUPS  Z7, 64(AX)(R10*2)
+	VCMPPS   $0x03, Z7, Z5, K1
+	KORTESTW K1, K1
+	JNE      nan30
 
 quiet31:
-	VCVTPS2PH $0x00, Z8, (SI)(R10*1)
-	VCVTPS2PH $0x00, Z11, 32(SI)(R10*1)
+	VCVTPS2PH $0x00, Z5, (SI)(R10*1)
+	VCVTPS2PH $0x00, Z7, 32(SI)(R10*1)
 	ADDQ      DI, R10
 	ADDQ      DI, R11
 	DECQ      R12
@@ -56522,16 +57403,15 @@ row34:
 
 clamped36:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z8, Z5, Z5
-	VMOVDQA64 Z5, Z8
-	VMOVUPS   Z6, (CX)(R10*2)
-	VMOVUPS   Z5, (AX)(R10*2)
-	VCMPPS    $0x03, Z8, Z8, K1
-	KORTESTW  K1, K1
-	JNE       nan37
+	VSUBPS   Z8, Z5, Z5
+	VMOVUPS  Z6, (CX)(R10*2)
+	VMOVUPS  Z5, (AX)(R10*2)
+	VCMPPS   $0x03, Z5, Z5, K1
+	KORTESTW K1, K1
+	JNE      nan37
 
 quiet38:
-	VCVTPS2PH $0x00, Z8, (SI)(R10*1)
+	VCVTPS2PH $0x00, Z5, (SI)(R10*1)
 	ADDQ      DI, R10
 	ADDQ      DI, R11
 	DECQ      R12
@@ -56621,10 +57501,10 @@ clamp7:
 
 	// NaN.
 nan9:
-	VCMPPS  $0x03, Z9, Z9, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z9
-	VCMPPS  $0x03, Z12, Z12, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z12
+	VCMPPS  $0x03, Z6, Z6, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z6
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
 	JMP     quiet10
 
 clamp14:
@@ -56636,8 +57516,8 @@ clamp14:
 
 	// NaN.
 nan16:
-	VCMPPS  $0x03, Z9, Z9, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z9
+	VCMPPS  $0x03, Z6, Z6, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z6
 	JMP     quiet17
 
 clamp20:
@@ -56664,10 +57544,10 @@ clamp28:
 
 	// NaN.
 nan30:
-	VCMPPS  $0x03, Z8, Z8, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
-	VCMPPS  $0x03, Z11, Z11, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z11
+	VCMPPS  $0x03, Z5, Z5, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z5
+	VCMPPS  $0x03, Z7, Z7, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z7
 	JMP     quiet31
 
 clamp35:
@@ -56679,8 +57559,8 @@ clamp35:
 
 	// NaN.
 nan37:
-	VCMPPS  $0x03, Z8, Z8, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
+	VCMPPS  $0x03, Z5, Z5, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z5
 	JMP     quiet38
 
 clamp41:
@@ -56787,21 +57667,19 @@ loop5:
 
 clamped8:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z9, Z6, Z6
-	VMOVDQA64 Z6, Z9
-	VMOVUPS   Z7, (CX)(R11*2)
-	VMOVUPS   Z6, (AX)(R11*2)
-	VSUBPS    Z12, Z8, Z8
-	VMOVDQA64 Z8, Z12
-	VMOVUPS   Z10, 64(CX)(R11*2)
-	VMOVUPS   Z8, 64(AX)(R11*2)
-	VCMPPS    $0x03, Z12, Z9, K1
-	KORTESTW  K1, K1
-	JNE       nan9
+	VSUBPS   Z9, Z6, Z6
+	VMOVUPS  Z7, (CX)(R11*2)
+	VMOVUPS  Z6, (AX)(R11*2)
+	VSUBPS   Z12, Z8, Z8
+	VMOVUPS  Z10, 64(CX)(R11*2)
+	VMOVUPS  Z8, 64(AX)(R11*2)
+	VCMPPS   $0x03, Z8, Z6, K1
+	KORTESTW K1, K1
+	JNE      nan9
 
 quiet10:
-	VCVTPS2PH $0x00, Z9, (DI)(R11*1)
-	VCVTPS2PH $0x00, Z12, 32(DI)(R11*1)
+	VCVTPS2PH $0x00, Z6, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z8, 32(DI)(R11*1)
 	ADDQ      $0x00000040, R11
 	SUBQ      $0x00000040, R10
 	JGE       loop5
@@ -56833,16 +57711,15 @@ loop11:
 
 clamped14:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z9, Z6, Z6
-	VMOVDQA64 Z6, Z9
-	VMOVUPS   Z7, (CX)(R11*2)
-	VMOVUPS   Z6, (AX)(R11*2)
-	VCMPPS    $0x03, Z9, Z9, K1
-	KORTESTW  K1, K1
-	JNE       nan15
+	VSUBPS   Z9, Z6, Z6
+	VMOVUPS  Z7, (CX)(R11*2)
+	VMOVUPS  Z6, (AX)(R11*2)
+	VCMPPS   $0x03, Z6, Z6, K1
+	KORTESTW K1, K1
+	JNE      nan15
 
 quiet16:
-	VCVTPS2PH $0x00, Z9, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z6, (DI)(R11*1)
 	ADDQ      $0x00000020, R11
 	SUBQ      $0x00000020, R10
 	JGE       loop11
@@ -56957,21 +57834,19 @@ loop24:
 
 clamped27:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z8, Z5, Z5
-	VMOVDQA64 Z5, Z8
-	VMOVUPS   Z6, (CX)(R11*2)
-	VMOVUPS   Z5, (AX)(R11*2)
-	VSUBPS    Z11, Z7, Z7
-	VMOVDQA64 Z7, Z11
-	VMOVUPS   Z9, 64(CX)(R11*2)
-	VMOVUPS   Z7, 64(AX)(R11*2)
-	VCMPPS    $0x03, Z11, Z8, K1
-	KORTESTW  K1, K1
-	JNE       nan28
+	VSUBPS   Z8, Z5, Z5
+	VMOVUPS  Z6, (CX)(R11*2)
+	VMOVUPS  Z5, (AX)(R11*2)
+	VSUBPS   Z11, Z7, Z7
+	VMOVUPS  Z9, 64(CX)(R11*2)
+	VMOVUPS  Z7, 64(AX)(R11*2)
+	VCMPPS   $0x03, Z7, Z5, K1
+	KORTESTW K1, K1
+	JNE      nan28
 
 quiet29:
-	VCVTPS2PH $0x00, Z8, (DI)(R11*1)
-	VCVTPS2PH $0x00, Z11, 32(DI)(R11*1)
+	VCVTPS2PH $0x00, Z5, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z7, 32(DI)(R11*1)
 	ADDQ      $0x00000040, R11
 	SUBQ      $0x00000040, R10
 	JGE       loop24
@@ -57002,16 +57877,15 @@ loop30:
 
 clamped33:
 	// theta' = w*theta - u; all loads come before the stores.
-	VSUBPS    Z8, Z5, Z5
-	VMOVDQA64 Z5, Z8
-	VMOVUPS   Z6, (CX)(R11*2)
-	VMOVUPS   Z5, (AX)(R11*2)
-	VCMPPS    $0x03, Z8, Z8, K1
-	KORTESTW  K1, K1
-	JNE       nan34
+	VSUBPS   Z8, Z5, Z5
+	VMOVUPS  Z6, (CX)(R11*2)
+	VMOVUPS  Z5, (AX)(R11*2)
+	VCMPPS   $0x03, Z5, Z5, K1
+	KORTESTW K1, K1
+	JNE      nan34
 
 quiet35:
-	VCVTPS2PH $0x00, Z8, (DI)(R11*1)
+	VCVTPS2PH $0x00, Z5, (DI)(R11*1)
 	ADDQ      $0x00000020, R11
 	SUBQ      $0x00000020, R10
 	JGE       loop30
@@ -57088,10 +57962,10 @@ clamp7:
 
 	// NaN.
 nan9:
-	VCMPPS  $0x03, Z9, Z9, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z9
-	VCMPPS  $0x03, Z12, Z12, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z12
+	VCMPPS  $0x03, Z6, Z6, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z6
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
 	JMP     quiet10
 
 clamp13:
@@ -57103,8 +57977,8 @@ clamp13:
 
 	// NaN.
 nan15:
-	VCMPPS  $0x03, Z9, Z9, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z9
+	VCMPPS  $0x03, Z6, Z6, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z6
 	JMP     quiet16
 
 clamp18:
@@ -57131,10 +58005,10 @@ clamp26:
 
 	// NaN.
 nan28:
-	VCMPPS  $0x03, Z8, Z8, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
-	VCMPPS  $0x03, Z11, Z11, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z11
+	VCMPPS  $0x03, Z5, Z5, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z5
+	VCMPPS  $0x03, Z7, Z7, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z7
 	JMP     quiet29
 
 clamp32:
@@ -57146,8 +58020,8 @@ clamp32:
 
 	// NaN.
 nan34:
-	VCMPPS  $0x03, Z8, Z8, K1
-	VMOVUPS quietNaNs512<>+0(SB), K1, Z8
+	VCMPPS  $0x03, Z5, Z5, K1
+	VMOVUPS quietNaNs512<>+0(SB), K1, Z5
 	JMP     quiet35
 
 clamp37:

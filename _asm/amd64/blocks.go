@@ -351,8 +351,8 @@ func (s *sums) intoSlots(n reg.GPVirtual) {
 }
 
 // descendGroup updates n bytes of elements, those of a group of blocks, and moves the
-// pointers past its whole vectors. Only the last group can have a rest. With AVX-512 and
-// halves it narrows the parameters of the group before, and leaves those of this one to the
+// pointers past its whole vectors. Only the last group can have a rest. With halves it
+// narrows the parameters of the group before, and leaves those of this one to the
 // next call or to narrow.
 func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, e *streams, n reg.GPVirtual) {
 	k := c.k
@@ -396,7 +396,7 @@ func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, e *streams, n reg
 // narrowLate makes descendGroup narrow a group later. Each θ' waits for a division, and what
 // waits for it takes up room in the processor's queues, so that the next sums cannot begin.
 func (e *streams) narrowLate() {
-	if k := e.k; k.wide() && k.ofHalves() {
+	if e.k.ofHalves() {
 		e.late = GP64()
 		XORQ(e.late, e.late)
 	}

@@ -156,8 +156,24 @@ func (k *kernel) widenInto(halves Op, dst reg.VecVirtual) {
 		VPERMW_Z(y.AsZ(), c.spread, c.odd, dst)
 		return
 	}
+	if !k.wide() {
+		VBROADCASTI128(halves, dst)
+		VPSHUFB(spreadHalves(), dst, dst)
+		return
+	}
 	VPMOVZXWD(halves, dst)
 	VPSLLD(U8(bf16Shift), dst, dst)
+}
+
+// spreadHalves tells VPSHUFB to put the halves of 128 bits that are in both parts of a vector
+// into the upper halves of its lanes. With a broadcast, which costs no more than a load, that
+// is one instruction less than VPMOVZXWD and a shift.
+func spreadHalves() Mem {
+	return data("spreadHalves", func(add func(Constant)) {
+		for h := range 8 {
+			add(U32(0x8080 | (2*h)<<16 | (2*h+1)<<24)) // 0x80 gives 0
+		}
+	})
 }
 
 // narrow rounds float32s to halves.
@@ -176,9 +192,6 @@ func (k *kernel) narrow() {
 				k.mov(k.at(x, index, i), v)
 			}
 			f = append(f, v)
-		}
-		for _, v := range f {
-			r.round(v)
 		}
 		r.store(f, rest, func(i int) Mem { return k.half(h, index, i) })
 	}, func() {
@@ -200,6 +213,9 @@ type rounding struct {
 	k               *kernel
 	nan, one, below Mem
 	wide            *wideRounding // AVX-512
+
+	// For two vectors at once.
+	apart, oneWords, belowWords Mem
 }
 
 func (k *kernel) newRounding() *rounding {
@@ -209,9 +225,17 @@ func (k *kernel) newRounding() *rounding {
 		return r
 	}
 	r.nan = k.same("quietNaNs", quietNaN)
-	if k.bfloat16() {
-		r.one, r.below = k.same("lastBits", 1), k.same("belowHalves", belowHalf)
+	if !k.bfloat16() {
+		return r
 	}
+	r.one, r.below = k.same("lastBits", 1), k.same("belowHalves", belowHalf)
+	r.oneWords, r.belowWords = k.same("lastBitsOfWords", 1<<bf16Shift|1), k.same("belowHalvesOfWords", (belowHalf-1)<<bf16Shift|(belowHalf-1))
+	r.apart = data("upperThenLower", func(add func(Constant)) {
+		for range 2 {
+			add(U64(0x0f0e0b0a07060302))
+			add(U64(0x0d0c090805040100))
+		}
+	})
 	return r
 }
 
@@ -226,12 +250,9 @@ func (k *kernel) same(name string, bits uint32) Mem {
 
 // round turns any NaN into the quiet one. For bfloat16 it also rounds, into the lower half of
 // each lane: it adds just under half of the last place that is kept, and 1 more if that place
-// is odd. With AVX-512 it leaves all that to store.
+// is odd. It is for AVX2.
 func (r *rounding) round(v reg.VecVirtual) {
 	k := r.k
-	if k.wide() {
-		return
-	}
 	isNaN := k.vec()
 	VCMPPS(U8(unordered), v, v, isNaN)
 	k.blend(isNaN, r.nan, v, v)
@@ -246,30 +267,76 @@ func (r *rounding) round(v reg.VecVirtual) {
 	VPSRLD(U8(bf16Shift), v, v)
 }
 
-// store stores vectors that round has seen, as halves. Only AVX-512 can store a part.
+// store stores vectors as halves, or with AVX-512 the part of a single one. It consumes them.
 func (r *rounding) store(f []reg.VecVirtual, rest reg.Register, at func(i int) Mem) {
-	k := r.k
-	if k.wide() {
+	if r.wide != nil {
 		r.wide.store(f, rest, at)
 		return
 	}
-	for i := 0; i < len(f); i++ {
-		v := f[i]
-		switch {
-		case !k.bfloat16():
-			VCVTPS2PH(U8(toNearest), v, at(i))
-		case i+1 < len(f): // two at once
-			VPACKUSDW(f[i+1], v, v)
-			VPERMQ(U8(0xd8), v, v) // packing works within each half of the vector
-			VMOVDQU(v, at(i))
-			i++
-		default:
-			upper := XMM()
-			VEXTRACTI128(U8(1), v, upper)
-			VPACKUSDW(upper, v.AsX(), v.AsX())
-			VMOVDQU(v.AsX(), at(i))
-		}
+	i := 0
+	for ; i+1 < len(f); i += 2 {
+		r.storePair(f[i], f[i+1], at(i), at(i+1))
 	}
+	if i < len(f) {
+		r.storeOne(f[i], at(i))
+	}
+}
+
+// storeOne stores a vector, for AVX2.
+func (r *rounding) storeOne(v reg.VecVirtual, at Mem) {
+	r.round(v)
+	if !r.k.bfloat16() {
+		VCVTPS2PH(U8(toNearest), v, at)
+		return
+	}
+	upper := XMM()
+	VEXTRACTI128(U8(1), v, upper)
+	VPACKUSDW(upper, v.AsX(), v.AsX())
+	VMOVDQU(v.AsX(), at)
+}
+
+// storePair stores two vectors at once, for AVX2. One comparison finds NaN in both, and
+// code out of line makes it quiet: a step that has gone well has none.
+//
+// For bfloat16, the halves of lanes are then split into a vector of upper and one of lower
+// halves, and words are rounded instead of lanes, which takes half as many instructions. The
+// carry into the upper half is the highest bit of (lower + 0x7fff + odd)/2, where odd is the
+// last bit of the upper half. VPAVGW has room for this sum of 17 bits, and adds the 1 that
+// 0x7ffe lacks.
+func (r *rounding) storePair(a, b reg.VecVirtual, at, next Mem) {
+	k := r.k
+	isNaN, some := k.vec(), GP32()
+	nan, quiet := k.label("nan"), k.label("quiet")
+	VCMPPS(U8(unordered), a, b, isNaN)
+	VMOVMSKPS(isNaN, some)
+	TESTL(some, some)
+	JNZ(LabelRef(nan))
+	Label(quiet)
+	k.outOfLine = append(k.outOfLine, func() {
+		Label(nan)
+		for _, v := range []reg.VecVirtual{a, b} {
+			VCMPPS(U8(unordered), v, v, isNaN)
+			k.blend(isNaN, r.nan, v, v)
+		}
+		JMP(LabelRef(quiet))
+	})
+	if !k.bfloat16() {
+		VCVTPS2PH(U8(toNearest), a, at)
+		VCVTPS2PH(U8(toNearest), b, next)
+		return
+	}
+	low, odd := k.vec(), k.vec()
+	VPSHUFB(r.apart, a, a)
+	VPSHUFB(r.apart, b, b)
+	VPUNPCKHQDQ(b, a, low)
+	VPUNPCKLQDQ(b, a, a)
+	k.and(r.oneWords, a, odd)
+	VPADDW(r.belowWords, odd, odd)
+	VPAVGW(odd, low, low)
+	VPSRLW(U8(15), low, low)
+	VPADDW(low, a, a)
+	VPERMQ(U8(0xd8), a, a) // unpacking works within each half of the vector
+	VMOVDQU(a, at)
 }
 
 // allFiniteHalf takes the largest |h| in four chains: as integers, NaN and infinity are

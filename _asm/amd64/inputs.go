@@ -237,9 +237,6 @@ func (k *kernel) copyHalves(n reg.GPVirtual, most int, p, word reg.GPVirtual, ou
 // storeNarrowed stores vectors of θ' to out, or the part of a single one. It consumes them.
 func (k *kernel) storeNarrowed(theta []reg.VecVirtual, part *tail, at func(i int) Mem) {
 	r := k.conversion.rounding
-	for _, v := range theta {
-		r.round(v)
-	}
 	switch {
 	case part == nil:
 		r.store(theta, nil, at)

@@ -1,6 +1,8 @@
 package amd64
 
 import (
+	"slices"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -206,15 +208,17 @@ func (c *scalars) descend(part *tail, den func(i int) reg.VecVirtual, elements .
 	c.clamp(u)
 	Comment("theta' = w*theta - u; all loads come before the stores.")
 	narrowed := k.ofHalves() && !elements[0].late
+	out := slices.Clone(theta)
 	for i, e := range elements {
 		k.sub(u[i], theta[i], theta[i])
-		if narrowed {
-			k.copy(theta[i], u[i])
+		if narrowed && part != nil { // which AVX2 consumes when it stores it
+			out[i] = u[i]
+			k.copy(theta[i], out[i])
 		}
 		k.store(m[i], e.m, part)
 		k.store(theta[i], e.theta, part)
 	}
 	if narrowed {
-		k.storeNarrowed(u, part, func(i int) Mem { return elements[i].out })
+		k.storeNarrowed(out, part, func(i int) Mem { return elements[i].out })
 	}
 }
