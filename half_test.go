@@ -153,76 +153,6 @@ func TestKernelNarrowMany(t *testing.T) {
 	})
 }
 
-// TestKernelNarrowOneNaN puts a single NaN at every index, since kernels look for NaN in
-// several vectors at once.
-func TestKernelNarrowOneNaN(t *testing.T) {
-	eachHalf(t, func(t *testing.T, f halfType) {
-		nans := []uint32{0x7fc00000, 0xffc00000, 0x7f800001, 0xff800001, 0x7fffffff, 0xffffffff}
-		quiet := halfBits(f.bits.QuietNaN())
-		x := make([]float32, 6*16+5) // four vectors, two and a rest with AVX-512
-		plainest(x)
-		want, got := make([]halfBits, len(x)), make([]halfBits, len(x))
-		f.narrow(want, x)
-		for i := range x {
-			number, h := x[i], want[i]
-			x[i], want[i] = math.Float32frombits(nans[i%len(nans)]), quiet
-			f.narrow(got, x)
-			if at := firstUnequal(got, want); at >= 0 {
-				t.Fatalf("NaN at %d of %d: h[%d] = %#04x, want %#04x", i, len(x), at, got[at], want[at])
-			}
-			x[i], want[i] = number, h
-		}
-		// Four vectors, two, one and a rest of each kind of step.
-		c, err := NewCoefficients[float32](DefaultHyper(), 3, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := rand.New(rand.NewPCG(20, uint64(f.f)))
-		for _, l := range []Layout{{3*16 + 5, 1, 1}, {3, 5, 1}, {9, 9, 1}, {35, 9, 1}, {17, 40, 1}, {2, 3, 3*16 + 5}} {
-			start := newHalfCase(r, f, l)
-			plainest(start.theta)
-			clear(start.m)
-			for i := range start.g {
-				start.g[i], start.hz[i] = want[i%len(x)], want[i%len(x)]
-			}
-			for i := range start.theta {
-				if i%thin != 0 {
-					continue
-				}
-				got := start.clone()
-				got.theta[i] = math.Float32frombits(nans[i%len(nans)])
-				expected := got.clone()
-				f.update(got.theta, got.out, got.g, got.hz, got.m, got.v, l, &c, 1)
-				expected.define(f, l, &c, 1)
-				how := fmt.Sprintf("%+v NaN at %d", l, i)
-				got.require(t, expected, how)
-				for j, h := range got.out {
-					if isNaN := h == quiet; isNaN != (j == i) {
-						t.Fatalf("%s: out[%d] = %#04x", how, j, h)
-					}
-				}
-			}
-		}
-	})
-}
-
-// plainest sets x to small numbers that differ.
-func plainest(x []float32) {
-	for i := range x {
-		x[i] = 1 + float32(i)/128
-	}
-}
-
-// firstUnequal returns the first index at which the two differ, or -1.
-func firstUnequal(a, b []halfBits) int {
-	for i := range a {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return -1
-}
-
 // tiesAway says that Bochs emulates the processor. There VCVTPS2PH rounds a float32 halfway
 // between two float16s away from zero, although the immediate says to the even one. Real
 // processors round to the even one (internal/halfbits/all, all 2³² numbers). The test then
@@ -569,6 +499,90 @@ func TestKernelUpdateHalf(t *testing.T) {
 		want.define(f, l, &c, 1)
 		got.require(t, want, "g = hz")
 	})
+}
+
+// TestKernelHalfNaN puts a NaN of each sign and payload into every lane of every way in which
+// the kernels store halves, alone among finite numbers: kernels look for NaN in several vectors at once.
+func TestKernelHalfNaN(t *testing.T) {
+	eachHalf(t, func(t *testing.T, f halfType) {
+		testHalfNaN(t, f, 45, Layout{45, 1, 1}, Layout{5, 9, 1}, Layout{1, 3, 45}) // with AVX2 two pairs of vectors, one vector and a part
+		testHalfNaN(t, f, 53, Layout{53, 1, 1}, Layout{9, 9, 1}, Layout{2, 3, 53}) // with AVX-512 a pair, one and a part
+		testHalfNaN(t, f, 101, Layout{35, 9, 1}, Layout{17, 40, 1})                // with AVX-512 four, a pair and a part
+	})
+}
+
+func testHalfNaN(t *testing.T, f halfType, n int, layouts ...Layout) {
+	nans := []uint32{0x7fc00000, 0xffc00000, 0x7f800001, 0xff800001, 0x7fffffff, 0xffffffff, 0x7f8000ff, 0xffbfffff}
+	w := new(halfScratch)
+	c, err := NewCoefficients[float32](DefaultHyper(), 3, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := DefaultHyper()
+	two.HessianPower = 0.75 // takes two passes
+	d, err := NewCoefficients[float32](two, 3, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, at int, x []float32, h []halfBits) {
+		t.Helper()
+		for i := range h {
+			if (i == at) != (x[i] != x[i]) {
+				t.Fatalf("%s: x[%d] = %s with NaN at %d", what, i, showBits(x[i]), at)
+			}
+			if want := f.f.narrowed(math.Float32bits(x[i])); uint16(h[i]) != want {
+				t.Fatalf("%s: %s at %d becomes %#04x, want %#04x", what, showBits(x[i]), i, h[i], want)
+			}
+		}
+	}
+	for at := range n {
+		for j, bits := range nans {
+			x, h := make([]float32, n), make([]halfBits, n)
+			for i := range x {
+				x[i] = float32(i) - 20.3
+			}
+			x[at] = math.Float32frombits(bits)
+			f.narrow(h, x)
+			check("Narrow", at, x, h)
+			if (at+j)%thin != 0 {
+				continue
+			}
+			for _, l := range layouts {
+				k := &c
+				run := func(name string, step func(x halfCase, p panel, s *scalars[float32])) {
+					x := halfCase{make([]float32, l.Len()), make([]float32, l.Len()), make([]float32, l.Blocks()),
+						make([]halfBits, l.Len()), make([]halfBits, l.Len()), make([]halfBits, l.Len())}
+					for i := range x.theta {
+						x.theta[i] = float32(i) - 20.3
+					}
+					for i := range x.v {
+						x.v[i] = 1
+					}
+					at := at + l.Len() - n // of strided rows, in the last
+					x.theta[at] = math.Float32frombits(bits)
+					s := k.scalarsFor(l.Block)
+					step(x, l.panel(), &s)
+					check(fmt.Sprintf("%s %+v", name, l), at, x.theta, x.out)
+				}
+				update := func(x halfCase, _ panel, _ *scalars[float32]) {
+					f.update(x.theta, x.out, x.g, x.hz, x.m, x.v, l, k, 1)
+				}
+				run("UpdateHalf", update)
+				k = &d
+				run("UpdateHalf in two passes", update)
+				if l.Block == 1 || l.Inner == 1 {
+					continue
+				}
+				k = &c
+				run("updateTogetherHalf", func(x halfCase, p panel, s *scalars[float32]) {
+					updateTogetherHalf(x.theta, x.m, x.v, bitsOfHalves(x.out), bitsOfHalves(x.g), bitsOfHalves(x.hz), p, s, k.power, 1, f.f, w)
+				})
+				run("descendTogetherHalf", func(x halfCase, p panel, s *scalars[float32]) {
+					descendTogetherHalf(x.theta, x.m, bitsOfHalves(x.out), bitsOfHalves(x.g), x.v, p, s, 0, 1, f.f, w)
+				})
+			}
+		}
+	}
 }
 
 // TestKernelFlushHalves makes a moment that is exactly the smallest normal number, which stays,
