@@ -395,29 +395,29 @@ func (c *scalars) descendGroup(b *blockOf, den reg.VecVirtual, e *streams, n reg
 
 // narrowLate makes descendGroup narrow a group later. Each θ' waits for a division, and what
 // waits for it takes up room in the processor's queues, so that the next sums cannot begin.
-func (e *streams) narrowLate() {
-	if e.k.ofHalves() {
-		e.late = GP64()
-		XORQ(e.late, e.late)
+func (s *streams) narrowLate() {
+	if s.k.ofHalves() {
+		s.late = GP64()
+		XORQ(s.late, s.late)
 	}
 }
 
 // narrow stores the narrowed parameters that are late. Their lines are prefetched here, since
 // memory would have nothing to do otherwise.
-func (e *streams) narrow() {
-	if e.late == nil {
+func (s *streams) narrow() {
+	if s.late == nil {
 		return
 	}
 	const atOnce = 4
-	k, index := e.k, e.late
+	k, index := s.k, s.late
 	Comment("The narrowed parameters of the last group.")
 	vectors := func(nv int) {
-		k.prefetchInputs(index, nv, prefetchStreams, e.inputs[1])
+		k.prefetchInputs(index, nv, prefetchStreams, s.inputs[1])
 		var f []reg.VecVirtual
 		for i := range nv {
-			f = append(f, k.load(k.at(e.theta, index, i), nil))
+			f = append(f, k.load(k.at(s.theta, index, i), nil))
 		}
-		k.storeNarrowed(f, nil, func(i int) Mem { return k.half(e.inputs[1], index, i) })
+		k.storeNarrowed(f, nil, func(i int) Mem { return k.half(s.inputs[1], index, i) })
 	}
 	loop, one, done := k.label("loop"), k.label("one"), k.label("done")
 	most := I8(-atOnce * k.step())
