@@ -472,7 +472,7 @@ func (k *kernel) atMost(left Op, n reg.GPVirtual) {
 // takes longer than updating the elements of a group, and a processor that retires in
 // order cannot begin the next group before the chain is done.
 func (k *kernel) updateBlocks() {
-	frame := k.begin(k.named("updateBlocks"), k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame())
+	frame := k.begin(k.typ.Named("updateBlocks"), k.scalarsFrame()+k.bytes()+k.sumsFrame()+k.blockOfFrame())
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
 	sum := frame.Offset(k.scalarsFrame())
 	frame = sum.Offset(k.bytes())
@@ -529,7 +529,7 @@ func (k *kernel) updateBlocks() {
 // descendBlocks is the second of the two passes of a step, for contiguous
 // blocks.
 func (k *kernel) descendBlocks() {
-	frame := k.begin(k.named("descendBlocks"), k.scalarsFrame()+k.blockOfFrame())
+	frame := k.begin(k.typ.Named("descendBlocks"), k.scalarsFrame()+k.blockOfFrame())
 	c := k.loadScalars(arg("s"), frame, ofParameters)
 	b := k.newBlockOf(frame.Offset(k.scalarsFrame()))
 	theta, m, g, den, left := arg("theta"), arg("m"), arg("grad"), arg("den"), arg("blocks")
@@ -558,7 +558,7 @@ func (k *kernel) descendBlocks() {
 
 // blockMeans is the mean over contiguous blocks.
 func (k *kernel) blockMeans() {
-	frame := k.begin(k.named("blockMeans"), k.sumsFrame()+k.conversionFrame())
+	frame := k.begin(k.typ.Named("blockMeans"), k.sumsFrame()+k.conversionFrame())
 	k.newConversion(frame.Offset(k.sumsFrame()), false)
 	s := k.newSums("x", k.absMask(), frame)
 	d, left := arg("d"), arg("blocks")

@@ -63,7 +63,7 @@ func ask(prefetch func(Op), at Mem, bytes int) {
 
 // updateElements is the step for blocks of one element.
 func (k *kernel) updateElements() {
-	frame := k.begin(k.named("updateElements"), k.scalarsFrame())
+	frame := k.begin(k.typ.Named("updateElements"), k.scalarsFrame())
 	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
 	n, index := k.count("n")
 	e := k.newStreams(theta, m, g)

@@ -152,7 +152,7 @@ func noSums([]reg.VecVirtual, func(int) Mem, *tail) {}
 
 // updateRows is the step for blocks that are columns.
 func (k *kernel) updateRows() {
-	frame := k.begin(k.named("updateRows"), k.scalarsFrame())
+	frame := k.begin(k.typ.Named("updateRows"), k.scalarsFrame())
 	theta, m, v, g, hz, den := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz"), arg("den")
 	e := k.newStreams(theta, m, g)
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
@@ -174,7 +174,7 @@ func (k *kernel) updateRows() {
 // descendRows is the second of the two passes of a step, for strided blocks,
 // and with block = 1 for elements that each have their own curvature.
 func (k *kernel) descendRows() {
-	frame := k.begin(k.named("descendRows"), k.scalarsFrame())
+	frame := k.begin(k.typ.Named("descendRows"), k.scalarsFrame())
 	theta, m, g, den, ahead := arg("theta"), arg("m"), arg("grad"), arg("den"), arg("ahead")
 	e := k.newStreams(theta, m, g)
 	c := k.loadScalars(arg("s"), frame, ofParameters)
@@ -190,7 +190,7 @@ func (k *kernel) descendRows() {
 // In memory the processor's prefetchers start again with each row. So the next rows are
 // prefetched here, and there are fewer starts.
 func (k *kernel) descendTogether() {
-	frame := k.begin(k.named("descendTogether"), k.scalarsFrame())
+	frame := k.begin(k.typ.Named("descendTogether"), k.scalarsFrame())
 	theta, m, g, den := arg("theta"), arg("m"), arg("grad"), arg("den")
 	e := k.newStreams(theta, m, g)
 	c := k.loadScalars(arg("s"), frame, ofParameters)
@@ -221,7 +221,7 @@ func (k *kernel) descendTogether() {
 // denominators in registers. With so few rows the processor's prefetchers follow every
 // stream.
 func (k *kernel) updateTogether() {
-	frame := k.begin(k.named("updateTogether"), k.scalarsFrame())
+	frame := k.begin(k.typ.Named("updateTogether"), k.scalarsFrame())
 	theta, m, v, g, hz := arg("theta"), arg("m"), arg("v"), arg("grad"), arg("hz")
 	e := k.newStreams(theta, m, g)
 	c := k.loadScalars(arg("s"), frame, ofCurvature|ofParameters)
@@ -265,7 +265,7 @@ func (k *kernel) updateTogether() {
 
 // stridedMeans is the mean over columns.
 func (k *kernel) stridedMeans() {
-	k.newConversion(k.begin(k.named("stridedMeans"), k.conversionFrame()), false)
+	k.newConversion(k.begin(k.typ.Named("stridedMeans"), k.conversionFrame()), false)
 	d, x := arg("d"), arg("x")
 	abs := k.absMask()
 	div := k.vec()

@@ -343,7 +343,7 @@ func (k *kernel) storeGroup(v vec, p, n gp) {
 // long chain from the sums to the denominators can hide behind those elements'
 // arithmetic.
 func (k *kernel) updateBlocks() {
-	k.begin(k.named("updateBlocks"), 0)
+	k.begin(k.typ.Named("updateBlocks"), 0)
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
 	c.power = k.arg("power")
 	k.newConversion(true)
@@ -381,7 +381,7 @@ func (k *kernel) updateBlocks() {
 // descendBlocks is the second of the two passes of a step, for contiguous
 // blocks.
 func (k *kernel) descendBlocks() {
-	k.begin(k.named("descendBlocks"), 0)
+	k.begin(k.typ.Named("descendBlocks"), 0)
 	c := k.loadScalars(k.arg("s"), ofParameters)
 	k.newConversion(true)
 	b := k.newBlockOf()
@@ -402,7 +402,7 @@ func (k *kernel) descendBlocks() {
 
 // blockMeans is the mean over contiguous blocks.
 func (k *kernel) blockMeans() {
-	k.begin(k.named("blockMeans"), 0)
+	k.begin(k.typ.Named("blockMeans"), 0)
 	k.newConversion(false)
 	s := k.newSums("x")
 	d, left, div, n := k.arg("d"), k.arg("blocks"), k.broadcastArg("div"), k.gp()

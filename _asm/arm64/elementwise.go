@@ -4,7 +4,7 @@ import "slices"
 
 // updateElements is the step if each element is a block.
 func (k *kernel) updateElements() {
-	k.begin(k.named("updateElements"), 0)
+	k.begin(k.typ.Named("updateElements"), 0)
 	e := k.newElements()
 	v, hz, n := k.arg("v"), k.arg("hz"), k.count("n")
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)

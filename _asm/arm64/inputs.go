@@ -11,16 +11,8 @@ import "github.com/adahessian-go/adahessian/_asm/table"
 
 // ofHalves reports whether the kernel's inputs are halves, and bfloat16 whether they are
 // bfloat16.
-func (k *kernel) ofHalves() bool { return k.bfloat16() || k.typ == table.F16 }
+func (k *kernel) ofHalves() bool { return k.typ.Half() }
 func (k *kernel) bfloat16() bool { return k.typ == table.BF16 }
-
-// named is the name of the kernel for its inputs.
-func (k *kernel) named(name string) string {
-	if k.ofHalves() {
-		return name + "Half"
-	}
-	return name
-}
 
 // conversion holds what a kernel of halves needs for conversions.
 type conversion struct {

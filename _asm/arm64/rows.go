@@ -109,7 +109,7 @@ func (p *panel) descend(c *scalars, e elements, den gp) {
 
 // updateRows is the step for blocks that are columns.
 func (k *kernel) updateRows() {
-	k.begin(k.named("updateRows"), 0)
+	k.begin(k.typ.Named("updateRows"), 0)
 	e := k.newElements()
 	v, hz, den := k.arg("v"), k.arg("hz"), k.arg("den")
 	c := k.loadScalars(k.arg("s"), ofCurvature|ofParameters)
@@ -132,7 +132,7 @@ func (k *kernel) updateRows() {
 // descendRows is the second of the two passes of a step, for strided blocks,
 // and with block = 1 for elements that each have their own curvature.
 func (k *kernel) descendRows() {
-	k.begin(k.named("descendRows"), 0)
+	k.begin(k.typ.Named("descendRows"), 0)
 	e := k.newElements()
 	den := k.arg("den")
 	c := k.loadScalars(k.arg("s"), ofParameters)
@@ -147,7 +147,7 @@ func (k *kernel) descendRows() {
 
 // stridedMeans is the mean over columns.
 func (k *kernel) stridedMeans() {
-	k.begin(k.named("stridedMeans"), 0)
+	k.begin(k.typ.Named("stridedMeans"), 0)
 	k.newConversion(false)
 	d, x, more := k.arg("d"), k.arg("x"), k.arg("more")
 	div := k.broadcastArg("div")

@@ -63,6 +63,18 @@ var (
 // Types are all types, in the order in which their kernels are emitted.
 var Types = []Type{F32, F64, BF16, F16}
 
+// Half reports whether the type is a half.
+func (t Type) Half() bool { return t == BF16 || t == F16 }
+
+// Named is the name of a kernel that is written once, for gradients and products of floats and
+// of halves.
+func (t Type) Named(name string) string {
+	if t.Half() {
+		return name + "Half"
+	}
+	return name
+}
+
 // A Kernel is a row of the table.
 type Kernel struct {
 	Name string
