@@ -377,15 +377,19 @@ var amd64Kinds = []kind{
 		return join(insn, []string{ops[1], ops[0], ops[2]})
 	}},
 	{"immediate", func(insn string, ops []string) string {
+		other := func(of map[string]string) string {
+			if of[ops[0]] == "" {
+				return ""
+			}
+			return join(insn, append([]string{of[ops[0]]}, ops[1:]...))
+		}
 		switch insn {
-		case "VSHUFPS":
-			return join(insn, append([]string{map[string]string{"$0x44": "$0xee", "$0xee": "$0x44", "$0x88": "$0xdd", "$0xdd": "$0x88"}[ops[0]]}, ops[1:]...))
-		case "VSHUFF64X2":
-			return join(insn, append([]string{map[string]string{"$0x44": "$0xee", "$0xee": "$0x44", "$0x88": "$0xdd", "$0xdd": "$0x88"}[ops[0]]}, ops[1:]...))
+		case "VSHUFPS", "VSHUFF64X2":
+			return other(map[string]string{"$0x44": "$0xee", "$0xee": "$0x44", "$0x88": "$0xdd", "$0xdd": "$0x88"})
 		case "VINSERTF128", "VEXTRACTI128", "VEXTRACTF128", "VINSERTF64X4", "VEXTRACTF64X4":
 			return join(insn, append([]string{"$0x00"}, ops[1:]...))
 		case "VPTERNLOGD":
-			return join(insn, append([]string{map[string]string{"$0xff": "$0x00", "$0x96": "$0x9e", "$0xec": "$0xee"}[ops[0]]}, ops[1:]...))
+			return other(map[string]string{"$0xff": "$0x00", "$0x96": "$0x9e", "$0xec": "$0xee", "$0xf2": "$0xf8"})
 		case "VCMPPS": // ordered
 			return join(insn, append([]string{"$0x07"}, ops[1:]...))
 		case "VCVTPS2PH": // towards zero
@@ -417,12 +421,6 @@ var amd64Kinds = []kind{
 			return join("VMOVDQU16.Z", []string{ops[0], ops[2], ops[3]})
 		}
 		return ""
-	}},
-	{"NaN as it is", func(insn string, ops []string) string {
-		if insn != "VFIXUPIMMPS" {
-			return ""
-		}
-		return join("VMOVUPS", ops[2:])
 	}},
 	{"load without its mask", func(insn string, ops []string) string {
 		base, ok := strings.CutPrefix(insn, "VMASKMOV")
